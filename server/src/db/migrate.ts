@@ -1,0 +1,50 @@
+import { createHash } from 'node:crypto'
+import { readdir, readFile } from 'node:fs/promises'
+import { fileURLToPath } from 'node:url'
+import pg from 'pg'
+
+const folder = fileURLToPath(new URL('../../migrations/', import.meta.url))
+
+// any number will do, so long as nothing else locks it
+const lockKey = 5_460_072
+
+/**
+ * Brings the database up to the newest migration, each in a transaction of its own, and answers the
+ * names of those it ran. Safe beside another process that does the same; refuses a migration file
+ * that was changed after it ran, because databases out there have the old text.
+ */
+export async function migrate(databaseUrl: string): Promise<string[]> {
+  const client = new pg.Client({ connectionString: databaseUrl, application_name: 'carillon migrate' })
+  await client.connect()
+  try {
+    await client.query('select pg_advisory_lock($1)', [lockKey])
+    await client.query(
+      'create table if not exists schema_migrations (name text primary key, hash text not null, applied_at timestamptz not null default now())',
+    )
+    const done = new Map<string, string>(
+      (await client.query('select name, hash from schema_migrations')).rows.map((row) => [row.name, row.hash]),
+    )
+    const files = (await readdir(folder)).filter((file) => file.endsWith('.sql')).sort()
+    const ran: string[] = []
+    for (const file of files) {
+      const sql = await readFile(`${folder}${file}`, 'utf8')
+      const hash = createHash('sha256').update(sql).digest('hex')
+      const known = done.get(file)
+      if (known === hash) continue
+      if (known !== undefined) throw new Error(`migration ${file} has changed since it ran; add a new one instead`)
+      await client.query('begin')
+      try {
+        await client.query(sql)
+        await client.query('insert into schema_migrations (name, hash) values ($1, $2)', [file, hash])
+        await client.query('commit')
+      } catch (error) {
+        await client.query('rollback')
+        throw new Error(`migration ${file} failed: ${(error as Error).message}`, { cause: error })
+      }
+      ran.push(file)
+    }
+    return ran
+  } finally {
+    await client.end()
+  }
+}

@@ -1,0 +1,33 @@
+import pg from 'pg'
+
+/** Whether the error is the database's refusal by this very constraint (or unique index). */
+export function violates(error: unknown, constraint: string): boolean {
+  return error instanceof pg.DatabaseError && error.constraint === constraint
+}
+
+const again = new Set(['40P01', '40001'])
+
+/** Whether the transaction lost a deadlock or a serialisation race, so that running it again is right. */
+export function isRaceLost(error: unknown): boolean {
+  return error instanceof pg.DatabaseError && again.has(error.code ?? '')
+}
+
+const socketCodes = new Set(['ECONNREFUSED', 'ECONNRESET', 'EPIPE', 'ENOENT', 'ETIMEDOUT'])
+
+/** Whether the database is away (stopped, restarting, out of connections), so that waiting and trying again is right. */
+export function isDatabaseAway(error: unknown): boolean {
+  if (error instanceof pg.DatabaseError) {
+    const code = error.code ?? ''
+    return code.startsWith('08') || code.startsWith('57P') || code === '53300'
+  }
+  if (!(error instanceof Error)) return false
+  if ('code' in error && typeof error.code === 'string' && socketCodes.has(error.code)) return true
+  return /Connection terminated|timeout exceeded when trying to connect|not queryable|Connection ended/i.test(
+    error.message,
+  )
+}
+
+/** Whether PostgreSQL could not store a value: a NUL in a text, a number out of range, a broken date. */
+export function isBadValue(error: unknown): boolean {
+  return error instanceof pg.DatabaseError && (error.code ?? '').startsWith('22')
+}

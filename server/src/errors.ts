@@ -1,0 +1,56 @@
+/**
+ * The catalogue of refusals. Rules throw these; `http/error-handler.ts` alone turns them into answers.
+ * `message` is for people and part of the contract where the contract prints it, `code` is for machines
+ * and never changes.
+ */
+export class AppError extends Error {
+  readonly status: number
+  readonly code: string
+  /** What is wrong, per field: `{ "list.name": ["can't be blank"] }`. */
+  readonly details: Record<string, string[]> | undefined
+
+  constructor(status: number, code: string, message: string, details?: Record<string, string[]>) {
+    super(message)
+    this.name = 'AppError'
+    this.status = status
+    this.code = code
+    this.details = details
+  }
+}
+
+const notFound = (code: string, noun: string) => () => new AppError(404, code, `${noun} not found`)
+
+export const errors = {
+  unreadableRequest: (why: string) => new AppError(400, 'unreadable_request', why),
+  unauthorized: () => new AppError(401, 'unauthorized', 'API key authorization failure'),
+  keyDisabled: () => new AppError(403, 'key_disabled', 'This API key is disabled'),
+  scopeTooNarrow: () => new AppError(403, 'scope_too_narrow', 'This API key is not allowed to do that'),
+  pathNotFound: notFound('path_not_found', 'Path'),
+  methodNotAllowed: () => new AppError(405, 'method_not_allowed', 'Method not allowed'),
+  notAcceptable: () => new AppError(406, 'not_acceptable', 'Only JSON is offered'),
+  bodyTooLarge: (limit: number) => new AppError(413, 'body_too_large', `Body is too large (maximum is ${limit} bytes)`),
+  listNotFound: notFound('list_not_found', 'List'),
+  subscriberNotFound: notFound('subscriber_not_found', 'Subscriber'),
+  messageNotFound: notFound('message_not_found', 'Message'),
+  importNotFound: notFound('import_not_found', 'Import'),
+  shortCodeNotFound: notFound('short_code_not_found', 'Shortcode'),
+  noShortCode: () => new AppError(422, 'no_short_code', 'Validation failed: Account has no short code'),
+  invalidKeywords: (names: string[]) =>
+    new AppError(422, 'invalid_keywords', `invalid keyword names: ${names.join(', ')}`, { keyword_names: names }),
+  badPhone: (why: string) => new AppError(422, 'bad_phone_number', `Bad phone number: ${why}`),
+  invalid: (details: Record<string, string[]>) => new AppError(422, 'invalid', validationSentence(details), details),
+  rateLimited: () => new AppError(429, 'rate_limited', 'Rate limit exceeded'),
+  unavailable: () => new AppError(503, 'unavailable', 'Down for a moment, please try again'),
+}
+
+/** `Validation failed: Name can't be blank, Content is too long (maximum is 160 characters)`. */
+function validationSentence(details: Record<string, string[]>): string {
+  const faults = Object.entries(details).flatMap(([field, texts]) => texts.map((text) => `${fieldLabel(field)} ${text}`))
+  return `Validation failed: ${faults.join(', ')}`
+}
+
+function fieldLabel(field: string): string {
+  const last = field.split('.').at(-1) ?? field
+  const words = last.replaceAll('_', ' ').trim()
+  return words.charAt(0).toUpperCase() + words.slice(1)
+}

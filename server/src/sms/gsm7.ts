@@ -1,0 +1,94 @@
+// The GSM 7-bit default alphabet and its extension table (3GPP TS 23.038 §6.2.1), carried as SMPP carries it: one septet
+// to an octet, top bit clear. Packing eight septets into seven octets is the SMSC's business, not ours.
+
+const ESCAPE = 0x1b
+
+/** Septets 0x00 to 0x7f in order; the place of the escape (0x1b) is held by a blank that is never encoded. */
+const BASIC =
+  '@£$¥èéùìòÇ\nØø\rÅå' +
+  'Δ_ΦΓΛΩΠΨΣΘΞ ÆæßÉ' +
+  ' !"#¤%&\'()*+,-./' +
+  '0123456789:;<=>?' +
+  '¡ABCDEFGHIJKLMNO' +
+  'PQRSTUVWXYZÄÖÑÜ§' +
+  '¿abcdefghijklmno' +
+  'pqrstuvwxyzäöñüà'
+
+const EXTENSION: readonly (readonly [septet: number, character: string])[] = [
+  [0x0a, '\f'],
+  [0x14, '^'],
+  [0x28, '{'],
+  [0x29, '}'],
+  [0x2f, '\\'],
+  [0x3c, '['],
+  [0x3d, '~'],
+  [0x3e, ']'],
+  [0x40, '|'],
+  [0x65, '€'],
+]
+
+// One array look-up per character: every recipient's text passes here. The euro sign is the highest code unit of the set.
+const LACKING = 0xffff
+const ESCAPED = 0x100
+const septetByUnit = new Uint16Array('€'.charCodeAt(0) + 1).fill(LACKING)
+for (let septet = 0; septet < BASIC.length; septet++) {
+  if (septet !== ESCAPE) septetByUnit[BASIC.charCodeAt(septet)] = septet
+}
+for (const [septet, character] of EXTENSION) septetByUnit[character.charCodeAt(0)] = ESCAPED | septet
+
+const extensionBySeptet = new Map(EXTENSION)
+
+/** How many septets this UTF-16 code unit takes: 1, 2 with its escape, or 0 when the alphabet lacks it. */
+export function septetsOf(codeUnit: number): 0 | 1 | 2 {
+  const entry = septetByUnit[codeUnit] ?? LACKING
+  if (entry === LACKING) return 0
+  return entry < ESCAPED ? 1 : 2
+}
+
+/** Whether the whole text can be written in GSM-7 without replacing a character. */
+export function fitsGsm7(text: string): boolean {
+  for (let i = 0; i < text.length; i++) {
+    if ((septetByUnit[text.charCodeAt(i)] ?? LACKING) === LACKING) return false
+  }
+  return true
+}
+
+/** The text as unpacked septets; throws a RangeError on a character the alphabet lacks, so nothing is ever replaced. */
+export function encodeGsm7(text: string): Buffer {
+  const septets = Buffer.allocUnsafe(text.length * 2)
+  let length = 0
+  for (let i = 0; i < text.length; i++) {
+    const entry = septetByUnit[text.charCodeAt(i)] ?? LACKING
+    if (entry === LACKING) throw new RangeError(`GSM-7 lacks the character at ${i}`)
+    if (entry >= ESCAPED) septets[length++] = ESCAPE
+    septets[length++] = entry & 0x7f
+  }
+  return septets.subarray(0, length)
+}
+
+/**
+ * Reads unpacked septets. An escape before a septet the extension table does not define shows that septet's basic
+ * character, as TS 23.038 asks of a handset that does not know the table; octets above 0x7f, which only an SMSC that
+ * means Latin-1 by "default alphabet" sends, are read as Latin-1.
+ */
+export function decodeGsm7(bytes: Uint8Array): string {
+  let text = ''
+  for (let i = 0; i < bytes.length; i++) {
+    let octet = bytes[i] ?? 0
+    if (octet === ESCAPE) {
+      const next = bytes[++i]
+      if (next === undefined || next === ESCAPE) {
+        text += ' '
+        continue
+      }
+      const extended = extensionBySeptet.get(next)
+      if (extended !== undefined) {
+        text += extended
+        continue
+      }
+      octet = next
+    }
+    text += octet < 0x80 ? BASIC.charAt(octet) : String.fromCharCode(octet)
+  }
+  return text
+}

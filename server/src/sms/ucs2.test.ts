@@ -1,0 +1,30 @@
+import { expect, test } from 'vitest'
+import { cutsSurrogatePair, decodeUcs2, encodeUcs2 } from './ucs2.ts'
+
+test.each([
+  ['A', '0041'],
+  ['é', '00e9'],
+  ['й', '0439'],
+  ['€', '20ac'],
+  ['🙏', 'd83dde4f'],
+  ['', ''],
+])('%j is big-endian %s', (text, hex) => {
+  expect(encodeUcs2(text).toString('hex')).toBe(hex)
+  expect(decodeUcs2(Buffer.from(hex, 'hex'))).toBe(text)
+})
+
+test('an odd last octet is dropped, and the bytes given are left as they were', () => {
+  const bytes = Uint8Array.of(0x00, 0x41, 0x00)
+  expect(decodeUcs2(bytes)).toBe('A')
+  expect([...bytes]).toEqual([0x00, 0x41, 0x00])
+})
+
+test.each([
+  ['a🙏b', 1, false],
+  ['a🙏b', 2, true],
+  ['a🙏b', 3, false],
+  ['🙏🙏', 2, false],
+  ['a\ud83d', 2, false],
+])('%j cut before %i parts a pair: %s', (text, index, cuts) => {
+  expect(cutsSurrogatePair(text, index)).toBe(cuts)
+})

@@ -1,0 +1,61 @@
+import { spawnSync } from 'node:child_process'
+import { readFileSync, realpathSync, statSync } from 'node:fs'
+import { dirname } from 'node:path'
+
+/** The operating-system account PostgreSQL runs as. Only root needs another one than its own. */
+export type Account = { name: string; uid: number; gid: number }
+
+const preferred = ['nobody', 'postgres', 'daemon', 'www-data']
+
+/**
+ * The unprivileged account for PostgreSQL when we are root, undefined when we may use our own.
+ * initdb and postgres refuse uid 0, and a uid that the passwd file does not know.
+ */
+export function findPostgresAccount(passwd?: string): Account | undefined {
+  if (process.getuid?.() !== 0) return undefined
+  const accounts = parsePasswd(passwd ?? readFileSync('/etc/passwd', 'utf8'))
+  const known = preferred.map((name) => accounts.find((account) => account.name === name))
+  const account = known.find((candidate) => candidate) ?? accounts[0]
+  if (account) return account
+  throw new Error(
+    'PostgreSQL refuses to run as root, and /etc/passwd names no other account. Add one (useradd carillon), run as an ordinary user, or set DATABASE_URL.',
+  )
+}
+
+function parsePasswd(text: string): Account[] {
+  return text
+    .split('\n')
+    .map((line) => line.split(':'))
+    .map(([name, , uid, gid]) => ({ name: name ?? '', uid: Number(uid || 'NaN'), gid: Number(gid || 'NaN') }))
+    .filter((account) => account.name !== '' && account.uid > 0 && account.gid >= 0)
+}
+
+/** Whether the account may pass through every directory above the path (the path itself is not looked at). */
+export function canReach(account: Account | undefined, path: string): boolean {
+  if (!account) return true
+  let directory = dirname(realpathSync(path))
+  for (;;) {
+    if (!mayPass(account, directory)) return false
+    const parent = dirname(directory)
+    if (parent === directory) return true
+    directory = parent
+  }
+}
+
+function mayPass(account: Account, directory: string): boolean {
+  const { uid, gid, mode } = statSync(directory)
+  if (uid === account.uid) return (mode & 0o100) !== 0
+  if (gid === account.gid) return (mode & 0o010) !== 0
+  return (mode & 0o001) !== 0
+}
+
+/** Whether the account can really start this binary: modes of libraries and noexec mounts have their say too. */
+export function canRun(account: Account | undefined, binary: string): boolean {
+  const { status } = spawnSync(binary, ['--version'], { ...asAccount(account), stdio: 'ignore', timeout: 10_000 })
+  return status === 0
+}
+
+/** The spawn options that put a process on the account. */
+export function asAccount(account: Account | undefined): { uid?: number; gid?: number; cwd?: string } {
+  return account ? { uid: account.uid, gid: account.gid, cwd: '/' } : {}
+}

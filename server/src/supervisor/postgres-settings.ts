@@ -1,0 +1,36 @@
+/**
+ * How the embedded PostgreSQL runs. Durability is never traded for speed: the first three stay on, whatever is tuned.
+ * A kill must cost at most three seconds of redo, which is what max_wal_size and checkpoint_timeout bound together.
+ */
+export const postgresSettings: Readonly<Record<string, string>> = {
+  fsync: 'on',
+  full_page_writes: 'on',
+  synchronous_commit: 'on',
+
+  shared_buffers: '256MB',
+  work_mem: '8MB',
+  maintenance_work_mem: '64MB',
+  max_connections: '60',
+
+  wal_level: 'minimal',
+  max_wal_senders: '0',
+  wal_compression: 'on', // pglz: the packaged binaries are built without lz4
+  max_wal_size: '1GB',
+  min_wal_size: '256MB',
+  checkpoint_timeout: '60s',
+  checkpoint_completion_target: '0.9',
+
+  autovacuum_naptime: '15s',
+  autovacuum_vacuum_cost_limit: '1000',
+  autovacuum_vacuum_scale_factor: '0.1',
+  autovacuum_analyze_scale_factor: '0.05',
+
+  jit: 'off',
+  track_io_timing: 'off',
+
+  logging_collector: 'off', // stderr is our log file
+  log_line_prefix: '%m [%p] ',
+  log_checkpoints: 'off',
+  timezone: 'UTC',
+  log_timezone: 'UTC',
+}
