@@ -66,7 +66,7 @@ test('all 127 septets but the escape survive a round trip', () => {
   expect([...encodeGsm7(decodeGsm7(Uint8Array.from(septets)))]).toEqual(septets)
 })
 
-test.each(['ç', '`', 'ê', '’', '–', '\t', '\u00a0', '\x1b', '\0', '🙏', '€'.normalize('NFKD').concat('й')])(
+test.each(['ç', '`', 'ê', '’', '–', '\t', '\u00a0', '\x1b', '\0', '🙏', 'й'])(
   '%j is not in the alphabet and is never replaced',
   (text) => {
     expect(fitsGsm7(text)).toBe(false)
