@@ -30,10 +30,10 @@ function parsePasswd(text: string): Account[] {
     .filter((account) => account.name !== '' && account.uid > 0 && account.gid >= 0)
 }
 
-/** Whether the account may pass through every directory above the path (the path itself is not looked at). */
+/** Whether the account may pass through this directory and every one above it. */
 export function canReach(account: Account | undefined, path: string): boolean {
   if (!account) return true
-  let directory = dirname(realpathSync(path))
+  let directory = realpathSync(path)
   for (;;) {
     if (!mayPass(account, directory)) return false
     const parent = dirname(directory)

@@ -1,6 +1,18 @@
 import { createHash, randomBytes } from 'node:crypto'
-import { chmodSync, chownSync, cpSync, existsSync, lstatSync, mkdirSync, readdirSync, readFileSync } from 'node:fs'
-import { renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import {
+  chmodSync,
+  chownSync,
+  cpSync,
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { createRequire } from 'node:module'
 import { tmpdir } from 'node:os'
 import { basename, dirname, join, relative } from 'node:path'
@@ -14,16 +26,18 @@ const reachablePlaces = ['/var/lib/carillon', '/opt/carillon', '/srv/carillon']
 export function findBinaries(account: Account | undefined): string {
   const { native, version } = locatePackage()
   hydrateSymlinks(native)
-  const postgres = executable('postgres')
-  if (canReach(account, join(native, 'bin', postgres)) && canRun(account, join(native, 'bin', postgres))) return native
+  const postgres = join('bin', executable('postgres'))
+  if (canReach(account, join(native, 'bin')) && canRun(account, join(native, postgres))) return native
   for (const place of [...reachablePlaces, join(tmpdir(), 'carillon-root')]) {
     if (!account || !makeReachable(account, place)) continue
     const copy = join(place, `postgres-${version}`)
     if (!existsSync(copy)) copyBinaries(native, copy)
-    if (canRun(account, join(copy, 'bin', postgres))) return copy
+    if (canRun(account, join(copy, postgres))) return copy
   }
   const who = account ? `the account ${account.name}` : 'this system'
-  throw new Error(`The embedded PostgreSQL (${native}) does not run on ${who}. Set DATABASE_URL to use your own server.`)
+  throw new Error(
+    `The embedded PostgreSQL (${native}) does not run on ${who}. Set DATABASE_URL to use your own server.`,
+  )
 }
 
 /** The file name of a program of the package on this platform. */
@@ -40,7 +54,9 @@ function locatePackage(): { native: string; version: string } {
     const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { version: string }
     return { native: join(root, 'native'), version }
   } catch {
-    throw new Error(`No embedded PostgreSQL for this platform (${name} is not installed). Set DATABASE_URL to use yours.`)
+    throw new Error(
+      `No embedded PostgreSQL for this platform (${name} is not installed). Set DATABASE_URL to use yours.`,
+    )
   }
 }
 
@@ -92,7 +108,7 @@ function makeReachable(account: Account, place: string): boolean {
     const { isDirectory, uid } = kind(place)
     if (!isDirectory || uid !== 0) return false
     chmodSync(place, 0o755)
-    return canReach(account, join(place, 'any').replace(/any$/, '.'))
+    return canReach(account, place)
   } catch {
     return false
   }
@@ -108,7 +124,7 @@ export function placeCluster(home: string, account: Account | undefined): string
   const record = join(home, 'location')
   if (existsSync(record)) return claimCluster(home, readFileSync(record, 'utf8').trim())
   if (account) chmodSync(home, 0o711)
-  if (canReach(account, join(home, '.'))) return inside
+  if (canReach(account, home)) return inside
   for (const place of reachablePlaces) {
     if (!account || !makeReachable(account, place)) continue
     const id = createHash('sha256').update(home).digest('hex').slice(0, 12)

@@ -1,0 +1,237 @@
+import { type ChildProcess, execFile, spawn } from 'node:child_process'
+import { createHash, randomBytes } from 'node:crypto'
+import {
+  chmodSync,
+  chownSync,
+  closeSync,
+  existsSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  realpathSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
+import { createServer } from 'node:net'
+import { dirname, join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { promisify } from 'node:util'
+import pg from 'pg'
+import { type Account, asAccount, findPostgresAccount } from './postgres-account.ts'
+import { endFamily, killFamily } from './postgres-family.ts'
+import { executable, findBinaries, makePrivate, placeCluster } from './postgres-files.ts'
+import { postgresSettings } from './postgres-settings.ts'
+
+const superuser = 'carillon'
+const database = 'carillon'
+const socketPort = 5432 // only a part of the socket's file name
+const longestSocketPath = 103 // sun_path holds 104 bytes on macOS, 108 on Linux
+
+export type PostgresOptions = {
+  /** The server's home: it holds the cluster and its password. The caller makes sure that nobody else uses it. */
+  dataDir: string
+  /** Added to, or put in place of, those of postgres-settings.ts. */
+  settings?: Record<string, string>
+  /** The file that PostgreSQL's own words are appended to; `postgres.log` in dataDir without it. */
+  log?: string
+  /** The loopback port where a socket cannot be used: give the earlier one so that a restart keeps the URL. */
+  port?: number
+}
+
+export type Postgres = {
+  /** As superuser, to the database `carillon`; put another name into the path for another database. */
+  url: string
+  pid: number
+  /** The name in the title of each of its processes. */
+  clusterName: string
+  /** Where the cluster is: below dataDir unless root's stand-in account cannot reach that. */
+  clusterDir: string
+  /** The account it runs as, where that is not our own. */
+  account: string | undefined
+  port: number | undefined
+  /** Settles when the postmaster is gone, for whatever reason. */
+  exited: Promise<void>
+  /** Fast: open transactions are rolled back. Immediate: without a checkpoint. Returns when no process is left. */
+  stop(mode?: 'fast' | 'immediate'): Promise<void>
+  /** SIGKILL for every process of the cluster. */
+  kill(): void
+}
+
+/**
+ * Starts the embedded PostgreSQL on this home, making the cluster and the database the first time, and returns when it
+ * takes connections. What an earlier, killed server left behind (processes, socket, pid file) is ended and removed.
+ */
+export async function startPostgres(options: PostgresOptions): Promise<Postgres> {
+  mkdirSync(options.dataDir, { recursive: true, mode: 0o700 })
+  const home = realpathSync(options.dataDir)
+  const account = findPostgresAccount()
+  const binaries = findBinaries(account)
+  const clusterDir = placeCluster(home, account)
+  const clusterName = `carillon-${createHash('sha256').update(clusterDir).digest('hex').slice(0, 12)}`
+  const settings = { ...postgresSettings, ...options.settings, cluster_name: clusterName }
+  const log = options.log ?? join(home, 'postgres.log')
+
+  await endFamily(clusterName)
+  const password = await ensureCluster({ home, clusterDir, binaries, account, sync: settings.fsync !== 'off' })
+  for (const name of ['postmaster.pid', `.s.PGSQL.${socketPort}`, `.s.PGSQL.${socketPort}.lock`]) {
+    rmSync(join(clusterDir, name), { force: true })
+  }
+
+  const port = needsTcp(clusterDir) ? (options.port ?? (await findFreePort())) : undefined
+  const place = port
+    ? { listen_addresses: '127.0.0.1', unix_socket_directories: '', port: String(port) }
+    : {
+        listen_addresses: '',
+        unix_socket_directories: quoteList(clusterDir),
+        unix_socket_permissions: '0700',
+        port: String(socketPort),
+      }
+  const flags = Object.entries({ ...settings, ...place }).flatMap(([name, value]) => ['-c', `${name}=${value}`])
+  const output = openSync(log, 'a', 0o600)
+  const postmaster = spawn(join(binaries, 'bin', executable('postgres')), ['-D', clusterDir, ...flags], {
+    ...asAccount(account),
+    env: cleanEnv(),
+    stdio: ['ignore', output, output],
+    detached: true,
+  })
+  closeSync(output)
+  const exited = new Promise<void>((resolve) => {
+    postmaster.once('exit', () => resolve())
+    postmaster.once('error', () => resolve())
+  })
+  const pid = postmaster.pid
+  try {
+    if (pid === undefined) throw new Error('PostgreSQL could not be started')
+    await waitUntilReady(postmaster, clusterDir, pid)
+    const host = port ? `127.0.0.1:${port}` : `${encodeURIComponent(clusterDir)}:${socketPort}`
+    const urlOf = (name: string) => `postgresql://${superuser}:${password}@${host}/${name}`
+    await ensureDatabase(urlOf)
+    const stop = (mode: 'fast' | 'immediate' = 'fast') => stopPostmaster(postmaster, exited, clusterName, mode)
+    const kill = () => void killFamily(clusterName)
+    return { url: urlOf(database), pid, clusterName, clusterDir, account: account?.name, port, exited, stop, kill }
+  } catch (e) {
+    postmaster.kill('SIGKILL')
+    await endFamily(clusterName)
+    throw new Error(`${(e as Error).message} (see ${log})${tail(log)}`)
+  }
+}
+
+type ClusterPlan = {
+  home: string
+  clusterDir: string
+  binaries: string
+  account: Account | undefined
+  sync: boolean
+}
+
+/** Makes the cluster unless it is there, and returns the superuser's password. */
+async function ensureCluster({ home, clusterDir, binaries, account, sync }: ClusterPlan): Promise<string> {
+  const passwordFile = join(home, 'password')
+  if (existsSync(join(clusterDir, 'PG_VERSION'))) {
+    if (existsSync(passwordFile)) return readFileSync(passwordFile, 'utf8').trim()
+    throw new Error(`The password of the database is missing: ${passwordFile}`)
+  }
+  const password = randomBytes(24).toString('hex')
+  writeFileSync(passwordFile, `${password}\n`, { mode: 0o600 })
+
+  // A draft, renamed when it is whole: an initdb that was killed leaves no half cluster behind.
+  const draft = `${clusterDir}.draft`
+  const draftPassword = `${clusterDir}.password`
+  if (existsSync(dirname(clusterDir)) === false) mkdirSync(dirname(clusterDir), { mode: 0o711 })
+  makePrivate(draft, account)
+  rmSync(draftPassword, { force: true })
+  writeFileSync(draftPassword, password, { mode: 0o600, flag: 'wx' })
+  if (account) chownSync(draftPassword, account.uid, account.gid)
+  try {
+    const how = ['--encoding=UTF8', '--locale=C', '--locale-provider=builtin', '--builtin-locale=C.UTF-8']
+    const who = ['--auth=scram-sha-256', `--username=${superuser}`, `--pwfile=${draftPassword}`]
+    const speed = ['--no-instructions', ...(sync ? [] : ['--no-sync'])]
+    const initdb = join(binaries, 'bin', executable('initdb'))
+    const spawnOptions = { ...asAccount(account), env: cleanEnv() }
+    await promisify(execFile)(initdb, [`--pgdata=${draft}`, ...how, ...who, ...speed], spawnOptions)
+  } catch (e) {
+    const said = (e as { stderr?: string }).stderr || (e as Error).message
+    throw new Error(`The database cluster in ${clusterDir} could not be made: ${said.trim()}`)
+  } finally {
+    rmSync(draftPassword, { force: true })
+  }
+  chmodSync(draft, 0o700)
+  renameSync(draft, clusterDir)
+  return password
+}
+
+async function waitUntilReady(postmaster: ChildProcess, clusterDir: string, pid: number): Promise<void> {
+  const deadline = performance.now() + 120_000 // redo after a crash, on a slow disk
+  while (performance.now() < deadline) {
+    if (postmaster.exitCode !== null || postmaster.signalCode !== null) throw new Error('PostgreSQL did not start')
+    if (isReady(join(clusterDir, 'postmaster.pid'), pid)) return
+    await sleep(10)
+  }
+  throw new Error('PostgreSQL did not become ready in two minutes')
+}
+
+/** The postmaster keeps its state in the eighth line of its pid file, where pg_ctl looks as well. */
+function isReady(pidFile: string, pid: number): boolean {
+  try {
+    const lines = readFileSync(pidFile, 'utf8').split('\n')
+    return Number(lines[0]) === pid && lines[7]?.trim() === 'ready'
+  } catch {
+    return false
+  }
+}
+
+/** Connects to our database, which also proves that the password fits, and makes it when it does not exist yet. */
+async function ensureDatabase(urlOf: (name: string) => string): Promise<void> {
+  const client = new pg.Client({ connectionString: urlOf('postgres') })
+  await client.connect()
+  try {
+    const { rowCount } = await client.query('select from pg_database where datname = $1', [database])
+    if (rowCount === 0) await client.query(`create database ${database}`)
+  } finally {
+    await client.end()
+  }
+}
+
+async function stopPostmaster(
+  postmaster: ChildProcess,
+  exited: Promise<void>,
+  clusterName: string,
+  mode: 'fast' | 'immediate',
+): Promise<void> {
+  postmaster.kill(mode === 'fast' ? 'SIGINT' : 'SIGQUIT')
+  // The shutdown checkpoint may take its time after a big import; immediate mode has none.
+  const patience = AbortSignal.timeout(mode === 'fast' ? 30_000 : 3_000)
+  await Promise.race([exited, new Promise((resolve) => patience.addEventListener('abort', resolve))])
+  await endFamily(clusterName)
+  await exited
+}
+
+function needsTcp(clusterDir: string): boolean {
+  const socket = join(clusterDir, `.s.PGSQL.${socketPort}`)
+  return process.platform === 'win32' || Buffer.byteLength(socket) > longestSocketPath
+}
+
+async function findFreePort(): Promise<number> {
+  const server = createServer()
+  await new Promise<void>((resolve, reject) => server.once('error', reject).listen(0, '127.0.0.1', resolve))
+  const address = server.address()
+  await new Promise((resolve) => server.close(resolve))
+  return typeof address === 'object' && address ? address.port : 0
+}
+
+/** The setting is a comma-separated list, so a directory with a comma or a blank in its name is quoted. */
+function quoteList(directory: string): string {
+  return `"${directory.replaceAll('"', '""')}"`
+}
+
+/** PGDATA, PGPORT and their kind would steer the server and initdb away from what we ask for. */
+function cleanEnv(): NodeJS.ProcessEnv {
+  const kept = Object.entries(process.env).filter(([name]) => !/^(PG|LC_|LANG|TZ$|DATABASE_URL$|CARILLON_)/.test(name))
+  return { ...Object.fromEntries(kept), LC_ALL: 'C' }
+}
+
+function tail(log: string): string {
+  const lines = existsSync(log) ? readFileSync(log, 'utf8').trimEnd().split('\n').slice(-5) : []
+  return lines.map((line) => `\n  ${line}`).join('')
+}
