@@ -29,17 +29,14 @@ const FIRST_TO_LAST_LETTER = /[\p{L}\p{N}].*[\p{L}\p{N}]/su
 const JOINT = /[\s\p{Pd}_]+/gu
 const INVISIBLE = /\p{Cf}/gu
 
-/** Longer than any word with the white space people put round and into it; spares long replies the folding. */
-const LONGEST = 40
-
 /**
  * Says whether the text is a bare opt-out or help word: any case, with whatever is neither letter nor digit (blanks,
  * punctuation, emoji) before and after it ignored, and white space inside it folded.
  */
 export function readWord(text: string): Word {
-  const core = FIRST_TO_LAST_LETTER.exec(text.normalize('NFC'))?.[0]
-  if (core === undefined || core.length > LONGEST) return 'other'
-  // NFKC turns the wide letters of East Asian keyboards into plain ones.
+  const core = FIRST_TO_LAST_LETTER.exec(text)?.[0]
+  if (core === undefined) return 'other'
+  // NFKC joins a letter and its accent, and turns the wide letters of East Asian keyboards into plain ones.
   const word = core.replace(INVISIBLE, '').replace(JOINT, ' ').normalize('NFKC').toUpperCase()
   if (OPT_OUT.has(word)) return 'opt_out'
   return HELP.has(word) ? 'help' : 'other'

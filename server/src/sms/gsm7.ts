@@ -3,7 +3,7 @@
 
 const ESCAPE = 0x1b
 
-/** Septets 0x00 to 0x7f in order; the place of the escape (0x1b) is held by a blank that is never encoded. */
+/** Septets 0x00 to 0x7f in order; a blank holds the place of the escape (0x1b), and the true one overrides it. */
 const BASIC =
   '@£$¥èéùìòÇ\nØø\rÅå' +
   'Δ_ΦΓΛΩΠΨΣΘΞ ÆæßÉ' +
@@ -31,9 +31,7 @@ const EXTENSION: readonly (readonly [septet: number, character: string])[] = [
 const LACKING = 0xffff
 const ESCAPED = 0x100
 const septetByUnit = new Uint16Array('€'.charCodeAt(0) + 1).fill(LACKING)
-for (let septet = 0; septet < BASIC.length; septet++) {
-  if (septet !== ESCAPE) septetByUnit[BASIC.charCodeAt(septet)] = septet
-}
+for (let septet = 0; septet < BASIC.length; septet++) septetByUnit[BASIC.charCodeAt(septet)] = septet
 for (const [septet, character] of EXTENSION) septetByUnit[character.charCodeAt(0)] = ESCAPED | septet
 
 const extensionBySeptet = new Map(EXTENSION)

@@ -24,6 +24,8 @@ test.each([
   ['a🙏b', 2, true],
   ['a🙏b', 3, false],
   ['🙏🙏', 2, false],
+  ['\u{10000}', 1, true],
+  ['\u{10ffff}', 1, true],
   ['a\ud83d', 2, false],
 ])('%j cut before %i parts a pair: %s', (text, index, cuts) => {
   expect(cutsSurrogatePair(text, index)).toBe(cuts)
