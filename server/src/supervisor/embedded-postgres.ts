@@ -69,7 +69,7 @@ export async function startPostgres(options: PostgresOptions): Promise<Postgres>
   const binaries = findBinaries(account)
   const clusterDir = placeCluster(home, account)
   const clusterName = `carillon-${createHash('sha256').update(clusterDir).digest('hex').slice(0, 12)}`
-  const settings = { ...postgresSettings, ...options.settings, cluster_name: clusterName }
+  const settings: Record<string, string> = { ...postgresSettings, ...options.settings, cluster_name: clusterName }
   const log = options.log ?? join(home, 'postgres.log')
 
   await endFamily(clusterName)
