@@ -45,7 +45,9 @@ export const errors = {
 
 /** `Validation failed: Name can't be blank, Content is too long (maximum is 160 characters)`. */
 function validationSentence(details: Record<string, string[]>): string {
-  const faults = Object.entries(details).flatMap(([field, texts]) => texts.map((text) => `${fieldLabel(field)} ${text}`))
+  const faults = Object.entries(details).flatMap(([field, texts]) =>
+    texts.map((text) => `${fieldLabel(field)} ${text}`),
+  )
   return `Validation failed: ${faults.join(', ')}`
 }
 

@@ -1,0 +1,80 @@
+import { randomUUID } from 'node:crypto'
+import pg from 'pg'
+import { pino } from 'pino'
+import { afterAll, afterEach, beforeAll, beforeEach, inject } from 'vitest'
+import { clientDb, type Db, poolDb } from '../src/db/db.ts'
+import { makePool } from '../src/db/pool.ts'
+
+const silent = pino({ level: 'silent' })
+
+function urlOf(database: string): string {
+  const url = new URL(inject('clusterUrl'))
+  url.pathname = `/${database}`
+  return url.href
+}
+
+async function clone(database: string): Promise<string> {
+  const admin = new pg.Client({ connectionString: inject('clusterUrl') })
+  await admin.connect()
+  try {
+    // cloning needs the template to itself; another worker may be cloning right now
+    await admin.query('select pg_advisory_lock(1)')
+    const known = await admin.query('select from pg_database where datname = $1', [database])
+    if (known.rowCount === 0) await admin.query(`create database ${database} template template_carillon`)
+  } finally {
+    await admin.end()
+  }
+  return urlOf(database)
+}
+
+export type TestDatabase = { url: string; db: Db; close(): Promise<void> }
+
+/**
+ * Gives a test file a database inside a transaction that is rolled back after each test. The database
+ * is the worker's own, cloned once.
+ */
+export function useDatabase(): { readonly db: Db } {
+  let client: pg.Client | undefined
+  let db: Db | undefined
+  beforeAll(async () => {
+    client = new pg.Client({
+      connectionString: await clone(`worker_${process.env.VITEST_POOL_ID ?? '0'}`),
+      options: '-c timezone=UTC',
+    })
+    await client.connect()
+  })
+  beforeEach(async () => {
+    await client?.query('begin')
+    if (client) db = clientDb(client)
+  })
+  afterEach(async () => {
+    await client?.query('rollback')
+  })
+  afterAll(async () => {
+    await client?.end()
+  })
+  return {
+    get db() {
+      if (!db) throw new Error('the database is there inside a test only')
+      return db
+    },
+  }
+}
+
+/** A database of its own for a test that needs real commits or several connections; close it at the end. */
+export async function freshDatabase(): Promise<TestDatabase> {
+  const name = `fresh_${randomUUID().replaceAll('-', '')}`
+  const url = await clone(name)
+  const pool = makePool(url, silent, { max: 8 })
+  return {
+    url,
+    db: poolDb(pool),
+    async close() {
+      await pool.end()
+      const admin = new pg.Client({ connectionString: inject('clusterUrl') })
+      await admin.connect()
+      await admin.query(`drop database ${name} with (force)`)
+      await admin.end()
+    },
+  }
+}

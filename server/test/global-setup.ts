@@ -1,0 +1,40 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import pg from 'pg'
+import type { TestProject } from 'vitest/node'
+import { migrate } from '../src/db/migrate.ts'
+import { startPostgres } from '../src/supervisor/embedded-postgres.ts'
+
+declare module 'vitest' {
+  export interface ProvidedContext {
+    /** The throwaway cluster's maintenance database; `template` in it is migrated and ready to be cloned. */
+    clusterUrl: string
+  }
+}
+
+/** Starts a throwaway PostgreSQL with a migrated template database, and removes both at the end. */
+export default async function setup(project: TestProject) {
+  const folder = await mkdtemp(join(tmpdir(), 'carillon-test-'))
+  const postgres = await startPostgres({
+    dataDir: folder,
+    settings: { fsync: 'off', synchronous_commit: 'off', full_page_writes: 'off', max_connections: '100' },
+  })
+  const admin = new pg.Client({ connectionString: postgres.url })
+  await admin.connect()
+  await admin.query('create database template_carillon')
+  await migrate(databaseUrl(postgres.url, 'template_carillon'))
+  await admin.end()
+  project.provide('clusterUrl', postgres.url)
+  return async () => {
+    await postgres.stop('immediate')
+    await rm(folder, { recursive: true, force: true })
+  }
+}
+
+/** The same server's address with another database in it. */
+export function databaseUrl(clusterUrl: string, database: string): string {
+  const url = new URL(clusterUrl)
+  url.pathname = `/${database}`
+  return url.href
+}

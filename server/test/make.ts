@@ -1,0 +1,106 @@
+import { createHash, randomBytes } from 'node:crypto'
+import type { Db } from '../src/db/db.ts'
+
+// Factories: rows with sane defaults, so that a test names only what it is about.
+
+let counter = 0
+const next = () => ++counter
+
+async function account(db: Db, given: { email?: string; username?: string; timeZone?: string } = {}) {
+  const n = next()
+  return db.one<{ id: number; email: string }>(
+    'make_account',
+    `insert into accounts (email, username, time_zone) values ($1, $2, $3) returning id, email`,
+    [
+      given.email ?? `owner${n}-${process.pid}@cedar.example`,
+      given.username ?? `owner${n}`,
+      given.timeZone ?? 'America/Los_Angeles',
+    ],
+  )
+}
+
+async function apiKey(db: Db, given: { accountId: number; scope?: string; sandbox?: boolean; disabled?: boolean }) {
+  const key = `carillon_key_${randomBytes(32).toString('base64url')}`
+  const row = await db.one<{ id: number }>(
+    'make_api_key',
+    `insert into api_keys (account_id, name, prefix, hash, scope, sandbox, disabled_at)
+     values ($1, 'test', $2, $3, $4, $5, case when $6::boolean then now() end) returning id`,
+    [
+      given.accountId,
+      key.slice(0, 20),
+      createHash('sha256').update(key).digest(),
+      given.scope ?? 'full',
+      given.sandbox ?? true,
+      given.disabled ?? false,
+    ],
+  )
+  return { id: row.id, key }
+}
+
+async function shortCode(db: Db, given: { accountId: number; code?: string }) {
+  return db.one<{ id: number; code: string }>(
+    'make_short_code',
+    'insert into short_codes (account_id, code) values ($1, $2) returning id, code',
+    [given.accountId, given.code ?? String(20_000 + ((process.pid * 37 + next()) % 79_999))],
+  )
+}
+
+type ListGiven = {
+  accountId?: number
+  shortCodeId?: number
+  name?: string
+  messageStop?: string
+  messageHelp?: string
+  messageYes?: string
+}
+
+async function list(db: Db, given: ListGiven = {}) {
+  const accountId = given.accountId ?? (await account(db)).id
+  const shortCodeId = given.shortCodeId ?? (await shortCode(db, { accountId })).id
+  const row = await db.one<{ id: number }>(
+    'make_list',
+    `insert into lists (account_id, short_code_id, name, message_stop, message_help, message_yes)
+     values ($1, $2, $3, $4, $5, $6) returning id`,
+    [
+      accountId,
+      shortCodeId,
+      given.name ?? `List ${next()}`,
+      given.messageStop ?? null,
+      given.messageHelp ?? null,
+      given.messageYes ?? null,
+    ],
+  )
+  return { id: row.id, accountId, shortCodeId }
+}
+
+type SubscriberGiven = {
+  listId: number
+  phone?: number
+  state?: 'pending' | 'subscribed' | 'unsubscribed' | 'cleaned'
+  firstName?: string
+  at?: Date
+}
+
+async function subscriber(db: Db, given: SubscriberGiven) {
+  const state = given.state ?? 'subscribed'
+  const at = given.at ?? new Date(Date.now() - 86_400_000)
+  const phone = given.phone ?? 2_065_560_000 + (next() % 9_999)
+  await db.exec(
+    'make_subscriber',
+    `with added as (
+       insert into subscribers (list_id, phone, state, first_name, opt_in_method, subscribed_at, opted_in_at,
+                                opt_in_requested_at, opted_out_at, cleaned_at)
+       values ($1, $2, $3, $4, 'api',
+               case when $3 <> 'pending' then $5::timestamptz end,
+               case when $3 <> 'pending' then $5::timestamptz end,
+               case when $3 = 'pending' then $5::timestamptz end,
+               case when $3 = 'unsubscribed' then $5::timestamptz + interval '1 hour' end,
+               case when $3 = 'cleaned' then $5::timestamptz + interval '1 hour' end))
+     insert into list_deltas (list_id, subscribed, unsubscribed, cleaned)
+     values ($1, ($3 = 'subscribed')::int, ($3 = 'unsubscribed')::int, ($3 = 'cleaned')::int)`,
+    [given.listId, phone, state, given.firstName ?? '', at],
+  )
+  return { phone, listId: given.listId }
+}
+
+export const make = { account, apiKey, shortCode, list, subscriber }
