@@ -1,0 +1,4 @@
+/** The mark of the house. */
+export function Bell({ size }: { size: number }) {
+  return <img src="/favicon.svg" width={size} height={size} alt="" />
+}
