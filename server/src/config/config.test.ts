@@ -1,0 +1,157 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { inspect } from 'node:util'
+import { afterEach, describe, expect, test } from 'vitest'
+import { ConfigError, type Env, readEnv } from './config.ts'
+import { loadEnvFileIfPresent } from './env-file.ts'
+
+const folders: string[] = []
+afterEach(() => {
+  for (const folder of folders.splice(0)) rmSync(folder, { recursive: true })
+})
+
+function writeTemp(text: string): string {
+  const folder = mkdtempSync(join(tmpdir(), 'carillon-config-'))
+  folders.push(folder)
+  writeFileSync(join(folder, 'file'), text)
+  return join(folder, 'file')
+}
+
+function faultsOf(env: Env): readonly string[] {
+  try {
+    readEnv(env)
+    return []
+  } catch (e) {
+    if (e instanceof ConfigError) return e.faults
+    throw e
+  }
+}
+
+test('an empty environment is a sandbox on loopback', () => {
+  const config = readEnv({})
+  expect(config.mode).toBe('sandbox')
+  expect(config.http).toEqual({ host: '127.0.0.1', port: 8080, publicUrl: 'http://127.0.0.1:8080' })
+  expect(config.dataDir).toMatch(/\/data$/)
+  expect(config.simulator.rawFile).toBe(join(config.dataDir, 'simulator', 'submits.raw'))
+  expect(config.send).toEqual({ leaseMs: 5000, responseDeadlineMs: 10_000, receiptDeadlineMs: 259_200_000 })
+  expect(config.databaseUrl).toBeUndefined()
+  expect(config.allowPrivateUrls).toEqual([])
+})
+
+test('all faults are told at once, each with its variable', () => {
+  const faults = faultsOf({
+    CARILLON_PORT: 'eighty',
+    CARILLON_MODE: 'live',
+    CARILLON_RATE_LIMIT: 'none',
+    CARILLON_PUBLIC_URL: 'ftp://example.org',
+    DATABASE_URL: 'mysql://localhost/x',
+    CARILLON_ALLOW_PRIVATE_URLS: '10.0.0.0/8, 10.0.0.0/33',
+    CARILLON_PROT: '8081',
+  })
+  expect(faults.map((fault) => fault.split(' ')[0]).sort()).toEqual([
+    'CARILLON_ALLOW_PRIVATE_URLS',
+    'CARILLON_MODE',
+    'CARILLON_PORT',
+    'CARILLON_PROT',
+    'CARILLON_PUBLIC_URL',
+    'CARILLON_RATE_LIMIT',
+    'DATABASE_URL',
+  ])
+  expect(faults).toContain('CARILLON_PORT must be a whole number from 0 to 65535, not "eighty"')
+})
+
+test.each(['-1', '65536', '80.5', '0x50', '8e1', '8080 x'])('%s is no port', (port) => {
+  expect(faultsOf({ CARILLON_PORT: port })).toHaveLength(1)
+})
+
+test('an empty or blank variable counts as absent', () => {
+  expect(readEnv({ CARILLON_PORT: '', CARILLON_SMPP_URL: '  ' }).http.port).toBe(8080)
+})
+
+describe('the SMPP account', () => {
+  test('comes out of one URL, encoded characters decoded', () => {
+    const { smpp } = readEnv({
+      CARILLON_MODE: 'production',
+      CARILLON_SMPP_URL: 'smpps://our%40id:p%3Aw%2F@smsc.example.net?window=25&mps=30&binds=2',
+    })
+    expect(smpp).toMatchObject({ host: 'smsc.example.net', port: 3550, tls: true, window: 25, mps: 30, binds: 2 })
+    expect(smpp?.systemId).toBe('our@id')
+    expect(smpp?.password.reveal()).toBe('p:w/')
+  })
+
+  test('has modest defaults', () => {
+    const { smpp } = readEnv({ CARILLON_SMPP_URL: 'smpp://a:b@[::1]' })
+    expect(smpp).toMatchObject({ host: '::1', port: 2775, tls: false, window: 10, mps: undefined, binds: 1 })
+  })
+
+  test.each([
+    ['http://a:b@localhost', 'must look like'],
+    ['smpp://localhost:2775', 'must look like'],
+    ['smpp://a:b@localhost?windows=5', 'not "windows"'],
+    ['smpp://a:b@localhost?window=0', 'window that must be a whole number'],
+    ['smpp://a:ninechars@localhost', 'more than 8 characters'],
+    ['smpp://a:b@smsc.example.net', 'must point to loopback'],
+    ['smpp://a:b@127.0.0.1.example.net', 'must point to loopback'],
+  ])('%s is refused', (url, why) => {
+    const faults = faultsOf({ CARILLON_SMPP_URL: url })
+    expect(faults).toHaveLength(1)
+    expect(faults[0]).toContain(why)
+  })
+})
+
+test('production needs a connection and refuses what is for the sandbox', () => {
+  const faults = faultsOf({
+    CARILLON_MODE: 'production',
+    CARILLON_SANDBOX_API_KEY: 'a-key-of-sixteen-characters',
+    CARILLON_SIMULATOR_LATENCY_MS: '0',
+  })
+  expect(faults).toEqual([
+    'CARILLON_SMPP_URL is needed in production',
+    'CARILLON_SANDBOX_API_KEY is for the sandbox only; production refuses it',
+    'CARILLON_SIMULATOR_LATENCY_MS is for the sandbox only; production refuses it',
+  ])
+})
+
+test('a secret never prints, whatever prints it', () => {
+  const config = readEnv({
+    DATABASE_URL: 'postgresql://u:hush-hush@db/x',
+    CARILLON_SMPP_URL: 'smpp://a:hushhush@localhost',
+    CARILLON_SANDBOX_API_KEY: 'hush-hush-hush-hush',
+  })
+  expect(JSON.stringify(config) + inspect(config, { depth: 9, showHidden: true }) + config.databaseUrl).not.toContain(
+    'hush',
+  )
+  expect(config.databaseUrl?.reveal()).toBe('postgresql://u:hush-hush@db/x')
+})
+
+test('a fault does not quote a secret', () => {
+  const secrets = { DATABASE_URL: 'hush-hush', CARILLON_SMPP_URL: 'smpp:hush', CARILLON_SANDBOX_API_KEY: 'hush hush' }
+  expect(faultsOf(secrets)).toHaveLength(3)
+  expect(faultsOf(secrets).join()).not.toContain('hush')
+})
+
+test('a secret may come from a file', () => {
+  const file = writeTemp('postgresql://u:p@db/x\n')
+  expect(readEnv({ DATABASE_URL_FILE: file }).databaseUrl?.reveal()).toBe('postgresql://u:p@db/x')
+  expect(faultsOf({ DATABASE_URL_FILE: `${file}.gone` })[0]).toContain('DATABASE_URL_FILE cannot be read')
+  expect(faultsOf({ CARILLON_PORT_FILE: file })).toEqual(['CARILLON_PORT_FILE is not a setting'])
+})
+
+test('the config is frozen through and through', () => {
+  const config = readEnv({})
+  expect(() => Object.assign(config.http, { port: 1 })).toThrow(TypeError)
+  expect(() => config.allowPrivateUrls.push('0.0.0.0/0')).toThrow(TypeError)
+})
+
+test('the environment wins over the .env file', () => {
+  const file = writeTemp('CARILLON_TEST_BOTH=file\nCARILLON_TEST_FILE_ONLY=file\n')
+  process.env.CARILLON_TEST_BOTH = 'environment'
+  try {
+    loadEnvFileIfPresent(file)
+    expect([process.env.CARILLON_TEST_BOTH, process.env.CARILLON_TEST_FILE_ONLY]).toEqual(['environment', 'file'])
+  } finally {
+    delete process.env.CARILLON_TEST_BOTH
+    delete process.env.CARILLON_TEST_FILE_ONLY
+  }
+})

@@ -1,0 +1,164 @@
+import { readFileSync } from 'node:fs'
+import { join, resolve } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import type { SmppAddress } from './parsers.ts'
+import type { Secret } from './secret.ts'
+import { type Setting, type SettingName, type SettingValue, settings } from './settings.ts'
+
+export type Config = {
+  mode: 'sandbox' | 'production'
+  http: { host: string; port: number; publicUrl: string }
+  /** Absolute. */
+  dataDir: string
+  /** An own server's; undefined when the supervisor is to run the embedded PostgreSQL. */
+  databaseUrl: Secret | undefined
+  smpp: SmppAddress | undefined
+  rateLimit: 'vendor' | 'default' | 'off'
+  sandbox: { email: string; apiKey: Secret | undefined }
+  simulator: {
+    latencyMs: number
+    receiptDelayMs: number
+    smppPort: number
+    controlPort: number
+    controlUrl: string | undefined
+    rawFile: string
+  }
+  send: { leaseMs: number; responseDeadlineMs: number; receiptDeadlineMs: number }
+  allowPrivateUrls: string[]
+  logLevel: 'fatal' | 'error' | 'warn' | 'info' | 'debug' | 'trace' | 'silent'
+}
+
+/** All that is wrong with the settings, one fault a line, in words for the operator. */
+export class ConfigError extends Error {
+  readonly faults: readonly string[]
+
+  constructor(faults: string[]) {
+    super(`The settings cannot be used:\n${faults.map((fault) => `  - ${fault}`).join('\n')}`)
+    this.name = 'ConfigError'
+    this.faults = faults
+  }
+}
+
+export type Env = Readonly<Record<string, string | undefined>>
+
+const checkout = fileURLToPath(new URL('../../../', import.meta.url))
+
+/** Reads the settings out of an environment: typed, grouped and frozen, or one error that lists every fault. */
+export function readEnv(env: Env): Config {
+  const faults: string[] = []
+  const texts = readTexts(env, faults)
+  const read = <N extends SettingName>(name: N) => readSetting(name, texts.get(name), faults) as SettingValue<N>
+
+  const dataDir = resolve(checkout, read('CARILLON_DATA_DIR'))
+  const host = read('CARILLON_HOST')
+  const port = read('CARILLON_PORT')
+  const rawFile = read('CARILLON_SIMULATOR_RAW_FILE')
+  const config: Config = {
+    mode: read('CARILLON_MODE'),
+    http: { host, port, publicUrl: read('CARILLON_PUBLIC_URL') ?? defaultPublicUrl(host, port) },
+    dataDir,
+    databaseUrl: read('DATABASE_URL'),
+    smpp: read('CARILLON_SMPP_URL'),
+    rateLimit: read('CARILLON_RATE_LIMIT'),
+    sandbox: { email: read('CARILLON_SANDBOX_EMAIL'), apiKey: read('CARILLON_SANDBOX_API_KEY') },
+    simulator: {
+      latencyMs: read('CARILLON_SIMULATOR_LATENCY_MS'),
+      receiptDelayMs: read('CARILLON_SIMULATOR_RECEIPT_DELAY_MS'),
+      smppPort: read('CARILLON_SIMULATOR_SMPP_PORT'),
+      controlPort: read('CARILLON_SIMULATOR_PORT'),
+      controlUrl: read('CARILLON_SIMULATOR_URL'),
+      rawFile: rawFile ? resolve(checkout, rawFile) : join(dataDir, 'simulator', 'submits.raw'),
+    },
+    send: {
+      leaseMs: read('CARILLON_LEASE_MS'),
+      responseDeadlineMs: read('CARILLON_RESPONSE_DEADLINE_MS'),
+      receiptDeadlineMs: read('CARILLON_RECEIPT_DEADLINE_S') * 1_000,
+    },
+    allowPrivateUrls: read('CARILLON_ALLOW_PRIVATE_URLS'),
+    logLevel: read('CARILLON_LOG_LEVEL'),
+  }
+  checkMode(config, texts, faults)
+  if (faults.length > 0) throw new ConfigError(faults)
+  return deepFreeze(config)
+}
+
+/** The texts that are set. An empty one counts as absent, so that a line of .env can be left blank. */
+function readTexts(env: Env, faults: string[]): Map<SettingName, string> {
+  const texts = new Map<SettingName, string>()
+  for (const name of settingNames) {
+    const text = env[name]?.trim()
+    const file = isSecret(name) ? env[`${name}_FILE`]?.trim() : undefined
+    if (text && file) faults.push(`${name} and ${name}_FILE are both set`)
+    if (text) texts.set(name, text)
+    else if (file) readSecretFile(name, file, texts, faults)
+  }
+  for (const name of Object.keys(env)) {
+    if (name.startsWith('CARILLON_') && !isKnown(name)) faults.push(`${name} is not a setting`)
+  }
+  return texts
+}
+
+function readSecretFile(name: SettingName, file: string, texts: Map<SettingName, string>, faults: string[]) {
+  try {
+    texts.set(name, readFileSync(resolve(checkout, file), 'utf8').trim())
+  } catch (e) {
+    faults.push(`${name}_FILE cannot be read: ${(e as Error).message}`)
+  }
+}
+
+const settingNames = Object.keys(settings) as SettingName[]
+
+function isSecret(name: SettingName): boolean {
+  return (settings[name] as Setting<unknown>).secret === true
+}
+
+/** A misspelt name must not go unnoticed; benches and tests have names of their own. */
+function isKnown(name: string): boolean {
+  if (/^CARILLON_(TEST|BENCH)_/.test(name) || Object.hasOwn(settings, name)) return true
+  const secret = settingNames.find((setting) => name === `${setting}_FILE`)
+  return secret !== undefined && isSecret(secret)
+}
+
+/** On a fault the default stands in, so that the faults behind it are found as well. */
+function readSetting(name: SettingName, text: string | undefined, faults: string[]): unknown {
+  const setting: Setting<unknown> = settings[name]
+  try {
+    if (text !== undefined) return setting.parse(text)
+  } catch (e) {
+    faults.push(`${name} ${(e as Error).message}`)
+  }
+  return setting.default === undefined ? undefined : setting.parse(setting.default)
+}
+
+function checkMode(config: Config, texts: Map<SettingName, string>, faults: string[]) {
+  if (config.mode === 'sandbox') {
+    if (config.smpp && !isLoopback(config.smpp.host)) {
+      faults.push(
+        'CARILLON_SMPP_URL must point to loopback in sandbox mode; set CARILLON_MODE=production to text people',
+      )
+    }
+    return
+  }
+  if (!texts.has('CARILLON_SMPP_URL')) faults.push('CARILLON_SMPP_URL is needed in production')
+  for (const name of texts.keys()) {
+    const { sandboxOnly }: Setting<unknown> = settings[name]
+    if (sandboxOnly) faults.push(`${name} is for the sandbox only; production refuses it`)
+  }
+}
+
+function isLoopback(host: string): boolean {
+  return host === 'localhost' || host === '::1' || /^127(\.\d{1,3}){3}$/.test(host)
+}
+
+/** A wildcard address is no place to call: whoever listens on all addresses is reached on loopback, too. */
+function defaultPublicUrl(host: string, port: number): string {
+  const name = host === '0.0.0.0' || host === '::' ? 'localhost' : host
+  return `http://${name.includes(':') ? `[${name}]` : name}:${port}`
+}
+
+function deepFreeze<T extends object>(value: T): T {
+  for (const part of Object.values(value)) {
+    if (typeof part === 'object' && part !== null && !Object.isFrozen(part)) deepFreeze(part)
+  }
+  return Object.freeze(value)
+}

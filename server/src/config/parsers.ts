@@ -1,0 +1,130 @@
+import { isIP } from 'node:net'
+import { Secret } from './secret.ts'
+
+/** Reads the text of a setting; throws an Error whose message completes "<name> ...". */
+export type Parser<T> = (text: string) => T
+
+/** Where the SMPP connection goes, out of one URL. */
+export type SmppAddress = {
+  host: string
+  port: number
+  tls: boolean
+  systemId: string
+  password: Secret
+  /** Submits under way per bind. */
+  window: number
+  /** Parts per second the carrier allows, all binds together; undefined when it names no cap. */
+  mps: number | undefined
+  binds: number
+}
+
+export function wholeNumber(least: number, most: number): Parser<number> {
+  return (text) => {
+    const value = Number(text)
+    if (/^\d+$/.test(text) && value >= least && value <= most) return value
+    throw new Error(`must be a whole number from ${least} to ${most}, not ${quote(text)}`)
+  }
+}
+
+export function oneOf<const T extends string>(...words: T[]): Parser<T> {
+  return (text) => {
+    const word = words.find((candidate) => candidate === text)
+    if (word) return word
+    throw new Error(`must be ${words.slice(0, -1).join(', ')} or ${words.at(-1)}, not ${quote(text)}`)
+  }
+}
+
+export const plainText: Parser<string> = (text) => text
+
+/** A name or an IP address to listen on. */
+export const hostName: Parser<string> = (text) => {
+  if (isIP(text) > 0 || /^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$/i.test(text)) return text
+  throw new Error(`must be a host name or an IP address, not ${quote(text)}`)
+}
+
+export const emailAddress: Parser<string> = (text) => {
+  if (/^[^\s@:]+@[^\s@:]+$/.test(text)) return text
+  throw new Error(`must be an e-mail address, not ${quote(text)}`)
+}
+
+/** Basic auth carries the key: a blank or a control character could not come back from it. */
+export const apiKey: Parser<Secret> = (text) => {
+  if (/^[\x21-\x7e]{16,200}$/.test(text)) return new Secret(text)
+  throw new Error('must be 16 to 200 printable characters without blanks')
+}
+
+/** The base of an address we hand out: no query, no trailing slash. */
+export const baseUrl: Parser<string> = (text) => {
+  const url = parseUrl(text)
+  if (url && /^https?:$/.test(url.protocol) && url.host && !url.search && !url.hash && !url.username) {
+    return url.href.replace(/\/+$/, '')
+  }
+  throw new Error(`must be an http:// or https:// address without query, not ${quote(text)}`)
+}
+
+export const postgresUrl: Parser<Secret> = (text) => {
+  const url = parseUrl(text)
+  if (url && /^postgres(ql)?:$/.test(url.protocol) && url.pathname.length > 1) return new Secret(text)
+  throw new Error('must look like postgresql://user:password@host:5432/database')
+}
+
+/** smpp[s]://system_id:password@host:port?window=&mps=&binds= */
+export const smppUrl: Parser<SmppAddress> = (text) => {
+  const url = parseUrl(text)
+  if (!url || !/^smpps?:$/.test(url.protocol) || !url.hostname || !url.username) {
+    throw new Error('must look like smpp://system_id:password@host:2775?window=10&mps=30 (smpps:// for TLS)')
+  }
+  const systemId = decodeURIComponent(url.username)
+  const password = decodeURIComponent(url.password)
+  if (systemId.length > 15) throw new Error('has a system_id of more than 15 characters, which SMPP 3.4 cannot carry')
+  if (password.length > 8) throw new Error('has a password of more than 8 characters, which SMPP 3.4 cannot carry')
+  const stranger = [...url.searchParams.keys()].find((key) => !['window', 'mps', 'binds'].includes(key))
+  if (stranger) throw new Error(`knows window, mps and binds, not ${quote(stranger)}`)
+  const tls = url.protocol === 'smpps:'
+  return {
+    host: url.hostname.replace(/^\[|\]$/g, ''),
+    port: url.port ? Number(url.port) : tls ? 3550 : 2775,
+    tls,
+    systemId,
+    password: new Secret(password),
+    window: queryNumber(url, 'window', 1, 1_000) ?? 10,
+    mps: queryNumber(url, 'mps', 1, 100_000),
+    binds: queryNumber(url, 'binds', 1, 64) ?? 1,
+  }
+}
+
+/** Comma-separated ranges such as 10.0.0.0/8, fd00::/8; a bare address means itself alone. */
+export const cidrList: Parser<string[]> = (text) => {
+  const ranges = text
+    .split(',')
+    .map((range) => range.trim())
+    .filter((range) => range !== '')
+  const wrong = ranges.find((range) => !isRange(range))
+  if (wrong) throw new Error(`must be address ranges such as 10.0.0.0/8, separated by commas; ${quote(wrong)} is none`)
+  return ranges
+}
+
+function isRange(range: string): boolean {
+  const [address = '', bits, rest] = range.split('/')
+  const family = isIP(address)
+  if (family === 0 || rest !== undefined) return false
+  return bits === undefined || (/^\d{1,3}$/.test(bits) && Number(bits) <= (family === 4 ? 32 : 128))
+}
+
+function queryNumber(url: URL, name: string, least: number, most: number): number | undefined {
+  const text = url.searchParams.get(name)
+  if (text === null || text === '') return undefined
+  try {
+    return wholeNumber(least, most)(text)
+  } catch (e) {
+    throw new Error(`has a ${name} that ${(e as Error).message}`)
+  }
+}
+
+function parseUrl(text: string): URL | undefined {
+  return URL.canParse(text) ? new URL(text) : undefined
+}
+
+function quote(text: string): string {
+  return `"${text.length > 60 ? `${text.slice(0, 60)}...` : text}"`
+}
