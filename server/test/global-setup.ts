@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import pg from 'pg'
 import type { TestProject } from 'vitest/node'
 import { migrate } from '../src/db/migrate.ts'
+import { installJobs } from '../src/jobs/boss.ts'
 import { startPostgres } from '../src/supervisor/embedded-postgres.ts'
 
 declare module 'vitest' {
@@ -24,6 +25,7 @@ export default async function setup(project: TestProject) {
   await admin.connect()
   await admin.query('create database template_carillon')
   await migrate(databaseUrl(postgres.url, 'template_carillon'))
+  await installJobs(databaseUrl(postgres.url, 'template_carillon'))
   await admin.end()
   project.provide('clusterUrl', postgres.url)
   return async () => {

@@ -1,0 +1,149 @@
+import { pino } from 'pino'
+import { afterEach, beforeEach, expect, test, vi } from 'vitest'
+import { freshDatabase, type TestDatabase, useDatabase } from '../../test/database.ts'
+import { makeRuntime } from '../../test/runtime.ts'
+import { waitFor } from '../../test/wait-for.ts'
+import { drainJobs, installJobs, type RunningJobs, startJobs } from './boss.ts'
+import { enqueue, type Job } from './jobs.ts'
+
+const rolledBack = useDatabase()
+let database: TestDatabase
+let running: RunningJobs[] = []
+
+beforeEach(async () => {
+  database = await freshDatabase()
+})
+afterEach(async () => {
+  await Promise.all(running.map((jobs) => jobs.stop()))
+  running = []
+  await database.close()
+})
+
+async function start(jobs: Job[], schedules: Parameters<typeof startJobs>[2] = []) {
+  const started = await startJobs(makeRuntime(database), jobs, schedules)
+  running.push(started)
+  return started
+}
+
+test('a job exists when, and only when, the transaction that asked for it commits', async () => {
+  const ran: unknown[] = []
+  await expect(
+    database.db.tx(async (tx) => {
+      await enqueue(tx, 'test.note', { n: 1 })
+      throw new Error('changed my mind')
+    }),
+  ).rejects.toThrow('changed my mind')
+  await database.db.tx((tx) => enqueue(tx, 'test.note', { n: 2 }))
+
+  const jobs = await start([{ name: 'test.note', run: async (_rt, payload) => void ran.push(payload) }])
+  await jobs.drain()
+  expect(ran).toEqual([{ n: 2 }])
+})
+
+test('a new job is run at once, without waiting for a poll', async () => {
+  const ran = vi.fn()
+  await start([{ name: 'test.note', run: async () => ran() }])
+  await enqueue(database.db, 'test.note', {})
+  await waitFor(() => ran.mock.calls.length === 1)
+  const asked = performance.now()
+  await enqueue(database.db, 'test.note', {})
+  await waitFor(() => ran.mock.calls.length === 2)
+  expect(performance.now() - asked).toBeLessThan(1_000)
+})
+
+test('a failed run is tried again, and the job hears of it when nobody will', async () => {
+  const attempts: number[] = []
+  const gaveUp = vi.fn()
+  await start([
+    {
+      name: 'test.fail',
+      options: { retries: 1 },
+      run: async () => {
+        attempts.push(performance.now())
+        throw new Error('no luck')
+      },
+      gaveUp: async (_rt, payload, error) => gaveUp(payload, (error as Error).message),
+    },
+  ])
+  await enqueue(database.db, 'test.fail', { n: 7 })
+  await waitFor(() => gaveUp.mock.calls.length > 0, { timeoutMs: 15_000 })
+  expect(attempts).toHaveLength(2)
+  expect((attempts[1] ?? 0) - (attempts[0] ?? 0)).toBeGreaterThan(900)
+  expect(gaveUp.mock.calls).toEqual([[{ n: 7 }, 'no luck']])
+})
+
+test('the job of a worker that died is taken up by another', async () => {
+  const ran = vi.fn()
+  await enqueue(database.db, 'test.note', {})
+  await database.db.exec(
+    'take_and_die',
+    `update pgboss.job set state = 'active', started_on = now(), heartbeat_on = now() - interval '11 s'`,
+  )
+  await start([{ name: 'test.note', run: async () => ran() }])
+  await waitFor(() => ran.mock.calls.length === 1, { timeoutMs: 10_000 })
+})
+
+test('stopping tells a running job, and the job is done by the next process', async () => {
+  const started = vi.fn()
+  const patient: Job = {
+    name: 'test.slow',
+    run: (_rt, _payload, signal) =>
+      new Promise((_resolve, reject) => {
+        started()
+        signal.addEventListener('abort', () => reject(signal.reason), { once: true })
+      }),
+  }
+  const first = await start([patient])
+  await enqueue(database.db, 'test.slow', {})
+  await waitFor(() => started.mock.calls.length === 1)
+  running = []
+  await first.stop()
+
+  const ran = vi.fn()
+  await start([{ ...patient, run: async () => ran() }])
+  await waitFor(() => ran.mock.calls.length === 1, { timeoutMs: 10_000 })
+})
+
+test('losing every connection is survived', async () => {
+  const ran = vi.fn()
+  await start([{ name: 'test.note', run: async () => ran() }])
+  await database.db.many(
+    'cut',
+    `select pg_terminate_backend(pid) from pg_stat_activity
+      where application_name = 'carillon jobs' and datname = current_database()`,
+  )
+  await enqueue(database.db, 'test.note', {})
+  await waitFor(() => ran.mock.calls.length === 1, { timeoutMs: 10_000 })
+})
+
+test('a schedule runs once per slot over all processes', async () => {
+  const ran: number[] = []
+  const job: Job = { name: 'test.tick', run: async () => void ran.push(Math.floor(Date.now() / 1_000)) }
+  await start([job], [{ name: 'test.tick', everySeconds: 1 }])
+  await start([job], [{ name: 'test.tick', everySeconds: 1 }])
+  await waitFor(() => ran.length >= 3, { timeoutMs: 10_000 })
+  const { count } = await database.db.one<{ count: number }>(
+    'count_slots',
+    'select count(*) - count(distinct singleton_on) as count from pgboss.job',
+  )
+  expect(count).toBe(0)
+})
+
+test('several processes may install at once', async () => {
+  await database.db.exec('drop_schema', 'drop schema pgboss cascade')
+  await Promise.all([1, 2, 3].map(() => installJobs(database.url)))
+  await enqueue(database.db, 'test.note', {})
+})
+
+test('drained jobs run inside the transaction of the test', async () => {
+  const ran: unknown[] = []
+  const rt = { ...makeRuntime(database), db: rolledBack.db, log: pino({ level: 'silent' }) }
+  const jobs: Job[] = [
+    { name: 'test.first', run: async () => enqueue(rt.db, 'test.second', { n: 2 }, { startAfterSeconds: 60 }) },
+    { name: 'test.second', run: async (_rt, payload) => void ran.push(payload) },
+  ]
+  await enqueue(rt.db, 'test.second', { n: 1 })
+  await enqueue(rt.db, 'test.first', {})
+  await drainJobs(rt, jobs)
+  expect(ran).toEqual([{ n: 1 }, { n: 2 }])
+})

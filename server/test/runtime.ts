@@ -1,0 +1,17 @@
+import { pino } from 'pino'
+import { readEnv } from '../src/config/config.ts'
+import type { Db } from '../src/db/db.ts'
+import { systemClock } from '../src/lib/clock.ts'
+import type { Runtime } from '../src/runtime.ts'
+
+/** What a process would be given, on a test's database: default settings, a silent log, the system's clock. */
+export function makeRuntime(given: { db: Db; url?: string } & Partial<Runtime>): Runtime {
+  const { url, ...rest } = given
+  return {
+    config: readEnv({}),
+    log: pino({ level: 'silent' }),
+    clock: systemClock,
+    databaseUrl: url ?? '',
+    ...rest,
+  }
+}
