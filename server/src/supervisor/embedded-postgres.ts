@@ -18,6 +18,7 @@ import { dirname, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import pg from 'pg'
+import { postgresEnv } from '../config/child-env.ts'
 import { type Account, asAccount, findPostgresAccount } from './postgres-account.ts'
 import { endFamily, killFamily } from './postgres-family.ts'
 import { executable, findBinaries, makePrivate, placeCluster } from './postgres-files.ts'
@@ -91,7 +92,7 @@ export async function startPostgres(options: PostgresOptions): Promise<Postgres>
   const output = openSync(log, 'a', 0o600)
   const postmaster = spawn(join(binaries, 'bin', executable('postgres')), ['-D', clusterDir, ...flags], {
     ...asAccount(account),
-    env: cleanEnv(),
+    env: postgresEnv(),
     stdio: ['ignore', output, output],
     detached: true,
   })
@@ -148,7 +149,7 @@ async function ensureCluster({ home, clusterDir, binaries, account, sync }: Clus
     const who = ['--auth=scram-sha-256', `--username=${superuser}`, `--pwfile=${draftPassword}`]
     const speed = ['--no-instructions', ...(sync ? [] : ['--no-sync'])]
     const initdb = join(binaries, 'bin', executable('initdb'))
-    const spawnOptions = { ...asAccount(account), env: cleanEnv() }
+    const spawnOptions = { ...asAccount(account), env: postgresEnv() }
     await promisify(execFile)(initdb, [`--pgdata=${draft}`, ...how, ...who, ...speed], spawnOptions)
   } catch (e) {
     const said = (e as { stderr?: string }).stderr || (e as Error).message
@@ -223,12 +224,6 @@ async function findFreePort(): Promise<number> {
 /** The setting is a comma-separated list, so a directory with a comma or a blank in its name is quoted. */
 function quoteList(directory: string): string {
   return `"${directory.replaceAll('"', '""')}"`
-}
-
-/** PGDATA, PGPORT and their kind would steer the server and initdb away from what we ask for. */
-function cleanEnv(): NodeJS.ProcessEnv {
-  const kept = Object.entries(process.env).filter(([name]) => !/^(PG|LC_|LANG|TZ$|DATABASE_URL$|CARILLON_)/.test(name))
-  return { ...Object.fromEntries(kept), LC_ALL: 'C' }
 }
 
 function tail(log: string): string {

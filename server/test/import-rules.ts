@@ -1,0 +1,129 @@
+// Which file of `server/src` may import which, as one function over a path and its text. The folders:
+//
+//   foundation   errors.ts, lib/, sms/, smpp/                     node only
+//   engine room  config/, runtime.ts, db/, jobs/, system/, http/  the foundation, and the engine room as listed below
+//   nouns        accounts/ ... webhooks/                          all of these, and the nouns downhill of them
+//   processes    gateway/, simulator/, supervisor/                what their own line says
+//   bin/         anything, and nobody imports it
+
+export type SourceFile = { path: string; text: string }
+
+const FOUNDATION = ['errors.ts', 'lib', 'sms', 'smpp']
+
+/** Each may import the nouns before it. News goes the other way as a job row in the same transaction. */
+const DOWNHILL = [
+  'accounts',
+  'short-codes',
+  'connections',
+  'lists',
+  'keywords',
+  'subscribers',
+  'imports',
+  'attachments',
+  'messages',
+  'links',
+  'opt-ins',
+  'broadcasts',
+  'donations',
+  'inbound',
+  'receipts',
+  'reports',
+  'webhooks',
+]
+
+const ENGINE_ROOM: Record<string, string[]> = {
+  config: FOUNDATION,
+  db: [...FOUNDATION, 'config', 'runtime.ts'],
+  jobs: [...FOUNDATION, 'config', 'runtime.ts', 'db'],
+  system: [...FOUNDATION, 'config', 'runtime.ts', 'db'],
+  http: [...FOUNDATION, 'config', 'runtime.ts', 'db', 'jobs', 'system'],
+  'runtime.ts': [...FOUNDATION, 'config', 'db', 'jobs'],
+}
+
+const BELOW_NOUNS = [...FOUNDATION, ...Object.keys(ENGINE_ROOM)]
+const BELOW_GATEWAY = BELOW_NOUNS.filter((folder) => folder !== 'http')
+
+const PROCESSES: Record<string, string[]> = {
+  gateway: [...BELOW_GATEWAY, 'connections', 'messages', 'broadcasts', 'inbound', 'receipts'],
+  simulator: [...FOUNDATION, 'config'],
+  supervisor: BELOW_GATEWAY,
+}
+
+const IMPORT =
+  /^\s*(?:import|export)\s+(?:type\s+)?[\w$*{}\s,]+?\sfrom\s*['"]([^'"]+)['"]|^\s*import\s*['"]([^'"]+)['"]|\bimport\(\s*['"]([^'"]+)['"]/gm
+const COMMENT = /\/\*[\s\S]*?\*\/|^\s*\/\/.*$/gm
+const ENVIRONMENT = /\bprocess\s*(?:\?\.|\.)\s*env\b|\bprocess\[|\benv\b[^'"\n]*from 'node:process'/
+
+/** What is wrong with a file's imports, a sentence each; `path` is relative to `server/src`, with forward slashes. */
+export function faultsOf({ path, text }: SourceFile): string[] {
+  const code = text.replace(COMMENT, '')
+  const faults = importsOf(code).map((specifier) => faultOf(path, specifier))
+  if (!['config', 'bin'].includes(folderOf(path)) && ENVIRONMENT.test(code)) {
+    faults.push(`${path} reads the environment, which is for config/ and bin/`)
+  }
+  return faults.filter((fault) => fault !== undefined)
+}
+
+/** The specifiers that a file imports, statically, for effect, or by `import()`. */
+export function importsOf(code: string): string[] {
+  return [...code.matchAll(IMPORT)].map((match) => match[1] ?? match[2] ?? match[3] ?? '')
+}
+
+function faultOf(path: string, specifier: string): string | undefined {
+  const from = folderOf(path)
+  if (!specifier.startsWith('.')) return faultOfPackage(path, from, specifier)
+  const target = resolve(path, specifier)
+  if (target === undefined) return `${path} imports ${specifier} from outside server/src`
+  if (/\.test\.ts$/.test(target)) return `${path} imports a test`
+  const to = folderOf(target)
+  if (from === 'bin') return undefined
+  if (to === 'bin') return `${path} imports from bin/, which nobody may`
+  if (from === to) return faultWithin(path, target)
+  // The one place that knows every noun, by its routes only.
+  if (path === 'http/app.ts' && DOWNHILL.includes(to) && target.endsWith('.routes.ts')) return undefined
+  const allowed = allowedFor(from)
+  if (allowed === undefined) return `${path} is in a folder that has no line in the import rules`
+  if (!allowed.includes(to)) return `${path} must not import ${target}`
+  return faultBetweenNouns(path, target)
+}
+
+function allowedFor(from: string): string[] | undefined {
+  if (FOUNDATION.includes(from)) return []
+  const downhill = DOWNHILL.indexOf(from)
+  if (downhill >= 0) return [...BELOW_NOUNS, ...DOWNHILL.slice(0, downhill)]
+  return ENGINE_ROOM[from] ?? PROCESSES[from]
+}
+
+function faultOfPackage(path: string, from: string, specifier: string): string | undefined {
+  if (specifier.startsWith('@carillon/')) return `${path} imports ${specifier}; only openapi.json crosses`
+  if (FOUNDATION.includes(from) && !specifier.startsWith('node:')) return `${path} imports ${specifier}, not node only`
+  const isRulesOrQueries = DOWNHILL.includes(from) && !/\.(routes|schema)\.ts$/.test(path)
+  if (isRulesOrQueries && /^(@fastify\/|fastify)/.test(specifier)) return `${path} knows Fastify`
+  return undefined
+}
+
+/** A noun is reached through its rules, queries and shapes, never through its routes or jobs. */
+function faultBetweenNouns(path: string, target: string): string | undefined {
+  if (/\.(routes|jobs)\.ts$/.test(target)) return `${path} imports another noun's ${target}`
+  if (path.endsWith('.queries.ts') && target.endsWith('.queries.ts')) return `${path} imports the queries ${target}`
+  const reachesHttp = folderOf(target) === 'http' && DOWNHILL.includes(folderOf(path))
+  if (reachesHttp && !/\.(routes|schema)\.ts$/.test(path)) return `${path} knows ${target}`
+  return undefined
+}
+
+/** Queries are the bottom of a noun; nothing but the process that registers them imports routes. */
+function faultWithin(path: string, target: string): string | undefined {
+  const upward = path.endsWith('.queries.ts') && /\.(routes|jobs)\.ts$/.test(target)
+  return upward ? `${path} imports ${target}, which is above it` : undefined
+}
+
+function folderOf(path: string): string {
+  return path.split('/')[0] ?? path
+}
+
+/** The imported file relative to `server/src`, or undefined when it is not inside. */
+function resolve(path: string, specifier: string): string | undefined {
+  const base = 'file:///root/src/'
+  const { href } = new URL(specifier, base + path)
+  return href.startsWith(base) ? href.slice(base.length) : undefined
+}
