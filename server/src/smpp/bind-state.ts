@@ -1,0 +1,42 @@
+import type { BindCommand, RequestCommand } from './pdu/pdu.ts'
+
+export type BoundState = 'bound_tx' | 'bound_rx' | 'bound_trx'
+/** `open` is a connection without a bind; an unbind leads to `closed` straight away. */
+export type SessionState = 'open' | BoundState | 'closed'
+
+/** Which end of the link sends: the ESME binds, the SMSC is bound to. */
+export type Side = 'esme' | 'smsc'
+
+export const stateAfter: Record<BindCommand, BoundState> = {
+  bind_transmitter: 'bound_tx',
+  bind_receiver: 'bound_rx',
+  bind_transceiver: 'bound_trx',
+}
+
+const bound: readonly SessionState[] = ['bound_tx', 'bound_rx', 'bound_trx']
+const transmits: readonly SessionState[] = ['bound_tx', 'bound_trx']
+const receives: readonly SessionState[] = ['bound_rx', 'bound_trx']
+const open: readonly SessionState[] = ['open']
+const never: readonly SessionState[] = []
+
+// SMPP 3.4 table 2-1: which end may send what in which state. enquire_link is let through in every state, as a peer that
+// asks before it binds does no harm.
+const rules: Record<RequestCommand, Record<Side, readonly SessionState[]>> = {
+  bind_transmitter: { esme: open, smsc: never },
+  bind_receiver: { esme: open, smsc: never },
+  bind_transceiver: { esme: open, smsc: never },
+  outbind: { esme: never, smsc: open },
+  unbind: { esme: bound, smsc: bound },
+  enquire_link: { esme: ['open', ...bound], smsc: ['open', ...bound] },
+  submit_sm: { esme: transmits, smsc: never },
+  query_sm: { esme: transmits, smsc: never },
+  cancel_sm: { esme: transmits, smsc: never },
+  deliver_sm: { esme: never, smsc: receives },
+  data_sm: { esme: transmits, smsc: receives },
+}
+
+/** Whether this end may send this command in this state. Before the bind nobody knows who is who. */
+export function mayBeSent(command: RequestCommand, by: Side | undefined, state: SessionState): boolean {
+  const rule = rules[command]
+  return by ? rule[by].includes(state) : rule.esme.includes(state) || rule.smsc.includes(state)
+}

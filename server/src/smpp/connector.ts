@@ -1,0 +1,94 @@
+import { EventEmitter } from 'node:events'
+import { BindError, type ConnectOptions, connect } from './client.ts'
+import { type Clock, realClock } from './clock.ts'
+import { commandStatus } from './pdu/command-status.ts'
+import type { Session } from './session.ts'
+
+export type ConnectorEvents = {
+  /** A new session, bound. Attach listeners here, at once. */
+  bound: [session: Session]
+  /** The bound session is over. */
+  lost: [reason: string]
+  /** A try that came to nothing; the next one is `retryMs` away. */
+  failed: [error: Error, retryMs: number]
+}
+
+const FIRST_RETRY_MS = 100
+const LAST_RETRY_MS = 5_000
+/** The SMSC still holds our last bind: it will let go on its own, and every second of it is a second without texts. */
+const ALREADY_BOUND_RETRY_MS = 1_000
+/** A bind that lived so long was a good one: back-off begins anew. */
+const STABLE_MS = 1_000
+
+/** Keeps one bind alive: connects, and connects again with a jittered back-off, until stop(). */
+export class Connector extends EventEmitter<ConnectorEvents> {
+  readonly #options: ConnectOptions
+  readonly #clock: Clock
+  #session: Session | undefined
+  #abort: AbortController | undefined
+  #timer: unknown
+  #tries = 0
+  #connecting: Promise<void> = Promise.resolve()
+
+  constructor(options: ConnectOptions) {
+    super()
+    this.#options = options
+    this.#clock = options.clock ?? realClock
+  }
+
+  /** The bound session, while there is one. */
+  get session(): Session | undefined {
+    return this.#session
+  }
+
+  start() {
+    if (this.#abort) return
+    this.#abort = new AbortController()
+    this.#connecting = this.#connect(this.#abort.signal)
+  }
+
+  /** Unbinds in order and does not come back. Resolves when nothing is left of the connection. */
+  async stop(): Promise<void> {
+    this.#abort?.abort()
+    this.#abort = undefined
+    this.#clock.clearTimeout(this.#timer)
+    await this.#connecting
+    await this.#session?.unbind()
+  }
+
+  async #connect(stopped: AbortSignal): Promise<void> {
+    const outer = this.#options.signal
+    const signal = outer ? AbortSignal.any([stopped, outer]) : stopped
+    let session: Session
+    try {
+      session = await connect({ ...this.#options, signal })
+    } catch (error) {
+      if (!signal.aborted) this.#retry(error as Error, stopped)
+      return
+    }
+    const boundAt = this.#clock.now()
+    this.#session = session
+    session.once('close', (reason) => {
+      this.#session = undefined
+      if (this.#clock.now() - boundAt >= STABLE_MS) this.#tries = 0
+      this.emit('lost', reason)
+      if (!signal.aborted) this.#retry(undefined, stopped)
+    })
+    this.emit('bound', session)
+  }
+
+  #retry(error: Error | undefined, stopped: AbortSignal) {
+    const ms = this.#retryMs(error)
+    if (error) this.emit('failed', error, ms)
+    if (stopped.aborted) return
+    this.#timer = this.#clock.setTimeout(() => {
+      this.#connecting = this.#connect(stopped)
+    }, ms)
+  }
+
+  #retryMs(error: Error | undefined): number {
+    if (error instanceof BindError && error.command_status === commandStatus.ESME_RALYBND) return ALREADY_BOUND_RETRY_MS
+    const most = Math.min(LAST_RETRY_MS, FIRST_RETRY_MS * 2 ** this.#tries++)
+    return most * (0.5 + Math.random() / 2)
+  }
+}

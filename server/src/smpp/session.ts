@@ -1,0 +1,368 @@
+// One SMPP session over any duplex stream, whichever end of it we are. Requests go out within a window and each has a
+// deadline; what the peer sends is checked against the state of the bind and handed on as events.
+
+import { EventEmitter } from 'node:events'
+import type { Duplex } from 'node:stream'
+import { Alarm } from './alarm.ts'
+import { type BoundState, mayBeSent, type SessionState, type Side, stateAfter } from './bind-state.ts'
+import { type Clock, realClock } from './clock.ts'
+import { type Done, InFlight, type Outcome, type Pending } from './in-flight.ts'
+import { Inbox } from './inbox.ts'
+import { Outbox } from './outbox.ts'
+import { decodePdu } from './pdu/codec.ts'
+import { commandStatus } from './pdu/command-status.ts'
+import {
+  blankPdu,
+  enquireLink,
+  genericNack,
+  isBind,
+  isResponse,
+  type Pdu,
+  type PduOf,
+  type RequestCommand,
+  type RequestPdu,
+  type ResponsePdu,
+  type ResponseTo,
+  responseOf,
+  unbind,
+} from './pdu/pdu.ts'
+import { PduError } from './pdu/pdu-error.ts'
+import type { Tlvs } from './pdu/tlvs.ts'
+import { SmppClosed, SmppTimeout, WindowFull } from './session-errors.ts'
+
+export type SessionOptions = {
+  /** How many submit_sm, deliver_sm and data_sm may wait for their responses. */
+  window?: number
+  responseDeadlineMs?: number
+  /** Nothing heard for so long: ask whether the peer lives. */
+  enquireLinkMs?: number
+  clock?: Clock
+}
+
+export type SessionEvents = {
+  /** A request that the state allows; answer it with respond(). enquire_link and unbind are dealt with here. */
+  request: [pdu: RequestPdu]
+  /** Slots of the window came free; once for all that one read or one tick freed. */
+  drain: []
+  /** A response after its deadline, while its request (the very object) is still remembered. */
+  late: [request: RequestPdu, response: ResponsePdu]
+  close: [reason: string]
+}
+
+export type ResponseFields = {
+  command_status?: number
+  message_id?: string
+  system_id?: string
+  final_date?: string
+  message_state?: number
+  error_code?: number
+  tlvs?: Tlvs
+}
+
+/** A peer that lets so much pile up is not read from until it has taken it. */
+const BACKLOG_LIMIT = 1024 * 1024
+/** How long a socket may take to close in good order. */
+const LINGER_MS = 1_000
+
+export class Session extends EventEmitter<SessionEvents> {
+  readonly window: number
+  readonly responseDeadlineMs: number
+  readonly enquireLinkMs: number
+  readonly #stream: Duplex
+  readonly #clock: Clock
+  readonly #inbox: Inbox
+  readonly #outbox: Outbox
+  readonly #inFlight = new InFlight()
+  readonly #alarm: Alarm
+  #state: SessionState = 'open'
+  #side: Side | undefined
+  #sentOrdinal = 0
+  #freed = false
+  #lastHeard: number
+  #enquiring = false
+  #leaving: Promise<void> | undefined
+  #whenIdle: (() => void) | undefined
+
+  constructor(stream: Duplex, options: SessionOptions = {}) {
+    super()
+    this.window = options.window ?? 100
+    this.responseDeadlineMs = options.responseDeadlineMs ?? 10_000
+    this.enquireLinkMs = options.enquireLinkMs ?? 15_000
+    this.#clock = options.clock ?? realClock
+    this.#stream = stream
+    this.#lastHeard = this.#clock.now()
+    this.#alarm = new Alarm(this.#clock, () => this.#tick())
+    // Without it Nagle's algorithm and delayed acknowledgements hold each other up for 40 ms.
+    if ('setNoDelay' in stream && typeof stream.setNoDelay === 'function') stream.setNoDelay(true)
+    this.#outbox = new Outbox(stream, () => {
+      this.#sentOrdinal = this.#inFlight.ordinal
+      this.#breathe()
+    })
+    this.#inbox = new Inbox(stream, {
+      onHeard: () => {
+        this.#lastHeard = this.#clock.now()
+      },
+      onFrame: (frame) => this.#handleFrame(frame),
+      onRead: () => {
+        this.#tellDrain()
+        this.#breathe()
+      },
+      onFault: (error) => {
+        this.#outbox.add(genericNack(error.command_status, 0))
+        this.#end(`bad frame: ${error.message}`)
+      },
+    })
+    let fault: Error | undefined
+    stream.on('end', () => this.#end('peer closed'))
+    stream.on('error', (error) => {
+      fault = error
+    })
+    stream.on('close', () => this.#close(fault?.message ?? 'peer closed'))
+  }
+
+  get state(): SessionState {
+    return this.#state
+  }
+
+  get bound(): boolean {
+    return this.#state === 'bound_trx' || this.#state === 'bound_tx' || this.#state === 'bound_rx'
+  }
+
+  /** Slots of the window that are taken. */
+  get inFlight(): number {
+    return this.#inFlight.counted
+  }
+
+  /** Slots that request() will take now: none while the session unbinds or is not bound. */
+  get free(): number {
+    return this.bound && !this.#leaving ? this.window - this.#inFlight.counted : 0
+  }
+
+  /** Octets that wait for the peer to take them. */
+  get backlog(): number {
+    return this.#outbox.backlog
+  }
+
+  /**
+   * Sends a request under a sequence number of its own (written into the PDU) and calls `done` exactly once, never before
+   * request() returns. Throws WindowFull when no slot is free and PduError when the PDU cannot be encoded; then nothing
+   * was sent and `done` is never called.
+   */
+  request(pdu: RequestPdu, done: Done) {
+    if (this.#leaving || !mayBeSent(pdu.command, this.#side, this.#state)) {
+      const reason =
+        this.#state === 'closed' ? 'closed' : this.#leaving ? 'unbinding' : `not allowed when ${this.#state}`
+      process.nextTick(done, { kind: 'closed', sent: false, reason } satisfies Outcome)
+      return
+    }
+    const counts = takesSlot(pdu.command)
+    if (counts && this.#inFlight.counted >= this.window) throw new WindowFull(`window of ${this.window} is full`)
+    this.#send(pdu, done, counts)
+  }
+
+  /** request() as a promise of the response, whatever its command_status. Throws SmppTimeout or SmppClosed. */
+  ask<C extends RequestCommand>(pdu: PduOf<C>): Promise<ResponseTo<C>> {
+    return new Promise((resolve, reject) => {
+      this.request(pdu as RequestPdu, (outcome) => {
+        if (outcome.kind === 'response') resolve(outcome.pdu as ResponseTo<C>)
+        else if (outcome.kind === 'timeout') reject(new SmppTimeout(`no response to ${pdu.command}`))
+        else reject(new SmppClosed(outcome.reason, outcome.sent))
+      })
+    })
+  }
+
+  /** Answers a request of the peer; does nothing once the session is closed. A bind answered with ESME_ROK is bound. */
+  respond(request: RequestPdu, fields?: ResponseFields) {
+    if (this.#state === 'closed') return
+    const response = Object.assign(blankPdu(responseOf[request.command]), fields) as ResponsePdu
+    response.sequence_number = request.sequence_number
+    if (isBind(request) && response.command_status === commandStatus.ESME_ROK) {
+      response.tlvs ??= { sc_interface_version: 0x34 }
+      this.#bind('smsc', stateAfter[request.command])
+    }
+    this.#outbox.add(response)
+  }
+
+  /** Stops reading. What was read and not yet handed on is kept; the peer is not held to be silent meanwhile. */
+  pause() {
+    this.#inbox.pause()
+  }
+
+  resume() {
+    if (!this.#inbox.paused) return
+    this.#lastHeard = this.#clock.now()
+    this.#inbox.resume()
+    this.#arm()
+  }
+
+  /**
+   * Leaves in order: takes no new requests, waits for those in flight (each has its deadline), unbinds and closes.
+   * Resolves when the stream is closed, however that came about.
+   */
+  unbind(): Promise<void> {
+    this.#leaving ??= this.#leave()
+    return this.#leaving
+  }
+
+  /** Ends the session at once; what is in flight ends as `closed`. */
+  destroy(reason = 'destroyed') {
+    this.#close(reason)
+    this.#stream.destroy()
+  }
+
+  async #leave() {
+    const streamClosed = new Promise<void>((resolve) => {
+      if (this.#stream.closed) resolve()
+      else this.#stream.once('close', resolve)
+    })
+    if (this.bound && this.#inFlight.size > 0) {
+      await new Promise<void>((resolve) => {
+        this.#whenIdle = resolve
+      })
+    }
+    if (this.bound) this.#send(unbind(), () => this.#end('unbound'), false)
+    else this.#end('unbound')
+    await streamClosed
+  }
+
+  #send(pdu: RequestPdu, done: Done, counts: boolean) {
+    pdu.sequence_number = this.#inFlight.nextSequenceNumber()
+    this.#outbox.add(pdu)
+    this.#inFlight.add(pdu, done, this.#clock.now() + this.responseDeadlineMs, counts)
+    if (this.#inFlight.size === 1) this.#arm()
+  }
+
+  #handleFrame(frame: Buffer) {
+    if (this.#state === 'closed') return
+    let pdu: Pdu
+    try {
+      pdu = decodePdu(frame)
+    } catch (error) {
+      if (!(error instanceof PduError)) throw error
+      this.#refuse(error)
+      return
+    }
+    if (isResponse(pdu)) this.#handleResponse(pdu)
+    else this.#handleRequest(pdu)
+  }
+
+  /** A body at fault is refused by the command's own response, anything worse by generic_nack (§4.3). */
+  #refuse(error: PduError) {
+    const { command, command_status, sequence_number } = error
+    const response = command && command in responseOf ? responseOf[command as RequestCommand] : 'generic_nack'
+    this.#outbox.add({ ...blankPdu(response), command_status, sequence_number } as ResponsePdu)
+  }
+
+  #handleResponse(response: ResponsePdu) {
+    const pending = this.#inFlight.take(response)
+    if (!pending) {
+      const request = this.#inFlight.takeExpired(response)
+      if (request) this.emit('late', request, response)
+      return
+    }
+    if (isBind(pending.pdu) && response.command_status === 0 && response.command !== 'generic_nack') {
+      this.#bind('esme', stateAfter[pending.pdu.command])
+    }
+    this.#settle(pending, { kind: 'response', pdu: response })
+  }
+
+  #handleRequest(request: RequestPdu) {
+    const peer = this.#side === undefined ? undefined : this.#side === 'esme' ? 'smsc' : 'esme'
+    if (!mayBeSent(request.command, peer, this.#state)) {
+      const status = isBind(request) && this.bound ? commandStatus.ESME_RALYBND : commandStatus.ESME_RINVBNDSTS
+      this.respond(request, { command_status: status })
+    } else if (request.command === 'enquire_link') this.respond(request)
+    else if (request.command === 'unbind') {
+      this.respond(request)
+      this.#end('peer unbound')
+    } else if (!this.emit('request', request)) {
+      // Nobody to take it: a status that makes an SMSC try again later.
+      this.respond(request, { command_status: commandStatus.ESME_RX_T_APPN })
+    }
+  }
+
+  #bind(side: Side, state: BoundState) {
+    this.#side = side
+    this.#state = state
+    this.#arm()
+  }
+
+  #settle(pending: Pending, outcome: Outcome) {
+    if (pending.counts) this.#freed = true
+    pending.done(outcome)
+    if (this.#inFlight.size === 0) this.#whenIdle?.()
+  }
+
+  #tellDrain() {
+    if (!this.#freed) return
+    this.#freed = false
+    this.emit('drain')
+  }
+
+  /** Stops reading while the peer does not take what we answer, and goes on when it does. */
+  #breathe() {
+    this.#inbox.choke(this.#outbox.backlog > BACKLOG_LIMIT)
+  }
+
+  // One alarm per session, on whichever comes first: the oldest request's deadline, or the peer's silence.
+  #arm() {
+    if (this.#state === 'closed') return
+    const oldest = this.#inFlight.oldest
+    if (oldest) this.#alarm.setFor(oldest.deadline)
+    if (this.#listening) this.#alarm.setFor(this.#lastHeard + this.enquireLinkMs)
+  }
+
+  get #listening(): boolean {
+    return this.bound && !this.#enquiring && !this.#inbox.paused
+  }
+
+  #tick() {
+    const now = this.#clock.now()
+    for (let late = this.#inFlight.takeOverdue(now); late; late = this.#inFlight.takeOverdue(now)) {
+      this.#settle(late, { kind: 'timeout' })
+    }
+    if (this.#listening && now - this.#lastHeard >= this.enquireLinkMs) this.#enquire()
+    this.#tellDrain()
+    this.#arm()
+  }
+
+  #enquire() {
+    const asked = this.#clock.now()
+    this.#enquiring = true
+    this.#send(
+      enquireLink(),
+      (outcome) => {
+        this.#enquiring = false
+        if (outcome.kind === 'timeout' && this.#lastHeard <= asked && !this.#inbox.paused) this.destroy('silent')
+        else this.#arm()
+      },
+      false,
+    )
+  }
+
+  /** Closes in good order: what is written leaves, and the peer has a moment to close its side. */
+  #end(reason: string) {
+    if (this.#state === 'closed') return
+    this.#outbox.flush(true)
+    this.#close(reason)
+    const timer = this.#clock.setTimeout(() => this.#stream.destroy(), LINGER_MS)
+    this.#stream.once('close', () => this.#clock.clearTimeout(timer))
+    this.#stream.end()
+  }
+
+  #close(reason: string) {
+    if (this.#state === 'closed') return
+    this.#state = 'closed'
+    this.#alarm.clear()
+    this.#inbox.close()
+    for (const { done, ordinal } of this.#inFlight.takeAll()) {
+      done({ kind: 'closed', sent: ordinal <= this.#sentOrdinal, reason })
+    }
+    this.#whenIdle?.()
+    this.emit('close', reason)
+  }
+}
+
+function takesSlot(command: RequestCommand): boolean {
+  return command === 'submit_sm' || command === 'deliver_sm' || command === 'data_sm'
+}
