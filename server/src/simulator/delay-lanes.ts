@@ -1,0 +1,50 @@
+import { Fifo } from './fifo.ts'
+
+type Waiting<T> = { item: T; dueAt: number }
+
+/**
+ * Holds items until their time without a timer each. All that wait equally long are one queue, due in the order they
+ * came; delays are few (a setting, or a fate's), so finding what is due looks at a handful of heads.
+ */
+export class DelayLanes<T> {
+  readonly #lanes = new Map<number, Fifo<Waiting<T>>>()
+  #length = 0
+
+  get length(): number {
+    return this.#length
+  }
+
+  push(item: T, delayMs: number, now: number): void {
+    let lane = this.#lanes.get(delayMs)
+    if (!lane) {
+      lane = new Fifo()
+      this.#lanes.set(delayMs, lane)
+    }
+    lane.push({ item, dueAt: now + delayMs })
+    this.#length++
+  }
+
+  /** When the next item is due; Infinity when nothing waits. */
+  nextDueAt(): number {
+    let next = Number.POSITIVE_INFINITY
+    for (const lane of this.#lanes.values()) next = Math.min(next, lane.peek()?.dueAt ?? next)
+    return next
+  }
+
+  /** Hands over everything that is due, each lane in its own order. */
+  takeDue(now: number, take: (item: T) => void): void {
+    for (const [delayMs, lane] of this.#lanes) {
+      for (let head = lane.peek(); head !== undefined && head.dueAt <= now; head = lane.peek()) {
+        lane.shift()
+        this.#length--
+        take(head.item)
+      }
+      if (lane.length === 0) this.#lanes.delete(delayMs)
+    }
+  }
+
+  clear(): void {
+    this.#lanes.clear()
+    this.#length = 0
+  }
+}

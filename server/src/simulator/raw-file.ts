@@ -1,0 +1,123 @@
+// The raw file: one line for every submit_sm the simulator accepts, appended with write(2) before the answer leaves and
+// before anything is decided, so that it says what was accepted even when the process is killed at that very moment.
+// It is the judge in crash tests: what the product believes it sent is compared with what is written here.
+//
+// A line holds, separated by tabs: time (ms since 1970), SMSC id (lower-case hex), destination, source, esm_class,
+// data_coding, registered_delivery, user_message_reference or '-', octets of the text, the text in hex. The count of
+// octets stands before them so that a line torn by a kill is known as such; its message was never answered.
+
+import {
+  closeSync,
+  createReadStream,
+  fstatSync,
+  ftruncateSync,
+  mkdirSync,
+  openSync,
+  readSync,
+  writeSync,
+} from 'node:fs'
+import { dirname } from 'node:path'
+import { createInterface } from 'node:readline'
+
+export type RawRecord = {
+  time: number
+  smscId: string
+  destination: string
+  source: string
+  esmClass: number
+  dataCoding: number
+  registeredDelivery: number
+  userMessageReference: number | undefined
+  shortMessage: string
+}
+
+export type RawFields = {
+  destination_addr: string
+  source_addr: string
+  esm_class: number
+  data_coding: number
+  registered_delivery: number
+}
+
+export class RawFile {
+  readonly #fd: number
+  #size: number
+  #lines = ''
+
+  constructor(path: string) {
+    mkdirSync(dirname(path), { recursive: true })
+    this.#fd = openSync(path, 'a+')
+    this.#size = fstatSync(this.#fd).size
+    // A kill may have torn the last line; it stays as it is, and the next one begins on its own.
+    if (this.#size > 0 && this.#lastByte() !== 0x0a) this.#lines = '\n'
+  }
+
+  /** Octets written so far: where the next line will begin once `flush` has returned. */
+  get size(): number {
+    return this.#size
+  }
+
+  /** Adds a line to the batch. The addresses must be free of tabs and line ends. */
+  add(time: number, id: number, pdu: RawFields, text: Buffer, reference: number | undefined): void {
+    this.#lines += `${time}\t${id.toString(16)}\t${pdu.destination_addr}\t${pdu.source_addr}\t${pdu.esm_class}\t${
+      pdu.data_coding
+    }\t${pdu.registered_delivery}\t${reference ?? '-'}\t${text.length}\t${text.toString('hex')}\n`
+  }
+
+  /** Writes the batch; the kernel has it when this returns. On a full disk throws, and leaves nothing of the batch. */
+  flush(): void {
+    if (this.#lines === '') return
+    const bytes = Buffer.from(this.#lines, 'latin1')
+    this.#lines = ''
+    try {
+      for (let at = 0; at < bytes.length; ) at += writeSync(this.#fd, bytes, at)
+    } catch (fault) {
+      ftruncateSync(this.#fd, this.#size)
+      throw fault
+    }
+    this.#size += bytes.length
+  }
+
+  close(): void {
+    closeSync(this.#fd)
+  }
+
+  #lastByte(): number | undefined {
+    const last = Buffer.alloc(1)
+    readSync(this.#fd, last, 0, 1, this.#size - 1)
+    return last[0]
+  }
+}
+
+/** Reads a raw file in the order of acceptance, in constant memory; a missing file is an empty one. */
+export async function* readRawFile(path: string, from = 0): AsyncGenerator<RawRecord> {
+  const stream = createReadStream(path, { start: from, encoding: 'latin1' })
+  try {
+    for await (const line of createInterface({ input: stream, crlfDelay: Number.POSITIVE_INFINITY })) {
+      const record = readLine(line)
+      if (record) yield record
+    }
+  } catch (fault) {
+    if ((fault as NodeJS.ErrnoException).code !== 'ENOENT') throw fault
+  } finally {
+    stream.destroy()
+  }
+}
+
+function readLine(line: string): RawRecord | undefined {
+  const cells = line.split('\t')
+  const [time, smscId, destination, source, esmClass, dataCoding, registered, reference, octets, hex] = cells
+  if (!time || !smscId || !destination || !source || !octets || hex === undefined) return undefined
+  if (cells.length !== 10 || hex.length !== Number(octets) * 2) return undefined
+  return {
+    time: Number(time),
+    smscId,
+    destination,
+    source,
+    esmClass: Number(esmClass),
+    dataCoding: Number(dataCoding),
+    registeredDelivery: Number(registered),
+    userMessageReference: reference === '-' ? undefined : Number(reference),
+    shortMessage: hex,
+  }
+}

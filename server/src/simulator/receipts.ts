@@ -1,0 +1,78 @@
+import { esmClass, messageState, npi, registeredDelivery, ton } from '../smpp/pdu/flags.ts'
+import { type DeliverSm, deliverSm } from '../smpp/pdu/pdu.ts'
+import { formatReceipt } from '../smpp/pdu/receipt-text.ts'
+import type { Tlvs } from '../smpp/pdu/tlvs.ts'
+import { decodeShortMessage } from '../sms/parts.ts'
+import type { ReceiptOutcome } from './fates.ts'
+import type { Settings } from './settings.ts'
+import { spellId } from './smsc-id.ts'
+
+/** A receipt that is owed. Small, because a client that takes none makes hundreds of thousands of them wait here. */
+export type Receipt = {
+  kind: 'receipt'
+  id: number
+  destination: string
+  source: string
+  submittedAt: number
+  /** The first 20 characters, one octet each. */
+  excerpt: string
+  reference: number | undefined
+  outcome: Exclude<ReceiptOutcome, 'none'>
+  /** How many of this message's receipts are still to be answered, where more than one thing waits for them. */
+  group: { left: number; settled: () => void } | undefined
+}
+
+// The codes are those of MAP (3GPP TS 29.002): 1 is an unknown subscriber, who never comes back; 27 an absent one.
+const endings = {
+  delivered: { stat: 'DELIVRD', state: messageState.DELIVERED, err: '000', code: undefined },
+  hard: { stat: 'UNDELIV', state: messageState.UNDELIVERABLE, err: '001', code: Buffer.from([3, 0, 1]) },
+  soft: { stat: 'UNDELIV', state: messageState.UNDELIVERABLE, err: '027', code: Buffer.from([3, 0, 27]) },
+} as const
+
+const EXCERPT_LENGTH = 20
+
+/** The first characters of a text as a receipt repeats them: one octet each, "?" for what needs more. */
+export function excerptOf(text: Buffer, data_coding: number, esm_class: number): string {
+  if (data_coding === 0 && !(esm_class & esmClass.udhi)) return text.toString('latin1', 0, EXCERPT_LENGTH)
+  const decoded = decodeShortMessage(text, data_coding, esm_class).text.slice(0, EXCERPT_LENGTH)
+  return decoded.replace(/[^ -ÿ]/g, '?')
+}
+
+/** Whether a message with this registered_delivery gets a receipt for this outcome (SMPP 3.4 §5.2.17). */
+export function wantsReceipt(registered_delivery: number, outcome: ReceiptOutcome): boolean {
+  if (outcome === 'none') return false
+  const wanted = registered_delivery & 0x03
+  return wanted === registeredDelivery.always || (wanted === registeredDelivery.onFailure && outcome !== 'delivered')
+}
+
+/** The deliver_sm that carries a receipt: from the handset's number to the sender's (§4.6, appendix B). */
+export function receiptPdu(receipt: Receipt, settings: Settings, now: number): DeliverSm {
+  const ending = endings[receipt.outcome]
+  const message_id = spellId(receipt.id, settings.receiptIdForm)
+  return deliverSm({
+    source_addr_ton: ton.international,
+    source_addr_npi: npi.isdn,
+    source_addr: receipt.destination,
+    destination_addr: receipt.source,
+    esm_class: esmClass.receipt,
+    short_message: formatReceipt({
+      message_id,
+      stat: ending.stat,
+      submitDate: new Date(receipt.submittedAt),
+      doneDate: new Date(now),
+      err: ending.err,
+      text: receipt.excerpt,
+    }),
+    tlvs: receiptTlvs(receipt, message_id, settings),
+  })
+}
+
+function receiptTlvs({ outcome, reference }: Receipt, message_id: string, settings: Settings): Tlvs | undefined {
+  const echo = settings.echoReference && reference !== undefined
+  if (!settings.receiptTlvs) return echo ? { user_message_reference: reference } : undefined
+  const { state, code } = endings[outcome]
+  const tlvs: Tlvs = { receipted_message_id: message_id, message_state: state }
+  if (code) tlvs.network_error_code = code
+  if (echo) tlvs.user_message_reference = reference
+  return tlvs
+}

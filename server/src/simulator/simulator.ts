@@ -1,0 +1,123 @@
+// The carrier in a box: an SMPP server on our own session that keeps what it takes in a raw file, and decides each
+// text's fate by its number. A process of its own that never touches the database, so what it says about a crash is a
+// witness's word.
+
+import type { Logger } from 'pino'
+import type { Config } from '../config/config.ts'
+import { commandStatus as status } from '../smpp/pdu/command-status.ts'
+import type { RequestCommand, RequestPdu } from '../smpp/pdu/pdu.ts'
+import { createServer } from '../smpp/server.ts'
+import type { Session } from '../smpp/session.ts'
+import { openAnsweredFile } from './answered-file.ts'
+import { Binds } from './binds.ts'
+import { startControl } from './control.ts'
+import { fateOf } from './fates.ts'
+import { RawFile } from './raw-file.ts'
+import { wantsReceipt } from './receipts.ts'
+import { type Settings, startingSettings } from './settings.ts'
+import { Smsc } from './smsc.ts'
+import { idBase } from './smsc-id.ts'
+
+const LOOPBACK = '127.0.0.1'
+/** A client that does not let go is left behind after this. */
+const GOODBYE_MS = 2_000
+
+export type Simulator = { smppPort: number; controlPort: number; stop(): Promise<void> }
+
+export type SimulatorRuntime = { config: Pick<Config, 'simulator' | 'smpp'>; log: Logger }
+
+/** Takes binds and serves the control API, on loopback, from when this resolves. */
+export async function startSimulator({ config, log }: SimulatorRuntime): Promise<Simulator> {
+  const { rawFile: rawPath, latencyMs, receiptDelayMs, smppPort, controlPort } = config.simulator
+  const rawFile = new RawFile(rawPath)
+  const answered = await openAnsweredFile(`${rawPath}.answered`, rawPath, ({ destination, registeredDelivery }) =>
+    wantsReceipt(registeredDelivery, fateOf(destination)?.outcome ?? 'delivered'),
+  )
+  const initial = startingSettings(latencyMs, receiptDelayMs)
+  const smsc = new Smsc({
+    rawFile,
+    answeredFile: answered.file,
+    settings: initial,
+    lastId: Math.max(idBase(Date.now()), answered.lastId),
+    log,
+  })
+  smsc.restore(answered.owed)
+  if (answered.owed.length > 0) log.info({ owed: answered.owed.length }, 'receipts of the last run are still owed')
+
+  const { smpp } = config
+  const binds = new Binds(smpp && { systemId: smpp.systemId, password: smpp.password.reveal() })
+  let answering = Promise.withResolvers<void>()
+  answering.resolve()
+
+  const server = createServer({
+    async onBind(_session, bind) {
+      await answering.promise
+      return binds.judge(bind, smsc.settings.maxBinds)
+    },
+    onSession(session, bind) {
+      const { id, kind } = binds.add(session, bind)
+      log.info({ bind: id, kind }, 'bound')
+      session.on('close', (reason) => log.info({ bind: id, reason }, 'bind closed'))
+      session.on('request', (request) => take(smsc, session, request))
+      if (kind !== 'bound_tx') smsc.addReceiver(session)
+      if (!smsc.settings.answer) session.pause()
+    },
+  })
+
+  function change(settings: Settings): void {
+    const turned = settings.answer !== smsc.settings.answer
+    smsc.change(settings)
+    if (!turned) return
+    log.info({ answer: settings.answer }, 'answering turned')
+    if (settings.answer) answering.resolve()
+    else answering = Promise.withResolvers<void>()
+    for (const session of server.sessions) {
+      if (settings.answer) session.resume()
+      else session.pause()
+    }
+  }
+
+  const boundPort = await server.listen(smppPort, LOOPBACK)
+  const control = await startControl(
+    {
+      smsc,
+      binds,
+      change,
+      reset() {
+        smsc.reset()
+        change(initial)
+      },
+      initial,
+    },
+    controlPort,
+    LOOPBACK,
+  )
+  log.info({ smppPort: boundPort, controlPort: control.port }, 'simulator is up')
+
+  return {
+    smppPort: boundPort,
+    controlPort: control.port,
+    async stop() {
+      await control.close()
+      smsc.windUp()
+      const late = setTimeout(() => {
+        for (const session of server.sessions) session.destroy('simulator stops')
+      }, GOODBYE_MS)
+      await server.close()
+      clearTimeout(late)
+      smsc.close()
+    },
+  }
+}
+
+/** What it says to requests it does not serve; a message it has forgotten cannot be asked about. */
+const notServed: Partial<Record<RequestCommand, number>> = {
+  query_sm: status.ESME_RQUERYFAIL,
+  cancel_sm: status.ESME_RCANCELFAIL,
+  data_sm: status.ESME_RSUBMITFAIL,
+}
+
+function take(smsc: Smsc, session: Session, request: RequestPdu): void {
+  if (request.command === 'submit_sm') smsc.submit(session, request)
+  else session.respond(request, { command_status: notServed[request.command] ?? status.ESME_RINVCMDID })
+}

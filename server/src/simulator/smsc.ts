@@ -1,0 +1,393 @@
+// The message centre: takes submit_sm, writes them down, answers after the set latency and sends the receipts. All work
+// is done in batches, what one turn of the event loop brought at a time; nothing here has a timer or a promise of its
+// own per message, so that the simulator is never what a measurement of the product measures.
+
+import type { Logger } from 'pino'
+import { commandStatus as status } from '../smpp/pdu/command-status.ts'
+import { npi, ton } from '../smpp/pdu/flags.ts'
+import { type DeliverSm, deliverSm, type SubmitSm } from '../smpp/pdu/pdu.ts'
+import type { Session } from '../smpp/session.ts'
+import { encodeParts } from '../sms/parts.ts'
+import { toSmppAddress } from '../sms/phone-number.ts'
+import type { AnsweredFile } from './answered-file.ts'
+import { DelayLanes } from './delay-lanes.ts'
+import { Deliveries } from './deliveries.ts'
+import { type Fate, fateByOutcome, fateOf, type ReceiptOutcome } from './fates.ts'
+import { Handsets } from './handsets.ts'
+import { RateWindow } from './rate-window.ts'
+import type { RawFile, RawRecord } from './raw-file.ts'
+import { excerptOf, type Receipt, receiptPdu, wantsReceipt } from './receipts.ts'
+import { Replies, type Reply } from './replies.ts'
+import type { Settings } from './settings.ts'
+import { spellId } from './smsc-id.ts'
+
+/** A part of a text that a handset wrote. */
+type Mo = { kind: 'mo'; pdu: DeliverSm }
+type Delivery = Receipt | Mo
+type Answer = {
+  session: Session
+  pdu: SubmitSm
+  command_status: number
+  id: number
+  at: number
+  receipt: Receipt | undefined
+  fate: Fate
+  given: boolean
+}
+
+export type Counts = {
+  accepted: number
+  refused: number
+  throttled: number
+  answersLost: number
+  receiptsSent: number
+  receiptsAnswered: number
+  mosSent: number
+  mosAnswered: number
+}
+
+/** More than this owed, and new messages are refused with ESME_RMSGQFUL: memory must stay flat. */
+const MOST_OWED = 500_000
+/** An answer that waits for its receipts is given then at the latest. */
+const AFTER_RECEIPTS_MS = 1_000
+const PUT_OFF_MS = 1_000
+const ANSWERED_FLUSH_MS = 20
+/** Destinations and texts that are being throttled two times. */
+const THROTTLED_KEPT = 10_000
+
+const DESTINATION = /^\+?[0-9]{1,20}$/
+const SOURCE = /^[\x20-\x7e]{1,20}$/
+const noText = Buffer.alloc(0)
+
+export type SmscOptions = {
+  rawFile: RawFile
+  answeredFile: AnsweredFile
+  settings: Settings
+  lastId: number
+  log: Logger
+}
+
+export class Smsc {
+  readonly handsets = new Handsets()
+  counts: Counts = blankCounts()
+  readonly #rawFile: RawFile
+  readonly #answeredFile: AnsweredFile
+  readonly #log: Logger
+  #settings: Settings
+  #lastId: number
+  #rate: RateWindow | undefined
+  #arrived: Answer[] = []
+  #flushing = false
+  readonly #answers = new DelayLanes<Answer>()
+  readonly #later = new DelayLanes<Delivery | Reply>()
+  readonly #deliveries: Deliveries<Delivery>
+  readonly #replies = new Replies()
+  readonly #throttled = new Map<string, number>()
+  #timer: NodeJS.Timeout | undefined
+  #timerDueAt = Number.POSITIVE_INFINITY
+  #answeredTimer: NodeJS.Timeout | undefined
+  #moReference = 0
+
+  constructor({ rawFile, answeredFile, settings, lastId, log }: SmscOptions) {
+    this.#rawFile = rawFile
+    this.#answeredFile = answeredFile
+    this.#settings = settings
+    this.#lastId = lastId
+    this.#log = log
+    this.#deliveries = new Deliveries<Delivery>({
+      toPdu: (item) => (item.kind === 'mo' ? item.pdu : receiptPdu(item, this.#settings, Date.now())),
+      sent: (item) => (item.kind === 'mo' ? this.counts.mosSent++ : this.counts.receiptsSent++),
+      answered: (item) => this.#answered(item),
+      putOff: (item) => {
+        this.#later.push(item, PUT_OFF_MS, performance.now())
+        this.#arm()
+      },
+    })
+  }
+
+  get settings(): Settings {
+    return this.#settings
+  }
+
+  /** Receipts and texts of handsets that wait for their time, a bind, a slot or an answer. */
+  get owed(): number {
+    return this.#later.length + this.#deliveries.length
+  }
+
+  change(settings: Settings): void {
+    const mps = settings.throttle?.mps
+    if (mps !== this.#rate?.limit) this.#rate = mps === undefined ? undefined : new RateWindow(mps)
+    this.#settings = settings
+    if (settings.answer) this.#deliveries.release()
+    else this.#deliveries.hold()
+    this.#arm()
+  }
+
+  addReceiver(session: Session): void {
+    this.#deliveries.addReceiver(session)
+  }
+
+  /** Takes up the receipts that an earlier run still owed. */
+  restore(records: RawRecord[]): void {
+    const now = Date.now()
+    for (const record of records) {
+      const id = Number.parseInt(record.smscId, 16)
+      const fate = fateOf(record.destination) ?? fateByOutcome.delivered
+      const text = Buffer.from(record.shortMessage, 'hex')
+      const receipt = makeReceipt(id, record.time, fate, record.destination, record.source, {
+        excerpt: excerptOf(text, record.dataCoding, record.esmClass),
+        reference: record.userMessageReference,
+      })
+      if (!receipt) continue
+      const wait = record.time + fate.receiptDelayMs - now
+      if (wait > 0) this.#later.push(receipt, wait, performance.now())
+      else this.#deliveries.add(receipt)
+    }
+    this.#arm()
+  }
+
+  submit(session: Session, pdu: SubmitSm): void {
+    const at = Date.now()
+    const ownFate = fateOf(pdu.destination_addr)
+    const text = textOf(pdu)
+    const command_status = this.#judge(pdu, text, ownFate, at)
+    let id = 0
+    if (command_status === status.ESME_ROK) {
+      id = ++this.#lastId
+      this.#rawFile.add(at, id, pdu, text, pdu.tlvs?.user_message_reference)
+    }
+    const fate = ownFate ?? fateByOutcome[this.#drawOutcome(id)]
+    this.#arrived.push({ session, pdu, command_status, id, at, receipt: undefined, fate, given: false })
+    if (this.#flushing) return
+    this.#flushing = true
+    setImmediate(this.#flush)
+  }
+
+  /** A text is written on a virtual handset: it goes out as one deliver_sm per part. */
+  handsetWrites(phone: number, shortCode: string, content: string): void {
+    this.#moReference = (this.#moReference + 1) & 0xff
+    const parts = encodeParts(content, this.#moReference)
+    this.handsets.write(phone, shortCode, content, parts.length, Date.now())
+    for (const part of parts) {
+      const pdu = deliverSm({
+        source_addr_ton: ton.international,
+        source_addr_npi: npi.isdn,
+        source_addr: toSmppAddress(phone),
+        destination_addr: shortCode,
+        ...part,
+      })
+      this.#deliveries.add({ kind: 'mo', pdu })
+    }
+  }
+
+  /** Forgets what is owed and what was counted; the raw file stays as it is. */
+  reset(): void {
+    this.#answers.clear()
+    this.#later.clear()
+    this.#deliveries.clear()
+    this.#replies.clear()
+    this.#throttled.clear()
+    this.handsets.clear()
+    this.counts = blankCounts()
+    this.#rawFile.flush()
+    this.#answeredFile.startAt(this.#rawFile.size, [])
+  }
+
+  /** Answers all that was accepted, and sends nothing more of its own. */
+  windUp(): void {
+    this.#deliveries.hold()
+    clearTimeout(this.#timer)
+    this.#timerDueAt = Number.NEGATIVE_INFINITY
+    this.#answers.takeDue(Number.POSITIVE_INFINITY, (answer) => this.#give(answer))
+  }
+
+  /** To be called when every session is closed. Receipts still owed are sent by the next run. */
+  close(): void {
+    clearTimeout(this.#timer)
+    clearTimeout(this.#answeredTimer)
+    this.#rawFile.flush()
+    this.#rawFile.close()
+    this.#answeredFile.close()
+  }
+
+  #judge(pdu: SubmitSm, text: Buffer, fate: Fate | undefined, now: number): number {
+    if (!SOURCE.test(pdu.source_addr)) return status.ESME_RINVSRCADR
+    if (!DESTINATION.test(pdu.destination_addr) || fate?.answer === 'refused') return status.ESME_RINVDSTADR
+    if (this.owed > MOST_OWED) return status.ESME_RMSGQFUL
+    if (this.#rate && !this.#rate.take(now)) return status.ESME_RTHROTTLED
+    if (fate?.answer === 'throttled_twice' && this.#throttlesOnceMore(pdu, text)) return status.ESME_RTHROTTLED
+    return status.ESME_ROK
+  }
+
+  #throttlesOnceMore(pdu: SubmitSm, text: Buffer): boolean {
+    const key = `${pdu.destination_addr} ${text.toString('latin1')}`
+    const times = (this.#throttled.get(key) ?? 0) + 1
+    this.#throttled.delete(key)
+    if (times > 2) return false
+    this.#throttled.set(key, times)
+    if (this.#throttled.size > THROTTLED_KEPT) {
+      for (const oldest of this.#throttled.keys()) {
+        this.#throttled.delete(oldest)
+        break
+      }
+    }
+    return true
+  }
+
+  /** What becomes of a message by the mix of receipts: drawn from its id, so the draw needs no memory. */
+  #drawOutcome(id: number): ReceiptOutcome {
+    const { delivered, hard, soft } = this.#settings.receiptMix
+    if (delivered === 100) return 'delivered'
+    // Fibonacci hashing spreads consecutive ids evenly over the range.
+    const draw = (Math.imul(id | 0, 0x9e3779b1) >>> 0) / 2 ** 32
+    if (draw * 100 < delivered) return 'delivered'
+    if (draw * 100 < delivered + hard) return 'hard'
+    return draw * 100 < delivered + hard + soft ? 'soft' : 'none'
+  }
+
+  /** One write for all that arrived in this turn; only then is anything answered. */
+  #flush = (): void => {
+    this.#flushing = false
+    const arrived = this.#arrived
+    this.#arrived = []
+    const written = this.#writeRaw()
+    const now = performance.now()
+    const { latencyMs, answer: answering } = this.#settings
+    for (const answer of arrived) {
+      if (!written && answer.command_status === status.ESME_ROK) answer.command_status = status.ESME_RSYSERR
+      this.#count(answer.command_status)
+      if (answer.command_status === status.ESME_ROK) this.#accept(answer)
+      if (answer.receipt?.group) this.#receiptsFirst(answer, answer.receipt, now)
+      else if (latencyMs === 0 && answering) this.#give(answer)
+      else this.#answers.push(answer, latencyMs, now)
+    }
+    this.#arm()
+  }
+
+  #writeRaw(): boolean {
+    try {
+      this.#rawFile.flush()
+      return true
+    } catch (err) {
+      this.#log.error({ err }, 'raw file cannot be written; messages are refused')
+      return false
+    }
+  }
+
+  #count(command_status: number): void {
+    if (command_status === status.ESME_ROK) this.counts.accepted++
+    else if (command_status === status.ESME_RTHROTTLED) this.counts.throttled++
+    else this.counts.refused++
+  }
+
+  #accept(answer: Answer): void {
+    const { pdu, fate, id, at } = answer
+    const text = textOf(pdu)
+    const { destination_addr, source_addr, data_coding, esm_class, registered_delivery } = pdu
+    if (fate.outcome === 'delivered' || fate.outcome === 'none') {
+      this.handsets.receive({ destination_addr, source_addr, data_coding, esm_class, text, at })
+    }
+    const reply = fate.reply && this.#replies.replyTo(pdu, fate.reply, at)
+    if (reply) this.#later.push(reply, reply.delayMs, performance.now())
+    if (wantsReceipt(registered_delivery, fate.outcome)) {
+      answer.receipt = makeReceipt(id, at, fate, destination_addr, source_addr, {
+        excerpt: excerptOf(text, data_coding, esm_class),
+        reference: pdu.tlvs?.user_message_reference,
+      })
+      const { receipt } = answer
+      if (receipt && fate.answer === 'after_receipts') {
+        receipt.group = { left: fate.receiptCount, settled: () => this.#give(answer) }
+      }
+    } else if (fate === fateByOutcome.none) this.#settleReceipt(id)
+  }
+
+  #receiptsFirst(answer: Answer, receipt: Receipt, now: number): void {
+    answer.receipt = undefined
+    for (let sent = 0; sent < answer.fate.receiptCount; sent++) this.#deliveries.add(receipt)
+    this.#answers.push(answer, AFTER_RECEIPTS_MS, now)
+  }
+
+  #give(answer: Answer): void {
+    if (answer.given) return
+    answer.given = true
+    const { session, pdu, command_status, id, receipt, fate } = answer
+    if (command_status !== status.ESME_ROK) session.respond(pdu, { command_status })
+    else if (fate.answer === 'lost') this.counts.answersLost++
+    else session.respond(pdu, { message_id: spellId(id, this.#settings.idForm) })
+    if (!receipt) return
+    const delayMs = this.#settings.receiptDelayMs + fate.receiptDelayMs
+    if (delayMs === 0) this.#deliveries.add(receipt)
+    else this.#later.push(receipt, delayMs, performance.now())
+  }
+
+  #answered(item: Delivery): void {
+    if (item.kind === 'mo') {
+      this.counts.mosAnswered++
+      return
+    }
+    this.counts.receiptsAnswered++
+    if (item.group && --item.group.left > 0) return
+    item.group?.settled()
+    this.#settleReceipt(item.id)
+  }
+
+  #settleReceipt(id: number): void {
+    this.#answeredFile.add(id)
+    this.#answeredTimer ??= setTimeout(() => {
+      this.#answeredTimer = undefined
+      this.#answeredFile.flush()
+      if (this.owed + this.#answers.length + this.#arrived.length === 0) this.#answeredFile.compact(this.#rawFile.size)
+    }, ANSWERED_FLUSH_MS)
+  }
+
+  #tick = (): void => {
+    this.#timer = undefined
+    this.#timerDueAt = Number.POSITIVE_INFINITY
+    if (!this.#settings.answer) return
+    const now = performance.now()
+    this.#answers.takeDue(now, (answer) => this.#give(answer))
+    this.#later.takeDue(now, (item) => {
+      if (item.kind === 'reply') this.handsetWrites(item.phone, item.shortCode, item.content)
+      else this.#deliveries.add(item)
+    })
+    this.#arm()
+  }
+
+  #arm(): void {
+    if (!this.#settings.answer) return
+    const dueAt = Math.min(this.#answers.nextDueAt(), this.#later.nextDueAt())
+    if (dueAt >= this.#timerDueAt) return
+    clearTimeout(this.#timer)
+    this.#timerDueAt = dueAt
+    this.#timer = setTimeout(this.#tick, Math.max(0, dueAt - performance.now()))
+  }
+}
+
+function textOf(pdu: SubmitSm): Buffer {
+  return pdu.short_message.length > 0 ? pdu.short_message : (pdu.tlvs?.message_payload ?? noText)
+}
+
+function makeReceipt(
+  id: number,
+  submittedAt: number,
+  { outcome }: Fate,
+  destination: string,
+  source: string,
+  { excerpt, reference }: Pick<Receipt, 'excerpt' | 'reference'>,
+): Receipt | undefined {
+  if (outcome === 'none') return undefined
+  return { kind: 'receipt', id, destination, source, submittedAt, excerpt, reference, outcome, group: undefined }
+}
+
+function blankCounts(): Counts {
+  return {
+    accepted: 0,
+    refused: 0,
+    throttled: 0,
+    answersLost: 0,
+    receiptsSent: 0,
+    receiptsAnswered: 0,
+    mosSent: 0,
+    mosAnswered: 0,
+  }
+}
