@@ -1,0 +1,56 @@
+import { expect, test } from 'vitest'
+import { FrameError, Framer } from './framer.ts'
+import { encodePdu } from './pdu/codec.ts'
+import { enquireLink, submitSm } from './pdu/pdu.ts'
+
+const one = encodePdu(submitSm({ destination_addr: '12065550100', short_message: Buffer.from('hello') }))
+const two = encodePdu(enquireLink())
+const three = encodePdu(submitSm({ destination_addr: '12065550101', short_message: Buffer.from('goodbye') }))
+const stream = Buffer.concat([one, two, three])
+
+test('every split of a stream in two, and in three, gives the same PDUs', () => {
+  for (let first = 0; first <= stream.length; first++) {
+    for (let second = first; second <= stream.length; second += first % 7 === 0 ? 1 : 11) {
+      const framer = new Framer()
+      const frames = [stream.subarray(0, first), stream.subarray(first, second), stream.subarray(second)].flatMap(
+        (chunk) => framer.push(chunk),
+      )
+      expect(frames).toEqual([one, two, three])
+    }
+  }
+})
+
+test('octet by octet, each PDU comes out with its last octet', () => {
+  const framer = new Framer()
+  const completedAt = new Map<number, Buffer>()
+  stream.forEach((octet, at) => {
+    for (const frame of framer.push(Buffer.from([octet]))) completedAt.set(at + 1, frame)
+  })
+  expect([...completedAt]).toEqual([
+    [one.length, one],
+    [one.length + two.length, two],
+    [stream.length, three],
+  ])
+})
+
+test('a length below a header or above the ceiling ends the stream as soon as it is read', () => {
+  for (const length of [0, 15, 70_000, 0xffff_ffff]) {
+    const bytes = Buffer.alloc(4)
+    bytes.writeUInt32BE(length)
+    expect(() => new Framer().push(bytes)).toThrow(FrameError)
+  }
+  expect(() => new Framer(20).push(Buffer.from('00000015', 'hex'))).toThrow(FrameError)
+  expect(new Framer(20).push(Buffer.from('00000014', 'hex'))).toEqual([])
+})
+
+test('what came whole before the fault is not lost', () => {
+  const framer = new Framer()
+  const error = (() => {
+    try {
+      framer.push(Buffer.concat([one, two, Buffer.alloc(4)]))
+    } catch (caught) {
+      return caught as FrameError
+    }
+  })()
+  expect(error?.frames).toEqual([one, two])
+})

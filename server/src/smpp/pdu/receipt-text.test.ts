@@ -1,0 +1,135 @@
+import { describe, expect, test } from 'vitest'
+import { deliverSm } from './pdu.ts'
+import { formatReceipt, isReceipt, normaliseMessageId, parseReceipt, type Receipt } from './receipt-text.ts'
+import type { Tlvs } from './tlvs.ts'
+
+const deliver = (text: string | Buffer, tlvs?: Tlvs, more = {}) =>
+  deliverSm({
+    source_addr: '12065550100',
+    destination_addr: '12345',
+    esm_class: 0x04,
+    short_message: typeof text === 'string' ? Buffer.from(text, 'latin1') : text,
+    tlvs,
+    ...more,
+  })
+
+const layouts: [why: string, text: string, receipt: Receipt | undefined][] = [
+  [
+    'appendix B',
+    'id:0123456789 sub:001 dlvrd:001 submit date:2601021530 done date:2601021531 stat:DELIVRD err:000 text:Hello there',
+    {
+      message_id: '0123456789',
+      stat: 'DELIVRD',
+      err: '000',
+      submit_date: '2601021530',
+      done_date: '2601021531',
+      text: 'Hello there',
+    },
+  ],
+  [
+    'other case, and seconds',
+    'ID:1A2B SUB:001 DLVRD:001 Submit Date:260102153000 Done Date:260102153101 Stat:undeliv Err:005 Text:',
+    {
+      message_id: '1A2B',
+      stat: 'UNDELIV',
+      err: '005',
+      submit_date: '260102153000',
+      done_date: '260102153101',
+      text: '',
+    },
+  ],
+  [
+    'spaces after the colons, underscores, line breaks',
+    'id: 77\r\nsubmit_date: 2601021530\r\ndone_date: 2601021531\r\nstat: EXPIRED\r\nerr: 008',
+    { message_id: '77', stat: 'EXPIRED', err: '008', submit_date: '2601021530', done_date: '2601021531' },
+  ],
+  ['fields missing', 'id:77 stat:REJECTD', { message_id: '77', stat: 'REJECTD' }],
+  [
+    'fields empty',
+    'id:77 sub: dlvrd: submit date: done date: stat:ACCEPTD err: text:',
+    { message_id: '77', stat: 'ACCEPTD', text: '' },
+  ],
+  ['another order', 'stat:DELIVRD err:000 id:77', { message_id: '77', stat: 'DELIVRD', err: '000' }],
+  ['the word in full', 'id:77 status:UNDELIVERABLE error:1', { message_id: '77', stat: 'UNDELIV', err: '1' }],
+  ['a state nobody knows', 'id:77 stat:WHATEVER', { message_id: '77', stat: 'UNKNOWN' }],
+  [
+    'a text that looks like fields changes nothing',
+    'id:77 stat:DELIVRD text:id:66 stat:UNDELIV',
+    { message_id: '77', stat: 'DELIVRD', text: 'id:66 stat:UNDELIV' },
+  ],
+  ['a UUID', 'id:6f1c-44-aa stat:DELETED', { message_id: '6f1c-44-aa', stat: 'DELETED' }],
+  ['an empty id', 'id: stat:DELIVRD', undefined],
+  ['no state', 'id:77 err:000', undefined],
+  ['a text of a person', 'hello, what is my id?', undefined],
+  ['nothing', '', undefined],
+]
+
+describe('parseReceipt reads the text', () => {
+  test.each(layouts)('%s', (_why, text, receipt) => {
+    expect(parseReceipt(deliver(text))).toEqual(receipt)
+  })
+
+  test('in message_payload, in UCS-2, and behind a user data header', () => {
+    const text = 'id:77 stat:DELIVRD'
+    const expected = { message_id: '77', stat: 'DELIVRD' }
+    expect(parseReceipt(deliver('', { message_payload: Buffer.from(text) }))).toEqual(expected)
+    const ucs2 = Buffer.from(text, 'utf16le').swap16()
+    expect(parseReceipt(deliver(ucs2, undefined, { data_coding: 8 }))).toEqual(expected)
+    const headed = Buffer.concat([Buffer.from('0500030a0201', 'hex'), Buffer.from(text)])
+    expect(parseReceipt(deliver(headed, undefined, { esm_class: 0x44 }))).toEqual(expected)
+  })
+})
+
+test('TLVs win over the text, and are enough alone', () => {
+  const tlvs = { receipted_message_id: 'abc', message_state: 5, network_error_code: Buffer.from('03001b', 'hex') }
+  expect(parseReceipt(deliver('', tlvs))).toEqual({ message_id: 'abc', stat: 'UNDELIV', err: '027' })
+  expect(parseReceipt(deliver('id:1 stat:DELIVRD err:000 text:hi', tlvs))).toEqual({
+    message_id: 'abc',
+    stat: 'UNDELIV',
+    err: '027',
+    text: 'hi',
+  })
+  expect(parseReceipt(deliver('id:1 stat:DELIVRD', { message_state: 99 }))).toEqual({
+    message_id: '1',
+    stat: 'DELIVRD',
+  })
+})
+
+test('esm_class alone says whether it is a receipt (§5.2.12)', () => {
+  const kinds: [number, boolean][] = [
+    [0x00, false],
+    [0x40, false],
+    [0x04, true],
+    [0x44, true],
+    [0x20, true],
+    [0x08, false],
+    [0x10, false],
+  ]
+  for (const [esm_class, receipt] of kinds) expect(isReceipt(deliver('id:1', undefined, { esm_class }))).toBe(receipt)
+})
+
+test('what formatReceipt writes, parseReceipt reads', () => {
+  const bytes = formatReceipt({
+    message_id: '00ab',
+    stat: 'UNDELIV',
+    submitDate: new Date('2026-01-02T15:30:45Z'),
+    doneDate: new Date('2026-01-02T15:31:00Z'),
+    err: '001',
+    text: 'Twenty-five characters it',
+  })
+  expect(bytes.toString()).toBe(
+    'id:00ab sub:001 dlvrd:000 submit date:2601021530 done date:2601021531 stat:UNDELIV err:001 text:Twenty-five characte',
+  )
+  expect(parseReceipt(deliver(bytes))).toMatchObject({ message_id: '00ab', stat: 'UNDELIV', err: '001' })
+})
+
+test.each([
+  ['00ABCDEF', 'abcdef'],
+  ['0', '0'],
+  ['0000', '0'],
+  ['', ''],
+  [' 0012 ', '12'],
+  ['1000', '1000'],
+])('normaliseMessageId(%j) is %j', (id, normal) => {
+  expect(normaliseMessageId(id)).toBe(normal)
+})

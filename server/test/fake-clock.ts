@@ -1,0 +1,61 @@
+import { setImmediate as turn } from 'node:timers/promises'
+import type { Clock } from '../src/smpp/clock.ts'
+
+/** Lets what is on its way between in-memory streams arrive. */
+export async function settle(): Promise<void> {
+  for (let i = 0; i < 8; i++) await turn()
+}
+
+type Timer = { due: number; run: () => void }
+
+/** A clock that stands still until told: timers fire in order, with the streams settled before and after each. */
+export class FakeClock implements Clock {
+  #now = 1_000
+  readonly #timers = new Set<Timer>()
+
+  now() {
+    return this.#now
+  }
+
+  setTimeout(run: () => void, ms: number): Timer {
+    const timer = { due: this.#now + ms, run }
+    this.#timers.add(timer)
+    return timer
+  }
+
+  clearTimeout(timer: unknown) {
+    this.#timers.delete(timer as Timer)
+  }
+
+  async advance(ms: number): Promise<void> {
+    const until = this.#now + ms
+    await settle()
+    for (let next = this.#next(until); next; next = this.#next(until)) {
+      this.#timers.delete(next)
+      this.#now = Math.max(this.#now, next.due)
+      next.run()
+      await settle()
+    }
+    this.#now = until
+  }
+
+  /** The process stood still: time has passed, and only then do the timers fire that fell due meanwhile. */
+  async stall(ms: number, beforeTimers: () => void): Promise<void> {
+    this.#now += ms
+    for (const timer of [...this.#timers]) {
+      if (timer.due > this.#now) continue
+      this.#timers.delete(timer)
+      timer.run()
+    }
+    beforeTimers()
+    await this.advance(1)
+  }
+
+  #next(until: number): Timer | undefined {
+    let first: Timer | undefined
+    for (const timer of this.#timers) {
+      if (timer.due <= until && (!first || timer.due < first.due)) first = timer
+    }
+    return first
+  }
+}
