@@ -39,7 +39,9 @@ export const errors = {
     new AppError(422, 'invalid_keywords', `invalid keyword names: ${names.join(', ')}`, { keyword_names: names }),
   badPhone: (why: string) => new AppError(422, 'bad_phone_number', `Bad phone number: ${why}`),
   invalid: (details: Record<string, string[]>) => new AppError(422, 'invalid', validationSentence(details), details),
+  unstorable: () => new AppError(422, 'invalid', 'Validation failed: A value cannot be stored'),
   rateLimited: () => new AppError(429, 'rate_limited', 'Rate limit exceeded'),
+  internal: () => new AppError(500, 'internal_error', 'Something went wrong on our side'),
   unavailable: () => new AppError(503, 'unavailable', 'Down for a moment, please try again'),
 }
 

@@ -1,0 +1,41 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import { Type } from 'typebox'
+import type { FindCaller } from '../http/auth.ts'
+import { refusals } from '../http/schema.ts'
+import type { Runtime } from '../runtime.ts'
+import { findCaller } from './api-keys.ts'
+
+const AccountAnswer = Type.Object({
+  status: Type.Literal('OK'),
+  account: Type.Object(
+    {
+      id: Type.Integer(),
+      email: Type.String({ description: 'Login email.' }),
+      username: Type.String(),
+    },
+    { title: 'Account' },
+  ),
+})
+
+export const accountRoutes: FastifyPluginAsyncTypebox = async (app) => {
+  app.get(
+    '/accounts/me',
+    {
+      schema: {
+        operationId: 'getCurrentAccount',
+        summary: 'Show the account of the key in use',
+        tags: ['Accounts'],
+        response: { 200: AccountAnswer, ...refusals },
+      },
+    },
+    async (req) => {
+      const { id, email, username } = req.account
+      return { status: 'OK' as const, account: { id, email, username } }
+    },
+  )
+}
+
+/** How the app finds out whose key a request carries. */
+export function callerFinder(rt: Runtime): FindCaller {
+  return (key) => findCaller(rt.db, rt.config.mode, key)
+}

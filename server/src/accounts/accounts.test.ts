@@ -1,0 +1,108 @@
+import { describe, expect, test } from 'vitest'
+import { answerOf, basic, useApi } from '../../test/api.ts'
+import { make } from '../../test/make.ts'
+import { makeRuntime } from '../../test/runtime.ts'
+import { callerFinder } from './accounts.routes.ts'
+import { findCaller, makeKey, traceOf } from './api-keys.ts'
+
+const api = useApi()
+
+async function me(headers: Record<string, string>, method: 'GET' | 'POST' = 'GET') {
+  return answerOf(await api.app.inject({ method, url: '/api/v2/accounts/me', headers }))
+}
+
+test('shows the account of the key', async () => {
+  const answer = await api.owner.get('/accounts/me')
+  expect(answer.status).toBe(200)
+  expect(answer.body).toEqual({
+    status: 'OK',
+    account: { id: api.owner.accountId, email: api.owner.email, username: expect.any(String) },
+  })
+})
+
+describe('no way in', () => {
+  const unauthorized = { status: 'error', error: 'API key authorization failure', code: 'unauthorized' }
+
+  test.each([
+    ['without a header', {}],
+    ['with another scheme', { authorization: 'Bearer carillon_key_x' }],
+    ['with an empty key', { authorization: basic('') }],
+    ['without a colon', { authorization: `Basic ${Buffer.from('abc').toString('base64')}` }],
+    ['with nonsense', { authorization: 'Basic !!!' }],
+    ['with a key nobody has', { authorization: basic(makeKey()) }],
+  ])('%s', async (_case, headers) => {
+    const answer = await me(headers)
+    expect(answer.status).toBe(401)
+    expect(answer.body).toEqual({ ...unauthorized, request_id: answer.headers['x-request-id'] })
+    expect(answer.headers['www-authenticate']).toMatch(/^Basic /)
+  })
+
+  test('with a key that shares the prefix only', async () => {
+    const answer = await me({ authorization: basic(`${api.owner.key.slice(0, -1)}_`) })
+    expect(answer.status).toBe(401)
+  })
+
+  test('with a disabled key, from the moment it is disabled', async () => {
+    expect((await api.owner.get('/accounts/me')).status).toBe(200)
+    await api.db.exec('disable_key', 'update api_keys set disabled_at = now() where id = $1', [api.owner.keyId])
+    const answer = await api.owner.get('/accounts/me')
+    expect(answer.status).toBe(403)
+    expect(answer.body).toEqual({
+      status: 'error',
+      error: 'This API key is disabled',
+      code: 'key_disabled',
+      request_id: expect.stringMatching(/^req_/),
+    })
+  })
+
+  test('with a sandbox key in production', async () => {
+    expect(await findCaller(api.db, 'sandbox', api.owner.key)).toMatchObject({ apiKey: { id: api.owner.keyId } })
+    expect(await findCaller(api.db, 'production', api.owner.key)).toBeUndefined()
+  })
+})
+
+test('the key alone decides: any user name, a cookie and a foreign host make no difference', async () => {
+  for (const userName of ['tatango', '', 'someone@else.example']) {
+    const headers = { authorization: basic(api.owner.key, userName), cookie: '', host: 'example.org' }
+    expect((await me(headers)).status).toBe(200)
+  }
+})
+
+test('a key without our prefix is a key too, and its start is not stored', async () => {
+  const key = 'tatango_key_short'
+  const { prefix, hash } = traceOf(key)
+  expect(prefix).not.toContain(key.slice(0, 5))
+  await api.db.exec('insert_key', `insert into api_keys (account_id, name, prefix, hash) values ($1, 'old', $2, $3)`, [
+    api.owner.accountId,
+    prefix,
+    hash,
+  ])
+  expect(await callerFinder(makeRuntime({ db: api.db }))(key)).toMatchObject({ account: { id: api.owner.accountId } })
+})
+
+test('keys are random, and their prefix is their first twenty characters', () => {
+  const key = makeKey()
+  expect(key).toMatch(/^carillon_key_[\w-]{43}$/)
+  expect(makeKey()).not.toBe(key)
+  expect(traceOf(key).prefix).toBe(key.slice(0, 20))
+})
+
+describe('scopes', () => {
+  async function statuses(scope: string, path: string) {
+    const { key } = await make.apiKey(api.db, { accountId: api.owner.accountId, scope })
+    const headers = { authorization: basic(key) }
+    const call = async (method: 'GET' | 'POST') =>
+      (await api.app.inject({ method, url: `/api/v2${path}`, headers, payload: '{}' })).statusCode
+    return { get: await call('GET'), post: await call('POST') }
+  }
+
+  test('read: reads only', async () => {
+    expect(await statuses('read', '/lists')).toEqual({ get: 200, post: 403 })
+    expect(await statuses('read', '/lists/1/messages')).toEqual({ get: 404, post: 403 })
+  })
+
+  test('send: reads, and messages', async () => {
+    expect(await statuses('send', '/lists')).toEqual({ get: 200, post: 403 })
+    expect(await statuses('send', '/lists/1/messages')).toEqual({ get: 404, post: 422 })
+  })
+})

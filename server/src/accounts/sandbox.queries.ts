@@ -1,0 +1,136 @@
+import type { Db } from '../db/db.ts'
+
+// The sandbox's first rows. They belong to several nouns; a seed is no rule of theirs, so it writes them itself.
+
+/** Two supervisors that start at once seed one after the other. */
+export function lockSandbox(db: Db) {
+  return db.exec('lock_sandbox', /* sql */ `select pg_advisory_xact_lock(hashtext('seed_sandbox'))`)
+}
+
+export function findAccountOfKey(db: Db, hash: Buffer) {
+  return db.maybeOne<{ id: number; email: string }>(
+    'find_account_of_key',
+    /* sql */ `select a.id, a.email from api_keys k join accounts a on a.id = k.account_id where k.hash = $1`,
+    [hash],
+  )
+}
+
+/** The account with this login, made when there is none. */
+export function insertAccount(db: Db, email: string) {
+  return db.one<{ id: number; email: string }>(
+    'insert_sandbox_account',
+    /* sql */ `
+    with added as (
+      insert into accounts (email, username) values ($1, split_part($1, '@', 1))
+          on conflict (lower(email)) do nothing
+      returning id, email)
+    select id, email from added
+     union all
+    select id, email from accounts where lower(email) = lower($1)`,
+    [email],
+  )
+}
+
+export function updateEmail(db: Db, accountId: number, email: string) {
+  return db.exec(
+    'update_sandbox_email',
+    /* sql */ `update accounts set email = $2, username = split_part($2, '@', 1) where id = $1`,
+    [accountId, email],
+  )
+}
+
+export function findSandboxKey(db: Db, accountId: number) {
+  return db.maybeOne<{ id: number }>(
+    'find_sandbox_key',
+    /* sql */ `select id from api_keys where account_id = $1 and sandbox and disabled_at is null limit 1`,
+    [accountId],
+  )
+}
+
+/** Stores the key, unless it is there already. */
+export function insertSandboxKey(db: Db, accountId: number, trace: { prefix: string; hash: Buffer }) {
+  return db.exec(
+    'insert_sandbox_key',
+    /* sql */ `
+    insert into api_keys (account_id, name, prefix, hash, sandbox)
+    select $1, 'Sandbox', $2, $3, true
+     where not exists (select from api_keys where hash = $3)`,
+    [accountId, trace.prefix, trace.hash],
+  )
+}
+
+/** The account's first short code, or this one when it has none. */
+export function insertShortCode(db: Db, accountId: number, code: string) {
+  return db.one<{ id: number; code: string }>(
+    'insert_sandbox_short_code',
+    /* sql */ `
+    with known as (
+      select id, code from short_codes where account_id = $1 order by id limit 1),
+    added as (
+      insert into short_codes (account_id, code)
+      select $1, $2 where not exists (select from known)
+      returning id, code)
+    select id, code from known
+     union all
+    select id, code from added`,
+    [accountId, code],
+  )
+}
+
+type Texts = {
+  messageYes: string
+  messageHelp: string
+  messageStop: string
+  messageReply: string
+  messageAlreadySubscribed: string
+  firstOptinMessage: string
+  secondOptinMessage: string
+}
+
+/** The account's oldest list, or a new one with these texts when it has none. */
+export function insertList(db: Db, accountId: number, shortCodeId: number, name: string, texts: Texts) {
+  return db.one<{ id: number; isNew: boolean }>(
+    'insert_sandbox_list',
+    /* sql */ `
+    with known as (
+      select id from lists where account_id = $1 and deleted_at is null order by id limit 1),
+    added as (
+      insert into lists (account_id, short_code_id, name, message_yes, message_help, message_stop, message_reply,
+                         message_already_subscribed, first_optin_message, second_optin_message)
+      select $1, $2, $3, $4, $5, $6, $7, $8, $9, $10 where not exists (select from known)
+      returning id)
+    select id, false as "isNew" from known
+     union all
+    select id, true as "isNew" from added`,
+    [
+      accountId,
+      shortCodeId,
+      name,
+      texts.messageYes,
+      texts.messageHelp,
+      texts.messageStop,
+      texts.messageReply,
+      texts.messageAlreadySubscribed,
+      texts.firstOptinMessage,
+      texts.secondOptinMessage,
+    ],
+  )
+}
+
+/** Subscribes the numbers of the sandbox's people, with their consent in the ledger. */
+export function insertSubscribers(db: Db, accountId: number, listId: number, phones: number[]) {
+  return db.exec(
+    'insert_sandbox_subscribers',
+    /* sql */ `
+    with added as (
+      insert into subscribers (list_id, phone, state, opt_in_method, api_source, subscribed_at, opted_in_at)
+      select $2, phone, 'subscribed', 'api', 'sandbox', now(), now() from unnest($3::bigint[]) phone
+      returning phone),
+    noted as (
+      insert into opts (account_id, list_id, phone, kind, method, source, actor, created_at)
+      select $1, $2, phone, 'opt_in', 'api', 'sandbox', 'sandbox', now() from added)
+    insert into list_deltas (list_id, subscribed)
+    select $2, count(*) from added`,
+    [accountId, listId, phones],
+  )
+}

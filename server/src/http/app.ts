@@ -1,0 +1,118 @@
+import './fastify-types.ts'
+import { randomBytes } from 'node:crypto'
+import type { AddressInfo, Socket } from 'node:net'
+import Fastify, {
+  type FastifyBaseLogger,
+  type FastifyInstance,
+  type FastifyPluginAsync,
+  type FastifyReply,
+  LogController,
+} from 'fastify'
+import { accountRoutes, callerFinder } from '../accounts/accounts.routes.ts'
+import { errors } from '../errors.ts'
+import type { Runtime } from '../runtime.ts'
+import { useAccept } from './accept.ts'
+import { useAuth } from './auth.ts'
+import { useBodyParser } from './body-parser.ts'
+import { serveConsole } from './console.ts'
+import { presentRefusal, sendRefusal, useErrorHandler } from './error-handler.ts'
+import { parseForm } from './form.ts'
+import { healthRoutes } from './health.ts'
+import { useLeniency } from './leniency.ts'
+import { useNotFound } from './not-found.ts'
+import { useOpenApi } from './openapi.ts'
+import { useRateLimit } from './rate-limit.ts'
+
+const bodyLimit = 1_000_000
+
+/** Everything the api role answers, ready to be injected into or to listen. Touches the database only when asked. */
+export async function makeApp(rt: Runtime): Promise<FastifyInstance> {
+  const app = Fastify({
+    loggerInstance: rt.log as FastifyBaseLogger,
+    logController: new LogController({ disableRequestLogging: true, requestIdLogLabel: 'request_id' }),
+    genReqId: makeRequestId,
+    bodyLimit,
+    // a caller's `Host` means nothing here, nor does what a proxy says about it
+    trustProxy: false,
+    routerOptions: {
+      ignoreTrailingSlash: true,
+      ignoreDuplicateSlashes: true,
+      querystringParser: parseForm,
+    },
+    ajv: {
+      customOptions: {
+        coerceTypes: false,
+        removeAdditional: false,
+        useDefaults: false,
+        allErrors: true,
+        strict: false,
+      },
+    },
+    frameworkErrors: (_error, req, reply) => {
+      sendRefusal(errors.unreadableRequest('Malformed request path'), req, reply as FastifyReply)
+    },
+    clientErrorHandler,
+  })
+  app.decorate('rt', rt)
+  // Null stays null and nothing is cut: the types check what is sent, and presenters pick the keys.
+  app.setSerializerCompiler(() => JSON.stringify)
+  useErrorHandler(app)
+  useNotFound(app)
+  useBodyParser(app)
+  useLeniency(app)
+  useAccessLog(app)
+  await useOpenApi(app)
+  await app.register(healthRoutes)
+  await app.register(api, { prefix: '/api/v2' })
+  await serveConsole(app)
+  await app.ready()
+  return app
+}
+
+const api: FastifyPluginAsync = async (app) => {
+  useAccept(app)
+  useAuth(app, callerFinder(app.rt))
+  useRateLimit(app, app.rt.config.rateLimit)
+  await app.register(accountRoutes)
+}
+
+/** Listens on the configured address. `stop` lets running requests end. */
+export async function startApi(rt: Runtime): Promise<{ port: number; stop(): Promise<void> }> {
+  const app = await makeApp(rt)
+  await app.listen({ host: rt.config.http.host, port: rt.config.http.port })
+  const { port } = app.server.address() as AddressInfo
+  return { port, stop: () => app.close() }
+}
+
+function makeRequestId(): string {
+  return `req_${randomBytes(12).toString('base64url')}`
+}
+
+/** One line a request, with the route's pattern instead of the path, which may hold a phone number. */
+function useAccessLog(app: FastifyInstance) {
+  app.addHook('onRequest', async (req, reply) => {
+    reply.header('x-request-id', req.id)
+  })
+  app.addHook('onResponse', async (req, reply) => {
+    const fields = {
+      method: req.method,
+      route: req.routeOptions.url,
+      status: reply.statusCode,
+      ms: Math.round(reply.elapsedTime),
+      account: req.account?.id,
+    }
+    req.log.info(fields, 'answered')
+  })
+}
+
+/** What Node's parser could not read as HTTP gets the envelope, too. */
+function clientErrorHandler(this: FastifyInstance, error: Error & { code?: string }, socket: Socket) {
+  if (error.code === 'ECONNRESET' || !socket.writable) return void socket.destroy()
+  const tooLarge = error.code === 'HPE_HEADER_OVERFLOW'
+  const late = error.code === 'ERR_HTTP_REQUEST_TIMEOUT'
+  const status = tooLarge ? '431 Request Header Fields Too Large' : late ? '408 Request Timeout' : '400 Bad Request'
+  const body = JSON.stringify(presentRefusal(errors.unreadableRequest('Malformed HTTP request'), makeRequestId()))
+  socket.end(
+    `HTTP/1.1 ${status}\r\ncontent-type: application/json; charset=utf-8\r\ncontent-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`,
+  )
+}

@@ -1,0 +1,77 @@
+import type { FastifyInstance } from 'fastify'
+import { errors } from '../errors.ts'
+import { parseForm } from './form.ts'
+
+// Clients of the vendor label their bodies as they please: JSON as a form, nothing as JSON, JSON inside a JSON string,
+// and arguments in the body of a GET. So one parser takes every label and looks at the body itself.
+
+const utf8 = new TextDecoder('utf-8', { fatal: true })
+
+const mediaType = /^[\w!#$%&'*+.^`|~-]+\/[\w!#$%&'*+.^`|~-]+\s*(?:;|$)/
+
+/** Gives the app its one body parser, and bodies to GET. */
+export function useBodyParser(app: FastifyInstance) {
+  app.addHttpMethod('GET', { hasBody: true, overrideExisting: true })
+  app.decorateRequest('isForm', false)
+  app.removeAllContentTypeParsers()
+  app.addContentTypeParser('*', { parseAs: 'buffer' }, async (req: { isForm: boolean }, bytes: Buffer) => {
+    const { body, isForm } = parseBody(bytes)
+    req.isForm = isForm
+    return body
+  })
+  app.addHook('onRequest', async (req) => {
+    // Fastify refuses a label that is none (`Content-Type: json`) before any parser is asked
+    const label = req.headers['content-type']
+    if (label !== undefined && !mediaType.test(label)) req.headers['content-type'] = 'application/octet-stream'
+  })
+}
+
+/**
+ * Reads a body whatever its label says: JSON when it begins like JSON, else a form. Nothing, `null` and `[]` are no
+ * body at all; a JSON string that holds JSON is opened once more.
+ */
+export function parseBody(bytes: Uint8Array): { body: unknown; isForm: boolean } {
+  const text = decode(bytes).trim()
+  if (text === '') return { body: undefined, isForm: false }
+  if (!/^(?:[[{"]|null$)/.test(text)) return { body: withoutNul(readForm(text)), isForm: true }
+  let body = parseJson(text)
+  if (typeof body === 'string' && body.trim() !== '') body = parseJson(body)
+  if (text.includes('\\u0000')) withoutNul(body)
+  const isNothing = body === null || body === '' || (Array.isArray(body) && body.length === 0)
+  return { body: isNothing ? undefined : body, isForm: false }
+}
+
+function decode(bytes: Uint8Array): string {
+  try {
+    return utf8.decode(bytes)
+  } catch {
+    throw errors.unreadableRequest('Malformed request body: not UTF-8')
+  }
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    // the parser's own message quotes the body
+    throw errors.unreadableRequest('Malformed request body: not JSON')
+  }
+}
+
+function readForm(text: string) {
+  if (!text.includes('=')) throw errors.unreadableRequest('Malformed request body: neither JSON nor a form')
+  return parseForm(text)
+}
+
+/** PostgreSQL stores no NUL in a text. */
+function withoutNul<T>(body: T): T {
+  const open: [path: string, value: unknown][] = [['', body]]
+  for (let next = open.pop(); next; next = open.pop()) {
+    const [path, value] = next
+    if (typeof value === 'string' && value.includes('\0'))
+      throw errors.invalid({ [path]: ['contains a NUL character'] })
+    if (typeof value !== 'object' || value === null) continue
+    for (const [key, part] of Object.entries(value)) open.push([path === '' ? key : `${path}.${key}`, part])
+  }
+  return body
+}

@@ -1,0 +1,12 @@
+import { existsSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+import fastifyStatic from '@fastify/static'
+import type { FastifyInstance } from 'fastify'
+
+const folder = fileURLToPath(new URL('../../../console/dist/', import.meta.url))
+
+/** Serves the console at `/`, where it has been built. */
+export async function serveConsole(app: FastifyInstance) {
+  if (!existsSync(folder)) return
+  await app.register(fastifyStatic, { root: folder, decorateReply: false, schemaHide: true })
+}

@@ -1,0 +1,30 @@
+import type { FastifyInstance } from 'fastify'
+import { errors } from '../errors.ts'
+import { sendRefusal } from './error-handler.ts'
+
+/** Answers paths we do not have with 404, and methods that a path does not have with 405 and those it has. */
+export function useNotFound(app: FastifyInstance) {
+  const methodsByPath = new Map<string, { pattern: RegExp; methods: Set<string> }>()
+  app.addHook('onRoute', ({ path, method }) => {
+    if (path.includes('*')) return
+    const known = methodsByPath.get(path) ?? { pattern: patternOf(path), methods: new Set() }
+    for (const name of [method].flat()) known.methods.add(name)
+    methodsByPath.set(path, known)
+  })
+  app.setNotFoundHandler((req, reply) => {
+    const path = req.url.replace(/\?.*$/, '')
+    const allowed = [...methodsByPath.values()]
+      .filter(({ pattern }) => pattern.test(path))
+      .flatMap(({ methods }) => [...methods])
+    if (allowed.length === 0 || allowed.includes(req.method)) return sendRefusal(errors.pathNotFound(), req, reply)
+    reply.header('allow', [...new Set(allowed)].join(', '))
+    return sendRefusal(errors.methodNotAllowed(), req, reply)
+  })
+}
+
+function patternOf(path: string): RegExp {
+  const parts = path
+    .split('/')
+    .map((part) => (part.startsWith(':') ? '[^/]+' : part.replace(/[.+?^${}()|[\]\\]/g, '\\$&')))
+  return new RegExp(`^${parts.join('/')}/*$`)
+}

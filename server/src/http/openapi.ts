@@ -1,0 +1,78 @@
+import swagger from '@fastify/swagger'
+import swaggerUi from '@fastify/swagger-ui'
+import type { FastifyInstance } from 'fastify'
+
+const description = `Lists, subscribers and broadcasts by text message, compatible with the momoGood Messaging API v2
+(formerly the Tatango v2 API). What that API does not have is marked \`x-extension\`; its clients never notice it.
+
+* HTTP Basic: the login email is the user name, the API key is the password.
+* Every success carries a \`status\`; everything else is \`{"status":"error","error":"..."}\` with a \`code\` for machines.
+* Collections come in pages of 10, or \`per_page\` up to 1000.
+* Times are ISO 8601 with an offset. Phone numbers are ten digits.`
+
+const tags = [
+  { name: 'Accounts', description: 'The account behind the key.' },
+  { name: 'Short codes', description: 'The numbers we send from.' },
+  { name: 'Lists', description: 'What people subscribe to; also called campaigns.' },
+  { name: 'Subscribers', description: 'Phone numbers on a list, and their consent.' },
+  { name: 'Imports', description: 'Many subscribers in one file.' },
+  { name: 'Messages', description: 'Texts to a whole list.' },
+  { name: 'Health', description: 'Whether it runs.' },
+]
+
+/** Describes the routes that are registered after it, at /openapi.json and readably at /docs. */
+export async function useOpenApi(app: FastifyInstance) {
+  await app.register(swagger, {
+    openapi: {
+      openapi: '3.1.0',
+      info: { title: 'Carillon API', version: '2.0.0', description, license: { name: 'Apache-2.0' } },
+      tags,
+      security: [{ basicAuth: [] }],
+      components: {
+        securitySchemes: {
+          basicAuth: { type: 'http', scheme: 'basic', description: 'Login email and API key.' },
+        },
+      },
+    },
+  })
+  app.get('/openapi.json', { schema: { hide: true } }, async () => openApiOf(app))
+  await app.register(swaggerUi, {
+    routePrefix: '/docs',
+    staticCSP: "default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'; object-src 'none'",
+    transformSpecification: () => openApiOf(app),
+    transformSpecificationClone: false,
+    uiConfig: { docExpansion: 'list', defaultModelsExpandDepth: -1 },
+  })
+}
+
+const documents = new WeakMap<FastifyInstance, Document>()
+
+/** The document; the app must be ready. */
+export function openApiOf(app: FastifyInstance): Document {
+  let document = documents.get(app)
+  if (!document) {
+    document = nameComponents(structuredClone(app.swagger()) as unknown as Document)
+    documents.set(app, document)
+  }
+  return document
+}
+
+type Document = Record<string, unknown> & { paths: Json; components: { schemas?: Record<string, Json> } }
+type Json = { [key: string]: unknown }
+
+/** Moves each schema with a title to the components, so that generated clients have names for them. */
+function nameComponents(document: Document): Document {
+  const schemas: Record<string, Json> = {}
+  const walk = (value: unknown): unknown => {
+    if (Array.isArray(value)) return value.map(walk)
+    if (typeof value !== 'object' || value === null) return value
+    const walked = Object.fromEntries(Object.entries(value).map(([key, part]) => [key, walk(part)]))
+    const { title, ...schema } = walked
+    if (typeof title !== 'string' || typeof walked.type !== 'string') return walked
+    schemas[title] ??= schema
+    return { $ref: `#/components/schemas/${title}` }
+  }
+  const paths = walk(document.paths) as Json
+  const named = Object.fromEntries(Object.entries(schemas).sort(([a], [b]) => a.localeCompare(b)))
+  return { ...document, paths, components: { ...document.components, schemas: named } }
+}

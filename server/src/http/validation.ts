@@ -1,0 +1,67 @@
+import type { FastifySchemaValidationError } from 'fastify/types/schema.js'
+
+type Fault = Pick<FastifySchemaValidationError, 'keyword' | 'instancePath' | 'params'>
+
+/** The faults of a body per field, in the words that Rails has for them: `{ "list.name": ["can't be blank"] }`. */
+export function detailsOf(faults: Fault[]): Record<string, string[]> {
+  const details: Record<string, string[]> = {}
+  for (const fault of faults) {
+    // the branches of a union say it in detail already, or the next rule does
+    if (fault.keyword === 'anyOf' || fault.keyword === 'if') continue
+    const field = fieldOf(fault)
+    const texts = details[field] ?? []
+    const text = textOf(fault)
+    if (!texts.includes(text)) details[field] = [...texts, text]
+  }
+  return details
+}
+
+function fieldOf({ keyword, instancePath, params }: Fault): string {
+  const path = instancePath.split('/').slice(1).map(unescapePointer)
+  if (keyword === 'required') path.push(String(params.missingProperty))
+  // a fault in an item is the array's
+  const index = path.findIndex((part) => /^[0-9]+$/.test(part))
+  return (index > 0 ? path.slice(0, index) : path).join('.') || 'body'
+}
+
+function unescapePointer(part: string): string {
+  return part.replaceAll('~1', '/').replaceAll('~0', '~')
+}
+
+function textOf({ keyword, params }: Fault): string {
+  switch (keyword) {
+    case 'required':
+      return "can't be blank"
+    case 'type':
+      return `must be ${namesOf(params.type)}`
+    case 'minLength':
+      return params.limit === 1 ? "can't be blank" : `is too short (minimum is ${params.limit} characters)`
+    case 'maxLength':
+      return `is too long (maximum is ${params.limit} characters)`
+    case 'maxItems':
+      return `has too many items (maximum is ${params.limit})`
+    case 'minimum':
+      return `must be greater than or equal to ${params.limit}`
+    case 'maximum':
+      return `must be less than or equal to ${params.limit}`
+    case 'enum':
+      return 'is not included in the list'
+    default:
+      return 'is invalid'
+  }
+}
+
+const articles: Record<string, string> = {
+  string: 'a string',
+  number: 'a number',
+  integer: 'an integer',
+  boolean: 'a boolean',
+  array: 'an array',
+  object: 'an object',
+  null: 'null',
+}
+
+function namesOf(type: unknown): string {
+  const types = (Array.isArray(type) ? type : String(type).split(',')).map((name) => articles[name] ?? name)
+  return types.length < 2 ? types.join('') : `${types.slice(0, -1).join(', ')} or ${types.at(-1)}`
+}

@@ -1,0 +1,22 @@
+import type { Db } from '../db/db.ts'
+
+export type Mode = 'sandbox' | 'production'
+
+/** The mode this database was made for, or undefined before its first start. */
+export async function findMode(db: Db): Promise<Mode | undefined> {
+  const row = await db.maybeOne<{ mode: Mode }>('find_mode', /* sql */ `select mode from installation`)
+  return row?.mode
+}
+
+/** Remembers the mode of a new database, and answers the mode it has: the one it was first started in. */
+export async function ensureMode(db: Db, mode: Mode): Promise<Mode> {
+  const row = await db.one<{ mode: Mode }>(
+    'ensure_mode',
+    /* sql */ `
+    insert into installation (mode) values ($1)
+        on conflict (only_row) do update set mode = installation.mode
+    returning mode`,
+    [mode],
+  )
+  return row.mode
+}

@@ -1,0 +1,103 @@
+import type { FastifyInstance, InjectOptions } from 'fastify'
+import { afterAll, beforeAll, beforeEach } from 'vitest'
+import type { Db } from '../src/db/db.ts'
+import { makeApp } from '../src/http/app.ts'
+import type { Runtime } from '../src/runtime.ts'
+import { useDatabase } from './database.ts'
+import { make } from './make.ts'
+import { makeRuntime } from './runtime.ts'
+
+export type Answer = { status: number; body: Record<string, unknown>; headers: Record<string, unknown>; text: string }
+
+/** Somebody with an account, a key and a short code, who calls the API. Paths are below /api/v2. */
+export type Person = {
+  accountId: number
+  email: string
+  keyId: number
+  key: string
+  shortCode: { id: number; code: string }
+  get(path: string, options?: InjectOptions): Promise<Answer>
+  post(path: string, body?: unknown, options?: InjectOptions): Promise<Answer>
+  put(path: string, body?: unknown, options?: InjectOptions): Promise<Answer>
+  delete(path: string, body?: unknown, options?: InjectOptions): Promise<Answer>
+}
+
+/** The header that carries a key. */
+export function basic(key: string, userName = 'anybody'): string {
+  return `Basic ${Buffer.from(`${userName}:${key}`).toString('base64')}`
+}
+
+/** A person whose calls go to `app`, which must work on `db`. */
+export async function makePerson(db: Db, app: FastifyInstance): Promise<Person> {
+  const account = await make.account(db)
+  const { id: keyId, key } = await make.apiKey(db, { accountId: account.id })
+  const shortCode = await make.shortCode(db, { accountId: account.id })
+  const call = async (
+    method: 'GET' | 'POST' | 'PUT' | 'DELETE',
+    path: string,
+    body: unknown,
+    options: InjectOptions = {},
+  ) => {
+    const payload = body === undefined ? {} : { payload: JSON.stringify(body) }
+    const headers = { authorization: basic(key), 'content-type': 'application/json', ...options.headers }
+    return answerOf(await app.inject({ method, url: `/api/v2${path}`, ...payload, ...options, headers }))
+  }
+  return {
+    accountId: account.id,
+    email: account.email,
+    keyId,
+    key,
+    shortCode,
+    get: (path, options) => call('GET', path, undefined, options),
+    post: (path, body, options) => call('POST', path, body, options),
+    put: (path, body, options) => call('PUT', path, body, options),
+    delete: (path, body, options) => call('DELETE', path, body, options),
+  }
+}
+
+export function answerOf(response: Awaited<ReturnType<FastifyInstance['inject']>>): Answer {
+  const isJson = String(response.headers['content-type']).startsWith('application/json')
+  return {
+    status: response.statusCode,
+    body: isJson ? response.json() : {},
+    headers: response.headers,
+    text: response.body,
+  }
+}
+
+/** The app on a test file's rolled-back database, with an owner and a stranger who have nothing yet. */
+export function useApi(given: Partial<Runtime> = {}) {
+  const ctx = useDatabase()
+  // each test has a new transaction, the app is built once
+  const db: Db = {
+    many: (...args) => ctx.db.many(...args),
+    maybeOne: (...args) => ctx.db.maybeOne(...args),
+    one: (...args) => ctx.db.one(...args),
+    exec: (...args) => ctx.db.exec(...args),
+    tx: (work) => ctx.db.tx(work),
+    withClient: (work) => ctx.db.withClient(work),
+  }
+  const rt = makeRuntime({ ...given, db })
+  const there = {} as { app: FastifyInstance; owner: Person; stranger: Person }
+  beforeAll(async () => {
+    there.app = await makeApp(rt)
+  })
+  beforeEach(async () => {
+    there.owner = await makePerson(db, there.app)
+    there.stranger = await makePerson(db, there.app)
+  })
+  afterAll(() => there.app.close())
+  return {
+    db,
+    rt,
+    get app() {
+      return there.app
+    },
+    get owner() {
+      return there.owner
+    },
+    get stranger() {
+      return there.stranger
+    },
+  }
+}
