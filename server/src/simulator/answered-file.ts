@@ -2,7 +2,7 @@
 // a real SMSC. The first line is an offset into the raw file, before which nothing is owed; the other lines are SMSC
 // ids after it whose receipt was answered or is never to be. When nothing at all is owed, one line is left.
 
-import { closeSync, mkdirSync, openSync, readFileSync, renameSync, writeSync } from 'node:fs'
+import { closeSync, mkdirSync, openSync, readFileSync, renameSync, statSync, writeSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { type RawRecord, readRawFile } from './raw-file.ts'
 
@@ -72,8 +72,13 @@ export async function openAnsweredFile(
     if (!answered.has(record.smscId) && owesReceipt(record)) owed.push(record)
   }
   const file = new AnsweredFile(path)
-  file.startAt(offset, answered)
+  if (owed.length > 0) file.startAt(offset, answered)
+  else file.startAt(sizeOf(rawPath), [])
   return { file, owed, lastId }
+}
+
+function sizeOf(path: string): number {
+  return statSync(path, { throwIfNoEntry: false })?.size ?? 0
 }
 
 function readAnswered(path: string): { offset: number; answered: Set<string> } {

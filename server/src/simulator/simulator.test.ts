@@ -1,124 +1,36 @@
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import { pino } from 'pino'
-import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
+import { mosOf, receiptsOf, submit, textTo, useSimulator } from '../../test/simulator.ts'
 import { waitFor } from '../../test/wait-for.ts'
-import { Secret } from '../config/secret.ts'
-import { BindError, type ConnectOptions, connect } from '../smpp/client.ts'
+import { BindError } from '../smpp/client.ts'
 import { commandStatus as status } from '../smpp/pdu/command-status.ts'
-import { type DeliverSm, type SubmitSm, type SubmitSmResp, submitSm } from '../smpp/pdu/pdu.ts'
-import { isReceipt, parseReceipt } from '../smpp/pdu/receipt-text.ts'
-import type { Session } from '../smpp/session.ts'
+import { querySm } from '../smpp/pdu/pdu.ts'
 import { decodeShortMessage, encodeParts } from '../sms/parts.ts'
-import { type RawRecord, readRawFile } from './raw-file.ts'
-import { type Simulator, startSimulator } from './simulator.ts'
 
-let folder: string
-let simulator: Simulator
-const sessions: Session[] = []
+const simulator = useSimulator()
 
-const rawPath = () => join(folder, 'submits.raw')
-
-async function start() {
-  const password = new Secret('swordfish')
-  const address = { host: '127.0.0.1', port: 0, tls: false, window: 100, mps: undefined, binds: 1 }
-  simulator = await startSimulator({
-    config: {
-      simulator: {
-        latencyMs: 0,
-        receiptDelayMs: 0,
-        smppPort: 0,
-        controlPort: 0,
-        controlUrl: undefined,
-        rawFile: rawPath(),
-      },
-      smpp: { ...address, systemId: 'carillon', password },
-    },
-    log: pino({ level: 'silent' }),
-  })
-}
-
-beforeEach(async () => {
-  folder = await mkdtemp(join(tmpdir(), 'carillon-simulator-'))
-  await start()
-})
-
-afterEach(async () => {
-  for (const session of sessions.splice(0)) session.destroy()
-  await simulator.stop()
-  await rm(folder, { recursive: true, force: true })
-})
-
-type Client = { session: Session; delivered: DeliverSm[] }
-
-/** A bound client that answers what is delivered to it, unless told not to. */
-async function bindClient(options: Partial<ConnectOptions> & { answers?: number | 'nothing' } = {}): Promise<Client> {
-  const { answers = status.ESME_ROK, ...rest } = options
-  const session = await connect({
-    host: '127.0.0.1',
-    port: simulator.smppPort,
-    system_id: 'carillon',
-    password: 'swordfish',
-    ...rest,
-  })
-  sessions.push(session)
-  const delivered: DeliverSm[] = []
-  session.on('request', (pdu) => {
-    if (pdu.command === 'deliver_sm') delivered.push(pdu)
-    if (answers !== 'nothing') session.respond(pdu, { command_status: answers })
-  })
-  return { session, delivered }
-}
-
-const phone = (lastFour: string) => `121255501${lastFour.slice(-2)}`
-
-function text(destination: string, fields: Partial<SubmitSm> = {}) {
-  return submitSm({
-    source_addr: '12345',
-    destination_addr: destination,
-    short_message: Buffer.from('Hello there'),
-    registered_delivery: 1,
-    tlvs: { user_message_reference: 4711 },
-    ...fields,
-  })
-}
-
-const submit = async ({ session }: Client, pdu: SubmitSm) => (await session.ask(pdu)) as SubmitSmResp
-const receiptsOf = ({ delivered }: Client) => delivered.filter(isReceipt).map((pdu) => parseReceipt(pdu))
-const mosOf = ({ delivered }: Client) => delivered.filter((pdu) => !isReceipt(pdu))
-
-async function raw(): Promise<RawRecord[]> {
-  const records: RawRecord[] = []
-  for await (const record of readRawFile(rawPath())) records.push(record)
-  return records
-}
-
-async function control(method: string, path: string, body?: unknown) {
-  const response = await fetch(`http://127.0.0.1:${simulator.controlPort}${path}`, {
-    method,
-    ...(body === undefined ? {} : { body: JSON.stringify(body), headers: { 'content-type': 'application/json' } }),
-  })
-  return { status: response.status, body: (await response.json()) as Record<string, never> }
-}
+const number = (lastTwo: string) => `121255501${lastTwo}`
+const plain = number('99')
 
 describe('fates', () => {
   test('any number is delivered: an id, a receipt with that id, and a line in the raw file', async () => {
-    const client = await bindClient()
-    const response = await submit(client, text('12125550199'))
+    const client = await simulator.bind()
+    const response = await submit(client, textTo(plain))
     expect(response.command_status).toBe(status.ESME_ROK)
-    const [receipt] = await waitFor(() => (client.delivered.length > 0 ? receiptsOf(client) : undefined))
-    expect(receipt).toMatchObject({ message_id: response.message_id, stat: 'DELIVRD', err: '000', text: 'Hello there' })
+    await waitFor(() => client.delivered.length > 0)
+    expect(receiptsOf(client)).toMatchObject([
+      { message_id: response.message_id, stat: 'DELIVRD', err: '000', text: 'Hello there' },
+    ])
     expect(client.delivered[0]).toMatchObject({
-      source_addr: '12125550199',
+      source_addr: plain,
       destination_addr: '12345',
+      esm_class: 0x04,
       tlvs: { receipted_message_id: response.message_id, message_state: 2, user_message_reference: 4711 },
     })
-    expect(await raw()).toEqual([
+    expect(await simulator.raw()).toEqual([
       {
         time: expect.any(Number),
         smscId: response.message_id,
-        destination: '12125550199',
+        destination: plain,
         source: '12345',
         esmClass: 0,
         dataCoding: 0,
@@ -127,5 +39,236 @@ describe('fates', () => {
         shortMessage: Buffer.from('Hello there').toString('hex'),
       },
     ])
+  })
+
+  test.each([
+    ['00', 'a landline bounces hard', '001'],
+    ['01', 'a hard bounce', '001'],
+    ['02', 'a soft bounce', '027'],
+  ])('555-01%s: %s', async (lastTwo, _name, err) => {
+    const client = await simulator.bind()
+    const { message_id } = await submit(client, textTo(number(lastTwo)))
+    await waitFor(() => client.delivered.length > 0)
+    expect(receiptsOf(client)).toMatchObject([{ message_id, stat: 'UNDELIV', err }])
+    expect(client.delivered[0]?.tlvs).toMatchObject({ message_state: 5, network_error_code: expect.any(Buffer) })
+  })
+
+  test('555-0103: taken, and no receipt ever', async () => {
+    const client = await simulator.bind()
+    expect((await submit(client, textTo(number('03')))).command_status).toBe(status.ESME_ROK)
+    await submit(client, textTo(plain))
+    await waitFor(() => client.delivered.length > 0)
+    expect(client.delivered[0]?.source_addr).toBe(plain)
+    expect((await simulator.control('GET', '/state')).body).toMatchObject({ accepted: 2, owed: 0 })
+  })
+
+  test('555-0104: each text is throttled twice and then taken, and so again the next time', async () => {
+    const client = await simulator.bind()
+    const statuses: number[] = []
+    for (let i = 0; i < 6; i++) statuses.push((await submit(client, textTo(number('04')))).command_status)
+    const { ESME_ROK, ESME_RTHROTTLED } = status
+    expect(statuses).toEqual([ESME_RTHROTTLED, ESME_RTHROTTLED, ESME_ROK, ESME_RTHROTTLED, ESME_RTHROTTLED, ESME_ROK])
+    const other = textTo(number('04'), { short_message: Buffer.from('Another') })
+    expect((await submit(client, other)).command_status).toBe(ESME_RTHROTTLED)
+    expect(await simulator.raw()).toHaveLength(2)
+    expect((await simulator.control('GET', '/state')).body).toMatchObject({ accepted: 2, throttled: 5 })
+  })
+
+  test('555-0105: no answer, but the raw file has it and the receipt comes with its reference', async () => {
+    const client = await simulator.bind({ responseDeadlineMs: 200 })
+    await expect(submit(client, textTo(number('05')))).rejects.toThrow('no response')
+    await waitFor(() => client.delivered.length > 0)
+    const [line] = await simulator.raw()
+    expect(receiptsOf(client)).toMatchObject([{ message_id: line?.smscId, stat: 'DELIVRD' }])
+    expect(client.delivered[0]?.tlvs?.user_message_reference).toBe(4711)
+    expect((await simulator.control('GET', '/state')).body).toMatchObject({ accepted: 1, answers_lost: 1 })
+  })
+
+  test.each([
+    ['06', 'STOP'],
+    ['07', 'YES'],
+  ])('555-01%s: delivered, replies %s after a second, but not to what answers its reply', async (lastTwo, word) => {
+    const client = await simulator.bind()
+    const [first, last] = encodeParts('A'.repeat(200), 7)
+    const sentAt = performance.now()
+    await submit(client, textTo(number(lastTwo), first))
+    await submit(client, textTo(number(lastTwo), last))
+    const [mo] = await waitFor(() => (mosOf(client).length > 0 ? mosOf(client) : undefined))
+    expect(performance.now() - sentAt).toBeGreaterThan(990)
+    expect(mo).toMatchObject({ source_addr: number(lastTwo), destination_addr: '12345', esm_class: 0 })
+    expect(decodeShortMessage(mo?.short_message ?? Buffer.alloc(0), 0, 0).text).toBe(word)
+    expect(receiptsOf(client)).toHaveLength(2)
+
+    await submit(client, textTo(number(lastTwo), { short_message: Buffer.from('You are out.') }))
+    await waitFor(() => receiptsOf(client).length === 3)
+    expect((await simulator.control('GET', '/state')).body).toMatchObject({ owed: 0, mos: { sent: 1, answered: 1 } })
+  })
+
+  test('555-0108: its receipt is still owed when a later one is answered', async () => {
+    const client = await simulator.bind()
+    await submit(client, textTo(number('08')))
+    await submit(client, textTo(plain))
+    await waitFor(() => client.delivered.length > 0)
+    expect(client.delivered[0]?.source_addr).toBe(plain)
+    expect((await simulator.control('GET', '/state')).body.owed).toBe(1)
+  })
+
+  test('555-0109: two receipts, both before the answer', async () => {
+    const client = await simulator.bind()
+    const order: string[] = []
+    client.session.on('request', () => order.push('receipt'))
+    const { message_id } = await submit(client, textTo(number('09')))
+    order.push('answer')
+    expect(order).toEqual(['receipt', 'receipt', 'answer'])
+    expect(receiptsOf(client).map((receipt) => receipt?.message_id)).toEqual([message_id, message_id])
+  })
+
+  test('555-0109 is answered all the same when nobody takes receipts', async () => {
+    const client = await simulator.bind({ bind: 'transmitter' })
+    expect((await submit(client, textTo(number('09')))).command_status).toBe(status.ESME_ROK)
+  })
+
+  test('555-0110: refused, and not in the raw file', async () => {
+    const client = await simulator.bind()
+    const response = await submit(client, textTo(number('10')))
+    expect(response).toMatchObject({ command_status: status.ESME_RINVDSTADR, message_id: '' })
+    expect(await simulator.raw()).toEqual([])
+    expect((await simulator.control('GET', '/state')).body).toMatchObject({ accepted: 0, refused: 1 })
+  })
+
+  test('addresses that no network knows are refused', async () => {
+    const client = await simulator.bind()
+    expect((await submit(client, textTo('not-a-number'))).command_status).toBe(status.ESME_RINVDSTADR)
+    expect((await submit(client, textTo(plain, { source_addr: '1\t2' }))).command_status).toBe(status.ESME_RINVSRCADR)
+    expect(await simulator.raw()).toEqual([])
+  })
+})
+
+describe('receipts', () => {
+  test('registered_delivery is obeyed: none asked for, none sent; failures only', async () => {
+    const client = await simulator.bind()
+    await submit(client, textTo(plain, { registered_delivery: 0 }))
+    await submit(client, textTo(plain, { registered_delivery: 2 }))
+    await submit(client, textTo(number('01'), { registered_delivery: 2 }))
+    await waitFor(() => client.delivered.length > 0)
+    expect(receiptsOf(client)).toMatchObject([{ stat: 'UNDELIV' }])
+    expect((await simulator.control('GET', '/state')).body.owed).toBe(0)
+  })
+
+  test('wait for a bind that receives, and come over it', async () => {
+    const sender = await simulator.bind({ bind: 'transmitter' })
+    const { message_id } = await submit(sender, textTo(plain))
+    const receiver = await simulator.bind({ bind: 'receiver' })
+    await waitFor(() => receiver.delivered.length > 0)
+    expect(receiptsOf(receiver)).toMatchObject([{ message_id }])
+    expect(sender.delivered).toEqual([])
+  })
+
+  test('come again after a bind dropped without answering them', async () => {
+    const first = await simulator.bind({ answers: 'nothing' })
+    const ids = new Set<string>()
+    for (let i = 0; i < 5; i++) ids.add((await submit(first, textTo(plain))).message_id)
+    await waitFor(() => first.delivered.length === 5)
+    first.session.destroy()
+    const second = await simulator.bind()
+    await waitFor(() => second.delivered.length === 5)
+    expect(new Set(receiptsOf(second).map((receipt) => receipt?.message_id))).toEqual(ids)
+    await waitFor(async () => (await simulator.control('GET', '/state')).body.owed === 0)
+  })
+
+  test('are sent again to a client that asks for a moment', async () => {
+    const client = await simulator.bind({ answers: status.ESME_RX_T_APPN })
+    await submit(client, textTo(plain))
+    await waitFor(() => client.delivered.length >= 2)
+    expect((await simulator.control('GET', '/state')).body).toMatchObject({ receipts: { answered: 0 }, owed: 1 })
+  })
+
+  test('survive the simulator: what was not answered is sent by its next run, what was answered is not', async () => {
+    const deaf = await simulator.bind({ bind: 'transmitter' })
+    const first = await submit(deaf, textTo(plain))
+    const client = await simulator.bind()
+    await waitFor(() => client.delivered.length === 1)
+    await waitFor(async () => (await simulator.control('GET', '/state')).body.owed === 0)
+    client.session.destroy()
+    await waitFor(async () => (await simulator.control('GET', '/state')).body.binds.length === 1)
+    const second = await submit(deaf, textTo(number('01')))
+    await simulator.stop()
+    await simulator.start()
+
+    const later = await simulator.bind()
+    await waitFor(() => later.delivered.length > 0)
+    expect(receiptsOf(later)).toMatchObject([{ message_id: second.message_id, stat: 'UNDELIV', text: 'Hello there' }])
+    expect(later.delivered[0]?.tlvs?.user_message_reference).toBe(4711)
+    const third = await submit(later, textTo(plain))
+    expect(new Set([first.message_id, second.message_id, third.message_id]).size).toBe(3)
+    await waitFor(() => later.delivered.length === 2)
+    expect((await simulator.raw()).map((line) => line.smscId)).toEqual([
+      first.message_id,
+      second.message_id,
+      third.message_id,
+    ])
+  })
+
+  test('stay within the window of the bind', async () => {
+    const client = await simulator.bind({ answers: 'nothing', window: 200 })
+    await Promise.all(Array.from({ length: 150 }, () => submit(client, textTo(plain))))
+    await waitFor(() => client.delivered.length >= 100)
+    expect((await simulator.control('GET', '/state')).body).toMatchObject({ receipts: { sent: 100 }, owed: 150 })
+  })
+})
+
+describe('the raw file', () => {
+  test('has what was answered, whichever way the bind ends', async () => {
+    const client = await simulator.bind({ window: 500 })
+    const answered = new Set<string>()
+    const sent = 2_000
+    let submitted = 0
+    const fill = () => {
+      while (submitted < sent && client.session.free > 0) {
+        client.session.request(textTo(`1212${String(6_000_000 + submitted++)}`), (outcome) => {
+          if (outcome.kind === 'response' && outcome.pdu.command === 'submit_sm_resp') {
+            answered.add(outcome.pdu.message_id)
+            if (answered.size === 700) client.session.destroy()
+          }
+        })
+      }
+    }
+    client.session.on('drain', fill)
+    fill()
+    await waitFor(() => client.session.state === 'closed')
+    const written = await simulator.raw()
+    const ids = new Set(written.map((line) => line.smscId))
+    expect(ids.size).toBe(written.length)
+    expect([...answered].filter((id) => !ids.has(id))).toEqual([])
+    expect(written.length).toBeLessThanOrEqual(submitted)
+    expect(written.map((line) => line.destination)).toEqual(
+      Array.from({ length: written.length }, (_, index) => `1212${6_000_000 + index}`),
+    )
+  })
+
+  test('keeps message_payload as the text', async () => {
+    const client = await simulator.bind()
+    const tlvs = { message_payload: Buffer.from('payload') }
+    await submit(client, textTo(plain, { short_message: Buffer.alloc(0), tlvs }))
+    const [line] = await simulator.raw()
+    expect(line).toMatchObject({ shortMessage: Buffer.from('payload').toString('hex') })
+    expect(line?.userMessageReference).toBeUndefined()
+  })
+})
+
+describe('binds', () => {
+  test.each([
+    [{ system_id: 'stranger' }, status.ESME_RINVSYSID],
+    [{ password: 'wrong' }, status.ESME_RINVPASWD],
+  ])('%o is refused', async (credentials, command_status) => {
+    const refusal = await simulator.bind(credentials).catch((fault) => fault)
+    expect(refusal).toBeInstanceOf(BindError)
+    expect(refusal.command_status).toBe(command_status)
+  })
+
+  test('a message cannot be asked about', async () => {
+    const { session } = await simulator.bind()
+    const response = await session.ask(querySm({ message_id: 'abc', source_addr: '12345' }))
+    expect(response.command_status).toBe(status.ESME_RQUERYFAIL)
   })
 })
