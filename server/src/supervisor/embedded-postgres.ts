@@ -6,7 +6,6 @@ import {
   closeSync,
   existsSync,
   mkdirSync,
-  openSync,
   readFileSync,
   realpathSync,
   renameSync,
@@ -19,10 +18,12 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import pg from 'pg'
 import { postgresEnv } from '../config/child-env.ts'
+import { openLog } from './log-file.ts'
 import { type Account, asAccount, findPostgresAccount } from './postgres-account.ts'
-import { endFamily, killFamily } from './postgres-family.ts'
+import { endFamily, signalFamily } from './postgres-family.ts'
 import { executable, findBinaries, makePrivate, placeCluster } from './postgres-files.ts'
 import { postgresSettings } from './postgres-settings.ts'
+import { Refusal } from './refusal.ts'
 
 const superuser = 'carillon'
 const database = 'carillon'
@@ -38,6 +39,8 @@ export type PostgresOptions = {
   log?: string
   /** The loopback port where a socket cannot be used: give the earlier one so that a restart keeps the URL. */
   port?: number
+  /** Told the cluster's name before anything of it runs, for whoever must be able to end it. */
+  named?: (clusterName: string) => void
 }
 
 export type Postgres = {
@@ -73,6 +76,7 @@ export async function startPostgres(options: PostgresOptions): Promise<Postgres>
   const settings: Record<string, string> = { ...postgresSettings, ...options.settings, cluster_name: clusterName }
   const log = options.log ?? join(home, 'postgres.log')
 
+  options.named?.(clusterName)
   await endFamily(clusterName)
   const password = await ensureCluster({ home, clusterDir, binaries, account, sync: settings.fsync !== 'off' })
   for (const name of ['postmaster.pid', `.s.PGSQL.${socketPort}`, `.s.PGSQL.${socketPort}.lock`]) {
@@ -89,7 +93,7 @@ export async function startPostgres(options: PostgresOptions): Promise<Postgres>
         port: String(socketPort),
       }
   const flags = Object.entries({ ...settings, ...place }).flatMap(([name, value]) => ['-c', `${name}=${value}`])
-  const output = openSync(log, 'a', 0o600)
+  const output = openLog(log)
   const postmaster = spawn(join(binaries, 'bin', executable('postgres')), ['-D', clusterDir, ...flags], {
     ...asAccount(account),
     env: postgresEnv(),
@@ -109,12 +113,12 @@ export async function startPostgres(options: PostgresOptions): Promise<Postgres>
     const urlOf = (name: string) => `postgresql://${superuser}:${password}@${host}/${name}`
     await ensureDatabase(urlOf)
     const stop = (mode: 'fast' | 'immediate' = 'fast') => stopPostmaster(postmaster, exited, clusterName, mode)
-    const kill = () => void killFamily(clusterName)
+    const kill = () => void signalFamily(clusterName, 'SIGKILL')
     return { url: urlOf(database), pid, clusterName, clusterDir, account: account?.name, port, exited, stop, kill }
   } catch (e) {
     postmaster.kill('SIGKILL')
     await endFamily(clusterName)
-    throw new Error(`${(e as Error).message} (see ${log})${tail(log)}`)
+    throw new Refusal(`${(e as Error).message} (see ${log})${tail(log)}`)
   }
 }
 
@@ -131,7 +135,7 @@ async function ensureCluster({ home, clusterDir, binaries, account, sync }: Clus
   const passwordFile = join(home, 'password')
   if (existsSync(join(clusterDir, 'PG_VERSION'))) {
     if (existsSync(passwordFile)) return readFileSync(passwordFile, 'utf8').trim()
-    throw new Error(`The password of the database is missing: ${passwordFile}`)
+    throw new Refusal(`The password of the database is missing: ${passwordFile}`)
   }
   const password = randomBytes(24).toString('hex')
   writeFileSync(passwordFile, `${password}\n`, { mode: 0o600 })
@@ -153,7 +157,7 @@ async function ensureCluster({ home, clusterDir, binaries, account, sync }: Clus
     await promisify(execFile)(initdb, [`--pgdata=${draft}`, ...how, ...who, ...speed], spawnOptions)
   } catch (e) {
     const said = (e as { stderr?: string }).stderr || (e as Error).message
-    throw new Error(`The database cluster in ${clusterDir} could not be made: ${said.trim()}`)
+    throw new Refusal(`The database cluster in ${clusterDir} could not be made: ${said.trim()}`)
   } finally {
     rmSync(draftPassword, { force: true })
   }
@@ -201,6 +205,7 @@ async function stopPostmaster(
   mode: 'fast' | 'immediate',
 ): Promise<void> {
   postmaster.kill(mode === 'fast' ? 'SIGINT' : 'SIGQUIT')
+  signalFamily(clusterName, 'SIGCONT') // one that was stopped would not hear it
   // The shutdown checkpoint may take its time after a big import; immediate mode has none.
   const patience = AbortSignal.timeout(mode === 'fast' ? 30_000 : 3_000)
   await Promise.race([exited, new Promise((resolve) => patience.addEventListener('abort', resolve))])

@@ -1,6 +1,7 @@
 import { spawnSync } from 'node:child_process'
 import { readFileSync, realpathSync, statSync } from 'node:fs'
 import { dirname } from 'node:path'
+import { Refusal } from './refusal.ts'
 
 /** The operating-system account PostgreSQL runs as. Only root needs another one than its own. */
 export type Account = { name: string; uid: number; gid: number }
@@ -17,7 +18,7 @@ export function findPostgresAccount(passwd?: string): Account | undefined {
   const known = preferred.map((name) => accounts.find((account) => account.name === name))
   const account = known.find((candidate) => candidate) ?? accounts[0]
   if (account) return account
-  throw new Error(
+  throw new Refusal(
     'PostgreSQL refuses to run as root, and /etc/passwd names no other account. Add one (useradd carillon), run as an ordinary user, or set DATABASE_URL.',
   )
 }

@@ -1,6 +1,7 @@
 import { execFileSync } from 'node:child_process'
 import { readdirSync, readFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { signal } from './processes.ts'
 
 // Every backend of PostgreSQL makes a session of its own, so a signal to the postmaster's process group reaches the
 // postmaster alone, and a busy backend outlives it. The cluster's name is in the title of each process: we go by that.
@@ -40,23 +41,17 @@ function readOrEmpty(path: string): string {
   }
 }
 
-/** Sends SIGKILL to the whole family, and says how many there were. */
-export function killFamily(clusterName: string): number {
+/** Sends a signal to the whole family, and says how many there were. */
+export function signalFamily(clusterName: string, name: NodeJS.Signals): number {
   const family = findFamily(clusterName)
-  for (const pid of family) {
-    try {
-      process.kill(pid, 'SIGKILL')
-    } catch {
-      // gone already
-    }
-  }
+  for (const pid of family) signal(pid, name)
   return family.length
 }
 
 /** Ends the whole family and returns when none is left. A dying postmaster can still fork, so it looks again. */
 export async function endFamily(clusterName: string, deadlineMs = 5_000): Promise<void> {
   const deadline = performance.now() + deadlineMs
-  while (killFamily(clusterName) > 0) {
+  while (signalFamily(clusterName, 'SIGKILL') > 0) {
     if (performance.now() > deadline) throw new Error(`PostgreSQL processes of ${clusterName} do not end`)
     await sleep(10)
   }

@@ -17,6 +17,7 @@ import { createRequire } from 'node:module'
 import { tmpdir } from 'node:os'
 import { basename, dirname, join, relative } from 'node:path'
 import { type Account, canReach, canRun } from './postgres-account.ts'
+import { Refusal } from './refusal.ts'
 
 // Root's PostgreSQL runs on an unprivileged account, which may be unable to reach the checkout or the data directory
 // (a clone below /root). Then the binaries are copied, and the cluster is kept, in one of these places.
@@ -35,7 +36,7 @@ export function findBinaries(account: Account | undefined): string {
     if (canRun(account, join(copy, postgres))) return copy
   }
   const who = account ? `the account ${account.name}` : 'this system'
-  throw new Error(
+  throw new Refusal(
     `The embedded PostgreSQL (${native}) does not run on ${who}. Set DATABASE_URL to use your own server.`,
   )
 }
@@ -54,7 +55,7 @@ function locatePackage(): { native: string; version: string } {
     const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { version: string }
     return { native: join(root, 'native'), version }
   } catch {
-    throw new Error(
+    throw new Refusal(
       `No embedded PostgreSQL for this platform (${name} is not installed). Set DATABASE_URL to use yours.`,
     )
   }
@@ -134,7 +135,7 @@ export function placeCluster(home: string, account: Account | undefined): string
     writeFileSync(record, join(parent, 'cluster'))
     return join(parent, 'cluster')
   }
-  throw new Error(
+  throw new Refusal(
     `PostgreSQL runs as ${account?.name} because we are root, and that account can reach neither ${home} nor ${reachablePlaces[0]}. Set CARILLON_DATA_DIR to a directory it can reach, run as an ordinary user, or set DATABASE_URL.`,
   )
 }
@@ -144,7 +145,7 @@ function claimCluster(home: string, cluster: string): string {
   const ownerFile = join(dirname(cluster), 'owner')
   const owner = existsSync(ownerFile) ? readFileSync(ownerFile, 'utf8') : ''
   if (owner !== home && owner !== '' && existsSync(join(owner, 'location'))) {
-    throw new Error(`${cluster} holds the database of ${owner}, not of ${home}: this data directory is a copy.`)
+    throw new Refusal(`${cluster} holds the database of ${owner}, not of ${home}: this data directory is a copy.`)
   }
   if (existsSync(dirname(cluster))) writeFileSync(ownerFile, home)
   return cluster

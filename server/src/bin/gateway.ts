@@ -1,0 +1,4 @@
+import { startGateway } from '../gateway/gateway.ts'
+import { runRole } from './role.ts'
+
+await runRole('gateway', startGateway)

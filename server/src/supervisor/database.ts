@@ -1,0 +1,77 @@
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { type Postgres, startPostgres } from './embedded-postgres.ts'
+
+const firstDelayMs = 100
+const longestDelayMs = 2_000
+
+type DatabaseOptions = {
+  dataDir: string
+  logDir: string
+  say: (line: string) => void
+  /** Called when the cluster's name is known. */
+  changed: () => void
+}
+
+/** The embedded PostgreSQL, started again on the same address when it dies, until it is stopped. */
+export class Database {
+  readonly #options: DatabaseOptions
+  #server: Postgres | undefined
+  #clusterName: string | undefined
+  #starting: Promise<unknown> = Promise.resolve()
+  #stopping = false
+
+  constructor(options: DatabaseOptions) {
+    this.#options = options
+  }
+
+  get clusterName(): string | undefined {
+    return this.#clusterName
+  }
+
+  /** Starts it and returns the server; refuses when it cannot be started. */
+  async start(): Promise<Postgres> {
+    const starting = this.#launch()
+    this.#starting = starting.catch(() => {})
+    return starting
+  }
+
+  async #launch(): Promise<Postgres> {
+    const { dataDir, logDir, changed } = this.#options
+    const server = await startPostgres({
+      dataDir: join(dataDir, 'postgres'),
+      log: join(logDir, 'postgres.log'),
+      port: this.#server?.port,
+      named: (clusterName) => {
+        this.#clusterName = clusterName
+        changed()
+      },
+    })
+    this.#server = server
+    void server.exited.then(() => {
+      if (!this.#stopping) this.#starting = this.#startAgain()
+    })
+    return server
+  }
+
+  async #startAgain(): Promise<void> {
+    this.#options.say('PostgreSQL ended; starting it again')
+    for (let delayMs = firstDelayMs; !this.#stopping; delayMs = Math.min(delayMs * 2, longestDelayMs)) {
+      try {
+        await this.#launch()
+        this.#options.say('PostgreSQL is back')
+        return
+      } catch (e) {
+        this.#options.say(`${(e as Error).message}\nTrying again in ${delayMs / 1_000} s`)
+        await sleep(delayMs)
+      }
+    }
+  }
+
+  /** Stops it; a second call in immediate mode hurries the first. */
+  async stop(mode: 'fast' | 'immediate'): Promise<void> {
+    this.#stopping = true
+    await this.#starting
+    await this.#server?.stop(mode)
+  }
+}

@@ -1,0 +1,38 @@
+import { existsSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import type { Logger } from 'pino'
+import { seedSandbox } from '../accounts/sandbox.ts'
+import type { Config } from '../config/config.ts'
+import { poolDb } from '../db/db.ts'
+import { migrate } from '../db/migrate.ts'
+import { makePool } from '../db/pool.ts'
+import { writeWhole } from './data-dir.ts'
+
+/** What a first broadcast needs to know. */
+export type SandboxAccount = { email: string; apiKey: string | undefined; listId: number; shortCode: string }
+
+export type Preparation = { config: Config; databaseUrl: string; dataDir: string; log: Logger }
+
+/** Migrates the database and, in sandbox mode, makes sure of the account that the banner shows. */
+export async function prepareDatabase({ config, databaseUrl, dataDir, log }: Preparation) {
+  const ran = await migrate(databaseUrl)
+  if (ran.length > 0) log.info({ migrations: ran }, 'database migrated')
+  const pool = makePool(databaseUrl, log, { max: 1, name: 'carillon start' })
+  try {
+    return config.mode === 'sandbox' ? await seed(poolDb(pool), config, join(dataDir, 'sandbox.json')) : undefined
+  } finally {
+    await pool.end()
+  }
+}
+
+/** The database keeps a hash of the key only; sandbox.json keeps the key, so that every start can show it. */
+async function seed(db: Parameters<typeof seedSandbox>[0], config: Config, file: string): Promise<SandboxAccount> {
+  const kept = existsSync(file) ? (JSON.parse(readFileSync(file, 'utf8')) as Partial<SandboxAccount>) : {}
+  const { email } = config.sandbox
+  const known = kept.email === email ? kept.apiKey : undefined
+  const apiKey = config.sandbox.apiKey?.reveal() ?? known
+  const seeded = await seedSandbox(db, { email, apiKey })
+  const account = { ...seeded, apiKey: seeded.apiKey ?? apiKey }
+  writeWhole(file, `${JSON.stringify(account, null, 2)}\n`)
+  return account
+}

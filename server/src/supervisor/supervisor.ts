@@ -1,0 +1,187 @@
+import { randomBytes } from 'node:crypto'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { pino } from 'pino'
+import type { Config } from '../config/config.ts'
+import { renderBanner } from './banner.ts'
+import { Child, type Ready } from './child.ts'
+import { type DataDir, openDataDir } from './data-dir.ts'
+import { Database } from './database.ts'
+import type { Postgres } from './embedded-postgres.ts'
+import { openLog } from './log-file.ts'
+import { checkPort } from './port.ts'
+import type { Preparation, SandboxAccount } from './prepare.ts'
+import { type RoleFacts, roleEnv } from './role-env.ts'
+import { WatchdogLink } from './watchdog-link.ts'
+
+export type RoleName = 'api' | 'worker' | 'gateway' | 'simulator'
+
+export type SupervisorOptions = {
+  config: Config
+  /** What the roles inherit. */
+  env: NodeJS.ProcessEnv
+  print: (line: string) => void
+  /** Brings the database to where the roles can work on it. */
+  prepare: (preparation: Preparation) => Promise<SandboxAccount | undefined>
+  /** Another program in place of a role: for tests of the supervisor. */
+  scriptOf?: (role: RoleName) => string
+}
+
+const stopOrder: RoleName[] = ['api', 'worker', 'gateway', 'simulator']
+const stopSignals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
+const sameSignalMs = 1_000 // a terminal's Ctrl-C comes twice: from the terminal and, passed on, from npm
+const roleStopMs = 9_000 // a role gives itself eight
+
+/**
+ * Starts everything on this machine, prints the banner, keeps it all alive, and returns when a signal has stopped it.
+ * Refuses with words for the operator when it cannot start.
+ */
+export async function supervise(options: SupervisorOptions): Promise<void> {
+  const { config, print } = options
+  const dir = await openDataDir(config.dataDir, config.mode, print)
+  try {
+    const port = await checkPort(config.http.host, config.http.port)
+    await new Supervisor(options, dir, port).run()
+  } finally {
+    dir.release()
+  }
+}
+
+class Stopped extends Error {}
+
+class Supervisor {
+  readonly #options: SupervisorOptions
+  readonly #dir: DataDir
+  readonly #facts: RoleFacts
+  readonly #log
+  readonly #watchdog = new WatchdogLink(() => this.#entrust())
+  readonly #children = new Map<RoleName, Child>()
+  #database: Database | undefined
+  #firstSignalAt: number | undefined
+  readonly #stopAsked = Promise.withResolvers<never>()
+
+  constructor(options: SupervisorOptions, dir: DataDir, port: number) {
+    const { config } = options
+    this.#options = options
+    this.#dir = dir
+    this.#log = pino(
+      { level: config.logLevel, base: { role: 'supervisor' }, timestamp: pino.stdTimeFunctions.isoTime },
+      pino.destination({ dest: openLog(join(dir.logDir, 'supervisor.log')), sync: true }),
+    )
+    const { smppPort, controlPort } = config.simulator
+    const simulator = { systemId: 'carillon', password: randomBytes(4).toString('hex'), smppPort, controlPort }
+    this.#facts = {
+      config,
+      port,
+      dataDir: dir.path,
+      databaseUrl: config.databaseUrl?.reveal() ?? '',
+      simulator: config.mode === 'sandbox' ? simulator : undefined,
+    }
+    this.#stopAsked.promise.catch(() => {})
+  }
+
+  async run(): Promise<void> {
+    const onSignal = () => this.#onSignal()
+    for (const name of stopSignals) process.on(name, onSignal)
+    this.#watchdog.start()
+    try {
+      await this.#start()
+      await this.#stopAsked.promise
+    } catch (e) {
+      if (!(e instanceof Stopped)) throw e
+    } finally {
+      await this.#stop()
+      await this.#watchdog.release()
+      for (const name of stopSignals) process.off(name, onSignal)
+    }
+  }
+
+  async #start(): Promise<void> {
+    const { config, print, prepare } = this.#options
+    const server = await this.#startDatabase()
+    const { databaseUrl, dataDir, port } = this.#facts
+    const account = await this.#unlessStopped(prepare({ config, databaseUrl, dataDir, log: this.#log }))
+    if (this.#facts.simulator) {
+      const { smppPort, controlPort } = await this.#unlessStopped(this.#launch('simulator'))
+      // a restarted simulator is found where the first one was
+      this.#facts.simulator.smppPort = Number(smppPort)
+      this.#facts.simulator.controlPort = Number(controlPort)
+    }
+    await this.#unlessStopped(Promise.all([this.#launch('gateway'), this.#launch('worker'), this.#launch('api')]))
+    this.#log.info({ port, dataDir, mode: config.mode }, 'everything runs')
+    print(this.#banner(server, account))
+  }
+
+  async #startDatabase(): Promise<Postgres | undefined> {
+    if (this.#options.config.databaseUrl) return undefined
+    this.#database = new Database({
+      dataDir: this.#dir.path,
+      logDir: this.#dir.logDir,
+      say: (line) => this.#say(line),
+      changed: () => this.#entrust(),
+    })
+    const server = await this.#unlessStopped(this.#database.start())
+    this.#facts.databaseUrl = server.url
+    return server
+  }
+
+  #launch(name: RoleName): Promise<Ready> {
+    const child = new Child({
+      name,
+      script: this.#options.scriptOf?.(name) ?? fileURLToPath(new URL(`../bin/${name}.ts`, import.meta.url)),
+      logFile: join(this.#dir.logDir, `${name}.log`),
+      env: () => roleEnv(this.#options.env, this.#facts),
+      say: (line) => this.#say(line),
+      changed: () => this.#entrust(),
+    })
+    this.#children.set(name, child)
+    return child.start()
+  }
+
+  #banner(server: Postgres | undefined, account: SandboxAccount | undefined): string {
+    const { config } = this.#options
+    const { dataDir, port } = this.#facts
+    const url = config.http.publicUrl.replace(/:0$/, `:${port}`)
+    const elsewhere = server && !server.clusterDir.startsWith(dataDir)
+    const databaseNote = elsewhere
+      ? `${server.clusterDir} (we are root; PostgreSQL runs as ${server.account}, which cannot reach the data directory)`
+      : undefined
+    return renderBanner({ mode: config.mode, url, dataDir, databaseNote, account })
+  }
+
+  #say(line: string) {
+    this.#options.print(line)
+    this.#log.warn(line)
+  }
+
+  /** Writes down who runs, for the watchdog and for the next start. */
+  #entrust() {
+    const roles = [...this.#children.values()].map((child) => child.id).filter((id) => id !== undefined)
+    this.#watchdog.entrust({ roles, clusterName: this.#database?.clusterName })
+    this.#dir.record(this.#watchdog.id, roles)
+  }
+
+  async #unlessStopped<T>(work: Promise<T>): Promise<T> {
+    return Promise.race([work, this.#stopAsked.promise])
+  }
+
+  #onSignal() {
+    const now = performance.now()
+    if (this.#firstSignalAt === undefined) {
+      this.#firstSignalAt = now
+      this.#options.print('Stopping. Ctrl-C once more ends everything at once.')
+      this.#stopAsked.reject(new Stopped())
+    } else if (now - this.#firstSignalAt > sameSignalMs) {
+      this.#options.print('Ending everything at once.')
+      for (const child of this.#children.values()) child.kill()
+      void this.#database?.stop('immediate')
+    }
+  }
+
+  /** In an order that lets each finish on what the next still provides; PostgreSQL last. */
+  async #stop(): Promise<void> {
+    for (const name of stopOrder) await this.#children.get(name)?.stop(roleStopMs)
+    await this.#database?.stop('fast')
+    this.#log.info('everything has stopped')
+  }
+}

@@ -1,0 +1,59 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { fileURLToPath } from 'node:url'
+import { identify, type ProcessId } from './processes.ts'
+import type { Charge } from './watchdog.ts'
+
+const script = fileURLToPath(new URL('../bin/watchdog.ts', import.meta.url))
+
+/** The supervisor's end of the pipe to its watchdog, which is started again should it die. */
+export class WatchdogLink {
+  #process: ChildProcess | undefined
+  #id: ProcessId | undefined
+  #charge: Charge = { roles: [], clusterName: undefined }
+  #released = false
+  readonly #changed: () => void
+
+  constructor(changed: () => void) {
+    this.#changed = changed
+  }
+
+  get id(): ProcessId | undefined {
+    return this.#id
+  }
+
+  start() {
+    const watchdog = spawn(process.execPath, [script], { stdio: ['pipe', 'ignore', 'ignore'], detached: true })
+    watchdog.stdin?.on('error', () => {}) // it died; the exit below starts another
+    watchdog.on('error', () => {})
+    watchdog.once('exit', () => {
+      this.#id = undefined
+      if (!this.#released) setTimeout(() => this.#released || this.start(), 100)
+    })
+    this.#process = watchdog
+    this.#id = watchdog.pid === undefined ? undefined : identify(watchdog.pid)
+    this.#send()
+    this.#changed()
+  }
+
+  /** Tells the watchdog what it is to end from now on. */
+  entrust(charge: Charge) {
+    this.#charge = charge
+    this.#send()
+  }
+
+  #send() {
+    this.#process?.stdin?.write(`${JSON.stringify(this.#charge)}\n`)
+  }
+
+  /** Everything has ended in order: the watchdog may go, too. */
+  async release(): Promise<void> {
+    this.#released = true
+    this.#charge = { ...this.#charge, released: true }
+    const watchdog = this.#process
+    if (!watchdog || watchdog.exitCode !== null || watchdog.signalCode !== null) return
+    const gone = new Promise((resolve) => watchdog.once('exit', resolve))
+    this.#send()
+    watchdog.stdin?.end()
+    await gone
+  }
+}

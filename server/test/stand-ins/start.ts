@@ -1,0 +1,30 @@
+import { ConfigError, readEnv } from '../../src/config/config.ts'
+import { Refusal } from '../../src/supervisor/refusal.ts'
+import { type RoleName, supervise } from '../../src/supervisor/supervisor.ts'
+
+// bin/start.ts with stand-ins for the roles; CARILLON_TEST_GATEWAY names another one for the gateway.
+const scripts: Record<RoleName, string> = {
+  api: 'api.ts',
+  worker: 'idle.ts',
+  gateway: process.env.CARILLON_TEST_GATEWAY ?? 'idle.ts',
+  simulator: 'simulator.ts',
+}
+
+try {
+  await supervise({
+    config: readEnv(process.env),
+    env: process.env,
+    print: (line) => console.log(line),
+    prepare: async () => ({
+      email: 'sandbox@example.org',
+      apiKey: 'a-key-for-the-tests',
+      listId: 7,
+      shortCode: '88222',
+    }),
+    scriptOf: (role) => `${import.meta.dirname}/${scripts[role]}`,
+  })
+  process.exit(0)
+} catch (e) {
+  console.error(e instanceof ConfigError || e instanceof Refusal ? e.message : e)
+  process.exit(1)
+}
