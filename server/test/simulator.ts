@@ -18,6 +18,14 @@ export type Client = { session: Session; delivered: DeliverSm[] }
 /** What a client answers to what is delivered to it; ESME_ROK unless told otherwise. */
 export type ClientOptions = Partial<ConnectOptions> & { answers?: number | 'nothing' }
 
+/** The parts of the control API's answers that tests reach into. */
+type ControlBody = {
+  owed: number
+  accepted: number
+  binds: { id: number }[]
+  messages: { direction: string; content: string; complete: boolean }[]
+}
+
 /** A fresh simulator in this process for each test, at zero latency and delay, and clients for it. */
 export function useSimulator() {
   let folder = ''
@@ -52,6 +60,7 @@ export function useSimulator() {
     rawPath,
     start,
     stop: () => simulator.stop(),
+    controlPort: () => simulator.controlPort,
 
     async bind({ answers = commandStatus.ESME_ROK, ...options }: ClientOptions = {}): Promise<Client> {
       const session = await connect({
@@ -81,8 +90,7 @@ export function useSimulator() {
         method,
         ...(body === undefined ? {} : { body: JSON.stringify(body), headers: { 'content-type': 'application/json' } }),
       })
-      // biome-ignore lint/suspicious/noExplicitAny: the far side of a socket; each test says what it expects
-      return { status: response.status, body: (await response.json()) as any }
+      return { status: response.status, body: (await response.json()) as ControlBody }
     },
   }
 }

@@ -1,0 +1,256 @@
+import http from 'node:http'
+import { describe, expect, test } from 'vitest'
+import { mosOf, receiptsOf, submit, textTo, useSimulator } from '../../test/simulator.ts'
+import { waitFor } from '../../test/wait-for.ts'
+import { BindError } from '../smpp/client.ts'
+import { commandStatus as status } from '../smpp/pdu/command-status.ts'
+import { normaliseMessageId } from '../smpp/pdu/receipt-text.ts'
+import { decodeShortMessage, encodeParts } from '../sms/parts.ts'
+
+const simulator = useSimulator()
+const { control } = simulator
+
+const phone = '12125550199'
+const settings = (body: unknown) => control('PATCH', '/settings', body)
+
+describe('settings', () => {
+  test('latency: every answer waits for it, and they come in order', async () => {
+    const client = await simulator.bind()
+    await settings({ latency_ms: 80 })
+    const order: number[] = []
+    const sentAt = performance.now()
+    await Promise.all(
+      Array.from({ length: 20 }, async (_, index) => {
+        await submit(client, textTo(phone))
+        order.push(index)
+      }),
+    )
+    expect(performance.now() - sentAt).toBeGreaterThanOrEqual(79)
+    expect(order).toEqual(Array.from({ length: 20 }, (_, index) => index))
+  })
+
+  test('receipt_delay_ms counts from the answer', async () => {
+    const client = await simulator.bind()
+    await settings({ latency_ms: 20, receipt_delay_ms: 100 })
+    await submit(client, textTo(phone))
+    const answeredAt = performance.now()
+    await waitFor(() => client.delivered.length > 0)
+    expect(performance.now() - answeredAt).toBeGreaterThan(95)
+  })
+
+  test('receipt_mix: shares over numbers that choose no fate', async () => {
+    const client = await simulator.bind()
+    await settings({ receipt_mix: { delivered: 50, hard: 25, soft: 15, none: 10 } })
+    for (let i = 0; i < 10; i++) await Promise.all(Array.from({ length: 100 }, () => submit(client, textTo(phone))))
+    await submit(client, textTo('12125550101'))
+    await waitFor(async () => (await control('GET', '/state')).body.owed === 0)
+    const outcomes = receiptsOf(client).map((receipt) => `${receipt?.stat} ${receipt?.err}`)
+    const count = (outcome: string) => outcomes.filter((one) => one === outcome).length
+    expect(count('DELIVRD 000')).toBeGreaterThan(450)
+    expect(count('DELIVRD 000')).toBeLessThan(550)
+    expect(count('UNDELIV 001')).toBeGreaterThan(200)
+    expect(count('UNDELIV 027')).toBeGreaterThan(100)
+    expect(outcomes.length).toBeGreaterThan(850)
+    expect(outcomes.length).toBeLessThan(950)
+  })
+
+  test('throttle: no second has more than that, and the rest is not in the raw file', async () => {
+    const client = await simulator.bind()
+    await settings({ throttle: { mps: 30 } })
+    const answers = await Promise.all(Array.from({ length: 100 }, () => submit(client, textTo(phone))))
+    const taken = answers.filter((answer) => answer.command_status === status.ESME_ROK)
+    expect(taken).toHaveLength(30)
+    expect(answers.every(({ command_status: s }) => s === status.ESME_ROK || s === status.ESME_RTHROTTLED)).toBe(true)
+    expect(await simulator.raw()).toHaveLength(30)
+    await settings({ throttle: null })
+    expect((await submit(client, textTo(phone))).command_status).toBe(status.ESME_ROK)
+  })
+
+  test('echo_reference and receipt_tlvs off: the text is all a receipt has', async () => {
+    const client = await simulator.bind()
+    await settings({ echo_reference: false })
+    await submit(client, textTo(phone))
+    await waitFor(() => client.delivered.length === 1)
+    expect(client.delivered[0]?.tlvs).toMatchObject({ message_state: 2 })
+    expect(client.delivered[0]?.tlvs?.user_message_reference).toBeUndefined()
+    await settings({ receipt_tlvs: false })
+    const { message_id } = await submit(client, textTo(phone))
+    await waitFor(() => client.delivered.length === 2)
+    expect(client.delivered[1]?.tlvs).toBeUndefined()
+    expect(receiptsOf(client)[1]).toMatchObject({ message_id, stat: 'DELIVRD' })
+  })
+
+  test.each([
+    ['hex_upper', (id: string) => id.toLowerCase()],
+    ['hex_padded', (id: string) => normaliseMessageId(id)],
+    ['decimal', (id: string) => Number(id).toString(16)],
+  ])('receipt_id_form %s: another spelling of the same id', async (receipt_id_form, undo) => {
+    const client = await simulator.bind()
+    await settings({ receipt_id_form })
+    const { message_id } = await submit(client, textTo(phone))
+    await waitFor(() => client.delivered.length > 0)
+    const spelled = receiptsOf(client)[0]?.message_id ?? ''
+    expect(spelled).not.toBe(message_id)
+    expect(undo(spelled)).toBe(message_id)
+  })
+
+  test('answer false: silence on old and new binds, and all is made good afterwards', async () => {
+    const client = await simulator.bind({ responseDeadlineMs: 100 })
+    await settings({ latency_ms: 10 })
+    await submit(client, textTo(phone))
+    await settings({ answer: false })
+    await expect(submit(client, textTo('12125550198'))).rejects.toThrow('no response')
+    await expect(simulator.bind({ connectTimeoutMs: 100 })).rejects.toThrow()
+    expect(await simulator.raw()).toHaveLength(1)
+    const late = new Promise((resolve) => client.session.once('late', (_, response) => resolve(response)))
+    await settings({ answer: true })
+    expect(await late).toMatchObject({ command_status: status.ESME_ROK })
+    expect(await simulator.raw()).toHaveLength(2)
+    await waitFor(() => receiptsOf(client).length >= 2)
+  })
+
+  test('max_binds: one more is already bound', async () => {
+    await simulator.bind()
+    await settings({ max_binds: 1 })
+    const refusal = await simulator.bind().catch((fault) => fault)
+    expect(refusal).toBeInstanceOf(BindError)
+    expect(refusal.command_status).toBe(status.ESME_RALYBND)
+  })
+
+  test('PUT begins from the starting values, PATCH from those in force', async () => {
+    await settings({ latency_ms: 5 })
+    expect((await settings({ receipt_delay_ms: 7 })).body).toMatchObject({ latency_ms: 5, receipt_delay_ms: 7 })
+    expect((await control('PUT', '/settings', { latency_ms: 9 })).body).toMatchObject({
+      latency_ms: 9,
+      receipt_delay_ms: 0,
+    })
+  })
+
+  test.each([
+    [{ latency_ms: -1 }, 'latency_ms'],
+    [{ receipt_delay_ms: '5' }, 'receipt_delay_ms'],
+    [{ receipt_mix: { delivered: 50 } }, 'receipt_mix'],
+    [{ receipt_mix: { delivered: 100, lost: 0 } }, 'receipt_mix'],
+    [{ throttle: 5 }, 'throttle'],
+    [{ throttle: { mps: 0 } }, 'throttle'],
+    [{ answer: 1 }, 'answer'],
+    [{ id_form: 'roman' }, 'id_form'],
+    [{ toString: 1 }, 'toString'],
+  ])('%o is refused whole', async (body, field) => {
+    const answer = await settings({ ...body, echo_reference: false })
+    expect(answer).toMatchObject({ status: 422, body: { status: 'error', code: 'invalid' } })
+    expect(Object.keys((answer.body as unknown as { details: object }).details)).toEqual([field])
+    expect((await control('GET', '/settings')).body).toMatchObject({ latency_ms: 0, echo_reference: true })
+  })
+})
+
+describe('POST /binds/drop', () => {
+  test('cuts one bind or all', async () => {
+    const first = await simulator.bind()
+    const second = await simulator.bind()
+    const { binds } = (await control('GET', '/state')).body
+    expect(binds).toMatchObject([{ system_id: 'carillon', state: 'bound_trx' }, { state: 'bound_trx' }])
+    expect((await control('POST', '/binds/drop', { id: binds[0]?.id })).body).toEqual({ dropped: 1 })
+    await waitFor(() => first.session.state === 'closed')
+    expect(second.session.state).toBe('bound_trx')
+    expect((await control('POST', '/binds/drop')).body).toEqual({ dropped: 1 })
+    await waitFor(() => second.session.state === 'closed')
+    expect((await control('POST', '/binds/drop', { id: 999 })).status).toBe(404)
+  })
+})
+
+describe('handsets', () => {
+  test('a keyword in, an answer out', async () => {
+    const client = await simulator.bind()
+    client.session.on('request', (pdu) => {
+      if (pdu.command !== 'deliver_sm' || pdu.esm_class & 0x04) return
+      const question = decodeShortMessage(pdu.short_message, pdu.data_coding, pdu.esm_class).text
+      const short_message = Buffer.from(`You said ${question}.`)
+      client.session.request(textTo(pdu.source_addr, { short_message }), () => {})
+    })
+    const written = await control('POST', '/handsets/(212)%20555-0142/messages', { to: '12345', content: 'PIZZA' })
+    expect(written).toMatchObject({ status: 200, body: { direction: 'MO', short_code: '12345', content: 'PIZZA' } })
+    const { body } = await waitFor(async () => {
+      const answer = await control('GET', '/handsets/2125550142/messages')
+      return answer.body.messages.length === 2 ? answer : undefined
+    })
+    expect(body).toMatchObject({
+      phone_number: '2125550142',
+      messages: [
+        { direction: 'MO', content: 'PIZZA', short_code: '12345' },
+        { direction: 'MT', content: 'You said PIZZA.', short_code: '12345', part_count: 1, complete: true },
+      ],
+    })
+    expect(mosOf(client)).toMatchObject([{ source_addr: '12125550142', destination_addr: '12345' }])
+  })
+
+  test('a long foreign text leaves in parts with their header, and waits for a bind', async () => {
+    const content = 'Привет 🙏 '.repeat(20)
+    await control('POST', '/handsets/2125550142/messages', { to: '12345', content })
+    const client = await simulator.bind()
+    await waitFor(() => client.delivered.length === 3)
+    const parts = mosOf(client).map((mo) => decodeShortMessage(mo.short_message, mo.data_coding, mo.esm_class))
+    expect(parts.map((part) => part.concat?.sequence)).toEqual([1, 2, 3])
+    expect(parts.map((part) => part.text).join('')).toBe(content)
+  })
+
+  test('a text in parts is joined, whatever their order; before the last one it is incomplete', async () => {
+    const client = await simulator.bind()
+    const content = 'A'.repeat(153) + 'B'.repeat(153) + 'C'.repeat(9)
+    const [first, second, third] = encodeParts(content, 9)
+    await submit(client, textTo(phone, third))
+    await submit(client, textTo(phone, first))
+    const read = async () => (await control('GET', '/handsets/2125550199/messages')).body.messages
+    expect(await read()).toMatchObject([{ part_count: 3, complete: false }])
+    await submit(client, textTo(phone, second))
+    expect(await read()).toMatchObject([{ part_count: 3, complete: true, content, direction: 'MT' }])
+  })
+
+  test('a bounced text never reaches its handset', async () => {
+    const client = await simulator.bind()
+    await submit(client, textTo('12125550101'))
+    expect((await control('GET', '/handsets/2125550101/messages')).body.messages).toEqual([])
+  })
+
+  test.each([
+    ['/handsets/123/messages', { to: '12345', content: 'x' }, 422],
+    ['/handsets/%zz/messages', { to: '12345', content: 'x' }, 422],
+    ['/handsets/2125550142/messages', { to: 'shop', content: 'x' }, 422],
+    ['/handsets/2125550142/messages', { to: '12345', content: '' }, 422],
+    ['/handsets/2125550142/messages', { to: '12345', content: 'x'.repeat(255 * 153 + 1) }, 422],
+    ['/handsets/2125550142/messages', [], 400],
+  ])('POST %s %j is refused', async (path, body, expected) => {
+    const answer = await control('POST', path, body)
+    expect(answer).toMatchObject({ status: expected, body: { status: 'error' } })
+    expect((await control('GET', '/state')).body.owed).toBe(0)
+  })
+})
+
+test('POST /reset: counts, settings and what is owed begin anew; the raw file stays', async () => {
+  const client = await simulator.bind({ bind: 'transmitter' })
+  await settings({ latency_ms: 3 })
+  await submit(client, textTo(phone))
+  expect((await control('GET', '/state')).body).toMatchObject({ accepted: 1, owed: 1 })
+  expect((await control('POST', '/reset')).body).toMatchObject({ accepted: 0, owed: 0, settings: { latency_ms: 0 } })
+  expect(await simulator.raw()).toHaveLength(1)
+})
+
+describe('requests', () => {
+  test('unknown paths, wrong methods, unreadable and oversized bodies', async () => {
+    expect((await control('GET', '/nowhere')).status).toBe(404)
+    expect((await control('DELETE', '/settings')).status).toBe(405)
+    const base = `http://127.0.0.1:${simulator.controlPort()}`
+    expect((await fetch(`${base}/settings`, { method: 'PATCH', body: '{' })).status).toBe(400)
+    expect((await fetch(`${base}/settings`, { method: 'PATCH', body: 'x'.repeat(70_000) })).status).toBe(413)
+  })
+
+  test.each([{ host: 'carillon.example' }, { origin: 'http://localhost' }])('%o is not served', async (headers) => {
+    const request = http.request({ port: simulator.controlPort(), host: '127.0.0.1', path: '/state', headers })
+    const statusCode = await new Promise((resolve, reject) => {
+      request.on('response', (response) => resolve(response.resume().statusCode))
+      request.on('error', reject)
+      request.end()
+    })
+    expect(statusCode).toBe(403)
+  })
+})
