@@ -1,0 +1,151 @@
+// How much the simulator takes, so that nobody mistakes its limit for the product's: our own session as the client,
+// the simulator in a process of its own, zero latency, a receipt for every message. Prints a table and a line of JSON.
+
+import { type ChildProcess, fork } from 'node:child_process'
+import { readFileSync } from 'node:fs'
+import { mkdtemp, rm, stat } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { parseArgs } from 'node:util'
+import { connect } from '../server/src/smpp/client.ts'
+import { submitSm } from '../server/src/smpp/pdu/pdu.ts'
+import type { Session } from '../server/src/smpp/session.ts'
+
+const TICKS_PER_SECOND = 100
+const WINDOW = 100
+const binary = new URL('../server/src/bin/simulator.ts', import.meta.url)
+
+type Figures = {
+  messages: number
+  binds: number
+  window: number
+  receiptDelayMs: number
+  seconds: number
+  messagesPerSecond: number
+  receiptsAnswered: number
+  simulatorCpuSeconds: number
+  simulatorCpuMicrosecondsPerMessage: number
+  simulatorPeakMb: number
+  rawFileMb: number
+}
+
+/** Sends so many messages over so many binds and waits for the last receipt. */
+export async function run({ messages = 500_000, binds = 4, receiptDelayMs = 200 } = {}): Promise<Figures> {
+  const folder = await mkdtemp(join(tmpdir(), 'carillon-bench-'))
+  const child = fork(binary, {
+    env: {
+      ...process.env,
+      CARILLON_DATA_DIR: folder,
+      CARILLON_SIMULATOR_LATENCY_MS: '0',
+      CARILLON_SIMULATOR_RECEIPT_DELAY_MS: String(receiptDelayMs),
+      CARILLON_LOG_LEVEL: 'error',
+    },
+  })
+  try {
+    const { smppPort } = await ready(child)
+    const sessions: Session[] = []
+    for (let i = 0; i < binds; i++) {
+      const credentials = { system_id: 'bench', password: 'bench' }
+      sessions.push(await connect({ host: '127.0.0.1', port: smppPort, ...credentials, window: WINDOW }))
+    }
+    const peak = watchMemory(child.pid as number)
+    const cpuBefore = cpuSeconds(child.pid as number)
+    const startedAt = performance.now()
+    const receiptsAnswered = await sendAll(sessions, messages)
+    const seconds = (performance.now() - startedAt) / 1_000
+    const simulatorCpuSeconds = cpuSeconds(child.pid as number) - cpuBefore
+    const rawFileMb = (await stat(join(folder, 'simulator', 'submits.raw'))).size / 1e6
+    const simulatorPeakMb = peak()
+    await Promise.all(sessions.map((session) => session.unbind()))
+    return {
+      messages,
+      binds,
+      window: WINDOW,
+      receiptDelayMs,
+      seconds,
+      messagesPerSecond: messages / seconds,
+      receiptsAnswered,
+      simulatorCpuSeconds,
+      simulatorCpuMicrosecondsPerMessage: (simulatorCpuSeconds * 1e6) / messages,
+      simulatorPeakMb,
+      rawFileMb,
+    }
+  } finally {
+    child.kill('SIGKILL')
+    await rm(folder, { recursive: true, force: true })
+  }
+}
+
+function ready(child: ChildProcess): Promise<{ smppPort: number }> {
+  return new Promise((resolve, reject) => {
+    child.on('message', (message: { type?: string; smppPort: number }) => {
+      if (message.type === 'ready') resolve(message)
+    })
+    child.once('exit', (code) => reject(new Error(`the simulator ended with code ${code}`)))
+  })
+}
+
+function sendAll(sessions: Session[], messages: number): Promise<number> {
+  return new Promise((resolve, reject) => {
+    let sent = 0
+    let answered = 0
+    let receipts = 0
+    const short_message = Buffer.from('Doors open at seven tonight. Bring a friend and this text. Reply STOP to end')
+    for (const session of sessions) {
+      const onAnswer = () => {
+        answered++
+      }
+      const fill = () => {
+        for (; session.free > 0 && sent < messages; sent++) {
+          const destination_addr = String(12_126_000_000 + sent)
+          const tlvs = { user_message_reference: sent & 0xffff }
+          const pdu = submitSm({ source_addr: '12345', destination_addr, short_message, registered_delivery: 1, tlvs })
+          session.request(pdu, onAnswer)
+        }
+      }
+      session.on('request', (pdu) => {
+        session.respond(pdu)
+        if (++receipts === messages && answered === messages) resolve(receipts)
+      })
+      session.on('drain', fill)
+      session.on('close', (reason) => reject(new Error(`bind closed: ${reason}`)))
+      fill()
+    }
+  })
+}
+
+function cpuSeconds(pid: number): number {
+  // Fields 14 and 15, counted after the name, which may hold blanks.
+  const fields = readFileSync(`/proc/${pid}/stat`, 'latin1').split(') ')[1]?.split(' ') ?? []
+  return (Number(fields[11]) + Number(fields[12])) / TICKS_PER_SECOND
+}
+
+/** Watches what is private to the process; the function it gives back says the peak, in MB. */
+function watchMemory(pid: number): () => number {
+  let peak = 0
+  const timer = setInterval(() => {
+    const anonymous = /^RssAnon:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'latin1'))?.[1]
+    peak = Math.max(peak, Number(anonymous) / 1024)
+  }, 50)
+  return () => {
+    clearInterval(timer)
+    return peak
+  }
+}
+
+if (import.meta.main) {
+  const { values } = parseArgs({
+    options: {
+      messages: { type: 'string', default: '500000' },
+      binds: { type: 'string', default: '4' },
+      'receipt-delay': { type: 'string', default: '200' },
+    },
+  })
+  const figures = await run({
+    messages: Number(values.messages),
+    binds: Number(values.binds),
+    receiptDelayMs: Number(values['receipt-delay']),
+  })
+  console.table(figures)
+  console.log(JSON.stringify({ bench: 'simulator', ...figures }))
+}
