@@ -51,8 +51,7 @@ create table message_counters (
 create table expansions (
   message_id bigint primary key references messages on delete cascade,
   -- the last phone written
-  cursor_phone bigint not null default 0,
-  lease_until timestamptz not null default '-infinity'
+  cursor_phone bigint not null default 0
 );
 
 -- About a thousand log rows of consecutive ids: the unit that a gateway leases.

@@ -14,8 +14,8 @@ create table message_log (
   reason text,
   -- the status that decided it, as the carrier spelled it: a command_status or a receipt's stat and err
   carrier_status text,
-  -- parts the carrier refused, and parts that arrived, one bit each
-  parts_failed integer not null default 0,
+  part_count smallint not null,
+  -- the parts that arrived, one bit each: delivered when all have
   parts_delivered integer not null default 0,
   submitted_at timestamptz,
   closed_at timestamptz

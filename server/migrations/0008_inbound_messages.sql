@@ -9,8 +9,10 @@ create table inbound_messages (
   raw bytea not null,
   data_coding smallint not null,
   received_at timestamptz not null,
-  -- the opt-out is in force; its confirmation may still be waiting for a text in flight
+  -- the opt-out is committed; its confirmation may still wait for a text on its way
   opted_out_at timestamptz,
+  -- how many lists the handset left by it
+  lists_left integer,
   -- opt_out, help, other
   meaning text,
   answer_message_id bigint references messages,

@@ -4,6 +4,10 @@ import type { Logger } from 'pino'
 // Ids and phones stay below 2^53, so a bigint arrives as a number; a date stays the text it is.
 pg.types.setTypeParser(pg.types.builtins.INT8, Number)
 pg.types.setTypeParser(pg.types.builtins.DATE, (text) => text)
+const bigintArray: number = 1016
+const textArray: number = 1009
+const parseArray = pg.types.getTypeParser(textArray)
+pg.types.setTypeParser(bigintArray, (text: string) => (parseArray(text) as string[]).map(Number))
 
 export type PoolOptions = {
   /** Connections at most. */

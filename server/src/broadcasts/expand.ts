@@ -1,0 +1,38 @@
+import { wake } from '../db/wake.ts'
+import { lanes } from '../messages/messages.ts'
+import type { Runtime } from '../runtime.ts'
+import { claimExpansion, endExpansion, listOpenExpansions, writeSlice } from './expansion.queries.ts'
+
+/** Rows of a chunk: enough that leasing it costs nothing beside sending it, few enough to be shared. */
+const chunkRows = 1_000
+/** The first slice is small, so that texts leave while the rest is being written. */
+const firstSliceRows = 1_000
+/** At most one block of log ids (16,384); takes some 0.2 s, far below the second that no statement may exceed. */
+const sliceRows = 10_000
+
+/**
+ * Writes one slice of the audience of each broadcast that has more to write, and says whether there was any. A
+ * slice and its cursor commit together, so a crash between two slices neither loses nor doubles anybody.
+ */
+export async function expandOnce(rt: Pick<Runtime, 'db' | 'clock'>): Promise<boolean> {
+  const open = await listOpenExpansions(rt.db)
+  let worked = false
+  for (const { messageId } of open) {
+    worked = (await expandSlice(rt, messageId)) || worked
+  }
+  return worked
+}
+
+/** Writes the next slice of one broadcast; false when another worker has it or it is done. */
+export function expandSlice(rt: Pick<Runtime, 'db' | 'clock'>, messageId: number): Promise<boolean> {
+  return rt.db.tx(async (tx) => {
+    const cursor = await claimExpansion(tx, messageId)
+    if (!cursor) return false
+    const rows = cursor.cursorPhone === 0 ? firstSliceRows : sliceRows
+    const now = rt.clock.now()
+    const written = await writeSlice(tx, { ...cursor, messageId, rows, chunkRows, lane: lanes.broadcast, dueAt: now })
+    if (written < rows) await endExpansion(tx, messageId, now)
+    if (written > 0) await wake(tx, 'chunks')
+    return true
+  })
+}

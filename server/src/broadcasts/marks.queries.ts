@@ -1,0 +1,188 @@
+import type { Db } from '../db/db.ts'
+import { logTable, submitsTable } from '../db/log-days.ts'
+import { cleanDeadNumbers } from '../opt-ins/clean.sql.ts'
+import type { Chunk } from './chunks.queries.ts'
+
+// The marks a gateway makes on log rows around a submit_sm. Each moves the rows and the message's counters in one
+// statement, in batches of a few hundred ids in ascending order. A mark before the PDU names the lease's epoch and
+// holds the chunk row (`for share`), so that no other gateway can take the chunk over while it is being made.
+
+/** Which numbers may be texted, asked again in the statement that lets them go out. */
+const consentGiven: Record<Chunk['consent'], string> = {
+  subscribed: `s.state = 'subscribed'`,
+  not_opted_out: `(s.state is null or s.state in ('pending', 'subscribed'))`,
+  answer: 'true',
+}
+
+export type Recipient = { id: number; phone: number }
+
+/** The recipients of a chunk that are still to be sent to, in the order of their ids. */
+export function listQueued(db: Db, chunk: Chunk) {
+  return db.many<Recipient>(
+    `list_queued_${chunk.loggedOn}`,
+    /* sql */ `
+    select id, phone from ${logTable(chunk.loggedOn)} where id between $1 and $2 and state = 'queued' order by id`,
+    [chunk.firstLogId, chunk.lastLogId],
+  )
+}
+
+/**
+ * Marks as submitting those of the queued rows that may still be texted, and answers their ids; the others become
+ * suppressed or cancelled. Once this has committed the PDU may be written, and only then.
+ */
+export async function markSubmitting(db: Db, chunk: Chunk, recipients: Recipient[]): Promise<number[]> {
+  const { ids } = await db.one<{ ids: number[] }>(
+    `mark_submitting_${chunk.consent}_${chunk.loggedOn}`,
+    /* sql */ `
+    with lease as materialized (
+      select m.status = 'cancelled' as cancelled
+        from send_chunks c join messages m on m.id = c.message_id
+       where c.id = $1 and c.epoch = $2
+         for share of c
+    ), judged as materialized (
+      select r.id, case when lease.cancelled then 'cancelled'
+                        when ${consentGiven[chunk.consent]} then 'submitting'
+                        else 'suppressed' end::message_state as state
+        from lease cross join unnest($3::bigint[], $4::bigint[]) as r(id, phone)
+        left join subscribers s on s.list_id = $6 and s.phone = r.phone
+    ), moved as (
+      update ${logTable(chunk.loggedOn)} l
+         set state = j.state,
+             reason = case when j.state = 'suppressed' then 'not_subscribed' end,
+             submitted_at = case when j.state = 'submitting' then clock_timestamp() end,
+             closed_at = case when j.state <> 'submitting' then clock_timestamp() end
+        from judged j where l.id = j.id and l.state = 'queued'
+      returning l.id, l.state
+    ), total as (
+      select count(*) as n, count(*) filter (where state = 'submitting') as submitting,
+             count(*) filter (where state = 'suppressed') as suppressed from moved
+    ), counted as (
+      update message_counters c
+         set queued = c.queued - t.n, submitting = c.submitting + t.submitting,
+             suppressed = c.suppressed + t.suppressed, cancelled = c.cancelled + t.n - t.submitting - t.suppressed
+        from total t where c.message_id = $5 and t.n > 0
+    )
+    select coalesce(array_agg(id order by id) filter (where state = 'submitting'), '{}')::bigint[] as ids from moved`,
+    [
+      chunk.id,
+      chunk.epoch,
+      recipients.map((recipient) => recipient.id),
+      recipients.map((recipient) => recipient.phone),
+      chunk.messageId,
+      chunk.listId,
+    ],
+  )
+  return ids
+}
+
+/** Takes the mark back from rows whose PDU was never written, or was refused for now; whose chunk it is decides. */
+export function unmarkSubmitting(db: Db, chunk: Chunk, ids: number[]): Promise<number> {
+  return db.exec(
+    `unmark_submitting_${chunk.loggedOn}`,
+    /* sql */ `
+    with moved as (
+      update ${logTable(chunk.loggedOn)} l set state = 'queued', submitted_at = null
+       where l.id = any($1::bigint[]) and l.state = 'submitting'
+         and exists (select from send_chunks c where c.id = $2 and c.epoch = $3 for share)
+      returning 1
+    ), total as (select count(*) as n from moved)
+    update message_counters c set submitting = c.submitting - n, queued = c.queued + n
+      from total where c.message_id = $4 and n > 0`,
+    [ids, chunk.id, chunk.epoch, chunk.messageId],
+  )
+}
+
+/** One accepted part: the SMSC's id for it, and whether it was the last part of its text to be answered. */
+export type Accepted = { logId: number; part: number; smscId: string; complete: boolean }
+
+/**
+ * Records the SMSC's ids and marks as sent the texts whose parts are all accepted, in one commit. A row that had been
+ * given up as unknown in the meantime is sent after all.
+ */
+export async function markSent(db: Db, day: string, connectionId: number, accepted: Accepted[]): Promise<void> {
+  const complete = accepted.filter((part) => part.complete).map((part) => part.logId)
+  const { moved } = await db.one<{ moved: number }>(
+    `mark_sent_${day}`,
+    /* sql */ `
+    with ids as (
+      insert into ${submitsTable(day)} (connection_id, smsc_id, log_id, part, logged_on)
+      select $1, a.smsc_id, a.log_id, a.part, $5::date
+        from unnest($2::bigint[], $3::smallint[], $4::text[]) as a(log_id, part, smsc_id)
+    ), moved as (
+      update ${logTable(day)} l set state = 'sent'
+       where l.id = any($6::bigint[]) and l.state = 'submitting'
+      returning l.message_id
+    ), counted as (
+      update message_counters c set submitting = c.submitting - t.n, sent = c.sent + t.n
+        from (select message_id, count(*) as n from moved group by message_id) t
+       where c.message_id = t.message_id
+    )
+    select count(*) as moved from moved`,
+    [
+      connectionId,
+      accepted.map((part) => part.logId),
+      accepted.map((part) => part.part),
+      accepted.map((part) => part.smscId),
+      day,
+      complete,
+    ],
+  )
+  if (moved < complete.length) await markUnknownSent(db, day, complete)
+}
+
+function markUnknownSent(db: Db, day: string, ids: number[]) {
+  return db.exec(
+    `mark_unknown_sent_${day}`,
+    /* sql */ `
+    with moved as (
+      update ${logTable(day)} l set state = 'sent', carrier_status = null
+       where l.id = any($1::bigint[]) and l.state = 'unknown'
+      returning l.message_id
+    )
+    update message_counters c set unknown = c.unknown - t.n, sent = c.sent + t.n
+      from (select message_id, count(*) as n from moved group by message_id) t
+     where c.message_id = t.message_id`,
+    [ids],
+  )
+}
+
+export type Refused = { logId: number; reason: 'hard' | 'soft'; carrierStatus: string }
+
+/** Marks as bounced the texts that the SMSC refused for good; a number it called dead leaves its list. */
+export function markRefused(db: Db, day: string, refused: Refused[]): Promise<number> {
+  return db.exec(
+    `mark_refused_${day}`,
+    /* sql */ `
+    with moved as (
+      update ${logTable(day)} l
+         set state = 'bounced', reason = r.reason, carrier_status = r.carrier_status, closed_at = clock_timestamp()
+        from unnest($1::bigint[], $2::text[], $3::text[]) as r(log_id, reason, carrier_status)
+       where l.id = r.log_id and l.state = 'submitting'
+      returning l.id, l.message_id, l.phone, l.state, l.reason
+    ), ${cleanDeadNumbers}
+    update message_counters c
+       set submitting = c.submitting - t.n, bounced = c.bounced + t.n, clean_count = c.clean_count + t.cleaned
+      from (select message_id, count(*) as n,
+                   (select count(*) from cleaned where cleaned.message_id = moved.message_id) as cleaned
+              from moved group by message_id) t
+     where c.message_id = t.message_id`,
+    [refused.map((row) => row.logId), refused.map((row) => row.reason), refused.map((row) => row.carrierStatus)],
+  )
+}
+
+/** Marks as unknown the texts whose answer did not come: no deadline or lost connection tells whether they went out. */
+export function markUnknown(db: Db, day: string, ids: number[]): Promise<number> {
+  return db.exec(
+    `mark_unknown_${day}`,
+    /* sql */ `
+    with moved as (
+      update ${logTable(day)} l set state = 'unknown', carrier_status = 'no answer'
+       where l.id = any($1::bigint[]) and l.state = 'submitting'
+      returning l.message_id
+    )
+    update message_counters c set submitting = c.submitting - t.n, unknown = c.unknown + t.n
+      from (select message_id, count(*) as n from moved group by message_id) t
+     where c.message_id = t.message_id`,
+    [ids],
+  )
+}

@@ -1,0 +1,107 @@
+import { storeInbound } from '../inbound/inbound.ts'
+import type { Verdict, WaitingReceipt } from '../receipts/receipts.queries.ts'
+import type { ReceiptBook } from '../receipts/receipts.ts'
+import type { Runtime } from '../runtime.ts'
+import { commandStatus } from '../smpp/pdu/command-status.ts'
+import type { DeliverSm } from '../smpp/pdu/pdu.ts'
+import { isReceipt, normaliseMessageId, parseReceipt, type Receipt } from '../smpp/pdu/receipt-text.ts'
+import type { Session } from '../smpp/session.ts'
+import { decodeShortMessage } from '../sms/parts.ts'
+import { fromSmppAddress } from '../sms/phone-number.ts'
+
+const verdictOf: Record<Receipt['stat'], Verdict | undefined> = {
+  DELIVRD: 'delivered',
+  EXPIRED: 'expired',
+  DELETED: 'bounced',
+  UNDELIV: 'bounced',
+  REJECTD: 'bounced',
+  UNKNOWN: 'bounced',
+  // on the way: the final one is still to come
+  ENROUTE: undefined,
+  ACCEPTD: undefined,
+}
+
+/** Errors that mean a dead number, among the codes that vendors share: unknown subscriber, not on this carrier. */
+const hardErrors = new Set(['001', '011', '351', '410'])
+
+/** Takes what the SMSC delivers. A receipt and an MO alike are durable before they are answered. */
+export class Deliveries {
+  readonly #rt: Pick<Runtime, 'db' | 'clock' | 'log'>
+  readonly #receipts: ReceiptBook
+  readonly #connectionId: number
+  readonly #onInbound: () => void
+
+  constructor(
+    rt: Pick<Runtime, 'db' | 'clock' | 'log'>,
+    receipts: ReceiptBook,
+    connectionId: number,
+    onInbound: () => void,
+  ) {
+    this.#rt = rt
+    this.#receipts = receipts
+    this.#connectionId = connectionId
+    this.#onInbound = onInbound
+  }
+
+  take(session: Session, pdu: DeliverSm): void {
+    if (isReceipt(pdu)) this.#takeReceipt(session, pdu)
+    else void this.#takeInbound(session, pdu)
+  }
+
+  #takeReceipt(session: Session, pdu: DeliverSm): void {
+    const receipt = parseReceipt(pdu)
+    const verdict = receipt && verdictOf[receipt.stat]
+    if (!receipt || !verdict) {
+      if (!receipt) this.#rt.log.warn({ esm_class: pdu.esm_class }, 'a receipt that names no message or no state')
+      session.respond(pdu)
+      return
+    }
+    const err = receipt.err ?? ''
+    const row: WaitingReceipt = {
+      smscId: normaliseMessageId(receipt.message_id),
+      verdict,
+      reason: verdict === 'bounced' ? (hardErrors.has(err) ? 'hard' : 'soft') : null,
+      carrierStatus: err ? `${receipt.stat} ${err}` : receipt.stat,
+      connectionId: this.#connectionId,
+      phone: fromSmppAddress(pdu.source_addr) ?? null,
+      shortCode: shortCodeOf(pdu.destination_addr),
+      reference: pdu.tlvs?.user_message_reference ?? null,
+      submitDate: receipt.submit_date ?? null,
+      excerpt: receipt.text?.replaceAll('\0', '') ?? null,
+      receivedAt: this.#rt.clock.now(),
+    }
+    this.#receipts.add(row, () => session.respond(pdu))
+  }
+
+  async #takeInbound(session: Session, pdu: DeliverSm): Promise<void> {
+    const phone = fromSmppAddress(pdu.source_addr)
+    const raw = pdu.short_message.length > 0 ? pdu.short_message : (pdu.tlvs?.message_payload ?? pdu.short_message)
+    if (phone === undefined) {
+      this.#rt.log.warn('an MO from something that is no phone number')
+      session.respond(pdu)
+      return
+    }
+    try {
+      await storeInbound(this.#rt.db, {
+        connectionId: this.#connectionId,
+        shortCode: shortCodeOf(pdu.destination_addr),
+        phone,
+        content: decodeShortMessage(raw, pdu.data_coding, pdu.esm_class).text,
+        raw: Buffer.from(raw),
+        dataCoding: pdu.data_coding,
+        receivedAt: this.#rt.clock.now(),
+      })
+    } catch (error) {
+      this.#rt.log.warn({ err: error }, 'could not store an MO; the carrier is asked to send it again')
+      session.respond(pdu, { command_status: commandStatus.ESME_RX_T_APPN })
+      return
+    }
+    session.respond(pdu)
+    this.#onInbound()
+  }
+}
+
+/** The sender address as short_codes has it: a ten-digit number without its country code. */
+function shortCodeOf(address: string): string {
+  return String(fromSmppAddress(address) ?? address.replace(/^\+/, ''))
+}

@@ -1,0 +1,78 @@
+import { randomUUID } from 'node:crypto'
+import { setTimeout as delay } from 'node:timers/promises'
+import { ensureConnection } from '../connections/connections.queries.ts'
+import { poolDb } from '../db/db.ts'
+import { makePool } from '../db/pool.ts'
+import { listenForWork } from '../db/wake.ts'
+import { interpretInbound } from '../inbound/inbound.ts'
+import { Repeater } from '../lib/repeater.ts'
+import { ReceiptBook, settleWaitingReceipts } from '../receipts/receipts.ts'
+import type { Runtime } from '../runtime.ts'
+import { beat } from '../system/heartbeats.queries.ts'
+import { Binds } from './binds.ts'
+import { Deliveries } from './deliver.ts'
+import { Dispatcher } from './dispatcher.ts'
+import { Recorder } from './recorder.ts'
+import { Submitter } from './submit.ts'
+
+/**
+ * Sessions of the send path plan nothing but index look-ups by key: a plan made while a day's partition was empty
+ * must still be right when it holds a million rows.
+ */
+const onePlan = {
+  enable_seqscan: 'off',
+  enable_hashjoin: 'off',
+  enable_mergejoin: 'off',
+  enable_bitmapscan: 'off',
+  plan_cache_mode: 'force_generic_plan',
+  jit: 'off',
+}
+
+export type Gateway = { stop(): Promise<void> }
+
+/** Binds to the carrier, submits what is due, and takes receipts and MOs, until it is stopped. */
+export async function startGateway(rt: Runtime): Promise<Gateway> {
+  const { config, log, clock } = rt
+  if (!config.smpp) throw new Error('a gateway needs CARILLON_SMPP_URL')
+  const instanceId = randomUUID()
+  const pool = makePool(rt.databaseUrl, log, { max: 8, settings: onePlan, name: 'carillon gateway' })
+  const db = poolDb(pool)
+  const connectionId = await ensureConnection(db, 'default')
+
+  const recorder = new Recorder(db, connectionId, log)
+  const receipts = new ReceiptBook({ db, clock, log }, () => recorder.idsRecorded())
+  const inbound = new Repeater(() => interpretInbound({ ...rt, db }), 500, log)
+  const deliveries = new Deliveries({ db, clock, log }, receipts, connectionId, () => inbound.now())
+  const binds = new Binds(config.smpp, config.send.responseDeadlineMs, log, {
+    onFree: () => dispatcher.pump(),
+    onDeliver: (session, pdu) => deliveries.take(session, pdu),
+    onLate: (request, response) => submitter.late(request, response),
+  })
+  const dispatcher = new Dispatcher({ db, clock, log, binds, instanceId, leaseMs: config.send.leaseMs })
+  const submitter = new Submitter(db, binds, recorder, log, dispatcher.pump)
+
+  const stopped = new AbortController()
+  listenForWork(rt.databaseUrl, log, stopped.signal, (work) => {
+    if (work === 'chunks') dispatcher.lookForWork()
+  })
+  const waiting = new Repeater(() => settleWaitingReceipts({ db, clock }), 250, log)
+  const heartbeat = new Repeater(() => beat(db, 'gateway', instanceId, { bound: binds.bound }), 1_000, log)
+  binds.start()
+  dispatcher.start(submitter)
+  for (const repeater of [inbound, waiting, heartbeat]) repeater.start()
+
+  return {
+    async stop() {
+      stopped.abort()
+      await dispatcher.stop(Math.min(config.send.responseDeadlineMs, 5_000))
+      await Promise.all([inbound.stop(), waiting.stop(), heartbeat.stop()])
+      // what cannot be recorded because the database is away is settled by the next gateway as unknown
+      await Promise.race([
+        Promise.all([recorder.flushed(), receipts.flushed()]),
+        delay(2_000, undefined, { ref: false }),
+      ])
+      await Promise.race([binds.stop(), delay(2_000, undefined, { ref: false })])
+      await pool.end()
+    },
+  }
+}

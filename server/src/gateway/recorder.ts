@@ -1,0 +1,79 @@
+import type { Logger } from 'pino'
+import { type Accepted, markRefused, markSent, markUnknown, type Refused } from '../broadcasts/marks.queries.ts'
+import type { Db } from '../db/db.ts'
+import { retryLostRaces } from '../db/retry.ts'
+import { Batcher } from '../lib/batcher.ts'
+
+type Entry<T> = T & { day: string; recorded: () => void }
+
+/** Rows of one write: fewer cost more commits, more put more in doubt when the process dies. */
+const batchSize = 400
+const patienceMs = 4
+
+/** Writes down what came of each submit_sm, in batches, and tries again for as long as the database is away. */
+export class Recorder {
+  readonly #accepted: Batcher<Entry<Accepted>>
+  readonly #refused: Batcher<Entry<Refused>>
+  readonly #unknown: Batcher<Entry<{ logId: number }>>
+
+  constructor(db: Db, connectionId: number, log: Logger) {
+    const batcher = <T extends { logId: number }>(write: (day: string, batch: T[]) => Promise<unknown>, writers: number) =>
+      new Batcher<Entry<T>>({
+        size: batchSize,
+        patienceMs,
+        writers,
+        async write(batch) {
+          for (const [day, entries] of byDay(batch)) await retryLostRaces(() => write(day, entries))
+          for (const entry of batch) entry.recorded()
+        },
+        onFailure: (error) => log.warn({ err: error }, 'could not record what came of texts, trying again'),
+      })
+    this.#accepted = batcher((day, batch) => markSent(db, day, connectionId, batch), 2)
+    this.#refused = batcher((day, batch) => markRefused(db, day, batch), 1)
+    this.#unknown = batcher(
+      (day, batch) =>
+        markUnknown(
+          db,
+          day,
+          batch.map((row) => row.logId),
+        ),
+      1,
+    )
+  }
+
+  /** A part was accepted; `recorded` is called when that is durable. */
+  accepted(entry: Entry<Accepted>): void {
+    this.#accepted.add(entry)
+  }
+
+  /** A text was refused for good. */
+  refused(entry: Entry<Refused>): void {
+    this.#refused.add(entry)
+  }
+
+  /** A text was submitted and no answer came. */
+  unknown(entry: Entry<{ logId: number }>): void {
+    this.#unknown.add(entry)
+  }
+
+  /** Resolves when the SMSC ids that had come in before this call are in the database. */
+  idsRecorded(): Promise<void> {
+    return this.#accepted.flushed()
+  }
+
+  async flushed(): Promise<void> {
+    await Promise.all([this.#accepted.flushed(), this.#refused.flushed(), this.#unknown.flushed()])
+  }
+}
+
+function byDay<T extends { logId: number }>(batch: Entry<T>[]): Array<[string, Entry<T>[]]> {
+  const days = new Map<string, Entry<T>[]>()
+  for (const entry of batch) {
+    const entries = days.get(entry.day)
+    if (entries) entries.push(entry)
+    else days.set(entry.day, [entry])
+  }
+  // ascending ids: two batches then never wait for each other in a circle
+  for (const entries of days.values()) entries.sort((a, b) => a.logId - b.logId)
+  return [...days]
+}

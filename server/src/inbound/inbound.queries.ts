@@ -1,0 +1,115 @@
+import type { Db } from '../db/db.ts'
+
+export type NewInbound = {
+  connectionId: number
+  shortCode: string
+  phone: number
+  content: string
+  raw: Buffer
+  dataCoding: number
+  receivedAt: Date
+}
+
+/** Stores an MO, to be interpreted. */
+export async function insertInbound(db: Db, mo: NewInbound): Promise<void> {
+  await db.exec(
+    'insert_inbound',
+    /* sql */ `
+    insert into inbound_messages (connection_id, short_code, phone, content, raw, data_coding, received_at)
+    values ($1, $2, $3, $4, $5, $6, $7)`,
+    [mo.connectionId, mo.shortCode, mo.phone, mo.content, mo.raw, mo.dataCoding, mo.receivedAt],
+  )
+}
+
+export type Waiting = { id: number; optedOut: boolean }
+
+/** The oldest MO of each handset that is still to be interpreted, or whose opt-out is still to be confirmed. */
+export function listWaitingInbound(db: Db, limit: number) {
+  return db.many<Waiting>(
+    'list_waiting_inbound',
+    /* sql */ `
+    select distinct on (phone) id, opted_out_at is not null as "optedOut"
+      from inbound_messages where interpreted_at is null
+     order by phone, id limit $1`,
+    [limit],
+  )
+}
+
+export type Inbound = { id: number; phone: number; shortCode: string; content: string; listsLeft: number | null }
+
+/** Locks an MO that is still waiting; undefined when another gateway has it. */
+export function claimInbound(tx: Db, id: number) {
+  return tx.maybeOne<Inbound>(
+    'claim_inbound',
+    /* sql */ `
+    select id, phone, short_code as "shortCode", content, lists_left as "listsLeft"
+      from inbound_messages where id = $1 and interpreted_at is null for update skip locked`,
+    [id],
+  )
+}
+
+/** The opt-out is committed; its confirmation follows when it is in force. */
+export async function markOptedOut(tx: Db, id: number, listsLeft: number, at: Date) {
+  await tx.exec(
+    'mark_opted_out',
+    /* sql */ `
+    update inbound_messages set meaning = 'opt_out', lists_left = $2, opted_out_at = $3 where id = $1`,
+    [id, listsLeft, at],
+  )
+}
+
+/** The MO is dealt with. */
+export async function markInterpreted(tx: Db, id: number, meaning: string, answerMessageId: number | null, at: Date) {
+  await tx.exec(
+    'mark_interpreted',
+    /* sql */ `
+    update inbound_messages set meaning = $2, answer_message_id = $3, interpreted_at = $4 where id = $1`,
+    [id, meaning, answerMessageId, at],
+  )
+}
+
+/** Whether an opt-out of this handset from this short code was confirmed since then. */
+export async function wasConfirmedSince(tx: Db, phone: number, shortCode: string, since: Date): Promise<boolean> {
+  const row = await tx.maybeOne(
+    'was_confirmed_since',
+    /* sql */ `
+    select 1 from inbound_messages
+     where phone = $1 and short_code = $2 and meaning = 'opt_out' and answer_message_id is not null
+       and received_at > $3 limit 1`,
+    [phone, shortCode, since],
+  )
+  return row !== undefined
+}
+
+export type ShortCodeLists = { shortCodeId: number; accountId: number; listIds: number[] }
+
+/** The short code an MO came to, with all its lists, deleted ones too: an opt-out is for those as well. */
+export function findShortCodeLists(tx: Db, code: string) {
+  return tx.maybeOne<ShortCodeLists>(
+    'find_short_code_lists',
+    /* sql */ `
+    select s.id as "shortCodeId", s.account_id as "accountId",
+           coalesce((select array_agg(l.id order by l.id) from lists l where l.short_code_id = s.id), '{}') as "listIds"
+      from short_codes s where s.code = $1`,
+    [code],
+  )
+}
+
+export type AnswerTexts = { listId: number; messageStop: string | null; messageHelp: string | null }
+
+/** The texts of the list that texted the number last, of those; undefined when none ever did. */
+export function findLastListTexts(tx: Db, phone: number, listIds: number[]) {
+  return tx.maybeOne<AnswerTexts>(
+    'find_last_list_texts',
+    /* sql */ `
+    with last as (
+      select m.list_id
+        from message_log l join messages m on m.id = l.message_id
+       where l.phone = $1 and m.list_id = any($2::bigint[]) and l.state in ('submitting', 'sent', 'unknown', 'delivered')
+       order by l.id desc limit 1
+    )
+    select l.id as "listId", l.message_stop as "messageStop", l.message_help as "messageHelp"
+      from lists l join last on last.list_id = l.id`,
+    [phone, listIds],
+  )
+}

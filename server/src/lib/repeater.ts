@@ -1,0 +1,58 @@
+import type { Logger } from 'pino'
+
+/**
+ * Does a piece of work again and again with a pause between, at once when told that there is some, and never twice at
+ * the same time. A failure is logged and the next turn comes all the same.
+ */
+export class Repeater {
+  readonly #work: () => Promise<unknown>
+  readonly #pauseMs: number
+  readonly #log: Logger
+  #timer: NodeJS.Timeout | undefined
+  #running: Promise<void> | undefined
+  #again = false
+  #stopped = false
+
+  /** When `work` answers true or a number above 0, there may be more and it is done again without a pause. */
+  constructor(work: () => Promise<unknown>, pauseMs: number, log: Logger) {
+    this.#work = work
+    this.#pauseMs = pauseMs
+    this.#log = log
+  }
+
+  start(): void {
+    this.now()
+  }
+
+  now(): void {
+    if (this.#stopped) return
+    if (this.#running) {
+      this.#again = true
+      return
+    }
+    clearTimeout(this.#timer)
+    this.#running = this.#turn()
+  }
+
+  /** Resolves when the turn under way, if any, is over. */
+  async stop(): Promise<void> {
+    this.#stopped = true
+    clearTimeout(this.#timer)
+    await this.#running
+  }
+
+  async #turn(): Promise<void> {
+    do {
+      this.#again = false
+      try {
+        const more = await this.#work()
+        if (more === true || (typeof more === 'number' && more > 0)) this.#again = true
+      } catch (error) {
+        this.#log.warn({ err: error }, 'a repeated piece of work failed')
+        break
+      }
+    } while (this.#again && !this.#stopped)
+    this.#running = undefined
+    if (!this.#stopped) this.#timer = setTimeout(() => this.now(), this.#pauseMs)
+  }
+}

@@ -1,0 +1,22 @@
+/**
+ * The part of a statement that removes dead numbers: `moved` is a CTE of log rows (message_id, phone, state, reason)
+ * that this statement has just changed. Those bounced for good leave the list of their message, with the ledger and the
+ * list's counts, in the very commit that records the bounce. CTE `cleaned` then has (message_id, list_id, phone).
+ */
+export const cleanDeadNumbers = /* sql */ `
+  dead as materialized (
+    select distinct on (m.list_id, b.phone) m.account_id, m.list_id, m.id as message_id, b.phone, b.id as log_id
+      from moved b join messages m on m.id = b.message_id
+     where b.state = 'bounced' and b.reason = 'hard' and m.list_id is not null
+     order by m.list_id, b.phone, b.id desc
+  ), cleaned as (
+    update subscribers s set state = 'cleaned', cleaned_at = clock_timestamp()
+      from dead d where s.list_id = d.list_id and s.phone = d.phone and s.state = 'subscribed'
+    returning d.account_id, d.message_id, d.log_id, s.list_id, s.phone
+  ), cleaned_opts as (
+    insert into opts (account_id, list_id, phone, kind, method, actor, created_at)
+    select account_id, list_id, phone, 'cleaned', 'carrier', 'mt:' || log_id, clock_timestamp() from cleaned
+  ), cleaned_deltas as (
+    insert into list_deltas (list_id, subscribed, cleaned)
+    select list_id, -count(*), count(*) from cleaned group by list_id
+  )`

@@ -1,0 +1,58 @@
+import { setTimeout as delay } from 'node:timers/promises'
+import { retryLostRaces } from '../db/retry.ts'
+import type { Runtime } from '../runtime.ts'
+import { findSubscriberState } from '../subscribers/state.queries.ts'
+import { countInFlight, leaveLists, suppressQueued } from './opt-out.queries.ts'
+
+export type OptOutInput = {
+  accountId: number
+  listId: number
+  phone: number
+  method: 'api'
+  source?: string | null
+  actor: string
+}
+
+/**
+ * Takes a number off a list and returns when that is in force: no text of the list goes to it any more, and none is on
+ * its way. `was_out` when it had left before, `unknown` when it never was on the list.
+ */
+export async function optOut(
+  rt: Pick<Runtime, 'db' | 'clock'>,
+  input: OptOutInput,
+): Promise<'opted_out' | 'was_out' | 'unknown'> {
+  const listIds = [input.listId]
+  const outcome = await retryLostRaces(() =>
+    rt.db.tx(async (tx) => {
+      const at = rt.clock.now()
+      const left = await leaveLists(tx, {
+        ...input,
+        listIds,
+        source: input.source ?? null,
+        wording: null,
+        at,
+      })
+      if (left.length > 0) {
+        await suppressQueued(tx, input.phone, listIds, at)
+        return 'opted_out'
+      }
+      return (await findSubscriberState(tx, input.listId, input.phone)) ? 'was_out' : 'unknown'
+    }),
+  )
+  if (outcome !== 'unknown') await untilInForce(rt, input.phone, listIds)
+  return outcome
+}
+
+/** Waits until nothing of these lists is on its way to the number; at most a response deadline or a lease. */
+export async function untilInForce(rt: Pick<Runtime, 'db' | 'clock'>, phone: number, listIds: number[]): Promise<void> {
+  while (!(await isInForce(rt, phone, listIds))) await delay(20)
+}
+
+/**
+ * Whether a committed opt-out from these lists is in force. What slipped into the queue meanwhile is taken out first: a
+ * mark that began before the opt-out committed may still have been holding it.
+ */
+export async function isInForce(rt: Pick<Runtime, 'db' | 'clock'>, phone: number, listIds: number[]): Promise<boolean> {
+  await retryLostRaces(() => suppressQueued(rt.db, phone, listIds, rt.clock.now()))
+  return (await countInFlight(rt.db, phone, listIds)) === 0
+}

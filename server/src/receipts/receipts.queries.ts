@@ -1,0 +1,213 @@
+import type { Db } from '../db/db.ts'
+import { logTable, submitsTable } from '../db/log-days.ts'
+import { cleanDeadNumbers } from '../opt-ins/clean.sql.ts'
+
+/** What a final receipt says of a text. */
+export type Verdict = 'delivered' | 'bounced' | 'expired'
+
+/** A receipt read as far as the log needs it; `n` is its place in the caller's batch. */
+export type AppliedReceipt = {
+  smscId: string
+  verdict: Verdict
+  /** hard or soft for a bounce. */
+  reason: string | null
+  carrierStatus: string
+}
+
+/**
+ * Applies a batch of receipts to the log rows of one day, in one commit with the counters, and answers the places in
+ * the batch (from 1) whose SMSC id is known on this day. A text is delivered when all its parts are, and bounced or
+ * expired as soon as one is; a dead number leaves its list. A receipt that comes twice, or after the row is closed,
+ * changes nothing.
+ */
+export async function applyReceipts(
+  db: Db,
+  day: string,
+  connectionId: number,
+  receipts: AppliedReceipt[],
+): Promise<number[]> {
+  const params = [
+    connectionId,
+    receipts.map((receipt) => receipt.smscId),
+    receipts.map((receipt) => receipt.verdict),
+    receipts.map((receipt) => receipt.reason),
+    receipts.map((receipt) => receipt.carrierStatus),
+  ]
+  const result = await db.one<{ known: number[]; rows: number; moved: number }>(
+    `apply_receipts_${day}`,
+    applySql(day, 'sent'),
+    params,
+  )
+  // nearly every row is `sent`; those given up as unknown are worth a second statement when there are any
+  if (result.moved < result.rows) {
+    await db.one(`apply_receipts_unknown_${day}`, applySql(day, 'unknown'), params)
+  }
+  return result.known
+}
+
+function applySql(day: string, from: 'sent' | 'unknown'): string {
+  return /* sql */ `
+    with hit as materialized (
+      select r.n, s.log_id, s.part, r.verdict, r.reason, r.carrier_status
+        from unnest($2::text[], $3::text[], $4::text[], $5::text[]) with ordinality
+               as r(smsc_id, verdict, reason, carrier_status, n)
+        join ${submitsTable(day)} s on s.smsc_id = r.smsc_id and s.connection_id = $1
+    ), per_row as materialized (
+      select log_id, coalesce(bit_or(1 << part) filter (where verdict = 'delivered'), 0) as delivered,
+             min(verdict) filter (where verdict <> 'delivered') as failure,
+             min(reason) as reason, min(carrier_status) as carrier_status
+        from hit group by log_id order by log_id
+    ), moved as (
+      update ${logTable(day)} l
+         set parts_delivered = l.parts_delivered | p.delivered,
+             state = case when p.failure is not null then p.failure::message_state
+                          when l.parts_delivered | p.delivered = (1 << l.part_count) - 1 then 'delivered'
+                          else l.state end,
+             reason = case when p.failure is not null then p.reason end,
+             carrier_status = p.carrier_status,
+             closed_at = case when p.failure is not null
+                                or l.parts_delivered | p.delivered = (1 << l.part_count) - 1 then clock_timestamp() end
+        from per_row p
+       where l.id = p.log_id and l.state = '${from}'
+      returning l.id, l.message_id, l.phone, l.state, l.reason
+    ), ${cleanDeadNumbers}, counted as (
+      update message_counters c
+         set ${from} = c.${from} - t.n, clean_count = c.clean_count + t.cleaned, delivered = c.delivered + t.delivered, bounced = c.bounced + t.bounced,
+             expired = c.expired + t.n - t.delivered - t.bounced
+        from (select message_id, count(*) as n, count(*) filter (where state = 'delivered') as delivered,
+                     count(*) filter (where state = 'bounced') as bounced,
+                     (select count(*) from cleaned where cleaned.message_id = moved.message_id) as cleaned
+                from moved where state <> '${from}' group by message_id) t
+       where c.message_id = t.message_id
+    )
+    select coalesce((select array_agg(distinct n) from hit), '{}')::bigint[] as known,
+           (select count(*) from per_row) as rows,
+           (select count(*) from moved) as moved`
+}
+
+/** The days that have log rows a receipt could still be for, the newest first. */
+export async function listLogDays(db: Db): Promise<string[]> {
+  const rows = await db.many<{ day: string }>(
+    'list_log_days',
+    /* sql */ `
+    select distinct logged_on::text as day from (
+      select logged_on from messages where status = 'sending'
+      union all
+      select logged_on from messages where status = 'sent' and closed_at is null
+    ) open order by day desc`,
+  )
+  return rows.map((row) => row.day)
+}
+
+/** A receipt as it came, kept because no submit explains it yet. */
+export type WaitingReceipt = AppliedReceipt & {
+  connectionId: number
+  phone: number | null
+  shortCode: string
+  /** Our user_message_reference, where the carrier echoes it. */
+  reference: number | null
+  submitDate: string | null
+  excerpt: string | null
+  receivedAt: Date
+}
+
+/** Keeps receipts until the submit they belong to is known. */
+export async function insertWaitingReceipts(db: Db, receipts: WaitingReceipt[]): Promise<void> {
+  await db.exec(
+    'insert_waiting_receipts',
+    /* sql */ `
+    insert into receipts (connection_id, smsc_id, phone, short_code, reference, verdict, reason, carrier_status,
+                          submit_date, excerpt, received_at, try_at)
+    select r.*, clock_timestamp() + interval '100 milliseconds'
+      from unnest($1::smallint[], $2::text[], $3::bigint[], $4::text[], $5::int[], $6::text[], $7::text[], $8::text[],
+                  $9::text[], $10::text[], $11::timestamptz[]) as r`,
+    [
+      receipts.map((receipt) => receipt.connectionId),
+      receipts.map((receipt) => receipt.smscId),
+      receipts.map((receipt) => receipt.phone),
+      receipts.map((receipt) => receipt.shortCode),
+      receipts.map((receipt) => receipt.reference),
+      receipts.map((receipt) => receipt.verdict),
+      receipts.map((receipt) => receipt.reason),
+      receipts.map((receipt) => receipt.carrierStatus),
+      receipts.map((receipt) => receipt.submitDate),
+      receipts.map((receipt) => receipt.excerpt),
+      receipts.map((receipt) => receipt.receivedAt),
+    ],
+  )
+}
+
+export type StoredReceipt = WaitingReceipt & { id: number; tries: number }
+
+/** Locks waiting receipts that are due for another try, the oldest first, for the length of the transaction. */
+export function claimWaitingReceipts(tx: Db, limit: number) {
+  return tx.many<StoredReceipt>(
+    'claim_waiting_receipts',
+    /* sql */ `
+    select id, connection_id as "connectionId", smsc_id as "smscId", phone, short_code as "shortCode", reference,
+           verdict, reason, carrier_status as "carrierStatus", submit_date as "submitDate", excerpt,
+           received_at as "receivedAt", tries
+      from receipts
+     where outcome = 'waiting' and try_at <= clock_timestamp()
+     order by try_at limit $1
+       for update skip locked`,
+    [limit],
+  )
+}
+
+/** The end of a waiting receipt: applied by its id, settled by its handset, or an orphan for good. */
+export async function endReceipts(tx: Db, ids: number[], outcome: 'applied' | 'settled' | 'orphan') {
+  if (ids.length === 0) return
+  await tx.exec(
+    'end_receipts',
+    /* sql */ `update receipts set outcome = $2, ended_at = clock_timestamp() where id = any($1::bigint[])`,
+    [ids, outcome],
+  )
+}
+
+/** Puts receipts off, each time for twice as long, from a fifth of a second up to a minute. */
+export async function postponeReceipts(tx: Db, ids: number[]) {
+  if (ids.length === 0) return
+  await tx.exec(
+    'postpone_receipts',
+    /* sql */ `
+    update receipts
+       set tries = tries + 1,
+           try_at = clock_timestamp() + least(60, 0.2 * 2 ^ least(tries, 10)) * interval '1 second'
+     where id = any($1::bigint[])`,
+    [ids],
+  )
+}
+
+export type UnknownRow = { logId: number; loggedOn: string; part: number }
+
+/**
+ * The unknown texts to this number from this short code that a receipt without a known id could be for: by the
+ * reference that we gave the part, else by the beginning of the text, sent not after the receipt's submit date.
+ */
+export function listUnknownRows(tx: Db, receipt: StoredReceipt, days: string[]) {
+  return tx.many<UnknownRow & { content: string; submittedAt: Date; partCount: number; byReference: boolean }>(
+    'list_unknown_rows',
+    /* sql */ `
+    select l.id as "logId", l.logged_on as "loggedOn", coalesce($3::int & 15, 0) as part, m.content,
+           l.submitted_at as "submittedAt", l.part_count as "partCount",
+           coalesce((l.id << 4) & 65535 = $3::int & 65520 and $3::int & 15 < l.part_count
+                    and l.parts_delivered & (1 << ($3::int & 15)) = 0, false) as "byReference"
+      from message_log l
+      join messages m on m.id = l.message_id
+      join short_codes s on s.id = m.short_code_id
+     where l.phone = $1 and l.logged_on = any($2::date[]) and l.state = 'unknown' and s.code = $4
+     order by l.id`,
+    [receipt.phone, days, receipt.reference, receipt.shortCode],
+  )
+}
+
+/** Lets an unknown row know the id it got after all, so that the receipt applies to it like any other. */
+export async function insertFoundSubmit(tx: Db, receipt: StoredReceipt, row: UnknownRow) {
+  await tx.exec(
+    'insert_found_submit',
+    /* sql */ `
+    insert into submits (connection_id, smsc_id, log_id, part, logged_on) values ($1, $2, $3, $4, $5)`,
+    [receipt.connectionId, receipt.smscId, row.logId, row.part, row.loggedOn],
+  )
+}

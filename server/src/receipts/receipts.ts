@@ -1,0 +1,162 @@
+import type { Db } from '../db/db.ts'
+import { retryLostRaces } from '../db/retry.ts'
+import { Batcher } from '../lib/batcher.ts'
+import type { Runtime } from '../runtime.ts'
+import {
+  applyReceipts,
+  claimWaitingReceipts,
+  endReceipts,
+  insertFoundSubmit,
+  insertWaitingReceipts,
+  listLogDays,
+  listUnknownRows,
+  postponeReceipts,
+  type StoredReceipt,
+  type WaitingReceipt,
+} from './receipts.queries.ts'
+
+type Entry = WaitingReceipt & { durable: () => void }
+
+/** A receipt that nothing explains is tried again for a day. */
+const patienceMs = 24 * 3_600_000
+
+/**
+ * Applies receipts in batches. Each is durable before `durable` is called: applied to its log row, or kept until the
+ * row it belongs to is known.
+ */
+export class ReceiptBook {
+  readonly #rt: Pick<Runtime, 'db' | 'clock' | 'log'>
+  readonly #batcher: Batcher<Entry>
+  #days: string[] = []
+
+  /** `idsRecorded` resolves when the SMSC ids known so far are in the database, so that receipts find them. */
+  constructor(rt: Pick<Runtime, 'db' | 'clock' | 'log'>, idsRecorded: () => Promise<void>) {
+    this.#rt = rt
+    this.#batcher = new Batcher<Entry>({
+      size: 400,
+      patienceMs: 5,
+      writers: 2,
+      write: async (batch) => {
+        await idsRecorded()
+        await this.#apply(batch)
+        for (const entry of batch) entry.durable()
+      },
+      onFailure: (error) => rt.log.warn({ err: error }, 'could not record receipts, trying again'),
+    })
+  }
+
+  add(receipt: WaitingReceipt, durable: () => void): void {
+    this.#batcher.add({ ...receipt, durable })
+  }
+
+  flushed(): Promise<void> {
+    return this.#batcher.flushed()
+  }
+
+  async #apply(batch: Entry[]): Promise<void> {
+    let left: Entry[] = batch
+    for (const day of this.#days) left = await this.#applyDay(day, left)
+    if (left.length > 0) {
+      // a day we had not heard of yet, perhaps
+      const before = new Set(this.#days)
+      this.#days = await listLogDays(this.#rt.db)
+      for (const day of this.#days) if (!before.has(day)) left = await this.#applyDay(day, left)
+    }
+    if (left.length > 0) await insertWaitingReceipts(this.#rt.db, left)
+  }
+
+  async #applyDay(day: string, batch: Entry[]): Promise<Entry[]> {
+    if (batch.length === 0) return batch
+    const left: Entry[] = []
+    for (const [connectionId, entries] of byConnection(batch)) {
+      const found = new Set(await retryLostRaces(() => applyReceipts(this.#rt.db, day, connectionId, entries)))
+      left.push(...entries.filter((_, index) => !found.has(index + 1)))
+    }
+    return left
+  }
+}
+
+function byConnection<T extends { connectionId: number }>(batch: T[]): Map<number, T[]> {
+  const groups = new Map<number, T[]>()
+  for (const entry of batch) {
+    const group = groups.get(entry.connectionId)
+    if (group) group.push(entry)
+    else groups.set(entry.connectionId, [entry])
+  }
+  return groups
+}
+
+/**
+ * Tries the waiting receipts that are due again and answers how many there were: by their id, which may be known by
+ * now, else as the receipt of an unknown text to the same handset.
+ */
+export function settleWaitingReceipts(rt: Pick<Runtime, 'db' | 'clock'>): Promise<number> {
+  return retryLostRaces(() => rt.db.tx((tx) => settleOnce(tx, rt.clock.now())))
+}
+
+async function settleOnce(tx: Db, now: Date): Promise<number> {
+  const waiting = await claimWaitingReceipts(tx, 200)
+  if (waiting.length === 0) return 0
+  const days = await listLogDays(tx)
+  const withoutId = await applyById(tx, days, waiting, 'applied')
+  const left: StoredReceipt[] = []
+  // one by one: two receipts to one handset must not both take the same unknown row
+  for (const receipt of withoutId) {
+    const row = receipt.phone === null ? undefined : findUnknown(receipt, await listUnknownRows(tx, receipt, days))
+    if (row) {
+      await insertFoundSubmit(tx, receipt, row)
+      await applyById(tx, [row.loggedOn], [receipt], 'settled')
+    } else {
+      left.push(receipt)
+    }
+  }
+  const isOrphan = (receipt: StoredReceipt) => receipt.receivedAt.getTime() < now.getTime() - patienceMs
+  await endReceipts(tx, idsOf(left.filter(isOrphan)), 'orphan')
+  await postponeReceipts(tx, idsOf(left.filter((receipt) => !isOrphan(receipt))))
+  return waiting.length
+}
+
+/** Applies receipts whose SMSC id is known on one of these days, and answers the others. */
+async function applyById(tx: Db, days: string[], receipts: StoredReceipt[], outcome: 'applied' | 'settled') {
+  let left = receipts
+  for (const day of days) {
+    for (const [connectionId, entries] of byConnection(left)) {
+      const known = new Set(await applyReceipts(tx, day, connectionId, entries))
+      const matched = entries.filter((_, index) => known.has(index + 1))
+      await endReceipts(tx, idsOf(matched), outcome)
+      left = left.filter((receipt) => !matched.includes(receipt))
+    }
+  }
+  return left
+}
+
+const idsOf = (receipts: StoredReceipt[]) => receipts.map((receipt) => receipt.id)
+
+type Candidate = Awaited<ReturnType<typeof listUnknownRows>>[number]
+
+/**
+ * The unknown text a receipt is for: the one whose reference it echoes; without one, the only one to that handset
+ * that begins with the receipt's excerpt and was submitted before the receipt's submit date.
+ */
+export function findUnknown(receipt: StoredReceipt, candidates: Candidate[]): Candidate | undefined {
+  if (receipt.reference !== null) return candidates.find((candidate) => candidate.byReference)
+  const fitting = candidates.filter(
+    (candidate) =>
+      candidate.partCount === 1 &&
+      receipt.excerpt !== null &&
+      candidate.content.slice(0, 20).startsWith(receipt.excerpt.trimEnd().slice(0, 20)) &&
+      receipt.excerpt.length > 0 &&
+      submittedBefore(candidate.submittedAt, receipt.submitDate),
+  )
+  return fitting.length === 1 ? fitting[0] : undefined
+}
+
+/** Whether `YYMMDDhhmm[ss]`, in a zone the carrier does not tell, can be the time of a text submitted at `at`. */
+function submittedBefore(at: Date, submitDate: string | null): boolean {
+  const digits = /^(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)?$/.exec(submitDate ?? '')
+  if (!digits) return false
+  const [, year, month, day, hour, minute, second] = digits.map(Number)
+  const carrierTime = Date.UTC(2000 + (year ?? 0), (month ?? 1) - 1, day, hour, minute, second || 59)
+  // the carrier's clock may show the time of any zone from UTC-12 to UTC+14, and be a minute off
+  return carrierTime >= at.getTime() - 12 * 3_600_000 - 60_000
+}
