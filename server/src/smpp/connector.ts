@@ -4,6 +4,8 @@ import { type Clock, realClock } from './clock.ts'
 import { commandStatus } from './pdu/command-status.ts'
 import type { Session } from './session.ts'
 
+export type ConnectorOptions = Omit<ConnectOptions, 'signal'>
+
 export type ConnectorEvents = {
   /** A new session, bound. Attach listeners here, at once. */
   bound: [session: Session]
@@ -22,7 +24,7 @@ const STABLE_MS = 1_000
 
 /** Keeps one bind alive: connects, and connects again with a jittered back-off, until stop(). */
 export class Connector extends EventEmitter<ConnectorEvents> {
-  readonly #options: ConnectOptions
+  readonly #options: ConnectorOptions
   readonly #clock: Clock
   #session: Session | undefined
   #abort: AbortController | undefined
@@ -30,7 +32,7 @@ export class Connector extends EventEmitter<ConnectorEvents> {
   #tries = 0
   #connecting: Promise<void> = Promise.resolve()
 
-  constructor(options: ConnectOptions) {
+  constructor(options: ConnectorOptions) {
     super()
     this.#options = options
     this.#clock = options.clock ?? realClock
@@ -57,13 +59,11 @@ export class Connector extends EventEmitter<ConnectorEvents> {
   }
 
   async #connect(stopped: AbortSignal): Promise<void> {
-    const outer = this.#options.signal
-    const signal = outer ? AbortSignal.any([stopped, outer]) : stopped
     let session: Session
     try {
-      session = await connect({ ...this.#options, signal })
+      session = await connect({ ...this.#options, signal: stopped })
     } catch (error) {
-      if (!signal.aborted) this.#retry(error as Error, stopped)
+      if (!stopped.aborted) this.#retry(error as Error, stopped)
       return
     }
     const boundAt = this.#clock.now()
@@ -72,7 +72,7 @@ export class Connector extends EventEmitter<ConnectorEvents> {
       this.#session = undefined
       if (this.#clock.now() - boundAt >= STABLE_MS) this.#tries = 0
       this.emit('lost', reason)
-      if (!signal.aborted) this.#retry(undefined, stopped)
+      if (!stopped.aborted) this.#retry(undefined, stopped)
     })
     this.emit('bound', session)
   }

@@ -1,0 +1,217 @@
+// Client, server and connector over real sockets on loopback.
+
+import net from 'node:net'
+import { afterEach, describe, expect, test } from 'vitest'
+import { waitFor } from '../../test/wait-for.ts'
+import { BindError, type ConnectOptions, connect } from './client.ts'
+import { Connector } from './connector.ts'
+import { type Bind, type DeliverSm, deliverSm, type SubmitSm, submitSm } from './pdu/pdu.ts'
+import { createServer, type ServerOptions, type SmppServer } from './server.ts'
+import type { Session } from './session.ts'
+
+const closers: (() => Promise<unknown> | unknown)[] = []
+afterEach(async () => {
+  for (const close of closers.splice(0).reverse()) await close()
+})
+
+async function listen(options: Partial<ServerOptions> = {}, port = 0) {
+  const sessions: Session[] = []
+  const server = createServer({
+    onBind: () => ({ command_status: 0, system_id: 'smsc' }),
+    onSession: (session) => {
+      sessions.push(session)
+      session.on('request', (request) => session.respond(request, { message_id: 'id-1' }))
+    },
+    ...options,
+  })
+  const listening = await server.listen(port, '127.0.0.1')
+  closers.push(() => closeNow(server))
+  return { server, port: listening, sessions }
+}
+
+/** Drops every session without a word, as a crash would, and frees the port. */
+async function closeNow(server: SmppServer) {
+  for (const session of server.sessions) session.destroy('crash')
+  await server.close()
+}
+
+const account = (port: number): ConnectOptions => ({ host: '127.0.0.1', port, system_id: 'esme', password: 'secret' })
+const submit = () => submitSm({ destination_addr: '12065550100', short_message: Buffer.from('hi') })
+
+describe('connect', () => {
+  test('binds, submits, and unbinds in order', async () => {
+    const binds: Bind[] = []
+    const { server, port } = await listen({
+      onBind: (_session, bind) => {
+        binds.push(bind)
+        return { command_status: 0 }
+      },
+    })
+    const session = await connect({ ...account(port), system_type: 'CARILLON' })
+    expect(session.state).toBe('bound_trx')
+    expect(binds).toMatchObject([
+      {
+        command: 'bind_transceiver',
+        system_id: 'esme',
+        password: 'secret',
+        system_type: 'CARILLON',
+        interface_version: 0x34,
+      },
+    ])
+    expect(await session.ask(submit())).toMatchObject({ command_status: 0, message_id: 'id-1' })
+    await session.unbind()
+    await waitFor(() => server.sessions.size === 0)
+  })
+
+  test.each(['transmitter', 'receiver', 'transceiver'] as const)('as %s', async (kind) => {
+    const { port } = await listen()
+    const session = await connect({ ...account(port), bind: kind })
+    expect(session.state).toBe({ transmitter: 'bound_tx', receiver: 'bound_rx', transceiver: 'bound_trx' }[kind])
+    await session.unbind()
+  })
+
+  test('a refused bind throws its status and leaves no connection', async () => {
+    const { server, port } = await listen({ onBind: () => ({ command_status: 0x0e }) })
+    const error = await connect(account(port)).catch((caught) => caught)
+    expect(error).toBeInstanceOf(BindError)
+    expect(error).toMatchObject({ command_status: 0x0e, message: expect.stringContaining('ESME_RINVPASWD') })
+    await waitFor(() => server.sessions.size === 0)
+  })
+
+  test('a bind that cannot be judged is a system error', async () => {
+    const { port } = await listen({ onBind: () => Promise.reject(new Error('database away')) })
+    await expect(connect(account(port))).rejects.toMatchObject({ command_status: 0x08 })
+  })
+
+  test('nobody there, nobody answering, and a change of mind', async () => {
+    const mute = net.createServer((socket) => socket.resume())
+    const port = await new Promise<number>((resolve) =>
+      mute.listen(0, '127.0.0.1', () => resolve((mute.address() as net.AddressInfo).port)),
+    )
+    await expect(connect({ ...account(port), connectTimeoutMs: 50 })).rejects.toMatchObject({ name: 'TimeoutError' })
+    await expect(connect({ ...account(port), signal: AbortSignal.abort('enough') })).rejects.toBe('enough')
+    const abort = new AbortController()
+    mute.once('connection', () => abort.abort('enough'))
+    await expect(connect({ ...account(port), signal: abort.signal })).rejects.toBe('enough')
+    await new Promise((resolve) => mute.close(resolve))
+    await expect(connect(account(port))).rejects.toMatchObject({ code: 'ECONNREFUSED' })
+  })
+
+  test('a request right behind the bind response meets its listener', async () => {
+    const { port } = await listen({
+      onSession: (session) => {
+        for (let i = 0; i < 3; i++) {
+          session.request(
+            deliverSm({ source_addr: '1', destination_addr: '2', short_message: Buffer.from(`${i}`) }),
+            () => {},
+          )
+        }
+      },
+    })
+    const session = await connect(account(port))
+    const heard: string[] = []
+    session.on('request', (request) => {
+      heard.push((request as DeliverSm).short_message.toString())
+      session.respond(request)
+    })
+    await waitFor(() => heard.length === 3)
+    expect(heard).toEqual(['0', '1', '2'])
+    await session.unbind()
+  })
+
+  test('64 KB of message_payload arrives whole, window after window', async () => {
+    const sizes: (number | undefined)[] = []
+    const { port } = await listen({
+      onSession: (session) =>
+        session.on('request', (request) => {
+          sizes.push((request as SubmitSm).tlvs?.message_payload?.length)
+          session.respond(request)
+        }),
+    })
+    const session = await connect({ ...account(port), window: 100 })
+    const message_payload = Buffer.alloc(65_000, 7)
+    const answers = Array.from({ length: 100 }, () => session.ask({ ...submit(), tlvs: { message_payload } }))
+    await Promise.all(answers)
+    expect(sizes).toEqual(Array(100).fill(65_000))
+    await session.unbind()
+  })
+})
+
+describe('createServer', () => {
+  test('a connection that never binds is closed', async () => {
+    const { server, port } = await listen({ bindDeadlineMs: 30 })
+    const socket = net.connect(port, '127.0.0.1')
+    await new Promise((resolve) => socket.once('close', resolve))
+    await waitFor(() => server.sessions.size === 0)
+  })
+
+  test('close() unbinds every session', async () => {
+    const { server, port } = await listen()
+    const reasons: string[] = []
+    for (let i = 0; i < 3; i++) (await connect(account(port))).on('close', (reason) => reasons.push(reason))
+    await server.close()
+    await waitFor(() => reasons.length === 3)
+    expect(reasons).toEqual(Array(3).fill('peer unbound'))
+  })
+})
+
+describe('Connector', () => {
+  function watch(options: ConnectOptions) {
+    const connector = new Connector(options)
+    const seen: string[] = []
+    const retries: number[] = []
+    connector.on('bound', () => seen.push('bound'))
+    connector.on('lost', (reason) => seen.push(`lost: ${reason}`))
+    connector.on('failed', (error, retryMs) => {
+      retries.push(retryMs)
+      seen.push(error instanceof BindError ? 'refused' : 'failed')
+    })
+    closers.push(() => connector.stop())
+    connector.start()
+    return { connector, seen, retries }
+  }
+
+  test('comes back after its server went away and returned', async () => {
+    const first = await listen()
+    const { connector, seen, retries } = watch(account(first.port))
+    await waitFor(() => connector.session?.bound)
+    await closeNow(first.server)
+    await waitFor(() => seen.filter((event) => event === 'failed').length >= 2)
+    await listen({}, first.port)
+    await waitFor(() => seen.at(-1) === 'bound')
+    expect(seen[0]).toBe('bound')
+    expect(seen[1]).toMatch(/^lost/)
+    expect(await connector.session?.ask(submit())).toMatchObject({ message_id: 'id-1' })
+    for (const ms of retries) expect(ms).toBeGreaterThanOrEqual(50)
+    expect(Math.max(...retries)).toBeLessThanOrEqual(5_000)
+  })
+
+  test('tries again every second, no slower, while the SMSC says it is bound already', async () => {
+    const { port } = await listen({ onBind: () => ({ command_status: 0x05 }) })
+    const { seen, retries } = watch(account(port))
+    await waitFor(() => seen.length >= 2)
+    expect(retries.slice(0, 2)).toEqual([1_000, 1_000])
+  })
+
+  test('stop() unbinds, and does not come back', async () => {
+    const { server, port } = await listen()
+    const { connector, seen } = watch(account(port))
+    await waitFor(() => connector.session)
+    await connector.stop()
+    await waitFor(() => server.sessions.size === 0)
+    expect(seen).toEqual(['bound', 'lost: unbound'])
+    expect(connector.session).toBeUndefined()
+  })
+
+  test('stop() in the middle of trying ends the trying', async () => {
+    const { server, port } = await listen()
+    await closeNow(server)
+    const { connector, seen } = watch(account(port))
+    await waitFor(() => seen.length >= 1)
+    await connector.stop()
+    const after = seen.length
+    await listen({}, port)
+    await new Promise((resolve) => setImmediate(resolve))
+    expect(seen).toHaveLength(after)
+  })
+})
