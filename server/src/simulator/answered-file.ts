@@ -19,8 +19,8 @@ export class AnsweredFile {
     this.#path = path
   }
 
-  add(id: number): void {
-    this.#lines += `${id.toString(16)}\n`
+  add(smscId: string): void {
+    this.#lines += `${smscId}\n`
   }
 
   /** Appends the batch. What a kill takes is only that a receipt is sent once more. */

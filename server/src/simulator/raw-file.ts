@@ -58,8 +58,8 @@ export class RawFile {
   }
 
   /** Adds a line to the batch. The addresses must be free of tabs and line ends. */
-  add(time: number, id: number, pdu: RawFields, text: Buffer, reference: number | undefined): void {
-    this.#lines += `${time}\t${id.toString(16)}\t${pdu.destination_addr}\t${pdu.source_addr}\t${pdu.esm_class}\t${
+  add(time: number, smscId: string, pdu: RawFields, text: Buffer, reference: number | undefined): void {
+    this.#lines += `${time}\t${smscId}\t${pdu.destination_addr}\t${pdu.source_addr}\t${pdu.esm_class}\t${
       pdu.data_coding
     }\t${pdu.registered_delivery}\t${reference ?? '-'}\t${text.length}\t${text.toString('hex')}\n`
   }

@@ -10,7 +10,7 @@ import { spellId } from './smsc-id.ts'
 /** A receipt that is owed. Small, because a client that takes none makes hundreds of thousands of them wait here. */
 export type Receipt = {
   kind: 'receipt'
-  id: number
+  smscId: string
   destination: string
   source: string
   submittedAt: number
@@ -48,7 +48,7 @@ export function wantsReceipt(registered_delivery: number, outcome: ReceiptOutcom
 /** The deliver_sm that carries a receipt: from the handset's number to the sender's (§4.6, appendix B). */
 export function receiptPdu(receipt: Receipt, settings: Settings, now: number): DeliverSm {
   const ending = endings[receipt.outcome]
-  const message_id = spellId(receipt.id, settings.receiptIdForm)
+  const message_id = spellId(receipt.smscId, settings.receiptIdForm)
   return deliverSm({
     source_addr_ton: ton.international,
     source_addr_npi: npi.isdn,

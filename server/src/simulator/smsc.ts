@@ -19,7 +19,7 @@ import type { RawFile, RawRecord } from './raw-file.ts'
 import { excerptOf, type Receipt, receiptPdu, wantsReceipt } from './receipts.ts'
 import { Replies, type Reply } from './replies.ts'
 import type { Settings } from './settings.ts'
-import { spellId } from './smsc-id.ts'
+import { hexId, spellId } from './smsc-id.ts'
 
 /** A part of a text that a handset wrote. */
 type Mo = { kind: 'mo'; pdu: DeliverSm }
@@ -28,7 +28,7 @@ type Answer = {
   session: Session
   pdu: SubmitSm
   command_status: number
-  id: number
+  smscId: string
   at: number
   receipt: Receipt | undefined
   fate: Fate
@@ -131,10 +131,9 @@ export class Smsc {
   restore(records: RawRecord[]): void {
     const now = Date.now()
     for (const record of records) {
-      const id = Number.parseInt(record.smscId, 16)
       const fate = fateOf(record.destination) ?? fateByOutcome.delivered
       const text = Buffer.from(record.shortMessage, 'hex')
-      const receipt = makeReceipt(id, record.time, fate, record.destination, record.source, {
+      const receipt = makeReceipt(record.smscId, record.time, fate, record.destination, record.source, {
         excerpt: excerptOf(text, record.dataCoding, record.esmClass),
         reference: record.userMessageReference,
       })
@@ -151,13 +150,13 @@ export class Smsc {
     const ownFate = fateOf(pdu.destination_addr)
     const text = textOf(pdu)
     const command_status = this.#judge(pdu, text, ownFate, at)
-    let id = 0
+    let smscId = ''
     if (command_status === status.ESME_ROK) {
-      id = ++this.#lastId
-      this.#rawFile.add(at, id, pdu, text, pdu.tlvs?.user_message_reference)
+      smscId = hexId(++this.#lastId)
+      this.#rawFile.add(at, smscId, pdu, text, pdu.tlvs?.user_message_reference)
     }
-    const fate = ownFate ?? fateByOutcome[this.#drawOutcome(id)]
-    this.#arrived.push({ session, pdu, command_status, id, at, receipt: undefined, fate, given: false })
+    const fate = ownFate ?? fateByOutcome[this.#drawOutcome(this.#lastId)]
+    this.#arrived.push({ session, pdu, command_status, smscId, at, receipt: undefined, fate, given: false })
     if (this.#flushing) return
     this.#flushing = true
     setImmediate(this.#flush)
@@ -281,7 +280,7 @@ export class Smsc {
   }
 
   #accept(answer: Answer): void {
-    const { pdu, fate, id, at } = answer
+    const { pdu, fate, smscId, at } = answer
     const text = textOf(pdu)
     const { destination_addr, source_addr, data_coding, esm_class, registered_delivery } = pdu
     if (fate.outcome === 'delivered' || fate.outcome === 'none') {
@@ -290,7 +289,7 @@ export class Smsc {
     const reply = fate.reply && this.#replies.replyTo(pdu, fate.reply, at)
     if (reply) this.#later.push(reply, reply.delayMs, performance.now())
     if (wantsReceipt(registered_delivery, fate.outcome)) {
-      answer.receipt = makeReceipt(id, at, fate, destination_addr, source_addr, {
+      answer.receipt = makeReceipt(smscId, at, fate, destination_addr, source_addr, {
         excerpt: excerptOf(text, data_coding, esm_class),
         reference: pdu.tlvs?.user_message_reference,
       })
@@ -298,7 +297,7 @@ export class Smsc {
       if (receipt && fate.answer === 'after_receipts') {
         receipt.group = { left: fate.receiptCount, settled: () => this.#give(answer) }
       }
-    } else if (fate === fateByOutcome.none) this.#settleReceipt(id)
+    } else if (fate === fateByOutcome.none) this.#settleReceipt(smscId)
   }
 
   #receiptsFirst(answer: Answer, receipt: Receipt, now: number): void {
@@ -310,10 +309,10 @@ export class Smsc {
   #give(answer: Answer): void {
     if (answer.given) return
     answer.given = true
-    const { session, pdu, command_status, id, receipt, fate } = answer
+    const { session, pdu, command_status, smscId, receipt, fate } = answer
     if (command_status !== status.ESME_ROK) session.respond(pdu, { command_status })
     else if (fate.answer === 'lost') this.counts.answersLost++
-    else session.respond(pdu, { message_id: spellId(id, this.#settings.idForm) })
+    else session.respond(pdu, { message_id: spellId(smscId, this.#settings.idForm) })
     if (!receipt) return
     const delayMs = this.#settings.receiptDelayMs + fate.receiptDelayMs
     if (delayMs === 0) this.#deliveries.add(receipt)
@@ -328,11 +327,11 @@ export class Smsc {
     this.counts.receiptsAnswered++
     if (item.group && --item.group.left > 0) return
     item.group?.settled()
-    this.#settleReceipt(item.id)
+    this.#settleReceipt(item.smscId)
   }
 
-  #settleReceipt(id: number): void {
-    this.#answeredFile.add(id)
+  #settleReceipt(smscId: string): void {
+    this.#answeredFile.add(smscId)
     this.#answeredTimer ??= setTimeout(() => {
       this.#answeredTimer = undefined
       this.#answeredFile.flush()
@@ -368,7 +367,7 @@ function textOf(pdu: SubmitSm): Buffer {
 }
 
 function makeReceipt(
-  id: number,
+  smscId: string,
   submittedAt: number,
   { outcome }: Fate,
   destination: string,
@@ -376,7 +375,7 @@ function makeReceipt(
   { excerpt, reference }: Pick<Receipt, 'excerpt' | 'reference'>,
 ): Receipt | undefined {
   if (outcome === 'none') return undefined
-  return { kind: 'receipt', id, destination, source, submittedAt, excerpt, reference, outcome, group: undefined }
+  return { kind: 'receipt', smscId, destination, source, submittedAt, excerpt, reference, outcome, group: undefined }
 }
 
 function blankCounts(): Counts {
