@@ -148,7 +148,15 @@ export function formatReceipt({
   )
 }
 
+// A busy SMSC formats many receipts of the same minute: spelling it once halves the cost of a receipt.
+let spelledMinute = Number.NaN
+let spelling = ''
+
 function receiptDate(date: Date): string {
-  const digits = date.toISOString().replace(/\D/g, '')
-  return digits.slice(2, 12)
+  const minute = Math.floor(date.getTime() / 60_000)
+  if (minute !== spelledMinute) {
+    spelling = date.toISOString().replace(/\D/g, '').slice(2, 12)
+    spelledMinute = minute
+  }
+  return spelling
 }
