@@ -41,7 +41,9 @@ export async function startGateway(rt: Runtime): Promise<Gateway> {
 
   const recorder = new Recorder(db, connectionId, log)
   const receipts = new ReceiptBook({ db, clock, log }, () => recorder.idsRecorded())
-  const inbound = new Repeater(() => interpretInbound({ ...rt, db }), 500, log)
+  const repeat = (work: () => Promise<unknown>, pauseMs: number, what: string) =>
+    new Repeater(work, pauseMs, (error) => log.warn({ err: error }, `could not ${what}, trying again`))
+  const inbound = repeat(() => interpretInbound({ ...rt, db }), 500, 'interpret MOs')
   const deliveries = new Deliveries({ db, clock, log }, receipts, connectionId, () => inbound.now())
   const binds = new Binds(config.smpp, config.send.responseDeadlineMs, log, {
     onFree: () => dispatcher.pump(),
@@ -55,8 +57,8 @@ export async function startGateway(rt: Runtime): Promise<Gateway> {
   listenForWork(rt.databaseUrl, log, stopped.signal, (work) => {
     if (work === 'chunks') dispatcher.lookForWork()
   })
-  const waiting = new Repeater(() => settleWaitingReceipts({ db, clock }), 250, log)
-  const heartbeat = new Repeater(() => beat(db, 'gateway', instanceId, { bound: binds.bound }), 1_000, log)
+  const waiting = repeat(() => settleWaitingReceipts({ db, clock }), 250, 'settle waiting receipts')
+  const heartbeat = repeat(() => beat(db, 'gateway', instanceId, { bound: binds.bound }), 1_000, 'tell that we live')
   binds.start()
   dispatcher.start(submitter)
   for (const repeater of [inbound, waiting, heartbeat]) repeater.start()

@@ -17,7 +17,10 @@ export class Recorder {
   readonly #unknown: Batcher<Entry<{ logId: number }>>
 
   constructor(db: Db, connectionId: number, log: Logger) {
-    const batcher = <T extends { logId: number }>(write: (day: string, batch: T[]) => Promise<unknown>, writers: number) =>
+    const batcher = <T extends { logId: number }>(
+      write: (day: string, batch: T[]) => Promise<unknown>,
+      writers: number,
+    ) =>
       new Batcher<Entry<T>>({
         size: batchSize,
         patienceMs,

@@ -1,23 +1,21 @@
-import type { Logger } from 'pino'
-
 /**
  * Does a piece of work again and again with a pause between, at once when told that there is some, and never twice at
- * the same time. A failure is logged and the next turn comes all the same.
+ * the same time. A failure is reported and the next turn comes all the same.
  */
 export class Repeater {
   readonly #work: () => Promise<unknown>
   readonly #pauseMs: number
-  readonly #log: Logger
+  readonly #onFailure: (error: unknown) => void
   #timer: NodeJS.Timeout | undefined
   #running: Promise<void> | undefined
   #again = false
   #stopped = false
 
   /** When `work` answers true or a number above 0, there may be more and it is done again without a pause. */
-  constructor(work: () => Promise<unknown>, pauseMs: number, log: Logger) {
+  constructor(work: () => Promise<unknown>, pauseMs: number, onFailure: (error: unknown) => void) {
     this.#work = work
     this.#pauseMs = pauseMs
-    this.#log = log
+    this.#onFailure = onFailure
   }
 
   start(): void {
@@ -48,7 +46,7 @@ export class Repeater {
         const more = await this.#work()
         if (more === true || (typeof more === 'number' && more > 0)) this.#again = true
       } catch (error) {
-        this.#log.warn({ err: error }, 'a repeated piece of work failed')
+        this.#onFailure(error)
         break
       }
     } while (this.#again && !this.#stopped)

@@ -1,0 +1,50 @@
+import { randomUUID } from 'node:crypto'
+import { closeOverdueJob, makeLogDaysJob } from '../broadcasts/broadcasts.jobs.ts'
+import { makeLogDaysAhead } from '../broadcasts/close.ts'
+import { expandOnce } from '../broadcasts/expand.ts'
+import { finishMessages } from '../broadcasts/finish.queries.ts'
+import { listenForWork } from '../db/wake.ts'
+import { applyImport } from '../imports/imports.jobs.ts'
+import { startJobs } from '../jobs/boss.ts'
+import type { Job, Schedule } from '../jobs/jobs.ts'
+import { Repeater } from '../lib/repeater.ts'
+import { foldListDeltasJob } from '../lists/lists.jobs.ts'
+import type { Runtime } from '../runtime.ts'
+import { beat } from '../system/heartbeats.queries.ts'
+import { forgetHeartbeatsJob } from '../system/system.jobs.ts'
+import { runRole } from './role.ts'
+
+const jobs: Job[] = [applyImport, closeOverdueJob, makeLogDaysJob, foldListDeltasJob, forgetHeartbeatsJob]
+
+const schedules: Schedule[] = [
+  { name: foldListDeltasJob.name, everySeconds: 15 },
+  { name: closeOverdueJob.name, everySeconds: 60 },
+  { name: makeLogDaysJob.name, everySeconds: 3_600 },
+  { name: forgetHeartbeatsJob.name, everySeconds: 3_600 },
+]
+
+await runRole('worker', startWorker)
+
+/** Writes audiences, ends messages, runs jobs. Any number of workers share the work. */
+async function startWorker(rt: Runtime) {
+  const { db, log, clock } = rt
+  const instanceId = randomUUID()
+  const repeat = (work: () => Promise<unknown>, pauseMs: number, what: string) =>
+    new Repeater(work, pauseMs, (error) => log.warn({ err: error }, `could not ${what}, trying again`))
+  await makeLogDaysAhead(rt)
+  const expand = repeat(() => expandOnce(rt), 500, 'write audiences')
+  const finish = repeat(() => finishMessages(db, clock.now()), 250, 'end messages')
+  const heartbeat = repeat(() => beat(db, 'worker', instanceId), 1_000, 'tell that we live')
+  const running = await startJobs(rt, jobs, schedules)
+  const stopped = new AbortController()
+  listenForWork(rt.databaseUrl, log, stopped.signal, (work) => {
+    if (work === 'expansions') expand.now()
+  })
+  for (const repeater of [expand, finish, heartbeat]) repeater.start()
+  return {
+    async stop() {
+      stopped.abort()
+      await Promise.all([expand.stop(), finish.stop(), heartbeat.stop(), running.stop()])
+    },
+  }
+}

@@ -1,0 +1,30 @@
+import type { Db } from '../db/db.ts'
+
+/**
+ * Folds waiting deltas into the lists' counts and answers how many it folded. One statement, so a reader that sums base
+ * and deltas in one snapshot sees each delta exactly once; rows another fold holds are left to it.
+ */
+export function foldListDeltas(db: Db, limit: number): Promise<number> {
+  return db
+    .one<{ folded: number }>(
+      'fold_list_deltas',
+      /* sql */ `
+    with folded as (
+      delete from list_deltas
+       where id in (select id from list_deltas order by id limit $1 for update skip locked)
+      returning list_id, subscribed, unsubscribed, cleaned
+    ), sums as (
+      select list_id, sum(subscribed) as subscribed, sum(unsubscribed) as unsubscribed, sum(cleaned) as cleaned
+        from folded group by list_id
+    ), counted as (
+      update lists l
+         set subscribed_count = l.subscribed_count + s.subscribed,
+             unsubscribed_count = l.unsubscribed_count + s.unsubscribed,
+             cleaned_count = l.cleaned_count + s.cleaned
+        from sums s where l.id = s.list_id
+    )
+    select count(*) as folded from folded`,
+      [limit],
+    )
+    .then((row) => row.folded)
+}

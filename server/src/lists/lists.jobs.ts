@@ -1,0 +1,12 @@
+import type { Job } from '../jobs/jobs.ts'
+import { foldListDeltas } from './counts.queries.ts'
+
+const batch = 10_000
+
+/** Folds what has been added to the lists' counts into them. */
+export const foldListDeltasJob: Job = {
+  name: 'lists.fold-deltas',
+  async run(rt, _payload, signal) {
+    while (!signal.aborted && (await foldListDeltas(rt.db, batch)) === batch);
+  },
+}
