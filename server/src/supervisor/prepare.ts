@@ -3,10 +3,13 @@ import { join } from 'node:path'
 import type { Logger } from 'pino'
 import { seedSandbox } from '../accounts/sandbox.ts'
 import type { Config } from '../config/config.ts'
-import { poolDb } from '../db/db.ts'
+import { type Db, poolDb } from '../db/db.ts'
 import { migrate } from '../db/migrate.ts'
 import { makePool } from '../db/pool.ts'
+import { installJobs } from '../jobs/boss.ts'
+import { ensureMode } from '../system/installation.queries.ts'
 import { writeWhole } from './data-dir.ts'
+import { Refusal } from './refusal.ts'
 
 /** What a first broadcast needs to know. */
 export type SandboxAccount = { email: string; apiKey: string | undefined; listId: number; shortCode: string }
@@ -16,21 +19,31 @@ export type Preparation = { config: Config; databaseUrl: string; dataDir: string
 /** Migrates the database and, in sandbox mode, makes sure of the account that the banner shows. */
 export async function prepareDatabase({ config, databaseUrl, dataDir, log }: Preparation) {
   const ran = await migrate(databaseUrl)
+  await installJobs(databaseUrl)
   if (ran.length > 0) log.info({ migrations: ran }, 'database migrated')
   const pool = makePool(databaseUrl, log, { max: 1, name: 'carillon start' })
   try {
-    return config.mode === 'sandbox' ? await seed(poolDb(pool), config, join(dataDir, 'sandbox.json')) : undefined
+    const db = poolDb(pool)
+    await checkMode(db, config.mode)
+    return config.mode === 'sandbox' ? await seed(db, config, join(dataDir, 'sandbox.json')) : undefined
   } finally {
     await pool.end()
   }
 }
 
+async function checkMode(db: Db, mode: Config['mode']): Promise<void> {
+  const found = await ensureMode(db, mode)
+  if (found === mode) return
+  throw new Refusal(
+    `The database holds the data of ${found} mode, and CARILLON_MODE is ${mode}. Set CARILLON_MODE=${found}, or DATABASE_URL to another database.`,
+  )
+}
+
 /** The database keeps a hash of the key only; sandbox.json keeps the key, so that every start can show it. */
-async function seed(db: Parameters<typeof seedSandbox>[0], config: Config, file: string): Promise<SandboxAccount> {
+async function seed(db: Db, config: Config, file: string): Promise<SandboxAccount> {
   const kept = existsSync(file) ? (JSON.parse(readFileSync(file, 'utf8')) as Partial<SandboxAccount>) : {}
   const { email } = config.sandbox
-  const known = kept.email === email ? kept.apiKey : undefined
-  const apiKey = config.sandbox.apiKey?.reveal() ?? known
+  const apiKey = config.sandbox.apiKey?.reveal() ?? kept.apiKey
   const seeded = await seedSandbox(db, { email, apiKey })
   const account = { ...seeded, apiKey: seeded.apiKey ?? apiKey }
   writeWhole(file, `${JSON.stringify(account, null, 2)}\n`)
