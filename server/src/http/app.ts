@@ -10,7 +10,9 @@ import Fastify, {
 } from 'fastify'
 import { accountRoutes, callerFinder } from '../accounts/accounts.routes.ts'
 import { errors } from '../errors.ts'
+import { listRoutes } from '../lists/lists.routes.ts'
 import type { Runtime } from '../runtime.ts'
+import { shortCodeRoutes } from '../short-codes/short-codes.routes.ts'
 import { useAccept } from './accept.ts'
 import { useAuth } from './auth.ts'
 import { useBodyParser } from './body-parser.ts'
@@ -74,6 +76,8 @@ const api: FastifyPluginAsync = async (app) => {
   useAuth(app, callerFinder(app.rt))
   useRateLimit(app, app.rt.config.rateLimit)
   await app.register(accountRoutes)
+  await app.register(shortCodeRoutes)
+  await app.register(listRoutes)
 }
 
 /** Listens on the configured address. `stop` lets running requests end. */

@@ -13,6 +13,8 @@ export function useLeniency(app: FastifyInstance) {
     if (querystring?.properties && 'page' in querystring.properties) normalizePage(req.query as Record<string, unknown>)
     if (params) req.params = convert(params, req.params)
     if (querystring) req.query = convert(querystring, req.query)
+    // so that the fault of no body is the missing field's
+    if (body) req.body ??= {}
     if (body && req.isForm) req.body = convert(body, req.body)
     if (body) refuseLongArrays(body, req.body, '')
   })

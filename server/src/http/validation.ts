@@ -38,6 +38,8 @@ function textOf({ keyword, params }: Fault): string {
       return params.limit === 1 ? "can't be blank" : `is too short (minimum is ${params.limit} characters)`
     case 'maxLength':
       return `is too long (maximum is ${params.limit} characters)`
+    case 'pattern':
+      return params.pattern === '\\S' ? "can't be blank" : 'is invalid'
     case 'maxItems':
       return `has too many items (maximum is ${params.limit})`
     case 'minimum':

@@ -1,0 +1,25 @@
+import type { Db } from '../db/db.ts'
+
+/** Reserves words for a list and answers those that were free; the others belong to a list of the same short code. */
+export async function insertKeywords(db: Db, shortCodeId: number, listId: number, names: string[]): Promise<string[]> {
+  // in one order for all, so that two lists that want the same words wait for, and not upon, each other
+  const rows = await db.many<{ name: string }>(
+    'insert_keywords',
+    /* sql */ `
+    insert into keywords (short_code_id, list_id, name)
+    select $1, $2, name from unnest($3::text[]) name order by name
+        on conflict (short_code_id, name) where released_at is null do nothing
+    returning name`,
+    [shortCodeId, listId, names],
+  )
+  return rows.map(({ name }) => name)
+}
+
+/** Gives a list's words free for others. */
+export function releaseKeywords(db: Db, listId: number, now: Date) {
+  return db.exec(
+    'release_keywords',
+    /* sql */ `update keywords set released_at = $2 where list_id = $1 and released_at is null`,
+    [listId, now],
+  )
+}

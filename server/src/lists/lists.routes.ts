@@ -1,0 +1,121 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import { Type } from 'typebox'
+import { envelope, pageFrom, pageQuery, pageSchema } from '../http/pagination.ts'
+import { ListId, refusal, refusals } from '../http/schema.ts'
+import { countLists, listListViews } from './lists.queries.ts'
+import {
+  ListAnswer,
+  ListCreateBody,
+  ListCreatedAnswer,
+  ListDestroyedAnswer,
+  ListSchema,
+  ListUpdateBody,
+  presentList,
+  readListChange,
+  readNewList,
+} from './lists.schema.ts'
+import { changeList, createList, deleteList, getListView } from './lists.ts'
+
+const tags = ['Lists']
+const params = Type.Object({ list_id: ListId })
+const notFound = refusal('No such list on this account.')
+
+export const listRoutes: FastifyPluginAsyncTypebox = async (app) => {
+  const { rt } = app
+
+  app.get(
+    '/lists',
+    {
+      schema: {
+        operationId: 'listLists',
+        summary: 'List the lists of the account',
+        tags,
+        querystring: Type.Object(pageQuery),
+        response: { 200: pageSchema('lists', ListSchema), ...refusals },
+      },
+    },
+    async (req) => {
+      const page = pageFrom(req.query)
+      const [count, lists] = await Promise.all([
+        countLists(rt.db, req.account.id),
+        listListViews(rt.db, req.account.id, page),
+      ])
+      return { ...envelope(page, count), lists: lists.map(presentList) }
+    },
+  )
+
+  app.post(
+    '/lists',
+    {
+      schema: {
+        operationId: 'createList',
+        summary: 'Create a list',
+        tags,
+        body: ListCreateBody,
+        response: {
+          200: ListCreatedAnswer,
+          422: refusal('A keyword is taken, or a value is not acceptable.'),
+          ...refusals,
+        },
+      },
+    },
+    async (req) => {
+      const { list: body } = req.body
+      const list = await createList(rt, req.account.id, readNewList(body), body.keyword_names ?? [])
+      return { status: 'List created' as const, list: presentList(list) }
+    },
+  )
+
+  app.get(
+    '/lists/:list_id',
+    {
+      schema: {
+        operationId: 'getList',
+        summary: 'Show a list',
+        tags,
+        params,
+        response: { 200: ListAnswer, 404: notFound, ...refusals },
+      },
+    },
+    async (req) => {
+      const list = await getListView(rt.db, req.account.id, req.params.list_id)
+      return { status: 'OK' as const, list: presentList(list) }
+    },
+  )
+
+  app.put(
+    '/lists/:list_id',
+    {
+      schema: {
+        operationId: 'updateList',
+        summary: 'Change a list',
+        tags,
+        params,
+        body: ListUpdateBody,
+        response: { 200: ListAnswer, 404: notFound, 422: refusal('A value is not acceptable.'), ...refusals },
+      },
+    },
+    async (req) => {
+      const list = await changeList(rt, req.account.id, req.params.list_id, readListChange(req.body.list))
+      return { status: 'OK' as const, list: presentList(list) }
+    },
+  )
+
+  app.delete(
+    '/lists/:list_id',
+    {
+      schema: {
+        operationId: 'deleteList',
+        summary: 'Delete a list',
+        description: 'Its keywords become free. Its subscribers and messages stay on record but cannot be asked for.',
+        tags,
+        params,
+        response: { 200: ListDestroyedAnswer, 404: notFound, ...refusals },
+      },
+    },
+    async (req) => {
+      await deleteList(rt, req.account.id, req.params.list_id)
+      return { status: 'List Destroyed' as const }
+    },
+  )
+}

@@ -1,0 +1,143 @@
+import { type Static, Type } from 'typebox'
+import { Id, TextOrNull } from '../http/schema.ts'
+import type { ListTexts, ListView } from './lists.queries.ts'
+import type { ListChange } from './lists.ts'
+
+// ten parts in the smaller alphabet; nobody should be charged for more without having meant it
+const maxText = 1_530
+
+const Name = Type.String({ maxLength: 25, pattern: '\\S', description: 'Internal label.' })
+
+const EmailNotice = Type.Unsafe<string | boolean | null>({
+  type: ['string', 'boolean', 'null'],
+  maxLength: 255,
+  description: 'An address or a switch; given back as it came.',
+})
+
+const texts = {
+  message_yes: Type.Optional(
+    TextOrNull({ maxLength: maxText, description: 'Asks a number that was added by API to confirm with YES.' }),
+  ),
+  message_help: Type.Optional(TextOrNull({ maxLength: maxText, description: 'Answers HELP.' })),
+  message_stop: Type.Optional(TextOrNull({ maxLength: maxText, description: 'Answers STOP.' })),
+  message_reply: Type.Optional(TextOrNull({ maxLength: maxText, description: 'Answers any other reply.' })),
+  message_already_subscribed: Type.Optional(
+    TextOrNull({ maxLength: maxText, description: 'Answers a subscribed number that opts in again.' }),
+  ),
+  first_optin_message: Type.Optional(
+    TextOrNull({ maxLength: maxText, description: 'Welcomes a number that was never on the list.' }),
+  ),
+  second_optin_message: Type.Optional(
+    TextOrNull({ maxLength: maxText, description: 'Welcomes a number that comes back.' }),
+  ),
+  email_digest: Type.Optional(TextOrNull({ maxLength: 255, description: 'Address of the daily digest.' })),
+  email_subscribe: Type.Optional(EmailNotice),
+  email_unsubscribe: Type.Optional(EmailNotice),
+}
+
+export const ListCreateBody = Type.Object({
+  list: Type.Object({
+    name: Name,
+    ...texts,
+    keyword_names: Type.Optional(
+      Type.Unsafe<string[] | null>({
+        type: ['array', 'null'],
+        items: { type: 'string', maxLength: 100 },
+        maxItems: 100,
+        description: 'Words that opt in, of 2 to 15 characters, unique on the short code.',
+      }),
+    ),
+  }),
+})
+
+export const ListUpdateBody = Type.Object({
+  list: Type.Object({ name: Type.Optional(Name), ...texts }, { description: 'Only the keys present change.' }),
+})
+
+export const ListSchema = Type.Object(
+  {
+    id: Id('Id of the list.'),
+    name: Type.String(),
+    email_digest: TextOrNull(),
+    email_subscribe: EmailNotice,
+    email_unsubscribe: EmailNotice,
+    first_optin_message: Type.String(),
+    second_optin_message: Type.String(),
+    message_help: TextOrNull(),
+    message_stop: TextOrNull(),
+    message_reply: TextOrNull(),
+    message_already_subscribed: TextOrNull(),
+    message_yes: TextOrNull(),
+    keyword_names: Type.Array(Type.String(), { description: 'Upper case.' }),
+    counts: Type.Object({
+      subscribers: Type.Integer(),
+      unsubscribed: Type.Integer(),
+      cleaned: Type.Integer(),
+    }),
+    opt_in_type: Type.Union([Type.Literal('single'), Type.Literal('double')]),
+    opt_in_requests: Type.Array(Type.Object({}), { description: 'Empty for single.' }),
+  },
+  { title: 'List' },
+)
+
+export const ListAnswer = Type.Object({ status: Type.Literal('OK'), list: ListSchema })
+export const ListCreatedAnswer = Type.Object({ status: Type.Literal('List created'), list: ListSchema })
+export const ListDestroyedAnswer = Type.Object({ status: Type.Literal('List Destroyed') })
+
+/** A list on the wire. */
+export function presentList(list: ListView): Static<typeof ListSchema> {
+  return {
+    id: list.id,
+    name: list.name,
+    email_digest: list.emailDigest,
+    email_subscribe: list.emailSubscribe,
+    email_unsubscribe: list.emailUnsubscribe,
+    first_optin_message: list.firstOptinMessage,
+    second_optin_message: list.secondOptinMessage,
+    message_help: list.messageHelp,
+    message_stop: list.messageStop,
+    message_reply: list.messageReply,
+    message_already_subscribed: list.messageAlreadySubscribed,
+    message_yes: list.messageYes,
+    keyword_names: list.keywordNames,
+    counts: list.counts,
+    opt_in_type: list.optInType,
+    opt_in_requests: [],
+  }
+}
+
+const blank: Omit<ListTexts, 'name'> = {
+  messageYes: null,
+  messageHelp: null,
+  messageStop: null,
+  messageReply: null,
+  messageAlreadySubscribed: null,
+  firstOptinMessage: '',
+  secondOptinMessage: '',
+  emailDigest: null,
+  emailSubscribe: null,
+  emailUnsubscribe: null,
+}
+
+/** All texts of a new list: those it was given, and none for the others. */
+export function readNewList(body: Static<typeof ListCreateBody>['list']): ListTexts {
+  return { ...blank, name: body.name, ...readListChange(body) }
+}
+
+/** The texts that a body names. The two welcome texts know no null. */
+export function readListChange(body: Static<typeof ListUpdateBody>['list']): ListChange {
+  const given: ListChange = {
+    name: body.name,
+    messageYes: body.message_yes,
+    messageHelp: body.message_help,
+    messageStop: body.message_stop,
+    messageReply: body.message_reply,
+    messageAlreadySubscribed: body.message_already_subscribed,
+    firstOptinMessage: body.first_optin_message === null ? '' : body.first_optin_message,
+    secondOptinMessage: body.second_optin_message === null ? '' : body.second_optin_message,
+    emailDigest: body.email_digest,
+    emailSubscribe: body.email_subscribe,
+    emailUnsubscribe: body.email_unsubscribe,
+  }
+  return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined))
+}

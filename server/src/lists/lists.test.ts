@@ -1,0 +1,250 @@
+import { describe, expect, test } from 'vitest'
+import { type Answer, useApi } from '../../test/api.ts'
+import { freshDatabase } from '../../test/database.ts'
+import { make } from '../../test/make.ts'
+import { makeRuntime } from '../../test/runtime.ts'
+import { AppError } from '../errors.ts'
+import { readNewList } from './lists.schema.ts'
+import { createList } from './lists.ts'
+
+const api = useApi()
+
+type ListBody = { id: number; keyword_names: string[]; counts: object } & Record<string, unknown>
+const listOf = (answer: Answer) => answer.body.list as ListBody
+
+async function create(list: object = {}) {
+  return listOf(await api.owner.post('/lists', { list: { name: 'Pantry', ...list } }))
+}
+
+describe('creating', () => {
+  test('a name is enough; everything else has the defaults of the contract', async () => {
+    const answer = await api.owner.post('/lists', { list: { name: 'Pantry' } })
+    expect(answer.status).toBe(200)
+    expect(answer.body).toEqual({
+      status: 'List created',
+      list: {
+        id: expect.any(Number),
+        name: 'Pantry',
+        email_digest: null,
+        email_subscribe: null,
+        email_unsubscribe: null,
+        first_optin_message: '',
+        second_optin_message: '',
+        message_help: null,
+        message_stop: null,
+        message_reply: null,
+        message_already_subscribed: null,
+        message_yes: null,
+        keyword_names: [],
+        counts: { subscribers: 0, unsubscribed: 0, cleaned: 0 },
+        opt_in_type: 'single',
+        opt_in_requests: [],
+      },
+    })
+    expect((await api.owner.get(`/lists/${listOf(answer).id}`)).body).toEqual({ ...answer.body, status: 'OK' })
+  })
+
+  test('keeps all that it was given', async () => {
+    const given = {
+      name: 'Élan 🙏 of twenty-five chars'.slice(0, 26),
+      message_yes: 'Reply YES',
+      message_help: 'Help!',
+      message_stop: 'Bye',
+      message_reply: 'Thanks',
+      message_already_subscribed: 'You are in',
+      first_optin_message: 'Welcome',
+      second_optin_message: 'Welcome back',
+      email_digest: 'ops@cedar.example',
+      email_subscribe: true,
+      email_unsubscribe: 'ops@cedar.example',
+    }
+    expect(await create({ ...given, keyword_names: ['pantry', 'Food', 'FOOD'] })).toMatchObject({
+      ...given,
+      keyword_names: ['FOOD', 'PANTRY'],
+    })
+  })
+
+  test('null in place of a welcome is none, and unknown keys are nothing', async () => {
+    expect(await create({ first_optin_message: null, color: 'red' })).toMatchObject({ first_optin_message: '' })
+  })
+
+  test.each([
+    ['no name', {}, "Validation failed: Name can't be blank"],
+    ['a blank name', { name: '  ' }, "Validation failed: Name can't be blank"],
+    ['a null name', { name: null }, 'Validation failed: Name must be a string'],
+    ['26 characters', { name: 'a'.repeat(26) }, 'Validation failed: Name is too long (maximum is 25 characters)'],
+    ['a number as text', { name: 'a', message_yes: 5 }, 'Validation failed: Message yes must be a string or null'],
+    [
+      'two faults',
+      { name: 7, message_help: {} },
+      'Validation failed: Name must be a string, Message help must be a string or null',
+    ],
+    [
+      'words that are none',
+      { name: 'a', keyword_names: 'PANTRY' },
+      'Validation failed: Keyword names must be an array or null',
+    ],
+    [
+      'a keyword that is a number',
+      { name: 'a', keyword_names: [1] },
+      'Validation failed: Keyword names must be a string',
+    ],
+  ])('%s is refused', async (_case, list, error) => {
+    const answer = await api.owner.post('/lists', { list })
+    expect(answer.status).toBe(422)
+    expect(answer.body).toMatchObject({ status: 'error', error, code: 'invalid', details: expect.any(Object) })
+  })
+
+  test('25 characters are counted, not bytes or halves of a surrogate pair', async () => {
+    expect(await create({ name: '🙏'.repeat(25) })).toMatchObject({ name: '🙏'.repeat(25) })
+  })
+
+  test('needs a short code to send from', async () => {
+    await api.db.exec('drop', 'delete from short_codes where account_id = $1', [api.owner.accountId])
+    const answer = await api.owner.post('/lists', { list: { name: 'a' } })
+    expect(answer).toMatchObject({ status: 422, body: { code: 'no_short_code' } })
+  })
+})
+
+describe('keywords', () => {
+  test('belong to one list of a short code', async () => {
+    await create({ keyword_names: ['PIZZA', 'SALAD'] })
+    const answer = await api.owner.post('/lists', { list: { name: 'b', keyword_names: ['bread', 'pizza', 'Salad'] } })
+    expect(answer.status).toBe(422)
+    expect(answer.body).toMatchObject({
+      status: 'error',
+      error: 'invalid keyword names: PIZZA, SALAD',
+      code: 'invalid_keywords',
+    })
+    const lists = await api.owner.get('/lists')
+    expect(lists.body.count).toBe(1)
+    expect(await create({ keyword_names: ['bread'] })).toMatchObject({ keyword_names: ['BREAD'] })
+  })
+
+  test('of another short code do not matter', async () => {
+    await create({ keyword_names: ['PIZZA'] })
+    const answer = await api.stranger.post('/lists', { list: { name: 'a', keyword_names: ['PIZZA'] } })
+    expect(answer.status).toBe(200)
+  })
+
+  test.each(['A', 'A'.repeat(16), 'TWO WORDS', 'STOP', 'help', 'Yes', 'OPT-OUT', '', '🙏🙏'])(
+    '%j cannot be one',
+    async (name) => {
+      const answer = await api.owner.post('/lists', { list: { name: 'a', keyword_names: ['GOOD', name] } })
+      expect(answer).toMatchObject({ status: 422, body: { error: `invalid keyword names: ${name}` } })
+    },
+  )
+
+  test.each(['AB', 'A'.repeat(15), 'food4all', 'NIÑO', 'WIC-2'])('%j can', async (name) => {
+    expect(await create({ keyword_names: [name] })).toMatchObject({ keyword_names: [name.toUpperCase()] })
+  })
+
+  test('are free again when their list is deleted', async () => {
+    const { id } = await create({ keyword_names: ['PIZZA'] })
+    await api.owner.delete(`/lists/${id}`)
+    expect(await create({ keyword_names: ['PIZZA'] })).toMatchObject({ keyword_names: ['PIZZA'] })
+  })
+
+  test('go to one of two lists that are created at once', async () => {
+    const fresh = await freshDatabase()
+    try {
+      const rt = makeRuntime(fresh)
+      const { id: accountId } = await make.account(fresh.db)
+      await make.shortCode(fresh.db, { accountId })
+      const texts = readNewList({ name: 'a' })
+      const attempts = await Promise.allSettled(
+        ['PIZZA', 'BREAD'].map((word) => createList(rt, accountId, texts, [word, 'SALAD', 'OLIVES'])),
+      )
+      expect(attempts.map(({ status }) => status).sort()).toEqual(['fulfilled', 'rejected'])
+      const refused = attempts.find((attempt) => attempt.status === 'rejected')?.reason
+      expect(refused).toBeInstanceOf(AppError)
+      expect(refused.message).toBe('invalid keyword names: SALAD, OLIVES')
+    } finally {
+      await fresh.close()
+    }
+  })
+})
+
+describe('changing', () => {
+  test('only the keys present change', async () => {
+    const { id, ...before } = await create({
+      message_yes: 'Reply YES',
+      message_help: 'Help!',
+      keyword_names: ['PIZZA'],
+    })
+    const answer = await api.owner.put(`/lists/${id}`, {
+      list: { name: 'Bakery', message_help: null, keyword_names: ['SALAD'] },
+    })
+    expect(answer.status).toBe(200)
+    expect(answer.body).toEqual({ status: 'OK', list: { id, ...before, name: 'Bakery', message_help: null } })
+    expect((await api.owner.get(`/lists/${id}`)).body).toEqual(answer.body)
+  })
+
+  test('nothing changes when a value is refused', async () => {
+    const { id } = await create()
+    expect((await api.owner.put(`/lists/${id}`, { list: { message_help: 'x', name: '' } })).status).toBe(422)
+    expect((await api.owner.get(`/lists/${id}`)).body.list).toMatchObject({ name: 'Pantry', message_help: null })
+  })
+})
+
+test('a deleted list is not found, whatever is asked of it', async () => {
+  const { id } = await create()
+  expect((await api.owner.delete(`/lists/${id}`)).body).toEqual({ status: 'List Destroyed' })
+  for (const answer of [
+    await api.owner.get(`/lists/${id}`),
+    await api.owner.put(`/lists/${id}`, { list: {} }),
+    await api.owner.delete(`/lists/${id}`),
+  ]) {
+    expect(answer).toMatchObject({
+      status: 404,
+      body: { status: 'error', error: 'List not found', code: 'list_not_found' },
+    })
+  }
+  expect((await api.owner.get('/lists')).body).toMatchObject({ count: 0, lists: [] })
+})
+
+test("a stranger's list is not found and stays as it is", async () => {
+  const { id } = await create({ keyword_names: ['PIZZA'] })
+  for (const answer of [
+    await api.stranger.get(`/lists/${id}`),
+    await api.stranger.put(`/lists/${id}`, { list: { name: 'mine' } }),
+    await api.stranger.delete(`/lists/${id}`),
+  ]) {
+    expect(answer).toMatchObject({ status: 404, body: { error: 'List not found' } })
+  }
+  expect((await api.owner.get(`/lists/${id}`)).body.list).toMatchObject({ name: 'Pantry', keyword_names: ['PIZZA'] })
+})
+
+test.each(['0', '-1', 'abc', '1.5', '1e3', '99999999999999999999', '%00', '9007199254740993'])(
+  'a list id of %s names nothing',
+  async (id) => {
+    expect(await api.owner.get(`/lists/${id}`)).toMatchObject({ status: 404, body: { error: 'List not found' } })
+  },
+)
+
+test('lists come in pages, with base and deltas added up', async () => {
+  const ids: number[] = []
+  for (const name of ['a', 'b', 'c']) ids.push((await create({ name })).id)
+  const [first = 0] = ids
+  await api.db.exec('base', 'update lists set subscribed_count = 5, cleaned_count = 1 where id = $1', [first])
+  await api.db.exec(
+    'deltas',
+    'insert into list_deltas (list_id, subscribed, unsubscribed) values ($1, -1, 1), ($1, -1, 1)',
+    [first],
+  )
+  const answer = await api.owner.get('/lists?per_page=2')
+  expect(answer.body).toMatchObject({ status: 'OK', per_page: 2, count: 3, page: 1, pages_count: 2 })
+  const lists = answer.body.lists as ListBody[]
+  expect(lists.map(({ id }) => id)).toEqual(ids.slice(0, 2))
+  expect(lists[0]?.counts).toEqual({ subscribers: 3, unsubscribed: 2, cleaned: 1 })
+  const rest = await api.owner.get('/lists?page=2&per_page=2')
+  expect((rest.body.lists as ListBody[]).map(({ id }) => id)).toEqual(ids.slice(2))
+})
+
+test('short codes are listed as strings', async () => {
+  const second = await make.shortCode(api.db, { accountId: api.owner.accountId })
+  expect((await api.owner.get('/shortcodes')).body).toEqual({
+    status: 'OK',
+    shortcodes: [api.owner.shortCode.code, second.code],
+  })
+})

@@ -1,0 +1,12 @@
+import type { Db } from '../db/db.ts'
+
+export type ShortCode = { id: number; code: string }
+
+/** The account's short codes, oldest first. */
+export function listShortCodes(db: Db, accountId: number) {
+  return db.many<ShortCode>(
+    'list_short_codes',
+    /* sql */ `select id, code from short_codes where account_id = $1 order by id`,
+    [accountId],
+  )
+}

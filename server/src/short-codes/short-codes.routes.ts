@@ -1,0 +1,27 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import { Type } from 'typebox'
+import { refusals } from '../http/schema.ts'
+import { listShortCodes } from './short-codes.queries.ts'
+
+const ShortCodesAnswer = Type.Object({
+  status: Type.Literal('OK'),
+  shortcodes: Type.Array(Type.String(), { examples: [['88222']] }),
+})
+
+export const shortCodeRoutes: FastifyPluginAsyncTypebox = async (app) => {
+  app.get(
+    '/shortcodes',
+    {
+      schema: {
+        operationId: 'listShortcodes',
+        summary: 'List the short codes of the account',
+        tags: ['Short codes'],
+        response: { 200: ShortCodesAnswer, ...refusals },
+      },
+    },
+    async (req) => {
+      const shortCodes = await listShortCodes(app.rt.db, req.account.id)
+      return { status: 'OK' as const, shortcodes: shortCodes.map(({ code }) => code) }
+    },
+  )
+}
