@@ -13,6 +13,8 @@ export class RawPeer {
   /** Chunks as they came: writes of the session. */
   chunks = 0
   ended = false
+  /** Does not close its side when the session closes. */
+  staysOn = false
 
   constructor(stream: Duplex) {
     this.stream = stream
@@ -23,7 +25,7 @@ export class RawPeer {
     })
     stream.on('end', () => {
       this.ended = true
-      stream.end()
+      if (!this.staysOn) stream.end()
     })
   }
 

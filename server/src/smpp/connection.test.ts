@@ -5,7 +5,8 @@ import { afterEach, describe, expect, test } from 'vitest'
 import { waitFor } from '../../test/wait-for.ts'
 import { BindError, type ConnectOptions, connect } from './client.ts'
 import { Connector } from './connector.ts'
-import { type Bind, type DeliverSm, deliverSm, type SubmitSm, submitSm } from './pdu/pdu.ts'
+import { decodePdu, encodePdu } from './pdu/codec.ts'
+import { type Bind, bind, blankPdu, type DeliverSm, deliverSm, type SubmitSm, submitSm } from './pdu/pdu.ts'
 import { createServer, type ServerOptions, type SmppServer } from './server.ts'
 import type { Session } from './session.ts'
 
@@ -42,8 +43,8 @@ describe('connect', () => {
   test('binds, submits, and unbinds in order', async () => {
     const binds: Bind[] = []
     const { server, port } = await listen({
-      onBind: (_session, bind) => {
-        binds.push(bind)
+      onBind: (_session, asked) => {
+        binds.push(asked)
         return { command_status: 0 }
       },
     })
@@ -76,6 +77,25 @@ describe('connect', () => {
     expect(error).toBeInstanceOf(BindError)
     expect(error).toMatchObject({ command_status: 0x0e, message: expect.stringContaining('ESME_RINVPASWD') })
     await waitFor(() => server.sessions.size === 0)
+  })
+
+  test('gives up the connection of a refused bind, whatever the server does with it', async () => {
+    let hungUp = false
+    const rude = net.createServer((socket) => {
+      socket.on('data', () =>
+        socket.write(encodePdu({ ...blankPdu('bind_transceiver_resp'), command_status: 0x0d, sequence_number: 1 })),
+      )
+      socket.on('close', () => {
+        hungUp = true
+      })
+      socket.on('error', () => {})
+    })
+    await new Promise<void>((resolve) => rude.listen(0, '127.0.0.1', resolve))
+    closers.push(() => new Promise((resolve) => rude.close(resolve)))
+    await expect(connect(account((rude.address() as net.AddressInfo).port))).rejects.toMatchObject({
+      command_status: 0x0d,
+    })
+    await waitFor(() => hungUp)
   })
 
   test('a bind that cannot be judged is a system error', async () => {
@@ -143,6 +163,16 @@ describe('createServer', () => {
     const socket = net.connect(port, '127.0.0.1')
     await new Promise((resolve) => socket.once('close', resolve))
     await waitFor(() => server.sessions.size === 0)
+  })
+
+  test('hangs up after the answer to a refused bind', async () => {
+    const { server, port } = await listen({ onBind: () => ({ command_status: 0x0d }) })
+    const socket = net.connect({ port, host: '127.0.0.1', allowHalfOpen: true })
+    socket.write(encodePdu({ ...bind('bind_transceiver', { system_id: 'a', password: 'b' }), sequence_number: 1 }))
+    const heard = await socket.toArray()
+    expect(decodePdu(Buffer.concat(heard))).toMatchObject({ command: 'bind_transceiver_resp', command_status: 0x0d })
+    await waitFor(() => server.sessions.size === 0)
+    socket.destroy()
   })
 
   test('close() unbinds every session', async () => {

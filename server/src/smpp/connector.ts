@@ -63,7 +63,7 @@ export class Connector extends EventEmitter<ConnectorEvents> {
     try {
       session = await connect({ ...this.#options, signal: stopped })
     } catch (error) {
-      if (!stopped.aborted) this.#retry(error as Error, stopped)
+      this.#retry(error as Error, stopped)
       return
     }
     const boundAt = this.#clock.now()
@@ -72,14 +72,16 @@ export class Connector extends EventEmitter<ConnectorEvents> {
       this.#session = undefined
       if (this.#clock.now() - boundAt >= STABLE_MS) this.#tries = 0
       this.emit('lost', reason)
-      if (!stopped.aborted) this.#retry(undefined, stopped)
+      this.#retry(undefined, stopped)
     })
     this.emit('bound', session)
   }
 
   #retry(error: Error | undefined, stopped: AbortSignal) {
+    if (stopped.aborted) return
     const ms = this.#retryMs(error)
     if (error) this.emit('failed', error, ms)
+    // A listener may have called stop().
     if (stopped.aborted) return
     this.#timer = this.#clock.setTimeout(() => {
       this.#connecting = this.#connect(stopped)

@@ -23,9 +23,13 @@ const LAST_SEQUENCE_NUMBER = 0x7fff_ffff
 export class InFlight {
   readonly #pending = new Map<number, Pending>()
   readonly #expired = new Map<number, RequestPdu>()
-  #lastSequenceNumber = 0
+  #lastSequenceNumber: number
   #ordinal = 0
   #counted = 0
+
+  constructor(lastSequenceNumber = 0) {
+    this.#lastSequenceNumber = lastSequenceNumber
+  }
 
   /** How many take a slot of the window. */
   get counted() {

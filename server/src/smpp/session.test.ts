@@ -229,7 +229,21 @@ describe('silence', () => {
     session.resume()
     await settle()
     expect(requests.map((request) => request.sequence_number)).toEqual([1, 2, 3])
+    await clock.advance(4_999)
+    expect(peer.take().map((pdu) => pdu.command)).not.toContain('enquire_link')
   })
+})
+
+test('a listener that pauses and resumes at once gets every request once, in order', async () => {
+  const { session, peer } = await makeEsme()
+  const requests: number[] = []
+  session.on('request', (request) => {
+    requests.push(request.sequence_number)
+    session.pause()
+    session.resume()
+  })
+  await peer.say(deliver(1), deliver(2), deliver(3))
+  expect(requests).toEqual([1, 2, 3])
 })
 
 describe('states (table 2-1)', () => {
@@ -305,6 +319,19 @@ describe('the end', () => {
     expect(closes).toEqual(['unbound'])
   })
 
+  test('a peer that does not hang up after its unbind_resp is hung up on', async () => {
+    const { session, peer, stream, clock } = await makeEsme()
+    peer.staysOn = true
+    const left = session.unbind()
+    await settle()
+    await peer.say({ ...blankPdu('unbind_resp'), sequence_number: 2 })
+    await clock.advance(999)
+    expect(stream.closed).toBe(false)
+    await clock.advance(1)
+    await left
+    expect(stream.closed).toBe(true)
+  })
+
   test("the peer's unbind is answered, and ends the session", async () => {
     const { peer, outcomes, send, closes } = await makeEsme()
     send()
@@ -333,6 +360,20 @@ describe('the end', () => {
     expect(closes).toEqual(['pulled'])
     expect(peer.take()).toHaveLength(1)
     await expect(session.ask(submit())).rejects.toThrow(SmppClosed)
+  })
+
+  test('what waits behind a peer that takes nothing cannot have been seen', async () => {
+    const { session, peer, outcomes, send } = await makeEsme()
+    peer.stream.pause()
+    for (let i = 0; i < 10; i++) send({ ...submit(), tlvs: { message_payload: Buffer.alloc(60_000) } })
+    await settle()
+    send(submit())
+    await settle()
+    session.destroy('pulled')
+    expect(outcomes.map((outcome) => outcome.kind === 'closed' && outcome.sent)).toEqual([
+      ...Array(10).fill(true),
+      false,
+    ])
   })
 
   test('a peer that hangs up closes the session', async () => {

@@ -233,7 +233,6 @@ export class Session extends EventEmitter<SessionEvents> {
   }
 
   #handleFrame(frame: Buffer) {
-    if (this.#state === 'closed') return
     let pdu: Pdu
     try {
       pdu = decodePdu(frame)
