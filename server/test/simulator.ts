@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { pino } from 'pino'
 import { afterEach, beforeEach } from 'vitest'
 import { Secret } from '../src/config/secret.ts'
-import { type RawRecord, readRawFile } from '../src/simulator/raw-file.ts'
+import { readRawFile } from '../src/simulator/raw-file.ts'
 import { type Simulator, startSimulator } from '../src/simulator/simulator.ts'
 import { type ConnectOptions, connect } from '../src/smpp/client.ts'
 import { commandStatus } from '../src/smpp/pdu/command-status.ts'
@@ -79,11 +79,7 @@ export function useSimulator() {
       return { session, delivered }
     },
 
-    async raw(): Promise<RawRecord[]> {
-      const records: RawRecord[] = []
-      for await (const record of readRawFile(rawPath())) records.push(record)
-      return records
-    },
+    raw: () => [...readRawFile(rawPath())],
 
     async control(method: string, path: string, body?: unknown) {
       const response = await fetch(`http://127.0.0.1:${simulator.controlPort}${path}`, {

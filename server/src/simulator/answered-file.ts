@@ -4,7 +4,7 @@
 
 import { closeSync, mkdirSync, openSync, readFileSync, renameSync, statSync, writeSync } from 'node:fs'
 import { dirname } from 'node:path'
-import { type RawRecord, readRawFile } from './raw-file.ts'
+import { type RawRecord, rawLines, readRawLine, smscIdOf } from './raw-file.ts'
 
 /** Below this the file is not worth rewriting. */
 const COMPACT_ABOVE = 256 * 1024
@@ -56,20 +56,28 @@ export class AnsweredFile {
 }
 
 /**
- * What the last run accepted and may still owe a receipt for, and the file that goes on from there. `owesReceipt` says
- * whether a message gets one at all.
+ * The file that goes on from what the last run left, the receipts which that run still owed, as `owe` makes them of its
+ * messages (undefined for one that gets none), and its last id.
  */
-export async function openAnsweredFile(
+export function openAnsweredFile<T>(
   path: string,
   rawPath: string,
-  owesReceipt: (record: RawRecord) => boolean,
-): Promise<{ file: AnsweredFile; owed: RawRecord[]; lastId: number }> {
+  owe: (record: RawRecord) => T | undefined,
+): { file: AnsweredFile; owed: T[]; lastId: number } {
   const { offset, answered } = readAnswered(path)
-  const owed: RawRecord[] = []
+  const owed: T[] = []
   let lastId = 0
-  for await (const record of readRawFile(rawPath, offset)) {
-    lastId = Math.max(lastId, Number.parseInt(record.smscId, 16))
-    if (!answered.has(record.smscId) && owesReceipt(record)) owed.push(record)
+  for (const line of rawLines(rawPath, offset)) {
+    const smscId = smscIdOf(line)
+    if (answered.has(smscId)) {
+      lastId = Math.max(lastId, Number.parseInt(smscId, 16))
+      continue
+    }
+    const record = readRawLine(line)
+    if (!record) continue
+    lastId = Math.max(lastId, Number.parseInt(smscId, 16))
+    const receipt = owe(record)
+    if (receipt !== undefined) owed.push(receipt)
   }
   const file = new AnsweredFile(path)
   if (owed.length > 0) file.startAt(offset, answered)

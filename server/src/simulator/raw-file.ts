@@ -6,18 +6,10 @@
 // data_coding, registered_delivery, user_message_reference or '-', octets of the text, the text in hex. The count of
 // octets stands before them so that a line torn by a kill is known as such; its message was never answered.
 
-import {
-  closeSync,
-  createReadStream,
-  fstatSync,
-  ftruncateSync,
-  mkdirSync,
-  openSync,
-  readSync,
-  writeSync,
-} from 'node:fs'
+import { closeSync, existsSync, fstatSync, ftruncateSync, mkdirSync, openSync, readSync, writeSync } from 'node:fs'
 import { dirname } from 'node:path'
-import { createInterface } from 'node:readline'
+
+const CHUNK = 256 * 1024
 
 export type RawRecord = {
   time: number
@@ -90,21 +82,41 @@ export class RawFile {
 }
 
 /** Reads a raw file in the order of acceptance, in constant memory; a missing file is an empty one. */
-export async function* readRawFile(path: string, from = 0): AsyncGenerator<RawRecord> {
-  const stream = createReadStream(path, { start: from, encoding: 'latin1' })
-  try {
-    for await (const line of createInterface({ input: stream, crlfDelay: Number.POSITIVE_INFINITY })) {
-      const record = readLine(line)
-      if (record) yield record
-    }
-  } catch (fault) {
-    if ((fault as NodeJS.ErrnoException).code !== 'ENOENT') throw fault
-  } finally {
-    stream.destroy()
+export function* readRawFile(path: string): Generator<RawRecord> {
+  for (const line of rawLines(path, 0)) {
+    const record = readRawLine(line)
+    if (record) yield record
   }
 }
 
-function readLine(line: string): RawRecord | undefined {
+/** The lines from an offset on, the last one too when a kill tore it. */
+export function* rawLines(path: string, from: number): Generator<string> {
+  if (!existsSync(path)) return
+  const fd = openSync(path, 'r')
+  const chunk = Buffer.allocUnsafe(CHUNK)
+  let rest = ''
+  try {
+    for (let at = from, read = 0; ; at += read) {
+      read = readSync(fd, chunk, 0, CHUNK, at)
+      if (read === 0) break
+      const lines = (rest + chunk.toString('latin1', 0, read)).split('\n')
+      rest = lines.pop() ?? ''
+      yield* lines
+    }
+    if (rest) yield rest
+  } finally {
+    closeSync(fd)
+  }
+}
+
+/** The id in a line, without reading the rest of it. */
+export function smscIdOf(line: string): string {
+  const start = line.indexOf('\t') + 1
+  return line.slice(start, line.indexOf('\t', start))
+}
+
+/** What a line says; undefined when it is not a whole line. */
+export function readRawLine(line: string): RawRecord | undefined {
   const cells = line.split('\t')
   const [time, smscId, destination, source, esmClass, dataCoding, registered, reference, octets, hex] = cells
   if (!time || !smscId || !destination || !source || !octets || hex === undefined) return undefined

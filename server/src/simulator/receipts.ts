@@ -1,9 +1,10 @@
 import { esmClass, messageState, npi, registeredDelivery, ton } from '../smpp/pdu/flags.ts'
-import { type DeliverSm, deliverSm } from '../smpp/pdu/pdu.ts'
+import { type DeliverSm, deliverSm, type SubmitSm } from '../smpp/pdu/pdu.ts'
 import { formatReceipt } from '../smpp/pdu/receipt-text.ts'
 import type { Tlvs } from '../smpp/pdu/tlvs.ts'
 import { decodeShortMessage } from '../sms/parts.ts'
-import type { ReceiptOutcome } from './fates.ts'
+import { fateOf, type ReceiptOutcome } from './fates.ts'
+import type { RawRecord } from './raw-file.ts'
 import type { Settings } from './settings.ts'
 import { spellId } from './smsc-id.ts'
 
@@ -31,16 +32,54 @@ const endings = {
 
 const EXCERPT_LENGTH = 20
 
+/** The receipt a message gets, if it gets one. */
+export function makeReceipt(
+  smscId: string,
+  submittedAt: number,
+  outcome: ReceiptOutcome,
+  pdu: Pick<
+    SubmitSm,
+    'destination_addr' | 'source_addr' | 'data_coding' | 'esm_class' | 'registered_delivery' | 'tlvs'
+  >,
+  text: Buffer,
+): Receipt | undefined {
+  if (outcome === 'none' || !wantsReceipt(pdu.registered_delivery, outcome)) return undefined
+  return {
+    kind: 'receipt',
+    smscId,
+    destination: pdu.destination_addr,
+    source: pdu.source_addr,
+    submittedAt,
+    excerpt: excerptOf(text, pdu.data_coding, pdu.esm_class),
+    reference: pdu.tlvs?.user_message_reference,
+    outcome,
+    group: undefined,
+  }
+}
+
+/** The receipt that a message of an earlier run gets: by its number's fate, as the mix of then is forgotten. */
+export function receiptOfRecord(record: RawRecord): Receipt | undefined {
+  const outcome = fateOf(record.destination)?.outcome ?? 'delivered'
+  const pdu = {
+    destination_addr: record.destination,
+    source_addr: record.source,
+    data_coding: record.dataCoding,
+    esm_class: record.esmClass,
+    registered_delivery: record.registeredDelivery,
+    tlvs: { user_message_reference: record.userMessageReference },
+  }
+  return makeReceipt(record.smscId, record.time, outcome, pdu, Buffer.from(record.shortMessage, 'hex'))
+}
+
 /** The first characters of a text as a receipt repeats them: one octet each, "?" for what needs more. */
-export function excerptOf(text: Buffer, data_coding: number, esm_class: number): string {
+function excerptOf(text: Buffer, data_coding: number, esm_class: number): string {
   if (data_coding === 0 && !(esm_class & esmClass.udhi)) return text.toString('latin1', 0, EXCERPT_LENGTH)
   const decoded = decodeShortMessage(text, data_coding, esm_class).text.slice(0, EXCERPT_LENGTH)
   return decoded.replace(/[^ -ÿ]/g, '?')
 }
 
 /** Whether a message with this registered_delivery gets a receipt for this outcome (SMPP 3.4 §5.2.17). */
-export function wantsReceipt(registered_delivery: number, outcome: ReceiptOutcome): boolean {
-  if (outcome === 'none') return false
+function wantsReceipt(registered_delivery: number, outcome: Receipt['outcome']): boolean {
   const wanted = registered_delivery & 0x03
   return wanted === registeredDelivery.always || (wanted === registeredDelivery.onFailure && outcome !== 'delivered')
 }

@@ -11,9 +11,8 @@ import type { Session } from '../smpp/session.ts'
 import { openAnsweredFile } from './answered-file.ts'
 import { Binds } from './binds.ts'
 import { startControl } from './control.ts'
-import { fateOf } from './fates.ts'
 import { RawFile } from './raw-file.ts'
-import { wantsReceipt } from './receipts.ts'
+import { receiptOfRecord } from './receipts.ts'
 import { type Settings, startingSettings } from './settings.ts'
 import { Smsc } from './smsc.ts'
 import { idBase } from './smsc-id.ts'
@@ -30,9 +29,7 @@ export type SimulatorRuntime = { config: Pick<Config, 'simulator' | 'smpp'>; log
 export async function startSimulator({ config, log }: SimulatorRuntime): Promise<Simulator> {
   const { rawFile: rawPath, latencyMs, receiptDelayMs, smppPort, controlPort } = config.simulator
   const rawFile = new RawFile(rawPath)
-  const answered = await openAnsweredFile(`${rawPath}.answered`, rawPath, ({ destination, registeredDelivery }) =>
-    wantsReceipt(registeredDelivery, fateOf(destination)?.outcome ?? 'delivered'),
-  )
+  const answered = openAnsweredFile(`${rawPath}.answered`, rawPath, receiptOfRecord)
   const initial = startingSettings(latencyMs, receiptDelayMs)
   const smsc = new Smsc({
     rawFile,

@@ -15,8 +15,8 @@ import { Deliveries } from './deliveries.ts'
 import { type Fate, fateByOutcome, fateOf, type ReceiptOutcome } from './fates.ts'
 import { Handsets } from './handsets.ts'
 import { RateWindow } from './rate-window.ts'
-import type { RawFile, RawRecord } from './raw-file.ts'
-import { excerptOf, type Receipt, receiptPdu, wantsReceipt } from './receipts.ts'
+import type { RawFile } from './raw-file.ts'
+import { makeReceipt, type Receipt, receiptPdu } from './receipts.ts'
 import { Replies, type Reply } from './replies.ts'
 import type { Settings } from './settings.ts'
 import { hexId, spellId } from './smsc-id.ts'
@@ -128,17 +128,9 @@ export class Smsc {
   }
 
   /** Takes up the receipts that an earlier run still owed. */
-  restore(records: RawRecord[]): void {
-    const now = Date.now()
-    for (const record of records) {
-      const fate = fateOf(record.destination) ?? fateByOutcome.delivered
-      const text = Buffer.from(record.shortMessage, 'hex')
-      const receipt = makeReceipt(record.smscId, record.time, fate, record.destination, record.source, {
-        excerpt: excerptOf(text, record.dataCoding, record.esmClass),
-        reference: record.userMessageReference,
-      })
-      if (!receipt) continue
-      const wait = record.time + fate.receiptDelayMs - now
+  restore(receipts: Receipt[]): void {
+    for (const receipt of receipts) {
+      const wait = receipt.submittedAt + (fateOf(receipt.destination)?.receiptDelayMs ?? 0) - Date.now()
       if (wait > 0) this.#later.push(receipt, wait, performance.now())
       else this.#deliveries.add(receipt)
     }
@@ -282,22 +274,18 @@ export class Smsc {
   #accept(answer: Answer): void {
     const { pdu, fate, smscId, at } = answer
     const text = textOf(pdu)
-    const { destination_addr, source_addr, data_coding, esm_class, registered_delivery } = pdu
+    const { destination_addr, source_addr, data_coding, esm_class } = pdu
     if (fate.outcome === 'delivered' || fate.outcome === 'none') {
       this.handsets.receive({ destination_addr, source_addr, data_coding, esm_class, text, at })
     }
     const reply = fate.reply && this.#replies.replyTo(pdu, fate.reply, at)
     if (reply) this.#later.push(reply, reply.delayMs, performance.now())
-    if (wantsReceipt(registered_delivery, fate.outcome)) {
-      answer.receipt = makeReceipt(smscId, at, fate, destination_addr, source_addr, {
-        excerpt: excerptOf(text, data_coding, esm_class),
-        reference: pdu.tlvs?.user_message_reference,
-      })
-      const { receipt } = answer
-      if (receipt && fate.answer === 'after_receipts') {
-        receipt.group = { left: fate.receiptCount, settled: () => this.#give(answer) }
-      }
-    } else if (fate === fateByOutcome.none) this.#settleReceipt(smscId)
+    answer.receipt = makeReceipt(smscId, at, fate.outcome, pdu, text)
+    if (answer.receipt && fate.answer === 'after_receipts') {
+      answer.receipt.group = { left: fate.receiptCount, settled: () => this.#give(answer) }
+    }
+    // The mix is not what a next run would draw again: it must not owe what this one decided not to send.
+    if (fate === fateByOutcome.none) this.#settleReceipt(smscId)
   }
 
   #receiptsFirst(answer: Answer, receipt: Receipt, now: number): void {
@@ -364,18 +352,6 @@ export class Smsc {
 
 function textOf(pdu: SubmitSm): Buffer {
   return pdu.short_message.length > 0 ? pdu.short_message : (pdu.tlvs?.message_payload ?? noText)
-}
-
-function makeReceipt(
-  smscId: string,
-  submittedAt: number,
-  { outcome }: Fate,
-  destination: string,
-  source: string,
-  { excerpt, reference }: Pick<Receipt, 'excerpt' | 'reference'>,
-): Receipt | undefined {
-  if (outcome === 'none') return undefined
-  return { kind: 'receipt', smscId, destination, source, submittedAt, excerpt, reference, outcome, group: undefined }
 }
 
 function blankCounts(): Counts {
