@@ -28,7 +28,11 @@ export const errors = {
   pathNotFound: notFound('path_not_found', 'Path'),
   methodNotAllowed: () => new AppError(405, 'method_not_allowed', 'Method not allowed'),
   notAcceptable: () => new AppError(406, 'not_acceptable', 'Only JSON is offered'),
+  uploadStalled: () => new AppError(408, 'upload_stalled', 'The upload stopped in the middle'),
+  uploadBroken: () => new AppError(400, 'upload_broken', 'The upload broke off'),
   bodyTooLarge: (limit: number) => new AppError(413, 'body_too_large', `Body is too large (maximum is ${limit} bytes)`),
+  unsupportedMediaType: (accepted: string) =>
+    new AppError(415, 'unsupported_media_type', `Content-Type must be ${accepted}`),
   listNotFound: notFound('list_not_found', 'List'),
   subscriberNotFound: notFound('subscriber_not_found', 'Subscriber'),
   messageNotFound: notFound('message_not_found', 'Message'),
@@ -38,6 +42,8 @@ export const errors = {
   invalidKeywords: (names: string[]) =>
     new AppError(422, 'invalid_keywords', `invalid keyword names: ${names.join(', ')}`, { keyword_names: names }),
   badPhone: (why: string) => new AppError(422, 'bad_phone_number', `Bad phone number: ${why}`),
+  badImportFile: (line: number, why: string) =>
+    new AppError(422, 'bad_import_file', `Line ${line}: ${why}`, { line: [String(line)] }),
   invalid: (details: Record<string, string[]>) => new AppError(422, 'invalid', validationSentence(details), details),
   unstorable: () => new AppError(422, 'invalid', 'Validation failed: A value cannot be stored'),
   rateLimited: () => new AppError(429, 'rate_limited', 'Rate limit exceeded'),

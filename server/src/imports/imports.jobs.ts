@@ -1,0 +1,20 @@
+import type { Job } from '../jobs/jobs.ts'
+import { applyJob, applyNextSlice, endImport } from './imports.ts'
+
+/** Applies an import slice by slice. Another run beside it, or after a crash, goes on where the last slice ended. */
+export const applyImport: Job<{ importId: number }> = {
+  name: applyJob,
+  options: { expireSeconds: 6 * 3_600 },
+  async run(rt, { importId }, signal) {
+    let more = true
+    while (more) {
+      signal.throwIfAborted()
+      more = await applyNextSlice(rt, importId)
+    }
+  },
+  async gaveUp(rt, { importId }) {
+    await rt.db.tx((tx) =>
+      endImport(tx, importId, 'an internal error; nothing after the applied rows was changed', rt.clock.now()),
+    )
+  },
+}

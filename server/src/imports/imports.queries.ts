@@ -1,0 +1,367 @@
+import type { Writable } from 'node:stream'
+import { from as copyFrom } from 'pg-copy-streams'
+import type { Db } from '../db/db.ts'
+
+export type ImportStatus = 'queued' | 'running' | 'done' | 'failed'
+
+export type Import = {
+  id: number
+  listId: number
+  status: ImportStatus
+  source: string | null
+  ignoredColumns: string[]
+  totalRows: number
+  added: number
+  updated: number
+  unchanged: number
+  skipped: number
+  skipReasons: Record<string, number>
+  fault: string | null
+  createdAt: Date
+  startedAt: Date | null
+  completedAt: Date | null
+}
+
+const importColumns = /* sql */ `
+  id, list_id as "listId", status, source, ignored_columns as "ignoredColumns", total_rows as "totalRows",
+  added, updated, unchanged, skipped, skip_reasons as "skipReasons", fault,
+  created_at as "createdAt", started_at as "startedAt", completed_at as "completedAt"`
+
+export function findImport(db: Db, accountId: number, listId: number, id: number) {
+  return db.maybeOne<Import>(
+    'find_import',
+    /* sql */ `select ${importColumns} from imports where id = $1 and list_id = $2 and account_id = $3`,
+    [id, listId, accountId],
+  )
+}
+
+/** The list's imports, latest first, and how many there are. */
+export async function listImports(db: Db, listId: number, page: { limit: number; offset: number }) {
+  const { count } = await db.one<{ count: number }>(
+    'count_imports',
+    /* sql */ `select count(*) as count from imports where list_id = $1`,
+    [listId],
+  )
+  const imports = await db.many<Import>(
+    'list_imports',
+    /* sql */ `select ${importColumns} from imports where list_id = $1 order by id desc limit $2 offset $3`,
+    [listId, page.limit, page.offset],
+  )
+  return { count, imports }
+}
+
+export function listSkips(db: Db, importId: number) {
+  return db.many<{ line: number; reason: string }>(
+    'list_import_skips',
+    /* sql */ `select line, reason from import_skips where import_id = $1 order by line`,
+    [importId],
+  )
+}
+
+export type NewImport = {
+  accountId: number
+  listId: number
+  apiKeyId: number | null
+  source: string | null
+  now: Date
+}
+
+export function insertImport(db: Db, { accountId, listId, apiKeyId, source, now }: NewImport) {
+  return db.one<{ id: number }>(
+    'insert_import',
+    /* sql */ `
+    insert into imports (account_id, list_id, api_key_id, source, created_at)
+    values ($1, $2, $3, $4, $5) returning id`,
+    [accountId, listId, apiKeyId, source, now],
+  )
+}
+
+export type Received = {
+  totalRows: number
+  ignoredColumns: string[]
+  skipReasons: Record<string, number>
+  skips: { line: number; reason: string }[]
+}
+
+/** Writes down what the upload has found out. */
+export async function markReceived(db: Db, id: number, { totalRows, ignoredColumns, skipReasons, skips }: Received) {
+  const skipped = Object.values(skipReasons).reduce((sum, count) => sum + count, 0)
+  await db.exec(
+    'mark_import_received',
+    /* sql */ `
+    update imports set total_rows = $2, ignored_columns = $3, skipped = $4, skip_reasons = $5::jsonb where id = $1`,
+    [id, totalRows, ignoredColumns, skipped, JSON.stringify(skipReasons)],
+  )
+  await db.exec(
+    'insert_import_skips',
+    /* sql */ `
+    insert into import_skips (import_id, line, reason)
+    select $1, line, reason from unnest($2::bigint[], $3::text[]) as skip (line, reason)`,
+    [id, skips.map((skip) => skip.line), skips.map((skip) => skip.reason)],
+  )
+}
+
+/**
+ * Statements on the staging table of one import. The table's name is in their text, so they are not prepared by name:
+ * every import would leave its own on every connection.
+ */
+async function run<T>(db: Db, sql: string, params?: unknown[]): Promise<T[]> {
+  return db.withClient(async (client) => (await client.query(sql, params)).rows as T[])
+}
+
+export function rowsTable(importId: number): string {
+  return `import_rows_${Math.trunc(importId)}`
+}
+
+/** Vacuuming it would only stand in the way of dropping it. */
+export async function createRowsTable(db: Db, importId: number) {
+  await run(
+    db,
+    /* sql */ `
+    create table ${rowsTable(importId)} (
+      line bigint not null, phone bigint not null,
+      first_name text, last_name text, email text, zip_code text, birthdate text, gender text, tags text,
+      consented_at timestamptz, consent_source text, consent_text text
+    ) with (autovacuum_enabled = off)`,
+  )
+}
+
+/** Lends a stream that writes into the staging table, inside the transaction that made it. */
+export function copyRows(db: Db, importId: number, write: (stream: Writable) => Promise<void>) {
+  return db.withClient((client) =>
+    write(client.query(copyFrom(`copy ${rowsTable(importId)} from stdin with (freeze)`))),
+  )
+}
+
+/** Lets the slices read in the order of (phone, line), where the rows of one number stand together. */
+export async function indexRows(db: Db, importId: number) {
+  await run(db, /* sql */ `create unique index on ${rowsTable(importId)} (phone, line)`)
+  await run(db, /* sql */ `analyze ${rowsTable(importId)}`)
+}
+
+export async function dropRowsTable(db: Db, importId: number) {
+  await run(db, /* sql */ `drop table if exists ${rowsTable(importId)}`)
+}
+
+export type Cursor = {
+  status: ImportStatus
+  listId: number
+  accountId: number
+  source: string | null
+  listDeleted: boolean
+  phone: number
+  line: number
+}
+
+/** Takes the import's row for a slice, so that two workers never apply the same one. */
+export function lockImport(db: Db, id: number) {
+  return db.maybeOne<Cursor>(
+    'lock_import',
+    /* sql */ `
+    select i.status, i.list_id as "listId", i.account_id as "accountId", i.source,
+           l.deleted_at is not null as "listDeleted", i.cursor_phone as phone, i.cursor_line as line
+      from imports i join lists l on l.id = i.list_id
+     where i.id = $1 for update of i`,
+    [id],
+  )
+}
+
+export type SliceCounts = {
+  rows: number
+  added: number
+  updated: number
+  unchanged: number
+  subscribed: number
+  skipReasons: Record<string, number>
+  /** What the writes said they did; it differs when somebody else wrote between reading and writing. */
+  inserted: number
+  changed: number
+  lastPhone: number
+  lastLine: number
+}
+
+export type Slice = { importId: number; cursor: Cursor; limit: number; now: Date }
+
+/** The next rows in the order of (phone, line). Each knows the phone behind it: the last one of a number wins. */
+const batch = (importId: number) => /* sql */ `
+  ahead as materialized (
+    select r.*, lead(r.phone) over (order by r.phone, r.line) as next_phone, row_number() over (order by r.phone, r.line) as n
+      from (select * from ${rowsTable(importId)}
+             where (phone, line) > ($2::bigint, $3::bigint) order by phone, line limit $4::int + 1) r
+  ),
+  batch as materialized (select * from ahead where n <= $4::int)`
+
+/** Locks the subscribers that the slice will touch, in the order of their numbers, and so waits for opt-outs under way. */
+export async function lockSubscribers(db: Db, { importId, cursor, limit }: Slice) {
+  await run(
+    db,
+    /* sql */ `
+    with ${batch(importId)}
+    select from batch b cross join lateral
+      (select from subscribers s where s.list_id = $1 and s.phone = b.phone for update of s) locked`,
+    [cursor.listId, cursor.phone, cursor.line, limit],
+  )
+}
+
+/**
+ * Applies one slice and counts it. Who opted out or was cleaned is left alone, whatever the file says; a blank leaves a
+ * field as it was; whoever joins by this gets a row in the ledger.
+ */
+export async function applySlice(db: Db, { importId, cursor, limit, now }: Slice): Promise<SliceCounts> {
+  // The joins below have one good plan, from the few rows of the slice into an index. While the first slices fill an
+  // empty list its statistics are of no help, so the other plans are shut out.
+  await db.exec(
+    'narrow_import_plans',
+    /* sql */ `
+    select set_config('enable_hashjoin', 'off', true), set_config('enable_mergejoin', 'off', true),
+           set_config('enable_seqscan', 'off', true)`,
+  )
+  const [counts] = await run<SliceCounts>(
+    db,
+    /* sql */ `
+    with ${batch(importId)},
+    known as materialized (
+      select b.*, s.state, s.id is not null as is_known,
+             s.state = 'pending' or s.state = 'subscribed' and (
+               b.first_name <> s.first_name or b.last_name <> s.last_name or b.email <> s.email
+               or b.zip_code <> s.zip_code or b.birthdate <> s.birthdate
+               or b.gender is not null and b.gender is distinct from s.gender
+               or b.tags is not null and not (string_to_array(b.tags, ',') <@ s.tags)) as differs
+        from batch b left join lateral
+             (select * from subscribers s where s.list_id = $1 and s.phone = b.phone offset 0) s on true
+       where b.next_phone is distinct from b.phone
+    ),
+    judged as materialized (
+      select k.*, case when not is_known then 'added'
+                       when state = 'unsubscribed' then 'opted_out'
+                       when state = 'cleaned' then 'cleaned'
+                       when differs then 'updated'
+                       else 'unchanged' end as outcome
+        from known k
+    ),
+    inserted as (
+      insert into subscribers (list_id, phone, state, first_name, last_name, email, zip_code, birthdate, gender, tags,
+                               opt_in_method, subscribed_at, opted_in_at, created_at)
+      select $1, phone, 'subscribed', coalesce(first_name, ''), coalesce(last_name, ''), coalesce(email, ''),
+             coalesce(zip_code, ''), coalesce(birthdate, ''), gender, coalesce(string_to_array(tags, ','), '{}'),
+             'import', $5, $5, $5
+        from judged where outcome = 'added' order by phone
+      on conflict do nothing
+      returning 1
+    ),
+    changed as (
+      update subscribers s
+         set state = 'subscribed',
+             first_name = coalesce(j.first_name, s.first_name), last_name = coalesce(j.last_name, s.last_name),
+             email = coalesce(j.email, s.email), zip_code = coalesce(j.zip_code, s.zip_code),
+             birthdate = coalesce(j.birthdate, s.birthdate), gender = coalesce(j.gender, s.gender),
+             tags = case when j.tags is null then s.tags else s.tags || array(
+                      select tag from unnest(string_to_array(j.tags, ',')) with ordinality as t (tag, n)
+                       where tag <> all (s.tags) order by n) end,
+             opt_in_method = coalesce(s.opt_in_method, 'import'),
+             subscribed_at = coalesce(s.subscribed_at, $5),
+             opted_in_at = case s.state when 'pending' then $5 else s.opted_in_at end,
+             opt_in_requested_at = case s.state when 'pending' then null else s.opt_in_requested_at end
+        from judged j
+       where j.outcome = 'updated' and s.list_id = $1 and s.phone = j.phone and s.state = j.state
+      returning 1
+    ),
+    ledger as (
+      insert into opts (account_id, list_id, phone, kind, method, source, wording, consented_at, actor, created_at)
+      select $6, $1, phone, 'opt_in', 'import', coalesce(consent_source, $7), consent_text, consented_at, $8, $5
+        from judged where outcome = 'added' or outcome = 'updated' and state = 'pending' order by phone
+    ),
+    skips as materialized (
+      select line, 'duplicate' as reason from batch where next_phone is not distinct from phone
+      union all
+      select line, outcome from judged where outcome in ('opted_out', 'cleaned')
+    ),
+    shown as (
+      insert into import_skips (import_id, line, reason)
+      select $9, line, reason from skips
+       where line < (select case count(*) when 1000 then max(line) else 9e18 end from import_skips where import_id = $9)
+       order by line limit 1000
+    )
+    select (select count(*) from batch) as rows,
+           count(*) filter (where outcome = 'added') as added,
+           count(*) filter (where outcome = 'updated') as updated,
+           count(*) filter (where outcome = 'unchanged') as unchanged,
+           count(*) filter (where outcome = 'added' or outcome = 'updated' and state = 'pending') as subscribed,
+           (select coalesce(jsonb_object_agg(reason, count), '{}')
+              from (select reason, count(*) from skips group by reason) by_reason) as "skipReasons",
+           (select count(*) from inserted) as inserted,
+           (select count(*) from changed) as changed,
+           (select phone from batch order by n desc limit 1) as "lastPhone",
+           (select line from batch order by n desc limit 1) as "lastLine"
+      from judged`,
+    [
+      cursor.listId,
+      cursor.phone,
+      cursor.line,
+      limit,
+      now,
+      cursor.accountId,
+      cursor.source,
+      `import:${importId}`,
+      importId,
+    ],
+  )
+  if (!counts) throw new Error('a slice without counts')
+  return counts
+}
+
+/** Keeps the thousand skips with the lowest lines. */
+export async function trimSkips(db: Db, importId: number) {
+  await db.exec(
+    'trim_import_skips',
+    /* sql */ `
+    delete from import_skips
+     where import_id = $1
+       and line > (select line from import_skips where import_id = $1 order by line offset 999 limit 1)`,
+    [importId],
+  )
+}
+
+/** Adds the slice to the import's counts and moves its cursor. */
+export async function markSlice(db: Db, { importId, now }: Slice, counts: SliceCounts) {
+  const skipped = Object.values(counts.skipReasons).reduce((sum, count) => sum + count, 0)
+  await db.exec(
+    'mark_import_slice',
+    /* sql */ `
+    update imports
+       set status = 'running', started_at = coalesce(started_at, $2),
+           added = added + $3, updated = updated + $4, unchanged = unchanged + $5, skipped = skipped + $6,
+           skip_reasons = skip_reasons || (
+             select coalesce(jsonb_object_agg(key, value::bigint + coalesce((skip_reasons ->> key)::bigint, 0)), '{}')
+               from jsonb_each_text($7::jsonb)),
+           cursor_phone = $8, cursor_line = $9
+     where id = $1`,
+    [
+      importId,
+      now,
+      counts.added,
+      counts.updated,
+      counts.unchanged,
+      skipped,
+      JSON.stringify(counts.skipReasons),
+      counts.lastPhone,
+      counts.lastLine,
+    ],
+  )
+}
+
+export async function insertListDelta(db: Db, listId: number, subscribed: number) {
+  await db.exec('insert_import_list_delta', /* sql */ `insert into list_deltas (list_id, subscribed) values ($1, $2)`, [
+    listId,
+    subscribed,
+  ])
+}
+
+export async function markEnded(db: Db, importId: number, status: 'done' | 'failed', fault: string | null, now: Date) {
+  await db.exec(
+    'mark_import_ended',
+    /* sql */ `
+    update imports set status = $2, fault = $3, started_at = coalesce(started_at, $4), completed_at = $4 where id = $1`,
+    [importId, status, fault, now],
+  )
+}

@@ -1,0 +1,156 @@
+import type { Readable } from 'node:stream'
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import type { FastifyRequest } from 'fastify'
+import { Type } from 'typebox'
+import { errors } from '../errors.ts'
+import { envelope, pageFrom, pageQuery } from '../http/pagination.ts'
+import { Id, ListId, refusal, refusals } from '../http/schema.ts'
+import { getList } from '../lists/lists.ts'
+import { listImports, listSkips } from './imports.queries.ts'
+import { ImportAnswer, ImportPage, ImportQuery, ImportQueuedAnswer, presentImport } from './imports.schema.ts'
+import { getImport, receiveImport } from './imports.ts'
+import { UploadGate } from './upload-gate.ts'
+
+const tags = ['Imports']
+const ImportId = Id('Id of the import.')
+const accepted = 'text/csv or application/x-ndjson (UTF-8)'
+const uploadsAtOnce = 4
+
+/** How long a refused sender may go on sending before it is cut off. */
+const lettingGoMs = 10_000
+
+export const importRoutes: FastifyPluginAsyncTypebox = async (app) => {
+  const { rt } = app
+
+  app.get(
+    '/lists/:list_id/imports',
+    {
+      schema: {
+        operationId: 'listImports',
+        summary: 'List the imports of a list, latest first',
+        'x-extension': true,
+        tags,
+        params: Type.Object({ list_id: ListId }),
+        querystring: Type.Object(pageQuery),
+        response: { 200: ImportPage, 404: refusal('No such list on this account.'), ...refusals },
+      },
+    },
+    async (req) => {
+      const page = pageFrom(req.query)
+      const list = await getList(rt.db, req.account.id, req.params.list_id)
+      const { count, imports } = await listImports(rt.db, list.id, { limit: page.perPage, offset: page.offset })
+      return { ...envelope(page, count), imports: imports.map((found) => presentImport(found, req.account.timeZone)) }
+    },
+  )
+
+  app.get(
+    '/lists/:list_id/imports/:import_id',
+    {
+      schema: {
+        operationId: 'getImport',
+        summary: 'Show how an import stands, and the first 1,000 rows it skipped',
+        'x-extension': true,
+        tags,
+        params: Type.Object({ list_id: ListId, import_id: ImportId }),
+        response: { 200: ImportAnswer, 404: refusal('No such list or import on this account.'), ...refusals },
+      },
+    },
+    async (req) => {
+      const found = await getImport(rt, req.account.id, req.params.list_id, req.params.import_id)
+      const skips = await listSkips(rt.db, found.id)
+      return { status: 'OK' as const, import: { ...presentImport(found, req.account.timeZone), skips } }
+    },
+  )
+
+  await app.register(uploadRoute)
+}
+
+/** The one route whose body is a file, in a scope of its own because it alone must not be read into memory. */
+const uploadRoute: FastifyPluginAsyncTypebox = async (app) => {
+  const { rt } = app
+  const gate = new UploadGate(uploadsAtOnce)
+  app.removeAllContentTypeParsers()
+  app.addContentTypeParser('*', (_req, payload, done) => done(null, payload))
+
+  app.post(
+    '/lists/:list_id/imports',
+    {
+      schema: {
+        operationId: 'createImport',
+        summary: 'Import subscribers from a file',
+        description:
+          'Streams a CSV file with a header row, or one JSON object a line, of any size. The columns are phone_number ' +
+          '(required), first_name, last_name, email, zip_code, birthdate, gender, tags, consented_at, consent_source and ' +
+          'consent_text. When the answer is 202 every row is stored and will be applied; a fault in the form of the file ' +
+          'is a 4xx with the line number, and nothing is kept. No texts are sent. A blank cell erases nothing, the last ' +
+          'row of a number wins, and who opted out or was cleaned stays so.',
+        'x-extension': true,
+        tags,
+        consumes: ['text/csv', 'application/x-ndjson'],
+        params: Type.Object({ list_id: ListId }),
+        querystring: ImportQuery,
+        response: {
+          202: ImportQueuedAnswer,
+          404: refusal('No such list on this account.'),
+          408: refusal('The upload stopped in the middle.'),
+          415: refusal(`Content-Type is not ${accepted}.`),
+          422: refusal('A fault in the form of the file, with the line it is in.'),
+          ...refusals,
+        },
+      },
+      // a refusal by our own checks, before or amid the file, leaves bytes in the pipe
+      onError: async (req) => letGo(req),
+    },
+    async (req, reply) => {
+      const format = formatOf(req.headers['content-type'])
+      const { list_id: listId } = req.params
+      const { source = null, unknown_columns: unknownColumns = 'refuse' } = req.query
+      await getList(rt.db, req.account.id, listId)
+      const { id } = await gate.run(() =>
+        receiveImport(rt, {
+          accountId: req.account.id,
+          listId,
+          apiKeyId: req.apiKey.id,
+          format,
+          unknownColumns,
+          source: source || null,
+          body: req.body as Readable,
+        }).catch((error) => {
+          throw req.raw.errored ? errors.uploadBroken() : error
+        }),
+      )
+      const queued = await getImport(rt, req.account.id, listId, id)
+      reply.code(202)
+      return { status: 'Import queued' as const, import: presentImport(queued, req.account.timeZone) }
+    },
+  )
+}
+
+function formatOf(contentType: string | undefined): 'csv' | 'ndjson' {
+  const [type = '', ...params] = (contentType ?? '')
+    .toLowerCase()
+    .split(';')
+    .map((part) => part.trim())
+  const charset = params
+    .find((param) => param.startsWith('charset='))
+    ?.slice('charset='.length)
+    .replaceAll('"', '')
+  if (charset !== undefined && charset !== 'utf-8' && charset !== 'utf8' && charset !== 'us-ascii') {
+    throw errors.unsupportedMediaType(accepted)
+  }
+  if (type === 'text/csv') return 'csv'
+  if (type === 'application/x-ndjson') return 'ndjson'
+  throw errors.unsupportedMediaType(accepted)
+}
+
+/**
+ * Reads on and throws away, because most clients listen only when they have sent everything, and closing on them would
+ * lose the answer; but not for ever.
+ */
+function letGo(req: FastifyRequest) {
+  if (req.raw.complete || req.raw.destroyed) return
+  const late = setTimeout(() => req.raw.destroy(), lettingGoMs)
+  late.unref()
+  req.raw.once('close', () => clearTimeout(late))
+  req.raw.resume()
+}

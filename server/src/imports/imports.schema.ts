@@ -1,0 +1,82 @@
+import { Type } from 'typebox'
+import { pageSchema } from '../http/pagination.ts'
+import { Time, TimeOrNull, type Wire } from '../http/schema.ts'
+import { formatTime } from '../http/times.ts'
+import type { Import } from './imports.queries.ts'
+
+export const ImportQuery = Type.Object({
+  source: Type.Optional(
+    Type.String({
+      maxLength: 255,
+      description: 'Where the consent comes from, for rows without a `consent_source`. Kept in the ledger.',
+    }),
+  ),
+  unknown_columns: Type.Optional(
+    Type.Unsafe<'refuse' | 'ignore'>({
+      type: 'string',
+      enum: ['refuse', 'ignore'],
+      default: 'refuse',
+      description: 'What to do about a column we do not know.',
+    }),
+  ),
+})
+
+const importKeys = {
+  id: Type.Integer(),
+  list_id: Type.Integer(),
+  status: Type.Unsafe<Import['status']>({ type: 'string', enum: ['queued', 'running', 'done', 'failed'] }),
+  source: Type.Unsafe<string | null>({ type: ['string', 'null'] }),
+  total_rows: Type.Integer(),
+  processed_rows: Type.Integer({ description: 'Sum of the four below.' }),
+  percent_complete: Type.Integer(),
+  added: Type.Integer({ description: 'Numbers that were new to the list.' }),
+  updated: Type.Integer({ description: 'Numbers whose profile changed, or whose opt-in was pending.' }),
+  unchanged: Type.Integer(),
+  skipped: Type.Integer(),
+  skip_reasons: Type.Record(Type.String(), Type.Integer(), { description: 'The skipped rows by reason.' }),
+  ignored_columns: Type.Array(Type.String()),
+  error: Type.Unsafe<string | null>({ type: ['string', 'null'], description: 'Why it failed.' }),
+  created_at: Time,
+  started_at: TimeOrNull,
+  completed_at: TimeOrNull,
+}
+
+export const ImportSchema = Type.Object(importKeys, { title: 'Import' })
+
+const Skip = Type.Object({ line: Type.Integer({ description: 'Line of the file, from 1.' }), reason: Type.String() })
+
+export const ImportQueuedAnswer = Type.Object({ status: Type.Literal('Import queued'), import: ImportSchema })
+
+export const ImportAnswer = Type.Object({
+  status: Type.Literal('OK'),
+  import: Type.Object({
+    ...importKeys,
+    skips: Type.Array(Skip, { description: 'The first 1,000 skipped rows.' }),
+  }),
+})
+
+export const ImportPage = pageSchema('imports', ImportSchema)
+
+export function presentImport(found: Import, timeZone: string): Wire<typeof ImportSchema> {
+  const { added, updated, unchanged, skipped, totalRows } = found
+  const processed = added + updated + unchanged + skipped
+  return {
+    id: found.id,
+    list_id: found.listId,
+    status: found.status,
+    source: found.source,
+    total_rows: totalRows,
+    processed_rows: processed,
+    percent_complete: found.status === 'done' ? 100 : Math.floor((processed / Math.max(totalRows, 1)) * 100),
+    added,
+    updated,
+    unchanged,
+    skipped,
+    skip_reasons: found.skipReasons,
+    ignored_columns: found.ignoredColumns,
+    error: found.fault,
+    created_at: formatTime(found.createdAt, timeZone),
+    started_at: formatTime(found.startedAt, timeZone),
+    completed_at: formatTime(found.completedAt, timeZone),
+  }
+}

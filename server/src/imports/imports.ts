@@ -1,0 +1,175 @@
+import { Readable } from 'node:stream'
+import { pipeline } from 'node:stream/promises'
+import type { Db } from '../db/db.ts'
+import { isRaceLost } from '../db/pg-errors.ts'
+import { errors } from '../errors.ts'
+import { enqueue } from '../jobs/jobs.ts'
+import { getList } from '../lists/lists.ts'
+import type { Runtime } from '../runtime.ts'
+import { type Reader, readCsv } from './csv-reader.ts'
+import {
+  applySlice,
+  copyRows,
+  createRowsTable,
+  dropRowsTable,
+  findImport,
+  indexRows,
+  insertImport,
+  insertListDelta,
+  lockImport,
+  lockSubscribers,
+  markEnded,
+  markReceived,
+  markSlice,
+  rowsTable,
+  type Slice,
+  type SliceCounts,
+  trimSkips,
+} from './imports.queries.ts'
+import { readNdjson } from './ndjson-reader.ts'
+import { StagedRows } from './staged-rows.ts'
+
+export const applyJob = 'imports.apply'
+
+/** Rows of a slice. On two cores one takes about a fifth of a second, which bounds how long an opt-out waits for it. */
+export const sliceRows = 10_000
+
+export type Upload = {
+  accountId: number
+  listId: number
+  apiKeyId: number | null
+  format: 'csv' | 'ndjson'
+  unknownColumns: 'refuse' | 'ignore'
+  source: string | null
+  /** The file's bytes; left undestroyed, so that a refusal can still be answered. */
+  body: Readable
+}
+
+/**
+ * Takes a whole file in and queues its application: when this returns, every row is durable. A file whose form is wrong
+ * is refused with the line, and like one that breaks off it leaves nothing behind, because all happens in one
+ * transaction. The file is never held in memory: COPY sets the pace of the sender.
+ */
+export async function receiveImport(rt: Runtime, upload: Upload): Promise<{ id: number }> {
+  const { accountId, listId } = upload
+  await getList(rt.db, accountId, listId)
+  return rt.db.tx(async (tx) => {
+    const { id } = await insertImport(tx, { ...upload, now: rt.clock.now() })
+    await createRowsTable(tx, id)
+    const rows = new StagedRows()
+    const reader = (upload.format === 'csv' ? readCsv : readNdjson)(rows, upload)
+    await stage(tx, id, upload.body, reader, rows)
+    const ignoredColumns = reader.ignoredColumns()
+    await indexRows(tx, id)
+    await markReceived(tx, id, { ...rows, totalRows: rows.total, ignoredColumns })
+    await enqueue(tx, applyJob, { importId: id })
+    return { id }
+  })
+}
+
+async function stage(tx: Db, importId: number, body: Readable, reader: Reader, rows: StagedRows) {
+  const source = Readable.from(readPatiently(body), { objectMode: false })
+  async function* finish(blocks: AsyncIterable<string>) {
+    yield* blocks
+    yield rows.rest()
+  }
+  await copyRows(tx, importId, async (copy) => {
+    try {
+      await pipeline(source, reader.stream, finish, copy)
+    } catch (error) {
+      throw reader.faultOf(error)
+    }
+  })
+}
+
+/** A sender that is silent for so long has gone; it must not keep a transaction open, nor its place among the uploads. */
+const longestSilenceMs = 30_000
+
+/**
+ * The body's bytes. When the reader gives up, the body is left as it is: a pipeline would destroy it, and with it the
+ * way back to the sender.
+ */
+async function* readPatiently(body: Readable): AsyncGenerator<Buffer> {
+  const chunks: AsyncIterator<Buffer> = body.iterator({ destroyOnReturn: false })
+  let waiting = false
+  try {
+    for (;;) {
+      waiting = true
+      const { done, value } = await within(longestSilenceMs, chunks.next())
+      waiting = false
+      if (done) return
+      yield value
+    }
+  } finally {
+    if (!waiting) await chunks.return?.()
+  }
+}
+
+async function within<T>(ms: number, work: Promise<T>): Promise<T> {
+  let timer: NodeJS.Timeout | undefined
+  const late = new Promise<never>((_resolve, reject) => {
+    timer = setTimeout(() => reject(errors.uploadStalled()), ms)
+  })
+  try {
+    return await Promise.race([work, late])
+  } finally {
+    clearTimeout(timer)
+  }
+}
+
+/** Somebody else wrote one of the slice's numbers between our reading and our writing. */
+class SliceRaced extends Error {}
+
+/**
+ * Applies the next slice of an import in a transaction of its own, cursor included, so that a crash neither loses nor
+ * repeats one. Answers whether more is to be done.
+ */
+export async function applyNextSlice(rt: Runtime, importId: number, limit = sliceRows): Promise<boolean> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await rt.db.tx((tx) => applySliceIn(tx, rt, importId, limit))
+    } catch (error) {
+      if (attempt === 5 || !(error instanceof SliceRaced || isRaceLost(error))) throw error
+    }
+  }
+}
+
+async function applySliceIn(tx: Db, rt: Runtime, importId: number, limit: number): Promise<boolean> {
+  const cursor = await lockImport(tx, importId)
+  if (!cursor || cursor.status === 'done' || cursor.status === 'failed') return false
+  const now = rt.clock.now()
+  if (cursor.listDeleted) {
+    await endImport(tx, importId, 'the list was deleted', now)
+    return false
+  }
+  const slice: Slice = { importId, cursor, limit, now }
+  await lockSubscribers(tx, slice)
+  const counts = await applySlice(tx, slice)
+  if (!addsUp(counts)) throw new SliceRaced(`somebody changed a subscriber under ${rowsTable(importId)}`)
+  if (counts.rows > 0) {
+    await markSlice(tx, slice, counts)
+    if (counts.subscribed > 0) await insertListDelta(tx, cursor.listId, counts.subscribed)
+    if (Object.keys(counts.skipReasons).length > 0) await trimSkips(tx, importId)
+  }
+  if (counts.rows === limit) return true
+  await endImport(tx, importId, null, now)
+  return false
+}
+
+function addsUp({ rows, added, updated, unchanged, skipReasons, inserted, changed }: SliceCounts): boolean {
+  const skipped = Object.values(skipReasons).reduce((sum, count) => sum + count, 0)
+  return added + updated + unchanged + skipped === rows && inserted === added && changed === updated
+}
+
+export async function getImport(rt: Runtime, accountId: number, listId: number, importId: number) {
+  await getList(rt.db, accountId, listId)
+  const found = await findImport(rt.db, accountId, listId, importId)
+  if (!found) throw errors.importNotFound()
+  return found
+}
+
+/** Ends an import, for the given reason or because it is done, and drops its rows. */
+export async function endImport(tx: Db, importId: number, fault: string | null, now: Date) {
+  await markEnded(tx, importId, fault === null ? 'done' : 'failed', fault, now)
+  await dropRowsTable(tx, importId)
+}

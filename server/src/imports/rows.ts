@@ -1,0 +1,94 @@
+import { parsePhoneNumber } from '../sms/phone-number.ts'
+import { type Column, columns } from './columns.ts'
+
+// What one row of a file says, checked and in the form in which it is kept. A fault of a row skips that row and says
+// which field it was; it never spoils the file.
+
+export type Cells = readonly (string | undefined)[]
+
+export type CheckedRow = { phone: number; values: (string | null)[] } | { skip: string }
+
+/** Null for a blank, the value to keep, or undefined for one that cannot be kept. */
+type Check = (text: string) => string | null | undefined
+
+const upTo =
+  (limit: number): Check =>
+  (text) =>
+    text.length <= limit || [...text].length <= limit ? text : undefined
+
+const checks: Record<Exclude<Column, 'phone_number'>, { check: Check; fault: string }> = {
+  first_name: { check: upTo(50), fault: 'first_name_too_long' },
+  last_name: { check: upTo(50), fault: 'last_name_too_long' },
+  email: { check: upTo(50), fault: 'email_too_long' },
+  zip_code: { check: (text) => upTo(6)(plainZip(text)), fault: 'zip_code_too_long' },
+  birthdate: { check: (text) => readDate(text)?.replaceAll('-', ''), fault: 'bad_birthdate' },
+  gender: { check: readGender, fault: 'bad_gender' },
+  tags: { check: readTags, fault: 'bad_tags' },
+  consented_at: { check: readInstant, fault: 'bad_consented_at' },
+  consent_source: { check: upTo(255), fault: 'consent_source_too_long' },
+  consent_text: { check: upTo(2_000), fault: 'consent_text_too_long' },
+}
+
+const valueChecks = columns.slice(1).map((column) => checks[column as keyof typeof checks])
+
+/** Checks the cells of a row, given in the order of `columns`; `values` are those after the phone number. */
+export function checkRow(cells: Cells): CheckedRow {
+  const phone = parsePhoneNumber(cells[0]?.trim())
+  if (phone === undefined) return { skip: 'bad_phone' }
+  const values: (string | null)[] = []
+  for (const [index, { check, fault }] of valueChecks.entries()) {
+    const text = cells[index + 1]?.trim()
+    const value = text ? check(text) : null
+    if (value === undefined) return { skip: fault }
+    values.push(value)
+  }
+  return { phone, values }
+}
+
+/** Five digits of a ZIP+4, and a Canadian code without its blank: what fits into six characters. */
+function plainZip(text: string): string {
+  const compact = text.replace(/\s/g, '')
+  return /^\d{5}-\d{4}$/.test(compact) ? compact.slice(0, 5) : compact
+}
+
+function readGender(text: string): string | undefined {
+  const letter = text.toLowerCase()
+  if (letter === 'male' || letter === 'm') return 'Male'
+  return letter === 'female' || letter === 'f' ? 'Female' : undefined
+}
+
+function readTags(text: string): string | null | undefined {
+  const tags = new Set(text.split(',').map((tag) => tag.trim()))
+  tags.delete('')
+  if (tags.size > 1_000 || [...tags].some((tag) => upTo(255)(tag) === undefined)) return undefined
+  return tags.size === 0 ? null : [...tags].join(',')
+}
+
+const datePatterns = [
+  /^(?<year>\d{4})(?<month>\d\d)(?<day>\d\d)$/,
+  /^(?<year>\d{4})-(?<month>\d\d?)-(?<day>\d\d?)$/,
+  /^(?<month>\d\d?)\/(?<day>\d\d?)\/(?<year>\d{4})$/,
+]
+
+/** `YYYYMMDD`, `YYYY-MM-DD` or the American `M/D/YYYY`, as `YYYY-MM-DD`; undefined for a day that does not exist. */
+function readDate(text: string): string | undefined {
+  const found = datePatterns.map((pattern) => pattern.exec(text)?.groups).find((groups) => groups !== undefined)
+  if (!found) return undefined
+  const [year, month, day] = [Number(found.year), Number(found.month), Number(found.day)]
+  const date = new Date(Date.UTC(year, month - 1, day))
+  if (year < 1800 || year > 2200 || date.getUTCMonth() !== month - 1 || date.getUTCDate() !== day) return undefined
+  return date.toISOString().slice(0, 10)
+}
+
+const instantPattern = /^\d{4}-\d\d-\d\d[T ]\d\d:\d\d(?::\d\d(?:\.\d+)?)?\s?(?<offset>Z|[+-]\d\d:?\d\d)?$/i
+
+/** A day, or a day and time; without an offset it is UTC. */
+function readInstant(text: string): string | undefined {
+  const day = readDate(text)
+  if (day !== undefined) return `${day}T00:00:00.000Z`
+  const offset = instantPattern.exec(text)?.groups
+  if (!offset) return undefined
+  const instant = new Date(`${text.replace(' ', 'T').replace(/\s/g, '')}${offset.offset === undefined ? 'Z' : ''}`)
+  if (Number.isNaN(instant.getTime()) || readDate(text.slice(0, 10)) === undefined) return undefined
+  return instant.toISOString()
+}
