@@ -31,6 +31,8 @@ const endings = {
 } as const
 
 const EXCERPT_LENGTH = 20
+/** Enough of a text in hex to hold a user data header and those characters, in two octets each. */
+const EXCERPT_HEX = 160
 
 /** The receipt a message gets, if it gets one. */
 export function makeReceipt(
@@ -68,7 +70,13 @@ export function receiptOfRecord(record: RawRecord): Receipt | undefined {
     registered_delivery: record.registeredDelivery,
     tlvs: { user_message_reference: record.userMessageReference },
   }
-  return makeReceipt(record.smscId, record.time, outcome, pdu, Buffer.from(record.shortMessage, 'hex'))
+  return makeReceipt(
+    record.smscId,
+    record.time,
+    outcome,
+    pdu,
+    Buffer.from(record.shortMessage.slice(0, EXCERPT_HEX), 'hex'),
+  )
 }
 
 /** The first characters of a text as a receipt repeats them: one octet each, "?" for what needs more. */

@@ -46,8 +46,8 @@ export type Counts = {
   mosAnswered: number
 }
 
-/** More than this owed, and new messages are refused with ESME_RMSGQFUL: memory must stay flat. */
-const MOST_OWED = 500_000
+/** More than this owed, and new messages are refused with ESME_RMSGQFUL: so many take 150 MB, and the rest is flat. */
+const MOST_OWED = 400_000
 /** An answer that waits for its receipts is given then at the latest. */
 const AFTER_RECEIPTS_MS = 1_000
 const PUT_OFF_MS = 1_000

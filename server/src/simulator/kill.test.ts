@@ -1,0 +1,83 @@
+import { type ChildProcess, fork } from 'node:child_process'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { expect, test } from 'vitest'
+import { textTo } from '../../test/simulator.ts'
+import { waitFor } from '../../test/wait-for.ts'
+import { connect } from '../smpp/client.ts'
+import { isReceipt, parseReceipt } from '../smpp/pdu/receipt-text.ts'
+import type { Session } from '../smpp/session.ts'
+import { readRawFile } from './raw-file.ts'
+
+type Run = { process: ChildProcess; smppPort: number }
+
+async function start(dataDir: string): Promise<Run> {
+  const child = fork(new URL('../bin/simulator.ts', import.meta.url), {
+    execArgv: [],
+    env: {
+      PATH: process.env.PATH,
+      CARILLON_DATA_DIR: dataDir,
+      CARILLON_SIMULATOR_LATENCY_MS: '2',
+      CARILLON_SIMULATOR_RECEIPT_DELAY_MS: '50',
+      CARILLON_LOG_LEVEL: 'error',
+    },
+  })
+  return new Promise((resolve, reject) => {
+    child.once('exit', () => reject(new Error('ended before it was ready')))
+    child.on('message', (message: { type?: string; smppPort: number }) => {
+      if (message.type === 'ready') resolve({ process: child, smppPort: message.smppPort })
+    })
+  })
+}
+
+/** Sends without pause until the connection is gone, and notes what came back. */
+async function attach({ smppPort }: Run, messages: number, answered: Set<string>, receipts: Set<string>) {
+  const session = await connect({ host: '127.0.0.1', port: smppPort, system_id: 'any', password: 'any' })
+  let sent = 0
+  const fill = (): void => {
+    for (; session.free > 0 && sent < messages; sent++) {
+      session.request(textTo(String(12_126_000_000 + sent)), (outcome) => {
+        if (outcome.kind === 'response' && outcome.pdu.command === 'submit_sm_resp')
+          answered.add(outcome.pdu.message_id)
+      })
+    }
+  }
+  session.on('request', (pdu) => {
+    if (pdu.command === 'deliver_sm' && isReceipt(pdu)) receipts.add(parseReceipt(pdu)?.message_id ?? '')
+    session.respond(pdu)
+  })
+  session.on('drain', fill)
+  fill()
+  return session
+}
+
+test('kill -9: every id that was answered is in the raw file, and gets its receipt from the next run', async () => {
+  const dataDir = await mkdtemp(join(tmpdir(), 'carillon-kill-'))
+  const runs: Run[] = []
+  let session: Session | undefined
+  try {
+    const answered = new Set<string>()
+    const receipts = new Set<string>()
+    runs.push(await start(dataDir))
+    session = await attach(runs[0] as Run, 1_000_000, answered, receipts)
+    await waitFor(() => answered.size > 3_000 && receipts.size > 500, { timeoutMs: 10_000 })
+    runs[0]?.process.kill('SIGKILL')
+    await waitFor(() => session?.state === 'closed')
+    expect(receipts.size).toBeLessThan(answered.size)
+
+    const written = new Set([...readRawFile(join(dataDir, 'simulator', 'submits.raw'))].map(({ smscId }) => smscId))
+    expect([...answered].filter((id) => !written.has(id))).toEqual([])
+    // One window at most was written down and not answered, or its answer was still on the way.
+    expect(written.size - answered.size).toBeLessThanOrEqual(100)
+
+    runs.push(await start(dataDir))
+    session = await attach(runs[1] as Run, 0, answered, receipts)
+    await waitFor(() => receipts.size === written.size, { timeoutMs: 10_000, what: 'every receipt' })
+    expect(receipts).toEqual(written)
+  } finally {
+    session?.destroy()
+    for (const { process: child } of runs) child.kill('SIGKILL')
+    await rm(dataDir, { recursive: true, force: true })
+  }
+})
