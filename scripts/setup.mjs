@@ -1,0 +1,224 @@
+// Runs before `npm start` and `npm test`, on whatever Node (20 or newer) is installed and before anything else is:
+// installs the packages when node_modules does not match the lock file, and builds the console when its sources changed.
+// When there is nothing to do it says nothing and takes no time.
+import { spawn } from 'node:child_process'
+import { createHash } from 'node:crypto'
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs'
+import { basename, dirname, join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
+
+const root = dirname(dirname(fileURLToPath(import.meta.url)))
+const at = (...parts) => join(root, ...parts)
+const forStart = process.argv[2] === 'start'
+
+const lockFile = at('package-lock.json')
+const installStamp = at('node_modules', '.carillon-install')
+const buildStamp = at('node_modules', '.carillon-console')
+const pinnedNode = at('node_modules', '.bin', process.platform === 'win32' ? 'node.cmd' : 'node')
+const consoleParts = ['index.html', 'package.json', 'tsconfig.json', 'vite.config.ts', 'public', 'src']
+
+/** A failure we have words for. */
+class SetupError extends Error {}
+
+async function main() {
+  if (Number(process.versions.node.split('.')[0]) < 20) {
+    throw new SetupError(`Node ${process.versions.node} is too old: install Node 20 or newer (https://nodejs.org).`)
+  }
+  if (isReady()) return
+  const release = await takeTurn()
+  try {
+    if (!isInstalled()) await install()
+    if (forStart && !isBuilt()) await build()
+  } finally {
+    release()
+  }
+}
+
+function isReady() {
+  return isInstalled() && (!forStart || isBuilt())
+}
+
+// ── packages ──
+
+function isInstalled() {
+  if (!existsSync(pinnedNode)) return false
+  if (readOrEmpty(installStamp) === installKey()) return true
+  if (!isInstalledByHand()) return false
+  writeFileSync(installStamp, installKey())
+  return true
+}
+
+function installKey() {
+  return hash(readFileSync(lockFile), process.platform, process.arch)
+}
+
+/** Someone ran npm themselves: npm's own record of node_modules tells whether it is what the lock file asks for. */
+function isInstalledByHand() {
+  const wanted = packagesOf(lockFile)
+  const found = packagesOf(at('node_modules', '.package-lock.json'))
+  if (!wanted || !found) return false
+  const same = (path) => JSON.stringify(found[path]) === JSON.stringify(wanted[path])
+  const paths = Object.keys(wanted).filter((path) => path.startsWith('node_modules/'))
+  return (
+    Object.keys(found).every((path) => path in wanted) &&
+    paths.every((path) => (path in found ? same(path) : wanted[path].optional === true)) &&
+    paths.filter((path) => isForUs(wanted[path])).every((path) => path in found)
+  )
+}
+
+function packagesOf(path) {
+  try {
+    return JSON.parse(readFileSync(path, 'utf8')).packages
+  } catch {
+    return undefined
+  }
+}
+
+/** Packages that name their platform hold binaries; those for ours must be there although they are optional. */
+function isForUs({ os, cpu, libc }) {
+  return os?.includes(process.platform) === true && cpu?.includes(process.arch) === true && libc === undefined
+}
+
+async function install() {
+  console.log('Installing packages (npm ci); the first time this takes a minute.')
+  // a NODE_ENV of production would leave out what the console is built with
+  await npm(['ci', '--include=dev', '--include=optional', '--no-audit', '--no-fund', '--loglevel=error'], 'npm ci')
+  if (!existsSync(pinnedNode)) {
+    throw new SetupError(
+      `There is no Node 26 package for ${process.platform} ${process.arch}. Carillon runs on Linux and macOS (x64, arm64) and Windows (x64).`,
+    )
+  }
+  writeFileSync(installStamp, installKey())
+}
+
+// ── console ──
+
+function isBuilt() {
+  return existsSync(at('console', 'dist', 'index.html')) && readOrEmpty(buildStamp) === buildKey()
+}
+
+function buildKey() {
+  const files = consoleParts.flatMap((part) => filesOf(at('console', part))).sort()
+  return hash(readFileSync(lockFile), ...files.flatMap((file) => [file.slice(root.length), readFileSync(file)]))
+}
+
+function filesOf(path) {
+  const stat = statSync(path, { throwIfNoEntry: false })
+  if (!stat) return []
+  return stat.isDirectory() ? readdirSync(path).flatMap((name) => filesOf(join(path, name))) : [path]
+}
+
+async function build() {
+  console.log('Building the console.')
+  const key = buildKey()
+  await npm(['run', 'build', '--workspace=console', '--silent'], 'Building the console')
+  writeFileSync(buildStamp, key)
+}
+
+// ── npm ──
+
+/** Runs npm and shows what it said only if it failed. */
+async function npm(args, what) {
+  const cli = process.env.npm_execpath
+  const ours = cli !== undefined && basename(cli) === 'npm-cli.js'
+  // npm's own Node, not the pinned one: `npm ci` takes that away while it runs
+  const [command, first] = ours ? [process.env.npm_node_execpath ?? process.execPath, [cli]] : ['npm', []]
+  const child = spawn(command, [...first, ...args], {
+    cwd: root,
+    env: npmEnv(),
+    stdio: ['ignore', 'pipe', 'pipe'],
+    shell: !ours && process.platform === 'win32', // npm.cmd
+  })
+  let said = ''
+  child.stdout.on('data', (bytes) => (said += bytes))
+  child.stderr.on('data', (bytes) => (said += bytes))
+  const code = await new Promise((resolve) => {
+    child.once('error', (e) => resolve(e.message))
+    child.once('close', (exitCode, by) => resolve(by ?? exitCode))
+  })
+  if (code === 0) return
+  throw new SetupError(`${what} failed (${code}).${hintFor(said)}\n\n${said.trim()}`)
+}
+
+/** The outer npm's view of this script must not pass for options of the inner one; the user's own settings stay. */
+function npmEnv() {
+  const foreign =
+    /^(npm_(lifecycle|package|command|config_(local_prefix|loglevel|workspaces?|omit|include|json))|NODE_ENV$)/i
+  return Object.fromEntries(Object.entries(process.env).filter(([name]) => !foreign.test(name)))
+}
+
+function hintFor(said) {
+  if (/ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ETIMEDOUT|ECONNRESET/.test(said)) {
+    return ' The package registry cannot be reached: look at the network, or at the proxy settings of npm.'
+  }
+  if (/ENOSPC/.test(said)) return ' The disk is full.'
+  if (/EACCES|EPERM/.test(said)) return ` This account may not write below ${root}.`
+  return ''
+}
+
+// ── one at a time ──
+
+const turn = at('.carillon-setup')
+const staleMs = 15_000
+
+/** Waits for a set-up that runs beside this one. Its directory is touched while it works, so a killed one shows. */
+async function takeTurn() {
+  for (let told = false; ; told = true) {
+    try {
+      mkdirSync(turn)
+      break
+    } catch (e) {
+      if (e.code !== 'EEXIST') throw new SetupError(`${root} cannot be written to: ${e.message}`)
+    }
+    const touched = statSync(turn, { throwIfNoEntry: false })?.mtimeMs
+    if (touched !== undefined && Date.now() - touched > staleMs) {
+      const aside = `${turn}.${process.pid}`
+      try {
+        renameSync(turn, aside)
+        rmSync(aside, { recursive: true, force: true })
+      } catch {
+        // another one was faster
+      }
+      continue
+    }
+    if (!told) console.log('Another set-up is running; waiting for it.')
+    await sleep(200)
+  }
+  const touch = setInterval(() => utimesSync(turn, new Date(), new Date()), 2_000)
+  return () => {
+    clearInterval(touch)
+    rmSync(turn, { recursive: true, force: true })
+  }
+}
+
+function hash(...parts) {
+  const sum = createHash('sha256')
+  for (const part of parts) sum.update(part).update('\0')
+  return sum.digest('hex')
+}
+
+function readOrEmpty(path) {
+  try {
+    return readFileSync(path, 'utf8')
+  } catch {
+    return ''
+  }
+}
+
+try {
+  await main()
+} catch (e) {
+  console.error(e instanceof SetupError ? `\n${e.message}\n` : e)
+  process.exit(1)
+}
