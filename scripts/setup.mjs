@@ -148,7 +148,8 @@ async function npm(args, what) {
     child.once('close', (exitCode, by) => resolve(by ?? exitCode))
   })
   if (code === 0) return
-  throw new SetupError(`${what} failed (${code}).${hintFor(said)}\n\n${said.trim()}`)
+  const lines = said.trim().split('\n').slice(0, 25) // npm explains its usage after that
+  throw new SetupError(`${what} failed (${code}).${hintFor(said)}\n\n${lines.join('\n')}`)
 }
 
 /** The outer npm's view of this script must not pass for options of the inner one; the user's own settings stay. */
