@@ -4,6 +4,7 @@ import net from 'node:net'
 import { afterEach, describe, expect, test } from 'vitest'
 import { waitFor } from '../../test/wait-for.ts'
 import { BindError, type ConnectOptions, connect } from './client.ts'
+import { type Clock, realClock } from './clock.ts'
 import { Connector } from './connector.ts'
 import { decodePdu, encodePdu } from './pdu/codec.ts'
 import { type Bind, bind, blankPdu, type DeliverSm, deliverSm, type SubmitSm, submitSm } from './pdu/pdu.ts'
@@ -236,9 +237,26 @@ describe('Connector', () => {
   test('stop() in the middle of trying ends the trying', async () => {
     const { server, port } = await listen()
     await closeNow(server)
-    const { connector, seen } = watch(account(port))
+    const timers = new Set<unknown>()
+    const clock: Clock = {
+      ...realClock,
+      setTimeout: (run, ms) => {
+        const timer = realClock.setTimeout(() => {
+          timers.delete(timer)
+          run()
+        }, ms)
+        timers.add(timer)
+        return timer
+      },
+      clearTimeout: (timer) => {
+        timers.delete(timer)
+        realClock.clearTimeout(timer)
+      },
+    }
+    const { connector, seen } = watch({ ...account(port), clock })
     await waitFor(() => seen.length >= 1)
     await connector.stop()
+    expect(timers.size).toBe(0)
     const after = seen.length
     await listen({}, port)
     await new Promise((resolve) => setImmediate(resolve))

@@ -49,10 +49,9 @@ export class Outbox {
     this.flush()
   }
 
-  /** Hands everything to the stream now, unless the stream asked us to wait. */
-  flush(evenIfBlocked = false) {
+  /** Hands everything to the stream now, even if it asked us to wait. */
+  flush() {
     if (this.#stream.destroyed || this.#stream.writableEnded) return
-    if (this.#blocked && !evenIfBlocked) return
     this.#cutPiece()
     if (this.#pieces.length > 0) {
       const bytes = this.#pieces.length === 1 ? (this.#pieces[0] as Buffer) : Buffer.concat(this.#pieces)

@@ -342,7 +342,7 @@ export class Session extends EventEmitter<SessionEvents> {
   /** Closes in good order: what is written leaves, and the peer has a moment to close its side. */
   #end(reason: string) {
     if (this.#state === 'closed') return
-    this.#outbox.flush(true)
+    this.#outbox.flush()
     this.#close(reason)
     const timer = this.#clock.setTimeout(() => this.#stream.destroy(), LINGER_MS)
     this.#stream.once('close', () => this.#clock.clearTimeout(timer))

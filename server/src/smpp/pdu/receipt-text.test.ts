@@ -58,6 +58,17 @@ const layouts: [why: string, text: string, receipt: Receipt | undefined][] = [
     { message_id: '77', stat: 'DELIVRD', text: 'id:66 stat:UNDELIV' },
   ],
   ['a UUID', 'id:6f1c-44-aa stat:DELETED', { message_id: '6f1c-44-aa', stat: 'DELETED' }],
+  ['spaces before the colons, a bar between', 'id : 77|stat : DELIVRD', { message_id: '77', stat: 'DELIVRD' }],
+  [
+    "a vendor's own fields",
+    'id:77 mccmnc:310410 stat:DELIVRD err:000 grid:5 x2:1 text:hi',
+    { message_id: '77', stat: 'DELIVRD', err: '000', text: 'hi' },
+  ],
+  [
+    'times with colons',
+    'id:77 done date:2026-01-02 15:31:00 stat:DELIVRD',
+    { message_id: '77', stat: 'DELIVRD', done_date: '2026-01-02 15:31:00' },
+  ],
   ['an empty id', 'id: stat:DELIVRD', undefined],
   ['no state', 'id:77 err:000', undefined],
   ['a text of a person', 'hello, what is my id?', undefined],

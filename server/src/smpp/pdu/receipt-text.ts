@@ -61,8 +61,8 @@ export function parseReceipt(pdu: DeliverSm): Receipt | undefined {
   const code = tlvs?.network_error_code
   const err = code?.length === 3 ? String(code.readUInt16BE(1)).padStart(3, '0') : fields.err
   if (err) receipt.err = err
-  if (fields.submitdate) receipt.submit_date = fields.submitdate
-  if (fields.donedate) receipt.done_date = fields.donedate
+  if (fields.submit_date) receipt.submit_date = fields.submit_date
+  if (fields.done_date) receipt.done_date = fields.done_date
   if (fields.text !== undefined) receipt.text = fields.text
   return receipt
 }
@@ -75,34 +75,67 @@ function receiptText(pdu: DeliverSm): string {
   return Buffer.from(bytes).swap16().toString('utf16le')
 }
 
-type Fields = { id?: string; stat?: string; err?: string; submitdate?: string; donedate?: string; text?: string }
+type FieldName = 'id' | 'sub' | 'dlvrd' | 'submit_date' | 'done_date' | 'stat' | 'err' | 'text'
+type Fields = { [F in FieldName]?: string }
 
-const key = /(?<=^|[\s;,|])(id|sub|dlvrd|submit[ _-]?date|done[ _-]?date|stat(?:us)?|err(?:or)?|text)\s*[:=]/gi
+const fieldNames = new Map<string, FieldName>([
+  ['id', 'id'],
+  ['sub', 'sub'],
+  ['dlvrd', 'dlvrd'],
+  ['submitdate', 'submit_date'],
+  ['submit_date', 'submit_date'],
+  ['donedate', 'done_date'],
+  ['done_date', 'done_date'],
+  ['stat', 'stat'],
+  ['status', 'stat'],
+  ['err', 'err'],
+  ['error', 'err'],
+  ['text', 'text'],
+])
 
-// A value reaches to the next key, so an empty one does not swallow its neighbour; `text` reaches to the end, whatever
-// the handset's owner may have been told in it.
+// By hand and from colon to colon, as this runs for every text sent: regular expressions took twice as long. A value
+// reaches to the next name, known to us or not, so it never swallows its neighbour; `text` reaches to the end, whatever
+// the handset's owner was told in it.
 function readFields(text: string): Fields {
-  const fields: Record<string, string> = {}
-  let name = ''
-  let from = 0
-  key.lastIndex = 0
-  for (let match = key.exec(text); match && name !== 'text'; match = key.exec(text)) {
-    if (name) fields[name] ??= tidy(text.slice(from, match.index))
-    name = keyName(match[1] as string)
-    from = key.lastIndex
+  const fields: Fields = {}
+  let name: FieldName | undefined
+  let valueFrom = 0
+  for (let colon = text.indexOf(':'); colon >= 0; colon = text.indexOf(':', colon + 1)) {
+    let keyFrom = wordBefore(text, colon)
+    let word = text.slice(keyFrom, colon).trimEnd().toLowerCase()
+    if (word === 'date') {
+      const dateFrom = keyFrom
+      keyFrom = wordBefore(text, dateFrom)
+      word = `${text.slice(keyFrom, dateFrom).trimEnd().toLowerCase()}_date`
+    }
+    const isKey = isLetter(word.charCodeAt(0)) && (keyFrom === 0 || isSeparator(text.charCodeAt(keyFrom - 1)))
+    if (!isKey) continue
+    if (name) fields[name] ??= tidy(text.slice(valueFrom, keyFrom))
+    name = fieldNames.get(word)
+    valueFrom = colon + 1
+    if (name === 'text') break
   }
-  if (name === 'text') fields.text ??= text.slice(from)
-  else if (name) fields[name] ??= tidy(text.slice(from))
+  if (name === 'text') fields.text = text.slice(valueFrom)
+  else if (name) fields[name] ??= tidy(text.slice(valueFrom))
   return fields
 }
 
-function keyName(spelled: string): string {
-  const name = spelled.toLowerCase().replace(/[ _-]/, '')
-  return name === 'status' ? 'stat' : name === 'error' ? 'err' : name
+/** Where the word begins that ends, perhaps with spaces behind it, at `end`. */
+function wordBefore(text: string, end: number): number {
+  while (end > 0 && text[end - 1] === ' ') end--
+  while (end > 0 && isWordCharacter(text.charCodeAt(end - 1))) end--
+  return end
 }
 
+const isLetter = (code: number) => (code >= 0x61 && code <= 0x7a) || (code >= 0x41 && code <= 0x5a)
+const isWordCharacter = (code: number) => isLetter(code) || code === 0x5f || (code >= 0x30 && code <= 0x39)
+// NUL, white space, comma, semicolon, bar
+const isSeparator = (code: number) => code <= 0x20 || code === 0x2c || code === 0x3b || code === 0x7c
+
 function tidy(value: string): string {
-  return value.replace(/[\s;,|\0]+$/, '').trimStart()
+  let to = value.length
+  while (to > 0 && isSeparator(value.charCodeAt(to - 1))) to--
+  return value.slice(0, to).trimStart()
 }
 
 function readStat(word: string | undefined): ReceiptStat | undefined {
