@@ -8,6 +8,7 @@ import { isReceipt, normaliseMessageId, parseReceipt, type Receipt } from '../sm
 import type { Session } from '../smpp/session.ts'
 import { decodeShortMessage } from '../sms/parts.ts'
 import { fromSmppAddress } from '../sms/phone-number.ts'
+import type { Recorder } from './recorder.ts'
 
 const verdictOf: Record<Receipt['stat'], Verdict | undefined> = {
   DELIVRD: 'delivered',
@@ -27,17 +28,20 @@ const hardErrors = new Set(['001', '011', '351', '410'])
 /** Takes what the SMSC delivers. A receipt and an MO alike are durable before they are answered. */
 export class Deliveries {
   readonly #rt: Pick<Runtime, 'db' | 'clock' | 'log'>
+  readonly #recorder: Recorder
   readonly #receipts: ReceiptBook
   readonly #connectionId: number
   readonly #onInbound: () => void
 
   constructor(
     rt: Pick<Runtime, 'db' | 'clock' | 'log'>,
+    recorder: Recorder,
     receipts: ReceiptBook,
     connectionId: number,
     onInbound: () => void,
   ) {
     this.#rt = rt
+    this.#recorder = recorder
     this.#receipts = receipts
     this.#connectionId = connectionId
     this.#onInbound = onInbound
@@ -70,7 +74,7 @@ export class Deliveries {
       excerpt: receipt.text?.replaceAll('\0', '') ?? null,
       receivedAt: this.#rt.clock.now(),
     }
-    this.#receipts.add(row, () => session.respond(pdu))
+    this.#recorder.whenRecorded(row.smscId, () => this.#receipts.add(row, () => session.respond(pdu)))
   }
 
   async #takeInbound(session: Session, pdu: DeliverSm): Promise<void> {

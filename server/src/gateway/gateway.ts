@@ -24,6 +24,7 @@ const onePlan = {
   enable_hashjoin: 'off',
   enable_mergejoin: 'off',
   enable_bitmapscan: 'off',
+  enable_memoize: 'off',
   plan_cache_mode: 'force_generic_plan',
   jit: 'off',
 }
@@ -40,11 +41,11 @@ export async function startGateway(rt: Runtime): Promise<Gateway> {
   const connectionId = await ensureConnection(db, 'default')
 
   const recorder = new Recorder(db, connectionId, log)
-  const receipts = new ReceiptBook({ db, clock, log }, () => recorder.idsRecorded())
+  const receipts = new ReceiptBook({ db, clock, log })
   const repeat = (work: () => Promise<unknown>, pauseMs: number, what: string) =>
     new Repeater(work, pauseMs, (error) => log.warn({ err: error }, `could not ${what}, trying again`))
   const inbound = repeat(() => interpretInbound({ ...rt, db }), 500, 'interpret MOs')
-  const deliveries = new Deliveries({ db, clock, log }, receipts, connectionId, () => inbound.now())
+  const deliveries = new Deliveries({ db, clock, log }, recorder, receipts, connectionId, () => inbound.now())
   const binds = new Binds(config.smpp, config.send.responseDeadlineMs, log, {
     onFree: () => dispatcher.pump(),
     onDeliver: (session, pdu) => deliveries.take(session, pdu),

@@ -15,6 +15,8 @@ export class Recorder {
   readonly #accepted: Batcher<Entry<Accepted>>
   readonly #refused: Batcher<Entry<Refused>>
   readonly #unknown: Batcher<Entry<{ logId: number }>>
+  // ids that are on their way into the database, and who waits for them
+  readonly #pendingIds = new Map<string, Array<() => void>>()
 
   constructor(db: Db, connectionId: number, log: Logger) {
     const batcher = <T extends { logId: number }>(
@@ -46,6 +48,14 @@ export class Recorder {
 
   /** A part was accepted; `recorded` is called when that is durable. */
   accepted(entry: Entry<Accepted>): void {
+    const { smscId, recorded } = entry
+    const waiting: Array<() => void> = []
+    this.#pendingIds.set(smscId, waiting)
+    entry.recorded = () => {
+      if (this.#pendingIds.get(smscId) === waiting) this.#pendingIds.delete(smscId)
+      recorded()
+      for (const then of waiting) then()
+    }
     this.#accepted.add(entry)
   }
 
@@ -59,9 +69,14 @@ export class Recorder {
     this.#unknown.add(entry)
   }
 
-  /** Resolves when the SMSC ids that had come in before this call are in the database. */
-  idsRecorded(): Promise<void> {
-    return this.#accepted.flushed()
+  /**
+   * Calls `then` when the SMSC's id is in the database: at once, unless its response has come and is still being
+   * recorded. A receipt is often here that early.
+   */
+  whenRecorded(smscId: string, then: () => void): void {
+    const waiting = this.#pendingIds.get(smscId)
+    if (waiting) waiting.push(then)
+    else then()
   }
 
   async flushed(): Promise<void> {

@@ -11,7 +11,7 @@ export class Repeater {
   #again = false
   #stopped = false
 
-  /** When `work` answers true or a number above 0, there may be more and it is done again without a pause. */
+  /** When `work` answers true, there may be more and it is done again without a pause. */
   constructor(work: () => Promise<unknown>, pauseMs: number, onFailure: (error: unknown) => void) {
     this.#work = work
     this.#pauseMs = pauseMs
@@ -43,8 +43,7 @@ export class Repeater {
     do {
       this.#again = false
       try {
-        const more = await this.#work()
-        if (more === true || (typeof more === 'number' && more > 0)) this.#again = true
+        if ((await this.#work()) === true) this.#again = true
       } catch (error) {
         this.#onFailure(error)
         break

@@ -51,7 +51,8 @@ export async function leaveLists(tx: Db, optOut: OptOut): Promise<number[]> {
   return rows.map((row) => row.listId)
 }
 
-const openDays = `(select coalesce(array_agg(distinct logged_on), '{}') from messages where status = 'sending')`
+// only these partitions can hold rows that are still queued or submitting
+const openDays = `array(select distinct logged_on from messages where status = 'sending')`
 
 /**
  * Takes the number out of everything that these lists have still queued for it. It waits for a mark that holds such a

@@ -51,7 +51,10 @@ function applySql(day: string, from: 'sent' | 'unknown'): string {
       select r.n, s.log_id, s.part, r.verdict, r.reason, r.carrier_status
         from unnest($2::text[], $3::text[], $4::text[], $5::text[]) with ordinality
                as r(smsc_id, verdict, reason, carrier_status, n)
-        join ${submitsTable(day)} s on s.smsc_id = r.smsc_id and s.connection_id = $1
+        -- lateral and offset leave the planner one choice, a look-up per receipt: a plan made while the day was
+        -- empty once read the whole table for each batch
+       cross join lateral (select log_id, part from ${submitsTable(day)}
+                            where smsc_id = r.smsc_id and connection_id = $1 offset 0) s
     ), per_row as materialized (
       select log_id, coalesce(bit_or(1 << part) filter (where verdict = 'delivered'), 0) as delivered,
              min(verdict) filter (where verdict <> 'delivered') as failure,

@@ -29,15 +29,13 @@ export class ReceiptBook {
   readonly #batcher: Batcher<Entry>
   #days: string[] = []
 
-  /** `idsRecorded` resolves when the SMSC ids known so far are in the database, so that receipts find them. */
-  constructor(rt: Pick<Runtime, 'db' | 'clock' | 'log'>, idsRecorded: () => Promise<void>) {
+  constructor(rt: Pick<Runtime, 'db' | 'clock' | 'log'>) {
     this.#rt = rt
     this.#batcher = new Batcher<Entry>({
       size: 400,
       patienceMs: 5,
       writers: 2,
       write: async (batch) => {
-        await idsRecorded()
         await this.#apply(batch)
         for (const entry of batch) entry.durable()
       },
@@ -87,11 +85,11 @@ function byConnection<T extends { connectionId: number }>(batch: T[]): Map<numbe
 }
 
 /**
- * Tries the waiting receipts that are due again and answers how many there were: by their id, which may be known by
+ * Tries the waiting receipts that are due again and says whether there were any: by their id, which may be known by
  * now, else as the receipt of an unknown text to the same handset.
  */
-export function settleWaitingReceipts(rt: Pick<Runtime, 'db' | 'clock'>): Promise<number> {
-  return retryLostRaces(() => rt.db.tx((tx) => settleOnce(tx, rt.clock.now())))
+export async function settleWaitingReceipts(rt: Pick<Runtime, 'db' | 'clock'>): Promise<boolean> {
+  return (await retryLostRaces(() => rt.db.tx((tx) => settleOnce(tx, rt.clock.now())))) > 0
 }
 
 async function settleOnce(tx: Db, now: Date): Promise<number> {
