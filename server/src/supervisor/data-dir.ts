@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import {
+  chmodSync,
   existsSync,
   linkSync,
   mkdirSync,
@@ -60,7 +61,8 @@ export async function openDataDir(wanted: string, mode: string, say: (line: stri
 function makeDirectory(path: string): string {
   try {
     // root's database runs on an account that must be able to pass through here; secrets inside have modes of their own
-    mkdirSync(path, { recursive: true, mode: process.getuid?.() === 0 ? 0o711 : 0o700 })
+    const isNew = mkdirSync(path, { recursive: true }) !== undefined
+    if (isNew) chmodSync(path, process.getuid?.() === 0 ? 0o711 : 0o700)
     return realpathSync(path)
   } catch (e) {
     throw new Refusal(`The data directory ${path} cannot be made: ${(e as Error).message}. Set CARILLON_DATA_DIR.`)

@@ -21,7 +21,7 @@ import { postgresEnv } from '../config/child-env.ts'
 import { openLog } from './log-file.ts'
 import { type Account, asAccount, findPostgresAccount } from './postgres-account.ts'
 import { endFamily, signalFamily } from './postgres-family.ts'
-import { executable, findBinaries, makePrivate, placeCluster } from './postgres-files.ts'
+import { executable, findBinaries, makePassable, makePrivate, placeCluster } from './postgres-files.ts'
 import { postgresSettings } from './postgres-settings.ts'
 import { Refusal } from './refusal.ts'
 
@@ -143,7 +143,7 @@ async function ensureCluster({ home, clusterDir, binaries, account, sync }: Clus
   // A draft, renamed when it is whole: an initdb that was killed leaves no half cluster behind.
   const draft = `${clusterDir}.draft`
   const draftPassword = `${clusterDir}.password`
-  if (existsSync(dirname(clusterDir)) === false) mkdirSync(dirname(clusterDir), { mode: 0o711 })
+  if (!existsSync(dirname(clusterDir))) makePassable(dirname(clusterDir))
   makePrivate(draft, account)
   rmSync(draftPassword, { force: true })
   writeFileSync(draftPassword, password, { mode: 0o600, flag: 'wx' })

@@ -130,7 +130,7 @@ export function placeCluster(home: string, account: Account | undefined): string
     if (!account || !makeReachable(account, place)) continue
     const id = createHash('sha256').update(home).digest('hex').slice(0, 12)
     const parent = join(place, `${id}-${randomBytes(3).toString('hex')}`)
-    mkdirSync(parent, { mode: 0o711 })
+    makePassable(parent)
     writeFileSync(join(parent, 'owner'), home)
     writeFileSync(record, join(parent, 'cluster'))
     return join(parent, 'cluster')
@@ -138,6 +138,12 @@ export function placeCluster(home: string, account: Account | undefined): string
   throw new Refusal(
     `PostgreSQL runs as ${account?.name} because we are root, and that account can reach neither ${home} nor ${reachablePlaces[0]}. Set CARILLON_DATA_DIR to a directory it can reach, run as an ordinary user, or set DATABASE_URL.`,
   )
+}
+
+/** Makes a directory that others may pass through, whatever the umask. */
+export function makePassable(path: string) {
+  mkdirSync(path, { recursive: true })
+  chmodSync(path, 0o711)
 }
 
 /** A copied data directory must not run on the original's cluster; a moved one may take it along. */

@@ -13,7 +13,7 @@ import {
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import pg from 'pg'
-import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { afterEach, beforeEach, describe, expect, onTestFinished, test } from 'vitest'
 import {
   type CarillonOptions,
   findProcess,
@@ -264,6 +264,8 @@ describe.skipIf(!isRoot || process.platform !== 'linux')(
   () => {
     test('data and binaries are where PostgreSQL can reach them, the output says so, and the data is found again', async () => {
       chmodSync(scratch.path, 0o700)
+      const umask = process.umask(0o077) // as a cautious root has it
+      onTestFinished(() => void process.umask(umask))
       const checkout = copyCheckout(join(scratch.path, 'carillon'))
       const script = join(checkout, 'server', 'test', 'stand-ins', 'start.ts')
       const first = start({ script })
