@@ -10,9 +10,13 @@ import Fastify, {
 } from 'fastify'
 import { accountRoutes, callerFinder } from '../accounts/accounts.routes.ts'
 import { errors } from '../errors.ts'
+import { importRoutes } from '../imports/imports.routes.ts'
 import { listRoutes } from '../lists/lists.routes.ts'
+import { messageRoutes } from '../messages/messages.routes.ts'
+import { optInRoutes } from '../opt-ins/opt-ins.routes.ts'
 import type { Runtime } from '../runtime.ts'
 import { shortCodeRoutes } from '../short-codes/short-codes.routes.ts'
+import { subscriberRoutes } from '../subscribers/subscribers.routes.ts'
 import { useAccept } from './accept.ts'
 import { useAuth } from './auth.ts'
 import { useBodyParser } from './body-parser.ts'
@@ -78,6 +82,10 @@ const api: FastifyPluginAsync = async (app) => {
   await app.register(accountRoutes)
   await app.register(shortCodeRoutes)
   await app.register(listRoutes)
+  await app.register(subscriberRoutes)
+  await app.register(importRoutes)
+  await app.register(optInRoutes)
+  await app.register(messageRoutes)
 }
 
 /** Listens on the configured address. `stop` lets running requests end. */

@@ -1,0 +1,247 @@
+import { describe, expect, test } from 'vitest'
+import { useApi } from '../../test/api.ts'
+import { make } from '../../test/make.ts'
+import { presentMessage } from './messages.schema.ts'
+
+const clock = { now: () => new Date('2026-03-02T10:00:00Z') }
+const api = useApi({ clock })
+
+async function ownList() {
+  const { accountId, shortCode } = api.owner
+  return make.list(api.db, { accountId, shortCodeId: shortCode.id })
+}
+
+function send(listId: number, message: unknown) {
+  return api.owner.post(`/lists/${listId}/messages`, { message })
+}
+
+describe('sending', () => {
+  test('accepts a broadcast, which is in the sent collection at once', async () => {
+    const list = await ownList()
+    const answer = await send(list.id, { content: 'Fresh produce on Saturday', name: 'Produce', color: 'red' })
+    expect(answer).toMatchObject({ status: 200, body: { status: 'OK', message: { id: expect.any(Number) } } })
+    const { id } = answer.body.message as { id: number }
+    const message = {
+      id,
+      content: 'Fresh produce on Saturday',
+      sent_at: null,
+      status: 'sending',
+      name: 'Produce',
+      is_broadcast: true,
+      recipient_count: 0,
+      success_count: 0,
+      bounces_count: 0,
+      pending_count: 0,
+      clean_count: 0,
+      unsubscribe_count: 0,
+      sms_count: 0,
+      mms_count: 0,
+      rcs_count: 0,
+      send_cost: 0,
+      attachment: null,
+      cancelled_at: null,
+    }
+    expect((await api.owner.get(`/lists/${list.id}/messages/${id}`)).body).toEqual({ status: 'OK', message })
+    expect((await api.owner.get(`/lists/${list.id}/messages`)).body).toEqual({
+      status: 'OK',
+      per_page: 10,
+      count: 1,
+      page: 1,
+      pages_count: 1,
+      messages: [message],
+    })
+  })
+
+  test.each([
+    ['160 letters', 'a'.repeat(160)],
+    ['160 code points, twice as many code units', '🙏'.repeat(160)],
+    ['letters beyond GSM-7', 'żółć'],
+  ])('%s are taken', async (_case, content) => {
+    const list = await ownList()
+    const answer = await send(list.id, { content })
+    expect(answer.status).toBe(200)
+    const { id } = answer.body.message as { id: number }
+    expect((await api.owner.get(`/lists/${list.id}/messages/${id}`)).body.message).toMatchObject({ content })
+  })
+
+  test.each([
+    ['161 letters', { content: 'a'.repeat(161) }, 'Content is too long (maximum is 160 characters)'],
+    ['161 code points', { content: '🙏'.repeat(161) }, 'Content is too long (maximum is 160 characters)'],
+    ['an empty text', { content: '' }, "Content can't be blank"],
+    ['blanks', { content: ' \n\t' }, "Content can't be blank"],
+    ['no text', {}, "Content can't be blank"],
+    ['null', { content: null }, 'Content must be a string'],
+    ['a number', { content: 5 }, 'Content must be a string'],
+    ['a list', { content: ['a'] }, 'Content must be a string'],
+    ['a NUL', { content: 'a\0' }, 'Content contains a NUL character'],
+    [
+      'one recipient',
+      { content: 'a', phone_number: '2065550143' },
+      'Phone number is not taken here: this sends to the whole list',
+    ],
+    ['several', { content: 'a', phone_numbers: [] }, 'Phone numbers is not taken here: this sends to the whole list'],
+    ['no message', undefined, "Message can't be blank"],
+    ['a message that is a text', 'Hello', 'Message must be an object'],
+  ])('%s is refused and nothing is sent', async (_case, message, error) => {
+    const list = await ownList()
+    const answer = await send(list.id, message)
+    expect(answer).toMatchObject({ status: 422, body: { status: 'error', error: `Validation failed: ${error}` } })
+    expect((await api.owner.get(`/lists/${list.id}/messages`)).body.count).toBe(0)
+  })
+})
+
+type Made = { listId: number; status?: string; sentAt?: string; acceptedAt?: string; kind?: string }
+
+async function makeMessage({ listId, status = 'sent', sentAt, acceptedAt, kind = 'broadcast' }: Made): Promise<number> {
+  const { id } = await api.db.one<{ id: number }>(
+    'make_message',
+    `with added as (
+       insert into messages (account_id, list_id, short_code_id, kind, content, consent, part_count, status, logged_on,
+                             accepted_at, sent_at)
+       values ($1, $2, $3, $4, 'x', 'subscribed', 1, $5, '2026-03-02', $6, $7) returning id)
+     insert into message_counters (message_id) select id from added returning message_id as id`,
+    [
+      api.owner.accountId,
+      listId,
+      api.owner.shortCode.id,
+      kind,
+      status,
+      acceptedAt ?? sentAt ?? '2026-03-01T00:00:00Z',
+      sentAt ?? null,
+    ],
+  )
+  return id
+}
+
+describe('collections', () => {
+  test('hold what their name says, newest first', async () => {
+    const { id: listId } = await ownList()
+    const sent = await makeMessage({ listId, sentAt: '2026-03-01T00:00:00Z' })
+    const sending = await makeMessage({ listId, status: 'sending' })
+    const draft = await makeMessage({ listId, status: 'draft' })
+    const scheduled = await makeMessage({ listId, status: 'scheduled' })
+    await makeMessage({ listId, kind: 'system' })
+    await makeMessage({ listId: (await ownList()).id })
+    const idsOf = async (path: string) => {
+      const answer = await api.owner.get(`/lists/${listId}/messages${path}`)
+      const messages = answer.body.messages as { id: number }[]
+      expect(answer.body.count).toBe(messages.length)
+      return messages.map(({ id }) => id)
+    }
+    expect(await idsOf('')).toEqual([sending, sent])
+    expect(await idsOf('/draft')).toEqual([draft])
+    expect(await idsOf('/scheduled')).toEqual([scheduled])
+  })
+
+  test('are cut by days, in UTC and both inclusive, from the query or a body', async () => {
+    const { id: listId } = await ownList()
+    const times = ['2026-02-27T23:59:59Z', '2026-02-28T00:00:00Z', '2026-03-01T23:59:59Z', '2026-03-02T00:00:00Z']
+    const ids: number[] = []
+    for (const sentAt of times) ids.push(await makeMessage({ listId, sentAt }))
+    const path = `/lists/${listId}/messages`
+    const found = async (query: string, body?: unknown) => {
+      const answer = await api.owner.get(`${path}${query}`, body === undefined ? {} : { payload: JSON.stringify(body) })
+      expect(answer.status).toBe(200)
+      return (answer.body.messages as { id: number }[]).map(({ id }) => ids.indexOf(id)).sort()
+    }
+    expect(await found('?start_date=20260228&end_date=20260301')).toEqual([1, 2])
+    expect(await found('?start_date=20260302')).toEqual([3])
+    expect(await found('?end_date=20260227')).toEqual([0])
+    expect(await found('', { start_date: '20260228', end_date: 20260301 })).toEqual([1, 2])
+    expect(await found('', { start_date: null })).toEqual([0, 1, 2, 3])
+    expect(await found('?start_date=20260302', { start_date: '20260101', end_date: '20260302' })).toEqual([3])
+    expect(await found('', { page: 2, per_page: 3 })).toEqual([0])
+  })
+
+  test.each(['2026-03-01', '20260230', 'abc', '2026030'])('%s is no day', async (day) => {
+    const { id } = await ownList()
+    expect(await api.owner.get(`/lists/${id}/messages?start_date=${day}`)).toMatchObject({
+      status: 422,
+      body: { error: 'Validation failed: Start date must be a day as YYYYMMDD' },
+    })
+  })
+})
+
+test('a message of another list, another account or no broadcast is not found', async () => {
+  const list = await ownList()
+  const id = await makeMessage({ listId: list.id })
+  const other = await ownList()
+  const answer = await makeMessage({ listId: list.id, kind: 'system' })
+  for (const path of [
+    `/lists/${other.id}/messages/${id}`,
+    `/lists/${list.id}/messages/${answer}`,
+    `/lists/${list.id}/messages/x`,
+  ]) {
+    expect(await api.owner.get(path)).toMatchObject({ status: 404, body: { error: 'Message not found' } })
+  }
+  const path = `/lists/${list.id}/messages`
+  for (const refused of [
+    await api.stranger.get(`${path}/${id}`),
+    await api.stranger.get(path),
+    await api.stranger.post(path, { message: { content: 'x' } }),
+  ]) {
+    expect(refused).toMatchObject({ status: 404, body: { error: 'List not found' } })
+  }
+})
+
+describe('counters in the words of v2', () => {
+  const counters = {
+    queued: 1,
+    submitting: 2,
+    sent: 4,
+    unknown: 8,
+    delivered: 16,
+    bounced: 32,
+    expired: 64,
+    cleaned: 3,
+    unsubscribed: 5,
+  }
+  const message = {
+    id: 1,
+    content: 'x',
+    name: null,
+    kind: 'broadcast' as const,
+    status: 'sent' as const,
+    phone: null,
+    partCount: 2,
+    sentAt: new Date('2026-03-02T09:30:00Z'),
+    closedAt: null,
+    cancelledAt: null,
+    counters,
+  }
+  const zone = 'America/New_York'
+
+  test('open: unknown is pending', () => {
+    expect(presentMessage(message, zone, clock.now())).toMatchObject({
+      sent_at: '2026-03-02T04:30:00-05:00',
+      recipient_count: 127,
+      success_count: 16,
+      bounces_count: 96,
+      pending_count: 15,
+      clean_count: 3,
+      unsubscribe_count: 5,
+      sms_count: 16,
+      parts: { sum: 254, minimum: 2, maximum: 2 },
+    })
+  })
+
+  test('closed: unknown is a bounce', () => {
+    expect(presentMessage({ ...message, closedAt: clock.now() }, zone, clock.now())).toMatchObject({
+      recipient_count: 127,
+      bounces_count: 104,
+      pending_count: 7,
+    })
+  })
+
+  test('parts come half an hour after the send', () => {
+    expect(presentMessage(message, zone, new Date('2026-03-02T09:59:59Z'))).not.toHaveProperty('parts')
+    expect(presentMessage({ ...message, sentAt: null }, zone, clock.now())).not.toHaveProperty('parts')
+  })
+
+  test('a text to one number is no broadcast and names it', () => {
+    expect(presentMessage({ ...message, phone: 2065550143 }, zone, clock.now())).toMatchObject({
+      is_broadcast: false,
+      phone_number: '2065550143',
+    })
+  })
+})

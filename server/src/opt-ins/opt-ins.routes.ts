@@ -1,0 +1,86 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import { type Static, Type } from 'typebox'
+import { errors } from '../errors.ts'
+import { ListId, PhoneParam, refusal, refusals } from '../http/schema.ts'
+import { getList } from '../lists/lists.ts'
+import { parsePhoneNumber } from '../sms/phone-number.ts'
+import { readProfile } from '../subscribers/profile.schema.ts'
+import { presentSubscriber } from '../subscribers/subscribers.schema.ts'
+import { getSubscriber, phoneOfPath } from '../subscribers/subscribers.ts'
+import { isUp, SubscriberAddBody, SubscriberAddedAnswer, statusOf, UnsubscribedAnswer } from './opt-ins.schema.ts'
+import { optOut } from './opt-out.ts'
+import { addSubscriber } from './subscribe.ts'
+
+const tags = ['Subscribers']
+
+export const optInRoutes: FastifyPluginAsyncTypebox = async (app) => {
+  const { rt } = app
+
+  app.post(
+    '/lists/:list_id/subscribers',
+    {
+      schema: {
+        operationId: 'addSubscriber',
+        summary: 'Add a subscriber',
+        description:
+          'Without the bypass flags the number is asked to confirm with YES, on a single opt-in list as well. ' +
+          'A refused add is answered with 201, too: the status sentence is the outcome.',
+        tags,
+        params: Type.Object({ list_id: ListId }),
+        body: SubscriberAddBody,
+        response: {
+          200: Type.Unsafe<Static<typeof SubscriberAddedAnswer>>({
+            ...SubscriberAddedAnswer,
+            description: 'Already subscribed; nothing changed.',
+          }),
+          201: SubscriberAddedAnswer,
+          404: refusal('No such list on this account.'),
+          422: refusal('Not a mobile number, or a value is not acceptable.'),
+          ...refusals,
+        },
+      },
+    },
+    async (req, reply) => {
+      const list = await getList(rt.db, req.account.id, req.params.list_id)
+      const { subscriber: body } = req.body
+      const phone = parsePhoneNumber(body.phone_number)
+      if (phone === undefined) throw errors.badPhone('not ten digits, of which the first is 2 to 9')
+      const added = await addSubscriber(rt, {
+        list,
+        phone,
+        profile: readProfile(body),
+        bypassProcess: isUp(body.bypass_opt_in_process),
+        bypassResponse: isUp(body.bypass_opt_in_response),
+        actor: `key:${req.apiKey.id}`,
+      })
+      const subscriber = presentSubscriber(added.subscriber, req.account.timeZone)
+      return reply
+        .code(added.outcome === 'already_subscribed' ? 200 : 201)
+        .send({ status: statusOf(added), subscriber })
+    },
+  )
+
+  app.delete(
+    '/lists/:list_id/subscribers/:phone_number',
+    {
+      schema: {
+        operationId: 'unsubscribeSubscriber',
+        summary: 'Unsubscribe a subscriber',
+        description: 'When this is answered, no text of the list goes to the number any more. Its record stays.',
+        tags,
+        params: Type.Object({ list_id: ListId, phone_number: PhoneParam }),
+        response: { 200: UnsubscribedAnswer, 404: refusal('No such subscriber, or no such list.'), ...refusals },
+      },
+    },
+    async (req) => {
+      const { list_id: listId, phone_number: phone } = req.params
+      const { id: accountId, timeZone } = req.account
+      const list = await getList(rt.db, accountId, listId)
+      const actor = `key:${req.apiKey.id}`
+      const outcome = await optOut(rt, { accountId, listId: list.id, phone: phoneOfPath(phone), method: 'api', actor })
+      if (outcome === 'unknown') throw errors.subscriberNotFound()
+      const subscriber = await getSubscriber(rt.db, accountId, listId, phone)
+      return { status: 'successfully unsubscribed' as const, subscriber: presentSubscriber(subscriber, timeZone) }
+    },
+  )
+}

@@ -1,0 +1,58 @@
+import { Type } from 'typebox'
+import { profileKeys } from '../subscribers/profile.schema.ts'
+import { PhoneInput, SubscriberSchema } from '../subscribers/subscribers.schema.ts'
+import type { Added } from './subscribe.ts'
+
+/** A boolean, or what PHP makes of one. */
+const Flag = (description: string) =>
+  Type.Unsafe<boolean | string | number | null>({
+    type: ['boolean', 'string', 'integer', 'null'],
+    enum: [true, false, 1, 0, 'true', 'false', '1', '0', '', null],
+    default: false,
+    description,
+  })
+
+export const SubscriberAddBody = Type.Object({
+  subscriber: Type.Object({
+    phone_number: PhoneInput,
+    ...profileKeys,
+    bypass_opt_in_process: Type.Optional(Flag('Subscribe at once, without the question.')),
+    bypass_opt_in_response: Type.Optional(Flag('Send no welcome.')),
+  }),
+})
+
+/** Whether a flag is up. */
+export function isUp(flag: boolean | string | number | null | undefined): boolean {
+  return flag === true || flag === 1 || flag === '1' || flag === 'true'
+}
+
+export const SubscriberAddedAnswer = Type.Object(
+  {
+    status: Type.String({
+      description: 'The outcome. This sentence tells it, not the HTTP status.',
+      examples: ['Subscriber being added to campaign pending confirmation'],
+    }),
+    subscriber: SubscriberSchema,
+  },
+  { title: 'SubscriberAdded' },
+)
+
+export const UnsubscribedAnswer = Type.Object({
+  status: Type.Literal('successfully unsubscribed'),
+  subscriber: SubscriberSchema,
+})
+
+const statuses: Record<Exclude<Added['outcome'], 'security_timeout'>, string> = {
+  confirmation_sent: 'Subscriber being added to campaign pending confirmation',
+  already_asked: 'Subscriber has already been sent opt-in message for this campaign.',
+  welcomed: 'Subscriber added',
+  added: 'Subscriber has been added - no opt-in message was sent due to list settings.',
+  already_subscribed: 'Subscriber is already subscribed to this campaign.',
+}
+
+/** The sentence that tells what became of an add. */
+export function statusOf(added: Added): string {
+  if (added.outcome !== 'security_timeout') return statuses[added.outcome]
+  const minutes = Math.ceil(added.waitMs / 60_000)
+  return `Subscriber cannot be added: security timeout, wait ${Math.floor(minutes / 60)} hours and ${minutes % 60} minutes`
+}

@@ -1,0 +1,124 @@
+import type { Db } from '../db/db.ts'
+import { retryLostRaces } from '../db/retry.ts'
+import type { List } from '../lists/lists.queries.ts'
+import { sendSystemText } from '../messages/messages.ts'
+import type { Runtime } from '../runtime.ts'
+import {
+  findSubscriber,
+  findSubscriberForUpdate,
+  type Profile,
+  type Subscriber,
+  updateProfile,
+} from '../subscribers/subscribers.queries.ts'
+import { refuseUnreachable } from './look-up.ts'
+import { insertSubscriber, moveSubscriber } from './subscribe.queries.ts'
+
+/** How long an unanswered confirmation text keeps a second one from going out. */
+const resendBlockMs = 48 * 3_600_000
+/** How long nobody but the person can put a number back that has opted out. */
+const securityTimeoutMs = 48 * 3_600_000
+
+export type AddInput = {
+  list: List
+  phone: number
+  profile: Profile
+  /** Subscribed at once: somebody else has asked the person. */
+  bypassProcess: boolean
+  /** No welcome text. */
+  bypassResponse: boolean
+  actor: string
+}
+
+export type Added =
+  | {
+      outcome: 'confirmation_sent' | 'already_asked' | 'welcomed' | 'added' | 'already_subscribed'
+      subscriber: Subscriber
+    }
+  | { outcome: 'security_timeout'; waitMs: number; subscriber: Subscriber }
+
+type Outcome =
+  | { outcome: Exclude<Added['outcome'], 'security_timeout'> }
+  | { outcome: 'security_timeout'; waitMs: number }
+
+/**
+ * Adds a number to a list: asks it for a YES, or subscribes it at once where the caller says that it has agreed. A number
+ * that is subscribed, has just been asked or has just opted out stays as it is, and so does what is known of it.
+ */
+export function addSubscriber(rt: Runtime, input: AddInput): Promise<Added> {
+  refuseUnreachable(rt, input.phone)
+  return retryLostRaces(() =>
+    rt.db.tx(async (tx) => {
+      const outcome = await join(rt, tx, input)
+      const subscriber = await findSubscriber(tx, input.list.id, input.phone)
+      if (!subscriber) throw new Error('the subscriber that was just added is gone')
+      return { ...outcome, subscriber }
+    }),
+  )
+}
+
+async function join(rt: Runtime, tx: Db, input: AddInput): Promise<Outcome> {
+  const { list, phone } = input
+  const now = rt.clock.now()
+  const state = input.bypassProcess ? 'subscribed' : 'pending'
+  const wording = input.bypassProcess ? null : confirmationOf(list)
+  const joining = {
+    accountId: list.accountId,
+    listId: list.id,
+    phone,
+    state,
+    wording,
+    actor: input.actor,
+    now,
+  } as const
+
+  // The unique key decides between two adds of a new number; the one that comes second finds the other's row, locked
+  // until its text is on record.
+  const isNew = await insertSubscriber(tx, joining)
+  const known = isNew ? undefined : await findSubscriberForUpdate(tx, list.id, phone)
+  if (known) {
+    const obstacle = obstacleOf(known, input, now)
+    if (obstacle) return obstacle
+    await moveSubscriber(tx, joining)
+  }
+  await updateProfile(tx, list.id, phone, input.profile)
+
+  const text = input.bypassProcess ? welcomeOf(input, known) : confirmationOf(list)
+  if (text !== '') {
+    const { accountId, shortCodeId } = list
+    await sendSystemText(tx, rt, {
+      accountId,
+      listId: list.id,
+      shortCodeId,
+      phone,
+      content: text,
+      consent: 'not_opted_out',
+    })
+  }
+  if (!input.bypassProcess) return { outcome: 'confirmation_sent' }
+  return { outcome: text === '' ? 'added' : 'welcomed' }
+}
+
+/** Why a number that the list knows is left as it is, if it is. */
+function obstacleOf(known: Subscriber, { bypassProcess }: AddInput, now: Date): Outcome | undefined {
+  if (known.state === 'subscribed') return { outcome: 'already_subscribed' }
+  if (known.state === 'pending') {
+    const isBlocked = !bypassProcess && leftOf(resendBlockMs, known.optInRequestedAt, now) > 0
+    return isBlocked ? { outcome: 'already_asked' } : undefined
+  }
+  const waitMs = leftOf(securityTimeoutMs, known.optedOutAt, now)
+  return waitMs > 0 ? { outcome: 'security_timeout', waitMs } : undefined
+}
+
+function leftOf(durationMs: number, since: Date | null, now: Date): number {
+  return since === null ? 0 : since.getTime() + durationMs - now.getTime()
+}
+
+function confirmationOf({ name, messageYes }: List): string {
+  return messageYes || `${name}: reply YES to get our texts. Msg & data rates may apply. HELP for help, STOP to quit.`
+}
+
+/** The list's welcome: one for a number that never was subscribed, another for one that comes back. */
+function welcomeOf({ list, bypassResponse }: AddInput, known: Subscriber | undefined): string {
+  if (bypassResponse) return ''
+  return known?.subscribedAt ? list.secondOptinMessage : list.firstOptinMessage
+}

@@ -1,0 +1,83 @@
+import { type Static, Type } from 'typebox'
+import { errors } from '../errors.ts'
+import { TextOrNull } from '../http/schema.ts'
+import type { Profile } from './subscribers.queries.ts'
+
+const maxTag = 255
+const maxTags = 1_000
+
+/** The keys of a person in `subscriber`. Each may be null, which is the same as an empty text. */
+export const profileKeys = {
+  first_name: Type.Optional(TextOrNull({ maxLength: 50 })),
+  last_name: Type.Optional(TextOrNull({ maxLength: 50 })),
+  email: Type.Optional(TextOrNull({ maxLength: 50 })),
+  birthdate: Type.Optional(
+    Type.Unsafe<string | number | null>({
+      type: ['string', 'integer', 'null'],
+      pattern: '^(?:[0-9]{8})?$',
+      minimum: 10_000_101,
+      maximum: 99_991_231,
+      description: 'YYYYMMDD.',
+    }),
+  ),
+  zip_code: Type.Optional(
+    Type.Unsafe<string | number | null>({
+      type: ['string', 'integer', 'null'],
+      maxLength: 6,
+      minimum: 0,
+      maximum: 999_999,
+    }),
+  ),
+  gender: Type.Optional(
+    Type.Unsafe<'Male' | 'Female' | '' | null>({ type: ['string', 'null'], enum: ['Male', 'Female', '', null] }),
+  ),
+  tags: Type.Optional(
+    Type.Unsafe<string | string[] | null>({
+      type: ['string', 'array', 'null'],
+      items: { type: 'string', maxLength: maxTag },
+      maxItems: maxTags,
+      description: 'Comma-separated, or an array. Added to the tags there are.',
+    }),
+  ),
+}
+
+const ProfileBody = Type.Object(profileKeys)
+
+/** The profile in a validated body; refuses what a schema cannot see. */
+export function readProfile(body: Static<typeof ProfileBody>): Profile {
+  const birthdate = body.birthdate === undefined ? undefined : String(body.birthdate ?? '')
+  if (birthdate && !isDay(birthdate)) throw errors.invalid({ 'subscriber.birthdate': ['is invalid'] })
+  return {
+    firstName: textOf(body.first_name),
+    lastName: textOf(body.last_name),
+    email: textOf(body.email),
+    zipCode: body.zip_code === undefined ? undefined : String(body.zip_code ?? ''),
+    birthdate,
+    gender: body.gender === '' ? null : body.gender,
+    tags: readTags(body.tags),
+  }
+}
+
+function textOf(given: string | null | undefined): string | undefined {
+  return given === null ? '' : given
+}
+
+function isDay(digits: string): boolean {
+  const day = `${digits.slice(0, 4)}-${digits.slice(4, 6)}-${digits.slice(6)}`
+  const time = Date.parse(day)
+  return !Number.isNaN(time) && new Date(time).toISOString().startsWith(day)
+}
+
+/** Blanks around commas are not part of a tag, and a tag given twice is one. */
+function readTags(given: string | string[] | null | undefined): string[] | undefined {
+  if (given === undefined) return undefined
+  const texts = typeof given === 'string' ? given.split(',') : (given ?? [])
+  const tags = [...new Set(texts.map((tag) => tag.trim()).filter((tag) => tag !== ''))]
+  if (tags.length > maxTags) {
+    throw errors.invalid({ 'subscriber.tags': [`has too many items (maximum is ${maxTags})`] })
+  }
+  if (tags.some((tag) => [...tag].length > maxTag)) {
+    throw errors.invalid({ 'subscriber.tags': [`is too long (maximum is ${maxTag} characters)`] })
+  }
+  return tags
+}

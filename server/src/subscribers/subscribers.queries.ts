@@ -1,0 +1,127 @@
+import type { Db } from '../db/db.ts'
+
+export type SubscriberState = 'pending' | 'subscribed' | 'unsubscribed' | 'cleaned'
+
+export type Subscriber = {
+  listId: number
+  phone: number
+  state: SubscriberState
+  firstName: string
+  lastName: string
+  email: string
+  zipCode: string
+  birthdate: string
+  gender: 'Male' | 'Female' | null
+  tags: string[]
+  carrier: number
+  carrierName: string | null
+  optInMethod: string | null
+  apiSource: string | null
+  keywordName: string | null
+  subscribedAt: Date | null
+  optInRequestedAt: Date | null
+  optedOutAt: Date | null
+  cleanedAt: Date | null
+}
+
+/** What is known of a person; an undefined field is one that nobody spoke of. */
+export type Profile = {
+  firstName?: string
+  lastName?: string
+  email?: string
+  zipCode?: string
+  birthdate?: string
+  gender?: 'Male' | 'Female' | null
+  /** Added to those the subscriber has. */
+  tags?: string[]
+}
+
+const subscriberColumns = /* sql */ `
+  s.list_id as "listId", s.phone, s.state, s.first_name as "firstName", s.last_name as "lastName", s.email,
+  s.zip_code as "zipCode", s.birthdate, s.gender, s.tags, s.carrier, s.carrier_name as "carrierName",
+  s.opt_in_method as "optInMethod", s.api_source as "apiSource", s.keyword_name as "keywordName",
+  s.subscribed_at as "subscribedAt", s.opt_in_requested_at as "optInRequestedAt", s.opted_out_at as "optedOutAt",
+  s.cleaned_at as "cleanedAt"`
+
+export function findSubscriber(db: Db, listId: number, phone: number) {
+  return db.maybeOne<Subscriber>(
+    'find_subscriber',
+    /* sql */ `select ${subscriberColumns} from subscribers s where s.list_id = $1 and s.phone = $2`,
+    [listId, phone],
+  )
+}
+
+/** As `findSubscriber`; no opt-in or opt-out of this number on this list passes us before the transaction ends. */
+export function findSubscriberForUpdate(tx: Db, listId: number, phone: number) {
+  return tx.maybeOne<Subscriber>(
+    'find_subscriber_for_update',
+    /* sql */ `select ${subscriberColumns} from subscribers s where s.list_id = $1 and s.phone = $2 for no key update`,
+    [listId, phone],
+  )
+}
+
+/** How many broadcasts of this list have gone to the number. */
+export async function countMessagesReceived(db: Db, listId: number, phone: number): Promise<number> {
+  const { n } = await db.one<{ n: number }>(
+    'count_messages_received',
+    /* sql */ `
+    select count(*) as n
+      from message_log g
+      join messages m on m.id = g.message_id
+     where g.phone = $2 and g.state in ('sent', 'delivered') and m.list_id = $1 and m.kind = 'broadcast'`,
+    [listId, phone],
+  )
+  return n
+}
+
+/** A page of the list's numbers in one state, and how many there are; undefined when the account has no such list. */
+export function listPhones(
+  db: Db,
+  accountId: number,
+  listId: number,
+  state: 'subscribed' | 'unsubscribed' | 'cleaned',
+  page: { offset: number; perPage: number },
+) {
+  // the count is the list's, not counted: a list may have millions of numbers
+  return db.maybeOne<{ count: number; phones: string[] }>(
+    'list_phones',
+    /* sql */ `
+    select (case $3 when 'subscribed' then l.subscribed_count + coalesce(d.subscribed, 0)
+                    when 'unsubscribed' then l.unsubscribed_count + coalesce(d.unsubscribed, 0)
+                    else l.cleaned_count + coalesce(d.cleaned, 0) end)::bigint as count,
+           array(select phone::text from subscribers
+                  where list_id = $1 and state = $3 order by phone offset $4 limit $5) as phones
+      from lists l
+     cross join (select sum(subscribed) as subscribed, sum(unsubscribed) as unsubscribed, sum(cleaned) as cleaned
+                   from list_deltas where list_id = $1) d
+     where l.id = $1 and l.account_id = $2 and l.deleted_at is null`,
+    [listId, accountId, state, page.offset, page.perPage],
+  )
+}
+
+/** Writes the fields that somebody spoke of, and says how many subscribers that were: one or none. */
+export function updateProfile(db: Db, listId: number, phone: number, profile: Profile) {
+  return db.exec(
+    'update_profile',
+    /* sql */ `
+    update subscribers
+       set first_name = coalesce($3, first_name), last_name = coalesce($4, last_name), email = coalesce($5, email),
+           zip_code = coalesce($6, zip_code), birthdate = coalesce($7, birthdate),
+           gender = case when $8 then $9 else gender end,
+           tags = tags || array(select tag from unnest($10::text[]) with ordinality given (tag, place)
+                                 where tag <> all (tags) order by place)
+     where list_id = $1 and phone = $2`,
+    [
+      listId,
+      phone,
+      profile.firstName ?? null,
+      profile.lastName ?? null,
+      profile.email ?? null,
+      profile.zipCode ?? null,
+      profile.birthdate ?? null,
+      profile.gender !== undefined,
+      profile.gender ?? null,
+      profile.tags ?? [],
+    ],
+  )
+}

@@ -1,0 +1,120 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import { Type } from 'typebox'
+import { errors } from '../errors.ts'
+import { envelope, pageFrom, pageQuery, pageSchema } from '../http/pagination.ts'
+import { ListId, PhoneParam, refusal, refusals } from '../http/schema.ts'
+import { readProfile } from './profile.schema.ts'
+import { countMessagesReceived, listPhones } from './subscribers.queries.ts'
+import {
+  presentSubscriber,
+  SubscriberAnswer,
+  SubscriberUpdateBody,
+  SubscriberUpdatedAnswer,
+} from './subscribers.schema.ts'
+import { changeProfile, getSubscriber } from './subscribers.ts'
+
+const tags = ['Subscribers']
+const listParams = Type.Object({ list_id: ListId })
+const params = Type.Object({ list_id: ListId, phone_number: PhoneParam })
+const notFound = refusal('No such subscriber, or no such list.')
+
+const phonePages = [
+  {
+    path: 'subscribers',
+    state: 'subscribed',
+    operationId: 'listSubscribedNumbers',
+    summary: 'List subscribed numbers',
+  },
+  {
+    path: 'subscribers/unsubscribed',
+    state: 'unsubscribed',
+    operationId: 'listUnsubscribedNumbers',
+    summary: 'List numbers that opted out',
+  },
+  {
+    path: 'subscribers/cleaned',
+    state: 'cleaned',
+    operationId: 'listCleanedNumbers',
+    summary: 'List numbers that were removed because they are dead',
+  },
+] as const
+
+export const subscriberRoutes: FastifyPluginAsyncTypebox = async (app) => {
+  const { rt } = app
+
+  for (const { path, state, operationId, summary } of phonePages) {
+    app.get(
+      `/lists/:list_id/${path}`,
+      {
+        schema: {
+          operationId,
+          summary,
+          tags,
+          params: listParams,
+          querystring: Type.Object(pageQuery),
+          response: {
+            200: pageSchema('phone_numbers', Type.String()),
+            404: refusal('No such list on this account.'),
+            ...refusals,
+          },
+        },
+      },
+      async (req) => {
+        const page = pageFrom(req.query)
+        const found = await listPhones(rt.db, req.account.id, req.params.list_id, state, page)
+        if (!found) throw errors.listNotFound()
+        return { ...envelope(page, found.count), phone_numbers: found.phones }
+      },
+    )
+  }
+
+  app.get(
+    '/lists/:list_id/subscribers/:phone_number',
+    {
+      schema: {
+        operationId: 'getSubscriber',
+        summary: 'Show a subscriber',
+        description: 'Numbers that opted out or were cleaned are shown, too.',
+        tags,
+        params,
+        response: { 200: SubscriberAnswer, 404: notFound, ...refusals },
+      },
+    },
+    async (req) => {
+      const { list_id: listId, phone_number: phone } = req.params
+      const subscriber = await getSubscriber(rt.db, req.account.id, listId, phone)
+      const total_messages_received = await countMessagesReceived(rt.db, listId, subscriber.phone)
+      const presented = presentSubscriber(subscriber, req.account.timeZone)
+      return { status: 'OK' as const, subscriber: { ...presented, total_messages_received } }
+    },
+  )
+
+  app.put(
+    '/lists/:list_id/subscribers/:phone_number',
+    {
+      schema: {
+        operationId: 'updateSubscriber',
+        summary: 'Change a subscriber',
+        description: 'Changes the given fields and adds the given tags. Consent stays as it is.',
+        tags,
+        params,
+        body: SubscriberUpdateBody,
+        response: {
+          200: SubscriberUpdatedAnswer,
+          404: notFound,
+          422: refusal('A value is not acceptable.'),
+          ...refusals,
+        },
+      },
+    },
+    async (req) => {
+      const { list_id: listId, phone_number: phone } = req.params
+      const profile = readProfile(req.body.subscriber)
+      const subscriber = await changeProfile(rt.db, req.account.id, listId, phone, profile)
+      return {
+        status: 'Subscriber has been updated.' as const,
+        subscriber: presentSubscriber(subscriber, req.account.timeZone),
+      }
+    },
+  )
+}

@@ -1,0 +1,85 @@
+import { type Static, Type } from 'typebox'
+import { TextOrNull, TimeOrNull } from '../http/schema.ts'
+import { formatTime } from '../http/times.ts'
+import { formatPhoneNumber } from '../sms/phone-number.ts'
+import { profileKeys } from './profile.schema.ts'
+import type { Subscriber } from './subscribers.queries.ts'
+
+/** As callers write it: any punctuation, with or without a leading 1; the path decides where there is one. */
+export const PhoneInput = Type.Unsafe<string | number>({
+  type: ['string', 'integer'],
+  maxLength: 40,
+  description: 'Ten digits; punctuation and a leading 1 or +1 are ignored.',
+  examples: ['2065550102'],
+})
+
+export const SubscriberUpdateBody = Type.Object({
+  subscriber: Type.Object(
+    {
+      phone_number: Type.Optional(Type.Unknown({ description: 'May repeat the number of the path; changes nothing.' })),
+      ...profileKeys,
+    },
+    { description: 'Only the keys present change.' },
+  ),
+})
+
+const keys = {
+  phone_number: Type.String({ description: 'Ten digits.' }),
+  first_name: Type.String(),
+  last_name: Type.String(),
+  email: Type.String(),
+  birthdate: Type.String({ description: 'YYYYMMDD or empty.' }),
+  zip_code: Type.String(),
+  gender: Type.Unsafe<'Male' | 'Female' | null>({ type: ['string', 'null'], enum: ['Male', 'Female', null] }),
+  cleaned_at: TimeOrNull,
+  subscribed_at: TimeOrNull,
+  opted_out_at: TimeOrNull,
+  optin_in_progress: Type.Boolean({ description: 'YES is awaited.' }),
+  opt_in_method: TextOrNull(),
+  api_source: TextOrNull(),
+  keyword_name: TextOrNull(),
+  carrier: Type.Integer(),
+  carrier_name: TextOrNull(),
+  tags: Type.Array(Type.String()),
+  global_carrier_id: TextOrNull(),
+  global_carrier_name: TextOrNull(),
+}
+
+export const SubscriberSchema = Type.Object(keys, { title: 'Subscriber' })
+
+export const SubscriberDetailSchema = Type.Object(
+  { ...keys, total_messages_received: Type.Integer({ description: 'Broadcasts of this list.' }) },
+  { title: 'SubscriberDetail' },
+)
+
+export const SubscriberAnswer = Type.Object({ status: Type.Literal('OK'), subscriber: SubscriberDetailSchema })
+
+export const SubscriberUpdatedAnswer = Type.Object({
+  status: Type.Literal('Subscriber has been updated.'),
+  subscriber: SubscriberSchema,
+})
+
+/** A subscriber on the wire. */
+export function presentSubscriber(subscriber: Subscriber, timeZone: string): Static<typeof SubscriberSchema> {
+  return {
+    phone_number: formatPhoneNumber(subscriber.phone),
+    first_name: subscriber.firstName,
+    last_name: subscriber.lastName,
+    email: subscriber.email,
+    birthdate: subscriber.birthdate,
+    zip_code: subscriber.zipCode,
+    gender: subscriber.gender,
+    cleaned_at: formatTime(subscriber.cleanedAt, timeZone),
+    subscribed_at: formatTime(subscriber.subscribedAt, timeZone),
+    opted_out_at: formatTime(subscriber.optedOutAt, timeZone),
+    optin_in_progress: subscriber.state === 'pending',
+    opt_in_method: subscriber.optInMethod,
+    api_source: subscriber.apiSource,
+    keyword_name: subscriber.keywordName,
+    carrier: subscriber.carrier,
+    carrier_name: subscriber.carrierName,
+    tags: subscriber.tags,
+    global_carrier_id: null,
+    global_carrier_name: null,
+  }
+}

@@ -1,0 +1,188 @@
+import { describe, expect, test } from 'vitest'
+import { useApi } from '../../test/api.ts'
+import { make } from '../../test/make.ts'
+import { ensureLogDay } from '../messages/accept.queries.ts'
+
+const api = useApi()
+
+async function ownList() {
+  const { accountId, shortCode } = api.owner
+  return make.list(api.db, { accountId, shortCodeId: shortCode.id })
+}
+
+async function withSubscriber(given: object = {}) {
+  const list = await ownList()
+  await make.subscriber(api.db, { listId: list.id, phone: 2065550143, firstName: 'Marisol', ...given })
+  return { list, path: `/lists/${list.id}/subscribers/2065550143` }
+}
+
+describe('showing one', () => {
+  test('in any state, under any spelling of the number', async () => {
+    const { path } = await withSubscriber({ state: 'unsubscribed', at: new Date('2026-07-01T12:00:00.123Z') })
+    const answer = await api.owner.get(path)
+    expect(answer.body).toMatchObject({
+      status: 'OK',
+      subscriber: {
+        phone_number: '2065550143',
+        first_name: 'Marisol',
+        subscribed_at: '2026-07-01T05:00:00-07:00',
+        opted_out_at: '2026-07-01T06:00:00-07:00',
+        optin_in_progress: false,
+        total_messages_received: 0,
+      },
+    })
+    const spelling = path.replace('2065550143', '%2B1%20(206)%20555-0143')
+    expect((await api.owner.get(spelling)).body).toEqual(answer.body)
+  })
+
+  test('counts the broadcasts of this list that went to the number', async () => {
+    const { list, path } = await withSubscriber()
+    const other = await make.list(api.db, { accountId: api.owner.accountId, shortCodeId: api.owner.shortCode.id })
+    await ensureLogDay(api.db, '2026-03-02')
+    const send = async (listId: number, kind: string, state: string, phone = 2065550143) => {
+      const { id } = await api.db.one<{ id: number }>(
+        'make_message',
+        `insert into messages (account_id, list_id, short_code_id, kind, content, consent, part_count, status, logged_on,
+                               accepted_at)
+         values ($1, $2, $3, $4, 'x', 'subscribed', 1, 'sent', '2026-03-02', now()) returning id`,
+        [api.owner.accountId, listId, api.owner.shortCode.id, kind],
+      )
+      await api.db.exec(
+        'make_log_row',
+        `insert into message_log (id, logged_on, message_id, phone, state, part_count)
+         values ($1, '2026-03-02', $1, $2, $3, 1)`,
+        [id, phone, state],
+      )
+    }
+    await send(list.id, 'broadcast', 'delivered')
+    await send(list.id, 'broadcast', 'sent')
+    await send(list.id, 'broadcast', 'suppressed')
+    await send(list.id, 'broadcast', 'delivered', 2065550144)
+    await send(list.id, 'system', 'delivered')
+    await send(other.id, 'broadcast', 'delivered')
+    expect((await api.owner.get(path)).body.subscriber).toMatchObject({ total_messages_received: 2 })
+  })
+
+  test.each(['2065550144', '206555014', 'abc', '%00', '9'.repeat(90)])('%s is not found', async (phone) => {
+    const { list } = await withSubscriber()
+    expect(await api.owner.get(`/lists/${list.id}/subscribers/${phone}`)).toMatchObject({
+      status: 404,
+      body: { status: 'error', error: 'Subscriber not found', code: 'subscriber_not_found' },
+    })
+  })
+})
+
+describe('changing one', () => {
+  test('changes what is given, adds tags, and leaves consent alone', async () => {
+    const { path } = await withSubscriber({ state: 'unsubscribed' })
+    const given = {
+      first_name: 'María',
+      email: 'm@cedar.example',
+      gender: 'Female',
+      birthdate: '19910417',
+      zip_code: 98118,
+    }
+    const first = await api.owner.put(path, { subscriber: { ...given, tags: 'b, a' } })
+    expect(first).toMatchObject({
+      status: 200,
+      body: { status: 'Subscriber has been updated.', subscriber: { ...given, zip_code: '98118', tags: ['b', 'a'] } },
+    })
+    const second = await api.owner.put(path, {
+      subscriber: { phone_number: '2065550143', last_name: 'Okafor', tags: ['c', 'a'], bypass_opt_in_process: true },
+    })
+    expect(second.body.subscriber).toMatchObject({
+      ...given,
+      zip_code: '98118',
+      last_name: 'Okafor',
+      tags: ['b', 'a', 'c'],
+    })
+    expect(second.body.subscriber).toMatchObject({ opted_out_at: expect.any(String) })
+  })
+
+  test('null and an empty text erase', async () => {
+    const { path } = await withSubscriber()
+    await api.owner.put(path, { subscriber: { gender: 'Male', birthdate: 19910417, email: 'a@b.example' } })
+    const erased = { first_name: null, gender: null, birthdate: '', email: '' }
+    expect((await api.owner.put(path, { subscriber: erased })).body.subscriber).toMatchObject({
+      first_name: '',
+      gender: null,
+      birthdate: '',
+      email: '',
+    })
+  })
+
+  test('nothing changes when one value is refused', async () => {
+    const { path } = await withSubscriber()
+    const answer = await api.owner.put(path, { subscriber: { first_name: 'Other', last_name: 'a'.repeat(51) } })
+    expect(answer.status).toBe(422)
+    expect((await api.owner.get(path)).body.subscriber).toMatchObject({ first_name: 'Marisol' })
+  })
+
+  test('a number that is not on the list is not found', async () => {
+    const { path } = await withSubscriber()
+    const answer = await api.owner.put(path.replace('0143', '0144'), { subscriber: { first_name: 'x' } })
+    expect(answer).toMatchObject({ status: 404, body: { error: 'Subscriber not found' } })
+  })
+})
+
+describe('leaving', () => {
+  test('the record stays, the ledger and the counts know', async () => {
+    const { list, path } = await withSubscriber()
+    const answer = await api.owner.delete(path)
+    expect(answer).toMatchObject({
+      status: 200,
+      body: {
+        status: 'successfully unsubscribed',
+        subscriber: { first_name: 'Marisol', opted_out_at: expect.any(String) },
+      },
+    })
+    expect((await api.owner.delete(path)).body).toEqual(answer.body)
+    expect((await api.owner.get(`/lists/${list.id}`)).body.list).toMatchObject({
+      counts: { subscribers: 0, unsubscribed: 1, cleaned: 0 },
+    })
+    const rows = await api.db.many('read_opts', 'select kind, method, actor from opts where list_id = $1', [list.id])
+    expect(rows).toEqual([{ kind: 'opt_out', method: 'api', actor: `key:${api.owner.keyId}` }])
+  })
+
+  test.each(['2065550144', 'abc'])('%s is not found', async (phone) => {
+    const { list } = await withSubscriber()
+    expect(await api.owner.delete(`/lists/${list.id}/subscribers/${phone}`)).toMatchObject({
+      status: 404,
+      body: { error: 'Subscriber not found' },
+    })
+  })
+})
+
+test('a stranger finds neither list nor number', async () => {
+  const { path } = await withSubscriber()
+  for (const answer of [
+    await api.stranger.get(path),
+    await api.stranger.put(path, { subscriber: { first_name: 'x' } }),
+    await api.stranger.delete(path),
+    await api.stranger.get(path.replace('/2065550143', '')),
+  ]) {
+    expect(answer).toMatchObject({ status: 404, body: { error: 'List not found' } })
+  }
+  expect((await api.owner.get(path)).body.subscriber).toMatchObject({ first_name: 'Marisol', opted_out_at: null })
+})
+
+test('numbers come in pages by state', async () => {
+  const list = await ownList()
+  const states = ['subscribed', 'unsubscribed', 'subscribed', 'cleaned', 'subscribed', 'pending'] as const
+  for (const [index, state] of states.entries()) {
+    await make.subscriber(api.db, { listId: list.id, phone: 2065550149 - index, state })
+  }
+  const path = `/lists/${list.id}/subscribers`
+  expect((await api.owner.get(`${path}?per_page=2`)).body).toEqual({
+    status: 'OK',
+    per_page: 2,
+    count: 3,
+    page: 1,
+    pages_count: 2,
+    phone_numbers: ['2065550145', '2065550147'],
+  })
+  expect((await api.owner.get(`${path}?per_page=2&page=2`)).body.phone_numbers).toEqual(['2065550149'])
+  expect((await api.owner.get(`${path}?per_page=2&page=3`)).body).toMatchObject({ page: 3, phone_numbers: [] })
+  expect((await api.owner.get(`${path}/unsubscribed`)).body).toMatchObject({ count: 1, phone_numbers: ['2065550148'] })
+  expect((await api.owner.get(`${path}/cleaned/`)).body).toMatchObject({ count: 1, phone_numbers: ['2065550146'] })
+})
