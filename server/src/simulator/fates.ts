@@ -47,3 +47,13 @@ export const fateByOutcome: Record<ReceiptOutcome, Fate> = {
   soft: { ...plain, outcome: 'soft' },
   none: { ...plain, outcome: 'none' },
 }
+
+/** A message's outcome by a mix in per cent: drawn from its id, so that the draw needs no memory. */
+export function drawOutcome(mix: Record<ReceiptOutcome, number>, id: number): ReceiptOutcome {
+  if (mix.delivered === 100) return 'delivered'
+  // Fibonacci hashing spreads consecutive ids evenly over the range.
+  const draw = ((Math.imul(id | 0, 0x9e3779b1) >>> 0) / 2 ** 32) * 100
+  if (draw < mix.delivered) return 'delivered'
+  if (draw < mix.delivered + mix.hard) return 'hard'
+  return draw < mix.delivered + mix.hard + mix.soft ? 'soft' : 'none'
+}

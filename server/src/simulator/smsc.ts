@@ -9,12 +9,12 @@ import { type DeliverSm, deliverSm, type SubmitSm } from '../smpp/pdu/pdu.ts'
 import type { Session } from '../smpp/session.ts'
 import { encodeParts } from '../sms/parts.ts'
 import { toSmppAddress } from '../sms/phone-number.ts'
+import { Admission } from './admission.ts'
 import type { AnsweredFile } from './answered-file.ts'
 import { DelayLanes } from './delay-lanes.ts'
 import { Deliveries } from './deliveries.ts'
-import { type Fate, fateByOutcome, fateOf, type ReceiptOutcome } from './fates.ts'
+import { drawOutcome, type Fate, fateByOutcome, fateOf } from './fates.ts'
 import { Handsets } from './handsets.ts'
-import { RateWindow } from './rate-window.ts'
 import type { RawFile } from './raw-file.ts'
 import { makeReceipt, type Receipt, receiptPdu } from './receipts.ts'
 import { Replies, type Reply } from './replies.ts'
@@ -46,17 +46,10 @@ export type Counts = {
   mosAnswered: number
 }
 
-/** More than this owed, and new messages are refused with ESME_RMSGQFUL: so many take 150 MB, and the rest is flat. */
-const MOST_OWED = 400_000
 /** An answer that waits for its receipts is given then at the latest. */
 const AFTER_RECEIPTS_MS = 1_000
 const PUT_OFF_MS = 1_000
 const ANSWERED_FLUSH_MS = 20
-/** Destinations and texts that are being throttled two times. */
-const THROTTLED_KEPT = 10_000
-
-const DESTINATION = /^\+?[0-9]{1,20}$/
-const SOURCE = /^[\x20-\x7e]{1,20}$/
 const noText = Buffer.alloc(0)
 
 export type SmscOptions = {
@@ -75,14 +68,13 @@ export class Smsc {
   readonly #log: Logger
   #settings: Settings
   #lastId: number
-  #rate: RateWindow | undefined
+  readonly #admission = new Admission()
   #arrived: Answer[] = []
   #flushing = false
   readonly #answers = new DelayLanes<Answer>()
   readonly #later = new DelayLanes<Delivery | Reply>()
   readonly #deliveries: Deliveries<Delivery>
   readonly #replies = new Replies()
-  readonly #throttled = new Map<string, number>()
   #timer: NodeJS.Timeout | undefined
   #timerDueAt = Number.POSITIVE_INFINITY
   #answeredTimer: NodeJS.Timeout | undefined
@@ -115,8 +107,7 @@ export class Smsc {
   }
 
   change(settings: Settings): void {
-    const mps = settings.throttle?.mps
-    if (mps !== this.#rate?.limit) this.#rate = mps === undefined ? undefined : new RateWindow(mps)
+    this.#admission.throttleAt(settings.throttle?.mps)
     this.#settings = settings
     if (settings.answer) this.#deliveries.release()
     else this.#deliveries.hold()
@@ -141,13 +132,13 @@ export class Smsc {
     const at = Date.now()
     const ownFate = fateOf(pdu.destination_addr)
     const text = textOf(pdu)
-    const command_status = this.#judge(pdu, text, ownFate, at)
+    const command_status = this.#admission.judge(pdu, text, ownFate, this.owed, at)
     let smscId = ''
     if (command_status === status.ESME_ROK) {
       smscId = hexId(++this.#lastId)
       this.#rawFile.add(at, smscId, pdu, text, pdu.tlvs?.user_message_reference)
     }
-    const fate = ownFate ?? fateByOutcome[this.#drawOutcome(this.#lastId)]
+    const fate = ownFate ?? fateByOutcome[drawOutcome(this.#settings.receiptMix, this.#lastId)]
     this.#arrived.push({ session, pdu, command_status, smscId, at, receipt: undefined, fate, given: false })
     if (this.#flushing) return
     this.#flushing = true
@@ -171,21 +162,21 @@ export class Smsc {
     }
   }
 
-  /** Forgets what is owed and what was counted; the raw file stays as it is. */
+  /** Forgets what is owed and what was counted; answers are still given, and the raw file stays as it is. */
   reset(): void {
-    this.#answers.clear()
     this.#later.clear()
     this.#deliveries.clear()
     this.#replies.clear()
-    this.#throttled.clear()
+    this.#admission.clear()
     this.handsets.clear()
     this.counts = blankCounts()
     this.#rawFile.flush()
     this.#answeredFile.startAt(this.#rawFile.size, [])
   }
 
-  /** Answers all that was accepted, and sends nothing more of its own. */
+  /** Answers all that was accepted, what still comes at once, and sends nothing more of its own. */
   windUp(): void {
+    this.#settings = { ...this.#settings, latencyMs: 0, answer: true }
     this.#deliveries.hold()
     clearTimeout(this.#timer)
     this.#timerDueAt = Number.NEGATIVE_INFINITY
@@ -199,41 +190,6 @@ export class Smsc {
     this.#rawFile.flush()
     this.#rawFile.close()
     this.#answeredFile.close()
-  }
-
-  #judge(pdu: SubmitSm, text: Buffer, fate: Fate | undefined, now: number): number {
-    if (!SOURCE.test(pdu.source_addr)) return status.ESME_RINVSRCADR
-    if (!DESTINATION.test(pdu.destination_addr) || fate?.answer === 'refused') return status.ESME_RINVDSTADR
-    if (this.owed > MOST_OWED) return status.ESME_RMSGQFUL
-    if (this.#rate && !this.#rate.take(now)) return status.ESME_RTHROTTLED
-    if (fate?.answer === 'throttled_twice' && this.#throttlesOnceMore(pdu, text)) return status.ESME_RTHROTTLED
-    return status.ESME_ROK
-  }
-
-  #throttlesOnceMore(pdu: SubmitSm, text: Buffer): boolean {
-    const key = `${pdu.destination_addr} ${text.toString('latin1')}`
-    const times = (this.#throttled.get(key) ?? 0) + 1
-    this.#throttled.delete(key)
-    if (times > 2) return false
-    this.#throttled.set(key, times)
-    if (this.#throttled.size > THROTTLED_KEPT) {
-      for (const oldest of this.#throttled.keys()) {
-        this.#throttled.delete(oldest)
-        break
-      }
-    }
-    return true
-  }
-
-  /** What becomes of a message by the mix of receipts: drawn from its id, so the draw needs no memory. */
-  #drawOutcome(id: number): ReceiptOutcome {
-    const { delivered, hard, soft } = this.#settings.receiptMix
-    if (delivered === 100) return 'delivered'
-    // Fibonacci hashing spreads consecutive ids evenly over the range.
-    const draw = (Math.imul(id | 0, 0x9e3779b1) >>> 0) / 2 ** 32
-    if (draw * 100 < delivered) return 'delivered'
-    if (draw * 100 < delivered + hard) return 'hard'
-    return draw * 100 < delivered + hard + soft ? 'soft' : 'none'
   }
 
   /** One write for all that arrived in this turn; only then is anything answered. */
