@@ -31,7 +31,8 @@ function refusalOf(error: FastifyError, req: FastifyRequest): AppError {
   if (isDatabaseAway(error) || isRaceLost(error)) return errors.unavailable()
   if (isBadValue(error)) return errors.unstorable()
   if (error.code === 'FST_ERR_CTP_BODY_TOO_LARGE') return errors.bodyTooLarge(req.routeOptions.bodyLimit)
-  if (error.statusCode === 404) return errors.pathNotFound()
+  // the console's files refuse odd paths with 403
+  if (error.statusCode === 404 || error.statusCode === 403) return errors.pathNotFound()
   if (error.statusCode !== undefined && error.statusCode >= 400 && error.statusCode < 500) {
     return errors.unreadableRequest(error.message)
   }

@@ -67,6 +67,7 @@ function nameComponents(document: Document): Document {
     if (Array.isArray(value)) return value.map(walk)
     if (typeof value !== 'object' || value === null) return value
     const walked = Object.fromEntries(Object.entries(value).map(([key, part]) => [key, walk(part)]))
+    if (walked.description === 'Default Response') walked.description = 'Done.'
     const { title, ...schema } = walked
     if (typeof title !== 'string' || typeof walked.type !== 'string') return walked
     schemas[title] ??= schema

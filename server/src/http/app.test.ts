@@ -1,0 +1,367 @@
+import { connect } from 'node:net'
+import { text } from 'node:stream/consumers'
+import { pino } from 'pino'
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { answerOf, basic, useApi } from '../../test/api.ts'
+import { make } from '../../test/make.ts'
+import { makeRuntime } from '../../test/runtime.ts'
+import { readEnv } from '../config/config.ts'
+import type { Db } from '../db/db.ts'
+import { makeApp, startApi } from './app.ts'
+
+type Method = 'GET' | 'POST' | 'PUT' | 'DELETE' | 'PATCH'
+
+const log: string[] = []
+const api = useApi({ log: pino({ level: 'trace' }, { write: (line: string) => void log.push(line) }) as never })
+
+async function call(method: Method, path: string, headers: Record<string, string> = {}, payload?: string | Buffer) {
+  const authorization = basic(api.owner.key)
+  const body = payload === undefined ? {} : { payload }
+  return answerOf(
+    await api.app.inject({ method, url: `/api/v2${path}`, headers: { authorization, ...headers }, ...body }),
+  )
+}
+
+let list = { id: 0 }
+const phone = '2065550143'
+
+beforeEach(async () => {
+  log.length = 0
+  list = await make.list(api.db, {
+    accountId: api.owner.accountId,
+    shortCodeId: api.owner.shortCode.id,
+    name: 'Pantry',
+  })
+  await make.subscriber(api.db, { listId: list.id, phone: Number(phone) })
+})
+
+/** Every operation below /api/v2, with the body it needs, if any, and the status of its success. */
+const operations: [method: Method, path: string, body: object | undefined, success: number][] = [
+  ['GET', '/accounts/me', undefined, 200],
+  ['GET', '/shortcodes', undefined, 200],
+  ['GET', '/lists', undefined, 200],
+  ['POST', '/lists', { list: { name: 'New' } }, 200],
+  ['GET', '/lists/LIST', undefined, 200],
+  ['PUT', '/lists/LIST', { list: { name: 'Renamed' } }, 200],
+  ['DELETE', '/lists/LIST', undefined, 200],
+  ['GET', '/lists/LIST/subscribers', undefined, 200],
+  ['GET', '/lists/LIST/subscribers/unsubscribed', undefined, 200],
+  ['GET', '/lists/LIST/subscribers/cleaned', undefined, 200],
+  ['GET', `/lists/LIST/subscribers/${phone}`, undefined, 200],
+  ['POST', '/lists/LIST/subscribers', { subscriber: { phone_number: '2065550144' } }, 201],
+  ['PUT', `/lists/LIST/subscribers/${phone}`, { subscriber: { first_name: 'Marisol' } }, 200],
+  ['DELETE', `/lists/LIST/subscribers/${phone}`, undefined, 200],
+  ['GET', '/lists/LIST/messages', undefined, 200],
+  ['GET', '/lists/LIST/messages/draft', undefined, 200],
+  ['GET', '/lists/LIST/messages/scheduled', undefined, 200],
+  ['POST', '/lists/LIST/messages', { message: { content: 'Hello' } }, 200],
+]
+
+const at = (path: string) => path.replace('LIST', String(list.id))
+
+function formOf(body: object): string {
+  return Object.entries(body)
+    .flatMap(([noun, fields]) => Object.entries(fields).map(([key, value]) => [`${noun}[${key}]`, String(value)]))
+    .map((pair) => pair.map(encodeURIComponent).join('='))
+    .join('&')
+}
+
+test('the table below has every operation of the API', () => {
+  const { paths } = api.app.swagger() as { paths: Record<string, object> }
+  const described = Object.entries(paths)
+    .filter(([path]) => path.startsWith('/api/v2/') && !path.includes('/imports') && !path.includes('{message_id}'))
+    .flatMap(([path, methods]) =>
+      Object.keys(methods).map((method) => `${method.toUpperCase()} ${path.slice('/api/v2'.length)}`),
+    )
+  const tested = operations.map(([method, path]) =>
+    `${method} ${path}`.replace('LIST', '{list_id}').replace(phone, '{phone_number}'),
+  )
+  expect(tested.sort()).toEqual(described.sort())
+})
+
+describe.each(operations)('%s %s', (method, path, body, success) => {
+  const json = body === undefined ? undefined : JSON.stringify(body)
+
+  test('is done however the caller labels and wraps the body', async () => {
+    const labels: Record<string, string>[] = [
+      { 'content-type': 'application/json' },
+      { 'content-type': 'application/json; charset=utf-8' },
+      { 'content-type': 'application/x-www-form-urlencoded' },
+      { 'content-type': 'text/plain' },
+      { 'content-type': 'json' },
+      {},
+    ]
+    for (const headers of labels) expect((await fresh(headers, json)).status, JSON.stringify(headers)).toBe(success)
+    if (json === undefined) return
+    expect((await fresh({ 'content-type': 'application/json' }, JSON.stringify(json))).status).toBe(success)
+    const form = { 'content-type': 'application/x-www-form-urlencoded' }
+    expect((await fresh(form, formOf(body ?? {}))).status).toBe(success)
+  })
+
+  if (body === undefined) {
+    test.each(['', ' ', 'null', '[]', '{}', '{"page":1}'])('does not mind a body of %j', async (payload) => {
+      expect((await fresh({ 'content-type': 'application/json' }, payload)).status).toBe(success)
+    })
+  } else {
+    test.each(['', 'null', '[]', '{}', '""'])('says what is missing from a body of %j', async (payload) => {
+      const noun = Object.keys(body)[0] ?? ''
+      const answer = await fresh({ 'content-type': 'application/json' }, payload)
+      expect(answer.status).toBe(422)
+      expect(answer.body.details).toEqual({ [noun]: ["can't be blank"] })
+    })
+
+    test.each(['[1]', '{"list":1,"subscriber":1,"message":1}', '{"list":[],"subscriber":[],"message":[]}'])(
+      'refuses %j by its types',
+      async (payload) => {
+        const answer = await fresh({ 'content-type': 'application/json' }, payload)
+        expect(answer).toMatchObject({ status: 422, body: { status: 'error', code: 'invalid' } })
+        expect(answer.body.error).toMatch(/^Validation failed: \w+ must be an object$/)
+      },
+    )
+
+    test('ignores keys it does not know', async () => {
+      const [[noun = '', fields] = []] = Object.entries(body)
+      const more = { [noun]: { ...fields, color: 'red', nested: { deep: [1] } }, other: null }
+      expect((await fresh({}, JSON.stringify(more))).status).toBe(success)
+    })
+  }
+
+  test('answers broken JSON with 400 and does nothing', async () => {
+    const answer = await fresh({ 'content-type': 'application/json' }, '{"a":')
+    expect(answer).toMatchObject({ status: 400, body: { status: 'error', code: 'unreadable_request' } })
+  })
+
+  test('answers a body over a megabyte with 413', async () => {
+    const answer = await fresh({}, `{"a":"${'x'.repeat(1_000_001)}"}`)
+    expect(answer).toMatchObject({ status: 413, body: { status: 'error', code: 'body_too_large' } })
+  })
+
+  test('is found with a slash at its end and an ampersand at the head of its query', async () => {
+    const headers = { 'content-type': 'application/json' }
+    expect((await call(method, `${at(path)}/?&page=1`, headers, json)).status).toBe(success)
+  })
+
+  test('is closed to everybody without a key', async () => {
+    const answer = answerOf(await api.app.inject({ method, url: `/api/v2${at(path)}`, payload: json ?? '' }))
+    expect(answer).toMatchObject({ status: 401, body: { error: 'API key authorization failure' } })
+  })
+
+  if (path.includes('LIST')) {
+    test("is not found on a stranger's list", async () => {
+      const authorization = basic(api.stranger.key)
+      const answer = await call(method, at(path), { authorization }, json)
+      expect(answer).toMatchObject({ status: 404, body: { status: 'error', error: 'List not found' } })
+    })
+  }
+
+  /** The call, undone afterwards so that it can be made again. */
+  async function fresh(headers: Record<string, string>, payload: string | undefined) {
+    await api.db.exec('before', 'savepoint before')
+    try {
+      return await call(method, at(path), headers, payload)
+    } finally {
+      await api.db.exec('undo', 'rollback to savepoint before')
+    }
+  }
+})
+
+describe('what is not there', () => {
+  test.each(['/nothing', '/lists/1/nothing', '/lists/1/subscribers/2/3', '//'])('%s', async (path) => {
+    expect(await call('GET', path)).toMatchObject({ status: 404, body: { status: 'error', error: 'Path not found' } })
+  })
+
+  test.each<[Method, string, string]>([
+    ['PATCH', '/lists/1', 'GET, HEAD, PUT, DELETE'],
+    ['DELETE', '/lists/', 'GET, HEAD, POST'],
+    ['POST', '/lists/1/subscribers/2065550143?x=1', 'GET, HEAD, PUT, DELETE'],
+    ['PUT', '/accounts/me', 'GET, HEAD'],
+  ])('%s %s', async (method, path, allow) => {
+    const answer = await call(method, path, {}, '{}')
+    expect(answer).toMatchObject({ status: 405, body: { status: 'error', error: 'Method not allowed' } })
+    expect(String(answer.headers.allow).split(', ').sort()).toEqual(allow.split(', ').sort())
+  })
+
+  test('a path that is not one', async () => {
+    expect(await call('GET', '/lists/%zz')).toMatchObject({
+      status: 400,
+      body: { status: 'error', request_id: expect.any(String) },
+    })
+  })
+})
+
+test.each([
+  ['text/html', 406],
+  ['application/xml, text/xml;q=0.5', 406],
+  ['application/json;q=0', 406],
+  ['text/html, */*;q=0.1', 200],
+  ['application/*', 200],
+  ['application/vnd.api+json', 200],
+  ['', 200],
+])('Accept: %s', async (accept, status) => {
+  expect((await call('GET', '/accounts/me', { accept })).status).toBe(status)
+})
+
+test('the log has a line a request, with neither key nor number nor text in it', async () => {
+  await call('GET', `/lists/${list.id}/subscribers/${phone}?x=${phone}`)
+  await call('POST', `/lists/${list.id}/messages`, {}, JSON.stringify({ message: { content: 'secret words' } }))
+  await call('POST', `/lists/${list.id}/subscribers`, {}, '{"subscriber":{"phone_number":"20655501"}}')
+  const lines = log.map((line) => JSON.parse(line))
+  expect(lines.filter(({ msg }) => msg === 'answered')).toMatchObject([
+    {
+      method: 'GET',
+      route: '/api/v2/lists/:list_id/subscribers/:phone_number',
+      status: 200,
+      account: api.owner.accountId,
+    },
+    { method: 'POST', route: '/api/v2/lists/:list_id/messages', status: 200 },
+    { method: 'POST', route: '/api/v2/lists/:list_id/subscribers', status: 422 },
+  ])
+  for (const secret of [phone, '20655501', 'secret words', api.owner.key, basic(api.owner.key)]) {
+    expect(log.join('')).not.toContain(secret)
+  }
+})
+
+describe('with a database that fails', () => {
+  async function answerTo(error: Error) {
+    const lines: string[] = []
+    const logger = pino({ level: 'info' }, { write: (line: string) => void lines.push(line) })
+    const refuse = () => Promise.reject(error)
+    const db: Db = { many: refuse, maybeOne: refuse, one: refuse, exec: refuse, tx: refuse, withClient: refuse }
+    const app = await makeApp(makeRuntime({ db, log: logger as never }))
+    const headers = { authorization: basic('carillon_key_x') }
+    const answer = answerOf(await app.inject({ url: `/api/v2/lists/1/subscribers/${phone}`, headers }))
+    const ready = answerOf(await app.inject({ url: '/readyz' }))
+    await app.close()
+    return { answer, ready, faults: lines.map((line) => JSON.parse(line)).filter(({ level }) => level >= 50) }
+  }
+
+  test('away: 503, and try again', async () => {
+    const away = Object.assign(new Error('connect ECONNREFUSED 127.0.0.1:5432'), { code: 'ECONNREFUSED' })
+    const { answer, ready } = await answerTo(away)
+    expect(answer).toMatchObject({ status: 503, body: { status: 'error', code: 'unavailable' } })
+    expect(answer.headers['retry-after']).toBe('1')
+    expect(answer.text).not.toContain('5432')
+    expect(ready).toMatchObject({
+      status: 503,
+      body: { status: 'not_ready', mode: 'sandbox', checks: { database: false, worker: false, gateway: false } },
+    })
+  })
+
+  test('otherwise: 500, told to the log once and to nobody else', async () => {
+    const { answer, faults } = await answerTo(new Error('column "secret" does not exist'))
+    expect(answer).toMatchObject({ status: 500, body: { status: 'error', code: 'internal_error' } })
+    expect(answer.text).not.toContain('column')
+    expect(faults).toMatchObject([{ msg: 'request failed', err: { message: 'column "secret" does not exist' } }])
+    expect(faults[0].request_id ?? faults[0].reqId).toBe(answer.body.request_id)
+  })
+})
+
+test('what PostgreSQL quotes of a row does not reach the log', async () => {
+  await api.db.exec('before', 'savepoint before')
+  await api.db.exec('hide', 'alter table subscribers rename column first_name to given_name')
+  const answer = await call(
+    'PUT',
+    `/lists/${list.id}/subscribers/${phone}`,
+    {},
+    '{"subscriber":{"last_name":"Okafor"}}',
+  )
+  await api.db.exec('undo', 'rollback to savepoint before')
+  expect(answer.status).toBe(500)
+  const line = log.map((text) => JSON.parse(text)).find(({ msg }) => msg === 'request failed')
+  expect(line).toMatchObject({ level: 50, err: { code: '42703' }, route: expect.stringContaining(':phone_number') })
+  expect(JSON.stringify(line)).not.toContain('Okafor')
+})
+
+describe('health', () => {
+  const beat = (role: string, details: object, age: string) =>
+    api.db.exec(
+      `beat_${role}_${age.replaceAll(' ', '_')}`,
+      `insert into heartbeats (role, instance_id, details, seen_at)
+       values ('${role}', gen_random_uuid(), $1, clock_timestamp() - interval '${age}')`,
+      [JSON.stringify(details)],
+    )
+  const ready = async () => answerOf(await api.app.inject({ url: '/readyz' }))
+
+  test('it lives', async () => {
+    expect(answerOf(await api.app.inject({ url: '/healthz' }))).toMatchObject({ status: 200, body: { status: 'ok' } })
+  })
+
+  test('a text could go out when a worker and a bound gateway were heard of in the last five seconds', async () => {
+    await beat('worker', {}, '6 s')
+    await beat('gateway', { bound: 0 }, '1 s')
+    expect(await ready()).toMatchObject({
+      status: 503,
+      body: { checks: { database: true, worker: false, gateway: false } },
+    })
+    await beat('worker', {}, '4 s')
+    await beat('gateway', { bound: 2 }, '6 s')
+    expect(await ready()).toMatchObject({ status: 503, body: { checks: { worker: true, gateway: false } } })
+    await beat('gateway', { bound: 1 }, '4 s')
+    expect(await ready()).toMatchObject({
+      status: 200,
+      body: { status: 'ready', mode: 'sandbox', checks: { database: true, worker: true, gateway: true } },
+    })
+  })
+})
+
+describe('the reference', () => {
+  test('names every operation, marks what v2 does not have, and has names for its schemas', async () => {
+    const { body } = answerOf(await api.app.inject({ url: '/openapi.json' }))
+    const document = body as {
+      openapi: string
+      paths: Record<string, Record<string, Record<string, unknown>>>
+      components: object
+    }
+    expect(document.openapi).toBe('3.1.0')
+    expect(document.paths['/readyz']?.get?.['x-extension']).toBe(true)
+    expect(document.paths['/api/v2/lists']?.get).toMatchObject({ operationId: 'listLists' })
+    expect(document.components).toMatchObject({ schemas: { List: {}, Subscriber: {}, Message: {}, Refusal: {} } })
+    const ids = Object.values(document.paths).flatMap((methods) =>
+      Object.values(methods).map(({ operationId }) => operationId),
+    )
+    expect(ids.every((id) => typeof id === 'string')).toBe(true)
+    expect(new Set(ids).size).toBe(ids.length)
+  })
+
+  test('is a page that loads nothing from elsewhere', async () => {
+    const page = await api.app.inject({ url: '/docs/' })
+    expect(page.statusCode).toBe(200)
+    expect(page.headers['content-type']).toContain('text/html')
+    const sources = [...page.body.matchAll(/(?:src|href)="([^"]+)"/g)].map((match) => match[1] ?? '')
+    expect(sources.length).toBeGreaterThan(1)
+    for (const source of sources) {
+      expect(source).not.toMatch(/^(?:https?:)?\/\//)
+      const url = new URL(source, 'http://localhost/docs/').pathname
+      expect((await api.app.inject({ url })).statusCode, source).toBe(200)
+    }
+    const specification = await api.app.inject({ url: '/docs/json' })
+    expect(specification.json()).toMatchObject({ openapi: '3.1.0', paths: { '/api/v2/lists': {} } })
+  })
+})
+
+describe('over a socket', () => {
+  let server: Awaited<ReturnType<typeof startApi>>
+  beforeAll(async () => {
+    server = await startApi(makeRuntime({ db: api.db, config: readEnv({ CARILLON_PORT: '0' }) }))
+  })
+  afterAll(() => server.stop())
+
+  async function raw(request: string): Promise<string> {
+    const socket = connect(server.port, '127.0.0.1')
+    socket.write(request)
+    return text(socket)
+  }
+
+  test('a GET has a body', async () => {
+    const body = '{"start_date":"20260230"}'
+    const head = `GET /api/v2/lists/${list.id}/messages HTTP/1.1\r\nHost: example.org\r\nConnection: close`
+    const auth = `Authorization: ${basic(api.owner.key)}\r\nContent-Length: ${body.length}`
+    expect(await raw(`${head}\r\n${auth}\r\n\r\n${body}`)).toContain('Start date must be a day')
+  })
+
+  test('what is not HTTP gets the envelope, too', async () => {
+    const answer = await raw('HELLO\r\n\r\n')
+    expect(answer).toMatch(/^HTTP\/1\.1 400 /)
+    expect(JSON.parse(answer.split('\r\n\r\n')[1] ?? '')).toMatchObject({ status: 'error', code: 'unreadable_request' })
+  })
+})
