@@ -27,7 +27,8 @@ export function readCsv(rows: StagedRows, options: ReaderOptions): Reader {
   const stream = parse({
     bom: true,
     trim: true,
-    skip_empty_lines: true,
+    // blank lines come as one empty field, and are ours to skip: only so we know where the next row begins
+    relax_column_count: true,
     record_delimiter: ['\r\n', '\n', '\r'],
     max_record_size: longestLine,
     on_record: (fields: string[], { lines }) => {
@@ -43,9 +44,13 @@ export function readCsv(rows: StagedRows, options: ReaderOptions): Reader {
       }
       const first = fileLines - inside
       line = lines - tooMany
+      if (fields.length === 1 && fields[0] === '') return null
       if (!header) {
         header = readHeader(first, fields, options.unknownColumns)
         return null
+      }
+      if (fields.length !== header.places.length) {
+        throw errors.badImportFile(first, 'the number of fields differs from the header')
       }
       const cells: string[] = []
       for (const [index, place] of header.places.entries()) {
@@ -64,24 +69,21 @@ export function readCsv(rows: StagedRows, options: ReaderOptions): Reader {
       if (!header) throw errors.badImportFile(1, 'the file is empty')
       return header.ignored
     },
-    faultOf: (error) => (error instanceof CsvError ? faultOf(error, line + 1, tooMany) : error),
+    faultOf: (error) => (error instanceof CsvError ? faultOf(error, line + 1) : error),
   }
 }
 
-/** The library's messages quote the row, and a row is somebody's phone number. */
-function faultOf(error: CsvError, nextLine: number, tooMany: number) {
-  const line = Math.max(Number(error.lines) - tooMany, 1)
+/** The library's messages quote the row, and a row is somebody's phone number. The line is where the row begins. */
+function faultOf(error: CsvError, line: number) {
   switch (error.code) {
     case 'CSV_QUOTE_NOT_CLOSED':
-      return errors.badImportFile(nextLine, 'a quote that opens here is never closed')
+      return errors.badImportFile(line, 'a quote that opens in this row is never closed')
     case 'CSV_INVALID_CLOSING_QUOTE':
       return errors.badImportFile(line, 'there is text behind a closing quote')
     case 'INVALID_OPENING_QUOTE':
       return errors.badImportFile(line, 'there is a quote inside an unquoted field')
     case 'CSV_MAX_RECORD_SIZE':
-      return errors.badImportFile(nextLine, `the line is too long (maximum is ${longestLine} characters)`)
-    case 'CSV_RECORD_INCONSISTENT_FIELDS_LENGTH':
-      return errors.badImportFile(line, 'the number of fields differs from the header')
+      return errors.badImportFile(line, `the line is too long (maximum is ${longestLine} characters)`)
     default:
       return errors.badImportFile(line, 'the line cannot be read')
   }

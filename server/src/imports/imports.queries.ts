@@ -182,30 +182,10 @@ export type SliceCounts = {
 
 export type Slice = { importId: number; cursor: Cursor; limit: number; now: Date }
 
-/** The next rows in the order of (phone, line). Each knows the phone behind it: the last one of a number wins. */
-const batch = (importId: number) => /* sql */ `
-  ahead as materialized (
-    select r.*, lead(r.phone) over (order by r.phone, r.line) as next_phone, row_number() over (order by r.phone, r.line) as n
-      from (select * from ${rowsTable(importId)}
-             where (phone, line) > ($2::bigint, $3::bigint) order by phone, line limit $4::int + 1) r
-  ),
-  batch as materialized (select * from ahead where n <= $4::int)`
-
-/** Locks the subscribers that the slice will touch, in the order of their numbers, and so waits for opt-outs under way. */
-export async function lockSubscribers(db: Db, { importId, cursor, limit }: Slice) {
-  await run(
-    db,
-    /* sql */ `
-    with ${batch(importId)}
-    select from batch b cross join lateral
-      (select from subscribers s where s.list_id = $1 and s.phone = b.phone for update of s) locked`,
-    [cursor.listId, cursor.phone, cursor.line, limit],
-  )
-}
-
 /**
  * Applies one slice and counts it. Who opted out or was cleaned is left alone, whatever the file says; a blank leaves a
- * field as it was; whoever joins by this gets a row in the ledger.
+ * field as it was; whoever joins by this gets a row in the ledger. The state is looked at again when a row is written,
+ * so an opt-out that was under way wins, and the counts then say that the writes came out differently.
  */
 export async function applySlice(db: Db, { importId, cursor, limit, now }: Slice): Promise<SliceCounts> {
   // The joins below have one good plan, from the few rows of the slice into an index. While the first slices fill an
@@ -219,25 +199,29 @@ export async function applySlice(db: Db, { importId, cursor, limit, now }: Slice
   const [counts] = await run<SliceCounts>(
     db,
     /* sql */ `
-    with ${batch(importId)},
-    known as materialized (
-      select b.*, s.state, s.id is not null as is_known,
-             s.state = 'pending' or s.state = 'subscribed' and (
-               b.first_name <> s.first_name or b.last_name <> s.last_name or b.email <> s.email
-               or b.zip_code <> s.zip_code or b.birthdate <> s.birthdate
-               or b.gender is not null and b.gender is distinct from s.gender
-               or b.tags is not null and not (string_to_array(b.tags, ',') <@ s.tags)) as differs
-        from batch b left join lateral
-             (select * from subscribers s where s.list_id = $1 and s.phone = b.phone offset 0) s on true
-       where b.next_phone is distinct from b.phone
+    with ahead as (
+      -- one row more than the slice, because each has to know the number behind it: the last row of a number wins
+      select r.*, lead(r.phone) over (order by r.phone, r.line) is not distinct from r.phone as doubled,
+             row_number() over (order by r.phone, r.line) as n
+        from (select * from ${rowsTable(importId)}
+               where (phone, line) > ($2::bigint, $3::bigint) order by phone, line limit $4::int + 1) r
     ),
     judged as materialized (
-      select k.*, case when not is_known then 'added'
-                       when state = 'unsubscribed' then 'opted_out'
-                       when state = 'cleaned' then 'cleaned'
-                       when differs then 'updated'
-                       else 'unchanged' end as outcome
-        from known k
+      select a.*, s.state,
+             case when doubled then 'duplicate'
+                  when s.state is null then 'added'
+                  when s.state = 'unsubscribed' then 'opted_out'
+                  when s.state = 'cleaned' then 'cleaned'
+                  when s.state = 'pending'
+                    or a.first_name <> s.first_name or a.last_name <> s.last_name or a.email <> s.email
+                    or a.zip_code <> s.zip_code or a.birthdate <> s.birthdate
+                    or a.gender is not null and a.gender is distinct from s.gender
+                    or a.tags is not null and not (string_to_array(a.tags, ',') <@ s.tags) then 'updated'
+                  else 'unchanged' end as outcome
+        from ahead a left join lateral
+             (select state, first_name, last_name, email, zip_code, birthdate, gender, tags
+                from subscribers where list_id = $1 and phone = a.phone and not a.doubled offset 0) s on true
+       where n <= $4::int
     ),
     inserted as (
       insert into subscribers (list_id, phone, state, first_name, last_name, email, zip_code, birthdate, gender, tags,
@@ -245,7 +229,7 @@ export async function applySlice(db: Db, { importId, cursor, limit, now }: Slice
       select $1, phone, 'subscribed', coalesce(first_name, ''), coalesce(last_name, ''), coalesce(email, ''),
              coalesce(zip_code, ''), coalesce(birthdate, ''), gender, coalesce(string_to_array(tags, ','), '{}'),
              'import', $5, $5, $5
-        from judged where outcome = 'added' order by phone
+        from judged where outcome = 'added'
       on conflict do nothing
       returning 1
     ),
@@ -269,30 +253,28 @@ export async function applySlice(db: Db, { importId, cursor, limit, now }: Slice
     ledger as (
       insert into opts (account_id, list_id, phone, kind, method, source, wording, consented_at, actor, created_at)
       select $6, $1, phone, 'opt_in', 'import', coalesce(consent_source, $7), consent_text, consented_at, $8, $5
-        from judged where outcome = 'added' or outcome = 'updated' and state = 'pending' order by phone
-    ),
-    skips as materialized (
-      select line, 'duplicate' as reason from batch where next_phone is not distinct from phone
-      union all
-      select line, outcome from judged where outcome in ('opted_out', 'cleaned')
+        from judged where outcome = 'added' or outcome = 'updated' and state = 'pending'
     ),
     shown as (
       insert into import_skips (import_id, line, reason)
-      select $9, line, reason from skips
-       where line < (select case count(*) when 1000 then max(line) else 9e18 end from import_skips where import_id = $9)
+      select $9, line, outcome from judged
+       where outcome in ('duplicate', 'opted_out', 'cleaned')
+         and line < (select case count(*) when 1000 then max(line) else 9e18 end from import_skips where import_id = $9)
        order by line limit 1000
     )
-    select (select count(*) from batch) as rows,
+    select count(*) as rows,
            count(*) filter (where outcome = 'added') as added,
            count(*) filter (where outcome = 'updated') as updated,
            count(*) filter (where outcome = 'unchanged') as unchanged,
            count(*) filter (where outcome = 'added' or outcome = 'updated' and state = 'pending') as subscribed,
-           (select coalesce(jsonb_object_agg(reason, count), '{}')
-              from (select reason, count(*) from skips group by reason) by_reason) as "skipReasons",
+           jsonb_strip_nulls(jsonb_build_object(
+             'duplicate', nullif(count(*) filter (where outcome = 'duplicate'), 0),
+             'opted_out', nullif(count(*) filter (where outcome = 'opted_out'), 0),
+             'cleaned', nullif(count(*) filter (where outcome = 'cleaned'), 0))) as "skipReasons",
            (select count(*) from inserted) as inserted,
            (select count(*) from changed) as changed,
-           (select phone from batch order by n desc limit 1) as "lastPhone",
-           (select line from batch order by n desc limit 1) as "lastLine"
+           max(phone) as "lastPhone",
+           (select line from judged order by n desc limit 1) as "lastLine"
       from judged`,
     [
       cursor.listId,

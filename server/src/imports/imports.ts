@@ -17,7 +17,6 @@ import {
   insertImport,
   insertListDelta,
   lockImport,
-  lockSubscribers,
   markEnded,
   markReceived,
   markSlice,
@@ -129,7 +128,7 @@ export async function applyNextSlice(rt: Runtime, importId: number, limit = slic
     try {
       return await rt.db.tx((tx) => applySliceIn(tx, rt, importId, limit))
     } catch (error) {
-      if (attempt === 5 || !(error instanceof SliceRaced || isRaceLost(error))) throw error
+      if (attempt === 10 || !(error instanceof SliceRaced || isRaceLost(error))) throw error
     }
   }
 }
@@ -143,7 +142,6 @@ async function applySliceIn(tx: Db, rt: Runtime, importId: number, limit: number
     return false
   }
   const slice: Slice = { importId, cursor, limit, now }
-  await lockSubscribers(tx, slice)
   const counts = await applySlice(tx, slice)
   if (!addsUp(counts)) throw new SliceRaced(`somebody changed a subscriber under ${rowsTable(importId)}`)
   if (counts.rows > 0) {

@@ -1,0 +1,189 @@
+import { Readable } from 'node:stream'
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import { freshDatabase, type TestDatabase } from '../../test/database.ts'
+import { make } from '../../test/make.ts'
+import { makeRuntime } from '../../test/runtime.ts'
+import { waitFor } from '../../test/wait-for.ts'
+import type { Runtime } from '../runtime.ts'
+import { applyImport } from './imports.jobs.ts'
+import { applyNextSlice, receiveImport } from './imports.ts'
+
+let database: TestDatabase
+let rt: Runtime
+let list: Awaited<ReturnType<typeof make.list>>
+
+beforeEach(async () => {
+  database = await freshDatabase()
+  rt = makeRuntime(database)
+  list = await make.list(database.db)
+})
+afterEach(() => database.close())
+
+const firstPhone = 2_062_000_100
+const doubled = 10
+
+/** 200 rows: 190 numbers, the last ten of which were named before; in no order. */
+function makeFile(firstName = 'Ana') {
+  const phones = Array.from({ length: 190 }, (_, index) => firstPhone + ((index * 77) % 190))
+  const rows = [...phones, ...phones.slice(0, doubled)].map((phone) => `${phone},${firstName}\n`)
+  return `phone,first_name\n${rows.join('')}`
+}
+
+function receive(file: string) {
+  return receiveImport(rt, {
+    accountId: list.accountId,
+    listId: list.id,
+    apiKeyId: null,
+    format: 'csv',
+    unknownColumns: 'refuse',
+    source: null,
+    body: Readable.from([Buffer.from(file)]),
+  })
+}
+
+async function applyAll(importId: number, limit: number, on = rt) {
+  while (await applyNextSlice(on, importId, limit));
+}
+
+/** The import's counts, what is on the list, in the ledger and in the deltas, and the staging tables there are. */
+function takeStock(importId: number) {
+  return database.db.one(
+    'take_stock',
+    `select i.status, i.added, i.updated, i.unchanged, i.skipped, i.skip_reasons as reasons,
+            (select count(*) from subscribers where list_id = i.list_id) as subscribers,
+            (select count(*) from opts where list_id = i.list_id) as opts,
+            (select coalesce(sum(subscribed), 0)::int from list_deltas where list_id = i.list_id) as deltas,
+            (select count(*) from pg_class where relname like 'import\\_rows\\_%' and relkind = 'r') as tables
+       from imports i where i.id = $1`,
+    [importId],
+  )
+}
+
+const allAdded = {
+  status: 'done',
+  added: 190,
+  updated: 0,
+  unchanged: 0,
+  skipped: doubled,
+  reasons: { duplicate: doubled },
+  subscribers: 190,
+  opts: 190,
+  deltas: 190,
+  tables: 0,
+}
+
+test.each([1, 7, 100, 200, 201])('slices of %i rows count every row once', async (limit) => {
+  const { id } = await receive(makeFile())
+  await applyAll(id, limit)
+  expect(await takeStock(id)).toEqual(allAdded)
+})
+
+test('a crash amid a slice loses nothing and counts nothing twice', async () => {
+  const { id } = await receive(makeFile())
+  let slices = 0
+  const dying: Runtime = {
+    ...rt,
+    db: {
+      ...rt.db,
+      tx: (work) =>
+        rt.db.tx(async (tx) => {
+          const result = await work(tx)
+          // every other slice dies when it has done everything but commit
+          if (++slices % 2 === 0) throw new Error('killed')
+          return result
+        }),
+    },
+  }
+  for (let more = true; more; ) {
+    more = await applyNextSlice(dying, id, 30).catch((error: Error) => {
+      expect(error.message).toBe('killed')
+      return true
+    })
+  }
+  expect(slices).toBe(13)
+  expect(await takeStock(id)).toEqual(allAdded)
+})
+
+test('a job that is told to stop leaves the rest to the next one', async () => {
+  const { id } = await receive(makeFile())
+  await expect(applyImport.run(rt, { importId: id }, AbortSignal.abort())).rejects.toThrow()
+  await applyNextSlice(rt, id, 50)
+  await applyImport.run(rt, { importId: id }, new AbortController().signal)
+  expect(await takeStock(id)).toEqual(allAdded)
+})
+
+test('two workers on one import apply it once', async () => {
+  const { id } = await receive(makeFile())
+  await Promise.all([applyAll(id, 9), applyAll(id, 9), applyAll(id, 9)])
+  expect(await takeStock(id)).toEqual(allAdded)
+})
+
+test('two imports of the same numbers at once add each number once', async () => {
+  const first = await receive(makeFile())
+  const second = await receive(makeFile())
+  await Promise.all([applyAll(first.id, 20), applyAll(second.id, 20)])
+  const stock = (await takeStock(first.id)) as Record<string, number>
+  expect(stock).toMatchObject({ subscribers: 190, opts: 190, deltas: 190, tables: 0 })
+  const other = (await takeStock(second.id)) as Record<string, number>
+  expect((stock.added ?? 0) + (other.added ?? 0)).toBe(190)
+  expect((stock.unchanged ?? 0) + (other.unchanged ?? 0)).toBe(190)
+})
+
+test('an opt-out that is under way beside a slice wins', async () => {
+  await receive(makeFile()).then(({ id }) => applyAll(id, 1_000))
+  const { id } = await receive(makeFile('Zoe'))
+  const leaving = firstPhone + 5
+  let slice: Promise<unknown> | undefined
+  await database.db.tx(async (tx) => {
+    await tx.exec(
+      'opt_out',
+      `update subscribers set state = 'unsubscribed', opted_out_at = now() where list_id = $1 and phone = $2`,
+      [list.id, leaving],
+    )
+    slice = applyAll(id, 1_000)
+    await waitFor(async () => {
+      const { count } = await database.db.one<{ count: number }>(
+        'count_waiting',
+        `select count(*) as count from pg_locks l join pg_database d on d.oid = l.database or l.database is null
+          where not l.granted and d.datname = current_database()`,
+      )
+      return count > 0
+    })
+  })
+  await slice
+  const row = await database.db.one('leaver', 'select state, first_name from subscribers where phone = $1', [leaving])
+  expect(row).toEqual({ state: 'unsubscribed', first_name: 'Ana' })
+  expect(await takeStock(id)).toMatchObject({
+    status: 'done',
+    updated: 189,
+    skipped: doubled + 1,
+    reasons: { duplicate: doubled, opted_out: 1 },
+    opts: 190,
+  })
+})
+
+test('a number that joins by another way beside a slice is counted once', async () => {
+  const { id } = await receive(makeFile())
+  let slice: Promise<unknown> | undefined
+  await database.db.tx(async (tx) => {
+    await make.subscriber(tx, { listId: list.id, phone: firstPhone, state: 'pending' })
+    slice = applyAll(id, 1_000)
+    await waitFor(async () => {
+      const { count } = await database.db.one<{ count: number }>(
+        'count_waiting_inserts',
+        `select count(*) as count from pg_stat_activity
+          where datname = current_database() and wait_event_type = 'Lock'`,
+      )
+      return count > 0
+    })
+  })
+  await slice
+  expect(await takeStock(id)).toMatchObject({ status: 'done', added: 189, updated: 1, subscribers: 190, deltas: 190 })
+})
+
+test('an import that nobody can apply fails, and its rows go', async () => {
+  const { id } = await receive(makeFile())
+  await applyImport.gaveUp?.(rt, { importId: id }, new Error('broken'))
+  expect(await takeStock(id)).toMatchObject({ status: 'failed', added: 0, tables: 0 })
+  expect(await applyNextSlice(rt, id)).toBe(false)
+})

@@ -1,0 +1,338 @@
+import { expect, test } from 'vitest'
+import { type Answer, useApi } from '../../test/api.ts'
+import { make } from '../../test/make.ts'
+import { drainJobs } from '../jobs/boss.ts'
+import { applyImport } from './imports.jobs.ts'
+
+const ctx = useApi()
+
+type Options = { type?: string; query?: string; as?: 'owner' | 'stranger' }
+
+async function makeList() {
+  const { accountId, shortCode } = ctx.owner
+  return (await make.list(ctx.db, { accountId, shortCodeId: shortCode.id })).id
+}
+
+function upload(listId: number, file: string | Buffer, { type = 'text/csv', query = '', as = 'owner' }: Options = {}) {
+  return ctx[as].post(`/lists/${listId}/imports${query}`, undefined, {
+    payload: file,
+    headers: { 'content-type': type },
+  })
+}
+
+type ImportView = Record<string, unknown> & {
+  id: number
+  skip_reasons: Record<string, number>
+  skips: { line: number; reason: string }[]
+}
+
+/** Uploads, applies, and answers what the API then says of the import. */
+async function importFile(listId: number, file: string, options: Options = {}): Promise<ImportView> {
+  const queued = await upload(listId, file, options)
+  expect(queued.text).toContain('"Import queued"')
+  expect(queued.status).toBe(202)
+  await drainJobs(ctx.rt, [applyImport])
+  const { id } = queued.body.import as { id: number }
+  return (await ctx.owner.get(`/lists/${listId}/imports/${id}`)).body.import as ImportView
+}
+
+function findSubscribers(listId: number) {
+  return ctx.db.many<Record<string, unknown> & { phone: number; state: string }>(
+    'test_subscribers',
+    'select * from subscribers where list_id = $1 order by phone',
+    [listId],
+  )
+}
+
+function findOpts(listId: number) {
+  return ctx.db.many<Record<string, unknown>>('test_opts', 'select * from opts where list_id = $1 order by id', [
+    listId,
+  ])
+}
+
+async function leftovers() {
+  const { tables, imports, jobs } = await ctx.db.one<{ tables: number; imports: number; jobs: number }>(
+    'test_leftovers',
+    `select (select count(*) from pg_class where relname like 'import\\_rows\\_%') as tables,
+            (select count(*) from imports) as imports, (select count(*) from pgboss.job) as jobs`,
+  )
+  return { tables, imports, jobs }
+}
+
+test('a file becomes subscribers, each with its consent in the ledger', async () => {
+  const listId = await makeList()
+  const file = [
+    'Phone Number,first_name,last_name,email,zip,birthdate,gender,tags,consented_at,consent_source,consent_text',
+    '(206) 200-0101,Ana,"Lopez, Jr.",ana@example.org,98101-1234,2/29/1980,f,"vip, donor,vip",2024-05-01T10:00:00-07:00,Gala,"Text me, ""please"""',
+    '+1 206 200 0102,,,,K1A 0B1,,,,,,',
+  ].join('\r\n')
+  const view = await importFile(listId, file, { query: '?source=Spring%20drive' })
+  expect(view).toMatchObject({
+    list_id: listId,
+    status: 'done',
+    source: 'Spring drive',
+    total_rows: 2,
+    processed_rows: 2,
+    percent_complete: 100,
+    added: 2,
+    updated: 0,
+    unchanged: 0,
+    skipped: 0,
+    skip_reasons: {},
+    skips: [],
+    error: null,
+  })
+  expect(await findSubscribers(listId)).toMatchObject([
+    {
+      phone: 2062000101,
+      state: 'subscribed',
+      first_name: 'Ana',
+      last_name: 'Lopez, Jr.',
+      email: 'ana@example.org',
+      zip_code: '98101',
+      birthdate: '19800229',
+      gender: 'Female',
+      tags: ['vip', 'donor'],
+      opt_in_method: 'import',
+    },
+    { phone: 2062000102, state: 'subscribed', first_name: '', zip_code: 'K1A0B1', gender: null, tags: [] },
+  ])
+  const common = { account_id: ctx.owner.accountId, kind: 'opt_in', method: 'import', actor: `import:${view.id}` }
+  expect(await findOpts(listId)).toMatchObject([
+    {
+      ...common,
+      phone: 2062000101,
+      source: 'Gala',
+      wording: 'Text me, "please"',
+      consented_at: new Date('2024-05-01T17:00:00Z'),
+    },
+    { ...common, phone: 2062000102, source: 'Spring drive', wording: null, consented_at: null },
+  ])
+  const { body } = await ctx.owner.get(`/lists/${listId}`)
+  expect(body.list).toMatchObject({ counts: { subscribers: 2, unsubscribed: 0, cleaned: 0 } })
+  expect(await leftovers()).toMatchObject({ tables: 0 })
+})
+
+test('NDJSON does the same', async () => {
+  const listId = await makeList()
+  const file = [
+    '\ufeff{"phone":2062000101,"first_name":"Zoë","tags":["a","b"]}',
+    '',
+    '{"phone_number":"206-200-0102","zip_code":98101,"gender":null}',
+    '{"phone_number":"12"}',
+  ].join('\n')
+  const view = await importFile(listId, file, { type: 'application/x-ndjson; charset=utf-8' })
+  expect(view).toMatchObject({ total_rows: 3, added: 2, skipped: 1, skips: [{ line: 4, reason: 'bad_phone' }] })
+  expect(await findSubscribers(listId)).toMatchObject([
+    { phone: 2062000101, first_name: 'Zoë', tags: ['a', 'b'] },
+    { phone: 2062000102, zip_code: '98101', gender: null },
+  ])
+})
+
+test('the same file twice changes nothing', async () => {
+  const listId = await makeList()
+  const file = 'phone,first_name,tags,gender\n2062000101,Ana,vip,F\n2062000102,Bob,,\n'
+  await importFile(listId, file)
+  const before = [await findSubscribers(listId), await findOpts(listId)]
+  expect(await importFile(listId, file)).toMatchObject({ added: 0, updated: 0, unchanged: 2, skipped: 0 })
+  expect([await findSubscribers(listId), await findOpts(listId)]).toEqual(before)
+})
+
+test('a blank erases nothing, tags are added, and what is new is taken over', async () => {
+  const listId = await makeList()
+  await importFile(listId, 'phone,first_name,last_name,tags\n2062000101,Ana,Lopez,"a,b"\n2062000102,Bob,,\n')
+  const view = await importFile(listId, 'phone,first_name,last_name,tags\n2062000101,,Smith,"b,c"\n2062000102," ",,\n')
+  expect(view).toMatchObject({ updated: 1, unchanged: 1 })
+  expect(await findSubscribers(listId)).toMatchObject([
+    { first_name: 'Ana', last_name: 'Smith', tags: ['a', 'b', 'c'] },
+    { first_name: 'Bob' },
+  ])
+  // a changed profile is no new consent
+  expect(await findOpts(listId)).toHaveLength(2)
+})
+
+test('of doubled numbers the last row wins, and the others are skipped with their lines', async () => {
+  const listId = await makeList()
+  const file = 'phone,first_name\n2062000101,One\n2062000102,Bob\n(206)200-0101,Two\n2062000101,Three\n'
+  expect(await importFile(listId, file)).toMatchObject({
+    total_rows: 4,
+    added: 2,
+    skipped: 2,
+    skip_reasons: { duplicate: 2 },
+    skips: [
+      { line: 2, reason: 'duplicate' },
+      { line: 4, reason: 'duplicate' },
+    ],
+  })
+  expect(await findSubscribers(listId)).toMatchObject([{ first_name: 'Three' }, { first_name: 'Bob' }])
+})
+
+test('who opted out or was cleaned stays as they are; who was asked is subscribed now', async () => {
+  const listId = await makeList()
+  await make.subscriber(ctx.db, { listId, phone: 2062000101, state: 'unsubscribed', firstName: 'Old' })
+  await make.subscriber(ctx.db, { listId, phone: 2062000102, state: 'cleaned', firstName: 'Old' })
+  await make.subscriber(ctx.db, { listId, phone: 2062000103, state: 'pending', firstName: 'Old' })
+  const before = await findSubscribers(listId)
+  const optsBefore = (await findOpts(listId)).length
+  const file = 'phone,first_name\n2062000101,New\n2062000102,New\n2062000103,\n'
+  expect(await importFile(listId, file)).toMatchObject({
+    added: 0,
+    updated: 1,
+    skipped: 2,
+    skip_reasons: { opted_out: 1, cleaned: 1 },
+    skips: [
+      { line: 2, reason: 'opted_out' },
+      { line: 3, reason: 'cleaned' },
+    ],
+  })
+  const after = await findSubscribers(listId)
+  expect(after.slice(0, 2)).toEqual(before.slice(0, 2))
+  expect(after[2]).toMatchObject({ state: 'subscribed', first_name: 'Old', opt_in_requested_at: null })
+  expect(await findOpts(listId)).toHaveLength(optsBefore + 1)
+})
+
+test('a row with a fault is skipped by the name of the field, and counted once', async () => {
+  const listId = await makeList()
+  const long = 'x'.repeat(51)
+  const rows = [
+    ['bad_phone', '1062000101,,,,,,,,,,'],
+    ['bad_phone', ',Ana,,,,,,,,,'],
+    ['first_name_too_long', `2062000101,${long},,,,,,,,,`],
+    ['last_name_too_long', `2062000101,,${long},,,,,,,,`],
+    ['email_too_long', `2062000101,,,${long},,,,,,,`],
+    ['zip_code_too_long', '2062000101,,,,1234567,,,,,,'],
+    ['bad_birthdate', '2062000101,,,,,19810229,,,,,'],
+    ['bad_gender', '2062000101,,,,,,x,,,,'],
+    ['bad_tags', `2062000101,,,,,,,${'t'.repeat(256)},,,`],
+    ['bad_consented_at', '2062000101,,,,,,,,yesterday,,'],
+    ['consent_source_too_long', `2062000101,,,,,,,,,${'s'.repeat(256)},`],
+    ['consent_text_too_long', `2062000101,,,,,,,,,,${'t'.repeat(2001)}`],
+  ]
+  const header =
+    'phone_number,first_name,last_name,email,zip_code,birthdate,gender,tags,consented_at,consent_source,consent_text'
+  const view = await importFile(listId, [header, ...rows.map((row) => row[1])].join('\n'))
+  expect(view).toMatchObject({ status: 'done', total_rows: rows.length, skipped: rows.length, added: 0 })
+  expect(view.skips).toEqual(rows.map(([reason], index) => ({ line: index + 2, reason })))
+  expect(view.skip_reasons).toMatchObject({ bad_phone: 2, bad_gender: 1 })
+})
+
+test('the first thousand skipped rows are shown, whatever their reason, and all are counted', async () => {
+  const listId = await makeList()
+  const lines = Array.from({ length: 1_500 }, (_, index) => (index % 2 === 0 ? '12' : '2062000101'))
+  const view = await importFile(listId, `phone\n${lines.join('\n')}\n`)
+  expect(view).toMatchObject({ added: 1, skipped: 1_499, skip_reasons: { bad_phone: 750, duplicate: 749 } })
+  expect(view.skips).toHaveLength(1_000)
+  expect(view.skips.map((skip) => skip.line)).toEqual(Array.from({ length: 1_000 }, (_, index) => index + 2))
+})
+
+test('a column we do not know is refused by name, or passed over on request', async () => {
+  const listId = await makeList()
+  const file = 'id,phone,Favourite colour\n1,2062000101,"red\nand blue"\n2,2062000102,red\n3,12,\n'
+  const refused = await upload(listId, file)
+  expect(refused.status).toBe(422)
+  expect(refused.body.error).toContain('"id", "Favourite colour"')
+  const view = await importFile(listId, file, { query: '?unknown_columns=ignore' })
+  expect(view).toMatchObject({ added: 2, ignored_columns: ['id', 'Favourite colour'], skips: [{ line: 5 }] })
+  expect((await upload(listId, file, { query: '?unknown_columns=maybe' })).status).toBe(422)
+})
+
+test('a header alone is an import of nothing', async () => {
+  const listId = await makeList()
+  expect(await importFile(listId, 'phone,first_name\r\n')).toMatchObject({ status: 'done', total_rows: 0, added: 0 })
+})
+
+const phone = '2062000101'
+const csvFaults: [name: string, file: string | Buffer, line: number, words: string][] = [
+  ['no phone column', 'first_name\nAna\n', 1, 'phone_number'],
+  ['two phone columns', `phone,mobile\n${phone},${phone}\n`, 1, 'two columns'],
+  ['empty file', '', 1, 'empty'],
+  ['blank lines only', '\n\n', 1, 'empty'],
+  ['a quote never closed', `phone,first_name\n${phone},Ana\n\n${phone},"Bob\n1\n2\n3\n`, 4, 'never closed'],
+  ['text behind a closing quote', `phone,first_name\n${phone},"Ana"x\n`, 2, 'behind a closing quote'],
+  ['a quote inside a field', `phone,first_name\n${phone},A"na\n`, 2, 'quote inside'],
+  ['too few fields', `phone,first_name\n${phone},Ana\n${phone}\n`, 3, 'number of fields'],
+  ['too many fields', `phone,first_name\n${phone},"A\r\nna"\r\n${phone},Ana,x\n`, 4, 'number of fields'],
+  ['a line of 10 MB', `phone,first_name\n${phone},${'x'.repeat(10_000_000)}\n`, 2, 'too long'],
+  ['a header of 10 MB', `phone,${'x'.repeat(10_000_000)}\n`, 1, 'too long'],
+  ['not UTF-8', Buffer.from(`phone,first_name\n${phone},Ana\n${phone},Jos\xe9\n`, 'latin1'), 3, 'UTF-8'],
+  ['NUL', `phone,first_name\n${phone},A\0na\n`, 2, 'NUL'],
+  ['NUL in a passed-over place of the header', `phone,\0\n`, 1, 'unknown columns'],
+]
+const ndjsonFaults: typeof csvFaults = [
+  ['empty file', '', 1, 'empty'],
+  ['bad JSON', `{"phone":"${phone}"}\n{"phone":\n`, 2, 'not JSON'],
+  ['not an object', `{"phone":"${phone}"}\n\n["${phone}"]\n`, 3, 'not a JSON object'],
+  ['null', 'null', 1, 'not a JSON object'],
+  ['an unknown key', `{"phone":"${phone}","colour":"red"}`, 1, '"colour"'],
+  ['a wrong type', `{"phone":"${phone}","first_name":{"a":1}}`, 1, 'first_name'],
+  ['not UTF-8', Buffer.from(`{"phone":"${phone}","first_name":"Jos\xe9"}\n`, 'latin1'), 1, 'UTF-8'],
+  ['half a surrogate pair', `{"phone":"${phone}","first_name":"\\ud83d"}`, 1, 'UTF-8'],
+  ['NUL', `{"phone":"${phone}","first_name":"\\u0000"}`, 1, 'NUL'],
+  ['a line of 10 MB', `{"phone":"${'1'.repeat(10_000_000)}"}`, 1, 'too long'],
+]
+
+function expectFault({ status, body, text }: Answer, line: number, words: string) {
+  expect([status, body.status, body.code]).toEqual([422, 'error', 'bad_import_file'])
+  expect(body.error).toContain(`Line ${line}: `)
+  expect(body.error).toContain(words)
+  expect(body.details).toEqual({ line: [String(line)] })
+  expect(text).not.toContain(phone)
+}
+
+test.each(csvFaults)('a CSV file with a fault leaves nothing: %s', async (_name, file, line, words) => {
+  const listId = await makeList()
+  expectFault(await upload(listId, file), line, words)
+  expect(await leftovers()).toEqual({ tables: 0, imports: 0, jobs: 0 })
+})
+
+test.each(ndjsonFaults)('an NDJSON file with a fault leaves nothing: %s', async (_name, file, line, words) => {
+  const listId = await makeList()
+  expectFault(await upload(listId, file, { type: 'application/x-ndjson' }), line, words)
+  expect(await leftovers()).toEqual({ tables: 0, imports: 0, jobs: 0 })
+})
+
+test.each(['application/json', 'text/plain', 'multipart/form-data; boundary=x', 'text/csv; charset=iso-8859-1'])(
+  '%s is not taken',
+  async (type) => {
+    const answer = await upload(await makeList(), `phone\n${phone}\n`, { type })
+    expect([answer.status, answer.body.code]).toEqual([415, 'unsupported_media_type'])
+  },
+)
+
+test('a stranger finds neither the list nor its imports', async () => {
+  const listId = await makeList()
+  const view = await importFile(listId, `phone\n${phone}\n`)
+  const answers = [
+    await upload(listId, `phone\n${phone}\n`, { as: 'stranger' }),
+    await ctx.stranger.get(`/lists/${listId}/imports`),
+    await ctx.stranger.get(`/lists/${listId}/imports/${view.id}`),
+  ]
+  for (const { status, body } of answers) expect([status, body.error]).toEqual([404, 'List not found'])
+  const other = await makeList()
+  const missing = await ctx.owner.get(`/lists/${other}/imports/${view.id}`)
+  expect([missing.status, missing.body.error]).toEqual([404, 'Import not found'])
+})
+
+test('imports are listed by page, latest first', async () => {
+  const listId = await makeList()
+  const first = await importFile(listId, `phone\n${phone}\n`)
+  const second = await importFile(listId, `phone\n${phone}\n`)
+  const { body } = await ctx.owner.get(`/lists/${listId}/imports?per_page=1`)
+  expect(body).toMatchObject({ status: 'OK', per_page: 1, count: 2, page: 1, pages_count: 2 })
+  expect(body.imports).toMatchObject([{ id: second.id }])
+  const { body: next } = await ctx.owner.get(`/lists/${listId}/imports?per_page=1&page=2`)
+  expect(next.imports).toMatchObject([{ id: first.id }])
+})
+
+test('an import into a list that is deleted meanwhile fails and says so', async () => {
+  const listId = await makeList()
+  const queued = await upload(listId, `phone\n${phone}\n`)
+  await ctx.db.exec('delete_list', 'update lists set deleted_at = now() where id = $1', [listId])
+  await drainJobs(ctx.rt, [applyImport])
+  const row = await ctx.db.one('ended', 'select status, fault from imports where id = $1', [
+    (queued.body.import as { id: number }).id,
+  ])
+  expect(row).toEqual({ status: 'failed', fault: 'the list was deleted' })
+  expect(await findSubscribers(listId)).toEqual([])
+  expect(await leftovers()).toMatchObject({ tables: 0 })
+})

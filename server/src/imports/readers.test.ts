@@ -1,0 +1,100 @@
+import { Readable } from 'node:stream'
+import { pipeline } from 'node:stream/promises'
+import fc from 'fast-check'
+import { expect, test } from 'vitest'
+import { readCsv } from './csv-reader.ts'
+import { readNdjson } from './ndjson-reader.ts'
+import { StagedRows } from './staged-rows.ts'
+
+/** The staged rows as [line, phone, first name, last name], with COPY's escapes undone. */
+async function read(reader: typeof readCsv, file: Buffer, cuts: number[] = []) {
+  const rows = new StagedRows()
+  const { stream } = reader(rows, { unknownColumns: 'refuse' })
+  const places = [0, ...cuts.map((cut) => cut % (file.length + 1)).sort((a, b) => a - b), file.length]
+  const chunks = places.slice(1).map((end, index) => file.subarray(places[index], end))
+  const blocks: string[] = []
+  await pipeline(Readable.from(chunks, { objectMode: false }), stream, async (source: AsyncIterable<string>) => {
+    for await (const block of source) blocks.push(block)
+  })
+  blocks.push(rows.rest())
+  const lines = blocks.join('').split('\n').slice(0, -1)
+  return lines.map((line) => {
+    const [number, ...values] = line.split('\t').slice(0, 4).map(unescapeCopy)
+    return [Number(number), ...values]
+  })
+}
+
+const unescaped: Record<string, string> = { '\\\\': '\\', '\\t': '\t', '\\n': '\n', '\\r': '\r' }
+
+function unescapeCopy(text: string): string | null {
+  return text === '\\N' ? null : text.replace(/\\[\\tnr]/g, (pair) => unescaped[pair] ?? '')
+}
+
+const phone = '2062000101'
+const lineEnd = fc.constantFrom('\n', '\r\n', '\r')
+const cell = fc.string({
+  unit: fc.constantFrom('a', 'é', '🙏', '"', ',', ' ', '\\', '\t', '\n', '\r\n', '\r'),
+  maxLength: 12,
+})
+const row = fc.record({
+  first: cell,
+  last: cell,
+  alwaysQuote: fc.boolean(),
+  end: lineEnd,
+  blanksBefore: fc.array(fc.tuple(fc.constantFrom('', ' ', '\t'), lineEnd), { maxLength: 2 }),
+})
+
+function writeCell(text: string, alwaysQuote: boolean): string {
+  return alwaysQuote || /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text
+}
+
+const countLines = (text: string) => text.split(/\r\n|\n|\r/).length - 1
+
+test('CSV of any form, cut anywhere, is read as it was written, with the line each row begins in', async () => {
+  await fc.assert(
+    fc.asyncProperty(
+      fc.array(row, { maxLength: 8 }),
+      fc.array(fc.nat(), { maxLength: 6 }),
+      fc.boolean(),
+      fc.boolean(),
+      async (rows, cuts, bom, lastEnd) => {
+        let file = `${bom ? '\ufeff' : ''}phone,first_name,last_name\r\n`
+        const expected = rows.map(({ first, last, alwaysQuote, end, blanksBefore }, index) => {
+          // a CR and an LF that meet are one line end
+          for (const [blank, blankEnd] of blanksBefore) {
+            file += blank === '' && file.endsWith('\r') && blankEnd === '\n' ? ` ${blankEnd}` : blank + blankEnd
+          }
+          const line = countLines(file) + 1
+          file += [phone, writeCell(first, alwaysQuote), writeCell(last, alwaysQuote)].join(',')
+          if (lastEnd || index < rows.length - 1) file += end
+          return [line, phone, first.trim() || null, last.trim() || null]
+        })
+        expect(await read(readCsv, Buffer.from(file), cuts)).toEqual(expected)
+      },
+    ),
+    { numRuns: 500 },
+  )
+})
+
+test('NDJSON cut anywhere is read as it was written', async () => {
+  await fc.assert(
+    fc.asyncProperty(
+      fc.array(
+        fc.record({ first: cell, last: fc.option(cell), blank: fc.boolean(), end: fc.constantFrom('\n', '\r\n') }),
+      ),
+      fc.array(fc.nat(), { maxLength: 6 }),
+      fc.boolean(),
+      async (rows, cuts, bom) => {
+        let file = bom ? '\ufeff' : ''
+        const expected = rows.map(({ first, last, blank, end }) => {
+          if (blank) file += end
+          const line = countLines(file) + 1
+          file += JSON.stringify({ phone, first_name: first, last_name: last }) + end
+          return [line, phone, first.trim() || null, last?.trim() || null]
+        })
+        expect(await read(readNdjson, Buffer.from(file), cuts)).toEqual(expected)
+      },
+    ),
+    { numRuns: 200 },
+  )
+})

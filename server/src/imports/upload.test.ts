@@ -1,0 +1,122 @@
+import { once } from 'node:events'
+import { type ClientRequest, type IncomingMessage, request } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { setImmediate } from 'node:timers/promises'
+import type { FastifyInstance } from 'fastify'
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import { basic, makePerson } from '../../test/api.ts'
+import { freshDatabase, type TestDatabase } from '../../test/database.ts'
+import { make } from '../../test/make.ts'
+import { makeRuntime } from '../../test/runtime.ts'
+import { waitFor } from '../../test/wait-for.ts'
+import { makeApp } from '../http/app.ts'
+import { UploadGate } from './upload-gate.ts'
+
+// Uploads over a real socket, where they can break off and where the sender may not listen before it has sent all.
+
+let database: TestDatabase
+let app: FastifyInstance
+let listId: number
+let key: string
+let open: ClientRequest[] = []
+
+beforeEach(async () => {
+  database = await freshDatabase()
+  app = await makeApp(makeRuntime(database))
+  await app.listen({ host: '127.0.0.1', port: 0 })
+  const person = await makePerson(database.db, app)
+  key = person.key
+  listId = (await make.list(database.db, { accountId: person.accountId, shortCodeId: person.shortCode.id })).id
+})
+afterEach(async () => {
+  for (const upload of open) upload.destroy()
+  open = []
+  await app.close()
+  await database.close()
+})
+
+function startUpload(path = `/api/v2/lists/${listId}/imports`) {
+  const { port } = app.server.address() as AddressInfo
+  const headers = { authorization: basic(key), 'content-type': 'text/csv' }
+  const upload = request({ host: '127.0.0.1', port, path, method: 'POST', headers })
+  open.push(upload)
+  const answer = once(upload, 'response').then(async ([response]: IncomingMessage[]) => {
+    let text = ''
+    for await (const chunk of response ?? []) text += chunk
+    return { status: response?.statusCode, body: JSON.parse(text) as Record<string, unknown> }
+  })
+  return { upload, answer }
+}
+
+/** Sends without listening, as fast as the server takes it. */
+async function send(upload: ClientRequest, chunk: string, times: number) {
+  for (let n = 0; n < times; n++) {
+    if (!upload.write(chunk)) await once(upload, 'drain')
+    else await setImmediate()
+  }
+}
+
+const row = '2062000101,Ana\n'
+
+function countImports() {
+  return database.db.one<{ imports: number; tables: number; busy: number }>(
+    'count_imports_and_tables',
+    `select (select count(*) from imports) as imports,
+            (select count(*) from pg_class where relname like 'import\\_rows\\_%' and relkind = 'r') as tables,
+            (select count(*) from pg_stat_activity
+              where datname = current_database() and pid <> pg_backend_pid() and state <> 'idle'
+                and backend_type = 'client backend') as busy`,
+  )
+}
+
+test('a sender of many megabytes gets the refusal of its second line', async () => {
+  const { upload, answer } = startUpload()
+  upload.write(`phone,first_name\n${row}2062000102,"A"x\n`)
+  await send(upload, row.repeat(10_000), 100)
+  upload.end()
+  expect(await answer).toMatchObject({ status: 422, body: { code: 'bad_import_file', details: { line: ['3'] } } })
+})
+
+test('so does one whose list is not there', async () => {
+  const { upload, answer } = startUpload('/api/v2/lists/999/imports')
+  await send(upload, row.repeat(10_000), 40)
+  upload.end()
+  expect(await answer).toMatchObject({ status: 404, body: { error: 'List not found' } })
+})
+
+test('an upload that breaks off leaves nothing', async () => {
+  const { upload, answer } = startUpload()
+  answer.catch(() => {})
+  await send(upload, `phone,first_name\n${row.repeat(10_000)}`, 1)
+  await waitFor(async () => (await countImports()).busy > 0)
+  upload.destroy()
+  await waitFor(async () => (await countImports()).busy === 0)
+  expect(await countImports()).toEqual({ imports: 0, tables: 0, busy: 0 })
+
+  // and the connection it held is sound
+  for (let n = 0; n < 8; n++) {
+    const next = startUpload()
+    next.upload.end(`phone,first_name\n${row}`)
+    expect((await next.answer).status).toBe(202)
+  }
+})
+
+test('no more uploads than the gate lets in are taken at a time, and the others wait', async () => {
+  const gate = new UploadGate(2)
+  let inside = 0
+  let most = 0
+  const leave: (() => void)[] = []
+  const all = Array.from({ length: 5 }, (_, n) =>
+    gate
+      .run(async () => {
+        most = Math.max(most, ++inside)
+        await new Promise<void>((resolve) => leave.push(resolve))
+        inside--
+        if (n === 1) throw new Error('a fault')
+      })
+      .catch(() => {}),
+  )
+  for (let n = 0; n < 5; n++) (await waitFor(() => leave.shift()))()
+  await Promise.all(all)
+  expect(most).toBe(2)
+})
