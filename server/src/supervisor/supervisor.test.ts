@@ -13,7 +13,7 @@ import {
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import pg from 'pg'
-import { afterEach, beforeEach, describe, expect, onTestFinished, test } from 'vitest'
+import { afterEach, beforeEach, describe, expect, inject, onTestFinished, test } from 'vitest'
 import {
   type CarillonOptions,
   findProcess,
@@ -305,9 +305,17 @@ function copyCheckout(to: string): string {
   return to
 }
 
-test.skipIf(process.platform !== 'linux')('an own PostgreSQL is used where one is named', async () => {
-  const carillon = start({ env: { DATABASE_URL: 'postgresql://nobody@127.0.0.1:1/none' } })
-  await carillon.ready()
-  expect(existsSync(join(dataDir, 'postgres'))).toBe(false)
-  expect(findProcess(dataDir, 'postgres: ')).toBeUndefined()
+describe.skipIf(process.platform !== 'linux')('an own PostgreSQL', () => {
+  test('is used where one is named', async () => {
+    const carillon = start({ env: { DATABASE_URL: inject('clusterUrl') } })
+    await carillon.ready()
+    expect(existsSync(join(dataDir, 'postgres'))).toBe(false)
+    expect(findProcess(dataDir, 'postgres: ')).toBeUndefined()
+  })
+
+  test('that cannot be reached is said in words', async () => {
+    const output = await startAndFail({ DATABASE_URL: 'postgresql://carillon:hush@localhost:1/carillon' })
+    expect(output).toContain('The database of DATABASE_URL cannot be used')
+    expect(output).not.toContain('hush')
+  })
 })

@@ -11,6 +11,7 @@ import type { Postgres } from './embedded-postgres.ts'
 import { openLog } from './log-file.ts'
 import { checkPort } from './port.ts'
 import type { Preparation, SandboxAccount } from './prepare.ts'
+import { Refusal } from './refusal.ts'
 import { type RoleFacts, roleEnv } from './role-env.ts'
 import { WatchdogLink } from './watchdog-link.ts'
 
@@ -48,6 +49,12 @@ export async function supervise(options: SupervisorOptions): Promise<void> {
 }
 
 class Stopped extends Error {}
+
+/** A refused connection to a name with several addresses is an error without words of its own. */
+function describe(e: unknown): string {
+  const { message, code } = e as { message?: string; code?: string }
+  return message || code || String(e)
+}
 
 class Supervisor {
   readonly #options: SupervisorOptions
@@ -97,10 +104,10 @@ class Supervisor {
   }
 
   async #start(): Promise<void> {
-    const { config, print, prepare } = this.#options
+    const { config, print } = this.#options
     const server = await this.#startDatabase()
-    const { databaseUrl, dataDir, port } = this.#facts
-    const account = await this.#unlessStopped(prepare({ config, databaseUrl, dataDir, log: this.#log }))
+    const account = await this.#unlessStopped(this.#prepare())
+    const { dataDir, port } = this.#facts
     if (this.#facts.simulator) {
       const { smppPort, controlPort } = await this.#unlessStopped(this.#launch('simulator'))
       // a restarted simulator is found where the first one was
@@ -123,6 +130,19 @@ class Supervisor {
     const server = await this.#unlessStopped(this.#database.start())
     this.#facts.databaseUrl = server.url
     return server
+  }
+
+  async #prepare(): Promise<SandboxAccount | undefined> {
+    const { config, prepare } = this.#options
+    const { databaseUrl, dataDir } = this.#facts
+    try {
+      return await prepare({ config, databaseUrl, dataDir, log: this.#log })
+    } catch (e) {
+      if (e instanceof Refusal) throw e
+      this.#log.error({ err: e }, 'the database could not be prepared')
+      const which = config.databaseUrl ? 'The database of DATABASE_URL' : 'The embedded database'
+      throw new Refusal(`${which} cannot be used: ${describe(e)}`)
+    }
   }
 
   #launch(name: RoleName): Promise<Ready> {

@@ -1,3 +1,4 @@
+import pg from 'pg'
 import { ConfigError, readEnv } from '../../src/config/config.ts'
 import { Refusal } from '../../src/supervisor/refusal.ts'
 import { type RoleName, supervise } from '../../src/supervisor/supervisor.ts'
@@ -15,16 +16,21 @@ try {
     config: readEnv(process.env),
     env: process.env,
     print: (line) => console.log(line),
-    prepare: async () => ({
-      email: 'sandbox@example.org',
-      apiKey: 'a-key-for-the-tests',
-      listId: 7,
-      shortCode: '88222',
-    }),
+    prepare: async ({ databaseUrl }) => {
+      await reach(databaseUrl)
+      return { email: 'sandbox@example.org', apiKey: 'a-key-for-the-tests', listId: 7, shortCode: '88222' }
+    },
     scriptOf: (role) => `${import.meta.dirname}/${scripts[role]}`,
   })
   process.exit(0)
 } catch (e) {
   console.error(e instanceof ConfigError || e instanceof Refusal ? e.message : e)
   process.exit(1)
+}
+
+/** Only proves that the database answers: these tests need no table. */
+async function reach(databaseUrl: string) {
+  const client = new pg.Client({ connectionString: databaseUrl })
+  await client.connect()
+  await client.end()
 }

@@ -1,0 +1,79 @@
+import { type ChildProcess, fork, spawn } from 'node:child_process'
+import { join } from 'node:path'
+import { afterEach, expect, inject, test } from 'vitest'
+import { waitFor } from '../../test/wait-for.ts'
+
+const standIns = join(import.meta.dirname, '../../test/stand-ins')
+
+const processes: ChildProcess[] = []
+afterEach(() => {
+  for (const child of processes.splice(0)) child.kill('SIGKILL')
+})
+
+/** Runs a stand-in role by itself, as production does, or with a supervisor's channel. */
+function run(name: string, { supervised = false, env = {} }: { supervised?: boolean; env?: NodeJS.ProcessEnv } = {}) {
+  const script = join(standIns, name)
+  const options = { env: { ...process.env, CARILLON_DATA_DIR: '/nowhere', ...env } }
+  const child = supervised
+    ? fork(script, { ...options, stdio: ['ignore', 'pipe', 'pipe', 'ipc'] })
+    : spawn(process.execPath, [script], { ...options, stdio: ['ignore', 'pipe', 'pipe'] })
+  processes.push(child)
+  let output = ''
+  for (const stream of [child.stdout, child.stderr]) {
+    stream?.on('data', (bytes) => {
+      output += String(bytes)
+    })
+  }
+  // not 'close': it stays away after a disconnect from this side
+  const ended = new Promise((resolve) => child.once('exit', (code, by) => resolve(by ?? code)))
+  const read = new Promise((resolve) => child.stdout?.once('end', resolve))
+  const exit = Promise.all([ended, read]).then(([how]) => how)
+  return { child, exit, output: () => output, ready: () => waitFor(() => output.includes('"msg":"ready"')) }
+}
+
+test.each(['SIGTERM', 'SIGINT', 'SIGHUP'] as const)(
+  '%s stops a role that runs by itself, with code 0',
+  async (name) => {
+    const role = run('simulator.ts')
+    await role.ready()
+    role.child.kill(name)
+    expect(await role.exit).toBe(0)
+    expect(role.output()).toContain('"msg":"stopped"')
+  },
+)
+
+test("a supervised role says it is ready, leaves the terminal's signals alone, and ends when its supervisor does", async () => {
+  const role = run('simulator.ts', { supervised: true })
+  const told = new Promise((resolve) => role.child.once('message', resolve))
+  expect(await told).toMatchObject({ type: 'ready', smppPort: expect.any(Number), controlPort: expect.any(Number) })
+  role.child.kill('SIGINT')
+  role.child.kill('SIGHUP')
+  role.child.disconnect()
+  expect(await role.exit).toBe(0)
+  expect(role.output()).toContain('the supervisor is gone')
+  expect(role.output()).not.toContain('"why":"SIG')
+})
+
+test('an orphan that cannot finish what it has in hand ends all the same', async () => {
+  const role = run('stuck.ts', { supervised: true, env: { DATABASE_URL: inject('clusterUrl') } })
+  await role.ready()
+  role.child.disconnect()
+  expect(await role.exit).toBe(0)
+  expect(role.output()).toContain('did not stop in time')
+})
+
+test('a fault that nobody caught is logged and ends the role, for a fresh start', async () => {
+  const role = run('broken.ts')
+  expect(await role.exit).toBe(1)
+  expect(role.output()).toContain('"level":60')
+  expect(role.output()).toContain('the cupboard is bare')
+})
+
+test('wrong settings are told in words', async () => {
+  const role = run('idle.ts', { env: { DATABASE_URL: '', CARILLON_PORT: 'http' } })
+  expect(await role.exit).toBe(1)
+  expect(role.output()).toContain('CARILLON_PORT must be a whole number')
+  const bare = run('idle.ts', { env: { DATABASE_URL: '' } })
+  expect(await bare.exit).toBe(1)
+  expect(bare.output()).toContain('DATABASE_URL is needed')
+})
