@@ -5,10 +5,8 @@ export async function ensureConnection(db: Db, name: string): Promise<number> {
   const { id } = await db.one<{ id: number }>(
     'ensure_connection',
     /* sql */ `
-    with added as (
-      insert into connections (name) values ($1) on conflict do nothing returning id
-    )
-    select id from added union all select id from connections where name = $1 limit 1`,
+    -- an update in vain, because of two first uses at once only that shows the loser the winner's row
+    insert into connections (name) values ($1) on conflict (name) do update set name = excluded.name returning id`,
     [name],
   )
   return id

@@ -92,8 +92,8 @@ export class Binds {
     this.#rate.release(slots)
   }
 
-  /** Writes into a reserved slot of the emptiest window; false, and nothing written, when every bind has gone. */
-  submit(pdu: SubmitSm, done: Done): boolean {
+  /** The bind with the emptiest window, for all parts of a text to go the same way, in order. */
+  emptiest(): Session | undefined {
     let best: Session | undefined
     let bestFree = 0
     for (const session of this.#sessions) {
@@ -102,10 +102,16 @@ export class Binds {
         bestFree = session.free
       }
     }
-    if (!best) return false
+    return best
+  }
+
+  /** Writes into a reserved slot, of this bind if it has one free; false, and nothing written, when none has. */
+  submit(pdu: SubmitSm, preferred: Session | undefined, done: Done): boolean {
+    const session = preferred && preferred.free > 0 ? preferred : this.emptiest()
+    if (!session) return false
     this.#reserved--
     this.#rate.use(performance.now())
-    best.request(pdu, done)
+    session.request(pdu, done)
     return true
   }
 }

@@ -6,6 +6,7 @@ import type { Outcome } from '../smpp/in-flight.ts'
 import { commandStatus, statusName } from '../smpp/pdu/command-status.ts'
 import type { ResponsePdu, SubmitSm } from '../smpp/pdu/pdu.ts'
 import { normaliseMessageId } from '../smpp/pdu/receipt-text.ts'
+import type { Session } from '../smpp/session.ts'
 import type { Binds } from './binds.ts'
 import type { HeldChunk } from './held-chunk.ts'
 import type { Recorder } from './recorder.ts'
@@ -104,12 +105,13 @@ export class Submitter {
       retryMs: 0,
       inDoubt: false,
     }
-    for (let part = 0; part < held.text.partCount; part++) this.#writePart(flight, part)
+    const bind = this.#binds.emptiest()
+    for (let part = 0; part < held.text.partCount; part++) this.#writePart(flight, part, bind)
   }
 
-  #writePart(flight: Flight, part: number): void {
+  #writePart(flight: Flight, part: number, bind: Session | undefined): void {
     const pdu = flight.held.text.pdu(flight.recipient, part)
-    const written = this.#binds.submit(pdu, (outcome) => this.#answered(flight, part, pdu, outcome))
+    const written = this.#binds.submit(pdu, bind, (outcome) => this.#answered(flight, part, pdu, outcome))
     if (written) return
     this.#binds.release(1)
     flight.returned.push(part)
@@ -168,7 +170,8 @@ export class Submitter {
       setTimeout(() => this.#offerAgain(flight, parts), 50)
     } else {
       this.#binds.reserve(parts.length)
-      for (const part of parts) this.#writePart(flight, part)
+      const bind = this.#binds.emptiest()
+      for (const part of parts) this.#writePart(flight, part, bind)
     }
   }
 

@@ -1,0 +1,178 @@
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { startSending } from '../../test/sending.ts'
+import { waitFor } from '../../test/wait-for.ts'
+import { claimChunks } from '../broadcasts/chunks.queries.ts'
+import { listQueued, markSubmitting } from '../broadcasts/marks.queries.ts'
+
+type Sending = Awaited<ReturnType<typeof startSending>>
+let sending: Sending
+
+const textsTo = (phone: number) => sending.raw().filter((record) => record.destination === `1${phone}`)
+
+describe('a broadcast to every fate', () => {
+  beforeEach(async () => {
+    sending = await startSending({ responseDeadlineMs: 400 })
+    await sending.startGateway()
+  })
+  afterEach(() => sending.stop())
+
+  test('ends as each number says, with the books balanced', async () => {
+    await sending.control('PATCH', '/settings', { receipt_delay_ms: 5 })
+    const phones = [0, 1, 2, 3, 4, 5, 9, 10, 11, 12].map((n) => 2_065_550_100 + n)
+    await sending.subscribe(...phones)
+    const id = await sending.broadcast()
+    await sending.untilCounted(id, { audience: 10, delivered: 5, bounced: 4, sent: 1, unknown: 0 })
+    expect(await sending.states(id)).toEqual({
+      2065550100: 'bounced hard',
+      2065550101: 'bounced hard',
+      2065550102: 'bounced soft',
+      2065550103: 'sent',
+      2065550104: 'delivered',
+      2065550105: 'delivered',
+      2065550109: 'delivered',
+      2065550110: 'bounced hard',
+      2065550111: 'delivered',
+      2065550112: 'delivered',
+    })
+    // nobody twice, whatever happened on the way: throttled texts are taken once, lost answers not sent again
+    const destinations = sending.raw().map((record) => record.destination)
+    expect(new Set(destinations).size).toBe(destinations.length)
+    await waitFor(async () => {
+      const sql = `select from messages where id = $1 and status = 'sent' and sent_at is not null`
+      return (await sending.db.exec('m', sql, [id])) === 1
+    })
+  })
+
+  test('a number the carrier calls dead leaves the list, with the ledger and the counts', async () => {
+    await sending.subscribe(2_065_550_101, 2_065_550_110, 2_065_560_001)
+    const id = await sending.broadcast()
+    await sending.untilCounted(id, { delivered: 1, bounced: 2, cleanCount: 2 })
+    const states = await sending.db.many(
+      's',
+      'select phone, state from subscribers where list_id = $1 order by phone',
+      [sending.list.id],
+    )
+    expect(states).toEqual([
+      { phone: 2_065_550_101, state: 'cleaned' },
+      { phone: 2_065_550_110, state: 'cleaned' },
+      { phone: 2_065_560_001, state: 'subscribed' },
+    ])
+    const opts = await sending.db.many('o', `select phone, method from opts where kind = 'cleaned' order by phone`)
+    expect(opts).toEqual([
+      { phone: 2_065_550_101, method: 'carrier' },
+      { phone: 2_065_550_110, method: 'carrier' },
+    ])
+    const counts = await sending.db.one(
+      'c',
+      'select sum(subscribed)::int as subscribed, sum(cleaned)::int as cleaned from list_deltas where list_id = $1',
+      [sending.list.id],
+    )
+    expect(counts).toEqual({ subscribed: 1, cleaned: 2 })
+  })
+
+  test('a long text goes out in parts and is delivered when all have arrived', async () => {
+    await sending.subscribe(2_065_560_001, 2_065_560_002)
+    const id = await sending.broadcast(`${'a'.repeat(152)}€${'b'.repeat(200)}`)
+    await sending.untilCounted(id, { delivered: 2 })
+    const parts = textsTo(2_065_560_001)
+    expect(parts.map((part) => part.esmClass & 0x40)).toEqual([0x40, 0x40, 0x40])
+    const headers = parts.map((part) => Buffer.from(part.shortMessage, 'hex').subarray(0, 6))
+    expect(headers.map((header) => [header[4], header[5]])).toEqual([
+      [3, 1],
+      [3, 2],
+      [3, 3],
+    ])
+    expect(new Set(headers.map((header) => header[3])).size).toBe(1)
+  })
+})
+
+describe('faults', () => {
+  afterEach(() => sending.stop())
+
+  test('what a dead gateway left in the middle becomes unknown, the rest goes out once', async () => {
+    sending = await startSending()
+    const phones = Array.from({ length: 30 }, (_, n) => 2_065_560_001 + n)
+    await sending.subscribe(...phones)
+    const id = await sending.broadcast()
+    await sending.untilCounted(id, { queued: 30 })
+    // a gateway that leases the chunk, marks ten and dies before it writes a PDU
+    const claim = { owner: crypto.randomUUID(), leaseMs: 300, now: new Date(), fromLane: 2, toLane: 2, limit: 1 }
+    const [chunk] = await claimChunks(sending.db, claim)
+    if (!chunk) throw new Error('there was no chunk to lease')
+    const queued = await listQueued(sending.db, chunk)
+    expect(await markSubmitting(sending.db, chunk, queued.slice(0, 10))).toHaveLength(10)
+    await sending.startGateway()
+    await sending.untilCounted(id, { delivered: 20, unknown: 10 })
+    expect(sending.raw()).toHaveLength(20)
+    // its marks are void once the chunk is another's
+    expect(await markSubmitting(sending.db, chunk, queued.slice(10, 20))).toEqual([])
+  })
+
+  test('a bind lost in the middle leaves unknown what was on its way, until the receipts tell', async () => {
+    sending = await startSending({ latencyMs: 150, window: 10, binds: 1 })
+    await sending.control('PATCH', '/settings', { receipt_delay_ms: 700 })
+    await sending.startGateway()
+    await sending.subscribe(...Array.from({ length: 40 }, (_, n) => 2_065_560_001 + n))
+    const id = await sending.broadcast()
+    await waitFor(() => sending.raw().length >= 10)
+    await sending.control('POST', '/binds/drop', {})
+    await waitFor(async () => (await sending.counters(id)).unknown > 0, { what: 'unknown texts' })
+    await sending.untilCounted(id, { delivered: 40, unknown: 0 })
+    expect(sending.raw()).toHaveLength(40)
+  })
+
+  test('without our reference in the receipt, handset, time and the first words settle it', async () => {
+    sending = await startSending({ responseDeadlineMs: 200 })
+    await sending.control('PATCH', '/settings', { echo_reference: false })
+    await sending.startGateway()
+    await sending.subscribe(2_065_550_105)
+    const id = await sending.broadcast()
+    await sending.untilCounted(id, { delivered: 1 })
+    expect(await sending.db.one('r', 'select outcome from receipts')).toEqual({ outcome: 'settled' })
+  })
+
+  test('two gateways share a broadcast and nobody gets it twice', async () => {
+    sending = await startSending({ window: 20, latencyMs: 5 })
+    await sending.db.exec(
+      'fill',
+      `insert into subscribers (list_id, phone, state, subscribed_at, opted_in_at)
+       select $1, 2065560000 + n, 'subscribed', now() - interval '1 day', now() - interval '1 day' from generate_series(1, 9999) n`,
+      [sending.list.id],
+    )
+    await Promise.all([sending.startGateway(), sending.startGateway()])
+    await waitFor(async () => ((await sending.control('GET', '/state')).binds as unknown[]).length === 4)
+    const id = await sending.broadcast()
+    await sending.untilCounted(id, { delivered: 9_999 }, 19_999)
+    expect(new Set(sending.raw().map((record) => record.destination)).size).toBe(9_999)
+    expect(sending.raw()).toHaveLength(9_999)
+    const owners = await sending.db.many('o', 'select distinct leased_by from send_chunks')
+    expect(owners).toHaveLength(2)
+  })
+
+  test('a stopped gateway finishes what is on its way and leaves the rest queued', async () => {
+    sending = await startSending({ latencyMs: 50, window: 5, binds: 1 })
+    const gateway = await sending.startGateway()
+    await sending.subscribe(...Array.from({ length: 60 }, (_, n) => 2_065_560_001 + n))
+    const id = await sending.broadcast()
+    await waitFor(() => sending.raw().length >= 10)
+    await gateway.stop()
+    const counters = await sending.counters(id)
+    expect(counters.submitting + counters.unknown).toBe(0)
+    expect(counters.queued).toBe(60 - sending.raw().length)
+    await sending.startGateway()
+    await sending.untilCounted(id, { delivered: 60 })
+  })
+
+  test('no second sees more PDUs than the rate allows', async () => {
+    sending = await startSending({ mps: 40 })
+    await sending.startGateway()
+    await sending.subscribe(...Array.from({ length: 100 }, (_, n) => 2_065_560_001 + n))
+    const id = await sending.broadcast()
+    await sending.untilCounted(id, { delivered: 100 })
+    const times = sending.raw().map((record) => record.time)
+    // written by our clock, read by the simulator's: a few milliseconds may lie between the two
+    times.forEach((time, n) => {
+      if (n >= 42) expect(time - (times[n - 42] as number)).toBeGreaterThanOrEqual(950)
+    })
+  })
+})

@@ -1,0 +1,103 @@
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import { make } from '../../test/make.ts'
+import { startSending } from '../../test/sending.ts'
+import { waitFor } from '../../test/wait-for.ts'
+
+let sending: Awaited<ReturnType<typeof startSending>>
+
+beforeEach(async () => {
+  sending = await startSending()
+  await sending.startGateway()
+})
+afterEach(() => sending.stop())
+
+const phone = 2_065_560_001
+const received = () =>
+  sending
+    .raw()
+    .filter((record) => record.destination === `1${phone}`)
+    .map((record) => Buffer.from(record.shortMessage, 'hex').toString('latin1'))
+
+const stateOn = async (listId: number) =>
+  (
+    await sending.db.one<{ state: string }>('s', 'select state from subscribers where list_id = $1 and phone = $2', [
+      listId,
+      phone,
+    ])
+  ).state
+
+const allInterpreted = (count: number) =>
+  waitFor(async () => {
+    const row = await sending.db.one<{ n: number }>(
+      'n',
+      'select count(*) as n from inbound_messages where interpreted_at is not null',
+    )
+    return row.n === count
+  })
+
+test('a bare STOP leaves every list of the short code, with one confirmation', async () => {
+  const other = await make.list(sending.db, { accountId: sending.list.accountId, shortCodeId: sending.shortCode.id })
+  const elsewhere = await make.list(sending.db, { accountId: sending.list.accountId })
+  await sending.subscribe(phone)
+  await make.subscriber(sending.db, { listId: other.id, phone, state: 'pending' })
+  await make.subscriber(sending.db, { listId: elsewhere.id, phone })
+  const id = await sending.broadcast()
+  await sending.untilCounted(id, { delivered: 1 })
+  await sending.text(phone, ' Stop. ')
+  await allInterpreted(1)
+  expect(await stateOn(sending.list.id)).toBe('unsubscribed')
+  expect(await stateOn(other.id)).toBe('unsubscribed')
+  expect(await stateOn(elsewhere.id)).toBe('subscribed')
+  await waitFor(() => received().length === 2)
+  expect(received()[1]).toBe('You are out of the pantry list.')
+  expect((await sending.counters(id)).unsubscribeCount).toBe(1)
+  const opts = await sending.db.many(
+    'o',
+    `select list_id, method, wording from opts where kind = 'opt_out' order by list_id`,
+  )
+  expect(opts).toEqual([
+    { list_id: sending.list.id, method: 'stop', wording: ' Stop. ' },
+    { list_id: other.id, method: 'stop', wording: ' Stop. ' },
+  ])
+  // a second one has nothing to leave and is not confirmed again
+  await sending.text(phone, 'STOP')
+  await allInterpreted(2)
+  expect(await sending.db.many('q', `select 1 from messages where kind = 'system'`)).toHaveLength(1)
+})
+
+test('a STOP reaches rows that are queued already', async () => {
+  await sending.control('PATCH', '/settings', { answer: false })
+  await sending.subscribe(phone)
+  const id = await sending.broadcast()
+  await sending.untilCounted(id, { audience: 1 })
+  // the number opts out while its text waits in the queue of a gateway that cannot send
+  await sending.control('PATCH', '/settings', { answer: true })
+  await sending.text(phone, 'END')
+  await allInterpreted(1)
+  const counters = await sending.counters(id)
+  expect(counters.queued + counters.submitting).toBe(0)
+  expect(counters.suppressed + counters.delivered + counters.sent).toBe(1)
+})
+
+test('HELP and STOP are answered for anyone, other words for nobody', async () => {
+  await sending.text(phone, 'help')
+  await waitFor(() => received().length === 1)
+  expect(received()[0]).toContain('STOP')
+  await sending.text(phone, 'Unsubscribe')
+  await waitFor(() => received().length === 2)
+  await sending.text(phone, 'stop this bill')
+  await allInterpreted(3)
+  expect(received()).toHaveLength(2)
+  const meanings = await sending.db.many('m', 'select meaning from inbound_messages order by id')
+  expect(meanings).toEqual([{ meaning: 'help' }, { meaning: 'opt_out' }, { meaning: 'other' }])
+})
+
+test('an MO is stored as it came, whatever its alphabet', async () => {
+  await sending.text(phone, 'Grüße 👋 from the pantry')
+  await allInterpreted(1)
+  expect(await sending.db.one('c', 'select content, short_code, phone from inbound_messages')).toEqual({
+    content: 'Grüße 👋 from the pantry',
+    short_code: sending.shortCode.code,
+    phone,
+  })
+})

@@ -1,0 +1,215 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { pino } from 'pino'
+import { expandOnce } from '../src/broadcasts/expand.ts'
+import { finishMessages } from '../src/broadcasts/finish.queries.ts'
+import type { Config } from '../src/config/config.ts'
+import { Secret } from '../src/config/secret.ts'
+import type { Db } from '../src/db/db.ts'
+import { type Gateway, startGateway } from '../src/gateway/gateway.ts'
+import { Repeater } from '../src/lib/repeater.ts'
+import { acceptBroadcast } from '../src/messages/messages.ts'
+import type { Runtime } from '../src/runtime.ts'
+import { readRawFile } from '../src/simulator/raw-file.ts'
+import { startSimulator } from '../src/simulator/simulator.ts'
+import { freshDatabase } from './database.ts'
+import { make } from './make.ts'
+import { makeRuntime } from './runtime.ts'
+import { waitFor } from './wait-for.ts'
+
+export type Counters = {
+  audience: number
+  queued: number
+  submitting: number
+  sent: number
+  unknown: number
+  delivered: number
+  bounced: number
+  expired: number
+  suppressed: number
+  cancelled: number
+  cleanCount: number
+  unsubscribeCount: number
+}
+
+type Options = {
+  window?: number
+  binds?: number
+  mps?: number
+  leaseMs?: number
+  responseDeadlineMs?: number
+  latencyMs?: number
+}
+
+/**
+ * The send path in this process, all of it real: a database of its own, the simulator on TCP, a gateway, and the
+ * worker's rounds. Nothing is slow unless asked for.
+ */
+export async function startSending(options: Options = {}) {
+  const folder = await mkdtemp(join(tmpdir(), 'carillon-sending-'))
+  const database = await freshDatabase()
+  const rawFile = join(folder, 'submits.raw')
+  const account = { host: '127.0.0.1', tls: false, systemId: 'carillon', password: new Secret('swordfish') }
+  const smpp = { ...account, port: 0, window: options.window ?? 50, mps: options.mps, binds: options.binds ?? 2 }
+  const log = pino({ level: process.env.TEST_LOG ?? 'silent' })
+  const simulator = await startSimulator({
+    config: {
+      simulator: {
+        latencyMs: options.latencyMs ?? 0,
+        receiptDelayMs: 0,
+        smppPort: 0,
+        controlPort: 0,
+        controlUrl: undefined,
+        rawFile,
+      },
+      smpp,
+    },
+    log,
+  })
+  const base = makeRuntime({ db: database.db, url: database.url, log })
+  const config: Config = {
+    ...base.config,
+    smpp: { ...smpp, port: simulator.smppPort },
+    send: {
+      leaseMs: options.leaseMs ?? 5_000,
+      responseDeadlineMs: options.responseDeadlineMs ?? 10_000,
+      receiptDeadlineMs: base.config.send.receiptDeadlineMs,
+    },
+  }
+  const rt: Runtime = { ...base, config }
+  const { db } = database
+  const gateways = new Set<Gateway>()
+  const rounds = [
+    new Repeater(
+      () => expandOnce(rt),
+      20,
+      () => {},
+    ),
+    new Repeater(
+      () => finishMessages(db, rt.clock.now()),
+      20,
+      () => {},
+    ),
+  ]
+  for (const round of rounds) round.start()
+  const { id: accountId } = await make.account(db)
+  const shortCode = await make.shortCode(db, { accountId })
+  const list = await make.list(db, {
+    accountId,
+    shortCodeId: shortCode.id,
+    messageStop: 'You are out of the pantry list.',
+  })
+
+  const sending = {
+    db: db as Db,
+    rt,
+    list,
+    shortCode,
+
+    async startGateway() {
+      const gateway = await startGateway(rt)
+      gateways.add(gateway)
+      return {
+        async stop() {
+          gateways.delete(gateway)
+          await gateway.stop()
+        },
+      }
+    },
+
+    async subscribe(...phones: number[]) {
+      for (const phone of phones) await make.subscriber(db, { listId: list.id, phone })
+    },
+
+    async broadcast(content = 'The pantry opens at nine.') {
+      const { id } = await acceptBroadcast(rt, { accountId, list, content })
+      return id
+    },
+
+    counters: (messageId: number) => readCounters(db, messageId),
+
+    /** Waits until a message's counters are as told, and then checks its books. */
+    async untilCounted(messageId: number, expected: Partial<Counters>, timeoutMs = 10_000) {
+      let last: Counters | undefined
+      await waitFor(
+        async () => {
+          last = await readCounters(db, messageId)
+          return Object.entries(expected).every(([key, value]) => last?.[key as keyof Counters] === value)
+        },
+        { timeoutMs, what: `counters ${JSON.stringify(expected)}` },
+      ).catch((error) => {
+        throw new Error(`${error.message}; they are ${JSON.stringify(last)}`)
+      })
+      await checkBooks(db, messageId)
+    },
+
+    async states(messageId: number) {
+      const rows = await db.many<{ phone: number; state: string; reason: string | null }>(
+        'states',
+        'select phone, state, reason from message_log where message_id = $1 order by phone',
+        [messageId],
+      )
+      return Object.fromEntries(
+        rows.map((row) => [String(row.phone), row.reason ? `${row.state} ${row.reason}` : row.state]),
+      )
+    },
+
+    raw: () => [...readRawFile(rawFile)],
+
+    async control(method: string, path: string, body?: unknown) {
+      const response = await fetch(`http://127.0.0.1:${simulator.controlPort}${path}`, {
+        method,
+        ...(body === undefined ? {} : { body: JSON.stringify(body), headers: { 'content-type': 'application/json' } }),
+      })
+      if (!response.ok) throw new Error(`${method} ${path}: ${response.status} ${await response.text()}`)
+      return (await response.json()) as Record<string, unknown>
+    },
+
+    /** A handset texts our short code. */
+    async text(phone: number, content: string) {
+      await sending.control('POST', `/handsets/${phone}/messages`, { to: shortCode.code, content })
+    },
+
+    async stop() {
+      await Promise.all(rounds.map((round) => round.stop()))
+      await Promise.all([...gateways].map((gateway) => gateway.stop()))
+      await simulator.stop()
+      await database.close()
+      await rm(folder, { recursive: true, force: true })
+    },
+  }
+  return sending
+}
+
+export async function readCounters(db: Db, messageId: number): Promise<Counters> {
+  return db.one<Counters>(
+    'read_counters',
+    `select audience, queued, submitting, sent, unknown, delivered, bounced, expired, suppressed, cancelled,
+            clean_count as "cleanCount", unsubscribe_count as "unsubscribeCount"
+       from message_counters where message_id = $1`,
+    [messageId],
+  )
+}
+
+/** Throws unless the message's counters are what its log rows say, in one snapshot (promise B1). */
+export async function checkBooks(db: Db, messageId: number): Promise<void> {
+  const { wrong } = await db.one<{ wrong: string | null }>(
+    'check_books',
+    `with counted as (
+       select count(*) as audience, count(*) filter (where state = 'queued') as queued,
+              count(*) filter (where state = 'submitting') as submitting, count(*) filter (where state = 'sent') as sent,
+              count(*) filter (where state = 'unknown') as unknown, count(*) filter (where state = 'delivered') as delivered,
+              count(*) filter (where state = 'bounced') as bounced, count(*) filter (where state = 'expired') as expired,
+              count(*) filter (where state = 'suppressed') as suppressed, count(*) filter (where state = 'cancelled') as cancelled
+         from message_log where message_id = $1
+     )
+     select case when (c.audience, c.queued, c.submitting, c.sent, c.unknown, c.delivered, c.bounced, c.expired, c.suppressed, c.cancelled)
+                   is distinct from
+                      (l.audience, l.queued, l.submitting, l.sent, l.unknown, l.delivered, l.bounced, l.expired, l.suppressed, l.cancelled)
+                 then 'counters ' || row_to_json(c)::text || ' but the log has ' || row_to_json(l)::text end as wrong
+       from counted l, message_counters c where c.message_id = $1`,
+    [messageId],
+  )
+  if (wrong) throw new Error(wrong)
+}
