@@ -1,8 +1,8 @@
 import { ConfigError, readEnv } from '../config/config.ts'
 import { loadEnvFileIfPresent } from '../config/env-file.ts'
-import { prepareDatabase } from '../supervisor/prepare.ts'
 import { Refusal } from '../supervisor/refusal.ts'
 import { supervise } from '../supervisor/supervisor.ts'
+import { prepareDatabase } from './prepare.ts'
 
 // What `npm start` runs: everything on this machine, in the foreground.
 

@@ -1,4 +1,5 @@
-import type { SandboxAccount } from './prepare.ts'
+/** What a first broadcast needs to know. */
+export type SandboxAccount = { email: string; apiKey: string | undefined; listId: number; shortCode: string }
 
 export type BannerFacts = {
   mode: 'sandbox' | 'production'

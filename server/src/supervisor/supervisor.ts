@@ -1,21 +1,23 @@
 import { randomBytes } from 'node:crypto'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { pino } from 'pino'
+import { type Logger, pino } from 'pino'
 import type { Config } from '../config/config.ts'
-import { renderBanner } from './banner.ts'
+import { renderBanner, type SandboxAccount } from './banner.ts'
 import { Child, type Ready } from './child.ts'
 import { type DataDir, openDataDir } from './data-dir.ts'
 import { Database } from './database.ts'
 import type { Postgres } from './embedded-postgres.ts'
 import { openLog } from './log-file.ts'
 import { checkPort } from './port.ts'
-import type { Preparation, SandboxAccount } from './prepare.ts'
 import { Refusal } from './refusal.ts'
 import { type RoleFacts, roleEnv } from './role-env.ts'
 import { WatchdogLink } from './watchdog-link.ts'
 
 export type RoleName = 'api' | 'worker' | 'gateway' | 'simulator'
+
+/** What bringing the database up to date is done with. */
+export type Preparation = { config: Config; databaseUrl: string; dataDir: string; log: Logger }
 
 export type SupervisorOptions = {
   config: Config

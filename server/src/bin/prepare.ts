@@ -1,20 +1,16 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import type { Logger } from 'pino'
 import { seedSandbox } from '../accounts/sandbox.ts'
 import type { Config } from '../config/config.ts'
 import { type Db, poolDb } from '../db/db.ts'
 import { migrate } from '../db/migrate.ts'
 import { makePool } from '../db/pool.ts'
 import { installJobs } from '../jobs/boss.ts'
+import type { SandboxAccount } from '../supervisor/banner.ts'
+import { writeWhole } from '../supervisor/data-dir.ts'
+import { Refusal } from '../supervisor/refusal.ts'
+import type { Preparation } from '../supervisor/supervisor.ts'
 import { ensureMode } from '../system/installation.queries.ts'
-import { writeWhole } from './data-dir.ts'
-import { Refusal } from './refusal.ts'
-
-/** What a first broadcast needs to know. */
-export type SandboxAccount = { email: string; apiKey: string | undefined; listId: number; shortCode: string }
-
-export type Preparation = { config: Config; databaseUrl: string; dataDir: string; log: Logger }
 
 /** Migrates the database and, in sandbox mode, makes sure of the account that the banner shows. */
 export async function prepareDatabase({ config, databaseUrl, dataDir, log }: Preparation) {
