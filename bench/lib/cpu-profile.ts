@@ -1,0 +1,62 @@
+import { readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+
+// Reads what `node --cpu-prof` leaves behind when a process ends.
+
+type CallFrame = { functionName: string; url: string; lineNumber: number }
+type Profile = {
+  nodes: { id: number; callFrame: CallFrame }[]
+  startTime: number
+  samples: number[]
+  timeDeltas: number[]
+}
+
+export type SelfTime = { place: string; share: number; seconds: number }
+
+/** What makes node write a profile of each process into this directory. */
+export function profileEnv(directory: string): Record<string, string> {
+  return { NODE_OPTIONS: `--cpu-prof --cpu-prof-dir=${directory} --cpu-prof-interval=1000` }
+}
+
+/** The profile's clock now, in microseconds: that of the monotonic clock, which all processes share. */
+export function profileClock(): number {
+  return Number(process.hrtime.bigint() / 1_000n)
+}
+
+/** The functions of a role with the most time of their own between two times, idle time left out. */
+export function topFunctions(directory: string, role: string, from: number, to: number, limit = 15): SelfTime[] {
+  const times = new Map<string, number>()
+  let all = 0
+  for (const profile of readProfiles(directory, role)) {
+    const frames = new Map(profile.nodes.map((node) => [node.id, node.callFrame]))
+    let at = profile.startTime
+    profile.samples.forEach((id, index) => {
+      const spent = profile.timeDeltas[index] ?? 0
+      at += spent
+      const frame = frames.get(id)
+      if (at < from || at > to || !frame || frame.functionName === '(idle)') return
+      const place = placeOf(frame)
+      times.set(place, (times.get(place) ?? 0) + spent)
+      all += spent
+    })
+  }
+  return [...times]
+    .sort(([, a], [, b]) => b - a)
+    .slice(0, limit)
+    .map(([place, spent]) => ({ place, share: spent / all, seconds: spent / 1e6 }))
+}
+
+function readProfiles(directory: string, role: string): Profile[] {
+  return readdirSync(directory)
+    .filter((name) => name.endsWith('.cpuprofile'))
+    .map((name) => JSON.parse(readFileSync(join(directory, name), 'utf8')) as Profile)
+    .filter(({ nodes }) => nodes.some(({ callFrame }) => callFrame.url.endsWith(`/bin/${role}.ts`)))
+}
+
+function placeOf({ functionName, url, lineNumber }: CallFrame): string {
+  const file = url
+    .replace(/^.*\/server\/src\//, '')
+    .replace(/^.*\/node_modules\//, '')
+    .replace(/^file:\/\//, '')
+  return `${functionName || '(anonymous)'}${file ? ` ${file}:${lineNumber + 1}` : ''}`
+}

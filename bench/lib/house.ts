@@ -1,0 +1,111 @@
+import { existsSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
+import { checkPort } from '../../server/src/supervisor/port.ts'
+import { makeScratch, startCarillon } from '../../server/test/carillon-process.ts'
+
+// The real product, all roles of it, on a data directory of its own, for a bench to load and look at.
+
+const startScript = fileURLToPath(new URL('../../server/src/bin/start.ts', import.meta.url))
+const stopMs = 60_000
+
+export type HouseOptions = {
+  /** Binds to the simulator, and submits under way on each: 100 per bind and 1,000 in all at most. */
+  binds: number
+  window: number
+  env?: Record<string, string>
+}
+
+export type House = {
+  dataDir: string
+  url: string
+  databaseUrl: string
+  /** What the simulator has accepted. */
+  rawFile: string
+  /** The top of the process tree. */
+  pid: number
+  authorization: string
+  /** Calls the API as the sandbox account and gives the body back; throws what an error answer says. */
+  call<T>(method: string, path: string, body?: unknown): Promise<T>
+  /** Stops it in order; throws when it did not end well. */
+  stop(): Promise<void>
+  /** Removes the data directory and ends whatever still runs on it. */
+  remove(): void
+}
+
+/** Starts everything at zero simulated latency, and returns when a text could be sent. */
+export async function startHouse({ binds, window, env = {} }: HouseOptions): Promise<House> {
+  if (window > 100 || binds * window > 1_000) throw new Error('the window is 100 per bind and 1,000 in all at most')
+  const scratch = makeScratch()
+  const dataDir = join(scratch.path, 'data')
+  const smppPort = await checkPort('127.0.0.1', 0)
+  const carillon = startCarillon({
+    dataDir,
+    script: startScript,
+    env: {
+      CARILLON_SIMULATOR_LATENCY_MS: '0',
+      CARILLON_SIMULATOR_RECEIPT_DELAY_MS: '0',
+      CARILLON_SIMULATOR_SMPP_PORT: String(smppPort),
+      CARILLON_SMPP_URL: `smpp://bench:bench@127.0.0.1:${smppPort}?window=${window}&binds=${binds}`,
+      CARILLON_LOG_LEVEL: 'warn',
+      ...env,
+    },
+  })
+  try {
+    const url = `http://127.0.0.1:${await carillon.ready()}`
+    const account = JSON.parse(readFileSync(join(dataDir, 'sandbox.json'), 'utf8')) as { email: string; apiKey: string }
+    const authorization = `Basic ${Buffer.from(`${account.email}:${account.apiKey}`).toString('base64')}`
+    await waitUntilReady(url)
+    return {
+      dataDir,
+      url,
+      databaseUrl: findDatabaseUrl(dataDir),
+      rawFile: join(dataDir, 'simulator', 'submits.raw'),
+      pid: carillon.supervisorPid(),
+      authorization,
+      async call<T>(method: string, path: string, body?: unknown) {
+        const response = await fetch(`${url}/api/v2${path}`, {
+          method,
+          headers: { authorization, ...(body === undefined ? {} : { 'content-type': 'application/json' }) },
+          ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+        })
+        const text = await response.text()
+        if (!response.ok) throw new Error(`${method} ${path}: ${response.status} ${text}`)
+        return JSON.parse(text) as T
+      },
+      async stop() {
+        carillon.process.kill('SIGTERM')
+        const late = setTimeout(() => carillon.process.kill('SIGKILL'), stopMs)
+        const { code, by } = await carillon.exit
+        clearTimeout(late)
+        if (code !== 0) throw new Error(`it ended with ${by ?? `code ${code}`}:\n${carillon.output()}`)
+      },
+      remove: scratch.remove,
+    }
+  } catch (error) {
+    scratch.remove()
+    throw new Error(`Carillon did not start:\n${carillon.output()}`, { cause: error })
+  }
+}
+
+async function waitUntilReady(url: string): Promise<void> {
+  for (const until = performance.now() + 30_000; performance.now() < until; ) {
+    const response = await fetch(`${url}/readyz`)
+    await response.text()
+    if (response.ok) return
+    await sleep(50)
+  }
+  throw new Error('it did not get ready')
+}
+
+/** The embedded database's address, as the files in its home tell it. */
+function findDatabaseUrl(dataDir: string): string {
+  const home = join(dataDir, 'postgres')
+  const record = join(home, 'location')
+  const cluster = existsSync(record) ? readFileSync(record, 'utf8').trim() : join(home, 'cluster')
+  const password = readFileSync(join(home, 'password'), 'utf8').trim()
+  const [, , , port, socketDir, address] = readFileSync(join(cluster, 'postmaster.pid'), 'utf8').split('\n')
+  const host = socketDir ? encodeURIComponent(socketDir) : address
+  return `postgresql://carillon:${password}@${host}:${port}/carillon`
+}

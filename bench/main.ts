@@ -1,0 +1,23 @@
+// `npm run bench -- <name> [options]`: each bench is a file of its own with a function `run`.
+
+const benches: Record<string, { what: string; load: () => Promise<{ run(): Promise<unknown> }> }> = {
+  broadcast: {
+    what: 'import a list and text it: the whole product (--recipients --broadcasts --binds --window --profile --keep)',
+    load: () => import('./broadcast.ts'),
+  },
+  smpp: { what: 'our SMPP codec and session beside npm smpp', load: () => import('./smpp.ts') },
+  simulator: { what: 'how much the simulator takes', load: () => import('./simulator.ts') },
+}
+
+const name = process.argv[2] ?? ''
+const bench = benches[name]
+if (bench) {
+  const { run } = await bench.load()
+  const result = await run()
+  if (name === 'simulator') console.log(JSON.stringify({ bench: name, ...(result as object) }))
+  process.exit(0)
+}
+if (name) console.error(`There is no bench ${name}.`)
+console.log(`npm run bench -- <name> [options]\n`)
+for (const [each, { what }] of Object.entries(benches)) console.log(`  ${each.padEnd(10)} ${what}`)
+process.exit(name ? 1 : 0)
