@@ -39,7 +39,7 @@ describe('a broadcast to every fate', () => {
     expect(new Set(destinations).size).toBe(destinations.length)
     await waitFor(async () => {
       const sql = `select from messages where id = $1 and status = 'sent' and sent_at is not null`
-      return (await sending.db.exec('m', sql, [id])) === 1
+      return (await sending.db.exec('a_number_the_carrier_calls_dead_leaves_the_list_wi', sql, [id])) === 1
     })
   })
 
@@ -48,7 +48,7 @@ describe('a broadcast to every fate', () => {
     const id = await sending.broadcast()
     await sending.untilCounted(id, { delivered: 1, bounced: 2, cleanCount: 2 })
     const states = await sending.db.many(
-      's',
+      'select_phone_state_from_subscribers_where_list_id_',
       'select phone, state from subscribers where list_id = $1 order by phone',
       [sending.list.id],
     )
@@ -57,13 +57,16 @@ describe('a broadcast to every fate', () => {
       { phone: 2_065_550_110, state: 'cleaned' },
       { phone: 2_065_560_001, state: 'subscribed' },
     ])
-    const opts = await sending.db.many('o', `select phone, method from opts where kind = 'cleaned' order by phone`)
+    const opts = await sending.db.many(
+      'select_phone_method_from_opts_where_kind',
+      `select phone, method from opts where kind = 'cleaned' order by phone`,
+    )
     expect(opts).toEqual([
       { phone: 2_065_550_101, method: 'carrier' },
       { phone: 2_065_550_110, method: 'carrier' },
     ])
     const counts = await sending.db.one(
-      'c',
+      'select_sum_subscribed_int_as_subscribed_sum_cleane',
       'select sum(subscribed)::int as subscribed, sum(cleaned)::int as cleaned from list_deltas where list_id = $1',
       [sending.list.id],
     )
@@ -128,7 +131,9 @@ describe('faults', () => {
     await sending.subscribe(2_065_550_105)
     const id = await sending.broadcast()
     await sending.untilCounted(id, { delivered: 1 })
-    expect(await sending.db.one('r', 'select outcome from receipts')).toEqual({ outcome: 'settled' })
+    expect(await sending.db.one('select_outcome_from_receipts', 'select outcome from receipts')).toEqual({
+      outcome: 'settled',
+    })
   })
 
   test('two gateways share a broadcast and nobody gets it twice', async () => {
@@ -145,7 +150,10 @@ describe('faults', () => {
     await sending.untilCounted(id, { delivered: 9_999 }, 19_999)
     expect(new Set(sending.raw().map((record) => record.destination)).size).toBe(9_999)
     expect(sending.raw()).toHaveLength(9_999)
-    const owners = await sending.db.many('o', 'select distinct leased_by from send_chunks')
+    const owners = await sending.db.many(
+      'select_distinct_leased_by_from_send_chunks',
+      'select distinct leased_by from send_chunks',
+    )
     expect(owners).toHaveLength(2)
   })
 

@@ -52,7 +52,7 @@ test('a bare STOP leaves every list of the short code, with one confirmation', a
   expect(received()[1]).toBe('You are out of the pantry list.')
   expect((await sending.counters(id)).unsubscribeCount).toBe(1)
   const opts = await sending.db.many(
-    'o',
+    'select_list_id_method_wording_from_opts_where_kind',
     `select list_id, method, wording from opts where kind = 'opt_out' order by list_id`,
   )
   expect(opts).toEqual([
@@ -62,7 +62,9 @@ test('a bare STOP leaves every list of the short code, with one confirmation', a
   // a second one has nothing to leave and is not confirmed again
   await sending.text(phone, 'STOP')
   await allInterpreted(2)
-  expect(await sending.db.many('q', `select 1 from messages where kind = 'system'`)).toHaveLength(1)
+  expect(
+    await sending.db.many('select_from_messages_where_kind', `select 1 from messages where kind = 'system'`),
+  ).toHaveLength(1)
 })
 
 test('a STOP reaches rows that are queued already', async () => {
@@ -88,14 +90,22 @@ test('HELP and STOP are answered for anyone, other words for nobody', async () =
   await sending.text(phone, 'stop this bill')
   await allInterpreted(3)
   expect(received()).toHaveLength(2)
-  const meanings = await sending.db.many('m', 'select meaning from inbound_messages order by id')
+  const meanings = await sending.db.many(
+    'select_meaning_from_inbound_messages_order_by_id',
+    'select meaning from inbound_messages order by id',
+  )
   expect(meanings).toEqual([{ meaning: 'help' }, { meaning: 'opt_out' }, { meaning: 'other' }])
 })
 
 test('an MO is stored as it came, whatever its alphabet', async () => {
   await sending.text(phone, 'Grüße 👋 from the pantry')
   await allInterpreted(1)
-  expect(await sending.db.one('c', 'select content, short_code, phone from inbound_messages')).toEqual({
+  expect(
+    await sending.db.one(
+      'select_content_short_code_phone_from_inbound_messa',
+      'select content, short_code, phone from inbound_messages',
+    ),
+  ).toEqual({
     content: 'Grüße 👋 from the pantry',
     short_code: sending.shortCode.code,
     phone,

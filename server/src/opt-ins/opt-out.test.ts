@@ -1,0 +1,164 @@
+import pg from 'pg'
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import { freshDatabase, type TestDatabase } from '../../test/database.ts'
+import { make } from '../../test/make.ts'
+import { makeRuntime } from '../../test/runtime.ts'
+import { checkBooks, readCounters } from '../../test/sending.ts'
+import { waitFor } from '../../test/wait-for.ts'
+import { abandonSubmitting, type Chunk, claimChunks } from '../broadcasts/chunks.queries.ts'
+import { expandOnce } from '../broadcasts/expand.ts'
+import { listQueued, markSent, markSubmitting } from '../broadcasts/marks.queries.ts'
+import { clientDb } from '../db/db.ts'
+import { acceptBroadcast } from '../messages/messages.ts'
+import { optOut } from './opt-out.ts'
+
+let database: TestDatabase
+let list: Awaited<ReturnType<typeof make.list>>
+let messageId: number
+let chunk: Chunk
+const phone = 2_065_560_002
+const rt = () => makeRuntime({ db: database.db })
+
+beforeEach(async () => {
+  database = await freshDatabase()
+  list = await make.list(database.db)
+  for (const each of [phone - 1, phone, phone + 1]) await make.subscriber(database.db, { listId: list.id, phone: each })
+  messageId = (await acceptBroadcast(rt(), { accountId: list.accountId, list, content: 'Hello' })).id
+  while (await expandOnce(rt()));
+  chunk = await lease(60_000)
+})
+afterEach(() => database.close())
+
+async function lease(leaseMs: number): Promise<Chunk> {
+  const claim = { owner: crypto.randomUUID(), leaseMs, now: new Date(), fromLane: 0, toLane: 2, limit: 1 }
+  const [leased] = await claimChunks(database.db, claim)
+  if (!leased) throw new Error('no chunk to lease')
+  return leased
+}
+
+const leave = () => optOut(rt(), { accountId: list.accountId, listId: list.id, phone, method: 'api', actor: 'key:1' })
+
+const rowState = async () =>
+  (await database.db.one<{ state: string }>('s', 'select state from message_log where phone = $1', [phone])).state
+
+/** Whether a promise has settled by the time that the database has answered a few more questions. */
+async function settled(promise: Promise<unknown>): Promise<boolean> {
+  let done = false
+  promise.finally(() => {
+    done = true
+  })
+  for (let n = 0; n < 10 && !done; n++) await database.db.one('select_pg_sleep', 'select pg_sleep(0.01)')
+  return done
+}
+
+test('an opt-out takes what is queued with it, with the ledger, the counts and the books', async () => {
+  expect(await leave()).toBe('opted_out')
+  expect(await rowState()).toBe('suppressed')
+  expect(await readCounters(database.db, messageId)).toMatchObject({ audience: 3, queued: 2, suppressed: 1 })
+  await checkBooks(database.db, messageId)
+  expect(await database.db.many('select_kind_method_actor_from_opts', 'select kind, method, actor from opts')).toEqual([
+    { kind: 'opt_out', method: 'api', actor: 'key:1' },
+  ])
+  const sums = 'select sum(subscribed)::int as subscribed, sum(unsubscribed)::int as unsubscribed from list_deltas'
+  expect(await database.db.one('was_out', sums)).toEqual({ subscribed: 2, unsubscribed: 1 })
+  expect(await leave()).toBe('was_out')
+  expect(await database.db.many('select_from_opts', 'select 1 from opts')).toHaveLength(1)
+})
+
+test('a number that never was on the list is unknown to it', async () => {
+  expect(await optOut(rt(), { accountId: 1, listId: list.id, phone: 2_065_569_999, method: 'api', actor: 'x' })).toBe(
+    'unknown',
+  )
+})
+
+test('it is not in force before the text on its way is answered', async () => {
+  const queued = await listQueued(database.db, chunk)
+  const marked = await markSubmitting(database.db, chunk, queued)
+  expect(marked).toHaveLength(3)
+  const leaving = leave()
+  expect(await settled(leaving)).toBe(false)
+  await database.db.exec('insert_into_connections_name_values', `insert into connections (name) values ('default')`)
+  const accepted = queued.map((row, n) => ({ logId: row.id, part: 0, smscId: `a${n}`, complete: true }))
+  await markSent(database.db, chunk.loggedOn, 1, accepted)
+  expect(await leaving).toBe('opted_out')
+  await checkBooks(database.db, messageId)
+})
+
+test('it waits for a mark that has begun, and sees what that has done', async () => {
+  const client = new pg.Client({ connectionString: database.url })
+  await client.connect()
+  await client.query('begin')
+  const marked = await markSubmitting(clientDb(client), chunk, await listQueued(database.db, chunk))
+  expect(marked).toHaveLength(3)
+  const leaving = leave()
+  expect(await settled(leaving)).toBe(false)
+  await client.query('commit')
+  await client.end()
+  // marked before the opt-out was in force: it still waits, for the answer now
+  expect(await settled(leaving)).toBe(false)
+  expect(await rowState()).toBe('submitting')
+  // past the lease nobody writes the PDU any more
+  await database.db.exec(
+    'update_send_chunks_set_lease_until_clock_timestamp',
+    `update send_chunks set lease_until = clock_timestamp() - interval '1 second'`,
+  )
+  expect(await leaving).toBe('opted_out')
+})
+
+test('a mark whose snapshot is older than the opt-out submits nothing', async () => {
+  // the mark's statement has begun, and waits for a neighbour's row, when the opt-out comes
+  const blocker = new pg.Client({ connectionString: database.url })
+  await blocker.connect()
+  await blocker.query('begin')
+  await blocker.query('select from message_log where phone = $1 for update', [phone - 1])
+  const marking = markSubmitting(database.db, chunk, await listQueued(database.db, chunk))
+  await waitFor(async () => {
+    const sql = `select from pg_stat_activity where wait_event_type = 'Lock' and query like '%judged%'
+                  and datname = current_database()`
+    return (await database.db.exec('opted_out', sql)) === 1
+  })
+  expect(await leave()).toBe('opted_out')
+  await blocker.query('commit')
+  await blocker.end()
+  const marked = await marking
+  expect(marked).toHaveLength(2)
+  expect(await rowState()).toBe('suppressed')
+  await checkBooks(database.db, messageId)
+})
+
+test('rows written after the opt-out, by an expansion older than it, are stopped at the mark', async () => {
+  await database.db.exec(
+    'update_subscribers_set_state',
+    `update subscribers set state = 'unsubscribed', opted_out_at = now() where phone = $1`,
+    [phone],
+  )
+  const marked = await markSubmitting(database.db, chunk, await listQueued(database.db, chunk))
+  expect(marked).toHaveLength(2)
+  expect(await rowState()).toBe('suppressed')
+  await checkBooks(database.db, messageId)
+})
+
+test('a cancelled message is not marked', async () => {
+  await database.db.exec('update_messages_set_status', `update messages set status = 'cancelled' where id = $1`, [
+    messageId,
+  ])
+  expect(await markSubmitting(database.db, chunk, await listQueued(database.db, chunk))).toEqual([])
+  expect(await readCounters(database.db, messageId)).toMatchObject({ queued: 0, cancelled: 3 })
+  await checkBooks(database.db, messageId)
+})
+
+test('after a take-over the old marks are void and what was submitting is unknown', async () => {
+  const queued = await listQueued(database.db, chunk)
+  await markSubmitting(database.db, chunk, queued.slice(0, 1))
+  await database.db.exec(
+    'update_send_chunks_set_lease_until_clock_timestamp',
+    `update send_chunks set lease_until = clock_timestamp() - interval '1 second'`,
+  )
+  const taken = await lease(60_000)
+  expect(taken.epoch).toBe(chunk.epoch + 1)
+  expect(await abandonSubmitting(database.db, taken)).toBe(1)
+  expect(await markSubmitting(database.db, chunk, queued.slice(1))).toEqual([])
+  expect(await markSubmitting(database.db, taken, queued)).toHaveLength(2)
+  expect(await readCounters(database.db, messageId)).toMatchObject({ queued: 0, submitting: 2, unknown: 1 })
+  await checkBooks(database.db, messageId)
+})

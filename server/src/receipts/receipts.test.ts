@@ -1,0 +1,216 @@
+import { beforeEach, describe, expect, test } from 'vitest'
+import { useDatabase } from '../../test/database.ts'
+import { make } from '../../test/make.ts'
+import { makeRuntime } from '../../test/runtime.ts'
+import { checkBooks, readCounters } from '../../test/sending.ts'
+import { type Chunk, claimChunks } from '../broadcasts/chunks.queries.ts'
+import { closeOverdue } from '../broadcasts/close.ts'
+import { expandOnce } from '../broadcasts/expand.ts'
+import { finishMessages } from '../broadcasts/finish.queries.ts'
+import { listQueued, markSent, markSubmitting, markUnknown, type Recipient } from '../broadcasts/marks.queries.ts'
+import { ensureConnection } from '../connections/connections.queries.ts'
+import { acceptBroadcast } from '../messages/messages.ts'
+import { applyReceipts, insertWaitingReceipts, type StoredReceipt, type WaitingReceipt } from './receipts.queries.ts'
+import { findUnknown, settleWaitingReceipts } from './receipts.ts'
+
+const ctx = useDatabase()
+const content = 'The pantry opens at nine. Bring a bag.'
+let connectionId: number
+let messageId: number
+let chunk: Chunk
+let rows: Recipient[]
+const rt = () => makeRuntime({ db: ctx.db })
+
+async function prepare(text: string) {
+  connectionId = await ensureConnection(ctx.db, 'default')
+  const list = await make.list(ctx.db)
+  for (let n = 1; n <= 3; n++) await make.subscriber(ctx.db, { listId: list.id, phone: 2_065_560_000 + n })
+  messageId = (await acceptBroadcast(rt(), { accountId: list.accountId, list, content: text })).id
+  while (await expandOnce(rt()));
+  const claim = { owner: crypto.randomUUID(), leaseMs: 60_000, now: new Date(), fromLane: 0, toLane: 2, limit: 1 }
+  chunk = (await claimChunks(ctx.db, claim))[0] as Chunk
+  rows = await listQueued(ctx.db, chunk)
+  await markSubmitting(ctx.db, chunk, rows)
+}
+
+const idOf = (n: number) => (rows[n] as Recipient).id
+const accept = (n: number, smscId: string, part = 0, complete = true) =>
+  markSent(ctx.db, chunk.loggedOn, connectionId, [{ logId: idOf(n), part, smscId, complete }])
+
+const delivered = (smscId: string) => ({
+  smscId,
+  verdict: 'delivered' as const,
+  reason: null,
+  carrierStatus: 'DELIVRD 000',
+})
+const bounced = (smscId: string, reason: string) => ({
+  smscId,
+  verdict: 'bounced' as const,
+  reason,
+  carrierStatus: 'UNDELIV 001',
+})
+const apply = (...receipts: Parameters<typeof applyReceipts>[3]) =>
+  applyReceipts(ctx.db, chunk.loggedOn, connectionId, receipts)
+
+const waiting = (given: Partial<WaitingReceipt>): WaitingReceipt => ({
+  ...delivered('ff'),
+  connectionId,
+  phone: rows[0]?.phone ?? null,
+  shortCode: chunk.shortCode,
+  reference: null,
+  submitDate: null,
+  excerpt: null,
+  receivedAt: new Date(),
+  ...given,
+})
+
+describe('a text of one part', () => {
+  beforeEach(() => prepare(content))
+
+  test('is delivered by its receipt, once, and keeps that end', async () => {
+    await accept(0, 'a1')
+    expect(await apply(delivered('a1'), delivered('nobody'))).toEqual([1])
+    expect(await readCounters(ctx.db, messageId)).toMatchObject({ delivered: 1, sent: 0, submitting: 2 })
+    expect(await apply(delivered('a1'))).toEqual([1])
+    expect(await apply(bounced('a1', 'hard'))).toEqual([1])
+    expect(await readCounters(ctx.db, messageId)).toMatchObject({ delivered: 1, bounced: 0, cleanCount: 0 })
+    await checkBooks(ctx.db, messageId)
+  })
+
+  test('a receipt that comes twice in one batch counts once', async () => {
+    await accept(0, 'a1')
+    expect(await apply(delivered('a1'), delivered('a1'))).toEqual([1, 2])
+    expect(await readCounters(ctx.db, messageId)).toMatchObject({ delivered: 1 })
+    await checkBooks(ctx.db, messageId)
+  })
+
+  test('an unknown text is settled by a receipt with its id', async () => {
+    await accept(0, 'a1', 0, false)
+    await markUnknown(ctx.db, chunk.loggedOn, [idOf(0)])
+    await apply(delivered('a1'))
+    expect(await readCounters(ctx.db, messageId)).toMatchObject({ delivered: 1, unknown: 0 })
+    await checkBooks(ctx.db, messageId)
+  })
+
+  test('a response after its deadline makes an unknown text sent', async () => {
+    await markUnknown(ctx.db, chunk.loggedOn, [idOf(0)])
+    await accept(0, 'a1')
+    expect(await readCounters(ctx.db, messageId)).toMatchObject({ sent: 1, unknown: 0 })
+    await checkBooks(ctx.db, messageId)
+  })
+
+  test('a receipt before its response waits, and applies when the id is known', async () => {
+    await insertWaitingReceipts(ctx.db, [waiting({ smscId: 'a1' })])
+    await ctx.db.exec('due', `update receipts set try_at = now() - interval '1 second'`)
+    await settleWaitingReceipts(rt())
+    expect(await ctx.db.one('select_outcome_tries_from_receipts', 'select outcome, tries from receipts')).toEqual({
+      outcome: 'waiting',
+      tries: 1,
+    })
+    await accept(0, 'a1')
+    await ctx.db.exec('due', `update receipts set try_at = now() - interval '1 second'`)
+    await settleWaitingReceipts(rt())
+    expect(await ctx.db.one('select_outcome_from_receipts', 'select outcome from receipts')).toEqual({
+      outcome: 'applied',
+    })
+    expect(await readCounters(ctx.db, messageId)).toMatchObject({ delivered: 1, sent: 0 })
+  })
+
+  test('a receipt that nothing explains is an orphan after a day', async () => {
+    const old = new Date(Date.now() - 25 * 3_600_000)
+    await insertWaitingReceipts(ctx.db, [waiting({ smscId: 'a1', receivedAt: old })])
+    await ctx.db.exec('due', `update receipts set try_at = now() - interval '1 second'`)
+    await settleWaitingReceipts(rt())
+    expect(await ctx.db.one('select_outcome_from_receipts', 'select outcome from receipts')).toEqual({
+      outcome: 'orphan',
+    })
+  })
+
+  test('two orphans to one handset do not settle the same unknown text', async () => {
+    await markUnknown(ctx.db, chunk.loggedOn, [idOf(0)])
+    const reference = (idOf(0) % 4096) * 16
+    await insertWaitingReceipts(ctx.db, [waiting({ smscId: 'a1', reference }), waiting({ smscId: 'a2', reference })])
+    await ctx.db.exec('due', `update receipts set try_at = now() - interval '1 second'`)
+    await settleWaitingReceipts(rt())
+    const outcomes = await ctx.db.many(
+      'select_outcome_from_receipts_order_by_outcome',
+      'select outcome from receipts order by outcome',
+    )
+    expect(outcomes).toEqual([{ outcome: 'settled' }, { outcome: 'waiting' }])
+    expect(await readCounters(ctx.db, messageId)).toMatchObject({ delivered: 1, unknown: 0 })
+  })
+
+  test('what waits past the receipt deadline expires, and unknown stays unknown', async () => {
+    await accept(0, 'a1')
+    await accept(1, 'a2')
+    await apply(delivered('a2'))
+    await markUnknown(ctx.db, chunk.loggedOn, [idOf(2)])
+    await finishMessages(ctx.db, new Date())
+    const later = (hours: number) => ({ ...rt(), clock: { now: () => new Date(Date.now() + hours * 3_600_000) } })
+    await closeOverdue(later(71))
+    expect(await readCounters(ctx.db, messageId)).toMatchObject({ sent: 1, expired: 0 })
+    await closeOverdue(later(73))
+    expect(await readCounters(ctx.db, messageId)).toMatchObject({ sent: 0, expired: 1, delivered: 1, unknown: 1 })
+    await checkBooks(ctx.db, messageId)
+    const closed = await ctx.db.one<{ closed: boolean }>('c', 'select closed_at is not null as closed from messages')
+    expect(closed).toEqual({ closed: true })
+    // a receipt later than that changes nothing
+    await apply(delivered('a1'))
+    expect(await readCounters(ctx.db, messageId)).toMatchObject({ expired: 1, delivered: 1 })
+  })
+})
+
+describe('a text of three parts', () => {
+  beforeEach(() => prepare('x'.repeat(400)))
+
+  test('is delivered when all its parts are', async () => {
+    await accept(0, 'a1', 0, false)
+    await accept(0, 'a2', 1, false)
+    await accept(0, 'a3', 2, true)
+    await apply(delivered('a1'), delivered('a3'))
+    await apply(delivered('a1'))
+    expect(await readCounters(ctx.db, messageId)).toMatchObject({ sent: 1, delivered: 0 })
+    await apply(delivered('a2'))
+    expect(await readCounters(ctx.db, messageId)).toMatchObject({ sent: 0, delivered: 1 })
+    await checkBooks(ctx.db, messageId)
+  })
+
+  test('bounces as soon as one part does', async () => {
+    await accept(0, 'a1', 0, false)
+    await accept(0, 'a2', 1, false)
+    await accept(0, 'a3', 2, true)
+    await apply(delivered('a1'), bounced('a2', 'soft'))
+    await apply(delivered('a3'))
+    expect(await readCounters(ctx.db, messageId)).toMatchObject({ sent: 0, bounced: 1, delivered: 0 })
+    await checkBooks(ctx.db, messageId)
+  })
+})
+
+describe('whose receipt it is, by handset and words', () => {
+  const candidate = (given = {}) => ({
+    logId: 1,
+    loggedOn: '2026-03-01',
+    part: 0,
+    content,
+    submittedAt: new Date('2026-03-01T10:00:00Z'),
+    partCount: 1,
+    byReference: false,
+    ...given,
+  })
+  const receipt = (given: Partial<StoredReceipt>) =>
+    ({ reference: null, excerpt: content.slice(0, 20), submitDate: '2603011000', ...given }) as StoredReceipt
+
+  test.each([
+    ['the one that fits', receipt({}), [candidate()], true],
+    ['nothing, when two fit', receipt({}), [candidate(), candidate({ logId: 2 })], false],
+    ['nothing, when the words differ', receipt({ excerpt: 'Another text' }), [candidate()], false],
+    ['nothing, without words', receipt({ excerpt: '' }), [candidate()], false],
+    ['nothing, when submitted a day before ours', receipt({ submitDate: '2602281000' }), [candidate()], false],
+    ['nothing, without a date', receipt({ submitDate: null }), [candidate()], false],
+    ['in another zone', receipt({ submitDate: '260301020030' }), [candidate()], true],
+    ['by the reference alone', receipt({ reference: 16, excerpt: null }), [candidate({ byReference: true })], true],
+    ['nothing, when the reference is another', receipt({ reference: 16 }), [candidate()], false],
+  ])('%s', (_, given, candidates, found) => {
+    expect(findUnknown(given, candidates) !== undefined).toBe(found)
+  })
+})
