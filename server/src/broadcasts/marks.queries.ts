@@ -44,7 +44,8 @@ export async function markSubmitting(db: Db, chunk: Chunk, recipients: Recipient
                         when ${consentGiven[chunk.consent]} then 'submitting'
                         else 'suppressed' end::message_state as state
         from lease cross join unnest($3::bigint[], $4::bigint[]) as r(id, phone)
-        left join subscribers s on s.list_id = $6 and s.phone = r.phone
+        -- lateral and offset leave the planner one choice, a look-up per recipient
+        left join lateral (select state from subscribers where list_id = $6 and phone = r.phone offset 0) s on true
     ), moved as (
       update ${logTable(chunk.loggedOn)} l
          set state = j.state,

@@ -19,7 +19,7 @@ import { Submitter } from './submit.ts'
  * Sessions of the send path plan nothing but index look-ups by key: a plan made while a day's partition was empty
  * must still be right when it holds a million rows.
  */
-const onePlan = {
+export const onePlan = {
   enable_seqscan: 'off',
   enable_hashjoin: 'off',
   enable_mergejoin: 'off',

@@ -1,0 +1,99 @@
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { freshDatabase, type TestDatabase } from '../../test/database.ts'
+import { make } from '../../test/make.ts'
+import { makeRuntime } from '../../test/runtime.ts'
+import type { Db } from '../db/db.ts'
+import { onePlan } from '../gateway/gateway.ts'
+import { acceptBroadcast } from '../messages/messages.ts'
+import { applyReceipts } from '../receipts/receipts.queries.ts'
+import { abandonSubmitting, type Chunk, finishChunk } from './chunks.queries.ts'
+import { expandOnce } from './expand.ts'
+import { listQueued, markRefused, markSent, markSubmitting, markUnknown, unmarkSubmitting } from './marks.queries.ts'
+
+// The hot statements are planned once and for all, perhaps on a day that is still empty. Whatever the tables hold, each
+// must find its rows by key: a plan that reads a day's log or submits from end to end is how a fast send dies.
+
+let database: TestDatabase
+beforeEach(async () => {
+  database = await freshDatabase()
+})
+afterEach(() => database.close())
+
+const day = '2031-05-06'
+const chunk = { id: 1, epoch: 1, messageId: 1, loggedOn: day, firstLogId: 1, lastLogId: 9, listId: 1 } as Chunk
+
+const hot: Record<string, (db: Db) => Promise<unknown>> = {
+  'list queued': (db) => listQueued(db, chunk),
+  'mark submitting, subscribers': (db) => markSubmitting(db, { ...chunk, consent: 'subscribed' }, []),
+  'mark submitting, not opted out': (db) => markSubmitting(db, { ...chunk, consent: 'not_opted_out' }, []),
+  'unmark submitting': (db) => unmarkSubmitting(db, chunk, []),
+  'mark sent': (db) => markSent(db, day, 1, []),
+  'mark refused': (db) => markRefused(db, day, []),
+  'mark unknown': (db) => markUnknown(db, day, []),
+  'apply receipts': (db) => applyReceipts(db, day, 1, []),
+  'abandon submitting': (db) => abandonSubmitting(db, chunk),
+  'finish chunk': (db) => finishChunk(db, chunk),
+}
+
+/** The plans of all statements that `work` runs, as the gateway's sessions make them. */
+async function plansOf(work: (db: Db) => Promise<unknown>): Promise<string> {
+  const statements: string[] = []
+  const note = async (_: string, sql: string) => {
+    statements.push(sql)
+    return { known: [], ids: [], rows: 0, moved: 0 } as never
+  }
+  await work({ ...database.db, one: note, many: async (_, sql) => [await note(_, sql)], exec: note })
+  const plans: string[] = []
+  await database.db.withClient(async (client) => {
+    for (const [name, value] of Object.entries(onePlan)) await client.query(`set ${name} = ${value}`)
+    for (const sql of statements) {
+      const { rows } = await client.query(`explain (generic_plan, costs off) ${sql}`)
+      plans.push(rows.map((row) => row['QUERY PLAN']).join('\n'))
+    }
+    await client.query('discard all')
+  })
+  return plans.join('\n\n')
+}
+
+/** Scans of big tables that no key confines, with the lines below each. */
+function unconfinedScans(plan: string): string[] {
+  const lines = plan.split('\n')
+  return lines.filter((line, n) => {
+    const scan =
+      /(Seq Scan on|Index (?:Only )?Scan using \S+ on|Bitmap Heap Scan on) (message_log|submits|subscribers|send_chunks)/
+    if (!scan.test(line)) return false
+    return !/Index Cond: .*\b(id|smsc_id|phone)\b/.test(lines[n + 1] ?? '')
+  })
+}
+
+describe('on a day that is still empty', () => {
+  beforeEach(() => database.db.exec('ensure_a_day', `select ensure_log_day($1)`, [day]))
+
+  test.each(Object.keys(hot))('%s looks up by key', async (name) => {
+    const plan = await plansOf(hot[name] as (typeof hot)[string])
+    expect(unconfinedScans(plan), plan).toEqual([])
+  })
+})
+
+test('on a day with its rows, all of them look up by key', async () => {
+  const list = await make.list(database.db)
+  await database.db.exec(
+    'fill_list',
+    `insert into subscribers (list_id, phone, state, subscribed_at, opted_in_at)
+     select $1, 2065560000 + n, 'subscribed', '2030-01-01', '2030-01-01' from generate_series(1, 20000) n`,
+    [list.id],
+  )
+  const rt = { ...makeRuntime({ db: database.db }), clock: { now: () => new Date(`${day}T12:00:00Z`) } }
+  await acceptBroadcast(rt, { accountId: list.accountId, list, content: 'Hello' })
+  while (await expandOnce(rt));
+  await database.db.exec(
+    'fill_submits',
+    `insert into submits (connection_id, smsc_id, log_id, part, logged_on)
+     select 1, to_hex(id), id, 0, logged_on from message_log`,
+  )
+  await database.db.exec('analyze_all', 'analyze')
+  for (const [name, work] of Object.entries(hot)) {
+    const plan = await plansOf(work)
+    expect(unconfinedScans(plan), `${name}\n${plan}`).toEqual([])
+  }
+})

@@ -1,0 +1,72 @@
+import { expect, test } from 'vitest'
+import { waitFor } from '../../test/wait-for.ts'
+import { Batcher } from './batcher.ts'
+
+/** A batcher whose writes are ended by the test. */
+function held(options: { size?: number; writers?: number } = {}) {
+  const writes: Array<{ batch: number[]; end: (error?: Error) => void }> = []
+  const failures: unknown[] = []
+  const batcher = new Batcher<number>({
+    size: options.size ?? 3,
+    patienceMs: 1,
+    writers: options.writers ?? 1,
+    write: (batch) =>
+      new Promise((resolve, reject) => {
+        writes.push({ batch: [...batch], end: (error) => (error ? reject(error) : resolve()) })
+      }),
+    onFailure: (error) => failures.push(error),
+  })
+  return { batcher, writes, failures }
+}
+
+test('a full batch is written at once, a small one when its patience is over', async () => {
+  const { batcher, writes } = held()
+  for (const n of [1, 2, 3]) batcher.add(n)
+  expect(writes.map((write) => write.batch)).toEqual([[1, 2, 3]])
+  batcher.add(4)
+  expect(writes).toHaveLength(1)
+  writes[0]?.end()
+  await waitFor(() => writes.length === 2)
+  expect(writes[1]?.batch).toEqual([4])
+})
+
+test('no more writes run beside each other than there are writers', async () => {
+  const { batcher, writes } = held({ size: 1, writers: 2 })
+  for (const n of [1, 2, 3]) batcher.add(n)
+  expect(writes).toHaveLength(2)
+  writes[1]?.end()
+  await waitFor(() => writes.length === 3)
+})
+
+test('a batch that fails is written again, and nothing overtakes it with one writer', async () => {
+  const { batcher, writes, failures } = held({ size: 1 })
+  batcher.add(1)
+  batcher.add(2)
+  writes[0]?.end(new Error('away'))
+  await waitFor(() => writes.length === 2)
+  expect(writes[1]?.batch).toEqual([1])
+  expect(failures).toHaveLength(1)
+  writes[1]?.end()
+  await waitFor(() => writes.length === 3)
+  expect(writes[2]?.batch).toEqual([2])
+})
+
+test('flushed() waits for all that was added before it, whichever write ends first', async () => {
+  const { batcher, writes } = held({ size: 1, writers: 2 })
+  batcher.add(1)
+  batcher.add(2)
+  let flushed = false
+  const done = batcher.flushed().then(() => {
+    flushed = true
+  })
+  batcher.add(3)
+  writes[1]?.end()
+  await waitFor(() => writes.length === 3)
+  expect(flushed).toBe(false)
+  writes[0]?.end()
+  await done
+  expect(batcher.pending).toBe(1)
+  writes[2]?.end()
+  await batcher.flushed()
+  expect(batcher.pending).toBe(0)
+})
