@@ -1,0 +1,232 @@
+import { signal } from '../../src/supervisor/processes.ts'
+import { waitFor } from '../wait-for.ts'
+import type { House, Role } from './house.ts'
+import {
+  isSettled,
+  longestStandstill,
+  type Reconciliation,
+  readSubmits,
+  reconcile,
+  Sampler,
+  SubmitCounter,
+} from './reconcile.ts'
+
+// A broadcast under fire: at random moments of it something is killed or frozen, and in the end log and raw file are
+// compared. One seed decides all of it.
+
+/** Something bad that happens in the middle of a broadcast. */
+export type Blow = {
+  name: string
+  /** Whether it can leave texts whose answer nobody heard. */
+  leavesDoubt: boolean
+  /** Calls `struck` at the very moment, and returns when no more is to be done about it. */
+  strike(house: House, struck: () => void): Promise<void>
+}
+
+async function killRole(house: House, role: Role, struck: () => void): Promise<void> {
+  await waitFor(() => house.pid(role), { timeoutMs: 10_000, what: `a ${role} to kill` })
+  house.kill(role)
+  struck()
+}
+
+const kill = (role: Role, leavesDoubt: boolean): Blow => ({
+  name: role,
+  leavesDoubt,
+  strike: (house, struck) => killRole(house, role, struck),
+})
+
+export const blows = {
+  api: kill('api', false),
+  worker: kill('worker', false),
+  gateway: kill('gateway', true),
+  postmaster: kill('postmaster', true),
+  simulator: kill('simulator', true),
+
+  /** One server process of PostgreSQL, which then ends all the others and recovers. */
+  backend: {
+    name: 'backend',
+    leavesDoubt: true,
+    async strike(house, struck) {
+      const client = await house.connect()
+      try {
+        const { rows } = await client.query<{ pid: number }>(
+          `select pid from pg_stat_activity where application_name = 'carillon gateway' order by query_start desc limit 1`,
+        )
+        const pid = rows[0]?.pid
+        if (pid === undefined || !signal(pid, 'SIGKILL')) throw new Error('no backend of the gateway to kill')
+        struck()
+      } finally {
+        await client.end().catch(() => {})
+      }
+    },
+  },
+
+  /** The supervisor, whose watchdog then ends everything; it is started again as an operator would. */
+  supervisor: {
+    name: 'supervisor',
+    leavesDoubt: true,
+    async strike(house, struck) {
+      await killRole(house, 'supervisor', struck)
+      await house.supervisorGone()
+      await house.start()
+    },
+  },
+
+  /** A gateway that stands still for longer than its lease while another takes its work over, and then wakes up. */
+  freeze: {
+    name: 'gateway (frozen)',
+    leavesDoubt: true,
+    async strike(house, struck) {
+      const other = house.startSecondGateway()
+      const both = 2 * house.options.binds
+      await waitFor(async () => bindsOf(await house.control('GET', '/state')) === both, {
+        timeoutMs: 10_000,
+        what: 'the second gateway to bind',
+      })
+      const frozen = house.pid('gateway')
+      const before = await takenOver(house)
+      signal(frozen, 'SIGSTOP')
+      struck()
+      await waitFor(async () => (await takenOver(house)) > before, {
+        timeoutMs: house.options.leaseMs + 5_000,
+        what: 'the second gateway to take the work of the frozen one over',
+      })
+      const noticed = () => house.log('gateway').split('lost a chunk to another gateway').length
+      const noticedBefore = noticed()
+      signal(frozen, 'SIGCONT') // its successor is in full swing now
+      await waitFor(() => noticed() > noticedBefore, {
+        timeoutMs: 10_000,
+        what: 'the gateway to notice on waking up that its work is gone',
+      })
+      signal(other, 'SIGTERM')
+    },
+  },
+} satisfies Record<string, Blow>
+
+const bindsOf = ({ body }: { body: Record<string, unknown> }) => (body.binds as unknown[]).length
+
+/** How many chunks are on their second gateway or a later one. */
+async function takenOver(house: House): Promise<number> {
+  const client = await house.connect()
+  try {
+    const { rows } = await client.query<{ n: string }>('select count(*) as n from send_chunks where epoch > 1')
+    return Number(rows[0]?.n)
+  } finally {
+    await client.end()
+  }
+}
+
+export type Struck = { name: string; at: number; fraction: number; standstillMs: number }
+
+export type Outcome = Reconciliation & {
+  struck: Struck[]
+  samples: number
+  mostUnknown: number
+  /** Rows that may have become unknown at most: two windows per bind and blow that leaves doubt. */
+  unknownAllowed: number
+  seconds: number
+}
+
+const firstAt = 0.08
+const lastAt = 0.9
+const settleMs = 90_000
+
+/** Sends a broadcast, strikes each blow at a moment of its own between its first and its last texts, and compares. */
+export async function broadcastUnderFire(
+  house: House,
+  input: { listId: number; phones: readonly number[]; content: string; blows: readonly Blow[]; random: () => number },
+): Promise<Outcome> {
+  const { listId, phones, content, random } = input
+  const counter = new SubmitCounter(house)
+  const before = counter.count
+  const begun = performance.now()
+  const messageId = await house.broadcast(listId, content)
+  const sampler = new Sampler(house, messageId)
+  try {
+    const struckAt: Array<{ name: string; at: number }> = []
+    for (const [n, blow] of input.blows.entries()) {
+      // each has the first half of its share of the broadcast, so that two never fall on one moment
+      const share = (lastAt - firstAt) / input.blows.length
+      const point = before + phones.length * (firstAt + share * (n + random() / 2))
+      await waitFor(() => counter.count >= point, { timeoutMs: 40_000, what: `the moment to strike the ${blow.name}` })
+      await blow.strike(house, () => struckAt.push({ name: blow.name, at: Date.now() }))
+    }
+    const client = await waitFor(() => house.connect(), { timeoutMs: 10_000, what: 'the database to be back' })
+    try {
+      await waitFor(() => isSettled(client, messageId), { timeoutMs: settleMs, what: 'the broadcast to settle' }).catch(
+        (error: Error) => sampler.faults.push(error.message),
+      )
+      await sampler.stop()
+      const reconciliation = await reconcile(house, client, { messageId, content, phones })
+      const records = readSubmits(house, content)
+      const last = records.at(-1)?.time ?? 0
+      const struck = struckAt.map(({ name, at }, n) => ({
+        name,
+        at,
+        fraction: records.filter(({ time }) => time <= at).length / records.length,
+        standstillMs: longestStandstill(records, at, struckAt[n + 1]?.at ?? last),
+      }))
+      const { binds, window } = house.options
+      return {
+        ...reconciliation,
+        faults: [...sampler.faults.slice(0, 5), ...reconciliation.faults],
+        struck,
+        samples: sampler.samples,
+        mostUnknown: sampler.mostUnknown,
+        unknownAllowed: input.blows.filter(({ leavesDoubt }) => leavesDoubt).length * 2 * window * binds,
+        seconds: (performance.now() - begun) / 1_000,
+      }
+    } finally {
+      await client.end()
+    }
+  } finally {
+    await sampler.stop()
+  }
+}
+
+/** What is wrong with an outcome, in words; empty when every promise was kept. */
+export function faultsOf(outcome: Outcome): string[] {
+  const faults = [...outcome.faults]
+  for (const { name, fraction, standstillMs } of outcome.struck) {
+    if (fraction < 0.05 || fraction > 0.95) faults.push(`${name} was struck at ${percent(fraction)}, outside 5-95 %`)
+    if (standstillMs > 10_000) faults.push(`${standstillMs} ms without a text after ${name} was struck`)
+  }
+  if (outcome.everUnknown > outcome.unknownAllowed) {
+    faults.push(`${outcome.everUnknown} rows became unknown, ${outcome.unknownAllowed} are allowed`)
+  }
+  if (outcome.samples < outcome.seconds) faults.push(`only ${outcome.samples} samples in ${outcome.seconds} s`)
+  return faults
+}
+
+/** The blows of an outcome as a table. */
+export function tableOf({ struck }: Outcome): string {
+  const rows = struck.map(({ name, fraction, standstillMs }) =>
+    [name.padEnd(18), percent(fraction).padStart(8), `${standstillMs} ms`.padStart(12)].join(''),
+  )
+  return [`${'struck'.padEnd(18)}${'at'.padStart(8)}${'standstill'.padStart(12)}`, ...rows].join('\n')
+}
+
+export const percent = (fraction: number) => `${(fraction * 100).toFixed(1)} %`
+
+/** Numbers from 0 to 1 that the same seed gives again (a multiplicative congruential generator, Lehmer's). */
+export function randomFrom(seed: number): () => number {
+  let state = (seed % 2_147_483_646) + 1
+  const next = () => {
+    state = (state * 48_271) % 2_147_483_647
+    return state / 2_147_483_647
+  }
+  next()
+  return next
+}
+
+export function shuffled<T>(items: readonly T[], random: () => number): T[] {
+  return items
+    .map((item) => ({ item, place: random() }))
+    .sort((a, b) => a.place - b.place)
+    .map(({ item }) => item)
+}
+
+/** Numbers of subscribers whose fate is to be delivered: none of them has the exchange 555. */
+export function phonesFrom(first: number, count: number): number[] {
+  return Array.from({ length: count }, (_, n) => first + n)
+}

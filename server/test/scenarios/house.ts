@@ -1,0 +1,263 @@
+import { spawn } from 'node:child_process'
+import { readdirSync, readFileSync } from 'node:fs'
+import { createServer } from 'node:net'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import pg from 'pg'
+import { formatPhoneNumber } from '../../src/sms/phone-number.ts'
+import { signal } from '../../src/supervisor/processes.ts'
+import { type Carillon, makeScratch, processesOf, startCarillon } from '../carillon-process.ts'
+import { waitFor } from '../wait-for.ts'
+
+// The whole product as real processes on a directory of its own: started from the checkout, used over its API and the
+// simulator's, killed at will, and gone without a trace at the end, however the test ended.
+
+const startScript = fileURLToPath(new URL('../../src/bin/start.ts', import.meta.url))
+const gatewayScript = fileURLToPath(new URL('../../src/bin/gateway.ts', import.meta.url))
+
+const email = 'sandbox@example.org'
+const apiKey = 'a-key-for-the-tests'
+/** What each process under the supervisor has on its command line. */
+const marks = {
+  api: 'src/bin/api.ts',
+  worker: 'src/bin/worker.ts',
+  gateway: 'src/bin/gateway.ts',
+  simulator: 'src/bin/simulator.ts',
+  postmaster: 'bin/postgres',
+}
+
+export type Role = keyof typeof marks | 'supervisor'
+
+export type HouseOptions = {
+  binds: number
+  window: number
+  /** With the windows this sets the pace: binds x window texts per latency. */
+  latencyMs: number
+  leaseMs: number
+}
+
+export type Answer = { status: number; body: Record<string, unknown> }
+
+const open = new Set<House>()
+process.once('exit', () => {
+  for (const house of open) house.endEverything()
+})
+
+export class House {
+  readonly options: HouseOptions
+  readonly #scratch = makeScratch()
+  readonly #dataDir = join(this.#scratch.path, 'data')
+  readonly rawFile = join(this.#dataDir, 'simulator', 'submits.raw')
+  #carillon: Carillon | undefined
+  #port = 0
+  #smppPort = 0
+  #databaseUrl = ''
+  #controlUrl = ''
+
+  private constructor(options: HouseOptions) {
+    this.options = options
+    open.add(this)
+  }
+
+  /** Starts everything and waits until a text could go out; on failure nothing is left behind. */
+  static async open(options: HouseOptions): Promise<House> {
+    const house = new House(options)
+    try {
+      house.#smppPort = await freePort()
+      await house.start()
+      return house
+    } catch (error) {
+      console.error(house.logTails())
+      house.endEverything()
+      throw error
+    }
+  }
+
+  /** Starts the supervisor, for the first time or after it was killed, and waits until a text could go out. */
+  async start(): Promise<void> {
+    const { binds, window, latencyMs, leaseMs } = this.options
+    this.#carillon = startCarillon({
+      dataDir: this.#dataDir,
+      script: startScript,
+      env: {
+        CARILLON_PORT: String(this.#port),
+        CARILLON_SANDBOX_EMAIL: email,
+        CARILLON_SANDBOX_API_KEY: apiKey,
+        CARILLON_SMPP_URL: `smpp://carillon:scenario@127.0.0.1:${this.#smppPort}?window=${window}&binds=${binds}`,
+        CARILLON_SIMULATOR_SMPP_PORT: String(this.#smppPort),
+        CARILLON_SIMULATOR_LATENCY_MS: String(latencyMs),
+        CARILLON_LEASE_MS: String(leaseMs),
+        CARILLON_RESPONSE_DEADLINE_MS: '5000',
+      },
+    })
+    this.#port = await this.#carillon.ready()
+    const environment = readFileSync(`/proc/${this.pid('worker')}/environ`, 'utf8').split('\0')
+    const value = (name: string) => environment.find((entry) => entry.startsWith(`${name}=`))?.slice(name.length + 1)
+    this.#databaseUrl = value('DATABASE_URL') ?? ''
+    this.#controlUrl = value('CARILLON_SIMULATOR_URL') ?? ''
+    await waitFor(() => this.isReady(), { timeoutMs: 15_000, what: 'a house that is ready' })
+  }
+
+  async isReady(): Promise<boolean> {
+    return (await fetch(`http://127.0.0.1:${this.#port}/readyz`)).ok
+  }
+
+  /** A call to the product's API. */
+  call(method: string, path: string, body?: object | string): Promise<Answer> {
+    return ask(`http://127.0.0.1:${this.#port}/api/v2${path}`, method, body, {
+      authorization: `Basic ${Buffer.from(`${email}:${apiKey}`).toString('base64')}`,
+    })
+  }
+
+  /** A call to the simulator's control API. */
+  control(method: string, path: string, body?: object): Promise<Answer> {
+    return ask(`${this.#controlUrl}${path}`, method, body)
+  }
+
+  /** A connection of our own to the product's database. */
+  async connect(): Promise<pg.Client> {
+    const client = new pg.Client({ connectionString: this.#databaseUrl, application_name: 'scenario' })
+    client.on('error', () => {}) // PostgreSQL is going to be killed under us
+    await client.connect()
+    return client
+  }
+
+  /** A new list with these subscribers, brought in as a customer would: by an import. */
+  async makeList(name: string, phones: readonly number[]): Promise<number> {
+    const made = await this.call('POST', '/lists', { list: { name, message_stop: stopText } })
+    const listId = (made.body.list as { id: number }).id
+    const csv = `phone_number\n${phones.map((phone) => formatPhoneNumber(phone)).join('\n')}\n`
+    const queued = await this.call('POST', `/lists/${listId}/imports`, csv)
+    if (queued.status !== 202) throw new Error(`the import was refused: ${JSON.stringify(queued.body)}`)
+    const { id } = queued.body.import as { id: number }
+    const added = await waitFor(
+      async () => {
+        const { body } = await this.call('GET', `/lists/${listId}/imports/${id}`)
+        const state = body.import as { status: string; added: number }
+        return state.status === 'done' ? state.added : undefined
+      },
+      { timeoutMs: 30_000, what: 'the import to be applied' },
+    )
+    if (added !== phones.length) throw new Error(`${added} of ${phones.length} subscribers were added`)
+    return listId
+  }
+
+  /** Texts the list and answers the message's id. */
+  async broadcast(listId: number, content: string): Promise<number> {
+    const sent = await this.call('POST', `/lists/${listId}/messages`, { message: { content } })
+    if (sent.status !== 200) throw new Error(`the broadcast was refused: ${JSON.stringify(sent.body)}`)
+    return (sent.body.message as { id: number }).id
+  }
+
+  /** The process of a role as the supervisor runs it now; throws while there is none. */
+  pid(role: Role): number {
+    const supervisor = this.#carillon?.supervisorPid()
+    if (supervisor === undefined) throw new Error('nothing runs')
+    if (role === 'supervisor') return supervisor
+    const child = childrenOf(supervisor).find((pid) => commandOf(pid).includes(marks[role]))
+    if (child === undefined) throw new Error(`no ${role} runs`)
+    return child
+  }
+
+  kill(role: Role, name: NodeJS.Signals = 'SIGKILL'): void {
+    if (!signal(this.pid(role), name)) throw new Error(`the ${role} was gone already`)
+  }
+
+  /** Another gateway beside the supervisor's own, on the same account and database; answers its process id. */
+  startSecondGateway(): number {
+    const environ = readFileSync(`/proc/${this.pid('gateway')}/environ`, 'utf8')
+      .split('\0')
+      .filter(Boolean)
+    const env = Object.fromEntries(environ.map((entry) => entry.split(/=(.*)/s).slice(0, 2)))
+    delete env.NODE_CHANNEL_FD // it is nobody's child process with a channel
+    const gateway = spawn(process.execPath, [gatewayScript], { env, stdio: 'ignore' })
+    if (gateway.pid === undefined) throw new Error('a second gateway could not be started')
+    return gateway.pid
+  }
+
+  /** Stops everything in order; answers the supervisor's exit code. */
+  async stop(): Promise<number | null> {
+    this.kill('supervisor', 'SIGTERM')
+    const exit = await this.#carillon?.exit
+    return exit?.code ?? null
+  }
+
+  /** Waits until the killed supervisor's process is gone, which is when the next one may be started. */
+  async supervisorGone(): Promise<void> {
+    await this.#carillon?.exit
+  }
+
+  /** All that a role has said so far. */
+  log(role: Role): string {
+    return look(join(this.#dataDir, 'log', `${role}.log`))
+  }
+
+  /** What each process said last, for whoever has to find out why a test failed. */
+  logTails(lines = 12): string {
+    const folder = join(this.#dataDir, 'log')
+    return names(folder)
+      .map((name) => {
+        const said = readFileSync(join(folder, name), 'utf8').trimEnd().split('\n').slice(-lines)
+        return `--- ${name}\n${said.map((line) => line.slice(0, 400)).join('\n')}`
+      })
+      .join('\n')
+  }
+
+  /** Kills whatever runs on this house's directory, again until nothing does, and removes the directory. */
+  endEverything(): void {
+    open.delete(this)
+    for (let left = processesOf(this.#dataDir); left.length > 0; left = processesOf(this.#dataDir)) {
+      for (const { pid } of left) signal(pid, 'SIGKILL')
+    }
+    this.#scratch.remove()
+  }
+}
+
+export const stopText = 'You are out and will hear no more of us.'
+
+async function ask(url: string, method: string, body?: object | string, headers: Record<string, string> = {}) {
+  const type = typeof body === 'string' ? 'text/csv' : 'application/json'
+  const response = await fetch(url, {
+    method,
+    headers: { ...headers, ...(body === undefined ? {} : { 'content-type': type }) },
+    body: typeof body === 'object' ? JSON.stringify(body) : body,
+  })
+  return { status: response.status, body: (await response.json()) as Record<string, unknown> }
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer()
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const address = server.address()
+  await new Promise((resolve) => server.close(resolve))
+  return typeof address === 'object' && address ? address.port : 0
+}
+
+function childrenOf(parent: number): number[] {
+  return names('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .map(Number)
+    .filter((pid) => {
+      const stat = look(`/proc/${pid}/stat`)
+      const [state, ppid] = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
+      return Number(ppid) === parent && state !== 'Z'
+    })
+}
+
+const commandOf = (pid: number) => look(`/proc/${pid}/cmdline`).replaceAll('\0', ' ')
+
+function names(folder: string): string[] {
+  try {
+    return readdirSync(folder)
+  } catch {
+    return []
+  }
+}
+
+function look(path: string): string {
+  try {
+    return readFileSync(path, 'utf8')
+  } catch {
+    return '' // it ended while we looked
+  }
+}

@@ -1,0 +1,218 @@
+import { closeSync, existsSync, openSync, readSync } from 'node:fs'
+import type pg from 'pg'
+import { type RawRecord, readRawFile } from '../../src/simulator/raw-file.ts'
+import { fromSmppAddress } from '../../src/sms/phone-number.ts'
+import type { House } from './house.ts'
+
+// What the product believes it sent (the message log) against what the carrier took (the simulator's raw file).
+
+const states = [
+  'queued',
+  'submitting',
+  'sent',
+  'unknown',
+  'delivered',
+  'bounced',
+  'expired',
+  'suppressed',
+  'cancelled',
+] as const
+
+export type State = (typeof states)[number]
+
+type Counters = Record<State | 'audience', number>
+
+/** What the carrier took of one text, in the order in which it took it. */
+export function readSubmits(house: House, content: string): RawRecord[] {
+  const wanted = Buffer.from(content, 'latin1').toString('hex')
+  return [...readRawFile(house.rawFile)].filter((record) => record.shortMessage === wanted)
+}
+
+export const phoneOf = (record: RawRecord) => fromSmppAddress(record.destination) ?? 0
+
+/** How many texts the carrier has taken by now; each look reads only what was added since the last one. */
+export class SubmitCounter {
+  readonly #path: string
+  #offset = 0
+  #lines = 0
+  readonly #chunk = Buffer.alloc(64 * 1024)
+
+  constructor(house: House) {
+    this.#path = house.rawFile
+  }
+
+  get count(): number {
+    if (!existsSync(this.#path)) return 0
+    const fd = openSync(this.#path, 'r')
+    try {
+      for (let read = 1; read > 0; this.#offset += read) {
+        read = readSync(fd, this.#chunk, 0, this.#chunk.length, this.#offset)
+        for (let at = 0; at < read; at++) if (this.#chunk[at] === 0x0a) this.#lines++
+      }
+    } finally {
+      closeSync(fd)
+    }
+    return this.#lines
+  }
+}
+
+/** B1 in one snapshot: the faults there are, in words, and the counts they were found in. */
+export async function checkCounts(client: pg.Client, messageId: number) {
+  await client.query('begin isolation level repeatable read, read only')
+  const counters = (await client.query<Counters>('select * from message_counters where message_id = $1', [messageId]))
+    .rows[0]
+  const groups = (
+    await client.query<{ state: State; n: string }>(
+      'select state, count(*) as n from message_log where message_id = $1 group by state',
+      [messageId],
+    )
+  ).rows
+  await client.query('commit')
+  if (!counters) return { faults: ['the message has no counters'], counts: undefined }
+  const rows = new Map(groups.map(({ state, n }) => [state, Number(n)]))
+  const total = [...rows.values()].reduce((sum, n) => sum + n, 0)
+  const counts = Object.fromEntries(states.map((state) => [state, Number(counters[state])])) as Record<State, number>
+  const sum = Object.values(counts).reduce((a, b) => a + b, 0)
+  const audience = Number(counters.audience)
+  const faults = states
+    .filter((state) => counts[state] !== (rows.get(state) ?? 0))
+    .map((state) => `${state}: counted ${counts[state]}, in the log ${rows.get(state) ?? 0}`)
+  if (audience !== sum) faults.push(`audience ${audience}, sum of the states ${sum}`)
+  if (audience !== total) faults.push(`audience ${audience}, rows in the log ${total}`)
+  return { faults, counts: { ...counts, audience } }
+}
+
+const pauseMs = 60
+
+/** Checks B1 again and again while all around it is being killed. */
+export class Sampler {
+  readonly #house: House
+  readonly #messageId: number
+  #stopping = false
+  readonly #done: Promise<void>
+  readonly faults: string[] = []
+  samples = 0
+  mostUnknown = 0
+
+  constructor(house: House, messageId: number) {
+    this.#house = house
+    this.#messageId = messageId
+    this.#done = this.#run()
+  }
+
+  async stop(): Promise<void> {
+    this.#stopping = true
+    await this.#done
+  }
+
+  async #run(): Promise<void> {
+    let client: pg.Client | undefined
+    while (!this.#stopping) {
+      try {
+        client ??= await this.#house.connect()
+        const { faults, counts } = await checkCounts(client, this.#messageId)
+        this.samples++
+        this.mostUnknown = Math.max(this.mostUnknown, counts?.unknown ?? 0)
+        if (faults.length > 0) this.faults.push(`sample ${this.samples}: ${faults.join('; ')}`)
+      } catch {
+        // PostgreSQL is down just now; who never comes through is told by the number of samples
+        await client?.end().catch(() => {})
+        client = undefined
+      }
+      await new Promise((resolve) => setTimeout(resolve, pauseMs))
+    }
+    await client?.end()
+  }
+}
+
+export type Reconciliation = {
+  counts: Counters
+  /** What speaks against B1 or B2, in words; empty when all is well. */
+  faults: string[]
+  accepted: number
+  /** Rows that were given up as unknown at some time. */
+  everUnknown: number
+}
+
+/** Whether nothing moves any more: every row is closed or given up, and every receipt has found its row. */
+export async function isSettled(client: pg.Client, messageId: number): Promise<boolean> {
+  const { rows } = await client.query(
+    `select from message_counters c join messages m on m.id = c.message_id
+      where c.message_id = $1 and m.status = 'sent' and c.queued + c.submitting + c.sent = 0
+        and not exists (select from receipts where outcome = 'waiting')`,
+    [messageId],
+  )
+  return rows.length > 0
+}
+
+/** Compares log and raw file when all is over. The simulator must owe a receipt for all it took, with our reference. */
+export async function reconcile(
+  house: House,
+  client: pg.Client,
+  broadcast: { messageId: number; content: string; phones: readonly number[] },
+): Promise<Reconciliation> {
+  const { messageId, content, phones } = broadcast
+  const { faults, counts } = await checkCounts(client, messageId)
+  const times = new Map<number, number>()
+  for (const record of readSubmits(house, content)) {
+    const phone = phoneOf(record)
+    times.set(phone, (times.get(phone) ?? 0) + 1)
+  }
+  const log = await client.query<{ phone: string; state: State }>(
+    'select phone, state from message_log where message_id = $1',
+    [messageId],
+  )
+  const stateOf = new Map(log.rows.map((row) => [Number(row.phone), row.state]))
+
+  const tell = (what: string, who: number[]) => {
+    if (who.length > 0) faults.push(`${who.length} ${what}: ${who.slice(0, 5).map(masked).join(', ')}`)
+  }
+  const audience = new Set(phones)
+  const inRaw = (phone: number) => times.has(phone)
+  const among = (...wanted: State[]) => phones.filter((phone) => wanted.includes(stateOf.get(phone) ?? 'queued'))
+  tell(
+    'texted more than once',
+    [...times].filter(([, n]) => n > 1).map(([phone]) => phone),
+  )
+  tell(
+    'texted, but not of the audience',
+    [...times.keys()].filter((phone) => !audience.has(phone)),
+  )
+  tell(
+    'without a row in the log',
+    phones.filter((phone) => !stateOf.has(phone)),
+  )
+  tell('with a row more than they should have', log.rows.length > stateOf.size ? [0] : [])
+  tell('still open', among('queued', 'submitting', 'sent'))
+  tell('texted, but suppressed or cancelled in the log', among('suppressed', 'cancelled').filter(inRaw))
+  tell('texted and receipted, but unknown in the log', among('unknown').filter(inRaw))
+  tell(
+    'delivered in the log, but never taken',
+    among('delivered').filter((phone) => !inRaw(phone)),
+  )
+  tell('bounced or expired, though nobody refused them', among('bounced', 'expired'))
+
+  const settled = await client.query<{ n: string }>(`select count(*) as n from receipts where outcome = 'settled'`)
+  const unknown = counts?.unknown ?? 0
+  return {
+    counts: counts ?? ({} as Counters),
+    faults,
+    accepted: [...times.values()].reduce((sum, n) => sum + n, 0),
+    everUnknown: unknown + Number(settled.rows[0]?.n),
+  }
+}
+
+/** The longest time from one accepted text to the next, from `after` on and up to `until`. */
+export function longestStandstill(records: readonly RawRecord[], after: number, until: number): number {
+  let longest = 0
+  let last = after
+  for (const { time } of records) {
+    if (time <= after) continue
+    longest = Math.max(longest, Math.min(time, until) - last)
+    if (time > until) break
+    last = time
+  }
+  return longest
+}
+
+const masked = (phone: number) => `...${String(phone).slice(-4)}`
