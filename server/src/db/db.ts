@@ -83,7 +83,9 @@ export function clientDb(client: pg.ClientBase): Db {
 type Run = (config: pg.QueryConfig) => Promise<pg.QueryResult>
 
 function makeDb(run: Run, tx: Db['tx'], withClient: Db['withClient']): Db {
-  const query = (name: string, sql: string, params: unknown[] = []) => run({ name, text: sql, values: params })
+  // the name goes along as a comment, so that pg_stat_activity and the server's log say who asks
+  const query = (name: string, sql: string, params: unknown[] = []) =>
+    run({ name, text: `/* ${name} */ ${sql}`, values: params })
   return {
     async many<T>(name: string, sql: string, params?: unknown[]) {
       return (await query(name, sql, params)).rows as T[]
