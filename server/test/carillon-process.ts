@@ -9,11 +9,12 @@ import {
   rmSync,
   writeFileSync,
 } from 'node:fs'
-import { createServer } from 'node:net'
+import { createServer, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { identify } from '../src/supervisor/processes.ts'
+import { identify, type ProcessId } from '../src/supervisor/processes.ts'
+import type { Charge } from '../src/supervisor/watchdog.ts'
 import { waitFor } from './wait-for.ts'
 
 // Carillon as a real process tree on a directory of its own, for tests that start, kill and look what is left.
@@ -49,6 +50,7 @@ export function startCarillon({ dataDir, env = {}, npmIn, script = standInStart 
     stdio: ['ignore', 'pipe', 'pipe'],
     detached: true,
   })
+  tie(child)
   let output = ''
   for (const stream of [child.stdout, child.stderr]) stream.on('data', (bytes) => (output += String(bytes)))
   const exit = new Promise<{ code: number | null; by: NodeJS.Signals | null }>((resolve) =>
@@ -71,6 +73,23 @@ export function startCarillon({ dataDir, env = {}, npmIn, script = standInStart 
   }
 }
 
+const watchdogScript = fileURLToPath(new URL('../src/bin/watchdog.ts', import.meta.url))
+const tied: ProcessId[] = []
+let watchdog: ChildProcess | undefined
+
+/** What a test started is to end when the tests are killed: our own watchdog sees to it. */
+function tie({ pid }: ChildProcess) {
+  const id = pid === undefined ? undefined : identify(pid)
+  if (!id) return
+  if (!watchdog) {
+    watchdog = spawn(process.execPath, [watchdogScript], { stdio: ['pipe', 'ignore', 'ignore'], detached: true })
+    watchdog.unref()
+    ;(watchdog.stdin as Socket).unref()
+  }
+  tied.push(id)
+  watchdog.stdin?.write(`${JSON.stringify({ roles: tied, clusterName: undefined } satisfies Charge)}\n`)
+}
+
 /** Our environment with the pinned node first, and without what would steer Carillon or the inner npm. */
 function inherited(): NodeJS.ProcessEnv {
   const kept = Object.entries(process.env).filter(
@@ -85,20 +104,12 @@ export type Left = { pid: number; command: string }
 /** The processes that belong to this data directory: by their environment, arguments or working directory. */
 export function processesOf(dataDir: string): Left[] {
   const places = [dataDir, relocatedCluster(dataDir)].filter((place) => place !== undefined)
+  const ours = (text: string) => places.some((place) => text.includes(place))
   return readdirSync('/proc')
     .filter((name) => /^\d+$/.test(name) && Number(name) !== process.pid)
-    .filter((pid) => identify(Number(pid)) !== undefined)
-    .map((pid) => ({
-      pid: Number(pid),
-      command: look(pid, 'cmdline').replaceAll('\0', ' '),
-      cwd: workingDirectory(pid),
-    }))
-    .filter(({ pid, command, cwd }) =>
-      places.some(
-        (place) => cwd.startsWith(place) || command.includes(place) || look(String(pid), 'environ').includes(place),
-      ),
-    )
-    .map(({ pid, command }) => ({ pid, command }))
+    .map((pid) => ({ pid: Number(pid), command: look(pid, 'cmdline').replaceAll('\0', ' ') }))
+    .filter(({ command }) => command !== '') // the kernel's own, and zombies
+    .filter(({ pid, command }) => ours(command) || ours(workingDirectory(pid)) || ours(look(pid, 'environ')))
 }
 
 function relocatedCluster(dataDir: string): string | undefined {
@@ -106,7 +117,7 @@ function relocatedCluster(dataDir: string): string | undefined {
   return existsSync(record) ? readFileSync(record, 'utf8').trim() : undefined
 }
 
-function look(pid: string, name: string): string {
+function look(pid: number | string, name: string): string {
   try {
     return readFileSync(`/proc/${pid}/${name}`, 'utf8')
   } catch {
@@ -114,7 +125,7 @@ function look(pid: string, name: string): string {
   }
 }
 
-function workingDirectory(pid: string): string {
+function workingDirectory(pid: number): string {
   try {
     return readlinkSync(`/proc/${pid}/cwd`)
   } catch {

@@ -1,4 +1,4 @@
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdtemp } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import pg from 'pg'
@@ -6,6 +6,8 @@ import type { TestProject } from 'vitest/node'
 import { migrate } from '../src/db/migrate.ts'
 import { installJobs } from '../src/jobs/boss.ts'
 import { startPostgres } from '../src/supervisor/embedded-postgres.ts'
+import { removeCluster } from '../src/supervisor/postgres-files.ts'
+import { WatchdogLink } from '../src/supervisor/watchdog-link.ts'
 
 declare module 'vitest' {
   export interface ProvidedContext {
@@ -17,8 +19,12 @@ declare module 'vitest' {
 /** Starts a throwaway PostgreSQL with a migrated template database, and removes both at the end. */
 export default async function setup(project: TestProject) {
   const folder = await mkdtemp(join(tmpdir(), 'carillon-test-'))
+  // should these tests be killed, or this set-up fail, PostgreSQL ends all the same
+  const watchdog = new WatchdogLink(() => {})
+  watchdog.start()
   const postgres = await startPostgres({
     dataDir: folder,
+    named: (clusterName) => watchdog.entrust({ roles: [], clusterName }),
     settings: { fsync: 'off', synchronous_commit: 'off', full_page_writes: 'off', max_connections: '100' },
   })
   const admin = new pg.Client({ connectionString: postgres.url })
@@ -30,7 +36,8 @@ export default async function setup(project: TestProject) {
   project.provide('clusterUrl', postgres.url)
   return async () => {
     await postgres.stop('immediate')
-    await rm(folder, { recursive: true, force: true })
+    await watchdog.release()
+    removeCluster(folder)
   }
 }
 
