@@ -61,6 +61,7 @@ export async function run(args: string[] = process.argv.slice(3)): Promise<void>
     nameOf: (pid, command) => nameProcess(command, database.nameOf(pid)),
   })
   try {
+    if (options.profile) await DatabaseWatch.countStatements(house.databaseUrl)
     await database.start()
     watch.start()
     watch.reset()
@@ -73,7 +74,10 @@ export async function run(args: string[] = process.argv.slice(3)): Promise<void>
     const sent: SendFigures[] = []
     const sendUsage: Usage[][] = []
     const profileFrom = profileClock()
-    if (options.profile) database.sampleStatements()
+    if (options.profile) {
+      await database.resetCosts()
+      database.sampleStatements()
+    }
     for (let n = 0; n < broadcasts; n++) {
       watch.reset()
       sent.push(await broadcast(house, database, list.id, options))
@@ -83,7 +87,7 @@ export async function run(args: string[] = process.argv.slice(3)): Promise<void>
     }
     const profileTo = profileClock()
     watch.stop()
-    if (options.profile) printStatements(database)
+    if (options.profile) await printStatements(database)
     await database.stop()
     await house.stop()
     if (options.profile) printFunctions(profiles, profileFrom, profileTo)
@@ -311,7 +315,21 @@ function summed(name: string, usage: Usage[]): Usage {
   }
 }
 
-function printStatements(database: DatabaseWatch): void {
+async function printStatements(database: DatabaseWatch): Promise<void> {
+  const costs = await database.costs()
+  if (costs) {
+    printTable(
+      'Statements by their time in the server',
+      costs.map(({ statement, calls, seconds, rows, walMb }) => ({
+        statement,
+        calls,
+        s: round(seconds, 2),
+        'ms each': round((seconds * 1_000) / calls, 2),
+        rows,
+        'WAL MB': round(walMb, 1),
+      })),
+    )
+  }
   const rows = database.statements().slice(0, 15)
   printTable(
     'Statements by their share of the samples',
