@@ -35,7 +35,7 @@ describe('a body', () => {
     expect(read(text)).toEqual({ body, isForm: false })
   })
 
-  test.each(['{', '{"a":}', '[1', '"{"', '"a', '{"a":1} x', 'nullx', 'true', '12', 'hello'])(
+  test.each(['{', '{"a":}', '[1', '"{"', '"a', '{"a":1} x', 'nullx', 'true', '12', 'hello', '--x\r\nname="a"'])(
     '%j cannot be read',
     (text) => {
       expect(refusalOf(() => read(text))).toMatchObject({ status: 400, code: 'unreadable_request' })

@@ -59,7 +59,9 @@ function parseJson(text: string): unknown {
 }
 
 function readForm(text: string) {
-  if (!text.includes('=')) throw errors.unreadableRequest('Malformed request body: neither JSON nor a form')
+  // `--` begins a multipart body, whose boundary may well have a `=` in it
+  if (!text.includes('=') || text.startsWith('--'))
+    throw errors.unreadableRequest('Malformed request body: neither JSON nor a form')
   return parseForm(text)
 }
 

@@ -41,6 +41,7 @@ export async function useOpenApi(app: FastifyInstance) {
     staticCSP: "default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'; object-src 'none'",
     transformSpecification: () => openApiOf(app),
     transformSpecificationClone: false,
+    theme: { title: 'Carillon API' },
     uiConfig: { docExpansion: 'list', defaultModelsExpandDepth: -1 },
   })
 }

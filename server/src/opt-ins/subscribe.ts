@@ -80,7 +80,8 @@ async function join(rt: Runtime, tx: Db, input: AddInput): Promise<Outcome> {
     if (obstacle) return obstacle
     await moveSubscriber(tx, joining)
   }
-  await updateProfile(tx, list.id, phone, input.profile)
+  const saysSomething = Object.values(input.profile).some((field) => field !== undefined)
+  if (saysSomething) await updateProfile(tx, list.id, phone, input.profile)
 
   const text = input.bypassProcess ? welcomeOf(input, known) : confirmationOf(list)
   if (text !== '') {

@@ -89,8 +89,9 @@ export function listPhones(
     select (case $3 when 'subscribed' then l.subscribed_count + coalesce(d.subscribed, 0)
                     when 'unsubscribed' then l.unsubscribed_count + coalesce(d.unsubscribed, 0)
                     else l.cleaned_count + coalesce(d.cleaned, 0) end)::bigint as count,
-           array(select phone::text from subscribers
-                  where list_id = $1 and state = $3 order by phone offset $4 limit $5) as phones
+           -- by s.phone: an order by the text of it could not follow the primary key
+           array(select s.phone::text from subscribers s
+                  where s.list_id = $1 and s.state = $3 order by s.phone offset $4 limit $5) as phones
       from lists l
      cross join (select sum(subscribed) as subscribed, sum(unsubscribed) as unsubscribed, sum(cleaned) as cleaned
                    from list_deltas where list_id = $1) d
