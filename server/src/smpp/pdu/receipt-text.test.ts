@@ -86,7 +86,7 @@ describe('parseReceipt reads the text', () => {
     expect(parseReceipt(deliver('', { message_payload: Buffer.from(text) }))).toEqual(expected)
     const ucs2 = Buffer.from(text, 'utf16le').swap16()
     expect(parseReceipt(deliver(ucs2, undefined, { data_coding: 8 }))).toEqual(expected)
-    const headed = Buffer.concat([Buffer.from('0500030a0201', 'hex'), Buffer.from(text)])
+    const headed = Buffer.concat([Buffer.from('0500030a0261', 'hex'), Buffer.from(text)])
     expect(parseReceipt(deliver(headed, undefined, { esm_class: 0x44 }))).toEqual(expected)
   })
 })
