@@ -1,13 +1,36 @@
 import { defineConfig } from 'vitest/config'
 
+const scenarios = 'test/scenarios/**/*.test.ts'
+
 export default defineConfig({
   test: {
-    include: ['src/**/*.test.ts', 'test/**/*.test.ts'],
-    globalSetup: './test/global-setup.ts',
-    // each worker owns one database, so files may run beside each other; a file's tests run in order
-    pool: 'forks',
-    maxWorkers: 2,
-    testTimeout: 20_000,
-    hookTimeout: 30_000,
+    projects: [
+      {
+        test: {
+          name: 'server',
+          include: ['src/**/*.test.ts', 'test/**/*.test.ts'],
+          exclude: [scenarios],
+          globalSetup: './test/global-setup.ts',
+          // each worker owns one database, so files may run beside each other; a file's tests run in order
+          pool: 'forks',
+          maxWorkers: 2,
+          testTimeout: 20_000,
+          hookTimeout: 30_000,
+        },
+      },
+      {
+        test: {
+          name: 'scenarios',
+          include: [scenarios],
+          // each starts the whole house and watches the clock: one at a time, when all else is done
+          pool: 'forks',
+          maxWorkers: 1,
+          fileParallelism: false,
+          sequence: { groupOrder: 1 },
+          testTimeout: 120_000,
+          hookTimeout: 60_000,
+        },
+      },
+    ],
   },
 })
