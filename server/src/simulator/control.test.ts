@@ -135,13 +135,17 @@ describe('settings', () => {
     [{ throttle: { mps: 0 } }, 'throttle'],
     [{ answer: 1 }, 'answer'],
     [{ id_form: 'roman' }, 'id_form'],
-    [{ toString: 1 }, 'toString'],
   ])('%o is refused whole', async (body, field) => {
     const answer = await settings({ ...body, echo_reference: false })
     expect(answer).toMatchObject({ status: 422, body: { status: 'error', code: 'invalid' } })
     expect(Object.keys((answer.body as unknown as { details: object }).details)).toEqual([field])
     expect((await control('GET', '/settings')).body).toMatchObject({ latency_ms: 0, echo_reference: true })
   })
+})
+
+test('what is not a setting is said to be none', async () => {
+  const { body } = await settings({ toString: 1, latency: 5 })
+  expect(body).toMatchObject({ details: { toString: ['is not a setting'], latency: ['is not a setting'] } })
 })
 
 describe('POST /binds/drop', () => {

@@ -18,7 +18,7 @@ async function start(dataDir: string): Promise<Run> {
     env: {
       PATH: process.env.PATH,
       CARILLON_DATA_DIR: dataDir,
-      CARILLON_SIMULATOR_LATENCY_MS: '2',
+      CARILLON_SIMULATOR_LATENCY_MS: '0',
       CARILLON_SIMULATOR_RECEIPT_DELAY_MS: '50',
       CARILLON_LOG_LEVEL: 'error',
     },

@@ -162,6 +162,7 @@ describe('receipts', () => {
     await waitFor(() => receiver.delivered.length > 0)
     expect(receiptsOf(receiver)).toMatchObject([{ message_id }])
     expect(sender.delivered).toEqual([])
+    expect((await simulator.control('GET', '/state')).body).toMatchObject({ receipts: { sent: 1 } })
   })
 
   test('come again after a bind dropped without answering them', async () => {
@@ -205,6 +206,15 @@ describe('receipts', () => {
     expect(simulator.raw().map((line) => line.smscId)).toEqual([first.message_id, second.message_id, third.message_id])
   })
 
+  test('that the mix took away are not owed by the next run', async () => {
+    const client = await simulator.bind()
+    await simulator.control('PATCH', '/settings', { receipt_mix: { none: 100 } })
+    await submit(client, textTo(plain))
+    await simulator.stop()
+    await simulator.start()
+    expect((await simulator.control('GET', '/state')).body.owed).toBe(0)
+  })
+
   test('stay within the window of the bind', async () => {
     const client = await simulator.bind({ answers: 'nothing', window: 200 })
     await Promise.all(Array.from({ length: 150 }, () => submit(client, textTo(plain))))
@@ -214,6 +224,14 @@ describe('receipts', () => {
 })
 
 describe('the raw file', () => {
+  test('has the line at the moment the answer arrives', async () => {
+    const client = await simulator.bind()
+    const lines = await new Promise((resolve) => {
+      client.session.request(textTo(plain), () => resolve(simulator.raw().length))
+    })
+    expect(lines).toBe(1)
+  })
+
   test('has what was answered, whichever way the bind ends', async () => {
     const client = await simulator.bind({ window: 500 })
     const answered = new Set<string>()
@@ -260,6 +278,17 @@ describe('binds', () => {
     const refusal = await simulator.bind(credentials).catch((fault) => fault)
     expect(refusal).toBeInstanceOf(BindError)
     expect(refusal.command_status).toBe(command_status)
+  })
+
+  test('stopping gives the answers that still wait, then unbinds', async () => {
+    const { session } = await simulator.bind()
+    await simulator.control('PATCH', '/settings', { latency_ms: 60_000 })
+    const answer = session.ask(textTo(plain))
+    await waitFor(() => simulator.raw().length === 1)
+    await simulator.stop()
+    expect((await answer).command_status).toBe(status.ESME_ROK)
+    expect(session.state).not.toBe('bound_trx')
+    await simulator.start()
   })
 
   test('a message cannot be asked about', async () => {
