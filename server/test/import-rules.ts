@@ -35,7 +35,7 @@ const ENGINE_ROOM: Record<string, string[]> = {
   config: FOUNDATION,
   db: [...FOUNDATION, 'config', 'runtime.ts'],
   jobs: [...FOUNDATION, 'config', 'runtime.ts', 'db'],
-  system: [...FOUNDATION, 'config', 'runtime.ts', 'db'],
+  system: [...FOUNDATION, 'config', 'runtime.ts', 'db', 'jobs'],
   http: [...FOUNDATION, 'config', 'runtime.ts', 'db', 'jobs', 'system'],
   'runtime.ts': [...FOUNDATION, 'config', 'db', 'jobs'],
 }
