@@ -30,7 +30,12 @@ type Figures = {
 }
 
 /** Sends so many messages over so many binds and waits for the last receipt. */
-export async function run({ messages = 500_000, binds = 4, receiptDelayMs = 200 } = {}): Promise<Figures> {
+export async function run({
+  messages = 500_000,
+  binds = 4,
+  receiptDelayMs = 200,
+  rate = Infinity,
+} = {}): Promise<Figures> {
   const folder = await mkdtemp(join(tmpdir(), 'carillon-bench-'))
   const child = fork(binary, {
     env: {
@@ -51,7 +56,7 @@ export async function run({ messages = 500_000, binds = 4, receiptDelayMs = 200 
     const peak = watchMemory(child.pid as number)
     const cpuBefore = cpuSeconds(child.pid as number)
     const startedAt = performance.now()
-    const receiptsAnswered = await sendAll(sessions, messages)
+    const receiptsAnswered = await sendAll(sessions, messages, rate)
     const seconds = (performance.now() - startedAt) / 1_000
     const simulatorCpuSeconds = cpuSeconds(child.pid as number) - cpuBefore
     const rawFileMb = (await stat(join(folder, 'simulator', 'submits.raw'))).size / 1e6
@@ -85,18 +90,26 @@ function ready(child: ChildProcess): Promise<{ smppPort: number }> {
   })
 }
 
-function sendAll(sessions: Session[], messages: number): Promise<number> {
+function sendAll(sessions: Session[], messages: number, rate: number): Promise<number> {
   return new Promise((resolve, reject) => {
+    const startedAt = performance.now()
+    const due = () => Math.min(messages, ((performance.now() - startedAt) * rate) / 1_000 + 1)
     let sent = 0
     let answered = 0
     let receipts = 0
+    const fills: (() => void)[] = []
+    const pace = setInterval(() => fills.forEach((fill) => void fill()), 1)
+    const finish = () => {
+      clearInterval(pace)
+      resolve(receipts)
+    }
     const short_message = Buffer.from('Doors open at seven tonight. Bring a friend and this text. Reply STOP to end')
     for (const session of sessions) {
       const onAnswer = () => {
         answered++
       }
       const fill = () => {
-        for (; session.free > 0 && sent < messages; sent++) {
+        for (const most = due(); session.free > 0 && sent < most; sent++) {
           const destination_addr = String(12_126_000_000 + sent)
           const tlvs = { user_message_reference: sent & 0xffff }
           const pdu = submitSm({ source_addr: '12345', destination_addr, short_message, registered_delivery: 1, tlvs })
@@ -105,9 +118,10 @@ function sendAll(sessions: Session[], messages: number): Promise<number> {
       }
       session.on('request', (pdu) => {
         session.respond(pdu)
-        if (++receipts === messages && answered === messages) resolve(receipts)
+        if (++receipts === messages && answered === messages) finish()
       })
       session.on('drain', fill)
+      fills.push(fill)
       session.on('close', (reason) => reject(new Error(`bind closed: ${reason}`)))
       fill()
     }
@@ -139,12 +153,15 @@ if (import.meta.main) {
       messages: { type: 'string', default: '500000' },
       binds: { type: 'string', default: '4' },
       'receipt-delay': { type: 'string', default: '200' },
+      // messages a second; as fast as it goes without it
+      rate: { type: 'string', default: 'Infinity' },
     },
   })
   const figures = await run({
     messages: Number(values.messages),
     binds: Number(values.binds),
     receiptDelayMs: Number(values['receipt-delay']),
+    rate: Number(values.rate),
   })
   console.table(figures)
   console.log(JSON.stringify({ bench: 'simulator', ...figures }))
