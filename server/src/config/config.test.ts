@@ -90,7 +90,7 @@ describe('the SMPP account', () => {
     ['smpp://localhost:2775', 'must look like'],
     ['smpp://a:b@localhost?windows=5', 'not "windows"'],
     ['smpp://a:b@localhost?window=0', 'window that must be a whole number'],
-    ['smpp://a:ninechars@localhost', 'more than 8 characters'],
+    [`smpp://a:${'x'.repeat(64)}@localhost`, 'more than 63 characters'],
     ['smpp://a:b@smsc.example.net', 'must point to loopback'],
     ['smpp://a:b@127.0.0.1.example.net', 'must point to loopback'],
   ])('%s is refused', (url, why) => {

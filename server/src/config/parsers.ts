@@ -68,6 +68,8 @@ export const postgresUrl: Parser<Secret> = (text) => {
   throw new Error('must look like postgresql://user:password@host:5432/database')
 }
 
+const longestCredential = 63
+
 /** smpp[s]://system_id:password@host:port?window=&mps=&binds= */
 export const smppUrl: Parser<SmppAddress> = (text) => {
   const url = parseUrl(text)
@@ -76,8 +78,11 @@ export const smppUrl: Parser<SmppAddress> = (text) => {
   }
   const systemId = decodeURIComponent(url.username)
   const password = decodeURIComponent(url.password)
-  if (systemId.length > 15) throw new Error('has a system_id of more than 15 characters, which SMPP 3.4 cannot carry')
-  if (password.length > 8) throw new Error('has a password of more than 8 characters, which SMPP 3.4 cannot carry')
+  // SMPP 3.4 has 15 and 8 characters for them, but aggregators hand out longer ones
+  if (systemId.length > longestCredential)
+    throw new Error(`has a system_id of more than ${longestCredential} characters`)
+  if (password.length > longestCredential)
+    throw new Error(`has a password of more than ${longestCredential} characters`)
   const stranger = [...url.searchParams.keys()].find((key) => !['window', 'mps', 'binds'].includes(key))
   if (stranger) throw new Error(`knows window, mps and binds, not ${quote(stranger)}`)
   const tls = url.protocol === 'smpps:'
