@@ -1,4 +1,4 @@
-import { signal } from '../../src/supervisor/processes.ts'
+import { identify, signal } from '../../src/supervisor/processes.ts'
 import { waitFor } from '../wait-for.ts'
 import type { House, Role } from './house.ts'
 import {
@@ -99,9 +99,12 @@ export const blows = {
         what: 'the gateway to notice on waking up that its work is gone',
       })
       signal(other, 'SIGTERM')
+      await waitFor(() => !isAlive(other), { timeoutMs: 10_000, what: 'the second gateway to stop in order' })
     },
   },
 } satisfies Record<string, Blow>
+
+const isAlive = (pid: number) => identify(pid) !== undefined
 
 const bindsOf = ({ body }: { body: Record<string, unknown> }) => (body.binds as unknown[]).length
 
