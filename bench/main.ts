@@ -5,6 +5,10 @@ const benches: Record<string, { what: string; load: () => Promise<{ run(): Promi
     what: 'import a list and text it: the whole product (--recipients --broadcasts --binds --window --profile --keep)',
     load: () => import('./broadcast.ts'),
   },
+  imports: {
+    what: 'how fast a list comes in, stage by stage (--rows)',
+    load: () => import('./imports.ts'),
+  },
   smpp: { what: 'our SMPP codec and session beside npm smpp', load: () => import('./smpp.ts') },
   simulator: { what: 'how much the simulator takes', load: () => import('./simulator.ts') },
 }

@@ -36,8 +36,9 @@ export function checkRow(cells: Cells): CheckedRow {
   const phone = parsePhoneNumber(cells[0]?.trim())
   if (phone === undefined) return { skip: 'bad_phone' }
   const values: (string | null)[] = []
-  for (const [index, { check, fault }] of valueChecks.entries()) {
-    const text = cells[index + 1]?.trim()
+  let place = 0
+  for (const { check, fault } of valueChecks) {
+    const text = cells[++place]?.trim()
     const value = text ? check(text) : null
     if (value === undefined) return { skip: fault }
     values.push(value)

@@ -1,0 +1,147 @@
+// How fast a list comes in, stage by stage, on a throwaway PostgreSQL with the product's own durable settings: the
+// file read and checked alone, the upload (read, checked, copied), the slices, and the same file once more, which
+// changes nothing. Prints a table and a line of JSON.
+
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { Readable, Writable } from 'node:stream'
+import { pipeline } from 'node:stream/promises'
+import { parseArgs } from 'node:util'
+import { pino } from 'pino'
+import { readEnv } from '../server/src/config/config.ts'
+import { poolDb } from '../server/src/db/db.ts'
+import { migrate } from '../server/src/db/migrate.ts'
+import { makePool } from '../server/src/db/pool.ts'
+import { readCsv } from '../server/src/imports/csv-reader.ts'
+import { applyNextSlice, receiveImport } from '../server/src/imports/imports.ts'
+import { StagedRows } from '../server/src/imports/staged-rows.ts'
+import { installJobs } from '../server/src/jobs/boss.ts'
+import { systemClock } from '../server/src/lib/clock.ts'
+import type { Runtime } from '../server/src/runtime.ts'
+import { startPostgres } from '../server/src/supervisor/embedded-postgres.ts'
+import { make } from '../server/test/make.ts'
+import { phoneNumber } from './lib/numbers.ts'
+import { describeMachine, printTable, round } from './lib/report.ts'
+
+type Stage = {
+  stage: string
+  seconds: number
+  rowsPerSecond: number
+  nodeCpuSeconds: number
+  longestSliceMs: number | ''
+  peakNodeMb: number
+}
+
+/** Imports so many rows twice and says how long each stage took. */
+export async function run(args: string[] = process.argv.slice(3)) {
+  const { values } = parseArgs({ args, options: { rows: { type: 'string', default: '679571' } } })
+  const rows = Number(values.rows)
+  const machine = describeMachine()
+  const folder = await mkdtemp(join(tmpdir(), 'carillon-bench-'))
+  const postgres = await startPostgres({ dataDir: folder })
+  try {
+    await migrate(postgres.url)
+    await installJobs(postgres.url)
+    const log = pino({ level: 'warn' })
+    const pool = makePool(postgres.url, log)
+    const rt: Runtime = {
+      config: readEnv({}),
+      log,
+      db: poolDb(pool),
+      clock: systemClock,
+      databaseUrl: postgres.url,
+    }
+    try {
+      const stages = await measureAll(rt, rows)
+      printTable(`${rows.toLocaleString('en')} rows, load ${machine.loadBefore}`, stages)
+      console.log(JSON.stringify({ bench: 'imports', rows, machine, stages }))
+      return { rows, stages }
+    } finally {
+      await pool.end()
+    }
+  } finally {
+    await postgres.stop('immediate')
+    await rm(folder, { recursive: true, force: true })
+  }
+}
+
+async function measureAll(rt: Runtime, rows: number): Promise<Stage[]> {
+  const list = await make.list(rt.db)
+  const open = () => Readable.from(makeFile(rows), { objectMode: false })
+  const stages: Stage[] = []
+
+  const measure = async (stage: string, work: () => Promise<{ longestSliceMs?: number }>) => {
+    let peak = 0
+    const look = () => {
+      peak = Math.max(peak, process.memoryUsage.rss())
+    }
+    const timer = setInterval(look, 20)
+    const cpu = process.cpuUsage()
+    const started = performance.now()
+    const found = await work()
+    const seconds = (performance.now() - started) / 1_000
+    const { user, system } = process.cpuUsage(cpu)
+    clearInterval(timer)
+    look()
+    stages.push({
+      stage,
+      seconds: round(seconds, 2),
+      rowsPerSecond: Math.round(rows / seconds),
+      nodeCpuSeconds: round((user + system) / 1e6, 2),
+      longestSliceMs: found.longestSliceMs ?? '',
+      peakNodeMb: Math.round(peak / 1e6),
+    })
+  }
+
+  await measure('make the file', async () => {
+    for await (const _chunk of open());
+    return {}
+  })
+  await measure('read and check', async () => {
+    const staged = new StagedRows()
+    const { stream } = readCsv(staged, { unknownColumns: 'refuse' })
+    await pipeline(open(), stream, new Writable({ objectMode: true, write: (_block, _encoding, done) => done() }))
+    if (staged.total !== rows) throw new Error(`${staged.total} of ${rows} rows were read`)
+    return {}
+  })
+  for (const name of ['first', 'again']) {
+    let id = 0
+    const upload = { ...list, listId: list.id, apiKeyId: null, source: null }
+    await measure(`${name}: upload`, async () => {
+      ;({ id } = await receiveImport(rt, { ...upload, format: 'csv', unknownColumns: 'refuse', body: open() }))
+      return {}
+    })
+    await measure(`${name}: apply`, async () => {
+      let longest = 0
+      for (let more = true; more; ) {
+        const started = performance.now()
+        more = await applyNextSlice(rt, id)
+        longest = Math.max(longest, performance.now() - started)
+      }
+      return { longestSliceMs: Math.round(longest) }
+    })
+    const { added, unchanged } = await rt.db.one<{ added: number; unchanged: number }>(
+      'bench_outcome',
+      'select added, unchanged from imports where id = $1',
+      [id],
+    )
+    const right = name === 'first' ? added : unchanged
+    if (right !== rows) throw new Error(`${name}: added ${added}, unchanged ${unchanged} of ${rows}`)
+  }
+  return stages
+}
+
+const rowsPerBlock = 1_000
+
+/** A file with the columns that most lists have. */
+function* makeFile(rows: number): Generator<string> {
+  yield 'phone_number,first_name,last_name,email,zip_code\n'
+  for (let from = 0; from < rows; from += rowsPerBlock) {
+    let block = ''
+    for (let n = from; n < Math.min(rows, from + rowsPerBlock); n++) {
+      block += `${phoneNumber(n)},Ada${n % 97},Lopez${n % 9_973},ada.${n}@cedar.example,${10_000 + (n % 89_999)}\n`
+    }
+    yield block
+  }
+}
