@@ -41,7 +41,11 @@ export async function useOpenApi(app: FastifyInstance) {
     staticCSP: "default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'; object-src 'none'",
     transformSpecification: () => openApiOf(app),
     transformSpecificationClone: false,
-    theme: { title: 'Carillon API' },
+    // the bar on top shows the library's emblem, and asks for the address of some other API
+    theme: {
+      title: 'Carillon API',
+      css: [{ filename: 'carillon.css', content: '.swagger-ui .topbar { display: none }' }],
+    },
     uiConfig: { docExpansion: 'list', defaultModelsExpandDepth: -1 },
   })
 }
