@@ -6,7 +6,7 @@ import { makeRuntime } from '../../test/runtime.ts'
 import { waitFor } from '../../test/wait-for.ts'
 import type { Runtime } from '../runtime.ts'
 import { applyImport } from './imports.jobs.ts'
-import { applyNextSlice, receiveImport } from './imports.ts'
+import { applyNextSlice, receiveImport, type Upload } from './imports.ts'
 
 let database: TestDatabase
 let rt: Runtime
@@ -29,17 +29,19 @@ function makeFile(firstName = 'Ana') {
   return `phone,first_name\n${rows.join('')}`
 }
 
-function receive(file: string) {
-  return receiveImport(rt, {
+function makeUpload(body: Readable): Upload {
+  return {
     accountId: list.accountId,
     listId: list.id,
     apiKeyId: null,
     format: 'csv',
     unknownColumns: 'refuse',
     source: null,
-    body: Readable.from([Buffer.from(file)]),
-  })
+    body,
+  }
 }
+
+const receive = (file: string) => receiveImport(rt, makeUpload(Readable.from([Buffer.from(file)])))
 
 async function applyAll(importId: number, limit: number, on = rt) {
   while (await applyNextSlice(on, importId, limit));
@@ -186,4 +188,12 @@ test('an import that nobody can apply fails, and its rows go', async () => {
   await applyImport.gaveUp?.(rt, { importId: id }, new Error('broken'))
   expect(await takeStock(id)).toMatchObject({ status: 'failed', added: 0, tables: 0 })
   expect(await applyNextSlice(rt, id)).toBe(false)
+})
+
+test('a sender who falls silent is given up, and leaves nothing', async () => {
+  const body = new Readable({ read() {} })
+  body.push('phone,first_name\n2062000101,Ana\n')
+  await expect(receiveImport(rt, makeUpload(body), 50)).rejects.toMatchObject({ status: 408, code: 'upload_stalled' })
+  const { count } = await database.db.one<{ count: number }>('count', 'select count(*) as count from imports')
+  expect(count).toBe(0)
 })

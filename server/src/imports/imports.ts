@@ -33,6 +33,9 @@ export const applyJob = 'imports.apply'
 /** Rows of a slice. On two cores one takes about a fifth of a second, which bounds how long an opt-out waits for it. */
 export const sliceRows = 10_000
 
+/** A sender that is silent for so long has gone; it must not keep a transaction open, nor its place among the uploads. */
+const longestSilenceMs = 30_000
+
 export type Upload = {
   accountId: number
   listId: number
@@ -49,7 +52,11 @@ export type Upload = {
  * is refused with the line, and like one that breaks off it leaves nothing behind, because all happens in one
  * transaction. The file is never held in memory: COPY sets the pace of the sender.
  */
-export async function receiveImport(rt: Runtime, upload: Upload): Promise<{ id: number }> {
+export async function receiveImport(
+  rt: Runtime,
+  upload: Upload,
+  silenceMs = longestSilenceMs,
+): Promise<{ id: number }> {
   const { accountId, listId } = upload
   await getList(rt.db, accountId, listId)
   return rt.db.tx(async (tx) => {
@@ -57,7 +64,7 @@ export async function receiveImport(rt: Runtime, upload: Upload): Promise<{ id: 
     await createRowsTable(tx, id)
     const rows = new StagedRows()
     const reader = (upload.format === 'csv' ? readCsv : readNdjson)(rows, upload)
-    await stage(tx, id, upload.body, reader, rows)
+    await stage(tx, id, readPatiently(upload.body, silenceMs), reader, rows)
     const ignoredColumns = reader.ignoredColumns()
     await indexRows(tx, id)
     await markReceived(tx, id, { ...rows, totalRows: rows.total, ignoredColumns })
@@ -66,8 +73,8 @@ export async function receiveImport(rt: Runtime, upload: Upload): Promise<{ id: 
   })
 }
 
-async function stage(tx: Db, importId: number, body: Readable, reader: Reader, rows: StagedRows) {
-  const source = Readable.from(readPatiently(body), { objectMode: false })
+async function stage(tx: Db, importId: number, body: AsyncIterable<Buffer>, reader: Reader, rows: StagedRows) {
+  const source = Readable.from(body, { objectMode: false })
   async function* finish(blocks: AsyncIterable<string>) {
     yield* blocks
     yield rows.rest()
@@ -81,20 +88,17 @@ async function stage(tx: Db, importId: number, body: Readable, reader: Reader, r
   })
 }
 
-/** A sender that is silent for so long has gone; it must not keep a transaction open, nor its place among the uploads. */
-const longestSilenceMs = 30_000
-
 /**
  * The body's bytes. When the reader gives up, the body is left as it is: a pipeline would destroy it, and with it the
  * way back to the sender.
  */
-async function* readPatiently(body: Readable): AsyncGenerator<Buffer> {
+async function* readPatiently(body: Readable, silenceMs: number): AsyncGenerator<Buffer> {
   const chunks: AsyncIterator<Buffer> = body.iterator({ destroyOnReturn: false })
   let waiting = false
   try {
     for (;;) {
       waiting = true
-      const { done, value } = await within(longestSilenceMs, chunks.next())
+      const { done, value } = await within(silenceMs, chunks.next())
       waiting = false
       if (done) return
       yield value
