@@ -18,7 +18,8 @@ export type AppliedReceipt = {
  * Applies a batch of receipts to the log rows of one day, in one commit with the counters, and answers the places in
  * the batch (from 1) whose SMSC id is known on this day. A text is delivered when all its parts are, and bounced or
  * expired as soon as one is; a dead number leaves its list. A receipt that comes twice, or after the row is closed,
- * changes nothing.
+ * changes nothing. One for a part of a text whose other parts are still on their way is not known yet: it has to wait,
+ * because the row's end must not be told while a gateway may still write to the handset.
  */
 export async function applyReceipts(
   db: Db,
@@ -38,11 +39,29 @@ export async function applyReceipts(
     applySql(day, 'sent'),
     params,
   )
-  // nearly every row is `sent`; those given up as unknown are worth a second statement when there are any
-  if (result.moved < result.rows) {
-    await db.one(`apply_receipts_unknown_${day}`, applySql(day, 'unknown'), params)
-  }
-  return result.known
+  if (result.moved === result.rows) return result.known
+  // Nearly every row is `sent`; the others are worth further statements when there are any. They follow the way that a
+  // row goes, so that one which moves on meanwhile is met further along.
+  const early = new Set(await listEarly(db, day, connectionId, receipts))
+  await db.one(`apply_receipts_unknown_${day}`, applySql(day, 'unknown'), params)
+  await db.one(`apply_receipts_${day}`, applySql(day, 'sent'), params)
+  return result.known.filter((place) => !early.has(place))
+}
+
+/** The places in the batch of receipts whose text is still submitting: the id of one part is known before the others. */
+async function listEarly(db: Db, day: string, connectionId: number, receipts: AppliedReceipt[]): Promise<number[]> {
+  const { places } = await db.one<{ places: number[] }>(
+    `list_early_${day}`,
+    /* sql */ `
+    select coalesce(array_agg(distinct r.n), '{}')::bigint[] as places
+      from unnest($2::text[]) with ordinality as r(smsc_id, n)
+     cross join lateral (select log_id from ${submitsTable(day)}
+                          where smsc_id = r.smsc_id and connection_id = $1 offset 0) s
+     cross join lateral (select state from ${logTable(day)} where id = s.log_id offset 0) l
+     where l.state = 'submitting'`,
+    [connectionId, receipts.map((receipt) => receipt.smscId)],
+  )
+  return places
 }
 
 function applySql(day: string, from: 'sent' | 'unknown'): string {
@@ -58,7 +77,8 @@ function applySql(day: string, from: 'sent' | 'unknown'): string {
     ), per_row as materialized (
       select log_id, coalesce(bit_or(1 << part) filter (where verdict = 'delivered'), 0) as delivered,
              min(verdict) filter (where verdict <> 'delivered') as failure,
-             min(reason) as reason, min(carrier_status) as carrier_status
+             min(reason) as reason,
+             coalesce(min(carrier_status) filter (where verdict <> 'delivered'), min(carrier_status)) as carrier_status
         from hit group by log_id order by log_id
     ), moved as (
       update ${logTable(day)} l

@@ -175,6 +175,32 @@ describe('a text of three parts', () => {
     await checkBooks(ctx.db, messageId)
   })
 
+  test('leaves a receipt waiting that comes while other parts are unanswered, and applies it later', async () => {
+    await accept(0, 'a1', 0, false)
+    expect(await apply(delivered('a1'))).toEqual([])
+    expect(await apply(bounced('a1', 'soft'))).toEqual([])
+    expect(await readCounters(ctx.db, messageId)).toMatchObject({ submitting: 3, sent: 0, bounced: 0 })
+    await insertWaitingReceipts(ctx.db, [waiting(delivered('a1'))])
+    await accept(0, 'a2', 1, false)
+    await accept(0, 'a3', 2, true)
+    await apply(delivered('a2'), delivered('a3'))
+    expect(await readCounters(ctx.db, messageId)).toMatchObject({ submitting: 2, sent: 1, delivered: 0 })
+    await ctx.db.exec('due', `update receipts set try_at = now() - interval '1 second'`)
+    await settleWaitingReceipts(rt())
+    expect(await readCounters(ctx.db, messageId)).toMatchObject({ submitting: 2, sent: 0, delivered: 1 })
+    await checkBooks(ctx.db, messageId)
+  })
+
+  test('shows the status of the part that failed, whatever came with it', async () => {
+    await accept(0, 'a1', 0, false)
+    await accept(0, 'a2', 1, false)
+    await accept(0, 'a3', 2, true)
+    await apply(delivered('a1'), bounced('a2', 'soft'), delivered('a3'))
+    expect(await ctx.db.one('s', 'select carrier_status from message_log where id = $1', [idOf(0)])).toEqual({
+      carrier_status: 'UNDELIV 001',
+    })
+  })
+
   test('bounces as soon as one part does', async () => {
     await accept(0, 'a1', 0, false)
     await accept(0, 'a2', 1, false)
