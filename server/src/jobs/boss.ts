@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { PgBoss } from 'pg-boss'
 import type { Logger } from 'pino'
+import { isDatabaseAway } from '../db/pg-errors.ts'
 import type { Runtime } from '../runtime.ts'
 import { bossOn, enqueue, type Job, queueOptions, type Schedule, schema } from './jobs.ts'
 
@@ -65,7 +66,7 @@ export async function startJobs(rt: Runtime, jobs: Job[], schedules: Schedule[])
         const payload = taken.data as object
         const signal = AbortSignal.any([taken.signal, stopping.signal])
         try {
-          await job.run(rt, payload, signal)
+          await runThroughOutages(job, rt, payload, signal)
         } catch (error) {
           if (stopping.signal.aborted) throw error
           const last = taken.retryCount >= taken.retryLimit
@@ -106,6 +107,18 @@ export async function drainJobs(rt: Runtime, jobs: Job[]): Promise<void> {
         await job.run(rt, taken.data, new AbortController().signal)
         await boss.complete(job.name, taken.id)
       }
+    }
+  }
+}
+
+/** While PostgreSQL is away a failure could not be written down, and would cost a heartbeat; so the run waits here. */
+async function runThroughOutages(job: Job, rt: Runtime, payload: object, signal: AbortSignal): Promise<void> {
+  for (;;) {
+    try {
+      return await job.run(rt, payload, signal)
+    } catch (error) {
+      if (!isDatabaseAway(error) || signal.aborted) throw error
+      await sleep(500, undefined, { signal })
     }
   }
 }

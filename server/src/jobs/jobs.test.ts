@@ -116,6 +116,30 @@ test('losing every connection is survived', async () => {
   await waitFor(() => ran.mock.calls.length === 1, { timeoutMs: 10_000 })
 })
 
+test('a run that loses its database goes on when it is back, without waiting to be found dead', async () => {
+  const ran: number[] = []
+  await start([
+    {
+      name: 'test.query',
+      run: async (rt) => {
+        ran.push(performance.now())
+        if (ran.length === 1) await rt.db.many('die', 'select pg_terminate_backend(pg_backend_pid())')
+      },
+    },
+  ])
+  await enqueue(database.db, 'test.query', {})
+  await waitFor(
+    async () =>
+      (
+        await database.db.one<{ done: boolean }>(
+          'is_done',
+          `select count(*) filter (where state = 'completed' and retry_count = 0) = 1 as done from pgboss.job`,
+        )
+      ).done,
+  )
+  expect((ran[1] ?? 0) - (ran[0] ?? 0)).toBeLessThan(3_000)
+})
+
 test('a schedule runs once per slot over all processes', async () => {
   const ran: number[] = []
   const job: Job = { name: 'test.tick', run: async () => void ran.push(Math.floor(Date.now() / 1_000)) }
