@@ -30,8 +30,8 @@ import { StagedRows } from './staged-rows.ts'
 
 export const applyJob = 'imports.apply'
 
-/** Rows of a slice. On two cores one takes about a fifth of a second, which bounds how long an opt-out waits for it. */
-export const sliceRows = 10_000
+/** Rows of a slice: a tenth of a second on two idle cores, a quarter on busy ones, and as long an opt-out may wait for it. */
+export const sliceRows = 5_000
 
 /** A sender that is silent for so long has gone; it must not keep a transaction open, nor its place among the uploads. */
 const longestSilenceMs = 30_000
