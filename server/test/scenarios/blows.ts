@@ -1,3 +1,4 @@
+import type pg from 'pg'
 import { identify, signal } from '../../src/supervisor/processes.ts'
 import { waitFor } from '../wait-for.ts'
 import type { House, Role } from './house.ts'
@@ -19,6 +20,8 @@ export type Blow = {
   name: string
   /** Whether it can leave texts whose answer nobody heard. */
   leavesDoubt: boolean
+  /** How much of the broadcast it takes up, beside others that count 1. */
+  weight?: number
   /** Calls `struck` at the very moment, and returns when no more is to be done about it. */
   strike(house: House, struck: () => void): Promise<void>
 }
@@ -76,7 +79,9 @@ export const blows = {
   freeze: {
     name: 'gateway (frozen)',
     leavesDoubt: true,
+    weight: 2.5,
     async strike(house, struck) {
+      const owner = await latestGateway(house)
       const other = house.startSecondGateway()
       const both = 2 * house.options.binds
       await waitFor(async () => bindsOf(await house.control('GET', '/state')) === both, {
@@ -84,10 +89,10 @@ export const blows = {
         what: 'the second gateway to bind',
       })
       const frozen = house.pid('gateway')
-      const before = await takenOver(house)
       signal(frozen, 'SIGSTOP')
       struck()
-      await waitFor(async () => (await takenOver(house)) > before, {
+      const held = await chunksOf(house, owner)
+      await waitFor(() => isTakenOver(house, held, owner), {
         timeoutMs: house.options.leaseMs + 5_000,
         what: 'the second gateway to take the work of the frozen one over',
       })
@@ -108,12 +113,31 @@ const isAlive = (pid: number) => identify(pid) !== undefined
 
 const bindsOf = ({ body }: { body: Record<string, unknown> }) => (body.binds as unknown[]).length
 
-/** How many chunks are on their second gateway or a later one. */
-async function takenOver(house: House): Promise<number> {
+/** The gateway that told last that it lives. */
+async function latestGateway(house: House): Promise<string> {
+  const rows = await query<{ id: string }>(
+    house,
+    `select instance_id as id from heartbeats where role = 'gateway' order by seen_at desc limit 1`,
+  )
+  return rows[0]?.id ?? ''
+}
+
+/** The chunks that this gateway has leased and not done. */
+async function chunksOf(house: House, gateway: string): Promise<string[]> {
+  const held = `select id from send_chunks where done_at is null and leased_by = '${gateway}'`
+  return (await query<{ id: string }>(house, held)).map(({ id }) => id)
+}
+
+/** Whether another gateway has leased one of these chunks. */
+async function isTakenOver(house: House, chunks: string[], from: string): Promise<boolean> {
+  const taken = `select from send_chunks where id in (${chunks.join(', ')}) and leased_by <> '${from}'`
+  return (await query(house, taken)).length > 0
+}
+
+async function query<T extends pg.QueryResultRow>(house: House, sql: string): Promise<T[]> {
   const client = await house.connect()
   try {
-    const { rows } = await client.query<{ n: string }>('select count(*) as n from send_chunks where epoch > 1')
-    return Number(rows[0]?.n)
+    return (await client.query<T>(sql)).rows
   } finally {
     await client.end()
   }
@@ -128,6 +152,8 @@ export type Outcome = Reconciliation & {
   /** Rows that may have become unknown at most: two windows per bind and blow that leaves doubt. */
   unknownAllowed: number
   seconds: number
+  /** From the last text until every row was closed. */
+  settledAfterMs: number
 }
 
 const firstAt = 0.08
@@ -147,10 +173,13 @@ export async function broadcastUnderFire(
   const sampler = new Sampler(house, messageId)
   try {
     const struckAt: Array<{ name: string; at: number }> = []
-    for (const [n, blow] of input.blows.entries()) {
-      // each has the first half of its share of the broadcast, so that two never fall on one moment
-      const share = (lastAt - firstAt) / input.blows.length
-      const point = before + phones.length * (firstAt + share * (n + random() / 2))
+    const weights = input.blows.reduce((sum, { weight = 1 }) => sum + weight, 0)
+    let from = firstAt
+    for (const blow of input.blows) {
+      // each has the first third of its share of the broadcast, so that the house has recovered when the next one falls
+      const share = ((lastAt - firstAt) * (blow.weight ?? 1)) / weights
+      const point = before + phones.length * (from + (share * random()) / 3)
+      from += share
       await waitFor(() => counter.count >= point, { timeoutMs: 40_000, what: `the moment to strike the ${blow.name}` })
       await blow.strike(house, () => struckAt.push({ name: blow.name, at: Date.now() }))
     }
@@ -159,6 +188,7 @@ export async function broadcastUnderFire(
       await waitFor(() => isSettled(client, messageId), { timeoutMs: settleMs, what: 'the broadcast to settle' }).catch(
         (error: Error) => sampler.faults.push(error.message),
       )
+      const settledAt = Date.now()
       await sampler.stop()
       const reconciliation = await reconcile(house, client, { messageId, content, phones })
       const records = readSubmits(house, content)
@@ -178,6 +208,7 @@ export async function broadcastUnderFire(
         mostUnknown: sampler.mostUnknown,
         unknownAllowed: input.blows.filter(({ leavesDoubt }) => leavesDoubt).length * 2 * window * binds,
         seconds: (performance.now() - begun) / 1_000,
+        settledAfterMs: settledAt - last,
       }
     } finally {
       await client.end()

@@ -124,7 +124,7 @@ export class House {
 
   /** A new list with these subscribers, brought in as a customer would: by an import. */
   async makeList(name: string, phones: readonly number[]): Promise<number> {
-    const made = await this.call('POST', '/lists', { list: { name, message_stop: stopText } })
+    const made = await this.call('POST', '/lists', { list: { name } })
     const listId = (made.body.list as { id: number }).id
     const csv = `phone_number\n${phones.map((phone) => formatPhoneNumber(phone)).join('\n')}\n`
     const queued = await this.call('POST', `/lists/${listId}/imports`, csv)
@@ -212,8 +212,6 @@ export class House {
     this.#scratch.remove()
   }
 }
-
-export const stopText = 'You are out and will hear no more of us.'
 
 async function ask(url: string, method: string, body?: object | string, headers: Record<string, string> = {}) {
   const type = typeof body === 'string' ? 'text/csv' : 'application/json'

@@ -27,7 +27,7 @@ async function torture(seed: number): Promise<boolean> {
   const random = randomFrom(seed)
   let house: House | undefined
   try {
-    house = await House.open({ binds: 2, window: 50, latencyMs: 100, leaseMs: 2_000 })
+    house = await House.open({ binds: 2, window: 50, latencyMs: 200, leaseMs: 2_000 })
     console.log(`seed ${seed}: ${recipients} recipients, 2 binds with a window of 50`)
     const phones = phonesFrom(2_126_000_000, recipients)
     const listId = await house.makeList('Under torture', phones)
@@ -43,10 +43,11 @@ async function torture(seed: number): Promise<boolean> {
     if (exitCode !== 0) faults.push(`the supervisor ended with code ${exitCode}`)
     const { counts, accepted, samples, everUnknown, mostUnknown, unknownAllowed } = outcome
     console.log(`${tableOf(outcome)}
-${recipients} in the audience, ${accepted} taken by the carrier, ${outcome.seconds.toFixed(1)} s, ${samples} samples of the counts
+${recipients} in the audience, ${accepted} taken by the carrier, ${samples} samples of the counts in ${outcome.seconds.toFixed(1)} s
+settled ${outcome.settledAfterMs} ms after the last text
 in the end ${JSON.stringify(counts)}
 unknown: ${everUnknown} rows at some time, ${mostUnknown} at once, ${counts.unknown} for good; ${unknownAllowed} allowed`)
-    if (faults.length > 0) console.log(`${faults.join('\n')}\n${house.logTails()}`)
+    if (faults.length > 0) console.log(`${house.logTails()}\n${faults.join('\n')}`)
     console.log(`${faults.length === 0 ? 'PASS' : 'FAIL'} seed ${seed}`)
     return faults.length === 0
   } catch (error) {

@@ -1,0 +1,132 @@
+import { afterAll, beforeAll, describe, expect, onTestFailed, test } from 'vitest'
+import { readRawFile } from '../../src/simulator/raw-file.ts'
+import { formatPhoneNumber } from '../../src/sms/phone-number.ts'
+import { waitFor } from '../wait-for.ts'
+import { phonesFrom, randomFrom } from './blows.ts'
+import { House } from './house.ts'
+import { checkCounts, isSettled, phoneOf, readSubmits, reconcile, Sampler, SubmitCounter } from './reconcile.ts'
+
+// Promise B3 on the real processes: people leave while a broadcast to them runs, and the carrier's raw file tells what
+// was sent to them after that was in force.
+
+const seed = Number(process.env.CARILLON_TEST_SEED ?? Math.floor(Math.random() * 1_000_000))
+const random = randomFrom(seed)
+const recipients = 2_500
+const shortCode = '88222'
+
+/** Somebody left; from `inForceAt` on nothing of the list may reach the carrier for that number. */
+type Leave = { phone: number; by: 'api' | 'stop'; inForceAt: number }
+
+type Broadcast = {
+  listId: number
+  /** The number that is to be texted so many texts from now. */
+  upcoming(n: number): number
+}
+
+describe.skipIf(process.platform !== 'linux')('leaving while a broadcast runs', () => {
+  let house: House | undefined
+  let areaCode = 212
+
+  beforeAll(async () => {
+    house = await House.open({ binds: 2, window: 50, latencyMs: 150, leaseMs: 2_000 })
+  })
+  afterAll(() => house?.endEverything())
+
+  const inHouse = () => {
+    if (!house) throw new Error('the house is not open')
+    onTestFailed(() => console.error(`seed ${seed}\n${house?.logTails()}`))
+    return house
+  }
+
+  test(`no text reaches who left by API or by STOP (seed ${seed})`, async () => {
+    const confirmed = await broadcastWhile(inHouse(), ++areaCode, async (on, broadcast) => {
+      const byApi = [3, 20, 60, 100, 200, 500].map((n) => leaveByApi(on, broadcast.listId, broadcast.upcoming(n)))
+      const byStop: Leave[] = []
+      for (const n of [2, 30, 90, 150, 400]) byStop.push(await leaveByStop(on, broadcast.upcoming(n)))
+      return [...(await Promise.all(byApi)), ...byStop]
+    })
+    expect(confirmed.map(({ by }) => by)).toEqual(['stop', 'stop', 'stop', 'stop', 'stop'])
+  })
+
+  test(`nor when the gateway is killed in the middle of it (seed ${seed})`, async () => {
+    await broadcastWhile(inHouse(), ++areaCode, async (on, broadcast) => {
+      const byApi = [3, 40, 90, 150, 600].map((n) => leaveByApi(on, broadcast.listId, broadcast.upcoming(n)))
+      on.kill('gateway')
+      // texts in doubt, marked ones and queued ones; their STOPs wait at the carrier for the next gateway
+      const byStop: Leave[] = []
+      for (const n of [5, 50, 95, 300]) byStop.push(await leaveByStop(on, broadcast.upcoming(n)))
+      return [...(await Promise.all(byApi)), ...byStop]
+    })
+  })
+})
+
+/** Sends a broadcast, lets people leave in the middle of it, and compares what was promised with the raw file. */
+async function broadcastWhile(
+  house: House,
+  areaCode: number,
+  leave: (house: House, broadcast: Broadcast) => Promise<Leave[]>,
+) {
+  const phones = phonesFrom(areaCode * 10_000_000 + 6_000_000, recipients)
+  const listId = await house.makeList(`List ${areaCode}`, phones)
+  const content = `The pantry of ${areaCode} is open`
+  const counter = new SubmitCounter(house)
+  const begin = counter.count
+  const messageId = await house.broadcast(listId, content)
+  const sampler = new Sampler(house, messageId)
+  const client = await house.connect()
+  try {
+    const point = begin + recipients * (0.1 + random() * 0.2)
+    await waitFor(() => counter.count >= point, { timeoutMs: 20_000, what: 'the moment to leave' })
+    const upcoming = (n: number) => phones[counter.count - begin + n] ?? 0
+    const leaves = await leave(house, { listId, upcoming })
+
+    await waitFor(() => isSettled(client, messageId), { timeoutMs: 60_000, what: 'the broadcast to settle' })
+    const open = `select from messages where status = 'sending' union all select from inbound_messages where interpreted_at is null`
+    await waitFor(async () => (await client.query(open)).rowCount === 0, { timeoutMs: 15_000, what: 'the answers' })
+    await sampler.stop()
+    const { faults } = await reconcile(house, client, { messageId, content, phones })
+    const { counts } = await checkCounts(client, messageId)
+
+    expect([...sampler.faults, ...faults]).toEqual([])
+    // somebody must have left before their text, or nothing was proved
+    expect(counts?.suppressed).toBeGreaterThan(0)
+    const news = new Set(readSubmits(house, content).map(({ smscId }) => smscId))
+    const texts = [...readRawFile(house.rawFile)]
+    const confirmed: Leave[] = []
+    for (const left of leaves) {
+      const who = `...${String(left.phone).slice(-4)}, who left by ${left.by}`
+      const own = texts.filter((text) => phoneOf(text) === left.phone)
+      const ofList = own.filter((text) => news.has(text.smscId))
+      expect(ofList.filter(({ time }) => time > left.inForceAt).length, `texts after it was in force to ${who}`).toBe(0)
+      // whatever else the number got is the confirmation, and the list is silent behind it
+      const others = own.filter((text) => !news.has(text.smscId))
+      expect(others.length, `confirmations to ${who}`).toBeLessThanOrEqual(left.by === 'stop' ? 1 : 0)
+      if (others[0]) {
+        expect(own.at(-1), `the last text to ${who}`).toEqual(others[0])
+        confirmed.push(left)
+      }
+    }
+    return confirmed
+  } finally {
+    await sampler.stop()
+    await client.end()
+  }
+}
+
+async function leaveByApi(house: House, listId: number, phone: number): Promise<Leave> {
+  const { status } = await house.call('DELETE', `/lists/${listId}/subscribers/${formatPhoneNumber(phone)}`)
+  const inForceAt = Date.now()
+  expect(status).toBe(200)
+  return { phone, by: 'api', inForceAt }
+}
+
+/** Writes STOP on a handset and waits until the product has answered that deliver_sm; nobody else may write meanwhile. */
+async function leaveByStop(house: House, phone: number): Promise<Leave> {
+  const answered = async () => ((await house.control('GET', '/state')).body.mos as { answered: number }).answered
+  const before = await answered()
+  const to = `/handsets/${formatPhoneNumber(phone)}/messages`
+  const { status } = await house.control('POST', to, { to: shortCode, content: 'STOP' })
+  expect(status).toBe(200)
+  await waitFor(async () => (await answered()) > before, { timeoutMs: 15_000, what: 'the answer to a STOP' })
+  return { phone, by: 'stop', inForceAt: Date.now() + 1_000 }
+}
