@@ -37,7 +37,10 @@ export const errors = {
   subscriberNotFound: notFound('subscriber_not_found', 'Subscriber'),
   messageNotFound: notFound('message_not_found', 'Message'),
   importNotFound: notFound('import_not_found', 'Import'),
+  apiKeyNotFound: notFound('api_key_not_found', 'API key'),
   shortCodeNotFound: notFound('short_code_not_found', 'Shortcode'),
+  keyInUse: () =>
+    new AppError(422, 'key_in_use', 'An API key cannot disable or revoke itself; use another one of the account'),
   noShortCode: () => new AppError(422, 'no_short_code', 'Validation failed: Account has no short code'),
   invalidKeywords: (names: string[]) =>
     new AppError(422, 'invalid_keywords', `invalid keyword names: ${names.join(', ')}`, { keyword_names: names }),

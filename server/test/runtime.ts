@@ -4,11 +4,11 @@ import type { Db } from '../src/db/db.ts'
 import { systemClock } from '../src/lib/clock.ts'
 import type { Runtime } from '../src/runtime.ts'
 
-/** What a process would be given, on a test's database: default settings, a silent log, the system's clock. */
+/** What a process would be given, on a test's database: default settings but no rate limit, a silent log, the system's clock. */
 export function makeRuntime(given: { db: Db; url?: string } & Partial<Runtime>): Runtime {
   const { url, ...rest } = given
   return {
-    config: readEnv({}),
+    config: readEnv({ CARILLON_RATE_LIMIT: 'off' }),
     log: pino({ level: 'silent' }),
     clock: systemClock,
     databaseUrl: url ?? '',

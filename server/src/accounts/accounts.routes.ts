@@ -1,9 +1,11 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import type { FastifyInstance } from 'fastify'
 import { Type } from 'typebox'
 import type { FindCaller } from '../http/auth.ts'
 import { refusals } from '../http/schema.ts'
 import type { Runtime } from '../runtime.ts'
 import { findCaller } from './api-keys.ts'
+import { KeyUse } from './key-use.ts'
 
 const AccountAnswer = Type.Object({
   status: Type.Literal('OK'),
@@ -38,4 +40,16 @@ export const accountRoutes: FastifyPluginAsyncTypebox = async (app) => {
 /** How the app finds out whose key a request carries. */
 export function callerFinder(rt: Runtime): FindCaller {
   return (key) => findCaller(rt.db, rt.config.mode, key)
+}
+
+/** The same, and each key in use is noted. */
+export function notingCallerFinder(app: FastifyInstance): FindCaller {
+  const find = callerFinder(app.rt)
+  const use = new KeyUse(app.rt)
+  app.addHook('onClose', () => use.flush())
+  return async (key) => {
+    const caller = await find(key)
+    if (typeof caller === 'object') use.note(caller.apiKey.id)
+    return caller
+  }
 }

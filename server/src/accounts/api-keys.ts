@@ -1,6 +1,17 @@
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto'
 import type { Db } from '../db/db.ts'
+import { errors } from '../errors.ts'
+import type { Runtime } from '../runtime.ts'
 import { findApiKeyByPrefix } from './accounts.queries.ts'
+import {
+  type ApiKey,
+  type ApiKeyChange,
+  insertApiKey,
+  lockApiKeys,
+  revokeApiKey,
+  type Scope,
+  updateApiKey,
+} from './api-keys.queries.ts'
 
 const prefixLength = 20
 // a made key has 56 characters; of one much shorter the prefix would give half away
@@ -30,6 +41,59 @@ export async function findCaller(db: Db, mode: 'sandbox' | 'production', key: st
   if (row.disabledAt !== null) return 'disabled'
   return {
     account: { id: row.accountId, email: row.email, username: row.username, timeZone: row.timeZone },
-    apiKey: { id: row.id, scope: row.scope, sandbox: row.sandbox },
+    apiKey: { id: row.id, scope: row.scope, sandbox: row.sandbox, seeded: row.seeded, rateLimit: row.rateLimit },
   }
+}
+
+/**
+ * Makes a key for the account and answers it with its text, which nobody can be told again. What is made in the
+ * sandbox opens nothing in production.
+ */
+export async function createApiKey(
+  db: Db,
+  given: { accountId: number; name: string; scope: Scope; rateLimit: string | null; sandbox: boolean; now: Date },
+): Promise<ApiKey & { key: string }> {
+  const key = makeKey()
+  const row = await insertApiKey(db, { ...given, ...traceOf(key) })
+  return { ...row, key }
+}
+
+/** Who acts on a key: another key of the account, or the operator. */
+export type KeyHolder = { accountId: number; keyId: number | 'operator' }
+
+/**
+ * Runs `change` on one of the account's keys, with the row locked. No key shuts itself out, and two that shut each
+ * other out do not both succeed: the second one is no longer allowed to when its turn comes. So an account never loses
+ * its last key by the API.
+ */
+async function onKey<T>(db: Db, { accountId, keyId }: KeyHolder, id: number, change: (tx: Db) => Promise<T>) {
+  return db.tx(async (tx) => {
+    const acting = keyId === 'operator' ? [] : [keyId]
+    const rows = await lockApiKeys(tx, accountId, [...new Set([id, ...acting])])
+    if (acting.some((own) => !rows.some((row) => row.id === own && row.disabledAt === null))) throw errors.keyDisabled()
+    if (!rows.some((row) => row.id === id)) throw errors.apiKeyNotFound()
+    return change(tx)
+  })
+}
+
+/** Changes a key's name or limit. */
+export function changeApiKey(rt: Pick<Runtime, 'db'>, holder: KeyHolder, id: number, change: ApiKeyChange) {
+  return onKey(rt.db, holder, id, (tx) => updateApiKey(tx, id, change))
+}
+
+/** Shuts a key out until it is enabled again; in force when this returns. */
+export async function disableApiKey(rt: Pick<Runtime, 'db' | 'clock'>, holder: KeyHolder, id: number) {
+  if (holder.keyId === id) throw errors.keyInUse()
+  return onKey(rt.db, holder, id, (tx) => updateApiKey(tx, id, { disabledAt: rt.clock.now() }))
+}
+
+/** Lets a disabled key in again. */
+export function enableApiKey(rt: Pick<Runtime, 'db'>, holder: KeyHolder, id: number) {
+  return onKey(rt.db, holder, id, (tx) => updateApiKey(tx, id, { disabledAt: null }))
+}
+
+/** Shuts a key out for ever; its row stays, because imports and the ledger of consent name it. */
+export async function removeApiKey(rt: Pick<Runtime, 'db' | 'clock'>, holder: KeyHolder, id: number) {
+  if (holder.keyId === id) throw errors.keyInUse()
+  await onKey(rt.db, holder, id, (tx) => revokeApiKey(tx, id, rt.clock.now()))
 }

@@ -42,7 +42,8 @@ export function updateEmail(db: Db, accountId: number, email: string) {
 export function findSandboxKey(db: Db, accountId: number) {
   return db.maybeOne<{ id: number }>(
     'find_sandbox_key',
-    /* sql */ `select id from api_keys where account_id = $1 and sandbox and disabled_at is null limit 1`,
+    /* sql */ `select id from api_keys
+                where account_id = $1 and seeded and disabled_at is null and revoked_at is null limit 1`,
     [accountId],
   )
 }
@@ -52,8 +53,8 @@ export function insertSandboxKey(db: Db, accountId: number, trace: { prefix: str
   return db.exec(
     'insert_sandbox_key',
     /* sql */ `
-    insert into api_keys (account_id, name, prefix, hash, sandbox)
-    select $1, 'Sandbox', $2, $3, true
+    insert into api_keys (account_id, name, prefix, hash, sandbox, seeded)
+    select $1, 'Sandbox', $2, $3, true, true
      where not exists (select from api_keys where hash = $3)`,
     [accountId, trace.prefix, trace.hash],
   )

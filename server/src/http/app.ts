@@ -8,7 +8,8 @@ import Fastify, {
   type FastifyReply,
   LogController,
 } from 'fastify'
-import { accountRoutes, callerFinder } from '../accounts/accounts.routes.ts'
+import { accountRoutes, notingCallerFinder } from '../accounts/accounts.routes.ts'
+import { apiKeyRoutes } from '../accounts/api-keys.routes.ts'
 import { errors } from '../errors.ts'
 import { importRoutes } from '../imports/imports.routes.ts'
 import { listRoutes } from '../lists/lists.routes.ts'
@@ -77,9 +78,10 @@ export async function makeApp(rt: Runtime): Promise<FastifyInstance> {
 
 const api: FastifyPluginAsync = async (app) => {
   useAccept(app)
-  useAuth(app, callerFinder(app.rt))
+  useAuth(app, notingCallerFinder(app))
   useRateLimit(app, app.rt.config.rateLimit)
   await app.register(accountRoutes)
+  await app.register(apiKeyRoutes)
   await app.register(shortCodeRoutes)
   await app.register(listRoutes)
   await app.register(subscriberRoutes)

@@ -3,7 +3,16 @@ import { errors } from '../errors.ts'
 
 export type Caller = {
   account: { id: number; email: string; username: string; timeZone: string }
-  apiKey: { id: number; scope: 'full' | 'read' | 'send'; sandbox: boolean }
+  apiKey: {
+    id: number
+    scope: 'full' | 'read' | 'send'
+    /** Made in sandbox mode. */
+    sandbox: boolean
+    /** The one that the sandbox's banner shows. */
+    seeded: boolean
+    /** Its own limit, `calls/seconds` or `off`; null is what the installation says. */
+    rateLimit: string | null
+  }
 }
 
 /** Says whose key this is; the caller's noun knows how keys are kept. */

@@ -53,6 +53,7 @@ const notFoundByParam: Record<string, () => AppError> = {
   phone_number: errors.subscriberNotFound,
   message_id: errors.messageNotFound,
   import_id: errors.importNotFound,
+  api_key_id: errors.apiKeyNotFound,
 }
 
 /** PostgreSQL quotes the row in its messages, and a row has a phone number in it. */

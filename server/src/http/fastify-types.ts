@@ -17,6 +17,8 @@ declare module 'fastify' {
   interface FastifyContextConfig {
     /** A key of scope `send` may call this, though it is not a read. */
     sends?: boolean
+    /** Places in the answer, such as `api_key.key`, that are not kept for a replay. */
+    secrets?: string[]
   }
   interface FastifySchema {
     /** The vendor's v2 does not have this; a v2 client never notices it. */

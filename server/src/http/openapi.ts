@@ -12,6 +12,7 @@ const description = `Lists, subscribers and broadcasts by text message, compatib
 
 const tags = [
   { name: 'Accounts', description: 'The account behind the key.' },
+  { name: 'API keys', description: 'Who may call, and what.' },
   { name: 'Short codes', description: 'The numbers we send from.' },
   { name: 'Lists', description: 'What people subscribe to; also called campaigns.' },
   { name: 'Subscribers', description: 'Phone numbers on a list, and their consent.' },

@@ -1,65 +1,66 @@
-import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { basic, useApi } from '../../test/api.ts'
 import { make } from '../../test/make.ts'
 import { readEnv } from '../config/config.ts'
-import { SlidingCounter } from './rate-limit.ts'
 
-describe('a sliding counter', () => {
-  test('lets a burst pass and then says when the next call is free', () => {
-    const counter = new SlidingCounter({ calls: 3, windowMs: 60_000 })
-    expect([counter.take(500), counter.take(600), counter.take(30_000)]).toEqual([0, 0, 0])
-    expect(counter.take(30_000)).toBe(30_000)
-    expect(counter.take(59_999)).toBe(1)
-    expect([counter.take(60_000), counter.take(60_000)]).toEqual([0, 0])
-    expect(counter.take(60_000)).toBe(30_000)
-    expect(counter.take(10_000_000)).toBe(0)
-  })
+type Given = { seeded?: boolean; rateLimit?: string }
 
-  test('never lets more than the limit into any window, and the wait it tells is enough', () => {
-    fc.assert(
-      fc.property(fc.array(fc.nat(20_000), { maxLength: 200 }), (gaps) => {
-        const counter = new SlidingCounter({ calls: 5, windowMs: 60_000 })
-        const taken: number[] = []
-        let now = 0
-        for (const gap of gaps) {
-          now += gap
-          const waitMs = counter.take(now)
-          if (waitMs === 0) taken.push(now)
-          else if (gap % 3 === 0) {
-            now += waitMs
-            expect(counter.take(now)).toBe(0)
-            taken.push(now)
-          }
-        }
-        // exact to a slot, a sixtieth of the window
-        for (const from of taken)
-          expect(taken.filter((at) => at >= from && at < from + 59_000).length).toBeLessThanOrEqual(5)
-      }),
-    )
-  })
-})
+/** A new key, and a function that calls with it so many times and answers the last answer. */
+async function makeCaller(api: ReturnType<typeof useApi>, { seeded = false, rateLimit }: Given = {}) {
+  const { id, key } = await make.apiKey(api.db, { accountId: api.owner.accountId })
+  const change = (limit: string | null) =>
+    api.db.exec('change_key', 'update api_keys set seeded = $2, rate_limit = $3 where id = $1', [id, seeded, limit])
+  await change(rateLimit ?? null)
+  const call = async (calls: number) => {
+    const request = { url: '/api/v2/accounts/me', headers: { authorization: basic(key) } }
+    for (let i = 1; i < calls; i += 1) await api.app.inject(request)
+    return api.app.inject(request)
+  }
+  return { call, change }
+}
 
-describe('calls', () => {
+describe("with the vendor's limit", () => {
   const api = useApi({ config: readEnv({ CARILLON_RATE_LIMIT: 'vendor' }) })
 
-  async function burst(sandbox: boolean, calls: number) {
-    const { key } = await make.apiKey(api.db, { accountId: api.owner.accountId, sandbox })
-    const headers = { authorization: basic(key) }
-    const url = '/api/v2/accounts/me'
-    for (let i = 1; i < calls; i += 1) await api.app.inject({ url, headers })
-    return api.app.inject({ url, headers })
-  }
-
-  test('of one key end at 1,200 an hour', async () => {
-    expect((await burst(false, 1_200)).statusCode).toBe(200)
-    const refused = await burst(false, 1_201)
+  test.each([false, true])("the calls of a key end at 1,200 an hour (the banner's own key: %s)", async (seeded) => {
+    const { call } = await makeCaller(api, { seeded })
+    const last = await call(1_200)
+    expect(last.statusCode).toBe(200)
+    expect(last.headers).toMatchObject({ 'ratelimit-policy': '"key";q=1200;w=3600' })
+    expect(last.headers.ratelimit).toMatch(/^"key";r=0;t=3[56][0-9]{2}$/)
+    const refused = await call(1)
     expect(refused.statusCode).toBe(429)
-    expect(refused.headers['retry-after']).toMatch(/^[1-9][0-9]*$/)
+    expect(refused.headers['retry-after']).toMatch(/^3[56][0-9]{2}$/)
+    expect(refused.headers.ratelimit).toBe(`"key";r=0;t=${refused.headers['retry-after']}`)
     expect(refused.json()).toMatchObject({ status: 'error', error: 'Rate limit exceeded', code: 'rate_limited' })
   })
 
-  test('of a sandbox key do not', async () => {
-    expect((await burst(true, 1_201)).statusCode).toBe(200)
+  test("a key's own limit goes first, at once when it is changed, and no key pays for another", async () => {
+    const { call, change } = await makeCaller(api, { rateLimit: '2/60' })
+    expect((await call(2)).headers).toMatchObject({ 'ratelimit-policy': '"key";q=2;w=60' })
+    expect((await call(1)).statusCode).toBe(429)
+    await change('3/60')
+    expect((await call(3)).statusCode).toBe(200)
+    expect((await call(1)).statusCode).toBe(429)
+    await change('off')
+    const free = await call(1)
+    expect(free.statusCode).toBe(200)
+    expect(free.headers).not.toHaveProperty('ratelimit')
+    expect((await (await makeCaller(api)).call(1)).statusCode).toBe(200)
+  })
+})
+
+describe('with our own limit', () => {
+  const api = useApi({ config: readEnv({ CARILLON_RATE_LIMIT: 'default' }) })
+
+  test("fifty a second, and none for the key of the sandbox's banner", async () => {
+    const { call } = await makeCaller(api)
+    expect((await call(1)).headers).toMatchObject({ 'ratelimit-policy': '"key";q=50;w=1', ratelimit: '"key";r=49;t=1' })
+    const statuses = await Promise.all(Array.from({ length: 60 }, () => call(1).then(({ statusCode }) => statusCode)))
+    expect(statuses).toContain(429)
+    const banner = await makeCaller(api, { seeded: true })
+    const free = await Promise.all(Array.from({ length: 60 }, () => banner.call(1)))
+    expect(free.map(({ statusCode }) => statusCode)).not.toContain(429)
+    expect(free[0]?.headers).not.toHaveProperty('ratelimit')
   })
 })

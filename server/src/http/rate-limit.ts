@@ -1,77 +1,61 @@
 import type { FastifyInstance } from 'fastify'
 import { errors } from '../errors.ts'
+import { parseRateLimit, type RateLimit, SlidingCounter } from '../lib/rate-limit.ts'
+import type { Caller } from './auth.ts'
 
-export type RateLimit = { calls: number; windowMs: number }
+export type RateLimitSetting = 'vendor' | 'default' | 'off'
 
 /** The vendor's figure holds over a sliding hour and lets bursts pass; ours only keeps a runaway client off. */
-const limits: Record<'vendor' | 'default', RateLimit> = {
+const limits: Record<RateLimitSetting, RateLimit | 'off'> = {
   vendor: { calls: 1_200, windowMs: 3_600_000 },
   default: { calls: 50, windowMs: 1_000 },
+  off: 'off',
 }
 
 const maxKeys = 10_000
 
-/** Answers 429 to a key that has used up its calls; the sandbox's own key has no limit. Comes after `useAuth`. */
-export function useRateLimit(app: FastifyInstance, setting: 'vendor' | 'default' | 'off') {
-  if (setting === 'off') return
-  const limit = limits[setting]
-  const counters = new Map<number, SlidingCounter>()
+/** What the installation allows a key that has no limit of its own. */
+export function installationLimit(setting: RateLimitSetting): RateLimit | 'off' {
+  return limits[setting]
+}
+
+/** A key's own limit goes first; the key of the sandbox's banner has none, unless the vendor's is asked for. */
+function limitOf({ rateLimit, seeded }: Caller['apiKey'], setting: RateLimitSetting): RateLimit | 'off' {
+  const own = rateLimit === null ? undefined : parseRateLimit(rateLimit)
+  if (own !== undefined) return own
+  return seeded && setting === 'default' ? 'off' : limits[setting]
+}
+
+/**
+ * Answers 429 to a key that has used up its calls, and tells every limited key how it stands. Each process counts for
+ * itself: behind a balancer n copies let up to n times as much through. Comes after `useAuth`.
+ */
+export function useRateLimit(app: FastifyInstance, setting: RateLimitSetting) {
+  const counters = new Map<number, { limit: RateLimit; counter: SlidingCounter }>()
   app.addHook('onRequest', async (req, reply) => {
-    if (req.apiKey.sandbox) return
-    let counter = counters.get(req.apiKey.id)
-    if (!counter) {
-      if (counters.size >= maxKeys) counters.clear()
-      counter = new SlidingCounter(limit)
-      counters.set(req.apiKey.id, counter)
-    }
-    const waitMs = counter.take(performance.now())
+    const limit = limitOf(req.apiKey, setting)
+    if (limit === 'off') return
+    const counter = counterOf(counters, req.apiKey.id, limit)
+    const now = performance.now()
+    const waitMs = counter.take(now)
+    const { calls, windowMs } = limit
+    const seconds = Math.max(1, Math.ceil(counter.untilOneIsBack(now) / 1_000))
+    // draft-ietf-httpapi-ratelimit-headers-10
+    reply.header('ratelimit-policy', `"key";q=${calls};w=${windowMs / 1_000}`)
+    reply.header('ratelimit', `"key";r=${counter.left};t=${seconds}`)
     if (waitMs === 0) return
     // a whole number: one client crashes on a date
-    reply.header('retry-after', Math.ceil(waitMs / 1_000))
+    reply.header('retry-after', seconds)
     throw errors.rateLimited()
   })
 }
 
-const slotCount = 60
-
-/** Counts calls in a sliding window of sixty slots: exact to one slot, and no larger for a busy key. */
-export class SlidingCounter {
-  readonly #limit: RateLimit
-  readonly #slotMs: number
-  readonly #counts: number[] = Array(slotCount).fill(0)
-  #newest = 0
-  #sum = 0
-
-  constructor(limit: RateLimit) {
-    this.#limit = limit
-    this.#slotMs = limit.windowMs / slotCount
-  }
-
-  /** Takes one call and answers 0, or answers in how many milliseconds the next one is free. */
-  take(nowMs: number): number {
-    const slot = Math.floor(nowMs / this.#slotMs)
-    this.#forget(slot)
-    if (this.#sum >= this.#limit.calls) return this.#waitMs(nowMs)
-    this.#counts[slot % slotCount] = (this.#counts[slot % slotCount] ?? 0) + 1
-    this.#sum += 1
-    return 0
-  }
-
-  #forget(slot: number) {
-    const gone = Math.min(slot - this.#newest, slotCount)
-    for (let i = 1; i <= gone; i += 1) {
-      const index = (this.#newest + i) % slotCount
-      this.#sum -= this.#counts[index] ?? 0
-      this.#counts[index] = 0
-    }
-    this.#newest = Math.max(slot, this.#newest)
-  }
-
-  #waitMs(nowMs: number): number {
-    for (let age = slotCount - 1; age >= 0; age -= 1) {
-      const slot = this.#newest - age
-      if (slot >= 0 && this.#counts[slot % slotCount]) return (slot + slotCount) * this.#slotMs - nowMs
-    }
-    return this.#slotMs
-  }
+/** The key's counter; a new one when its limit was changed meanwhile. */
+function counterOf(counters: Map<number, { limit: RateLimit; counter: SlidingCounter }>, id: number, limit: RateLimit) {
+  const known = counters.get(id)
+  if (known?.limit.calls === limit.calls && known.limit.windowMs === limit.windowMs) return known.counter
+  if (counters.size >= maxKeys) counters.clear()
+  const counter = new SlidingCounter(limit)
+  counters.set(id, { limit, counter })
+  return counter
 }

@@ -1,0 +1,85 @@
+import { type Static, Type } from 'typebox'
+import { errors } from '../errors.ts'
+import { pageSchema } from '../http/pagination.ts'
+import { Id, TextOrNull, Time, TimeOrNull } from '../http/schema.ts'
+import { formatTime } from '../http/times.ts'
+import { isWithin, parseRateLimit, type RateLimit, rateLimitForm } from '../lib/rate-limit.ts'
+import type { ApiKey } from './api-keys.queries.ts'
+
+const Name = Type.String({ maxLength: 100, pattern: '\\S', description: 'What the key is for.' })
+
+const RateLimitText = TextOrNull({
+  maxLength: 20,
+  description: `Its own limit as ${rateLimitForm}; at most that of the installation, which counts where this is null.`,
+})
+
+const ScopeName = Type.Unsafe<'full' | 'read' | 'send'>({
+  type: 'string',
+  enum: ['full', 'read', 'send'],
+  description: '`read` reads, `send` reads and sends messages, `full` does everything.',
+})
+
+export const ApiKeyCreateBody = Type.Object({
+  api_key: Type.Object({
+    name: Name,
+    scope: Type.Optional(ScopeName),
+    rate_limit: Type.Optional(RateLimitText),
+  }),
+})
+
+export const ApiKeyUpdateBody = Type.Object({
+  api_key: Type.Object(
+    { name: Type.Optional(Name), rate_limit: Type.Optional(RateLimitText) },
+    { description: 'Only the keys present change.' },
+  ),
+})
+
+const fields = {
+  id: Id('Id of the key.'),
+  name: Type.String(),
+  scope: ScopeName,
+  prefix: TextOrNull({ description: 'How the key begins; null for a short one.' }),
+  rate_limit: RateLimitText,
+  is_current: Type.Boolean({ description: 'The key of this very request.' }),
+  created_at: Time,
+  last_used_at: TimeOrNull,
+  disabled_at: TimeOrNull,
+}
+
+export const ApiKeySchema = Type.Object(fields, { title: 'ApiKey' })
+
+export const NewApiKeySchema = Type.Object(
+  { ...fields, key: TextOrNull({ description: 'The key itself: shown here and never again.' }) },
+  { title: 'NewApiKey' },
+)
+
+export const ApiKeyPage = pageSchema('api_keys', ApiKeySchema)
+
+/** The key without its secret, which the database does not know. */
+export function presentApiKey(key: ApiKey, current: number, timeZone: string): Static<typeof ApiKeySchema> {
+  return {
+    id: key.id,
+    name: key.name,
+    scope: key.scope,
+    prefix: key.prefix.startsWith('sha256:') ? null : key.prefix,
+    rate_limit: key.rateLimit,
+    is_current: key.id === current,
+    created_at: formatTime(key.createdAt, timeZone),
+    last_used_at: formatTime(key.lastUsedAt, timeZone),
+    disabled_at: formatTime(key.disabledAt, timeZone),
+  }
+}
+
+/** A key's own limit as it was sent: well formed, and within what the installation allows, or a 422. */
+export function readRateLimit(text: string | null | undefined, bound: RateLimit | 'off'): string | null | undefined {
+  if (text === undefined || text === null) return text
+  const limit = parseRateLimit(text)
+  const field = 'api_key.rate_limit'
+  if (limit === undefined) throw errors.invalid({ [field]: [`must be ${rateLimitForm}`] })
+  if (!isWithin(limit, bound) && bound !== 'off') {
+    throw errors.invalid({
+      [field]: [`is more than the ${bound.calls} calls in ${bound.windowMs / 1_000} s that are allowed here`],
+    })
+  }
+  return text
+}
