@@ -41,11 +41,14 @@ const operations: [method: Method, path: string, body: object | undefined, succe
   ['GET', '/api_keys', undefined, 200],
   ['POST', '/api_keys', { api_key: { name: 'Mailer' } }, 201],
   ['GET', '/shortcodes', undefined, 200],
+  ['POST', '/shortcodes/CODE/test_keyword', { keyword_name: 'PIZZA' }, 200],
   ['GET', '/lists', undefined, 200],
   ['POST', '/lists', { list: { name: 'New' } }, 200],
   ['GET', '/lists/LIST', undefined, 200],
   ['PUT', '/lists/LIST', { list: { name: 'Renamed' } }, 200],
   ['DELETE', '/lists/LIST', undefined, 200],
+  ['PUT', '/lists/LIST/keywords', { keyword_names: ['PIZZA', 'SALAD'] }, 200],
+  ['PUT', '/lists/LIST/opt_in_settings', { opt_in_type: 'single' }, 200],
   ['GET', '/lists/LIST/subscribers', undefined, 200],
   ['GET', '/lists/LIST/subscribers/unsubscribed', undefined, 200],
   ['GET', '/lists/LIST/subscribers/cleaned', undefined, 200],
@@ -59,16 +62,28 @@ const operations: [method: Method, path: string, body: object | undefined, succe
   ['POST', '/lists/LIST/messages', { message: { content: 'Hello' } }, 200],
 ]
 
-const at = (path: string) => path.replace('LIST', String(list.id))
+const at = (path: string) => path.replace('LIST', String(list.id)).replace('CODE', api.owner.shortCode.code)
 
 function formOf(body: object): string {
-  return Object.entries(body)
-    .flatMap(([noun, fields]) => Object.entries(fields).map(([key, value]) => [`${noun}[${key}]`, String(value)]))
+  const pairs = (value: unknown, name: string): [string, string][] => {
+    if (typeof value !== 'object' || value === null) return [[name, String(value)]]
+    return Object.entries(value).flatMap(([key, part]) => {
+      return pairs(part, name === '' ? key : `${name}[${Array.isArray(value) ? '' : key}]`)
+    })
+  }
+  return pairs(body, '')
     .map((pair) => pair.map(encodeURIComponent).join('='))
     .join('&')
 }
 
 test('the table below has every operation of the API', () => {
+/** The body with these keys added where its fields are: inside its envelope, if it has one. */
+function withKeys(body: object, keys: object): object {
+  const [[noun = '', fields] = []] = Object.entries(body)
+  const hasEnvelope = typeof fields === 'object' && !Array.isArray(fields)
+  return { ...body, ...(hasEnvelope ? { [noun]: { ...fields, ...keys } } : keys), other: null }
+}
+
   const { paths } = api.app.swagger() as { paths: Record<string, object> }
   const described = Object.entries(paths)
     .filter(
@@ -82,7 +97,7 @@ test('the table below has every operation of the API', () => {
       Object.keys(methods).map((method) => `${method.toUpperCase()} ${path.slice('/api/v2'.length)}`),
     )
   const tested = operations.map(([method, path]) =>
-    `${method} ${path}`.replace('LIST', '{list_id}').replace(phone, '{phone_number}'),
+    `${method} ${path}`.replace('LIST', '{list_id}').replace('CODE', '{shortcode}').replace(phone, '{phone_number}'),
   )
   expect(tested.sort()).toEqual(described.sort())
 })
@@ -115,22 +130,21 @@ describe.each(operations)('%s %s', (method, path, body, success) => {
       const noun = Object.keys(body)[0] ?? ''
       const answer = await fresh({ 'content-type': 'application/json' }, payload)
       expect(answer.status).toBe(422)
-      expect(answer.body.details).toEqual({ [noun]: ["can't be blank"] })
+      expect(answer.body.details).toEqual(Object.fromEntries(Object.keys(body).map((key) => [key, ["can't be blank"]])))
     })
 
     const [named = ''] = Object.keys(body)
-    test.each(['[1]', JSON.stringify({ [named]: 1 }), JSON.stringify({ [named]: [] })])(
+    test.each(['[1]', JSON.stringify({ [named]: 1 }), JSON.stringify({ [named]: [[]] })])(
       'refuses %j by its types',
       async (payload) => {
         const answer = await fresh({ 'content-type': 'application/json' }, payload)
         expect(answer).toMatchObject({ status: 422, body: { status: 'error', code: 'invalid' } })
-        expect(answer.body.error).toMatch(/^Validation failed: [\w ]+ must be an object$/)
+        expect(answer.body.error).toMatch(/^Validation failed: [\w ]+ must be an? \w+/)
       },
     )
 
     test('ignores keys it does not know', async () => {
-      const [[noun = '', fields] = []] = Object.entries(body)
-      const more = { [noun]: { ...fields, color: 'red', nested: { deep: [1] } }, other: null }
+      const more = withKeys(body, { color: 'red', nested: { deep: [1] } })
       expect((await fresh({}, JSON.stringify(more))).status).toBe(success)
     })
   }

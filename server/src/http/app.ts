@@ -13,7 +13,9 @@ import { apiKeyRoutes } from '../accounts/api-keys.routes.ts'
 import { errors } from '../errors.ts'
 import { importRoutes } from '../imports/imports.routes.ts'
 import { listRoutes } from '../lists/lists.routes.ts'
+import { keywordRoutes } from '../keywords/keywords.routes.ts'
 import { messageRoutes } from '../messages/messages.routes.ts'
+import { optInSettingsRoutes } from '../lists/opt-in-settings.routes.ts'
 import { optInRoutes } from '../opt-ins/opt-ins.routes.ts'
 import type { Runtime } from '../runtime.ts'
 import { shortCodeRoutes } from '../short-codes/short-codes.routes.ts'
@@ -85,7 +87,9 @@ const api: FastifyPluginAsync = async (app) => {
   await app.register(shortCodeRoutes)
   await app.register(listRoutes)
   await app.register(subscriberRoutes)
+  await app.register(keywordRoutes)
   await app.register(importRoutes)
+  await app.register(optInSettingsRoutes)
   await app.register(optInRoutes)
   await app.register(messageRoutes)
 }

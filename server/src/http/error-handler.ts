@@ -54,6 +54,7 @@ const notFoundByParam: Record<string, () => AppError> = {
   message_id: errors.messageNotFound,
   import_id: errors.importNotFound,
   api_key_id: errors.apiKeyNotFound,
+  shortcode: errors.shortCodeNotFound,
 }
 
 /** PostgreSQL quotes the row in its messages, and a row has a phone number in it. */

@@ -19,9 +19,8 @@ export function detailsOf(faults: Fault[]): Record<string, string[]> {
 function fieldOf({ keyword, instancePath, params }: Fault): string {
   const path = instancePath.split('/').slice(1).map(unescapePointer)
   if (keyword === 'required') path.push(String(params.missingProperty))
-  // a fault in an item is the array's
-  const index = path.findIndex((part) => /^[0-9]+$/.test(part))
-  return (index > 0 ? path.slice(0, index) : path).join('.') || 'body'
+  // a fault in an item is the array's, whichever item it is; one in a field of an item is the field's
+  return path.filter((part, index) => index === 0 || !/^[0-9]+$/.test(part)).join('.') || 'body'
 }
 
 function unescapePointer(part: string): string {

@@ -83,13 +83,19 @@ export async function wasConfirmedSince(tx: Db, phone: number, shortCode: string
 
 export type ShortCodeLists = { shortCodeId: number; accountId: number; listIds: number[] }
 
-/** The short code an MO came to, with all its lists, deleted ones too: an opt-out is for those as well. */
+/**
+ * The short code an MO came to, with all its lists: an opt-out is also for those that are deleted, or have moved to
+ * another short code since.
+ */
 export function findShortCodeLists(tx: Db, code: string) {
   return tx.maybeOne<ShortCodeLists>(
     'find_short_code_lists',
     /* sql */ `
     select s.id as "shortCodeId", s.account_id as "accountId",
-           coalesce((select array_agg(l.id order by l.id) from lists l where l.short_code_id = s.id), '{}') as "listIds"
+           array(select l.id from lists l where l.short_code_id = s.id
+                  union
+                 select f.list_id from former_short_codes f where f.short_code_id = s.id
+                  order by id) as "listIds"
       from short_codes s where s.code = $1`,
     [code],
   )

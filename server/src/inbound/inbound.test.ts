@@ -2,6 +2,8 @@ import { afterEach, beforeEach, expect, test } from 'vitest'
 import { make } from '../../test/make.ts'
 import { startSending } from '../../test/sending.ts'
 import { waitFor } from '../../test/wait-for.ts'
+import { systemClock } from '../lib/clock.ts'
+import { changeList } from '../lists/lists.ts'
 
 let sending: Awaited<ReturnType<typeof startSending>>
 
@@ -65,6 +67,23 @@ test('a bare STOP leaves every list of the short code, with one confirmation', a
   expect(
     await sending.db.many('select_from_messages_where_kind', `select 1 from messages where kind = 'system'`),
   ).toHaveLength(1)
+})
+
+test('a STOP also leaves the lists that have moved to another short code since', async () => {
+  const elsewhere = await make.shortCode(sending.db, { accountId: sending.list.accountId })
+  await sending.subscribe(phone)
+  const change = (shortCode: string) =>
+    changeList({ ...sending, clock: systemClock }, sending.list.accountId, sending.list.id, {}, shortCode)
+  await change(elsewhere.code)
+  await sending.text(phone, 'STOP')
+  await allInterpreted(1)
+  expect(await stateOn(sending.list.id)).toBe('unsubscribed')
+  // and one that has come back is left once
+  await change(sending.shortCode.code)
+  await sending.db.exec('again', `update subscribers set state = 'subscribed' where phone = $1`, [phone])
+  await sending.text(phone, 'STOP')
+  await allInterpreted(2)
+  expect(await stateOn(sending.list.id)).toBe('unsubscribed')
 })
 
 test('a STOP reaches rows that are queued already', async () => {

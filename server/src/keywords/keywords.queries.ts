@@ -15,11 +15,33 @@ export async function insertKeywords(db: Db, shortCodeId: number, listId: number
   return rows.map(({ name }) => name)
 }
 
-/** Gives a list's words free for others. */
-export function releaseKeywords(db: Db, listId: number, now: Date) {
+/** The words of a list, in alphabetical order. */
+export async function listKeywordNames(db: Db, listId: number): Promise<string[]> {
+  const rows = await db.many<{ name: string }>(
+    'list_keyword_names',
+    /* sql */ `select name from keywords where list_id = $1 and released_at is null order by name`,
+    [listId],
+  )
+  return rows.map(({ name }) => name)
+}
+
+/** Gives a list's words free for others, but for those it keeps. */
+export function releaseKeywords(db: Db, listId: number, now: Date, kept: string[] = []) {
   return db.exec(
     'release_keywords',
-    /* sql */ `update keywords set released_at = $2 where list_id = $1 and released_at is null`,
-    [listId, now],
+    /* sql */ `
+    update keywords set released_at = $2
+     where list_id = $1 and released_at is null and name <> all ($3::text[])`,
+    [listId, now, kept],
   )
+}
+
+/** Whether a word belongs to a list of this short code. */
+export async function isKeywordTaken(db: Db, shortCodeId: number, name: string): Promise<boolean> {
+  const row = await db.maybeOne(
+    'find_keyword_owner',
+    /* sql */ `select from keywords where short_code_id = $1 and name = $2 and released_at is null`,
+    [shortCodeId, name],
+  )
+  return row !== undefined
 }

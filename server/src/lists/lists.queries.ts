@@ -1,7 +1,8 @@
 import type { Db } from '../db/db.ts'
+import { type OptInRequestRow, optInRequestsOfList } from './opt-in-settings.queries.ts'
 
 /** What an owner may change about a list. */
-export type ListTexts = {
+export type ListSettings = {
   name: string
   messageYes: string | null
   messageHelp: string | null
@@ -13,17 +14,26 @@ export type ListTexts = {
   emailDigest: string | null
   emailSubscribe: string | boolean | null
   emailUnsubscribe: string | boolean | null
+  /** How long an unanswered confirmation text keeps a second one from going out. */
+  resendBlockHours: number
+  /** How long nobody but the person can put a number back that has opted out. */
+  resubscribeTimeoutHours: number
 }
 
-export type List = ListTexts & {
+export type List = ListSettings & {
   id: number
   accountId: number
   shortCodeId: number
   optInType: 'single' | 'double'
+  /** Whoever is subscribed at once gets no welcome. */
+  bypassOptInResponse: boolean
 }
 
 export type ListView = List & {
+  shortCode: string
   keywordNames: string[]
+  /** The steps of double opt-in; empty for single. */
+  optInRequests: OptInRequestRow[]
   counts: { subscribers: number; unsubscribed: number; cleaned: number }
 }
 
@@ -32,10 +42,14 @@ const listColumns = /* sql */ `
   l.message_help as "messageHelp", l.message_stop as "messageStop", l.message_reply as "messageReply",
   l.message_already_subscribed as "messageAlreadySubscribed", l.first_optin_message as "firstOptinMessage",
   l.second_optin_message as "secondOptinMessage", l.email_digest as "emailDigest",
-  l.email_subscribe as "emailSubscribe", l.email_unsubscribe as "emailUnsubscribe", l.opt_in_type as "optInType"`
+  l.email_subscribe as "emailSubscribe", l.email_unsubscribe as "emailUnsubscribe", l.resend_block_hours as "resendBlockHours",
+  l.resubscribe_timeout_hours as "resubscribeTimeoutHours", l.opt_in_type as "optInType",
+  l.bypass_opt_in_response as "bypassOptInResponse"`
 
 // Base and deltas are added in one statement, because the job that folds them moves the one into the other.
 const viewColumns = /* sql */ `${listColumns},
+  (select c.code from short_codes c where c.id = l.short_code_id) as "shortCode",
+  case l.opt_in_type when 'double' then ${optInRequestsOfList} else '[]' end as "optInRequests",
   array(select k.name from keywords k where k.list_id = l.id and k.released_at is null order by k.name)
     as "keywordNames",
   (select json_build_object('subscribers', l.subscribed_count + coalesce(sum(d.subscribed), 0),
@@ -94,30 +108,46 @@ export async function countLists(db: Db, accountId: number): Promise<number> {
   return n
 }
 
-export async function insertList(db: Db, accountId: number, shortCodeId: number, texts: ListTexts, now: Date) {
+export async function insertList(db: Db, accountId: number, shortCodeId: number, settings: ListSettings, now: Date) {
   const { id } = await db.one<{ id: number }>(
     'insert_list',
     /* sql */ `
     insert into lists (name, message_yes, message_help, message_stop, message_reply, message_already_subscribed,
                        first_optin_message, second_optin_message, email_digest, email_subscribe, email_unsubscribe,
-                       created_at, updated_at, account_id, short_code_id)
-    values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $12, $13, $14)
+                       resend_block_hours, resubscribe_timeout_hours, created_at, updated_at, account_id,
+                       short_code_id)
+    values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $14, $15, $16)
     returning id`,
-    [...textValues(texts), now, accountId, shortCodeId],
+    [...settingValues(settings), now, accountId, shortCodeId],
   )
   return id
 }
 
-export function updateList(db: Db, listId: number, texts: ListTexts, now: Date) {
+export function updateList(db: Db, listId: number, settings: ListSettings, now: Date) {
   return db.exec(
     'update_list',
     /* sql */ `
     update lists
        set name = $1, message_yes = $2, message_help = $3, message_stop = $4, message_reply = $5,
            message_already_subscribed = $6, first_optin_message = $7, second_optin_message = $8, email_digest = $9,
-           email_subscribe = $10, email_unsubscribe = $11, updated_at = $12
-     where id = $13`,
-    [...textValues(texts), now, listId],
+           email_subscribe = $10, email_unsubscribe = $11, resend_block_hours = $12, resubscribe_timeout_hours = $13,
+           updated_at = $14
+     where id = $15`,
+    [...settingValues(settings), now, listId],
+  )
+}
+
+/** The list sends from another short code from now on. A STOP to the one it leaves still means it. */
+export function moveToShortCode(db: Db, listId: number, shortCodeId: number) {
+  return db.exec(
+    'move_to_short_code',
+    /* sql */ `
+    with left_behind as (
+      insert into former_short_codes (short_code_id, list_id) select short_code_id, id from lists where id = $1
+          on conflict do nothing
+    )
+    update lists set short_code_id = $2 where id = $1`,
+    [listId, shortCodeId],
   )
 }
 
@@ -125,19 +155,21 @@ export function markListDeleted(db: Db, listId: number, now: Date) {
   return db.exec('mark_list_deleted', /* sql */ `update lists set deleted_at = $2 where id = $1`, [listId, now])
 }
 
-function textValues(texts: ListTexts): unknown[] {
+function settingValues(settings: ListSettings): unknown[] {
   const json = (value: string | boolean | null) => (value === null ? null : JSON.stringify(value))
   return [
-    texts.name,
-    texts.messageYes,
-    texts.messageHelp,
-    texts.messageStop,
-    texts.messageReply,
-    texts.messageAlreadySubscribed,
-    texts.firstOptinMessage,
-    texts.secondOptinMessage,
-    texts.emailDigest,
-    json(texts.emailSubscribe),
-    json(texts.emailUnsubscribe),
+    settings.name,
+    settings.messageYes,
+    settings.messageHelp,
+    settings.messageStop,
+    settings.messageReply,
+    settings.messageAlreadySubscribed,
+    settings.firstOptinMessage,
+    settings.secondOptinMessage,
+    settings.emailDigest,
+    json(settings.emailSubscribe),
+    json(settings.emailUnsubscribe),
+    settings.resendBlockHours,
+    settings.resubscribeTimeoutHours,
   ]
 }

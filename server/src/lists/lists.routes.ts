@@ -4,6 +4,8 @@ import { envelope, pageFrom, pageQuery, pageSchema } from '../http/pagination.ts
 import { ListId, refusal, refusals } from '../http/schema.ts'
 import { countLists, listListViews } from './lists.queries.ts'
 import {
+  KeywordsAnswer,
+  KeywordsBody,
   ListAnswer,
   ListCreateBody,
   ListCreatedAnswer,
@@ -14,7 +16,7 @@ import {
   readListChange,
   readNewList,
 } from './lists.schema.ts'
-import { changeList, createList, deleteList, getListView } from './lists.ts'
+import { changeKeywords, changeList, createList, deleteList, getListView } from './lists.ts'
 
 const tags = ['Lists']
 const params = Type.Object({ list_id: ListId })
@@ -40,7 +42,7 @@ export const listRoutes: FastifyPluginAsyncTypebox = async (app) => {
         countLists(rt.db, req.account.id),
         listListViews(rt.db, req.account.id, page),
       ])
-      return { ...envelope(page, count), lists: lists.map(presentList) }
+      return { ...envelope(page, count), lists: lists.map((list) => presentList(list, req.account.timeZone)) }
     },
   )
 
@@ -61,8 +63,8 @@ export const listRoutes: FastifyPluginAsyncTypebox = async (app) => {
     },
     async (req) => {
       const { list: body } = req.body
-      const list = await createList(rt, req.account.id, readNewList(body), body.keyword_names ?? [])
-      return { status: 'List created' as const, list: presentList(list) }
+      const list = await createList(rt, req.account.id, readNewList(body), body.keyword_names ?? [], body.short_code)
+      return { status: 'List created' as const, list: presentList(list, req.account.timeZone) }
     },
   )
 
@@ -79,7 +81,7 @@ export const listRoutes: FastifyPluginAsyncTypebox = async (app) => {
     },
     async (req) => {
       const list = await getListView(rt.db, req.account.id, req.params.list_id)
-      return { status: 'OK' as const, list: presentList(list) }
+      return { status: 'OK' as const, list: presentList(list, req.account.timeZone) }
     },
   )
 
@@ -96,8 +98,35 @@ export const listRoutes: FastifyPluginAsyncTypebox = async (app) => {
       },
     },
     async (req) => {
-      const list = await changeList(rt, req.account.id, req.params.list_id, readListChange(req.body.list))
-      return { status: 'OK' as const, list: presentList(list) }
+      const { list: body } = req.body
+      const { id: accountId } = req.account
+      const list = await changeList(rt, accountId, req.params.list_id, readListChange(body), body.short_code)
+      return { status: 'OK' as const, list: presentList(list, req.account.timeZone) }
+    },
+  )
+
+  app.put(
+    '/lists/:list_id/keywords',
+    {
+      schema: {
+        operationId: 'setKeywords',
+        summary: 'Set the keywords of a list',
+        description: 'The whole new set. Words that are left out become free for other lists.',
+        tags,
+        params,
+        body: KeywordsBody,
+        response: {
+          200: KeywordsAnswer,
+          404: notFound,
+          422: refusal('A keyword is taken or not allowed; nothing has changed.'),
+          ...refusals,
+        },
+      },
+    },
+    async (req) => {
+      const { list_id: listId } = req.params
+      const keyword_names = await changeKeywords(rt, req.account.id, listId, req.body.keyword_names)
+      return { status: 'Keywords changed' as const, keyword_names }
     },
   )
 

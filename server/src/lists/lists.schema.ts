@@ -1,7 +1,8 @@
 import { type Static, Type } from 'typebox'
 import { Id, TextOrNull } from '../http/schema.ts'
-import type { ListTexts, ListView } from './lists.queries.ts'
+import type { ListSettings, ListView } from './lists.queries.ts'
 import type { ListChange } from './lists.ts'
+import { OptInRequest, presentOptInRequest } from './opt-in-settings.schema.ts'
 
 // ten parts in the smaller alphabet; nobody should be charged for more without having meant it
 const maxText = 1_530
@@ -35,10 +36,28 @@ const texts = {
   email_unsubscribe: Type.Optional(EmailNotice),
 }
 
+const Hours = (maximum: number, description: string) =>
+  Type.Integer({ minimum: 0, maximum, description, 'x-extension': true })
+const ResendBlock = Hours(48, 'Hours for which an unanswered question keeps a second one from being sent.')
+const ResubscribeTimeout = Hours(720, 'Hours for which nobody but the person can put a number back that has left.')
+
+const extensions = {
+  short_code: Type.Optional(
+    Type.String({
+      maxLength: 20,
+      description: "One of the account's short codes, to send from; its first one when none is chosen.",
+      'x-extension': true,
+    }),
+  ),
+  resend_block_hours: Type.Optional(ResendBlock),
+  resubscribe_timeout_hours: Type.Optional(ResubscribeTimeout),
+}
+
 export const ListCreateBody = Type.Object({
   list: Type.Object({
     name: Name,
     ...texts,
+    ...extensions,
     keyword_names: Type.Optional(
       Type.Unsafe<string[] | null>({
         type: ['array', 'null'],
@@ -51,7 +70,10 @@ export const ListCreateBody = Type.Object({
 })
 
 export const ListUpdateBody = Type.Object({
-  list: Type.Object({ name: Type.Optional(Name), ...texts }, { description: 'Only the keys present change.' }),
+  list: Type.Object(
+    { name: Type.Optional(Name), ...texts, ...extensions },
+    { description: 'Only the keys present change.' },
+  ),
 })
 
 export const ListSchema = Type.Object(
@@ -75,17 +97,36 @@ export const ListSchema = Type.Object(
       cleaned: Type.Integer(),
     }),
     opt_in_type: Type.Union([Type.Literal('single'), Type.Literal('double')]),
-    opt_in_requests: Type.Array(Type.Object({}), { description: 'Empty for single.' }),
+    opt_in_requests: Type.Array(OptInRequest, { description: 'Empty for single.' }),
+    bypass_opt_in_response: Type.Boolean({
+      description: 'Whoever is subscribed at once gets no welcome.',
+      'x-extension': true,
+    }),
+    short_code: Type.String({ description: 'The number it sends from.', 'x-extension': true }),
+    resend_block_hours: ResendBlock,
+    resubscribe_timeout_hours: ResubscribeTimeout,
   },
   { title: 'List' },
 )
+
+export const KeywordsBody = Type.Object({
+  keyword_names: Type.Array(Type.String({ maxLength: 100 }), {
+    maxItems: 100,
+    description: 'Words that opt in, of 2 to 15 characters, unique on the short code.',
+  }),
+})
+
+export const KeywordsAnswer = Type.Object({
+  status: Type.Literal('Keywords changed'),
+  keyword_names: Type.Array(Type.String(), { description: 'Upper case.' }),
+})
 
 export const ListAnswer = Type.Object({ status: Type.Literal('OK'), list: ListSchema })
 export const ListCreatedAnswer = Type.Object({ status: Type.Literal('List created'), list: ListSchema })
 export const ListDestroyedAnswer = Type.Object({ status: Type.Literal('List Destroyed') })
 
 /** A list on the wire. */
-export function presentList(list: ListView): Static<typeof ListSchema> {
+export function presentList(list: ListView, timeZone: string): Static<typeof ListSchema> {
   return {
     id: list.id,
     name: list.name,
@@ -102,11 +143,15 @@ export function presentList(list: ListView): Static<typeof ListSchema> {
     keyword_names: list.keywordNames,
     counts: list.counts,
     opt_in_type: list.optInType,
-    opt_in_requests: [],
+    opt_in_requests: list.optInRequests.map((request) => presentOptInRequest(request, timeZone)),
+    bypass_opt_in_response: list.bypassOptInResponse,
+    short_code: list.shortCode,
+    resend_block_hours: list.resendBlockHours,
+    resubscribe_timeout_hours: list.resubscribeTimeoutHours,
   }
 }
 
-const blank: Omit<ListTexts, 'name'> = {
+const blank: Omit<ListSettings, 'name'> = {
   messageYes: null,
   messageHelp: null,
   messageStop: null,
@@ -117,14 +162,16 @@ const blank: Omit<ListTexts, 'name'> = {
   emailDigest: null,
   emailSubscribe: null,
   emailUnsubscribe: null,
+  resendBlockHours: 48,
+  resubscribeTimeoutHours: 48,
 }
 
-/** All texts of a new list: those it was given, and none for the others. */
-export function readNewList(body: Static<typeof ListCreateBody>['list']): ListTexts {
+/** All settings of a new list: those it was given, and the defaults for the others. */
+export function readNewList(body: Static<typeof ListCreateBody>['list']): ListSettings {
   return { ...blank, name: body.name, ...readListChange(body) }
 }
 
-/** The texts that a body names. The two welcome texts know no null. */
+/** The settings that a body names. The two welcome texts know no null. */
 export function readListChange(body: Static<typeof ListUpdateBody>['list']): ListChange {
   const given: ListChange = {
     name: body.name,
@@ -138,6 +185,8 @@ export function readListChange(body: Static<typeof ListUpdateBody>['list']): Lis
     emailDigest: body.email_digest,
     emailSubscribe: body.email_subscribe,
     emailUnsubscribe: body.email_unsubscribe,
+    resendBlockHours: body.resend_block_hours,
+    resubscribeTimeoutHours: body.resubscribe_timeout_hours,
   }
   return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined))
 }

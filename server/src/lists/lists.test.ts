@@ -39,6 +39,10 @@ describe('creating', () => {
         counts: { subscribers: 0, unsubscribed: 0, cleaned: 0 },
         opt_in_type: 'single',
         opt_in_requests: [],
+        bypass_opt_in_response: false,
+        short_code: api.owner.shortCode.code,
+        resend_block_hours: 48,
+        resubscribe_timeout_hours: 48,
       },
     })
     expect((await api.owner.get(`/lists/${listOf(answer).id}`)).body).toEqual({ ...answer.body, status: 'OK' })
@@ -145,13 +149,24 @@ describe('keywords', () => {
     expect(answer.status).toBe(200)
   })
 
-  test.each(['A', 'A'.repeat(16), 'TWO WORDS', 'STOP', 'help', 'Yes', 'OPT-OUT', '', '🙏🙏'])(
-    '%j cannot be one',
-    async (name) => {
-      const answer = await api.owner.post('/lists', { list: { name: 'a', keyword_names: ['GOOD', name] } })
-      expect(answer).toMatchObject({ status: 422, body: { error: `invalid keyword names: ${name}` } })
-    },
-  )
+  test.each([
+    'A',
+    'A'.repeat(16),
+    'TWO WORDS',
+    'STOP',
+    'help',
+    'Yes',
+    'OPT-OUT',
+    '',
+    '🙏🙏',
+    '--',
+    '-AB',
+    'A--B',
+    '5h1t',
+  ])('%j cannot be one', async (name) => {
+    const answer = await api.owner.post('/lists', { list: { name: 'a', keyword_names: ['GOOD', name] } })
+    expect(answer).toMatchObject({ status: 422, body: { error: `invalid keyword names: ${name}` } })
+  })
 
   test.each(['AB', 'A'.repeat(15), 'food4all', 'NIÑO', 'WIC-2'])('%j can', async (name) => {
     expect(await create({ keyword_names: [name] })).toMatchObject({ keyword_names: [name.toUpperCase()] })
@@ -183,6 +198,65 @@ describe('keywords', () => {
     } finally {
       await fresh.close()
     }
+  })
+})
+
+describe('what the vendor keeps in its web product', () => {
+  test('is set on a new list, and changed', async () => {
+    const second = await make.shortCode(api.db, { accountId: api.owner.accountId })
+    const settings = { short_code: second.code, resend_block_hours: 0, resubscribe_timeout_hours: 720 }
+    const { id } = await create(settings)
+    expect((await api.owner.get(`/lists/${id}`)).body.list).toMatchObject(settings)
+    const change = { short_code: api.owner.shortCode.code, resend_block_hours: 48 }
+    const answer = await api.owner.put(`/lists/${id}`, { list: change })
+    expect(answer.body.list).toMatchObject({ ...change, resubscribe_timeout_hours: 720 })
+  })
+
+  test.each([
+    ['resend_block_hours', 49, 'must be less than or equal to 48'],
+    ['resend_block_hours', -1, 'must be greater than or equal to 0'],
+    ['resend_block_hours', 1.5, 'must be an integer'],
+    ['resend_block_hours', null, 'must be an integer'],
+    ['resubscribe_timeout_hours', 721, 'must be less than or equal to 720'],
+    ['short_code', 88222, 'must be a string'],
+    ['short_code', 'none', 'is not one of the account'],
+    ['short_code', '', 'is not one of the account'],
+  ])('%s of %j is refused', async (key, value, fault) => {
+    const { id } = await create()
+    for (const answer of [
+      await api.owner.put(`/lists/${id}`, { list: { [key]: value } }),
+      await api.owner.post('/lists', { list: { name: 'b', [key]: value } }),
+    ]) {
+      expect(answer).toMatchObject({ status: 422, body: { details: { [`list.${key}`]: [fault] } } })
+    }
+  })
+
+  test("a stranger's short code cannot be sent from", async () => {
+    const answer = await api.owner.post('/lists', { list: { name: 'b', short_code: api.stranger.shortCode.code } })
+    expect(answer).toMatchObject({
+      status: 422,
+      body: { error: 'Validation failed: Short code is not one of the account' },
+    })
+  })
+
+  test('a list that moves to another short code takes its keywords along, or stays', async () => {
+    const second = await make.shortCode(api.db, { accountId: api.owner.accountId })
+    const { id } = await create({ keyword_names: ['PIZZA', 'SALAD'] })
+    const other = await create({ short_code: second.code, keyword_names: ['SALAD'] })
+    const refused = await api.owner.put(`/lists/${id}`, { list: { name: 'Moved', short_code: second.code } })
+    expect(refused).toMatchObject({ status: 422, body: { error: 'invalid keyword names: SALAD' } })
+    const there = await api.owner.get(`/lists/${id}`)
+    expect(there.body.list).toMatchObject({
+      name: 'Pantry',
+      short_code: api.owner.shortCode.code,
+      keyword_names: ['PIZZA', 'SALAD'],
+    })
+
+    await api.owner.put(`/lists/${other.id}/keywords`, { keyword_names: [] })
+    const moved = await api.owner.put(`/lists/${id}`, { list: { short_code: second.code } })
+    expect(moved.body.list).toMatchObject({ short_code: second.code, keyword_names: ['PIZZA', 'SALAD'] })
+    // free where it came from
+    expect(await create({ keyword_names: ['PIZZA'] })).toMatchObject({ short_code: api.owner.shortCode.code })
   })
 })
 

@@ -1,7 +1,8 @@
 import type { Db } from '../db/db.ts'
+import { retryLostRaces } from '../db/retry.ts'
 import { errors } from '../errors.ts'
 import { releaseKeywords } from '../keywords/keywords.queries.ts'
-import { attachKeywords } from '../keywords/keywords.ts'
+import { attachKeywords, moveKeywords, replaceKeywords } from '../keywords/keywords.ts'
 import type { Runtime } from '../runtime.ts'
 import { listShortCodes } from '../short-codes/short-codes.queries.ts'
 import {
@@ -10,15 +11,16 @@ import {
   findListView,
   insertList,
   type List,
-  type ListTexts,
+  type ListSettings,
   type ListView,
   markListDeleted,
+  moveToShortCode,
   updateList,
 } from './lists.queries.ts'
 
 type Clocked = Pick<Runtime, 'db' | 'clock'>
 
-export type ListChange = Partial<ListTexts>
+export type ListChange = Partial<ListSettings>
 
 /** The account's list; a foreign, deleted or unknown one is not found. */
 export async function getList(db: Db, accountId: number, listId: number): Promise<List> {
@@ -34,24 +36,53 @@ export async function getListView(db: Db, accountId: number, listId: number): Pr
   return list
 }
 
-/** A new list that sends from the account's first short code, with its keywords or not at all. */
-export function createList(rt: Clocked, accountId: number, texts: ListTexts, keywords: string[]): Promise<ListView> {
+/** A new list that sends from this short code, or the account's first one; with its keywords or not at all. */
+export function createList(
+  rt: Clocked,
+  accountId: number,
+  settings: ListSettings,
+  keywords: string[],
+  shortCode?: string,
+): Promise<ListView> {
   return rt.db.tx(async (tx) => {
-    const [shortCode] = await listShortCodes(tx, accountId)
-    if (!shortCode) throw errors.noShortCode()
-    const id = await insertList(tx, accountId, shortCode.id, texts, rt.clock.now())
-    await attachKeywords(tx, { id, shortCodeId: shortCode.id }, keywords)
+    const shortCodeId = await chooseShortCode(tx, accountId, shortCode)
+    const id = await insertList(tx, accountId, shortCodeId, settings, rt.clock.now())
+    await attachKeywords(tx, { id, shortCodeId }, keywords)
     return getListView(tx, accountId, id)
   })
 }
 
-/** Changes what the change names, and nothing else. */
-export function changeList(rt: Clocked, accountId: number, listId: number, change: ListChange): Promise<ListView> {
-  return rt.db.tx(async (tx) => {
-    const list = await lockList(tx, accountId, listId)
-    await updateList(tx, listId, { ...list, ...change }, rt.clock.now())
-    return getListView(tx, accountId, listId)
-  })
+/** Changes what the change names, and nothing else. On a move to another short code the keywords come along. */
+export function changeList(
+  rt: Clocked,
+  accountId: number,
+  listId: number,
+  change: ListChange,
+  shortCode?: string,
+): Promise<ListView> {
+  return retryLostRaces(() =>
+    rt.db.tx(async (tx) => {
+      const list = await lockList(tx, accountId, listId)
+      const now = rt.clock.now()
+      await updateList(tx, listId, { ...list, ...change }, now)
+      if (shortCode !== undefined) {
+        const shortCodeId = await chooseShortCode(tx, accountId, shortCode)
+        if (shortCodeId !== list.shortCodeId) {
+          await moveToShortCode(tx, listId, shortCodeId)
+          await moveKeywords(tx, { id: listId, shortCodeId }, now)
+        }
+      }
+      return getListView(tx, accountId, listId)
+    }),
+  )
+}
+
+/** Makes these words the list's keywords, all of them or none, and answers them as they are stored. */
+export function changeKeywords(rt: Clocked, accountId: number, listId: number, given: string[]): Promise<string[]> {
+  // two lists that swap words can meet in a deadlock
+  return retryLostRaces(() =>
+    rt.db.tx(async (tx) => replaceKeywords(tx, await lockList(tx, accountId, listId), given, rt.clock.now())),
+  )
 }
 
 /** The list is gone for everyone who asks; its rows stay, because its people's consent and texts are on record. */
@@ -63,7 +94,17 @@ export function deleteList(rt: Clocked, accountId: number, listId: number): Prom
   })
 }
 
-async function lockList(tx: Db, accountId: number, listId: number): Promise<List> {
+/** As `getList`, and nobody else changes or deletes it before this transaction ends. */
+export async function chooseShortCode(tx: Db, accountId: number, code: string | undefined): Promise<number> {
+  const own = await listShortCodes(tx, accountId)
+  const chosen = code === undefined ? own[0] : own.find((shortCode) => shortCode.code === code)
+  if (chosen) return chosen.id
+  if (code === undefined) throw errors.noShortCode()
+  throw errors.invalid({ 'list.short_code': ['is not one of the account'] })
+}
+
+/** As `getList`, and nobody else changes or deletes it before this transaction ends. */
+export async function lockList(tx: Db, accountId: number, listId: number): Promise<List> {
   const list = await findListForUpdate(tx, accountId, listId)
   if (!list) throw errors.listNotFound()
   return list

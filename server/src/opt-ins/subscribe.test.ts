@@ -123,6 +123,18 @@ describe('without bypass', () => {
     expect(await textsOf(list)).toHaveLength(2)
     expect((await ledgerOf(list)).map(({ kind }) => kind)).toEqual(['opt_in_requested', 'opt_in_requested'])
   })
+
+  test('is asked again as soon as the list has it', async () => {
+    const list = await newList({ resend_block_hours: 1 })
+    await add(list)
+    pass(0, 59)
+    expect((await add(list)).body.status).toMatch(/^Subscriber has already been sent/)
+    pass(0, 1)
+    expect((await add(list)).body.status).toBe(pending)
+    await api.owner.put(`/lists/${list.id}`, { list: { resend_block_hours: 0 } })
+    expect((await add(list)).body.status).toBe(pending)
+    expect(await textsOf(list)).toHaveLength(3)
+  })
 })
 
 describe('with bypass', () => {
@@ -225,6 +237,17 @@ describe('after an opt-out', () => {
     pass(47, 55)
     expect((await add(list)).body).toMatchObject({ status: pending, subscriber: { optin_in_progress: true } })
     expect(await countsOf(list)).toEqual({ subscribers: 0, unsubscribed: 0, cleaned: 0 })
+  })
+
+  test('a list may have another time for that', async () => {
+    const list = await optedOut()
+    await api.owner.put(`/lists/${list.id}`, { list: { resubscribe_timeout_hours: 100 } })
+    pass(50)
+    expect((await add(list, bypassed)).body.status).toBe(
+      'Subscriber cannot be added: security timeout, wait 50 hours and 0 minutes',
+    )
+    await api.owner.put(`/lists/${list.id}`, { list: { resubscribe_timeout_hours: 0 } })
+    expect((await add(list, bypassed)).body.status).toBe(silent)
   })
 
   test('another list of the same account takes it', async () => {

@@ -13,10 +13,7 @@ import {
 import { refuseUnreachable } from './look-up.ts'
 import { insertSubscriber, moveSubscriber } from './subscribe.queries.ts'
 
-/** How long an unanswered confirmation text keeps a second one from going out. */
-const resendBlockMs = 48 * 3_600_000
-/** How long nobody but the person can put a number back that has opted out. */
-const securityTimeoutMs = 48 * 3_600_000
+const hourMs = 3_600_000
 
 export type AddInput = {
   list: List
@@ -100,13 +97,13 @@ async function join(rt: Runtime, tx: Db, input: AddInput): Promise<Outcome> {
 }
 
 /** Why a number that the list knows is left as it is, if it is. */
-function obstacleOf(known: Subscriber, { bypassProcess }: AddInput, now: Date): Outcome | undefined {
+function obstacleOf(known: Subscriber, { list, bypassProcess }: AddInput, now: Date): Outcome | undefined {
   if (known.state === 'subscribed') return { outcome: 'already_subscribed' }
   if (known.state === 'pending') {
-    const isBlocked = !bypassProcess && leftOf(resendBlockMs, known.optInRequestedAt, now) > 0
+    const isBlocked = !bypassProcess && leftOf(list.resendBlockHours * hourMs, known.optInRequestedAt, now) > 0
     return isBlocked ? { outcome: 'already_asked' } : undefined
   }
-  const waitMs = leftOf(securityTimeoutMs, known.optedOutAt, now)
+  const waitMs = leftOf(list.resubscribeTimeoutHours * hourMs, known.optedOutAt, now)
   return waitMs > 0 ? { outcome: 'security_timeout', waitMs } : undefined
 }
 
@@ -120,6 +117,6 @@ function confirmationOf({ name, messageYes }: List): string {
 
 /** The list's welcome: one for a number that never was subscribed, another for one that comes back. */
 function welcomeOf({ list, bypassResponse }: AddInput, known: Subscriber | undefined): string {
-  if (bypassResponse) return ''
+  if (bypassResponse || list.bypassOptInResponse) return ''
   return known?.subscribedAt ? list.secondOptinMessage : list.firstOptinMessage
 }

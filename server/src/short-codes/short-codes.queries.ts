@@ -10,3 +10,11 @@ export function listShortCodes(db: Db, accountId: number) {
     [accountId],
   )
 }
+
+export function findShortCode(db: Db, accountId: number, code: string) {
+  return db.maybeOne<ShortCode>(
+    'find_short_code',
+    /* sql */ `select id, code from short_codes where account_id = $1 and code = $2`,
+    [accountId, code],
+  )
+}

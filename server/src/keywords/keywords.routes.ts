@@ -1,0 +1,42 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import { Type } from 'typebox'
+import { refusal, refusals } from '../http/schema.ts'
+import { getShortCode } from '../short-codes/short-codes.ts'
+import { findKeywordFault } from './keywords.ts'
+
+const KeywordTestBody = Type.Object({
+  keyword_name: Type.String({ maxLength: 100, description: 'The word to try.', examples: ['PANTRY'] }),
+})
+
+const KeywordTestAnswer = Type.Object({
+  status: Type.Literal('OK'),
+  keyword_name: Type.Union([Type.Literal('available'), Type.Literal('unavailable')], {
+    description: 'The verdict, not the word.',
+  }),
+  error: Type.Optional(Type.String({ description: 'Why it is unavailable.', examples: ['Name is in use'] })),
+})
+
+export const keywordRoutes: FastifyPluginAsyncTypebox = async (app) => {
+  app.post(
+    '/shortcodes/:shortcode/test_keyword',
+    {
+      schema: {
+        operationId: 'testKeyword',
+        summary: 'Test a keyword',
+        description: 'Whether a list of this short code could have the word. Nothing is reserved.',
+        tags: ['Short codes'],
+        params: Type.Object({
+          shortcode: Type.String({ pattern: '^[0-9A-Za-z+]{1,20}$', description: 'The short code.' }),
+        }),
+        body: KeywordTestBody,
+        response: { 200: KeywordTestAnswer, 404: refusal('No such short code on this account.'), ...refusals },
+      },
+    },
+    async (req) => {
+      const shortCode = await getShortCode(app.rt.db, req.account.id, req.params.shortcode)
+      const error = await findKeywordFault(app.rt.db, shortCode.id, req.body.keyword_name)
+      if (error === undefined) return { status: 'OK' as const, keyword_name: 'available' as const }
+      return { status: 'OK' as const, keyword_name: 'unavailable' as const, error }
+    },
+  )
+}

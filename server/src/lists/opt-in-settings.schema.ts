@@ -1,0 +1,146 @@
+import { type Static, Type } from 'typebox'
+import { errors } from '../errors.ts'
+import { Flag, Id, isUp, TextOrNull, Time } from '../http/schema.ts'
+import { formatTime } from '../http/times.ts'
+import type { OptInRequestRow, OptInRequest as Request } from './opt-in-settings.queries.ts'
+import type { OptInChange } from './opt-in-settings.ts'
+
+const maxText = 1_530
+const Text = (description: string) => TextOrNull({ maxLength: maxText, description })
+
+const CollectedData = Type.Unsafe<Request['collectedData']>({
+  type: 'string',
+  enum: ['zip_code', 'email_address', 'first_name', 'yes'],
+  description: 'What the person is asked for.',
+})
+const SuccessAction = Type.Unsafe<Request['successAction']>({
+  type: ['string', 'null'],
+  enum: ['nextrequest', 'optinsubscriber', null],
+  description: 'What follows a good answer. The last step subscribes, and null there means that.',
+})
+const followUpHours = { minimum: 1, maximum: 720, description: 'Hours until the nudge.' }
+
+const OptInRequestInput = Type.Object({
+  collected_data: CollectedData,
+  request_message: Type.Optional(Text('Asks for it.')),
+  retry_message: Type.Optional(Text('Follows an answer that cannot be one.')),
+  follow_up: Type.Optional(Flag('Whether somebody who does not answer is nudged.')),
+  follow_up_hour: Type.Optional(Type.Unsafe<number | null>({ type: ['integer', 'null'], ...followUpHours })),
+  no_response_message: Type.Optional(Text('The nudge.')),
+  success_action: Type.Optional(SuccessAction),
+  opt_in_message: Type.Optional(Text('Welcomes a number that was never on the list.')),
+  second_opt_in_message: Type.Optional(Text('Welcomes a number that comes back.')),
+  bypass_opt_in_response: Type.Optional(Flag('No welcome after this step.')),
+})
+
+export const OptInSettingsBody = Type.Object({
+  opt_in_type: Type.Unsafe<'single' | 'double'>({
+    type: 'string',
+    enum: ['single', 'double'],
+    description: 'single: the keyword subscribes. double: the steps are gone through first.',
+  }),
+  bypass_opt_in_response: Type.Optional(Flag('No welcome.')),
+  first_optin_message: Type.Optional(Text('Welcomes a number that was never on the list. For single.')),
+  second_optin_message: Type.Optional(Text('Welcomes a number that comes back. For single.')),
+  opt_in_requests: Type.Optional(
+    Type.Array(OptInRequestInput, {
+      maxItems: 20,
+      description: 'The steps, in order, in the place of those that are stored. For double.',
+    }),
+  ),
+})
+
+/** A step on the wire; the contract prints its keys in the order of the alphabet. */
+export const OptInRequest = Type.Object(
+  {
+    bypass_opt_in_response: Type.Boolean(),
+    collected_data: CollectedData,
+    created_at: Time,
+    follow_up: Type.Boolean(),
+    follow_up_hour: Type.Unsafe<number | null>({ type: ['integer', 'null'], ...followUpHours }),
+    id: Id('Id of the step.'),
+    list_id: Id('Id of the list.'),
+    no_response_message: TextOrNull(),
+    opt_in_message: TextOrNull(),
+    request_message: TextOrNull(),
+    retry_message: TextOrNull(),
+    second_opt_in_message: TextOrNull(),
+    success_action: SuccessAction,
+    updated_at: Time,
+  },
+  { title: 'OptInRequest' },
+)
+
+export const OptInSettingsAnswer = Type.Object({
+  status: Type.Literal('Opt in settings updated'),
+  opt_in_type: Type.Union([Type.Literal('single'), Type.Literal('double')]),
+  first_optin_message: Type.Optional(Type.String({ description: 'For single.' })),
+  second_optin_message: Type.Optional(Type.String({ description: 'For single.' })),
+  opt_in_requests: Type.Optional(Type.Array(OptInRequest, { description: 'For double.' })),
+})
+
+export function presentOptInRequest(request: OptInRequestRow, timeZone: string): Static<typeof OptInRequest> {
+  return {
+    bypass_opt_in_response: request.bypassOptInResponse,
+    collected_data: request.collectedData,
+    created_at: formatTime(new Date(request.createdAt), timeZone),
+    follow_up: request.followUp,
+    follow_up_hour: request.followUpHour,
+    id: request.id,
+    list_id: request.listId,
+    no_response_message: request.noResponseMessage,
+    opt_in_message: request.optInMessage,
+    request_message: request.requestMessage,
+    retry_message: request.retryMessage,
+    second_opt_in_message: request.secondOptInMessage,
+    success_action: request.successAction,
+    updated_at: formatTime(new Date(request.updatedAt), timeZone),
+  }
+}
+
+/** The change in a validated body; refuses a flow that could not be gone through. */
+export function readOptInSettings(body: Static<typeof OptInSettingsBody>): OptInChange {
+  const bypassOptInResponse = isUp(body.bypass_opt_in_response)
+  if (body.opt_in_type === 'single') {
+    return {
+      optInType: 'single',
+      bypassOptInResponse,
+      firstOptinMessage: body.first_optin_message === null ? '' : body.first_optin_message,
+      secondOptinMessage: body.second_optin_message === null ? '' : body.second_optin_message,
+      requests: undefined,
+    }
+  }
+  const requests = body.opt_in_requests?.map((given) => readRequest(given, bypassOptInResponse))
+  if (requests) refuseDeadEnds(requests)
+  return {
+    optInType: 'double',
+    bypassOptInResponse,
+    firstOptinMessage: undefined,
+    secondOptinMessage: undefined,
+    requests,
+  }
+}
+
+function readRequest(given: Static<typeof OptInRequestInput>, bypassOptInResponse: boolean): Request {
+  return {
+    collectedData: given.collected_data,
+    requestMessage: given.request_message ?? null,
+    retryMessage: given.retry_message ?? null,
+    followUp: isUp(given.follow_up),
+    followUpHour: given.follow_up_hour ?? null,
+    noResponseMessage: given.no_response_message ?? null,
+    successAction: given.success_action ?? null,
+    optInMessage: given.opt_in_message ?? null,
+    secondOptInMessage: given.second_opt_in_message ?? null,
+    bypassOptInResponse: isUp(given.bypass_opt_in_response ?? bypassOptInResponse),
+  }
+}
+
+function refuseDeadEnds(requests: Request[]) {
+  const faults: string[] = []
+  if (requests.some(({ followUp, followUpHour }) => followUp && followUpHour === null)) {
+    faults.push('must have a follow_up_hour where follow_up is true')
+  }
+  if (requests.at(-1)?.successAction === 'nextrequest') faults.push('must end with optinsubscriber')
+  if (faults.length > 0) throw errors.invalid({ opt_in_requests: faults })
+}

@@ -1,0 +1,180 @@
+import { describe, expect, test } from 'vitest'
+import { useApi } from '../../test/api.ts'
+
+const api = useApi({ clock: { now: () => new Date('2026-03-02T10:00:00.789Z') } })
+
+async function newList(): Promise<{ id: number }> {
+  const answer = await api.owner.post('/lists', { list: { name: 'Pantry', first_optin_message: 'Hi' } })
+  return answer.body.list as { id: number }
+}
+
+const put = (list: { id: number }, body: unknown) => api.owner.put(`/lists/${list.id}/opt_in_settings`, body)
+
+async function shown(list: { id: number }) {
+  return (await api.owner.get(`/lists/${list.id}`)).body.list as Record<string, unknown>
+}
+
+const zipCode = {
+  collected_data: 'zip_code',
+  request_message: 'What is your ZIP code?',
+  retry_message: 'That did not look like one.',
+  follow_up: true,
+  follow_up_hour: 6,
+  no_response_message: 'Still there?',
+  success_action: 'nextrequest',
+}
+const yes = {
+  collected_data: 'yes',
+  request_message: 'Reply YES to confirm.',
+  follow_up: false,
+  opt_in_message: 'You are in!',
+  second_opt_in_message: 'Welcome back.',
+  success_action: 'optinsubscriber',
+}
+const rest = {
+  retry_message: null,
+  follow_up: false,
+  follow_up_hour: null,
+  no_response_message: null,
+  opt_in_message: null,
+  second_opt_in_message: null,
+  success_action: null,
+  request_message: null,
+  bypass_opt_in_response: false,
+}
+
+describe('double', () => {
+  test('stores the steps and gives them back as they came, keys in the order of the alphabet', async () => {
+    const list = await newList()
+    const answer = await put(list, { opt_in_type: 'double', opt_in_requests: [zipCode, yes] })
+    const stored = { id: expect.any(Number), list_id: list.id, created_at: '2026-03-02T02:00:00-08:00' }
+    const steps = [zipCode, yes].map((step) => ({ ...rest, ...stored, updated_at: stored.created_at, ...step }))
+    expect(answer.status).toBe(200)
+    expect(answer.body).toEqual({
+      status: 'Opt in settings updated',
+      opt_in_type: 'double',
+      opt_in_requests: steps,
+    })
+    const [first = {}] = answer.body.opt_in_requests as object[]
+    expect(Object.keys(first)).toEqual(Object.keys(first).toSorted())
+    expect(await shown(list)).toMatchObject({
+      opt_in_type: 'double',
+      opt_in_requests: steps,
+      first_optin_message: 'Hi',
+    })
+    const { lists } = (await api.owner.get('/lists')).body as { lists: object[] }
+    expect(lists).toMatchObject([{ id: list.id, opt_in_requests: steps }])
+  })
+
+  test('replaces the stored steps by those it is given, and keeps them when it is given none', async () => {
+    const list = await newList()
+    const { opt_in_requests: first } = (await put(list, { opt_in_type: 'double', opt_in_requests: [zipCode, yes] }))
+      .body
+    expect((await put(list, { opt_in_type: 'double' })).body.opt_in_requests).toEqual(first)
+    expect((await put(list, { opt_in_type: 'double', opt_in_requests: [yes] })).body.opt_in_requests).toMatchObject([
+      yes,
+    ])
+    expect((await put(list, { opt_in_type: 'double', opt_in_requests: [] })).body.opt_in_requests).toEqual([])
+  })
+
+  test('keeps them over a time as single, in which they are not shown', async () => {
+    const list = await newList()
+    await put(list, { opt_in_type: 'double', opt_in_requests: [yes] })
+    await put(list, { opt_in_type: 'single', opt_in_requests: [zipCode] })
+    expect(await shown(list)).toMatchObject({ opt_in_type: 'single', opt_in_requests: [] })
+    await put(list, { opt_in_type: 'double' })
+    expect(await shown(list)).toMatchObject({ opt_in_type: 'double', opt_in_requests: [yes] })
+  })
+
+  test('gives a null for the action of the last step back as a null', async () => {
+    const list = await newList()
+    const answer = await put(list, {
+      opt_in_type: 'double',
+      opt_in_requests: [{ collected_data: 'first_name', success_action: null, bypass_opt_in_response: true }],
+    })
+    expect(answer.body.opt_in_requests).toMatchObject([
+      { ...rest, collected_data: 'first_name', success_action: null, bypass_opt_in_response: true },
+    ])
+  })
+
+  test('takes the last of two keys of the same name', async () => {
+    const list = await newList()
+    const payload = '{"opt_in_type":"double","opt_in_requests":[{"collected_data":"zip_code","collected_data":"yes"}]}'
+    const answer = await api.owner.put(`/lists/${list.id}/opt_in_settings`, undefined, { payload })
+    expect(answer.body.opt_in_requests).toMatchObject([{ collected_data: 'yes' }])
+  })
+
+  test.each([
+    ['a step that asks for nothing', [{}], "Collected data can't be blank"],
+    ['a step that asks for a shoe size', [{ collected_data: 'shoe' }], 'Collected data is not included in the list'],
+    ['an unknown action', [{ ...yes, success_action: 'jump' }], 'Success action is not included in the list'],
+    ['a last step that leads on', [zipCode], 'Opt in requests must end with optinsubscriber'],
+    [
+      'a nudge without its hour',
+      [{ ...zipCode, follow_up_hour: null }, yes],
+      'Opt in requests must have a follow_up_hour where follow_up is true',
+    ],
+    ['a nudge at once', [{ ...zipCode, follow_up_hour: 0 }, yes], 'Follow up hour must be greater than or equal to 1'],
+    ['a text without end', [{ ...yes, retry_message: 'a'.repeat(1_531) }], 'Retry message is too long'],
+    ['twenty-one steps', Array(21).fill(yes), 'Opt in requests has too many items (maximum is 20)'],
+    ['a step that is a text', ['yes'], 'Opt in requests must be an object'],
+    ['no array', yes, 'Opt in requests must be an array'],
+  ])('%s is refused, and nothing changes', async (_case, opt_in_requests, error) => {
+    const list = await newList()
+    const before = await shown(list)
+    const answer = await put(list, { opt_in_type: 'double', opt_in_requests })
+    expect(answer.status).toBe(422)
+    expect(answer.body.error).toContain(error)
+    expect(await shown(list)).toEqual(before)
+  })
+})
+
+describe('single', () => {
+  test('stores the two welcomes that are given', async () => {
+    const list = await newList()
+    const answer = await put(list, { opt_in_type: 'single', second_optin_message: 'Welcome back' })
+    expect(answer.status).toBe(200)
+    expect(answer.body).toEqual({
+      status: 'Opt in settings updated',
+      opt_in_type: 'single',
+      first_optin_message: 'Hi',
+      second_optin_message: 'Welcome back',
+    })
+    expect((await put(list, { opt_in_type: 'single', first_optin_message: null })).body).toMatchObject({
+      first_optin_message: '',
+      second_optin_message: 'Welcome back',
+    })
+    expect(await shown(list)).toMatchObject({ opt_in_type: 'single', first_optin_message: '' })
+  })
+
+  test('can keep newcomers without a welcome', async () => {
+    const list = await newList()
+    await put(list, { opt_in_type: 'single', bypass_opt_in_response: true })
+    expect(await shown(list)).toMatchObject({ bypass_opt_in_response: true })
+    const answer = await api.owner.post(`/lists/${list.id}/subscribers`, {
+      subscriber: { phone_number: '2065550143', bypass_opt_in_process: true },
+    })
+    expect(answer.body.status).toBe('Subscriber has been added - no opt-in message was sent due to list settings.')
+    await put(list, { opt_in_type: 'single' })
+    expect(await shown(list)).toMatchObject({ bypass_opt_in_response: false })
+  })
+})
+
+test.each([
+  [{}],
+  [{ opt_in_type: null }],
+  [{ opt_in_type: 'triple' }],
+  [{ opt_in_settings: { opt_in_type: 'single' } }],
+])('%j chooses nothing', async (body) => {
+  expect(await put(await newList(), body)).toMatchObject({ status: 422, body: { status: 'error', code: 'invalid' } })
+})
+
+test("a stranger's list keeps its settings", async () => {
+  const list = await newList()
+  const answer = await api.stranger.put(`/lists/${list.id}/opt_in_settings`, {
+    opt_in_type: 'double',
+    opt_in_requests: [yes],
+  })
+  expect(answer).toMatchObject({ status: 404, body: { error: 'List not found' } })
+  expect(await shown(list)).toMatchObject({ opt_in_type: 'single', opt_in_requests: [] })
+})

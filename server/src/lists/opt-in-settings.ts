@@ -1,0 +1,30 @@
+import type { Runtime } from '../runtime.ts'
+import type { ListView } from './lists.queries.ts'
+import { getListView, lockList } from './lists.ts'
+import {
+  type OptInRequest,
+  type OptInSettings,
+  replaceOptInRequests,
+  updateOptInSettings,
+} from './opt-in-settings.queries.ts'
+
+export type OptInChange = OptInSettings & {
+  /** Undefined leaves the stored steps as they are. */
+  requests: OptInRequest[] | undefined
+}
+
+/** Chooses how people join a list. The steps of double opt-in outlast a time as single. */
+export function changeOptInSettings(
+  rt: Pick<Runtime, 'db' | 'clock'>,
+  accountId: number,
+  listId: number,
+  { requests, ...settings }: OptInChange,
+): Promise<ListView> {
+  return rt.db.tx(async (tx) => {
+    await lockList(tx, accountId, listId)
+    const now = rt.clock.now()
+    await updateOptInSettings(tx, listId, settings, now)
+    if (requests) await replaceOptInRequests(tx, listId, requests, now)
+    return getListView(tx, accountId, listId)
+  })
+}
