@@ -64,6 +64,7 @@ const operations: [method: Method, path: string, body: object | undefined, succe
 
 const at = (path: string) => path.replace('LIST', String(list.id)).replace('CODE', api.owner.shortCode.code)
 
+/** The notation that PHP and Rails share. */
 function formOf(body: object): string {
   const pairs = (value: unknown, name: string): [string, string][] => {
     if (typeof value !== 'object' || value === null) return [[name, String(value)]]
@@ -76,7 +77,6 @@ function formOf(body: object): string {
     .join('&')
 }
 
-test('the table below has every operation of the API', () => {
 /** The body with these keys added where its fields are: inside its envelope, if it has one. */
 function withKeys(body: object, keys: object): object {
   const [[noun = '', fields] = []] = Object.entries(body)
@@ -84,6 +84,7 @@ function withKeys(body: object, keys: object): object {
   return { ...body, ...(hasEnvelope ? { [noun]: { ...fields, ...keys } } : keys), other: null }
 }
 
+test('the table below has every operation of the API', () => {
   const { paths } = api.app.swagger() as { paths: Record<string, object> }
   const described = Object.entries(paths)
     .filter(
@@ -127,7 +128,6 @@ describe.each(operations)('%s %s', (method, path, body, success) => {
     })
   } else {
     test.each(['', 'null', '[]', '{}', '""'])('says what is missing from a body of %j', async (payload) => {
-      const noun = Object.keys(body)[0] ?? ''
       const answer = await fresh({ 'content-type': 'application/json' }, payload)
       expect(answer.status).toBe(422)
       expect(answer.body.details).toEqual(Object.fromEntries(Object.keys(body).map((key) => [key, ["can't be blank"]])))

@@ -19,6 +19,20 @@ export function TextOrNull(options: { maxLength?: number; description?: string }
   return Type.Unsafe<string | null>({ type: ['string', 'null'], ...options })
 }
 
+/** A boolean, or what PHP makes of one. */
+export const Flag = (description: string) =>
+  Type.Unsafe<boolean | string | number | null>({
+    type: ['boolean', 'string', 'integer', 'null'],
+    enum: [true, false, 1, 0, 'true', 'false', '1', '0', '', null],
+    default: false,
+    description,
+  })
+
+/** Whether a flag is up. */
+export function isUp(flag: boolean | string | number | null | undefined): boolean {
+  return flag === true || flag === 1 || flag === '1' || flag === 'true'
+}
+
 /** A time as the API shows it: ISO 8601, seconds, the account's offset. */
 export const Time = Type.String({ format: 'date-time' })
 export const TimeOrNull = Type.Unsafe<string | null>({ type: ['string', 'null'], format: 'date-time' })
