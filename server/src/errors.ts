@@ -38,6 +38,7 @@ export const errors = {
   messageNotFound: notFound('message_not_found', 'Message'),
   importNotFound: notFound('import_not_found', 'Import'),
   apiKeyNotFound: notFound('api_key_not_found', 'API key'),
+  customFieldNotFound: notFound('custom_field_not_found', 'Custom field'),
   shortCodeNotFound: notFound('short_code_not_found', 'Shortcode'),
   keyInUse: () =>
     new AppError(422, 'key_in_use', 'An API key cannot disable or revoke itself; use another one of the account'),
@@ -62,7 +63,15 @@ function validationSentence(details: Record<string, string[]>): string {
   return `Validation failed: ${faults.join(', ')}`
 }
 
+/** Where the contract calls a field by another name than its key. */
+const labels: Record<string, string> = {
+  'custom_field.key': 'Merge tag',
+  'custom_field.max_length': 'Max. characters',
+}
+
 function fieldLabel(field: string): string {
+  const label = labels[field]
+  if (label !== undefined) return label
   const last = field.split('.').at(-1) ?? field
   const words = last.replaceAll('_', ' ').trim()
   return words.charAt(0).toUpperCase() + words.slice(1)

@@ -17,6 +17,7 @@ const DOWNHILL = [
   'connections',
   'keywords',
   'lists',
+  'custom-fields',
   'subscribers',
   'imports',
   'attachments',

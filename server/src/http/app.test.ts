@@ -24,15 +24,17 @@ async function call(method: Method, path: string, headers: Record<string, string
 
 let list = { id: 0 }
 const phone = '2065550143'
+const field = { label: 'Size', key: 'size', content_type: 'number', max_length: 3 }
 
 beforeEach(async () => {
-  log.length = 0
   list = await make.list(api.db, {
     accountId: api.owner.accountId,
     shortCodeId: api.owner.shortCode.id,
     name: 'Pantry',
   })
   await make.subscriber(api.db, { listId: list.id, phone: Number(phone) })
+  await api.owner.post(`/lists/${list.id}/custom_fields`, { custom_field: field })
+  log.length = 0
 })
 
 /** Every operation below /api/v2, with the body it needs, if any, and the status of its success. */
@@ -49,6 +51,10 @@ const operations: [method: Method, path: string, body: object | undefined, succe
   ['DELETE', '/lists/LIST', undefined, 200],
   ['PUT', '/lists/LIST/keywords', { keyword_names: ['PIZZA', 'SALAD'] }, 200],
   ['PUT', '/lists/LIST/opt_in_settings', { opt_in_type: 'single' }, 200],
+  ['GET', '/lists/LIST/custom_fields', undefined, 200],
+  ['POST', '/lists/LIST/custom_fields', { custom_field: { ...field, key: 'team', label: 'Team' } }, 201],
+  ['POST', '/lists/LIST/custom_field', { custom_field: { ...field, key: 'team', label: 'Team' } }, 201],
+  ['DELETE', '/lists/LIST/custom_fields', { key: field.key }, 200],
   ['GET', '/lists/LIST/subscribers', undefined, 200],
   ['GET', '/lists/LIST/subscribers/unsubscribed', undefined, 200],
   ['GET', '/lists/LIST/subscribers/cleaned', undefined, 200],

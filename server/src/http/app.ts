@@ -10,12 +10,13 @@ import Fastify, {
 } from 'fastify'
 import { accountRoutes, notingCallerFinder } from '../accounts/accounts.routes.ts'
 import { apiKeyRoutes } from '../accounts/api-keys.routes.ts'
+import { customFieldRoutes } from '../custom-fields/custom-fields.routes.ts'
 import { errors } from '../errors.ts'
 import { importRoutes } from '../imports/imports.routes.ts'
-import { listRoutes } from '../lists/lists.routes.ts'
 import { keywordRoutes } from '../keywords/keywords.routes.ts'
-import { messageRoutes } from '../messages/messages.routes.ts'
+import { listRoutes } from '../lists/lists.routes.ts'
 import { optInSettingsRoutes } from '../lists/opt-in-settings.routes.ts'
+import { messageRoutes } from '../messages/messages.routes.ts'
 import { optInRoutes } from '../opt-ins/opt-ins.routes.ts'
 import type { Runtime } from '../runtime.ts'
 import { shortCodeRoutes } from '../short-codes/short-codes.routes.ts'
@@ -86,6 +87,7 @@ const api: FastifyPluginAsync = async (app) => {
   await app.register(apiKeyRoutes)
   await app.register(shortCodeRoutes)
   await app.register(listRoutes)
+  await app.register(customFieldRoutes)
   await app.register(subscriberRoutes)
   await app.register(keywordRoutes)
   await app.register(importRoutes)

@@ -5,3 +5,11 @@ export function formatTime(instant: Date | null, timeZone: string): string | nul
   if (instant === null) return null
   return Temporal.Instant.fromEpochMilliseconds(instant.getTime()).toString({ timeZone, smallestUnit: 'second' })
 }
+
+/** As `formatTime`, with milliseconds, which the contract has for custom fields and donations. */
+export function formatTimeWithMs(instant: Date, timeZone: string): string {
+  return Temporal.Instant.fromEpochMilliseconds(instant.getTime()).toString({
+    timeZone,
+    smallestUnit: 'millisecond',
+  })
+}

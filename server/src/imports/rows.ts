@@ -1,3 +1,4 @@
+import { readDate, readInstant } from '../lib/dates.ts'
 import { parsePhoneNumber } from '../sms/phone-number.ts'
 import { type Column, columns } from './columns.ts'
 
@@ -63,33 +64,4 @@ function readTags(text: string): string | null | undefined {
   tags.delete('')
   if (tags.size > 1_000 || [...tags].some((tag) => upTo(255)(tag) === undefined)) return undefined
   return tags.size === 0 ? null : [...tags].join(',')
-}
-
-const datePatterns = [
-  /^(?<year>\d{4})(?<month>\d\d)(?<day>\d\d)$/,
-  /^(?<year>\d{4})-(?<month>\d\d?)-(?<day>\d\d?)$/,
-  /^(?<month>\d\d?)\/(?<day>\d\d?)\/(?<year>\d{4})$/,
-]
-
-/** `YYYYMMDD`, `YYYY-MM-DD` or the American `M/D/YYYY`, as `YYYY-MM-DD`; undefined for a day that does not exist. */
-function readDate(text: string): string | undefined {
-  const found = datePatterns.map((pattern) => pattern.exec(text)?.groups).find((groups) => groups !== undefined)
-  if (!found) return undefined
-  const [year, month, day] = [Number(found.year), Number(found.month), Number(found.day)]
-  const date = new Date(Date.UTC(year, month - 1, day))
-  if (year < 1800 || year > 2200 || date.getUTCMonth() !== month - 1 || date.getUTCDate() !== day) return undefined
-  return date.toISOString().slice(0, 10)
-}
-
-const instantPattern = /^\d{4}-\d\d-\d\d[T ]\d\d:\d\d(?::\d\d(?:\.\d+)?)?\s?(?<offset>Z|[+-]\d\d:?\d\d)?$/i
-
-/** A day, or a day and time; without an offset it is UTC. */
-function readInstant(text: string): string | undefined {
-  const day = readDate(text)
-  if (day !== undefined) return `${day}T00:00:00.000Z`
-  const offset = instantPattern.exec(text)?.groups
-  if (!offset) return undefined
-  const instant = new Date(`${text.replace(' ', 'T').replace(/\s/g, '')}${offset.offset === undefined ? 'Z' : ''}`)
-  if (Number.isNaN(instant.getTime()) || readDate(text.slice(0, 10)) === undefined) return undefined
-  return instant.toISOString()
 }

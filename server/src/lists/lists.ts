@@ -94,8 +94,8 @@ export function deleteList(rt: Clocked, accountId: number, listId: number): Prom
   })
 }
 
-/** As `getList`, and nobody else changes or deletes it before this transaction ends. */
-export async function chooseShortCode(tx: Db, accountId: number, code: string | undefined): Promise<number> {
+/** The id of the account's short code of this name, or of its first one. */
+async function chooseShortCode(tx: Db, accountId: number, code: string | undefined): Promise<number> {
   const own = await listShortCodes(tx, accountId)
   const chosen = code === undefined ? own[0] : own.find((shortCode) => shortCode.code === code)
   if (chosen) return chosen.id

@@ -1,13 +1,14 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { type Static, Type } from 'typebox'
+import { listCustomFields } from '../custom-fields/custom-fields.queries.ts'
 import { errors } from '../errors.ts'
-import { ListId, PhoneParam, refusal, refusals } from '../http/schema.ts'
+import { isUp, ListId, PhoneParam, refusal, refusals } from '../http/schema.ts'
 import { getList } from '../lists/lists.ts'
 import { parsePhoneNumber } from '../sms/phone-number.ts'
-import { readProfile } from '../subscribers/profile.schema.ts'
+import { mayNameFields, readProfile } from '../subscribers/profile.schema.ts'
 import { presentSubscriber } from '../subscribers/subscribers.schema.ts'
 import { getSubscriber, phoneOfPath } from '../subscribers/subscribers.ts'
-import { isUp, SubscriberAddBody, SubscriberAddedAnswer, statusOf, UnsubscribedAnswer } from './opt-ins.schema.ts'
+import { SubscriberAddBody, SubscriberAddedAnswer, statusOf, UnsubscribedAnswer } from './opt-ins.schema.ts'
 import { optOut } from './opt-out.ts'
 import { addSubscriber } from './subscribe.ts'
 
@@ -45,10 +46,11 @@ export const optInRoutes: FastifyPluginAsyncTypebox = async (app) => {
       const { subscriber: body } = req.body
       const phone = parsePhoneNumber(body.phone_number)
       if (phone === undefined) throw errors.badPhone('not ten digits, of which the first is 2 to 9')
+      const fields = mayNameFields(body) ? await listCustomFields(rt.db, list.id) : []
       const added = await addSubscriber(rt, {
         list,
         phone,
-        profile: readProfile(body),
+        profile: readProfile(body, fields),
         bypassProcess: isUp(body.bypass_opt_in_process),
         bypassResponse: isUp(body.bypass_opt_in_response),
         actor: `key:${req.apiKey.id}`,

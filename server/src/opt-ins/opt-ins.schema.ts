@@ -1,16 +1,8 @@
 import { Type } from 'typebox'
+import { Flag } from '../http/schema.ts'
 import { profileKeys } from '../subscribers/profile.schema.ts'
 import { PhoneInput, SubscriberSchema } from '../subscribers/subscribers.schema.ts'
 import type { Added } from './subscribe.ts'
-
-/** A boolean, or what PHP makes of one. */
-const Flag = (description: string) =>
-  Type.Unsafe<boolean | string | number | null>({
-    type: ['boolean', 'string', 'integer', 'null'],
-    enum: [true, false, 1, 0, 'true', 'false', '1', '0', '', null],
-    default: false,
-    description,
-  })
 
 export const SubscriberAddBody = Type.Object({
   subscriber: Type.Object({
@@ -20,11 +12,6 @@ export const SubscriberAddBody = Type.Object({
     bypass_opt_in_response: Type.Optional(Flag('Send no welcome.')),
   }),
 })
-
-/** Whether a flag is up. */
-export function isUp(flag: boolean | string | number | null | undefined): boolean {
-  return flag === true || flag === 1 || flag === '1' || flag === 'true'
-}
 
 export const SubscriberAddedAnswer = Type.Object(
   {

@@ -1,4 +1,5 @@
 import { type Static, Type } from 'typebox'
+import { type CustomValue, type Fault, readValue, type ValueRules } from '../custom-fields/values.ts'
 import { errors } from '../errors.ts'
 import { TextOrNull } from '../http/schema.ts'
 import type { Profile } from './subscribers.queries.ts'
@@ -43,8 +44,8 @@ export const profileKeys = {
 
 const ProfileBody = Type.Object(profileKeys)
 
-/** The profile in a validated body; refuses what a schema cannot see. */
-export function readProfile(body: Static<typeof ProfileBody>): Profile {
+/** The profile in a validated body, the values of these custom fields included; refuses what a schema cannot see. */
+export function readProfile(body: Static<typeof ProfileBody>, customFields: ValueRules[]): Profile {
   const birthdate = body.birthdate === undefined ? undefined : String(body.birthdate ?? '')
   if (birthdate && !isDay(birthdate)) throw errors.invalid({ 'subscriber.birthdate': ['is invalid'] })
   return {
@@ -55,7 +56,41 @@ export function readProfile(body: Static<typeof ProfileBody>): Profile {
     birthdate,
     gender: body.gender === '' ? null : body.gender,
     tags: readTags(body.tags),
+    customValues: readCustomValues(body, customFields),
   }
+}
+
+const fixedKeys: ReadonlySet<string> = new Set([
+  ...Object.keys(profileKeys),
+  'phone_number',
+  'bypass_opt_in_process',
+  'bypass_opt_in_response',
+])
+
+/** Whether there are keys in a body that may be those of custom fields; most callers have none, and are spared a query. */
+export function mayNameFields(body: object): boolean {
+  return Object.keys(body).some((key) => !fixedKeys.has(key))
+}
+
+/** A key that is no field's is not ours to judge: callers send along what they have. */
+function readCustomValues(body: object, fields: ValueRules[]): Profile['customValues'] {
+  const values: Record<string, CustomValue | null> = {}
+  const faults: Record<string, string[]> = {}
+  for (const field of fields) {
+    const given = Object.hasOwn(body, field.key) ? (body as Record<string, unknown>)[field.key] : undefined
+    if (given === undefined) continue
+    const read = readValue(field, given)
+    if ('fault' in read) faults[`subscriber.${field.key}`] = [wordsOf(read.fault, field)]
+    else values[field.key] = read.value
+  }
+  if (Object.keys(faults).length > 0) throw errors.invalid(faults)
+  return Object.keys(values).length > 0 ? values : undefined
+}
+
+function wordsOf(fault: Fault, field: ValueRules): string {
+  if (fault === 'length') return `is too long (maximum is ${field.maxLength} characters)`
+  if (fault === 'pattern') return 'is invalid'
+  return { text: 'must be a text', number: 'is not a number', datetime: 'is not a date or time' }[field.contentType]
 }
 
 function textOf(given: string | null | undefined): string | undefined {

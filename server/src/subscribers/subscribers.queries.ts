@@ -1,3 +1,5 @@
+import { customFieldsOf } from '../custom-fields/custom-fields.sql.ts'
+import type { CustomValue, ValueRules } from '../custom-fields/values.ts'
 import type { Db } from '../db/db.ts'
 
 export type SubscriberState = 'pending' | 'subscribed' | 'unsubscribed' | 'cleaned'
@@ -22,6 +24,10 @@ export type Subscriber = {
   optInRequestedAt: Date | null
   optedOutAt: Date | null
   cleanedAt: Date | null
+  /** By key; also those of fields that are gone. */
+  customValues: Record<string, unknown>
+  /** The custom fields of the list. */
+  customFields: ValueRules[]
 }
 
 /** What is known of a person; an undefined field is one that nobody spoke of. */
@@ -34,6 +40,8 @@ export type Profile = {
   gender?: 'Male' | 'Female' | null
   /** Added to those the subscriber has. */
   tags?: string[]
+  /** By key; null takes a value back. */
+  customValues?: Record<string, CustomValue | null>
 }
 
 const subscriberColumns = /* sql */ `
@@ -41,13 +49,28 @@ const subscriberColumns = /* sql */ `
   s.zip_code as "zipCode", s.birthdate, s.gender, s.tags, s.carrier, s.carrier_name as "carrierName",
   s.opt_in_method as "optInMethod", s.api_source as "apiSource", s.keyword_name as "keywordName",
   s.subscribed_at as "subscribedAt", s.opt_in_requested_at as "optInRequestedAt", s.opted_out_at as "optedOutAt",
-  s.cleaned_at as "cleanedAt"`
+  s.cleaned_at as "cleanedAt", s.custom_fields as "customValues"`
+
+// one statement for the person and what the list wants to know of people: this is the read that callers do most
+const withFields = /* sql */ `${subscriberColumns}, ${customFieldsOf('s.list_id')} as "customFields"`
 
 export function findSubscriber(db: Db, listId: number, phone: number) {
   return db.maybeOne<Subscriber>(
     'find_subscriber',
-    /* sql */ `select ${subscriberColumns} from subscribers s where s.list_id = $1 and s.phone = $2`,
+    /* sql */ `select ${withFields} from subscribers s where s.list_id = $1 and s.phone = $2`,
     [listId, phone],
+  )
+}
+
+/** The number on the account's list: undefined when there is no such list, `phone` null when it never was on it. */
+export function findSubscriberOnList(db: Db, accountId: number, listId: number, phone: number) {
+  return db.maybeOne<Subscriber | { phone: null }>(
+    'find_subscriber_on_list',
+    /* sql */ `
+    select ${withFields}
+      from lists l left join subscribers s on s.list_id = l.id and s.phone = $3
+     where l.id = $1 and l.account_id = $2 and l.deleted_at is null`,
+    [listId, accountId, phone],
   )
 }
 
@@ -55,7 +78,7 @@ export function findSubscriber(db: Db, listId: number, phone: number) {
 export function findSubscriberForUpdate(tx: Db, listId: number, phone: number) {
   return tx.maybeOne<Subscriber>(
     'find_subscriber_for_update',
-    /* sql */ `select ${subscriberColumns} from subscribers s where s.list_id = $1 and s.phone = $2 for no key update`,
+    /* sql */ `select ${withFields} from subscribers s where s.list_id = $1 and s.phone = $2 for no key update of s`,
     [listId, phone],
   )
 }
@@ -110,7 +133,10 @@ export function updateProfile(db: Db, listId: number, phone: number, profile: Pr
            zip_code = coalesce($6, zip_code), birthdate = coalesce($7, birthdate),
            gender = case when $8 then $9 else gender end,
            tags = tags || array(select tag from unnest($10::text[]) with ordinality given (tag, place)
-                                 where tag <> all (tags) order by place)
+                                 where tag <> all (tags) order by place),
+           -- no value is a null, so the nulls are the ones to take back
+           custom_fields = case when $11::jsonb is null then custom_fields
+                                else jsonb_strip_nulls(custom_fields || $11) end
      where list_id = $1 and phone = $2`,
     [
       listId,
@@ -123,6 +149,7 @@ export function updateProfile(db: Db, listId: number, phone: number, profile: Pr
       profile.gender !== undefined,
       profile.gender ?? null,
       profile.tags ?? [],
+      profile.customValues ? JSON.stringify(profile.customValues) : null,
     ],
   )
 }

@@ -109,8 +109,10 @@ export const subscriberRoutes: FastifyPluginAsyncTypebox = async (app) => {
     },
     async (req) => {
       const { list_id: listId, phone_number: phone } = req.params
-      const profile = readProfile(req.body.subscriber)
-      const subscriber = await changeProfile(rt.db, req.account.id, listId, phone, profile)
+      const { subscriber: body } = req.body
+      const subscriber = await changeProfile(rt.db, req.account.id, listId, phone, (fields) =>
+        readProfile(body, fields),
+      )
       return {
         status: 'Subscriber has been updated.' as const,
         subscriber: presentSubscriber(subscriber, req.account.timeZone),

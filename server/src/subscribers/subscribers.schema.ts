@@ -1,4 +1,5 @@
 import { type Static, Type } from 'typebox'
+import { presentValues } from '../custom-fields/values.schema.ts'
 import { TextOrNull, TimeOrNull } from '../http/schema.ts'
 import { formatTime } from '../http/times.ts'
 import { formatPhoneNumber } from '../sms/phone-number.ts'
@@ -45,11 +46,19 @@ const keys = {
   global_carrier_name: TextOrNull(),
 }
 
-export const SubscriberSchema = Type.Object(keys, { title: 'Subscriber' })
+// told to the reference page only: in the static type it would loosen the keys above
+const customKeys: object = {
+  additionalProperties: {
+    type: ['string', 'number', 'null'],
+    description: 'The value of the custom field of this key.',
+  },
+}
+
+export const SubscriberSchema = Type.Object(keys, { title: 'Subscriber', ...customKeys })
 
 export const SubscriberDetailSchema = Type.Object(
   { ...keys, total_messages_received: Type.Integer({ description: 'Broadcasts of this list.' }) },
-  { title: 'SubscriberDetail' },
+  { title: 'SubscriberDetail', ...customKeys },
 )
 
 export const SubscriberAnswer = Type.Object({ status: Type.Literal('OK'), subscriber: SubscriberDetailSchema })
@@ -81,5 +90,6 @@ export function presentSubscriber(subscriber: Subscriber, timeZone: string): Sta
     tags: subscriber.tags,
     global_carrier_id: null,
     global_carrier_name: null,
+    ...presentValues(subscriber.customFields, subscriber.customValues, timeZone),
   }
 }

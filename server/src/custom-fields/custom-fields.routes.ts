@@ -1,0 +1,103 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import { Type } from 'typebox'
+import { ListId, refusal, refusals } from '../http/schema.ts'
+import { getList } from '../lists/lists.ts'
+import { listCustomFields } from './custom-fields.queries.ts'
+import {
+  CustomFieldAnswer,
+  CustomFieldCreateBody,
+  CustomFieldDeleteBody,
+  CustomFieldDeletedAnswer,
+  CustomFieldsAnswer,
+  presentCustomField,
+  presentCustomFieldDetail,
+  readNewField,
+} from './custom-fields.schema.ts'
+import { createCustomField, removeCustomField } from './custom-fields.ts'
+
+const tags = ['Custom fields']
+const params = Type.Object({ list_id: ListId })
+const notFound = refusal('No such list on this account.')
+
+export const customFieldRoutes: FastifyPluginAsyncTypebox = async (app) => {
+  const { rt } = app
+
+  app.get(
+    '/lists/:list_id/custom_fields',
+    {
+      schema: {
+        operationId: 'listCustomFields',
+        summary: 'List the custom fields of a list',
+        tags,
+        params,
+        response: { 200: CustomFieldsAnswer, 404: notFound, ...refusals },
+      },
+    },
+    async (req) => {
+      const list = await getList(rt.db, req.account.id, req.params.list_id)
+      const fields = await listCustomFields(rt.db, list.id)
+      return { status: 'OK' as const, custom_fields: fields.map(presentCustomField) }
+    },
+  )
+
+  const creations = [
+    { path: 'custom_fields', operationId: 'createCustomField', summary: 'Create a custom field' },
+    {
+      path: 'custom_field',
+      operationId: 'createCustomFieldSingular',
+      summary: 'Create a custom field, by the path of some pages of the vendor',
+    },
+  ]
+  for (const { path, operationId, summary } of creations) {
+    app.post(
+      `/lists/:list_id/${path}`,
+      {
+        schema: {
+          operationId,
+          summary,
+          description: 'From then on each subscriber of the list has this key, with the default until it is given one.',
+          tags,
+          params,
+          body: CustomFieldCreateBody,
+          response: {
+            201: CustomFieldAnswer,
+            404: notFound,
+            422: refusal('Key or label is taken, or a value is not acceptable.'),
+            ...refusals,
+          },
+        },
+      },
+      async (req, reply) => {
+        const field = await createCustomField(rt, req.account.id, req.params.list_id, readNewField(req.body))
+        reply.code(201)
+        return { status: 'OK' as const, custom_field: presentCustomFieldDetail(field, req.account.timeZone) }
+      },
+    )
+  }
+
+  app.delete(
+    '/lists/:list_id/custom_fields',
+    {
+      schema: {
+        operationId: 'deleteCustomField',
+        summary: 'Delete a custom field',
+        description:
+          'Subscribers do not show it any more. Their values stay on record: a new field of the same key and type brings ' +
+          'them back.',
+        tags,
+        params,
+        body: CustomFieldDeleteBody,
+        response: {
+          200: CustomFieldDeletedAnswer,
+          404: refusal('No such field, or no such list.'),
+          422: refusal('The key is missing.'),
+          ...refusals,
+        },
+      },
+    },
+    async (req) => {
+      await removeCustomField(rt, req.account.id, req.params.list_id, req.body.key)
+      return { status: 'Custom field successfully deleted' as const }
+    },
+  )
+}

@@ -1,0 +1,130 @@
+import { type Static, Type } from 'typebox'
+import { AppError, errors } from '../errors.ts'
+import { Flag, isUp, TextOrNull, Time } from '../http/schema.ts'
+import { formatTimeWithMs } from '../http/times.ts'
+import type { CustomField, NewCustomField } from './custom-fields.queries.ts'
+import type { ContentType } from './values.ts'
+
+const contentTypes: readonly string[] = ['text', 'datetime', 'number'] satisfies ContentType[]
+
+const MaxLength = Type.Unsafe<number | string | null>({
+  type: ['integer', 'string', 'null'],
+  description: 'Required: 1 to 9999 characters.',
+  examples: [50],
+})
+
+export const CustomFieldCreateBody = Type.Object({
+  custom_field: Type.Object({
+    label: Type.String({ maxLength: 255, pattern: '\\S', description: 'For people; unique in the list.' }),
+    key: Type.String({
+      maxLength: 63,
+      pattern: '^[a-z0-9_]+$',
+      description: 'The merge tag: names the value in a subscriber. Unique in the list, and no key of a subscriber.',
+    }),
+    content_type: Type.String({ maxLength: 50, description: '`text`, `datetime` or `number`.', examples: ['text'] }),
+    max_length: Type.Optional(MaxLength),
+    pattern: Type.Optional(
+      TextOrNull({ maxLength: 255, description: 'RE2 syntax; searched for in a value, so anchor it if you mean all.' }),
+    ),
+    should_validate_regex_via_api: Type.Optional(Flag('Refuse values that the pattern is not found in.')),
+    default_value: Type.Optional(
+      Type.Unsafe<string | number | null>({
+        type: ['string', 'number', 'null'],
+        maxLength: 9_999,
+        description: 'Shown for those who have no value. Has to be of the type, and to fit the pattern.',
+      }),
+    ),
+  }),
+})
+
+export const CustomFieldDeleteBody = Type.Object({ key: Type.String({ maxLength: 255 }) })
+
+const described = {
+  key: Type.String(),
+  pattern: TextOrNull(),
+  max_length: Type.Integer(),
+  default_value: TextOrNull(),
+  label: Type.String(),
+  content_type: Type.Unsafe<ContentType>({ type: 'string', enum: contentTypes }),
+  should_validate_regex_via_api: Type.Boolean(),
+}
+
+const CustomFieldSchema = Type.Object(described, { title: 'CustomField' })
+
+const CustomFieldDetailSchema = Type.Object(
+  {
+    list_id: Type.Integer(),
+    ...described,
+    can_insert: Type.Boolean(),
+    can_segment: Type.Boolean(),
+    created_at: Time,
+    updated_at: Time,
+    mask: Type.Null(),
+  },
+  { title: 'CustomFieldDetail' },
+)
+
+export const CustomFieldsAnswer = Type.Object({
+  status: Type.Literal('OK'),
+  custom_fields: Type.Array(CustomFieldSchema),
+})
+export const CustomFieldAnswer = Type.Object({ status: Type.Literal('OK'), custom_field: CustomFieldDetailSchema })
+export const CustomFieldDeletedAnswer = Type.Object({ status: Type.Literal('Custom field successfully deleted') })
+
+export function presentCustomField(field: CustomField): Static<typeof CustomFieldSchema> {
+  return {
+    key: field.key,
+    pattern: field.pattern,
+    max_length: field.maxLength,
+    default_value: field.defaultValue,
+    label: field.label,
+    content_type: field.contentType,
+    should_validate_regex_via_api: field.isEnforced,
+  }
+}
+
+/** A field as its creation is answered. */
+export function presentCustomFieldDetail(field: CustomField, timeZone: string): Static<typeof CustomFieldDetailSchema> {
+  const { label, content_type, should_validate_regex_via_api, ...first } = presentCustomField(field)
+  return {
+    list_id: field.listId,
+    ...first,
+    can_insert: true,
+    can_segment: true,
+    created_at: formatTimeWithMs(field.createdAt, timeZone),
+    updated_at: formatTimeWithMs(field.updatedAt, timeZone),
+    mask: null,
+    label,
+    content_type,
+    should_validate_regex_via_api,
+  }
+}
+
+/** The field in a validated body; refuses what a schema cannot see. */
+export function readNewField({ custom_field: body }: Static<typeof CustomFieldCreateBody>): NewCustomField {
+  if (!contentTypes.includes(body.content_type)) throw contentTypeNotAllowed(body.content_type)
+  const maxLength = Number(body.max_length ?? 0)
+  const fault = faultOfLength(maxLength)
+  if (fault !== undefined) throw errors.invalid({ 'custom_field.max_length': [fault] })
+  return {
+    key: body.key,
+    label: body.label.trim(),
+    contentType: body.content_type as ContentType,
+    maxLength,
+    pattern: body.pattern || null,
+    defaultValue: body.default_value === undefined || body.default_value === null ? null : String(body.default_value),
+    isEnforced: isUp(body.should_validate_regex_via_api),
+  }
+}
+
+function faultOfLength(length: number): string | undefined {
+  if (!Number.isInteger(length)) return 'is not a number'
+  if (length < 1) return 'must be greater than 0'
+  return length > 9_999 ? 'must be less than or equal to 9999' : undefined
+}
+
+/** The contract has a sentence of its own for this one. */
+function contentTypeNotAllowed(given: string) {
+  const why = `Content type ${given} not allowed. Allowed types are: ${contentTypes.join(', ')}`
+  return new AppError(422, 'invalid', why, { 'custom_field.content_type': ['is not included in the list'] })
+}

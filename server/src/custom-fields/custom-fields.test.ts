@@ -1,0 +1,246 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { useApi } from '../../test/api.ts'
+import { freshDatabase, type TestDatabase } from '../../test/database.ts'
+import { make } from '../../test/make.ts'
+import { makeRuntime } from '../../test/runtime.ts'
+import { createCustomField } from './custom-fields.ts'
+
+const clock = { now: () => new Date('2026-03-09T18:00:00.123Z') }
+const api = useApi({ clock })
+
+async function newList() {
+  const { accountId, shortCode } = api.owner
+  const { id } = await make.list(api.db, { accountId, shortCodeId: shortCode.id })
+  return `/lists/${id}`
+}
+
+const size = {
+  label: 'Household size',
+  key: 'household_size',
+  content_type: 'number',
+  max_length: 2,
+  pattern: '^[0-9]+$',
+  should_validate_regex_via_api: true,
+  default_value: '1',
+}
+
+async function withField(given: object = {}) {
+  const list = await newList()
+  const answer = await api.owner.post(`${list}/custom_fields`, { custom_field: { ...size, ...given } })
+  expect(answer.text).toContain('"OK"')
+  return list
+}
+
+const bypassed = { bypass_opt_in_process: true, bypass_opt_in_response: true }
+const phone = '2065550143'
+
+function add(list: string, values: object) {
+  return api.owner.post(`${list}/subscribers`, { subscriber: { phone_number: phone, ...bypassed, ...values } })
+}
+
+describe('a field', () => {
+  test('is made, listed and deleted', async () => {
+    const list = await newList()
+    const made = await api.owner.post(`${list}/custom_fields`, { custom_field: size })
+    expect(made).toMatchObject({ status: 201, body: { status: 'OK' } })
+    expect(made.body.custom_field).toEqual({
+      list_id: Number(list.slice('/lists/'.length)),
+      ...size,
+      can_insert: true,
+      can_segment: true,
+      created_at: '2026-03-09T11:00:00.123-07:00',
+      updated_at: '2026-03-09T11:00:00.123-07:00',
+      mask: null,
+    })
+    expect((await api.owner.get(`${list}/custom_fields`)).body).toEqual({ status: 'OK', custom_fields: [size] })
+    expect(await api.owner.delete(`${list}/custom_fields`, { key: size.key })).toMatchObject({
+      status: 200,
+      body: { status: 'Custom field successfully deleted' },
+    })
+    expect((await api.owner.get(`${list}/custom_fields`)).body).toEqual({ status: 'OK', custom_fields: [] })
+    expect(await api.owner.delete(`${list}/custom_fields`, { key: size.key })).toMatchObject({
+      status: 404,
+      body: { error: 'Custom field not found', code: 'custom_field_not_found' },
+    })
+  })
+
+  test('can be made by the singular path, and with as little as is required', async () => {
+    const list = await newList()
+    const custom_field = { label: 'Team', key: 'team', content_type: 'text', max_length: '40' }
+    const made = await api.owner.post(`${list}/custom_field`, { custom_field })
+    expect(made).toMatchObject({
+      status: 201,
+      body: {
+        custom_field: {
+          key: 'team',
+          max_length: 40,
+          pattern: null,
+          default_value: null,
+          should_validate_regex_via_api: false,
+        },
+      },
+    })
+  })
+
+  test.each([
+    ['both names are taken', {}, 'Merge tag has already been taken, Label has already been taken'],
+    ['its key is taken', { label: 'Other' }, 'Merge tag has already been taken'],
+    ['its label is taken', { key: 'other' }, 'Label has already been taken'],
+    ['its key is one of a subscriber', { key: 'zip_code', label: 'x' }, 'Merge tag is reserved'],
+    ['its key is a flag', { key: 'bypass_opt_in_process', label: 'x' }, 'Merge tag is reserved'],
+    ['its key is a column of imports', { key: 'consented_at', label: 'x' }, 'Merge tag is reserved'],
+    ['its key would change the prototype', { key: '__proto__', label: 'x' }, 'Merge tag is reserved'],
+    ['its key has capitals', { key: 'Team' }, 'Merge tag is invalid'],
+    ['it has no length', { max_length: undefined }, 'Max. characters must be greater than 0'],
+    ['it has a length of null', { max_length: null }, 'Max. characters must be greater than 0'],
+    ['its length is 0', { max_length: 0 }, 'Max. characters must be greater than 0'],
+    ['its length is too much', { max_length: 10_000 }, 'Max. characters must be less than or equal to 9999'],
+    ['its length is none', { max_length: 'ten' }, 'Max. characters is not a number'],
+    ['its label is blank', { label: ' ' }, "Label can't be blank"],
+    ['its pattern is none', { key: 'x', label: 'x', pattern: '(' }, 'Pattern is invalid'],
+    ['its pattern needs to look ahead', { key: 'x', label: 'x', pattern: '(?=a)' }, 'Pattern is invalid'],
+    ['its pattern is a monster', { key: 'x', label: 'x', pattern: '(a?){900}' }, 'Pattern is invalid'],
+    [
+      'its default is too long',
+      { key: 'x', label: 'x', default_value: '100' },
+      'Default value is too long (maximum is 2 characters)',
+    ],
+    ['its default is of another type', { key: 'x', label: 'x', default_value: 'a' }, 'Default value is not a number'],
+    [
+      'its default does not fit',
+      { key: 'x', label: 'x', default_value: '-1' },
+      'Default value does not fit the pattern',
+    ],
+  ])('is refused when %s', async (_case, given, error) => {
+    const list = await withField()
+    const answer = await api.owner.post(`${list}/custom_fields`, { custom_field: { ...size, ...given } })
+    expect(answer).toMatchObject({ status: 422, body: { status: 'error', error: `Validation failed: ${error}` } })
+    expect((await api.owner.get(`${list}/custom_fields`)).body.custom_fields).toHaveLength(1)
+  })
+
+  test('of a type that we do not have is refused in the words of the contract', async () => {
+    const custom_field = { ...size, content_type: 'string' }
+    expect(await api.owner.post(`${await newList()}/custom_fields`, { custom_field })).toMatchObject({
+      status: 422,
+      body: { error: 'Content type string not allowed. Allowed types are: text, datetime, number' },
+    })
+  })
+
+  test('of one list is not in the way of another', async () => {
+    await withField()
+    await withField()
+  })
+
+  test("of a stranger's list is not found", async () => {
+    const list = await withField()
+    for (const answer of [
+      await api.stranger.get(`${list}/custom_fields`),
+      await api.stranger.post(`${list}/custom_fields`, { custom_field: { ...size, key: 'x', label: 'x' } }),
+      await api.stranger.post(`${list}/custom_field`, { custom_field: { ...size, key: 'x', label: 'x' } }),
+      await api.stranger.delete(`${list}/custom_fields`, { key: size.key }),
+    ]) {
+      expect(answer).toMatchObject({ status: 404, body: { error: 'List not found' } })
+    }
+    expect((await api.owner.get(`${list}/custom_fields`)).body.custom_fields).toHaveLength(1)
+  })
+})
+
+describe('values', () => {
+  test('are shown behind the fixed keys, with the default for those who have none', async () => {
+    const list = await withField()
+    const { subscriber } = (await add(list, {})).body as { subscriber: object }
+    expect(Object.entries(subscriber).at(-1)).toEqual(['household_size', 1])
+    const path = `${list}/subscribers/${phone}`
+    const changed = await api.owner.put(path, { subscriber: { household_size: '4', unknown_key: 'x' } })
+    expect(changed).toMatchObject({ status: 200, body: { subscriber: { household_size: 4 } } })
+    expect(changed.body.subscriber).not.toHaveProperty('unknown_key')
+    await api.owner.put(path, { subscriber: { first_name: 'Ana' } })
+    expect((await api.owner.get(path)).body.subscriber).toMatchObject({ first_name: 'Ana', household_size: 4 })
+    const erased = await api.owner.put(path, { subscriber: { household_size: null } })
+    expect(erased.body.subscriber).toMatchObject({ household_size: 1 })
+  })
+
+  test('can come with the add, and those of several fields are merged', async () => {
+    const list = await withField()
+    const text = { label: 'Team', key: 'team', content_type: 'text', max_length: 5 }
+    const day = { label: 'Since', key: 'since', content_type: 'datetime', max_length: 30 }
+    await api.owner.post(`${list}/custom_fields`, { custom_field: text })
+    await api.owner.post(`${list}/custom_fields`, { custom_field: day })
+    const added = await add(list, { household_size: 3, since: '2025-03-09' })
+    expect(added.body.subscriber).toMatchObject({
+      household_size: 3,
+      team: null,
+      // midnight UTC, in the account's zone
+      since: '2025-03-08T16:00:00.000-08:00',
+    })
+    const put = await api.owner.put(`${list}/subscribers/${phone}`, { subscriber: { team: 'A' } })
+    expect(put.body.subscriber).toMatchObject({ household_size: 3, team: 'A', since: '2025-03-08T16:00:00.000-08:00' })
+  })
+
+  test.each([
+    ['too long', { household_size: '100' }, 'Household size is too long (maximum is 2 characters)'],
+    ['of another type', { household_size: 'x' }, 'Household size is not a number'],
+    ['an object', { household_size: {} }, 'Household size is not a number'],
+    ['unlike the pattern', { household_size: '-1' }, 'Household size is invalid'],
+  ])('that are %s are refused, and nothing changes', async (_case, values, error) => {
+    const list = await withField()
+    const refused = { status: 422, body: { error: `Validation failed: ${error}` } }
+    expect(await add(list, { first_name: 'Eve', ...values })).toMatchObject(refused)
+    expect((await api.owner.get(`${list}/subscribers/${phone}`)).status).toBe(404)
+    await add(list, { first_name: 'Ana' })
+    const path = `${list}/subscribers/${phone}`
+    expect(await api.owner.put(path, { subscriber: { first_name: 'Eve', ...values } })).toMatchObject(refused)
+    expect((await api.owner.get(path)).body.subscriber).toMatchObject({ first_name: 'Ana', household_size: 1 })
+  })
+
+  test('need not fit a pattern that is only for show', async () => {
+    const list = await withField({ should_validate_regex_via_api: false })
+    expect((await add(list, { household_size: '-1' })).body.subscriber).toMatchObject({ household_size: -1 })
+  })
+
+  test('of a deleted field are hidden, and come back with a field of the same key and type', async () => {
+    const list = await withField()
+    await add(list, { household_size: 3 })
+    const path = `${list}/subscribers/${phone}`
+    await api.owner.delete(`${list}/custom_fields`, { key: size.key })
+    expect((await api.owner.get(path)).body.subscriber).not.toHaveProperty('household_size')
+    const answer = await api.owner.put(path, { subscriber: { household_size: 'not a number' } })
+    expect(answer.status).toBe(200)
+    const asText = { ...size, content_type: 'text', default_value: null }
+    await api.owner.post(`${list}/custom_fields`, { custom_field: asText })
+    expect((await api.owner.get(path)).body.subscriber).toMatchObject({ household_size: null })
+    await api.owner.delete(`${list}/custom_fields`, { key: size.key })
+    await api.owner.post(`${list}/custom_fields`, { custom_field: size })
+    expect((await api.owner.get(path)).body.subscriber).toMatchObject({ household_size: 3 })
+  })
+})
+
+describe('two at once', () => {
+  let database: TestDatabase
+  beforeAll(async () => {
+    database = await freshDatabase()
+  })
+  afterAll(() => database.close())
+
+  test('one of them has the name', async () => {
+    const rt = makeRuntime(database)
+    const list = await make.list(rt.db)
+    const field = {
+      key: 'team',
+      label: 'Team',
+      contentType: 'text',
+      maxLength: 5,
+      pattern: null,
+      defaultValue: null,
+      isEnforced: false,
+    } as const
+    const outcomes = await Promise.allSettled(
+      [1, 2, 3, 4].map(() => createCustomField(rt, list.accountId, list.id, field)),
+    )
+    const refusals = outcomes.filter((outcome) => outcome.status === 'rejected')
+    expect(refusals).toHaveLength(3)
+    for (const { reason } of refusals) {
+      expect(reason.message).toBe('Validation failed: Merge tag has already been taken, Label has already been taken')
+    }
+  })
+})

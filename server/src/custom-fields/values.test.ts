@@ -1,0 +1,94 @@
+import fc from 'fast-check'
+import { expect, test } from 'vitest'
+import { isFound, isPattern } from './pattern.ts'
+import { presentValues } from './values.schema.ts'
+import { type ContentType, readValue, type ValueRules } from './values.ts'
+
+function rules(contentType: ContentType, given: Partial<ValueRules> = {}): ValueRules {
+  return { key: 'k', contentType, maxLength: 30, pattern: null, isEnforced: false, defaultValue: null, ...given }
+}
+
+test.each<[ContentType, unknown, unknown]>([
+  ['text', 'a b', { value: 'a b' }],
+  ['text', 12, { value: '12' }],
+  ['text', true, { value: 'true' }],
+  ['text', '', { value: null }],
+  ['text', null, { value: null }],
+  ['text', '🙏'.repeat(30), { value: '🙏'.repeat(30) }],
+  ['text', '🙏'.repeat(31), { fault: 'length' }],
+  ['text', {}, { fault: 'type' }],
+  ['text', ['a'], { fault: 'type' }],
+  ['number', '12', { value: 12 }],
+  ['number', ' -1.50 ', { value: -1.5 }],
+  ['number', '.5', { value: 0.5 }],
+  ['number', 1e-7, { value: 1e-7 }],
+  ['number', '1,000', { fault: 'type' }],
+  ['number', '0x10', { fault: 'type' }],
+  ['number', 'Infinity', { fault: 'type' }],
+  ['number', Number.POSITIVE_INFINITY, { fault: 'type' }],
+  ['number', '9007199254740993', { fault: 'type' }],
+  ['number', true, { fault: 'type' }],
+  ['datetime', '2025-03-09', { value: '2025-03-09T00:00:00.000Z' }],
+  ['datetime', '20250309', { value: '2025-03-09T00:00:00.000Z' }],
+  ['datetime', 20250309, { value: '2025-03-09T00:00:00.000Z' }],
+  ['datetime', '2025-03-09T10:00:00-08:00', { value: '2025-03-09T18:00:00.000Z' }],
+  ['datetime', '2025-03-09T10:00:00.25Z', { value: '2025-03-09T10:00:00.250Z' }],
+  ['datetime', '2025-02-30', { fault: 'type' }],
+  ['datetime', 'soon', { fault: 'type' }],
+])('%s: %j', (contentType, given, expected) => {
+  expect(readValue(rules(contentType), given)).toEqual(expected)
+})
+
+test('a pattern is searched for, not matched, and only where it is enforced', () => {
+  const pattern = '[0-9]'
+  expect(readValue(rules('text', { pattern, isEnforced: true }), 'room 5, left')).toEqual({ value: 'room 5, left' })
+  expect(readValue(rules('text', { pattern, isEnforced: true }), 'none')).toEqual({ fault: 'pattern' })
+  expect(readValue(rules('text', { pattern }), 'none')).toEqual({ value: 'none' })
+})
+
+test('no pattern that is taken makes a value slow', () => {
+  for (const pattern of ['(x+x+)+y', '(a|aa)+$', '^(([a-z])+.)+[A-Z]([a-z])+$', '(?:a?){200}[cd]$']) {
+    expect(isPattern(pattern)).toBe(true)
+    const before = performance.now()
+    isFound(pattern, 'x'.repeat(9_999))
+    isFound(pattern, 'a'.repeat(9_999))
+    expect(performance.now() - before).toBeLessThan(2_000)
+  }
+})
+
+test('a default is shown in the type of its field', () => {
+  const fields = [
+    rules('number', { key: 'n', defaultValue: '2.50' }),
+    rules('datetime', { key: 'd', defaultValue: '2025-07-01' }),
+    rules('text', { key: 't', defaultValue: 'x' }),
+    rules('text', { key: 'constructor' }),
+  ]
+  expect(presentValues(fields, {}, 'America/Los_Angeles')).toEqual({
+    n: 2.5,
+    d: '2025-06-30T17:00:00.000-07:00',
+    t: 'x',
+    constructor: null,
+  })
+})
+
+test('whatever is read comes back as it was read', () => {
+  fc.assert(
+    fc.property(
+      fc.constantFrom<ContentType>('text', 'number', 'datetime'),
+      fc.oneof(fc.string(), fc.double(), fc.integer(), fc.date({ noInvalidDate: true }).map(String), fc.jsonValue()),
+      (contentType, given) => {
+        const field = rules(contentType, { maxLength: 9_999, defaultValue: null })
+        const read = readValue(field, given)
+        if ('fault' in read) return
+        const kept = JSON.parse(JSON.stringify({ k: read.value })) as Record<string, unknown>
+        const shown = presentValues([field], kept, 'UTC').k
+        if (read.value === null) {
+          expect(shown).toBeNull()
+          return
+        }
+        // and what is shown can be given again
+        expect(readValue(field, shown)).toEqual({ value: read.value === 0 ? 0 : read.value })
+      },
+    ),
+  )
+})
