@@ -26,6 +26,16 @@ export const errors = {
   keyDisabled: () => new AppError(403, 'key_disabled', 'This API key is disabled'),
   scopeTooNarrow: () => new AppError(403, 'scope_too_narrow', 'This API key is not allowed to do that'),
   pathNotFound: notFound('path_not_found', 'Path'),
+  badIdempotencyKey: (longest: number) =>
+    new AppError(
+      400,
+      'bad_idempotency_key',
+      `Idempotency-Key must be 1 to ${longest} printable ASCII characters`,
+    ),
+  idempotencyKeyBusy: () =>
+    new AppError(409, 'idempotency_key_busy', 'A request with this Idempotency-Key is under way'),
+  idempotencyKeyReused: () =>
+    new AppError(422, 'idempotency_key_reused', 'This Idempotency-Key came with another request before'),
   methodNotAllowed: () => new AppError(405, 'method_not_allowed', 'Method not allowed'),
   notAcceptable: () => new AppError(406, 'not_acceptable', 'Only JSON is offered'),
   uploadStalled: () => new AppError(408, 'upload_stalled', 'The upload stopped in the middle'),

@@ -43,9 +43,9 @@ export function callerFinder(rt: Runtime): FindCaller {
 }
 
 /** The same, and each key in use is noted. */
-export function notingCallerFinder(app: FastifyInstance): FindCaller {
-  const find = callerFinder(app.rt)
-  const use = new KeyUse(app.rt)
+export function notingCallerFinder(app: FastifyInstance, rt: Runtime): FindCaller {
+  const find = callerFinder(rt)
+  const use = new KeyUse(rt)
   app.addHook('onClose', () => use.flush())
   return async (key) => {
     const caller = await find(key)

@@ -4,6 +4,7 @@ import { makeLogDaysAhead } from '../broadcasts/close.ts'
 import { expandOnce } from '../broadcasts/expand.ts'
 import { finishMessages } from '../broadcasts/finish.queries.ts'
 import { listenForWork } from '../db/wake.ts'
+import { forgetIdempotencyKeysJob } from '../http/idempotency.jobs.ts'
 import { applyImport } from '../imports/imports.jobs.ts'
 import { startJobs } from '../jobs/boss.ts'
 import type { Job, Schedule } from '../jobs/jobs.ts'
@@ -14,13 +15,21 @@ import { beat } from '../system/heartbeats.queries.ts'
 import { forgetHeartbeatsJob } from '../system/system.jobs.ts'
 import { runRole } from './role.ts'
 
-const jobs: Job[] = [applyImport, closeOverdueJob, makeLogDaysJob, foldListDeltasJob, forgetHeartbeatsJob]
+const jobs: Job[] = [
+  applyImport,
+  closeOverdueJob,
+  makeLogDaysJob,
+  foldListDeltasJob,
+  forgetHeartbeatsJob,
+  forgetIdempotencyKeysJob,
+]
 
 const schedules: Schedule[] = [
   { name: foldListDeltasJob.name, everySeconds: 15 },
   { name: closeOverdueJob.name, everySeconds: 60 },
   { name: makeLogDaysJob.name, everySeconds: 3_600 },
   { name: forgetHeartbeatsJob.name, everySeconds: 3_600 },
+  { name: forgetIdempotencyKeysJob.name, everySeconds: 3_600 },
 ]
 
 await runRole('worker', startWorker)

@@ -11,6 +11,7 @@ import Fastify, {
 import { accountRoutes, notingCallerFinder } from '../accounts/accounts.routes.ts'
 import { apiKeyRoutes } from '../accounts/api-keys.routes.ts'
 import { customFieldRoutes } from '../custom-fields/custom-fields.routes.ts'
+import { type RequestScope, requestScope } from '../db/request-transaction.ts'
 import { errors } from '../errors.ts'
 import { importRoutes } from '../imports/imports.routes.ts'
 import { keywordRoutes } from '../keywords/keywords.routes.ts'
@@ -28,6 +29,7 @@ import { serveConsole } from './console.ts'
 import { presentRefusal, sendRefusal, useErrorHandler } from './error-handler.ts'
 import { parseForm } from './form.ts'
 import { healthRoutes } from './health.ts'
+import { useIdempotency } from './idempotency.ts'
 import { useLeniency } from './leniency.ts'
 import { useNotFound } from './not-found.ts'
 import { useOpenApi } from './openapi.ts'
@@ -63,7 +65,8 @@ export async function makeApp(rt: Runtime): Promise<FastifyInstance> {
     },
     clientErrorHandler,
   })
-  app.decorate('rt', rt)
+  const scope = requestScope(rt.db)
+  app.decorate('rt', { ...rt, db: scope.db })
   // Null stays null and nothing is cut: the types check what is sent, and presenters pick the keys.
   app.setSerializerCompiler(() => JSON.stringify)
   useErrorHandler(app)
@@ -73,16 +76,17 @@ export async function makeApp(rt: Runtime): Promise<FastifyInstance> {
   useAccessLog(app)
   await useOpenApi(app)
   await app.register(healthRoutes)
-  await app.register(api, { prefix: '/api/v2' })
+  await app.register(api, { prefix: '/api/v2', rt, scope })
   await serveConsole(app)
   await app.ready()
   return app
 }
 
-const api: FastifyPluginAsync = async (app) => {
+const api: FastifyPluginAsync<{ rt: Runtime; scope: RequestScope }> = async (app, { rt, scope }) => {
   useAccept(app)
-  useAuth(app, notingCallerFinder(app))
-  useRateLimit(app, app.rt.config.rateLimit)
+  useAuth(app, notingCallerFinder(app, rt))
+  useRateLimit(app, rt.config.rateLimit)
+  useIdempotency(app, rt.db, scope)
   await app.register(accountRoutes)
   await app.register(apiKeyRoutes)
   await app.register(shortCodeRoutes)

@@ -14,7 +14,7 @@ export function useErrorHandler(app: FastifyInstance) {
 }
 
 export function sendRefusal(refusal: AppError, req: FastifyRequest, reply: FastifyReply) {
-  if (refusal.status === 503) reply.header('retry-after', 1)
+  if (refusal.status === 503 || refusal.status === 409) reply.header('retry-after', 1)
   return reply
     .code(refusal.status)
     .type('application/json; charset=utf-8')

@@ -57,7 +57,7 @@ const documents = new WeakMap<FastifyInstance, Document>()
 export function openApiOf(app: FastifyInstance): Document {
   let document = documents.get(app)
   if (!document) {
-    document = nameComponents(structuredClone(app.swagger()) as unknown as Document)
+    document = nameComponents(offerIdempotency(structuredClone(app.swagger()) as unknown as Document))
     documents.set(app, document)
   }
   return document
@@ -65,6 +65,26 @@ export function openApiOf(app: FastifyInstance): Document {
 
 type Document = Record<string, unknown> & { paths: Json; components: { schemas?: Record<string, Json> } }
 type Json = { [key: string]: unknown }
+
+const idempotencyKey = {
+  name: 'Idempotency-Key',
+  in: 'header',
+  required: false,
+  schema: { type: 'string', minLength: 1, maxLength: 255 },
+  description:
+    'Makes this happen once: within 24 hours the same request gets the same answer again, with `Idempotency-Replayed`. ' +
+    'While the first is under way: 409. With another body: 422.',
+  'x-extension': true,
+}
+
+/** Every POST below /api/v2 takes the header; no route has to say so. */
+function offerIdempotency(document: Document): Document {
+  for (const [path, methods] of Object.entries(document.paths)) {
+    const { post } = methods as { post?: { parameters?: object[] } }
+    if (post && path.startsWith('/api/v2/')) post.parameters = [...(post.parameters ?? []), idempotencyKey]
+  }
+  return document
+}
 
 /** Moves each schema with a title to the components, so that generated clients have names for them. */
 function nameComponents(document: Document): Document {

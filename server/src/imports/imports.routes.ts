@@ -75,6 +75,7 @@ const uploadRoute: FastifyPluginAsyncTypebox = async (app) => {
   app.post(
     '/lists/:list_id/imports',
     {
+      config: { upload: true },
       schema: {
         operationId: 'createImport',
         summary: 'Import subscribers from a file',
@@ -115,6 +116,7 @@ const uploadRoute: FastifyPluginAsyncTypebox = async (app) => {
           unknownColumns,
           source: source || null,
           body: req.body as Readable,
+          onBytes: (bytes) => req.uploadHash?.update(bytes),
         }).catch((error) => {
           throw req.raw.errored ? errors.uploadBroken() : error
         }),

@@ -45,6 +45,8 @@ export type Upload = {
   source: string | null
   /** The file's bytes; left undestroyed, so that a refusal can still be answered. */
   body: Readable
+  /** Shown every byte on its way. */
+  onBytes?: (bytes: Buffer) => void
 }
 
 /**
@@ -64,7 +66,7 @@ export async function receiveImport(
     await createRowsTable(tx, id)
     const rows = new StagedRows()
     const reader = (upload.format === 'csv' ? readCsv : readNdjson)(rows, upload)
-    await stage(tx, id, readPatiently(upload.body, silenceMs), reader, rows)
+    await stage(tx, id, readPatiently(upload, silenceMs), reader, rows)
     const ignoredColumns = reader.ignoredColumns()
     await indexRows(tx, id)
     await markReceived(tx, id, { ...rows, totalRows: rows.total, ignoredColumns })
@@ -92,7 +94,7 @@ async function stage(tx: Db, importId: number, body: AsyncIterable<Buffer>, read
  * The body's bytes. When the reader gives up, the body is left as it is: a pipeline would destroy it, and with it the
  * way back to the sender.
  */
-async function* readPatiently(body: Readable, silenceMs: number): AsyncGenerator<Buffer> {
+async function* readPatiently({ body, onBytes }: Upload, silenceMs: number): AsyncGenerator<Buffer> {
   const chunks: AsyncIterator<Buffer> = body.iterator({ destroyOnReturn: false })
   let waiting = false
   try {
@@ -101,6 +103,7 @@ async function* readPatiently(body: Readable, silenceMs: number): AsyncGenerator
       const { done, value } = await within(silenceMs, chunks.next())
       waiting = false
       if (done) return
+      onBytes?.(value)
       yield value
     }
   } finally {

@@ -1,0 +1,90 @@
+import type { Db } from '../db/db.ts'
+
+export type Claim = {
+  apiKeyId: number
+  key: string
+  requestHash: Buffer
+  /** Who works on it. */
+  token: string
+}
+
+export const leaseMs = 60_000
+
+/**
+ * Marks the key as being worked on by this claim: a new key, one whose day is over, or one of the same request whose
+ * worker has gone. False when somebody else has it, or its answer is there.
+ */
+export async function claimKey(db: Db, claim: Claim, { now, expiresAt }: { now: Date; expiresAt: Date }) {
+  const rows = await db.exec(
+    'claim_idempotency_key',
+    /* sql */ `
+    insert into idempotency_keys as k (api_key_id, key, request_hash, token, lease_until, expires_at)
+    values ($1, $2, $3, $4, clock_timestamp() + $5 * interval '1 millisecond', $6)
+        on conflict (api_key_id, key) do update
+       set request_hash = excluded.request_hash, body_hash = null, token = excluded.token,
+           lease_until = excluded.lease_until, status = null, body = null, expires_at = excluded.expires_at
+     where k.expires_at <= $7
+        or (k.status is null and k.lease_until < clock_timestamp() and k.request_hash = excluded.request_hash)`,
+    [claim.apiKeyId, claim.key, claim.requestHash, claim.token, leaseMs, expiresAt, now],
+  )
+  return rows === 1
+}
+
+export type KnownKey = { requestHash: Buffer; bodyHash: Buffer | null; status: number | null; body: string | null }
+
+export function findKey(db: Db, apiKeyId: number, key: string) {
+  return db.maybeOne<KnownKey>(
+    'find_idempotency_key',
+    /* sql */ `
+    select request_hash as "requestHash", body_hash as "bodyHash", status, body
+      from idempotency_keys where api_key_id = $1 and key = $2`,
+    [apiKeyId, key],
+  )
+}
+
+/** A request that takes its time stays the one that works on its key. */
+export function renewClaim(db: Db, { apiKeyId, key, token }: Claim) {
+  return db.exec(
+    'renew_idempotency_key',
+    /* sql */ `
+    update idempotency_keys set lease_until = clock_timestamp() + $4 * interval '1 millisecond'
+     where api_key_id = $1 and key = $2 and token = $3 and status is null`,
+    [apiKeyId, key, token, leaseMs],
+  )
+}
+
+export type Answer = { status: number; body: string; bodyHash: Buffer | null }
+
+/** Writes the answer down; false when another request has taken the key over, so that this one must not happen. */
+export async function storeAnswer(db: Db, { apiKeyId, key, token }: Claim, answer: Answer): Promise<boolean> {
+  const rows = await db.exec(
+    'store_idempotent_answer',
+    /* sql */ `
+    update idempotency_keys set status = $4, body = $5, body_hash = $6
+     where api_key_id = $1 and key = $2 and token = $3 and status is null`,
+    [apiKeyId, key, token, answer.status, answer.body, answer.bodyHash],
+  )
+  return rows === 1
+}
+
+/** Forgets a key whose request changed nothing, so that it can be sent again. */
+export function releaseKey(db: Db, { apiKeyId, key, token }: Claim) {
+  return db.exec(
+    'release_idempotency_key',
+    /* sql */ `
+    delete from idempotency_keys where api_key_id = $1 and key = $2 and token = $3 and status is null`,
+    [apiKeyId, key, token],
+  )
+}
+
+/** Forgets up to `limit` keys whose day is over, and answers how many. */
+export function deleteOldKeys(db: Db, now: Date, limit: number) {
+  return db.exec(
+    'delete_old_idempotency_keys',
+    /* sql */ `
+    delete from idempotency_keys
+     where (api_key_id, key) in (select api_key_id, key from idempotency_keys
+                                  where expires_at <= $1 order by expires_at limit $2 for update skip locked)`,
+    [now, limit],
+  )
+}
