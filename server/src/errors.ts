@@ -58,6 +58,16 @@ export const errors = {
   badPhone: (why: string) => new AppError(422, 'bad_phone_number', `Bad phone number: ${why}`),
   badImportFile: (line: number, why: string) =>
     new AppError(422, 'bad_import_file', `Line ${line}: ${why}`, { line: [String(line)] }),
+  optedOut: (field: string, numbers: string[]) => {
+    const details = { [field]: [`has opted out: ${numbers.join(', ')}`] }
+    return new AppError(422, 'opted_out', validationSentence(details), details)
+  },
+  wrongMessageStatus: (status: string, done: string) =>
+    new AppError(422, 'wrong_message_status', `Message is ${status} and cannot be ${done}`),
+  mmsNotSupported: (field: string) => {
+    const details = { [field]: ['is not supported yet: only SMS can be sent'] }
+    return new AppError(422, 'mms_not_supported', validationSentence(details), details)
+  },
   invalid: (details: Record<string, string[]>) => new AppError(422, 'invalid', validationSentence(details), details),
   unstorable: () => new AppError(422, 'invalid', 'Validation failed: A value cannot be stored'),
   rateLimited: () => new AppError(429, 'rate_limited', 'Rate limit exceeded'),

@@ -22,6 +22,7 @@ const DOWNHILL = [
   'imports',
   'attachments',
   'messages',
+  'transactional-messages',
   'links',
   'opt-ins',
   'broadcasts',

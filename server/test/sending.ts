@@ -2,6 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { pino } from 'pino'
+import { cancelQueued } from '../src/broadcasts/cancelled.ts'
 import { expandOnce } from '../src/broadcasts/expand.ts'
 import { finishMessages } from '../src/broadcasts/finish.queries.ts'
 import type { Config } from '../src/config/config.ts'
@@ -10,6 +11,7 @@ import type { Db } from '../src/db/db.ts'
 import { type Gateway, startGateway } from '../src/gateway/gateway.ts'
 import { Repeater } from '../src/lib/repeater.ts'
 import { acceptBroadcast } from '../src/messages/messages.ts'
+import { startDue } from '../src/messages/waiting.ts'
 import type { Runtime } from '../src/runtime.ts'
 import { readRawFile } from '../src/simulator/raw-file.ts'
 import { startSimulator } from '../src/simulator/simulator.ts'
@@ -80,18 +82,13 @@ export async function startSending(options: Options = {}) {
   const rt: Runtime = { ...base, config }
   const { db } = database
   const gateways = new Set<Gateway>()
-  const rounds = [
-    new Repeater(
-      () => expandOnce(rt),
-      20,
-      () => {},
-    ),
-    new Repeater(
-      () => finishMessages(db, rt.clock.now()),
-      20,
-      () => {},
-    ),
+  const work = [
+    () => startDue(rt),
+    () => expandOnce(rt),
+    () => cancelQueued(rt),
+    () => finishMessages(db, rt.clock.now()),
   ]
+  const rounds = work.map((turn) => new Repeater(turn, 20, () => {}))
   for (const round of rounds) round.start()
   const { id: accountId } = await make.account(db)
   const shortCode = await make.shortCode(db, { accountId })

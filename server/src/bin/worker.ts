@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { closeOverdueJob, makeLogDaysJob } from '../broadcasts/broadcasts.jobs.ts'
+import { cancelQueued } from '../broadcasts/cancelled.ts'
 import { makeLogDaysAhead } from '../broadcasts/close.ts'
 import { expandOnce } from '../broadcasts/expand.ts'
 import { finishMessages } from '../broadcasts/finish.queries.ts'
@@ -10,6 +11,7 @@ import { startJobs } from '../jobs/boss.ts'
 import type { Job, Schedule } from '../jobs/jobs.ts'
 import { Repeater } from '../lib/repeater.ts'
 import { foldListDeltasJob } from '../lists/lists.jobs.ts'
+import { startDue } from '../messages/waiting.ts'
 import type { Runtime } from '../runtime.ts'
 import { beat } from '../system/heartbeats.queries.ts'
 import { forgetHeartbeatsJob } from '../system/system.jobs.ts'
@@ -42,6 +44,8 @@ async function startWorker(rt: Runtime) {
     new Repeater(work, pauseMs, (error) => log.warn({ err: error }, `could not ${what}, trying again`))
   await makeLogDaysAhead(rt)
   const expand = repeat(() => expandOnce(rt), 500, 'write audiences')
+  const due = repeat(() => startDue(rt), 250, 'start scheduled messages')
+  const cancel = repeat(() => cancelQueued(rt), 250, 'end cancelled messages')
   const finish = repeat(() => finishMessages(db, clock.now()), 250, 'end messages')
   const heartbeat = repeat(() => beat(db, 'worker', instanceId), 1_000, 'tell that we live')
   const running = await startJobs(rt, jobs, schedules)
@@ -49,11 +53,12 @@ async function startWorker(rt: Runtime) {
   listenForWork(rt.databaseUrl, log, stopped.signal, (work) => {
     if (work === 'expansions') expand.now()
   })
-  for (const repeater of [expand, finish, heartbeat]) repeater.start()
+  const repeaters = [expand, due, cancel, finish, heartbeat]
+  for (const repeater of repeaters) repeater.start()
   return {
     async stop() {
       stopped.abort()
-      await Promise.all([expand.stop(), finish.stop(), heartbeat.stop(), running.stop()])
+      await Promise.all([...repeaters.map((repeater) => repeater.stop()), running.stop()])
     },
   }
 }

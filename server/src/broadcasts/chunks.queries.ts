@@ -1,5 +1,6 @@
 import type { Db } from '../db/db.ts'
 import { logTable } from '../db/log-days.ts'
+import type { Consent } from '../messages/consent.ts'
 
 /** A leased chunk with what its message says of each text in it. */
 export type Chunk = {
@@ -11,7 +12,8 @@ export type Chunk = {
   firstLogId: number
   lastLogId: number
   listId: number | null
-  consent: 'subscribed' | 'not_opted_out' | 'answer'
+  shortCodeId: number
+  consent: Consent
   content: string
   shortCode: string
 }
@@ -40,8 +42,8 @@ export function claimChunks(db: Db, claim: Claim) {
       returning c.id, c.epoch, c.message_id, c.logged_on, c.lane, c.first_log_id, c.last_log_id
     )
     select l.id, l.epoch, l.message_id as "messageId", l.logged_on as "loggedOn", l.lane,
-           l.first_log_id as "firstLogId", l.last_log_id as "lastLogId", m.list_id as "listId", m.consent, m.content,
-           s.code as "shortCode"
+           l.first_log_id as "firstLogId", l.last_log_id as "lastLogId", m.list_id as "listId",
+           m.short_code_id as "shortCodeId", m.consent, m.content, s.code as "shortCode"
       from leased l
       join messages m on m.id = l.message_id
       join short_codes s on s.id = m.short_code_id
@@ -51,21 +53,21 @@ export function claimChunks(db: Db, claim: Claim) {
 }
 
 /**
- * Renews leases and answers the chunks still ours: those whose epoch nobody raised, even if the lease had run out
- * meanwhile, because then nobody wanted it.
+ * Renews leases and answers the chunks still ours, and of each whether its message is cancelled. Ours are those whose
+ * epoch nobody raised, even if the lease had run out meanwhile, because then nobody wanted it.
  */
 export async function renewLeases(db: Db, leaseMs: number, chunks: Array<{ id: number; epoch: number }>) {
   const held = [...chunks].sort((a, b) => a.id - b.id)
-  const rows = await db.many<{ id: number }>(
+  const rows = await db.many<{ id: number; cancelled: boolean }>(
     'renew_leases',
     /* sql */ `
     update send_chunks c set lease_until = clock_timestamp() + $1 * interval '1 millisecond'
       from unnest($2::bigint[], $3::int[]) as h(id, epoch)
      where c.id = h.id and c.epoch = h.epoch and c.done_at is null
-    returning c.id`,
+    returning c.id, (select m.status = 'cancelled' from messages m where m.id = c.message_id) as cancelled`,
     [leaseMs, held.map((c) => c.id), held.map((c) => c.epoch)],
   )
-  return new Set(rows.map((row) => row.id))
+  return new Map(rows.map((row) => [row.id, row.cancelled]))
 }
 
 /** Gives a chunk back before its lease is over, so that another gateway may go on with it at once. */

@@ -3,14 +3,21 @@ import { logTable } from '../db/log-days.ts'
 
 export type Overdue = { messageId: number; loggedOn: string }
 
-/** Messages that were sent before `before` and may still wait for receipts, the oldest first. */
+/** Messages that were sent, or cancelled on the way, before `before` and may still wait for receipts, the oldest first. */
 export function listOverdue(db: Db, before: Date) {
   return db.many<Overdue>(
     'list_overdue',
     /* sql */ `
-    select id as "messageId", logged_on as "loggedOn" from messages
-     where status = 'sent' and closed_at is null and sent_at < $1
-     order by sent_at limit 20`,
+    select id as "messageId", logged_on as "loggedOn" from (
+      select id, logged_on, sent_at as ended_at from messages
+       where status = 'sent' and closed_at is null and sent_at < $1
+      union all
+      select m.id, m.logged_on, m.cancelled_at from messages m join message_counters c on c.message_id = m.id
+       where m.status = 'cancelled' and m.closed_at is null and m.cancelled_at < $1
+         -- a gateway still has to say what it left in the middle
+         and c.queued = 0 and c.submitting = 0
+    ) ended
+     order by ended_at limit 20`,
     [before],
   )
 }

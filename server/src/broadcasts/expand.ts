@@ -30,8 +30,9 @@ export function expandSlice(rt: Pick<Runtime, 'db' | 'clock'>, messageId: number
     if (!cursor) return false
     const rows = cursor.cursorPhone === 0 ? firstSliceRows : sliceRows
     const now = rt.clock.now()
-    const written = await writeSlice(tx, { ...cursor, messageId, rows, chunkRows, lane: lanes.broadcast, dueAt: now })
-    if (written < rows) await endExpansion(tx, messageId, now)
+    const slice = { ...cursor, messageId, rows, chunkRows, lane: lanes.broadcast, dueAt: now }
+    const { written, ended } = await writeSlice(tx, slice)
+    if (ended) await endExpansion(tx, messageId, now)
     if (written > 0) await wake(tx, 'chunks')
     return true
   })

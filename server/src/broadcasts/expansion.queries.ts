@@ -11,7 +11,16 @@ export function listOpenExpansions(db: Db) {
   )
 }
 
-export type Cursor = { cursorPhone: number; listId: number; loggedOn: string; acceptedAt: Date; partCount: number }
+export type Cursor = {
+  cursorPhone: number
+  listId: number
+  loggedOn: string
+  /** Who is subscribed at this moment is the audience: when it was accepted, or when it was due. */
+  audienceAt: Date
+  partCount: number
+  /** Only those of the list's subscribers who pass the message's tests. */
+  isFiltered: boolean
+}
 
 /** Locks an expansion for the length of the transaction; undefined when another worker has it, or it is done. */
 export function claimExpansion(tx: Db, messageId: number) {
@@ -19,7 +28,8 @@ export function claimExpansion(tx: Db, messageId: number) {
     'claim_expansion',
     /* sql */ `
     select e.cursor_phone as "cursorPhone", m.list_id as "listId", m.logged_on as "loggedOn",
-           m.accepted_at as "acceptedAt", m.part_count as "partCount"
+           coalesce(m.send_at, m.accepted_at) as "audienceAt", m.part_count as "partCount",
+           m.audience is not null as "isFiltered"
       from expansions e join messages m on m.id = e.message_id
      where e.message_id = $1
        for update of e skip locked`,
@@ -31,23 +41,16 @@ export type SliceInput = Cursor & { messageId: number; rows: number; chunkRows: 
 
 /**
  * Writes the next recipients after the cursor, in the order of their phones, with their chunks and counters, and
- * moves the cursor: all in one statement. Answers how many were written; fewer than asked means the end.
- * Who left after the message was accepted belongs to the audience and is written as suppressed.
+ * moves the cursor: all in one statement. Says how many were written, and whether that was the end of the list.
+ * Who left after the audience's moment belongs to it and is written as suppressed.
  */
-export async function writeSlice(tx: Db, slice: SliceInput): Promise<number> {
-  const { written } = await tx.one<{ written: number }>(
-    `write_slice_${slice.loggedOn}`,
+export async function writeSlice(tx: Db, slice: SliceInput): Promise<{ written: number; ended: boolean }> {
+  const { written, passed } = await tx.one<{ written: number; passed: number }>(
+    `write_slice_${slice.isFiltered ? 'filtered_' : ''}${slice.loggedOn}`,
     /* sql */ `
     with block as materialized (
       select nextval('message_log_blocks') * 16384 as first_id
-    ), audience as materialized (
-      select s.phone, s.state = 'subscribed' as subscribed
-        from subscribers s
-       where s.list_id = $2 and s.phone > $3 and s.opted_in_at <= $4
-         and (s.state = 'subscribed' or greatest(s.opted_out_at, s.cleaned_at) > $4)
-       order by s.phone
-       limit $5
-    ), numbered as materialized (
+    ), ${slice.isFiltered ? filteredAudience : wholeAudience}, numbered as materialized (
       select phone, subscribed, row_number() over (order by phone) - 1 as n from audience
     ), logged as (
       insert into ${logTable(slice.loggedOn)} (id, logged_on, message_id, phone, state, reason, part_count, closed_at)
@@ -64,21 +67,21 @@ export async function writeSlice(tx: Db, slice: SliceInput): Promise<number> {
        group by n / $10::bigint, block.first_id
        order by n / $10::bigint
     ), total as (
-      select count(*) as written, count(*) filter (where subscribed) as queued, max(phone) as last_phone from numbered
+      select count(*) as written, count(*) filter (where subscribed) as queued from numbered
     ), counted as (
       update message_counters c
          set audience = c.audience + t.written, queued = c.queued + t.queued,
              suppressed = c.suppressed + t.written - t.queued
-        from total t where c.message_id = $1
+        from total t where c.message_id = $1 and t.written > 0
     ), moved as (
-      update expansions e set cursor_phone = t.last_phone from total t where e.message_id = $1 and t.written > 0
+      update expansions e set cursor_phone = p.last_phone from passed p where e.message_id = $1 and p.rows > 0
     )
-    select written from total`,
+    select written, passed.rows as passed from total, passed`,
     [
       slice.messageId,
       slice.listId,
       slice.cursorPhone,
-      slice.acceptedAt,
+      slice.audienceAt,
       slice.rows,
       slice.loggedOn,
       slice.partCount,
@@ -87,8 +90,65 @@ export async function writeSlice(tx: Db, slice: SliceInput): Promise<number> {
       slice.chunkRows,
     ],
   )
-  return written
+  return { written, ended: passed < slice.rows }
 }
+
+// Who was subscribed to the list at the audience's moment, whatever became of them since.
+const belongs = /* sql */ `
+  s.opted_in_at <= $4 and (s.state = 'subscribed' or greatest(s.opted_out_at, s.cleaned_at) > $4)`
+
+const wholeAudience = /* sql */ `
+    audience as materialized (
+      select s.phone, s.state = 'subscribed' as subscribed
+        from subscribers s
+       where s.list_id = $2 and s.phone > $3 and ${belongs}
+       order by s.phone
+       limit $5
+    ), passed as (
+      select count(*) as rows, max(phone) as last_phone from audience
+    )`
+
+/** The value of the field that a test is of, as it is kept; null where there is none. */
+const value = `nullif(s.custom_fields -> f.key, 'null')`
+
+// The limit is on rows looked at, not on rows that pass: where few do, a slice would have to search the whole list.
+const filteredAudience = /* sql */ `
+    wanted as materialized (
+      select case when audience ? 'tags_any' then array(select jsonb_array_elements_text(audience -> 'tags_any')) end
+               as tags_any,
+             case when audience ? 'tags_all' then array(select jsonb_array_elements_text(audience -> 'tags_all')) end
+               as tags_all,
+             case when audience ? 'tags_none' then array(select jsonb_array_elements_text(audience -> 'tags_none')) end
+               as tags_none,
+             coalesce(audience -> 'custom_fields', '[]') as custom_fields
+        from messages where id = $1
+    ), scanned as materialized (
+      select phone, state, opted_in_at, opted_out_at, cleaned_at, tags, custom_fields
+        from subscribers
+       where list_id = $2 and phone > $3
+       order by phone
+       limit $5
+    ), audience as materialized (
+      select s.phone, s.state = 'subscribed' as subscribed
+        from scanned s cross join wanted w
+       where ${belongs}
+         and (w.tags_any is null or s.tags && w.tags_any)
+         and (w.tags_all is null or s.tags @> w.tags_all)
+         and (w.tags_none is null or not s.tags && w.tags_none)
+         and not exists (
+           select from jsonb_to_recordset(w.custom_fields) as f(key text, op text, value jsonb)
+            where not coalesce(case f.op
+                    when 'exists' then (${value} is not null) = (f.value <> 'false')
+                    when 'eq' then ${value} = f.value
+                    when 'ne' then ${value} is distinct from f.value
+                    -- a value that was kept for a former field of another type cannot be compared
+                    when 'gt' then jsonb_typeof(${value}) = jsonb_typeof(f.value) and ${value} > f.value
+                    when 'lt' then jsonb_typeof(${value}) = jsonb_typeof(f.value) and ${value} < f.value
+                    when 'contains' then position(lower(f.value #>> '{}') in lower(${value} #>> '{}')) > 0
+                  end, false))
+    ), passed as (
+      select count(*) as rows, max(phone) as last_phone from scanned
+    )`
 
 /** The audience is all written. */
 export async function endExpansion(tx: Db, messageId: number, at: Date) {

@@ -7,12 +7,18 @@ import type { Chunk } from './chunks.queries.ts'
 // statement, in batches of a few hundred ids in ascending order. A mark before the PDU names the lease's epoch and
 // holds the chunk row (`for share`), so that no other gateway can take the chunk over while it is being made.
 
+const hasNotLeft = `(s.state is null or s.state in ('pending', 'subscribed'))`
+
 /** Which numbers may be texted, asked again in the statement that lets them go out. */
 const consentGiven: Record<Chunk['consent'], string> = {
   subscribed: `s.state = 'subscribed'`,
-  not_opted_out: `(s.state is null or s.state in ('pending', 'subscribed'))`,
+  not_opted_out: hasNotLeft,
+  not_blocked: `(${hasNotLeft} and b.since is null)`,
   answer: 'true',
 }
+
+const blockOfRecipient = /* sql */ `
+        left join lateral (select since from blocks where short_code_id = $7 and phone = r.phone offset 0) b on true`
 
 export type Recipient = { id: number; phone: number }
 
@@ -31,6 +37,7 @@ export function listQueued(db: Db, chunk: Chunk) {
  * suppressed or cancelled. Once this has committed the PDU may be written, and only then.
  */
 export async function markSubmitting(db: Db, chunk: Chunk, recipients: Recipient[]): Promise<number[]> {
+  const asksForBlock = chunk.consent === 'not_blocked'
   const { ids } = await db.one<{ ids: number[] }>(
     `mark_submitting_${chunk.consent}_${chunk.loggedOn}`,
     /* sql */ `
@@ -46,6 +53,7 @@ export async function markSubmitting(db: Db, chunk: Chunk, recipients: Recipient
         from lease cross join unnest($3::bigint[], $4::bigint[]) as r(id, phone)
         -- lateral and offset leave the planner one choice, a look-up per recipient
         left join lateral (select state from subscribers where list_id = $6 and phone = r.phone offset 0) s on true
+        ${asksForBlock ? blockOfRecipient : ''}
     ), moved as (
       update ${logTable(chunk.loggedOn)} l
          set state = j.state,
@@ -71,6 +79,7 @@ export async function markSubmitting(db: Db, chunk: Chunk, recipients: Recipient
       recipients.map((recipient) => recipient.phone),
       chunk.messageId,
       chunk.listId,
+      ...(asksForBlock ? [chunk.shortCodeId] : []),
     ],
   )
   return ids

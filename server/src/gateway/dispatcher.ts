@@ -200,8 +200,10 @@ export class Dispatcher {
         held.map((each) => each.chunk),
       )
       for (const each of held) {
-        if (ours.has(each.chunk.id)) each.leaseUntil = asked + leaseMs
-        else if (this.#held.includes(each)) {
+        if (ours.has(each.chunk.id)) {
+          each.leaseUntil = asked + leaseMs
+          each.cancelled = ours.get(each.chunk.id) === true
+        } else if (this.#held.includes(each)) {
           each.lost = true
           log.warn({ chunk: each.chunk.id }, 'lost a chunk to another gateway')
         }

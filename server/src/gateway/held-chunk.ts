@@ -16,6 +16,8 @@ export class HeldChunk {
   open = 0
   /** Another gateway has it, or it is closed: nothing more is sent from it. */
   lost = false
+  /** Its message is cancelled, as the last renewal found; each mark finds out for itself. */
+  cancelled = false
   leaseUntil: number
   readonly #reserveMs: number
 
@@ -30,6 +32,11 @@ export class HeldChunk {
   /** Whether a PDU may be written now (monotonic milliseconds). */
   mayWrite(now: number): boolean {
     return !this.lost && now < this.leaseUntil - this.#reserveMs
+  }
+
+  /** Whether what is left of a text that has begun may be written now: no mark asks again whether it may. */
+  mayGoOn(now: number): boolean {
+    return !this.cancelled && this.mayWrite(now)
   }
 
   /** Recipients that can be marked now. */

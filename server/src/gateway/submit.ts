@@ -162,7 +162,7 @@ export class Submitter {
   }
 
   #offerAgain(flight: Flight, parts: number[]): void {
-    if (!flight.held.mayWrite(performance.now())) {
+    if (!flight.held.mayGoOn(performance.now())) {
       flight.inDoubt = true
       flight.unanswered = 0
       this.#land(flight)

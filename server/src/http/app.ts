@@ -18,6 +18,7 @@ import { keywordRoutes } from '../keywords/keywords.routes.ts'
 import { listRoutes } from '../lists/lists.routes.ts'
 import { optInSettingsRoutes } from '../lists/opt-in-settings.routes.ts'
 import { messageRoutes } from '../messages/messages.routes.ts'
+import { waitingRoutes } from '../messages/waiting.routes.ts'
 import { optInRoutes } from '../opt-ins/opt-ins.routes.ts'
 import type { Runtime } from '../runtime.ts'
 import { shortCodeRoutes } from '../short-codes/short-codes.routes.ts'
@@ -98,6 +99,7 @@ const api: FastifyPluginAsync<{ rt: Runtime; scope: RequestScope }> = async (app
   await app.register(optInSettingsRoutes)
   await app.register(optInRoutes)
   await app.register(messageRoutes)
+  await app.register(waitingRoutes)
 }
 
 /** Listens on the configured address. `stop` lets running requests end. */

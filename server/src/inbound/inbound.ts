@@ -4,6 +4,7 @@ import { sendSystemText } from '../messages/messages.ts'
 import { countUnsubscribes, leaveLists, suppressQueued } from '../opt-ins/opt-out.queries.ts'
 import { isInForce } from '../opt-ins/opt-out.ts'
 import type { Runtime } from '../runtime.ts'
+import { blockNumber } from '../short-codes/blocks.queries.ts'
 import {
   claimInbound,
   findLastListTexts,
@@ -65,7 +66,10 @@ async function interpret(tx: Db, rt: Rt, id: number): Promise<boolean> {
   return true
 }
 
-/** The opt-out itself, from every list of the short code; its confirmation has to wait for texts on their way. */
+/**
+ * The opt-out itself, from every list of the short code and from all else it sends. Its confirmation has to wait for
+ * texts on their way.
+ */
 async function leaveEveryList(tx: Db, mo: Inbound, code: ShortCodeLists, at: Date): Promise<void> {
   const left = await leaveLists(tx, {
     accountId: code.accountId,
@@ -77,7 +81,8 @@ async function leaveEveryList(tx: Db, mo: Inbound, code: ShortCodeLists, at: Dat
     actor: `mo:${mo.id}`,
     at,
   })
-  await suppressQueued(tx, mo.phone, code.listIds, at)
+  await blockNumber(tx, code.shortCodeId, mo.phone, at)
+  await suppressQueued(tx, mo.phone, code, at)
   if (left.length > 0) await countUnsubscribes(tx, mo.phone, left)
   await markOptedOut(tx, mo.id, left.length, at)
 }
@@ -88,7 +93,7 @@ async function confirmOptOut(rt: Rt, id: number): Promise<boolean> {
       const mo = await claimInbound(tx, id)
       if (!mo) return false
       const code = await findShortCodeLists(tx, mo.shortCode)
-      if (code && !(await isInForce({ ...rt, db: tx }, mo.phone, code.listIds))) return false
+      if (code && !(await isInForce({ ...rt, db: tx }, mo.phone, code))) return false
       const at = rt.clock.now()
       let answer: number | null = null
       const since = new Date(at.getTime() - confirmedForMs)

@@ -1,4 +1,8 @@
 import type { Db } from '../db/db.ts'
+import type { Audience } from './audience.ts'
+import type { Consent } from './consent.ts'
+
+export type MessageStatus = 'draft' | 'scheduled' | 'sending' | 'sent' | 'cancelled'
 
 export type NewMessage = {
   accountId: number
@@ -7,62 +11,107 @@ export type NewMessage = {
   kind: 'broadcast' | 'transactional' | 'system'
   name: string | null
   content: string
-  phone: number | null
-  consent: 'subscribed' | 'not_opted_out' | 'answer'
+  consent: Consent
   partCount: number
-  acceptedAt: Date
-  /** YYYY-MM-DD; the partition of all its log rows. */
-  loggedOn: string
+  createdAt: Date
+  webhookCallbackUrl?: string | null
 }
+
+export type NewBroadcast = NewMessage & { maxParts: number | null; audience: Audience | null }
 
 /** Makes the partitions of a day where they are missing; cheap where they are there. */
 export async function ensureLogDay(tx: Db, day: string) {
   await tx.exec('ensure_log_day', /* sql */ `select ensure_log_day($1::date)`, [day])
 }
 
+/** A message that nobody is sent yet, with its counters at zero. */
+export async function insertWaiting(tx: Db, message: NewBroadcast, sendAt: Date | null): Promise<number> {
+  const { id } = await tx.one<{ id: number }>(
+    'insert_waiting',
+    /* sql */ `
+    with added as (
+      insert into messages (account_id, list_id, short_code_id, kind, name, content, consent, part_count, created_at,
+                            max_parts, audience, status, send_at)
+      values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, case when $12::timestamptz is null then 'draft' else 'scheduled' end,
+              $12)
+      returning id
+    )
+    insert into message_counters (message_id) select id from added
+    returning message_id as id`,
+    [...values(message), message.maxParts, jsonOf(message.audience), sendAt],
+  )
+  return id
+}
+
 /** A message on its way, with its counters at zero and its expansion at the beginning. */
-export async function insertBroadcast(tx: Db, message: NewMessage): Promise<number> {
+export async function insertBroadcast(tx: Db, message: NewBroadcast, loggedOn: string): Promise<number> {
   const { id } = await tx.one<{ id: number }>(
     'insert_broadcast',
     /* sql */ `
     with added as (
-      insert into messages (account_id, list_id, short_code_id, kind, name, content, phone, consent, part_count,
-                            status, logged_on, accepted_at)
-      values ($1, $2, $3, $4, $5, $6, $7, $8, $9, 'sending', $10, $11)
+      insert into messages (account_id, list_id, short_code_id, kind, name, content, consent, part_count, created_at,
+                            max_parts, audience, status, accepted_at, logged_on)
+      values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, 'sending', $9, $12)
       returning id
     ), counters as (
       insert into message_counters (message_id) select id from added
     )
     insert into expansions (message_id) select id from added
     returning message_id as id`,
-    values(message),
+    [...values(message), message.maxParts, jsonOf(message.audience), loggedOn],
   )
   return id
 }
 
-/** A message to one number, its log row and its chunk: nothing is left to expand. */
-export async function insertSingle(tx: Db, message: NewMessage, lane: number): Promise<number> {
-  const { id } = await tx.one<{ id: number }>(
-    'insert_single',
+/**
+ * Sets a waiting message, whose row the transaction has locked, on its way. Its audience is who is subscribed at its
+ * planned time, where it has one, else now.
+ */
+export async function startWaiting(tx: Db, messageId: number, at: Date, loggedOn: string, sendAt: Date | null) {
+  await tx.exec(
+    'start_waiting',
     /* sql */ `
-    with block as (
-      select nextval('message_log_blocks') * 16384 as log_id
+    with started as (
+      update messages set status = 'sending', accepted_at = $2, logged_on = $3, send_at = $4 where id = $1
+      returning id
+    )
+    insert into expansions (message_id) select id from started`,
+    [messageId, at, loggedOn, sendAt],
+  )
+}
+
+/** A message to these numbers, with its log rows and its chunk: nothing is left to expand. At most a thousand. */
+export async function insertAddressed(
+  tx: Db,
+  message: NewMessage,
+  { phones, lane, loggedOn }: { phones: number[]; lane: number; loggedOn: string },
+): Promise<number> {
+  const { id } = await tx.one<{ id: number }>(
+    'insert_addressed',
+    /* sql */ `
+    with block as materialized (
+      select nextval('message_log_blocks') * 16384 as first_id
+    ), numbered as materialized (
+      select phone, n - 1 as n from unnest($11::bigint[]) with ordinality as given (phone, n)
     ), added as (
-      insert into messages (account_id, list_id, short_code_id, kind, name, content, phone, consent, part_count,
-                            status, logged_on, accepted_at, expanded_at)
-      values ($1, $2, $3, $4, $5, $6, $7, $8, $9, 'sending', $10, $11, $11)
+      insert into messages (account_id, list_id, short_code_id, kind, name, content, consent, part_count, created_at,
+                            webhook_callback_url, phone, status, accepted_at, expanded_at, logged_on)
+      values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, case when cardinality($11::bigint[]) = 1 then ($11::bigint[])[1] end,
+              'sending', $9, $9, $12)
       returning id
     ), counters as (
-      insert into message_counters (message_id, audience, queued) select id, 1, 1 from added
+      insert into message_counters (message_id, audience, queued)
+      select id, cardinality($11::bigint[]), cardinality($11::bigint[]) from added
     ), logged as (
       insert into message_log (id, logged_on, message_id, phone, state, part_count)
-      select block.log_id, $10, added.id, $7, 'queued', $9 from added, block
+      select block.first_id + n, $12, added.id, numbered.phone, 'queued', $8 from added, block, numbered
+       order by n
     ), chunk as (
       insert into send_chunks (message_id, logged_on, lane, due_at, first_log_id, last_log_id)
-      select added.id, $10, $12, $11, block.log_id, block.log_id from added, block
+      select added.id, $12, $13, $9, block.first_id, block.first_id + cardinality($11::bigint[]) - 1 from added, block
     )
     select id from added`,
-    [...values(message), lane],
+    [...values(message), message.webhookCallbackUrl ?? null, phones, loggedOn, lane],
   )
   return id
 }
@@ -75,10 +124,10 @@ function values(message: NewMessage): unknown[] {
     message.kind,
     message.name,
     message.content,
-    message.phone,
     message.consent,
     message.partCount,
-    message.loggedOn,
-    message.acceptedAt,
+    message.createdAt,
   ]
 }
+
+const jsonOf = (value: object | null) => (value === null ? null : JSON.stringify(value))

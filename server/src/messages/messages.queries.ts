@@ -1,16 +1,24 @@
 import type { Db } from '../db/db.ts'
+import type { MessageStatus } from './accept.queries.ts'
+import type { Audience } from './audience.ts'
 
 export type MessageView = {
   id: number
   content: string
   name: string | null
   kind: 'broadcast' | 'transactional' | 'system'
-  status: 'draft' | 'scheduled' | 'sending' | 'sent' | 'cancelled'
+  status: MessageStatus
   phone: number | null
   partCount: number
+  maxParts: number | null
+  audience: Audience | null
+  createdAt: Date
+  sendAt: Date | null
+  acceptedAt: Date | null
   sentAt: Date | null
   closedAt: Date | null
   cancelledAt: Date | null
+  cancelReason: string | null
   counters: Record<
     'queued' | 'submitting' | 'sent' | 'unknown' | 'delivered' | 'bounced' | 'expired' | 'cleaned' | 'unsubscribed',
     number
@@ -18,13 +26,14 @@ export type MessageView = {
 }
 
 const messageColumns = /* sql */ `
-  m.id, m.content, m.name, m.kind, m.status, m.phone, m.part_count as "partCount", m.sent_at as "sentAt",
-  m.closed_at as "closedAt", m.cancelled_at as "cancelledAt",
+  m.id, m.content, m.name, m.kind, m.status, m.phone, m.part_count as "partCount", m.max_parts as "maxParts",
+  m.audience, m.created_at as "createdAt", m.send_at as "sendAt", m.accepted_at as "acceptedAt", m.sent_at as "sentAt",
+  m.closed_at as "closedAt", m.cancelled_at as "cancelledAt", m.cancel_reason as "cancelReason",
   json_build_object('queued', c.queued, 'submitting', c.submitting, 'sent', c.sent, 'unknown', c.unknown,
                     'delivered', c.delivered, 'bounced', c.bounced, 'expired', c.expired, 'cleaned', c.clean_count,
                     'unsubscribed', c.unsubscribe_count) as counters`
 
-/** The list's broadcast of this id, in whatever state. */
+/** The list's message of this id, in whatever state: a broadcast, or a text to numbers that the caller named. */
 export function findMessage(db: Db, listId: number, messageId: number) {
   return db.maybeOne<MessageView>(
     'find_message',
@@ -32,39 +41,58 @@ export function findMessage(db: Db, listId: number, messageId: number) {
     select ${messageColumns}
       from messages m
       join message_counters c on c.message_id = m.id
-     where m.id = $1 and m.list_id = $2 and m.kind = 'broadcast'`,
+     where m.id = $1 and m.list_id = $2 and m.kind in ('broadcast', 'transactional')`,
     [messageId, listId],
   )
 }
 
-/** Which broadcasts of a list: those in one of the states whose time is in the days from `from` up to, not including, `to`. */
-export type MessageFilter = { listId: number; statuses: string[]; from: Date | null; to: Date | null }
+export type Collection = 'sent' | 'draft' | 'scheduled'
 
-// when it was sent, or will be; while it is being sent, when that was asked for
-const filter = /* sql */ `
-  m.list_id = $1 and m.kind = 'broadcast' and m.status = any($2::text[])
-  and ($3::timestamptz is null or coalesce(m.sent_at, m.accepted_at) >= $3)
-  and ($4::timestamptz is null or coalesce(m.sent_at, m.accepted_at) < $4)`
+/** Which broadcasts of a list: those whose time is in the days from `from` up to, not including, `to`. */
+export type MessageFilter = { listId: number; from: Date | null; to: Date | null }
+
+// The partial index of broadcasts by list serves all of these. What the days are compared with differs.
+const collections: Record<Collection, { statuses: string; time: string }> = {
+  // while it is being sent, when that was asked for; one that was cancelled before, when it was cancelled
+  sent: {
+    statuses: `'sending', 'sent', 'cancelled'`,
+    time: 'coalesce(m.sent_at, m.accepted_at, m.cancelled_at)',
+  },
+  draft: { statuses: `'draft'`, time: 'm.created_at' },
+  scheduled: { statuses: `'scheduled'`, time: 'm.send_at' },
+}
+
+function filterOf(collection: Collection): string {
+  const { statuses, time } = collections[collection]
+  return /* sql */ `
+    m.list_id = $1 and m.kind = 'broadcast' and m.status in (${statuses})
+    and ($2::timestamptz is null or ${time} >= $2) and ($3::timestamptz is null or ${time} < $3)`
+}
 
 /** A page of the list's broadcasts, newest first. */
-export function listMessages(db: Db, given: MessageFilter, page: { offset: number; perPage: number }) {
+export function listMessages(
+  db: Db,
+  collection: Collection,
+  given: MessageFilter,
+  page: { offset: number; perPage: number },
+) {
   return db.many<MessageView>(
-    'list_messages',
+    `list_${collection}_messages`,
     /* sql */ `
     select ${messageColumns}
       from messages m
       join message_counters c on c.message_id = m.id
-     where ${filter}
-     order by m.id desc offset $5 limit $6`,
-    [given.listId, given.statuses, given.from, given.to, page.offset, page.perPage],
+     where ${filterOf(collection)}
+     order by m.id desc offset $4 limit $5`,
+    [given.listId, given.from, given.to, page.offset, page.perPage],
   )
 }
 
-export async function countMessages(db: Db, given: MessageFilter): Promise<number> {
+export async function countMessages(db: Db, collection: Collection, given: MessageFilter): Promise<number> {
   const { n } = await db.one<{ n: number }>(
-    'count_messages',
-    /* sql */ `select count(*) as n from messages m where ${filter}`,
-    [given.listId, given.statuses, given.from, given.to],
+    `count_${collection}_messages`,
+    /* sql */ `select count(*) as n from messages m where ${filterOf(collection)}`,
+    [given.listId, given.from, given.to],
   )
   return n
 }

@@ -40,6 +40,7 @@ describe('sending', () => {
       send_cost: 0,
       attachment: null,
       cancelled_at: null,
+      created_at: '2026-03-02T02:00:00-08:00',
     }
     expect((await api.owner.get(`/lists/${list.id}/messages/${id}`)).body).toEqual({ status: 'OK', message })
     expect((await api.owner.get(`/lists/${list.id}/messages`)).body).toEqual({
@@ -74,12 +75,48 @@ describe('sending', () => {
     ['a number', { content: 5 }, 'Content must be a string'],
     ['a list', { content: ['a'] }, 'Content must be a string'],
     ['a NUL', { content: 'a\0' }, 'Content contains a NUL character'],
+    ['null as the recipient', { content: 'a', phone_number: null }, 'Phone number must be a string or an integer'],
+    ['a recipient that is none', { content: 'a', phone_number: '555' }, 'Phone number must be ten digits'],
+    ['an empty recipient', { content: 'a', phone_number: '' }, 'Phone number must be ten digits'],
+    ['no recipients', { content: 'a', phone_numbers: [] }, "Phone numbers can't be blank"],
     [
-      'one recipient',
-      { content: 'a', phone_number: '2065550143' },
-      'Phone number is not taken here: this sends to the whole list',
+      'a draft to one number',
+      { content: 'a', phone_number: '2065550143', draft: true },
+      'Draft is for a message to the list, not to given numbers',
     ],
-    ['several', { content: 'a', phone_numbers: [] }, 'Phone numbers is not taken here: this sends to the whole list'],
+    ['a planned draft', { content: 'a', draft: true, send_at: '2026-03-02T11:00:00Z' }, 'Send at is not for a draft'],
+    ['a time that is past', { content: 'a', send_at: '2026-03-02T10:00:00Z' }, 'Send at must be in the future'],
+    [
+      'a time without an offset',
+      { content: 'a', send_at: '2026-03-02T11:00:00' },
+      'Send at must be a time with an offset, as 2031-05-06T09:00:00-07:00',
+    ],
+    [
+      'a day that does not exist',
+      { content: 'a', send_at: '2026-02-30T11:00:00Z' },
+      'Send at must be a time with an offset, as 2031-05-06T09:00:00-07:00',
+    ],
+    ['no parts', { content: 'a', max_parts: 0 }, 'Max parts must be greater than or equal to 1'],
+    ['eleven parts', { content: 'a', max_parts: 11 }, 'Max parts must be less than or equal to 10'],
+    [
+      'two parts where one may be',
+      { content: 'a'.repeat(161), max_parts: 1 },
+      'Content is too long (maximum is 1 part)',
+    ],
+    [
+      '307 letters in two parts',
+      { content: 'a'.repeat(307), max_parts: 2 },
+      'Content is too long (maximum is 2 parts)',
+    ],
+    ['an endless text', { content: 'a'.repeat(90_000), max_parts: 10 }, 'Content is too long (maximum is 10 parts)'],
+    ['an audience of nothing', { content: 'a', audience: {} }, "Audience can't be blank"],
+    ['an audience of no tags', { content: 'a', audience: { tags_any: [] } }, "Tags any can't be blank"],
+    ['a test we do not know', { content: 'a', audience: { tags_any: ['a'], tag_none: ['b'] } }, 'Audience is invalid'],
+    [
+      'a field we do not know',
+      { content: 'a', audience: { custom_fields: [{ key: 'team', op: 'exists' }] } },
+      'Custom fields name no field of this list: team',
+    ],
     ['no message', undefined, "Message can't be blank"],
     ['a message that is a text', 'Hello', 'Message must be an object'],
   ])('%s is refused and nothing is sent', async (_case, message, error) => {
@@ -90,15 +127,24 @@ describe('sending', () => {
   })
 })
 
-type Made = { listId: number; status?: string; sentAt?: string; acceptedAt?: string; kind?: string }
+type Made = {
+  listId: number
+  status?: string
+  sentAt?: string
+  acceptedAt?: string
+  kind?: string
+  createdAt?: string
+  sendAt?: string
+}
 
-async function makeMessage({ listId, status = 'sent', sentAt, acceptedAt, kind = 'broadcast' }: Made): Promise<number> {
+async function makeMessage(given: Made): Promise<number> {
+  const { listId, status = 'sent', sentAt, acceptedAt, kind = 'broadcast', createdAt, sendAt } = given
   const { id } = await api.db.one<{ id: number }>(
     'make_message',
     `with added as (
        insert into messages (account_id, list_id, short_code_id, kind, content, consent, part_count, status, logged_on,
-                             accepted_at, sent_at)
-       values ($1, $2, $3, $4, 'x', 'subscribed', 1, $5, '2026-03-02', $6, $7) returning id)
+                             accepted_at, sent_at, created_at, send_at)
+       values ($1, $2, $3, $4, 'x', 'subscribed', 1, $5, '2026-03-02', $6, $7, $8, $9) returning id)
      insert into message_counters (message_id) select id from added returning message_id as id`,
     [
       api.owner.accountId,
@@ -108,6 +154,8 @@ async function makeMessage({ listId, status = 'sent', sentAt, acceptedAt, kind =
       status,
       acceptedAt ?? sentAt ?? '2026-03-01T00:00:00Z',
       sentAt ?? null,
+      createdAt ?? '2026-03-01T00:00:00Z',
+      sendAt ?? (status === 'scheduled' ? '2026-03-03T00:00:00Z' : null),
     ],
   )
   return id
@@ -118,6 +166,7 @@ describe('collections', () => {
     const { id: listId } = await ownList()
     const sent = await makeMessage({ listId, sentAt: '2026-03-01T00:00:00Z' })
     const sending = await makeMessage({ listId, status: 'sending' })
+    const cancelled = await makeMessage({ listId, status: 'cancelled' })
     const draft = await makeMessage({ listId, status: 'draft' })
     const scheduled = await makeMessage({ listId, status: 'scheduled' })
     await makeMessage({ listId, kind: 'system' })
@@ -128,7 +177,7 @@ describe('collections', () => {
       expect(answer.body.count).toBe(messages.length)
       return messages.map(({ id }) => id)
     }
-    expect(await idsOf('')).toEqual([sending, sent])
+    expect(await idsOf('')).toEqual([cancelled, sending, sent])
     expect(await idsOf('/draft')).toEqual([draft])
     expect(await idsOf('/scheduled')).toEqual([scheduled])
   })
@@ -151,6 +200,26 @@ describe('collections', () => {
     expect(await found('', { start_date: null })).toEqual([0, 1, 2, 3])
     expect(await found('?start_date=20260302', { start_date: '20260101', end_date: '20260302' })).toEqual([3])
     expect(await found('', { page: 2, per_page: 3 })).toEqual([0])
+  })
+
+  test.each([
+    ['draft', 'createdAt'],
+    ['scheduled', 'sendAt'],
+  ] as const)('of %s messages are cut by %s', async (status, key) => {
+    const { id: listId } = await ownList()
+    const other = { createdAt: '2026-01-01T00:00:00Z', sendAt: '2027-01-01T00:00:00Z' }
+    const ids: number[] = []
+    for (const time of [
+      '2026-03-04T23:59:59Z',
+      '2026-03-05T00:00:00Z',
+      '2026-03-05T23:59:59Z',
+      '2026-03-06T00:00:00Z',
+    ]) {
+      ids.push(await makeMessage({ listId, status, ...other, [key]: time }))
+    }
+    const path = `/lists/${listId}/messages/${status}?start_date=20260305&end_date=20260305`
+    const answer = await api.owner.get(path)
+    expect((answer.body.messages as { id: number }[]).map(({ id }) => id)).toEqual([ids[2], ids[1]])
   })
 
   test.each(['2026-03-01', '20260230', 'abc', '2026030'])('%s is no day', async (day) => {
@@ -204,6 +273,12 @@ describe('counters in the words of v2', () => {
     status: 'sent' as const,
     phone: null,
     partCount: 2,
+    maxParts: null,
+    audience: null,
+    createdAt: new Date('2026-03-01T08:00:00Z'),
+    sendAt: null,
+    acceptedAt: new Date('2026-03-02T09:00:00Z'),
+    cancelReason: null,
     sentAt: new Date('2026-03-02T09:30:00Z'),
     closedAt: null,
     cancelledAt: null,
@@ -239,7 +314,7 @@ describe('counters in the words of v2', () => {
   })
 
   test('a text to one number is no broadcast and names it', () => {
-    expect(presentMessage({ ...message, phone: 2065550143 }, zone, clock.now())).toMatchObject({
+    expect(presentMessage({ ...message, kind: 'transactional', phone: 2065550143 }, zone, clock.now())).toMatchObject({
       is_broadcast: false,
       phone_number: '2065550143',
     })

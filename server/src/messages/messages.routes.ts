@@ -4,7 +4,9 @@ import { errors } from '../errors.ts'
 import { envelope, pageFrom, pageSchema } from '../http/pagination.ts'
 import { Id, ListId, refusal, refusals } from '../http/schema.ts'
 import { getList } from '../lists/lists.ts'
-import { countMessages, findMessage, listMessages } from './messages.queries.ts'
+import { readAudience } from './audience.ts'
+import { refuseLongContent } from './content.ts'
+import { type Collection, countMessages, findMessage, listMessages } from './messages.queries.ts'
 import {
   MessageAnswer,
   MessageCreateBody,
@@ -13,36 +15,44 @@ import {
   MessagesQuery,
   presentMessage,
   readDays,
-  refuseRecipients,
+  readRecipients,
+  readSendAt,
 } from './messages.schema.ts'
-import { acceptBroadcast } from './messages.ts'
+import { acceptBroadcast, sendToNumbers } from './messages.ts'
+import { keepBroadcast } from './waiting.ts'
 
 const tags = ['Messages']
 const listParams = Type.Object({ list_id: ListId })
 const noList = refusal('No such list on this account.')
 
 const collections = [
-  { path: 'messages', statuses: ['sending', 'sent'], operationId: 'listSentMessages', summary: 'List sent messages' },
-  { path: 'messages/draft', statuses: ['draft'], operationId: 'listDraftMessages', summary: 'List drafts' },
+  { path: 'messages', collection: 'sent', operationId: 'listSentMessages', summary: 'List sent messages' },
+  { path: 'messages/draft', collection: 'draft', operationId: 'listDraftMessages', summary: 'List drafts' },
   {
     path: 'messages/scheduled',
-    statuses: ['scheduled'],
+    collection: 'scheduled',
     operationId: 'listScheduledMessages',
     summary: 'List scheduled messages',
   },
-]
+] as const
+
+const days: Record<Collection, string> = {
+  sent: 'They are compared with the time of the send.',
+  draft: 'They are compared with the time when it was made.',
+  scheduled: 'They are compared with the planned time.',
+}
 
 export const messageRoutes: FastifyPluginAsyncTypebox = async (app) => {
   const { rt } = app
 
-  for (const { path, statuses, operationId, summary } of collections) {
+  for (const { path, collection, operationId, summary } of collections) {
     app.get(
       `/lists/:list_id/${path}`,
       {
         schema: {
           operationId,
           summary,
-          description: 'Newest first. The two days may also come in a JSON body; both count, in UTC.',
+          description: `Newest first. The two days may also come in a JSON body; both count, in UTC. ${days[collection]}`,
           tags,
           params: listParams,
           querystring: MessagesQuery,
@@ -56,9 +66,12 @@ export const messageRoutes: FastifyPluginAsyncTypebox = async (app) => {
       },
       async (req) => {
         const list = await getList(rt.db, req.account.id, req.params.list_id)
-        const filter = { listId: list.id, statuses, ...readDays(req.query) }
+        const filter = { listId: list.id, ...readDays(req.query) }
         const page = pageFrom(req.query)
-        const [count, messages] = await Promise.all([countMessages(rt.db, filter), listMessages(rt.db, filter, page)])
+        const [count, messages] = await Promise.all([
+          countMessages(rt.db, collection, filter),
+          listMessages(rt.db, collection, filter, page),
+        ])
         const now = rt.clock.now()
         return {
           ...envelope(page, count),
@@ -75,29 +88,47 @@ export const messageRoutes: FastifyPluginAsyncTypebox = async (app) => {
       schema: {
         operationId: 'sendMessage',
         summary: 'Send to the whole list',
-        description: 'Texts everybody who is subscribed when this is accepted.',
+        description:
+          'Texts everybody who is subscribed when this is accepted. With extensions: only those whom `audience` names, ' +
+          'or at a planned time, or not before somebody says so.',
         tags,
         params: listParams,
         body: MessageCreateBody,
         response: {
           200: MessageCreatedAnswer,
           404: noList,
-          422: refusal('The content is empty, or longer than 160 characters.'),
+          422: refusal('The content is empty or too long, a number has opted out, or another value is not acceptable.'),
           ...refusals,
         },
       },
     },
     async (req) => {
-      const list = await getList(rt.db, req.account.id, req.params.list_id)
       const { message } = req.body
-      refuseRecipients(message)
-      const { id } = await acceptBroadcast(rt, {
+      refuseLongContent(message.content, message.max_parts ?? null)
+      const recipients = readRecipients(message)
+      const sendAt = readSendAt(message.send_at) ?? null
+      if (message.draft && sendAt) throw errors.invalid({ 'message.send_at': ['is not for a draft'] })
+      const list = await getList(rt.db, req.account.id, req.params.list_id)
+      const input = {
         accountId: req.account.id,
-        list: { id: list.id, shortCodeId: list.shortCodeId },
+        list,
         content: message.content,
         name: message.name || null,
-      })
-      return { status: 'OK' as const, message: { id } }
+        maxParts: message.max_parts ?? null,
+      }
+      const answer = (id: number) => ({ status: 'OK' as const, message: { id } })
+      if (recipients) {
+        const { accountId, content, name } = input
+        const texts = { accountId, listId: list.id, shortCodeId: list.shortCodeId, phones: recipients, content, name }
+        const { id } = await sendToNumbers(rt, { ...texts, field: 'message.phone_numbers' })
+        return answer(id)
+      }
+      const audience = message.audience ? await readAudience(rt.db, list.id, message.audience) : null
+      const waits = message.draft || sendAt
+      const { id } = await (waits
+        ? keepBroadcast(rt, { ...input, audience }, sendAt)
+        : acceptBroadcast(rt, { ...input, audience }))
+      return answer(id)
     },
   )
 

@@ -4,24 +4,135 @@ import { pageQuery } from '../http/pagination.ts'
 import { Id, TextOrNull, TimeOrNull } from '../http/schema.ts'
 import { formatTime } from '../http/times.ts'
 import { formatPhoneNumber } from '../sms/phone-number.ts'
+import type { FieldTest } from './audience.ts'
 import type { MessageView } from './messages.queries.ts'
+import { maxPhones, readPhones } from './recipients.ts'
 
-const notHere = 'is not taken here: this sends to the whole list'
+const extension = { 'x-extension': true }
+
+const Content = Type.String({ pattern: '\\S', description: 'At most 160 characters, or `max_parts` parts.' })
+const Name = Type.Optional(TextOrNull({ maxLength: 255, description: 'For your own use.' }))
+const MaxParts = Type.Optional(
+  Type.Unsafe<number | null>({
+    type: ['integer', 'null'],
+    minimum: 1,
+    maximum: 10,
+    description: 'Lets the text be as long as fits into so many parts, each of them sent and billed as one.',
+    ...extension,
+  }),
+)
+const SendAt = Type.Optional(
+  Type.Unsafe<string | null>({
+    ...TextOrNull({ maxLength: 40, description: 'When to send it: ISO 8601 with an offset, in the future.' }),
+    ...extension,
+  }),
+)
+
+const Tags = (description: string) =>
+  Type.Optional(Type.Array(Type.String({ pattern: '\\S', maxLength: 255 }), { maxItems: 100, description }))
+
+const AudienceSchema = Type.Object(
+  {
+    tags_any: Tags('Has one of these tags.'),
+    tags_all: Tags('Has all of these tags.'),
+    tags_none: Tags('Has none of these tags.'),
+    custom_fields: Type.Optional(
+      Type.Array(
+        Type.Object(
+          {
+            key: Type.String({ maxLength: 255 }),
+            op: Type.Unsafe<FieldTest['op']>({ type: 'string', enum: ['eq', 'ne', 'gt', 'lt', 'contains', 'exists'] }),
+            value: Type.Optional(
+              Type.Unsafe<string | number | boolean | null>({
+                type: ['string', 'number', 'boolean', 'null'],
+                maxLength: 9_999,
+                description: 'What to compare with; for `exists`, false means that there is none.',
+              }),
+            ),
+          },
+          { additionalProperties: false },
+        ),
+        { maxItems: 20, description: 'Values as they are stored; a default is not one.' },
+      ),
+    ),
+  },
+  {
+    additionalProperties: false,
+    description: 'Only those of the list who pass all tests when the text goes out. Unknown keys are refused.',
+  },
+)
+
+const AudienceOrNull = Type.Optional(
+  Type.Unsafe<Static<typeof AudienceSchema> | null>({ ...AudienceSchema, type: ['object', 'null'], ...extension }),
+)
+
+const PhoneText = Type.Unsafe<string | number>({ type: ['string', 'integer'], maxLength: 40 })
 
 export const MessageCreateBody = Type.Object({
   message: Type.Object({
-    content: Type.String({ maxLength: 160, pattern: '\\S', description: 'At most 160 characters.' }),
-    name: Type.Optional(TextOrNull({ maxLength: 255, description: 'For your own use.' })),
+    content: Content,
+    name: Name,
+    phone_number: Type.Optional(
+      Type.Unsafe<string | number>({ ...PhoneText, description: 'Sends to this number instead of to the list.' }),
+    ),
+    phone_numbers: Type.Optional(
+      Type.Array(PhoneText, { maxItems: maxPhones, description: 'Sends to these numbers instead of to the list.' }),
+    ),
+    max_parts: MaxParts,
+    audience: AudienceOrNull,
+    draft: Type.Optional(
+      Type.Boolean({ description: 'Keeps it, to be sent when somebody says so, instead of sending it.', ...extension }),
+    ),
+    send_at: SendAt,
   }),
 })
 
-/** Once upon a time these chose the recipients. Who still sends them must not text everybody. */
-export function refuseRecipients(message: object) {
-  const details = Object.keys(message)
-    .filter((key) => key === 'phone_number' || key === 'phone_numbers')
-    .map((key) => [`message.${key}`, [notHere]])
-  if (details.length > 0) throw errors.invalid(Object.fromEntries(details))
+export type MessageCreate = Static<typeof MessageCreateBody>['message']
+
+/** The numbers that a message names instead of going to its list; undefined when it names none. */
+export function readRecipients(message: MessageCreate): number[] | undefined {
+  const { phone_number, phone_numbers } = message
+  if (phone_number === undefined && phone_numbers === undefined) return undefined
+  const misplaced = (['audience', 'draft', 'send_at'] as const).filter((key) => message[key])
+  if (misplaced.length > 0) {
+    const details = misplaced.map((key) => [`message.${key}`, ['is for a message to the list, not to given numbers']])
+    throw errors.invalid(Object.fromEntries(details))
+  }
+  const ones = phone_number === undefined ? [] : readPhones([phone_number], 'message.phone_number')
+  const others = phone_numbers === undefined ? [] : readPhones(phone_numbers, 'message.phone_numbers')
+  return [...new Set([...ones, ...others])]
 }
+
+export const MessageUpdateBody = Type.Object({
+  message: Type.Object(
+    {
+      content: Type.Optional(Content),
+      name: Name,
+      max_parts: MaxParts,
+      audience: AudienceOrNull,
+      send_at: Type.Optional(
+        TextOrNull({ maxLength: 40, description: 'A new time; null makes a draft of a scheduled message.' }),
+      ),
+    },
+    { description: 'Only the keys present change.' },
+  ),
+})
+
+/** The planned time of a body: an instant, null for none, undefined when it does not say. */
+export function readSendAt(given: string | null | undefined): Date | null | undefined {
+  if (given === undefined || given === null) return given
+  const isInstant = /^\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d{1,9})?)?(Z|[+-]\d\d:?\d\d)$/i.test(given)
+  try {
+    if (isInstant) return new Date(Temporal.Instant.from(given).epochMilliseconds)
+  } catch {
+    // a day or an hour that does not exist
+  }
+  throw errors.invalid({ 'message.send_at': ['must be a time with an offset, as 2031-05-06T09:00:00-07:00'] })
+}
+
+export const TestBody = Type.Object({
+  phone_numbers: Type.Array(PhoneText, { minItems: 1, maxItems: 20, description: 'Who gets the test.' }),
+})
 
 export const MessageCreatedAnswer = Type.Object({
   status: Type.Literal('OK'),
@@ -54,11 +165,14 @@ export const MessageSchema = Type.Object(
   {
     id: Type.Integer(),
     content: Type.String(),
-    sent_at: TimeOrNull,
-    status: Type.String({ examples: ['sending', 'sent'] }),
+    sent_at: Type.Unsafe<string | null>({
+      ...TimeOrNull,
+      description: 'The end of the send; the planned time of a scheduled one.',
+    }),
+    status: Type.String({ examples: ['draft', 'scheduled', 'sending', 'sent', 'cancelled'] }),
     name: TextOrNull(),
-    is_broadcast: Type.Boolean(),
-    phone_number: Type.Optional(Type.String()),
+    is_broadcast: Type.Boolean({ description: 'It goes to the list, and is on its way or was.' }),
+    phone_number: Type.Optional(Type.String({ description: 'The one recipient, where there is one.' })),
     recipient_count: Type.Integer({ description: 'success_count + bounces_count + pending_count.' }),
     success_count: Type.Integer({ description: 'The handset has it.' }),
     bounces_count: Type.Integer(),
@@ -71,6 +185,15 @@ export const MessageSchema = Type.Object(
     send_cost: Type.Number(),
     attachment: TextOrNull(),
     cancelled_at: TimeOrNull,
+    created_at: Type.String({ format: 'date-time', ...extension }),
+    send_at: Type.Optional(
+      Type.String({ format: 'date-time', description: 'When it was, or is, scheduled for.', ...extension }),
+    ),
+    cancel_reason: Type.Optional(
+      Type.String({ description: 'Why we cancelled it ourselves: too_late, list_deleted.', ...extension }),
+    ),
+    max_parts: Type.Optional(Type.Integer(extension)),
+    audience: Type.Optional(Type.Unsafe<Static<typeof AudienceSchema>>({ ...AudienceSchema, ...extension })),
     parts: Type.Optional(
       Type.Object(
         { sum: Type.Integer(), minimum: Type.Integer(), maximum: Type.Integer() },
@@ -80,6 +203,11 @@ export const MessageSchema = Type.Object(
   },
   { title: 'Message' },
 )
+
+/** A message with the sentence that says what was done to it. */
+export function messageAnswer<Sentence extends string>(sentence: Sentence) {
+  return Type.Object({ status: Type.Literal(sentence), message: MessageSchema })
+}
 
 export const MessageAnswer = Type.Object({ status: Type.Literal('OK'), message: MessageSchema })
 
@@ -93,15 +221,16 @@ export function presentMessage(message: MessageView, timeZone: string, now: Date
   const bounces = counters.bounced + counters.expired + (isClosed ? counters.unknown : 0)
   const pending = counters.queued + counters.submitting + counters.sent + (isClosed ? 0 : counters.unknown)
   const recipients = success + bounces + pending
-  const hasParts = message.sentAt !== null && now.getTime() - message.sentAt.getTime() >= partsAfterMs
+  const endedAt = message.sentAt ?? (recipients > 0 ? message.cancelledAt : null)
+  const hasParts = endedAt !== null && now.getTime() - endedAt.getTime() >= partsAfterMs
   const { partCount } = message
   return {
     id: message.id,
     content: message.content,
-    sent_at: formatTime(message.sentAt, timeZone),
+    sent_at: formatTime(message.status === 'scheduled' ? message.sendAt : message.sentAt, timeZone),
     status: message.status,
     name: message.name,
-    is_broadcast: message.phone === null && message.status !== 'draft' && message.status !== 'scheduled',
+    is_broadcast: message.kind === 'broadcast' && message.acceptedAt !== null,
     ...(message.phone === null ? {} : { phone_number: formatPhoneNumber(message.phone) }),
     recipient_count: recipients,
     success_count: success,
@@ -115,6 +244,11 @@ export function presentMessage(message: MessageView, timeZone: string, now: Date
     send_cost: 0,
     attachment: null,
     cancelled_at: formatTime(message.cancelledAt, timeZone),
+    created_at: formatTime(message.createdAt, timeZone),
+    ...(message.sendAt === null ? {} : { send_at: formatTime(message.sendAt, timeZone) }),
+    ...(message.cancelReason === null ? {} : { cancel_reason: message.cancelReason }),
+    ...(message.maxParts === null ? {} : { max_parts: message.maxParts }),
+    ...(message.audience === null ? {} : { audience: message.audience }),
     ...(hasParts ? { parts: { sum: partCount * recipients, minimum: partCount, maximum: partCount } } : {}),
   }
 }

@@ -51,14 +51,20 @@ export async function leaveLists(tx: Db, optOut: OptOut): Promise<number[]> {
   return rows.map((row) => row.listId)
 }
 
+/** What an opt-out is for: texts of these lists and, where there is one, all others from the short code. */
+export type Scope = { listIds: number[]; shortCodeId: number | null }
+
 // only these partitions can hold rows that are still queued or submitting
-const openDays = `array(select distinct logged_on from messages where status = 'sending')`
+const openDays = `array(select logged_on from messages where status = 'sending'
+                  union select logged_on from messages where status = 'cancelled' and closed_at is null)`
+
+const isInScope = `(m.list_id = any($2::bigint[]) or m.short_code_id = $3)`
 
 /**
- * Takes the number out of everything that these lists have still queued for it. It waits for a mark that holds such a
+ * Takes the number out of everything within the scope that is still queued for it. It waits for a mark that holds such a
  * row; what that mark has made submitting stays.
  */
-export function suppressQueued(tx: Db, phone: number, listIds: number[], at: Date): Promise<number> {
+export function suppressQueued(tx: Db, phone: number, scope: Scope, at: Date): Promise<number> {
   return tx.exec(
     'suppress_queued',
     /* sql */ `
@@ -66,11 +72,11 @@ export function suppressQueued(tx: Db, phone: number, listIds: number[], at: Dat
       select l.id, l.logged_on
         from message_log l join messages m on m.id = l.message_id
        where l.phone = $1 and l.logged_on = any(${openDays}) and l.state = 'queued'
-         and m.list_id = any($2::bigint[]) and m.consent <> 'answer'
+         and ${isInScope} and m.consent <> 'answer'
        order by l.id
          for update of l
     ), moved as (
-      update message_log l set state = 'suppressed', reason = 'opted_out', closed_at = $3
+      update message_log l set state = 'suppressed', reason = 'opted_out', closed_at = $4
         from target t
        where l.id = t.id and l.logged_on = t.logged_on and l.logged_on = any(${openDays}) and l.state = 'queued'
       returning l.message_id
@@ -78,24 +84,24 @@ export function suppressQueued(tx: Db, phone: number, listIds: number[], at: Dat
     update message_counters c set queued = c.queued - t.n, suppressed = c.suppressed + t.n
       from (select message_id, count(*) as n from moved group by message_id) t
      where c.message_id = t.message_id`,
-    [phone, listIds, at],
+    [phone, scope.listIds, scope.shortCodeId, at],
   )
 }
 
-/** How many texts of these lists to the number a gateway may be writing right now, or waits for the answer to. */
-export async function countInFlight(db: Db, phone: number, listIds: number[]): Promise<number> {
+/** How many texts within the scope to the number a gateway may be writing right now, or waits for the answer to. */
+export async function countInFlight(db: Db, phone: number, scope: Scope): Promise<number> {
   const { count } = await db.one<{ count: number }>(
     'count_in_flight',
     /* sql */ `
     select count(*) as count
       from message_log l join messages m on m.id = l.message_id
      where l.phone = $1 and l.logged_on = any(${openDays}) and l.state = 'submitting'
-       and m.list_id = any($2::bigint[]) and m.consent <> 'answer'
+       and ${isInScope} and m.consent <> 'answer'
        -- past its lease nobody writes it any more, even if nobody has come yet to call it unknown
        and exists (select from send_chunks c
                     where c.message_id = l.message_id and c.first_log_id <= l.id and c.last_log_id >= l.id
                       and c.lease_until > clock_timestamp())`,
-    [phone, listIds],
+    [phone, scope.listIds, scope.shortCodeId],
   )
   return count
 }

@@ -2,7 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { retryLostRaces } from '../db/retry.ts'
 import type { Runtime } from '../runtime.ts'
 import { findSubscriberState } from '../subscribers/state.queries.ts'
-import { countInFlight, leaveLists, suppressQueued } from './opt-out.queries.ts'
+import { countInFlight, leaveLists, type Scope, suppressQueued } from './opt-out.queries.ts'
 
 export type OptOutInput = {
   accountId: number
@@ -21,38 +21,38 @@ export async function optOut(
   rt: Pick<Runtime, 'db' | 'clock'>,
   input: OptOutInput,
 ): Promise<'opted_out' | 'was_out' | 'unknown'> {
-  const listIds = [input.listId]
+  const scope: Scope = { listIds: [input.listId], shortCodeId: null }
   const outcome = await retryLostRaces(() =>
     rt.db.tx(async (tx) => {
       const at = rt.clock.now()
       const left = await leaveLists(tx, {
         ...input,
-        listIds,
+        listIds: scope.listIds,
         source: input.source ?? null,
         wording: null,
         at,
       })
       if (left.length > 0) {
-        await suppressQueued(tx, input.phone, listIds, at)
+        await suppressQueued(tx, input.phone, scope, at)
         return 'opted_out'
       }
       return (await findSubscriberState(tx, input.listId, input.phone)) ? 'was_out' : 'unknown'
     }),
   )
-  if (outcome !== 'unknown') await untilInForce(rt, input.phone, listIds)
+  if (outcome !== 'unknown') await untilInForce(rt, input.phone, scope)
   return outcome
 }
 
-/** Waits until nothing of these lists is on its way to the number; at most a response deadline or a lease. */
-export async function untilInForce(rt: Pick<Runtime, 'db' | 'clock'>, phone: number, listIds: number[]): Promise<void> {
-  while (!(await isInForce(rt, phone, listIds))) await delay(20)
+/** Waits until nothing within the scope is on its way to the number; at most a response deadline or a lease. */
+export async function untilInForce(rt: Pick<Runtime, 'db' | 'clock'>, phone: number, scope: Scope): Promise<void> {
+  while (!(await isInForce(rt, phone, scope))) await delay(20)
 }
 
 /**
- * Whether a committed opt-out from these lists is in force. What slipped into the queue meanwhile is taken out first: a
+ * Whether a committed opt-out of this scope is in force. What slipped into the queue meanwhile is taken out first: a
  * mark that began before the opt-out committed may still have been holding it.
  */
-export async function isInForce(rt: Pick<Runtime, 'db' | 'clock'>, phone: number, listIds: number[]): Promise<boolean> {
-  await retryLostRaces(() => suppressQueued(rt.db, phone, listIds, rt.clock.now()))
-  return (await countInFlight(rt.db, phone, listIds)) === 0
+export async function isInForce(rt: Pick<Runtime, 'db' | 'clock'>, phone: number, scope: Scope): Promise<boolean> {
+  await retryLostRaces(() => suppressQueued(rt.db, phone, scope, rt.clock.now()))
+  return (await countInFlight(rt.db, phone, scope)) === 0
 }

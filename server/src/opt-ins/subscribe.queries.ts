@@ -1,5 +1,11 @@
 import type { Db } from '../db/db.ts'
 
+/** Who opts in on a list lets its short code text them again. `done` is the statement's CTE of the row it has written. */
+const liftBlock = (done: string) => /* sql */ `
+      delete from blocks b using lists l
+       where $4 = 'subscribed' and exists (select from ${done})
+         and l.id = $2 and b.short_code_id = l.short_code_id and b.phone = $3`
+
 /** A number that is asked for its consent, or that has given it. */
 export type Joining = {
   accountId: number
@@ -30,6 +36,7 @@ export async function insertSubscriber(tx: Db, joining: Joining): Promise<boolea
       insert into opts (account_id, list_id, phone, kind, method, wording, actor, created_at)
       select $1, list_id, phone, case when $4 = 'pending' then 'opt_in_requested' else 'opt_in' end, 'api', $5, $6, $7
         from added),
+    lifted as (${liftBlock('added')}),
     counted as (
       insert into list_deltas (list_id, subscribed) select list_id, 1 from added where $4 = 'subscribed')
     select from added`,
@@ -56,7 +63,8 @@ export function moveSubscriber(tx: Db, joining: Joining) {
     noted as (
       insert into opts (account_id, list_id, phone, kind, method, wording, actor, created_at)
       select $1, $2, $3, case when $4 = 'pending' then 'opt_in_requested' else 'opt_in' end, 'api', $5, $6, $7
-        from moved)
+        from moved),
+    lifted as (${liftBlock('moved')})
     insert into list_deltas (list_id, subscribed, unsubscribed, cleaned)
     select $2, ($4 = 'subscribed')::int, -(was = 'unsubscribed')::int, -(was = 'cleaned')::int
       from moved

@@ -117,6 +117,8 @@ export async function listLogDays(db: Db): Promise<string[]> {
       select logged_on from messages where status = 'sending'
       union all
       select logged_on from messages where status = 'sent' and closed_at is null
+      union all
+      select logged_on from messages where status = 'cancelled' and closed_at is null
     ) open order by day desc`,
   )
   return rows.map((row) => row.day)

@@ -1,0 +1,124 @@
+import type { Db } from '../db/db.ts'
+import { wake } from '../db/wake.ts'
+import { errors } from '../errors.ts'
+import { utcDay } from '../lib/clock.ts'
+import type { Runtime } from '../runtime.ts'
+import { ensureLogDay, insertWaiting, startWaiting } from './accept.queries.ts'
+import type { Audience } from './audience.ts'
+import { refuseLongContent } from './content.ts'
+import { type BroadcastInput, newBroadcast, sendToNumbers } from './messages.ts'
+import { cancelWaiting, claimDue, deleteMessage, findBroadcastForUpdate, updateWaiting } from './waiting.queries.ts'
+
+// Broadcasts that wait: drafts, and scheduled ones until they are due. Each change locks the message's row first, and
+// so does whoever starts it; what comes second finds it started, or changed.
+
+type Rt = Pick<Runtime, 'db' | 'clock'>
+type ListRef = { id: number; accountId: number; shortCodeId: number }
+
+/** Keeps a broadcast as a draft, or, with a time, to be sent when it has come. */
+export async function keepBroadcast(rt: Rt, input: BroadcastInput, sendAt: Date | null): Promise<{ id: number }> {
+  const now = rt.clock.now()
+  refusePast(sendAt, now)
+  return { id: await insertWaiting(rt.db, newBroadcast(input, now), sendAt) }
+}
+
+export type WaitingChange = {
+  content?: string
+  name?: string | null
+  maxParts?: number | null
+  audience?: Audience | null
+  /** Null makes a draft of it. */
+  sendAt?: Date | null
+}
+
+/** Changes what the change names, of a draft or a scheduled broadcast. */
+export function changeWaiting(rt: Rt, list: ListRef, messageId: number, change: WaitingChange): Promise<void> {
+  return rt.db.tx(async (tx) => {
+    const held = await lockWaiting(tx, list, messageId, 'changed')
+    const now = rt.clock.now()
+    if (change.sendAt !== undefined) refusePast(change.sendAt, now)
+    const { sendAt, ...input } = { ...held, ...change }
+    refuseLongContent(input.content, input.maxParts)
+    await updateWaiting(tx, messageId, newBroadcast({ ...input, accountId: list.accountId, list }, now), sendAt)
+  })
+}
+
+/** Sends a draft or a scheduled broadcast now, to whoever is subscribed at this moment. */
+export function sendWaiting(rt: Rt, list: ListRef, messageId: number): Promise<void> {
+  return rt.db.tx(async (tx) => {
+    await lockWaiting(tx, list, messageId, 'sent')
+    await start(tx, messageId, rt.clock.now(), null)
+  })
+}
+
+/** Deletes a draft; what was ever scheduled or sent stays on record. */
+export function deleteDraft(rt: Rt, list: ListRef, messageId: number): Promise<void> {
+  return rt.db.tx(async (tx) => {
+    const held = await lockBroadcast(tx, list, messageId)
+    if (held.status !== 'draft') throw errors.wrongMessageStatus(held.status, 'deleted')
+    await deleteMessage(tx, messageId)
+  })
+}
+
+/** A draft of the same text to the same audience, from a broadcast in whatever state. */
+export function copyBroadcast(rt: Rt, list: ListRef, messageId: number): Promise<{ id: number }> {
+  return rt.db.tx(async (tx) => {
+    const { content, name, maxParts, audience } = await lockBroadcast(tx, list, messageId)
+    const input = { accountId: list.accountId, list, content, name, maxParts, audience }
+    return { id: await insertWaiting(tx, newBroadcast(input, rt.clock.now()), null) }
+  })
+}
+
+/** Sends the text of a broadcast to these numbers, as a message of its own that counts for nothing else. */
+export async function sendTest(rt: Rt, list: ListRef, messageId: number, phones: number[]): Promise<{ id: number }> {
+  const { content } = await rt.db.tx((tx) => lockBroadcast(tx, list, messageId))
+  return sendToNumbers(rt, {
+    accountId: list.accountId,
+    listId: list.id,
+    shortCodeId: list.shortCodeId,
+    phones,
+    content,
+    name: `Test of message ${messageId}`,
+    field: 'phone_numbers',
+  })
+}
+
+/**
+ * Starts the scheduled broadcast that has been due the longest, if any is, and says whether there was one. Whoever
+ * starts it has its row: another worker takes the next. One that is later than its list allows is cancelled instead.
+ */
+export function startDue(rt: Rt): Promise<boolean> {
+  return rt.db.tx(async (tx) => {
+    const now = rt.clock.now()
+    const due = await claimDue(tx, now)
+    if (!due) return false
+    const isLate = now.getTime() - due.sendAt.getTime() > due.latenessMinutes * 60_000
+    if (due.listDeleted) await cancelWaiting(tx, due.id, now, 'list_deleted')
+    else if (isLate) await cancelWaiting(tx, due.id, now, 'too_late')
+    else await start(tx, due.id, now, due.sendAt)
+    return true
+  })
+}
+
+async function start(tx: Db, messageId: number, now: Date, sendAt: Date | null): Promise<void> {
+  const loggedOn = utcDay(now)
+  await ensureLogDay(tx, loggedOn)
+  await startWaiting(tx, messageId, now, loggedOn, sendAt)
+  await wake(tx, 'expansions')
+}
+
+async function lockWaiting(tx: Db, list: ListRef, messageId: number, done: string) {
+  const held = await lockBroadcast(tx, list, messageId)
+  if (held.status !== 'draft' && held.status !== 'scheduled') throw errors.wrongMessageStatus(held.status, done)
+  return held
+}
+
+async function lockBroadcast(tx: Db, list: ListRef, messageId: number) {
+  const held = await findBroadcastForUpdate(tx, list.id, messageId)
+  if (!held) throw errors.messageNotFound()
+  return held
+}
+
+function refusePast(sendAt: Date | null, now: Date): void {
+  if (sendAt !== null && sendAt <= now) throw errors.invalid({ 'message.send_at': ['must be in the future'] })
+}
