@@ -96,8 +96,8 @@ async function subscriber(db: Db, given: SubscriberGiven) {
                case when $3 = 'pending' then $5::timestamptz end,
                case when $3 = 'unsubscribed' then $5::timestamptz + interval '1 hour' end,
                case when $3 = 'cleaned' then $5::timestamptz + interval '1 hour' end))
-     insert into list_deltas (list_id, subscribed, unsubscribed, cleaned)
-     values ($1, ($3 = 'subscribed')::int, ($3 = 'unsubscribed')::int, ($3 = 'cleaned')::int)`,
+     insert into list_deltas (list_id, prefix, subscribed, unsubscribed, cleaned)
+     values ($1, $2::bigint / 100000, ($3 = 'subscribed')::int, ($3 = 'unsubscribed')::int, ($3 = 'cleaned')::int)`,
     [given.listId, phone, state, given.firstName ?? '', at],
   )
   return { phone, listId: given.listId }

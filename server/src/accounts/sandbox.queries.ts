@@ -130,8 +130,8 @@ export function insertSubscribers(db: Db, accountId: number, listId: number, pho
     noted as (
       insert into opts (account_id, list_id, phone, kind, method, source, actor, created_at)
       select $1, $2, phone, 'opt_in', 'api', 'sandbox', 'sandbox', now() from added)
-    insert into list_deltas (list_id, subscribed)
-    select $2, count(*) from added`,
+    insert into list_deltas (list_id, prefix, subscribed)
+    select $2, phone / 100000, count(*) from added group by phone / 100000`,
     [accountId, listId, phones],
   )
 }

@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { faultsOfCounts } from '../../test/number-ranges.ts'
 import { startSending } from '../../test/sending.ts'
 import { waitFor } from '../../test/wait-for.ts'
 import { claimChunks } from '../broadcasts/chunks.queries.ts'
@@ -71,6 +72,7 @@ describe('a broadcast to every fate', () => {
       [sending.list.id],
     )
     expect(counts).toEqual({ subscribed: 1, cleaned: 2 })
+    expect(await faultsOfCounts(sending.db)).toEqual([])
   })
 
   test('a long text goes out in parts and is delivered when all have arrived', async () => {

@@ -255,6 +255,17 @@ export async function applySlice(db: Db, { importId, cursor, limit, now }: Slice
       select $6, $1, phone, 'opt_in', 'import', coalesce(consent_source, $7), consent_text, consented_at, $8, $5
         from judged where outcome = 'added' or outcome = 'updated' and state = 'pending'
     ),
+    ranged as (
+      -- straight away, not by deltas: a slice has thousands of numbers, and they stand together
+      insert into number_ranges as r (list_id, prefix, subscribed)
+      select $1, prefix, count(*)
+        from judged cross join lateral (values (phone / 100000), (phone / 10000000)) as ranges (prefix)
+       where outcome = 'added' or outcome = 'updated' and state = 'pending'
+       group by prefix
+       -- in the order of the fold of deltas, so that the two never wait for each other in a circle
+       order by prefix
+          on conflict (list_id, prefix) do update set subscribed = r.subscribed + excluded.subscribed
+    ),
     shown as (
       insert into import_skips (import_id, line, reason)
       select $9, line, outcome from judged
@@ -332,11 +343,13 @@ export async function markSlice(db: Db, { importId, now }: Slice, counts: SliceC
   )
 }
 
+/** Counts who joined by a slice; the ranges they are in were counted with the slice itself. */
 export async function insertListDelta(db: Db, listId: number, subscribed: number) {
-  await db.exec('insert_import_list_delta', /* sql */ `insert into list_deltas (list_id, subscribed) values ($1, $2)`, [
-    listId,
-    subscribed,
-  ])
+  await db.exec(
+    'insert_import_list_delta',
+    /* sql */ `insert into list_deltas (list_id, prefix, subscribed) values ($1, 0, $2)`,
+    [listId, subscribed],
+  )
 }
 
 export async function markEnded(db: Db, importId: number, status: 'done' | 'failed', fault: string | null, now: Date) {

@@ -1,3 +1,4 @@
+import { retryLostRaces } from '../db/retry.ts'
 import type { Job } from '../jobs/jobs.ts'
 import { foldListDeltas } from './counts.queries.ts'
 
@@ -7,6 +8,6 @@ const batch = 10_000
 export const foldListDeltasJob: Job = {
   name: 'lists.fold-deltas',
   async run(rt, _payload, signal) {
-    while (!signal.aborted && (await foldListDeltas(rt.db, batch)) === batch);
+    while (!signal.aborted && (await retryLostRaces(() => foldListDeltas(rt.db, batch))) === batch);
   },
 }

@@ -324,7 +324,7 @@ test('lists come in pages, with base and deltas added up', async () => {
   await api.db.exec('base', 'update lists set subscribed_count = 5, cleaned_count = 1 where id = $1', [first])
   await api.db.exec(
     'deltas',
-    'insert into list_deltas (list_id, subscribed, unsubscribed) values ($1, -1, 1), ($1, -1, 1)',
+    'insert into list_deltas (list_id, prefix, subscribed, unsubscribed) values ($1, 20655, -1, 1), ($1, 20655, -1, 1)',
     [first],
   )
   const answer = await api.owner.get('/lists?per_page=2')

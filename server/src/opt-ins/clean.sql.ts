@@ -17,6 +17,6 @@ export const cleanDeadNumbers = /* sql */ `
     insert into opts (account_id, list_id, phone, kind, method, actor, created_at)
     select account_id, list_id, phone, 'cleaned', 'carrier', 'mt:' || log_id, clock_timestamp() from cleaned
   ), cleaned_deltas as (
-    insert into list_deltas (list_id, subscribed, cleaned)
-    select list_id, -count(*), count(*) from cleaned group by list_id
+    insert into list_deltas (list_id, prefix, subscribed, cleaned)
+    select list_id, phone / 100000, -count(*), count(*) from cleaned group by list_id, phone / 100000
   )`

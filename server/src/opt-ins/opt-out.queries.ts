@@ -33,8 +33,8 @@ export async function leaveLists(tx: Db, optOut: OptOut): Promise<number[]> {
       insert into opts (account_id, list_id, phone, kind, method, source, wording, actor, created_at)
       select $1, list_id, $3, 'opt_out', $4, $5, $6, $7, $8 from gone
     ), counted as (
-      insert into list_deltas (list_id, subscribed, unsubscribed, cleaned)
-      select list_id, -(state = 'subscribed')::int, 1, -(state = 'cleaned')::int from before
+      insert into list_deltas (list_id, prefix, subscribed, unsubscribed, cleaned)
+      select list_id, $3::bigint / 100000, -(state = 'subscribed')::int, 1, -(state = 'cleaned')::int from before
     )
     select list_id as "listId" from gone order by list_id`,
     [

@@ -38,7 +38,8 @@ export async function insertSubscriber(tx: Db, joining: Joining): Promise<boolea
         from added),
     lifted as (${liftBlock('added')}),
     counted as (
-      insert into list_deltas (list_id, subscribed) select list_id, 1 from added where $4 = 'subscribed')
+      insert into list_deltas (list_id, prefix, subscribed)
+      select list_id, phone / 100000, 1 from added where $4 = 'subscribed')
     select from added`,
     [joining.accountId, joining.listId, joining.phone, joining.state, joining.wording, joining.actor, joining.now],
   )
@@ -65,8 +66,8 @@ export function moveSubscriber(tx: Db, joining: Joining) {
       select $1, $2, $3, case when $4 = 'pending' then 'opt_in_requested' else 'opt_in' end, 'api', $5, $6, $7
         from moved),
     lifted as (${liftBlock('moved')})
-    insert into list_deltas (list_id, subscribed, unsubscribed, cleaned)
-    select $2, ($4 = 'subscribed')::int, -(was = 'unsubscribed')::int, -(was = 'cleaned')::int
+    insert into list_deltas (list_id, prefix, subscribed, unsubscribed, cleaned)
+    select $2, $3::bigint / 100000, ($4 = 'subscribed')::int, -(was = 'unsubscribed')::int, -(was = 'cleaned')::int
       from moved
      where $4 = 'subscribed' or was <> 'pending'`,
     [joining.accountId, joining.listId, joining.phone, joining.state, joining.wording, joining.actor, joining.now],

@@ -97,32 +97,6 @@ export async function countMessagesReceived(db: Db, listId: number, phone: numbe
   return n
 }
 
-/** A page of the list's numbers in one state, and how many there are; undefined when the account has no such list. */
-export function listPhones(
-  db: Db,
-  accountId: number,
-  listId: number,
-  state: 'subscribed' | 'unsubscribed' | 'cleaned',
-  page: { offset: number; perPage: number },
-) {
-  // the count is the list's, not counted: a list may have millions of numbers
-  return db.maybeOne<{ count: number; phones: string[] }>(
-    'list_phones',
-    /* sql */ `
-    select (case $3 when 'subscribed' then l.subscribed_count + coalesce(d.subscribed, 0)
-                    when 'unsubscribed' then l.unsubscribed_count + coalesce(d.unsubscribed, 0)
-                    else l.cleaned_count + coalesce(d.cleaned, 0) end)::bigint as count,
-           -- by s.phone: an order by the text of it could not follow the primary key
-           array(select s.phone::text from subscribers s
-                  where s.list_id = $1 and s.state = $3 order by s.phone offset $4 limit $5) as phones
-      from lists l
-     cross join (select sum(subscribed) as subscribed, sum(unsubscribed) as unsubscribed, sum(cleaned) as cleaned
-                   from list_deltas where list_id = $1) d
-     where l.id = $1 and l.account_id = $2 and l.deleted_at is null`,
-    [listId, accountId, state, page.offset, page.perPage],
-  )
-}
-
 /** Writes the fields that somebody spoke of, and says how many subscribers that were: one or none. */
 export function updateProfile(db: Db, listId: number, phone: number, profile: Profile) {
   return db.exec(

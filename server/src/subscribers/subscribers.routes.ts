@@ -3,8 +3,9 @@ import { Type } from 'typebox'
 import { errors } from '../errors.ts'
 import { envelope, pageFrom, pageQuery, pageSchema } from '../http/pagination.ts'
 import { ListId, PhoneParam, refusal, refusals } from '../http/schema.ts'
+import { listPhones } from './phone-pages.queries.ts'
 import { readProfile } from './profile.schema.ts'
-import { countMessagesReceived, listPhones } from './subscribers.queries.ts'
+import { countMessagesReceived } from './subscribers.queries.ts'
 import {
   presentSubscriber,
   SubscriberAnswer,

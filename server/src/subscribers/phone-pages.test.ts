@@ -1,0 +1,194 @@
+import { Readable } from 'node:stream'
+import fc from 'fast-check'
+import { describe, expect, test } from 'vitest'
+import { useDatabase } from '../../test/database.ts'
+import { make } from '../../test/make.ts'
+import { faultsOfCounts } from '../../test/number-ranges.ts'
+import { makeRuntime } from '../../test/runtime.ts'
+import type { Db } from '../db/db.ts'
+import { applyNextSlice, receiveImport } from '../imports/imports.ts'
+import { foldListDeltas } from '../lists/counts.queries.ts'
+import { cleanDeadNumbers } from '../opt-ins/clean.sql.ts'
+import { leaveLists } from '../opt-ins/opt-out.queries.ts'
+import { insertSubscriber, moveSubscriber } from '../opt-ins/subscribe.queries.ts'
+import { listPhones, type PagedState } from './phone-pages.queries.ts'
+
+const ctx = useDatabase()
+const states = ['subscribed', 'unsubscribed', 'cleaned'] as const
+
+/** What a walk over all numbers says. */
+async function walk(db: Db, listId: number, state: PagedState, offset: number, perPage: number) {
+  const rows = await db.many<{ phone: number }>(
+    'walk',
+    'select phone from subscribers where list_id = $1 and state = $2 order by phone offset $3 limit $4',
+    [listId, state, offset, perPage],
+  )
+  return rows.map(({ phone }) => String(phone))
+}
+
+// numbers at both ends of ranges and areas, and enough in one place that they meet
+const phones = fc.oneof(
+  fc
+    .tuple(fc.constantFrom(20000, 20001, 20099, 20100, 55500, 99899, 99900, 99999), fc.integer({ min: 0, max: 99_999 }))
+    .map(([prefix, rest]) => prefix * 100_000 + rest),
+  fc.constantFrom(2_000_000_000, 2_000_099_999, 2_000_100_000, 2_009_999_999, 2_010_000_000, 9_999_999_999),
+  fc.integer({ min: 2_065_500_000, max: 2_065_500_020 }),
+)
+
+type Step =
+  | { do: 'join' | 'leave' | 'clean' | 'ask'; phone: number }
+  | { do: 'import'; phones: number[] }
+  | { do: 'fold'; limit: number }
+
+const steps: fc.Arbitrary<Step[]> = fc.array(
+  fc.oneof(
+    { weight: 6, arbitrary: fc.record({ do: fc.constantFrom('join' as const, 'leave' as const), phone: phones }) },
+    { weight: 2, arbitrary: fc.record({ do: fc.constantFrom('clean' as const, 'ask' as const), phone: phones }) },
+    {
+      weight: 2,
+      arbitrary: fc.record({ do: fc.constant('import' as const), phones: fc.array(phones, { maxLength: 30 }) }),
+    },
+    {
+      weight: 1,
+      arbitrary: fc.record({ do: fc.constant('fold' as const), limit: fc.constantFrom(1, 7, 1_000) }),
+    },
+  ),
+  { minLength: 1, maxLength: 40 },
+)
+
+type OwnList = Awaited<ReturnType<typeof make.list>> & { messageId: number }
+
+async function newList(db: Db): Promise<OwnList> {
+  const list = await make.list(db)
+  const { id: messageId } = await db.one<{ id: number }>(
+    'make_message',
+    `insert into messages (account_id, list_id, short_code_id, kind, content, consent, part_count, status, logged_on,
+                           accepted_at)
+     values ($1, $2, $3, 'broadcast', 'x', 'subscribed', 1, 'sent', '2026-03-02', now()) returning id`,
+    [list.accountId, list.id, list.shortCodeId],
+  )
+  return { ...list, messageId }
+}
+
+/** Takes the step by the very statements that the product uses for it. */
+async function take(db: Db, list: OwnList, step: Step) {
+  const now = new Date()
+  if (step.do === 'fold') await foldListDeltas(db, step.limit)
+  else if (step.do === 'import') await importPhones(db, list, step.phones)
+  else if (step.do === 'join' || step.do === 'ask') {
+    const state = step.do === 'join' ? ('subscribed' as const) : ('pending' as const)
+    const joining = {
+      accountId: list.accountId,
+      listId: list.id,
+      phone: step.phone,
+      state,
+      wording: null,
+      actor: 'key:1',
+      now,
+    }
+    const known = await db.maybeOne<{ state: string }>(
+      'state_of',
+      'select state from subscribers where list_id = $1 and phone = $2',
+      [list.id, step.phone],
+    )
+    if (known === undefined) await insertSubscriber(db, joining)
+    else if (known.state !== 'subscribed') await moveSubscriber(db, joining)
+  } else if (step.do === 'leave') {
+    await leaveLists(db, {
+      accountId: list.accountId,
+      listIds: [list.id],
+      phone: step.phone,
+      method: 'api',
+      source: null,
+      wording: null,
+      actor: 'key:1',
+      at: now,
+    })
+  } else {
+    await db.exec(
+      'clean',
+      `with moved as (select 1::bigint as id, $1::bigint as message_id, $2::bigint as phone, 'bounced' as state,
+                             'hard' as reason), ${cleanDeadNumbers} select from cleaned`,
+      [list.messageId, step.phone],
+    )
+  }
+}
+
+async function importPhones(db: Db, list: OwnList, given: number[]) {
+  const rt = makeRuntime({ db })
+  const file = ['phone', ...given].join('\n')
+  const { id } = await receiveImport(rt, {
+    accountId: list.accountId,
+    listId: list.id,
+    apiKeyId: null,
+    format: 'csv',
+    unknownColumns: 'refuse',
+    source: null,
+    body: Readable.from([Buffer.from(file)]),
+  })
+  while (await applyNextSlice(rt, id, 4));
+}
+
+describe('a page', () => {
+  test('is that of a walk over all numbers, whatever has happened', async () => {
+    const sizes = fc.constantFrom(1, 2, 3, 10, 1_000)
+    await fc.assert(
+      fc.asyncProperty(steps, sizes, async (taken, perPage) => {
+        const list = await newList(ctx.db)
+        for (const step of taken) await take(ctx.db, list, step)
+        for (const state of states) {
+          const all = await walk(ctx.db, list.id, state, 0, 100_000)
+          const pages = Math.ceil(all.length / perPage) + 1
+          for (let page = 0; page < pages; page++) {
+            const offset = page * perPage
+            const found = await listPhones(ctx.db, list.accountId, list.id, state, { offset, perPage })
+            expect(found).toEqual({ count: all.length, phones: all.slice(offset, offset + perPage) })
+          }
+        }
+        expect(await faultsOfCounts(ctx.db)).toEqual([])
+      }),
+      { numRuns: 40 },
+    )
+  }, 120_000)
+
+  test('far past the end is empty', async () => {
+    const list = await newList(ctx.db)
+    await take(ctx.db, list, { do: 'join', phone: 2_065_550_143 })
+    const page = { offset: 999_999_999 * 1_000, perPage: 1_000 }
+    expect(await listPhones(ctx.db, list.accountId, list.id, 'subscribed', page)).toEqual({ count: 1, phones: [] })
+  })
+
+  test('is looked up, not walked to: in a list of 200,000, with and without statistics', async () => {
+    const list = await newList(ctx.db)
+    // one range is full, the others have a number each
+    await ctx.db.exec(
+      'fill',
+      `insert into subscribers (list_id, phone, state, subscribed_at, opted_in_at)
+       select $1, phone, case when phone % 1000 = 0 then 'unsubscribed' else 'subscribed' end, now(), now()
+         from (select 2065500000 + n as phone from generate_series(0, 99999) n
+               union all select 2100000000 + n::bigint * 78901 from generate_series(0, 99999) n) p`,
+      [list.id],
+    )
+    await ctx.db.exec(
+      'count_ranges',
+      `insert into number_ranges (list_id, prefix, subscribed, unsubscribed)
+       select list_id, prefix, count(*) filter (where state = 'subscribed'), count(*) filter (where state = 'unsubscribed')
+         from subscribers cross join lateral (values (phone / 100000), (phone / 10000000)) as digits (prefix)
+        where list_id = $1 group by list_id, prefix`,
+      [list.id],
+    )
+    for (const analyzed of [false, true]) {
+      if (analyzed) await ctx.db.exec('analyze', 'analyze subscribers, number_ranges')
+      for (const [state, offset] of [
+        ['subscribed', 50_000],
+        ['subscribed', 190_000],
+        ['unsubscribed', 150],
+      ] as const) {
+        const before = performance.now()
+        const found = await listPhones(ctx.db, list.accountId, list.id, state, { offset, perPage: 10 })
+        expect(performance.now() - before).toBeLessThan(500)
+        expect(found?.phones).toEqual(await walk(ctx.db, list.id, state, offset, 10))
+      }
+    }
+  })
+})
