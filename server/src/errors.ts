@@ -50,6 +50,8 @@ export const errors = {
   apiKeyNotFound: notFound('api_key_not_found', 'API key'),
   customFieldNotFound: notFound('custom_field_not_found', 'Custom field'),
   shortCodeNotFound: notFound('short_code_not_found', 'Shortcode'),
+  webhookNotFound: notFound('webhook_not_found', 'Webhook'),
+  momtReportNotFound: notFound('momt_report_not_found', 'Momt report'),
   keyInUse: () =>
     new AppError(422, 'key_in_use', 'An API key cannot disable or revoke itself; use another one of the account'),
   noShortCode: () => new AppError(422, 'no_short_code', 'Validation failed: Account has no short code'),

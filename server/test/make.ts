@@ -103,4 +103,21 @@ async function subscriber(db: Db, given: SubscriberGiven) {
   return { phone, listId: given.listId }
 }
 
-export const make = { account, apiKey, shortCode, list, subscriber }
+async function webhook(db: Db, given: { listId: number; callbackUrl?: string }) {
+  return db.one<{ id: number }>(
+    'make_webhook',
+    `insert into webhooks (list_id, callback_url, created_at, updated_at) values ($1, $2, now(), now()) returning id`,
+    [given.listId, given.callbackUrl ?? 'https://hooks.cedar.example/'],
+  )
+}
+
+async function momtReport(db: Db, given: { accountId: number }) {
+  return db.one<{ id: number }>(
+    'make_momt_report',
+    `insert into momt_reports (account_id, date_from, date_from_offset, date_to, date_to_offset, created_at, updated_at)
+     values ($1, now() - interval '1 day', 'Z', now(), 'Z', now(), now()) returning id`,
+    [given.accountId],
+  )
+}
+
+export const make = { account, apiKey, shortCode, list, subscriber, webhook, momtReport }

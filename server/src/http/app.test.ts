@@ -23,6 +23,8 @@ async function call(method: Method, path: string, headers: Record<string, string
 }
 
 let list = { id: 0 }
+let webhook = { id: 0 }
+let report = { id: 0 }
 const phone = '2065550143'
 const field = { label: 'Size', key: 'size', content_type: 'number', max_length: 3 }
 
@@ -33,15 +35,21 @@ beforeEach(async () => {
     name: 'Pantry',
   })
   await make.subscriber(api.db, { listId: list.id, phone: Number(phone) })
+  webhook = await make.webhook(api.db, { listId: list.id })
+  report = await make.momtReport(api.db, { accountId: api.owner.accountId })
   await api.owner.post(`/lists/${list.id}/custom_fields`, { custom_field: field })
   log.length = 0
 })
+
+const donation = { amount: '25', donation_platform: 'GiveRiver', donation_platform_uid: 'gr-1' }
 
 /** Every operation below /api/v2, with the body it needs, if any, and the status of its success. */
 const operations: [method: Method, path: string, body: object | undefined, success: number][] = [
   ['GET', '/accounts/me', undefined, 200],
   ['GET', '/api_keys', undefined, 200],
   ['POST', '/api_keys', { api_key: { name: 'Mailer' } }, 201],
+  ['POST', '/momt_reports', { date_from: '2026-02-01T00:00:00Z', date_to: '2026-02-28T00:00:00Z' }, 200],
+  ['GET', '/momt_reports/REPORT', undefined, 200],
   ['GET', '/shortcodes', undefined, 200],
   ['POST', '/shortcodes/CODE/test_keyword', { keyword_name: 'PIZZA' }, 200],
   ['GET', '/lists', undefined, 200],
@@ -51,6 +59,14 @@ const operations: [method: Method, path: string, body: object | undefined, succe
   ['DELETE', '/lists/LIST', undefined, 200],
   ['PUT', '/lists/LIST/keywords', { keyword_names: ['PIZZA', 'SALAD'] }, 200],
   ['PUT', '/lists/LIST/opt_in_settings', { opt_in_type: 'single' }, 200],
+  ['GET', '/lists/LIST/webhooks', undefined, 200],
+  ['POST', '/lists/LIST/webhooks', { webhook: { callback_url: 'https://hooks.cedar.example/' } }, 201],
+  ['GET', '/lists/LIST/webhooks/HOOK', undefined, 200],
+  ['PUT', '/lists/LIST/webhooks/HOOK', { webhook: { cleaned: true } }, 200],
+  ['DELETE', '/lists/LIST/webhooks/HOOK', undefined, 200],
+  ['GET', '/lists/LIST/donations', undefined, 200],
+  ['GET', `/lists/LIST/subscribers/${phone}/donations`, undefined, 200],
+  ['POST', `/lists/LIST/subscribers/${phone}/donations`, donation, 201],
   ['GET', '/lists/LIST/custom_fields', undefined, 200],
   ['POST', '/lists/LIST/custom_fields', { custom_field: { ...field, key: 'team', label: 'Team' } }, 201],
   ['POST', '/lists/LIST/custom_field', { custom_field: { ...field, key: 'team', label: 'Team' } }, 201],
@@ -68,7 +84,12 @@ const operations: [method: Method, path: string, body: object | undefined, succe
   ['POST', '/lists/LIST/messages', { message: { content: 'Hello' } }, 200],
 ]
 
-const at = (path: string) => path.replace('LIST', String(list.id)).replace('CODE', api.owner.shortCode.code)
+const at = (path: string) =>
+  path
+    .replace('LIST', String(list.id))
+    .replace('CODE', api.owner.shortCode.code)
+    .replace('HOOK', String(webhook.id))
+    .replace('REPORT', String(report.id))
 
 /** The notation that PHP and Rails share. */
 function formOf(body: object): string {
@@ -104,7 +125,12 @@ test('the table below has every operation of the API', () => {
       Object.keys(methods).map((method) => `${method.toUpperCase()} ${path.slice('/api/v2'.length)}`),
     )
   const tested = operations.map(([method, path]) =>
-    `${method} ${path}`.replace('LIST', '{list_id}').replace('CODE', '{shortcode}').replace(phone, '{phone_number}'),
+    `${method} ${path}`
+      .replace('LIST', '{list_id}')
+      .replace('CODE', '{shortcode}')
+      .replace('HOOK', '{webhook_id}')
+      .replace('REPORT', '{momt_report_id}')
+      .replace(phone, '{phone_number}'),
   )
   expect(tested.sort()).toEqual(described.sort())
 })
@@ -139,15 +165,12 @@ describe.each(operations)('%s %s', (method, path, body, success) => {
       expect(answer.body.details).toEqual(Object.fromEntries(Object.keys(body).map((key) => [key, ["can't be blank"]])))
     })
 
-    const [named = ''] = Object.keys(body)
-    test.each(['[1]', JSON.stringify({ [named]: 1 }), JSON.stringify({ [named]: [[]] })])(
-      'refuses %j by its types',
-      async (payload) => {
-        const answer = await fresh({ 'content-type': 'application/json' }, payload)
-        expect(answer).toMatchObject({ status: 422, body: { status: 'error', code: 'invalid' } })
-        expect(answer.body.error).toMatch(/^Validation failed: [\w ]+ must be an? \w+/)
-      },
-    )
+    const allOf = (wrong: unknown) => JSON.stringify(Object.fromEntries(Object.keys(body).map((key) => [key, wrong])))
+    test.each(['[1]', allOf(true), allOf([[]])])('refuses %j by its types', async (payload) => {
+      const answer = await fresh({ 'content-type': 'application/json' }, payload)
+      expect(answer).toMatchObject({ status: 422, body: { status: 'error', code: 'invalid' } })
+      expect(answer.body.error).toMatch(/^Validation failed: [\w ]+ must be an? \w+/)
+    })
 
     test('ignores keys it does not know', async () => {
       const more = withKeys(body, { color: 'red', nested: { deep: [1] } })
@@ -192,6 +215,14 @@ describe.each(operations)('%s %s', (method, path, body, success) => {
       await api.db.exec('undo', 'rollback to savepoint before')
     }
   }
+})
+
+test('the account is found where it was until 2021, too, and nothing else is', async () => {
+  const headers = { authorization: basic(api.owner.key) }
+  const get = async (url: string) => (await api.app.inject({ method: 'GET', url, headers })).statusCode
+  for (const url of ['/api/accounts/me', '/api/accounts/me/?&page=1', '/api//accounts/me'])
+    expect(await get(url)).toBe(200)
+  for (const url of ['/api/accounts/mean', '/api/lists', '/api/accounts']) expect(await get(url)).toBe(404)
 })
 
 describe('what is not there', () => {

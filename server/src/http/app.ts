@@ -12,6 +12,7 @@ import { accountRoutes, notingCallerFinder } from '../accounts/accounts.routes.t
 import { apiKeyRoutes } from '../accounts/api-keys.routes.ts'
 import { customFieldRoutes } from '../custom-fields/custom-fields.routes.ts'
 import { type RequestScope, requestScope } from '../db/request-transaction.ts'
+import { donationRoutes } from '../donations/donations.routes.ts'
 import { errors } from '../errors.ts'
 import { importRoutes } from '../imports/imports.routes.ts'
 import { keywordRoutes } from '../keywords/keywords.routes.ts'
@@ -20,9 +21,11 @@ import { optInSettingsRoutes } from '../lists/opt-in-settings.routes.ts'
 import { messageRoutes } from '../messages/messages.routes.ts'
 import { waitingRoutes } from '../messages/waiting.routes.ts'
 import { optInRoutes } from '../opt-ins/opt-ins.routes.ts'
+import { momtReportRoutes } from '../reports/momt-reports.routes.ts'
 import type { Runtime } from '../runtime.ts'
 import { shortCodeRoutes } from '../short-codes/short-codes.routes.ts'
 import { subscriberRoutes } from '../subscribers/subscribers.routes.ts'
+import { webhookRoutes } from '../webhooks/webhooks.routes.ts'
 import { useAccept } from './accept.ts'
 import { useAuth } from './auth.ts'
 import { useBodyParser } from './body-parser.ts'
@@ -45,6 +48,7 @@ export async function makeApp(rt: Runtime): Promise<FastifyInstance> {
     logController: new LogController({ disableRequestLogging: true, requestIdLogLabel: 'request_id' }),
     genReqId: makeRequestId,
     bodyLimit,
+    rewriteUrl: fromFormerPath,
     // a caller's `Host` means nothing here, nor does what a proxy says about it
     trustProxy: false,
     routerOptions: {
@@ -91,15 +95,18 @@ const api: FastifyPluginAsync<{ rt: Runtime; scope: RequestScope }> = async (app
   await app.register(accountRoutes)
   await app.register(apiKeyRoutes)
   await app.register(shortCodeRoutes)
+  await app.register(keywordRoutes)
   await app.register(listRoutes)
+  await app.register(optInSettingsRoutes)
   await app.register(customFieldRoutes)
   await app.register(subscriberRoutes)
-  await app.register(keywordRoutes)
   await app.register(importRoutes)
-  await app.register(optInSettingsRoutes)
   await app.register(optInRoutes)
   await app.register(messageRoutes)
   await app.register(waitingRoutes)
+  await app.register(donationRoutes)
+  await app.register(momtReportRoutes)
+  await app.register(webhookRoutes)
 }
 
 /** Listens on the configured address. `stop` lets running requests end. */
@@ -108,6 +115,11 @@ export async function startApi(rt: Runtime): Promise<{ port: number; stop(): Pro
   await app.listen({ host: rt.config.http.host, port: rt.config.http.port })
   const { port } = app.server.address() as AddressInfo
   return { port, stop: () => app.close() }
+}
+
+/** Until 2021 the vendor's account was below /api; the rest never was. */
+function fromFormerPath({ url = '/' }: { url?: string }): string {
+  return url.replace(/^\/+api\/+accounts\/+me(?=\/*(?:\?|$))/, '/api/v2/accounts/me')
 }
 
 function makeRequestId(): string {

@@ -55,6 +55,8 @@ const notFoundByParam: Record<string, () => AppError> = {
   import_id: errors.importNotFound,
   api_key_id: errors.apiKeyNotFound,
   shortcode: errors.shortCodeNotFound,
+  webhook_id: errors.webhookNotFound,
+  momt_report_id: errors.momtReportNotFound,
 }
 
 /** PostgreSQL quotes the row in its messages, and a row has a phone number in it. */

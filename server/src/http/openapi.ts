@@ -18,6 +18,9 @@ const tags = [
   { name: 'Subscribers', description: 'Phone numbers on a list, and their consent.' },
   { name: 'Imports', description: 'Many subscribers in one file.' },
   { name: 'Messages', description: 'Texts to a whole list.' },
+  { name: 'Webhooks', description: 'Who is told what happens on a list.' },
+  { name: 'Reports', description: 'Exports of the message log.' },
+  { name: 'Donations', description: 'Gifts, by subscriber or by message.' },
   { name: 'Health', description: 'Whether it runs.' },
 ]
 

@@ -1,0 +1,119 @@
+import { type Static, Type } from 'typebox'
+import { errors } from '../errors.ts'
+import { Id, TextOrNull, Time } from '../http/schema.ts'
+import { formatTimeWithMs } from '../http/times.ts'
+import { parseInstant } from '../lib/instants.ts'
+import { formatPhoneNumber } from '../sms/phone-number.ts'
+import type { Donation, Gift } from './donations.queries.ts'
+
+const maxText = 191
+const Platform = (description: string) =>
+  Type.Unsafe<string | number>({ type: ['string', 'integer'], maxLength: maxText, pattern: '\\S', description })
+const Utm = Type.Optional(TextOrNull({ maxLength: maxText }))
+
+export const DonationBody = Type.Object(
+  {
+    amount: Type.Unsafe<string | number>({
+      type: ['string', 'number'],
+      maxLength: 20,
+      description: 'US dollars, up to 999999.99.',
+      examples: ['25.50'],
+    }),
+    donation_platform: Platform('Who took it.'),
+    donation_platform_uid: Platform('Its id there. One that the list has already is refused.'),
+    donated_at: Type.Optional(TextOrNull({ maxLength: 40, description: 'ISO 8601 with an offset; now without it.' })),
+    utm_campaign: Utm,
+    utm_medium: Utm,
+    utm_source: Utm,
+    utm_term: Utm,
+    utm_content: Utm,
+    refcodes: Type.Optional(
+      Type.Unsafe<string[] | null>({
+        type: ['array', 'null'],
+        items: { type: 'string', maxLength: maxText },
+        maxItems: 100,
+      }),
+    ),
+  },
+  {
+    description:
+      'Flat. The first form of the operation is taken, too: all of it inside `donation`, and the refcodes as ' +
+      '`refcodes_attributes: [{"refcode": "..."}]`.',
+  },
+)
+
+export const DonationSchema = Type.Object(
+  {
+    id: Id('Id of the donation.'),
+    amount: Type.String({ description: 'Decimal.', examples: ['25.0'] }),
+    donated_at: Time,
+    donation_platform: Type.String(),
+    donation_platform_uid: Type.String(),
+    utm_campaign: TextOrNull(),
+    utm_medium: TextOrNull(),
+    utm_source: TextOrNull(),
+    utm_term: TextOrNull(),
+    utm_content: TextOrNull(),
+    refcodes: Type.Array(Type.String()),
+    phone_number: Type.Optional(Type.String({ description: 'Of the subscriber; not there on a donation by message.' })),
+  },
+  { title: 'Donation' },
+)
+
+export const DonationCreatedAnswer = Type.Object({
+  status: Type.Literal('Donation created'),
+  donation: DonationSchema,
+})
+
+/** The flat form of a body that has the envelope of the first draft. Anything else stays as it is. */
+export function withoutEnvelope(body: unknown): unknown {
+  if (!isObject(body) || !isObject(body.donation)) return body
+  const { refcodes_attributes: attributes, ...flat } = body.donation
+  if (!Array.isArray(attributes)) return flat
+  return { refcodes: attributes.map((one) => (isObject(one) ? one.refcode : one)), ...flat }
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
+
+/** The gift in a validated body; refuses what a schema cannot see. */
+export function readGift(body: Static<typeof DonationBody>, now: Date): Gift {
+  const faults: Record<string, string[]> = {}
+  const amount = String(body.amount).trim()
+  if (!/^\d{1,6}(?:\.\d{1,2}0*)?$/.test(amount)) faults.amount = ['must be a number of dollars up to 999999.99']
+  else if (!/[1-9]/.test(amount)) faults.amount = ['must be greater than 0']
+  const donatedAt = body.donated_at ? parseInstant(body.donated_at)?.instant : now
+  if (!donatedAt) faults.donated_at = ['must be a time with an offset, as 2031-05-06T09:00:00-07:00']
+  if (!donatedAt || faults.amount) throw errors.invalid(faults)
+  return {
+    amount,
+    donatedAt,
+    donationPlatform: String(body.donation_platform),
+    donationPlatformUid: String(body.donation_platform_uid),
+    utmCampaign: body.utm_campaign ?? null,
+    utmMedium: body.utm_medium ?? null,
+    utmSource: body.utm_source ?? null,
+    utmTerm: body.utm_term ?? null,
+    utmContent: body.utm_content ?? null,
+    refcodes: body.refcodes ?? [],
+  }
+}
+
+export function presentDonation(donation: Donation, timeZone: string): Static<typeof DonationSchema> {
+  return {
+    id: donation.id,
+    // two places in the database, and as few as it takes on the wire, but one at least
+    amount: donation.amount.replace(/0$/, ''),
+    donated_at: formatTimeWithMs(donation.donatedAt, timeZone),
+    donation_platform: donation.donationPlatform,
+    donation_platform_uid: donation.donationPlatformUid,
+    utm_campaign: donation.utmCampaign,
+    utm_medium: donation.utmMedium,
+    utm_source: donation.utmSource,
+    utm_term: donation.utmTerm,
+    utm_content: donation.utmContent,
+    refcodes: donation.refcodes,
+    ...(donation.phone === null ? {} : { phone_number: formatPhoneNumber(donation.phone) }),
+  }
+}

@@ -1,0 +1,48 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import { Type } from 'typebox'
+import { errors } from '../errors.ts'
+import { Id, refusal, refusals } from '../http/schema.ts'
+import { findMomtReport, insertMomtReport } from './momt-reports.queries.ts'
+import { MomtReportAnswer, MomtReportBody, presentMomtReport, readMomtReport } from './momt-reports.schema.ts'
+
+const tags = ['Reports']
+
+export const momtReportRoutes: FastifyPluginAsyncTypebox = async (app) => {
+  const { rt } = app
+
+  app.post(
+    '/momt_reports',
+    {
+      schema: {
+        operationId: 'createMomtReport',
+        summary: 'Order a report of the message log',
+        description: 'All texts of the account in a period, in both directions. Ordered only: no run makes it yet.',
+        tags,
+        body: MomtReportBody,
+        response: { 200: MomtReportAnswer, 422: refusal('The period is none, or the address.'), ...refusals },
+      },
+    },
+    async (req) => {
+      const report = await insertMomtReport(rt.db, readMomtReport(req.body, req.account.id), rt.clock.now())
+      return { status: 'OK' as const, momt_report: presentMomtReport(report, req.account.timeZone) }
+    },
+  )
+
+  app.get(
+    '/momt_reports/:momt_report_id',
+    {
+      schema: {
+        operationId: 'getMomtReport',
+        summary: 'Show a report of the message log',
+        tags,
+        params: Type.Object({ momt_report_id: Id('Id of the report.') }),
+        response: { 200: MomtReportAnswer, 404: refusal('No such report on this account.'), ...refusals },
+      },
+    },
+    async (req) => {
+      const report = await findMomtReport(rt.db, req.account.id, req.params.momt_report_id)
+      if (!report) throw errors.momtReportNotFound()
+      return { status: 'OK' as const, momt_report: presentMomtReport(report, req.account.timeZone) }
+    },
+  )
+}

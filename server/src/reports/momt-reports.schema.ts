@@ -1,0 +1,117 @@
+import { type Static, Type } from 'typebox'
+import { errors } from '../errors.ts'
+import { Id, TextOrNull, Time, TimeOrNull } from '../http/schema.ts'
+import { formatTime } from '../http/times.ts'
+import { isCallbackUrl } from '../lib/callback-url.ts'
+import { formatInstant, type InstantWithOffset, parseInstant } from '../lib/instants.ts'
+import type { MomtReport, NewMomtReport } from './momt-reports.queries.ts'
+
+export const MomtReportBody = Type.Object({
+  date_from: Type.String({ maxLength: 40, description: 'ISO 8601 with an offset; comes back with that offset.' }),
+  date_to: Type.String({ maxLength: 40, description: 'ISO 8601 with an offset; comes back with that offset.' }),
+  webhook_callback_url: Type.Optional(
+    TextOrNull({ maxLength: 2_048, description: 'An http or https address to call when the report is done.' }),
+  ),
+})
+
+const IntegerOrNull = Type.Unsafe<number | null>({ type: ['integer', 'null'] })
+/** A filter of reports that were made by hand; one that was ordered here has none. */
+const NoFilter = Type.Null({ description: 'A filter; none here.' })
+
+export const MomtReportSchema = Type.Object(
+  {
+    id: Id('Id of the report.'),
+    account_id: Type.Integer(),
+    s3_url: TextOrNull({ description: 'Where the file is, once there is one.' }),
+    import_started_at: TimeOrNull,
+    import_completed_at: TimeOrNull,
+    total_rows: IntegerOrNull,
+    processed_rows: Type.Integer(),
+    percent_complete: Type.Integer(),
+    mo_count: Type.Integer(),
+    mt_count: Type.Integer(),
+    shortcode: NoFilter,
+    date_range: Type.Literal('json'),
+    date_from: Time,
+    date_to: Time,
+    campaign: NoFilter,
+    carrier: NoFilter,
+    phone_number: NoFilter,
+    direction: NoFilter,
+    status_array: NoFilter,
+    created_at: Time,
+    updated_at: Time,
+    counts_calculated: Type.Boolean({ description: 'Whether it is done.' }),
+    type: Type.Null(),
+    is_csv: Type.Literal(false),
+    webhook_callback_url: TextOrNull(),
+    run_errors: TextOrNull(),
+    message_type: NoFilter,
+    cancelled: Type.Unsafe<boolean | null>({ type: ['boolean', 'null'] }),
+  },
+  { title: 'MomtReport' },
+)
+
+export const MomtReportAnswer = Type.Object({ status: Type.Literal('OK'), momt_report: MomtReportSchema })
+
+/** A report on the wire, in the order of the contract. */
+export function presentMomtReport(report: MomtReport, timeZone: string): Static<typeof MomtReportSchema> {
+  const { totalRows, processedRows } = report
+  return {
+    id: report.id,
+    account_id: report.accountId,
+    s3_url: report.s3Url,
+    import_started_at: formatTime(report.importStartedAt, timeZone),
+    import_completed_at: formatTime(report.importCompletedAt, timeZone),
+    total_rows: totalRows,
+    processed_rows: processedRows,
+    percent_complete: report.countsCalculated ? 100 : totalRows ? Math.floor((processedRows / totalRows) * 100) : 0,
+    mo_count: report.moCount,
+    mt_count: report.mtCount,
+    shortcode: null,
+    date_range: 'json',
+    date_from: formatInstant({ instant: report.dateFrom, offset: report.dateFromOffset }),
+    date_to: formatInstant({ instant: report.dateTo, offset: report.dateToOffset }),
+    campaign: null,
+    carrier: null,
+    phone_number: null,
+    direction: null,
+    status_array: null,
+    created_at: formatTime(report.createdAt, timeZone),
+    updated_at: formatTime(report.updatedAt, timeZone),
+    counts_calculated: report.countsCalculated,
+    type: null,
+    is_csv: false,
+    webhook_callback_url: report.webhookCallbackUrl,
+    run_errors: report.runErrors,
+    message_type: null,
+    cancelled: report.cancelled,
+  }
+}
+
+/** The order in a validated body; refuses a period that is none. */
+export function readMomtReport(body: Static<typeof MomtReportBody>, accountId: number): NewMomtReport {
+  const faults: Record<string, string[]> = {}
+  const from = readTime('date_from', body.date_from, faults)
+  const to = readTime('date_to', body.date_to, faults)
+  if (from && to && from.instant > to.instant) faults.date_to = ['must not be before date_from']
+  const webhookCallbackUrl = body.webhook_callback_url || null
+  if (webhookCallbackUrl !== null && !isCallbackUrl(webhookCallbackUrl)) {
+    faults.webhook_callback_url = ['must be an http or https address']
+  }
+  if (!from || !to || Object.keys(faults).length > 0) throw errors.invalid(faults)
+  return {
+    accountId,
+    dateFrom: from.instant,
+    dateFromOffset: from.offset,
+    dateTo: to.instant,
+    dateToOffset: to.offset,
+    webhookCallbackUrl,
+  }
+}
+
+function readTime(field: string, given: string, faults: Record<string, string[]>): InstantWithOffset | undefined {
+  const time = parseInstant(given)
+  if (!time) faults[field] = ['must be a time with an offset, as 2031-05-06T09:00:00-07:00']
+  return time
+}

@@ -1,0 +1,194 @@
+import { afterEach, describe, expect, test } from 'vitest'
+import { useApi } from '../../test/api.ts'
+import { freshDatabase } from '../../test/database.ts'
+import { make } from '../../test/make.ts'
+import { updateWebhook, type WebhookChange } from './webhooks.queries.ts'
+
+const start = new Date('2026-03-02T10:00:00.500Z')
+const clock = { time: start, now: () => clock.time }
+const api = useApi({ clock })
+
+afterEach(() => {
+  clock.time = start
+})
+
+type Body = { id: number } & Record<string, unknown>
+const url = 'https://hooks.cedar.example/in?key=7f2a'
+const flags = { subscribe: false, unsubscribe: false, message_sent: false, cleaned: false, reply_received: false }
+
+async function newList() {
+  return make.list(api.db, { accountId: api.owner.accountId, shortCodeId: api.owner.shortCode.id })
+}
+
+async function create(list: { id: number }, webhook: object = {}) {
+  const answer = await api.owner.post(`/lists/${list.id}/webhooks`, { webhook: { callback_url: url, ...webhook } })
+  return answer.body.webhook as Body
+}
+
+describe('creating', () => {
+  test('keeps the address and the five flags, and shows all keys in the order of the alphabet', async () => {
+    const list = await newList()
+    const answer = await api.owner.post(`/lists/${list.id}/webhooks`, {
+      webhook: { callback_url: url, subscribe: true, cleaned: true },
+    })
+    expect(answer.status).toBe(201)
+    expect(answer.body).toEqual({
+      status: 'Webhook created',
+      webhook: {
+        ...flags,
+        callback_url: url,
+        subscribe: true,
+        cleaned: true,
+        enabled: true,
+        id: expect.any(Number),
+        list_id: list.id,
+        created_at: '2026-03-02T02:00:00-08:00',
+        updated_at: '2026-03-02T02:00:00-08:00',
+      },
+    })
+    const webhook = answer.body.webhook as Body
+    expect(Object.keys(webhook)).toEqual(Object.keys(webhook).toSorted())
+    expect((await api.owner.get(`/lists/${list.id}/webhooks/${webhook.id}`)).body).toEqual({ status: 'OK', webhook })
+  })
+
+  test('takes `url` for the address, and what PHP makes of a boolean', async () => {
+    const list = await newList()
+    const given = { url, event: 'delivery_status', subscribe: '1', unsubscribe: 'false', message_sent: null }
+    const answer = await api.owner.post(`/lists/${list.id}/webhooks`, { webhook: given })
+    expect(answer.body.webhook).toMatchObject({ ...flags, callback_url: url, subscribe: true })
+    expect(await create(list, { url: 'https://other.example/' })).toMatchObject({ callback_url: url })
+  })
+
+  test.each(['http://localhost:3000/in', 'http://127.0.0.1/', 'HTTPS://Hooks.Cedar.Example', 'http://[::1]:80/ä?ö#ü'])(
+    'takes the address %s as it is',
+    async (callback_url) => {
+      expect(await create(await newList(), { callback_url })).toMatchObject({ callback_url })
+    },
+  )
+
+  test.each([
+    [{}, "Callback url can't be blank"],
+    [{ callback_url: '' }, 'Callback url must be an http or https address'],
+    [{ callback_url: 'hooks.cedar.example' }, 'Callback url must be an http or https address'],
+    [{ callback_url: 'ftp://hooks.cedar.example/' }, 'Callback url must be an http or https address'],
+    [{ callback_url: 'https://' }, 'Callback url must be an http or https address'],
+    [{ callback_url: 'https://a b.example/' }, 'Callback url must be an http or https address'],
+    [{ callback_url: 'https://a.example/\r\nX: y' }, 'Callback url must be an http or https address'],
+    [{ url: 'javascript:alert(1)' }, 'Callback url must be an http or https address'],
+    [{ callback_url: 7 }, 'Callback url must be a string'],
+    [{ callback_url: null }, 'Callback url must be a string'],
+    [
+      { callback_url: `https://a.example/${'a'.repeat(2_048)}` },
+      'Callback url is too long (maximum is 2048 characters)',
+    ],
+    [{ callback_url: url, subscribe: 'yes' }, 'Subscribe is not included in the list'],
+    [{ callback_url: url, cleaned: {} }, 'Cleaned must be a boolean, a string, an integer or null'],
+  ])('refuses %j', async (webhook, error) => {
+    const list = await newList()
+    const answer = await api.owner.post(`/lists/${list.id}/webhooks`, { webhook })
+    expect(answer.status).toBe(422)
+    expect(answer.body.error).toContain(`Validation failed: ${error}`)
+    expect((await api.owner.get(`/lists/${list.id}/webhooks`)).body.count).toBe(0)
+  })
+})
+
+test('they come in pages, oldest first, per list', async () => {
+  const list = await newList()
+  const ids: number[] = []
+  for (let n = 0; n < 3; n += 1) ids.push((await create(list)).id)
+  await create(await newList())
+  const answer = await api.owner.get(`/lists/${list.id}/webhooks?page=2&per_page=2`)
+  expect(answer.body).toMatchObject({
+    status: 'OK',
+    per_page: 2,
+    count: 3,
+    page: 2,
+    pages_count: 2,
+    webhooks: [{ id: ids[2] }],
+  })
+})
+
+describe('changing', () => {
+  test('only the keys present change', async () => {
+    const list = await newList()
+    const before = await create(list, { subscribe: true, unsubscribe: true })
+    clock.time = new Date(start.getTime() + 60_000)
+    const path = `/lists/${list.id}/webhooks/${before.id}`
+    const answer = await api.owner.put(path, { webhook: { unsubscribe: false, cleaned: true, enabled: false, id: 1 } })
+    expect(answer.status).toBe(200)
+    expect(answer.body).toEqual({
+      status: 'Webhook updated',
+      webhook: { ...before, unsubscribe: false, cleaned: true, updated_at: '2026-03-02T02:01:00-08:00' },
+    })
+    expect((await api.owner.put(path, { webhook: { url: 'http://new.example/' } })).body.webhook).toMatchObject({
+      callback_url: 'http://new.example/',
+      subscribe: true,
+      cleaned: true,
+    })
+  })
+
+  test('nothing changes when a value is refused', async () => {
+    const list = await newList()
+    const webhook = await create(list)
+    const path = `/lists/${list.id}/webhooks/${webhook.id}`
+    for (const wrong of [{ callback_url: null }, { callback_url: 'x' }, { subscribe: 2 }]) {
+      expect((await api.owner.put(path, { webhook: { cleaned: true, ...wrong } })).status).toBe(422)
+    }
+    expect((await api.owner.get(path)).body.webhook).toEqual(webhook)
+  })
+
+  test('two changes at once both count', async () => {
+    const fresh = await freshDatabase()
+    try {
+      const list = await make.list(fresh.db)
+      const none: WebhookChange = {
+        callbackUrl: undefined,
+        subscribe: undefined,
+        unsubscribe: undefined,
+        messageSent: undefined,
+        cleaned: undefined,
+        replyReceived: undefined,
+      }
+      const { id } = await make.webhook(fresh.db, { listId: list.id })
+      const change = (part: Partial<WebhookChange>) =>
+        updateWebhook(fresh.db, list.id, id, { ...none, ...part }, new Date())
+      await Promise.all([change({ subscribe: true }), change({ cleaned: true }), change({ messageSent: true })])
+      expect(await change({})).toMatchObject({ subscribe: true, cleaned: true, messageSent: true, unsubscribe: false })
+    } finally {
+      await fresh.close()
+    }
+  })
+})
+
+test('a deleted webhook is gone', async () => {
+  const list = await newList()
+  const { id } = await create(list)
+  const path = `/lists/${list.id}/webhooks/${id}`
+  expect(await api.owner.delete(path)).toMatchObject({ status: 200, body: { status: 'Webhook destroyed' } })
+  const notThere = { status: 404, body: { status: 'error', error: 'Webhook not found', code: 'webhook_not_found' } }
+  expect(await api.owner.get(path)).toMatchObject(notThere)
+  expect(await api.owner.put(path, { webhook: {} })).toMatchObject(notThere)
+  expect(await api.owner.delete(path)).toMatchObject(notThere)
+})
+
+test('a webhook is found on its own list only, by its own account only', async () => {
+  const list = await newList()
+  const { id } = await create(list)
+  const other = await newList()
+  const theirs = await make.list(api.db, { accountId: api.stranger.accountId })
+  for (const [person, path, error] of [
+    [api.owner, `/lists/${other.id}/webhooks/${id}`, 'Webhook not found'],
+    [api.owner, `/lists/${list.id}/webhooks/abc`, 'Webhook not found'],
+    [api.stranger, `/lists/${theirs.id}/webhooks/${id}`, 'Webhook not found'],
+    [api.stranger, `/lists/${list.id}/webhooks/${id}`, 'List not found'],
+  ] as const) {
+    for (const answer of [
+      await person.get(path),
+      await person.put(path, { webhook: { callback_url: 'http://evil.example/' } }),
+      await person.delete(path),
+    ]) {
+      expect(answer).toMatchObject({ status: 404, body: { error } })
+    }
+  }
+  expect((await api.owner.get(`/lists/${list.id}/webhooks/${id}`)).body.webhook).toMatchObject({ callback_url: url })
+})
