@@ -22,7 +22,8 @@ type Claim = { owner: string; leaseMs: number; now: Date; fromLane: number; toLa
 
 /**
  * Leases open chunks of these lanes to `owner`, first lane and earliest due first. Chunks are skipped while another
- * gateway claims them, and taken over when its lease is past; the new epoch makes the old owner's marks void.
+ * gateway claims them, and taken over when its lease is past; the new epoch makes the old owner's marks void. While
+ * sending is paused there are none.
  */
 export function claimChunks(db: Db, claim: Claim) {
   return db.many<Chunk>(
@@ -32,6 +33,7 @@ export function claimChunks(db: Db, claim: Claim) {
       select id from send_chunks
        where done_at is null and lane between $4 and $5 and due_at <= $3
          and (lease_until is null or lease_until < clock_timestamp())
+         and not exists (select from installation where sending_paused)
        order by lane, due_at, id
        limit $6
          for update skip locked

@@ -9,6 +9,7 @@ import { Repeater } from '../lib/repeater.ts'
 import { ReceiptBook, settleWaitingReceipts } from '../receipts/receipts.ts'
 import type { Runtime } from '../runtime.ts'
 import { beat } from '../system/heartbeats.queries.ts'
+import { isSendingPaused } from '../system/installation.queries.ts'
 import { Binds } from './binds.ts'
 import { Deliveries } from './deliver.ts'
 import { Dispatcher } from './dispatcher.ts'
@@ -60,15 +61,27 @@ export async function startGateway(rt: Runtime): Promise<Gateway> {
   })
   const waiting = repeat(() => settleWaitingReceipts({ db, clock }), 250, 'settle waiting receipts')
   const heartbeat = repeat(() => beat(db, 'gateway', instanceId, { bound: binds.bound }), 1_000, 'tell that we live')
-  binds.start()
+  let isPaused: boolean | undefined
+  // a restored copy must not take receipts and MOs away from the original either, so it does not even bind
+  const opening = repeat(
+    async () => {
+      if (isPaused === false) return
+      const was = isPaused
+      isPaused = await isSendingPaused(db)
+      if (isPaused && !was) log.warn('sending is paused (npm run carillon -- sending resume): not binding')
+      if (!isPaused) binds.start()
+    },
+    500,
+    'find out whether sending is paused',
+  )
   dispatcher.start(submitter)
-  for (const repeater of [inbound, waiting, heartbeat]) repeater.start()
+  for (const repeater of [opening, inbound, waiting, heartbeat]) repeater.start()
 
   return {
     async stop() {
       stopped.abort()
       await dispatcher.stop(Math.min(config.send.responseDeadlineMs, 5_000))
-      await Promise.all([inbound.stop(), waiting.stop(), heartbeat.stop()])
+      await Promise.all([opening.stop(), inbound.stop(), waiting.stop(), heartbeat.stop()])
       // what cannot be recorded because the database is away is settled by the next gateway as unknown
       await Promise.race([
         Promise.all([recorder.flushed(), receipts.flushed()]),

@@ -53,7 +53,10 @@ export async function deleteMessage(tx: Db, messageId: number) {
 
 export type DueBroadcast = { id: number; sendAt: Date; latenessMinutes: number; listDeleted: boolean }
 
-/** Locks the scheduled broadcast that has been due the longest, of those that no other worker has just taken. */
+/**
+ * Locks the scheduled broadcast that has been due the longest, of those that no other worker has just taken. None is
+ * due while sending is paused, so that one that waited too long by then is not sent late.
+ */
 export function claimDue(tx: Db, now: Date) {
   return tx.maybeOne<DueBroadcast>(
     'claim_due',
@@ -62,6 +65,7 @@ export function claimDue(tx: Db, now: Date) {
            l.deleted_at is not null as "listDeleted"
       from messages m join lists l on l.id = m.list_id
      where m.status = 'scheduled' and m.send_at <= $1
+       and not exists (select from installation where sending_paused)
      order by m.send_at, m.id limit 1
        for no key update of m skip locked`,
     [now],

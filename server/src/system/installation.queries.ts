@@ -20,3 +20,21 @@ export async function ensureMode(db: Db, mode: Mode): Promise<Mode> {
   )
   return row.mode
 }
+
+/** Whether this is a restored copy, or was switched to another mode, and has not been told yet to send. */
+export async function isSendingPaused(db: Db): Promise<boolean> {
+  const row = await db.maybeOne<{ paused: boolean }>(
+    'is_sending_paused',
+    /* sql */ `select sending_paused as paused from installation`,
+  )
+  return row?.paused ?? false
+}
+
+/** From the commit on, no gateway takes up texts, or gateways do again. */
+export function setSendingPaused(db: Db, paused: boolean) {
+  return db.exec('set_sending_paused', /* sql */ `update installation set sending_paused = $1`, [paused])
+}
+
+export function setMode(db: Db, mode: Mode) {
+  return db.exec('set_mode', /* sql */ `update installation set mode = $1`, [mode])
+}
