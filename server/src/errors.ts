@@ -52,6 +52,8 @@ export const errors = {
   shortCodeNotFound: notFound('short_code_not_found', 'Shortcode'),
   webhookNotFound: notFound('webhook_not_found', 'Webhook'),
   momtReportNotFound: notFound('momt_report_not_found', 'Momt report'),
+  emailTaken: () => new AppError(422, 'email_taken', 'Another account or user has this e-mail address'),
+  shortCodeTaken: () => new AppError(422, 'short_code_taken', 'Shortcode is taken already'),
   keyInUse: () =>
     new AppError(422, 'key_in_use', 'An API key cannot disable or revoke itself; use another one of the account'),
   noShortCode: () => new AppError(422, 'no_short_code', 'Validation failed: Account has no short code'),

@@ -28,3 +28,57 @@ export function findApiKeyByPrefix(db: Db, prefix: string) {
     [prefix],
   )
 }
+
+export type Account = { id: number; email: string; username: string; timeZone: string; createdAt: Date }
+
+const accountColumns = /* sql */ `id, email, username, time_zone as "timeZone", created_at as "createdAt"`
+
+/** A new account; the unique index `accounts_email_key` decides who has an address. */
+export function insertAccount(db: Db, given: { email: string; username: string; timeZone: string }) {
+  return db.one<Account>(
+    'insert_account',
+    /* sql */ `
+    insert into accounts (email, username, time_zone) values ($1, $2, $3) returning ${accountColumns}`,
+    [given.email, given.username, given.timeZone],
+  )
+}
+
+export function findAccount(db: Db, id: number) {
+  return db.maybeOne<Account>('find_account', /* sql */ `select ${accountColumns} from accounts where id = $1`, [id])
+}
+
+export function findAccountByEmail(db: Db, email: string) {
+  return db.maybeOne<Account>(
+    'find_account_by_email',
+    /* sql */ `select ${accountColumns} from accounts where lower(email) = lower($1)`,
+    [email],
+  )
+}
+
+export function listAccounts(db: Db) {
+  return db.many<Account>('list_accounts', /* sql */ `select ${accountColumns} from accounts order by id`)
+}
+
+export type Role = 'owner' | 'editor' | 'viewer'
+
+export type User = { id: number; accountId: number; email: string; role: Role; createdAt: Date }
+
+const userColumns = /* sql */ `id, account_id as "accountId", email, role, created_at as "createdAt"`
+
+/** A new user; the unique index `users_email_key` decides who has an address. */
+export function insertUser(db: Db, given: { accountId: number; email: string; role: Role; passwordHash: string }) {
+  return db.one<User>(
+    'insert_user',
+    /* sql */ `
+    insert into users (account_id, email, role, password_hash) values ($1, $2, $3, $4) returning ${userColumns}`,
+    [given.accountId, given.email, given.role, given.passwordHash],
+  )
+}
+
+export function listUsers(db: Db, accountId: number | null) {
+  return db.many<User>(
+    'list_users',
+    /* sql */ `select ${userColumns} from users where $1::bigint is null or account_id = $1 order by id`,
+    [accountId],
+  )
+}

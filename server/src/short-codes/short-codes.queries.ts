@@ -11,6 +11,15 @@ export function listShortCodes(db: Db, accountId: number) {
   )
 }
 
+/** A new short code; the unique constraint `short_codes_code_key` decides whose it is. */
+export function insertShortCode(db: Db, accountId: number, code: string) {
+  return db.one<ShortCode>(
+    'insert_short_code',
+    /* sql */ `insert into short_codes (account_id, code) values ($1, $2) returning id, code`,
+    [accountId, code],
+  )
+}
+
 export function findShortCode(db: Db, accountId: number, code: string) {
   return db.maybeOne<ShortCode>(
     'find_short_code',

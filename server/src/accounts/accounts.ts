@@ -1,0 +1,38 @@
+import type { Db } from '../db/db.ts'
+import { violates } from '../db/pg-errors.ts'
+import { errors } from '../errors.ts'
+import { type Account, insertAccount, insertUser, type Role, type User } from './accounts.queries.ts'
+import { hashPassword } from './passwords.ts'
+
+export type NewAccount = { email: string; username: string; timeZone: string; password: string }
+
+/** Makes an account with its first user, who owns it. An address that is taken is refused, whoever was faster. */
+export async function createAccount(db: Db, given: NewAccount): Promise<{ account: Account; user: User }> {
+  const passwordHash = await hashPassword(given.password)
+  try {
+    return await db.tx(async (tx) => {
+      const account = await insertAccount(tx, given)
+      const user = await insertUser(tx, { accountId: account.id, email: given.email, role: 'owner', passwordHash })
+      return { account, user }
+    })
+  } catch (error) {
+    throw refusalOf(error)
+  }
+}
+
+/** Gives an account another user. */
+export async function addUser(
+  db: Db,
+  given: { accountId: number; email: string; role: Role; password: string },
+): Promise<User> {
+  const passwordHash = await hashPassword(given.password)
+  try {
+    return await db.tx((tx) => insertUser(tx, { ...given, passwordHash }))
+  } catch (error) {
+    throw refusalOf(error)
+  }
+}
+
+function refusalOf(error: unknown): unknown {
+  return violates(error, 'accounts_email_key') || violates(error, 'users_email_key') ? errors.emailTaken() : error
+}
