@@ -13,12 +13,14 @@ import { Repeater } from '../lib/repeater.ts'
 import { foldListDeltasJob } from '../lists/lists.jobs.ts'
 import { startDue } from '../messages/waiting.ts'
 import type { Runtime } from '../runtime.ts'
+import { applyChanges } from '../subscribers/subscribers.jobs.ts'
 import { beat } from '../system/heartbeats.queries.ts'
 import { forgetHeartbeatsJob } from '../system/system.jobs.ts'
 import { runRole } from './role.ts'
 
 const jobs: Job[] = [
   applyImport,
+  applyChanges,
   closeOverdueJob,
   makeLogDaysJob,
   foldListDeltasJob,
@@ -27,7 +29,7 @@ const jobs: Job[] = [
 ]
 
 const schedules: Schedule[] = [
-  { name: foldListDeltasJob.name, everySeconds: 15 },
+  { name: foldListDeltasJob.name, everySeconds: 5 },
   { name: closeOverdueJob.name, everySeconds: 60 },
   { name: makeLogDaysJob.name, everySeconds: 3_600 },
   { name: forgetHeartbeatsJob.name, everySeconds: 3_600 },

@@ -25,6 +25,7 @@ import { momtReportRoutes } from '../reports/momt-reports.routes.ts'
 import type { Runtime } from '../runtime.ts'
 import { shortCodeRoutes } from '../short-codes/short-codes.routes.ts'
 import { subscriberRoutes } from '../subscribers/subscribers.routes.ts'
+import { tagRoutes } from '../subscribers/tags.routes.ts'
 import { webhookRoutes } from '../webhooks/webhooks.routes.ts'
 import { useAccept } from './accept.ts'
 import { useAuth } from './auth.ts'
@@ -100,6 +101,7 @@ const api: FastifyPluginAsync<{ rt: Runtime; scope: RequestScope }> = async (app
   await app.register(optInSettingsRoutes)
   await app.register(customFieldRoutes)
   await app.register(subscriberRoutes)
+  await app.register(tagRoutes)
   await app.register(importRoutes)
   await app.register(optInRoutes)
   await app.register(messageRoutes)

@@ -3,9 +3,7 @@ import { type CustomValue, type Fault, readValue, type ValueRules } from '../cus
 import { errors } from '../errors.ts'
 import { TextOrNull } from '../http/schema.ts'
 import type { Profile } from './subscribers.queries.ts'
-
-const maxTag = 255
-const maxTags = 1_000
+import { maxTags, readTags, TagsInput } from './tags.schema.ts'
 
 /** The keys of a person in `subscriber`. Each may be null, which is the same as an empty text. */
 export const profileKeys = {
@@ -32,14 +30,7 @@ export const profileKeys = {
   gender: Type.Optional(
     Type.Unsafe<'Male' | 'Female' | '' | null>({ type: ['string', 'null'], enum: ['Male', 'Female', '', null] }),
   ),
-  tags: Type.Optional(
-    Type.Unsafe<string | string[] | null>({
-      type: ['string', 'array', 'null'],
-      items: { type: 'string', maxLength: maxTag },
-      maxItems: maxTags,
-      description: 'Comma-separated, or an array. Added to the tags there are.',
-    }),
-  ),
+  tags: Type.Optional(TagsInput(maxTags, 'Added to the tags there are.')),
 }
 
 const ProfileBody = Type.Object(profileKeys)
@@ -55,7 +46,7 @@ export function readProfile(body: Static<typeof ProfileBody>, customFields: Valu
     zipCode: body.zip_code === undefined ? undefined : String(body.zip_code ?? ''),
     birthdate,
     gender: body.gender === '' ? null : body.gender,
-    tags: readTags(body.tags),
+    tags: body.tags === undefined ? undefined : readTags(body.tags, 'subscriber.tags', maxTags),
     customValues: readCustomValues(body, customFields),
   }
 }
@@ -101,18 +92,4 @@ function isDay(digits: string): boolean {
   const day = `${digits.slice(0, 4)}-${digits.slice(4, 6)}-${digits.slice(6)}`
   const time = Date.parse(day)
   return !Number.isNaN(time) && new Date(time).toISOString().startsWith(day)
-}
-
-/** Blanks around commas are not part of a tag, and a tag given twice is one. */
-function readTags(given: string | string[] | null | undefined): string[] | undefined {
-  if (given === undefined) return undefined
-  const texts = typeof given === 'string' ? given.split(',') : (given ?? [])
-  const tags = [...new Set(texts.map((tag) => tag.trim()).filter((tag) => tag !== ''))]
-  if (tags.length > maxTags) {
-    throw errors.invalid({ 'subscriber.tags': [`has too many items (maximum is ${maxTags})`] })
-  }
-  if (tags.some((tag) => [...tag].length > maxTag)) {
-    throw errors.invalid({ 'subscriber.tags': [`is too long (maximum is ${maxTag} characters)`] })
-  }
-  return tags
 }

@@ -3,12 +3,14 @@ import { Type } from 'typebox'
 import { errors } from '../errors.ts'
 import { envelope, pageFrom, pageQuery, pageSchema } from '../http/pagination.ts'
 import { ListId, PhoneParam, refusal, refusals } from '../http/schema.ts'
+import { queueChange } from './changes.ts'
 import { listPhones } from './phone-pages.queries.ts'
 import { readProfile } from './profile.schema.ts'
 import { countMessagesReceived } from './subscribers.queries.ts'
 import {
   presentSubscriber,
   SubscriberAnswer,
+  SubscriberQueuedAnswer,
   SubscriberUpdateBody,
   SubscriberUpdatedAnswer,
 } from './subscribers.schema.ts'
@@ -118,6 +120,34 @@ export const subscriberRoutes: FastifyPluginAsyncTypebox = async (app) => {
         status: 'Subscriber has been updated.' as const,
         subscriber: presentSubscriber(subscriber, req.account.timeZone),
       }
+    },
+  )
+
+  app.put(
+    '/lists/:list_id/subscribers/:phone_number/async',
+    {
+      schema: {
+        operationId: 'updateSubscriberLater',
+        summary: 'Change a subscriber, a little later',
+        description: 'As the plain update, which refuses the same; done within a few seconds.',
+        tags,
+        params,
+        body: SubscriberUpdateBody,
+        response: {
+          200: SubscriberQueuedAnswer,
+          404: notFound,
+          422: refusal('A value is not acceptable.'),
+          ...refusals,
+        },
+      },
+    },
+    async (req) => {
+      const { list_id: listId, phone_number } = req.params
+      const { phone, customFields } = await getSubscriber(rt.db, req.account.id, listId, phone_number)
+      const profile = readProfile(req.body.subscriber, customFields)
+      const change = { listId, phones: [phone], kind: 'update_profile' as const, profile }
+      await rt.db.tx((tx) => queueChange(tx, change, rt.clock.now()))
+      return { status: 'Subscriber update is being processed.' as const }
     },
   )
 }

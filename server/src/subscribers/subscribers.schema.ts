@@ -68,6 +68,8 @@ export const SubscriberUpdatedAnswer = Type.Object({
   subscriber: SubscriberSchema,
 })
 
+export const SubscriberQueuedAnswer = Type.Object({ status: Type.Literal('Subscriber update is being processed.') })
+
 /** A subscriber on the wire. */
 export function presentSubscriber(subscriber: Subscriber, timeZone: string): Static<typeof SubscriberSchema> {
   return {

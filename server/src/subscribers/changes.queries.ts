@@ -1,0 +1,105 @@
+import type { Db } from '../db/db.ts'
+import type { Profile } from './subscribers.queries.ts'
+
+export type TagChange = { kind: 'add_tags' | 'replace_tags' | 'remove_tags'; tags: string[] }
+
+/** What is to be done; without `phones` it is done to everybody on the list. */
+export type NewChange = { listId: number; phones: number[] | null } & (
+  | TagChange
+  | { kind: 'update_profile'; profile: Profile }
+)
+
+export type Change = NewChange & { id: number; cursorPhone: number; listDeleted: boolean }
+
+export function insertChange(tx: Db, change: NewChange, now: Date) {
+  return tx.exec(
+    'insert_subscriber_change',
+    /* sql */ `
+    insert into subscriber_changes (list_id, kind, phones, tags, profile, created_at)
+    values ($1, $2, $3, $4, $5, $6)`,
+    [
+      change.listId,
+      change.kind,
+      change.phones,
+      'tags' in change ? change.tags : [],
+      'profile' in change ? JSON.stringify(change.profile) : null,
+      now,
+    ],
+  )
+}
+
+/**
+ * The oldest open change of a list, locked for a slice. None also when another worker ended it while we waited for it, so
+ * ask `hasChanges` before you call it a day.
+ */
+export function lockOldestChange(tx: Db, listId: number) {
+  return tx.maybeOne<Change>(
+    'lock_oldest_subscriber_change',
+    /* sql */ `
+    select c.id, c.list_id as "listId", c.kind, c.phones, c.tags, c.profile, c.cursor_phone as "cursorPhone",
+           l.deleted_at is not null as "listDeleted"
+      from subscriber_changes c join lists l on l.id = c.list_id
+     where c.list_id = $1
+     order by c.id limit 1
+       for update of c`,
+    [listId],
+  )
+}
+
+export async function hasChanges(db: Db, listId: number): Promise<boolean> {
+  const { waiting } = await db.one<{ waiting: boolean }>(
+    'has_subscriber_changes',
+    /* sql */ `select exists (select from subscriber_changes where list_id = $1) as waiting`,
+    [listId],
+  )
+  return waiting
+}
+
+export function moveChange(tx: Db, id: number, cursorPhone: number) {
+  return tx.exec('move_subscriber_change', /* sql */ `update subscriber_changes set cursor_phone = $2 where id = $1`, [
+    id,
+    cursorPhone,
+  ])
+}
+
+export function deleteChange(tx: Db, id: number) {
+  return tx.exec('delete_subscriber_change', /* sql */ `delete from subscriber_changes where id = $1`, [id])
+}
+
+/** The next numbers of the list, and those among them that have one of the tags. */
+export function listNextTagged(db: Db, listId: number, after: number, limit: number, tags: string[]) {
+  return db.one<{ seen: number; last: number | null; tagged: number[] }>(
+    'list_next_tagged',
+    /* sql */ `
+    select count(*) as seen, max(phone) as last,
+           coalesce(array_agg(phone order by phone) filter (where tagged), '{}') as tagged
+      from (select phone, tags && $4::text[] as tagged from subscribers
+             where list_id = $1 and phone > $2 order by phone limit $3) s`,
+    [listId, after, limit, tags],
+  )
+}
+
+const newTags = {
+  add_tags: /* sql */ `tags || array(select tag from unnest($3::text[]) with ordinality given (tag, place)
+                                      where tag <> all (tags) order by place)`,
+  replace_tags: /* sql */ `$3::text[]`,
+  remove_tags: /* sql */ `array(select tag from unnest(tags) with ordinality had (tag, place)
+                                 where tag <> all ($3::text[]) order by place)`,
+}
+
+const isChanged = {
+  add_tags: /* sql */ `not tags @> $3::text[]`,
+  replace_tags: /* sql */ `tags <> $3::text[]`,
+  remove_tags: /* sql */ `tags && $3::text[]`,
+}
+
+/** Adds, replaces or removes tags of those of these numbers that are on the list, whatever their state. */
+export function changeTags(db: Db, listId: number, phones: number[], { kind, tags }: TagChange) {
+  return db.exec(
+    kind,
+    /* sql */ `
+    update subscribers set tags = ${newTags[kind]}
+     where list_id = $1 and phone = any($2::bigint[]) and ${isChanged[kind]}`,
+    [listId, phones, tags],
+  )
+}

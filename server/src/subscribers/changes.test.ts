@@ -1,0 +1,196 @@
+import fc from 'fast-check'
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import { freshDatabase, type TestDatabase } from '../../test/database.ts'
+import { make } from '../../test/make.ts'
+import { makeRuntime } from '../../test/runtime.ts'
+import type { Db } from '../db/db.ts'
+import { startJobs } from '../jobs/boss.ts'
+import type { Runtime } from '../runtime.ts'
+import type { NewChange } from './changes.queries.ts'
+import { applyNextSlice, queueChange } from './changes.ts'
+import { applyChanges } from './subscribers.jobs.ts'
+
+// Each change is made once, in its turn, whatever dies on the way.
+
+let database: TestDatabase
+let rt: Runtime
+let listId: number
+const firstPhone = 2_065_560_000
+const people = 30
+
+beforeEach(async () => {
+  database = await freshDatabase()
+  rt = makeRuntime(database)
+  listId = (await make.list(database.db)).id
+  await rt.db.exec(
+    'fill',
+    `insert into subscribers (list_id, phone, state, tags) select $1, $2 + n, 'subscribed', '{a,b}'
+       from generate_series(0, $3::int - 1) n`,
+    [listId, firstPhone, people],
+  )
+})
+afterEach(() => database.close())
+
+type WithoutList<T> = T extends unknown ? Omit<T, 'listId'> : never
+
+const queue = (change: WithoutList<NewChange>) =>
+  rt.db.tx((tx) => queueChange(tx, { ...change, listId } as NewChange, new Date()))
+
+async function tagSets() {
+  const rows = await rt.db.many<{ tags: string[]; n: number }>(
+    'tag_sets',
+    'select tags, count(*) as n from subscribers where list_id = $1 group by tags order by tags',
+    [listId],
+  )
+  return rows.map(({ tags, n }) => [tags.join(), n])
+}
+
+const openChanges = () =>
+  rt.db.many<{ cursor: number }>('open', 'select cursor_phone as cursor from subscriber_changes')
+
+/** A database that dies in the middle of its n-th statement. */
+function dyingAfter(db: Db, statements: number): Db {
+  let left = statements
+  const wrap = (inner: Db): Db => {
+    const mortal =
+      <A extends unknown[], R>(run: (...args: A) => Promise<R>) =>
+      (...args: A) => {
+        if (left-- <= 0) return Promise.reject(new Error('killed'))
+        return run(...args)
+      }
+    return {
+      many: mortal(inner.many) as Db['many'],
+      maybeOne: mortal(inner.maybeOne) as Db['maybeOne'],
+      one: mortal(inner.one) as Db['one'],
+      exec: mortal(inner.exec),
+      tx: (work) => inner.tx((tx) => work(wrap(tx))),
+      withClient: inner.withClient,
+    }
+  }
+  return wrap(db)
+}
+
+test('a run that is killed at any statement leaves nothing undone and nothing done twice', async () => {
+  for (let statements = 0; statements < 30; statements++) {
+    await rt.db.exec('reset', `update subscribers set tags = '{a,b}' where list_id = $1`, [listId])
+    await queue({ kind: 'remove_tags', phones: null, tags: ['a'] })
+    const dying = { ...rt, db: dyingAfter(rt.db, statements) }
+    const run = async (on: Runtime) => {
+      while (await applyNextSlice(on, listId, 7));
+    }
+    await run(dying).catch((error) => expect(error.message).toBe('killed'))
+    // what came after the slices that are done must stay
+    const [open] = await openChanges()
+    if (open) {
+      await rt.db.exec('again', `update subscribers set tags = '{a}' where list_id = $1 and phone <= $2`, [
+        listId,
+        open.cursor,
+      ])
+    }
+    await run(rt)
+    const done = open && open.cursor > 0 ? open.cursor - firstPhone + 1 : 0
+    const expected = [
+      ['a', done],
+      ['b', people - done],
+    ].filter(([, n]) => n !== 0)
+    expect(await tagSets()).toEqual(expected)
+    expect(await openChanges()).toEqual([])
+  }
+})
+
+test('a job that is told to stop leaves the rest to the next one', async () => {
+  await queue({ kind: 'remove_tags', phones: null, tags: ['a'] })
+  await expect(applyChanges.run(rt, { listId }, AbortSignal.abort(new Error('stopping')))).rejects.toThrow('stopping')
+  expect(await tagSets()).toEqual([['a,b', people]])
+  await applyChanges.run(rt, { listId }, new AbortController().signal)
+  expect(await tagSets()).toEqual([['b', people]])
+})
+
+test('several workers at once make each change once, and in order', async () => {
+  const phones = Array.from({ length: people }, (_, n) => firstPhone + n)
+  await queue({ kind: 'add_tags', phones, tags: ['x'] })
+  await queue({ kind: 'replace_tags', phones, tags: ['c'] })
+  await queue({ kind: 'add_tags', phones: phones.slice(0, 10), tags: ['x', 'd'] })
+  await queue({ kind: 'remove_tags', phones: null, tags: ['x'] })
+  const run = async () => {
+    while (await applyNextSlice(rt, listId, 4));
+  }
+  await Promise.all([run(), run(), run()])
+  expect(await tagSets()).toEqual([
+    ['c', 20],
+    ['c,d', 10],
+  ])
+})
+
+test('real jobs, asked for in the transaction of the change, make it', async () => {
+  const jobs = await startJobs(rt, [applyChanges], [])
+  try {
+    await queue({ kind: 'remove_tags', phones: null, tags: ['b'] })
+    await expect(
+      rt.db.tx(async (tx) => {
+        await queueChange(tx, { listId, kind: 'remove_tags', phones: null, tags: ['a'] }, new Date())
+        throw new Error('never mind')
+      }),
+    ).rejects.toThrow('never mind')
+    await jobs.drain()
+    expect(await tagSets()).toEqual([['a', people]])
+  } finally {
+    await jobs.stop()
+  }
+})
+
+test('a change that fails for good steps out of the way of the next one', async () => {
+  await queue({ kind: 'update_profile', phones: [firstPhone], profile: { firstName: 'Nobody' } })
+  await queue({ kind: 'remove_tags', phones: null, tags: ['a'] })
+  await rt.db.exec('poison', `alter table subscribers add constraint nobody check (first_name <> 'Nobody')`)
+  await expect(applyChanges.run(rt, { listId }, new AbortController().signal)).rejects.toThrow('nobody')
+  await applyChanges.gaveUp?.(rt, { listId }, new Error('nobody'))
+  await applyChanges.run(rt, { listId }, new AbortController().signal)
+  expect(await tagSets()).toEqual([['b', people]])
+})
+
+test('changes of tags and profile come out as if they were made one by one', async () => {
+  const tag = fc.constantFrom<string>('a', 'b', 'c', 'd')
+  const tags = fc.uniqueArray(tag, { minLength: 1, maxLength: 3 })
+  const phones = fc.uniqueArray(fc.integer({ min: firstPhone, max: firstPhone + 5 }), { minLength: 1, maxLength: 4 })
+  const change: fc.Arbitrary<WithoutList<NewChange>> = fc.oneof(
+    fc.record({ kind: fc.constantFrom('add_tags' as const, 'replace_tags' as const), phones, tags }),
+    fc.record({ kind: fc.constant('remove_tags' as const), phones: fc.constant(null), tags }),
+    fc.record({
+      kind: fc.constant('update_profile' as const),
+      phones: phones.map((some) => some.slice(0, 1)),
+      profile: fc.record({
+        customValues: fc.dictionary(tag, fc.oneof(fc.constant(null), fc.string(), fc.integer()), { maxKeys: 3 }),
+      }),
+    }),
+  )
+  await fc.assert(
+    fc.asyncProperty(fc.array(change, { maxLength: 8 }), fc.integer({ min: 1, max: 9 }), async (changes, limit) => {
+      await rt.db.exec('reset', `update subscribers set tags = '{}', custom_fields = '{}' where list_id = $1`, [listId])
+      const expected = new Map<number, { tags: string[]; values: Record<string, unknown> }>()
+      for (let n = 0; n < people; n++) expected.set(firstPhone + n, { tags: [], values: {} })
+      for (const made of changes) {
+        await queue(made)
+        for (const phone of made.phones ?? expected.keys()) {
+          const person = expected.get(phone)
+          if (!person) continue
+          if (made.kind === 'add_tags') person.tags = [...new Set([...person.tags, ...made.tags])]
+          else if (made.kind === 'replace_tags') person.tags = [...made.tags]
+          else if (made.kind === 'remove_tags') person.tags = person.tags.filter((had) => !made.tags.includes(had))
+          else if ('profile' in made) {
+            const merged = Object.entries({ ...person.values, ...made.profile.customValues })
+            person.values = Object.fromEntries(merged.filter(([, value]) => value !== null))
+          }
+        }
+      }
+      while (await applyNextSlice(rt, listId, limit));
+      const rows = await rt.db.many<{ phone: number; tags: string[]; values: object }>(
+        'people',
+        'select phone, tags, custom_fields as values from subscribers where list_id = $1 order by phone',
+        [listId],
+      )
+      expect(new Map(rows.map(({ phone, ...person }) => [phone, person]))).toEqual(expected)
+    }),
+    { numRuns: 30 },
+  )
+}, 60_000)

@@ -1,0 +1,82 @@
+import type { Db } from '../db/db.ts'
+import { retryLostRaces } from '../db/retry.ts'
+import { enqueue } from '../jobs/jobs.ts'
+import type { Runtime } from '../runtime.ts'
+import {
+  type Change,
+  changeTags,
+  deleteChange,
+  hasChanges,
+  insertChange,
+  listNextTagged,
+  lockOldestChange,
+  moveChange,
+  type NewChange,
+} from './changes.queries.ts'
+import { updateProfile } from './subscribers.queries.ts'
+
+export const applyChangesJob = 'subscribers.apply-changes'
+
+/** Numbers of a slice: a tenth of a second, when all of them change. */
+export const sliceNumbers = 5_000
+
+/** Puts a change in the list's line, in the caller's transaction. */
+export async function queueChange(tx: Db, change: NewChange, now: Date): Promise<void> {
+  await insertChange(tx, change, now)
+  await enqueue(tx, applyChangesJob, { listId: change.listId })
+}
+
+/**
+ * Makes the next slice of the list's oldest change in a transaction of its own, and answers whether more is to be done.
+ * The cursor commits with the slice, so a crash repeats nothing: a change cannot undo what came after it.
+ */
+export async function applyNextSlice(
+  rt: Pick<Runtime, 'db'>,
+  listId: number,
+  limit: number = sliceNumbers,
+): Promise<boolean> {
+  const applied = await retryLostRaces(() =>
+    rt.db.tx(async (tx) => {
+      const change = await lockOldestChange(tx, listId)
+      if (change) await applySlice(tx, change, limit)
+      return change !== undefined
+    }),
+  )
+  return applied || hasChanges(rt.db, listId)
+}
+
+async function applySlice(tx: Db, change: Change, limit: number): Promise<void> {
+  const { id, listId, cursorPhone } = change
+  if (change.listDeleted) {
+    await deleteChange(tx, id)
+    return
+  }
+  const { phones, last } = await nextPhones(tx, change, limit)
+  if (change.kind !== 'update_profile') await changeTags(tx, listId, phones, change)
+  else for (const phone of phones) await updateProfile(tx, listId, phone, change.profile)
+  if (last === null) await deleteChange(tx, id)
+  else await moveChange(tx, id, Math.max(last, cursorPhone))
+}
+
+/** The numbers that the slice changes, and the last one it has seen: null at the end. */
+async function nextPhones(tx: Db, change: Change, limit: number): Promise<{ phones: number[]; last: number | null }> {
+  if (change.phones === null) {
+    const tags = 'tags' in change ? change.tags : []
+    const { seen, last, tagged } = await listNextTagged(tx, change.listId, change.cursorPhone, limit, tags)
+    return { phones: tagged, last: seen < limit ? null : last }
+  }
+  const ahead = change.phones.filter((phone) => phone > change.cursorPhone).sort((a, b) => a - b)
+  const phones = ahead.slice(0, limit)
+  return { phones, last: ahead.length > limit ? (phones.at(-1) ?? null) : null }
+}
+
+/** Takes the list's oldest change out of the line, so that it does not stand in the way of the others for ever. */
+export async function dropOldestChange(rt: Pick<Runtime, 'db'>, listId: number): Promise<number | undefined> {
+  return rt.db.tx(async (tx) => {
+    const change = await lockOldestChange(tx, listId)
+    if (!change) return undefined
+    await deleteChange(tx, change.id)
+    await enqueue(tx, applyChangesJob, { listId })
+    return change.id
+  })
+}

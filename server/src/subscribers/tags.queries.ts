@@ -1,0 +1,29 @@
+import type { Db } from '../db/db.ts'
+
+/** Takes tags from one subscriber and answers those it had before, or undefined when it is not on the list. */
+export async function removeTags(db: Db, listId: number, phone: number, tags: string[]): Promise<string[] | undefined> {
+  const row = await db.maybeOne<{ had: string[] }>(
+    'remove_tags_of_one',
+    /* sql */ `
+    update subscribers s
+       set tags = array(select tag from unnest(s.tags) with ordinality had (tag, place)
+                         where tag <> all ($3::text[]) order by place)
+      from (select tags from subscribers where list_id = $1 and phone = $2 for no key update) before
+     where s.list_id = $1 and s.phone = $2
+    returning before.tags as had`,
+    [listId, phone, tags],
+  )
+  return row?.had
+}
+
+/** Those of these numbers that are subscribed to the list. */
+export async function listSubscribedAmong(db: Db, listId: number, phones: number[]): Promise<number[]> {
+  const rows = await db.many<{ phone: number }>(
+    'list_subscribed_among',
+    /* sql */ `
+    select phone from subscribers
+     where list_id = $1 and phone = any($2::bigint[]) and state = 'subscribed' order by phone`,
+    [listId, phones],
+  )
+  return rows.map(({ phone }) => phone)
+}

@@ -1,0 +1,129 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import { Type } from 'typebox'
+import { retryLostRaces } from '../db/retry.ts'
+import { errors } from '../errors.ts'
+import { ListId, PhoneParam, refusal, refusals } from '../http/schema.ts'
+import { getList } from '../lists/lists.ts'
+import { changeTags } from './changes.queries.ts'
+import { queueChange } from './changes.ts'
+import { phoneOfPath } from './subscribers.ts'
+import { listSubscribedAmong, removeTags } from './tags.queries.ts'
+import {
+  AddTagsBody,
+  BulkTaggingAnswer,
+  BulkTaggingBody,
+  presentBulkTagging,
+  presentRemoval,
+  readAddTags,
+  readBulkTagging,
+  readNamedTags,
+  TagsAppliedAnswer,
+  TagsBody,
+  TagsDeletedAnswer,
+  TagsRemovedAnswer,
+} from './tags.schema.ts'
+
+const tags = ['Tags']
+const params = Type.Object({ list_id: ListId })
+const notFound = refusal('No such list on this account.')
+const unacceptable = refusal('No tags, or too many tags or numbers.')
+
+export const tagRoutes: FastifyPluginAsyncTypebox = async (app) => {
+  const { rt } = app
+
+  app.delete(
+    '/lists/:list_id/subscribers/:phone_number/tags',
+    {
+      schema: {
+        operationId: 'removeSubscriberTags',
+        summary: 'Remove tags from a subscriber',
+        description: 'Tags that the subscriber does not have are no fault; the answer names them.',
+        tags,
+        params: Type.Object({ list_id: ListId, phone_number: PhoneParam }),
+        body: TagsBody,
+        response: {
+          200: TagsRemovedAnswer,
+          404: refusal('No such subscriber, or no such list.'),
+          422: unacceptable,
+          ...refusals,
+        },
+      },
+    },
+    async (req) => {
+      const list = await getList(rt.db, req.account.id, req.params.list_id)
+      const named = readNamedTags(req.body.tags)
+      const had = await removeTags(rt.db, list.id, phoneOfPath(req.params.phone_number), named)
+      if (!had) throw errors.subscriberNotFound()
+      return presentRemoval(named, had)
+    },
+  )
+
+  app.post(
+    '/lists/:list_id/bulk_taggings',
+    {
+      schema: {
+        operationId: 'createBulkTagging',
+        summary: 'Tag many subscribers',
+        description:
+          'The answer says who will be tagged; it is done within a few seconds, after what was asked before it.',
+        tags,
+        params,
+        body: BulkTaggingBody,
+        response: { 200: BulkTaggingAnswer, 404: notFound, 422: unacceptable, ...refusals },
+      },
+    },
+    async (req) => {
+      const list = await getList(rt.db, req.account.id, req.params.list_id)
+      const tagging = readBulkTagging(req.body)
+      const phones = await listSubscribedAmong(rt.db, list.id, tagging.numbers.phones)
+      if (phones.length > 0) {
+        const kind = tagging.replace ? ('replace_tags' as const) : ('add_tags' as const)
+        const change = { listId: list.id, phones, kind, tags: tagging.tags }
+        await rt.db.tx((tx) => queueChange(tx, change, rt.clock.now()))
+      }
+      return presentBulkTagging(tagging, phones)
+    },
+  )
+
+  app.delete(
+    '/lists/:list_id/tags',
+    {
+      schema: {
+        operationId: 'deleteListTags',
+        summary: 'Remove tags from every subscriber of a list',
+        description: 'Done in the background, within ten minutes even for a large list.',
+        tags,
+        params,
+        body: TagsBody,
+        response: { 200: TagsDeletedAnswer, 404: notFound, 422: unacceptable, ...refusals },
+      },
+    },
+    async (req) => {
+      const list = await getList(rt.db, req.account.id, req.params.list_id)
+      const change = { listId: list.id, phones: null, kind: 'remove_tags' as const, tags: readNamedTags(req.body.tags) }
+      await rt.db.tx((tx) => queueChange(tx, change, rt.clock.now()))
+      return { status: 'Tags enqueued for deletion' as const }
+    },
+  )
+
+  app.post(
+    '/lists/:list_id/subscribers/add_tags',
+    {
+      schema: {
+        operationId: 'addSubscriberTags',
+        summary: 'Tag many subscribers at once',
+        description: 'The forerunner of bulk_taggings. Numbers that are not on the list are passed over.',
+        tags,
+        params,
+        body: AddTagsBody,
+        response: { 200: TagsAppliedAnswer, 404: notFound, 422: unacceptable, ...refusals },
+      },
+    },
+    async (req) => {
+      const list = await getList(rt.db, req.account.id, req.params.list_id)
+      const { numbers, tags: added } = readAddTags(req.body)
+      await retryLostRaces(() => changeTags(rt.db, list.id, numbers.phones, { kind: 'add_tags', tags: added }))
+      return { status: 'Tags were applied' as const }
+    },
+  )
+}

@@ -1,0 +1,160 @@
+import { type Static, Type } from 'typebox'
+import { errors } from '../errors.ts'
+import { Flag, isUp } from '../http/schema.ts'
+import { formatPhoneNumber, parsePhoneNumber } from '../sms/phone-number.ts'
+
+const longestTag = 255
+/** The most tags that one subscriber is given in one call, and the most that one call gives to many. */
+export const maxTags = 1_000
+const maxBulkTags = 50
+const maxNumbers = 1_000
+
+/** Tags as callers write them: a comma-separated text or an array. */
+export function TagsInput(maxItems: number, description: string) {
+  return Type.Unsafe<string | string[] | null>({
+    type: ['string', 'array', 'null'],
+    items: { type: 'string', maxLength: longestTag },
+    maxItems,
+    description: `Comma-separated, or an array. ${description}`,
+  })
+}
+
+/**
+ * The tags in what was given: blanks around them are not part of them, one that comes twice is one, and case counts.
+ * `field` is where they came from, for the refusal.
+ */
+export function readTags(given: string | string[] | null, field: string, limit: number): string[] {
+  const texts = typeof given === 'string' ? given.split(',') : (given ?? [])
+  const tags = [...new Set(texts.map((tag) => tag.trim()).filter((tag) => tag !== ''))]
+  if (tags.length > limit) throw errors.invalid({ [field]: [`has too many items (maximum is ${limit})`] })
+  if (tags.some((tag) => [...tag].length > longestTag)) {
+    throw errors.invalid({ [field]: [`is too long (maximum is ${longestTag} characters)`] })
+  }
+  return tags
+}
+
+const NumbersInput = Type.Unsafe<string | (string | number)[] | null>({
+  type: ['array', 'string', 'null'],
+  items: { type: ['string', 'integer'] },
+  maxItems: maxNumbers,
+  description: `An array of phone numbers, ${maxNumbers} at most; a comma-separated text is taken, too.`,
+})
+
+const bulkKeys = {
+  phone_numbers: Type.Optional(NumbersInput),
+  tags: Type.Optional(TagsInput(maxBulkTags, `At most ${maxBulkTags}.`)),
+  replace_tags: Type.Optional(Flag('Take away all other tags; without `tags`, all there are.')),
+}
+
+export const TagsBody = Type.Object({ tags: TagsInput(maxTags, 'Case counts.') })
+export const AddTagsBody = Type.Object({
+  phone_numbers: NumbersInput,
+  tags: TagsInput(maxBulkTags, `At most ${maxBulkTags}.`),
+})
+export const BulkTaggingBody = Type.Object(
+  { bulk_tagging: Type.Optional(Type.Object(bulkKeys)), ...bulkKeys },
+  { description: 'The keys inside `bulk_tagging`, or without that envelope, as it once was.' },
+)
+
+export const TagsRemovedAnswer = Type.Object({
+  status: Type.Literal('OK'),
+  deleted: Type.Array(Type.String()),
+  not_found: Type.Array(Type.String()),
+  message: Type.String({ examples: ['Tag removal completed with partial success.'] }),
+})
+export const BulkTaggingAnswer = Type.Object({
+  status: Type.Literal('Bulk tagging operation queued successfully.'),
+  number_count: Type.Integer({ description: 'Numbers in the call.' }),
+  tag_count: Type.Integer(),
+  subscribers_to_update: Type.Integer({ description: 'Those of the numbers that are subscribed.' }),
+  replace_tags: Type.Boolean(),
+  not_subscribed: Type.Optional(Type.Array(Type.String(), { description: 'Absent when empty.' })),
+  invalid_numbers: Type.Optional(Type.Array(Type.String(), { description: 'As they came. Absent when empty.' })),
+})
+export const TagsDeletedAnswer = Type.Object({ status: Type.Literal('Tags enqueued for deletion') })
+export const TagsAppliedAnswer = Type.Object({ status: Type.Literal('Tags were applied') })
+
+/** The tags of a body that has to name some. */
+export function readNamedTags(given: string | string[] | null, limit = maxTags): string[] {
+  const tags = readTags(given, 'tags', limit)
+  if (tags.length === 0) throw errors.invalid({ tags: ["can't be blank"] })
+  return tags
+}
+
+export type Numbers = {
+  /** How many were named. */
+  count: number
+  /** Each once. */
+  phones: number[]
+  /** What is no phone number, as it came. */
+  invalid: string[]
+}
+
+/** The numbers in what was given. */
+export function readNumbers(given: string | (string | number)[] | null | undefined, field: string): Numbers {
+  const texts = (typeof given === 'string' ? given.split(',') : (given ?? [])).map((text) => String(text).trim())
+  if (texts.length === 0 || (typeof given === 'string' && given.trim() === '')) {
+    throw errors.invalid({ [field]: ["can't be blank"] })
+  }
+  if (texts.length > maxNumbers) throw errors.invalid({ [field]: [`has too many items (maximum is ${maxNumbers})`] })
+  const phones = new Set<number>()
+  const invalid = new Set<string>()
+  for (const text of texts) {
+    const phone = parsePhoneNumber(text)
+    if (phone === undefined) invalid.add(text)
+    else phones.add(phone)
+  }
+  return { count: texts.length, phones: [...phones], invalid: [...invalid] }
+}
+
+export type BulkTagging = { numbers: Numbers; tags: string[]; replace: boolean }
+
+/** The tagging in a validated body, of the new form or the old one. */
+export function readBulkTagging(body: Static<typeof BulkTaggingBody>): BulkTagging {
+  const envelope = body.bulk_tagging
+  if (!envelope && body.phone_numbers === undefined) throw errors.invalid({ bulk_tagging: ["can't be blank"] })
+  const given = envelope ?? body
+  const field = (key: string) => (envelope ? `bulk_tagging.${key}` : key)
+  const numbers = readNumbers(given.phone_numbers, field('phone_numbers'))
+  const tags = readTags(given.tags ?? null, field('tags'), maxBulkTags)
+  const replace = isUp(given.replace_tags)
+  if (tags.length === 0 && !replace) throw errors.invalid({ [field('tags')]: ["can't be blank"] })
+  return { numbers, tags, replace }
+}
+
+/** The tagging of the former call. */
+export function readAddTags(body: Static<typeof AddTagsBody>): BulkTagging {
+  const numbers = readNumbers(body.phone_numbers, 'phone_numbers')
+  return { numbers, tags: readNamedTags(body.tags, maxBulkTags), replace: false }
+}
+
+/** A tagging as it was queued. */
+export function presentBulkTagging(
+  { numbers, tags, replace }: BulkTagging,
+  subscribed: number[],
+): Static<typeof BulkTaggingAnswer> {
+  const isSubscribed = new Set(subscribed)
+  const notSubscribed = numbers.phones.filter((phone) => !isSubscribed.has(phone)).map(formatPhoneNumber)
+  return {
+    status: 'Bulk tagging operation queued successfully.',
+    number_count: numbers.count,
+    tag_count: tags.length,
+    subscribers_to_update: subscribed.length,
+    replace_tags: replace,
+    ...(notSubscribed.length > 0 && { not_subscribed: notSubscribed }),
+    ...(numbers.invalid.length > 0 && { invalid_numbers: numbers.invalid }),
+  }
+}
+
+/** What became of the tags that were to be removed from one subscriber. */
+export function presentRemoval(tags: string[], had: string[]): Static<typeof TagsRemovedAnswer> {
+  const deleted = tags.filter((tag) => had.includes(tag))
+  const notFound = tags.filter((tag) => !had.includes(tag))
+  return {
+    status: 'OK',
+    deleted,
+    not_found: notFound,
+    message:
+      notFound.length === 0 ? 'Tag removal completed successfully.' : 'Tag removal completed with partial success.',
+  }
+}

@@ -1,0 +1,253 @@
+import fc from 'fast-check'
+import { describe, expect, test } from 'vitest'
+import { useApi } from '../../test/api.ts'
+import { make } from '../../test/make.ts'
+import { drainJobs } from '../jobs/boss.ts'
+import { applyChanges } from './subscribers.jobs.ts'
+import { readTags } from './tags.schema.ts'
+
+const api = useApi()
+const [ana, ben, cem, gone] = ['2065550141', '2065550142', '2065550143', '2065550144'] as const
+
+/** A list with three subscribers and one who left, each with the tags a and b. */
+async function newList(tags: string | string[] = 'a,b') {
+  const { accountId, shortCode } = api.owner
+  const { id } = await make.list(api.db, { accountId, shortCodeId: shortCode.id })
+  for (const phone of [ana, ben, cem, gone]) {
+    const state = phone === gone ? ('unsubscribed' as const) : ('subscribed' as const)
+    await make.subscriber(api.db, { listId: id, phone: Number(phone), state })
+    await api.owner.put(`/lists/${id}/subscribers/${phone}`, { subscriber: { tags } })
+  }
+  return `/lists/${id}`
+}
+
+async function tagsOf(list: string, phone: string) {
+  return ((await api.owner.get(`${list}/subscribers/${phone}`)).body.subscriber as { tags: string[] }).tags
+}
+
+const drain = () => drainJobs(api.rt, [applyChanges])
+
+describe('from one subscriber', () => {
+  test('tags are removed, and the answer says which of them there were', async () => {
+    const list = await newList()
+    const path = `${list}/subscribers/${ana}/tags`
+    expect((await api.owner.delete(path, { tags: ['b', 'nope', 'b'] })).body).toEqual({
+      status: 'OK',
+      deleted: ['b'],
+      not_found: ['nope'],
+      message: 'Tag removal completed with partial success.',
+    })
+    expect(await tagsOf(list, ana)).toEqual(['a'])
+    expect((await api.owner.delete(path, { tags: ' a ' })).body).toEqual({
+      status: 'OK',
+      deleted: ['a'],
+      not_found: [],
+      message: 'Tag removal completed successfully.',
+    })
+    expect(await tagsOf(list, ana)).toEqual([])
+    expect(await tagsOf(list, ben)).toEqual(['a', 'b'])
+  })
+
+  test('case counts', async () => {
+    const list = await newList()
+    const answer = await api.owner.delete(`${list}/subscribers/${ana}/tags`, { tags: ['A'] })
+    expect(answer.body).toMatchObject({ deleted: [], not_found: ['A'] })
+  })
+
+  test.each([[[]], [''], [' , '], [['']]])('%j names none', async (tags) => {
+    const list = await newList()
+    expect(await api.owner.delete(`${list}/subscribers/${ana}/tags`, { tags })).toMatchObject({
+      status: 422,
+      body: { error: "Validation failed: Tags can't be blank" },
+    })
+  })
+
+  test.each(['2065550149', 'abc'])('%s is not found', async (phone) => {
+    expect(await api.owner.delete(`${await newList()}/subscribers/${phone}/tags`, { tags: ['a'] })).toMatchObject({
+      status: 404,
+      body: { error: 'Subscriber not found' },
+    })
+  })
+})
+
+describe('bulk tagging', () => {
+  test('adds tags to those who are subscribed, and says who is not', async () => {
+    const list = await newList()
+    const answer = await api.owner.post(`${list}/bulk_taggings`, {
+      bulk_tagging: {
+        phone_numbers: [ana, '+1 (206) 555-0142', 2065550142, gone, '2065550149', '12', 'x'],
+        tags: ['gala', ' a ', 'gala'],
+      },
+    })
+    expect(answer.status).toBe(200)
+    expect(answer.body).toEqual({
+      status: 'Bulk tagging operation queued successfully.',
+      number_count: 7,
+      tag_count: 2,
+      subscribers_to_update: 2,
+      replace_tags: false,
+      not_subscribed: [gone, '2065550149'],
+      invalid_numbers: ['12', 'x'],
+    })
+    expect(await tagsOf(list, ana)).toEqual(['a', 'b'])
+    await drain()
+    expect(await tagsOf(list, ana)).toEqual(['a', 'b', 'gala'])
+    expect(await tagsOf(list, ben)).toEqual(['a', 'b', 'gala'])
+    expect(await tagsOf(list, cem)).toEqual(['a', 'b'])
+    expect(await tagsOf(list, gone)).toEqual(['a', 'b'])
+  })
+
+  test('takes the keys without an envelope, and leaves out what is empty', async () => {
+    const list = await newList()
+    const answer = await api.owner.post(`${list}/bulk_taggings`, {
+      phone_numbers: [ana],
+      tags: 'x, y',
+      replace_tags: '1',
+    })
+    expect(answer.body).toEqual({
+      status: 'Bulk tagging operation queued successfully.',
+      number_count: 1,
+      tag_count: 2,
+      subscribers_to_update: 1,
+      replace_tags: true,
+    })
+    await drain()
+    expect(await tagsOf(list, ana)).toEqual(['x', 'y'])
+  })
+
+  test('takes all tags away when they are replaced by none', async () => {
+    const list = await newList()
+    await api.owner.post(`${list}/bulk_taggings`, { bulk_tagging: { phone_numbers: [ana, ben], replace_tags: true } })
+    await drain()
+    expect([await tagsOf(list, ana), await tagsOf(list, ben), await tagsOf(list, cem)]).toEqual([[], [], ['a', 'b']])
+  })
+
+  test.each([
+    [
+      'more than 50 tags',
+      { tags: Array.from({ length: 51 }, (_, n) => `t${n}`) },
+      'Tags has too many items (maximum is 50)',
+    ],
+    [
+      'as many in one text',
+      { tags: Array.from({ length: 51 }, (_, n) => n).join() },
+      'Tags has too many items (maximum is 50)',
+    ],
+    ['no tags', { tags: [] }, "Tags can't be blank"],
+    ['a long tag', { tags: ['x'.repeat(256)] }, 'Tags is too long (maximum is 255 characters)'],
+    [
+      'more than 1000 numbers',
+      { phone_numbers: Array.from({ length: 1_001 }, (_, n) => 2_065_550_000 + n) },
+      'Phone numbers has too many items (maximum is 1000)',
+    ],
+    ['no numbers', { phone_numbers: [] }, "Phone numbers can't be blank"],
+    ['numbers that are none', { phone_numbers: [{}] }, 'Phone numbers must be a string or an integer'],
+  ])('refuses %s', async (_case, given, error) => {
+    const list = await newList()
+    const bulk_tagging = { phone_numbers: [ana], tags: ['x'], ...given }
+    for (const body of [{ bulk_tagging }, bulk_tagging]) {
+      expect(await api.owner.post(`${list}/bulk_taggings`, body)).toMatchObject({
+        status: 422,
+        body: { error: `Validation failed: ${error}` },
+      })
+    }
+    await drain()
+    expect(await tagsOf(list, ana)).toEqual(['a', 'b'])
+  })
+})
+
+test('the former call adds tags at once', async () => {
+  const list = await newList()
+  const body = { phone_numbers: [ana, gone, '2065550149', 'x'], tags: ['b', 'driver'] }
+  expect(await api.owner.post(`${list}/subscribers/add_tags`, body)).toMatchObject({
+    status: 200,
+    body: { status: 'Tags were applied' },
+  })
+  expect(await tagsOf(list, ana)).toEqual(['a', 'b', 'driver'])
+  expect(await tagsOf(list, gone)).toEqual(['a', 'b', 'driver'])
+  expect(await tagsOf(list, ben)).toEqual(['a', 'b'])
+})
+
+test('tags leave every subscriber of the list, and no other list', async () => {
+  const list = await newList('a,b,c')
+  const other = await newList('a,b,c')
+  const answer = await api.owner.delete(`${list}/tags`, { tags: ['c', 'a', 'nope'] })
+  expect(answer).toMatchObject({ status: 200, body: { status: 'Tags enqueued for deletion' } })
+  await drain()
+  for (const phone of [ana, ben, cem, gone]) expect(await tagsOf(list, phone)).toEqual(['b'])
+  expect(await tagsOf(other, ana)).toEqual(['a', 'b', 'c'])
+})
+
+test('what is asked for in a row is done in that row', async () => {
+  const list = await newList()
+  await api.owner.post(`${list}/bulk_taggings`, { phone_numbers: [ana], tags: ['x'] })
+  await api.owner.delete(`${list}/tags`, { tags: ['x', 'a'] })
+  await api.owner.put(`${list}/subscribers/${ana}/async`, {
+    subscriber: { first_name: 'Ana', gender: 'Female', tags: 'z' },
+  })
+  await api.owner.post(`${list}/bulk_taggings`, { phone_numbers: [ana], tags: ['a'] })
+  await api.owner.put(`${list}/subscribers/${ana}/async`, { subscriber: { gender: null } })
+  await drain()
+  expect(await tagsOf(list, ana)).toEqual(['b', 'z', 'a'])
+  expect((await api.owner.get(`${list}/subscribers/${ana}`)).body.subscriber).toMatchObject({
+    first_name: 'Ana',
+    gender: null,
+  })
+})
+
+describe('a later update', () => {
+  test('is answered before it is done', async () => {
+    const list = await newList()
+    const path = `${list}/subscribers/${ana}`
+    expect(await api.owner.put(`${path}/async`, { subscriber: { first_name: 'Ana' } })).toMatchObject({
+      status: 200,
+      body: { status: 'Subscriber update is being processed.' },
+    })
+    expect((await api.owner.get(path)).body.subscriber).toMatchObject({ first_name: '' })
+    await drain()
+    expect((await api.owner.get(path)).body.subscriber).toMatchObject({ first_name: 'Ana', tags: ['a', 'b'] })
+  })
+
+  test('is refused at once where the plain one is', async () => {
+    const list = await newList()
+    const path = `${list}/subscribers`
+    expect((await api.owner.put(`${path}/${ana}/async`, { subscriber: { gender: 'x' } })).status).toBe(422)
+    expect((await api.owner.put(`${path}/2065550149/async`, { subscriber: {} })).status).toBe(404)
+  })
+})
+
+test('nothing is left to do on a list that was deleted meanwhile', async () => {
+  const list = await newList()
+  await api.owner.delete(`${list}/tags`, { tags: ['a'] })
+  await api.owner.delete(list)
+  await drain()
+  expect(await api.db.many('rest', 'select from subscriber_changes')).toEqual([])
+})
+
+test('a stranger tags nobody', async () => {
+  const list = await newList()
+  for (const answer of [
+    await api.stranger.delete(`${list}/subscribers/${ana}/tags`, { tags: ['a'] }),
+    await api.stranger.post(`${list}/bulk_taggings`, { phone_numbers: [ana], tags: ['x'] }),
+    await api.stranger.delete(`${list}/tags`, { tags: ['a'] }),
+    await api.stranger.post(`${list}/subscribers/add_tags`, { phone_numbers: [ana], tags: ['x'] }),
+    await api.stranger.put(`${list}/subscribers/${ana}/async`, { subscriber: { first_name: 'x' } }),
+  ]) {
+    expect(answer).toMatchObject({ status: 404, body: { error: 'List not found' } })
+  }
+  await drain()
+  expect(await tagsOf(list, ana)).toEqual(['a', 'b'])
+})
+
+test('a text of tags says what the same tags in an array say', () => {
+  fc.assert(
+    fc.property(fc.array(fc.string({ maxLength: 20 }), { maxLength: 30 }), (given) => {
+      const plain = given.map((tag) => tag.replaceAll(',', ''))
+      const tags = readTags(plain, 'tags', 1_000)
+      expect(readTags(plain.join(' , '), 'tags', 1_000)).toEqual(tags)
+      expect(tags).toEqual([...new Set(tags)])
+      expect(tags.every((tag) => tag !== '' && tag === tag.trim())).toBe(true)
+      expect(readTags(tags, 'tags', 1_000)).toEqual(tags)
+    }),
+  )
+})
