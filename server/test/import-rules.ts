@@ -15,6 +15,7 @@ const DOWNHILL = [
   'accounts',
   'short-codes',
   'connections',
+  'carriers',
   'keywords',
   'lists',
   'custom-fields',

@@ -36,8 +36,23 @@ test('an empty environment is a sandbox on loopback', () => {
   expect(config.simulator.rawFile).toBe(join(config.dataDir, 'simulator', 'submits.raw'))
   expect(config.send).toEqual({ leaseMs: 5000, responseDeadlineMs: 10_000, receiptDeadlineMs: 259_200_000 })
   expect(config.databaseUrl).toBeUndefined()
-  expect(config.allowPrivateUrls).toEqual([])
+  expect(config.allowPrivateUrls).toEqual(['127.0.0.0/8', '::1/128'])
 })
+
+test('private ranges are those of the operator, and in the sandbox this machine', () => {
+  const production = { CARILLON_MODE: 'production', CARILLON_SMPP_URL: 'smpp://a:b@carrier.example:2775' }
+  expect(readEnv(production).allowPrivateUrls).toEqual([])
+  const env = { CARILLON_ALLOW_PRIVATE_URLS: '10.0.0.0/8' }
+  expect(readEnv({ ...production, ...env }).allowPrivateUrls).toEqual(['10.0.0.0/8'])
+  expect(readEnv(env).allowPrivateUrls).toEqual(['10.0.0.0/8', '127.0.0.0/8', '::1/128'])
+})
+
+test.each(['lookup.example', 'ftp://lookup.example/', 'https://user:pw@lookup.example/', 'https://lookup.example/#x'])(
+  'a look-up at %s is refused',
+  (url) => {
+    expect(faultsOf({ CARILLON_LOOKUP_URL: url })).toEqual([expect.stringContaining('CARILLON_LOOKUP_URL must be')])
+  },
+)
 
 test('all faults are told at once, each with its variable', () => {
   const faults = faultsOf({

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { loopbackRanges } from '../lib/address-ranges.ts'
 import type { SmppAddress } from './parsers.ts'
 import type { Secret } from './secret.ts'
 import { type Setting, type SettingName, type SettingValue, settings } from './settings.ts'
@@ -24,7 +25,10 @@ export type Config = {
     rawFile: string
   }
   send: { leaseMs: number; responseDeadlineMs: number; receiptDeadlineMs: number }
+  /** Private ranges that may be called; in the sandbox this machine is one, so that webhooks can be tried at home. */
   allowPrivateUrls: string[]
+  /** Whom to ask about a number's line; no url means nobody. */
+  lookUp: { url: string | undefined; token: Secret | undefined; timeoutMs: number; cacheDays: number }
   logLevel: 'fatal' | 'error' | 'warn' | 'info' | 'debug' | 'trace' | 'silent'
 }
 
@@ -49,12 +53,13 @@ export function readEnv(env: Env): Config {
   const texts = readTexts(env, faults)
   const read = <N extends SettingName>(name: N) => readSetting(name, texts.get(name), faults) as SettingValue<N>
 
+  const mode = read('CARILLON_MODE')
   const dataDir = resolve(checkout, read('CARILLON_DATA_DIR'))
   const host = read('CARILLON_HOST')
   const port = read('CARILLON_PORT')
   const rawFile = read('CARILLON_SIMULATOR_RAW_FILE')
   const config: Config = {
-    mode: read('CARILLON_MODE'),
+    mode,
     http: { host, port, publicUrl: read('CARILLON_PUBLIC_URL') ?? defaultPublicUrl(host, port) },
     dataDir,
     databaseUrl: read('DATABASE_URL'),
@@ -74,12 +79,32 @@ export function readEnv(env: Env): Config {
       responseDeadlineMs: read('CARILLON_RESPONSE_DEADLINE_MS'),
       receiptDeadlineMs: read('CARILLON_RECEIPT_DEADLINE_S') * 1_000,
     },
-    allowPrivateUrls: read('CARILLON_ALLOW_PRIVATE_URLS'),
+    allowPrivateUrls: [...read('CARILLON_ALLOW_PRIVATE_URLS'), ...(mode === 'sandbox' ? loopbackRanges : [])],
+    lookUp: {
+      url: read('CARILLON_LOOKUP_URL'),
+      token: read('CARILLON_LOOKUP_TOKEN'),
+      timeoutMs: read('CARILLON_LOOKUP_TIMEOUT_MS'),
+      cacheDays: read('CARILLON_LOOKUP_CACHE_DAYS'),
+    },
     logLevel: read('CARILLON_LOG_LEVEL'),
   }
   checkMode(config, texts, faults)
   if (faults.length > 0) throw new ConfigError(faults)
   return deepFreeze(config)
+}
+
+/** Where the data is, for a program that neither sends nor listens and so needs none of the other settings. */
+export function readPlace(env: Env): Pick<Config, 'mode' | 'dataDir' | 'databaseUrl'> {
+  const faults: string[] = []
+  const texts = readTexts(env, faults)
+  const read = <N extends SettingName>(name: N) => readSetting(name, texts.get(name), faults) as SettingValue<N>
+  const place = {
+    mode: read('CARILLON_MODE'),
+    dataDir: resolve(checkout, read('CARILLON_DATA_DIR')),
+    databaseUrl: read('DATABASE_URL'),
+  }
+  if (faults.length > 0) throw new ConfigError(faults)
+  return place
 }
 
 /** The texts that are set. An empty one counts as absent, so that a line of .env can be left blank. */

@@ -62,6 +62,13 @@ export const baseUrl: Parser<string> = (text) => {
   throw new Error(`must be an http:// or https:// address without query, not ${quote(text)}`)
 }
 
+/** An address to call, with a query perhaps. */
+export const webAddress: Parser<string> = (text) => {
+  const url = parseUrl(text)
+  if (url && /^https?:$/.test(url.protocol) && url.host && !url.hash && !url.username) return url.href
+  throw new Error(`must be an http:// or https:// address, not ${quote(text)}`)
+}
+
 export const postgresUrl: Parser<Secret> = (text) => {
   const url = parseUrl(text)
   if (url && /^postgres(ql)?:$/.test(url.protocol) && url.pathname.length > 1) return new Secret(text)

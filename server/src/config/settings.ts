@@ -9,6 +9,7 @@ import {
   plainText,
   postgresUrl,
   smppUrl,
+  webAddress,
   wholeNumber,
 } from './parsers.ts'
 
@@ -73,9 +74,28 @@ export const settings = {
     parse: oneOf('vendor', 'default', 'off'),
   }),
   CARILLON_ALLOW_PRIVATE_URLS: required('', {
-    help: 'Private address ranges that webhooks may call, separated by commas',
+    help: 'Private address ranges that webhooks and the look-up may call, separated by commas',
     parse: cidrList,
     example: '10.20.0.0/16,fd00::/8',
+  }),
+  CARILLON_LOOKUP_URL: optional({
+    help: 'Service to ask whether a number is a landline and whose it is (docs/look-up.md); without it numbers are taken unseen',
+    parse: webAddress,
+    example: 'https://lookup.example.net/v1/numbers',
+  }),
+  CARILLON_LOOKUP_TOKEN: optional({
+    help: 'What the look-up service knows us by; sent as a bearer token',
+    parse: apiKey,
+    example: 'any-16-characters-or-more',
+    secret: true,
+  }),
+  CARILLON_LOOKUP_TIMEOUT_MS: required('2000', {
+    help: 'How long a look-up may take before the number is taken unseen',
+    parse: wholeNumber(100, 10_000),
+  }),
+  CARILLON_LOOKUP_CACHE_DAYS: required('30', {
+    help: 'How long an answer of the look-up is good for',
+    parse: wholeNumber(0, 3_650),
   }),
   CARILLON_LOG_LEVEL: required('info', {
     help: 'How much the roles log',

@@ -1,12 +1,12 @@
+import type { Line } from '../carriers/line.ts'
+import type { LookUp } from '../carriers/look-up.ts'
 import { errors } from '../errors.ts'
-import type { Runtime } from '../runtime.ts'
 
-/**
- * Refuses a number that no text can reach. The sandbox knows one by its last digits, 555-0100; nobody is asked
- * about the others yet.
- */
-export function refuseUnreachable({ config }: Pick<Runtime, 'config'>, phone: number) {
-  if (config.mode === 'sandbox' && phone % 10_000_000 === 5_550_100) {
+/** What is known of the number's line; refuses a number that no text can reach. */
+export async function getReachableLine(lookUp: LookUp, phone: number): Promise<Line | undefined> {
+  const line = await lookUp(phone)
+  if (line?.kind === 'landline' || line?.kind === 'unreachable') {
     throw errors.badPhone('landline or unreachable carrier')
   }
+  return line
 }

@@ -1,5 +1,6 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { type Static, Type } from 'typebox'
+import { makeLookUp } from '../carriers/look-up.ts'
 import { listCustomFields } from '../custom-fields/custom-fields.queries.ts'
 import { errors } from '../errors.ts'
 import { isUp, ListId, PhoneParam, refusal, refusals } from '../http/schema.ts'
@@ -16,6 +17,7 @@ const tags = ['Subscribers']
 
 export const optInRoutes: FastifyPluginAsyncTypebox = async (app) => {
   const { rt } = app
+  const lookUp = makeLookUp(rt)
 
   app.post(
     '/lists/:list_id/subscribers',
@@ -53,6 +55,7 @@ export const optInRoutes: FastifyPluginAsyncTypebox = async (app) => {
         profile: readProfile(body, fields),
         bypassProcess: isUp(body.bypass_opt_in_process),
         bypassResponse: isUp(body.bypass_opt_in_response),
+        line: await getReachableLine(lookUp, phone),
         actor: `key:${req.apiKey.id}`,
       })
       const subscriber = presentSubscriber(added.subscriber, req.account.timeZone)

@@ -1,3 +1,4 @@
+import type { Line } from '../carriers/line.ts'
 import type { Db } from '../db/db.ts'
 
 /** Who opts in on a list lets its short code text them again. `done` is the statement's CTE of the row it has written. */
@@ -71,5 +72,17 @@ export function moveSubscriber(tx: Db, joining: Joining) {
       from moved
      where $4 = 'subscribed' or was <> 'pending'`,
     [joining.accountId, joining.listId, joining.phone, joining.state, joining.wording, joining.actor, joining.now],
+  )
+}
+
+/** Writes down the carrier of a number, as far as it is known. */
+export function updateCarrier(tx: Db, listId: number, phone: number, line: Line) {
+  return tx.exec(
+    'update_carrier',
+    /* sql */ `
+    update subscribers
+       set carrier = coalesce($3, 0), carrier_name = $4, global_carrier_id = $5, global_carrier_name = $6
+     where list_id = $1 and phone = $2`,
+    [listId, phone, line.carrier, line.carrierName, line.globalCarrierId, line.globalCarrierName],
   )
 }

@@ -264,6 +264,51 @@ test('a cleaned number starts over', async () => {
   expect(await countsOf(list)).toEqual({ subscribers: 1, unsubscribed: 0, cleaned: 0 })
 })
 
+describe('the carrier that the look-up names', () => {
+  const line = {
+    kind: 'mobile',
+    carrier: 77,
+    carrierName: 'Verizon',
+    ported: true,
+    globalCarrierId: '100313',
+    globalCarrierName: 'Verizon Wireless',
+  } as const
+  const shown = {
+    carrier: 77,
+    carrier_name: 'Verizon',
+    global_carrier_id: '100313',
+    global_carrier_name: 'Verizon Wireless',
+  }
+
+  async function addWith(list: ListRow, given: Partial<typeof line> | undefined) {
+    await addSubscriber(api.rt, {
+      list: await getList(api.db, api.owner.accountId, list.id),
+      phone: Number(phone),
+      profile: {},
+      bypassProcess: true,
+      bypassResponse: true,
+      line: given && { ...line, ...given },
+      actor: 'key:1',
+    })
+    return (await api.owner.get(`/lists/${list.id}/subscribers/${phone}`)).body.subscriber
+  }
+
+  test('is kept with a number that is added, and with one that comes back', async () => {
+    const list = await newList()
+    expect(await addWith(list, line)).toMatchObject(shown)
+    await api.db.exec('clean', `update subscribers set state = 'cleaned', carrier = 1 where list_id = $1`, [list.id])
+    expect(await addWith(list, undefined)).toMatchObject({ ...shown, carrier: 1 })
+    await api.db.exec('clean', `update subscribers set state = 'cleaned', carrier = 1 where list_id = $1`, [list.id])
+    expect(await addWith(list, line)).toMatchObject(shown)
+  })
+
+  test('changes nothing of a number that is subscribed', async () => {
+    const list = await newList()
+    await addWith(list, undefined)
+    expect(await addWith(list, line)).toMatchObject({ carrier: 0, carrier_name: null, global_carrier_id: null })
+  })
+})
+
 describe('refused', () => {
   test('a landline, in the sandbox', async () => {
     const list = await newList()

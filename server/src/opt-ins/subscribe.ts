@@ -1,3 +1,4 @@
+import type { Line } from '../carriers/line.ts'
 import type { Db } from '../db/db.ts'
 import { retryLostRaces } from '../db/retry.ts'
 import type { List } from '../lists/lists.queries.ts'
@@ -10,8 +11,7 @@ import {
   type Subscriber,
   updateProfile,
 } from '../subscribers/subscribers.queries.ts'
-import { refuseUnreachable } from './look-up.ts'
-import { insertSubscriber, moveSubscriber } from './subscribe.queries.ts'
+import { insertSubscriber, moveSubscriber, updateCarrier } from './subscribe.queries.ts'
 
 const hourMs = 3_600_000
 
@@ -23,6 +23,8 @@ export type AddInput = {
   bypassProcess: boolean
   /** No welcome text. */
   bypassResponse: boolean
+  /** What the look-up says of the number. */
+  line?: Line | undefined
   actor: string
 }
 
@@ -42,7 +44,6 @@ type Outcome =
  * that is subscribed, has just been asked or has just opted out stays as it is, and so does what is known of it.
  */
 export function addSubscriber(rt: Runtime, input: AddInput): Promise<Added> {
-  refuseUnreachable(rt, input.phone)
   return retryLostRaces(() =>
     rt.db.tx(async (tx) => {
       const outcome = await join(rt, tx, input)
@@ -77,6 +78,7 @@ async function join(rt: Runtime, tx: Db, input: AddInput): Promise<Outcome> {
     if (obstacle) return obstacle
     await moveSubscriber(tx, joining)
   }
+  if (input.line?.carrier || input.line?.globalCarrierId) await updateCarrier(tx, list.id, phone, input.line)
   const saysSomething = Object.values(input.profile).some((field) => field !== undefined)
   if (saysSomething) await updateProfile(tx, list.id, phone, input.profile)
 

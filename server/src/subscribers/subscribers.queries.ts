@@ -17,6 +17,8 @@ export type Subscriber = {
   tags: string[]
   carrier: number
   carrierName: string | null
+  globalCarrierId: string | null
+  globalCarrierName: string | null
   optInMethod: string | null
   apiSource: string | null
   keywordName: string | null
@@ -47,6 +49,7 @@ export type Profile = {
 const subscriberColumns = /* sql */ `
   s.list_id as "listId", s.phone, s.state, s.first_name as "firstName", s.last_name as "lastName", s.email,
   s.zip_code as "zipCode", s.birthdate, s.gender, s.tags, s.carrier, s.carrier_name as "carrierName",
+  s.global_carrier_id as "globalCarrierId", s.global_carrier_name as "globalCarrierName",
   s.opt_in_method as "optInMethod", s.api_source as "apiSource", s.keyword_name as "keywordName",
   s.subscribed_at as "subscribedAt", s.opt_in_requested_at as "optInRequestedAt", s.opted_out_at as "optedOutAt",
   s.cleaned_at as "cleanedAt", s.custom_fields as "customValues"`

@@ -90,8 +90,8 @@ export function presentSubscriber(subscriber: Subscriber, timeZone: string): Sta
     carrier: subscriber.carrier,
     carrier_name: subscriber.carrierName,
     tags: subscriber.tags,
-    global_carrier_id: null,
-    global_carrier_name: null,
+    global_carrier_id: subscriber.globalCarrierId,
+    global_carrier_name: subscriber.globalCarrierName,
     ...presentValues(subscriber.customFields, subscriber.customValues, timeZone),
   }
 }

@@ -1,0 +1,111 @@
+// The mobile networks by the ids that the API has for them: the contract's table, with the rows that only its newer
+// edition names. Fewer than a hundred and seldom changed, so they are text and not rows.
+
+const unitedStates: [id: number, name: string][] = [
+  [11333, 'Aerialink'],
+  [592, 'Alaska Communications Systems (ACS)'],
+  [11359, 'Altice Mobile'],
+  [10242, 'ASTAC'],
+  [383, 'AT&T'],
+  [10542, 'Atlantic Tele-Network International (ATNI)'],
+  [766, 'bandwidth.com (includes Republic Wireless)'],
+  [11264, 'Blue Wireless'],
+  [534, 'Boost Mobile'],
+  [586, 'Boost-CDMA'],
+  [10212, 'Brightlink'],
+  [386, 'C Spire Wireless (aka Cellular South)'],
+  [564, 'Carolina West Wireless'],
+  [587, 'CellCom'],
+  [566, 'Cellular One of N.E. Arizona'],
+  [701, 'Chariton Valley Cellular'],
+  [619, 'Chat Mobility'],
+  [656, 'Cleartalk (Flat Wireless)'],
+  [802, 'Copper Valley Telecom'],
+  [10282, 'Cordova'],
+  [618, 'Cross Wireless'],
+  [696, 'Duet Wireless'],
+  [570, 'East Kentucky Network (Appalachian Wireless)'],
+  [10262, 'Enflick'],
+  [803, 'Fair Point Communications'],
+  [603, 'GCI Communications'],
+  [798, 'Google Voice'],
+  [574, 'Illinois Valley Cellular'],
+  [575, 'Inland Cellular'],
+  [10232, 'Inteliquent'],
+  [697, 'Interop All Carriers'],
+  [477, 'IWireless'],
+  [11284, 'Jasper Wireless'],
+  [783, 'Leaco Rural Telephone Cooperative'],
+  [801, 'Level 3 (internal only)'],
+  [11251, 'Ligado Networks'],
+  [588, 'Limitless Mobile'],
+  [788, 'MetroPCS (GSM)'],
+  [834, 'Mid-Rivers Communications'],
+  [773, 'MobileNation/SI Wireless'],
+  [658, 'Mosaic Telecom'],
+  [774, 'MTA Wireless/Matanuska Kenai'],
+  [655, 'MTPCS Cellular One (Cellone Nation)'],
+  [796, 'Nemont CDMA'],
+  [873, 'Nemont US UMTS'],
+  [11287, 'NewCore Wireless US'],
+  [578, 'Nex Tech Communications'],
+  [620, 'Northwest Missouri Cellular'],
+  [626, 'Panhandle Wireless'],
+  [694, 'Peoples Wireless'],
+  [10352, 'Pine Belt'],
+  [580, 'Pine Cellular'],
+  [621, 'Pioneer Cellular'],
+  [651, 'Plateau Wireless'],
+  [11252, 'Rock Wireless'],
+  [567, 'Rural Independent Network Alliance (RINA)'],
+  [11293, 'Shelcomm'],
+  [763, 'SouthernLINC'],
+  [34, 'Sprint'],
+  [780, 'SRT Communications'],
+  [79, 'T-Mobile'],
+  [604, 'Thumb Cellular'],
+  [556, 'TracFone (AT&T)'],
+  [11290, 'Triangle Communications US'],
+  [10272, 'Triangle Wireless'],
+  [549, 'Union Telephone'],
+  [11286, 'Union Wireless'],
+  [56, 'United States Cellular Corp'],
+  [602, 'United Wireless'],
+  [77, 'Verizon'],
+  [11289, 'Viaero US'],
+  [650, 'Viaero Wireless'],
+  [525, 'Virgin Mobile'],
+  [559, 'West Central Wireless'],
+]
+
+const canada: [id: number, name: string][] = [
+  [509, 'Aliant'],
+  [80, 'Bell Mobility'],
+  [799, 'Eastlink Wireless'],
+  [10573, 'Execulink'],
+  [138, 'Fido (Microcell)'],
+  [11292, 'Freedom Canada'],
+  [654, 'Mobilicity'],
+  [510, 'MTS'],
+  [512, 'NorthernTel'],
+  [75, 'Rogers'],
+  [102, 'Sasktel'],
+  [511, 'Telebec'],
+  [70, 'Telus'],
+  [615, 'Videotron'],
+  [537, 'Virgin Mobile'],
+  [653, 'WIND'],
+]
+
+const names = new Map([...canada, ...unitedStates])
+const ids = new Map([...names].map(([id, name]) => [name.toLowerCase(), id]))
+
+/** The name of a carrier; undefined for an id that is not in the table. */
+export function carrierName(id: number): string | undefined {
+  return names.get(id)
+}
+
+/** The id of a carrier of this name, whatever its case; undefined for one that is not in the table. */
+export function carrierId(name: string): number | undefined {
+  return ids.get(name.trim().toLowerCase())
+}

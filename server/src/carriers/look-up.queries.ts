@@ -1,0 +1,33 @@
+import type { Db } from '../db/db.ts'
+import type { Line } from './line.ts'
+
+export type KnownLine = Line & { lookedUpAt: Date }
+
+/** What was last said of a number. */
+export function findLine(db: Db, phone: number) {
+  return db.maybeOne<KnownLine>(
+    'find_line',
+    /* sql */ `
+    select kind, carrier, carrier_name as "carrierName", ported, global_carrier_id as "globalCarrierId",
+           global_carrier_name as "globalCarrierName", looked_up_at as "lookedUpAt"
+      from number_look_ups where phone = $1`,
+    [phone],
+  )
+}
+
+/** Writes down what is said now; of two at once the later counts. */
+export function saveLine(db: Db, phone: number, line: Line, at: Date) {
+  return db.exec(
+    'save_line',
+    /* sql */ `
+    insert into number_look_ups (phone, kind, carrier, carrier_name, ported, global_carrier_id, global_carrier_name,
+                                 looked_up_at)
+    values ($1, $2, $3, $4, $5, $6, $7, $8)
+        on conflict (phone) do update
+       set kind = excluded.kind, carrier = excluded.carrier, carrier_name = excluded.carrier_name,
+           ported = excluded.ported, global_carrier_id = excluded.global_carrier_id,
+           global_carrier_name = excluded.global_carrier_name, looked_up_at = excluded.looked_up_at
+     where number_look_ups.looked_up_at <= excluded.looked_up_at`,
+    [phone, line.kind, line.carrier, line.carrierName, line.ported, line.globalCarrierId, line.globalCarrierName, at],
+  )
+}

@@ -1,0 +1,179 @@
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { json } from 'node:stream/consumers'
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { useDatabase } from '../../test/database.ts'
+import { makeRuntime } from '../../test/runtime.ts'
+import { waitFor } from '../../test/wait-for.ts'
+import { type Env, readEnv } from '../config/config.ts'
+import { carrierId, carrierName } from './carriers.ts'
+import { makeLookUp } from './look-up.ts'
+import { readLine } from './look-up-provider.ts'
+
+const ctx = useDatabase()
+const start = new Date('2026-03-02T10:00:00Z')
+const clock = { time: start, now: () => clock.time }
+const phone = 2_065_550_143
+
+/** The operator's service: answers what the test puts here, and remembers what it was asked. */
+const service = { status: 200, answer: '{}', asked: [] as object[], url: '', release: Promise.resolve() }
+const server = createServer(async (req, res) => {
+  service.asked.push({ method: req.method, authorization: req.headers.authorization, body: await json(req) })
+  await service.release
+  res.writeHead(service.status).end(service.answer)
+})
+
+beforeAll(async () => {
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  service.url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/numbers?v=1`
+})
+afterAll(() => void server.close())
+beforeEach(() => {
+  Object.assign(service, { status: 200, answer: JSON.stringify(mobile), asked: [], release: Promise.resolve() })
+  clock.time = start
+})
+
+const mobile = { line_type: 'mobile', carrier: 77, carrier_name: 'Verizon', ported: true, global_carrier_id: '100313' }
+const line = { kind: 'mobile', carrier: 77, carrierName: 'Verizon', ported: true, globalCarrierId: '100313' }
+
+function lookUpWith(env: Env) {
+  return makeLookUp(makeRuntime({ db: ctx.db, clock, config: readEnv(env) }))
+}
+const production = { CARILLON_MODE: 'production', CARILLON_SMPP_URL: 'smpp://a:b@carrier.example:2775' }
+const asking = () => lookUpWith({ CARILLON_LOOKUP_URL: service.url, CARILLON_LOOKUP_TOKEN: 'a-token-of-ours-1' })
+const pass = (days: number) => {
+  clock.time = new Date(clock.time.getTime() + days * 86_400_000)
+}
+
+describe('without a service', () => {
+  test('the sandbox knows its landlines, and nothing else', async () => {
+    const lookUp = lookUpWith({})
+    expect(await lookUp(2_065_550_100)).toMatchObject({ kind: 'landline' })
+    expect(await lookUp(3_125_550_100)).toMatchObject({ kind: 'landline' })
+    expect(await lookUp(phone)).toBeUndefined()
+  })
+
+  test('production knows nothing', async () => {
+    expect(await lookUpWith(production)(2_065_550_100)).toBeUndefined()
+  })
+})
+
+describe('with a service', () => {
+  test('asks it with our token, and believes it', async () => {
+    expect(await asking()(phone)).toMatchObject(line)
+    expect(service.asked).toEqual([
+      { method: 'POST', authorization: 'Bearer a-token-of-ours-1', body: { phone_number: '2065550143' } },
+    ])
+  })
+
+  test("the sandbox's own numbers are not asked about", async () => {
+    expect(await asking()(2_065_550_100)).toMatchObject({ kind: 'landline' })
+    expect(service.asked).toEqual([])
+  })
+
+  test('does not ask again before the answer is old, in another process either', async () => {
+    await asking()(phone)
+    pass(29.9)
+    expect(await asking()(phone)).toMatchObject(line)
+    expect(service.asked).toHaveLength(1)
+    pass(0.1)
+    service.answer = JSON.stringify({ line_type: 'landline' })
+    expect(await asking()(phone)).toMatchObject({ kind: 'landline', carrier: null })
+    expect(await asking()(phone)).toMatchObject({ kind: 'landline', carrier: null })
+    expect(service.asked).toHaveLength(2)
+  })
+
+  test('asks once for what is asked at once', async () => {
+    const held = Promise.withResolvers<void>()
+    service.release = held.promise
+    const lookUp = asking()
+    const both = [lookUp(phone), lookUp(phone)]
+    await waitFor(() => service.asked.length > 0)
+    // both have looked into the database when this is answered
+    await ctx.db.exec('behind', 'select 1')
+    held.resolve()
+    expect(await Promise.all(both)).toMatchObject([line, line])
+    expect(service.asked).toHaveLength(1)
+  })
+
+  test.each([
+    ['an error', 500, '{"line_type":"landline"}'],
+    ['a redirect', 302, '{"line_type":"landline"}'],
+    ['a web page', 200, '<html>'],
+    ['an array', 200, '[]'],
+    ['a book', 200, JSON.stringify({ line_type: 'landline', x: 'a'.repeat(20_000) })],
+  ])('takes %s for no answer: the number is not known, or known as it was', async (_what, status, answer) => {
+    Object.assign(service, { status, answer })
+    expect(await asking()(phone)).toBeUndefined()
+    Object.assign(service, { status: 200, answer: JSON.stringify(mobile) })
+    await asking()(phone)
+    pass(100)
+    Object.assign(service, { status, answer })
+    expect(await asking()(phone)).toMatchObject(line)
+  })
+
+  test('waits no longer than it is told', async () => {
+    const held = Promise.withResolvers<void>()
+    service.release = held.promise
+    const lookUp = lookUpWith({ CARILLON_LOOKUP_URL: service.url, CARILLON_LOOKUP_TIMEOUT_MS: '100' })
+    const started = performance.now()
+    expect(await lookUp(phone)).toBeUndefined()
+    expect(performance.now() - started).toBeLessThan(1_500)
+    held.resolve()
+  })
+
+  test('stops asking after five failures in a row', async () => {
+    service.status = 503
+    const lookUp = asking()
+    for (let n = 0; n < 8; n += 1) expect(await lookUp(phone + n)).toBeUndefined()
+    expect(service.asked).toHaveLength(5)
+  })
+
+  test('production does not call this machine unless its operator says so', async () => {
+    const env = { ...production, CARILLON_LOOKUP_URL: service.url }
+    expect(await lookUpWith(env)(phone)).toBeUndefined()
+    expect(service.asked).toEqual([])
+    expect(await lookUpWith({ ...env, CARILLON_ALLOW_PRIVATE_URLS: '127.0.0.1' })(phone)).toMatchObject(line)
+  })
+})
+
+test.each([
+  [{}, { kind: 'unknown', carrier: null, carrierName: null, ported: null }],
+  [
+    { line_type: 'satellite', carrier: '79' },
+    { kind: 'unknown', carrier: 79, carrierName: 'T-Mobile' },
+  ],
+  [
+    { line_type: 'voip', carrier_name: 'google voice' },
+    { kind: 'voip', carrier: 798, carrierName: 'google voice' },
+  ],
+  [
+    { carrier: 424_242, carrier_name: 'Nobody' },
+    { carrier: 424_242, carrierName: 'Nobody' },
+  ],
+  [{ carrier: 424_242 }, { carrier: 424_242, carrierName: null }],
+  [
+    { carrier: 2 ** 31, carrier_name: 7, ported: 'no' },
+    { carrier: null, carrierName: '7', ported: null },
+  ],
+  [
+    { carrier: -1, carrier_name: ' \0 ', global_carrier_id: 100_313 },
+    { carrierName: null, globalCarrierId: '100313' },
+  ],
+  [{ carrier_name: 'x'.repeat(192) }, { carrierName: null }],
+])('%j is read', (body, known) => {
+  expect(readLine(JSON.stringify(body))).toMatchObject(known)
+})
+
+test('carriers have the names and ids of the contract', () => {
+  expect([383, 77, 11359, 70, 525, 537].map(carrierName)).toEqual([
+    'AT&T',
+    'Verizon',
+    'Altice Mobile',
+    'Telus',
+    'Virgin Mobile',
+    'Virgin Mobile',
+  ])
+  expect(carrierName(1)).toBeUndefined()
+  expect([carrierId(' t-mobile '), carrierId('Virgin Mobile'), carrierId('')]).toEqual([79, 525, undefined])
+})

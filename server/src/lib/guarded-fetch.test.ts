@@ -1,0 +1,194 @@
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import { type AddressInfo, createServer as createTcpServer, type Server, type Socket } from 'node:net'
+import { text } from 'node:stream/consumers'
+import { afterEach, describe, expect, test } from 'vitest'
+import { loopbackRanges } from './address-ranges.ts'
+import { type FetchFault, type GuardedRequest, makeGuardedFetch, type Resolve } from './guarded-fetch.ts'
+
+const servers: { close(): void }[] = []
+afterEach(() => {
+  for (const server of servers.splice(0)) server.close()
+})
+
+async function listening(server: Server): Promise<number> {
+  const sockets = new Set<Socket>()
+  server.on('connection', (socket: Socket) => sockets.add(socket))
+  servers.push({
+    close() {
+      for (const socket of sockets) socket.destroy()
+      server.close()
+    },
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  return (server.address() as AddressInfo).port
+}
+
+type Handler = (req: IncomingMessage, res: ServerResponse) => void
+const serve = async (handler: Handler) => `http://127.0.0.1:${await listening(createServer(handler))}`
+
+const limits = { timeoutMs: 5_000, maxBytes: 1_000 }
+const open = makeGuardedFetch({ allowed: loopbackRanges })
+const shut = makeGuardedFetch({ allowed: [] })
+
+async function faultOf(fetch: typeof open, request: Partial<GuardedRequest> & { url: string }): Promise<FetchFault> {
+  return fetch({ ...limits, ...request }).then(
+    ({ status }) => {
+      throw new Error(`was answered ${status}`)
+    },
+    (fault) => fault,
+  )
+}
+
+test('a POST arrives as it was given, and the answer comes back as it was', async () => {
+  let got: object = {}
+  const url = await serve(async (req, res) => {
+    got = { method: req.method, path: req.url, key: req.headers['x-key'], body: await text(req) }
+    res.writeHead(418, { 'x-answer': 'yes' }).end('short and stout')
+  })
+  const answer = await open({
+    ...limits,
+    url: `${url}/in?key=7f2a`,
+    method: 'POST',
+    headers: { 'x-key': 'secret' },
+    body: '{"ä":1}',
+  })
+  expect(got).toEqual({ method: 'POST', path: '/in?key=7f2a', key: 'secret', body: '{"ä":1}' })
+  expect(answer).toMatchObject({ status: 418, headers: { 'x-answer': 'yes' } })
+  expect(answer.body.toString()).toBe('short and stout')
+})
+
+describe('where nobody may send us', () => {
+  test.each(['127.0.0.1', '2130706433', '0x7f.1', 'localhost', '[::1]', '[::ffff:127.0.0.1]', '0.0.0.0'])(
+    '%s',
+    async (host) => {
+      let called = false
+      const url = await serve((_req, res) => {
+        called = true
+        res.end()
+      })
+      const fault = await faultOf(shut, { url: `${url.replace('127.0.0.1', host)}/?secret` })
+      expect(fault).toMatchObject({ name: 'FetchFault', reason: 'forbidden_address' })
+      expect(fault.message).not.toContain('secret')
+      expect(called).toBe(false)
+    },
+  )
+
+  test('a name with a private address among public ones', async () => {
+    const resolve: Resolve = async () => [
+      { address: '93.184.215.14', family: 4 },
+      { address: '10.0.0.7', family: 4 },
+    ]
+    const fetch = makeGuardedFetch({ allowed: [], resolve })
+    expect((await faultOf(fetch, { url: 'http://hooks.example/' })).reason).toBe('forbidden_address')
+  })
+
+  test('a redirect is an answer, not a way', async () => {
+    let called = 0
+    const url = await serve((_req, res) => {
+      called += 1
+      res.writeHead(302, { location: 'http://169.254.169.254/latest/' }).end()
+    })
+    expect(await open({ ...limits, url })).toMatchObject({ status: 302 })
+    expect(called).toBe(1)
+  })
+
+  test.each(['ftp://example.org/', 'file:///etc/passwd', 'example.org', 'http://', ''])(
+    '%j is no address',
+    async (url) => {
+      expect((await faultOf(open, { url })).reason).toBe('bad_url')
+    },
+  )
+})
+
+test('a name is asked for once, and the connection goes where the first answer pointed', async () => {
+  const url = new URL(await serve((req, res) => res.end(req.headers.host)))
+  let asked = 0
+  const resolve: Resolve = async () => {
+    asked += 1
+    // what a name server does who means us harm: harmless when we look, private when we go
+    return [{ address: asked === 1 ? '127.0.0.1' : '169.254.169.254', family: 4 }]
+  }
+  const fetch = makeGuardedFetch({ allowed: ['127.0.0.1'], resolve })
+  const answer = await fetch({ ...limits, url: `http://hooks.example:${url.port}/` })
+  expect(answer.body.toString()).toBe(`hooks.example:${url.port}`)
+  expect(asked).toBe(1)
+})
+
+test('where one address of a name does not answer, the next is tried', async () => {
+  const { port } = new URL(await serve((_req, res) => res.end('here')))
+  // nobody listens on the first
+  const resolve: Resolve = async () => [
+    { address: '127.0.0.2', family: 4 },
+    { address: '127.0.0.1', family: 4 },
+  ]
+  const fetch = makeGuardedFetch({ allowed: loopbackRanges, resolve })
+  expect((await fetch({ ...limits, url: `http://hooks.example:${port}/` })).body.toString()).toBe('here')
+})
+
+describe('no answer', () => {
+  test('a name that nobody knows', async () => {
+    const unknown: Resolve = () => Promise.reject(new Error('ENOTFOUND'))
+    const nowhere: Resolve = async () => []
+    for (const resolve of [unknown, nowhere]) {
+      const fetch = makeGuardedFetch({ allowed: [], resolve })
+      expect((await faultOf(fetch, { url: 'http://hooks.example/' })).reason).toBe('unresolved')
+    }
+  })
+
+  test('a server without TLS behind an https address', async () => {
+    const url = await serve((_req, res) => res.end())
+    expect((await faultOf(open, { url: url.replace('http:', 'https:') })).reason).toBe('unreachable')
+  })
+
+  test('a port where nobody listens', async () => {
+    const server = createTcpServer()
+    const port = await listening(server)
+    await new Promise((resolve) => server.close(resolve))
+    expect((await faultOf(open, { url: `http://127.0.0.1:${port}/` })).reason).toBe('unreachable')
+  })
+
+  test.each([
+    ['before it says anything', ''],
+    ['in the middle of its body', 'HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nhalf'],
+    ['after it changed the protocol', 'HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: x\r\n\r\n'],
+    ['in another language', '220 mail.example ESMTP\r\n'],
+  ])('a server that hangs up %s', async (_when, words) => {
+    const port = await listening(createTcpServer((socket) => socket.once('data', () => socket.end(words))))
+    expect((await faultOf(open, { url: `http://127.0.0.1:${port}/` })).reason).toBe('unreachable')
+  })
+
+  test.each([
+    ['says nothing', () => {}],
+    ['begins and goes silent', (_req, res) => void res.writeHead(200).write('a')],
+    [
+      'never comes to an end',
+      (_req, res) => void res.writeHead(200).write('a', () => setInterval(() => res.write('a'), 5).unref()),
+    ],
+  ] satisfies [string, Handler][])('a server that %s', async (_how, handler) => {
+    const url = await serve(handler)
+    expect((await faultOf(open, { url, timeoutMs: 150, maxBytes: 1e6 })).reason).toBe('timeout')
+  })
+
+  test('a name server that says nothing', async () => {
+    const fetch = makeGuardedFetch({ allowed: [], resolve: () => new Promise(() => {}) })
+    expect((await faultOf(fetch, { url: 'http://hooks.example/', timeoutMs: 50 })).reason).toBe('timeout')
+  })
+
+  test('a body that is too large, however it is announced', async () => {
+    const whole = await serve((_req, res) => res.end('x'.repeat(1_001)))
+    expect((await faultOf(open, { url: whole })).reason).toBe('too_large')
+    const closed = Promise.withResolvers<void>()
+    const endless = await serve((_req, res) => {
+      res.on('close', closed.resolve)
+      const more = () => {
+        while (!res.destroyed && res.write('x'.repeat(500)));
+      }
+      res.on('drain', more)
+      more()
+    })
+    expect((await faultOf(open, { url: endless })).reason).toBe('too_large')
+    await closed.promise
+    const exact = await serve((_req, res) => res.end('x'.repeat(1_000)))
+    expect((await open({ ...limits, url: exact })).body).toHaveLength(1_000)
+  })
+})
