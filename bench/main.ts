@@ -9,6 +9,10 @@ const benches: Record<string, { what: string; load: () => Promise<{ run(): Promi
     what: 'how fast a list comes in, stage by stage (--rows)',
     load: () => import('./imports.ts'),
   },
+  pages: {
+    what: 'a page deep inside a large list, while it is imported, after, and beside adds (--rows --adds --dense)',
+    load: () => import('./pages.ts'),
+  },
   smpp: { what: 'our SMPP codec and session beside npm smpp', load: () => import('./smpp.ts') },
   simulator: { what: 'how much the simulator takes', load: () => import('./simulator.ts') },
 }
