@@ -5,9 +5,12 @@ import { makeRuntime } from '../../test/runtime.ts'
 import type { Db } from '../db/db.ts'
 import { onePlan } from '../gateway/gateway.ts'
 import { acceptBroadcast } from '../messages/messages.ts'
+import { listOptedOut } from '../messages/recipients.queries.ts'
 import { applyReceipts } from '../receipts/receipts.queries.ts'
+import { cancelChunks } from './cancelled.queries.ts'
 import { abandonSubmitting, type Chunk, finishChunk } from './chunks.queries.ts'
 import { expandOnce } from './expand.ts'
+import { type SliceInput, writeSlice } from './expansion.queries.ts'
 import { listQueued, markRefused, markSent, markSubmitting, markUnknown, unmarkSubmitting } from './marks.queries.ts'
 
 // The hot statements are planned once and for all, perhaps on a day that is still empty. Whatever the tables hold, each
@@ -21,17 +24,23 @@ afterEach(() => database.close())
 
 const day = '2031-05-06'
 const chunk = { id: 1, epoch: 1, messageId: 1, loggedOn: day, firstLogId: 1, lastLogId: 9, listId: 1 } as Chunk
+const slice = { messageId: 1, listId: 1, loggedOn: day, rows: 10 } as SliceInput
 
 const hot: Record<string, (db: Db) => Promise<unknown>> = {
   'list queued': (db) => listQueued(db, chunk),
   'mark submitting, subscribers': (db) => markSubmitting(db, { ...chunk, consent: 'subscribed' }, []),
   'mark submitting, not opted out': (db) => markSubmitting(db, { ...chunk, consent: 'not_opted_out' }, []),
+  'mark submitting, not blocked': (db) => markSubmitting(db, { ...chunk, consent: 'not_blocked' }, []),
   'unmark submitting': (db) => unmarkSubmitting(db, chunk, []),
   'mark sent': (db) => markSent(db, day, 1, []),
   'mark refused': (db) => markRefused(db, day, []),
   'mark unknown': (db) => markUnknown(db, day, []),
   'apply receipts': (db) => applyReceipts(db, day, 1, []),
   'abandon submitting': (db) => abandonSubmitting(db, chunk),
+  'write a slice of the list': (db) => writeSlice(db, { ...slice, isFiltered: false }),
+  'write a slice of an audience': (db) => writeSlice(db, { ...slice, isFiltered: true }),
+  'cancel chunks': (db) => cancelChunks(db, { messageId: 1, loggedOn: day }, 0, new Date()),
+  'list opted out': (db) => listOptedOut(db, 1, 1, []),
   'finish chunk': (db) => finishChunk(db, chunk),
 }
 
@@ -60,9 +69,9 @@ function unconfinedScans(plan: string): string[] {
   const lines = plan.split('\n')
   return lines.filter((line, n) => {
     const scan =
-      /(Seq Scan on|Index (?:Only )?Scan using \S+ on|Bitmap Heap Scan on) (message_log|submits|subscribers|send_chunks)/
+      /(Seq Scan on|Index (?:Only )?Scan using \S+ on|Bitmap Heap Scan on) (message_log|submits|subscribers|send_chunks|blocks)/
     if (!scan.test(line)) return false
-    return !/Index Cond: .*\b(id|smsc_id|phone)\b/.test(lines[n + 1] ?? '')
+    return !/Index Cond: .*\b(id|smsc_id|phone|first_log_id)\b/.test(lines[n + 1] ?? '')
   })
 }
 

@@ -87,6 +87,7 @@ const operations: [method: Method, path: string, body: object | undefined, succe
   ['GET', '/lists/LIST/messages/draft', undefined, 200],
   ['GET', '/lists/LIST/messages/scheduled', undefined, 200],
   ['POST', '/lists/LIST/messages', { message: { content: 'Hello' } }, 200],
+  ['POST', '/transactional_messages', { transactional_message: { number: phone, content: 'Hello' } }, 200],
 ]
 
 const at = (path: string) =>

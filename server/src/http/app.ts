@@ -26,6 +26,7 @@ import type { Runtime } from '../runtime.ts'
 import { shortCodeRoutes } from '../short-codes/short-codes.routes.ts'
 import { subscriberRoutes } from '../subscribers/subscribers.routes.ts'
 import { tagRoutes } from '../subscribers/tags.routes.ts'
+import { transactionalMessageRoutes } from '../transactional-messages/transactional-messages.routes.ts'
 import { webhookRoutes } from '../webhooks/webhooks.routes.ts'
 import { useAccept } from './accept.ts'
 import { useAuth } from './auth.ts'
@@ -106,6 +107,7 @@ const api: FastifyPluginAsync<{ rt: Runtime; scope: RequestScope }> = async (app
   await app.register(optInRoutes)
   await app.register(messageRoutes)
   await app.register(waitingRoutes)
+  await app.register(transactionalMessageRoutes)
   await app.register(donationRoutes)
   await app.register(momtReportRoutes)
   await app.register(webhookRoutes)

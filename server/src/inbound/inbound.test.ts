@@ -4,12 +4,16 @@ import { startSending } from '../../test/sending.ts'
 import { waitFor } from '../../test/wait-for.ts'
 import { systemClock } from '../lib/clock.ts'
 import { changeList } from '../lists/lists.ts'
+import { sendToNumbers } from '../messages/messages.ts'
+import { blockNumber } from '../short-codes/blocks.queries.ts'
+import { interpretInbound, storeInbound } from './inbound.ts'
 
 let sending: Awaited<ReturnType<typeof startSending>>
+let gateway: Awaited<ReturnType<typeof sending.startGateway>>
 
 beforeEach(async () => {
   sending = await startSending()
-  await sending.startGateway()
+  gateway = await sending.startGateway()
 })
 afterEach(() => sending.stop())
 
@@ -129,4 +133,51 @@ test('an MO is stored as it came, whatever its alphabet', async () => {
     short_code: sending.shortCode.code,
     phone,
   })
+})
+
+test('a STOP is for texts that go to no list, too', async () => {
+  const { accountId } = sending.list
+  const transactional = () =>
+    sendToNumbers(sending.rt, {
+      accountId,
+      listId: null,
+      shortCodeId: sending.shortCode.id,
+      phones: [phone],
+      content: 'Your pickup is at five.',
+      field: 'number',
+    })
+  const before = await transactional()
+  await sending.untilCounted(before.id, { delivered: 1 })
+
+  // one is queued while no gateway is there to mark it
+  await gateway.stop()
+  const queued = await transactional()
+  const { id: connectionId } = await sending.db.one<{ id: number }>('a_connection', 'select id from connections')
+  const shortCode = sending.shortCode.code
+  const mo = { connectionId, shortCode, phone, content: 'STOP', raw: Buffer.from('STOP'), dataCoding: 0 }
+  await storeInbound(sending.db, { ...mo, receivedAt: systemClock.now() })
+  expect(await interpretInbound(sending.rt)).toBe(true)
+  await sending.untilCounted(queued.id, { suppressed: 1 })
+  gateway = await sending.startGateway()
+  await allInterpreted(1)
+  await expect(transactional()).rejects.toThrow('Number has opted out: 2065560001')
+  await waitFor(() => received().length === 2)
+  expect(received()[1]).toContain('You are unsubscribed')
+})
+
+test('a text that was let in before the STOP and written after it is stopped by the mark', async () => {
+  const { accountId } = sending.list
+  await gateway.stop()
+  const { id } = await sendToNumbers(sending.rt, {
+    accountId,
+    listId: null,
+    shortCodeId: sending.shortCode.id,
+    phones: [phone, phone + 1],
+    content: 'Your pickup is at five.',
+    field: 'number',
+  })
+  await blockNumber(sending.db, sending.shortCode.id, phone, systemClock.now())
+  gateway = await sending.startGateway()
+  await sending.untilCounted(id, { suppressed: 1, delivered: 1 })
+  expect(received()).toEqual([])
 })

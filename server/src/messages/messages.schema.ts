@@ -3,6 +3,7 @@ import { errors } from '../errors.ts'
 import { pageQuery } from '../http/pagination.ts'
 import { Id, TextOrNull, TimeOrNull } from '../http/schema.ts'
 import { formatTime } from '../http/times.ts'
+import { parseInstant } from '../lib/instants.ts'
 import { formatPhoneNumber } from '../sms/phone-number.ts'
 import type { FieldTest } from './audience.ts'
 import type { MessageView } from './messages.queries.ts'
@@ -121,12 +122,8 @@ export const MessageUpdateBody = Type.Object({
 /** The planned time of a body: an instant, null for none, undefined when it does not say. */
 export function readSendAt(given: string | null | undefined): Date | null | undefined {
   if (given === undefined || given === null) return given
-  const isInstant = /^\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d{1,9})?)?(Z|[+-]\d\d:?\d\d)$/i.test(given)
-  try {
-    if (isInstant) return new Date(Temporal.Instant.from(given).epochMilliseconds)
-  } catch {
-    // a day or an hour that does not exist
-  }
+  const read = parseInstant(given)
+  if (read) return read.instant
   throw errors.invalid({ 'message.send_at': ['must be a time with an offset, as 2031-05-06T09:00:00-07:00'] })
 }
 

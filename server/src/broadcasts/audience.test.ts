@@ -1,0 +1,156 @@
+import { beforeEach, describe, expect, test } from 'vitest'
+import { useDatabase } from '../../test/database.ts'
+import { make } from '../../test/make.ts'
+import { makeRuntime } from '../../test/runtime.ts'
+import { checkBooks, readCounters } from '../../test/sending.ts'
+import { type Audience, readAudience } from '../messages/audience.ts'
+import { acceptBroadcast } from '../messages/messages.ts'
+import { expandOnce, expandSlice } from './expand.ts'
+
+const ctx = useDatabase()
+let list: Awaited<ReturnType<typeof make.list>>
+const rt = () => makeRuntime({ db: ctx.db })
+
+beforeEach(async () => {
+  list = await make.list(ctx.db)
+  await ctx.db.exec(
+    'make_fields',
+    `insert into custom_fields (list_id, key, label, content_type, max_length, default_value, created_at, updated_at)
+     select $1, key, key, type, 20, default_value, now(), now()
+       from (values ('team', 'text', 'none'), ('gifts', 'number', null), ('joined', 'datetime', null))
+              as f(key, type, default_value)`,
+    [list.id],
+  )
+})
+
+const people: [name: string, tags: string[], fields: object][] = [
+  ['ana', ['soup', 'bread'], { team: 'Reds', gifts: 5, joined: '2026-01-01T00:00:00.000Z' }],
+  ['ben', ['soup'], { team: 'Blue_Jays', gifts: 10.5, joined: '2026-03-01T08:00:00.000Z' }],
+  ['cem', ['bread', 'Soup'], { team: 'reds', gifts: 0 }],
+  ['dee', [], {}],
+  // kept for a former field of that key
+  ['eli', ['tea'], { team: null, gifts: '7' }],
+]
+const phoneOf = (index: number) => 2_065_560_001 + index
+
+async function addPeople() {
+  for (const [index, [name, tags, fields]] of people.entries()) {
+    await make.subscriber(ctx.db, { listId: list.id, phone: phoneOf(index), firstName: name })
+    const sql = 'update subscribers set tags = $3, custom_fields = $4 where list_id = $1 and phone = $2'
+    await ctx.db.exec('describe', sql, [list.id, phoneOf(index), tags, JSON.stringify(fields)])
+  }
+}
+
+async function namesOf(given: Audience): Promise<string> {
+  const audience = await readAudience(ctx.db, list.id, given)
+  const { id } = await acceptBroadcast(rt(), { accountId: list.accountId, list, content: 'Hello', audience })
+  while (await expandOnce(rt()));
+  await checkBooks(ctx.db, id)
+  const rows = await ctx.db.many<{ name: string }>(
+    'names_of',
+    `select s.first_name as name from message_log l join subscribers s on s.phone = l.phone and s.list_id = $2
+      where l.message_id = $1 order by l.phone`,
+    [id, list.id],
+  )
+  return rows.map(({ name }) => name).join(' ')
+}
+
+type Op = NonNullable<Audience['custom_fields']>[number]['op']
+const field = (key: string, op: Op, value?: string | number | boolean): Audience => ({
+  custom_fields: [{ key, op, ...(value === undefined ? {} : { value }) }],
+})
+
+test.each<[string, Audience, string]>([
+  ['one of the tags', { tags_any: ['soup', 'tea'] }, 'ana ben eli'],
+  ['all of the tags', { tags_all: ['bread', 'soup'] }, 'ana'],
+  ['none of the tags', { tags_none: ['soup', 'tea'] }, 'cem dee'],
+  ['tags of each kind', { tags_any: ['soup', 'bread'], tags_none: ['Soup'] }, 'ana ben'],
+  ['an equal text', field('team', 'eq', 'Reds'), 'ana'],
+  ['another text, or none', field('team', 'ne', 'Reds'), 'ben cem dee eli'],
+  ['a part of a text, whatever its case', field('team', 'contains', 'RED'), 'ana cem'],
+  ['a part that means something to LIKE', field('team', 'contains', '_'), 'ben'],
+  ['a value', field('team', 'exists'), 'ana ben cem'],
+  ['no value', field('team', 'exists', false), 'dee eli'],
+  ['an equal number, however written', field('gifts', 'eq', '5.0'), 'ana'],
+  ['a greater number, and no text', field('gifts', 'gt', 4), 'ana ben'],
+  ['a lesser number', field('gifts', 'lt', '5'), 'cem'],
+  ['a later time', field('joined', 'gt', '2026-02-28'), 'ben'],
+  ['an earlier time, given with an offset', field('joined', 'lt', '2026-03-01T00:00:01-08:00'), 'ana ben'],
+  [
+    'several at once',
+    {
+      tags_any: ['soup'],
+      custom_fields: [
+        { key: 'gifts', op: 'gt', value: 1 },
+        { key: 'team', op: 'ne', value: 'Reds' },
+      ],
+    },
+    'ben',
+  ],
+  ['nobody', { tags_any: ['caviar'] }, ''],
+])('%s', async (_case, audience, expected) => {
+  await addPeople()
+  expect(await namesOf(audience)).toBe(expected)
+})
+
+test.each<[string, Audience, string]>([
+  ['a text for a number', field('gifts', 'eq', 'five'), 'need a number for gifts'],
+  ['no value', field('gifts', 'gt'), 'need a value for gifts'],
+  ['an order of texts', field('team', 'lt', 'a'), 'cannot put texts in an order'],
+  ['a part of a number', field('gifts', 'contains', '5'), 'cannot look inside a number'],
+])('refused: %s', async (_case, audience, fault) => {
+  await expect(readAudience(ctx.db, list.id, audience)).rejects.toThrow(`Validation failed: Custom fields ${fault}`)
+})
+
+describe('a list in which few pass', () => {
+  const last = 2_065_560_000 + 35_000
+
+  beforeEach(() =>
+    ctx.db.exec(
+      'fill',
+      `insert into subscribers (list_id, phone, state, subscribed_at, opted_in_at, tags)
+       select $1, 2065560000 + n, 'subscribed', now() - interval '1 day', now() - interval '1 day',
+              case when n in (1, 20000, 35000) then '{rare}'::text[] else '{}' end
+         from generate_series(1, 35000) n`,
+      [list.id],
+    ),
+  )
+
+  test('is gone through slice by slice, to its end', async () => {
+    const { id } = await acceptBroadcast(rt(), {
+      accountId: list.accountId,
+      list,
+      content: 'Hello',
+      audience: { tags_all: ['rare'] },
+    })
+    const cursors: number[] = []
+    while (await expandSlice(rt(), id)) {
+      const row = await ctx.db.maybeOne<{ at: number }>('cursor_of', 'select cursor_phone as at from expansions')
+      cursors.push(row ? row.at - 2_065_560_000 : Number.NaN)
+    }
+    expect(cursors).toEqual([1_000, 11_000, 21_000, 31_000, Number.NaN])
+    const phones = await ctx.db.many('phones', 'select phone from message_log where message_id = $1 order by phone', [
+      id,
+    ])
+    expect(phones).toEqual([{ phone: 2_065_560_001 }, { phone: 2_065_580_000 }, { phone: last }])
+    expect(await readCounters(ctx.db, id)).toMatchObject({ audience: 3, queued: 3 })
+    await checkBooks(ctx.db, id)
+  })
+})
+
+test('who left after it was accepted is in the audience, if he passes', async () => {
+  await addPeople()
+  const input = { accountId: list.accountId, list, content: 'Hello', audience: { tags_any: ['soup'] } }
+  const { id } = await acceptBroadcast(rt(), input)
+  const later = new Date(Date.now() + 1_000)
+  const sql = `update subscribers set state = 'unsubscribed', opted_out_at = $2 where phone = any($1::bigint[])`
+  await ctx.db.exec('leave', sql, [[phoneOf(1), phoneOf(4)], later])
+  while (await expandOnce(rt()));
+  const rows = await ctx.db.many('log', 'select phone, state from message_log where message_id = $1 order by phone', [
+    id,
+  ])
+  expect(rows).toEqual([
+    { phone: phoneOf(0), state: 'queued' },
+    { phone: phoneOf(1), state: 'suppressed' },
+  ])
+})
