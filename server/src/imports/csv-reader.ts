@@ -1,13 +1,17 @@
 import type { Duplex } from 'node:stream'
 import { CsvError, parse } from 'csv-parse'
 import { errors } from '../errors.ts'
-import { type Header, readHeader } from './columns.ts'
+import { type FieldColumn, type Header, readHeader } from './columns.ts'
 import type { StagedRows } from './staged-rows.ts'
 
 /** The longest line we take, in characters; nobody's row is longer, and a lost quote would swallow the file. */
 export const longestLine = 65_536
 
-export type ReaderOptions = { unknownColumns: 'refuse' | 'ignore' }
+export type ReaderOptions = {
+  unknownColumns: 'refuse' | 'ignore'
+  /** Those of the list, which have columns of their own. */
+  customFields?: readonly FieldColumn[]
+}
 
 /** A reader turns the bytes of a file into blocks for COPY, and throws at the first fault of the file's form. */
 export type Reader = {
@@ -46,7 +50,7 @@ export function readCsv(rows: StagedRows, options: ReaderOptions): Reader {
       line = lines - tooMany
       if (fields.length === 1 && fields[0] === '') return null
       if (!header) {
-        header = readHeader(first, fields, options.unknownColumns)
+        header = readHeader(first, fields, options.unknownColumns, options.customFields ?? [])
         return null
       }
       if (fields.length !== header.places.length) {

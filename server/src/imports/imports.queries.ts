@@ -121,7 +121,7 @@ export async function createRowsTable(db: Db, importId: number) {
     create table ${rowsTable(importId)} (
       line bigint not null, phone bigint not null,
       first_name text, last_name text, email text, zip_code text, birthdate text, gender text, tags text,
-      consented_at timestamptz, consent_source text, consent_text text
+      consented_at timestamptz, consent_source text, consent_text text, custom_fields jsonb
     ) with (autovacuum_enabled = off)`,
   )
 }
@@ -216,19 +216,20 @@ export async function applySlice(db: Db, { importId, cursor, limit, now }: Slice
                     or a.first_name <> s.first_name or a.last_name <> s.last_name or a.email <> s.email
                     or a.zip_code <> s.zip_code or a.birthdate <> s.birthdate
                     or a.gender is not null and a.gender is distinct from s.gender
-                    or a.tags is not null and not (string_to_array(a.tags, ',') <@ s.tags) then 'updated'
+                    or a.tags is not null and not (string_to_array(a.tags, ',') <@ s.tags)
+                    or a.custom_fields is not null and not (a.custom_fields <@ s.custom_fields) then 'updated'
                   else 'unchanged' end as outcome
         from ahead a left join lateral
-             (select state, first_name, last_name, email, zip_code, birthdate, gender, tags
+             (select state, first_name, last_name, email, zip_code, birthdate, gender, tags, custom_fields
                 from subscribers where list_id = $1 and phone = a.phone and not a.doubled offset 0) s on true
        where n <= $4::int
     ),
     inserted as (
       insert into subscribers (list_id, phone, state, first_name, last_name, email, zip_code, birthdate, gender, tags,
-                               opt_in_method, subscribed_at, opted_in_at, created_at)
+                               custom_fields, opt_in_method, subscribed_at, opted_in_at, created_at)
       select $1, phone, 'subscribed', coalesce(first_name, ''), coalesce(last_name, ''), coalesce(email, ''),
              coalesce(zip_code, ''), coalesce(birthdate, ''), gender, coalesce(string_to_array(tags, ','), '{}'),
-             'import', $5, $5, $5
+             coalesce(custom_fields, '{}'), 'import', $5, $5, $5
         from judged where outcome = 'added'
       on conflict do nothing
       returning 1
@@ -242,6 +243,7 @@ export async function applySlice(db: Db, { importId, cursor, limit, now }: Slice
              tags = case when j.tags is null then s.tags else s.tags || array(
                       select tag from unnest(string_to_array(j.tags, ',')) with ordinality as t (tag, n)
                        where tag <> all (s.tags) order by n) end,
+             custom_fields = s.custom_fields || coalesce(j.custom_fields, '{}'),
              opt_in_method = coalesce(s.opt_in_method, 'import'),
              subscribed_at = coalesce(s.subscribed_at, $5),
              opted_in_at = case s.state when 'pending' then $5 else s.opted_in_at end,

@@ -81,10 +81,11 @@ const uploadRoute: FastifyPluginAsyncTypebox = async (app) => {
         summary: 'Import subscribers from a file',
         description:
           'Streams a CSV file with a header row, or one JSON object a line, of any size. The columns are phone_number ' +
-          '(required), first_name, last_name, email, zip_code, birthdate, gender, tags, consented_at, consent_source and ' +
-          'consent_text. When the answer is 202 every row is stored and will be applied; a fault in the form of the file ' +
-          'is a 4xx with the line number, and nothing is kept. No texts are sent. A blank cell erases nothing, the last ' +
-          'row of a number wins, and who opted out or was cleaned stays so.',
+          '(required), first_name, last_name, email, zip_code, birthdate, gender, tags, consented_at, consent_source, ' +
+          'consent_text, and the custom fields of the list by key or label. When the answer is 202 every row is stored ' +
+          'and will be applied; a fault in the form of the file is a 4xx with the line number, and nothing is kept. No ' +
+          'texts are sent. A blank cell erases nothing, the last row of a number wins, and who opted out or was cleaned ' +
+          'stays so.',
         'x-extension': true,
         tags,
         consumes: ['text/csv', 'application/x-ndjson'],

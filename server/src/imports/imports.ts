@@ -1,5 +1,6 @@
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
+import { listCustomFields } from '../custom-fields/custom-fields.queries.ts'
 import type { Db } from '../db/db.ts'
 import { isRaceLost } from '../db/pg-errors.ts'
 import { errors } from '../errors.ts'
@@ -64,8 +65,9 @@ export async function receiveImport(
   return rt.db.tx(async (tx) => {
     const { id } = await insertImport(tx, { ...upload, now: rt.clock.now() })
     await createRowsTable(tx, id)
-    const rows = new StagedRows()
-    const reader = (upload.format === 'csv' ? readCsv : readNdjson)(rows, upload)
+    const customFields = await listCustomFields(tx, listId)
+    const rows = new StagedRows(customFields)
+    const reader = (upload.format === 'csv' ? readCsv : readNdjson)(rows, { ...upload, customFields })
     await stage(tx, id, readPatiently(upload, silenceMs), reader, rows)
     const ignoredColumns = reader.ignoredColumns()
     await indexRows(tx, id)

@@ -10,6 +10,7 @@ const newline = 0x0a
 /** Reads one JSON object a line; blank lines and a BOM are passed over. */
 export function readNdjson(rows: StagedRows, options: ReaderOptions): Reader {
   const utf8 = new TextDecoder('utf-8', { fatal: true })
+  const { customFields = [] } = options
   const ignored = new Set<string>()
   let line = 0
   let isEmpty = true
@@ -34,8 +35,8 @@ export function readNdjson(rows: StagedRows, options: ReaderOptions): Reader {
     const object = parseObject(line, text)
     const cells: string[] = []
     for (const [name, value] of Object.entries(object)) {
-      const place = findColumn(name)
-      if (place !== undefined) cells[place] = textOf(line, name, value)
+      const place = findColumn(name, customFields)
+      if (place !== undefined) cells[place] = textOf(line, name, place, value)
       else if (options.unknownColumns === 'refuse') throw unknownColumnsAt(line, [name])
       else if (ignored.size < 100) ignored.add(name)
     }
@@ -97,11 +98,12 @@ function parseObject(line: number, text: string): object {
   throw errors.badImportFile(line, 'the line is not a JSON object')
 }
 
-function textOf(line: number, name: string, value: unknown): string {
+function textOf(line: number, name: string, place: number, value: unknown): string {
   if (value === null) return ''
   if (typeof value === 'string') return value
   if (typeof value === 'number') return String(value)
-  const isTags = findColumn(name) === columns.indexOf('tags')
+  if (typeof value === 'boolean' && place >= columns.length) return String(value)
+  const isTags = place === columns.indexOf('tags')
   if (isTags && Array.isArray(value) && value.every((tag) => typeof tag === 'string')) return value.join(',')
   throw errors.badImportFile(line, `${name} has a value of the wrong type`)
 }

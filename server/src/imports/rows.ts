@@ -1,6 +1,7 @@
+import { type CustomValue, type Fault, readValue } from '../custom-fields/values.ts'
 import { readDate, readInstant } from '../lib/dates.ts'
 import { parsePhoneNumber } from '../sms/phone-number.ts'
-import { type Column, columns } from './columns.ts'
+import { type Column, columns, type FieldColumn } from './columns.ts'
 
 // What one row of a file says, checked and in the form in which it is kept. A fault of a row skips that row and says
 // which field it was; it never spoils the file.
@@ -32,8 +33,11 @@ const checks: Record<Exclude<Column, 'phone_number'>, { check: Check; fault: str
 
 const valueChecks = columns.slice(1).map((column) => checks[column as keyof typeof checks])
 
-/** Checks the cells of a row, given in the order of `columns`; `values` are those after the phone number. */
-export function checkRow(cells: Cells): CheckedRow {
+/**
+ * Checks the cells of a row, given in the order of `columns` and then of the list's custom fields. `values` are those after
+ * the phone number; the last one holds the custom values as JSON, if there are any.
+ */
+export function checkRow(cells: Cells, fields: readonly FieldColumn[]): CheckedRow {
   const phone = parsePhoneNumber(cells[0]?.trim())
   if (phone === undefined) return { skip: 'bad_phone' }
   const values: (string | null)[] = []
@@ -44,7 +48,24 @@ export function checkRow(cells: Cells): CheckedRow {
     if (value === undefined) return { skip: fault }
     values.push(value)
   }
+  let custom: Record<string, CustomValue> | undefined
+  for (const field of fields) {
+    const text = cells[++place]?.trim()
+    if (!text) continue
+    const read = readValue(field, text)
+    if ('fault' in read) return { skip: `${customFaults[read.fault]}: ${field.key}` }
+    if (read.value === null) continue
+    custom ??= {}
+    custom[field.key] = read.value
+  }
+  values.push(custom ? JSON.stringify(custom) : null)
   return { phone, values }
+}
+
+const customFaults: Record<Fault, string> = {
+  type: 'bad_custom_field',
+  length: 'custom_field_too_long',
+  pattern: 'custom_field_unlike_its_pattern',
 }
 
 /** Five digits of a ZIP+4, and a Canadian code without its blank: what fits into six characters. */

@@ -1,4 +1,5 @@
 import { errors } from '../errors.ts'
+import type { FieldColumn } from './columns.ts'
 import { type Cells, checkRow } from './rows.ts'
 
 /** The skipped rows that an import shows one by one; beyond them it counts. */
@@ -14,7 +15,12 @@ export class StagedRows {
   total = 0
   readonly skipReasons: Record<string, number> = {}
   readonly skips: { line: number; reason: string }[] = []
+  readonly #fields: readonly FieldColumn[]
   #block = ''
+
+  constructor(fields: readonly FieldColumn[] = []) {
+    this.#fields = fields
+  }
 
   /** Takes a row in; now and then gives a block that is full. What no text column can hold is the file's fault. */
   add(line: number, cells: Cells): string | null {
@@ -24,7 +30,7 @@ export class StagedRows {
       throw errors.badImportFile(line, 'the text is not valid UTF-8')
     }
     this.total++
-    const row = checkRow(cells)
+    const row = checkRow(cells, this.#fields)
     if ('skip' in row) {
       this.skipReasons[row.skip] = (this.skipReasons[row.skip] ?? 0) + 1
       if (this.skips.length < shownSkips) this.skips.push({ line, reason: row.skip })
