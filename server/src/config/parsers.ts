@@ -53,6 +53,12 @@ export const apiKey: Parser<Secret> = (text) => {
   throw new Error('must be 16 to 200 printable characters without blanks')
 }
 
+/** What somebody else gave us to be known by; it travels in a header. */
+export const bearerToken: Parser<Secret> = (text) => {
+  if (/^[\x21-\x7e]{1,4096}$/.test(text)) return new Secret(text)
+  throw new Error('must be printable characters without blanks')
+}
+
 /** The base of an address we hand out: no query, no trailing slash. */
 export const baseUrl: Parser<string> = (text) => {
   const url = parseUrl(text)

@@ -1,6 +1,7 @@
 import {
   apiKey,
   baseUrl,
+  bearerToken,
   cidrList,
   emailAddress,
   hostName,
@@ -85,8 +86,8 @@ export const settings = {
   }),
   CARILLON_LOOKUP_TOKEN: optional({
     help: 'What the look-up service knows us by; sent as a bearer token',
-    parse: apiKey,
-    example: 'any-16-characters-or-more',
+    parse: bearerToken,
+    example: 'token-of-that-service',
     secret: true,
   }),
   CARILLON_LOOKUP_TIMEOUT_MS: required('2000', {

@@ -74,11 +74,12 @@ export function insertDonation(db: Db, listId: number, source: Source, gift: Gif
   )
 }
 
-/** Whether the list has sent such a message. */
+/** Whether the list has such a message that went out, or began to; a draft brings nothing in and may be deleted. */
 export async function isMessageOfList(db: Db, listId: number, messageId: number): Promise<boolean> {
   const row = await db.maybeOne(
     'is_message_of_list',
-    /* sql */ `select from messages where id = $1 and list_id = $2 and kind = 'broadcast'`,
+    /* sql */ `select from messages where id = $1 and list_id = $2 and kind = 'broadcast'
+            and status in ('sending', 'sent', 'cancelled')`,
     [messageId, listId],
   )
   return row !== undefined

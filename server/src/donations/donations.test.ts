@@ -170,6 +170,14 @@ describe('reading', () => {
   })
 })
 
+test('a draft brings nothing in, and can be deleted', async () => {
+  const draft = { content: 'Give', draft: true }
+  const { body } = await api.owner.post(`/lists/${list.id}/messages`, { message: draft })
+  messageId = (body.message as { id: number }).id
+  expect(await byMessage(gift)).toMatchObject({ status: 404, body: { error: 'Message not found' } })
+  expect((await api.owner.delete(`/lists/${list.id}/messages/${messageId}`)).status).toBe(200)
+})
+
 test('what is not there', async () => {
   const on = (path: string, person = api.owner) => [
     person.post(`${path}/donations`, gift),

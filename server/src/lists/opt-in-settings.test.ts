@@ -1,5 +1,11 @@
 import { describe, expect, test } from 'vitest'
 import { useApi } from '../../test/api.ts'
+import { freshDatabase } from '../../test/database.ts'
+import { make } from '../../test/make.ts'
+import { makeRuntime } from '../../test/runtime.ts'
+import { getListView } from './lists.ts'
+import { readOptInSettings } from './opt-in-settings.schema.ts'
+import { changeOptInSettings } from './opt-in-settings.ts'
 
 const api = useApi({ clock: { now: () => new Date('2026-03-02T10:00:00.789Z') } })
 
@@ -167,6 +173,25 @@ test.each([
   [{ opt_in_settings: { opt_in_type: 'single' } }],
 ])('%j chooses nothing', async (body) => {
   expect(await put(await newList(), body)).toMatchObject({ status: 422, body: { status: 'error', code: 'invalid' } })
+})
+
+test('two flows at once leave one of them, whole', async () => {
+  const fresh = await freshDatabase()
+  try {
+    const rt = makeRuntime(fresh)
+    const list = await make.list(fresh.db)
+    const flowOf = (collected_data: 'yes' | 'zip_code') =>
+      readOptInSettings({ opt_in_type: 'double', opt_in_requests: Array(3).fill({ collected_data }) })
+    for (let round = 0; round < 5; round += 1) {
+      const both = [flowOf('yes'), flowOf('zip_code')]
+      await Promise.all(both.map((flow) => changeOptInSettings(rt, list.accountId, list.id, flow)))
+      const { optInRequests } = await getListView(fresh.db, list.accountId, list.id)
+      expect(new Set(optInRequests.map(({ collectedData }) => collectedData)).size).toBe(1)
+      expect(optInRequests).toHaveLength(3)
+    }
+  } finally {
+    await fresh.close()
+  }
 })
 
 test("a stranger's list keeps its settings", async () => {
