@@ -29,7 +29,12 @@ export const keywordRoutes: FastifyPluginAsyncTypebox = async (app) => {
           shortcode: Type.String({ pattern: '^[0-9A-Za-z+]{1,20}$', description: 'The short code.' }),
         }),
         body: KeywordTestBody,
-        response: { 200: KeywordTestAnswer, 404: refusal('No such short code on this account.'), ...refusals },
+        response: {
+          200: KeywordTestAnswer,
+          404: refusal('No such short code on this account.'),
+          422: refusal('No word was given, or something that is none.'),
+          ...refusals,
+        },
       },
     },
     async (req) => {
