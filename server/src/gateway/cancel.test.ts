@@ -1,9 +1,12 @@
-import { afterEach, expect, test } from 'vitest'
+import { afterEach, describe, expect, test } from 'vitest'
+import { basic } from '../../test/api.ts'
+import { make } from '../../test/make.ts'
 import { startSending } from '../../test/sending.ts'
 import { waitFor } from '../../test/wait-for.ts'
 import { claimChunks } from '../broadcasts/chunks.queries.ts'
 import { closeOverdue } from '../broadcasts/close.ts'
 import { listQueued, markSubmitting } from '../broadcasts/marks.queries.ts'
+import { makeApp } from '../http/app.ts'
 import { cancelMessage, untilNothingMoves } from '../messages/cancel.ts'
 
 let sending: Awaited<ReturnType<typeof startSending>>
@@ -32,25 +35,42 @@ const statusOf = async (messageId: number) =>
     [messageId],
   )
 
-test('no submit_sm of a cancelled message leaves later than a second after the answer; what had left is counted', async () => {
-  sending = await startSending({ latencyMs: 25, window: 20, binds: 1 })
-  await sending.startGateway()
-  await fill(3_000)
-  const id = await sending.broadcast()
-  await waitFor(() => sending.raw().length >= 200)
-  const answeredAt = await cancel(id)
-  const left = sending.raw().length
-  expect(left).toBeLessThan(2_000)
-  await sending.untilCounted(id, { queued: 0, submitting: 0, sent: 0 })
-  const { audience, delivered, cancelled } = await sending.counters(id)
-  expect({ delivered, audience }).toEqual({ delivered: sending.raw().length, audience: delivered + cancelled })
-  expect(sending.raw().filter((record) => record.time > answeredAt + 1_000)).toEqual([])
-  // the gateway is done with it, and the next message is not held up
-  await waitFor(async () => {
-    const open = 'select from send_chunks where message_id = $1 and done_at is null'
-    return (await sending.db.exec('open_chunks', open, [id])) === 0
+/** Cancels by the API; answers when the answer came. */
+async function post(messageId: number, headers: Record<string, string>): Promise<number> {
+  const app = await makeApp(sending.rt)
+  try {
+    const { key } = await make.apiKey(sending.db, { accountId: sending.list.accountId })
+    const url = `/api/v2/lists/${sending.list.id}/messages/${messageId}/cancel`
+    const answer = await app.inject({ method: 'POST', url, headers: { authorization: basic(key), ...headers } })
+    expect(answer.json()).toMatchObject({ status: 'Message cancelled', message: { status: 'cancelled' } })
+    return Date.now()
+  } finally {
+    await app.close()
+  }
+}
+
+// with a key the handler's work commits only after it is through, and nothing may be waited for before
+describe.each<Record<string, string>>([{}, { 'idempotency-key': 'once' }])('asked with headers %j', (headers) => {
+  test('no submit_sm leaves later than a second after the answer, and what had left is counted', async () => {
+    sending = await startSending({ latencyMs: 25, window: 20, binds: 1 })
+    await sending.startGateway()
+    await fill(3_000)
+    const id = await sending.broadcast()
+    await waitFor(() => sending.raw().length >= 200)
+    const answeredAt = await post(id, headers)
+    const left = sending.raw().length
+    expect(left).toBeLessThan(2_000)
+    await sending.untilCounted(id, { queued: 0, submitting: 0, sent: 0 })
+    const { audience, delivered, cancelled } = await sending.counters(id)
+    expect({ delivered, audience }).toEqual({ delivered: sending.raw().length, audience: delivered + cancelled })
+    expect(sending.raw().filter((record) => record.time > answeredAt + 1_000)).toEqual([])
+    // the gateway is done with it, and the next message is not held up
+    await waitFor(async () => {
+      const open = 'select from send_chunks where message_id = $1 and done_at is null'
+      return (await sending.db.exec('open_chunks', open, [id])) === 0
+    })
+    expect(await statusOf(id)).toEqual({ status: 'cancelled', closed: false })
   })
-  expect(await statusOf(id)).toEqual({ status: 'cancelled', closed: false })
 })
 
 test('what is left of a text that has begun is not written any more', async () => {

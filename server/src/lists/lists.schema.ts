@@ -40,6 +40,12 @@ const Hours = (maximum: number, description: string) =>
   Type.Integer({ minimum: 0, maximum, description, 'x-extension': true })
 const ResendBlock = Hours(48, 'Hours for which an unanswered question keeps a second one from being sent.')
 const ResubscribeTimeout = Hours(720, 'Hours for which nobody but the person can put a number back that has left.')
+const ScheduledLateness = Type.Integer({
+  minimum: 1,
+  maximum: 10_080,
+  description: 'Minutes by which a scheduled message may be late, say after an outage; later it is cancelled.',
+  'x-extension': true,
+})
 
 const extensions = {
   short_code: Type.Optional(
@@ -51,6 +57,7 @@ const extensions = {
   ),
   resend_block_hours: Type.Optional(ResendBlock),
   resubscribe_timeout_hours: Type.Optional(ResubscribeTimeout),
+  scheduled_lateness_minutes: Type.Optional(ScheduledLateness),
 }
 
 export const ListCreateBody = Type.Object({
@@ -105,6 +112,7 @@ export const ListSchema = Type.Object(
     short_code: Type.String({ description: 'The number it sends from.', 'x-extension': true }),
     resend_block_hours: ResendBlock,
     resubscribe_timeout_hours: ResubscribeTimeout,
+    scheduled_lateness_minutes: ScheduledLateness,
   },
   { title: 'List' },
 )
@@ -148,6 +156,7 @@ export function presentList(list: ListView, timeZone: string): Static<typeof Lis
     short_code: list.shortCode,
     resend_block_hours: list.resendBlockHours,
     resubscribe_timeout_hours: list.resubscribeTimeoutHours,
+    scheduled_lateness_minutes: list.scheduledLatenessMinutes,
   }
 }
 
@@ -164,6 +173,7 @@ const blank: Omit<ListSettings, 'name'> = {
   emailUnsubscribe: null,
   resendBlockHours: 48,
   resubscribeTimeoutHours: 48,
+  scheduledLatenessMinutes: 60,
 }
 
 /** All settings of a new list: those it was given, and the defaults for the others. */
@@ -187,6 +197,7 @@ export function readListChange(body: Static<typeof ListUpdateBody>['list']): Lis
     emailUnsubscribe: body.email_unsubscribe,
     resendBlockHours: body.resend_block_hours,
     resubscribeTimeoutHours: body.resubscribe_timeout_hours,
+    scheduledLatenessMinutes: body.scheduled_lateness_minutes,
   }
   return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined))
 }

@@ -43,6 +43,7 @@ describe('creating', () => {
         short_code: api.owner.shortCode.code,
         resend_block_hours: 48,
         resubscribe_timeout_hours: 48,
+        scheduled_lateness_minutes: 60,
       },
     })
     expect((await api.owner.get(`/lists/${listOf(answer).id}`)).body).toEqual({ ...answer.body, status: 'OK' })
@@ -204,7 +205,12 @@ describe('keywords', () => {
 describe('what the vendor keeps in its web product', () => {
   test('is set on a new list, and changed', async () => {
     const second = await make.shortCode(api.db, { accountId: api.owner.accountId })
-    const settings = { short_code: second.code, resend_block_hours: 0, resubscribe_timeout_hours: 720 }
+    const settings = {
+      short_code: second.code,
+      resend_block_hours: 0,
+      resubscribe_timeout_hours: 720,
+      scheduled_lateness_minutes: 5,
+    }
     const { id } = await create(settings)
     expect((await api.owner.get(`/lists/${id}`)).body.list).toMatchObject(settings)
     const change = { short_code: api.owner.shortCode.code, resend_block_hours: 48 }
@@ -218,6 +224,7 @@ describe('what the vendor keeps in its web product', () => {
     ['resend_block_hours', 1.5, 'must be an integer'],
     ['resend_block_hours', null, 'must be an integer'],
     ['resubscribe_timeout_hours', 721, 'must be less than or equal to 720'],
+    ['scheduled_lateness_minutes', 0, 'must be greater than or equal to 1'],
     ['short_code', 88222, 'must be a string'],
     ['short_code', 'none', 'is not one of the account'],
     ['short_code', '', 'is not one of the account'],

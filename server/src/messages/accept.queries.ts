@@ -72,8 +72,12 @@ export async function startWaiting(tx: Db, messageId: number, at: Date, loggedOn
     'start_waiting',
     /* sql */ `
     with started as (
-      update messages set status = 'sending', accepted_at = $2, logged_on = $3, send_at = $4 where id = $1
-      returning id
+      update messages m
+         -- the list may have moved to another short code while the message waited
+         set status = 'sending', accepted_at = $2, logged_on = $3, send_at = $4, short_code_id = l.short_code_id
+        from lists l
+       where m.id = $1 and l.id = m.list_id
+      returning m.id
     )
     insert into expansions (message_id) select id from started`,
     [messageId, at, loggedOn, sendAt],

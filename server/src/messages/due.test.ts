@@ -36,6 +36,15 @@ const rowOf = (id: number) =>
     [id],
   )
 
+test('it goes out from the short code that the list has by then', async () => {
+  const id = await schedule()
+  const code = await make.shortCode(database.db, { accountId: list.accountId })
+  await database.db.exec('move', 'update lists set short_code_id = $2 where id = $1', [list.id, code.id])
+  await startDue(at(dueAt))
+  const sql = 'select short_code_id as code from messages where id = $1'
+  expect(await database.db.one('code_of', sql, [id])).toEqual({ code: code.id })
+})
+
 test('nothing is started before its time', async () => {
   const id = await schedule()
   expect(await startDue(at(minutesLater(-1)))).toBe(false)
