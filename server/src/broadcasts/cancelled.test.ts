@@ -1,0 +1,65 @@
+import { beforeEach, expect, test } from 'vitest'
+import { useDatabase } from '../../test/database.ts'
+import { make } from '../../test/make.ts'
+import { makeRuntime } from '../../test/runtime.ts'
+import { checkBooks, readCounters } from '../../test/sending.ts'
+import { cancelMessage } from '../messages/cancel.ts'
+import { acceptBroadcast } from '../messages/messages.ts'
+import { cancelQueued } from './cancelled.ts'
+import { claimChunks } from './chunks.queries.ts'
+import { expandOnce } from './expand.ts'
+import { listQueued, markSubmitting, unmarkSubmitting } from './marks.queries.ts'
+
+const ctx = useDatabase()
+const rt = () => makeRuntime({ db: ctx.db })
+let list: Awaited<ReturnType<typeof make.list>>
+beforeEach(async () => {
+  list = await make.list(ctx.db)
+})
+
+async function broadcast(recipients: number): Promise<number> {
+  await ctx.db.exec(
+    'fill',
+    `insert into subscribers (list_id, phone, state, subscribed_at, opted_in_at)
+     select $1, 2065560000 + n, 'subscribed', now() - interval '1 day', now() - interval '1 day'
+       from generate_series(1, $2::int) n`,
+    [list.id, recipients],
+  )
+  const { id } = await acceptBroadcast(rt(), { accountId: list.accountId, list, content: 'Hello' })
+  while (await expandOnce(rt()));
+  return id
+}
+
+async function leaseChunk() {
+  const claim = { owner: crypto.randomUUID(), leaseMs: 60_000, now: new Date(), fromLane: 2, toLane: 2, limit: 1 }
+  const [chunk] = await claimChunks(ctx.db, claim)
+  if (!chunk) throw new Error('there was no chunk to lease')
+  return { chunk, queued: await listQueued(ctx.db, chunk) }
+}
+
+test('no mark lets a text of a cancelled message out, not even one that had been out and came back', async () => {
+  const id = await broadcast(10)
+  const { chunk, queued } = await leaseChunk()
+  const first = await markSubmitting(ctx.db, chunk, queued.slice(0, 5))
+  expect(first).toHaveLength(5)
+  await cancelMessage(rt(), list.id, id)
+  await unmarkSubmitting(ctx.db, chunk, first)
+  expect(await markSubmitting(ctx.db, chunk, queued)).toEqual([])
+  expect(await readCounters(ctx.db, id)).toMatchObject({ audience: 10, cancelled: 10, queued: 0, submitting: 0 })
+  await checkBooks(ctx.db, id)
+})
+
+test('whoever is queued becomes cancelled, whoever is on the way is left alone', async () => {
+  const id = await broadcast(13_500)
+  const { chunk, queued } = await leaseChunk()
+  await markSubmitting(ctx.db, chunk, queued.slice(0, 5))
+  const other = await acceptBroadcast(rt(), { accountId: list.accountId, list, content: 'Another' })
+  while (await expandOnce(rt()));
+  expect(await cancelQueued(rt())).toBe(0)
+  await cancelMessage(rt(), list.id, id)
+  expect(await cancelQueued(rt())).toBe(1)
+  expect(await readCounters(ctx.db, id)).toMatchObject({ cancelled: 13_495, submitting: 5, queued: 0 })
+  expect(await readCounters(ctx.db, other.id)).toMatchObject({ cancelled: 0, queued: 13_500 })
+  expect(await cancelQueued(rt())).toBe(0)
+  for (const each of [id, other.id]) await checkBooks(ctx.db, each)
+})
