@@ -3,7 +3,7 @@
 //   foundation   errors.ts, lib/, sms/, smpp/                     node only
 //   engine room  config/, runtime.ts, db/, jobs/, system/, http/  the foundation, and the engine room as listed below
 //   nouns        accounts/ ... webhooks/                          all of these, and the nouns downhill of them
-//   processes    gateway/, simulator/, supervisor/                what their own line says
+//   processes    gateway/, simulator/, supervisor/, cli/          what their own line says
 //   bin/         anything, and nobody imports it
 
 export type SourceFile = { path: string; text: string }
@@ -50,6 +50,7 @@ const PROCESSES: Record<string, string[]> = {
   gateway: [...BELOW_GATEWAY, 'connections', 'messages', 'broadcasts', 'inbound', 'receipts'],
   simulator: [...FOUNDATION, 'config'],
   supervisor: BELOW_GATEWAY,
+  cli: [...BELOW_GATEWAY, ...DOWNHILL, 'supervisor'],
 }
 
 const IMPORT =

@@ -111,3 +111,12 @@ export function markKeysUsed(db: Db, ids: number[], now: Date) {
     [ids, now],
   )
 }
+
+/** A key of whatever account: for operators, who are above all of them. */
+export function findApiKey(db: Db, id: number) {
+  return db.maybeOne<ApiKey>(
+    'find_api_key',
+    /* sql */ `select ${columns} from api_keys where id = $1 and revoked_at is null`,
+    [id],
+  )
+}

@@ -8,12 +8,23 @@ const folder = fileURLToPath(new URL('../../migrations/', import.meta.url))
 // any number will do, so long as nothing else locks it
 const lockKey = 5_460_072
 
+/** The migrations of this version, in their order, with the hash of what they say. */
+export async function listMigrations(): Promise<{ name: string; hash: string; sql: string }[]> {
+  const files = (await readdir(folder)).filter((file) => file.endsWith('.sql')).sort()
+  return Promise.all(
+    files.map(async (name) => {
+      const sql = await readFile(`${folder}${name}`, 'utf8')
+      return { name, hash: createHash('sha256').update(sql).digest('hex'), sql }
+    }),
+  )
+}
+
 /**
- * Brings the database up to the newest migration, each in a transaction of its own, and answers the
- * names of those it ran. Safe beside another process that does the same; refuses a migration file
- * that was changed after it ran, because databases out there have the old text.
+ * Brings the database up to the newest migration (or runs those of `only`, to rebuild an older state), each in a
+ * transaction of its own, and answers the names of those it ran. Safe beside another process that does the same;
+ * refuses a migration file that was changed after it ran, because databases out there have the old text.
  */
-export async function migrate(databaseUrl: string): Promise<string[]> {
+export async function migrate(databaseUrl: string, only?: ReadonlySet<string>): Promise<string[]> {
   const client = new pg.Client({ connectionString: databaseUrl, application_name: 'carillon migrate' })
   await client.connect()
   try {
@@ -24,11 +35,9 @@ export async function migrate(databaseUrl: string): Promise<string[]> {
     const done = new Map<string, string>(
       (await client.query('select name, hash from schema_migrations')).rows.map((row) => [row.name, row.hash]),
     )
-    const files = (await readdir(folder)).filter((file) => file.endsWith('.sql')).sort()
     const ran: string[] = []
-    for (const file of files) {
-      const sql = await readFile(`${folder}${file}`, 'utf8')
-      const hash = createHash('sha256').update(sql).digest('hex')
+    for (const { name: file, hash, sql } of await listMigrations()) {
+      if (only && !only.has(file)) continue
       const known = done.get(file)
       if (known === hash) continue
       if (known !== undefined) throw new Error(`migration ${file} has changed since it ran; add a new one instead`)

@@ -58,6 +58,20 @@ export async function openDataDir(wanted: string, mode: string, say: (line: stri
   }
 }
 
+/** What is known of a data directory without opening it; undefined when there is none of ours. */
+export function lookAtDataDir(path: string): { mode: string; inUse: boolean } | undefined {
+  const marker = join(path, markerName)
+  const found = existsSync(marker) ? parse<{ product: string; mode: string }>(readFileSync(marker, 'utf8')) : undefined
+  if (found?.product !== product) return undefined
+  const holder = readLock(join(path, lockName))
+  return { mode: found.mode, inUse: holder !== undefined && isRunning(holder) }
+}
+
+/** From now on the directory belongs to another mode. The caller has it open. */
+export function changeMode({ path }: DataDir, mode: string) {
+  writeWhole(join(path, markerName), `${JSON.stringify({ product, format, mode }, null, 2)}\n`)
+}
+
 function makeDirectory(path: string): string {
   try {
     // root's database runs on an account that must be able to pass through here; secrets inside have modes of their own

@@ -21,8 +21,9 @@ import { postgresEnv } from '../config/child-env.ts'
 import { openLog } from './log-file.ts'
 import { type Account, asAccount, findPostgresAccount } from './postgres-account.ts'
 import { endFamily, signalFamily } from './postgres-family.ts'
-import { executable, findBinaries, makePassable, makePrivate, placeCluster } from './postgres-files.ts'
+import { executable, findBinaries, findCluster, makePassable, makePrivate, placeCluster } from './postgres-files.ts'
 import { postgresSettings } from './postgres-settings.ts'
+import { identify } from './processes.ts'
 import { Refusal } from './refusal.ts'
 
 const superuser = 'carillon'
@@ -110,7 +111,7 @@ export async function startPostgres(options: PostgresOptions): Promise<Postgres>
     if (pid === undefined) throw new Error('PostgreSQL could not be started')
     await waitUntilReady(postmaster, clusterDir, pid)
     const host = port ? `127.0.0.1:${port}` : `${encodeURIComponent(clusterDir)}:${socketPort}`
-    const urlOf = (name: string) => `postgresql://${superuser}:${password}@${host}/${name}`
+    const urlOf = (name: string) => clusterUrl(password, host, name)
     await ensureDatabase(urlOf)
     const stop = (mode: 'fast' | 'immediate' = 'fast') => stopPostmaster(postmaster, exited, clusterName, mode)
     const kill = () => void signalFamily(clusterName, 'SIGKILL')
@@ -119,6 +120,28 @@ export async function startPostgres(options: PostgresOptions): Promise<Postgres>
     postmaster.kill('SIGKILL')
     await endFamily(clusterName)
     throw new Refusal(`${(e as Error).message} (see ${log})${tail(log)}`)
+  }
+}
+
+function clusterUrl(password: string, host: string, name = database): string {
+  return `postgresql://${superuser}:${password}@${host}/${name}`
+}
+
+/**
+ * The address of the server that runs on this home, for another program than the one that started it; undefined when
+ * none is ready there. PostgreSQL itself says where it listens, in its pid file.
+ */
+export function findRunningPostgres(dataDir: string): string | undefined {
+  const clusterDir = findCluster(dataDir)
+  if (clusterDir === undefined) return undefined
+  try {
+    const [pid, , , port, socketDir, , , state] = readFileSync(join(clusterDir, 'postmaster.pid'), 'utf8').split('\n')
+    if (state?.trim() !== 'ready' || identify(Number(pid)) === undefined) return undefined
+    const password = readFileSync(join(dataDir, 'password'), 'utf8').trim()
+    const host = socketDir ? `${encodeURIComponent(socketDir)}:${port}` : `127.0.0.1:${port}`
+    return clusterUrl(password, host)
+  } catch {
+    return undefined
   }
 }
 

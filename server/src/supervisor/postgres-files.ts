@@ -140,6 +140,13 @@ export function placeCluster(home: string, account: Account | undefined): string
   )
 }
 
+/** The directory of the cluster that this home has, if it has one. */
+export function findCluster(home: string): string | undefined {
+  const record = join(home, 'location')
+  const places = [join(home, 'cluster'), ...(existsSync(record) ? [readFileSync(record, 'utf8').trim()] : [])]
+  return places.find((place) => existsSync(join(place, 'PG_VERSION')))
+}
+
 /** Makes a directory that others may pass through, whatever the umask. */
 export function makePassable(path: string) {
   mkdirSync(path, { recursive: true })

@@ -1,0 +1,187 @@
+import { readFileSync } from 'node:fs'
+import { type Account, listAccounts, listUsers, type Role } from '../accounts/accounts.queries.ts'
+import { addUser, createAccount } from '../accounts/accounts.ts'
+import { createApiKey } from '../accounts/api-keys.ts'
+import { makePassword } from '../accounts/passwords.ts'
+import type { Db } from '../db/db.ts'
+import { listShortCodes } from '../short-codes/short-codes.queries.ts'
+import { addShortCode } from '../short-codes/short-codes.ts'
+import { Refusal } from '../supervisor/refusal.ts'
+import { accountOf } from './account-of.ts'
+import { type Command, table, textOf, UsageError, type Work } from './command.ts'
+import { readCode } from './short-codes.commands.ts'
+
+const password = { value: 'file', help: 'A file with the password; without it one is made and shown' }
+const emailPattern = /^[^\s@:]+@[^\s@:]+$/
+
+const create: Command = {
+  name: 'account create',
+  summary: 'Make an account with its owner, a short code and an API key',
+  takes: 'new',
+  options: {
+    email: { value: 'address', help: 'Login of the account and of its first user', required: true },
+    name: { value: 'text', help: "The account's name; what stands before the @ without it" },
+    'time-zone': { value: 'zone', help: 'Such as America/New_York; America/Los_Angeles without it' },
+    'short-code': { value: 'code', help: 'What it sends from; in sandbox mode a free one is chosen without it' },
+    'password-file': password,
+  },
+  async run(work) {
+    const email = readEmail(work)
+    const { text, isMade } = readPassword(work)
+    const given = {
+      email,
+      username: textOf(work, 'name') ?? email.replace(/@.*$/, ''),
+      timeZone: readTimeZone(textOf(work, 'time-zone') ?? 'America/Los_Angeles'),
+      password: text,
+    }
+    const wanted = textOf(work, 'short-code')
+    const code = wanted === undefined ? undefined : readCode(wanted)
+    if (code === undefined && work.mode === 'production') {
+      throw new UsageError('--short-code is needed in production: the number that the carrier has given you')
+    }
+    const made = await work.db.tx(async (tx) => {
+      const { account } = await createAccount(tx, given)
+      const shortCode =
+        code === undefined ? await chooseShortCode(tx, account.id) : await addShortCode(tx, account.id, code)
+      const key = await createApiKey(tx, {
+        accountId: account.id,
+        name: 'First key',
+        scope: 'full',
+        rateLimit: null,
+        sandbox: work.mode === 'sandbox',
+        now: work.clock.now(),
+      })
+      return { account, shortCode, key }
+    })
+    const { account, shortCode, key } = made
+    return {
+      lines: [
+        `Account ${account.id} is there. The key${isMade ? ' and the password are' : ' is'} shown now and never again.`,
+        '',
+        `  Login       ${account.email}`,
+        ...(isMade ? [`  Password    ${text}`] : []),
+        `  API key     ${key.key}`,
+        `  Short code  ${shortCode.code}`,
+        '',
+        'It can send: make a list with POST /api/v2/lists, add a number, and post a message to it.',
+      ],
+      json: {
+        account: presentAccount(account),
+        ...(isMade && { password: text }),
+        api_key: { id: key.id, key: key.key },
+        short_code: shortCode.code,
+      },
+    }
+  },
+}
+
+const list: Command = {
+  name: 'account list',
+  summary: 'List the accounts',
+  async run({ db }) {
+    const accounts = await listAccounts(db)
+    const rows: { account: Account; codes: string[] }[] = []
+    for (const account of accounts) {
+      rows.push({ account, codes: (await listShortCodes(db, account.id)).map(({ code }) => code) })
+    }
+    return {
+      lines: table(
+        ['ID', 'EMAIL', 'NAME', 'TIME ZONE', 'SHORT CODES'],
+        rows.map(({ account: { id, email, username, timeZone }, codes }) => [
+          String(id),
+          email,
+          username,
+          timeZone,
+          codes.join(' '),
+        ]),
+      ),
+      json: { accounts: rows.map(({ account, codes }) => ({ ...presentAccount(account), short_codes: codes })) },
+    }
+  },
+}
+
+const userAdd: Command = {
+  name: 'user add',
+  summary: 'Give an account another user',
+  options: {
+    account: { value: 'id or email', help: 'Whose user it is', required: true },
+    email: { value: 'address', help: 'Login of the user', required: true },
+    role: { value: 'role', help: 'owner, editor (the default) or viewer' },
+    'password-file': password,
+  },
+  async run(work) {
+    const role = (textOf(work, 'role') ?? 'editor') as Role
+    if (!['owner', 'editor', 'viewer'].includes(role)) throw new UsageError('--role must be owner, editor or viewer')
+    const account = await accountOf(work)
+    const { text, isMade } = readPassword(work)
+    const user = await addUser(work.db, { accountId: account.id, email: readEmail(work), role, password: text })
+    return {
+      lines: [
+        `User ${user.email} (${user.role}) can work for account ${account.id}.`,
+        ...(isMade ? [`Password: ${text} (shown now and never again)`] : []),
+      ],
+      json: { user: presentUser(user), ...(isMade && { password: text }) },
+    }
+  },
+}
+
+const userList: Command = {
+  name: 'user list',
+  summary: 'List the users, of one account or of all',
+  options: { account: { value: 'id or email', help: 'Only its users' } },
+  async run(work) {
+    const users = await listUsers(work.db, textOf(work, 'account') ? (await accountOf(work)).id : null)
+    return {
+      lines: table(
+        ['ID', 'ACCOUNT', 'EMAIL', 'ROLE'],
+        users.map(({ id, accountId, email, role }) => [String(id), String(accountId), email, role]),
+      ),
+      json: { users: users.map(presentUser) },
+    }
+  },
+}
+
+export const accountCommands: Command[] = [create, list, userAdd, userList]
+
+function presentAccount({ id, email, username, timeZone, createdAt }: Account) {
+  return { id, email, username, time_zone: timeZone, created_at: createdAt.toISOString() }
+}
+
+function presentUser({ id, accountId, email, role }: Awaited<ReturnType<typeof addUser>>) {
+  return { id, account_id: accountId, email, role }
+}
+
+function readEmail(work: Work): string {
+  const email = textOf(work, 'email') ?? ''
+  if (!emailPattern.test(email)) throw new UsageError(`--email must be an e-mail address, not ${email}`)
+  return email
+}
+
+function readTimeZone(zone: string): string {
+  try {
+    return new Intl.DateTimeFormat('en', { timeZone: zone }).resolvedOptions().timeZone
+  } catch {
+    throw new UsageError(`--time-zone must be a zone such as America/New_York, not ${zone}`)
+  }
+}
+
+function readPassword(work: Work): { text: string; isMade: boolean } {
+  const file = textOf(work, 'password-file')
+  if (file === undefined) return { text: makePassword(), isMade: true }
+  try {
+    const text = readFileSync(work.resolve(file), 'utf8').replace(/\r?\n$/, '')
+    if (text.length >= 12) return { text, isMade: false }
+  } catch (error) {
+    throw new Refusal(`--password-file cannot be read: ${(error as Error).message}`)
+  }
+  throw new UsageError('--password-file must hold a password of twelve characters or more')
+}
+
+/** A short code that nobody has; in the sandbox it belongs to no carrier. */
+async function chooseShortCode(tx: Db, accountId: number) {
+  const rows = await tx.many<{ code: string }>('list_all_short_codes', /* sql */ `select code from short_codes`)
+  const taken = new Set(rows.map(({ code }) => code))
+  for (let code = 88_223; ; code += 1) {
+    if (!taken.has(String(code))) return addShortCode(tx, accountId, String(code))
+  }
+}

@@ -1,0 +1,49 @@
+import { statSync } from 'node:fs'
+import { readBackup, readHeader } from './backup/read-backup.ts'
+import { writeBackup } from './backup/write-backup.ts'
+import type { Command } from './command.ts'
+
+const backup: Command = {
+  name: 'backup',
+  summary: 'Write everything into one file, while the installation goes on working',
+  names: ['<file>'],
+  notes: [
+    'The file is as of the moment the command began. It holds phone numbers and texts, and hashes of keys and passwords:',
+    'keep it like the data itself. Settings, logs and the sandbox key in clear are not in it.',
+  ],
+  async run({ databaseUrl, names, resolve }) {
+    const file = resolve(names[0] ?? '')
+    const { tables, rows } = await writeBackup(databaseUrl, file)
+    const { size } = statSync(file)
+    return {
+      lines: [`${file}: ${rows} rows of ${tables} tables, ${(size / 1_000_000).toFixed(1)} MB.`],
+      json: { file, tables, rows, bytes: size },
+    }
+  },
+}
+
+const restore: Command = {
+  name: 'restore',
+  summary: 'Fill an empty database, or a new data directory, from a backup',
+  names: ['<file>'],
+  takes: 'empty',
+  notes: [
+    'Set CARILLON_DATA_DIR to a directory that does not exist yet, or DATABASE_URL to an empty database. The copy is in',
+    'the mode of the backup; it sends nothing and binds to no carrier until: sending resume.',
+  ],
+  async run({ databaseUrl, changeMode, names, resolve }) {
+    const file = resolve(names[0] ?? '')
+    const header = await readHeader(file)
+    const { tables, rows } = await readBackup(databaseUrl, file)
+    await changeMode(header.mode)
+    return {
+      lines: [
+        `Restored ${rows} rows of ${tables} tables, as of ${header.createdAt}, in ${header.mode} mode.`,
+        'Nothing is sent until you say so: npm run carillon -- sending resume',
+      ],
+      json: { file, tables, rows, created_at: header.createdAt, mode: header.mode, sending_paused: true },
+    }
+  },
+}
+
+export const backupCommands: Command[] = [backup, restore]

@@ -1,0 +1,73 @@
+import type { Readable } from 'node:stream'
+
+// A backup is one gzipped stream of frames: a letter for the kind, four bytes of length, the content. Content is JSON,
+// but for the rows of a table, which are as COPY has them. The last frame says that nothing is missing.
+//
+//   H  header     product, format, mode, migrations
+//   T  table      what the following rows belong to
+//   D  data       a piece of the table's rows
+//   E  end        of the table: how many rows it has
+//   S  sequences  where each stands
+//   J  jobs       what was waiting for a worker
+//   Z  the end    how many tables and rows there are
+
+export type FrameKind = 'H' | 'T' | 'D' | 'E' | 'S' | 'J' | 'Z'
+
+export type Header = {
+  product: 'carillon'
+  format: number
+  mode: 'sandbox' | 'production'
+  createdAt: string
+  migrations: { name: string; hash: string }[]
+}
+
+export type TableFrame = {
+  name: string
+  /** The columns in the order of the rows. */
+  columns: string[]
+  /** How to make the table where no migration does. */
+  definition?: string[]
+}
+
+export type SequenceFrame = { name: string; lastValue: string; isCalled: boolean }
+
+export type JobFrame = { name: string; data: object }
+
+const headLength = 5
+const longestFrame = 1 << 26
+
+/** One frame's bytes. */
+export function encodeFrame(kind: FrameKind, content: Buffer | object): Buffer {
+  const bytes = Buffer.isBuffer(content) ? content : Buffer.from(JSON.stringify(content))
+  const frame = Buffer.alloc(headLength + bytes.length)
+  frame.write(kind, 'latin1')
+  frame.writeUInt32BE(bytes.length, 1)
+  bytes.copy(frame, headLength)
+  return frame
+}
+
+export type Frame = { kind: FrameKind; content: Buffer }
+
+export class BrokenBackup extends Error {}
+
+/** The frames of a stream, however it is cut into pieces; throws when it ends in the middle of one. */
+export async function* readFrames(source: Readable): AsyncGenerator<Frame> {
+  let rest: Buffer = Buffer.alloc(0)
+  for await (const bytes of source as AsyncIterable<Buffer>) {
+    rest = rest.length === 0 ? bytes : Buffer.concat([rest, bytes])
+    for (;;) {
+      if (rest.length < headLength) break
+      const length = rest.readUInt32BE(1)
+      const kind = String.fromCharCode(rest[0] ?? 0)
+      if (!/[HTDESJZ]/.test(kind) || length > longestFrame) throw new BrokenBackup('it is not a backup of Carillon')
+      if (rest.length < headLength + length) break
+      yield { kind: kind as FrameKind, content: rest.subarray(headLength, headLength + length) }
+      rest = rest.subarray(headLength + length)
+    }
+  }
+  if (rest.length > 0) throw new BrokenBackup('it ends in the middle')
+}
+
+export function readJson<T>(frame: Frame): T {
+  return JSON.parse(frame.content.toString()) as T
+}

@@ -1,0 +1,104 @@
+import { createWriteStream, existsSync, renameSync, rmSync } from 'node:fs'
+import { Readable } from 'node:stream'
+import { pipeline } from 'node:stream/promises'
+import { createGzip } from 'node:zlib'
+import pg from 'pg'
+import { to as copyTo } from 'pg-copy-streams'
+import { listMigrations } from '../../db/migrate.ts'
+import { Refusal } from '../../supervisor/refusal.ts'
+import { listOpenJobs, listSequences, listTables, quoted, readInstallation } from './catalog.ts'
+import { encodeFrame, type Header, type TableFrame } from './frames.ts'
+
+export type Summary = { tables: number; rows: number }
+
+const attempts = 3
+const undefinedTable = '42P01'
+
+/**
+ * Writes everything there is, as it is at this moment, into one file, while the installation goes on working. The file
+ * is there when it is whole, or not at all.
+ */
+export async function writeBackup(databaseUrl: string, file: string): Promise<Summary> {
+  if (existsSync(file)) throw new Refusal(`${file} is there already; a backup does not overwrite anything.`)
+  const draft = `${file}.partial`
+  try {
+    for (let attempt = 1; ; attempt += 1) {
+      try {
+        const summary = await writeOnce(databaseUrl, draft)
+        renameSync(draft, file)
+        return summary
+      } catch (error) {
+        // an import ended, and its staging table was dropped before its turn came
+        const isGone = error instanceof pg.DatabaseError && error.code === undefinedTable
+        if (!isGone || attempt === attempts) throw error
+      }
+    }
+  } finally {
+    rmSync(draft, { force: true })
+  }
+}
+
+async function writeOnce(databaseUrl: string, draft: string): Promise<Summary> {
+  const holder = await connect(databaseUrl)
+  try {
+    // this connection only holds the snapshot: it reads no table of ours for long, so nobody ever waits for a lock of it
+    await holder.query('begin isolation level repeatable read read only')
+    const { rows } = await holder.query<{ snapshot: string }>('select pg_export_snapshot() as snapshot')
+    const summary = { tables: 0, rows: 0 }
+    const frames = makeFrames(holder, databaseUrl, rows[0]?.snapshot ?? '', summary)
+    const output = createWriteStream(draft, { mode: 0o600, flush: true })
+    await pipeline(Readable.from(frames, { objectMode: false }), createGzip({ level: 4 }), output)
+    return summary
+  } finally {
+    await holder.end()
+  }
+}
+
+async function* makeFrames(holder: pg.Client, databaseUrl: string, snapshot: string, summary: Summary) {
+  const installation = await readInstallation(holder)
+  const createdAt = new Date().toISOString()
+  yield encodeFrame('H', { product: 'carillon', format: 1, createdAt, ...installation } satisfies Header)
+  const reader = await connect(databaseUrl)
+  try {
+    for (const table of await listTables(holder, await tablesOfMigrations())) {
+      yield encodeFrame('T', table)
+      const rows = yield* copyOut(reader, snapshot, table)
+      yield encodeFrame('E', { rows })
+      summary.tables += 1
+      summary.rows += rows
+    }
+  } finally {
+    await reader.end()
+  }
+  // a sequence stands outside of snapshots: read last, it is past every id in the rows above
+  yield encodeFrame('S', await listSequences(holder))
+  yield encodeFrame('J', await listOpenJobs(holder))
+  yield encodeFrame('Z', summary)
+}
+
+/** The rows of one table in a transaction of its own, so that its lock is held no longer than that. */
+async function* copyOut(reader: pg.Client, snapshot: string, table: TableFrame) {
+  await reader.query('begin isolation level repeatable read read only')
+  await reader.query(`set transaction snapshot '${snapshot}'`)
+  const rows = reader.query(
+    copyTo(`copy (select ${table.columns.map(quoted).join(', ')} from only ${quoted(table.name)}) to stdout`),
+  )
+  for await (const bytes of rows as AsyncIterable<Buffer>) yield encodeFrame('D', bytes)
+  await reader.query('commit')
+  return rows.rowCount
+}
+
+/** The tables that migrating makes; every other one has to bring its definition along. */
+async function tablesOfMigrations(): Promise<Set<string>> {
+  const names = (await listMigrations()).flatMap(({ sql }) =>
+    [...sql.matchAll(/^create table (\w+)/gim)].map((match) => match[1] ?? ''),
+  )
+  return new Set(names)
+}
+
+async function connect(databaseUrl: string): Promise<pg.Client> {
+  const client = new pg.Client({ connectionString: databaseUrl, application_name: 'carillon backup' })
+  await client.connect()
+  await client.query(`set timezone = 'UTC'; set statement_timeout = 0; set idle_in_transaction_session_timeout = 0`)
+  return client
+}

@@ -1,0 +1,233 @@
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { answerOf, basic } from '../../test/api.ts'
+import { freshDatabase, type TestDatabase } from '../../test/database.ts'
+import { make } from '../../test/make.ts'
+import { makeRuntime } from '../../test/runtime.ts'
+import { isPassword } from '../accounts/passwords.ts'
+import { makeApp } from '../http/app.ts'
+import { commands, runCli } from './cli.ts'
+import { UsageError } from './command.ts'
+
+let database: TestDatabase
+let folder: string
+
+beforeEach(async () => {
+  database = await freshDatabase()
+  folder = mkdtempSync(join(tmpdir(), 'carillon-cli-'))
+  await database.db.exec('mode', `insert into installation (mode) values ('sandbox')`)
+})
+
+afterEach(async () => {
+  rmSync(folder, { recursive: true, force: true })
+  await database.close()
+})
+
+function run(line: string, ...more: string[]): Promise<string> {
+  const args = [...line.split(' ').filter((word) => word !== ''), ...more]
+  return runCli({ args, env: { DATABASE_URL: database.url }, cwd: folder })
+}
+
+// biome-ignore lint/suspicious/noExplicitAny: what a program would read
+async function json(line: string, ...more: string[]): Promise<any> {
+  return JSON.parse(await run(line, ...more, '--json'))
+}
+
+describe('the command line', () => {
+  test('says what there is, and of each command what it takes', async () => {
+    const help = await run('--help')
+    for (const { name, summary } of commands) {
+      expect(help).toContain(`  ${name}`)
+      expect(help).toContain(summary)
+      expect(await run(`${name} --help`)).toContain(`npm run carillon -- ${name}`)
+    }
+    expect(await run('')).toBe(help)
+    expect(await run('account create --help')).toContain('--email <address>')
+  })
+
+  test.each([
+    ['acount create', /^There is no command acount create\. See npm run carillon -- --help$/],
+    ['account', /^There is no command account\./],
+    ['account create', /^--email is needed\. See npm run carillon -- account create --help$/],
+    ['account create --email', /--email <value>' argument missing/],
+    ['account create --mail x@y.example', /^Unknown option '--mail'/],
+    ['account create --email nobody', /^--email must be an e-mail address, not nobody$/],
+    ['account create --email a@b.example --time-zone Mars', /^--time-zone must be a zone such as/],
+    ['account create --email a@b.example --short-code 12', /^A short code has three to six digits, a number ten: 12/],
+    ['account list all', /^It is: npm run carillon -- account list\. See --help$/],
+    ['key disable', /^It is: npm run carillon -- key disable <id>\./],
+    ['key create --account 1 --name x --scope all', /^--scope must be full, read or send$/],
+    ['key create --account 1 --name x --rate-limit 5', /^--rate-limit must be calls\/seconds/],
+    ['mode switch live', /^The mode is sandbox or production$/],
+  ])('%s', async (line, message) => {
+    const error = await run(line).catch((fault) => fault)
+    expect(error).toBeInstanceOf(UsageError)
+    expect(error.message).toMatch(message)
+    expect(await database.db.many('none', 'select id from accounts')).toEqual([])
+  })
+
+  test('refuses a database that is not up to date, and settings that cannot be', async () => {
+    await database.db.exec('undo', `delete from schema_migrations where name like '0009%'`)
+    await expect(run('account list')).rejects.toThrow('The database is not up to date (0009_imports.sql is missing)')
+    await expect(
+      runCli({ args: ['account', 'list'], env: { DATABASE_URL: 'mysql://x/y' }, cwd: folder }),
+    ).rejects.toThrow('DATABASE_URL must look like postgresql://')
+    const nowhere = { CARILLON_DATA_DIR: join(folder, 'nothing') }
+    await expect(runCli({ args: ['account', 'list'], env: nowhere, cwd: folder })).rejects.toThrow(
+      /^There is no data of Carillon in .*nothing yet\. Run npm start once/,
+    )
+  })
+})
+
+describe('accounts', () => {
+  test('a created account can send: it has an owner, a short code and a key that works', async () => {
+    const made = await json('account create --email ana@cedar.example --time-zone America/New_York')
+    expect(made).toMatchObject({
+      account: { email: 'ana@cedar.example', username: 'ana', time_zone: 'America/New_York' },
+      short_code: expect.stringMatching(/^\d{5}$/),
+      password: expect.stringMatching(/^[\w-]{20}$/),
+    })
+    const app = await makeApp(makeRuntime({ db: database.db, url: database.url }))
+    const call = async (url: string, payload: object) => {
+      const headers = { authorization: basic(made.api_key.key), 'content-type': 'application/json' }
+      return answerOf(
+        await app.inject({ method: 'POST', url: `/api/v2${url}`, headers, payload: JSON.stringify(payload) }),
+      )
+    }
+    const { body } = await call('/lists', { list: { name: 'Pantry' } })
+    const { id } = body.list as { id: number }
+    expect((await call(`/lists/${id}/messages`, { message: { content: 'Hello' } })).status).toBe(200)
+    await app.close()
+    const user = await database.db.one<{ role: string; hash: string }>(
+      'user',
+      'select role, password_hash as hash from users where email = $1',
+      ['ana@cedar.example'],
+    )
+    expect(user.role).toBe('owner')
+    expect(await isPassword(made.password, user.hash)).toBe(true)
+  })
+
+  test('each has its own short code, and says what it is for people, too', async () => {
+    const text = await run('account create --email ana@cedar.example --short-code 55555')
+    expect(text).toMatch(/API key {5}carillon_key_[\w-]{43}\n {2}Short code {2}55555/)
+    const other = await json('account create --email ben@cedar.example')
+    expect(other.short_code).not.toBe('55555')
+    expect(await run('account list')).toMatch(
+      /^ID +EMAIL +NAME +TIME ZONE +SHORT CODES\n\d+ +ana@cedar\.example .* 55555\n/,
+    )
+    expect((await json('account list')).accounts).toHaveLength(2)
+  })
+
+  test('an address or a short code that is taken is refused, and nothing is half made', async () => {
+    await run('account create --email ana@cedar.example --short-code 55555')
+    await expect(run('account create --email ANA@cedar.example')).rejects.toThrow('has this e-mail address')
+    await expect(run('account create --email ben@cedar.example --short-code 55555')).rejects.toThrow('taken')
+    expect((await json('account list')).accounts).toHaveLength(1)
+    expect((await json('user list')).users).toHaveLength(1)
+    await run('user add --account ana@cedar.example --email eve@cedar.example --role viewer')
+    await expect(run('account create --email eve@cedar.example')).rejects.toThrow('has this e-mail address')
+    expect((await json('account list')).accounts).toHaveLength(1)
+  })
+
+  test('a password may come from a file, and is not shown then', async () => {
+    writeFileSync(join(folder, 'secret'), 'correct horse battery\n')
+    const made = await json('account create --email ana@cedar.example --password-file secret')
+    expect(made).not.toHaveProperty('password')
+    writeFileSync(join(folder, 'short'), 'short\n')
+    await expect(run('user add --account 1 --email b@c.example --password-file short')).rejects.toThrow(
+      /twelve|no account/,
+    )
+  })
+
+  test('in production a short code has to be named', async () => {
+    await database.db.exec('production', `update installation set mode = 'production'`)
+    await expect(run('account create --email ana@cedar.example')).rejects.toThrow(
+      '--short-code is needed in production',
+    )
+    const made = await json('account create --email ana@cedar.example --short-code +1(206)555-0100')
+    expect(made.short_code).toBe('2065550100')
+    expect(await database.db.many('keys', 'select sandbox from api_keys')).toEqual([{ sandbox: false }])
+  })
+})
+
+test('keys: made, listed, limited, disabled, enabled and revoked', async () => {
+  const { id } = await make.account(database.db, { email: 'ana@cedar.example' })
+  const made = await json(
+    'key create --account ana@cedar.example --scope read --rate-limit 10/60 --name',
+    'Weekly report',
+  )
+  const key = made.api_key
+  expect(key).toMatchObject({ account_id: id, name: 'Weekly report', scope: 'read', rate_limit: '10/60' })
+  const app = await makeApp(makeRuntime({ db: database.db }))
+  const status = async () =>
+    (await app.inject({ url: '/api/v2/lists', headers: { authorization: basic(key.key) } })).statusCode
+  expect(await status()).toBe(200)
+  expect((await json(`key list --account ${id}`)).api_keys).toMatchObject([{ id: key.id, disabled_at: null }])
+  expect(await run('key list')).not.toContain(key.key)
+  expect((await json(`key limit ${key.id} off`)).api_key.rate_limit).toBe('off')
+  expect((await json(`key limit ${key.id} default`)).api_key.rate_limit).toBeNull()
+  await run(`key disable ${key.id}`)
+  expect(await status()).toBe(403)
+  expect(await run('key list')).toContain('disabled')
+  await run(`key enable ${key.id}`)
+  expect(await status()).toBe(200)
+  await run(`key revoke ${key.id}`)
+  expect(await status()).toBe(401)
+  expect((await json('key list')).api_keys).toEqual([])
+  await expect(run(`key enable ${key.id}`)).rejects.toThrow('API key not found')
+  await app.close()
+})
+
+test('short codes: added in one spelling, owned once', async () => {
+  const { id } = await make.account(database.db, { email: 'ana@cedar.example' })
+  await run(`short-code add 55555 --account ${id}`)
+  await run('short-code add +1-206-555-0100 --account ana@cedar.example')
+  await expect(run('short-code add 2065550100 --account ana@cedar.example')).rejects.toThrow(
+    'Shortcode is taken already',
+  )
+  await expect(run('short-code add 55556 --account nobody@cedar.example')).rejects.toThrow(
+    'There is no account nobody@',
+  )
+  expect((await json('short-code list')).short_codes.map((row: { short_code: string }) => row.short_code)).toEqual([
+    '55555',
+    '2065550100',
+  ])
+})
+
+describe('modes', () => {
+  test('switching says what it will do, does it when told, and pauses sending', async () => {
+    const { id: accountId } = await make.account(database.db)
+    await make.apiKey(database.db, { accountId })
+    expect(await run('mode show')).toBe('sandbox')
+    const plan = await json('mode switch production')
+    expect(plan).toMatchObject({ mode: 'sandbox', switched: false })
+    expect(plan.will.join('\n')).toMatch(/API keys made in the sandbox \(1\) open nothing any more/)
+    expect(await run('mode show')).toBe('sandbox')
+    expect(await json('mode switch production --yes')).toMatchObject({ mode: 'production', switched: true })
+    expect(await json('mode show')).toEqual({ mode: 'production', sending_paused: true })
+    expect(await json('mode switch production --yes')).toMatchObject({ switched: false })
+  })
+
+  test('is refused while a role runs on the database', async () => {
+    const beat = `insert into heartbeats (role, instance_id, seen_at) values ('worker', gen_random_uuid(), clock_timestamp())`
+    await database.db.exec('beat', beat)
+    await expect(run('mode switch production --yes')).rejects.toThrow('Carillon runs on this database (worker)')
+    expect(await run('mode show')).toBe('sandbox')
+  })
+
+  test('sending is resumed when told twice', async () => {
+    await database.db.exec('pause', 'update installation set sending_paused = true')
+    expect(await run('sending show')).toMatch(/^Sending is paused\.\n0 messages are under way, 0 texts wait/)
+    expect(await json('sending resume')).toMatchObject({ resumed: false, sending_paused: true })
+    expect(await json('sending resume --yes')).toMatchObject({ resumed: true, sending_paused: false })
+    expect(await run('sending show')).toMatch(/^Texts go out\./)
+    expect(await run('sending resume --yes')).toBe('Sending is not paused.')
+  })
+})
+
+test('the script of package.json is this program', () => {
+  const { scripts } = JSON.parse(readFileSync(join(import.meta.dirname, '../../../package.json'), 'utf8'))
+  expect(scripts.carillon).toBe('exec node server/src/bin/carillon.ts')
+})

@@ -1,0 +1,90 @@
+import { resolve } from 'node:path'
+import { parseArgs } from 'node:util'
+import { type Env, readPlace } from '../config/config.ts'
+import { systemClock } from '../lib/clock.ts'
+import { accountCommands } from './accounts.commands.ts'
+import { backupCommands } from './backup.commands.ts'
+import { type Command, UsageError } from './command.ts'
+import { helpOf, helpOfAll } from './help.ts'
+import { installationCommands } from './installation.commands.ts'
+import { keyCommands } from './keys.commands.ts'
+import { openPlace } from './place.ts'
+import { shortCodeCommands } from './short-codes.commands.ts'
+
+export const commands: readonly Command[] = [
+  ...accountCommands,
+  ...keyCommands,
+  ...shortCodeCommands,
+  ...installationCommands,
+  ...backupCommands,
+]
+
+export type Call = {
+  args: readonly string[]
+  env: Env
+  /** Where relative paths begin. */
+  cwd: string
+}
+
+/** Does what the arguments say and answers what there is to print; throws a UsageError, or a refusal, in words. */
+export async function runCli({ args, env, cwd }: Call): Promise<string> {
+  const command = findCommand(args)
+  if (!command) {
+    const isQuestion = args.every((arg) => ['--help', '-h', 'help', '--json'].includes(arg))
+    if (isQuestion) return helpOfAll(commands)
+    throw new UsageError(`There is no command ${args.join(' ')}. See npm run carillon -- --help`)
+  }
+  const { options, names } = readArguments(command, args)
+  if (options.help) return helpOf(command)
+  checkArguments(command, options, names)
+  const place = await openPlace(readPlace(env), command.takes ?? 'any')
+  try {
+    const outcome = await command.run({
+      ...place.work,
+      clock: systemClock,
+      options,
+      names,
+      resolve: (path) => resolve(cwd, path),
+    })
+    return options.json ? JSON.stringify(outcome.json, null, 2) : outcome.lines.join('\n')
+  } finally {
+    await place.close()
+  }
+}
+
+function findCommand(args: readonly string[]): Command | undefined {
+  return commands.find(({ name }) => name.split(' ').every((word, i) => args[i] === word))
+}
+
+type Options = Record<string, string | boolean | undefined>
+
+function readArguments(command: Command, args: readonly string[]): { options: Options; names: string[] } {
+  const known = Object.entries(command.options ?? {}).map(
+    ([name, { value }]) => [name, { type: value ? ('string' as const) : ('boolean' as const) }] as const,
+  )
+  try {
+    const { values, positionals } = parseArgs({
+      args: args.slice(command.name.split(' ').length),
+      options: {
+        ...Object.fromEntries(known),
+        json: { type: 'boolean' as const },
+        help: { type: 'boolean' as const, short: 'h' },
+      },
+      allowPositionals: true,
+    })
+    return { options: values as Options, names: positionals }
+  } catch (error) {
+    // the first sentence says it; the rest is advice for programmers
+    const [what = ''] = (error as Error).message.split('. ')
+    throw new UsageError(`${what}. See npm run carillon -- ${command.name} --help`)
+  }
+}
+
+function checkArguments(command: Command, options: Options, names: string[]) {
+  const { name, names: wanted = [] } = command
+  const missing = Object.entries(command.options ?? {}).find(([option, { required }]) => required && !options[option])
+  if (missing) throw new UsageError(`--${missing[0]} is needed. See npm run carillon -- ${name} --help`)
+  if (names.length !== wanted.length) {
+    throw new UsageError(`It is: npm run carillon -- ${[name, ...wanted].join(' ')}. See --help`)
+  }
+}

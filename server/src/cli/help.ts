@@ -1,0 +1,43 @@
+import type { Command } from './command.ts'
+
+const call = 'npm run carillon --'
+
+/** All commands, a line each. */
+export function helpOfAll(commands: readonly Command[]): string {
+  const rows = commands.map((command) => [signature(command), command.summary] as const)
+  const width = Math.max(...rows.map(([left]) => left.length))
+  return [
+    `${call} <command> [options]`,
+    '',
+    'What operators do with an installation, running or stopped. The database is that of DATABASE_URL, or the embedded',
+    'one in CARILLON_DATA_DIR; both may be in .env.',
+    '',
+    ...rows.map(([left, right]) => `  ${left.padEnd(width)}  ${right}`),
+    '',
+    'With every command:',
+    '  --help  say more of it',
+    '  --json  answer for programs (npm run --silent carillon -- ..., so that npm says nothing of its own)',
+  ].join('\n')
+}
+
+/** One command, with its options. */
+export function helpOf(command: Command): string {
+  const options = Object.entries(command.options ?? {}).map(
+    ([name, { value, help, required }]) =>
+      [`--${name}${value ? ` <${value}>` : ''}`, `${help}${required ? ' (needed)' : ''}`] as const,
+  )
+  const all = [...options, ['--json', 'Answer for programs'] as const]
+  const width = Math.max(...all.map(([left]) => left.length))
+  return [
+    `${call} ${signature(command)}${options.length > 0 ? ' [options]' : ''}`,
+    '',
+    `${command.summary}.`,
+    '',
+    ...all.map(([left, right]) => `  ${left.padEnd(width)}  ${right}`),
+    ...(command.notes ? ['', ...command.notes] : []),
+  ].join('\n')
+}
+
+function signature({ name, names = [] }: Command): string {
+  return [name, ...names].join(' ')
+}

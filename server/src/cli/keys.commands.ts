@@ -1,0 +1,144 @@
+import { listAccounts } from '../accounts/accounts.queries.ts'
+import { type ApiKey, findApiKey, listApiKeys, type Scope } from '../accounts/api-keys.queries.ts'
+import { changeApiKey, createApiKey, disableApiKey, enableApiKey, removeApiKey } from '../accounts/api-keys.ts'
+import { errors } from '../errors.ts'
+import { parseRateLimit, rateLimitForm } from '../lib/rate-limit.ts'
+import { accountOf } from './account-of.ts'
+import { type Command, table, textOf, UsageError, type Work } from './command.ts'
+
+const limitOption = { value: 'limit', help: `Its own limit: ${rateLimitForm}` }
+
+const create: Command = {
+  name: 'key create',
+  summary: 'Make an API key',
+  options: {
+    account: { value: 'id or email', help: 'Whose key it is', required: true },
+    name: { value: 'text', help: 'What it is for', required: true },
+    scope: { value: 'scope', help: 'full (the default), read, or send' },
+    'rate-limit': limitOption,
+  },
+  async run(work) {
+    const scope = (textOf(work, 'scope') ?? 'full') as Scope
+    if (!['full', 'read', 'send'].includes(scope)) throw new UsageError('--scope must be full, read or send')
+    const rateLimit = readLimit(work) ?? null
+    const account = await accountOf(work)
+    const made = await createApiKey(work.db, {
+      accountId: account.id,
+      name: textOf(work, 'name') ?? '',
+      scope,
+      rateLimit,
+      sandbox: work.mode === 'sandbox',
+      now: work.clock.now(),
+    })
+    return {
+      lines: [`Key ${made.id} of account ${account.id}, shown now and never again:`, '', `  ${made.key}`],
+      json: { api_key: { ...presentKey(made), key: made.key } },
+    }
+  },
+}
+
+const list: Command = {
+  name: 'key list',
+  summary: 'List the API keys, of one account or of all',
+  options: { account: { value: 'id or email', help: 'Only its keys' } },
+  async run(work) {
+    const accounts = textOf(work, 'account') ? [await accountOf(work)] : await listAccounts(work.db)
+    const keys: ApiKey[] = []
+    for (const { id } of accounts) keys.push(...(await listApiKeys(work.db, id, { perPage: 100_000, offset: 0 })))
+    return {
+      lines: table(
+        ['ID', 'ACCOUNT', 'NAME', 'SCOPE', 'LIMIT', 'LAST USED', 'STATE'],
+        keys.map((key) => [
+          String(key.id),
+          String(key.accountId),
+          key.name,
+          key.scope,
+          key.rateLimit ?? '-',
+          key.lastUsedAt?.toISOString() ?? 'never',
+          key.disabledAt ? 'disabled' : 'enabled',
+        ]),
+      ),
+      json: { api_keys: keys.map(presentKey) },
+    }
+  },
+}
+
+const limit: Command = {
+  name: 'key limit',
+  summary: "Set a key's rate limit",
+  names: ['<id>', '<limit>'],
+  notes: [`The limit is ${rateLimitForm}, or default for what the installation says.`],
+  async run(work) {
+    const key = await keyOf(work)
+    const text = work.names[1] ?? ''
+    if (text !== 'default' && !parseRateLimit(text))
+      throw new UsageError(`The limit must be ${rateLimitForm}, or default`)
+    const changed = await changeApiKey(work, holderOf(key), key.id, { rateLimit: text === 'default' ? null : text })
+    return { lines: [`Key ${key.id}: ${text}.`], json: { api_key: presentKey(changed) } }
+  },
+}
+
+const disable: Command = {
+  name: 'key disable',
+  summary: 'Shut a key out until it is enabled again',
+  names: ['<id>'],
+  async run(work) {
+    const key = await keyOf(work)
+    const changed = await disableApiKey(work, holderOf(key), key.id)
+    return { lines: [`Key ${key.id} (${key.name}) is disabled.`], json: { api_key: presentKey(changed) } }
+  },
+}
+
+const enable: Command = {
+  name: 'key enable',
+  summary: 'Let a disabled key in again',
+  names: ['<id>'],
+  async run(work) {
+    const key = await keyOf(work)
+    const changed = await enableApiKey(work, holderOf(key), key.id)
+    return { lines: [`Key ${key.id} (${key.name}) is enabled.`], json: { api_key: presentKey(changed) } }
+  },
+}
+
+const revoke: Command = {
+  name: 'key revoke',
+  summary: 'Revoke a key for ever',
+  names: ['<id>'],
+  async run(work) {
+    const key = await keyOf(work)
+    await removeApiKey(work, holderOf(key), key.id)
+    return { lines: [`Key ${key.id} (${key.name}) is revoked.`], json: { revoked: key.id } }
+  },
+}
+
+export const keyCommands: Command[] = [create, list, limit, disable, enable, revoke]
+
+async function keyOf({ db, names }: Work): Promise<ApiKey> {
+  const [text = ''] = names
+  const key = /^\d{1,15}$/.test(text) ? await findApiKey(db, Number(text)) : undefined
+  if (!key) throw errors.apiKeyNotFound()
+  return key
+}
+
+function holderOf({ accountId }: ApiKey) {
+  return { accountId, keyId: 'operator' as const }
+}
+
+function readLimit(work: Work): string | undefined {
+  const text = textOf(work, 'rate-limit')
+  if (text !== undefined && !parseRateLimit(text)) throw new UsageError(`--rate-limit must be ${rateLimitForm}`)
+  return text
+}
+
+function presentKey(key: ApiKey) {
+  return {
+    id: key.id,
+    account_id: key.accountId,
+    name: key.name,
+    scope: key.scope,
+    rate_limit: key.rateLimit,
+    created_at: key.createdAt.toISOString(),
+    last_used_at: key.lastUsedAt?.toISOString() ?? null,
+    disabled_at: key.disabledAt?.toISOString() ?? null,
+  }
+}

@@ -1,0 +1,99 @@
+import pg from 'pg'
+import { pino } from 'pino'
+import type { Config } from '../config/config.ts'
+import { poolDb } from '../db/db.ts'
+import { listMigrations, migrate } from '../db/migrate.ts'
+import { makePool } from '../db/pool.ts'
+import { installJobs } from '../jobs/boss.ts'
+import { borrowDatabase } from '../supervisor/for-a-command.ts'
+import { Refusal } from '../supervisor/refusal.ts'
+import { ensureMode, findMode, type Mode } from '../system/installation.queries.ts'
+import type { Command, Work } from './command.ts'
+
+export type Place = {
+  work: Pick<Work, 'db' | 'databaseUrl' | 'mode' | 'changeMode'>
+  close(): Promise<void>
+}
+
+type Found = {
+  url: string
+  mode: Mode
+  /** Ours alone, so that we may bring it up to date. */
+  isOurs: boolean
+  changeMode(mode: Mode): Promise<void>
+  close(): Promise<void>
+}
+
+/** Finds the database that a command works on, in the state that the command takes it in. */
+export async function openPlace(
+  config: Pick<Config, 'mode' | 'dataDir' | 'databaseUrl'>,
+  takes: NonNullable<Command['takes']>,
+): Promise<Place> {
+  const found = config.databaseUrl ? ofOperator(config, config.databaseUrl.reveal()) : await embedded(config, takes)
+  const pool = makePool(found.url, pino({ level: 'silent' }), { max: 4, name: 'carillon command' })
+  const close = async () => {
+    await pool.end()
+    await found.close()
+  }
+  try {
+    const db = poolDb(pool)
+    const mode = takes === 'empty' ? found.mode : await bringUp(found, db)
+    return { work: { db, databaseUrl: found.url, mode, changeMode: found.changeMode }, close }
+  } catch (error) {
+    await close()
+    throw error
+  }
+}
+
+function ofOperator({ mode }: Pick<Config, 'mode'>, url: string): Found {
+  // the database is all that remembers the mode
+  return { url, mode, isOurs: false, changeMode: async () => {}, close: async () => {} }
+}
+
+async function embedded(
+  { dataDir, mode }: Pick<Config, 'dataDir' | 'mode'>,
+  takes: NonNullable<Command['takes']>,
+): Promise<Found> {
+  const borrowed = await borrowDatabase({
+    dataDir,
+    mode,
+    make: takes === 'new' || takes === 'empty',
+    alone: takes === 'alone' || takes === 'empty',
+  })
+  return {
+    url: borrowed.url,
+    mode: borrowed.mode as Mode,
+    isOurs: !borrowed.isRunning,
+    changeMode: async (next) => borrowed.changeMode(next),
+    close: borrowed.close,
+  }
+}
+
+/** Migrates a database that is ours alone, refuses another one that is not up to date, and answers its mode. */
+async function bringUp({ url, mode, isOurs }: Found, db: Work['db']): Promise<Mode> {
+  if (isOurs) {
+    await migrate(url)
+    await installJobs(url)
+    return ensureMode(db, mode)
+  }
+  const missing = await missingMigrations(url)
+  if (missing.length > 0) {
+    throw new Refusal(
+      `The database is not up to date (${missing[0]} is missing). Run npm start, or node server/src/bin/migrate.ts, first.`,
+    )
+  }
+  return (await findMode(db)) ?? ensureMode(db, mode)
+}
+
+async function missingMigrations(url: string): Promise<string[]> {
+  const client = new pg.Client({ connectionString: url, application_name: 'carillon command' })
+  await client.connect()
+  try {
+    const { rows } = await client.query(`select to_regclass('schema_migrations') is not null as known`)
+    const done = rows[0].known ? (await client.query('select name from schema_migrations')).rows : []
+    const names = new Set(done.map(({ name }) => name))
+    return (await listMigrations()).map(({ name }) => name).filter((name) => !names.has(name))
+  } finally {
+    await client.end()
+  }
+}
