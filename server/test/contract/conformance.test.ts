@@ -1,0 +1,179 @@
+import { readFileSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+import { beforeEach, describe, expect, test } from 'vitest'
+import { type Answer, answerOf, basic, useApi } from '../api.ts'
+import { make } from '../make.ts'
+import { faultsOf, type Operation, operations } from './document.ts'
+import { type Outcome, outcomes, type World } from './outcomes.ts'
+
+// Each outcome that the vendor's contract documents, provoked: the answer fits the document's schema, and says the words.
+
+const api = useApi()
+let world: World
+
+beforeEach(async () => {
+  const { owner, db } = api
+  const list = await make.list(db, { accountId: owner.accountId, shortCodeId: owner.shortCode.id, name: 'Pantry' })
+  await make.subscriber(db, { listId: list.id, phone: 2_065_550_143 })
+  const webhook = await make.webhook(db, { listId: list.id })
+  const report = await make.momtReport(db, { accountId: owner.accountId })
+  const sent = await owner.post(`/lists/${list.id}/messages`, { message: { content: 'Hello' } })
+  world = {
+    owner,
+    ids: {
+      list_id: String(list.id),
+      phone_number: '2065550143',
+      message_id: String((sent.body.message as { id: number }).id),
+      webhook_id: String(webhook.id),
+      momt_report_id: String(report.id),
+      shortcode: owner.shortCode.code,
+    },
+  }
+})
+
+type Shared = (operation: Operation) => Promise<Answer>
+
+/** Outcomes that operations have in common. `default` stands for every other refusal. */
+const shared: Record<string, { says: string | RegExp; provoke: Shared }> = {
+  '400': { says: /^Malformed request body/, provoke: (operation) => call(operation, {}, { payload: '{"list":' }) },
+  '401': {
+    says: 'API key authorization failure',
+    provoke: (operation) => call(operation, {}, { key: 'tatango_key_unknown' }),
+  },
+  '403': {
+    says: 'This API key is disabled',
+    async provoke(operation) {
+      const { key } = await make.apiKey(api.db, { accountId: api.owner.accountId, disabled: true })
+      return call(operation, {}, { key })
+    },
+  },
+  '429': {
+    says: 'Rate limit exceeded',
+    async provoke(operation) {
+      const { id, key } = await make.apiKey(api.db, { accountId: api.owner.accountId })
+      await api.db.exec('limit_key', `update api_keys set rate_limit = '1/3600' where id = $1`, [id])
+      await api.owner.get('/accounts/me', { headers: { authorization: basic(key) } })
+      const answer = await call(operation, {}, { key })
+      expect(answer.headers['retry-after']).toMatch(/^[1-9]\d*$/)
+      return answer
+    },
+  },
+  default: { says: 'Only JSON is offered', provoke: (operation) => call(operation, {}, { accept: 'text/html' }) },
+}
+
+describe.each(operations)('$method $path', (operation) => {
+  const own = outcomes[operation.id]?.outcomes ?? {}
+
+  test('has every outcome of the document in the table, and no other', () => {
+    const known = operation.outcomes.filter((outcome) => !(outcome in shared))
+    expect(Object.keys(own).sort()).toEqual(known.sort())
+  })
+
+  const provoked = Object.entries(own).filter(([, { waits }]) => waits === undefined)
+  test.each(provoked)('%s', async (name, outcome) => {
+    await outcome.first?.(world)
+    const answer = await call(operation, outcome)
+    check(operation, name.split(' ')[0] ?? '', answer, outcome.says)
+    if (outcome.answers) expect(answer.body).toMatchObject(outcome.answers)
+  })
+
+  const common = operation.outcomes.filter((outcome) => outcome in shared)
+  test.each(common)('%s', async (code) => {
+    const { says, provoke } = shared[code] as (typeof shared)[string]
+    check(operation, code, await provoke(operation), says)
+  })
+})
+
+test('the table in docs/compatibility.md is up to date; `npm test -- contract -u` writes it', async () => {
+  const file = fileURLToPath(new URL('../../../docs/compatibility.md', import.meta.url))
+  const [written = ''] = readFileSync(file, 'utf8').split(heading)
+  await expect(`${written}${heading}\n\n${table()}`).toMatchFileSnapshot(file)
+})
+
+test('every operation that the document lacks is marked as an extension, and no other', () => {
+  const { paths } = api.app.swagger() as { paths: Record<string, Record<string, Described>> }
+  const described = Object.entries(paths).flatMap(([path, methods]) =>
+    Object.entries(methods).map(([method, operation]) => ({
+      name: `${method.toUpperCase()} ${path.replace('/api/v2', '')}`,
+      isOurs: operation['x-extension'] === true,
+    })),
+  )
+  const theirs = described.filter(({ isOurs }) => !isOurs).map(({ name }) => name)
+  expect(theirs.sort()).toEqual(operations.map(({ method, path }) => `${method} ${path}`).sort())
+})
+
+const heading = '## What the tests found'
+
+function check(operation: Operation, code: string, answer: Answer, says: string | RegExp) {
+  expect({ code: answer.status, body: answer.body }).toMatchObject({ code: code === 'default' ? 406 : Number(code) })
+  expect(faultsOf(operation, code, answer.body)).toBeUndefined()
+  const sentence = answer.status < 300 ? answer.body.status : answer.body.error
+  if (typeof says === 'string') expect(sentence).toBe(says)
+  else expect(sentence).toMatch(says)
+}
+
+type Call = { key?: string; payload?: string; accept?: string }
+
+async function call(operation: Operation, { body, ids = {}, query = '' }: Partial<Outcome>, as: Call = {}) {
+  const all: Record<string, string> = { ...world.ids, ...ids }
+  const path = operation.path.replace(/\{(\w+)\}/g, (_, name) => all[name] ?? '')
+  const sent = body ?? outcomes[operation.id]?.body
+  const payload = as.payload ?? (sent && JSON.stringify(sent))
+  return answerOf(
+    await api.app.inject({
+      method: operation.method as 'GET',
+      url: `/api/v2${path}${query}`,
+      headers: {
+        authorization: basic(as.key ?? api.owner.key),
+        accept: as.accept ?? 'application/json',
+        'content-type': 'application/json',
+      },
+      ...(payload === undefined ? {} : { payload }),
+    }),
+  )
+}
+
+/** The outcomes as a table; a line of it that is no longer true fails its own test above. */
+function table(): string {
+  const rows = operations.flatMap((operation) => {
+    const { outcomes: own } = outcomes[operation.id] ?? { outcomes: {} }
+    const common = operation.outcomes.filter((outcome) => outcome in shared)
+    const codes = common.map((code) => (code === 'default' ? '406' : code)).join(', ')
+    const name = `\`${operation.method} ${operation.path}\``
+    return [
+      ...Object.entries(own)
+        .sort()
+        .map(([outcome, { says, waits }]) => [name, outcome, wordsOf(says), waits ? `waits: ${waits}` : 'met']),
+      [name, codes, 'the words below', 'met'],
+    ]
+  })
+  const lines = [['operation', 'outcome', 'words', 'result'], ['---', '---', '---', '---'], ...rows]
+  const words = Object.entries(shared).map(
+    ([code, { says }]) => `* ${code === 'default' ? '406, for every other refusal' : code}: ${wordsOf(says)}`,
+  )
+  return `${[
+    'This part is written by `npm test -- contract -u`, and compared with each run of the tests.',
+    'Operations that the vendor does not have:',
+    ours().join('\n'),
+    "The vendor's operations, and each outcome of them that is documented:",
+    lines.map((cells) => `| ${cells.join(' | ')} |`).join('\n'),
+    'The words that operations have in common:',
+    words.join('\n'),
+  ].join('\n\n')}\n`
+}
+
+/** The operations that are marked as extensions in our own document. */
+function ours(): string[] {
+  const { paths } = api.app.swagger() as { paths: Record<string, Record<string, Described>> }
+  return Object.entries(paths).flatMap(([path, methods]) =>
+    Object.entries(methods)
+      .filter(([, described]) => described['x-extension'])
+      .map(([method, { summary }]) => `* \`${method.toUpperCase()} ${path.replace('/api/v2', '')}\`: ${summary}`),
+  )
+}
+
+type Described = { 'x-extension'?: boolean; summary?: string }
+
+function wordsOf(says: string | RegExp): string {
+  return typeof says === 'string' ? `\`${says}\`` : `as \`${says.source.replaceAll('|', '\\|')}\``
+}

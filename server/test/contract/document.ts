@@ -1,0 +1,62 @@
+import { readFileSync } from 'node:fs'
+import { Ajv2020, type ValidateFunction } from 'ajv/dist/2020.js'
+import formats from 'ajv-formats'
+import { parse } from 'yaml'
+
+// The vendor's contract as a document, kept beside this file as it was written down.
+
+type Json = Record<string, unknown>
+type Answer = { content?: { 'application/json'?: { examples?: Record<string, unknown> } } }
+
+/** One operation of the contract; each outcome is a code, and the name of an example where a code has several. */
+export type Operation = { id: string; method: string; path: string; outcomes: string[] }
+
+const text = readFileSync(new URL('./openapi-v2.yaml', import.meta.url), 'utf8')
+const document = parse(text) as Json & { paths: Record<string, Record<string, unknown>> }
+
+const ajv = new Ajv2020({ strict: false, allErrors: true })
+formats.default(ajv)
+ajv.addSchema(document, 'contract')
+
+const methods = ['get', 'post', 'put', 'delete']
+
+/** All operations of the document, in its order. */
+export const operations: Operation[] = Object.entries(document.paths).flatMap(([path, item]) =>
+  methods
+    .filter((method) => method in item)
+    .map((method) => {
+      const { operationId, responses } = item[method] as { operationId: string; responses: Record<string, Answer> }
+      const outcomes = Object.entries(responses).flatMap(([code, response]) => {
+        const examples = Object.keys(follow(response).content?.['application/json']?.examples ?? {})
+        return examples.length > 0 ? examples.map((name) => `${code} ${name}`) : [code]
+      })
+      return { id: operationId, method: method.toUpperCase(), path, outcomes }
+    }),
+)
+
+/** What the document's schema of this answer finds wrong with a body; undefined when nothing is. */
+export function faultsOf({ path, method }: Operation, code: string, body: unknown): string | undefined {
+  const operation = document.paths[path]?.[method.toLowerCase()] as { responses: Record<string, Json> } | undefined
+  const response = operation?.responses[code]
+  if (!response) return `the document has no ${code} here`
+  const here = `#${pointer('paths', path, method.toLowerCase(), 'responses', code)}`
+  const schema = pointer('content', 'application/json', 'schema')
+  const validate = validatorAt(`contract${response.$ref ?? here}${schema}`)
+  return validate(body) ? undefined : ajv.errorsText(validate.errors)
+}
+
+function validatorAt(address: string): ValidateFunction {
+  const validate = ajv.getSchema(address)
+  if (!validate) throw new Error(`the document has no schema at ${address}`)
+  return validate as ValidateFunction
+}
+
+function pointer(...keys: string[]): string {
+  return keys.map((key) => `/${encodeURIComponent(key.replaceAll('~', '~0').replaceAll('/', '~1'))}`).join('')
+}
+
+function follow(response: Answer | { $ref: string }): Answer {
+  if (!('$ref' in response)) return response
+  const keys = response.$ref.slice(2).split('/')
+  return keys.reduce((at: unknown, key) => (at as Json)[key], document) as Answer
+}
