@@ -1,5 +1,5 @@
 import { statSync } from 'node:fs'
-import { readBackup, readHeader } from './backup/read-backup.ts'
+import { readBackup } from './backup/read-backup.ts'
 import { writeBackup } from './backup/write-backup.ts'
 import type { Command } from './command.ts'
 
@@ -33,9 +33,7 @@ const restore: Command = {
   ],
   async run({ databaseUrl, changeMode, names, resolve }) {
     const file = resolve(names[0] ?? '')
-    const header = await readHeader(file)
-    const { tables, rows } = await readBackup(databaseUrl, file)
-    await changeMode(header.mode)
+    const { header, tables, rows } = await readBackup(databaseUrl, file, ({ mode }) => changeMode(mode))
     return {
       lines: [
         `Restored ${rows} rows of ${tables} tables, as of ${header.createdAt}, in ${header.mode} mode.`,

@@ -26,31 +26,43 @@ import type { Summary } from './write-backup.ts'
 // An older backup gets this one before its rows, so that there is no moment in which the copy might send.
 const pauseMigration = '0043_sending_paused.sql'
 
-/** What a backup says of itself; refuses a file that is none, or that a newer version wrote. */
-export async function readHeader(file: string): Promise<Header> {
-  const frames = open(file)
-  try {
-    const first = await frames.next()
-    if (first.done || first.value.kind !== 'H') throw new BrokenBackup('it is not a backup of Carillon')
-    const header = readJson<Header>(first.value)
-    if (header.product !== 'carillon' || header.format !== 1) {
-      throw new Refusal(`${file} has a form that this version of Carillon does not know.`)
-    }
-    await refuseUnknownMigrations(file, header)
-    return header
-  } catch (error) {
-    throw refusalOf(file, error)
-  } finally {
-    await frames.return(undefined)
+/**
+ * What a backup says of itself. The whole file is read and its checksum with it: a damaged one is refused before
+ * anything is done, and so is one that a newer version wrote.
+ */
+async function inspect(file: string): Promise<Header> {
+  let header: Header | undefined
+  let last: Frame | undefined
+  for await (const frame of open(file)) {
+    if (header === undefined) header = frame.kind === 'H' ? readJson<Header>(frame) : undefined
+    if (header?.product !== 'carillon') throw new BrokenBackup('it is not a backup of Carillon')
+    if (header.format !== 1) throw new Refusal(`${file} has a form that this version of Carillon does not know.`)
+    last = frame
   }
+  if (header === undefined || last?.kind !== 'Z') throw new BrokenBackup('it ends too early')
+  await refuseUnknownMigrations(file, header)
+  return header
 }
 
 /**
  * Fills an empty database from a backup: all rows in one transaction, which also says that nothing is to be sent. What
- * the backup is older than this version is migrated afterwards.
+ * the backup is older than this version is migrated afterwards. `before` is told about the backup when nothing stands
+ * in its way any more.
  */
-export async function readBackup(databaseUrl: string, file: string): Promise<Summary> {
-  const header = await readHeader(file)
+export async function readBackup(
+  databaseUrl: string,
+  file: string,
+  before: (header: Header) => Promise<void> = async () => {},
+): Promise<Summary & { header: Header }> {
+  try {
+    const header = await inspect(file)
+    return { ...(await fill(databaseUrl, file, header, before)), header }
+  } catch (error) {
+    throw refusalOf(file, error)
+  }
+}
+
+async function fill(databaseUrl: string, file: string, header: Header, before: (header: Header) => Promise<void>) {
   const client = new pg.Client({ connectionString: databaseUrl, application_name: 'carillon restore' })
   await client.connect()
   try {
@@ -58,6 +70,7 @@ export async function readBackup(databaseUrl: string, file: string): Promise<Sum
     if (holds === 'data') {
       throw new Refusal('The database holds data already. A backup is restored into an empty one only.')
     }
+    await before(header)
     // a restore or a first start that got no further
     if (holds === 'beginnings') {
       await client.query('drop schema public cascade; create schema public; drop schema if exists pgboss cascade')
@@ -71,8 +84,6 @@ export async function readBackup(databaseUrl: string, file: string): Promise<Sum
     await migrate(databaseUrl)
     await client.query('analyze')
     return summary
-  } catch (error) {
-    throw refusalOf(file, error)
   } finally {
     await client.end()
   }

@@ -1,0 +1,255 @@
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { Readable } from 'node:stream'
+import { gunzipSync, gzipSync } from 'node:zlib'
+import pg from 'pg'
+import { afterEach, beforeEach, expect, inject, test } from 'vitest'
+import { freshDatabase, type TestDatabase } from '../../../test/database.ts'
+import { make } from '../../../test/make.ts'
+import { makeRuntime } from '../../../test/runtime.ts'
+import { claimChunks } from '../../broadcasts/chunks.queries.ts'
+import { expandOnce } from '../../broadcasts/expand.ts'
+import type { Db } from '../../db/db.ts'
+import { receiveImport } from '../../imports/imports.ts'
+import { acceptBroadcast } from '../../messages/messages.ts'
+import { setSendingPaused } from '../../system/installation.queries.ts'
+import { encodeFrame, readFrames } from './frames.ts'
+import { readBackup } from './read-backup.ts'
+import { writeBackup } from './write-backup.ts'
+
+let origin: TestDatabase
+let copy: TestDatabase
+let folder: string
+let file: string
+
+beforeEach(async () => {
+  folder = mkdtempSync(join(tmpdir(), 'carillon-backup-'))
+  file = join(folder, 'monday.backup')
+  origin = await freshDatabase()
+  copy = await freshDatabase()
+  await copy.db.exec('empty', 'drop schema public cascade')
+  await copy.db.exec('empty_2', 'create schema public')
+  await copy.db.exec('empty_3', 'drop schema pgboss cascade')
+})
+
+afterEach(async () => {
+  await Promise.all([origin.close(), copy.close()])
+  rmSync(folder, { recursive: true, force: true })
+})
+
+/** An account with a list of so many, a broadcast that is half on its way, and an import that waits for a worker. */
+async function furnish(db: Db, subscribers = 50) {
+  await db.exec('mode', `insert into installation (mode) values ('sandbox')`)
+  const list = await make.list(db, { messageHelp: 'Tab\there, \\N backslash, "quotes", \u{1F514}, line\nbreak' })
+  const rt = makeRuntime({ db })
+  for (let i = 0; i < subscribers; i += 1) await make.subscriber(db, { listId: list.id, phone: 2_065_550_200 + i })
+  await db.exec(
+    'name',
+    `update subscribers set first_name = E'O\\'Hara\\t\\\\x', tags = '{a,"b c",NULL}' where phone % 2 = 0`,
+  )
+  await acceptBroadcast(rt, { accountId: list.accountId, list, content: 'The pantry opens at nine.' })
+  while (await expandOnce(rt));
+  const body = Readable.from(['phone_number,first_name\n2065550143,Marisol\n'], { objectMode: false })
+  const upload = { accountId: list.accountId, listId: list.id, apiKeyId: null, source: null, body }
+  await receiveImport(rt, { ...upload, format: 'csv', unknownColumns: 'refuse' })
+  return { list, rt }
+}
+
+/** Every row of every table, as text, and where each sequence stands. */
+async function contents(db: Db): Promise<Record<string, string[]>> {
+  const all: Record<string, string[]> = {}
+  await db.withClient(async (client) => {
+    const { rows } = await client.query<{ name: string; isSequence: boolean }>(`
+      select relname as name, relkind = 'S' as "isSequence" from pg_class
+       where relnamespace = 'public'::regnamespace and relkind in ('r', 'S') and relname not in ('heartbeats', 'schema_migrations')`)
+    for (const { name, isSequence } of rows) {
+      const sql = isSequence
+        ? `select last_value::text || is_called as row from ${name}`
+        : `select t::text as row from "${name}" t`
+      all[name] = (await client.query<{ row: string }>(sql)).rows.map(({ row }) => row).sort()
+    }
+  })
+  return all
+}
+
+/** Tables, columns, constraints, indexes and triggers: what migrating makes. */
+async function shape(db: Db): Promise<string[]> {
+  return db.withClient(async (client) => {
+    const { rows } = await client.query<{ what: string }>(`
+      select conrelid::regclass || ' ' || conname || ' ' || pg_get_constraintdef(oid) || convalidated as what
+        from pg_constraint where connamespace = 'public'::regnamespace and contype <> 'n'
+      union all select indexdef from pg_indexes where schemaname = 'public'
+      union all select pg_get_triggerdef(t.oid) || tgenabled::text from pg_trigger t join pg_class c on c.oid = tgrelid
+                 where not tgisinternal and c.relnamespace = 'public'::regnamespace
+      union all select table_name || '.' || column_name || ' ' || data_type || is_nullable || coalesce(column_default, '')
+                  from information_schema.columns where table_schema = 'public'
+      order by 1`)
+    return rows.map(({ what }) => what)
+  })
+}
+
+function openJobs(db: Db) {
+  return db.many('jobs', `select name, data from pgboss.job where state <= 'active' order by name`)
+}
+
+test('a restored copy has every row, table, index and waiting job of the original, and stands where it stood', async () => {
+  await furnish(origin.db)
+  const written = await writeBackup(origin.url, file)
+  const read = await readBackup(copy.url, file)
+  expect(read).toMatchObject({ ...written, header: { mode: 'sandbox' } })
+  await setSendingPaused(copy.db, false)
+  const [before, after] = [await contents(origin.db), await contents(copy.db)]
+  expect(Object.keys(before).some((name) => name.startsWith('import_rows_'))).toBe(true)
+  expect(Object.keys(before).some((name) => name.startsWith('message_log_'))).toBe(true)
+  expect(after).toEqual(before)
+  expect(await shape(copy.db)).toEqual(await shape(origin.db))
+  expect(await openJobs(copy.db)).toEqual(await openJobs(origin.db))
+  expect(await openJobs(copy.db)).toMatchObject([{ name: 'imports.apply' }])
+  // nothing of the copy stands in the way of new rows
+  await make.list(copy.db)
+})
+
+test('a restored copy sends nothing until it is told to', async () => {
+  await furnish(origin.db)
+  await writeBackup(origin.url, file)
+  await readBackup(copy.url, file)
+  const claim = {
+    owner: '00000000-0000-0000-0000-000000000001',
+    leaseMs: 1_000,
+    now: new Date(),
+    fromLane: 0,
+    toLane: 9,
+    limit: 9,
+  }
+  expect(await claimChunks(copy.db, claim)).toEqual([])
+  await setSendingPaused(copy.db, false)
+  expect(await claimChunks(copy.db, claim)).toHaveLength(1)
+  expect(await claimChunks(origin.db, claim)).toHaveLength(1)
+})
+
+test('what is written meanwhile is in the backup wholly or not at all', async () => {
+  const { list } = await furnish(origin.db, 0)
+  let written = 0
+  let stop = false
+  const writing = (async () => {
+    while (!stop) {
+      await make.subscriber(origin.db, { listId: list.id, phone: 2_065_560_000 + written })
+      written += 1
+    }
+  })()
+  try {
+    while (written < 50) await new Promise((resolve) => setImmediate(resolve))
+    await writeBackup(origin.url, file)
+  } finally {
+    stop = true
+    await writing
+  }
+  await readBackup(copy.url, file)
+  const count = (sql: string) => copy.db.one<{ n: number }>('count', sql).then(({ n }) => n)
+  const numbers = await count('select count(*) as n from subscribers')
+  expect(numbers).toBeGreaterThanOrEqual(50)
+  expect(numbers).toBeLessThanOrEqual(written)
+  const counted = await copy.db.one<{ n: number }>(
+    'counted',
+    `select (select coalesce(sum(subscribed), 0) from list_deltas)
+          + (select sum(subscribed_count) from lists)::bigint as n`,
+  )
+  expect(Number(counted.n)).toBe(numbers)
+})
+
+test('nobody waits for a backup that takes its time: a table can be dropped as soon as it has been copied', async () => {
+  await furnish(origin.db)
+  const busy = new pg.Client({ connectionString: origin.url })
+  await busy.connect()
+  await busy.query('begin; lock table subscribers in access exclusive mode')
+  const backup = writeBackup(origin.url, file)
+  for (;;) {
+    const waiting = await busy.query(`select from pg_locks where not granted and relation = 'subscribers'::regclass`)
+    if (waiting.rowCount) break
+  }
+  const { rows } = await busy.query(
+    `select relname from pg_class where relname like 'import\\_rows\\_%' and relkind = 'r'`,
+  )
+  await busy.query(`set lock_timeout = '2s'; drop table ${rows[0].relname}; alter table accounts add column extra text`)
+  await busy.query('rollback')
+  await backup
+  await busy.end()
+})
+
+test('a backup of an older version is restored and then migrated', async () => {
+  await furnish(origin.db)
+  await origin.db.exec('older', `alter table installation drop column sending_paused`)
+  await origin.db.exec('older_2', `delete from schema_migrations where name = '0043_sending_paused.sql'`)
+  await writeBackup(origin.url, file)
+  await readBackup(copy.url, file)
+  expect(await copy.db.one('paused', 'select sending_paused from installation')).toEqual({ sending_paused: true })
+  expect(await copy.db.many('done', `select name from schema_migrations where name like '0043%'`)).toHaveLength(1)
+})
+
+test('a backup of a newer version, or of changed migrations, is refused', async () => {
+  await furnish(origin.db)
+  await origin.db.exec('newer', `insert into schema_migrations (name, hash) values ('9999_future.sql', 'x')`)
+  await writeBackup(origin.url, file)
+  await expect(readBackup(copy.url, file)).rejects.toThrow('is of another version of Carillon (9999_future.sql)')
+  expect(await copy.db.many('none', `select from pg_class where relnamespace = 'public'::regnamespace`)).toEqual([])
+})
+
+test('a database that holds data is left alone, and so is a file that is there', async () => {
+  await furnish(origin.db)
+  const before = await contents(origin.db)
+  await writeBackup(origin.url, file)
+  await expect(readBackup(origin.url, file)).rejects.toThrow('The database holds data already')
+  expect(await contents(origin.db)).toEqual(before)
+  await expect(writeBackup(origin.url, file)).rejects.toThrow('is there already')
+})
+
+test.each<[string, (bytes: Buffer) => Buffer]>([
+  ['cut off', (bytes) => bytes.subarray(0, bytes.length - 100)],
+  ['with a flipped bit', (bytes) => Buffer.from(bytes.map((byte, i) => (i === bytes.length >> 1 ? byte ^ 4 : byte)))],
+  ['not a backup', () => Buffer.from('hello')],
+  ['of something else', () => gzipSync('hello world, this is a text')],
+  ['without its end', (bytes) => gzipSync(withoutLastFrame(gunzipSync(bytes)))],
+  ['empty', () => Buffer.alloc(0)],
+])('a file that is %s is refused and leaves an empty database, into which a good one goes', async (_case, spoil) => {
+  await furnish(origin.db)
+  await writeBackup(origin.url, file)
+  const bad = join(folder, 'bad.backup')
+  writeFileSync(bad, spoil(readFileSync(file)))
+  await expect(readBackup(copy.url, bad)).rejects.toThrow(/bad\.backup (cannot be restored|is damaged, or no backup)/)
+  await readBackup(copy.url, file)
+  await setSendingPaused(copy.db, false)
+  expect(await contents(copy.db)).toEqual(await contents(origin.db))
+})
+
+function withoutLastFrame(bytes: Buffer): Buffer {
+  let at = 0
+  for (;;) {
+    const next = at + 5 + bytes.readUInt32BE(at + 1)
+    if (next === bytes.length) return bytes.subarray(0, at)
+    at = next
+  }
+}
+
+test('a backup that fails leaves no file', async () => {
+  const nowhere = new URL(inject('clusterUrl'))
+  nowhere.pathname = '/postgres'
+  await expect(writeBackup(nowhere.href, file)).rejects.toThrow()
+  expect(() => readFileSync(file)).toThrow('ENOENT')
+  expect(() => readFileSync(`${file}.partial`)).toThrow('ENOENT')
+})
+
+test('frames come out as they went in, wherever the stream is cut', async () => {
+  const bytes = Buffer.concat([
+    encodeFrame('H', { a: 'é' }),
+    encodeFrame('D', Buffer.from('1\t2\n')),
+    encodeFrame('Z', {}),
+  ])
+  for (let cut = 0; cut <= bytes.length; cut += 1) {
+    const frames: string[] = []
+    for await (const { kind, content } of readFrames(Readable.from([bytes.subarray(0, cut), bytes.subarray(cut)]))) {
+      frames.push(kind + content)
+    }
+    expect(frames).toEqual(['H{"a":"é"}', 'D1\t2\n', 'Z{}'])
+  }
+})
