@@ -1,0 +1,100 @@
+import { execFile } from 'node:child_process'
+import { existsSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import { makeScratch, processesOf, startCarillon } from '../../test/carillon-process.ts'
+
+// The program itself, on data directories of its own, with and without an instance that runs on them.
+
+const script = fileURLToPath(new URL('../bin/carillon.ts', import.meta.url))
+
+let scratch: ReturnType<typeof makeScratch>
+let dataDir: string
+
+beforeEach(() => {
+  scratch = makeScratch()
+  dataDir = join(scratch.path, 'data')
+})
+
+afterEach(() => scratch.remove())
+
+type Ended = { code: number; out: string; err: string }
+
+function carillon(line: string, directory = dataDir): Promise<Ended> {
+  const kept = Object.entries(process.env).filter(([name]) => !/^(CARILLON_|DATABASE_URL|npm_)/.test(name))
+  const env = { ...Object.fromEntries(kept), CARILLON_DATA_DIR: directory, INIT_CWD: scratch.path }
+  return new Promise((resolve) => {
+    execFile(process.execPath, [script, ...line.split(' ')], { env }, (error, out, err) =>
+      resolve({ code: error ? Number(error.code) : 0, out, err }),
+    )
+  })
+}
+
+test('works on a directory that is new, on a stopped instance and on a running one, and leaves nothing running', async () => {
+  expect(await carillon('account list')).toMatchObject({
+    code: 1,
+    out: '',
+    err: expect.stringContaining('npm start once'),
+  })
+  const made = await carillon('account create --email ana@cedar.example --short-code 55555 --json')
+  expect(made).toMatchObject({ code: 0, err: '' })
+  expect(JSON.parse(made.out)).toMatchObject({ short_code: '55555' })
+  expect(processesOf(scratch.path)).toEqual([])
+  expect((await carillon('account list')).out).toContain('ana@cedar.example')
+
+  const instance = startCarillon({ dataDir })
+  await instance.ready()
+  const running = processesOf(dataDir).length
+  expect((await carillon('account list')).out).toContain('ana@cedar.example')
+  expect(await carillon('backup monday.backup')).toMatchObject({ code: 0, err: '' })
+  for (const line of ['mode switch production --yes', 'restore monday.backup']) {
+    expect(await carillon(line)).toMatchObject({ code: 1, err: `Carillon runs on ${dataDir}. Stop it first.\n` })
+  }
+  expect(processesOf(dataDir).length).toBe(running)
+  instance.process.kill('SIGTERM')
+  await instance.exit
+
+  const elsewhere = join(scratch.path, 'elsewhere')
+  const restored = await carillon('restore monday.backup', elsewhere)
+  expect(restored).toMatchObject({
+    code: 0,
+    err: '',
+    out: expect.stringMatching(/in sandbox mode\.\nNothing is sent until/),
+  })
+  expect((await carillon('account list', elsewhere)).out).toContain('ana@cedar.example')
+  expect((await carillon('mode show', elsewhere)).out).toContain('Sending is paused')
+  expect(await carillon('restore monday.backup', elsewhere)).toMatchObject({
+    code: 1,
+    err: expect.stringContaining('holds data already'),
+  })
+  expect(processesOf(scratch.path)).toEqual([])
+}, 90_000)
+
+test('a switched directory remembers its new mode', async () => {
+  await carillon('account create --email ana@cedar.example')
+  const marker = () => JSON.parse(readFileSync(join(dataDir, 'carillon.json'), 'utf8')).mode
+  expect((await carillon('mode switch production')).out).toContain('Add --yes to do it.')
+  expect(marker()).toBe('sandbox')
+  expect(await carillon('mode switch production --yes')).toMatchObject({ code: 0, err: '' })
+  expect(marker()).toBe('production')
+  expect((await carillon('mode show')).out).toMatch(/^production\nSending is paused/)
+  const refused = startCarillon({ dataDir })
+  expect(await refused.exit).toMatchObject({ code: 1 })
+  expect(refused.output()).toContain('holds the data of production mode, and CARILLON_MODE is sandbox')
+  expect(existsSync(join(dataDir, 'lock'))).toBe(false)
+}, 60_000)
+
+test('a command line that is wrong ends with code 2, a refusal with 1, without a stack', async () => {
+  expect(await carillon('key create')).toMatchObject({
+    code: 2,
+    out: '',
+    err: expect.stringMatching(/^--account is needed/),
+  })
+  expect(await carillon('nonsense')).toMatchObject({
+    code: 2,
+    err: expect.stringMatching(/^There is no command nonsense/),
+  })
+  const help = await carillon('--help')
+  expect(help).toMatchObject({ code: 0, err: '', out: expect.stringContaining('account create') })
+})

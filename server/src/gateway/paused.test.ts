@@ -1,0 +1,57 @@
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import { startSending } from '../../test/sending.ts'
+import { waitFor } from '../../test/wait-for.ts'
+import { ensureMode, setSendingPaused } from '../system/installation.queries.ts'
+
+let sending: Awaited<ReturnType<typeof startSending>>
+
+beforeEach(async () => {
+  sending = await startSending()
+  await ensureMode(sending.db, 'sandbox')
+  await setSendingPaused(sending.db, true)
+})
+
+afterEach(() => sending.stop())
+
+/** How many binds the gateway last said it has, once it has said so `beats` times more. */
+async function boundAfter(beats: number): Promise<number> {
+  const read = () =>
+    sending.db.maybeOne<{ seenAt: Date; bound: number }>(
+      'read_beat',
+      `select seen_at as "seenAt", (details->>'bound')::int as bound from heartbeats where role = 'gateway'`,
+    )
+  let last = await read()
+  for (let heard = 0; heard < beats; heard += 1) {
+    const before = last?.seenAt.getTime()
+    const hasBeaten = async () => {
+      last = await read()
+      return last?.seenAt.getTime() !== before
+    }
+    await waitFor(hasBeaten, { timeoutMs: 5_000, what: 'a beat' })
+  }
+  return last?.bound ?? Number.NaN
+}
+
+test('while sending is paused a gateway does not bind, and nothing leaves; resumed, all goes out', async () => {
+  await sending.subscribe(2_065_550_143, 2_065_550_144)
+  await sending.startGateway()
+  const id = await sending.broadcast()
+  await sending.untilCounted(id, { audience: 2, queued: 2 })
+  expect(await boundAfter(2)).toBe(0)
+  expect(sending.raw()).toEqual([])
+  await setSendingPaused(sending.db, false)
+  await sending.untilCounted(id, { delivered: 2 })
+})
+
+test('a gateway that is bound takes up nothing new once sending is paused', async () => {
+  await sending.subscribe(2_065_550_143)
+  await setSendingPaused(sending.db, false)
+  await sending.startGateway()
+  await sending.untilCounted(await sending.broadcast(), { delivered: 1 })
+  await setSendingPaused(sending.db, true)
+  const id = await sending.broadcast()
+  expect(await boundAfter(2)).toBeGreaterThan(0)
+  await sending.untilCounted(id, { audience: 1, queued: 1 })
+  await setSendingPaused(sending.db, false)
+  await sending.untilCounted(id, { delivered: 1 })
+})
