@@ -27,11 +27,7 @@ export const errors = {
   scopeTooNarrow: () => new AppError(403, 'scope_too_narrow', 'This API key is not allowed to do that'),
   pathNotFound: notFound('path_not_found', 'Path'),
   badIdempotencyKey: (longest: number) =>
-    new AppError(
-      400,
-      'bad_idempotency_key',
-      `Idempotency-Key must be 1 to ${longest} printable ASCII characters`,
-    ),
+    new AppError(400, 'bad_idempotency_key', `Idempotency-Key must be 1 to ${longest} printable ASCII characters`),
   idempotencyKeyBusy: () =>
     new AppError(409, 'idempotency_key_busy', 'A request with this Idempotency-Key is under way'),
   idempotencyKeyReused: () =>

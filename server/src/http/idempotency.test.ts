@@ -202,6 +202,21 @@ describe('a crash', () => {
     expect(await lists('Pantry')).toBe(1)
     expect((await post('k', '/lists', newList('Pantry'))).text).toBe(heir.text)
   })
+
+  test('and an heir that is still at work is not robbed of its key by the one it took it from', async () => {
+    const frozen = await heldUp()
+    await database.db.exec(
+      'let_a_minute_pass',
+      `update idempotency_keys set lease_until = lease_until - interval '61 s'`,
+    )
+    const heir = await heldUp()
+    frozen.letGo()
+    expect(await frozen.first).toMatchObject({ status: 409, body: { code: 'idempotency_key_busy' } })
+    expect(await lists('Pantry')).toBe(0)
+    heir.letGo()
+    expect((await heir.first).status).toBe(200)
+    expect(await lists('Pantry')).toBe(1)
+  })
 })
 
 test('after 24 hours the key is new again, and the old rows are swept', async () => {
