@@ -1,4 +1,5 @@
 import type { Db } from '../db/db.ts'
+import { isBadValue } from '../db/pg-errors.ts'
 import { retryLostRaces } from '../db/retry.ts'
 import { Batcher } from '../lib/batcher.ts'
 import type { Runtime } from '../runtime.ts'
@@ -40,6 +41,11 @@ export class ReceiptBook {
         for (const entry of batch) entry.durable()
       },
       onFailure: (error) => rt.log.warn({ err: error }, 'could not record receipts, trying again'),
+      isHopeless: isBadValue,
+      giveUp(entry, error) {
+        rt.log.error({ err: error, connection: entry.connectionId }, 'a receipt that cannot be stored is lost')
+        entry.durable()
+      },
     })
   }
 
