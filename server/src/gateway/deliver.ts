@@ -60,7 +60,7 @@ export class Deliveries {
       session.respond(pdu)
       return
     }
-    const err = receipt.err ?? ''
+    const err = storable(receipt.err ?? '')
     const row: WaitingReceipt = {
       smscId: normaliseMessageId(receipt.message_id),
       verdict,
@@ -70,8 +70,8 @@ export class Deliveries {
       phone: fromSmppAddress(pdu.source_addr) ?? null,
       shortCode: shortCodeOf(pdu.destination_addr),
       reference: pdu.tlvs?.user_message_reference ?? null,
-      submitDate: receipt.submit_date ?? null,
-      excerpt: receipt.text?.replaceAll('\0', '') ?? null,
+      submitDate: receipt.submit_date === undefined ? null : storable(receipt.submit_date),
+      excerpt: receipt.text === undefined ? null : storable(receipt.text),
       receivedAt: this.#rt.clock.now(),
     }
     this.#recorder.whenRecorded(row.smscId, () => this.#receipts.add(row, () => session.respond(pdu)))
@@ -103,6 +103,11 @@ export class Deliveries {
     session.respond(pdu)
     this.#onInbound()
   }
+}
+
+/** A carrier's words as PostgreSQL can keep them: one NUL would make a whole batch of receipts fail for ever. */
+function storable(words: string): string {
+  return words.slice(0, 200).replaceAll('\0', '')
 }
 
 /** The sender address as short_codes has it: a ten-digit number without its country code. */
