@@ -88,8 +88,10 @@ export class Dispatcher {
     if (!this.#submitter) return
     this.#letGo()
     const now = performance.now()
+    // a text that has begun comes before all that has not: its other parts are on the handset already
+    const mayBegin = this.#submitter.resume(now) && !this.#stopping
     for (const held of this.#held) {
-      if (this.#stopping || this.#marking >= marksAtOnce) break
+      if (!mayBegin || this.#marking >= marksAtOnce) break
       if (!held.mayWrite(now)) continue
       if (!this.#fill(held, now)) break
     }
@@ -103,22 +105,24 @@ export class Dispatcher {
   /** Marks from this chunk while there are slots; false when there are too few for now. */
   #fill(held: HeldChunk, now: number): boolean {
     const { binds } = this.#options
-    const parts = held.text.partCount
+    // a text of more parts than can ever be on their way at once takes all there is, and then waits for its own slots
+    const slots = Math.min(held.text.partCount, binds.capacity)
+    if (slots === 0) return false
     for (let ready = held.ready(now); ready > 0 && this.#marking < marksAtOnce; ready = held.ready(now)) {
       const wanted = Math.min(ready, markRows)
-      const room = Math.floor(binds.free() / parts)
+      const room = Math.floor(binds.free() / slots)
       if (room === 0) return false
       // a mark costs nearly the same for few rows as for many: wait a moment for a window's quarter to be free
-      const worthwhile = Math.min(wanted, Math.ceil(binds.window / 4 / parts))
+      const worthwhile = Math.min(wanted, Math.ceil(binds.window / 4 / slots))
       if (room < worthwhile && held.chunk.lane === lanes.broadcast && !this.#impatient) {
         this.#pumpLater(patienceMs)
         return false
       }
       const recipients = held.take(Math.min(wanted, room), now)
-      binds.reserve(recipients.length * parts)
+      binds.reserve(recipients.length * slots)
       this.#impatient = false
       this.#marking++
-      void this.#submitter?.submit(held, recipients).finally(() => {
+      void this.#submitter?.submit(held, recipients, slots).finally(() => {
         this.#marking--
         this.pump()
       })
@@ -166,6 +170,8 @@ export class Dispatcher {
       }
     } catch (error) {
       log.warn({ err: error }, 'could not lease chunks')
+      // the database is away, and the next poll is soon enough to find it back
+      this.#drained = true
     }
     this.pump()
   }

@@ -1,0 +1,149 @@
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { type Answer, startOddCarrier } from '../../test/odd-carrier.ts'
+import { startSending } from '../../test/sending.ts'
+import { waitFor } from '../../test/wait-for.ts'
+import { commandStatus } from '../smpp/pdu/command-status.ts'
+import { dataSm } from '../smpp/pdu/pdu.ts'
+
+// Carriers answer late, twice, with nothing or with rubbish. None of it may cost another text its way.
+
+let sending: Awaited<ReturnType<typeof startSending>>
+let carrier: Awaited<ReturnType<typeof startOddCarrier>>
+
+async function start(answer: Answer, options: Parameters<typeof startSending>[0] = {}) {
+  sending = await startSending({ binds: 1, responseDeadlineMs: 500, ...options })
+  carrier = await startOddCarrier(sending.rt, answer)
+}
+afterEach(async () => {
+  await carrier.stop()
+  await sending.stop()
+})
+
+const phones = (count: number) => Array.from({ length: count }, (_, n) => 2_065_560_001 + n)
+const accept: Answer = (_, ordinal) => ({ message_id: `id${ordinal}` })
+const longText = 'x'.repeat(400)
+
+describe('what it says of a text', () => {
+  beforeEach(async () => {
+    await start(accept)
+    await sending.subscribe(...phones(1))
+  })
+
+  test.each([
+    ['a NUL in the error', 'id:id1 stat:DELIVRD err:0\0x text:'],
+    ['a NUL in the id and in the date', 'id:id\0x1 submit date:26\0x01 stat:DELIVRD err:000'],
+    ['an id of many kilobytes', Buffer.alloc(0)],
+  ])('%s is answered, and does not hold up the next receipt', async (_, text) => {
+    const id = await sending.broadcast()
+    await sending.untilCounted(id, { sent: 1 })
+    const tlvs = text.length === 0 ? { receipted_message_id: 'f'.repeat(60_000), message_state: 2 } : undefined
+    expect(await carrier.receipt(text, tlvs ? { tlvs } : {})).toBe(0)
+    expect(await carrier.receipt('id:id1 stat:DELIVRD err:000')).toBe(0)
+    await sending.untilCounted(id, { delivered: 1 })
+  })
+
+  test('data_sm, which we do not take, is refused and not left without an answer', async () => {
+    const answer = await (await carrier.anyBind()).ask(dataSm({ destination_addr: '12345', tlvs: {} }))
+    expect(answer.command_status).toBe(commandStatus.ESME_RINVCMDID)
+  })
+})
+
+describe('its ids', () => {
+  test.each([
+    ['none at all', ''],
+    ['the same for all', 'same'],
+  ])('%s: the texts are sent all the same', async (_, messageId) => {
+    await start(() => ({ message_id: messageId }))
+    await sending.subscribe(...phones(3))
+    const id = await sending.broadcast()
+    await sending.untilCounted(id, { sent: 3 })
+  })
+})
+
+test('a sender that no PDU can carry bounces its own texts, and no others', async () => {
+  await start(accept)
+  await sending.subscribe(...phones(2))
+  const setCode = (code: string) =>
+    sending.db.exec('set_code', 'update short_codes set code = $2 where id = $1', [sending.shortCode.id, code])
+  await setCode('7'.repeat(30))
+  const id = await sending.broadcast()
+  await sending.untilCounted(id, { bounced: 2 })
+  expect(carrier.submits).toEqual([])
+  await setCode('77777')
+  const next = await sending.broadcast()
+  await sending.untilCounted(next, { sent: 2 })
+})
+
+describe('a text of three parts', () => {
+  const statusOf = (pdu: { short_message: Buffer }) => pdu.short_message[5] as number
+
+  test('goes out whole when one part is throttled at first, with its receipts kept', async () => {
+    let throttled = 0
+    await start((pdu, ordinal) => {
+      if (statusOf(pdu) === 2 && throttled++ < 2) return { command_status: commandStatus.ESME_RTHROTTLED }
+      return { message_id: `id${ordinal}` }
+    })
+    await sending.subscribe(...phones(1))
+    const id = await sending.broadcast(longText)
+    await waitFor(() => carrier.submits.length >= 3)
+    expect(await carrier.receipt('id:id1 stat:DELIVRD err:000')).toBe(0)
+    await sending.untilCounted(id, { sent: 1 })
+    expect(carrier.submits.map(statusOf)).toEqual([1, 2, 3, 2, 2])
+    await carrier.receipt('id:id3 stat:DELIVRD err:000')
+    await carrier.receipt('id:id5 stat:DELIVRD err:000')
+    await sending.untilCounted(id, { delivered: 1 })
+  })
+
+  test('bounces when a part is refused', async () => {
+    await start((pdu, ordinal) =>
+      statusOf(pdu) === 2 ? { command_status: commandStatus.ESME_RSUBMITFAIL } : { message_id: `id${ordinal}` },
+    )
+    await sending.subscribe(...phones(2))
+    const id = await sending.broadcast(longText)
+    await sending.untilCounted(id, { bounced: 2 })
+    expect(carrier.submits).toHaveLength(6)
+  })
+
+  test('is unknown, and not begun anew, when a part gets no answer', async () => {
+    await start((pdu, ordinal) => (statusOf(pdu) === 2 ? undefined : { message_id: `id${ordinal}` }))
+    await sending.subscribe(...phones(2))
+    const id = await sending.broadcast(longText)
+    await sending.untilCounted(id, { unknown: 2 })
+    expect(carrier.submits).toHaveLength(6)
+  })
+
+  test.each([
+    ['a window of two', { window: 2 }],
+    ['a window of one', { window: 1 }],
+    ['two a second', { mps: 2 }],
+  ])('passes %s, and so does what is behind it', async (_, options) => {
+    await start(accept, options)
+    await sending.subscribe(...phones(2))
+    const long = await sending.broadcast(longText)
+    await sending.untilCounted(long, { sent: 2 })
+    expect(carrier.submits.map(statusOf)).toEqual(expect.arrayContaining([1, 2, 3]))
+    expect(carrier.submits).toHaveLength(6)
+    const short = await sending.broadcast('short')
+    await sending.untilCounted(short, { sent: 2 })
+  })
+
+  test('whose part is throttled goes on while a broadcast takes every slot and token', async () => {
+    let throttled = 0
+    await start(
+      (pdu, ordinal) => {
+        if (pdu.esm_class === 0x40 && statusOf(pdu) === 3 && throttled++ < 1) {
+          return { command_status: commandStatus.ESME_RTHROTTLED }
+        }
+        return { message_id: `id${ordinal}` }
+      },
+      { mps: 30 },
+    )
+    await sending.subscribe(...phones(1))
+    const long = await sending.broadcast(longText)
+    await waitFor(() => throttled > 0)
+    await sending.subscribe(...phones(300).slice(1))
+    const short = await sending.broadcast('short')
+    await sending.untilCounted(long, { sent: 1 }, 5_000)
+    expect((await sending.counters(short)).queued).toBeGreaterThan(0)
+  })
+})
