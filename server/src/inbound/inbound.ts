@@ -1,7 +1,7 @@
 import type { Db } from '../db/db.ts'
 import { retryLostRaces } from '../db/retry.ts'
 import { sendSystemText } from '../messages/messages.ts'
-import { countUnsubscribes, leaveLists, suppressQueued } from '../opt-ins/opt-out.queries.ts'
+import { countUnsubscribes, foreseeImports, leaveLists, suppressQueued } from '../opt-ins/opt-out.queries.ts'
 import { isInForce } from '../opt-ins/opt-out.ts'
 import type { Runtime } from '../runtime.ts'
 import {
@@ -67,6 +67,7 @@ async function interpret(tx: Db, rt: Rt, id: number): Promise<boolean> {
 
 /** The opt-out itself, from every list of the short code; its confirmation has to wait for texts on their way. */
 async function leaveEveryList(tx: Db, mo: Inbound, code: ShortCodeLists, at: Date): Promise<void> {
+  await foreseeImports(tx, mo.phone, code.listIds)
   const left = await leaveLists(tx, {
     accountId: code.accountId,
     phone: mo.phone,

@@ -51,6 +51,24 @@ export async function leaveLists(tx: Db, optOut: OptOut): Promise<number[]> {
   return rows.map((row) => row.listId)
 }
 
+/**
+ * Puts a number that these lists do not know, but a file of theirs that is still being applied may, on them as pending, so
+ * that the opt-out that follows has a row to leave its mark on: the import finds it and passes the number over. If the
+ * import is writing the number just now, this waits for it.
+ */
+export async function foreseeImports(tx: Db, phone: number, listIds: number[]) {
+  await tx.exec(
+    'foresee_imports',
+    /* sql */ `
+    insert into subscribers (list_id, phone, state)
+    select distinct i.list_id, $1::bigint, 'pending' from imports i
+     where i.status in ('queued', 'running') and i.list_id = any($2::bigint[])
+     order by i.list_id
+        on conflict (list_id, phone) do nothing`,
+    [phone, listIds],
+  )
+}
+
 // only these partitions can hold rows that are still queued or submitting
 const openDays = `array(select distinct logged_on from messages where status = 'sending')`
 
