@@ -22,6 +22,7 @@ const marksAtOnce = 3
 /** Recipients in hand below which more broadcast chunks are leased, and how many chunks at a time. */
 const enoughRows = 3_000
 const broadcastChunks = 4
+/** Texts to one number in hand at most: each is a chunk of its own, to be renewed, and others may send them as well. */
 const singleChunks = 100
 /** How long slots that are too few for a full mark wait for more. */
 const patienceMs = 5
@@ -95,12 +96,27 @@ export class Dispatcher {
       if (!held.mayWrite(now)) continue
       if (!this.#fill(held, now)) break
     }
-    const waiting = this.#held.reduce((rows, held) => rows + (held.chunk.lane === lanes.broadcast ? held.left : 0), 0)
-    if (waiting < enoughRows && !this.#stopping && this.#options.binds.bound > 0 && !this.#drained) this.lookForWork()
+    if (!this.#stopping && this.#options.binds.bound > 0 && this.#wantsMore()) this.lookForWork()
   }
 
-  // no broadcast chunk was there when last asked: the next notice or poll asks again
-  #drained = false
+  // there were no more chunks of this kind when last asked: the next notice or poll asks again
+  #drained = { singles: false, broadcasts: false }
+
+  #wantsMore(): boolean {
+    const { singles, rows } = this.#inHand()
+    return (singles < singleChunks / 2 && !this.#drained.singles) || (rows < enoughRows && !this.#drained.broadcasts)
+  }
+
+  /** Chunks of one text, and recipients of broadcasts. */
+  #inHand(): { singles: number; rows: number } {
+    let singles = 0
+    let rows = 0
+    for (const held of this.#held) {
+      if (held.chunk.lane === lanes.broadcast) rows += held.left
+      else singles++
+    }
+    return { singles, rows }
+  }
 
   /** Marks from this chunk while there are slots; false when there are too few for now. */
   #fill(held: HeldChunk, now: number): boolean {
@@ -162,16 +178,15 @@ export class Dispatcher {
     const { log, binds } = this.#options
     if (this.#stopping || binds.bound === 0) return
     try {
-      await this.#claimLanes(lanes.system, lanes.transactional, singleChunks)
-      const waiting = this.#held.reduce((rows, held) => rows + held.left, 0)
-      if (waiting < enoughRows) {
-        const got = await this.#claimLanes(lanes.broadcast, lanes.broadcast, broadcastChunks)
-        this.#drained = got === 0
+      const room = singleChunks - this.#inHand().singles
+      if (room > 0) this.#drained.singles = (await this.#claimLanes(lanes.system, lanes.transactional, room)) < room
+      if (this.#inHand().rows < enoughRows) {
+        this.#drained.broadcasts = (await this.#claimLanes(lanes.broadcast, lanes.broadcast, broadcastChunks)) === 0
       }
     } catch (error) {
       log.warn({ err: error }, 'could not lease chunks')
       // the database is away, and the next poll is soon enough to find it back
-      this.#drained = true
+      this.#drained = { singles: true, broadcasts: true }
     }
     this.pump()
   }
@@ -195,9 +210,10 @@ export class Dispatcher {
   }
 
   async #renew(): Promise<void> {
-    const { db, log, leaseMs } = this.#options
+    const { db, log, binds, leaseMs } = this.#options
     const held = this.#held.filter((each) => !each.lost)
-    if (held.length === 0) return
+    // without a bind the leases run out, for another gateway that has one
+    if (held.length === 0 || binds.bound === 0) return this.pump()
     const asked = performance.now()
     try {
       const ours = await renewLeases(
