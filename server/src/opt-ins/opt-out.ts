@@ -1,4 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises'
+import type { Db } from '../db/db.ts'
 import { retryLostRaces } from '../db/retry.ts'
 import type { Runtime } from '../runtime.ts'
 import { findSubscriberState } from '../subscribers/state.queries.ts'
@@ -45,14 +46,14 @@ export async function optOut(
 
 /** Waits until nothing of these lists is on its way to the number; at most a response deadline or a lease. */
 export async function untilInForce(rt: Pick<Runtime, 'db' | 'clock'>, phone: number, listIds: number[]): Promise<void> {
-  while (!(await isInForce(rt, phone, listIds))) await delay(20)
+  while (!(await retryLostRaces(() => isInForce(rt.db, phone, listIds, rt.clock.now())))) await delay(20)
 }
 
 /**
  * Whether a committed opt-out from these lists is in force. What slipped into the queue meanwhile is taken out first: a
  * mark that began before the opt-out committed may still have been holding it.
  */
-export async function isInForce(rt: Pick<Runtime, 'db' | 'clock'>, phone: number, listIds: number[]): Promise<boolean> {
-  await retryLostRaces(() => suppressQueued(rt.db, phone, listIds, rt.clock.now()))
-  return (await countInFlight(rt.db, phone, listIds)) === 0
+export async function isInForce(db: Db, phone: number, listIds: number[], at: Date): Promise<boolean> {
+  await suppressQueued(db, phone, listIds, at)
+  return (await countInFlight(db, phone, listIds)) === 0
 }
