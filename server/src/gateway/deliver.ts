@@ -32,6 +32,8 @@ export class Deliveries {
   readonly #receipts: ReceiptBook
   readonly #connectionId: number
   readonly #onInbound: () => void
+  // the last MO of each handset that is being stored
+  readonly #storing = new Map<number, Promise<void>>()
 
   constructor(
     rt: Pick<Runtime, 'db' | 'clock' | 'log'>,
@@ -49,7 +51,7 @@ export class Deliveries {
 
   take(session: Session, pdu: DeliverSm): void {
     if (isReceipt(pdu)) this.#takeReceipt(session, pdu)
-    else void this.#takeInbound(session, pdu)
+    else this.#takeInbound(session, pdu)
   }
 
   #takeReceipt(session: Session, pdu: DeliverSm): void {
@@ -77,14 +79,26 @@ export class Deliveries {
     this.#recorder.whenRecorded(row.smscId, () => this.#receipts.add(row, () => session.respond(pdu)))
   }
 
-  async #takeInbound(session: Session, pdu: DeliverSm): Promise<void> {
+  /** MOs of one handset are stored one after the other: a STOP and what follows it must not change places. */
+  #takeInbound(session: Session, pdu: DeliverSm): void {
     const phone = fromSmppAddress(pdu.source_addr)
-    const raw = pdu.short_message.length > 0 ? pdu.short_message : (pdu.tlvs?.message_payload ?? pdu.short_message)
     if (phone === undefined) {
       this.#rt.log.warn('an MO from something that is no phone number')
       session.respond(pdu)
       return
     }
+    const before = this.#storing.get(phone)
+    const stored = before
+      ? before.then(() => this.#storeInbound(session, pdu, phone))
+      : this.#storeInbound(session, pdu, phone)
+    this.#storing.set(phone, stored)
+    void stored.then(() => {
+      if (this.#storing.get(phone) === stored) this.#storing.delete(phone)
+    })
+  }
+
+  async #storeInbound(session: Session, pdu: DeliverSm, phone: number): Promise<void> {
+    const raw = pdu.short_message.length > 0 ? pdu.short_message : (pdu.tlvs?.message_payload ?? pdu.short_message)
     try {
       await storeInbound(this.#rt.db, {
         connectionId: this.#connectionId,

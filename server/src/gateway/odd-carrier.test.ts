@@ -3,7 +3,7 @@ import { type Answer, startOddCarrier } from '../../test/odd-carrier.ts'
 import { startSending } from '../../test/sending.ts'
 import { waitFor } from '../../test/wait-for.ts'
 import { commandStatus } from '../smpp/pdu/command-status.ts'
-import { dataSm } from '../smpp/pdu/pdu.ts'
+import { dataSm, deliverSm } from '../smpp/pdu/pdu.ts'
 
 // Carriers answer late, twice, with nothing or with rubbish. None of it may cost another text its way.
 
@@ -72,6 +72,37 @@ test('a sender that no PDU can carry bounces its own texts, and no others', asyn
   await setCode('77777')
   const next = await sending.broadcast()
   await sending.untilCounted(next, { sent: 2 })
+})
+
+test('texts of one handset are stored in the order in which they came', async () => {
+  await start(accept)
+  // the first insert takes a moment, and there are connections enough for the second to overtake it
+  await sending.db.exec(
+    'slow',
+    `create function dawdle() returns trigger language plpgsql as
+       $$ begin if new.content = 'STOP' then perform pg_sleep(0.3); end if; return new; end $$`,
+  )
+  await sending.db.exec(
+    'trigger',
+    'create trigger dawdle before insert on inbound_messages for each row execute function dawdle()',
+  )
+  const bind = await carrier.anyBind()
+  const write = (content: string) =>
+    bind.ask(
+      deliverSm({
+        source_addr: '12065560001',
+        destination_addr: sending.shortCode.code,
+        short_message: Buffer.from(content),
+      }),
+    )
+  const answers = await Promise.all([write('STOP'), write('HELP')])
+  expect(answers.map((answer) => answer.command_status)).toEqual([0, 0])
+  const meanings = `select meaning from inbound_messages where interpreted_at is not null order by interpreted_at`
+  const read = await waitFor(async () => {
+    const rows = await sending.db.many<{ meaning: string }>('meanings', meanings)
+    return rows.length === 2 && rows
+  })
+  expect(read).toEqual([{ meaning: 'opt_out' }, { meaning: 'help' }])
 })
 
 describe('a text of three parts', () => {
