@@ -108,16 +108,20 @@ function applySql(day: string, from: 'sent' | 'unknown'): string {
            (select count(*) from moved) as moved`
 }
 
+const isOpen = `(status = 'sending' or (status = 'sent' and closed_at is null))`
+
 /** The days that have log rows a receipt could still be for, the newest first. */
 export async function listLogDays(db: Db): Promise<string[]> {
   const rows = await db.many<{ day: string }>(
     'list_log_days',
     /* sql */ `
-    select distinct logged_on::text as day from (
-      select logged_on from messages where status = 'sending'
+    with recursive days as (
+      select max(logged_on) as day from messages where ${isOpen}
       union all
-      select logged_on from messages where status = 'sent' and closed_at is null
-    ) open order by day desc`,
+      select (select max(logged_on) from messages where ${isOpen} and logged_on < days.day)
+        from days where days.day is not null
+    )
+    select day::text from days where day is not null`,
   )
   return rows.map((row) => row.day)
 }

@@ -10,7 +10,13 @@ import { finishMessages } from '../broadcasts/finish.queries.ts'
 import { listQueued, markSent, markSubmitting, markUnknown, type Recipient } from '../broadcasts/marks.queries.ts'
 import { ensureConnection } from '../connections/connections.queries.ts'
 import { acceptBroadcast } from '../messages/messages.ts'
-import { applyReceipts, insertWaitingReceipts, type StoredReceipt, type WaitingReceipt } from './receipts.queries.ts'
+import {
+  applyReceipts,
+  insertWaitingReceipts,
+  listLogDays,
+  type StoredReceipt,
+  type WaitingReceipt,
+} from './receipts.queries.ts'
 import { findUnknown, settleWaitingReceipts } from './receipts.ts'
 
 const ctx = useDatabase()
@@ -158,6 +164,22 @@ describe('a text of one part', () => {
     await apply(delivered('a1'))
     expect(await readCounters(ctx.db, messageId)).toMatchObject({ expired: 1, delivered: 1 })
   })
+})
+
+test('the days of messages that may still get receipts are known, the newest first', async () => {
+  await prepare(content)
+  expect(await listLogDays(ctx.db)).toEqual([chunk.loggedOn])
+  await ctx.db.exec(
+    'other_days',
+    `insert into messages (account_id, short_code_id, kind, content, consent, part_count, status, logged_on, accepted_at,
+                           closed_at)
+     select account_id, short_code_id, 'system', 'Hi', 'answer', 1, status.word, status.day, now(), status.closed
+       from messages,
+            (values ('sent', date '2026-01-02', null), ('sent', '2026-01-02', null), ('sending', '2026-01-05', null),
+                    ('sent', '2026-01-03', timestamptz '2026-01-06'), ('cancelled', '2026-01-04', null))
+              as status (word, day, closed)`,
+  )
+  expect(await listLogDays(ctx.db)).toEqual([chunk.loggedOn, '2026-01-05', '2026-01-02'])
 })
 
 describe('a text of three parts', () => {
