@@ -80,7 +80,25 @@ function applySql(day: string, from: 'sent' | 'unknown'): string {
              min(reason) as reason,
              coalesce(min(carrier_status) filter (where verdict <> 'delivered'), min(carrier_status)) as carrier_status
         from hit group by log_id order by log_id
-    ), moved as (
+    ), plain as materialized (
+      -- nearly all receipts of a batch say the same: their rows are found by an array of ids, because a join that is
+      -- planned while the day is small reads the whole day, and goes on reading it when the day has grown
+      select array_agg(log_id) as ids, carrier_status
+        from per_row where failure is null and delivered = 1
+       group by carrier_status order by count(*) desc limit 1
+    ), moved_alike as (
+      update ${logTable(day)} l
+         set parts_delivered = l.parts_delivered | 1,
+             state = case when l.parts_delivered | 1 = (1 << l.part_count) - 1 then 'delivered' else l.state end,
+             reason = null,
+             carrier_status = (select carrier_status from plain),
+             closed_at = case when l.parts_delivered | 1 = (1 << l.part_count) - 1 then clock_timestamp() end
+       where l.id = any((select ids from plain)::bigint[]) and l.state = '${from}'
+      returning l.id, l.message_id, l.phone, l.state, l.reason
+    ), others as materialized (
+      select * from per_row
+       where failure is not null or delivered <> 1 or carrier_status is distinct from (select carrier_status from plain)
+    ), moved_otherwise as (
       update ${logTable(day)} l
          set parts_delivered = l.parts_delivered | p.delivered,
              state = case when p.failure is not null then p.failure::message_state
@@ -90,9 +108,12 @@ function applySql(day: string, from: 'sent' | 'unknown'): string {
              carrier_status = p.carrier_status,
              closed_at = case when p.failure is not null
                                 or l.parts_delivered | p.delivered = (1 << l.part_count) - 1 then clock_timestamp() end
-        from per_row p
-       where l.id = p.log_id and l.state = '${from}'
+        from others p
+       -- the array says it once more: whatever the join's plan, it reads no other rows
+       where l.id = p.log_id and l.id = any((select array_agg(log_id) from others)::bigint[]) and l.state = '${from}'
       returning l.id, l.message_id, l.phone, l.state, l.reason
+    ), moved as (
+      select * from moved_alike union all select * from moved_otherwise
     ), ${cleanDeadNumbers}, counted as (
       update message_counters c
          set ${from} = c.${from} - t.n, clean_count = c.clean_count + t.cleaned, delivered = c.delivered + t.delivered, bounced = c.bounced + t.bounced,
