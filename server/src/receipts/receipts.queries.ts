@@ -250,6 +250,24 @@ export function listUnknownRows(tx: Db, receipt: StoredReceipt, days: string[]) 
   )
 }
 
+/**
+ * The open text to the receipt's handset, if exactly one, whose SMSC id is one of these: the receipt's own id, spelt as
+ * the response may have spelt it. The handset has to be the same, because another text may well have that id.
+ */
+export async function findRespelled(tx: Db, receipt: StoredReceipt, ids: string[], days: string[]) {
+  const rows = await tx.many<UnknownRow>(
+    'find_respelled',
+    /* sql */ `
+    select s.log_id as "logId", s.logged_on as "loggedOn", s.part
+      from submits s join message_log l on l.id = s.log_id and l.logged_on = s.logged_on
+     where s.smsc_id = any($1::text[]) and s.connection_id = $2 and s.logged_on = any($3::date[])
+       and l.phone = $4 and l.state in ('sent', 'unknown')
+     limit 2`,
+    [ids, receipt.connectionId, days, receipt.phone],
+  )
+  return rows.length === 1 ? rows[0] : undefined
+}
+
 /** Lets an unknown row know the id it got after all, so that the receipt applies to it like any other. */
 export async function insertFoundSubmit(tx: Db, receipt: StoredReceipt, row: UnknownRow) {
   await tx.exec(

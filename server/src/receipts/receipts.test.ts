@@ -146,6 +146,22 @@ describe('a text of one part', () => {
     expect(await readCounters(ctx.db, messageId)).toMatchObject({ delivered: 1, unknown: 0 })
   })
 
+  test.each([
+    ['6699', '1a2b'],
+    ['1a2b', '6699'],
+  ])('a receipt that spells the id %s as %s finds its row, if the handset is the same', async (given, spelt) => {
+    await accept(0, given)
+    await insertWaitingReceipts(ctx.db, [waiting({ smscId: spelt, phone: rows[1]?.phone ?? null })])
+    await ctx.db.exec('due', `update receipts set try_at = now() - interval '1 second'`)
+    await settleWaitingReceipts(rt())
+    expect(await readCounters(ctx.db, messageId)).toMatchObject({ sent: 1, delivered: 0 })
+    await insertWaitingReceipts(ctx.db, [waiting({ smscId: spelt })])
+    await ctx.db.exec('due', `update receipts set try_at = now() - interval '1 second'`)
+    await settleWaitingReceipts(rt())
+    expect(await readCounters(ctx.db, messageId)).toMatchObject({ sent: 0, delivered: 1 })
+    await checkBooks(ctx.db, messageId)
+  })
+
   test('what waits past the receipt deadline expires, and unknown stays unknown', async () => {
     await accept(0, 'a1')
     await accept(1, 'a2')
