@@ -65,7 +65,11 @@ export class Dispatcher {
     for (const timer of this.#timers) clearInterval(timer)
     clearTimeout(this.#pumpTimer)
     const chunks = this.#held.filter((held) => !held.lost && held.open === 0).map((held) => held.chunk)
-    if (chunks.length > 0) await releaseChunks(this.#options.db, chunks)
+    if (chunks.length === 0) return
+    const { db, log } = this.#options
+    await releaseChunks(db, chunks).catch((error) =>
+      log.warn({ err: error }, 'could not give chunks back; their leases will run out'),
+    )
   }
 
   /** There may be chunks to lease: a notice came, or the time to ask. */
