@@ -8,11 +8,8 @@ import { waitFor } from './wait-for.ts'
 /** How the carrier answers a submit_sm; undefined leaves it without an answer. */
 export type Answer = (pdu: SubmitSm, ordinal: number) => ResponseFields | undefined
 
-/**
- * A carrier that does what the simulator never would, and a gateway bound to it: each submit_sm is answered as the test
- * says, and anything may be delivered.
- */
-export async function startOddCarrier(rt: Runtime, answer: Answer) {
+/** A carrier that answers each submit_sm as the test says. */
+export async function startCarrier(answer: Answer) {
   const submits: SubmitSm[] = []
   const bound = new Set<Session>()
   const server = createServer({
@@ -29,6 +26,12 @@ export async function startOddCarrier(rt: Runtime, answer: Answer) {
     },
   })
   const port = await server.listen(0, '127.0.0.1')
+  return { submits, bound, server, port }
+}
+
+/** A carrier that does what the simulator never would, and a gateway bound to it; anything may be delivered. */
+export async function startOddCarrier(rt: Runtime, answer: Answer) {
+  const { submits, bound, server, port } = await startCarrier(answer)
   const { smpp } = rt.config
   if (!smpp) throw new Error('a gateway needs an account at the carrier')
   const gateway = await startGateway({ ...rt, config: { ...rt.config, smpp: { ...smpp, port } } })
