@@ -42,6 +42,24 @@ describe('what it says of a text', () => {
     await sending.untilCounted(id, { delivered: 1 })
   })
 
+  test.each([
+    ['a receipt', 'receipts', 'id:nobody stat:DELIVRD err:000', 4],
+    ['a text of a handset', 'inbound_messages', 'Hello', 0],
+  ])('%s is answered when it is durable, not before', async (_, table, text, esm_class) => {
+    let answered = false
+    let answer: Promise<number> | undefined
+    await sending.db.tx(async (tx) => {
+      await tx.exec(`lock_${table}`, `lock table ${table} in share mode`)
+      answer = carrier.receipt(text, { esm_class }).finally(() => {
+        answered = true
+      })
+      for (let n = 0; n < 10; n++) await tx.one('pause', 'select pg_sleep(0.02)')
+      expect(answered).toBe(false)
+    })
+    expect(await answer).toBe(0)
+    expect(await sending.db.many(`kept_${table}`, `select from ${table}`)).toHaveLength(1)
+  })
+
   test('data_sm, which we do not take, is refused and not left without an answer', async () => {
     const answer = await (await carrier.anyBind()).ask(dataSm({ destination_addr: '12345', tlvs: {} }))
     expect(answer.command_status).toBe(commandStatus.ESME_RINVCMDID)
