@@ -10,7 +10,7 @@ import { expandOnce } from '../broadcasts/expand.ts'
 import { listQueued, markSent, markSubmitting } from '../broadcasts/marks.queries.ts'
 import { clientDb } from '../db/db.ts'
 import { acceptBroadcast } from '../messages/messages.ts'
-import { optOut } from './opt-out.ts'
+import { isInForce, optOut } from './opt-out.ts'
 
 let database: TestDatabase
 let list: Awaited<ReturnType<typeof make.list>>
@@ -103,6 +103,24 @@ test('it waits for a mark that has begun, and sees what that has done', async ()
     `update send_chunks set lease_until = clock_timestamp() - interval '1 second'`,
   )
   expect(await leaving).toBe('opted_out')
+})
+
+test('a committed opt-out is not in force while a mark that knew nothing of it is still being made', async () => {
+  const client = new pg.Client({ connectionString: database.url })
+  await client.connect()
+  await client.query('begin')
+  // of a row that the opt-out could not see, because the slice that wrote it was not committed then
+  expect(await markSubmitting(clientDb(client), chunk, await listQueued(database.db, chunk))).toHaveLength(3)
+  await database.db.exec(
+    'left',
+    `update subscribers set state = 'unsubscribed', opted_out_at = now() where phone = $1`,
+    [phone],
+  )
+  const inForce = isInForce(database.db, phone, [list.id], new Date())
+  expect(await settled(inForce)).toBe(false)
+  await client.query('commit')
+  await client.end()
+  expect(await inForce).toBe(false)
 })
 
 test('a mark whose snapshot is older than the opt-out submits nothing', async () => {
