@@ -123,6 +123,21 @@ test('texts of one handset are stored in the order in which they came', async ()
   expect(read).toEqual([{ meaning: 'opt_out' }, { meaning: 'help' }])
 })
 
+test('an answer after its deadline still counts', async () => {
+  await start(() => undefined)
+  await sending.subscribe(...phones(1))
+  const id = await sending.broadcast()
+  await sending.untilCounted(id, { unknown: 1 })
+  const [submit] = carrier.submits
+  if (!submit) throw new Error('nothing was submitted')
+  const bind = await carrier.anyBind()
+  bind.respond(submit, { message_id: 'late' })
+  await sending.untilCounted(id, { sent: 1, unknown: 0 })
+  await carrier.receipt('id:late stat:DELIVRD err:000')
+  await sending.untilCounted(id, { delivered: 1 })
+  expect(carrier.submits).toHaveLength(1)
+})
+
 describe('a text of three parts', () => {
   const statusOf = (pdu: { short_message: Buffer }) => pdu.short_message[5] as number
 
