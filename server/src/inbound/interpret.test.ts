@@ -75,6 +75,18 @@ test('many who wait for an answer of the carrier hold up nobody else', async () 
   expect(await count('interpreted_at is not null and answer_message_id is not null')).toBe(61)
 })
 
+test('what was queued is gone when the STOP is read, before anybody comes to confirm it', async () => {
+  await make.subscriber(database.db, { listId: list.id, phone: first })
+  await acceptBroadcast(rt(), { accountId: list.accountId, list, content: 'Hello' })
+  while (await expandOnce(rt()));
+  await text(first, 'STOP')
+  await interpretInbound(rt())
+  expect(await count('interpreted_at is null')).toBe(1)
+  expect(await database.db.many('row', 'select state, reason from message_log')).toEqual([
+    { state: 'suppressed', reason: 'opted_out' },
+  ])
+})
+
 test('one that cannot be interpreted holds up nobody else', async () => {
   await database.db.exec(
     'fault',

@@ -65,6 +65,15 @@ test('an opt-out takes what is queued with it, with the ledger, the counts and t
   expect(await database.db.many('select_from_opts', 'select 1 from opts')).toHaveLength(1)
 })
 
+test('what was queued is gone with the opt-out itself, even if nobody lives to wait until it is in force', async () => {
+  const died = () => Promise.reject(new Error('killed'))
+  const dying = { ...rt(), db: { ...database.db, exec: died, one: died } }
+  const leaving = optOut(dying, { accountId: list.accountId, listId: list.id, phone, method: 'api', actor: 'key:1' })
+  await expect(leaving).rejects.toThrow('killed')
+  expect(await rowState()).toBe('suppressed')
+  await checkBooks(database.db, messageId)
+})
+
 test('a number that never was on the list is unknown to it', async () => {
   expect(await optOut(rt(), { accountId: 1, listId: list.id, phone: 2_065_569_999, method: 'api', actor: 'x' })).toBe(
     'unknown',
