@@ -20,6 +20,12 @@ beforeEach(async () => {
 })
 afterEach(() => database.close())
 
+function add(book: ReceiptBook, smscId: string, phone: number | null = null): void {
+  const words = { reason: null, carrierStatus: 'DELIVRD', submitDate: null, excerpt: null, reference: null }
+  const receipt = { smscId, verdict: 'delivered' as const, connectionId, phone, shortCode: '77777', ...words }
+  book.add({ ...receipt, receivedAt: new Date() }, () => {})
+}
+
 test('a receipt is not lost on a text that is just leaving unknown for sent', async () => {
   const rt = makeRuntime({ db: database.db })
   const list = await make.list(database.db)
@@ -56,36 +62,37 @@ test('a receipt is not lost on a text that is just leaving unknown for sent', as
   await checkBooks(database.db, id)
 })
 
+test('the first receipt of a day is applied at once', async () => {
+  const rt = makeRuntime({ db: database.db })
+  const list = await make.list(database.db)
+  const { phone } = await make.subscriber(database.db, { listId: list.id })
+  const { id } = await acceptBroadcast(rt, { accountId: list.accountId, list, content: 'Hello' })
+  while (await expandOnce(rt));
+  const claim = { owner: crypto.randomUUID(), leaseMs: 60_000, now: new Date(), fromLane: 0, toLane: 2, limit: 1 }
+  const [chunk] = await claimChunks(database.db, claim)
+  if (!chunk) throw new Error('no chunk to lease')
+  const [logId = 0] = await markSubmitting(database.db, chunk, await listQueued(database.db, chunk))
+  await markSent(database.db, chunk.loggedOn, connectionId, [{ logId, part: 0, smscId: 'a1', complete: true }])
+  const book = new ReceiptBook(rt)
+  add(book, 'a1', phone)
+  await book.flushed()
+  expect(await readCounters(database.db, id)).toMatchObject({ delivered: 1, sent: 0 })
+  expect(await database.db.many('kept', 'select smsc_id as id from receipts order by id')).toEqual([])
+})
+
 test('receipts go on being kept when a day that was known is dropped', async () => {
   const rt = makeRuntime({ db: database.db })
   const list = await make.list(database.db)
   await acceptBroadcast(rt, { accountId: list.accountId, list, content: 'Hello' })
   const book = new ReceiptBook(rt)
-  const add = (smscId: string) =>
-    book.add(
-      {
-        smscId,
-        verdict: 'delivered',
-        reason: null,
-        carrierStatus: 'DELIVRD',
-        connectionId,
-        phone: null,
-        shortCode: '77777',
-        reference: null,
-        submitDate: null,
-        excerpt: null,
-        receivedAt: new Date(),
-      },
-      () => {},
-    )
-  add('a1')
+  add(book, 'a1')
   await book.flushed()
   const { day } = await database.db.one<{ day: string }>(
     'day',
     `update messages set status = 'cancelled' returning to_char(logged_on, 'YYYYMMDD') as day`,
   )
   await database.db.exec('drop', `drop table submits_${day}`)
-  add('a2')
+  add(book, 'a2')
   await book.flushed()
   expect(await database.db.many('kept', 'select smsc_id as id from receipts order by id')).toEqual([
     { id: 'a1' },
