@@ -83,6 +83,19 @@ describe('a text of one part', () => {
     await checkBooks(ctx.db, messageId)
   })
 
+  test('a dead number that has left meanwhile stays unsubscribed, and is counted as that', async () => {
+    await accept(0, 'a1')
+    await ctx.db.exec('left', `update subscribers set state = 'unsubscribed' where phone = $1`, [rows[0]?.phone])
+    const deltas = 'select count(*) as n from list_deltas'
+    const before = await ctx.db.one('deltas', deltas)
+    await apply(bounced('a1', 'hard'))
+    expect(await readCounters(ctx.db, messageId)).toMatchObject({ bounced: 1, cleanCount: 0 })
+    expect(await ctx.db.one('state', 'select state from subscribers where phone = $1', [rows[0]?.phone])).toEqual({
+      state: 'unsubscribed',
+    })
+    expect(await ctx.db.one('deltas', deltas)).toEqual(before)
+  })
+
   test('a receipt that comes twice in one batch counts once', async () => {
     await accept(0, 'a1')
     expect(await apply(delivered('a1'), delivered('a1'))).toEqual([1, 2])
