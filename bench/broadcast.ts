@@ -43,6 +43,9 @@ type SendFigures = {
   messagesPerSecond: number
 }
 
+/** What no process may hold for itself, however long the list is. */
+const memoryLimitMb = 300
+
 /** Measures as the command line says; throws when the outcome is not what it must be. */
 export async function run(args: string[] = process.argv.slice(3)): Promise<void> {
   const options = readOptions(args)
@@ -102,6 +105,9 @@ export async function run(args: string[] = process.argv.slice(3)): Promise<void>
       broadcasts: sent,
       usage,
     }
+    const heavy = [...importUsage, ...sendUsage.flat()].filter((usage) => usage.peakMb > memoryLimitMb)
+    if (heavy.length > 0) process.exitCode = 1
+    for (const { name, peakMb } of heavy) console.log(`\nToo much private memory: ${name}, ${round(peakMb, 1)} MB`)
     console.log(`\n${JSON.stringify(figures, (_key, value) => (typeof value === 'number' ? round(value, 3) : value))}`)
   } finally {
     watch.stop()

@@ -22,7 +22,10 @@ const bench = benches[name]
 if (bench) {
   const { run } = await bench.load()
   const result = await run()
-  if (name === 'simulator') console.log(JSON.stringify({ bench: name, ...(result as object) }))
+  if (name === 'simulator') {
+    console.table(result)
+    console.log(JSON.stringify({ bench: name, ...(result as object) }))
+  }
   process.exit(0)
 }
 if (name) console.error(`There is no bench ${name}.`)

@@ -4,9 +4,11 @@ import { make } from '../../test/make.ts'
 import { makeRuntime } from '../../test/runtime.ts'
 import { checkBooks, readCounters } from '../../test/sending.ts'
 import { acceptBroadcast } from '../messages/messages.ts'
+import { claimChunks } from './chunks.queries.ts'
 import { expandOnce, expandSlice } from './expand.ts'
 import { claimExpansion } from './expansion.queries.ts'
 import { finishMessages } from './finish.queries.ts'
+import { listQueued, markSubmitting, markUnknown } from './marks.queries.ts'
 
 let database: TestDatabase
 let list: Awaited<ReturnType<typeof make.list>>
@@ -116,6 +118,22 @@ test('who joins later is not in the audience, who leaves meanwhile is in it as s
   ])
   expect(rows).not.toContainEqual(expect.objectContaining({ phone: left }))
   await checkBooks(database.db, id)
+})
+
+test('a broadcast is not sent before its audience is written, nor while anybody is queued or on the way', async () => {
+  await fill(3)
+  const id = await send()
+  expect(await finishMessages(database.db, new Date())).toBe(0)
+  await expandAll()
+  expect(await finishMessages(database.db, new Date())).toBe(0)
+  const claim = { owner: crypto.randomUUID(), leaseMs: 60_000, now: new Date(), fromLane: 0, toLane: 2, limit: 1 }
+  const [chunk] = await claimChunks(database.db, claim)
+  if (!chunk) throw new Error('no chunk to lease')
+  const marked = await markSubmitting(database.db, chunk, await listQueued(database.db, chunk))
+  expect(await readCounters(database.db, id)).toMatchObject({ queued: 0, submitting: 3 })
+  expect(await finishMessages(database.db, new Date())).toBe(0)
+  await markUnknown(database.db, chunk.loggedOn, marked)
+  expect(await finishMessages(database.db, new Date())).toBe(1)
 })
 
 test('a broadcast to nobody is sent at once', async () => {

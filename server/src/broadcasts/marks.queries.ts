@@ -42,25 +42,32 @@ export async function markSubmitting(db: Db, chunk: Chunk, recipients: Recipient
     `mark_submitting_${chunk.consent}_${chunk.loggedOn}`,
     /* sql */ `
     with lease as materialized (
-      select m.status = 'cancelled' as cancelled
-        from send_chunks c join messages m on m.id = c.message_id
+      select (select status = 'cancelled' from messages where id = $5) as cancelled
+        from send_chunks c
        where c.id = $1 and c.epoch = $2
          for share of c
     ), judged as materialized (
-      select r.id, case when lease.cancelled then 'cancelled'
-                        when ${consentGiven[chunk.consent]} then 'submitting'
-                        else 'suppressed' end::message_state as state
+      select r.id, lease.cancelled, not lease.cancelled and (${consentGiven[chunk.consent]}) as may
         from lease cross join unnest($3::bigint[], $4::bigint[]) as r(id, phone)
         -- lateral and offset leave the planner one choice, a look-up per recipient
         left join lateral (select state from subscribers where list_id = $6 and phone = r.phone offset 0) s on true
         ${asksForBlock ? blockOfRecipient : ''}
+    ), verdict as materialized (
+      select array_agg(id) as ids, array_agg(id) filter (where may is not true) as held, bool_or(cancelled) as cancelled
+        from judged
     ), moved as (
+      -- by an array of ids, not by a join: a join that is planned while the day is small reads the whole day, and goes
+      -- on reading it when the day has grown
       update ${logTable(chunk.loggedOn)} l
-         set state = j.state,
-             reason = case when j.state = 'suppressed' then 'not_subscribed' end,
-             submitted_at = case when j.state = 'submitting' then clock_timestamp() end,
-             closed_at = case when j.state <> 'submitting' then clock_timestamp() end
-        from judged j where l.id = j.id and l.state = 'queued'
+         set state = case when (l.id = any((select held from verdict)::bigint[])) is not true then 'submitting'
+                          when (select cancelled from verdict) then 'cancelled'
+                          else 'suppressed' end::message_state,
+             reason = case when l.id = any((select held from verdict)::bigint[])
+                            and not (select cancelled from verdict) then 'not_subscribed' end,
+             submitted_at = case when (l.id = any((select held from verdict)::bigint[])) is not true
+                                 then clock_timestamp() end,
+             closed_at = case when l.id = any((select held from verdict)::bigint[]) then clock_timestamp() end
+       where l.id = any((select ids from verdict)::bigint[]) and l.state = 'queued'
       returning l.id, l.state
     ), total as (
       select count(*) as n, count(*) filter (where state = 'submitting') as submitting,
@@ -167,7 +174,8 @@ export function markRefused(db: Db, day: string, refused: Refused[]): Promise<nu
       update ${logTable(day)} l
          set state = 'bounced', reason = r.reason, carrier_status = r.carrier_status, closed_at = clock_timestamp()
         from unnest($1::bigint[], $2::text[], $3::text[]) as r(log_id, reason, carrier_status)
-       where l.id = r.log_id and l.state = 'submitting'
+       -- the array says it once more: whatever the join's plan, it reads no other rows
+       where l.id = r.log_id and l.id = any($1::bigint[]) and l.state = 'submitting'
       returning l.id, l.message_id, l.phone, l.state, l.reason
     ), ${cleanDeadNumbers}
     update message_counters c

@@ -27,7 +27,8 @@ export function isDatabaseAway(error: unknown): boolean {
   )
 }
 
-/** Whether PostgreSQL could not store a value: a NUL in a text, a number out of range, a broken date. */
+/** Whether PostgreSQL could not store a value: a NUL in a text, a number out of range, one too large for its index. */
 export function isBadValue(error: unknown): boolean {
-  return error instanceof pg.DatabaseError && (error.code ?? '').startsWith('22')
+  if (!(error instanceof pg.DatabaseError)) return false
+  return error.code === '54000' || (error.code ?? '').startsWith('22')
 }

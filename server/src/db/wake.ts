@@ -25,11 +25,11 @@ export function listenForWork(
   void (async () => {
     while (!signal.aborted) {
       const client = new pg.Client({ connectionString: databaseUrl, application_name: 'carillon listen' })
-      const gone = new Promise<void>((resolve) => {
-        client.on('error', () => resolve())
-        client.on('end', () => resolve())
-        signal.addEventListener('abort', () => resolve(), { once: true })
-      })
+      const { promise: gone, resolve } = Promise.withResolvers<void>()
+      client.on('error', () => resolve())
+      client.on('end', () => resolve())
+      const abort = () => resolve()
+      signal.addEventListener('abort', abort, { once: true })
       client.on('notification', (notice) => onWork(notice.payload as Work))
       try {
         await client.connect()
@@ -40,6 +40,7 @@ export function listenForWork(
       } catch (error) {
         log.debug({ err: error }, 'could not listen for work')
       }
+      signal.removeEventListener('abort', abort)
       await client.end().catch(() => {})
       await delay(200, undefined, { signal }).catch(() => {})
     }

@@ -2,6 +2,7 @@ import type { Logger } from 'pino'
 import type { Config } from '../config/config.ts'
 import { Connector } from '../smpp/connector.ts'
 import type { Done } from '../smpp/in-flight.ts'
+import { commandStatus } from '../smpp/pdu/command-status.ts'
 import type { DeliverSm, RequestPdu, ResponsePdu, SubmitSm } from '../smpp/pdu/pdu.ts'
 import type { Session } from '../smpp/session.ts'
 import { Rate } from './rate.ts'
@@ -43,6 +44,8 @@ export class Binds {
         session.on('drain', events.onFree)
         session.on('request', (pdu: RequestPdu) => {
           if (pdu.command === 'deliver_sm') events.onDeliver(session, pdu)
+          // left without an answer it would take a slot of the carrier's window for good
+          else session.respond(pdu, { command_status: commandStatus.ESME_RINVCMDID })
         })
         session.on('late', (request, response) => {
           if (request.command === 'submit_sm') events.onLate(request, response)
@@ -73,6 +76,11 @@ export class Binds {
     let slots = 0
     for (const session of this.#sessions) slots += session.window
     return slots
+  }
+
+  /** Slots that can ever be free at once, within the window and the rate. */
+  get capacity(): number {
+    return Math.min(this.window, this.#rate.mps)
   }
 
   /** Slots that can be reserved now, within the window and the rate. */

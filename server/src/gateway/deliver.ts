@@ -32,6 +32,8 @@ export class Deliveries {
   readonly #receipts: ReceiptBook
   readonly #connectionId: number
   readonly #onInbound: () => void
+  // the last MO of each handset that is being stored
+  readonly #storing = new Map<number, Promise<void>>()
 
   constructor(
     rt: Pick<Runtime, 'db' | 'clock' | 'log'>,
@@ -49,7 +51,7 @@ export class Deliveries {
 
   take(session: Session, pdu: DeliverSm): void {
     if (isReceipt(pdu)) this.#takeReceipt(session, pdu)
-    else void this.#takeInbound(session, pdu)
+    else this.#takeInbound(session, pdu)
   }
 
   #takeReceipt(session: Session, pdu: DeliverSm): void {
@@ -60,7 +62,7 @@ export class Deliveries {
       session.respond(pdu)
       return
     }
-    const err = receipt.err ?? ''
+    const err = storable(receipt.err ?? '')
     const row: WaitingReceipt = {
       smscId: normaliseMessageId(receipt.message_id),
       verdict,
@@ -70,21 +72,33 @@ export class Deliveries {
       phone: fromSmppAddress(pdu.source_addr) ?? null,
       shortCode: shortCodeOf(pdu.destination_addr),
       reference: pdu.tlvs?.user_message_reference ?? null,
-      submitDate: receipt.submit_date ?? null,
-      excerpt: receipt.text?.replaceAll('\0', '') ?? null,
+      submitDate: receipt.submit_date === undefined ? null : storable(receipt.submit_date),
+      excerpt: receipt.text === undefined ? null : storable(receipt.text),
       receivedAt: this.#rt.clock.now(),
     }
     this.#recorder.whenRecorded(row.smscId, () => this.#receipts.add(row, () => session.respond(pdu)))
   }
 
-  async #takeInbound(session: Session, pdu: DeliverSm): Promise<void> {
+  /** MOs of one handset are stored one after the other: a STOP and what follows it must not change places. */
+  #takeInbound(session: Session, pdu: DeliverSm): void {
     const phone = fromSmppAddress(pdu.source_addr)
-    const raw = pdu.short_message.length > 0 ? pdu.short_message : (pdu.tlvs?.message_payload ?? pdu.short_message)
     if (phone === undefined) {
       this.#rt.log.warn('an MO from something that is no phone number')
       session.respond(pdu)
       return
     }
+    const before = this.#storing.get(phone)
+    const stored = before
+      ? before.then(() => this.#storeInbound(session, pdu, phone))
+      : this.#storeInbound(session, pdu, phone)
+    this.#storing.set(phone, stored)
+    void stored.then(() => {
+      if (this.#storing.get(phone) === stored) this.#storing.delete(phone)
+    })
+  }
+
+  async #storeInbound(session: Session, pdu: DeliverSm, phone: number): Promise<void> {
+    const raw = pdu.short_message.length > 0 ? pdu.short_message : (pdu.tlvs?.message_payload ?? pdu.short_message)
     try {
       await storeInbound(this.#rt.db, {
         connectionId: this.#connectionId,
@@ -103,6 +117,11 @@ export class Deliveries {
     session.respond(pdu)
     this.#onInbound()
   }
+}
+
+/** A carrier's words as PostgreSQL can keep them: one NUL would make a whole batch of receipts fail for ever. */
+function storable(words: string): string {
+  return words.slice(0, 200).replaceAll('\0', '')
 }
 
 /** The sender address as short_codes has it: a ten-digit number without its country code. */

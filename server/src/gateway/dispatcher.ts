@@ -22,6 +22,7 @@ const marksAtOnce = 3
 /** Recipients in hand below which more broadcast chunks are leased, and how many chunks at a time. */
 const enoughRows = 3_000
 const broadcastChunks = 4
+/** Texts to one number in hand at most: each is a chunk of its own, to be renewed, and others may send them as well. */
 const singleChunks = 100
 /** How long slots that are too few for a full mark wait for more. */
 const patienceMs = 5
@@ -64,7 +65,11 @@ export class Dispatcher {
     for (const timer of this.#timers) clearInterval(timer)
     clearTimeout(this.#pumpTimer)
     const chunks = this.#held.filter((held) => !held.lost && held.open === 0).map((held) => held.chunk)
-    if (chunks.length > 0) await releaseChunks(this.#options.db, chunks)
+    if (chunks.length === 0) return
+    const { db, log } = this.#options
+    await releaseChunks(db, chunks).catch((error) =>
+      log.warn({ err: error }, 'could not give chunks back; their leases will run out'),
+    )
   }
 
   /** There may be chunks to lease: a notice came, or the time to ask. */
@@ -88,37 +93,56 @@ export class Dispatcher {
     if (!this.#submitter) return
     this.#letGo()
     const now = performance.now()
+    // a text that has begun comes before all that has not: its other parts are on the handset already
+    const mayBegin = this.#submitter.resume(now) && !this.#stopping
     for (const held of this.#held) {
-      if (this.#stopping || this.#marking >= marksAtOnce) break
+      if (!mayBegin || this.#marking >= marksAtOnce) break
       if (!held.mayWrite(now)) continue
       if (!this.#fill(held, now)) break
     }
-    const waiting = this.#held.reduce((rows, held) => rows + (held.chunk.lane === lanes.broadcast ? held.left : 0), 0)
-    if (waiting < enoughRows && !this.#stopping && this.#options.binds.bound > 0 && !this.#drained) this.lookForWork()
+    if (!this.#stopping && this.#options.binds.bound > 0 && this.#wantsMore()) this.lookForWork()
   }
 
-  // no broadcast chunk was there when last asked: the next notice or poll asks again
-  #drained = false
+  // there were no more chunks of this kind when last asked: the next notice or poll asks again
+  #drained = { singles: false, broadcasts: false }
+
+  #wantsMore(): boolean {
+    const { singles, rows } = this.#inHand()
+    return (singles < singleChunks / 2 && !this.#drained.singles) || (rows < enoughRows && !this.#drained.broadcasts)
+  }
+
+  /** Chunks of one text, and recipients of broadcasts. */
+  #inHand(): { singles: number; rows: number } {
+    let singles = 0
+    let rows = 0
+    for (const held of this.#held) {
+      if (held.chunk.lane === lanes.broadcast) rows += held.left
+      else singles++
+    }
+    return { singles, rows }
+  }
 
   /** Marks from this chunk while there are slots; false when there are too few for now. */
   #fill(held: HeldChunk, now: number): boolean {
     const { binds } = this.#options
-    const parts = held.text.partCount
+    // a text of more parts than can ever be on their way at once takes all there is, and then waits for its own slots
+    const slots = Math.min(held.text.partCount, binds.capacity)
+    if (slots === 0) return false
     for (let ready = held.ready(now); ready > 0 && this.#marking < marksAtOnce; ready = held.ready(now)) {
       const wanted = Math.min(ready, markRows)
-      const room = Math.floor(binds.free() / parts)
+      const room = Math.floor(binds.free() / slots)
       if (room === 0) return false
       // a mark costs nearly the same for few rows as for many: wait a moment for a window's quarter to be free
-      const worthwhile = Math.min(wanted, Math.ceil(binds.window / 4 / parts))
+      const worthwhile = Math.min(wanted, Math.ceil(binds.window / 4 / slots))
       if (room < worthwhile && held.chunk.lane === lanes.broadcast && !this.#impatient) {
         this.#pumpLater(patienceMs)
         return false
       }
       const recipients = held.take(Math.min(wanted, room), now)
-      binds.reserve(recipients.length * parts)
+      binds.reserve(recipients.length * slots)
       this.#impatient = false
       this.#marking++
-      void this.#submitter?.submit(held, recipients).finally(() => {
+      void this.#submitter?.submit(held, recipients, slots).finally(() => {
         this.#marking--
         this.pump()
       })
@@ -158,14 +182,15 @@ export class Dispatcher {
     const { log, binds } = this.#options
     if (this.#stopping || binds.bound === 0) return
     try {
-      await this.#claimLanes(lanes.system, lanes.transactional, singleChunks)
-      const waiting = this.#held.reduce((rows, held) => rows + held.left, 0)
-      if (waiting < enoughRows) {
-        const got = await this.#claimLanes(lanes.broadcast, lanes.broadcast, broadcastChunks)
-        this.#drained = got === 0
+      const room = singleChunks - this.#inHand().singles
+      if (room > 0) this.#drained.singles = (await this.#claimLanes(lanes.system, lanes.transactional, room)) < room
+      if (this.#inHand().rows < enoughRows) {
+        this.#drained.broadcasts = (await this.#claimLanes(lanes.broadcast, lanes.broadcast, broadcastChunks)) === 0
       }
     } catch (error) {
       log.warn({ err: error }, 'could not lease chunks')
+      // the database is away, and the next poll is soon enough to find it back
+      this.#drained = { singles: true, broadcasts: true }
     }
     this.pump()
   }
@@ -189,9 +214,10 @@ export class Dispatcher {
   }
 
   async #renew(): Promise<void> {
-    const { db, log, leaseMs } = this.#options
+    const { db, log, binds, leaseMs } = this.#options
     const held = this.#held.filter((each) => !each.lost)
-    if (held.length === 0) return
+    // without a bind the leases run out, for another gateway that has one
+    if (held.length === 0 || binds.bound === 0) return this.pump()
     const asked = performance.now()
     try {
       const ours = await renewLeases(

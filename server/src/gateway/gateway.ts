@@ -37,7 +37,9 @@ export async function startGateway(rt: Runtime): Promise<Gateway> {
   const { config, log, clock } = rt
   if (!config.smpp) throw new Error('a gateway needs CARILLON_SMPP_URL')
   const instanceId = randomUUID()
-  const pool = makePool(rt.databaseUrl, log, { max: 8, settings: onePlan, name: 'carillon gateway' })
+  // frozen in the middle of a transaction, it must not hold the locks that its successor needs for longer than its lease
+  const settings = { ...onePlan, idle_in_transaction_session_timeout: String(config.send.leaseMs) }
+  const pool = makePool(rt.databaseUrl, log, { max: 8, settings, name: 'carillon gateway' })
   const db = poolDb(pool)
   const connectionId = await ensureConnection(db, 'default')
 

@@ -3,7 +3,7 @@
  * reserved counts as if it were written now, so that whoever holds a token may use it whenever he is ready.
  */
 export class Rate {
-  readonly #mps: number
+  readonly mps: number
   readonly #times: Float64Array
   #next = 0
   #oldest = 0
@@ -11,7 +11,7 @@ export class Rate {
   #reserved = 0
 
   constructor(mps: number | undefined) {
-    this.#mps = mps ?? Number.POSITIVE_INFINITY
+    this.mps = mps ?? Number.POSITIVE_INFINITY
     this.#times = new Float64Array(mps ?? 0)
   }
 
@@ -22,7 +22,7 @@ export class Rate {
       this.#oldest = (this.#oldest + 1) % this.#times.length
       this.#written--
     }
-    return this.#mps - this.#written - this.#reserved
+    return this.mps - this.#written - this.#reserved
   }
 
   reserve(tokens: number): void {

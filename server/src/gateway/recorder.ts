@@ -1,6 +1,7 @@
 import type { Logger } from 'pino'
 import { type Accepted, markRefused, markSent, markUnknown, type Refused } from '../broadcasts/marks.queries.ts'
 import type { Db } from '../db/db.ts'
+import { isBadValue } from '../db/pg-errors.ts'
 import { retryLostRaces } from '../db/retry.ts'
 import { Batcher } from '../lib/batcher.ts'
 
@@ -32,6 +33,11 @@ export class Recorder {
           for (const entry of batch) entry.recorded()
         },
         onFailure: (error) => log.warn({ err: error }, 'could not record what came of texts, trying again'),
+        isHopeless: isBadValue,
+        giveUp(entry, error) {
+          log.error({ err: error, row: entry.logId }, 'cannot record what came of a text; it will end as unknown')
+          entry.recorded()
+        },
       })
     this.#accepted = batcher((day, batch) => markSent(db, day, connectionId, batch), 2)
     this.#refused = batcher((day, batch) => markRefused(db, day, batch), 1)

@@ -5,6 +5,7 @@ import { retryLostRaces } from '../db/retry.ts'
 import type { Outcome } from '../smpp/in-flight.ts'
 import { commandStatus, statusName } from '../smpp/pdu/command-status.ts'
 import type { ResponsePdu, SubmitSm } from '../smpp/pdu/pdu.ts'
+import { PduError } from '../smpp/pdu/pdu-error.ts'
 import { normaliseMessageId } from '../smpp/pdu/receipt-text.ts'
 import type { Session } from '../smpp/session.ts'
 import type { Binds } from './binds.ts'
@@ -13,6 +14,10 @@ import type { Recorder } from './recorder.ts'
 
 /** A throttled text waits so long before it is offered again. */
 const throttledMs = 500
+/** One that its bind did not take waits so long for another. */
+const unboundMs = 50
+/** Texts to be queued again wait so long for others of their chunk: a carrier that throttles does it to hundreds. */
+const requeueMs = 5
 
 /** The SMSC asks us to come again later with the same text. */
 const temporary: ReadonlySet<number> = new Set([commandStatus.ESME_RTHROTTLED, commandStatus.ESME_RMSGQFUL])
@@ -31,11 +36,13 @@ type Flight = {
   accepted: number
   /** The first status that refused a part for good. */
   refusal: number | undefined
-  /** Parts that certainly did not go out and may be offered again. */
+  /** Parts that certainly did not go out yet: there were too few slots, or the SMSC asked us to come again. */
   returned: number[]
   retryMs: number
   inDoubt: boolean
 }
+
+type Begun = { flight: Flight; notBefore: number }
 
 /**
  * Takes recipients from marked to answered: marks them in the database, writes their PDUs into slots reserved
@@ -49,6 +56,9 @@ export class Submitter {
   readonly #onChange: () => void
   // requests whose deadline has passed, for a response that comes all the same
   readonly #overdue = new WeakMap<SubmitSm, { flight: Flight; part: number }>()
+  // texts of which some parts are with the carrier and the others wait for their turn
+  #begun: Begun[] = []
+  readonly #requeued = new Map<HeldChunk, { recipients: Recipient[]; afterMs: number }>()
 
   constructor(db: Db, binds: Binds, recorder: Recorder, log: Logger, onChange: () => void) {
     this.#db = db
@@ -58,9 +68,11 @@ export class Submitter {
     this.#onChange = onChange
   }
 
-  /** Marks these recipients of the chunk, for whose parts slots are reserved, and submits those who may be texted. */
-  async submit(held: HeldChunk, recipients: Recipient[]): Promise<void> {
-    const parts = held.text.partCount
+  /**
+   * Marks these recipients of the chunk and submits those who may be texted. So many slots are reserved for each; where
+   * the text has more parts, the others follow as slots come free.
+   */
+  async submit(held: HeldChunk, recipients: Recipient[], slots: number): Promise<void> {
     held.open += recipients.length
     let marked: number[]
     try {
@@ -68,21 +80,48 @@ export class Submitter {
     } catch (error) {
       // the mark may have committed all the same: take it back before anything else happens to these rows
       this.#log.warn({ err: error, chunk: held.chunk.id }, 'could not mark texts, trying again')
-      this.#binds.release(recipients.length * parts)
+      this.#binds.release(recipients.length * slots)
       await this.#requeue(held, recipients, 0)
       return
     }
     const may = new Set(marked)
     const going = recipients.filter((recipient) => may.has(recipient.id))
-    this.#binds.release((recipients.length - going.length) * parts)
+    this.#binds.release((recipients.length - going.length) * slots)
     held.open -= recipients.length - going.length
     if (going.length > 0 && !held.mayWrite(performance.now())) {
-      this.#binds.release(going.length * parts)
+      this.#binds.release(going.length * slots)
       await this.#requeue(held, going, 0)
       return
     }
-    for (const recipient of going) this.#write(held, recipient)
+    for (const recipient of going) this.#write(held, recipient, slots)
     this.#onChange()
+  }
+
+  /** Writes what is left of the texts that have begun; false while there are too few slots for all of it. */
+  resume(now: number): boolean {
+    if (this.#begun.length === 0) return true
+    const due = this.#begun.filter((begun) => begun.notBefore <= now)
+    this.#begun = this.#begun.filter((begun) => begun.notBefore > now)
+    for (const begun of due) {
+      const { flight } = begun
+      if (!flight.held.mayGoOn(now)) {
+        flight.inDoubt = true
+        this.#land(flight)
+        continue
+      }
+      const room = Math.min(this.#binds.free(), flight.returned.length)
+      if (room === 0) {
+        this.#begun.push(begun)
+        continue
+      }
+      const parts = flight.returned.splice(0, room)
+      flight.unanswered = room
+      flight.retryMs = 0
+      this.#binds.reserve(room)
+      const bind = this.#binds.emptiest()
+      for (const part of parts) this.#writePart(flight, part, bind)
+    }
+    return !this.#begun.some((begun) => begun.notBefore <= now)
   }
 
   /** A response after its deadline: the text, unknown by now, was sent after all. */
@@ -94,27 +133,34 @@ export class Submitter {
     this.#accept(flight, part, response.message_id, complete, () => {})
   }
 
-  #write(held: HeldChunk, recipient: Recipient): void {
+  #write(held: HeldChunk, recipient: Recipient, slots: number): void {
     const flight: Flight = {
       held,
       recipient,
-      unanswered: held.text.partCount,
+      unanswered: slots,
       accepted: 0,
       refusal: undefined,
       returned: [],
       retryMs: 0,
       inDoubt: false,
     }
+    for (let part = slots; part < held.text.partCount; part++) flight.returned.push(part)
     const bind = this.#binds.emptiest()
-    for (let part = 0; part < held.text.partCount; part++) this.#writePart(flight, part, bind)
+    for (let part = 0; part < slots; part++) this.#writePart(flight, part, bind)
   }
 
   #writePart(flight: Flight, part: number, bind: Session | undefined): void {
     const pdu = flight.held.text.pdu(flight.recipient, part)
-    const written = this.#binds.submit(pdu, bind, (outcome) => this.#answered(flight, part, pdu, outcome))
-    if (written) return
-    this.#binds.release(1)
-    flight.returned.push(part)
+    try {
+      if (this.#binds.submit(pdu, bind, (outcome) => this.#answered(flight, part, pdu, outcome))) return
+      this.#binds.release(1)
+      flight.returned.push(part)
+      flight.retryMs = Math.max(flight.retryMs, unboundMs)
+    } catch (error) {
+      // a sender or a text that no PDU can carry: its own fault, and not the end of all other texts
+      if (!(error instanceof PduError)) throw error
+      flight.refusal ??= error.command_status
+    }
     if (--flight.unanswered === 0) this.#land(flight)
   }
 
@@ -134,6 +180,7 @@ export class Submitter {
       }
     } else if (outcome.kind === 'closed' && !outcome.sent) {
       flight.returned.push(part)
+      flight.retryMs = Math.max(flight.retryMs, unboundMs)
     } else {
       flight.inDoubt = true
       if (outcome.kind === 'timeout') this.#overdue.set(pdu, { flight, part })
@@ -151,27 +198,11 @@ export class Submitter {
     } else if (flight.inDoubt) {
       this.#recorder.unknown(entry)
     } else if (flight.accepted === 0) {
-      void this.#requeue(held, [recipient], flight.retryMs)
+      this.#requeueSoon(held, recipient, flight.retryMs)
     } else {
       // some parts are with the carrier already: the text cannot start anew, only the others are offered again
-      const parts = flight.returned
-      flight.returned = []
-      flight.unanswered = parts.length
-      setTimeout(() => this.#offerAgain(flight, parts), Math.max(flight.retryMs, 50))
-    }
-  }
-
-  #offerAgain(flight: Flight, parts: number[]): void {
-    if (!flight.held.mayGoOn(performance.now())) {
-      flight.inDoubt = true
-      flight.unanswered = 0
-      this.#land(flight)
-    } else if (this.#binds.free() < parts.length) {
-      setTimeout(() => this.#offerAgain(flight, parts), 50)
-    } else {
-      this.#binds.reserve(parts.length)
-      const bind = this.#binds.emptiest()
-      for (const part of parts) this.#writePart(flight, part, bind)
+      this.#begun.push({ flight, notBefore: performance.now() + flight.retryMs })
+      setTimeout(this.#onChange, flight.retryMs)
     }
   }
 
@@ -189,6 +220,21 @@ export class Submitter {
   #recorded(flight: Flight): void {
     flight.held.open--
     if (flight.held.finished) this.#onChange()
+  }
+
+  #requeueSoon(held: HeldChunk, recipient: Recipient, afterMs: number): void {
+    const waiting = this.#requeued.get(held)
+    if (waiting) {
+      waiting.recipients.push(recipient)
+      waiting.afterMs = Math.max(waiting.afterMs, afterMs)
+      return
+    }
+    this.#requeued.set(held, { recipients: [recipient], afterMs })
+    setTimeout(() => {
+      const { recipients, afterMs } = this.#requeued.get(held) ?? { recipients: [], afterMs: 0 }
+      this.#requeued.delete(held)
+      void this.#requeue(held, recipients, afterMs)
+    }, requeueMs)
   }
 
   /** Takes the marks back and queues the recipients again, for as long as it takes and the chunk is ours. */

@@ -23,28 +23,41 @@ export async function insertInbound(db: Db, mo: NewInbound): Promise<void> {
 
 export type Waiting = { id: number; optedOut: boolean }
 
-/** The oldest MO of each handset that is still to be interpreted, or whose opt-out is still to be confirmed. */
+/**
+ * The oldest MO of each handset that is still to be interpreted, or whose opt-out is still to be confirmed: so many of
+ * either kind, the first of those that were not read yet, and of the others those that wait longest.
+ */
 export function listWaitingInbound(db: Db, limit: number) {
   return db.many<Waiting>(
     'list_waiting_inbound',
     /* sql */ `
-    select distinct on (phone) id, opted_out_at is not null as "optedOut"
-      from inbound_messages where interpreted_at is null
-     order by phone, id limit $1`,
+    with oldest as materialized (
+      select distinct on (phone) id, opted_out_at
+        from inbound_messages where interpreted_at is null
+       order by phone, id
+    )
+    (select id, false as "optedOut" from oldest where opted_out_at is null order by id limit $1)
+    union all
+    (select id, true as "optedOut" from oldest where opted_out_at is not null order by opted_out_at, id limit $1)`,
     [limit],
   )
 }
 
 export type Inbound = { id: number; phone: number; shortCode: string; content: string; listsLeft: number | null }
 
-/** Locks an MO that is still waiting; undefined when another gateway has it. */
-export function claimInbound(tx: Db, id: number) {
+/**
+ * Locks an MO that still waits to be read, or for its opt-out to be confirmed; undefined when another gateway has it or
+ * has dealt with it meanwhile.
+ */
+export function claimInbound(tx: Db, { id, optedOut }: Waiting) {
   return tx.maybeOne<Inbound>(
     'claim_inbound',
     /* sql */ `
     select id, phone, short_code as "shortCode", content, lists_left as "listsLeft"
-      from inbound_messages where id = $1 and interpreted_at is null for update skip locked`,
-    [id],
+      from inbound_messages
+     where id = $1 and interpreted_at is null and (opted_out_at is not null) = $2
+       for update skip locked`,
+    [id, optedOut],
   )
 }
 

@@ -1,7 +1,9 @@
+import { Readable } from 'node:stream'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { make } from '../../test/make.ts'
 import { startSending } from '../../test/sending.ts'
 import { waitFor } from '../../test/wait-for.ts'
+import { applyNextSlice, receiveImport } from '../imports/imports.ts'
 import { systemClock } from '../lib/clock.ts'
 import { changeList } from '../lists/lists.ts'
 import { sendToNumbers } from '../messages/messages.ts'
@@ -180,4 +182,25 @@ test('a text that was let in before the STOP and written after it is stopped by 
   gateway = await sending.startGateway()
   await sending.untilCounted(id, { suppressed: 1, delivered: 1 })
   expect(received()).toEqual([])
+})
+
+test('a STOP also wins over a file that holds the number and is still being applied', async () => {
+  const rows = `phone_number\n${phone}\n${phone + 1}\n`
+  const { id } = await receiveImport(sending.rt, {
+    accountId: sending.list.accountId,
+    listId: sending.list.id,
+    apiKeyId: null,
+    format: 'csv',
+    source: null,
+    unknownColumns: 'refuse',
+    body: Readable.from([Buffer.from(rows)]),
+  })
+  await sending.text(phone, 'STOP')
+  await allInterpreted(1)
+  while (await applyNextSlice(sending.rt, id));
+  expect(await stateOn(sending.list.id)).toBe('unsubscribed')
+  const skipped = await sending.db.one('skipped_of_import', 'select added, skip_reasons from imports where id = $1', [
+    id,
+  ])
+  expect(skipped).toEqual({ added: 1, skip_reasons: { opted_out: 1 } })
 })

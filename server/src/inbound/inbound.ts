@@ -1,7 +1,7 @@
 import type { Db } from '../db/db.ts'
 import { retryLostRaces } from '../db/retry.ts'
 import { sendSystemText } from '../messages/messages.ts'
-import { countUnsubscribes, leaveLists, suppressQueued } from '../opt-ins/opt-out.queries.ts'
+import { countUnsubscribes, foreseeImports, leaveLists, suppressQueued } from '../opt-ins/opt-out.queries.ts'
 import { isInForce } from '../opt-ins/opt-out.ts'
 import type { Runtime } from '../runtime.ts'
 import { blockNumber } from '../short-codes/blocks.queries.ts'
@@ -16,6 +16,7 @@ import {
   markOptedOut,
   type NewInbound,
   type ShortCodeLists,
+  type Waiting,
   wasConfirmedSince,
 } from './inbound.queries.ts'
 import { readWord } from './words.ts'
@@ -24,6 +25,9 @@ type Rt = Pick<Runtime, 'db' | 'clock' | 'log'>
 
 const stopText = 'You are unsubscribed and will get no more texts from us. Text HELP for help.'
 const helpText = 'Text STOP to get no more texts from us. Msg & data rates may apply.'
+
+/** MOs that are read, and opt-outs that are confirmed, beside each other. */
+const atATime = 50
 
 /** A second STOP within a day of a confirmed one, with nothing left to leave, is not confirmed again. */
 const confirmedForMs = 24 * 3_600_000
@@ -34,23 +38,37 @@ export function storeInbound(db: Db, mo: NewInbound): Promise<void> {
 }
 
 /**
- * Interprets what waits, one MO per handset and in the order they came, and says whether something moved. A handset
- * whose opt-out is not in force yet does not hold up the others; it is looked at again at the next call.
+ * Interprets what waits, one MO per handset and in the order they came, and says whether something moved. Reading comes
+ * before confirming: a STOP has to count soon, its confirmation may wait. A handset whose opt-out is not in force yet does
+ * not hold up the others; it is looked at again at the next call.
  */
 export async function interpretInbound(rt: Rt): Promise<boolean> {
-  const waiting = await listWaitingInbound(rt.db, 50)
-  const moved = await Promise.all(
-    waiting.map(async ({ id, optedOut }) => {
-      if (optedOut) return confirmOptOut(rt, id)
-      return retryLostRaces(() => rt.db.tx((tx) => interpret(tx, rt, id)))
-    }),
-  )
-  return moved.some(Boolean)
+  const waiting = await listWaitingInbound(rt.db, atATime)
+  const unread = waiting.filter((each) => !each.optedOut)
+  const read = await dealWith(rt, unread, interpret)
+  // in a flood of MOs the confirmations wait for its end
+  if (read && unread.length === atATime) return true
+  const optedOut = waiting.filter((each) => each.optedOut)
+  return (await dealWith(rt, optedOut, confirmOptOut)) || read
 }
 
-async function interpret(tx: Db, rt: Rt, id: number): Promise<boolean> {
-  const mo = await claimInbound(tx, id)
+/**
+ * Deals with several MOs beside each other, each in a transaction of its own, and says whether one moved. One that fails
+ * is there again at the next call, and is no obstacle to the others.
+ */
+async function dealWith(rt: Rt, waiting: Waiting[], deal: typeof interpret): Promise<boolean> {
+  const ends = await Promise.allSettled(
+    waiting.map((each) => retryLostRaces(() => rt.db.tx((tx) => deal(tx, rt, each)))),
+  )
+  const fault = ends.find((end) => end.status === 'rejected')
+  if (fault) rt.log.warn({ err: fault.reason }, 'could not interpret an MO, trying again')
+  return ends.some((end) => end.status === 'fulfilled' && end.value)
+}
+
+async function interpret(tx: Db, rt: Rt, waiting: Waiting): Promise<boolean> {
+  const mo = await claimInbound(tx, waiting)
   if (!mo) return false
+  const { id } = mo
   const at = rt.clock.now()
   const code = await findShortCodeLists(tx, mo.shortCode)
   const word = readWord(mo.content)
@@ -71,6 +89,7 @@ async function interpret(tx: Db, rt: Rt, id: number): Promise<boolean> {
  * texts on their way.
  */
 async function leaveEveryList(tx: Db, mo: Inbound, code: ShortCodeLists, at: Date): Promise<void> {
+  await foreseeImports(tx, mo.phone, code.listIds)
   const left = await leaveLists(tx, {
     accountId: code.accountId,
     phone: mo.phone,
@@ -87,24 +106,20 @@ async function leaveEveryList(tx: Db, mo: Inbound, code: ShortCodeLists, at: Dat
   await markOptedOut(tx, mo.id, left.length, at)
 }
 
-async function confirmOptOut(rt: Rt, id: number): Promise<boolean> {
-  return retryLostRaces(() =>
-    rt.db.tx(async (tx) => {
-      const mo = await claimInbound(tx, id)
-      if (!mo) return false
-      const code = await findShortCodeLists(tx, mo.shortCode)
-      if (code && !(await isInForce({ ...rt, db: tx }, mo.phone, code))) return false
-      const at = rt.clock.now()
-      let answer: number | null = null
-      const since = new Date(at.getTime() - confirmedForMs)
-      if (code && (mo.listsLeft || !(await wasConfirmedSince(tx, mo.phone, mo.shortCode, since)))) {
-        const texts = await findLastListTexts(tx, mo.phone, code.listIds)
-        answer = await sendAnswer(tx, rt, mo, code, texts?.listId ?? null, texts?.messageStop || stopText)
-      }
-      await markInterpreted(tx, id, 'opt_out', answer, at)
-      return true
-    }),
-  )
+async function confirmOptOut(tx: Db, rt: Rt, waiting: Waiting): Promise<boolean> {
+  const mo = await claimInbound(tx, waiting)
+  if (!mo) return false
+  const code = await findShortCodeLists(tx, mo.shortCode)
+  const at = rt.clock.now()
+  if (code && !(await isInForce(tx, mo.phone, code, at))) return false
+  let answer: number | null = null
+  const since = new Date(at.getTime() - confirmedForMs)
+  if (code && (mo.listsLeft || !(await wasConfirmedSince(tx, mo.phone, mo.shortCode, since)))) {
+    const texts = await findLastListTexts(tx, mo.phone, code.listIds)
+    answer = await sendAnswer(tx, rt, mo, code, texts?.listId ?? null, texts?.messageStop || stopText)
+  }
+  await markInterpreted(tx, mo.id, 'opt_out', answer, at)
+  return true
 }
 
 function sendAnswer(tx: Db, rt: Rt, mo: Inbound, code: ShortCodeLists, listId: number | null, content: string) {

@@ -70,3 +70,24 @@ test('flushed() waits for all that was added before it, whichever write ends fir
   await batcher.flushed()
   expect(batcher.pending).toBe(0)
 })
+
+test('an entry that can never be written is given up, and keeps nobody else from being written', async () => {
+  const written: number[][] = []
+  const lost: number[] = []
+  const batcher = new Batcher<number>({
+    size: 5,
+    patienceMs: 1,
+    writers: 1,
+    async write(batch) {
+      if (batch.includes(3)) throw new RangeError('never')
+      written.push(batch)
+    },
+    onFailure: () => {},
+    isHopeless: (error) => error instanceof RangeError,
+    giveUp: (entry) => lost.push(entry),
+  })
+  for (const n of [1, 2, 3, 4, 5, 6]) batcher.add(n)
+  await batcher.flushed()
+  expect(written.flat()).toEqual([1, 2, 4, 5, 6])
+  expect(lost).toEqual([3])
+})

@@ -10,11 +10,16 @@ export type BatcherOptions<T> = {
   write(batch: T[]): Promise<void>
   /** Called at each failed write, before the same batch is tried again. */
   onFailure(error: unknown): void
+  /** Whether this error comes again however often the same batch is written. Left out, none does. */
+  isHopeless?(error: unknown): boolean
+  /** Takes leave of an entry that can never be written. */
+  giveUp?(entry: T, error: unknown): void
 }
 
 /**
  * Collects entries and writes them in batches; a batch that fails is written again until it succeeds, so that what was
- * added is never dropped while the process lives. `write` must bear being run twice with the same batch.
+ * added is never dropped while the process lives. `write` must bear being run twice with the same batch. Where a batch can
+ * never be written, the entry at fault is found by halving it, so that one entry does not hold up all others for ever.
  */
 export class Batcher<T> {
   readonly #options: BatcherOptions<T>
@@ -70,15 +75,7 @@ export class Batcher<T> {
     this.#taken += batch.length
     this.#running.add(first)
     this.#writing++
-    for (let failures = 0; ; failures++) {
-      try {
-        await this.#options.write(batch)
-        break
-      } catch (error) {
-        this.#options.onFailure(error)
-        await delay(Math.min(1_000, 50 * 2 ** failures))
-      }
-    }
+    await this.#writeAll(batch)
     this.#writing--
     this.#running.delete(first)
     const settled = this.#settled()
@@ -88,5 +85,23 @@ export class Batcher<T> {
       return false
     })
     if (this.#waiting.length > 0) this.#pump()
+  }
+
+  async #writeAll(batch: T[]): Promise<void> {
+    const { write, onFailure, isHopeless, giveUp } = this.#options
+    for (let failures = 0; ; failures++) {
+      try {
+        return await write(batch)
+      } catch (error) {
+        onFailure(error)
+        if (isHopeless?.(error)) {
+          if (batch.length === 1) return giveUp?.(batch[0] as T, error)
+          const middle = batch.length >> 1
+          await this.#writeAll(batch.slice(0, middle))
+          return await this.#writeAll(batch.slice(middle))
+        }
+        await delay(Math.min(1_000, 50 * 2 ** failures))
+      }
+    }
   }
 }

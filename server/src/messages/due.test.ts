@@ -3,6 +3,7 @@ import { freshDatabase, type TestDatabase } from '../../test/database.ts'
 import { make } from '../../test/make.ts'
 import { makeRuntime } from '../../test/runtime.ts'
 import { checkBooks, readCounters } from '../../test/sending.ts'
+import { waitFor } from '../../test/wait-for.ts'
 import { expandOnce } from '../broadcasts/expand.ts'
 import { cancelMessage } from './cancel.ts'
 import { keepBroadcast, sendWaiting, startDue } from './waiting.ts'
@@ -72,6 +73,37 @@ test('a worker that another one keeps from it takes the next', async () => {
     expect(await startDue(at(dueAt))).toBe(false)
   })
   for (const id of [first, second]) expect(await rowOf(id)).toMatchObject({ status: 'sending', expansions: 1 })
+})
+
+/** Waits until somebody waits for a lock. */
+const untilBlocked = () =>
+  waitFor(async () => {
+    const sql = `select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`
+    return (await database.db.exec('blocked', sql)) > 0
+  })
+
+test('two that are the first on a day of the log both start', async () => {
+  const ids = [await schedule('a'), await schedule('b')]
+  let second: Promise<boolean> | undefined
+  await database.db.tx(async (tx) => {
+    await startDue({ ...at(dueAt), db: tx })
+    second = startDue(at(dueAt))
+    await untilBlocked()
+  })
+  expect(await second).toBe(true)
+  for (const id of ids) expect(await rowOf(id)).toMatchObject({ status: 'sending', expansions: 1 })
+})
+
+test('a cancel that waits for the start of the message ends its expansion, too', async () => {
+  const id = await schedule()
+  let cancelled: Promise<void> | undefined
+  await database.db.tx(async (tx) => {
+    await startDue({ ...at(dueAt), db: tx })
+    cancelled = cancelMessage(at(dueAt), list.id, id)
+    await untilBlocked()
+  })
+  await cancelled
+  expect(await rowOf(id)).toMatchObject({ status: 'cancelled', expansions: 0 })
 })
 
 test('a worker that dies on the way leaves it to be started', async () => {

@@ -6,12 +6,17 @@
 export const cleanDeadNumbers = /* sql */ `
   dead as materialized (
     select distinct on (m.list_id, b.phone) m.account_id, m.list_id, m.id as message_id, b.phone, b.id as log_id
-      from moved b join messages m on m.id = b.message_id
+      from moved b
+      -- lateral and offset, and below the arrays, leave the planner one choice: look-ups by key
+     cross join lateral (select id, account_id, list_id from messages where id = b.message_id offset 0) m
      where b.state = 'bounced' and b.reason = 'hard' and m.list_id is not null
      order by m.list_id, b.phone, b.id desc
   ), cleaned as (
     update subscribers s set state = 'cleaned', cleaned_at = clock_timestamp()
-      from dead d where s.list_id = d.list_id and s.phone = d.phone and s.state = 'subscribed'
+      from dead d
+     where s.list_id = d.list_id and s.phone = d.phone and s.state = 'subscribed'
+       and s.list_id = any((select array_agg(distinct list_id) from dead)::bigint[])
+       and s.phone = any((select array_agg(phone) from dead)::bigint[])
     returning d.account_id, d.message_id, d.log_id, s.list_id, s.phone
   ), cleaned_opts as (
     insert into opts (account_id, list_id, phone, kind, method, actor, created_at)

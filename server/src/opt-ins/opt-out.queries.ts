@@ -54,6 +54,24 @@ export async function leaveLists(tx: Db, optOut: OptOut): Promise<number[]> {
 /** What an opt-out is for: texts of these lists and, where there is one, all others from the short code. */
 export type Scope = { listIds: number[]; shortCodeId: number | null }
 
+/**
+ * Puts a number that these lists do not know, but a file of theirs that is still being applied may, on them as pending, so
+ * that the opt-out that follows has a row to leave its mark on: the import finds it and passes the number over. If the
+ * import is writing the number just now, this waits for it.
+ */
+export async function foreseeImports(tx: Db, phone: number, listIds: number[]) {
+  await tx.exec(
+    'foresee_imports',
+    /* sql */ `
+    insert into subscribers (list_id, phone, state)
+    select distinct i.list_id, $1::bigint, 'pending' from imports i
+     where i.status in ('queued', 'running') and i.list_id = any($2::bigint[])
+     order by i.list_id
+        on conflict (list_id, phone) do nothing`,
+    [phone, listIds],
+  )
+}
+
 // only these partitions can hold rows that are still queued or submitting
 const openDays = `array(select logged_on from messages where status = 'sending'
                   union select logged_on from messages where status = 'cancelled' and closed_at is null)`

@@ -10,7 +10,7 @@ import { expandOnce } from '../broadcasts/expand.ts'
 import { listQueued, markSent, markSubmitting } from '../broadcasts/marks.queries.ts'
 import { clientDb } from '../db/db.ts'
 import { acceptBroadcast } from '../messages/messages.ts'
-import { optOut } from './opt-out.ts'
+import { isInForce, optOut } from './opt-out.ts'
 
 let database: TestDatabase
 let list: Awaited<ReturnType<typeof make.list>>
@@ -65,6 +65,15 @@ test('an opt-out takes what is queued with it, with the ledger, the counts and t
   expect(await database.db.many('select_from_opts', 'select 1 from opts')).toHaveLength(1)
 })
 
+test('what was queued is gone with the opt-out itself, even if nobody lives to wait until it is in force', async () => {
+  const died = () => Promise.reject(new Error('killed'))
+  const dying = { ...rt(), db: { ...database.db, exec: died, one: died } }
+  const leaving = optOut(dying, { accountId: list.accountId, listId: list.id, phone, method: 'api', actor: 'key:1' })
+  await expect(leaving).rejects.toThrow('killed')
+  expect(await rowState()).toBe('suppressed')
+  await checkBooks(database.db, messageId)
+})
+
 test('a number that never was on the list is unknown to it', async () => {
   expect(await optOut(rt(), { accountId: 1, listId: list.id, phone: 2_065_569_999, method: 'api', actor: 'x' })).toBe(
     'unknown',
@@ -103,6 +112,24 @@ test('it waits for a mark that has begun, and sees what that has done', async ()
     `update send_chunks set lease_until = clock_timestamp() - interval '1 second'`,
   )
   expect(await leaving).toBe('opted_out')
+})
+
+test('a committed opt-out is not in force while a mark that knew nothing of it is still being made', async () => {
+  const client = new pg.Client({ connectionString: database.url })
+  await client.connect()
+  await client.query('begin')
+  // of a row that the opt-out could not see, because the slice that wrote it was not committed then
+  expect(await markSubmitting(clientDb(client), chunk, await listQueued(database.db, chunk))).toHaveLength(3)
+  await database.db.exec(
+    'left',
+    `update subscribers set state = 'unsubscribed', opted_out_at = now() where phone = $1`,
+    [phone],
+  )
+  const inForce = isInForce(database.db, phone, { listIds: [list.id], shortCodeId: null }, new Date())
+  expect(await settled(inForce)).toBe(false)
+  await client.query('commit')
+  await client.end()
+  expect(await inForce).toBe(false)
 })
 
 test('a mark whose snapshot is older than the opt-out submits nothing', async () => {

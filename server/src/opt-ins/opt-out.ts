@@ -1,4 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises'
+import type { Db } from '../db/db.ts'
 import { retryLostRaces } from '../db/retry.ts'
 import type { Runtime } from '../runtime.ts'
 import { findSubscriberState } from '../subscribers/state.queries.ts'
@@ -45,14 +46,14 @@ export async function optOut(
 
 /** Waits until nothing within the scope is on its way to the number; at most a response deadline or a lease. */
 export async function untilInForce(rt: Pick<Runtime, 'db' | 'clock'>, phone: number, scope: Scope): Promise<void> {
-  while (!(await isInForce(rt, phone, scope))) await delay(20)
+  while (!(await retryLostRaces(() => isInForce(rt.db, phone, scope, rt.clock.now())))) await delay(20)
 }
 
 /**
  * Whether a committed opt-out of this scope is in force. What slipped into the queue meanwhile is taken out first: a
  * mark that began before the opt-out committed may still have been holding it.
  */
-export async function isInForce(rt: Pick<Runtime, 'db' | 'clock'>, phone: number, scope: Scope): Promise<boolean> {
-  await retryLostRaces(() => suppressQueued(rt.db, phone, scope, rt.clock.now()))
-  return (await countInFlight(rt.db, phone, scope)) === 0
+export async function isInForce(db: Db, phone: number, scope: Scope, at: Date): Promise<boolean> {
+  await suppressQueued(db, phone, scope, at)
+  return (await countInFlight(db, phone, scope)) === 0
 }

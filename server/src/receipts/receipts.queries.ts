@@ -80,7 +80,25 @@ function applySql(day: string, from: 'sent' | 'unknown'): string {
              min(reason) as reason,
              coalesce(min(carrier_status) filter (where verdict <> 'delivered'), min(carrier_status)) as carrier_status
         from hit group by log_id order by log_id
-    ), moved as (
+    ), plain as materialized (
+      -- nearly all receipts of a batch say the same: their rows are found by an array of ids, because a join that is
+      -- planned while the day is small reads the whole day, and goes on reading it when the day has grown
+      select array_agg(log_id) as ids, carrier_status
+        from per_row where failure is null and delivered = 1
+       group by carrier_status order by count(*) desc limit 1
+    ), moved_alike as (
+      update ${logTable(day)} l
+         set parts_delivered = l.parts_delivered | 1,
+             state = case when l.parts_delivered | 1 = (1 << l.part_count) - 1 then 'delivered' else l.state end,
+             reason = null,
+             carrier_status = (select carrier_status from plain),
+             closed_at = case when l.parts_delivered | 1 = (1 << l.part_count) - 1 then clock_timestamp() end
+       where l.id = any((select ids from plain)::bigint[]) and l.state = '${from}'
+      returning l.id, l.message_id, l.phone, l.state, l.reason
+    ), others as materialized (
+      select * from per_row
+       where failure is not null or delivered <> 1 or carrier_status is distinct from (select carrier_status from plain)
+    ), moved_otherwise as (
       update ${logTable(day)} l
          set parts_delivered = l.parts_delivered | p.delivered,
              state = case when p.failure is not null then p.failure::message_state
@@ -90,9 +108,12 @@ function applySql(day: string, from: 'sent' | 'unknown'): string {
              carrier_status = p.carrier_status,
              closed_at = case when p.failure is not null
                                 or l.parts_delivered | p.delivered = (1 << l.part_count) - 1 then clock_timestamp() end
-        from per_row p
-       where l.id = p.log_id and l.state = '${from}'
+        from others p
+       -- the array says it once more: whatever the join's plan, it reads no other rows
+       where l.id = p.log_id and l.id = any((select array_agg(log_id) from others)::bigint[]) and l.state = '${from}'
       returning l.id, l.message_id, l.phone, l.state, l.reason
+    ), moved as (
+      select * from moved_alike union all select * from moved_otherwise
     ), ${cleanDeadNumbers}, counted as (
       update message_counters c
          set ${from} = c.${from} - t.n, clean_count = c.clean_count + t.cleaned, delivered = c.delivered + t.delivered, bounced = c.bounced + t.bounced,
@@ -108,18 +129,20 @@ function applySql(day: string, from: 'sent' | 'unknown'): string {
            (select count(*) from moved) as moved`
 }
 
+const isOpen = `(status = 'sending' or (status in ('sent', 'cancelled') and closed_at is null))`
+
 /** The days that have log rows a receipt could still be for, the newest first. */
 export async function listLogDays(db: Db): Promise<string[]> {
   const rows = await db.many<{ day: string }>(
     'list_log_days',
     /* sql */ `
-    select distinct logged_on::text as day from (
-      select logged_on from messages where status = 'sending'
+    with recursive days as (
+      select max(logged_on) as day from messages where ${isOpen}
       union all
-      select logged_on from messages where status = 'sent' and closed_at is null
-      union all
-      select logged_on from messages where status = 'cancelled' and closed_at is null
-    ) open order by day desc`,
+      select (select max(logged_on) from messages where ${isOpen} and logged_on < days.day)
+        from days where days.day is not null
+    )
+    select day::text from days where day is not null`,
   )
   return rows.map((row) => row.day)
 }
@@ -225,6 +248,24 @@ export function listUnknownRows(tx: Db, receipt: StoredReceipt, days: string[]) 
      order by l.id`,
     [receipt.phone, days, receipt.reference, receipt.shortCode],
   )
+}
+
+/**
+ * The open text to the receipt's handset, if exactly one, whose SMSC id is one of these: the receipt's own id, spelt as
+ * the response may have spelt it. The handset has to be the same, because another text may well have that id.
+ */
+export async function findRespelled(tx: Db, receipt: StoredReceipt, ids: string[], days: string[]) {
+  const rows = await tx.many<UnknownRow>(
+    'find_respelled',
+    /* sql */ `
+    select s.log_id as "logId", s.logged_on as "loggedOn", s.part
+      from submits s join message_log l on l.id = s.log_id and l.logged_on = s.logged_on
+     where s.smsc_id = any($1::text[]) and s.connection_id = $2 and s.logged_on = any($3::date[])
+       and l.phone = $4 and l.state in ('sent', 'unknown')
+     limit 2`,
+    [ids, receipt.connectionId, days, receipt.phone],
+  )
+  return rows.length === 1 ? rows[0] : undefined
 }
 
 /** Lets an unknown row know the id it got after all, so that the receipt applies to it like any other. */

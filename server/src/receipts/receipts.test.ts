@@ -10,7 +10,13 @@ import { finishMessages } from '../broadcasts/finish.queries.ts'
 import { listQueued, markSent, markSubmitting, markUnknown, type Recipient } from '../broadcasts/marks.queries.ts'
 import { ensureConnection } from '../connections/connections.queries.ts'
 import { acceptBroadcast } from '../messages/messages.ts'
-import { applyReceipts, insertWaitingReceipts, type StoredReceipt, type WaitingReceipt } from './receipts.queries.ts'
+import {
+  applyReceipts,
+  insertWaitingReceipts,
+  listLogDays,
+  type StoredReceipt,
+  type WaitingReceipt,
+} from './receipts.queries.ts'
 import { findUnknown, settleWaitingReceipts } from './receipts.ts'
 
 const ctx = useDatabase()
@@ -77,6 +83,19 @@ describe('a text of one part', () => {
     await checkBooks(ctx.db, messageId)
   })
 
+  test('a dead number that has left meanwhile stays unsubscribed, and is counted as that', async () => {
+    await accept(0, 'a1')
+    await ctx.db.exec('left', `update subscribers set state = 'unsubscribed' where phone = $1`, [rows[0]?.phone])
+    const deltas = 'select count(*) as n from list_deltas'
+    const before = await ctx.db.one('deltas', deltas)
+    await apply(bounced('a1', 'hard'))
+    expect(await readCounters(ctx.db, messageId)).toMatchObject({ bounced: 1, cleanCount: 0 })
+    expect(await ctx.db.one('state', 'select state from subscribers where phone = $1', [rows[0]?.phone])).toEqual({
+      state: 'unsubscribed',
+    })
+    expect(await ctx.db.one('deltas', deltas)).toEqual(before)
+  })
+
   test('a receipt that comes twice in one batch counts once', async () => {
     await accept(0, 'a1')
     expect(await apply(delivered('a1'), delivered('a1'))).toEqual([1, 2])
@@ -140,6 +159,22 @@ describe('a text of one part', () => {
     expect(await readCounters(ctx.db, messageId)).toMatchObject({ delivered: 1, unknown: 0 })
   })
 
+  test.each([
+    ['6699', '1a2b'],
+    ['1a2b', '6699'],
+  ])('a receipt that spells the id %s as %s finds its row, if the handset is the same', async (given, spelt) => {
+    await accept(0, given)
+    await insertWaitingReceipts(ctx.db, [waiting({ smscId: spelt, phone: rows[1]?.phone ?? null })])
+    await ctx.db.exec('due', `update receipts set try_at = now() - interval '1 second'`)
+    await settleWaitingReceipts(rt())
+    expect(await readCounters(ctx.db, messageId)).toMatchObject({ sent: 1, delivered: 0 })
+    await insertWaitingReceipts(ctx.db, [waiting({ smscId: spelt })])
+    await ctx.db.exec('due', `update receipts set try_at = now() - interval '1 second'`)
+    await settleWaitingReceipts(rt())
+    expect(await readCounters(ctx.db, messageId)).toMatchObject({ sent: 0, delivered: 1 })
+    await checkBooks(ctx.db, messageId)
+  })
+
   test('what waits past the receipt deadline expires, and unknown stays unknown', async () => {
     await accept(0, 'a1')
     await accept(1, 'a2')
@@ -158,6 +193,22 @@ describe('a text of one part', () => {
     await apply(delivered('a1'))
     expect(await readCounters(ctx.db, messageId)).toMatchObject({ expired: 1, delivered: 1 })
   })
+})
+
+test('the days of messages that may still get receipts are known, the newest first', async () => {
+  await prepare(content)
+  expect(await listLogDays(ctx.db)).toEqual([chunk.loggedOn])
+  await ctx.db.exec(
+    'other_days',
+    `insert into messages (account_id, short_code_id, kind, content, consent, part_count, status, logged_on, accepted_at,
+                           closed_at)
+     select account_id, short_code_id, 'system', 'Hi', 'answer', 1, status.word, status.day, now(), status.closed
+       from messages,
+            (values ('sent', date '2026-01-02', null), ('sent', '2026-01-02', null), ('sending', '2026-01-05', null),
+                    ('sent', '2026-01-03', timestamptz '2026-01-06'), ('cancelled', '2026-01-04', null))
+              as status (word, day, closed)`,
+  )
+  expect(await listLogDays(ctx.db)).toEqual([chunk.loggedOn, '2026-01-05', '2026-01-04', '2026-01-02'])
 })
 
 describe('a text of three parts', () => {

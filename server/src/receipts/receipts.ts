@@ -1,4 +1,5 @@
 import type { Db } from '../db/db.ts'
+import { isBadValue } from '../db/pg-errors.ts'
 import { retryLostRaces } from '../db/retry.ts'
 import { Batcher } from '../lib/batcher.ts'
 import type { Runtime } from '../runtime.ts'
@@ -6,12 +7,14 @@ import {
   applyReceipts,
   claimWaitingReceipts,
   endReceipts,
+  findRespelled,
   insertFoundSubmit,
   insertWaitingReceipts,
   listLogDays,
   listUnknownRows,
   postponeReceipts,
   type StoredReceipt,
+  type UnknownRow,
   type WaitingReceipt,
 } from './receipts.queries.ts'
 
@@ -40,6 +43,11 @@ export class ReceiptBook {
         for (const entry of batch) entry.durable()
       },
       onFailure: (error) => rt.log.warn({ err: error }, 'could not record receipts, trying again'),
+      isHopeless: isBadValue,
+      giveUp(entry, error) {
+        rt.log.error({ err: error, connection: entry.connectionId }, 'a receipt that cannot be stored is lost')
+        entry.durable()
+      },
     })
   }
 
@@ -52,6 +60,16 @@ export class ReceiptBook {
   }
 
   async #apply(batch: Entry[]): Promise<void> {
+    try {
+      await this.#applyOrKeep(batch)
+    } catch (error) {
+      // one of the days may have been dropped meanwhile
+      this.#days = []
+      throw error
+    }
+  }
+
+  async #applyOrKeep(batch: Entry[]): Promise<void> {
     let left: Entry[] = batch
     for (const day of this.#days) left = await this.#applyDay(day, left)
     if (left.length > 0) {
@@ -100,7 +118,7 @@ async function settleOnce(tx: Db, now: Date): Promise<number> {
   const left: StoredReceipt[] = []
   // one by one: two receipts to one handset must not both take the same unknown row
   for (const receipt of withoutId) {
-    const row = receipt.phone === null ? undefined : findUnknown(receipt, await listUnknownRows(tx, receipt, days))
+    const row = await findRow(tx, receipt, days)
     if (row) {
       await insertFoundSubmit(tx, receipt, row)
       await applyById(tx, [row.loggedOn], [receipt], 'settled')
@@ -112,6 +130,22 @@ async function settleOnce(tx: Db, now: Date): Promise<number> {
   await endReceipts(tx, idsOf(left.filter(isOrphan)), 'orphan')
   await postponeReceipts(tx, idsOf(left.filter((receipt) => !isOrphan(receipt))))
   return waiting.length
+}
+
+/** The row of a receipt whose id nobody knows: one whose id is spelt otherwise, or one that never got an id. */
+async function findRow(tx: Db, receipt: StoredReceipt, days: string[]): Promise<UnknownRow | undefined> {
+  if (receipt.phone === null) return undefined
+  const respelled = await findRespelled(tx, receipt, otherSpellings(receipt.smscId), days)
+  return respelled ?? findUnknown(receipt, await listUnknownRows(tx, receipt, days))
+}
+
+/** A number written in hex may be meant in decimal, and the other way round: SMSCs mix the two. */
+function otherSpellings(id: string): string[] {
+  const spellings: string[] = []
+  if (id.length > 32) return spellings
+  if (/^[0-9]+$/.test(id)) spellings.push(BigInt(id).toString(16))
+  if (/^[0-9a-f]+$/.test(id)) spellings.push(BigInt(`0x${id}`).toString())
+  return spellings
 }
 
 /** Applies receipts whose SMSC id is known on one of these days, and answers the others. */

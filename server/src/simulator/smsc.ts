@@ -49,6 +49,9 @@ export type Counts = {
 /** An answer that waits for its receipts is given then at the latest. */
 const AFTER_RECEIPTS_MS = 1_000
 const PUT_OFF_MS = 1_000
+/** Above so many owed receipts answers slow down, a millisecond per thousand, so that memory stays flat. */
+const CROWDED_ABOVE = 30_000
+const CROWDED_MOST_MS = 50
 const ANSWERED_FLUSH_MS = 20
 const noText = Buffer.alloc(0)
 
@@ -199,7 +202,8 @@ export class Smsc {
     this.#arrived = []
     const written = this.#writeRaw()
     const now = performance.now()
-    const { latencyMs, answer: answering } = this.#settings
+    const { answer: answering } = this.#settings
+    const latencyMs = this.#settings.latencyMs + this.#crowdedMs()
     for (const answer of arrived) {
       if (!written && answer.command_status === status.ESME_ROK) answer.command_status = status.ESME_RSYSERR
       this.#count(answer.command_status)
@@ -209,6 +213,13 @@ export class Smsc {
       else this.#answers.push(answer, latencyMs, now)
     }
     this.#arm()
+  }
+
+  /** What a client that takes receipts more slowly than it submits waits on top of the latency. */
+  #crowdedMs(): number {
+    // at a delay the receipts that are not due yet are nobody's fault
+    const late = this.#deliveries.length
+    return Math.min(CROWDED_MOST_MS, Math.ceil(Math.max(0, late - CROWDED_ABOVE) / 1_000))
   }
 
   #writeRaw(): boolean {

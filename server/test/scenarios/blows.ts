@@ -158,7 +158,7 @@ export type Outcome = Reconciliation & {
 
 const firstAt = 0.08
 const lastAt = 0.9
-const settleMs = 90_000
+const settleMs = 40_000
 
 /** Sends a broadcast, strikes each blow at a moment of its own between its first and its last texts, and compares. */
 export async function broadcastUnderFire(

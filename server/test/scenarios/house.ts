@@ -206,8 +206,12 @@ export class House {
   /** Kills whatever runs on this house's directory, again until nothing does, and removes the directory. */
   endEverything(): void {
     open.delete(this)
-    for (let left = processesOf(this.#dataDir); left.length > 0; left = processesOf(this.#dataDir)) {
+    // one that is being killed may just have started another
+    for (let looks = 0; looks < 300; looks++) {
+      const left = processesOf(this.#dataDir)
+      if (left.length === 0) break
       for (const { pid } of left) signal(pid, 'SIGKILL')
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 10)
     }
     this.#scratch.remove()
   }

@@ -141,6 +141,8 @@ test.each([
   ['', ''],
   [' 0012 ', '12'],
   ['1000', '1000'],
+  ['12\0ab', '12ab'],
+  ['f'.repeat(60_000), 'f'.repeat(255)],
 ])('normaliseMessageId(%j) is %j', (id, normal) => {
   expect(normaliseMessageId(id)).toBe(normal)
 })

@@ -144,12 +144,17 @@ function readStat(word: string | undefined): ReceiptStat | undefined {
   return statPrefixes.find(([prefix]) => upper.startsWith(prefix))?.[1] ?? 'UNKNOWN'
 }
 
+/** §4.4.2 allows 64 characters; what is longer than this is no id but rubbish, and too large for an index. */
+const LONGEST_ID = 255
+
 /**
- * One spelling for the ids that an SMSC spells in several: lower case, no leading zeros ("0" when nothing else is left).
- * Hex in one place and decimal in the other is not settled here: that is a setting of the connection.
+ * One spelling for the ids that an SMSC spells in several: lower case, no leading zeros ("0" when nothing else is left),
+ * no NUL. Hex in one place and decimal in the other is not settled here: that is a setting of the connection.
  */
 export function normaliseMessageId(id: string): string {
   return id
+    .slice(0, LONGEST_ID)
+    .replaceAll('\0', '')
     .trim()
     .toLowerCase()
     .replace(/^0+(?=.)/, '')

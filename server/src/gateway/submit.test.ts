@@ -1,0 +1,108 @@
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import { freshDatabase, type TestDatabase } from '../../test/database.ts'
+import { make } from '../../test/make.ts'
+import { startCarrier } from '../../test/odd-carrier.ts'
+import { makeRuntime } from '../../test/runtime.ts'
+import { checkBooks, readCounters } from '../../test/sending.ts'
+import { waitFor } from '../../test/wait-for.ts'
+import { type Chunk, claimChunks } from '../broadcasts/chunks.queries.ts'
+import { expandOnce } from '../broadcasts/expand.ts'
+import { listQueued, type Recipient } from '../broadcasts/marks.queries.ts'
+import { Secret } from '../config/secret.ts'
+import { ensureConnection } from '../connections/connections.queries.ts'
+import { acceptBroadcast } from '../messages/messages.ts'
+import { commandStatus } from '../smpp/pdu/command-status.ts'
+import { Binds } from './binds.ts'
+import { HeldChunk } from './held-chunk.ts'
+import { Recorder } from './recorder.ts'
+import { Submitter } from './submit.ts'
+
+const leaseMs = 60_000
+let database: TestDatabase
+let carrier: Awaited<ReturnType<typeof startCarrier>>
+let binds: Binds
+let submitter: Submitter
+let chunk: Chunk
+let rows: Recipient[]
+let messageId: number
+
+beforeEach(async () => {
+  database = await freshDatabase()
+  const { db } = database
+  const rt = makeRuntime({ db })
+  // the second part of a text is never taken
+  carrier = await startCarrier((pdu, ordinal) =>
+    pdu.short_message[5] === 2 ? { command_status: commandStatus.ESME_RTHROTTLED } : { message_id: `id${ordinal}` },
+  )
+  const account = { host: '127.0.0.1', port: carrier.port, tls: false, systemId: 'a', password: new Secret('b') }
+  binds = new Binds({ ...account, window: 10, mps: undefined, binds: 1 }, 1_000, rt.log, {
+    onFree: () => {},
+    onDeliver: () => {},
+    onLate: () => {},
+  })
+  binds.start()
+  await waitFor(() => binds.bound === 1)
+  submitter = new Submitter(
+    db,
+    binds,
+    new Recorder(db, await ensureConnection(db, 'default'), rt.log),
+    rt.log,
+    () => {},
+  )
+})
+afterEach(async () => {
+  await binds.stop()
+  await carrier.server.close()
+  await database.close()
+})
+
+async function prepare(content: string) {
+  const rt = makeRuntime({ db: database.db })
+  const list = await make.list(database.db)
+  await make.subscriber(database.db, { listId: list.id })
+  messageId = (await acceptBroadcast(rt, { accountId: list.accountId, list, content })).id
+  while (await expandOnce(rt));
+  const claim = { owner: crypto.randomUUID(), leaseMs, now: new Date(), fromLane: 0, toLane: 2, limit: 1 }
+  chunk = (await claimChunks(database.db, claim))[0] as Chunk
+  rows = await listQueued(database.db, chunk)
+}
+
+const held = (leaseUntil: number) => new HeldChunk(chunk, rows, leaseUntil, leaseMs)
+
+test('a gateway that was frozen between the mark and the PDU writes none, and takes the mark back', async () => {
+  await prepare('short')
+  const late = held(performance.now() + 500)
+  binds.reserve(1)
+  await submitter.submit(late, late.take(10, 0), 1)
+  expect(carrier.submits).toEqual([])
+  expect(await readCounters(database.db, messageId)).toMatchObject({ queued: 1, submitting: 0 })
+  expect(late.open).toBe(0)
+  expect(late.left).toBe(1)
+  expect(binds.free()).toBe(10)
+})
+
+test('what is left of a text is not written once the lease is over', async () => {
+  await prepare('x'.repeat(400))
+  const mine = held(performance.now() + leaseMs)
+  binds.reserve(3)
+  await submitter.submit(mine, mine.take(10, 0), 3)
+  await waitFor(() => carrier.submits.length === 3)
+  await waitFor(() => binds.free() === 10)
+  mine.leaseUntil = performance.now()
+  await waitFor(async () => {
+    submitter.resume(performance.now() + 1_000)
+    return mine.open === 0
+  })
+  expect(carrier.submits).toHaveLength(3)
+  expect(await readCounters(database.db, messageId)).toMatchObject({ unknown: 1, submitting: 0 })
+  await checkBooks(database.db, messageId)
+})
+
+test('in the last second of a lease nothing is written', async () => {
+  await prepare('short')
+  expect(held(1_000).mayWrite(1)).toBe(false)
+  expect(held(1_002).mayWrite(1)).toBe(true)
+  const lost = held(1_000_000)
+  lost.lost = true
+  expect(lost.mayWrite(1)).toBe(false)
+})

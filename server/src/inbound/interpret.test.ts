@@ -1,0 +1,113 @@
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import { freshDatabase, type TestDatabase } from '../../test/database.ts'
+import { make } from '../../test/make.ts'
+import { makeRuntime } from '../../test/runtime.ts'
+import { claimChunks } from '../broadcasts/chunks.queries.ts'
+import { expandOnce } from '../broadcasts/expand.ts'
+import { listQueued, markSent, markSubmitting } from '../broadcasts/marks.queries.ts'
+import { ensureConnection } from '../connections/connections.queries.ts'
+import { acceptBroadcast } from '../messages/messages.ts'
+import { claimInbound } from './inbound.queries.ts'
+import { interpretInbound, storeInbound } from './inbound.ts'
+
+let database: TestDatabase
+let list: Awaited<ReturnType<typeof make.list>>
+let connectionId: number
+const rt = () => makeRuntime({ db: database.db })
+const first = 2_065_560_001
+
+beforeEach(async () => {
+  database = await freshDatabase()
+  connectionId = await ensureConnection(database.db, 'default')
+  const account = await make.account(database.db)
+  const { id: shortCodeId } = await make.shortCode(database.db, { accountId: account.id, code: '77777' })
+  list = await make.list(database.db, { accountId: account.id, shortCodeId })
+})
+afterEach(() => database.close())
+
+const text = (phone: number, content: string) =>
+  storeInbound(database.db, {
+    connectionId,
+    shortCode: '77777',
+    phone,
+    content,
+    raw: Buffer.from(content),
+    dataCoding: 0,
+    receivedAt: new Date(),
+  })
+
+const count = (where: string) =>
+  database.db.withClient(async (client) => {
+    const { rowCount } = await client.query(`select from inbound_messages where ${where}`)
+    return rowCount
+  })
+
+/** A broadcast to so many handsets, every text of which is with the carrier and not answered. */
+async function submitTo(handsets: number) {
+  for (let n = 0; n < handsets; n++) await make.subscriber(database.db, { listId: list.id, phone: first + n })
+  await acceptBroadcast(rt(), { accountId: list.accountId, list, content: 'Hello' })
+  while (await expandOnce(rt()));
+  const claim = { owner: crypto.randomUUID(), leaseMs: 60_000, now: new Date(), fromLane: 0, toLane: 2, limit: 1 }
+  const [chunk] = await claimChunks(database.db, claim)
+  if (!chunk) throw new Error('no chunk to lease')
+  const rows = await listQueued(database.db, chunk)
+  expect(await markSubmitting(database.db, chunk, rows)).toHaveLength(handsets)
+  return () =>
+    markSent(
+      database.db,
+      chunk.loggedOn,
+      connectionId,
+      rows.map((row) => ({ logId: row.id, part: 0, smscId: `id${row.id}`, complete: true })),
+    )
+}
+
+test('many who wait for an answer of the carrier hold up nobody else', async () => {
+  const answer = await submitTo(60)
+  for (let n = 0; n < 60; n++) await text(first + n, 'STOP')
+  while (await interpretInbound(rt()));
+  expect(await count('opted_out_at is not null')).toBe(60)
+  expect(await count('interpreted_at is not null')).toBe(0)
+  await text(first + 100, 'STOP')
+  await interpretInbound(rt())
+  expect(await count(`phone = ${first + 100} and opted_out_at is not null`)).toBe(1)
+  await answer()
+  while (await interpretInbound(rt()));
+  expect(await count('interpreted_at is not null and answer_message_id is not null')).toBe(61)
+})
+
+test('what was queued is gone when the STOP is read, before anybody comes to confirm it', async () => {
+  await make.subscriber(database.db, { listId: list.id, phone: first })
+  await acceptBroadcast(rt(), { accountId: list.accountId, list, content: 'Hello' })
+  while (await expandOnce(rt()));
+  await text(first, 'STOP')
+  await interpretInbound(rt())
+  expect(await count('interpreted_at is null')).toBe(1)
+  expect(await database.db.many('row', 'select state, reason from message_log')).toEqual([
+    { state: 'suppressed', reason: 'opted_out' },
+  ])
+})
+
+test('one that cannot be interpreted holds up nobody else', async () => {
+  await database.db.exec(
+    'fault',
+    `create function refuse_one() returns trigger language plpgsql as
+       $$ begin if new.phone = ${first} then raise 'no'; end if; return new; end $$`,
+  )
+  await database.db.exec(
+    'trigger',
+    'create trigger refuse before update on inbound_messages for each row execute function refuse_one()',
+  )
+  await text(first, 'STOP')
+  await text(first + 1, 'STOP')
+  while (await interpretInbound(rt()));
+  expect(await count('interpreted_at is not null and answer_message_id is not null')).toBe(1)
+})
+
+test('a STOP that another gateway has read meanwhile is not read again', async () => {
+  await make.subscriber(database.db, { listId: list.id, phone: first })
+  await text(first, 'STOP')
+  const { id } = await database.db.one<{ id: number }>('id', 'select id from inbound_messages')
+  await interpretInbound(rt())
+  expect(await claimInbound(database.db, { id, optedOut: false })).toBeUndefined()
+  expect(await claimInbound(database.db, { id, optedOut: true })).toMatchObject({ listsLeft: 1 })
+})

@@ -1,0 +1,101 @@
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import { freshDatabase, type TestDatabase } from '../../test/database.ts'
+import { make } from '../../test/make.ts'
+import { makeRuntime } from '../../test/runtime.ts'
+import { checkBooks, readCounters } from '../../test/sending.ts'
+import { waitFor } from '../../test/wait-for.ts'
+import { claimChunks } from '../broadcasts/chunks.queries.ts'
+import { expandOnce } from '../broadcasts/expand.ts'
+import { listQueued, markSent, markSubmitting, markUnknown } from '../broadcasts/marks.queries.ts'
+import { ensureConnection } from '../connections/connections.queries.ts'
+import { acceptBroadcast } from '../messages/messages.ts'
+import { applyReceipts } from './receipts.queries.ts'
+import { ReceiptBook } from './receipts.ts'
+
+let database: TestDatabase
+let connectionId: number
+beforeEach(async () => {
+  database = await freshDatabase()
+  connectionId = await ensureConnection(database.db, 'default')
+})
+afterEach(() => database.close())
+
+function add(book: ReceiptBook, smscId: string, phone: number | null = null): void {
+  const words = { reason: null, carrierStatus: 'DELIVRD', submitDate: null, excerpt: null, reference: null }
+  const receipt = { smscId, verdict: 'delivered' as const, connectionId, phone, shortCode: '77777', ...words }
+  book.add({ ...receipt, receivedAt: new Date() }, () => {})
+}
+
+test('a receipt is not lost on a text that is just leaving unknown for sent', async () => {
+  const rt = makeRuntime({ db: database.db })
+  const list = await make.list(database.db)
+  await make.subscriber(database.db, { listId: list.id })
+  const { id } = await acceptBroadcast(rt, { accountId: list.accountId, list, content: 'x'.repeat(200) })
+  while (await expandOnce(rt));
+  const claim = { owner: crypto.randomUUID(), leaseMs: 60_000, now: new Date(), fromLane: 0, toLane: 2, limit: 1 }
+  const [chunk] = await claimChunks(database.db, claim)
+  if (!chunk) throw new Error('no chunk to lease')
+  const rows = await listQueued(database.db, chunk)
+  const [logId = 0] = await markSubmitting(database.db, chunk, rows)
+  const day = chunk.loggedOn
+  await markSent(database.db, day, connectionId, [{ logId, part: 0, smscId: 'a0', complete: false }])
+  await markUnknown(database.db, day, [logId])
+  const receipt = (smscId: string) => ({
+    smscId,
+    verdict: 'delivered' as const,
+    reason: null,
+    carrierStatus: 'DELIVRD',
+  })
+  let applying: Promise<number[]> | undefined
+  await database.db.tx(async (tx) => {
+    // the answer to the other part, late
+    await markSent(tx, day, connectionId, [{ logId, part: 1, smscId: 'a1', complete: true }])
+    applying = applyReceipts(database.db, day, connectionId, [receipt('a0')])
+    await waitFor(async () => {
+      const sql = `select from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()`
+      return (await database.db.exec('waiting', sql)) === 1
+    })
+  })
+  expect(await applying).toEqual([1])
+  await applyReceipts(database.db, day, connectionId, [receipt('a1')])
+  expect(await readCounters(database.db, id)).toMatchObject({ delivered: 1, sent: 0, unknown: 0 })
+  await checkBooks(database.db, id)
+})
+
+test('the first receipt of a day is applied at once', async () => {
+  const rt = makeRuntime({ db: database.db })
+  const list = await make.list(database.db)
+  const { phone } = await make.subscriber(database.db, { listId: list.id })
+  const { id } = await acceptBroadcast(rt, { accountId: list.accountId, list, content: 'Hello' })
+  while (await expandOnce(rt));
+  const claim = { owner: crypto.randomUUID(), leaseMs: 60_000, now: new Date(), fromLane: 0, toLane: 2, limit: 1 }
+  const [chunk] = await claimChunks(database.db, claim)
+  if (!chunk) throw new Error('no chunk to lease')
+  const [logId = 0] = await markSubmitting(database.db, chunk, await listQueued(database.db, chunk))
+  await markSent(database.db, chunk.loggedOn, connectionId, [{ logId, part: 0, smscId: 'a1', complete: true }])
+  const book = new ReceiptBook(rt)
+  add(book, 'a1', phone)
+  await book.flushed()
+  expect(await readCounters(database.db, id)).toMatchObject({ delivered: 1, sent: 0 })
+  expect(await database.db.many('kept', 'select smsc_id as id from receipts order by id')).toEqual([])
+})
+
+test('receipts go on being kept when a day that was known is dropped', async () => {
+  const rt = makeRuntime({ db: database.db })
+  const list = await make.list(database.db)
+  await acceptBroadcast(rt, { accountId: list.accountId, list, content: 'Hello' })
+  const book = new ReceiptBook(rt)
+  add(book, 'a1')
+  await book.flushed()
+  const { day } = await database.db.one<{ day: string }>(
+    'day',
+    `update messages set status = 'cancelled', closed_at = now() returning to_char(logged_on, 'YYYYMMDD') as day`,
+  )
+  await database.db.exec('drop', `drop table submits_${day}`)
+  add(book, 'a2')
+  await book.flushed()
+  expect(await database.db.many('kept', 'select smsc_id as id from receipts order by id')).toEqual([
+    { id: 'a1' },
+    { id: 'a2' },
+  ])
+})

@@ -1,0 +1,193 @@
+import { createHash } from 'node:crypto'
+import { beforeEach, describe, expect, test } from 'vitest'
+import { basic, useApi } from '../api.ts'
+import { make } from '../make.ts'
+
+// Two accounts: whatever is tried with the other's ids is not there, and changes nothing.
+
+const api = useApi()
+type Ids = Record<string, string>
+let theirs: Ids
+let mine: Ids
+
+const phones = { owner: 2_065_550_143, stranger: 2_065_550_155 }
+const field = { label: 'Size', key: 'size', content_type: 'text', max_length: 9 }
+const donation = { amount: '25', donation_platform: 'GiveRiver', donation_platform_uid: 'gr-1' }
+const tagged = { phone_numbers: ['2065550143'], tags: ['vip'] }
+
+/** A body that would do, for each operation that names something by its path; null for none. */
+const bodies: Record<string, object | string | null> = {
+  'PUT /api_keys/{api_key_id}': { api_key: { name: 'Taken' } },
+  'DELETE /api_keys/{api_key_id}': null,
+  'POST /api_keys/{api_key_id}/disable': null,
+  'POST /api_keys/{api_key_id}/enable': null,
+  'GET /momt_reports/{momt_report_id}': null,
+  'POST /shortcodes/{shortcode}/test_keyword': { keyword_name: 'PIZZA' },
+  'GET /lists/{list_id}': null,
+  'PUT /lists/{list_id}': { list: { name: 'Taken' } },
+  'DELETE /lists/{list_id}': null,
+  'PUT /lists/{list_id}/keywords': { keyword_names: ['PIZZA'] },
+  'PUT /lists/{list_id}/opt_in_settings': { opt_in_type: 'single', first_optin_message: 'Taken' },
+  'GET /lists/{list_id}/custom_fields': null,
+  'POST /lists/{list_id}/custom_fields': { custom_field: { ...field, key: 'other', label: 'Other' } },
+  'POST /lists/{list_id}/custom_field': { custom_field: { ...field, key: 'other', label: 'Other' } },
+  'DELETE /lists/{list_id}/custom_fields': { key: field.key },
+  'GET /lists/{list_id}/subscribers': null,
+  'GET /lists/{list_id}/subscribers/unsubscribed': null,
+  'GET /lists/{list_id}/subscribers/cleaned': null,
+  'POST /lists/{list_id}/subscribers': { subscriber: { phone_number: '2065550144' } },
+  'POST /lists/{list_id}/subscribers/add_tags': tagged,
+  'POST /lists/{list_id}/bulk_taggings': { bulk_tagging: tagged },
+  'DELETE /lists/{list_id}/tags': { tags: ['local'] },
+  'GET /lists/{list_id}/subscribers/{phone_number}': null,
+  'PUT /lists/{list_id}/subscribers/{phone_number}': { subscriber: { first_name: 'Taken' } },
+  'PUT /lists/{list_id}/subscribers/{phone_number}/async': { subscriber: { first_name: 'Taken' } },
+  'DELETE /lists/{list_id}/subscribers/{phone_number}': null,
+  'DELETE /lists/{list_id}/subscribers/{phone_number}/tags': { tags: ['local'] },
+  'GET /lists/{list_id}/imports': null,
+  'POST /lists/{list_id}/imports': 'phone_number\n2065550144\n',
+  'GET /lists/{list_id}/imports/{import_id}': null,
+  'GET /lists/{list_id}/messages': null,
+  'GET /lists/{list_id}/messages/draft': null,
+  'GET /lists/{list_id}/messages/scheduled': null,
+  'POST /lists/{list_id}/messages': { message: { content: 'Taken' } },
+  'GET /lists/{list_id}/messages/{message_id}': null,
+  'PUT /lists/{list_id}/messages/{message_id}': { message: { content: 'Taken' } },
+  'DELETE /lists/{list_id}/messages/{message_id}': null,
+  'POST /lists/{list_id}/messages/{message_id}/send': null,
+  'POST /lists/{list_id}/messages/{message_id}/cancel': null,
+  'POST /lists/{list_id}/messages/{message_id}/test': { phone_numbers: ['2065550143'] },
+  'POST /lists/{list_id}/messages/{message_id}/copy': null,
+  'GET /lists/{list_id}/webhooks': null,
+  'POST /lists/{list_id}/webhooks': { webhook: { callback_url: 'https://hooks.cedar.example/' } },
+  'GET /lists/{list_id}/webhooks/{webhook_id}': null,
+  'PUT /lists/{list_id}/webhooks/{webhook_id}': { webhook: { cleaned: true } },
+  'DELETE /lists/{list_id}/webhooks/{webhook_id}': null,
+  'GET /lists/{list_id}/donations': null,
+  'GET /lists/{list_id}/subscribers/{phone_number}/donations': null,
+  'POST /lists/{list_id}/subscribers/{phone_number}/donations': donation,
+  'POST /lists/{list_id}/messages/{message_id}/donations': donation,
+}
+
+beforeEach(async () => {
+  theirs = await furnish('owner')
+  mine = await furnish('stranger')
+})
+
+/** One of everything, and the ids of it. */
+async function furnish(name: 'owner' | 'stranger'): Promise<Ids> {
+  const person = api[name]
+  const { accountId, shortCode } = person
+  const list = await make.list(api.db, { accountId, shortCodeId: shortCode.id, name: `${name} list` })
+  const at = `/lists/${list.id}`
+  await make.subscriber(api.db, { listId: list.id, phone: phones[name] })
+  await person.put(`${at}/subscribers/${phones[name]}`, { subscriber: { tags: 'local' } })
+  await person.post(`${at}/custom_fields`, { custom_field: field })
+  await person.put(`${at}/keywords`, { keyword_names: ['CEDAR'] })
+  await person.post(`${at}/subscribers/${phones[name]}/donations`, donation)
+  const draft = await person.post(`${at}/messages`, { message: { content: `${name} draft`, draft: true } })
+  const imported = await person.post(`${at}/imports`, undefined, {
+    payload: `phone_number\n${phones[name] + 1}\n`,
+    headers: { 'content-type': 'text/csv' },
+  })
+  const webhook = await make.webhook(api.db, { listId: list.id })
+  const report = await make.momtReport(api.db, { accountId })
+  return {
+    list_id: String(list.id),
+    phone_number: String(phones[name]),
+    message_id: String((draft.body.message as { id: number }).id),
+    import_id: String((imported.body.import as { id: number }).id),
+    webhook_id: String(webhook.id),
+    momt_report_id: String(report.id),
+    api_key_id: String(person.keyId),
+    shortcode: shortCode.code,
+  }
+}
+
+/** The operations that have all or no ids in their paths, as they are registered. */
+function operationsWith(ids: boolean): string[] {
+  const { paths } = api.app.swagger() as { paths: Record<string, object> }
+  return Object.entries(paths)
+    .filter(([path]) => path.startsWith('/api/v2/') && path.includes('{') === ids)
+    .flatMap(([path, methods]) => Object.keys(methods).map((method) => `${method.toUpperCase()} ${path.slice(7)}`))
+}
+
+test('the table above has every operation with an id in its path', () => {
+  expect(Object.keys(bodies).sort()).toEqual(operationsWith(true).sort())
+})
+
+describe.each(Object.entries(bodies))('%s', (operation, body) => {
+  const [method = '', template = ''] = operation.split(' ')
+  const names = [...template.matchAll(/\{(\w+)\}/g)].map(([, name = '']) => name)
+
+  // all of it another's; and with one's own list, what is on another's
+  const mixes = [names, ...(names.length > 1 ? [names.slice(1)] : [])]
+  test.each(mixes)("with another's %s is not there, and changes nothing", async (...foreign) => {
+    const before = await dump()
+    const answer = await call(api.stranger.key, (name) => (foreign.includes(name) ? theirs : mine)[name])
+    expect(answer).toMatchObject({ statusCode: 404 })
+    expect(answer.json()).toMatchObject({ status: 'error', error: expect.stringMatching(/ not found$/) })
+    expect(await dump()).toEqual(before)
+  })
+
+  test('with the ids of the caller is there', async () => {
+    // a gift answers what went out
+    if (template.endsWith('{message_id}/donations'))
+      await api.stranger.post(`/lists/${mine.list_id}/messages/${mine.message_id}/send`)
+    const answer = await call(api.stranger.key, (name) => mine[name])
+    expect(answer.statusCode).not.toBe(404)
+    expect(answer.statusCode).toBeLessThan(500)
+  })
+
+  function call(key: string, idOf: (name: string) => string | undefined) {
+    const url = `/api/v2${template.replace(/\{(\w+)\}/g, (_, name) => idOf(name) ?? '')}`
+    const type = typeof body === 'string' ? 'text/csv' : 'application/json'
+    const payload = body === null ? {} : { payload: typeof body === 'string' ? body : JSON.stringify(body) }
+    const headers = { authorization: basic(key), 'content-type': type }
+    return api.app.inject({ method: method as 'GET', url, headers, ...payload })
+  }
+})
+
+test("what an account reads without naming anything has nothing of another's in it", async () => {
+  const reads = operationsWith(false).filter((operation) => operation.startsWith('GET '))
+  expect(reads.length).toBeGreaterThan(3)
+  for (const operation of reads) {
+    const { status, text } = await api.stranger.get(operation.slice('GET '.length))
+    expect(status).toBe(200)
+    for (const secret of [api.owner.email, api.owner.shortCode.code, api.owner.key.slice(0, 20), 'owner list']) {
+      expect(text, operation).not.toContain(secret)
+    }
+  }
+})
+
+test("no list of one's own sends from another's short code", async () => {
+  const before = await dump()
+  const short_code = api.owner.shortCode.code
+  expect((await api.stranger.post('/lists', { list: { name: 'Mine', short_code } })).status).toBe(422)
+  expect((await api.stranger.put(`/lists/${mine.list_id}`, { list: { short_code } })).status).toBe(422)
+  expect(await dump()).toEqual(before)
+})
+
+/** A sum over all rows of each table. When a key was last used is nobody else's business. */
+async function dump(): Promise<Record<string, string>> {
+  const tables = await api.db.many<{ name: string }>(
+    'list_tables',
+    `select format('%I.%I', n.nspname, c.relname) as name
+     from pg_class c join pg_namespace n on n.oid = c.relnamespace
+     where c.relkind in ('r', 'p') and not c.relispartition and n.nspname not in ('pg_catalog', 'information_schema')
+       and n.nspname not like 'pg\\_%'
+     order by 1`,
+    [],
+  )
+  const sums = tables.map(
+    ({ name }) => `select '${name}' as name,
+      md5(coalesce(string_agg((to_jsonb(t) - 'last_used_at')::text, '|' order by (to_jsonb(t))::text), '')) as sum
+      from ${name} t`,
+  )
+  // named by its tables, of which an upload may have made one
+  const statement = `dump_${createHash('md5')
+    .update(tables.map(({ name }) => name).join())
+    .digest('hex')}`
+  const rows = await api.db.many<{ name: string; sum: string }>(statement, sums.join(' union all '), [])
+  return Object.fromEntries(rows.map(({ name, sum }) => [name, sum]))
+}

@@ -1,0 +1,68 @@
+import { startGateway } from '../src/gateway/gateway.ts'
+import type { Runtime } from '../src/runtime.ts'
+import { type DeliverSm, deliverSm, type RequestPdu, type SubmitSm } from '../src/smpp/pdu/pdu.ts'
+import { createServer } from '../src/smpp/server.ts'
+import type { ResponseFields, Session } from '../src/smpp/session.ts'
+import { waitFor } from './wait-for.ts'
+
+/** How the carrier answers a submit_sm; undefined leaves it without an answer. */
+export type Answer = (pdu: SubmitSm, ordinal: number) => ResponseFields | undefined
+
+/** A carrier that answers each submit_sm as the test says. */
+export async function startCarrier(answer: Answer) {
+  const submits: SubmitSm[] = []
+  const bound = new Set<Session>()
+  const server = createServer({
+    onBind: () => ({ command_status: 0 }),
+    onSession(session) {
+      bound.add(session)
+      session.on('close', () => bound.delete(session))
+      session.on('request', (pdu: RequestPdu) => {
+        if (pdu.command !== 'submit_sm') return
+        submits.push(pdu)
+        const response = answer(pdu, submits.length)
+        if (response) session.respond(pdu, response)
+      })
+    },
+  })
+  const port = await server.listen(0, '127.0.0.1')
+  return { submits, bound, server, port }
+}
+
+/** A carrier that does what the simulator never would, and a gateway bound to it; anything may be delivered. */
+export async function startOddCarrier(rt: Runtime, answer: Answer) {
+  const { submits, bound, server, port } = await startCarrier(answer)
+  const { smpp } = rt.config
+  if (!smpp) throw new Error('a gateway needs an account at the carrier')
+  const gateway = await startGateway({ ...rt, config: { ...rt.config, smpp: { ...smpp, port } } })
+  const anyBind = () => waitFor(() => [...bound][0], { what: 'a bind' })
+  await anyBind()
+
+  return {
+    submits,
+    anyBind,
+
+    /** Delivers a receipt of this text, and answers the command_status that it got. */
+    async receipt(text: string | Buffer, fields: Partial<DeliverSm> = {}) {
+      const pdu = deliverSm({
+        source_addr: '12065560001',
+        destination_addr: '12345',
+        esm_class: 4,
+        short_message: Buffer.from(text),
+        ...fields,
+      })
+      return (await (await anyBind()).ask(pdu)).command_status
+    },
+
+    /** Goes away for good: closes all binds and takes no new ones. */
+    async close() {
+      for (const session of bound) session.destroy()
+      await server.close()
+    },
+
+    async stop() {
+      await gateway.stop()
+      await server.close()
+    },
+  }
+}
