@@ -1,0 +1,118 @@
+import { expect, test } from 'vitest'
+import { answerOf, basic, useApi } from '../api.ts'
+import { make } from '../make.ts'
+import { bodies } from './bodies.ts'
+import { deepBody, type Fuzz, makeFuzz, rawBodies } from './fuzz.ts'
+
+// Malformed traffic on every operation: nothing of it may be our fault, and everything is answered. A run is bounded by
+// time and repeatable by its seed: `FUZZ_SEED=7 FUZZ_ROUNDS=50 npm test -- contract/fuzz`. A round is one transaction, which cannot
+// hold the locks of all that a longer one would make.
+
+const api = useApi()
+const seed = Number(process.env.FUZZ_SEED ?? Date.now() % 1_000_000)
+const rounds = Number(process.env.FUZZ_ROUNDS ?? 2)
+const roundMs = 2_000
+const patienceMs = 5_000
+
+type Call = { method: string; url: string; headers: Record<string, string>; payload?: string | Buffer }
+
+const seeds = Array.from({ length: rounds }, (_, n) => seed + n)
+
+test.each(seeds)(
+  'no malformed request is answered with a 5xx or not at all (FUZZ_SEED=%i)',
+  { timeout: 60_000 },
+  async (seed) => {
+    console.log(`fuzzing with FUZZ_SEED=${seed} for ${roundMs} ms`)
+    const fuzz = makeFuzz(seed)
+    const ids = await furnish()
+    const operations = Object.entries(bodies)
+    const statuses: Record<string, number> = {}
+    const faults: string[] = []
+    const until = performance.now() + roundMs
+    for (let n = 0; performance.now() < until || n < operations.length; n++) {
+      const [operation = '', body = null] = operations[n % operations.length] ?? []
+      const call = malform(fuzz, operation, body, ids)
+      await api.db.exec('before', 'savepoint before')
+      const answer = await answerTo(call)
+      await api.db.exec('undo', 'rollback to savepoint before')
+      const fault = faultOf(answer)
+      if (fault) faults.push(`${fault}: call ${n}, ${show(call)}\n${answer?.body}`)
+      const code = String(answer?.statusCode)
+      statuses[code] = (statuses[code] ?? 0) + 1
+    }
+    expect(faults, `FUZZ_SEED=${seed}`).toEqual([])
+    console.log(`answered: ${JSON.stringify(statuses)}`)
+    // it gets past the door, too
+    expect(statuses['422']).toBeGreaterThan(10)
+    expect(Object.keys(statuses).some((code) => code.startsWith('2'))).toBe(true)
+  },
+)
+
+function malform(fuzz: Fuzz, operation: string, body: object | string | null, ids: Record<string, string>): Call {
+  const [method = '', template = ''] = operation.split(' ')
+  const isFile = typeof body === 'string'
+  const path = template.replace(/\{(\w+)\}/g, (_, name) => (fuzz.chance(0.1) ? fuzz.pathPart() : (ids[name] ?? '')))
+  const query = fuzz.chance(method === 'GET' ? 0.7 : 0.2) ? fuzz.query() : ''
+  const headers: Record<string, string> = {
+    authorization: basic(api.owner.key),
+    'content-type': isFile ? fuzz.pick(['text/csv', 'application/x-ndjson']) : 'application/json',
+    ...(fuzz.chance(0.1) ? fuzz.header() : {}),
+  }
+  const way = fuzz.int(10)
+  const payload =
+    way === 0
+      ? fuzz.pick(rawBodies)
+      : way === 1
+        ? deepBody(fuzz, body)
+        : isFile
+          ? fuzz.file(body)
+          : body === null
+            ? JSON.stringify(fuzz.value())
+            : JSON.stringify(fuzz.mutate(body))
+  return { method, url: `/api/v2${path}${query}`, headers, payload }
+}
+
+async function answerTo({ method, ...call }: Call) {
+  let timer: NodeJS.Timeout | undefined
+  const late = new Promise<undefined>((resolve) => {
+    timer = setTimeout(() => resolve(undefined), patienceMs)
+  })
+  try {
+    return await Promise.race([api.app.inject({ method: method as 'GET', ...call }), late])
+  } finally {
+    clearTimeout(timer)
+  }
+}
+
+/** What is wrong with an answer, if anything: it is ours to give, and in our words. */
+function faultOf(answer: Awaited<ReturnType<typeof answerTo>>): string | undefined {
+  if (!answer) return 'not answered'
+  if (answer.statusCode >= 500) return String(answer.statusCode)
+  return typeof answerOf(answer).body.status === 'string' ? undefined : 'no envelope'
+}
+
+function show({ method, url, headers, payload }: Call): string {
+  return JSON.stringify({ method, url, headers, payload: String(payload).slice(0, 2_000) })
+}
+
+async function furnish(): Promise<Record<string, string>> {
+  const { owner, db } = api
+  const list = await make.list(db, { accountId: owner.accountId, shortCodeId: owner.shortCode.id })
+  await make.subscriber(db, { listId: list.id, phone: 2_065_550_143 })
+  const field = { label: 'Size', key: 'size', content_type: 'number', max_length: 9 }
+  await owner.post(`/lists/${list.id}/custom_fields`, { custom_field: field })
+  const draft = await owner.post(`/lists/${list.id}/messages`, { message: { content: 'Hello', draft: true } })
+  const webhook = await make.webhook(db, { listId: list.id })
+  const report = await make.momtReport(db, { accountId: owner.accountId })
+  const other = await make.apiKey(db, { accountId: owner.accountId })
+  return {
+    list_id: String(list.id),
+    phone_number: '2065550143',
+    message_id: String((draft.body.message as { id: number }).id),
+    import_id: '1',
+    webhook_id: String(webhook.id),
+    momt_report_id: String(report.id),
+    api_key_id: String(other.id),
+    shortcode: owner.shortCode.code,
+  }
+}
