@@ -5,6 +5,10 @@ const benches: Record<string, { what: string; load: () => Promise<{ run(): Promi
     what: 'import a list and text it: the whole product (--recipients --broadcasts --binds --window --profile --keep)',
     load: () => import('./broadcast.ts'),
   },
+  api: {
+    what: 'what one api process answers beside a large list (--rows --most --seconds --runs --connections)',
+    load: () => import('./api.ts'),
+  },
   imports: {
     what: 'how fast a list comes in, stage by stage (--rows)',
     load: () => import('./imports.ts'),

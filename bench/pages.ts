@@ -64,7 +64,13 @@ export async function run(args: string[] = process.argv.slice(3)) {
 
 type Page = { phone_numbers: string[] }
 
-async function readPages(house: House, path: string, when: string, pageOf: () => number, forMs = 0): Promise<Row> {
+export async function readPages(
+  house: House,
+  path: string,
+  when: string,
+  pageOf: () => number,
+  forMs = 0,
+): Promise<Row> {
   const times: number[] = []
   const from = performance.now()
   while (times.length < callsEach || performance.now() - from < forMs) {
@@ -79,7 +85,7 @@ async function readPages(house: House, path: string, when: string, pageOf: () =>
   return { when, pages: times.length, p50: at(0.5), p95: at(0.95), p99: at(0.99), max: at(1), addsPerSecond: 0 }
 }
 
-async function importRows(house: House, path: string, rows: number, numberOf: (n: number) => string) {
+export async function importRows(house: House, path: string, rows: number, numberOf: (n: number) => string) {
   const lines = ['phone_number']
   for (let n = 0; n < rows; n++) lines.push(numberOf(n))
   const response = await fetch(`${house.url}/api/v2${path}/imports`, {
@@ -97,7 +103,7 @@ async function importRows(house: House, path: string, rows: number, numberOf: (n
 }
 
 /** Adds so many numbers a second, a batch each 20 ms, until it is told to stop. */
-async function addForEver(
+export async function addForEver(
   house: House,
   path: string,
   perSecond: number,
