@@ -1,6 +1,7 @@
 import swagger from '@fastify/swagger'
 import swaggerUi from '@fastify/swagger-ui'
 import type { FastifyInstance } from 'fastify'
+import { addExamples, describeUpload } from './openapi-examples.ts'
 
 const description = `Lists, subscribers and broadcasts by text message, compatible with the momoGood Messaging API v2
 (formerly the Tatango v2 API). What that API does not have is marked \`x-extension\`; its clients never notice it.
@@ -16,6 +17,8 @@ const tags = [
   { name: 'Short codes', description: 'The numbers we send from.' },
   { name: 'Lists', description: 'What people subscribe to; also called campaigns.' },
   { name: 'Subscribers', description: 'Phone numbers on a list, and their consent.' },
+  { name: 'Custom fields', description: 'What a list wants to know of its people besides.' },
+  { name: 'Tags', description: 'Words by which subscribers are grouped.' },
   { name: 'Imports', description: 'Many subscribers in one file.' },
   { name: 'Messages', description: 'Texts to a whole list.' },
   { name: 'Webhooks', description: 'Who is told what happens on a list.' },
@@ -60,7 +63,8 @@ const documents = new WeakMap<FastifyInstance, Document>()
 export function openApiOf(app: FastifyInstance): Document {
   let document = documents.get(app)
   if (!document) {
-    document = nameComponents(offerIdempotency(structuredClone(app.swagger()) as unknown as Document))
+    const written = structuredClone(app.swagger()) as unknown as Document
+    document = addExamples(describeUpload(nameComponents(offerIdempotency(written))))
     documents.set(app, document)
   }
   return document

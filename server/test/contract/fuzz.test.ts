@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { answerOf, basic, useApi } from '../api.ts'
-import { make } from '../make.ts'
 import { bodies } from './bodies.ts'
+import { furnish } from './furnish.ts'
 import { deepBody, type Fuzz, makeFuzz, rawBodies } from './fuzz.ts'
 
 // Malformed traffic on every operation: nothing of it may be our fault, and everything is answered. A run is bounded by
@@ -24,7 +24,7 @@ test.each(seeds)(
   async (seed) => {
     console.log(`fuzzing with FUZZ_SEED=${seed} for ${roundMs} ms`)
     const fuzz = makeFuzz(seed)
-    const ids = await furnish()
+    const ids = await furnish(api.db, api.owner, { name: 'Pantry', phone: 2_065_550_143 })
     const operations = Object.entries(bodies)
     const statuses: Record<string, number> = {}
     const faults: string[] = []
@@ -93,26 +93,4 @@ function faultOf(answer: Awaited<ReturnType<typeof answerTo>>): string | undefin
 
 function show({ method, url, headers, payload }: Call): string {
   return JSON.stringify({ method, url, headers, payload: String(payload).slice(0, 2_000) })
-}
-
-async function furnish(): Promise<Record<string, string>> {
-  const { owner, db } = api
-  const list = await make.list(db, { accountId: owner.accountId, shortCodeId: owner.shortCode.id })
-  await make.subscriber(db, { listId: list.id, phone: 2_065_550_143 })
-  const field = { label: 'Size', key: 'size', content_type: 'number', max_length: 9 }
-  await owner.post(`/lists/${list.id}/custom_fields`, { custom_field: field })
-  const draft = await owner.post(`/lists/${list.id}/messages`, { message: { content: 'Hello', draft: true } })
-  const webhook = await make.webhook(db, { listId: list.id })
-  const report = await make.momtReport(db, { accountId: owner.accountId })
-  const other = await make.apiKey(db, { accountId: owner.accountId })
-  return {
-    list_id: String(list.id),
-    phone_number: '2065550143',
-    message_id: String((draft.body.message as { id: number }).id),
-    import_id: '1',
-    webhook_id: String(webhook.id),
-    momt_report_id: String(report.id),
-    api_key_id: String(other.id),
-    shortcode: owner.shortCode.code,
-  }
 }

@@ -1,51 +1,19 @@
 import { createHash } from 'node:crypto'
 import { beforeEach, describe, expect, test } from 'vitest'
 import { basic, useApi } from '../api.ts'
-import { make } from '../make.ts'
-import { bodies, donation, field } from './bodies.ts'
+import { bodies } from './bodies.ts'
+import { furnish, type Ids } from './furnish.ts'
 
 // Two accounts: whatever is tried with the other's ids is not there, and changes nothing.
 
 const api = useApi()
-type Ids = Record<string, string>
 let theirs: Ids
 let mine: Ids
 
-const phones = { owner: 2_065_550_143, stranger: 2_065_550_155 }
 beforeEach(async () => {
-  theirs = await furnish('owner')
-  mine = await furnish('stranger')
+  theirs = await furnish(api.db, api.owner, { name: 'owner list', phone: 2_065_550_143 })
+  mine = await furnish(api.db, api.stranger, { name: 'stranger list', phone: 2_065_550_155 })
 })
-
-/** One of everything, and the ids of it. */
-async function furnish(name: 'owner' | 'stranger'): Promise<Ids> {
-  const person = api[name]
-  const { accountId, shortCode } = person
-  const list = await make.list(api.db, { accountId, shortCodeId: shortCode.id, name: `${name} list` })
-  const at = `/lists/${list.id}`
-  await make.subscriber(api.db, { listId: list.id, phone: phones[name] })
-  await person.put(`${at}/subscribers/${phones[name]}`, { subscriber: { tags: 'local' } })
-  await person.post(`${at}/custom_fields`, { custom_field: field })
-  await person.put(`${at}/keywords`, { keyword_names: ['CEDAR'] })
-  await person.post(`${at}/subscribers/${phones[name]}/donations`, donation)
-  const draft = await person.post(`${at}/messages`, { message: { content: `${name} draft`, draft: true } })
-  const imported = await person.post(`${at}/imports`, undefined, {
-    payload: `phone_number\n${phones[name] + 1}\n`,
-    headers: { 'content-type': 'text/csv' },
-  })
-  const webhook = await make.webhook(api.db, { listId: list.id })
-  const report = await make.momtReport(api.db, { accountId })
-  return {
-    list_id: String(list.id),
-    phone_number: String(phones[name]),
-    message_id: String((draft.body.message as { id: number }).id),
-    import_id: String((imported.body.import as { id: number }).id),
-    webhook_id: String(webhook.id),
-    momt_report_id: String(report.id),
-    api_key_id: String(person.keyId),
-    shortcode: shortCode.code,
-  }
-}
 
 /** The operations that have all or no ids in their paths, as they are registered. */
 function operationsWith(ids: boolean): string[] {

@@ -1,0 +1,51 @@
+import { readFileSync } from 'node:fs'
+
+type Json = { [key: string]: unknown }
+type Described = { operationId?: string; requestBody?: Json & { content: Record<string, Json> }; responses?: Json }
+type Example = { body?: unknown; code: string; answer: unknown }
+
+/** One call of each operation as it went in a test, which keeps this file. */
+const examples = JSON.parse(readFileSync(new URL('./examples.gen.json', import.meta.url), 'utf8')) as Record<
+  string,
+  Example
+>
+
+/** Shows of each operation what it may be sent and what it then answers. */
+export function addExamples<Document extends { paths: Json }>(document: Document): Document {
+  for (const methods of Object.values(document.paths)) {
+    for (const operation of Object.values(methods as Record<string, Described>)) {
+      const example = examples[operation.operationId ?? '']
+      if (!example) continue
+      const media = operation.requestBody?.content['application/json']
+      if (media && example.body !== undefined) media.example = example.body
+      const response = operation.responses?.[example.code] as { content?: Record<string, Json> } | undefined
+      const answer = response?.content?.['application/json']
+      if (answer) answer.example = example.answer
+    }
+  }
+  return document
+}
+
+const upload = {
+  required: true,
+  content: {
+    'text/csv': {
+      schema: { type: 'string', description: 'UTF-8, with a header row.' },
+      example: 'phone_number,first_name,tags\n2065550144,Marisol,"vip, local"\n',
+    },
+    'application/x-ndjson': {
+      schema: { type: 'string', description: 'UTF-8, one JSON object a line.' },
+      example: '{"phone_number":"2065550144","first_name":"Marisol","tags":["vip","local"]}\n',
+    },
+  },
+}
+
+/** The one body that is a file has no schema by which it is checked, but a description. */
+export function describeUpload<Document extends { paths: Json }>(document: Document): Document {
+  for (const methods of Object.values(document.paths)) {
+    for (const operation of Object.values(methods as Record<string, Described>)) {
+      if (operation.operationId === 'createImport') operation.requestBody = upload
+    }
+  }
+  return document
+}

@@ -1,0 +1,38 @@
+import type { Db } from '../../src/db/db.ts'
+import type { Person } from '../api.ts'
+import { make } from '../make.ts'
+import { donation, field } from './bodies.ts'
+
+/** What paths name, by the names that they have for it. */
+export type Ids = Record<string, string>
+
+/** Gives a person one of everything, and says the ids of it. */
+export async function furnish(db: Db, person: Person, { name, phone }: { name: string; phone: number }): Promise<Ids> {
+  const { accountId, shortCode } = person
+  const list = await make.list(db, { accountId, shortCodeId: shortCode.id, name })
+  const at = `/lists/${list.id}`
+  await make.subscriber(db, { listId: list.id, phone })
+  await person.put(`${at}/subscribers/${phone}`, { subscriber: { tags: 'local' } })
+  await person.post(`${at}/custom_fields`, { custom_field: field })
+  await person.put(`${at}/keywords`, { keyword_names: ['CEDAR'] })
+  await person.post(`${at}/subscribers/${phone}/donations`, { ...donation, donation_platform_uid: 'gr-0' })
+  const message = { content: 'Cedar Valley Pantry: closed on Monday.', draft: true }
+  const draft = await person.post(`${at}/messages`, { message })
+  const imported = await person.post(`${at}/imports`, undefined, {
+    payload: `phone_number\n${phone + 1}\n`,
+    headers: { 'content-type': 'text/csv' },
+  })
+  const webhook = await make.webhook(db, { listId: list.id })
+  const report = await make.momtReport(db, { accountId })
+  const other = await make.apiKey(db, { accountId })
+  return {
+    list_id: String(list.id),
+    phone_number: String(phone),
+    message_id: String((draft.body.message as { id: number }).id),
+    import_id: String((imported.body.import as { id: number }).id),
+    webhook_id: String(webhook.id),
+    momt_report_id: String(report.id),
+    api_key_id: String(other.id),
+    shortcode: shortCode.code,
+  }
+}

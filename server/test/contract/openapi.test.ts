@@ -1,0 +1,188 @@
+import { fileURLToPath } from 'node:url'
+import { Ajv2020 } from 'ajv/dist/2020.js'
+import formats from 'ajv-formats'
+import { beforeEach, expect, test } from 'vitest'
+import { openApiOf } from '../../src/http/openapi.ts'
+import { answerOf, basic, useApi } from '../api.ts'
+import { bodies } from './bodies.ts'
+import { operations as theirs } from './document.ts'
+import { furnish, type Ids } from './furnish.ts'
+
+// What openapi.json has to be: true, because its examples are calls that were made here, and complete.
+
+type Media = { schema: object; example?: unknown }
+type Described = {
+  operationId: string
+  summary?: string
+  tags?: string[]
+  'x-extension'?: boolean
+  parameters?: { name: string; in: string; schema?: object; description?: string }[]
+  requestBody?: { content: Record<string, Media> }
+  responses: Record<string, { description: string; content?: Record<string, Media> }>
+}
+type Operation = Described & { name: string; path: string }
+type Document = {
+  paths: Record<string, Record<string, Described>>
+  tags: { name: string }[]
+  components: { schemas: object }
+}
+
+const api = useApi()
+const document = () => openApiOf(api.app) as unknown as Document
+const operations = (): Operation[] =>
+  Object.entries(document().paths).flatMap(([path, methods]) =>
+    Object.entries(methods).map(([method, operation]) => ({
+      ...operation,
+      path,
+      name: `${method.toUpperCase()} ${path.replace('/api/v2', '')}`,
+    })),
+  )
+
+let ids: Ids
+
+beforeEach(async () => {
+  ids = await furnish(api.db, api.owner, { name: 'Cedar Valley Pantry', phone: 2_065_550_143 })
+})
+
+test('the examples are calls as they go; `npm test -- contract -u` writes them, then `npm run gen`', async () => {
+  for (const role of ['worker', 'gateway']) {
+    const beat = `insert into heartbeats (role, instance_id, details, seen_at)
+      values ('${role}', gen_random_uuid(), '{"bound": 1}', clock_timestamp())`
+    await api.db.exec(`beat_${role}`, beat)
+  }
+  const examples: Record<string, object> = {}
+  for (const operation of operations()) {
+    const body = bodies[operation.name] ?? null
+    await api.db.exec('before', 'savepoint before')
+    const { status, body: answer } = await call(operation, body)
+    await api.db.exec('undo', 'rollback to savepoint before')
+    expect(status, operation.name).toBeLessThan(300)
+    examples[operation.operationId] = {
+      ...(body === null || typeof body === 'string' ? {} : { body }),
+      code: String(status),
+      answer: plain(answer),
+    }
+  }
+  const file = fileURLToPath(new URL('../../src/http/examples.gen.json', import.meta.url))
+  await expect(`${JSON.stringify(examples, null, 2)}\n`).toMatchFileSnapshot(file)
+})
+
+test('each operation has a name of its own, a summary, a tag that is explained, and says whether it is ours', () => {
+  const { tags } = document()
+  const known = new Set(theirs.map(({ method, path }) => `${method} ${path}`))
+  const names = operations().map(({ operationId }) => operationId)
+  expect(new Set(names).size).toBe(names.length)
+  for (const operation of operations()) {
+    const { name, operationId, summary, 'x-extension': isOurs = false } = operation
+    expect(operationId, name).toMatch(/^[a-z]+([A-Z][a-z]+)*$/)
+    expect(summary, name).toMatch(/^[A-Z].*[^.]$/)
+    expect(operation.tags, name).toHaveLength(1)
+    expect(
+      tags.map((tag) => tag.name),
+      name,
+    ).toContain(operation.tags?.[0])
+    expect(isOurs, name).toBe(!known.has(name))
+  }
+})
+
+test('each operation describes the parameters of its path, its body and all its answers', () => {
+  for (const { name, path, parameters = [], requestBody, responses } of operations()) {
+    const named = [...path.matchAll(/\{(\w+)\}/g)].map((match) => match[1])
+    expect(
+      parameters
+        .filter((each) => each.in === 'path')
+        .map((each) => each.name)
+        .sort(),
+      name,
+    ).toEqual(named.sort())
+    expect(requestBody !== undefined, name).toBe((bodies[name] ?? null) !== null)
+    const codes = Object.keys(responses)
+    expect(
+      codes.some((code) => code.startsWith('2')),
+      name,
+    ).toBe(true)
+    if (path.startsWith('/api/v2/')) expect(codes, name).toEqual(expect.arrayContaining(['401', '403', '429']))
+    for (const response of Object.values(responses)) expect(response.description, name).not.toBe('')
+  }
+})
+
+test('each body and each success has an example that fits its schema', () => {
+  const ajv = new Ajv2020({ strict: false, allErrors: true })
+  formats.default(ajv)
+  ajv.addSchema({ $id: 'own', components: document().components })
+  const fits = (where: string, media: Media | undefined) => {
+    expect(media?.example, where).toBeDefined()
+    const rooted = JSON.stringify(media?.schema).replaceAll('"#/components', '"own#/components')
+    const validate = ajv.compile(JSON.parse(rooted))
+    validate(media?.example)
+    expect(validate.errors, where).toBeNull()
+  }
+  for (const { name, requestBody, responses } of operations()) {
+    for (const media of Object.values(requestBody?.content ?? {})) fits(`${name}, body`, media)
+    const answers = Object.entries(responses).filter(([code]) => code.startsWith('2'))
+    const shown = answers.filter(([, answer]) => answer.content?.['application/json']?.example !== undefined)
+    expect(shown, name).toHaveLength(1)
+    for (const [code, answer] of shown) fits(`${name}, ${code}`, answer.content?.['application/json'])
+  }
+})
+
+test('each reference leads somewhere, and no schema is left over', () => {
+  const referred = new Set(
+    [...JSON.stringify(document()).matchAll(/"#\/components\/schemas\/(\w+)"/g)].map((match) => match[1]),
+  )
+  expect([...referred].sort()).toEqual(Object.keys(document().components.schemas).sort())
+})
+
+async function call({ name, path }: Operation, body: object | string | null) {
+  const message = `/lists/${ids.list_id}/messages/${ids.message_id}`
+  if (name.endsWith('/cancel')) await api.owner.put(message, { message: { send_at: '2098-01-02T03:04:05Z' } })
+  // a gift answers what went out
+  if (name.endsWith('{message_id}/donations')) await api.owner.post(`${message}/send`)
+  const payload = body === null ? {} : { payload: typeof body === 'string' ? body : JSON.stringify(body) }
+  const type = typeof body === 'string' ? 'text/csv' : 'application/json'
+  return answerOf(
+    await api.app.inject({
+      method: name.split(' ')[0] as 'GET',
+      url: path.replace(/\{(\w+)\}/g, (_, id) => ids[id] ?? ''),
+      headers: { authorization: basic(api.owner.key), 'content-type': type },
+      ...payload,
+    }),
+  )
+}
+
+const plainIds: Record<string, number> = {
+  account: 712,
+  list: 4021,
+  message: 30517,
+  webhook: 88,
+  import: 17,
+  momt_report: 5,
+  donation: 61,
+  api_key: 9,
+}
+
+/** The answer with what changes from run to run made the same: ids, times, and who the account is. */
+function plain(value: unknown, noun = ''): unknown {
+  if (Array.isArray(value)) return value.map((part) => plain(part, noun))
+  if (typeof value === 'string') return plainText(value)
+  if (typeof value !== 'object' || value === null) return value
+  const entries = Object.entries(value).map(([key, part]) => {
+    const owner = key === 'id' ? noun : /^(\w+)_id$/.exec(key)?.[1]
+    if (owner !== undefined && typeof part === 'number') return [key, plainIds[owner] ?? 1]
+    if (key === 'username') return [key, 'cedarvalley']
+    // written behind the requests, sooner or later
+    if (key === 'last_used_at') return [key, null]
+    return [key, plain(part, key.replace(/s$/, ''))]
+  })
+  return Object.fromEntries(entries)
+}
+
+function plainText(text: string): string {
+  const { email, shortCode, key } = api.owner
+  if (text === email) return 'dev@cedarvalley.example'
+  if (text === shortCode.code) return '48822'
+  if (text.startsWith('carillon_key_'))
+    return text.length < key.length ? 'carillon_key_EXAMPLE' : 'carillon_key_EXAMPLE-shown-only-once'
+  const time = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{3})?(Z|[+-]\d\d:\d\d)$/.exec(text)
+  return time ? `2026-03-02T09:30:00${time[1] ? '.000' : ''}${time[2] === 'Z' ? 'Z' : '-08:00'}` : text
+}
