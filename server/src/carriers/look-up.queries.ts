@@ -31,3 +31,14 @@ export function saveLine(db: Db, phone: number, line: Line, at: Date) {
     [phone, line.kind, line.carrier, line.carrierName, line.ported, line.globalCarrierId, line.globalCarrierName, at],
   )
 }
+
+/** Those of the numbers that were last said to be out of reach of any text. */
+export async function listKnownUnreachable(db: Db, phones: number[]): Promise<number[]> {
+  const rows = await db.many<{ phone: number }>(
+    'list_known_unreachable',
+    /* sql */ `
+    select phone from number_look_ups where phone = any($1::bigint[]) and kind in ('landline', 'unreachable')`,
+    [phones],
+  )
+  return rows.map((row) => row.phone)
+}

@@ -2,7 +2,7 @@ import { CircuitBreaker, CircuitOpen } from '../lib/circuit-breaker.ts'
 import { makeGuardedFetch } from '../lib/guarded-fetch.ts'
 import type { Runtime } from '../runtime.ts'
 import type { Line } from './line.ts'
-import { findLine, type KnownLine, saveLine } from './look-up.queries.ts'
+import { findLine, type KnownLine, listKnownUnreachable, saveLine } from './look-up.queries.ts'
 import { askProvider } from './look-up-provider.ts'
 
 /** Says what is known of a number's line; undefined when nobody can tell right now. */
@@ -31,7 +31,18 @@ export function makeLookUp(rt: Runtime): LookUp {
   const { mode, lookUp: settings } = rt.config
   const ask = settings.url === undefined ? async () => undefined : askedLookUp(rt, settings.url)
   if (mode === 'production') return ask
-  return async (phone) => (phone % 10_000_000 === 5_550_100 ? landline : ask(phone))
+  return async (phone) => (isSandboxLandline(phone) ? landline : ask(phone))
+}
+
+/** Those of many numbers that are known to be landlines or dead, from what was said before: nobody is asked for them. */
+export async function findUnreachable(rt: Pick<Runtime, 'db' | 'config'>, phones: number[]): Promise<Set<number>> {
+  const known = phones.length === 0 ? [] : await listKnownUnreachable(rt.db, phones)
+  const sandbox = rt.config.mode === 'sandbox' ? phones.filter(isSandboxLandline) : []
+  return new Set([...known, ...sandbox])
+}
+
+function isSandboxLandline(phone: number): boolean {
+  return phone % 10_000_000 === 5_550_100
 }
 
 /** Asks the service, but for what it said not long ago. While it is away an older answer stands in. */

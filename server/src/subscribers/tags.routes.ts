@@ -1,5 +1,6 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from 'typebox'
+import { findUnreachable } from '../carriers/look-up.ts'
 import { retryLostRaces } from '../db/retry.ts'
 import { errors } from '../errors.ts'
 import { ListId, PhoneParam, refusal, refusals } from '../http/schema.ts'
@@ -81,7 +82,7 @@ export const tagRoutes: FastifyPluginAsyncTypebox = async (app) => {
         const change = { listId: list.id, phones, kind, tags: tagging.tags }
         await rt.db.tx((tx) => queueChange(tx, change, rt.clock.now()))
       }
-      return presentBulkTagging(tagging, phones)
+      return presentBulkTagging(tagging, phones, await findUnreachable(rt, tagging.numbers.phones))
     },
   )
 

@@ -132,9 +132,13 @@ export function readAddTags(body: Static<typeof AddTagsBody>): BulkTagging {
 export function presentBulkTagging(
   { numbers, tags, replace }: BulkTagging,
   subscribed: number[],
+  unreachable: ReadonlySet<number>,
 ): Static<typeof BulkTaggingAnswer> {
   const isSubscribed = new Set(subscribed)
-  const notSubscribed = numbers.phones.filter((phone) => !isSubscribed.has(phone)).map(formatPhoneNumber)
+  const others = numbers.phones.filter((phone) => !isSubscribed.has(phone))
+  const notSubscribed = others.filter((phone) => !unreachable.has(phone)).map(formatPhoneNumber)
+  // the contract counts landlines as invalid
+  const invalid = [...numbers.invalid, ...others.filter((phone) => unreachable.has(phone)).map(formatPhoneNumber)]
   return {
     status: 'Bulk tagging operation queued successfully.',
     number_count: numbers.count,
@@ -142,7 +146,7 @@ export function presentBulkTagging(
     subscribers_to_update: subscribed.length,
     replace_tags: replace,
     ...(notSubscribed.length > 0 && { not_subscribed: notSubscribed }),
-    ...(numbers.invalid.length > 0 && { invalid_numbers: numbers.invalid }),
+    ...(invalid.length > 0 && { invalid_numbers: invalid }),
   }
 }
 

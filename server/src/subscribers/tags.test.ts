@@ -73,21 +73,36 @@ describe('from one subscriber', () => {
 describe('bulk tagging', () => {
   test('adds tags to those who are subscribed, and says who is not', async () => {
     const list = await newList()
+    // one landline by the sandbox's rule, one that a look-up has found
+    await api.db.exec(
+      'a_known_landline',
+      `insert into number_look_ups (phone, kind, looked_up_at) values (2065550147, 'landline', now())`,
+    )
     const answer = await api.owner.post(`${list}/bulk_taggings`, {
       bulk_tagging: {
-        phone_numbers: [ana, '+1 (206) 555-0142', 2065550142, gone, '2065550149', '12', 'x'],
+        phone_numbers: [
+          ana,
+          '+1 (206) 555-0142',
+          2065550142,
+          gone,
+          '2065550149',
+          '12',
+          'x',
+          '206-555-0100',
+          '2065550147',
+        ],
         tags: ['gala', ' a ', 'gala'],
       },
     })
     expect(answer.status).toBe(200)
     expect(answer.body).toEqual({
       status: 'Bulk tagging operation queued successfully.',
-      number_count: 7,
+      number_count: 9,
       tag_count: 2,
       subscribers_to_update: 2,
       replace_tags: false,
       not_subscribed: [gone, '2065550149'],
-      invalid_numbers: ['12', 'x'],
+      invalid_numbers: ['12', 'x', '2065550100', '2065550147'],
     })
     expect(await tagsOf(list, ana)).toEqual(['a', 'b'])
     await drain()
