@@ -1,5 +1,6 @@
 import type { Db } from '../db/db.ts'
 import { logTable } from '../db/log-days.ts'
+import { rowsOfChunks } from './chunk-rows.sql.ts'
 
 export type Cancelled = { messageId: number; loggedOn: string }
 
@@ -30,8 +31,7 @@ export async function cancelChunks(
        where message_id = $1 and first_log_id > $2 order by first_log_id limit 5
     ), moved as (
       update ${logTable(loggedOn)} l set state = 'cancelled', closed_at = $3
-        from chunks c
-       where l.id between c.first_log_id and c.last_log_id and l.message_id = $1 and l.state = 'queued'
+       where l.state = 'queued' and l.id = any(${rowsOfChunks(loggedOn, 'queued')})
       returning 1
     ), counted as (
       update message_counters c set queued = c.queued - t.n, cancelled = c.cancelled + t.n

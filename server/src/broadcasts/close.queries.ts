@@ -1,5 +1,6 @@
 import type { Db } from '../db/db.ts'
 import { logTable } from '../db/log-days.ts'
+import { rowsOfChunks } from './chunk-rows.sql.ts'
 
 export type Overdue = { messageId: number; loggedOn: string }
 
@@ -36,13 +37,8 @@ export async function expireChunks(
       select first_log_id, last_log_id from send_chunks
        where message_id = $1 and first_log_id > $2 order by first_log_id limit 5
     ), moved as (
-      -- an array of ids leaves the planner no choice but the key; a join with the chunks reads the whole day
       update ${logTable(overdue.loggedOn)} l set state = 'expired', reason = 'no_receipt', closed_at = $3
-       where l.state = 'sent'
-         and l.id = any(array(select due.id from chunks c cross join lateral (
-                                select id from ${logTable(overdue.loggedOn)}
-                                 where id between c.first_log_id and c.last_log_id and message_id = $1
-                                   and state = 'sent' offset 0) due))
+       where l.state = 'sent' and l.id = any(${rowsOfChunks(overdue.loggedOn, 'sent')})
       returning 1
     ), counted as (
       update message_counters c set sent = c.sent - t.n, expired = c.expired + t.n
