@@ -61,8 +61,9 @@ export async function writeSlice(tx: Db, slice: SliceInput): Promise<{ written: 
         from numbered, block
        order by n
     ), chunks as (
-      insert into send_chunks (message_id, logged_on, lane, due_at, first_log_id, last_log_id)
-      select $1, $6::date, $9, $8, block.first_id + min(n), block.first_id + max(n)
+      insert into send_chunks (message_id, short_code_id, logged_on, lane, due_at, first_log_id, last_log_id)
+      select $1, (select short_code_id from messages where id = $1), $6::date, $9, $8,
+             block.first_id + min(n), block.first_id + max(n)
         from numbered, block
        group by n / $10::bigint, block.first_id
        order by n / $10::bigint

@@ -111,8 +111,8 @@ export async function insertAddressed(
       select block.first_id + n, $12, added.id, numbered.phone, 'queued', $8 from added, block, numbered
        order by n
     ), chunk as (
-      insert into send_chunks (message_id, logged_on, lane, due_at, first_log_id, last_log_id)
-      select added.id, $12, $13, $9, block.first_id, block.first_id + cardinality($11::bigint[]) - 1 from added, block
+      insert into send_chunks (message_id, short_code_id, logged_on, lane, due_at, first_log_id, last_log_id)
+      select added.id, $3, $12, $13, $9, block.first_id, block.first_id + cardinality($11::bigint[]) - 1 from added, block
     )
     select id from added`,
     [...values(message), message.webhookCallbackUrl ?? null, phones, loggedOn, lane],

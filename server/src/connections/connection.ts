@@ -1,0 +1,49 @@
+import type { Secret } from '../config/secret.ts'
+
+/** What a code of an SMSC means for the text and its number. */
+export const meanings = ['delivered', 'soft', 'hard', 'blocked', 'opted_out'] as const
+export type Meaning = (typeof meanings)[number]
+
+/** A carrier account that we bind to: a row that an operator edits while gateways follow it. */
+export type Connection = {
+  id: number
+  name: string
+  enabled: boolean
+  servesAll: boolean
+  fromEnvironment: boolean
+  host: string
+  port: number
+  tls: boolean
+  tlsCa: string | null
+  tlsServerName: string | null
+  tlsCertificate: string | null
+  tlsKey: Secret | null
+  systemId: string
+  password: Secret
+  systemType: string
+  bindType: 'transceiver' | 'pair' | 'transmitter' | 'receiver'
+  slots: number
+  window: number
+  mps: number | null
+  /** PDUs a second by the number of the handset's carrier. */
+  carrierMps: Record<string, number>
+  charset: 'gsm7' | 'latin1'
+  longText: 'udh8' | 'udh16' | 'sar' | 'payload'
+  serviceType: string
+  sourceTon: number | null
+  sourceNpi: number | null
+  destTon: number | null
+  destNpi: number | null
+  validityS: number | null
+  responseDeadlineMs: number | null
+  receiptDeadlineS: number | null
+  enquireLinkS: number
+  receiptIdForm: 'any' | 'as_is' | 'hex' | 'decimal'
+  errorMap: ErrorMap
+  querySm: boolean
+  queryAfterS: number
+  version: number
+}
+
+/** By the err of a receipt as it spells it, and by command_status in hex (0x45). */
+export type ErrorMap = { receipt?: Record<string, Meaning>; status?: Record<string, Meaning> }
