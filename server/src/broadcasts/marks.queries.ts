@@ -1,3 +1,4 @@
+import type { BounceReason } from '../connections/meaning.ts'
 import type { Db } from '../db/db.ts'
 import { logTable, submitsTable } from '../db/log-days.ts'
 import { cleanDeadNumbers } from '../opt-ins/clean.sql.ts'
@@ -163,7 +164,7 @@ function markUnknownSent(db: Db, day: string, ids: number[]) {
   )
 }
 
-export type Refused = { logId: number; reason: 'hard' | 'soft'; carrierStatus: string }
+export type Refused = { logId: number; reason: BounceReason; carrierStatus: string }
 
 /** Marks as bounced the texts that the SMSC refused for good; a number it called dead leaves its list. */
 export function markRefused(db: Db, day: string, refused: Refused[]): Promise<number> {
