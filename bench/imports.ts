@@ -20,6 +20,7 @@ import { installJobs } from '../server/src/jobs/boss.ts'
 import { systemClock } from '../server/src/lib/clock.ts'
 import type { Runtime } from '../server/src/runtime.ts'
 import { startPostgres } from '../server/src/supervisor/embedded-postgres.ts'
+import { Metrics } from '../server/src/system/metrics.ts'
 import { make } from '../server/test/make.ts'
 import { phoneNumber } from './lib/numbers.ts'
 import { describeMachine, printTable, round } from './lib/report.ts'
@@ -51,6 +52,7 @@ export async function run(args: string[] = process.argv.slice(3)) {
       db: poolDb(pool),
       clock: systemClock,
       databaseUrl: postgres.url,
+      metrics: new Metrics('bench'),
     }
     try {
       const stages = await measureAll(rt, rows)

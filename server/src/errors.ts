@@ -23,6 +23,8 @@ const notFound = (code: string, noun: string) => () => new AppError(404, code, `
 export const errors = {
   unreadableRequest: (why: string) => new AppError(400, 'unreadable_request', why),
   unauthorized: () => new AppError(401, 'unauthorized', 'API key authorization failure'),
+  metricsNotForYou: () =>
+    new AppError(401, 'unauthorized', 'Metrics are for this machine, or for who shows CARILLON_METRICS_TOKEN'),
   keyDisabled: () => new AppError(403, 'key_disabled', 'This API key is disabled'),
   scopeTooNarrow: () => new AppError(403, 'scope_too_narrow', 'This API key is not allowed to do that'),
   pathNotFound: notFound('path_not_found', 'Path'),

@@ -40,7 +40,7 @@ const ENGINE_ROOM: Record<string, string[]> = {
   jobs: [...FOUNDATION, 'config', 'runtime.ts', 'db'],
   system: [...FOUNDATION, 'config', 'runtime.ts', 'db', 'jobs'],
   http: [...FOUNDATION, 'config', 'runtime.ts', 'db', 'jobs', 'system'],
-  'runtime.ts': [...FOUNDATION, 'config', 'db', 'jobs'],
+  'runtime.ts': [...FOUNDATION, 'config', 'db', 'jobs', 'system'],
 }
 
 const BELOW_NOUNS = [...FOUNDATION, ...Object.keys(ENGINE_ROOM)]

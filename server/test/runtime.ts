@@ -3,6 +3,7 @@ import { readEnv } from '../src/config/config.ts'
 import type { Db } from '../src/db/db.ts'
 import { systemClock } from '../src/lib/clock.ts'
 import type { Runtime } from '../src/runtime.ts'
+import { Metrics } from '../src/system/metrics.ts'
 
 /** What a process would be given, on a test's database: default settings but no rate limit, a silent log, the system's clock. */
 export function makeRuntime(given: { db: Db; url?: string } & Partial<Runtime>): Runtime {
@@ -12,6 +13,7 @@ export function makeRuntime(given: { db: Db; url?: string } & Partial<Runtime>):
     log: pino({ level: 'silent' }),
     clock: systemClock,
     databaseUrl: url ?? '',
+    metrics: new Metrics('test'),
     ...rest,
   }
 }

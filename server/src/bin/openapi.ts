@@ -8,6 +8,7 @@ import type { Db } from '../db/db.ts'
 import { makeApp } from '../http/app.ts'
 import { openApiOf } from '../http/openapi.ts'
 import { systemClock } from '../lib/clock.ts'
+import { Metrics } from '../system/metrics.ts'
 
 /** Describing the routes asks the database nothing. */
 const refuse = () => Promise.reject(new Error('there is no database here'))
@@ -32,6 +33,7 @@ async function readDocument() {
     db: noDatabase,
     clock: systemClock,
     databaseUrl: '',
+    metrics: new Metrics('openapi'),
   })
   const document = openApiOf(app)
   await app.close()

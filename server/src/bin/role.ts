@@ -5,6 +5,7 @@ import { poolDb } from '../db/db.ts'
 import { makePool } from '../db/pool.ts'
 import { systemClock } from '../lib/clock.ts'
 import type { Runtime } from '../runtime.ts'
+import { Metrics, measureProcess } from '../system/metrics.ts'
 
 /** A role at work: what its supervisor should know, and how it finishes what it has in hand. */
 export type RunningRole = { ready?: object; stop(): Promise<void> }
@@ -18,7 +19,9 @@ export function runRole(name: string, start: (rt: Runtime) => Promise<RunningRol
     const databaseUrl = config.databaseUrl?.reveal()
     if (!databaseUrl) throw new ConfigError(['DATABASE_URL is needed for a role that is started by itself'])
     const pool = makePool(databaseUrl, log, { name: `carillon ${name}` })
-    const { ready, stop } = await start({ config, log, db: poolDb(pool), clock: systemClock, databaseUrl })
+    const metrics = new Metrics(name)
+    measureProcess(metrics)
+    const { ready, stop } = await start({ config, log, db: poolDb(pool), clock: systemClock, databaseUrl, metrics })
     return {
       ready,
       async stop() {

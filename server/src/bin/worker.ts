@@ -49,7 +49,11 @@ async function startWorker(rt: Runtime) {
   const due = repeat(() => startDue(rt), 250, 'start scheduled messages')
   const cancel = repeat(() => cancelQueued(rt), 250, 'end cancelled messages')
   const finish = repeat(() => finishMessages(db, clock.now()), 250, 'end messages')
-  const heartbeat = repeat(() => beat(db, 'worker', instanceId), 1_000, 'tell that we live')
+  const heartbeat = repeat(
+    () => beat(db, 'worker', instanceId, { metrics: rt.metrics.snapshot() }),
+    1_000,
+    'tell that we live',
+  )
   const running = await startJobs(rt, jobs, schedules)
   const stopped = new AbortController()
   listenForWork(rt.databaseUrl, log, stopped.signal, (work) => {

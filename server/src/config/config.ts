@@ -29,6 +29,8 @@ export type Config = {
   allowPrivateUrls: string[]
   /** Whom to ask about a number's line; no url means nobody. */
   lookUp: { url: string | undefined; token: Secret | undefined; timeoutMs: number; cacheDays: number }
+  /** Whom /metrics answers from elsewhere. */
+  metricsToken: Secret | undefined
   logLevel: 'fatal' | 'error' | 'warn' | 'info' | 'debug' | 'trace' | 'silent'
 }
 
@@ -86,6 +88,7 @@ export function readEnv(env: Env): Config {
       timeoutMs: read('CARILLON_LOOKUP_TIMEOUT_MS'),
       cacheDays: read('CARILLON_LOOKUP_CACHE_DAYS'),
     },
+    metricsToken: read('CARILLON_METRICS_TOKEN'),
     logLevel: read('CARILLON_LOG_LEVEL'),
   }
   checkMode(config, texts, faults)

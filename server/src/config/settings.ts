@@ -98,6 +98,12 @@ export const settings = {
     help: 'How long an answer of the look-up is good for',
     parse: wholeNumber(0, 3_650),
   }),
+  CARILLON_METRICS_TOKEN: optional({
+    help: 'What Prometheus has to show at /metrics, as a bearer token; without it only this machine is answered',
+    parse: bearerToken,
+    example: 'a-word-that-prometheus-knows',
+    secret: true,
+  }),
   CARILLON_LOG_LEVEL: required('info', {
     help: 'How much the roles log',
     parse: oneOf('fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'),

@@ -62,7 +62,11 @@ export async function startGateway(rt: Runtime): Promise<Gateway> {
     if (work === 'chunks') dispatcher.lookForWork()
   })
   const waiting = repeat(() => settleWaitingReceipts({ db, clock }), 250, 'settle waiting receipts')
-  const heartbeat = repeat(() => beat(db, 'gateway', instanceId, { bound: binds.bound }), 1_000, 'tell that we live')
+  const heartbeat = repeat(
+    () => beat(db, 'gateway', instanceId, { details: { bound: binds.bound }, metrics: rt.metrics.snapshot() }),
+    1_000,
+    'tell that we live',
+  )
   let isPaused: boolean | undefined
   // a restored copy must not take receipts and MOs away from the original either, so it does not even bind
   const opening = repeat(

@@ -1,5 +1,5 @@
 import './fastify-types.ts'
-import { randomBytes } from 'node:crypto'
+import { randomBytes, randomUUID } from 'node:crypto'
 import type { AddressInfo, Socket } from 'node:net'
 import Fastify, {
   type FastifyBaseLogger,
@@ -16,16 +16,21 @@ import { donationRoutes } from '../donations/donations.routes.ts'
 import { errors } from '../errors.ts'
 import { importRoutes } from '../imports/imports.routes.ts'
 import { keywordRoutes } from '../keywords/keywords.routes.ts'
+import { Durations, Tally } from '../lib/measures.ts'
+import { Repeater } from '../lib/repeater.ts'
 import { listRoutes } from '../lists/lists.routes.ts'
 import { optInSettingsRoutes } from '../lists/opt-in-settings.routes.ts'
 import { messageRoutes } from '../messages/messages.routes.ts'
 import { waitingRoutes } from '../messages/waiting.routes.ts'
 import { optInRoutes } from '../opt-ins/opt-ins.routes.ts'
+import { metricsRoutes } from '../reports/metrics.routes.ts'
 import { momtReportRoutes } from '../reports/momt-reports.routes.ts'
 import type { Runtime } from '../runtime.ts'
 import { shortCodeRoutes } from '../short-codes/short-codes.routes.ts'
 import { subscriberRoutes } from '../subscribers/subscribers.routes.ts'
 import { tagRoutes } from '../subscribers/tags.routes.ts'
+import { beat } from '../system/heartbeats.queries.ts'
+import type { Metrics } from '../system/metrics.ts'
 import { transactionalMessageRoutes } from '../transactional-messages/transactional-messages.routes.ts'
 import { webhookRoutes } from '../webhooks/webhooks.routes.ts'
 import { useAccept } from './accept.ts'
@@ -81,8 +86,10 @@ export async function makeApp(rt: Runtime): Promise<FastifyInstance> {
   useBodyParser(app)
   useLeniency(app)
   useAccessLog(app)
+  useRequestMeter(app, rt.metrics)
   await useOpenApi(app)
   await app.register(healthRoutes)
+  await app.register(metricsRoutes)
   await app.register(api, { prefix: '/api/v2', rt, scope })
   await serveConsole(app)
   await app.ready()
@@ -118,7 +125,19 @@ export async function startApi(rt: Runtime): Promise<{ port: number; stop(): Pro
   const app = await makeApp(rt)
   await app.listen({ host: rt.config.http.host, port: rt.config.http.port })
   const { port } = app.server.address() as AddressInfo
-  return { port, stop: () => app.close() }
+  const instanceId = randomUUID()
+  const heartbeat = new Repeater(
+    () => beat(rt.db, 'api', instanceId, { metrics: rt.metrics.snapshot() }),
+    1_000,
+    (error) => rt.log.debug({ err: error }, 'could not tell that we live, trying again'),
+  )
+  heartbeat.start()
+  return {
+    port,
+    async stop() {
+      await Promise.all([heartbeat.stop(), app.close()])
+    },
+  }
 }
 
 /** Until 2021 the vendor's account was below /api; the rest never was. */
@@ -145,6 +164,26 @@ function useAccessLog(app: FastifyInstance) {
     }
     req.log.info(fields, 'answered')
   })
+}
+
+/** Requests by route and status, and how long each route took. */
+function useRequestMeter(app: FastifyInstance, metrics: Metrics) {
+  const answers = new Tally()
+  const durations = new Durations([0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10])
+  app.addHook('onResponse', async (req, reply) => {
+    const route = `${req.method} ${req.routeOptions.url ?? 'unknown'}`
+    answers.add(route, String(reply.statusCode))
+    durations.add(route, reply.elapsedTime / 1_000)
+  })
+  metrics.register(() => ({
+    name: 'carillon_http_requests_total',
+    help: 'Requests answered, by route and status',
+    type: 'counter',
+    values: answers.samples(['route', 'status']),
+  }))
+  const name = 'carillon_http_request_seconds'
+  const help = 'Time from a request to the end of its answer'
+  metrics.register(() => ({ name, help, type: 'histogram', values: durations.samples(name, 'route') }))
 }
 
 /** What Node's parser could not read as HTTP gets the envelope, too. */

@@ -1,16 +1,21 @@
 import type { Db } from '../db/db.ts'
+import type { Snapshot } from './metrics.ts'
 
 export type LiveRole = { role: string; instanceId: string; details: Record<string, unknown> }
 
+/** How a process does, and what it has measured. */
+export type Beat = { details?: Record<string, unknown>; metrics?: Snapshot }
+
 /** Says that this process lives and how it does; to be called once a second. */
-export function beat(db: Db, role: string, instanceId: string, details: Record<string, unknown> = {}) {
+export function beat(db: Db, role: string, instanceId: string, { details, metrics }: Beat = {}) {
   return db.exec(
     'beat',
     /* sql */ `
-    insert into heartbeats (role, instance_id, details, seen_at)
-    values ($1, $2, $3, clock_timestamp())
-        on conflict (role, instance_id) do update set details = excluded.details, seen_at = excluded.seen_at`,
-    [role, instanceId, JSON.stringify(details)],
+    insert into heartbeats (role, instance_id, details, metrics, seen_at)
+    values ($1, $2, $3, $4, clock_timestamp())
+        on conflict (role, instance_id) do update
+       set details = excluded.details, metrics = excluded.metrics, seen_at = excluded.seen_at`,
+    [role, instanceId, JSON.stringify(details ?? {}), metrics ? JSON.stringify(metrics) : null],
   )
 }
 
@@ -23,6 +28,18 @@ export function listLiveRoles(db: Db) {
       from heartbeats
      where seen_at > clock_timestamp() - interval '5 seconds'`,
   )
+}
+
+/** What the processes that were heard of in the last five seconds have measured. */
+export async function listMetrics(db: Db): Promise<Snapshot[]> {
+  const rows = await db.many<{ metrics: Snapshot }>(
+    'list_metrics',
+    /* sql */ `
+    select metrics from heartbeats
+     where seen_at > clock_timestamp() - interval '5 seconds' and metrics is not null
+     order by role, instance_id`,
+  )
+  return rows.map((row) => row.metrics)
 }
 
 /** Forgets processes that have been gone for a day. */

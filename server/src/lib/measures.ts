@@ -1,0 +1,67 @@
+// Numbers that are counted many thousand times a second: a plain object each, put into a shape only when somebody asks.
+
+/** One series of a family: its labels, its number, and the name where that is not the family's. */
+export type Sample = { labels: Record<string, string>; value: number; metricName?: string }
+
+/** A family of series as the exposition format has it. */
+export type Family = {
+  name: string
+  help: string
+  type: 'counter' | 'gauge' | 'histogram'
+  values: Sample[]
+}
+
+/** Counts by one or two words, such as a connection and a status. */
+export class Tally {
+  readonly #counts = new Map<string, Map<string, number>>()
+
+  add(first: string, second = '', by = 1): void {
+    let counts = this.#counts.get(first)
+    if (!counts) this.#counts.set(first, (counts = new Map()))
+    counts.set(second, (counts.get(second) ?? 0) + by)
+  }
+
+  samples(labels: readonly [string] | readonly [string, string]): Sample[] {
+    const samples: Sample[] = []
+    for (const [first, counts] of this.#counts) {
+      for (const [second, value] of counts) {
+        samples.push({ labels: { [labels[0]]: first, ...(labels[1] ? { [labels[1]]: second } : {}) }, value })
+      }
+    }
+    return samples
+  }
+}
+
+/** How long things took, in buckets by upper bound (seconds), for each of some words. */
+export class Durations {
+  readonly #bounds: readonly number[]
+  readonly #series = new Map<string, { buckets: Float64Array; sum: number }>()
+
+  constructor(bounds: readonly number[]) {
+    this.#bounds = bounds
+  }
+
+  add(word: string, seconds: number): void {
+    let series = this.#series.get(word)
+    if (!series) this.#series.set(word, (series = { buckets: new Float64Array(this.#bounds.length + 1), sum: 0 }))
+    let at = 0
+    while (at < this.#bounds.length && seconds > (this.#bounds[at] as number)) at++
+    series.buckets[at] = (series.buckets[at] as number) + 1
+    series.sum += seconds
+  }
+
+  samples(name: string, label: string): Sample[] {
+    const samples: Sample[] = []
+    for (const [word, { buckets, sum }] of this.#series) {
+      let count = 0
+      for (const [at, bucket] of buckets.entries()) {
+        count += bucket
+        const le = at < this.#bounds.length ? String(this.#bounds[at]) : '+Inf'
+        samples.push({ metricName: `${name}_bucket`, labels: { [label]: word, le }, value: count })
+      }
+      samples.push({ metricName: `${name}_sum`, labels: { [label]: word }, value: sum })
+      samples.push({ metricName: `${name}_count`, labels: { [label]: word }, value: count })
+    }
+    return samples
+  }
+}

@@ -1,0 +1,49 @@
+import { createHash, timingSafeEqual } from 'node:crypto'
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import type { FastifyRequest } from 'fastify'
+import { errors } from '../errors.ts'
+import { loopbackRanges, makeRanges } from '../lib/address-ranges.ts'
+import type { Runtime } from '../runtime.ts'
+import { listMetrics } from '../system/heartbeats.queries.ts'
+import { metricsContentType, renderMetrics, type Snapshot } from '../system/metrics.ts'
+import { databaseUp, measureDatabase } from './metrics.ts'
+
+const loopback = makeRanges(loopbackRanges)
+
+/** Prometheus scrapes one api and sees every process: each tells with its heartbeat what it has measured. */
+export const metricsRoutes: FastifyPluginAsyncTypebox = async (app) => {
+  app.get('/metrics', { schema: { hide: true } }, async (req, reply) => {
+    if (!mayScrape(req, app.rt)) {
+      reply.header('www-authenticate', 'Bearer realm="Carillon metrics"')
+      throw errors.metricsNotForYou()
+    }
+    return reply.type(metricsContentType).send(await renderMetrics(await gather(app.rt)))
+  })
+}
+
+/** All processes' measures and the database's; of this process alone while the database is away. */
+async function gather(rt: Runtime): Promise<Snapshot[]> {
+  const own = rt.metrics.snapshot()
+  try {
+    const told = await listMetrics(rt.db)
+    const others = told.filter((snapshot) => processOf(snapshot) !== rt.metrics.process)
+    return [own, ...others, await measureDatabase(rt), databaseUp(true)]
+  } catch (error) {
+    rt.log.warn({ err: error }, 'the database did not answer /metrics')
+    return [own, databaseUp(false)]
+  }
+}
+
+const processOf = (snapshot: Snapshot) => snapshot.find(({ values }) => values.length > 0)?.values[0]?.labels.process
+
+/** With the token where one is set; else from this machine, and not by way of a proxy that runs on it. */
+function mayScrape(req: FastifyRequest, { config }: Runtime): boolean {
+  if (config.metricsToken) {
+    const given = /^bearer +(\S+) *$/i.exec(req.headers.authorization ?? '')?.[1] ?? ''
+    return timingSafeEqual(sha256(given), sha256(config.metricsToken.reveal()))
+  }
+  const isForwarded = req.headers['x-forwarded-for'] !== undefined || req.headers.forwarded !== undefined
+  return !isForwarded && loopback.has(req.socket.remoteAddress ?? '0.0.0.0')
+}
+
+const sha256 = (text: string) => createHash('sha256').update(text).digest()

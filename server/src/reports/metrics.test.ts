@@ -1,0 +1,100 @@
+import { randomUUID } from 'node:crypto'
+import { describe, expect, test } from 'vitest'
+import { useApi } from '../../test/api.ts'
+import { make } from '../../test/make.ts'
+import { makeRuntime } from '../../test/runtime.ts'
+import { expandOnce } from '../broadcasts/expand.ts'
+import { readEnv } from '../config/config.ts'
+import type { Db } from '../db/db.ts'
+import { makeApp } from '../http/app.ts'
+import { acceptBroadcast, sendToNumbers } from '../messages/messages.ts'
+import { beat } from '../system/heartbeats.queries.ts'
+import { Metrics } from '../system/metrics.ts'
+
+const api = useApi()
+const scrape = (headers: Record<string, string> = {}) => api.app.inject({ url: '/metrics', headers })
+
+/** The series of a text in the exposition format, each with its number; throws at a line that is none. */
+function seriesOf(text: string): Map<string, number> {
+  const series = new Map<string, number>()
+  const families = new Set<string>()
+  for (const line of text.split('\n').filter((each) => each !== '')) {
+    const type = /^# TYPE (\S+) (counter|gauge|histogram)$/.exec(line)
+    if (type) {
+      expect(families, `${type[1]} is told once`).not.toContain(type[1])
+      families.add(type[1] as string)
+    } else if (!line.startsWith('# HELP ')) {
+      const [, name, value] = /^([a-z_]+(?:\{[^}]*\})?) (\S+)$/.exec(line) ?? []
+      if (name === undefined || Number.isNaN(Number(value))) throw new Error(`no series: ${line}`)
+      expect(series, 'each series is told once').not.toContain(name)
+      series.set(name, Number(value))
+    }
+  }
+  return series
+}
+
+test('one scrape tells of every process that lives', async () => {
+  const gateway = new Metrics('gateway', 'elsewhere:7')
+  const values = [{ labels: { connection: 'default' }, value: 12 }]
+  gateway.register(() => ({ name: 'carillon_submits_total', help: 'x', type: 'counter', values }))
+  await beat(api.db, 'gateway', randomUUID(), { metrics: gateway.snapshot() })
+  await api.owner.get('/lists')
+  const answer = await scrape()
+  expect(answer.statusCode).toBe(200)
+  expect(answer.headers['content-type']).toMatch(/^text\/plain; version=0\.0\.4/)
+  const series = seriesOf(answer.body)
+  expect(series.get('carillon_submits_total{role="gateway",process="elsewhere:7",connection="default"}')).toBe(12)
+  expect(series.get('carillon_database_up')).toBe(1)
+  const lists = [...series].filter(([name]) => name.includes('route="GET /api/v2/lists"'))
+  expect(lists.find(([name]) => name.startsWith('carillon_http_requests_total'))?.[1]).toBeGreaterThan(0)
+  expect(lists.find(([name]) => name.includes('le="+Inf"'))?.[1]).toBeGreaterThan(0)
+})
+
+test('the queue by lane, and how long it has been due', async () => {
+  const rt = makeRuntime({ db: api.db })
+  const { accountId, shortCode } = api.owner
+  const list = await make.list(api.db, { accountId, shortCodeId: shortCode.id })
+  for (const phone of [2065550120, 2065550121, 2065550122]) await make.subscriber(api.db, { listId: list.id, phone })
+  await acceptBroadcast(rt, { accountId, list: { id: list.id, shortCodeId: shortCode.id }, content: 'Doors at seven' })
+  while (await expandOnce(rt)) {}
+  const text = { accountId, listId: null, shortCodeId: shortCode.id, content: 'Your table is ready' }
+  await sendToNumbers(rt, { ...text, phones: [2065550142], field: 'number' })
+  await api.db.exec('age', `update send_chunks set due_at = due_at - interval '90 s' where lane = 2`)
+  const series = seriesOf((await scrape()).body)
+  expect(series.get('carillon_queue_recipients{lane="broadcast",when="due"}')).toBe(3)
+  expect(series.get('carillon_queue_recipients{lane="transactional",when="due"}')).toBe(1)
+  expect(series.get('carillon_queue_lag_seconds{lane="broadcast"}')).toBeGreaterThanOrEqual(90)
+  expect(series.get('carillon_open_recipients{kind="broadcast",state="queued"}')).toBe(3)
+})
+
+describe('who may scrape', () => {
+  test('without a token only this machine, and no proxy on it', async () => {
+    const elsewhere = await api.app.inject({ url: '/metrics', remoteAddress: '203.0.113.9' })
+    expect(elsewhere.statusCode).toBe(401)
+    expect((await scrape({ 'x-forwarded-for': '203.0.113.9' })).statusCode).toBe(401)
+    expect((await scrape()).statusCode).toBe(200)
+  })
+
+  test('with a token whoever shows it, and nobody else', async () => {
+    const config = readEnv({ CARILLON_METRICS_TOKEN: 'a-word-for-prometheus' })
+    const app = await makeApp(makeRuntime({ db: api.db, config }))
+    const get = (authorization?: string) =>
+      app.inject({ url: '/metrics', remoteAddress: '203.0.113.9', headers: authorization ? { authorization } : {} })
+    expect((await get()).statusCode).toBe(401)
+    expect((await get('Bearer another-word-for-it')).statusCode).toBe(401)
+    expect((await get('Bearer a-word-for-prometheus')).statusCode).toBe(200)
+    await app.close()
+  })
+})
+
+test('while the database is away, this process is told of all the same', async () => {
+  const away = () => Promise.reject(new Error('away'))
+  const db: Db = { ...api.db, many: away, one: away }
+  const metrics = new Metrics('api', 'here:1')
+  metrics.register(() => ({ name: 'carillon_some', help: 'x', type: 'gauge', values: [{ labels: {}, value: 3 }] }))
+  const app = await makeApp(makeRuntime({ db, metrics }))
+  const series = seriesOf((await app.inject({ url: '/metrics' })).body)
+  expect(series.get('carillon_database_up')).toBe(0)
+  expect(series.get('carillon_some{role="api",process="here:1"}')).toBe(3)
+  await app.close()
+})

@@ -1,0 +1,67 @@
+import type { Family } from '../lib/measures.ts'
+import { lanes } from '../messages/messages.ts'
+import type { Runtime } from '../runtime.ts'
+import type { Snapshot } from '../system/metrics.ts'
+import { countWaitingReceipts, measureBinds, measureLanes, measureOpenMessages } from './queue.queries.ts'
+
+const laneNames = new Map<number, string>(Object.entries(lanes).map(([name, lane]) => [lane, name]))
+const laneName = (lane: number) => laneNames.get(lane) ?? String(lane)
+
+/** What only the database knows: the depth of the queue, the wait of who waits longest, the binds. */
+export async function measureDatabase(rt: Pick<Runtime, 'db' | 'clock'>): Promise<Snapshot> {
+  const depth = await measureLanes(rt.db, rt.clock.now())
+  const open = await measureOpenMessages(rt.db)
+  const waiting = await countWaitingReceipts(rt.db)
+  const binds = await measureBinds(rt.db)
+  const families: Family[] = [
+    {
+      name: 'carillon_queue_recipients',
+      help: 'Recipients in chunks that are not done, by lane: due, or of a later time or paused',
+      type: 'gauge',
+      values: depth.flatMap(({ lane, due, later }) => [
+        { labels: { lane: laneName(lane), when: 'due' }, value: due },
+        { labels: { lane: laneName(lane), when: 'later' }, value: later },
+      ]),
+    },
+    {
+      name: 'carillon_queue_lag_seconds',
+      help: 'How long the chunk has been due that has been due the longest, by lane',
+      type: 'gauge',
+      values: depth.map(({ lane, oldestDueSeconds }) => ({
+        labels: { lane: laneName(lane) },
+        value: oldestDueSeconds,
+      })),
+    },
+    {
+      name: 'carillon_open_recipients',
+      help: 'Recipients of messages that are being sent, by kind of message and state',
+      type: 'gauge',
+      values: open.flatMap(({ kind, ...states }) =>
+        Object.entries(states).map(([state, value]) => ({ labels: { kind, state }, value })),
+      ),
+    },
+    {
+      name: 'carillon_waiting_receipts',
+      help: 'Receipts that no text explains yet',
+      type: 'gauge',
+      values: [{ labels: {}, value: waiting }],
+    },
+    {
+      name: 'carillon_binds',
+      help: 'Bind slots of enabled connections, by connection and state',
+      type: 'gauge',
+      values: binds.flatMap(({ connection, bound, unbound }) => [
+        { labels: { connection, state: 'bound' }, value: bound },
+        { labels: { connection, state: 'unbound' }, value: unbound },
+      ]),
+    },
+  ]
+  return families.map((family) => ({ ...family, aggregator: 'sum' as const }))
+}
+
+/** The one series that there always is: whether the database answered. */
+export function databaseUp(isUp: boolean): Snapshot {
+  const help = 'Whether the database answered this scrape'
+  const values = [{ labels: {}, value: isUp ? 1 : 0 }]
+  return [{ name: 'carillon_database_up', help, type: 'gauge', values, aggregator: 'sum' }]
+}
