@@ -16,8 +16,8 @@ export class Tally {
   readonly #counts = new Map<string, Map<string, number>>()
 
   add(first: string, second = '', by = 1): void {
-    let counts = this.#counts.get(first)
-    if (!counts) this.#counts.set(first, (counts = new Map()))
+    const counts = this.#counts.get(first) ?? new Map<string, number>()
+    this.#counts.set(first, counts)
     counts.set(second, (counts.get(second) ?? 0) + by)
   }
 
@@ -42,8 +42,8 @@ export class Durations {
   }
 
   add(word: string, seconds: number): void {
-    let series = this.#series.get(word)
-    if (!series) this.#series.set(word, (series = { buckets: new Float64Array(this.#bounds.length + 1), sum: 0 }))
+    const series = this.#series.get(word) ?? { buckets: new Float64Array(this.#bounds.length + 1), sum: 0 }
+    this.#series.set(word, series)
     let at = 0
     while (at < this.#bounds.length && seconds > (this.#bounds[at] as number)) at++
     series.buckets[at] = (series.buckets[at] as number) + 1
