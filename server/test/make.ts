@@ -120,4 +120,14 @@ async function momtReport(db: Db, given: { accountId: number }) {
   )
 }
 
-export const make = { account, apiKey, shortCode, list, subscriber, webhook, momtReport }
+/** A connection that has an address and may send for everybody; its password is not sealed and so is empty. */
+async function connection(db: Db, given: { name?: string; host?: string | null; port?: number } = {}) {
+  return db.one<{ id: number; name: string }>(
+    'make_connection',
+    `insert into connections (name, host, port, system_id, serves_all) values ($1, $2, $3, 'carillon', true)
+     returning id, name`,
+    [given.name ?? `Carrier ${next()}`, given.host === undefined ? '127.0.0.1' : given.host, given.port ?? 2_775],
+  )
+}
+
+export const make = { account, apiKey, shortCode, list, subscriber, webhook, momtReport, connection }

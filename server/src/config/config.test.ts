@@ -95,9 +95,16 @@ describe('the SMPP account', () => {
     expect(smpp?.password.reveal()).toBe('p:w/')
   })
 
-  test('has modest defaults', () => {
+  test('leaves open what the address does not name', () => {
     const { smpp } = readEnv({ CARILLON_SMPP_URL: 'smpp://a:b@[::1]' })
-    expect(smpp).toMatchObject({ host: '::1', port: 2775, tls: false, window: 10, mps: undefined, binds: 1 })
+    expect(smpp).toMatchObject({
+      host: '::1',
+      port: 2775,
+      tls: false,
+      window: undefined,
+      mps: undefined,
+      binds: undefined,
+    })
   })
 
   test.each([
@@ -113,6 +120,19 @@ describe('the SMPP account', () => {
     expect(faults).toHaveLength(1)
     expect(faults[0]).toContain(why)
   })
+})
+
+test('the secret key is 32 bytes in hex or base64', () => {
+  const bytes = Buffer.alloc(32, 0xfb)
+  for (const text of [bytes.toString('hex'), bytes.toString('hex').toUpperCase(), bytes.toString('base64')]) {
+    expect(readEnv({ CARILLON_SECRET_KEY: text }).secretKey?.reveal()).toBe(bytes.toString('hex'))
+  }
+  expect(readEnv({ CARILLON_SECRET_KEY: bytes.toString('base64url') }).secretKey?.reveal()).toBe(bytes.toString('hex'))
+  for (const text of ['secret', 'a'.repeat(63), 'g'.repeat(64), bytes.subarray(1).toString('base64')]) {
+    const faults = faultsOf({ CARILLON_SECRET_KEY: text })
+    expect(faults).toEqual([expect.stringContaining('CARILLON_SECRET_KEY must be 32 bytes')])
+    expect(faults[0]).not.toContain(text)
+  }
 })
 
 test('production needs a connection and refuses what is for the sandbox', () => {

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { loopbackRanges } from '../lib/address-ranges.ts'
+import { isLoopbackHost, loopbackRanges } from '../lib/address-ranges.ts'
 import type { SmppAddress } from './parsers.ts'
 import type { Secret } from './secret.ts'
 import { type Setting, type SettingName, type SettingValue, settings } from './settings.ts'
@@ -14,6 +14,8 @@ export type Config = {
   /** An own server's; undefined when the supervisor is to run the embedded PostgreSQL. */
   databaseUrl: Secret | undefined
   smpp: SmppAddress | undefined
+  /** 64 hex digits; seals secrets in the database. */
+  secretKey: Secret | undefined
   rateLimit: 'vendor' | 'default' | 'off'
   sandbox: { email: string; apiKey: Secret | undefined }
   simulator: {
@@ -66,6 +68,7 @@ export function readEnv(env: Env): Config {
     dataDir,
     databaseUrl: read('DATABASE_URL'),
     smpp: read('CARILLON_SMPP_URL'),
+    secretKey: read('CARILLON_SECRET_KEY'),
     rateLimit: read('CARILLON_RATE_LIMIT'),
     sandbox: { email: read('CARILLON_SANDBOX_EMAIL'), apiKey: read('CARILLON_SANDBOX_API_KEY') },
     simulator: {
@@ -160,7 +163,7 @@ function readSetting(name: SettingName, text: string | undefined, faults: string
 
 function checkMode(config: Config, texts: Map<SettingName, string>, faults: string[]) {
   if (config.mode === 'sandbox') {
-    if (config.smpp && !isLoopback(config.smpp.host)) {
+    if (config.smpp && !isLoopbackHost(config.smpp.host)) {
       faults.push(
         'CARILLON_SMPP_URL must point to loopback in sandbox mode; set CARILLON_MODE=production to text people',
       )
@@ -172,10 +175,6 @@ function checkMode(config: Config, texts: Map<SettingName, string>, faults: stri
     const { sandboxOnly }: Setting<unknown> = settings[name]
     if (sandboxOnly) faults.push(`${name} is for the sandbox only; production refuses it`)
   }
-}
-
-function isLoopback(host: string): boolean {
-  return host === 'localhost' || host === '::1' || /^127(\.\d{1,3}){3}$/.test(host)
 }
 
 /** A wildcard address is no place to call: whoever listens on all addresses is reached on loopback, too. */

@@ -11,11 +11,11 @@ export type SmppAddress = {
   tls: boolean
   systemId: string
   password: Secret
-  /** Submits under way per bind. */
-  window: number
-  /** Parts per second the carrier allows, all binds together; undefined when it names no cap. */
+  /** Submits under way per bind; this and the next two are undefined where the address does not name them. */
+  window: number | undefined
+  /** Parts per second the carrier allows, all binds together. */
   mps: number | undefined
-  binds: number
+  binds: number | undefined
 }
 
 export function wholeNumber(least: number, most: number): Parser<number> {
@@ -51,6 +51,14 @@ export const emailAddress: Parser<string> = (text) => {
 export const apiKey: Parser<Secret> = (text) => {
   if (/^[\x21-\x7e]{16,200}$/.test(text)) return new Secret(text)
   throw new Error('must be 16 to 200 printable characters without blanks')
+}
+
+/** 32 bytes, as 64 hex digits or in base64; kept as hex digits. */
+export const secretKey: Parser<Secret> = (text) => {
+  if (/^[0-9a-f]{64}$/i.test(text)) return new Secret(text.toLowerCase())
+  const bytes = /^[a-z0-9+/_-]{43}=?$/i.test(text) ? Buffer.from(text, 'base64') : undefined
+  if (bytes?.length === 32) return new Secret(bytes.toString('hex'))
+  throw new Error('must be 32 bytes, as 64 hex digits or in base64 (openssl rand -hex 32)')
 }
 
 /** What somebody else gave us to be known by; it travels in a header. */
@@ -105,9 +113,9 @@ export const smppUrl: Parser<SmppAddress> = (text) => {
     tls,
     systemId,
     password: new Secret(password),
-    window: queryNumber(url, 'window', 1, 1_000) ?? 10,
+    window: queryNumber(url, 'window', 1, 1_000),
     mps: queryNumber(url, 'mps', 1, 100_000),
-    binds: queryNumber(url, 'binds', 1, 64) ?? 1,
+    binds: queryNumber(url, 'binds', 1, 64),
   }
 }
 

@@ -9,6 +9,7 @@ import {
   type Parser,
   plainText,
   postgresUrl,
+  secretKey,
   smppUrl,
   webAddress,
   wholeNumber,
@@ -68,6 +69,12 @@ export const settings = {
     help: 'The SMPP account to send through, needed in production: window (submits under way per bind, 10), mps (parts a second, no cap), binds (1)',
     parse: smppUrl,
     example: 'smpps://system_id:password@smsc.example.net:3550?window=10&mps=30&binds=1',
+    secret: true,
+  }),
+  CARILLON_SECRET_KEY: optional({
+    help: 'Seals the passwords of connections in the database: 32 bytes as 64 hex digits or in base64; without it npm start makes one and keeps it in <data>/secret.key',
+    parse: secretKey,
+    example: 'what-openssl-rand-hex-32-prints',
     secret: true,
   }),
   CARILLON_RATE_LIMIT: required('default', {

@@ -6,7 +6,7 @@ import type { Db } from './db.ts'
 // NOTIFY makes work start at once; whoever listens polls as well, because a notice is lost while it is away.
 
 /** What there is work of. */
-export type Work = 'expansions' | 'chunks'
+export type Work = 'expansions' | 'chunks' | 'connections'
 
 const channel = 'carillon_work'
 
@@ -36,6 +36,7 @@ export function listenForWork(
         await client.query(`listen ${channel}`)
         onWork('expansions')
         onWork('chunks')
+        onWork('connections')
         await gone
       } catch (error) {
         log.debug({ err: error }, 'could not listen for work')

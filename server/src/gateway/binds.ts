@@ -27,7 +27,7 @@ export class Binds {
 
   constructor(smpp: NonNullable<Config['smpp']>, responseDeadlineMs: number, log: Logger, events: BindsEvents) {
     this.#rate = new Rate(smpp.mps)
-    for (let n = 0; n < smpp.binds; n++) {
+    for (let n = 0; n < (smpp.binds ?? 1); n++) {
       const connector = new Connector({
         host: smpp.host,
         port: smpp.port,
@@ -35,7 +35,7 @@ export class Binds {
         system_id: smpp.systemId,
         password: smpp.password.reveal(),
         bind: 'transceiver',
-        window: smpp.window,
+        window: smpp.window ?? 10,
         responseDeadlineMs,
       })
       connector.on('bound', (session) => {

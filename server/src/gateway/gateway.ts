@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
-import { ensureConnection } from '../connections/connections.queries.ts'
+import { ensureEnvironmentConnection } from '../connections/environment.ts'
 import { poolDb } from '../db/db.ts'
 import { makePool } from '../db/pool.ts'
 import { listenForWork } from '../db/wake.ts'
@@ -41,7 +41,7 @@ export async function startGateway(rt: Runtime): Promise<Gateway> {
   const settings = { ...onePlan, idle_in_transaction_session_timeout: String(config.send.leaseMs) }
   const pool = makePool(rt.databaseUrl, log, { max: 8, settings, name: 'carillon gateway' })
   const db = poolDb(pool)
-  const connectionId = await ensureConnection(db, 'default')
+  const connectionId = await ensureEnvironmentConnection({ db, config }, config.smpp)
 
   const recorder = new Recorder(db, connectionId, log)
   const receipts = new ReceiptBook({ db, clock, log })

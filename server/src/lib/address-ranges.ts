@@ -33,3 +33,8 @@ export function makeRanges(cidrs: readonly string[]): Ranges {
 function familyOf(address: string): 'ipv4' | 'ipv6' {
   return isIP(address) === 4 ? 'ipv4' : 'ipv6'
 }
+
+/** Whether a host that was typed is this machine beyond doubt; other names for it are not resolved. */
+export function isLoopbackHost(host: string): boolean {
+  return host === 'localhost' || host === '::1' || /^127(\.\d{1,3}){3}$/.test(host)
+}

@@ -6,6 +6,7 @@ export type RoleFacts = {
   port: number
   databaseUrl: string
   dataDir: string
+  secretKey: string
   /** The simulator's credentials, and its ports once it has told them; undefined in production. */
   simulator: SimulatorFacts | undefined
 }
@@ -24,8 +25,13 @@ export function roleEnv(inherited: NodeJS.ProcessEnv, facts: RoleFacts): NodeJS.
   return env
 }
 
-function common({ port, databaseUrl, dataDir }: RoleFacts) {
-  return { CARILLON_PORT: String(port), CARILLON_DATA_DIR: dataDir, DATABASE_URL: databaseUrl }
+function common({ port, databaseUrl, dataDir, secretKey }: RoleFacts) {
+  return {
+    CARILLON_PORT: String(port),
+    CARILLON_DATA_DIR: dataDir,
+    DATABASE_URL: databaseUrl,
+    CARILLON_SECRET_KEY: secretKey,
+  }
 }
 
 function simulated(config: Config, { systemId, password, smppPort, controlPort }: SimulatorFacts) {

@@ -12,6 +12,7 @@ import { openLog } from './log-file.ts'
 import { checkPort } from './port.ts'
 import { Refusal } from './refusal.ts'
 import { type RoleFacts, roleEnv } from './role-env.ts'
+import { keepSecretKey } from './secret-key.ts'
 import { WatchdogLink } from './watchdog-link.ts'
 
 export type RoleName = 'api' | 'worker' | 'gateway' | 'simulator'
@@ -83,6 +84,7 @@ class Supervisor {
       config,
       port,
       dataDir: dir.path,
+      secretKey: config.secretKey?.reveal() ?? keepSecretKey(dir.path),
       databaseUrl: config.databaseUrl?.reveal() ?? '',
       simulator: config.mode === 'sandbox' ? simulator : undefined,
     }

@@ -1,0 +1,59 @@
+import type { Config } from '../config/config.ts'
+import type { SmppAddress } from '../config/parsers.ts'
+import type { Db } from '../db/db.ts'
+import { wake } from '../db/wake.ts'
+import type { Sealer } from '../lib/seal.ts'
+import {
+  addConnection,
+  type ConnectionRow,
+  lockConnectionByName,
+  setEnvironmentConnection,
+} from './connections.queries.ts'
+import { holdsSecret, sealerOf, sealSecret } from './secrets.ts'
+
+/** The name of the connection that CARILLON_SMPP_URL describes. */
+export const environmentName = 'default'
+
+/**
+ * Brings the connection of CARILLON_SMPP_URL up to date and answers its id: address and credentials always, window, rate
+ * and binds where the URL names them. Any number of processes may do so at once; gateways are woken only by a change.
+ */
+export function ensureEnvironmentConnection(
+  { db, config }: { db: Db; config: Pick<Config, 'secretKey'> },
+  smpp: SmppAddress,
+): Promise<number> {
+  const sealer = sealerOf(config)
+  return db.tx(async (tx) => {
+    const isNew = (await addConnection(tx, environmentName)) === 1
+    const row = await lockConnectionByName(tx, environmentName)
+    if (!row) throw new Error('the connection of the environment was removed just now')
+    if (isNew || isOutdated(row, smpp, sealer)) {
+      const { host, port, tls, systemId } = smpp
+      const given = { window: smpp.window ?? null, mps: smpp.mps ?? null, slots: smpp.binds ?? null }
+      const password = sealer ? sealSecret(sealer, 'password', smpp.password) : row.password
+      await setEnvironmentConnection(tx, row.id, { host, port, tls, systemId, password, ...given }, isNew)
+      await wake(tx, 'connections')
+    }
+    return row.id
+  })
+}
+
+function isOutdated(row: ConnectionRow, smpp: SmppAddress, sealer: Sealer | undefined): boolean {
+  return (
+    !row.fromEnvironment ||
+    row.host !== smpp.host ||
+    row.port !== smpp.port ||
+    row.tls !== smpp.tls ||
+    row.systemId !== smpp.systemId ||
+    row.window !== (smpp.window ?? row.window) ||
+    row.mps !== (smpp.mps ?? row.mps) ||
+    row.slots !== (smpp.binds ?? row.slots) ||
+    !keeps(row, smpp, sealer)
+  )
+}
+
+/** Whether the row has this password, as far as a process without a key can tell. */
+function keeps(row: ConnectionRow, smpp: SmppAddress, sealer: Sealer | undefined): boolean {
+  if (!sealer) return true
+  return row.password !== null && holdsSecret(sealer, 'password', row.password, smpp.password)
+}

@@ -1,0 +1,39 @@
+import { randomBytes } from 'node:crypto'
+import { linkSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { Refusal } from './refusal.ts'
+
+const fileName = 'secret.key'
+
+/** The key that the data directory keeps; undefined when it has none. */
+export function findSecretKey(dataDir: string): string | undefined {
+  const path = join(dataDir, fileName)
+  let text: string
+  try {
+    text = readFileSync(path, 'utf8').trim()
+  } catch (e) {
+    if ((e as NodeJS.ErrnoException).code === 'ENOENT') return undefined
+    throw new Refusal(`${path} cannot be read: ${(e as Error).message}`)
+  }
+  if (/^[0-9a-f]{64}$/.test(text)) return text
+  throw new Refusal(
+    `${path} is damaged: it must be 64 hex digits. Bring it back from a copy, or set CARILLON_SECRET_KEY.`,
+  )
+}
+
+/** The key that the data directory keeps, made the first time; of two that make one at once both get the same. */
+export function keepSecretKey(dataDir: string): string {
+  const known = findSecretKey(dataDir)
+  if (known !== undefined) return known
+  const path = join(dataDir, fileName)
+  const draft = `${path}.${randomBytes(4).toString('hex')}`
+  writeFileSync(draft, `${randomBytes(32).toString('hex')}\n`, { mode: 0o600 })
+  try {
+    linkSync(draft, path) // fails where another one was faster
+  } catch (e) {
+    if ((e as NodeJS.ErrnoException).code !== 'EEXIST') throw e
+  } finally {
+    rmSync(draft, { force: true })
+  }
+  return keepSecretKey(dataDir)
+}
