@@ -1,7 +1,8 @@
 import { commandStatus as status } from '../smpp/pdu/command-status.ts'
 import type { SubmitSm } from '../smpp/pdu/pdu.ts'
-import type { Fate } from './fates.ts'
+import { drawRefused, type Fate } from './fates.ts'
 import { RateWindow } from './rate-window.ts'
+import type { Settings } from './settings.ts'
 
 /** More than this owed, and new messages are refused with ESME_RMSGQFUL: so many take 150 MB, and the rest is flat. */
 const MOST_OWED = 400_000
@@ -14,10 +15,13 @@ const SOURCE = /^[\x20-\x7e]{1,20}$/
 /** Decides which submit_sm is taken. */
 export class Admission {
   #rate: RateWindow | undefined
+  #refuse: Settings['refuse'] = null
+  #judged = 0
   readonly #throttled = new Map<string, number>()
 
-  /** At most so many in any second; any number when undefined. */
-  throttleAt(mps: number | undefined): void {
+  change({ throttle, refuse }: Settings): void {
+    const mps = throttle?.mps
+    this.#refuse = refuse
     if (mps !== this.#rate?.limit) this.#rate = mps === undefined ? undefined : new RateWindow(mps)
   }
 
@@ -28,6 +32,7 @@ export class Admission {
     if (owed > MOST_OWED) return status.ESME_RMSGQFUL
     if (this.#rate && !this.#rate.take(now)) return status.ESME_RTHROTTLED
     if (fate?.answer === 'throttled_twice' && this.#throttlesOnceMore(pdu, text)) return status.ESME_RTHROTTLED
+    if (this.#refuse && drawRefused(this.#refuse.percent, ++this.#judged)) return this.#refuse.status
     return status.ESME_ROK
   }
 

@@ -2,8 +2,17 @@ import { commandStatus as status } from '../smpp/pdu/command-status.ts'
 import type { Bind } from '../smpp/pdu/pdu.ts'
 import type { BindAnswer } from '../smpp/server.ts'
 import type { Session } from '../smpp/session.ts'
+import type { DropRule } from './settings.ts'
 
-export type BindInfo = { id: number; systemId: string; kind: Session['state']; since: number }
+export type BindInfo = {
+  id: number
+  systemId: string
+  kind: Session['state']
+  since: number
+  submits: number
+  /** Its submits when the drop rule began to count. */
+  counted: number
+}
 
 /** Who may bind; anybody where it was given none. */
 export type Credentials = { systemId: string; password: string } | undefined
@@ -13,6 +22,8 @@ export class Binds {
   readonly #credentials: Credentials
   readonly #sessions = new Map<Session, BindInfo>()
   #lastId = 0
+  #dropRule: DropRule | null = null
+  #dropsLeft = 0
 
   constructor(credentials: Credentials) {
     this.#credentials = credentials
@@ -27,7 +38,14 @@ export class Binds {
   }
 
   add(session: Session, bind: Bind): BindInfo {
-    const info = { id: ++this.#lastId, systemId: bind.system_id, kind: session.state, since: Date.now() }
+    const info = {
+      id: ++this.#lastId,
+      systemId: bind.system_id,
+      kind: session.state,
+      since: Date.now(),
+      submits: 0,
+      counted: 0,
+    }
     this.#sessions.set(session, info)
     session.once('close', () => this.#sessions.delete(session))
     return info
@@ -35,6 +53,23 @@ export class Binds {
 
   list(): BindInfo[] {
     return [...this.#sessions.values()]
+  }
+
+  /** From now on each bind is cut at its so manieth submit, or none. A rule that is in force already goes on counting. */
+  dropAfter(rule: DropRule | null): void {
+    if (rule === this.#dropRule) return
+    this.#dropRule = rule
+    this.#dropsLeft = rule?.times ?? Number.POSITIVE_INFINITY
+    for (const info of this.#sessions.values()) info.counted = info.submits
+  }
+
+  /** A message came over this bind; the one that the drop rule waits for is its last. */
+  submitted(session: Session, info: BindInfo): void {
+    info.submits++
+    const rule = this.#dropRule
+    if (!rule || this.#dropsLeft === 0 || info.submits - info.counted < rule.submits) return
+    this.#dropsLeft--
+    session.destroy('dropped by rule')
   }
 
   /** Cuts one bind, or all: the connection is gone without a word. Says how many. */

@@ -84,6 +84,7 @@ describe('settings', () => {
     ['hex_upper', (id: string) => id.toLowerCase()],
     ['hex_padded', (id: string) => normaliseMessageId(id)],
     ['decimal', (id: string) => Number(id).toString(16)],
+    ['decimal_padded', (id: string) => Number(id).toString(16)],
   ])('receipt_id_form %s: another spelling of the same id', async (receipt_id_form, undo) => {
     const client = await simulator.bind()
     await settings({ receipt_id_form })
@@ -92,6 +93,19 @@ describe('settings', () => {
     const spelled = receiptsOf(client)[0]?.message_id ?? ''
     expect(spelled).not.toBe(message_id)
     expect(undo(spelled)).toBe(message_id)
+  })
+
+  test('hex_mixed: every receipt spells its id in one of the ways of hex', async () => {
+    const client = await simulator.bind()
+    await settings({ receipt_id_form: 'hex_mixed' })
+    const ids: string[] = []
+    for (let i = 0; i < 32; i++) ids.push((await submit(client, textTo(phone))).message_id)
+    await waitFor(() => client.delivered.length === 32)
+    const spelled = receiptsOf(client).map((receipt) => receipt?.message_id ?? '')
+    expect(spelled.map(normaliseMessageId)).toEqual(ids)
+    expect(spelled.some((id, index) => id === ids[index])).toBe(true)
+    expect(spelled.some((id) => id.length === 16)).toBe(true)
+    expect(spelled.some((id) => id !== id.toLowerCase())).toBe(true)
   })
 
   test('answer false: silence on old and new binds, and all is made good afterwards', async () => {

@@ -140,10 +140,11 @@ function presentState({ smsc, binds }: Controlled) {
     receipts: { sent: counts.receiptsSent, answered: counts.receiptsAnswered },
     mos: { sent: counts.mosSent, answered: counts.mosAnswered },
     owed: smsc.owed,
-    binds: binds.list().map(({ id, systemId, kind, since }) => ({
+    binds: binds.list().map(({ id, systemId, kind, since, submits }) => ({
       id,
       system_id: systemId,
       state: kind,
+      submits,
       since: new Date(since).toISOString(),
     })),
     settings: presentSettings(smsc.settings),

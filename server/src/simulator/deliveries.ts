@@ -56,14 +56,10 @@ export class Deliveries<T> {
     this.#schedule()
   }
 
-  /** Sends nothing until released. */
-  hold(): void {
-    this.#holding = true
-  }
-
-  release(): void {
-    this.#holding = false
-    this.#schedule()
+  /** Whether to keep everything here for now. */
+  hold(holding: boolean): void {
+    this.#holding = holding
+    if (!holding) this.#schedule()
   }
 
   /** Forgets what waits. What is sent and unanswered is not sent again. */

@@ -51,9 +51,23 @@ export const fateByOutcome: Record<ReceiptOutcome, Fate> = {
 /** A message's outcome by a mix in per cent: drawn from its id, so that the draw needs no memory. */
 export function drawOutcome(mix: Record<ReceiptOutcome, number>, id: number): ReceiptOutcome {
   if (mix.delivered === 100) return 'delivered'
-  // Fibonacci hashing spreads consecutive ids evenly over the range.
-  const draw = ((Math.imul(id | 0, 0x9e3779b1) >>> 0) / 2 ** 32) * 100
-  if (draw < mix.delivered) return 'delivered'
-  if (draw < mix.delivered + mix.hard) return 'hard'
-  return draw < mix.delivered + mix.hard + mix.soft ? 'soft' : 'none'
+  const drawn = draw(id, 0x9e3779b1)
+  if (drawn < mix.delivered) return 'delivered'
+  if (drawn < mix.delivered + mix.hard) return 'hard'
+  return drawn < mix.delivered + mix.hard + mix.soft ? 'soft' : 'none'
+}
+
+/** Whether the answer to this message is one of the share that is lost; the draw has nothing to do with its outcome. */
+export function drawLost(percent: number, id: number): boolean {
+  return percent > 0 && draw(id, 0x85ebca6b) < percent
+}
+
+/** Whether the message that comes at this place is one of the share that is refused. */
+export function drawRefused(percent: number, ordinal: number): boolean {
+  return draw(ordinal, 0xc2b2ae35) < percent
+}
+
+/** 0 to 100: Fibonacci hashing spreads consecutive numbers evenly over the range. */
+function draw(ordinal: number, multiplier: number): number {
+  return ((Math.imul(ordinal | 0, multiplier) >>> 0) / 2 ** 32) * 100
 }

@@ -20,15 +20,17 @@ export type Receipt = {
   reference: number | undefined
   outcome: Exclude<ReceiptOutcome, 'none'>
   /** How many of this message's receipts are still to be answered, where more than one thing waits for them. */
-  group: { left: number; settled: () => void } | undefined
+  group: { left: number; settled: (() => void) | undefined } | undefined
 }
 
-// The codes are those of MAP (3GPP TS 29.002): 1 is an unknown subscriber, who never comes back; 27 an absent one.
 const endings = {
-  delivered: { stat: 'DELIVRD', state: messageState.DELIVERED, err: '000', code: undefined },
-  hard: { stat: 'UNDELIV', state: messageState.UNDELIVERABLE, err: '001', code: Buffer.from([3, 0, 1]) },
-  soft: { stat: 'UNDELIV', state: messageState.UNDELIVERABLE, err: '027', code: Buffer.from([3, 0, 27]) },
+  delivered: { stat: 'DELIVRD', state: messageState.DELIVERED },
+  hard: { stat: 'UNDELIV', state: messageState.UNDELIVERABLE },
+  soft: { stat: 'UNDELIV', state: messageState.UNDELIVERABLE },
 } as const
+
+/** network_error_code of a GSM network (§5.3.2.31), where the code is a number that fits. */
+const GSM_NETWORK = 3
 
 const EXCERPT_LENGTH = 20
 /** Enough of a text in hex to hold a user data header and those characters, in two octets each. */
@@ -107,7 +109,7 @@ export function receiptPdu(receipt: Receipt, settings: Settings, now: number): D
       stat: ending.stat,
       submitDate: new Date(receipt.submittedAt),
       doneDate: new Date(now),
-      err: ending.err,
+      err: settings.receiptError[receipt.outcome],
       text: receipt.excerpt,
     }),
     tlvs: receiptTlvs(receipt, message_id, settings),
@@ -117,9 +119,9 @@ export function receiptPdu(receipt: Receipt, settings: Settings, now: number): D
 function receiptTlvs({ outcome, reference }: Receipt, message_id: string, settings: Settings): Tlvs | undefined {
   const echo = settings.echoReference && reference !== undefined
   if (!settings.receiptTlvs) return echo ? { user_message_reference: reference } : undefined
-  const { state, code } = endings[outcome]
-  const tlvs: Tlvs = { receipted_message_id: message_id, message_state: state }
-  if (code) tlvs.network_error_code = code
+  const tlvs: Tlvs = { receipted_message_id: message_id, message_state: endings[outcome].state }
+  const code = outcome === 'delivered' ? Number.NaN : Number(settings.receiptError[outcome])
+  if (code <= 0xffff) tlvs.network_error_code = Buffer.from([GSM_NETWORK, code >> 8, code])
   if (echo) tlvs.user_message_reference = reference
   return tlvs
 }

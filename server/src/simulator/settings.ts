@@ -1,14 +1,31 @@
 // What the control API can turn while the simulator runs, and the only place that knows how a setting is spelt in JSON.
 
+import { commandStatus, statusName } from '../smpp/pdu/command-status.ts'
 import { type IdForm, idForms } from './smsc-id.ts'
 
 export type Settings = {
   latencyMs: number
+  /** So much more at most, drawn anew for each answer: they leave out of order. */
+  latencyJitterMs: number
   receiptDelayMs: number
   /** Per cent; for numbers that choose no fate. */
   receiptMix: { delivered: number; hard: number; soft: number; none: number }
+  /** The err of each outcome's receipts. */
+  receiptError: { delivered: string; hard: string; soft: string }
+  /** How often each receipt is sent. */
+  receiptCount: number
+  /** Answers wait until their receipts were answered. */
+  receiptsFirst: boolean
+  /** While true no receipt leaves; texts of handsets do. */
+  holdReceipts: boolean
   /** The most submit_sm in any second; the rest is answered with ESME_RTHROTTLED. */
   throttle: { mps: number } | null
+  /** A share of what would be taken is refused instead. */
+  refuse: { status: number; percent: number } | null
+  /** Per cent of the answers to what was taken that are never sent. */
+  loseAnswers: number
+  /** A bind is cut when it has submitted so many messages, before they are answered; `times` in all. */
+  dropAfter: DropRule | null
   echoReference: boolean
   receiptTlvs: boolean
   /** While false nothing is read and nothing is sent, on binds old and new. */
@@ -18,6 +35,8 @@ export type Settings = {
   /** The most binds at once; one more is refused as already bound. */
   maxBinds: number | null
 }
+
+export type DropRule = { submits: number; times: number | null }
 
 export class SettingsError extends Error {
   readonly details: Record<string, string[]>
@@ -32,9 +51,17 @@ export class SettingsError extends Error {
 export function startingSettings(latencyMs: number, receiptDelayMs: number): Settings {
   return {
     latencyMs,
+    latencyJitterMs: 0,
     receiptDelayMs,
     receiptMix: { delivered: 100, hard: 0, soft: 0, none: 0 },
+    receiptError: { delivered: '000', hard: '001', soft: '027' },
+    receiptCount: 1,
+    receiptsFirst: false,
+    holdReceipts: false,
     throttle: null,
+    refuse: null,
+    loseAnswers: 0,
+    dropAfter: null,
     echoReference: true,
     receiptTlvs: true,
     answer: true,
@@ -44,93 +71,154 @@ export function startingSettings(latencyMs: number, receiptDelayMs: number): Set
   }
 }
 
+/** What is wrong with a value, in words that follow the setting's name. */
+class Fault extends Error {}
+
+/** A setting's name in JSON, how it is read (throwing a Fault) and, where that is not the value itself, shown. */
+type Spelling<T> = { name: string; read(value: unknown, now: T): T; present?(value: T): unknown }
+
+const HOUR_MS = 3_600_000
+const OUTCOMES = ['delivered', 'hard', 'soft', 'none'] as const
+const BOUNCES = ['delivered', 'hard', 'soft'] as const
+const ERROR_CODE = /^[0-9A-Za-z]{1,10}$/
+
+const spellings: { [K in keyof Settings]: Spelling<Settings[K]> } = {
+  latencyMs: { name: 'latency_ms', read: wholeNumber(0, HOUR_MS) },
+  latencyJitterMs: { name: 'latency_jitter_ms', read: wholeNumber(0, HOUR_MS) },
+  receiptDelayMs: { name: 'receipt_delay_ms', read: wholeNumber(0, HOUR_MS) },
+  receiptMix: { name: 'receipt_mix', read: readMix },
+  receiptError: { name: 'receipt_error', read: readErrors },
+  receiptCount: { name: 'receipt_count', read: wholeNumber(1, 5) },
+  receiptsFirst: { name: 'receipts_first', read: yesOrNo },
+  holdReceipts: { name: 'hold_receipts', read: yesOrNo },
+  throttle: { name: 'throttle', read: orNull(readThrottle) },
+  refuse: {
+    name: 'refuse',
+    read: orNull(readRefusal),
+    present: (refuse) => refuse && { ...refuse, status: statusName(refuse.status) },
+  },
+  loseAnswers: { name: 'lose_answers', read: percent },
+  dropAfter: { name: 'drop_after', read: orNull(readDropRule) },
+  echoReference: { name: 'echo_reference', read: yesOrNo },
+  receiptTlvs: { name: 'receipt_tlvs', read: yesOrNo },
+  answer: { name: 'answer', read: yesOrNo },
+  idForm: { name: 'id_form', read: readForm },
+  receiptIdForm: { name: 'receipt_id_form', read: readForm },
+  maxBinds: { name: 'max_binds', read: orNull(wholeNumber(0, 1_000)) },
+}
+
+const keys = Object.keys(spellings) as (keyof Settings)[]
+const keyByName = new Map<string, keyof Settings>(keys.map((key) => [spellings[key].name, key]))
+
 /** The settings with those that `body` names changed; throws SettingsError naming every fault, and changes nothing. */
 export function changeSettings(settings: Settings, body: unknown): Settings {
   if (!isObject(body)) throw new SettingsError({ body: ['is not an object'] })
   const details: Record<string, string[]> = {}
   const changed = { ...settings }
   for (const [name, value] of Object.entries(body)) {
-    const read = Object.hasOwn(readers, name) ? readers[name] : undefined
-    const fault = read ? read(changed, value) : 'is not a setting'
+    const key = keyByName.get(name)
+    const fault = key ? change(changed, key, value) : 'is not a setting'
     if (fault) details[name] = [fault]
   }
   if (Object.keys(details).length > 0) throw new SettingsError(details)
   return changed
 }
 
-export function presentSettings(settings: Settings) {
-  return {
-    latency_ms: settings.latencyMs,
-    receipt_delay_ms: settings.receiptDelayMs,
-    receipt_mix: settings.receiptMix,
-    throttle: settings.throttle,
-    echo_reference: settings.echoReference,
-    receipt_tlvs: settings.receiptTlvs,
-    answer: settings.answer,
-    id_form: settings.idForm,
-    receipt_id_form: settings.receiptIdForm,
-    max_binds: settings.maxBinds,
+export function presentSettings(settings: Settings): Record<string, unknown> {
+  return Object.fromEntries(keys.map((key) => [spellings[key].name, present(settings, key)]))
+}
+
+function change<K extends keyof Settings>(settings: Settings, key: K, value: unknown): string | undefined {
+  try {
+    settings[key] = spellings[key].read(value, settings[key])
+  } catch (fault) {
+    if (!(fault instanceof Fault)) throw fault
+    return fault.message
   }
 }
 
-type Reader = (settings: Settings, value: unknown) => string | undefined
+function present<K extends keyof Settings>(settings: Settings, key: K): unknown {
+  const spelling = spellings[key]
+  return spelling.present ? spelling.present(settings[key]) : settings[key]
+}
 
-const HOUR_MS = 3_600_000
-const MIX = ['delivered', 'hard', 'soft', 'none'] as const
+function orNull<T>(read: (value: unknown) => T) {
+  return (value: unknown): T | null => (value === null ? null : read(value))
+}
 
-const readers: Record<string, Reader> = {
-  latency_ms: (settings, value) => wholeNumber(value, 0, HOUR_MS, (ms) => (settings.latencyMs = ms)),
-  receipt_delay_ms: (settings, value) => wholeNumber(value, 0, HOUR_MS, (ms) => (settings.receiptDelayMs = ms)),
-  receipt_mix: readMix,
-  throttle: readThrottle,
-  echo_reference: (settings, value) => yesOrNo(value, (yes) => (settings.echoReference = yes)),
-  receipt_tlvs: (settings, value) => yesOrNo(value, (yes) => (settings.receiptTlvs = yes)),
-  answer: (settings, value) => yesOrNo(value, (yes) => (settings.answer = yes)),
-  id_form: (settings, value) => oneOfForms(value, (form) => (settings.idForm = form)),
-  receipt_id_form: (settings, value) => oneOfForms(value, (form) => (settings.receiptIdForm = form)),
-  max_binds(settings, value) {
-    if (value === null) settings.maxBinds = null
-    else return wholeNumber(value, 0, 1_000, (most) => (settings.maxBinds = most))
-  },
+function wholeNumber(least: number, most: number) {
+  return (value: unknown): number => {
+    if (Number.isSafeInteger(value) && Number(value) >= least && Number(value) <= most) return Number(value)
+    throw new Fault(`is not a whole number from ${least} to ${most}`)
+  }
+}
+
+function percent(value: unknown): number {
+  if (typeof value === 'number' && value >= 0 && value <= 100) return value
+  throw new Fault('is not a share in per cent')
+}
+
+function yesOrNo(value: unknown): boolean {
+  if (typeof value === 'boolean') return value
+  throw new Fault('is neither true nor false')
+}
+
+function readForm(value: unknown): IdForm {
+  const form = idForms.find((known) => known === value)
+  if (form) return form
+  throw new Fault(`is not one of ${idForms.join(', ')}`)
 }
 
 /** Shares that are left out are 0. */
-function readMix(settings: Settings, value: unknown): string | undefined {
-  if (!isObject(value)) return `is not an object of ${MIX.join(', ')}`
+function readMix(value: unknown): Settings['receiptMix'] {
   const mix = { delivered: 0, hard: 0, soft: 0, none: 0 }
-  for (const [name, share] of Object.entries(value)) {
-    const outcome = MIX.find((known) => known === name)
-    if (!outcome) return `${name} is not one of ${MIX.join(', ')}`
-    if (typeof share !== 'number' || !(share >= 0)) return `${name} is not a share in per cent`
+  for (const [outcome, share] of entriesOf(value, OUTCOMES)) {
+    if (typeof share !== 'number' || !(share >= 0)) throw new Fault(`${outcome} is not a share in per cent`)
     mix[outcome] = share
   }
   const sum = mix.delivered + mix.hard + mix.soft + mix.none
-  if (Math.abs(sum - 100) > 0.001) return `the shares add up to ${sum}, not 100`
-  settings.receiptMix = mix
+  if (Math.abs(sum - 100) > 0.001) throw new Fault(`the shares add up to ${sum}, not 100`)
+  return mix
 }
 
-function readThrottle(settings: Settings, value: unknown): string | undefined {
-  if (value === null) settings.throttle = null
-  else if (!isObject(value)) return 'is neither null nor { "mps": number }'
-  else return wholeNumber(value.mps, 1, 1_000_000, (mps) => (settings.throttle = { mps }))
-}
-
-function wholeNumber(value: unknown, least: number, most: number, set: (value: number) => void): string | undefined {
-  if (!Number.isSafeInteger(value) || Number(value) < least || Number(value) > most) {
-    return `is not a whole number from ${least} to ${most}`
+/** Codes that are left out stay as they are. */
+function readErrors(value: unknown, now: Settings['receiptError']): Settings['receiptError'] {
+  const errors = { ...now }
+  for (const [outcome, code] of entriesOf(value, BOUNCES)) {
+    if (typeof code !== 'string' || !ERROR_CODE.test(code)) throw new Fault(`${outcome} is not an error code`)
+    errors[outcome] = code
   }
-  set(Number(value))
+  return errors
 }
 
-function yesOrNo(value: unknown, set: (value: boolean) => void): string | undefined {
-  if (typeof value !== 'boolean') return 'is neither true nor false'
-  set(value)
+function entriesOf<N extends string>(value: unknown, names: readonly N[]): [N, unknown][] {
+  if (!isObject(value)) throw new Fault(`is not an object of ${names.join(', ')}`)
+  return Object.entries(value).map(([name, entry]) => {
+    const known = names.find((one) => one === name)
+    if (!known) throw new Fault(`${name} is not one of ${names.join(', ')}`)
+    return [known, entry]
+  })
 }
 
-function oneOfForms(value: unknown, set: (form: IdForm) => void): string | undefined {
-  const form = idForms.find((known) => known === value)
-  if (!form) return `is not one of ${idForms.join(', ')}`
-  set(form)
+function readThrottle(value: unknown): NonNullable<Settings['throttle']> {
+  if (!isObject(value)) throw new Fault('is neither null nor { "mps": number }')
+  return { mps: wholeNumber(1, 1_000_000)(value.mps) }
+}
+
+/** The status by its name, as a number, or as hex in a string; ESME_ROK is none. */
+function readRefusal(value: unknown): NonNullable<Settings['refuse']> {
+  if (!isObject(value)) throw new Fault('is neither null nor { "status": name or number, "percent": number }')
+  const named = typeof value.status === 'string' ? commandStatus[value.status as keyof typeof commandStatus] : undefined
+  const status = named ?? Number(value.status)
+  if (!Number.isInteger(status) || status <= 0 || status > 0xffff_ffff)
+    throw new Fault('status is not a command_status')
+  return { status, percent: percent(value.percent ?? 100) }
+}
+
+function readDropRule(value: unknown): DropRule {
+  if (!isObject(value)) throw new Fault('is neither null nor { "submits": number, "times": number or null }')
+  const submits = wholeNumber(1, 1_000_000_000)(value.submits)
+  return { submits, times: orNull(wholeNumber(1, 1_000_000))(value.times ?? null) }
 }
 
 function isObject(value: unknown): value is Record<string, unknown> {

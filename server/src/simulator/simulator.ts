@@ -52,10 +52,14 @@ export async function startSimulator({ config, log }: SimulatorRuntime): Promise
       return binds.judge(bind, smsc.settings.maxBinds)
     },
     onSession(session, bind) {
-      const { id, kind } = binds.add(session, bind)
+      const info = binds.add(session, bind)
+      const { id, kind } = info
       log.info({ bind: id, kind }, 'bound')
       session.on('close', (reason) => log.info({ bind: id, reason }, 'bind closed'))
-      session.on('request', (request) => take(smsc, session, request))
+      session.on('request', (request) => {
+        take(smsc, session, request)
+        if (request.command === 'submit_sm') binds.submitted(session, info)
+      })
       if (kind !== 'bound_tx') smsc.addReceiver(session)
       if (!smsc.settings.answer) session.pause()
     },
@@ -64,6 +68,7 @@ export async function startSimulator({ config, log }: SimulatorRuntime): Promise
   function change(settings: Settings): void {
     const turned = settings.answer !== smsc.settings.answer
     smsc.change(settings)
+    binds.dropAfter(settings.dropAfter)
     if (!turned) return
     log.info({ answer: settings.answer }, 'answering turned')
     if (settings.answer) answering.resolve()

@@ -7,7 +7,8 @@ const ID_EPOCH = Date.UTC(2025, 0, 1)
 const IDS_PER_MS = 512
 const LOW = 2 ** 24
 
-export const idForms = ['hex', 'hex_upper', 'hex_padded', 'decimal'] as const
+export const idForms = ['hex', 'hex_upper', 'hex_padded', 'hex_mixed', 'decimal', 'decimal_padded'] as const
+const hexForms = ['hex', 'hex_upper', 'hex_padded'] as const
 export type IdForm = (typeof idForms)[number]
 
 /** The id before the first one that a simulator started at this time may give. */
@@ -21,9 +22,20 @@ export function hexId(id: number): string {
   return id < LOW ? low : Math.floor(id / LOW).toString(16) + low.padStart(6, '0')
 }
 
-/** An id in hex, as SMSCs spell it, each in its own way. */
+/** An id in hex, as SMSCs spell it, each in its own way; `hex_mixed` spells each id in one of the ways of hex. */
 export function spellId(hex: string, form: IdForm): string {
-  if (form === 'hex') return hex
-  if (form === 'hex_upper') return hex.toUpperCase()
-  return form === 'hex_padded' ? hex.padStart(16, '0') : Number.parseInt(hex, 16).toString()
+  switch (form) {
+    case 'hex':
+      return hex
+    case 'hex_upper':
+      return hex.toUpperCase()
+    case 'hex_padded':
+      return hex.padStart(16, '0')
+    case 'hex_mixed':
+      return spellId(hex, hexForms[Number.parseInt(hex.slice(-2), 16) % hexForms.length] ?? 'hex')
+    case 'decimal':
+      return Number.parseInt(hex, 16).toString()
+    case 'decimal_padded':
+      return Number.parseInt(hex, 16).toString().padStart(20, '0')
+  }
 }

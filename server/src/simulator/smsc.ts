@@ -13,7 +13,7 @@ import { Admission } from './admission.ts'
 import type { AnsweredFile } from './answered-file.ts'
 import { DelayLanes } from './delay-lanes.ts'
 import { Deliveries } from './deliveries.ts'
-import { drawOutcome, type Fate, fateByOutcome, fateOf } from './fates.ts'
+import { drawLost, drawOutcome, type Fate, fateByOutcome, fateOf } from './fates.ts'
 import { Handsets } from './handsets.ts'
 import type { RawFile } from './raw-file.ts'
 import { makeReceipt, type Receipt, receiptPdu } from './receipts.ts'
@@ -32,6 +32,7 @@ type Answer = {
   at: number
   receipt: Receipt | undefined
   fate: Fate
+  lost: boolean
   given: boolean
 }
 
@@ -53,6 +54,7 @@ const PUT_OFF_MS = 1_000
 const CROWDED_ABOVE = 30_000
 const CROWDED_MOST_MS = 50
 const ANSWERED_FLUSH_MS = 20
+const JITTER_STEPS = 32
 const noText = Buffer.alloc(0)
 
 export type SmscOptions = {
@@ -76,7 +78,9 @@ export class Smsc {
   #flushing = false
   readonly #answers = new DelayLanes<Answer>()
   readonly #later = new DelayLanes<Delivery | Reply>()
-  readonly #deliveries: Deliveries<Delivery>
+  /** Apart, so that one can be held, and a person's text does not wait behind all receipts. */
+  readonly #mos: Deliveries<Mo>
+  readonly #receipts: Deliveries<Receipt>
   readonly #replies = new Replies()
   #timer: NodeJS.Timeout | undefined
   #timerDueAt = Number.POSITIVE_INFINITY
@@ -89,14 +93,21 @@ export class Smsc {
     this.#settings = settings
     this.#lastId = lastId
     this.#log = log
-    this.#deliveries = new Deliveries<Delivery>({
-      toPdu: (item) => (item.kind === 'mo' ? item.pdu : receiptPdu(item, this.#settings, Date.now())),
-      sent: (item) => (item.kind === 'mo' ? this.counts.mosSent++ : this.counts.receiptsSent++),
-      answered: (item) => this.#answered(item),
-      putOff: (item) => {
-        this.#later.push(item, PUT_OFF_MS, performance.now())
-        this.#arm()
-      },
+    const putOff = (item: Delivery) => {
+      this.#later.push(item, PUT_OFF_MS, performance.now())
+      this.#arm()
+    }
+    this.#mos = new Deliveries<Mo>({
+      toPdu: (mo) => mo.pdu,
+      sent: () => this.counts.mosSent++,
+      answered: () => this.counts.mosAnswered++,
+      putOff,
+    })
+    this.#receipts = new Deliveries<Receipt>({
+      toPdu: (receipt) => receiptPdu(receipt, this.#settings, Date.now()),
+      sent: () => this.counts.receiptsSent++,
+      answered: (receipt) => this.#receiptAnswered(receipt),
+      putOff,
     })
   }
 
@@ -106,19 +117,20 @@ export class Smsc {
 
   /** Receipts and texts of handsets that wait for their time, a bind, a slot or an answer. */
   get owed(): number {
-    return this.#later.length + this.#deliveries.length
+    return this.#later.length + this.#mos.length + this.#receipts.length
   }
 
   change(settings: Settings): void {
-    this.#admission.throttleAt(settings.throttle?.mps)
+    this.#admission.change(settings)
     this.#settings = settings
-    if (settings.answer) this.#deliveries.release()
-    else this.#deliveries.hold()
+    this.#mos.hold(!settings.answer)
+    this.#receipts.hold(!settings.answer || settings.holdReceipts)
     this.#arm()
   }
 
   addReceiver(session: Session): void {
-    this.#deliveries.addReceiver(session)
+    this.#mos.addReceiver(session)
+    this.#receipts.addReceiver(session)
   }
 
   /** Takes up the receipts that an earlier run still owed. */
@@ -126,7 +138,7 @@ export class Smsc {
     for (const receipt of receipts) {
       const wait = receipt.submittedAt + (fateOf(receipt.destination)?.receiptDelayMs ?? 0) - Date.now()
       if (wait > 0) this.#later.push(receipt, wait, performance.now())
-      else this.#deliveries.add(receipt)
+      else this.#receipts.add(receipt)
     }
     this.#arm()
   }
@@ -142,7 +154,8 @@ export class Smsc {
       this.#rawFile.add(at, smscId, pdu, text, pdu.tlvs?.user_message_reference)
     }
     const fate = ownFate ?? fateByOutcome[drawOutcome(this.#settings.receiptMix, this.#lastId)]
-    this.#arrived.push({ session, pdu, command_status, smscId, at, receipt: undefined, fate, given: false })
+    const lost = fate.answer === 'lost' || drawLost(this.#settings.loseAnswers, this.#lastId)
+    this.#arrived.push({ session, pdu, command_status, smscId, at, receipt: undefined, fate, lost, given: false })
     if (this.#flushing) return
     this.#flushing = true
     setImmediate(this.#flush)
@@ -161,14 +174,15 @@ export class Smsc {
         destination_addr: shortCode,
         ...part,
       })
-      this.#deliveries.add({ kind: 'mo', pdu })
+      this.#mos.add({ kind: 'mo', pdu })
     }
   }
 
   /** Forgets what is owed and what was counted; answers are still given, and the raw file stays as it is. */
   reset(): void {
     this.#later.clear()
-    this.#deliveries.clear()
+    this.#mos.clear()
+    this.#receipts.clear()
     this.#replies.clear()
     this.#admission.clear()
     this.handsets.clear()
@@ -180,7 +194,8 @@ export class Smsc {
   /** Answers all that was accepted, what still comes at once, and sends nothing more of its own. */
   windUp(): void {
     this.#settings = { ...this.#settings, latencyMs: 0, answer: true }
-    this.#deliveries.hold()
+    this.#mos.hold(true)
+    this.#receipts.hold(true)
     clearTimeout(this.#timer)
     this.#timerDueAt = Number.NEGATIVE_INFINITY
     this.#answers.takeDue(Number.POSITIVE_INFINITY, (answer) => this.#give(answer))
@@ -202,13 +217,14 @@ export class Smsc {
     this.#arrived = []
     const written = this.#writeRaw()
     const now = performance.now()
-    const { answer: answering } = this.#settings
-    const latencyMs = this.#settings.latencyMs + this.#crowdedMs()
+    const { answer: answering, latencyJitterMs } = this.#settings
+    const leastMs = this.#settings.latencyMs + this.#crowdedMs()
     for (const answer of arrived) {
       if (!written && answer.command_status === status.ESME_ROK) answer.command_status = status.ESME_RSYSERR
       this.#count(answer.command_status)
       if (answer.command_status === status.ESME_ROK) this.#accept(answer)
-      if (answer.receipt?.group) this.#receiptsFirst(answer, answer.receipt, now)
+      const latencyMs = latencyJitterMs > 0 ? leastMs + drawJitter(latencyJitterMs) : leastMs
+      if (answer.receipt?.group?.settled) this.#giveReceiptsFirst(answer, answer.receipt, now)
       else if (latencyMs === 0 && answering) this.#give(answer)
       else this.#answers.push(answer, latencyMs, now)
     }
@@ -218,7 +234,7 @@ export class Smsc {
   /** What a client that takes receipts more slowly than it submits waits on top of the latency. */
   #crowdedMs(): number {
     // at a delay the receipts that are not due yet are nobody's fault
-    const late = this.#deliveries.length
+    const late = this.#settings.holdReceipts ? 0 : this.#receipts.length
     return Math.min(CROWDED_MOST_MS, Math.ceil(Math.max(0, late - CROWDED_ABOVE) / 1_000))
   }
 
@@ -248,41 +264,49 @@ export class Smsc {
     const reply = fate.reply && this.#replies.replyTo(pdu, fate.reply, at)
     if (reply) this.#later.push(reply, reply.delayMs, performance.now())
     answer.receipt = makeReceipt(smscId, at, fate.outcome, pdu, text)
-    if (answer.receipt && fate.answer === 'after_receipts') {
-      answer.receipt.group = { left: fate.receiptCount, settled: () => this.#give(answer) }
-    }
+    if (answer.receipt) this.#groupReceipts(answer, answer.receipt)
     // The mix is not what a next run would draw again: it must not owe what this one decided not to send.
     if (fate === fateByOutcome.none) this.#settleReceipt(smscId)
   }
 
-  #receiptsFirst(answer: Answer, receipt: Receipt, now: number): void {
+  #groupReceipts(answer: Answer, receipt: Receipt): void {
+    const first = answer.fate.answer === 'after_receipts' || this.#settings.receiptsFirst
+    const count = Math.max(answer.fate.receiptCount, this.#settings.receiptCount)
+    if (!first && count === 1) return
+    receipt.group = { left: count, settled: first ? () => this.#give(answer) : undefined }
+  }
+
+  #giveReceiptsFirst(answer: Answer, receipt: Receipt, now: number): void {
     answer.receipt = undefined
-    for (let sent = 0; sent < answer.fate.receiptCount; sent++) this.#deliveries.add(receipt)
+    this.#addReceipt(receipt, 0)
     this.#answers.push(answer, AFTER_RECEIPTS_MS, now)
   }
 
   #give(answer: Answer): void {
     if (answer.given) return
     answer.given = true
-    const { session, pdu, command_status, smscId, receipt, fate } = answer
+    const { session, pdu, command_status, smscId, receipt, fate, lost } = answer
     if (command_status !== status.ESME_ROK) session.respond(pdu, { command_status })
-    else if (fate.answer === 'lost') this.counts.answersLost++
+    else if (lost) this.counts.answersLost++
     else session.respond(pdu, { message_id: spellId(smscId, this.#settings.idForm) })
     if (!receipt) return
     const delayMs = this.#settings.receiptDelayMs + fate.receiptDelayMs
-    if (delayMs === 0) this.#deliveries.add(receipt)
-    else this.#later.push(receipt, delayMs, performance.now())
+    this.#addReceipt(receipt, delayMs)
   }
 
-  #answered(item: Delivery): void {
-    if (item.kind === 'mo') {
-      this.counts.mosAnswered++
-      return
+  /** Puts the receipt on its way, as often as it is to be sent. */
+  #addReceipt(receipt: Receipt, delayMs: number): void {
+    for (let left = receipt.group?.left ?? 1; left > 0; left--) {
+      if (delayMs === 0) this.#receipts.add(receipt)
+      else this.#later.push(receipt, delayMs, performance.now())
     }
+  }
+
+  #receiptAnswered(receipt: Receipt): void {
     this.counts.receiptsAnswered++
-    if (item.group && --item.group.left > 0) return
-    item.group?.settled()
-    this.#settleReceipt(item.smscId)
+    if (receipt.group && --receipt.group.left > 0) return
+    receipt.group?.settled?.()
+    this.#settleReceipt(receipt.smscId)
   }
 
   #settleReceipt(smscId: string): void {
@@ -302,7 +326,8 @@ export class Smsc {
     this.#answers.takeDue(now, (answer) => this.#give(answer))
     this.#later.takeDue(now, (item) => {
       if (item.kind === 'reply') this.handsetWrites(item.phone, item.shortCode, item.content)
-      else this.#deliveries.add(item)
+      else if (item.kind === 'mo') this.#mos.add(item)
+      else this.#receipts.add(item)
     })
     this.#arm()
   }
@@ -319,6 +344,11 @@ export class Smsc {
 
 function textOf(pdu: SubmitSm): Buffer {
   return pdu.short_message.length > 0 ? pdu.short_message : (pdu.tlvs?.message_payload ?? noText)
+}
+
+/** One of a few steps up to that much: each step is a queue of its own. */
+function drawJitter(mostMs: number): number {
+  return (Math.floor(Math.random() * (JITTER_STEPS + 1)) * mostMs) / JITTER_STEPS
 }
 
 function blankCounts(): Counts {

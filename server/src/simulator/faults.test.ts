@@ -1,0 +1,192 @@
+// The settings with which a test makes the simulator a bad carrier.
+
+import { describe, expect, test } from 'vitest'
+import { mosOf, receiptsOf, submit, textTo, useSimulator } from '../../test/simulator.ts'
+import { waitFor } from '../../test/wait-for.ts'
+import { commandStatus as status } from '../smpp/pdu/command-status.ts'
+
+const simulator = useSimulator()
+const { control } = simulator
+
+const phone = '12125550199'
+const settings = (body: unknown) => control('PATCH', '/settings', body)
+const state = async () => (await control('GET', '/state')).body
+
+describe('answers', () => {
+  test('lose_answers: that share is taken and gets its receipt, but no answer', async () => {
+    const client = await simulator.bind({ window: 400, responseDeadlineMs: 300 })
+    await settings({ lose_answers: 25 })
+    const answers = await Promise.allSettled(Array.from({ length: 400 }, () => submit(client, textTo(phone))))
+    const lost = answers.filter((answer) => answer.status === 'rejected').length
+    expect(lost).toBeGreaterThan(80)
+    expect(lost).toBeLessThan(120)
+    expect(simulator.raw()).toHaveLength(400)
+    await waitFor(() => receiptsOf(client).length === 400)
+    expect(await state()).toMatchObject({ accepted: 400, answers_lost: lost })
+  })
+
+  test('latency_jitter_ms: answers leave out of order, none before the latency and none after the jitter', async () => {
+    const client = await simulator.bind()
+    await settings({ latency_ms: 30, latency_jitter_ms: 100 })
+    const order: number[] = []
+    const sentAt = performance.now()
+    const times = await Promise.all(
+      Array.from({ length: 50 }, async (_, index) => {
+        await submit(client, textTo(phone))
+        order.push(index)
+        return performance.now() - sentAt
+      }),
+    )
+    expect(order).not.toEqual(order.toSorted((a, b) => a - b))
+    expect(Math.min(...times)).toBeGreaterThanOrEqual(29)
+    expect(Math.max(...times) - Math.min(...times)).toBeGreaterThan(20)
+  })
+
+  test.each([
+    ['ESME_RSUBMITFAIL', status.ESME_RSUBMITFAIL],
+    [0x58, status.ESME_RTHROTTLED],
+    ['0x00000412', 0x412],
+  ])('refuse: a share is refused with %s, and is not in the raw file', async (name, command_status) => {
+    const client = await simulator.bind({ window: 200 })
+    await settings({ refuse: { status: name, percent: 30 } })
+    const answers = await Promise.all(Array.from({ length: 200 }, () => submit(client, textTo(phone))))
+    const refused = answers.filter((answer) => answer.command_status !== 0)
+    expect(new Set(refused.map((answer) => answer.command_status))).toEqual(new Set([command_status]))
+    expect(refused.length).toBeGreaterThan(45)
+    expect(refused.length).toBeLessThan(75)
+    expect(simulator.raw()).toHaveLength(200 - refused.length)
+    await settings({ refuse: null })
+    expect((await submit(client, textTo(phone))).command_status).toBe(0)
+  })
+})
+
+describe('drop_after', () => {
+  const flood = async (count: number) => {
+    const client = await simulator.bind()
+    const answers = await Promise.allSettled(Array.from({ length: count }, () => submit(client, textTo(phone))))
+    return answers.filter((answer) => answer.status === 'fulfilled').length
+  }
+
+  test('a bind is cut in the middle of its window: what it had submitted is taken, and not answered', async () => {
+    await settings({ drop_after: { submits: 30, times: 1 }, latency_ms: 20 })
+    expect(await flood(80)).toBe(0)
+    await waitFor(async () => (await state()).binds.length === 0)
+    expect(simulator.raw()).toHaveLength(30)
+    expect(await flood(80)).toBe(80)
+    expect(simulator.raw()).toHaveLength(110)
+  })
+
+  test('without times every bind is cut; a bind counts from when the rule was made', async () => {
+    const old = await simulator.bind()
+    for (let i = 0; i < 5; i++) await submit(old, textTo(phone))
+    await settings({ drop_after: { submits: 10 } })
+    for (let i = 0; i < 9; i++) await submit(old, textTo(phone))
+    await settings({ receipt_delay_ms: 0 })
+    await expect(submit(old, textTo(phone))).rejects.toThrow('closed')
+    expect(simulator.raw()).toHaveLength(15)
+    await flood(20)
+    await flood(20)
+    expect(simulator.raw()).toHaveLength(35)
+  })
+})
+
+describe('receipts', () => {
+  test('receipts_first and receipt_count: each answer comes after its two receipts', async () => {
+    const client = await simulator.bind()
+    await settings({ receipts_first: true, receipt_count: 2, receipt_delay_ms: 5_000 })
+    const seen = new Map<string, number>()
+    client.session.on('request', (pdu) => {
+      if (pdu.command !== 'deliver_sm') return
+      const id = pdu.tlvs?.receipted_message_id ?? ''
+      seen.set(id, (seen.get(id) ?? 0) + 1)
+    })
+    await Promise.all(
+      Array.from({ length: 30 }, async () => {
+        const { message_id } = await submit(client, textTo(phone))
+        expect(seen.get(message_id)).toBe(2)
+      }),
+    )
+    expect(await state()).toMatchObject({ receipts: { sent: 60, answered: 60 }, owed: 0 })
+  })
+
+  test('receipt_count: that many after the delay, also when they are put off', async () => {
+    const client = await simulator.bind({ answers: status.ESME_RX_T_APPN })
+    await settings({ receipt_count: 3, receipt_delay_ms: 10 })
+    await submit(client, textTo(phone))
+    await waitFor(() => client.delivered.length === 3)
+    expect((await state()).owed).toBe(3)
+    client.session.destroy()
+    const other = await simulator.bind()
+    await waitFor(() => other.delivered.length === 3)
+    await waitFor(async () => (await state()).owed === 0)
+    expect(await state()).toMatchObject({ receipts: { sent: 6, answered: 3 } })
+  })
+
+  test('hold_receipts: none until told, while handsets still write', async () => {
+    const client = await simulator.bind()
+    await settings({ hold_receipts: true })
+    for (let i = 0; i < 5; i++) await submit(client, textTo(phone))
+    await control('POST', '/handsets/2125550142/messages', { to: '12345', content: 'PIZZA' })
+    await waitFor(() => mosOf(client).length === 1)
+    expect(receiptsOf(client)).toEqual([])
+    expect(await state()).toMatchObject({ owed: 5, receipts: { sent: 0 } })
+    await settings({ hold_receipts: false })
+    await waitFor(() => receiptsOf(client).length === 5)
+  })
+
+  test('a text of a handset does not wait behind the receipts that are owed', async () => {
+    const sender = await simulator.bind({ bind: 'transmitter', window: 500 })
+    await Promise.all(Array.from({ length: 500 }, () => submit(sender, textTo(phone))))
+    await control('POST', '/handsets/2125550142/messages', { to: '12345', content: 'STOP' })
+    const client = await simulator.bind({ bind: 'receiver' })
+    await waitFor(() => client.delivered.length === 501)
+    expect(client.delivered.findIndex((pdu) => pdu.esm_class === 0)).toBeLessThan(101)
+  })
+
+  test('receipt_error: the codes of receipts, in the text and, where they are numbers, in network_error_code', async () => {
+    const client = await simulator.bind()
+    await settings({ receipt_error: { hard: '4720', soft: 'E99', delivered: '902' } })
+    for (const ending of ['01', '02', '99']) await submit(client, textTo(`121255501${ending}`))
+    await waitFor(() => receiptsOf(client).length === 3)
+    expect(receiptsOf(client).map((receipt) => receipt?.err)).toEqual(['4720', 'E99', '902'])
+    const codes = client.delivered.map((pdu) => pdu.tlvs?.network_error_code?.toString('hex'))
+    expect(codes).toEqual(['031270', undefined, undefined])
+    await settings({ receipt_error: { soft: '030' } })
+    expect((await control('GET', '/settings')).body).toMatchObject({
+      receipt_error: { hard: '4720', soft: '030', delivered: '902' },
+    })
+  })
+})
+
+test.each([
+  [{ lose_answers: 101 }, 'lose_answers'],
+  [{ latency_jitter_ms: 1.5 }, 'latency_jitter_ms'],
+  [{ refuse: { status: 'ESME_ROK', percent: 5 } }, 'refuse'],
+  [{ refuse: { status: 'ESME_NONSENSE', percent: 5 } }, 'refuse'],
+  [{ refuse: { status: 8, percent: -1 } }, 'refuse'],
+  [{ drop_after: 5 }, 'drop_after'],
+  [{ drop_after: { submits: 0 } }, 'drop_after'],
+  [{ receipt_count: 0 }, 'receipt_count'],
+  [{ receipts_first: 'yes' }, 'receipts_first'],
+  [{ hold_receipts: null }, 'hold_receipts'],
+  [{ receipt_error: { none: '000' } }, 'receipt_error'],
+  [{ receipt_error: { hard: 'a b' } }, 'receipt_error'],
+])('%o is refused whole', async (body, field) => {
+  const before = (await control('GET', '/settings')).body
+  const answer = await settings({ ...body, echo_reference: false })
+  expect(answer).toMatchObject({ status: 422, body: { status: 'error', code: 'invalid' } })
+  expect(Object.keys((answer.body as unknown as { details: object }).details)).toEqual([field])
+  expect((await control('GET', '/settings')).body).toEqual(before)
+})
+
+test('what GET shows of the settings, PUT takes', async () => {
+  await settings({
+    refuse: { status: 0x412, percent: 5 },
+    drop_after: { submits: 9 },
+    max_binds: 4,
+    id_form: 'decimal',
+  })
+  const shown = (await control('GET', '/settings')).body
+  expect(shown).toMatchObject({ refuse: { status: '0x00000412', percent: 5 }, drop_after: { submits: 9, times: null } })
+  expect((await control('PUT', '/settings', shown)).body).toEqual(shown)
+})
