@@ -28,7 +28,7 @@ export function claimExpansion(tx: Db, messageId: number) {
     'claim_expansion',
     /* sql */ `
     select e.cursor_phone as "cursorPhone", m.list_id as "listId", m.logged_on as "loggedOn",
-           coalesce(m.send_at, m.accepted_at) as "audienceAt", m.part_count as "partCount",
+           coalesce(m.starts_at, m.accepted_at) as "audienceAt", m.part_count as "partCount",
            m.audience is not null as "isFiltered"
       from expansions e join messages m on m.id = e.message_id
      where e.message_id = $1

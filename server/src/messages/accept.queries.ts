@@ -31,9 +31,9 @@ export async function insertWaiting(tx: Db, message: NewBroadcast, sendAt: Date 
     /* sql */ `
     with added as (
       insert into messages (account_id, list_id, short_code_id, kind, name, content, consent, part_count, created_at,
-                            max_parts, audience, status, send_at)
+                            max_parts, audience, status, send_at, starts_at)
       values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, case when $12::timestamptz is null then 'draft' else 'scheduled' end,
-              $12)
+              $12, $12)
       returning id
     )
     insert into message_counters (message_id) select id from added
@@ -74,7 +74,8 @@ export async function startWaiting(tx: Db, messageId: number, at: Date, loggedOn
     with started as (
       update messages m
          -- the list may have moved to another short code while the message waited
-         set status = 'sending', accepted_at = $2, logged_on = $3, send_at = $4, short_code_id = l.short_code_id
+         set status = 'sending', accepted_at = $2, logged_on = $3, send_at = $4, starts_at = $4,
+             short_code_id = l.short_code_id
         from lists l
        where m.id = $1 and l.id = m.list_id
       returning m.id

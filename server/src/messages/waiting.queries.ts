@@ -31,7 +31,8 @@ export async function updateWaiting(tx: Db, messageId: number, message: NewBroad
     'update_waiting',
     /* sql */ `
     update messages
-       set content = $2, name = $3, part_count = $4, max_parts = $5, audience = $6, send_at = $7, short_code_id = $8,
+       set content = $2, name = $3, part_count = $4, max_parts = $5, audience = $6, send_at = $7, starts_at = $7,
+           short_code_id = $8,
            status = case when $7::timestamptz is null then 'draft' else 'scheduled' end
      where id = $1`,
     [
@@ -64,9 +65,9 @@ export function claimDue(tx: Db, now: Date) {
     select m.id, m.send_at as "sendAt", l.scheduled_lateness_minutes as "latenessMinutes",
            l.deleted_at is not null as "listDeleted"
       from messages m join lists l on l.id = m.list_id
-     where m.status = 'scheduled' and m.send_at <= $1
+     where m.status = 'scheduled' and m.starts_at <= $1
        and not exists (select from installation where sending_paused)
-     order by m.send_at, m.id limit 1
+     order by m.starts_at, m.id limit 1
        for no key update of m skip locked`,
     [now],
   )
