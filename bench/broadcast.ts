@@ -7,6 +7,7 @@ import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { profileClock, profileEnv, topFunctions } from './lib/cpu-profile.ts'
 import { startHouse } from './lib/house.ts'
+import { findKannel, runKannel } from './lib/kannel.ts'
 import { canLook, type Usage, Watch } from './lib/processes.ts'
 import { describeMachine, printTable, round } from './lib/report.ts'
 import { DatabaseWatch } from './lib/statements.ts'
@@ -22,6 +23,8 @@ type Options = {
   content: string
   keep: boolean
   profile: boolean
+  /** Messages for Kannel; none leaves it out. */
+  kannel: number
 }
 
 /** What no process may hold for itself, however long the list is. */
@@ -74,6 +77,7 @@ export async function run(args: string[] = process.argv.slice(3)): Promise<void>
     await database.stop()
     await house.stop()
     if (options.profile) printFunctions(profiles, profileFrom, profileTo)
+    const kannel = await besideKannel(options, sent.at(-1) as SendFigures)
     const usage = { import: importUsage, broadcasts: sendUsage }
     const figures = {
       bench: 'broadcast',
@@ -83,6 +87,7 @@ export async function run(args: string[] = process.argv.slice(3)): Promise<void>
       window,
       import: imported,
       broadcasts: sent,
+      kannel,
       usage,
     }
     const heavy = [...importUsage, ...sendUsage.flat()].filter((usage) => usage.peakMb > memoryLimitMb)
@@ -110,16 +115,40 @@ function readOptions(args: string[]): Options {
       },
       keep: { type: 'boolean', default: false },
       profile: { type: 'boolean', default: false },
+      kannel: { type: 'string', default: '50000' },
     },
   })
-  const { recipients, broadcasts, binds, window, ...rest } = values
+  const { recipients, broadcasts, binds, window, kannel, ...rest } = values
   return {
     ...rest,
     recipients: Number(recipients),
     broadcasts: Number(broadcasts),
     binds: Number(binds),
     window: Number(window),
+    kannel: Number(kannel),
   }
+}
+
+/** Kannel at the same work when our own is done, and how many times as fast we were. */
+async function besideKannel(options: Options, ours: SendFigures) {
+  const { kannel: messages, binds, window, content } = options
+  if (messages === 0) return
+  if (!findKannel()) {
+    console.log('\nKannel is not installed here (Debian: apt-get install kannel): no ratio to it.')
+    return
+  }
+  const figures = await runKannel({ messages, binds, window, content })
+  const ratio = ours.messagesPerSecond / figures.messagesPerSecond
+  printTable('Kannel with its store file and receipts, its queue filled beforehand', [
+    {
+      messages,
+      'last submit s': figures.secondsToLastSubmit,
+      'last receipt s': figures.secondsToLastReceipt,
+      'messages/s': figures.messagesPerSecond,
+      'Carillon is faster by': round(ratio, 1),
+    },
+  ])
+  return { ...figures, ratio }
 }
 
 function nameProcess(command: string, application: string | undefined): string {

@@ -2,7 +2,7 @@
 
 const benches: Record<string, { what: string; load: () => Promise<{ run(): Promise<unknown> }> }> = {
   broadcast: {
-    what: 'import a list and text it: the whole product (--recipients --broadcasts --binds --window --profile --keep)',
+    what: 'import a list and text it: the whole product (--recipients --broadcasts --binds --window --profile --keep --kannel)',
     load: () => import('./broadcast.ts'),
   },
   rtt: {
