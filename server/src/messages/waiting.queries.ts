@@ -52,7 +52,15 @@ export async function deleteMessage(tx: Db, messageId: number) {
   await tx.exec('delete_message', /* sql */ `delete from messages where id = $1`, [messageId])
 }
 
-export type DueBroadcast = { id: number; sendAt: Date; latenessMinutes: number; listDeleted: boolean }
+export type DueBroadcast = {
+  id: number
+  listId: number
+  content: string
+  maxParts: number | null
+  sendAt: Date
+  latenessMinutes: number
+  listDeleted: boolean
+}
 
 /**
  * Locks the scheduled broadcast that has been due the longest, of those that no other worker has just taken. None is
@@ -62,7 +70,7 @@ export function claimDue(tx: Db, now: Date) {
   return tx.maybeOne<DueBroadcast>(
     'claim_due',
     /* sql */ `
-    select m.id, m.send_at as "sendAt", l.scheduled_lateness_minutes as "latenessMinutes",
+    select m.id, m.list_id as "listId", m.content, m.max_parts as "maxParts", m.send_at as "sendAt", l.scheduled_lateness_minutes as "latenessMinutes",
            l.deleted_at is not null as "listDeleted"
       from messages m join lists l on l.id = m.list_id
      where m.status = 'scheduled' and m.starts_at <= $1
@@ -74,7 +82,12 @@ export function claimDue(tx: Db, now: Date) {
 }
 
 /** Ends a message, whose row the transaction has locked, before anybody was sent it. */
-export async function cancelWaiting(tx: Db, messageId: number, at: Date, reason: 'too_late' | 'list_deleted') {
+export async function cancelWaiting(
+  tx: Db,
+  messageId: number,
+  at: Date,
+  reason: 'too_late' | 'list_deleted' | 'content',
+) {
   await tx.exec(
     'cancel_waiting',
     /* sql */ `
