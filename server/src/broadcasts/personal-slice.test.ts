@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { afterEach, beforeEach, expect, test } from 'vitest'
 import { freshDatabase, type TestDatabase } from '../../test/database.ts'
 import { make } from '../../test/make.ts'
 import { makeRuntime } from '../../test/runtime.ts'
@@ -78,7 +78,8 @@ test('each recipient has his own text, in chunks of consecutive ids', async () =
 })
 
 test('parts are counted for each text, and what is longer than it may be is not sent', async () => {
-  const named = (phone: number, firstName: string) => make.subscriber(database.db, { listId: list.id, phone, firstName })
+  const named = (phone: number, firstName: string) =>
+    make.subscriber(database.db, { listId: list.id, phone, firstName })
   await named(2065560001, 'Ana')
   await named(2065560002, 'Ł'.repeat(10))
   await named(2065560003, 'x'.repeat(50))
@@ -174,4 +175,21 @@ test('a worker that dies in the middle of a slice leaves nothing of it', async (
   await expandAll()
   expect((await readCounters(database.db, id)).audience).toBe(3_000)
   await checkBooks(database.db, id)
+})
+
+test('those who share a place and a window are side by side, the earliest first', () => {
+  const row = (phone: number) => ({ phone, reason: null, content: null, partCount: 1 })
+  const [nine, ten] = [new Date('2031-05-06T09:00:00Z'), new Date('2031-05-06T10:00:00Z')]
+  const [east, west] = [
+    { opensAt: nine, closesAt: ten, place: 'NY:E' },
+    { opensAt: ten, closesAt: null, place: 'CA:P' },
+  ]
+  const planned = [west, east, west, east, east].map((window, n) => ({ row: row(n), window }))
+  const { rows, chunks } = layOut(planned, 2)
+  expect(rows.map(({ phone }) => phone)).toEqual([1, 3, 4, 0, 2])
+  expect(chunks).toEqual([
+    { ...east, first: 0, last: 1 },
+    { ...east, first: 2, last: 2 },
+    { ...west, first: 3, last: 4 },
+  ])
 })

@@ -29,7 +29,11 @@ function say(content: string, person: Person, fields: ValueRules[] = [], values:
 
 describe('what is said of a person', () => {
   test.each([
-    ['{first_name} {last_name}, {email}, {zip_code}, {phone_number}', ana, 'Ana Ruiz, ana@cedar.example, 98101, 2065550143'],
+    [
+      '{first_name} {last_name}, {email}, {zip_code}, {phone_number}',
+      ana,
+      'Ana Ruiz, ana@cedar.example, 98101, 2065550143',
+    ],
     ['Hi {first_name}', stranger, 'Hi friend'],
     ['Hi {first_name|neighbor}', stranger, 'Hi neighbor'],
     ['Hi {first_name|}!', stranger, 'Hi !'],
@@ -44,7 +48,12 @@ describe('what is said of a person', () => {
     ['its value, cleaned', field('team'), 'Blue\nRed', 'Blue Red'],
     ['a number as it is', field('team', { contentType: 'number' }), 12.5, '12.5'],
     ['a day as it is', field('team', { contentType: 'datetime' }), '2031-05-06T00:00:00.000Z', '5/6/31'],
-    ["an instant by the account's clock", field('team', { contentType: 'datetime' }), '2031-05-06T03:00:00.000Z', '5/5/31'],
+    [
+      "an instant by the account's clock",
+      field('team', { contentType: 'datetime' }),
+      '2031-05-06T03:00:00.000Z',
+      '5/5/31',
+    ],
     ["the field's default where there is none", field('team', { defaultValue: 'Any' }), null, 'Any'],
     ['nothing where there is no default', field('team'), null, ''],
     ['the default for a value of another type', field('team', { contentType: 'number', defaultValue: '3' }), 'x', '3'],
