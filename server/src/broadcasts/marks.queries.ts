@@ -1,7 +1,7 @@
 import type { BounceReason } from '../connections/meaning.ts'
 import type { Db } from '../db/db.ts'
 import { logTable, submitsTable } from '../db/log-days.ts'
-import { cleanDeadNumbers } from '../opt-ins/clean.sql.ts'
+import { type CarrierOptOut, cleanDeadNumbers } from '../opt-ins/clean.sql.ts'
 import type { Chunk } from './chunks.queries.ts'
 
 // The marks a gateway makes on log rows around a submit_sm. Each moves the rows and the message's counters in one
@@ -110,8 +110,11 @@ export function unmarkSubmitting(db: Db, chunk: Chunk, ids: number[]): Promise<n
   )
 }
 
-/** One accepted part: the SMSC's id for it, and whether it was the last part of its text to be answered. */
-export type Accepted = { logId: number; part: number; smscId: string; complete: boolean }
+/**
+ * One accepted part: the SMSC's id for it, and whether it was the last part of its text to be answered. Part -1 is all
+ * parts in one PDU. An empty id is one that the SMSC did not tell.
+ */
+export type Accepted = { logId: number; phone: number; part: number; smscId: string; complete: boolean }
 
 /**
  * Records the SMSC's ids and marks as sent the texts whose parts are all accepted, in one commit. A row that had been
@@ -119,16 +122,24 @@ export type Accepted = { logId: number; part: number; smscId: string; complete: 
  */
 export async function markSent(db: Db, day: string, connectionId: number, accepted: Accepted[]): Promise<void> {
   const complete = accepted.filter((part) => part.complete).map((part) => part.logId)
+  const named = accepted.filter((part) => part.smscId !== '')
+  if (named.length < accepted.length) {
+    await noteMissingIds(
+      db,
+      day,
+      accepted.filter((part) => part.smscId === '').map((part) => part.logId),
+    )
+  }
   const { moved } = await db.one<{ moved: number }>(
     `mark_sent_${day}`,
     /* sql */ `
     with ids as (
-      insert into ${submitsTable(day)} (connection_id, smsc_id, log_id, part, logged_on)
-      select $1, a.smsc_id, a.log_id, a.part, $5::date
-        from unnest($2::bigint[], $3::smallint[], $4::text[]) as a(log_id, part, smsc_id)
+      insert into ${submitsTable(day)} (connection_id, smsc_id, log_id, phone, part, logged_on)
+      select $1, a.smsc_id, a.log_id, a.phone, a.part, $6::date
+        from unnest($2::bigint[], $3::bigint[], $4::smallint[], $5::text[]) as a(log_id, phone, part, smsc_id)
     ), moved as (
       update ${logTable(day)} l set state = 'sent'
-       where l.id = any($6::bigint[]) and l.state = 'submitting'
+       where l.id = any($7::bigint[]) and l.state = 'submitting'
       returning l.message_id
     ), counted as (
       update message_counters c set submitting = c.submitting - t.n, sent = c.sent + t.n
@@ -138,9 +149,10 @@ export async function markSent(db: Db, day: string, connectionId: number, accept
     select count(*) as moved from moved`,
     [
       connectionId,
-      accepted.map((part) => part.logId),
-      accepted.map((part) => part.part),
-      accepted.map((part) => part.smscId),
+      named.map((part) => part.logId),
+      named.map((part) => part.phone),
+      named.map((part) => part.part),
+      named.map((part) => part.smscId),
       day,
       complete,
     ],
@@ -148,12 +160,24 @@ export async function markSent(db: Db, day: string, connectionId: number, accept
   if (moved < complete.length) await markUnknownSent(db, day, complete)
 }
 
+/** Notes of texts whose response had no id that their receipts have to find them in another way. */
+function noteMissingIds(db: Db, day: string, ids: number[]) {
+  return db.exec(
+    `note_missing_ids_${day}`,
+    /* sql */ `
+    update ${logTable(day)} l set carrier_status = 'no id'
+     where l.id = any($1::bigint[]) and l.state in ('submitting', 'unknown')`,
+    [ids],
+  )
+}
+
 function markUnknownSent(db: Db, day: string, ids: number[]) {
   return db.exec(
     `mark_unknown_sent_${day}`,
     /* sql */ `
     with moved as (
-      update ${logTable(day)} l set state = 'sent', carrier_status = null
+      update ${logTable(day)} l
+         set state = 'sent', carrier_status = case when l.carrier_status = 'no id' then l.carrier_status end
        where l.id = any($1::bigint[]) and l.state = 'unknown'
       returning l.message_id
     )
@@ -166,9 +190,12 @@ function markUnknownSent(db: Db, day: string, ids: number[]) {
 
 export type Refused = { logId: number; reason: BounceReason; carrierStatus: string }
 
-/** Marks as bounced the texts that the SMSC refused for good; a number it called dead leaves its list. */
-export function markRefused(db: Db, day: string, refused: Refused[]): Promise<number> {
-  return db.exec(
+/**
+ * Marks as bounced the texts that the SMSC refused for good; a number it called dead leaves its list. Answers those whose
+ * people have opted out at the carrier.
+ */
+export async function markRefused(db: Db, day: string, refused: Refused[]): Promise<CarrierOptOut[]> {
+  return db.many<CarrierOptOut>(
     `mark_refused_${day}`,
     /* sql */ `
     with moved as (
@@ -177,14 +204,18 @@ export function markRefused(db: Db, day: string, refused: Refused[]): Promise<nu
         from unnest($1::bigint[], $2::text[], $3::text[]) as r(log_id, reason, carrier_status)
        -- the array says it once more: whatever the join's plan, it reads no other rows
        where l.id = r.log_id and l.id = any($1::bigint[]) and l.state = 'submitting'
-      returning l.id, l.message_id, l.phone, l.state, l.reason
-    ), ${cleanDeadNumbers}
-    update message_counters c
-       set submitting = c.submitting - t.n, bounced = c.bounced + t.n, clean_count = c.clean_count + t.cleaned
-      from (select message_id, count(*) as n,
-                   (select count(*) from cleaned where cleaned.message_id = moved.message_id) as cleaned
-              from moved group by message_id) t
-     where c.message_id = t.message_id`,
+      returning l.id, l.message_id, l.phone, l.state, l.reason, l.carrier_status
+    ), ${cleanDeadNumbers}, counted as (
+      update message_counters c
+         set submitting = c.submitting - t.n, bounced = c.bounced + t.n, clean_count = c.clean_count + t.cleaned
+        from (select message_id, count(*) as n,
+                     (select count(*) from cleaned where cleaned.message_id = moved.message_id) as cleaned
+                from moved group by message_id) t
+       where c.message_id = t.message_id
+    )
+    select moved.id as "logId", moved.phone, s.code as "shortCode", moved.carrier_status as "carrierStatus"
+      from moved join messages m on m.id = moved.message_id join short_codes s on s.id = m.short_code_id
+     where moved.reason = 'opted_out'`,
     [refused.map((row) => row.logId), refused.map((row) => row.reason), refused.map((row) => row.carrierStatus)],
   )
 }

@@ -49,7 +49,7 @@ async function plansOf(work: (db: Db) => Promise<unknown>): Promise<string> {
   const statements: string[] = []
   const note = async (_: string, sql: string) => {
     statements.push(sql)
-    return { known: [], ids: [], places: [], rows: 1, moved: 0 } as never
+    return { known: [], ids: [], early: [], states: ['queued'], optOuts: [], rows: 1, moved: 0 } as never
   }
   await work({ ...database.db, one: note, many: async (_, sql) => [await note(_, sql)], exec: note })
   const plans: string[] = []

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
+import { listConnections } from '../connections/connections.queries.ts'
 import { ensureEnvironmentConnection } from '../connections/environment.ts'
 import { poolDb } from '../db/db.ts'
 import { makePool } from '../db/pool.ts'
@@ -42,20 +43,22 @@ export async function startGateway(rt: Runtime): Promise<Gateway> {
   const pool = makePool(rt.databaseUrl, log, { max: 8, settings, name: 'carillon gateway' })
   const db = poolDb(pool)
   const connectionId = await ensureEnvironmentConnection({ db, config }, config.smpp)
+  const connection = (await listConnections(db)).find((row) => row.id === connectionId)
+  if (!connection) throw new Error('the connection of the environment was removed just now')
 
-  const recorder = new Recorder(db, connectionId, log)
+  const recorder = new Recorder({ db, clock, log })
   const receipts = new ReceiptBook({ db, clock, log })
   const repeat = (work: () => Promise<unknown>, pauseMs: number, what: string) =>
     new Repeater(work, pauseMs, (error) => log.warn({ err: error }, `could not ${what}, trying again`))
   const inbound = repeat(() => interpretInbound({ ...rt, db }), 500, 'interpret MOs')
-  const deliveries = new Deliveries({ db, clock, log }, recorder, receipts, connectionId, () => inbound.now())
+  const deliveries = new Deliveries({ db, clock, log }, recorder, receipts, () => inbound.now())
   const binds = new Binds(config.smpp, config.send.responseDeadlineMs, log, {
     onFree: () => dispatcher.pump(),
-    onDeliver: (session, pdu) => deliveries.take(session, pdu),
+    onDeliver: (session, pdu) => deliveries.take(connection, session, pdu),
     onLate: (request, response) => submitter.late(request, response),
   })
   const dispatcher = new Dispatcher({ db, clock, log, binds, instanceId, leaseMs: config.send.leaseMs })
-  const submitter = new Submitter(db, binds, recorder, log, dispatcher.pump)
+  const submitter = new Submitter(db, connection, binds, recorder, log, dispatcher.pump)
 
   const stopped = new AbortController()
   listenForWork(rt.databaseUrl, log, stopped.signal, (work) => {

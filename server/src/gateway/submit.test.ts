@@ -44,8 +44,9 @@ beforeEach(async () => {
   await waitFor(() => binds.bound === 1)
   submitter = new Submitter(
     db,
+    { id: await ensureConnection(db, 'default'), receiptIdForm: 'any', errorMap: {} },
     binds,
-    new Recorder(db, await ensureConnection(db, 'default'), rt.log),
+    new Recorder({ ...rt, db }),
     rt.log,
     () => {},
   )

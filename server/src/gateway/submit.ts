@@ -1,12 +1,14 @@
 import type { Logger } from 'pino'
 import { markSubmitting, type Recipient, unmarkSubmitting } from '../broadcasts/marks.queries.ts'
+import type { Connection } from '../connections/connection.ts'
+import { type Meanings, meaningsOf } from '../connections/meaning.ts'
+import { spellMessageId } from '../connections/message-id.ts'
 import type { Db } from '../db/db.ts'
 import { retryLostRaces } from '../db/retry.ts'
 import type { Outcome } from '../smpp/in-flight.ts'
 import { commandStatus, statusName } from '../smpp/pdu/command-status.ts'
 import type { ResponsePdu, SubmitSm } from '../smpp/pdu/pdu.ts'
 import { PduError } from '../smpp/pdu/pdu-error.ts'
-import { normaliseMessageId } from '../smpp/pdu/receipt-text.ts'
 import type { Session } from '../smpp/session.ts'
 import type { Binds } from './binds.ts'
 import type { HeldChunk } from './held-chunk.ts'
@@ -21,12 +23,6 @@ const requeueMs = 5
 
 /** The SMSC asks us to come again later with the same text. */
 const temporary: ReadonlySet<number> = new Set([commandStatus.ESME_RTHROTTLED, commandStatus.ESME_RMSGQFUL])
-/** The number itself is at fault: no later text will do better. */
-const deadNumber: ReadonlySet<number> = new Set([
-  commandStatus.ESME_RINVDSTADR,
-  commandStatus.ESME_RINVDSTTON,
-  commandStatus.ESME_RINVDSTNPI,
-])
 
 /** One text on its way: which of its parts are answered, and how. */
 type Flight = {
@@ -50,6 +46,8 @@ type Begun = { flight: Flight; notBefore: number }
  */
 export class Submitter {
   readonly #db: Db
+  readonly #connection: Pick<Connection, 'id' | 'receiptIdForm'>
+  readonly #meanings: Meanings
   readonly #binds: Binds
   readonly #recorder: Recorder
   readonly #log: Logger
@@ -60,8 +58,17 @@ export class Submitter {
   #begun: Begun[] = []
   readonly #requeued = new Map<HeldChunk, { recipients: Recipient[]; afterMs: number }>()
 
-  constructor(db: Db, binds: Binds, recorder: Recorder, log: Logger, onChange: () => void) {
+  constructor(
+    db: Db,
+    connection: Pick<Connection, 'id' | 'receiptIdForm' | 'errorMap'>,
+    binds: Binds,
+    recorder: Recorder,
+    log: Logger,
+    onChange: () => void,
+  ) {
     this.#db = db
+    this.#connection = connection
+    this.#meanings = meaningsOf(connection)
     this.#binds = binds
     this.#recorder = recorder
     this.#log = log
@@ -193,7 +200,7 @@ export class Submitter {
     const { held, recipient } = flight
     const entry = { logId: recipient.id, day: held.chunk.loggedOn, recorded: () => this.#recorded(flight) }
     if (flight.refusal !== undefined) {
-      const reason = deadNumber.has(flight.refusal) ? 'hard' : 'soft'
+      const reason = this.#meanings.ofStatus(flight.refusal)
       this.#recorder.refused({ ...entry, reason, carrierStatus: statusName(flight.refusal) })
     } else if (flight.inDoubt) {
       this.#recorder.unknown(entry)
@@ -210,8 +217,10 @@ export class Submitter {
     this.#recorder.accepted({
       logId: flight.recipient.id,
       day: flight.held.chunk.loggedOn,
+      connectionId: this.#connection.id,
+      phone: flight.recipient.phone,
       part,
-      smscId: normaliseMessageId(messageId),
+      smscId: spellMessageId(this.#connection.receiptIdForm, 'response', messageId),
       complete,
       recorded,
     })

@@ -57,7 +57,7 @@ async function submitTo(handsets: number) {
       database.db,
       chunk.loggedOn,
       connectionId,
-      rows.map((row) => ({ logId: row.id, part: 0, smscId: `id${row.id}`, complete: true })),
+      rows.map((row) => ({ logId: row.id, phone: row.phone, part: 0, smscId: `id${row.id}`, complete: true })),
     )
 }
 
