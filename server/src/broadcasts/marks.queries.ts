@@ -19,7 +19,7 @@ const consentGiven: Record<Chunk['consent'], string> = {
 }
 
 const blockOfRecipient = /* sql */ `
-        left join lateral (select since from blocks where short_code_id = $7 and phone = r.phone offset 0) b on true`
+        left join lateral (select since from blocks where short_code_id = $8 and phone = r.phone offset 0) b on true`
 
 export type Recipient = { id: number; phone: number }
 
@@ -35,26 +35,38 @@ export function listQueued(db: Db, chunk: Chunk) {
 
 /**
  * Marks as submitting those of the queued rows that may still be texted, and answers their ids; the others become
- * suppressed or cancelled. Once this has committed the PDU may be written, and only then.
+ * suppressed or cancelled. While the message is paused, or when the chunk's window has closed at `now`, all stay queued.
+ * Once this has committed the PDU may be written, and only then.
  */
-export async function markSubmitting(db: Db, chunk: Chunk, recipients: Recipient[]): Promise<number[]> {
+export async function markSubmitting(
+  db: Db,
+  chunk: Chunk,
+  recipients: Recipient[],
+  now = new Date(),
+): Promise<number[]> {
   const asksForBlock = chunk.consent === 'not_blocked'
   const { ids } = await db.one<{ ids: number[] }>(
     `mark_submitting_${chunk.consent}_${chunk.loggedOn}`,
     /* sql */ `
     with lease as materialized (
-      select (select status = 'cancelled' from messages where id = $5) as cancelled
-        from send_chunks c
+      select m.cancelled, m.late, m.paused or c.paused or coalesce(c.closes_at <= $7, false) as waits
+        from send_chunks c cross join lateral (
+          select status = 'cancelled' as cancelled, paused_at is not null as paused,
+                 coalesce(deliver_by <= $7, false) as late
+            from messages where id = $5 offset 0) m
        where c.id = $1 and c.epoch = $2
          for share of c
     ), judged as materialized (
-      select r.id, lease.cancelled, not lease.cancelled and (${consentGiven[chunk.consent]}) as may
+      select r.id, lease.cancelled, lease.late,
+             not lease.cancelled and not lease.late and (${consentGiven[chunk.consent]}) as may
         from lease cross join unnest($3::bigint[], $4::bigint[]) as r(id, phone)
         -- lateral and offset leave the planner one choice, a look-up per recipient
         left join lateral (select state from subscribers where list_id = $6 and phone = r.phone offset 0) s on true
         ${asksForBlock ? blockOfRecipient : ''}
+       where lease.cancelled or lease.late or not lease.waits
     ), verdict as materialized (
-      select array_agg(id) as ids, array_agg(id) filter (where may is not true) as held, bool_or(cancelled) as cancelled
+      select array_agg(id) as ids, array_agg(id) filter (where may is not true) as held,
+             bool_or(cancelled) as cancelled, bool_or(late) as late
         from judged
     ), moved as (
       -- by an array of ids, not by a join: a join that is planned while the day is small reads the whole day, and goes
@@ -64,7 +76,8 @@ export async function markSubmitting(db: Db, chunk: Chunk, recipients: Recipient
                           when (select cancelled from verdict) then 'cancelled'
                           else 'suppressed' end::message_state,
              reason = case when l.id = any((select held from verdict)::bigint[])
-                            and not (select cancelled from verdict) then 'not_subscribed' end,
+                            and not (select cancelled from verdict)
+                           then case when (select late from verdict) then 'too_late' else 'not_subscribed' end end,
              submitted_at = case when (l.id = any((select held from verdict)::bigint[])) is not true
                                  then clock_timestamp() end,
              closed_at = case when l.id = any((select held from verdict)::bigint[]) then clock_timestamp() end
@@ -87,6 +100,7 @@ export async function markSubmitting(db: Db, chunk: Chunk, recipients: Recipient
       recipients.map((recipient) => recipient.phone),
       chunk.messageId,
       chunk.listId,
+      now,
       ...(asksForBlock ? [chunk.shortCodeId] : []),
     ],
   )
