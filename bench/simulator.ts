@@ -1,15 +1,19 @@
 // How much the simulator takes, so that nobody mistakes its limit for the product's: our own session as the client,
 // the simulator in a process of its own, zero latency, a receipt for every message. Prints a table and a line of JSON.
 
-import { readFileSync, statSync } from 'node:fs'
+import { type ChildProcess, fork } from 'node:child_process'
+import { readFileSync } from 'node:fs'
+import { mkdtemp, rm, stat } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { connect } from '../server/src/smpp/client.ts'
 import { submitSm } from '../server/src/smpp/pdu/pdu.ts'
 import type { Session } from '../server/src/smpp/session.ts'
-import { startSimulatorProcess } from './lib/simulator-process.ts'
 
 const TICKS_PER_SECOND = 100
 const WINDOW = 100
+const binary = new URL('../server/src/bin/simulator.ts', import.meta.url)
 
 type Figures = {
   messages: number
@@ -32,21 +36,30 @@ export async function run({
   receiptDelayMs = 200,
   rate = Infinity,
 } = {}): Promise<Figures> {
-  const simulator = await startSimulatorProcess({ receiptDelayMs })
-  const { pid, smppPort } = simulator
+  const folder = await mkdtemp(join(tmpdir(), 'carillon-bench-'))
+  const child = fork(binary, {
+    env: {
+      ...process.env,
+      CARILLON_DATA_DIR: folder,
+      CARILLON_SIMULATOR_LATENCY_MS: '0',
+      CARILLON_SIMULATOR_RECEIPT_DELAY_MS: String(receiptDelayMs),
+      CARILLON_LOG_LEVEL: 'error',
+    },
+  })
   try {
+    const { smppPort } = await ready(child)
     const sessions: Session[] = []
     for (let i = 0; i < binds; i++) {
       const credentials = { system_id: 'bench', password: 'bench' }
       sessions.push(await connect({ host: '127.0.0.1', port: smppPort, ...credentials, window: WINDOW }))
     }
-    const peak = watchMemory(pid)
-    const cpuBefore = cpuSeconds(pid)
+    const peak = watchMemory(child.pid as number)
+    const cpuBefore = cpuSeconds(child.pid as number)
     const startedAt = performance.now()
     const receiptsAnswered = await sendAll(sessions, messages, rate)
     const seconds = (performance.now() - startedAt) / 1_000
-    const simulatorCpuSeconds = cpuSeconds(pid) - cpuBefore
-    const rawFileMb = statSync(simulator.rawFile).size / 1e6
+    const simulatorCpuSeconds = cpuSeconds(child.pid as number) - cpuBefore
+    const rawFileMb = (await stat(join(folder, 'simulator', 'submits.raw'))).size / 1e6
     const simulatorPeakMb = peak()
     await Promise.all(sessions.map((session) => session.unbind()))
     return {
@@ -63,8 +76,18 @@ export async function run({
       rawFileMb,
     }
   } finally {
-    simulator.stop()
+    child.kill('SIGKILL')
+    await rm(folder, { recursive: true, force: true })
   }
+}
+
+function ready(child: ChildProcess): Promise<{ smppPort: number }> {
+  return new Promise((resolve, reject) => {
+    child.on('message', (message: { type?: string; smppPort: number }) => {
+      if (message.type === 'ready') resolve(message)
+    })
+    child.once('exit', (code) => reject(new Error(`the simulator ended with code ${code}`)))
+  })
 }
 
 function sendAll(sessions: Session[], messages: number, rate: number): Promise<number> {

@@ -22,7 +22,6 @@ const DOWNHILL = [
   'subscribers',
   'imports',
   'attachments',
-  'quiet-hours',
   'messages',
   'transactional-messages',
   'links',

@@ -56,8 +56,7 @@ async function submitTo(handsets: number) {
     markSent(
       database.db,
       chunk.loggedOn,
-      connectionId,
-      rows.map((row) => ({ logId: row.id, phone: row.phone, part: 0, smscId: `id${row.id}`, complete: true })),
+      rows.map((row) => ({ connectionId, logId: row.id, part: 0, smscId: `id${row.id}`, complete: true })),
     )
 }
 
