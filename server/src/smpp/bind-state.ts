@@ -29,10 +29,13 @@ const rules: Record<RequestCommand, Record<Side, readonly SessionState[]>> = {
   unbind: { esme: bound, smsc: bound },
   enquire_link: { esme: ['open', ...bound], smsc: ['open', ...bound] },
   submit_sm: { esme: transmits, smsc: never },
+  submit_multi: { esme: transmits, smsc: never },
   query_sm: { esme: transmits, smsc: never },
   cancel_sm: { esme: transmits, smsc: never },
+  replace_sm: { esme: transmits, smsc: never },
   deliver_sm: { esme: never, smsc: receives },
   data_sm: { esme: transmits, smsc: receives },
+  alert_notification: { esme: never, smsc: receives },
 }
 
 /** Whether this end may send this command in this state. Before the bind nobody knows who is who. */

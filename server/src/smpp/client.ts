@@ -8,7 +8,7 @@ import { Session, type SessionOptions } from './session.ts'
 export type ConnectOptions = SessionOptions & {
   host: string
   port: number
-  /** TLS with the system's roots; an object is passed on to node:tls. */
+  /** TLS with the system's roots; an object goes to node:tls: ca instead of those, servername, a client's cert and key. */
   tls?: boolean | tls.ConnectionOptions
   system_id: string
   password: string

@@ -13,8 +13,11 @@ export type ServerOptions = SessionOptions & {
   onSession(session: Session, bind: Bind): void
   /** A connection that has not bound by then is closed (the spec's session_init_timer, §7.2). */
   bindDeadlineMs?: number
+  /** With key and cert; with requestCert and ca, clients need a certificate too. */
   tls?: tls.TlsOptions
 }
+
+const BIND_DEADLINE_MS = 10_000
 
 export type SmppServer = {
   /** Every open session, bound or not. */
@@ -28,7 +31,18 @@ export type SmppServer = {
 export function createServer(options: ServerOptions): SmppServer {
   const sessions = new Set<Session>()
   const accept = (socket: net.Socket) => acceptSession(socket, sessions, options)
-  const listener = options.tls ? tls.createServer(options.tls, accept) : net.createServer(accept)
+  const { bindDeadlineMs = BIND_DEADLINE_MS } = options
+  const listener = options.tls
+    ? tls.createServer({ handshakeTimeout: bindDeadlineMs, ...options.tls }, accept)
+    : net.createServer(accept)
+  // Node tells of a handshake that takes too long, and leaves its connection open.
+  listener.on('tlsClientError', (_error: Error, socket: net.Socket) => socket.destroy())
+  // Connections whose handshake is not over are no sessions yet, and close() must not wait for them.
+  const connections = new Set<net.Socket>()
+  listener.on('connection', (socket: net.Socket) => {
+    connections.add(socket)
+    socket.once('close', () => connections.delete(socket))
+  })
 
   return {
     sessions,
@@ -37,12 +51,15 @@ export function createServer(options: ServerOptions): SmppServer {
         listener.once('error', reject)
         listener.listen(port, host, () => {
           listener.off('error', reject)
+          // A connection that cannot be accepted (no file descriptor is left) costs that connection only.
+          listener.on('error', () => {})
           resolve((listener.address() as net.AddressInfo).port)
         })
       }),
     close: async () => {
       const closed = new Promise<void>((resolve) => listener.close(() => resolve()))
       await Promise.all([...sessions].map((session) => session.unbind()))
+      for (const socket of connections) socket.destroy()
       await closed
     },
   }
@@ -53,7 +70,7 @@ function acceptSession(socket: net.Socket, sessions: Set<Session>, options: Serv
   sessions.add(session)
   const bindTimer = setTimeout(() => {
     if (!session.bound) session.destroy('no bind')
-  }, options.bindDeadlineMs ?? 10_000)
+  }, options.bindDeadlineMs ?? BIND_DEADLINE_MS)
 
   let judging = false
   const onFirstRequest = async (request: object) => {

@@ -3,15 +3,19 @@ import { settle } from '../../test/fake-clock.ts'
 import { makeBoundPair, makeSession } from '../../test/smpp-pair.ts'
 import type { Outcome } from './in-flight.ts'
 import { encodePdu as encoded } from './pdu/codec.ts'
+import { toHandset } from './pdu/destinations.ts'
 import {
+  alertNotification,
   bind,
   blankPdu,
   deliverSm,
   enquireLink,
   genericNack,
+  outbind,
   querySm,
   type RequestPdu,
   type ResponsePdu,
+  submitMulti,
   submitSm,
   unbind,
 } from './pdu/pdu.ts'
@@ -116,6 +120,12 @@ describe('the window', () => {
     expect(peer.take()).toHaveLength(3)
     await peer.say(submitResp(2), submitResp(3))
     expect([session.free, session.inFlight, drains]).toEqual([2, 1, 1])
+  })
+
+  test('a submit_multi takes a slot', async () => {
+    const { session } = await makeEsme()
+    session.request(submitMulti({ dest_address: [toHandset('911')], short_message: Buffer.from('hi') }), () => {})
+    expect(session.inFlight).toBe(1)
   })
 
   test('other requests and responses do not count', async () => {
@@ -282,6 +292,38 @@ describe('states (table 2-1)', () => {
     expect(peer.take()).toEqual([])
   })
 
+  test('what has no response gets none, heard or not; out of place it is nacked', async () => {
+    const { peer, session } = await makeEsme()
+    const alert = alertNotification({ sequence_number: 8, source_addr: '12065550100', esme_addr: '12345' })
+    await peer.say(alert)
+    const heard: RequestPdu[] = []
+    session.on('request', (request) => {
+      heard.push(request)
+      session.respond(request)
+    })
+    await peer.say(alert)
+    expect(heard).toMatchObject([{ command: 'alert_notification', source_addr: '12065550100' }])
+    expect(peer.take()).toEqual([])
+    await peer.say(outbind({ sequence_number: 9, system_id: 'smsc', password: 'secret' }))
+    expect(peer.take()).toMatchObject([{ command: 'generic_nack', command_status: 4, sequence_number: 9 }])
+  })
+
+  test('notify() sends what has no response, where the state allows it, and waits for nothing', async () => {
+    const { smsc, esme } = await makeBoundPair()
+    const heard: RequestPdu[] = []
+    esme.on('request', (request) => heard.push(request))
+    const alert = alertNotification({ source_addr: '12065550100', esme_addr: '12345' })
+    expect([
+      esme.notify(alert),
+      smsc.notify({ ...alert }),
+      smsc.notify(outbind({ system_id: 'a', password: 'b' })),
+    ]).toEqual([false, true, false])
+    await settle()
+    expect(heard).toMatchObject([{ command: 'alert_notification', sequence_number: 1 }])
+    await smsc.unbind()
+    expect(smsc.state).toBe('closed')
+  })
+
   test('a request that nobody listens to is put off, not lost', async () => {
     const { peer } = await makeEsme()
     await peer.say(deliver(5))
@@ -333,15 +375,68 @@ describe('the end', () => {
   })
 
   test("the peer's unbind is answered, and ends the session", async () => {
-    const { peer, outcomes, send, closes } = await makeEsme()
+    const { peer, closes } = await makeEsme()
+    await peer.say({ ...unbind(), sequence_number: 9 })
+    expect(peer.take()).toMatchObject([{ command: 'unbind_resp', command_status: 0, sequence_number: 9 }])
+    expect(closes).toEqual(['peer unbound'])
+    expect(peer.ended).toBe(true)
+  })
+
+  test('a peer that unbinds while the window is full still answers it, and nothing new is sent', async () => {
+    const { session, peer, outcomes, send, closes } = await makeEsme({ window: 2 })
+    send()
     send()
     await settle()
     peer.take()
     await peer.say({ ...unbind(), sequence_number: 9 })
-    expect(peer.take()).toMatchObject([{ command: 'unbind_resp', command_status: 0, sequence_number: 9 }])
+    expect([session.free, session.bound, peer.take()]).toEqual([0, true, []])
+    send(querySm({ message_id: 'a' }))
+    await settle()
+    await peer.say(submitResp(2), submitResp(3))
+    expect(outcomes).toMatchObject([
+      { kind: 'closed', sent: false },
+      { kind: 'response', pdu: { sequence_number: 2 } },
+      { kind: 'response', pdu: { sequence_number: 3 } },
+    ])
+    expect(peer.take()).toMatchObject([{ command: 'unbind_resp', sequence_number: 9 }])
     expect(closes).toEqual(['peer unbound'])
+  })
+
+  test('a peer that unbinds and answers no more is let go after a second', async () => {
+    const { peer, clock, outcomes, send, closes } = await makeEsme()
+    send()
+    await settle()
+    await peer.say({ ...unbind(), sequence_number: 9 })
+    await clock.advance(999)
+    expect([outcomes, closes]).toEqual([[], []])
+    await clock.advance(1)
     expect(outcomes).toMatchObject([{ kind: 'closed', sent: true }])
-    expect(peer.ended).toBe(true)
+    expect(closes).toEqual(['peer unbound'])
+    expect(peer.heard.at(-1)).toMatchObject({ command: 'unbind_resp', sequence_number: 9 })
+  })
+
+  test('both ends unbind at once: each answers what it was asked, and nobody waits for the other', async () => {
+    const { esme, smsc, asked, clock } = await makeBoundPair()
+    const ended: string[] = []
+    const delivered: RequestPdu[] = []
+    esme.on('request', (request) => delivered.push(request))
+    esme.request(submit(), ({ kind }) => ended.push(`submit ${kind}`))
+    smsc.request(deliver(), ({ kind }) => ended.push(`deliver ${kind}`))
+    await settle()
+    const left = Promise.all([esme.unbind(), smsc.unbind()])
+    esme.respond(delivered[0] as RequestPdu)
+    await settle()
+    smsc.respond(asked[0] as RequestPdu)
+    await clock.advance(1)
+    await left
+    expect(ended).toEqual(['deliver response', 'submit response'])
+  })
+
+  test('unbinds that cross on the wire end both sessions at once', async () => {
+    const { esme, smsc, clock } = await makeBoundPair()
+    const left = Promise.all([esme.unbind(), smsc.unbind()])
+    await clock.advance(1)
+    await left
   })
 
   test('a close fails everything in flight once, and says what cannot have been seen', async () => {
@@ -400,6 +495,15 @@ describe('bad bytes', () => {
       { command: 'generic_nack', sequence_number: 6, command_status: 0x03 },
     ])
     expect(session.state).toBe('bound_trx')
+  })
+
+  test('a response of no known kind is passed over: to nack it would answer a request of the same number', async () => {
+    const { peer, session } = await makeEsme()
+    const odd = encoded({ ...blankPdu('data_sm_resp'), sequence_number: 5 })
+    odd.writeUInt32BE(0x8000_0777, 4)
+    await peer.say(odd)
+    expect(peer.take()).toEqual([])
+    expect(session.bound).toBe(true)
   })
 
   test('an impossible length is nacked and ends the session, after what came whole before it', async () => {

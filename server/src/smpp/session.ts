@@ -11,12 +11,15 @@ import { Inbox } from './inbox.ts'
 import { Outbox } from './outbox.ts'
 import { decodePdu } from './pdu/codec.ts'
 import { commandStatus } from './pdu/command-status.ts'
+import type { RefusedDestination } from './pdu/destinations.ts'
 import {
   blankPdu,
   enquireLink,
   genericNack,
   isBind,
+  isNotice,
   isResponse,
+  type Notice,
   type Pdu,
   type PduOf,
   type RequestCommand,
@@ -24,6 +27,7 @@ import {
   type ResponsePdu,
   type ResponseTo,
   responseOf,
+  type Unbind,
   unbind,
 } from './pdu/pdu.ts'
 import { PduError } from './pdu/pdu-error.ts'
@@ -31,7 +35,7 @@ import type { Tlvs } from './pdu/tlvs.ts'
 import { SmppClosed, SmppTimeout, WindowFull } from './session-errors.ts'
 
 export type SessionOptions = {
-  /** How many submit_sm, deliver_sm and data_sm may wait for their responses. */
+  /** How many submit_sm, submit_multi, deliver_sm and data_sm may wait for their responses. */
   window?: number
   responseDeadlineMs?: number
   /** Nothing heard for so long: ask whether the peer lives. */
@@ -56,12 +60,15 @@ export type ResponseFields = {
   final_date?: string
   message_state?: number
   error_code?: number
+  unsuccess_sme?: readonly RefusedDestination[]
   tlvs?: Tlvs
 }
 
+const COMMAND_ID_AT = 4
+const FIRST_RESPONSE_ID = 0x8000_0000
 /** A peer that lets so much pile up is not read from until it has taken it. */
 const BACKLOG_LIMIT = 1024 * 1024
-/** How long a socket may take to close in good order. */
+/** How long a socket may take to close in good order, and a peer that unbinds to answer what it was asked. */
 const LINGER_MS = 1_000
 
 export class Session extends EventEmitter<SessionEvents> {
@@ -82,6 +89,7 @@ export class Session extends EventEmitter<SessionEvents> {
   #lastHeard: number
   #enquiring = false
   #leaving: Promise<void> | undefined
+  #unbindSent = false
   #whenIdle: (() => void) | undefined
 
   constructor(stream: Duplex, options: SessionOptions = {}) {
@@ -161,6 +169,14 @@ export class Session extends EventEmitter<SessionEvents> {
     this.#send(pdu, done, counts)
   }
 
+  /** Sends what has no response. Says whether the state allowed it; throws PduError as request() does. */
+  notify(pdu: Notice): boolean {
+    if (this.#leaving || !mayBeSent(pdu.command, this.#side, this.#state)) return false
+    pdu.sequence_number = this.#inFlight.nextSequenceNumber()
+    this.#outbox.add(pdu)
+    return true
+  }
+
   /** request() as a promise of the response, whatever its command_status. Throws SmppTimeout or SmppClosed. */
   ask<C extends RequestCommand>(pdu: PduOf<C>): Promise<ResponseTo<C>> {
     return new Promise((resolve, reject) => {
@@ -172,9 +188,12 @@ export class Session extends EventEmitter<SessionEvents> {
     })
   }
 
-  /** Answers a request of the peer; does nothing once the session is closed. A bind answered with ESME_ROK is bound. */
+  /**
+   * Answers a request of the peer; does nothing once the session is closed, nor with ESME_ROK to what has no response. A
+   * bind answered with ESME_ROK is bound.
+   */
   respond(request: RequestPdu, fields?: ResponseFields) {
-    if (this.#state === 'closed') return
+    if (this.#state === 'closed' || (isNotice(request) && !fields?.command_status)) return
     const response = Object.assign(blankPdu(responseOf[request.command]), fields) as ResponsePdu
     response.sequence_number = request.sequence_number
     if (isBind(request) && response.command_status === commandStatus.ESME_ROK) {
@@ -211,16 +230,36 @@ export class Session extends EventEmitter<SessionEvents> {
     this.#stream.destroy()
   }
 
+  /** The peer unbinds: what is in flight has a moment to be answered, as an answer lost is a text in doubt. */
+  #part(request: Unbind) {
+    const finish = () => {
+      this.#clock.clearTimeout(timer)
+      this.respond(request)
+      this.#end('peer unbound')
+    }
+    const timer = this.#clock.setTimeout(finish, LINGER_MS)
+    if (this.#unbindSent || this.#inFlight.size === 0) return finish()
+    const leave = this.#whenIdle
+    this.#leaving ??= this.#streamClosed()
+    this.#whenIdle = () => {
+      finish()
+      leave?.()
+    }
+  }
+
+  #streamClosed(): Promise<void> {
+    if (this.#stream.closed) return Promise.resolve()
+    return new Promise((resolve) => this.#stream.once('close', () => resolve()))
+  }
+
   async #leave() {
-    const streamClosed = new Promise<void>((resolve) => {
-      if (this.#stream.closed) resolve()
-      else this.#stream.once('close', resolve)
-    })
+    const streamClosed = this.#streamClosed()
     if (this.bound && this.#inFlight.size > 0) {
       await new Promise<void>((resolve) => {
         this.#whenIdle = resolve
       })
     }
+    this.#unbindSent = this.bound
     if (this.bound) this.#send(unbind(), () => this.#end('unbound'), false)
     else this.#end('unbound')
     await streamClosed
@@ -239,7 +278,8 @@ export class Session extends EventEmitter<SessionEvents> {
       pdu = decodePdu(frame)
     } catch (error) {
       if (!(error instanceof PduError)) throw error
-      this.#refuse(error)
+      // NOTE: a nack of what claims to be a response would answer the peer's own request of that number.
+      if (frame.readUInt32BE(COMMAND_ID_AT) < FIRST_RESPONSE_ID) this.#refuse(error)
       return
     }
     if (isResponse(pdu)) this.#handleResponse(pdu)
@@ -272,10 +312,8 @@ export class Session extends EventEmitter<SessionEvents> {
       const status = isBind(request) && this.bound ? commandStatus.ESME_RALYBND : commandStatus.ESME_RINVBNDSTS
       this.respond(request, { command_status: status })
     } else if (request.command === 'enquire_link') this.respond(request)
-    else if (request.command === 'unbind') {
-      this.respond(request)
-      this.#end('peer unbound')
-    } else if (!this.emit('request', request)) {
+    else if (request.command === 'unbind') this.#part(request)
+    else if (!this.emit('request', request) && !isNotice(request)) {
       // Nobody to take it: a status that makes an SMSC try again later.
       this.respond(request, { command_status: commandStatus.ESME_RX_T_APPN })
     }
@@ -364,5 +402,5 @@ export class Session extends EventEmitter<SessionEvents> {
 }
 
 function takesSlot(command: RequestCommand): boolean {
-  return command === 'submit_sm' || command === 'deliver_sm' || command === 'data_sm'
+  return command === 'submit_sm' || command === 'deliver_sm' || command === 'data_sm' || command === 'submit_multi'
 }

@@ -3,7 +3,9 @@ import { describe, expect, test } from 'vitest'
 import { decodePdu, encodePdu } from './codec.ts'
 import { commandStatus } from './command-status.ts'
 import { type Command, commands } from './commands.ts'
+import { toHandset } from './destinations.ts'
 import {
+  alertNotification,
   bind,
   blankPdu,
   cancelSm,
@@ -11,9 +13,12 @@ import {
   deliverSm,
   enquireLink,
   genericNack,
+  outbind,
   type Pdu,
   type PduOf,
   querySm,
+  replaceSm,
+  submitMulti,
   submitSm,
 } from './pdu.ts'
 import { PduError } from './pdu-error.ts'
@@ -191,6 +196,101 @@ const golden: [clause: string, bytes: Buffer, pdu: Pdu][] = [
     pduBytes('00000008', '00000000', '00000006', `00 ${text('1a2b')}00 00 00 ${text('12345')}00 00 00 00`),
     cancelSm({ sequence_number: 6, message_id: '1a2b', source_addr: '12345' }),
   ],
+  [
+    '§4.9.2 cancel_sm_resp',
+    pduBytes('80000008', '00000000', '00000006'),
+    { ...blankPdu('cancel_sm_resp'), sequence_number: 6 },
+  ],
+  [
+    '§4.1.7.1 outbind',
+    pduBytes('0000000B', '00000000', '00000001', `${text('smsc')}00 ${text('secret')}00`),
+    outbind({ sequence_number: 1, system_id: 'smsc', password: 'secret' }),
+  ],
+  [
+    '§4.5.1 submit_multi to two handsets and a distribution list',
+    pduBytes(
+      '00000021',
+      '00000000',
+      '0000000B',
+      `00 00 01 ${text('12345')}00`,
+      `03 01 01 01 ${text('12065550100')}00 02 ${text('friends')}00 01 00 00 ${text('911')}00`,
+      '00 00 00 00 00 01 00 00 00',
+      '02 6869',
+      '0204 0002 0007',
+    ),
+    submitMulti({
+      sequence_number: 11,
+      source_addr_npi: 1,
+      source_addr: '12345',
+      dest_address: [toHandset('12065550100', 1, 1), { dest_flag: 2, dl_name: 'friends' }, toHandset('911')],
+      registered_delivery: 1,
+      short_message: Buffer.from('hi'),
+      tlvs: { user_message_reference: 7 },
+    }),
+  ],
+  [
+    '§4.5.2 submit_multi_resp with one destination that was not taken',
+    pduBytes('80000021', '00000000', '0000000B', `${text('1a2b')}00 01 01 01 ${text('12065550100')}00 0000000B`),
+    {
+      ...blankPdu('submit_multi_resp'),
+      sequence_number: 11,
+      message_id: '1a2b',
+      unsuccess_sme: [
+        {
+          dest_addr_ton: 1,
+          dest_addr_npi: 1,
+          destination_addr: '12065550100',
+          error_status_code: commandStatus.ESME_RINVDSTADR,
+        },
+      ],
+    },
+  ],
+  [
+    '§4.5.2 submit_multi_resp when all were taken',
+    pduBytes('80000021', '00000000', '0000000B', `${text('1a2b')}00 00`),
+    { ...blankPdu('submit_multi_resp'), sequence_number: 11, message_id: '1a2b' },
+  ],
+  [
+    '§4.10.1 replace_sm',
+    pduBytes(
+      '00000007',
+      '00000000',
+      '0000000C',
+      `${text('1a2b')}00 01 01 ${text('12345')}00 00 ${text('000000010000000R')}00 01 00 02 6869`,
+    ),
+    replaceSm({
+      sequence_number: 12,
+      message_id: '1a2b',
+      source_addr_ton: 1,
+      source_addr_npi: 1,
+      source_addr: '12345',
+      validity_period: '000000010000000R',
+      registered_delivery: 1,
+      short_message: Buffer.from('hi'),
+    }),
+  ],
+  [
+    '§4.10.2 replace_sm_resp',
+    pduBytes('80000007', '00000013', '0000000C'),
+    { ...blankPdu('replace_sm_resp'), command_status: commandStatus.ESME_RREPLACEFAIL, sequence_number: 12 },
+  ],
+  [
+    '§4.12.1 alert_notification with ms_availability_status (§5.3.2.30)',
+    pduBytes(
+      '00000102',
+      '00000000',
+      '0000000D',
+      `01 01 ${text('12065550100')}00 00 00 ${text('12345')}00 0422 0001 00`,
+    ),
+    alertNotification({
+      sequence_number: 13,
+      source_addr_ton: 1,
+      source_addr_npi: 1,
+      source_addr: '12065550100',
+      esme_addr: '12345',
+      tlvs: { ms_availability_status: 0 },
+    }),
+  ],
   ['§4.11.1 enquire_link', pduBytes('00000015', '00000000', '00000009'), { ...enquireLink(), sequence_number: 9 }],
 ]
 
@@ -250,6 +350,17 @@ describe('what is refused when read', () => {
     expect(refusal(long)).toMatchObject({ command_status: commandStatus.ESME_RINVSRCADR })
   })
 
+  test.each([
+    ['none at all', '00', commandStatus.ESME_RINVNUMDESTS],
+    ['fewer than it says', `02 01 01 01 ${text('911')}00`, commandStatus.ESME_RINVDESTFLAG],
+    ['a flag of no kind', `01 03 01 01 ${text('911')}00`, commandStatus.ESME_RINVDESTFLAG],
+    ['an address that is too long', `01 01 01 01 ${text('9'.repeat(21))}00`, commandStatus.ESME_RINVDSTADR],
+    ['a list name that is too long', `01 02 ${text('x'.repeat(21))}00`, commandStatus.ESME_RINVDLNAME],
+  ])('destinations: %s', (_what, destinations, command_status) => {
+    const bytes = pduBytes('00000021', '00000000', '00000007', '00 00 00 00', destinations, '00'.repeat(10))
+    expect(refusal(bytes)).toMatchObject({ command_status, command: 'submit_multi', sequence_number: 7 })
+  })
+
   test('an sm_length beyond the end', () => {
     const body = [...submitBody.slice(0, -1), '05 00480069']
     expect(refusal(pduBytes('00000004', '00000000', '00000007', ...body))).toMatchObject({
@@ -271,6 +382,15 @@ describe('what is forgiven when read', () => {
     expect(decodePdu(pduBytes('80000004', '00000000', '00000007', text('1a2b')))).toMatchObject({ message_id: '1a2b' })
     const odd = pduBytes('80000004', '00000000', '00000007', `${text('1a2b')}00`, '0204 0009')
     expect(decodePdu(odd)).toMatchObject({ message_id: '1a2b' })
+  })
+
+  test('refused destinations that are cut off: those before the cut are kept', () => {
+    const one = `01 01 ${text('911')}00 0000000B`
+    const bytes = pduBytes('80000021', '00000000', '00000007', `${text('1a')}00 02`, one, '01 01 39')
+    expect(decodePdu(bytes)).toMatchObject({
+      message_id: '1a',
+      unsuccess_sme: [{ destination_addr: '911', error_status_code: 0x0b }],
+    })
   })
 
   test('a receipted_message_id without its NUL', () => {
@@ -318,6 +438,31 @@ describe('what is refused when written', () => {
     expect(() => encodePdu({ ...submit, ...fields })).toThrow(expect.objectContaining({ command_status }))
   })
 
+  test.each([
+    ['no destination', [], commandStatus.ESME_RINVNUMDESTS],
+    ['255 of them', Array.from({ length: 255 }, () => toHandset('911')), commandStatus.ESME_RINVNUMDESTS],
+    ['an address of 21', [toHandset('9'.repeat(21))], commandStatus.ESME_RINVDSTADR],
+    ['an address with a NUL', [toHandset('9\x001')], commandStatus.ESME_RINVDSTADR],
+    ['a type of number beyond an octet', [toHandset('911', 256)], commandStatus.ESME_RINVDSTTON],
+  ])('submit_multi: %s', (_what, dest_address, command_status) => {
+    const pdu = submitMulti({ dest_address, short_message: Buffer.from('hi') })
+    expect(() => encodePdu(pdu)).toThrow(expect.objectContaining({ command_status, command: 'submit_multi' }))
+  })
+
+  test('the longest list of destinations fits, and so does that of refused ones', () => {
+    const dest_address = Array.from({ length: 254 }, () => toHandset('9'.repeat(20), 255, 255))
+    const multi = submitMulti({ dest_address, short_message: Buffer.alloc(254, 5) })
+    expect(decodePdu(encodePdu(multi))).toEqual(multi)
+    const unsuccess_sme = dest_address.map(() => ({
+      dest_addr_ton: 255,
+      dest_addr_npi: 255,
+      destination_addr: '9'.repeat(20),
+      error_status_code: 0xffff_ffff,
+    }))
+    const response = { ...blankPdu('submit_multi_resp'), message_id: '1'.repeat(64), unsuccess_sme }
+    expect(decodePdu(encodePdu(response))).toEqual(response)
+  })
+
   test('the longest of everything fits', () => {
     const longest = submitSm({
       service_type: '12345',
@@ -354,9 +499,23 @@ const anyTlvs = fc.record(
   { requiredKeys: [] },
 )
 
+const anyHandset = { dest_addr_ton: octet, dest_addr_npi: octet, destination_addr: latin1(20) }
+const anyDestinations = fc.array(
+  fc.oneof(
+    fc.record({ dest_flag: fc.constant(1), ...anyHandset }),
+    fc.record({ dest_flag: fc.constant(2), dl_name: latin1(20) }),
+  ),
+  { minLength: 1, maxLength: 20 },
+)
+const anyRefused = fc.array(fc.record({ ...anyHandset, error_status_code: fc.integer({ min: 0, max: 0xffff_ffff }) }), {
+  maxLength: 20,
+})
+
 const anyPdu = fc.constantFrom(...(Object.keys(commands) as Command[])).chain((command) => {
   const fields = commands[command].body.map((field): [string, fc.Arbitrary<unknown>] => {
     if (field.type === 'uint8') return [field.name, octet]
+    if (field.type === 'destinations') return [field.name, anyDestinations]
+    if (field.type === 'refused') return [field.name, anyRefused]
     return [field.name, field.type === 'cstring' ? latin1(field.max - 1) : octets(field.max - 1)]
   })
   return fc.record({

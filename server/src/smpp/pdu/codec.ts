@@ -3,6 +3,15 @@
 
 import { commandStatus } from './command-status.ts'
 import { type Command, commands, type Field } from './commands.ts'
+import {
+  type Destination,
+  decodeDestinations,
+  decodeRefused,
+  encodeDestinations,
+  encodeRefused,
+  ListFault,
+  type RefusedDestination,
+} from './destinations.ts'
 import { blankPdu, type Pdu } from './pdu.ts'
 import { PduError } from './pdu-error.ts'
 import { decodeTlvs, encodeTlvs, tlvsBound } from './tlvs.ts'
@@ -81,6 +90,8 @@ function decodeBody(pdu: AnyPdu, plan: Plan, bytes: Buffer): number {
       while (at < end && bytes[at] !== 0) at++
       if ((at === end || at - from >= field.max) && !plan.response) throw cutOff(plan, pdu, field)
       pdu[field.name] = bytes.toString('latin1', from, at++)
+    } else if (field.type !== 'octets') {
+      at = decodeList(pdu, plan, field, bytes, at)
     } else {
       const length = bytes[at++] as number
       if (length > end - at) throw cutOff(plan, pdu, field)
@@ -89,6 +100,17 @@ function decodeBody(pdu: AnyPdu, plan: Plan, bytes: Buffer): number {
     }
   }
   return at
+}
+
+function decodeList(pdu: AnyPdu, plan: Plan, field: Field, bytes: Buffer, at: number): number {
+  try {
+    const { list, end } = field.type === 'refused' ? decodeRefused(bytes, at) : decodeDestinations(bytes, at)
+    pdu[field.name] = list
+    return end
+  } catch (error) {
+    if (!(error instanceof ListFault)) throw error
+    throw cutOff(plan, pdu, { ...field, status: error.command_status })
+  }
 }
 
 function cutOff(plan: Plan, pdu: AnyPdu, field: Field): PduError {
@@ -132,6 +154,8 @@ export function encodePduInto(target: Buffer, start: number, pdu: Pdu): number {
           target[at++] = code
         }
         target[at++] = 0
+      } else if (field.type !== 'octets') {
+        at = encodeList(target, at, plan, pdu, field, value)
       } else {
         if (!Buffer.isBuffer(value) || value.length >= field.max) refuse(plan, pdu, field)
         target[at++] = value.length
@@ -145,6 +169,17 @@ export function encodePduInto(target: Buffer, start: number, pdu: Pdu): number {
   writeUint32(target, start + 8, pdu.command_status)
   writeUint32(target, start + 12, pdu.sequence_number)
   return at
+}
+
+function encodeList(target: Buffer, at: number, plan: Plan, pdu: Pdu, field: Field, value: unknown): number {
+  try {
+    if (!Array.isArray(value)) throw new ListFault(field.status)
+    if (field.type === 'refused') return encodeRefused(target, at, value as RefusedDestination[])
+    return encodeDestinations(target, at, value as Destination[])
+  } catch (error) {
+    if (!(error instanceof ListFault)) throw error
+    return refuse(plan, pdu, { ...field, status: error.command_status })
+  }
 }
 
 function writeUint32(target: Buffer, at: number, value: number) {

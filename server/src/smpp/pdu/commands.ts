@@ -13,6 +13,17 @@ const cstring = <N extends string>(name: N, max: number, refusal: number) =>
 /** sm_length and short_message (§5.2.21, §5.2.22), which are one thing: at most 254 octets. */
 const shortMessage = { name: 'short_message', type: 'octets', max: 255, status: status.ESME_RINVMSGLEN } as const
 
+/** number_of_dests and dest_address(es) (§4.5.1.1): 1 to 254 handsets or distribution lists. */
+const destinations = {
+  name: 'dest_address',
+  type: 'destinations',
+  max: 6_121,
+  status: status.ESME_RINVNUMDESTS,
+} as const
+
+/** no_unsuccess and unsuccess_sme(s) (§4.5.2.1): the destinations that were not taken, each with its reason. */
+const refused = { name: 'unsuccess_sme', type: 'refused', max: 6_886, status: status.ESME_RINVNUMDESTS } as const
+
 // NOTE: §4.1.1 allows 15 characters of system_id and 8 of password; aggregators hand out longer ones, so we take 63.
 const systemId = cstring('system_id', 64, status.ESME_RINVSYSID)
 const password = cstring('password', 64, status.ESME_RINVPASWD)
@@ -34,10 +45,7 @@ const bindBody = [
   cstring('address_range', 41, status.ESME_RBINDFAIL),
 ] as const
 
-const smBody = [
-  serviceType,
-  ...source(21),
-  ...destination(21),
+const smOptions = [
   uint8('esm_class'),
   uint8('protocol_id'),
   uint8('priority_flag'),
@@ -49,6 +57,8 @@ const smBody = [
   uint8('sm_default_msg_id'),
   shortMessage,
 ] as const
+
+const smBody = [serviceType, ...source(21), ...destination(21), ...smOptions] as const
 
 // `tlvs`: optional parameters may follow the body. Without it, whatever follows is ignored.
 // `bare`: a refusal has no body at all (§4.1.2, §4.4.2).
@@ -76,6 +86,21 @@ export const commands = {
   deliver_sm_resp: { id: 0x8000_0005, body: [messageId], tlvs: true, bare: false },
   unbind: { id: 0x0000_0006, body: [], tlvs: false, bare: false },
   unbind_resp: { id: 0x8000_0006, body: [], tlvs: false, bare: false },
+  replace_sm: {
+    id: 0x0000_0007,
+    body: [
+      messageId,
+      ...source(21),
+      cstring('schedule_delivery_time', 17, status.ESME_RINVSCHED),
+      cstring('validity_period', 17, status.ESME_RINVEXPIRY),
+      uint8('registered_delivery'),
+      uint8('sm_default_msg_id'),
+      shortMessage,
+    ] as const,
+    tlvs: false,
+    bare: false,
+  },
+  replace_sm_resp: { id: 0x8000_0007, body: [], tlvs: false, bare: false },
   cancel_sm: {
     id: 0x0000_0008,
     body: [serviceType, messageId, ...source(21), ...destination(21)],
@@ -88,6 +113,24 @@ export const commands = {
   outbind: { id: 0x0000_000b, body: [systemId, password], tlvs: false, bare: false },
   enquire_link: { id: 0x0000_0015, body: [], tlvs: false, bare: false },
   enquire_link_resp: { id: 0x8000_0015, body: [], tlvs: false, bare: false },
+  submit_multi: {
+    id: 0x0000_0021,
+    body: [serviceType, ...source(21), destinations, ...smOptions] as const,
+    tlvs: true,
+    bare: false,
+  },
+  submit_multi_resp: { id: 0x8000_0021, body: [messageId, refused] as const, tlvs: true, bare: false },
+  alert_notification: {
+    id: 0x0000_0102,
+    body: [
+      ...source(65),
+      uint8('esme_addr_ton'),
+      uint8('esme_addr_npi'),
+      cstring('esme_addr', 65, status.ESME_RINVDSTADR),
+    ] as const,
+    tlvs: true,
+    bare: false,
+  },
   data_sm: {
     id: 0x0000_0103,
     body: [
@@ -105,4 +148,5 @@ export const commands = {
 } as const
 
 export type Command = keyof typeof commands
-export type Field = { name: string; type: 'uint8' | 'cstring' | 'octets'; max: number; status: number }
+export type FieldType = 'uint8' | 'cstring' | 'octets' | 'destinations' | 'refused'
+export type Field = { name: string; type: FieldType; max: number; status: number }

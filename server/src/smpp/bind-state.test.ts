@@ -1,0 +1,31 @@
+import { expect, test } from 'vitest'
+import { mayBeSent, type SessionState, type Side } from './bind-state.ts'
+import type { RequestCommand } from './pdu/pdu.ts'
+
+// SMPP 3.4 table 2-1, copied by hand: in which states the ESME may send a command, and in which the SMSC may.
+const table: [RequestCommand, esme: string, smsc: string][] = [
+  ['bind_transmitter', 'open', ''],
+  ['bind_receiver', 'open', ''],
+  ['bind_transceiver', 'open', ''],
+  ['outbind', '', 'open'],
+  ['unbind', 'bound_tx bound_rx bound_trx', 'bound_tx bound_rx bound_trx'],
+  ['submit_sm', 'bound_tx bound_trx', ''],
+  ['submit_multi', 'bound_tx bound_trx', ''],
+  ['data_sm', 'bound_tx bound_trx', 'bound_rx bound_trx'],
+  ['deliver_sm', '', 'bound_rx bound_trx'],
+  ['query_sm', 'bound_tx bound_trx', ''],
+  ['cancel_sm', 'bound_tx bound_trx', ''],
+  ['replace_sm', 'bound_tx bound_trx', ''],
+  // our own: a peer that asks before it binds does no harm
+  ['enquire_link', 'open bound_tx bound_rx bound_trx', 'open bound_tx bound_rx bound_trx'],
+  ['alert_notification', '', 'bound_rx bound_trx'],
+]
+
+const states: SessionState[] = ['open', 'bound_tx', 'bound_rx', 'bound_trx', 'closed']
+const sides: Side[] = ['esme', 'smsc']
+
+test.each(table)('%s', (command, ...expected) => {
+  const allowed = sides.map((side) => states.filter((state) => mayBeSent(command, side, state)).join(' '))
+  expect(allowed).toEqual(expected)
+  expect(mayBeSent(command, undefined, 'open')).toBe(expected.some((text) => text.includes('open')))
+})

@@ -1,0 +1,45 @@
+import { expect, test } from 'vitest'
+import { asDeliverSm } from './data-sm.ts'
+import { dataSm } from './pdu.ts'
+import { formatReceipt, isReceipt, parseReceipt } from './receipt-text.ts'
+
+const addresses = { source_addr_ton: 1, source_addr: '12065550100', destination_addr: '12345' }
+
+test('an MO that comes as data_sm reads as a deliver_sm, longer than any short_message', () => {
+  const text = Buffer.from('STOP '.repeat(100))
+  const pdu = dataSm({
+    sequence_number: 7,
+    ...addresses,
+    data_coding: 3,
+    tlvs: { message_payload: text, source_port: 9 },
+  })
+  expect(asDeliverSm(pdu)).toMatchObject({
+    command: 'deliver_sm',
+    sequence_number: 7,
+    ...addresses,
+    data_coding: 3,
+    short_message: text,
+    tlvs: { source_port: 9 },
+  })
+  expect(asDeliverSm(pdu).tlvs?.message_payload).toBeUndefined()
+})
+
+test('a receipt that comes as data_sm is one, by its text or by its TLVs', () => {
+  const message_payload = formatReceipt({
+    message_id: '1a',
+    stat: 'EXPIRED',
+    submitDate: new Date(),
+    doneDate: new Date(),
+  })
+  const spoken = asDeliverSm(dataSm({ ...addresses, esm_class: 4, tlvs: { message_payload } }))
+  expect([isReceipt(spoken), parseReceipt(spoken)]).toMatchObject([true, { message_id: '1a', stat: 'EXPIRED' }])
+  const bare = asDeliverSm(
+    dataSm({ ...addresses, esm_class: 4, tlvs: { receipted_message_id: '1b', message_state: 2 } }),
+  )
+  expect([isReceipt(bare), parseReceipt(bare)]).toMatchObject([true, { message_id: '1b', stat: 'DELIVRD' }])
+})
+
+test('a data_sm without any optional parameter is an empty text', () => {
+  const { tlvs: _, ...pdu } = dataSm({ ...addresses, tlvs: {} })
+  expect(asDeliverSm(pdu)).toMatchObject({ short_message: Buffer.alloc(0) })
+})

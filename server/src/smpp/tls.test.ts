@@ -1,0 +1,98 @@
+// TLS on both ends, over real sockets on loopback, with certificates of an authority that nobody else trusts.
+
+import net from 'node:net'
+import type tls from 'node:tls'
+import { afterEach, describe, expect, test } from 'vitest'
+import { makeAuthority } from '../../test/certificates.ts'
+import { waitFor } from '../../test/wait-for.ts'
+import { type ConnectOptions, connect } from './client.ts'
+import { submitSm } from './pdu/pdu.ts'
+import { createServer, type ServerOptions } from './server.ts'
+
+const closers: (() => Promise<unknown> | unknown)[] = []
+afterEach(async () => {
+  for (const close of closers.splice(0).reverse()) await close()
+})
+
+const authority = makeAuthority()
+const carrier = authority.issue('smpp.carrier.example')
+
+async function listen(options: tls.TlsOptions = {}, others: Partial<ServerOptions> = {}) {
+  const server = createServer({
+    onBind: () => ({ command_status: 0, system_id: 'smsc' }),
+    onSession: (session) => session.on('request', (request) => session.respond(request, { message_id: 'id-1' })),
+    tls: { ...carrier, ...options },
+    ...others,
+  })
+  const port = await server.listen(0, '127.0.0.1')
+  closers.push(() => server.close())
+  return { server, port }
+}
+
+const account = (port: number, options: tls.ConnectionOptions): ConnectOptions => ({
+  host: '127.0.0.1',
+  port,
+  system_id: 'esme',
+  password: 'secret',
+  tls: options,
+})
+const trusted = { ca: authority.cert, servername: 'smpp.carrier.example' }
+const submit = () => submitSm({ destination_addr: '12065550100', short_message: Buffer.from('hi') })
+
+describe('the client', () => {
+  test('binds to a carrier that its authority vouches for, by the name it was told', async () => {
+    const { port } = await listen()
+    const session = await connect(account(port, trusted))
+    expect(await session.ask(submit())).toMatchObject({ command_status: 0, message_id: 'id-1' })
+    await session.unbind()
+  })
+
+  test.each([
+    ['an authority that nobody named', { servername: 'smpp.carrier.example' }, 'UNABLE_TO_VERIFY_LEAF_SIGNATURE'],
+    ['another name', { ...trusted, servername: 'smpp.other.example' }, 'ERR_TLS_CERT_ALTNAME_INVALID'],
+    ['the address instead of the name', { ca: authority.cert }, 'ERR_TLS_CERT_ALTNAME_INVALID'],
+  ])('does not bind to %s', async (_what, options, code) => {
+    const { server, port } = await listen()
+    await expect(connect(account(port, options))).rejects.toMatchObject({ code })
+    await waitFor(() => server.sessions.size === 0)
+  })
+
+  test('trusts an address where the certificate has it', async () => {
+    const { port } = await listen(authority.issue('127.0.0.1'))
+    const session = await connect(account(port, { ca: authority.cert }))
+    await session.unbind()
+  })
+
+  test('says in time that the other end does not speak TLS', async () => {
+    const plain = createServer({ onBind: () => ({ command_status: 0 }), onSession: () => {} })
+    const port = await plain.listen(0, '127.0.0.1')
+    closers.push(() => plain.close())
+    await expect(connect(account(port, trusted))).rejects.toThrow(/SSL|packet|socket|disconnected/i)
+  })
+})
+
+describe('the server', () => {
+  test('that asks for certificates takes who has one of its authority, and nobody else', async () => {
+    const { server, port } = await listen({ requestCert: true, ca: authority.cert })
+    const session = await connect(account(port, { ...trusted, ...authority.issue('esme.example') }))
+    expect(session.bound).toBe(true)
+    await session.unbind()
+    const stranger = makeAuthority('Somebody else').issue('esme.example')
+    await expect(connect(account(port, { ...trusted, ...stranger }))).rejects.toThrow()
+    await expect(connect(account(port, trusted))).rejects.toThrow()
+    await waitFor(() => server.sessions.size === 0)
+  })
+
+  test('lets a connection go that never shakes hands, and closes without waiting for one', async () => {
+    const { port } = await listen({}, { bindDeadlineMs: 50 })
+    const mute = net.connect(port, '127.0.0.1')
+    mute.on('error', () => {}).resume()
+    await new Promise((resolve) => mute.once('close', resolve))
+    const { server, port: other } = await listen()
+    const second = net.connect(other, '127.0.0.1')
+    second.on('error', () => {}).resume()
+    await new Promise((resolve) => second.once('connect', resolve))
+    await server.close()
+    await waitFor(() => second.closed)
+  })
+})
