@@ -4,18 +4,15 @@
 
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
-import { Readable } from 'node:stream'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
-import { readRawFile } from '../server/src/simulator/raw-file.ts'
 import { profileClock, profileEnv, topFunctions } from './lib/cpu-profile.ts'
-import { type House, startHouse } from './lib/house.ts'
-import { subscribersCsv } from './lib/numbers.ts'
+import { startHouse } from './lib/house.ts'
+import { findKannel, runKannel } from './lib/kannel.ts'
 import { canLook, type Usage, Watch } from './lib/processes.ts'
 import { describeMachine, printTable, round } from './lib/report.ts'
 import { DatabaseWatch } from './lib/statements.ts'
+import { type ImportFigures, makeList, type SendFigures, textList } from './lib/texting.ts'
 
-const pollMs = 100
 const profiledRoles = ['gateway', 'worker', 'simulator']
 
 type Options = {
@@ -26,21 +23,8 @@ type Options = {
   content: string
   keep: boolean
   profile: boolean
-}
-
-type ImportFigures = {
-  uploadSeconds: number
-  applySeconds: number
-  rowsPerSecond: number
-  uploadRowsPerSecond: number
-  applyRowsPerSecond: number
-}
-
-type SendFigures = {
-  secondsToFirstSubmit: number
-  secondsToLastSubmit: number
-  secondsToLastReceipt: number
-  messagesPerSecond: number
+  /** Messages for Kannel; none leaves it out. */
+  kannel: number
 }
 
 /** What no process may hold for itself, however long the list is. */
@@ -68,8 +52,7 @@ export async function run(args: string[] = process.argv.slice(3)): Promise<void>
     await database.start()
     watch.start()
     watch.reset()
-    const { list } = await house.call<{ list: { id: number } }>('POST', '/lists', { list: { name: 'Bench' } })
-    const imported = await importNumbers(house, list.id, recipients)
+    const { listId, imported } = await makeList(house, recipients)
     const importUsage = watch.usage()
     printTable('Import', [importRow(imported)])
     printUsage('Processes during the import', importUsage)
@@ -83,7 +66,7 @@ export async function run(args: string[] = process.argv.slice(3)): Promise<void>
     }
     for (let n = 0; n < broadcasts; n++) {
       watch.reset()
-      sent.push(await broadcast(house, database, list.id, options))
+      sent.push(await textList(house, database, listId, options))
       sendUsage.push(watch.usage())
       printTable(`Broadcast ${n + 1}`, [sendRow(sent[n] as SendFigures)])
       printUsage(`Processes during broadcast ${n + 1}`, sendUsage[n] as Usage[])
@@ -94,6 +77,7 @@ export async function run(args: string[] = process.argv.slice(3)): Promise<void>
     await database.stop()
     await house.stop()
     if (options.profile) printFunctions(profiles, profileFrom, profileTo)
+    const kannel = await besideKannel(options, sent.at(-1) as SendFigures)
     const usage = { import: importUsage, broadcasts: sendUsage }
     const figures = {
       bench: 'broadcast',
@@ -103,6 +87,7 @@ export async function run(args: string[] = process.argv.slice(3)): Promise<void>
       window,
       import: imported,
       broadcasts: sent,
+      kannel,
       usage,
     }
     const heavy = [...importUsage, ...sendUsage.flat()].filter((usage) => usage.peakMb > memoryLimitMb)
@@ -130,134 +115,40 @@ function readOptions(args: string[]): Options {
       },
       keep: { type: 'boolean', default: false },
       profile: { type: 'boolean', default: false },
+      kannel: { type: 'string', default: '50000' },
     },
   })
-  const { recipients, broadcasts, binds, window, ...rest } = values
+  const { recipients, broadcasts, binds, window, kannel, ...rest } = values
   return {
     ...rest,
     recipients: Number(recipients),
     broadcasts: Number(broadcasts),
     binds: Number(binds),
     window: Number(window),
+    kannel: Number(kannel),
   }
 }
 
-type ImportView = { import: { id: number; status: string; added: number; error: string | null } }
-
-async function importNumbers(house: House, listId: number, recipients: number): Promise<ImportFigures> {
-  const startedAt = performance.now()
-  const response = await fetch(`${house.url}/api/v2/lists/${listId}/imports`, {
-    method: 'POST',
-    headers: { authorization: house.authorization, 'content-type': 'text/csv' },
-    body: Readable.toWeb(Readable.from(toBytes(subscribersCsv(recipients)))) as ReadableStream<Uint8Array>,
-    duplex: 'half',
-  })
-  const text = await response.text()
-  if (response.status !== 202) throw new Error(`the import was answered with ${response.status}: ${text}`)
-  const { id } = (JSON.parse(text) as ImportView).import
-  const uploadedAt = performance.now()
-  for (;;) {
-    const { import: now } = await house.call<ImportView>('GET', `/lists/${listId}/imports/${id}`)
-    if (now.status === 'failed') throw new Error(`the import failed: ${now.error}`)
-    if (now.status === 'done') {
-      expectEqual('rows added by the import', now.added, recipients)
-      break
-    }
-    await sleep(pollMs)
+/** Kannel at the same work when our own is done, and how many times as fast we were. */
+async function besideKannel(options: Options, ours: SendFigures) {
+  const { kannel: messages, binds, window, content } = options
+  if (messages === 0) return
+  if (!findKannel()) {
+    console.log('\nKannel is not installed here (Debian: apt-get install kannel): no ratio to it.')
+    return
   }
-  const uploadSeconds = (uploadedAt - startedAt) / 1_000
-  const applySeconds = (performance.now() - uploadedAt) / 1_000
-  return {
-    uploadSeconds,
-    applySeconds,
-    uploadRowsPerSecond: recipients / uploadSeconds,
-    applyRowsPerSecond: recipients / applySeconds,
-    rowsPerSecond: recipients / (uploadSeconds + applySeconds),
-  }
-}
-
-function* toBytes(blocks: Iterable<string>): Generator<Buffer> {
-  for (const block of blocks) yield Buffer.from(block)
-}
-
-type MessageView = {
-  message: { status: string; recipient_count: number; success_count: number; pending_count: number }
-}
-
-/** Sends one text to the list and waits until no recipient is open, watching as a client would. */
-async function broadcast(
-  house: House,
-  database: DatabaseWatch,
-  listId: number,
-  { recipients, content }: Options,
-): Promise<SendFigures> {
-  const postedAt = Date.now()
-  const created = await house.call<{ message: { id: number } }>('POST', `/lists/${listId}/messages`, {
-    message: { content: `${content} ${postedAt % 1_000}` },
-  })
-  const { id } = created.message
-  let closedAt = 0
-  for (let quietSince = postedAt, lastSuccess = -1; closedAt === 0; await sleep(pollMs)) {
-    const { message } = await house.call<MessageView>('GET', `/lists/${listId}/messages/${id}`)
-    const now = Date.now()
-    if (message.status === 'sent' && message.pending_count === 0) closedAt = now
-    if (message.success_count !== lastSuccess) quietSince = now
-    lastSuccess = message.success_count
-    if (now - quietSince > 60_000) throw new Error(`nothing has moved for a minute: ${JSON.stringify(message)}`)
-  }
-  const { first, last } = checkRawFile(house.rawFile, postedAt, recipients)
-  await checkLog(database, id, recipients)
-  const secondsToLastReceipt = (closedAt - postedAt) / 1_000
-  return {
-    secondsToFirstSubmit: (first - postedAt) / 1_000,
-    secondsToLastSubmit: (last - postedAt) / 1_000,
-    secondsToLastReceipt,
-    messagesPerSecond: recipients / secondsToLastReceipt,
-  }
-}
-
-/** What the simulator took since then: one text per recipient, no more, no less. */
-function checkRawFile(path: string, since: number, recipients: number): { first: number; last: number } {
-  const destinations = new Set<string>()
-  let lines = 0
-  let first = Number.POSITIVE_INFINITY
-  let last = 0
-  for (const { time, destination } of readRawFile(path)) {
-    if (time < since) continue
-    lines++
-    destinations.add(destination)
-    first = Math.min(first, time)
-    last = Math.max(last, time)
-  }
-  expectEqual('texts that the simulator took', lines, recipients)
-  expectEqual('numbers that it took them for', destinations.size, recipients)
-  return { first, last }
-}
-
-/** The log has every recipient as delivered, and the counters say what the log says. */
-async function checkLog(database: DatabaseWatch, messageId: number, recipients: number): Promise<void> {
-  const counted = await database.one<Record<string, number>>(
-    /* sql */ `
-    select count(*)::int as audience, (count(*) filter (where state = 'delivered'))::int as delivered
-      from message_log where message_id = $1`,
-    [messageId],
-  )
-  const counters = await database.one<Record<string, number>>(
-    /* sql */ `
-    select audience::int, delivered::int,
-           (queued + submitting + sent + unknown + bounced + expired + suppressed + cancelled)::int as others
-      from message_counters where message_id = $1`,
-    [messageId],
-  )
-  expectEqual('rows of the log', counted.audience, recipients)
-  expectEqual('rows of the log that are delivered', counted.delivered, recipients)
-  expectEqual('the audience by its counter', counters.audience, recipients)
-  expectEqual('the delivered by their counter', counters.delivered, recipients)
-  expectEqual('all others by their counters', counters.others, 0)
-}
-
-function expectEqual(what: string, found: number | undefined, expected: number): void {
-  if (found !== expected) throw new Error(`${what}: ${found}, and should be ${expected}`)
+  const figures = await runKannel({ messages, binds, window, content })
+  const ratio = ours.messagesPerSecond / figures.messagesPerSecond
+  printTable('Kannel with its store file and receipts, its queue filled beforehand', [
+    {
+      messages,
+      'last submit s': figures.secondsToLastSubmit,
+      'last receipt s': figures.secondsToLastReceipt,
+      'messages/s': figures.messagesPerSecond,
+      'Carillon is faster by': round(ratio, 1),
+    },
+  ])
+  return { ...figures, ratio }
 }
 
 function nameProcess(command: string, application: string | undefined): string {

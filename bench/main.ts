@@ -2,8 +2,16 @@
 
 const benches: Record<string, { what: string; load: () => Promise<{ run(): Promise<unknown> }> }> = {
   broadcast: {
-    what: 'import a list and text it: the whole product (--recipients --broadcasts --binds --window --profile --keep)',
+    what: 'import a list and text it: the whole product (--recipients --broadcasts --binds --window --profile --keep --kannel)',
     load: () => import('./broadcast.ts'),
+  },
+  rtt: {
+    what: 'how much of the window a distant carrier gets (--ms --window 10,100 --binds 1,2 --seconds --runs)',
+    load: () => import('./rtt.ts'),
+  },
+  mixed: {
+    what: 'texts to one person beside a broadcast, from POST to submit_sm (--recipients --rate --seconds --mps none,1000)',
+    load: () => import('./mixed.ts'),
   },
   api: {
     what: 'what one api process answers beside a large list (--rows --most --seconds --runs --connections)',
@@ -30,7 +38,7 @@ if (bench) {
     console.table(result)
     console.log(JSON.stringify({ bench: name, ...(result as object) }))
   }
-  process.exit(0)
+  process.exit()
 }
 if (name) console.error(`There is no bench ${name}.`)
 console.log(`npm run bench -- <name> [options]\n`)

@@ -1,19 +1,15 @@
 // How much the simulator takes, so that nobody mistakes its limit for the product's: our own session as the client,
 // the simulator in a process of its own, zero latency, a receipt for every message. Prints a table and a line of JSON.
 
-import { type ChildProcess, fork } from 'node:child_process'
-import { readFileSync } from 'node:fs'
-import { mkdtemp, rm, stat } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { readFileSync, statSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 import { connect } from '../server/src/smpp/client.ts'
 import { submitSm } from '../server/src/smpp/pdu/pdu.ts'
 import type { Session } from '../server/src/smpp/session.ts'
+import { startSimulatorProcess } from './lib/simulator-process.ts'
 
 const TICKS_PER_SECOND = 100
 const WINDOW = 100
-const binary = new URL('../server/src/bin/simulator.ts', import.meta.url)
 
 type Figures = {
   messages: number
@@ -36,30 +32,21 @@ export async function run({
   receiptDelayMs = 200,
   rate = Infinity,
 } = {}): Promise<Figures> {
-  const folder = await mkdtemp(join(tmpdir(), 'carillon-bench-'))
-  const child = fork(binary, {
-    env: {
-      ...process.env,
-      CARILLON_DATA_DIR: folder,
-      CARILLON_SIMULATOR_LATENCY_MS: '0',
-      CARILLON_SIMULATOR_RECEIPT_DELAY_MS: String(receiptDelayMs),
-      CARILLON_LOG_LEVEL: 'error',
-    },
-  })
+  const simulator = await startSimulatorProcess({ receiptDelayMs })
+  const { pid, smppPort } = simulator
   try {
-    const { smppPort } = await ready(child)
     const sessions: Session[] = []
     for (let i = 0; i < binds; i++) {
       const credentials = { system_id: 'bench', password: 'bench' }
       sessions.push(await connect({ host: '127.0.0.1', port: smppPort, ...credentials, window: WINDOW }))
     }
-    const peak = watchMemory(child.pid as number)
-    const cpuBefore = cpuSeconds(child.pid as number)
+    const peak = watchMemory(pid)
+    const cpuBefore = cpuSeconds(pid)
     const startedAt = performance.now()
     const receiptsAnswered = await sendAll(sessions, messages, rate)
     const seconds = (performance.now() - startedAt) / 1_000
-    const simulatorCpuSeconds = cpuSeconds(child.pid as number) - cpuBefore
-    const rawFileMb = (await stat(join(folder, 'simulator', 'submits.raw'))).size / 1e6
+    const simulatorCpuSeconds = cpuSeconds(pid) - cpuBefore
+    const rawFileMb = statSync(simulator.rawFile).size / 1e6
     const simulatorPeakMb = peak()
     await Promise.all(sessions.map((session) => session.unbind()))
     return {
@@ -76,18 +63,8 @@ export async function run({
       rawFileMb,
     }
   } finally {
-    child.kill('SIGKILL')
-    await rm(folder, { recursive: true, force: true })
+    simulator.stop()
   }
-}
-
-function ready(child: ChildProcess): Promise<{ smppPort: number }> {
-  return new Promise((resolve, reject) => {
-    child.on('message', (message: { type?: string; smppPort: number }) => {
-      if (message.type === 'ready') resolve(message)
-    })
-    child.once('exit', (code) => reject(new Error(`the simulator ended with code ${code}`)))
-  })
 }
 
 function sendAll(sessions: Session[], messages: number, rate: number): Promise<number> {

@@ -14,6 +14,8 @@ export type HouseOptions = {
   /** Binds to the simulator, and submits under way on each: 100 per bind and 1,000 in all at most. */
   binds: number
   window: number
+  /** The most submits a second; any number without it. */
+  mps?: number | undefined
   env?: Record<string, string>
 }
 
@@ -35,7 +37,7 @@ export type House = {
 }
 
 /** Starts everything at zero simulated latency, and returns when a text could be sent. */
-export async function startHouse({ binds, window, env = {} }: HouseOptions): Promise<House> {
+export async function startHouse({ binds, window, mps, env = {} }: HouseOptions): Promise<House> {
   if (window > 100 || binds * window > 1_000) throw new Error('the window is 100 per bind and 1,000 in all at most')
   const scratch = makeScratch()
   const dataDir = join(scratch.path, 'data')
@@ -47,7 +49,7 @@ export async function startHouse({ binds, window, env = {} }: HouseOptions): Pro
       CARILLON_SIMULATOR_LATENCY_MS: '0',
       CARILLON_SIMULATOR_RECEIPT_DELAY_MS: '0',
       CARILLON_SIMULATOR_SMPP_PORT: String(smppPort),
-      CARILLON_SMPP_URL: `smpp://bench:bench@127.0.0.1:${smppPort}?window=${window}&binds=${binds}`,
+      CARILLON_SMPP_URL: `smpp://bench:bench@127.0.0.1:${smppPort}?window=${window}&binds=${binds}${mps === undefined ? '' : `&mps=${mps}`}`,
       CARILLON_LOG_LEVEL: 'warn',
       ...env,
     },

@@ -22,6 +22,7 @@ const DOWNHILL = [
   'subscribers',
   'imports',
   'attachments',
+  'quiet-hours',
   'messages',
   'transactional-messages',
   'links',

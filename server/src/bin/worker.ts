@@ -12,6 +12,7 @@ import type { Job, Schedule } from '../jobs/jobs.ts'
 import { Repeater } from '../lib/repeater.ts'
 import { foldListDeltasJob } from '../lists/lists.jobs.ts'
 import { startDue } from '../messages/waiting.ts'
+import { cleanSoftBouncedJob } from '../opt-ins/opt-ins.jobs.ts'
 import type { Runtime } from '../runtime.ts'
 import { applyChanges } from '../subscribers/subscribers.jobs.ts'
 import { beat } from '../system/heartbeats.queries.ts'
@@ -22,6 +23,7 @@ const jobs: Job[] = [
   applyImport,
   applyChanges,
   closeOverdueJob,
+  cleanSoftBouncedJob,
   makeLogDaysJob,
   foldListDeltasJob,
   forgetHeartbeatsJob,
@@ -31,6 +33,7 @@ const jobs: Job[] = [
 const schedules: Schedule[] = [
   { name: foldListDeltasJob.name, everySeconds: 5 },
   { name: closeOverdueJob.name, everySeconds: 60 },
+  { name: cleanSoftBouncedJob.name, everySeconds: 10 },
   { name: makeLogDaysJob.name, everySeconds: 3_600 },
   { name: forgetHeartbeatsJob.name, everySeconds: 3_600 },
   { name: forgetIdempotencyKeysJob.name, everySeconds: 3_600 },

@@ -1,7 +1,9 @@
 import { wake } from '../db/wake.ts'
 import { lanes } from '../messages/messages.ts'
+import { readPersonalText } from '../messages/personal-text.ts'
 import type { Runtime } from '../runtime.ts'
 import { claimExpansion, endExpansion, listOpenExpansions, writeSlice } from './expansion.queries.ts'
+import { expandPersonally } from './personal-slice.ts'
 
 /** Rows of a chunk: enough that leasing it costs nothing beside sending it, few enough to be shared. */
 const chunkRows = 1_000
@@ -31,7 +33,8 @@ export function expandSlice(rt: Pick<Runtime, 'db' | 'clock'>, messageId: number
     const rows = cursor.cursorPhone === 0 ? firstSliceRows : sliceRows
     const now = rt.clock.now()
     const slice = { ...cursor, messageId, rows, chunkRows, lane: lanes.broadcast, dueAt: now }
-    const { written, ended } = await writeSlice(tx, slice)
+    const text = await readPersonalText(tx, cursor.listId, cursor.content)
+    const { written, ended } = await (text ? expandPersonally(tx, slice, text) : writeSlice(tx, slice))
     if (ended) await endExpansion(tx, messageId, now)
     if (written > 0) await wake(tx, 'chunks')
     return true

@@ -1,5 +1,7 @@
 import type { Db } from '../db/db.ts'
 import { logTable } from '../db/log-days.ts'
+import type { Audience } from '../messages/audience.ts'
+import { audienceRows } from './audience.sql.ts'
 
 export type OpenExpansion = { messageId: number }
 
@@ -20,6 +22,9 @@ export type Cursor = {
   partCount: number
   /** Only those of the list's subscribers who pass the message's tests. */
   isFiltered: boolean
+  audience: Audience | null
+  content: string
+  maxParts: number | null
 }
 
 /** Locks an expansion for the length of the transaction; undefined when another worker has it, or it is done. */
@@ -28,8 +33,8 @@ export function claimExpansion(tx: Db, messageId: number) {
     'claim_expansion',
     /* sql */ `
     select e.cursor_phone as "cursorPhone", m.list_id as "listId", m.logged_on as "loggedOn",
-           coalesce(m.send_at, m.accepted_at) as "audienceAt", m.part_count as "partCount",
-           m.audience is not null as "isFiltered"
+           coalesce(m.starts_at, m.accepted_at) as "audienceAt", m.part_count as "partCount",
+           m.audience is not null as "isFiltered", m.audience, m.content, m.max_parts as "maxParts"
       from expansions e join messages m on m.id = e.message_id
      where e.message_id = $1
        for update of e skip locked`,
@@ -50,7 +55,7 @@ export async function writeSlice(tx: Db, slice: SliceInput): Promise<{ written: 
     /* sql */ `
     with block as materialized (
       select nextval('message_log_blocks') * 16384 as first_id
-    ), ${slice.isFiltered ? filteredAudience : wholeAudience}, numbered as materialized (
+    ), ${audienceRows(slice.isFiltered ? `(select audience from messages where id = $1)` : undefined)}, numbered as materialized (
       select phone, subscribed, row_number() over (order by phone) - 1 as n from audience
     ), logged as (
       insert into ${logTable(slice.loggedOn)} (id, logged_on, message_id, phone, state, reason, part_count, closed_at)
@@ -93,63 +98,6 @@ export async function writeSlice(tx: Db, slice: SliceInput): Promise<{ written: 
   )
   return { written, ended: passed < slice.rows }
 }
-
-// Who was subscribed to the list at the audience's moment, whatever became of them since.
-const belongs = /* sql */ `
-  s.opted_in_at <= $4 and (s.state = 'subscribed' or greatest(s.opted_out_at, s.cleaned_at) > $4)`
-
-const wholeAudience = /* sql */ `
-    audience as materialized (
-      select s.phone, s.state = 'subscribed' as subscribed
-        from subscribers s
-       where s.list_id = $2 and s.phone > $3 and ${belongs}
-       order by s.phone
-       limit $5
-    ), passed as (
-      select count(*) as rows, max(phone) as last_phone from audience
-    )`
-
-/** The value of the field that a test is of, as it is kept; null where there is none. */
-const value = `nullif(s.custom_fields -> f.key, 'null')`
-
-// The limit is on rows looked at, not on rows that pass: where few do, a slice would have to search the whole list.
-const filteredAudience = /* sql */ `
-    wanted as materialized (
-      select case when audience ? 'tags_any' then array(select jsonb_array_elements_text(audience -> 'tags_any')) end
-               as tags_any,
-             case when audience ? 'tags_all' then array(select jsonb_array_elements_text(audience -> 'tags_all')) end
-               as tags_all,
-             case when audience ? 'tags_none' then array(select jsonb_array_elements_text(audience -> 'tags_none')) end
-               as tags_none,
-             coalesce(audience -> 'custom_fields', '[]') as custom_fields
-        from messages where id = $1
-    ), scanned as materialized (
-      select phone, state, opted_in_at, opted_out_at, cleaned_at, tags, custom_fields
-        from subscribers
-       where list_id = $2 and phone > $3
-       order by phone
-       limit $5
-    ), audience as materialized (
-      select s.phone, s.state = 'subscribed' as subscribed
-        from scanned s cross join wanted w
-       where ${belongs}
-         and (w.tags_any is null or s.tags && w.tags_any)
-         and (w.tags_all is null or s.tags @> w.tags_all)
-         and (w.tags_none is null or not s.tags && w.tags_none)
-         and not exists (
-           select from jsonb_to_recordset(w.custom_fields) as f(key text, op text, value jsonb)
-            where not coalesce(case f.op
-                    when 'exists' then (${value} is not null) = (f.value <> 'false')
-                    when 'eq' then ${value} = f.value
-                    when 'ne' then ${value} is distinct from f.value
-                    -- a value that was kept for a former field of another type cannot be compared
-                    when 'gt' then jsonb_typeof(${value}) = jsonb_typeof(f.value) and ${value} > f.value
-                    when 'lt' then jsonb_typeof(${value}) = jsonb_typeof(f.value) and ${value} < f.value
-                    when 'contains' then position(lower(f.value #>> '{}') in lower(${value} #>> '{}')) > 0
-                  end, false))
-    ), passed as (
-      select count(*) as rows, max(phone) as last_phone from scanned
-    )`
 
 /** The audience is all written. */
 export async function endExpansion(tx: Db, messageId: number, at: Date) {

@@ -1,7 +1,7 @@
 import type { BounceReason } from '../connections/meaning.ts'
 import type { Db } from '../db/db.ts'
 import { logTable, submitsTable } from '../db/log-days.ts'
-import { cleanDeadNumbers } from '../opt-ins/clean.sql.ts'
+import { type CarrierOptOut, cleanDeadNumbers } from '../opt-ins/clean.sql.ts'
 import type { Chunk } from './chunks.queries.ts'
 
 // The marks a gateway makes on log rows around a submit_sm. Each moves the rows and the message's counters in one
@@ -19,7 +19,7 @@ const consentGiven: Record<Chunk['consent'], string> = {
 }
 
 const blockOfRecipient = /* sql */ `
-        left join lateral (select since from blocks where short_code_id = $7 and phone = r.phone offset 0) b on true`
+        left join lateral (select since from blocks where short_code_id = $8 and phone = r.phone offset 0) b on true`
 
 export type Recipient = { id: number; phone: number }
 
@@ -35,26 +35,38 @@ export function listQueued(db: Db, chunk: Chunk) {
 
 /**
  * Marks as submitting those of the queued rows that may still be texted, and answers their ids; the others become
- * suppressed or cancelled. Once this has committed the PDU may be written, and only then.
+ * suppressed or cancelled. While the message is paused, or when the chunk's window has closed at `now`, all stay queued.
+ * Once this has committed the PDU may be written, and only then.
  */
-export async function markSubmitting(db: Db, chunk: Chunk, recipients: Recipient[]): Promise<number[]> {
+export async function markSubmitting(
+  db: Db,
+  chunk: Chunk,
+  recipients: Recipient[],
+  now = new Date(),
+): Promise<number[]> {
   const asksForBlock = chunk.consent === 'not_blocked'
   const { ids } = await db.one<{ ids: number[] }>(
     `mark_submitting_${chunk.consent}_${chunk.loggedOn}`,
     /* sql */ `
     with lease as materialized (
-      select (select status = 'cancelled' from messages where id = $5) as cancelled
-        from send_chunks c
+      select m.cancelled, m.late, m.paused or c.paused or coalesce(c.closes_at <= $7, false) as waits
+        from send_chunks c cross join lateral (
+          select status = 'cancelled' as cancelled, paused_at is not null as paused,
+                 coalesce(deliver_by <= $7, false) as late
+            from messages where id = $5 offset 0) m
        where c.id = $1 and c.epoch = $2
          for share of c
     ), judged as materialized (
-      select r.id, lease.cancelled, not lease.cancelled and (${consentGiven[chunk.consent]}) as may
+      select r.id, lease.cancelled, lease.late,
+             not lease.cancelled and not lease.late and (${consentGiven[chunk.consent]}) as may
         from lease cross join unnest($3::bigint[], $4::bigint[]) as r(id, phone)
         -- lateral and offset leave the planner one choice, a look-up per recipient
         left join lateral (select state from subscribers where list_id = $6 and phone = r.phone offset 0) s on true
         ${asksForBlock ? blockOfRecipient : ''}
+       where lease.cancelled or lease.late or not lease.waits
     ), verdict as materialized (
-      select array_agg(id) as ids, array_agg(id) filter (where may is not true) as held, bool_or(cancelled) as cancelled
+      select array_agg(id) as ids, array_agg(id) filter (where may is not true) as held,
+             bool_or(cancelled) as cancelled, bool_or(late) as late
         from judged
     ), moved as (
       -- by an array of ids, not by a join: a join that is planned while the day is small reads the whole day, and goes
@@ -64,7 +76,8 @@ export async function markSubmitting(db: Db, chunk: Chunk, recipients: Recipient
                           when (select cancelled from verdict) then 'cancelled'
                           else 'suppressed' end::message_state,
              reason = case when l.id = any((select held from verdict)::bigint[])
-                            and not (select cancelled from verdict) then 'not_subscribed' end,
+                            and not (select cancelled from verdict)
+                           then case when (select late from verdict) then 'too_late' else 'not_subscribed' end end,
              submitted_at = case when (l.id = any((select held from verdict)::bigint[])) is not true
                                  then clock_timestamp() end,
              closed_at = case when l.id = any((select held from verdict)::bigint[]) then clock_timestamp() end
@@ -87,6 +100,7 @@ export async function markSubmitting(db: Db, chunk: Chunk, recipients: Recipient
       recipients.map((recipient) => recipient.phone),
       chunk.messageId,
       chunk.listId,
+      now,
       ...(asksForBlock ? [chunk.shortCodeId] : []),
     ],
   )
@@ -110,25 +124,36 @@ export function unmarkSubmitting(db: Db, chunk: Chunk, ids: number[]): Promise<n
   )
 }
 
-/** One accepted part: the SMSC's id for it, and whether it was the last part of its text to be answered. */
-export type Accepted = { connectionId: number; logId: number; part: number; smscId: string; complete: boolean }
+/**
+ * One accepted part: the SMSC's id for it, and whether it was the last part of its text to be answered. Part -1 is all
+ * parts in one PDU. An empty id is one that the SMSC did not tell.
+ */
+export type Accepted = { logId: number; phone: number; part: number; smscId: string; complete: boolean }
 
 /**
  * Records the SMSC's ids and marks as sent the texts whose parts are all accepted, in one commit. A row that had been
  * given up as unknown in the meantime is sent after all.
  */
-export async function markSent(db: Db, day: string, accepted: Accepted[]): Promise<void> {
+export async function markSent(db: Db, day: string, connectionId: number, accepted: Accepted[]): Promise<void> {
   const complete = accepted.filter((part) => part.complete).map((part) => part.logId)
+  const named = accepted.filter((part) => part.smscId !== '')
+  if (named.length < accepted.length) {
+    await noteMissingIds(
+      db,
+      day,
+      accepted.filter((part) => part.smscId === '').map((part) => part.logId),
+    )
+  }
   const { moved } = await db.one<{ moved: number }>(
     `mark_sent_${day}`,
     /* sql */ `
     with ids as (
-      insert into ${submitsTable(day)} (connection_id, smsc_id, log_id, part, logged_on)
-      select a.connection_id, a.smsc_id, a.log_id, a.part, $5::date
-        from unnest($1::smallint[], $2::bigint[], $3::smallint[], $4::text[]) as a(connection_id, log_id, part, smsc_id)
+      insert into ${submitsTable(day)} (connection_id, smsc_id, log_id, phone, part, logged_on)
+      select $1, a.smsc_id, a.log_id, a.phone, a.part, $6::date
+        from unnest($2::bigint[], $3::bigint[], $4::smallint[], $5::text[]) as a(log_id, phone, part, smsc_id)
     ), moved as (
       update ${logTable(day)} l set state = 'sent'
-       where l.id = any($6::bigint[]) and l.state = 'submitting'
+       where l.id = any($7::bigint[]) and l.state = 'submitting'
       returning l.message_id
     ), counted as (
       update message_counters c set submitting = c.submitting - t.n, sent = c.sent + t.n
@@ -137,10 +162,11 @@ export async function markSent(db: Db, day: string, accepted: Accepted[]): Promi
     )
     select count(*) as moved from moved`,
     [
-      accepted.map((part) => part.connectionId),
-      accepted.map((part) => part.logId),
-      accepted.map((part) => part.part),
-      accepted.map((part) => part.smscId),
+      connectionId,
+      named.map((part) => part.logId),
+      named.map((part) => part.phone),
+      named.map((part) => part.part),
+      named.map((part) => part.smscId),
       day,
       complete,
     ],
@@ -148,12 +174,24 @@ export async function markSent(db: Db, day: string, accepted: Accepted[]): Promi
   if (moved < complete.length) await markUnknownSent(db, day, complete)
 }
 
+/** Notes of texts whose response had no id that their receipts have to find them in another way. */
+function noteMissingIds(db: Db, day: string, ids: number[]) {
+  return db.exec(
+    `note_missing_ids_${day}`,
+    /* sql */ `
+    update ${logTable(day)} l set carrier_status = 'no id'
+     where l.id = any($1::bigint[]) and l.state in ('submitting', 'unknown')`,
+    [ids],
+  )
+}
+
 function markUnknownSent(db: Db, day: string, ids: number[]) {
   return db.exec(
     `mark_unknown_sent_${day}`,
     /* sql */ `
     with moved as (
-      update ${logTable(day)} l set state = 'sent', carrier_status = null
+      update ${logTable(day)} l
+         set state = 'sent', carrier_status = case when l.carrier_status = 'no id' then l.carrier_status end
        where l.id = any($1::bigint[]) and l.state = 'unknown'
       returning l.message_id
     )
@@ -166,9 +204,12 @@ function markUnknownSent(db: Db, day: string, ids: number[]) {
 
 export type Refused = { logId: number; reason: BounceReason; carrierStatus: string }
 
-/** Marks as bounced the texts that the SMSC refused for good; a number it called dead leaves its list. */
-export function markRefused(db: Db, day: string, refused: Refused[]): Promise<number> {
-  return db.exec(
+/**
+ * Marks as bounced the texts that the SMSC refused for good; a number it called dead leaves its list. Answers those whose
+ * people have opted out at the carrier.
+ */
+export async function markRefused(db: Db, day: string, refused: Refused[]): Promise<CarrierOptOut[]> {
+  return db.many<CarrierOptOut>(
     `mark_refused_${day}`,
     /* sql */ `
     with moved as (
@@ -177,14 +218,18 @@ export function markRefused(db: Db, day: string, refused: Refused[]): Promise<nu
         from unnest($1::bigint[], $2::text[], $3::text[]) as r(log_id, reason, carrier_status)
        -- the array says it once more: whatever the join's plan, it reads no other rows
        where l.id = r.log_id and l.id = any($1::bigint[]) and l.state = 'submitting'
-      returning l.id, l.message_id, l.phone, l.state, l.reason
-    ), ${cleanDeadNumbers}
-    update message_counters c
-       set submitting = c.submitting - t.n, bounced = c.bounced + t.n, clean_count = c.clean_count + t.cleaned
-      from (select message_id, count(*) as n,
-                   (select count(*) from cleaned where cleaned.message_id = moved.message_id) as cleaned
-              from moved group by message_id) t
-     where c.message_id = t.message_id`,
+      returning l.id, l.message_id, l.phone, l.state, l.reason, l.carrier_status
+    ), ${cleanDeadNumbers}, counted as (
+      update message_counters c
+         set submitting = c.submitting - t.n, bounced = c.bounced + t.n, clean_count = c.clean_count + t.cleaned
+        from (select message_id, count(*) as n,
+                     (select count(*) from cleaned where cleaned.message_id = moved.message_id) as cleaned
+                from moved group by message_id) t
+       where c.message_id = t.message_id
+    )
+    select moved.id as "logId", moved.phone, s.code as "shortCode", moved.carrier_status as "carrierStatus"
+      from moved join messages m on m.id = moved.message_id join short_codes s on s.id = m.short_code_id
+     where moved.reason = 'opted_out'`,
     [refused.map((row) => row.logId), refused.map((row) => row.reason), refused.map((row) => row.carrierStatus)],
   )
 }

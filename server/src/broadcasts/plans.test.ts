@@ -32,7 +32,7 @@ const hot: Record<string, (db: Db) => Promise<unknown>> = {
   'mark submitting, not opted out': (db) => markSubmitting(db, { ...chunk, consent: 'not_opted_out' }, []),
   'mark submitting, not blocked': (db) => markSubmitting(db, { ...chunk, consent: 'not_blocked' }, []),
   'unmark submitting': (db) => unmarkSubmitting(db, chunk, []),
-  'mark sent': (db) => markSent(db, day, []),
+  'mark sent': (db) => markSent(db, day, 1, []),
   'mark refused': (db) => markRefused(db, day, []),
   'mark unknown': (db) => markUnknown(db, day, []),
   'apply receipts': (db) => applyReceipts(db, day, 1, []),
@@ -49,7 +49,7 @@ async function plansOf(work: (db: Db) => Promise<unknown>): Promise<string> {
   const statements: string[] = []
   const note = async (_: string, sql: string) => {
     statements.push(sql)
-    return { known: [], ids: [], places: [], rows: 1, moved: 0 } as never
+    return { known: [], ids: [], early: [], states: ['queued'], optOuts: [], rows: 1, moved: 0 } as never
   }
   await work({ ...database.db, one: note, many: async (_, sql) => [await note(_, sql)], exec: note })
   const plans: string[] = []

@@ -127,3 +127,14 @@ function statusOfKey(key: string): number {
   const name = key.trim().toUpperCase()
   return commandStatus[name as StatusName] ?? Number(name.replace(/^0X/, '0x'))
 }
+
+const read = new WeakMap<ErrorMap, Meanings>()
+
+/** The meanings of a connection's codes, read once as long as its settings stay what they are. */
+export function meaningsOf(connection: { errorMap: ErrorMap }): Meanings {
+  const known = read.get(connection.errorMap)
+  if (known) return known
+  const meanings = new Meanings(connection.errorMap)
+  read.set(connection.errorMap, meanings)
+  return meanings
+}

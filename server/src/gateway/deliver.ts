@@ -1,30 +1,20 @@
 import type { Connection } from '../connections/connection.ts'
+import { meaningsOf } from '../connections/meaning.ts'
+import { spellMessageId } from '../connections/message-id.ts'
 import { storeInbound } from '../inbound/inbound.ts'
-import type { Verdict, WaitingReceipt } from '../receipts/receipts.queries.ts'
+import type { WaitingReceipt } from '../receipts/receipts.queries.ts'
 import type { ReceiptBook } from '../receipts/receipts.ts'
 import type { Runtime } from '../runtime.ts'
 import { commandStatus } from '../smpp/pdu/command-status.ts'
 import type { DeliverSm } from '../smpp/pdu/pdu.ts'
-import { isReceipt, normaliseMessageId, parseReceipt, type Receipt } from '../smpp/pdu/receipt-text.ts'
+import { isReceipt, parseReceipt } from '../smpp/pdu/receipt-text.ts'
 import type { Session } from '../smpp/session.ts'
 import { decodeShortMessage } from '../sms/parts.ts'
 import { fromSmppAddress } from '../sms/phone-number.ts'
 import type { Recorder } from './recorder.ts'
 
-const verdictOf: Record<Receipt['stat'], Verdict | undefined> = {
-  DELIVRD: 'delivered',
-  EXPIRED: 'expired',
-  DELETED: 'bounced',
-  UNDELIV: 'bounced',
-  REJECTD: 'bounced',
-  UNKNOWN: 'bounced',
-  // on the way: the final one is still to come
-  ENROUTE: undefined,
-  ACCEPTD: undefined,
-}
-
-/** Errors that mean a dead number, among the codes that vendors share: unknown subscriber, not on this carrier. */
-const hardErrors = new Set(['001', '011', '351', '410'])
+/** What has to be known of the connection over which something comes. */
+type From = Pick<Connection, 'id' | 'errorMap' | 'receiptIdForm'>
 
 /** Takes what the SMSC delivers. A receipt and an MO alike are durable before they are answered. */
 export class Deliveries {
@@ -47,24 +37,23 @@ export class Deliveries {
     this.#onInbound = onInbound
   }
 
-  take(from: Connection, session: Session, pdu: DeliverSm): void {
+  take(from: From, session: Session, pdu: DeliverSm): void {
     if (isReceipt(pdu)) this.#takeReceipt(from, session, pdu)
     else this.#takeInbound(from, session, pdu)
   }
 
-  #takeReceipt(from: Connection, session: Session, pdu: DeliverSm): void {
+  #takeReceipt(from: From, session: Session, pdu: DeliverSm): void {
     const receipt = parseReceipt(pdu)
-    const verdict = receipt && verdictOf[receipt.stat]
-    if (!receipt || !verdict) {
+    const err = storable(receipt?.err ?? '')
+    const judgement = receipt && meaningsOf(from).ofReceipt(receipt.stat, err)
+    if (!receipt || !judgement) {
       if (!receipt) this.#rt.log.warn({ esm_class: pdu.esm_class }, 'a receipt that names no message or no state')
       session.respond(pdu)
       return
     }
-    const err = storable(receipt.err ?? '')
     const row: WaitingReceipt = {
-      smscId: normaliseMessageId(receipt.message_id),
-      verdict,
-      reason: verdict === 'bounced' ? (hardErrors.has(err) ? 'hard' : 'soft') : null,
+      smscId: spellMessageId(from.receiptIdForm, 'receipt', receipt.message_id),
+      ...judgement,
       carrierStatus: err ? `${receipt.stat} ${err}` : receipt.stat,
       connectionId: from.id,
       phone: fromSmppAddress(pdu.source_addr) ?? null,
@@ -78,7 +67,7 @@ export class Deliveries {
   }
 
   /** MOs of one handset are stored one after the other: a STOP and what follows it must not change places. */
-  #takeInbound(from: Connection, session: Session, pdu: DeliverSm): void {
+  #takeInbound(from: From, session: Session, pdu: DeliverSm): void {
     const phone = fromSmppAddress(pdu.source_addr)
     if (phone === undefined) {
       this.#rt.log.warn('an MO from something that is no phone number')
@@ -95,7 +84,7 @@ export class Deliveries {
     })
   }
 
-  async #storeInbound(from: Connection, session: Session, pdu: DeliverSm, phone: number): Promise<void> {
+  async #storeInbound(from: From, session: Session, pdu: DeliverSm, phone: number): Promise<void> {
     const raw = pdu.short_message.length > 0 ? pdu.short_message : (pdu.tlvs?.message_payload ?? pdu.short_message)
     try {
       await storeInbound(this.#rt.db, {

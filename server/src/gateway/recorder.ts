@@ -1,11 +1,13 @@
-import type { Logger } from 'pino'
-import { type Accepted, markRefused, markSent, markUnknown, type Refused } from '../broadcasts/marks.queries.ts'
-import type { Db } from '../db/db.ts'
+import { type Accepted, markSent, markUnknown, type Refused } from '../broadcasts/marks.queries.ts'
 import { isBadValue } from '../db/pg-errors.ts'
 import { retryLostRaces } from '../db/retry.ts'
 import { Batcher } from '../lib/batcher.ts'
+import { byConnection } from '../receipts/receipts.ts'
+import { recordRefused } from '../receipts/refusals.ts'
+import type { Runtime } from '../runtime.ts'
 
 type Entry<T> = T & { day: string; recorded: () => void }
+type AcceptedBy = Accepted & { connectionId: number }
 
 /** Rows of one write: fewer cost more commits, more put more in doubt when the process dies. */
 const batchSize = 400
@@ -13,13 +15,14 @@ const patienceMs = 4
 
 /** Writes down what came of each submit_sm, in batches, and tries again for as long as the database is away. */
 export class Recorder {
-  readonly #accepted: Batcher<Entry<Accepted>>
+  readonly #accepted: Batcher<Entry<AcceptedBy>>
   readonly #refused: Batcher<Entry<Refused>>
   readonly #unknown: Batcher<Entry<{ logId: number }>>
-  // ids that are on their way into the database, by connection and id, and who waits for them
+  // ids that are on their way into the database, and who waits for them
   readonly #pendingIds = new Map<string, Array<() => void>>()
 
-  constructor(db: Db, log: Logger) {
+  constructor(rt: Pick<Runtime, 'db' | 'clock' | 'log'>) {
+    const { db, log } = rt
     const batcher = <T extends { logId: number }>(
       write: (day: string, batch: T[]) => Promise<unknown>,
       writers: number,
@@ -39,8 +42,10 @@ export class Recorder {
           entry.recorded()
         },
       })
-    this.#accepted = batcher((day, batch) => markSent(db, day, batch), 2)
-    this.#refused = batcher((day, batch) => markRefused(db, day, batch), 1)
+    this.#accepted = batcher(async (day, batch) => {
+      for (const [connectionId, parts] of byConnection(batch)) await markSent(db, day, connectionId, parts)
+    }, 2)
+    this.#refused = batcher((day, batch) => recordRefused(rt, day, batch), 1)
     this.#unknown = batcher(
       (day, batch) =>
         markUnknown(
@@ -53,9 +58,9 @@ export class Recorder {
   }
 
   /** A part was accepted; `recorded` is called when that is durable. */
-  accepted(entry: Entry<Accepted>): void {
+  accepted(entry: Entry<AcceptedBy>): void {
     const { recorded } = entry
-    const key = `${entry.connectionId}:${entry.smscId}`
+    const key = `${entry.connectionId} ${entry.smscId}`
     const waiting: Array<() => void> = []
     this.#pendingIds.set(key, waiting)
     entry.recorded = () => {
@@ -81,7 +86,7 @@ export class Recorder {
    * recorded. A receipt is often here that early.
    */
   whenRecorded(connectionId: number, smscId: string, then: () => void): void {
-    const waiting = this.#pendingIds.get(`${connectionId}:${smscId}`)
+    const waiting = this.#pendingIds.get(`${connectionId} ${smscId}`)
     if (waiting) waiting.push(then)
     else then()
   }

@@ -1,4 +1,5 @@
 import type { Db } from '../db/db.ts'
+import type { ShortCodeLists } from '../opt-ins/opt-out.ts'
 
 export type NewInbound = {
   connectionId: number
@@ -93,8 +94,6 @@ export async function wasConfirmedSince(tx: Db, phone: number, shortCode: string
   )
   return row !== undefined
 }
-
-export type ShortCodeLists = { shortCodeId: number; accountId: number; listIds: number[] }
 
 /**
  * The short code an MO came to, with all its lists: an opt-out is also for those that are deleted, or have moved to

@@ -1,10 +1,8 @@
 import type { Db } from '../db/db.ts'
 import { retryLostRaces } from '../db/retry.ts'
 import { sendSystemText } from '../messages/messages.ts'
-import { countUnsubscribes, foreseeImports, leaveLists, suppressQueued } from '../opt-ins/opt-out.queries.ts'
-import { isInForce } from '../opt-ins/opt-out.ts'
+import { isInForce, leaveShortCode, type ShortCodeLists } from '../opt-ins/opt-out.ts'
 import type { Runtime } from '../runtime.ts'
-import { blockNumber } from '../short-codes/blocks.queries.ts'
 import {
   claimInbound,
   findLastListTexts,
@@ -15,7 +13,6 @@ import {
   markInterpreted,
   markOptedOut,
   type NewInbound,
-  type ShortCodeLists,
   type Waiting,
   wasConfirmedSince,
 } from './inbound.queries.ts'
@@ -75,35 +72,15 @@ async function interpret(tx: Db, rt: Rt, waiting: Waiting): Promise<boolean> {
   if (!code || word === 'other') {
     await markInterpreted(tx, id, 'other', null, at)
   } else if (word === 'opt_out') {
-    await leaveEveryList(tx, mo, code, at)
+    const wording = mo.content.slice(0, 200)
+    const left = await leaveShortCode(tx, code, { phone: mo.phone, method: 'stop', wording, actor: `mo:${id}`, at })
+    await markOptedOut(tx, id, left, at)
   } else {
     const texts = await findLastListTexts(tx, mo.phone, code.listIds)
     const answer = await sendAnswer(tx, rt, mo, code, texts?.listId ?? null, texts?.messageHelp || helpText)
     await markInterpreted(tx, id, 'help', answer, at)
   }
   return true
-}
-
-/**
- * The opt-out itself, from every list of the short code and from all else it sends. Its confirmation has to wait for
- * texts on their way.
- */
-async function leaveEveryList(tx: Db, mo: Inbound, code: ShortCodeLists, at: Date): Promise<void> {
-  await foreseeImports(tx, mo.phone, code.listIds)
-  const left = await leaveLists(tx, {
-    accountId: code.accountId,
-    phone: mo.phone,
-    listIds: code.listIds,
-    method: 'stop',
-    source: null,
-    wording: mo.content.slice(0, 200),
-    actor: `mo:${mo.id}`,
-    at,
-  })
-  await blockNumber(tx, code.shortCodeId, mo.phone, at)
-  await suppressQueued(tx, mo.phone, code, at)
-  if (left.length > 0) await countUnsubscribes(tx, mo.phone, left)
-  await markOptedOut(tx, mo.id, left.length, at)
 }
 
 async function confirmOptOut(tx: Db, rt: Rt, waiting: Waiting): Promise<boolean> {

@@ -56,7 +56,8 @@ async function submitTo(handsets: number) {
     markSent(
       database.db,
       chunk.loggedOn,
-      rows.map((row) => ({ connectionId, logId: row.id, part: 0, smscId: `id${row.id}`, complete: true })),
+      connectionId,
+      rows.map((row) => ({ logId: row.id, phone: row.phone, part: 0, smscId: `id${row.id}`, complete: true })),
     )
 }
 

@@ -31,9 +31,9 @@ export async function insertWaiting(tx: Db, message: NewBroadcast, sendAt: Date 
     /* sql */ `
     with added as (
       insert into messages (account_id, list_id, short_code_id, kind, name, content, consent, part_count, created_at,
-                            max_parts, audience, status, send_at)
+                            max_parts, audience, status, send_at, starts_at)
       values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, case when $12::timestamptz is null then 'draft' else 'scheduled' end,
-              $12)
+              $12, $12)
       returning id
     )
     insert into message_counters (message_id) select id from added
@@ -74,7 +74,8 @@ export async function startWaiting(tx: Db, messageId: number, at: Date, loggedOn
     with started as (
       update messages m
          -- the list may have moved to another short code while the message waited
-         set status = 'sending', accepted_at = $2, logged_on = $3, send_at = $4, short_code_id = l.short_code_id
+         set status = 'sending', accepted_at = $2, logged_on = $3, send_at = $4, starts_at = $4,
+             short_code_id = l.short_code_id
         from lists l
        where m.id = $1 and l.id = m.list_id
       returning m.id
@@ -84,11 +85,14 @@ export async function startWaiting(tx: Db, messageId: number, at: Date, loggedOn
   )
 }
 
+/** What one recipient gets instead of the message's content. */
+export type OwnText = { content: string; partCount: number }
+
 /** A message to these numbers, with its log rows and its chunk: nothing is left to expand. At most a thousand. */
 export async function insertAddressed(
   tx: Db,
   message: NewMessage,
-  { phones, lane, loggedOn }: { phones: number[]; lane: number; loggedOn: string },
+  { phones, owns, lane, loggedOn }: { phones: number[]; owns?: OwnText[]; lane: number; loggedOn: string },
 ): Promise<number> {
   const { id } = await tx.one<{ id: number }>(
     'insert_addressed',
@@ -96,7 +100,8 @@ export async function insertAddressed(
     with block as materialized (
       select nextval('message_log_blocks') * 16384 as first_id
     ), numbered as materialized (
-      select phone, n - 1 as n from unnest($11::bigint[]) with ordinality as given (phone, n)
+      select phone, content, part_count, n - 1 as n
+        from unnest($11::bigint[], $14::text[], $15::smallint[]) with ordinality as given (phone, content, part_count, n)
     ), added as (
       insert into messages (account_id, list_id, short_code_id, kind, name, content, consent, part_count, created_at,
                             webhook_callback_url, phone, status, accepted_at, expanded_at, logged_on)
@@ -107,15 +112,24 @@ export async function insertAddressed(
       insert into message_counters (message_id, audience, queued)
       select id, cardinality($11::bigint[]), cardinality($11::bigint[]) from added
     ), logged as (
-      insert into message_log (id, logged_on, message_id, phone, state, part_count)
-      select block.first_id + n, $12, added.id, numbered.phone, 'queued', $8 from added, block, numbered
+      insert into message_log (id, logged_on, message_id, phone, state, content, part_count)
+      select block.first_id + n, $12, added.id, numbered.phone, 'queued', numbered.content, coalesce(numbered.part_count, $8)
+        from added, block, numbered
        order by n
     ), chunk as (
       insert into send_chunks (message_id, short_code_id, logged_on, lane, due_at, first_log_id, last_log_id)
       select added.id, $3, $12, $13, $9, block.first_id, block.first_id + cardinality($11::bigint[]) - 1 from added, block
     )
     select id from added`,
-    [...values(message), message.webhookCallbackUrl ?? null, phones, loggedOn, lane],
+    [
+      ...values(message),
+      message.webhookCallbackUrl ?? null,
+      phones,
+      loggedOn,
+      lane,
+      owns?.map((own) => own.content) ?? [],
+      owns?.map((own) => own.partCount) ?? [],
+    ],
   )
   return id
 }

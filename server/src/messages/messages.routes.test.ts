@@ -143,8 +143,8 @@ async function makeMessage(given: Made): Promise<number> {
     'make_message',
     `with added as (
        insert into messages (account_id, list_id, short_code_id, kind, content, consent, part_count, status, logged_on,
-                             accepted_at, sent_at, created_at, send_at)
-       values ($1, $2, $3, $4, 'x', 'subscribed', 1, $5, '2026-03-02', $6, $7, $8, $9) returning id)
+                             accepted_at, sent_at, created_at, send_at, starts_at)
+       values ($1, $2, $3, $4, 'x', 'subscribed', 1, $5, '2026-03-02', $6, $7, $8, $9, $9) returning id)
      insert into message_counters (message_id) select id from added returning message_id as id`,
     [
       api.owner.accountId,

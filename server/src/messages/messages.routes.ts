@@ -5,7 +5,7 @@ import { envelope, pageFrom, pageSchema } from '../http/pagination.ts'
 import { Id, ListId, refusal, refusals } from '../http/schema.ts'
 import { getList } from '../lists/lists.ts'
 import { readAudience } from './audience.ts'
-import { refuseLongContent } from './content.ts'
+import { refuseContent } from './content.ts'
 import { type Collection, countMessages, findMessage, listMessages } from './messages.queries.ts'
 import {
   MessageAnswer,
@@ -104,11 +104,11 @@ export const messageRoutes: FastifyPluginAsyncTypebox = async (app) => {
     },
     async (req) => {
       const { message } = req.body
-      refuseLongContent(message.content, message.max_parts ?? null)
       const recipients = readRecipients(message)
       const sendAt = readSendAt(message.send_at) ?? null
       if (message.draft && sendAt) throw errors.invalid({ 'message.send_at': ['is not for a draft'] })
       const list = await getList(rt.db, req.account.id, req.params.list_id)
+      await refuseContent(rt.db, list.id, message.content, message.max_parts ?? null)
       const input = {
         accountId: req.account.id,
         list,
@@ -118,8 +118,8 @@ export const messageRoutes: FastifyPluginAsyncTypebox = async (app) => {
       }
       const answer = (id: number) => ({ status: 'OK' as const, message: { id } })
       if (recipients) {
-        const { accountId, content, name } = input
-        const texts = { accountId, listId: list.id, shortCodeId: list.shortCodeId, phones: recipients, content, name }
+        const { list: _, ...text } = input
+        const texts = { ...text, listId: list.id, shortCodeId: list.shortCodeId, phones: recipients }
         const { id } = await sendToNumbers(rt, { ...texts, field: 'message.phone_numbers' })
         return answer(id)
       }

@@ -11,7 +11,11 @@ import { maxPhones, readPhones } from './recipients.ts'
 
 const extension = { 'x-extension': true }
 
-const Content = Type.String({ pattern: '\\S', description: 'At most 160 characters, or `max_parts` parts.' })
+const Content = Type.String({
+  pattern: '\\S',
+  description:
+    'At most 160 characters, or `max_parts` parts. Merge tags: `{first_name}`, `{first_name|neighbor}`, `{team}`.',
+})
 const Name = Type.Optional(TextOrNull({ maxLength: 255, description: 'For your own use.' }))
 const MaxParts = Type.Optional(
   Type.Unsafe<number | null>({
@@ -187,7 +191,10 @@ export const MessageSchema = Type.Object(
       Type.String({ format: 'date-time', description: 'When it was, or is, scheduled for.', ...extension }),
     ),
     cancel_reason: Type.Optional(
-      Type.String({ description: 'Why we cancelled it ourselves: too_late, list_deleted.', ...extension }),
+      Type.String({
+        description: 'Why we cancelled it ourselves: too_late, list_deleted, content (a merge tag of it is gone).',
+        ...extension,
+      }),
     ),
     max_parts: Type.Optional(Type.Integer(extension)),
     audience: Type.Optional(Type.Unsafe<Static<typeof AudienceSchema>>({ ...AudienceSchema, ...extension })),

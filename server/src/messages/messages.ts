@@ -1,11 +1,16 @@
 import type { Db } from '../db/db.ts'
 import { wake } from '../db/wake.ts'
+import { errors } from '../errors.ts'
 import { utcDay } from '../lib/clock.ts'
 import type { Runtime } from '../runtime.ts'
 import { countParts } from '../sms/parts.ts'
-import { ensureLogDay, insertAddressed, insertBroadcast, type NewBroadcast } from './accept.queries.ts'
+import { formatPhoneNumber } from '../sms/phone-number.ts'
+import { ensureLogDay, insertAddressed, insertBroadcast, type NewBroadcast, type OwnText } from './accept.queries.ts'
 import type { Audience } from './audience.ts'
 import type { Consent } from './consent.ts'
+import { partsWithin, typicalPartCount } from './content.ts'
+import { readPersonalText } from './personal-text.ts'
+import { listKnown } from './recipients.queries.ts'
 import { refuseOptedOut } from './recipients.ts'
 
 type Rt = Pick<Runtime, 'db' | 'clock'>
@@ -50,7 +55,7 @@ export function newBroadcast(input: BroadcastInput, createdAt: Date): NewBroadca
     name: input.name ?? null,
     content: input.content,
     consent: 'subscribed',
-    partCount: countParts(input.content).partCount,
+    partCount: typicalPartCount(input.content),
     maxParts: input.maxParts ?? null,
     audience: input.audience ?? null,
     createdAt,
@@ -66,21 +71,45 @@ export type AddressedInput = {
   content: string
   name?: string | null
   webhookCallbackUrl?: string | null
+  /** So many parts instead of 160 characters. */
+  maxParts?: number | null
   /** What to call the numbers in a refusal. */
   field: string
 }
 
 /**
- * Queues one text to a few numbers in the lane before broadcasts. Refuses, for all of them, when one has opted out; who
+ * Queues one text to a few numbers in the lane before broadcasts, each with what the list knows of it in the place of merge
+ * tags; a text on behalf of no list has none and goes out as it is written. Refuses, for all of them, when one has opted out; who
  * opts out before it leaves is suppressed.
  */
 export async function sendToNumbers(rt: Rt, input: AddressedInput): Promise<{ id: number }> {
   const { field, ...texts } = input
   const id = await rt.db.tx(async (tx) => {
     await refuseOptedOut(tx, { ...texts, field })
-    return queueTexts(tx, rt, { ...texts, kind: 'transactional', consent: 'not_blocked', lane: lanes.transactional })
+    const owns = await ownTexts(tx, input)
+    return queueTexts(tx, rt, {
+      ...texts,
+      owns,
+      kind: 'transactional',
+      consent: 'not_blocked',
+      lane: lanes.transactional,
+    })
   })
   return { id }
+}
+
+/** The text of each number, in their order; undefined when it is the same for all. */
+async function ownTexts(tx: Db, input: AddressedInput): Promise<OwnText[] | undefined> {
+  const { listId, content, phones, maxParts = null, field } = input
+  const text = listId === null ? undefined : await readPersonalText(tx, listId, content)
+  if (listId === null || !text) return undefined
+  return (await listKnown(tx, listId, phones, text.fieldKeys)).map((person) => {
+    const own = text.textFor(person)
+    const partCount = partsWithin(own, maxParts)
+    if (partCount !== undefined && own.trim() !== '') return { content: own, partCount }
+    const fault = partCount === undefined ? 'would get a text that is too long' : 'would get a blank text'
+    throw errors.invalid({ [field]: [`${fault}: ${formatPhoneNumber(person.phone)}`] })
+  })
 }
 
 export type SystemTextInput = {
@@ -102,15 +131,20 @@ export async function sendSystemText(tx: Db, rt: Pick<Runtime, 'clock'>, input: 
   return queueTexts(tx, rt, { ...texts, phones: [phone], kind: 'system', lane: lanes.system })
 }
 
-type Texts = Omit<AddressedInput, 'field'> & { kind: 'transactional' | 'system'; consent: Consent; lane: number }
+type Texts = Omit<AddressedInput, 'field' | 'maxParts'> & {
+  owns?: OwnText[]
+  kind: 'transactional' | 'system'
+  consent: Consent
+  lane: number
+}
 
 async function queueTexts(tx: Db, rt: Pick<Runtime, 'clock'>, texts: Texts): Promise<number> {
-  const { phones, lane, name = null, ...message } = texts
+  const { phones, owns, lane, name = null, ...message } = texts
   const createdAt = rt.clock.now()
   const loggedOn = utcDay(createdAt)
   await ensureLogDay(tx, loggedOn)
-  const { partCount } = countParts(message.content)
-  const id = await insertAddressed(tx, { ...message, name, partCount, createdAt }, { phones, lane, loggedOn })
+  const partCount = owns ? typicalPartCount(message.content) : countParts(message.content).partCount
+  const id = await insertAddressed(tx, { ...message, name, partCount, createdAt }, { phones, owns, lane, loggedOn })
   await wake(tx, 'chunks')
   return id
 }

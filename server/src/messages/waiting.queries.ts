@@ -31,7 +31,8 @@ export async function updateWaiting(tx: Db, messageId: number, message: NewBroad
     'update_waiting',
     /* sql */ `
     update messages
-       set content = $2, name = $3, part_count = $4, max_parts = $5, audience = $6, send_at = $7, short_code_id = $8,
+       set content = $2, name = $3, part_count = $4, max_parts = $5, audience = $6, send_at = $7, starts_at = $7,
+           short_code_id = $8,
            status = case when $7::timestamptz is null then 'draft' else 'scheduled' end
      where id = $1`,
     [
@@ -51,7 +52,15 @@ export async function deleteMessage(tx: Db, messageId: number) {
   await tx.exec('delete_message', /* sql */ `delete from messages where id = $1`, [messageId])
 }
 
-export type DueBroadcast = { id: number; sendAt: Date; latenessMinutes: number; listDeleted: boolean }
+export type DueBroadcast = {
+  id: number
+  listId: number
+  content: string
+  maxParts: number | null
+  sendAt: Date
+  latenessMinutes: number
+  listDeleted: boolean
+}
 
 /**
  * Locks the scheduled broadcast that has been due the longest, of those that no other worker has just taken. None is
@@ -61,19 +70,24 @@ export function claimDue(tx: Db, now: Date) {
   return tx.maybeOne<DueBroadcast>(
     'claim_due',
     /* sql */ `
-    select m.id, m.send_at as "sendAt", l.scheduled_lateness_minutes as "latenessMinutes",
+    select m.id, m.list_id as "listId", m.content, m.max_parts as "maxParts", m.send_at as "sendAt", l.scheduled_lateness_minutes as "latenessMinutes",
            l.deleted_at is not null as "listDeleted"
       from messages m join lists l on l.id = m.list_id
-     where m.status = 'scheduled' and m.send_at <= $1
+     where m.status = 'scheduled' and m.starts_at <= $1
        and not exists (select from installation where sending_paused)
-     order by m.send_at, m.id limit 1
+     order by m.starts_at, m.id limit 1
        for no key update of m skip locked`,
     [now],
   )
 }
 
 /** Ends a message, whose row the transaction has locked, before anybody was sent it. */
-export async function cancelWaiting(tx: Db, messageId: number, at: Date, reason: 'too_late' | 'list_deleted') {
+export async function cancelWaiting(
+  tx: Db,
+  messageId: number,
+  at: Date,
+  reason: 'too_late' | 'list_deleted' | 'content',
+) {
   await tx.exec(
     'cancel_waiting',
     /* sql */ `

@@ -1,13 +1,20 @@
 import type { Db } from '../db/db.ts'
 import { wake } from '../db/wake.ts'
-import { errors } from '../errors.ts'
+import { AppError, errors } from '../errors.ts'
 import { utcDay } from '../lib/clock.ts'
 import type { Runtime } from '../runtime.ts'
 import { ensureLogDay, insertWaiting, startWaiting } from './accept.queries.ts'
 import type { Audience } from './audience.ts'
-import { refuseLongContent } from './content.ts'
+import { refuseContent } from './content.ts'
 import { type BroadcastInput, newBroadcast, sendToNumbers } from './messages.ts'
-import { cancelWaiting, claimDue, deleteMessage, findBroadcastForUpdate, updateWaiting } from './waiting.queries.ts'
+import {
+  cancelWaiting,
+  claimDue,
+  type DueBroadcast,
+  deleteMessage,
+  findBroadcastForUpdate,
+  updateWaiting,
+} from './waiting.queries.ts'
 
 // Broadcasts that wait: drafts, and scheduled ones until they are due. Each change locks the message's row first, and
 // so does whoever starts it; what comes second finds it started, or changed.
@@ -38,7 +45,7 @@ export function changeWaiting(rt: Rt, list: ListRef, messageId: number, change: 
     const now = rt.clock.now()
     if (change.sendAt !== undefined) refusePast(change.sendAt, now)
     const { sendAt, ...input } = { ...held, ...change }
-    refuseLongContent(input.content, input.maxParts)
+    await refuseContent(tx, list.id, input.content, input.maxParts)
     await updateWaiting(tx, messageId, newBroadcast({ ...input, accountId: list.accountId, list }, now), sendAt)
   })
 }
@@ -46,7 +53,9 @@ export function changeWaiting(rt: Rt, list: ListRef, messageId: number, change: 
 /** Sends a draft or a scheduled broadcast now, to whoever is subscribed at this moment. */
 export function sendWaiting(rt: Rt, list: ListRef, messageId: number): Promise<void> {
   return rt.db.tx(async (tx) => {
-    await lockWaiting(tx, list, messageId, 'sent')
+    const { content, maxParts } = await lockWaiting(tx, list, messageId, 'sent')
+    // a field that it names may be gone by now
+    await refuseContent(tx, list.id, content, maxParts)
     await start(tx, messageId, rt.clock.now(), null)
   })
 }
@@ -71,13 +80,14 @@ export function copyBroadcast(rt: Rt, list: ListRef, messageId: number): Promise
 
 /** Sends the text of a broadcast to these numbers, as a message of its own that counts for nothing else. */
 export async function sendTest(rt: Rt, list: ListRef, messageId: number, phones: number[]): Promise<{ id: number }> {
-  const { content } = await rt.db.tx((tx) => lockBroadcast(tx, list, messageId))
+  const { content, maxParts } = await rt.db.tx((tx) => lockBroadcast(tx, list, messageId))
   return sendToNumbers(rt, {
     accountId: list.accountId,
     listId: list.id,
     shortCodeId: list.shortCodeId,
     phones,
     content,
+    maxParts,
     name: `Test of message ${messageId}`,
     field: 'phone_numbers',
   })
@@ -95,9 +105,21 @@ export function startDue(rt: Rt): Promise<boolean> {
     const isLate = now.getTime() - due.sendAt.getTime() > due.latenessMinutes * 60_000
     if (due.listDeleted) await cancelWaiting(tx, due.id, now, 'list_deleted')
     else if (isLate) await cancelWaiting(tx, due.id, now, 'too_late')
+    else if (await hasFault(tx, due)) await cancelWaiting(tx, due.id, now, 'content')
     else await start(tx, due.id, now, due.sendAt)
     return true
   })
+}
+
+/** Whether its text cannot be sent any more: a custom field that it names is gone, or has another default. */
+async function hasFault(tx: Db, { listId, content, maxParts }: DueBroadcast): Promise<boolean> {
+  try {
+    await refuseContent(tx, listId, content, maxParts)
+    return false
+  } catch (error) {
+    if (error instanceof AppError) return true
+    throw error
+  }
 }
 
 async function start(tx: Db, messageId: number, now: Date, sendAt: Date | null): Promise<void> {

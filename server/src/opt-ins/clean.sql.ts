@@ -1,16 +1,39 @@
+/** A text that did not arrive because the carrier holds an opt-out of this number from this short code. */
+export type CarrierOptOut = { logId: number; phone: number; shortCode: string; carrierStatus: string }
+
+/** The part of a statement that writes the ledger and the counts of the numbers that its CTE `cleaned` took off lists. */
+export const noteCleaned = /* sql */ `
+  cleaned_opts as (
+    insert into opts (account_id, list_id, phone, kind, method, actor, created_at)
+    select account_id, list_id, phone, 'cleaned', 'carrier', 'mt:' || log_id, clock_timestamp() from cleaned
+  ), cleaned_deltas as (
+    insert into list_deltas (list_id, prefix, subscribed, cleaned)
+    select list_id, phone / 100000, -count(*), count(*) from cleaned group by list_id, phone / 100000
+  )`
+
 /**
- * The part of a statement that removes dead numbers: `moved` is a CTE of log rows (message_id, phone, state, reason)
+ * The part of a statement that removes dead numbers: `moved` is a CTE of log rows (id, message_id, phone, state, reason)
  * that this statement has just changed. Those bounced for good leave the list of their message, with the ledger and the
- * list's counts, in the very commit that records the bounce. CTE `cleaned` then has (message_id, list_id, phone).
+ * list's counts, in the very commit that records the bounce. CTE `cleaned` then has (message_id, list_id, phone). Soft
+ * bounces are counted, for `soft-bounces.ts` to look at those with many.
  */
 export const cleanDeadNumbers = /* sql */ `
-  dead as materialized (
-    select distinct on (m.list_id, b.phone) m.account_id, m.list_id, m.id as message_id, b.phone, b.id as log_id
+  lasting as materialized (
+    select m.account_id, m.list_id, m.id as message_id, b.phone, b.id as log_id, b.reason
       from moved b
       -- lateral and offset, and below the arrays, leave the planner one choice: look-ups by key
      cross join lateral (select id, account_id, list_id from messages where id = b.message_id offset 0) m
-     where b.state = 'bounced' and b.reason = 'hard' and m.list_id is not null
-     order by m.list_id, b.phone, b.id desc
+     where b.state in ('bounced', 'expired') and b.reason in ('hard', 'soft') and m.list_id is not null
+  ), soft as (
+    insert into soft_bounces as s (list_id, phone, in_a_row, message_id, log_id)
+    select list_id, phone, count(*), max(message_id), max(log_id)
+      from lasting where reason = 'soft' group by list_id, phone order by list_id, phone
+        on conflict (list_id, phone) do update
+       set in_a_row = s.in_a_row + excluded.in_a_row, message_id = excluded.message_id, log_id = excluded.log_id
+  ), dead as materialized (
+    select distinct on (list_id, phone) account_id, list_id, message_id, phone, log_id
+      from lasting where reason = 'hard'
+     order by list_id, phone, log_id desc
   ), cleaned as (
     update subscribers s set state = 'cleaned', cleaned_at = clock_timestamp()
       from dead d
@@ -18,10 +41,4 @@ export const cleanDeadNumbers = /* sql */ `
        and s.list_id = any((select array_agg(distinct list_id) from dead)::bigint[])
        and s.phone = any((select array_agg(phone) from dead)::bigint[])
     returning d.account_id, d.message_id, d.log_id, s.list_id, s.phone
-  ), cleaned_opts as (
-    insert into opts (account_id, list_id, phone, kind, method, actor, created_at)
-    select account_id, list_id, phone, 'cleaned', 'carrier', 'mt:' || log_id, clock_timestamp() from cleaned
-  ), cleaned_deltas as (
-    insert into list_deltas (list_id, prefix, subscribed, cleaned)
-    select list_id, phone / 100000, -count(*), count(*) from cleaned group by list_id, phone / 100000
-  )`
+  ), ${noteCleaned}`

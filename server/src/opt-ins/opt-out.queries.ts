@@ -4,7 +4,7 @@ export type OptOut = {
   accountId: number
   phone: number
   listIds: number[]
-  /** api or stop. */
+  /** api, stop or carrier. */
   method: string
   source: string | null
   /** The words that did it, where there were any. */

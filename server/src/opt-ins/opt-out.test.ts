@@ -88,13 +88,13 @@ test('it is not in force before the text on its way is answered', async () => {
   expect(await settled(leaving)).toBe(false)
   await database.db.exec('insert_into_connections_name_values', `insert into connections (name) values ('default')`)
   const accepted = queued.map((row, n) => ({
-    connectionId: 1,
     logId: row.id,
+    phone: row.phone,
     part: 0,
     smscId: `a${n}`,
     complete: true,
   }))
-  await markSent(database.db, chunk.loggedOn, accepted)
+  await markSent(database.db, chunk.loggedOn, 1, accepted)
   expect(await leaving).toBe('opted_out')
   await checkBooks(database.db, messageId)
 })

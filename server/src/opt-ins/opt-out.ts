@@ -2,8 +2,16 @@ import { setTimeout as delay } from 'node:timers/promises'
 import type { Db } from '../db/db.ts'
 import { retryLostRaces } from '../db/retry.ts'
 import type { Runtime } from '../runtime.ts'
+import { blockNumber } from '../short-codes/blocks.queries.ts'
 import { findSubscriberState } from '../subscribers/state.queries.ts'
-import { countInFlight, leaveLists, type Scope, suppressQueued } from './opt-out.queries.ts'
+import {
+  countInFlight,
+  countUnsubscribes,
+  foreseeImports,
+  leaveLists,
+  type Scope,
+  suppressQueued,
+} from './opt-out.queries.ts'
 
 export type OptOutInput = {
   accountId: number
@@ -42,6 +50,26 @@ export async function optOut(
   )
   if (outcome !== 'unknown') await untilInForce(rt, input.phone, scope)
   return outcome
+}
+
+/** A short code with all its lists. */
+export type ShortCodeLists = { shortCodeId: number; accountId: number; listIds: number[] }
+
+/**
+ * Opts a number out of all that a short code sends: of its lists, of texts that go to no list, and of what is queued for
+ * it. Answers how many lists it left. In force is that when `isInForce` says so.
+ */
+export async function leaveShortCode(
+  tx: Db,
+  code: ShortCodeLists,
+  given: { phone: number; method: 'stop' | 'carrier'; wording: string; actor: string; at: Date },
+): Promise<number> {
+  await foreseeImports(tx, given.phone, code.listIds)
+  const left = await leaveLists(tx, { ...given, accountId: code.accountId, listIds: code.listIds, source: null })
+  await blockNumber(tx, code.shortCodeId, given.phone, given.at)
+  await suppressQueued(tx, given.phone, code, given.at)
+  if (left.length > 0) await countUnsubscribes(tx, given.phone, left)
+  return left.length
 }
 
 /** Waits until nothing within the scope is on its way to the number; at most a response deadline or a lease. */

@@ -9,7 +9,7 @@ import { expandOnce } from '../broadcasts/expand.ts'
 import { listQueued, markSent, markSubmitting, markUnknown } from '../broadcasts/marks.queries.ts'
 import { ensureConnection } from '../connections/connections.queries.ts'
 import { acceptBroadcast } from '../messages/messages.ts'
-import { applyReceipts } from './receipts.queries.ts'
+import { type Applied, applyReceipts } from './receipts.queries.ts'
 import { ReceiptBook } from './receipts.ts'
 
 let database: TestDatabase
@@ -29,7 +29,7 @@ function add(book: ReceiptBook, smscId: string, phone: number | null = null): vo
 test('a receipt is not lost on a text that is just leaving unknown for sent', async () => {
   const rt = makeRuntime({ db: database.db })
   const list = await make.list(database.db)
-  await make.subscriber(database.db, { listId: list.id })
+  const { phone } = await make.subscriber(database.db, { listId: list.id })
   const { id } = await acceptBroadcast(rt, { accountId: list.accountId, list, content: 'x'.repeat(200) })
   while (await expandOnce(rt));
   const claim = { owner: crypto.randomUUID(), leaseMs: 60_000, now: new Date(), fromLane: 0, toLane: 2, limit: 1 }
@@ -38,25 +38,27 @@ test('a receipt is not lost on a text that is just leaving unknown for sent', as
   const rows = await listQueued(database.db, chunk)
   const [logId = 0] = await markSubmitting(database.db, chunk, rows)
   const day = chunk.loggedOn
-  await markSent(database.db, day, [{ connectionId, logId, part: 0, smscId: 'a0', complete: false }])
+  await markSent(database.db, day, connectionId, [{ logId, phone, part: 0, smscId: 'a0', complete: false }])
   await markUnknown(database.db, day, [logId])
   const receipt = (smscId: string) => ({
     smscId,
+    phone,
+    shortCode: chunk.shortCode,
     verdict: 'delivered' as const,
     reason: null,
     carrierStatus: 'DELIVRD',
   })
-  let applying: Promise<number[]> | undefined
+  let applying: Promise<Applied> | undefined
   await database.db.tx(async (tx) => {
     // the answer to the other part, late
-    await markSent(tx, day, [{ connectionId, logId, part: 1, smscId: 'a1', complete: true }])
+    await markSent(tx, day, connectionId, [{ logId, phone, part: 1, smscId: 'a1', complete: true }])
     applying = applyReceipts(database.db, day, connectionId, [receipt('a0')])
     await waitFor(async () => {
       const sql = `select from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()`
       return (await database.db.exec('waiting', sql)) === 1
     })
   })
-  expect(await applying).toEqual([1])
+  expect((await applying)?.known).toEqual([1])
   await applyReceipts(database.db, day, connectionId, [receipt('a1')])
   expect(await readCounters(database.db, id)).toMatchObject({ delivered: 1, sent: 0, unknown: 0 })
   await checkBooks(database.db, id)
@@ -72,7 +74,7 @@ test('the first receipt of a day is applied at once', async () => {
   const [chunk] = await claimChunks(database.db, claim)
   if (!chunk) throw new Error('no chunk to lease')
   const [logId = 0] = await markSubmitting(database.db, chunk, await listQueued(database.db, chunk))
-  await markSent(database.db, chunk.loggedOn, [{ connectionId, logId, part: 0, smscId: 'a1', complete: true }])
+  await markSent(database.db, chunk.loggedOn, connectionId, [{ logId, phone, part: 0, smscId: 'a1', complete: true }])
   const book = new ReceiptBook(rt)
   add(book, 'a1', phone)
   await book.flushed()

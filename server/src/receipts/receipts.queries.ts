@@ -1,117 +1,149 @@
+import type { Judgement } from '../connections/meaning.ts'
 import type { Db } from '../db/db.ts'
 import { logTable, submitsTable } from '../db/log-days.ts'
-import { cleanDeadNumbers } from '../opt-ins/clean.sql.ts'
+import { type CarrierOptOut, cleanDeadNumbers } from '../opt-ins/clean.sql.ts'
 
-/** What a final receipt says of a text. */
-export type Verdict = 'delivered' | 'bounced' | 'expired'
-
-/** A receipt read as far as the log needs it; `n` is its place in the caller's batch. */
-export type AppliedReceipt = {
+/** A receipt read as far as the log needs it. */
+export type AppliedReceipt = Judgement & {
   smscId: string
-  verdict: Verdict
-  /** hard or soft for a bounce. */
-  reason: string | null
   carrierStatus: string
+  /** The handset, and who sent to it; some carriers have the two the other way round. Null when it is no number. */
+  phone: number | null
+  shortCode: string
 }
 
 /**
- * Applies a batch of receipts to the log rows of one day, in one commit with the counters, and answers the places in
- * the batch (from 1) whose SMSC id is known on this day. A text is delivered when all its parts are, and bounced or
- * expired as soon as one is; a dead number leaves its list. A receipt that comes twice, or after the row is closed,
- * changes nothing. One for a part of a text whose other parts are still on their way is not known yet: it has to wait,
- * because the row's end must not be told while a gateway may still write to the handset.
+ * What came of a batch of receipts, by the places in it (from 1): whose text is known, whose text is known but not all of it
+ * is answered yet; and who has opted out at the carrier.
+ */
+export type Applied = { known: number[]; early: number[]; optOuts: CarrierOptOut[] }
+
+/**
+ * Applies a batch of receipts to the log rows of one day, in one commit with the counters, and answers those whose SMSC id
+ * is known on this day for that handset. A text is delivered when all its parts are, and bounced or expired as soon as one
+ * is; a dead number leaves its list. A receipt that comes twice, or after the row is closed, changes nothing. One for a
+ * part of a text whose other parts are still on their way is not known yet: it has to wait, because the row's end must not
+ * be told while a gateway may still write to the handset. Who gets opt-outs back has to apply them in this transaction.
  */
 export async function applyReceipts(
   db: Db,
   day: string,
   connectionId: number,
   receipts: AppliedReceipt[],
-): Promise<number[]> {
-  const params = [
+): Promise<Applied> {
+  const senders = receipts.map((receipt) => (/^\d{10}$/.test(receipt.shortCode) ? Number(receipt.shortCode) : null))
+  const whose = [
     connectionId,
     receipts.map((receipt) => receipt.smscId),
+    receipts.map((receipt) => receipt.phone),
+    receipts.map((receipt, n) => (receipt.phone === null ? null : senders[n])),
+  ]
+  const params = [
+    ...whose,
     receipts.map((receipt) => receipt.verdict),
     receipts.map((receipt) => receipt.reason),
     receipts.map((receipt) => receipt.carrierStatus),
   ]
-  const result = await db.one<{ known: number[]; rows: number; moved: number }>(
-    `apply_receipts_${day}`,
-    applySql(day, 'sent'),
-    params,
-  )
-  if (result.moved === result.rows) return result.known
+  const apply = (from: AppliedFrom) =>
+    db.one<Applied & { rows: number; moved: number }>(`apply_receipts_${from}_${day}`, applySql(day, from), params)
+  const { known, optOuts, rows, moved } = await apply('sent')
+  if (moved === rows) return { known, early: [], optOuts }
   // Nearly every row is `sent`; the others are worth further statements when there are any. They follow the way that a
   // row goes, so that one which moves on meanwhile is met further along.
-  const early = new Set(await listEarly(db, day, connectionId, receipts))
-  await db.one(`apply_receipts_unknown_${day}`, applySql(day, 'unknown'), params)
-  await db.one(`apply_receipts_${day}`, applySql(day, 'sent'), params)
-  return result.known.filter((place) => !early.has(place))
+  const { early, states } = await listEarly(db, day, whose)
+  const later: AppliedFrom[] = states.some((state) => state !== 'sent') ? ['queued', 'unknown', 'sent'] : ['sent']
+  if (states.length > 0) for (const from of later) optOuts.push(...(await apply(from)).optOuts)
+  // one that was queued may be on its way by now
+  if (states.includes('queued')) early.push(...(await listEarly(db, day, whose)).early)
+  return { known: known.filter((place) => !early.includes(place)), early, optOuts }
 }
 
-/** The places in the batch of receipts whose text is still submitting: the id of one part is known before the others. */
-async function listEarly(db: Db, day: string, connectionId: number, receipts: AppliedReceipt[]): Promise<number[]> {
-  const { places } = await db.one<{ places: number[] }>(
+/** The texts that a batch of receipts names: their SMSC ids are $2, over connection $1, their handsets $3 or $4. */
+const namedTexts = (day: string) => /* sql */ `
+         -- lateral and offset leave the planner one choice, a look-up per receipt: a plan made while the day was
+         -- empty once read the whole table for each batch
+         cross join lateral (select log_id, part from ${submitsTable(day)} s
+                              where s.smsc_id = r.smsc_id and s.connection_id = $1
+                                and (s.phone = r.phone or s.phone = r.sender or s.phone is null or r.phone is null)
+                             offset 0) s`
+
+/**
+ * The places in the batch of receipts whose text is still submitting, for the id of one part is known before the others;
+ * and the states in which the others can still be moved.
+ */
+function listEarly(db: Db, day: string, whose: unknown[]) {
+  return db.one<{ early: number[]; states: AppliedFrom[] }>(
     `list_early_${day}`,
     /* sql */ `
-    select coalesce(array_agg(distinct r.n), '{}')::bigint[] as places
-      from unnest($2::text[]) with ordinality as r(smsc_id, n)
-     cross join lateral (select log_id from ${submitsTable(day)}
-                          where smsc_id = r.smsc_id and connection_id = $1 offset 0) s
+    select coalesce(array_agg(distinct r.n) filter (where l.state = 'submitting'), '{}')::bigint[] as early,
+           coalesce(array_agg(distinct l.state::text) filter (where l.state <> 'submitting'), '{}') as states
+      from unnest($2::text[], $3::bigint[], $4::bigint[]) with ordinality as r(smsc_id, phone, sender, n)
+      ${namedTexts(day)}
      cross join lateral (select state from ${logTable(day)} where id = s.log_id offset 0) l
-     where l.state = 'submitting'`,
-    [connectionId, receipts.map((receipt) => receipt.smscId)],
+     where l.state in ('submitting', 'queued', 'unknown', 'sent')`,
+    whose,
   )
-  return places
 }
 
-function applySql(day: string, from: 'sent' | 'unknown'): string {
+/** queued is a text that was unknown and is to be sent once more: one that has arrived after all is not. */
+type AppliedFrom = 'sent' | 'queued' | 'unknown'
+
+/** The weightiest first: what the parts of a text bounced for, the text did. */
+const reasons = `array['opted_out', 'hard', 'blocked', 'soft']`
+
+// part -1 is all parts in one PDU: every bit
+function applySql(day: string, from: AppliedFrom): string {
+  const isDelivered = (delivered: string) =>
+    `(l.parts_delivered | ${delivered}) & ((1 << l.part_count) - 1) = (1 << l.part_count) - 1`
+  const alike = isDelivered('(select delivered from plain)')
+  const otherwise = isDelivered('p.delivered')
   return /* sql */ `
     with hit as materialized (
       select r.n, s.log_id, s.part, r.verdict, r.reason, r.carrier_status
-        from unnest($2::text[], $3::text[], $4::text[], $5::text[]) with ordinality
-               as r(smsc_id, verdict, reason, carrier_status, n)
-        -- lateral and offset leave the planner one choice, a look-up per receipt: a plan made while the day was
-        -- empty once read the whole table for each batch
-       cross join lateral (select log_id, part from ${submitsTable(day)}
-                            where smsc_id = r.smsc_id and connection_id = $1 offset 0) s
+        from unnest($2::text[], $3::bigint[], $4::bigint[], $5::text[], $6::text[], $7::text[]) with ordinality
+               as r(smsc_id, phone, sender, verdict, reason, carrier_status, n)
+        ${namedTexts(day)}
     ), per_row as materialized (
-      select log_id, coalesce(bit_or(1 << part) filter (where verdict = 'delivered'), 0) as delivered,
+      select log_id,
+             coalesce(bit_or(case when part < 0 then -1 else 1 << part end) filter (where verdict = 'delivered'), 0)
+               as delivered,
              min(verdict) filter (where verdict <> 'delivered') as failure,
-             min(reason) as reason,
+             (${reasons})[min(array_position(${reasons}, reason))] as reason,
              coalesce(min(carrier_status) filter (where verdict <> 'delivered'), min(carrier_status)) as carrier_status
         from hit group by log_id order by log_id
     ), plain as materialized (
       -- nearly all receipts of a batch say the same: their rows are found by an array of ids, because a join that is
       -- planned while the day is small reads the whole day, and goes on reading it when the day has grown
-      select array_agg(log_id) as ids, carrier_status
-        from per_row where failure is null and delivered = 1
-       group by carrier_status order by count(*) desc limit 1
+      select array_agg(log_id) as ids, delivered, carrier_status
+        from per_row where failure is null and delivered in (1, -1)
+       group by delivered, carrier_status order by count(*) desc limit 1
     ), moved_alike as (
       update ${logTable(day)} l
-         set parts_delivered = l.parts_delivered | 1,
-             state = case when l.parts_delivered | 1 = (1 << l.part_count) - 1 then 'delivered' else l.state end,
+         set parts_delivered = l.parts_delivered | (select delivered from plain),
+             state = case when ${alike} then 'delivered' else l.state end,
              reason = null,
              carrier_status = (select carrier_status from plain),
-             closed_at = case when l.parts_delivered | 1 = (1 << l.part_count) - 1 then clock_timestamp() end
+             closed_at = case when ${alike} then clock_timestamp() end
        where l.id = any((select ids from plain)::bigint[]) and l.state = '${from}'
-      returning l.id, l.message_id, l.phone, l.state, l.reason
+      returning l.id, l.message_id, l.phone, l.state, l.reason, l.carrier_status
     ), others as materialized (
       select * from per_row
-       where failure is not null or delivered <> 1 or carrier_status is distinct from (select carrier_status from plain)
+       where failure is not null or delivered is distinct from (select delivered from plain)
+          or carrier_status is distinct from (select carrier_status from plain)
     ), moved_otherwise as (
       update ${logTable(day)} l
          set parts_delivered = l.parts_delivered | p.delivered,
              state = case when p.failure is not null then p.failure::message_state
-                          when l.parts_delivered | p.delivered = (1 << l.part_count) - 1 then 'delivered'
+                          when ${otherwise} then 'delivered'
                           else l.state end,
              reason = case when p.failure is not null then p.reason end,
              carrier_status = p.carrier_status,
-             closed_at = case when p.failure is not null
-                                or l.parts_delivered | p.delivered = (1 << l.part_count) - 1 then clock_timestamp() end
+             closed_at = case when p.failure is not null or ${otherwise} then clock_timestamp() end
         from others p
        -- the array says it once more: whatever the join's plan, it reads no other rows
        where l.id = p.log_id and l.id = any((select array_agg(log_id) from others)::bigint[]) and l.state = '${from}'
-      returning l.id, l.message_id, l.phone, l.state, l.reason
+         ${from === 'queued' ? 'and p.failure is null' : ''}
+      returning l.id, l.message_id, l.phone, l.state, l.reason, l.carrier_status
     ), moved as (
       select * from moved_alike union all select * from moved_otherwise
     ), ${cleanDeadNumbers}, counted as (
@@ -126,7 +158,13 @@ function applySql(day: string, from: 'sent' | 'unknown'): string {
     )
     select coalesce((select array_agg(distinct n) from hit), '{}')::bigint[] as known,
            (select count(*) from per_row) as rows,
-           (select count(*) from moved) as moved`
+           (select count(*) from moved) as moved,
+           (select coalesce(jsonb_agg(jsonb_build_object('logId', b.id, 'phone', b.phone, 'shortCode', b.code,
+                                                         'carrierStatus', b.carrier_status)), '[]')
+              from (select moved.id, moved.phone, moved.carrier_status,
+                           (select s.code from messages m join short_codes s on s.id = m.short_code_id
+                             where m.id = moved.message_id) as code
+                      from moved where reason = 'opted_out') b) as "optOuts"`
 }
 
 const isOpen = `(status = 'sending' or (status in ('sent', 'cancelled') and closed_at is null))`
@@ -150,8 +188,6 @@ export async function listLogDays(db: Db): Promise<string[]> {
 /** A receipt as it came, kept because no submit explains it yet. */
 export type WaitingReceipt = AppliedReceipt & {
   connectionId: number
-  phone: number | null
-  shortCode: string
   /** Our user_message_reference, where the carrier echoes it. */
   reference: number | null
   submitDate: string | null
@@ -213,7 +249,7 @@ export async function endReceipts(tx: Db, ids: number[], outcome: 'applied' | 's
   )
 }
 
-/** Puts receipts off, each time for twice as long, from a fifth of a second up to a minute. */
+/** Puts receipts off, each time for twice as long, from a fifth of a second up to an hour. */
 export async function postponeReceipts(tx: Db, ids: number[]) {
   if (ids.length === 0) return
   await tx.exec(
@@ -221,7 +257,7 @@ export async function postponeReceipts(tx: Db, ids: number[]) {
     /* sql */ `
     update receipts
        set tries = tries + 1,
-           try_at = clock_timestamp() + least(60, 0.2 * 2 ^ least(tries, 10)) * interval '1 second'
+           try_at = clock_timestamp() + least(3600, 0.2 * 2 ^ least(tries, 20)) * interval '1 second'
      where id = any($1::bigint[])`,
     [ids],
   )
@@ -230,50 +266,80 @@ export async function postponeReceipts(tx: Db, ids: number[]) {
 export type UnknownRow = { logId: number; loggedOn: string; part: number }
 
 /**
- * The unknown texts to this number from this short code that a receipt without a known id could be for: by the
- * reference that we gave the part, else by the beginning of the text, sent not after the receipt's submit date.
+ * The texts to this number from this short code whose SMSC id we do not know, and which a receipt without a known id could
+ * be for: by the reference that we gave the part, else by the beginning of the text, sent not after the receipt's submit
+ * date.
  */
 export function listUnknownRows(tx: Db, receipt: StoredReceipt, days: string[]) {
   return tx.many<UnknownRow & { content: string; submittedAt: Date; partCount: number; byReference: boolean }>(
     'list_unknown_rows',
     /* sql */ `
-    select l.id as "logId", l.logged_on as "loggedOn", coalesce($3::int & 15, 0) as part, m.content,
+    select l.id as "logId", l.logged_on as "loggedOn", coalesce(l.content, m.content) as content,
+           -- in one PDU with all its parts it has one receipt
+           case when c.long_text = 'payload' and l.part_count > 1 then -1 else coalesce($3::int & 15, 0) end as part,
            l.submitted_at as "submittedAt", l.part_count as "partCount",
            coalesce((l.id << 4) & 65535 = $3::int & 65520 and $3::int & 15 < l.part_count
                     and l.parts_delivered & (1 << ($3::int & 15)) = 0, false) as "byReference"
       from message_log l
       join messages m on m.id = l.message_id
       join short_codes s on s.id = m.short_code_id
-     where l.phone = $1 and l.logged_on = any($2::date[]) and l.state = 'unknown' and s.code = $4
+      join connections c on c.id = $5
+     where l.phone = $1 and l.logged_on = any($2::date[]) and s.code = $4
+       and (l.state = 'unknown' or l.state = 'sent' and l.carrier_status = 'no id'
+            or l.state = 'queued' and l.again_at is not null)
      order by l.id`,
-    [receipt.phone, days, receipt.reference, receipt.shortCode],
+    [receipt.phone, days, receipt.reference, receipt.shortCode, receipt.connectionId],
   )
 }
 
 /**
- * The open text to the receipt's handset, if exactly one, whose SMSC id is one of these: the receipt's own id, spelt as
- * the response may have spelt it. The handset has to be the same, because another text may well have that id.
+ * The open text, if exactly one, to the receipt's handset, whose SMSC id is one of these, over whatever connection: the
+ * receipt's own id, spelt as the response may have spelt it, or known from another bind of the same account. The handset
+ * has to be the same, because another text may well have that id.
  */
 export async function findRespelled(tx: Db, receipt: StoredReceipt, ids: string[], days: string[]) {
-  const rows = await tx.many<UnknownRow>(
+  const rows = await tx.many<UnknownRow & { ofConnection: boolean }>(
     'find_respelled',
+    /* sql */ `
+    select s.log_id as "logId", s.logged_on as "loggedOn", s.part, s.connection_id = $2 as "ofConnection"
+      from submits s join message_log l on l.id = s.log_id and l.logged_on = s.logged_on
+     where s.smsc_id = any($1::text[]) and s.logged_on = any($3::date[])
+       and l.phone = $4 and l.state in ('sent', 'unknown', 'queued')
+       -- its own id was known on its own connection, and found wanting
+       and (s.smsc_id <> $5 or s.connection_id <> $2)
+     limit 3`,
+    [ids, receipt.connectionId, days, receipt.phone, receipt.smscId],
+  )
+  const own = rows.filter((row) => row.ofConnection)
+  const candidates = own.length > 0 ? own : rows
+  return candidates.length === 1 ? candidates[0] : undefined
+}
+
+/**
+ * The open text, if exactly one, whose SMSC id is the receipt's, although it was sent to another number: some carriers
+ * write a handset's number in a way of their own. Only for a receipt whose number we have nothing open for.
+ */
+export async function findMisaddressed(tx: Db, receipt: StoredReceipt, days: string[]) {
+  const rows = await tx.many<UnknownRow>(
+    'find_misaddressed',
     /* sql */ `
     select s.log_id as "logId", s.logged_on as "loggedOn", s.part
       from submits s join message_log l on l.id = s.log_id and l.logged_on = s.logged_on
-     where s.smsc_id = any($1::text[]) and s.connection_id = $2 and s.logged_on = any($3::date[])
-       and l.phone = $4 and l.state in ('sent', 'unknown')
+     where s.smsc_id = $1 and s.connection_id = $2 and s.logged_on = any($3::date[]) and l.state = 'sent'
+       and not exists (select from message_log o where o.phone = $4 and o.logged_on = any($3::date[])
+                          and o.state in ('sent', 'unknown', 'submitting', 'queued'))
      limit 2`,
-    [ids, receipt.connectionId, days, receipt.phone],
+    [receipt.smscId, receipt.connectionId, days, receipt.phone],
   )
   return rows.length === 1 ? rows[0] : undefined
 }
 
-/** Lets an unknown row know the id it got after all, so that the receipt applies to it like any other. */
+/** Lets a row know the id it got after all, so that the receipt applies to it like any other. */
 export async function insertFoundSubmit(tx: Db, receipt: StoredReceipt, row: UnknownRow) {
   await tx.exec(
     'insert_found_submit',
     /* sql */ `
-    insert into submits (connection_id, smsc_id, log_id, part, logged_on) values ($1, $2, $3, $4, $5)`,
-    [receipt.connectionId, receipt.smscId, row.logId, row.part, row.loggedOn],
+    insert into submits (connection_id, smsc_id, log_id, phone, part, logged_on) values ($1, $2, $3, $4, $5, $6)`,
+    [receipt.connectionId, receipt.smscId, row.logId, receipt.phone, row.part, row.loggedOn],
   )
 }

@@ -9,8 +9,10 @@ import { expandOnce } from '../broadcasts/expand.ts'
 import { finishMessages } from '../broadcasts/finish.queries.ts'
 import { listQueued, markSent, markSubmitting, markUnknown, type Recipient } from '../broadcasts/marks.queries.ts'
 import { ensureConnection } from '../connections/connections.queries.ts'
+import type { BounceReason } from '../connections/meaning.ts'
 import { acceptBroadcast } from '../messages/messages.ts'
 import {
+  type AppliedReceipt,
   applyReceipts,
   insertWaitingReceipts,
   listLogDays,
@@ -40,29 +42,32 @@ async function prepare(text: string) {
 }
 
 const idOf = (n: number) => (rows[n] as Recipient).id
+const textOf = (n: number) => ({ logId: idOf(n), phone: (rows[n] as Recipient).phone })
 const accept = (n: number, smscId: string, part = 0, complete = true) =>
-  markSent(ctx.db, chunk.loggedOn, [{ connectionId, logId: idOf(n), part, smscId, complete }])
+  markSent(ctx.db, chunk.loggedOn, connectionId, [{ ...textOf(n), part, smscId, complete }])
 
-const delivered = (smscId: string) => ({
+const delivered = (smscId: string, phone: number | null = null) => ({
   smscId,
+  phone,
+  shortCode: chunk.shortCode,
   verdict: 'delivered' as const,
   reason: null,
   carrierStatus: 'DELIVRD 000',
 })
-const bounced = (smscId: string, reason: string) => ({
+const bounced = (smscId: string, reason: BounceReason, phone: number | null = null) => ({
   smscId,
+  phone,
+  shortCode: chunk.shortCode,
   verdict: 'bounced' as const,
   reason,
   carrierStatus: 'UNDELIV 001',
 })
-const apply = (...receipts: Parameters<typeof applyReceipts>[3]) =>
-  applyReceipts(ctx.db, chunk.loggedOn, connectionId, receipts)
+const apply = async (...receipts: AppliedReceipt[]) =>
+  (await applyReceipts(ctx.db, chunk.loggedOn, connectionId, receipts)).known
 
 const waiting = (given: Partial<WaitingReceipt>): WaitingReceipt => ({
-  ...delivered('ff'),
+  ...delivered('ff', rows[0]?.phone),
   connectionId,
-  phone: rows[0]?.phone ?? null,
-  shortCode: chunk.shortCode,
   reference: null,
   submitDate: null,
   excerpt: null,
@@ -231,7 +236,7 @@ describe('a text of three parts', () => {
     expect(await apply(delivered('a1'))).toEqual([])
     expect(await apply(bounced('a1', 'soft'))).toEqual([])
     expect(await readCounters(ctx.db, messageId)).toMatchObject({ submitting: 3, sent: 0, bounced: 0 })
-    await insertWaitingReceipts(ctx.db, [waiting(delivered('a1'))])
+    await insertWaitingReceipts(ctx.db, [waiting({ smscId: 'a1' })])
     await accept(0, 'a2', 1, false)
     await accept(0, 'a3', 2, true)
     await apply(delivered('a2'), delivered('a3'))

@@ -1,12 +1,16 @@
+import { otherSpellings } from '../connections/message-id.ts'
 import type { Db } from '../db/db.ts'
 import { isBadValue } from '../db/pg-errors.ts'
 import { retryLostRaces } from '../db/retry.ts'
 import { Batcher } from '../lib/batcher.ts'
 import type { Runtime } from '../runtime.ts'
+import { optOutByCarrier } from './carrier-opt-outs.ts'
 import {
+  type AppliedReceipt,
   applyReceipts,
   claimWaitingReceipts,
   endReceipts,
+  findMisaddressed,
   findRespelled,
   insertFoundSubmit,
   insertWaitingReceipts,
@@ -19,6 +23,9 @@ import {
 } from './receipts.queries.ts'
 
 type Entry = WaitingReceipt & { durable: () => void }
+
+/** Each opt-out is some statements, and all of them hold the locks of the first. */
+const optOutsAtATime = 20
 
 /** A receipt that nothing explains is tried again for a day. */
 const patienceMs = 24 * 3_600_000
@@ -85,14 +92,39 @@ export class ReceiptBook {
     if (batch.length === 0) return batch
     const left: Entry[] = []
     for (const [connectionId, entries] of byConnection(batch)) {
-      const found = new Set(await retryLostRaces(() => applyReceipts(this.#rt.db, day, connectionId, entries)))
-      left.push(...entries.filter((_, index) => !found.has(index + 1)))
+      const optOuts = entries.filter((entry) => entry.reason === 'opted_out')
+      const others = entries.filter((entry) => entry.reason !== 'opted_out')
+      if (others.length > 0) {
+        const { known } = await retryLostRaces(() => applyReceipts(this.#rt.db, day, connectionId, others))
+        left.push(...unknownOf(others, known))
+      }
+      for (let from = 0; from < optOuts.length; from += optOutsAtATime) {
+        const some = optOuts.slice(from, from + optOutsAtATime)
+        const { known } = await retryLostRaces(() =>
+          this.#rt.db.tx((tx) => applyFully(tx, this.#rt.clock.now(), day, connectionId, some)),
+        )
+        left.push(...unknownOf(some, known))
+      }
     }
     return left
   }
 }
 
-function byConnection<T extends { connectionId: number }>(batch: T[]): Map<number, T[]> {
+/** Applies receipts, and the opt-outs that they tell of, in the caller's transaction. */
+async function applyFully(tx: Db, now: Date, day: string, connectionId: number, receipts: AppliedReceipt[]) {
+  const applied = await applyReceipts(tx, day, connectionId, receipts)
+  await optOutByCarrier(tx, applied.optOuts, now)
+  return applied
+}
+
+/** The receipts of a batch that are not at these places, which count from 1. */
+function unknownOf<T>(batch: T[], known: number[]): T[] {
+  const places = new Set(known)
+  return batch.filter((_, index) => !places.has(index + 1))
+}
+
+/** Entries by the connection that they came over. */
+export function byConnection<T extends { connectionId: number }>(batch: T[]): Map<number, T[]> {
   const groups = new Map<number, T[]>()
   for (const entry of batch) {
     const group = groups.get(entry.connectionId)
@@ -114,14 +146,13 @@ async function settleOnce(tx: Db, now: Date): Promise<number> {
   const waiting = await claimWaitingReceipts(tx, 200)
   if (waiting.length === 0) return 0
   const days = await listLogDays(tx)
-  const withoutId = await applyById(tx, days, waiting, 'applied')
-  const left: StoredReceipt[] = []
+  const { early: left, unknown } = await applyById(tx, now, days, waiting, 'applied')
   // one by one: two receipts to one handset must not both take the same unknown row
-  for (const receipt of withoutId) {
+  for (const receipt of unknown) {
     const row = await findRow(tx, receipt, days)
     if (row) {
       await insertFoundSubmit(tx, receipt, row)
-      await applyById(tx, [row.loggedOn], [receipt], 'settled')
+      await applyById(tx, now, [row.loggedOn], [receipt], 'settled')
     } else {
       left.push(receipt)
     }
@@ -132,34 +163,43 @@ async function settleOnce(tx: Db, now: Date): Promise<number> {
   return waiting.length
 }
 
-/** The row of a receipt whose id nobody knows: one whose id is spelt otherwise, or one that never got an id. */
+/**
+ * The row of a receipt whose id nobody knows: one whose id is spelt otherwise or came over another connection, one that
+ * never got an id, or one whose handset the carrier writes in a way of its own.
+ */
 async function findRow(tx: Db, receipt: StoredReceipt, days: string[]): Promise<UnknownRow | undefined> {
   if (receipt.phone === null) return undefined
-  const respelled = await findRespelled(tx, receipt, otherSpellings(receipt.smscId), days)
-  return respelled ?? findUnknown(receipt, await listUnknownRows(tx, receipt, days))
-}
-
-/** A number written in hex may be meant in decimal, and the other way round: SMSCs mix the two. */
-function otherSpellings(id: string): string[] {
-  const spellings: string[] = []
-  if (id.length > 32) return spellings
-  if (/^[0-9]+$/.test(id)) spellings.push(BigInt(id).toString(16))
-  if (/^[0-9a-f]+$/.test(id)) spellings.push(BigInt(`0x${id}`).toString())
-  return spellings
+  if (receipt.smscId !== '') {
+    const ids = [receipt.smscId, ...otherSpellings(receipt.smscId)]
+    const respelled = await findRespelled(tx, receipt, ids, days)
+    if (respelled) return respelled
+  }
+  const unknown = findUnknown(receipt, await listUnknownRows(tx, receipt, days))
+  if (unknown || receipt.smscId === '') return unknown
+  return findMisaddressed(tx, receipt, days)
 }
 
 /** Applies receipts whose SMSC id is known on one of these days, and answers the others. */
-async function applyById(tx: Db, days: string[], receipts: StoredReceipt[], outcome: 'applied' | 'settled') {
-  let left = receipts
+async function applyById(
+  tx: Db,
+  now: Date,
+  days: string[],
+  receipts: StoredReceipt[],
+  outcome: 'applied' | 'settled',
+): Promise<{ early: StoredReceipt[]; unknown: StoredReceipt[] }> {
+  const early: StoredReceipt[] = []
+  let unknown = receipts
   for (const day of days) {
-    for (const [connectionId, entries] of byConnection(left)) {
-      const known = new Set(await applyReceipts(tx, day, connectionId, entries))
-      const matched = entries.filter((_, index) => known.has(index + 1))
-      await endReceipts(tx, idsOf(matched), outcome)
-      left = left.filter((receipt) => !matched.includes(receipt))
+    for (const [connectionId, entries] of byConnection(unknown)) {
+      const applied = await applyFully(tx, now, day, connectionId, entries)
+      const known = new Set(applied.known.map((place) => entries[place - 1]))
+      const begun = new Set(applied.early.map((place) => entries[place - 1]))
+      early.push(...entries.filter((receipt) => begun.has(receipt)))
+      await endReceipts(tx, idsOf(entries.filter((receipt) => known.has(receipt))), outcome)
+      unknown = unknown.filter((receipt) => !known.has(receipt) && !begun.has(receipt))
     }
   }
-  return left
+  return { early, unknown }
 }
 
 const idsOf = (receipts: StoredReceipt[]) => receipts.map((receipt) => receipt.id)
@@ -174,7 +214,7 @@ export function findUnknown(receipt: StoredReceipt, candidates: Candidate[]): Ca
   if (receipt.reference !== null) return candidates.find((candidate) => candidate.byReference)
   const fitting = candidates.filter(
     (candidate) =>
-      candidate.partCount === 1 &&
+      (candidate.partCount === 1 || candidate.part === -1) &&
       receipt.excerpt !== null &&
       candidate.content.slice(0, 20).startsWith(receipt.excerpt.trimEnd().slice(0, 20)) &&
       receipt.excerpt.length > 0 &&

@@ -1,0 +1,211 @@
+// Kannel, the well-known SMS gateway, at the same work on the same simulator: as fast as it can be set up fairly. Its
+// queue is filled while it cannot reach the carrier, so that its HTTP intake costs it nothing while it is measured; it
+// keeps its store file, asks for receipts, and has the binds and the window that we have. Nobody is called back.
+
+import { type ChildProcess, spawn } from 'node:child_process'
+import { accessSync, constants, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { delimiter, join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { checkPort } from '../../server/src/supervisor/port.ts'
+import { phoneNumber } from './numbers.ts'
+import { type SimulatorProcess, startSimulatorProcess } from './simulator-process.ts'
+import { checkRawFile, expectEqual } from './texting.ts'
+
+const feeders = 16
+const startMs = 15_000
+const patienceMs = 120_000
+
+export type KannelOptions = { messages: number; binds: number; window: number; content: string }
+
+export type KannelFigures = {
+  messages: number
+  /** From the first submit_sm that the simulator took to the last. */
+  secondsToLastSubmit: number
+  /** From the first submit_sm to the last receipt that Kannel has answered. */
+  secondsToLastReceipt: number
+  messagesPerSecond: number
+}
+
+type Ports = { admin: number; box: number; http: number }
+
+/** Where Kannel's two programs are; undefined when it is not installed here. */
+export function findKannel(): { bearerbox: string; smsbox: string } | undefined {
+  const bearerbox = findProgram('bearerbox')
+  const smsbox = findProgram('smsbox')
+  return bearerbox && smsbox ? { bearerbox, smsbox } : undefined
+}
+
+function findProgram(name: string): string | undefined {
+  for (const folder of [...(process.env.PATH ?? '').split(delimiter), '/usr/sbin', '/usr/local/sbin']) {
+    const path = join(folder, name)
+    try {
+      accessSync(path, constants.X_OK)
+      return path
+    } catch {
+      // not in this folder
+    }
+  }
+}
+
+/**
+ * Queues so many messages in Kannel, lets it loose on a simulator that is set like the product's, with nothing else
+ * running beside it, and waits for the last receipt.
+ */
+export async function runKannel({ messages, binds, window, content }: KannelOptions): Promise<KannelFigures> {
+  const programs = findKannel()
+  if (!programs) throw new Error('Kannel is not installed')
+  const folder = mkdtempSync(join(tmpdir(), 'carillon-kannel-'))
+  const running: ChildProcess[] = []
+  const simulator = await startSimulatorProcess()
+  const run = (program: string, configuration: string) => {
+    const child = spawn(program, [configuration], { stdio: 'ignore' })
+    running.push(child)
+    return child
+  }
+  try {
+    const ports = { admin: await freePort(), box: await freePort(), http: await freePort() }
+    const configure = (name: string, smppPort: number) => {
+      const path = join(folder, name)
+      writeFileSync(path, configuration({ folder, ports, smppPort, binds, window }))
+      return path
+    }
+    const alone = configure('alone.conf', await freePort()) // nobody listens there
+    const first = run(programs.bearerbox, alone)
+    await untilUp(`http://127.0.0.1:${ports.admin}/status.txt?password=bench`)
+    run(programs.smsbox, alone)
+    await untilUp(`http://127.0.0.1:${ports.http}/`)
+    await fill(ports.http, messages, content)
+    await stop(first) // the boxes end with it; what is queued is in the store
+
+    const together = configure('together.conf', simulator.smppPort)
+    run(programs.bearerbox, together)
+    await untilUp(`http://127.0.0.1:${ports.admin}/status.txt?password=bench`)
+    run(programs.smsbox, together)
+    const closedAt = await untilReceipted(simulator, messages)
+    const { first: from, last } = checkRawFile(simulator.rawFile, 0, messages)
+    return {
+      messages,
+      secondsToLastSubmit: (last - from) / 1_000,
+      secondsToLastReceipt: (closedAt - from) / 1_000,
+      messagesPerSecond: (messages * 1_000) / (closedAt - from),
+    }
+  } catch (error) {
+    const log = join(folder, 'bearerbox.log')
+    const said = existsSync(log) ? readFileSync(log, 'utf8').split('\n').slice(-15).join('\n') : 'nothing'
+    throw new Error(`Kannel did not do its part; it said:\n${said}`, { cause: error })
+  } finally {
+    await Promise.all(running.map(stop))
+    simulator.stop()
+    rmSync(folder, { recursive: true, force: true })
+  }
+}
+
+type Given = { folder: string; ports: Ports; smppPort: number; binds: number; window: number }
+
+function configuration({ folder, ports, smppPort, binds, window }: Given): string {
+  return `
+group = core
+admin-port = ${ports.admin}
+admin-interface = 127.0.0.1
+admin-password = bench
+smsbox-port = ${ports.box}
+box-allow-ip = "127.0.0.1"
+box-deny-ip = "*.*.*.*"
+store-type = file
+store-location = "${folder}/store"
+dlr-storage = internal
+sms-incoming-queue-limit = -1
+sms-outgoing-queue-limit = -1
+log-file = "${folder}/bearerbox.log"
+log-level = 3
+
+group = smsc
+smsc = smpp
+smsc-id = simulator
+instances = ${binds}
+host = 127.0.0.1
+port = ${smppPort}
+smsc-username = "bench"
+smsc-password = "bench"
+system-type = "bench"
+transceiver-mode = true
+max-pending-submits = ${window}
+reconnect-delay = 1
+
+group = smsbox
+smsbox-id = box
+bearerbox-host = 127.0.0.1
+sendsms-port = ${ports.http}
+log-file = "${folder}/smsbox.log"
+log-level = 3
+
+group = sms-service
+keyword = default
+max-messages = 0
+text = ""
+
+group = sendsms-user
+username = bench
+password = bench
+max-messages = 1
+`
+}
+
+async function fill(port: number, messages: number, content: string): Promise<void> {
+  let next = 0
+  const feed = async () => {
+    for (let n = next++; n < messages; n = next++) {
+      const query = new URLSearchParams({
+        username: 'bench',
+        password: 'bench',
+        from: '12345',
+        to: `1${phoneNumber(n)}`,
+        text: content,
+        'dlr-mask': '3', // delivered, not delivered
+      })
+      const response = await fetch(`http://127.0.0.1:${port}/cgi-bin/sendsms?${query}`)
+      const text = await response.text()
+      if (response.status !== 202) throw new Error(`Kannel answered ${response.status}: ${text}`)
+    }
+  }
+  await Promise.all(Array.from({ length: feeders }, feed))
+}
+
+async function untilReceipted(simulator: SimulatorProcess, answered: number): Promise<number> {
+  let last = -1
+  for (let quietSince = Date.now(); ; await sleep(50)) {
+    const { receiptsAnswered } = await simulator.counts()
+    const now = Date.now()
+    if (receiptsAnswered >= answered) {
+      expectEqual('receipts that Kannel has answered', receiptsAnswered, answered)
+      return now
+    }
+    if (receiptsAnswered !== last) quietSince = now
+    last = receiptsAnswered
+    if (now - quietSince > patienceMs) throw new Error(`${answered - receiptsAnswered} receipts are missing`)
+  }
+}
+
+async function untilUp(url: string): Promise<void> {
+  for (const until = Date.now() + startMs; Date.now() < until; await sleep(50)) {
+    try {
+      await (await fetch(url)).text()
+      return
+    } catch {
+      // it is not listening yet
+    }
+  }
+  throw new Error(`${new URL(url).host} did not answer`)
+}
+
+async function stop(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return
+  const gone = new Promise((resolve) => child.once('exit', resolve))
+  child.kill('SIGTERM')
+  const late = setTimeout(() => child.kill('SIGKILL'), 10_000)
+  await gone
+  clearTimeout(late)
+}
+
+const freePort = () => checkPort('127.0.0.1', 0)

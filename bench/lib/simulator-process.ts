@@ -1,0 +1,60 @@
+import { type ChildProcess, fork } from 'node:child_process'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+
+const binary = new URL('../../server/src/bin/simulator.ts', import.meta.url)
+
+/** A simulator in a process of its own, with nothing else of the product beside it. */
+export type SimulatorProcess = {
+  pid: number
+  smppPort: number
+  rawFile: string
+  /** What it has counted since it was started. */
+  counts(): Promise<{ receiptsAnswered: number }>
+  stop(): void
+}
+
+/** Starts a simulator that answers at once, on ports and in a directory of its own; any credentials will do. */
+export async function startSimulatorProcess({ receiptDelayMs = 0 } = {}): Promise<SimulatorProcess> {
+  const folder = mkdtempSync(join(tmpdir(), 'carillon-bench-'))
+  const child = fork(binary, {
+    env: {
+      ...process.env,
+      CARILLON_DATA_DIR: folder,
+      CARILLON_SIMULATOR_LATENCY_MS: '0',
+      CARILLON_SIMULATOR_RECEIPT_DELAY_MS: String(receiptDelayMs),
+      CARILLON_LOG_LEVEL: 'error',
+    },
+  })
+  const stop = () => {
+    child.kill('SIGKILL')
+    rmSync(folder, { recursive: true, force: true })
+  }
+  try {
+    const { smppPort, controlPort } = await ready(child)
+    return {
+      pid: child.pid as number,
+      smppPort,
+      rawFile: join(folder, 'simulator', 'submits.raw'),
+      async counts() {
+        const response = await fetch(`http://127.0.0.1:${controlPort}/state`)
+        const { receipts } = (await response.json()) as { receipts: { answered: number } }
+        return { receiptsAnswered: receipts.answered }
+      },
+      stop,
+    }
+  } catch (error) {
+    stop()
+    throw error
+  }
+}
+
+function ready(child: ChildProcess): Promise<{ smppPort: number; controlPort: number }> {
+  return new Promise((resolve, reject) => {
+    child.on('message', (message: { type?: string; smppPort: number; controlPort: number }) => {
+      if (message.type === 'ready') resolve(message)
+    })
+    child.once('exit', (code) => reject(new Error(`the simulator ended with code ${code}`)))
+  })
+}

@@ -1,0 +1,87 @@
+import type { Db } from '../db/db.ts'
+import { partsWithin } from '../messages/content.ts'
+import type { PersonalText } from '../messages/personal-text.ts'
+import type { SliceInput } from './expansion.queries.ts'
+import {
+  type AudienceRow,
+  type ChunkOfSlice,
+  type LogRow,
+  readAudienceSlice,
+  writePersonalSlice,
+} from './personal-slice.queries.ts'
+
+// The slices of a message that is not the same for everybody. They are read, made up here and written, in the one
+// transaction that holds the cursor. Who leaves in between is written as queued, and stopped by the mark.
+
+/** When a recipient may be texted; a chunk is of one place. */
+export type PlannedWindow = { opensAt: Date; closesAt: Date | null; place: string | null }
+
+/**
+ * Writes the next recipients after the cursor, each with his own text where it differs from the message's, and moves the
+ * cursor. Says how many were written, and whether that was the end of the list.
+ */
+export async function expandPersonally(
+  tx: Db,
+  slice: SliceInput,
+  text: PersonalText,
+): Promise<{ written: number; ended: boolean }> {
+  const { people, lastPhone, ended } = await readAudienceSlice(tx, { ...slice, fieldKeys: text.fieldKeys })
+  if (lastPhone === null) return { written: 0, ended }
+  const window = { opensAt: slice.dueAt, closesAt: null, place: null }
+  const planned = people.map((person) => ({ row: logRow(person, slice, text), window }))
+  const { rows, chunks } = layOut(planned, slice.chunkRows)
+  await writePersonalSlice(tx, {
+    messageId: slice.messageId,
+    loggedOn: slice.loggedOn,
+    lane: slice.lane,
+    at: slice.dueAt,
+    rows,
+    chunks,
+    lastPhone,
+  })
+  return { written: rows.length, ended }
+}
+
+/** A person's row: suppressed when he has left, or when his text is longer than the message may be. */
+function logRow(
+  person: AudienceRow,
+  message: { content: string; maxParts: number | null; partCount: number },
+  text: PersonalText,
+): LogRow {
+  const suppressed = (reason: string): LogRow => ({
+    phone: person.phone,
+    reason,
+    content: null,
+    partCount: message.partCount,
+  })
+  if (!person.subscribed) return suppressed('opted_out')
+  const own = text.textFor(person)
+  if (own.trim() === '') return suppressed('blank')
+  const partCount = partsWithin(own, message.maxParts)
+  if (partCount === undefined) return suppressed('too_long')
+  return { phone: person.phone, reason: null, content: own === message.content ? null : own, partCount }
+}
+
+type Planned = { row: LogRow; window: PlannedWindow }
+
+/** Puts those who share a window side by side, each window's people in the order of their phones, and cuts them into chunks. */
+export function layOut(planned: Planned[], chunkRows: number): { rows: LogRow[]; chunks: ChunkOfSlice[] } {
+  const groups = new Map<string, { window: PlannedWindow; rows: LogRow[] }>()
+  for (const { row, window } of planned) {
+    const key = `${window.place} ${window.opensAt.getTime()}`
+    const group = groups.get(key)
+    if (group) group.rows.push(row)
+    else groups.set(key, { window, rows: [row] })
+  }
+  const inOrder = [...groups.values()].sort((a, b) => a.window.opensAt.getTime() - b.window.opensAt.getTime())
+  const rows: LogRow[] = []
+  const chunks: ChunkOfSlice[] = []
+  for (const group of inOrder) {
+    for (let at = 0; at < group.rows.length; at += chunkRows) {
+      const some = group.rows.slice(at, at + chunkRows)
+      chunks.push({ ...group.window, first: rows.length, last: rows.length + some.length - 1 })
+      rows.push(...some)
+    }
+  }
+  return { rows, chunks }
+}

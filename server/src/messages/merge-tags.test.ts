@@ -1,0 +1,79 @@
+import fc from 'fast-check'
+import { describe, expect, test } from 'vitest'
+import { cleanValue, doubledTags, isPlain, parseTemplate, render } from './merge-tags.ts'
+
+const said = (content: string, values: Record<string, string> = {}) =>
+  render(parseTemplate(content), (tag) => values[tag.name] || tag.fallback || '-')
+
+describe('a text with merge tags', () => {
+  test.each([
+    ['Hi {first_name}!', 'Hi Ana!'],
+    ['{first_name}', 'Ana'],
+    ['{first_name}{first_name}', 'AnaAna'],
+    ['{ First_Name }', 'Ana'],
+    ['{team|the pantry} opens', 'the pantry opens'],
+    ['{team| the pantry } opens', 'the pantry opens'],
+    ['{first_name|friend}', 'Ana'],
+    ['{team|}.', '-.'],
+    ['\\{first_name}', '{first_name}'],
+    ['a \\{{first_name}} b', 'a {Ana} b'],
+    ['{50% off} {} {?} :-{ }{', '{50% off} {} {?} :-{ }{'],
+    ['{first_name', '{first_name'],
+    ['{a{first_name}', '{aAna'],
+    ['back\\slash', 'back\\slash'],
+    ['', ''],
+  ])('%j reads %j', (content, text) => {
+    expect(said(content, { first_name: 'Ana' })).toBe(text)
+  })
+
+  test('names what stands for something, the misspelt included', () => {
+    expect(parseTemplate('{first name} {prénom} {last-name|x}').tags).toEqual([
+      { name: 'first name', fallback: undefined },
+      { name: 'prénom', fallback: undefined },
+      { name: 'last-name', fallback: 'x' },
+    ])
+  })
+
+  test('knows its tags from those in two pairs of braces', () => {
+    const names = (content: string) => doubledTags(parseTemplate(content)).map((tag) => tag.name)
+    expect(names('{{first_name}} and {last_name}')).toEqual(['first_name'])
+    expect(names('{ {first_name}} :-{{first_name} }')).toEqual([])
+  })
+})
+
+test('a value is never read as a tag, whatever it is', () => {
+  const values = fc.oneof(fc.string(), fc.constantFrom('{last_name}', '\\{', '{{x}}', '|', '}'))
+  fc.assert(
+    fc.property(values, values, (first, last) => {
+      fc.pre(first !== '' && last !== '')
+      const text = said('<{first_name}|{last_name}>', { first_name: first, last_name: last })
+      expect(text).toBe(`<${first}|${last}>`)
+    }),
+  )
+})
+
+test('a text without tags or escapes is plain, and reads as it is written', () => {
+  fc.assert(
+    fc.property(fc.string({ unit: fc.constantFrom('{', '}', '\\', 'a', '|', ' ', '%') }), (content) => {
+      if (isPlain(content)) expect(said(content)).toBe(content)
+      else expect(parseTemplate(content).tags.length > 0 || content.includes('\\{')).toBe(true)
+    }),
+  )
+})
+
+test('five thousand characters of whatever are read at once', () => {
+  for (const unit of ['{', '{a ', '{a', '{a|', ' ', '{a      ', '\\{']) {
+    const content = unit.repeat(5_000 / unit.length)
+    const begun = performance.now()
+    said(content)
+    expect(performance.now() - begun).toBeLessThan(200)
+  }
+})
+
+test.each([
+  ['  Ana\r\nSTOP\tnow ', 'Ana STOP now'],
+  ['a\u0000b\u2028c\u0085d', 'a b c d'],
+  ['Zoë 👩‍🌾', 'Zoë 👩‍🌾'],
+])('the value %j may stand as %j', (value, cleaned) => {
+  expect(cleanValue(value)).toBe(cleaned)
+})

@@ -1,0 +1,95 @@
+// Where the area codes of the United States and Canada are: the state, and a letter for each zone that it reaches into
+// (places.ts). Facts only, from three sources of 2026-11: the zip codes that the data set `zipcodes` 3.0 (PyPI, from the
+// Postal Service's lists) gives each area code, the zones of libphonenumber 9.0.43's number ranges, and the numbering plan
+// administrator's notices of new overlays, which share the place of the code that they overlay. A code whose zips lie in
+// two zones has both, however few they are. What is missing here is no evidence, which is stricter.
+
+export const areaCodes: Record<string, string> = {
+  'AK:D AK:K': '907',
+  'AL:C': '205 251 256 334 483 659 938',
+  'AR:C': '327 479 501 870',
+  'AS:S': '684',
+  'AZ:M AZ:Z': '928',
+  'AZ:Z': '480 520 602 623',
+  'CA:P':
+    '209 213 279 310 323 341 350 357 369 408 415 424 442 510 530 559 562 619 626 628 650 657 661 669 ' +
+    '707 714 738 747 760 805 818 820 831 837 840 858 909 916 925 949 951',
+  'CO:M': '303 719 720 748 970 983',
+  'CT:E': '203 475 860 959',
+  'DC:E': '202 771',
+  'DE:E': '302',
+  'FL:C FL:E': '448 850',
+  'FL:E': '239 305 321 324 352 386 407 561 645 656 689 727 728 754 772 786 813 863 904 941 954',
+  'GA:E': '229 404 470 478 678 706 762 770 912 943',
+  'GU:G': '671',
+  'HI:H': '808',
+  'IA:C': '319 515 563 641 712',
+  'ID:M ID:P': '208 986',
+  'IL:C': '217 224 309 312 331 447 464 618 630 708 730 773 779 815 847 861 872',
+  'IN:C IN:E': '219 574 765 812 930',
+  'IN:E': '260 317 463',
+  'KS:C': '316 913',
+  'KS:C KS:M': '620 785',
+  'KY:C KY:E': '270 364 606',
+  'KY:E': '502 859',
+  'LA:C': '225 318 337 457 504 985',
+  'MA:E': '339 351 413 508 617 774 781 857 978',
+  'MD:E': '227 240 301 410 443 667',
+  'ME:E': '207',
+  'MI:C MI:E': '906',
+  'MI:E': '231 248 269 313 517 586 616 679 734 810 947 989',
+  'MN:C': '218 320 507 612 651 763 952',
+  'MO:C': '235 314 417 557 573 636 660 816 975',
+  'MP:G': '670',
+  'MS:C': '228 471 601 662 769',
+  'MT:M': '406',
+  'NC:E': '252 336 472 704 743 828 910 919 980 984',
+  'ND:C ND:M': '701',
+  'NE:C NE:M': '308 402 531',
+  'NH:E': '603',
+  'NJ:E': '201 551 609 640 732 848 856 862 908 973',
+  'NM:M': '505 575',
+  'NV:M NV:P': '775',
+  'NV:P': '702 725',
+  'NY:E': '212 315 329 332 347 363 465 516 518 585 607 624 631 646 680 716 718 838 845 914 917 929 934',
+  'OH:E': '216 220 234 283 326 330 380 419 436 440 513 567 614 740 937',
+  'OK:C': '405 539 572 580 918',
+  'OR:M OR:P': '458 541',
+  'OR:P': '503 971',
+  'PA:E': '215 223 267 272 412 445 484 570 582 610 717 724 814 835 878',
+  'PR:A': '787 939',
+  'RI:E': '401',
+  'SC:E': '803 821 839 843 854 864',
+  'SD:C SD:M': '605',
+  'TN:C': '615 629 731 901',
+  'TN:C TN:E': '423 729 865 931',
+  'TX:C':
+    '210 214 254 281 325 346 361 409 430 432 469 512 621 682 713 726 737 806 817 830 832 903 936 940 ' +
+    '945 956 972 979',
+  'TX:C TX:M': '915',
+  'UT:M': '385 435 801',
+  'VA:E': '276 434 540 571 686 703 757 804 826 948',
+  'VI:A': '340',
+  'VT:E': '802',
+  'WA:P': '206 253 360 425 509 564',
+  'WI:C': '262 274 353 414 534 608 715 920',
+  'WV:E': '304 681',
+  'WY:M': '307',
+}
+
+/** Canadian codes have a zone and, as far as quiet hours go, no state. */
+export const canadianAreaCodes: Record<string, string> = {
+  'CAN:C': '204 431 474 584',
+  'CAN:C CAN:E': '807',
+  'CAN:C CAN:E CAN:M': '867',
+  'CAN:E':
+    '226 249 263 273 289 343 354 365 382 416 437 438 450 468 514 519 548 579 613 647 683 705 742 753 ' +
+    '819 873 905 942',
+  'CAN:E CAN:X': '367 418 581',
+  'CAN:M': '368 403 587 780 825',
+  'CAN:M CAN:P': '236 250 257 672 778',
+  'CAN:N CAN:X': '709',
+  'CAN:P': '604',
+  'CAN:R': '306 639',
+  'CAN:X': '428 506 782 902',
+}
