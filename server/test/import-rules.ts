@@ -16,6 +16,7 @@ const DOWNHILL = [
   'short-codes',
   'connections',
   'carriers',
+  'rates',
   'keywords',
   'lists',
   'custom-fields',

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto'
+import { billSent } from '../broadcasts/bill.ts'
 import { closeOverdueJob, makeLogDaysJob } from '../broadcasts/broadcasts.jobs.ts'
 import { cancelQueued } from '../broadcasts/cancelled.ts'
 import { makeLogDaysAhead } from '../broadcasts/close.ts'
@@ -52,6 +53,7 @@ async function startWorker(rt: Runtime) {
   const due = repeat(() => startDue(rt), 250, 'start scheduled messages')
   const cancel = repeat(() => cancelQueued(rt), 250, 'end cancelled messages')
   const finish = repeat(() => finishMessages(db, clock.now()), 250, 'end messages')
+  const bill = repeat(() => billSent(rt), 1_000, 'reckon what messages came to')
   const heartbeat = repeat(
     () => beat(db, 'worker', instanceId, { metrics: rt.metrics.snapshot() }),
     1_000,
@@ -62,7 +64,7 @@ async function startWorker(rt: Runtime) {
   listenForWork(rt.databaseUrl, log, stopped.signal, (work) => {
     if (work === 'expansions') expand.now()
   })
-  const repeaters = [expand, due, cancel, finish, heartbeat]
+  const repeaters = [expand, due, cancel, finish, bill, heartbeat]
   for (const repeater of repeaters) repeater.start()
   return {
     async stop() {

@@ -1,6 +1,7 @@
 import { retryLostRaces } from '../db/retry.ts'
 import { utcDay } from '../lib/clock.ts'
 import type { Runtime } from '../runtime.ts'
+import { bill } from './bill.ts'
 import { closeMessage, ensureLogDays, expireChunks, listOverdue } from './close.queries.ts'
 
 /**
@@ -16,6 +17,8 @@ export async function closeOverdue(rt: Pick<Runtime, 'db' | 'clock' | 'config'>)
       const after: number = last
       last = await retryLostRaces(() => expireChunks(rt.db, message, after, at))
     }
+    // for the last time: with the chunks goes the way to its rows
+    await bill(rt.db, [message], at)
     await closeMessage(rt.db, message.messageId, at)
   }
   return overdue.length

@@ -9,12 +9,14 @@ import { helpOf, helpOfAll } from './help.ts'
 import { installationCommands } from './installation.commands.ts'
 import { keyCommands } from './keys.commands.ts'
 import { openPlace } from './place.ts'
+import { rateCommands } from './rates.commands.ts'
 import { shortCodeCommands } from './short-codes.commands.ts'
 
 export const commands: readonly Command[] = [
   ...accountCommands,
   ...keyCommands,
   ...shortCodeCommands,
+  ...rateCommands,
   ...installationCommands,
   ...backupCommands,
 ]

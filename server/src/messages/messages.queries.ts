@@ -19,6 +19,8 @@ export type MessageView = {
   closedAt: Date | null
   cancelledAt: Date | null
   cancelReason: string | null
+  /** What it came to, once that is reckoned; the cost in dollars and cents. */
+  bill: { parts: number; least: number; most: number; cost: number } | null
   counters: Record<
     'queued' | 'submitting' | 'sent' | 'unknown' | 'delivered' | 'bounced' | 'expired' | 'cleaned' | 'unsubscribed',
     number
@@ -31,7 +33,9 @@ const messageColumns = /* sql */ `
   m.closed_at as "closedAt", m.cancelled_at as "cancelledAt", m.cancel_reason as "cancelReason",
   json_build_object('queued', c.queued, 'submitting', c.submitting, 'sent', c.sent, 'unknown', c.unknown,
                     'delivered', c.delivered, 'bounced', c.bounced, 'expired', c.expired, 'cleaned', c.clean_count,
-                    'unsubscribed', c.unsubscribe_count) as counters`
+                    'unsubscribed', c.unsubscribe_count) as counters,
+  (select json_build_object('parts', b.parts, 'least', b.least_parts, 'most', b.most_parts, 'cost', round(b.cost, 2))
+     from message_bills b where b.message_id = m.id) as bill`
 
 /** The list's message of this id, in whatever state: a broadcast, or a text to numbers that the caller named. */
 export function findMessage(db: Db, listId: number, messageId: number) {

@@ -279,6 +279,7 @@ describe('counters in the words of v2', () => {
     sendAt: null,
     acceptedAt: new Date('2026-03-02T09:00:00Z'),
     cancelReason: null,
+    bill: null,
     sentAt: new Date('2026-03-02T09:30:00Z'),
     closedAt: null,
     cancelledAt: null,
@@ -311,6 +312,18 @@ describe('counters in the words of v2', () => {
   test('parts come half an hour after the send', () => {
     expect(presentMessage(message, zone, new Date('2026-03-02T09:59:59Z'))).not.toHaveProperty('parts')
     expect(presentMessage({ ...message, sentAt: null }, zone, clock.now())).not.toHaveProperty('parts')
+  })
+
+  test('a bill is shown as soon as there is one, its parts when they are due', () => {
+    const billed = { ...message, bill: { parts: 300, least: 1, most: 4, cost: 27.63 } }
+    expect(presentMessage(billed, zone, clock.now())).toMatchObject({
+      send_cost: 27.63,
+      parts: { sum: 300, minimum: 1, maximum: 4 },
+    })
+    const early = presentMessage(billed, zone, new Date('2026-03-02T09:59:59Z'))
+    expect(early).toMatchObject({ send_cost: 27.63 })
+    expect(early).not.toHaveProperty('parts')
+    expect(presentMessage(message, zone, clock.now())).toMatchObject({ send_cost: 0 })
   })
 
   test('a text to one number is no broadcast and names it', () => {

@@ -183,7 +183,9 @@ export const MessageSchema = Type.Object(
     sms_count: Type.Integer(),
     mms_count: Type.Integer(),
     rcs_count: Type.Integer(),
-    send_cost: Type.Number(),
+    send_cost: Type.Number({
+      description: 'US dollars, by the rates of the day it was accepted; 0 until it is reckoned.',
+    }),
     attachment: TextOrNull(),
     cancelled_at: TimeOrNull,
     created_at: Type.String({ format: 'date-time', ...extension }),
@@ -215,6 +217,12 @@ export function messageAnswer<Sentence extends string>(sentence: Sentence) {
 
 export const MessageAnswer = Type.Object({ status: Type.Literal('OK'), message: MessageSchema })
 
+/** As reckoned; of a message from before there were bills, by its text. */
+function partsOf({ bill, partCount }: MessageView, recipients: number) {
+  if (bill) return { sum: bill.parts, minimum: bill.least, maximum: bill.most }
+  return { sum: partCount * recipients, minimum: partCount, maximum: partCount }
+}
+
 const partsAfterMs = 30 * 60_000
 
 /** A message on the wire. A text whose answer was lost is pending until the message is closed, and a bounce from then on. */
@@ -227,7 +235,6 @@ export function presentMessage(message: MessageView, timeZone: string, now: Date
   const recipients = success + bounces + pending
   const endedAt = message.sentAt ?? (recipients > 0 ? message.cancelledAt : null)
   const hasParts = endedAt !== null && now.getTime() - endedAt.getTime() >= partsAfterMs
-  const { partCount } = message
   return {
     id: message.id,
     content: message.content,
@@ -245,7 +252,7 @@ export function presentMessage(message: MessageView, timeZone: string, now: Date
     sms_count: success,
     mms_count: 0,
     rcs_count: 0,
-    send_cost: 0,
+    send_cost: message.bill?.cost ?? 0,
     attachment: null,
     cancelled_at: formatTime(message.cancelledAt, timeZone),
     created_at: formatTime(message.createdAt, timeZone),
@@ -253,6 +260,6 @@ export function presentMessage(message: MessageView, timeZone: string, now: Date
     ...(message.cancelReason === null ? {} : { cancel_reason: message.cancelReason }),
     ...(message.maxParts === null ? {} : { max_parts: message.maxParts }),
     ...(message.audience === null ? {} : { audience: message.audience }),
-    ...(hasParts ? { parts: { sum: partCount * recipients, minimum: partCount, maximum: partCount } } : {}),
+    ...(hasParts ? { parts: partsOf(message, recipients) } : {}),
   }
 }

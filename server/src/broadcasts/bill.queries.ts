@@ -1,0 +1,112 @@
+import type { Db } from '../db/db.ts'
+import { logTable } from '../db/log-days.ts'
+import { priceOfPart } from '../rates/rates.sql.ts'
+
+export type Billable = { messageId: number; loggedOn: string; audience: number }
+
+/**
+ * Locks messages that have been sent, or cancelled on the way and nothing of them moves, and that have no bill: nobody else
+ * bills them before this transaction ends. Those that another worker has are passed over.
+ */
+export function claimUnbilled(tx: Db, limit: number) {
+  return tx.many<Billable>(
+    'claim_unbilled',
+    /* sql */ `
+    select m.id as "messageId", m.logged_on::text as "loggedOn", c.audience
+      from messages m join message_counters c on c.message_id = m.id
+     where m.billed_at is null and m.accepted_at is not null and m.status in ('sent', 'cancelled')
+       and c.queued = 0 and c.submitting = 0
+     order by m.id limit $1
+       for no key update of m skip locked`,
+    [limit],
+  )
+}
+
+export type IdRange = { messageId: number; first: number; last: number }
+
+/** Where the log rows of these messages are, in order; what is retried is in two ranges. */
+export function listRanges(db: Db, messageIds: number[]) {
+  return db.many<IdRange>(
+    'list_ranges',
+    /* sql */ `
+    select c.message_id as "messageId", c.first_log_id as first, c.last_log_id as last
+      from unnest($1::bigint[]) as m(id)
+     cross join lateral (
+       select message_id, first_log_id, last_log_id from send_chunks where message_id = m.id offset 0) c
+     order by c.first_log_id, c.last_log_id`,
+    [messageIds],
+  )
+}
+
+/** The parts that recipients of one message with handsets of one carrier got. */
+export type Tally = {
+  messageId: number
+  carrier: number | null
+  parts: number
+  /** Of these, those that a carrier took from us. */
+  taken: number
+  least: number
+  most: number
+}
+
+/** Adds up the parts of the log rows of a day in these ranges, by message and the carrier of the handset. */
+export function tally(db: Db, day: string, ranges: IdRange[]) {
+  return db.many<Tally>(
+    `tally_${day}`,
+    /* sql */ `
+    with told as materialized (
+      select l.message_id, look.carrier, l.part_count,
+             -- what was refused at the door bears the name or the number of a command_status
+             case when l.state <> 'bounced' or l.carrier_status !~ '^(ESME_|0x)' then l.part_count else 0 end as taken
+        from unnest($1::bigint[], $2::bigint[], $3::bigint[]) as r(message_id, first, last)
+       cross join lateral (
+         select message_id, phone, part_count, state, coalesce(carrier_status, '') as carrier_status
+           from ${logTable(day)}
+          where id between r.first and r.last and message_id = r.message_id
+            and state in ('queued', 'submitting', 'sent', 'unknown', 'delivered', 'bounced', 'expired')
+         offset 0) l
+        left join lateral (select carrier from number_look_ups where phone = l.phone offset 0) look on true
+    )
+    select message_id as "messageId", carrier, sum(part_count) as parts, sum(taken) as taken,
+           min(part_count) as least, max(part_count) as most
+      from told group by message_id, carrier`,
+    [ranges.map((range) => range.messageId), ranges.map((range) => range.first), ranges.map((range) => range.last)],
+  )
+}
+
+/**
+ * Writes the bills of these messages, or corrects them: what their tallies say, and the cost by the rates of the day when
+ * they were accepted. A message without a tally has been sent to nobody.
+ */
+export async function writeBills(tx: Db, messageIds: number[], tallies: Tally[], at: Date): Promise<void> {
+  await tx.exec(
+    'write_bills',
+    /* sql */ `
+    with priced as (
+      select t.message_id, t.parts, t.least, t.most, t.taken * coalesce(rate.price, 0) as cost
+        from unnest($2::bigint[], $3::int[], $4::bigint[], $5::bigint[], $6::smallint[], $7::smallint[])
+               as t(message_id, carrier, parts, taken, least, most)
+        join messages m on m.id = t.message_id
+        left join lateral ${priceOfPart({ accountId: 'm.account_id', carrier: 't.carrier', day: 'm.logged_on' })} rate on true
+    ), billed as (
+      insert into message_bills (message_id, parts, least_parts, most_parts, cost, billed_at)
+      select id, coalesce(sum(p.parts), 0), coalesce(min(p.least), 0), coalesce(max(p.most), 0), coalesce(sum(p.cost), 0), $8
+        from unnest($1::bigint[]) as m(id) left join priced p on p.message_id = m.id
+       group by id
+          on conflict (message_id) do update
+         set parts = excluded.parts, least_parts = excluded.least_parts, most_parts = excluded.most_parts,
+             cost = excluded.cost, billed_at = excluded.billed_at
+    )
+    update messages set billed_at = $8 where id = any($1::bigint[])`,
+    [
+      messageIds,
+      tallies.map((one) => one.messageId),
+      tallies.map((one) => one.carrier),
+      tallies.map((one) => one.parts),
+      tallies.map((one) => one.taken),
+      tallies.map((one) => one.least),
+      tallies.map((one) => one.most),
+      at,
+    ],
+  )
+}

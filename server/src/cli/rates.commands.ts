@@ -1,0 +1,100 @@
+import { carrierName } from '../carriers/carriers.ts'
+import { utcDay } from '../lib/clock.ts'
+import { type Channel, deleteRate, listRates, type Rate, upsertRate } from '../rates/rates.queries.ts'
+import { readCarrier, readPrice, readSince } from '../rates/rates.ts'
+import { Refusal } from '../supervisor/refusal.ts'
+import { accountOf } from './account-of.ts'
+import { type Command, table, textOf, UsageError, type Work } from './command.ts'
+
+const set: Command = {
+  name: 'rate set',
+  summary: 'Say what one part of a text costs',
+  options: {
+    price: { value: 'dollars', help: 'Of one part: 0.0079', required: true },
+    carrier: { value: 'name or number', help: 'Only to handsets of this network; any without' },
+    account: { value: 'id or email', help: 'Only for this account; all that have no rate of their own without' },
+    channel: { value: 'sms or mms', help: 'sms without' },
+    since: { value: 'day', help: 'From this day on (UTC); today without' },
+    source: { value: 'words', help: 'Where the price is from' },
+  },
+  notes: [
+    "An account's own rate comes before everybody's, a carrier's before any carrier's, and of those the latest counts.",
+    'A message is reckoned by the rates of the day it was accepted. The same again corrects what was said of that day.',
+  ],
+  async run(work) {
+    const rate = await upsertRate(work.db, {
+      accountId: textOf(work, 'account') ? (await accountOf(work)).id : null,
+      channel: readOption(work, 'channel', channelOf, 'sms or mms') ?? 'sms',
+      carrier: readOption(work, 'carrier', readCarrier, 'a carrier of the table, by name or number') ?? null,
+      price: readOption(work, 'price', readPrice, 'dollars such as 0.0079') ?? '0',
+      since: readOption(work, 'since', readSince, 'a day such as 2031-05-06') ?? utcDay(work.clock.now()),
+      source: textOf(work, 'source') ?? '',
+    })
+    return { lines: [`A part costs $${rate.price} ${reach(rate)}.`], json: { rate: present(rate) } }
+  },
+}
+
+const list: Command = {
+  name: 'rate list',
+  summary: 'List what a part costs, by account and carrier',
+  async run(work) {
+    const rates = await listRates(work.db)
+    return {
+      lines: table(
+        ['ID', 'ACCOUNT', 'CHANNEL', 'CARRIER', 'PRICE', 'SINCE', 'SOURCE'],
+        rates.map((rate) => [
+          String(rate.id),
+          String(rate.accountId ?? 'all'),
+          rate.channel,
+          nameOf(rate.carrier),
+          rate.price,
+          rate.since,
+          rate.source,
+        ]),
+      ),
+      json: { rates: rates.map(present) },
+    }
+  },
+}
+
+const remove: Command = {
+  name: 'rate remove',
+  summary: 'Take a rate back that should never have been',
+  names: ['<id>'],
+  notes: ['A new price is another rate, with its own first day. Messages that have been reckoned stay as they are.'],
+  async run(work) {
+    const given = work.names[0] ?? ''
+    const removed = /^\d{1,15}$/.test(given) ? await deleteRate(work.db, Number(given)) : 0
+    if (removed === 0) throw new Refusal(`There is no rate ${given}.`)
+    return { lines: [`Rate ${given} is gone.`], json: { id: Number(given) } }
+  },
+}
+
+function readOption<T>(work: Work, name: string, read: (text: string) => T | undefined, kind: string): T | undefined {
+  const given = textOf(work, name)
+  if (given === undefined) return undefined
+  const value = read(given)
+  if (value === undefined) throw new UsageError(`--${name} must be ${kind}, not ${given}`)
+  return value
+}
+
+const channelOf = (text: string): Channel | undefined => (text === 'sms' || text === 'mms' ? text : undefined)
+
+const nameOf = (carrier: number | null) => (carrier === null ? 'any' : `${carrierName(carrier) ?? '?'} (${carrier})`)
+
+function reach(rate: Rate): string {
+  const whose = rate.accountId === null ? 'all accounts' : `account ${rate.accountId}`
+  return `for ${whose}, ${rate.channel}, carrier ${nameOf(rate.carrier)}, since ${rate.since}`
+}
+
+const present = (rate: Rate) => ({
+  id: rate.id,
+  account_id: rate.accountId,
+  channel: rate.channel,
+  carrier: rate.carrier,
+  price: rate.price,
+  since: rate.since,
+  source: rate.source,
+})
+
+export const rateCommands: Command[] = [set, list, remove]

@@ -1,0 +1,46 @@
+import type { Db } from '../db/db.ts'
+
+export type Channel = 'sms' | 'mms'
+
+/** What one part costs; the price is a decimal text, for no float is money. */
+export type NewRate = {
+  /** All accounts that have none of their own when there is none. */
+  accountId: number | null
+  channel: Channel
+  /** Any carrier when there is none. */
+  carrier: number | null
+  price: string
+  /** YYYY-MM-DD */
+  since: string
+  source: string
+}
+
+export type Rate = NewRate & { id: number }
+
+const columns = /* sql */ `
+  id, account_id as "accountId", channel, carrier, trim_scale(price)::text as price, since::text as since, source`
+
+/** All rates, everybody's first, the latest of each kind first. */
+export function listRates(db: Db) {
+  return db.many<Rate>(
+    'list_rates',
+    /* sql */ `select ${columns} from rates order by account_id nulls first, channel, carrier nulls first, since desc`,
+  )
+}
+
+/** Adds a rate, or corrects the one that begins on the same day. */
+export function upsertRate(db: Db, rate: NewRate) {
+  return db.one<Rate>(
+    'upsert_rate',
+    /* sql */ `
+    insert into rates (account_id, channel, carrier, price, since, source) values ($1, $2, $3, $4::numeric, $5::date, $6)
+        on conflict on constraint rates_once do update set price = excluded.price, source = excluded.source
+    returning ${columns}`,
+    [rate.accountId, rate.channel, rate.carrier, rate.price, rate.since, rate.source],
+  )
+}
+
+/** Says how many that were: one or none. */
+export function deleteRate(db: Db, id: number) {
+  return db.exec('delete_rate', /* sql */ `delete from rates where id = $1`, [id])
+}
