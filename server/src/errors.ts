@@ -48,9 +48,15 @@ export const errors = {
   apiKeyNotFound: notFound('api_key_not_found', 'API key'),
   customFieldNotFound: notFound('custom_field_not_found', 'Custom field'),
   shortCodeNotFound: notFound('short_code_not_found', 'Shortcode'),
+  connectionNotFound: notFound('connection_not_found', 'Connection'),
   webhookNotFound: notFound('webhook_not_found', 'Webhook'),
   momtReportNotFound: notFound('momt_report_not_found', 'Momt report'),
   emailTaken: () => new AppError(422, 'email_taken', 'Another account or user has this e-mail address'),
+  connectionNameTaken: () => new AppError(422, 'connection_name_taken', 'Another connection has this name'),
+  connectionInUse: (why: string) => new AppError(422, 'connection_in_use', `This connection cannot be removed. ${why}`),
+  connectionUnusable: (why: string) => new AppError(422, 'connection_unusable', why),
+  noSecretKey: (how: string) =>
+    new AppError(422, 'no_secret_key', `A secret cannot be kept, because there is no key to seal it with. ${how}`),
   shortCodeTaken: () => new AppError(422, 'short_code_taken', 'Shortcode is taken already'),
   keyInUse: () =>
     new AppError(422, 'key_in_use', 'An API key cannot disable or revoke itself; use another one of the account'),

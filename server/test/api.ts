@@ -28,8 +28,8 @@ export function basic(key: string, userName = 'anybody'): string {
 }
 
 /** A person whose calls go to `app`, which must work on `db`. */
-export async function makePerson(db: Db, app: FastifyInstance): Promise<Person> {
-  const account = await make.account(db)
+export async function makePerson(db: Db, app: FastifyInstance, isOperator = false): Promise<Person> {
+  const account = await make.account(db, { isOperator })
   const { id: keyId, key } = await make.apiKey(db, { accountId: account.id })
   const shortCode = await make.shortCode(db, { accountId: account.id })
   const call = async (
@@ -65,7 +65,7 @@ export function answerOf(response: Awaited<ReturnType<FastifyInstance['inject']>
   }
 }
 
-/** The app on a test file's rolled-back database, with an owner and a stranger who have nothing yet. */
+/** The app on a test file's rolled-back database, with an owner, who is an operator, and a stranger, who have nothing yet. */
 export function useApi(given: Partial<Runtime> = {}) {
   const ctx = useDatabase()
   // each test has a new transaction, the app is built once
@@ -83,7 +83,7 @@ export function useApi(given: Partial<Runtime> = {}) {
     there.app = await makeApp(rt)
   })
   beforeEach(async () => {
-    there.owner = await makePerson(db, there.app)
+    there.owner = await makePerson(db, there.app, true)
     there.stranger = await makePerson(db, there.app)
   })
   afterAll(() => there.app.close())

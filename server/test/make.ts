@@ -6,15 +6,18 @@ import type { Db } from '../src/db/db.ts'
 let counter = 0
 const next = () => ++counter
 
-async function account(db: Db, given: { email?: string; username?: string; timeZone?: string } = {}) {
+type AccountGiven = { email?: string; username?: string; timeZone?: string; isOperator?: boolean }
+
+async function account(db: Db, given: AccountGiven = {}) {
   const n = next()
   return db.one<{ id: number; email: string }>(
     'make_account',
-    `insert into accounts (email, username, time_zone) values ($1, $2, $3) returning id, email`,
+    `insert into accounts (email, username, time_zone, is_operator) values ($1, $2, $3, $4) returning id, email`,
     [
       given.email ?? `owner${n}-${process.pid}@cedar.example`,
       given.username ?? `owner${n}`,
       given.timeZone ?? 'America/Los_Angeles',
+      given.isOperator ?? false,
     ],
   )
 }
@@ -120,13 +123,20 @@ async function momtReport(db: Db, given: { accountId: number }) {
   )
 }
 
+type ConnectionGiven = { name?: string; host?: string | null; port?: number; enabled?: boolean }
+
 /** A connection that has an address and may send for everybody; its password is not sealed and so is empty. */
-async function connection(db: Db, given: { name?: string; host?: string | null; port?: number } = {}) {
+async function connection(db: Db, given: ConnectionGiven = {}) {
   return db.one<{ id: number; name: string }>(
     'make_connection',
-    `insert into connections (name, host, port, system_id, serves_all) values ($1, $2, $3, 'carillon', true)
+    `insert into connections (name, host, port, enabled, system_id, serves_all) values ($1, $2, $3, $4, 'carillon', true)
      returning id, name`,
-    [given.name ?? `Carrier ${next()}`, given.host === undefined ? '127.0.0.1' : given.host, given.port ?? 2_775],
+    [
+      given.name ?? `Carrier ${next()}`,
+      given.host === undefined ? '127.0.0.1' : given.host,
+      given.port ?? 2_775,
+      given.enabled ?? true,
+    ],
   )
 }
 

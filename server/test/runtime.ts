@@ -9,7 +9,7 @@ import { Metrics } from '../src/system/metrics.ts'
 export function makeRuntime(given: { db: Db; url?: string } & Partial<Runtime>): Runtime {
   const { url, ...rest } = given
   return {
-    config: readEnv({ CARILLON_RATE_LIMIT: 'off' }),
+    config: readEnv({ CARILLON_RATE_LIMIT: 'off', CARILLON_SECRET_KEY: 'ca'.repeat(32) }),
     log: pino({ level: 'silent' }),
     clock: systemClock,
     databaseUrl: url ?? '',

@@ -12,6 +12,7 @@ export type ApiKeyRow = {
   email: string
   username: string
   timeZone: string
+  isOperator: boolean
 }
 
 /** The key with this prefix and its account, unless it was revoked. */
@@ -21,7 +22,7 @@ export function findApiKeyByPrefix(db: Db, prefix: string) {
     /* sql */ `
     select k.id, k.hash, k.scope, k.sandbox, k.seeded, k.rate_limit as "rateLimit",
            k.disabled_at as "disabledAt", a.id as "accountId", a.email, a.username,
-           a.time_zone as "timeZone"
+           a.time_zone as "timeZone", a.is_operator as "isOperator"
       from api_keys k
       join accounts a on a.id = k.account_id
      where k.prefix = $1 and k.revoked_at is null`,
@@ -29,16 +30,26 @@ export function findApiKeyByPrefix(db: Db, prefix: string) {
   )
 }
 
-export type Account = { id: number; email: string; username: string; timeZone: string; createdAt: Date }
+export type Account = {
+  id: number
+  email: string
+  username: string
+  timeZone: string
+  /** May change what belongs to the whole installation. */
+  isOperator: boolean
+  createdAt: Date
+}
 
-const accountColumns = /* sql */ `id, email, username, time_zone as "timeZone", created_at as "createdAt"`
+const accountColumns = /* sql */ `id, email, username, time_zone as "timeZone", is_operator as "isOperator",
+  created_at as "createdAt"`
 
-/** A new account; the unique index `accounts_email_key` decides who has an address. */
+/** A new account, an operator if it is the first; the unique index `accounts_email_key` decides who has an address. */
 export function insertAccount(db: Db, given: { email: string; username: string; timeZone: string }) {
   return db.one<Account>(
     'insert_account',
     /* sql */ `
-    insert into accounts (email, username, time_zone) values ($1, $2, $3) returning ${accountColumns}`,
+    insert into accounts (email, username, time_zone, is_operator)
+    select $1, $2, $3, not exists (select from accounts) returning ${accountColumns}`,
     [given.email, given.username, given.timeZone],
   )
 }
@@ -57,6 +68,15 @@ export function findAccountByEmail(db: Db, email: string) {
 
 export function listAccounts(db: Db) {
   return db.many<Account>('list_accounts', /* sql */ `select ${accountColumns} from accounts order by id`)
+}
+
+/** Makes the account an operator, or no more; undefined when there is no such account. */
+export function updateOperator(db: Db, id: number, isOperator: boolean) {
+  return db.maybeOne<Account>(
+    'update_operator',
+    /* sql */ `update accounts set is_operator = $2 where id = $1 returning ${accountColumns}`,
+    [id, isOperator],
+  )
 }
 
 export type Role = 'owner' | 'editor' | 'viewer'

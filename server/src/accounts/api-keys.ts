@@ -40,7 +40,13 @@ export async function findCaller(db: Db, mode: 'sandbox' | 'production', key: st
   if (row.sandbox && mode === 'production') return undefined
   if (row.disabledAt !== null) return 'disabled'
   return {
-    account: { id: row.accountId, email: row.email, username: row.username, timeZone: row.timeZone },
+    account: {
+      id: row.accountId,
+      email: row.email,
+      username: row.username,
+      timeZone: row.timeZone,
+      isOperator: row.isOperator,
+    },
     apiKey: { id: row.id, scope: row.scope, sandbox: row.sandbox, seeded: row.seeded, rateLimit: row.rateLimit },
   }
 }

@@ -21,7 +21,8 @@ export function insertAccount(db: Db, email: string) {
     'insert_sandbox_account',
     /* sql */ `
     with added as (
-      insert into accounts (email, username) values ($1, split_part($1, '@', 1))
+      insert into accounts (email, username, is_operator)
+      select $1, split_part($1, '@', 1), not exists (select from accounts)
           on conflict (lower(email)) do nothing
       returning id, email)
     select id, email from added

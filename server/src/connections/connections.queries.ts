@@ -11,19 +11,84 @@ export type ConnectionRow = Omit<Connection, 'host' | 'port' | 'tlsKey' | 'passw
   updatedAt: Date
 }
 
+/** What an operator may set, by its column. */
+const settingColumns = {
+  name: 'name',
+  enabled: 'enabled',
+  servesAll: 'serves_all',
+  host: 'host',
+  port: 'port',
+  tls: 'tls',
+  tlsCa: 'tls_ca',
+  tlsServerName: 'tls_server_name',
+  tlsCertificate: 'tls_certificate',
+  tlsKey: 'tls_key',
+  systemId: 'system_id',
+  password: 'password',
+  systemType: 'system_type',
+  bindType: 'bind_type',
+  slots: 'slots',
+  window: 'window',
+  mps: 'mps',
+  carrierMps: 'carrier_mps',
+  charset: 'charset',
+  longText: 'long_text',
+  serviceType: 'service_type',
+  sourceTon: 'source_ton',
+  sourceNpi: 'source_npi',
+  destTon: 'dest_ton',
+  destNpi: 'dest_npi',
+  validityS: 'validity_s',
+  responseDeadlineMs: 'response_deadline_ms',
+  receiptDeadlineS: 'receipt_deadline_s',
+  enquireLinkS: 'enquire_link_s',
+  receiptIdForm: 'receipt_id_form',
+  errorMap: 'error_map',
+  querySm: 'query_sm',
+  queryAfterS: 'query_after_s',
+} as const satisfies { [K in keyof ConnectionRow]?: string }
+
+export type ConnectionSettings = Pick<ConnectionRow, keyof typeof settingColumns>
+
+const settingNames = Object.keys(settingColumns) as (keyof ConnectionSettings)[]
+
+/** Only what an operator may set. */
+export function pickSettings(row: ConnectionSettings): ConnectionSettings {
+  return Object.fromEntries(settingNames.map((name) => [name, row[name]])) as ConnectionSettings
+}
+
 const columns = /* sql */ `
-  id, name, enabled, serves_all as "servesAll", from_environment as "fromEnvironment", host, port, tls,
-  tls_ca as "tlsCa", tls_server_name as "tlsServerName", tls_certificate as "tlsCertificate", tls_key as "tlsKey",
-  system_id as "systemId", password, system_type as "systemType", bind_type as "bindType", slots, "window", mps,
-  carrier_mps as "carrierMps", charset, long_text as "longText", service_type as "serviceType",
-  source_ton as "sourceTon", source_npi as "sourceNpi", dest_ton as "destTon", dest_npi as "destNpi",
-  validity_s as "validityS", response_deadline_ms as "responseDeadlineMs", receipt_deadline_s as "receiptDeadlineS",
-  enquire_link_s as "enquireLinkS", receipt_id_form as "receiptIdForm", error_map as "errorMap",
-  query_sm as "querySm", query_after_s as "queryAfterS", version, created_at as "createdAt", updated_at as "updatedAt"`
+  id, from_environment as "fromEnvironment", version, created_at as "createdAt", updated_at as "updatedAt",
+  ${settingNames.map((name) => `"${settingColumns[name]}" as "${name}"`).join(', ')}`
 
 /** All connections, oldest first. */
 export function listConnections(db: Db) {
   return db.many<ConnectionRow>('list_connections', /* sql */ `select ${columns} from connections order by id`)
+}
+
+export function findConnection(db: Db, id: number) {
+  return db.maybeOne<ConnectionRow>(
+    'find_connection',
+    /* sql */ `select ${columns} from connections where id = $1::bigint`,
+    [id],
+  )
+}
+
+export function findConnectionByName(db: Db, name: string) {
+  return db.maybeOne<ConnectionRow>(
+    'find_connection_by_name',
+    /* sql */ `select ${columns} from connections where name = $1`,
+    [name],
+  )
+}
+
+/** The connection with its row locked. */
+export function lockConnection(tx: Db, id: number) {
+  return tx.maybeOne<ConnectionRow>(
+    'lock_connection',
+    /* sql */ `select ${columns} from connections where id = $1::bigint for update`,
+    [id],
+  )
 }
 
 /** The connection of this name with its row locked; undefined when there is none. */
@@ -41,6 +106,62 @@ export function addConnection(tx: Db, name: string) {
     'add_connection',
     /* sql */ `insert into connections (name) values ($1) on conflict (name) do nothing`,
     [name],
+  )
+}
+
+/** Sets everything that an operator may set; gateways see it by the version. */
+export function updateConnection(tx: Db, id: number, settings: ConnectionSettings) {
+  return tx.one<ConnectionRow>(
+    'update_connection',
+    /* sql */ `
+    update connections
+       set ${settingNames.map((name, n) => `"${settingColumns[name]}" = $${n + 2}`).join(', ')},
+           version = version + 1, updated_at = now()
+     where id = $1 returning ${columns}`,
+    [id, ...settingNames.map((name) => settings[name])],
+  )
+}
+
+/** What stands in the way of removing a connection. */
+export function findUses(tx: Db, id: number) {
+  return tx.one<{ bound: boolean; shortCodes: string[]; carried: boolean }>(
+    'find_uses_of_connection',
+    /* sql */ `
+    select exists (select from bind_slots where connection_id = $1 and lease_until > clock_timestamp()) as bound,
+           array(select s.code from short_code_routes r join short_codes s on s.id = r.short_code_id
+                  where r.connection_id = $1 order by s.code) as "shortCodes",
+           exists (select from submits where connection_id = $1)
+             or exists (select from receipts where connection_id = $1)
+             or exists (select from inbound_messages where connection_id = $1) as carried`,
+    [id],
+  )
+}
+
+export function deleteConnection(tx: Db, id: number) {
+  return tx.exec('delete_connection', /* sql */ `delete from connections where id = $1::bigint`, [id])
+}
+
+/** A bind of a connection, and which gateway has it. */
+export type BindSlot = {
+  connectionId: number
+  slot: number
+  gateway: string | null
+  bound: boolean
+  lastError: string | null
+  since: Date
+}
+
+/** The binds of these connections as the gateways have written them down. */
+export function listBindSlots(db: Db, connectionIds: number[]) {
+  return db.many<BindSlot>(
+    'list_bind_slots',
+    /* sql */ `
+    select connection_id as "connectionId", slot, case when is_leased then leased_by end as gateway,
+           bound and is_leased as bound, last_error as "lastError", changed_at as since
+      from (select *, coalesce(lease_until > clock_timestamp(), false) as is_leased
+              from bind_slots where connection_id = any($1::smallint[])) s
+     order by connection_id, slot`,
+    [connectionIds],
   )
 }
 

@@ -12,29 +12,55 @@ export type LoadOptions = {
   config: Pick<Config, 'mode' | 'smpp' | 'secretKey'>
 }
 
+/** A connection that cannot be used as it is; the message is a sentence for the operator. */
+export class UnusableConnection extends Error {}
+
 /**
  * The connections that could be bound to, enabled or not, with their secrets opened. Those without an address are left
- * out, and in the sandbox all that lead away from this machine. One whose secrets do not open is left out and told to
- * `onUnusable` with a sentence; where nobody listens, the first such one throws.
+ * out, and in the sandbox all that lead away from this machine. One that cannot be used is told to `onUnusable`; where
+ * nobody listens, secrets that do not open throw.
  */
 export async function loadConnections(
   { db, config }: LoadOptions,
   onUnusable?: (connection: { id: number; name: string }, why: string) => void,
 ): Promise<Connection[]> {
-  const sealer = sealerOf(config)
   const connections: Connection[] = []
   for (const row of await listConnections(db)) {
-    if (row.host === null || row.port === null) continue
-    if (config.mode === 'sandbox' && !isLoopbackHost(row.host)) continue
     try {
-      const secrets = { password: readPassword(row, sealer, config.smpp), tlsKey: readTlsKey(row, sealer) }
-      connections.push({ ...row, host: row.host, port: row.port, ...secrets })
+      connections.push(openConnection(row, config))
     } catch (error) {
-      if (!onUnusable || !(error instanceof SealError)) throw error
-      onUnusable(row, error.message)
+      if (error instanceof SealError && !onUnusable) throw error
+      if (!isUnusable(error)) throw error
+      onUnusable?.(row, error.message)
     }
   }
   return connections
+}
+
+/** The connection of a row with its secrets opened; throws an UnusableConnection or a SealError, with a sentence. */
+export function openConnection(row: ConnectionRow, config: LoadOptions['config']): Connection {
+  const { host, port } = row
+  if (host === null || port === null) throw new UnusableConnection(`Connection ${row.name} has no address yet.`)
+  if (config.mode === 'sandbox' && !isLoopbackHost(host)) {
+    throw new UnusableConnection(`Connection ${row.name} leads away from this machine, which the sandbox refuses.`)
+  }
+  const sealer = sealerOf(config)
+  return { ...row, host, port, password: readPassword(row, sealer, config.smpp), tlsKey: readTlsKey(row, sealer) }
+}
+
+/** Why a row cannot be used, as far as this process can tell; null when it can. */
+export function problemOf(row: ConnectionRow, config: LoadOptions['config']): string | null {
+  try {
+    openConnection(row, config)
+    return null
+  } catch (error) {
+    if (isUnusable(error)) return error.message
+    throw error
+  }
+}
+
+function isUnusable(error: unknown): error is Error {
+  return error instanceof SealError || error instanceof UnusableConnection
 }
 
 /** A process that has no key, or another one than who wrote the row, still knows the password of its environment. */

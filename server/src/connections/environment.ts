@@ -24,8 +24,10 @@ export function ensureEnvironmentConnection(
 ): Promise<number> {
   const sealer = sealerOf(config)
   return db.tx(async (tx) => {
-    const isNew = (await addConnection(tx, environmentName)) === 1
-    const row = await lockConnectionByName(tx, environmentName)
+    // looked for first: an insert in vain would take an id each time, and there are 32,767
+    const known = await lockConnectionByName(tx, environmentName)
+    const isNew = !known && (await addConnection(tx, environmentName)) === 1
+    const row = known ?? (await lockConnectionByName(tx, environmentName))
     if (!row) throw new Error('the connection of the environment was removed just now')
     if (isNew || isOutdated(row, smpp, sealer)) {
       const { host, port, tls, systemId } = smpp

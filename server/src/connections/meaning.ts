@@ -123,7 +123,7 @@ function tidyCode(code: string): string {
 }
 
 /** The command_status that a key of the map names: 0x45, 0x00000045, 69 or ESME_RSUBMITFAIL. */
-function statusOfKey(key: string): number {
+export function statusOfKey(key: string): number {
   const name = key.trim().toUpperCase()
   return commandStatus[name as StatusName] ?? Number(name.replace(/^0X/, '0x'))
 }

@@ -52,6 +52,10 @@ const operations: [method: Method, path: string, body: object | undefined, succe
   ['GET', '/momt_reports/REPORT', undefined, 200],
   ['GET', '/shortcodes', undefined, 200],
   ['POST', '/shortcodes/CODE/test_keyword', { keyword_name: 'PIZZA' }, 200],
+  ['GET', '/connections', undefined, 200],
+  ['POST', '/connections', { connection: { name: 'Cedar SMS', host: '127.0.0.1', mps: 30 } }, 201],
+  ['GET', '/shortcodes/CODE/routes', undefined, 200],
+  ['PUT', '/shortcodes/CODE/routes', { shortcode: { mps: 100 } }, 200],
   ['GET', '/lists', undefined, 200],
   ['POST', '/lists', { list: { name: 'New' } }, 200],
   ['GET', '/lists/LIST', undefined, 200],
@@ -125,7 +129,8 @@ test('the table below has every operation of the API', () => {
         path.startsWith('/api/v2/') &&
         !path.includes('/imports') &&
         !path.includes('{message_id}') &&
-        !path.includes('{api_key_id}'),
+        !path.includes('{api_key_id}') &&
+        !path.includes('{connection_id}'),
     )
     .flatMap(([path, methods]) =>
       Object.keys(methods).map((method) => `${method.toUpperCase()} ${path.slice('/api/v2'.length)}`),

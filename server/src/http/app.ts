@@ -10,6 +10,8 @@ import Fastify, {
 } from 'fastify'
 import { accountRoutes, notingCallerFinder } from '../accounts/accounts.routes.ts'
 import { apiKeyRoutes } from '../accounts/api-keys.routes.ts'
+import { connectionRoutes } from '../connections/connections.routes.ts'
+import { shortCodeRouteRoutes } from '../connections/short-code-routes.routes.ts'
 import { customFieldRoutes } from '../custom-fields/custom-fields.routes.ts'
 import { type RequestScope, requestScope } from '../db/request-transaction.ts'
 import { donationRoutes } from '../donations/donations.routes.ts'
@@ -104,6 +106,8 @@ const api: FastifyPluginAsync<{ rt: Runtime; scope: RequestScope }> = async (app
   await app.register(accountRoutes)
   await app.register(apiKeyRoutes)
   await app.register(shortCodeRoutes)
+  await app.register(connectionRoutes)
+  await app.register(shortCodeRouteRoutes)
   await app.register(keywordRoutes)
   await app.register(listRoutes)
   await app.register(optInSettingsRoutes)

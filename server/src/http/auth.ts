@@ -2,7 +2,14 @@ import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { errors } from '../errors.ts'
 
 export type Caller = {
-  account: { id: number; email: string; username: string; timeZone: string }
+  account: {
+    id: number
+    email: string
+    username: string
+    timeZone: string
+    /** May change what belongs to the whole installation. */
+    isOperator: boolean
+  }
   apiKey: {
     id: number
     scope: 'full' | 'read' | 'send'
@@ -34,6 +41,14 @@ export function useAuth(app: FastifyInstance, findCaller: FindCaller) {
     if (!isAllowed(caller.apiKey.scope, req)) throw errors.scopeTooNarrow()
     req.account = caller.account
     req.apiKey = caller.apiKey
+  })
+}
+
+/** For the routes of `app` alone: to all but an operator's keys of full scope they are not there. */
+export function useOperatorsOnly(app: FastifyInstance) {
+  app.addHook('onRequest', async (req) => {
+    if (!req.account.isOperator) throw errors.pathNotFound()
+    if (req.apiKey.scope !== 'full') throw errors.scopeTooNarrow()
   })
 }
 

@@ -55,6 +55,7 @@ const notFoundByParam: Record<string, () => AppError> = {
   import_id: errors.importNotFound,
   api_key_id: errors.apiKeyNotFound,
   shortcode: errors.shortCodeNotFound,
+  connection_id: errors.connectionNotFound,
   webhook_id: errors.webhookNotFound,
   momt_report_id: errors.momtReportNotFound,
 }

@@ -17,6 +17,8 @@ export type ConnectOptions = SessionOptions & {
   /** From the first packet to the bind response. */
   connectTimeoutMs?: number
   signal?: AbortSignal
+  /** Called with the socket before it is connected, for who wants to follow its steps. */
+  onSocket?: (socket: net.Socket) => void
 }
 
 /** The SMSC answered the bind, with a refusal. */
@@ -39,6 +41,7 @@ export async function connect(options: ConnectOptions): Promise<Session> {
   const signal = options.signal ? AbortSignal.any([options.signal, deadline]) : deadline
   signal.throwIfAborted()
   const socket = openSocket(options)
+  options.onSocket?.(socket)
   const abort = () => socket.destroy(signal.reason)
   signal.addEventListener('abort', abort, { once: true })
   try {

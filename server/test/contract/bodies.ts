@@ -10,6 +10,26 @@ export const bodies: Record<string, object | string | null> = {
   'GET /api_keys': null,
   'POST /api_keys': { api_key: { name: 'Mailer', scope: 'send', rate_limit: '1/60' } },
   'GET /shortcodes': null,
+  'GET /connections': null,
+  'POST /connections': {
+    connection: {
+      name: 'Cedar SMS',
+      host: '127.0.0.1',
+      port: 1,
+      system_id: 'cedar',
+      password: 'swordfish',
+      slots: 2,
+      window: 50,
+      mps: 100,
+      carrier_mps: { 383: 75 },
+      error_map: { receipt: { 4470: 'blocked' }, status: { '0x45': 'soft' } },
+      enabled: false,
+    },
+  },
+  'GET /connections/{connection_id}': null,
+  'PUT /connections/{connection_id}': { connection: { window: 100, mps: null } },
+  'DELETE /connections/{connection_id}': null,
+  'POST /connections/{connection_id}/test': null,
   'GET /lists': null,
   'POST /lists': {
     list: {
@@ -29,6 +49,8 @@ export const bodies: Record<string, object | string | null> = {
   'POST /api_keys/{api_key_id}/enable': null,
   'GET /momt_reports/{momt_report_id}': null,
   'POST /shortcodes/{shortcode}/test_keyword': { keyword_name: 'PIZZA' },
+  'GET /shortcodes/{shortcode}/routes': null,
+  'PUT /shortcodes/{shortcode}/routes': { shortcode: { mps: 100 } },
   'GET /lists/{list_id}': null,
   'PUT /lists/{list_id}': { list: { name: 'Cedar Valley Winter' } },
   'DELETE /lists/{list_id}': null,
@@ -80,4 +102,9 @@ export const bodies: Record<string, object | string | null> = {
   'GET /lists/{list_id}/subscribers/{phone_number}/donations': null,
   'POST /lists/{list_id}/subscribers/{phone_number}/donations': donation,
   'POST /lists/{list_id}/messages/{message_id}/donations': donation,
+}
+
+/** To all but an operator these are not there; to an operator, they are there whoever's the ids are. */
+export function isForOperators(operation: string): boolean {
+  return /^\w+ \/(connections\b|shortcodes\/\{shortcode\}\/routes)/.test(operation)
 }

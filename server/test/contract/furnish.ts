@@ -24,6 +24,8 @@ export async function furnish(db: Db, person: Person, { name, phone }: { name: s
   })
   const webhook = await make.webhook(db, { listId: list.id })
   const report = await make.momtReport(db, { accountId })
+  // nobody listens there
+  const connection = await make.connection(db, { name: `${name}'s carrier`, port: 1, enabled: false })
   const other = await make.apiKey(db, { accountId })
   return {
     list_id: String(list.id),
@@ -32,6 +34,7 @@ export async function furnish(db: Db, person: Person, { name, phone }: { name: s
     import_id: String((imported.body.import as { id: number }).id),
     webhook_id: String(webhook.id),
     momt_report_id: String(report.id),
+    connection_id: String(connection.id),
     api_key_id: String(other.id),
     shortcode: shortCode.code,
   }

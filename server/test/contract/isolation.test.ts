@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto'
 import { beforeEach, describe, expect, test } from 'vitest'
 import { basic, useApi } from '../api.ts'
-import { bodies } from './bodies.ts'
+import { make } from '../make.ts'
+import { bodies, isForOperators } from './bodies.ts'
 import { furnish, type Ids } from './furnish.ts'
 import { registeredOperations } from './routes.ts'
 
@@ -40,7 +41,8 @@ describe.each(withIds)('%s', (operation, body) => {
     // a gift answers what went out
     if (template.endsWith('{message_id}/donations'))
       await api.stranger.post(`/lists/${mine.list_id}/messages/${mine.message_id}/send`)
-    const answer = await call(api.stranger.key, (name) => mine[name])
+    const [key, ids] = isForOperators(operation) ? [api.owner.key, theirs] : [api.stranger.key, mine]
+    const answer = await call(key, (name) => ids[name])
     expect(answer.statusCode).not.toBe(404)
     expect(answer.statusCode).toBeLessThan(500)
   })
@@ -59,7 +61,7 @@ test("what an account reads without naming anything has nothing of another's in 
   expect(reads.length).toBeGreaterThan(3)
   for (const operation of reads) {
     const { status, text } = await api.stranger.get(operation.slice('GET '.length))
-    expect(status).toBe(200)
+    expect(status).toBe(isForOperators(operation) ? 404 : 200)
     for (const secret of [api.owner.email, api.owner.shortCode.code, api.owner.key.slice(0, 20), 'owner list']) {
       expect(text, operation).not.toContain(secret)
     }
@@ -71,6 +73,26 @@ test("no list of one's own sends from another's short code", async () => {
   const short_code = api.owner.shortCode.code
   expect((await api.stranger.post('/lists', { list: { name: 'Mine', short_code } })).status).toBe(422)
   expect((await api.stranger.put(`/lists/${mine.list_id}`, { list: { short_code } })).status).toBe(422)
+  expect(await dump()).toEqual(before)
+})
+
+test('what is for operators is not there for anybody else, nor for a key that may not do everything', async () => {
+  const operations = Object.entries(bodies).filter(([operation]) => isForOperators(operation))
+  expect(operations.length).toBeGreaterThan(5)
+  const keys = await Promise.all(
+    ['read', 'send'].map((scope) => make.apiKey(api.db, { accountId: api.owner.accountId, scope })),
+  )
+  const before = await dump()
+  for (const [operation, body] of operations) {
+    const [method = '', template = ''] = operation.split(' ')
+    const url = `/api/v2${template.replace(/\{(\w+)\}/g, (_, name) => theirs[name] ?? '')}`
+    const ask = (key: string) => {
+      const headers = { authorization: basic(key), 'content-type': 'application/json' }
+      return api.app.inject({ method: method as 'GET', url, headers, payload: JSON.stringify(body) })
+    }
+    expect((await ask(api.stranger.key)).json(), operation).toMatchObject({ error: 'Path not found' })
+    for (const { key } of keys) expect((await ask(key)).statusCode, operation).toBe(403)
+  }
   expect(await dump()).toEqual(before)
 })
 

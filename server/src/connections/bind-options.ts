@@ -1,0 +1,39 @@
+import type { ConnectOptions } from '../smpp/client.ts'
+import type { Connection } from './connection.ts'
+
+/** Which binds make up a slot. */
+export const bindsOf = {
+  transceiver: ['transceiver'],
+  pair: ['transmitter', 'receiver'],
+  transmitter: ['transmitter'],
+  receiver: ['receiver'],
+} as const
+
+/** Where a connection leads, and how we make ourselves known there. */
+export function bindOptions(connection: Connection) {
+  const { host, port, systemId, systemType, password } = connection
+  return {
+    host,
+    port,
+    tls: tlsOptions(connection),
+    system_id: systemId,
+    password: password.reveal(),
+    system_type: systemType,
+  } satisfies ConnectOptions
+}
+
+function tlsOptions({
+  tls,
+  tlsCa,
+  tlsServerName,
+  tlsCertificate,
+  tlsKey,
+}: Connection): NonNullable<ConnectOptions['tls']> {
+  if (!tls) return false
+  return {
+    ...(tlsCa === null ? {} : { ca: tlsCa }),
+    ...(tlsServerName === null ? {} : { servername: tlsServerName }),
+    ...(tlsCertificate === null ? {} : { cert: tlsCertificate }),
+    ...(tlsKey === null ? {} : { key: tlsKey.reveal() }),
+  }
+}

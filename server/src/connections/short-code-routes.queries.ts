@@ -1,0 +1,70 @@
+import type { Db } from '../db/db.ts'
+
+/** A connection that a short code sends through: the lowest tier of which one is bound, shared by weight. */
+export type ShortCodeRoute = { connectionId: number; name: string; tier: number; weight: number }
+
+/** Any account's short code with its own cap, its row locked. */
+export function lockShortCode(tx: Db, code: string) {
+  return tx.maybeOne<{ id: number; mps: number | null }>(
+    'lock_short_code',
+    /* sql */ `select id, mps from short_codes where code = $1 for update`,
+    [code],
+  )
+}
+
+/** Any account's short code with its own cap. */
+export function findAnyShortCode(db: Db, code: string) {
+  return db.maybeOne<{ id: number; mps: number | null }>(
+    'find_any_short_code',
+    /* sql */ `select id, mps from short_codes where code = $1`,
+    [code],
+  )
+}
+
+export function setShortCodeMps(tx: Db, id: number, mps: number | null) {
+  return tx.exec('set_short_code_mps', /* sql */ `update short_codes set mps = $2 where id = $1`, [id, mps])
+}
+
+export function listRoutes(db: Db, shortCodeId: number) {
+  return db.many<ShortCodeRoute>(
+    'list_short_code_routes',
+    /* sql */ `
+    select r.connection_id as "connectionId", c.name, r.tier, r.weight
+      from short_code_routes r join connections c on c.id = r.connection_id
+     where r.short_code_id = $1 order by r.tier, r.connection_id`,
+    [shortCodeId],
+  )
+}
+
+/** Which of these connections there are, kept from being removed until the transaction ends. */
+export async function lockConnections(tx: Db, ids: number[]): Promise<number[]> {
+  const rows = await tx.many<{ id: number }>(
+    'lock_connections',
+    /* sql */ `select id from connections where id = any($1::integer[]) order by id for key share`,
+    [ids],
+  )
+  return rows.map(({ id }) => id)
+}
+
+/** Puts these in the place of all routes that the short code has. */
+export async function replaceRoutes(
+  tx: Db,
+  shortCodeId: number,
+  routes: readonly Pick<ShortCodeRoute, 'connectionId' | 'tier' | 'weight'>[],
+): Promise<void> {
+  await tx.exec('delete_short_code_routes', /* sql */ `delete from short_code_routes where short_code_id = $1`, [
+    shortCodeId,
+  ])
+  await tx.exec(
+    'insert_short_code_routes',
+    /* sql */ `
+    insert into short_code_routes (short_code_id, connection_id, tier, weight)
+    select $1, * from unnest($2::smallint[], $3::smallint[], $4::smallint[])`,
+    [
+      shortCodeId,
+      routes.map(({ connectionId }) => connectionId),
+      routes.map(({ tier }) => tier),
+      routes.map(({ weight }) => weight),
+    ],
+  )
+}
