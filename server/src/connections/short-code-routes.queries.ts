@@ -1,7 +1,7 @@
 import type { Db } from '../db/db.ts'
 
 /** A connection that a short code sends through: the lowest tier of which one is bound, shared by weight. */
-export type ShortCodeRoute = { connectionId: number; name: string; tier: number; weight: number }
+export type NamedRoute = { connectionId: number; name: string; tier: number; weight: number }
 
 /** Any account's short code with its own cap, its row locked. */
 export function lockShortCode(tx: Db, code: string) {
@@ -26,7 +26,7 @@ export function setShortCodeMps(tx: Db, id: number, mps: number | null) {
 }
 
 export function listRoutes(db: Db, shortCodeId: number) {
-  return db.many<ShortCodeRoute>(
+  return db.many<NamedRoute>(
     'list_short_code_routes',
     /* sql */ `
     select r.connection_id as "connectionId", c.name, r.tier, r.weight
@@ -50,7 +50,7 @@ export async function lockConnections(tx: Db, ids: number[]): Promise<number[]> 
 export async function replaceRoutes(
   tx: Db,
   shortCodeId: number,
-  routes: readonly Pick<ShortCodeRoute, 'connectionId' | 'tier' | 'weight'>[],
+  routes: readonly Pick<NamedRoute, 'connectionId' | 'tier' | 'weight'>[],
 ): Promise<void> {
   await tx.exec('delete_short_code_routes', /* sql */ `delete from short_code_routes where short_code_id = $1`, [
     shortCodeId,

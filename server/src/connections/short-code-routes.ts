@@ -6,17 +6,17 @@ import {
   listRoutes,
   lockConnections,
   lockShortCode,
+  type NamedRoute,
   replaceRoutes,
-  type ShortCodeRoute,
   setShortCodeMps,
 } from './short-code-routes.queries.ts'
 
 /** How a short code sends: through which connections, and how fast over all of them. */
-export type Sending = { mps: number | null; routes: ShortCodeRoute[] }
+export type Sending = { mps: number | null; routes: NamedRoute[] }
 
 export type SendingChange = {
   mps?: number | null | undefined
-  routes?: Pick<ShortCodeRoute, 'connectionId' | 'tier' | 'weight'>[] | undefined
+  routes?: Pick<NamedRoute, 'connectionId' | 'tier' | 'weight'>[] | undefined
 }
 
 /** How a short code of any account sends; without routes it uses the connections that serve all. */

@@ -1,0 +1,383 @@
+import { describe, expect, test } from 'vitest'
+import { useApi } from '../../test/api.ts'
+import { freshDatabase } from '../../test/database.ts'
+import { makeRuntime } from '../../test/runtime.ts'
+import { readEnv } from '../config/config.ts'
+import { Secret } from '../config/secret.ts'
+import { errors } from '../errors.ts'
+import { changeConnection, createConnection, removeConnection } from './changes.ts'
+import { type ConnectionRow, findConnection, listConnections } from './connections.queries.ts'
+import { loadConnections } from './connections.ts'
+import { ensureEnvironmentConnection } from './environment.ts'
+
+const api = useApi()
+
+type Body = { id: number; version: number; name: string } & Record<string, unknown>
+
+async function create(connection: object = {}) {
+  const answer = await api.owner.post('/connections', {
+    connection: { name: 'Cedar SMS', host: '127.0.0.1', ...connection },
+  })
+  expect(answer).toMatchObject({ status: 201, body: { status: 'Connection created' } })
+  return answer.body.connection as Body
+}
+
+const show = async (id: number) => (await api.owner.get(`/connections/${id}`)).body.connection as Body
+
+/** Everything that may be set, none of it as it is by itself. */
+const everything = {
+  name: 'Cedar SMS',
+  enabled: false,
+  serves_all: true,
+  host: 'localhost',
+  port: 2776,
+  tls: true,
+  tls_server_name: 'smsc.cedar.example',
+  system_id: 'cedar',
+  system_type: 'VMA',
+  bind_type: 'pair',
+  slots: 3,
+  window: 25,
+  mps: 40,
+  carrier_mps: { 383: 20 },
+  charset: 'latin1',
+  long_text: 'sar',
+  service_type: 'CMT',
+  source_ton: 1,
+  source_npi: 2,
+  dest_ton: 0,
+  dest_npi: 8,
+  validity_s: 3_600,
+  response_deadline_ms: 4_000,
+  receipt_deadline_s: 86_400,
+  enquire_link_s: 30,
+  receipt_id_form: 'hex',
+  error_map: { receipt: { 4470: 'blocked' }, status: { '0x45': 'soft', ESME_RX_P_APPN: 'hard' } },
+  query_sm: true,
+  query_after_s: 600,
+}
+
+describe('creating', () => {
+  test('takes all there is to set, and shows all of it but the secrets', async () => {
+    const made = await create({ ...everything, password: 'swordfish' })
+    expect(made).toMatchObject({ ...everything, has_password: true, has_tls_key: false, binds: [], problem: null })
+    expect(await show(made.id)).toEqual(made)
+    const list = await api.owner.get('/connections')
+    expect(list.body).toMatchObject({ status: 'OK', count: 1, connections: [made] })
+    expect(list.text).not.toContain('swordfish')
+    const [kept] = await listConnections(api.db)
+    expect(kept?.password?.includes('swordfish')).toBe(false)
+    const [connection] = await loadConnections(api.rt)
+    expect(connection?.password.reveal()).toBe('swordfish')
+  })
+
+  test('has defaults for all but name and host', async () => {
+    expect(await create()).toMatchObject({
+      ...{ enabled: true, serves_all: false, port: 2775, tls: false, bind_type: 'transceiver', slots: 1, window: 10 },
+      ...{ mps: null, charset: 'gsm7', long_text: 'udh8', has_password: false, error_map: {}, from_environment: false },
+    })
+    expect(await create({ name: 'Other', tls: true })).toMatchObject({ port: 3550 })
+    const answer = await api.owner.post('/connections', { connection: {} })
+    expect(answer.body.details).toEqual({
+      'connection.name': ["can't be blank"],
+      'connection.host': ["can't be blank"],
+    })
+  })
+
+  test('a name is taken once, and that of the environment is kept for it', async () => {
+    await create()
+    const again = await api.owner.post('/connections', { connection: { name: 'Cedar SMS', host: '127.0.0.1' } })
+    expect(again).toMatchObject({ status: 422, body: { code: 'connection_name_taken' } })
+    const reserved = await api.owner.post('/connections', { connection: { name: 'default', host: '127.0.0.1' } })
+    expect(reserved.body.error).toContain('Name is kept for the connection of CARILLON_SMPP_URL')
+    const other = await create({ name: 'Other' })
+    const renamed = await api.owner.put(`/connections/${other.id}`, { connection: { name: 'Cedar SMS', mps: 3 } })
+    expect(renamed).toMatchObject({ status: 422, body: { code: 'connection_name_taken' } })
+    expect(await show(other.id)).toEqual(other)
+  })
+})
+
+const wrong: [object, string][] = [
+  [{ name: '' }, "Name can't be blank"],
+  [{ name: '12' }, 'Name must not be a number'],
+  [{ name: ' Cedar' }, 'Name is invalid'],
+  [{ name: 'x'.repeat(61) }, 'Name is too long (maximum is 60 characters)'],
+  [{ enabled: 'yes' }, 'Enabled must be a boolean'],
+  [{ host: 'smsc_of mine' }, 'Host must be a host name or an IP address'],
+  [{ host: 'smpp://localhost' }, 'Host must be a host name or an IP address'],
+  [{ host: 'smsc.cedar.example' }, 'Host must be this machine (127.0.0.1) in sandbox mode'],
+  [{ host: '127.0.0.1.cedar.example' }, 'Host must be this machine'],
+  [{ host: '10.0.0.1' }, 'Host must be this machine'],
+  [{ host: null }, 'Host must be a string'],
+  [{ port: 0 }, 'Port must be greater than or equal to 1'],
+  [{ port: 65_536 }, 'Port must be less than or equal to 65535'],
+  [{ port: '2775' }, 'Port must be an integer'],
+  [{ tls_server_name: 'a b' }, 'Tls server name must be a host name'],
+  [{ tls_ca: 'trust me' }, 'Tls ca must be a certificate in PEM'],
+  [
+    { tls_ca: '-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----' },
+    'Tls ca has a certificate that cannot be read',
+  ],
+  [{ tls_key: 'x' }, 'Tls certificate is needed along with its key, Tls key must be a private key in PEM'],
+  [{ system_id: 'x'.repeat(64) }, 'System id is too long (maximum is 63 characters)'],
+  [{ system_id: 'ä' }, 'is invalid'],
+  [{ password: 'x'.repeat(64) }, 'Password is too long (maximum is 63 characters)'],
+  [{ password: null }, 'Password must be a string'],
+  [{ system_type: 'thirteen chars' }, 'System type is too long (maximum is 12 characters)'],
+  [{ bind_type: 'duplex' }, 'Bind type is not included in the list'],
+  [{ slots: 65 }, 'Slots must be less than or equal to 64'],
+  [{ window: 0 }, 'Window must be greater than or equal to 1'],
+  [{ mps: 0 }, 'Mps must be greater than or equal to 1'],
+  [{ mps: 1.5 }, 'Mps must be an integer or null'],
+  [{ carrier_mps: { 383: 0 } }, 'must be greater than or equal to 1'],
+  [{ carrier_mps: { 383: '20' } }, 'must be an integer'],
+  [{ carrier_mps: { 'AT&T': 20 } }, "Carrier mps must have carriers' ids as keys"],
+  [{ carrier_mps: [20] }, 'Carrier mps must be an object'],
+  [{ charset: 'utf8' }, 'Charset is not included in the list'],
+  [{ long_text: 'udh' }, 'Long text is not included in the list'],
+  [{ service_type: 'CMTCMT' }, 'Service type is too long (maximum is 5 characters)'],
+  [{ source_ton: 256 }, 'Source ton must be less than or equal to 255'],
+  [{ validity_s: 59 }, 'Validity s must be greater than or equal to 60'],
+  [{ response_deadline_ms: 99 }, 'Response deadline ms must be greater than or equal to 100'],
+  [{ receipt_deadline_s: 0 }, 'Receipt deadline s must be greater than or equal to 1'],
+  [{ enquire_link_s: 0 }, 'Enquire link s must be greater than or equal to 1'],
+  [{ receipt_id_form: 'octal' }, 'Receipt id form is not included in the list'],
+  [{ error_map: { receipt: { 4470: 'dead' } } }, 'Error map must map to delivered, soft, hard, blocked, opted_out'],
+  [{ error_map: { receipt: { '44 70': 'hard' } } }, 'Error map has a receipt code that is none'],
+  [{ error_map: { status: { ESME_RNONSENSE: 'hard' } } }, 'Error map has a status that is no command_status'],
+  [{ error_map: { status: { '0x1ffffffff': 'hard' } } }, 'Error map has a status that is no command_status'],
+  [{ error_map: { status: { 0: 'hard' } } }, 'Error map has a status that is no command_status'],
+  [{ error_map: { status: { '0x45': 'delivered' } } }, 'Error map cannot call a refused text delivered'],
+  [{ error_map: { statuses: { '0x45': 'soft' } } }, 'Error map has receipt and status, and nothing else'],
+  [{ query_after_s: 0 }, 'Query after s must be greater than or equal to 1'],
+]
+
+test.each(wrong)('%j is refused, and nothing changes', async (fields, words) => {
+  const made = await create({ name: 'Before', password: 'swordfish' })
+  const kept = await findConnection(api.db, made.id)
+  const posted = await api.owner.post('/connections', { connection: { name: 'New', host: '127.0.0.1', ...fields } })
+  expect(posted).toMatchObject({ status: 422, body: { code: 'invalid' } })
+  expect(posted.body.error).toContain(words)
+  const put = await api.owner.put(`/connections/${made.id}`, { connection: { window: 77, ...fields } })
+  expect(put).toMatchObject({ status: 422, body: { code: 'invalid' } })
+  expect(put.body.error).toContain(words)
+  expect(await findConnection(api.db, made.id)).toEqual(kept)
+  expect(await listConnections(api.db)).toHaveLength(1)
+})
+
+describe('changing', () => {
+  test('only the keys present change, and the version tells that something did', async () => {
+    const made = await create({ password: 'swordfish', mps: 5 })
+    const put = async (connection: object) =>
+      (await api.owner.put(`/connections/${made.id}`, { connection })).body.connection as Body
+    const faster = await put({ mps: null, window: 50 })
+    const updated_at = expect.any(String)
+    expect(faster).toEqual({ ...made, mps: null, window: 50, version: made.version + 1, updated_at })
+    expect(await put({ window: 50, password: 'swordfish' })).toEqual(faster)
+    // an answer can be sent back as it is
+    expect(await put(faster)).toEqual(faster)
+    expect(await put({ password: 'sturgeon' })).toMatchObject({ version: made.version + 2 })
+    expect((await loadConnections(api.rt))[0]?.password.reveal()).toBe('sturgeon')
+  })
+
+  test('a secret is not taken without a key to seal it with; all else is', async () => {
+    const { config: _, ...rest } = makeRuntime({ db: api.db })
+    const rt = { ...rest, config: readEnv({ CARILLON_RATE_LIMIT: 'off' }) }
+    const row = await createConnection(rt, { name: 'Cedar SMS', host: '127.0.0.1' })
+    const secret = { password: new Secret('swordfish') }
+    await expect(changeConnection(rt, row.id, { ...secret, mps: 3 })).rejects.toThrow('there is no key to seal it with')
+    await expect(createConnection(rt, { name: 'B', host: '127.0.0.1', ...secret })).rejects.toThrow('no key')
+    expect((await listConnections(api.db)).map(({ mps }) => mps)).toEqual([null])
+    expect((await changeConnection(rt, row.id, { mps: 3 })).mps).toBe(3)
+  })
+
+  test('what does not open here is told, and can be set anew', async () => {
+    const made = await create({ password: 'swordfish' })
+    await api.db.exec('reseal', `update connections set password = overlay(password placing '\\x00000000' from 2)`)
+    expect((await show(made.id)).problem).toContain('The password of connection Cedar SMS was sealed with another key')
+    await api.owner.put(`/connections/${made.id}`, { connection: { mps: 4 } })
+    await api.owner.put(`/connections/${made.id}`, { connection: { password: 'sturgeon' } })
+    expect(await show(made.id)).toMatchObject({ problem: null, mps: 4 })
+  })
+
+  test('two changes at once both count, and of two of the same name one is made', async () => {
+    const fresh = await freshDatabase()
+    try {
+      const rt = makeRuntime({ db: fresh.db })
+      const { id } = await createConnection(rt, { name: 'Cedar SMS', host: '127.0.0.1' })
+      await Promise.all([{ mps: 3 }, { window: 33 }, { slots: 3 }].map((change) => changeConnection(rt, id, change)))
+      expect(await findConnection(fresh.db, id)).toMatchObject({ mps: 3, window: 33, slots: 3, version: 5 })
+      const makers = Array.from({ length: 4 }, () => createConnection(rt, { name: 'Other', host: '127.0.0.1' }))
+      const outcomes = await Promise.allSettled(makers)
+      expect(outcomes.filter(({ status }) => status === 'fulfilled')).toHaveLength(1)
+      const reasons = outcomes.flatMap((outcome) => (outcome.status === 'rejected' ? [outcome.reason.code] : []))
+      expect(reasons).toEqual(Array(3).fill(errors.connectionNameTaken().code))
+    } finally {
+      await fresh.close()
+    }
+  })
+})
+
+describe('the connection of the environment', () => {
+  const config = readEnv({
+    CARILLON_SMPP_URL: 'smpp://carillon:swordfish@127.0.0.1:2775?window=25',
+    CARILLON_SECRET_KEY: 'ca'.repeat(32),
+  })
+
+  async function ensured() {
+    if (!config.smpp) throw new Error('the test needs an address')
+    const id = await ensureEnvironmentConnection({ db: api.db, config }, config.smpp)
+    return (await findConnection(api.db, id)) as ConnectionRow
+  }
+
+  test.each([
+    [{ host: '127.0.0.2' }, 'host'],
+    [{ port: 2776 }, 'port'],
+    [{ tls: true }, 'tls'],
+    [{ systemId: 'other' }, 'system_id'],
+    [{ password: new Secret('swordfish') }, 'password'],
+    [{ name: 'Other' }, 'name'],
+    [{ window: 26 }, 'window'],
+  ])('%j is refused, as it is set there', async (change, field) => {
+    const row = await ensured()
+    const changing = changeConnection({ db: api.db, config }, row.id, { mps: 3, ...change })
+    await expect(changing).rejects.toMatchObject({
+      details: { [`connection.${field}`]: ['is set by CARILLON_SMPP_URL; change it there'] },
+    })
+    expect(await findConnection(api.db, row.id)).toEqual(row)
+  })
+
+  test('what it does not name can be set, and so can what it names where it is not known', async () => {
+    const row = await ensured()
+    const same = { host: row.host ?? '', window: 25, systemId: 'carillon', name: 'default' }
+    const change = { ...same, mps: 3, slots: 4, charset: 'latin1' as const }
+    expect(await changeConnection({ db: api.db, config }, row.id, change)).toMatchObject({ mps: 3, slots: 4 })
+    const answer = await api.owner.put(`/connections/${row.id}`, { connection: { window: 30, enabled: false } })
+    expect(answer.body.connection).toMatchObject({ window: 30, enabled: false, from_environment: true })
+    expect(await ensured()).toMatchObject({ window: 25, mps: 3, slots: 4, charset: 'latin1', enabled: false })
+  })
+})
+
+describe('deleting', () => {
+  const refusal = (why: string) => ({
+    status: 422,
+    body: { code: 'connection_in_use', error: expect.stringContaining(why) },
+  })
+
+  test('needs it disabled, unbound, without routes and never used', async () => {
+    const { id } = await create()
+    const remove = () => api.owner.delete(`/connections/${id}`)
+    expect(await remove()).toMatchObject(refusal('It is enabled; disable it first'))
+    await api.owner.put(`/connections/${id}`, { connection: { enabled: false } })
+    const { code } = api.stranger.shortCode
+    await api.owner.put(`/shortcodes/${code}/routes`, { shortcode: { routes: [{ connection_id: id }] } })
+    expect(await remove()).toMatchObject(refusal(`Shortcodes are routed through it: ${code}`))
+    await api.owner.put(`/shortcodes/${code}/routes`, { shortcode: { routes: [] } })
+    await api.db.exec(
+      'lease',
+      `insert into bind_slots (connection_id, slot, leased_by, lease_until, bound)
+       values ($1, 0, gen_random_uuid(), clock_timestamp() + interval '5 s', true)`,
+      [id],
+    )
+    expect(await remove()).toMatchObject(refusal('A gateway is still bound to it'))
+    await api.db.exec('expire', `update bind_slots set lease_until = clock_timestamp()`)
+    await api.db.exec('day', 'select ensure_log_day(current_date)')
+    await api.db.exec('submit', 'insert into submits values ($1, $2, 1, 1, current_date)', [id, 'abc'])
+    expect(await remove()).toMatchObject(refusal('It has carried texts, whose records name it; leave it disabled'))
+    await api.db.exec('forget', 'delete from submits')
+    expect(await remove()).toMatchObject({ status: 200, body: { status: 'Connection destroyed' } })
+    expect(await remove()).toMatchObject({ status: 404, body: { error: 'Connection not found' } })
+    expect(await listConnections(api.db)).toEqual([])
+  })
+
+  test('that of the environment stays', async () => {
+    const smpp = readEnv({ CARILLON_SMPP_URL: 'smpp://a:b@127.0.0.1' }).smpp
+    if (!smpp) throw new Error('the test needs an address')
+    const id = await ensureEnvironmentConnection(api.rt, smpp)
+    await api.owner.put(`/connections/${id}`, { connection: { enabled: false } })
+    await expect(removeConnection(api.rt, id)).rejects.toThrow('It is that of CARILLON_SMPP_URL; it can be disabled')
+  })
+})
+
+test('shows each bind as its gateway has written it down, and forgets who let its lease run out', async () => {
+  const { id } = await create({ slots: 3 })
+  await api.db.exec(
+    'slots',
+    `insert into bind_slots (connection_id, slot, leased_by, lease_until, bound, last_error, changed_at)
+     values ($1, 1, $2, clock_timestamp() + interval '5 s', false, 'bind refused: ESME_RALYBND', '2026-03-02T17:30:00Z'),
+            ($1, 0, $2, clock_timestamp() + interval '5 s', true, null, '2026-03-02T17:30:00Z'),
+            ($1, 2, $2, clock_timestamp() - interval '1 s', true, null, '2026-03-02T17:30:00Z')`,
+    [id, 'b2a1c3d4-0000-4000-8000-000000000001'],
+  )
+  const gateway = 'b2a1c3d4-0000-4000-8000-000000000001'
+  const since = '2026-03-02T09:30:00-08:00'
+  expect((await show(id)).binds).toEqual([
+    { slot: 0, gateway, bound: true, last_error: null, since },
+    { slot: 1, gateway, bound: false, last_error: 'bind refused: ESME_RALYBND', since },
+    { slot: 2, gateway: null, bound: false, last_error: null, since },
+  ])
+})
+
+test('an id that cannot be one is not there', async () => {
+  for (const id of ['abc', '0', '32768', '9007199254740991']) {
+    for (const answer of [
+      await api.owner.get(`/connections/${id}`),
+      await api.owner.put(`/connections/${id}`, { connection: { mps: 3 } }),
+      await api.owner.delete(`/connections/${id}`),
+      await api.owner.post(`/connections/${id}/test`),
+    ]) {
+      expect(answer).toMatchObject({ status: 404, body: { error: 'Connection not found' } })
+    }
+  }
+})
+
+describe('routes of a short code', () => {
+  test('are put in order, in the place of those before, with a cap over all connections', async () => {
+    const [a, b] = [await create(), await create({ name: 'Spare' })]
+    const path = `/shortcodes/${api.stranger.shortCode.code}/routes`
+    expect((await api.owner.get(path)).body).toMatchObject({ status: 'OK', mps: null, routes: [] })
+    const routes = [
+      { connection_id: b.id, tier: 1 },
+      { connection_id: a.id, weight: 3 },
+    ]
+    const shown = [
+      { connection_id: a.id, connection_name: 'Cedar SMS', tier: 0, weight: 3 },
+      { connection_id: b.id, connection_name: 'Spare', tier: 1, weight: 1 },
+    ]
+    const { code } = api.stranger.shortCode
+    const answer = { status: 'OK', shortcode: code, mps: 50, routes: shown }
+    expect((await api.owner.put(path, { shortcode: { routes, mps: 50 } })).body).toEqual(answer)
+    expect((await api.owner.get(path)).body).toEqual(answer)
+    expect((await api.owner.put(path, { shortcode: { mps: null } })).body).toEqual({ ...answer, mps: null })
+    const fewer = await api.owner.put(path, { shortcode: { routes: [{ connection_id: b.id }] } })
+    expect(fewer.body.routes).toEqual([{ ...shown[1], tier: 0 }])
+  })
+
+  test.each([
+    [{ routes: [{ connection_id: 32_000 }] }, 'Routes name connections that do not exist: 32000'],
+    [{ routes: [{ connection_id: 1 }, { connection_id: 1 }] }, 'Routes name a connection twice'],
+    [{ routes: [{}] }, "can't be blank"],
+    [{ routes: [{ connection_id: 1, tier: 100 }] }, 'must be less than or equal to 99'],
+    [{ routes: [{ connection_id: 1, weight: 0 }] }, 'must be greater than or equal to 1'],
+    [{ routes: null }, 'Routes must be an array'],
+    [{ mps: 0 }, 'Mps must be greater than or equal to 1'],
+  ])('%j is refused, and nothing changes', async (shortcode, words) => {
+    const { id } = await create()
+    const path = `/shortcodes/${api.owner.shortCode.code}/routes`
+    await api.owner.put(path, { shortcode: { mps: 7, routes: [{ connection_id: id, weight: 7 }] } })
+    const before = (await api.owner.get(path)).body
+    const answer = await api.owner.put(path, { shortcode: { mps: 8, ...shortcode } })
+    expect(answer).toMatchObject({ status: 422 })
+    expect(answer.body.error).toContain(words)
+    expect((await api.owner.get(path)).body).toEqual(before)
+  })
+
+  test('of a short code that nobody has are not there', async () => {
+    for (const code of ['1', 'abc']) {
+      const path = `/shortcodes/${code}/routes`
+      const answers = [await api.owner.get(path), await api.owner.put(path, { shortcode: { mps: 3 } })]
+      for (const answer of answers)
+        expect(answer).toMatchObject({ status: 404, body: { error: 'Shortcode not found' } })
+    }
+  })
+})
