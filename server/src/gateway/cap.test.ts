@@ -1,0 +1,171 @@
+import fc from 'fast-check'
+import { describe, expect, test } from 'vitest'
+import { Cap } from './cap.ts'
+
+/** The most writes in any second that slides. */
+function worstSecond(times: readonly number[]): number {
+  let worst = 0
+  for (let first = 0, last = 0; last < times.length; last++) {
+    while ((times[last] as number) - (times[first] as number) >= 1_000) first++
+    worst = Math.max(worst, last - first + 1)
+  }
+  return worst
+}
+
+function granted(mps: number): Cap {
+  const cap = new Cap()
+  cap.grant(mps, Number.POSITIVE_INFINITY, 0)
+  return cap
+}
+
+/** Writes for as long as told, as a gateway does that marks what it reserves: a write can be late, and never early. */
+function send(
+  cap: Cap,
+  options: { from: number; until: number; markMs: number; tickMs: number; delay?: () => number },
+) {
+  const { from, until, markMs, tickMs, delay = () => 0 } = options
+  const times: number[] = []
+  const marked: number[] = []
+  for (let now = from; now < until; now += tickMs + delay()) {
+    const free = cap.free(now)
+    cap.reserve(free)
+    for (let n = 0; n < free; n++) marked.push(now + markMs)
+    while (marked.length > 0 && (marked[0] as number) <= now && cap.ready(now) >= 1) {
+      marked.shift()
+      cap.use(now)
+      times.push(now)
+    }
+  }
+  cap.release(marked.length)
+  return times
+}
+
+describe('the share of a cap', () => {
+  test('is never passed in any second, whatever the pattern, and while it changes', () => {
+    const steps = fc.array(
+      fc.record({
+        wait: fc.integer({ min: 0, max: 700 }),
+        want: fc.integer({ min: 1, max: 20 }),
+        grant: fc.option(fc.integer({ min: 0, max: 25 }), { freq: 4 }),
+      }),
+      { minLength: 20, maxLength: 60 },
+    )
+    fc.assert(
+      fc.property(fc.integer({ min: 1, max: 25 }), steps, (mps, pattern) => {
+        const cap = granted(mps)
+        const limits = [{ at: 0, mps }]
+        const times: number[] = []
+        let now = 0
+        for (const { wait, want, grant } of pattern) {
+          now += wait
+          if (grant !== null) {
+            cap.grant(grant, Number.POSITIVE_INFINITY, now)
+            limits.push({ at: now, mps: grant })
+          }
+          const take = Math.min(want, cap.free(now))
+          cap.reserve(take)
+          now += 3
+          for (let n = 0; n < take; n++) {
+            if (cap.ready(now) >= 1) {
+              cap.use(now)
+              times.push(now)
+            } else cap.release(1)
+          }
+        }
+        for (const start of times) {
+          const inForce = limits.filter(({ at }, n) => at < start + 1_000 && (limits[n + 1]?.at ?? now) >= start)
+          const most = Math.max(...inForce.map((limit) => limit.mps))
+          expect(times.filter((time) => time >= start && time < start + 1_000).length).toBeLessThanOrEqual(most)
+        }
+      }),
+      { numRuns: 500 },
+    )
+  })
+
+  test.each([1, 7, 100, 1_000, 20_000])('of %i is used to 97 per cent while marks take 20 ms', (mps) => {
+    const times = send(granted(mps), { from: 0, until: 60_000, markMs: 20, tickMs: 3 })
+    expect(worstSecond(times)).toBeLessThanOrEqual(mps)
+    expect(times.length).toBeGreaterThanOrEqual(0.97 * mps * 60)
+  })
+
+  test('is used to 97 per cent beside delays of 60 ms, which it makes up for within the second', () => {
+    let turn = 0
+    const delay = () => (++turn % 300 === 0 ? 60 : 0)
+    const times = send(granted(500), { from: 0, until: 60_000, markMs: 20, tickMs: 3, delay })
+    expect(worstSecond(times)).toBeLessThanOrEqual(500)
+    expect(times.length).toBeGreaterThanOrEqual(0.97 * 500 * 60)
+  })
+
+  test('is spread over the second, also after a pause', () => {
+    const cap = granted(1_000)
+    const times = [
+      ...send(cap, { from: 0, until: 3_000, markMs: 20, tickMs: 3 }),
+      ...send(cap, { from: 3_700, until: 6_000, markMs: 20, tickMs: 3 }),
+    ]
+    for (const start of times) {
+      expect(times.filter((time) => time >= start && time < start + 50).length).toBeLessThanOrEqual(80)
+    }
+  })
+
+  test('once its lease is over nothing is written', () => {
+    const cap = new Cap()
+    expect(cap.free(0)).toBe(0)
+    cap.grant(10, 4_000, 0)
+    cap.reserve(1)
+    expect([cap.free(3_999) > 0, cap.ready(3_999) > 0]).toEqual([true, true])
+    expect([cap.free(4_000), cap.ready(4_000), cap.readyAt(4_000)]).toEqual([0, 0, Number.POSITIVE_INFINITY])
+  })
+
+  test('that is cut is given up only after a second within the smaller one', () => {
+    const cap = granted(100)
+    const before = send(cap, { from: 0, until: 2_000, markMs: 0, tickMs: 3 })
+    expect(before.length).toBeGreaterThan(150)
+    cap.cut(40, 2_000)
+    expect(cap.kept(2_000)).toBe(100)
+    const after = send(cap, { from: 2_000, until: 2_500, markMs: 0, tickMs: 3 })
+    expect(cap.kept(2_500)).toBe(100)
+    after.push(...send(cap, { from: 2_500, until: 3_000, markMs: 0, tickMs: 3 }))
+    // the old writes are no reason to be silent
+    expect(after.length).toBeGreaterThan(30)
+    expect(after.length).toBeLessThanOrEqual(40)
+    expect(cap.kept(3_030)).toBe(40)
+  })
+
+  test('of an idle gateway is given up at once, and then kept to', () => {
+    const cap = granted(100)
+    const few = send(cap, { from: 0, until: 20, markMs: 0, tickMs: 3 })
+    expect(few.length).toBeLessThan(5)
+    cap.cut(5, 100)
+    expect(cap.kept(100)).toBe(5)
+    expect(send(cap, { from: 100, until: 950, markMs: 0, tickMs: 3 }).length).toBe(5 - few.length)
+  })
+
+  test('a small share makes nobody wait once it is a large one', () => {
+    const cap = granted(1)
+    cap.reserve(1)
+    cap.use(0)
+    cap.grant(100, Number.POSITIVE_INFINITY, 10)
+    cap.reserve(1)
+    expect(cap.readyAt(10)).toBeLessThan(40)
+  })
+
+  test('tells when tokens can be had', () => {
+    const cap = granted(10)
+    const times = send(cap, { from: 0, until: 2_000, markMs: 0, tickMs: 1 })
+    const free = cap.free(2_000)
+    const at = cap.freeAt(2_000, free + 1)
+    expect(at).toBeGreaterThan(2_000)
+    expect(cap.free(at)).toBe(free + 1)
+    expect(cap.free(at - 1)).toBe(free)
+    expect(cap.readyAt(2_000)).toBeGreaterThan(times.at(-1) as number)
+  })
+
+  test('once the cap is lifted whoever holds tokens may use them', () => {
+    const cap = granted(1)
+    cap.reserve(3)
+    cap.lift()
+    expect(cap.ready(0)).toBe(Number.POSITIVE_INFINITY)
+    for (let n = 0; n < 3; n++) cap.use(0)
+    expect(cap.free(0)).toBe(Number.POSITIVE_INFINITY)
+  })
+})

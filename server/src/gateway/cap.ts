@@ -1,0 +1,225 @@
+/**
+ * How long a token is gone once it is used: a second, and as much as what was written evenly may be bunched on its way
+ * to the carrier, so that no second of his holds more than one of ours.
+ */
+export const windowMs = 1_020
+/** What a delay has cost may be made up for so much faster than the cap, within the same second. */
+const catchUp = 1.05
+/** As many tokens as come free in this time may be used at one stroke: no timer comes more often than it comes. */
+const burstMs = 20
+/** Tokens are reserved so long before their time, while rows are marked; rare ones longer, for whole texts to fit in. */
+const aheadMs = 100
+const mostAheadMs = 250
+/** What nobody has wanted for so long has no work. */
+const idleMs = 2_000
+
+/**
+ * What this gateway may write of one cap, exact by the times of its own writes: in no second that slides are there more
+ * than its share, and within the second they are spread evenly, because what leaves as one bunch may arrive closer to
+ * the bunch before it. A token may be reserved a little before it comes free; it is used when it is `ready`.
+ * All times are monotonic milliseconds.
+ */
+export class Cap {
+  #limit = 0
+  #until = Number.NEGATIVE_INFINITY
+  #lifted = false
+  // the times of the last second's writes, a ring whose length is a power of two
+  #times = new Float64Array(16)
+  #head = 0
+  #size = 0
+  // of these so many were written before the share was cut, when it was #outer
+  #before = 0
+  #outer = 0
+  #reserved = 0
+  // when the next write is due if writes are spread evenly
+  #due = Number.NEGATIVE_INFINITY
+  #wantedAt = Number.NEGATIVE_INFINITY
+  readonly #onWanted: () => void
+
+  /** `onWanted` is called when there is work again after a pause. */
+  constructor(onWanted: () => void = () => {}) {
+    this.#onWanted = onWanted
+  }
+
+  /** What may be written in any second from now on, up to the moment when the right to it runs out. */
+  get limit(): number {
+    return this.#limit
+  }
+
+  /** Gives this gateway a share of the cap, larger or smaller than the one it had. */
+  grant(limit: number, until: number, now: number): void {
+    if (limit < this.#limit) {
+      this.#forget(now - windowMs)
+      // seconds that have begun may still end with the old share, those that begin now not; a second cut within
+      // the first one's second counts from the first, to be on the safe side
+      if (this.#before === 0) {
+        if (this.#size <= this.#limit) this.#outer = this.#limit
+        this.#before = this.#size
+      }
+    }
+    this.#limit = limit
+    this.#until = until
+    // a small share's pauses end with it
+    this.#due = Math.min(this.#due, now + Math.max(burstMs, this.#spacing))
+  }
+
+  /** Gives this gateway less, for as long as it had more. */
+  cut(limit: number, now: number): void {
+    if (limit < this.#limit) this.grant(limit, this.#until, now)
+  }
+
+  /** There is no cap any more: whoever still holds tokens may use them. */
+  lift(): void {
+    this.#lifted = true
+  }
+
+  /** The least that it has kept to for a whole second, and keeps to: what is above that is free for others. */
+  kept(now: number): number {
+    this.#forget(now - windowMs)
+    if (this.#size > this.#limit) return Math.max(this.#outer, this.#limit)
+    this.#before = 0
+    return this.#limit
+  }
+
+  /** Somebody has work that needs tokens. */
+  want(now: number): void {
+    const wasWanted = this.isWanted(now)
+    this.#wantedAt = now
+    if (!wasWanted) this.#onWanted()
+  }
+
+  /** Whether there was work for it a moment ago. */
+  isWanted(now: number): boolean {
+    return now - this.#wantedAt < idleMs
+  }
+
+  /** Tokens that can ever be reserved at one time. */
+  get capacity(): number {
+    if (this.#lifted) return Number.POSITIVE_INFINITY
+    return Math.min(this.#limit, this.#evenly(this.#ahead))
+  }
+
+  /** Tokens that may be reserved now: those that are free, and those that will be when rows are marked. */
+  free(now: number): number {
+    if (this.#lifted) return Number.POSITIVE_INFINITY
+    if (now >= this.#until || this.#limit === 0) return 0
+    this.#forget(now - windowMs)
+    const then = now + this.#ahead
+    const left = this.#size - this.#countUntil(then - windowMs)
+    const evenly = this.#evenly(then - Math.max(this.#due, now))
+    return Math.max(0, Math.min(this.#room(left), evenly) - this.#reserved)
+  }
+
+  /** When so many more may be reserved, as far as can be told. */
+  freeAt(now: number, tokens: number): number {
+    if (this.#lifted) return now
+    if (now >= this.#until || this.#limit === 0) return Number.POSITIVE_INFINITY
+    const wanted = this.#reserved + Math.min(tokens, this.capacity)
+    const evenly = Math.max(this.#due, now) + (wanted - 1) * this.#spacing
+    const counted = this.#whenRoomFor(Math.min(wanted, this.#limit), now)
+    return Math.max(now, Math.max(evenly, counted) - this.#ahead)
+  }
+
+  reserve(tokens: number): void {
+    this.#reserved += tokens
+  }
+
+  /** Gives back tokens that were not used. */
+  release(tokens: number): void {
+    this.#reserved -= tokens
+  }
+
+  /** Reserved tokens that may be used at this very moment. */
+  ready(now: number): number {
+    if (this.#lifted) return Number.POSITIVE_INFINITY
+    if (now >= this.#until) return 0
+    this.#forget(now - windowMs)
+    const room = this.#room(this.#size)
+    if (room <= 0) return 0
+    const evenly = this.#evenly(now + burstMs - Math.max(this.#due, now))
+    return Math.max(0, Math.min(room, evenly))
+  }
+
+  /** When the next reserved token may be used; infinity when only another share can tell. */
+  readyAt(now: number): number {
+    if (this.#lifted) return now
+    if (now >= this.#until || this.#limit === 0) return Number.POSITIVE_INFINITY
+    return Math.max(now, this.#due - burstMs, this.#whenRoomFor(1, now))
+  }
+
+  /** One reserved token is used now. */
+  use(now: number): void {
+    this.#reserved--
+    if (this.#lifted) return
+    if (this.#size === this.#times.length) this.#grow()
+    this.#times[(this.#head + this.#size) & (this.#times.length - 1)] = now
+    this.#size++
+    this.#due = Math.max(this.#due, now) + this.#spacing
+  }
+
+  get #spacing(): number {
+    return 1_000 / (this.#limit * catchUp)
+  }
+
+  /** Writes in so much time, one at its beginning, if they are spread evenly; be it a rounding error short. */
+  #evenly(ms: number): number {
+    return Math.floor(ms / this.#spacing + 1e-6) + 1
+  }
+
+  get #ahead(): number {
+    return Math.min(mostAheadMs, Math.max(aheadMs, 2 * this.#spacing))
+  }
+
+  get #most(): number {
+    return this.#before > 0 ? Math.max(this.#outer, this.#limit) : this.#limit
+  }
+
+  /** Writes that the last of so many would leave room for in its second. */
+  #room(size: number): number {
+    const before = Math.max(0, this.#before - (this.#size - size))
+    if (before === 0) return this.#limit - size
+    return Math.min(this.#most - size, this.#limit - (size - before))
+  }
+
+  /** When so many tokens have come back that there is room for this many writes. */
+  #whenRoomFor(writes: number, now: number): number {
+    this.#forget(now - windowMs)
+    if (this.#room(this.#size) >= writes) return now
+    // with writes from before a cut, either those after it must go as well or so many of the old ones
+    const gone =
+      this.#before > 0 && this.#size - this.#before + writes <= this.#limit
+        ? this.#size + writes - this.#most
+        : this.#size + writes - this.#limit
+    return gone > this.#size ? Number.POSITIVE_INFINITY : this.#timeAt(gone - 1) + windowMs
+  }
+
+  #timeAt(index: number): number {
+    return this.#times[(this.#head + index) & (this.#times.length - 1)] ?? 0
+  }
+
+  /** Drops the writes up to this time: their tokens are back. */
+  #forget(until: number): void {
+    while (this.#size > 0 && this.#timeAt(0) <= until) {
+      this.#head = (this.#head + 1) & (this.#times.length - 1)
+      this.#size--
+      if (this.#before > 0) this.#before--
+    }
+  }
+
+  #countUntil(time: number): number {
+    let low = 0
+    for (let high = this.#size; low < high; ) {
+      const middle = (low + high) >> 1
+      if (this.#timeAt(middle) <= time) low = middle + 1
+      else high = middle
+    }
+    return low
+  }
+
+  #grow(): void {
+    const times = new Float64Array(this.#times.length * 2)
+    for (let index = 0; index < this.#size; index++) times[index] = this.#timeAt(index)
+    this.#times = times
+    this.#head = 0
+  }
+}

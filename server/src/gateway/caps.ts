@@ -1,0 +1,119 @@
+import { Cap } from './cap.ts'
+
+/** What may be written of each cap that there is, by keys as `connection:3`, `short_code:7` and `carrier:3:31001`. */
+export class Caps {
+  readonly #caps = new Map<string, Cap>()
+  #sets = new Map<string, CapSet>()
+  /** Called when there is work for a cap again after a pause. */
+  onWanted: () => void = () => {}
+
+  /**
+   * From now on these are the caps. A new one lets nothing through before it is granted a share; of one that is no more
+   * the tokens in hand may be used.
+   */
+  follow(keys: Iterable<string>): void {
+    const wanted = new Set(keys)
+    const gone = [...this.#caps.keys()].filter((key) => !wanted.has(key))
+    const added = [...wanted].filter((key) => !this.#caps.has(key))
+    if (gone.length + added.length === 0) return
+    for (const key of gone) {
+      this.#caps.get(key)?.lift()
+      this.#caps.delete(key)
+    }
+    for (const key of added) this.#caps.set(key, new Cap(() => this.onWanted()))
+    this.#sets = new Map()
+  }
+
+  get(key: string): Cap | undefined {
+    return this.#caps.get(key)
+  }
+
+  /**
+   * The caps among these keys, as one to take tokens from. To be asked for again for each batch: those that hold tokens
+   * keep the set that they have them from.
+   */
+  of(...keys: string[]): CapSet {
+    if (this.#caps.size === 0) return noCaps
+    const name = keys.join(' ')
+    const known = this.#sets.get(name)
+    if (known) return known
+    const caps = keys.map((key) => this.#caps.get(key)).filter((cap) => cap !== undefined)
+    const set = caps.length === 0 ? noCaps : new CapSet(caps)
+    this.#sets.set(name, set)
+    return set
+  }
+}
+
+/** The caps that one submit_sm is under: it takes a token of each. */
+export class CapSet {
+  readonly #caps: readonly Cap[]
+
+  constructor(caps: readonly Cap[]) {
+    this.#caps = caps
+  }
+
+  get isUnlimited(): boolean {
+    return this.#caps.length === 0
+  }
+
+  /** Whether this gateway has no share of one of them, so that nothing can be written whatever the time. */
+  get isClosed(): boolean {
+    for (const cap of this.#caps) if (cap.capacity === 0) return true
+    return false
+  }
+
+  /** Tokens that can ever be reserved at one time. */
+  get capacity(): number {
+    let least = Number.POSITIVE_INFINITY
+    for (const cap of this.#caps) least = Math.min(least, cap.capacity)
+    return least
+  }
+
+  /** There is work for this gateway: its shares shall be worth it. */
+  want(now: number): void {
+    for (const cap of this.#caps) cap.want(now)
+  }
+
+  /** Tokens that can be reserved now. */
+  free(now: number): number {
+    let least = Number.POSITIVE_INFINITY
+    for (const cap of this.#caps) least = Math.min(least, cap.free(now))
+    return least
+  }
+
+  /** When so many can be reserved, as far as can be told. */
+  freeAt(now: number, tokens: number): number {
+    let last = now
+    for (const cap of this.#caps) last = Math.max(last, cap.freeAt(now, tokens))
+    return last
+  }
+
+  reserve(tokens: number): void {
+    for (const cap of this.#caps) cap.reserve(tokens)
+  }
+
+  /** Gives back tokens that were not used. */
+  release(tokens: number): void {
+    for (const cap of this.#caps) cap.release(tokens)
+  }
+
+  /** Whether a reserved token may be used at this very moment. */
+  isReady(now: number): boolean {
+    for (const cap of this.#caps) if (cap.ready(now) < 1) return false
+    return true
+  }
+
+  /** When the next reserved token may be used; infinity when only another share can tell. */
+  readyAt(now: number): number {
+    let last = now
+    for (const cap of this.#caps) last = Math.max(last, cap.readyAt(now))
+    return last
+  }
+
+  /** One reserved token is used now. */
+  use(now: number): void {
+    for (const cap of this.#caps) cap.use(now)
+  }
+}
+
+const noCaps = new CapSet([])

@@ -1,0 +1,210 @@
+import { setImmediate as turn } from 'node:timers/promises'
+import { pino } from 'pino'
+import { Caps } from '../src/gateway/caps.ts'
+import type { HeldShare, ShareTable } from '../src/gateway/shares.queries.ts'
+import { Shares } from '../src/gateway/shares.ts'
+
+// Gateways that share one cap, on a clock that jumps from event to event: each statement takes its time before and after
+// the moment at which it does its work, and a gateway may stand still or die between any two steps.
+
+const cap = 'connection:1'
+const leaseMs = 5_000
+const graceMs = 1_250
+const log = pino({ level: 'silent' })
+
+export type GatewayPlan = {
+  startsAt: number
+  demand: ReadonlyArray<{ at: number; wanted: boolean }>
+  freezes: ReadonlyArray<{ at: number; ms: number }>
+  diesAt: number | null
+}
+
+type Row = Pick<HeldShare, 'gateway' | 'mps' | 'wanted'> & { leaseUntil: number }
+
+export class ShareWorld {
+  readonly #mps: ReadonlyArray<{ at: number; mps: number }>
+  #seed: number
+  #now = 0
+  #events: Array<{ at: number; run: () => void }> = []
+  #rows = new Map<string, Row>()
+  #version = 0
+  #gateways = 0
+  /** When each text was written, whoever wrote it. */
+  readonly writes: number[] = []
+
+  constructor({ mps, random }: { mps: ReadonlyArray<{ at: number; mps: number }>; random: number }) {
+    this.#mps = mps
+    this.#seed = random
+  }
+
+  addGateway(plan: GatewayPlan): void {
+    const gateway = `g${this.#gateways++}`
+    const sleep = (ms: number) => this.#sleep(plan, ms)
+    const caps = new Caps()
+    const shares = new Shares(caps, {
+      table: this.#tableOf(gateway, sleep),
+      gateway,
+      leaseMs,
+      log,
+      now: () => this.#now,
+    })
+    const follow = () => shares.follow(new Map([[cap, this.#mpsAt(this.#now)]]), () => true)
+    const wanted = () => plan.demand.findLast(({ at }) => at <= this.#now)?.wanted ?? false
+    void (async () => {
+      await sleep(plan.startsAt)
+      follow()
+      void this.#forEver(async () => {
+        await shares.turn()
+        await sleep(shares.isMoving ? 150 : leaseMs / 5)
+      })
+      void this.#forEver(async () => {
+        await sleep(100 + this.#random(700))
+        const before = this.#mpsAt(this.#now)
+        follow()
+        if (before !== undefined) await sleep(1)
+      })
+      void this.#forEver(async () => {
+        if (wanted()) void this.#write(caps, sleep)
+        await sleep(2 + this.#random(6))
+      })
+    })()
+  }
+
+  /** Marks what can be had and writes it when its time has come. */
+  async #write(caps: Caps, sleep: (ms: number) => Promise<void>): Promise<void> {
+    const set = caps.of(cap)
+    set.want(this.#now)
+    const tokens = set.free(this.#now)
+    if (tokens === 0) return
+    set.reserve(tokens)
+    await sleep(5 + this.#random(20))
+    const givesUpAt = this.#now + 1_000
+    for (let left = tokens; left > 0; left--) {
+      while (!set.isReady(this.#now)) {
+        if (this.#now > givesUpAt) {
+          set.release(left)
+          return
+        }
+        await sleep(Math.max(1, Math.min(50, set.readyAt(this.#now) - this.#now)))
+      }
+      set.use(this.#now)
+      this.writes.push(this.#now)
+    }
+  }
+
+  async run(untilMs: number): Promise<void> {
+    await turn()
+    for (;;) {
+      let next: { at: number; run: () => void } | undefined
+      for (const event of this.#events) if (!next || event.at < next.at) next = event
+      if (!next || next.at > untilMs) return
+      this.#events.splice(this.#events.indexOf(next), 1)
+      this.#now = next.at
+      next.run()
+      await turn()
+    }
+  }
+
+  /** The most writes in any second that slides. */
+  worstSecond(): number {
+    let worst = 0
+    for (let first = 0, last = 0; last < this.writes.length; last++) {
+      while ((this.writes[last] as number) - (this.writes[first] as number) >= 1_000) first++
+      worst = Math.max(worst, last - first + 1)
+    }
+    return worst
+  }
+
+  /** Seconds, by their first write, that hold more than what they may. */
+  secondsAbove(most: (at: number) => number): Array<{ at: number; written: number; most: number }> {
+    return this.writes
+      .map((at, n) => {
+        const after = this.writes.slice(n)
+        const end = after.findIndex((other) => other >= at + 1_000)
+        return { at, written: end === -1 ? after.length : end, most: most(at) }
+      })
+      .filter((second) => second.written > second.most)
+  }
+
+  /** The largest that the cap was from a moment to another. */
+  mostSince(from: number, until: number): number {
+    const inForce = this.#mps.filter(({ at }, n) => at <= until && (this.#mps[n + 1]?.at ?? until) >= from)
+    return Math.max(...inForce.map(({ mps }) => mps))
+  }
+
+  #mpsAt(now: number): number {
+    return this.#mps.findLast(({ at }) => at <= now)?.mps ?? 1
+  }
+
+  #tableOf(gateway: string, sleep: (ms: number) => Promise<void>): ShareTable {
+    const statement = async <T>(work: () => T): Promise<T> => {
+      // on its way the statement is not the gateway's any more: it is done whether or not it lives
+      const done = new Promise<T>((resolve) => this.#at(this.#now + this.#random(10), () => resolve(work())))
+      const result = await done
+      await sleep(this.#random(10))
+      return result
+    }
+    const rows = this.#rows
+    return {
+      renew: (ms, renewals) =>
+        statement(() => {
+          const row = rows.get(gateway)
+          const renewal = renewals[0]
+          if (!row || !renewal) return new Set()
+          const { kept, wanted } = renewal
+          rows.set(gateway, { ...row, mps: Math.min(row.mps, kept), wanted, leaseUntil: this.#now + ms })
+          return new Set([cap])
+        }),
+      join: (ms) =>
+        statement(() => {
+          const row = rows.get(gateway) ?? { gateway, mps: 0, wanted: false }
+          rows.set(gateway, { ...row, leaseUntil: this.#now + ms })
+        }),
+      forget: () =>
+        statement(() => {
+          for (const [owner, { leaseUntil }] of rows) if (leaseUntil < this.#now - graceMs) rows.delete(owner)
+        }),
+      list: () => statement(() => [...rows.values()].map((row) => ({ ...row, cap, version: this.#version }))),
+      grow: ({ version, mps }) =>
+        statement(() => {
+          if (version !== this.#version) return false
+          this.#version++
+          const row = rows.get(gateway)
+          if (row) rows.set(gateway, { ...row, mps })
+          return row !== undefined
+        }),
+      leave: () => statement(() => {}),
+    }
+  }
+
+  async #forEver(work: () => Promise<void>): Promise<never> {
+    for (;;) await work()
+  }
+
+  /** Wakes its gateway after so much time, or when it has thawed; never, when it is dead by then. */
+  #sleep(plan: GatewayPlan, ms: number): Promise<void> {
+    let at = this.#now + ms
+    for (let hasMoved = true; hasMoved; ) {
+      hasMoved = false
+      for (const freeze of plan.freezes) {
+        if (at < freeze.at || at >= freeze.at + freeze.ms) continue
+        at = freeze.at + freeze.ms
+        hasMoved = true
+      }
+    }
+    return new Promise((resolve) => {
+      this.#at(at, () => {
+        if (plan.diesAt === null || at < plan.diesAt) resolve()
+      })
+    })
+  }
+
+  #at(at: number, run: () => void): void {
+    this.#events.push({ at, run })
+  }
+
+  #random(below: number): number {
+    this.#seed = (Math.imul(this.#seed, 1_103_515_245) + 12_345) & 0x7fff_ffff
+    return this.#seed % below
+  }
+}
