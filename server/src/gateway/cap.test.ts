@@ -44,7 +44,7 @@ describe('the share of a cap', () => {
   test('is never passed in any second, whatever the pattern, and while it changes', () => {
     const steps = fc.array(
       fc.record({
-        wait: fc.integer({ min: 0, max: 700 }),
+        wait: fc.oneof(fc.integer({ min: 0, max: 50 }), fc.integer({ min: 0, max: 700 })),
         want: fc.integer({ min: 1, max: 20 }),
         grant: fc.option(fc.integer({ min: 0, max: 25 }), { freq: 4 }),
       }),
@@ -66,6 +66,8 @@ describe('the share of a cap', () => {
           cap.reserve(take)
           now += 3
           for (let n = 0; n < take; n++) {
+            const readyAt = cap.readyAt(now)
+            if (readyAt < now + 100) now = readyAt
             if (cap.ready(now) >= 1) {
               cap.use(now)
               times.push(now)
@@ -129,6 +131,15 @@ describe('the share of a cap', () => {
     expect(after.length).toBeGreaterThan(30)
     expect(after.length).toBeLessThanOrEqual(40)
     expect(cap.kept(3_030)).toBe(40)
+  })
+
+  test('that is cut is kept to in every second that begins then', () => {
+    const cap = granted(200)
+    send(cap, { from: 0, until: 1_500, markMs: 0, tickMs: 3 })
+    cap.cut(100, 1_500)
+    const after = send(cap, { from: 1_500, until: 5_000, markMs: 0, tickMs: 3 })
+    expect(after[0]).toBeLessThan(1_520)
+    expect(worstSecond(after)).toBe(100)
   })
 
   test('of an idle gateway is given up at once, and then kept to', () => {

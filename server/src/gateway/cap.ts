@@ -53,7 +53,7 @@ export class Cap {
       // seconds that have begun may still end with the old share, those that begin now not; a second cut within
       // the first one's second counts from the first, to be on the safe side
       if (this.#before === 0) {
-        if (this.#size <= this.#limit) this.#outer = this.#limit
+        this.#outer = Math.max(this.#size, this.#limit)
         this.#before = this.#size
       }
     }
