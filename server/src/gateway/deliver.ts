@@ -47,7 +47,7 @@ export class Deliveries {
     const err = storable(receipt?.err ?? '')
     const judgement = receipt && meaningsOf(from).ofReceipt(receipt.stat, err)
     if (!receipt || !judgement) {
-      if (!receipt) this.#rt.log.warn({ esm_class: pdu.esm_class }, 'a receipt that names no message or no state')
+      if (!receipt) this.#rt.log.warn({ esm_class: pdu.esm_class }, 'a receipt that names no state')
       session.respond(pdu)
       return
     }

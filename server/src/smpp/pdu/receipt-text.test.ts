@@ -69,7 +69,7 @@ const layouts: [why: string, text: string, receipt: Receipt | undefined][] = [
     'id:77 done date:2026-01-02 15:31:00 stat:DELIVRD',
     { message_id: '77', stat: 'DELIVRD', done_date: '2026-01-02 15:31:00' },
   ],
-  ['an empty id', 'id: stat:DELIVRD', undefined],
+  ['an empty id', 'id: stat:DELIVRD', { message_id: '', stat: 'DELIVRD' }],
   ['no state', 'id:77 err:000', undefined],
   ['a text of a person', 'hello, what is my id?', undefined],
   ['nothing', '', undefined],

@@ -47,15 +47,15 @@ export function isReceipt(pdu: DeliverSm): boolean {
 
 /**
  * What a receipt says: from the TLVs where they are there, else from the text, in whatever case, order and spacing.
- * Undefined when it names no message or no state. A state word of no known meaning reads as UNKNOWN; `message_id` and the
- * dates are as the SMSC wrote them.
+ * Undefined when it names no state. A state word of no known meaning reads as UNKNOWN; `message_id`, empty where there is
+ * none, and the dates are as the SMSC wrote them.
  */
 export function parseReceipt(pdu: DeliverSm): Receipt | undefined {
   const tlvs = pdu.tlvs
   const fields = readFields(receiptText(pdu))
-  const message_id = tlvs?.receipted_message_id || fields.id
+  const message_id = tlvs?.receipted_message_id || fields.id || ''
   const stat = statOfState.get(tlvs?.message_state ?? 0) ?? readStat(fields.stat)
-  if (!message_id || !stat) return undefined
+  if (!stat) return undefined
   const receipt: Receipt = { message_id, stat }
   // §5.3.2.31: one octet of network type, then the code.
   const code = tlvs?.network_error_code
