@@ -115,7 +115,9 @@ test('of two texts with one id, the receipt of each settles its own', async () =
 test('a carrier that writes receipts the other way round is understood', async () => {
   await start(withId)
   // a ten-digit sender: either end of the receipt may be the handset
-  await sending.db.exec('ten_digits', `update short_codes set code = '2065559999' where id = $1`, [sending.shortCode.id])
+  await sending.db.exec('ten_digits', `update short_codes set code = '2065559999' where id = $1`, [
+    sending.shortCode.id,
+  ])
   const id = await sending.broadcast()
   await sending.untilCounted(id, { sent: 1 })
   const swapped = { source_addr: '12065559999', destination_addr: `1${first}` }

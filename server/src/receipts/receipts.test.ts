@@ -268,6 +268,93 @@ describe('a text of three parts', () => {
   })
 })
 
+describe('a text of three parts in one PDU', () => {
+  beforeEach(() => prepare('x'.repeat(400)))
+
+  test('is delivered by its one receipt', async () => {
+    await accept(0, 'a1', -1)
+    await accept(1, 'a2', -1)
+    expect(await apply(delivered('a1'), delivered('a2'))).toEqual([1, 2])
+    expect(await readCounters(ctx.db, messageId)).toMatchObject({ sent: 0, delivered: 2 })
+    await checkBooks(ctx.db, messageId)
+  })
+
+  test('and beside texts of other kinds as well', async () => {
+    await accept(0, 'a1', -1)
+    await accept(1, 'b1', 0, false)
+    await accept(1, 'b2', 1, false)
+    await accept(1, 'b3', 2)
+    await accept(2, 'c1', -1)
+    await apply(delivered('b1'), delivered('b2'), delivered('a1'), bounced('c1', 'soft'))
+    expect(await readCounters(ctx.db, messageId)).toMatchObject({ sent: 1, delivered: 1, bounced: 1 })
+    await checkBooks(ctx.db, messageId)
+  })
+
+  test('is found without an id by its reference or words, and then complete', async () => {
+    await ctx.db.exec('payload', `update connections set long_text = 'payload'`)
+    await markUnknown(ctx.db, chunk.loggedOn, [idOf(0), idOf(1)])
+    const submitDate = new Date().toISOString().replace(/\D/g, '').slice(2, 12)
+    const ofSecond = { phone: textOf(1).phone, excerpt: 'x'.repeat(20), submitDate }
+    await insertWaitingReceipts(ctx.db, [
+      waiting({ smscId: 'a1', reference: (idOf(0) % 4096) * 16 }),
+      waiting({ smscId: 'a2', ...ofSecond }),
+    ])
+    await ctx.db.exec('due', `update receipts set try_at = now() - interval '1 second'`)
+    await settleWaitingReceipts(rt())
+    expect(await readCounters(ctx.db, messageId)).toMatchObject({ unknown: 0, delivered: 2 })
+    await checkBooks(ctx.db, messageId)
+  })
+})
+
+test('what a text bounced for is the weightiest of its parts', async () => {
+  await prepare('x'.repeat(400))
+  await accept(0, 'a1', 0, false)
+  await accept(0, 'a2', 1, false)
+  await accept(0, 'a3', 2)
+  await apply(bounced('a1', 'soft'), bounced('a2', 'hard'), bounced('a3', 'blocked'))
+  expect(await ctx.db.one('r', 'select reason from message_log where id = $1', [idOf(0)])).toEqual({ reason: 'hard' })
+})
+
+describe('over two connections', () => {
+  beforeEach(() => prepare(content))
+  const other = () => ensureConnection(ctx.db, 'other')
+
+  test('one id is two texts', async () => {
+    const otherId = await other()
+    await accept(0, 'a1')
+    await markSent(ctx.db, chunk.loggedOn, otherId, [{ ...textOf(1), part: 0, smscId: 'a1', complete: true }])
+    await applyReceipts(ctx.db, chunk.loggedOn, otherId, [bounced('a1', 'soft')])
+    expect(await readCounters(ctx.db, messageId)).toMatchObject({ sent: 1, bounced: 1 })
+    await apply(delivered('a1'))
+    expect(await readCounters(ctx.db, messageId)).toMatchObject({ sent: 0, bounced: 1, delivered: 1 })
+  })
+
+  test('a receipt that comes over the other one, as to a receiver, finds its text by id and handset', async () => {
+    const otherId = await other()
+    await accept(0, 'a1')
+    await insertWaitingReceipts(ctx.db, [
+      waiting({ smscId: 'a1', connectionId: otherId }),
+      waiting({ smscId: 'a1', connectionId: otherId, phone: textOf(1).phone }),
+    ])
+    await ctx.db.exec('due', `update receipts set try_at = now() - interval '1 second'`)
+    await settleWaitingReceipts(rt())
+    expect(await readCounters(ctx.db, messageId)).toMatchObject({ sent: 0, delivered: 1 })
+    expect(await ctx.db.many('o', 'select outcome from receipts order by id')).toEqual([
+      { outcome: 'settled' },
+      { outcome: 'waiting' },
+    ])
+  })
+})
+
+test('a receipt that has waited long is tried once an hour', async () => {
+  await prepare(content)
+  await insertWaitingReceipts(ctx.db, [waiting({ smscId: 'a1' })])
+  await ctx.db.exec('long', `update receipts set tries = 30, try_at = now() - interval '1 second'`)
+  await settleWaitingReceipts(rt())
+  const next = `select extract(epoch from try_at - clock_timestamp())::int between 3590 and 3600 as is from receipts`
+  expect(await ctx.db.one('next', next)).toEqual({ is: true })
+})
+
 describe('whose receipt it is, by handset and words', () => {
   const candidate = (given = {}) => ({
     logId: 1,

@@ -1,0 +1,177 @@
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { freshDatabase, type TestDatabase, useDatabase } from '../../test/database.ts'
+import { make } from '../../test/make.ts'
+import { makeRuntime } from '../../test/runtime.ts'
+import { checkBooks, readCounters } from '../../test/sending.ts'
+import { claimChunks } from '../broadcasts/chunks.queries.ts'
+import { expandOnce } from '../broadcasts/expand.ts'
+import { listQueued, markRefused, markSent, markSubmitting } from '../broadcasts/marks.queries.ts'
+import { ensureConnection } from '../connections/connections.queries.ts'
+import type { BounceReason } from '../connections/meaning.ts'
+import type { Db } from '../db/db.ts'
+import { acceptBroadcast } from '../messages/messages.ts'
+import { applyReceipts } from '../receipts/receipts.queries.ts'
+import { cleanSoftBounced } from './soft-bounces.ts'
+
+const ctx = useDatabase()
+let db: Db
+const rt = () => makeRuntime({ db })
+const phone = 2_065_560_001
+type List = Awaited<ReturnType<typeof make.list>>
+let list: List
+let connectionId: number
+
+async function prepare(given: Db) {
+  db = given
+  connectionId = await ensureConnection(db, 'default')
+  list = await make.list(db)
+  await make.subscriber(db, { listId: list.id, phone })
+}
+beforeEach(() => prepare(ctx.db))
+
+type End = 'delivered' | 'expired' | BounceReason
+
+/** A broadcast to the list that ends in this way for everybody. */
+async function send(end: End, to: List = list): Promise<number> {
+  const { id } = await acceptBroadcast(rt(), { accountId: to.accountId, list: to, content: 'Hello' })
+  while (await expandOnce(rt()));
+  const claim = { owner: crypto.randomUUID(), leaseMs: 60_000, now: new Date(), fromLane: 0, toLane: 2, limit: 1 }
+  const [chunk] = await claimChunks(db, claim)
+  if (!chunk) throw new Error('no chunk to lease')
+  const rows = await listQueued(db, chunk)
+  await markSubmitting(db, chunk, rows)
+  if (end !== 'delivered' && end !== 'expired') {
+    const refused = rows.map((row) => ({ logId: row.id, reason: end, carrierStatus: 'ESME_RSUBMITFAIL' }))
+    await markRefused(db, chunk.loggedOn, refused)
+  } else {
+    const named = rows.map((row) => ({ row, smscId: `id${row.id}` }))
+    const accepted = named.map(({ row, smscId }) => ({
+      logId: row.id,
+      phone: row.phone,
+      part: 0,
+      smscId,
+      complete: true,
+    }))
+    await markSent(db, chunk.loggedOn, connectionId, accepted)
+    const reason = end === 'expired' ? ('soft' as const) : null
+    const words = { verdict: end, reason, carrierStatus: end, shortCode: chunk.shortCode }
+    const receipts = named.map(({ row, smscId }) => ({ ...words, smscId, phone: row.phone }))
+    await applyReceipts(db, chunk.loggedOn, connectionId, receipts)
+  }
+  await checkBooks(db, id)
+  return id
+}
+
+async function sendAll(...ends: End[]): Promise<number> {
+  let last = 0
+  for (const end of ends) last = await send(end)
+  return last
+}
+
+const times = (n: number, end: End): End[] => Array.from({ length: n }, () => end)
+
+const stateOf = async (listId = list.id) =>
+  (
+    await db.one<{ state: string }>('state_of', 'select state from subscribers where list_id = $1 and phone = $2', [
+      listId,
+      phone,
+    ])
+  ).state
+
+const countOf = async () =>
+  (await db.maybeOne<{ n: number }>('count_of', 'select in_a_row as n from soft_bounces where list_id = $1', [list.id]))
+    ?.n
+
+test('seven soft bounces in a row clean a number, in the ledger, the counts and the last message', async () => {
+  const last = await sendAll(...times(3, 'soft'), ...times(2, 'expired'), ...times(2, 'soft'))
+  expect(await stateOf()).toBe('subscribed')
+  expect(await cleanSoftBounced(rt())).toBe(1)
+  expect(await stateOf()).toBe('cleaned')
+  expect(await readCounters(db, last)).toMatchObject({ bounced: 1, cleanCount: 1 })
+  expect(await db.many('opts', `select kind, method from opts where phone = $1`, [phone])).toEqual([
+    { kind: 'cleaned', method: 'carrier' },
+  ])
+  const deltas = 'select sum(subscribed)::int as subscribed, sum(cleaned)::int as cleaned from list_deltas'
+  expect(await db.one('deltas', deltas)).toEqual({ subscribed: 0, cleaned: 1 })
+  expect(await cleanSoftBounced(rt())).toBe(0)
+})
+
+test.each<[string, End[]]>([
+  ['six', times(6, 'soft')],
+  ['seven with a delivery in between', [...times(4, 'soft'), 'delivered', ...times(3, 'soft')]],
+  ['seven with a delivery after them', [...times(7, 'soft'), 'delivered']],
+  ['six, and texts that were blocked', [...times(6, 'soft'), 'blocked', 'blocked']],
+])('%s clean nobody', async (_, ends) => {
+  await sendAll(...ends)
+  await cleanSoftBounced(rt())
+  expect(await stateOf()).toBe('subscribed')
+})
+
+test('a text that was blocked is no delivery, and does not begin the count anew', async () => {
+  await sendAll(...times(6, 'soft'), 'blocked', 'soft')
+  await cleanSoftBounced(rt())
+  expect(await stateOf()).toBe('cleaned')
+})
+
+test('after a delivery the count begins anew', async () => {
+  await sendAll(...times(5, 'soft'), 'delivered', ...times(2, 'soft'))
+  expect(await countOf()).toBe(7)
+  expect(await cleanSoftBounced(rt())).toBe(1)
+  expect(await countOf()).toBe(2)
+  await sendAll(...times(4, 'soft'))
+  await cleanSoftBounced(rt())
+  expect(await stateOf()).toBe('subscribed')
+  await send('soft')
+  await cleanSoftBounced(rt())
+  expect(await stateOf()).toBe('cleaned')
+})
+
+describe('another list of the account', () => {
+  let other: List
+  beforeEach(async () => {
+    other = await make.list(db, { accountId: list.accountId, shortCodeId: list.shortCodeId })
+    await make.subscriber(db, { listId: other.id, phone })
+  })
+
+  test('whose texts arrive shows that the number lives', async () => {
+    await sendAll(...times(7, 'soft'))
+    await send('delivered', other)
+    await cleanSoftBounced(rt())
+    expect(await stateOf()).toBe('subscribed')
+  })
+
+  test('does not lose the number that has to leave the first', async () => {
+    await sendAll(...times(4, 'soft'))
+    for (let n = 0; n < 3; n++) await send('soft', other)
+    await sendAll(...times(3, 'soft'))
+    await cleanSoftBounced(rt())
+    expect([await stateOf(), await stateOf(other.id)]).toEqual(['cleaned', 'subscribed'])
+  })
+})
+
+describe('on a database of its own', () => {
+  let database: TestDatabase
+  beforeEach(async () => {
+    database = await freshDatabase()
+    await prepare(database.db)
+  })
+  afterEach(() => database.close())
+
+  test('two who clean at once clean once, and one who dies cleans nothing', async () => {
+    const last = await sendAll(...times(7, 'soft'))
+    const dying = {
+      ...db,
+      tx: <T>(work: (tx: Db) => Promise<T>) =>
+        db.tx(async (tx) => {
+          await work(tx)
+          throw new Error('killed')
+        }),
+    }
+    await expect(cleanSoftBounced({ db: dying })).rejects.toThrow('killed')
+    expect(await stateOf()).toBe('subscribed')
+    await Promise.all([cleanSoftBounced(rt()), cleanSoftBounced(rt())])
+    expect(await stateOf()).toBe('cleaned')
+    expect(await readCounters(db, last)).toMatchObject({ cleanCount: 1 })
+    expect(await db.many('opts', `select from opts where kind = 'cleaned'`)).toHaveLength(1)
+  })
+})
