@@ -5,12 +5,14 @@ import { pino } from 'pino'
 import { cancelQueued } from '../src/broadcasts/cancelled.ts'
 import { expandOnce } from '../src/broadcasts/expand.ts'
 import { finishMessages } from '../src/broadcasts/finish.queries.ts'
+import { reopenClosed, suppressLate } from '../src/broadcasts/reopen.ts'
 import type { Config } from '../src/config/config.ts'
 import { Secret } from '../src/config/secret.ts'
 import type { Db } from '../src/db/db.ts'
 import { type Gateway, startGateway } from '../src/gateway/gateway.ts'
 import { Repeater } from '../src/lib/repeater.ts'
 import { acceptBroadcast } from '../src/messages/messages.ts'
+import { alignChunks } from '../src/messages/pause.queries.ts'
 import { startDue } from '../src/messages/waiting.ts'
 import type { Runtime } from '../src/runtime.ts'
 import { readRawFile } from '../src/simulator/raw-file.ts'
@@ -86,6 +88,9 @@ export async function startSending(options: Options = {}) {
     () => startDue(rt),
     () => expandOnce(rt),
     () => cancelQueued(rt),
+    () => reopenClosed(rt),
+    () => suppressLate(rt),
+    () => alignChunks(db),
     () => finishMessages(db, rt.clock.now()),
   ]
   const rounds = work.map((turn) => new Repeater(turn, 20, () => {}))

@@ -5,6 +5,7 @@ import { cancelQueued } from '../broadcasts/cancelled.ts'
 import { makeLogDaysAhead } from '../broadcasts/close.ts'
 import { expandOnce } from '../broadcasts/expand.ts'
 import { finishMessages } from '../broadcasts/finish.queries.ts'
+import { reopenClosed, suppressLate } from '../broadcasts/reopen.ts'
 import { listenForWork } from '../db/wake.ts'
 import { forgetIdempotencyKeysJob } from '../http/idempotency.jobs.ts'
 import { applyImport } from '../imports/imports.jobs.ts'
@@ -12,6 +13,7 @@ import { startJobs } from '../jobs/boss.ts'
 import type { Job, Schedule } from '../jobs/jobs.ts'
 import { Repeater } from '../lib/repeater.ts'
 import { foldListDeltasJob } from '../lists/lists.jobs.ts'
+import { alignChunks } from '../messages/pause.queries.ts'
 import { startDue } from '../messages/waiting.ts'
 import { cleanSoftBouncedJob } from '../opt-ins/opt-ins.jobs.ts'
 import type { Runtime } from '../runtime.ts'
@@ -52,6 +54,9 @@ async function startWorker(rt: Runtime) {
   const expand = repeat(() => expandOnce(rt), 500, 'write audiences')
   const due = repeat(() => startDue(rt), 250, 'start scheduled messages')
   const cancel = repeat(() => cancelQueued(rt), 250, 'end cancelled messages')
+  const reopen = repeat(() => reopenClosed(rt), 250, 'give closed chunks their next window')
+  const late = repeat(() => suppressLate(rt), 250, 'end messages at their deadline')
+  const align = repeat(() => alignChunks(db), 1_000, 'flag the chunks of paused messages')
   const finish = repeat(() => finishMessages(db, clock.now()), 250, 'end messages')
   const bill = repeat(() => billSent(rt), 1_000, 'reckon what messages came to')
   const heartbeat = repeat(
@@ -64,7 +69,7 @@ async function startWorker(rt: Runtime) {
   listenForWork(rt.databaseUrl, log, stopped.signal, (work) => {
     if (work === 'expansions') expand.now()
   })
-  const repeaters = [expand, due, cancel, finish, bill, heartbeat]
+  const repeaters = [expand, due, cancel, reopen, late, align, finish, bill, heartbeat]
   for (const repeater of repeaters) repeater.start()
   return {
     async stop() {

@@ -66,8 +66,9 @@ export async function writeSlice(tx: Db, slice: SliceInput): Promise<{ written: 
         from numbered, block
        order by n
     ), chunks as (
-      insert into send_chunks (message_id, short_code_id, logged_on, lane, due_at, first_log_id, last_log_id)
-      select $1, (select short_code_id from messages where id = $1), $6::date, $9, $8,
+      insert into send_chunks (message_id, short_code_id, paused, logged_on, lane, due_at, first_log_id, last_log_id)
+      select $1, (select short_code_id from messages where id = $1),
+             (select paused_at is not null from messages where id = $1), $6::date, $9, $8,
              block.first_id + min(n), block.first_id + max(n)
         from numbered, block
        group by n / $10::bigint, block.first_id

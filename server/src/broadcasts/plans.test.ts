@@ -12,6 +12,7 @@ import { abandonSubmitting, type Chunk, finishChunk } from './chunks.queries.ts'
 import { expandOnce } from './expand.ts'
 import { type SliceInput, writeSlice } from './expansion.queries.ts'
 import { listQueued, markRefused, markSent, markSubmitting, markUnknown, unmarkSubmitting } from './marks.queries.ts'
+import { suppressChunks } from './reopen.queries.ts'
 
 // The hot statements are planned once and for all, perhaps on a day that is still empty. Whatever the tables hold, each
 // must find its rows by key: a plan that reads a day's log or submits from end to end is how a fast send dies.
@@ -40,6 +41,7 @@ const hot: Record<string, (db: Db) => Promise<unknown>> = {
   'write a slice of the list': (db) => writeSlice(db, { ...slice, isFiltered: false }),
   'write a slice of an audience': (db) => writeSlice(db, { ...slice, isFiltered: true }),
   'cancel chunks': (db) => cancelChunks(db, { messageId: 1, loggedOn: day }, 0, new Date()),
+  'suppress chunks': (db) => suppressChunks(db, { messageId: 1, loggedOn: day }, [1], 'too_late', new Date()),
   'list opted out': (db) => listOptedOut(db, 1, 1, []),
   'finish chunk': (db) => finishChunk(db, chunk),
 }

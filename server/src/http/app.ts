@@ -23,6 +23,7 @@ import { Repeater } from '../lib/repeater.ts'
 import { listRoutes } from '../lists/lists.routes.ts'
 import { optInSettingsRoutes } from '../lists/opt-in-settings.routes.ts'
 import { messageRoutes } from '../messages/messages.routes.ts'
+import { pauseRoutes } from '../messages/pause.routes.ts'
 import { waitingRoutes } from '../messages/waiting.routes.ts'
 import { optInRoutes } from '../opt-ins/opt-ins.routes.ts'
 import { metricsRoutes } from '../reports/metrics.routes.ts'
@@ -118,6 +119,7 @@ const api: FastifyPluginAsync<{ rt: Runtime; scope: RequestScope }> = async (app
   await app.register(optInRoutes)
   await app.register(messageRoutes)
   await app.register(waitingRoutes)
+  await app.register(pauseRoutes)
   await app.register(transactionalMessageRoutes)
   await app.register(donationRoutes)
   await app.register(momtReportRoutes)

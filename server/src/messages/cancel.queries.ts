@@ -18,7 +18,7 @@ export async function markCancelled(tx: Db, listId: number, messageId: number, a
     /* sql */ `
     update messages
        -- where nothing went out, there is nothing to wait for
-       set status = 'cancelled', cancelled_at = $3, closed_at = case when accepted_at is null then $3::timestamptz end
+       set status = 'cancelled', paused_at = null, cancelled_at = $3, closed_at = case when accepted_at is null then $3::timestamptz end
      where id = $1 and list_id = $2 and kind in ('broadcast', 'transactional') and status in ('scheduled', 'sending')`,
     [messageId, listId, at],
   )

@@ -21,6 +21,8 @@ export type MessageView = {
   cancelReason: string | null
   /** What it came to, once that is reckoned; the cost in dollars and cents. */
   bill: { parts: number; least: number; most: number; cost: number } | null
+  /** Nothing of it leaves until it is resumed. */
+  pausedAt: Date | null
   counters: Record<
     'queued' | 'submitting' | 'sent' | 'unknown' | 'delivered' | 'bounced' | 'expired' | 'cleaned' | 'unsubscribed',
     number
@@ -31,6 +33,7 @@ const messageColumns = /* sql */ `
   m.id, m.content, m.name, m.kind, m.status, m.phone, m.part_count as "partCount", m.max_parts as "maxParts",
   m.audience, m.created_at as "createdAt", m.send_at as "sendAt", m.accepted_at as "acceptedAt", m.sent_at as "sentAt",
   m.closed_at as "closedAt", m.cancelled_at as "cancelledAt", m.cancel_reason as "cancelReason",
+  m.paused_at as "pausedAt",
   json_build_object('queued', c.queued, 'submitting', c.submitting, 'sent', c.sent, 'unknown', c.unknown,
                     'delivered', c.delivered, 'bounced', c.bounced, 'expired', c.expired, 'cleaned', c.clean_count,
                     'unsubscribed', c.unsubscribe_count) as counters,

@@ -279,6 +279,7 @@ describe('counters in the words of v2', () => {
     sendAt: null,
     acceptedAt: new Date('2026-03-02T09:00:00Z'),
     cancelReason: null,
+    pausedAt: null,
     bill: null,
     sentAt: new Date('2026-03-02T09:30:00Z'),
     closedAt: null,

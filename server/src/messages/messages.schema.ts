@@ -198,6 +198,16 @@ export const MessageSchema = Type.Object(
         ...extension,
       }),
     ),
+    paused_at: Type.Optional(
+      Type.String({
+        format: 'date-time',
+        description: 'Since when it is paused: nothing of it leaves until it is resumed.',
+        ...extension,
+      }),
+    ),
+    queued_count: Type.Optional(
+      Type.Integer({ description: 'Of a paused message, who is left to be texted when it is resumed.', ...extension }),
+    ),
     max_parts: Type.Optional(Type.Integer(extension)),
     audience: Type.Optional(Type.Unsafe<Static<typeof AudienceSchema>>({ ...AudienceSchema, ...extension })),
     parts: Type.Optional(
@@ -258,6 +268,9 @@ export function presentMessage(message: MessageView, timeZone: string, now: Date
     created_at: formatTime(message.createdAt, timeZone),
     ...(message.sendAt === null ? {} : { send_at: formatTime(message.sendAt, timeZone) }),
     ...(message.cancelReason === null ? {} : { cancel_reason: message.cancelReason }),
+    ...(message.pausedAt === null
+      ? {}
+      : { paused_at: formatTime(message.pausedAt, timeZone), queued_count: counters.queued }),
     ...(message.maxParts === null ? {} : { max_parts: message.maxParts }),
     ...(message.audience === null ? {} : { audience: message.audience }),
     ...(hasParts ? { parts: partsOf(message, recipients) } : {}),

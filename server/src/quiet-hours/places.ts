@@ -25,6 +25,9 @@ const zones: Record<string, string> = {
   Z: 'America/Phoenix',
 }
 
+/** All zones that a handset may be in. */
+export const zoneNames: string[] = Object.values(zones)
+
 /** Toll-free numbers, codes that are newer than our table: anywhere between the coasts, in no state in particular. */
 const anywhere = 'US:C US:E US:M US:P'
 

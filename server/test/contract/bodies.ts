@@ -91,6 +91,8 @@ export const bodies: Record<string, object | string | null> = {
   'DELETE /lists/{list_id}/messages/{message_id}': null,
   'POST /lists/{list_id}/messages/{message_id}/send': null,
   'POST /lists/{list_id}/messages/{message_id}/cancel': null,
+  'POST /lists/{list_id}/messages/{message_id}/pause': null,
+  'POST /lists/{list_id}/messages/{message_id}/resume': null,
   'POST /lists/{list_id}/messages/{message_id}/test': { phone_numbers: ['2065550143'] },
   'POST /lists/{list_id}/messages/{message_id}/copy': null,
   'GET /lists/{list_id}/webhooks': null,

@@ -136,6 +136,7 @@ test('each reference leads somewhere, and no schema is left over', () => {
 async function call({ name, path }: Operation, body: object | string | null) {
   const message = `/lists/${ids.list_id}/messages/${ids.message_id}`
   if (name.endsWith('/cancel')) await api.owner.put(message, { message: { send_at: '2098-01-02T03:04:05Z' } })
+  if (/\/(pause|resume)$/.test(name)) await api.owner.post(`${message}/send`)
   // a gift answers what went out
   if (name.endsWith('{message_id}/donations')) await api.owner.post(`${message}/send`)
   const payload = body === null ? {} : { payload: typeof body === 'string' ? body : JSON.stringify(body) }

@@ -1,0 +1,85 @@
+import type { Db } from '../db/db.ts'
+import { logTable } from '../db/log-days.ts'
+import { rowsOfChunks } from './chunk-rows.sql.ts'
+
+export type ClosedChunk = { id: number; messageId: number; loggedOn: string; place: string | null }
+
+/** Locks chunks whose window has closed and that no gateway holds any more, those that closed first before others. */
+export function claimClosed(tx: Db, now: Date) {
+  return tx.many<ClosedChunk>(
+    'claim_closed',
+    /* sql */ `
+    select id, message_id as "messageId", logged_on as "loggedOn", place
+      from send_chunks
+     where done_at is null and closes_at <= $1 and (lease_until is null or lease_until < clock_timestamp())
+     order by closes_at, id limit 200
+       for update skip locked`,
+    [now],
+  )
+}
+
+export type Reopening = { id: number; dueAt: Date; closesAt: Date | null }
+
+/** Gives chunks, whose rows the transaction has locked, their next window. */
+export async function reopenChunks(tx: Db, reopenings: Reopening[]) {
+  await tx.exec(
+    'reopen_chunks',
+    /* sql */ `
+    update send_chunks c set due_at = r.due_at, closes_at = r.closes_at
+      from unnest($1::bigint[], $2::timestamptz[], $3::timestamptz[]) as r(id, due_at, closes_at)
+     where c.id = r.id and c.id = any($1::bigint[])`,
+    [reopenings.map((each) => each.id), reopenings.map((each) => each.dueAt), reopenings.map((each) => each.closesAt)],
+  )
+}
+
+/** Suppresses who is still queued in these chunks of a message. */
+export async function suppressChunks(
+  tx: Db,
+  message: { messageId: number; loggedOn: string },
+  chunkIds: number[],
+  reason: 'too_late' | 'no_window',
+  at: Date,
+): Promise<void> {
+  const { messageId, loggedOn } = message
+  await tx.exec(
+    `suppress_chunks_${loggedOn}`,
+    /* sql */ `
+    with chunks as materialized (
+      select first_log_id, last_log_id from send_chunks where id = any($2::bigint[])
+       order by first_log_id
+    ), moved as (
+      update ${logTable(loggedOn)} l set state = 'suppressed', reason = $3, closed_at = $4
+       where l.state = 'queued' and l.id = any(${rowsOfChunks(loggedOn, 'queued')})
+      returning 1
+    )
+    update message_counters c set queued = c.queued - t.n, suppressed = c.suppressed + t.n
+      from (select count(*) as n from moved) t where c.message_id = $1 and t.n > 0`,
+    [messageId, chunkIds, reason, at],
+  )
+}
+
+export type Late = { messageId: number; loggedOn: string }
+
+/** Messages past their deadline of which somebody is still queued. */
+export function listLate(db: Db, now: Date) {
+  return db.many<Late>(
+    'list_late',
+    /* sql */ `
+    select m.id as "messageId", m.logged_on as "loggedOn"
+      from messages m join message_counters c on c.message_id = m.id
+     where m.status = 'sending' and m.deliver_by <= $1 and c.queued > 0
+     order by m.deliver_by limit 20`,
+    [now],
+  )
+}
+
+/** The message's next chunks after `afterLogId`. */
+export function listChunksAfter(db: Db, messageId: number, afterLogId: number, limit: number) {
+  return db.many<{ id: number; lastLogId: number }>(
+    'list_chunks_after',
+    /* sql */ `
+    select id, last_log_id as "lastLogId" from send_chunks
+     where message_id = $1 and first_log_id > $2 order by first_log_id limit $3`,
+    [messageId, afterLogId, limit],
+  )
+}

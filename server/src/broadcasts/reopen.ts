@@ -1,0 +1,93 @@
+import type { Db } from '../db/db.ts'
+import { retryLostRaces } from '../db/retry.ts'
+import { type MessageTiming, readTimings } from '../messages/windows.queries.ts'
+import { rulesOf } from '../messages/windows.ts'
+import { type WindowRules, windowOf } from '../quiet-hours/windows.ts'
+import type { Runtime } from '../runtime.ts'
+import {
+  type ClosedChunk,
+  claimClosed,
+  listChunksAfter,
+  listLate,
+  type Reopening,
+  reopenChunks,
+  suppressChunks,
+} from './reopen.queries.ts'
+
+type Rt = Pick<Runtime, 'db' | 'clock'>
+
+/** Chunks whose people are suppressed in one statement, which may take no longer than a second. */
+const chunksAtOnce = 5
+
+/**
+ * Gives the chunks whose window has closed the next one, by the rules of today, and says whether there were any. Who has
+ * none before the message's deadline is suppressed as too late; who has none at all, because hours were narrowed
+ * meanwhile until nothing was left of them, as having no window.
+ */
+export function reopenClosed(rt: Rt): Promise<boolean> {
+  return retryLostRaces(() =>
+    rt.db.tx(async (tx) => {
+      const now = rt.clock.now()
+      const closed = await claimClosed(tx, now)
+      if (closed.length === 0) return false
+      const timings = await readTimings(tx, [...new Set(closed.map((chunk) => chunk.messageId))])
+      const reopenings: Reopening[] = []
+      for (const [messageId, timing] of timings) {
+        const chunks = closed.filter((chunk) => chunk.messageId === messageId)
+        reopenings.push(...(await reopen(tx, chunks, timing, now)))
+      }
+      await reopenChunks(
+        tx,
+        reopenings.sort((a, b) => a.id - b.id),
+      )
+      return true
+    }),
+  )
+}
+
+async function reopen(tx: Db, chunks: ClosedChunk[], timing: MessageTiming, now: Date): Promise<Reopening[]> {
+  // its local time has come: that is why the chunk was open
+  const rules = timing.cancelled ? undefined : await rulesOf(tx, { ...timing, localAt: null })
+  const reopenings: Reopening[] = []
+  const ends = { too_late: [] as ClosedChunk[], no_window: [] as ClosedChunk[] }
+  for (const chunk of chunks) {
+    const window = nextWindow(chunk.place, rules, now)
+    const isLate = window && timing.deliverBy && window.opensAt >= timing.deliverBy
+    const end = window === undefined ? ends.no_window : isLate ? ends.too_late : undefined
+    // the others stay closed, for the next round
+    if (end?.length === chunksAtOnce) continue
+    end?.push(chunk)
+    // where nobody is left, a gateway finds that out, and what its predecessor left in the middle, when it comes by
+    reopenings.push({ id: chunk.id, dueAt: window?.opensAt ?? now, closesAt: window?.closesAt ?? null })
+  }
+  for (const reason of ['too_late', 'no_window'] as const) {
+    const [first] = ends[reason]
+    const ids = ends[reason].map((chunk) => chunk.id)
+    if (first) await suppressChunks(tx, first, ids, reason, now)
+  }
+  return reopenings
+}
+
+function nextWindow(place: string | null, rules: WindowRules | undefined, now: Date) {
+  if (place === null || rules === undefined) return { opensAt: now, closesAt: null }
+  return windowOf(place, rules, now)
+}
+
+/**
+ * Suppresses as too late who is still queued in messages past their deadline, paused ones as well, slice by slice, and
+ * says of how many there was anybody. The marks let none of them out; this is for those that no mark comes to.
+ */
+export async function suppressLate(rt: Rt): Promise<number> {
+  const late = await listLate(rt.db, rt.clock.now())
+  for (const message of late) {
+    for (let after = 0; ; ) {
+      const chunks = await listChunksAfter(rt.db, message.messageId, after, chunksAtOnce)
+      const last = chunks.at(-1)
+      if (!last) break
+      const ids = chunks.map((chunk) => chunk.id)
+      await retryLostRaces(() => suppressChunks(rt.db, message, ids, 'too_late', rt.clock.now()))
+      after = last.lastLogId
+    }
+  }
+  return late.length
+}

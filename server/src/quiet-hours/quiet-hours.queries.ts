@@ -1,0 +1,80 @@
+import type { Db } from '../db/db.ts'
+
+/** On some days of the week in a state: from when to when people may be texted. */
+export type QuietHoursRow = {
+  state: string
+  /** 1 is Monday, 7 is Sunday. */
+  weekdays: number[]
+  /** Minutes since midnight. */
+  from: number
+  to: number
+  source: string
+  /** The day on which the source was read, as YYYY-MM-DD. */
+  asOf: string
+  /** The account's own word, in the place of what the law says. */
+  own: boolean
+}
+
+const minutesOf = (column: string) => `(extract(epoch from ${column}::interval) / 60)::int`
+
+/** The hours that an account keeps to: its own for the states that it has any for, the law's for all others. */
+export function listQuietHours(db: Db, accountId: number) {
+  return db.many<QuietHoursRow>(
+    'list_quiet_hours',
+    /* sql */ `
+    select q.state, q.weekdays, ${minutesOf('q.from_time')} as "from", ${minutesOf('q.to_time')} as "to", q.source,
+           q.as_of as "asOf", q.account_id is not null as own
+      from quiet_hours q
+     where q.account_id = $1
+        or q.account_id is null
+           and not exists (select from quiet_hours o where o.account_id = $1 and o.state = q.state)
+     order by q.state, q.weekdays, q.id`,
+    [accountId],
+  )
+}
+
+/** Which of an account's texts keep to them. */
+export type QuietHoursSwitches = { broadcasts: boolean; transactional: boolean }
+
+export function findSwitches(db: Db, accountId: number) {
+  return db.one<QuietHoursSwitches>(
+    'find_quiet_hours_switches',
+    /* sql */ `
+    select quiet_hours as broadcasts, quiet_hours_transactional as transactional from accounts where id = $1`,
+    [accountId],
+  )
+}
+
+/** Switches; null leaves one as it is. Whoever else changes the account's hours waits for this transaction to end. */
+export async function updateSwitches(
+  tx: Db,
+  accountId: number,
+  given: { broadcasts: boolean | null; transactional: boolean | null },
+) {
+  await tx.exec(
+    'update_quiet_hours_switches',
+    /* sql */ `
+    update accounts set quiet_hours = coalesce($2, quiet_hours),
+                        quiet_hours_transactional = coalesce($3, quiet_hours_transactional)
+     where id = $1`,
+    [accountId, given.broadcasts, given.transactional],
+  )
+}
+
+export type OwnHours = { state: string; weekdays: number[]; from: number; to: number; source: string }
+
+/** Puts these in the place of all hours of the account's own. */
+export async function replaceOwnHours(tx: Db, accountId: number, hours: OwnHours[], asOf: string) {
+  await tx.exec('delete_own_quiet_hours', /* sql */ `delete from quiet_hours where account_id = $1`, [accountId])
+  await tx.exec(
+    'insert_own_quiet_hours',
+    /* sql */ `
+    insert into quiet_hours (account_id, state, weekdays, from_time, to_time, source, as_of)
+    select $1, g.state, array(select jsonb_array_elements_text(g.weekdays)::smallint),
+           time '00:00' + g.from * interval '1 minute',
+           case g.to when 1440 then '24:00' else time '00:00' + g.to * interval '1 minute' end, g.source, $3
+      from jsonb_to_recordset($2::jsonb)
+           as g(state text, weekdays jsonb, "from" integer, "to" integer, source text)`,
+    [accountId, JSON.stringify(hours), asOf],
+  )
+}
