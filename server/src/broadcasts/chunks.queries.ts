@@ -16,14 +16,28 @@ export type Chunk = {
   consent: Consent
   content: string
   shortCode: string
+  /** After this nobody in it may be texted until it is given a new due time. */
+  closesAt: Date | null
 }
 
-type Claim = { owner: string; leaseMs: number; now: Date; fromLane: number; toLane: number; limit: number }
+export type Claim = {
+  owner: string
+  leaseMs: number
+  now: Date
+  fromLane: number
+  toLane: number
+  limit: number
+  /** The short codes that the owner can send from, only these, or all but these; left out, all. */
+  codes?: { allBut: boolean; ids: number[] }
+}
+
+/** So long before its time is over a chunk is left alone: what is marked now arrives only then. */
+export const closingReserveMs = 1_000
 
 /**
- * Leases open chunks of these lanes to `owner`, first lane and earliest due first. Chunks are skipped while another
- * gateway claims them, and taken over when its lease is past; the new epoch makes the old owner's marks void. While
- * sending is paused there are none.
+ * Leases open chunks of these lanes and short codes to `owner`, first lane and earliest due first. Chunks are skipped
+ * while another gateway claims them, and taken over when its lease is past; the new epoch makes the old owner's marks
+ * void. While sending, or its message, is paused there are none.
  */
 export function claimChunks(db: Db, claim: Claim) {
   return db.many<Chunk>(
@@ -32,6 +46,8 @@ export function claimChunks(db: Db, claim: Claim) {
     with picked as (
       select id from send_chunks
        where done_at is null and lane between $4 and $5 and due_at <= $3
+         and not paused and (closes_at is null or closes_at > $3::timestamptz + interval '${closingReserveMs} milliseconds')
+         and (short_code_id = any($8::bigint[])) <> $7
          and (lease_until is null or lease_until < clock_timestamp())
          and not exists (select from installation where sending_paused)
        order by lane, due_at, id
@@ -41,16 +57,26 @@ export function claimChunks(db: Db, claim: Claim) {
       update send_chunks c
          set leased_by = $1, epoch = c.epoch + 1, lease_until = clock_timestamp() + $2 * interval '1 millisecond'
         from picked where c.id = picked.id
-      returning c.id, c.epoch, c.message_id, c.logged_on, c.lane, c.first_log_id, c.last_log_id
+      returning c.id, c.epoch, c.message_id, c.logged_on, c.lane, c.first_log_id, c.last_log_id, c.closes_at
     )
     select l.id, l.epoch, l.message_id as "messageId", l.logged_on as "loggedOn", l.lane,
            l.first_log_id as "firstLogId", l.last_log_id as "lastLogId", m.list_id as "listId",
-           m.short_code_id as "shortCodeId", m.consent, m.content, s.code as "shortCode"
+           m.short_code_id as "shortCodeId", m.consent, m.content, s.code as "shortCode",
+           l.closes_at as "closesAt"
       from leased l
       join messages m on m.id = l.message_id
       join short_codes s on s.id = m.short_code_id
      order by l.lane, l.id`,
-    [claim.owner, claim.leaseMs, claim.now, claim.fromLane, claim.toLane, claim.limit],
+    [
+      claim.owner,
+      claim.leaseMs,
+      claim.now,
+      claim.fromLane,
+      claim.toLane,
+      claim.limit,
+      claim.codes?.allBut ?? true,
+      claim.codes?.ids ?? [],
+    ],
   )
 }
 

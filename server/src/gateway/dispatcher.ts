@@ -3,6 +3,7 @@ import {
   abandonSubmitting,
   type Chunk,
   claimChunks,
+  closingReserveMs,
   finishChunk,
   releaseChunks,
   renewLeases,
@@ -11,8 +12,9 @@ import { listQueued } from '../broadcasts/marks.queries.ts'
 import type { Db } from '../db/db.ts'
 import type { Clock } from '../lib/clock.ts'
 import { lanes } from '../messages/messages.ts'
-import type { Binds } from './binds.ts'
 import { HeldChunk } from './held-chunk.ts'
+import type { Line } from './line.ts'
+import type { Routes, SendableCodes } from './routes.ts'
 import type { Submitter } from './submit.ts'
 
 /** Recipients of one mark: as large as the write it costs wants, as small as what one death may put in doubt. */
@@ -26,12 +28,21 @@ const broadcastChunks = 4
 const singleChunks = 100
 /** How long slots that are too few for a full mark wait for more. */
 const patienceMs = 5
+/** A chunk that no line of ours can take is kept so long, for a bind that comes back, before others may have it. */
+const strandedMs = 1_000
 /** Work that no notice told of is found by asking, so often. */
 const pollMs = 250
 
-export type DispatcherOptions = { db: Db; clock: Clock; log: Logger; binds: Binds; instanceId: string; leaseMs: number }
+export type DispatcherOptions = {
+  db: Db
+  clock: Clock
+  log: Logger
+  routes: Routes
+  instanceId: string
+  leaseMs: number
+}
 
-/** Leases chunks, the urgent lanes first, and keeps the window filled from them. */
+/** Leases chunks, the urgent lanes first, and keeps the windows of the lines filled from them. */
 export class Dispatcher {
   readonly #options: DispatcherOptions
   #submitter: Submitter | undefined
@@ -42,6 +53,7 @@ export class Dispatcher {
   #claimAgain = false
   #stopping = false
   #pumpTimer: NodeJS.Timeout | undefined
+  readonly #waitingForCompany = new Set<Line>()
   #timers: NodeJS.Timeout[] = []
 
   constructor(options: DispatcherOptions) {
@@ -94,13 +106,17 @@ export class Dispatcher {
     this.#letGo()
     const now = performance.now()
     // a text that has begun comes before all that has not: its other parts are on the handset already
-    const mayBegin = this.#submitter.resume(now) && !this.#stopping
+    const full = this.#submitter.resume(now)
     for (const held of this.#held) {
-      if (!mayBegin || this.#marking >= marksAtOnce) break
-      if (!held.mayWrite(now)) continue
-      if (!this.#fill(held, now)) break
+      if (this.#stopping || this.#marking >= marksAtOnce) break
+      if (held.mayWrite(now) && held.ready(now) > 0 && !this.#isClosing(held)) this.#fill(held, now, full)
     }
-    if (!this.#stopping && this.#options.binds.bound > 0 && this.#wantsMore()) this.lookForWork()
+    if (!this.#stopping && this.#wantsMore()) this.lookForWork()
+  }
+
+  /** Whether its window is about to close: who is left in it waits for the next one. */
+  #isClosing({ chunk: { closesAt } }: HeldChunk): boolean {
+    return closesAt !== null && this.#options.clock.now().getTime() >= closesAt.getTime() - closingReserveMs
   }
 
   // there were no more chunks of this kind when last asked: the next notice or poll asks again
@@ -122,43 +138,49 @@ export class Dispatcher {
     return { singles, rows }
   }
 
-  /** Marks from this chunk while there are slots; false when there are too few for now. */
-  #fill(held: HeldChunk, now: number): boolean {
-    const { binds } = this.#options
-    // a text of more parts than can ever be on their way at once takes all there is, and then waits for its own slots
-    const slots = Math.min(held.text.partCount, binds.capacity)
-    if (slots === 0) return false
+  /** Marks from this chunk while the line whose turn it is has places; notes the lines that have too few for now. */
+  #fill(held: HeldChunk, now: number, full: Set<Line>): void {
+    const { routes } = this.#options
+    const { shortCodeId, lane } = held.chunk
     for (let ready = held.ready(now); ready > 0 && this.#marking < marksAtOnce; ready = held.ready(now)) {
+      const line = routes.next(shortCodeId, now)
+      if (!line || full.has(line)) return
+      // a text of more parts than can ever be on their way at once takes all there is, and then waits for its own places
+      const places = Math.min(held.text.partCount, line.capacity)
       const wanted = Math.min(ready, markRows)
-      const room = Math.floor(binds.free() / slots)
-      if (room === 0) return false
+      const room = places === 0 ? 0 : Math.floor(line.free() / places)
       // a mark costs nearly the same for few rows as for many: wait a moment for a window's quarter to be free
-      const worthwhile = Math.min(wanted, Math.ceil(binds.window / 4 / slots))
-      if (room < worthwhile && held.chunk.lane === lanes.broadcast && !this.#impatient) {
-        this.#pumpLater(patienceMs)
-        return false
+      const worthwhile = Math.min(wanted, Math.ceil(line.window / 4 / places))
+      if (room < worthwhile && lane === lanes.broadcast && !line.impatient) {
+        if (room > 0) this.#pumpLater(line)
+        full.add(line)
+        return
+      }
+      if (room === 0) {
+        full.add(line)
+        return
       }
       const recipients = held.take(Math.min(wanted, room), now)
-      binds.reserve(recipients.length * slots)
-      this.#impatient = false
+      line.reserve(recipients.length * places)
+      line.impatient = false
+      routes.count(shortCodeId, line, recipients.length)
       this.#marking++
-      void this.#submitter?.submit(held, recipients, slots).finally(() => {
+      void this.#submitter?.submit(held, line, recipients, places).finally(() => {
         this.#marking--
         this.pump()
       })
     }
-    return true
   }
 
-  // the slots have waited long enough for company
-  #impatient = false
-
-  #pumpLater(ms: number): void {
+  /** The places of this line that came free have waited long enough for company after a moment. */
+  #pumpLater(line: Line): void {
     this.#pumpTimer ??= setTimeout(() => {
       this.#pumpTimer = undefined
-      this.#impatient = true
+      for (const each of this.#waitingForCompany) each.impatient = true
+      this.#waitingForCompany.clear()
       this.pump()
-    }, ms)
+    }, patienceMs)
+    this.#waitingForCompany.add(line)
   }
 
   #letGo(): void {
@@ -179,13 +201,16 @@ export class Dispatcher {
   }
 
   async #claim(): Promise<void> {
-    const { log, binds } = this.#options
-    if (this.#stopping || binds.bound === 0) return
+    const { log, routes } = this.#options
+    const codes = routes.sendable()
+    if (this.#stopping || !codes) return
     try {
       const room = singleChunks - this.#inHand().singles
-      if (room > 0) this.#drained.singles = (await this.#claimLanes(lanes.system, lanes.transactional, room)) < room
+      if (room > 0)
+        this.#drained.singles = (await this.#claimLanes(lanes.system, lanes.transactional, codes, room)) < room
       if (this.#inHand().rows < enoughRows) {
-        this.#drained.broadcasts = (await this.#claimLanes(lanes.broadcast, lanes.broadcast, broadcastChunks)) === 0
+        this.#drained.broadcasts =
+          (await this.#claimLanes(lanes.broadcast, lanes.broadcast, codes, broadcastChunks)) === 0
       }
     } catch (error) {
       log.warn({ err: error }, 'could not lease chunks')
@@ -195,10 +220,10 @@ export class Dispatcher {
     this.pump()
   }
 
-  async #claimLanes(fromLane: number, toLane: number, limit: number): Promise<number> {
+  async #claimLanes(fromLane: number, toLane: number, codes: SendableCodes, limit: number): Promise<number> {
     const { db, clock, instanceId, leaseMs } = this.#options
     const asked = performance.now()
-    const claim = { owner: instanceId, leaseMs, now: clock.now(), fromLane, toLane, limit }
+    const claim = { owner: instanceId, leaseMs, now: clock.now(), fromLane, toLane, codes, limit }
     const chunks = await claimChunks(db, claim)
     for (const chunk of chunks) {
       if (chunk.epoch > 1) {
@@ -214,10 +239,11 @@ export class Dispatcher {
   }
 
   async #renew(): Promise<void> {
-    const { db, log, binds, leaseMs } = this.#options
-    const held = this.#held.filter((each) => !each.lost)
-    // without a bind the leases run out, for another gateway that has one
-    if (held.length === 0 || binds.bound === 0) return this.pump()
+    const { db, log, leaseMs } = this.#options
+    await this.#giveBack()
+    // without a line the leases run out, for another gateway that has one
+    const held = this.#held.filter((each) => !each.lost && each.strandedSince === undefined)
+    if (held.length === 0) return this.pump()
     const asked = performance.now()
     try {
       const ours = await renewLeases(
@@ -238,5 +264,25 @@ export class Dispatcher {
       log.warn({ err: error }, 'could not renew leases')
     }
     this.pump()
+  }
+
+  /** Notes which chunks have no line of ours any more, and gives those back that have been so for long, or must wait. */
+  async #giveBack(): Promise<void> {
+    const { db, log, routes } = this.#options
+    const now = performance.now()
+    for (const held of this.#held) {
+      const isStranded = !routes.canSend(held.chunk.shortCodeId)
+      held.strandedSince = isStranded ? (held.strandedSince ?? now) : undefined
+    }
+    const given = this.#held.filter(
+      (held) =>
+        !held.lost && held.open === 0 && (now - (held.strandedSince ?? now) > strandedMs || this.#isClosing(held)),
+    )
+    if (given.length === 0) return
+    for (const held of given) held.lost = true
+    await releaseChunks(
+      db,
+      given.map((held) => held.chunk),
+    ).catch((error) => log.warn({ err: error }, 'could not give chunks back; their leases will run out'))
   }
 }

@@ -147,7 +147,8 @@ describe('faults', () => {
       [sending.list.id],
     )
     await Promise.all([sending.startGateway(), sending.startGateway()])
-    await waitFor(async () => ((await sending.control('GET', '/state')).binds as unknown[]).length === 4)
+    const shared = 'select distinct leased_by from bind_slots where bound'
+    await waitFor(async () => (await sending.db.exec('shared', shared)) === 2, { what: 'a slot for each' })
     const id = await sending.broadcast()
     await sending.untilCounted(id, { delivered: 9_999 }, 19_999)
     expect(new Set(sending.raw().map((record) => record.destination)).size).toBe(9_999)

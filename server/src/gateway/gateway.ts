@@ -1,6 +1,5 @@
 import { randomUUID } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
-import { listConnections } from '../connections/connections.queries.ts'
 import { ensureEnvironmentConnection } from '../connections/environment.ts'
 import { poolDb } from '../db/db.ts'
 import { makePool } from '../db/pool.ts'
@@ -11,9 +10,9 @@ import { ReceiptBook, settleWaitingReceipts } from '../receipts/receipts.ts'
 import type { Runtime } from '../runtime.ts'
 import { beat } from '../system/heartbeats.queries.ts'
 import { isSendingPaused } from '../system/installation.queries.ts'
-import { Binds } from './binds.ts'
 import { Deliveries } from './deliver.ts'
 import { Dispatcher } from './dispatcher.ts'
+import { Lines } from './lines.ts'
 import { Recorder } from './recorder.ts'
 import { Submitter } from './submit.ts'
 
@@ -36,15 +35,12 @@ export type Gateway = { stop(): Promise<void> }
 /** Binds to the carrier, submits what is due, and takes receipts and MOs, until it is stopped. */
 export async function startGateway(rt: Runtime): Promise<Gateway> {
   const { config, log, clock } = rt
-  if (!config.smpp) throw new Error('a gateway needs CARILLON_SMPP_URL')
   const instanceId = randomUUID()
   // frozen in the middle of a transaction, it must not hold the locks that its successor needs for longer than its lease
   const settings = { ...onePlan, idle_in_transaction_session_timeout: String(config.send.leaseMs) }
   const pool = makePool(rt.databaseUrl, log, { max: 8, settings, name: 'carillon gateway' })
   const db = poolDb(pool)
-  const connectionId = await ensureEnvironmentConnection({ db, config }, config.smpp)
-  const connection = (await listConnections(db)).find((row) => row.id === connectionId)
-  if (!connection) throw new Error('the connection of the environment was removed just now')
+  if (config.smpp) await ensureEnvironmentConnection({ db, config }, config.smpp)
 
   const recorder = new Recorder({ db, clock, log })
   const receipts = new ReceiptBook({ db, clock, log })
@@ -52,25 +48,29 @@ export async function startGateway(rt: Runtime): Promise<Gateway> {
     new Repeater(work, pauseMs, (error) => log.warn({ err: error }, `could not ${what}, trying again`))
   const inbound = repeat(() => interpretInbound({ ...rt, db }), 500, 'interpret MOs')
   const deliveries = new Deliveries({ db, clock, log }, recorder, receipts, () => inbound.now())
-  const binds = new Binds(config.smpp, config.send.responseDeadlineMs, log, {
-    onFree: () => dispatcher.pump(),
-    onDeliver: (session, pdu) => deliveries.take(connection, session, pdu),
-    onLate: (request, response) => submitter.late(request, response),
-  })
-  const dispatcher = new Dispatcher({ db, clock, log, binds, instanceId, leaseMs: config.send.leaseMs })
-  const submitter = new Submitter(db, connection, binds, recorder, log, dispatcher.pump)
+  const { leaseMs, responseDeadlineMs } = config.send
+  const lines = new Lines(
+    { rt: { ...rt, db }, gateway: instanceId, leaseMs, responseDeadlineMs },
+    {
+      onFree: () => dispatcher.pump(),
+      onChange: () => dispatcher.pump(),
+      onDeliver: (connection, session, pdu) => deliveries.take(connection, session, pdu),
+      onLate: (request, response) => submitter.late(request, response),
+    },
+  )
+  const dispatcher = new Dispatcher({ db, clock, log, routes: lines.routes, instanceId, leaseMs })
+  const submitter = new Submitter(db, recorder, log, dispatcher.pump)
 
+  let isPaused: boolean | undefined
   const stopped = new AbortController()
   listenForWork(rt.databaseUrl, log, stopped.signal, (work) => {
     if (work === 'chunks') dispatcher.lookForWork()
+    if (work === 'connections' && isPaused === false) lines.look()
   })
   const waiting = repeat(() => settleWaitingReceipts({ db, clock }), 250, 'settle waiting receipts')
-  const heartbeat = repeat(
-    () => beat(db, 'gateway', instanceId, { details: { bound: binds.bound }, metrics: rt.metrics.snapshot() }),
-    1_000,
-    'tell that we live',
-  )
-  let isPaused: boolean | undefined
+  const tell = (serving: boolean) =>
+    beat(db, 'gateway', instanceId, { details: { bound: lines.bound, serving }, metrics: rt.metrics.snapshot() })
+  const heartbeat = repeat(() => tell(isPaused === false), 1_000, 'tell that we live')
   // a restored copy must not take receipts and MOs away from the original either, so it does not even bind
   const opening = repeat(
     async () => {
@@ -78,7 +78,7 @@ export async function startGateway(rt: Runtime): Promise<Gateway> {
       const was = isPaused
       isPaused = await isSendingPaused(db)
       if (isPaused && !was) log.warn('sending is paused (npm run carillon -- sending resume): not binding')
-      if (!isPaused) binds.start()
+      if (!isPaused) lines.start()
     },
     500,
     'find out whether sending is paused',
@@ -96,7 +96,15 @@ export async function startGateway(rt: Runtime): Promise<Gateway> {
         Promise.all([recorder.flushed(), receipts.flushed()]),
         delay(2_000, undefined, { ref: false }),
       ])
-      await Promise.race([binds.stop(), delay(2_000, undefined, { ref: false })])
+      const leave = async () => {
+        // others need not wait for our silence to take their share
+        await tell(false)
+        await lines.stop()
+      }
+      await Promise.race([
+        leave().catch((error) => log.warn({ err: error }, 'could not take leave of the others')),
+        delay(2_000, undefined, { ref: false }),
+      ])
       await pool.end()
     },
   }

@@ -20,6 +20,8 @@ export class HeldChunk {
   cancelled = false
   leaseUntil: number
   readonly #reserveMs: number
+  /** Since when there has been no line that could take it (monotonic milliseconds). */
+  strandedSince: number | undefined
 
   constructor(chunk: Chunk, queue: Recipient[], leaseUntil: number, leaseMs: number) {
     this.chunk = chunk

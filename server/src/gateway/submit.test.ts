@@ -8,19 +8,19 @@ import { waitFor } from '../../test/wait-for.ts'
 import { type Chunk, claimChunks } from '../broadcasts/chunks.queries.ts'
 import { expandOnce } from '../broadcasts/expand.ts'
 import { listQueued, type Recipient } from '../broadcasts/marks.queries.ts'
-import { Secret } from '../config/secret.ts'
-import { ensureConnection } from '../connections/connections.queries.ts'
+import type { Connection } from '../connections/connection.ts'
+import { loadConnections } from '../connections/connections.ts'
 import { acceptBroadcast } from '../messages/messages.ts'
 import { commandStatus } from '../smpp/pdu/command-status.ts'
-import { Binds } from './binds.ts'
 import { HeldChunk } from './held-chunk.ts'
+import { Line } from './line.ts'
 import { Recorder } from './recorder.ts'
 import { Submitter } from './submit.ts'
 
 const leaseMs = 60_000
 let database: TestDatabase
 let carrier: Awaited<ReturnType<typeof startCarrier>>
-let binds: Binds
+let line: Line
 let submitter: Submitter
 let chunk: Chunk
 let rows: Recipient[]
@@ -34,28 +34,23 @@ beforeEach(async () => {
   carrier = await startCarrier((pdu, ordinal) =>
     pdu.short_message[5] === 2 ? { command_status: commandStatus.ESME_RTHROTTLED } : { message_id: `id${ordinal}` },
   )
-  const account = { host: '127.0.0.1', port: carrier.port, tls: false, systemId: 'a', password: new Secret('b') }
-  binds = new Binds({ ...account, window: 10, mps: undefined, binds: 1 }, 1_000, rt.log, {
-    onFree: () => {},
-    onDeliver: () => {},
-    onLate: () => {},
-  })
-  binds.start()
-  await waitFor(() => binds.bound === 1)
-  submitter = new Submitter(
-    db,
-    { id: await ensureConnection(db, 'default'), receiptIdForm: 'any', errorMap: {} },
-    binds,
-    new Recorder({ ...rt, db }),
-    rt.log,
-    () => {},
-  )
+  const [connection] = await connectionsTo(db, carrier.port)
+  const events = { onFree: () => {}, onChange: () => {}, onDeliver: () => {}, onLate: () => {} }
+  line = new Line(connection as Connection, { responseDeadlineMs: 1_000, leaseMs, log: rt.log, events })
+  line.take(0, performance.now() + leaseMs)
+  await waitFor(() => line.bound === 1)
+  submitter = new Submitter(db, new Recorder({ ...rt, db }), rt.log, () => {})
 })
 afterEach(async () => {
-  await binds.stop()
+  await line.giveUp(0)
   await carrier.server.close()
   await database.close()
 })
+
+async function connectionsTo(db: TestDatabase['db'], port: number): Promise<Connection[]> {
+  await make.connection(db, { port })
+  return loadConnections({ db, config: makeRuntime({ db }).config })
+}
 
 async function prepare(content: string) {
   const rt = makeRuntime({ db: database.db })
@@ -73,22 +68,22 @@ const held = (leaseUntil: number) => new HeldChunk(chunk, rows, leaseUntil, leas
 test('a gateway that was frozen between the mark and the PDU writes none, and takes the mark back', async () => {
   await prepare('short')
   const late = held(performance.now() + 500)
-  binds.reserve(1)
-  await submitter.submit(late, late.take(10, 0), 1)
+  line.reserve(1)
+  await submitter.submit(late, line, late.take(10, 0), 1)
   expect(carrier.submits).toEqual([])
   expect(await readCounters(database.db, messageId)).toMatchObject({ queued: 1, submitting: 0 })
   expect(late.open).toBe(0)
   expect(late.left).toBe(1)
-  expect(binds.free()).toBe(10)
+  expect(line.free()).toBe(10)
 })
 
 test('what is left of a text is not written once the lease is over', async () => {
   await prepare('x'.repeat(400))
   const mine = held(performance.now() + leaseMs)
-  binds.reserve(3)
-  await submitter.submit(mine, mine.take(10, 0), 3)
+  line.reserve(3)
+  await submitter.submit(mine, line, mine.take(10, 0), 3)
   await waitFor(() => carrier.submits.length === 3)
-  await waitFor(() => binds.free() === 10)
+  await waitFor(() => line.free() === 10)
   mine.leaseUntil = performance.now()
   await waitFor(async () => {
     submitter.resume(performance.now() + 1_000)

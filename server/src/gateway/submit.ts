@@ -1,7 +1,6 @@
 import type { Logger } from 'pino'
 import { markSubmitting, type Recipient, unmarkSubmitting } from '../broadcasts/marks.queries.ts'
-import type { Connection } from '../connections/connection.ts'
-import { type Meanings, meaningsOf } from '../connections/meaning.ts'
+import { meaningsOf } from '../connections/meaning.ts'
 import { spellMessageId } from '../connections/message-id.ts'
 import type { Db } from '../db/db.ts'
 import { retryLostRaces } from '../db/retry.ts'
@@ -10,12 +9,14 @@ import { commandStatus, statusName } from '../smpp/pdu/command-status.ts'
 import type { ResponsePdu, SubmitSm } from '../smpp/pdu/pdu.ts'
 import { PduError } from '../smpp/pdu/pdu-error.ts'
 import type { Session } from '../smpp/session.ts'
-import type { Binds } from './binds.ts'
 import type { HeldChunk } from './held-chunk.ts'
+import type { Line } from './line.ts'
 import type { Recorder } from './recorder.ts'
 
 /** A throttled text waits so long before it is offered again. */
 const throttledMs = 500
+/** What is left of a text whose line is gone waits so long for it to come back. */
+const patienceMs = 30_000
 /** One that its bind did not take waits so long for another. */
 const unboundMs = 50
 /** Texts to be queued again wait so long for others of their chunk: a carrier that throttles does it to hundreds. */
@@ -27,28 +28,27 @@ const temporary: ReadonlySet<number> = new Set([commandStatus.ESME_RTHROTTLED, c
 /** One text on its way: which of its parts are answered, and how. */
 type Flight = {
   held: HeldChunk
+  /** All its parts go this way. */
+  line: Line
   recipient: Recipient
   unanswered: number
   accepted: number
   /** The first status that refused a part for good. */
   refusal: number | undefined
-  /** Parts that certainly did not go out yet: there were too few slots, or the SMSC asked us to come again. */
+  /** Parts that certainly did not go out yet: there were too few places, or the SMSC asked us to come again. */
   returned: number[]
   retryMs: number
   inDoubt: boolean
 }
 
-type Begun = { flight: Flight; notBefore: number }
+type Begun = { flight: Flight; notBefore: number; since: number }
 
 /**
- * Takes recipients from marked to answered: marks them in the database, writes their PDUs into slots reserved
+ * Takes recipients from marked to answered: marks them in the database, writes their PDUs into places reserved
  * beforehand, and hands each outcome to the recorder.
  */
 export class Submitter {
   readonly #db: Db
-  readonly #connection: Pick<Connection, 'id' | 'receiptIdForm'>
-  readonly #meanings: Meanings
-  readonly #binds: Binds
   readonly #recorder: Recorder
   readonly #log: Logger
   readonly #onChange: () => void
@@ -58,28 +58,18 @@ export class Submitter {
   #begun: Begun[] = []
   readonly #requeued = new Map<HeldChunk, { recipients: Recipient[]; afterMs: number }>()
 
-  constructor(
-    db: Db,
-    connection: Pick<Connection, 'id' | 'receiptIdForm' | 'errorMap'>,
-    binds: Binds,
-    recorder: Recorder,
-    log: Logger,
-    onChange: () => void,
-  ) {
+  constructor(db: Db, recorder: Recorder, log: Logger, onChange: () => void) {
     this.#db = db
-    this.#connection = connection
-    this.#meanings = meaningsOf(connection)
-    this.#binds = binds
     this.#recorder = recorder
     this.#log = log
     this.#onChange = onChange
   }
 
   /**
-   * Marks these recipients of the chunk and submits those who may be texted. So many slots are reserved for each; where
-   * the text has more parts, the others follow as slots come free.
+   * Marks these recipients of the chunk and submits those who may be texted. So many places of the line are reserved for
+   * each; where the text has more parts, the others follow as places come free.
    */
-  async submit(held: HeldChunk, recipients: Recipient[], slots: number): Promise<void> {
+  async submit(held: HeldChunk, line: Line, recipients: Recipient[], places: number): Promise<void> {
     held.open += recipients.length
     let marked: number[]
     try {
@@ -87,36 +77,39 @@ export class Submitter {
     } catch (error) {
       // the mark may have committed all the same: take it back before anything else happens to these rows
       this.#log.warn({ err: error, chunk: held.chunk.id }, 'could not mark texts, trying again')
-      this.#binds.release(recipients.length * slots)
+      line.release(recipients.length * places)
       await this.#requeue(held, recipients, 0)
       return
     }
     const may = new Set(marked)
     const going = recipients.filter((recipient) => may.has(recipient.id))
-    this.#binds.release((recipients.length - going.length) * slots)
+    line.release((recipients.length - going.length) * places)
     held.open -= recipients.length - going.length
     if (going.length > 0 && !held.mayWrite(performance.now())) {
-      this.#binds.release(going.length * slots)
+      line.release(going.length * places)
       await this.#requeue(held, going, 0)
       return
     }
-    for (const recipient of going) this.#write(held, recipient, slots)
+    for (const recipient of going) this.#write(held, line, recipient, places)
     this.#onChange()
   }
 
-  /** Writes what is left of the texts that have begun; false while there are too few slots for all of it. */
-  resume(now: number): boolean {
-    if (this.#begun.length === 0) return true
+  /** Writes what is left of the texts that have begun, and answers the lines that have too few places for all of it. */
+  resume(now: number): Set<Line> {
+    const full = new Set<Line>()
+    if (this.#begun.length === 0) return full
     const due = this.#begun.filter((begun) => begun.notBefore <= now)
     this.#begun = this.#begun.filter((begun) => begun.notBefore > now)
     for (const begun of due) {
-      const { flight } = begun
-      if (!flight.held.mayGoOn(now)) {
+      const { flight, since } = begun
+      const { line } = flight
+      if (!flight.held.mayGoOn(now) || (!line.transmits && now - since > patienceMs)) {
         flight.inDoubt = true
         this.#land(flight)
         continue
       }
-      const room = Math.min(this.#binds.free(), flight.returned.length)
+      const room = Math.min(line.free(), flight.returned.length)
+      if (room < flight.returned.length) full.add(line)
       if (room === 0) {
         this.#begun.push(begun)
         continue
@@ -124,11 +117,11 @@ export class Submitter {
       const parts = flight.returned.splice(0, room)
       flight.unanswered = room
       flight.retryMs = 0
-      this.#binds.reserve(room)
-      const bind = this.#binds.emptiest()
+      line.reserve(room)
+      const bind = line.emptiest()
       for (const part of parts) this.#writePart(flight, part, bind)
     }
-    return !this.#begun.some((begun) => begun.notBefore <= now)
+    return full
   }
 
   /** A response after its deadline: the text, unknown by now, was sent after all. */
@@ -140,27 +133,28 @@ export class Submitter {
     this.#accept(flight, part, response.message_id, complete, () => {})
   }
 
-  #write(held: HeldChunk, recipient: Recipient, slots: number): void {
+  #write(held: HeldChunk, line: Line, recipient: Recipient, places: number): void {
     const flight: Flight = {
       held,
+      line,
       recipient,
-      unanswered: slots,
+      unanswered: places,
       accepted: 0,
       refusal: undefined,
       returned: [],
       retryMs: 0,
       inDoubt: false,
     }
-    for (let part = slots; part < held.text.partCount; part++) flight.returned.push(part)
-    const bind = this.#binds.emptiest()
-    for (let part = 0; part < slots; part++) this.#writePart(flight, part, bind)
+    for (let part = places; part < held.text.partCount; part++) flight.returned.push(part)
+    const bind = line.emptiest()
+    for (let part = 0; part < places; part++) this.#writePart(flight, part, bind)
   }
 
   #writePart(flight: Flight, part: number, bind: Session | undefined): void {
     const pdu = flight.held.text.pdu(flight.recipient, part)
     try {
-      if (this.#binds.submit(pdu, bind, (outcome) => this.#answered(flight, part, pdu, outcome))) return
-      this.#binds.release(1)
+      if (flight.line.submit(pdu, bind, (outcome) => this.#answered(flight, part, pdu, outcome))) return
+      flight.line.release(1)
       flight.returned.push(part)
       flight.retryMs = Math.max(flight.retryMs, unboundMs)
     } catch (error) {
@@ -200,7 +194,7 @@ export class Submitter {
     const { held, recipient } = flight
     const entry = { logId: recipient.id, day: held.chunk.loggedOn, recorded: () => this.#recorded(flight) }
     if (flight.refusal !== undefined) {
-      const reason = this.#meanings.ofStatus(flight.refusal)
+      const reason = meaningsOf(flight.line.connection).ofStatus(flight.refusal)
       this.#recorder.refused({ ...entry, reason, carrierStatus: statusName(flight.refusal) })
     } else if (flight.inDoubt) {
       this.#recorder.unknown(entry)
@@ -208,19 +202,20 @@ export class Submitter {
       this.#requeueSoon(held, recipient, flight.retryMs)
     } else {
       // some parts are with the carrier already: the text cannot start anew, only the others are offered again
-      this.#begun.push({ flight, notBefore: performance.now() + flight.retryMs })
+      const now = performance.now()
+      this.#begun.push({ flight, notBefore: now + flight.retryMs, since: now })
       setTimeout(this.#onChange, flight.retryMs)
     }
   }
 
   #accept(flight: Flight, part: number, messageId: string, complete: boolean, recorded: () => void): void {
     this.#recorder.accepted({
+      connectionId: flight.line.connection.id,
       logId: flight.recipient.id,
       day: flight.held.chunk.loggedOn,
-      connectionId: this.#connection.id,
       phone: flight.recipient.phone,
       part,
-      smscId: spellMessageId(this.#connection.receiptIdForm, 'response', messageId),
+      smscId: spellMessageId(flight.line.connection.receiptIdForm, 'response', messageId),
       complete,
       recorded,
     })

@@ -24,7 +24,7 @@ const STABLE_MS = 1_000
 
 /** Keeps one bind alive: connects, and connects again with a jittered back-off, until stop(). */
 export class Connector extends EventEmitter<ConnectorEvents> {
-  readonly #options: ConnectorOptions
+  #options: ConnectorOptions
   readonly #clock: Clock
   #session: Session | undefined
   #abort: AbortController | undefined
@@ -56,6 +56,12 @@ export class Connector extends EventEmitter<ConnectorEvents> {
     this.#clock.clearTimeout(this.#timer)
     await this.#connecting
     await this.#session?.unbind()
+  }
+
+  /** Settings for the session, if there is one, and for those to come. */
+  retune(settings: Pick<Session, 'window' | 'responseDeadlineMs' | 'enquireLinkMs'>): void {
+    this.#options = { ...this.#options, ...settings }
+    if (this.#session) Object.assign(this.#session, settings)
   }
 
   async #connect(stopped: AbortSignal): Promise<void> {

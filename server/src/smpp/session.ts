@@ -72,9 +72,10 @@ const BACKLOG_LIMIT = 1024 * 1024
 const LINGER_MS = 1_000
 
 export class Session extends EventEmitter<SessionEvents> {
-  readonly window: number
-  readonly responseDeadlineMs: number
-  readonly enquireLinkMs: number
+  // these three may be changed at any time, for what comes after
+  window: number
+  responseDeadlineMs: number
+  enquireLinkMs: number
   readonly #stream: Duplex
   readonly #clock: Clock
   readonly #inbox: Inbox
@@ -143,7 +144,7 @@ export class Session extends EventEmitter<SessionEvents> {
 
   /** Slots that request() will take now: none while the session unbinds or is not bound. */
   get free(): number {
-    return this.bound && !this.#leaving ? this.window - this.#inFlight.counted : 0
+    return this.bound && !this.#leaving ? Math.max(0, this.window - this.#inFlight.counted) : 0
   }
 
   /** Octets that wait for the peer to take them. */

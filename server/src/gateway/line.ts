@@ -1,0 +1,239 @@
+import type { Logger } from 'pino'
+import type { Connection } from '../connections/connection.ts'
+import type { Done } from '../smpp/in-flight.ts'
+import type { DeliverSm, ResponsePdu, SubmitSm } from '../smpp/pdu/pdu.ts'
+import type { Session } from '../smpp/session.ts'
+import { Rate } from './rate.ts'
+import { SlotBind } from './slot-bind.ts'
+
+export type LineEvents = {
+  /** A place in a window or a bind came free: there may be something to send. */
+  onFree(): void
+  /** A slot is bound now, or no longer. */
+  onChange(): void
+  onDeliver(connection: Connection, session: Session, pdu: DeliverSm): void
+  /** The response to a submit_sm came after its deadline. */
+  onLate(request: SubmitSm, response: ResponsePdu): void
+}
+
+export type LineOptions = { responseDeadlineMs: number; leaseMs: number; log: Logger; events: LineEvents }
+
+/** In the last part of a slot's lease nothing is written: a frozen process must not wake up beside its successor. */
+const leaseReserveMs = 1_000
+/** A full window of which nothing was answered for so long is held to be dead, until something is. */
+const stalledMs = 1_000
+
+/**
+ * What this gateway has of one connection: the binds of its slots as one window. Places are reserved before rows are
+ * marked, so that a marked row always finds somewhere to go.
+ */
+export class Line {
+  connection: Connection
+  readonly #options: LineOptions
+  readonly #binds = new Map<number, SlotBind>()
+  readonly #leaving = new Set<SlotBind>()
+  readonly #reserveMs: number
+  #rate: Rate
+  #reserved = 0
+  #answeredAt = 0
+  /** Places that are too few for a full mark have waited long enough for company. */
+  impatient = false
+
+  constructor(connection: Connection, options: LineOptions) {
+    this.connection = connection
+    this.#options = options
+    this.#rate = new Rate(connection.mps ?? undefined)
+    this.#reserveMs = Math.min(leaseReserveMs, options.leaseMs / 4)
+  }
+
+  /** The slots that are ours, those that are being given up left out. */
+  get slots(): Iterable<SlotBind> {
+    return this.#binds.values()
+  }
+
+  get owned(): number {
+    return this.#binds.size
+  }
+
+  /** A slot is ours, up to this time (monotonic milliseconds): binds it. */
+  take(slot: number, leaseUntil: number): void {
+    if (this.#binds.has(slot)) return
+    this.#binds.set(slot, this.#bind(slot, leaseUntil))
+  }
+
+  /** Gives a slot up in order: takes no more texts, waits for the answers to those on their way, unbinds. */
+  async giveUp(slot: number): Promise<void> {
+    const bind = this.#binds.get(slot)
+    if (!bind) return
+    this.#binds.delete(slot)
+    await this.#leave(bind)
+  }
+
+  /** A slot is another gateway's by now: its sessions end at once. */
+  lose(slot: number): void {
+    const bind = this.#binds.get(slot)
+    this.#binds.delete(slot)
+    void bind?.abandon()
+  }
+
+  /**
+   * Takes changed settings over, at once where the binds may stay, else by new binds beside the old ones; false when
+   * there was nothing new.
+   */
+  apply(connection: Connection): boolean {
+    const before = this.connection
+    if (connection.version === before.version && connection.enabled === before.enabled) return false
+    this.connection = connection
+    if (connection.mps !== before.mps) this.#rate = new Rate(connection.mps ?? undefined)
+    if (bindingOf(connection) !== bindingOf(before)) {
+      for (const [slot, bind] of [...this.#binds]) {
+        this.#binds.set(slot, this.#bind(slot, bind.leaseUntil))
+        void this.#leave(bind)
+      }
+      return true
+    }
+    const settings = {
+      window: connection.window,
+      responseDeadlineMs: this.#responseDeadlineMs,
+      enquireLinkMs: connection.enquireLinkS * 1_000,
+    }
+    for (const bind of this.#binds.values()) bind.retune(settings)
+    return true
+  }
+
+  /** Resolves when the binds that were given up or replaced are closed. */
+  async left(): Promise<void> {
+    await Promise.all([...this.#leaving].map((bind) => bind.leave()))
+  }
+
+  get #responseDeadlineMs(): number {
+    return this.connection.responseDeadlineMs ?? this.#options.responseDeadlineMs
+  }
+
+  /** Slots that are bound, receivers included. */
+  get bound(): number {
+    let bound = 0
+    for (const bind of this.#binds.values()) if (bind.bound) bound++
+    return bound
+  }
+
+  /** Whether a text could be submitted at some time without a new bind. */
+  get transmits(): boolean {
+    for (const bind of this.#binds.values()) if (bind.transmitting) return true
+    return false
+  }
+
+  /** Whether texts should take this way now: it is bound, and not dead for all that we see. */
+  isUsable(now: number): boolean {
+    let free = 0
+    let transmits = false
+    for (const bind of this.#binds.values()) {
+      if (!bind.transmitting || !this.#isOurs(bind, now)) continue
+      transmits = true
+      free += bind.transmitting.free
+    }
+    return transmits && (free > 0 || now - this.#answeredAt < stalledMs)
+  }
+
+  /** All places there are, free or not. */
+  get window(): number {
+    let places = 0
+    for (const { transmitting } of this.#binds.values()) places += transmitting?.window ?? 0
+    return places
+  }
+
+  /** Places that can ever be free at once, within the window and the rate. */
+  get capacity(): number {
+    return Math.min(this.window, this.#rate.mps)
+  }
+
+  /** Places that can be reserved now, within the window and the rate. */
+  free(): number {
+    const now = performance.now()
+    let places = -this.#reserved
+    for (const bind of this.#binds.values()) {
+      if (bind.transmitting && this.#isOurs(bind, now)) places += bind.transmitting.free
+    }
+    return Math.max(0, Math.min(places, this.#rate.free(now)))
+  }
+
+  reserve(places: number): void {
+    this.#reserved += places
+    this.#rate.reserve(places)
+  }
+
+  release(places: number): void {
+    this.#reserved -= places
+    this.#rate.release(places)
+  }
+
+  /** The bind with the emptiest window, for all parts of a text to go the same way, in order. */
+  emptiest(): Session | undefined {
+    const now = performance.now()
+    let best: Session | undefined
+    let bestFree = 0
+    for (const bind of this.#binds.values()) {
+      const session = bind.transmitting
+      if (session && session.free > bestFree && this.#isOurs(bind, now)) {
+        best = session
+        bestFree = session.free
+      }
+    }
+    return best
+  }
+
+  /** Writes into a reserved place, of this bind if it has one free; false, and nothing written, when none has. */
+  submit(pdu: SubmitSm, preferred: Session | undefined, done: Done): boolean {
+    const session = preferred && preferred.free > 0 ? preferred : this.emptiest()
+    if (!session) return false
+    const now = performance.now()
+    this.#reserved--
+    this.#rate.use(now)
+    if (session.inFlight === 0) this.#answeredAt = now
+    session.request(pdu, (outcome) => {
+      if (outcome.kind === 'response') this.#answeredAt = performance.now()
+      done(outcome)
+    })
+    return true
+  }
+
+  #isOurs(bind: SlotBind, now: number): boolean {
+    return now < bind.leaseUntil - this.#reserveMs
+  }
+
+  #bind(slot: number, leaseUntil: number): SlotBind {
+    const { log, events } = this.#options
+    const bind = new SlotBind(this.connection, { slot, leaseUntil }, this.#responseDeadlineMs, log, {
+      onFree: events.onFree,
+      onChange: events.onChange,
+      onDeliver: (session, pdu) => events.onDeliver(this.connection, session, pdu),
+      onLate: events.onLate,
+    })
+    bind.start()
+    return bind
+  }
+
+  async #leave(bind: SlotBind): Promise<void> {
+    this.#leaving.add(bind)
+    await bind.leave()
+    this.#leaving.delete(bind)
+  }
+}
+
+/** What a bind is made with: when it changes, only a new bind will do. */
+function bindingOf(connection: Connection): string {
+  const { host, port, tls, tlsCa, tlsServerName, tlsCertificate, systemId, systemType, bindType } = connection
+  const secrets = [connection.password.reveal(), connection.tlsKey?.reveal()]
+  return JSON.stringify([
+    host,
+    port,
+    tls,
+    tlsCa,
+    tlsServerName,
+    tlsCertificate,
+    systemId,
+    systemType,
+    bindType,
+    secrets,
+  ])
+}

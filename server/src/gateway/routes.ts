@@ -1,0 +1,93 @@
+import type { ShortCodeRoute } from '../connections/route-table.queries.ts'
+import type { Line } from './line.ts'
+
+type Route = { connectionId: number; tier: number; weight: number; turn: number; wasUsable: boolean }
+
+/** Short codes that can be sent from: only these, or all but these. */
+export type SendableCodes = { allBut: boolean; ids: number[] }
+
+/**
+ * Chooses the line for a short code's next texts: of the lowest tier that has a usable one, each line in proportion to
+ * its weight. A line that is lost is passed over, and is used again when it is back.
+ */
+export class Routes {
+  readonly #lines: ReadonlyMap<number, Line>
+  #ofCodes = new Map<number, Route[]>()
+  #forAll: Route[] = []
+
+  constructor(lines: ReadonlyMap<number, Line>) {
+    this.#lines = lines
+  }
+
+  /** Takes the routes over as they are now, and which connections serve all short codes without routes. */
+  set(table: ShortCodeRoute[], servingAll: number[]): void {
+    const before = this.#ofCodes
+    const ofCodes = new Map<number, Route[]>()
+    for (const row of table) {
+      const routes = ofCodes.get(row.shortCodeId) ?? []
+      ofCodes.set(row.shortCodeId, routes)
+      routes.push(keep(before.get(row.shortCodeId), row))
+    }
+    this.#ofCodes = ofCodes
+    this.#forAll = servingAll.map((connectionId) => keep(this.#forAll, { connectionId, tier: 0, weight: 1 }))
+  }
+
+  /** The line that the next texts of this short code should take; undefined while there is none to be used. */
+  next(shortCodeId: number, now: number): Line | undefined {
+    const routes = this.#routesOf(shortCodeId)
+    let best: Route | undefined
+    let bestLine: Line | undefined
+    for (const route of routes) {
+      // they stand in the order of their tiers
+      if (best && route.tier > best.tier) break
+      const line = this.#lines.get(route.connectionId)
+      const isUsable = line?.isUsable(now) ?? false
+      if (isUsable && !route.wasUsable) route.turn = Math.max(route.turn, lowestTurn(routes, route))
+      route.wasUsable = isUsable
+      if (isUsable && (!best || route.turn < best.turn)) {
+        best = route
+        bestLine = line
+      }
+    }
+    return bestLine
+  }
+
+  /** Counts texts that took this line, for the weights. */
+  count(shortCodeId: number, line: Line, texts: number): void {
+    const routes = this.#routesOf(shortCodeId)
+    const route = routes.find((each) => each.connectionId === line.connection.id)
+    if (route) route.turn += texts / route.weight
+  }
+
+  /** Whether any line of this short code is bound for sending. */
+  canSend(shortCodeId: number): boolean {
+    return this.#routesOf(shortCodeId).some((route) => this.#lines.get(route.connectionId)?.transmits)
+  }
+
+  /** The short codes of which canSend is true; undefined when there are none. */
+  sendable(): SendableCodes | undefined {
+    const allBut = this.#forAll.some((route) => this.#lines.get(route.connectionId)?.transmits)
+    const ids = [...this.#ofCodes.keys()].filter((id) => this.canSend(id) !== allBut)
+    return allBut || ids.length > 0 ? { allBut, ids } : undefined
+  }
+
+  #routesOf(shortCodeId: number): Route[] {
+    return this.#ofCodes.get(shortCodeId) ?? this.#forAll
+  }
+}
+
+function keep(before: Route[] | undefined, row: Pick<Route, 'connectionId' | 'tier' | 'weight'>): Route {
+  const known = before?.find((route) => route.connectionId === row.connectionId)
+  const { connectionId, tier, weight } = row
+  if (!known) return { connectionId, tier, weight, turn: 0, wasUsable: false }
+  return { ...known, tier, weight }
+}
+
+/** One that was away must not make up for it: it begins where the others are. */
+function lowestTurn(routes: Route[], except: Route): number {
+  let lowest = Number.POSITIVE_INFINITY
+  for (const route of routes) {
+    if (route !== except && route.tier === except.tier && route.wasUsable) lowest = Math.min(lowest, route.turn)
+  }
+  return lowest === Number.POSITIVE_INFINITY ? 0 : lowest
+}
