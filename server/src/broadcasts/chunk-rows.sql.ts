@@ -5,7 +5,7 @@ import { logTable } from '../db/log-days.ts'
  * hold of message $1. An array of ids leaves the planner no choice but the key: a join with the chunks, planned while the
  * day was small, reads the whole day.
  */
-export const rowsOfChunks = (day: string, state: 'queued' | 'sent') => /* sql */ `
+export const rowsOfChunks = (day: string, state: 'queued' | 'sent' | 'unknown') => /* sql */ `
   array(select log_row.id
           from chunks c cross join lateral (
             select id from ${logTable(day)}

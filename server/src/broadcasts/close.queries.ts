@@ -2,26 +2,63 @@ import type { Db } from '../db/db.ts'
 import { logTable } from '../db/log-days.ts'
 import { rowsOfChunks } from './chunk-rows.sql.ts'
 
-export type Overdue = { messageId: number; loggedOn: string }
+export type Overdue = {
+  messageId: number
+  loggedOn: string
+  /** When texts of it were last queued once more. */
+  againAt: Date | null
+  /** Texts of unknown end may be queued once more. */
+  resends: boolean
+}
 
-/** Messages that were sent, or cancelled on the way, before `before` and may still wait for receipts, the oldest first. */
-export function listOverdue(db: Db, before: Date) {
+/**
+ * Messages that were sent, or cancelled on the way, so long ago that no receipt is waited for any more, the oldest first.
+ * How long that is, each connection may say; what a short code sent counts as sent over the most patient of its own. The
+ * others wait for `patienceMs`.
+ */
+export function listOverdue(db: Db, now: Date, patienceMs: number) {
   return db.many<Overdue>(
     'list_overdue',
     /* sql */ `
-    select id as "messageId", logged_on as "loggedOn" from (
-      select id, logged_on, sent_at as ended_at from messages
-       where status = 'sent' and closed_at is null and sent_at < $1
+    with patience as materialized (
+      select s.id as short_code_id,
+             coalesce(max(coalesce(c.receipt_deadline_s * 1000, $2)), $2) * interval '1 millisecond' as time
+        from short_codes s
+        left join connections c
+               on exists (select from short_code_routes r where r.short_code_id = s.id and r.connection_id = c.id)
+               or (c.serves_all and not exists (select from short_code_routes r where r.short_code_id = s.id))
+       group by s.id
+    ), latest as materialized (
+      select $1::timestamptz - coalesce(min(time), interval '0') as at from patience
+    )
+    select id as "messageId", logged_on as "loggedOn", again_at as "againAt", resends from (
+      select m.id, m.logged_on, m.again_at, m.sent_at as ended_at,
+             -- one whose unknown texts were sent again, or whose list is gone, has done all it can
+             m.again_at is null and m.kind <> 'system' and coalesce(m.deliver_by > $1, true)
+               and exists (select from lists l
+                            where l.id = m.list_id and l.when_unknown = 'never_miss' and l.deleted_at is null)
+               as resends
+        from messages m join patience p on p.short_code_id = m.short_code_id
+       where m.status = 'sent' and m.closed_at is null and m.sent_at < (select at from latest)
+         and greatest(m.sent_at, m.again_at) < $1 - p.time
       union all
-      select m.id, m.logged_on, m.cancelled_at from messages m join message_counters c on c.message_id = m.id
-       where m.status = 'cancelled' and m.closed_at is null and m.cancelled_at < $1
+      select m.id, m.logged_on, m.again_at, m.cancelled_at, false
+        from messages m
+        join patience p on p.short_code_id = m.short_code_id
+        join message_counters c on c.message_id = m.id
+       where m.status = 'cancelled' and m.closed_at is null and m.cancelled_at < (select at from latest)
+         and m.cancelled_at < $1 - p.time
          -- a gateway still has to say what it left in the middle
          and c.queued = 0 and c.submitting = 0
     ) ended
-     order by ended_at limit 20`,
-    [before],
+     order by ended_at limit 100`,
+    [now, patienceMs],
   )
 }
+
+// Another worker may be at the same message, and further: then it is being sent again, or was.
+const isOverdue = /* sql */ `
+      exists (select from messages where id = $1 and status <> 'sending' and again_at is not distinct from $4)`
 
 /** Closes as expired what is still sent in the message's next chunks after `afterLogId`; undefined at the end. */
 export async function expireChunks(
@@ -38,30 +75,88 @@ export async function expireChunks(
        where message_id = $1 and first_log_id > $2 order by first_log_id limit 5
     ), moved as (
       update ${logTable(overdue.loggedOn)} l set state = 'expired', reason = 'no_receipt', closed_at = $3
-       where l.state = 'sent' and l.id = any(${rowsOfChunks(overdue.loggedOn, 'sent')})
+       where l.state = 'sent' and l.id = any(${rowsOfChunks(overdue.loggedOn, 'sent')}) and ${isOverdue}
       returning 1
     ), counted as (
       update message_counters c set sent = c.sent - t.n, expired = c.expired + t.n
         from (select count(*) as n from moved) t where c.message_id = $1 and t.n > 0
     )
     select max(last_log_id) as last from chunks`,
-    [overdue.messageId, afterLogId, at],
+    [overdue.messageId, afterLogId, at, overdue.againAt],
   )
   return last ?? undefined
 }
 
+/** The unknown texts in the message's next chunks after `afterLogId`, and the last id of those; undefined at the end. */
+export async function listUnknown(db: Db, overdue: Overdue, afterLogId: number) {
+  return db.one<{ ids: number[]; last: number | null }>(
+    `list_unknown_${overdue.loggedOn}`,
+    /* sql */ `
+    with chunks as materialized (
+      select first_log_id, last_log_id from send_chunks
+       where message_id = $1 and first_log_id > $2 order by first_log_id limit 5
+    )
+    select ${rowsOfChunks(overdue.loggedOn, 'unknown')} as ids, max(last_log_id) as last from chunks`,
+    [overdue.messageId, afterLogId],
+  )
+}
+
+/** Locks a message whose unknown texts may be queued once more; false when somebody has done it, or cancelled it. */
+export async function claimResend(tx: Db, overdue: Overdue): Promise<boolean> {
+  const row = await tx.maybeOne(
+    'claim_resend',
+    /* sql */ `
+    select 1 from messages where id = $1 and status = 'sent' and closed_at is null and again_at is null for update`,
+    [overdue.messageId],
+  )
+  return row !== undefined
+}
+
+/**
+ * Queues these unknown texts once more, each once in its life, and opens their chunks again; answers how many. They pass
+ * all that is asked of any queued text: consent, cancelling, deadline, quiet hours.
+ */
+export async function requeueUnknown(tx: Db, overdue: Overdue, ids: number[], at: Date): Promise<number> {
+  const { n } = await tx.one<{ n: number }>(
+    `requeue_unknown_${overdue.loggedOn}`,
+    /* sql */ `
+    with moved as (
+      update ${logTable(overdue.loggedOn)} l
+         set state = 'queued', again_at = $3, submitted_at = null, carrier_status = null
+       where l.id = any($2::bigint[]) and l.state = 'unknown' and l.again_at is null
+      returning l.id
+    ), opened as (
+      update send_chunks c
+         set done_at = null, leased_by = null, lease_until = null, due_at = $3,
+             -- where there are windows, the next one is looked for before anybody is texted
+             closes_at = case when c.place is not null then least(c.closes_at, $3) end
+       where c.message_id = $1
+         and exists (select from moved where moved.id between c.first_log_id and c.last_log_id)
+    ), counted as (
+      update message_counters c set unknown = c.unknown - t.n, queued = c.queued + t.n
+        from (select count(*) as n from moved) t where c.message_id = $1 and t.n > 0
+    ), begun as (
+      update messages set status = 'sending', again_at = $3 where id = $1 and exists (select from moved)
+    )
+    select count(*) as n from moved`,
+    [overdue.messageId, ids, at],
+  )
+  return n
+}
+
 /** Ends a message: no receipt is waited for any more. Its chunks have done their duty and go. */
-export async function closeMessage(db: Db, messageId: number, at: Date): Promise<boolean> {
+export async function closeMessage(db: Db, overdue: Overdue, at: Date): Promise<boolean> {
   const rows = await db.exec(
     'close_message',
     /* sql */ `
     with closed as (
       update messages m set closed_at = $2 from message_counters c
-       where m.id = $1 and m.closed_at is null and c.message_id = m.id and c.sent = 0
+       where m.id = $1 and m.status <> 'sending' and m.closed_at is null and m.again_at is not distinct from $3
+         and c.message_id = m.id and c.sent = 0
       returning m.id
     )
     delete from send_chunks where message_id in (select id from closed)`,
-    [messageId, at],
+    [overdue.messageId, at, overdue.againAt],
   )
   return rows > 0
 }

@@ -1,27 +1,65 @@
+import type { Db } from '../db/db.ts'
 import { retryLostRaces } from '../db/retry.ts'
+import { wake } from '../db/wake.ts'
 import { utcDay } from '../lib/clock.ts'
 import type { Runtime } from '../runtime.ts'
 import { bill } from './bill.ts'
-import { closeMessage, ensureLogDays, expireChunks, listOverdue } from './close.queries.ts'
+import {
+  claimResend,
+  closeMessage,
+  ensureLogDays,
+  expireChunks,
+  listOverdue,
+  listUnknown,
+  type Overdue,
+  requeueUnknown,
+} from './close.queries.ts'
+
+/** Texts that one statement queues again. */
+const requeuedAtATime = 2_000
 
 /**
- * Closes the messages whose receipts are overdue: what is still sent becomes expired, what is unknown stays unknown.
- * Answers how many messages it dealt with. A crash in between leaves them to be found again.
+ * Closes the messages whose receipts are overdue: what is still sent becomes expired; what is unknown stays unknown, or is
+ * queued once more where the list would rather text somebody twice than not at all. Answers how many messages it dealt
+ * with. A crash in between leaves them to be found again.
  */
 export async function closeOverdue(rt: Pick<Runtime, 'db' | 'clock' | 'config'>): Promise<number> {
   const at = rt.clock.now()
-  const overdue = await listOverdue(rt.db, new Date(at.getTime() - rt.config.send.receiptDeadlineMs))
+  const overdue = await listOverdue(rt.db, at, rt.config.send.receiptDeadlineMs)
   for (const message of overdue) {
     let last: number | undefined = 0
     while (last !== undefined) {
       const after: number = last
       last = await retryLostRaces(() => expireChunks(rt.db, message, after, at))
     }
+    if (message.resends && (await queueAgain(rt.db, message, at)) > 0) continue
     // for the last time: with the chunks goes the way to its rows
     await bill(rt.db, [message], at)
-    await closeMessage(rt.db, message.messageId, at)
+    await closeMessage(rt.db, message, at)
   }
   return overdue.length
+}
+
+/** Queues a message's unknown texts once more, all of them in one commit, and answers how many. */
+async function queueAgain(db: Db, message: Overdue, at: Date): Promise<number> {
+  const ids: number[] = []
+  for (let last: number | null = 0; last !== null; ) {
+    const some: Awaited<ReturnType<typeof listUnknown>> = await listUnknown(db, message, last)
+    ids.push(...some.ids)
+    last = some.last
+  }
+  if (ids.length === 0) return 0
+  return retryLostRaces(() =>
+    db.tx(async (tx) => {
+      if (!(await claimResend(tx, message))) return 0
+      let queued = 0
+      for (let from = 0; from < ids.length; from += requeuedAtATime) {
+        queued += await requeueUnknown(tx, message, ids.slice(from, from + requeuedAtATime), at)
+      }
+      if (queued > 0) await wake(tx, 'chunks')
+      return queued
+    }),
+  )
 }
 
 /** Makes the log's partitions from yesterday to a week ahead, so that no request has to. */

@@ -20,6 +20,8 @@ export type ListSettings = {
   resubscribeTimeoutHours: number
   /** How long after its time a scheduled message may still go out. */
   scheduledLatenessMinutes: number
+  /** What becomes of texts of which nobody can tell whether they were sent: left alone, or sent once more. */
+  whenUnknown: 'never_twice' | 'never_miss'
 }
 
 export type List = ListSettings & {
@@ -46,7 +48,7 @@ const listColumns = /* sql */ `
   l.second_optin_message as "secondOptinMessage", l.email_digest as "emailDigest",
   l.email_subscribe as "emailSubscribe", l.email_unsubscribe as "emailUnsubscribe", l.resend_block_hours as "resendBlockHours",
   l.resubscribe_timeout_hours as "resubscribeTimeoutHours",
-  l.scheduled_lateness_minutes as "scheduledLatenessMinutes", l.opt_in_type as "optInType",
+  l.scheduled_lateness_minutes as "scheduledLatenessMinutes", l.when_unknown as "whenUnknown", l.opt_in_type as "optInType",
   l.bypass_opt_in_response as "bypassOptInResponse"`
 
 // Base and deltas are added in one statement, because the job that folds them moves the one into the other.
@@ -117,9 +119,9 @@ export async function insertList(db: Db, accountId: number, shortCodeId: number,
     /* sql */ `
     insert into lists (name, message_yes, message_help, message_stop, message_reply, message_already_subscribed,
                        first_optin_message, second_optin_message, email_digest, email_subscribe, email_unsubscribe,
-                       resend_block_hours, resubscribe_timeout_hours, scheduled_lateness_minutes, created_at,
-                       updated_at, account_id, short_code_id)
-    values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $15, $16, $17)
+                       resend_block_hours, resubscribe_timeout_hours, scheduled_lateness_minutes, when_unknown,
+                       created_at, updated_at, account_id, short_code_id)
+    values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $16, $17, $18)
     returning id`,
     [...settingValues(settings), now, accountId, shortCodeId],
   )
@@ -134,8 +136,8 @@ export function updateList(db: Db, listId: number, settings: ListSettings, now: 
        set name = $1, message_yes = $2, message_help = $3, message_stop = $4, message_reply = $5,
            message_already_subscribed = $6, first_optin_message = $7, second_optin_message = $8, email_digest = $9,
            email_subscribe = $10, email_unsubscribe = $11, resend_block_hours = $12, resubscribe_timeout_hours = $13,
-           scheduled_lateness_minutes = $14, updated_at = $15
-     where id = $16`,
+           scheduled_lateness_minutes = $14, when_unknown = $15, updated_at = $16
+     where id = $17`,
     [...settingValues(settings), now, listId],
   )
 }
@@ -175,5 +177,6 @@ function settingValues(settings: ListSettings): unknown[] {
     settings.resendBlockHours,
     settings.resubscribeTimeoutHours,
     settings.scheduledLatenessMinutes,
+    settings.whenUnknown,
   ]
 }

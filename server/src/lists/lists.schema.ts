@@ -47,6 +47,14 @@ const ScheduledLateness = Type.Integer({
   'x-extension': true,
 })
 
+const WhenUnknown = Type.Unsafe<'never_twice' | 'never_miss'>({
+  type: 'string',
+  enum: ['never_twice', 'never_miss'],
+  description:
+    'At the receipt deadline, texts of which nobody can tell whether they were sent are left alone, or sent once more.',
+  'x-extension': true,
+})
+
 const extensions = {
   short_code: Type.Optional(
     Type.String({
@@ -58,6 +66,7 @@ const extensions = {
   resend_block_hours: Type.Optional(ResendBlock),
   resubscribe_timeout_hours: Type.Optional(ResubscribeTimeout),
   scheduled_lateness_minutes: Type.Optional(ScheduledLateness),
+  when_unknown: Type.Optional(WhenUnknown),
 }
 
 export const ListCreateBody = Type.Object({
@@ -113,6 +122,7 @@ export const ListSchema = Type.Object(
     resend_block_hours: ResendBlock,
     resubscribe_timeout_hours: ResubscribeTimeout,
     scheduled_lateness_minutes: ScheduledLateness,
+    when_unknown: WhenUnknown,
   },
   { title: 'List' },
 )
@@ -157,6 +167,7 @@ export function presentList(list: ListView, timeZone: string): Static<typeof Lis
     resend_block_hours: list.resendBlockHours,
     resubscribe_timeout_hours: list.resubscribeTimeoutHours,
     scheduled_lateness_minutes: list.scheduledLatenessMinutes,
+    when_unknown: list.whenUnknown,
   }
 }
 
@@ -174,6 +185,7 @@ const blank: Omit<ListSettings, 'name'> = {
   resendBlockHours: 48,
   resubscribeTimeoutHours: 48,
   scheduledLatenessMinutes: 60,
+  whenUnknown: 'never_twice',
 }
 
 /** All settings of a new list: those it was given, and the defaults for the others. */
@@ -198,6 +210,7 @@ export function readListChange(body: Static<typeof ListUpdateBody>['list']): Lis
     resendBlockHours: body.resend_block_hours,
     resubscribeTimeoutHours: body.resubscribe_timeout_hours,
     scheduledLatenessMinutes: body.scheduled_lateness_minutes,
+    whenUnknown: body.when_unknown,
   }
   return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined))
 }

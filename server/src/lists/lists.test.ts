@@ -44,6 +44,7 @@ describe('creating', () => {
         resend_block_hours: 48,
         resubscribe_timeout_hours: 48,
         scheduled_lateness_minutes: 60,
+        when_unknown: 'never_twice',
       },
     })
     expect((await api.owner.get(`/lists/${listOf(answer).id}`)).body).toEqual({ ...answer.body, status: 'OK' })
@@ -210,6 +211,7 @@ describe('what the vendor keeps in its web product', () => {
       resend_block_hours: 0,
       resubscribe_timeout_hours: 720,
       scheduled_lateness_minutes: 5,
+      when_unknown: 'never_miss',
     }
     const { id } = await create(settings)
     expect((await api.owner.get(`/lists/${id}`)).body.list).toMatchObject(settings)
@@ -225,6 +227,7 @@ describe('what the vendor keeps in its web product', () => {
     ['resend_block_hours', null, 'must be an integer'],
     ['resubscribe_timeout_hours', 721, 'must be less than or equal to 720'],
     ['scheduled_lateness_minutes', 0, 'must be greater than or equal to 1'],
+    ['when_unknown', 'sometimes', 'is not included in the list'],
     ['short_code', 88222, 'must be a string'],
     ['short_code', 'none', 'is not one of the account'],
     ['short_code', '', 'is not one of the account'],
