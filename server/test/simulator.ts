@@ -1,4 +1,4 @@
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { pino } from 'pino'
@@ -11,6 +11,7 @@ import { commandStatus } from '../src/smpp/pdu/command-status.ts'
 import { type DeliverSm, type SubmitSm, type SubmitSmResp, submitSm } from '../src/smpp/pdu/pdu.ts'
 import { isReceipt, parseReceipt } from '../src/smpp/pdu/receipt-text.ts'
 import type { Session } from '../src/smpp/session.ts'
+import type { Certificate } from './certificates.ts'
 
 /** A client bound to the simulator, and what was delivered to it. */
 export type Client = { session: Session; delivered: DeliverSm[] }
@@ -27,7 +28,7 @@ type ControlBody = {
 }
 
 /** A fresh simulator in this process for each test, at zero latency and delay, and clients for it. */
-export function useSimulator() {
+export function useSimulator({ tls }: { tls?: Certificate } = {}) {
   let folder = ''
   let simulator: Simulator
   const sessions: Session[] = []
@@ -36,9 +37,12 @@ export function useSimulator() {
   const start = async () => {
     const address = { host: '127.0.0.1', port: 0, tls: false, window: 100, mps: undefined, binds: 1 }
     const ports = { smppPort: 0, controlPort: 0, controlUrl: undefined }
+    const file = join(folder, 'tls.pem')
+    if (tls) await writeFile(file, tls.cert + tls.key)
+    const listen = tls ? { ...ports, tls: { port: 0, file } } : ports
     simulator = await startSimulator({
       config: {
-        simulator: { latencyMs: 0, receiptDelayMs: 0, ...ports, rawFile: rawPath() },
+        simulator: { latencyMs: 0, receiptDelayMs: 0, ...listen, rawFile: rawPath() },
         smpp: { ...address, systemId: 'carillon', password: new Secret('swordfish') },
       },
       log: pino({ level: 'silent' }),
@@ -61,6 +65,8 @@ export function useSimulator() {
     start,
     stop: () => simulator.stop(),
     controlPort: () => simulator.controlPort,
+    smppPort: () => simulator.smppPort,
+    tlsPort: () => simulator.tlsPort,
 
     async bind({ answers = commandStatus.ESME_ROK, ...options }: ClientOptions = {}): Promise<Client> {
       const session = await connect({

@@ -22,6 +22,8 @@ export type Config = {
     latencyMs: number
     receiptDelayMs: number
     smppPort: number
+    /** Undefined where it speaks no TLS; the file has a certificate and its key. */
+    tls?: { port: number; file: string } | undefined
     controlPort: number
     controlUrl: string | undefined
     rawFile: string
@@ -62,6 +64,7 @@ export function readEnv(env: Env): Config {
   const host = read('CARILLON_HOST')
   const port = read('CARILLON_PORT')
   const rawFile = read('CARILLON_SIMULATOR_RAW_FILE')
+  const tlsFile = read('CARILLON_SIMULATOR_TLS_FILE')
   const config: Config = {
     mode,
     http: { host, port, publicUrl: read('CARILLON_PUBLIC_URL') ?? defaultPublicUrl(host, port) },
@@ -75,6 +78,7 @@ export function readEnv(env: Env): Config {
       latencyMs: read('CARILLON_SIMULATOR_LATENCY_MS'),
       receiptDelayMs: read('CARILLON_SIMULATOR_RECEIPT_DELAY_MS'),
       smppPort: read('CARILLON_SIMULATOR_SMPP_PORT'),
+      tls: tlsFile ? { port: read('CARILLON_SIMULATOR_TLS_PORT'), file: resolve(checkout, tlsFile) } : undefined,
       controlPort: read('CARILLON_SIMULATOR_PORT'),
       controlUrl: read('CARILLON_SIMULATOR_URL'),
       rawFile: rawFile ? resolve(checkout, rawFile) : join(dataDir, 'simulator', 'submits.raw'),

@@ -154,6 +154,17 @@ export const settings = {
     parse: wholeNumber(0, 65_535),
     sandboxOnly: true,
   }),
+  CARILLON_SIMULATOR_TLS_PORT: required('0', {
+    help: 'Simulator: SMPP port for TLS on loopback, once there is a certificate; 0 takes any free one',
+    parse: wholeNumber(0, 65_535),
+    sandboxOnly: true,
+  }),
+  CARILLON_SIMULATOR_TLS_FILE: optional({
+    help: 'Simulator: PEM file with a certificate and its key; without it the simulator speaks no TLS',
+    parse: plainText,
+    example: './data/simulator/tls.pem',
+    sandboxOnly: true,
+  }),
   CARILLON_SIMULATOR_PORT: required('0', {
     help: 'Simulator: port of its control API on loopback; 0 takes any free one',
     parse: wholeNumber(0, 65_535),

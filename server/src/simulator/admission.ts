@@ -1,5 +1,6 @@
 import { commandStatus as status } from '../smpp/pdu/command-status.ts'
 import type { SubmitSm } from '../smpp/pdu/pdu.ts'
+import { readSmppTime } from '../smpp/pdu/time.ts'
 import { drawRefused, type Fate } from './fates.ts'
 import { RateWindow } from './rate-window.ts'
 import type { Settings } from './settings.ts'
@@ -29,6 +30,8 @@ export class Admission {
   judge(pdu: SubmitSm, text: Buffer, fate: Fate | undefined, owed: number, now: number): number {
     if (!SOURCE.test(pdu.source_addr)) return status.ESME_RINVSRCADR
     if (!DESTINATION.test(pdu.destination_addr) || fate?.answer === 'refused') return status.ESME_RINVDSTADR
+    if (pdu.validity_period !== '' && readSmppTime(pdu.validity_period, now) === undefined)
+      return status.ESME_RINVEXPIRY
     if (owed > MOST_OWED) return status.ESME_RMSGQFUL
     if (this.#rate && !this.#rate.take(now)) return status.ESME_RTHROTTLED
     if (fate?.answer === 'throttled_twice' && this.#throttlesOnceMore(pdu, text)) return status.ESME_RTHROTTLED

@@ -131,14 +131,14 @@ function asRefusal(fault: unknown): Refusal {
 }
 
 function presentState({ smsc, binds }: Controlled) {
-  const { counts } = smsc
+  const { counts, outgoingCounts: outgoing } = smsc
   return {
     accepted: counts.accepted,
     refused: counts.refused,
     throttled: counts.throttled,
     answers_lost: counts.answersLost,
-    receipts: { sent: counts.receiptsSent, answered: counts.receiptsAnswered },
-    mos: { sent: counts.mosSent, answered: counts.mosAnswered },
+    receipts: { sent: outgoing.receiptsSent, answered: outgoing.receiptsAnswered },
+    mos: { sent: outgoing.mosSent, answered: outgoing.mosAnswered },
     owed: smsc.owed,
     binds: binds.list().map(({ id, systemId, kind, since, submits }) => ({
       id,

@@ -1,6 +1,7 @@
 import { Fifo } from './fifo.ts'
 
-type Waiting<T> = { item: T; dueAt: number }
+/** Without an item when it was withdrawn. */
+type Waiting<T> = { item: T | undefined; dueAt: number }
 
 /**
  * Holds items until their time without a timer each. All that wait equally long are one queue, due in the order they
@@ -36,11 +37,32 @@ export class DelayLanes<T> {
     for (const [delayMs, lane] of this.#lanes) {
       for (let head = lane.peek(); head !== undefined && head.dueAt <= now; head = lane.peek()) {
         lane.shift()
+        if (head.item === undefined) continue
         this.#length--
         take(head.item)
       }
       if (lane.length === 0) this.#lanes.delete(delayMs)
     }
+  }
+
+  *[Symbol.iterator](): Generator<T> {
+    for (const lane of this.#lanes.values()) {
+      for (const { item } of lane) if (item !== undefined) yield item
+    }
+  }
+
+  /** Takes out all that match, before they are due; looks at everything that waits. */
+  withdraw(matches: (item: T) => boolean): T[] {
+    const withdrawn: T[] = []
+    for (const lane of this.#lanes.values()) {
+      for (const waiting of lane) {
+        if (waiting.item === undefined || !matches(waiting.item)) continue
+        withdrawn.push(waiting.item)
+        waiting.item = undefined
+        this.#length--
+      }
+    }
+    return withdrawn
   }
 
   clear(): void {

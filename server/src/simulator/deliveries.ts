@@ -1,5 +1,5 @@
 import { commandStatus as status } from '../smpp/pdu/command-status.ts'
-import type { DeliverSm } from '../smpp/pdu/pdu.ts'
+import type { DataSm, DeliverSm } from '../smpp/pdu/pdu.ts'
 import type { Session } from '../smpp/session.ts'
 import { Fifo } from './fifo.ts'
 
@@ -12,7 +12,7 @@ const tryAgain = new Set<number>([
 ])
 
 export type DeliveryEvents<T> = {
-  toPdu: (item: T) => DeliverSm
+  toPdu: (item: T) => DeliverSm | DataSm
   sent: (item: T) => void
   answered: (item: T) => void
   /** The client asked for a moment: to be added again later. */

@@ -27,6 +27,10 @@ export class Fifo<T> {
     return item
   }
 
+  *[Symbol.iterator](): Generator<T> {
+    for (let at = this.#head; at < this.#items.length; at++) yield this.#items[at] as T
+  }
+
   clear(): void {
     this.#items = []
     this.#head = 0

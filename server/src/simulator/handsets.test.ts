@@ -4,6 +4,8 @@ import { Handsets } from './handsets.ts'
 import { hexId, idBase, spellId } from './smsc-id.ts'
 
 const message = (destination_addr: string, text: string) => ({
+  smscId: '1a',
+  sar: undefined,
   destination_addr,
   source_addr: '12345',
   data_coding: 0,

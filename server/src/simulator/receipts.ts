@@ -1,12 +1,16 @@
 import { esmClass, messageState, npi, registeredDelivery, ton } from '../smpp/pdu/flags.ts'
-import { type DeliverSm, deliverSm, type SubmitSm } from '../smpp/pdu/pdu.ts'
-import { formatReceipt } from '../smpp/pdu/receipt-text.ts'
+import { type DataSm, type DeliverSm, dataSm, deliverSm, type SubmitSm } from '../smpp/pdu/pdu.ts'
+import { formatReceipt, type ReceiptStat } from '../smpp/pdu/receipt-text.ts'
 import type { Tlvs } from '../smpp/pdu/tlvs.ts'
 import { decodeShortMessage } from '../sms/parts.ts'
 import { fateOf, type ReceiptOutcome } from './fates.ts'
+import type { MessageState } from './message-states.ts'
 import type { RawRecord } from './raw-file.ts'
 import type { Settings } from './settings.ts'
 import { spellId } from './smsc-id.ts'
+
+/** What a receipt can say: what the handset did, or that the message ended before it. */
+export type ReceiptEnding = Exclude<ReceiptOutcome, 'none'> | 'expired' | 'deleted'
 
 /** A receipt that is owed. Small, because a client that takes none makes hundreds of thousands of them wait here. */
 export type Receipt = {
@@ -18,16 +22,23 @@ export type Receipt = {
   /** The first 20 characters, one octet each. */
   excerpt: string
   reference: number | undefined
-  outcome: Exclude<ReceiptOutcome, 'none'>
+  outcome: ReceiptEnding
   /** How many of this message's receipts are still to be answered, where more than one thing waits for them. */
   group: { left: number; settled: (() => void) | undefined } | undefined
 }
 
-const endings = {
+const endings: Record<ReceiptEnding, { stat: ReceiptStat; state: MessageState }> = {
   delivered: { stat: 'DELIVRD', state: messageState.DELIVERED },
   hard: { stat: 'UNDELIV', state: messageState.UNDELIVERABLE },
   soft: { stat: 'UNDELIV', state: messageState.UNDELIVERABLE },
-} as const
+  expired: { stat: 'EXPIRED', state: messageState.EXPIRED },
+  deleted: { stat: 'DELETED', state: messageState.DELETED },
+}
+
+/** The state that query_sm tells of; a handset without receipts has its text all the same. */
+export function stateOf(outcome: ReceiptEnding | 'none'): MessageState {
+  return endings[outcome === 'none' ? 'delivered' : outcome].state
+}
 
 /** network_error_code of a GSM network (§5.3.2.31), where the code is a number that fits. */
 const GSM_NETWORK = 3
@@ -40,7 +51,7 @@ const EXCERPT_HEX = 160
 export function makeReceipt(
   smscId: string,
   submittedAt: number,
-  outcome: ReceiptOutcome,
+  outcome: ReceiptEnding | 'none',
   pdu: Pick<
     SubmitSm,
     'destination_addr' | 'source_addr' | 'data_coding' | 'esm_class' | 'registered_delivery' | 'tlvs'
@@ -82,7 +93,7 @@ export function receiptOfRecord(record: RawRecord): Receipt | undefined {
 }
 
 /** The first characters of a text as a receipt repeats them: one octet each, "?" for what needs more. */
-function excerptOf(text: Buffer, data_coding: number, esm_class: number): string {
+export function excerptOf(text: Buffer, data_coding: number, esm_class: number): string {
   if (data_coding === 0 && !(esm_class & esmClass.udhi)) return text.toString('latin1', 0, EXCERPT_LENGTH)
   const decoded = decodeShortMessage(text, data_coding, esm_class).text.slice(0, EXCERPT_LENGTH)
   return decoded.replace(/[^ -ÿ]/g, '?')
@@ -94,8 +105,15 @@ function wantsReceipt(registered_delivery: number, outcome: Receipt['outcome']):
   return wanted === registeredDelivery.always || (wanted === registeredDelivery.onFailure && outcome !== 'delivered')
 }
 
-/** The deliver_sm that carries a receipt: from the handset's number to the sender's (§4.6, appendix B). */
-export function receiptPdu(receipt: Receipt, settings: Settings, now: number): DeliverSm {
+/** The deliver_sm, or data_sm, that carries a receipt: from the handset's number to the sender's (§4.6, appendix B). */
+export function receiptPdu(receipt: Receipt, settings: Settings, now: number): DeliverSm | DataSm {
+  const pdu = receiptAsDeliverSm(receipt, settings, now)
+  if (settings.receiptPdu === 'deliver_sm') return pdu
+  const { command: _, short_message: message_payload, tlvs, ...fields } = pdu
+  return dataSm({ ...fields, tlvs: { ...tlvs, message_payload } })
+}
+
+function receiptAsDeliverSm(receipt: Receipt, settings: Settings, now: number): DeliverSm {
   const ending = endings[receipt.outcome]
   const message_id = spellId(receipt.smscId, settings.receiptIdForm)
   return deliverSm({
@@ -120,8 +138,8 @@ function receiptTlvs({ outcome, reference }: Receipt, message_id: string, settin
   const echo = settings.echoReference && reference !== undefined
   if (!settings.receiptTlvs) return echo ? { user_message_reference: reference } : undefined
   const tlvs: Tlvs = { receipted_message_id: message_id, message_state: endings[outcome].state }
-  const code = outcome === 'delivered' ? Number.NaN : Number(settings.receiptError[outcome])
-  if (code <= 0xffff) tlvs.network_error_code = Buffer.from([GSM_NETWORK, code >> 8, code])
+  const code = outcome === 'delivered' ? 0 : Number(settings.receiptError[outcome])
+  if (code > 0 && code <= 0xffff) tlvs.network_error_code = Buffer.from([GSM_NETWORK, code >> 8, code])
   if (echo) tlvs.user_message_reference = reference
   return tlvs
 }

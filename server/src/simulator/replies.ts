@@ -1,6 +1,7 @@
 import type { SubmitSm } from '../smpp/pdu/pdu.ts'
 import { decodeShortMessage } from '../sms/parts.ts'
 import { fromSmppAddress } from '../sms/phone-number.ts'
+import { sarOf } from './handsets.ts'
 
 /** A text that a handset will write by itself. */
 export type Reply = { kind: 'reply'; phone: number; shortCode: string; content: string; delayMs: number }
@@ -17,10 +18,10 @@ const KEPT = 10_000
 export class Replies {
   readonly #awaiting = new Map<string, number>()
 
-  replyTo(pdu: SubmitSm, content: string, now: number): Reply | undefined {
+  replyTo(pdu: SubmitSm, text: Buffer, content: string, now: number): Reply | undefined {
     const phone = fromSmppAddress(pdu.destination_addr)
     if (phone === undefined) return undefined
-    const { concat } = decodeShortMessage(pdu.short_message, pdu.data_coding, pdu.esm_class)
+    const { concat = sarOf(pdu.tlvs) } = decodeShortMessage(text, pdu.data_coding, pdu.esm_class)
     if (concat && concat.sequence < concat.total) return undefined
     const shortCode = pdu.source_addr
     const key = `${phone} ${shortCode}`

@@ -1,6 +1,7 @@
 // What the control API can turn while the simulator runs, and the only place that knows how a setting is spelt in JSON.
 
 import { commandStatus, statusName } from '../smpp/pdu/command-status.ts'
+import type { ReceiptEnding } from './receipts.ts'
 import { type IdForm, idForms } from './smsc-id.ts'
 
 export type Settings = {
@@ -11,7 +12,9 @@ export type Settings = {
   /** Per cent; for numbers that choose no fate. */
   receiptMix: { delivered: number; hard: number; soft: number; none: number }
   /** The err of each outcome's receipts. */
-  receiptError: { delivered: string; hard: string; soft: string }
+  receiptError: Record<ReceiptEnding, string>
+  /** What carries receipts. */
+  receiptPdu: 'deliver_sm' | 'data_sm'
   /** How often each receipt is sent. */
   receiptCount: number
   /** Answers wait until their receipts were answered. */
@@ -54,7 +57,9 @@ export function startingSettings(latencyMs: number, receiptDelayMs: number): Set
     latencyJitterMs: 0,
     receiptDelayMs,
     receiptMix: { delivered: 100, hard: 0, soft: 0, none: 0 },
-    receiptError: { delivered: '000', hard: '001', soft: '027' },
+    // The codes are those of MAP (3GPP TS 29.002): 1 is an unknown subscriber, who never comes back; 27 an absent one.
+    receiptError: { delivered: '000', hard: '001', soft: '027', expired: '000', deleted: '000' },
+    receiptPdu: 'deliver_sm',
     receiptCount: 1,
     receiptsFirst: false,
     holdReceipts: false,
@@ -79,7 +84,8 @@ type Spelling<T> = { name: string; read(value: unknown, now: T): T; present?(val
 
 const HOUR_MS = 3_600_000
 const OUTCOMES = ['delivered', 'hard', 'soft', 'none'] as const
-const BOUNCES = ['delivered', 'hard', 'soft'] as const
+const ENDINGS = ['delivered', 'hard', 'soft', 'expired', 'deleted'] as const
+const RECEIPT_PDUS = ['deliver_sm', 'data_sm'] as const
 const ERROR_CODE = /^[0-9A-Za-z]{1,10}$/
 
 const spellings: { [K in keyof Settings]: Spelling<Settings[K]> } = {
@@ -88,6 +94,7 @@ const spellings: { [K in keyof Settings]: Spelling<Settings[K]> } = {
   receiptDelayMs: { name: 'receipt_delay_ms', read: wholeNumber(0, HOUR_MS) },
   receiptMix: { name: 'receipt_mix', read: readMix },
   receiptError: { name: 'receipt_error', read: readErrors },
+  receiptPdu: { name: 'receipt_pdu', read: oneOf(RECEIPT_PDUS) },
   receiptCount: { name: 'receipt_count', read: wholeNumber(1, 5) },
   receiptsFirst: { name: 'receipts_first', read: yesOrNo },
   holdReceipts: { name: 'hold_receipts', read: yesOrNo },
@@ -102,8 +109,8 @@ const spellings: { [K in keyof Settings]: Spelling<Settings[K]> } = {
   echoReference: { name: 'echo_reference', read: yesOrNo },
   receiptTlvs: { name: 'receipt_tlvs', read: yesOrNo },
   answer: { name: 'answer', read: yesOrNo },
-  idForm: { name: 'id_form', read: readForm },
-  receiptIdForm: { name: 'receipt_id_form', read: readForm },
+  idForm: { name: 'id_form', read: oneOf(idForms) },
+  receiptIdForm: { name: 'receipt_id_form', read: oneOf(idForms) },
   maxBinds: { name: 'max_binds', read: orNull(wholeNumber(0, 1_000)) },
 }
 
@@ -163,10 +170,12 @@ function yesOrNo(value: unknown): boolean {
   throw new Fault('is neither true nor false')
 }
 
-function readForm(value: unknown): IdForm {
-  const form = idForms.find((known) => known === value)
-  if (form) return form
-  throw new Fault(`is not one of ${idForms.join(', ')}`)
+function oneOf<T extends string>(known: readonly T[]) {
+  return (value: unknown): T => {
+    const found = known.find((one) => one === value)
+    if (found) return found
+    throw new Fault(`is not one of ${known.join(', ')}`)
+  }
 }
 
 /** Shares that are left out are 0. */
@@ -184,7 +193,7 @@ function readMix(value: unknown): Settings['receiptMix'] {
 /** Codes that are left out stay as they are. */
 function readErrors(value: unknown, now: Settings['receiptError']): Settings['receiptError'] {
   const errors = { ...now }
-  for (const [outcome, code] of entriesOf(value, BOUNCES)) {
+  for (const [outcome, code] of entriesOf(value, ENDINGS)) {
     if (typeof code !== 'string' || !ERROR_CODE.test(code)) throw new Fault(`${outcome} is not an error code`)
     errors[outcome] = code
   }

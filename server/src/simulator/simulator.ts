@@ -2,12 +2,10 @@
 // text's fate by its number. A process of its own that never touches the database, so what it says about a crash is a
 // witness's word.
 
+import { readFileSync } from 'node:fs'
 import type { Logger } from 'pino'
 import type { Config } from '../config/config.ts'
-import { commandStatus as status } from '../smpp/pdu/command-status.ts'
-import type { RequestCommand, RequestPdu } from '../smpp/pdu/pdu.ts'
-import { createServer } from '../smpp/server.ts'
-import type { Session } from '../smpp/session.ts'
+import { createServer, type ServerOptions } from '../smpp/server.ts'
 import { openAnsweredFile } from './answered-file.ts'
 import { Binds } from './binds.ts'
 import { startControl } from './control.ts'
@@ -16,18 +14,25 @@ import { receiptOfRecord } from './receipts.ts'
 import { type Settings, startingSettings } from './settings.ts'
 import { Smsc } from './smsc.ts'
 import { idBase } from './smsc-id.ts'
+import { isSubmission } from './submissions.ts'
 
 const LOOPBACK = '127.0.0.1'
 /** A client that does not let go is left behind after this. */
 const GOODBYE_MS = 2_000
 
-export type Simulator = { smppPort: number; controlPort: number; stop(): Promise<void> }
+export type Simulator = {
+  smppPort: number
+  /** Undefined where it speaks no TLS. */
+  tlsPort: number | undefined
+  controlPort: number
+  stop(): Promise<void>
+}
 
 export type SimulatorRuntime = { config: Pick<Config, 'simulator' | 'smpp'>; log: Logger }
 
 /** Takes binds and serves the control API, on loopback, from when this resolves. */
 export async function startSimulator({ config, log }: SimulatorRuntime): Promise<Simulator> {
-  const { rawFile: rawPath, latencyMs, receiptDelayMs, smppPort, controlPort } = config.simulator
+  const { rawFile: rawPath, latencyMs, receiptDelayMs, smppPort, tls, controlPort } = config.simulator
   const rawFile = new RawFile(rawPath)
   const answered = openAnsweredFile(`${rawPath}.answered`, rawPath, receiptOfRecord)
   const initial = startingSettings(latencyMs, receiptDelayMs)
@@ -46,7 +51,7 @@ export async function startSimulator({ config, log }: SimulatorRuntime): Promise
   let answering = Promise.withResolvers<void>()
   answering.resolve()
 
-  const server = createServer({
+  const serverOptions: ServerOptions = {
     async onBind(_session, bind) {
       await answering.promise
       return binds.judge(bind, smsc.settings.maxBinds)
@@ -57,13 +62,19 @@ export async function startSimulator({ config, log }: SimulatorRuntime): Promise
       log.info({ bind: id, kind }, 'bound')
       session.on('close', (reason) => log.info({ bind: id, reason }, 'bind closed'))
       session.on('request', (request) => {
-        take(smsc, session, request)
-        if (request.command === 'submit_sm') binds.submitted(session, info)
+        smsc.take(session, request)
+        if (isSubmission(request)) binds.submitted(session, info)
       })
       if (kind !== 'bound_tx') smsc.addReceiver(session)
       if (!smsc.settings.answer) session.pause()
     },
-  })
+  }
+  const servers = [createServer(serverOptions)]
+  if (tls) {
+    const pem = readFileSync(tls.file)
+    servers.push(createServer({ ...serverOptions, tls: { cert: pem, key: pem } }))
+  }
+  const allSessions = () => servers.flatMap((server) => [...server.sessions])
 
   function change(settings: Settings): void {
     const turned = settings.answer !== smsc.settings.answer
@@ -73,13 +84,15 @@ export async function startSimulator({ config, log }: SimulatorRuntime): Promise
     log.info({ answer: settings.answer }, 'answering turned')
     if (settings.answer) answering.resolve()
     else answering = Promise.withResolvers<void>()
-    for (const session of server.sessions) {
+    for (const session of allSessions()) {
       if (settings.answer) session.resume()
       else session.pause()
     }
   }
 
-  const boundPort = await server.listen(smppPort, LOOPBACK)
+  const [boundPort = 0, tlsPort] = await Promise.all(
+    servers.map((server, index) => server.listen((index === 0 ? smppPort : tls?.port) ?? 0, LOOPBACK)),
+  )
   const control = await startControl(
     {
       smsc,
@@ -94,32 +107,21 @@ export async function startSimulator({ config, log }: SimulatorRuntime): Promise
     controlPort,
     LOOPBACK,
   )
-  log.info({ smppPort: boundPort, controlPort: control.port }, 'simulator is up')
+  log.info({ smppPort: boundPort, tlsPort, controlPort: control.port }, 'simulator is up')
 
   return {
     smppPort: boundPort,
+    tlsPort,
     controlPort: control.port,
     async stop() {
       await control.close()
       smsc.windUp()
       const late = setTimeout(() => {
-        for (const session of server.sessions) session.destroy('simulator stops')
+        for (const session of allSessions()) session.destroy('simulator stops')
       }, GOODBYE_MS)
-      await server.close()
+      await Promise.all(servers.map((server) => server.close()))
       clearTimeout(late)
       smsc.close()
     },
   }
-}
-
-/** What it says to requests it does not serve; a message it has forgotten cannot be asked about. */
-const notServed: Partial<Record<RequestCommand, number>> = {
-  query_sm: status.ESME_RQUERYFAIL,
-  cancel_sm: status.ESME_RCANCELFAIL,
-  data_sm: status.ESME_RSUBMITFAIL,
-}
-
-function take(smsc: Smsc, session: Session, request: RequestPdu): void {
-  if (request.command === 'submit_sm') smsc.submit(session, request)
-  else session.respond(request, { command_status: notServed[request.command] ?? status.ESME_RINVCMDID })
 }

@@ -39,3 +39,9 @@ export function spellId(hex: string, form: IdForm): string {
       return Number.parseInt(hex, 16).toString().padStart(20, '0')
   }
 }
+
+/** The id that is spelled so, in whatever way of hex or decimal the form is; NaN for none. */
+export function readId(text: string, form: IdForm): number {
+  if (form.startsWith('decimal')) return /^[0-9]{1,20}$/.test(text) ? Number(text) : Number.NaN
+  return /^[0-9a-f]{1,16}$/i.test(text) ? Number.parseInt(text, 16) : Number.NaN
+}

@@ -5,32 +5,39 @@
 import type { Logger } from 'pino'
 import { commandStatus as status } from '../smpp/pdu/command-status.ts'
 import { npi, ton } from '../smpp/pdu/flags.ts'
-import { type DeliverSm, deliverSm, type SubmitSm } from '../smpp/pdu/pdu.ts'
-import type { Session } from '../smpp/session.ts'
+import type { RequestPdu, SubmitMulti, SubmitSm } from '../smpp/pdu/pdu.ts'
+import { readSmppTime } from '../smpp/pdu/time.ts'
+import type { ResponseFields, Session } from '../smpp/session.ts'
 import { encodeParts } from '../sms/parts.ts'
 import { toSmppAddress } from '../sms/phone-number.ts'
 import { Admission } from './admission.ts'
+import { Afterthoughts, isAfterthought } from './afterthoughts.ts'
 import type { AnsweredFile } from './answered-file.ts'
 import { DelayLanes } from './delay-lanes.ts'
-import { Deliveries } from './deliveries.ts'
 import { drawLost, drawOutcome, type Fate, fateByOutcome, fateOf } from './fates.ts'
-import { Handsets } from './handsets.ts'
+import { Handsets, sarOf } from './handsets.ts'
+import { MessageStates } from './message-states.ts'
+import { Outgoing, type OutgoingCounts } from './outgoing.ts'
 import type { RawFile } from './raw-file.ts'
-import { makeReceipt, type Receipt, receiptPdu } from './receipts.ts'
-import { Replies, type Reply } from './replies.ts'
+import { makeReceipt, type Receipt, type ReceiptEnding, receiptPdu, stateOf } from './receipts.ts'
+import { Replies } from './replies.ts'
 import type { Settings } from './settings.ts'
 import { hexId, spellId } from './smsc-id.ts'
+import { fromDataSm, fromSubmitMulti, MultiAnswer, type Submission } from './submissions.ts'
 
-/** A part of a text that a handset wrote. */
-type Mo = { kind: 'mo'; pdu: DeliverSm }
-type Delivery = Receipt | Mo
 type Answer = {
   session: Session
+  request: Submission
+  /** Where the request has several messages, the one answer to all. */
+  multi: MultiAnswer | undefined
   pdu: SubmitSm
   command_status: number
+  id: number
   smscId: string
   at: number
   receipt: Receipt | undefined
+  /** From the answer on. */
+  receiptDelayMs: number
   fate: Fate
   lost: boolean
   given: boolean
@@ -41,20 +48,16 @@ export type Counts = {
   refused: number
   throttled: number
   answersLost: number
-  receiptsSent: number
-  receiptsAnswered: number
-  mosSent: number
-  mosAnswered: number
 }
 
 /** An answer that waits for its receipts is given then at the latest. */
 const AFTER_RECEIPTS_MS = 1_000
-const PUT_OFF_MS = 1_000
 /** Above so many owed receipts answers slow down, a millisecond per thousand, so that memory stays flat. */
 const CROWDED_ABOVE = 30_000
 const CROWDED_MOST_MS = 50
 const ANSWERED_FLUSH_MS = 20
 const JITTER_STEPS = 32
+const FINE_BELOW_MS = 10_000
 const noText = Buffer.alloc(0)
 
 export type SmscOptions = {
@@ -77,11 +80,15 @@ export class Smsc {
   #arrived: Answer[] = []
   #flushing = false
   readonly #answers = new DelayLanes<Answer>()
-  readonly #later = new DelayLanes<Delivery | Reply>()
-  /** Apart, so that one can be held, and a person's text does not wait behind all receipts. */
-  readonly #mos: Deliveries<Mo>
-  readonly #receipts: Deliveries<Receipt>
+  readonly #outgoing = new Outgoing({
+    receiptPdu: (receipt) => receiptPdu(receipt, this.#settings, Date.now()),
+    receiptAnswered: (receipt) => this.#receiptAnswered(receipt),
+    replyDue: ({ phone, shortCode, content }) => this.handsetWrites(phone, shortCode, content),
+    putOff: () => this.#arm(),
+  })
   readonly #replies = new Replies()
+  readonly #states = new MessageStates()
+  readonly #afterthoughts: Afterthoughts
   #timer: NodeJS.Timeout | undefined
   #timerDueAt = Number.POSITIVE_INFINITY
   #answeredTimer: NodeJS.Timeout | undefined
@@ -93,22 +100,18 @@ export class Smsc {
     this.#settings = settings
     this.#lastId = lastId
     this.#log = log
-    const putOff = (item: Delivery) => {
-      this.#later.push(item, PUT_OFF_MS, performance.now())
-      this.#arm()
-    }
-    this.#mos = new Deliveries<Mo>({
-      toPdu: (mo) => mo.pdu,
-      sent: () => this.counts.mosSent++,
-      answered: () => this.counts.mosAnswered++,
-      putOff,
+    this.#afterthoughts = new Afterthoughts({
+      states: this.#states,
+      handsets: this.handsets,
+      settings: () => this.#settings,
+      withdraw: (smscId) => this.#withdraw(smscId),
+      pending: (smscId) => this.#pending(smscId),
+      add: (receipt) => this.#outgoing.addReceipt(receipt, 0),
     })
-    this.#receipts = new Deliveries<Receipt>({
-      toPdu: (receipt) => receiptPdu(receipt, this.#settings, Date.now()),
-      sent: () => this.counts.receiptsSent++,
-      answered: (receipt) => this.#receiptAnswered(receipt),
-      putOff,
-    })
+  }
+
+  get outgoingCounts(): OutgoingCounts {
+    return this.#outgoing.counts
   }
 
   get settings(): Settings {
@@ -117,33 +120,50 @@ export class Smsc {
 
   /** Receipts and texts of handsets that wait for their time, a bind, a slot or an answer. */
   get owed(): number {
-    return this.#later.length + this.#mos.length + this.#receipts.length
+    return this.#outgoing.length
   }
 
   change(settings: Settings): void {
     this.#admission.change(settings)
     this.#settings = settings
-    this.#mos.hold(!settings.answer)
-    this.#receipts.hold(!settings.answer || settings.holdReceipts)
+    this.#outgoing.hold(!settings.answer, settings.holdReceipts)
     this.#arm()
   }
 
   addReceiver(session: Session): void {
-    this.#mos.addReceiver(session)
-    this.#receipts.addReceiver(session)
+    this.#outgoing.addReceiver(session)
   }
 
   /** Takes up the receipts that an earlier run still owed. */
   restore(receipts: Receipt[]): void {
     for (const receipt of receipts) {
       const wait = receipt.submittedAt + (fateOf(receipt.destination)?.receiptDelayMs ?? 0) - Date.now()
-      if (wait > 0) this.#later.push(receipt, wait, performance.now())
-      else this.#receipts.add(receipt)
+      this.#outgoing.addReceipt(receipt, Math.max(0, wait))
     }
     this.#arm()
   }
 
-  submit(session: Session, pdu: SubmitSm): void {
+  /** Takes a request of a client that is bound. */
+  take(session: Session, request: RequestPdu): void {
+    if (request.command === 'submit_sm') this.#submit(session, request, request)
+    else if (request.command === 'data_sm') this.#submit(session, request, fromDataSm(request))
+    else if (request.command === 'submit_multi') this.#submitMulti(session, request)
+    else if (isAfterthought(request)) session.respond(request, this.#afterthoughts.answer(request, Date.now()))
+    else session.respond(request, { command_status: status.ESME_RINVCMDID })
+  }
+
+  #submitMulti(session: Session, request: SubmitMulti): void {
+    const submits = fromSubmitMulti(request)
+    if (!submits) {
+      this.counts.refused++
+      session.respond(request, { command_status: status.ESME_RINVDLNAME })
+      return
+    }
+    const multi = new MultiAnswer(session, request, submits.length)
+    for (const pdu of submits) this.#submit(session, request, pdu, multi)
+  }
+
+  #submit(session: Session, request: Submission, pdu: SubmitSm, multi?: MultiAnswer): void {
     const at = Date.now()
     const ownFate = fateOf(pdu.destination_addr)
     const text = textOf(pdu)
@@ -153,9 +173,21 @@ export class Smsc {
       smscId = hexId(++this.#lastId)
       this.#rawFile.add(at, smscId, pdu, text, pdu.tlvs?.user_message_reference)
     }
-    const fate = ownFate ?? fateByOutcome[drawOutcome(this.#settings.receiptMix, this.#lastId)]
-    const lost = fate.answer === 'lost' || drawLost(this.#settings.loseAnswers, this.#lastId)
-    this.#arrived.push({ session, pdu, command_status, smscId, at, receipt: undefined, fate, lost, given: false })
+    this.#arrived.push({
+      session,
+      request,
+      multi,
+      pdu,
+      command_status,
+      id: this.#lastId,
+      smscId,
+      at,
+      receipt: undefined,
+      receiptDelayMs: 0,
+      fate: ownFate ?? fateByOutcome[drawOutcome(this.#settings.receiptMix, this.#lastId)],
+      lost: ownFate?.answer === 'lost' || drawLost(this.#settings.loseAnswers, this.#lastId),
+      given: false,
+    })
     if (this.#flushing) return
     this.#flushing = true
     setImmediate(this.#flush)
@@ -167,24 +199,22 @@ export class Smsc {
     const parts = encodeParts(content, this.#moReference)
     this.handsets.write(phone, shortCode, content, parts.length, Date.now())
     for (const part of parts) {
-      const pdu = deliverSm({
+      this.#outgoing.addMo({
         source_addr_ton: ton.international,
         source_addr_npi: npi.isdn,
         source_addr: toSmppAddress(phone),
         destination_addr: shortCode,
         ...part,
       })
-      this.#mos.add({ kind: 'mo', pdu })
     }
   }
 
   /** Forgets what is owed and what was counted; answers are still given, and the raw file stays as it is. */
   reset(): void {
-    this.#later.clear()
-    this.#mos.clear()
-    this.#receipts.clear()
+    this.#outgoing.clear()
     this.#replies.clear()
     this.#admission.clear()
+    this.#states.clear()
     this.handsets.clear()
     this.counts = blankCounts()
     this.#rawFile.flush()
@@ -194,8 +224,7 @@ export class Smsc {
   /** Answers all that was accepted, what still comes at once, and sends nothing more of its own. */
   windUp(): void {
     this.#settings = { ...this.#settings, latencyMs: 0, answer: true }
-    this.#mos.hold(true)
-    this.#receipts.hold(true)
+    this.#outgoing.hold(true, true)
     clearTimeout(this.#timer)
     this.#timerDueAt = Number.NEGATIVE_INFINITY
     this.#answers.takeDue(Number.POSITIVE_INFINITY, (answer) => this.#give(answer))
@@ -222,7 +251,7 @@ export class Smsc {
     for (const answer of arrived) {
       if (!written && answer.command_status === status.ESME_ROK) answer.command_status = status.ESME_RSYSERR
       this.#count(answer.command_status)
-      if (answer.command_status === status.ESME_ROK) this.#accept(answer)
+      if (answer.command_status === status.ESME_ROK) this.#accept(answer, leastMs)
       const latencyMs = latencyJitterMs > 0 ? leastMs + drawJitter(latencyJitterMs) : leastMs
       if (answer.receipt?.group?.settled) this.#giveReceiptsFirst(answer, answer.receipt, now)
       else if (latencyMs === 0 && answering) this.#give(answer)
@@ -234,7 +263,7 @@ export class Smsc {
   /** What a client that takes receipts more slowly than it submits waits on top of the latency. */
   #crowdedMs(): number {
     // at a delay the receipts that are not due yet are nobody's fault
-    const late = this.#settings.holdReceipts ? 0 : this.#receipts.length
+    const late = this.#settings.holdReceipts ? 0 : this.#outgoing.receiptsDue
     return Math.min(CROWDED_MOST_MS, Math.ceil(Math.max(0, late - CROWDED_ABOVE) / 1_000))
   }
 
@@ -254,19 +283,36 @@ export class Smsc {
     else this.counts.refused++
   }
 
-  #accept(answer: Answer): void {
-    const { pdu, fate, smscId, at } = answer
+  #accept(answer: Answer, latencyMs: number): void {
+    const { pdu, fate, id, smscId, at } = answer
     const text = textOf(pdu)
-    const { destination_addr, source_addr, data_coding, esm_class } = pdu
-    if (fate.outcome === 'delivered' || fate.outcome === 'none') {
-      this.handsets.receive({ destination_addr, source_addr, data_coding, esm_class, text, at })
-    }
-    const reply = fate.reply && this.#replies.replyTo(pdu, fate.reply, at)
-    if (reply) this.#later.push(reply, reply.delayMs, performance.now())
-    answer.receipt = makeReceipt(smscId, at, fate.outcome, pdu, text)
+    const ending = this.#endingOf(answer, latencyMs)
+    if (ending === 'delivered' || ending === 'none') this.#reachHandset(answer, text)
+    answer.receipt = makeReceipt(smscId, at, ending, pdu, text)
     if (answer.receipt) this.#groupReceipts(answer, answer.receipt)
+    const finalAt = at + latencyMs + answer.receiptDelayMs
+    this.#states.add(id, pdu.source_addr, pdu.destination_addr, stateOf(ending), finalAt)
     // The mix is not what a next run would draw again: it must not owe what this one decided not to send.
     if (fate === fateByOutcome.none) this.#settleReceipt(smscId)
+  }
+
+  /** How and when the message ends: as its fate says, unless its validity ends before. */
+  #endingOf(answer: Answer, latencyMs: number): ReceiptEnding | 'none' {
+    const { pdu, fate, at } = answer
+    answer.receiptDelayMs = this.#settings.receiptDelayMs + fate.receiptDelayMs
+    if (pdu.validity_period === '' || fate.outcome === 'none') return fate.outcome
+    const lifeMs = (readSmppTime(pdu.validity_period, at) ?? at) - at
+    if (lifeMs >= latencyMs + answer.receiptDelayMs) return fate.outcome
+    answer.receiptDelayMs = coarse(Math.max(0, lifeMs - latencyMs))
+    return 'expired'
+  }
+
+  #reachHandset({ pdu, fate, smscId, at }: Answer, text: Buffer): void {
+    const { destination_addr, source_addr, data_coding, esm_class, tlvs } = pdu
+    const sar = tlvs === undefined ? undefined : sarOf(tlvs)
+    this.handsets.receive({ smscId, destination_addr, source_addr, data_coding, esm_class, text, at, sar })
+    const reply = fate.reply && this.#replies.replyTo(pdu, text, fate.reply, at)
+    if (reply) this.#outgoing.addReply(reply)
   }
 
   #groupReceipts(answer: Answer, receipt: Receipt): void {
@@ -285,25 +331,37 @@ export class Smsc {
   #give(answer: Answer): void {
     if (answer.given) return
     answer.given = true
-    const { session, pdu, command_status, smscId, receipt, fate, lost } = answer
-    if (command_status !== status.ESME_ROK) session.respond(pdu, { command_status })
-    else if (lost) this.counts.answersLost++
-    else session.respond(pdu, { message_id: spellId(smscId, this.#settings.idForm) })
-    if (!receipt) return
-    const delayMs = this.#settings.receiptDelayMs + fate.receiptDelayMs
-    this.#addReceipt(receipt, delayMs)
+    const { command_status, smscId, receipt, lost } = answer
+    if (command_status !== status.ESME_ROK) respond(answer, { command_status })
+    else if (!lost) respond(answer, { message_id: spellId(smscId, this.#settings.idForm) })
+    else {
+      this.counts.answersLost++
+      respond(answer, undefined)
+    }
+    if (receipt) this.#addReceipt(receipt, answer.receiptDelayMs)
   }
 
   /** Puts the receipt on its way, as often as it is to be sent. */
   #addReceipt(receipt: Receipt, delayMs: number): void {
-    for (let left = receipt.group?.left ?? 1; left > 0; left--) {
-      if (delayMs === 0) this.#receipts.add(receipt)
-      else this.#later.push(receipt, delayMs, performance.now())
+    for (let left = receipt.group?.left ?? 1; left > 0; left--) this.#outgoing.addReceipt(receipt, delayMs)
+  }
+
+  /** The receipts of this message that are not due yet, those of answers not yet given too. */
+  #pending(smscId: string): Receipt[] {
+    const unanswered = [...this.#answers].filter((answer) => answer.smscId === smscId).map(({ receipt }) => receipt)
+    return this.#outgoing.pending(smscId).concat(unanswered.filter((receipt) => receipt !== undefined))
+  }
+
+  #withdraw(smscId: string): Receipt[] {
+    for (const answer of this.#answers) {
+      if (answer.smscId !== smscId || !answer.receipt) continue
+      answer.receipt.outcome = 'deleted'
+      answer.receiptDelayMs = 0
     }
+    return this.#outgoing.withdraw(smscId)
   }
 
   #receiptAnswered(receipt: Receipt): void {
-    this.counts.receiptsAnswered++
     if (receipt.group && --receipt.group.left > 0) return
     receipt.group?.settled?.()
     this.#settleReceipt(receipt.smscId)
@@ -324,22 +382,30 @@ export class Smsc {
     if (!this.#settings.answer) return
     const now = performance.now()
     this.#answers.takeDue(now, (answer) => this.#give(answer))
-    this.#later.takeDue(now, (item) => {
-      if (item.kind === 'reply') this.handsetWrites(item.phone, item.shortCode, item.content)
-      else if (item.kind === 'mo') this.#mos.add(item)
-      else this.#receipts.add(item)
-    })
+    this.#outgoing.sendDue(now)
     this.#arm()
   }
 
   #arm(): void {
     if (!this.#settings.answer) return
-    const dueAt = Math.min(this.#answers.nextDueAt(), this.#later.nextDueAt())
+    const dueAt = Math.min(this.#answers.nextDueAt(), this.#outgoing.nextDueAt())
     if (dueAt >= this.#timerDueAt) return
     clearTimeout(this.#timer)
     this.#timerDueAt = dueAt
     this.#timer = setTimeout(this.#tick, Math.max(0, dueAt - performance.now()))
   }
+}
+
+/** Undefined is an answer that is lost. */
+function respond({ session, request, multi, pdu }: Answer, fields: ResponseFields | undefined): void {
+  if (multi) multi.add(pdu, fields)
+  else if (fields) session.respond(request, fields)
+}
+
+/** Up to a step, so that deadlines of every millisecond do not make as many queues. */
+function coarse(ms: number): number {
+  const step = ms < FINE_BELOW_MS ? 50 : 1_000
+  return Math.ceil(ms / step) * step
 }
 
 function textOf(pdu: SubmitSm): Buffer {
@@ -352,14 +418,5 @@ function drawJitter(mostMs: number): number {
 }
 
 function blankCounts(): Counts {
-  return {
-    accepted: 0,
-    refused: 0,
-    throttled: 0,
-    answersLost: 0,
-    receiptsSent: 0,
-    receiptsAnswered: 0,
-    mosSent: 0,
-    mosAnswered: 0,
-  }
+  return { accepted: 0, refused: 0, throttled: 0, answersLost: 0 }
 }

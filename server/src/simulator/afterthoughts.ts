@@ -1,0 +1,90 @@
+import { commandStatus as status } from '../smpp/pdu/command-status.ts'
+import { messageState } from '../smpp/pdu/flags.ts'
+import type { CancelSm, QuerySm, ReplaceSm, RequestPdu } from '../smpp/pdu/pdu.ts'
+import { absoluteTime } from '../smpp/pdu/time.ts'
+import type { ResponseFields } from '../smpp/session.ts'
+import type { Handsets } from './handsets.ts'
+import type { MessageStates } from './message-states.ts'
+import { excerptOf, type Receipt } from './receipts.ts'
+import type { Settings } from './settings.ts'
+import { hexId, readId } from './smsc-id.ts'
+
+export type Afterthought = QuerySm | CancelSm | ReplaceSm
+
+export type AfterthoughtOptions = {
+  states: MessageStates
+  handsets: Handsets
+  settings(): Settings
+  /** The receipts of this message that are not due yet, taken out of what waits. */
+  withdraw(smscId: string): Receipt[]
+  /** The receipts of this message that are not due yet. */
+  pending(smscId: string): Receipt[]
+  /** A receipt that is due at once. */
+  add(receipt: Receipt): void
+}
+
+export function isAfterthought(request: RequestPdu): request is Afterthought {
+  return request.command === 'query_sm' || request.command === 'cancel_sm' || request.command === 'replace_sm'
+}
+
+/** What a client asks about, or still does to, a message that it has submitted (§4.8 to §4.10). */
+export class Afterthoughts {
+  readonly #options: AfterthoughtOptions
+
+  constructor(options: AfterthoughtOptions) {
+    this.#options = options
+  }
+
+  answer(request: Afterthought, now: number): ResponseFields {
+    if (request.command === 'query_sm') return this.#query(request, now)
+    if (request.command === 'cancel_sm') return this.#cancel(request, now)
+    return this.#replace(request, now)
+  }
+
+  #query({ message_id, source_addr }: QuerySm, now: number): ResponseFields {
+    const found = this.#options.states.find(this.#readId(message_id), source_addr, now)
+    if (!found) return { command_status: status.ESME_RQUERYFAIL, message_id }
+    return {
+      message_id,
+      final_date: found.finalAt === undefined ? '' : absoluteTime(found.finalAt),
+      message_state: found.state,
+    }
+  }
+
+  /** Without an id, all that are on their way between these addresses. */
+  #cancel({ message_id, source_addr, destination_addr }: CancelSm, now: number): ResponseFields {
+    const { states } = this.#options
+    const id = this.#readId(message_id)
+    const ids = message_id === '' ? states.pendingBetween(source_addr, destination_addr, now) : [id]
+    if (ids.length === 0 || !ids.every((one) => states.isPending(one, source_addr, now))) {
+      return { command_status: status.ESME_RCANCELFAIL }
+    }
+    for (const one of ids) this.#delete(one, now)
+    return {}
+  }
+
+  #delete(id: number, now: number) {
+    const { states, handsets, withdraw, add } = this.#options
+    const smscId = hexId(id)
+    states.end(id, messageState.DELETED, now)
+    handsets.withdraw(smscId)
+    for (const receipt of withdraw(smscId)) add({ ...receipt, outcome: 'deleted' })
+  }
+
+  /** Text for text, in the coding of the old one, which the PDU cannot name. */
+  #replace({ message_id, source_addr, short_message }: ReplaceSm, now: number): ResponseFields {
+    const { states, handsets, pending } = this.#options
+    const id = this.#readId(message_id)
+    if (!states.isPending(id, source_addr, now)) return { command_status: status.ESME_RREPLACEFAIL }
+    const smscId = hexId(id)
+    // a copy: the PDU is a view into what was read
+    const text = Buffer.from(short_message)
+    const { data_coding, esm_class } = handsets.replace(smscId, text) ?? { data_coding: 0, esm_class: 0 }
+    for (const receipt of pending(smscId)) receipt.excerpt = excerptOf(text, data_coding, esm_class)
+    return {}
+  }
+
+  #readId(message_id: string): number {
+    return readId(message_id, this.#options.settings().idForm)
+  }
+}

@@ -1,0 +1,67 @@
+// The three ways to submit a text, each read as submit_sm: the rest of the simulator knows no other.
+
+import { commandStatus as status } from '../smpp/pdu/command-status.ts'
+import type { RefusedDestination } from '../smpp/pdu/destinations.ts'
+import { type DataSm, type RequestPdu, type SubmitMulti, type SubmitSm, submitSm } from '../smpp/pdu/pdu.ts'
+import { relativeTime } from '../smpp/pdu/time.ts'
+import type { ResponseFields, Session } from '../smpp/session.ts'
+
+export type Submission = SubmitSm | DataSm | SubmitMulti
+
+const none = Buffer.alloc(0)
+
+export function isSubmission(request: RequestPdu): request is Submission {
+  return request.command === 'submit_sm' || request.command === 'data_sm' || request.command === 'submit_multi'
+}
+
+/** A data_sm as submit_sm: its message_payload is the text, its qos_time_to_live (§5.3.2.9) the validity. */
+export function fromDataSm({ command: _, ...pdu }: DataSm): SubmitSm {
+  const lifeS = pdu.tlvs?.qos_time_to_live
+  const validity_period = lifeS ? relativeTime(lifeS * 1_000) : ''
+  return submitSm({ ...pdu, validity_period, short_message: pdu.tlvs?.message_payload ?? none })
+}
+
+/** One submit_sm for each handset; undefined when distribution lists are among the destinations. */
+export function fromSubmitMulti({ command: _, dest_address, ...pdu }: SubmitMulti): SubmitSm[] | undefined {
+  const submits: SubmitSm[] = []
+  for (const destination of dest_address) {
+    if (destination.dest_flag !== 1) return undefined
+    submits.push(submitSm({ ...pdu, ...destination }))
+  }
+  return submits
+}
+
+/** The one answer to all the messages of a submit_multi: it names the first id, and who was not taken (§4.5.2). */
+export class MultiAnswer {
+  readonly #session: Session
+  readonly #request: SubmitMulti
+  readonly #refused: RefusedDestination[] = []
+  #left: number
+  #messageId: string | undefined
+  #lost = false
+
+  constructor(session: Session, request: SubmitMulti, submits: number) {
+    this.#session = session
+    this.#request = request
+    this.#left = submits
+  }
+
+  /** What would be answered to one of them; undefined for an answer that is lost. The last one sends it all. */
+  add(pdu: SubmitSm, fields: ResponseFields | undefined): void {
+    if (!fields) this.#lost = true
+    else if (fields.command_status) this.#refused.push(refusalOf(pdu, fields.command_status))
+    else this.#messageId ??= fields.message_id
+    if (--this.#left > 0 || this.#lost) return
+    const [first] = this.#refused
+    this.#session.respond(this.#request, {
+      command_status: this.#messageId === undefined && first ? first.error_status_code : status.ESME_ROK,
+      message_id: this.#messageId ?? '',
+      unsuccess_sme: this.#refused,
+    })
+  }
+}
+
+function refusalOf(pdu: SubmitSm, error_status_code: number): RefusedDestination {
+  const { dest_addr_ton, dest_addr_npi, destination_addr } = pdu
+  return { dest_addr_ton, dest_addr_npi, destination_addr, error_status_code }
+}
