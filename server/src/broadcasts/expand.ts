@@ -1,6 +1,7 @@
 import { wake } from '../db/wake.ts'
 import { lanes } from '../messages/messages.ts'
 import { readPersonalText } from '../messages/personal-text.ts'
+import { windowRulesOf } from '../messages/windows.ts'
 import type { Runtime } from '../runtime.ts'
 import { claimExpansion, endExpansion, listOpenExpansions, writeSlice } from './expansion.queries.ts'
 import { expandPersonally } from './personal-slice.ts'
@@ -34,7 +35,9 @@ export function expandSlice(rt: Pick<Runtime, 'db' | 'clock'>, messageId: number
     const now = rt.clock.now()
     const slice = { ...cursor, messageId, rows, chunkRows, lane: lanes.broadcast, dueAt: now }
     const text = await readPersonalText(tx, cursor.listId, cursor.content)
-    const { written, ended } = await (text ? expandPersonally(tx, slice, text) : writeSlice(tx, slice))
+    const rules = await windowRulesOf(tx, messageId)
+    const isSame = text === undefined && rules === undefined
+    const { written, ended } = await (isSame ? writeSlice(tx, slice) : expandPersonally(tx, slice, { text, rules }))
     if (ended) await endExpansion(tx, messageId, now)
     if (written > 0) await wake(tx, 'chunks')
     return true

@@ -1,6 +1,7 @@
 import type { Db } from '../db/db.ts'
 import { partsWithin } from '../messages/content.ts'
 import type { PersonalText } from '../messages/personal-text.ts'
+import { type WindowRules, windowFor } from '../quiet-hours/windows.ts'
 import type { SliceInput } from './expansion.queries.ts'
 import {
   type AudienceRow,
@@ -16,19 +17,27 @@ import {
 /** When a recipient may be texted; a chunk is of one place. */
 export type PlannedWindow = { opensAt: Date; closesAt: Date | null; place: string | null }
 
+/** What makes a message another one for each: its text, when it may go out, or both. */
+export type Personal = { text: PersonalText | undefined; rules: WindowRules | undefined }
+
 /**
- * Writes the next recipients after the cursor, each with his own text where it differs from the message's, and moves the
- * cursor. Says how many were written, and whether that was the end of the list.
+ * Writes the next recipients after the cursor, each with his own text where it differs from the message's and in his own
+ * window, and moves the cursor. Says how many were written, and whether that was the end of the list.
  */
 export async function expandPersonally(
   tx: Db,
   slice: SliceInput,
-  text: PersonalText,
+  { text, rules }: Personal,
 ): Promise<{ written: number; ended: boolean }> {
-  const { people, lastPhone, ended } = await readAudienceSlice(tx, { ...slice, fieldKeys: text.fieldKeys })
+  const { people, lastPhone, ended } = await readAudienceSlice(tx, { ...slice, fieldKeys: text?.fieldKeys ?? [] })
   if (lastPhone === null) return { written: 0, ended }
-  const window = { opensAt: slice.dueAt, closesAt: null, place: null }
-  const planned = people.map((person) => ({ row: logRow(person, slice, text), window }))
+  const anyTime = { opensAt: slice.dueAt, closesAt: null, place: null }
+  const planned = people.map((person) => {
+    const row = logRow(person, slice, text)
+    const window = rules ? windowFor(person, rules, slice.dueAt) : anyTime
+    if (window) return { row, window }
+    return { row: { ...row, reason: row.reason ?? 'no_window', content: null }, window: anyTime }
+  })
   const { rows, chunks } = layOut(planned, slice.chunkRows)
   await writePersonalSlice(tx, {
     messageId: slice.messageId,
@@ -46,7 +55,7 @@ export async function expandPersonally(
 function logRow(
   person: AudienceRow,
   message: { content: string; maxParts: number | null; partCount: number },
-  text: PersonalText,
+  text: PersonalText | undefined,
 ): LogRow {
   const suppressed = (reason: string): LogRow => ({
     phone: person.phone,
@@ -55,6 +64,7 @@ function logRow(
     partCount: message.partCount,
   })
   if (!person.subscribed) return suppressed('opted_out')
+  if (!text) return { phone: person.phone, reason: null, content: null, partCount: message.partCount }
   const own = text.textFor(person)
   if (own.trim() === '') return suppressed('blank')
   const partCount = partsWithin(own, message.maxParts)
