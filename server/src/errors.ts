@@ -44,6 +44,7 @@ export const errors = {
   listNotFound: notFound('list_not_found', 'List'),
   subscriberNotFound: notFound('subscriber_not_found', 'Subscriber'),
   messageNotFound: notFound('message_not_found', 'Message'),
+  flightPlanNotFound: notFound('flight_plan_not_found', 'Flight plan'),
   importNotFound: notFound('import_not_found', 'Import'),
   apiKeyNotFound: notFound('api_key_not_found', 'API key'),
   customFieldNotFound: notFound('custom_field_not_found', 'Custom field'),
@@ -58,6 +59,8 @@ export const errors = {
   noSecretKey: (how: string) =>
     new AppError(422, 'no_secret_key', `A secret cannot be kept, because there is no key to seal it with. ${how}`),
   shortCodeTaken: () => new AppError(422, 'short_code_taken', 'Shortcode is taken already'),
+  tooManyFlightPlans: (most: number) =>
+    new AppError(422, 'too_many_flight_plans', `Only ${most} flight plans of an account can be reckoned at once`),
   keyInUse: () =>
     new AppError(422, 'key_in_use', 'An API key cannot disable or revoke itself; use another one of the account'),
   noShortCode: () => new AppError(422, 'no_short_code', 'Validation failed: Account has no short code'),

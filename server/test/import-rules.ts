@@ -29,6 +29,7 @@ const DOWNHILL = [
   'links',
   'opt-ins',
   'broadcasts',
+  'flight-plans',
   'donations',
   'inbound',
   'receipts',

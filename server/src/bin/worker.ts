@@ -7,6 +7,7 @@ import { expandOnce } from '../broadcasts/expand.ts'
 import { finishMessages } from '../broadcasts/finish.queries.ts'
 import { reopenClosed, suppressLate } from '../broadcasts/reopen.ts'
 import { listenForWork } from '../db/wake.ts'
+import { computeFlightPlanJob, forgetFlightPlansJob } from '../flight-plans/flight-plans.jobs.ts'
 import { forgetIdempotencyKeysJob } from '../http/idempotency.jobs.ts'
 import { applyImport } from '../imports/imports.jobs.ts'
 import { startJobs } from '../jobs/boss.ts'
@@ -31,6 +32,8 @@ const jobs: Job[] = [
   foldListDeltasJob,
   forgetHeartbeatsJob,
   forgetIdempotencyKeysJob,
+  computeFlightPlanJob,
+  forgetFlightPlansJob,
 ]
 
 const schedules: Schedule[] = [
@@ -40,6 +43,7 @@ const schedules: Schedule[] = [
   { name: makeLogDaysJob.name, everySeconds: 3_600 },
   { name: forgetHeartbeatsJob.name, everySeconds: 3_600 },
   { name: forgetIdempotencyKeysJob.name, everySeconds: 3_600 },
+  { name: forgetFlightPlansJob.name, everySeconds: 3_600 },
 ]
 
 await runRole('worker', startWorker)

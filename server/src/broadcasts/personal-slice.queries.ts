@@ -13,6 +13,8 @@ export type AudienceSlice = {
   rows: number
   /** Custom fields whose values are read along. */
   fieldKeys: string[]
+  /** Whether the carriers of the handsets are asked for. */
+  withCarriers?: boolean
 }
 
 /** One of the audience, with what texts can say of people. */
@@ -24,6 +26,8 @@ export type AudienceRow = {
   email: string
   zipCode: string
   values: unknown[]
+  /** Of the handset, as the look-up last said; null where it is not known or was not asked for. */
+  carrier: number | null
 }
 
 export type AudienceRead = { people: AudienceRow[]; lastPhone: number | null; ended: boolean }
@@ -36,18 +40,26 @@ const fieldValues: AlsoRead = {
   as: 'array(select s.custom_fields -> key from unnest($6::text[]) with ordinality as asked(key, n) order by n)',
 }
 
+const lookedUp: AlsoRead = {
+  name: 'looked_up',
+  from: [],
+  as: '(select carrier from number_look_ups n where n.phone = s.phone)',
+}
+
+const notAsked: AlsoRead = { name: 'looked_up', from: [], as: 'null::int' }
+
 const noValues: AlsoRead = { name: 'field_values', from: [], as: '$6::jsonb[]' }
 
 /** The next of an audience after the cursor, and how far that looked. */
 export async function readAudienceSlice(db: Db, slice: AudienceSlice): Promise<AudienceRead> {
   const { audience, fieldKeys } = slice
-  const also = [...profile, fieldKeys.length > 0 ? fieldValues : noValues]
+  const also = [...profile, fieldKeys.length > 0 ? fieldValues : noValues, slice.withCarriers ? lookedUp : notAsked]
   const rows = await db.many<AudienceRow & { rows: number; lastPhone: number | null }>(
-    `read_audience${audience ? '_filtered' : ''}${fieldKeys.length > 0 ? '_with_fields' : ''}`,
+    `read_audience${audience ? '_filtered' : ''}${fieldKeys.length > 0 ? '_with_fields' : ''}${slice.withCarriers ? '_with_carriers' : ''}`,
     /* sql */ `
     with ${audienceRows(audience ? '$1::jsonb' : undefined, also)}
     select a.phone, a.subscribed, a.first_name as "firstName", a.last_name as "lastName", a.email, a.zip_code as "zipCode",
-           a.field_values as values, p.rows, p.last_phone as "lastPhone"
+           a.field_values as values, a.looked_up as carrier, p.rows, p.last_phone as "lastPhone"
       from passed p left join audience a on ${audience ? 'true' : '$1::jsonb is null'}
      order by a.phone`,
     [audience && JSON.stringify(audience), slice.listId, slice.cursorPhone, slice.audienceAt, slice.rows, fieldKeys],

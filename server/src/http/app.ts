@@ -16,6 +16,7 @@ import { customFieldRoutes } from '../custom-fields/custom-fields.routes.ts'
 import { type RequestScope, requestScope } from '../db/request-transaction.ts'
 import { donationRoutes } from '../donations/donations.routes.ts'
 import { errors } from '../errors.ts'
+import { flightPlanRoutes } from '../flight-plans/flight-plans.routes.ts'
 import { importRoutes } from '../imports/imports.routes.ts'
 import { keywordRoutes } from '../keywords/keywords.routes.ts'
 import { Durations, Tally } from '../lib/measures.ts'
@@ -120,6 +121,7 @@ const api: FastifyPluginAsync<{ rt: Runtime; scope: RequestScope }> = async (app
   await app.register(messageRoutes)
   await app.register(waitingRoutes)
   await app.register(pauseRoutes)
+  await app.register(flightPlanRoutes)
   await app.register(transactionalMessageRoutes)
   await app.register(donationRoutes)
   await app.register(momtReportRoutes)

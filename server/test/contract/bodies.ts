@@ -83,6 +83,11 @@ export const bodies: Record<string, object | string | null> = {
   'GET /lists/{list_id}/messages': null,
   'GET /lists/{list_id}/messages/draft': null,
   'GET /lists/{list_id}/messages/scheduled': null,
+  'POST /lists/{list_id}/flight_plans': {
+    message: { content: 'Hi {first_name|neighbor}, we open at nine on Friday.' },
+  },
+  'POST /lists/{list_id}/messages/{message_id}/flight_plan': null,
+  'GET /lists/{list_id}/flight_plans/{flight_plan_id}': null,
   'POST /lists/{list_id}/messages': { message: { content: 'Cedar Valley Pantry: open today from 9 to 12.' } },
   'GET /lists/{list_id}/messages/{message_id}': null,
   'PUT /lists/{list_id}/messages/{message_id}': {

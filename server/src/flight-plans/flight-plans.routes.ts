@@ -1,0 +1,111 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import { Type } from 'typebox'
+import { errors } from '../errors.ts'
+import { Id, ListId, refusal, refusals } from '../http/schema.ts'
+import { getList } from '../lists/lists.ts'
+import { readAudience } from '../messages/audience.ts'
+import { findMessage } from '../messages/messages.queries.ts'
+import { readSendAt } from '../messages/messages.schema.ts'
+import { FlightPlanAnswer, FlightPlanBody, presentFlightPlan } from './flight-plans.schema.ts'
+import { getFlightPlan, orderFlightPlan } from './flight-plans.ts'
+
+const common = { tags: ['Messages'], 'x-extension': true }
+const description =
+  'Reckons over the real list, each text with its merge tags: audience and who of it gets nothing, parts, cost by carrier, ' +
+  'minutes to finish under the caps, who is in quiet hours, and the characters that make texts long. It takes a few ' +
+  'seconds: ask for the flight plan until its status is done. It is kept for a day.'
+
+export const flightPlanRoutes: FastifyPluginAsyncTypebox = async (app) => {
+  const { rt } = app
+
+  app.post(
+    '/lists/:list_id/flight_plans',
+    {
+      schema: {
+        ...common,
+        operationId: 'planFlight',
+        summary: 'Reckon what a text to the list would come to, before it is a message',
+        description,
+        params: Type.Object({ list_id: ListId }),
+        body: FlightPlanBody,
+        response: {
+          202: FlightPlanAnswer,
+          404: refusal('No such list on this account.'),
+          422: refusal('The content or another value is not acceptable, or too many are being reckoned.'),
+          ...refusals,
+        },
+      },
+    },
+    async (req, reply) => {
+      const list = await getList(rt.db, req.account.id, req.params.list_id)
+      const { content, max_parts, audience, send_at } = req.body.message
+      const plan = await orderFlightPlan(rt, {
+        accountId: req.account.id,
+        listId: list.id,
+        messageId: null,
+        content,
+        maxParts: max_parts ?? null,
+        audience: audience ? await readAudience(rt.db, list.id, audience) : null,
+        sendAt: readSendAt(send_at) ?? null,
+      })
+      reply.status(202)
+      return { status: 'OK' as const, flight_plan: presentFlightPlan(plan, req.account.timeZone) }
+    },
+  )
+
+  app.post(
+    '/lists/:list_id/messages/:message_id/flight_plan',
+    {
+      schema: {
+        ...common,
+        operationId: 'planFlightOfMessage',
+        summary: 'Reckon what a draft or a scheduled message would come to',
+        description,
+        params: Type.Object({ list_id: ListId, message_id: Id('Id of the message.') }),
+        response: {
+          202: FlightPlanAnswer,
+          404: refusal('No such message, or no such list.'),
+          422: refusal('It is past that, or its text cannot be sent any more, or too many are being reckoned.'),
+          ...refusals,
+        },
+      },
+    },
+    async (req, reply) => {
+      const list = await getList(rt.db, req.account.id, req.params.list_id)
+      const message = await findMessage(rt.db, list.id, req.params.message_id)
+      if (!message) throw errors.messageNotFound()
+      if (message.status !== 'draft' && message.status !== 'scheduled') {
+        throw errors.wrongMessageStatus(message.status, 'planned')
+      }
+      const plan = await orderFlightPlan(rt, {
+        accountId: req.account.id,
+        listId: list.id,
+        messageId: message.id,
+        content: message.content,
+        maxParts: message.maxParts,
+        audience: message.audience,
+        sendAt: message.sendAt,
+      })
+      reply.status(202)
+      return { status: 'OK' as const, flight_plan: presentFlightPlan(plan, req.account.timeZone) }
+    },
+  )
+
+  app.get(
+    '/lists/:list_id/flight_plans/:flight_plan_id',
+    {
+      schema: {
+        ...common,
+        operationId: 'getFlightPlan',
+        summary: 'Show a flight plan, with its result once it is reckoned',
+        params: Type.Object({ list_id: ListId, flight_plan_id: Id('Id of the flight plan.') }),
+        response: { 200: FlightPlanAnswer, 404: refusal('No such flight plan, or no such list.'), ...refusals },
+      },
+    },
+    async (req) => {
+      const list = await getList(rt.db, req.account.id, req.params.list_id)
+      const plan = await getFlightPlan(rt.db, list.id, req.params.flight_plan_id)
+      return { status: 'OK' as const, flight_plan: presentFlightPlan(plan, req.account.timeZone) }
+    },
+  )
+}

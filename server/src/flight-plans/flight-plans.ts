@@ -1,0 +1,84 @@
+import { readAudienceSlice } from '../broadcasts/personal-slice.queries.ts'
+import type { Db } from '../db/db.ts'
+import { errors } from '../errors.ts'
+import { enqueue } from '../jobs/jobs.ts'
+import { utcDay } from '../lib/clock.ts'
+import { refuseContent } from '../messages/content.ts'
+import { readPersonalText } from '../messages/personal-text.ts'
+import type { Runtime } from '../runtime.ts'
+import {
+  countPending,
+  type FlightPlan,
+  findFlightPlan,
+  findPending,
+  findWays,
+  finishFlightPlan,
+  insertFlightPlan,
+  type NewFlightPlan,
+  priceParts,
+} from './flight-plans.queries.ts'
+import { partsByCarrier, resultOf } from './result.ts'
+import { Adder, newTotals } from './totals.ts'
+
+// What sending a message would come to. It is reckoned over the real list, each recipient's text as an expansion would
+// write it, in a job: a list of a million takes some seconds.
+
+type Rt = Pick<Runtime, 'db' | 'clock'>
+
+export const computeJob = 'flight-plans.compute'
+
+const pendingAtOnce = 5
+/** Far below the second that no statement may exceed. */
+const sliceRows = 10_000
+
+/** Asks for the flight plan of a text. When this returns it will be reckoned, whatever crashes. */
+export function orderFlightPlan(rt: Rt, plan: NewFlightPlan): Promise<FlightPlan> {
+  return rt.db.tx(async (tx) => {
+    await refuseContent(tx, plan.listId, plan.content, plan.maxParts)
+    if ((await countPending(tx, plan.accountId)) >= pendingAtOnce) throw errors.tooManyFlightPlans(pendingAtOnce)
+    const ordered = await insertFlightPlan(tx, plan, rt.clock.now())
+    await enqueue(tx, computeJob, { flightPlanId: ordered.id })
+    return ordered
+  })
+}
+
+/** The list's flight plan of this id. */
+export async function getFlightPlan(db: Db, listId: number, id: number): Promise<FlightPlan> {
+  const plan = await findFlightPlan(db, listId, id)
+  if (!plan) throw errors.flightPlanNotFound()
+  return plan
+}
+
+/** Reckons a flight plan, if that is still to be done. Twice at once is harmless: the first to end writes the result. */
+export async function computeFlightPlan(rt: Rt, id: number, signal: AbortSignal): Promise<void> {
+  const { db } = rt
+  const plan = await findPending(db, id)
+  if (!plan) return
+  const totals = newTotals()
+  const now = plan.createdAt
+  const text = await readPersonalText(db, plan.listId, plan.content)
+  const adder = new Adder(totals, {
+    maxParts: plan.maxParts,
+    textFor: text?.textFor ?? (() => plan.content),
+    opensAt: null,
+    now,
+    sendAt: plan.sendAt,
+  })
+  const slice = {
+    listId: plan.listId,
+    audience: plan.audience,
+    audienceAt: now,
+    fieldKeys: text?.fieldKeys ?? [],
+    withCarriers: true,
+    rows: sliceRows,
+  }
+  for (let cursorPhone: number | null = 0; cursorPhone !== null; ) {
+    signal.throwIfAborted()
+    const read = await readAudienceSlice(db, { ...slice, cursorPhone })
+    for (const person of read.people) adder.add(person)
+    cursorPhone = read.ended ? null : read.lastPhone
+  }
+  const cost = await priceParts(db, plan.accountId, utcDay(plan.sendAt ?? now), partsByCarrier(totals))
+  const result = resultOf(totals, plan.content, await findWays(db, plan.listId), cost)
+  await finishFlightPlan(db, id, result, rt.clock.now())
+}

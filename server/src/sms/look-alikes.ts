@@ -1,0 +1,61 @@
+// What GSM-7 lacks, and what stands for it without changing what is said. One such character makes all of a text UCS-2,
+// with 70 characters to a part instead of 160.
+
+import { fitsGsm7, septetsOf } from './gsm7.ts'
+
+const table: [characters: string, replacement: string][] = [
+  ['‘’‚‛′‵`´ʼ＇', "'"],
+  ['“”„‟″«»＂', '"'],
+  ['‐‑‒–—―−', '-'],
+  ['…', '...'],
+  ['•‣◦●▪', '*'],
+  ['×', 'x'],
+  ['÷', '/'],
+  ['™', '(TM)'],
+  ['®', '(R)'],
+  ['©', '(C)'],
+  ['←', '<-'],
+  ['→', '->'],
+  ['Łł', 'L'],
+  ['Đđ', 'D'],
+  ['Þþ', 'Th'],
+  ['ıİ', 'i'],
+  // tab, the blanks of typography, line separators
+  ['\t\u00a0\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u205f\u3000\u2028\u2029', ' '],
+  // of no width, or said of the character before
+  ['\u00ad\u200b\u200c\u200d\u2060\ufe0e\ufe0f\ufeff', ''],
+]
+
+const replacements = new Map(table.flatMap(([characters, text]) => [...characters].map((one) => [one, text] as const)))
+for (const [small, capital] of ['łL', 'đD', 'þT'].map((pair) => [...pair] as [string, string])) {
+  replacements.set(small, (replacements.get(small) ?? capital).toLowerCase())
+}
+
+const marks = /\p{M}+/gu
+
+/** A character as GSM-7 can write it: its look-alike, its letter without the accent; nothing where there is none. */
+export function lookAlike(character: string): string {
+  if (fitsGsm7(character)) return character
+  const known = replacements.get(character)
+  if (known !== undefined) return known
+  const plain = character.normalize('NFKD').replace(marks, '')
+  return plain !== '' && fitsGsm7(plain) ? plain : ''
+}
+
+/** The characters of a text that GSM-7 lacks, each once. */
+export function lackingCharacters(text: string): Set<string> {
+  const lacking = new Set<string>()
+  if (fitsGsm7(text)) return lacking
+  for (const character of text) {
+    if (character.length > 1 || septetsOf(character.charCodeAt(0)) === 0) lacking.add(character)
+  }
+  return lacking
+}
+
+/** The text with look-alikes in the place of what GSM-7 lacks; what has none is left out. */
+export function toGsm7(text: string): string {
+  if (fitsGsm7(text)) return text
+  let plain = ''
+  for (const character of text) plain += lookAlike(character)
+  return plain
+}
