@@ -13,6 +13,10 @@ const benches: Record<string, { what: string; load: () => Promise<{ run(): Promi
     what: 'texts to one person beside a broadcast, from POST to submit_sm (--recipients --rate --seconds --mps none,1000)',
     load: () => import('./mixed.ts'),
   },
+  cap: {
+    what: 'whether a cap is kept and used, by one gateway and by several (--mps 100,1000 --gateways 1,3 --seconds)',
+    load: () => import('./cap.ts'),
+  },
   api: {
     what: 'what one api process answers beside a large list (--rows --most --seconds --runs --connections)',
     load: () => import('./api.ts'),

@@ -1,0 +1,189 @@
+// Whether a cap on submits is kept and used: a broadcast that could go much faster than its connection's cap, by one
+// gateway and by several that share it. By the senders' own write times no second that slides may hold more than the cap;
+// where the carrier counts, none more than 3 % or two above it; and over the time measured 97 % of it must be used.
+
+import { type ChildProcess, spawn } from 'node:child_process'
+import { readdirSync, readFileSync } from 'node:fs'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
+import { parseArgs } from 'node:util'
+import { readRawFile } from '../server/src/simulator/raw-file.ts'
+import { type House, startHouse } from './lib/house.ts'
+import { describeMachine, printTable, round } from './lib/report.ts'
+import { DatabaseWatch } from './lib/statements.ts'
+import { makeList, startBroadcast } from './lib/texting.ts'
+
+const gatewayScript = fileURLToPath(new URL('../server/src/bin/gateway.ts', import.meta.url))
+const useAim = 0.97
+const arrivalTolerance = 0.03
+const binds = 3
+const window = 100
+/** Gateways that start together have divided the cap by then. */
+const settleSeconds = 4
+const patienceMs = 30_000
+
+type Setup = { mps: number; gateways: number; seconds: number }
+
+type Figures = {
+  mps: number
+  gateways: number
+  /** The most in a second that slides, by the senders' times (undefined where they are not recorded) and the carrier's. */
+  written: number | undefined
+  arrived: number
+  mayArrive: number
+  used: number
+  seconds: number
+}
+
+/** Measures each cap with each number of gateways; the exit code is 1 when a cap is not kept, or not used. */
+export async function run(args: string[] = process.argv.slice(3)): Promise<void> {
+  const { values } = parseArgs({
+    args,
+    options: {
+      mps: { type: 'string', default: '100,1000' },
+      gateways: { type: 'string', default: '1,3' },
+      seconds: { type: 'string', default: '60' },
+    },
+  })
+  const machine = describeMachine()
+  console.log(
+    `${values.seconds} s each, window ${binds} binds x ${window}; ` +
+      `${machine.cores} cores, ${machine.model}, load ${machine.loadBefore}`,
+  )
+  const figures: Figures[] = []
+  for (const mps of values.mps.split(',').map(Number)) {
+    for (const gateways of values.gateways.split(',').map(Number)) {
+      figures.push(await measure({ mps, gateways, seconds: Number(values.seconds) }))
+      console.log(JSON.stringify(figures.at(-1)))
+    }
+  }
+  printTable(
+    'The fullest second, and how much of the cap was used',
+    figures.map((figure) => ({
+      cap: figure.mps,
+      gateways: figure.gateways,
+      written: figure.written ?? 'not known',
+      arrived: figure.arrived,
+      'may arrive': figure.mayArrive,
+      'used %': round(figure.used * 100, 2),
+      seconds: round(figure.seconds, 1),
+      met: isMet(figure) ? 'yes' : 'NO',
+    })),
+  )
+  console.log(`\n${JSON.stringify({ bench: 'cap', machine, binds, window, useAim, figures })}`)
+  if (!figures.every(isMet)) process.exitCode = 1
+}
+
+function isMet({ mps, written, arrived, mayArrive, used }: Figures): boolean {
+  return (written ?? 0) <= mps && arrived <= mayArrive && used >= useAim
+}
+
+async function measure({ mps, gateways, seconds }: Setup): Promise<Figures> {
+  const startedAt = performance.now()
+  const house = await startHouse({ binds, window, mps })
+  const database = new DatabaseWatch(house.databaseUrl)
+  const others: ChildProcess[] = []
+  try {
+    await database.start()
+    const { listId } = await makeList(house, mps * (seconds + settleSeconds + 5))
+    for (let n = 1; n < gateways; n++) others.push(startGateway(house))
+    await untilShared(database, gateways)
+    const { id, postedAt } = await startBroadcast(house, listId, 'The library is open until ten.')
+    const first = await untilFirst(house.rawFile, postedAt)
+    await sleep((settleSeconds + seconds) * 1_000 + 500)
+    const arrivals = timesIn(house.rawFile, postedAt)
+    const from = first + settleSeconds * 1_000
+    const used = arrivals.filter((time) => time >= from && time < from + seconds * 1_000).length / (mps * seconds)
+    const written = await writeTimes(database, id)
+    for (const each of others) await stopProcess(each)
+    await database.stop()
+    await house.stop()
+    return {
+      mps,
+      gateways,
+      written: written && fullestSecond(written),
+      arrived: fullestSecond(arrivals),
+      mayArrive: Math.max(Math.floor(mps * (1 + arrivalTolerance)), mps + 2),
+      used,
+      seconds: (performance.now() - startedAt) / 1_000,
+    }
+  } finally {
+    for (const each of others) each.kill('SIGKILL')
+    await database.stop().catch(() => {})
+    house.remove()
+  }
+}
+
+/** One more gateway beside the house's own, with the same settings. */
+function startGateway(house: House): ChildProcess {
+  const own = readdirSync('/proc').find((pid) => /^\d+$/.test(pid) && isGatewayOf(house, pid))
+  if (own === undefined) throw new Error('the house has no gateway')
+  const settings = readFileSync(`/proc/${own}/environ`, 'utf8').split('\0').filter(Boolean)
+  const env = Object.fromEntries(settings.map((setting) => setting.split(/=(.*)/s).slice(0, 2)))
+  delete env.NODE_CHANNEL_FD
+  return spawn(process.execPath, [gatewayScript], { env, stdio: 'ignore' })
+}
+
+function isGatewayOf(house: House, pid: string): boolean {
+  try {
+    if (!readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes('src/bin/gateway.ts')) return false
+    return readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]?.split(' ')[1] === String(house.pid)
+  } catch {
+    return false // it has just ended
+  }
+}
+
+async function stopProcess(child: ChildProcess): Promise<void> {
+  const ended = new Promise((resolve) => child.once('exit', resolve))
+  if (child.exitCode !== null) return
+  child.kill('SIGTERM')
+  await ended
+}
+
+/** Waits until all binds are up and each gateway has one. */
+async function untilShared(database: DatabaseWatch, gateways: number): Promise<void> {
+  const shared = () =>
+    database.one<{ gateways: number; bound: number }>(/* sql */ `
+      select count(distinct leased_by)::int as gateways, count(*)::int as bound
+        from bind_slots where bound and lease_until > clock_timestamp()`)
+  for (const until = performance.now() + patienceMs; performance.now() < until; await sleep(100)) {
+    const now = await shared()
+    if (now.gateways === gateways && now.bound === binds) return
+  }
+  throw new Error(`the binds were not shared: ${JSON.stringify(await shared())}`)
+}
+
+async function untilFirst(rawFile: string, since: number): Promise<number> {
+  for (const until = performance.now() + patienceMs; performance.now() < until; await sleep(50)) {
+    const [first] = timesIn(rawFile, since)
+    if (first !== undefined) return first
+  }
+  throw new Error('nothing was sent')
+}
+
+function timesIn(rawFile: string, since: number): number[] {
+  const times: number[] = []
+  for (const { time } of readRawFile(rawFile)) if (time >= since) times.push(time)
+  return times
+}
+
+async function writeTimes(database: DatabaseWatch, messageId: number): Promise<number[] | undefined> {
+  const { times } = await database.one<{ times: Array<number | null> }>(
+    /* sql */ `
+    select coalesce(array_agg(extract(epoch from s.written_at) * 1000 order by s.written_at)::float8[], '{}') as times
+      from submits s join message_log l on l.id = s.log_id and l.logged_on = s.logged_on
+     where l.message_id = $1`,
+    [messageId],
+  )
+  return times.includes(null) ? undefined : (times as number[])
+}
+
+/** The most of these times, in their order, that lie within a second. */
+function fullestSecond(times: readonly number[]): number {
+  let most = 0
+  for (let first = 0, last = 0; last < times.length; last++) {
+    while ((times[last] as number) - (times[first] as number) >= 1_000) first++
+    most = Math.max(most, last - first + 1)
+  }
+  return most
+}
