@@ -21,7 +21,12 @@ const consentGiven: Record<Chunk['consent'], string> = {
 const blockOfRecipient = /* sql */ `
         left join lateral (select since from blocks where short_code_id = $8 and phone = r.phone offset 0) b on true`
 
-export type Recipient = { id: number; phone: number }
+export type Recipient = {
+  id: number
+  phone: number
+  /** The number of the handset's carrier, where it was asked for and is known. */
+  carrier?: string | undefined
+}
 
 /** The recipients of a chunk that are still to be sent to, in the order of their ids. */
 export function listQueued(db: Db, chunk: Chunk) {
@@ -31,6 +36,21 @@ export function listQueued(db: Db, chunk: Chunk) {
     select id, phone from ${logTable(chunk.loggedOn)} where id between $1 and $2 and state = 'queued' order by id`,
     [chunk.firstLogId, chunk.lastLogId],
   )
+}
+
+/** The same with the carriers of their handsets, for connections with caps for some of these. */
+export async function listQueuedWithCarriers(db: Db, chunk: Chunk): Promise<Recipient[]> {
+  const rows = await db.many<{ id: number; phone: number; carrier: number | null }>(
+    `list_queued_with_carriers_${chunk.loggedOn}`,
+    /* sql */ `
+    select l.id, l.phone, coalesce(n.carrier, nullif(s.carrier, 0)) as carrier
+      from ${logTable(chunk.loggedOn)} l
+      left join lateral (select carrier from number_look_ups where phone = l.phone offset 0) n on true
+      left join lateral (select carrier from subscribers where list_id = $3 and phone = l.phone offset 0) s on true
+     where l.id between $1 and $2 and l.state = 'queued' order by l.id`,
+    [chunk.firstLogId, chunk.lastLogId, chunk.listId],
+  )
+  return rows.map(({ carrier, ...row }) => ({ ...row, carrier: carrier === null ? undefined : String(carrier) }))
 }
 
 /**

@@ -11,3 +11,11 @@ export function listRouteTable(db: Db) {
       from short_code_routes order by short_code_id, tier, connection_id`,
   )
 }
+
+/** The short codes that may send only so many submit_sm in any second. */
+export function listShortCodeCaps(db: Db) {
+  return db.many<{ shortCodeId: number; mps: number }>(
+    'list_short_code_caps',
+    /* sql */ `select id as "shortCodeId", mps from short_codes where mps is not null`,
+  )
+}

@@ -1,6 +1,10 @@
 import { Cap } from './cap.ts'
 
-/** What may be written of each cap that there is, by keys as `connection:3`, `short_code:7` and `carrier:3:31001`. */
+export const connectionCap = (connectionId: number) => `connection:${connectionId}`
+export const shortCodeCap = (shortCodeId: number) => `short_code:${shortCodeId}`
+export const carrierCap = (connectionId: number, carrier: string) => `carrier:${connectionId}:${carrier}`
+
+/** What may be written of each cap that there is, by the caps' keys. */
 export class Caps {
   readonly #caps = new Map<string, Cap>()
   #sets = new Map<string, CapSet>()
@@ -116,4 +120,5 @@ export class CapSet {
   }
 }
 
-const noCaps = new CapSet([])
+/** Of what is under no cap. */
+export const noCaps = new CapSet([])

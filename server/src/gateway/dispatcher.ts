@@ -8,10 +8,11 @@ import {
   releaseChunks,
   renewLeases,
 } from '../broadcasts/chunks.queries.ts'
-import { listQueued } from '../broadcasts/marks.queries.ts'
+import { listQueued, listQueuedWithCarriers, type Recipient } from '../broadcasts/marks.queries.ts'
 import type { Db } from '../db/db.ts'
 import type { Clock } from '../lib/clock.ts'
 import { lanes } from '../messages/messages.ts'
+import type { CapSet } from './caps.ts'
 import { HeldChunk } from './held-chunk.ts'
 import type { Line } from './line.ts'
 import type { Routes, SendableCodes } from './routes.ts'
@@ -32,6 +33,10 @@ const patienceMs = 5
 const strandedMs = 1_000
 /** Work that no notice told of is found by asking, so often. */
 const pollMs = 250
+
+/** Lines that have too few places for now, and caps too few tokens. */
+type Full = Set<Line | CapSet>
+type Among = (recipient: Recipient) => boolean
 
 export type DispatcherOptions = {
   db: Db
@@ -76,6 +81,7 @@ export class Dispatcher {
     }
     for (const timer of this.#timers) clearInterval(timer)
     clearTimeout(this.#pumpTimer)
+    clearTimeout(this.#tokensTimer)
     const chunks = this.#held.filter((held) => !held.lost && held.open === 0).map((held) => held.chunk)
     if (chunks.length === 0) return
     const { db, log } = this.#options
@@ -106,7 +112,7 @@ export class Dispatcher {
     this.#letGo()
     const now = performance.now()
     // a text that has begun comes before all that has not: its other parts are on the handset already
-    const full = this.#submitter.resume(now)
+    const full = this.#submitter.resume(now, (at) => this.#pumpAt(at))
     for (const held of this.#held) {
       if (this.#stopping || this.#marking >= marksAtOnce) break
       if (held.mayWrite(now) && held.ready(now) > 0 && !this.#isClosing(held)) this.#fill(held, now, full)
@@ -138,38 +144,93 @@ export class Dispatcher {
     return { singles, rows }
   }
 
-  /** Marks from this chunk while the line whose turn it is has places; notes the lines that have too few for now. */
-  #fill(held: HeldChunk, now: number, full: Set<Line>): void {
-    const { routes } = this.#options
-    const { shortCodeId, lane } = held.chunk
-    for (let ready = held.ready(now); ready > 0 && this.#marking < marksAtOnce; ready = held.ready(now)) {
-      const line = routes.next(shortCodeId, now)
+  /** Marks from this chunk while the line whose turn it is has places, and its caps tokens. */
+  #fill(held: HeldChunk, now: number, full: Full): void {
+    const { shortCodeId } = held.chunk
+    while (this.#marking < marksAtOnce && held.ready(now) > 0) {
+      const line = this.#options.routes.next(shortCodeId, now)
       if (!line || full.has(line)) return
-      // a text of more parts than can ever be on their way at once takes all there is, and then waits for its own places
-      const places = Math.min(held.text.partCount, line.capacity)
-      const wanted = Math.min(ready, markRows)
-      const room = places === 0 ? 0 : Math.floor(line.free() / places)
-      // a mark costs nearly the same for few rows as for many: wait a moment for a window's quarter to be free
-      const worthwhile = Math.min(wanted, Math.ceil(line.window / 4 / places))
-      if (room < worthwhile && lane === lanes.broadcast && !line.impatient) {
-        if (room > 0) this.#pumpLater(line)
-        full.add(line)
+      if (!line.asksForCarriers) {
+        if (!this.#mark(held, line, line.capsFor(shortCodeId), undefined, now, full)) return
+        continue
+      }
+      if (!held.knowsCarriers) {
+        held.mustBeListedAnew = true
         return
       }
-      if (room === 0) {
-        full.add(line)
-        return
-      }
-      const recipients = held.take(Math.min(wanted, room), now)
-      line.reserve(recipients.length * places)
-      line.impatient = false
-      routes.count(shortCodeId, line, recipients.length)
-      this.#marking++
-      void this.#submitter?.submit(held, line, recipients, places).finally(() => {
-        this.#marking--
-        this.pump()
+      // the texts to one carrier must not hold up those to others
+      const carriers = new Set<string | undefined>(Object.keys(line.connection.carrierMps)).add(undefined)
+      const hasMarked = [...carriers].some((carrier) => {
+        const among = (recipient: Recipient) => line.carrierOf(recipient) === carrier
+        return this.#mark(held, line, line.capsFor(shortCodeId, carrier), among, now, full)
       })
+      if (!hasMarked) return
     }
+  }
+
+  /**
+   * Marks a batch for this line, under these caps; false when nobody is ready or there is too little room for now, which
+   * it notes as full.
+   */
+  #mark(held: HeldChunk, line: Line, caps: CapSet, among: Among | undefined, now: number, full: Full): boolean {
+    const { shortCodeId, lane } = held.chunk
+    const ready = held.ready(now, among)
+    if (ready === 0 || full.has(line) || full.has(caps)) return false
+    caps.want(now)
+    if (caps.isClosed) {
+      full.add(caps)
+      return false
+    }
+    // a text of more parts than can ever be on their way at once takes all there is, and then waits for its own places
+    const places = Math.min(held.text.partCount, line.window, caps.capacity)
+    const wanted = Math.min(ready, markRows)
+    const room = places === 0 ? 0 : Math.floor(line.free() / places)
+    // a mark costs nearly the same for few rows as for many: wait a moment for a window's quarter to be free
+    const worthwhile = Math.min(wanted, Math.ceil(line.window / 4 / places))
+    if (room < worthwhile && lane === lanes.broadcast && !line.impatient) {
+      if (room > 0) this.#pumpLater(line)
+      full.add(line)
+      return false
+    }
+    if (room === 0) {
+      full.add(line)
+      return false
+    }
+    // and for half of what can be reserved of the caps
+    const enough = lane === lanes.broadcast ? Math.min(wanted, Math.ceil(caps.capacity / 2 / places)) : 1
+    const affordable = Math.floor(caps.free(now) / places)
+    if (affordable < enough) {
+      full.add(caps)
+      this.#pumpAt(caps.freeAt(now, enough * places))
+      return false
+    }
+    const recipients = held.take(Math.min(wanted, room, affordable), now, among)
+    line.reserve(recipients.length * places, caps)
+    line.impatient = false
+    this.#options.routes.count(shortCodeId, line, recipients.length)
+    this.#marking++
+    void this.#submitter?.submit(held, line, recipients, places, caps).finally(() => {
+      this.#marking--
+      this.pump()
+    })
+    return true
+  }
+
+  #tokensAt = Number.POSITIVE_INFINITY
+  #tokensTimer: NodeJS.Timeout | undefined
+
+  /** Tokens of some caps come free then. */
+  #pumpAt(at: number): void {
+    if (at >= this.#tokensAt) return
+    clearTimeout(this.#tokensTimer)
+    this.#tokensAt = at
+    this.#tokensTimer = setTimeout(
+      () => {
+        this.#tokensAt = Number.POSITIVE_INFINITY
+        this.pump()
+      },
+      Math.max(1, at - performance.now()),
+    )
   }
 
   /** The places of this line that came free have waited long enough for company after a moment. */
@@ -230,7 +291,9 @@ export class Dispatcher {
         const abandoned = await abandonSubmitting(db, chunk)
         if (abandoned > 0) this.#options.log.warn({ chunk: chunk.id }, 'took a chunk over with texts in doubt')
       }
-      const held = new HeldChunk(chunk, await listQueued(db, chunk), asked + leaseMs, leaseMs)
+      const asksForCarriers = this.#options.routes.asksForCarriers(chunk.shortCodeId)
+      const queue = await (asksForCarriers ? listQueuedWithCarriers(db, chunk) : listQueued(db, chunk))
+      const held = new HeldChunk(chunk, queue, asked + leaseMs, leaseMs, asksForCarriers)
       const place = this.#held.findIndex((other) => other.chunk.lane > chunk.lane)
       this.#held.splice(place === -1 ? this.#held.length : place, 0, held)
       this.pump()
@@ -276,7 +339,9 @@ export class Dispatcher {
     }
     const given = this.#held.filter(
       (held) =>
-        !held.lost && held.open === 0 && (now - (held.strandedSince ?? now) > strandedMs || this.#isClosing(held)),
+        !held.lost &&
+        held.open === 0 &&
+        (now - (held.strandedSince ?? now) > strandedMs || this.#isClosing(held) || held.mustBeListedAnew),
     )
     if (given.length === 0) return
     for (const held of given) held.lost = true

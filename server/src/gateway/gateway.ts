@@ -54,6 +54,7 @@ export async function startGateway(rt: Runtime): Promise<Gateway> {
     {
       onFree: () => dispatcher.pump(),
       onChange: () => dispatcher.pump(),
+      onShare: () => dispatcher.lookForWork(),
       onDeliver: (connection, session, pdu) => deliveries.take(connection, session, pdu),
       onLate: (request, response) => submitter.late(request, response),
     },

@@ -5,13 +5,16 @@ import { Text } from './text.ts'
 /** In the last second of a lease nothing is written: a frozen process must not wake up and send beside its successor. */
 const leaseReserveMs = 1_000
 
+type Retry = { recipient: Recipient; notBefore: number }
+type Among = (recipient: Recipient) => boolean
+
 /** A chunk under lease: who is still to be texted, and how many texts are on their way. */
 export class HeldChunk {
   readonly chunk: Chunk
   readonly text: Text
-  readonly #queue: Recipient[]
+  #queue: Recipient[]
   #next = 0
-  #retries: Array<{ recipient: Recipient; notBefore: number }> = []
+  #retries: Retry[] = []
   /** Texts that are marked and not yet recorded as sent, bounced, unknown or queued again. */
   open = 0
   /** Another gateway has it, or it is closed: nothing more is sent from it. */
@@ -20,11 +23,17 @@ export class HeldChunk {
   cancelled = false
   leaseUntil: number
   readonly #reserveMs: number
+  /** A connection asks by now for what was not asked for when it was leased. */
+  mustBeListedAnew = false
   /** Since when there has been no line that could take it (monotonic milliseconds). */
   strandedSince: number | undefined
 
-  constructor(chunk: Chunk, queue: Recipient[], leaseUntil: number, leaseMs: number) {
+  /** Whether it is known whose handsets they have. */
+  readonly knowsCarriers: boolean
+
+  constructor(chunk: Chunk, queue: Recipient[], leaseUntil: number, leaseMs: number, knowsCarriers = false) {
     this.chunk = chunk
+    this.knowsCarriers = knowsCarriers
     this.text = new Text(chunk)
     this.#queue = queue
     this.leaseUntil = leaseUntil
@@ -41,11 +50,12 @@ export class HeldChunk {
     return !this.cancelled && this.mayWrite(now)
   }
 
-  /** Recipients that can be marked now. */
-  ready(now: number): number {
-    let retries = 0
-    for (const retry of this.#retries) if (retry.notBefore <= now) retries++
-    return this.#queue.length - this.#next + retries
+  /** Recipients that can be marked now, of all or of these. */
+  ready(now: number, among?: Among): number {
+    let ready = among ? 0 : this.#queue.length - this.#next
+    if (among) for (let at = this.#next; at < this.#queue.length; at++) if (among(this.#queue[at] as Recipient)) ready++
+    for (const { recipient, notBefore } of this.#retries) if (notBefore <= now && (!among || among(recipient))) ready++
+    return ready
   }
 
   /** Recipients left, those that wait for a retry included. */
@@ -64,19 +74,31 @@ export class HeldChunk {
     return this.left === 0 && this.open === 0
   }
 
-  /** The next recipients in ascending order of their ids, retries that are due before all others. */
-  take(count: number, now: number): Recipient[] {
-    let taken: Recipient[] = []
+  /** The next recipients, of all or of these, in ascending order of their ids, retries that are due before all others. */
+  take(count: number, now: number, among?: Among): Recipient[] {
     if (this.#retries.length > 0) {
-      const due = this.#retries.filter((retry) => retry.notBefore <= now).slice(0, count)
-      const chosen = new Set(due)
+      const isDue = ({ recipient, notBefore }: Retry) => notBefore <= now && (!among || among(recipient))
+      const chosen = new Set(this.#retries.filter(isDue).slice(0, count))
       this.#retries = this.#retries.filter((retry) => !chosen.has(retry))
-      taken = due.map((retry) => retry.recipient).sort((a, b) => a.id - b.id)
+      if (chosen.size > 0) return [...chosen].map(({ recipient }) => recipient).sort((a, b) => a.id - b.id)
     }
-    if (taken.length > 0) return taken
+    if (among) return this.#pick(count, among)
     const rest = this.#queue.slice(this.#next, this.#next + count)
     this.#next += rest.length
     return rest
+  }
+
+  #pick(count: number, among: Among): Recipient[] {
+    const picked: Recipient[] = []
+    const others: Recipient[] = []
+    for (let at = this.#next; at < this.#queue.length; at++) {
+      const recipient = this.#queue[at] as Recipient
+      if (picked.length < count && among(recipient)) picked.push(recipient)
+      else others.push(recipient)
+    }
+    this.#queue = others
+    this.#next = 0
+    return picked
   }
 
   retry(recipients: Recipient[], notBefore: number): void {

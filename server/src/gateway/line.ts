@@ -1,9 +1,10 @@
 import type { Logger } from 'pino'
+import type { Recipient } from '../broadcasts/marks.queries.ts'
 import type { Connection } from '../connections/connection.ts'
 import type { Done } from '../smpp/in-flight.ts'
 import type { DeliverSm, ResponsePdu, SubmitSm } from '../smpp/pdu/pdu.ts'
 import type { Session } from '../smpp/session.ts'
-import { Rate } from './rate.ts'
+import { type CapSet, type Caps, carrierCap, connectionCap, shortCodeCap } from './caps.ts'
 import { SlotBind } from './slot-bind.ts'
 
 export type LineEvents = {
@@ -16,7 +17,7 @@ export type LineEvents = {
   onLate(request: SubmitSm, response: ResponsePdu): void
 }
 
-export type LineOptions = { responseDeadlineMs: number; leaseMs: number; log: Logger; events: LineEvents }
+export type LineOptions = { caps: Caps; responseDeadlineMs: number; leaseMs: number; log: Logger; events: LineEvents }
 
 /** In the last part of a slot's lease nothing is written: a frozen process must not wake up beside its successor. */
 const leaseReserveMs = 1_000
@@ -33,7 +34,6 @@ export class Line {
   readonly #binds = new Map<number, SlotBind>()
   readonly #leaving = new Set<SlotBind>()
   readonly #reserveMs: number
-  #rate: Rate
   #reserved = 0
   #answeredAt = 0
   /** Places that are too few for a full mark have waited long enough for company. */
@@ -42,7 +42,6 @@ export class Line {
   constructor(connection: Connection, options: LineOptions) {
     this.connection = connection
     this.#options = options
-    this.#rate = new Rate(connection.mps ?? undefined)
     this.#reserveMs = Math.min(leaseReserveMs, options.leaseMs / 4)
   }
 
@@ -84,7 +83,6 @@ export class Line {
     const before = this.connection
     if (connection.version === before.version && connection.enabled === before.enabled) return false
     this.connection = connection
-    if (connection.mps !== before.mps) this.#rate = new Rate(connection.mps ?? undefined)
     if (bindingOf(connection) !== bindingOf(before)) {
       for (const [slot, bind] of [...this.#binds]) {
         this.#binds.set(slot, this.#bind(slot, bind.leaseUntil))
@@ -142,29 +140,43 @@ export class Line {
     return places
   }
 
-  /** Places that can ever be free at once, within the window and the rate. */
-  get capacity(): number {
-    return Math.min(this.window, this.#rate.mps)
-  }
-
-  /** Places that can be reserved now, within the window and the rate. */
+  /** Places that can be reserved now; the caps have their own say. */
   free(): number {
     const now = performance.now()
     let places = -this.#reserved
     for (const bind of this.#binds.values()) {
       if (bind.transmitting && this.#isOurs(bind, now)) places += bind.transmitting.free
     }
-    return Math.max(0, Math.min(places, this.#rate.free(now)))
+    return Math.max(0, places)
   }
 
-  reserve(places: number): void {
+  /** The carrier of this recipient's handset, where this connection has a cap for it. */
+  carrierOf({ carrier }: Recipient): string | undefined {
+    return carrier !== undefined && carrier in this.connection.carrierMps ? carrier : undefined
+  }
+
+  /** Whether it must be known whose handset a text is for. */
+  get asksForCarriers(): boolean {
+    return Object.keys(this.connection.carrierMps).length > 0
+  }
+
+  /** The caps that texts of this short code are under, by this line and to handsets of this carrier. */
+  capsFor(shortCodeId: number, carrier?: string): CapSet {
+    const { id } = this.connection
+    const keys = [connectionCap(id), shortCodeCap(shortCodeId)]
+    if (carrier !== undefined) keys.push(carrierCap(id, carrier))
+    return this.#options.caps.of(...keys)
+  }
+
+  /** Takes so many places, and as many tokens of the caps. */
+  reserve(places: number, caps: CapSet): void {
     this.#reserved += places
-    this.#rate.reserve(places)
+    caps.reserve(places)
   }
 
-  release(places: number): void {
+  release(places: number, caps: CapSet): void {
     this.#reserved -= places
-    this.#rate.release(places)
+    caps.release(places)
   }
 
   /** The bind with the emptiest window, for all parts of a text to go the same way, in order. */
@@ -183,12 +195,12 @@ export class Line {
   }
 
   /** Writes into a reserved place, of this bind if it has one free; false, and nothing written, when none has. */
-  submit(pdu: SubmitSm, preferred: Session | undefined, done: Done): boolean {
+  submit(pdu: SubmitSm, caps: CapSet, preferred: Session | undefined, done: Done): boolean {
     const session = preferred && preferred.free > 0 ? preferred : this.emptiest()
     if (!session) return false
     const now = performance.now()
     this.#reserved--
-    this.#rate.use(now)
+    caps.use(now)
     if (session.inFlight === 0) this.#answeredAt = now
     session.request(pdu, (outcome) => {
       if (outcome.kind === 'response') this.#answeredAt = performance.now()

@@ -1,13 +1,21 @@
 import type { Connection } from '../connections/connection.ts'
 import { loadConnections } from '../connections/connections.ts'
-import { listRouteTable } from '../connections/route-table.queries.ts'
+import { listRouteTable, listShortCodeCaps } from '../connections/route-table.queries.ts'
 import { Repeater } from '../lib/repeater.ts'
 import type { Runtime } from '../runtime.ts'
+import { Caps, carrierCap, connectionCap, shortCodeCap } from './caps.ts'
 import { Line, type LineEvents } from './line.ts'
 import { Routes } from './routes.ts'
+import { shareTable } from './shares.queries.ts'
+import { Shares } from './shares.ts'
 import { Slots } from './slots.ts'
 
 export type LinesOptions = { rt: Runtime; gateway: string; leaseMs: number; responseDeadlineMs: number }
+
+export type LinesEvents = LineEvents & {
+  /** More may be written under some cap than before. */
+  onShare(): void
+}
 
 /** How often we look whether connections or routes have changed without a notice. */
 const followMs = 1_000
@@ -19,22 +27,28 @@ export class Lines {
   readonly #events: LineEvents
   readonly #lines = new Map<number, Line>()
   readonly #slots: Slots
+  readonly #caps = new Caps()
+  readonly #shares: Shares
+  #shortCodeCaps: Array<{ shortCodeId: number; mps: number }> = []
   readonly #following: Repeater
   readonly #leasing: Repeater
   readonly #toldUnusable = new Map<number, string>()
 
-  constructor(options: LinesOptions, events: LineEvents) {
+  constructor(options: LinesOptions, events: LinesEvents) {
     const { rt, gateway, leaseMs } = options
     this.#options = options
     this.#events = {
       ...events,
       onChange: () => {
         this.#leasing.now()
+        this.#followCaps()
         events.onChange()
       },
     }
     this.routes = new Routes(this.#lines)
     this.#slots = new Slots({ db: rt.db, log: rt.log, gateway, leaseMs, lines: this.#lines })
+    const table = shareTable(rt.db, gateway)
+    this.#shares = new Shares(this.#caps, { table, gateway, leaseMs, log: rt.log, onGrow: events.onShare })
     const repeat = (work: () => Promise<unknown>, pauseMs: number, what: string) =>
       new Repeater(work, pauseMs, (error) => rt.log.warn({ err: error }, `could not ${what}, trying again`))
     this.#following = repeat(() => this.#follow(), followMs, 'read connections')
@@ -44,6 +58,7 @@ export class Lines {
   start(): void {
     this.#following.start()
     this.#leasing.start()
+    this.#shares.start()
   }
 
   /** Connections, routes or slots have changed: looks at once. */
@@ -57,6 +72,7 @@ export class Lines {
     await Promise.all([this.#following.stop(), this.#leasing.stop()])
     await this.#slots.stop()
     await Promise.all([...this.#lines.values()].map((line) => line.left()))
+    await this.#shares.stop()
   }
 
   /** Slots that are bound. */
@@ -73,6 +89,7 @@ export class Lines {
   async #follow(): Promise<void> {
     const { rt } = this.#options
     const [connections, routes] = [await this.#load(), await listRouteTable(rt.db)]
+    this.#shortCodeCaps = await listShortCodeCaps(rt.db)
     let hasChanged = false
     for (const connection of connections) {
       const line = this.#lines.get(connection.id)
@@ -90,11 +107,32 @@ export class Lines {
     this.routes.set(
       routes,
       connections.filter((connection) => connection.servesAll).map((connection) => connection.id),
+      this.#shortCodeCaps.map(({ shortCodeId }) => shortCodeId),
     )
+    this.#followCaps()
     if (hasChanged) {
       await this.#slots.make()
       this.#leasing.now()
     }
+  }
+
+  /** Tells of all caps, and takes part in those of lines that are bound. */
+  #followCaps(): void {
+    const limits = new Map<string, number>()
+    const ours = new Set<string>()
+    const add = (cap: string, mps: number, isOurs: boolean) => {
+      limits.set(cap, mps)
+      if (isOurs) ours.add(cap)
+    }
+    for (const { connection, transmits } of this.#lines.values()) {
+      const { id, mps, carrierMps } = connection
+      if (mps !== null) add(connectionCap(id), mps, transmits)
+      for (const [carrier, most] of Object.entries(carrierMps)) add(carrierCap(id, carrier), most, transmits)
+    }
+    for (const { shortCodeId, mps } of this.#shortCodeCaps) {
+      add(shortCodeCap(shortCodeId), mps, this.routes.isBound(shortCodeId))
+    }
+    this.#shares.follow(limits, (cap) => ours.has(cap))
   }
 
   async #load(): Promise<Connection[]> {
@@ -108,6 +146,12 @@ export class Lines {
 
   #newLine(connection: Connection): Line {
     const { rt, leaseMs, responseDeadlineMs } = this.#options
-    return new Line(connection, { leaseMs, responseDeadlineMs, log: rt.log, events: this.#events })
+    return new Line(connection, {
+      caps: this.#caps,
+      leaseMs,
+      responseDeadlineMs,
+      log: rt.log,
+      events: this.#events,
+    })
   }
 }

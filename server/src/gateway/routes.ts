@@ -6,6 +6,9 @@ type Route = { connectionId: number; tier: number; weight: number; turn: number;
 /** Short codes that can be sent from: only these, or all but these. */
 export type SendableCodes = { allBut: boolean; ids: number[] }
 
+/** One without routes or caps of its own. */
+const noShortCode = 0
+
 /**
  * Chooses the line for a short code's next texts: of the lowest tier that has a usable one, each line in proportion to
  * its weight. A line that is lost is passed over, and is used again when it is back.
@@ -14,13 +17,15 @@ export class Routes {
   readonly #lines: ReadonlyMap<number, Line>
   #ofCodes = new Map<number, Route[]>()
   #forAll: Route[] = []
+  // of which short codes there are caps
+  #capped: number[] = []
 
   constructor(lines: ReadonlyMap<number, Line>) {
     this.#lines = lines
   }
 
   /** Takes the routes over as they are now, and which connections serve all short codes without routes. */
-  set(table: ShortCodeRoute[], servingAll: number[]): void {
+  set(table: ShortCodeRoute[], servingAll: number[], capped: number[]): void {
     const before = this.#ofCodes
     const ofCodes = new Map<number, Route[]>()
     for (const row of table) {
@@ -29,6 +34,7 @@ export class Routes {
       routes.push(keep(before.get(row.shortCodeId), row))
     }
     this.#ofCodes = ofCodes
+    this.#capped = capped
     this.#forAll = servingAll.map((connectionId) => keep(this.#forAll, { connectionId, tier: 0, weight: 1 }))
   }
 
@@ -41,7 +47,7 @@ export class Routes {
       // they stand in the order of their tiers
       if (best && route.tier > best.tier) break
       const line = this.#lines.get(route.connectionId)
-      const isUsable = line?.isUsable(now) ?? false
+      const isUsable = line !== undefined && line.isUsable(now) && !line.capsFor(shortCodeId).isClosed
       if (isUsable && !route.wasUsable) route.turn = Math.max(route.turn, lowestTurn(routes, route))
       route.wasUsable = isUsable
       if (isUsable && (!best || route.turn < best.turn)) {
@@ -60,15 +66,31 @@ export class Routes {
   }
 
   /** Whether any line of this short code is bound for sending. */
+  isBound(shortCodeId: number): boolean {
+    return this.#linesOf(shortCodeId).some((line) => line.transmits)
+  }
+
+  /** Whether any line of this short code is bound for sending, and has a share of its caps. */
   canSend(shortCodeId: number): boolean {
-    return this.#routesOf(shortCodeId).some((route) => this.#lines.get(route.connectionId)?.transmits)
+    return this.#linesOf(shortCodeId).some((line) => line.transmits && !line.capsFor(shortCodeId).isClosed)
+  }
+
+  /** Whether any line of this short code has caps for carriers. */
+  asksForCarriers(shortCodeId: number): boolean {
+    return this.#linesOf(shortCodeId).some((line) => line.asksForCarriers)
   }
 
   /** The short codes of which canSend is true; undefined when there are none. */
   sendable(): SendableCodes | undefined {
-    const allBut = this.#forAll.some((route) => this.#lines.get(route.connectionId)?.transmits)
-    const ids = [...this.#ofCodes.keys()].filter((id) => this.canSend(id) !== allBut)
+    const allBut = this.canSend(noShortCode)
+    const ids = [...new Set([...this.#ofCodes.keys(), ...this.#capped])].filter((id) => this.canSend(id) !== allBut)
     return allBut || ids.length > 0 ? { allBut, ids } : undefined
+  }
+
+  #linesOf(shortCodeId: number): Line[] {
+    return this.#routesOf(shortCodeId)
+      .map((route) => this.#lines.get(route.connectionId))
+      .filter((line) => line !== undefined)
   }
 
   #routesOf(shortCodeId: number): Route[] {

@@ -12,6 +12,7 @@ import type { Connection } from '../connections/connection.ts'
 import { loadConnections } from '../connections/connections.ts'
 import { acceptBroadcast } from '../messages/messages.ts'
 import { commandStatus } from '../smpp/pdu/command-status.ts'
+import { Caps, noCaps } from './caps.ts'
 import { HeldChunk } from './held-chunk.ts'
 import { Line } from './line.ts'
 import { Recorder } from './recorder.ts'
@@ -36,7 +37,13 @@ beforeEach(async () => {
   )
   const [connection] = await connectionsTo(db, carrier.port)
   const events = { onFree: () => {}, onChange: () => {}, onDeliver: () => {}, onLate: () => {} }
-  line = new Line(connection as Connection, { responseDeadlineMs: 1_000, leaseMs, log: rt.log, events })
+  line = new Line(connection as Connection, {
+    caps: new Caps(),
+    responseDeadlineMs: 1_000,
+    leaseMs,
+    log: rt.log,
+    events,
+  })
   line.take(0, performance.now() + leaseMs)
   await waitFor(() => line.bound === 1)
   submitter = new Submitter(db, new Recorder({ ...rt, db }), rt.log, () => {})
@@ -68,7 +75,7 @@ const held = (leaseUntil: number) => new HeldChunk(chunk, rows, leaseUntil, leas
 test('a gateway that was frozen between the mark and the PDU writes none, and takes the mark back', async () => {
   await prepare('short')
   const late = held(performance.now() + 500)
-  line.reserve(1)
+  line.reserve(1, noCaps)
   await submitter.submit(late, line, late.take(10, 0), 1)
   expect(carrier.submits).toEqual([])
   expect(await readCounters(database.db, messageId)).toMatchObject({ queued: 1, submitting: 0 })

@@ -4,13 +4,16 @@ import { meaningsOf } from '../connections/meaning.ts'
 import { spellMessageId } from '../connections/message-id.ts'
 import type { Db } from '../db/db.ts'
 import { retryLostRaces } from '../db/retry.ts'
+import { lanes } from '../messages/messages.ts'
 import type { Outcome } from '../smpp/in-flight.ts'
 import { commandStatus, statusName } from '../smpp/pdu/command-status.ts'
 import type { ResponsePdu, SubmitSm } from '../smpp/pdu/pdu.ts'
 import { PduError } from '../smpp/pdu/pdu-error.ts'
 import type { Session } from '../smpp/session.ts'
+import { type CapSet, noCaps } from './caps.ts'
 import type { HeldChunk } from './held-chunk.ts'
 import type { Line } from './line.ts'
+import { Pacer } from './pacer.ts'
 import type { Recorder } from './recorder.ts'
 
 /** A throttled text waits so long before it is offered again. */
@@ -30,6 +33,9 @@ type Flight = {
   held: HeldChunk
   /** All its parts go this way. */
   line: Line
+  caps: CapSet
+  /** Which all its parts take while it has room. */
+  bind: Session | undefined
   recipient: Recipient
   unanswered: number
   accepted: number
@@ -56,6 +62,7 @@ export class Submitter {
   readonly #overdue = new WeakMap<SubmitSm, { flight: Flight; part: number }>()
   // texts of which some parts are with the carrier and the others wait for their turn
   #begun: Begun[] = []
+  readonly #pacer = new Pacer()
   readonly #requeued = new Map<HeldChunk, { recipients: Recipient[]; afterMs: number }>()
 
   constructor(db: Db, recorder: Recorder, log: Logger, onChange: () => void) {
@@ -66,10 +73,16 @@ export class Submitter {
   }
 
   /**
-   * Marks these recipients of the chunk and submits those who may be texted. So many places of the line are reserved for
-   * each; where the text has more parts, the others follow as places come free.
+   * Marks these recipients of the chunk and submits those who may be texted. So many places of the line and tokens of
+   * its caps are reserved for each; where the text has more parts, the others follow as places come free.
    */
-  async submit(held: HeldChunk, line: Line, recipients: Recipient[], places: number): Promise<void> {
+  async submit(
+    held: HeldChunk,
+    line: Line,
+    recipients: Recipient[],
+    places: number,
+    caps: CapSet = noCaps,
+  ): Promise<void> {
     held.open += recipients.length
     let marked: number[]
     try {
@@ -77,26 +90,29 @@ export class Submitter {
     } catch (error) {
       // the mark may have committed all the same: take it back before anything else happens to these rows
       this.#log.warn({ err: error, chunk: held.chunk.id }, 'could not mark texts, trying again')
-      line.release(recipients.length * places)
+      line.release(recipients.length * places, caps)
       await this.#requeue(held, recipients, 0)
       return
     }
     const may = new Set(marked)
     const going = recipients.filter((recipient) => may.has(recipient.id))
-    line.release((recipients.length - going.length) * places)
+    line.release((recipients.length - going.length) * places, caps)
     held.open -= recipients.length - going.length
     if (going.length > 0 && !held.mayWrite(performance.now())) {
-      line.release(going.length * places)
+      line.release(going.length * places, caps)
       await this.#requeue(held, going, 0)
       return
     }
-    for (const recipient of going) this.#write(held, line, recipient, places)
+    for (const recipient of going) this.#write(held, line, recipient, places, caps)
     this.#onChange()
   }
 
-  /** Writes what is left of the texts that have begun, and answers the lines that have too few places for all of it. */
-  resume(now: number): Set<Line> {
-    const full = new Set<Line>()
+  /**
+   * Writes what is left of the texts that have begun, and answers the lines that have too few places for all of it and
+   * the caps that have too few tokens; `onTokens` is told when they will have some.
+   */
+  resume(now: number, onTokens: (at: number) => void): Set<Line | CapSet> {
+    const full = new Set<Line | CapSet>()
     if (this.#begun.length === 0) return full
     const due = this.#begun.filter((begun) => begun.notBefore <= now)
     this.#begun = this.#begun.filter((begun) => begun.notBefore > now)
@@ -108,8 +124,16 @@ export class Submitter {
         this.#land(flight)
         continue
       }
-      const room = Math.min(line.free(), flight.returned.length)
-      if (room < flight.returned.length) full.add(line)
+      // none of its tokens is in hand, so the caps may be those of today
+      flight.caps = line.capsFor(flight.held.chunk.shortCodeId, line.carrierOf(flight.recipient))
+      flight.caps.want(now)
+      const [places, tokens] = [line.free(), flight.caps.free(now)]
+      const room = Math.min(places, tokens, flight.returned.length)
+      if (places < flight.returned.length) full.add(line)
+      if (tokens < flight.returned.length) {
+        full.add(flight.caps)
+        onTokens(flight.caps.freeAt(now, 1))
+      }
       if (room === 0) {
         this.#begun.push(begun)
         continue
@@ -117,9 +141,9 @@ export class Submitter {
       const parts = flight.returned.splice(0, room)
       flight.unanswered = room
       flight.retryMs = 0
-      line.reserve(room)
-      const bind = line.emptiest()
-      for (const part of parts) this.#writePart(flight, part, bind)
+      line.reserve(room, flight.caps)
+      flight.bind = undefined
+      for (const part of parts) this.#pace(flight, part)
     }
     return full
   }
@@ -133,10 +157,12 @@ export class Submitter {
     this.#accept(flight, part, response.message_id, complete, () => {})
   }
 
-  #write(held: HeldChunk, line: Line, recipient: Recipient, places: number): void {
+  #write(held: HeldChunk, line: Line, recipient: Recipient, places: number, caps: CapSet): void {
     const flight: Flight = {
       held,
       line,
+      caps,
+      bind: undefined,
       recipient,
       unanswered: places,
       accepted: 0,
@@ -146,17 +172,45 @@ export class Submitter {
       inDoubt: false,
     }
     for (let part = places; part < held.text.partCount; part++) flight.returned.push(part)
-    const bind = line.emptiest()
-    for (let part = 0; part < places; part++) this.#writePart(flight, part, bind)
+    for (let part = 0; part < places; part++) this.#pace(flight, part)
   }
 
-  #writePart(flight: Flight, part: number, bind: Session | undefined): void {
+  /** Writes a part when its tokens are ready, which is at once where no cap is set. */
+  #pace(flight: Flight, part: number): void {
+    if (flight.caps.isUnlimited) {
+      this.#writePart(flight, part)
+      return
+    }
+    this.#pacer.add({
+      caps: flight.caps,
+      urgent: flight.held.chunk.lane !== lanes.broadcast,
+      write: () => {
+        if (flight.held.mayWrite(performance.now())) this.#writePart(flight, part)
+        else this.#giveUp(flight, part)
+      },
+      giveUp: () => this.#giveUp(flight, part),
+    })
+  }
+
+  /** A part whose time did not come has not left, and is offered again. */
+  #giveUp(flight: Flight, part: number): void {
+    this.#return(flight, part)
+    if (--flight.unanswered === 0) this.#land(flight)
+  }
+
+  #return(flight: Flight, part: number): void {
+    flight.line.release(1, flight.caps)
+    flight.returned.push(part)
+    flight.retryMs = Math.max(flight.retryMs, unboundMs)
+  }
+
+  #writePart(flight: Flight, part: number): void {
     const pdu = flight.held.text.pdu(flight.recipient, part)
+    flight.bind ??= flight.line.emptiest()
     try {
-      if (flight.line.submit(pdu, bind, (outcome) => this.#answered(flight, part, pdu, outcome))) return
-      flight.line.release(1)
-      flight.returned.push(part)
-      flight.retryMs = Math.max(flight.retryMs, unboundMs)
+      if (flight.line.submit(pdu, flight.caps, flight.bind, (outcome) => this.#answered(flight, part, pdu, outcome)))
+        return
+      this.#return(flight, part)
     } catch (error) {
       // a sender or a text that no PDU can carry: its own fault, and not the end of all other texts
       if (!(error instanceof PduError)) throw error
