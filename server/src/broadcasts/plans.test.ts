@@ -11,7 +11,15 @@ import { cancelChunks } from './cancelled.queries.ts'
 import { abandonSubmitting, type Chunk, finishChunk } from './chunks.queries.ts'
 import { expandOnce } from './expand.ts'
 import { type SliceInput, writeSlice } from './expansion.queries.ts'
-import { listQueued, markRefused, markSent, markSubmitting, markUnknown, unmarkSubmitting } from './marks.queries.ts'
+import {
+  listQueued,
+  listQueuedWithCarriers,
+  markRefused,
+  markSent,
+  markSubmitting,
+  markUnknown,
+  unmarkSubmitting,
+} from './marks.queries.ts'
 import { suppressChunks } from './reopen.queries.ts'
 
 // The hot statements are planned once and for all, perhaps on a day that is still empty. Whatever the tables hold, each
@@ -29,6 +37,7 @@ const slice = { messageId: 1, listId: 1, loggedOn: day, rows: 10 } as SliceInput
 
 const hot: Record<string, (db: Db) => Promise<unknown>> = {
   'list queued': (db) => listQueued(db, chunk),
+  'list queued with carriers': (db) => listQueuedWithCarriers(db, chunk),
   'mark submitting, subscribers': (db) => markSubmitting(db, { ...chunk, consent: 'subscribed' }, []),
   'mark submitting, not opted out': (db) => markSubmitting(db, { ...chunk, consent: 'not_opted_out' }, []),
   'mark submitting, not blocked': (db) => markSubmitting(db, { ...chunk, consent: 'not_blocked' }, []),
@@ -71,7 +80,7 @@ function unconfinedScans(plan: string): string[] {
   const lines = plan.split('\n')
   return lines.filter((line, n) => {
     const scan =
-      /(Seq Scan on|Index (?:Only )?Scan using \S+ on|Bitmap Heap Scan on) (message_log|submits|subscribers|send_chunks|blocks)/
+      /(Seq Scan on|Index (?:Only )?Scan using \S+ on|Bitmap Heap Scan on) (message_log|submits|subscribers|send_chunks|blocks|number_look_ups)/
     if (!scan.test(line)) return false
     return !/Index Cond: .*\b(id|smsc_id|phone|first_log_id)\b/.test(lines[n + 1] ?? '')
   })

@@ -47,7 +47,7 @@ export class Routes {
       // they stand in the order of their tiers
       if (best && route.tier > best.tier) break
       const line = this.#lines.get(route.connectionId)
-      const isUsable = line !== undefined && line.isUsable(now) && !line.capsFor(shortCodeId).isClosed
+      const isUsable = (line?.isUsable(now) && !line.capsFor(shortCodeId).isClosed) ?? false
       if (isUsable && !route.wasUsable) route.turn = Math.max(route.turn, lowestTurn(routes, route))
       route.wasUsable = isUsable
       if (isUsable && (!best || route.turn < best.turn)) {

@@ -87,13 +87,13 @@ test('a gateway that was frozen between the mark and the PDU writes none, and ta
 test('what is left of a text is not written once the lease is over', async () => {
   await prepare('x'.repeat(400))
   const mine = held(performance.now() + leaseMs)
-  line.reserve(3)
+  line.reserve(3, noCaps)
   await submitter.submit(mine, line, mine.take(10, 0), 3)
   await waitFor(() => carrier.submits.length === 3)
   await waitFor(() => line.free() === 10)
   mine.leaseUntil = performance.now()
   await waitFor(async () => {
-    submitter.resume(performance.now() + 1_000)
+    submitter.resume(performance.now() + 1_000, () => {})
     return mine.open === 0
   })
   expect(carrier.submits).toHaveLength(3)
