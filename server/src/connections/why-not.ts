@@ -13,7 +13,7 @@ type Known = { ownBinds: number; timeoutMs: number }
 /** Why a connection does not work, in a sentence or two, with what to look at. */
 export function whyNot({ step, error, socketError, isLate }: Failure, place: Place, known: Known): string {
   const code = codeOf(socketError) ?? codeOf(error) ?? ''
-  if (isLate) return whyLate(step, place, Math.round(known.timeoutMs / 1_000))
+  if (isLate) return whyLate(step, place, Math.ceil(known.timeoutMs / 1_000))
   switch (step) {
     case 'resolve':
       return code === 'EAI_AGAIN'
@@ -70,7 +70,7 @@ const untrusted = new Set([
 ])
 
 function whyNoTls(code: string, place: Place): string {
-  const { host, port, tlsServerName } = place
+  const { host, port, tlsServerName, tlsCertificate } = place
   if (untrusted.has(code)) {
     return `The certificate of ${host} goes back to nobody whom we trust. If it is the right one, set tls_ca to the certificate that signed it.`
   }
@@ -85,7 +85,8 @@ function whyNoTls(code: string, place: Place): string {
     return `${host} does not speak TLS on port ${port}.`
   }
   if (code === 'ECONNRESET') {
-    return `${host} ended the connection during the TLS handshake: it may not speak TLS on port ${port}, or want a certificate of ours.`
+    const maybe = tlsCertificate === null ? 'want a certificate of ours' : 'not accept our certificate'
+    return `${host} ended the connection during the TLS handshake: it may not speak TLS on port ${port}, or ${maybe}.`
   }
   return `No TLS handshake came about with ${host} (${code || 'no reason given'}).`
 }
@@ -105,8 +106,8 @@ function whyNotBound(error: Error, code: string, place: Place, ownBinds: number)
   if (isAlert(code)) return whyNotLetIn(place)
   if (error instanceof BindError) return whyRefused(error.command_status, place, ownBinds)
   if (/bad frame/.test(error.message)) return `What answers on port ${place.port} of ${place.host} does not speak SMPP.`
-  const tls = place.tls ? '' : ' It may want TLS.'
-  return `${place.host} ended the connection instead of answering the bind. It may not know the address we come from.${tls}`
+  const maybe = !place.tls ? ', or want TLS' : place.tlsCertificate === null ? '' : ', or not accept our certificate'
+  return `${place.host} ended the connection instead of answering the bind. It may not know the address we come from${maybe}.`
 }
 
 function whyRefused(status: number, { systemId }: Place, ownBinds: number): string {
