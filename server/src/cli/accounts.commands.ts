@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs'
-import { type Account, listAccounts, listUsers, type Role } from '../accounts/accounts.queries.ts'
+import { type Account, listAccounts, listUsers, type Role, updateOperator } from '../accounts/accounts.queries.ts'
 import { addUser, createAccount } from '../accounts/accounts.ts'
 import { createApiKey } from '../accounts/api-keys.ts'
 import { makePassword } from '../accounts/passwords.ts'
@@ -100,6 +100,25 @@ const list: Command = {
   },
 }
 
+const operator: Command = {
+  name: 'account operator',
+  summary: 'Let an account change what belongs to the whole installation, such as connections',
+  options: {
+    account: { value: 'id or email', help: 'Which one', required: true },
+    off: { help: 'Let it no longer' },
+  },
+  notes: ['The first account of an installation is an operator. Only its API keys of scope full may do so.'],
+  async run(work) {
+    const { id } = await accountOf(work)
+    const account = await updateOperator(work.db, id, !work.options.off)
+    if (!account) throw new Refusal(`There is no account ${id}.`)
+    return {
+      lines: [`Account ${account.id} (${account.email}) is ${account.isOperator ? 'an operator' : 'no operator'}.`],
+      json: { account: presentAccount(account) },
+    }
+  },
+}
+
 const userAdd: Command = {
   name: 'user add',
   summary: 'Give an account another user',
@@ -141,10 +160,10 @@ const userList: Command = {
   },
 }
 
-export const accountCommands: Command[] = [create, list, userAdd, userList]
+export const accountCommands: Command[] = [create, list, operator, userAdd, userList]
 
-function presentAccount({ id, email, username, timeZone, createdAt }: Account) {
-  return { id, email, username, time_zone: timeZone, created_at: createdAt.toISOString() }
+function presentAccount({ id, email, username, timeZone, isOperator, createdAt }: Account) {
+  return { id, email, username, time_zone: timeZone, is_operator: isOperator, created_at: createdAt.toISOString() }
 }
 
 function presentUser({ id, accountId, email, role }: Awaited<ReturnType<typeof addUser>>) {

@@ -1,14 +1,15 @@
 import { resolve } from 'node:path'
 import { parseArgs } from 'node:util'
-import { type Env, readPlace } from '../config/config.ts'
+import { type Env, readConnectionSettings, readPlace } from '../config/config.ts'
 import { systemClock } from '../lib/clock.ts'
 import { accountCommands } from './accounts.commands.ts'
 import { backupCommands } from './backup.commands.ts'
 import { type Command, UsageError } from './command.ts'
+import { connectionCommands } from './connections.commands.ts'
 import { helpOf, helpOfAll } from './help.ts'
 import { installationCommands } from './installation.commands.ts'
 import { keyCommands } from './keys.commands.ts'
-import { openPlace } from './place.ts'
+import { openPlace, secretKeyOf } from './place.ts'
 import { rateCommands } from './rates.commands.ts'
 import { shortCodeCommands } from './short-codes.commands.ts'
 
@@ -16,6 +17,7 @@ export const commands: readonly Command[] = [
   ...accountCommands,
   ...keyCommands,
   ...shortCodeCommands,
+  ...connectionCommands,
   ...rateCommands,
   ...installationCommands,
   ...backupCommands,
@@ -39,10 +41,15 @@ export async function runCli({ args, env, cwd }: Call): Promise<string> {
   const { options, names } = readArguments(command, args)
   if (options.help) return helpOf(command)
   checkArguments(command, options, names)
-  const place = await openPlace(readPlace(env), command.takes ?? 'any')
+  const where = readPlace(env)
+  const place = await openPlace(where, command.takes ?? 'any')
   try {
     const outcome = await command.run({
       ...place.work,
+      connectionConfig() {
+        const { smpp, secretKey } = readConnectionSettings(env)
+        return { mode: place.work.mode, smpp, secretKey: secretKey ?? secretKeyOf(where) }
+      },
       clock: systemClock,
       options,
       names,

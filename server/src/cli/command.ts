@@ -1,3 +1,4 @@
+import type { Config } from '../config/config.ts'
 import type { Db } from '../db/db.ts'
 import type { Clock } from '../lib/clock.ts'
 import type { Mode } from '../system/installation.queries.ts'
@@ -15,6 +16,8 @@ export type Work = {
   names: readonly string[]
   /** A path as it was typed, from where it was typed. */
   resolve(path: string): string
+  /** What connections are opened and sealed with; made where it is missing and the data directory is ours to keep it. */
+  connectionConfig(): Pick<Config, 'mode' | 'smpp' | 'secretKey'>
   /** Gives the installation to another mode, also where a data directory remembers it. */
   changeMode(mode: Mode): Promise<void>
 }

@@ -1,12 +1,15 @@
 import pg from 'pg'
 import { pino } from 'pino'
 import type { Config } from '../config/config.ts'
+import { Secret } from '../config/secret.ts'
 import { poolDb } from '../db/db.ts'
 import { listMigrations, migrate } from '../db/migrate.ts'
 import { makePool } from '../db/pool.ts'
 import { installJobs } from '../jobs/boss.ts'
+import { lookAtDataDir } from '../supervisor/data-dir.ts'
 import { borrowDatabase } from '../supervisor/for-a-command.ts'
 import { Refusal } from '../supervisor/refusal.ts'
+import { keepSecretKey } from '../supervisor/secret-key.ts'
 import { ensureMode, findMode, type Mode } from '../system/installation.queries.ts'
 import type { Command, Work } from './command.ts'
 
@@ -67,6 +70,11 @@ async function embedded(
     changeMode: async (next) => borrowed.changeMode(next),
     close: borrowed.close,
   }
+}
+
+/** The key that npm start keeps in the data directory, where there is one of ours. */
+export function secretKeyOf({ dataDir }: Pick<Config, 'dataDir'>): Secret | undefined {
+  return lookAtDataDir(dataDir) ? new Secret(keepSecretKey(dataDir)) : undefined
 }
 
 /** Migrates a database that is ours alone, refuses another one that is not up to date, and answers its mode. */

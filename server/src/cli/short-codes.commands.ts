@@ -1,8 +1,11 @@
 import { listAccounts } from '../accounts/accounts.queries.ts'
+import { findConnection, findConnectionByName } from '../connections/connections.queries.ts'
+import { changeSending, getSending, type Sending, type SendingChange } from '../connections/short-code-routes.ts'
 import { listShortCodes } from '../short-codes/short-codes.queries.ts'
 import { addShortCode, readShortCode } from '../short-codes/short-codes.ts'
+import { Refusal } from '../supervisor/refusal.ts'
 import { accountOf } from './account-of.ts'
-import { type Command, table, textOf, UsageError } from './command.ts'
+import { type Command, type Outcome, table, textOf, UsageError, type Work } from './command.ts'
 
 /** A short code as it was typed, or a usage error. */
 export function readCode(text: string): string {
@@ -48,4 +51,79 @@ const list: Command = {
   },
 }
 
-export const shortCodeCommands: Command[] = [add, list]
+const route: Command = {
+  name: 'short-code route',
+  summary: 'Show or change through which connections a short code sends',
+  names: ['<code>'],
+  options: {
+    through: { value: 'connections', help: "Names or ids, separated by commas: 'Cedar SMS, Spare/1, Other/1/3'" },
+    all: { help: 'Give up its routes: it sends through the connections that serve all' },
+  },
+  notes: [
+    'Behind a name stand its tier (0) and its weight (1). The lowest tier of which a connection is bound sends, shared by',
+    'weight; the next tier is for when none of it is bound.',
+  ],
+  async run(work) {
+    const text = textOf(work, 'through')
+    if (text !== undefined && work.options.all) throw new UsageError('--through or --all, not both')
+    const code = readCode(work.names[0] ?? '')
+    if (text === undefined && !work.options.all) return presentSending(code, await getSending(work.db, code))
+    const routes = text === undefined ? [] : await readRoutes(work, text)
+    return presentSending(code, await changeSending(work.db, code, { routes }))
+  },
+}
+
+const set: Command = {
+  name: 'short-code set',
+  summary: 'Set how many parts a second a short code may send',
+  names: ['<code>'],
+  options: { mps: { value: 'number', help: 'Over all connections; none for no cap', required: true } },
+  async run(work) {
+    const text = textOf(work, 'mps') ?? ''
+    const mps = text === 'none' ? null : Number(text)
+    const isCap = /^\d{1,6}$/.test(text) && mps !== null && mps >= 1 && mps <= 100_000
+    if (mps !== null && !isCap) throw new UsageError('--mps must be a whole number from 1 to 100000, or none')
+    const code = readCode(work.names[0] ?? '')
+    return presentSending(code, await changeSending(work.db, code, { mps }))
+  },
+}
+
+export const shortCodeCommands: Command[] = [add, list, route, set]
+
+async function readRoutes({ db }: Work, text: string): Promise<NonNullable<SendingChange['routes']>> {
+  const routes: NonNullable<SendingChange['routes']> = []
+  for (const part of text.split(',')) {
+    const [, name = '', tier = '0', weight = '1'] =
+      /^\s*([^/]*[^/\s])\s*(?:\/\s*(\d{1,2})\s*)?(?:\/\s*(\d{1,4})\s*)?$/.exec(part) ?? []
+    if (name === '') throw new UsageError(`A route is name/tier/weight, such as Cedar SMS/0/1: ${part.trim()} is none`)
+    const isId = /^\d+$/.test(name)
+    const row = isId ? await findConnection(db, Number(name)) : await findConnectionByName(db, name)
+    if (!row) throw new Refusal(`There is no connection ${name}.`)
+    const route = { connectionId: row.id, tier: Number(tier), weight: Number(weight) }
+    if (route.weight < 1 || route.weight > 1_000) throw new UsageError('A weight is a number from 1 to 1000')
+    routes.push(route)
+  }
+  return routes
+}
+
+function presentSending(code: string, { mps, routes }: Sending): Outcome {
+  const rows = routes.map(({ name, tier, weight }) => [name, String(tier), String(weight)])
+  return {
+    lines: [
+      `${code} sends ${mps === null ? 'without a cap of its own' : `${mps} parts a second at most`}.`,
+      ...(rows.length > 0
+        ? table(['CONNECTION', 'TIER', 'WEIGHT'], rows)
+        : ['It has no routes of its own and uses the connections that serve all.']),
+    ],
+    json: {
+      short_code: code,
+      mps,
+      routes: routes.map(({ connectionId, name, tier, weight }) => ({
+        connection_id: connectionId,
+        connection_name: name,
+        tier,
+        weight,
+      })),
+    },
+  }
+}

@@ -105,16 +105,24 @@ export function readEnv(env: Env): Config {
 
 /** Where the data is, for a program that neither sends nor listens and so needs none of the other settings. */
 export function readPlace(env: Env): Pick<Config, 'mode' | 'dataDir' | 'databaseUrl'> {
-  const faults: string[] = []
-  const texts = readTexts(env, faults)
-  const read = <N extends SettingName>(name: N) => readSetting(name, texts.get(name), faults) as SettingValue<N>
-  const place = {
+  return readSome(env, (read) => ({
     mode: read('CARILLON_MODE'),
     dataDir: resolve(checkout, read('CARILLON_DATA_DIR')),
     databaseUrl: read('DATABASE_URL'),
-  }
+  }))
+}
+
+/** What the environment says of connections, for such a program when it deals with them. */
+export function readConnectionSettings(env: Env): Pick<Config, 'smpp' | 'secretKey'> {
+  return readSome(env, (read) => ({ smpp: read('CARILLON_SMPP_URL'), secretKey: read('CARILLON_SECRET_KEY') }))
+}
+
+function readSome<T>(env: Env, pick: (read: <N extends SettingName>(name: N) => SettingValue<N>) => T): T {
+  const faults: string[] = []
+  const texts = readTexts(env, faults)
+  const some = pick((name) => readSetting(name, texts.get(name), faults) as SettingValue<typeof name>)
   if (faults.length > 0) throw new ConfigError(faults)
-  return place
+  return some
 }
 
 /** The texts that are set. An empty one counts as absent, so that a line of .env can be left blank. */

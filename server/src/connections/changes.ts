@@ -31,13 +31,14 @@ export type ConnectionChange = {
 }
 
 /** Makes a connection; gateways bind to it at once unless it is disabled. */
-export function createConnection(
+export async function createConnection(
   { db, config }: Given,
   change: ConnectionChange & { name: string; host: string },
 ): Promise<ConnectionRow> {
   const { tlsCertificate: certificate = null, tlsKey: key = null } = change
   const port = change.port ?? (change.tls ? 3_550 : 2_775)
   check({ ...change, ownTls: { certificate, key } }, config)
+  if (change.password || key) needSealer(config)
   return db.tx(async (tx) => {
     // looked for first, because an insert in vain takes an id; of two at once the insert decides
     if (await findConnectionByName(tx, change.name)) throw errors.connectionNameTaken()
@@ -156,7 +157,12 @@ function applyChange(row: ConnectionRow, change: ConnectionChange, config: Given
 /** What is kept sealed after a change; the same bytes where the secret is the same. */
 function reseal(config: Given['config'], field: SecretField, kept: Buffer | null, given: Secret | undefined) {
   if (given === undefined) return kept
+  const sealer = needSealer(config)
+  return kept && holdsSecret(sealer, field, kept, given) ? kept : sealSecret(sealer, field, given)
+}
+
+function needSealer(config: Given['config']): Sealer {
   const sealer = sealerOf(config)
   if (!sealer) throw errors.noSecretKey(howToGetKey)
-  return kept && holdsSecret(sealer, field, kept, given) ? kept : sealSecret(sealer, field, given)
+  return sealer
 }

@@ -5,6 +5,8 @@ import { makeRuntime } from '../../test/runtime.ts'
 import { readEnv } from '../config/config.ts'
 import { Secret } from '../config/secret.ts'
 import { errors } from '../errors.ts'
+import { commandStatus } from '../smpp/pdu/command-status.ts'
+import { createServer } from '../smpp/server.ts'
 import { changeConnection, createConnection, removeConnection } from './changes.ts'
 import { type ConnectionRow, findConnection, listConnections } from './connections.queries.ts'
 import { loadConnections } from './connections.ts'
@@ -316,6 +318,48 @@ test('shows each bind as its gateway has written it down, and forgets who let it
     { slot: 1, gateway, bound: false, last_error: 'bind refused: ESME_RALYBND', since },
     { slot: 2, gateway: null, bound: false, last_error: null, since },
   ])
+})
+
+describe('testing', () => {
+  test('tells each step, and why not, and no secret', async () => {
+    let status: number = commandStatus.ESME_ROK
+    const smsc = createServer({ onBind: () => ({ command_status: status }), onSession: () => {} })
+    const port = await smsc.listen(0, '127.0.0.1')
+    try {
+      const { id } = await create({ port, password: 'swordfish', enabled: false })
+      const good = await api.owner.post(`/connections/${id}/test`)
+      const steps = ['connect', 'bind', 'enquire_link', 'unbind'].map((step) => {
+        return { step, bind: 'transceiver', ok: true, ms: expect.any(Number) }
+      })
+      expect(good).toMatchObject({ status: 200, body: { status: 'OK', test: { ok: true, why: null, steps } } })
+      status = commandStatus.ESME_RALYBND
+      await api.db.exec(
+        'own',
+        `insert into bind_slots (connection_id, slot, leased_by, lease_until, bound)
+         values ($1, 0, gen_random_uuid(), clock_timestamp() + interval '5 s', true)`,
+        [id],
+      )
+      const full = await api.owner.post(`/connections/${id}/test`)
+      expect(full.body.test).toMatchObject({
+        ok: false,
+        why: expect.stringContaining('Our gateways hold one right now'),
+      })
+      expect(good.text + full.text).not.toContain('swordfish')
+    } finally {
+      await smsc.close()
+    }
+  })
+
+  test('what cannot be used is not tried', async () => {
+    const { id } = await create()
+    await api.db.exec('away', `update connections set host = 'smsc.cedar.example'`)
+    expect(await api.owner.post(`/connections/${id}/test`)).toMatchObject({
+      status: 422,
+      body: { code: 'connection_unusable', error: expect.stringContaining('which the sandbox refuses') },
+    })
+    await api.db.exec('nowhere', `update connections set host = null`)
+    expect((await api.owner.post(`/connections/${id}/test`)).body.error).toContain('has no address yet')
+  })
 })
 
 test('an id that cannot be one is not there', async () => {

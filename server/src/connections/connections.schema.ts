@@ -269,14 +269,30 @@ export function readConnectionChange(body: Static<typeof fields>): ConnectionCha
   }
 }
 
-/** What may be set, by name: what it is and what it means. For other ways in than HTTP. */
-export const connectionFields: Record<string, { type: string | string[]; enum?: string[]; description: string }> =
-  JSON.parse(JSON.stringify(fields.properties))
+type Field = { type: string | string[]; enum?: string[]; description: string }
+
+/** What may be set, by name, for other ways in than HTTP. */
+export const connectionFields: Record<string, Field> = JSON.parse(JSON.stringify(fields.properties))
 
 const compiled = Compile(fields)
 
-/** As the API reads a body, for other ways in. */
-export function checkConnectionChange(given: unknown): ConnectionChange {
-  if (!compiled.Check(given)) throw errors.invalid(detailsOf(compiled.Errors(given)))
-  return readConnectionChange(given)
+/** As the API reads a body, with each value as it was typed; `none` is null. */
+export function readConnectionTexts(texts: Readonly<Record<string, string>>): ConnectionChange {
+  const given = Object.fromEntries(Object.entries(texts).map(([name, text]) => [name, valueOfText(name, text)]))
+  if (compiled.Check(given)) return readConnectionChange(given)
+  const details = Object.entries(detailsOf(compiled.Errors(given)))
+  throw errors.invalid(Object.fromEntries(details.map(([field, faults]) => [`connection.${field}`, faults])))
+}
+
+function valueOfText(name: string, text: string): unknown {
+  const types = [connectionFields[name]?.type].flat()
+  if (types.includes('null') && text === 'none') return null
+  if (types.includes('integer') && /^-?\d{1,15}$/.test(text)) return Number(text)
+  if (types.includes('boolean') && /^(yes|no|true|false)$/.test(text)) return /^(yes|true)$/.test(text)
+  if (!types.includes('object')) return text
+  try {
+    return JSON.parse(text)
+  } catch {
+    throw errors.invalid({ [`connection.${name}`]: ['must be JSON'] })
+  }
 }

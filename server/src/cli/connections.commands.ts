@@ -1,0 +1,244 @@
+import { readFileSync } from 'node:fs'
+import { changeConnection, createConnection, removeConnection } from '../connections/changes.ts'
+import {
+  type ConnectionRow,
+  findConnection,
+  findConnectionByName,
+  listBindSlots,
+  listConnections,
+} from '../connections/connections.queries.ts'
+import {
+  connectionFields,
+  presentConnection,
+  presentTest,
+  readConnectionTexts,
+} from '../connections/connections.schema.ts'
+import { openConnection, problemOf } from '../connections/connections.ts'
+import { probe } from '../connections/probe.ts'
+import { errors } from '../errors.ts'
+import { Refusal } from '../supervisor/refusal.ts'
+import { type Command, type Option, type Outcome, table, UsageError, type Work } from './command.ts'
+
+/** Secrets come from files, for a command line is seen by everybody on the machine; certificates are files anyway. */
+const fromFile: Record<string, string> = {
+  password: 'password-file',
+  tls_key: 'tls-key-file',
+  tls_ca: 'tls-ca',
+  tls_certificate: 'tls-certificate',
+}
+
+const optionOf = (field: string) => fromFile[field] ?? field.replaceAll('_', '-')
+
+const fieldOptions: Record<string, Option> = Object.fromEntries(
+  Object.entries(connectionFields).map(([field, { type, enum: words, description }]) => {
+    const types = [type].flat()
+    const value = fromFile[field]
+      ? 'file'
+      : types.includes('integer')
+        ? 'number'
+        : types.includes('boolean')
+          ? 'yes or no'
+          : types.includes('object')
+            ? 'JSON'
+            : words
+              ? 'word'
+              : 'text'
+    const help = [description, ...(words ? [`One of: ${words.join(', ')}.`] : [])].join(' ')
+    return [optionOf(field), { value, help: help.replace(/\bnull\b/g, 'none').replace(/\.$/, '') }]
+  }),
+)
+
+const { name: renamed, ...withoutName } = fieldOptions
+const notes = ['Where none is allowed it is typed so: --mps none. What a connection keeps of a file is its text.']
+
+const list: Command = {
+  name: 'connection list',
+  summary: 'List the connections and how their binds are',
+  async run(work) {
+    const config = work.connectionConfig()
+    const rows = await listConnections(work.db)
+    const slots = await listBindSlots(
+      work.db,
+      rows.map(({ id }) => id),
+    )
+    const bound = (row: ConnectionRow) => slots.filter((slot) => slot.connectionId === row.id && slot.bound).length
+    return {
+      lines: table(
+        ['ID', 'NAME', 'ADDRESS', 'BOUND', 'MPS', ''],
+        rows.map((row) => [
+          String(row.id),
+          row.name,
+          addressOf(row),
+          `${bound(row)} of ${row.slots}`,
+          row.mps === null ? 'no cap' : String(row.mps),
+          row.enabled ? (problemOf(row, config) ?? '') : 'disabled',
+        ]),
+      ),
+      json: { connections: await Promise.all(rows.map((row) => present(work, row))) },
+    }
+  },
+}
+
+const show: Command = {
+  name: 'connection show',
+  summary: 'Show all of a connection but its secrets',
+  names: ['<name or id>'],
+  async run(work) {
+    const connection = await present(work, await connectionOf(work))
+    const { binds, ...settings } = connection
+    return {
+      lines: [
+        ...table(
+          ['FIELD', 'VALUE'],
+          Object.entries(settings).map(([field, value]) => [field, textOfValue(value)]),
+        ),
+        '',
+        ...table(
+          ['BIND', 'BOUND', 'SINCE', 'GATEWAY', 'LAST ERROR'],
+          binds.map((bind) => [
+            String(bind.slot),
+            bind.bound ? 'yes' : 'no',
+            bind.since,
+            bind.gateway ?? '',
+            bind.last_error ?? '',
+          ]),
+        ),
+      ],
+      json: { connection },
+    }
+  },
+}
+
+const add: Command = {
+  name: 'connection add',
+  summary: 'Make a connection to a carrier; gateways bind to it at once',
+  names: ['<name>'],
+  options: { ...withoutName, host: { ...fieldOptions.host, help: fieldOptions.host?.help ?? '', required: true } },
+  notes: [...notes, 'With --enabled no it can be tested before anybody binds to it for good.'],
+  async run(work) {
+    const [name = ''] = work.names
+    const change = readConnectionTexts({ ...textsOf(work), name })
+    const { host = '' } = change
+    const row = await createConnection({ db: work.db, config: work.connectionConfig() }, { ...change, name, host })
+    return outcome(work, row, `Connection ${row.name} (${row.id}) is there${row.enabled ? '' : ', disabled'}.`)
+  },
+}
+
+const set: Command = {
+  name: 'connection set',
+  summary: 'Change a connection, also while texts go out',
+  names: ['<name or id>'],
+  options: { name: renamed ?? { help: '' }, ...withoutName },
+  notes,
+  async run(work) {
+    const texts = textsOf(work)
+    if (Object.keys(texts).length === 0) throw new UsageError('Say what to change: connection set --help')
+    return change(work, texts, 'is changed')
+  },
+}
+
+const enable: Command = {
+  name: 'connection enable',
+  summary: 'Let gateways bind to a connection',
+  names: ['<name or id>'],
+  run: (work) => change(work, { enabled: 'yes' }, 'is enabled'),
+}
+
+const disable: Command = {
+  name: 'connection disable',
+  summary: 'Let gateways finish what is on its way, and unbind',
+  names: ['<name or id>'],
+  run: (work) => change(work, { enabled: 'no' }, 'is disabled'),
+}
+
+const remove: Command = {
+  name: 'connection remove',
+  summary: 'Remove a connection that has never carried anything',
+  names: ['<name or id>'],
+  async run(work) {
+    const { id, name } = await connectionOf(work)
+    await removeConnection(work, id)
+    return { lines: [`Connection ${name} is gone.`], json: { removed: id } }
+  },
+}
+
+const test: Command = {
+  name: 'connection test',
+  summary: 'Bind, enquire and unbind from here, and say why not',
+  names: ['<name or id>'],
+  notes: ['With a bind of its own, beside those of the gateways. Nothing is sent.'],
+  async run(work) {
+    const row = await connectionOf(work)
+    const config = work.connectionConfig()
+    const problem = problemOf(row, config)
+    if (problem !== null) throw new Refusal(problem)
+    const ownBinds = (await listBindSlots(work.db, [row.id])).filter(({ bound }) => bound).length
+    const result = await probe(openConnection(row, config), { ownBinds })
+    return {
+      lines: [
+        ...result.steps.map(({ step, bind, ok, ms }) => `${ok ? 'ok    ' : 'failed'}  ${bind} ${step}, ${ms} ms`),
+        result.why ?? `Connection ${row.name} works.`,
+      ],
+      json: { test: presentTest(result) },
+    }
+  },
+}
+
+export const connectionCommands: Command[] = [list, show, add, set, enable, disable, test, remove]
+
+/** The connection that a command names, by id or name. */
+export async function connectionOf({ db, names }: Pick<Work, 'db' | 'names'>): Promise<ConnectionRow> {
+  const [text = ''] = names
+  const row = /^\d{1,15}$/.test(text) ? await findConnection(db, Number(text)) : await findConnectionByName(db, text)
+  if (!row) throw errors.connectionNotFound()
+  return row
+}
+
+async function change(work: Work, texts: Record<string, string>, what: string): Promise<Outcome> {
+  const { id } = await connectionOf(work)
+  const given = { db: work.db, config: work.connectionConfig() }
+  const row = await changeConnection(given, id, readConnectionTexts(texts))
+  return outcome(work, row, `Connection ${row.name} (${row.id}) ${what}.`)
+}
+
+async function outcome(work: Work, row: ConnectionRow, line: string): Promise<Outcome> {
+  const problem = problemOf(row, work.connectionConfig())
+  return { lines: [line, ...(problem ? [problem] : [])], json: { connection: await present(work, row) } }
+}
+
+async function present(work: Work, row: ConnectionRow) {
+  const binds = await listBindSlots(work.db, [row.id])
+  return presentConnection(row, { binds, problem: problemOf(row, work.connectionConfig()) }, 'UTC')
+}
+
+/** What was given, by field; of an option that names a file, the file's text. */
+function textsOf(work: Work): Record<string, string> {
+  const texts: Record<string, string> = {}
+  for (const field of Object.keys(connectionFields)) {
+    const given = work.options[optionOf(field)]
+    if (typeof given === 'string')
+      texts[field] = fromFile[field] && given !== 'none' ? readText(work, field, given) : given
+  }
+  return texts
+}
+
+function readText(work: Work, field: string, file: string): string {
+  try {
+    const text = readFileSync(work.resolve(file), 'utf8')
+    return field === 'password' ? text.replace(/\r?\n$/, '') : text
+  } catch (error) {
+    throw new Refusal(`--${optionOf(field)} cannot be read: ${(error as Error).message}`)
+  }
+}
+
+function addressOf({ host, port, tls }: ConnectionRow): string {
+  if (host === null) return 'none yet'
+  return `${tls ? 'smpps' : 'smpp'}://${host.includes(':') ? `[${host}]` : host}:${port}`
+}
+
+function textOfValue(value: unknown): string {
+  if (value === null) return 'none'
+  if (typeof value === 'boolean') return value ? 'yes' : 'no'
+  // a certificate takes many lines
+  return typeof value === 'string' ? value.replace(/\n.*/s, ' ...') : JSON.stringify(value)
+}

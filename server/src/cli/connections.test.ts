@@ -1,0 +1,181 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import { makeAuthority } from '../../test/certificates.ts'
+import { freshDatabase, type TestDatabase } from '../../test/database.ts'
+import { make } from '../../test/make.ts'
+import { readEnv } from '../config/config.ts'
+import { listConnections } from '../connections/connections.queries.ts'
+import { loadConnections } from '../connections/connections.ts'
+import { commandStatus } from '../smpp/pdu/command-status.ts'
+import { createServer } from '../smpp/server.ts'
+import { runCli } from './cli.ts'
+
+const secrets = { CARILLON_SECRET_KEY: 'ca'.repeat(32) }
+let database: TestDatabase
+let folder: string
+
+beforeEach(async () => {
+  database = await freshDatabase()
+  folder = mkdtempSync(join(tmpdir(), 'carillon-cli-'))
+  await database.db.exec('mode', `insert into installation (mode) values ('sandbox')`)
+})
+
+afterEach(async () => {
+  rmSync(folder, { recursive: true, force: true })
+  await database.close()
+})
+
+function run(args: string[], env: Record<string, string> = secrets): Promise<string> {
+  return runCli({ args, env: { DATABASE_URL: database.url, CARILLON_DATA_DIR: folder, ...env }, cwd: folder })
+}
+
+// biome-ignore lint/suspicious/noExplicitAny: what a program would read
+async function json(...args: string[]): Promise<any> {
+  return JSON.parse(await run([...args, '--json']))
+}
+
+test('a connection is made, shown, changed, disabled and removed, in the words of the API', async () => {
+  writeFileSync(join(folder, 'password'), 'swordfish\n')
+  const options = ['--host', '127.0.0.1', '--password-file', 'password', '--system-id', 'cedar', '--enabled', 'no']
+  expect(await run(['connection', 'add', 'Cedar SMS', ...options])).toBe('Connection Cedar SMS (1) is there, disabled.')
+  const changes = ['--mps', '40', '--carrier-mps', '{"383": 20}', '--bind-type', 'pair', '--query-sm', 'yes']
+  expect((await json('connection', 'set', 'Cedar SMS', ...changes)).connection).toMatchObject({
+    ...{ name: 'Cedar SMS', host: '127.0.0.1', port: 2775, system_id: 'cedar', has_password: true, enabled: false },
+    ...{ mps: 40, carrier_mps: { 383: 20 }, bind_type: 'pair', query_sm: true, problem: null },
+  })
+  expect((await json('connection', 'set', '1', '--mps', 'none', '--name', 'Cedar')).connection.mps).toBeNull()
+  expect(await run(['connection', 'enable', 'Cedar'])).toBe('Connection Cedar (1) is enabled.')
+  expect(await run(['connection', 'list'])).toMatch(/^1 +Cedar +smpp:\/\/127\.0\.0\.1:2775 +0 of 1 +no cap$/m)
+  const shown = await run(['connection', 'show', 'Cedar'])
+  expect(shown).toMatch(/^bind_type +pair$/m)
+  expect(shown).toMatch(/^has_password +yes$/m)
+  expect(shown).not.toContain('swordfish')
+  const config = readEnv(secrets)
+  expect((await loadConnections({ db: database.db, config }))[0]?.password.reveal()).toBe('swordfish')
+  await expect(run(['connection', 'remove', 'Cedar'])).rejects.toThrow('It is enabled; disable it first')
+  expect(await run(['connection', 'disable', 'Cedar'])).toBe('Connection Cedar (1) is disabled.')
+  expect(await run(['connection', 'remove', '1'])).toBe('Connection Cedar is gone.')
+  await expect(run(['connection', 'show', 'Cedar'])).rejects.toThrow('Connection not found')
+})
+
+test('certificates come from files, and go back as they came', async () => {
+  const authority = makeAuthority()
+  const own = authority.issue('us')
+  for (const [name, text] of Object.entries({ ca: authority.cert, ...own })) writeFileSync(join(folder, name), text)
+  const files = ['--tls', 'yes', '--tls-ca', 'ca', '--tls-certificate', 'cert', '--tls-key-file', 'key']
+  const made = await json('connection', 'add', 'Cedar SMS', '--host', '127.0.0.1', ...files)
+  expect(made.connection).toMatchObject({ tls: true, port: 3550, tls_ca: authority.cert, tls_certificate: own.cert })
+  expect(made.connection.has_tls_key).toBe(true)
+  expect(JSON.stringify(made)).not.toContain('PRIVATE')
+  const other = makeAuthority().issue('them')
+  writeFileSync(join(folder, 'other'), other.cert)
+  const set = (...args: string[]) => run(['connection', 'set', 'Cedar SMS', ...args])
+  await expect(set('--tls-certificate', 'other')).rejects.toThrow('Tls certificate does not belong to the key')
+  await expect(set('--tls-key-file', 'none')).rejects.toThrow('Tls key is needed along with its certificate')
+  await expect(set('--tls-ca', 'key')).rejects.toThrow('Tls ca must not have a private key in it')
+  await expect(set('--tls-ca', 'nowhere')).rejects.toThrow('--tls-ca cannot be read')
+  await set('--tls-certificate', 'none', '--tls-ca', 'none')
+  expect((await json('connection', 'show', 'Cedar SMS')).connection).toMatchObject({
+    ...{ tls_ca: null, tls_certificate: null, has_tls_key: false },
+  })
+})
+
+test('a wrong word is refused as by the API, and nothing changes', async () => {
+  await make.connection(database.db, { name: 'Cedar SMS' })
+  const before = await listConnections(database.db)
+  for (const [option, value, words] of [
+    ['--window', '0', 'Window must be greater than or equal to 1'],
+    ['--window', 'ten', 'Window must be an integer'],
+    ['--window', 'none', 'Window must be an integer'],
+    ['--tls', 'maybe', 'Tls must be a boolean'],
+    ['--bind-type', 'duplex', 'Bind type is not included in the list'],
+    ['--carrier-mps', '383=20', 'Carrier mps must be JSON'],
+    ['--host', 'smsc.cedar.example', 'Host must be this machine'],
+    ['--host', '', "Host can't be blank"],
+    ['--widow', '3', "Unknown option '--widow'"],
+  ] as const) {
+    await expect(run(['connection', 'set', 'Cedar SMS', option, value])).rejects.toThrow(words)
+  }
+  await expect(run(['connection', 'set', 'Cedar SMS'])).rejects.toThrow('Say what to change')
+  await expect(run(['connection', 'add', 'Other'])).rejects.toThrow('--host is needed')
+  await expect(run(['connection', 'add', 'Cedar SMS', '--host', '127.0.0.1'])).rejects.toThrow('has this name')
+  expect(await listConnections(database.db)).toEqual(before)
+})
+
+test('without a key a password is not kept; on a data directory of ours one is made', async () => {
+  writeFileSync(join(folder, 'password'), 'swordfish')
+  const add = ['connection', 'add', 'Cedar SMS', '--host', '127.0.0.1', '--password-file', 'password']
+  await expect(run(add, {})).rejects.toThrow('there is no key to seal it with. Give this process CARILLON_SECRET_KEY')
+  expect(await listConnections(database.db)).toEqual([])
+  writeFileSync(join(folder, 'carillon.json'), JSON.stringify({ product: 'carillon', format: 1, mode: 'sandbox' }))
+  expect(await run(add, {})).toBe('Connection Cedar SMS (1) is there.')
+  expect(await run(['connection', 'list'], {})).not.toContain('sealed')
+  expect(await run(['connection', 'list'])).toContain('was sealed with another key')
+})
+
+test('a test says step by step how it went', async () => {
+  const server = createServer({
+    onBind: (_, { password }) => ({
+      command_status: password === 'swordfish' ? commandStatus.ESME_ROK : commandStatus.ESME_RINVPASWD,
+    }),
+    onSession: () => {},
+  })
+  const port = await server.listen(0, '127.0.0.1')
+  try {
+    await make.connection(database.db, { name: 'Cedar SMS', port })
+    expect(await run(['connection', 'test', 'Cedar SMS'])).toMatch(
+      /^ok {4} {2}transceiver connect, \d+ ms\nfailed {2}transceiver bind, \d+ ms\nThe SMSC says that the password of/,
+    )
+    writeFileSync(join(folder, 'password'), 'swordfish')
+    await run(['connection', 'set', 'Cedar SMS', '--password-file', 'password'])
+    expect(await run(['connection', 'test', 'Cedar SMS'])).toMatch(/unbind, \d+ ms\nConnection Cedar SMS works\.$/)
+    await database.db.exec('away', `update connections set host = 'smsc.cedar.example'`)
+    await expect(run(['connection', 'test', 'Cedar SMS'])).rejects.toThrow('which the sandbox refuses')
+  } finally {
+    await server.close()
+  }
+})
+
+test('a short code is given routes and a cap', async () => {
+  const { id } = await make.account(database.db)
+  await make.shortCode(database.db, { accountId: id, code: '55555' })
+  for (const name of ['Cedar SMS', 'Spare']) await make.connection(database.db, { name })
+  expect(await run(['short-code', 'route', '55555'])).toContain('uses the connections that serve all')
+  expect(await run(['short-code', 'route', '55555', '--through', 'Spare/1, Cedar SMS/0/3'])).toBe(
+    [
+      '55555 sends without a cap of its own.',
+      'CONNECTION  TIER  WEIGHT',
+      'Cedar SMS   0     3',
+      'Spare       1     1',
+    ].join('\n'),
+  )
+  expect(await json('short-code', 'set', '55555', '--mps', '30')).toMatchObject({ mps: 30, routes: [{}, {}] })
+  for (const [args, words] of [
+    [['--through', 'Elsewhere'], 'There is no connection Elsewhere'],
+    [['--through', 'Spare/0/0'], 'A weight is a number from 1 to 1000'],
+    [['--through', 'Spare/0/1/2'], 'A route is name/tier/weight'],
+    [['--through', 'Spare,,'], 'A route is name/tier/weight'],
+    [['--through', 'Spare,Spare'], 'Routes name a connection twice'],
+    [['--through', 'Spare', '--all'], 'not both'],
+  ] as const) {
+    await expect(run(['short-code', 'route', '55555', ...args])).rejects.toThrow(words)
+  }
+  await expect(run(['short-code', 'set', '55555', '--mps', '0'])).rejects.toThrow('--mps must be a whole number')
+  await expect(run(['short-code', 'route', '55556'])).rejects.toThrow('Shortcode not found')
+  expect(await json('short-code', 'route', '55555')).toMatchObject({ mps: 30, routes: [{}, {}] })
+  expect(await json('short-code', 'route', '55555', '--all')).toMatchObject({ mps: 30, routes: [] })
+  expect(await json('short-code', 'set', '55555', '--mps', 'none')).toMatchObject({ mps: null })
+})
+
+test('the first account is an operator, others are made so', async () => {
+  const made = async (email: string) =>
+    (await json('account', 'create', '--email', email)).account as { id: number; is_operator: boolean }
+  expect(await made('ana@cedar.example')).toMatchObject({ is_operator: true })
+  const ben = await made('ben@cedar.example')
+  expect(ben).toMatchObject({ is_operator: false })
+  const operator = ['account', 'operator', '--account', 'ben@cedar.example']
+  expect(await run(operator)).toBe(`Account ${ben.id} (ben@cedar.example) is an operator.`)
+  expect(await run([...operator, '--off'])).toBe(`Account ${ben.id} (ben@cedar.example) is no operator.`)
+})
