@@ -2,6 +2,7 @@ import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { seedSandbox } from '../accounts/sandbox.ts'
 import type { Config } from '../config/config.ts'
+import { releaseEnvironment } from '../connections/environment.ts'
 import { type Db, poolDb } from '../db/db.ts'
 import { migrate } from '../db/migrate.ts'
 import { makePool } from '../db/pool.ts'
@@ -10,6 +11,7 @@ import type { SandboxAccount } from '../supervisor/banner.ts'
 import { writeWhole } from '../supervisor/data-dir.ts'
 import { Refusal } from '../supervisor/refusal.ts'
 import type { Preparation } from '../supervisor/supervisor.ts'
+import { listLiveRoles } from '../system/heartbeats.queries.ts'
 import { ensureMode } from '../system/installation.queries.ts'
 
 /** Migrates the database and, in sandbox mode, makes sure of the account that the banner shows. */
@@ -21,10 +23,18 @@ export async function prepareDatabase({ config, databaseUrl, dataDir, log }: Pre
   try {
     const db = poolDb(pool)
     await checkMode(db, config.mode)
+    if (config.mode === 'production' && !config.smpp && (await isAlone(db, config)) && (await releaseEnvironment(db))) {
+      log.warn('CARILLON_SMPP_URL is not set any more: connection default is disabled')
+    }
     return config.mode === 'sandbox' ? await seed(db, config, join(dataDir, 'sandbox.json')) : undefined
   } finally {
     await pool.end()
   }
+}
+
+/** Gateways on other machines may have the setting that we have not. */
+async function isAlone(db: Db, config: Config): Promise<boolean> {
+  return config.databaseUrl === undefined || !(await listLiveRoles(db)).some(({ role }) => role === 'gateway')
 }
 
 async function checkMode(db: Db, mode: Config['mode']): Promise<void> {

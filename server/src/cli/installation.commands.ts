@@ -60,9 +60,9 @@ async function consequences({ db }: Work, wanted: Mode): Promise<string[]> {
   const keys = await countSandboxKeys(db)
   return [
     ...lines,
-    '- Texts reach phones, through the carrier of CARILLON_SMPP_URL; people pay for them.',
+    '- Texts reach phones, through the carriers of its connections; people pay for them.',
     `- API keys made in the sandbox (${keys}) open nothing any more: make new ones with key create.`,
-    '- Set CARILLON_MODE=production and CARILLON_SMPP_URL, and remove the settings that are for the sandbox only.',
+    '- Set CARILLON_MODE=production and CARILLON_SMPP_URL (or add connections), and remove the settings that are for the sandbox only.',
     '- Accounts, short codes, lists and subscribers stay as they are, those of the sandbox too.',
   ]
 }

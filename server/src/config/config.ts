@@ -182,7 +182,6 @@ function checkMode(config: Config, texts: Map<SettingName, string>, faults: stri
     }
     return
   }
-  if (!texts.has('CARILLON_SMPP_URL')) faults.push('CARILLON_SMPP_URL is needed in production')
   for (const name of texts.keys()) {
     const { sandboxOnly }: Setting<unknown> = settings[name]
     if (sandboxOnly) faults.push(`${name} is for the sandbox only; production refuses it`)

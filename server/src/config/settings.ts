@@ -66,7 +66,7 @@ export const settings = {
     secret: true,
   }),
   CARILLON_SMPP_URL: optional({
-    help: 'The SMPP account to send through, needed in production: window (submits under way per bind, 10), mps (parts a second, no cap), binds (1)',
+    help: 'An SMPP account to send through; more are added while it runs (docs/operations.md). window: submits under way per bind (10), mps: parts a second (no cap), binds (1)',
     parse: smppUrl,
     example: 'smpps://system_id:password@smsc.example.net:3550?window=10&mps=30&binds=1',
     secret: true,

@@ -183,7 +183,8 @@ export function setEnvironmentConnection(tx: Db, id: number, given: EnvironmentA
     'set_environment_connection',
     /* sql */ `
     update connections
-       set from_environment = true, host = $2, port = $3, tls = $4, system_id = $5, password = $6,
+       -- one that was given up comes back to life
+       set enabled = enabled or not from_environment, from_environment = true, host = $2, port = $3, tls = $4, system_id = $5, password = $6,
            "window" = coalesce($7, "window"), mps = coalesce($8, mps), slots = coalesce($9, slots),
            serves_all = serves_all or $10, version = version + 1, updated_at = now()
      where id = $1`,
@@ -199,6 +200,16 @@ export function setEnvironmentConnection(tx: Db, id: number, given: EnvironmentA
       given.slots,
       isNew,
     ],
+  )
+}
+
+/** Makes the connection of the environment one like any other, disabled; says how many there were. */
+export function releaseEnvironmentConnection(tx: Db) {
+  return tx.exec(
+    'release_environment_connection',
+    /* sql */ `
+    update connections set from_environment = false, enabled = false, version = version + 1, updated_at = now()
+     where from_environment`,
   )
 }
 

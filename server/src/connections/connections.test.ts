@@ -7,8 +7,8 @@ import { waitFor } from '../../test/wait-for.ts'
 import { readEnv } from '../config/config.ts'
 import { Secret } from '../config/secret.ts'
 import { listConnections } from './connections.queries.ts'
-import { loadConnections } from './connections.ts'
-import { ensureEnvironmentConnection } from './environment.ts'
+import { loadConnections, needKeyForSecrets } from './connections.ts'
+import { ensureEnvironmentConnection, releaseEnvironment } from './environment.ts'
 import { sealerOf, sealSecret } from './secrets.ts'
 
 let database: TestDatabase
@@ -81,6 +81,24 @@ test('the address names what it changes; what an operator has set besides stays'
   expect((await load())[0]).toMatchObject({ window: 26, mps: 9, slots: 2 })
 })
 
+test('given up, it is one like any other and sends nothing; set again, it comes back', async () => {
+  const id = await ensure()
+  expect(await releaseEnvironment(database.db)).toBe(true)
+  expect(await releaseEnvironment(database.db)).toBe(false)
+  expect((await load())[0]).toMatchObject({ id, fromEnvironment: false, enabled: false, version: 3 })
+  expect(await ensure()).toBe(id)
+  expect((await load())[0]).toMatchObject({ id, fromEnvironment: true, enabled: true, version: 4 })
+  // what an operator has disabled stays so
+  await database.db.exec('disable', 'update connections set enabled = false')
+  await ensure(configOf(`${url}?window=3`))
+  expect((await load())[0]).toMatchObject({ window: 3, enabled: false })
+})
+
+test('starts of gateways take no ids, of which there are few', async () => {
+  for (let n = 0; n < 5; n += 1) await ensure()
+  expect(await make.connection(database.db)).toMatchObject({ id: 2 })
+})
+
 test('gateways are woken by a change, and by nothing else', async () => {
   const listener = new pg.Client({ connectionString: database.url })
   await listener.connect()
@@ -128,6 +146,18 @@ test('what does not open is said in words, and keeps nobody else from sending', 
   expect(told).toEqual([expect.stringContaining(`${id} ${words}`)])
   const other = configOf(url, { CARILLON_SECRET_KEY: randomBytes(32).toString('hex') })
   await expect(load(other)).rejects.toThrow('The password of connection Cedar SMS was sealed with another key.')
+})
+
+test('a gateway without a key does not start where there is something to open', async () => {
+  const needKey = (config: ReturnType<typeof configOf>) => needKeyForSecrets({ db: database.db, config })
+  const { id } = await make.connection(database.db, { name: 'Cedar SMS' })
+  await ensure()
+  await needKey(configOf(url, {}))
+  await setPassword(id, 'sturgeon')
+  await needKey(configOf())
+  await expect(needKey(configOf(url, {}))).rejects.toThrow(
+    'CARILLON_SECRET_KEY is needed: secrets of connections are sealed (Cedar SMS). Give this process CARILLON_SECRET_KEY',
+  )
 })
 
 test('the sandbox never leaves this machine, and a row without an address is none yet', async () => {

@@ -1,11 +1,11 @@
-import type { Config } from '../config/config.ts'
+import { type Config, ConfigError } from '../config/config.ts'
 import { Secret } from '../config/secret.ts'
 import type { Db } from '../db/db.ts'
 import { isLoopbackHost } from '../lib/address-ranges.ts'
 import { SealError, type Sealer } from '../lib/seal.ts'
 import type { Connection } from './connection.ts'
 import { type ConnectionRow, listConnections } from './connections.queries.ts'
-import { openSecret, sealerOf } from './secrets.ts'
+import { howToGetKey, openSecret, sealerOf } from './secrets.ts'
 
 export type LoadOptions = {
   db: Db
@@ -61,6 +61,15 @@ export function problemOf(row: ConnectionRow, config: LoadOptions['config']): st
 
 function isUnusable(error: unknown): error is Error {
   return error instanceof SealError || error instanceof UnusableConnection
+}
+
+/** Refuses to go on without a key where somebody has sealed secrets: their connections would be silent for no reason seen. */
+export async function needKeyForSecrets({ db, config }: LoadOptions): Promise<void> {
+  if (config.secretKey) return
+  const sealed = (await listConnections(db)).filter((row) => !row.fromEnvironment && (row.password || row.tlsKey))
+  if (sealed.length === 0) return
+  const names = sealed.map(({ name }) => name).join(', ')
+  throw new ConfigError([`CARILLON_SECRET_KEY is needed: secrets of connections are sealed (${names}). ${howToGetKey}`])
 }
 
 /** A process that has no key, or another one than who wrote the row, still knows the password of its environment. */

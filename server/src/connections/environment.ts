@@ -7,6 +7,7 @@ import {
   addConnection,
   type ConnectionRow,
   lockConnectionByName,
+  releaseEnvironmentConnection,
   setEnvironmentConnection,
 } from './connections.queries.ts'
 import { holdsSecret, sealerOf, sealSecret } from './secrets.ts'
@@ -37,6 +38,15 @@ export function ensureEnvironmentConnection(
       await wake(tx, 'connections')
     }
     return row.id
+  })
+}
+
+/** CARILLON_SMPP_URL is no longer set: its connection is kept, disabled, for an operator to change or enable. */
+export function releaseEnvironment(db: Db): Promise<boolean> {
+  return db.tx(async (tx) => {
+    const released = (await releaseEnvironmentConnection(tx)) > 0
+    if (released) await wake(tx, 'connections')
+    return released
   })
 }
 

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
+import { needKeyForSecrets } from '../connections/connections.ts'
 import { ensureEnvironmentConnection } from '../connections/environment.ts'
 import { poolDb } from '../db/db.ts'
 import { makePool } from '../db/pool.ts'
@@ -40,6 +41,7 @@ export async function startGateway(rt: Runtime): Promise<Gateway> {
   const settings = { ...onePlan, idle_in_transaction_session_timeout: String(config.send.leaseMs) }
   const pool = makePool(rt.databaseUrl, log, { max: 8, settings, name: 'carillon gateway' })
   const db = poolDb(pool)
+  await needKeyForSecrets({ db, config })
   if (config.smpp) await ensureEnvironmentConnection({ db, config }, config.smpp)
 
   const recorder = new Recorder({ db, clock, log })
@@ -70,7 +72,10 @@ export async function startGateway(rt: Runtime): Promise<Gateway> {
   })
   const waiting = repeat(() => settleWaitingReceipts({ db, clock }), 250, 'settle waiting receipts')
   const tell = (serving: boolean) =>
-    beat(db, 'gateway', instanceId, { details: { bound: lines.bound, serving }, metrics: rt.metrics.snapshot() })
+    beat(db, 'gateway', instanceId, {
+      details: { bound: lines.bound, connections: lines.enabled, serving },
+      metrics: rt.metrics.snapshot(),
+    })
   const heartbeat = repeat(() => tell(isPaused === false), 1_000, 'tell that we live')
   // a restored copy must not take receipts and MOs away from the original either, so it does not even bind
   const opening = repeat(

@@ -82,6 +82,13 @@ export class Lines {
     return bound
   }
 
+  /** Connections that are enabled. */
+  get enabled(): number {
+    let enabled = 0
+    for (const line of this.#lines.values()) if (line.connection.enabled) enabled += 1
+    return enabled
+  }
+
   get all(): Iterable<Line> {
     return this.#lines.values()
   }

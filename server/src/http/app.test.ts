@@ -368,8 +368,19 @@ describe('health', () => {
     await beat('gateway', { bound: 1 }, '4 s')
     expect(await ready()).toMatchObject({
       status: 200,
-      body: { status: 'ready', mode: 'sandbox', checks: { database: true, worker: true, gateway: true } },
+      body: { status: 'ready', mode: 'sandbox', problems: [], checks: { database: true, worker: true, gateway: true } },
     })
+  })
+
+  test.each([
+    [{ bound: 0, connections: 1, serving: true }, 'No gateway is bound to a carrier'],
+    [{ bound: 0, connections: 0, serving: true }, 'No connection is there to bind to: set CARILLON_SMPP_URL'],
+    [{ bound: 0, connections: 0, serving: false }, 'Sending is paused'],
+  ])('a gateway with %j says what stands in the way', async (details, words) => {
+    expect((await ready()).body.problems).toEqual(['No worker runs.', 'No gateway runs.'])
+    await beat('worker', {}, '1 s')
+    await beat('gateway', details, '1 s')
+    expect(await ready()).toMatchObject({ status: 503, body: { problems: [expect.stringContaining(words)] } })
   })
 })
 

@@ -2,13 +2,14 @@ import { setTimeout as delay } from 'node:timers/promises'
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from 'typebox'
 import type { Runtime } from '../runtime.ts'
-import { listLiveRoles } from '../system/heartbeats.queries.ts'
+import { type LiveRole, listLiveRoles } from '../system/heartbeats.queries.ts'
 
 const Health = Type.Object({ status: Type.Literal('ok') })
 
 const Readiness = Type.Object({
   status: Type.Union([Type.Literal('ready'), Type.Literal('not_ready')]),
   mode: Type.Union([Type.Literal('sandbox'), Type.Literal('production')]),
+  problems: Type.Array(Type.String(), { description: 'What stands in the way, in words; empty when it is ready.' }),
   checks: Type.Object({
     database: Type.Boolean(),
     worker: Type.Boolean(),
@@ -39,29 +40,53 @@ export const healthRoutes: FastifyPluginAsyncTypebox = async (app) => {
       },
     },
     async (_req, reply) => {
-      const checks = await check(app.rt)
-      const isReady = checks.database && checks.worker && checks.gateway
-      const body = { status: isReady ? ('ready' as const) : ('not_ready' as const), mode: app.rt.config.mode, checks }
+      const { checks, problems } = await check(app.rt)
+      const isReady = problems.length === 0
+      const status = isReady ? ('ready' as const) : ('not_ready' as const)
+      const body = { status, mode: app.rt.config.mode, problems, checks }
       return reply.code(isReady ? 200 : 503).send(body)
     },
   )
 }
 
 async function check(rt: Runtime) {
+  const roles = await findLiveRoles(rt)
+  const workers = roles?.filter(({ role }) => role === 'worker')
+  const gateways = roles?.filter(({ role }) => role === 'gateway')
+  const checks = {
+    database: roles !== undefined,
+    worker: (workers ?? []).length > 0,
+    gateway: (gateways ?? []).some(({ details }) => Number(details.bound) > 0),
+  }
+  const problems = [
+    ...(checks.database ? [] : ['The database does not answer.']),
+    ...(checks.database && !checks.worker ? ['No worker runs.'] : []),
+    ...(gateways && !checks.gateway ? [whyNotBound(gateways)] : []),
+  ]
+  return { checks, problems }
+}
+
+function whyNotBound(gateways: LiveRole[]): string {
+  if (gateways.length === 0) return 'No gateway runs.'
+  if (gateways.every(({ details }) => details.serving === false)) {
+    return 'Sending is paused, and no gateway binds: npm run carillon -- sending resume'
+  }
+  if (gateways.every(({ details }) => details.connections === 0)) {
+    return 'No connection is there to bind to: set CARILLON_SMPP_URL, or npm run carillon -- connection add'
+  }
+  return 'No gateway is bound to a carrier: npm run carillon -- connection list'
+}
+
+/** Who was heard of in the last seconds; undefined when the database does not answer. */
+async function findLiveRoles(rt: Runtime): Promise<LiveRole[] | undefined> {
   const timer = new AbortController()
   try {
     // a database that hangs is as good as none
     const silence = delay(patienceMs, undefined, { signal: timer.signal })
-    const roles = await Promise.race([listLiveRoles(rt.db), silence])
-    if (!roles) return { database: false, worker: false, gateway: false }
-    return {
-      database: true,
-      worker: roles.some(({ role }) => role === 'worker'),
-      gateway: roles.some(({ role, details }) => role === 'gateway' && Number(details.bound) > 0),
-    }
+    return await Promise.race([listLiveRoles(rt.db), silence])
   } catch (error) {
     rt.log.debug({ err: error }, 'the database did not answer /readyz')
-    return { database: false, worker: false, gateway: false }
+    return undefined
   } finally {
     timer.abort()
   }
