@@ -1,5 +1,5 @@
-import type tls from 'node:tls'
 import type { Logger } from 'pino'
+import { bindOptions, bindsOf } from '../connections/bind-options.ts'
 import type { Connection } from '../connections/connection.ts'
 import { Connector } from '../smpp/connector.ts'
 import { commandStatus } from '../smpp/pdu/command-status.ts'
@@ -15,14 +15,6 @@ export type SlotBindEvents = {
   /** The response to a submit_sm came after its deadline. */
   onLate(request: SubmitSm, response: ResponsePdu): void
 }
-
-/** Which binds make up a slot. */
-const bindsOf = {
-  transceiver: ['transceiver'],
-  pair: ['transmitter', 'receiver'],
-  transmitter: ['transmitter'],
-  receiver: ['receiver'],
-} as const
 
 /** One slot of a connection that is ours: keeps its bind alive, or both of a pair. */
 export class SlotBind {
@@ -50,12 +42,7 @@ export class SlotBind {
     this.leaseUntil = slot.leaseUntil
     this.#connectors = bindsOf[connection.bindType].map((bind) => {
       const connector = new Connector({
-        host: connection.host,
-        port: connection.port,
-        tls: tlsOf(connection),
-        system_id: connection.systemId,
-        password: connection.password.reveal(),
-        system_type: connection.systemType,
+        ...bindOptions(connection),
         bind,
         window: connection.window,
         responseDeadlineMs,
@@ -123,16 +110,5 @@ export class SlotBind {
     this.transmitting = transmits ? sessions.find((session) => session?.state !== 'bound_rx') : undefined
     if (this.bound !== was) events.onChange()
     if (this.bound) events.onFree()
-  }
-}
-
-function tlsOf(connection: Connection): boolean | tls.ConnectionOptions {
-  if (!connection.tls) return false
-  const { tlsCa, tlsServerName, tlsCertificate, tlsKey } = connection
-  return {
-    ...(tlsCa === null ? {} : { ca: tlsCa }),
-    ...(tlsServerName === null ? {} : { servername: tlsServerName }),
-    ...(tlsCertificate === null ? {} : { cert: tlsCertificate }),
-    ...(tlsKey === null ? {} : { key: tlsKey.reveal() }),
   }
 }
