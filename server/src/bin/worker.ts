@@ -17,6 +17,7 @@ import { foldListDeltasJob } from '../lists/lists.jobs.ts'
 import { alignChunks } from '../messages/pause.queries.ts'
 import { startDue } from '../messages/waiting.ts'
 import { cleanSoftBouncedJob } from '../opt-ins/opt-ins.jobs.ts'
+import { forgetReceiptsJob } from '../receipts/receipts.jobs.ts'
 import type { Runtime } from '../runtime.ts'
 import { applyChanges } from '../subscribers/subscribers.jobs.ts'
 import { beat } from '../system/heartbeats.queries.ts'
@@ -31,6 +32,7 @@ const jobs: Job[] = [
   makeLogDaysJob,
   foldListDeltasJob,
   forgetHeartbeatsJob,
+  forgetReceiptsJob,
   forgetIdempotencyKeysJob,
   computeFlightPlanJob,
   forgetFlightPlansJob,
@@ -41,6 +43,7 @@ const schedules: Schedule[] = [
   { name: closeOverdueJob.name, everySeconds: 60 },
   { name: cleanSoftBouncedJob.name, everySeconds: 10 },
   { name: makeLogDaysJob.name, everySeconds: 3_600 },
+  { name: forgetReceiptsJob.name, everySeconds: 3_600 },
   { name: forgetHeartbeatsJob.name, everySeconds: 3_600 },
   { name: forgetIdempotencyKeysJob.name, everySeconds: 3_600 },
   { name: forgetFlightPlansJob.name, everySeconds: 3_600 },

@@ -6,15 +6,18 @@ import type { WaitingReceipt } from '../receipts/receipts.queries.ts'
 import type { ReceiptBook } from '../receipts/receipts.ts'
 import type { Runtime } from '../runtime.ts'
 import { commandStatus } from '../smpp/pdu/command-status.ts'
-import type { DeliverSm } from '../smpp/pdu/pdu.ts'
+import { asDeliverSm } from '../smpp/pdu/data-sm.ts'
+import type { DataSm, DeliverSm } from '../smpp/pdu/pdu.ts'
 import { isReceipt, parseReceipt } from '../smpp/pdu/receipt-text.ts'
-import type { Session } from '../smpp/session.ts'
+import type { ResponseFields, Session } from '../smpp/session.ts'
 import { decodeShortMessage } from '../sms/parts.ts'
 import { fromSmppAddress } from '../sms/phone-number.ts'
 import type { Recorder } from './recorder.ts'
 
 /** What has to be known of the connection over which something comes. */
 type From = Pick<Connection, 'id' | 'errorMap' | 'receiptIdForm'>
+
+type Respond = (fields?: ResponseFields) => void
 
 /** Takes what the SMSC delivers. A receipt and an MO alike are durable before they are answered. */
 export class Deliveries {
@@ -37,18 +40,21 @@ export class Deliveries {
     this.#onInbound = onInbound
   }
 
-  take(from: From, session: Session, pdu: DeliverSm): void {
-    if (isReceipt(pdu)) this.#takeReceipt(from, session, pdu)
-    else this.#takeInbound(from, session, pdu)
+  take(from: From, session: Session, request: DeliverSm | DataSm): void {
+    // a data_sm says the same in other fields
+    const pdu = request.command === 'data_sm' ? asDeliverSm(request) : request
+    const respond: Respond = (fields) => session.respond(request, fields)
+    if (isReceipt(pdu)) this.#takeReceipt(from, pdu, respond)
+    else this.#takeInbound(from, pdu, respond)
   }
 
-  #takeReceipt(from: From, session: Session, pdu: DeliverSm): void {
+  #takeReceipt(from: From, pdu: DeliverSm, respond: Respond): void {
     const receipt = parseReceipt(pdu)
     const err = storable(receipt?.err ?? '')
     const judgement = receipt && meaningsOf(from).ofReceipt(receipt.stat, err)
     if (!receipt || !judgement) {
       if (!receipt) this.#rt.log.warn({ esm_class: pdu.esm_class }, 'a receipt that names no state')
-      session.respond(pdu)
+      respond()
       return
     }
     const row: WaitingReceipt = {
@@ -63,28 +69,28 @@ export class Deliveries {
       excerpt: receipt.text === undefined ? null : storable(receipt.text),
       receivedAt: this.#rt.clock.now(),
     }
-    this.#recorder.whenRecorded(from.id, row.smscId, () => this.#receipts.add(row, () => session.respond(pdu)))
+    this.#recorder.whenRecorded(from.id, row.smscId, () => this.#receipts.add(row, respond))
   }
 
   /** MOs of one handset are stored one after the other: a STOP and what follows it must not change places. */
-  #takeInbound(from: From, session: Session, pdu: DeliverSm): void {
+  #takeInbound(from: From, pdu: DeliverSm, respond: Respond): void {
     const phone = fromSmppAddress(pdu.source_addr)
     if (phone === undefined) {
       this.#rt.log.warn('an MO from something that is no phone number')
-      session.respond(pdu)
+      respond()
       return
     }
     const before = this.#storing.get(phone)
     const stored = before
-      ? before.then(() => this.#storeInbound(from, session, pdu, phone))
-      : this.#storeInbound(from, session, pdu, phone)
+      ? before.then(() => this.#storeInbound(from, pdu, phone, respond))
+      : this.#storeInbound(from, pdu, phone, respond)
     this.#storing.set(phone, stored)
     void stored.then(() => {
       if (this.#storing.get(phone) === stored) this.#storing.delete(phone)
     })
   }
 
-  async #storeInbound(from: From, session: Session, pdu: DeliverSm, phone: number): Promise<void> {
+  async #storeInbound(from: From, pdu: DeliverSm, phone: number, respond: Respond): Promise<void> {
     const raw = pdu.short_message.length > 0 ? pdu.short_message : (pdu.tlvs?.message_payload ?? pdu.short_message)
     try {
       await storeInbound(this.#rt.db, {
@@ -98,10 +104,10 @@ export class Deliveries {
       })
     } catch (error) {
       this.#rt.log.warn({ err: error }, 'could not store an MO; the carrier is asked to send it again')
-      session.respond(pdu, { command_status: commandStatus.ESME_RX_T_APPN })
+      respond({ command_status: commandStatus.ESME_RX_T_APPN })
       return
     }
-    session.respond(pdu)
+    respond()
     this.#onInbound()
   }
 }

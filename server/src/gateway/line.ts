@@ -2,7 +2,7 @@ import type { Logger } from 'pino'
 import type { Recipient } from '../broadcasts/marks.queries.ts'
 import type { Connection } from '../connections/connection.ts'
 import type { Done } from '../smpp/in-flight.ts'
-import type { DeliverSm, ResponsePdu, SubmitSm } from '../smpp/pdu/pdu.ts'
+import type { DataSm, DeliverSm, ResponsePdu, SubmitSm } from '../smpp/pdu/pdu.ts'
 import type { Session } from '../smpp/session.ts'
 import { type CapSet, type Caps, carrierCap, connectionCap, shortCodeCap } from './caps.ts'
 import { SlotBind } from './slot-bind.ts'
@@ -12,7 +12,7 @@ export type LineEvents = {
   onFree(): void
   /** A slot is bound now, or no longer. */
   onChange(): void
-  onDeliver(connection: Connection, session: Session, pdu: DeliverSm): void
+  onDeliver(connection: Connection, session: Session, pdu: DeliverSm | DataSm): void
   /** The response to a submit_sm came after its deadline. */
   onLate(request: SubmitSm, response: ResponsePdu): void
 }

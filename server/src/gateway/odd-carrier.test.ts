@@ -60,9 +60,23 @@ describe('what it says of a text', () => {
     expect(await sending.db.many(`kept_${table}`, `select from ${table}`)).toHaveLength(1)
   })
 
-  test('data_sm, which we do not take, is refused and not left without an answer', async () => {
-    const answer = await (await carrier.anyBind()).ask(dataSm({ destination_addr: '12345', tlvs: {} }))
-    expect(answer.command_status).toBe(commandStatus.ESME_RINVCMDID)
+  test('a receipt may come as data_sm, and so may a text', async () => {
+    const id = await sending.broadcast()
+    await sending.untilCounted(id, { sent: 1 })
+    const ends = { source_addr: '12065560001', destination_addr: sending.shortCode.code }
+    const say = async (fields: Parameters<typeof dataSm>[0]) =>
+      (await (await carrier.anyBind()).ask(dataSm({ ...fields, ...ends }))).command_status
+    expect(
+      await say({ esm_class: 4, tlvs: { receipted_message_id: 'id1', message_state: 2 }, destination_addr: '' }),
+    ).toBe(0)
+    await sending.untilCounted(id, { delivered: 1 })
+    expect(await say({ tlvs: { message_payload: Buffer.from('STOP') }, destination_addr: '' })).toBe(0)
+    const heard = await sending.db.one('heard', 'select phone, content from inbound_messages')
+    expect(heard).toEqual({ phone: 2_065_560_001, content: 'STOP' })
+  })
+
+  test('a receipt that cannot be read is answered', async () => {
+    expect(await carrier.receipt('your message was most certainly delivered')).toBe(0)
   })
 })
 

@@ -3,7 +3,7 @@ import { bindOptions, bindsOf } from '../connections/bind-options.ts'
 import type { Connection } from '../connections/connection.ts'
 import { Connector } from '../smpp/connector.ts'
 import { commandStatus } from '../smpp/pdu/command-status.ts'
-import type { DeliverSm, RequestPdu, ResponsePdu, SubmitSm } from '../smpp/pdu/pdu.ts'
+import type { DataSm, DeliverSm, RequestPdu, ResponsePdu, SubmitSm } from '../smpp/pdu/pdu.ts'
 import type { Session } from '../smpp/session.ts'
 
 export type SlotBindEvents = {
@@ -11,7 +11,7 @@ export type SlotBindEvents = {
   onFree(): void
   /** It is bound now, or no longer. */
   onChange(): void
-  onDeliver(session: Session, pdu: DeliverSm): void
+  onDeliver(session: Session, pdu: DeliverSm | DataSm): void
   /** The response to a submit_sm came after its deadline. */
   onLate(request: SubmitSm, response: ResponsePdu): void
 }
@@ -53,7 +53,7 @@ export class SlotBind {
         log.info(about, 'bound')
         session.on('drain', events.onFree)
         session.on('request', (pdu: RequestPdu) => {
-          if (pdu.command === 'deliver_sm') events.onDeliver(session, pdu)
+          if (pdu.command === 'deliver_sm' || pdu.command === 'data_sm') events.onDeliver(session, pdu)
           // left without an answer it would take a slot of the carrier's window for good
           else session.respond(pdu, { command_status: commandStatus.ESME_RINVCMDID })
         })

@@ -27,6 +27,7 @@ import { messageRoutes } from '../messages/messages.routes.ts'
 import { pauseRoutes } from '../messages/pause.routes.ts'
 import { waitingRoutes } from '../messages/waiting.routes.ts'
 import { optInRoutes } from '../opt-ins/opt-ins.routes.ts'
+import { receiptRoutes } from '../receipts/receipts.routes.ts'
 import { metricsRoutes } from '../reports/metrics.routes.ts'
 import { momtReportRoutes } from '../reports/momt-reports.routes.ts'
 import type { Runtime } from '../runtime.ts'
@@ -110,6 +111,7 @@ const api: FastifyPluginAsync<{ rt: Runtime; scope: RequestScope }> = async (app
   await app.register(shortCodeRoutes)
   await app.register(connectionRoutes)
   await app.register(shortCodeRouteRoutes)
+  await app.register(receiptRoutes)
   await app.register(keywordRoutes)
   await app.register(listRoutes)
   await app.register(optInSettingsRoutes)

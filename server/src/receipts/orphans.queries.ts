@@ -1,0 +1,50 @@
+import type { Verdict } from '../connections/meaning.ts'
+import type { Db } from '../db/db.ts'
+
+/** A receipt that nothing explained for a day. */
+export type Orphan = {
+  id: number
+  smscId: string
+  phone: number | null
+  shortCode: string
+  verdict: Verdict
+  reason: string | null
+  carrierStatus: string
+  reference: number | null
+  submitDate: string | null
+  receivedAt: Date
+}
+
+/** One page of a connection's orphans, the newest first. */
+export function listOrphans(db: Db, connectionId: number, limit: number, offset: number) {
+  return db.many<Orphan>(
+    'list_orphans',
+    /* sql */ `
+    select id, smsc_id as "smscId", phone, short_code as "shortCode", verdict, reason, carrier_status as "carrierStatus",
+           reference, submit_date as "submitDate", received_at as "receivedAt"
+      from receipts
+     where connection_id = $1 and outcome = 'orphan'
+     order by id desc limit $2 offset $3`,
+    [connectionId, limit, offset],
+  )
+}
+
+export async function countOrphans(db: Db, connectionId: number): Promise<number> {
+  const { n } = await db.one<{ n: number }>(
+    'count_orphans',
+    /* sql */ `select count(*) as n from receipts where connection_id = $1 and outcome = 'orphan'`,
+    [connectionId],
+  )
+  return n
+}
+
+/** Deletes receipts that ended before then, so many at most; answers how many. */
+export function deleteEndedReceipts(db: Db, before: Date, limit: number): Promise<number> {
+  return db.exec(
+    'delete_ended_receipts',
+    /* sql */ `
+    delete from receipts
+     where id = any(array(select id from receipts where outcome <> 'waiting' and ended_at < $1 limit $2))`,
+    [before, limit],
+  )
+}

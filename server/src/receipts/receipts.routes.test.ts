@@ -1,0 +1,87 @@
+import { beforeEach, expect, test } from 'vitest'
+import { useApi } from '../../test/api.ts'
+import { make } from '../../test/make.ts'
+import { forgetReceiptsJob } from './receipts.jobs.ts'
+import { insertWaitingReceipts, type WaitingReceipt } from './receipts.queries.ts'
+
+const api = useApi()
+let connectionId: number
+
+beforeEach(async () => {
+  connectionId = (await make.connection(api.db)).id
+})
+
+const keep = async (given: Partial<WaitingReceipt>, outcome = 'orphan') => {
+  const words = { verdict: 'delivered' as const, reason: null, carrierStatus: 'DELIVRD 000' }
+  const ends = {
+    connectionId,
+    phone: 2_065_560_001,
+    shortCode: '88222',
+    reference: null,
+    submitDate: null,
+    excerpt: null,
+  }
+  const receivedAt = new Date('2026-03-01T10:00:00Z')
+  await insertWaitingReceipts(api.db, [{ smscId: 'a1', ...words, ...ends, receivedAt, ...given }])
+  await api.db.exec(
+    'end',
+    `update receipts set outcome = $1, ended_at = now() where id = (select max(id) from receipts)`,
+    [outcome],
+  )
+}
+
+const list = (query = '') => api.owner.get(`/connections/${connectionId}/orphan_receipts${query}`)
+
+test('receipts that nothing explained are listed, the newest first, page by page', async () => {
+  await keep({ reference: 77, submitDate: '2603010959' })
+  await keep({ smscId: '', phone: null, verdict: 'bounced', reason: 'blocked', carrierStatus: 'REJECTD' })
+  await keep({ smscId: 'a3' }, 'waiting')
+  await keep({ smscId: 'a4' }, 'settled')
+  await keep({ connectionId: (await make.connection(api.db)).id })
+  const answer = await list()
+  expect(answer).toMatchObject({ status: 200, body: { status: 'OK', count: 2, page: 1, pages_count: 1 } })
+  expect(answer.body.orphan_receipts).toEqual([
+    {
+      id: expect.any(Number),
+      message_id: '',
+      phone_number: null,
+      shortcode: '88222',
+      meaning: 'blocked',
+      carrier_status: 'REJECTD',
+      user_message_reference: null,
+      submit_date: null,
+      received_at: '2026-03-01T02:00:00-08:00',
+    },
+    {
+      id: expect.any(Number),
+      message_id: 'a1',
+      phone_number: '2065560001',
+      shortcode: '88222',
+      meaning: 'delivered',
+      carrier_status: 'DELIVRD 000',
+      user_message_reference: 77,
+      submit_date: '2603010959',
+      received_at: '2026-03-01T02:00:00-08:00',
+    },
+  ])
+  expect((await list('?per_page=1&page=2')).body.orphan_receipts).toMatchObject([{ message_id: 'a1' }])
+  expect((await list('?page=9')).body).toMatchObject({ count: 2, orphan_receipts: [] })
+})
+
+test('of no connection there are none, and to others than operators none at all', async () => {
+  await keep({})
+  expect(await api.owner.get('/connections/32767/orphan_receipts')).toMatchObject({ status: 404 })
+  await api.db.exec('demote', 'update accounts set is_operator = false where id = $1', [api.owner.accountId])
+  expect(await list()).toMatchObject({ status: 404 })
+})
+
+test('a month after their end receipts are forgotten, but not while they wait', async () => {
+  await keep({ smscId: 'old' })
+  await keep({ smscId: 'older' }, 'applied')
+  await keep({ smscId: 'waits' }, 'waiting')
+  await api.db.exec('age', `update receipts set ended_at = now() - interval '31 days'`)
+  await keep({ smscId: 'young' })
+  await forgetReceiptsJob.run(api.rt, {}, new AbortController().signal)
+  const left = await api.db.many('left', 'select smsc_id as id from receipts order by id')
+  expect(left).toEqual([{ id: 'waits' }, { id: 'young' }])
+})

@@ -1,0 +1,39 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import { Type } from 'typebox'
+import { useOperatorsOnly } from '../http/auth.ts'
+import { envelope, pageFrom, pageQuery } from '../http/pagination.ts'
+import { Id, refusal, refusals } from '../http/schema.ts'
+import { pageOfOrphans } from './orphans.ts'
+import { OrphanPage, presentOrphan } from './receipts.schema.ts'
+
+/** What carriers have told us and we could make nothing of; to all but operators it is not there. */
+export const receiptRoutes: FastifyPluginAsyncTypebox = async (app) => {
+  useOperatorsOnly(app)
+
+  app.get(
+    '/connections/:connection_id/orphan_receipts',
+    {
+      schema: {
+        operationId: 'listOrphanReceipts',
+        summary: 'List the receipts that no text explains, newest first',
+        description:
+          'A receipt whose id we do not know is matched for a day, by what else it tells; then it is listed here, for a month. Many of them mean that ids are spelt otherwise than `receipt_id_form` says, or that somebody else sends over the same account.',
+        tags: ['Connections'],
+        'x-extension': true,
+        params: Type.Object({ connection_id: Id('Id of the connection.') }),
+        querystring: Type.Object(pageQuery),
+        response: {
+          200: OrphanPage,
+          404: refusal('No such connection, or the account is not an operator.'),
+          ...refusals,
+        },
+      },
+    },
+    async (req) => {
+      const page = pageFrom(req.query)
+      const { count, orphans } = await pageOfOrphans(app.rt.db, req.params.connection_id, page)
+      const shown = orphans.map((orphan) => presentOrphan(orphan, req.account.timeZone))
+      return { ...envelope(page, count), orphan_receipts: shown }
+    },
+  )
+}
