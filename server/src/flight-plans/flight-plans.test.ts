@@ -179,6 +179,51 @@ describe('of time', () => {
   })
 })
 
+describe('of quiet hours', () => {
+  // half past seven in the evening in Seattle, half past ten in New York
+  beforeEach(async () => {
+    now = new Date('2026-03-03T03:30:00Z')
+    await subscribe(2065560001)
+    await subscribe(2125560001)
+  })
+
+  test('nothing where none are kept', async () => {
+    expect(await reckon({ content: 'Hello' })).toMatchObject({
+      quiet_hours: { now: 0, at_send_at: 0, last_opens_at: null },
+    })
+  })
+
+  test('who may not be texted now and when it is to go out, where the list keeps to them', async () => {
+    await api.db.exec('keep', 'update lists set quiet_hours = true where id = $1', [listId])
+    expect(await reckon({ content: 'Hello' })).toMatchObject({
+      recipients: 2,
+      quiet_hours: { now: 1, at_send_at: 1, last_opens_at: '2026-03-03T05:00:00-08:00' },
+    })
+    // noon in New York
+    expect(await reckon({ content: 'Hello', send_at: '2026-03-03T17:00:00Z' })).toMatchObject({
+      quiet_hours: { now: 1, at_send_at: 0, last_opens_at: '2026-03-03T09:00:00-08:00' },
+    })
+  })
+
+  test('nobody whose hours never come', async () => {
+    await api.db.exec(
+      'never',
+      `update lists set quiet_hours = true, send_from = '05:00', send_to = '06:00' where id = $1`,
+      [listId],
+    )
+    expect(await reckon({ content: 'Hello' })).toMatchObject({ recipients: 0, suppressed: { no_window: 2 } })
+  })
+
+  test('of a message, by what it says itself', async () => {
+    const message = { content: 'Hello', draft: true }
+    const { id } = (await api.owner.post(`${path}/messages`, { message })).body.message as { id: number }
+    await api.db.exec('say', 'update messages set quiet_hours = true where id = $1', [id])
+    const ordered = planOf(await api.owner.post(`${path}/messages/${id}/flight_plan`))
+    await computeFlightPlanJob.run(rt(), { flightPlanId: ordered.id }, alive)
+    expect((await show(ordered.id)).result).toMatchObject({ quiet_hours: { now: 1 } })
+  })
+})
+
 describe('of a message', () => {
   const draft = async (message: object) =>
     ((await api.owner.post(`${path}/messages`, { message })).body.message as { id: number }).id

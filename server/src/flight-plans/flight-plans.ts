@@ -5,6 +5,8 @@ import { enqueue } from '../jobs/jobs.ts'
 import { utcDay } from '../lib/clock.ts'
 import { refuseContent } from '../messages/content.ts'
 import { readPersonalText } from '../messages/personal-text.ts'
+import { windowRulesOf, windowRulesOfList } from '../messages/windows.ts'
+import { type WindowRules, windowFor } from '../quiet-hours/windows.ts'
 import type { Runtime } from '../runtime.ts'
 import {
   countPending,
@@ -18,7 +20,7 @@ import {
   priceParts,
 } from './flight-plans.queries.ts'
 import { partsByCarrier, resultOf } from './result.ts'
-import { Adder, newTotals } from './totals.ts'
+import { Adder, newTotals, type OpensAt } from './totals.ts'
 
 // What sending a message would come to. It is reckoned over the real list, each recipient's text as an expansion would
 // write it, in a job: a list of a million takes some seconds.
@@ -57,12 +59,14 @@ export async function computeFlightPlan(rt: Rt, id: number, signal: AbortSignal)
   const totals = newTotals()
   const now = plan.createdAt
   const text = await readPersonalText(db, plan.listId, plan.content)
+  const { messageId } = plan
+  const rules = await (messageId === null ? windowRulesOfList(db, plan.listId) : windowRulesOf(db, messageId))
   const adder = new Adder(totals, {
     maxParts: plan.maxParts,
     textFor: text?.textFor ?? (() => plan.content),
-    opensAt: null,
     now,
     sendAt: plan.sendAt,
+    opensAt: rules ? { now: askedAt(rules, now), atSendAt: askedAt(rules, plan.sendAt ?? now) } : null,
   })
   const slice = {
     listId: plan.listId,
@@ -81,4 +85,10 @@ export async function computeFlightPlan(rt: Rt, id: number, signal: AbortSignal)
   const cost = await priceParts(db, plan.accountId, utcDay(plan.sendAt ?? now), partsByCarrier(totals))
   const result = resultOf(totals, plan.content, await findWays(db, plan.listId), cost)
   await finishFlightPlan(db, id, result, rt.clock.now())
+}
+
+/** Windows as they are at a moment. What was found for a place is kept with the rules, so each moment has its own. */
+function askedAt(rules: WindowRules, at: Date): OpensAt {
+  const own = { ...rules }
+  return (person) => windowFor(person, own, at)?.opensAt
 }

@@ -35,16 +35,16 @@ export function newTotals(): Totals {
   }
 }
 
-/** When a recipient may be texted, asked at a moment; undefined where he may never be. */
-export type OpensAt = (person: AudienceRow, at: Date) => Date | undefined
+/** When a recipient may be texted; undefined where he may never be. */
+export type OpensAt = (person: AudienceRow) => Date | undefined
 
 export type Planned = {
   maxParts: number | null
   textFor(person: AudienceRow): string
-  /** Null where texts may go out at any time. */
-  opensAt: OpensAt | null
   now: Date
   sendAt: Date | null
+  /** Asked at this moment, and at the time when it is to go out; null where texts may go out at any time. */
+  opensAt: { now: OpensAt; atSendAt: OpensAt } | null
 }
 
 type Judged = {
@@ -105,8 +105,8 @@ export class Adder {
     const { opensAt, now, sendAt } = this.#planned
     if (!opensAt) return true
     const { waiting } = this.#totals
-    const first = opensAt(person, now)
-    const then = sendAt ? opensAt(person, sendAt) : first
+    const first = opensAt.now(person)
+    const then = sendAt ? opensAt.atSendAt(person) : first
     if (!then) return false
     if (first && first > now) waiting.now++
     if (then > (sendAt ?? now)) waiting.atSendAt++

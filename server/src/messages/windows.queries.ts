@@ -40,3 +40,17 @@ export async function readTimings(db: Db, messageIds: number[]): Promise<Map<num
   )
   return new Map(rows.map(({ id, ...timing }) => [id, timing]))
 }
+
+/** The timing of a broadcast to the list that says nothing about it itself. */
+export function readTimingOfList(db: Db, listId: number) {
+  return db.one<MessageTiming>(
+    'read_timing_of_list',
+    /* sql */ `
+    select l.account_id as "accountId", 'broadcast' as kind, false as cancelled, null as "localAt", null as "deliverBy",
+           false as "quietHours", null as "sendHours", l.quiet_hours as "listQuietHours", ${hoursOf('l')} as "listSendHours",
+           a.quiet_hours as "accountQuietHours", a.quiet_hours_transactional as "accountTransactionalQuietHours"
+      from lists l join accounts a on a.id = l.account_id
+     where l.id = $1`,
+    [listId],
+  )
+}
