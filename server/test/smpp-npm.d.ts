@@ -29,6 +29,12 @@ declare module 'smpp' {
     send(pdu: PDU, onResponse?: Callback): boolean
     bind_transceiver(fields: Fields, onResponse?: Callback): boolean
     submit_sm(fields: Fields, onResponse?: Callback): boolean
+    submit_multi(fields: Fields, onResponse?: Callback): boolean
+    data_sm(fields: Fields, onResponse?: Callback): boolean
+    query_sm(fields: Fields, onResponse?: Callback): boolean
+    cancel_sm(fields: Fields, onResponse?: Callback): boolean
+    replace_sm(fields: Fields, onResponse?: Callback): boolean
+    alert_notification(fields: Fields): boolean
     deliver_sm(fields: Fields, onResponse?: Callback): boolean
     enquire_link(fields: Fields, onResponse?: Callback): boolean
     unbind(fields: Fields, onResponse?: Callback): boolean
@@ -41,6 +47,7 @@ declare module 'smpp' {
   }
 
   export function createServer(onSession: (session: Session) => void): Server
+  export function createServer(options: { key?: string; cert?: string }, onSession: (session: Session) => void): Server
   export function connect(options: Fields, onConnect?: () => void): Session
   export const errors: Record<string, number>
   export const tlvs: Record<string, { id: number }>

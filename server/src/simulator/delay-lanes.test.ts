@@ -26,6 +26,16 @@ test('items come when they are due, those of one delay in their order', () => {
   expect(lanes.length).toBe(0)
 })
 
+test('what is withdrawn is not due any more', () => {
+  const lanes = new DelayLanes<string>()
+  for (const item of ['a1', 'b1', 'a2']) lanes.push(item, 10, 0)
+  lanes.push('a3', 20, 0)
+  expect(lanes.withdraw((item) => item.startsWith('a'))).toEqual(['a1', 'a2', 'a3'])
+  expect([lanes.length, [...lanes]]).toEqual([1, ['b1']])
+  expect(takeDue(lanes, 30)).toEqual(['b1'])
+  expect(lanes.length).toBe(0)
+})
+
 test('what is pushed while others are taken waits for its own time', () => {
   const lanes = new DelayLanes<string>()
   lanes.push('first', 10, 0)

@@ -2,6 +2,7 @@
 
 import npm from 'smpp'
 import { afterEach, expect, test } from 'vitest'
+import { npmServer } from '../../test/npm-server.ts'
 import { waitFor } from '../../test/wait-for.ts'
 import { connect } from './client.ts'
 import { decodePdu, encodePdu } from './pdu/codec.ts'
@@ -17,19 +18,7 @@ afterEach(async () => {
   for (const close of closers.splice(0).reverse()) await close()
 })
 
-async function npmServer(onSession: (session: npm.Session) => void): Promise<number> {
-  const server = npm.createServer((session) => {
-    // It emits what a dying socket says; unheard, that would end the process.
-    session.on('error', () => {})
-    onSession(session)
-  })
-  closers.push(async () => {
-    for (const session of [...server.sessions]) session.destroy()
-    await new Promise((resolve) => server.close(resolve))
-  })
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  return (server.address() as { port: number }).port
-}
+const serve = (onSession: (session: npm.Session) => void) => npmServer(closers, onSession)
 
 const receipt = {
   message_id: '00000a1b',
@@ -64,7 +53,7 @@ test('our client, their server: bind, submit, receipt, unbind', async () => {
   const submits: npm.PDU[] = []
   const answers: npm.PDU[] = []
   let unbinds = 0
-  const port = await npmServer((session) => {
+  const port = await serve((session) => {
     session.on('bind_transceiver', (pdu: npm.PDU) => session.send(pdu.response({ system_id: 'theirs' })))
     session.on('submit_sm', (pdu: npm.PDU) => {
       submits.push(pdu)
@@ -121,7 +110,7 @@ test('our client, their server: bind, submit, receipt, unbind', async () => {
 
 test('our client keeps a bind on their server alive by enquire_link', async () => {
   let asked = 0
-  const port = await npmServer((session) => {
+  const port = await serve((session) => {
     session.on('bind_transceiver', (pdu: npm.PDU) => session.send(pdu.response()))
     session.on('enquire_link', (pdu: npm.PDU) => {
       asked++

@@ -1,0 +1,22 @@
+import npm from 'smpp'
+
+export type Closers = (() => Promise<unknown> | unknown)[]
+
+/** A server of npm `smpp` on a port of its own, over TLS where a key and a certificate are given. */
+export async function npmServer(
+  closers: Closers,
+  onSession: (session: npm.Session) => void,
+  tls: { key?: string; cert?: string } = {},
+): Promise<number> {
+  const server = npm.createServer(tls, (session) => {
+    // It emits what a dying socket says; unheard, that would end the process.
+    session.on('error', () => {})
+    onSession(session)
+  })
+  closers.push(async () => {
+    for (const session of [...server.sessions]) session.destroy()
+    await new Promise((resolve) => server.close(resolve))
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  return (server.address() as { port: number }).port
+}
