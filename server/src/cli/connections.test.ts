@@ -179,3 +179,27 @@ test('the first account is an operator, others are made so', async () => {
   expect(await run(operator)).toBe(`Account ${ben.id} (ben@cedar.example) is an operator.`)
   expect(await run([...operator, '--off'])).toBe(`Account ${ben.id} (ben@cedar.example) is no operator.`)
 })
+
+test('a restored copy says whose secrets need the key of the original', async () => {
+  writeFileSync(join(folder, 'password'), 'swordfish')
+  await run(['connection', 'add', 'Cedar SMS', '--host', '127.0.0.1', '--password-file', 'password'])
+  await run(['backup', 'monday.backup'])
+  const copy = await freshDatabase()
+  try {
+    const restore = async (env: Record<string, string>) => {
+      for (const schema of ['public', 'pgboss']) {
+        await copy.db.exec(`drop_${schema}`, `drop schema if exists ${schema} cascade`)
+      }
+      await copy.db.exec('create', 'create schema public')
+      return run(['restore', 'monday.backup'], { DATABASE_URL: copy.url, ...env })
+    }
+    expect(await restore({})).toContain(
+      'The secrets of Cedar SMS need the secret key of the original: copy its secret.key',
+    )
+    expect(await restore(secrets)).not.toContain('secret key')
+    const [connection] = await loadConnections({ db: copy.db, config: readEnv(secrets) })
+    expect(connection?.password.reveal()).toBe('swordfish')
+  } finally {
+    await copy.close()
+  }
+})

@@ -2,7 +2,13 @@ import { Refusal } from '../supervisor/refusal.ts'
 import { listLiveRoles } from '../system/heartbeats.queries.ts'
 import { isSendingPaused, type Mode, setMode, setSendingPaused } from '../system/installation.queries.ts'
 import { type Command, UsageError, type Work } from './command.ts'
-import { countSandboxKeys, countWaiting, type Waiting } from './installation.queries.ts'
+import {
+  countEnabledConnections,
+  countSandboxKeys,
+  countWaiting,
+  disableConnections,
+  type Waiting,
+} from './installation.queries.ts'
 
 const yes = { yes: { help: 'Do it; without this it is only told what would be done' } }
 
@@ -42,6 +48,7 @@ const modeSwitch: Command = {
     await work.db.tx(async (tx) => {
       await setSendingPaused(tx, true)
       await setMode(tx, wanted)
+      await disableConnections(tx)
     })
     await work.changeMode(wanted)
     return {
@@ -53,7 +60,11 @@ const modeSwitch: Command = {
 
 async function consequences({ db }: Work, wanted: Mode): Promise<string[]> {
   const waiting = describe(await countWaiting(db))
-  const lines = [`- ${waiting} Sending is paused until you say: sending resume.`]
+  const connections = await countEnabledConnections(db)
+  const lines = [
+    `- ${waiting} Sending is paused until you say: sending resume.`,
+    ...(connections > 0 ? [`- Connections (${connections}) are disabled until you enable those that you want.`] : []),
+  ]
   if (wanted === 'sandbox') {
     return [...lines, '- No text reaches a phone any more: all go to the simulator. API keys go on working.']
   }

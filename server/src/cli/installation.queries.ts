@@ -27,3 +27,22 @@ export async function countSandboxKeys(db: Db): Promise<number> {
   )
   return row.count
 }
+
+/** Connections that gateways bind to, but for that of CARILLON_SMPP_URL, which comes and goes with the setting. */
+export async function countEnabledConnections(db: Db): Promise<number> {
+  const { count } = await db.one<{ count: number }>(
+    'count_enabled_connections',
+    /* sql */ `select count(*)::int as count from connections where enabled and not from_environment`,
+  )
+  return count
+}
+
+/** Disables them: what leads to a carrier and what leads to a simulator look the same. */
+export function disableConnections(tx: Db) {
+  return tx.exec(
+    'disable_connections',
+    /* sql */ `
+    update connections set enabled = false, version = version + 1, updated_at = now()
+     where enabled and not from_environment`,
+  )
+}

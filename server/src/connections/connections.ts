@@ -66,10 +66,21 @@ function isUnusable(error: unknown): error is Error {
 /** Refuses to go on without a key where somebody has sealed secrets: their connections would be silent for no reason seen. */
 export async function needKeyForSecrets({ db, config }: LoadOptions): Promise<void> {
   if (config.secretKey) return
-  const sealed = (await listConnections(db)).filter((row) => !row.fromEnvironment && (row.password || row.tlsKey))
-  if (sealed.length === 0) return
-  const names = sealed.map(({ name }) => name).join(', ')
-  throw new ConfigError([`CARILLON_SECRET_KEY is needed: secrets of connections are sealed (${names}). ${howToGetKey}`])
+  const names = await listUnopened({ db, config })
+  if (names.length === 0) return
+  throw new ConfigError([
+    `CARILLON_SECRET_KEY is needed: secrets of connections are sealed (${names.join(', ')}). ${howToGetKey}`,
+  ])
+}
+
+/** The connections that have a secret which this key, or none, does not open; that of the environment needs none. */
+export async function listUnopened({ db, config }: Pick<LoadOptions, 'db'> & { config: Pick<Config, 'secretKey'> }) {
+  const sealer = sealerOf(config)
+  const opens = (sealed: Buffer | null) => sealed === null || sealer?.sealed(sealed) === true
+  const rows = await listConnections(db)
+  return rows
+    .filter((row) => !row.fromEnvironment && !(opens(row.password) && opens(row.tlsKey)))
+    .map(({ name }) => name)
 }
 
 /** A process that has no key, or another one than who wrote the row, still knows the password of its environment. */

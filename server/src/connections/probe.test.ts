@@ -2,6 +2,7 @@ import net from 'node:net'
 import npm from 'smpp'
 import { afterEach, describe, expect, test } from 'vitest'
 import { makeAuthority } from '../../test/certificates.ts'
+import { useSimulator } from '../../test/simulator.ts'
 import { Secret } from '../config/secret.ts'
 import { commandStatus, type StatusName } from '../smpp/pdu/command-status.ts'
 import { type DeliverSm, deliverSm } from '../smpp/pdu/pdu.ts'
@@ -219,6 +220,20 @@ describe('says why not', () => {
     expect(await why(connectionTo(port))).toBe(
       'enquire_link failed: It bound, but the SMSC did not answer the enquire_link within 1 s.',
     )
+  })
+})
+
+describe('at the simulator', () => {
+  const simulator = useSimulator()
+
+  test('works, unless a password is wrong or all of its binds are taken', async () => {
+    const at = (password: string) =>
+      probe(connectionTo(simulator.smppPort(), { systemId: 'carillon', password: new Secret(password) }))
+    expect(await at('swordfish')).toMatchObject({ ok: true, why: null })
+    expect((await at('sturgeon')).why).toBe('The SMSC says that the password of carillon is wrong (ESME_RINVPASWD).')
+    await simulator.bind()
+    await simulator.control('PUT', '/settings', { max_binds: 1 })
+    expect((await at('swordfish')).why).toBe('The SMSC allows no more binds of carillon (ESME_RALYBND).')
   })
 })
 

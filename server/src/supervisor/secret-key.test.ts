@@ -1,5 +1,7 @@
+import { execFile } from 'node:child_process'
 import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { promisify } from 'node:util'
 import { expect, onTestFinished, test } from 'vitest'
 import { makeScratch } from '../../test/carillon-process.ts'
 import { findSecretKey, keepSecretKey } from './secret-key.ts'
@@ -15,6 +17,23 @@ test('the key is made once, for its owner alone, and found again', () => {
   expect(readFileSync(path, 'utf8').trim()).toBe(key)
   expect([keepSecretKey(scratch.path), findSecretKey(scratch.path)]).toEqual([key, key])
   expect(readdirSync(scratch.path)).toEqual(['secret.key'])
+  // a start that was killed before it had the key leaves a draft that is nobody's
+  writeFileSync(`${path}.cafe`, 'half')
+  expect(keepSecretKey(scratch.path)).toBe(key)
   writeFileSync(path, 'half')
   expect(() => keepSecretKey(scratch.path)).toThrow('secret.key is damaged: it must be 64 hex digits')
+})
+
+test('of many that make it at once, all get the same', async () => {
+  const scratch = makeScratch()
+  onTestFinished(() => scratch.remove())
+  const script = `
+    const { keepSecretKey } = await import(process.argv[1])
+    process.stdout.write(keepSecretKey(process.argv[2]))`
+  const module = new URL('secret-key.ts', import.meta.url).href
+  const makers = Array.from({ length: 4 }, () =>
+    promisify(execFile)(process.execPath, ['--input-type=module', '-e', script, module, scratch.path]),
+  )
+  const keys = (await Promise.all(makers)).map(({ stdout }) => stdout)
+  expect(new Set(keys)).toEqual(new Set([findSecretKey(scratch.path)]))
 })

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { linkSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { closeSync, fsyncSync, linkSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { Refusal } from './refusal.ts'
 
@@ -27,13 +27,25 @@ export function keepSecretKey(dataDir: string): string {
   if (known !== undefined) return known
   const path = join(dataDir, fileName)
   const draft = `${path}.${randomBytes(4).toString('hex')}`
-  writeFileSync(draft, `${randomBytes(32).toString('hex')}\n`, { mode: 0o600 })
+  // on the disk before anything is sealed with it: what a lost key has sealed is lost
+  writeFileSync(draft, `${randomBytes(32).toString('hex')}\n`, { mode: 0o600, flush: true })
   try {
     linkSync(draft, path) // fails where another one was faster
+    syncDirectory(dataDir)
   } catch (e) {
     if ((e as NodeJS.ErrnoException).code !== 'EEXIST') throw e
   } finally {
     rmSync(draft, { force: true })
   }
   return keepSecretKey(dataDir)
+}
+
+function syncDirectory(path: string) {
+  if (process.platform === 'win32') return
+  const directory = openSync(path, 'r')
+  try {
+    fsyncSync(directory)
+  } finally {
+    closeSync(directory)
+  }
 }

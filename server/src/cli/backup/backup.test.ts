@@ -48,6 +48,9 @@ async function furnish(db: Db, subscribers = 50) {
     'name',
     `update subscribers set first_name = E'O\\'Hara\\t\\\\x', tags = '{a,"b c",NULL}' where phone % 2 = 0`,
   )
+  const connection = await make.connection(db)
+  await db.exec('seal', `update connections set password = '\\x0100ff5c', carrier_mps = '{"383": 20}'`)
+  await db.exec('route', 'insert into short_code_routes values ($1, $2, 1, 3)', [list.shortCodeId, connection.id])
   await acceptBroadcast(rt, { accountId: list.accountId, list, content: 'The pantry opens at nine.' })
   while (await expandOnce(rt));
   const body = Readable.from(['phone_number,first_name\n2065550143,Marisol\n'], { objectMode: false })
