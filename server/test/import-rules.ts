@@ -13,6 +13,7 @@ const FOUNDATION = ['errors.ts', 'lib', 'sms', 'smpp']
 /** Each may import the nouns before it. News goes the other way as a job row in the same transaction. */
 const DOWNHILL = [
   'accounts',
+  'quiet-hours',
   'short-codes',
   'connections',
   'carriers',
@@ -23,7 +24,6 @@ const DOWNHILL = [
   'subscribers',
   'imports',
   'attachments',
-  'quiet-hours',
   'messages',
   'transactional-messages',
   'links',

@@ -44,13 +44,16 @@ const accountColumns = /* sql */ `id, email, username, time_zone as "timeZone", 
   created_at as "createdAt"`
 
 /** A new account, an operator if it is the first; the unique index `accounts_email_key` decides who has an address. */
-export function insertAccount(db: Db, given: { email: string; username: string; timeZone: string }) {
+export function insertAccount(
+  db: Db,
+  given: { email: string; username: string; timeZone: string; quietHours: boolean },
+) {
   return db.one<Account>(
     'insert_account',
     /* sql */ `
-    insert into accounts (email, username, time_zone, is_operator)
-    select $1, $2, $3, not exists (select from accounts) returning ${accountColumns}`,
-    [given.email, given.username, given.timeZone],
+    insert into accounts (email, username, time_zone, quiet_hours, is_operator)
+    select $1, $2, $3, $4, not exists (select from accounts) returning ${accountColumns}`,
+    [given.email, given.username, given.timeZone, given.quietHours],
   )
 }
 

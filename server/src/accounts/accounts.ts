@@ -4,7 +4,14 @@ import { errors } from '../errors.ts'
 import { type Account, insertAccount, insertUser, type Role, type User } from './accounts.queries.ts'
 import { hashPassword } from './passwords.ts'
 
-export type NewAccount = { email: string; username: string; timeZone: string; password: string }
+export type NewAccount = {
+  email: string
+  username: string
+  timeZone: string
+  password: string
+  /** Its broadcasts keep to quiet hours. */
+  quietHours: boolean
+}
 
 /** Makes an account with its first user, who owns it. An address that is taken is refused, whoever was faster. */
 export async function createAccount(db: Db, given: NewAccount): Promise<{ account: Account; user: User }> {

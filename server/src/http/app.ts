@@ -27,6 +27,7 @@ import { messageRoutes } from '../messages/messages.routes.ts'
 import { pauseRoutes } from '../messages/pause.routes.ts'
 import { waitingRoutes } from '../messages/waiting.routes.ts'
 import { optInRoutes } from '../opt-ins/opt-ins.routes.ts'
+import { quietHoursRoutes } from '../quiet-hours/quiet-hours.routes.ts'
 import { receiptRoutes } from '../receipts/receipts.routes.ts'
 import { metricsRoutes } from '../reports/metrics.routes.ts'
 import { momtReportRoutes } from '../reports/momt-reports.routes.ts'
@@ -124,6 +125,7 @@ const api: FastifyPluginAsync<{ rt: Runtime; scope: RequestScope }> = async (app
   await app.register(waitingRoutes)
   await app.register(pauseRoutes)
   await app.register(flightPlanRoutes)
+  await app.register(quietHoursRoutes)
   await app.register(transactionalMessageRoutes)
   await app.register(donationRoutes)
   await app.register(momtReportRoutes)

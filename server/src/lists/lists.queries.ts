@@ -1,4 +1,6 @@
 import type { Db } from '../db/db.ts'
+import { formatTimeOfDay } from '../quiet-hours/hours.ts'
+import type { Hours } from '../quiet-hours/windows.ts'
 import { type OptInRequestRow, optInRequestsOfList } from './opt-in-settings.queries.ts'
 
 /** What an owner may change about a list. */
@@ -20,6 +22,10 @@ export type ListSettings = {
   resubscribeTimeoutHours: number
   /** How long after its time a scheduled message may still go out. */
   scheduledLatenessMinutes: number
+  /** Its broadcasts keep to quiet hours even if the account does not ask for it. */
+  quietHours: boolean
+  /** Its broadcasts go out only in these hours of the day where the handset is. */
+  sendHours: Hours | null
   /** What becomes of texts of which nobody can tell whether they were sent: left alone, or sent once more. */
   whenUnknown: 'never_twice' | 'never_miss'
 }
@@ -48,7 +54,10 @@ const listColumns = /* sql */ `
   l.second_optin_message as "secondOptinMessage", l.email_digest as "emailDigest",
   l.email_subscribe as "emailSubscribe", l.email_unsubscribe as "emailUnsubscribe", l.resend_block_hours as "resendBlockHours",
   l.resubscribe_timeout_hours as "resubscribeTimeoutHours",
-  l.scheduled_lateness_minutes as "scheduledLatenessMinutes", l.when_unknown as "whenUnknown", l.opt_in_type as "optInType",
+  l.scheduled_lateness_minutes as "scheduledLatenessMinutes", l.quiet_hours as "quietHours",
+  case when l.send_from is not null
+       then json_build_object('from', (extract(epoch from l.send_from::interval) / 60)::int,
+                              'to', (extract(epoch from l.send_to::interval) / 60)::int) end as "sendHours", l.when_unknown as "whenUnknown", l.opt_in_type as "optInType",
   l.bypass_opt_in_response as "bypassOptInResponse"`
 
 // Base and deltas are added in one statement, because the job that folds them moves the one into the other.
@@ -120,8 +129,8 @@ export async function insertList(db: Db, accountId: number, shortCodeId: number,
     insert into lists (name, message_yes, message_help, message_stop, message_reply, message_already_subscribed,
                        first_optin_message, second_optin_message, email_digest, email_subscribe, email_unsubscribe,
                        resend_block_hours, resubscribe_timeout_hours, scheduled_lateness_minutes, when_unknown,
-                       created_at, updated_at, account_id, short_code_id)
-    values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $16, $17, $18)
+                       quiet_hours, send_from, send_to, created_at, updated_at, account_id, short_code_id)
+    values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17::time, $18::time, $19, $19, $20, $21)
     returning id`,
     [...settingValues(settings), now, accountId, shortCodeId],
   )
@@ -136,8 +145,9 @@ export function updateList(db: Db, listId: number, settings: ListSettings, now: 
        set name = $1, message_yes = $2, message_help = $3, message_stop = $4, message_reply = $5,
            message_already_subscribed = $6, first_optin_message = $7, second_optin_message = $8, email_digest = $9,
            email_subscribe = $10, email_unsubscribe = $11, resend_block_hours = $12, resubscribe_timeout_hours = $13,
-           scheduled_lateness_minutes = $14, when_unknown = $15, updated_at = $16
-     where id = $17`,
+           scheduled_lateness_minutes = $14, when_unknown = $15, quiet_hours = $16, send_from = $17::time, send_to = $18::time,
+           updated_at = $19
+     where id = $20`,
     [...settingValues(settings), now, listId],
   )
 }
@@ -178,5 +188,8 @@ function settingValues(settings: ListSettings): unknown[] {
     settings.resubscribeTimeoutHours,
     settings.scheduledLatenessMinutes,
     settings.whenUnknown,
+    settings.quietHours,
+    settings.sendHours && formatTimeOfDay(settings.sendHours.from),
+    settings.sendHours && formatTimeOfDay(settings.sendHours.to),
   ]
 }

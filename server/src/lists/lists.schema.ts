@@ -1,5 +1,6 @@
 import { type Static, Type } from 'typebox'
 import { Id, TextOrNull } from '../http/schema.ts'
+import { HoursOrNull, presentHours, readHours } from '../quiet-hours/hours.schema.ts'
 import type { ListSettings, ListView } from './lists.queries.ts'
 import type { ListChange } from './lists.ts'
 import { OptInRequest, presentOptInRequest } from './opt-in-settings.schema.ts'
@@ -55,6 +56,11 @@ const WhenUnknown = Type.Unsafe<'never_twice' | 'never_miss'>({
   'x-extension': true,
 })
 
+const QuietHours = Type.Boolean({
+  description: 'Broadcasts keep to quiet hours even if the account does not ask for it.',
+  'x-extension': true,
+})
+
 const extensions = {
   short_code: Type.Optional(
     Type.String({
@@ -66,6 +72,8 @@ const extensions = {
   resend_block_hours: Type.Optional(ResendBlock),
   resubscribe_timeout_hours: Type.Optional(ResubscribeTimeout),
   scheduled_lateness_minutes: Type.Optional(ScheduledLateness),
+  quiet_hours: Type.Optional(QuietHours),
+  send_hours: Type.Optional(HoursOrNull('Broadcasts go out only in these hours where the handset is.')),
   when_unknown: Type.Optional(WhenUnknown),
 }
 
@@ -122,6 +130,8 @@ export const ListSchema = Type.Object(
     resend_block_hours: ResendBlock,
     resubscribe_timeout_hours: ResubscribeTimeout,
     scheduled_lateness_minutes: ScheduledLateness,
+    quiet_hours: QuietHours,
+    send_hours: HoursOrNull('Broadcasts go out only in these hours where the handset is.'),
     when_unknown: WhenUnknown,
   },
   { title: 'List' },
@@ -167,6 +177,8 @@ export function presentList(list: ListView, timeZone: string): Static<typeof Lis
     resend_block_hours: list.resendBlockHours,
     resubscribe_timeout_hours: list.resubscribeTimeoutHours,
     scheduled_lateness_minutes: list.scheduledLatenessMinutes,
+    quiet_hours: list.quietHours,
+    send_hours: list.sendHours && presentHours(list.sendHours),
     when_unknown: list.whenUnknown,
   }
 }
@@ -185,6 +197,8 @@ const blank: Omit<ListSettings, 'name'> = {
   resendBlockHours: 48,
   resubscribeTimeoutHours: 48,
   scheduledLatenessMinutes: 60,
+  quietHours: false,
+  sendHours: null,
   whenUnknown: 'never_twice',
 }
 
@@ -210,6 +224,8 @@ export function readListChange(body: Static<typeof ListUpdateBody>['list']): Lis
     resendBlockHours: body.resend_block_hours,
     resubscribeTimeoutHours: body.resubscribe_timeout_hours,
     scheduledLatenessMinutes: body.scheduled_lateness_minutes,
+    quietHours: body.quiet_hours,
+    sendHours: readHours(body.send_hours, 'list.send_hours'),
     whenUnknown: body.when_unknown,
   }
   return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined))

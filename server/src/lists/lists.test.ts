@@ -44,6 +44,8 @@ describe('creating', () => {
         resend_block_hours: 48,
         resubscribe_timeout_hours: 48,
         scheduled_lateness_minutes: 60,
+        quiet_hours: false,
+        send_hours: null,
         when_unknown: 'never_twice',
       },
     })

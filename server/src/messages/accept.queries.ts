@@ -74,8 +74,9 @@ export async function startWaiting(tx: Db, messageId: number, at: Date, loggedOn
     with started as (
       update messages m
          -- the list may have moved to another short code while the message waited
-         set status = 'sending', accepted_at = $2, logged_on = $3, send_at = $4, starts_at = $4,
-             short_code_id = l.short_code_id
+         set status = 'sending', accepted_at = $2, logged_on = $3, send_at = $4,
+             starts_at = case when $4::timestamptz is not null then starts_at end,
+             local_at = case when $4::timestamptz is not null then local_at end, short_code_id = l.short_code_id
         from lists l
        where m.id = $1 and l.id = m.list_id
       returning m.id

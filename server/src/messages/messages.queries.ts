@@ -1,6 +1,8 @@
 import type { Db } from '../db/db.ts'
+import type { Hours } from '../quiet-hours/windows.ts'
 import type { MessageStatus } from './accept.queries.ts'
 import type { Audience } from './audience.ts'
+import { hoursOf } from './windows.queries.ts'
 
 export type MessageView = {
   id: number
@@ -23,6 +25,7 @@ export type MessageView = {
   bill: { parts: number; least: number; most: number; cost: number } | null
   /** Nothing of it leaves until it is resumed. */
   pausedAt: Date | null
+  timing: { localTime: boolean; deliverBy: string | null; quietHours: boolean; sendHours: Hours | null }
   counters: Record<
     'queued' | 'submitting' | 'sent' | 'unknown' | 'delivered' | 'bounced' | 'expired' | 'cleaned' | 'unsubscribed',
     number
@@ -34,6 +37,8 @@ const messageColumns = /* sql */ `
   m.audience, m.created_at as "createdAt", m.send_at as "sendAt", m.accepted_at as "acceptedAt", m.sent_at as "sentAt",
   m.closed_at as "closedAt", m.cancelled_at as "cancelledAt", m.cancel_reason as "cancelReason",
   m.paused_at as "pausedAt",
+  json_build_object('localTime', m.local_time, 'deliverBy', m.deliver_by, 'quietHours', m.quiet_hours,
+                    'sendHours', ${hoursOf('m')}) as timing,
   json_build_object('queued', c.queued, 'submitting', c.submitting, 'sent', c.sent, 'unknown', c.unknown,
                     'delivered', c.delivered, 'bounced', c.bounced, 'expired', c.expired, 'cleaned', c.clean_count,
                     'unsubscribed', c.unsubscribe_count) as counters,

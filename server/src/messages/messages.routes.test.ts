@@ -280,6 +280,7 @@ describe('counters in the words of v2', () => {
     acceptedAt: new Date('2026-03-02T09:00:00Z'),
     cancelReason: null,
     pausedAt: null,
+    timing: { localTime: false, deliverBy: null, quietHours: false, sendHours: null },
     bill: null,
     sentAt: new Date('2026-03-02T09:30:00Z'),
     closedAt: null,

@@ -17,8 +17,10 @@ import {
   readDays,
   readRecipients,
   readSendAt,
+  readTiming,
 } from './messages.schema.ts'
 import { acceptBroadcast, sendToNumbers } from './messages.ts'
+import { atAnyTime } from './timing.ts'
 import { keepBroadcast } from './waiting.ts'
 
 const tags = ['Messages']
@@ -124,10 +126,14 @@ export const messageRoutes: FastifyPluginAsyncTypebox = async (app) => {
         return answer(id)
       }
       const audience = message.audience ? await readAudience(rt.db, list.id, message.audience) : null
+      const timing = { ...atAnyTime, ...readTiming(message) }
+      if (timing.localTime && !sendAt && !message.draft) {
+        throw errors.invalid({ 'message.local_time': ['needs a send_at'] })
+      }
       const waits = message.draft || sendAt
       const { id } = await (waits
-        ? keepBroadcast(rt, { ...input, audience }, sendAt)
-        : acceptBroadcast(rt, { ...input, audience }))
+        ? keepBroadcast(rt, { ...input, audience, timing }, sendAt)
+        : acceptBroadcast(rt, { ...input, audience, timing }))
       return answer(id)
     },
   )

@@ -4,10 +4,12 @@ import { pageQuery } from '../http/pagination.ts'
 import { Id, TextOrNull, TimeOrNull } from '../http/schema.ts'
 import { formatTime } from '../http/times.ts'
 import { parseInstant } from '../lib/instants.ts'
+import { HoursObject, HoursOrNull, presentHours, readHours } from '../quiet-hours/hours.schema.ts'
 import { formatPhoneNumber } from '../sms/phone-number.ts'
 import type { FieldTest } from './audience.ts'
 import type { MessageView } from './messages.queries.ts'
 import { maxPhones, readPhones } from './recipients.ts'
+import type { Timing } from './timing.ts'
 
 const extension = { 'x-extension': true }
 
@@ -32,6 +34,30 @@ const SendAt = Type.Optional(
     ...extension,
   }),
 )
+
+const timing = {
+  local_time: Type.Optional(
+    Type.Boolean({
+      description:
+        "Each recipient when it is the time of `send_at`, by the account's clock, where he is: by his zip code, else by " +
+        'the area code, in every zone that these allow. Can be taken back until it starts, which is when it is that ' +
+        'time in the first zone; who is subscribed then is its audience.',
+      ...extension,
+    }),
+  ),
+  deliver_by: Type.Optional(
+    Type.Unsafe<string | null>({
+      ...TextOrNull({ maxLength: 40, description: 'Nobody is texted from then on: ISO 8601 with an offset.' }),
+      ...extension,
+    }),
+  ),
+  quiet_hours: Type.Optional(
+    Type.Boolean({ description: 'Keeps to quiet hours even if list and account do not.', ...extension }),
+  ),
+  send_hours: Type.Optional(
+    HoursOrNull('Only in these hours where the handset is, and in those of the list and in quiet hours.'),
+  ),
+}
 
 const Tags = (description: string) =>
   Type.Optional(Type.Array(Type.String({ pattern: '\\S', maxLength: 255 }), { maxItems: 100, description }))
@@ -89,6 +115,7 @@ export const MessageCreateBody = Type.Object({
       Type.Boolean({ description: 'Keeps it, to be sent when somebody says so, instead of sending it.', ...extension }),
     ),
     send_at: SendAt,
+    ...timing,
   }),
 })
 
@@ -98,7 +125,8 @@ export type MessageCreate = Static<typeof MessageCreateBody>['message']
 export function readRecipients(message: MessageCreate): number[] | undefined {
   const { phone_number, phone_numbers } = message
   if (phone_number === undefined && phone_numbers === undefined) return undefined
-  const misplaced = (['audience', 'draft', 'send_at'] as const).filter((key) => message[key])
+  const forLists = ['audience', 'draft', 'send_at', 'local_time', 'quiet_hours', 'send_hours'] as const
+  const misplaced = forLists.filter((key) => message[key])
   if (misplaced.length > 0) {
     const details = misplaced.map((key) => [`message.${key}`, ['is for a message to the list, not to given numbers']])
     throw errors.invalid(Object.fromEntries(details))
@@ -118,6 +146,7 @@ export const MessageUpdateBody = Type.Object({
       send_at: Type.Optional(
         TextOrNull({ maxLength: 40, description: 'A new time; null makes a draft of a scheduled message.' }),
       ),
+      ...timing,
     },
     { description: 'Only the keys present change.' },
   ),
@@ -125,10 +154,27 @@ export const MessageUpdateBody = Type.Object({
 
 /** The planned time of a body: an instant, null for none, undefined when it does not say. */
 export function readSendAt(given: string | null | undefined): Date | null | undefined {
+  return readTime(given, 'message.send_at')
+}
+
+export function readTime(given: string | null | undefined, field: string): Date | null | undefined {
   if (given === undefined || given === null) return given
   const read = parseInstant(given)
   if (read) return read.instant
-  throw errors.invalid({ 'message.send_at': ['must be a time with an offset, as 2031-05-06T09:00:00-07:00'] })
+  throw errors.invalid({ [field]: ['must be a time with an offset, as 2031-05-06T09:00:00-07:00'] })
+}
+
+/** What a body says of its timing; undefined where it does not say. */
+export function readTiming(
+  given: Pick<MessageCreate, 'local_time' | 'deliver_by' | 'quiet_hours' | 'send_hours'>,
+): Partial<Timing> {
+  const named = {
+    localTime: given.local_time,
+    deliverBy: readTime(given.deliver_by, 'message.deliver_by'),
+    quietHours: given.quiet_hours,
+    sendHours: readHours(given.send_hours, 'message.send_hours'),
+  }
+  return Object.fromEntries(Object.entries(named).filter(([, value]) => value !== undefined))
 }
 
 export const TestBody = Type.Object({
@@ -208,6 +254,16 @@ export const MessageSchema = Type.Object(
     queued_count: Type.Optional(
       Type.Integer({ description: 'Of a paused message, who is left to be texted when it is resumed.', ...extension }),
     ),
+    local_time: Type.Optional(
+      Type.Literal(true, { description: 'Each recipient at the planned time of his own zone.', ...extension }),
+    ),
+    deliver_by: Type.Optional(
+      Type.String({ format: 'date-time', description: 'Nobody is texted from then on.', ...extension }),
+    ),
+    quiet_hours: Type.Optional(
+      Type.Literal(true, { description: 'It keeps to quiet hours even if list and account do not.', ...extension }),
+    ),
+    send_hours: Type.Optional(HoursObject('Only in these hours where the handset is.')),
     max_parts: Type.Optional(Type.Integer(extension)),
     audience: Type.Optional(Type.Unsafe<Static<typeof AudienceSchema>>({ ...AudienceSchema, ...extension })),
     parts: Type.Optional(
@@ -231,6 +287,16 @@ export const MessageAnswer = Type.Object({ status: Type.Literal('OK'), message: 
 function partsOf({ bill, partCount }: MessageView, recipients: number) {
   if (bill) return { sum: bill.parts, minimum: bill.least, maximum: bill.most }
   return { sum: partCount * recipients, minimum: partCount, maximum: partCount }
+}
+
+function presentTiming(timing: MessageView['timing'], timeZone: string) {
+  const { localTime, deliverBy, quietHours, sendHours } = timing
+  return {
+    ...(localTime && { local_time: true as const }),
+    ...(deliverBy !== null && { deliver_by: formatTime(new Date(deliverBy), timeZone) }),
+    ...(quietHours && { quiet_hours: true as const }),
+    ...(sendHours !== null && { send_hours: presentHours(sendHours) }),
+  }
 }
 
 const partsAfterMs = 30 * 60_000
@@ -271,6 +337,7 @@ export function presentMessage(message: MessageView, timeZone: string, now: Date
     ...(message.pausedAt === null
       ? {}
       : { paused_at: formatTime(message.pausedAt, timeZone), queued_count: counters.queued }),
+    ...presentTiming(message.timing, timeZone),
     ...(message.maxParts === null ? {} : { max_parts: message.maxParts }),
     ...(message.audience === null ? {} : { audience: message.audience }),
     ...(hasParts ? { parts: partsOf(message, recipients) } : {}),

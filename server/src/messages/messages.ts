@@ -12,6 +12,7 @@ import { partsWithin, typicalPartCount } from './content.ts'
 import { readPersonalText } from './personal-text.ts'
 import { listKnown } from './recipients.queries.ts'
 import { refuseOptedOut } from './recipients.ts'
+import { keepTiming, refuseTiming, type Timing } from './timing.ts'
 
 type Rt = Pick<Runtime, 'db' | 'clock'>
 
@@ -27,6 +28,7 @@ export type BroadcastInput = {
   maxParts?: number | null
   /** All of the list when there is none. */
   audience?: Audience | null
+  timing?: Timing
 }
 
 /**
@@ -35,10 +37,12 @@ export type BroadcastInput = {
  */
 export async function acceptBroadcast(rt: Rt, input: BroadcastInput): Promise<{ id: number }> {
   const message = newBroadcast(input, rt.clock.now())
+  if (input.timing) refuseTiming(input.timing, null, message.createdAt)
   const loggedOn = utcDay(message.createdAt)
   const id = await rt.db.tx(async (tx) => {
     await ensureLogDay(tx, loggedOn)
     const id = await insertBroadcast(tx, message, loggedOn)
+    if (input.timing) await keepTiming(tx, { ...message, id }, input.timing, null, message.createdAt)
     await wake(tx, 'expansions')
     return id
   })

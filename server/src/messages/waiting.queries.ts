@@ -1,6 +1,8 @@
 import type { Db } from '../db/db.ts'
 import type { MessageStatus, NewBroadcast } from './accept.queries.ts'
 import type { Audience } from './audience.ts'
+import type { Timing } from './timing.ts'
+import { hoursOf } from './windows.queries.ts'
 
 export type HeldBroadcast = {
   id: number
@@ -10,15 +12,16 @@ export type HeldBroadcast = {
   maxParts: number | null
   audience: Audience | null
   sendAt: Date | null
-}
+} & Timing
 
 /** A broadcast of the list; nobody else changes, starts or deletes it before this transaction ends. */
 export function findBroadcastForUpdate(tx: Db, listId: number, messageId: number) {
   return tx.maybeOne<HeldBroadcast>(
     'find_broadcast_for_update',
     /* sql */ `
-    select id, status, content, name, max_parts as "maxParts", audience, send_at as "sendAt"
-      from messages
+    select id, status, content, name, max_parts as "maxParts", audience, send_at as "sendAt",
+           local_time as "localTime", deliver_by as "deliverBy", quiet_hours as "quietHours", ${hoursOf('m')} as "sendHours"
+      from messages m
      where id = $1 and list_id = $2 and kind = 'broadcast'
        for no key update`,
     [messageId, listId],
@@ -58,6 +61,8 @@ export type DueBroadcast = {
   content: string
   maxParts: number | null
   sendAt: Date
+  startsAt: Date
+  deliverBy: Date | null
   latenessMinutes: number
   listDeleted: boolean
 }
@@ -70,7 +75,8 @@ export function claimDue(tx: Db, now: Date) {
   return tx.maybeOne<DueBroadcast>(
     'claim_due',
     /* sql */ `
-    select m.id, m.list_id as "listId", m.content, m.max_parts as "maxParts", m.send_at as "sendAt", l.scheduled_lateness_minutes as "latenessMinutes",
+    select m.id, m.list_id as "listId", m.content, m.max_parts as "maxParts", m.send_at as "sendAt",
+           m.starts_at as "startsAt", m.deliver_by as "deliverBy", l.scheduled_lateness_minutes as "latenessMinutes",
            l.deleted_at is not null as "listDeleted"
       from messages m join lists l on l.id = m.list_id
      where m.status = 'scheduled' and m.starts_at <= $1

@@ -13,6 +13,7 @@ import {
   messageAnswer,
   presentMessage,
   readSendAt,
+  readTiming,
   TestBody,
 } from './messages.schema.ts'
 import { readPhones } from './recipients.ts'
@@ -65,6 +66,7 @@ export const waitingRoutes: FastifyPluginAsyncTypebox = async (app) => {
         maxParts,
         audience: audience ? await readAudience(rt.db, list.id, audience) : audience,
         sendAt: readSendAt(send_at),
+        ...readTiming(req.body.message),
       }
       const change = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined))
       await changeWaiting(rt, list, req.params.message_id, change)

@@ -7,6 +7,7 @@ import { ensureLogDay, insertWaiting, startWaiting } from './accept.queries.ts'
 import type { Audience } from './audience.ts'
 import { refuseContent } from './content.ts'
 import { type BroadcastInput, newBroadcast, sendToNumbers } from './messages.ts'
+import { atAnyTime, keepTiming, refuseTiming, type Timing } from './timing.ts'
 import {
   cancelWaiting,
   claimDue,
@@ -26,7 +27,17 @@ type ListRef = { id: number; accountId: number; shortCodeId: number }
 export async function keepBroadcast(rt: Rt, input: BroadcastInput, sendAt: Date | null): Promise<{ id: number }> {
   const now = rt.clock.now()
   refusePast(sendAt, now)
-  return { id: await insertWaiting(rt.db, newBroadcast(input, now), sendAt) }
+  const timing = input.timing ?? atAnyTime
+  refuseTiming(timing, sendAt, now)
+  return insert(rt, input, timing, sendAt, now)
+}
+
+function insert(rt: Pick<Rt, 'db'>, input: BroadcastInput, timing: Timing, sendAt: Date | null, now: Date) {
+  return rt.db.tx(async (tx) => {
+    const id = await insertWaiting(tx, newBroadcast(input, now), sendAt)
+    await keepTiming(tx, { id, accountId: input.accountId }, timing, sendAt, now)
+    return { id }
+  })
 }
 
 export type WaitingChange = {
@@ -36,7 +47,7 @@ export type WaitingChange = {
   audience?: Audience | null
   /** Null makes a draft of it. */
   sendAt?: Date | null
-}
+} & Partial<Timing>
 
 /** Changes what the change names, of a draft or a scheduled broadcast. */
 export function changeWaiting(rt: Rt, list: ListRef, messageId: number, change: WaitingChange): Promise<void> {
@@ -46,14 +57,19 @@ export function changeWaiting(rt: Rt, list: ListRef, messageId: number, change: 
     if (change.sendAt !== undefined) refusePast(change.sendAt, now)
     const { sendAt, ...input } = { ...held, ...change }
     await refuseContent(tx, list.id, input.content, input.maxParts)
+    const { localTime, deliverBy, quietHours, sendHours } = input
+    const timing = { localTime, deliverBy, quietHours, sendHours }
+    if (change.deliverBy !== undefined || change.sendAt !== undefined) refuseTiming(timing, sendAt, now)
     await updateWaiting(tx, messageId, newBroadcast({ ...input, accountId: list.accountId, list }, now), sendAt)
+    await keepTiming(tx, { id: messageId, accountId: list.accountId }, timing, sendAt, now)
   })
 }
 
 /** Sends a draft or a scheduled broadcast now, to whoever is subscribed at this moment. */
 export function sendWaiting(rt: Rt, list: ListRef, messageId: number): Promise<void> {
   return rt.db.tx(async (tx) => {
-    const { content, maxParts } = await lockWaiting(tx, list, messageId, 'sent')
+    const { content, maxParts, ...timing } = await lockWaiting(tx, list, messageId, 'sent')
+    refuseTiming(timing, null, rt.clock.now())
     // a field that it names may be gone by now
     await refuseContent(tx, list.id, content, maxParts)
     await start(tx, messageId, rt.clock.now(), null)
@@ -69,12 +85,12 @@ export function deleteDraft(rt: Rt, list: ListRef, messageId: number): Promise<v
   })
 }
 
-/** A draft of the same text to the same audience, from a broadcast in whatever state. */
+/** A draft of the same text to the same audience in the same hours, from a broadcast in whatever state. */
 export function copyBroadcast(rt: Rt, list: ListRef, messageId: number): Promise<{ id: number }> {
   return rt.db.tx(async (tx) => {
-    const { content, name, maxParts, audience } = await lockBroadcast(tx, list, messageId)
+    const { content, name, maxParts, audience, ...timing } = await lockBroadcast(tx, list, messageId)
     const input = { accountId: list.accountId, list, content, name, maxParts, audience }
-    return { id: await insertWaiting(tx, newBroadcast(input, rt.clock.now()), null) }
+    return insert({ db: tx }, input, { ...timing, deliverBy: null }, null, rt.clock.now())
   })
 }
 
@@ -102,7 +118,8 @@ export function startDue(rt: Rt): Promise<boolean> {
     const now = rt.clock.now()
     const due = await claimDue(tx, now)
     if (!due) return false
-    const isLate = now.getTime() - due.sendAt.getTime() > due.latenessMinutes * 60_000
+    const isLate =
+      now.getTime() - due.startsAt.getTime() > due.latenessMinutes * 60_000 || (due.deliverBy && due.deliverBy <= now)
     if (due.listDeleted) await cancelWaiting(tx, due.id, now, 'list_deleted')
     else if (isLate) await cancelWaiting(tx, due.id, now, 'too_late')
     else if (await hasFault(tx, due)) await cancelWaiting(tx, due.id, now, 'content')

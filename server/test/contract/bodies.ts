@@ -97,6 +97,15 @@ export const bodies: Record<string, object | string | null> = {
   'DELETE /lists/{list_id}/messages/{message_id}': null,
   'POST /lists/{list_id}/messages/{message_id}/send': null,
   'POST /lists/{list_id}/messages/{message_id}/cancel': null,
+  'GET /quiet_hours': null,
+  'PUT /quiet_hours': {
+    quiet_hours: {
+      broadcasts: true,
+      hours: [
+        { state: 'FL', weekdays: [1, 2, 3, 4, 5], from: '09:00', to: '19:00', source: 'Our lawyer, 3 March 2031' },
+      ],
+    },
+  },
   'POST /lists/{list_id}/messages/{message_id}/pause': null,
   'POST /lists/{list_id}/messages/{message_id}/resume': null,
   'POST /lists/{list_id}/messages/{message_id}/test': { phone_numbers: ['2065550143'] },

@@ -1,0 +1,47 @@
+import type { Db } from '../db/db.ts'
+import { errors } from '../errors.ts'
+import { firstOccurrence, wallClock } from '../quiet-hours/local-time.ts'
+import type { Hours } from '../quiet-hours/windows.ts'
+import { findAccountTimeZone, writeTiming } from './timing.queries.ts'
+
+/** What a message says of when its texts may go out, besides its planned time. */
+export type Timing = {
+  /** Each recipient when it is the planned time by his own clock. */
+  localTime: boolean
+  /** Who was not texted by then never is. */
+  deliverBy: Date | null
+  /** It keeps to quiet hours even if its list and its account do not. */
+  quietHours: boolean
+  /** Only in these hours of the day where the handset is. */
+  sendHours: Hours | null
+}
+
+export const atAnyTime: Timing = { localTime: false, deliverBy: null, quietHours: false, sendHours: null }
+
+/** What of it is refused at this moment, for a message that is planned for `sendAt`, or for now. */
+export function refuseTiming(timing: Timing, sendAt: Date | null, now: Date): void {
+  const { deliverBy } = timing
+  if (deliverBy && deliverBy <= now) throw errors.invalid({ 'message.deliver_by': ['must be in the future'] })
+  if (deliverBy && sendAt && deliverBy <= sendAt) {
+    throw errors.invalid({ 'message.deliver_by': ['must be later than send_at'] })
+  }
+}
+
+/**
+ * Keeps the timing of a message that the transaction has just written. With a local time it begins when it is that time
+ * in the first zone; `sendAt` is the time by the account's clock.
+ */
+export async function keepTiming(
+  tx: Db,
+  message: { id: number; accountId: number },
+  timing: Timing,
+  sendAt: Date | null,
+  now: Date,
+): Promise<void> {
+  const isLocal = timing.localTime && sendAt !== null
+  const localAt = isLocal ? wallClock(sendAt, await findAccountTimeZone(tx, message.accountId)) : null
+  const first = localAt !== null && sendAt ? firstOccurrence(localAt, sendAt) : sendAt
+  // whoever is subscribed when it begins is its audience, and it cannot have begun already
+  const startsAt = isLocal && first && first < now ? now : first
+  await writeTiming(tx, message.id, { ...timing, localAt, startsAt })
+}

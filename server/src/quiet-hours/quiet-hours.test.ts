@@ -1,0 +1,106 @@
+import { beforeEach, describe, expect, test } from 'vitest'
+import { useApi } from '../../test/api.ts'
+import { loadQuietHours, weeksOf } from './quiet-hours.ts'
+
+const api = useApi({ clock: { now: () => new Date('2031-05-05T18:00:00Z') } })
+
+type Hours = { state: string; weekdays: number[]; from: string; to: string; own: boolean }
+type QuietHours = { broadcasts: boolean; transactional: boolean; hours: Hours[] }
+
+const show = async () => (await api.owner.get('/quiet_hours')).body.quiet_hours as QuietHours
+const put = (quiet_hours: object) => api.owner.put('/quiet_hours', { quiet_hours })
+const of = (state: string, { hours }: QuietHours) =>
+  hours.filter((row) => row.state === state).map(({ weekdays, from, to, own }) => [weekdays.join(''), from, to, own])
+
+const florida = { state: 'FL', weekdays: [1, 2, 3, 4, 5], from: '10:00', to: '18:00', source: 'Our lawyer' }
+
+test('the law is there, each row with its source, and nobody keeps to it who did not say so', async () => {
+  const known = await show()
+  expect(known).toMatchObject({ broadcasts: false, transactional: false })
+  expect(of('US', known)).toEqual([['1234567', '08:00', '21:00', false]])
+  expect(of('RI', known)).toEqual([
+    ['12345', '09:00', '18:00', false],
+    ['67', '10:00', '17:00', false],
+  ])
+  expect(known.hours.every((row) => 'source' in row && 'as_of' in row)).toBe(true)
+})
+
+test('own hours stand in the place of the law for their state, and go all at once', async () => {
+  const answer = await put({ broadcasts: true, hours: [florida] })
+  expect(answer, JSON.stringify(answer.body)).toMatchObject({ status: 200 })
+  const known = await show()
+  expect(known).toMatchObject({ broadcasts: true, transactional: false })
+  expect(of('FL', known)).toEqual([['12345', '10:00', '18:00', true]])
+  expect(known.hours.find((row) => row.own)).toMatchObject({ source: 'Our lawyer', as_of: '2031-05-05' })
+  expect((await loadQuietHours(api.db, api.owner.accountId)).get('FL')).toEqual([
+    ...Array(5).fill({ from: 600, to: 1080 }),
+    null,
+    null,
+  ])
+  await put({ transactional: true })
+  expect(await show()).toMatchObject({ broadcasts: true, transactional: true })
+  expect(of('FL', await show())).toEqual([['12345', '10:00', '18:00', true]])
+  await put({ hours: [] })
+  expect(of('FL', await show())).toEqual([['1234567', '08:00', '20:00', false]])
+})
+
+test('are nobody else’s', async () => {
+  await put({ broadcasts: true, hours: [florida] })
+  const others = (await api.stranger.get('/quiet_hours')).body.quiet_hours as QuietHours
+  expect(others.broadcasts).toBe(false)
+  expect(of('FL', others)).toEqual([['1234567', '08:00', '20:00', false]])
+})
+
+describe('refused, and nothing changes', () => {
+  test.each([
+    { ...florida, state: 'Florida' },
+    { ...florida, state: 'fl' },
+    { ...florida, weekdays: [] },
+    { ...florida, weekdays: [0] },
+    { ...florida, weekdays: [1, 1] },
+    { ...florida, from: '18:00' },
+    { ...florida, from: '8:00' },
+    { ...florida, to: '24:01' },
+    { ...florida, source: ' ' },
+    { ...florida, source: undefined },
+    { ...florida, more: 1 },
+  ])('%j', async (row) => {
+    expect(await put({ broadcasts: true, hours: [florida, row] })).toMatchObject({ status: 422 })
+    expect(await show()).toMatchObject({ broadcasts: false })
+    expect(of('FL', await show())).toEqual([['1234567', '08:00', '20:00', false]])
+  })
+})
+
+describe('of a list', () => {
+  let path: string
+  beforeEach(async () => {
+    const answer = await api.owner.post('/lists', {
+      list: { name: 'Soup', send_hours: { from: '09:30', to: '24:00' } },
+    })
+    path = `/lists/${(answer.body.list as { id: number }).id}`
+  })
+  const list = async () => (await api.owner.get(path)).body.list
+
+  test('are kept, changed and taken back', async () => {
+    expect(await list()).toMatchObject({ quiet_hours: false, send_hours: { from: '09:30', to: '24:00' } })
+    await api.owner.put(path, { list: { quiet_hours: true } })
+    expect(await list()).toMatchObject({ quiet_hours: true, send_hours: { from: '09:30', to: '24:00' } })
+    await api.owner.put(path, { list: { quiet_hours: false, send_hours: null } })
+    expect(await list()).toMatchObject({ quiet_hours: false, send_hours: null })
+  })
+
+  test('that are none are refused', async () => {
+    const answer = await api.owner.put(path, { list: { name: 'Other', send_hours: { from: '12:00', to: '11:00' } } })
+    expect(answer).toMatchObject({ status: 422 })
+    expect(await list()).toMatchObject({ name: 'Soup' })
+  })
+})
+
+test('where rows speak of the same day, all of them count', () => {
+  const week = weeksOf([
+    { state: 'WA', weekdays: [1, 2, 3], from: 480, to: 1200 },
+    { state: 'WA', weekdays: [2, 3], from: 540, to: 1260 },
+    { state: 'WA', weekdays: [3], from: 0, to: 500 },
+  ]).get('WA')
+  expect(week?.slice(0, 4)).toEqual([{ from: 480, to: 1200 }, { from: 540, to: 1200 }, null, null])
+})
