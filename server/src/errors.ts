@@ -44,6 +44,7 @@ export const errors = {
   listNotFound: notFound('list_not_found', 'List'),
   subscriberNotFound: notFound('subscriber_not_found', 'Subscriber'),
   messageNotFound: notFound('message_not_found', 'Message'),
+  rateNotFound: notFound('rate_not_found', 'Rate'),
   flightPlanNotFound: notFound('flight_plan_not_found', 'Flight plan'),
   importNotFound: notFound('import_not_found', 'Import'),
   apiKeyNotFound: notFound('api_key_not_found', 'API key'),

@@ -28,6 +28,7 @@ import { pauseRoutes } from '../messages/pause.routes.ts'
 import { waitingRoutes } from '../messages/waiting.routes.ts'
 import { optInRoutes } from '../opt-ins/opt-ins.routes.ts'
 import { quietHoursRoutes } from '../quiet-hours/quiet-hours.routes.ts'
+import { rateRoutes } from '../rates/rates.routes.ts'
 import { receiptRoutes } from '../receipts/receipts.routes.ts'
 import { metricsRoutes } from '../reports/metrics.routes.ts'
 import { momtReportRoutes } from '../reports/momt-reports.routes.ts'
@@ -112,6 +113,7 @@ const api: FastifyPluginAsync<{ rt: Runtime; scope: RequestScope }> = async (app
   await app.register(shortCodeRoutes)
   await app.register(connectionRoutes)
   await app.register(shortCodeRouteRoutes)
+  await app.register(rateRoutes)
   await app.register(receiptRoutes)
   await app.register(keywordRoutes)
   await app.register(listRoutes)

@@ -301,3 +301,12 @@ describe('an upload', () => {
     expect(await count('imports')).toBe(1)
   })
 })
+
+test('a body of more levels than can be written again is refused, not a fault of ours', async () => {
+  const message = { content: 'Hello', draft: true }
+  const made = await owner.post(`/lists/${list.id}/messages`, { message })
+  const path = `/lists/${list.id}/messages/${(made.body.message as { id: number }).id}/copy`
+  const payload = `${'{"a":'.repeat(20_000)}1${'}'.repeat(20_000)}`
+  const answer = await owner.post(path, undefined, { payload, headers: { 'idempotency-key': 'deep' } })
+  expect(answer).toMatchObject({ status: 400, body: { code: 'unreadable_request' } })
+})

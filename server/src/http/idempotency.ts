@@ -112,7 +112,17 @@ function isUpload(req: FastifyRequest): boolean {
 function hashOf(req: FastifyRequest): Buffer {
   const body = isUpload(req) ? undefined : req.body
   const request = [req.routeOptions.url, req.params, req.query, body ?? null]
-  return createHash('sha256').update(JSON.stringify(request)).digest()
+  return createHash('sha256').update(written(request)).digest()
+}
+
+/** Reading a body takes no stack and writing it does: one of thousands of levels came in and cannot go out. */
+function written(request: unknown[]): string {
+  try {
+    return JSON.stringify(request)
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error
+    throw errors.unreadableRequest('Malformed request body: nested too deeply')
+  }
 }
 
 /** The answer that a key has, if it is the key of this very request; of an upload every byte is compared first. */

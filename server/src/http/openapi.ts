@@ -15,6 +15,7 @@ const tags = [
   { name: 'Accounts', description: 'The account behind the key.' },
   { name: 'API keys', description: 'Who may call, and what.' },
   { name: 'Short codes', description: 'The numbers we send from.' },
+  { name: 'Rates', description: 'What a part of a text costs; for an operator of the installation.' },
   { name: 'Connections', description: 'Our SMPP accounts at carriers; for an operator of the installation.' },
   { name: 'Lists', description: 'What people subscribe to; also called campaigns.' },
   { name: 'Subscribers', description: 'Phone numbers on a list, and their consent.' },

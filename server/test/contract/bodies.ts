@@ -10,6 +10,9 @@ export const bodies: Record<string, object | string | null> = {
   'GET /api_keys': null,
   'POST /api_keys': { api_key: { name: 'Mailer', scope: 'send', rate_limit: '1/60' } },
   'GET /shortcodes': null,
+  'GET /rates': null,
+  'POST /rates': { rate: { price: '0.0079', carrier: 383, since: '2031-06-01', source: 'contract of May' } },
+  'DELETE /rates/{rate_id}': null,
   'GET /connections': null,
   'POST /connections': {
     connection: {
@@ -123,5 +126,5 @@ export const bodies: Record<string, object | string | null> = {
 
 /** To all but an operator these are not there; to an operator, they are there whoever's the ids are. */
 export function isForOperators(operation: string): boolean {
-  return /^\w+ \/(connections\b|shortcodes\/\{shortcode\}\/routes)/.test(operation)
+  return /^\w+ \/(connections\b|rates\b|shortcodes\/\{shortcode\}\/routes)/.test(operation)
 }

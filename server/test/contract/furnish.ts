@@ -1,4 +1,5 @@
 import type { Db } from '../../src/db/db.ts'
+import { upsertRate } from '../../src/rates/rates.queries.ts'
 import type { Person } from '../api.ts'
 import { make } from '../make.ts'
 import { donation, field } from './bodies.ts'
@@ -27,6 +28,14 @@ export async function furnish(db: Db, person: Person, { name, phone }: { name: s
   const report = await make.momtReport(db, { accountId })
   // nobody listens there
   const connection = await make.connection(db, { name: `${name}'s carrier`, port: 1, enabled: false })
+  const rate = await upsertRate(db, {
+    accountId,
+    channel: 'sms',
+    carrier: null,
+    price: '0.0079',
+    since: '2031-05-06',
+    source: 'contract of May',
+  })
   const other = await make.apiKey(db, { accountId })
   return {
     list_id: String(list.id),
@@ -36,6 +45,7 @@ export async function furnish(db: Db, person: Person, { name, phone }: { name: s
     import_id: String((imported.body.import as { id: number }).id),
     webhook_id: String(webhook.id),
     momt_report_id: String(report.id),
+    rate_id: String(rate.id),
     connection_id: String(connection.id),
     api_key_id: String(other.id),
     shortcode: shortCode.code,

@@ -1,0 +1,83 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import { Type } from 'typebox'
+import { findAccount } from '../accounts/accounts.queries.ts'
+import { errors } from '../errors.ts'
+import { useOperatorsOnly } from '../http/auth.ts'
+import { envelope, pageFrom, pageQuery } from '../http/pagination.ts'
+import { Id, refusal, refusals } from '../http/schema.ts'
+import { utcDay } from '../lib/clock.ts'
+import { deleteRate, listRates, upsertRate } from './rates.queries.ts'
+import { presentRate, RateAnswer, RateBody, RatePage, RateRemoved, readRate } from './rates.schema.ts'
+
+const common = { tags: ['Rates'], 'x-extension': true }
+const notAnOperator = refusal('The account is not an operator.')
+
+/** What a part costs, to whom; to all but operators these are not there. */
+export const rateRoutes: FastifyPluginAsyncTypebox = async (app) => {
+  const { rt } = app
+  useOperatorsOnly(app)
+
+  app.get(
+    '/rates',
+    {
+      schema: {
+        operationId: 'listRates',
+        summary: 'List what a part costs',
+        description: "Everybody's first, then by account; of each kind the latest first.",
+        ...common,
+        querystring: Type.Object(pageQuery),
+        response: { 200: RatePage, 404: notAnOperator, ...refusals },
+      },
+    },
+    async (req) => {
+      const page = pageFrom(req.query)
+      const rates = await listRates(rt.db)
+      const shown = rates.slice(page.offset, page.offset + page.perPage)
+      return { ...envelope(page, rates.length), rates: shown.map(presentRate) }
+    },
+  )
+
+  app.post(
+    '/rates',
+    {
+      schema: {
+        operationId: 'setRate',
+        summary: 'Say what one part of a text costs from a day on',
+        description:
+          "An account's own rate comes before everybody's, a carrier's before any carrier's, and of those the latest that " +
+          'had begun when the message was accepted. The same again corrects what was said of that day.',
+        ...common,
+        body: RateBody,
+        response: { 201: RateAnswer, 404: notAnOperator, 422: refusal('A value is not acceptable.'), ...refusals },
+      },
+    },
+    async (req, reply) => {
+      const rate = readRate(req.body, utcDay(rt.clock.now()))
+      if (rate.accountId !== null && !(await findAccount(rt.db, rate.accountId))) {
+        throw errors.invalid({ 'rate.account_id': ['is no account'] })
+      }
+      const set = await upsertRate(rt.db, rate)
+      reply.code(201)
+      return { status: 'Rate set' as const, rate: presentRate(set) }
+    },
+  )
+
+  app.delete(
+    '/rates/:rate_id',
+    {
+      schema: {
+        operationId: 'removeRate',
+        summary: 'Take a rate back that should never have been',
+        description:
+          'A new price is another rate, with its own first day. Messages that have been reckoned stay as they are.',
+        ...common,
+        params: Type.Object({ rate_id: Id('Id of the rate.') }),
+        response: { 200: RateRemoved, 404: refusal('No such rate, or the account is not an operator.'), ...refusals },
+      },
+    },
+    async (req) => {
+      if ((await deleteRate(rt.db, req.params.rate_id)) === 0) throw errors.rateNotFound()
+      return { status: 'Rate removed' as const }
+    },
+  )
+}

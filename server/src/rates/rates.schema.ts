@@ -1,0 +1,84 @@
+import { type Static, Type } from 'typebox'
+import { carrierName } from '../carriers/carriers.ts'
+import { errors } from '../errors.ts'
+import { pageSchema } from '../http/pagination.ts'
+import { Id, TextOrNull } from '../http/schema.ts'
+import type { NewRate, Rate } from './rates.queries.ts'
+import { readCarrier, readPrice, readSince } from './rates.ts'
+
+const IdOrNull = (description: string) =>
+  Type.Unsafe<number | null>({ type: ['integer', 'null'], minimum: 1, maximum: 999_999_999, description })
+
+const allAccounts = 'For this account only; null for all that have no rate of their own.'
+const anyCarrier = 'To handsets of this network only; null for any.'
+
+export const RateBody = Type.Object({
+  rate: Type.Object(
+    {
+      price: Type.Unsafe<string | number>({
+        type: ['string', 'number'],
+        maxLength: 20,
+        description: 'US dollars for one part, with six places at most.',
+      }),
+      account_id: Type.Optional(IdOrNull(allAccounts)),
+      channel: Type.Optional(Type.Unsafe<'sms' | 'mms'>({ type: 'string', enum: ['sms', 'mms'] })),
+      carrier: Type.Optional(IdOrNull(anyCarrier)),
+      since: Type.Optional(
+        Type.String({ maxLength: 10, description: 'The first day (UTC), as YYYY-MM-DD; today without.' }),
+      ),
+      source: Type.Optional(TextOrNull({ maxLength: 255, description: 'Where the price is from.' })),
+    },
+    { additionalProperties: false },
+  ),
+})
+
+const RateSchema = Type.Object(
+  {
+    id: Id('Id of the rate.'),
+    account_id: IdOrNull(allAccounts),
+    channel: Type.Unsafe<'sms' | 'mms'>({ type: 'string', enum: ['sms', 'mms'] }),
+    carrier: IdOrNull(anyCarrier),
+    carrier_name: TextOrNull(),
+    price: Type.Number({ description: 'US dollars for one part.' }),
+    since: Type.String({ format: 'date' }),
+    source: Type.String(),
+  },
+  { title: 'Rate', 'x-extension': true },
+)
+
+export const RatePage = pageSchema('rates', RateSchema)
+export const RateAnswer = Type.Object({ status: Type.Literal('Rate set'), rate: RateSchema })
+export const RateRemoved = Type.Object({ status: Type.Literal('Rate removed') })
+
+/** The rate of a validated body; `today` is its first day where the body names none. */
+export function readRate({ rate }: Static<typeof RateBody>, today: string): NewRate {
+  const price = readPrice(String(rate.price))
+  const carrier = rate.carrier == null ? null : readCarrier(String(rate.carrier))
+  const since = rate.since === undefined ? today : readSince(rate.since)
+  const faults: Record<string, string[]> = {}
+  if (price === undefined) faults['rate.price'] = ['must be dollars such as 0.0079']
+  if (carrier === undefined) faults['rate.carrier'] = ['is no carrier of the table']
+  if (since === undefined) faults['rate.since'] = ['must be a day such as 2031-05-06']
+  if (price === undefined || carrier === undefined || since === undefined) throw errors.invalid(faults)
+  return {
+    accountId: rate.account_id ?? null,
+    channel: rate.channel ?? 'sms',
+    carrier,
+    price,
+    since,
+    source: rate.source ?? '',
+  }
+}
+
+export function presentRate(rate: Rate): Static<typeof RateSchema> {
+  return {
+    id: rate.id,
+    account_id: rate.accountId,
+    channel: rate.channel,
+    carrier: rate.carrier,
+    carrier_name: rate.carrier === null ? null : (carrierName(rate.carrier) ?? null),
+    price: Number(rate.price),
+    since: rate.since,
+    source: rate.source,
+  }
+}
