@@ -18,6 +18,8 @@ export type Chunk = {
   shortCode: string
   /** After this nobody in it may be texted until it is given a new due time. */
   closesAt: Date | null
+  /** After this nobody is texted at all. */
+  deliverBy: Date | null
 }
 
 export type Claim = {
@@ -62,7 +64,7 @@ export function claimChunks(db: Db, claim: Claim) {
     select l.id, l.epoch, l.message_id as "messageId", l.logged_on as "loggedOn", l.lane,
            l.first_log_id as "firstLogId", l.last_log_id as "lastLogId", m.list_id as "listId",
            m.short_code_id as "shortCodeId", m.consent, m.content, s.code as "shortCode",
-           l.closes_at as "closesAt"
+           l.closes_at as "closesAt", m.deliver_by as "deliverBy"
       from leased l
       join messages m on m.id = l.message_id
       join short_codes s on s.id = m.short_code_id

@@ -24,6 +24,10 @@ const blockOfRecipient = /* sql */ `
 export type Recipient = {
   id: number
   phone: number
+  /** His own text; without one he gets what the message says to all. */
+  content?: string | null
+  /** Parts of his text, as the log has them. */
+  partCount: number
   /** The number of the handset's carrier, where it was asked for and is known. */
   carrier?: string | undefined
 }
@@ -33,17 +37,18 @@ export function listQueued(db: Db, chunk: Chunk) {
   return db.many<Recipient>(
     `list_queued_${chunk.loggedOn}`,
     /* sql */ `
-    select id, phone from ${logTable(chunk.loggedOn)} where id between $1 and $2 and state = 'queued' order by id`,
+    select id, phone, content, part_count as "partCount" from ${logTable(chunk.loggedOn)}
+     where id between $1 and $2 and state = 'queued' order by id`,
     [chunk.firstLogId, chunk.lastLogId],
   )
 }
 
 /** The same with the carriers of their handsets, for connections with caps for some of these. */
 export async function listQueuedWithCarriers(db: Db, chunk: Chunk): Promise<Recipient[]> {
-  const rows = await db.many<{ id: number; phone: number; carrier: number | null }>(
+  const rows = await db.many<Omit<Recipient, 'carrier'> & { carrier: number | null }>(
     `list_queued_with_carriers_${chunk.loggedOn}`,
     /* sql */ `
-    select l.id, l.phone, coalesce(n.carrier, nullif(s.carrier, 0)) as carrier
+    select l.id, l.phone, l.content, l.part_count as "partCount", coalesce(n.carrier, nullif(s.carrier, 0)) as carrier
       from ${logTable(chunk.loggedOn)} l
       left join lateral (select carrier from number_look_ups where phone = l.phone offset 0) n on true
       left join lateral (select carrier from subscribers where list_id = $3 and phone = l.phone offset 0) s on true
@@ -125,6 +130,18 @@ export async function markSubmitting(
     ],
   )
   return ids
+}
+
+/** Corrects how many parts texts have that are about to be submitted, where their connection cuts them otherwise. */
+export function correctPartCounts(db: Db, day: string, texts: Array<{ id: number; partCount: number }>) {
+  return db.exec(
+    `correct_part_counts_${day}`,
+    /* sql */ `
+    update ${logTable(day)} l
+       set part_count = ($2::smallint[])[array_position($1::bigint[], l.id)]
+     where l.id = any($1::bigint[]) and l.state = 'submitting'`,
+    [texts.map((text) => text.id), texts.map((text) => text.partCount)],
+  )
 }
 
 /** Takes the mark back from rows whose PDU was never written, or was refused for now; whose chunk it is decides. */

@@ -12,6 +12,7 @@ import { abandonSubmitting, type Chunk, finishChunk } from './chunks.queries.ts'
 import { expandOnce } from './expand.ts'
 import { type SliceInput, writeSlice } from './expansion.queries.ts'
 import {
+  correctPartCounts,
   listQueued,
   listQueuedWithCarriers,
   markRefused,
@@ -42,6 +43,7 @@ const hot: Record<string, (db: Db) => Promise<unknown>> = {
   'mark submitting, not opted out': (db) => markSubmitting(db, { ...chunk, consent: 'not_opted_out' }, []),
   'mark submitting, not blocked': (db) => markSubmitting(db, { ...chunk, consent: 'not_blocked' }, []),
   'unmark submitting': (db) => unmarkSubmitting(db, chunk, []),
+  'correct part counts': (db) => correctPartCounts(db, day, []),
   'mark sent': (db) => markSent(db, day, 1, []),
   'mark refused': (db) => markRefused(db, day, []),
   'mark unknown': (db) => markUnknown(db, day, []),

@@ -182,7 +182,7 @@ export class Dispatcher {
       return false
     }
     // a text of more parts than can ever be on their way at once takes all there is, and then waits for its own places
-    const places = Math.min(held.text.partCount, line.window, caps.capacity)
+    const places = Math.min(held.textsFor(line).pduCount, line.window, caps.capacity)
     const wanted = Math.min(ready, markRows)
     const room = places === 0 ? 0 : Math.floor(line.free() / places)
     // a mark costs nearly the same for few rows as for many: wait a moment for a window's quarter to be free

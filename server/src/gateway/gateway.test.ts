@@ -4,6 +4,7 @@ import { startSending } from '../../test/sending.ts'
 import { waitFor } from '../../test/wait-for.ts'
 import { claimChunks } from '../broadcasts/chunks.queries.ts'
 import { listQueued, markSubmitting } from '../broadcasts/marks.queries.ts'
+import { wake } from '../db/wake.ts'
 
 type Sending = Awaited<ReturnType<typeof startSending>>
 let sending: Sending
@@ -73,6 +74,27 @@ describe('a broadcast to every fate', () => {
     )
     expect(counts).toEqual({ subscribed: 1, cleaned: 2 })
     expect(await faultsOfCounts(sending.db)).toEqual([])
+  })
+
+  test.each([
+    ['udh16', 4],
+    ['sar', 3],
+    ['payload', 1],
+  ])('a text of three parts as %s is delivered whole', async (longText, pdus) => {
+    const set = `update connections set long_text = '${longText}', charset = 'latin1', version = version + 1`
+    await sending.db.exec('set', set)
+    await sending.db.tx((tx) => wake(tx, 'connections'))
+    await sending.db.one('a_moment_for_the_gateway_to_see_it', 'select pg_sleep(0.3)')
+    const phone = 2_065_560_001
+    await sending.subscribe(phone)
+    const content = `Olé ${'x'.repeat(455)}`
+    const id = await sending.broadcast(content)
+    await sending.untilCounted(id, { delivered: 1 })
+    expect(textsTo(phone)).toHaveLength(pdus)
+    const { parts } = await sending.db.one<{ parts: number }>('parts', 'select part_count as parts from message_log')
+    expect(parts).toBe(longText === 'udh16' ? 4 : 3)
+    const handset = await sending.control('GET', `/handsets/${phone}/messages`)
+    expect(JSON.stringify(handset)).toContain(content)
   })
 
   test('a long text goes out in parts and is delivered when all have arrived', async () => {

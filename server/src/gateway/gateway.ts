@@ -62,7 +62,7 @@ export async function startGateway(rt: Runtime): Promise<Gateway> {
     },
   )
   const dispatcher = new Dispatcher({ db, clock, log, routes: lines.routes, instanceId, leaseMs })
-  const submitter = new Submitter(db, recorder, log, dispatcher.pump)
+  const submitter = new Submitter({ db, clock, log }, recorder, dispatcher.pump)
 
   let isPaused: boolean | undefined
   const stopped = new AbortController()

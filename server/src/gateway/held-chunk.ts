@@ -1,5 +1,6 @@
 import type { Chunk } from '../broadcasts/chunks.queries.ts'
 import type { Recipient } from '../broadcasts/marks.queries.ts'
+import type { Line } from './line.ts'
 import { Text } from './text.ts'
 
 /** In the last second of a lease nothing is written: a frozen process must not wake up and send beside its successor. */
@@ -11,7 +12,8 @@ type Among = (recipient: Recipient) => boolean
 /** A chunk under lease: who is still to be texted, and how many texts are on their way. */
 export class HeldChunk {
   readonly chunk: Chunk
-  readonly text: Text
+  // by connection, as long as it is not changed
+  readonly #texts = new Map<number, { version: number; text: Text; pduCount: number }>()
   #queue: Recipient[]
   #next = 0
   #retries: Retry[] = []
@@ -34,10 +36,21 @@ export class HeldChunk {
   constructor(chunk: Chunk, queue: Recipient[], leaseUntil: number, leaseMs: number, knowsCarriers = false) {
     this.chunk = chunk
     this.knowsCarriers = knowsCarriers
-    this.text = new Text(chunk)
     this.#queue = queue
     this.leaseUntil = leaseUntil
     this.#reserveMs = Math.min(leaseReserveMs, leaseMs / 4)
+  }
+
+  /** Its texts as this line wants them, and how many PDUs the longest of them takes. */
+  textsFor({ connection }: Line): { text: Text; pduCount: number } {
+    const known = this.#texts.get(connection.id)
+    if (known?.version === connection.version) return known
+    const text = new Text(this.chunk, connection)
+    let pduCount = 1
+    for (const recipient of this.#queue) pduCount = Math.max(pduCount, text.pduCount(recipient))
+    const made = { version: connection.version, text, pduCount }
+    this.#texts.set(connection.id, made)
+    return made
   }
 
   /** Whether a PDU may be written now (monotonic milliseconds). */

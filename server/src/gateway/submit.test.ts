@@ -46,7 +46,7 @@ beforeEach(async () => {
   })
   line.take(0, performance.now() + leaseMs)
   await waitFor(() => line.bound === 1)
-  submitter = new Submitter(db, new Recorder({ ...rt, db }), rt.log, () => {})
+  submitter = new Submitter({ ...rt, db }, new Recorder({ ...rt, db }), () => {})
 })
 afterEach(async () => {
   await line.giveUp(0)

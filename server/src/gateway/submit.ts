@@ -1,10 +1,12 @@
 import type { Logger } from 'pino'
-import { markSubmitting, type Recipient, unmarkSubmitting } from '../broadcasts/marks.queries.ts'
+import { correctPartCounts, markSubmitting, type Recipient, unmarkSubmitting } from '../broadcasts/marks.queries.ts'
 import { meaningsOf } from '../connections/meaning.ts'
 import { spellMessageId } from '../connections/message-id.ts'
 import type { Db } from '../db/db.ts'
 import { retryLostRaces } from '../db/retry.ts'
+import type { Clock } from '../lib/clock.ts'
 import { lanes } from '../messages/messages.ts'
+import type { Runtime } from '../runtime.ts'
 import type { Outcome } from '../smpp/in-flight.ts'
 import { commandStatus, statusName } from '../smpp/pdu/command-status.ts'
 import type { ResponsePdu, SubmitSm } from '../smpp/pdu/pdu.ts'
@@ -15,6 +17,7 @@ import type { HeldChunk } from './held-chunk.ts'
 import type { Line } from './line.ts'
 import { Pacer } from './pacer.ts'
 import type { Recorder } from './recorder.ts'
+import { allParts, type Encoded, type Text } from './text.ts'
 
 /** A throttled text waits so long before it is offered again. */
 const throttledMs = 500
@@ -37,6 +40,9 @@ type Flight = {
   /** Which all its parts take while it has room. */
   bind: Session | undefined
   recipient: Recipient
+  text: Text
+  encoded: Encoded
+  validity: string
   unanswered: number
   accepted: number
   /** The first status that refused a part for good. */
@@ -55,6 +61,7 @@ type Begun = { flight: Flight; notBefore: number; since: number }
  */
 export class Submitter {
   readonly #db: Db
+  readonly #clock: Clock
   readonly #recorder: Recorder
   readonly #log: Logger
   readonly #onChange: () => void
@@ -65,8 +72,9 @@ export class Submitter {
   readonly #pacer = new Pacer()
   readonly #requeued = new Map<HeldChunk, { recipients: Recipient[]; afterMs: number }>()
 
-  constructor(db: Db, recorder: Recorder, log: Logger, onChange: () => void) {
+  constructor({ db, clock, log }: Pick<Runtime, 'db' | 'clock' | 'log'>, recorder: Recorder, onChange: () => void) {
     this.#db = db
+    this.#clock = clock
     this.#recorder = recorder
     this.#log = log
     this.#onChange = onChange
@@ -86,7 +94,7 @@ export class Submitter {
     held.open += recipients.length
     let marked: number[]
     try {
-      marked = await retryLostRaces(() => markSubmitting(this.#db, held.chunk, recipients))
+      marked = await retryLostRaces(() => markSubmitting(this.#db, held.chunk, recipients, this.#clock.now()))
     } catch (error) {
       // the mark may have committed all the same: take it back before anything else happens to these rows
       this.#log.warn({ err: error, chunk: held.chunk.id }, 'could not mark texts, trying again')
@@ -98,13 +106,36 @@ export class Submitter {
     const going = recipients.filter((recipient) => may.has(recipient.id))
     line.release((recipients.length - going.length) * places, caps)
     held.open -= recipients.length - going.length
-    if (going.length > 0 && !held.mayWrite(performance.now())) {
+    const { text } = held.textsFor(line)
+    const flights = going.map((recipient) => makeFlight(held, line, recipient, text, caps))
+    const isCorrect = flights.length === 0 || (await this.#correctPartCounts(held, flights))
+    if (flights.length > 0 && (!isCorrect || !held.mayWrite(performance.now()))) {
       line.release(going.length * places, caps)
       await this.#requeue(held, going, 0)
       return
     }
-    for (const recipient of going) this.#write(held, line, recipient, places, caps)
+    const validity = text.validityAt(this.#clock.now())
+    for (const flight of flights) {
+      flight.validity = validity
+      this.#write(flight, places)
+    }
     this.#onChange()
+  }
+
+  /** A receipt for each part must find its place in the row; false when that could not be written down. */
+  async #correctPartCounts(held: HeldChunk, flights: Flight[]): Promise<boolean> {
+    const wrong = flights
+      .filter(({ encoded, recipient }) => encoded.partCount !== recipient.partCount)
+      .map(({ encoded, recipient }) => ({ id: recipient.id, partCount: encoded.partCount }))
+    if (wrong.length === 0) return true
+    try {
+      await retryLostRaces(() => correctPartCounts(this.#db, held.chunk.loggedOn, wrong))
+      for (const { encoded, recipient } of flights) recipient.partCount = encoded.partCount
+      return true
+    } catch (error) {
+      this.#log.warn({ err: error, chunk: held.chunk.id }, 'could not correct the parts of texts, trying again')
+      return false
+    }
   }
 
   /**
@@ -143,6 +174,7 @@ export class Submitter {
       flight.retryMs = 0
       line.reserve(room, flight.caps)
       flight.bind = undefined
+      flight.validity = flight.text.validityAt(this.#clock.now())
       for (const part of parts) this.#pace(flight, part)
     }
     return full
@@ -153,26 +185,18 @@ export class Submitter {
     const known = this.#overdue.get(request)
     if (!known || response.command !== 'submit_sm_resp' || response.command_status !== 0) return
     const { flight, part } = known
-    const complete = ++flight.accepted === flight.held.text.partCount
+    const complete = ++flight.accepted === flight.encoded.pdus.length
     this.#accept(flight, part, response.message_id, complete, () => {})
   }
 
-  #write(held: HeldChunk, line: Line, recipient: Recipient, places: number, caps: CapSet): void {
-    const flight: Flight = {
-      held,
-      line,
-      caps,
-      bind: undefined,
-      recipient,
-      unanswered: places,
-      accepted: 0,
-      refusal: undefined,
-      returned: [],
-      retryMs: 0,
-      inDoubt: false,
-    }
-    for (let part = places; part < held.text.partCount; part++) flight.returned.push(part)
-    for (let part = 0; part < places; part++) this.#pace(flight, part)
+  #write(flight: Flight, places: number): void {
+    const { line, caps, encoded } = flight
+    const now = Math.min(places, encoded.pdus.length)
+    // places were taken for the longest text of the chunk
+    if (now < places) line.release(places - now, caps)
+    flight.unanswered = now
+    for (let part = now; part < encoded.pdus.length; part++) flight.returned.push(part)
+    for (let part = 0; part < now; part++) this.#pace(flight, part)
   }
 
   /** Writes a part when its tokens are ready, which is at once where no cap is set. */
@@ -205,7 +229,7 @@ export class Submitter {
   }
 
   #writePart(flight: Flight, part: number): void {
-    const pdu = flight.held.text.pdu(flight.recipient, part)
+    const pdu = flight.text.pdu(flight.recipient, flight.encoded, part, flight.validity)
     flight.bind ??= flight.line.emptiest()
     try {
       if (flight.line.submit(pdu, flight.caps, flight.bind, (outcome) => this.#answered(flight, part, pdu, outcome)))
@@ -224,7 +248,7 @@ export class Submitter {
     if (outcome.kind === 'response') {
       const status = outcome.pdu.command_status
       if (status === 0 && outcome.pdu.command === 'submit_sm_resp') {
-        const whole = ++flight.accepted === flight.held.text.partCount
+        const whole = ++flight.accepted === flight.encoded.pdus.length
         this.#accept(flight, part, outcome.pdu.message_id, whole, whole ? () => this.#recorded(flight) : () => {})
         if (whole) return
       } else if (temporary.has(status)) {
@@ -268,7 +292,7 @@ export class Submitter {
       logId: flight.recipient.id,
       day: flight.held.chunk.loggedOn,
       phone: flight.recipient.phone,
-      part,
+      part: flight.encoded.pdus[part]?.message_payload ? allParts : part,
       smscId: spellMessageId(flight.line.connection.receiptIdForm, 'response', messageId),
       complete,
       recorded,
@@ -310,5 +334,24 @@ export class Submitter {
     }
     held.open -= recipients.length
     this.#onChange()
+  }
+}
+
+function makeFlight(held: HeldChunk, line: Line, recipient: Recipient, text: Text, caps: CapSet): Flight {
+  return {
+    held,
+    line,
+    caps,
+    bind: undefined,
+    recipient,
+    text,
+    encoded: text.encode(recipient),
+    validity: '',
+    unanswered: 0,
+    accepted: 0,
+    refusal: undefined,
+    returned: [],
+    retryMs: 0,
+    inDoubt: false,
   }
 }

@@ -1,60 +1,121 @@
 import type { Chunk } from '../broadcasts/chunks.queries.ts'
 import type { Recipient } from '../broadcasts/marks.queries.ts'
+import type { Connection } from '../connections/connection.ts'
 import { type SubmitSm, submitSm } from '../smpp/pdu/pdu.ts'
+import { relativeTime } from '../smpp/pdu/time.ts'
+import type { Tlvs } from '../smpp/pdu/tlvs.ts'
 import { type EncodedPart, encodeParts } from '../sms/parts.ts'
 import { toSmppAddress } from '../sms/phone-number.ts'
 
-/** Type of number: a five- or six-digit code is network specific, a full number international (SMPP 3.4 §5.2.5). */
-function typeOfNumber(address: string): { ton: number; npi: number } {
+/** What of a connection's settings shapes the PDUs of a text. */
+export type TextSettings = Pick<
+  Connection,
+  'charset' | 'longText' | 'serviceType' | 'sourceTon' | 'sourceNpi' | 'destTon' | 'destNpi' | 'validityS'
+>
+
+type TypeOfNumber = { ton: number; npi: number }
+
+/** A five- or six-digit code is network specific, a full number international (SMPP 3.4 §5.2.5). */
+function typeOfNumber(address: string): TypeOfNumber {
   return address.length <= 6 ? { ton: 3, npi: 0 } : { ton: 1, npi: 1 }
 }
 
-/** The text of one chunk, encoded once and made into submit_sm PDUs for each recipient. */
-export class Text {
-  readonly partCount: number
-  readonly #content: string
-  readonly #source: string
-  readonly #ton: number
-  readonly #npi: number
-  // by concatenation reference: parts of two texts to one handset must not share one
-  readonly #encoded = new Map<number, EncodedPart[]>()
+/** The number that stands for all parts of a text where one PDU carries them. */
+export const allParts = -1
 
-  constructor(chunk: Chunk) {
-    this.#content = chunk.content
-    const source = chunk.shortCode.length === 10 ? `1${chunk.shortCode}` : chunk.shortCode
-    const { ton, npi } = typeOfNumber(source)
-    this.#source = source
-    this.#ton = ton
-    this.#npi = npi
-    this.partCount = this.#parts(0).length
+/** A recipient's text as the PDUs that carry it: what each of them has of it. */
+export type Encoded = {
+  pdus: EncodedPart[]
+  /** Parts that the handset gets; more than PDUs, where the SMSC is to cut the text. */
+  partCount: number
+}
+
+/** The texts of one chunk as one connection wants them: what all have in common is encoded once. */
+export class Text {
+  readonly #settings: TextSettings
+  readonly #chunk: Pick<Chunk, 'content' | 'closesAt' | 'deliverBy'>
+  readonly #source: string
+  readonly #sourceType: TypeOfNumber
+  readonly #destType: TypeOfNumber
+  // by concatenation reference: parts of two texts to one handset must not share one
+  readonly #encoded = new Map<number, Encoded>()
+
+  constructor(chunk: Pick<Chunk, 'content' | 'shortCode' | 'closesAt' | 'deliverBy'>, settings: TextSettings) {
+    this.#chunk = chunk
+    this.#settings = settings
+    this.#source = chunk.shortCode.length === 10 ? `1${chunk.shortCode}` : chunk.shortCode
+    const usual = typeOfNumber(this.#source)
+    this.#sourceType = { ton: settings.sourceTon ?? usual.ton, npi: settings.sourceNpi ?? usual.npi }
+    this.#destType = { ton: settings.destTon ?? 1, npi: settings.destNpi ?? 1 }
   }
 
-  /** The submit_sm of one part to one recipient, asking for a final receipt and carrying our reference for it. */
-  pdu(recipient: Recipient, part: number): SubmitSm {
-    const encoded = this.#parts(recipient.id)[part] as EncodedPart
+  /** PDUs that a recipient's text takes, as far as can be told without encoding it. */
+  pduCount({ content, partCount }: Recipient): number {
+    if (content === null || content === undefined) return this.#common(0).pdus.length
+    return this.#settings.longText === 'payload' ? 1 : partCount
+  }
+
+  /** The text of this recipient: his own, or that of all. */
+  encode({ id, content, partCount }: Recipient): Encoded {
+    if (content !== null && content !== undefined) return this.#encode(content, id, partCount)
+    // a text of one part has no reference
+    const common = this.#common(0)
+    return common.pdus.length === 1 ? common : this.#common(this.#referenceOf(id))
+  }
+
+  /** How long a text that is submitted at `now` may be under way: not past its chunk's window, nor its deadline. */
+  validityAt(now: Date): string {
+    const { closesAt, deliverBy } = this.#chunk
+    const limits = [closesAt, deliverBy].map((at) => (at === null ? Infinity : at.getTime() - now.getTime()))
+    const ms = Math.min((this.#settings.validityS ?? Infinity) * 1_000, ...limits)
+    // in whole seconds that never add up to more
+    return ms === Infinity ? '' : relativeTime(Math.floor(ms / 1_000) * 1_000)
+  }
+
+  /** The submit_sm with what `encoded` has at this place, asking for a final receipt and carrying our reference for it. */
+  pdu(recipient: Recipient, encoded: Encoded, n: number, validity: string): SubmitSm {
+    const { data_coding, esm_class, short_message, sar, message_payload } = encoded.pdus[n] as EncodedPart
+    const tlvs: Tlvs = { user_message_reference: referenceOf(recipient.id, n) }
+    if (sar) {
+      tlvs.sar_msg_ref_num = sar.reference
+      tlvs.sar_total_segments = sar.total
+      tlvs.sar_segment_seqnum = sar.sequence
+    }
+    if (message_payload) tlvs.message_payload = message_payload
     return submitSm({
-      source_addr_ton: this.#ton,
-      source_addr_npi: this.#npi,
+      service_type: this.#settings.serviceType,
+      source_addr_ton: this.#sourceType.ton,
+      source_addr_npi: this.#sourceType.npi,
       source_addr: this.#source,
-      dest_addr_ton: 1,
-      dest_addr_npi: 1,
+      dest_addr_ton: this.#destType.ton,
+      dest_addr_npi: this.#destType.npi,
       destination_addr: toSmppAddress(recipient.phone),
-      esm_class: encoded.esm_class,
-      data_coding: encoded.data_coding,
+      esm_class,
+      validity_period: validity,
+      data_coding,
       registered_delivery: 1,
-      short_message: encoded.short_message,
-      tlvs: { user_message_reference: referenceOf(recipient.id, part) },
+      short_message,
+      tlvs,
     })
   }
 
-  #parts(id: number): EncodedPart[] {
-    const reference = this.partCount > 1 ? id % 256 : 0
-    let parts = this.#encoded.get(reference)
-    if (!parts) {
-      parts = encodeParts(this.#content, reference)
-      this.#encoded.set(reference, parts)
+  #common(reference: number): Encoded {
+    let encoded = this.#encoded.get(reference)
+    if (!encoded) {
+      encoded = this.#encode(this.#chunk.content, reference)
+      this.#encoded.set(reference, encoded)
     }
-    return parts
+    return encoded
+  }
+
+  #encode(content: string, id: number, partCount?: number): Encoded {
+    const pdus = encodeParts(content, this.#referenceOf(id), this.#settings)
+    if (pdus[0]?.message_payload === undefined) return { pdus, partCount: pdus.length }
+    return { pdus, partCount: partCount ?? encodeParts(content, 0).length }
+  }
+
+  #referenceOf(id: number): number {
+    return id % (this.#settings.longText === 'udh16' ? 65_536 : 256)
   }
 }
 

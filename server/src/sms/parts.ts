@@ -6,7 +6,23 @@ import { cutsSurrogatePair, decodeUcs2, encodeUcs2 } from './ucs2.ts'
 export type Encoding = 'gsm7' | 'ucs2'
 
 /** What one submit_sm carries, in the spelling of its fields. */
-export type EncodedPart = { data_coding: 0 | 8; esm_class: 0 | 0x40; short_message: Buffer }
+export type EncodedPart = {
+  data_coding: 0 | 8
+  esm_class: 0 | 0x40
+  short_message: Buffer
+  /** For the SMSC to join the parts by, where they carry no header of their own. */
+  sar?: Concat
+  /** All of the text, for the SMSC to cut; then short_message is empty. */
+  message_payload?: Buffer
+}
+
+/** How an SMSC wants texts. */
+export type EncodingOptions = {
+  /** What it means by data_coding 0. */
+  charset: 'gsm7' | 'latin1'
+  /** How it is told of parts: a header with an 8-bit or a 16-bit reference, sar fields, or one PDU with all of it. */
+  longText: 'udh8' | 'udh16' | 'sar' | 'payload'
+}
 
 /** A concatenated message's reference (8 or 16 bits), how many parts it has, and which of them this is, from 1. */
 export type Concat = { reference: number; total: number; sequence: number }
@@ -16,8 +32,15 @@ export type DecodedMessage = { text: string; concat?: Concat }
 /** The total in the user data header is one octet. */
 export const MAX_PARTS = 255
 
-// In septets and in 16-bit units: 140 octets, less the six of the user data header once there is more than one part.
-const ROOM = { gsm7: { single: 160, part: 153 }, ucs2: { single: 70, part: 67 } } as const
+// In septets and in 16-bit units: 140 octets, less the six of the user data header once there is more than one part, or
+// the seven of one with a 16-bit reference.
+const ROOM = {
+  gsm7: { single: 160, part: 153, widePart: 152 },
+  ucs2: { single: 70, part: 67, widePart: 66 },
+} as const
+type Room = 'part' | 'widePart'
+
+const usual: EncodingOptions = { charset: 'gsm7', longText: 'udh8' }
 
 const UDH_INDICATOR = 0x40
 const GSM_DEFAULT = 0
@@ -29,7 +52,11 @@ const UCS_2 = 8
  * surrogate pair is never cut. An empty text is one empty part. Throws a RangeError for a text of more than 255 parts.
  */
 export function splitText(text: string): { encoding: Encoding; parts: string[] } {
-  const { encoding, ends } = layOut(text)
+  return cut(text, encodingOf(text), 'part')
+}
+
+function cut(text: string, encoding: Encoding, room: Room): { encoding: Encoding; parts: string[] } {
+  const ends = layOut(text, encoding, room)
   let start = 0
   const parts = ends.map((end) => {
     const part = text.slice(start, end)
@@ -41,20 +68,48 @@ export function splitText(text: string): { encoding: Encoding; parts: string[] }
 
 /** How many parts the text is sent (and billed) as, and in which encoding; throws as `splitText` does. */
 export function countParts(text: string): { encoding: Encoding; partCount: number } {
-  const { encoding, ends } = layOut(text)
-  return { encoding, partCount: ends.length }
+  const encoding = encodingOf(text)
+  return { encoding, partCount: layOut(text, encoding, 'part').length }
 }
 
-/** The octets of each part; with more than one, each begins with the concatenation header 05 00 03 ref total seq. */
-export function encodeParts(text: string, reference: number): EncodedPart[] {
-  const { encoding, parts } = splitText(text)
+/**
+ * The octets of each part as this SMSC wants them. Parts have a header 05 00 03 ref total seq, or 06 08 04 ref ref total
+ * seq, or sar fields. Whatever its charset, a text is cut for the handset, which gets GSM-7 or UCS-2.
+ */
+export function encodeParts(text: string, reference: number, options = usual): EncodedPart[] {
+  const { charset, longText } = options
+  const encoding = charset === 'latin1' && !isLatin1(text) ? 'ucs2' : encodingOf(text)
+  const { parts } = cut(text, encoding, longText === 'udh16' ? 'widePart' : 'part')
   const data_coding = encoding === 'gsm7' ? GSM_DEFAULT : UCS_2
-  const encode = encoding === 'gsm7' ? encodeGsm7 : encodeUcs2
+  const encode = encoding === 'ucs2' ? encodeUcs2 : charset === 'latin1' ? encodeLatin1 : encodeGsm7
   if (parts.length === 1) return [{ data_coding, esm_class: 0, short_message: encode(text) }]
+  if (longText === 'payload') {
+    return [{ data_coding, esm_class: 0, short_message: Buffer.alloc(0), message_payload: encode(text) }]
+  }
   return parts.map((part, index) => {
-    const header = Buffer.from([0x05, 0x00, 0x03, reference & 0xff, parts.length, index + 1])
-    return { data_coding, esm_class: UDH_INDICATOR, short_message: Buffer.concat([header, encode(part)]) }
+    const concat = { reference, total: parts.length, sequence: index + 1 }
+    if (longText === 'sar') {
+      // the SMSC makes the header: with a reference of one octet it can make the short one that the parts have room for
+      const sar = { ...concat, reference: reference & 0xff }
+      return { data_coding, esm_class: 0, short_message: encode(part), sar }
+    }
+    const short_message = Buffer.concat([headerOf(concat, longText === 'udh16'), encode(part)])
+    return { data_coding, esm_class: UDH_INDICATOR, short_message }
   })
+}
+
+function headerOf({ reference, total, sequence }: Concat, isWide: boolean): Buffer {
+  const low = reference & 0xff
+  if (!isWide) return Buffer.from([0x05, 0x00, 0x03, low, total, sequence])
+  return Buffer.from([0x06, 0x08, 0x04, (reference >> 8) & 0xff, low, total, sequence])
+}
+
+const encodeLatin1 = (text: string) => Buffer.from(text, 'latin1')
+
+/** Whether no character of the text is beyond Latin-1. */
+function isLatin1(text: string): boolean {
+  for (let i = 0; i < text.length; i++) if (text.charCodeAt(i) > 0xff) return false
+  return true
 }
 
 /**
@@ -69,14 +124,15 @@ export function decodeShortMessage(bytes: Uint8Array, data_coding: number, esm_c
   return header?.concat ? { text, concat: header.concat } : { text }
 }
 
-/** The encoding, and the index after the last character of each part. */
-function layOut(text: string): { encoding: Encoding; ends: number[] } {
-  const encoding: Encoding = fitsGsm7(text) ? 'gsm7' : 'ucs2'
+const encodingOf = (text: string): Encoding => (fitsGsm7(text) ? 'gsm7' : 'ucs2')
+
+/** The index after the last character of each part. */
+function layOut(text: string, encoding: Encoding, partRoom: Room): number[] {
   const room = ROOM[encoding]
-  if (lengthIn(encoding, text, room.single) <= room.single) return { encoding, ends: [text.length] }
-  const ends = encoding === 'gsm7' ? gsm7Ends(text, room.part) : ucs2Ends(text, room.part)
+  if (lengthIn(encoding, text, room.single) <= room.single) return [text.length]
+  const ends = encoding === 'gsm7' ? gsm7Ends(text, room[partRoom]) : ucs2Ends(text, room[partRoom])
   if (ends.length > MAX_PARTS) throw new RangeError(`a text of ${ends.length} parts; ${MAX_PARTS} is the most`)
-  return { encoding, ends }
+  return ends
 }
 
 /** The length in septets or 16-bit units, exact up to `enough` and merely greater beyond it. */
