@@ -163,9 +163,16 @@ export function unmarkSubmitting(db: Db, chunk: Chunk, ids: number[]): Promise<n
 
 /**
  * One accepted part: the SMSC's id for it, and whether it was the last part of its text to be answered. Part -1 is all
- * parts in one PDU. An empty id is one that the SMSC did not tell.
+ * parts in one PDU. An empty id is one that the SMSC did not tell; `spelling` is how it wrote it.
  */
-export type Accepted = { logId: number; phone: number; part: number; smscId: string; complete: boolean }
+export type Accepted = {
+  logId: number
+  phone: number
+  part: number
+  smscId: string
+  spelling?: string
+  complete: boolean
+}
 
 /**
  * Records the SMSC's ids and marks as sent the texts whose parts are all accepted, in one commit. A row that had been
@@ -185,9 +192,10 @@ export async function markSent(db: Db, day: string, connectionId: number, accept
     `mark_sent_${day}`,
     /* sql */ `
     with ids as (
-      insert into ${submitsTable(day)} (connection_id, smsc_id, log_id, phone, part, logged_on)
-      select $1, a.smsc_id, a.log_id, a.phone, a.part, $6::date
-        from unnest($2::bigint[], $3::bigint[], $4::smallint[], $5::text[]) as a(log_id, phone, part, smsc_id)
+      insert into ${submitsTable(day)} (connection_id, smsc_id, spelling, log_id, phone, part, logged_on)
+      select $1, a.smsc_id, a.spelling, a.log_id, a.phone, a.part, $6::date
+        from unnest($2::bigint[], $3::bigint[], $4::smallint[], $5::text[], $8::text[])
+               as a(log_id, phone, part, smsc_id, spelling)
     ), moved as (
       update ${logTable(day)} l set state = 'sent'
        where l.id = any($7::bigint[]) and l.state = 'submitting'
@@ -206,6 +214,9 @@ export async function markSent(db: Db, day: string, connectionId: number, accept
       named.map((part) => part.smscId),
       day,
       complete,
+      named.map(({ smscId, spelling }) =>
+        spelling === smscId ? null : (spelling?.slice(0, 255).replaceAll('\0', '') ?? null),
+      ),
     ],
   )
   if (moved < complete.length) await markUnknownSent(db, day, complete)

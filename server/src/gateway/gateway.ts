@@ -14,6 +14,7 @@ import { isSendingPaused } from '../system/installation.queries.ts'
 import { Deliveries } from './deliver.ts'
 import { Dispatcher } from './dispatcher.ts'
 import { Lines } from './lines.ts'
+import { Questions } from './questions.ts'
 import { Recorder } from './recorder.ts'
 import { Submitter } from './submit.ts'
 
@@ -70,6 +71,8 @@ export async function startGateway(rt: Runtime): Promise<Gateway> {
     if (work === 'chunks') dispatcher.lookForWork()
     if (work === 'connections' && isPaused === false) lines.look()
   })
+  const questions = new Questions({ db, clock, log }, lines, receipts)
+  const asking = repeat(() => questions.turn(), 1_000, 'ask for texts')
   const waiting = repeat(() => settleWaitingReceipts({ db, clock }), 250, 'settle waiting receipts')
   const tell = (serving: boolean) =>
     beat(db, 'gateway', instanceId, {
@@ -90,13 +93,14 @@ export async function startGateway(rt: Runtime): Promise<Gateway> {
     'find out whether sending is paused',
   )
   dispatcher.start(submitter)
-  for (const repeater of [opening, inbound, waiting, heartbeat]) repeater.start()
+  for (const repeater of [opening, inbound, waiting, asking, heartbeat]) repeater.start()
 
   return {
     async stop() {
       stopped.abort()
+      questions.stop()
       await dispatcher.stop(Math.min(config.send.responseDeadlineMs, 5_000))
-      await Promise.all([opening.stop(), inbound.stop(), waiting.stop(), heartbeat.stop()])
+      await Promise.all([opening, inbound, waiting, asking, heartbeat].map((repeater) => repeater.stop()))
       // what cannot be recorded because the database is away is settled by the next gateway as unknown
       await Promise.race([
         Promise.all([recorder.flushed(), receipts.flushed()]),

@@ -2,7 +2,7 @@ import type { Logger } from 'pino'
 import type { Recipient } from '../broadcasts/marks.queries.ts'
 import type { Connection } from '../connections/connection.ts'
 import type { Done } from '../smpp/in-flight.ts'
-import type { DataSm, DeliverSm, ResponsePdu, SubmitSm } from '../smpp/pdu/pdu.ts'
+import type { DataSm, DeliverSm, QuerySm, ResponsePdu, SubmitSm } from '../smpp/pdu/pdu.ts'
 import type { Session } from '../smpp/session.ts'
 import { type CapSet, type Caps, carrierCap, connectionCap, shortCodeCap } from './caps.ts'
 import { SlotBind } from './slot-bind.ts'
@@ -192,6 +192,13 @@ export class Line {
       }
     }
     return best
+  }
+
+  /** Asks something beside the texts; undefined, and nothing asked, while these have taken all the room there is. */
+  async ask(question: QuerySm): Promise<ResponsePdu | undefined> {
+    if (this.free() < 2 && this.window > 1) return undefined
+    const session = this.emptiest()
+    return session?.ask(question)
   }
 
   /** Writes into a reserved place, of this bind if it has one free; false, and nothing written, when none has. */

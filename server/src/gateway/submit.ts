@@ -294,6 +294,7 @@ export class Submitter {
       phone: flight.recipient.phone,
       part: flight.encoded.pdus[part]?.message_payload ? allParts : part,
       smscId: spellMessageId(flight.line.connection.receiptIdForm, 'response', messageId),
+      spelling: messageId,
       complete,
       recorded,
     })

@@ -6,19 +6,13 @@ import { relativeTime } from '../smpp/pdu/time.ts'
 import type { Tlvs } from '../smpp/pdu/tlvs.ts'
 import { type EncodedPart, encodeParts } from '../sms/parts.ts'
 import { toSmppAddress } from '../sms/phone-number.ts'
+import { sourceAddress } from './addresses.ts'
 
 /** What of a connection's settings shapes the PDUs of a text. */
 export type TextSettings = Pick<
   Connection,
   'charset' | 'longText' | 'serviceType' | 'sourceTon' | 'sourceNpi' | 'destTon' | 'destNpi' | 'validityS'
 >
-
-type TypeOfNumber = { ton: number; npi: number }
-
-/** A five- or six-digit code is network specific, a full number international (SMPP 3.4 §5.2.5). */
-function typeOfNumber(address: string): TypeOfNumber {
-  return address.length <= 6 ? { ton: 3, npi: 0 } : { ton: 1, npi: 1 }
-}
 
 /** The number that stands for all parts of a text where one PDU carries them. */
 export const allParts = -1
@@ -34,19 +28,14 @@ export type Encoded = {
 export class Text {
   readonly #settings: TextSettings
   readonly #chunk: Pick<Chunk, 'content' | 'closesAt' | 'deliverBy'>
-  readonly #source: string
-  readonly #sourceType: TypeOfNumber
-  readonly #destType: TypeOfNumber
+  readonly #source: ReturnType<typeof sourceAddress>
   // by concatenation reference: parts of two texts to one handset must not share one
   readonly #encoded = new Map<number, Encoded>()
 
   constructor(chunk: Pick<Chunk, 'content' | 'shortCode' | 'closesAt' | 'deliverBy'>, settings: TextSettings) {
     this.#chunk = chunk
     this.#settings = settings
-    this.#source = chunk.shortCode.length === 10 ? `1${chunk.shortCode}` : chunk.shortCode
-    const usual = typeOfNumber(this.#source)
-    this.#sourceType = { ton: settings.sourceTon ?? usual.ton, npi: settings.sourceNpi ?? usual.npi }
-    this.#destType = { ton: settings.destTon ?? 1, npi: settings.destNpi ?? 1 }
+    this.#source = sourceAddress(chunk.shortCode, settings)
   }
 
   /** PDUs that a recipient's text takes, as far as can be told without encoding it. */
@@ -84,11 +73,9 @@ export class Text {
     if (message_payload) tlvs.message_payload = message_payload
     return submitSm({
       service_type: this.#settings.serviceType,
-      source_addr_ton: this.#sourceType.ton,
-      source_addr_npi: this.#sourceType.npi,
-      source_addr: this.#source,
-      dest_addr_ton: this.#destType.ton,
-      dest_addr_npi: this.#destType.npi,
+      ...this.#source,
+      dest_addr_ton: this.#settings.destTon ?? 1,
+      dest_addr_npi: this.#settings.destNpi ?? 1,
       destination_addr: toSmppAddress(recipient.phone),
       esm_class,
       validity_period: validity,

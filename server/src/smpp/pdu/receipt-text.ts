@@ -15,7 +15,8 @@ export type Receipt = {
   text?: string
 }
 
-const statOfState = new Map<number, ReceiptStat>([
+/** What the state of a receipt's TLV, or of the answer to query_sm, is called in a receipt's text. */
+export const statOfState: ReadonlyMap<number, ReceiptStat> = new Map<number, ReceiptStat>([
   [messageState.ENROUTE, 'ENROUTE'],
   [messageState.DELIVERED, 'DELIVRD'],
   [messageState.EXPIRED, 'EXPIRED'],

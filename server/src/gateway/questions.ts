@@ -1,0 +1,109 @@
+import type { Connection } from '../connections/connection.ts'
+import { meaningsOf } from '../connections/meaning.ts'
+import {
+  claimQueryRound,
+  leaveQueryRound,
+  listUnheard,
+  type QueryRound,
+  type Unheard,
+} from '../receipts/questions.queries.ts'
+import { listLogDays } from '../receipts/receipts.queries.ts'
+import type { ReceiptBook } from '../receipts/receipts.ts'
+import type { Runtime } from '../runtime.ts'
+import { type QuerySm, querySm, type ResponsePdu } from '../smpp/pdu/pdu.ts'
+import { statOfState } from '../smpp/pdu/receipt-text.ts'
+import { sourceAddress } from './addresses.ts'
+import type { Line } from './line.ts'
+
+/** Questions to one connection in one turn: few enough to be in no text's way. */
+const asksAtOnce = 20
+/** A round is held so long; who takes it over asks some texts once more, which does no harm. */
+const leaseMs = 30_000
+
+/**
+ * Asks SMSCs by query_sm for texts whose receipts do not come, where the connection says so. An answer that tells how a text
+ * ended is applied like the receipt that it stands for.
+ */
+export class Questions {
+  readonly #rt: Pick<Runtime, 'db' | 'clock' | 'log'>
+  readonly #lines: { all: Iterable<Line> }
+  readonly #receipts: ReceiptBook
+  readonly #stopping = Promise.withResolvers<undefined>()
+
+  constructor(rt: Pick<Runtime, 'db' | 'clock' | 'log'>, lines: { all: Iterable<Line> }, receipts: ReceiptBook) {
+    this.#rt = rt
+    this.#lines = lines
+    this.#receipts = receipts
+  }
+
+  /** Asks each connection that may be asked for the next few texts. */
+  async turn(): Promise<void> {
+    const lines = [...this.#lines.all].filter(({ connection, transmits }) => connection.querySm && transmits)
+    if (lines.length === 0) return
+    const days = await listLogDays(this.#rt.db)
+    await Promise.all(lines.map((line) => this.#askLine(line, days)))
+  }
+
+  /** Waits for no answer any more. */
+  stop(): void {
+    this.#stopping.resolve(undefined)
+  }
+
+  async #askLine(line: Line, days: string[]): Promise<void> {
+    const { db, clock } = this.#rt
+    const now = clock.now()
+    const { id, queryAfterS } = line.connection
+    const round = await claimQueryRound(db, id, days, now, leaseMs)
+    if (!round) return
+    const afterMs = queryAfterS * 1_000
+    const { unheard, last } = await listUnheard(db, round, new Date(now.getTime() - afterMs), asksAtOnce)
+    const asked = await this.#askAll(line, unheard)
+    if (asked < unheard.length) await leaveQueryRound(db, round, before(round, unheard[asked]), null)
+    else if (last !== null) await leaveQueryRound(db, round, last, null)
+    else await leaveQueryRound(db, round, 0, new Date(now.getTime() + afterMs))
+  }
+
+  /** Asks one after the other, and answers how many were: a line that has no room, or gives no answer, is left alone. */
+  async #askAll(line: Line, unheard: Unheard[]): Promise<number> {
+    for (const [n, text] of unheard.entries()) {
+      const source = sourceAddress(text.shortCode, line.connection)
+      const question = querySm({ message_id: text.spelling, ...source })
+      const answer = await Promise.race([this.#ask(line, question), this.#stopping.promise])
+      if (!answer) return n
+      this.#apply(line.connection, text, answer)
+    }
+    return unheard.length
+  }
+
+  async #ask(line: Line, question: QuerySm): Promise<ResponsePdu | undefined> {
+    try {
+      return await line.ask(question)
+    } catch (error) {
+      this.#rt.log.info({ err: error, connection: line.connection.name }, 'a question for a text was not answered')
+    }
+  }
+
+  #apply(connection: Connection, text: Unheard, answer: ResponsePdu): void {
+    if (answer.command !== 'query_sm_resp' || answer.command_status !== 0) return
+    const stat = statOfState.get(answer.message_state)
+    // an SMSC that does not know the text any more says nothing of its end
+    if (stat === undefined || stat === 'UNKNOWN') return
+    const err = answer.error_code === 0 ? '' : String(answer.error_code).padStart(3, '0')
+    const judgement = meaningsOf(connection).ofReceipt(stat, err)
+    if (!judgement) return
+    const { smscId, phone, shortCode } = text
+    const words = { reference: null, submitDate: null, excerpt: null }
+    const carrierStatus = err ? `${stat} ${err}` : stat
+    const receivedAt = this.#rt.clock.now()
+    // lost when the process dies before it is written: the next round asks again
+    this.#receipts.add(
+      { ...judgement, ...words, smscId, phone, shortCode, carrierStatus, connectionId: connection.id, receivedAt },
+      () => {},
+    )
+  }
+}
+
+/** The row to go on after when this text is the next to be asked for. */
+function before(round: QueryRound, text: Unheard | undefined): number {
+  return text ? text.logId - 1 : round.cursor
+}
