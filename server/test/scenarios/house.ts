@@ -5,9 +5,11 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import pg from 'pg'
 import { formatPhoneNumber } from '../../src/sms/phone-number.ts'
+import { findFamily } from '../../src/supervisor/postgres-family.ts'
 import { signal } from '../../src/supervisor/processes.ts'
 import { type Carillon, makeScratch, processesOf, startCarillon } from '../carillon-process.ts'
 import { waitFor } from '../wait-for.ts'
+import { Wire } from './wire.ts'
 
 // The whole product as real processes on a directory of its own: started from the checkout, used over its API and the
 // simulator's, killed at will, and gone without a trace at the end, however the test ended.
@@ -34,6 +36,11 @@ export type HouseOptions = {
   /** With the windows this sets the pace: binds x window texts per latency. */
   latencyMs: number
   leaseMs: number
+  /** After so long without an answer a text is unknown; 5 s unless told otherwise. */
+  responseDeadlineMs?: number
+  /** A wire between product and carrier that can be made to fail. */
+  wire?: boolean
+  env?: Record<string, string>
 }
 
 export type Answer = { status: number; body: Record<string, unknown> }
@@ -53,6 +60,8 @@ export class House {
   #smppPort = 0
   #databaseUrl = ''
   #controlUrl = ''
+  /** What the binds go through, where the house was opened with one. */
+  wire: Wire | undefined
 
   private constructor(options: HouseOptions) {
     this.options = options
@@ -64,6 +73,7 @@ export class House {
     const house = new House(options)
     try {
       house.#smppPort = await freePort()
+      if (options.wire) house.wire = await Wire.to(house.#smppPort)
       await house.start()
       return house
     } catch (error) {
@@ -75,7 +85,8 @@ export class House {
 
   /** Starts the supervisor, for the first time or after it was killed, and waits until a text could go out. */
   async start(): Promise<void> {
-    const { binds, window, latencyMs, leaseMs } = this.options
+    const { binds, window, latencyMs, leaseMs, responseDeadlineMs = 5_000 } = this.options
+    const port = this.wire?.port ?? this.#smppPort
     this.#carillon = startCarillon({
       dataDir: this.#dataDir,
       script: startScript,
@@ -83,11 +94,12 @@ export class House {
         CARILLON_PORT: String(this.#port),
         CARILLON_SANDBOX_EMAIL: email,
         CARILLON_SANDBOX_API_KEY: apiKey,
-        CARILLON_SMPP_URL: `smpp://carillon:scenario@127.0.0.1:${this.#smppPort}?window=${window}&binds=${binds}`,
+        CARILLON_SMPP_URL: `smpp://carillon:scenario@127.0.0.1:${port}?window=${window}&binds=${binds}`,
         CARILLON_SIMULATOR_SMPP_PORT: String(this.#smppPort),
         CARILLON_SIMULATOR_LATENCY_MS: String(latencyMs),
         CARILLON_LEASE_MS: String(leaseMs),
-        CARILLON_RESPONSE_DEADLINE_MS: '5000',
+        CARILLON_RESPONSE_DEADLINE_MS: String(responseDeadlineMs),
+        ...this.options.env,
       },
     })
     this.#port = await this.#carillon.ready()
@@ -163,6 +175,18 @@ export class House {
     if (!signal(this.pid(role), name)) throw new Error(`the ${role} was gone already`)
   }
 
+  /** Sends a signal to PostgreSQL, all processes of it. */
+  signalDatabase(name: NodeJS.Signals): void {
+    for (const pid of this.databasePids()) signal(pid, name)
+  }
+
+  /** The postmaster and all that it has started. */
+  databasePids(): number[] {
+    const clusterName = /cluster_name=(\S+)/.exec(commandOf(this.pid('postmaster')))?.[1]
+    if (!clusterName) throw new Error('no database runs')
+    return findFamily(clusterName)
+  }
+
   /** Another gateway beside the supervisor's own, on the same account and database; answers its process id. */
   startSecondGateway(): number {
     const environ = readFileSync(`/proc/${this.pid('gateway')}/environ`, 'utf8')
@@ -206,6 +230,7 @@ export class House {
   /** Kills whatever runs on this house's directory, again until nothing does, and removes the directory. */
   endEverything(): void {
     open.delete(this)
+    this.wire?.close()
     // one that is being killed may just have started another
     for (let looks = 0; looks < 300; looks++) {
       const left = processesOf(this.#dataDir)

@@ -1,10 +1,9 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, onTestFailed, test } from 'vitest'
-import { readRawFile } from '../../src/simulator/raw-file.ts'
-import { formatPhoneNumber } from '../../src/sms/phone-number.ts'
 import { waitFor } from '../wait-for.ts'
 import { phonesFrom, randomFrom } from './blows.ts'
 import { House } from './house.ts'
+import { checkLeaves, type Leave, leaveByApi, leaveByStop } from './leaves.ts'
 import { checkCounts, isSettled, phoneOf, readSubmits, reconcile, Sampler, SubmitCounter } from './reconcile.ts'
 
 // Promise B3 on the real processes: people leave while a broadcast to them runs, and the carrier's raw file tells what
@@ -13,10 +12,6 @@ import { checkCounts, isSettled, phoneOf, readSubmits, reconcile, Sampler, Submi
 const seed = Number(process.env.CARILLON_TEST_SEED ?? Math.floor(Math.random() * 1_000_000))
 const random = randomFrom(seed)
 const recipients = 1_800
-const shortCode = '88222'
-
-/** Somebody left; from `inForceAt` on nothing of the list may reach the carrier for that number. */
-type Leave = { phone: number; by: 'api' | 'stop'; inForceAt: number }
 
 type Broadcast = {
   listId: number
@@ -142,43 +137,11 @@ async function broadcastWhile(
     const { counts } = await checkCounts(client, messageId)
 
     expect([...sampler.faults, ...faults]).toEqual([])
-    const news = new Set(readSubmits(house, content).map(({ smscId }) => smscId))
-    const texts = [...readRawFile(house.rawFile)]
-    const confirmed: Leave[] = []
-    for (const left of leaves) {
-      const who = `...${String(left.phone).slice(-4)}, who left by ${left.by}`
-      const own = texts.filter((text) => phoneOf(text) === left.phone)
-      const ofList = own.filter((text) => news.has(text.smscId))
-      expect(ofList.filter(({ time }) => time > left.inForceAt).length, `texts after it was in force to ${who}`).toBe(0)
-      // whatever else the number got is the confirmation, and the list is silent behind it
-      const others = own.filter((text) => !news.has(text.smscId))
-      expect(others.length, `confirmations to ${who}`).toBeLessThanOrEqual(left.by === 'stop' ? 1 : 0)
-      if (others[0]) {
-        expect(own.at(-1), `the last text to ${who}`).toEqual(others[0])
-        confirmed.push(left)
-      }
-    }
+    const { faults: wrong, confirmed } = checkLeaves(house, content, leaves)
+    expect(wrong).toEqual([])
     return { confirmed, suppressed: counts?.suppressed ?? 0 }
   } finally {
     await sampler.stop()
     await client.end()
   }
-}
-
-async function leaveByApi(house: House, listId: number, phone: number): Promise<Leave> {
-  const { status } = await house.call('DELETE', `/lists/${listId}/subscribers/${formatPhoneNumber(phone)}`)
-  const inForceAt = Date.now()
-  expect(status).toBe(200)
-  return { phone, by: 'api', inForceAt }
-}
-
-/** Writes STOP on a handset and waits until the product has answered that deliver_sm; nobody else may write meanwhile. */
-async function leaveByStop(house: House, phone: number): Promise<Leave> {
-  const answered = async () => ((await house.control('GET', '/state')).body.mos as { answered: number }).answered
-  const before = await answered()
-  const to = `/handsets/${formatPhoneNumber(phone)}/messages`
-  const { status } = await house.control('POST', to, { to: shortCode, content: 'STOP' })
-  expect(status).toBe(200)
-  await waitFor(async () => (await answered()) > before, { timeoutMs: 15_000, what: 'the answer to a STOP' })
-  return { phone, by: 'stop', inForceAt: Date.now() + 1_000 }
 }

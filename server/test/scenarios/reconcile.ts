@@ -215,4 +215,4 @@ export function longestStandstill(records: readonly RawRecord[], after: number, 
   return longest
 }
 
-const masked = (phone: number) => `...${String(phone).slice(-4)}`
+export const masked = (phone: number) => `...${String(phone).slice(-4)}`

@@ -1,0 +1,38 @@
+import { afterAll, beforeAll, describe, expect, onTestFailed, test } from 'vitest'
+import { phonesFrom } from '../blows.ts'
+import { House } from '../house.ts'
+import { faults } from './faults.ts'
+import { broadcastWith, type Form, type Town } from './scene.ts'
+
+// Promises B1, B2 and B3 whatever goes wrong around the product. `npm run test:faults` is the long form of each: more
+// people, and the leases, deadlines and durations of real life.
+
+const form: Form = process.env.CARILLON_TEST_FORM === 'long' ? 'long' : 'short'
+const { recipients, ...settings } = {
+  short: { recipients: 1_000, leaseMs: 2_000, responseDeadlineMs: 1_500 },
+  long: { recipients: 20_000, leaseMs: 5_000, responseDeadlineMs: 10_000 },
+}[form]
+
+describe.skipIf(process.platform !== 'linux')(`a broadcast while (${form})`, () => {
+  let house: House | undefined
+  let town: Town
+
+  beforeAll(async () => {
+    house = await House.open({ binds: 2, window: 50, latencyMs: 100, wire: true, ...settings })
+    const phones = phonesFrom(2_126_000_000, recipients)
+    town = { phones, listId: await house.makeList('The town', phones) }
+  })
+  afterAll(() => house?.endEverything())
+
+  test.each(faults)('$name', { timeout: form === 'long' ? 300_000 : 60_000 }, async (fault) => {
+    if (!house) throw new Error('the house is not open')
+    onTestFailed(() => console.error(house?.logTails()))
+    const { faults: found, ...figures } = await broadcastWith(house, town, fault, form)
+    console.log(`${fault.name}: ${JSON.stringify(figures)}`)
+    expect(found).toEqual([])
+  })
+
+  test('and it stops in order after all that', async () => {
+    expect(await house?.stop()).toBe(0)
+  })
+})

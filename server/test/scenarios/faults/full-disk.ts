@@ -1,0 +1,40 @@
+import { execFileSync } from 'node:child_process'
+import type { Scene } from './scene.ts'
+
+// A file that may not grow stands in for a disk that is full: the kernel refuses what would make it larger.
+
+/** Lets these processes, and whatever they start, make no file larger than that; the function it answers lifts it. */
+export function limitFiles(pids: readonly number[], mebibytes: number): () => void {
+  const limited = new Set(pids)
+  for (const pid of limited) setLimit(pid, String(mebibytes * 1024 * 1024))
+  return () => {
+    // whoever was started meanwhile inherited it
+    for (const pid of [...limited, ...heirsOf(limited)]) setLimit(pid, 'unlimited')
+  }
+}
+
+function setLimit(pid: number, octets: string): void {
+  try {
+    execFileSync('prlimit', ['--pid', String(pid), `--fsize=${octets}:unlimited`], { stdio: 'ignore' })
+  } catch {
+    // it has ended
+  }
+}
+
+function heirsOf(ancestors: ReadonlySet<number>): number[] {
+  const rows = execFileSync('ps', ['-eo', 'pid=,ppid='], { encoding: 'utf8' }).trim().split('\n')
+  const parents = new Map(rows.map((row) => row.trim().split(/\s+/).map(Number) as [number, number]))
+  return [...parents.keys()].filter((pid) => {
+    for (let parent = parents.get(pid); parent; parent = parents.get(parent)) if (ancestors.has(parent)) return true
+    return false
+  })
+}
+
+/** Makes the day's table of SMSC ids so large that it would have to grow beyond that to take more. */
+export async function padSubmits(scene: Scene, mebibytes: number): Promise<void> {
+  // rows of a connection and of texts that there are not, a little over a kilobyte each
+  await scene.query(`
+    insert into submits (connection_id, smsc_id, log_id, part, logged_on)
+    select -1, n || repeat('x', 1024), -n, 0, m.logged_on
+      from messages m, generate_series(1, ${mebibytes * 1024}) n where m.id = ${scene.messageId}`)
+}

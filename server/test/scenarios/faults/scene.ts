@@ -1,0 +1,193 @@
+import type pg from 'pg'
+import { waitFor } from '../../wait-for.ts'
+import type { House } from '../house.ts'
+import { checkLeaves, type Leave, leaveByApi, leaveByStop } from '../leaves.ts'
+import {
+  isSettled,
+  longestStandstill,
+  readSubmits,
+  reconcile,
+  Sampler,
+  SubmitCounter,
+} from '../reconcile.ts'
+
+// A broadcast with one thing wrong while it runs, and people leaving at that very time; in the end log and raw file are
+// compared. The short form is part of `npm test`, the long form is `npm run test:faults`.
+
+export type Form = 'short' | 'long'
+
+/** What the simulator has counted so far. */
+export type CarrierCounts = {
+  accepted: number
+  refused: number
+  throttled: number
+  answersLost: number
+  receiptsAnswered: number
+}
+
+/** Something that goes wrong while a broadcast runs. */
+export type Fault = {
+  name: string
+  /** What the carrier is like from before the broadcast until the fault is over. */
+  carrier?: Record<string, unknown>
+  /** Another pace than usual: the broadcast must not be over before the fault is. */
+  latencyMs?: number
+  /** How many texts ahead of the last one taken the first to leave is: those nearer may be with the carrier unseen. */
+  ahead?: number
+  /** How often two windows per bind may be given up: texts that no end of a dead connection knows of. */
+  doubts?: number
+  /** Lets it happen, and returns when it is over. */
+  strike?(scene: Scene): Promise<void>
+  /** Throws unless it did happen: a fault that nobody noticed has proved nothing. */
+  happened?(scene: Scene): Promise<void> | void
+}
+
+/** A broadcast that something happens to. */
+export type Scene = {
+  house: House
+  form: Form
+  messageId: number
+  sampler: Sampler
+  /** What the carrier has counted since the broadcast began. */
+  carrier(): Promise<CarrierCounts>
+  /** How often a role has said this since the broadcast began. */
+  said(role: 'gateway' | 'worker' | 'api' | 'postmaster', words: string): number
+  query<T extends pg.QueryResultRow>(sql: string): Promise<T[]>
+  /** Waits until this share of the texts is taken by the carrier. */
+  untilTaken(share: number): Promise<void>
+  /** Waits until everybody is texted, whatever became of it. */
+  untilTexted(): Promise<void>
+  set(settings: Record<string, unknown>): Promise<void>
+}
+
+export type Town = { listId: number; phones: number[] }
+
+export type Verdict = { faults: string[]; seconds: number; standstillMs: number; unknown: number; left: number }
+
+const beginAt = 0.1
+const settleMs = { short: 20_000, long: 120_000 } satisfies Record<Form, number>
+
+/** Texts the town while this goes wrong; whoever left is taken off the town's phones. */
+export async function broadcastWith(house: House, town: Town, fault: Fault, form: Form): Promise<Verdict> {
+  const { listId } = town
+  const phones = [...town.phones]
+  const content = `${fault.name}: the road is closed`
+  const latencyMs = fault.latencyMs ?? house.options.latencyMs
+  const set = async (settings: Record<string, unknown>, method = 'PATCH') => {
+    const { status, body } = await house.control(method, '/settings', settings)
+    if (status !== 200) throw new Error(`the simulator refused ${JSON.stringify(settings)}: ${JSON.stringify(body)}`)
+  }
+  await set({ latency_ms: latencyMs, receipt_delay_ms: 50, ...fault.carrier }, 'PUT')
+  const before = await countsOf(house)
+  const logsBefore = new Map(roles.map((role) => [role, house.log(role).length]))
+  const counter = new SubmitCounter(house)
+  const begin = counter.count
+  const begun = Date.now()
+  const messageId = await house.broadcast(listId, content)
+  const sampler = new Sampler(house, messageId)
+  const scene: Scene = {
+    house,
+    form,
+    messageId,
+    sampler,
+    set,
+    async carrier() {
+      const now = await countsOf(house)
+      return Object.fromEntries(
+        Object.entries(now).map(([name, n]) => [name, n - before[name as keyof CarrierCounts]]),
+      ) as CarrierCounts
+    },
+    said: (role, words) => house.log(role).slice(logsBefore.get(role)).split(words).length - 1,
+    async query<T extends pg.QueryResultRow>(sql: string) {
+      const client = await house.connect()
+      try {
+        return (await client.query<T>(sql)).rows
+      } finally {
+        await client.end()
+      }
+    },
+    async untilTaken(share) {
+      const point = begin + phones.length * share
+      await waitFor(() => counter.count >= point, { timeoutMs: settleMs[form], what: `${share} of the texts` })
+    },
+    async untilTexted() {
+      const open = `select from message_counters c join messages m on m.id = c.message_id
+                     where c.message_id = ${messageId} and m.status = 'sent' and c.queued + c.submitting = 0`
+      await waitFor(async () => (await scene.query(open)).length > 0, { timeoutMs: settleMs[form], what: 'all texts' })
+    },
+  }
+  try {
+    await scene.untilTaken(beginAt)
+    const struckAt = Date.now()
+    const chosen = [0, 80, 160].map((n) => phones[counter.count - begin + (fault.ahead ?? 5) + n] ?? 0).filter(Boolean)
+    const leaving = leave(house, listId, chosen, settleMs[form])
+    leaving.catch(() => {}) // told below
+    await fault.strike?.(scene)
+    const mendedAt = Date.now()
+    const leaves = await leaving
+    if (fault.strike) await set({ latency_ms: latencyMs, receipt_delay_ms: 50 }, 'PUT')
+    const client = await waitFor(() => house.connect(), { timeoutMs: 15_000, what: 'the database to be back' })
+    try {
+      const faults: string[] = []
+      await waitFor(() => isSettled(client, messageId), {
+        timeoutMs: settleMs[form],
+        what: 'the broadcast to settle',
+      }).catch((error: Error) => faults.push(error.message))
+      await waitFor(async () => (await client.query(openAnswers)).rowCount === 0, {
+        timeoutMs: settleMs[form],
+        what: 'the answers to those who left',
+      }).catch((error: Error) => faults.push(error.message))
+      await sampler.stop()
+      const { counts, everUnknown, faults: found } = await reconcile(house, client, { messageId, content, phones })
+      faults.push(...sampler.faults.slice(0, 3), ...found, ...checkLeaves(house, content, leaves, begun).faults)
+      const gone = new Set(leaves.map(({ phone }) => phone))
+      town.phones = phones.filter((phone) => !gone.has(phone))
+      const { binds, window } = house.options
+      const doubtful = (fault.doubts ?? 0) * 2 * binds * window
+      if (counts.unknown > doubtful) faults.push(`${counts.unknown} rows are unknown for good, allowed are ${doubtful}`)
+      const records = readSubmits(house, content)
+      const standstillMs = longestStandstill(records, mendedAt, records.at(-1)?.time ?? 0)
+      if (standstillMs > 10_000) faults.push(`${standstillMs} ms without a text after it was over`)
+      if (struckAt > (records.at(Math.floor(records.length * 0.9))?.time ?? 0) && fault.strike) {
+        faults.push('it came when nearly everybody had been texted')
+      }
+      try {
+        await fault.happened?.(scene)
+      } catch (error) {
+        faults.push(`it did not happen: ${(error as Error).message}`)
+      }
+      return { faults, seconds: (Date.now() - begun) / 1_000, standstillMs, unknown: everUnknown, left: leaves.length }
+    } finally {
+      await client.end()
+    }
+  } finally {
+    await sampler.stop()
+    await set({ latency_ms: house.options.latencyMs }, 'PUT')
+  }
+}
+
+const roles = ['gateway', 'worker', 'api', 'postmaster'] as const
+
+const openAnswers = `select from messages where status = 'sending'
+                     union all select from inbound_messages where interpreted_at is null`
+
+/** Two leave by API and one by STOP, all at the same time. */
+async function leave(house: House, listId: number, phones: number[], timeoutMs: number): Promise<Leave[]> {
+  return Promise.all(
+    phones.map((phone, n) =>
+      n === 1 ? leaveByStop(house, phone, { timeoutMs }) : leaveByApi(house, listId, phone, { timeoutMs }),
+    ),
+  )
+}
+
+async function countsOf(house: House): Promise<CarrierCounts> {
+  const { body } = await house.control('GET', '/state')
+  const { accepted, refused, throttled, answers_lost, receipts } = body as {
+    accepted: number
+    refused: number
+    throttled: number
+    answers_lost: number
+    receipts: { answered: number }
+  }
+  return { accepted, refused, throttled, answersLost: answers_lost, receiptsAnswered: receipts.answered }
+}
