@@ -109,7 +109,7 @@ describe('settings', () => {
   })
 
   test('answer false: silence on old and new binds, and all is made good afterwards', async () => {
-    const client = await simulator.bind({ responseDeadlineMs: 100 })
+    const client = await simulator.bind({ responseDeadlineMs: 500 })
     await settings({ latency_ms: 10 })
     await submit(client, textTo(phone))
     await settings({ answer: false })

@@ -140,11 +140,13 @@ describe('the window', () => {
   })
 
   test('a timeout frees the slot', async () => {
-    const { session, clock, send } = await makeEsme({ window: 1, responseDeadlineMs: 500 })
+    const { session, clock, peer, send } = await makeEsme({ window: 1, responseDeadlineMs: 500 })
     let drains = 0
     session.on('drain', () => drains++)
     send()
-    await clock.advance(500)
+    await clock.advance(250)
+    await peer.say(deliver(1))
+    await clock.advance(250)
     expect([session.free, drains]).toEqual([1, 1])
   })
 })
@@ -212,6 +214,41 @@ describe('silence', () => {
     await clock.advance(1)
     expect(closes).toEqual(['silent'])
     expect(outcomes).toMatchObject([{ kind: 'closed', sent: true }])
+  })
+
+  test('one that lets a request run out of time in silence gets no more until it is heard', async () => {
+    const { session, clock, peer, outcomes, send, closes } = await makeEsme({
+      window: 10,
+      enquireLinkMs: 60_000,
+      responseDeadlineMs: 1_000,
+    })
+    const drains: number[] = []
+    session.on('drain', () => drains.push(session.free))
+    send()
+    await clock.advance(1_000)
+    expect([outcomes, session.free]).toEqual([[{ kind: 'timeout' }], 0])
+    const asked = peer.take().at(-1)
+    expect(asked?.command).toBe('enquire_link')
+    await clock.advance(500)
+    await peer.say({ ...blankPdu('enquire_link_resp'), sequence_number: asked?.sequence_number ?? 0 })
+    expect([session.free, drains.at(-1)]).toEqual([10, 10])
+    send()
+    await clock.advance(2_000)
+    expect(closes).toEqual(['silent'])
+  })
+
+  test('one that leaves a single request without an answer and talks on is not doubted', async () => {
+    const { session, clock, peer, outcomes, send } = await makeEsme({
+      enquireLinkMs: 60_000,
+      responseDeadlineMs: 1_000,
+    })
+    send()
+    await clock.advance(600)
+    await peer.say(deliver(1))
+    await clock.advance(400)
+    expect(outcomes).toEqual([{ kind: 'timeout' }])
+    expect(session.free).toBe(session.window)
+    expect(peer.take().map(({ command }) => command)).not.toContain('enquire_link')
   })
 
   test('a peer that answers is asked again only after the next silence', async () => {

@@ -88,6 +88,8 @@ export class Session extends EventEmitter<SessionEvents> {
   #freed = false
   #lastHeard: number
   #enquiring = false
+  /** A request ran out of time and not an octet has come since it was written: perhaps nobody is there any more. */
+  #doubted = false
   #leaving: Promise<void> | undefined
   #unbindSent = false
   #whenIdle: (() => void) | undefined
@@ -110,6 +112,9 @@ export class Session extends EventEmitter<SessionEvents> {
     this.#inbox = new Inbox(stream, {
       onHeard: () => {
         this.#lastHeard = this.#clock.now()
+        if (!this.#doubted) return
+        this.#doubted = false
+        this.#freed = true
       },
       onFrame: (frame) => this.#handleFrame(frame),
       onRead: () => {
@@ -142,9 +147,13 @@ export class Session extends EventEmitter<SessionEvents> {
     return this.#inFlight.counted
   }
 
-  /** Slots that request() will take now: none while the session unbinds or is not bound. */
+  /**
+   * Slots to be filled now: none while the session unbinds or is not bound, nor while a peer that let a request run out
+   * of time in silence has not been heard again. What is written to nobody is in doubt for ever.
+   */
   get free(): number {
-    return this.bound && !this.#leaving ? Math.max(0, this.window - this.#inFlight.counted) : 0
+    if (!this.bound || this.#leaving || this.#doubted) return 0
+    return Math.max(0, this.window - this.#inFlight.counted)
   }
 
   /** Octets that wait for the peer to take them. */
@@ -357,9 +366,11 @@ export class Session extends EventEmitter<SessionEvents> {
   #tick() {
     const now = this.#clock.now()
     for (let late = this.#inFlight.takeOverdue(now); late; late = this.#inFlight.takeOverdue(now)) {
+      if (this.#lastHeard <= late.deadline - this.responseDeadlineMs && !this.#inbox.paused) this.#doubted = true
       this.#settle(late, { kind: 'timeout' })
     }
-    if (this.#listening && now - this.#lastHeard >= this.enquireLinkMs) this.#enquire()
+    const isSilent = (this.#doubted && !this.#leaving) || now - this.#lastHeard >= this.enquireLinkMs
+    if (this.#listening && isSilent) this.#enquire()
     this.#tellDrain()
     this.#arm()
   }

@@ -213,7 +213,7 @@ export class House {
 
   /** All that a role has said so far. */
   log(role: Role): string {
-    return look(join(this.#dataDir, 'log', `${role}.log`))
+    return look(join(this.#dataDir, 'log', `${role === 'postmaster' ? 'postgres' : role}.log`))
   }
 
   /** What each process said last, for whoever has to find out why a test failed. */

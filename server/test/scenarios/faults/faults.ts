@@ -137,6 +137,7 @@ export const faults: Fault[] = [
   },
   {
     name: "the database's files may not grow",
+    latencyMs: 250,
     async strike(scene) {
       const mebibytes = 16 // a segment of the write-ahead log, which may still be written
       await padSubmits(scene, mebibytes)

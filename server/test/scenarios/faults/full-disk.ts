@@ -1,4 +1,5 @@
 import { execFileSync } from 'node:child_process'
+import { existsSync, statSync } from 'node:fs'
 import type { Scene } from './scene.ts'
 
 // A file that may not grow stands in for a disk that is full: the kernel refuses what would make it larger.
@@ -13,11 +14,15 @@ export function limitFiles(pids: readonly number[], mebibytes: number): () => vo
   }
 }
 
+/** Only the hard limit would need a privilege; the soft one is anybody's of the same account. */
 function setLimit(pid: number, octets: string): void {
+  const owner = statSync(`/proc/${pid}`, { throwIfNoEntry: false })
+  if (!owner) return
+  const { uid, gid } = owner
   try {
-    execFileSync('prlimit', ['--pid', String(pid), `--fsize=${octets}:unlimited`], { stdio: 'ignore' })
-  } catch {
-    // it has ended
+    execFileSync('prlimit', ['--pid', String(pid), `--fsize=${octets}:`], { uid, gid, stdio: 'pipe' })
+  } catch (error) {
+    if (existsSync(`/proc/${pid}`)) throw error
   }
 }
 

@@ -2,14 +2,7 @@ import type pg from 'pg'
 import { waitFor } from '../../wait-for.ts'
 import type { House } from '../house.ts'
 import { checkLeaves, type Leave, leaveByApi, leaveByStop } from '../leaves.ts'
-import {
-  isSettled,
-  longestStandstill,
-  readSubmits,
-  reconcile,
-  Sampler,
-  SubmitCounter,
-} from '../reconcile.ts'
+import { isSettled, longestStandstill, readSubmits, reconcile, Sampler, SubmitCounter } from '../reconcile.ts'
 
 // A broadcast with one thing wrong while it runs, and people leaving at that very time; in the end log and raw file are
 // compared. The short form is part of `npm test`, the long form is `npm run test:faults`.
