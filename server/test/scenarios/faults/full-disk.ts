@@ -37,9 +37,10 @@ function heirsOf(ancestors: ReadonlySet<number>): number[] {
 
 /** Makes the day's table of SMSC ids so large that it would have to grow beyond that to take more. */
 export async function padSubmits(scene: Scene, mebibytes: number): Promise<void> {
-  // rows of a connection and of texts that there are not, a little over a kilobyte each
+  // rows of a connection and of texts that there are not; seven fill a page to the last octet, so that nothing fits in
+  const pages = mebibytes * 128 + 1
   await scene.query(`
     insert into submits (connection_id, smsc_id, log_id, part, logged_on)
-    select -1, n || repeat('x', 1024), -n, 0, m.logged_on
-      from messages m, generate_series(1, ${mebibytes * 1024}) n where m.id = ${scene.messageId}`)
+    select -1, lpad(n::text, 1112, 'x'), -n, 0, m.logged_on
+      from messages m, generate_series(1, ${pages * 7}) n where m.id = ${scene.messageId}`)
 }
