@@ -83,8 +83,7 @@ export const blows = {
     async strike(house, struck) {
       const owner = await latestGateway(house)
       const other = house.startSecondGateway()
-      const both = 2 * house.options.binds
-      await waitFor(async () => bindsOf(await house.control('GET', '/state')) === both, {
+      await waitFor(async () => (await boundGateways(house)).length === 2, {
         timeoutMs: 10_000,
         what: 'the second gateway to bind',
       })
@@ -111,7 +110,14 @@ export const blows = {
 
 const isAlive = (pid: number) => identify(pid) !== undefined
 
-const bindsOf = ({ body }: { body: Record<string, unknown> }) => (body.binds as unknown[]).length
+/** The gateways that have a bind; two share the slots of a connection. */
+export async function boundGateways(house: House): Promise<string[]> {
+  const rows = await query<{ id: string }>(
+    house,
+    'select distinct leased_by as id from bind_slots where bound and lease_until > clock_timestamp()',
+  )
+  return rows.map(({ id }) => id)
+}
 
 /** The gateway that told last that it lives. */
 async function latestGateway(house: House): Promise<string> {

@@ -9,7 +9,7 @@ import { broadcastWith, type Form, type Town } from './scene.ts'
 
 const form: Form = process.env.CARILLON_TEST_FORM === 'long' ? 'long' : 'short'
 const { recipients, ...settings } = {
-  short: { recipients: 1_000, leaseMs: 2_000, responseDeadlineMs: 1_500 },
+  short: { recipients: 800, leaseMs: 2_000, responseDeadlineMs: 1_500 },
   long: { recipients: 20_000, leaseMs: 5_000, responseDeadlineMs: 10_000 },
 }[form]
 

@@ -72,6 +72,7 @@ export async function broadcastWith(house: House, town: Town, fault: Fault, form
   }
   await set({ latency_ms: latencyMs, receipt_delay_ms: 50, ...fault.carrier }, 'PUT')
   const before = await countsOf(house)
+  const settledBefore = await settledReceipts(house)
   const logsBefore = new Map(roles.map((role) => [role, house.log(role).length]))
   const counter = new SubmitCounter(house)
   const begin = counter.count
@@ -149,7 +150,7 @@ export async function broadcastWith(house: House, town: Town, fault: Fault, form
       } catch (error) {
         faults.push(`it did not happen: ${(error as Error).message}`)
       }
-      return { faults, seconds: (Date.now() - begun) / 1_000, standstillMs, unknown: everUnknown, left: leaves.length }
+      return { faults, seconds: (Date.now() - begun) / 1_000, standstillMs, unknown: everUnknown - settledBefore, left: leaves.length }
     } finally {
       await client.end()
     }
@@ -171,6 +172,17 @@ async function leave(house: House, listId: number, phones: number[], timeoutMs: 
       n === 1 ? leaveByStop(house, phone, { timeoutMs }) : leaveByApi(house, listId, phone, { timeoutMs }),
     ),
   )
+}
+
+/** Receipts that have settled an unknown text so far, of whichever broadcast. */
+async function settledReceipts(house: House): Promise<number> {
+  const client = await house.connect()
+  try {
+    const { rows } = await client.query<{ n: string }>(`select count(*) as n from receipts where outcome = 'settled'`)
+    return Number(rows[0]?.n)
+  } finally {
+    await client.end()
+  }
 }
 
 async function countsOf(house: House): Promise<CarrierCounts> {
