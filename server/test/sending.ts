@@ -10,6 +10,7 @@ import type { Config } from '../src/config/config.ts'
 import { Secret } from '../src/config/secret.ts'
 import type { Db } from '../src/db/db.ts'
 import { type Gateway, startGateway } from '../src/gateway/gateway.ts'
+import { type Clock, systemClock } from '../src/lib/clock.ts'
 import { Repeater } from '../src/lib/repeater.ts'
 import { acceptBroadcast } from '../src/messages/messages.ts'
 import { alignChunks } from '../src/messages/pause.queries.ts'
@@ -44,6 +45,7 @@ type Options = {
   leaseMs?: number
   responseDeadlineMs?: number
   latencyMs?: number
+  clock?: Clock
 }
 
 /**
@@ -71,7 +73,7 @@ export async function startSending(options: Options = {}) {
     },
     log,
   })
-  const base = makeRuntime({ db: database.db, url: database.url, log })
+  const base = makeRuntime({ db: database.db, url: database.url, log, clock: options.clock ?? systemClock })
   const config: Config = {
     ...base.config,
     smpp: { ...smpp, port: simulator.smppPort },

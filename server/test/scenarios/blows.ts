@@ -81,32 +81,66 @@ export const blows = {
     leavesDoubt: true,
     weight: 2.5,
     async strike(house, struck) {
-      const owner = await latestGateway(house)
-      const other = house.startSecondGateway()
-      await waitFor(async () => (await boundGateways(house)).length === 2, {
-        timeoutMs: 10_000,
-        what: 'the second gateway to bind',
-      })
-      const frozen = house.pid('gateway')
-      signal(frozen, 'SIGSTOP')
-      struck()
-      const held = await chunksOf(house, owner)
-      await waitFor(() => isTakenOver(house, held, owner), {
-        timeoutMs: house.options.leaseMs + 5_000,
-        what: 'the second gateway to take the work of the frozen one over',
-      })
-      const noticed = () => house.log('gateway').split('lost a chunk to another gateway').length
-      const noticedBefore = noticed()
-      signal(frozen, 'SIGCONT') // its successor is in full swing now
-      await waitFor(() => noticed() > noticedBefore, {
-        timeoutMs: 10_000,
-        what: 'the gateway to notice on waking up that its work is gone',
-      })
-      signal(other, 'SIGTERM')
-      await waitFor(() => !isAlive(other), { timeoutMs: 10_000, what: 'the second gateway to stop in order' })
+      const partner = await startPartner(house)
+      await freezeOne(house, partner, struck)
+      await stopPartner(partner)
     },
   },
 } satisfies Record<string, Blow>
+
+/** A second gateway, and who of the two is who. */
+export type Partner = { pid: number; id: string; ofSupervisor: string }
+
+/** Starts a gateway beside the supervisor's and waits until it has a share of the binds. */
+export async function startPartner(house: House): Promise<Partner> {
+  const [ofSupervisor] = await waitFor(async () => onlyOne(await boundGateways(house)), {
+    timeoutMs: 10_000,
+    what: 'the first gateway to bind',
+  })
+  const pid = house.startSecond('gateway')
+  const others = await waitFor(
+    async () => onlyOne((await boundGateways(house)).filter((gateway) => gateway !== ofSupervisor)),
+    { timeoutMs: 10_000, what: 'the second gateway to bind' },
+  )
+  return { pid, id: others[0], ofSupervisor }
+}
+
+const onlyOne = (found: string[]) => (found.length === 1 ? (found as [string]) : undefined)
+
+export async function stopPartner({ pid }: Partner): Promise<void> {
+  signal(pid, 'SIGTERM')
+  await waitFor(() => !isAlive(pid), { timeoutMs: 10_000, what: 'the second gateway to stop in order' })
+}
+
+/** Freezes the one of two gateways that has work, until the other has taken it over; it is to notice when it wakes. */
+export async function freezeOne(house: House, partner: Partner, struck: () => void): Promise<void> {
+  const worker = await waitFor(
+    async () => {
+      for (const id of [partner.ofSupervisor, partner.id]) {
+        if ((await chunksOf(house, id)).length > 0) return id
+      }
+    },
+    { timeoutMs: 5_000, what: 'a gateway at work' },
+  )
+  const isPartner = worker === partner.id
+  const frozen = isPartner ? partner.pid : house.pid('gateway')
+  const log = isPartner ? 'second gateway' : 'gateway'
+  signal(frozen, 'SIGSTOP')
+  struck()
+  const held = await chunksOf(house, worker)
+  if (held.length === 0) throw new Error('what was to be frozen had just done its work')
+  await waitFor(() => isTakenOver(house, held, worker), {
+    timeoutMs: house.options.leaseMs + 5_000,
+    what: 'the other gateway to take the work of the frozen one over',
+  })
+  const noticed = () => house.log(log).split('lost a chunk to another gateway').length
+  const noticedBefore = noticed()
+  signal(frozen, 'SIGCONT') // its successor is in full swing now
+  await waitFor(() => noticed() > noticedBefore, {
+    timeoutMs: 10_000,
+    what: 'the gateway to notice on waking up that its work is gone',
+  })
+}
 
 const isAlive = (pid: number) => identify(pid) !== undefined
 
@@ -117,15 +151,6 @@ export async function boundGateways(house: House): Promise<string[]> {
     'select distinct leased_by as id from bind_slots where bound and lease_until > clock_timestamp()',
   )
   return rows.map(({ id }) => id)
-}
-
-/** The gateway that told last that it lives. */
-async function latestGateway(house: House): Promise<string> {
-  const rows = await query<{ id: string }>(
-    house,
-    `select instance_id as id from heartbeats where role = 'gateway' order by seen_at desc limit 1`,
-  )
-  return rows[0]?.id ?? ''
 }
 
 /** The chunks that this gateway has leased and not done. */

@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process'
-import { readdirSync, readFileSync } from 'node:fs'
+import { closeSync, openSync, readdirSync, readFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -15,7 +15,10 @@ import { Wire } from './wire.ts'
 // simulator's, killed at will, and gone without a trace at the end, however the test ended.
 
 const startScript = fileURLToPath(new URL('../../src/bin/start.ts', import.meta.url))
-const gatewayScript = fileURLToPath(new URL('../../src/bin/gateway.ts', import.meta.url))
+const scripts = {
+  gateway: fileURLToPath(new URL('../../src/bin/gateway.ts', import.meta.url)),
+  worker: fileURLToPath(new URL('../../src/bin/worker.ts', import.meta.url)),
+}
 
 const email = 'sandbox@example.org'
 const apiKey = 'a-key-for-the-tests'
@@ -187,16 +190,18 @@ export class House {
     return findFamily(clusterName)
   }
 
-  /** Another gateway beside the supervisor's own, on the same account and database; answers its process id. */
-  startSecondGateway(): number {
-    const environ = readFileSync(`/proc/${this.pid('gateway')}/environ`, 'utf8')
+  /** Another process of a role beside the supervisor's own, on the same account and database; answers its id. */
+  startSecond(role: 'gateway' | 'worker'): number {
+    const environ = readFileSync(`/proc/${this.pid(role)}/environ`, 'utf8')
       .split('\0')
       .filter(Boolean)
     const env = Object.fromEntries(environ.map((entry) => entry.split(/=(.*)/s).slice(0, 2)))
     delete env.NODE_CHANNEL_FD // it is nobody's child process with a channel
-    const gateway = spawn(process.execPath, [gatewayScript], { env, stdio: 'ignore' })
-    if (gateway.pid === undefined) throw new Error('a second gateway could not be started')
-    return gateway.pid
+    const said = openSync(join(this.#dataDir, 'log', `second ${role}.log`), 'a')
+    const second = spawn(process.execPath, [scripts[role]], { env, stdio: ['ignore', said, said] })
+    closeSync(said)
+    if (second.pid === undefined) throw new Error(`a second ${role} could not be started`)
+    return second.pid
   }
 
   /** Stops everything in order; answers the supervisor's exit code. */
@@ -212,7 +217,7 @@ export class House {
   }
 
   /** All that a role has said so far. */
-  log(role: Role): string {
+  log(role: Role | 'second gateway' | 'second worker'): string {
     return look(join(this.#dataDir, 'log', `${role === 'postmaster' ? 'postgres' : role}.log`))
   }
 

@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { signal } from '../../../src/supervisor/processes.ts'
 import { waitFor } from '../../wait-for.ts'
-import { blows } from '../blows.ts'
+import { freezeOne, type Partner, startPartner, stopPartner } from '../blows.ts'
 import { limitFiles, padSubmits } from './full-disk.ts'
 import type { Fault, Scene } from './scene.ts'
 
@@ -18,6 +18,9 @@ const untilUnknown = (scene: Scene) =>
   waitFor(() => scene.sampler.mostUnknown > 0, { timeoutMs: 20_000, what: 'a text that is unknown' })
 
 const bindLost = (scene: Scene) => atLeast('binds lost', scene.said('gateway', 'bind lost'), 1)
+
+const logSegmentMebibytes = 16
+let partner: Partner | undefined
 
 export const faults: Fault[] = [
   {
@@ -138,10 +141,9 @@ export const faults: Fault[] = [
   {
     name: "the database's files may not grow",
     latencyMs: 250,
+    prepare: (house) => padSubmits(house, logSegmentMebibytes),
     async strike(scene) {
-      const mebibytes = 16 // a segment of the write-ahead log, which may still be written
-      await padSubmits(scene, mebibytes)
-      const lift = limitFiles(scene.house.databasePids(), mebibytes)
+      const lift = limitFiles(scene.house.databasePids(), logSegmentMebibytes) // the log may still be written
       await seconds(scene, 2, 20)
       lift()
     },
@@ -161,6 +163,13 @@ export const faults: Fault[] = [
     name: 'a gateway is frozen past its lease',
     latencyMs: 250,
     doubts: 1,
-    strike: (scene) => blows.freeze.strike(scene.house, () => {}),
+    async prepare(house) {
+      partner = await startPartner(house)
+    },
+    async strike({ house }) {
+      if (!partner) throw new Error('there is no second gateway')
+      await freezeOne(house, partner, () => {})
+      await stopPartner(partner)
+    },
   },
 ]

@@ -1,6 +1,6 @@
 import { execFileSync } from 'node:child_process'
 import { existsSync, statSync } from 'node:fs'
-import type { Scene } from './scene.ts'
+import type { House } from '../house.ts'
 
 // A file that may not grow stands in for a disk that is full: the kernel refuses what would make it larger.
 
@@ -35,12 +35,16 @@ function heirsOf(ancestors: ReadonlySet<number>): number[] {
   })
 }
 
-/** Makes the day's table of SMSC ids so large that it would have to grow beyond that to take more. */
-export async function padSubmits(scene: Scene, mebibytes: number): Promise<void> {
-  // rows of a connection and of texts that there are not; seven fill a page to the last octet, so that nothing fits in
-  const pages = mebibytes * 128 + 1
-  await scene.query(`
-    insert into submits (connection_id, smsc_id, log_id, part, logged_on)
-    select -1, lpad(n::text, 1112, 'x'), -n, 0, m.logged_on
-      from messages m, generate_series(1, ${pages * 7}) n where m.id = ${scene.messageId}`)
+/** Makes today's table of SMSC ids so large that it would have to grow beyond that to take more. */
+export async function padSubmits(house: House, mebibytes: number): Promise<void> {
+  const client = await house.connect()
+  try {
+    // rows of a connection and of texts that there are not; seven fill a page to the last octet, so that nothing fits in
+    const pages = mebibytes * 128 + 1
+    await client.query(`
+      insert into submits (connection_id, smsc_id, log_id, part, logged_on)
+      select -1, lpad(n::text, 1112, 'x'), -n, 0, (now() at time zone 'UTC')::date from generate_series(1, ${pages * 7}) n`)
+  } finally {
+    await client.end()
+  }
 }

@@ -29,6 +29,8 @@ export type Fault = {
   ahead?: number
   /** How often two windows per bind may be given up: texts that no end of a dead connection knows of. */
   doubts?: number
+  /** What has to be there before the broadcast begins. */
+  prepare?(house: House): Promise<void>
   /** Lets it happen, and returns when it is over. */
   strike?(scene: Scene): Promise<void>
   /** Throws unless it did happen: a fault that nobody noticed has proved nothing. */
@@ -71,6 +73,7 @@ export async function broadcastWith(house: House, town: Town, fault: Fault, form
     if (status !== 200) throw new Error(`the simulator refused ${JSON.stringify(settings)}: ${JSON.stringify(body)}`)
   }
   await set({ latency_ms: latencyMs, receipt_delay_ms: 50, ...fault.carrier }, 'PUT')
+  await fault.prepare?.(house)
   const before = await countsOf(house)
   const settledBefore = await settledReceipts(house)
   const logsBefore = new Map(roles.map((role) => [role, house.log(role).length]))
@@ -150,7 +153,13 @@ export async function broadcastWith(house: House, town: Town, fault: Fault, form
       } catch (error) {
         faults.push(`it did not happen: ${(error as Error).message}`)
       }
-      return { faults, seconds: (Date.now() - begun) / 1_000, standstillMs, unknown: everUnknown - settledBefore, left: leaves.length }
+      return {
+        faults,
+        seconds: (Date.now() - begun) / 1_000,
+        standstillMs,
+        unknown: everUnknown - settledBefore,
+        left: leaves.length,
+      }
     } finally {
       await client.end()
     }

@@ -1,0 +1,66 @@
+import { afterEach, expect, test } from 'vitest'
+import type { Clock } from '../src/lib/clock.ts'
+import { fromSmppAddress } from '../src/sms/phone-number.ts'
+import { startSending } from './sending.ts'
+import { waitFor } from './wait-for.ts'
+
+// The clock of the product is put forward and back in the middle of a broadcast: due times go by it, leases, deadlines of
+// sockets and caps do not, and whatever it shows nobody is texted twice and nobody is forgotten.
+
+const recipients = process.env.CARILLON_TEST_FORM === 'long' ? 3_000 : 400
+const minute = 60_000
+const hour = 60 * minute
+
+class SteppingClock implements Clock {
+  aheadMs = 0
+
+  now(): Date {
+    return new Date(Date.now() + this.aheadMs)
+  }
+}
+
+let sending: Awaited<ReturnType<typeof startSending>>
+afterEach(() => sending.stop())
+
+const phones = Array.from({ length: recipients }, (_, n) => 2_065_560_001 + n)
+
+test.each([
+  ['forward by a day and a half', [36 * hour]],
+  ['back by a day and a half, and right again', [-36 * hour, 0]],
+  ['to and fro by minutes', [5 * minute, -5 * minute, 90 * minute, 0]],
+])('%s: everybody is texted once', async (_, steps) => {
+  const clock = new SteppingClock()
+  sending = await startSending({ window: 10, binds: 2, latencyMs: 30, leaseMs: 2_000, clock })
+  await sending.subscribe(...phones)
+  await sending.startGateway()
+  const id = await sending.broadcast()
+  const begun = recipients / 10
+  await waitFor(() => sending.raw().length > begun, { what: 'the first texts' })
+  for (const [n, step] of steps.entries()) {
+    clock.aheadMs = step
+    // for some texts more, or for as long as it stands still because nothing is due by this clock
+    const before = sending.raw().length
+    const until = performance.now() + 300
+    await waitFor(() => sending.raw().length > before + begun || performance.now() > until)
+    expect(sending.raw().length, `texts at step ${n}: it came too late`).toBeLessThan(recipients)
+  }
+  await sending.untilCounted(id, { audience: recipients, delivered: recipients }, 15_000)
+  const texted = sending.raw().map(({ destination }) => fromSmppAddress(destination))
+  expect(texted).toHaveLength(recipients)
+  expect(new Set(texted)).toEqual(new Set(phones))
+})
+
+test('a message that is accepted when the clock shows another day is sent in that day, and the one before as well', async () => {
+  const clock = new SteppingClock()
+  sending = await startSending({ window: 10, binds: 2, latencyMs: 30, leaseMs: 2_000, clock })
+  await sending.subscribe(...phones.slice(0, 200))
+  await sending.startGateway()
+  const first = await sending.broadcast()
+  await waitFor(() => sending.raw().length > 20, { what: 'the first texts' })
+  clock.aheadMs = 36 * hour
+  const second = await sending.broadcast('The pantry opens at ten.')
+  for (const id of [first, second]) await sending.untilCounted(id, { audience: 200, delivered: 200 }, 15_000)
+  const days = await sending.db.many('days_of_messages', 'select distinct logged_on from message_log')
+  expect(days).toHaveLength(2)
+  expect(sending.raw()).toHaveLength(400)
+})
