@@ -89,12 +89,32 @@ export async function startWaiting(tx: Db, messageId: number, at: Date, loggedOn
 /** What one recipient gets instead of the message's content. */
 export type OwnText = { content: string; partCount: number }
 
-/** A message to these numbers, with its log rows and its chunk: nothing is left to expand. At most a thousand. */
+/** Numbers from `first` to `last`, by their places, that share a window. */
+export type AddressedChunk = {
+  first: number
+  last: number
+  dueAt: Date
+  closesAt: Date | null
+  place: string | null
+}
+
+/** A message to these numbers, with its log rows and its chunks: nothing is left to expand. At most a thousand. */
 export async function insertAddressed(
   tx: Db,
   message: NewMessage,
-  { phones, owns, lane, loggedOn }: { phones: number[]; owns?: OwnText[]; lane: number; loggedOn: string },
+  given: {
+    phones: number[]
+    owns?: OwnText[]
+    lane: number
+    loggedOn: string
+    deliverBy?: Date | null
+    /** One of all that is due at once, when there are none. */
+    chunks?: AddressedChunk[]
+  },
 ): Promise<number> {
+  const { phones, owns, lane, loggedOn } = given
+  const atOnce = { first: 0, last: phones.length - 1, dueAt: message.createdAt, closesAt: null, place: null }
+  const chunks = given.chunks ?? [atOnce]
   const { id } = await tx.one<{ id: number }>(
     'insert_addressed',
     /* sql */ `
@@ -105,9 +125,9 @@ export async function insertAddressed(
         from unnest($11::bigint[], $14::text[], $15::smallint[]) with ordinality as given (phone, content, part_count, n)
     ), added as (
       insert into messages (account_id, list_id, short_code_id, kind, name, content, consent, part_count, created_at,
-                            webhook_callback_url, phone, status, accepted_at, expanded_at, logged_on)
+                            webhook_callback_url, phone, status, accepted_at, expanded_at, logged_on, deliver_by)
       values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, case when cardinality($11::bigint[]) = 1 then ($11::bigint[])[1] end,
-              'sending', $9, $9, $12)
+              'sending', $9, $9, $12, $16)
       returning id
     ), counters as (
       insert into message_counters (message_id, audience, queued)
@@ -117,9 +137,11 @@ export async function insertAddressed(
       select block.first_id + n, $12, added.id, numbered.phone, 'queued', numbered.content, coalesce(numbered.part_count, $8)
         from added, block, numbered
        order by n
-    ), chunk as (
-      insert into send_chunks (message_id, short_code_id, logged_on, lane, due_at, first_log_id, last_log_id)
-      select added.id, $3, $12, $13, $9, block.first_id, block.first_id + cardinality($11::bigint[]) - 1 from added, block
+    ), chunks as (
+      insert into send_chunks (message_id, short_code_id, logged_on, lane, due_at, closes_at, place, first_log_id, last_log_id)
+      select added.id, $3, $12, $13, due_at, closes_at, place, block.first_id + first, block.first_id + last
+        from added, block, unnest($17::int[], $18::int[], $19::timestamptz[], $20::timestamptz[], $21::text[])
+                             as chunk (first, last, due_at, closes_at, place)
     )
     select id from added`,
     [
@@ -130,6 +152,12 @@ export async function insertAddressed(
       lane,
       owns?.map((own) => own.content) ?? [],
       owns?.map((own) => own.partCount) ?? [],
+      given.deliverBy ?? null,
+      chunks.map((chunk) => chunk.first),
+      chunks.map((chunk) => chunk.last),
+      chunks.map((chunk) => chunk.dueAt),
+      chunks.map((chunk) => chunk.closesAt),
+      chunks.map((chunk) => chunk.place),
     ],
   )
   return id

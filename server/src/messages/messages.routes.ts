@@ -121,8 +121,9 @@ export const messageRoutes: FastifyPluginAsyncTypebox = async (app) => {
       const answer = (id: number) => ({ status: 'OK' as const, message: { id } })
       if (recipients) {
         const { list: _, ...text } = input
+        const { deliverBy } = readTiming(message)
         const texts = { ...text, listId: list.id, shortCodeId: list.shortCodeId, phones: recipients }
-        const { id } = await sendToNumbers(rt, { ...texts, field: 'message.phone_numbers' })
+        const { id } = await sendToNumbers(rt, { ...texts, deliverBy, field: 'message.phone_numbers' })
         return answer(id)
       }
       const audience = message.audience ? await readAudience(rt.db, list.id, message.audience) : null

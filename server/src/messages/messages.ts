@@ -5,14 +5,22 @@ import { utcDay } from '../lib/clock.ts'
 import type { Runtime } from '../runtime.ts'
 import { countParts } from '../sms/parts.ts'
 import { formatPhoneNumber } from '../sms/phone-number.ts'
-import { ensureLogDay, insertAddressed, insertBroadcast, type NewBroadcast, type OwnText } from './accept.queries.ts'
+import {
+  type AddressedChunk,
+  ensureLogDay,
+  insertAddressed,
+  insertBroadcast,
+  type NewBroadcast,
+  type OwnText,
+} from './accept.queries.ts'
+import { layOutAddressed } from './addressed-windows.ts'
 import type { Audience } from './audience.ts'
 import type { Consent } from './consent.ts'
 import { partsWithin, typicalPartCount } from './content.ts'
 import { readPersonalText } from './personal-text.ts'
 import { listKnown } from './recipients.queries.ts'
 import { refuseOptedOut } from './recipients.ts'
-import { keepTiming, refuseTiming, type Timing } from './timing.ts'
+import { atAnyTime, keepTiming, refuseTiming, type Timing } from './timing.ts'
 
 type Rt = Pick<Runtime, 'db' | 'clock'>
 
@@ -77,6 +85,8 @@ export type AddressedInput = {
   webhookCallbackUrl?: string | null
   /** So many parts instead of 160 characters. */
   maxParts?: number | null
+  /** Who was not texted by then never is. */
+  deliverBy?: Date | null
   /** What to call the numbers in a refusal. */
   field: string
 }
@@ -88,19 +98,24 @@ export type AddressedInput = {
  */
 export async function sendToNumbers(rt: Rt, input: AddressedInput): Promise<{ id: number }> {
   const { field, ...texts } = input
+  const now = rt.clock.now()
+  if (input.deliverBy) refuseTiming({ ...atAnyTime, deliverBy: input.deliverBy }, null, now)
   const id = await rt.db.tx(async (tx) => {
     await refuseOptedOut(tx, { ...texts, field })
     const owns = await ownTexts(tx, input)
-    return queueTexts(tx, rt, {
-      ...texts,
-      owns,
-      kind: 'transactional',
-      consent: 'not_blocked',
-      lane: lanes.transactional,
-    })
+    const layout = await layOutAddressed(tx, input, now)
+    const laidOut = layout && {
+      phones: inOrder(layout.order, input.phones),
+      owns: owns && inOrder(layout.order, owns),
+      chunks: layout.chunks,
+    }
+    const lane = lanes.transactional
+    return queueTexts(tx, rt, { ...texts, owns, ...laidOut, kind: 'transactional', consent: 'not_blocked', lane })
   })
   return { id }
 }
+
+const inOrder = <T>(order: number[], things: T[]): T[] => order.flatMap((n) => things.slice(n, n + 1))
 
 /** The text of each number, in their order; undefined when it is the same for all. */
 async function ownTexts(tx: Db, input: AddressedInput): Promise<OwnText[] | undefined> {
@@ -137,18 +152,23 @@ export async function sendSystemText(tx: Db, rt: Pick<Runtime, 'clock'>, input: 
 
 type Texts = Omit<AddressedInput, 'field' | 'maxParts'> & {
   owns?: OwnText[]
+  chunks?: AddressedChunk[]
   kind: 'transactional' | 'system'
   consent: Consent
   lane: number
 }
 
 async function queueTexts(tx: Db, rt: Pick<Runtime, 'clock'>, texts: Texts): Promise<number> {
-  const { phones, owns, lane, name = null, ...message } = texts
+  const { phones, owns, chunks, deliverBy, lane, name = null, ...message } = texts
   const createdAt = rt.clock.now()
   const loggedOn = utcDay(createdAt)
   await ensureLogDay(tx, loggedOn)
   const partCount = owns ? typicalPartCount(message.content) : countParts(message.content).partCount
-  const id = await insertAddressed(tx, { ...message, name, partCount, createdAt }, { phones, owns, lane, loggedOn })
+  const id = await insertAddressed(
+    tx,
+    { ...message, name, partCount, createdAt },
+    { phones, owns, chunks, deliverBy, lane, loggedOn },
+  )
   await wake(tx, 'chunks')
   return id
 }

@@ -2,6 +2,7 @@ import { type Static, Type } from 'typebox'
 import { errors } from '../errors.ts'
 import { Flag, Id, isUp, TextOrNull } from '../http/schema.ts'
 import { isCallbackUrl } from '../lib/callback-url.ts'
+import { parseInstant } from '../lib/instants.ts'
 import { parsePhoneNumber } from '../sms/phone-number.ts'
 
 const maxCharacters = 160
@@ -14,6 +15,12 @@ const keys = {
   phone_number: PhoneText('Another name of number.'),
   content: Type.Optional(Type.String({ pattern: '\\S', description: 'At most 160 characters. Required.' })),
   is_mms: Type.Optional(Flag('MMS is not supported yet, and refused.')),
+  deliver_by: Type.Optional(
+    Type.Unsafe<string | null>({
+      ...TextOrNull({ maxLength: 40, description: 'It is not sent from then on: ISO 8601 with an offset.' }),
+      'x-extension': true,
+    }),
+  ),
   webhook_callback_url: Type.Optional(
     TextOrNull({ maxLength: 2_048, description: 'Who is told the result and the replies.' }),
   ),
@@ -56,9 +63,13 @@ export function readTransactional(body: Static<typeof TransactionalBody>) {
   else if ([...content].length > maxCharacters) {
     faults[nameOf('content')] = [`is too long (maximum is ${maxCharacters} characters)`]
   }
+  const deliverBy = message.deliver_by ? parseInstant(message.deliver_by)?.instant : null
+  if (deliverBy === undefined) {
+    faults[nameOf('deliver_by')] = ['must be a time with an offset, as 2031-05-06T09:00:00-07:00']
+  }
   if (url && !isCallbackUrl(url)) faults[nameOf('webhook_callback_url')] = ['must be an http or https address']
   if (Object.keys(faults).length > 0 || phone === undefined || content === undefined) throw errors.invalid(faults)
-  return { phone, content, webhookCallbackUrl: url || null, field: numberField }
+  return { phone, content, deliverBy, webhookCallbackUrl: url || null, field: numberField }
 }
 
 function open(body: Static<typeof TransactionalBody>) {

@@ -8,6 +8,7 @@ export type TransactionalInput = {
   phone: number
   content: string
   webhookCallbackUrl: string | null
+  deliverBy?: Date | null
   /** What to call the number in a refusal. */
   field: string
 }

@@ -1,0 +1,41 @@
+import type { Db } from '../db/db.ts'
+import { errors } from '../errors.ts'
+import { findSwitches } from '../quiet-hours/quiet-hours.queries.ts'
+import { loadQuietHours } from '../quiet-hours/quiet-hours.ts'
+import { type Window, type WindowRules, windowFor } from '../quiet-hours/windows.ts'
+import { formatPhoneNumber } from '../sms/phone-number.ts'
+import type { AddressedChunk } from './accept.queries.ts'
+import { listKnown } from './recipients.queries.ts'
+
+type Addressed = { accountId: number; listId: number | null; phones: number[]; field: string }
+
+/** The order in which numbers are written, as their places in `phones`, and the chunks that they are cut into. */
+export type Layout = { order: number[]; chunks: AddressedChunk[] }
+
+/**
+ * How texts to given numbers are laid out where the account wants those to keep to quiet hours: each chunk is of one place,
+ * and waits for its window. Undefined where they go out at once. A number that hours leave no window is refused.
+ */
+export async function layOutAddressed(tx: Db, given: Addressed, now: Date): Promise<Layout | undefined> {
+  const { transactional } = await findSwitches(tx, given.accountId)
+  if (!transactional) return undefined
+  const quietHours = await loadQuietHours(tx, given.accountId)
+  const rules: WindowRules = { quietHours, alsoWithin: [], localAt: null }
+  const { listId, phones, field } = given
+  const people = listId === null ? phones.map((phone) => ({ phone })) : await listKnown(tx, listId, phones, [])
+  const byPlace = new Map<string, { window: Window; places: number[] }>()
+  people.forEach((person, n) => {
+    const window = windowFor(person, rules, now)
+    if (!window) throw errors.invalid({ [field]: [`may be texted at no hour: ${formatPhoneNumber(person.phone)}`] })
+    const group = byPlace.get(window.place)
+    if (group) group.places.push(n)
+    else byPlace.set(window.place, { window, places: [n] })
+  })
+  const order: number[] = []
+  const chunks = [...byPlace.values()].map(({ window, places }) => {
+    const first = order.length
+    order.push(...places)
+    return { first, last: order.length - 1, dueAt: window.opensAt, closesAt: window.closesAt, place: window.place }
+  })
+  return { order, chunks }
+}
