@@ -3,7 +3,6 @@ import { freshDatabase, type TestDatabase } from '../../test/database.ts'
 import { make } from '../../test/make.ts'
 import { makeRuntime } from '../../test/runtime.ts'
 import { checkBooks, readCounters } from '../../test/sending.ts'
-import { ensureConnection } from '../connections/connections.queries.ts'
 import type { Db } from '../db/db.ts'
 import { acceptBroadcast } from '../messages/messages.ts'
 import { optOut } from '../opt-ins/opt-out.ts'
@@ -32,7 +31,7 @@ const counters = () => readCounters(database.db, messageId)
 /** The first of four texts is sent; of the others nobody knows. The message is sent. */
 beforeEach(async () => {
   database = await freshDatabase()
-  connectionId = await ensureConnection(database.db, 'default')
+  connectionId = (await make.connection(database.db, { name: 'default' })).id
   list = await make.list(database.db)
   for (let n = 0; n < 4; n++) await make.subscriber(database.db, { listId: list.id, phone: phoneOf(n) })
   const content = 'The pantry opens at nine.'
@@ -219,7 +218,7 @@ describe('how long receipts are waited for', () => {
 
   test('and of several the most patient counts that the short code may send over', async () => {
     await patience('default', 7_200)
-    const otherId = await ensureConnection(database.db, 'other')
+    const otherId = (await make.connection(database.db, { name: 'other' })).id
     await patience('other', 14_400)
     await close(3.9)
     expect(await counters()).toMatchObject({ sent: 1 })

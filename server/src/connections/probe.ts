@@ -55,18 +55,17 @@ async function tryBind(
     steps.push({ step, bind: kind, ok, ms: since(startedAt) })
     startedAt = performance.now()
   }
-  const pass = (done: StepName, next: StepName) => {
-    if (step !== done) return
+  const pass = (next: StepName) => {
     finish(true)
     step = next
   }
   let socketError: Error | undefined
   const onSocket = (socket: Socket) => {
     socket.once('lookup', (error) => {
-      if (!error) pass('resolve', 'connect')
+      if (!error) pass('connect')
     })
-    socket.once('connect', () => pass('connect', connection.tls ? 'tls' : 'bind'))
-    socket.once('secureConnect', () => pass('tls', 'bind'))
+    socket.once('connect', () => pass(connection.tls ? 'tls' : 'bind'))
+    socket.once('secureConnect', () => pass('bind'))
     // the session tells that it closed, but not why in full
     socket.on('error', (error) => {
       socketError = error
@@ -77,10 +76,10 @@ async function tryBind(
   deadline.addEventListener('abort', cut)
   try {
     session = await connect({ ...bindOptions(connection), bind: kind, signal: deadline, onSocket })
-    pass('bind', 'enquire_link')
+    pass('enquire_link')
     const { command_status } = await session.ask(enquireLink())
     if (command_status !== commandStatus.ESME_ROK) throw new Error(`enquire_link: ${statusName(command_status)}`)
-    pass('enquire_link', 'unbind')
+    pass('unbind')
     await session.unbind()
     deadline.throwIfAborted()
     finish(true)

@@ -5,7 +5,6 @@ import { makeRuntime } from '../../test/runtime.ts'
 import { claimChunks } from '../broadcasts/chunks.queries.ts'
 import { expandOnce } from '../broadcasts/expand.ts'
 import { listQueued, markSent, markSubmitting } from '../broadcasts/marks.queries.ts'
-import { ensureConnection } from '../connections/connections.queries.ts'
 import { acceptBroadcast } from '../messages/messages.ts'
 import { claimInbound } from './inbound.queries.ts'
 import { interpretInbound, storeInbound } from './inbound.ts'
@@ -18,7 +17,7 @@ const first = 2_065_560_001
 
 beforeEach(async () => {
   database = await freshDatabase()
-  connectionId = await ensureConnection(database.db, 'default')
+  connectionId = (await make.connection(database.db, { name: 'default' })).id
   const account = await make.account(database.db)
   const { id: shortCodeId } = await make.shortCode(database.db, { accountId: account.id, code: '77777' })
   list = await make.list(database.db, { accountId: account.id, shortCodeId })

@@ -6,7 +6,6 @@ import { checkBooks, readCounters } from '../../test/sending.ts'
 import { claimChunks } from '../broadcasts/chunks.queries.ts'
 import { expandOnce } from '../broadcasts/expand.ts'
 import { listQueued, markRefused, markSent, markSubmitting } from '../broadcasts/marks.queries.ts'
-import { ensureConnection } from '../connections/connections.queries.ts'
 import type { BounceReason } from '../connections/meaning.ts'
 import type { Db } from '../db/db.ts'
 import { acceptBroadcast } from '../messages/messages.ts'
@@ -23,7 +22,7 @@ let connectionId: number
 
 async function prepare(given: Db) {
   db = given
-  connectionId = await ensureConnection(db, 'default')
+  connectionId = (await make.connection(db, { name: 'default' })).id
   list = await make.list(db)
   await make.subscriber(db, { listId: list.id, phone })
 }

@@ -7,7 +7,6 @@ import { waitFor } from '../../test/wait-for.ts'
 import { claimChunks } from '../broadcasts/chunks.queries.ts'
 import { expandOnce } from '../broadcasts/expand.ts'
 import { listQueued, markSent, markSubmitting, markUnknown } from '../broadcasts/marks.queries.ts'
-import { ensureConnection } from '../connections/connections.queries.ts'
 import { acceptBroadcast } from '../messages/messages.ts'
 import { type Applied, applyReceipts } from './receipts.queries.ts'
 import { ReceiptBook } from './receipts.ts'
@@ -16,7 +15,7 @@ let database: TestDatabase
 let connectionId: number
 beforeEach(async () => {
   database = await freshDatabase()
-  connectionId = await ensureConnection(database.db, 'default')
+  connectionId = (await make.connection(database.db, { name: 'default' })).id
 })
 afterEach(() => database.close())
 

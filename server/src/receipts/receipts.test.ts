@@ -8,7 +8,6 @@ import { closeOverdue } from '../broadcasts/close.ts'
 import { expandOnce } from '../broadcasts/expand.ts'
 import { finishMessages } from '../broadcasts/finish.queries.ts'
 import { listQueued, markSent, markSubmitting, markUnknown, type Recipient } from '../broadcasts/marks.queries.ts'
-import { ensureConnection } from '../connections/connections.queries.ts'
 import type { BounceReason } from '../connections/meaning.ts'
 import { acceptBroadcast } from '../messages/messages.ts'
 import {
@@ -30,7 +29,7 @@ let rows: Recipient[]
 const rt = () => makeRuntime({ db: ctx.db })
 
 async function prepare(text: string) {
-  connectionId = await ensureConnection(ctx.db, 'default')
+  connectionId = (await make.connection(ctx.db, { name: 'default' })).id
   const list = await make.list(ctx.db)
   for (let n = 1; n <= 3; n++) await make.subscriber(ctx.db, { listId: list.id, phone: 2_065_560_000 + n })
   messageId = (await acceptBroadcast(rt(), { accountId: list.accountId, list, content: text })).id
@@ -317,7 +316,7 @@ test('what a text bounced for is the weightiest of its parts', async () => {
 
 describe('over two connections', () => {
   beforeEach(() => prepare(content))
-  const other = () => ensureConnection(ctx.db, 'other')
+  const other = async () => (await make.connection(ctx.db)).id
 
   test('one id is two texts', async () => {
     const otherId = await other()
