@@ -46,6 +46,7 @@ export const errors = {
   messageNotFound: notFound('message_not_found', 'Message'),
   rateNotFound: notFound('rate_not_found', 'Rate'),
   flightPlanNotFound: notFound('flight_plan_not_found', 'Flight plan'),
+  recipientNotFound: notFound('recipient_not_found', 'Recipient'),
   importNotFound: notFound('import_not_found', 'Import'),
   apiKeyNotFound: notFound('api_key_not_found', 'API key'),
   customFieldNotFound: notFound('custom_field_not_found', 'Custom field'),

@@ -172,6 +172,9 @@ export type Accepted = {
   smscId: string
   spelling?: string
   complete: boolean
+  /** When the PDU was written, in milliseconds since 1970, and how long its answer took. */
+  writtenAt?: number
+  answerMs?: number | null
 }
 
 /**
@@ -192,10 +195,10 @@ export async function markSent(db: Db, day: string, connectionId: number, accept
     `mark_sent_${day}`,
     /* sql */ `
     with ids as (
-      insert into ${submitsTable(day)} (connection_id, smsc_id, spelling, log_id, phone, part, logged_on)
-      select $1, a.smsc_id, a.spelling, a.log_id, a.phone, a.part, $6::date
-        from unnest($2::bigint[], $3::bigint[], $4::smallint[], $5::text[], $8::text[])
-               as a(log_id, phone, part, smsc_id, spelling)
+      insert into ${submitsTable(day)} (connection_id, smsc_id, spelling, log_id, phone, part, logged_on, written_at, answer_ms)
+      select $1, a.smsc_id, a.spelling, a.log_id, a.phone, a.part, $6::date, to_timestamp(a.written_ms / 1000.0), a.answer_ms
+        from unnest($2::bigint[], $3::bigint[], $4::smallint[], $5::text[], $8::text[], $9::float8[], $10::int[])
+               as a(log_id, phone, part, smsc_id, spelling, written_ms, answer_ms)
     ), moved as (
       update ${logTable(day)} l set state = 'sent'
        where l.id = any($7::bigint[]) and l.state = 'submitting'
@@ -217,6 +220,8 @@ export async function markSent(db: Db, day: string, connectionId: number, accept
       named.map(({ smscId, spelling }) =>
         spelling === smscId ? null : (spelling?.slice(0, 255).replaceAll('\0', '') ?? null),
       ),
+      named.map((part) => part.writtenAt ?? null),
+      named.map((part) => part.answerMs ?? null),
     ],
   )
   if (moved < complete.length) await markUnknownSent(db, day, complete)

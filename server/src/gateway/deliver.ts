@@ -12,10 +12,11 @@ import { isReceipt, parseReceipt } from '../smpp/pdu/receipt-text.ts'
 import type { ResponseFields, Session } from '../smpp/session.ts'
 import { decodeShortMessage } from '../sms/parts.ts'
 import { fromSmppAddress } from '../sms/phone-number.ts'
+import type { Meter } from './meter.ts'
 import type { Recorder } from './recorder.ts'
 
 /** What has to be known of the connection over which something comes. */
-type From = Pick<Connection, 'id' | 'errorMap' | 'receiptIdForm'>
+type From = Pick<Connection, 'id' | 'name' | 'errorMap' | 'receiptIdForm'>
 
 type Respond = (fields?: ResponseFields) => void
 
@@ -24,6 +25,7 @@ export class Deliveries {
   readonly #rt: Pick<Runtime, 'db' | 'clock' | 'log'>
   readonly #recorder: Recorder
   readonly #receipts: ReceiptBook
+  readonly #meter: Meter
   readonly #onInbound: () => void
   // the last MO of each handset that is being stored
   readonly #storing = new Map<number, Promise<void>>()
@@ -32,11 +34,13 @@ export class Deliveries {
     rt: Pick<Runtime, 'db' | 'clock' | 'log'>,
     recorder: Recorder,
     receipts: ReceiptBook,
+    meter: Meter,
     onInbound: () => void,
   ) {
     this.#rt = rt
     this.#recorder = recorder
     this.#receipts = receipts
+    this.#meter = meter
     this.#onInbound = onInbound
   }
 
@@ -50,6 +54,7 @@ export class Deliveries {
 
   #takeReceipt(from: From, pdu: DeliverSm, respond: Respond): void {
     const receipt = parseReceipt(pdu)
+    this.#meter.receipt(from.name, receipt?.stat ?? 'unreadable')
     const err = storable(receipt?.err ?? '')
     const judgement = receipt && meaningsOf(from).ofReceipt(receipt.stat, err)
     if (!receipt || !judgement) {
@@ -108,6 +113,7 @@ export class Deliveries {
       return
     }
     respond()
+    this.#meter.inbound(from.name)
     this.#onInbound()
   }
 }

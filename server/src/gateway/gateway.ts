@@ -11,12 +11,15 @@ import { ReceiptBook, settleWaitingReceipts } from '../receipts/receipts.ts'
 import type { Runtime } from '../runtime.ts'
 import { beat } from '../system/heartbeats.queries.ts'
 import { isSendingPaused } from '../system/installation.queries.ts'
+import { Attempts } from './attempts.ts'
 import { Deliveries } from './deliver.ts'
 import { Dispatcher } from './dispatcher.ts'
 import { Lines } from './lines.ts'
+import { Meter } from './meter.ts'
 import { Questions } from './questions.ts'
 import { Recorder } from './recorder.ts'
 import { Submitter } from './submit.ts'
+import { Trace } from './trace.ts'
 
 /**
  * Sessions of the send path plan nothing but index look-ups by key: a plan made while a day's partition was empty
@@ -46,11 +49,15 @@ export async function startGateway(rt: Runtime): Promise<Gateway> {
   if (config.smpp) await ensureEnvironmentConnection({ db, config }, config.smpp)
 
   const recorder = new Recorder({ db, clock, log })
+  const attempts = new Attempts(db, log)
+  const meter = new Meter(rt.metrics, () =>
+    [...lines.all].map(({ connection, window, inFlight }) => ({ connection: connection.name, window, inFlight })),
+  )
   const receipts = new ReceiptBook({ db, clock, log })
   const repeat = (work: () => Promise<unknown>, pauseMs: number, what: string) =>
     new Repeater(work, pauseMs, (error) => log.warn({ err: error }, `could not ${what}, trying again`))
   const inbound = repeat(() => interpretInbound({ ...rt, db }), 500, 'interpret MOs')
-  const deliveries = new Deliveries({ db, clock, log }, recorder, receipts, () => inbound.now())
+  const deliveries = new Deliveries({ db, clock, log }, recorder, receipts, meter, () => inbound.now())
   const { leaseMs, responseDeadlineMs } = config.send
   const lines = new Lines(
     { rt: { ...rt, db }, gateway: instanceId, leaseMs, responseDeadlineMs },
@@ -63,7 +70,7 @@ export async function startGateway(rt: Runtime): Promise<Gateway> {
     },
   )
   const dispatcher = new Dispatcher({ db, clock, log, routes: lines.routes, instanceId, leaseMs })
-  const submitter = new Submitter({ db, clock, log }, recorder, dispatcher.pump)
+  const submitter = new Submitter({ db, clock, log }, recorder, new Trace(meter, attempts), dispatcher.pump)
 
   let isPaused: boolean | undefined
   const stopped = new AbortController()
@@ -103,7 +110,7 @@ export async function startGateway(rt: Runtime): Promise<Gateway> {
       await Promise.all([opening, inbound, waiting, asking, heartbeat].map((repeater) => repeater.stop()))
       // what cannot be recorded because the database is away is settled by the next gateway as unknown
       await Promise.race([
-        Promise.all([recorder.flushed(), receipts.flushed()]),
+        Promise.all([recorder.flushed(), receipts.flushed(), attempts.flushed()]),
         delay(2_000, undefined, { ref: false }),
       ])
       const leave = async () => {

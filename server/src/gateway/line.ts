@@ -140,6 +140,13 @@ export class Line {
     return places
   }
 
+  /** Places that wait for an answer. */
+  get inFlight(): number {
+    let places = 0
+    for (const { transmitting } of this.#binds.values()) places += transmitting?.inFlight ?? 0
+    return places
+  }
+
   /** Places that can be reserved now; the caps have their own say. */
   free(): number {
     const now = performance.now()

@@ -12,11 +12,14 @@ import type { Connection } from '../connections/connection.ts'
 import { loadConnections } from '../connections/connections.ts'
 import { acceptBroadcast } from '../messages/messages.ts'
 import { commandStatus } from '../smpp/pdu/command-status.ts'
+import { Attempts } from './attempts.ts'
 import { Caps, noCaps } from './caps.ts'
 import { HeldChunk } from './held-chunk.ts'
 import { Line } from './line.ts'
+import { Meter } from './meter.ts'
 import { Recorder } from './recorder.ts'
 import { Submitter } from './submit.ts'
+import { Trace } from './trace.ts'
 
 const leaseMs = 60_000
 let database: TestDatabase
@@ -46,7 +49,8 @@ beforeEach(async () => {
   })
   line.take(0, performance.now() + leaseMs)
   await waitFor(() => line.bound === 1)
-  submitter = new Submitter({ ...rt, db }, new Recorder({ ...rt, db }), () => {})
+  const trace = new Trace(new Meter(rt.metrics, () => []), new Attempts(db, rt.log))
+  submitter = new Submitter({ ...rt, db }, new Recorder({ ...rt, db }), trace, () => {})
 })
 afterEach(async () => {
   await line.giveUp(0)

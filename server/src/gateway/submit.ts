@@ -18,6 +18,7 @@ import type { Line } from './line.ts'
 import { Pacer } from './pacer.ts'
 import type { Recorder } from './recorder.ts'
 import { allParts, type Encoded, type Text } from './text.ts'
+import type { Trace } from './trace.ts'
 
 /** A throttled text waits so long before it is offered again. */
 const throttledMs = 500
@@ -63,19 +64,26 @@ export class Submitter {
   readonly #db: Db
   readonly #clock: Clock
   readonly #recorder: Recorder
+  readonly #trace: Trace
   readonly #log: Logger
   readonly #onChange: () => void
   // requests whose deadline has passed, for a response that comes all the same
-  readonly #overdue = new WeakMap<SubmitSm, { flight: Flight; part: number }>()
+  readonly #overdue = new WeakMap<SubmitSm, { flight: Flight; part: number; writtenAt: number }>()
   // texts of which some parts are with the carrier and the others wait for their turn
   #begun: Begun[] = []
   readonly #pacer = new Pacer()
   readonly #requeued = new Map<HeldChunk, { recipients: Recipient[]; afterMs: number }>()
 
-  constructor({ db, clock, log }: Pick<Runtime, 'db' | 'clock' | 'log'>, recorder: Recorder, onChange: () => void) {
+  constructor(
+    { db, clock, log }: Pick<Runtime, 'db' | 'clock' | 'log'>,
+    recorder: Recorder,
+    trace: Trace,
+    onChange: () => void,
+  ) {
     this.#db = db
     this.#clock = clock
     this.#recorder = recorder
+    this.#trace = trace
     this.#log = log
     this.#onChange = onChange
   }
@@ -184,9 +192,10 @@ export class Submitter {
   late(request: SubmitSm, response: ResponsePdu): void {
     const known = this.#overdue.get(request)
     if (!known || response.command !== 'submit_sm_resp' || response.command_status !== 0) return
-    const { flight, part } = known
+    const { flight, part, writtenAt } = known
     const complete = ++flight.accepted === flight.encoded.pdus.length
-    this.#accept(flight, part, response.message_id, complete, () => {})
+    const when = { writtenAt, answerMs: Date.now() - writtenAt }
+    this.#accept(flight, part, response.message_id, complete, when, () => {})
   }
 
   #write(flight: Flight, places: number): void {
@@ -231,9 +240,10 @@ export class Submitter {
   #writePart(flight: Flight, part: number): void {
     const pdu = flight.text.pdu(flight.recipient, flight.encoded, part, flight.validity)
     flight.bind ??= flight.line.emptiest()
+    const writtenAt = Date.now()
+    const done = (outcome: Outcome) => this.#answered(flight, part, pdu, writtenAt, outcome)
     try {
-      if (flight.line.submit(pdu, flight.caps, flight.bind, (outcome) => this.#answered(flight, part, pdu, outcome)))
-        return
+      if (flight.line.submit(pdu, flight.caps, flight.bind, done)) return
       this.#return(flight, part)
     } catch (error) {
       // a sender or a text that no PDU can carry: its own fault, and not the end of all other texts
@@ -243,13 +253,17 @@ export class Submitter {
     if (--flight.unanswered === 0) this.#land(flight)
   }
 
-  #answered(flight: Flight, part: number, pdu: SubmitSm, outcome: Outcome): void {
+  #answered(flight: Flight, part: number, pdu: SubmitSm, writtenAt: number, outcome: Outcome): void {
     flight.unanswered--
+    const { connection } = flight.line
+    const written = { logId: flight.recipient.id, day: flight.held.chunk.loggedOn, part, connection, at: writtenAt }
+    const answerMs = this.#trace.ended(written, outcome)
     if (outcome.kind === 'response') {
       const status = outcome.pdu.command_status
       if (status === 0 && outcome.pdu.command === 'submit_sm_resp') {
         const whole = ++flight.accepted === flight.encoded.pdus.length
-        this.#accept(flight, part, outcome.pdu.message_id, whole, whole ? () => this.#recorded(flight) : () => {})
+        const recorded = whole ? () => this.#recorded(flight) : () => {}
+        this.#accept(flight, part, outcome.pdu.message_id, whole, { writtenAt, answerMs }, recorded)
         if (whole) return
       } else if (temporary.has(status)) {
         flight.returned.push(part)
@@ -262,7 +276,7 @@ export class Submitter {
       flight.retryMs = Math.max(flight.retryMs, unboundMs)
     } else {
       flight.inDoubt = true
-      if (outcome.kind === 'timeout') this.#overdue.set(pdu, { flight, part })
+      if (outcome.kind === 'timeout') this.#overdue.set(pdu, { flight, part, writtenAt })
     }
     if (flight.unanswered === 0) this.#land(flight)
   }
@@ -286,7 +300,14 @@ export class Submitter {
     }
   }
 
-  #accept(flight: Flight, part: number, messageId: string, complete: boolean, recorded: () => void): void {
+  #accept(
+    flight: Flight,
+    part: number,
+    messageId: string,
+    complete: boolean,
+    when: { writtenAt: number; answerMs: number | null },
+    recorded: () => void,
+  ): void {
     this.#recorder.accepted({
       connectionId: flight.line.connection.id,
       logId: flight.recipient.id,
@@ -296,6 +317,7 @@ export class Submitter {
       smscId: spellMessageId(flight.line.connection.receiptIdForm, 'response', messageId),
       spelling: messageId,
       complete,
+      ...when,
       recorded,
     })
   }

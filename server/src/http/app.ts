@@ -30,6 +30,7 @@ import { optInRoutes } from '../opt-ins/opt-ins.routes.ts'
 import { quietHoursRoutes } from '../quiet-hours/quiet-hours.routes.ts'
 import { rateRoutes } from '../rates/rates.routes.ts'
 import { receiptRoutes } from '../receipts/receipts.routes.ts'
+import { explanationRoutes } from '../reports/explanation.routes.ts'
 import { metricsRoutes } from '../reports/metrics.routes.ts'
 import { momtReportRoutes } from '../reports/momt-reports.routes.ts'
 import type { Runtime } from '../runtime.ts'
@@ -131,6 +132,7 @@ const api: FastifyPluginAsync<{ rt: Runtime; scope: RequestScope }> = async (app
   await app.register(transactionalMessageRoutes)
   await app.register(donationRoutes)
   await app.register(momtReportRoutes)
+  await app.register(explanationRoutes)
   await app.register(webhookRoutes)
 }
 

@@ -44,6 +44,7 @@ export const bodies: Record<string, object | string | null> = {
     },
   },
   'POST /momt_reports': { date_from: '2026-02-01T00:00:00Z', date_to: '2026-02-28T00:00:00Z' },
+  'GET /transactional_messages/{transactional_message_id}/recipients/{phone_number}': null,
   'POST /transactional_messages': {
     transactional_message: { number: '2065550143', content: 'Cedar Valley Pantry: your box is ready.' },
   },
@@ -94,6 +95,7 @@ export const bodies: Record<string, object | string | null> = {
   'GET /lists/{list_id}/flight_plans/{flight_plan_id}': null,
   'POST /lists/{list_id}/messages': { message: { content: 'Cedar Valley Pantry: open today from 9 to 12.' } },
   'GET /lists/{list_id}/messages/{message_id}': null,
+  'GET /lists/{list_id}/messages/{message_id}/recipients/{phone_number}': null,
   'PUT /lists/{list_id}/messages/{message_id}': {
     message: { content: 'Cedar Valley Pantry: open today from 9 to 12.' },
   },

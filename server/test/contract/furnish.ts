@@ -19,6 +19,8 @@ export async function furnish(db: Db, person: Person, { name, phone }: { name: s
   await person.post(`${at}/subscribers/${phone}/donations`, { ...donation, donation_platform_uid: 'gr-0' })
   const message = { content: 'Cedar Valley Pantry: closed on Monday.', draft: true }
   const draft = await person.post(`${at}/messages`, { message })
+  const transactional_message = { number: phone, content: 'Cedar Valley Pantry: your box is ready.' }
+  const text = await person.post('/transactional_messages', { transactional_message })
   const planned = await person.post(`${at}/flight_plans`, { message: { content: 'Closed on {first_name}.' } })
   const imported = await person.post(`${at}/imports`, undefined, {
     payload: `phone_number\n${phone + 1}\n`,
@@ -41,6 +43,7 @@ export async function furnish(db: Db, person: Person, { name, phone }: { name: s
     list_id: String(list.id),
     phone_number: String(phone),
     message_id: String((draft.body.message as { id: number }).id),
+    transactional_message_id: String((text.body.transactional_message as { id: number }).id),
     flight_plan_id: String((planned.body.flight_plan as { id: number }).id),
     import_id: String((imported.body.import as { id: number }).id),
     webhook_id: String(webhook.id),

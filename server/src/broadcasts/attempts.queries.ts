@@ -1,0 +1,32 @@
+import type { Db } from '../db/db.ts'
+
+/** A submit_sm that a carrier did not take. */
+export type Attempt = {
+  logId: number
+  day: string
+  part: number
+  connectionId: number
+  /** Null when no octet of it left. */
+  writtenAt: Date | null
+  answerMs: number | null
+  /** The command_status by its name, or `no answer`, `not written`. */
+  outcome: string
+}
+
+export async function insertAttempts(db: Db, attempts: Attempt[]): Promise<void> {
+  await db.exec(
+    'insert_attempts',
+    /* sql */ `
+    insert into submit_attempts (log_id, logged_on, part, connection_id, written_at, answer_ms, outcome)
+    select * from unnest($1::bigint[], $2::date[], $3::smallint[], $4::smallint[], $5::timestamptz[], $6::int[], $7::text[])`,
+    [
+      attempts.map(({ logId }) => logId),
+      attempts.map(({ day }) => day),
+      attempts.map(({ part }) => part),
+      attempts.map(({ connectionId }) => connectionId),
+      attempts.map(({ writtenAt }) => writtenAt),
+      attempts.map(({ answerMs }) => answerMs),
+      attempts.map(({ outcome }) => outcome),
+    ],
+  )
+}

@@ -1,0 +1,68 @@
+import { Durations, type Family, Tally } from '../lib/measures.ts'
+import { statusName } from '../smpp/pdu/command-status.ts'
+import type { Metrics } from '../system/metrics.ts'
+
+/** What is asked of a line when somebody scrapes: its slots, and how many are taken. */
+export type LineState = { connection: string; window: number; inFlight: number }
+
+/** Counts what goes over the wire, by connection. On the way of every PDU: an addition in a map, nothing more. */
+export class Meter {
+  readonly #submits = new Tally()
+  readonly #answers = new Tally()
+  readonly #answerSeconds = new Durations([0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10])
+  readonly #receipts = new Tally()
+  readonly #inbound = new Tally()
+
+  constructor(metrics: Metrics, lines: () => LineState[]) {
+    const counter = (name: string, help: string, values: () => Family['values']) =>
+      metrics.register(() => ({ name, help, type: 'counter', values: values() }))
+    const gauge = (name: string, help: string, value: (line: LineState) => number) =>
+      metrics.register(() => {
+        const values = lines().map((line) => ({ labels: { connection: line.connection }, value: value(line) }))
+        return { name, help, type: 'gauge', values }
+      })
+    counter('carillon_submits_total', 'submit_sm written, parts and retries too', () =>
+      this.#submits.samples(['connection']),
+    )
+    counter(
+      'carillon_submit_answers_total',
+      'What became of each submit_sm: its command_status, timeout or closed',
+      () => this.#answers.samples(['connection', 'status']),
+    )
+    const seconds = 'carillon_submit_answer_seconds'
+    metrics.register(() => ({
+      name: seconds,
+      help: 'Time from a submit_sm to its answer',
+      type: 'histogram',
+      values: this.#answerSeconds.samples(seconds, 'connection'),
+    }))
+    counter('carillon_receipts_total', 'Receipts taken, by the state they tell', () =>
+      this.#receipts.samples(['connection', 'state']),
+    )
+    counter('carillon_inbound_total', 'MOs stored', () => this.#inbound.samples(['connection']))
+    gauge('carillon_window_size', 'Slots of all binds of the connection that this process holds', (line) => line.window)
+    gauge('carillon_window_used', 'Slots that wait for an answer', (line) => line.inFlight)
+  }
+
+  submitted(connection: string): void {
+    this.#submits.add(connection)
+  }
+
+  answered(connection: string, commandStatus: number, ms: number): void {
+    this.#answers.add(connection, statusName(commandStatus))
+    this.#answerSeconds.add(connection, ms / 1_000)
+  }
+
+  /** No answer came: its time was over, or its session was. */
+  unanswered(connection: string, why: 'timeout' | 'closed'): void {
+    this.#answers.add(connection, why)
+  }
+
+  receipt(connection: string, state: string): void {
+    this.#receipts.add(connection, state)
+  }
+
+  inbound(connection: string): void {
+    this.#inbound.add(connection)
+  }
+}

@@ -1,0 +1,143 @@
+import type { Db } from '../db/db.ts'
+import { logTable, submitsTable } from '../db/log-days.ts'
+
+export type ExplainedMessage = {
+  id: number
+  accountId: number
+  listId: number | null
+  shortCode: string
+  kind: 'broadcast' | 'transactional' | 'system'
+  status: string
+  content: string
+  isFiltered: boolean
+  loggedOn: string | null
+  acceptedAt: Date | null
+  audienceAt: Date | null
+  expandedAt: Date | null
+  cancelledAt: Date | null
+}
+
+/** A message of this account: of this list, or of none when that is null. */
+export function findExplainedMessage(db: Db, accountId: number, listId: number | null, messageId: number) {
+  return db.maybeOne<ExplainedMessage>(
+    'find_explained_message',
+    /* sql */ `
+    select m.id, m.account_id as "accountId", m.list_id as "listId", s.code as "shortCode", m.kind, m.status, m.content,
+           m.audience is not null as "isFiltered", m.logged_on as "loggedOn", m.accepted_at as "acceptedAt",
+           coalesce(m.send_at, m.accepted_at) as "audienceAt", m.expanded_at as "expandedAt",
+           m.cancelled_at as "cancelledAt"
+      from messages m join short_codes s on s.id = m.short_code_id
+     where m.id = $1 and m.account_id = $2 and ($3::bigint is null or m.list_id = $3)`,
+    [messageId, accountId, listId],
+  )
+}
+
+export type ExplainedRow = {
+  id: number
+  state: string
+  reason: string | null
+  carrierStatus: string | null
+  content: string | null
+  partCount: number
+  partsDelivered: number
+  submittedAt: Date | null
+  closedAt: Date | null
+}
+
+/** The log row of one recipient of a message. */
+export function findExplainedRow(db: Db, day: string, messageId: number, phone: number) {
+  return db.maybeOne<ExplainedRow>(
+    `find_explained_row_${day}`,
+    /* sql */ `
+    select id, state, reason, carrier_status as "carrierStatus", content, part_count as "partCount",
+           parts_delivered as "partsDelivered", submitted_at as "submittedAt", closed_at as "closedAt"
+      from ${logTable(day)} where phone = $2 and message_id = $1
+     order by id limit 1`,
+    [messageId, phone],
+  )
+}
+
+export type ExplainedSubmit = {
+  part: number
+  connection: string
+  smscId: string
+  writtenAt: Date | null
+  answerMs: number | null
+}
+
+/** The parts that a carrier has taken. */
+export function listExplainedSubmits(db: Db, day: string, logId: number) {
+  return db.many<ExplainedSubmit>(
+    `list_explained_submits_${day}`,
+    /* sql */ `
+    select s.part, c.name as connection, s.smsc_id as "smscId", s.written_at as "writtenAt", s.answer_ms as "answerMs"
+      from ${submitsTable(day)} s join connections c on c.id = s.connection_id
+     where s.log_id = $1
+     order by s.written_at nulls last, s.part limit 100`,
+    [logId],
+  )
+}
+
+export type ExplainedAttempt = {
+  part: number
+  connection: string
+  writtenAt: Date | null
+  answerMs: number | null
+  outcome: string
+}
+
+/** The tries that a carrier has not taken, the first hundred of them. */
+export function listExplainedAttempts(db: Db, logId: number) {
+  return db.many<ExplainedAttempt>(
+    'list_explained_attempts',
+    /* sql */ `
+    select a.part, c.name as connection, a.written_at as "writtenAt", a.answer_ms as "answerMs", a.outcome
+      from submit_attempts a join connections c on c.id = a.connection_id
+     where a.log_id = $1
+     order by a.written_at nulls last, a.part limit 100`,
+    [logId],
+  )
+}
+
+export type ExplainedChunk = { dueAt: Date; closesAt: Date | null; paused: boolean; leaseUntil: Date | null }
+
+/** The chunk that the recipient waits in, while it is open. */
+export function findExplainedChunk(db: Db, messageId: number, logId: number) {
+  return db.maybeOne<ExplainedChunk>(
+    'find_explained_chunk',
+    /* sql */ `
+    select due_at as "dueAt", closes_at as "closesAt", paused,
+           case when lease_until > clock_timestamp() then lease_until end as "leaseUntil"
+      from send_chunks
+     where message_id = $1 and first_log_id <= $2 and last_log_id >= $2 and done_at is null
+     order by first_log_id desc limit 1`,
+    [messageId, logId],
+  )
+}
+
+export type ExplainedConsent = {
+  kind: 'opt_in_requested' | 'opt_in' | 'opt_out' | 'cleaned'
+  method: string
+  at: Date
+}
+
+/** The number's way on and off the list, the last fifty steps, the newest first. */
+export function listExplainedConsent(db: Db, listId: number, phone: number) {
+  return db.many<ExplainedConsent>(
+    'list_explained_consent',
+    /* sql */ `
+    select kind, method, created_at as at from opts where list_id = $1 and phone = $2 order by id desc limit 50`,
+    [listId, phone],
+  )
+}
+
+/** When the number was blocked at the short code, if it is. */
+export async function findBlock(db: Db, shortCode: string, phone: number): Promise<Date | undefined> {
+  const row = await db.maybeOne<{ since: Date }>(
+    'find_explained_block',
+    /* sql */ `
+    select b.since from blocks b join short_codes s on s.id = b.short_code_id where s.code = $1 and b.phone = $2`,
+    [shortCode, phone],
+  )
+  return row?.since
+}

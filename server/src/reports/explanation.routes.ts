@@ -1,0 +1,69 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import { Type } from 'typebox'
+import { errors } from '../errors.ts'
+import { Id, ListId, PhoneParam, refusal, refusals } from '../http/schema.ts'
+import { getList } from '../lists/lists.ts'
+import { parsePhoneNumber } from '../sms/phone-number.ts'
+import { presentExplanation, RecipientAnswer } from './explanation.schema.ts'
+import { explain } from './explanation.ts'
+
+const description =
+  'Where is my text? Why the number was chosen or left out, each try with its connection, time and status, the receipt ' +
+  'and what it means. A number that the message did not go to gets an answer, too: `not_chosen`, and why.'
+
+const common = { tags: ['Messages'], description, 'x-extension': true }
+const answers = {
+  200: RecipientAnswer,
+  404: refusal('No such message, or no such list.'),
+  422: refusal('The number is none.'),
+  ...refusals,
+}
+
+export const explanationRoutes: FastifyPluginAsyncTypebox = async (app) => {
+  const { rt } = app
+
+  app.get(
+    '/lists/:list_id/messages/:message_id/recipients/:phone_number',
+    {
+      schema: {
+        operationId: 'explainRecipient',
+        summary: 'Explain what became of a text',
+        params: Type.Object({ list_id: ListId, message_id: Id('Id of the message.'), phone_number: PhoneParam }),
+        response: answers,
+        ...common,
+      },
+    },
+    async (req) => {
+      const { list_id, message_id, phone_number } = req.params
+      const list = await getList(rt.db, req.account.id, list_id)
+      const phone = readPhone(phone_number)
+      const asked = { accountId: req.account.id, listId: list.id, messageId: message_id, phone }
+      return presentExplanation(await explain(rt.db, asked))
+    },
+  )
+
+  app.get(
+    '/transactional_messages/:transactional_message_id/recipients/:phone_number',
+    {
+      schema: {
+        operationId: 'explainTransactionalRecipient',
+        summary: 'Explain what became of a transactional text',
+        params: Type.Object({ transactional_message_id: Id('Id of the message.'), phone_number: PhoneParam }),
+        response: answers,
+        ...common,
+      },
+    },
+    async (req) => {
+      const { transactional_message_id: messageId, phone_number } = req.params
+      const phone = readPhone(phone_number)
+      const asked = { accountId: req.account.id, listId: null, messageId, phone }
+      return presentExplanation(await explain(rt.db, asked))
+    },
+  )
+}
+
+function readPhone(text: string): number {
+  const phone = parsePhoneNumber(text)
+  if (phone === undefined) throw errors.invalid({ phone_number: ['must be a phone number of ten digits'] })
+  return phone
+}

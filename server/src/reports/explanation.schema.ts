@@ -1,0 +1,75 @@
+import { type Static, Type } from 'typebox'
+import { TextOrNull, TimeOrNull } from '../http/schema.ts'
+import { formatPhoneNumber } from '../sms/phone-number.ts'
+import type { Explanation, Step } from './explanation.ts'
+
+const StepSchema = Type.Object({
+  at: TimeOrNull,
+  event: Type.String({
+    examples: ['consent', 'accepted', 'chosen', 'suppressed', 'waits', 'tried', 'submitted', 'in_doubt', 'receipt'],
+  }),
+  detail: Type.String({ description: 'For people.' }),
+  until: Type.Optional(
+    Type.Unsafe<string | null>({ ...TimeOrNull, description: 'The end of the hours in which it may be sent.' }),
+  ),
+  part: Type.Optional(Type.Integer({ description: 'From 1.' })),
+  connection: Type.Optional(Type.String()),
+  command_status: Type.Optional(Type.String({ description: "The carrier's answer to the submit_sm, by its name." })),
+  smsc_id: Type.Optional(Type.String({ description: 'What the carrier calls this part.' })),
+  answer_ms: Type.Optional(Type.Unsafe<number | null>({ type: ['integer', 'null'] })),
+})
+
+export const RecipientAnswer = Type.Object({
+  status: Type.Literal('OK'),
+  recipient: Type.Object({
+    message_id: Type.Integer(),
+    phone_number: Type.String(),
+    state: Type.String({
+      description: 'The state of the text, or not_chosen.',
+      examples: [
+        'queued',
+        'submitting',
+        'sent',
+        'delivered',
+        'bounced',
+        'expired',
+        'suppressed',
+        'cancelled',
+        'unknown',
+      ],
+    }),
+    reason: TextOrNull(),
+    carrier_status: TextOrNull({ description: "The receipt's state and error, or the status that refused the text." }),
+    content: TextOrNull({ description: 'The text as this recipient gets it.' }),
+    part_count: Type.Unsafe<number | null>({ type: ['integer', 'null'] }),
+    summary: Type.String({ description: 'What became of it, in a sentence.' }),
+    trail: Type.Array(StepSchema, { description: 'All that is known of it, in the order of time.' }),
+  }),
+})
+
+/** The trail as the API shows it; times to the millisecond, for they are what is asked about. */
+export function presentExplanation(explanation: Explanation): Static<typeof RecipientAnswer> {
+  const { messageId, phone, carrierStatus, partCount, trail, ...rest } = explanation
+  return {
+    status: 'OK',
+    recipient: {
+      message_id: messageId,
+      phone_number: formatPhoneNumber(phone),
+      carrier_status: carrierStatus,
+      part_count: partCount,
+      ...rest,
+      trail: trail.map(presentStep),
+    },
+  }
+}
+
+function presentStep({ at, until, commandStatus, smscId, answerMs, ...step }: Step) {
+  return {
+    at: at?.toISOString() ?? null,
+    ...step,
+    ...(until === undefined ? {} : { until: until?.toISOString() ?? null }),
+    ...(commandStatus === undefined ? {} : { command_status: commandStatus }),
+    ...(smscId === undefined ? {} : { smsc_id: smscId }),
+    ...(answerMs === undefined ? {} : { answer_ms: answerMs }),
+  }
+}

@@ -1,0 +1,167 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { useApi } from '../../test/api.ts'
+import { make } from '../../test/make.ts'
+import { startSending } from '../../test/sending.ts'
+import { waitFor } from '../../test/wait-for.ts'
+import { expandOnce } from '../broadcasts/expand.ts'
+import { acceptBroadcast, sendToNumbers } from '../messages/messages.ts'
+import { explain, type Step } from './explanation.ts'
+
+const events = (trail: Step[]) => trail.map(({ event }) => event)
+
+describe('over the API', () => {
+  const api = useApi()
+  const phone = 2065550143
+
+  async function broadcastTo(subscribed: number[]) {
+    const { accountId, shortCode } = api.owner
+    const list = await make.list(api.db, { accountId, shortCodeId: shortCode.id })
+    for (const each of subscribed) await make.subscriber(api.db, { listId: list.id, phone: each })
+    const input = { accountId, list: { id: list.id, shortCodeId: shortCode.id }, content: 'Doors at seven' }
+    const { id } = await acceptBroadcast(api.rt, input)
+    const path = `/lists/${list.id}/messages/${id}/recipients`
+    return { listId: list.id, id, path }
+  }
+
+  test('a text that waits, and one that was never to go to that number', async () => {
+    const { path } = await broadcastTo([phone])
+    const early = await api.owner.get(`${path}/${phone}`)
+    expect(early.body.recipient).toMatchObject({ state: 'not_chosen', reason: 'not_on_list' })
+    while (await expandOnce(api.rt)) {}
+    const { status, body } = await api.owner.get(`${path}/206-555-0143`)
+    expect(status).toBe(200)
+    expect(body.recipient).toMatchObject({
+      phone_number: '2065550143',
+      state: 'queued',
+      content: 'Doors at seven',
+      part_count: 1,
+      summary: 'It waits for its turn.',
+    })
+    const other = await api.owner.get(`${path}/2065550199`)
+    expect(other.body.recipient).toMatchObject({
+      state: 'not_chosen',
+      reason: 'not_on_list',
+      summary: 'The number was not on the list.',
+    })
+  })
+
+  test('who had left before is told when and how', async () => {
+    const { accountId, shortCode } = api.owner
+    const list = await make.list(api.db, { accountId, shortCodeId: shortCode.id })
+    const subscriber = await api.owner.post(`/lists/${list.id}/subscribers`, {
+      subscriber: { phone_number: '2065550143' },
+      bypass_opt_in_response: true,
+    })
+    expect(subscriber.status).toBeLessThan(300)
+    expect((await api.owner.delete(`/lists/${list.id}/subscribers/2065550143`)).status).toBe(200)
+    const { id } = await acceptBroadcast(api.rt, {
+      accountId,
+      list: { id: list.id, shortCodeId: shortCode.id },
+      content: 'Doors at seven',
+    })
+    while (await expandOnce(api.rt)) {}
+    const { body } = await api.owner.get(`/lists/${list.id}/messages/${id}/recipients/2065550143`)
+    expect(body.recipient).toMatchObject({ state: 'not_chosen', reason: 'opted_out' })
+    const { trail } = body.recipient as { trail: Step[] }
+    expect(trail.map(({ detail }) => detail)).toContain('Left the list (by api)')
+  })
+
+  test('a draft has no audience yet', async () => {
+    const list = await make.list(api.db, { accountId: api.owner.accountId, shortCodeId: api.owner.shortCode.id })
+    const made = await api.owner.post(`/lists/${list.id}/messages`, { message: { content: 'Soon', draft: true } })
+    const { id } = made.body.message as { id: number }
+    const { body } = await api.owner.get(`/lists/${list.id}/messages/${id}/recipients/2065550143`)
+    expect(body.recipient).toMatchObject({ state: 'not_chosen', reason: 'not_started' })
+  })
+
+  test('a transactional text; a stranger learns nothing; a number that is none', async () => {
+    const { accountId, shortCode } = api.owner
+    const text = { accountId, listId: null, shortCodeId: shortCode.id, content: 'Your table is ready' }
+    const { id } = await sendToNumbers(api.rt, { ...text, phones: [phone], field: 'number' })
+    const path = `/transactional_messages/${id}/recipients`
+    expect((await api.owner.get(`${path}/${phone}`)).body.recipient).toMatchObject({ state: 'queued' })
+    expect((await api.owner.get(`${path}/2065550199`)).body).toMatchObject({ code: 'recipient_not_found' })
+    expect((await api.stranger.get(`${path}/${phone}`)).status).toBe(404)
+    expect((await api.owner.get(`${path}/12`)).status).toBe(422)
+  })
+})
+
+describe('what became of texts that were sent', () => {
+  let sending: Awaited<ReturnType<typeof startSending>>
+  const [fine, dead, refused, leaver] = [2065550142, 2065550101, 2065550110, 2065550144]
+  let messageId: number
+  const explained = (phone: number) =>
+    explain(sending.db, { accountId: sending.list.accountId, listId: sending.list.id, messageId, phone })
+
+  beforeAll(async () => {
+    sending = await startSending()
+    await sending.subscribe(fine, dead, refused, leaver)
+    messageId = await sending.broadcast()
+    await sending.untilCounted(messageId, { queued: 4 })
+    await sending.db.exec(
+      'leave',
+      `update subscribers set state = 'unsubscribed', opted_out_at = now() where list_id = $1 and phone = $2`,
+      [sending.list.id, leaver],
+    )
+    await sending.startGateway()
+    await sending.untilCounted(messageId, { delivered: 1, bounced: 2, suppressed: 1 })
+  })
+  afterAll(() => sending.stop())
+
+  test('delivered: connection, time, id and receipt', async () => {
+    const told = await explained(fine)
+    expect(told).toMatchObject({
+      state: 'delivered',
+      carrierStatus: 'DELIVRD 000',
+      summary: 'Delivered (DELIVRD 000).',
+    })
+    expect(events(told.trail).slice(-4)).toEqual(['accepted', 'chosen', 'submitted', 'receipt'])
+    const submitted = told.trail.find(({ event }) => event === 'submitted')
+    expect(submitted).toMatchObject({ connection: 'default', commandStatus: 'ESME_ROK', smscId: expect.any(String) })
+    const raw = sending.raw().find(({ destination }) => destination === `1${fine}`)
+    expect(Math.abs((submitted?.at as Date).getTime() - (raw?.time as number))).toBeLessThan(2_000)
+    expect(submitted?.answerMs).toBeGreaterThanOrEqual(0)
+  })
+
+  test('bounced by a receipt, and refused at once', async () => {
+    const gone = await explained(dead)
+    expect(gone.summary).toBe('It bounced (UNDELIV 001): the number is dead.')
+    expect(events(gone.trail)).toContain('receipt')
+    const no = await explained(refused)
+    expect(no.summary).toBe('It bounced (ESME_RINVDSTADR): the number is dead.')
+    // tries are written down a moment after the text's end
+    const tried = await waitFor(async () => (await explained(refused)).trail.find(({ event }) => event === 'tried'), {
+      timeoutMs: 5_000,
+      what: 'the try to be told',
+    })
+    expect(tried).toMatchObject({ part: 1, connection: 'default', commandStatus: 'ESME_RINVDSTADR' })
+    expect(tried?.at).toBeInstanceOf(Date)
+  })
+
+  test('suppressed by an opt-out in the meantime', async () => {
+    const told = await explained(leaver)
+    expect(told.summary).toMatch(/^It was not sent: /)
+    expect(events(told.trail)).toContain('suppressed')
+    expect(told.trail.at(-1)?.event).toBe('suppressed')
+  })
+
+  test('throttled first, taken later: each try is told', async () => {
+    const throttled = 2065550104
+    await sending.subscribe(throttled)
+    const id = await sending.broadcast('The pantry opens at ten.')
+    const told = await waitFor(
+      async () => {
+        const found = await explain(sending.db, {
+          accountId: sending.list.accountId,
+          listId: sending.list.id,
+          messageId: id,
+          phone: throttled,
+        })
+        return found.state === 'delivered' ? found : undefined
+      },
+      { timeoutMs: 15_000, what: 'a throttled text to be delivered' },
+    )
+    const tries = told.trail.filter(({ event }) => event === 'tried')
+    expect(tries.map(({ commandStatus }) => commandStatus)).toEqual(['ESME_RTHROTTLED', 'ESME_RTHROTTLED'])
+  })
+})
