@@ -1,5 +1,11 @@
 // `npm run test:faults`: the long form of each fault scenario, with the leases, deadlines and durations of real life.
 // Arguments go on to vitest: `npm run test:faults -- -t 'half open'`.
 process.env.CARILLON_TEST_FORM = 'long'
-process.argv.splice(2, 0, 'server/test/scenarios/faults', 'server/test/clock-steps.test.ts')
+process.argv.splice(
+  2,
+  0,
+  'server/test/scenarios/faults',
+  'server/test/scenarios/scale-out.test.ts',
+  'server/test/clock-steps.test.ts',
+)
 await import('./test.mjs')

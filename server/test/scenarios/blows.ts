@@ -154,7 +154,7 @@ export async function boundGateways(house: House): Promise<string[]> {
 }
 
 /** The chunks that this gateway has leased and not done. */
-async function chunksOf(house: House, gateway: string): Promise<string[]> {
+export async function chunksOf(house: House, gateway: string): Promise<string[]> {
   const held = `select id from send_chunks where done_at is null and leased_by = '${gateway}'`
   return (await query<{ id: string }>(house, held)).map(({ id }) => id)
 }

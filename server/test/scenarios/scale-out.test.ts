@@ -1,0 +1,78 @@
+import { afterAll, describe, expect, onTestFailed, test } from 'vitest'
+import { signal } from '../../src/supervisor/processes.ts'
+import { waitFor } from '../wait-for.ts'
+import { chunksOf, phonesFrom, startPartner } from './blows.ts'
+import { House } from './house.ts'
+import { isSettled, phoneOf, readSubmits, reconcile, Sampler, SubmitCounter } from './reconcile.ts'
+
+// Two gateways and two workers over one database share the binds and the work; when one of each is killed, the other has
+// its binds and its part of the work within ten seconds.
+
+const isLong = process.env.CARILLON_TEST_FORM === 'long'
+const recipients = isLong ? 40_000 : 6_000
+const leaseMs = isLong ? 5_000 : 2_000
+const binds = 4
+const window = 50
+
+describe.skipIf(process.platform !== 'linux')('two gateways and two workers', () => {
+  let house: House | undefined
+  afterAll(() => house?.endEverything())
+
+  test('share the work, and one takes over what a dead one leaves', { timeout: 120_000 }, async () => {
+    onTestFailed(() => console.error(house?.logTails()))
+    house = await House.open({ binds, window, latencyMs: 100, leaseMs })
+    const phones = phonesFrom(2_126_000_000, recipients)
+    const [listId, partner] = await Promise.all([house.makeList('Two towns', phones), startPartner(house)])
+    const worker = house.startSecond('worker')
+    const client = await house.connect()
+    const bound = async (gateway: string) => {
+      const slots = 'select from bind_slots where leased_by = $1 and bound and lease_until > clock_timestamp()'
+      return (await client.query(slots, [gateway])).rowCount
+    }
+    const workers = `select from heartbeats where role = 'worker' and seen_at > clock_timestamp() - interval '3 seconds'`
+    await waitFor(async () => (await client.query(workers)).rowCount === 2, { what: 'the second worker' })
+    for (const id of [partner.id, partner.ofSupervisor]) {
+      await waitFor(async () => (await bound(id)) === binds / 2, { what: 'each gateway to have its half of the binds' })
+    }
+
+    const content = 'Both bridges are open'
+    const counter = new SubmitCounter(house)
+    const messageId = await house.broadcast(listId, content)
+    const sampler = new Sampler(house, messageId)
+    await waitFor(() => counter.count > recipients / 10, { timeoutMs: 10_000, what: 'the first texts' })
+    const left = await waitFor(() => chunksOf(house as House, partner.id).then((held) => held.length > 0 && held), {
+      what: 'the second gateway to have a part of the work',
+    })
+    expect((await chunksOf(house, partner.ofSupervisor)).length, 'chunks of the first gateway').toBeGreaterThan(0)
+    signal(partner.pid, 'SIGKILL')
+    signal(worker, 'SIGKILL')
+    const killedAt = Date.now()
+    const { rows } = await client.query<{ phone: string }>(
+      `select l.phone from send_chunks c
+         join message_log l on l.id between c.first_log_id and c.last_log_id and l.message_id = c.message_id
+        where c.id = any($1::bigint[]) and l.state = 'queued'`,
+      [left],
+    )
+    const inherited = new Set(rows.map(({ phone }) => Number(phone)))
+    expect(inherited.size, 'texts that the dead one had before it').toBeGreaterThan(0)
+
+    await waitFor(async () => (await bound(partner.ofSupervisor)) === binds, {
+      timeoutMs: 10_000,
+      what: 'the other gateway to have all binds',
+    })
+    const slotsAfterMs = Date.now() - killedAt
+    await waitFor(() => isSettled(client, messageId), { timeoutMs: 60_000, what: 'every text to be settled' })
+    await sampler.stop()
+    const next = readSubmits(house, content).find((text) => text.time > killedAt + 20 && inherited.has(phoneOf(text)))
+    const workAfterMs = (next?.time ?? Number.POSITIVE_INFINITY) - killedAt
+    console.log(`after the kill: all binds in ${slotsAfterMs} ms, its next text in ${workAfterMs} ms`)
+    expect(workAfterMs).toBeLessThan(10_000)
+
+    const { faults, counts } = await reconcile(house, client, { messageId, content, phones })
+    expect([...sampler.faults, ...faults]).toEqual([])
+    // two windows for each bind of the dead one
+    expect(counts.unknown).toBeLessThanOrEqual(2 * (binds / 2) * window)
+    await client.end()
+    expect(await house.stop()).toBe(0)
+  })
+})
