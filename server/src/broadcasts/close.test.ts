@@ -155,6 +155,21 @@ describe('texts of which nobody can tell whether they were sent', () => {
     expect(await message()).toMatchObject({ closed: true })
   })
 
+  test('are left alone when it is cancelled in the very moment', async () => {
+    await neverMiss()
+    const { db } = database
+    const late: Db = {
+      ...db,
+      tx: async (work) => {
+        await db.exec('cancel', `update messages set status = 'cancelled', cancelled_at = now()`)
+        return db.tx(work)
+      },
+    }
+    await close(73, late)
+    expect(await counters()).toMatchObject({ unknown: 3, queued: 0 })
+    expect((await message()).status).toBe('cancelled')
+  })
+
   test('wait for the next window where there are windows', async () => {
     await neverMiss()
     await database.db.exec('place', `update send_chunks set place = 'WA', closes_at = now()`)

@@ -139,6 +139,13 @@ describe('another list of the account', () => {
     expect(await stateOf()).toBe('subscribed')
   })
 
+  test('does not count for the first', async () => {
+    await sendAll(...times(5, 'soft'), 'delivered', ...times(2, 'soft'))
+    for (let n = 0; n < 5; n++) await send('soft', other)
+    await cleanSoftBounced(rt())
+    expect(await stateOf()).toBe('subscribed')
+  })
+
   test('does not lose the number that has to leave the first', async () => {
     await sendAll(...times(4, 'soft'))
     for (let n = 0; n < 3; n++) await send('soft', other)
