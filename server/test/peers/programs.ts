@@ -1,0 +1,71 @@
+import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process'
+import { once } from 'node:events'
+import { createServer } from 'node:net'
+import { createInterface } from 'node:readline'
+
+/** Whether this program, or for "perl Module" this module, can be run here. */
+export function isInstalled(program: string): boolean {
+  const [name = '', module] = program.split(' ')
+  const args = module ? [`-M${module}`, '-e', '1'] : ['--version']
+  return (
+    spawnSync(name, args, { stdio: 'ignore' }).error === undefined && (!module || spawnSync(name, args).status === 0)
+  )
+}
+
+/** Installs those packages whose program is missing; says in words why it cannot. */
+export function install(packages: Record<string, string>): string | undefined {
+  const missing = Object.entries(packages).filter(([, program]) => !isInstalled(program))
+  if (missing.length === 0) return undefined
+  const names = missing.map(([name]) => name)
+  if (process.getuid?.() !== 0) return `${names.join(', ')} not installed, and only root can install`
+  if (!isInstalled('apt-get')) return `${names.join(', ')} not installed, and there is no apt-get`
+  console.log(`installing ${names.join(', ')}`)
+  const quiet = { stdio: 'ignore' as const, env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive' } }
+  try {
+    execFileSync('apt-get', ['update'], quiet)
+    execFileSync('apt-get', ['install', '-y', '--no-install-recommends', ...names], quiet)
+    if (names.includes('kannel')) spawnSync('service', ['kannel', 'stop'], quiet)
+    return undefined
+  } catch {
+    return `apt-get could not install ${names.join(', ')}`
+  }
+}
+
+/** A child process, ended with SIGTERM and, if that is not enough, SIGKILL. */
+export class Program {
+  readonly #child: ChildProcess
+  #ended: Promise<unknown>
+
+  constructor(command: string, args: string[], onLine: (line: string) => void = () => {}) {
+    this.#child = spawn(command, args, { stdio: ['ignore', 'pipe', 'ignore'] })
+    this.#ended = once(this.#child, 'close')
+    this.#child.on('error', () => {})
+    if (this.#child.stdout) createInterface(this.#child.stdout).on('line', onLine)
+  }
+
+  get running(): boolean {
+    return this.#child.exitCode === null && this.#child.signalCode === null
+  }
+
+  async ended(): Promise<void> {
+    await this.#ended
+  }
+
+  async stop(): Promise<void> {
+    if (!this.running) return
+    this.#child.kill('SIGTERM')
+    const hard = setTimeout(() => this.#child.kill('SIGKILL'), 5_000)
+    await this.#ended
+    clearTimeout(hard)
+  }
+}
+
+/** A port that was free a moment ago, for programs that cannot take any. */
+export async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as { port: number }
+  server.close()
+  await once(server, 'close')
+  return port
+}
