@@ -57,8 +57,9 @@ async function reopen(tx: Db, chunks: ClosedChunk[], timing: MessageTiming, now:
     // the others stay closed, for the next round
     if (end?.length === chunksAtOnce) continue
     end?.push(chunk)
-    // where nobody is left, a gateway finds that out, and what its predecessor left in the middle, when it comes by
-    reopenings.push({ id: chunk.id, dueAt: window?.opensAt ?? now, closesAt: window?.closesAt ?? null })
+    // where nobody is left, a gateway comes by to find that out, and what its predecessor left in the middle
+    const next = end || !window ? { opensAt: now, closesAt: null } : window
+    reopenings.push({ id: chunk.id, dueAt: next.opensAt, closesAt: next.closesAt })
   }
   for (const reason of ['too_late', 'no_window'] as const) {
     const [first] = ends[reason]

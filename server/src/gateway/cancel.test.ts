@@ -138,3 +138,28 @@ test('a receipt that comes after the cancel still counts, though the message is 
   )
   await sending.untilCounted(id, { delivered: 3 })
 })
+
+test('with several gateways, connections and retries that wait, nothing leaves after the answer', async () => {
+  sending = await startSending({ latencyMs: 40, window: 10, binds: 1 })
+  await sending.startGateway()
+  // a second account at the same carrier
+  await sending.db.exec(
+    'second_connection',
+    `insert into connections (name, host, port, system_id, password, "window", slots, serves_all)
+     select 'second', host, port, system_id, password, "window", slots, true from connections where name = 'default'`,
+  )
+  await sending.startGateway()
+  await waitFor(async () => (await sending.db.exec('bound', 'select from bind_slots where bound')) === 2)
+  await fill(2_000)
+  const id = await sending.broadcast()
+  await waitFor(() => sending.raw().length >= 60)
+  // some are asked to come again, and wait for that when it is cancelled
+  await sending.control('PATCH', '/settings', { throttle: { mps: 20 } })
+  const before = sending.raw().length
+  await waitFor(() => sending.raw().length >= before + 10)
+  await cancel(id)
+  const left = sending.raw().length
+  await sending.control('PATCH', '/settings', { throttle: null })
+  await sending.untilCounted(id, { delivered: left, cancelled: 2_000 - left, queued: 0, submitting: 0 })
+  expect(sending.raw()).toHaveLength(left)
+})
