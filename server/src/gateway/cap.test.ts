@@ -109,6 +109,43 @@ describe('the share of a cap', () => {
     }
   })
 
+  test('counts what arrived as a bunch from when it arrived', () => {
+    const cap = granted(100)
+    const before = send(cap, { from: 0, until: 1_500, markMs: 0, tickMs: 1 })
+    const stuck = before.filter((time) => time > 1_400)
+    expect(stuck.length).toBeGreaterThan(8)
+    // answers say that these arrived all together
+    for (const time of stuck) cap.noteBunch(time, 1_500)
+    const after = send(cap, { from: 1_500, until: 4_000, markMs: 0, tickMs: 1 })
+    expect(after.filter((time) => time > 2_425 && time < 2_500)).toEqual([])
+    expect(after.filter((time) => time >= 2_500 && time < 2_600).length).toBeGreaterThan(8)
+    const arrivals = [...before.map((time) => (time > 1_400 ? 1_500 : time)), ...after]
+    expect(worstSecond(arrivals)).toBeLessThanOrEqual(100)
+  })
+
+  test('goes on when all answers become slow', () => {
+    const cap = granted(100)
+    const times: number[] = []
+    for (let now = 0; now < 10_000; now += 2) {
+      cap.reserve(Math.max(0, cap.free(now)))
+      if (cap.ready(now) < 1) continue
+      cap.use(now)
+      times.push(now)
+      cap.noteBunch(now - 100, now - 40)
+    }
+    expect(times.length).toBeGreaterThan(900)
+  })
+
+  test('is reserved the earlier the longer marks take', () => {
+    const cap = granted(100)
+    cap.noteMarking(10)
+    const [few, slow] = [cap.capacity, granted(100)]
+    slow.noteMarking(120)
+    expect(slow.capacity).toBeGreaterThan(few * 2)
+    for (let n = 0; n < 100; n++) slow.noteMarking(10)
+    expect(slow.capacity).toBe(few)
+  })
+
   test('once its lease is over nothing is written', () => {
     const cap = new Cap()
     expect(cap.free(0)).toBe(0)

@@ -7,8 +7,8 @@ export const windowMs = 1_020
 const catchUp = 1.05
 /** As many tokens as come free in this time may be used at one stroke: no timer comes more often than it comes. */
 const burstMs = 20
-/** Tokens are reserved so long before their time, while rows are marked; rare ones longer, for whole texts to fit in. */
-const aheadMs = 100
+/** Tokens are reserved at least and at most so long before their time, by how long it takes to mark rows. */
+const aheadMs = 60
 const mostAheadMs = 250
 /** What nobody has wanted for so long has no work. */
 const idleMs = 2_000
@@ -34,6 +34,10 @@ export class Cap {
   // when the next write is due if writes are spread evenly
   #due = Number.NEGATIVE_INFINITY
   #wantedAt = Number.NEGATIVE_INFINITY
+  // what was written from one moment up to another arrived only at the latter; both ascend
+  #bunches: Array<{ from: number; until: number }> = []
+  // how long rows were marked before they could be written, the slower ones counting more
+  #markingMs = 0
   readonly #onWanted: () => void
 
   /** `onWanted` is called when there is work again after a pause. */
@@ -49,7 +53,7 @@ export class Cap {
   /** Gives this gateway a share of the cap, larger or smaller than the one it had. */
   grant(limit: number, until: number, now: number): void {
     if (limit < this.#limit) {
-      this.#forget(now - windowMs)
+      this.#forget(now)
       // seconds that have begun may still end with the old share, those that begin now not; a second cut within
       // the first one's second counts from the first, to be on the safe side
       if (this.#before === 0) {
@@ -75,7 +79,7 @@ export class Cap {
 
   /** The least that it has kept to for a whole second, and keeps to: what is above that is free for others. */
   kept(now: number): number {
-    this.#forget(now - windowMs)
+    this.#forget(now)
     if (this.#size > this.#limit) return Math.max(this.#outer, this.#limit)
     this.#before = 0
     return this.#limit
@@ -103,9 +107,9 @@ export class Cap {
   free(now: number): number {
     if (this.#lifted) return Number.POSITIVE_INFINITY
     if (now >= this.#until || this.#limit === 0) return 0
-    this.#forget(now - windowMs)
+    this.#forget(now)
     const then = now + this.#ahead
-    const left = this.#size - this.#countUntil(then - windowMs)
+    const left = this.#size - this.#countUntil(this.#cutoff(then))
     const evenly = this.#evenly(then - Math.max(this.#due, now))
     return Math.max(0, Math.min(this.#room(left), evenly) - this.#reserved)
   }
@@ -133,7 +137,7 @@ export class Cap {
   ready(now: number): number {
     if (this.#lifted) return Number.POSITIVE_INFINITY
     if (now >= this.#until) return 0
-    this.#forget(now - windowMs)
+    this.#forget(now)
     const room = this.#room(this.#size)
     if (room <= 0) return 0
     const evenly = this.#evenly(now + burstMs - Math.max(this.#due, now))
@@ -157,6 +161,18 @@ export class Cap {
     this.#due = Math.max(this.#due, now) + this.#spacing
   }
 
+  /** What was written between these times has reached the carrier at the latter, as late as that. */
+  noteBunch(from: number, until: number): void {
+    const last = this.#bunches.at(-1)
+    if (!last || from > last.from + 1) this.#bunches.push({ from, until: Math.max(until, last?.until ?? 0) })
+    else last.until = Math.max(last.until, until)
+  }
+
+  /** Rows whose tokens were reserved took so long to be marked. */
+  noteMarking(ms: number): void {
+    this.#markingMs = ms > this.#markingMs ? ms : this.#markingMs + (ms - this.#markingMs) / 20
+  }
+
   get #spacing(): number {
     return 1_000 / (this.#limit * catchUp)
   }
@@ -167,7 +183,8 @@ export class Cap {
   }
 
   get #ahead(): number {
-    return Math.min(mostAheadMs, Math.max(aheadMs, 2 * this.#spacing))
+    // rare tokens longer, for whole texts to fit in
+    return Math.min(mostAheadMs, Math.max(aheadMs, 1.5 * this.#markingMs, 2 * this.#spacing))
   }
 
   get #most(): number {
@@ -183,22 +200,36 @@ export class Cap {
 
   /** When so many tokens have come back that there is room for this many writes. */
   #whenRoomFor(writes: number, now: number): number {
-    this.#forget(now - windowMs)
+    this.#forget(now)
     if (this.#room(this.#size) >= writes) return now
     // with writes from before a cut, either those after it must go as well or so many of the old ones
     const gone =
       this.#before > 0 && this.#size - this.#before + writes <= this.#limit
         ? this.#size + writes - this.#most
         : this.#size + writes - this.#limit
-    return gone > this.#size ? Number.POSITIVE_INFINITY : this.#timeAt(gone - 1) + windowMs
+    return gone > this.#size ? Number.POSITIVE_INFINITY : this.#backAt(this.#timeAt(gone - 1))
   }
 
   #timeAt(index: number): number {
     return this.#times[(this.#head + index) & (this.#times.length - 1)] ?? 0
   }
 
-  /** Drops the writes up to this time: their tokens are back. */
-  #forget(until: number): void {
+  /** When the token of a write at this time comes back. */
+  #backAt(time: number): number {
+    const bunch = this.#bunches.findLast(({ from }) => from <= time)
+    return Math.max(time + windowMs, bunch && time <= bunch.until ? bunch.until + 1_000 : 0)
+  }
+
+  /** Up to when tokens were used that are back at this time. */
+  #cutoff(now: number): number {
+    const bunch = this.#bunches.find(({ until }) => until + 1_000 > now)
+    return Math.min(now - windowMs, bunch ? bunch.from - 1e-3 : now)
+  }
+
+  /** Drops the writes whose tokens are back. */
+  #forget(now: number): void {
+    const until = this.#cutoff(now)
+    while (this.#bunches.length > 0 && (this.#bunches[0]?.until ?? 0) + windowMs < now) this.#bunches.shift()
     while (this.#size > 0 && this.#timeAt(0) <= until) {
       this.#head = (this.#head + 1) & (this.#times.length - 1)
       this.#size--

@@ -114,6 +114,16 @@ export class CapSet {
     return last
   }
 
+  /** What was written between these times has reached the carrier at the second one, as late as that. */
+  noteBunch(from: number, until: number): void {
+    for (const cap of this.#caps) cap.noteBunch(from, until)
+  }
+
+  /** Rows whose tokens were reserved took so long to be marked. */
+  noteMarking(ms: number): void {
+    for (const cap of this.#caps) cap.noteMarking(ms)
+  }
+
   /** One reserved token is used now. */
   use(now: number): void {
     for (const cap of this.#caps) cap.use(now)

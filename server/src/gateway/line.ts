@@ -4,6 +4,7 @@ import type { Connection } from '../connections/connection.ts'
 import type { Done } from '../smpp/in-flight.ts'
 import type { DataSm, DeliverSm, QuerySm, ResponsePdu, SubmitSm } from '../smpp/pdu/pdu.ts'
 import type { Session } from '../smpp/session.ts'
+import { windowMs } from './cap.ts'
 import { type CapSet, type Caps, carrierCap, connectionCap, shortCodeCap } from './caps.ts'
 import { SlotBind } from './slot-bind.ts'
 
@@ -23,6 +24,9 @@ export type LineOptions = { caps: Caps; responseDeadlineMs: number; leaseMs: num
 const leaseReserveMs = 1_000
 /** A full window of which nothing was answered for so long is held to be dead, until something is. */
 const stalledMs = 1_000
+/** Answers later than usual by more than this tell of a text that was long on its way, and at most by so much. */
+const bunchMs = windowMs - 1_000
+const mostLateMs = 100
 
 /**
  * What this gateway has of one connection: the binds of its slots as one window. Places are reserved before rows are
@@ -36,6 +40,8 @@ export class Line {
   readonly #reserveMs: number
   #reserved = 0
   #answeredAt = 0
+  // the median of the times from a text to its answer
+  #usualTripMs: number | undefined
   /** Places that are too few for a full mark have waited long enough for company. */
   impatient = false
 
@@ -217,10 +223,22 @@ export class Line {
     caps.use(now)
     if (session.inFlight === 0) this.#answeredAt = now
     session.request(pdu, (outcome) => {
-      if (outcome.kind === 'response') this.#answeredAt = performance.now()
+      if (outcome.kind === 'response') {
+        this.#answeredAt = performance.now()
+        if (!caps.isUnlimited) this.#noteTrip(now, this.#answeredAt, caps)
+      }
       done(outcome)
     })
     return true
+  }
+
+  /** An answer that took longer than they do says that its text, and those behind it, may have arrived that late. */
+  #noteTrip(writtenAt: number, answeredAt: number, caps: CapSet): void {
+    const trip = answeredAt - writtenAt
+    this.#usualTripMs ??= trip
+    const late = Math.min(trip - this.#usualTripMs, mostLateMs)
+    this.#usualTripMs += Math.sign(late) * (0.05 + this.#usualTripMs / 200)
+    if (late > bunchMs) caps.noteBunch(writtenAt, writtenAt + late)
   }
 
   #isOurs(bind: SlotBind, now: number): boolean {

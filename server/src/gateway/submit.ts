@@ -100,6 +100,7 @@ export class Submitter {
     caps: CapSet = noCaps,
   ): Promise<void> {
     held.open += recipients.length
+    const began = performance.now()
     let marked: number[]
     try {
       marked = await retryLostRaces(() => markSubmitting(this.#db, held.chunk, recipients, this.#clock.now()))
@@ -110,6 +111,7 @@ export class Submitter {
       await this.#requeue(held, recipients, 0)
       return
     }
+    caps.noteMarking(performance.now() - began)
     const may = new Set(marked)
     const going = recipients.filter((recipient) => may.has(recipient.id))
     line.release((recipients.length - going.length) * places, caps)
