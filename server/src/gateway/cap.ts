@@ -2,14 +2,16 @@
  * How long a token is gone once it is used: a second, and as much as what was written evenly may be bunched on its way
  * to the carrier, so that no second of his holds more than one of ours.
  */
-export const windowMs = 1_020
+export const windowMs = 1_012
 /** What a delay has cost may be made up for so much faster than the cap, within the same second. */
-const catchUp = 1.05
+const catchUp = 1.25
 /** As many tokens as come free in this time may be used at one stroke: no timer comes more often than it comes. */
-const burstMs = 20
-/** Tokens are reserved at least and at most so long before their time, by how long it takes to mark rows. */
-const aheadMs = 60
-const mostAheadMs = 250
+const burstMs = 25
+/** Rows are marked together for the tokens of so long a time, and in good time before the first of these is ready. */
+const batchMs = 40
+const spareMs = 5
+/** Tokens are reserved so long before their time at most. */
+const mostAheadMs = 300
 /** What nobody has wanted for so long has no work. */
 const idleMs = 2_000
 
@@ -37,7 +39,7 @@ export class Cap {
   // what was written from one moment up to another arrived only at the latter; both ascend
   #bunches: Array<{ from: number; until: number }> = []
   // how long rows were marked before they could be written, the slower ones counting more
-  #markingMs = 0
+  #markingMs = 20
   readonly #onWanted: () => void
 
   /** `onWanted` is called when there is work again after a pause. */
@@ -101,6 +103,11 @@ export class Cap {
   get capacity(): number {
     if (this.#lifted) return Number.POSITIVE_INFINITY
     return Math.min(this.#limit, this.#evenly(this.#ahead))
+  }
+
+  /** Tokens that are worth a mark of their own. */
+  get batch(): number {
+    return this.#lifted ? 1 : Math.min(this.capacity, Math.ceil((this.#limit * batchMs) / 1_000))
   }
 
   /** Tokens that may be reserved now: those that are free, and those that will be when rows are marked. */
@@ -184,7 +191,7 @@ export class Cap {
 
   get #ahead(): number {
     // rare tokens longer, for whole texts to fit in
-    return Math.min(mostAheadMs, Math.max(aheadMs, 1.5 * this.#markingMs, 2 * this.#spacing))
+    return Math.min(mostAheadMs, Math.max(batchMs + 1.25 * this.#markingMs + spareMs, 2 * this.#spacing))
   }
 
   get #most(): number {

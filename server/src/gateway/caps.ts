@@ -73,6 +73,13 @@ export class CapSet {
     return least
   }
 
+  /** Tokens that are worth a mark of their own. */
+  get batch(): number {
+    let least = Number.POSITIVE_INFINITY
+    for (const cap of this.#caps) least = Math.min(least, cap.batch)
+    return least
+  }
+
   /** There is work for this gateway: its shares shall be worth it. */
   want(now: number): void {
     for (const cap of this.#caps) cap.want(now)

@@ -196,8 +196,7 @@ export class Dispatcher {
       full.add(line)
       return false
     }
-    // and for half of what can be reserved of the caps
-    const enough = lane === lanes.broadcast ? Math.min(wanted, Math.ceil(caps.capacity / 2 / places)) : 1
+    const enough = lane === lanes.broadcast ? Math.min(wanted, Math.ceil(caps.batch / places)) : 1
     const affordable = Math.floor(caps.free(now) / places)
     if (affordable < enough) {
       full.add(caps)
