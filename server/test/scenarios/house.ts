@@ -118,9 +118,10 @@ export class House {
   }
 
   /** A call to the product's API. */
-  call(method: string, path: string, body?: object | string): Promise<Answer> {
+  call(method: string, path: string, body?: object | string, headers: Record<string, string> = {}): Promise<Answer> {
     return ask(`http://127.0.0.1:${this.#port}/api/v2${path}`, method, body, {
       authorization: `Basic ${Buffer.from(`${email}:${apiKey}`).toString('base64')}`,
+      ...headers,
     })
   }
 
@@ -253,6 +254,7 @@ async function ask(url: string, method: string, body?: object | string, headers:
     method,
     headers: { ...headers, ...(body === undefined ? {} : { 'content-type': type }) },
     body: typeof body === 'object' ? JSON.stringify(body) : body,
+    signal: AbortSignal.timeout(60_000), // whoever answers by then was not killed
   })
   return { status: response.status, body: (await response.json()) as Record<string, unknown> }
 }

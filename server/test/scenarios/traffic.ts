@@ -1,0 +1,180 @@
+import { randomUUID } from 'node:crypto'
+import { setTimeout as delay } from 'node:timers/promises'
+import { formatPhoneNumber } from '../../src/sms/phone-number.ts'
+import { waitFor } from '../wait-for.ts'
+import { phonesFrom } from './blows.ts'
+import type { Answer, House } from './house.ts'
+import { leaveByStop } from './leaves.ts'
+
+// All that a busy day brings at once: towns are texted again and again, people get texts of their own, and people leave.
+// What was promised to whom is written down, for `judge.ts` to compare with what the carrier took.
+
+export type Town = { listId: number; phones: number[] }
+
+export type Broadcast = {
+  messageId: number
+  content: string
+  town: Town
+  /** When it was posted and when that was answered, after however many tries. */
+  postedAt: number
+  answeredAt: number
+}
+
+export type Single = { content: string; phone: number; messageId: number }
+
+/** Somebody who left, by which list, and from when on that was in force; never, where nobody has said so. */
+export type Departure = {
+  phone: number
+  town: Town
+  by: 'api' | 'stop'
+  askedAt: number
+  inForceAt: number | undefined
+}
+
+export type TrafficOptions = { towns: number; people: number; singlesPerSecond: number; random: () => number }
+
+const firstTown = 2_126_000_000
+const firstSingle = 3_126_000_000
+/** Between one who leaves and the next. */
+const leaveEveryMs = 400
+/** Between two looks at whether broadcasts are over. */
+const lookMs = 200
+/** Broadcasts under way beside each other. */
+const beside = 2
+
+export class Traffic {
+  readonly broadcasts: Broadcast[] = []
+  readonly singles: Single[] = []
+  readonly departures: Departure[] = []
+  /** Answers that no promise allows, in words. */
+  readonly faults: string[] = []
+  readonly #house: House
+  readonly #options: TrafficOptions
+  readonly #towns: Town[] = []
+  readonly #stopping = new AbortController()
+  #running: Promise<unknown> = Promise.resolve()
+
+  constructor(house: House, options: TrafficOptions) {
+    this.#house = house
+    this.#options = options
+  }
+
+  /** Brings the towns in and lets everything begin. */
+  async start(): Promise<void> {
+    const { towns, people } = this.#options
+    for (let n = 0; n < towns; n++) {
+      const phones = phonesFrom(firstTown + n * 10_000_000, people)
+      this.#towns.push({ listId: await this.#house.makeList(`Town ${n}`, phones), phones })
+    }
+    const all = [this.#post(), this.#leaveByApi(), this.#leaveByStop()]
+    for (let n = 0; n < beside; n++) all.push(this.#text(n))
+    for (const each of all) {
+      each.catch((error) => this.faults.push(`the traffic broke down: ${(error as Error).stack}`))
+    }
+    this.#running = Promise.allSettled(all)
+  }
+
+  /** Begins nothing new, and waits until what was begun is answered. */
+  async stop(): Promise<void> {
+    this.#stopping.abort()
+    await this.#running
+  }
+
+  get #isStopping(): boolean {
+    return this.#stopping.signal.aborted
+  }
+
+  /** Texts one town after the other, each as soon as the last one is texted. */
+  async #text(lane: number): Promise<void> {
+    for (let round = 0; !this.#isStopping; round++) {
+      const town = this.#towns[(round * beside + lane) % this.#towns.length] as Town
+      const content = `Town ${town.listId}, notice ${round}-${lane}: the water is safe`
+      const postedAt = Date.now()
+      const answer = await this.#postOnce(`/lists/${town.listId}/messages`, { message: { content } })
+      if (answer === undefined) return
+      const { id: messageId } = answer.body.message as { id: number }
+      this.broadcasts.push({ messageId, content, town, postedAt, answeredAt: Date.now() })
+      while (!this.#isStopping) {
+        const now = await this.#house.call('GET', `/lists/${town.listId}/messages/${messageId}`).catch(() => undefined)
+        if ((now?.body.message as { status: string } | undefined)?.status === 'sent') break
+        await delay(lookMs)
+      }
+    }
+  }
+
+  /** Texts to one person each, at a steady pace as long as they are taken. */
+  async #post(): Promise<void> {
+    for (let n = 0; !this.#isStopping; n++) {
+      await delay(1_000 / this.#options.singlesPerSecond)
+      const phone = firstSingle + n
+      const content = `Your code is ${100_000 + n}`
+      const message = { transactional_message: { number: formatPhoneNumber(phone), content } }
+      const answer = await this.#postOnce('/transactional_messages', message)
+      if (answer === undefined) return
+      const { id } = answer.body.transactional_message as { id: number }
+      this.singles.push({ content, phone, messageId: id })
+    }
+  }
+
+  /** Posts until it is answered with success, under one key, so that it happens once; undefined when all is over. */
+  async #postOnce(path: string, body: object): Promise<Answer | undefined> {
+    const key = randomUUID()
+    for (const until = performance.now() + 60_000; ; await delay(100)) {
+      const answer = await this.#house.call('POST', path, body, { 'idempotency-key': key }).catch(() => undefined)
+      if (answer?.status === 200) return answer
+      const isPassing = answer === undefined || answer.status === 409 || answer.status >= 500
+      if (!isPassing) throw new Error(`POST ${path} was answered with ${answer.status} ${JSON.stringify(answer.body)}`)
+      if (performance.now() > until) throw new Error(`POST ${path} was not answered for a minute`)
+    }
+  }
+
+  async #leaveByApi(): Promise<void> {
+    while (!this.#isStopping) {
+      await delay(leaveEveryMs)
+      const departure = this.#choose('api')
+      if (!departure) continue
+      const path = `/lists/${departure.town.listId}/subscribers/${formatPhoneNumber(departure.phone)}`
+      for (let tries = 0; ; tries++) {
+        const answer = await this.#house.call('DELETE', path).catch(() => undefined)
+        if (answer?.status === 200) {
+          departure.inForceAt = Date.now()
+          break
+        }
+        // the first may have been done, and its answer lost: then there is nothing more to do, and nothing was promised
+        if (answer && answer.status < 500) {
+          if (tries === 0) this.faults.push(`${path} was answered with ${answer.status} ${JSON.stringify(answer.body)}`)
+          break
+        }
+        if (tries > 600) throw new Error(`${path} was not answered for a minute`)
+        await delay(100)
+      }
+    }
+  }
+
+  /** One after the other: the count of MOs that are answered tells of the last one. */
+  async #leaveByStop(): Promise<void> {
+    while (!this.#isStopping) {
+      await delay(leaveEveryMs)
+      const departure = this.#choose('stop')
+      if (!departure) continue
+      try {
+        const { inForceAt } = await leaveByStop(this.#house, departure.phone, { timeoutMs: 20_000 })
+        departure.inForceAt = inForceAt
+      } catch {
+        // a carrier that was killed has forgotten what handsets wrote: nobody was promised anything
+        await waitFor(() => this.#house.control('GET', '/state'), { timeoutMs: 60_000, what: 'the carrier to be back' })
+      }
+    }
+  }
+
+  /** Somebody of a town who has not left yet. */
+  #choose(by: Departure['by']): Departure | undefined {
+    const { random } = this.#options
+    const town = this.#towns[Math.floor(random() * this.#towns.length)] as Town
+    const phone = town.phones[Math.floor(random() * town.phones.length)] as number
+    if (this.departures.some((departure) => departure.phone === phone)) return undefined
+    const departure: Departure = { phone, town, by, askedAt: Date.now(), inForceAt: undefined }
+    this.departures.push(departure)
+    return departure
+  }
+}
