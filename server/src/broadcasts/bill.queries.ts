@@ -22,17 +22,18 @@ export function claimUnbilled(tx: Db, limit: number) {
   )
 }
 
-export type IdRange = { messageId: number; first: number; last: number }
+export type IdRange = { messageId: number; listId: number | null; first: number; last: number }
 
 /** Where the log rows of these messages are, in order; what is retried is in two ranges. */
 export function listRanges(db: Db, messageIds: number[]) {
   return db.many<IdRange>(
     'list_ranges',
     /* sql */ `
-    select c.message_id as "messageId", c.first_log_id as first, c.last_log_id as last
-      from unnest($1::bigint[]) as m(id)
+    select m.id as "messageId", m.list_id as "listId", c.first_log_id as first, c.last_log_id as last
+      from unnest($1::bigint[]) as asked(id)
+      join messages m on m.id = asked.id
      cross join lateral (
-       select message_id, first_log_id, last_log_id from send_chunks where message_id = m.id offset 0) c
+       select first_log_id, last_log_id from send_chunks where message_id = m.id offset 0) c
      order by c.first_log_id, c.last_log_id`,
     [messageIds],
   )
@@ -55,10 +56,10 @@ export function tally(db: Db, day: string, ranges: IdRange[]) {
     `tally_${day}`,
     /* sql */ `
     with told as materialized (
-      select l.message_id, look.carrier, l.part_count,
+      select l.message_id, coalesce(look.carrier, nullif(s.carrier, 0)) as carrier, l.part_count,
              -- what was refused at the door bears the name or the number of a command_status
              case when l.state <> 'bounced' or l.carrier_status !~ '^(ESME_|0x)' then l.part_count else 0 end as taken
-        from unnest($1::bigint[], $2::bigint[], $3::bigint[]) as r(message_id, first, last)
+        from unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[]) as r(message_id, first, last, list_id)
        cross join lateral (
          select message_id, phone, part_count, state, coalesce(carrier_status, '') as carrier_status
            from ${logTable(day)}
@@ -66,11 +67,19 @@ export function tally(db: Db, day: string, ranges: IdRange[]) {
             and state in ('queued', 'submitting', 'sent', 'unknown', 'delivered', 'bounced', 'expired')
          offset 0) l
         left join lateral (select carrier from number_look_ups where phone = l.phone offset 0) look on true
+        left join lateral (
+          select carrier from subscribers
+           where look.carrier is null and list_id = r.list_id and phone = l.phone offset 0) s on true
     )
     select message_id as "messageId", carrier, sum(part_count) as parts, sum(taken) as taken,
            min(part_count) as least, max(part_count) as most
       from told group by message_id, carrier`,
-    [ranges.map((range) => range.messageId), ranges.map((range) => range.first), ranges.map((range) => range.last)],
+    [
+      ranges.map((range) => range.messageId),
+      ranges.map((range) => range.first),
+      ranges.map((range) => range.last),
+      ranges.map((range) => range.listId),
+    ],
   )
 }
 

@@ -216,6 +216,18 @@ test('it is reckoned again when it is closed, by what is known of the handsets t
   expect(closed).toBe(true)
 })
 
+test("where no look-up knows a handset's carrier, the list's word counts", async () => {
+  await subscribe(null, verizon)
+  await database.db.exec('say', 'update subscribers set carrier = $2 where list_id = $1', [list.id, att])
+  await rate('1')
+  await rate('2', { carrier: att })
+  await rate('4', { carrier: verizon })
+  const id = await send()
+  await deliver(id)
+  await billSent(rt())
+  expect(await billOf(id)).toMatchObject({ cost: '6' })
+})
+
 test('two workers bill each message once, and one that dies leaves it to the next', async () => {
   await subscribe(null)
   await rate('1')
@@ -250,7 +262,7 @@ test('rows that are in two chunks are counted once', async () => {
 })
 
 test('ranges are merged where they touch or overlap, those of one message only', () => {
-  const range = (messageId: number, first: number, last: number) => ({ messageId, first, last })
+  const range = (messageId: number, first: number, last: number) => ({ messageId, listId: 1, first, last })
   const ranges = [range(1, 1, 5), range(1, 2, 3), range(1, 6, 9), range(2, 10, 12), range(2, 14, 15)]
   expect(merge(ranges)).toEqual([range(1, 1, 9), range(2, 10, 12), range(2, 14, 15)])
 })

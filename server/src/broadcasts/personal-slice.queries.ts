@@ -26,7 +26,7 @@ export type AudienceRow = {
   email: string
   zipCode: string
   values: unknown[]
-  /** Of the handset, as the look-up last said; null where it is not known or was not asked for. */
+  /** Of the handset, as the look-up last said, or the list; null where it is not known or was not asked for. */
   carrier: number | null
 }
 
@@ -42,8 +42,8 @@ const fieldValues: AlsoRead = {
 
 const lookedUp: AlsoRead = {
   name: 'looked_up',
-  from: [],
-  as: '(select carrier from number_look_ups n where n.phone = s.phone)',
+  from: ['carrier'],
+  as: 'coalesce((select n.carrier from number_look_ups n where n.phone = s.phone), nullif(s.carrier, 0))',
 }
 
 const notAsked: AlsoRead = { name: 'looked_up', from: [], as: 'null::int' }

@@ -24,6 +24,7 @@ const Result = Type.Object({
       too_long: Type.Integer({ description: 'Their own text would be longer than it may be.' }),
       blank: Type.Integer({ description: 'There would be nothing in their text.' }),
       no_window: Type.Integer({ description: 'No hour of the week is one in which they may be texted.' }),
+      too_late: Type.Integer({ description: 'The first hour in which they may be texted is past `deliver_by`.' }),
     },
     { description: 'Who of them gets nothing, and why.' },
   ),

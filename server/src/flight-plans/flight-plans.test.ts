@@ -58,7 +58,7 @@ test('counts everybody as an expansion would: who is in it, and who of them gets
   expect(await reckon({ content: `{first_name}${'a'.repeat(120)}` })).toMatchObject({
     audience: 2,
     recipients: 1,
-    suppressed: { opted_out: 0, too_long: 1, blank: 0, no_window: 0 },
+    suppressed: { opted_out: 0, too_long: 1, blank: 0, no_window: 0, too_late: 0 },
     parts: { sum: 1, minimum: 1, maximum: 1, histogram: [{ parts: 1, recipients: 1 }] },
   })
 })
@@ -218,9 +218,14 @@ describe('of quiet hours', () => {
     const message = { content: 'Hello', draft: true }
     const { id } = (await api.owner.post(`${path}/messages`, { message })).body.message as { id: number }
     await api.db.exec('say', 'update messages set quiet_hours = true where id = $1', [id])
-    const ordered = planOf(await api.owner.post(`${path}/messages/${id}/flight_plan`))
-    await computeFlightPlanJob.run(rt(), { flightPlanId: ordered.id }, alive)
-    expect((await show(ordered.id)).result).toMatchObject({ quiet_hours: { now: 1 } })
+    const plan = async () => {
+      const ordered = planOf(await api.owner.post(`${path}/messages/${id}/flight_plan`))
+      await computeFlightPlanJob.run(rt(), { flightPlanId: ordered.id }, alive)
+      return (await show(ordered.id)).result
+    }
+    expect(await plan()).toMatchObject({ recipients: 2, quiet_hours: { now: 1 } })
+    await api.db.exec('by', 'update messages set deliver_by = $2 where id = $1', [id, new Date('2026-03-03T12:00:00Z')])
+    expect(await plan()).toMatchObject({ recipients: 1, suppressed: { too_late: 1 } })
   })
 })
 

@@ -5,7 +5,8 @@ import { enqueue } from '../jobs/jobs.ts'
 import { utcDay } from '../lib/clock.ts'
 import { refuseContent } from '../messages/content.ts'
 import { readPersonalText } from '../messages/personal-text.ts'
-import { windowRulesOf, windowRulesOfList } from '../messages/windows.ts'
+import { readTimingOfList, readTimings } from '../messages/windows.queries.ts'
+import { rulesOf } from '../messages/windows.ts'
 import { type WindowRules, windowFor } from '../quiet-hours/windows.ts'
 import type { Runtime } from '../runtime.ts'
 import {
@@ -59,13 +60,14 @@ export async function computeFlightPlan(rt: Rt, id: number, signal: AbortSignal)
   const totals = newTotals()
   const now = plan.createdAt
   const text = await readPersonalText(db, plan.listId, plan.content)
-  const { messageId } = plan
-  const rules = await (messageId === null ? windowRulesOfList(db, plan.listId) : windowRulesOf(db, messageId))
+  const timing = await readTiming(db, plan)
+  const rules = await rulesOf(db, timing)
   const adder = new Adder(totals, {
     maxParts: plan.maxParts,
     textFor: text?.textFor ?? (() => plan.content),
     now,
     sendAt: plan.sendAt,
+    deliverBy: timing.deliverBy,
     opensAt: rules ? { now: askedAt(rules, now), atSendAt: askedAt(rules, plan.sendAt ?? now) } : null,
   })
   const slice = {
@@ -91,4 +93,10 @@ export async function computeFlightPlan(rt: Rt, id: number, signal: AbortSignal)
 function askedAt(rules: WindowRules, at: Date): OpensAt {
   const own = { ...rules }
   return (person) => windowFor(person, own, at)?.opensAt
+}
+
+/** What the message says of times, or, of a text that is none yet, what its list does. */
+async function readTiming(db: Db, { listId, messageId }: FlightPlan) {
+  const own = messageId === null ? undefined : (await readTimings(db, [messageId])).get(messageId)
+  return own ?? readTimingOfList(db, listId)
 }

@@ -6,7 +6,7 @@ import { countParts } from '../sms/parts.ts'
 /** What is added up of an audience, however large it is: no more than fits a page. */
 export type Totals = {
   audience: number
-  suppressed: Record<'opted_out' | 'too_long' | 'blank' | 'no_window', number>
+  suppressed: Record<'opted_out' | 'too_long' | 'blank' | 'no_window' | 'too_late', number>
   /** Recipients by the number of parts that each gets. */
   histogram: Map<number, number>
   carriers: Map<number | null, { recipients: number; parts: number }>
@@ -27,7 +27,7 @@ const mostCharacters = 1_000
 export function newTotals(): Totals {
   return {
     audience: 0,
-    suppressed: { opted_out: 0, too_long: 0, blank: 0, no_window: 0 },
+    suppressed: { opted_out: 0, too_long: 0, blank: 0, no_window: 0, too_late: 0 },
     histogram: new Map(),
     carriers: new Map(),
     ucs2: { recipients: 0, parts: 0, partsAsGsm7: 0, characters: new Map() },
@@ -43,6 +43,7 @@ export type Planned = {
   textFor(person: AudienceRow): string
   now: Date
   sendAt: Date | null
+  deliverBy: Date | null
   /** Asked at this moment, and at the time when it is to go out; null where texts may go out at any time. */
   opensAt: { now: OpensAt; atSendAt: OpensAt } | null
 }
@@ -78,8 +79,9 @@ export class Adder {
       suppressed[judged.fault]++
       return
     }
-    if (!this.#addWindow(person)) {
-      suppressed.no_window++
+    const fault = this.#addWindow(person)
+    if (fault) {
+      suppressed[fault]++
       return
     }
     this.#addParts(person, judged)
@@ -101,17 +103,18 @@ export class Adder {
     return { fault: undefined, partCount, lacking, partsAsGsm7 }
   }
 
-  #addWindow(person: AudienceRow): boolean {
-    const { opensAt, now, sendAt } = this.#planned
-    if (!opensAt) return true
+  #addWindow(person: AudienceRow): 'no_window' | 'too_late' | undefined {
+    const { opensAt, now, sendAt, deliverBy } = this.#planned
+    if (!opensAt) return undefined
     const { waiting } = this.#totals
     const first = opensAt.now(person)
     const then = sendAt ? opensAt.atSendAt(person) : first
-    if (!then) return false
+    if (!then) return 'no_window'
+    if (deliverBy && then >= deliverBy) return 'too_late'
     if (first && first > now) waiting.now++
     if (then > (sendAt ?? now)) waiting.atSendAt++
     if (waiting.lastOpensAt === null || then > waiting.lastOpensAt) waiting.lastOpensAt = then
-    return true
+    return undefined
   }
 
   #addParts(person: AudienceRow, { partCount, lacking, partsAsGsm7 }: Judged): void {

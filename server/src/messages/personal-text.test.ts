@@ -34,6 +34,10 @@ describe('what is said of a person', () => {
       ana,
       'Ana Ruiz, ana@cedar.example, 98101, 2065550143',
     ],
+    ['Come to {state}', ana, 'Come to Washington'],
+    ['Come to {state}', { ...ana, zipCode: '99999' }, 'Come to Alaska'],
+    ['Come to {state}', { ...ana, zipCode: 'W1A' }, 'Come to your state'],
+    ['Come to {state}', stranger, 'Come to your state'],
     ['Hi {first_name}', stranger, 'Hi friend'],
     ['Hi {first_name|neighbor}', stranger, 'Hi neighbor'],
     ['Hi {first_name|}!', stranger, 'Hi !'],
@@ -59,6 +63,11 @@ describe('what is said of a person', () => {
     ['the default for a value of another type', field('team', { contentType: 'number', defaultValue: '3' }), 'x', '3'],
   ])('of a custom field: %s', (_case, rules, value, text) => {
     expect(say('{team}', ana, [rules], [value])).toBe(text)
+  })
+
+  test('a custom field called state stands before the state of the zip code', () => {
+    expect(say('{state}', ana, [field('state')], ['open'])).toBe('open')
+    expect(say('{state}', ana, [field('state')], [null])).toBe('')
   })
 
   test('the fall-back in the text comes before the default of the field', () => {

@@ -1,9 +1,11 @@
 import { listCustomFields } from '../custom-fields/custom-fields.queries.ts'
+import { reservedKeys } from '../custom-fields/custom-fields.ts'
 import { type ValueRules, valueOrDefault } from '../custom-fields/values.ts'
 import type { Db } from '../db/db.ts'
 import { formatPhoneNumber } from '../sms/phone-number.ts'
 import { cleanValue, isPlain, parseTemplate, render, type Tag, type Template } from './merge-tags.ts'
 import { findTimeZone, type KnownPerson } from './recipients.queries.ts'
+import { stateOfZip } from './state-names.ts'
 
 /** What the list knows of a recipient, with the values of the fields of `PersonalText.fieldKeys` in their order. */
 export type Person = KnownPerson
@@ -22,6 +24,7 @@ const profileTags: Record<string, { valueOf(person: Person): string; fallback: s
   last_name: { valueOf: (person) => person.lastName, fallback: '' },
   email: { valueOf: (person) => person.email, fallback: '' },
   zip_code: { valueOf: (person) => person.zipCode, fallback: '' },
+  state: { valueOf: (person) => stateOfZip(person.zipCode), fallback: 'your state' },
   phone_number: { valueOf: (person) => formatPhoneNumber(person.phone), fallback: '' },
 }
 
@@ -44,7 +47,8 @@ export function personalText(template: Template, fields: ValueRules[], timeZone:
     const field = byKey.get(tag.name)
     const position = fieldKeys.indexOf(tag.name)
     const ownDefault = field ? valueOrDefault(field, {}) : null
-    const fallback = tag.fallback ?? known?.fallback ?? (field && ownDefault !== null ? say(field, ownDefault) : '')
+    const byDefault = field ? (ownDefault === null ? '' : say(field, ownDefault)) : known?.fallback
+    const fallback = tag.fallback ?? byDefault ?? ''
     if (field) {
       const rules = { ...field, defaultValue: null }
       return ({ values }) => {
@@ -86,8 +90,8 @@ export async function readPersonalText(db: Db, listId: number, content: string):
   return personalText(template, fields, saysDates ? await findTimeZone(db, listId) : 'UTC')
 }
 
-/** The list's custom fields, where a template names something that may be one. */
+/** The list's custom fields, where a template names something that may be one: a field may be called `state`, too. */
 export async function fieldsFor(db: Db, listId: number, template: Template): Promise<ValueRules[]> {
-  const isAsked = template.tags.some((tag) => !profileTagNames.includes(tag.name))
+  const isAsked = template.tags.some(({ name }) => !profileTagNames.includes(name) || !reservedKeys.has(name))
   return isAsked ? listCustomFields(db, listId) : []
 }

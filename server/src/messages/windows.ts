@@ -1,7 +1,7 @@
 import type { Db } from '../db/db.ts'
 import { loadQuietHours } from '../quiet-hours/quiet-hours.ts'
 import { asksForWindows, type WindowRules } from '../quiet-hours/windows.ts'
-import { type MessageTiming, readTimingOfList, readTimings } from './windows.queries.ts'
+import { type MessageTiming, readTimings } from './windows.queries.ts'
 
 /**
  * When the texts of a message may go out, as its account, its list and itself have it by now; undefined when at any time.
@@ -11,11 +11,6 @@ import { type MessageTiming, readTimingOfList, readTimings } from './windows.que
 export async function windowRulesOf(db: Db, messageId: number): Promise<WindowRules | undefined> {
   const timing = (await readTimings(db, [messageId])).get(messageId)
   return timing && rulesOf(db, timing)
-}
-
-/** The same, of a broadcast to the list that is no message yet. */
-export async function windowRulesOfList(db: Db, listId: number): Promise<WindowRules | undefined> {
-  return rulesOf(db, await readTimingOfList(db, listId))
 }
 
 /** The same, of a timing that has been read. */
