@@ -8,6 +8,8 @@ import {
   alertNotification,
   bind,
   blankPdu,
+  cancelSm,
+  dataSm,
   deliverSm,
   enquireLink,
   genericNack,
@@ -15,6 +17,7 @@ import {
   querySm,
   type RequestPdu,
   type ResponsePdu,
+  replaceSm,
   submitMulti,
   submitSm,
   unbind,
@@ -190,6 +193,30 @@ describe('deadlines', () => {
     expect(outcomes.map(({ kind }) => kind)).toEqual(['response', 'timeout'])
   })
 
+  test('every request has one, at either end and whatever it asks', async () => {
+    const { esme, smsc, clock } = await makeBoundPair({ responseDeadlineMs: 1_000 })
+    const silent = () => {}
+    esme.on('request', silent)
+    const ended: string[] = []
+    const message = { message_id: 'a', source_addr: '1' }
+    const asked: RequestPdu[] = [
+      submit(),
+      submitMulti({ dest_address: [toHandset('911')], short_message: Buffer.from('hi') }),
+      dataSm({ destination_addr: '911', tlvs: {} }),
+      querySm(message),
+      cancelSm(message),
+      replaceSm({ ...message, short_message: Buffer.from('hi') }),
+    ]
+    for (const pdu of asked) esme.request(pdu, ({ kind }) => ended.push(`${pdu.command} ${kind}`))
+    smsc.request(deliver(), ({ kind }) => ended.push(`deliver_sm ${kind}`))
+    await clock.advance(999)
+    expect(ended).toEqual([])
+    await clock.advance(1)
+    expect(ended.toSorted()).toEqual(
+      [...asked.map(({ command }) => `${command} timeout`), 'deliver_sm timeout'].toSorted(),
+    )
+  })
+
   test('ask() throws at the deadline', async () => {
     const { session, clock } = await makeEsme({ responseDeadlineMs: 1_000 })
     const answer = expect(session.ask(submit())).rejects.toThrow(SmppTimeout)
@@ -336,7 +363,7 @@ describe('states (table 2-1)', () => {
     const heard: RequestPdu[] = []
     session.on('request', (request) => {
       heard.push(request)
-      session.respond(request)
+      session.respond(request, { command_status: 0x03 })
     })
     await peer.say(alert)
     expect(heard).toMatchObject([{ command: 'alert_notification', source_addr: '12065550100' }])

@@ -198,11 +198,11 @@ export class Session extends EventEmitter<SessionEvents> {
   }
 
   /**
-   * Answers a request of the peer; does nothing once the session is closed, nor with ESME_ROK to what has no response. A
-   * bind answered with ESME_ROK is bound.
+   * Answers a request of the peer; does nothing once the session is closed, nor to what has no response. A bind answered
+   * with ESME_ROK is bound.
    */
   respond(request: RequestPdu, fields?: ResponseFields) {
-    if (this.#state === 'closed' || (isNotice(request) && !fields?.command_status)) return
+    if (this.#state === 'closed' || isNotice(request)) return
     const response = Object.assign(blankPdu(responseOf[request.command]), fields) as ResponsePdu
     response.sequence_number = request.sequence_number
     if (isBind(request) && response.command_status === commandStatus.ESME_ROK) {
@@ -319,7 +319,8 @@ export class Session extends EventEmitter<SessionEvents> {
     const peer = this.#side === undefined ? undefined : this.#side === 'esme' ? 'smsc' : 'esme'
     if (!mayBeSent(request.command, peer, this.#state)) {
       const status = isBind(request) && this.bound ? commandStatus.ESME_RALYBND : commandStatus.ESME_RINVBNDSTS
-      this.respond(request, { command_status: status })
+      if (isNotice(request)) this.#outbox.add(genericNack(status, request.sequence_number))
+      else this.respond(request, { command_status: status })
     } else if (request.command === 'enquire_link') this.respond(request)
     else if (request.command === 'unbind') this.#part(request)
     else if (!this.emit('request', request) && !isNotice(request)) {

@@ -24,6 +24,8 @@ import {
 } from '../../src/smpp/pdu/pdu.ts'
 import { type Checks, expectFields } from './checks.ts'
 
+const CAPTURE = 'pdus.pcap'
+
 const addresses = { source_addr: '12345', dest_addr_ton: 1, dest_addr_npi: 1, destination_addr: '12125550142' }
 const short_message = Buffer.from('Hello')
 const message = { message_id: '1a2b', source_addr: '12345' }
@@ -104,14 +106,15 @@ const pdus: [pdu: Pdu, fields: Record<string, string>][] = [
 export async function checkDissector(checks: Checks): Promise<void> {
   const folder = mkdtempSync(join(tmpdir(), 'carillon-peers-'))
   try {
-    const capture = join(folder, 'pdus.pcap')
     const dump = pdus.map(([pdu]) => hexDump(encodePdu(pdu))).join('\n')
     writeFileSync(join(folder, 'pdus.txt'), dump)
-    execFileSync('text2pcap', ['-q', '-T', '40000,2775', join(folder, 'pdus.txt'), capture], { stdio: 'ignore' })
+    execFileSync('text2pcap', ['-q', '-T', '40000,2775', join(folder, 'pdus.txt'), join(folder, CAPTURE)], {
+      stdio: 'ignore',
+    })
     for (const [index, [pdu, wanted]] of pdus.entries()) {
       await checks.check(`Wireshark reads our ${pdu.command} as we meant it`, () => {
         const names = ['_ws.malformed', '_ws.col.Protocol', 'smpp.command_length', 'smpp.sequence_number']
-        const got = readFields(capture, index + 1, [...names, ...Object.keys(wanted)])
+        const got = readFields(folder, index + 1, [...names, ...Object.keys(wanted)])
         expectFields(got, {
           '_ws.malformed': '',
           '_ws.col.Protocol': 'SMPP',
@@ -126,11 +129,22 @@ export async function checkDissector(checks: Checks): Promise<void> {
   }
 }
 
-function readFields(capture: string, frame: number, names: string[]): Record<string, string> {
-  const args = ['-r', capture, '-d', 'tcp.port==2775,smpp', '-Y', `frame.number==${frame}`, '-T', 'fields']
+/** With an empty home: a preference of whoever runs this must not change what is read. */
+function readFields(folder: string, frame: number, names: string[]): Record<string, string> {
+  const args = [
+    '-r',
+    join(folder, CAPTURE),
+    '-d',
+    'tcp.port==2775,smpp',
+    '-Y',
+    `frame.number==${frame}`,
+    '-T',
+    'fields',
+  ]
   const options = names.flatMap((name) => ['-e', name])
   const line = execFileSync('tshark', [...args, '-E', 'occurrence=f', ...options], {
     encoding: 'utf8',
+    env: { ...process.env, HOME: folder },
     stdio: ['ignore', 'pipe', 'ignore'],
   })
   const values = line.replace(/\n$/, '').split('\t')

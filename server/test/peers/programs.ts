@@ -14,9 +14,8 @@ export function isInstalled(program: string): boolean {
 
 /** Installs those packages whose program is missing; says in words why it cannot. */
 export function install(packages: Record<string, string>): string | undefined {
-  const missing = Object.entries(packages).filter(([, program]) => !isInstalled(program))
-  if (missing.length === 0) return undefined
-  const names = missing.map(([name]) => name)
+  const names = missingOf(packages)
+  if (names.length === 0) return undefined
   if (process.getuid?.() !== 0) return `${names.join(', ')} not installed, and only root can install`
   if (!isInstalled('apt-get')) return `${names.join(', ')} not installed, and there is no apt-get`
   console.log(`installing ${names.join(', ')}`)
@@ -24,11 +23,17 @@ export function install(packages: Record<string, string>): string | undefined {
   try {
     execFileSync('apt-get', ['update'], quiet)
     execFileSync('apt-get', ['install', '-y', '--no-install-recommends', ...names], quiet)
-    if (names.includes('kannel')) spawnSync('service', ['kannel', 'stop'], quiet)
-    return undefined
   } catch {
     return `apt-get could not install ${names.join(', ')}`
   }
+  // Debian starts what it installs, on ports that somebody else may want.
+  if (names.includes('kannel')) spawnSync('service', ['kannel', 'stop'], quiet)
+  const lost = missingOf(packages)
+  return lost.length > 0 ? `${lost.join(', ')} installed, but not to be found on the PATH` : undefined
+}
+
+function missingOf(packages: Record<string, string>): string[] {
+  return Object.keys(packages).filter((name) => !isInstalled(packages[name] ?? ''))
 }
 
 /** A child process, ended with SIGTERM and, if that is not enough, SIGKILL. */

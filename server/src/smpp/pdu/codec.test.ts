@@ -1,5 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
+import { Framer } from '../framer.ts'
 import { decodePdu, encodePdu } from './codec.ts'
 import { commandStatus } from './command-status.ts'
 import { type Command, commands } from './commands.ts'
@@ -299,6 +300,25 @@ describe('golden bytes', () => {
     expect(encodePdu(pdu).toString('hex')).toBe(bytes.toString('hex'))
     expect(decodePdu(bytes)).toEqual(pdu)
   })
+})
+
+test('all of them in one stream, cut at every octet, come out whole', () => {
+  const stream = Buffer.concat(golden.map(([, bytes]) => bytes))
+  const pdus = golden.map(([, , pdu]) => pdu)
+  for (let cutAt = 0; cutAt <= stream.length; cutAt++) {
+    const framer = new Framer()
+    const frames = [...framer.push(stream.subarray(0, cutAt)), ...framer.push(stream.subarray(cutAt))]
+    expect(frames.map(decodePdu)).toEqual(pdus)
+  }
+})
+
+test('each command of the table has bytes built by hand', () => {
+  const binds = ['bind_receiver', 'bind_receiver_resp', 'bind_transmitter_resp', 'bind_transceiver']
+  const alike = [...binds, 'unbind_resp', 'enquire_link_resp', 'data_sm_resp']
+  const built = new Set(golden.map(([, , pdu]) => pdu.command))
+  expect(Object.keys(commands).filter((command) => !built.has(command as Command))).toEqual(
+    Object.keys(commands).filter((command) => alike.includes(command)),
+  )
 })
 
 function refusal(bytes: Buffer): { command_status: number; sequence_number: number } {
