@@ -32,10 +32,11 @@ describe('settings', () => {
   test('receipt_delay_ms counts from the answer', async () => {
     const client = await simulator.bind()
     await settings({ latency_ms: 20, receipt_delay_ms: 100 })
+    const sentAt = performance.now()
     await submit(client, textTo(phone))
-    const answeredAt = performance.now()
     await waitFor(() => client.delivered.length > 0)
-    expect(performance.now() - answeredAt).toBeGreaterThan(95)
+    // not from when the answer was seen, which a busy machine puts off
+    expect(performance.now() - sentAt).toBeGreaterThanOrEqual(118)
   })
 
   test('receipt_mix: shares over numbers that choose no fate', async () => {
