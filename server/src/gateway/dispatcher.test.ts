@@ -1,10 +1,12 @@
 import { Writable } from 'node:stream'
 import { pino } from 'pino'
-import { afterEach, beforeEach, expect, test } from 'vitest'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { make } from '../../test/make.ts'
 import { type Answer, startOddCarrier } from '../../test/odd-carrier.ts'
 import { startSending } from '../../test/sending.ts'
 import { waitFor } from '../../test/wait-for.ts'
-import { sendSystemText } from '../messages/messages.ts'
+import { acceptBroadcast, sendSystemText } from '../messages/messages.ts'
+import { commandStatus } from '../smpp/pdu/command-status.ts'
 
 let sending: Awaited<ReturnType<typeof startSending>>
 let carrier: Awaited<ReturnType<typeof startOddCarrier>> | undefined
@@ -44,7 +46,8 @@ test('while the database refuses, chunks are asked for no more often than the po
   carrier = await startOddCarrier({ ...sending.rt, log: pino({ level: 'warn' }, lines) }, silent)
   await waitFor(() => refusals > 0)
   for (let n = 0; n < 10; n++) await sending.db.one('pause', 'select pg_sleep(0.1)')
-  expect(refusals).toBeLessThan(10)
+  // urgent ones and broadcasts are asked for beside each other
+  expect(refusals).toBeLessThan(20)
   await sending.db.exec('show', 'alter table hidden_chunks rename to send_chunks')
 })
 
@@ -75,4 +78,67 @@ test('a flood of texts to one number each is taken by the hundred, to the end', 
   const ended = `select from message_log where state in ('delivered', 'unknown')`
   await waitFor(async () => (await sending.db.exec('ended', ended)) === texts, { timeoutMs: 15_000 })
   expect(sending.raw()).toHaveLength(texts - submits.length)
+})
+
+describe('beside a big broadcast', () => {
+  const bigSize = 4_000
+  let big: number
+
+  beforeEach(async () => {
+    await sending.stop()
+    sending = await startSending({ window: 10, binds: 1, latencyMs: 10 })
+    await sending.db.exec(
+      'fill',
+      `insert into subscribers (list_id, phone, state, subscribed_at, opted_in_at)
+       select $1, 2065570000 + n, 'subscribed', now() - interval '1 day', now() - interval '1 day' from generate_series(1, $2) n`,
+      [sending.list.id, bigSize],
+    )
+    await sending.startGateway()
+    big = await sending.broadcast('To all of you')
+    await waitFor(() => sending.raw().length > 100)
+  })
+
+  test('a small one goes out, text by text in turn with it', async () => {
+    const { accountId, shortCodeId } = sending.list
+    const list = await make.list(sending.db, { accountId, shortCodeId })
+    for (const phone of phones(150)) await make.subscriber(sending.db, { listId: list.id, phone })
+    const { id } = await acceptBroadcast(sending.rt, { accountId, list, content: 'To a few' })
+    const isSmall = ({ destination }: { destination: string }) => destination < '12065570000'
+    await waitFor(() => sending.raw().filter(isSmall).length === 150, { timeoutMs: 8_000 })
+    const order = sending.raw().map(isSmall)
+    const span = order.slice(order.indexOf(true), order.lastIndexOf(true) + 1)
+    expect(span.length).toBeGreaterThan(250)
+    expect(span.length).toBeLessThan(360)
+    await sending.untilCounted(id, { delivered: 150 })
+  })
+
+  test('a system text overtakes all that is not on its way yet', async () => {
+    const { accountId, id: listId, shortCodeId } = sending.list
+    const text = { accountId, listId, shortCodeId, phone: 2_065_560_001, content: 'Welcome.' }
+    await sending.db.tx((tx) => sendSystemText(tx, sending.rt, { ...text, consent: 'not_opted_out' }))
+    const before = sending.raw().length
+    const place = await waitFor(() => sending.raw().findIndex(({ destination }) => destination === '12065560001') + 1)
+    expect(place - before).toBeLessThan(100)
+    expect((await sending.counters(big)).queued).toBeGreaterThan(1_000)
+  })
+})
+
+test('a carrier that throttles is sent to at the pace it takes, and everybody gets the text once', async () => {
+  const taken: number[] = []
+  let throttled = 0
+  carrier = await startOddCarrier(sending.rt, (_, ordinal) => {
+    const now = performance.now()
+    while ((taken[0] ?? now) < now - 1_000) taken.shift()
+    if (taken.length >= 50) {
+      throttled++
+      return { command_status: commandStatus.ESME_RTHROTTLED }
+    }
+    taken.push(now)
+    return { message_id: `id${ordinal}` }
+  })
+  await sending.subscribe(...phones(150))
+  const id = await sending.broadcast()
+  await sending.untilCounted(id, { sent: 150 })
+  expect(throttled).toBeGreaterThan(0)
+  expect(throttled).toBeLessThan(60)
 })

@@ -1,38 +1,26 @@
 import type { Logger } from 'pino'
-import {
-  abandonSubmitting,
-  type Chunk,
-  claimChunks,
-  closingReserveMs,
-  finishChunk,
-  releaseChunks,
-  renewLeases,
-} from '../broadcasts/chunks.queries.ts'
-import { listQueued, listQueuedWithCarriers, type Recipient } from '../broadcasts/marks.queries.ts'
+import { type Chunk, closingReserveMs, finishChunk, releaseChunks, renewLeases } from '../broadcasts/chunks.queries.ts'
+import type { Recipient } from '../broadcasts/marks.queries.ts'
 import type { Db } from '../db/db.ts'
 import type { Clock } from '../lib/clock.ts'
 import { lanes } from '../messages/messages.ts'
 import type { CapSet } from './caps.ts'
-import { HeldChunk } from './held-chunk.ts'
+import { Claims } from './claims.ts'
+import type { HeldChunk } from './held-chunk.ts'
 import type { Line } from './line.ts'
-import type { Routes, SendableCodes } from './routes.ts'
+import type { Routes } from './routes.ts'
 import type { Submitter } from './submit.ts'
+import { Turns } from './turns.ts'
 
 /** Recipients of one mark: as large as the write it costs wants, as small as what one death may put in doubt. */
 const markRows = 250
-/** Marks that may be under way beside each other. */
+/** Marks that may be under way beside each other, and how many more when urgent texts are among them. */
 const marksAtOnce = 3
-/** Recipients in hand below which more broadcast chunks are leased, and how many chunks at a time. */
-const enoughRows = 3_000
-const broadcastChunks = 4
-/** Texts to one number in hand at most: each is a chunk of its own, to be renewed, and others may send them as well. */
-const singleChunks = 100
+const urgentMarks = 2
 /** How long slots that are too few for a full mark wait for more. */
 const patienceMs = 5
 /** A chunk that no line of ours can take is kept so long, for a bind that comes back, before others may have it. */
 const strandedMs = 1_000
-/** Work that no notice told of is found by asking, so often. */
-const pollMs = 250
 
 /** Lines that have too few places for now, and caps too few tokens. */
 type Full = Set<Line | CapSet>
@@ -51,11 +39,11 @@ export type DispatcherOptions = {
 export class Dispatcher {
   readonly #options: DispatcherOptions
   #submitter: Submitter | undefined
+  readonly #claims: Claims
+  readonly #turns = new Turns()
   // in the order of lanes, and of their ids within a lane
   #held: HeldChunk[] = []
   #marking = 0
-  #claiming = false
-  #claimAgain = false
   #stopping = false
   #pumpTimer: NodeJS.Timeout | undefined
   readonly #waitingForCompany = new Set<Line>()
@@ -63,18 +51,19 @@ export class Dispatcher {
 
   constructor(options: DispatcherOptions) {
     this.#options = options
+    this.#claims = new Claims({ ...options, held: () => this.#held, take: (held) => this.#take(held) })
   }
 
   start(submitter: Submitter): void {
     this.#submitter = submitter
-    this.#timers.push(setInterval(() => this.lookForWork(), pollMs))
+    this.#claims.start()
     this.#timers.push(setInterval(() => void this.#renew(), Math.max(50, this.#options.leaseMs / 5)))
-    this.lookForWork()
   }
 
   /** Takes no more work, waits until what is on its way is answered and recorded, and gives the chunks back. */
   async stop(deadlineMs: number): Promise<void> {
     this.#stopping = true
+    this.#claims.stop()
     const until = performance.now() + deadlineMs
     while (performance.now() < until && (this.#marking > 0 || this.#held.some((held) => held.open > 0))) {
       await new Promise((resolve) => setTimeout(resolve, 10))
@@ -90,20 +79,20 @@ export class Dispatcher {
     )
   }
 
-  /** There may be chunks to lease: a notice came, or the time to ask. */
+  /** There may be chunks to lease. */
   lookForWork(): void {
-    if (this.#claiming) {
-      this.#claimAgain = true
-      return
-    }
-    this.#claiming = true
-    void this.#claim().finally(() => {
-      this.#claiming = false
-      if (this.#claimAgain && !this.#stopping) {
-        this.#claimAgain = false
-        this.lookForWork()
-      }
-    })
+    this.#claims.look()
+  }
+
+  #take(held: HeldChunk): void {
+    const place = this.#held.findIndex((other) => other.chunk.lane > held.chunk.lane)
+    this.#held.splice(place === -1 ? this.#held.length : place, 0, held)
+    this.#followTurns()
+    this.pump()
+  }
+
+  #followTurns(): void {
+    this.#turns.follow(this.#held.filter(isBroadcast).map((held) => held.chunk))
   }
 
   /** A slot, a retry or a chunk came free: fills the window and lets go of what is finished. */
@@ -113,11 +102,31 @@ export class Dispatcher {
     const now = performance.now()
     // a text that has begun comes before all that has not: its other parts are on the handset already
     const full = this.#submitter.resume(now, (at) => this.#pumpAt(at))
-    for (const held of this.#held) {
-      if (this.#stopping || this.#marking >= marksAtOnce) break
-      if (held.mayWrite(now) && held.ready(now) > 0 && !this.#isClosing(held)) this.#fill(held, now, full)
+    if (!this.#stopping) {
+      for (const held of this.#held) {
+        if (isBroadcast(held) || this.#marking >= marksAtOnce + urgentMarks) break
+        while (this.#mayMark(held, now, urgentMarks) && this.#fill(held, now, full));
+      }
+      this.#fillFromBroadcasts(now, full)
+      this.#claims.lookIfWanted()
     }
-    if (!this.#stopping && this.#wantsMore()) this.lookForWork()
+  }
+
+  /** Marks batch by batch, each from the broadcast whose turn it is. */
+  #fillFromBroadcasts(now: number, full: Full): void {
+    if (this.#marking >= marksAtOnce) return
+    let waiting = this.#held.filter((held) => isBroadcast(held) && this.#mayMark(held, now))
+    while (waiting.length > 0 && this.#marking < marksAtOnce) {
+      let next = waiting[0] as HeldChunk
+      for (const held of waiting) if (this.#turns.compare(held.chunk, next.chunk) < 0) next = held
+      const isFilled = this.#fill(next, now, full)
+      if (!isFilled || !this.#mayMark(next, now)) waiting = waiting.filter((held) => held !== next)
+    }
+  }
+
+  #mayMark(held: HeldChunk, now: number, more = 0): boolean {
+    if (this.#marking >= marksAtOnce + more) return false
+    return held.mayWrite(now) && held.ready(now) > 0 && !this.#isClosing(held)
   }
 
   /** Whether its window is about to close: who is left in it waits for the next one. */
@@ -125,47 +134,22 @@ export class Dispatcher {
     return closesAt !== null && this.#options.clock.now().getTime() >= closesAt.getTime() - closingReserveMs
   }
 
-  // there were no more chunks of this kind when last asked: the next notice or poll asks again
-  #drained = { singles: false, broadcasts: false }
-
-  #wantsMore(): boolean {
-    const { singles, rows } = this.#inHand()
-    return (singles < singleChunks / 2 && !this.#drained.singles) || (rows < enoughRows && !this.#drained.broadcasts)
-  }
-
-  /** Chunks of one text, and recipients of broadcasts. */
-  #inHand(): { singles: number; rows: number } {
-    let singles = 0
-    let rows = 0
-    for (const held of this.#held) {
-      if (held.chunk.lane === lanes.broadcast) rows += held.left
-      else singles++
-    }
-    return { singles, rows }
-  }
-
-  /** Marks from this chunk while the line whose turn it is has places, and its caps tokens. */
-  #fill(held: HeldChunk, now: number, full: Full): void {
+  /** Marks a batch of this chunk for the line whose turn it is; false when that has too little room, or its caps. */
+  #fill(held: HeldChunk, now: number, full: Full): boolean {
     const { shortCodeId } = held.chunk
-    while (this.#marking < marksAtOnce && held.ready(now) > 0) {
-      const line = this.#options.routes.next(shortCodeId, now)
-      if (!line || full.has(line)) return
-      if (!line.asksForCarriers) {
-        if (!this.#mark(held, line, line.capsFor(shortCodeId), undefined, now, full)) return
-        continue
-      }
-      if (!held.knowsCarriers) {
-        held.mustBeListedAnew = true
-        return
-      }
-      // the texts to one carrier must not hold up those to others
-      const carriers = new Set<string | undefined>(Object.keys(line.connection.carrierMps)).add(undefined)
-      const hasMarked = [...carriers].some((carrier) => {
-        const among = (recipient: Recipient) => line.carrierOf(recipient) === carrier
-        return this.#mark(held, line, line.capsFor(shortCodeId, carrier), among, now, full)
-      })
-      if (!hasMarked) return
+    const line = this.#options.routes.next(shortCodeId, now)
+    if (!line || full.has(line)) return false
+    if (!line.asksForCarriers) return this.#mark(held, line, line.capsFor(shortCodeId), undefined, now, full)
+    if (!held.knowsCarriers) {
+      held.mustBeListedAnew = true
+      return false
     }
+    // the texts to one carrier must not hold up those to others
+    const carriers = new Set<string | undefined>(Object.keys(line.connection.carrierMps)).add(undefined)
+    return [...carriers].some((carrier) => {
+      const among = (recipient: Recipient) => line.carrierOf(recipient) === carrier
+      return this.#mark(held, line, line.capsFor(shortCodeId, carrier), among, now, full)
+    })
   }
 
   /**
@@ -173,7 +157,8 @@ export class Dispatcher {
    * it notes as full.
    */
   #mark(held: HeldChunk, line: Line, caps: CapSet, among: Among | undefined, now: number, full: Full): boolean {
-    const { shortCodeId, lane } = held.chunk
+    const { chunk } = held
+    const isUrgent = !isBroadcast(held)
     const ready = held.ready(now, among)
     if (ready === 0 || full.has(line) || full.has(caps)) return false
     caps.want(now)
@@ -182,21 +167,21 @@ export class Dispatcher {
       return false
     }
     // a text of more parts than can ever be on their way at once takes all there is, and then waits for its own places
-    const places = Math.min(held.textsFor(line).pduCount, line.window, caps.capacity)
+    const kept = isUrgent ? 0 : line.kept(now)
+    const capacity = Math.min(line.capacity, line.window - kept, caps.capacity)
+    const places = Math.min(held.textsFor(line).pduCount, capacity)
     const wanted = Math.min(ready, markRows)
-    const room = places === 0 ? 0 : Math.floor(line.free() / places)
+    const room = places === 0 ? 0 : Math.max(0, Math.floor((line.free() - kept) / places))
     // a mark costs nearly the same for few rows as for many: wait a moment for a window's quarter to be free
-    const worthwhile = Math.min(wanted, Math.ceil(line.window / 4 / places))
-    if (room < worthwhile && lane === lanes.broadcast && !line.impatient) {
+    const worthwhile = Math.min(wanted, Math.ceil(capacity / 4 / places))
+    if (room === 0 || (room < worthwhile && !isUrgent && !line.impatient)) {
       if (room > 0) this.#pumpLater(line)
+      else if (line.freeAt(now) > now) this.#pumpAt(line.freeAt(now))
+      // what is kept for urgent texts is free for them, but they have had their turn
       full.add(line)
       return false
     }
-    if (room === 0) {
-      full.add(line)
-      return false
-    }
-    const enough = lane === lanes.broadcast ? Math.min(wanted, Math.ceil(caps.batch / places)) : 1
+    const enough = isUrgent ? 1 : Math.min(wanted, Math.ceil(caps.batch / places))
     const affordable = Math.floor(caps.free(now) / places)
     if (affordable < enough) {
       full.add(caps)
@@ -206,7 +191,9 @@ export class Dispatcher {
     const recipients = held.take(Math.min(wanted, room, affordable), now, among)
     line.reserve(recipients.length * places, caps)
     line.impatient = false
-    this.#options.routes.count(shortCodeId, line, recipients.length)
+    if (isUrgent) line.noteUrgent(now)
+    else this.#turns.count(chunk, recipients.length)
+    this.#options.routes.count(chunk.shortCodeId, line, recipients.length)
     this.#marking++
     void this.#submitter?.submit(held, line, recipients, places, caps).finally(() => {
       this.#marking--
@@ -247,6 +234,7 @@ export class Dispatcher {
     const done = this.#held.filter((held) => held.finished || (held.lost && held.open === 0))
     if (done.length === 0) return
     this.#held = this.#held.filter((held) => !done.includes(held))
+    this.#followTurns()
     for (const held of done) if (!held.lost) void this.#finish(held.chunk)
   }
 
@@ -258,46 +246,6 @@ export class Dispatcher {
     } catch (error) {
       log.warn({ err: error, chunk: chunk.id }, 'could not close a chunk; its lease will run out')
     }
-  }
-
-  async #claim(): Promise<void> {
-    const { log, routes } = this.#options
-    const codes = routes.sendable()
-    if (this.#stopping || !codes) return
-    try {
-      const room = singleChunks - this.#inHand().singles
-      if (room > 0)
-        this.#drained.singles = (await this.#claimLanes(lanes.system, lanes.transactional, codes, room)) < room
-      if (this.#inHand().rows < enoughRows) {
-        this.#drained.broadcasts =
-          (await this.#claimLanes(lanes.broadcast, lanes.broadcast, codes, broadcastChunks)) === 0
-      }
-    } catch (error) {
-      log.warn({ err: error }, 'could not lease chunks')
-      // the database is away, and the next poll is soon enough to find it back
-      this.#drained = { singles: true, broadcasts: true }
-    }
-    this.pump()
-  }
-
-  async #claimLanes(fromLane: number, toLane: number, codes: SendableCodes, limit: number): Promise<number> {
-    const { db, clock, instanceId, leaseMs } = this.#options
-    const asked = performance.now()
-    const claim = { owner: instanceId, leaseMs, now: clock.now(), fromLane, toLane, codes, limit }
-    const chunks = await claimChunks(db, claim)
-    for (const chunk of chunks) {
-      if (chunk.epoch > 1) {
-        const abandoned = await abandonSubmitting(db, chunk)
-        if (abandoned > 0) this.#options.log.warn({ chunk: chunk.id }, 'took a chunk over with texts in doubt')
-      }
-      const asksForCarriers = this.#options.routes.asksForCarriers(chunk.shortCodeId)
-      const queue = await (asksForCarriers ? listQueuedWithCarriers(db, chunk) : listQueued(db, chunk))
-      const held = new HeldChunk(chunk, queue, asked + leaseMs, leaseMs, asksForCarriers)
-      const place = this.#held.findIndex((other) => other.chunk.lane > chunk.lane)
-      this.#held.splice(place === -1 ? this.#held.length : place, 0, held)
-      this.pump()
-    }
-    return chunks.length
   }
 
   async #renew(): Promise<void> {
@@ -350,3 +298,5 @@ export class Dispatcher {
     ).catch((error) => log.warn({ err: error }, 'could not give chunks back; their leases will run out'))
   }
 }
+
+const isBroadcast = (held: HeldChunk) => held.chunk.lane === lanes.broadcast

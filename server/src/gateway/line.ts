@@ -7,6 +7,7 @@ import type { Session } from '../smpp/session.ts'
 import { windowMs } from './cap.ts'
 import { type CapSet, type Caps, carrierCap, connectionCap, shortCodeCap } from './caps.ts'
 import { SlotBind } from './slot-bind.ts'
+import { SlowDown } from './slow-down.ts'
 
 export type LineEvents = {
   /** A place in a window or a bind came free: there may be something to send. */
@@ -27,6 +28,11 @@ const stalledMs = 1_000
 /** Answers later than usual by more than this tell of a text that was long on its way, and at most by so much. */
 const bunchMs = windowMs - 1_000
 const mostLateMs = 100
+/** What of a window broadcasts leave to urgent texts, for so long after the last of these. */
+const urgentShare = 0.1
+const urgentMs = 10_000
+/** Where places come free less often than this, urgent texts always have theirs kept. */
+const sparseMs = 50
 
 /**
  * What this gateway has of one connection: the binds of its slots as one window. Places are reserved before rows are
@@ -42,6 +48,10 @@ export class Line {
   #answeredAt = 0
   // the median of the times from a text to its answer
   #usualTripMs: number | undefined
+  #urgentAt = Number.NEGATIVE_INFINITY
+  // how long an answer takes, on average
+  #latencyMs = 0
+  readonly #slowDown = new SlowDown()
   /** Places that are too few for a full mark have waited long enough for company. */
   impatient = false
 
@@ -153,6 +163,37 @@ export class Line {
     return places
   }
 
+  /** Places that can ever be free at once. */
+  get capacity(): number {
+    return Math.min(this.window, Math.floor(this.#slowDown.burst))
+  }
+
+  /**
+   * Places that broadcasts leave free. Usually one comes free in no time and urgent texts have the first choice of it;
+   * where that would take long, or while there are urgent texts, some are kept for them.
+   */
+  kept(now: number): number {
+    const window = this.window
+    if (window <= 1) return 0
+    const isSparse = this.#latencyMs / window > sparseMs
+    return isSparse || now - this.#urgentAt < urgentMs ? Math.max(1, Math.floor(window * urgentShare)) : 0
+  }
+
+  /** An urgent text goes this way. */
+  noteUrgent(now: number): void {
+    this.#urgentAt = now
+  }
+
+  /** The carrier asked us to come again later: from now on we go at the pace that it takes. */
+  slowDown(): void {
+    this.#slowDown.refused(performance.now())
+  }
+
+  /** When there may be a place again of a line that was slowed down; in the past for any other. */
+  freeAt(now: number): number {
+    return this.#slowDown.freeAt(now)
+  }
+
   /** Places that can be reserved now; the caps have their own say. */
   free(): number {
     const now = performance.now()
@@ -160,7 +201,7 @@ export class Line {
     for (const bind of this.#binds.values()) {
       if (bind.transmitting && this.#isOurs(bind, now)) places += bind.transmitting.free
     }
-    return Math.max(0, places)
+    return Math.max(0, Math.min(places, this.#slowDown.free(now)))
   }
 
   /** The carrier of this recipient's handset, where this connection has a cap for it. */
@@ -184,11 +225,13 @@ export class Line {
   /** Takes so many places, and as many tokens of the caps. */
   reserve(places: number, caps: CapSet): void {
     this.#reserved += places
+    this.#slowDown.take(places)
     caps.reserve(places)
   }
 
   release(places: number, caps: CapSet): void {
     this.#reserved -= places
+    this.#slowDown.giveBack(places)
     caps.release(places)
   }
 
@@ -224,8 +267,11 @@ export class Line {
     if (session.inFlight === 0) this.#answeredAt = now
     session.request(pdu, (outcome) => {
       if (outcome.kind === 'response') {
-        this.#answeredAt = performance.now()
-        if (!caps.isUnlimited) this.#noteTrip(now, this.#answeredAt, caps)
+        const at = performance.now()
+        this.#answeredAt = at
+        this.#latencyMs += (at - now - this.#latencyMs) / 16
+        if (outcome.pdu.command_status === 0) this.#slowDown.accepted(at)
+        if (!caps.isUnlimited) this.#noteTrip(now, at, caps)
       }
       done(outcome)
     })

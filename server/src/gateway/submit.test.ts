@@ -94,7 +94,7 @@ test('what is left of a text is not written once the lease is over', async () =>
   line.reserve(3, noCaps)
   await submitter.submit(mine, line, mine.take(10, 0), 3)
   await waitFor(() => carrier.submits.length === 3)
-  await waitFor(() => line.free() === 10)
+  await waitFor(() => [...line.slots][0]?.transmitting?.inFlight === 0)
   mine.leaseUntil = performance.now()
   await waitFor(async () => {
     submitter.resume(performance.now() + 1_000, () => {})

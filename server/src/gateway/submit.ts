@@ -268,6 +268,7 @@ export class Submitter {
         this.#accept(flight, part, outcome.pdu.message_id, whole, { writtenAt, answerMs }, recorded)
         if (whole) return
       } else if (temporary.has(status)) {
+        flight.line.slowDown()
         flight.returned.push(part)
         flight.retryMs = throttledMs
       } else {

@@ -1,0 +1,87 @@
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import { freshDatabase, type TestDatabase } from '../../test/database.ts'
+import { make } from '../../test/make.ts'
+import { type BroadcastClaim, claimBroadcasts } from './chunks.queries.ts'
+
+// Broadcasts take turns, whatever the number of chunks that each of them has.
+
+let database: TestDatabase
+beforeEach(async () => {
+  database = await freshDatabase()
+})
+afterEach(() => database.close())
+
+/** A broadcast with so many chunks that wait to be leased. */
+async function broadcast(chunks: number, shortCodeId?: number) {
+  const list = await make.list(database.db, shortCodeId === undefined ? {} : { shortCodeId })
+  const { id } = await database.db.one<{ id: number }>(
+    'broadcast',
+    `with added as (
+       insert into messages (account_id, list_id, short_code_id, kind, content, consent, part_count, status, logged_on, accepted_at, created_at)
+       values ($1, $2, $3, 'broadcast', 'Hello', 'subscribed', 1, 'sending', '2031-05-06', now(), now()) returning id
+     ), chunks as (
+       insert into send_chunks (message_id, short_code_id, logged_on, lane, due_at, first_log_id, last_log_id)
+       select id, $3, '2031-05-06', 2, '2020-01-01', n * 1000, n * 1000 + 999 from added, generate_series(1, $4) n
+     )
+     select id from added`,
+    [list.accountId, list.id, list.shortCodeId, chunks],
+  )
+  return { id, shortCodeId: list.shortCodeId }
+}
+
+function claim(given: Partial<BroadcastClaim> = {}) {
+  const owner = crypto.randomUUID()
+  return claimBroadcasts(database.db, {
+    owner,
+    leaseMs: 60_000,
+    now: new Date(),
+    limit: 4,
+    enough: [],
+    served: [],
+    ...given,
+  })
+}
+
+const messagesOf = (chunks: Array<{ messageId: number }>) => chunks.map((chunk) => chunk.messageId).sort()
+
+test('one chunk of each before a second one of any', async () => {
+  const [big, small, other] = [await broadcast(50), await broadcast(1), await broadcast(3)]
+  expect(messagesOf(await claim())).toEqual([big.id, big.id, small.id, other.id])
+  expect(messagesOf(await claim())).toEqual([big.id, big.id, other.id, other.id])
+})
+
+test('those of which there is enough are passed over, and who waited longest comes first', async () => {
+  const [first, second, third] = [await broadcast(9), await broadcast(9), await broadcast(9)]
+  expect(messagesOf(await claim({ enough: [first.id], limit: 2 }))).toEqual([second.id, third.id])
+  const served = [third.id, first.id]
+  expect(messagesOf(await claim({ served, limit: 1 }))).toEqual([second.id])
+  expect(messagesOf(await claim({ served: [second.id, ...served], limit: 2 }))).toEqual([second.id, third.id])
+})
+
+test('a short code that cannot be sent from holds up no other, nor does a paused broadcast', async () => {
+  const [away, here, paused] = [await broadcast(100), await broadcast(2), await broadcast(100)]
+  await database.db.exec('pause', 'update send_chunks set paused = true where message_id = $1', [paused.id])
+  const codes = { allBut: true, ids: [away.shortCodeId] }
+  expect(messagesOf(await claim({ codes }))).toEqual([here.id, here.id])
+  expect(await claim({ codes })).toEqual([])
+  expect(messagesOf(await claim({ codes: { allBut: false, ids: [away.shortCodeId] }, limit: 1 }))).toEqual([away.id])
+})
+
+test('chunks that are not due, or about to close, are left alone', async () => {
+  const { id } = await broadcast(3)
+  await database.db.exec(
+    'set_times',
+    `update send_chunks set due_at = case when first_log_id = 1000 then now() + interval '1 hour' else due_at end,
+            closes_at = case when first_log_id = 2000 then now() + interval '500 milliseconds' end where message_id = $1`,
+    [id],
+  )
+  expect((await claim()).map((chunk) => chunk.firstLogId)).toEqual([3_000])
+})
+
+test('gateways that claim at once never get the same', async () => {
+  for (let n = 0; n < 5; n++) await broadcast(8)
+  const claimed = (await Promise.all(Array.from({ length: 6 }, () => claim()))).flat()
+  expect(new Set(claimed.map((chunk) => chunk.id)).size).toBe(claimed.length)
+  const rest = await claim({ limit: 100 })
+  expect(claimed.length + rest.length).toBe(40)
+})

@@ -1,0 +1,179 @@
+import type { Logger } from 'pino'
+import { abandonSubmitting, type Chunk, claimBroadcasts, claimChunks } from '../broadcasts/chunks.queries.ts'
+import { listQueued, listQueuedWithCarriers } from '../broadcasts/marks.queries.ts'
+import type { Db } from '../db/db.ts'
+import type { Clock } from '../lib/clock.ts'
+import { lanes } from '../messages/messages.ts'
+import { HeldChunk } from './held-chunk.ts'
+import type { Routes } from './routes.ts'
+
+export type ClaimsOptions = {
+  db: Db
+  clock: Clock
+  log: Logger
+  routes: Routes
+  instanceId: string
+  leaseMs: number
+  /** All that is in hand. */
+  held(): readonly HeldChunk[]
+  /** Takes a chunk that was leased. */
+  take(held: HeldChunk): void
+}
+
+/** Recipients of broadcasts in hand below which more chunks are leased, and how many chunks at a time. */
+const enoughRows = 3_000
+const broadcastChunks = 4
+/** Chunks of broadcasts in hand at most, and recipients of one of them below which it is asked for again. */
+const mostBroadcastChunks = 64
+const fewRows = 250
+/** Texts to one number in hand at most: each is a chunk of its own, to be renewed, and others may send them as well. */
+const singleChunks = 100
+/** Work that no notice told of is found by asking, so often. */
+const pollMs = 250
+
+/** One kind of work, asked for by one call at a time. */
+type Kind = {
+  isUnderWay: boolean
+  again: boolean
+  /** There was no more of it when last asked: the next notice or poll asks again. */
+  isDrained: boolean
+  claim(): Promise<boolean>
+}
+
+/** Leases chunks: urgent texts, and beside them those of broadcasts, in turn. */
+export class Claims {
+  readonly #options: ClaimsOptions
+  readonly #urgent: Kind
+  readonly #broadcasts: Kind
+  // those that we were given chunks of, longest ago first
+  #served: number[] = []
+  #timer: NodeJS.Timeout | undefined
+  #stopped = false
+
+  constructor(options: ClaimsOptions) {
+    this.#options = options
+    const kind = (claim: () => Promise<boolean>): Kind => ({
+      isUnderWay: false,
+      again: false,
+      isDrained: false,
+      claim,
+    })
+    this.#urgent = kind(() => this.#claimUrgent())
+    this.#broadcasts = kind(() => this.#claimBroadcasts())
+  }
+
+  start(): void {
+    this.#timer = setInterval(() => this.look(), pollMs)
+    this.look()
+  }
+
+  stop(): void {
+    this.#stopped = true
+    clearInterval(this.#timer)
+  }
+
+  /** There may be chunks to lease: a notice came, or the time to ask. */
+  look(): void {
+    this.#look(this.#urgent)
+    this.#look(this.#broadcasts)
+  }
+
+  /** Asks for more where there is little in hand. */
+  lookIfWanted(): void {
+    const { singles, rows } = this.#inHand()
+    if (singles < singleChunks / 2 && !this.#urgent.isDrained) this.#look(this.#urgent)
+    if (rows < enoughRows && !this.#broadcasts.isDrained) this.#look(this.#broadcasts)
+  }
+
+  #look(kind: Kind): void {
+    if (kind.isUnderWay) {
+      kind.again = true
+      return
+    }
+    kind.isUnderWay = true
+    void this.#run(kind).finally(() => {
+      kind.isUnderWay = false
+      if (kind.again && !this.#stopped) {
+        kind.again = false
+        this.#look(kind)
+      }
+    })
+  }
+
+  async #run(kind: Kind): Promise<void> {
+    try {
+      while (!this.#stopped && (await kind.claim()));
+    } catch (error) {
+      this.#options.log.warn({ err: error }, 'could not lease chunks')
+      // the database is away, and the next poll is soon enough to find it back
+      kind.isDrained = true
+    }
+  }
+
+  /** Chunks of one text, and recipients of broadcasts. */
+  #inHand(): { singles: number; rows: number } {
+    let singles = 0
+    let rows = 0
+    for (const held of this.#options.held()) {
+      if (held.chunk.lane === lanes.broadcast) rows += held.left
+      else singles++
+    }
+    return { singles, rows }
+  }
+
+  /** Answers whether to ask again at once. */
+  async #claimUrgent(): Promise<boolean> {
+    const { db, clock, routes, instanceId, leaseMs } = this.#options
+    const codes = routes.sendable()
+    const limit = singleChunks - this.#inHand().singles
+    if (!codes || limit <= 0) return false
+    const asked = performance.now()
+    const [fromLane, toLane] = [lanes.system, lanes.transactional]
+    const claim = { owner: instanceId, leaseMs, now: clock.now(), codes, limit }
+    const chunks = await claimChunks(db, { ...claim, fromLane, toLane })
+    this.#urgent.isDrained = chunks.length < limit
+    await this.#hold(chunks, asked + leaseMs)
+    return false
+  }
+
+  async #claimBroadcasts(): Promise<boolean> {
+    const { db, clock, routes, instanceId, leaseMs, held } = this.#options
+    const codes = routes.sendable()
+    const inHand = new Map<number, number>()
+    let [chunksInHand, rows] = [0, 0]
+    for (const { chunk, left } of held()) {
+      if (chunk.lane !== lanes.broadcast) continue
+      inHand.set(chunk.messageId, (inHand.get(chunk.messageId) ?? 0) + left)
+      chunksInHand++
+      rows += left
+    }
+    if (!codes || chunksInHand >= mostBroadcastChunks) return false
+    // with plenty in hand only those broadcasts are asked for that have nothing there
+    const few = rows >= enoughRows ? 0 : Math.max(fewRows, enoughRows / (inHand.size + 1))
+    const enough = [...inHand].filter(([, left]) => left > few).map(([messageId]) => messageId)
+    const asked = performance.now()
+    const limit = broadcastChunks
+    const claim = { owner: instanceId, leaseMs, now: clock.now(), codes, limit, enough, served: this.#served }
+    const chunks = await claimBroadcasts(db, claim)
+    this.#broadcasts.isDrained = chunks.length === 0
+    for (const { messageId } of chunks) {
+      this.#served = [...this.#served.filter((id) => id !== messageId), messageId].slice(-1_000)
+    }
+    await this.#hold(chunks, asked + leaseMs)
+    // as many as were asked for, each of another broadcast: there may be more that have nothing in hand yet
+    return new Set(chunks.map((chunk) => chunk.messageId)).size === limit
+  }
+
+  async #hold(chunks: Chunk[], leaseUntil: number): Promise<void> {
+    const { db, log, routes, leaseMs, take } = this.#options
+    for (const chunk of chunks) {
+      if (chunk.epoch > 1) {
+        const abandoned = await abandonSubmitting(db, chunk)
+        if (abandoned > 0) log.warn({ chunk: chunk.id }, 'took a chunk over with texts in doubt')
+      }
+      const asksForCarriers = routes.asksForCarriers(chunk.shortCodeId)
+      const queue = await (asksForCarriers ? listQueuedWithCarriers(db, chunk) : listQueued(db, chunk))
+      take(new HeldChunk(chunk, queue, leaseUntil, leaseMs, asksForCarriers))
+    }
+  }
+}

@@ -1,0 +1,94 @@
+/** Refusals within so short a time of a cut are answers to what had left before it. */
+const sameStormMs = 500
+/** What is left of the rate that a carrier took when it says that it was too much. */
+const cut = 0.8
+/** How much of the rate is added each second. */
+const growthPerSecond = 0.05
+/** So long without a refusal, and a line is as fast as it can be again. */
+const forgottenMs = 30_000
+
+/**
+ * Keeps a line at the pace that its carrier takes: at each ESME_RTHROTTLED or ESME_RMSGQFUL the rate is cut below what was
+ * accepted in the last second, and from there it grows until the next one.
+ */
+export class SlowDown {
+  #perSecond = Number.POSITIVE_INFINITY
+  #tokens = 0
+  #filledAt = 0
+  #refusedAt = Number.NEGATIVE_INFINITY
+  #cutAt = Number.NEGATIVE_INFINITY
+  // accepted in this half of a second, and in the one before
+  #half = 0
+  #accepted = 0
+  #acceptedBefore = 0
+
+  /** Submits a second; infinity while nothing slows us down. */
+  get perSecond(): number {
+    return this.#perSecond
+  }
+
+  /** Submits that may ever leave at a stroke. */
+  get burst(): number {
+    // a fifth of a second's worth, for marks of more than one text
+    return Math.max(1, this.#perSecond / 5)
+  }
+
+  accepted(now: number): void {
+    this.#roll(now)
+    this.#accepted++
+  }
+
+  refused(now: number): void {
+    this.#refusedAt = now
+    if (now - this.#cutAt < sameStormMs) return
+    this.#roll(now)
+    this.#fill(now)
+    const taken = this.#accepted + this.#acceptedBefore
+    this.#perSecond = Math.max(1, cut * Math.min(this.#perSecond, Math.max(1, taken)))
+    this.#tokens = 0
+    this.#filledAt = now
+    this.#cutAt = now
+  }
+
+  /** Submits that may leave now. */
+  free(now: number): number {
+    if (this.#perSecond === Number.POSITIVE_INFINITY) return Number.POSITIVE_INFINITY
+    if (now - this.#refusedAt > forgottenMs) {
+      this.#perSecond = Number.POSITIVE_INFINITY
+      return Number.POSITIVE_INFINITY
+    }
+    this.#fill(now)
+    return Math.floor(this.#tokens)
+  }
+
+  /** When the next submit may leave. */
+  freeAt(now: number): number {
+    if (this.free(now) > 0) return now
+    return now + ((1 - this.#tokens) * 1_000) / this.#perSecond
+  }
+
+  take(submits: number): void {
+    this.#tokens -= submits
+  }
+
+  /** Takes back what was taken and did not leave. */
+  giveBack(submits: number): void {
+    this.#tokens += submits
+  }
+
+  #fill(now: number): void {
+    if (this.#perSecond === Number.POSITIVE_INFINITY) return
+    const seconds = (now - this.#filledAt) / 1_000
+    this.#filledAt = now
+    this.#perSecond *= 1 + growthPerSecond * seconds
+    this.#tokens = Math.min(this.#tokens + this.#perSecond * seconds, this.burst)
+  }
+
+  #roll(now: number): void {
+    const half = Math.floor(now / 500)
+    if (half === this.#half) return
+    this.#acceptedBefore = half === this.#half + 1 ? this.#accepted : 0
+    this.#accepted = 0
+    this.#half = half
+  }
+}
