@@ -243,6 +243,16 @@ describe('validity_period', () => {
   })
 })
 
+test.each([
+  ['gsm7', Buffer.from('Caf\u0005', 'latin1')],
+  ['latin1', Buffer.from('Café', 'latin1')],
+])('charset %s: what data_coding 0 means to a handset', async (charset, short_message) => {
+  const client = await simulator.bind()
+  await settings({ charset })
+  await submit(client, textTo(plain, { short_message }))
+  expect(await shown('2125550199')).toMatchObject([{ content: 'Café' }])
+})
+
 describe('a long text is one on the handset', () => {
   const parts = ['First, ', 'second ', 'and last.']
 

@@ -29,6 +29,8 @@ export type Settings = {
   loseAnswers: number
   /** A bind is cut when it has submitted so many messages, before they are answered; `times` in all. */
   dropAfter: DropRule | null
+  /** What data_coding 0 means for texts to handsets. */
+  charset: 'gsm7' | 'latin1'
   echoReference: boolean
   receiptTlvs: boolean
   /** While false nothing is read and nothing is sent, on binds old and new. */
@@ -67,6 +69,7 @@ export function startingSettings(latencyMs: number, receiptDelayMs: number): Set
     refuse: null,
     loseAnswers: 0,
     dropAfter: null,
+    charset: 'gsm7',
     echoReference: true,
     receiptTlvs: true,
     answer: true,
@@ -86,6 +89,7 @@ const HOUR_MS = 3_600_000
 const OUTCOMES = ['delivered', 'hard', 'soft', 'none'] as const
 const ENDINGS = ['delivered', 'hard', 'soft', 'expired', 'deleted'] as const
 const RECEIPT_PDUS = ['deliver_sm', 'data_sm'] as const
+const CHARSETS = ['gsm7', 'latin1'] as const
 const ERROR_CODE = /^[0-9A-Za-z]{1,10}$/
 
 const spellings: { [K in keyof Settings]: Spelling<Settings[K]> } = {
@@ -106,6 +110,7 @@ const spellings: { [K in keyof Settings]: Spelling<Settings[K]> } = {
   },
   loseAnswers: { name: 'lose_answers', read: percent },
   dropAfter: { name: 'drop_after', read: orNull(readDropRule) },
+  charset: { name: 'charset', read: oneOf(CHARSETS) },
   echoReference: { name: 'echo_reference', read: yesOrNo },
   receiptTlvs: { name: 'receipt_tlvs', read: yesOrNo },
   answer: { name: 'answer', read: yesOrNo },

@@ -4,7 +4,7 @@
 
 import type { Logger } from 'pino'
 import { commandStatus as status } from '../smpp/pdu/command-status.ts'
-import { npi, ton } from '../smpp/pdu/flags.ts'
+import { dataCoding, npi, ton } from '../smpp/pdu/flags.ts'
 import type { RequestPdu, SubmitMulti, SubmitSm } from '../smpp/pdu/pdu.ts'
 import { readSmppTime } from '../smpp/pdu/time.ts'
 import type { ResponseFields, Session } from '../smpp/session.ts'
@@ -308,7 +308,9 @@ export class Smsc {
   }
 
   #reachHandset({ pdu, fate, smscId, at }: Answer, text: Buffer): void {
-    const { destination_addr, source_addr, data_coding, esm_class, tlvs } = pdu
+    const { destination_addr, source_addr, esm_class, tlvs } = pdu
+    const latin1 = pdu.data_coding === dataCoding.smscDefault && this.#settings.charset === 'latin1'
+    const data_coding = latin1 ? dataCoding.latin1 : pdu.data_coding
     const sar = tlvs === undefined ? undefined : sarOf(tlvs)
     this.handsets.receive({ smscId, destination_addr, source_addr, data_coding, esm_class, text, at, sar })
     const reply = fate.reply && this.#replies.replyTo(pdu, text, fate.reply, at)
