@@ -244,13 +244,13 @@ describe('validity_period', () => {
 })
 
 test.each([
-  ['gsm7', Buffer.from('Caf\u0005', 'latin1')],
-  ['latin1', Buffer.from('Café', 'latin1')],
+  ['gsm7', Buffer.from('at \u0000 home', 'latin1')],
+  ['latin1', Buffer.from('at @ home', 'latin1')],
 ])('charset %s: what data_coding 0 means to a handset', async (charset, short_message) => {
   const client = await simulator.bind()
   await settings({ charset })
   await submit(client, textTo(plain, { short_message }))
-  expect(await shown('2125550199')).toMatchObject([{ content: 'Café' }])
+  expect(await shown('2125550199')).toMatchObject([{ content: 'at @ home' }])
 })
 
 describe('a long text is one on the handset', () => {
