@@ -73,8 +73,8 @@ export class ShareWorld {
   /** Marks what can be had and writes it when its time has come. */
   async #write(caps: Caps, sleep: (ms: number) => Promise<void>): Promise<void> {
     const set = caps.of(cap)
-    set.want(this.#now)
     const tokens = set.free(this.#now)
+    set.want(this.#now, tokens + 1)
     if (tokens === 0) return
     set.reserve(tokens)
     await sleep(5 + this.#random(20))

@@ -12,7 +12,7 @@ const batchMs = 40
 const spareMs = 5
 /** Tokens are reserved so long before their time at most. */
 const mostAheadMs = 300
-/** What nobody has wanted for so long has no work. */
+/** A cap of which there were tokens enough for so long is no bottleneck. */
 const idleMs = 2_000
 
 /**
@@ -42,7 +42,7 @@ export class Cap {
   #markingMs = 20
   readonly #onWanted: () => void
 
-  /** `onWanted` is called when there is work again after a pause. */
+  /** `onWanted` is called when there are too few tokens again after a pause. */
   constructor(onWanted: () => void = () => {}) {
     this.#onWanted = onWanted
   }
@@ -87,14 +87,14 @@ export class Cap {
     return this.#limit
   }
 
-  /** Somebody has work that needs tokens. */
+  /** There are too few tokens for the work in hand. */
   want(now: number): void {
     const wasWanted = this.isWanted(now)
     this.#wantedAt = now
     if (!wasWanted) this.#onWanted()
   }
 
-  /** Whether there was work for it a moment ago. */
+  /** Whether there were too few a moment ago. */
   isWanted(now: number): boolean {
     return now - this.#wantedAt < idleMs
   }

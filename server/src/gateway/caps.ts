@@ -8,7 +8,7 @@ export const carrierCap = (connectionId: number, carrier: string) => `carrier:${
 export class Caps {
   readonly #caps = new Map<string, Cap>()
   #sets = new Map<string, CapSet>()
-  /** Called when there is work for a cap again after a pause. */
+  /** Called when there are too few tokens of a cap again after a pause. */
   onWanted: () => void = () => {}
 
   /**
@@ -80,9 +80,9 @@ export class CapSet {
     return least
   }
 
-  /** There is work for this gateway: its shares shall be worth it. */
-  want(now: number): void {
-    for (const cap of this.#caps) cap.want(now)
+  /** So many tokens are wanted now: where there are too few, a larger share would help. */
+  want(now: number, tokens: number): void {
+    for (const cap of this.#caps) if (cap.free(now) < tokens) cap.want(now)
   }
 
   /** Tokens that can be reserved now. */

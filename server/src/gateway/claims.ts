@@ -21,8 +21,11 @@ export type ClaimsOptions = {
 }
 
 /** Recipients of broadcasts in hand below which more chunks are leased, and how many chunks at a time. */
-const enoughRows = 3_000
+const mostRows = 3_000
 const broadcastChunks = 4
+/** Under caps there are only as many in hand as can be texted in so long; what is not is for other gateways. */
+const paceSeconds = 5
+const chunkRows = 1_000
 /** Chunks of broadcasts in hand at most, and recipients of one of them below which it is asked for again. */
 const mostBroadcastChunks = 64
 const fewRows = 250
@@ -82,7 +85,7 @@ export class Claims {
   lookIfWanted(): void {
     const { singles, rows } = this.#inHand()
     if (singles < singleChunks / 2 && !this.#urgent.isDrained) this.#look(this.#urgent)
-    if (rows < enoughRows && !this.#broadcasts.isDrained) this.#look(this.#broadcasts)
+    if (rows < this.#enoughRows && !this.#broadcasts.isDrained) this.#look(this.#broadcasts)
   }
 
   #look(kind: Kind): void {
@@ -108,6 +111,10 @@ export class Claims {
       // the database is away, and the next poll is soon enough to find it back
       kind.isDrained = true
     }
+  }
+
+  get #enoughRows(): number {
+    return Math.min(mostRows, Math.max(fewRows, this.#options.routes.pace * paceSeconds))
   }
 
   /** Chunks of one text, and recipients of broadcasts. */
@@ -149,10 +156,11 @@ export class Claims {
     }
     if (!codes || chunksInHand >= mostBroadcastChunks) return false
     // with plenty in hand only those broadcasts are asked for that have nothing there
-    const few = rows >= enoughRows ? 0 : Math.max(fewRows, enoughRows / (inHand.size + 1))
+    const missing = this.#enoughRows - rows
+    const few = missing <= 0 ? 0 : Math.max(fewRows, mostRows / (inHand.size + 1))
     const enough = [...inHand].filter(([, left]) => left > few).map(([messageId]) => messageId)
     const asked = performance.now()
-    const limit = broadcastChunks
+    const limit = missing <= 0 ? broadcastChunks : Math.min(broadcastChunks, Math.ceil(missing / chunkRows))
     const claim = { owner: instanceId, leaseMs, now: clock.now(), codes, limit, enough, served: this.#served }
     const chunks = await claimBroadcasts(db, claim)
     this.#broadcasts.isDrained = chunks.length === 0

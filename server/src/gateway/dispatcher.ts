@@ -161,8 +161,8 @@ export class Dispatcher {
     const isUrgent = !isBroadcast(held)
     const ready = held.ready(now, among)
     if (ready === 0 || full.has(line) || full.has(caps)) return false
-    caps.want(now)
     if (caps.isClosed) {
+      caps.want(now, 1)
       full.add(caps)
       return false
     }
@@ -185,6 +185,7 @@ export class Dispatcher {
     const affordable = Math.floor(caps.free(now) / places)
     if (affordable < enough) {
       full.add(caps)
+      caps.want(now, enough * places)
       this.#pumpAt(caps.freeAt(now, enough * places))
       return false
     }

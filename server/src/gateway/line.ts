@@ -222,6 +222,11 @@ export class Line {
     return this.#options.caps.of(...keys)
   }
 
+  /** Texts a second that its own cap lets us write. */
+  get pace(): number {
+    return this.#options.caps.get(connectionCap(this.connection.id))?.limit ?? Number.POSITIVE_INFINITY
+  }
+
   /** Takes so many places, and as many tokens of the caps. */
   reserve(places: number, caps: CapSet): void {
     this.#reserved += places

@@ -75,6 +75,13 @@ export class Routes {
     return this.#linesOf(shortCodeId).some((line) => line.transmits && !line.capsFor(shortCodeId).isClosed)
   }
 
+  /** Texts a second that the caps of all bound lines let us write. */
+  get pace(): number {
+    let pace = 0
+    for (const line of this.#lines.values()) if (line.transmits) pace += line.pace
+    return pace
+  }
+
   /** Whether any line of this short code has caps for carriers. */
   asksForCarriers(shortCodeId: number): boolean {
     return this.#linesOf(shortCodeId).some((line) => line.asksForCarriers)

@@ -15,18 +15,19 @@ const divided = (mps: number, ...given: Array<[string, number, boolean]>) =>
   Object.fromEntries(divide(mps, claims(...given)))
 
 describe('a cap is divided', () => {
-  test('evenly among those with work, and the idle keep a hundredth', () => {
+  test('evenly among those that wait for tokens, and the others keep a hundredth', () => {
     expect(divided(1_000, ['a', 0, true])).toEqual({ a: 1_000 })
     expect(divided(1_000, ['a', 0, true], ['b', 0, true], ['c', 0, true])).toEqual({ a: 334, b: 333, c: 333 })
     expect(divided(1_000, ['a', 0, true], ['b', 0, false], ['c', 0, true])).toEqual({ a: 495, b: 10, c: 495 })
-    expect(divided(10, ['a', 0, false], ['b', 0, true])).toEqual({ a: 1, b: 9 })
+    expect(divided(1_000, ['a', 0, true], ['b', 0, false], ['c', 0, false])).toEqual({ a: 990, b: 5, c: 5 })
+    expect(divided(10, ['a', 0, false], ['b', 0, true])).toEqual({ a: 0, b: 10 })
   })
 
-  test('evenly while nobody has work', () => {
+  test('evenly while nobody waits', () => {
     expect(divided(100, ['a', 100, false], ['b', 0, false])).toEqual({ a: 50, b: 50 })
   })
 
-  test('among those with work alone where it is too small for all, and stays where it is', () => {
+  test('one each where it is too small for all, and stays where it is', () => {
     expect(divided(1, ['a', 0, false], ['b', 0, true])).toEqual({ a: 0, b: 1 })
     expect(divided(2, ['a', 0, true], ['b', 1, true], ['c', 1, true])).toEqual({ a: 0, b: 1, c: 1 })
   })
@@ -146,7 +147,7 @@ describe('in the database', () => {
       shares.follow(new Map([[cap, 10]]), () => true)
       shares.start()
     }
-    for (const { caps } of gateways) caps.of(cap).want(performance.now())
+    for (const { caps } of gateways) caps.of(cap).want(performance.now(), 11)
     await waitFor(async () => {
       const { sum, least } = await held()
       expect(sum).toBeLessThanOrEqual(10)

@@ -7,23 +7,25 @@ import type { HeldShare, ShareTable } from './shares.queries.ts'
 const leaseReserveMs = 1_000
 /** While a share is on its way from one gateway to another we look so often. */
 const movingMs = 150
-/** What an idle gateway keeps of a cap, so that its first text need not wait: a hundredth. */
+/** What gateways for which it is no bottleneck keep of a cap, all together: a hundredth. */
 const idlePart = 100
 
 type Claim = Pick<HeldShare, 'gateway' | 'mps' | 'wanted'>
 
 /**
- * The share of a cap that each gateway should have: those with work the same, the others little; where the cap is too
- * small for all, those with work come first, and of these who has one already.
+ * The share of a cap that each gateway should have: those that wait for tokens the same, the others little or nothing;
+ * where it is too small for all who wait, who has a share already comes first. One without a share leaves the texts
+ * to those who have.
  */
 export function divide(mps: number, claims: readonly Claim[]): Map<string, number> {
-  const least = Math.min(Math.max(1, Math.floor(mps / idlePart)), Math.floor(mps / claims.length))
   const anyWork = claims.some((claim) => claim.wanted)
   const working = claims
     .filter((claim) => claim.wanted || !anyWork)
     .sort((a, b) => Number(b.mps > 0) - Number(a.mps > 0) || (a.gateway < b.gateway ? -1 : 1))
+  const idle = claims.length - working.length
+  const least = idle === 0 ? 0 : Math.floor(mps / idlePart / idle)
   const shares = new Map(claims.map((claim) => [claim.gateway, least]))
-  const rest = mps - least * (claims.length - working.length)
+  const rest = mps - least * idle
   const each = Math.floor(rest / working.length)
   working.forEach(({ gateway }, place) => {
     shares.set(gateway, each + (place < rest - each * working.length ? 1 : 0))

@@ -167,12 +167,12 @@ export class Submitter {
       }
       // none of its tokens is in hand, so the caps may be those of today
       flight.caps = line.capsFor(flight.held.chunk.shortCodeId, line.carrierOf(flight.recipient))
-      flight.caps.want(now)
       const [places, tokens] = [line.free(), flight.caps.free(now)]
       const room = Math.min(places, tokens, flight.returned.length)
       if (places < flight.returned.length) full.add(line)
       if (tokens < flight.returned.length) {
         full.add(flight.caps)
+        flight.caps.want(now, flight.returned.length)
         onTokens(flight.caps.freeAt(now, 1))
       }
       if (room === 0) {
