@@ -28,7 +28,7 @@ export type Waiting = { id: number; optedOut: boolean }
  * The oldest MO of each handset that is still to be interpreted, or whose opt-out is still to be confirmed: so many of
  * either kind, the first of those that were not read yet, and of the others those that wait longest.
  */
-export function listWaitingInbound(db: Db, limit: number) {
+export function listWaitingInbound(db: Db, limits: { unread: number; optedOut: number }) {
   return db.many<Waiting>(
     'list_waiting_inbound',
     /* sql */ `
@@ -39,8 +39,8 @@ export function listWaitingInbound(db: Db, limit: number) {
     )
     (select id, false as "optedOut" from oldest where opted_out_at is null order by id limit $1)
     union all
-    (select id, true as "optedOut" from oldest where opted_out_at is not null order by opted_out_at, id limit $1)`,
-    [limit],
+    (select id, true as "optedOut" from oldest where opted_out_at is not null order by opted_out_at, id limit $2)`,
+    [limits.unread, limits.optedOut],
   )
 }
 
@@ -62,13 +62,29 @@ export function claimInbound(tx: Db, { id, optedOut }: Waiting) {
   )
 }
 
-/** The opt-out is committed; its confirmation follows when it is in force. */
-export async function markOptedOut(tx: Db, id: number, listsLeft: number, at: Date) {
+/** Locks those of these MOs that still wait to be read, and that no other gateway has. */
+export function claimUnread(tx: Db, ids: number[]) {
+  return tx.many<Inbound>(
+    'claim_unread',
+    /* sql */ `
+    select id, phone, short_code as "shortCode", content, lists_left as "listsLeft"
+      from inbound_messages
+     where id = any($1::bigint[]) and interpreted_at is null and opted_out_at is null
+     order by id
+       for update skip locked`,
+    [ids],
+  )
+}
+
+/** These opt-outs are committed, each from so many lists; their confirmations follow when they are in force. */
+export async function markOptedOut(tx: Db, optOuts: Array<{ id: number; listsLeft: number }>, at: Date) {
   await tx.exec(
     'mark_opted_out',
     /* sql */ `
-    update inbound_messages set meaning = 'opt_out', lists_left = $2, opted_out_at = $3 where id = $1`,
-    [id, listsLeft, at],
+    update inbound_messages i set meaning = 'opt_out', lists_left = o.lists_left, opted_out_at = $3
+      from unnest($1::bigint[], $2::int[]) as o(id, lists_left)
+     where i.id = o.id and i.id = any($1::bigint[])`,
+    [optOuts.map((each) => each.id), optOuts.map((each) => each.listsLeft), at],
   )
 }
 

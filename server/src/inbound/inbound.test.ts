@@ -7,7 +7,7 @@ import { applyNextSlice, receiveImport } from '../imports/imports.ts'
 import { systemClock } from '../lib/clock.ts'
 import { changeList } from '../lists/lists.ts'
 import { sendToNumbers } from '../messages/messages.ts'
-import { blockNumber } from '../short-codes/blocks.queries.ts'
+import { blockNumbers } from '../short-codes/blocks.queries.ts'
 import { interpretInbound, storeInbound } from './inbound.ts'
 
 let sending: Awaited<ReturnType<typeof startSending>>
@@ -178,7 +178,7 @@ test('a text that was let in before the STOP and written after it is stopped by 
     content: 'Your pickup is at five.',
     field: 'number',
   })
-  await blockNumber(sending.db, sending.shortCode.id, phone, systemClock.now())
+  await blockNumbers(sending.db, sending.shortCode.id, [phone], systemClock.now())
   gateway = await sending.startGateway()
   await sending.untilCounted(id, { suppressed: 1, delivered: 1 })
   expect(received()).toEqual([])

@@ -5,6 +5,7 @@ import { isInForce, leaveShortCode, type ShortCodeLists } from '../opt-ins/opt-o
 import type { Runtime } from '../runtime.ts'
 import {
   claimInbound,
+  claimUnread,
   findLastListTexts,
   findShortCodeLists,
   type Inbound,
@@ -26,6 +27,9 @@ const helpText = 'Text STOP to get no more texts from us. Msg & data rates may a
 /** MOs that are read, and opt-outs that are confirmed, beside each other. */
 const atATime = 50
 
+/** MOs that are looked through for opt-outs, which are made together. */
+const unreadAtOnce = 250
+
 /** A second STOP within a day of a confirmed one, with nothing left to leave, is not confirmed again. */
 const confirmedForMs = 24 * 3_600_000
 
@@ -40,13 +44,51 @@ export function storeInbound(db: Db, mo: NewInbound): Promise<void> {
  * not hold up the others; it is looked at again at the next call.
  */
 export async function interpretInbound(rt: Rt): Promise<boolean> {
-  const waiting = await listWaitingInbound(rt.db, atATime)
+  const waiting = await listWaitingInbound(rt.db, { unread: unreadAtOnce, optedOut: atATime })
   const unread = waiting.filter((each) => !each.optedOut)
-  const read = await dealWith(rt, unread, interpret)
+  const gone = await optOutTogether(rt, unread)
+  const others = unread.filter((each) => !gone.has(each.id)).slice(0, atATime)
+  const read = (await dealWith(rt, others, interpret)) || gone.size > 0
   // in a flood of MOs the confirmations wait for its end
-  if (read && unread.length === atATime) return true
+  if (read && unread.length === unreadAtOnce) return true
   const optedOut = waiting.filter((each) => each.optedOut)
   return (await dealWith(rt, optedOut, confirmOptOut)) || read
+}
+
+/**
+ * Makes all opt-outs among these MOs in one transaction, which in a flood takes a tenth of the time that one each would,
+ * and answers the ids of those. Where it fails, they are left to be read one by one.
+ */
+async function optOutTogether(rt: Rt, unread: Waiting[]): Promise<Set<number>> {
+  if (unread.length === 0) return new Set()
+  try {
+    const ids = unread.map((each) => each.id)
+    return new Set(await retryLostRaces(() => rt.db.tx((tx) => leaveTogether(tx, ids, rt.clock.now()))))
+  } catch (error) {
+    rt.log.warn({ err: error }, 'could not make opt-outs together, making them one by one')
+    return new Set()
+  }
+}
+
+async function leaveTogether(tx: Db, ids: number[], at: Date): Promise<number[]> {
+  const stops = (await claimUnread(tx, ids)).filter((mo) => readWord(mo.content) === 'opt_out')
+  const gone: number[] = []
+  for (const [shortCode, mos] of Map.groupBy(stops, (mo) => mo.shortCode)) {
+    const code = await findShortCodeLists(tx, shortCode)
+    if (!code) continue
+    await leave(tx, code, mos, at)
+    gone.push(...mos.map((mo) => mo.id))
+  }
+  return gone
+}
+
+/** The opt-outs themselves. Their confirmations have to wait for texts on their way. */
+async function leave(tx: Db, code: ShortCodeLists, mos: Inbound[], at: Date): Promise<void> {
+  const leavers = mos.map(({ id, phone, content }) => ({ phone, wording: content.slice(0, 200), actor: `mo:${id}` }))
+  const left = await leaveShortCode(tx, code, { leavers, method: 'stop', at })
+  const lists = Map.groupBy(left, (each) => each.phone)
+  const optOuts = mos.map(({ id, phone }) => ({ id, listsLeft: lists.get(phone)?.length ?? 0 }))
+  await markOptedOut(tx, optOuts, at)
 }
 
 /**
@@ -72,9 +114,7 @@ async function interpret(tx: Db, rt: Rt, waiting: Waiting): Promise<boolean> {
   if (!code || word === 'other') {
     await markInterpreted(tx, id, 'other', null, at)
   } else if (word === 'opt_out') {
-    const wording = mo.content.slice(0, 200)
-    const left = await leaveShortCode(tx, code, { phone: mo.phone, method: 'stop', wording, actor: `mo:${id}`, at })
-    await markOptedOut(tx, id, left, at)
+    await leave(tx, code, [mo], at)
   } else {
     const texts = await findLastListTexts(tx, mo.phone, code.listIds)
     const answer = await sendAnswer(tx, rt, mo, code, texts?.listId ?? null, texts?.messageHelp || helpText)

@@ -2,6 +2,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest'
 import { freshDatabase, type TestDatabase } from '../../test/database.ts'
 import { make } from '../../test/make.ts'
 import { makeRuntime } from '../../test/runtime.ts'
+import { checkBooks, readCounters } from '../../test/sending.ts'
 import { claimChunks } from '../broadcasts/chunks.queries.ts'
 import { expandOnce } from '../broadcasts/expand.ts'
 import { listQueued, markSent, markSubmitting } from '../broadcasts/marks.queries.ts'
@@ -109,4 +110,47 @@ test('a STOP that another gateway has read meanwhile is not read again', async (
   await interpretInbound(rt())
   expect(await claimInbound(database.db, { id, optedOut: false })).toBeUndefined()
   expect(await claimInbound(database.db, { id, optedOut: true })).toMatchObject({ listsLeft: 1 })
+})
+
+test('a flood of STOPs is one opt-out each, with its own words, though two gateways read it', async () => {
+  const handsets = 600
+  await database.db.exec(
+    'fill',
+    `insert into subscribers (list_id, phone, state, subscribed_at, opted_in_at)
+     select $1, $2::bigint + n, 'subscribed', '2020-01-01', '2020-01-01' from generate_series(0, $3 - 1) n`,
+    [list.id, first, handsets],
+  )
+  const { id: other } = await make.shortCode(database.db, { accountId: list.accountId, code: '88888' })
+  const second = await make.list(database.db, { accountId: list.accountId, shortCodeId: other })
+  await make.subscriber(database.db, { listId: second.id, phone: first })
+  const { id } = await acceptBroadcast(rt(), { accountId: list.accountId, list, content: 'Hello' })
+  while (await expandOnce(rt()));
+  await database.db.exec(
+    'flood',
+    `insert into inbound_messages (connection_id, short_code, phone, content, raw, data_coding, received_at)
+     select $1, '77777', $2::bigint + n, case when n % 50 = 7 then 'Hello' else 'Stop' || repeat('!', n % 9) end, '', 0, now()
+       from generate_series(0, $3) n`,
+    [connectionId, first, handsets],
+  )
+  await text(first, 'HELP')
+  const readAll = async () => {
+    while (await interpretInbound(rt()));
+  }
+  await Promise.all([readAll(), readAll()])
+  const left = `select phone, wording, actor = 'mo:' || (select id from inbound_messages i where i.phone = o.phone
+                       and i.content = o.wording) as by from opts o where list_id = $1 order by phone`
+  const opts = await database.db.many<{ phone: number; wording: string; by: boolean }>('left', left, [list.id])
+  expect(opts).toHaveLength(handsets - 12)
+  expect(opts.every(({ phone, wording, by }) => by && wording === `Stop${'!'.repeat((phone - first) % 9)}`)).toBe(true)
+  const counted = 'select -sum(subscribed)::int as n, sum(unsubscribed)::int as out from list_deltas where list_id = $1'
+  expect(await database.db.one('counted', counted, [list.id])).toEqual({ n: handsets - 12, out: handsets - 12 })
+  expect(await readCounters(database.db, id)).toMatchObject({ queued: 12, suppressed: handsets - 12 })
+  await checkBooks(database.db, id)
+  // a number that is on no list is kept out as well; one of another short code is not
+  expect(await database.db.many('blocks', 'select from blocks')).toHaveLength(handsets - 12 + 1)
+  const state = `select state from subscribers where list_id = $1`
+  expect(await database.db.one('state', state, [second.id])).toEqual({ state: 'subscribed' })
+  expect(await count('interpreted_at is null')).toBe(0)
+  const answers = `phone = ${first} and interpreted_at is not null and answer_message_id is not null`
+  expect(await count(answers)).toBe(2)
 })

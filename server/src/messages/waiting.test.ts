@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, test } from 'vitest'
 import { basic, type Person, useApi } from '../../test/api.ts'
 import { make } from '../../test/make.ts'
-import { blockNumber } from '../short-codes/blocks.queries.ts'
+import { blockNumbers } from '../short-codes/blocks.queries.ts'
 
 const now = new Date('2026-03-02T10:00:00Z')
 const api = useApi({ clock: { now: () => now } })
@@ -227,7 +227,7 @@ describe('to given numbers', () => {
   })
 
   test('nor one that sent STOP to the short code before it ever was on this list', async () => {
-    await blockNumber(api.db, api.owner.shortCode.id, 2065550143, now)
+    await blockNumbers(api.db, api.owner.shortCode.id, [2065550143], now)
     expect((await api.owner.post(path, { message: { content: 'x', phone_number: '2065550143' } })).status).toBe(422)
   })
 

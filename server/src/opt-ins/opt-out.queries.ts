@@ -1,74 +1,79 @@
 import type { Db } from '../db/db.ts'
 
+/** A number that opts out, with the words that did it, where there were any, and who did. */
+export type Leaver = { phone: number; wording: string | null; actor: string }
+
 export type OptOut = {
   accountId: number
-  phone: number
+  leavers: Leaver[]
   listIds: number[]
   /** api, stop or carrier. */
   method: string
   source: string | null
-  /** The words that did it, where there were any. */
-  wording: string | null
-  actor: string
   at: Date
 }
 
+/** A number, and a list that it has left. */
+export type Left = { phone: number; listId: number }
+
 /**
- * Moves the number to unsubscribed on those of the lists it is on, with the ledger and the lists' counts, and answers
- * the lists it left. A cleaned number leaves as well: its word outlives its being dead.
+ * Moves the numbers to unsubscribed on those of the lists they are on, with the ledger and the lists' counts, and answers
+ * who left which. A cleaned number leaves as well: its word outlives its being dead.
  */
-export async function leaveLists(tx: Db, optOut: OptOut): Promise<number[]> {
-  const rows = await tx.many<{ listId: number }>(
+export function leaveLists(tx: Db, optOut: OptOut): Promise<Left[]> {
+  return tx.many<Left>(
     'leave_lists',
     /* sql */ `
     with before as materialized (
-      select list_id, state from subscribers
-       where list_id = any($2::bigint[]) and phone = $3 and state <> 'unsubscribed'
-       order by list_id for update
+      select list_id, phone, state from subscribers
+       where list_id = any($2::bigint[]) and phone = any($3::bigint[]) and state <> 'unsubscribed'
+       order by list_id, phone for update
     ), gone as (
       update subscribers s set state = 'unsubscribed', opted_out_at = $8
-        from before b where s.list_id = b.list_id and s.phone = $3
-      returning s.list_id
+        from before b where s.list_id = b.list_id and s.phone = b.phone
+      returning s.list_id, s.phone
     ), noted as (
       insert into opts (account_id, list_id, phone, kind, method, source, wording, actor, created_at)
-      select $1, list_id, $3, 'opt_out', $4, $5, $6, $7, $8 from gone
+      select $1, list_id, phone, 'opt_out', $4, $5, wording, actor, $8
+        from gone join unnest($3::bigint[], $6::text[], $7::text[]) as l(phone, wording, actor) using (phone)
     ), counted as (
       insert into list_deltas (list_id, prefix, subscribed, unsubscribed, cleaned)
-      select list_id, $3::bigint / 100000, -(state = 'subscribed')::int, 1, -(state = 'cleaned')::int from before
+      select list_id, phone / 100000, -count(*) filter (where state = 'subscribed'), count(*),
+             -count(*) filter (where state = 'cleaned')
+        from before group by list_id, phone / 100000
     )
-    select list_id as "listId" from gone order by list_id`,
+    select phone, list_id as "listId" from gone order by list_id, phone`,
     [
       optOut.accountId,
       optOut.listIds,
-      optOut.phone,
+      optOut.leavers.map((leaver) => leaver.phone),
       optOut.method,
       optOut.source,
-      optOut.wording,
-      optOut.actor,
+      optOut.leavers.map((leaver) => leaver.wording),
+      optOut.leavers.map((leaver) => leaver.actor),
       optOut.at,
     ],
   )
-  return rows.map((row) => row.listId)
 }
 
 /** What an opt-out is for: texts of these lists and, where there is one, all others from the short code. */
 export type Scope = { listIds: number[]; shortCodeId: number | null }
 
 /**
- * Puts a number that these lists do not know, but a file of theirs that is still being applied may, on them as pending, so
+ * Puts numbers that these lists do not know, but a file of theirs that is still being applied may, on them as pending, so
  * that the opt-out that follows has a row to leave its mark on: the import finds it and passes the number over. If the
  * import is writing the number just now, this waits for it.
  */
-export async function foreseeImports(tx: Db, phone: number, listIds: number[]) {
+export async function foreseeImports(tx: Db, phones: number[], listIds: number[]) {
   await tx.exec(
     'foresee_imports',
     /* sql */ `
     insert into subscribers (list_id, phone, state)
-    select distinct i.list_id, $1::bigint, 'pending' from imports i
+    select distinct i.list_id, p.phone, 'pending' from imports i cross join unnest($1::bigint[]) as p(phone)
      where i.status in ('queued', 'running') and i.list_id = any($2::bigint[])
-     order by i.list_id
+     order by i.list_id, p.phone
         on conflict (list_id, phone) do nothing`,
-    [phone, listIds],
+    [phones, listIds],
   )
 }
 
@@ -79,17 +84,17 @@ const openDays = `array(select logged_on from messages where status = 'sending'
 const isInScope = `(m.list_id = any($2::bigint[]) or m.short_code_id = $3)`
 
 /**
- * Takes the number out of everything within the scope that is still queued for it. It waits for a mark that holds such a
+ * Takes the numbers out of everything within the scope that is still queued for them. It waits for a mark that holds such a
  * row; what that mark has made submitting stays.
  */
-export function suppressQueued(tx: Db, phone: number, scope: Scope, at: Date): Promise<number> {
+export function suppressQueued(tx: Db, phones: number[], scope: Scope, at: Date): Promise<number> {
   return tx.exec(
     'suppress_queued',
     /* sql */ `
     with target as materialized (
       select l.id, l.logged_on
         from message_log l join messages m on m.id = l.message_id
-       where l.phone = $1 and l.logged_on = any(${openDays}) and l.state = 'queued'
+       where l.phone = any($1::bigint[]) and l.logged_on = any(${openDays}) and l.state = 'queued'
          and ${isInScope} and m.consent <> 'answer'
        order by l.id
          for update of l
@@ -102,7 +107,7 @@ export function suppressQueued(tx: Db, phone: number, scope: Scope, at: Date): P
     update message_counters c set queued = c.queued - t.n, suppressed = c.suppressed + t.n
       from (select message_id, count(*) as n from moved group by message_id) t
      where c.message_id = t.message_id`,
-    [phone, scope.listIds, scope.shortCodeId, at],
+    [phones, scope.listIds, scope.shortCodeId, at],
   )
 }
 
@@ -124,20 +129,22 @@ export async function countInFlight(db: Db, phone: number, scope: Scope): Promis
   return count
 }
 
-/** Counts an opt-out against the last broadcast that each of these lists sent to the number. */
-export async function countUnsubscribes(tx: Db, phone: number, listIds: number[]) {
+/** Counts each opt-out against the last broadcast that the list sent to the number. */
+export async function countUnsubscribes(tx: Db, left: Left[]) {
   await tx.exec(
     'count_unsubscribes',
     /* sql */ `
     with answered as (
-      select distinct on (m.list_id) m.id
-        from message_log l join messages m on m.id = l.message_id
-       where l.phone = $1 and m.list_id = any($2::bigint[]) and m.kind = 'broadcast'
-         and l.state in ('sent', 'delivered', 'unknown')
-       order by m.list_id, l.id desc
+      select last.id
+        from unnest($1::bigint[], $2::bigint[]) as g(phone, list_id)
+       cross join lateral (
+         select m.id from message_log l join messages m on m.id = l.message_id
+          where l.phone = g.phone and m.list_id = g.list_id and m.kind = 'broadcast'
+            and l.state in ('sent', 'delivered', 'unknown')
+          order by l.id desc limit 1) last
     )
-    update message_counters c set unsubscribe_count = c.unsubscribe_count + 1
-      from answered a where c.message_id = a.id`,
-    [phone, listIds],
+    update message_counters c set unsubscribe_count = c.unsubscribe_count + t.n
+      from (select id, count(*) as n from answered group by id) t where c.message_id = t.id`,
+    [left.map((each) => each.phone), left.map((each) => each.listId)],
   )
 }

@@ -2,12 +2,14 @@ import { setTimeout as delay } from 'node:timers/promises'
 import type { Db } from '../db/db.ts'
 import { retryLostRaces } from '../db/retry.ts'
 import type { Runtime } from '../runtime.ts'
-import { blockNumber } from '../short-codes/blocks.queries.ts'
+import { blockNumbers } from '../short-codes/blocks.queries.ts'
 import { findSubscriberState } from '../subscribers/state.queries.ts'
 import {
   countInFlight,
   countUnsubscribes,
   foreseeImports,
+  type Leaver,
+  type Left,
   leaveLists,
   type Scope,
   suppressQueued,
@@ -34,15 +36,11 @@ export async function optOut(
   const outcome = await retryLostRaces(() =>
     rt.db.tx(async (tx) => {
       const at = rt.clock.now()
-      const left = await leaveLists(tx, {
-        ...input,
-        listIds: scope.listIds,
-        source: input.source ?? null,
-        wording: null,
-        at,
-      })
+      const { accountId, method, source = null, phone, actor } = input
+      const leavers = [{ phone, wording: null, actor }]
+      const left = await leaveLists(tx, { accountId, leavers, listIds: scope.listIds, method, source, at })
       if (left.length > 0) {
-        await suppressQueued(tx, input.phone, scope, at)
+        await suppressQueued(tx, [phone], scope, at)
         return 'opted_out'
       }
       return (await findSubscriberState(tx, input.listId, input.phone)) ? 'was_out' : 'unknown'
@@ -56,20 +54,22 @@ export async function optOut(
 export type ShortCodeLists = { shortCodeId: number; accountId: number; listIds: number[] }
 
 /**
- * Opts a number out of all that a short code sends: of its lists, of texts that go to no list, and of what is queued for
- * it. Answers how many lists it left. In force is that when `isInForce` says so.
+ * Opts numbers out of all that a short code sends: of its lists, of texts that go to no list, and of what is queued for
+ * them. Answers who left which list. In force is that when `isInForce` says so.
  */
 export async function leaveShortCode(
   tx: Db,
   code: ShortCodeLists,
-  given: { phone: number; method: 'stop' | 'carrier'; wording: string; actor: string; at: Date },
-): Promise<number> {
-  await foreseeImports(tx, given.phone, code.listIds)
-  const left = await leaveLists(tx, { ...given, accountId: code.accountId, listIds: code.listIds, source: null })
-  await blockNumber(tx, code.shortCodeId, given.phone, given.at)
-  await suppressQueued(tx, given.phone, code, given.at)
-  if (left.length > 0) await countUnsubscribes(tx, given.phone, left)
-  return left.length
+  given: { leavers: Leaver[]; method: 'stop' | 'carrier'; at: Date },
+): Promise<Left[]> {
+  const { accountId, listIds, shortCodeId } = code
+  const phones = given.leavers.map((leaver) => leaver.phone)
+  await foreseeImports(tx, phones, listIds)
+  const left = await leaveLists(tx, { ...given, accountId, listIds, source: null })
+  await blockNumbers(tx, shortCodeId, phones, given.at)
+  await suppressQueued(tx, phones, code, given.at)
+  if (left.length > 0) await countUnsubscribes(tx, left)
+  return left
 }
 
 /** Waits until nothing within the scope is on its way to the number; at most a response deadline or a lease. */
@@ -82,6 +82,6 @@ export async function untilInForce(rt: Pick<Runtime, 'db' | 'clock'>, phone: num
  * mark that began before the opt-out committed may still have been holding it.
  */
 export async function isInForce(db: Db, phone: number, scope: Scope, at: Date): Promise<boolean> {
-  await suppressQueued(db, phone, scope, at)
+  await suppressQueued(db, [phone], scope, at)
   return (await countInFlight(db, phone, scope)) === 0
 }

@@ -8,11 +8,14 @@ import { leaveShortCode } from '../opt-ins/opt-out.ts'
  * confirmed, because nothing can be. Belongs into the transaction that records the bounces, so that none is forgotten.
  */
 export async function optOutByCarrier(tx: Db, optOuts: CarrierOptOut[], at: Date): Promise<void> {
-  // in one order everywhere, so that two batches do not wait for each other in a circle
-  const sorted = [...optOuts].sort((a, b) => a.phone - b.phone || a.logId - b.logId)
-  for (const { logId, phone, shortCode, carrierStatus } of sorted) {
+  for (const [shortCode, ofCode] of Map.groupBy(optOuts, (each) => each.shortCode)) {
     const code = await findShortCodeLists(tx, shortCode)
     if (!code) continue
-    await leaveShortCode(tx, code, { phone, method: 'carrier', wording: carrierStatus, actor: `mt:${logId}`, at })
+    // a number of which two texts failed for that reason leaves once
+    const byPhone = new Map(ofCode.map((each) => [each.phone, each]))
+    const leavers = [...byPhone.values()].map(({ phone, carrierStatus, logId }) => {
+      return { phone, wording: carrierStatus, actor: `mt:${logId}` }
+    })
+    await leaveShortCode(tx, code, { leavers, method: 'carrier', at })
   }
 }

@@ -104,11 +104,9 @@ async function take(db: Db, list: OwnList, step: Step) {
     await leaveLists(db, {
       accountId: list.accountId,
       listIds: [list.id],
-      phone: step.phone,
+      leavers: [{ phone: step.phone, wording: null, actor: 'key:1' }],
       method: 'api',
       source: null,
-      wording: null,
-      actor: 'key:1',
       at: now,
     })
   } else {

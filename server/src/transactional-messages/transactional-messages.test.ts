@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest'
 import { basic, useApi } from '../../test/api.ts'
 import { make } from '../../test/make.ts'
 import { lanes } from '../messages/messages.ts'
-import { blockNumber } from '../short-codes/blocks.queries.ts'
+import { blockNumbers } from '../short-codes/blocks.queries.ts'
 
 const api = useApi()
 const path = '/transactional_messages'
@@ -103,7 +103,7 @@ describe('refused', () => {
 })
 
 describe('a number that has sent STOP to the short code', () => {
-  const block = (shortCodeId: number) => blockNumber(api.db, shortCodeId, 2065550143, new Date())
+  const block = (shortCodeId: number) => blockNumbers(api.db, shortCodeId, [2065550143], new Date())
 
   test('is refused, until it opts in on a list of that short code', async () => {
     await block(api.owner.shortCode.id)
