@@ -10,6 +10,7 @@ import { helpOf, helpOfAll } from './help.ts'
 import { installationCommands } from './installation.commands.ts'
 import { keyCommands } from './keys.commands.ts'
 import { openPlace, secretKeyOf } from './place.ts'
+import { quietHoursCommands } from './quiet-hours.commands.ts'
 import { rateCommands } from './rates.commands.ts'
 import { shortCodeCommands } from './short-codes.commands.ts'
 
@@ -19,6 +20,7 @@ export const commands: readonly Command[] = [
   ...shortCodeCommands,
   ...connectionCommands,
   ...rateCommands,
+  ...quietHoursCommands,
   ...installationCommands,
   ...backupCommands,
 ]

@@ -18,7 +18,7 @@ export type QuietHoursRow = {
 const minutesOf = (column: string) => `(extract(epoch from ${column}::interval) / 60)::int`
 
 /** The hours that an account keeps to: its own for the states that it has any for, the law's for all others. */
-export function listQuietHours(db: Db, accountId: number) {
+export function listQuietHours(db: Db, accountId: number | null) {
   return db.many<QuietHoursRow>(
     'list_quiet_hours',
     /* sql */ `
@@ -61,13 +61,23 @@ export async function updateSwitches(
   )
 }
 
+/** Puts these in the place of what the law says of a state; none, and it is like all that are not named. */
+export async function replaceLaw(tx: Db, state: string, hours: OwnHours[], asOf: string) {
+  await tx.exec('delete_law', /* sql */ `delete from quiet_hours where account_id is null and state = $1`, [state])
+  await insertHours(tx, null, hours, asOf)
+}
+
 export type OwnHours = { state: string; weekdays: number[]; from: number; to: number; source: string }
 
 /** Puts these in the place of all hours of the account's own. */
 export async function replaceOwnHours(tx: Db, accountId: number, hours: OwnHours[], asOf: string) {
   await tx.exec('delete_own_quiet_hours', /* sql */ `delete from quiet_hours where account_id = $1`, [accountId])
+  await insertHours(tx, accountId, hours, asOf)
+}
+
+async function insertHours(tx: Db, accountId: number | null, hours: OwnHours[], asOf: string) {
   await tx.exec(
-    'insert_own_quiet_hours',
+    'insert_quiet_hours',
     /* sql */ `
     insert into quiet_hours (account_id, state, weekdays, from_time, to_time, source, as_of)
     select $1, g.state, array(select jsonb_array_elements_text(g.weekdays)::smallint),

@@ -1,0 +1,112 @@
+import { readDate } from '../lib/dates.ts'
+import { formatTimeOfDay, parseHours } from '../quiet-hours/hours.ts'
+import { listQuietHours, type OwnHours, type QuietHoursRow, replaceLaw } from '../quiet-hours/quiet-hours.queries.ts'
+import { changeQuietHours, readQuietHours } from '../quiet-hours/quiet-hours.ts'
+import { accountOf } from './account-of.ts'
+import { type Command, table, textOf, UsageError, type Work } from './command.ts'
+
+const days = ['Mon', 'Tue', 'Wed', 'Thu', 'Fri', 'Sat', 'Sun']
+
+const list: Command = {
+  name: 'quiet-hours list',
+  summary: 'List when people may be texted, by state, and who says so',
+  options: { account: { value: 'id or email', help: 'With its own hours in the place of the law' } },
+  async run(work) {
+    const account = textOf(work, 'account') ? await accountOf(work) : undefined
+    const rows = await listQuietHours(work.db, account?.id ?? null)
+    return {
+      lines: table(
+        ['STATE', 'DAYS', 'FROM', 'TO', 'AS OF', 'SOURCE'],
+        rows.map((row) => [
+          row.state,
+          row.weekdays.map((day) => days[day - 1]).join(' '),
+          formatTimeOfDay(row.from),
+          formatTimeOfDay(row.to),
+          row.asOf,
+          row.own ? `${row.source} (own)` : row.source,
+        ]),
+      ),
+      json: { hours: rows.map(present) },
+    }
+  },
+}
+
+const set: Command = {
+  name: 'quiet-hours set',
+  summary: "Say what a state's law allows, for all accounts",
+  options: {
+    state: { value: 'state', help: 'Two letters; US is every state without hours of its own', required: true },
+    hours: { value: 'hours', help: '1-5 09:00-18:00, 6-7 10:00-17:00; 1 is Monday. None: like US', required: true },
+    source: { value: 'words', help: 'Who says so', required: true },
+    'as-of': { value: 'day', help: 'When that was read; today without' },
+  },
+  notes: ['They stand in the place of all that was known of the state. Days without hours are days without texts.'],
+  async run(work) {
+    const state = textOf(work, 'state') ?? ''
+    if (!/^[A-Z]{2}$/.test(state)) throw new UsageError(`--state must be two capital letters, not ${state}`)
+    const hours = readHoursOf(state, work)
+    if (hours.length === 0 && state === 'US') throw new UsageError('--hours of US cannot be none')
+    const given = textOf(work, 'as-of') ?? work.clock.now().toISOString().slice(0, 10)
+    const asOf = readDate(given)
+    if (asOf === undefined) throw new UsageError(`--as-of must be a day such as 2031-05-06, not ${given}`)
+    await work.db.tx((tx) => replaceLaw(tx, state, hours, asOf))
+    const rows = (await listQuietHours(work.db, null)).filter((row) => row.state === state)
+    return {
+      lines: [rows.length > 0 ? `${state} has new hours.` : `${state} has no hours of its own any more.`],
+      json: { hours: rows.map(present) },
+    }
+  },
+}
+
+const keep: Command = {
+  name: 'quiet-hours keep',
+  summary: 'Say which texts of an account keep to quiet hours',
+  options: {
+    account: { value: 'id or email', help: 'Whose texts', required: true },
+    broadcasts: { value: 'on or off', help: 'Its broadcasts' },
+    transactional: { value: 'on or off', help: 'Its texts to given numbers' },
+  },
+  async run(work) {
+    const account = await accountOf(work)
+    const change = { broadcasts: readSwitch(work, 'broadcasts'), transactional: readSwitch(work, 'transactional') }
+    await changeQuietHours(work, account.id, change)
+    const { broadcasts, transactional } = await readQuietHours(work.db, account.id)
+    const word = (on: boolean) => (on ? 'keep to quiet hours' : 'go out at any hour')
+    return {
+      lines: [
+        `Of account ${account.id}, broadcasts ${word(broadcasts)}, texts to given numbers ${word(transactional)}.`,
+      ],
+      json: { account_id: account.id, broadcasts, transactional },
+    }
+  },
+}
+
+function readSwitch(work: Work, name: string): boolean | undefined {
+  const given = textOf(work, name)
+  if (given === undefined) return undefined
+  if (given !== 'on' && given !== 'off') throw new UsageError(`--${name} must be on or off, not ${given}`)
+  return given === 'on'
+}
+
+function readHoursOf(state: string, work: Work): OwnHours[] {
+  const given = textOf(work, 'hours') ?? ''
+  const source = textOf(work, 'source') ?? ''
+  if (given === 'none') return []
+  return given.split(',').map((piece) => {
+    const [, first, last = first, from = '', to = ''] =
+      /^\s*([1-7])(?:-([1-7]))?\s+(\d\d:\d\d)-(\d\d:\d\d)\s*$/.exec(piece) ?? []
+    const hours = parseHours({ from, to })
+    const weekdays = [1, 2, 3, 4, 5, 6, 7].filter((day) => day >= Number(first) && day <= Number(last))
+    if (hours && weekdays.length > 0) return { state, weekdays, source, ...hours }
+    throw new UsageError(`--hours must be such as 1-5 09:00-18:00, or none, not ${given}`)
+  })
+}
+
+const present = ({ asOf, from, to, ...row }: QuietHoursRow) => ({
+  ...row,
+  from: formatTimeOfDay(from),
+  to: formatTimeOfDay(to),
+  as_of: asOf,
+})
+
+export const quietHoursCommands: Command[] = [list, set, keep]
