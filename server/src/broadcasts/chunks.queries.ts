@@ -12,6 +12,8 @@ export type Chunk = {
   lane: number
   firstLogId: number
   lastLogId: number
+  /** How often its texts were tried before. */
+  attempt: number
   listId: number | null
   shortCodeId: number
   consent: Consent
@@ -47,10 +49,11 @@ const leasePicked = /* sql */ `
       update send_chunks c
          set leased_by = $1, epoch = c.epoch + 1, lease_until = clock_timestamp() + $2 * interval '1 millisecond'
         from picked where c.id = picked.id
-      returning c.id, c.epoch, c.message_id, c.logged_on, c.lane, c.first_log_id, c.last_log_id, c.closes_at
+      returning c.id, c.epoch, c.message_id, c.logged_on, c.lane, c.first_log_id, c.last_log_id, c.closes_at,
+                c.attempt
     )
     select l.id, l.epoch, m.account_id as "accountId", l.message_id as "messageId", l.logged_on as "loggedOn", l.lane,
-           l.first_log_id as "firstLogId", l.last_log_id as "lastLogId", m.list_id as "listId",
+           l.first_log_id as "firstLogId", l.last_log_id as "lastLogId", l.attempt, m.list_id as "listId",
            m.short_code_id as "shortCodeId", m.consent, m.content, s.code as "shortCode",
            l.closes_at as "closesAt", m.deliver_by as "deliverBy"
       from leased l
@@ -182,6 +185,11 @@ export async function releaseChunks(db: Db, chunks: Array<{ id: number; epoch: n
   )
 }
 
+/** What the rows of this chunk say of it: nothing, or its id where it lies in the range of an older one. */
+export function ownChunkId({ id, attempt }: Pick<Chunk, 'id' | 'attempt'>): number | null {
+  return attempt > 0 ? id : null
+}
+
 /** Closes a chunk in which nobody is queued or submitting any more; false when somebody is, or it is not ours. */
 export async function finishChunk(db: Db, chunk: Chunk): Promise<boolean> {
   const rows = await db.exec(
@@ -190,8 +198,9 @@ export async function finishChunk(db: Db, chunk: Chunk): Promise<boolean> {
     update send_chunks c set done_at = clock_timestamp(), lease_until = null
      where c.id = $1 and c.epoch = $2 and c.done_at is null
        and not exists (select from ${logTable(chunk.loggedOn)} l
-                        where l.id between $3 and $4 and l.state in ('queued', 'submitting'))`,
-    [chunk.id, chunk.epoch, chunk.firstLogId, chunk.lastLogId],
+                        where l.id between $3 and $4 and l.state in ('queued', 'submitting')
+                          and l.chunk_id is not distinct from $5)`,
+    [chunk.id, chunk.epoch, chunk.firstLogId, chunk.lastLogId, ownChunkId(chunk)],
   )
   return rows === 1
 }
@@ -206,12 +215,12 @@ export function abandonSubmitting(db: Db, chunk: Chunk): Promise<number> {
     /* sql */ `
     with moved as (
       update ${logTable(chunk.loggedOn)} l set state = 'unknown', carrier_status = 'no answer'
-       where l.id between $1 and $2 and l.state = 'submitting'
+       where l.id between $1 and $2 and l.state = 'submitting' and l.chunk_id is not distinct from $6
          and exists (select from send_chunks c where c.id = $3 and c.epoch = $4 for share)
       returning 1
     ), total as (select count(*) as n from moved)
     update message_counters c set submitting = c.submitting - n, unknown = c.unknown + n
       from total where c.message_id = $5 and n > 0`,
-    [chunk.firstLogId, chunk.lastLogId, chunk.id, chunk.epoch, chunk.messageId],
+    [chunk.firstLogId, chunk.lastLogId, chunk.id, chunk.epoch, chunk.messageId, ownChunkId(chunk)],
   )
 }

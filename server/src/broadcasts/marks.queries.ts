@@ -2,7 +2,7 @@ import type { BounceReason } from '../connections/meaning.ts'
 import type { Db } from '../db/db.ts'
 import { logTable, submitsTable } from '../db/log-days.ts'
 import { type CarrierOptOut, cleanDeadNumbers } from '../opt-ins/clean.sql.ts'
-import type { Chunk } from './chunks.queries.ts'
+import { type Chunk, ownChunkId } from './chunks.queries.ts'
 
 // The marks a gateway makes on log rows around a submit_sm. Each moves the rows and the message's counters in one
 // statement, in batches of a few hundred ids in ascending order. A mark before the PDU names the lease's epoch and
@@ -38,8 +38,8 @@ export function listQueued(db: Db, chunk: Chunk) {
     `list_queued_${chunk.loggedOn}`,
     /* sql */ `
     select id, phone, content, part_count as "partCount" from ${logTable(chunk.loggedOn)}
-     where id between $1 and $2 and state = 'queued' order by id`,
-    [chunk.firstLogId, chunk.lastLogId],
+     where id between $1 and $2 and state = 'queued' and chunk_id is not distinct from $3 order by id`,
+    [chunk.firstLogId, chunk.lastLogId, ownChunkId(chunk)],
   )
 }
 
@@ -52,8 +52,8 @@ export async function listQueuedWithCarriers(db: Db, chunk: Chunk): Promise<Reci
       from ${logTable(chunk.loggedOn)} l
       left join lateral (select carrier from number_look_ups where phone = l.phone offset 0) n on true
       left join lateral (select carrier from subscribers where list_id = $3 and phone = l.phone offset 0) s on true
-     where l.id between $1 and $2 and l.state = 'queued' order by l.id`,
-    [chunk.firstLogId, chunk.lastLogId, chunk.listId],
+     where l.id between $1 and $2 and l.state = 'queued' and l.chunk_id is not distinct from $4 order by l.id`,
+    [chunk.firstLogId, chunk.lastLogId, chunk.listId, ownChunkId(chunk)],
   )
   return rows.map(({ carrier, ...row }) => ({ ...row, carrier: carrier === null ? undefined : String(carrier) }))
 }

@@ -22,6 +22,7 @@ import {
   unmarkSubmitting,
 } from './marks.queries.ts'
 import { suppressChunks } from './reopen.queries.ts'
+import { queueForLater } from './retry.queries.ts'
 
 // The hot statements are planned once and for all, perhaps on a day that is still empty. Whatever the tables hold, each
 // must find its rows by key: a plan that reads a day's log or submits from end to end is how a fast send dies.
@@ -54,6 +55,7 @@ const hot: Record<string, (db: Db) => Promise<unknown>> = {
   'cancel chunks': (db) => cancelChunks(db, { messageId: 1, loggedOn: day }, 0, new Date()),
   'suppress chunks': (db) => suppressChunks(db, { messageId: 1, loggedOn: day }, [1], 'too_late', new Date()),
   'list opted out': (db) => listOptedOut(db, 1, 1, []),
+  'queue for later': (db) => queueForLater(db, chunk, [], new Date()),
   'finish chunk': (db) => finishChunk(db, chunk),
 }
 

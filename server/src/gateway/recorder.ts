@@ -1,4 +1,6 @@
+import type { Chunk } from '../broadcasts/chunks.queries.ts'
 import { type Accepted, markSent, markUnknown, type Refused } from '../broadcasts/marks.queries.ts'
+import { queueForLater } from '../broadcasts/retry.queries.ts'
 import { isBadValue } from '../db/pg-errors.ts'
 import { retryLostRaces } from '../db/retry.ts'
 import { Batcher } from '../lib/batcher.ts'
@@ -8,6 +10,7 @@ import type { Runtime } from '../runtime.ts'
 
 type Entry<T> = T & { day: string; recorded: () => void }
 type AcceptedBy = Accepted & { connectionId: number }
+type Retried = { logId: number; chunk: Chunk; afterMs: number }
 
 /** Rows of one write: fewer cost more commits, more put more in doubt when the process dies. */
 const batchSize = 400
@@ -18,11 +21,12 @@ export class Recorder {
   readonly #accepted: Batcher<Entry<AcceptedBy>>
   readonly #refused: Batcher<Entry<Refused>>
   readonly #unknown: Batcher<Entry<{ logId: number }>>
+  readonly #retried: Batcher<Entry<Retried>>
   // ids that are on their way into the database, and who waits for them
   readonly #pendingIds = new Map<string, Array<() => void>>()
 
   constructor(rt: Pick<Runtime, 'db' | 'clock' | 'log'>) {
-    const { db, log } = rt
+    const { db, clock, log } = rt
     const batcher = <T extends { logId: number }>(
       write: (day: string, batch: T[]) => Promise<unknown>,
       writers: number,
@@ -55,6 +59,22 @@ export class Recorder {
         ),
       1,
     )
+    this.#retried = batcher(async (_, batch) => {
+      for (const [chunk, entries] of Map.groupBy(batch, (entry) => entry.chunk)) {
+        const dueAt = new Date(clock.now().getTime() + Math.max(...entries.map((entry) => entry.afterMs)))
+        await queueForLater(
+          db,
+          chunk,
+          entries.map((entry) => entry.logId),
+          dueAt,
+        )
+      }
+    }, 1)
+  }
+
+  /** A text was refused for now, and is to be tried again after so long. */
+  retried(entry: Entry<Retried>): void {
+    this.#retried.add(entry)
   }
 
   /** A part was accepted; `recorded` is called when that is durable. */
@@ -92,7 +112,12 @@ export class Recorder {
   }
 
   async flushed(): Promise<void> {
-    await Promise.all([this.#accepted.flushed(), this.#refused.flushed(), this.#unknown.flushed()])
+    await Promise.all([
+      this.#accepted.flushed(),
+      this.#refused.flushed(),
+      this.#unknown.flushed(),
+      this.#retried.flushed(),
+    ])
   }
 }
 

@@ -29,8 +29,16 @@ const unboundMs = 50
 /** Texts to be queued again wait so long for others of their chunk: a carrier that throttles does it to hundreds. */
 const requeueMs = 5
 
-/** The SMSC asks us to come again later with the same text. */
+/** The SMSC asks us to come again soon with the same text. */
 const temporary: ReadonlySet<number> = new Set([commandStatus.ESME_RTHROTTLED, commandStatus.ESME_RMSGQFUL])
+
+/** Something is wrong at the SMSC: the same text may be tried again, but not at once. */
+const troubled: ReadonlySet<number> = new Set([commandStatus.ESME_RSYSERR, commandStatus.ESME_RX_T_APPN])
+/** How long a text waits for each further try; after the last one it has bounced. */
+const retryDelaysMs = [5_000, 30_000, 120_000, 600_000]
+/** A text of which parts are with the carrier cannot wait so long: its others are tried again so often, so soon. */
+const partTries = 3
+const partRetryMs = 5_000
 
 /** One text on its way: which of its parts are answered, and how. */
 type Flight = {
@@ -51,6 +59,10 @@ type Flight = {
   /** Parts that certainly did not go out yet: there were too few places, or the SMSC asked us to come again. */
   returned: number[]
   retryMs: number
+  /** The status of a part that is to be tried again later. */
+  trouble: number | undefined
+  /** How often parts were tried again beside others that the carrier has. */
+  partTries: number
   inDoubt: boolean
 }
 
@@ -271,6 +283,9 @@ export class Submitter {
         flight.line.slowDown()
         flight.returned.push(part)
         flight.retryMs = throttledMs
+      } else if (troubled.has(status) && !meaningsOf(flight.line.connection).knowsStatus(status)) {
+        flight.trouble = status
+        flight.returned.push(part)
       } else {
         flight.refusal ??= status
       }
@@ -293,13 +308,36 @@ export class Submitter {
       this.#recorder.refused({ ...entry, reason, carrierStatus: statusName(flight.refusal) })
     } else if (flight.inDoubt) {
       this.#recorder.unknown(entry)
+    } else if (flight.trouble !== undefined) {
+      this.#landInTrouble(flight, flight.trouble)
     } else if (flight.accepted === 0) {
       this.#requeueSoon(held, recipient, flight.retryMs)
     } else {
-      // some parts are with the carrier already: the text cannot start anew, only the others are offered again
-      const now = performance.now()
-      this.#begun.push({ flight, notBefore: now + flight.retryMs, since: now })
-      setTimeout(this.#onChange, flight.retryMs)
+      this.#goOnLater(flight)
+    }
+  }
+
+  /** Some parts are with the carrier already: the text cannot start anew, only the others are offered again. */
+  #goOnLater(flight: Flight): void {
+    const now = performance.now()
+    this.#begun.push({ flight, notBefore: now + flight.retryMs, since: now })
+    setTimeout(this.#onChange, flight.retryMs)
+  }
+
+  /** The SMSC could not take it for now: another try later, as long as there is one left. */
+  #landInTrouble(flight: Flight, status: number): void {
+    const { held, recipient, accepted } = flight
+    const afterMs = retryDelaysMs[held.chunk.attempt]
+    flight.trouble = undefined
+    if (accepted > 0 ? ++flight.partTries > partTries : afterMs === undefined) {
+      flight.refusal = status
+      this.#land(flight)
+    } else if (accepted > 0) {
+      flight.retryMs = partRetryMs
+      this.#goOnLater(flight)
+    } else {
+      const entry = { logId: recipient.id, day: held.chunk.loggedOn, recorded: () => this.#recorded(flight) }
+      this.#recorder.retried({ ...entry, chunk: held.chunk, afterMs: afterMs ?? 0 })
     }
   }
 
@@ -378,6 +416,8 @@ function makeFlight(held: HeldChunk, line: Line, recipient: Recipient, text: Tex
     refusal: undefined,
     returned: [],
     retryMs: 0,
+    trouble: undefined,
+    partTries: 0,
     inDoubt: false,
   }
 }

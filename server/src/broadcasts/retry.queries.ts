@@ -1,0 +1,41 @@
+import type { Db } from '../db/db.ts'
+import { logTable } from '../db/log-days.ts'
+import type { Chunk } from './chunks.queries.ts'
+
+/**
+ * Queues these texts of a chunk once more, due at a later time, in a new chunk with the windows of the old one: they are no
+ * business of that any more. Answers how many: none of them where the chunk is no longer ours, or where it was done before.
+ */
+export async function queueForLater(db: Db, chunk: Chunk, ids: number[], dueAt: Date): Promise<number> {
+  const { n } = await db.one<{ n: number }>(
+    `queue_for_later_${chunk.loggedOn}`,
+    /* sql */ `
+    with held as materialized (
+      select c.message_id, c.short_code_id, c.logged_on, c.lane, c.closes_at, c.place, c.attempt,
+             nextval(pg_get_serial_sequence('send_chunks', 'id')) as next_id,
+             (select paused_at is not null from messages where id = c.message_id) as paused
+        from send_chunks c
+       where c.id = $1 and c.epoch = $2
+         for share of c
+    ), moved as (
+      update ${logTable(chunk.loggedOn)} l
+         set state = 'queued', submitted_at = null, chunk_id = (select next_id from held)
+       where l.id = any($3::bigint[]) and l.state = 'submitting' and exists (select from held)
+      returning l.id
+    ), added as (
+      insert into send_chunks (id, message_id, short_code_id, logged_on, lane, due_at, closes_at, place, paused,
+                               first_log_id, last_log_id, attempt)
+      overriding system value
+      select h.next_id, h.message_id, h.short_code_id, h.logged_on, h.lane, $4, h.closes_at, h.place, h.paused,
+             r.first, r.last, h.attempt + 1
+        from held h, (select min(id) as first, max(id) as last from moved) r
+       where r.first is not null
+    ), total as (select count(*) as n from moved), counted as (
+      update message_counters c set submitting = c.submitting - n, queued = c.queued + n
+        from total where c.message_id = $5 and n > 0
+    )
+    select n from total`,
+    [chunk.id, chunk.epoch, ids, dueAt, chunk.messageId],
+  )
+  return n
+}
