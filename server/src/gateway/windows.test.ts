@@ -1,6 +1,8 @@
 import { afterEach, beforeEach, expect, test } from 'vitest'
+import { startOddCarrier } from '../../test/odd-carrier.ts'
 import { startSending } from '../../test/sending.ts'
 import { waitFor } from '../../test/wait-for.ts'
+import { acceptBroadcast } from '../messages/messages.ts'
 
 // Texts and the hours in which they may go out, from the audience to the carrier.
 
@@ -109,4 +111,26 @@ test('a text that the carrier keeps refusing for now is not tried past its deadl
   await sending.untilCounted(id, { delivered: left, suppressed: 40 - left })
   expect(await sending.states(id)).toMatchObject({ [seattle + 40]: 'suppressed too_late' })
   expect(sending.raw()).toHaveLength(left)
+})
+
+test('each text says when it stops being of use: at the end of its window, or at the deadline', async () => {
+  sending = await startSending({ clock: { now: () => now } })
+  await set(`update accounts set quiet_hours = true`)
+  const carrier = await startOddCarrier(sending.rt, (_, n) => ({ message_id: `id${n}` }))
+  try {
+    await sending.subscribe(seattle + 1, tampa + 1)
+    const validities = () =>
+      Object.fromEntries(carrier.submits.map((pdu) => [pdu.destination_addr.slice(-10), pdu.validity_period]))
+    await sending.broadcast()
+    await waitFor(() => carrier.submits.length === 2)
+    expect(validities()).toEqual({ [seattle + 1]: '000000033000000R', [tampa + 1]: '000000003000000R' })
+    const { accountId } = sending.list
+    const deliverBy = new Date('2031-05-06T23:45:00Z')
+    const timing = { localTime: false, quietHours: false, sendHours: null, deliverBy }
+    await acceptBroadcast(sending.rt, { accountId, list: sending.list, content: 'Until a quarter to twelve.', timing })
+    await waitFor(() => carrier.submits.length === 4)
+    expect(validities()).toEqual({ [seattle + 1]: '000000001500000R', [tampa + 1]: '000000001500000R' })
+  } finally {
+    await carrier.stop()
+  }
 })
