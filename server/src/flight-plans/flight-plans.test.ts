@@ -4,6 +4,9 @@ import { make } from '../../test/make.ts'
 import { makeRuntime } from '../../test/runtime.ts'
 import { upsertRate } from '../rates/rates.queries.ts'
 import { computeFlightPlanJob, forgetFlightPlansJob } from './flight-plans.jobs.ts'
+import { finishFlightPlan } from './flight-plans.queries.ts'
+
+import type { FlightPlanResult } from './result.ts'
 
 const att = 383
 let now = new Date('2026-03-02T10:00:00Z')
@@ -286,6 +289,9 @@ test("a stranger's list has none", async () => {
 test('one that cannot be reckoned has failed, and does not stand in the way', async () => {
   const { id } = planOf(await order({ content: 'Hello' }))
   await computeFlightPlanJob.gaveUp?.(rt(), { flightPlanId: id }, new Error('broken'))
+  expect(await show(id)).toMatchObject({ status: 'failed' })
+  // another run that was under way all the same
+  await finishFlightPlan(api.db, id, {} as FlightPlanResult, now)
   expect(await show(id)).toMatchObject({ status: 'failed' })
   await computeFlightPlanJob.run(rt(), { flightPlanId: id }, alive)
   expect(await show(id)).toMatchObject({ status: 'failed' })
