@@ -1,3 +1,4 @@
+import { findByKeys } from '../db/by-keys.ts'
 import type { Db } from '../db/db.ts'
 import type { Runtime } from '../runtime.ts'
 import {
@@ -39,6 +40,7 @@ function atOnce(messages: Billable[]): Billable[] {
 /** Bills these messages, whether or not they have been before. */
 export async function bill(tx: Db, messages: Omit<Billable, 'audience'>[], at: Date): Promise<void> {
   if (messages.length === 0) return
+  await findByKeys(tx)
   const ids = messages.map((message) => message.messageId)
   const dayOf = new Map(messages.map((message) => [message.messageId, message.loggedOn]))
   const tallies = new Map<string, Tally>()

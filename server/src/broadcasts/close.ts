@@ -34,7 +34,7 @@ export async function closeOverdue(rt: Pick<Runtime, 'db' | 'clock' | 'config'>)
     }
     if (message.resends && (await queueAgain(rt.db, message, at)) > 0) continue
     // for the last time: with the chunks goes the way to its rows
-    await bill(rt.db, [message], at)
+    await rt.db.tx((tx) => bill(tx, [message], at))
     await closeMessage(rt.db, message, at)
   }
   return overdue.length

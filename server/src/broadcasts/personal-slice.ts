@@ -1,3 +1,4 @@
+import { findByKeys } from '../db/by-keys.ts'
 import type { Db } from '../db/db.ts'
 import { partsWithin } from '../messages/content.ts'
 import type { PersonalText } from '../messages/personal-text.ts'
@@ -29,6 +30,7 @@ export async function expandPersonally(
   slice: SliceInput,
   { text, rules }: Personal,
 ): Promise<{ written: number; ended: boolean }> {
+  await findByKeys(tx)
   const { people, lastPhone, ended } = await readAudienceSlice(tx, { ...slice, fieldKeys: text?.fieldKeys ?? [] })
   if (lastPhone === null) return { written: 0, ended }
   const anyTime = { opensAt: slice.dueAt, closesAt: null, place: null }

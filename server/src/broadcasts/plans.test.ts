@@ -7,6 +7,7 @@ import { onePlan } from '../gateway/gateway.ts'
 import { acceptBroadcast } from '../messages/messages.ts'
 import { listOptedOut } from '../messages/recipients.queries.ts'
 import { applyReceipts } from '../receipts/receipts.queries.ts'
+import { listRanges, tally } from './bill.queries.ts'
 import { cancelChunks } from './cancelled.queries.ts'
 import { abandonSubmitting, type Chunk, finishChunk } from './chunks.queries.ts'
 import { expandOnce } from './expand.ts'
@@ -21,6 +22,7 @@ import {
   markUnknown,
   unmarkSubmitting,
 } from './marks.queries.ts'
+import { readAudienceSlice, writePersonalSlice } from './personal-slice.queries.ts'
 import { suppressChunks } from './reopen.queries.ts'
 import { queueForLater } from './retry.queries.ts'
 
@@ -37,6 +39,9 @@ const day = '2031-05-06'
 const chunk = { id: 1, epoch: 1, messageId: 1, loggedOn: day, firstLogId: 1, lastLogId: 9, listId: 1 } as Chunk
 const slice = { messageId: 1, listId: 1, loggedOn: day, rows: 10 } as SliceInput
 
+const audience = { listId: 1, audience: null, cursorPhone: 0, audienceAt: new Date(), rows: 10, fieldKeys: ['team'] }
+const personal = { messageId: 1, loggedOn: day, lane: 2, at: new Date(), lastPhone: 1 }
+
 const hot: Record<string, (db: Db) => Promise<unknown>> = {
   'list queued': (db) => listQueued(db, chunk),
   'list queued with carriers': (db) => listQueuedWithCarriers(db, chunk),
@@ -52,6 +57,11 @@ const hot: Record<string, (db: Db) => Promise<unknown>> = {
   'abandon submitting': (db) => abandonSubmitting(db, chunk),
   'write a slice of the list': (db) => writeSlice(db, { ...slice, isFiltered: false }),
   'write a slice of an audience': (db) => writeSlice(db, { ...slice, isFiltered: true }),
+  'read an audience': (db) => readAudienceSlice(db, { ...audience, withCarriers: true }),
+  'read a tested audience': (db) => readAudienceSlice(db, { ...audience, audience: { tags_any: ['a'] } }),
+  'write a personal slice': (db) => writePersonalSlice(db, { ...personal, rows: [], chunks: [] }),
+  'list ranges of ids': (db) => listRanges(db, [1]),
+  'tally what went out': (db) => tally(db, day, []),
   'cancel chunks': (db) => cancelChunks(db, { messageId: 1, loggedOn: day }, 0, new Date()),
   'suppress chunks': (db) => suppressChunks(db, { messageId: 1, loggedOn: day }, [1], 'too_late', new Date()),
   'list opted out': (db) => listOptedOut(db, 1, 1, []),

@@ -1,4 +1,5 @@
-import { readAudienceSlice } from '../broadcasts/personal-slice.queries.ts'
+import { type AudienceRead, readAudienceSlice } from '../broadcasts/personal-slice.queries.ts'
+import { findByKeys } from '../db/by-keys.ts'
 import type { Db } from '../db/db.ts'
 import { errors } from '../errors.ts'
 import { enqueue } from '../jobs/jobs.ts'
@@ -80,7 +81,11 @@ export async function computeFlightPlan(rt: Rt, id: number, signal: AbortSignal)
   }
   for (let cursorPhone: number | null = 0; cursorPhone !== null; ) {
     signal.throwIfAborted()
-    const read = await readAudienceSlice(db, { ...slice, cursorPhone })
+    const after = cursorPhone
+    const read: AudienceRead = await db.tx(async (tx) => {
+      await findByKeys(tx)
+      return readAudienceSlice(tx, { ...slice, cursorPhone: after })
+    })
     for (const person of read.people) adder.add(person)
     cursorPhone = read.ended ? null : read.lastPhone
   }
