@@ -2,6 +2,7 @@ import { afterEach, describe, expect, test } from 'vitest'
 import { type Answer, startOddCarrier } from '../../test/odd-carrier.ts'
 import { startSending } from '../../test/sending.ts'
 import { waitFor } from '../../test/wait-for.ts'
+import { closeOverdue } from '../broadcasts/close.ts'
 
 // What the codes and the ids of a carrier mean is a matter of its connection.
 
@@ -177,4 +178,20 @@ describe('a response without an id', () => {
     expect(await sending.states(id)).toEqual({ [first]: 'sent' })
     expect(await sending.db.many('ids', 'select from submits')).toHaveLength(0)
   })
+})
+
+test('a text whose answer was lost goes out once more at the deadline, where nobody is to be missed', async () => {
+  await start((_, ordinal) => (ordinal === 1 ? undefined : { message_id: `id${ordinal}` }))
+  await sending.db.exec('never_miss', `update lists set when_unknown = 'never_miss'`)
+  const id = await sending.broadcast()
+  await sending.untilCounted(id, { unknown: 1 })
+  await waitFor(async () => {
+    const over = `update messages set sent_at = sent_at - interval '73 hours' where status = 'sent'`
+    return (await sending.db.exec('over', over)) === 1
+  })
+  await closeOverdue(sending.rt)
+  await sending.untilCounted(id, { unknown: 0, sent: 1 })
+  expect(carrier.submits).toHaveLength(2)
+  await receipt(0, 'id:id2 stat:DELIVRD err:000')
+  await sending.untilCounted(id, { delivered: 1 })
 })
