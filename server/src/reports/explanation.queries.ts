@@ -42,6 +42,8 @@ export type ExplainedRow = {
   partsDelivered: number
   submittedAt: Date | null
   closedAt: Date | null
+  /** When it was queued once more, because nothing was heard of it. */
+  againAt: Date | null
 }
 
 /** The log row of one recipient of a message. */
@@ -50,7 +52,8 @@ export function findExplainedRow(db: Db, day: string, messageId: number, phone: 
     `find_explained_row_${day}`,
     /* sql */ `
     select id, state, reason, carrier_status as "carrierStatus", content, part_count as "partCount",
-           parts_delivered as "partsDelivered", submitted_at as "submittedAt", closed_at as "closedAt"
+           parts_delivered as "partsDelivered", submitted_at as "submittedAt", closed_at as "closedAt",
+           again_at as "againAt"
       from ${logTable(day)} where phone = $2 and message_id = $1
      order by id limit 1`,
     [messageId, phone],

@@ -29,6 +29,7 @@ export type Step = {
     | 'tried'
     | 'submitted'
     | 'in_doubt'
+    | 'again'
     | 'receipt'
     | 'closed'
     | 'cancelled'
@@ -168,7 +169,8 @@ const suppressions: Record<string, string> = {
   not_subscribed: 'it was not subscribed any more when its turn came',
   too_late: 'the deadline of the message had passed',
   too_long: 'the text would have been longer than the message may be',
-  quiet_hours: 'no time was left within the hours in which it may be texted',
+  no_window: 'no time was left within the hours in which it may be texted',
+  blank: 'nothing was left of the text once its merge tags were filled in',
 }
 
 const bounces: Record<string, string> = {
@@ -230,6 +232,7 @@ function trailOf({ message, row, consent, submits, attempts, chunk }: Found): St
     trail.push({ at: attempt.writtenAt, event: 'tried', detail: `Part ${part + 1} was not taken: ${outcome}`, ...step })
   }
   for (const submit of submits) trail.push(submitStep(submit, row.partCount))
+  if (row.againAt) trail.push({ at: row.againAt, event: 'again', detail: 'Nothing was heard of it; queued once more' })
   if (row.state === 'unknown') {
     trail.push({ at: row.submittedAt, event: 'in_doubt', detail: 'The answer was lost; a receipt may still tell' })
   }
