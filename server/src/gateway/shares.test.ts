@@ -176,6 +176,25 @@ describe('in the database', () => {
     expect(await table.renew(5_000, [{ cap: 'carrier:1:1', kept: 5, wanted: true }])).toEqual(new Set())
   })
 
+  test('a gateway whose share was given away takes part again; a lowered cap it keeps to at once', async () => {
+    const [cap, gateway, caps] = ['connection:5', randomUUID(), new Caps()]
+    const shares = new Shares(caps, { table: shareTable(database.db, gateway), gateway, leaseMs: 1_000, log })
+    shares.follow(new Map([[cap, 100]]), () => true)
+    shares.start()
+    await waitFor(() => caps.get(cap)?.limit === 100)
+    const other = shareTable(database.db, randomUUID())
+    await other.join(60_000, [cap])
+    await database.db.exec('give_away', `delete from rate_shares where cap = $1 and gateway = $2`, [cap, gateway])
+    await waitFor(async () => {
+      const [seen] = await other.list([cap])
+      return other.grow({ cap, version: seen?.version ?? -1, mps: 50 })
+    })
+    await waitFor(() => caps.get(cap)?.limit === 50)
+    shares.follow(new Map([[cap, 10]]), () => true)
+    expect(caps.get(cap)?.limit).toBe(5)
+    await shares.stop()
+  })
+
   test('while the database is away nothing is written beyond the lease', async () => {
     const gateway = randomUUID()
     const caps = new Caps()
