@@ -89,6 +89,21 @@ describe('texts of which nobody can tell whether they were sent', () => {
     expect(await message()).toEqual({ status: 'sent', closed: true })
   })
 
+  test('queued once more, find a receipt by its words, and hold up no other', async () => {
+    await neverMiss()
+    await close(73)
+    const submitDate = new Date().toISOString().replace(/\D/g, '').slice(2, 12)
+    const { code } = await database.db.one<{ code: string }>('code', 'select code from short_codes where id = $1', [
+      list.shortCodeId,
+    ])
+    const told = { ...receiptOf(1, 'b1'), shortCode: code, connectionId, reference: null, submitDate }
+    await insertWaitingReceipts(database.db, [{ ...told, excerpt: 'The pantry opens at ', receivedAt: later(73) }])
+    await database.db.exec('due', `update receipts set try_at = now() - interval '1 second'`)
+    await settleWaitingReceipts(rt(later(73)))
+    expect(await counters()).toMatchObject({ queued: 2, delivered: 1 })
+    await checkBooks(database.db, messageId)
+  })
+
   test('are queued once more, and only once, where nobody is to be missed', async () => {
     await neverMiss()
     await close(71)

@@ -16,7 +16,7 @@ import type { Meter } from './meter.ts'
 import type { Recorder } from './recorder.ts'
 
 /** What has to be known of the connection over which something comes. */
-type From = Pick<Connection, 'id' | 'name' | 'errorMap' | 'receiptIdForm'>
+type From = Pick<Connection, 'id' | 'name' | 'charset' | 'errorMap' | 'receiptIdForm'>
 
 type Respond = (fields?: ResponseFields) => void
 
@@ -102,7 +102,7 @@ export class Deliveries {
         connectionId: from.id,
         shortCode: shortCodeOf(pdu.destination_addr),
         phone,
-        content: decodeShortMessage(raw, pdu.data_coding, pdu.esm_class).text,
+        content: decodeShortMessage(raw, pdu.data_coding, pdu.esm_class, from.charset).text,
         raw: Buffer.from(raw),
         dataCoding: pdu.data_coding,
         receivedAt: this.#rt.clock.now(),

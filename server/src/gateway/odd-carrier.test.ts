@@ -2,6 +2,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { type Answer, startOddCarrier } from '../../test/odd-carrier.ts'
 import { startSending } from '../../test/sending.ts'
 import { waitFor } from '../../test/wait-for.ts'
+import { wake } from '../db/wake.ts'
 import { commandStatus } from '../smpp/pdu/command-status.ts'
 import { dataSm, deliverSm } from '../smpp/pdu/pdu.ts'
 
@@ -104,6 +105,21 @@ test('a sender that no PDU can carry bounces its own texts, and no others', asyn
   await setCode('77777')
   const next = await sending.broadcast()
   await sending.untilCounted(next, { sent: 2 })
+})
+
+test('a text of data_coding 0 is read as the connection means it', async () => {
+  await start(accept)
+  const destination_addr = sending.shortCode.code
+  const short_message = Buffer.from('caf\u00e9 @ $5', 'latin1')
+  const hears = async () => {
+    await (await carrier.anyBind()).ask(deliverSm({ source_addr: '12065560001', destination_addr, short_message }))
+    const last = 'select content from inbound_messages order by id desc limit 1'
+    return (await sending.db.one<{ content: string }>('heard', last)).content
+  }
+  expect(await hears()).toBe('café ¡ ¤5')
+  await sending.db.exec('latin1', `update connections set charset = 'latin1', version = version + 1`)
+  await sending.db.tx((tx) => wake(tx, 'connections'))
+  await waitFor(async () => (await hears()) === 'café @ $5', { what: 'a text read as Latin-1' })
 })
 
 test('texts of one handset are stored in the order in which they came', async () => {

@@ -97,6 +97,8 @@ function applySql(day: string, from: AppliedFrom): string {
     `(l.parts_delivered | ${delivered}) & ((1 << l.part_count) - 1) = (1 << l.part_count) - 1`
   const alike = isDelivered('(select delivered from plain)')
   const otherwise = isDelivered('p.delivered')
+  // the receipts of its other parts have to find it in the same way
+  const stillWithoutId = `l.carrier_status = 'no id'`
   return /* sql */ `
     with hit as materialized (
       select r.n, s.log_id, s.part, r.verdict, r.reason, r.carrier_status
@@ -122,7 +124,8 @@ function applySql(day: string, from: AppliedFrom): string {
          set parts_delivered = l.parts_delivered | (select delivered from plain),
              state = case when ${alike} then 'delivered' else l.state end,
              reason = null,
-             carrier_status = (select carrier_status from plain),
+             carrier_status = case when ${stillWithoutId} and not (${alike}) then l.carrier_status
+                                   else (select carrier_status from plain) end,
              closed_at = case when ${alike} then clock_timestamp() end
        where l.id = any((select ids from plain)::bigint[]) and l.state = '${from}'
       returning l.id, l.message_id, l.phone, l.state, l.reason, l.carrier_status
@@ -137,7 +140,8 @@ function applySql(day: string, from: AppliedFrom): string {
                           when ${otherwise} then 'delivered'
                           else l.state end,
              reason = case when p.failure is not null then p.reason end,
-             carrier_status = p.carrier_status,
+             carrier_status = case when ${stillWithoutId} and p.failure is null and not (${otherwise}) then l.carrier_status
+                                   else p.carrier_status end,
              closed_at = case when p.failure is not null or ${otherwise} then clock_timestamp() end
         from others p
        -- the array says it once more: whatever the join's plan, it reads no other rows
@@ -277,7 +281,8 @@ export function listUnknownRows(tx: Db, receipt: StoredReceipt, days: string[]) 
     select l.id as "logId", l.logged_on as "loggedOn", coalesce(l.content, m.content) as content,
            -- in one PDU with all its parts it has one receipt
            case when c.long_text = 'payload' and l.part_count > 1 then -1 else coalesce($3::int & 15, 0) end as part,
-           l.submitted_at as "submittedAt", l.part_count as "partCount",
+           -- one that is queued once more has been submitted all the same, at some time since it was accepted
+           coalesce(l.submitted_at, m.accepted_at) as "submittedAt", l.part_count as "partCount",
            coalesce((l.id << 4) & 65535 = $3::int & 65520 and $3::int & 15 < l.part_count
                     and l.parts_delivered & (1 << ($3::int & 15)) = 0, false) as "byReference"
       from message_log l

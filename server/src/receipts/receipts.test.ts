@@ -215,6 +215,39 @@ test('the days of messages that may still get receipts are known, the newest fir
   expect(await listLogDays(ctx.db)).toEqual([chunk.loggedOn, '2026-01-05', '2026-01-04', '2026-01-02'])
 })
 
+describe('over a connection that tells no ids', () => {
+  const settle = async (...given: Partial<WaitingReceipt>[]) => {
+    await insertWaitingReceipts(
+      ctx.db,
+      given.map((each) => waiting({ smscId: '', ...each })),
+    )
+    await ctx.db.exec('due', `update receipts set try_at = now() - interval '1 second'`)
+    await settleWaitingReceipts(rt())
+  }
+  const referenceOf = (n: number, part = 0) => (idOf(n) % 4096) * 16 + part
+
+  test('the next text to the same handset finds its receipt as the first did', async () => {
+    await prepare(content)
+    await ctx.db.exec('same_handset', 'update message_log set phone = $1', [textOf(0).phone])
+    await accept(0, '')
+    await settle({ reference: referenceOf(0) })
+    expect(await readCounters(ctx.db, messageId)).toMatchObject({ delivered: 1, sent: 0 })
+    await accept(1, '')
+    expect(await apply(delivered('', textOf(0).phone))).toEqual([])
+    await settle({ reference: referenceOf(1) })
+    expect(await readCounters(ctx.db, messageId)).toMatchObject({ delivered: 2, sent: 0 })
+    await checkBooks(ctx.db, messageId)
+  })
+
+  test('each part of a text finds its own', async () => {
+    await prepare('x'.repeat(400))
+    for (const part of [0, 1, 2]) await accept(0, '', part, part === 2)
+    for (const part of [1, 0, 2]) await settle({ reference: referenceOf(0, part) })
+    expect(await readCounters(ctx.db, messageId)).toMatchObject({ delivered: 1, sent: 0 })
+    await checkBooks(ctx.db, messageId)
+  })
+})
+
 describe('a text of three parts', () => {
   beforeEach(() => prepare('x'.repeat(400)))
 

@@ -151,8 +151,10 @@ async function settleOnce(tx: Db, now: Date): Promise<number> {
   for (const receipt of unknown) {
     const row = await findRow(tx, receipt, days)
     if (row) {
-      await insertFoundSubmit(tx, receipt, row)
-      await applyById(tx, now, [row.loggedOn], [receipt], 'settled')
+      // one without an id gets one of its own: with none, it would stand for each later text to that handset
+      const named = receipt.smscId === '' ? { ...receipt, smscId: `receipt ${receipt.id}` } : receipt
+      await insertFoundSubmit(tx, named, row)
+      await applyById(tx, now, [row.loggedOn], [named], 'settled')
     } else {
       left.push(receipt)
     }

@@ -114,13 +114,19 @@ function isLatin1(text: string): boolean {
 
 /**
  * Reads a short_message as far as it can be read, and never throws: a header that runs past the end is read as text, an
- * unknown coding as Latin-1. NUL characters, which PostgreSQL cannot store, are left out; half a surrogate pair becomes
+ * unknown coding as Latin-1. `charset` is what its sender means by data_coding 0. NUL characters, which PostgreSQL cannot store, are left out; half a surrogate pair becomes
  * U+FFFD.
  */
-export function decodeShortMessage(bytes: Uint8Array, data_coding: number, esm_class: number): DecodedMessage {
+export function decodeShortMessage(
+  bytes: Uint8Array,
+  data_coding: number,
+  esm_class: number,
+  charset = usual.charset,
+): DecodedMessage {
   const header = esm_class & UDH_INDICATOR ? readUserDataHeader(bytes) : undefined
   const body = header ? bytes.subarray(header.length) : bytes
-  const text = decodeBody(body, data_coding).replaceAll('\0', '').toWellFormed()
+  const coding = data_coding === GSM_DEFAULT && charset === 'latin1' ? LATIN_1 : data_coding
+  const text = decodeBody(body, coding).replaceAll('\0', '').toWellFormed()
   return header?.concat ? { text, concat: header.concat } : { text }
 }
 
