@@ -61,7 +61,8 @@ export type Share = { connectionId: number; share: number; taken: number[] }
 
 /**
  * Leases free slots of these connections to a gateway, as many as make up its fair share among the gateways that serve,
- * and answers that share and the slots taken. Slots whose lease is over are free.
+ * and answers that share and the slots taken. Slots whose lease is over are free, its own too: it may have taken them
+ * without hearing of it.
  */
 export function takeSlots(db: Db, gateway: string, leaseMs: number, connectionIds: number[]) {
   return db.many<Share>(
@@ -76,13 +77,13 @@ export function takeSlots(db: Db, gateway: string, leaseMs: number, connectionId
       union select $1::uuid
     ), shares as materialized (
       select c.id, ceil(c.slots / (select count(*) from serving)::numeric)::int as share,
-             (select count(*) from bind_slots s where s.connection_id = c.id and s.leased_by = $1)::int as owned
+             (select count(*) from bind_slots s
+               where s.connection_id = c.id and s.leased_by = $1 and s.lease_until > clock_timestamp())::int as owned
         from connections c where c.id = any($3::smallint[]) and c.enabled
     ), free as materialized (
       select s.connection_id, s.slot
         from bind_slots s join connections c on c.id = s.connection_id and s.slot < c.slots
        where s.connection_id in (select id from shares where share > owned)
-         and s.leased_by is distinct from $1
          and (s.lease_until is null or s.lease_until < clock_timestamp())
        order by s.connection_id, s.slot
          for update of s skip locked

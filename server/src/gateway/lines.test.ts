@@ -1,3 +1,5 @@
+import { Writable } from 'node:stream'
+import { pino } from 'pino'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { make } from '../../test/make.ts'
 import { type Answer, startCarrier } from '../../test/odd-carrier.ts'
@@ -291,6 +293,35 @@ describe('slots', () => {
     expect(await sending.db.exec('still', `select from bind_slots where lease_until > clock_timestamp()`)).toBe(1)
     await waitFor(() => given.bound.size === 1, { timeoutMs: 3_000 })
     expect(await slotsOf(given.id)).not.toMatchObject([{ leasedBy: other }])
+  })
+
+  test('that we took without hearing so are ours again when that lease is over', async () => {
+    const given = await carrier()
+    await sending.db.exec('slot', 'insert into bind_slots (connection_id, slot) values ($1, 0)', [given.id])
+    const gateway = crypto.randomUUID()
+    const take = (leaseMs: number) => takeSlots(sending.db, gateway, leaseMs, [given.id])
+    expect(await take(200)).toMatchObject([{ taken: [0] }])
+    expect(await take(200)).toMatchObject([{ taken: [] }])
+    await waitFor(async () => (await take(5_000))[0]?.taken.length === 1)
+  })
+
+  test('are made when the database is back, where it was away when their connection came', async () => {
+    const given = await carrier()
+    await sending.db.exec('hide', 'alter table bind_slots rename to hidden_slots')
+    let refusals = 0
+    const lines = new Writable({
+      write(line, _, done) {
+        if (String(line).includes('could not read connections')) refusals++
+        done()
+      },
+    })
+    const { rt } = sending
+    const config = { ...rt.config, smpp: undefined }
+    const started = await startGateway({ ...rt, config, log: pino({ level: 'warn' }, lines) })
+    cleanUp.push(() => started.stop())
+    await waitFor(() => refusals > 0)
+    await sending.db.exec('show', 'alter table hidden_slots rename to bind_slots')
+    await untilBound(given.id)
   })
 
   test('two gateways that take at once never take the same', async () => {

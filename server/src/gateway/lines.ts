@@ -33,6 +33,8 @@ export class Lines {
   readonly #following: Repeater
   readonly #leasing: Repeater
   readonly #toldUnusable = new Map<number, string>()
+  // a connection has changed: there may be slots to make
+  #mustMakeSlots = false
 
   constructor(options: LinesOptions, events: LinesEvents) {
     const { rt, gateway, leaseMs } = options
@@ -97,13 +99,12 @@ export class Lines {
     const { rt } = this.#options
     const [connections, routes] = [await this.#load(), await listRouteTable(rt.db)]
     this.#shortCodeCaps = await listShortCodeCaps(rt.db)
-    let hasChanged = false
     for (const connection of connections) {
       const line = this.#lines.get(connection.id)
-      if (line) hasChanged = line.apply(connection) || hasChanged
+      if (line) this.#mustMakeSlots = line.apply(connection) || this.#mustMakeSlots
       else if (connection.enabled) {
         this.#lines.set(connection.id, this.#newLine(connection))
-        hasChanged = true
+        this.#mustMakeSlots = true
       }
     }
     for (const [id, line] of this.#lines) {
@@ -117,10 +118,10 @@ export class Lines {
       this.#shortCodeCaps.map(({ shortCodeId }) => shortCodeId),
     )
     this.#followCaps()
-    if (hasChanged) {
-      await this.#slots.make()
-      this.#leasing.now()
-    }
+    if (!this.#mustMakeSlots) return
+    await this.#slots.make()
+    this.#mustMakeSlots = false
+    this.#leasing.now()
   }
 
   /** Tells of all caps, and takes part in those of lines that are bound. */

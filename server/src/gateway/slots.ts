@@ -89,7 +89,9 @@ export class Slots {
     for (const { connectionId, share, taken } of await takeSlots(db, gateway, leaseMs, ids)) {
       const line = wanting.find((each) => each.connection.id === connectionId)
       if (!line) continue
-      for (const slot of taken) line.take(slot, asked + leaseMs)
+      for (const slot of taken) {
+        if (!this.#leaving.has(keyOf({ connectionId, slot }))) line.take(slot, asked + leaseMs)
+      }
       this.#giveUp(line, Math.min(share, line.connection.slots))
     }
   }
