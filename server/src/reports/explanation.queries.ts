@@ -44,6 +44,8 @@ export type ExplainedRow = {
   closedAt: Date | null
   /** When it was queued once more, because nothing was heard of it. */
   againAt: Date | null
+  /** Its chunk, where that is not the one of its neighbours. */
+  chunkId: number | null
 }
 
 /** The log row of one recipient of a message. */
@@ -53,7 +55,7 @@ export function findExplainedRow(db: Db, day: string, messageId: number, phone: 
     /* sql */ `
     select id, state, reason, carrier_status as "carrierStatus", content, part_count as "partCount",
            parts_delivered as "partsDelivered", submitted_at as "submittedAt", closed_at as "closedAt",
-           again_at as "againAt"
+           again_at as "againAt", chunk_id as "chunkId"
       from ${logTable(day)} where phone = $2 and message_id = $1
      order by id limit 1`,
     [messageId, phone],
@@ -105,7 +107,7 @@ export function listExplainedAttempts(db: Db, logId: number) {
 export type ExplainedChunk = { dueAt: Date; closesAt: Date | null; paused: boolean; leaseUntil: Date | null }
 
 /** The chunk that the recipient waits in, while it is open. */
-export function findExplainedChunk(db: Db, messageId: number, logId: number) {
+export function findExplainedChunk(db: Db, messageId: number, row: Pick<ExplainedRow, 'id' | 'chunkId'>) {
   return db.maybeOne<ExplainedChunk>(
     'find_explained_chunk',
     /* sql */ `
@@ -113,8 +115,10 @@ export function findExplainedChunk(db: Db, messageId: number, logId: number) {
            case when lease_until > clock_timestamp() then lease_until end as "leaseUntil"
       from send_chunks
      where message_id = $1 and first_log_id <= $2 and last_log_id >= $2 and done_at is null
+       -- those that wait for another try have chunks of their own in between
+       and case when $3::bigint is null then attempt = 0 else id = $3 end
      order by first_log_id desc limit 1`,
-    [messageId, logId],
+    [messageId, row.id, row.chunkId],
   )
 }
 

@@ -84,7 +84,7 @@ export async function explain(
       consent,
       submits: await listExplainedSubmits(tx, day, row.id),
       attempts: await listExplainedAttempts(tx, row.id),
-      chunk: row.state === 'queued' ? await findExplainedChunk(tx, messageId, row.id) : undefined,
+      chunk: row.state === 'queued' ? await findExplainedChunk(tx, messageId, row) : undefined,
     }
     return {
       messageId,
