@@ -11,14 +11,15 @@ import { type Chunk, ownChunkId } from './chunks.queries.ts'
 const hasNotLeft = `(s.state is null or s.state in ('pending', 'subscribed'))`
 
 /** Which numbers may be texted, asked again in the statement that lets them go out. */
-const consentGiven: Record<Chunk['consent'], string> = {
+export const consentGiven: Record<Chunk['consent'], string> = {
   subscribed: `s.state = 'subscribed'`,
   not_opted_out: hasNotLeft,
   not_blocked: `(${hasNotLeft} and b.since is null)`,
   answer: 'true',
 }
 
-const blockOfRecipient = /* sql */ `
+/** The block of each recipient `r` as `b`; $8 is the short code. */
+export const blockOfRecipient = /* sql */ `
         left join lateral (select since from blocks where short_code_id = $8 and phone = r.phone offset 0) b on true`
 
 export type Recipient = {

@@ -7,6 +7,7 @@ import { onePlan } from '../gateway/gateway.ts'
 import { acceptBroadcast } from '../messages/messages.ts'
 import { listOptedOut } from '../messages/recipients.queries.ts'
 import { applyReceipts } from '../receipts/receipts.queries.ts'
+import { listStillAllowed } from './begun.queries.ts'
 import { listRanges, tally } from './bill.queries.ts'
 import { cancelChunks } from './cancelled.queries.ts'
 import { abandonSubmitting, type Chunk, finishChunk } from './chunks.queries.ts'
@@ -48,6 +49,7 @@ const hot: Record<string, (db: Db) => Promise<unknown>> = {
   'mark submitting, subscribers': (db) => markSubmitting(db, { ...chunk, consent: 'subscribed' }, []),
   'mark submitting, not opted out': (db) => markSubmitting(db, { ...chunk, consent: 'not_opted_out' }, []),
   'mark submitting, not blocked': (db) => markSubmitting(db, { ...chunk, consent: 'not_blocked' }, []),
+  'list still allowed': (db) => listStillAllowed(db, { ...chunk, consent: 'not_blocked' }, [], new Date()),
   'unmark submitting': (db) => unmarkSubmitting(db, chunk, []),
   'correct part counts': (db) => correctPartCounts(db, day, []),
   'mark sent': (db) => markSent(db, day, 1, []),

@@ -11,19 +11,18 @@ import type { Outcome } from '../smpp/in-flight.ts'
 import { commandStatus, statusName } from '../smpp/pdu/command-status.ts'
 import type { ResponsePdu, SubmitSm } from '../smpp/pdu/pdu.ts'
 import { PduError } from '../smpp/pdu/pdu-error.ts'
-import type { Session } from '../smpp/session.ts'
+import { BegunTexts } from './begun.ts'
 import { type CapSet, noCaps } from './caps.ts'
+import { type Flight, makeFlight } from './flight.ts'
 import type { HeldChunk } from './held-chunk.ts'
 import type { Line } from './line.ts'
 import { Pacer } from './pacer.ts'
 import type { Recorder } from './recorder.ts'
-import { allParts, type Encoded, type Text } from './text.ts'
+import { allParts } from './text.ts'
 import type { Trace } from './trace.ts'
 
 /** A throttled text waits so long before it is offered again. */
 const throttledMs = 500
-/** What is left of a text whose line is gone waits so long for it to come back. */
-const patienceMs = 30_000
 /** One that its bind did not take waits so long for another. */
 const unboundMs = 50
 /** Texts to be queued again wait so long for others of their chunk: a carrier that throttles does it to hundreds. */
@@ -40,34 +39,6 @@ const retryDelaysMs = [5_000, 30_000, 120_000, 600_000]
 const partTries = 3
 const partRetryMs = 5_000
 
-/** One text on its way: which of its parts are answered, and how. */
-type Flight = {
-  held: HeldChunk
-  /** All its parts go this way. */
-  line: Line
-  caps: CapSet
-  /** Which all its parts take while it has room. */
-  bind: Session | undefined
-  recipient: Recipient
-  text: Text
-  encoded: Encoded
-  validity: string
-  unanswered: number
-  accepted: number
-  /** The first status that refused a part for good. */
-  refusal: number | undefined
-  /** Parts that certainly did not go out yet: there were too few places, or the SMSC asked us to come again. */
-  returned: number[]
-  retryMs: number
-  /** The status of a part that is to be tried again later. */
-  trouble: number | undefined
-  /** How often parts were tried again beside others that the carrier has. */
-  partTries: number
-  inDoubt: boolean
-}
-
-type Begun = { flight: Flight; notBefore: number; since: number }
-
 /**
  * Takes recipients from marked to answered: marks them in the database, writes their PDUs into places reserved
  * beforehand, and hands each outcome to the recorder.
@@ -81,8 +52,7 @@ export class Submitter {
   readonly #onChange: () => void
   // requests whose deadline has passed, for a response that comes all the same
   readonly #overdue = new WeakMap<SubmitSm, { flight: Flight; part: number; writtenAt: number }>()
-  // texts of which some parts are with the carrier and the others wait for their turn
-  #begun: Begun[] = []
+  readonly #begun: BegunTexts
   readonly #pacer = new Pacer()
   readonly #requeued = new Map<HeldChunk, { recipients: Recipient[]; afterMs: number }>()
 
@@ -98,6 +68,11 @@ export class Submitter {
     this.#trace = trace
     this.#log = log
     this.#onChange = onChange
+    const end = (flight: Flight) => {
+      flight.inDoubt = true
+      this.#land(flight)
+    }
+    this.#begun = new BegunTexts({ db, clock, log, end, onChange })
   }
 
   /**
@@ -129,7 +104,7 @@ export class Submitter {
     line.release((recipients.length - going.length) * places, caps)
     held.open -= recipients.length - going.length
     const { text } = held.textsFor(line)
-    const flights = going.map((recipient) => makeFlight(held, line, recipient, text, caps))
+    const flights = going.map((recipient) => makeFlight({ held, line, recipient, text, caps, allowedAt: began }))
     const isCorrect = flights.length === 0 || (await this.#correctPartCounts(held, flights))
     if (flights.length > 0 && (!isCorrect || !held.mayWrite(performance.now()))) {
       line.release(going.length * places, caps)
@@ -166,17 +141,9 @@ export class Submitter {
    */
   resume(now: number, onTokens: (at: number) => void): Set<Line | CapSet> {
     const full = new Set<Line | CapSet>()
-    if (this.#begun.length === 0) return full
-    const due = this.#begun.filter((begun) => begun.notBefore <= now)
-    this.#begun = this.#begun.filter((begun) => begun.notBefore > now)
-    for (const begun of due) {
-      const { flight, since } = begun
+    for (const begun of this.#begun.take(now)) {
+      const { flight } = begun
       const { line } = flight
-      if (!flight.held.mayGoOn(now) || (!line.transmits && now - since > patienceMs)) {
-        flight.inDoubt = true
-        this.#land(flight)
-        continue
-      }
       // none of its tokens is in hand, so the caps may be those of today
       flight.caps = line.capsFor(flight.held.chunk.shortCodeId, line.carrierOf(flight.recipient))
       const [places, tokens] = [line.free(), flight.caps.free(now)]
@@ -188,7 +155,7 @@ export class Submitter {
         onTokens(flight.caps.freeAt(now, 1))
       }
       if (room === 0) {
-        this.#begun.push(begun)
+        this.#begun.putBack(begun)
         continue
       }
       const parts = flight.returned.splice(0, room)
@@ -313,15 +280,9 @@ export class Submitter {
     } else if (flight.accepted === 0) {
       this.#requeueSoon(held, recipient, flight.retryMs)
     } else {
-      this.#goOnLater(flight)
+      // some parts are with the carrier already: the text cannot start anew, only the others are offered again
+      this.#begun.add(flight, flight.retryMs)
     }
-  }
-
-  /** Some parts are with the carrier already: the text cannot start anew, only the others are offered again. */
-  #goOnLater(flight: Flight): void {
-    const now = performance.now()
-    this.#begun.push({ flight, notBefore: now + flight.retryMs, since: now })
-    setTimeout(this.#onChange, flight.retryMs)
   }
 
   /** The SMSC could not take it for now: another try later, as long as there is one left. */
@@ -333,8 +294,7 @@ export class Submitter {
       flight.refusal = status
       this.#land(flight)
     } else if (accepted > 0) {
-      flight.retryMs = partRetryMs
-      this.#goOnLater(flight)
+      this.#begun.add(flight, partRetryMs)
     } else {
       const entry = { logId: recipient.id, day: held.chunk.loggedOn, recorded: () => this.#recorded(flight) }
       this.#recorder.retried({ ...entry, chunk: held.chunk, afterMs: afterMs ?? 0 })
@@ -398,26 +358,5 @@ export class Submitter {
     }
     held.open -= recipients.length
     this.#onChange()
-  }
-}
-
-function makeFlight(held: HeldChunk, line: Line, recipient: Recipient, text: Text, caps: CapSet): Flight {
-  return {
-    held,
-    line,
-    caps,
-    bind: undefined,
-    recipient,
-    text,
-    encoded: text.encode(recipient),
-    validity: '',
-    unanswered: 0,
-    accepted: 0,
-    refusal: undefined,
-    returned: [],
-    retryMs: 0,
-    trouble: undefined,
-    partTries: 0,
-    inDoubt: false,
   }
 }
