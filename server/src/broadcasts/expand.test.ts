@@ -35,6 +35,15 @@ async function expandAll() {
   while (await expandOnce(rt()));
 }
 
+test('a broadcast that cannot be written does not hold up the others', async () => {
+  await fill(3)
+  const broken = await send('Hello {first_name}')
+  await database.db.exec('break', 'update messages set logged_on = $2 where id = $1', [broken, '1999-01-01'])
+  const id = await send()
+  await expect(expandOnce(rt())).rejects.toThrow('message_log_19990101')
+  expect(await readCounters(database.db, id)).toMatchObject({ audience: 3, queued: 3 })
+})
+
 test('everybody subscribed gets one queued row, in chunks of consecutive ids', async () => {
   await fill(12_345)
   const id = await send()

@@ -15,14 +15,21 @@ const sliceRows = 10_000
 
 /**
  * Writes one slice of the audience of each broadcast that has more to write, and says whether there was any. A
- * slice and its cursor commit together, so a crash between two slices neither loses nor doubles anybody.
+ * slice and its cursor commit together, so a crash between two slices neither loses nor doubles anybody. One that fails
+ * is no obstacle to the others; it is told of when they have had their turn.
  */
 export async function expandOnce(rt: Pick<Runtime, 'db' | 'clock'>): Promise<boolean> {
   const open = await listOpenExpansions(rt.db)
   let worked = false
+  const faults: unknown[] = []
   for (const { messageId } of open) {
-    worked = (await expandSlice(rt, messageId)) || worked
+    try {
+      worked = (await expandSlice(rt, messageId)) || worked
+    } catch (error) {
+      faults.push(error)
+    }
   }
+  if (faults.length > 0) throw faults[0]
   return worked
 }
 

@@ -24,7 +24,7 @@ export function findExplainedMessage(db: Db, accountId: number, listId: number |
     /* sql */ `
     select m.id, m.account_id as "accountId", m.list_id as "listId", s.code as "shortCode", m.kind, m.status, m.content,
            m.audience is not null as "isFiltered", m.logged_on as "loggedOn", m.accepted_at as "acceptedAt",
-           coalesce(m.send_at, m.accepted_at) as "audienceAt", m.expanded_at as "expandedAt",
+           coalesce(m.starts_at, m.accepted_at) as "audienceAt", m.expanded_at as "expandedAt",
            m.cancelled_at as "cancelledAt"
       from messages m join short_codes s on s.id = m.short_code_id
      where m.id = $1 and m.account_id = $2 and ($3::bigint is null or m.list_id = $3)`,

@@ -66,6 +66,22 @@ describe('over the API', () => {
     expect(trail.map(({ detail }) => detail)).toContain('Left the list (by api)')
   })
 
+  test('the audience of a local time is who is subscribed when it begins, hours before that of the account', async () => {
+    const { listId, id, path } = await broadcastTo([])
+    const at = (time: string) => new Date(`2031-05-06T${time}Z`)
+    await api.db.exec('begun', 'update messages set starts_at = $2, send_at = $3, accepted_at = $2 where id = $1', [
+      id,
+      at('09:00'),
+      at('12:00'),
+    ])
+    await api.db.exec(
+      'joins_between',
+      `insert into opts (account_id, list_id, phone, kind, method, actor, created_at) values ($1, $2, $3, 'opt_in', 'api', 'key:1', $4)`,
+      [api.owner.accountId, listId, phone, at('10:00')],
+    )
+    expect((await api.owner.get(`${path}/${phone}`)).body.recipient).toMatchObject({ reason: 'joined_later' })
+  })
+
   test('a draft has no audience yet', async () => {
     const list = await make.list(api.db, { accountId: api.owner.accountId, shortCodeId: api.owner.shortCode.id })
     const made = await api.owner.post(`/lists/${list.id}/messages`, { message: { content: 'Soon', draft: true } })

@@ -67,6 +67,24 @@ test('the queue by lane, and how long it has been due', async () => {
   expect(series.get('carillon_open_recipients{kind="broadcast",state="queued"}')).toBe(3)
 })
 
+test('who was texted, and whose retry lies in a chunk as wide as others, is counted once or not at all', async () => {
+  const rt = makeRuntime({ db: api.db })
+  const { accountId, shortCode } = api.owner
+  const text = { accountId, listId: null, shortCodeId: shortCode.id, content: 'Your table is ready' }
+  const { id } = await sendToNumbers(rt, { ...text, phones: [2065550142, 2065550143, 2065550144], field: 'number' })
+  await api.db.exec('texted', 'update message_counters set queued = 1, delivered = 2 where message_id = $1', [id])
+  await api.db.exec(
+    'retry',
+    `insert into send_chunks (message_id, short_code_id, logged_on, lane, due_at, first_log_id, last_log_id, attempt)
+     select message_id, short_code_id, logged_on, lane, due_at + interval '1 hour', first_log_id, last_log_id, 1
+       from send_chunks where message_id = $1`,
+    [id],
+  )
+  const series = seriesOf((await scrape()).body)
+  expect(series.get('carillon_queue_recipients{lane="transactional",when="due"}')).toBe(1)
+  expect(series.get('carillon_queue_recipients{lane="transactional",when="later"}')).toBe(0)
+})
+
 describe('who may scrape', () => {
   test('without a token only this machine, and no proxy on it', async () => {
     const elsewhere = await api.app.inject({ url: '/metrics', remoteAddress: '203.0.113.9' })

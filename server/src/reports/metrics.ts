@@ -16,7 +16,7 @@ export async function measureDatabase(rt: Pick<Runtime, 'db' | 'clock'>): Promis
   const families: Family[] = [
     {
       name: 'carillon_queue_recipients',
-      help: 'Recipients in chunks that are not done, by lane: due, or of a later time or paused',
+      help: 'Recipients that are queued, by lane: due, or of a later time or paused',
       type: 'gauge',
       values: depth.flatMap(({ lane, due, later }) => [
         { labels: { lane: laneName(lane), when: 'due' }, value: due },

@@ -2,17 +2,26 @@ import type { Db } from '../db/db.ts'
 
 export type LaneDepth = { lane: number; due: number; later: number; oldestDueSeconds: number }
 
-/** Recipients in chunks that are not done, by lane: those that are due by `now`, those of later, and the longest wait. */
+/**
+ * Recipients that are queued, by lane: those in chunks that are due by `now`, those of later, and the longest wait. How many
+ * rows of a chunk are done is not known without reading them, so a message counts for no more than it has queued.
+ */
 export function measureLanes(db: Db, now: Date) {
   return db.many<LaneDepth>(
     'measure_lanes',
     /* sql */ `
-    select lane,
-           coalesce(sum(last_log_id - first_log_id + 1) filter (where due_at <= $1 and not paused), 0)::bigint as due,
-           coalesce(sum(last_log_id - first_log_id + 1) filter (where due_at > $1 or paused), 0)::bigint as later,
-           coalesce(extract(epoch from $1 - min(due_at) filter (where due_at <= $1 and not paused)), 0)::float8
-             as "oldestDueSeconds"
-      from send_chunks where done_at is null group by lane`,
+    with open as (
+      select lane, message_id,
+             coalesce(sum(last_log_id - first_log_id + 1) filter (where due_at <= $1 and not paused), 0) as due,
+             coalesce(sum(last_log_id - first_log_id + 1) filter (where due_at > $1 or paused), 0) as later,
+             min(due_at) filter (where due_at <= $1 and not paused) as oldest
+        from send_chunks where done_at is null group by lane, message_id
+    )
+    select o.lane, sum(least(o.due, c.queued))::bigint as due,
+           sum(least(o.later, greatest(0, c.queued - o.due)))::bigint as later,
+           coalesce(extract(epoch from $1 - min(o.oldest)), 0)::float8 as "oldestDueSeconds"
+      from open o join message_counters c on c.message_id = o.message_id
+     group by o.lane`,
     [now],
   )
 }
