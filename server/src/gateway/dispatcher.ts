@@ -171,7 +171,7 @@ export class Dispatcher {
     const capacity = Math.min(line.capacity, line.window - kept, caps.capacity)
     const places = Math.min(held.textsFor(line).pduCount, capacity)
     const wanted = Math.min(ready, markRows)
-    const room = places === 0 ? 0 : Math.max(0, Math.floor((line.free() - kept) / places))
+    const room = places === 0 ? 0 : Math.max(0, Math.floor((line.freeToMark(caps, isUrgent) - kept) / places))
     // a mark costs nearly the same for few rows as for many: wait a moment for a window's quarter to be free
     const worthwhile = Math.min(wanted, Math.ceil(capacity / 4 / places))
     if (room === 0 || (room < worthwhile && !isUrgent && !line.impatient)) {

@@ -6,6 +6,7 @@ import type { DataSm, DeliverSm, QuerySm, ResponsePdu, SubmitSm } from '../smpp/
 import type { Session } from '../smpp/session.ts'
 import { windowMs } from './cap.ts'
 import { type CapSet, type Caps, carrierCap, connectionCap, shortCodeCap } from './caps.ts'
+import { type InLine, PlacesAhead } from './places-ahead.ts'
 import { SlotBind } from './slot-bind.ts'
 import { SlowDown } from './slow-down.ts'
 
@@ -31,6 +32,8 @@ const mostLateMs = 100
 /** What of a window broadcasts leave to urgent texts, for so long after the last of these. */
 const urgentShare = 0.1
 const urgentMs = 10_000
+/** Between a place that comes free and the mark of a batch that is worth it, and from the mark to the wire. */
+const gatheringMs = 7
 /** Where places come free less often than this, urgent texts always have theirs kept. */
 const sparseMs = 50
 
@@ -52,6 +55,7 @@ export class Line {
   // how long an answer takes, on average
   #latencyMs = 0
   readonly #slowDown = new SlowDown()
+  readonly #ahead = new PlacesAhead()
   /** Places that are too few for a full mark have waited long enough for company. */
   impatient = false
 
@@ -194,14 +198,33 @@ export class Line {
     return this.#slowDown.freeAt(now)
   }
 
-  /** Places that can be reserved now; the caps have their own say. */
+  /**
+   * Places that can be reserved now by who is yet to be marked: those that will have come free by then are counted in,
+   * and for urgent texts some more, which others then wait for. The caps have their own say.
+   */
+  freeToMark(caps: CapSet, isUrgent: boolean): number {
+    const isHeldBack = !caps.isUnlimited || this.#slowDown.perSecond !== Number.POSITIVE_INFINITY
+    const isAnswering = performance.now() - this.#answeredAt < this.#latencyMs
+    if (isHeldBack || !isAnswering) return this.free()
+    const window = this.window
+    let ahead = this.#ahead.count(window, this.#latencyMs, gatheringMs)
+    if (ahead > 0 && isUrgent) ahead += Math.max(1, Math.floor(window * urgentShare))
+    return Math.max(0, this.#places() + ahead)
+  }
+
+  /** Places that can be reserved now for texts that may be written at once. */
   free(): number {
+    return Math.max(0, Math.min(this.#places(), this.#slowDown.free(performance.now())))
+  }
+
+  /** Places less those that are reserved: fewer than none while texts wait for theirs. */
+  #places(): number {
     const now = performance.now()
     let places = -this.#reserved
     for (const bind of this.#binds.values()) {
       if (bind.transmitting && this.#isOurs(bind, now)) places += bind.transmitting.free
     }
-    return Math.max(0, Math.min(places, this.#slowDown.free(now)))
+    return places
   }
 
   /** The carrier of this recipient's handset, where this connection has a cap for it. */
@@ -262,6 +285,16 @@ export class Line {
     return session?.ask(question)
   }
 
+  /** Rows whose places were reserved took so long to be marked. */
+  noteMarking(ms: number): void {
+    this.#ahead.noteMarking(ms)
+  }
+
+  /** A text that was marked ahead of its place waits for it. */
+  wait(text: InLine): void {
+    this.#ahead.add(text)
+  }
+
   /** Writes into a reserved place, of this bind if it has one free; false, and nothing written, when none has. */
   submit(pdu: SubmitSm, caps: CapSet, preferred: Session | undefined, done: Done): boolean {
     const session = preferred && preferred.free > 0 ? preferred : this.emptiest()
@@ -299,7 +332,10 @@ export class Line {
   #bind(slot: number, leaseUntil: number): SlotBind {
     const { log, events } = this.#options
     const bind = new SlotBind(this.connection, { slot, leaseUntil }, this.#responseDeadlineMs, log, {
-      onFree: events.onFree,
+      onFree: () => {
+        this.#ahead.fill(() => this.emptiest() !== undefined)
+        events.onFree()
+      },
       onChange: events.onChange,
       onDeliver: (session, pdu) => events.onDeliver(this.connection, session, pdu),
       onLate: events.onLate,

@@ -98,6 +98,7 @@ export class Submitter {
       await this.#requeue(held, recipients, 0)
       return
     }
+    line.noteMarking(performance.now() - began)
     caps.noteMarking(performance.now() - began)
     const may = new Set(marked)
     const going = recipients.filter((recipient) => may.has(recipient.id))
@@ -225,6 +226,10 @@ export class Submitter {
     const done = (outcome: Outcome) => this.#answered(flight, part, pdu, writtenAt, outcome)
     try {
       if (flight.line.submit(pdu, flight.caps, flight.bind, done)) return
+      if (flight.line.transmits) {
+        this.#await(flight, part)
+        return
+      }
       this.#return(flight, part)
     } catch (error) {
       // a sender or a text that no PDU can carry: its own fault, and not the end of all other texts
@@ -232,6 +237,19 @@ export class Submitter {
       flight.refusal ??= error.command_status
     }
     if (--flight.unanswered === 0) this.#land(flight)
+  }
+
+  /** Lets a part wait for its place, which was given away a little before it is free. */
+  #await(flight: Flight, part: number): void {
+    flight.bind = undefined
+    flight.line.wait({
+      urgent: flight.held.chunk.lane !== lanes.broadcast,
+      write: () => {
+        if (flight.held.mayWrite(performance.now())) this.#writePart(flight, part)
+        else this.#giveUp(flight, part)
+      },
+      giveUp: () => this.#giveUp(flight, part),
+    })
   }
 
   #answered(flight: Flight, part: number, pdu: SubmitSm, writtenAt: number, outcome: Outcome): void {

@@ -51,7 +51,7 @@ export const faults: Fault[] = [
   { name: 'answers are out of order', carrier: { latency_jitter_ms: 300 } },
   {
     name: 'a bind is dropped in the middle of its window',
-    carrier: { drop_after: { submits: 150 } },
+    carrier: { drop_after: { submits: 150, times: 8 } },
     doubts: 1,
     happened: bindLost,
   },
