@@ -33,6 +33,20 @@ test('a line that is refused soon sends nearly what its carrier takes, and littl
   expect(refused).toBeLessThan(100)
 })
 
+test('a few refusals among many answers are not our pace', () => {
+  const slowDown = new SlowDown()
+  for (let n = 0; n < 20_000; n++) {
+    if (n % 20 === 0) slowDown.refused(n)
+    else slowDown.accepted(n)
+  }
+  expect(slowDown.perSecond).toBe(Number.POSITIVE_INFINITY)
+  for (let n = 0; n < 100; n++) {
+    if (n % 20 === 0) slowDown.refused(30_000 + n * 100)
+    else slowDown.accepted(30_000 + n * 100)
+  }
+  expect(slowDown.perSecond).toBe(Number.POSITIVE_INFINITY)
+})
+
 test('one burst of refusals cuts once', () => {
   const slowDown = new SlowDown()
   for (let n = 0; n < 100; n++) slowDown.accepted(1_000)
@@ -44,9 +58,9 @@ test('one burst of refusals cuts once', () => {
 
 test('it never stands still, and forgets', () => {
   const slowDown = new SlowDown()
-  for (let now = 0; now < 60_000; now += 1_000) slowDown.refused(now)
+  for (let now = 0; now < 60_000; now += 400) slowDown.refused(now)
   expect(slowDown.perSecond).toBeGreaterThanOrEqual(1)
-  expect(slowDown.freeAt(59_000) - 59_000).toBeLessThanOrEqual(1_000)
+  expect(slowDown.freeAt(60_000) - 60_000).toBeLessThanOrEqual(1_000)
   expect(slowDown.free(61_000)).toBe(1)
   expect(slowDown.free(100_000)).toBe(Number.POSITIVE_INFINITY)
 })

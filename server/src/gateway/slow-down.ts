@@ -1,3 +1,7 @@
+/** Refusals that are a smaller part of all answers are their texts' own misfortune, and not our pace. */
+const partOfPace = 0.1
+/** Fewer than this in a second tell of the pace only where they are half of all answers, and one never does. */
+const fewRefusals = 5
 /** Refusals within so short a time of a cut are answers to what had left before it. */
 const sameStormMs = 500
 /** What is left of the rate that a carrier took when it says that it was too much. */
@@ -8,8 +12,8 @@ const growthPerSecond = 0.05
 const forgottenMs = 30_000
 
 /**
- * Keeps a line at the pace that its carrier takes: at each ESME_RTHROTTLED or ESME_RMSGQFUL the rate is cut below what was
- * accepted in the last second, and from there it grows until the next one.
+ * Keeps a line at the pace that its carrier takes: when it answers more than a few texts with ESME_RTHROTTLED or
+ * ESME_RMSGQFUL, the rate is cut below what was accepted in the last second, and from there it grows until the next time.
  */
 export class SlowDown {
   #perSecond = Number.POSITIVE_INFINITY
@@ -17,10 +21,12 @@ export class SlowDown {
   #filledAt = 0
   #refusedAt = Number.NEGATIVE_INFINITY
   #cutAt = Number.NEGATIVE_INFINITY
-  // accepted in this half of a second, and in the one before
+  // answers in this half of a second, and in the one before
   #half = 0
   #accepted = 0
   #acceptedBefore = 0
+  #refused = 0
+  #refusedBefore = 0
 
   /** Submits a second; infinity while nothing slows us down. */
   get perSecond(): number {
@@ -39,11 +45,15 @@ export class SlowDown {
   }
 
   refused(now: number): void {
+    this.#roll(now)
+    this.#refused++
+    const taken = this.#accepted + this.#acceptedBefore
+    const refused = this.#refused + this.#refusedBefore
+    const part = refused / (taken + refused)
+    if (part < partOfPace || refused < 2 || (refused < fewRefusals && part < 0.5)) return
     this.#refusedAt = now
     if (now - this.#cutAt < sameStormMs) return
-    this.#roll(now)
     this.#fill(now)
-    const taken = this.#accepted + this.#acceptedBefore
     this.#perSecond = Math.max(1, cut * Math.min(this.#perSecond, Math.max(1, taken)))
     this.#tokens = 0
     this.#filledAt = now
@@ -87,8 +97,11 @@ export class SlowDown {
   #roll(now: number): void {
     const half = Math.floor(now / 500)
     if (half === this.#half) return
-    this.#acceptedBefore = half === this.#half + 1 ? this.#accepted : 0
+    const isNext = half === this.#half + 1
+    this.#acceptedBefore = isNext ? this.#accepted : 0
+    this.#refusedBefore = isNext ? this.#refused : 0
     this.#accepted = 0
+    this.#refused = 0
     this.#half = half
   }
 }

@@ -183,7 +183,7 @@ export async function reconcile(
     phones.filter((phone) => !stateOf.has(phone)),
   )
   tell('with a row more than they should have', log.rows.length > stateOf.size ? [0] : [])
-  tell('still open', among('queued', 'submitting', 'sent'))
+  for (const state of ['queued', 'submitting', 'sent'] as const) tell(`still ${state}`, among(state))
   tell('texted, but suppressed or cancelled in the log', among('suppressed', 'cancelled').filter(inRaw))
   tell('texted and receipted, but unknown in the log', among('unknown').filter(inRaw))
   tell(

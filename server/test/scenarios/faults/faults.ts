@@ -75,23 +75,10 @@ export const faults: Fault[] = [
     ahead: 250,
     async strike(scene) {
       await scene.set({ answer: false })
-      await seconds(scene, 2.5, 20)
+      await seconds(scene, 4, 20) // longer than it takes to find out that nobody is there
       await scene.set({ answer: true })
     },
     happened: (scene) => atLeast('rows unknown meanwhile', scene.sampler.mostUnknown, 1),
-  },
-  {
-    name: 'a storm of throttling',
-    async strike(scene) {
-      await scene.set({ throttle: { mps: 100 } })
-      await seconds(scene, 2, 30)
-    },
-    happened: async (scene) => atLeast('texts throttled', (await scene.carrier()).throttled, 20),
-  },
-  {
-    name: "the carrier's queue is full at times",
-    carrier: { refuse: { status: 'ESME_RMSGQFUL', percent: 5 } },
-    happened: async (scene) => atLeast('texts refused', (await scene.carrier()).refused, 10),
   },
   { name: 'receipts come before the answers', carrier: { receipts_first: true } },
   {
@@ -171,5 +158,19 @@ export const faults: Fault[] = [
       await freezeOne(house, partner, () => {})
       await stopPartner(partner)
     },
+  },
+  // these two last: the line goes slowly for a while afterwards
+  {
+    name: 'a storm of throttling',
+    async strike(scene) {
+      await scene.set({ throttle: { mps: 100 } })
+      await seconds(scene, 2, 30)
+    },
+    happened: async (scene) => atLeast('texts throttled', (await scene.carrier()).throttled, 20),
+  },
+  {
+    name: "the carrier's queue is full at times",
+    carrier: { refuse: { status: 'ESME_RMSGQFUL', percent: 5 } },
+    happened: async (scene) => atLeast('texts refused', (await scene.carrier()).refused, 10),
   },
 ]

@@ -35,15 +35,22 @@ function heirsOf(ancestors: ReadonlySet<number>): number[] {
   })
 }
 
-/** Makes today's table of SMSC ids so large that it would have to grow beyond that to take more. */
+/** Makes today's table of SMSC ids so large, and so full, that it would have to grow beyond that to take more. */
 export async function padSubmits(house: House, mebibytes: number): Promise<void> {
   const client = await house.connect()
-  try {
-    // rows of a connection and of texts that there are not; seven fill a page to the last octet, so that nothing fits in
-    const pages = mebibytes * 128 + 1
-    await client.query(`
+  // rows of a connection and of texts that there are not
+  const add = (id: string, rows: number) =>
+    client.query(`
       insert into submits (connection_id, smsc_id, log_id, part, logged_on)
-      select -1, lpad(n::text, 1112, 'x'), -n, 0, (now() at time zone 'UTC')::date from generate_series(1, ${pages * 7}) n`)
+      select -1, ${id}, -n, 0, (now() at time zone 'UTC')::date from generate_series(1, ${rows}) n`)
+  const pages = async () => {
+    const size = `select pg_relation_size('submits_' || to_char(now() at time zone 'UTC', 'YYYYMMDD')) / 8192 as pages`
+    return Number((await client.query<{ pages: string }>(size)).rows[0]?.pages)
+  }
+  try {
+    await add(`n || repeat('x', 1100)`, mebibytes * 128 * 7)
+    // what is left on those pages is filled with the smallest rows there are, until they need a new page as well
+    for (const before = await pages(); (await pages()) < before + 2; ) await add("''", 2_000)
   } finally {
     await client.end()
   }
