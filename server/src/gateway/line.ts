@@ -32,8 +32,6 @@ const mostLateMs = 100
 /** What of a window broadcasts leave to urgent texts, for so long after the last of these. */
 const urgentShare = 0.1
 const urgentMs = 10_000
-/** Between a place that comes free and the mark of a batch that is worth it, and from the mark to the wire. */
-const gatheringMs = 7
 /** Where places come free less often than this, urgent texts always have theirs kept. */
 const sparseMs = 50
 
@@ -172,6 +170,11 @@ export class Line {
     return Math.min(this.window, Math.floor(this.#slowDown.burst))
   }
 
+  /** Places that are worth a mark of their own: one costs nearly the same for few rows as for many. */
+  get worthwhile(): number {
+    return Math.ceil(this.capacity / 4)
+  }
+
   /**
    * Places that broadcasts leave free. Usually one comes free in no time and urgent texts have the first choice of it;
    * where that would take long, or while there are urgent texts, some are kept for them.
@@ -207,7 +210,7 @@ export class Line {
     const isAnswering = performance.now() - this.#answeredAt < this.#latencyMs
     if (isHeldBack || !isAnswering) return this.free()
     const window = this.window
-    let ahead = this.#ahead.count(window, this.#latencyMs, gatheringMs)
+    let ahead = this.#ahead.count(window, this.#latencyMs, this.worthwhile)
     if (ahead > 0 && isUrgent) ahead += Math.max(1, Math.floor(window * urgentShare))
     return Math.max(0, this.#places() + ahead)
   }

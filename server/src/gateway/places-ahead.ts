@@ -2,6 +2,8 @@
 const distantMs = 10
 /** The part of a window that is given away before it is free, at most: it is in doubt as well when the process dies. */
 const mostShare = 0.5
+/** Marks may take so much longer than they usually do. */
+const reserveMs = 4
 /** How long whoever is marked waits for his place before he is queued again. */
 const mostWaitMs = 1_000
 const lookMs = 250
@@ -33,11 +35,11 @@ export class PlacesAhead {
     this.#markingMs += (ms - this.#markingMs) / (ms > this.#markingMs ? 4 : 32)
   }
 
-  /** Places of so many that will come free while a mark is being made, gathering it included. */
-  count(window: number, latencyMs: number, gatheringMs: number): number {
+  /** Places of so many that will come free while a mark is being made, and as many more as a mark takes at a time. */
+  count(window: number, latencyMs: number, batch: number): number {
     if (latencyMs < distantMs) return 0
-    const soon = Math.ceil((window * (this.#markingMs + gatheringMs)) / latencyMs)
-    return Math.min(soon, Math.floor(window * mostShare))
+    const soon = Math.ceil((window * (this.#markingMs + reserveMs)) / latencyMs)
+    return Math.min(soon + batch, Math.floor(window * mostShare))
   }
 
   add(text: InLine): void {

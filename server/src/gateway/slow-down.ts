@@ -6,8 +6,9 @@ const fewRefusals = 5
 const sameStormMs = 500
 /** What is left of the rate that a carrier took when it says that it was too much. */
 const cut = 0.8
-/** How much of the rate is added each second. */
+/** How much of the rate is added each second; after so long without a refusal, more each second. */
 const growthPerSecond = 0.05
+const trustedMs = 4_000
 /** So long without a refusal, and a line is as fast as it can be again. */
 const forgottenMs = 30_000
 
@@ -90,7 +91,8 @@ export class SlowDown {
     if (this.#perSecond === Number.POSITIVE_INFINITY) return
     const seconds = (now - this.#filledAt) / 1_000
     this.#filledAt = now
-    this.#perSecond *= 1 + growthPerSecond * seconds
+    const trust = Math.max(1, (now - this.#refusedAt - trustedMs) / 500)
+    this.#perSecond *= 1 + growthPerSecond * seconds * trust
     this.#tokens = Math.min(this.#tokens + this.#perSecond * seconds, this.burst)
   }
 
