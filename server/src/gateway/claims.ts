@@ -5,7 +5,7 @@ import type { Db } from '../db/db.ts'
 import type { Clock } from '../lib/clock.ts'
 import { lanes } from '../messages/messages.ts'
 import { HeldChunk } from './held-chunk.ts'
-import type { Routes } from './routes.ts'
+import type { Routes, SendableCodes } from './routes.ts'
 
 export type ClaimsOptions = {
   db: Db
@@ -29,8 +29,13 @@ const chunkRows = 1_000
 /** Chunks of broadcasts in hand at most, and recipients of one of them below which it is asked for again. */
 const mostBroadcastChunks = 64
 const fewRows = 250
-/** Texts to one number in hand at most: each is a chunk of its own, to be renewed, and others may send them as well. */
-const singleChunks = 100
+/**
+ * Texts to one number in hand at most: each is a chunk of its own, to be renewed, and others may send them as well. Of one
+ * short code only so many more are asked for at a time, and none while it has as many: where they leave slowly, those of
+ * other short codes must not wait for them.
+ */
+const mostSingles = 2_000
+const singlesAtOnce = 50
 /** Work that no notice told of is found by asking, so often. */
 const pollMs = 250
 
@@ -50,6 +55,8 @@ export class Claims {
   readonly #broadcasts: Kind
   // those that we were given chunks of, longest ago first
   #served: number[] = []
+  // short codes with so many texts in hand that no more were asked for
+  #passedOver: number[] = []
   #timer: NodeJS.Timeout | undefined
   #stopped = false
 
@@ -83,8 +90,9 @@ export class Claims {
 
   /** Asks for more where there is little in hand. */
   lookIfWanted(): void {
-    const { singles, rows } = this.#inHand()
-    if (singles < singleChunks / 2 && !this.#urgent.isDrained) this.#look(this.#urgent)
+    const { crowded, rows } = this.#inHand()
+    const hasRoom = this.#passedOver.some((code) => !crowded.includes(code))
+    if (hasRoom || !this.#urgent.isDrained) this.#look(this.#urgent)
     if (rows < this.#enoughRows && !this.#broadcasts.isDrained) this.#look(this.#broadcasts)
   }
 
@@ -117,22 +125,30 @@ export class Claims {
     return Math.min(mostRows, Math.max(fewRows, this.#options.routes.pace * paceSeconds))
   }
 
-  /** Chunks of one text, and recipients of broadcasts. */
-  #inHand(): { singles: number; rows: number } {
+  /** Chunks of one text, the short codes that have enough of these, and recipients of broadcasts. */
+  #inHand(): { singles: number; crowded: number[]; rows: number } {
+    const ofCodes = new Map<number, number>()
     let singles = 0
     let rows = 0
-    for (const held of this.#options.held()) {
-      if (held.chunk.lane === lanes.broadcast) rows += held.left
-      else singles++
+    for (const { chunk, left } of this.#options.held()) {
+      if (chunk.lane === lanes.broadcast) rows += left
+      else {
+        singles++
+        ofCodes.set(chunk.shortCodeId, (ofCodes.get(chunk.shortCodeId) ?? 0) + 1)
+      }
     }
-    return { singles, rows }
+    const crowded = [...ofCodes].filter(([, count]) => count >= singlesAtOnce).map(([code]) => code)
+    return { singles, crowded, rows }
   }
 
   /** Answers whether to ask again at once. */
   async #claimUrgent(): Promise<boolean> {
     const { db, clock, routes, instanceId, leaseMs } = this.#options
-    const codes = routes.sendable()
-    const limit = singleChunks - this.#inHand().singles
+    const { singles, crowded } = this.#inHand()
+    const limit = Math.min(singlesAtOnce, mostSingles - singles)
+    const codes = without(routes.sendable(), crowded)
+    this.#passedOver = crowded
+    this.#urgent.isDrained = true
     if (!codes || limit <= 0) return false
     const asked = performance.now()
     const [fromLane, toLane] = [lanes.system, lanes.transactional]
@@ -184,4 +200,11 @@ export class Claims {
       take(new HeldChunk(chunk, queue, leaseUntil, leaseMs, asksForCarriers))
     }
   }
+}
+
+function without(codes: SendableCodes | undefined, others: number[]): SendableCodes | undefined {
+  if (!codes || others.length === 0) return codes
+  if (codes.allBut) return { allBut: true, ids: [...new Set([...codes.ids, ...others])] }
+  const ids = codes.ids.filter((id) => !others.includes(id))
+  return ids.length > 0 ? { allBut: false, ids } : undefined
 }

@@ -134,37 +134,59 @@ export class Dispatcher {
     return closesAt !== null && this.#options.clock.now().getTime() >= closesAt.getTime() - closingReserveMs
   }
 
-  /** Marks a batch of this chunk for the line whose turn it is; false when that has too little room, or its caps. */
+  /**
+   * Marks a batch of this chunk for the line whose turn it is, or where its carrier or its caps take no more for now, for
+   * one that stands in for it; false when these have too little room.
+   */
   #fill(held: HeldChunk, now: number, full: Full): boolean {
+    const { routes } = this.#options
     const { shortCodeId } = held.chunk
-    const line = this.#options.routes.next(shortCodeId, now)
-    if (!line || full.has(line)) return false
-    if (!line.asksForCarriers) return this.#mark(held, line, line.capsFor(shortCodeId), undefined, now, full)
-    if (!held.knowsCarriers) {
-      held.mustBeListedAnew = true
-      return false
+    const passedOver: Line[] = []
+    for (const line of routes.inTurn(shortCodeId, now)) {
+      if (line.asksForCarriers && !held.knowsCarriers) {
+        held.mustBeListedAnew = true
+        return false
+      }
+      const texts = this.#fillLine(held, line, now, full)
+      if (texts > 0) {
+        routes.count(shortCodeId, line, texts, passedOver)
+        return true
+      }
+      // one that is merely busy keeps its turn: weights are of texts, not of what each could carry
+      if (full.has(line) && !line.isSlowedDown) return false
+      passedOver.push(line)
     }
+    return false
+  }
+
+  /** Marks a batch of this chunk for this line; answers of how many texts. */
+  #fillLine(held: HeldChunk, line: Line, now: number, full: Full): number {
+    const { shortCodeId } = held.chunk
+    if (full.has(line)) return 0
+    if (!line.asksForCarriers) return this.#mark(held, line, line.capsFor(shortCodeId), undefined, now, full)
     // the texts to one carrier must not hold up those to others
     const carriers = new Set<string | undefined>(Object.keys(line.connection.carrierMps)).add(undefined)
-    return [...carriers].some((carrier) => {
+    for (const carrier of carriers) {
       const among = (recipient: Recipient) => line.carrierOf(recipient) === carrier
-      return this.#mark(held, line, line.capsFor(shortCodeId, carrier), among, now, full)
-    })
+      const texts = this.#mark(held, line, line.capsFor(shortCodeId, carrier), among, now, full)
+      if (texts > 0) return texts
+    }
+    return 0
   }
 
   /**
-   * Marks a batch for this line, under these caps; false when nobody is ready or there is too little room for now, which
-   * it notes as full.
+   * Marks a batch for this line, under these caps, and answers of how many texts: none when nobody is ready or there is
+   * too little room for now, which it notes as full.
    */
-  #mark(held: HeldChunk, line: Line, caps: CapSet, among: Among | undefined, now: number, full: Full): boolean {
+  #mark(held: HeldChunk, line: Line, caps: CapSet, among: Among | undefined, now: number, full: Full): number {
     const { chunk } = held
     const isUrgent = !isBroadcast(held)
     const ready = held.ready(now, among)
-    if (ready === 0 || full.has(line) || full.has(caps)) return false
+    if (ready === 0 || full.has(line) || full.has(caps)) return 0
     if (caps.isClosed) {
       caps.want(now, 1)
       full.add(caps)
-      return false
+      return 0
     }
     // a text of more parts than can ever be on their way at once takes all there is, and then waits for its own places
     const kept = isUrgent ? 0 : line.kept(now)
@@ -179,7 +201,7 @@ export class Dispatcher {
       else if (line.freeAt(now) > now) this.#pumpAt(line.freeAt(now))
       // what is kept for urgent texts is free for them, but they have had their turn
       full.add(line)
-      return false
+      return 0
     }
     const enough = isUrgent ? 1 : Math.min(wanted, Math.ceil(caps.batch / places))
     const affordable = Math.floor(caps.free(now) / places)
@@ -187,20 +209,19 @@ export class Dispatcher {
       full.add(caps)
       caps.want(now, enough * places)
       this.#pumpAt(caps.freeAt(now, enough * places))
-      return false
+      return 0
     }
     const recipients = held.take(Math.min(wanted, room, affordable), now, among)
     line.reserve(recipients.length * places, caps)
     line.impatient = false
     if (isUrgent) line.noteUrgent(now)
     else this.#turns.count(chunk, recipients.length)
-    this.#options.routes.count(chunk.shortCodeId, line, recipients.length)
     this.#marking++
     void this.#submitter?.submit(held, line, recipients, places, caps).finally(() => {
       this.#marking--
       this.pump()
     })
-    return true
+    return recipients.length
   }
 
   #tokensAt = Number.POSITIVE_INFINITY

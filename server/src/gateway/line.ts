@@ -196,6 +196,11 @@ export class Line {
     this.#slowDown.refused(performance.now())
   }
 
+  /** Whether its carrier has asked us a moment ago to come again later. */
+  get isSlowedDown(): boolean {
+    return this.#slowDown.perSecond !== Number.POSITIVE_INFINITY
+  }
+
   /** When there may be a place again of a line that was slowed down; in the past for any other. */
   freeAt(now: number): number {
     return this.#slowDown.freeAt(now)

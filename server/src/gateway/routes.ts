@@ -11,7 +11,8 @@ const noShortCode = 0
 
 /**
  * Chooses the line for a short code's next texts: of the lowest tier that has a usable one, each line in proportion to
- * its weight. A line that is lost is passed over, and is used again when it is back.
+ * its weight. A line that is lost is passed over, and is used again when it is back; so is one that can take no more for
+ * now, by a cap or because its carrier is slow.
  */
 export class Routes {
   readonly #lines: ReadonlyMap<number, Line>
@@ -38,31 +39,36 @@ export class Routes {
     this.#forAll = servingAll.map((connectionId) => keep(this.#forAll, { connectionId, tier: 0, weight: 1 }))
   }
 
-  /** The line that the next texts of this short code should take; undefined while there is none to be used. */
-  next(shortCodeId: number, now: number): Line | undefined {
+  /**
+   * The lines that the next texts of this short code may take, that whose turn it is before those that stand in for it;
+   * none while there is none to be used.
+   */
+  inTurn(shortCodeId: number, now: number): Line[] {
     const routes = this.#routesOf(shortCodeId)
-    let best: Route | undefined
-    let bestLine: Line | undefined
+    const usable: Array<{ line: Line; route: Route }> = []
     for (const route of routes) {
       // they stand in the order of their tiers
-      if (best && route.tier > best.tier) break
+      if (usable[0] && route.tier > usable[0].route.tier) break
       const line = this.#lines.get(route.connectionId)
       const isUsable = (line?.isUsable(now) && !line.capsFor(shortCodeId).isClosed) ?? false
       if (isUsable && !route.wasUsable) route.turn = Math.max(route.turn, lowestTurn(routes, route))
       route.wasUsable = isUsable
-      if (isUsable && (!best || route.turn < best.turn)) {
-        best = route
-        bestLine = line
-      }
+      if (line && isUsable) usable.push({ line, route })
     }
-    return bestLine
+    return usable.sort((a, b) => a.route.turn - b.route.turn).map(({ line }) => line)
   }
 
-  /** Counts texts that took this line, for the weights. */
-  count(shortCodeId: number, line: Line, texts: number): void {
+  /** Counts texts that took this line, for the weights. Those that it stood in for have nothing to make up for. */
+  count(shortCodeId: number, line: Line, texts: number, passedOver: readonly Line[] = []): void {
     const routes = this.#routesOf(shortCodeId)
-    const route = routes.find((each) => each.connectionId === line.connection.id)
-    if (route) route.turn += texts / route.weight
+    const routeOf = ({ connection }: Line) => routes.find((each) => each.connectionId === connection.id)
+    const route = routeOf(line)
+    if (!route) return
+    for (const each of passedOver) {
+      const other = routeOf(each)
+      if (other) other.turn = Math.max(other.turn, route.turn)
+    }
+    route.turn += texts / route.weight
   }
 
   /** Whether any line of this short code is bound for sending. */
