@@ -102,6 +102,16 @@ describe('a carrier that is asked', () => {
     expect(asked.get('00ID30')).toBe(2)
   })
 
+  test('that never says a word of one text is asked for the others', async () => {
+    await start()
+    await startAsked(3, ({ message_id }) => (message_id === '00ID2' ? undefined : { message_id, message_state: 2 }))
+    const id = await sending.broadcast()
+    await sending.untilCounted(id, { sent: 3 })
+    await age()
+    await sending.untilCounted(id, { sent: 1, delivered: 2 })
+    expect(questions.filter(({ message_id }) => message_id === '00ID2')).toHaveLength(2)
+  })
+
   test('is not asked for young texts, nor for parts that have arrived', async () => {
     await start()
     await startAsked(1, ({ message_id }) => ({ message_id, message_state: messageState.DELIVERED }))

@@ -19,6 +19,8 @@ import type { Line } from './line.ts'
 const asksAtOnce = 20
 /** A round is held so long; who takes it over asks some texts once more, which does no harm. */
 const leaseMs = 30_000
+/** A text of which the SMSC says nothing at all is passed over after so many questions, until the next round. */
+const asksOfSilent = 2
 
 /**
  * Asks SMSCs by query_sm for texts whose receipts do not come, where the connection says so. An answer that tells how a text
@@ -28,6 +30,8 @@ export class Questions {
   readonly #rt: Pick<Runtime, 'db' | 'clock' | 'log'>
   readonly #lines: { all: Iterable<Line> }
   readonly #receipts: ReceiptBook
+  // by connection, the text whose question was not answered last, and how often
+  readonly #silent = new Map<number, { id: string; asks: number }>()
   readonly #stopping = Promise.withResolvers<undefined>()
 
   constructor(rt: Pick<Runtime, 'db' | 'clock' | 'log'>, lines: { all: Iterable<Line> }, receipts: ReceiptBook) {
@@ -65,7 +69,13 @@ export class Questions {
 
   /** Asks one after the other, and answers how many were: a line that has no room, or gives no answer, is left alone. */
   async #askAll(line: Line, unheard: Unheard[]): Promise<number> {
+    const { id } = line.connection
     for (const [n, text] of unheard.entries()) {
+      const silent = this.#silent.get(id)
+      if (silent?.id === text.spelling && silent.asks >= asksOfSilent) {
+        this.#silent.delete(id)
+        continue
+      }
       const source = sourceAddress(text.shortCode, line.connection)
       const question = querySm({ message_id: text.spelling, ...source })
       const answer = await Promise.race([this.#ask(line, question), this.#stopping.promise])
@@ -79,6 +89,9 @@ export class Questions {
     try {
       return await line.ask(question)
     } catch (error) {
+      const { id } = line.connection
+      const asks = this.#silent.get(id)?.id === question.message_id ? (this.#silent.get(id)?.asks ?? 0) : 0
+      this.#silent.set(id, { id: question.message_id, asks: asks + 1 })
       this.#rt.log.info({ err: error, connection: line.connection.name }, 'a question for a text was not answered')
     }
   }
