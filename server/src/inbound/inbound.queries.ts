@@ -98,6 +98,16 @@ export async function markInterpreted(tx: Db, id: number, meaning: string, answe
   )
 }
 
+/** These MOs ask for nothing that we answer. */
+export async function markOthers(tx: Db, ids: number[], at: Date) {
+  if (ids.length === 0) return
+  await tx.exec(
+    'mark_others',
+    /* sql */ `update inbound_messages set meaning = 'other', interpreted_at = $2 where id = any($1::bigint[])`,
+    [ids, at],
+  )
+}
+
 /** Whether an opt-out of this handset from this short code was confirmed since then. */
 export async function wasConfirmedSince(tx: Db, phone: number, shortCode: string, since: Date): Promise<boolean> {
   const row = await tx.maybeOne(

@@ -13,6 +13,7 @@ import {
   listWaitingInbound,
   markInterpreted,
   markOptedOut,
+  markOthers,
   type NewInbound,
   type Waiting,
   wasConfirmedSince,
@@ -57,7 +58,7 @@ export async function interpretInbound(rt: Rt): Promise<boolean> {
 
 /**
  * Makes all opt-outs among these MOs in one transaction, which in a flood takes a tenth of the time that one each would,
- * and answers the ids of those. Where it fails, they are left to be read one by one.
+ * passes over those that ask for nothing, and answers the ids of both. Where it fails, they are left to be read one by one.
  */
 async function optOutTogether(rt: Rt, unread: Waiting[]): Promise<Set<number>> {
   if (unread.length === 0) return new Set()
@@ -71,8 +72,11 @@ async function optOutTogether(rt: Rt, unread: Waiting[]): Promise<Set<number>> {
 }
 
 async function leaveTogether(tx: Db, ids: number[], at: Date): Promise<number[]> {
-  const stops = (await claimUnread(tx, ids)).filter((mo) => readWord(mo.content) === 'opt_out')
-  const gone: number[] = []
+  const words = Map.groupBy(await claimUnread(tx, ids), (mo) => readWord(mo.content))
+  const stops = words.get('opt_out') ?? []
+  // most texts ask for nothing, and a STOP behind a flood of them has to count soon
+  const gone = (words.get('other') ?? []).map((mo) => mo.id)
+  await markOthers(tx, gone, at)
   for (const [shortCode, mos] of Map.groupBy(stops, (mo) => mo.shortCode)) {
     const code = await findShortCodeLists(tx, shortCode)
     if (!code) continue

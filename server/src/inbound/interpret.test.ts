@@ -112,6 +112,19 @@ test('a STOP that another gateway has read meanwhile is not read again', async (
   expect(await claimInbound(database.db, { id, optedOut: true })).toMatchObject({ listsLeft: 1 })
 })
 
+test('a STOP is soon read behind a flood of texts that ask for nothing', async () => {
+  await database.db.exec(
+    'chatter',
+    `insert into inbound_messages (connection_id, short_code, phone, content, raw, data_coding, received_at)
+     select $1, '77777', $2::bigint + n, 'Hello', '', 0, now() from generate_series(1, 600) n`,
+    [connectionId, first],
+  )
+  await text(first, 'STOP')
+  for (let looks = 0; looks < 3; looks++) await interpretInbound(rt())
+  expect(await count(`meaning = 'opt_out' and opted_out_at is not null`)).toBe(1)
+  expect(await count(`meaning = 'other' and interpreted_at is not null`)).toBe(600)
+})
+
 test('a flood of STOPs is one opt-out each, with its own words, though two gateways read it', async () => {
   const handsets = 600
   await database.db.exec(
