@@ -18,6 +18,8 @@ export type ClaimsOptions = {
   held(): readonly HeldChunk[]
   /** Takes a chunk that was leased. */
   take(held: HeldChunk): void
+  /** How often work is looked for that no notice told of; left out, four times a second. */
+  pollMs?: number
 }
 
 /** Recipients of broadcasts in hand below which more chunks are leased, and how many chunks at a time. */
@@ -57,6 +59,8 @@ export class Claims {
   #served: number[] = []
   // short codes with so many texts in hand that no more were asked for
   #passedOver: number[] = []
+  // broadcasts in hand that had no more when last asked: the next notice or poll asks again
+  readonly #exhausted = new Set<number>()
   #timer: NodeJS.Timeout | undefined
   #stopped = false
 
@@ -73,7 +77,7 @@ export class Claims {
   }
 
   start(): void {
-    this.#timer = setInterval(() => this.look(), pollMs)
+    this.#timer = setInterval(() => this.look(), this.#options.pollMs ?? pollMs)
     this.look()
   }
 
@@ -84,16 +88,20 @@ export class Claims {
 
   /** There may be chunks to lease: a notice came, or the time to ask. */
   look(): void {
+    this.#exhausted.clear()
     this.#look(this.#urgent)
     this.#look(this.#broadcasts)
   }
 
   /** Asks for more where there is little in hand. */
   lookIfWanted(): void {
-    const { crowded, rows } = this.#inHand()
+    const { crowded, rows, broadcasts } = this.#inHand()
     const hasRoom = this.#passedOver.some((code) => !crowded.includes(code))
     if (hasRoom || !this.#urgent.isDrained) this.#look(this.#urgent)
-    if (rows < this.#enoughRows && !this.#broadcasts.isDrained) this.#look(this.#broadcasts)
+    if (rows >= this.#enoughRows) return
+    const few = fewOf(broadcasts)
+    const isLow = [...broadcasts].some(([id, { left }]) => left <= few && !this.#exhausted.has(id))
+    if (isLow || (broadcasts.size === 0 && !this.#broadcasts.isDrained)) this.#look(this.#broadcasts)
   }
 
   #look(kind: Kind): void {
@@ -125,20 +133,23 @@ export class Claims {
     return Math.min(mostRows, Math.max(fewRows, this.#options.routes.pace * paceSeconds))
   }
 
-  /** Chunks of one text, the short codes that have enough of these, and recipients of broadcasts. */
-  #inHand(): { singles: number; crowded: number[]; rows: number } {
+  /** Chunks of one text, the short codes that have enough of these, and recipients of broadcasts, in all and of each. */
+  #inHand() {
     const ofCodes = new Map<number, number>()
-    let singles = 0
-    let rows = 0
+    const broadcasts = new Map<number, { left: number; chunks: number }>()
+    let [singles, rows] = [0, 0]
     for (const { chunk, left } of this.#options.held()) {
-      if (chunk.lane === lanes.broadcast) rows += left
-      else {
+      if (chunk.lane === lanes.broadcast) {
+        const own = broadcasts.get(chunk.messageId) ?? { left: 0, chunks: 0 }
+        broadcasts.set(chunk.messageId, { left: own.left + left, chunks: own.chunks + 1 })
+        rows += left
+      } else {
         singles++
         ofCodes.set(chunk.shortCodeId, (ofCodes.get(chunk.shortCodeId) ?? 0) + 1)
       }
     }
     const crowded = [...ofCodes].filter(([, count]) => count >= singlesAtOnce).map(([code]) => code)
-    return { singles, crowded, rows }
+    return { singles, crowded, rows, broadcasts }
   }
 
   /** Answers whether to ask again at once. */
@@ -160,26 +171,23 @@ export class Claims {
   }
 
   async #claimBroadcasts(): Promise<boolean> {
-    const { db, clock, routes, instanceId, leaseMs, held } = this.#options
+    const { db, clock, routes, instanceId, leaseMs } = this.#options
     const codes = routes.sendable()
-    const inHand = new Map<number, number>()
-    let [chunksInHand, rows] = [0, 0]
-    for (const { chunk, left } of held()) {
-      if (chunk.lane !== lanes.broadcast) continue
-      inHand.set(chunk.messageId, (inHand.get(chunk.messageId) ?? 0) + left)
-      chunksInHand++
-      rows += left
-    }
+    const { rows, broadcasts } = this.#inHand()
+    const chunksInHand = [...broadcasts.values()].reduce((sum, { chunks }) => sum + chunks, 0)
     if (!codes || chunksInHand >= mostBroadcastChunks) return false
     // with plenty in hand only those broadcasts are asked for that have nothing there
     const missing = this.#enoughRows - rows
-    const few = missing <= 0 ? 0 : Math.max(fewRows, mostRows / (inHand.size + 1))
-    const enough = [...inHand].filter(([, left]) => left > few).map(([messageId]) => messageId)
+    const few = missing <= 0 ? 0 : fewOf(broadcasts)
+    const enough = [...broadcasts].filter(([, { left }]) => left > few).map(([messageId]) => messageId)
     const asked = performance.now()
     const limit = missing <= 0 ? broadcastChunks : Math.min(broadcastChunks, Math.ceil(missing / chunkRows))
     const claim = { owner: instanceId, leaseMs, now: clock.now(), codes, limit, enough, served: this.#served }
     const chunks = await claimBroadcasts(db, claim)
-    this.#broadcasts.isDrained = chunks.length === 0
+    this.#broadcasts.isDrained = chunks.length === 0 && enough.length === 0
+    for (const [id, { left }] of broadcasts) {
+      if (left <= few && !chunks.some(({ messageId }) => messageId === id)) this.#exhausted.add(id)
+    }
     for (const { messageId } of chunks) {
       this.#served = [...this.#served.filter((id) => id !== messageId), messageId].slice(-1_000)
     }
@@ -207,4 +215,9 @@ function without(codes: SendableCodes | undefined, others: number[]): SendableCo
   if (codes.allBut) return { allBut: true, ids: [...new Set([...codes.ids, ...others])] }
   const ids = codes.ids.filter((id) => !others.includes(id))
   return ids.length > 0 ? { allBut: false, ids } : undefined
+}
+
+/** Recipients of one broadcast in hand below which more of it is asked for, when there are so many beside it. */
+function fewOf(broadcasts: ReadonlyMap<number, unknown>): number {
+  return Math.max(fewRows, mostRows / (broadcasts.size + 1))
 }
