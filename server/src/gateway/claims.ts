@@ -126,6 +126,7 @@ export class Claims {
       this.#options.log.warn({ err: error }, 'could not lease chunks')
       // the database is away, and the next poll is soon enough to find it back
       kind.isDrained = true
+      for (const messageId of this.#inHand().broadcasts.keys()) this.#exhausted.add(messageId)
     }
   }
 
