@@ -1,6 +1,6 @@
 import type { Db } from '../db/db.ts'
 import { logTable } from '../db/log-days.ts'
-import type { Chunk } from './chunks.queries.ts'
+import { type Chunk, ownChunkId } from './chunks.queries.ts'
 
 /**
  * Queues these texts of a chunk once more, due at a later time, in a new chunk with the windows of the old one: they are no
@@ -21,6 +21,8 @@ export async function queueForLater(db: Db, chunk: Chunk, ids: number[], dueAt: 
       update ${logTable(chunk.loggedOn)} l
          set state = 'queued', submitted_at = null, chunk_id = (select next_id from held)
        where l.id = any($3::bigint[]) and l.state = 'submitting' and exists (select from held)
+         -- told twice, it may be on its way again by now: out of the new chunk
+         and l.chunk_id is not distinct from $6
       returning l.id
     ), added as (
       insert into send_chunks (id, message_id, short_code_id, logged_on, lane, due_at, closes_at, place, paused,
@@ -35,7 +37,7 @@ export async function queueForLater(db: Db, chunk: Chunk, ids: number[], dueAt: 
         from total where c.message_id = $5 and n > 0
     )
     select n from total`,
-    [chunk.id, chunk.epoch, ids, dueAt, chunk.messageId],
+    [chunk.id, chunk.epoch, ids, dueAt, chunk.messageId, ownChunkId(chunk)],
   )
   return n
 }

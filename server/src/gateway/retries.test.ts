@@ -132,5 +132,8 @@ test('a retry is nobody else’s: neither of the chunk it came from, nor of a ga
   if (!retry) throw new Error('no retry to lease')
   expect(retry).toMatchObject({ attempt: 1, messageId: chunk.messageId, firstLogId: first, lastLogId: first })
   expect(await listQueued(sending.db, retry)).toMatchObject([{ id: first }])
-  await sending.untilCounted(id, { queued: 2, submitting: 1 })
+  expect(await markSubmitting(sending.db, retry, await listQueued(sending.db, retry))).toEqual([first])
+  // the gateway that queued it heard nothing of that for so long, and tells it again
+  expect(await queueForLater(sending.db, chunk, [first], new Date(0))).toBe(0)
+  await sending.untilCounted(id, { queued: 1, submitting: 2 })
 })
