@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, expect, test } from 'vitest'
+import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import { freshDatabase, type TestDatabase } from '../../test/database.ts'
 import { make } from '../../test/make.ts'
 import { startCarrier } from '../../test/odd-carrier.ts'
@@ -29,15 +29,20 @@ let submitter: Submitter
 let chunk: Chunk
 let rows: Recipient[]
 let messageId: number
+let onSubmit: () => void
 
 beforeEach(async () => {
   database = await freshDatabase()
   const { db } = database
   const rt = makeRuntime({ db })
   // the second part of a text is never taken
-  carrier = await startCarrier((pdu, ordinal) =>
-    pdu.short_message[5] === 2 ? { command_status: commandStatus.ESME_RTHROTTLED } : { message_id: `id${ordinal}` },
-  )
+  onSubmit = () => {}
+  carrier = await startCarrier((pdu, ordinal) => {
+    onSubmit()
+    return pdu.short_message[5] === 2
+      ? { command_status: commandStatus.ESME_RTHROTTLED }
+      : { message_id: `id${ordinal}` }
+  })
   const [connection] = await connectionsTo(db, carrier.port)
   const events = { onFree: () => {}, onChange: () => {}, onDeliver: () => {}, onLate: () => {} }
   line = new Line(connection as Connection, {
@@ -103,6 +108,20 @@ test('what is left of a text is not written once the lease is over', async () =>
   expect(carrier.submits).toHaveLength(3)
   expect(await readCounters(database.db, messageId)).toMatchObject({ unknown: 1, submitting: 0 })
   await checkBooks(database.db, messageId)
+})
+
+test('a clock that is set while a text is on its way is no matter to it', async () => {
+  const { now } = Date
+  onSubmit = () => vi.spyOn(Date, 'now').mockImplementation(() => now() + 3_000_000_000)
+  await prepare('short')
+  const mine = held(performance.now() + leaseMs)
+  line.reserve(1, noCaps)
+  await submitter.submit(mine, line, mine.take(10, 0), 1)
+  await waitFor(() => mine.open === 0)
+  vi.restoreAllMocks()
+  expect(await readCounters(database.db, messageId)).toMatchObject({ sent: 1, submitting: 0 })
+  const { ms } = await database.db.one<{ ms: number }>('ms', 'select answer_ms as ms from submits')
+  expect(ms).toBeLessThan(10_000)
 })
 
 test('in the last second of a lease nothing is written', async () => {

@@ -19,7 +19,7 @@ import type { Line } from './line.ts'
 import { Pacer } from './pacer.ts'
 import type { Recorder } from './recorder.ts'
 import { allParts } from './text.ts'
-import type { Trace } from './trace.ts'
+import { msSince, rightNow, type Trace, type WrittenAt } from './trace.ts'
 
 /** A throttled text waits so long before it is offered again. */
 const throttledMs = 500
@@ -51,7 +51,7 @@ export class Submitter {
   readonly #log: Logger
   readonly #onChange: () => void
   // requests whose deadline has passed, for a response that comes all the same
-  readonly #overdue = new WeakMap<SubmitSm, { flight: Flight; part: number; writtenAt: number }>()
+  readonly #overdue = new WeakMap<SubmitSm, { flight: Flight; part: number; written: WrittenAt }>()
   readonly #begun: BegunTexts
   readonly #pacer = new Pacer()
   readonly #requeued = new Map<HeldChunk, { recipients: Recipient[]; afterMs: number }>()
@@ -174,9 +174,9 @@ export class Submitter {
   late(request: SubmitSm, response: ResponsePdu): void {
     const known = this.#overdue.get(request)
     if (!known || response.command !== 'submit_sm_resp' || response.command_status !== 0) return
-    const { flight, part, writtenAt } = known
+    const { flight, part, written } = known
     const complete = ++flight.accepted === flight.encoded.pdus.length
-    const when = { writtenAt, answerMs: Date.now() - writtenAt }
+    const when = { writtenAt: written.at, answerMs: msSince(written) }
     this.#accept(flight, part, response.message_id, complete, when, () => {})
   }
 
@@ -222,8 +222,8 @@ export class Submitter {
   #writePart(flight: Flight, part: number): void {
     const pdu = flight.text.pdu(flight.recipient, flight.encoded, part, flight.validity)
     flight.bind ??= flight.line.emptiest()
-    const writtenAt = Date.now()
-    const done = (outcome: Outcome) => this.#answered(flight, part, pdu, writtenAt, outcome)
+    const written = rightNow()
+    const done = (outcome: Outcome) => this.#answered(flight, part, pdu, written, outcome)
     try {
       if (flight.line.submit(pdu, flight.caps, flight.bind, done)) return
       if (flight.line.transmits) {
@@ -252,17 +252,17 @@ export class Submitter {
     })
   }
 
-  #answered(flight: Flight, part: number, pdu: SubmitSm, writtenAt: number, outcome: Outcome): void {
+  #answered(flight: Flight, part: number, pdu: SubmitSm, when: WrittenAt, outcome: Outcome): void {
     flight.unanswered--
     const { connection } = flight.line
-    const written = { logId: flight.recipient.id, day: flight.held.chunk.loggedOn, part, connection, at: writtenAt }
+    const written = { logId: flight.recipient.id, day: flight.held.chunk.loggedOn, part, connection, ...when }
     const answerMs = this.#trace.ended(written, outcome)
     if (outcome.kind === 'response') {
       const status = outcome.pdu.command_status
       if (status === 0 && outcome.pdu.command === 'submit_sm_resp') {
         const whole = ++flight.accepted === flight.encoded.pdus.length
         const recorded = whole ? () => this.#recorded(flight) : () => {}
-        this.#accept(flight, part, outcome.pdu.message_id, whole, { writtenAt, answerMs }, recorded)
+        this.#accept(flight, part, outcome.pdu.message_id, whole, { writtenAt: when.at, answerMs }, recorded)
         if (whole) return
       } else if (temporary.has(status)) {
         flight.line.slowDown()
@@ -279,7 +279,7 @@ export class Submitter {
       flight.retryMs = Math.max(flight.retryMs, unboundMs)
     } else {
       flight.inDoubt = true
-      if (outcome.kind === 'timeout') this.#overdue.set(pdu, { flight, part, writtenAt })
+      if (outcome.kind === 'timeout') this.#overdue.set(pdu, { flight, part, written: when })
     }
     if (flight.unanswered === 0) this.#land(flight)
   }

@@ -4,8 +4,16 @@ import { statusName } from '../smpp/pdu/command-status.ts'
 import type { Attempts } from './attempts.ts'
 import type { Meter } from './meter.ts'
 
+/** When a PDU was written: by the clock of the world, and by one that is never set. */
+export type WrittenAt = { at: number; tick: number }
+
 /** A part of a text that was handed to a connection. */
-export type Written = { logId: number; day: string; part: number; connection: Connection; at: number }
+export type Written = WrittenAt & { logId: number; day: string; part: number; connection: Connection }
+
+export const rightNow = (): WrittenAt => ({ at: Date.now(), tick: performance.now() })
+
+/** Whole milliseconds since then, whatever was done to the clock. */
+export const msSince = ({ tick }: WrittenAt): number => Math.round(performance.now() - tick)
 
 /** Notes of every submit_sm what came of it: for the metrics all of them, for explanations those that came to nothing. */
 export class Trace {
@@ -19,10 +27,10 @@ export class Trace {
 
   /** Answers how long the answer took, in milliseconds; null when there was none. */
   ended(written: Written, outcome: Outcome): number | null {
-    const { connection, at, ...rest } = written
+    const { connection, at, tick, ...rest } = written
     const isUnsent = outcome.kind === 'closed' && !outcome.sent
     if (!isUnsent) this.#meter.submitted(connection.name)
-    const answerMs = outcome.kind === 'response' ? Math.max(0, Date.now() - at) : null
+    const answerMs = outcome.kind === 'response' ? msSince({ at, tick }) : null
     if (outcome.kind === 'response') {
       this.#meter.answered(connection.name, outcome.pdu.command_status, answerMs ?? 0)
       if (outcome.pdu.command_status === 0) return answerMs
