@@ -206,7 +206,7 @@ export async function markSent(db: Db, day: string, connectionId: number, accept
       returning l.message_id
     ), counted as (
       update message_counters c set submitting = c.submitting - t.n, sent = c.sent + t.n
-        from (select message_id, count(*) as n from moved group by message_id) t
+        from (select message_id, count(*) as n from moved group by message_id order by message_id) t
        where c.message_id = t.message_id
     )
     select count(*) as moved from moved`,
@@ -250,7 +250,7 @@ function markUnknownSent(db: Db, day: string, ids: number[]) {
       returning l.message_id
     )
     update message_counters c set unknown = c.unknown - t.n, sent = c.sent + t.n
-      from (select message_id, count(*) as n from moved group by message_id) t
+      from (select message_id, count(*) as n from moved group by message_id order by message_id) t
      where c.message_id = t.message_id`,
     [ids],
   )
@@ -278,7 +278,7 @@ export async function markRefused(db: Db, day: string, refused: Refused[]): Prom
          set submitting = c.submitting - t.n, bounced = c.bounced + t.n, clean_count = c.clean_count + t.cleaned
         from (select message_id, count(*) as n,
                      (select count(*) from cleaned where cleaned.message_id = moved.message_id) as cleaned
-                from moved group by message_id) t
+                from moved group by message_id order by message_id) t
        where c.message_id = t.message_id
     )
     select moved.id as "logId", moved.phone, s.code as "shortCode", moved.carrier_status as "carrierStatus"
@@ -299,7 +299,7 @@ export function markUnknown(db: Db, day: string, ids: number[]): Promise<number>
       returning l.message_id
     )
     update message_counters c set submitting = c.submitting - t.n, unknown = c.unknown + t.n
-      from (select message_id, count(*) as n from moved group by message_id) t
+      from (select message_id, count(*) as n from moved group by message_id order by message_id) t
      where c.message_id = t.message_id`,
     [ids],
   )

@@ -105,7 +105,7 @@ export function suppressQueued(tx: Db, phones: number[], scope: Scope, at: Date)
       returning l.message_id
     )
     update message_counters c set queued = c.queued - t.n, suppressed = c.suppressed + t.n
-      from (select message_id, count(*) as n from moved group by message_id) t
+      from (select message_id, count(*) as n from moved group by message_id order by message_id) t
      where c.message_id = t.message_id`,
     [phones, scope.listIds, scope.shortCodeId, at],
   )
@@ -144,7 +144,7 @@ export async function countUnsubscribes(tx: Db, left: Left[]) {
           order by l.id desc limit 1) last
     )
     update message_counters c set unsubscribe_count = c.unsubscribe_count + t.n
-      from (select id, count(*) as n from answered group by id) t where c.message_id = t.id`,
+      from (select id, count(*) as n from answered group by id order by id) t where c.message_id = t.id`,
     [left.map((each) => each.phone), left.map((each) => each.listId)],
   )
 }

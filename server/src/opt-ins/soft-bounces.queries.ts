@@ -50,7 +50,7 @@ export async function cleanSoftBouncers(tx: Db, bouncers: SoftBouncer[]): Promis
       returning lists.account_id, g.message_id, g.log_id, s.list_id, s.phone
     ), ${noteCleaned}, counted as (
       update message_counters c set clean_count = c.clean_count + t.n
-        from (select message_id, count(*) as n from cleaned group by message_id) t where c.message_id = t.message_id
+        from (select message_id, count(*) as n from cleaned group by message_id order by message_id) t where c.message_id = t.message_id
     )
     select count(*) as n from cleaned`,
     [bouncers.map((each) => each.listId), bouncers.map((each) => each.phone)],

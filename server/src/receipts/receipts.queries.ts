@@ -157,7 +157,7 @@ function applySql(day: string, from: AppliedFrom): string {
         from (select message_id, count(*) as n, count(*) filter (where state = 'delivered') as delivered,
                      count(*) filter (where state = 'bounced') as bounced,
                      (select count(*) from cleaned where cleaned.message_id = moved.message_id) as cleaned
-                from moved where state <> '${from}' group by message_id) t
+                from moved where state <> '${from}' group by message_id order by message_id) t
        where c.message_id = t.message_id
     )
     select coalesce((select array_agg(distinct n) from hit), '{}')::bigint[] as known,

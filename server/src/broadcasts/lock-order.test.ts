@@ -1,0 +1,92 @@
+import { pino } from 'pino'
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import { freshDatabase, type TestDatabase } from '../../test/database.ts'
+import { make } from '../../test/make.ts'
+import { makeRuntime } from '../../test/runtime.ts'
+import { checkBooks } from '../../test/sending.ts'
+import { type Db, poolDb } from '../db/db.ts'
+import { makePool } from '../db/pool.ts'
+import { onePlan } from '../gateway/gateway.ts'
+import { acceptBroadcast } from '../messages/messages.ts'
+import { applyReceipts } from '../receipts/receipts.queries.ts'
+import { expandOnce } from './expand.ts'
+import { markSent } from './marks.queries.ts'
+
+// Every lost deadlock costs a second in which nothing of the broadcasts concerned moves.
+
+let database: TestDatabase
+let pool: ReturnType<typeof makePool>
+let db: Db
+beforeEach(async () => {
+  database = await freshDatabase()
+  pool = makePool(database.url, pino({ level: 'silent' }), { max: 4, settings: onePlan })
+  db = poolDb(pool)
+})
+afterEach(async () => {
+  await pool.end()
+  await database.close()
+})
+
+type Row = { id: number; phone: number; day: string; key: number }
+
+test('batches that are of several broadcasts never wait for each other in a circle', async () => {
+  const { id: connectionId } = await make.connection(db)
+  const list = await make.list(db)
+  await db.exec(
+    'fill',
+    `insert into subscribers (list_id, phone, state, subscribed_at, opted_in_at)
+     select $1, 2065560000 + n, 'subscribed', '2026-01-01', '2026-01-01' from generate_series(1, 1000) n`,
+    [list.id],
+  )
+  const rt = makeRuntime({ db })
+  const messages: number[] = []
+  for (let n = 0; n < 12; n++) {
+    messages.push((await acceptBroadcast(rt, { accountId: list.accountId, list, content: 'Hello' })).id)
+  }
+  while (await expandOnce(rt));
+  await db.exec('submitting', 'update message_counters set submitting = queued, queued = 0')
+  const rows = await db.many<Row>(
+    'submit',
+    `update message_log set state = 'submitting'
+     returning id, phone, logged_on::text as day, (id * 7919) % 10007 as key`,
+  )
+  rows.sort((a, b) => a.key - b.key)
+  const batches = Array.from({ length: 240 }, (_, n) => rows.slice(n * 50, n * 50 + 50).sort((a, b) => a.id - b.id))
+  const sent = (batch: Row[], day: string) =>
+    markSent(
+      db,
+      day,
+      connectionId,
+      batch.map(({ id, phone }) => ({ logId: id, phone, part: 0, smscId: `s${id}`, complete: true })),
+    )
+  const arrived = { shortCode: '1', verdict: 'delivered' as const, reason: null, carrierStatus: 'DELIVRD' }
+  const received = (batch: Row[], day: string) =>
+    applyReceipts(
+      db,
+      day,
+      connectionId,
+      batch.map(({ id, phone }) => ({ ...arrived, smscId: `s${id}`, phone })),
+    )
+  const answered: Row[][] = []
+  const sender = async () => {
+    for (let batch = batches.pop(); batch; batch = batches.pop()) {
+      await sent(batch, batch[0]?.day as string)
+      answered.push(batch)
+    }
+  }
+  const receiver = async () => {
+    while (batches.length > 0 || answered.length > 0) {
+      const batch = answered.shift()
+      if (batch) await received(batch, batch[0]?.day as string)
+      else await db.one('breathe', 'select 1')
+    }
+  }
+  await Promise.all([sender(), sender(), receiver(), receiver()])
+  while (answered.length > 0) await receiver()
+  for (const id of messages) await checkBooks(db, id)
+  const { delivered } = await db.one<{ delivered: number }>(
+    'delivered',
+    'select sum(delivered)::int as delivered from message_counters',
+  )
+  expect(delivered).toBe(12_000)
+})
