@@ -65,16 +65,38 @@ const leasePicked = /* sql */ `
 /**
  * Leases open chunks of these lanes and short codes to `owner`, first lane and earliest due first. Chunks are skipped
  * while another gateway claims them, and taken over when its lease is past; the new epoch makes the old owner's marks
- * void. While sending, or its message, is paused there are none.
+ * void. While sending, or its message, is paused there are none. It steps from short code to short code by their index, so
+ * that texts which nobody can send now cost no time, however many they are.
  */
 export function claimChunks(db: Db, claim: Claim) {
   return db.many<Chunk>(
     'claim_chunks',
     /* sql */ `
-    with picked as (
+    with recursive code as (
+      (select short_code_id from send_chunks
+        where done_at is null and not paused
+        order by short_code_id limit 1)
+      union all
+      select next.short_code_id
+        from code cross join lateral (
+          select short_code_id from send_chunks
+           where done_at is null and not paused and short_code_id > code.short_code_id
+           order by short_code_id limit 1) next
+    ), candidates as materialized (
+      select c.id, c.lane, c.due_at
+        from code cross join generate_series($4::int, $5::int) as of_lane(n) cross join lateral (
+          select id, lane, due_at from send_chunks
+           where short_code_id = code.short_code_id and lane = of_lane.n and done_at is null and due_at <= $3
+             and ${isOpen} and ${isFree}
+           order by due_at, id
+           -- more than are wanted, for others may be claiming the same
+           limit 4 * $6::int) c
+       where ${mayBeSentFrom}
+    ), ranked as materialized (
+      select array(select id from candidates order by lane, due_at, id limit 4 * $6::int) as ids
+    ), picked as (
       select id from send_chunks
-       where done_at is null and lane between $4 and $5 and due_at <= $3
-         and ${isOpen} and ${mayBeSentFrom} and ${isFree}
+       where id = any((select ids from ranked)::bigint[]) and done_at is null and ${isOpen} and ${isFree}
          and not exists (select from installation where sending_paused)
        order by lane, due_at, id
        limit $6

@@ -1,7 +1,8 @@
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { freshDatabase, type TestDatabase } from '../../test/database.ts'
 import { make } from '../../test/make.ts'
-import { type BroadcastClaim, claimBroadcasts } from './chunks.queries.ts'
+import type { Db } from '../db/db.ts'
+import { type BroadcastClaim, claimBroadcasts, claimChunks } from './chunks.queries.ts'
 
 // Broadcasts take turns, whatever the number of chunks that each of them has.
 
@@ -84,4 +85,37 @@ test('gateways that claim at once never get the same', async () => {
   expect(new Set(claimed.map((chunk) => chunk.id)).size).toBe(claimed.length)
   const rest = await claim({ limit: 100 })
   expect(claimed.length + rest.length).toBe(40)
+})
+
+test('urgent texts that nobody can send now are not read to find one that can be sent', async () => {
+  const [away, here, paused] = [await broadcast(2_000), await broadcast(1), await broadcast(2_000)]
+  await database.db.exec('pause', 'update send_chunks set paused = true where message_id = $1', [paused.id])
+  await database.db.exec('urgent', 'update send_chunks set lane = 1')
+  const codes = { allBut: true, ids: [away.shortCodeId] }
+  const given = {
+    owner: crypto.randomUUID(),
+    leaseMs: 60_000,
+    now: new Date(),
+    fromLane: 0,
+    toLane: 1,
+    limit: 10,
+    codes,
+  }
+  const plans: string[] = []
+  const explaining: Db = {
+    ...database.db,
+    many: async (_, sql, params) => {
+      await database.db.tx(async (tx) => {
+        await tx.exec('no_scans', 'set local enable_seqscan = off')
+        const rows = await tx.many<Record<string, string>>('plan', `explain (analyze, timing off) ${sql}`, params)
+        plans.push(rows.map((row) => Object.values(row)[0]).join('\n'))
+        await tx.exec('undo', 'update send_chunks set lease_until = null')
+      })
+      return []
+    },
+  }
+  await claimChunks(explaining, given)
+  const read = [...(plans[0] ?? '').matchAll(/rows=(\d+)(?:\.\d+)? loops|Removed by Filter: (\d+)/g)]
+  expect(Math.max(...read.map(([, rows, removed]) => Number(rows ?? removed))), plans[0]).toBeLessThan(100)
+  expect(messagesOf(await claimChunks(database.db, given))).toEqual([here.id])
 })
