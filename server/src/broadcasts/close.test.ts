@@ -3,6 +3,7 @@ import { freshDatabase, type TestDatabase } from '../../test/database.ts'
 import { make } from '../../test/make.ts'
 import { makeRuntime } from '../../test/runtime.ts'
 import { checkBooks, readCounters } from '../../test/sending.ts'
+import { waitFor } from '../../test/wait-for.ts'
 import type { Db } from '../db/db.ts'
 import { acceptBroadcast } from '../messages/messages.ts'
 import { optOut } from '../opt-ins/opt-out.ts'
@@ -261,4 +262,28 @@ describe('how long receipts are waited for', () => {
     await close(3.9)
     expect(await counters()).toMatchObject({ expired: 1 })
   })
+})
+
+test('a receipt that has to wait for its row holds nothing of the others', async () => {
+  const { code } = await database.db.one<{ code: string }>('code', 'select code from short_codes where id = $1', [
+    list.shortCodeId,
+  ])
+  const told = (n: number, smscId: string, reference: number | null) => ({
+    ...receiptOf(n, smscId),
+    ...{ shortCode: code, connectionId, reference, submitDate: null, excerpt: null, receivedAt: new Date() },
+  })
+  const held = ids[1] as number
+  await insertWaitingReceipts(database.db, [told(0, 'a0', null), told(1, 'b1', (held % 4096) * 16)])
+  await database.db.exec('due', `update receipts set try_at = now() - interval '1 second'`)
+  let settling: Promise<boolean> | undefined
+  await database.db.tx(async (tx) => {
+    await tx.exec('hold', 'select from message_log where id = $1 for update', [held])
+    settling = settleWaitingReceipts(rt())
+    await waitFor(async () => (await counters()).delivered === 1)
+    // whoever counts something of the broadcast need not wait
+    await tx.exec('count', 'select from message_counters where message_id = $1 for update nowait', [messageId])
+  })
+  expect(await settling).toBe(true)
+  expect(await counters()).toMatchObject({ delivered: 2, unknown: 2 })
+  await checkBooks(database.db, messageId)
 })

@@ -243,6 +243,16 @@ export function claimWaitingReceipts(tx: Db, limit: number) {
   )
 }
 
+/** Locks a receipt that still waits; false when it does not any more, or another gateway has it. */
+export async function lockWaitingReceipt(tx: Db, id: number): Promise<boolean> {
+  const row = await tx.maybeOne(
+    'lock_waiting_receipt',
+    /* sql */ `select 1 from receipts where id = $1 and outcome = 'waiting' for update skip locked`,
+    [id],
+  )
+  return row !== undefined
+}
+
 /** The end of a waiting receipt: applied by its id, settled by its handset, or an orphan for good. */
 export async function endReceipts(tx: Db, ids: number[], outcome: 'applied' | 'settled' | 'orphan') {
   if (ids.length === 0) return

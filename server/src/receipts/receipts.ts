@@ -16,6 +16,7 @@ import {
   insertWaitingReceipts,
   listLogDays,
   listUnknownRows,
+  lockWaitingReceipt,
   postponeReceipts,
   type StoredReceipt,
   type UnknownRow,
@@ -136,49 +137,71 @@ export function byConnection<T extends { connectionId: number }>(batch: T[]): Ma
 
 /**
  * Tries the waiting receipts that are due again and says whether there were any: by their id, which may be known by
- * now, else as the receipt of an unknown text to the same handset.
+ * now, else as the receipt of an unknown text to the same handset. One that fails is no obstacle to the others.
  */
 export async function settleWaitingReceipts(rt: Pick<Runtime, 'db' | 'clock'>): Promise<boolean> {
-  return (await retryLostRaces(() => rt.db.tx((tx) => settleOnce(tx, rt.clock.now())))) > 0
+  const { db } = rt
+  const now = rt.clock.now()
+  const { tried, unknown, days } = await retryLostRaces(() => db.tx((tx) => applyWaiting(tx, now)))
+  const faults: unknown[] = []
+  // one by one: two receipts to one handset must not both take the same unknown row. And each in its own transaction, for
+  // what it holds nothing else of that broadcast can pass
+  for (const receipt of unknown) {
+    try {
+      await settleByHandset(db, now, receipt, days)
+    } catch (error) {
+      faults.push(error)
+    }
+  }
+  if (faults.length > 0) throw faults[0]
+  return tried > 0
 }
 
-async function settleOnce(tx: Db, now: Date): Promise<number> {
+const isOrphan = (receipt: StoredReceipt, now: Date) => receipt.receivedAt.getTime() < now.getTime() - patienceMs
+
+/** Applies those whose id is known by now, and puts the others off; answers those of which nobody knows the id. */
+async function applyWaiting(tx: Db, now: Date) {
   const waiting = await claimWaitingReceipts(tx, 200)
-  if (waiting.length === 0) return 0
+  if (waiting.length === 0) return { tried: 0, unknown: [], days: [] }
   const days = await listLogDays(tx)
-  const { early: left, unknown } = await applyById(tx, now, days, waiting, 'applied')
-  // one by one: two receipts to one handset must not both take the same unknown row
-  for (const receipt of unknown) {
-    const row = await findRow(tx, receipt, days)
-    if (row) {
+  const { early, unknown } = await applyById(tx, now, days, waiting, 'applied')
+  const gone = early.filter((receipt) => isOrphan(receipt, now))
+  await endReceipts(tx, idsOf(gone), 'orphan')
+  await postponeReceipts(tx, idsOf([...early.filter((receipt) => !gone.includes(receipt)), ...unknown]))
+  return { tried: waiting.length, unknown, days }
+}
+
+/** Applies a receipt to the row that it is for, if that can be told; ends it when it has waited for too long. */
+async function settleByHandset(db: Db, now: Date, receipt: StoredReceipt, days: string[]): Promise<void> {
+  const row = await findRow(db, receipt, days)
+  if (!row && !isOrphan(receipt, now)) return
+  await retryLostRaces(() =>
+    db.tx(async (tx) => {
+      // another gateway may be at it as well
+      if (!(await lockWaitingReceipt(tx, receipt.id))) return
+      if (!row) return endReceipts(tx, [receipt.id], 'orphan')
       // one without an id gets one of its own: with none, it would stand for each later text to that handset
       const named = receipt.smscId === '' ? { ...receipt, smscId: `receipt ${receipt.id}` } : receipt
       await insertFoundSubmit(tx, named, row)
       await applyById(tx, now, [row.loggedOn], [named], 'settled')
-    } else {
-      left.push(receipt)
-    }
-  }
-  const isOrphan = (receipt: StoredReceipt) => receipt.receivedAt.getTime() < now.getTime() - patienceMs
-  await endReceipts(tx, idsOf(left.filter(isOrphan)), 'orphan')
-  await postponeReceipts(tx, idsOf(left.filter((receipt) => !isOrphan(receipt))))
-  return waiting.length
+    }),
+  )
 }
 
 /**
  * The row of a receipt whose id nobody knows: one whose id is spelt otherwise or came over another connection, one that
  * never got an id, or one whose handset the carrier writes in a way of its own.
  */
-async function findRow(tx: Db, receipt: StoredReceipt, days: string[]): Promise<UnknownRow | undefined> {
+async function findRow(db: Db, receipt: StoredReceipt, days: string[]): Promise<UnknownRow | undefined> {
   if (receipt.phone === null) return undefined
   if (receipt.smscId !== '') {
     const ids = [receipt.smscId, ...otherSpellings(receipt.smscId)]
-    const respelled = await findRespelled(tx, receipt, ids, days)
+    const respelled = await findRespelled(db, receipt, ids, days)
     if (respelled) return respelled
   }
-  const unknown = findUnknown(receipt, await listUnknownRows(tx, receipt, days))
+  const unknown = findUnknown(receipt, await listUnknownRows(db, receipt, days))
   if (unknown || receipt.smscId === '') return unknown
-  return findMisaddressed(tx, receipt, days)
+  return findMisaddressed(db, receipt, days)
 }
 
 /** Applies receipts whose SMSC id is known on one of these days, and answers the others. */
