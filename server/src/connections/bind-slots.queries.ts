@@ -57,7 +57,13 @@ export function renewSlots(db: Db, gateway: string, leaseMs: number, owned: Owne
   )
 }
 
-export type Share = { connectionId: number; share: number; taken: number[] }
+export type Share = {
+  connectionId: number
+  share: number
+  /** There are other gateways that serve. */
+  shared: boolean
+  taken: number[]
+}
 
 /**
  * Leases free slots of these connections to a gateway, as many as make up its fair share among the gateways that serve,
@@ -77,6 +83,7 @@ export function takeSlots(db: Db, gateway: string, leaseMs: number, connectionId
       union select $1::uuid
     ), shares as materialized (
       select c.id, ceil(c.slots / (select count(*) from serving)::numeric)::int as share,
+             (select count(*) from serving) > 1 as shared,
              (select count(*) from bind_slots s
                where s.connection_id = c.id and s.leased_by = $1 and s.lease_until > clock_timestamp())::int as owned
         from connections c where c.id = any($3::smallint[]) and c.enabled
@@ -99,7 +106,7 @@ export function takeSlots(db: Db, gateway: string, leaseMs: number, connectionId
         from chosen c where s.connection_id = c.connection_id and s.slot = c.slot
       returning s.connection_id, s.slot
     )
-    select id as "connectionId", share,
+    select id as "connectionId", share, shared,
            array(select slot from taken where taken.connection_id = shares.id order by slot)::int[] as taken
       from shares`,
     [gateway, leaseMs, connectionIds],

@@ -355,9 +355,28 @@ describe('slots', () => {
     expect(await renewSlots(sending.db, second, 5_000, [state])).toEqual([])
   })
 
+  test('that will not bind are kept where there is nobody to leave them to', async () => {
+    const given = await carrier()
+    await set(given.id, 'port = 1')
+    await gateway()
+    await waitFor(async () => (await slotsOf(given.id))[0]?.leasedBy)
+    const since = performance.now()
+    // two leases, and the turn that would have found them fruitless
+    await waitFor(
+      async () => {
+        expect(await slotsOf(given.id)).not.toMatchObject([{ leasedBy: null }])
+        return performance.now() - since > 3_600
+      },
+      { timeoutMs: 6_000 },
+    )
+  })
+
   test('that will not bind for us are left for others to try', async () => {
     const given = await carrier()
     await set(given.id, 'port = 1')
+    const another = `insert into heartbeats (role, instance_id, details, seen_at)
+                     values ('gateway', $1, '{"serving": true}', clock_timestamp() + interval '1 minute')`
+    await sending.db.exec('another', another, [crypto.randomUUID()])
     await gateway()
     await waitFor(async () => (await slotsOf(given.id))[0]?.leasedBy)
     await waitFor(async () => (await slotsOf(given.id))[0]?.leasedBy === null, { timeoutMs: 6_000 })

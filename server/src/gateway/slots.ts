@@ -26,6 +26,8 @@ export class Slots {
   // on their way back: still leased, until their binds are closed
   readonly #leaving = new Map<string, SlotKey>()
   readonly #handingBack = new Set<Promise<void>>()
+  // whether there were others to leave slots to, when last asked
+  #isShared = false
   // connections whose slots we could not bind as they are set, and since when others have the first try
   readonly #fruitless = new Map<number, { since: number; version: number }>()
 
@@ -86,7 +88,8 @@ export class Slots {
     const { db, gateway, leaseMs } = this.#options
     const asked = performance.now()
     const ids = wanting.map((line) => line.connection.id)
-    for (const { connectionId, share, taken } of await takeSlots(db, gateway, leaseMs, ids)) {
+    for (const { connectionId, share, shared, taken } of await takeSlots(db, gateway, leaseMs, ids)) {
+      this.#isShared = shared
       const line = wanting.find((each) => each.connection.id === connectionId)
       if (!line) continue
       for (const slot of taken) {
@@ -131,7 +134,8 @@ export class Slots {
     if (given?.version === version && now - given.since < patienceMs) return true
     this.#fruitless.delete(id)
     const slots = [...line.slots]
-    if (slots.length === 0 || slots.some((bind) => bind.bound || now - bind.lastBoundAt < patienceMs)) return false
+    if (!this.#isShared || slots.length === 0) return false
+    if (slots.some((bind) => bind.bound || now - bind.lastBoundAt < patienceMs)) return false
     this.#fruitless.set(id, { since: now, version })
     this.#giveUp(line, 0)
     return true
