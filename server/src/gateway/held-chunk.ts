@@ -76,13 +76,6 @@ export class HeldChunk {
     return this.#queue.length - this.#next + this.#retries.length
   }
 
-  /** The soonest retry's time; infinity when none waits. */
-  get nextRetry(): number {
-    let soonest = Number.POSITIVE_INFINITY
-    for (const retry of this.#retries) soonest = Math.min(soonest, retry.notBefore)
-    return soonest
-  }
-
   get finished(): boolean {
     return this.left === 0 && this.open === 0
   }

@@ -368,6 +368,7 @@ export class Submitter {
       try {
         await retryLostRaces(() => unmarkSubmitting(this.#db, held.chunk, ids))
         held.retry(recipients, performance.now() + afterMs)
+        if (afterMs > 0) setTimeout(this.#onChange, afterMs)
         break
       } catch (error) {
         this.#log.warn({ err: error, chunk: held.chunk.id }, 'could not take marks back, trying again')
