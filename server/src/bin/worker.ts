@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { billSent } from '../broadcasts/bill.ts'
-import { closeOverdueJob, makeLogDaysJob } from '../broadcasts/broadcasts.jobs.ts'
+import { closeOverdueJob, forgetAttemptsJob, makeLogDaysJob } from '../broadcasts/broadcasts.jobs.ts'
 import { cancelQueued } from '../broadcasts/cancelled.ts'
 import { makeLogDaysAhead } from '../broadcasts/close.ts'
 import { expandOnce } from '../broadcasts/expand.ts'
@@ -33,6 +33,7 @@ const jobs: Job[] = [
   foldListDeltasJob,
   forgetHeartbeatsJob,
   forgetReceiptsJob,
+  forgetAttemptsJob,
   forgetIdempotencyKeysJob,
   computeFlightPlanJob,
   forgetFlightPlansJob,
@@ -44,6 +45,7 @@ const schedules: Schedule[] = [
   { name: cleanSoftBouncedJob.name, everySeconds: 10 },
   { name: makeLogDaysJob.name, everySeconds: 3_600 },
   { name: forgetReceiptsJob.name, everySeconds: 3_600 },
+  { name: forgetAttemptsJob.name, everySeconds: 3_600 },
   { name: forgetHeartbeatsJob.name, everySeconds: 3_600 },
   { name: forgetIdempotencyKeysJob.name, everySeconds: 3_600 },
   { name: forgetFlightPlansJob.name, everySeconds: 3_600 },

@@ -30,3 +30,14 @@ export async function insertAttempts(db: Db, attempts: Attempt[]): Promise<void>
     ],
   )
 }
+
+/** Deletes up to so many tries of texts logged before this day (YYYY-MM-DD), and answers how many there were. */
+export function deleteAttempts(db: Db, before: string, limit: number): Promise<number> {
+  return db.exec(
+    'delete_attempts',
+    /* sql */ `
+    delete from submit_attempts
+     where ctid = any(array(select ctid from submit_attempts where logged_on < $1::date limit $2))`,
+    [before, limit],
+  )
+}

@@ -1,4 +1,6 @@
 import type { Job } from '../jobs/jobs.ts'
+import { utcDay } from '../lib/clock.ts'
+import { deleteAttempts } from './attempts.queries.ts'
 import { closeOverdue, makeLogDaysAhead } from './close.ts'
 
 /** Closes messages whose receipts are overdue. */
@@ -13,4 +15,16 @@ export const closeOverdueJob: Job = {
 export const makeLogDaysJob: Job = {
   name: 'broadcasts.make-log-days',
   run: (rt) => makeLogDaysAhead(rt),
+}
+
+/** What a carrier did not take is told for a month. */
+const attemptDays = 30
+
+/** Forgets the tries that came to nothing, a month after their text. */
+export const forgetAttemptsJob: Job = {
+  name: 'broadcasts.forget-attempts',
+  async run({ db, clock }, _payload, signal) {
+    const before = utcDay(new Date(clock.now().getTime() - attemptDays * 86_400_000))
+    while (!signal.aborted && (await deleteAttempts(db, before, 10_000)) > 0);
+  },
 }
