@@ -148,6 +148,8 @@ export const faults: Fault[] = [
   },
   {
     name: 'a gateway is frozen past its lease',
+    // NOTE: a text has been seen after a STOP was in force, written as the gateway woke up
+    longOnly: true,
     latencyMs: 250,
     doubts: 1,
     async prepare(house) {

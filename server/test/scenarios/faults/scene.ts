@@ -23,6 +23,8 @@ export type Fault = {
   name: string
   /** What the carrier is like from before the broadcast until the fault is over. */
   carrier?: Record<string, unknown>
+  /** Not part of `npm test`. */
+  longOnly?: boolean
   /** Another pace than usual: the broadcast must not be over before the fault is. */
   latencyMs?: number
   /** How many texts ahead of the last one taken the first to leave is: those nearer may be with the carrier unseen. */
@@ -60,7 +62,7 @@ export type Town = { listId: number; phones: number[] }
 export type Verdict = { faults: string[]; seconds: number; standstillMs: number; unknown: number; left: number }
 
 const beginAt = 0.1
-const settleMs = { short: 20_000, long: 120_000 } satisfies Record<Form, number>
+const settleMs = { short: 40_000, long: 120_000 } satisfies Record<Form, number>
 
 /** Texts the town while this goes wrong; whoever left is taken off the town's phones. */
 export async function broadcastWith(house: House, town: Town, fault: Fault, form: Form): Promise<Verdict> {
@@ -126,7 +128,12 @@ export async function broadcastWith(house: House, town: Town, fault: Fault, form
     const client = await waitFor(() => house.connect(), { timeoutMs: 15_000, what: 'the database to be back' })
     try {
       const faults: string[] = []
-      await waitFor(() => isSettled(client, messageId), {
+      // the carrier may still hold receipts for a connection of which it does not know yet that it is dead
+      const isOver = async () => {
+        const { owed } = (await house.control('GET', '/state')).body
+        return owed === 0 && (await isSettled(client, messageId))
+      }
+      await waitFor(isOver, {
         timeoutMs: settleMs[form],
         what: 'the broadcast to settle',
       }).catch((error: Error) => faults.push(error.message))
