@@ -148,7 +148,7 @@ export const faults: Fault[] = [
   },
   {
     name: 'a gateway is frozen past its lease',
-    // NOTE: a text has been seen after a STOP was in force, written as the gateway woke up
+    // NOTE: at times a text comes after a STOP was in force, or rows stay open; the cause is not known yet
     longOnly: true,
     latencyMs: 250,
     doubts: 1,
