@@ -1,7 +1,8 @@
 import type { Connection } from '../connections/connection.ts'
 import { meaningsOf } from '../connections/meaning.ts'
 import { spellMessageId } from '../connections/message-id.ts'
-import { storeInbound } from '../inbound/inbound.ts'
+import { listRead } from '../inbound/inbound.queries.ts'
+import { asksToLeave, storeInbound } from '../inbound/inbound.ts'
 import type { WaitingReceipt } from '../receipts/receipts.queries.ts'
 import type { ReceiptBook } from '../receipts/receipts.ts'
 import type { Runtime } from '../runtime.ts'
@@ -20,7 +21,13 @@ type From = Pick<Connection, 'id' | 'name' | 'charset' | 'errorMap' | 'receiptId
 
 type Respond = (fields?: ResponseFields) => void
 
-/** Takes what the SMSC delivers. A receipt and an MO alike are durable before they are answered. */
+/** An opt-out that could not be made in so long is asked for again, which is before carriers lose their patience. */
+const optOutPatienceMs = 8_000
+
+/**
+ * Takes what the SMSC delivers. A receipt and an MO alike are durable before they are answered, and an MO that asks to
+ * leave is answered when that is committed: from its answer on the opt-out has to count, whoever stands still meanwhile.
+ */
 export class Deliveries {
   readonly #rt: Pick<Runtime, 'db' | 'clock' | 'log'>
   readonly #recorder: Recorder
@@ -29,6 +36,8 @@ export class Deliveries {
   readonly #onInbound: () => void
   // the last MO of each handset that is being stored
   readonly #storing = new Map<number, Promise<void>>()
+  // MOs that ask to leave, by their ids, and who is to be told when they are read
+  readonly #leaving = new Map<number, () => void>()
 
   constructor(
     rt: Pick<Runtime, 'db' | 'clock' | 'log'>,
@@ -50,6 +59,12 @@ export class Deliveries {
     const respond: Respond = (fields) => session.respond(request, fields)
     if (isReceipt(pdu)) this.#takeReceipt(from, pdu, respond)
     else this.#takeInbound(from, pdu, respond)
+  }
+
+  /** Answers the MOs that ask to leave and have been read since. */
+  async answerLeft(): Promise<void> {
+    if (this.#leaving.size === 0) return
+    for (const id of await listRead(this.#rt.db, [...this.#leaving.keys()])) this.#leaving.get(id)?.()
   }
 
   #takeReceipt(from: From, pdu: DeliverSm, respond: Respond): void {
@@ -97,12 +112,15 @@ export class Deliveries {
 
   async #storeInbound(from: From, pdu: DeliverSm, phone: number, respond: Respond): Promise<void> {
     const raw = pdu.short_message.length > 0 ? pdu.short_message : (pdu.tlvs?.message_payload ?? pdu.short_message)
+    let content: string
+    let id: number
     try {
-      await storeInbound(this.#rt.db, {
+      content = decodeShortMessage(raw, pdu.data_coding, pdu.esm_class, from.charset).text
+      id = await storeInbound(this.#rt.db, {
         connectionId: from.id,
         shortCode: shortCodeOf(pdu.destination_addr),
         phone,
-        content: decodeShortMessage(raw, pdu.data_coding, pdu.esm_class, from.charset).text,
+        content,
         raw: Buffer.from(raw),
         dataCoding: pdu.data_coding,
         receivedAt: this.#rt.clock.now(),
@@ -112,9 +130,28 @@ export class Deliveries {
       respond({ command_status: commandStatus.ESME_RX_T_APPN })
       return
     }
-    respond()
     this.#meter.inbound(from.name)
+    const read = asksToLeave(content) ? this.#untilRead(id) : true
     this.#onInbound()
+    if (await read) {
+      respond()
+      return
+    }
+    this.#rt.log.warn({ mo: id }, 'could not make an opt-out in time; the carrier is asked to send it again')
+    respond({ command_status: commandStatus.ESME_RX_T_APPN })
+  }
+
+  /** Resolves when the MO is read; false when that takes too long. */
+  #untilRead(id: number): Promise<boolean> {
+    return new Promise((resolve) => {
+      const end = (isRead: boolean) => {
+        clearTimeout(timer)
+        this.#leaving.delete(id)
+        resolve(isRead)
+      }
+      const timer = setTimeout(() => end(false), optOutPatienceMs).unref()
+      this.#leaving.set(id, () => end(true))
+    })
   }
 }
 

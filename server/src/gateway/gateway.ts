@@ -56,7 +56,12 @@ export async function startGateway(rt: Runtime): Promise<Gateway> {
   const receipts = new ReceiptBook({ db, clock, log })
   const repeat = (work: () => Promise<unknown>, pauseMs: number, what: string) =>
     new Repeater(work, pauseMs, (error) => log.warn({ err: error }, `could not ${what}, trying again`))
-  const inbound = repeat(() => interpretInbound({ ...rt, db }), 500, 'interpret MOs')
+  const interpret = async () => {
+    const hasMore = await interpretInbound({ ...rt, db })
+    await deliveries.answerLeft()
+    return hasMore
+  }
+  const inbound = repeat(interpret, 500, 'interpret MOs')
   const deliveries = new Deliveries({ db, clock, log }, recorder, receipts, meter, () => inbound.now())
   const { leaseMs, responseDeadlineMs } = config.send
   const lines = new Lines(

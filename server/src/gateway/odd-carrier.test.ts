@@ -153,6 +153,40 @@ test('texts of one handset are stored in the order in which they came', async ()
   expect(read).toEqual([{ meaning: 'opt_out' }, { meaning: 'help' }])
 })
 
+test('a STOP is answered when its opt-out is committed, whoever holds that up', async () => {
+  await start(accept)
+  const [phone = 0] = phones(1)
+  await sending.subscribe(phone)
+  const bind = await carrier.anyBind()
+  let answer: number | undefined
+  let told = Promise.resolve()
+  const read = `select from inbound_messages where opted_out_at is not null`
+  await sending.db.tx(async (tx) => {
+    await tx.exec('hold', 'select from subscribers where phone = $1 for update', [phone])
+    const stop = deliverSm({
+      source_addr: `1${phone}`,
+      destination_addr: sending.shortCode.code,
+      short_message: Buffer.from('Stop!'),
+    })
+    told = bind.ask(stop).then(async ({ command_status }) => {
+      answer = command_status
+    })
+    const isHeldUp = `select from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()`
+    await waitFor(async () => (await tx.many('held_up', isHeldUp)).length > 0, { what: 'the opt-out to be held up' })
+    // a word that asks for nothing is answered meanwhile
+    const other = dataSm({
+      source_addr: '12065560009',
+      destination_addr: sending.shortCode.code,
+      tlvs: { message_payload: Buffer.from('Thanks') },
+    })
+    expect((await bind.ask(other)).command_status).toBe(0)
+    expect(answer).toBeUndefined()
+  })
+  await told
+  expect(answer).toBe(0)
+  expect(await sending.db.many('read', read)).toHaveLength(1)
+})
+
 test('an answer after its deadline still counts', async () => {
   await start(() => undefined)
   await sending.subscribe(...phones(1))

@@ -1,7 +1,7 @@
 import type { CapSet } from './caps.ts'
 
 /** One that has waited so long for its token will not get it soon: its cap was cut, or its share is lost. */
-const mostWaitMs = 1_000
+const mostWaitMs = 700
 /** Tokens that come free within so short a time are used at one stroke. */
 const strokeMs = 2
 

@@ -4,8 +4,10 @@ const distantMs = 10
 const mostShare = 0.5
 /** Marks may take so much longer than they usually do. */
 const reserveMs = 4
+/** Only who will have his place so soon is marked: a mark is not good for long. */
+const promptMs = 400
 /** How long whoever is marked waits for his place before he is queued again. */
-const mostWaitMs = 1_000
+const mostWaitMs = 700
 const lookMs = 250
 
 /** A marked text that waits for its place. */
@@ -39,7 +41,8 @@ export class PlacesAhead {
   count(window: number, latencyMs: number, batch: number): number {
     if (latencyMs < distantMs) return 0
     const soon = Math.ceil((window * (this.#markingMs + reserveMs)) / latencyMs)
-    return Math.min(soon + batch, Math.floor(window * mostShare))
+    const prompt = Math.floor((window * promptMs) / latencyMs)
+    return Math.min(soon + batch, prompt, Math.floor(window * mostShare))
   }
 
   add(text: InLine): void {

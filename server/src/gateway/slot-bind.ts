@@ -16,6 +16,9 @@ export type SlotBindEvents = {
   onLate(request: SubmitSm, response: ResponsePdu): void
 }
 
+/** No PDU is written later than so after it was made: together with a mark's age that is less than a second. */
+const staleMs = 300
+
 /** One slot of a connection that is ours: keeps its bind alive, or both of a pair. */
 export class SlotBind {
   readonly slot: number
@@ -47,6 +50,7 @@ export class SlotBind {
         window: connection.window,
         responseDeadlineMs,
         enquireLinkMs: connection.enquireLinkS * 1_000,
+        staleMs,
       })
       const about = { connection: connection.name, slot: this.slot, bind }
       connector.on('bound', (session) => {

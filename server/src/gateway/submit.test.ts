@@ -58,6 +58,7 @@ beforeEach(async () => {
   submitter = new Submitter({ ...rt, db }, new Recorder({ ...rt, db }), trace, () => {})
 })
 afterEach(async () => {
+  vi.restoreAllMocks()
   await line.giveUp(0)
   await carrier.server.close()
   await database.close()
@@ -91,6 +92,25 @@ test('a gateway that was frozen between the mark and the PDU writes none, and ta
   expect(late.open).toBe(0)
   expect(late.left).toBe(1)
   expect(line.free()).toBe(10)
+})
+
+test('a mark that took too long is asked for anew: whoever left meanwhile must not get the text', async () => {
+  await prepare('short')
+  const mine = held(performance.now() + leaseMs)
+  const { now } = performance
+  let later = 0
+  vi.spyOn(performance, 'now').mockImplementation(() => now.call(performance) + later)
+  line.reserve(1, noCaps)
+  const submitted = submitter.submit(mine, line, mine.take(10, 0), 1)
+  later = 700
+  await submitted
+  expect(carrier.submits).toEqual([])
+  expect(await readCounters(database.db, messageId)).toMatchObject({ queued: 1, submitting: 0 })
+  expect(mine.left).toBe(1)
+  line.reserve(1, noCaps)
+  await submitter.submit(mine, line, mine.take(10, performance.now()), 1)
+  await waitFor(() => carrier.submits.length === 1)
+  await waitFor(() => mine.open === 0)
 })
 
 test('what is left of a text is not written once the lease is over', async () => {

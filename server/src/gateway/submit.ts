@@ -28,6 +28,12 @@ const unboundMs = 50
 /** Texts to be queued again wait so long for others of their chunk: a carrier that throttles does it to hundreds. */
 const requeueMs = 5
 
+/**
+ * What a mark allows has to be written so soon after it was asked for. Whoever opts out in between is told no sooner than
+ * the mark began, and a second later nothing may go out to him: what stood still for longer has to be marked anew.
+ */
+const freshMs = 700
+
 /** The SMSC asks us to come again soon with the same text. */
 const temporary: ReadonlySet<number> = new Set([commandStatus.ESME_RTHROTTLED, commandStatus.ESME_RMSGQFUL])
 
@@ -107,7 +113,7 @@ export class Submitter {
     const { text } = held.textsFor(line)
     const flights = going.map((recipient) => makeFlight({ held, line, recipient, text, caps, allowedAt: began }))
     const isCorrect = flights.length === 0 || (await this.#correctPartCounts(held, flights))
-    if (flights.length > 0 && (!isCorrect || !held.mayWrite(performance.now()))) {
+    if (flights.length > 0 && (!isCorrect || !flights.every((flight) => mayWrite(flight)))) {
       line.release(going.length * places, caps)
       await this.#requeue(held, going, 0)
       return
@@ -200,7 +206,7 @@ export class Submitter {
       caps: flight.caps,
       urgent: flight.held.chunk.lane !== lanes.broadcast,
       write: () => {
-        if (flight.held.mayWrite(performance.now())) this.#writePart(flight, part)
+        if (mayWrite(flight)) this.#writePart(flight, part)
         else this.#giveUp(flight, part)
       },
       giveUp: () => this.#giveUp(flight, part),
@@ -245,7 +251,7 @@ export class Submitter {
     flight.line.wait({
       urgent: flight.held.chunk.lane !== lanes.broadcast,
       write: () => {
-        if (flight.held.mayWrite(performance.now())) this.#writePart(flight, part)
+        if (mayWrite(flight)) this.#writePart(flight, part)
         else this.#giveUp(flight, part)
       },
       giveUp: () => this.#giveUp(flight, part),
@@ -378,4 +384,10 @@ export class Submitter {
     held.open -= recipients.length
     this.#onChange()
   }
+}
+
+/** Whether the chunk is still ours, and what was said of the text not too long ago. */
+function mayWrite({ held, allowedAt }: Flight): boolean {
+  const now = performance.now()
+  return held.mayWrite(now) && now - allowedAt < freshMs
 }

@@ -6,6 +6,7 @@ import { relativeTime } from '../smpp/pdu/time.ts'
 import type { Tlvs } from '../smpp/pdu/tlvs.ts'
 import { type EncodedPart, encodeParts } from '../sms/parts.ts'
 import { toSmppAddress } from '../sms/phone-number.ts'
+import { mixed, referenceOf } from '../sms/reference.ts'
 import { sourceAddress } from './addresses.ts'
 
 /** What of a connection's settings shapes the PDUs of a text. */
@@ -102,11 +103,6 @@ export class Text {
   }
 
   #referenceOf(id: number): number {
-    return id % (this.#settings.longText === 'udh16' ? 65_536 : 256)
+    return mixed(id) % (this.#settings.longText === 'udh16' ? 65_536 : 256)
   }
-}
-
-/** What a carrier may echo in a receipt: twelve bits of the log row's id, four of the part's number (from 0). */
-export function referenceOf(logId: number, part: number): number {
-  return (logId % 4096) * 16 + (part % 16)
 }

@@ -11,15 +11,28 @@ export type NewInbound = {
   receivedAt: Date
 }
 
-/** Stores an MO, to be interpreted. */
-export async function insertInbound(db: Db, mo: NewInbound): Promise<void> {
-  await db.exec(
+/** Stores an MO, to be interpreted, and answers its id. */
+export async function insertInbound(db: Db, mo: NewInbound): Promise<number> {
+  const { id } = await db.one<{ id: number }>(
     'insert_inbound',
     /* sql */ `
     insert into inbound_messages (connection_id, short_code, phone, content, raw, data_coding, received_at)
-    values ($1, $2, $3, $4, $5, $6, $7)`,
+    values ($1, $2, $3, $4, $5, $6, $7) returning id`,
     [mo.connectionId, mo.shortCode, mo.phone, mo.content, mo.raw, mo.dataCoding, mo.receivedAt],
   )
+  return id
+}
+
+/** Those of these MOs that are read: what they ask for is done, but for its confirmation. */
+export async function listRead(db: Db, ids: number[]): Promise<number[]> {
+  const rows = await db.many<{ id: number }>(
+    'list_read',
+    /* sql */ `
+    select id from inbound_messages
+     where id = any($1::bigint[]) and (interpreted_at is not null or opted_out_at is not null)`,
+    [ids],
+  )
+  return rows.map(({ id }) => id)
 }
 
 export type Waiting = { id: number; optedOut: boolean }

@@ -34,9 +34,14 @@ const unreadAtOnce = 250
 /** A second STOP within a day of a confirmed one, with nothing left to leave, is not confirmed again. */
 const confirmedForMs = 24 * 3_600_000
 
-/** Makes an MO durable; only then may it be answered. It is interpreted by interpretInbound. */
-export function storeInbound(db: Db, mo: NewInbound): Promise<void> {
+/** Makes an MO durable and answers its id; only then may it be answered. It is interpreted by interpretInbound. */
+export function storeInbound(db: Db, mo: NewInbound): Promise<number> {
   return insertInbound(db, mo)
+}
+
+/** Whether this MO asks to be texted no more: it is not answered before that is committed. */
+export function asksToLeave(content: string): boolean {
+  return readWord(content) === 'opt_out'
 }
 
 /**

@@ -279,13 +279,22 @@ export async function postponeReceipts(tx: Db, ids: number[]) {
 
 export type UnknownRow = { logId: number; loggedOn: string; part: number }
 
+type FoundRow = UnknownRow & {
+  content: string
+  submittedAt: Date
+  partCount: number
+  byReference: boolean
+  /** Its answer, and with it its id, may still come. */
+  onItsWay: boolean
+}
+
 /**
- * The texts to this number from this short code whose SMSC id we do not know, and which a receipt without a known id could
+ * The texts to this number from this short code whose SMSC id we do not know, the latest last, and which a receipt without a known id could
  * be for: by the reference that we gave the part, else by the beginning of the text, sent not after the receipt's submit
  * date.
  */
 export function listUnknownRows(tx: Db, receipt: StoredReceipt, days: string[]) {
-  return tx.many<UnknownRow & { content: string; submittedAt: Date; partCount: number; byReference: boolean }>(
+  return tx.many<FoundRow>(
     'list_unknown_rows',
     /* sql */ `
     select l.id as "logId", l.logged_on as "loggedOn", coalesce(l.content, m.content) as content,
@@ -293,14 +302,15 @@ export function listUnknownRows(tx: Db, receipt: StoredReceipt, days: string[]) 
            case when c.long_text = 'payload' and l.part_count > 1 then -1 else coalesce($3::int & 15, 0) end as part,
            -- one that is queued once more has been submitted all the same, at some time since it was accepted
            coalesce(l.submitted_at, m.accepted_at) as "submittedAt", l.part_count as "partCount",
-           coalesce((l.id << 4) & 65535 = $3::int & 65520 and $3::int & 15 < l.part_count
+           l.state = 'submitting' as "onItsWay",
+           coalesce(((l.id # (l.id >> 14)) & 4095) << 4 = $3::int & 65520 and $3::int & 15 < l.part_count
                     and l.parts_delivered & (1 << ($3::int & 15)) = 0, false) as "byReference"
       from message_log l
       join messages m on m.id = l.message_id
       join short_codes s on s.id = m.short_code_id
       join connections c on c.id = $5
      where l.phone = $1 and l.logged_on = any($2::date[]) and s.code = $4
-       and (l.state = 'unknown' or l.state = 'sent' and l.carrier_status = 'no id'
+       and (l.state in ('unknown', 'submitting') or l.state = 'sent' and l.carrier_status = 'no id'
             or l.state = 'queued' and l.again_at is not null)
      order by l.id`,
     [receipt.phone, days, receipt.reference, receipt.shortCode, receipt.connectionId],

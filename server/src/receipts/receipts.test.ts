@@ -10,6 +10,7 @@ import { finishMessages } from '../broadcasts/finish.queries.ts'
 import { listQueued, markSent, markSubmitting, markUnknown, type Recipient } from '../broadcasts/marks.queries.ts'
 import type { BounceReason } from '../connections/meaning.ts'
 import { acceptBroadcast } from '../messages/messages.ts'
+import { referenceOf } from '../sms/reference.ts'
 import {
   type AppliedReceipt,
   applyReceipts,
@@ -149,9 +150,32 @@ describe('a text of one part', () => {
     })
   })
 
+  test('while another text is on its way to the handset, nobody can tell yet whose receipt it is', async () => {
+    const { phone } = textOf(0)
+    await markUnknown(ctx.db, chunk.loggedOn, [idOf(0)])
+    await ctx.db.exec('of_one_handset', 'update message_log set phone = $1 where id = $2', [phone, idOf(1)])
+    const of1 = { phone, reference: referenceOf(idOf(1), 0) }
+    const submitDate = new Date().toISOString().replaceAll(/\D/g, '').slice(2, 12)
+    const ofWords = { phone, excerpt: content.slice(0, 20), submitDate }
+    await insertWaitingReceipts(ctx.db, [waiting({ smscId: 'a2', ...of1 }), waiting({ smscId: 'a3', ...ofWords })])
+    const settle = async () => {
+      await ctx.db.exec('due', `update receipts set try_at = now() - interval '1 second'`)
+      await settleWaitingReceipts(rt())
+    }
+    await settle()
+    expect(await readCounters(ctx.db, messageId)).toMatchObject({ unknown: 1, submitting: 2, delivered: 0 })
+    expect(await ctx.db.many('submits', 'select from submits')).toEqual([])
+    await markSent(ctx.db, chunk.loggedOn, connectionId, [
+      { logId: idOf(1), phone, part: 0, smscId: 'a2', complete: true },
+    ])
+    await settle()
+    expect(await readCounters(ctx.db, messageId)).toMatchObject({ unknown: 0, submitting: 1, delivered: 2 })
+    await checkBooks(ctx.db, messageId)
+  })
+
   test('two orphans to one handset do not settle the same unknown text', async () => {
     await markUnknown(ctx.db, chunk.loggedOn, [idOf(0)])
-    const reference = (idOf(0) % 4096) * 16
+    const reference = referenceOf(idOf(0), 0)
     await insertWaitingReceipts(ctx.db, [waiting({ smscId: 'a1', reference }), waiting({ smscId: 'a2', reference })])
     await ctx.db.exec('due', `update receipts set try_at = now() - interval '1 second'`)
     await settleWaitingReceipts(rt())
@@ -224,17 +248,17 @@ describe('over a connection that tells no ids', () => {
     await ctx.db.exec('due', `update receipts set try_at = now() - interval '1 second'`)
     await settleWaitingReceipts(rt())
   }
-  const referenceOf = (n: number, part = 0) => (idOf(n) % 4096) * 16 + part
+  const reference = (n: number, part = 0) => referenceOf(idOf(n), part)
 
   test('the next text to the same handset finds its receipt as the first did', async () => {
     await prepare(content)
     await ctx.db.exec('same_handset', 'update message_log set phone = $1', [textOf(0).phone])
     await accept(0, '')
-    await settle({ reference: referenceOf(0) })
+    await settle({ reference: reference(0) })
     expect(await readCounters(ctx.db, messageId)).toMatchObject({ delivered: 1, sent: 0 })
     await accept(1, '')
     expect(await apply(delivered('', textOf(0).phone))).toEqual([])
-    await settle({ reference: referenceOf(1) })
+    await settle({ reference: reference(1) })
     expect(await readCounters(ctx.db, messageId)).toMatchObject({ delivered: 2, sent: 0 })
     await checkBooks(ctx.db, messageId)
   })
@@ -242,7 +266,7 @@ describe('over a connection that tells no ids', () => {
   test('each part of a text finds its own', async () => {
     await prepare('x'.repeat(400))
     for (const part of [0, 1, 2]) await accept(0, '', part, part === 2)
-    for (const part of [1, 0, 2]) await settle({ reference: referenceOf(0, part) })
+    for (const part of [1, 0, 2]) await settle({ reference: reference(0, part) })
     expect(await readCounters(ctx.db, messageId)).toMatchObject({ delivered: 1, sent: 0 })
     await checkBooks(ctx.db, messageId)
   })
@@ -328,7 +352,7 @@ describe('a text of three parts in one PDU', () => {
     const submitDate = new Date().toISOString().replace(/\D/g, '').slice(2, 12)
     const ofSecond = { phone: textOf(1).phone, excerpt: 'x'.repeat(20), submitDate }
     await insertWaitingReceipts(ctx.db, [
-      waiting({ smscId: 'a1', reference: (idOf(0) % 4096) * 16 }),
+      waiting({ smscId: 'a1', reference: referenceOf(idOf(0), 0) }),
       waiting({ smscId: 'a2', ...ofSecond }),
     ])
     await ctx.db.exec('due', `update receipts set try_at = now() - interval '1 second'`)
@@ -396,6 +420,7 @@ describe('whose receipt it is, by handset and words', () => {
     submittedAt: new Date('2026-03-01T10:00:00Z'),
     partCount: 1,
     byReference: false,
+    onItsWay: false,
     ...given,
   })
   const receipt = (given: Partial<StoredReceipt>) =>
@@ -413,5 +438,13 @@ describe('whose receipt it is, by handset and words', () => {
     ['nothing, when the reference is another', receipt({ reference: 16 }), [candidate()], false],
   ])('%s', (_, given, candidates, found) => {
     expect(findUnknown(given, candidates) !== undefined).toBe(found)
+  })
+
+  test.each([
+    ['the one with its words, of two with its reference', content, 1],
+    ['else the last one', 'Something else', 2],
+  ])('%s', (_, excerpt, found) => {
+    const candidates = [candidate({ byReference: true }), candidate({ byReference: true, logId: 2, content: 'Hello' })]
+    expect(findUnknown(receipt({ reference: 16, excerpt }), candidates)?.logId).toBe(found)
   })
 })

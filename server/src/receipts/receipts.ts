@@ -200,6 +200,8 @@ async function findRow(db: Db, receipt: StoredReceipt, days: string[]): Promise<
     if (respelled) return respelled
   }
   const unknown = findUnknown(receipt, await listUnknownRows(db, receipt, days))
+  // while its answer may come, the id will tell; and it must not be taken for an older text that is open as well
+  if (unknown?.onItsWay) return undefined
   if (unknown || receipt.smscId === '') return unknown
   return findMisaddressed(db, receipt, days)
 }
@@ -236,16 +238,22 @@ type Candidate = Awaited<ReturnType<typeof listUnknownRows>>[number]
  * that begins with the receipt's excerpt and was submitted before the receipt's submit date.
  */
 export function findUnknown(receipt: StoredReceipt, candidates: Candidate[]): Candidate | undefined {
-  if (receipt.reference !== null) return candidates.find((candidate) => candidate.byReference)
+  if (receipt.reference !== null) {
+    // its few bits come round again some day: the words tell then, else the latest text is the likeliest
+    const named = candidates.filter((candidate) => candidate.byReference)
+    return named.findLast((candidate) => beginsWith(candidate, receipt.excerpt)) ?? named.at(-1)
+  }
   const fitting = candidates.filter(
     (candidate) =>
       (candidate.partCount === 1 || candidate.part === -1) &&
-      receipt.excerpt !== null &&
-      candidate.content.slice(0, 20).startsWith(receipt.excerpt.trimEnd().slice(0, 20)) &&
-      receipt.excerpt.length > 0 &&
+      beginsWith(candidate, receipt.excerpt) &&
       submittedBefore(candidate.submittedAt, receipt.submitDate),
   )
   return fitting.length === 1 ? fitting[0] : undefined
+}
+
+function beginsWith({ content }: Candidate, excerpt: string | null): boolean {
+  return !!excerpt && content.slice(0, 20).startsWith(excerpt.trimEnd().slice(0, 20))
 }
 
 /** Whether `YYMMDDhhmm[ss]`, in a zone the carrier does not tell, can be the time of a text submitted at `at`. */

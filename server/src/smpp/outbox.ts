@@ -11,6 +11,7 @@ const SLAB = 64 * 1024
 export class Outbox {
   readonly #stream: Duplex
   readonly #onFlush: () => void
+  readonly #staleMs: number
   #slab = Buffer.allocUnsafeSlow(SLAB)
   #from = 0
   #at = 0
@@ -18,11 +19,18 @@ export class Outbox {
   #piecesLength = 0
   #scheduled = false
   #blocked = false
+  // when the first of what this turn of the event loop produced was added (monotonic milliseconds)
+  #scheduledAt = 0
 
-  /** `onFlush` is called whenever nothing waits here any more: all of it has been handed to the stream. */
-  constructor(stream: Duplex, onFlush: () => void) {
+  /**
+   * `onFlush` is called whenever nothing waits here any more: all of it has been handed to the stream. A process that
+   * stood still for `staleMs` between a PDU and its write must not believe any more what it knew when it made the PDU:
+   * the stream is destroyed instead.
+   */
+  constructor(stream: Duplex, onFlush: () => void, staleMs = Number.POSITIVE_INFINITY) {
     this.#stream = stream
     this.#onFlush = onFlush
+    this.#staleMs = staleMs
     stream.on('drain', () => {
       this.#blocked = false
       this.flush()
@@ -41,12 +49,14 @@ export class Outbox {
     this.#at = encodePduInto(this.#slab, this.#at, pdu)
     if (this.#scheduled || this.#blocked) return
     this.#scheduled = true
+    this.#scheduledAt = performance.now()
     setImmediate(this.#flushScheduled)
   }
 
   #flushScheduled = () => {
     this.#scheduled = false
-    this.flush()
+    if (performance.now() - this.#scheduledAt < this.#staleMs) this.flush()
+    else this.#stream.destroy(new Error('stood still before it could write'))
   }
 
   /** Hands everything to the stream now, even if it asked us to wait. */

@@ -521,6 +521,19 @@ describe('the end', () => {
     await expect(session.ask(submit())).rejects.toThrow(SmppClosed)
   })
 
+  test('who stood still between a request and its write gives up, with the request unwritten', async () => {
+    const { peer, outcomes, send, closes } = await makeEsme({ staleMs: 20 })
+    send()
+    await settle()
+    expect(peer.take()).toHaveLength(1)
+    send()
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 25)
+    await settle()
+    expect(outcomes.map((outcome) => outcome.kind === 'closed' && outcome.sent)).toEqual([true, false])
+    expect(peer.take()).toEqual([])
+    expect(closes).toEqual(['stood still before it could write'])
+  })
+
   test('what waits behind a peer that takes nothing cannot have been seen', async () => {
     const { session, peer, outcomes, send } = await makeEsme()
     peer.stream.pause()

@@ -2,7 +2,9 @@
 // deadline; what the peer sends is checked against the state of the bind and handed on as events.
 
 import { EventEmitter } from 'node:events'
+import { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
+import { TLSSocket } from 'node:tls'
 import { Alarm } from './alarm.ts'
 import { type BoundState, mayBeSent, type SessionState, type Side, stateAfter } from './bind-state.ts'
 import { type Clock, realClock } from './clock.ts'
@@ -40,6 +42,8 @@ export type SessionOptions = {
   responseDeadlineMs?: number
   /** Nothing heard for so long: ask whether the peer lives. */
   enquireLinkMs?: number
+  /** A process that stood still for so long between a PDU and its write gives the session up, with the PDU unwritten. */
+  staleMs?: number
   clock?: Clock
 }
 
@@ -105,10 +109,11 @@ export class Session extends EventEmitter<SessionEvents> {
     this.#alarm = new Alarm(this.#clock, () => this.#tick())
     // Without it Nagle's algorithm and delayed acknowledgements hold each other up for 40 ms.
     if ('setNoDelay' in stream && typeof stream.setNoDelay === 'function') stream.setNoDelay(true)
-    this.#outbox = new Outbox(stream, () => {
+    const onFlush = () => {
       this.#sentOrdinal = this.#inFlight.ordinal
       this.#breathe()
-    })
+    }
+    this.#outbox = new Outbox(stream, onFlush, options.staleMs)
     this.#inbox = new Inbox(stream, {
       onHeard: () => {
         this.#lastHeard = this.#clock.now()
@@ -233,10 +238,14 @@ export class Session extends EventEmitter<SessionEvents> {
     return this.#leaving
   }
 
-  /** Ends the session at once; what is in flight ends as `closed`. */
+  /** Ends the session at once; what is in flight ends as `closed`, and of it the system sends no more than it has. */
   destroy(reason = 'destroyed') {
+    const isUnanswered = this.#inFlight.size > 0
     this.#close(reason)
-    this.#stream.destroy()
+    // closed in any other way, the system would go on offering what is written to a peer that does not take it
+    if (isUnanswered && this.#stream instanceof Socket && !(this.#stream instanceof TLSSocket))
+      this.#stream.resetAndDestroy()
+    else this.#stream.destroy()
   }
 
   /** The peer unbinds: what is in flight has a moment to be answered, as an answer lost is a text in doubt. */

@@ -24,18 +24,13 @@ describe.skipIf(process.platform !== 'linux')(`a broadcast while (${form})`, () 
   })
   afterAll(() => house?.endEverything())
 
-  // what is for the long form only is known to fail at times, and is being looked into
-  test.each(faults.filter((fault) => form === 'long' || !fault.longOnly))(
-    '$name',
-    { timeout: form === 'long' ? 300_000 : 60_000 },
-    async (fault) => {
-      if (!house) throw new Error('the house is not open')
-      onTestFailed(() => console.error(house?.logTails()))
-      const { faults: found, ...figures } = await broadcastWith(house, town, fault, form)
-      console.log(`${fault.name}: ${JSON.stringify(figures)}`)
-      expect(found).toEqual([])
-    },
-  )
+  test.each(faults)('$name', { timeout: form === 'long' ? 300_000 : 60_000 }, async (fault) => {
+    if (!house) throw new Error('the house is not open')
+    onTestFailed(() => console.error(house?.logTails()))
+    const { faults: found, ...figures } = await broadcastWith(house, town, fault, form)
+    console.log(`${fault.name}: ${JSON.stringify(figures)}`)
+    expect(found).toEqual([])
+  })
 
   test('and it stops in order after all that', async () => {
     expect(await house?.stop()).toBe(0)

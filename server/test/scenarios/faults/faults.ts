@@ -148,8 +148,6 @@ export const faults: Fault[] = [
   },
   {
     name: 'a gateway is frozen past its lease',
-    // NOTE: at times a text comes after a STOP was in force, or rows stay open; the cause is not known yet
-    longOnly: true,
     latencyMs: 250,
     doubts: 1,
     async prepare(house) {

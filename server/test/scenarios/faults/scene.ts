@@ -23,8 +23,6 @@ export type Fault = {
   name: string
   /** What the carrier is like from before the broadcast until the fault is over. */
   carrier?: Record<string, unknown>
-  /** Not part of `npm test`. */
-  longOnly?: boolean
   /** Another pace than usual: the broadcast must not be over before the fault is. */
   latencyMs?: number
   /** How many texts ahead of the last one taken the first to leave is: those nearer may be with the carrier unseen. */
