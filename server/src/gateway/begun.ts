@@ -7,7 +7,7 @@ import type { Flight } from './flight.ts'
 /** What is left of a text whose line is gone waits so long for it to come back. */
 const patienceMs = 30_000
 /** What the mark said of a text, or who was asked since, is good for so long. */
-const allowedForMs = 250
+const allowedForMs = 500
 
 type Begun = { flight: Flight; notBefore: number; since: number }
 

@@ -101,15 +101,15 @@ export class Deliveries {
       return
     }
     const before = this.#storing.get(phone)
-    const stored = before
-      ? before.then(() => this.#storeInbound(from, pdu, phone, respond))
-      : this.#storeInbound(from, pdu, phone, respond)
+    const take = () => this.#storeInbound(from, pdu, phone, respond)
+    const stored = before ? before.then(take) : take()
     this.#storing.set(phone, stored)
     void stored.then(() => {
       if (this.#storing.get(phone) === stored) this.#storing.delete(phone)
     })
   }
 
+  /** Resolves when it is stored, whenever it is answered. */
   async #storeInbound(from: From, pdu: DeliverSm, phone: number, respond: Respond): Promise<void> {
     const raw = pdu.short_message.length > 0 ? pdu.short_message : (pdu.tlvs?.message_payload ?? pdu.short_message)
     let content: string
@@ -131,26 +131,22 @@ export class Deliveries {
       return
     }
     this.#meter.inbound(from.name)
-    const read = asksToLeave(content) ? this.#untilRead(id) : true
+    if (asksToLeave(content)) this.#answerWhenRead(id, respond)
+    else respond()
     this.#onInbound()
-    if (await read) {
-      respond()
-      return
-    }
-    this.#rt.log.warn({ mo: id }, 'could not make an opt-out in time; the carrier is asked to send it again')
-    respond({ command_status: commandStatus.ESME_RX_T_APPN })
   }
 
-  /** Resolves when the MO is read; false when that takes too long. */
-  #untilRead(id: number): Promise<boolean> {
-    return new Promise((resolve) => {
-      const end = (isRead: boolean) => {
-        clearTimeout(timer)
-        this.#leaving.delete(id)
-        resolve(isRead)
-      }
-      const timer = setTimeout(() => end(false), optOutPatienceMs).unref()
-      this.#leaving.set(id, () => end(true))
+  #answerWhenRead(id: number, respond: Respond): void {
+    const timer = setTimeout(() => {
+      this.#leaving.delete(id)
+      this.#rt.log.warn({ mo: id }, 'could not make an opt-out in time; the carrier is asked to send it again')
+      respond({ command_status: commandStatus.ESME_RX_T_APPN })
+    }, optOutPatienceMs)
+    timer.unref()
+    this.#leaving.set(id, () => {
+      clearTimeout(timer)
+      this.#leaving.delete(id)
+      respond()
     })
   }
 }

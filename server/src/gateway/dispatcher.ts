@@ -14,6 +14,9 @@ import { Turns } from './turns.ts'
 
 /** Recipients of one mark: as large as the write it costs wants, as small as what one death may put in doubt. */
 const markRows = 250
+/** Where a mark takes longer than so, the next has half as many, down to the least: it has to be used while it is fresh. */
+const slowMarkMs = 350
+const leastRows = 16
 /** Marks that may be under way beside each other, and how many more when urgent texts are among them. */
 const marksAtOnce = 3
 const urgentMarks = 2
@@ -44,6 +47,7 @@ export class Dispatcher {
   // in the order of lanes, and of their ids within a lane
   #held: HeldChunk[] = []
   #marking = 0
+  #rowsAtOnce = markRows
   #stopping = false
   #pumpTimer: NodeJS.Timeout | undefined
   readonly #waitingForCompany = new Set<Line>()
@@ -192,7 +196,7 @@ export class Dispatcher {
     const kept = isUrgent ? 0 : line.kept(now)
     const capacity = Math.min(line.capacity, line.window - kept, caps.capacity)
     const places = Math.min(held.textsFor(line).pduCount, capacity)
-    const wanted = Math.min(ready, markRows)
+    const wanted = Math.min(ready, this.#rowsAtOnce)
     const room = places === 0 ? 0 : Math.max(0, Math.floor((line.freeToMark(caps, isUrgent) - kept) / places))
     // a mark costs nearly the same for few rows as for many: wait a moment for a window's quarter to be free
     const worthwhile = Math.min(wanted, Math.ceil(capacity / 4 / places))
@@ -219,6 +223,8 @@ export class Dispatcher {
     this.#marking++
     void this.#submitter?.submit(held, line, recipients, places, caps).finally(() => {
       this.#marking--
+      const isSlow = performance.now() - now > slowMarkMs
+      this.#rowsAtOnce = isSlow ? Math.max(leastRows, this.#rowsAtOnce / 2) : Math.min(markRows, this.#rowsAtOnce * 2)
       this.pump()
     })
     return recipients.length

@@ -35,6 +35,9 @@ export const onePlan = {
   jit: 'off',
 }
 
+/** However long the lease is: a STOP that meets such a lock has to be read before its carrier loses patience. */
+const mostIdleMs = 5_000
+
 export type Gateway = { stop(): Promise<void> }
 
 /** Binds to the carrier, submits what is due, and takes receipts and MOs, until it is stopped. */
@@ -42,7 +45,8 @@ export async function startGateway(rt: Runtime): Promise<Gateway> {
   const { config, log, clock } = rt
   const instanceId = randomUUID()
   // frozen in the middle of a transaction, it must not hold the locks that its successor needs for longer than its lease
-  const settings = { ...onePlan, idle_in_transaction_session_timeout: String(config.send.leaseMs) }
+  const idleMs = Math.min(config.send.leaseMs, mostIdleMs)
+  const settings = { ...onePlan, idle_in_transaction_session_timeout: String(idleMs) }
   const pool = makePool(rt.databaseUrl, log, { max: 8, settings, name: 'carillon gateway' })
   const db = poolDb(pool)
   await needKeyForSecrets({ db, config })
@@ -57,7 +61,7 @@ export async function startGateway(rt: Runtime): Promise<Gateway> {
   const repeat = (work: () => Promise<unknown>, pauseMs: number, what: string) =>
     new Repeater(work, pauseMs, (error) => log.warn({ err: error }, `could not ${what}, trying again`))
   const interpret = async () => {
-    const hasMore = await interpretInbound({ ...rt, db })
+    const hasMore = await interpretInbound({ ...rt, db }, () => deliveries.answerLeft())
     await deliveries.answerLeft()
     return hasMore
   }

@@ -305,9 +305,9 @@ export class Line {
 
   /** Writes into a reserved place, of this bind if it has one free; false, and nothing written, when none has. */
   submit(pdu: SubmitSm, caps: CapSet, preferred: Session | undefined, done: Done): boolean {
-    const session = preferred && preferred.free > 0 ? preferred : this.emptiest()
-    if (!session) return false
     const now = performance.now()
+    const session = preferred && this.#mayTake(preferred, now) ? preferred : this.emptiest()
+    if (!session) return false
     this.#reserved--
     caps.use(now)
     if (session.inFlight === 0) this.#answeredAt = now
@@ -331,6 +331,12 @@ export class Line {
     const late = Math.min(trip - this.#usualTripMs, mostLateMs)
     this.#usualTripMs += Math.sign(late) * (0.05 + this.#usualTripMs / 200)
     if (late > bunchMs) caps.noteBunch(writtenAt, writtenAt + late)
+  }
+
+  #mayTake(session: Session, now: number): boolean {
+    if (session.free === 0) return false
+    for (const bind of this.#binds.values()) if (bind.transmitting === session) return this.#isOurs(bind, now)
+    return false
   }
 
   #isOurs(bind: SlotBind, now: number): boolean {

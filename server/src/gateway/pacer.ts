@@ -23,6 +23,8 @@ export class Pacer {
   readonly #urgent = new Map<CapSet, Waiting[]>()
   readonly #others = new Map<CapSet, Waiting[]>()
   #timer: NodeJS.Timeout | undefined
+  // when it looks again
+  #nextAt = Number.POSITIVE_INFINITY
   #isRunning = false
   #hasMore = false
 
@@ -38,11 +40,19 @@ export class Pacer {
     if (queue) queue.push(waiting)
     else queues.set(entry.caps, [waiting])
     if (this.#isRunning) this.#hasMore = true
-    else this.#timer ??= setTimeout(this.#run, 0)
+    else this.#runAt(waiting.since)
+  }
+
+  /** Looks at this time, unless it looks sooner anyway: another cap's next token may be far away. */
+  #runAt(at: number): void {
+    if (at >= this.#nextAt) return
+    clearTimeout(this.#timer)
+    this.#nextAt = at
+    this.#timer = setTimeout(this.#run, Math.max(0, at - performance.now()))
   }
 
   readonly #run = (): void => {
-    this.#timer = undefined
+    this.#nextAt = Number.POSITIVE_INFINITY
     this.#isRunning = true
     this.#hasMore = false
     let next = Number.POSITIVE_INFINITY
@@ -55,8 +65,8 @@ export class Pacer {
     this.#isRunning = false
     if (this.#urgent.size + this.#others.size === 0) return
     // looks again soon enough to give up what waits in vain
-    const pause = Math.min(Math.max(next - performance.now(), strokeMs), mostWaitMs / 4)
-    this.#timer = setTimeout(this.#run, this.#hasMore ? 0 : pause)
+    const now = performance.now()
+    this.#runAt(this.#hasMore ? now : now + Math.min(Math.max(next - now, strokeMs), mostWaitMs / 4))
   }
 }
 

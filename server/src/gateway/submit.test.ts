@@ -107,6 +107,8 @@ test('a mark that took too long is asked for anew: whoever left meanwhile must n
   expect(carrier.submits).toEqual([])
   expect(await readCounters(database.db, messageId)).toMatchObject({ queued: 1, submitting: 0 })
   expect(mine.left).toBe(1)
+  expect(mine.ready(performance.now())).toBe(0)
+  later = 2_000
   line.reserve(1, noCaps)
   await submitter.submit(mine, line, mine.take(10, performance.now()), 1)
   await waitFor(() => carrier.submits.length === 1)

@@ -25,6 +25,8 @@ import { msSince, rightNow, type Trace, type WrittenAt } from './trace.ts'
 const throttledMs = 500
 /** One that its bind did not take waits so long for another. */
 const unboundMs = 50
+/** A mark that failed, or came too late to be used, is made anew after so long at least, and at most. */
+const markAgainMs = { least: 100, most: 2_000 }
 /** Texts to be queued again wait so long for others of their chunk: a carrier that throttles does it to hundreds. */
 const requeueMs = 5
 
@@ -101,11 +103,12 @@ export class Submitter {
       // the mark may have committed all the same: take it back before anything else happens to these rows
       this.#log.warn({ err: error, chunk: held.chunk.id }, 'could not mark texts, trying again')
       line.release(recipients.length * places, caps)
-      await this.#requeue(held, recipients, 0)
+      await this.#requeue(held, recipients, markAgainMs.least)
       return
     }
-    line.noteMarking(performance.now() - began)
-    caps.noteMarking(performance.now() - began)
+    const tookMs = performance.now() - began
+    line.noteMarking(tookMs)
+    caps.noteMarking(tookMs)
     const may = new Set(marked)
     const going = recipients.filter((recipient) => may.has(recipient.id))
     line.release((recipients.length - going.length) * places, caps)
@@ -115,7 +118,10 @@ export class Submitter {
     const isCorrect = flights.length === 0 || (await this.#correctPartCounts(held, flights))
     if (flights.length > 0 && (!isCorrect || !flights.every((flight) => mayWrite(flight)))) {
       line.release(going.length * places, caps)
-      await this.#requeue(held, going, 0)
+      if (isCorrect && !held.lost)
+        this.#log.warn({ chunk: held.chunk.id, ms: tookMs }, 'marked texts too late to write them')
+      const afterMs = Math.min(markAgainMs.most, Math.max(markAgainMs.least, tookMs))
+      await this.#requeue(held, going, afterMs)
       return
     }
     const validity = text.validityAt(this.#clock.now())
@@ -245,13 +251,13 @@ export class Submitter {
     if (--flight.unanswered === 0) this.#land(flight)
   }
 
-  /** Lets a part wait for its place, which was given away a little before it is free. */
+  /** Lets a part wait for its place, which was given away a little before it is free; its tokens are asked once more then. */
   #await(flight: Flight, part: number): void {
     flight.bind = undefined
     flight.line.wait({
       urgent: flight.held.chunk.lane !== lanes.broadcast,
       write: () => {
-        if (mayWrite(flight)) this.#writePart(flight, part)
+        if (mayWrite(flight)) this.#pace(flight, part)
         else this.#giveUp(flight, part)
       },
       giveUp: () => this.#giveUp(flight, part),

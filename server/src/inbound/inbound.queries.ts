@@ -35,24 +35,31 @@ export async function listRead(db: Db, ids: number[]): Promise<number[]> {
   return rows.map(({ id }) => id)
 }
 
-export type Waiting = { id: number; optedOut: boolean }
+export type Waiting = {
+  id: number
+  optedOut: boolean
+  /** An opt-out of the same handset comes before it and is still to be confirmed: help is not answered before that. */
+  isBehind: boolean
+}
 
 /**
- * The oldest MO of each handset that is still to be interpreted, or whose opt-out is still to be confirmed: so many of
- * either kind, the first of those that were not read yet, and of the others those that wait longest.
+ * The oldest MO of each handset to a short code that is not read yet, and the oldest whose opt-out is still to be
+ * confirmed: so many of either kind, the first of those that were not read yet, and of the others those that wait longest.
  */
 export function listWaitingInbound(db: Db, limits: { unread: number; optedOut: number }) {
   return db.many<Waiting>(
     'list_waiting_inbound',
     /* sql */ `
-    with oldest as materialized (
-      select distinct on (phone) id, opted_out_at
+    with waiting as materialized (
+      select id, opted_out_at, bool_or(opted_out_at is not null) over (partition by phone, short_code) as behind,
+             row_number() over (partition by phone, short_code, opted_out_at is not null order by id) as n
         from inbound_messages where interpreted_at is null
-       order by phone, id
     )
-    (select id, false as "optedOut" from oldest where opted_out_at is null order by id limit $1)
+    (select id, false as "optedOut", behind as "isBehind"
+       from waiting where n = 1 and opted_out_at is null order by behind, id limit $1)
     union all
-    (select id, true as "optedOut" from oldest where opted_out_at is not null order by opted_out_at, id limit $2)`,
+    (select id, true as "optedOut", false as "isBehind"
+       from waiting where n = 1 and opted_out_at is not null order by opted_out_at, id limit $2)`,
     [limits.unread, limits.optedOut],
   )
 }
@@ -63,7 +70,7 @@ export type Inbound = { id: number; phone: number; shortCode: string; content: s
  * Locks an MO that still waits to be read, or for its opt-out to be confirmed; undefined when another gateway has it or
  * has dealt with it meanwhile.
  */
-export function claimInbound(tx: Db, { id, optedOut }: Waiting) {
+export function claimInbound(tx: Db, { id, optedOut }: Pick<Waiting, 'id' | 'optedOut'>) {
   return tx.maybeOne<Inbound>(
     'claim_inbound',
     /* sql */ `

@@ -45,15 +45,17 @@ export function asksToLeave(content: string): boolean {
 }
 
 /**
- * Interprets what waits, one MO per handset and in the order they came, and says whether something moved. Reading comes
- * before confirming: a STOP has to count soon, its confirmation may wait. A handset whose opt-out is not in force yet does
- * not hold up the others; it is looked at again at the next call.
+ * Interprets what waits, one MO per handset and short code and in the order they came, and says whether something moved.
+ * Reading comes before confirming: a STOP has to count soon, its confirmation may wait; `onOptedOut` is called in between.
+ * A handset whose opt-out is not in force yet does not hold up the others; it is looked at again at the next call, and of
+ * what it writes meanwhile to that short code only further opt-outs are read.
  */
-export async function interpretInbound(rt: Rt): Promise<boolean> {
+export async function interpretInbound(rt: Rt, onOptedOut?: () => Promise<void>): Promise<boolean> {
   const waiting = await listWaitingInbound(rt.db, { unread: unreadAtOnce, optedOut: atATime })
   const unread = waiting.filter((each) => !each.optedOut)
   const gone = await optOutTogether(rt, unread)
-  const others = unread.filter((each) => !gone.has(each.id)).slice(0, atATime)
+  if (gone.size > 0) await onOptedOut?.()
+  const others = unread.filter((each) => !each.isBehind && !gone.has(each.id)).slice(0, atATime)
   const read = (await dealWith(rt, others, interpret)) || gone.size > 0
   // in a flood of MOs the confirmations wait for its end
   if (read && unread.length === unreadAtOnce) return true
@@ -68,15 +70,15 @@ export async function interpretInbound(rt: Rt): Promise<boolean> {
 async function optOutTogether(rt: Rt, unread: Waiting[]): Promise<Set<number>> {
   if (unread.length === 0) return new Set()
   try {
-    const ids = unread.map((each) => each.id)
-    return new Set(await retryLostRaces(() => rt.db.tx((tx) => leaveTogether(tx, ids, rt.clock.now()))))
+    return new Set(await retryLostRaces(() => rt.db.tx((tx) => leaveTogether(tx, unread, rt.clock.now()))))
   } catch (error) {
     rt.log.warn({ err: error }, 'could not make opt-outs together, making them one by one')
     return new Set()
   }
 }
 
-async function leaveTogether(tx: Db, ids: number[], at: Date): Promise<number[]> {
+async function leaveTogether(tx: Db, unread: Waiting[], at: Date): Promise<number[]> {
+  const ids = unread.map((each) => each.id)
   const words = Map.groupBy(await claimUnread(tx, ids), (mo) => readWord(mo.content))
   const stops = words.get('opt_out') ?? []
   // most texts ask for nothing, and a STOP behind a flood of them has to count soon

@@ -7,7 +7,7 @@ import { claimChunks } from '../broadcasts/chunks.queries.ts'
 import { expandOnce } from '../broadcasts/expand.ts'
 import { listQueued, markSent, markSubmitting } from '../broadcasts/marks.queries.ts'
 import { acceptBroadcast } from '../messages/messages.ts'
-import { claimInbound } from './inbound.queries.ts'
+import { claimInbound, listRead } from './inbound.queries.ts'
 import { interpretInbound, storeInbound } from './inbound.ts'
 
 let database: TestDatabase
@@ -25,10 +25,10 @@ beforeEach(async () => {
 })
 afterEach(() => database.close())
 
-const text = (phone: number, content: string) =>
+const text = (phone: number, content: string, shortCode = '77777') =>
   storeInbound(database.db, {
     connectionId,
-    shortCode: '77777',
+    shortCode,
     phone,
     content,
     raw: Buffer.from(content),
@@ -73,6 +73,24 @@ test('many who wait for an answer of the carrier hold up nobody else', async () 
   await answer()
   while (await interpretInbound(rt()));
   expect(await count('interpreted_at is not null and answer_message_id is not null')).toBe(61)
+})
+
+test('while a confirmation waits, a second STOP is read, one to another short code too, and HELP is not', async () => {
+  await make.shortCode(database.db, { accountId: list.accountId, code: '88888' })
+  const answer = await submitTo(1)
+  await text(first, 'STOP')
+  while (await interpretInbound(rt()));
+  const again = await text(first, 'Stop!')
+  const other = await text(first, 'STOP', '88888')
+  const help = await text(first, 'HELP')
+  while (await interpretInbound(rt()));
+  expect((await listRead(database.db, [again, other, help])).sort()).toEqual([again, other])
+  expect(await count(`short_code = '77777' and interpreted_at is not null`)).toBe(0)
+  await answer()
+  while (await interpretInbound(rt()));
+  expect(await count('interpreted_at is null')).toBe(0)
+  // one confirmation for each short code, and the help
+  expect(await count('answer_message_id is not null')).toBe(3)
 })
 
 test('what was queued is gone when the STOP is read, before anybody comes to confirm it', async () => {

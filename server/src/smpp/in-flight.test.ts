@@ -9,13 +9,13 @@ const nobody = () => {}
 
 test('sequence numbers end at 0x7fffffff, begin again at 1 (§3.2), and pass over those in use', () => {
   const inFlight = new InFlight(0x7fff_fffd)
-  inFlight.add(submit(1), nobody, 100, true)
+  inFlight.add(submit(1), nobody, { writtenAt: 0, deadline: 100 }, true)
   expect([1, 2, 3].map(() => inFlight.nextSequenceNumber())).toEqual([0x7fff_fffe, 0x7fff_ffff, 2])
 })
 
 test('thousands of late responses are known, but not for ever', () => {
   const inFlight = new InFlight()
-  for (let n = 1; n <= 5_000; n++) inFlight.add(submit(n), nobody, n, true)
+  for (let n = 1; n <= 5_000; n++) inFlight.add(submit(n), nobody, { writtenAt: 0, deadline: n }, true)
   let overdue = 0
   while (inFlight.takeOverdue(5_000)) overdue++
   expect([overdue, inFlight.size, inFlight.counted]).toEqual([5_000, 0, 0])
@@ -26,9 +26,9 @@ test('thousands of late responses are known, but not for ever', () => {
 
 test('a number that is used again is no longer late', () => {
   const inFlight = new InFlight()
-  inFlight.add(submit(1), nobody, 10, true)
+  inFlight.add(submit(1), nobody, { writtenAt: 0, deadline: 10 }, true)
   inFlight.takeOverdue(10)
-  inFlight.add(submit(1), nobody, 20, true)
+  inFlight.add(submit(1), nobody, { writtenAt: 0, deadline: 20 }, true)
   expect(inFlight.take(response(1))).toBeDefined()
   expect(inFlight.takeExpired(response(1))).toBeUndefined()
 })

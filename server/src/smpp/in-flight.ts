@@ -11,14 +11,22 @@ export type Outcome =
 
 export type Done = (outcome: Outcome) => void
 
-export type Pending = { pdu: RequestPdu; done: Done; deadline: number; ordinal: number; counts: boolean }
+export type Pending = {
+  pdu: RequestPdu
+  done: Done
+  writtenAt: number
+  deadline: number
+  ordinal: number
+  counts: boolean
+}
 
 const EXPIRED_KEPT = 4096
 const LAST_SEQUENCE_NUMBER = 0x7fff_ffff
 
 /**
  * The requests that wait for a response. All have the same time to live, so the order of the map is the order of the
- * deadlines, and one timer on its oldest entry is enough for any window.
+ * deadlines, and one timer on its oldest entry is enough for any window. Where that time has been made shorter, the newer
+ * requests wait for the older ones to end.
  */
 export class InFlight {
   readonly #pending = new Map<number, Pending>()
@@ -58,9 +66,9 @@ export class InFlight {
     return next
   }
 
-  add(pdu: RequestPdu, done: Done, deadline: number, counts: boolean) {
+  add(pdu: RequestPdu, done: Done, times: { writtenAt: number; deadline: number }, counts: boolean) {
     this.#expired.delete(pdu.sequence_number)
-    this.#pending.set(pdu.sequence_number, { pdu, done, deadline, ordinal: ++this.#ordinal, counts })
+    this.#pending.set(pdu.sequence_number, { pdu, done, ...times, ordinal: ++this.#ordinal, counts })
     if (counts) this.#counted++
   }
 

@@ -521,13 +521,38 @@ describe('the end', () => {
     await expect(session.ask(submit())).rejects.toThrow(SmppClosed)
   })
 
+  const standStill = () => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 25)
+
+  test('who stood still before it wrote an answer writes it all the same', async () => {
+    const { session, peer, closes } = await makeEsme({ staleMs: 20 })
+    session.on('request', (request) => session.respond(request))
+    peer.stream.write(encoded(deliver(7)))
+    session.once('request', standStill)
+    await settle()
+    expect(peer.take()).toMatchObject([{ command: 'deliver_sm_resp', sequence_number: 7 }])
+    expect(closes).toEqual([])
+  })
+
+  test('a peer that takes nothing has no slots free, and again some when it does', async () => {
+    const { session, peer, send } = await makeEsme({ staleMs: 20 })
+    let drains = 0
+    session.on('drain', () => drains++)
+    peer.stream.pause()
+    for (let i = 0; i < 3; i++) send({ ...submit(), tlvs: { message_payload: Buffer.alloc(60_000) } })
+    await settle()
+    expect(session.free).toBe(0)
+    peer.stream.resume()
+    await settle()
+    expect([session.free, drains]).toEqual([97, 1])
+  })
+
   test('who stood still between a request and its write gives up, with the request unwritten', async () => {
     const { peer, outcomes, send, closes } = await makeEsme({ staleMs: 20 })
     send()
     await settle()
     expect(peer.take()).toHaveLength(1)
     send()
-    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 25)
+    standStill()
     await settle()
     expect(outcomes.map((outcome) => outcome.kind === 'closed' && outcome.sent)).toEqual([true, false])
     expect(peer.take()).toEqual([])

@@ -42,7 +42,7 @@ export type SessionOptions = {
   responseDeadlineMs?: number
   /** Nothing heard for so long: ask whether the peer lives. */
   enquireLinkMs?: number
-  /** A process that stood still for so long between a PDU and its write gives the session up, with the PDU unwritten. */
+  /** A request that takes a slot and was not written after so long is not written at all: the session is given up. */
   staleMs?: number
   clock?: Clock
 }
@@ -109,11 +109,18 @@ export class Session extends EventEmitter<SessionEvents> {
     this.#alarm = new Alarm(this.#clock, () => this.#tick())
     // Without it Nagle's algorithm and delayed acknowledgements hold each other up for 40 ms.
     if ('setNoDelay' in stream && typeof stream.setNoDelay === 'function') stream.setNoDelay(true)
-    const onFlush = () => {
-      this.#sentOrdinal = this.#inFlight.ordinal
-      this.#breathe()
-    }
-    this.#outbox = new Outbox(stream, onFlush, options.staleMs)
+    this.#outbox = new Outbox(stream, {
+      staleMs: options.staleMs ?? Number.POSITIVE_INFINITY,
+      onFlush: () => {
+        this.#sentOrdinal = this.#inFlight.ordinal
+        this.#breathe()
+      },
+      onTaken: () => {
+        this.#freed = true
+        this.#tellDrain()
+      },
+      onStale: () => this.destroy('stood still before it could write'),
+    })
     this.#inbox = new Inbox(stream, {
       onHeard: () => {
         this.#lastHeard = this.#clock.now()
@@ -154,10 +161,10 @@ export class Session extends EventEmitter<SessionEvents> {
 
   /**
    * Slots to be filled now: none while the session unbinds or is not bound, nor while a peer that let a request run out
-   * of time in silence has not been heard again. What is written to nobody is in doubt for ever.
+   * of time in silence has not been heard again, nor while it takes nothing. What is written to nobody is in doubt for ever.
    */
   get free(): number {
-    if (!this.bound || this.#leaving || this.#doubted) return 0
+    if (!this.bound || this.#leaving || this.#doubted || this.#outbox.isBlocked) return 0
     return Math.max(0, this.window - this.#inFlight.counted)
   }
 
@@ -285,8 +292,9 @@ export class Session extends EventEmitter<SessionEvents> {
 
   #send(pdu: RequestPdu, done: Done, counts: boolean) {
     pdu.sequence_number = this.#inFlight.nextSequenceNumber()
-    this.#outbox.add(pdu)
-    this.#inFlight.add(pdu, done, this.#clock.now() + this.responseDeadlineMs, counts)
+    this.#outbox.add(pdu, counts)
+    const writtenAt = this.#clock.now()
+    this.#inFlight.add(pdu, done, { writtenAt, deadline: writtenAt + this.responseDeadlineMs }, counts)
     if (this.#inFlight.size === 1) this.#arm()
   }
 
@@ -376,7 +384,7 @@ export class Session extends EventEmitter<SessionEvents> {
   #tick() {
     const now = this.#clock.now()
     for (let late = this.#inFlight.takeOverdue(now); late; late = this.#inFlight.takeOverdue(now)) {
-      if (this.#lastHeard <= late.deadline - this.responseDeadlineMs && !this.#inbox.paused) this.#doubted = true
+      if (this.#lastHeard <= late.writtenAt && !this.#inbox.paused) this.#doubted = true
       this.#settle(late, { kind: 'timeout' })
     }
     const isSilent = (this.#doubted && !this.#leaving) || now - this.#lastHeard >= this.enquireLinkMs
