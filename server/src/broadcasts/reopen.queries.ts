@@ -20,12 +20,15 @@ export function claimClosed(tx: Db, now: Date) {
 
 export type Reopening = { id: number; dueAt: Date; closesAt: Date | null }
 
-/** Gives chunks, whose rows the transaction has locked, their next window. */
+/**
+ * Gives chunks, whose rows the transaction has locked, their next window. The new epoch makes void whatever an
+ * owner does that outlived its lease: it cannot queue again, for hours that are closed, what it had marked in the old ones.
+ */
 export async function reopenChunks(tx: Db, reopenings: Reopening[]) {
   await tx.exec(
     'reopen_chunks',
     /* sql */ `
-    update send_chunks c set due_at = r.due_at, closes_at = r.closes_at
+    update send_chunks c set due_at = r.due_at, closes_at = r.closes_at, epoch = c.epoch + 1
       from unnest($1::bigint[], $2::timestamptz[], $3::timestamptz[]) as r(id, due_at, closes_at)
      where c.id = r.id and c.id = any($1::bigint[])`,
     [reopenings.map((each) => each.id), reopenings.map((each) => each.dueAt), reopenings.map((each) => each.closesAt)],

@@ -4,10 +4,12 @@ import { make } from '../../test/make.ts'
 import { makeRuntime } from '../../test/runtime.ts'
 import { checkBooks, readCounters } from '../../test/sending.ts'
 import { acceptBroadcast } from '../messages/messages.ts'
-import { claimChunks } from './chunks.queries.ts'
+import { abandonSubmitting, claimChunks, releaseChunks, renewLeases } from './chunks.queries.ts'
 import { expandOnce } from './expand.ts'
 import { finishMessages } from './finish.queries.ts'
+import { listQueued, markSubmitting, unmarkSubmitting } from './marks.queries.ts'
 import { reopenClosed, suppressLate } from './reopen.ts'
+import { queueForLater } from './retry.queries.ts'
 
 // Messages that keep to quiet hours: whom they may text when, and what becomes of those for whom it got too late.
 
@@ -95,6 +97,36 @@ describe('a broadcast', () => {
     await claim()
     at('2031-05-07T10:00:00Z')
     expect(await reopenClosed(rt())).toBe(false)
+  })
+
+  test.each([
+    ['nobody has a window any more', `update lists set send_from = '20:00', send_to = '22:00'`],
+    ['there is a window tomorrow', 'select'],
+  ])('is void for one that comes back after its lease, where %s', async (_, narrow) => {
+    at('2031-05-06T23:30:00Z')
+    const id = await send()
+    const frozen = (await claim()).find((chunk) => chunk.closesAt?.toISOString() === '2031-05-07T00:00:00.000Z')
+    if (!frozen) throw new Error('no chunk that closes at midnight')
+    const queued = await listQueued(database.db, frozen)
+    const marked = await markSubmitting(database.db, frozen, queued, now)
+    expect(marked).toHaveLength(1)
+    await set(`update send_chunks set lease_until = clock_timestamp() - interval '1 second'`)
+    await set(narrow)
+    at('2031-05-07T00:00:00Z')
+    expect(await reopenClosed(rt())).toBe(true)
+    // it wakes: what it marked cannot be queued for the hours that are closed
+    expect(await unmarkSubmitting(database.db, frozen, marked)).toBe(0)
+    expect(await queueForLater(database.db, frozen, marked, now)).toBe(0)
+    expect(await renewLeases(database.db, 60_000, [frozen])).toEqual(new Map())
+    await releaseChunks(database.db, [frozen])
+    at('2031-05-07T12:00:00Z')
+    const [next] = (await claim()).filter((chunk) => chunk.id === frozen.id)
+    if (!next) throw new Error('nobody comes for what it left in the middle')
+    expect(await markSubmitting(database.db, frozen, queued, now)).toEqual([])
+    expect(await abandonSubmitting(database.db, next)).toBe(1)
+    expect(await listQueued(database.db, next)).toEqual([])
+    expect(await readCounters(database.db, id)).toMatchObject({ queued: 2, submitting: 0, unknown: 1 })
+    await checkBooks(database.db, id)
   })
 
   test('of two workers at once, each closed chunk is given its window by one', async () => {
