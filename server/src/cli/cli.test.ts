@@ -318,6 +318,10 @@ describe('quiet hours', () => {
 
   test.each([
     ['quiet-hours set --state Florida --source x --hours none', /^--state must be two capital letters, not Florida$/],
+    [
+      'quiet-hours set --state ZZ --source x --hours none',
+      /^--state must be a state of the United States or US, not ZZ$/,
+    ],
     ['quiet-hours set --state US --source x --hours none', /^--hours of US cannot be none$/],
     ['quiet-hours set --state FL --source x --hours 09:00-18:00', /^--hours must be such as 1-5 09:00-18:00, or none/],
     ['quiet-hours set --state FL --source x --as-of now --hours none', /^--as-of must be a day/],
@@ -328,12 +332,16 @@ describe('quiet hours', () => {
     expect(await law('FL')).toEqual(before)
   })
 
-  test.each(['1-5 18:00-09:00', '5-1 09:00-18:00', '8 09:00-18:00', '1 9:00-18:00', ''])(
-    'hours of "%s" are refused',
-    async (hours) => {
-      await expect(run('quiet-hours set --state FL --source x --hours', hours)).rejects.toThrow(/^--hours/)
-    },
-  )
+  test.each([
+    '1-5 18:00-09:00',
+    '5-1 09:00-18:00',
+    '8 09:00-18:00',
+    '1 9:00-18:00',
+    '1-5 09:00-12:00, 5-6 14:00-18:00',
+    '',
+  ])('hours of "%s" are refused', async (hours) => {
+    await expect(run('quiet-hours set --state FL --source x --hours', hours)).rejects.toThrow(/^--hours/)
+  })
 
   test.each([
     ['production', true],

@@ -1,7 +1,8 @@
 import { readDate } from '../lib/dates.ts'
 import { formatTimeOfDay, parseHours } from '../quiet-hours/hours.ts'
+import { states } from '../quiet-hours/places.ts'
 import { listQuietHours, type OwnHours, type QuietHoursRow, replaceLaw } from '../quiet-hours/quiet-hours.queries.ts'
-import { changeQuietHours, readQuietHours } from '../quiet-hours/quiet-hours.ts'
+import { changeQuietHours, findClashes, readQuietHours } from '../quiet-hours/quiet-hours.ts'
 import { accountOf } from './account-of.ts'
 import { type Command, table, textOf, UsageError, type Work } from './command.ts'
 
@@ -44,6 +45,7 @@ const set: Command = {
   async run(work) {
     const state = textOf(work, 'state') ?? ''
     if (!/^[A-Z]{2}$/.test(state)) throw new UsageError(`--state must be two capital letters, not ${state}`)
+    if (!states.has(state)) throw new UsageError(`--state must be a state of the United States or US, not ${state}`)
     const hours = readHoursOf(state, work)
     if (hours.length === 0 && state === 'US') throw new UsageError('--hours of US cannot be none')
     const given = textOf(work, 'as-of') ?? work.clock.now().toISOString().slice(0, 10)
@@ -92,7 +94,8 @@ function readHoursOf(state: string, work: Work): OwnHours[] {
   const given = textOf(work, 'hours') ?? ''
   const source = textOf(work, 'source') ?? ''
   if (given === 'none') return []
-  return given.split(',').map((piece) => {
+  const pieces = given.split(',')
+  const rows = pieces.map((piece) => {
     const [, first, last = first, from = '', to = ''] =
       /^\s*([1-7])(?:-([1-7]))?\s+(\d\d:\d\d)-(\d\d:\d\d)\s*$/.exec(piece) ?? []
     const hours = parseHours({ from, to })
@@ -100,6 +103,10 @@ function readHoursOf(state: string, work: Work): OwnHours[] {
     if (hours && weekdays.length > 0) return { state, weekdays, source, ...hours }
     throw new UsageError(`--hours must be such as 1-5 09:00-18:00, or none, not ${given}`)
   })
+  const [clash] = findClashes(rows)
+  if (!clash) return rows
+  const [one, other] = clash.map((n) => pieces[n]?.trim())
+  throw new UsageError(`--hours ${one} and ${other} share a weekday and no time of that day`)
 }
 
 const present = ({ asOf, from, to, ...row }: QuietHoursRow) => ({

@@ -59,6 +59,11 @@ export function placeOf({ phone, zipCode }: Evidence): string {
   return byPost ?? byAreaCode.get(Math.floor(phone / 10_000_000)) ?? anywhere
 }
 
+/** Every state that a handset may be in, as far as the tables know; `US` where the evidence names none. */
+export const states: ReadonlySet<string> = new Set(
+  [...byAreaCode.values(), ...byZip.values(), anywhere].flatMap((place) => spotsOf(place).map(({ state }) => state)),
+)
+
 /** The spots of a place. */
 export function spotsOf(place: string): Spot[] {
   return place.split(' ').map((spot) => {

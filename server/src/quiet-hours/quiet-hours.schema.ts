@@ -1,7 +1,9 @@
 import { type Static, Type } from 'typebox'
+import { errors } from '../errors.ts'
 import { presentHours, readHours } from './hours.schema.ts'
+import { states } from './places.ts'
 import type { OwnHours } from './quiet-hours.queries.ts'
-import type { QuietHoursChange, readQuietHours } from './quiet-hours.ts'
+import { findClashes, type QuietHoursChange, type readQuietHours } from './quiet-hours.ts'
 
 const State = Type.String({ pattern: '^[A-Z]{2}$', description: 'Such as WA; US is every state that is not named.' })
 const Weekdays = Type.Array(Type.Integer({ minimum: 1, maximum: 7 }), {
@@ -29,7 +31,8 @@ export const QuietHoursBody = Type.Object({
             maxItems: 200,
             description:
               "All of the account's own hours. They stand in the place of the law's for the states that they name; a " +
-              'weekday that a state is given no hours for is one without texts.',
+              'weekday that a state is given no hours for is one without texts. Where rows name the same weekday of a ' +
+              'state all of them must allow it, so they must overlap.',
           },
         ),
       ),
@@ -75,12 +78,26 @@ export function presentQuietHours(known: Awaited<ReturnType<typeof readQuietHour
   }
 }
 
-/** What a body wants changed; refuses hours that are none. */
+/** What a body wants changed; refuses hours that are none, or none together, and states that there are not. */
 export function readQuietHoursChange(body: Static<typeof QuietHoursBody>['quiet_hours']): QuietHoursChange {
   const { broadcasts, transactional, hours } = body
   const own = hours?.map(({ from, to, ...rest }, n): OwnHours => {
     const times = readHours({ from, to }, `quiet_hours.hours.${n}`)
     return { ...rest, ...(times ?? { from: 0, to: 0 }) }
   })
+  if (own) refuseUseless(own)
   return { broadcasts, transactional, own }
+}
+
+function refuseUseless(own: OwnHours[]): void {
+  const details: Record<string, string[]> = {}
+  const fault = (n: number, words: string) => {
+    const field = `quiet_hours.hours.${n}`
+    details[field] = [...(details[field] ?? []), words]
+  }
+  own.forEach(({ state }, n) => {
+    if (!states.has(state)) fault(n, `state ${state} is none that we know, and not US`)
+  })
+  for (const [m, n] of findClashes(own)) fault(n, `shares a weekday with hours.${m} and no time of that day`)
+  if (Object.keys(details).length > 0) throw errors.invalid(details)
 }

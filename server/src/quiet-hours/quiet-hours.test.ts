@@ -69,6 +69,32 @@ describe('refused, and nothing changes', () => {
     expect(await show()).toMatchObject({ broadcasts: false })
     expect(of('FL', await show())).toEqual([['1234567', '08:00', '20:00', false]])
   })
+
+  test.each([
+    ['14:00', '18:00'],
+    ['12:00', '18:00'],
+  ])('own hours that leave nothing of a day together, %s to %s beside the morning', async (from, to) => {
+    const morning = { ...florida, from: '09:00', to: '12:00' }
+    const elsewhere = { ...florida, state: 'GA', from, to }
+    const weekend = { ...florida, weekdays: [6, 7], from, to }
+    const hours = [morning, elsewhere, weekend, { ...florida, weekdays: [5, 6], from, to }]
+    const answer = await put({ broadcasts: true, hours })
+    expect(answer).toMatchObject({ status: 422, body: { code: 'invalid' } })
+    expect(answer.body.details).toEqual({
+      'quiet_hours.hours.3': ['shares a weekday with hours.0 and no time of that day'],
+    })
+    expect(await show()).toMatchObject({ broadcasts: false })
+    expect(await put({ hours: hours.slice(0, 3) })).toMatchObject({ status: 200 })
+  })
+
+  test('a state that there is not', async () => {
+    const answer = await put({ hours: [florida, { ...florida, state: 'WN' }, { ...florida, state: 'ZZ' }] })
+    expect(answer).toMatchObject({ status: 422 })
+    expect(Object.keys(answer.body.details as object)).toEqual(['quiet_hours.hours.1', 'quiet_hours.hours.2'])
+    expect(await put({ hours: ['US', 'DC', 'PR'].map((state) => ({ ...florida, state })) })).toMatchObject({
+      status: 200,
+    })
+  })
 })
 
 describe('of a list', () => {

@@ -32,6 +32,21 @@ export function weeksOf(rows: Pick<QuietHoursRow, 'state' | 'weekdays' | 'from' 
   return new Map([...weeks].map(([state, week]) => [state, week.map((hours) => hours ?? null)]))
 }
 
+/**
+ * Pairs of rows, by their places, that speak of the same day of a state and allow no time of it in common: together they
+ * would forbid the whole day, which nobody means who names hours.
+ */
+export function findClashes(
+  rows: Pick<QuietHoursRow, 'state' | 'weekdays' | 'from' | 'to'>[],
+): Array<[number, number]> {
+  return rows.flatMap((row, n) =>
+    rows.slice(0, n).flatMap((other, m): Array<[number, number]> => {
+      const shareDay = other.state === row.state && other.weekdays.some((day) => row.weekdays.includes(day))
+      return shareDay && Math.max(other.from, row.from) >= Math.min(other.to, row.to) ? [[m, n]] : []
+    }),
+  )
+}
+
 export type QuietHoursChange = { broadcasts?: boolean; transactional?: boolean; own?: OwnHours[] }
 
 /** Changes what the change names: which texts keep to quiet hours, and the account's own hours, all of them at once. */
