@@ -9,6 +9,7 @@ import { acceptBroadcast } from '../messages/messages.ts'
 import { optOut } from '../opt-ins/opt-out.ts'
 import { applyReceipts, insertWaitingReceipts } from '../receipts/receipts.queries.ts'
 import { settleWaitingReceipts } from '../receipts/receipts.ts'
+import { referenceOf } from '../sms/reference.ts'
 import { type Chunk, claimChunks, finishChunk } from './chunks.queries.ts'
 import { closeOverdue } from './close.ts'
 import { expandOnce } from './expand.ts'
@@ -148,7 +149,7 @@ describe('texts of which nobody can tell whether they were sent', () => {
     await close(73)
     const kept = { connectionId, submitDate: null, excerpt: null, receivedAt: new Date() }
     const { code } = await database.db.one<{ code: string }>('code', 'select code from short_codes')
-    const reference = ((ids[2] as number) % 4096) * 16
+    const reference = referenceOf(ids[2] as number, 0)
     await insertWaitingReceipts(database.db, [{ ...receiptOf(2, 'c2'), ...kept, reference, shortCode: code }])
     await database.db.exec('due', `update receipts set try_at = now() - interval '1 second'`)
     await settleWaitingReceipts(rt())
@@ -273,7 +274,7 @@ test('a receipt that has to wait for its row holds nothing of the others', async
     ...{ shortCode: code, connectionId, reference, submitDate: null, excerpt: null, receivedAt: new Date() },
   })
   const held = ids[1] as number
-  await insertWaitingReceipts(database.db, [told(0, 'a0', null), told(1, 'b1', (held % 4096) * 16)])
+  await insertWaitingReceipts(database.db, [told(0, 'a0', null), told(1, 'b1', referenceOf(held, 0))])
   await database.db.exec('due', `update receipts set try_at = now() - interval '1 second'`)
   let settling: Promise<boolean> | undefined
   await database.db.tx(async (tx) => {
