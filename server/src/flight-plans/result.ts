@@ -32,7 +32,7 @@ export type FlightPlanResult = {
 /** Characters that a plan names, those that force the most recipients' texts into UCS-2 first. */
 const namedCharacters = 50
 
-/** The parts whose price has to be known: in all, and what look-alikes would leave of them. */
+/** The parts whose price has to be known, by carrier, the most first. */
 export function partsByCarrier(totals: Totals) {
   return [...totals.carriers]
     .map(([carrier, { parts }]) => ({ carrier, parts }))

@@ -114,9 +114,9 @@ export async function startGateway(rt: Runtime): Promise<Gateway> {
   return {
     async stop() {
       stopped.abort()
-      questions.stop()
+      const asked = questions.stop()
       await dispatcher.stop(Math.min(config.send.responseDeadlineMs, 5_000))
-      await Promise.all([opening, inbound, waiting, asking, heartbeat].map((repeater) => repeater.stop()))
+      await Promise.all([asked, ...[opening, inbound, waiting, asking, heartbeat].map((repeater) => repeater.stop())])
       // what cannot be recorded because the database is away is settled by the next gateway as unknown
       await Promise.race([
         Promise.all([recorder.flushed(), receipts.flushed(), attempts.flushed()]),

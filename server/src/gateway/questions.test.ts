@@ -1,11 +1,13 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { type Answer, startOddCarrier } from '../../test/odd-carrier.ts'
+import { make } from '../../test/make.ts'
+import { type Answer, startCarrier, startOddCarrier } from '../../test/odd-carrier.ts'
 import { startSending } from '../../test/sending.ts'
 import { waitFor } from '../../test/wait-for.ts'
 import { commandStatus } from '../smpp/pdu/command-status.ts'
 import { messageState } from '../smpp/pdu/flags.ts'
 import type { QuerySm, RequestPdu } from '../smpp/pdu/pdu.ts'
 import type { ResponseFields } from '../smpp/session.ts'
+import { startGateway } from './gateway.ts'
 
 let sending: Awaited<ReturnType<typeof startSending>>
 const first = 2_065_560_001
@@ -112,6 +114,25 @@ describe('a carrier that is asked', () => {
     expect(questions.filter(({ message_id }) => message_id === '00ID2')).toHaveLength(2)
   })
 
+  test('that never says a word of a text in parts is asked for the others', async () => {
+    await start()
+    const silent = ['00ID1', '00ID2']
+    await startAsked(2, ({ message_id }) =>
+      silent.includes(message_id) ? undefined : { message_id, message_state: messageState.DELIVERED },
+    )
+    const id = await sending.broadcast('x'.repeat(200))
+    await sending.untilCounted(id, { sent: 2 })
+    // a window of two parts is not sure to keep those of one text together
+    const ofFirst = await sending.db.many<{ smscId: string }>(
+      'of_first',
+      'select spelling as "smscId" from submits where log_id = (select min(log_id) from submits)',
+    )
+    silent.splice(0, 2, ...ofFirst.map(({ smscId }) => smscId))
+    await age()
+    await sending.untilCounted(id, { sent: 1, delivered: 1 })
+    expect(questions.filter(({ message_id }) => silent.includes(message_id))).toHaveLength(2)
+  })
+
   test('is not asked for young texts, nor for parts that have arrived', async () => {
     await start()
     await startAsked(1, ({ message_id }) => ({ message_id, message_state: messageState.DELIVERED }))
@@ -141,6 +162,45 @@ describe('a carrier that is asked', () => {
     const rounds = await sending.db.one<{ first: boolean }>('first', `select count(*) = 1 as first from query_rounds`)
     expect(rounds).toEqual({ first: true })
   })
+})
+
+test('a carrier that answers no question holds up no questions to another', async () => {
+  sending = await startSending({ binds: 1 })
+  const asked = async (answers: boolean) => {
+    const questions: RequestPdu[] = []
+    const { server, bound, port } = await startCarrier((_, n) => ({ message_id: `${answers} ${n}` }))
+    const { id } = await make.connection(sending.db, { port })
+    await sending.db.exec('ask', 'update connections set query_sm = true, query_after_s = 3600 where id = $1', [id])
+    const listen = async () => {
+      const bind = await waitFor(() => [...bound][0], { what: 'a bind' })
+      bind.on('request', (pdu: RequestPdu) => {
+        if (pdu.command !== 'query_sm') return
+        questions.push(pdu)
+        if (answers) bind.respond(pdu, { message_id: pdu.message_id, message_state: messageState.ENROUTE })
+      })
+    }
+    return { questions, listen, server }
+  }
+  const [quick, silent] = [await asked(true), await asked(false)]
+  const { rt } = sending
+  const gateway = await startGateway({ ...rt, config: { ...rt.config, smpp: undefined } })
+  try {
+    for (const { listen } of [quick, silent]) await listen()
+    for (let n = 0; n < 60; n++) await sending.subscribe(first + n)
+    const id = await sending.broadcast()
+    await sending.untilCounted(id, { sent: 60 })
+    await age()
+    // more than one turn asks for
+    await waitFor(() => quick.questions.length > 20, { timeoutMs: 5_000, what: 'questions' })
+    expect(silent.questions).toHaveLength(1)
+  } finally {
+    const began = performance.now()
+    await gateway.stop()
+    // nor is the answer waited for that does not come
+    expect(performance.now() - began).toBeLessThan(5_000)
+    for (const { server } of [quick, silent]) await server.close()
+    await sending.stop()
+  }
 })
 
 describe('the simulator', () => {

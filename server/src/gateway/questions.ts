@@ -10,7 +10,7 @@ import {
 import { listLogDays } from '../receipts/receipts.queries.ts'
 import type { ReceiptBook } from '../receipts/receipts.ts'
 import type { Runtime } from '../runtime.ts'
-import { type QuerySm, querySm, type ResponsePdu } from '../smpp/pdu/pdu.ts'
+import { querySm, type ResponsePdu } from '../smpp/pdu/pdu.ts'
 import { statOfState } from '../smpp/pdu/receipt-text.ts'
 import { sourceAddress } from './addresses.ts'
 import type { Line } from './line.ts'
@@ -30,9 +30,11 @@ export class Questions {
   readonly #rt: Pick<Runtime, 'db' | 'clock' | 'log'>
   readonly #lines: { all: Iterable<Line> }
   readonly #receipts: ReceiptBook
-  // by connection, the text whose question was not answered last, and how often
-  readonly #silent = new Map<number, { id: string; asks: number }>()
-  readonly #stopping = Promise.withResolvers<undefined>()
+  // by connection, the row of which a question was not answered last, and how many were not
+  readonly #silent = new Map<number, { logId: number; asks: number }>()
+  // by connection: one that is slow holds up no other
+  readonly #underWay = new Map<number, { over: Promise<void>; hurry: () => void }>()
+  #isStopping = false
 
   constructor(rt: Pick<Runtime, 'db' | 'clock' | 'log'>, lines: { all: Iterable<Line> }, receipts: ReceiptBook) {
     this.#rt = rt
@@ -40,20 +42,33 @@ export class Questions {
     this.#receipts = receipts
   }
 
-  /** Asks each connection that may be asked for the next few texts. */
+  /** Begins to ask each connection that may be asked for the next few texts; one that is still at the last few goes on. */
   async turn(): Promise<void> {
     const lines = [...this.#lines.all].filter(({ connection, transmits }) => connection.querySm && transmits)
     if (lines.length === 0) return
     const days = await listLogDays(this.#rt.db)
-    await Promise.all(lines.map((line) => this.#askLine(line, days)))
+    if (this.#isStopping) return
+    for (const line of lines) {
+      const { id, name } = line.connection
+      if (this.#underWay.has(id)) continue
+      // one for each turn of a line: what waits for a promise is kept for as long as the promise is
+      const { promise: hurried, resolve } = Promise.withResolvers<undefined>()
+      const over = this.#askLine(line, days, hurried)
+        .catch((error) => this.#rt.log.warn({ err: error, connection: name }, 'could not ask for texts, trying again'))
+        .finally(() => this.#underWay.delete(id))
+      this.#underWay.set(id, { over, hurry: () => resolve(undefined) })
+    }
   }
 
-  /** Waits for no answer any more. */
-  stop(): void {
-    this.#stopping.resolve(undefined)
+  /** Waits for no answer any more; resolves when nothing is under way. */
+  async stop(): Promise<void> {
+    this.#isStopping = true
+    const underWay = [...this.#underWay.values()]
+    for (const { hurry } of underWay) hurry()
+    await Promise.all(underWay.map(({ over }) => over))
   }
 
-  async #askLine(line: Line, days: string[]): Promise<void> {
+  async #askLine(line: Line, days: string[], hurried: Promise<undefined>): Promise<void> {
     const { db, clock } = this.#rt
     const now = clock.now()
     const { id, queryAfterS } = line.connection
@@ -61,38 +76,36 @@ export class Questions {
     if (!round) return
     const afterMs = queryAfterS * 1_000
     const { unheard, last } = await listUnheard(db, round, new Date(now.getTime() - afterMs), asksAtOnce)
-    const asked = await this.#askAll(line, unheard)
-    if (asked < unheard.length) await leaveQueryRound(db, round, before(round, unheard[asked]), null)
-    else if (last !== null) await leaveQueryRound(db, round, last, null)
+    const asked = await this.#askAll(line, unheard, hurried)
+    if (asked < unheard.length) return leaveQueryRound(db, round, before(round, unheard[asked]), null)
+    // who was passed over is asked for again in the next round
+    this.#silent.delete(id)
+    if (last !== null) await leaveQueryRound(db, round, last, null)
     else await leaveQueryRound(db, round, 0, new Date(now.getTime() + afterMs))
   }
 
   /** Asks one after the other, and answers how many were: a line that has no room, or gives no answer, is left alone. */
-  async #askAll(line: Line, unheard: Unheard[]): Promise<number> {
-    const { id } = line.connection
+  async #askAll(line: Line, unheard: Unheard[], hurried: Promise<undefined>): Promise<number> {
     for (const [n, text] of unheard.entries()) {
-      const silent = this.#silent.get(id)
-      if (silent?.id === text.spelling && silent.asks >= asksOfSilent) {
-        this.#silent.delete(id)
-        continue
-      }
-      const source = sourceAddress(text.shortCode, line.connection)
-      const question = querySm({ message_id: text.spelling, ...source })
-      const answer = await Promise.race([this.#ask(line, question), this.#stopping.promise])
+      if (this.#isStopping) return n
+      const silent = this.#silent.get(line.connection.id)
+      // all its parts: the round goes on after a row, not in the middle of it
+      if (silent?.logId === text.logId && silent.asks >= asksOfSilent) continue
+      const answer = await Promise.race([this.#ask(line, text), hurried])
       if (!answer) return n
       this.#apply(line.connection, text, answer)
     }
     return unheard.length
   }
 
-  async #ask(line: Line, question: QuerySm): Promise<ResponsePdu | undefined> {
+  async #ask(line: Line, { logId, spelling, shortCode }: Unheard): Promise<ResponsePdu | undefined> {
+    const { connection } = line
     try {
-      return await line.ask(question)
+      return await line.ask(querySm({ message_id: spelling, ...sourceAddress(shortCode, connection) }))
     } catch (error) {
-      const { id } = line.connection
-      const asks = this.#silent.get(id)?.id === question.message_id ? (this.#silent.get(id)?.asks ?? 0) : 0
-      this.#silent.set(id, { id: question.message_id, asks: asks + 1 })
-      this.#rt.log.info({ err: error, connection: line.connection.name }, 'a question for a text was not answered')
+      const silent = this.#silent.get(connection.id)
+      this.#silent.set(connection.id, { logId, asks: silent?.logId === logId ? silent.asks + 1 : 1 })
+      this.#rt.log.info({ err: error, connection: connection.name }, 'a question for a text was not answered')
     }
   }
 

@@ -91,6 +91,15 @@ describe('the parts of a long text', () => {
     const references = [1, 2].map((id) => pdusOf(text, recipient({ id }))[0]?.short_message[3])
     expect(references).toEqual([1, 2])
   })
+
+  test('a reference is the same, whether the text is his own or that of all', () => {
+    const text = textOf(long, { longText: 'udh16' })
+    const references = [null, long].map((content) => {
+      const [pdu] = pdusOf(text, recipient({ id: 16_384 + 50, content, partCount: 3 }))
+      return pdu?.short_message.readUInt16BE(3)
+    })
+    expect(references).toEqual([16_384 + 51, 16_384 + 51])
+  })
 })
 
 describe('data_coding 0', () => {

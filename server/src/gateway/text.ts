@@ -47,7 +47,7 @@ export class Text {
 
   /** The text of this recipient: his own, or that of all. */
   encode({ id, content, partCount }: Recipient): Encoded {
-    if (content !== null && content !== undefined) return this.#encode(content, id, partCount)
+    if (content !== null && content !== undefined) return this.#encode(content, this.#referenceOf(id), partCount)
     // a text of one part has no reference
     const common = this.#common(0)
     return common.pdus.length === 1 ? common : this.#common(this.#referenceOf(id))
@@ -96,8 +96,8 @@ export class Text {
     return encoded
   }
 
-  #encode(content: string, id: number, partCount?: number): Encoded {
-    const pdus = encodeParts(content, this.#referenceOf(id), this.#settings)
+  #encode(content: string, reference: number, partCount?: number): Encoded {
+    const pdus = encodeParts(content, reference, this.#settings)
     if (pdus[0]?.message_payload === undefined) return { pdus, partCount: pdus.length }
     return { pdus, partCount: partCount ?? encodeParts(content, 0).length }
   }
