@@ -1,17 +1,28 @@
+import { pino } from 'pino'
 import { ConfigError, readEnv } from '../config/config.ts'
 import { loadEnvFileIfPresent } from '../config/env-file.ts'
+import { poolDb } from '../db/db.ts'
 import { migrate } from '../db/migrate.ts'
+import { makePool } from '../db/pool.ts'
 import { installJobs } from '../jobs/boss.ts'
+import { Refusal } from '../supervisor/refusal.ts'
+import { holdMode } from './mode.ts'
 
-// Migrates the database of DATABASE_URL: for installations that start their roles by themselves.
+// Migrates the database of DATABASE_URL and gives a new one its mode: for installations that start their roles by themselves.
 try {
   loadEnvFileIfPresent()
-  const { databaseUrl } = readEnv(process.env)
+  const { databaseUrl, mode } = readEnv(process.env)
   if (!databaseUrl) throw new ConfigError(['DATABASE_URL is needed: npm start migrates the embedded database itself'])
   const ran = await migrate(databaseUrl.reveal())
   await installJobs(databaseUrl.reveal())
+  const pool = makePool(databaseUrl.reveal(), pino({ level: 'silent' }), { max: 1, name: 'carillon migrate' })
+  try {
+    await holdMode(poolDb(pool), mode)
+  } finally {
+    await pool.end()
+  }
   console.log(ran.length > 0 ? `Migrated: ${ran.join(', ')}` : 'The database is up to date.')
 } catch (e) {
-  console.error(e instanceof ConfigError ? e.message : e)
+  console.error(e instanceof ConfigError || e instanceof Refusal ? e.message : e)
   process.exitCode = 1
 }

@@ -9,10 +9,9 @@ import { makePool } from '../db/pool.ts'
 import { installJobs } from '../jobs/boss.ts'
 import type { SandboxAccount } from '../supervisor/banner.ts'
 import { writeWhole } from '../supervisor/data-dir.ts'
-import { Refusal } from '../supervisor/refusal.ts'
 import type { Preparation } from '../supervisor/supervisor.ts'
 import { listLiveRoles } from '../system/heartbeats.queries.ts'
-import { ensureMode } from '../system/installation.queries.ts'
+import { holdMode } from './mode.ts'
 
 /** Migrates the database and, in sandbox mode, makes sure of the account that the banner shows. */
 export async function prepareDatabase({ config, databaseUrl, dataDir, log }: Preparation) {
@@ -22,7 +21,7 @@ export async function prepareDatabase({ config, databaseUrl, dataDir, log }: Pre
   const pool = makePool(databaseUrl, log, { max: 1, name: 'carillon start' })
   try {
     const db = poolDb(pool)
-    await checkMode(db, config.mode)
+    await holdMode(db, config.mode)
     if (config.mode === 'production' && !config.smpp && (await isAlone(db, config)) && (await releaseEnvironment(db))) {
       log.warn('CARILLON_SMPP_URL is not set any more: connection default is disabled')
     }
@@ -35,14 +34,6 @@ export async function prepareDatabase({ config, databaseUrl, dataDir, log }: Pre
 /** Gateways on other machines may have the setting that we have not. */
 async function isAlone(db: Db, config: Config): Promise<boolean> {
   return config.databaseUrl === undefined || !(await listLiveRoles(db)).some(({ role }) => role === 'gateway')
-}
-
-async function checkMode(db: Db, mode: Config['mode']): Promise<void> {
-  const found = await ensureMode(db, mode)
-  if (found === mode) return
-  throw new Refusal(
-    `The database holds the data of ${found} mode, and CARILLON_MODE is ${mode}. Set CARILLON_MODE=${found}, or DATABASE_URL to another database.`,
-  )
 }
 
 /** The database keeps a hash of the key only; sandbox.json keeps the key, so that every start can show it. */

@@ -1,6 +1,7 @@
 import { type ChildProcess, fork, spawn } from 'node:child_process'
 import { join } from 'node:path'
 import { afterEach, expect, inject, test } from 'vitest'
+import { freshDatabase } from '../../test/database.ts'
 import { waitFor } from '../../test/wait-for.ts'
 
 const standIns = join(import.meta.dirname, '../../test/stand-ins')
@@ -55,11 +56,13 @@ test("a supervised role says it is ready, leaves the terminal's signals alone, a
 })
 
 test('an orphan that cannot finish what it has in hand ends all the same', async () => {
-  const role = run('stuck.ts', { supervised: true, env: { DATABASE_URL: inject('clusterUrl') } })
+  const database = await freshDatabase()
+  const role = run('stuck.ts', { supervised: true, env: { DATABASE_URL: database.url } })
   await role.ready()
   role.child.disconnect()
   expect(await role.exit).toBe(0)
   expect(role.output()).toContain('did not stop in time')
+  await database.close()
 })
 
 test('a fault that nobody caught is logged and ends the role, for a fresh start', async () => {
@@ -76,4 +79,37 @@ test('wrong settings are told in words', async () => {
   const bare = run('idle.ts', { env: { DATABASE_URL: '' } })
   expect(await bare.exit).toBe(1)
   expect(bare.output()).toContain('DATABASE_URL is needed')
+})
+
+test('a role that is started by itself refuses a database of the other mode', async () => {
+  const database = await freshDatabase()
+  const of = (mode: string) => run('idle.ts', { env: { DATABASE_URL: database.url, CARILLON_MODE: mode } })
+  const first = of('sandbox')
+  await first.ready()
+  const other = of('production')
+  expect(await other.exit).toBe(1)
+  expect(other.output()).toContain('The database holds the data of sandbox mode, and CARILLON_MODE is production.')
+  expect(other.output()).not.toContain('"level":60')
+  first.child.kill('SIGTERM')
+  await first.exit
+  await database.close()
+})
+
+test('migrating gives a new database its mode, and refuses to bring one of the other mode in', async () => {
+  const database = await freshDatabase()
+  const migrate = (mode: string) =>
+    run('../../src/bin/migrate.ts', { env: { DATABASE_URL: database.url, CARILLON_MODE: mode } })
+  expect(await migrate('production').exit).toBe(0)
+  const other = migrate('sandbox')
+  expect(await other.exit).toBe(1)
+  expect(other.output()).toContain('The database holds the data of production mode, and CARILLON_MODE is sandbox.')
+  const role = run('idle.ts', { env: { DATABASE_URL: database.url, CARILLON_MODE: 'sandbox' } })
+  expect(await role.exit).toBe(1)
+  await database.close()
+})
+
+test('a role on an empty database says what to do first', async () => {
+  const role = run('idle.ts', { env: { DATABASE_URL: inject('clusterUrl') } })
+  expect(await role.exit).toBe(1)
+  expect(role.output()).toContain('Run first: npm run role -- migrate')
 })

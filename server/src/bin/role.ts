@@ -2,10 +2,12 @@ import { type Logger, pino } from 'pino'
 import { type Config, ConfigError, readEnv } from '../config/config.ts'
 import { loadEnvFileIfPresent } from '../config/env-file.ts'
 import { poolDb } from '../db/db.ts'
-import { makePool } from '../db/pool.ts'
+import { boundedBy, makePool } from '../db/pool.ts'
 import { systemClock } from '../lib/clock.ts'
 import type { Runtime } from '../runtime.ts'
+import { Refusal } from '../supervisor/refusal.ts'
 import { Metrics, measureProcess } from '../system/metrics.ts'
+import { holdMode } from './mode.ts'
 
 /** A role at work: what its supervisor should know, and how it finishes what it has in hand. */
 export type RunningRole = { ready?: object; stop(): Promise<void> }
@@ -13,15 +15,17 @@ export type RunningRole = { ready?: object; stop(): Promise<void> }
 const stopMs = 8_000
 const orphanStopMs = 1_500 // the watchdog ends what is left after two seconds
 
-/** Runs a role on the database until it is told to stop. */
+/** Runs a role on the database, if that is of its mode, until it is told to stop. */
 export function runRole(name: string, start: (rt: Runtime) => Promise<RunningRole>): Promise<void> {
   return runProcess(name, async ({ config, log }) => {
     const databaseUrl = config.databaseUrl?.reveal()
     if (!databaseUrl) throw new ConfigError(['DATABASE_URL is needed for a role that is started by itself'])
-    const pool = makePool(databaseUrl, log, { name: `carillon ${name}` })
+    const pool = makePool(databaseUrl, log, { name: `carillon ${name}`, settings: boundedBy(config.send.leaseMs) })
+    const db = poolDb(pool)
+    await holdMode(db, config.mode)
     const metrics = new Metrics(name)
     measureProcess(metrics)
-    const { ready, stop } = await start({ config, log, db: poolDb(pool), clock: systemClock, databaseUrl, metrics })
+    const { ready, stop } = await start({ config, log, db, clock: systemClock, databaseUrl, metrics })
     return {
       ready,
       async stop() {
@@ -81,7 +85,7 @@ export async function runProcess(
   try {
     running = await start({ config, log })
   } catch (e) {
-    if (e instanceof ConfigError) refuse(e)
+    if (e instanceof ConfigError || e instanceof Refusal) refuse(e)
     die(e)
   }
   log.info({ ...running?.ready }, 'ready')

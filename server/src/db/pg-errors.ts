@@ -5,6 +5,11 @@ export function violates(error: unknown, constraint: string): boolean {
   return error instanceof pg.DatabaseError && error.constraint === constraint
 }
 
+/** Whether a table that was asked for does not exist. */
+export function isTableMissing(error: unknown): boolean {
+  return error instanceof pg.DatabaseError && error.code === '42P01'
+}
+
 const again = new Set(['40P01', '40001'])
 
 /** Whether the transaction lost a deadlock or a serialisation race, so that running it again is right. */
@@ -14,11 +19,16 @@ export function isRaceLost(error: unknown): boolean {
 
 const socketCodes = new Set(['ECONNREFUSED', 'ECONNRESET', 'EPIPE', 'ENOENT', 'ETIMEDOUT'])
 
-/** Whether the database is away (stopped, restarting, out of connections), so that waiting and trying again is right. */
+const stoodStill = '25P03'
+
+/**
+ * Whether the database is away (stopped, restarting, out of connections), or took the session from a process that stood
+ * still within a transaction, so that waiting and trying again is right.
+ */
 export function isDatabaseAway(error: unknown): boolean {
   if (error instanceof pg.DatabaseError) {
     const code = error.code ?? ''
-    return code.startsWith('08') || code.startsWith('57P') || code === '53300'
+    return code.startsWith('08') || code.startsWith('57P') || code === '53300' || code === stoodStill
   }
   if (!(error instanceof Error)) return false
   if ('code' in error && typeof error.code === 'string' && socketCodes.has(error.code)) return true

@@ -2,6 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import pg from 'pg'
 import type { Logger } from 'pino'
 import type { Db } from './db.ts'
+import { keepAlive } from './pool.ts'
 
 // NOTIFY makes work start at once; whoever listens polls as well, because a notice is lost while it is away.
 
@@ -24,7 +25,7 @@ export function listenForWork(
 ): void {
   void (async () => {
     while (!signal.aborted) {
-      const client = new pg.Client({ connectionString: databaseUrl, application_name: 'carillon listen' })
+      const client = new pg.Client({ connectionString: databaseUrl, application_name: 'carillon listen', ...keepAlive })
       const { promise: gone, resolve } = Promise.withResolvers<void>()
       client.on('error', () => resolve())
       client.on('end', () => resolve())

@@ -3,7 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { needKeyForSecrets } from '../connections/connections.ts'
 import { ensureEnvironmentConnection } from '../connections/environment.ts'
 import { poolDb } from '../db/db.ts'
-import { makePool } from '../db/pool.ts'
+import { boundedBy, makePool } from '../db/pool.ts'
 import { listenForWork } from '../db/wake.ts'
 import { interpretInbound } from '../inbound/inbound.ts'
 import { Repeater } from '../lib/repeater.ts'
@@ -35,18 +35,13 @@ export const onePlan = {
   jit: 'off',
 }
 
-/** However long the lease is: a STOP that meets such a lock has to be read before its carrier loses patience. */
-const mostIdleMs = 5_000
-
 export type Gateway = { stop(): Promise<void> }
 
 /** Binds to the carrier, submits what is due, and takes receipts and MOs, until it is stopped. */
 export async function startGateway(rt: Runtime): Promise<Gateway> {
   const { config, log, clock } = rt
   const instanceId = randomUUID()
-  // frozen in the middle of a transaction, it must not hold the locks that its successor needs for longer than its lease
-  const idleMs = Math.min(config.send.leaseMs, mostIdleMs)
-  const settings = { ...onePlan, idle_in_transaction_session_timeout: String(idleMs) }
+  const settings = { ...onePlan, ...boundedBy(config.send.leaseMs) }
   const pool = makePool(rt.databaseUrl, log, { max: 8, settings, name: 'carillon gateway' })
   const db = poolDb(pool)
   await needKeyForSecrets({ db, config })

@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { PgBoss } from 'pg-boss'
 import type { Logger } from 'pino'
 import { isDatabaseAway } from '../db/pg-errors.ts'
+import { boundedBy, keepAlive, sessionOptions } from '../db/pool.ts'
 import type { Runtime } from '../runtime.ts'
 import { bossOn, enqueue, type Job, queueOptions, type Schedule, schema } from './jobs.ts'
 
@@ -33,6 +34,8 @@ export async function startJobs(rt: Runtime, jobs: Job[], schedules: Schedule[])
     schema,
     max: 4,
     application_name: 'carillon jobs',
+    options: sessionOptions(boundedBy(rt.config.send.leaseMs)),
+    ...keepAlive,
     schedule: false, // its cron knows minutes only; ours is below
     useListenNotify: true,
     superviseIntervalSeconds: 1,

@@ -1,13 +1,18 @@
+import { setTimeout as delay } from 'node:timers/promises'
+import type pg from 'pg'
 import { afterAll, describe, expect, onTestFailed, test } from 'vitest'
+import { signal } from '../../src/supervisor/processes.ts'
 import { waitFor } from '../wait-for.ts'
 import { phonesFrom } from './blows.ts'
 import { House } from './house.ts'
 import { checkCounts, isSettled, phoneOf, readSubmits } from './reconcile.ts'
 
 // The audience is written in slices behind a cursor, and nothing else keeps a recipient from being written twice: so
-// the worker is killed in the middle of writing it.
+// the worker is killed in the middle of writing it. One that stands still there has the message's counters locked, which
+// every text of the message needs.
 
 const recipients = 40_000
+const leaseMs = 2_000
 
 describe.skipIf(process.platform !== 'linux')('a worker killed while it writes an audience', () => {
   let house: House | undefined
@@ -15,7 +20,7 @@ describe.skipIf(process.platform !== 'linux')('a worker killed while it writes a
 
   test('leaves nobody out and nobody in twice', { timeout: 90_000 }, async () => {
     onTestFailed(() => console.error(house?.logTails()))
-    house = await House.open({ binds: 4, window: 100, latencyMs: 0, leaseMs: 2_000 })
+    house = await House.open({ binds: 4, window: 100, latencyMs: 0, leaseMs })
     const phones = phonesFrom(2_126_000_000, recipients)
     const listId = await house.makeList('All the town', phones)
     const client = await house.connect()
@@ -42,3 +47,53 @@ describe.skipIf(process.platform !== 'linux')('a worker killed while it writes a
     expect(await house.stop()).toBe(0)
   })
 })
+
+describe.skipIf(process.platform !== 'linux')('a worker frozen while it writes an audience', () => {
+  let house: House | undefined
+  afterAll(() => house?.endEverything())
+
+  test('holds nobody up for longer than its lease', { timeout: 60_000 }, async () => {
+    onTestFailed(() => console.error(house?.logTails()))
+    house = await House.open({ binds: 4, window: 100, latencyMs: 0, leaseMs })
+    const phones = phonesFrom(2_126_000_000, recipients / 2)
+    const listId = await house.makeList('Half the town', phones)
+    house.startSecond('worker')
+    const client = await house.connect()
+    const content = 'The library is closed today'
+    const messageId = await house.broadcast(listId, content)
+    const pid = house.pid('worker')
+    const frozen = await waitFor(() => freezeWriting(client, pid), { what: 'the worker to be in a transaction' })
+    const frozenAt = Date.now()
+    await waitFor(() => isSettled(client, messageId), { timeoutMs: 20_000, what: 'every text to be settled' })
+    console.log(`frozen in ${frozen}, everything was settled ${Date.now() - frozenAt} ms later`)
+    signal(pid, 'SIGCONT')
+    await waitFor(() => house?.log('worker').includes('could not write audiences, trying again'), {
+      what: 'the worker to notice on waking up',
+    })
+    const { faults, counts } = await checkCounts(client, messageId)
+    expect(faults).toEqual([])
+    expect(counts?.audience).toBe(recipients / 2)
+    const texted = readSubmits(house, content).map(phoneOf)
+    expect(texted).toHaveLength(recipients / 2)
+    expect(new Set(texted)).toEqual(new Set(phones))
+    await client.end()
+    expect(await house.stop()).toBe(0)
+  })
+})
+
+/** Stops the worker where it waits within a slice that it writes, and says behind which statement; else lets it go on. */
+async function freezeWriting(client: pg.Client, pid: number): Promise<string | undefined> {
+  signal(pid, 'SIGSTOP')
+  const inTransaction = `
+    select substring(a.query from '^/\\* (\\w+)') as after from pg_stat_activity a
+      join pg_locks l on l.pid = a.pid and l.relation = 'message_counters'::regclass and l.mode = 'RowExclusiveLock'
+     where a.application_name = 'carillon worker' and a.state = 'idle in transaction' and a.query like '/*%'
+       and a.state_change < clock_timestamp() - interval '100 milliseconds'`
+  for (let looks = 0; looks < 20; looks++) {
+    const { rows } = await client.query<{ after: string }>(inTransaction)
+    if (rows[0]) return rows[0].after
+    await delay(10) // what it asked last may still run
+  }
+  signal(pid, 'SIGCONT')
+  return undefined
+}
