@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { inspect } from 'node:util'
 import { afterEach, describe, expect, test } from 'vitest'
+import { makeAuthority } from '../../test/certificates.ts'
 import { ConfigError, type Env, readEnv } from './config.ts'
 import { loadEnvFileIfPresent } from './env-file.ts'
 
@@ -53,6 +54,15 @@ test.each(['lookup.example', 'ftp://lookup.example/', 'https://user:pw@lookup.ex
     expect(faultsOf({ CARILLON_LOOKUP_URL: url })).toEqual([expect.stringContaining('CARILLON_LOOKUP_URL must be')])
   },
 )
+
+test('a certificate for the simulator is read, and must be there with its key', () => {
+  const { cert, key } = makeAuthority().issue('127.0.0.1')
+  const faults = (file: string) => faultsOf({ CARILLON_SIMULATOR_TLS_FILE: file })
+  expect(faults(writeTemp(cert + key))).toEqual([])
+  for (const file of ['/nowhere/tls.pem', tmpdir(), writeTemp('no certificate'), writeTemp(cert)]) {
+    expect(faults(file)).toEqual([expect.stringMatching(/^CARILLON_SIMULATOR_TLS_FILE cannot be used: ./)])
+  }
+})
 
 test('all faults are told at once, each with its variable', () => {
   const faults = faultsOf({

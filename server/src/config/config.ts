@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
+import { createSecureContext } from 'node:tls'
 import { fileURLToPath } from 'node:url'
 import { isLoopbackHost, loopbackRanges } from '../lib/address-ranges.ts'
 import type { SmppAddress } from './parsers.ts'
@@ -99,6 +100,7 @@ export function readEnv(env: Env): Config {
     logLevel: read('CARILLON_LOG_LEVEL'),
   }
   checkMode(config, texts, faults)
+  checkTlsFile(config, faults)
   if (faults.length > 0) throw new ConfigError(faults)
   return deepFreeze(config)
 }
@@ -171,6 +173,17 @@ function readSetting(name: SettingName, text: string | undefined, faults: string
     faults.push(`${name} ${(e as Error).message}`)
   }
   return setting.default === undefined ? undefined : setting.parse(setting.default)
+}
+
+/** A path that leads nowhere is told with all other faults, not by the simulator once all the rest runs. */
+function checkTlsFile({ simulator }: Config, faults: string[]) {
+  if (!simulator.tls) return
+  try {
+    const pem = readFileSync(simulator.tls.file)
+    createSecureContext({ cert: pem, key: pem })
+  } catch (e) {
+    faults.push(`CARILLON_SIMULATOR_TLS_FILE cannot be used: ${(e as Error).message}`)
+  }
 }
 
 function checkMode(config: Config, texts: Map<SettingName, string>, faults: string[]) {

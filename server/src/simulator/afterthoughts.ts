@@ -68,7 +68,7 @@ export class Afterthoughts {
     const smscId = hexId(id)
     states.end(id, messageState.DELETED, now)
     handsets.withdraw(smscId)
-    for (const receipt of withdraw(smscId)) add({ ...receipt, outcome: 'deleted' })
+    for (const receipt of withdraw(smscId)) add({ ...receipt, outcome: 'deleted', unasked: false })
   }
 
   /** Text for text, in the coding of the old one, which the PDU cannot name. */

@@ -164,6 +164,10 @@ test.each([
   [{ refuse: { status: 'ESME_ROK', percent: 5 } }, 'refuse'],
   [{ refuse: { status: 'ESME_NONSENSE', percent: 5 } }, 'refuse'],
   [{ refuse: { status: 8, percent: -1 } }, 'refuse'],
+  ...[true, [69], ['ESME_RSYSERR'], '69', '', ' 0x45', '0x', {}, null, undefined].map((status): [object, string] => [
+    { refuse: { status, percent: 5 } },
+    'refuse',
+  ]),
   [{ drop_after: 5 }, 'drop_after'],
   [{ drop_after: { submits: 0 } }, 'drop_after'],
   [{ receipt_count: 0 }, 'receipt_count'],

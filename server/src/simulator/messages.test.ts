@@ -80,6 +80,29 @@ describe('cancel_sm', () => {
     expect(await cancel(client, message_id)).toMatchObject({ command_status: status.ESME_RCANCELFAIL })
   })
 
+  test.each([0, 300])('tells who wants to know of failures only, with answers after %i ms', async (latency_ms) => {
+    const client = await simulator.bind()
+    await settings({ latency_ms, receipt_delay_ms: 60_000, receipt_count: 2 })
+    const kept = submit(client, textTo(number('98'), { registered_delivery: 2 }))
+    const gone = submit(client, textTo(plain, { registered_delivery: 2 }))
+    await waitFor(() => simulator.raw().length === 2)
+    expect((await state()).owed).toBe(0)
+    expect(await cancel(client, '', plain)).toMatchObject({ command_status: 0 })
+    await waitFor(() => client.delivered.length === 1)
+    expect(receiptsOf(client)).toMatchObject([{ message_id: (await gone).message_id, stat: 'DELETED' }])
+    await kept
+    await waitFor(async () => (await state()).owed === 0)
+    // and nobody is told of one that goes well
+    await settings({ latency_ms: 0, receipt_delay_ms: 30 })
+    const { message_id } = await submit(client, textTo(plain, { registered_delivery: 2 }))
+    const ends = async () => (await query(client, message_id)) as { message_state?: number }
+    await waitFor(async () => (await ends()).message_state === messageState.DELIVERED)
+    await submit(client, textTo(number('97')))
+    await waitFor(() => client.delivered.length === 3)
+    expect(receiptsOf(client).map((receipt) => receipt?.stat)).toEqual(['DELETED', 'DELIVRD', 'DELIVRD'])
+    expect((await state()).owed).toBe(0)
+  })
+
   test('does nothing to a text that has its fate, nor to what it does not know', async () => {
     const client = await simulator.bind()
     const { message_id } = await submit(client, textTo(plain))

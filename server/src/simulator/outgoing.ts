@@ -26,6 +26,8 @@ export class Outgoing {
   counts: OutgoingCounts = blankCounts()
   readonly #options: OutgoingOptions
   readonly #later = new DelayLanes<Receipt | Mo | Reply>()
+  /** Of what is there for later, receipts that nobody asked for. */
+  #unasked = 0
   /** Apart, so that one can be held, and a person's text does not wait behind all receipts. */
   readonly #mos: Deliveries<Mo>
   readonly #receipts: Deliveries<Receipt>
@@ -55,7 +57,7 @@ export class Outgoing {
 
   /** What waits for its time, a bind, a slot or an answer. */
   get length(): number {
-    return this.#later.length + this.#mos.length + this.#receipts.length
+    return this.#later.length - this.#unasked + this.#mos.length + this.#receipts.length
   }
 
   /** Receipts that are due and not answered. */
@@ -73,9 +75,12 @@ export class Outgoing {
     this.#receipts.hold(all || receipts)
   }
 
+  /** One that nobody asked for can be withdrawn until it is due, and is forgotten then. */
   addReceipt(receipt: Receipt, delayMs: number): void {
-    if (delayMs === 0) this.#receipts.add(receipt)
-    else this.#wait(receipt, delayMs)
+    if (delayMs > 0) {
+      if (receipt.unasked) this.#unasked++
+      this.#wait(receipt, delayMs)
+    } else if (!receipt.unasked) this.#receipts.add(receipt)
   }
 
   addMo(pdu: Parameters<typeof deliverSm>[0]): void {
@@ -93,7 +98,9 @@ export class Outgoing {
 
   /** Takes out the receipts of this message that are not due yet. */
   withdraw(smscId: string): Receipt[] {
-    return this.#later.withdraw((item) => isReceiptOf(item, smscId)) as Receipt[]
+    const withdrawn = this.#later.withdraw((item) => isReceiptOf(item, smscId)) as Receipt[]
+    this.#unasked -= withdrawn.filter((receipt) => receipt.unasked).length
+    return withdrawn
   }
 
   nextDueAt(): number {
@@ -104,12 +111,14 @@ export class Outgoing {
     this.#later.takeDue(now, (item) => {
       if (item.kind === 'reply') this.#options.replyDue(item)
       else if (item.kind === 'mo') this.#mos.add(item)
+      else if (item.unasked) this.#unasked--
       else this.#receipts.add(item)
     })
   }
 
   clear(): void {
     this.#later.clear()
+    this.#unasked = 0
     this.#mos.clear()
     this.#receipts.clear()
     this.counts = blankCounts()

@@ -23,6 +23,8 @@ export type Receipt = {
   excerpt: string
   reference: number | undefined
   outcome: ReceiptEnding
+  /** Not asked for, unless the message is cancelled before it is due. */
+  unasked: boolean
   /** How many of this message's receipts are still to be answered, where more than one thing waits for them. */
   group: { left: number; settled: (() => void) | undefined } | undefined
 }
@@ -47,7 +49,7 @@ const EXCERPT_LENGTH = 20
 /** Enough of a text in hex to hold a user data header and those characters, in two octets each. */
 const EXCERPT_HEX = 160
 
-/** The receipt a message gets, if it gets one. */
+/** The receipt a message gets, if it gets one: one that is asked for on failure only waits unasked for that. */
 export function makeReceipt(
   smscId: string,
   submittedAt: number,
@@ -58,7 +60,7 @@ export function makeReceipt(
   >,
   text: Buffer,
 ): Receipt | undefined {
-  if (outcome === 'none' || !wantsReceipt(pdu.registered_delivery, outcome)) return undefined
+  if (outcome === 'none' || !wantsReceipt(pdu.registered_delivery, 'deleted')) return undefined
   return {
     kind: 'receipt',
     smscId,
@@ -68,6 +70,7 @@ export function makeReceipt(
     excerpt: excerptOf(text, pdu.data_coding, pdu.esm_class),
     reference: pdu.tlvs?.user_message_reference,
     outcome,
+    unasked: !wantsReceipt(pdu.registered_delivery, outcome),
     group: undefined,
   }
 }
@@ -83,13 +86,9 @@ export function receiptOfRecord(record: RawRecord): Receipt | undefined {
     registered_delivery: record.registeredDelivery,
     tlvs: { user_message_reference: record.userMessageReference },
   }
-  return makeReceipt(
-    record.smscId,
-    record.time,
-    outcome,
-    pdu,
-    Buffer.from(record.shortMessage.slice(0, EXCERPT_HEX), 'hex'),
-  )
+  const text = Buffer.from(record.shortMessage.slice(0, EXCERPT_HEX), 'hex')
+  const receipt = makeReceipt(record.smscId, record.time, outcome, pdu, text)
+  return receipt?.unasked ? undefined : receipt
 }
 
 /** The first characters of a text as a receipt repeats them: one octet each, "?" for what needs more. */

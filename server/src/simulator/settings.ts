@@ -222,11 +222,16 @@ function readThrottle(value: unknown): NonNullable<Settings['throttle']> {
 /** The status by its name, as a number, or as hex in a string; ESME_ROK is none. */
 function readRefusal(value: unknown): NonNullable<Settings['refuse']> {
   if (!isObject(value)) throw new Fault('is neither null nor { "status": name or number, "percent": number }')
-  const named = typeof value.status === 'string' ? commandStatus[value.status as keyof typeof commandStatus] : undefined
-  const status = named ?? Number(value.status)
-  if (!Number.isInteger(status) || status <= 0 || status > 0xffff_ffff)
+  const status = typeof value.status === 'string' ? readStatusName(value.status) : value.status
+  if (typeof status !== 'number' || !Number.isInteger(status) || status <= 0 || status > 0xffff_ffff) {
     throw new Fault('status is not a command_status')
+  }
   return { status, percent: percent(value.percent ?? 100) }
+}
+
+function readStatusName(name: string): number | undefined {
+  if (Object.hasOwn(commandStatus, name)) return commandStatus[name as keyof typeof commandStatus]
+  return /^0x[0-9a-f]{1,8}$/i.test(name) ? Number(name) : undefined
 }
 
 function readDropRule(value: unknown): DropRule {

@@ -291,6 +291,23 @@ describe('binds', () => {
     await simulator.start()
   })
 
+  test.each([{ latency_ms: 60_000 }, { latency_ms: 0, latency_jitter_ms: 60_000 }, { receipts_first: true }])(
+    'stopping answers at once what comes meanwhile, at %j',
+    async (settings) => {
+      const { session } = await simulator.bind({ answers: 'nothing' })
+      // a bind that does not answer holds up the end
+      const other = await simulator.bind({ answers: 'nothing' })
+      await simulator.control('PATCH', '/settings', settings)
+      const stopping = simulator.stop()
+      const answer = await session.ask(textTo(plain))
+      expect(answer.command_status).toBe(status.ESME_ROK)
+      other.session.destroy()
+      session.destroy()
+      await stopping
+      await simulator.start()
+    },
+  )
+
   test('a message cannot be asked about', async () => {
     const { session } = await simulator.bind()
     const response = await session.ask(querySm({ message_id: 'abc', source_addr: '12345' }))

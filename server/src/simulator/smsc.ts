@@ -93,6 +93,8 @@ export class Smsc {
   #timerDueAt = Number.POSITIVE_INFINITY
   #answeredTimer: NodeJS.Timeout | undefined
   #moReference = 0
+  /** Nothing waits for its time any more: no timer runs. */
+  #windingUp = false
 
   constructor({ rawFile, answeredFile, settings, lastId, log }: SmscOptions) {
     this.#rawFile = rawFile
@@ -223,7 +225,7 @@ export class Smsc {
 
   /** Answers all that was accepted, what still comes at once, and sends nothing more of its own. */
   windUp(): void {
-    this.#settings = { ...this.#settings, latencyMs: 0, answer: true }
+    this.#windingUp = true
     this.#outgoing.hold(true, true)
     clearTimeout(this.#timer)
     this.#timerDueAt = Number.NEGATIVE_INFINITY
@@ -253,7 +255,8 @@ export class Smsc {
       this.#count(answer.command_status)
       if (answer.command_status === status.ESME_ROK) this.#accept(answer, leastMs)
       const latencyMs = latencyJitterMs > 0 ? leastMs + drawJitter(latencyJitterMs) : leastMs
-      if (answer.receipt?.group?.settled) this.#giveReceiptsFirst(answer, answer.receipt, now)
+      if (this.#windingUp) this.#give(answer)
+      else if (answer.receipt?.group?.settled) this.#giveReceiptsFirst(answer, answer.receipt, now)
       else if (latencyMs === 0 && answering) this.#give(answer)
       else this.#answers.push(answer, latencyMs, now)
     }
@@ -320,7 +323,7 @@ export class Smsc {
   #groupReceipts(answer: Answer, receipt: Receipt): void {
     const first = answer.fate.answer === 'after_receipts' || this.#settings.receiptsFirst
     const count = Math.max(answer.fate.receiptCount, this.#settings.receiptCount)
-    if (!first && count === 1) return
+    if (receipt.unasked || (!first && count === 1)) return
     receipt.group = { left: count, settled: first ? () => this.#give(answer) : undefined }
   }
 
@@ -358,6 +361,7 @@ export class Smsc {
     for (const answer of this.#answers) {
       if (answer.smscId !== smscId || !answer.receipt) continue
       answer.receipt.outcome = 'deleted'
+      answer.receipt.unasked = false
       answer.receiptDelayMs = 0
     }
     return this.#outgoing.withdraw(smscId)
