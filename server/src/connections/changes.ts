@@ -13,6 +13,7 @@ import {
   type ConnectionRow,
   type ConnectionSettings,
   deleteConnection,
+  type EnvironmentName,
   findConnectionByName,
   findUses,
   lockConnection,
@@ -23,7 +24,7 @@ import {
 import { environmentName } from './environment.ts'
 import { holdsSecret, howToGetKey, openSecret, type SecretField, sealerOf, sealSecret } from './secrets.ts'
 
-type Given = { db: Db; config: Pick<Config, 'mode' | 'smpp' | 'secretKey'> }
+type Given = { db: Db; config: Pick<Config, 'mode' | 'secretKey'> }
 
 /** What changes; undefined stays as it is. */
 export type ConnectionChange = {
@@ -56,7 +57,7 @@ export async function changeConnection({ db, config }: Given, id: number, change
     return await db.tx(async (tx) => {
       const row = await lockConnection(tx, id)
       if (!row) throw errors.connectionNotFound()
-      if (row.fromEnvironment) refuseOfEnvironment(row, change, config.smpp)
+      if (row.fromEnvironment) refuseOfEnvironment(row, change)
       const whole = withOwnTls(row, change, sealerOf(config))
       check({ ...whole, name: change.name === row.name ? undefined : change.name }, config)
       const settings = applyChange(row, whole, config)
@@ -100,7 +101,9 @@ function check(given: Checked, { mode }: Pick<Config, 'mode'>) {
 }
 
 /** Everything else of that connection may be set; what the URL names comes back with the next start. */
-function refuseOfEnvironment(row: ConnectionRow, change: ConnectionChange, smpp: Config['smpp']) {
+function refuseOfEnvironment(row: ConnectionRow, change: ConnectionChange) {
+  const changes = (name: EnvironmentName) =>
+    row.environmentNames.includes(name) && change[name] !== undefined && change[name] !== row[name]
   const named = {
     name: change.name !== undefined && change.name !== row.name,
     host: change.host !== undefined && change.host !== row.host,
@@ -108,9 +111,9 @@ function refuseOfEnvironment(row: ConnectionRow, change: ConnectionChange, smpp:
     tls: change.tls !== undefined && change.tls !== row.tls,
     system_id: change.systemId !== undefined && change.systemId !== row.systemId,
     password: change.password !== undefined,
-    window: smpp?.window !== undefined && change.window !== undefined && change.window !== row.window,
-    mps: smpp?.mps !== undefined && change.mps !== undefined && change.mps !== row.mps,
-    slots: smpp?.binds !== undefined && change.slots !== undefined && change.slots !== row.slots,
+    window: changes('window'),
+    mps: changes('mps'),
+    slots: changes('slots'),
   }
   const refused = Object.entries(named).filter(([, isRefused]) => isRefused)
   if (refused.length === 0) return

@@ -7,9 +7,14 @@ export type ConnectionRow = Omit<Connection, 'host' | 'port' | 'tlsKey' | 'passw
   port: number | null
   tlsKey: Buffer | null
   password: Buffer | null
+  /** What the address of CARILLON_SMPP_URL names besides, in the order of this type. */
+  environmentNames: EnvironmentName[]
   createdAt: Date
   updatedAt: Date
 }
+
+/** What CARILLON_SMPP_URL may say of its connection, or leave to operators. */
+export type EnvironmentName = 'window' | 'mps' | 'slots'
 
 /** What an operator may set, by its column. */
 const settingColumns = {
@@ -58,7 +63,7 @@ export function pickSettings(row: ConnectionSettings): ConnectionSettings {
 }
 
 const columns = /* sql */ `
-  id, from_environment as "fromEnvironment", version, created_at as "createdAt", updated_at as "updatedAt",
+  id, from_environment as "fromEnvironment", environment_names as "environmentNames", version, created_at as "createdAt", updated_at as "updatedAt",
   ${settingNames.map((name) => `"${settingColumns[name]}" as "${name}"`).join(', ')}`
 
 /** All connections, oldest first. */
@@ -186,6 +191,9 @@ export function setEnvironmentConnection(tx: Db, id: number, given: EnvironmentA
        -- one that was given up comes back to life
        set enabled = enabled or not from_environment, from_environment = true, host = $2, port = $3, tls = $4, system_id = $5, password = $6,
            "window" = coalesce($7, "window"), mps = coalesce($8, mps), slots = coalesce($9, slots),
+           environment_names = array_remove(array[case when $7::integer is not null then 'window' end,
+                                                  case when $8::integer is not null then 'mps' end,
+                                                  case when $9::integer is not null then 'slots' end], null),
            serves_all = serves_all or $10, version = version + 1, updated_at = now()
      where id = $1`,
     [
@@ -208,7 +216,8 @@ export function releaseEnvironmentConnection(tx: Db) {
   return tx.exec(
     'release_environment_connection',
     /* sql */ `
-    update connections set from_environment = false, enabled = false, version = version + 1, updated_at = now()
+    update connections
+       set from_environment = false, environment_names = '{}', enabled = false, version = version + 1, updated_at = now()
      where from_environment`,
   )
 }

@@ -222,13 +222,13 @@ describe('changing', () => {
 
 describe('the connection of the environment', () => {
   const config = readEnv({
-    CARILLON_SMPP_URL: 'smpp://carillon:swordfish@127.0.0.1:2775?window=25',
     CARILLON_SECRET_KEY: 'ca'.repeat(32),
   })
 
-  async function ensured() {
-    if (!config.smpp) throw new Error('the test needs an address')
-    const id = await ensureEnvironmentConnection({ db: api.db, config }, config.smpp)
+  async function ensured(named: string = '?window=25') {
+    const { smpp } = readEnv({ CARILLON_SMPP_URL: `smpp://carillon:swordfish@127.0.0.1:2775${named}` })
+    if (!smpp) throw new Error('the test needs an address')
+    const id = await ensureEnvironmentConnection({ db: api.db, config }, smpp)
     return (await findConnection(api.db, id)) as ConnectionRow
   }
 
@@ -249,15 +249,35 @@ describe('the connection of the environment', () => {
     expect(await findConnection(api.db, row.id)).toEqual(row)
   })
 
-  test('what it does not name can be set, and so can what it names where it is not known', async () => {
+  test('what it does not name can be set', async () => {
     const row = await ensured()
     const same = { host: row.host ?? '', window: 25, systemId: 'carillon', name: 'default' }
     const change = { ...same, mps: 3, slots: 4, charset: 'latin1' as const }
     expect(await changeConnection({ db: api.db, config }, row.id, change)).toMatchObject({ mps: 3, slots: 4 })
-    const answer = await api.owner.put(`/connections/${row.id}`, { connection: { window: 30, enabled: false } })
-    expect(answer.body.connection).toMatchObject({ window: 30, enabled: false, from_environment: true })
+    const answer = await api.owner.put(`/connections/${row.id}`, { connection: { enabled: false } })
+    expect(answer.body.connection).toMatchObject({ window: 25, enabled: false, from_environment: true })
     expect(await ensured()).toMatchObject({ window: 25, mps: 3, slots: 4, charset: 'latin1', enabled: false })
   })
+
+  test.each([
+    ['window', 30],
+    ['mps', 50],
+    ['slots', 3],
+  ])(
+    '%s is refused by processes that have not the setting too, for as long as a gateway found it named',
+    async (field, value) => {
+      const { id } = await ensured('?window=25&mps=200&binds=2')
+      const put = () => api.owner.put(`/connections/${id}`, { connection: { [field]: value } })
+      expect(await put()).toMatchObject({
+        status: 422,
+        body: { details: { [`connection.${field}`]: ['is set by CARILLON_SMPP_URL; change it there'] } },
+      })
+      expect(await ensured('?window=25&mps=200&binds=2')).toMatchObject({ window: 25, mps: 200, slots: 2, version: 2 })
+      await ensured('')
+      expect((await put()).body.connection).toMatchObject({ [field]: value })
+      expect(await ensured('')).toMatchObject({ [field]: value })
+    },
+  )
 })
 
 describe('deleting', () => {

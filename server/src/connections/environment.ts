@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util'
 import type { Config } from '../config/config.ts'
 import type { SmppAddress } from '../config/parsers.ts'
 import type { Db } from '../db/db.ts'
@@ -6,6 +7,7 @@ import type { Sealer } from '../lib/seal.ts'
 import {
   addConnection,
   type ConnectionRow,
+  type EnvironmentName,
   lockConnectionByName,
   releaseEnvironmentConnection,
   setEnvironmentConnection,
@@ -60,8 +62,14 @@ function isOutdated(row: ConnectionRow, smpp: SmppAddress, sealer: Sealer | unde
     row.window !== (smpp.window ?? row.window) ||
     row.mps !== (smpp.mps ?? row.mps) ||
     row.slots !== (smpp.binds ?? row.slots) ||
+    !isDeepStrictEqual(row.environmentNames, namesIn(smpp)) ||
     !keeps(row, smpp, sealer)
   )
+}
+
+function namesIn({ window, mps, binds }: SmppAddress): EnvironmentName[] {
+  const given = { window, mps, slots: binds }
+  return (['window', 'mps', 'slots'] as const).filter((name) => given[name] !== undefined)
 }
 
 /** Whether the row has this password, as far as a process without a key can tell. */

@@ -32,7 +32,10 @@ try {
 async function giveMode(databaseUrl: string, mode: string) {
   const client = new pg.Client({ connectionString: databaseUrl })
   await client.connect()
-  await client.query('create table if not exists installation (mode text)')
-  await client.query('insert into installation select $1 where not exists (select from installation)', [mode])
-  await client.end()
+  try {
+    await client.query('create table if not exists installation (mode text)')
+    await client.query('insert into installation (mode) select $1 where not exists (select from installation)', [mode])
+  } finally {
+    await client.end()
+  }
 }
