@@ -7,8 +7,9 @@ import { waitFor } from '../../test/wait-for.ts'
 import type { Db } from '../db/db.ts'
 import { acceptBroadcast } from '../messages/messages.ts'
 import { optOut } from '../opt-ins/opt-out.ts'
-import { applyReceipts, insertWaitingReceipts } from '../receipts/receipts.queries.ts'
-import { settleWaitingReceipts } from '../receipts/receipts.ts'
+import { applyReceipts } from '../receipts/receipts.queries.ts'
+import { insertWaitingReceipts } from '../receipts/waiting.queries.ts'
+import { settleWaitingReceipts } from '../receipts/waiting.ts'
 import { referenceOf } from '../sms/reference.ts'
 import { type Chunk, claimChunks, finishChunk } from './chunks.queries.ts'
 import { closeOverdue } from './close.ts'
@@ -156,6 +157,59 @@ describe('texts of which nobody can tell whether they were sent', () => {
     expect(await counters()).toMatchObject({ queued: 2, delivered: 1 })
     const { marked } = await markAll(later(73))
     expect(marked).toEqual([ids[1], ids[3]])
+    await checkBooks(database.db, messageId)
+  })
+
+  test('are not sent to who turns out to have opted out at the carrier, nor to a dead number', async () => {
+    await neverMiss()
+    await close(73)
+    const { code } = await database.db.one<{ code: string }>('code', 'select code from short_codes')
+    const bounced = (n: number, reason: 'opted_out' | 'hard' | 'soft') => ({
+      ...receiptOf(n, `b${n}`),
+      ...{ verdict: 'bounced' as const, reason, carrierStatus: 'UNDELIV 001', shortCode: code },
+      ...{ connectionId, submitDate: null, excerpt: null, receivedAt: new Date() },
+      reference: referenceOf(ids[n] as number, 0),
+    })
+    await insertWaitingReceipts(database.db, [bounced(1, 'opted_out'), bounced(2, 'hard'), bounced(3, 'soft')])
+    await database.db.exec('due', `update receipts set try_at = now() - interval '1 second'`)
+    await settleWaitingReceipts(rt())
+    // what failed for now is what the second try is for
+    expect(await counters()).toMatchObject({ queued: 1, bounced: 2, cleanCount: 1 })
+    await checkBooks(database.db, messageId)
+    const left = await database.db.many(
+      'left',
+      `select phone, state from subscribers where list_id = $1 and state <> 'subscribed' order by phone`,
+      [list.id],
+    )
+    expect(left).toEqual([
+      { phone: phoneOf(1), state: 'unsubscribed' },
+      { phone: phoneOf(2), state: 'cleaned' },
+    ])
+    const { chunk, marked } = await markAll(later(73))
+    expect(marked).toEqual([ids[3]])
+    await markUnknown(database.db, day, marked)
+    await end(chunk, later(73))
+  })
+
+  test('that are stopped by receipts one and all leave nothing open', async () => {
+    await neverMiss()
+    await close(73)
+    for (const n of [1, 2, 3]) {
+      const hard = { verdict: 'bounced' as const, reason: 'hard' as const, carrierStatus: 'UNDELIV 001' }
+      await database.db.exec(
+        'known',
+        'insert into submits (connection_id, smsc_id, log_id, phone, part, logged_on) values ($1, $2, $3, $4, 0, $5)',
+        [connectionId, `b${n}`, ids[n], phoneOf(n), day],
+      )
+      await applyReceipts(database.db, day, connectionId, [{ ...receiptOf(n, `b${n}`), ...hard }])
+    }
+    expect(await counters()).toMatchObject({ queued: 0, bounced: 3 })
+    expect(await finishMessages(database.db, later(73))).toBe(1)
+    const { chunk, marked } = await markAll(later(73))
+    expect(marked).toEqual([])
+    expect(await finishChunk(database.db, chunk)).toBe(true)
+    await close(146)
+    expect(await message()).toEqual({ status: 'sent', closed: true })
     await checkBooks(database.db, messageId)
   })
 

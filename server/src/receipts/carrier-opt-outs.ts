@@ -3,6 +3,20 @@ import { findShortCodeLists } from '../inbound/inbound.queries.ts'
 import type { CarrierOptOut } from '../opt-ins/clean.sql.ts'
 import { leaveShortCode } from '../opt-ins/opt-out.ts'
 
+/** Each opt-out is some statements, and all of one transaction hold the locks of the first. */
+const optOutsAtATime = 20
+
+/** Sets apart what tells of an opt-out, cut into as much as one transaction should record. */
+export function cutOptOuts<T extends { reason: string | null }>(all: T[]): { others: T[]; optOuts: T[][] } {
+  const others = all.filter(({ reason }) => reason !== 'opted_out')
+  const leaving = all.filter(({ reason }) => reason === 'opted_out')
+  const optOuts: T[][] = []
+  for (let from = 0; from < leaving.length; from += optOutsAtATime) {
+    optOuts.push(leaving.slice(from, from + optOutsAtATime))
+  }
+  return { others, optOuts }
+}
+
 /**
  * Opts numbers out of the short codes whose texts the carrier did not deliver for that reason, as a STOP would; nothing is
  * confirmed, because nothing can be. Belongs into the transaction that records the bounces, so that none is forgotten.

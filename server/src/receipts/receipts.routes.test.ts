@@ -2,7 +2,7 @@ import { beforeEach, expect, test } from 'vitest'
 import { useApi } from '../../test/api.ts'
 import { make } from '../../test/make.ts'
 import { forgetReceiptsJob } from './receipts.jobs.ts'
-import { insertWaitingReceipts, type WaitingReceipt } from './receipts.queries.ts'
+import { insertWaitingReceipts, type WaitingReceipt } from './waiting.queries.ts'
 
 const api = useApi()
 let connectionId: number

@@ -11,15 +11,9 @@ import { listQueued, markSent, markSubmitting, markUnknown, type Recipient } fro
 import type { BounceReason } from '../connections/meaning.ts'
 import { acceptBroadcast } from '../messages/messages.ts'
 import { referenceOf } from '../sms/reference.ts'
-import {
-  type AppliedReceipt,
-  applyReceipts,
-  insertWaitingReceipts,
-  listLogDays,
-  type StoredReceipt,
-  type WaitingReceipt,
-} from './receipts.queries.ts'
-import { findUnknown, settleWaitingReceipts } from './receipts.ts'
+import { type AppliedReceipt, applyReceipts, listLogDays } from './receipts.queries.ts'
+import { insertWaitingReceipts, type StoredReceipt, type WaitingReceipt } from './waiting.queries.ts'
+import { findUnknown, settleWaitingReceipts } from './waiting.ts'
 
 const ctx = useDatabase()
 const content = 'The pantry opens at nine. Bring a bag.'
@@ -438,6 +432,11 @@ describe('whose receipt it is, by handset and words', () => {
     ['nothing, when the reference is another', receipt({ reference: 16 }), [candidate()], false],
   ])('%s', (_, given, candidates, found) => {
     expect(findUnknown(given, candidates) !== undefined).toBe(found)
+  })
+
+  test('of two that fit, the one that is on its way: its answer has to be waited for', () => {
+    const candidates = [candidate(), candidate({ logId: 2, onItsWay: true })]
+    expect(findUnknown(receipt({}), candidates)?.logId).toBe(2)
   })
 
   test.each([

@@ -1,0 +1,179 @@
+import type { Db } from '../db/db.ts'
+import type { AppliedReceipt } from './receipts.queries.ts'
+
+/** A receipt as it came, kept because no submit explains it yet. */
+export type WaitingReceipt = AppliedReceipt & {
+  connectionId: number
+  /** Our user_message_reference, where the carrier echoes it. */
+  reference: number | null
+  submitDate: string | null
+  excerpt: string | null
+  receivedAt: Date
+}
+
+/** Keeps receipts until the submit they belong to is known. */
+export async function insertWaitingReceipts(db: Db, receipts: WaitingReceipt[]): Promise<void> {
+  await db.exec(
+    'insert_waiting_receipts',
+    /* sql */ `
+    insert into receipts (connection_id, smsc_id, phone, short_code, reference, verdict, reason, carrier_status,
+                          submit_date, excerpt, received_at, try_at)
+    select r.*, clock_timestamp() + interval '100 milliseconds'
+      from unnest($1::smallint[], $2::text[], $3::bigint[], $4::text[], $5::int[], $6::text[], $7::text[], $8::text[],
+                  $9::text[], $10::text[], $11::timestamptz[]) as r`,
+    [
+      receipts.map((receipt) => receipt.connectionId),
+      receipts.map((receipt) => receipt.smscId),
+      receipts.map((receipt) => receipt.phone),
+      receipts.map((receipt) => receipt.shortCode),
+      receipts.map((receipt) => receipt.reference),
+      receipts.map((receipt) => receipt.verdict),
+      receipts.map((receipt) => receipt.reason),
+      receipts.map((receipt) => receipt.carrierStatus),
+      receipts.map((receipt) => receipt.submitDate),
+      receipts.map((receipt) => receipt.excerpt),
+      receipts.map((receipt) => receipt.receivedAt),
+    ],
+  )
+}
+
+export type StoredReceipt = WaitingReceipt & { id: number }
+
+/**
+ * Takes the oldest of the waiting receipts that are due for another try, and puts each off, every time for twice as long,
+ * from a fifth of a second up to an hour: whatever comes of this try, others have their turn.
+ */
+export async function claimWaitingReceipts(db: Db, limit: number): Promise<StoredReceipt[]> {
+  const receipts = await db.many<StoredReceipt>(
+    'claim_waiting_receipts',
+    /* sql */ `
+    update receipts
+       set tries = tries + 1,
+           try_at = clock_timestamp() + least(3600, 0.2 * 2 ^ least(tries, 20)) * interval '1 second'
+     where id = any(array(select id from receipts
+                           where outcome = 'waiting' and try_at <= clock_timestamp()
+                           order by try_at limit $1
+                             for update skip locked))
+    returning id, connection_id as "connectionId", smsc_id as "smscId", phone, short_code as "shortCode", reference,
+              verdict, reason, carrier_status as "carrierStatus", submit_date as "submitDate", excerpt,
+              received_at as "receivedAt"`,
+    [limit],
+  )
+  return receipts.sort((a, b) => a.id - b.id)
+}
+
+/** Locks those of these receipts that still wait, and answers their ids; not those that another gateway has just now. */
+export async function lockWaitingReceipts(tx: Db, ids: number[]): Promise<Set<number>> {
+  const rows = await tx.many<{ id: number }>(
+    'lock_waiting_receipts',
+    /* sql */ `
+    -- offset leaves the planner the primary key alone: the index of those that wait has all of them
+    select id from (select id, outcome from receipts where id = any($1::bigint[])
+                     order by id offset 0 for update skip locked) locked
+     where outcome = 'waiting'`,
+    [ids],
+  )
+  return new Set(rows.map(({ id }) => id))
+}
+
+/** The end of a waiting receipt: applied by its id, settled by its handset, or an orphan for good. */
+export async function endReceipts(tx: Db, ids: number[], outcome: 'applied' | 'settled' | 'orphan') {
+  if (ids.length === 0) return
+  await tx.exec(
+    'end_receipts',
+    /* sql */ `update receipts set outcome = $2, ended_at = clock_timestamp() where id = any($1::bigint[])`,
+    [ids, outcome],
+  )
+}
+
+export type UnknownRow = { logId: number; loggedOn: string; part: number }
+
+type FoundRow = UnknownRow & {
+  content: string
+  submittedAt: Date
+  partCount: number
+  byReference: boolean
+  /** Its answer, and with it its id, may still come. */
+  onItsWay: boolean
+}
+
+/**
+ * The texts to this number from this short code whose SMSC id we do not know, the latest last, and which a receipt without
+ * a known id could be for: by the reference that we gave the part, else by the beginning of the text, sent not after the
+ * receipt's submit date.
+ */
+export function listUnknownRows(tx: Db, receipt: StoredReceipt, days: string[]) {
+  return tx.many<FoundRow>(
+    'list_unknown_rows',
+    /* sql */ `
+    select l.id as "logId", l.logged_on as "loggedOn", coalesce(l.content, m.content) as content,
+           -- in one PDU with all its parts it has one receipt
+           case when c.long_text = 'payload' and l.part_count > 1 then -1 else coalesce($3::int & 15, 0) end as part,
+           -- one that is queued once more has been submitted all the same, at some time since it was accepted
+           coalesce(l.submitted_at, m.accepted_at) as "submittedAt", l.part_count as "partCount",
+           l.state = 'submitting' as "onItsWay",
+           coalesce(((l.id # (l.id >> 14)) & 4095) << 4 = $3::int & 65520 and $3::int & 15 < l.part_count
+                    and l.parts_delivered & (1 << ($3::int & 15)) = 0, false) as "byReference"
+      from message_log l
+      join messages m on m.id = l.message_id
+      join short_codes s on s.id = m.short_code_id
+      join connections c on c.id = $5
+     where l.phone = $1 and l.logged_on = any($2::date[]) and s.code = $4
+       and (l.state in ('unknown', 'submitting') or l.state = 'sent' and l.carrier_status = 'no id'
+            or l.state = 'queued' and l.again_at is not null)
+     order by l.id`,
+    [receipt.phone, days, receipt.reference, receipt.shortCode, receipt.connectionId],
+  )
+}
+
+/**
+ * The open text, if exactly one, to the receipt's handset, whose SMSC id is one of these, over whatever connection: the
+ * receipt's own id, spelt as the response may have spelt it, or known from another bind of the same account. The handset
+ * has to be the same, because another text may well have that id.
+ */
+export async function findRespelled(tx: Db, receipt: StoredReceipt, ids: string[], days: string[]) {
+  const rows = await tx.many<UnknownRow & { ofConnection: boolean }>(
+    'find_respelled',
+    /* sql */ `
+    select s.log_id as "logId", s.logged_on as "loggedOn", s.part, s.connection_id = $2 as "ofConnection"
+      from submits s join message_log l on l.id = s.log_id and l.logged_on = s.logged_on
+     where s.smsc_id = any($1::text[]) and s.logged_on = any($3::date[])
+       and l.phone = $4 and l.state in ('sent', 'unknown', 'queued')
+       -- its own id was known on its own connection, and found wanting
+       and (s.smsc_id <> $5 or s.connection_id <> $2)
+     limit 3`,
+    [ids, receipt.connectionId, days, receipt.phone, receipt.smscId],
+  )
+  const own = rows.filter((row) => row.ofConnection)
+  const candidates = own.length > 0 ? own : rows
+  return candidates.length === 1 ? candidates[0] : undefined
+}
+
+/**
+ * The open text, if exactly one, whose SMSC id is the receipt's, although it was sent to another number: some carriers
+ * write a handset's number in a way of their own. Only for a receipt whose number we have nothing open for.
+ */
+export async function findMisaddressed(tx: Db, receipt: StoredReceipt, days: string[]) {
+  const rows = await tx.many<UnknownRow>(
+    'find_misaddressed',
+    /* sql */ `
+    select s.log_id as "logId", s.logged_on as "loggedOn", s.part
+      from submits s join message_log l on l.id = s.log_id and l.logged_on = s.logged_on
+     where s.smsc_id = $1 and s.connection_id = $2 and s.logged_on = any($3::date[]) and l.state = 'sent'
+       and not exists (select from message_log o where o.phone = $4 and o.logged_on = any($3::date[])
+                          and o.state in ('sent', 'unknown', 'submitting', 'queued'))
+     limit 2`,
+    [receipt.smscId, receipt.connectionId, days, receipt.phone],
+  )
+  return rows.length === 1 ? rows[0] : undefined
+}
+
+/** Lets a row know the id it got after all, so that the receipt applies to it like any other. */
+export async function insertFoundSubmit(tx: Db, receipt: StoredReceipt, row: UnknownRow) {
+  await tx.exec(
+    'insert_found_submit',
+    /* sql */ `
+    insert into submits (connection_id, smsc_id, log_id, phone, part, logged_on) values ($1, $2, $3, $4, $5, $6)`,
+    [receipt.connectionId, receipt.smscId, row.logId, receipt.phone, row.part, row.loggedOn],
+  )
+}
