@@ -155,7 +155,8 @@ function applySql(day: string, from: AppliedFrom): string {
       select * from moved_alike union all select * from moved_otherwise
     ), ${cleanDeadNumbers}, counted as (
       update message_counters c
-         set ${from} = c.${from} - t.n, clean_count = c.clean_count + t.cleaned, delivered = c.delivered + t.delivered, bounced = c.bounced + t.bounced,
+         set ${from} = c.${from} - t.n, clean_count = c.clean_count + t.cleaned,
+             delivered = c.delivered + t.delivered, bounced = c.bounced + t.bounced,
              expired = c.expired + t.n - t.delivered - t.bounced
         from (select message_id, count(*) as n, count(*) filter (where state = 'delivered') as delivered,
                      count(*) filter (where state = 'bounced') as bounced,

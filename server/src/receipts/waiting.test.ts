@@ -8,8 +8,8 @@ import { expandOnce } from '../broadcasts/expand.ts'
 import { listQueued, markSent, markSubmitting, markUnknown } from '../broadcasts/marks.queries.ts'
 import type { Db } from '../db/db.ts'
 import { acceptBroadcast } from '../messages/messages.ts'
-import { insertWaitingReceipts, type WaitingReceipt } from './waiting.queries.ts'
-import { settleWaitingReceipts } from './waiting.ts'
+import { insertWaitingReceipts, type StoredReceipt, type WaitingReceipt } from './waiting.queries.ts'
+import { findUnknown, settleWaitingReceipts } from './waiting.ts'
 
 const ctx = useDatabase()
 const content = 'The pantry opens at nine. Bring a bag.'
@@ -172,5 +172,48 @@ describe('receipts that cannot be applied', () => {
     expect(transactions).toBe(1)
     await settle()
     expect(await counters()).toMatchObject({ delivered: 2 })
+  })
+})
+
+describe('whose receipt it is, by handset and words', () => {
+  const candidate = (given = {}) => ({
+    logId: 1,
+    loggedOn: '2026-03-01',
+    part: 0,
+    content,
+    submittedAt: new Date('2026-03-01T10:00:00Z'),
+    partCount: 1,
+    byReference: false,
+    onItsWay: false,
+    ...given,
+  })
+  const receipt = (given: Partial<StoredReceipt>) =>
+    ({ reference: null, excerpt: content.slice(0, 20), submitDate: '2603011000', ...given }) as StoredReceipt
+
+  test.each([
+    ['the one that fits', receipt({}), [candidate()], true],
+    ['nothing, when two fit', receipt({}), [candidate(), candidate({ logId: 2 })], false],
+    ['nothing, when the words differ', receipt({ excerpt: 'Another text' }), [candidate()], false],
+    ['nothing, without words', receipt({ excerpt: '' }), [candidate()], false],
+    ['nothing, when submitted a day before ours', receipt({ submitDate: '2602281000' }), [candidate()], false],
+    ['nothing, without a date', receipt({ submitDate: null }), [candidate()], false],
+    ['in another zone', receipt({ submitDate: '260301020030' }), [candidate()], true],
+    ['by the reference alone', receipt({ reference: 16, excerpt: null }), [candidate({ byReference: true })], true],
+    ['nothing, when the reference is another', receipt({ reference: 16 }), [candidate()], false],
+  ])('%s', (_, given, candidates, found) => {
+    expect(findUnknown(given, candidates) !== undefined).toBe(found)
+  })
+
+  test('of two that fit, the one that is on its way: its answer has to be waited for', () => {
+    const candidates = [candidate(), candidate({ logId: 2, onItsWay: true })]
+    expect(findUnknown(receipt({}), candidates)?.logId).toBe(2)
+  })
+
+  test.each([
+    ['the one with its words, of two with its reference', content, 1],
+    ['else the last one', 'Something else', 2],
+  ])('%s', (_, excerpt, found) => {
+    const candidates = [candidate({ byReference: true }), candidate({ byReference: true, logId: 2, content: 'Hello' })]
+    expect(findUnknown(receipt({ reference: 16, excerpt }), candidates)?.logId).toBe(found)
   })
 })
