@@ -59,15 +59,19 @@ async function startWorker(rt: Runtime) {
   const instanceId = randomUUID()
   const repeat = (work: () => Promise<unknown>, pauseMs: number, what: string) =>
     new Repeater(work, pauseMs, (error) => log.warn({ err: error }, `could not ${what}, trying again`))
+  const passingOver = (work: (rt: Runtime, failed: Set<number>) => Promise<boolean>) => {
+    const failed = new Set<number>()
+    return () => work(rt, failed)
+  }
   await makeLogDaysAhead(rt)
   const expand = repeat(() => expandOnce(rt), 500, 'write audiences')
-  const due = repeat(() => startDue(rt), 250, 'start scheduled messages')
+  const due = repeat(passingOver(startDue), 250, 'start scheduled messages')
   const cancel = repeat(() => cancelQueued(rt), 250, 'end cancelled messages')
-  const reopen = repeat(() => reopenClosed(rt), 250, 'give closed chunks their next window')
+  const reopen = repeat(passingOver(reopenClosed), 250, 'give closed chunks their next window')
   const late = repeat(() => suppressLate(rt), 250, 'end messages at their deadline')
   const align = repeat(() => alignChunks(db), 1_000, 'flag the chunks of paused messages')
   const finish = repeat(() => finishMessages(db, clock.now()), 250, 'end messages')
-  const bill = repeat(() => billSent(rt), 1_000, 'reckon what messages came to')
+  const bill = repeat(passingOver(billSent), 1_000, 'reckon what messages came to')
   const heartbeat = repeat(
     () => beat(db, 'worker', instanceId, { metrics: rt.metrics.snapshot() }),
     1_000,

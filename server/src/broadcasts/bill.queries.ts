@@ -1,3 +1,4 @@
+import type { Choice } from '../db/all-or-each.ts'
 import type { Db } from '../db/db.ts'
 import { logTable } from '../db/log-days.ts'
 import { priceOfPart } from '../rates/rates.sql.ts'
@@ -8,7 +9,7 @@ export type Billable = { messageId: number; loggedOn: string; audience: number }
  * Locks messages that have been sent, or cancelled on the way and nothing of them moves, and that have no bill: nobody else
  * bills them before this transaction ends. Those that another worker has are passed over.
  */
-export function claimUnbilled(tx: Db, limit: number) {
+export function claimUnbilled(tx: Db, limit: number, { except, only }: Choice) {
   return tx.many<Billable>(
     'claim_unbilled',
     /* sql */ `
@@ -16,9 +17,10 @@ export function claimUnbilled(tx: Db, limit: number) {
       from messages m join message_counters c on c.message_id = m.id
      where m.billed_at is null and m.accepted_at is not null and m.status in ('sent', 'cancelled')
        and c.queued = 0 and c.submitting = 0
+       and m.id <> all($2::bigint[]) and ($3::bigint is null or m.id = $3)
      order by m.id limit $1
        for no key update of m skip locked`,
-    [limit],
+    [limit, except, only],
   )
 }
 

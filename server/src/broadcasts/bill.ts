@@ -1,3 +1,4 @@
+import { allOrEach } from '../db/all-or-each.ts'
 import { findByKeys } from '../db/by-keys.ts'
 import type { Db } from '../db/db.ts'
 import type { Runtime } from '../runtime.ts'
@@ -19,13 +20,16 @@ const recipientsAtOnce = 100_000
 /** Far below the second that no statement may exceed. */
 const rowsAtOnce = 20_000
 
-/** Bills messages that have been sent and have no bill yet; says whether there were any. */
-export function billSent(rt: Pick<Runtime, 'db' | 'clock'>): Promise<boolean> {
-  return rt.db.tx(async (tx) => {
-    const messages = atOnce(await claimUnbilled(tx, messagesAtOnce))
-    await bill(tx, messages, rt.clock.now())
-    return messages.length > 0
-  })
+/** Bills messages that have been sent and have no bill yet; says whether there were any. See allOrEach for `failed`. */
+export function billSent(rt: Pick<Runtime, 'db' | 'clock'>, failed = new Set<number>()): Promise<boolean> {
+  return allOrEach(failed, (choice, claimed) =>
+    rt.db.tx(async (tx) => {
+      const messages = atOnce(await claimUnbilled(tx, messagesAtOnce, choice))
+      claimed(messages.map(({ messageId }) => messageId))
+      await bill(tx, messages, rt.clock.now())
+      return messages.length > 0
+    }),
+  )
 }
 
 /** The first of these, so many that it takes a moment: many texts to one person, or one large broadcast. */

@@ -7,7 +7,19 @@ import { closeOverdue, makeLogDaysAhead } from './close.ts'
 export const closeOverdueJob: Job = {
   name: 'broadcasts.close-overdue',
   async run(rt, _payload, signal) {
-    while (!signal.aborted && (await closeOverdue(rt)) > 0);
+    const failed = new Set<number>()
+    const faults: unknown[] = []
+    for (let closed = 1; closed > 0 && !signal.aborted; ) {
+      const before = failed.size
+      try {
+        closed = await closeOverdue(rt, failed)
+      } catch (error) {
+        // of one message or some, which the next round passes over
+        if (failed.size === before) throw error
+        faults.push(error)
+      }
+    }
+    if (faults.length > 0) throw faults[0]
   },
 }
 

@@ -14,9 +14,9 @@ export type Overdue = {
 /**
  * Messages that were sent, or cancelled on the way, so long ago that no receipt is waited for any more, the oldest first.
  * How long that is, each connection may say; what a short code sent counts as sent over the most patient of its own. The
- * others wait for `patienceMs`.
+ * others wait for `patienceMs`. Those of `except` are left out.
  */
-export function listOverdue(db: Db, now: Date, patienceMs: number) {
+export function listOverdue(db: Db, now: Date, patienceMs: number, except: number[]) {
   return db.many<Overdue>(
     'list_overdue',
     /* sql */ `
@@ -51,8 +51,9 @@ export function listOverdue(db: Db, now: Date, patienceMs: number) {
          -- a gateway still has to say what it left in the middle
          and c.queued = 0 and c.submitting = 0
     ) ended
+     where id <> all($3::bigint[])
      order by ended_at limit 100`,
-    [now, patienceMs],
+    [now, patienceMs, except],
   )
 }
 

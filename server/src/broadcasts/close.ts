@@ -1,4 +1,5 @@
 import type { Db } from '../db/db.ts'
+import { isDatabaseAway } from '../db/pg-errors.ts'
 import { retryLostRaces } from '../db/retry.ts'
 import { wake } from '../db/wake.ts'
 import { utcDay } from '../lib/clock.ts'
@@ -21,23 +22,39 @@ const requeuedAtATime = 2_000
 /**
  * Closes the messages whose receipts are overdue: what is still sent becomes expired; what is unknown stays unknown, or is
  * queued once more where the list would rather text somebody twice than not at all. Answers how many messages it dealt
- * with. A crash in between leaves them to be found again.
+ * with. A crash in between leaves them to be found again. One that fails is no obstacle to the others: it is noted in `failed`,
+ * and passed over while it is there; the first fault is thrown when all have had their turn.
  */
-export async function closeOverdue(rt: Pick<Runtime, 'db' | 'clock' | 'config'>): Promise<number> {
+export async function closeOverdue(
+  rt: Pick<Runtime, 'db' | 'clock' | 'config'>,
+  failed = new Set<number>(),
+): Promise<number> {
   const at = rt.clock.now()
-  const overdue = await listOverdue(rt.db, at, rt.config.send.receiptDeadlineMs)
+  const overdue = await listOverdue(rt.db, at, rt.config.send.receiptDeadlineMs, [...failed])
+  const faults: unknown[] = []
   for (const message of overdue) {
-    let last: number | undefined = 0
-    while (last !== undefined) {
-      const after: number = last
-      last = await retryLostRaces(() => expireChunks(rt.db, message, after, at))
+    try {
+      await close(rt.db, message, at)
+    } catch (error) {
+      if (isDatabaseAway(error)) throw error
+      failed.add(message.messageId)
+      faults.push(error)
     }
-    if (message.resends && (await queueAgain(rt.db, message, at)) > 0) continue
-    // for the last time: with the chunks goes the way to its rows
-    await rt.db.tx((tx) => bill(tx, [message], at))
-    await closeMessage(rt.db, message, at)
   }
+  if (faults.length > 0) throw faults[0]
   return overdue.length
+}
+
+async function close(db: Db, message: Overdue, at: Date): Promise<void> {
+  let last: number | undefined = 0
+  while (last !== undefined) {
+    const after: number = last
+    last = await retryLostRaces(() => expireChunks(db, message, after, at))
+  }
+  if (message.resends && (await queueAgain(db, message, at)) > 0) return
+  // for the last time: with the chunks goes the way to its rows
+  await db.tx((tx) => bill(tx, [message], at))
+  await closeMessage(db, message, at)
 }
 
 /** Queues a message's unknown texts once more, all of them in one commit, and answers how many. */

@@ -1,3 +1,4 @@
+import { allOrEach, type Choice } from '../db/all-or-each.ts'
 import type { Db } from '../db/db.ts'
 import { retryLostRaces } from '../db/retry.ts'
 import { type MessageTiming, readTimings } from '../messages/windows.queries.ts'
@@ -7,6 +8,7 @@ import type { Runtime } from '../runtime.ts'
 import {
   type ClosedChunk,
   claimClosed,
+  type Late,
   listChunksAfter,
   listLate,
   type Reopening,
@@ -22,13 +24,18 @@ const chunksAtOnce = 5
 /**
  * Gives the chunks whose window has closed the next one, by the rules of today, and says whether there were any. Who has
  * none before the message's deadline is suppressed as too late; who has none at all, because hours were narrowed
- * meanwhile until nothing was left of them, as having no window.
+ * meanwhile until nothing was left of them, as having no window. See allOrEach for `failed`, which has ids of messages.
  */
-export function reopenClosed(rt: Rt): Promise<boolean> {
+export function reopenClosed(rt: Rt, failed = new Set<number>()): Promise<boolean> {
+  return allOrEach(failed, (choice, claimed) => reopenSome(rt, choice, claimed))
+}
+
+function reopenSome(rt: Rt, choice: Choice, claimed: (messageIds: number[]) => void): Promise<boolean> {
   return retryLostRaces(() =>
     rt.db.tx(async (tx) => {
       const now = rt.clock.now()
-      const closed = await claimClosed(tx, now)
+      const closed = await claimClosed(tx, now, choice)
+      claimed([...new Set(closed.map((chunk) => chunk.messageId))])
       if (closed.length === 0) return false
       const timings = await readTimings(tx, [...new Set(closed.map((chunk) => chunk.messageId))])
       const reopenings: Reopening[] = []
@@ -76,19 +83,24 @@ function nextWindow(place: string | null, rules: WindowRules | undefined, now: D
 
 /**
  * Suppresses as too late who is still queued in messages past their deadline, paused ones as well, slice by slice, and
- * says of how many there was anybody. The marks let none of them out; this is for those that no mark comes to.
+ * says of how many there was anybody. The marks let none of them out; this is for those that no mark comes to. A message
+ * that fails is no obstacle to the others; it is told of when they have had their turn.
  */
 export async function suppressLate(rt: Rt): Promise<number> {
   const late = await listLate(rt.db, rt.clock.now())
-  for (const message of late) {
-    for (let after = 0; ; ) {
-      const chunks = await listChunksAfter(rt.db, message.messageId, after, chunksAtOnce)
-      const last = chunks.at(-1)
-      if (!last) break
-      const ids = chunks.map((chunk) => chunk.id)
-      await retryLostRaces(() => suppressChunks(rt.db, message, ids, 'too_late', rt.clock.now()))
-      after = last.lastLogId
-    }
-  }
+  const faults: unknown[] = []
+  for (const message of late) await suppressQueued(rt, message).catch((error) => faults.push(error))
+  if (faults.length > 0) throw faults[0]
   return late.length
+}
+
+async function suppressQueued(rt: Rt, message: Late): Promise<void> {
+  for (let after = 0; ; ) {
+    const chunks = await listChunksAfter(rt.db, message.messageId, after, chunksAtOnce)
+    const last = chunks.at(-1)
+    if (!last) break
+    const ids = chunks.map((chunk) => chunk.id)
+    await retryLostRaces(() => suppressChunks(rt.db, message, ids, 'too_late', rt.clock.now()))
+    after = last.lastLogId
+  }
 }

@@ -69,9 +69,9 @@ export type DueBroadcast = {
 
 /**
  * Locks the scheduled broadcast that has been due the longest, of those that no other worker has just taken. None is
- * due while sending is paused, so that one that waited too long by then is not sent late.
+ * due while sending is paused, so that one that waited too long by then is not sent late. Those of `except` are left out.
  */
-export function claimDue(tx: Db, now: Date) {
+export function claimDue(tx: Db, now: Date, except: number[]) {
   return tx.maybeOne<DueBroadcast>(
     'claim_due',
     /* sql */ `
@@ -79,11 +79,11 @@ export function claimDue(tx: Db, now: Date) {
            m.starts_at as "startsAt", m.deliver_by as "deliverBy", l.scheduled_lateness_minutes as "latenessMinutes",
            l.deleted_at is not null as "listDeleted"
       from messages m join lists l on l.id = m.list_id
-     where m.status = 'scheduled' and m.starts_at <= $1
+     where m.status = 'scheduled' and m.starts_at <= $1 and m.id <> all($2::bigint[])
        and not exists (select from installation where sending_paused)
      order by m.starts_at, m.id limit 1
        for no key update of m skip locked`,
-    [now],
+    [now, except],
   )
 }
 

@@ -1,3 +1,4 @@
+import { allOrEach } from '../db/all-or-each.ts'
 import type { Db } from '../db/db.ts'
 import { wake } from '../db/wake.ts'
 import { AppError, errors } from '../errors.ts'
@@ -112,20 +113,28 @@ export async function sendTest(rt: Rt, list: ListRef, messageId: number, phones:
 /**
  * Starts the scheduled broadcast that has been due the longest, if any is, and says whether there was one. Whoever
  * starts it has its row: another worker takes the next. One that is later than its list allows is cancelled instead.
+ * See allOrEach for `failed`.
  */
-export function startDue(rt: Rt): Promise<boolean> {
-  return rt.db.tx(async (tx) => {
-    const now = rt.clock.now()
-    const due = await claimDue(tx, now)
-    if (!due) return false
-    const isLate =
-      now.getTime() - due.startsAt.getTime() > due.latenessMinutes * 60_000 || (due.deliverBy && due.deliverBy <= now)
-    if (due.listDeleted) await cancelWaiting(tx, due.id, now, 'list_deleted')
-    else if (isLate) await cancelWaiting(tx, due.id, now, 'too_late')
-    else if (await hasFault(tx, due)) await cancelWaiting(tx, due.id, now, 'content')
-    else await start(tx, due.id, now, due.sendAt)
-    return true
-  })
+export function startDue(rt: Rt, failed = new Set<number>()): Promise<boolean> {
+  return allOrEach(failed, ({ except }, claimed) =>
+    rt.db.tx(async (tx) => {
+      const now = rt.clock.now()
+      const due = await claimDue(tx, now, except)
+      if (!due) return false
+      claimed([due.id])
+      await startOrCancel(tx, due, now)
+      return true
+    }),
+  )
+}
+
+async function startOrCancel(tx: Db, due: DueBroadcast, now: Date): Promise<void> {
+  const isLate =
+    now.getTime() - due.startsAt.getTime() > due.latenessMinutes * 60_000 || (due.deliverBy && due.deliverBy <= now)
+  if (due.listDeleted) await cancelWaiting(tx, due.id, now, 'list_deleted')
+  else if (isLate) await cancelWaiting(tx, due.id, now, 'too_late')
+  else if (await hasFault(tx, due)) await cancelWaiting(tx, due.id, now, 'content')
+  else await start(tx, due.id, now, due.sendAt)
 }
 
 /** Whether its text cannot be sent any more: a custom field that it names is gone, or has another default. */
