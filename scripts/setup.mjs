@@ -1,4 +1,4 @@
-// Runs before `npm start` and `npm test`, on whatever Node (20 or newer) is installed and before anything else is:
+// Runs before `npm start`, `npm test` and the like, on whatever Node (20 or newer) is installed and before anything else is:
 // installs the packages when node_modules does not match the lock file, and builds the console when its sources changed.
 // When there is nothing to do it says nothing and takes no time.
 import { spawn } from 'node:child_process'
@@ -20,7 +20,7 @@ import { fileURLToPath } from 'node:url'
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)))
 const at = (...parts) => join(root, ...parts)
-const forStart = process.argv[2] === 'start'
+const servesConsole = ['start', 'role'].includes(process.argv[2])
 
 const lockFile = at('package-lock.json')
 const installStamp = at('node_modules', '.carillon-install')
@@ -39,14 +39,14 @@ async function main() {
   const release = await takeTurn()
   try {
     if (!isInstalled()) await install()
-    if (forStart && !isBuilt()) await build()
+    if (servesConsole && !isBuilt()) await build()
   } finally {
     release()
   }
 }
 
 function isReady() {
-  return isInstalled() && (!forStart || isBuilt())
+  return isInstalled() && (!servesConsole || isBuilt())
 }
 
 // ── packages ──

@@ -25,6 +25,8 @@ export const errors = {
   unauthorized: () => new AppError(401, 'unauthorized', 'API key authorization failure'),
   metricsNotForYou: () =>
     new AppError(401, 'unauthorized', 'Metrics are for this machine, or for who shows CARILLON_METRICS_TOKEN'),
+  metricsNeedToken: () =>
+    new AppError(403, 'metrics_need_token', 'Metrics are shown in production once CARILLON_METRICS_TOKEN is set'),
   keyDisabled: () => new AppError(403, 'key_disabled', 'This API key is disabled'),
   scopeTooNarrow: () => new AppError(403, 'scope_too_narrow', 'This API key is not allowed to do that'),
   pathNotFound: notFound('path_not_found', 'Path'),

@@ -73,7 +73,7 @@ async function startWorker(rt: Runtime) {
   const finish = repeat(() => finishMessages(db, clock.now()), 250, 'end messages')
   const bill = repeat(passingOver(billSent), 1_000, 'reckon what messages came to')
   const heartbeat = repeat(
-    () => beat(db, 'worker', instanceId, { metrics: rt.metrics.snapshot() }),
+    () => beat(db, 'worker', instanceId, { metrics: rt.metrics.news() }),
     1_000,
     'tell that we live',
   )

@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs'
+import { carrierName } from '../carriers/carriers.ts'
 import { changeConnection, createConnection, removeConnection } from '../connections/changes.ts'
 import {
   type ConnectionRow,
@@ -203,7 +204,20 @@ async function change(work: Work, texts: Record<string, string>, what: string): 
 
 async function outcome(work: Work, row: ConnectionRow, line: string): Promise<Outcome> {
   const problem = problemOf(row, work.connectionConfig())
-  return { lines: [line, ...(problem ? [problem] : [])], json: { connection: await present(work, row) } }
+  return {
+    lines: [line, ...(problem ? [problem] : []), ...strangersOf(row)],
+    json: { connection: await present(work, row) },
+  }
+}
+
+/** A mistyped carrier would be no cap, and nobody would know; yet a look-up may have ids of its own. */
+function strangersOf({ carrierMps }: ConnectionRow): string[] {
+  return Object.keys(carrierMps)
+    .filter((id) => carrierName(Number(id)) === undefined)
+    .map(
+      (id) =>
+        `No carrier of the table has the id ${id}: its cap holds only for numbers of which the look-up says that id.`,
+    )
 }
 
 async function present(work: Work, row: ConnectionRow) {
@@ -216,10 +230,16 @@ function textsOf(work: Work): Record<string, string> {
   const texts: Record<string, string> = {}
   for (const field of Object.keys(connectionFields)) {
     const given = work.options[optionOf(field)]
-    if (typeof given === 'string')
-      texts[field] = fromFile[field] && given !== 'none' ? readText(work, field, given) : given
+    if (typeof given !== 'string') continue
+    const isNone = given === 'none' && takesNone(field)
+    texts[field] = fromFile[field] && !isNone ? readText(work, field, given) : given
   }
   return texts
+}
+
+/** Only what may be left out can be `none`; a password is in a file, whatever that is called. */
+function takesNone(field: string): boolean {
+  return [connectionFields[field]?.type].flat().includes('null')
 }
 
 function readText(work: Work, field: string, file: string): string {

@@ -115,6 +115,30 @@ test('without a key a password is not kept; on a data directory of ours one is m
   expect(await run(['connection', 'list'])).toContain('was sealed with another key')
 })
 
+test('a file called none is a file where a value is needed, and no value where none may be', async () => {
+  writeFileSync(join(folder, 'password'), 'swordfish')
+  await run(['connection', 'add', 'Cedar SMS', '--host', '127.0.0.1', '--password-file', 'password'])
+  const set = ['connection', 'set', 'Cedar SMS']
+  await expect(run([...set, '--password-file', 'none'])).rejects.toThrow('--password-file cannot be read')
+  expect((await json(...set, '--tls-ca', 'none', '--tls-key-file', 'none')).connection.has_tls_key).toBe(false)
+  writeFileSync(join(folder, 'none'), 'sturgeon')
+  await run([...set, '--password-file', 'none'])
+  const [connection] = await loadConnections({ db: database.db, config: readEnv(secrets) })
+  expect(connection?.password.reveal()).toBe('sturgeon')
+})
+
+test('a cap of a carrier that nobody may be at is told of, and a system type may be a long one', async () => {
+  const add = ['connection', 'add', 'Cedar SMS', '--host', '127.0.0.1', '--system-type', 'x'.repeat(32)]
+  expect(await run([...add, '--carrier-mps', '{"383": 75, "99999": 75}'])).toBe(
+    [
+      'Connection Cedar SMS (1) is there.',
+      'No carrier of the table has the id 99999: its cap holds only for numbers of which the look-up says that id.',
+    ].join('\n'),
+  )
+  await expect(run(['connection', 'set', '1', '--system-type', 'x'.repeat(33)])).rejects.toThrow('System type')
+  expect(await run(['connection', 'set', '1', '--carrier-mps', '{"383": 75}'])).not.toContain('table')
+})
+
 test('a test says step by step how it went', async () => {
   const server = createServer({
     onBind: (_, { password }) => ({
@@ -154,6 +178,7 @@ test('a short code is given routes and a cap', async () => {
   expect(await json('short-code', 'set', '55555', '--mps', '30')).toMatchObject({ mps: 30, routes: [{}, {}] })
   for (const [args, words] of [
     [['--through', 'Elsewhere'], 'There is no connection Elsewhere'],
+    [['--through', '9'.repeat(24)], 'There is no connection 9999'],
     [['--through', 'Spare/0/0'], 'A weight is a number from 1 to 1000'],
     [['--through', 'Spare/0/1/2'], 'A route is name/tier/weight'],
     [['--through', 'Spare,,'], 'A route is name/tier/weight'],

@@ -96,8 +96,8 @@ async function readRoutes({ db }: Work, text: string): Promise<NonNullable<Sendi
     const [, name = '', tier = '0', weight = '1'] =
       /^\s*([^/]*[^/\s])\s*(?:\/\s*(\d{1,2})\s*)?(?:\/\s*(\d{1,4})\s*)?$/.exec(part) ?? []
     if (name === '') throw new UsageError(`A route is name/tier/weight, such as Cedar SMS/0/1: ${part.trim()} is none`)
-    const isId = /^\d+$/.test(name)
-    const row = isId ? await findConnection(db, Number(name)) : await findConnectionByName(db, name)
+    // a name is never a number; of more digits than an id has there is none
+    const row = /^\d{1,15}$/.test(name) ? await findConnection(db, Number(name)) : await findConnectionByName(db, name)
     if (!row) throw new Refusal(`There is no connection ${name}.`)
     const route = { connectionId: row.id, tier: Number(tier), weight: Number(weight) }
     if (route.weight < 1 || route.weight > 1_000) throw new UsageError('A weight is a number from 1 to 1000')

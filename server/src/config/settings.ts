@@ -106,7 +106,7 @@ export const settings = {
     parse: wholeNumber(0, 3_650),
   }),
   CARILLON_METRICS_TOKEN: optional({
-    help: 'What Prometheus has to show at /metrics, as a bearer token; without it only this machine is answered',
+    help: 'What Prometheus has to show at /metrics, as a bearer token; without it the sandbox answers this machine only, and production nobody',
     parse: bearerToken,
     example: 'a-word-that-prometheus-knows',
     secret: true,

@@ -14,8 +14,10 @@ import {
   type ConnectionSettings,
   deleteConnection,
   type EnvironmentName,
+  findConnection,
   findConnectionByName,
   findUses,
+  hasCarried,
   lockConnection,
   lockConnectionByName,
   pickSettings,
@@ -75,20 +77,29 @@ export async function changeConnection({ db, config }: Given, id: number, change
  * for it, so any other one can only be disabled.
  */
 export async function removeConnection({ db }: Pick<Given, 'db'>, id: number): Promise<void> {
+  const { version } = await refuseUsed(db, id, await findConnection(db, id))
+  // unused and disabled, it carries nothing unless it is changed, and then it has another version
+  if (await hasCarried(db, id)) {
+    throw errors.connectionInUse('It has carried texts, whose records name it; leave it disabled')
+  }
   await db.tx(async (tx) => {
-    const row = await lockConnection(tx, id)
-    if (!row) throw errors.connectionNotFound()
-    if (row.fromEnvironment) throw errors.connectionInUse('It is that of CARILLON_SMPP_URL; it can be disabled')
-    if (row.enabled) throw errors.connectionInUse('It is enabled; disable it first')
-    const uses = await findUses(tx, id)
-    if (uses.bound) throw errors.connectionInUse('A gateway is still bound to it; try again in a moment')
-    if (uses.shortCodes.length > 0) {
-      throw errors.connectionInUse(`Shortcodes are routed through it: ${uses.shortCodes.join(', ')}`)
-    }
-    if (uses.carried) throw errors.connectionInUse('It has carried texts, whose records name it; leave it disabled')
+    const row = await refuseUsed(tx, id, await lockConnection(tx, id))
+    if (row.version !== version) throw errors.connectionInUse('It was changed just now; try again')
     await deleteConnection(tx, id)
     await wake(tx, 'connections')
   })
+}
+
+async function refuseUsed(db: Db, id: number, row: ConnectionRow | undefined): Promise<ConnectionRow> {
+  if (!row) throw errors.connectionNotFound()
+  if (row.fromEnvironment) throw errors.connectionInUse('It is that of CARILLON_SMPP_URL; it can be disabled')
+  if (row.enabled) throw errors.connectionInUse('It is enabled; disable it first')
+  const uses = await findUses(db, id)
+  if (uses.bound) throw errors.connectionInUse('A gateway is still bound to it; try again in a moment')
+  if (uses.shortCodes.length > 0) {
+    throw errors.connectionInUse(`Shortcodes are routed through it: ${uses.shortCodes.join(', ')}`)
+  }
+  return row
 }
 
 function check(given: Checked, { mode }: Pick<Config, 'mode'>) {

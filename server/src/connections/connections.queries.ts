@@ -129,17 +129,31 @@ export function updateConnection(tx: Db, id: number, settings: ConnectionSetting
 
 /** What stands in the way of removing a connection. */
 export function findUses(tx: Db, id: number) {
-  return tx.one<{ bound: boolean; shortCodes: string[]; carried: boolean }>(
+  return tx.one<{ bound: boolean; shortCodes: string[] }>(
     'find_uses_of_connection',
     /* sql */ `
     select exists (select from bind_slots where connection_id = $1 and lease_until > clock_timestamp()) as bound,
            array(select s.code from short_code_routes r join short_codes s on s.id = r.short_code_id
-                  where r.connection_id = $1 order by s.code) as "shortCodes",
-           exists (select from submits where connection_id = $1)
-             or exists (select from receipts where connection_id = $1)
-             or exists (select from inbound_messages where connection_id = $1) as carried`,
+                  where r.connection_id = $1 order by s.code) as "shortCodes"`,
     [id],
   )
+}
+
+/**
+ * Whether anything on record went or came through it, tries that were refused or not answered among it. Where nothing did,
+ * this reads all days: not a question to be asked with a row locked.
+ */
+export async function hasCarried(db: Db, id: number): Promise<boolean> {
+  const { carried } = await db.one<{ carried: boolean }>(
+    'has_connection_carried',
+    /* sql */ `
+    select exists (select from submit_attempts where connection_id = $1)
+        or exists (select from receipts where connection_id = $1)
+        or exists (select from inbound_messages where connection_id = $1)
+        or exists (select from submits where connection_id = $1) as carried`,
+    [id],
+  )
+  return carried
 }
 
 export function deleteConnection(tx: Db, id: number) {

@@ -125,7 +125,7 @@ const wrong: [object, string][] = [
   [{ system_id: 'ä' }, 'is invalid'],
   [{ password: 'x'.repeat(64) }, 'Password is too long (maximum is 63 characters)'],
   [{ password: null }, 'Password must be a string'],
-  [{ system_type: 'thirteen chars' }, 'System type is too long (maximum is 12 characters)'],
+  [{ system_type: 'x'.repeat(33) }, 'System type is too long (maximum is 32 characters)'],
   [{ bind_type: 'duplex' }, 'Bind type is not included in the list'],
   [{ slots: 65 }, 'Slots must be less than or equal to 64'],
   [{ window: 0 }, 'Window must be greater than or equal to 1'],
@@ -307,6 +307,14 @@ describe('deleting', () => {
     await api.db.exec('submit', 'insert into submits values ($1, $2, 1, 1, current_date)', [id, 'abc'])
     expect(await remove()).toMatchObject(refusal('It has carried texts, whose records name it; leave it disabled'))
     await api.db.exec('forget', 'delete from submits')
+    await api.db.exec(
+      'attempt',
+      `insert into submit_attempts (log_id, logged_on, part, connection_id, outcome)
+       values (1, current_date, 0, $1, 'no answer')`,
+      [id],
+    )
+    expect(await remove()).toMatchObject(refusal('It has carried texts, whose records name it; leave it disabled'))
+    await api.db.exec('forget_attempts', 'delete from submit_attempts')
     expect(await remove()).toMatchObject({ status: 200, body: { status: 'Connection destroyed' } })
     expect(await remove()).toMatchObject({ status: 404, body: { error: 'Connection not found' } })
     expect(await listConnections(api.db)).toEqual([])

@@ -40,7 +40,7 @@ const settable = {
   }),
   tls_certificate: TextOrNull({ maxLength: longestPem, description: 'Our own certificate (PEM), if it asks for one.' }),
   system_id: Credential(63, 'Who we are to the SMSC.'),
-  system_type: Credential(12, 'Kind of system, where the SMSC asks for it.'),
+  system_type: Credential(32, 'Kind of system, where the SMSC asks for it.'),
   bind_type: Word(
     ['transceiver', 'pair', 'transmitter', 'receiver'],
     'How to bind; a pair is a transmitter and a receiver, a receiver sends nothing.',
@@ -49,7 +49,8 @@ const settable = {
   window: Whole(1, 1_000, 'Submits under way per bind.'),
   mps: WholeOrNull(1, 100_000, 'Parts (submit_sm) in any second, over all gateways; null for no cap.'),
   carrier_mps: Type.Record(Type.String(), Type.Integer({ minimum: 1, maximum: 100_000 }), {
-    description: "Parts in any second to handsets of one carrier, by the carrier's id.",
+    description:
+      "Parts in any second to handsets of one carrier, by the carrier's id as a subscriber shows it: of the contract's table, or one that the look-up of numbers gives. An id that no handset has caps nothing.",
     examples: [{ 383: 75 }],
   }),
   charset: Word(['gsm7', 'latin1'], 'What the SMSC means by data_coding 0.'),

@@ -158,6 +158,8 @@ test('a gateway without a key does not start where there is something to open', 
   await expect(needKey(configOf(url, {}))).rejects.toThrow(
     'CARILLON_SECRET_KEY is needed: secrets of connections are sealed (Cedar SMS). Give this process CARILLON_SECRET_KEY',
   )
+  await database.db.exec('disable', 'update connections set enabled = false where id = $1', [id])
+  await needKey(configOf(url, {}))
 })
 
 test('the sandbox never leaves this machine, and a row without an address is none yet', async () => {

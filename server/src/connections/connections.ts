@@ -63,10 +63,10 @@ function isUnusable(error: unknown): error is Error {
   return error instanceof SealError || error instanceof UnusableConnection
 }
 
-/** Refuses to go on without a key where somebody has sealed secrets: their connections would be silent for no reason seen. */
+/** Refuses to go on without a key where somebody has sealed secrets of connections that are in use: their connections would be silent for no reason seen. */
 export async function needKeyForSecrets({ db, config }: LoadOptions): Promise<void> {
   if (config.secretKey) return
-  const names = await listUnopened({ db, config })
+  const names = (await listUnsealable({ db, config })).filter(({ enabled }) => enabled).map(({ name }) => name)
   if (names.length === 0) return
   throw new ConfigError([
     `CARILLON_SECRET_KEY is needed: secrets of connections are sealed (${names.join(', ')}). ${howToGetKey}`,
@@ -74,13 +74,17 @@ export async function needKeyForSecrets({ db, config }: LoadOptions): Promise<vo
 }
 
 /** The connections that have a secret which this key, or none, does not open; that of the environment needs none. */
-export async function listUnopened({ db, config }: Pick<LoadOptions, 'db'> & { config: Pick<Config, 'secretKey'> }) {
+export async function listUnopened(given: Unsealing): Promise<string[]> {
+  return (await listUnsealable(given)).map(({ name }) => name)
+}
+
+type Unsealing = Pick<LoadOptions, 'db'> & { config: Pick<Config, 'secretKey'> }
+
+async function listUnsealable({ db, config }: Unsealing): Promise<ConnectionRow[]> {
   const sealer = sealerOf(config)
   const opens = (sealed: Buffer | null) => sealed === null || sealer?.sealed(sealed) === true
   const rows = await listConnections(db)
-  return rows
-    .filter((row) => !row.fromEnvironment && !(opens(row.password) && opens(row.tlsKey)))
-    .map(({ name }) => name)
+  return rows.filter((row) => !row.fromEnvironment && !(opens(row.password) && opens(row.tlsKey)))
 }
 
 /** A process that has no key, or another one than who wrote the row, still knows the password of its environment. */

@@ -89,7 +89,7 @@ export async function startGateway(rt: Runtime): Promise<Gateway> {
   const tell = (serving: boolean) =>
     beat(db, 'gateway', instanceId, {
       details: { bound: lines.bound, connections: lines.enabled, serving },
-      metrics: rt.metrics.snapshot(),
+      metrics: rt.metrics.news(),
     })
   const heartbeat = repeat(() => tell(isPaused === false), 1_000, 'tell that we live')
   // a restored copy must not take receipts and MOs away from the original either, so it does not even bind

@@ -143,7 +143,7 @@ export async function startApi(rt: Runtime): Promise<{ port: number; stop(): Pro
   const { port } = app.server.address() as AddressInfo
   const instanceId = randomUUID()
   const heartbeat = new Repeater(
-    () => beat(rt.db, 'api', instanceId, { metrics: rt.metrics.snapshot() }),
+    () => beat(rt.db, 'api', instanceId, { metrics: rt.metrics.news() }),
     1_000,
     (error) => rt.log.debug({ err: error }, 'could not tell that we live, trying again'),
   )

@@ -44,7 +44,7 @@ export function useAuth(app: FastifyInstance, findCaller: FindCaller) {
   })
 }
 
-/** For the routes of `app` alone: to all but an operator's keys of full scope they are not there. */
+/** For the routes of `app` alone: to all but operators they are not there, and they take a key of full scope. */
 export function useOperatorsOnly(app: FastifyInstance) {
   app.addHook('onRequest', async (req) => {
     if (!req.account.isOperator) throw errors.pathNotFound()

@@ -4,6 +4,7 @@ import { make } from '../../test/make.ts'
 import { startSending } from '../../test/sending.ts'
 import { waitFor } from '../../test/wait-for.ts'
 import { expandOnce } from '../broadcasts/expand.ts'
+import { cancelMessage } from '../messages/cancel.ts'
 import { acceptBroadcast, sendToNumbers } from '../messages/messages.ts'
 import { explain, type Step } from './explanation.ts'
 
@@ -80,6 +81,19 @@ describe('over the API', () => {
       [api.owner.accountId, listId, phone, at('10:00')],
     )
     expect((await api.owner.get(`${path}/${phone}`)).body.recipient).toMatchObject({ reason: 'joined_later' })
+  })
+
+  test('what was cancelled before the audience was written says so for good', async () => {
+    const { listId, id, path } = await broadcastTo([])
+    await api.db.exec(
+      'joins_before',
+      `insert into opts (account_id, list_id, phone, kind, method, actor, created_at) values ($1, $2, $3, 'opt_in', 'api', 'key:1', $4)`,
+      [api.owner.accountId, listId, phone, new Date('2020-05-06T10:00Z')],
+    )
+    const reason = async () => (await api.owner.get(`${path}/${phone}`)).body.recipient
+    expect(await reason()).toMatchObject({ reason: 'not_written_yet' })
+    await cancelMessage(api.rt, listId, id)
+    expect(await reason()).toMatchObject({ state: 'not_chosen', reason: 'cancelled' })
   })
 
   test('a draft has no audience yet', async () => {

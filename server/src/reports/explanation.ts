@@ -154,6 +154,9 @@ function reasonOfAbsence(message: ExplainedMessage, consent: ExplainedConsent[],
     return { reason: 'joined_later', summary: 'The number joined the list after the message was accepted.' }
   }
   if (before === undefined) return { reason: 'not_on_list', summary: 'The number was not on the list.' }
+  if (expandedAt === null && message.status === 'cancelled') {
+    return { reason: 'cancelled', summary: 'The message was cancelled before its audience reached this number.' }
+  }
   if (expandedAt === null) {
     return { reason: 'not_written_yet', summary: 'The audience is still being written; ask again in a moment.' }
   }

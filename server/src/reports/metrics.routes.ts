@@ -13,6 +13,7 @@ const loopback = makeRanges(loopbackRanges)
 /** Prometheus scrapes one api and sees every process: each tells with its heartbeat what it has measured. */
 export const metricsRoutes: FastifyPluginAsyncTypebox = async (app) => {
   app.get('/metrics', { schema: { hide: true } }, async (req, reply) => {
+    if (isClosed(app.rt)) throw errors.metricsNeedToken()
     if (!mayScrape(req, app.rt)) {
       reply.header('www-authenticate', 'Bearer realm="Carillon metrics"')
       throw errors.metricsNotForYou()
@@ -36,7 +37,12 @@ async function gather(rt: Runtime): Promise<Snapshot[]> {
 
 const processOf = (snapshot: Snapshot) => snapshot.find(({ values }) => values.length > 0)?.values[0]?.labels.process
 
-/** With the token where one is set; else from this machine, and not by way of a proxy that runs on it. */
+/** In production nobody is let in for where he seems to come from: behind a proxy on it, the world is this machine. */
+function isClosed({ config }: Runtime): boolean {
+  return config.mode === 'production' && config.metricsToken === undefined
+}
+
+/** With the token where one is set; else from this machine, and not by way of a proxy that says that it is one. */
 function mayScrape(req: FastifyRequest, { config }: Runtime): boolean {
   if (config.metricsToken) {
     const given = /^bearer +(\S+) *$/i.exec(req.headers.authorization ?? '')?.[1] ?? ''

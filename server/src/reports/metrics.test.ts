@@ -8,7 +8,7 @@ import { readEnv } from '../config/config.ts'
 import type { Db } from '../db/db.ts'
 import { makeApp } from '../http/app.ts'
 import { acceptBroadcast, sendToNumbers } from '../messages/messages.ts'
-import { beat } from '../system/heartbeats.queries.ts'
+import { beat, listMetrics } from '../system/heartbeats.queries.ts'
 import { Metrics } from '../system/metrics.ts'
 
 const api = useApi()
@@ -50,6 +50,19 @@ test('one scrape tells of every process that lives', async () => {
   expect(lists.find(([name]) => name.includes('le="+Inf"'))?.[1]).toBeGreaterThan(0)
 })
 
+test('measures go along with a heartbeat every five seconds, and stay until then', async () => {
+  const metrics = new Metrics('gateway')
+  metrics.register(() => ({ name: 'carillon_some', help: 'x', type: 'gauge', values: [{ labels: {}, value: 3 }] }))
+  const instance = randomUUID()
+  const news = metrics.news()
+  expect(news).toHaveLength(1)
+  await beat(api.db, 'gateway', instance, { metrics: news })
+  expect(metrics.news()).toBeUndefined()
+  await beat(api.db, 'gateway', instance, { metrics: metrics.news() })
+  expect(await listMetrics(api.db)).toContainEqual(news)
+  expect(new Metrics('gateway').process, 'another of this machine and number').not.toBe(metrics.process)
+})
+
 test('the queue by lane, and how long it has been due', async () => {
   const rt = makeRuntime({ db: api.db })
   const { accountId, shortCode } = api.owner
@@ -86,11 +99,30 @@ test('who was texted, and whose retry lies in a chunk as wide as others, is coun
 })
 
 describe('who may scrape', () => {
-  test('without a token only this machine, and no proxy on it', async () => {
+  test('in the sandbox without a token only this machine, and no proxy on it', async () => {
     const elsewhere = await api.app.inject({ url: '/metrics', remoteAddress: '203.0.113.9' })
     expect(elsewhere.statusCode).toBe(401)
     expect((await scrape({ 'x-forwarded-for': '203.0.113.9' })).statusCode).toBe(401)
     expect((await scrape()).statusCode).toBe(200)
+  })
+
+  test('in production nobody without a token, wherever he seems to come from', async () => {
+    const open = async (env: Record<string, string>, headers = {}) => {
+      const config = readEnv({ CARILLON_MODE: 'production', ...env })
+      const app = await makeApp(makeRuntime({ db: api.db, config }))
+      const answer = await app.inject({ url: '/metrics', headers })
+      await app.close()
+      return answer
+    }
+    const closed = await open({})
+    expect(closed.statusCode).toBe(403)
+    expect(closed.json()).toMatchObject({
+      code: 'metrics_need_token',
+      error: expect.stringContaining('CARILLON_METRICS_TOKEN'),
+    })
+    const env = { CARILLON_METRICS_TOKEN: 'a-word-for-prometheus' }
+    expect((await open(env)).statusCode).toBe(401)
+    expect((await open(env, { authorization: 'Bearer a-word-for-prometheus' })).statusCode).toBe(200)
   })
 
   test('with a token whoever shows it, and nobody else', async () => {

@@ -4,9 +4,9 @@ import type { Snapshot } from './metrics.ts'
 export type LiveRole = { role: string; instanceId: string; details: Record<string, unknown> }
 
 /** How a process does, and what it has measured. */
-export type Beat = { details?: Record<string, unknown>; metrics?: Snapshot }
+export type Beat = { details?: Record<string, unknown>; metrics?: Snapshot | undefined }
 
-/** Says that this process lives and how it does; to be called once a second. */
+/** Says that this process lives and how it does; to be called once a second. Measures stay until there are newer ones. */
 export function beat(db: Db, role: string, instanceId: string, { details, metrics }: Beat = {}) {
   return db.exec(
     'beat',
@@ -14,7 +14,7 @@ export function beat(db: Db, role: string, instanceId: string, { details, metric
     insert into heartbeats (role, instance_id, details, metrics, seen_at)
     values ($1, $2, $3, $4, clock_timestamp())
         on conflict (role, instance_id) do update
-       set details = excluded.details, metrics = excluded.metrics, seen_at = excluded.seen_at`,
+       set details = excluded.details, metrics = coalesce(excluded.metrics, heartbeats.metrics), seen_at = excluded.seen_at`,
     [role, instanceId, JSON.stringify(details ?? {}), metrics ? JSON.stringify(metrics) : null],
   )
 }

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto'
 import { hostname } from 'node:os'
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { AggregatorRegistry, Registry } from 'prom-client'
@@ -6,15 +7,19 @@ import type { Family } from '../lib/measures.ts'
 /** What a process tells of itself: families of series, each with the process's role and name. */
 export type Snapshot = Array<Family & { aggregator: 'sum' }>
 
+const tellEveryMs = 4_900 // heartbeats come each second, and not to the millisecond
+
 /**
  * The measures of one process. Whoever counts something hands over a function that answers the family; it is called
- * when somebody asks, about once a second. Nothing here costs anything while texts are sent.
+ * when somebody asks, every few seconds. Nothing here costs anything while texts are sent.
  */
 export class Metrics {
   readonly #labels: { role: string; process: string }
   #families: Array<() => Family> = []
+  #toldAt = Number.NEGATIVE_INFINITY
 
-  constructor(role: string, process = `${hostname()}:${globalThis.process.pid}`) {
+  // machines that were made of one image have one name, and processes in containers one number
+  constructor(role: string, process = `${hostname()}:${globalThis.process.pid}:${randomUUID().slice(0, 8)}`) {
     this.#labels = { role, process }
   }
 
@@ -25,6 +30,14 @@ export class Metrics {
   /** Whose measures these are, as the label of each series says. */
   get process(): string {
     return this.#labels.process
+  }
+
+  /** What goes along with a heartbeat: all measures once in five seconds, which is often enough for who scrapes them. */
+  news(): Snapshot | undefined {
+    const now = performance.now()
+    if (now - this.#toldAt < tellEveryMs) return undefined
+    this.#toldAt = now
+    return this.snapshot()
   }
 
   snapshot(): Snapshot {
