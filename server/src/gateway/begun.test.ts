@@ -2,6 +2,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest'
 import { startOddCarrier } from '../../test/odd-carrier.ts'
 import { startSending } from '../../test/sending.ts'
 import { waitFor } from '../../test/wait-for.ts'
+import { sendToNumbers } from '../messages/messages.ts'
 import { optOut } from '../opt-ins/opt-out.ts'
 import { commandStatus } from '../smpp/pdu/command-status.ts'
 
@@ -10,14 +11,19 @@ import { commandStatus } from '../smpp/pdu/command-status.ts'
 let sending: Awaited<ReturnType<typeof startSending>>
 let carrier: Awaited<ReturnType<typeof startOddCarrier>>
 let message: number
+let takesAll: boolean
 const phone = 2_065_560_001
+const another = 2_065_560_002
 
 beforeEach(async () => {
   sending = await startSending({ binds: 1 })
   await sending.subscribe(phone)
-  // the second part of a text is never taken
+  // the second part of a text is not taken
+  takesAll = false
   carrier = await startOddCarrier(sending.rt, (pdu, ordinal) =>
-    pdu.short_message[5] === 2 ? { command_status: commandStatus.ESME_RTHROTTLED } : { message_id: `id${ordinal}` },
+    pdu.short_message[5] === 2 && !takesAll
+      ? { command_status: commandStatus.ESME_RTHROTTLED }
+      : { message_id: `id${ordinal}` },
   )
   message = await sending.broadcast('x'.repeat(200))
   await waitFor(() => carrier.submits.length >= 3)
@@ -29,9 +35,15 @@ afterEach(async () => {
 
 async function untilEnded() {
   await sending.untilCounted(message, { unknown: 1, submitting: 0 }, 3_000)
-  const { length } = carrier.submits
-  await sending.db.one('wait', 'select pg_sleep(1.2)')
-  expect(carrier.submits).toHaveLength(length)
+  const submitsTo = (number: number) => carrier.submits.filter((pdu) => pdu.destination_addr === `1${number}`)
+  const { length } = submitsTo(phone)
+  // what has begun goes before another text
+  takesAll = true
+  const { accountId, id: listId, shortCodeId } = sending.list
+  const input = { accountId, listId, shortCodeId, phones: [another], content: 'y'.repeat(200), field: 'phones' }
+  const { id } = await sendToNumbers(sending.rt, { ...input, maxParts: null, name: null })
+  await sending.untilCounted(id, { sent: 1 })
+  expect(submitsTo(phone)).toHaveLength(length)
 }
 
 test('not to who has opted out meanwhile', async () => {

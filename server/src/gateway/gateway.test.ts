@@ -4,7 +4,6 @@ import { startSending } from '../../test/sending.ts'
 import { waitFor } from '../../test/wait-for.ts'
 import { claimChunks } from '../broadcasts/chunks.queries.ts'
 import { listQueued, markSubmitting } from '../broadcasts/marks.queries.ts'
-import { wake } from '../db/wake.ts'
 
 type Sending = Awaited<ReturnType<typeof startSending>>
 let sending: Sending
@@ -12,9 +11,10 @@ let sending: Sending
 const textsTo = (phone: number) => sending.raw().filter((record) => record.destination === `1${phone}`)
 
 describe('a broadcast to every fate', () => {
+  let gateway: Awaited<ReturnType<Sending['startGateway']>>
   beforeEach(async () => {
     sending = await startSending({ responseDeadlineMs: 400 })
-    await sending.startGateway()
+    gateway = await sending.startGateway()
   })
   afterEach(() => sending.stop())
 
@@ -81,10 +81,11 @@ describe('a broadcast to every fate', () => {
     ['sar', 3],
     ['payload', 1],
   ])('a text of three parts as %s is delivered whole', async (longText, pdus) => {
+    // the next gateway knows it from its start on
+    await gateway.stop()
     const set = `update connections set long_text = '${longText}', charset = 'latin1', version = version + 1`
     await sending.db.exec('set', set)
-    await sending.db.tx((tx) => wake(tx, 'connections'))
-    await sending.db.one('a_moment_for_the_gateway_to_see_it', 'select pg_sleep(0.3)')
+    await sending.startGateway()
     const phone = 2_065_560_001
     await sending.subscribe(phone)
     const content = `Olé ${'x'.repeat(455)}`

@@ -8,7 +8,7 @@ import { waitFor } from '../../test/wait-for.ts'
 import { abandonSubmitting, type Chunk, claimChunks } from '../broadcasts/chunks.queries.ts'
 import { expandOnce } from '../broadcasts/expand.ts'
 import { listQueued, markSent, markSubmitting } from '../broadcasts/marks.queries.ts'
-import { clientDb } from '../db/db.ts'
+import { clientDb, type Db } from '../db/db.ts'
 import { acceptBroadcast } from '../messages/messages.ts'
 import { isInForce, optOut } from './opt-out.ts'
 
@@ -17,9 +17,19 @@ let list: Awaited<ReturnType<typeof make.list>>
 let messageId: number
 let chunk: Chunk
 const phone = 2_065_560_002
-const rt = () => makeRuntime({ db: database.db })
+/** How often it was asked what is on its way to a number. */
+let asked: number
+const asking = (db: Db): Db => ({
+  ...db,
+  one: <T>(...given: Parameters<Db['one']>) => {
+    if (given[0] === 'count_in_flight') asked++
+    return db.one<T>(...given)
+  },
+})
+const rt = () => makeRuntime({ db: asking(database.db) })
 
 beforeEach(async () => {
+  asked = 0
   database = await freshDatabase()
   list = await make.list(database.db)
   for (const each of [phone - 1, phone, phone + 1]) await make.subscriber(database.db, { listId: list.id, phone: each })
@@ -41,13 +51,15 @@ const leave = () => optOut(rt(), { accountId: list.accountId, listId: list.id, p
 const rowState = async () =>
   (await database.db.one<{ state: string }>('s', 'select state from message_log where phone = $1', [phone])).state
 
-/** Whether a promise has settled by the time that the database has answered a few more questions. */
+/** Whether a promise settles, or else is seen to wait: it has asked a few more times in vain, or waits for a lock. */
 async function settled(promise: Promise<unknown>): Promise<boolean> {
   let done = false
   promise.finally(() => {
     done = true
   })
-  for (let n = 0; n < 10 && !done; n++) await database.db.one('select_pg_sleep', 'select pg_sleep(0.01)')
+  const before = asked
+  const lock = `select from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()`
+  await waitFor(async () => done || asked > before + 2 || (await database.db.exec('lock', lock)) > 0)
   return done
 }
 
