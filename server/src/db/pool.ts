@@ -1,5 +1,6 @@
 import pg from 'pg'
 import type { Logger } from 'pino'
+import { endLostConnections } from './lost-servers.ts'
 
 // Ids and phones stay below 2^53, so a bigint arrives as a number; a date stays the text it is.
 pg.types.setTypeParser(pg.types.builtins.INT8, Number)
@@ -55,5 +56,6 @@ export function makePool(databaseUrl: string, log: Logger, options: PoolOptions 
     idleTimeoutMillis: 30_000,
   })
   pool.on('error', (error) => log.warn({ err: error }, 'lost an idle database connection'))
+  endLostConnections(pool, databaseUrl, log)
   return pool
 }

@@ -1,0 +1,64 @@
+import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net'
+import pg from 'pg'
+import { pino } from 'pino'
+import { afterEach, beforeEach, expect, inject, test } from 'vitest'
+import { endLostConnections } from './lost-servers.ts'
+import { isDatabaseAway } from './pg-errors.ts'
+
+const log = pino({ level: 'silent' })
+
+let server: Server
+let pool: pg.Pool
+/** Takes the other end of all connections there are away, so that nobody hears of it. */
+let moveAway: () => void
+
+beforeEach(async () => {
+  const pairs: { near: Socket; far: Socket }[] = []
+  const cluster = new URL(inject('clusterUrl'))
+  const folder = cluster.searchParams.get('host') ?? decodeURIComponent(cluster.hostname)
+  const port = cluster.searchParams.get('port') ?? (cluster.port || '5432')
+  const target = folder.startsWith('/') ? { path: `${folder}/.s.PGSQL.${port}` } : { host: folder, port: Number(port) }
+  server = createServer((near) => {
+    const far = connect(target)
+    pairs.push({ near, far })
+    near.on('data', (bytes) => far.write(bytes)).on('error', () => {})
+    far.on('data', (bytes) => near.write(bytes)).on('error', () => {})
+    near.on('close', () => far.destroy())
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  moveAway = () => {
+    for (const { near, far } of pairs) {
+      near.removeAllListeners('data').resume()
+      far.destroy()
+    }
+  }
+  const { port: own } = server.address() as AddressInfo
+  const url = `postgresql://${cluster.username}:${cluster.password}@127.0.0.1:${own}${cluster.pathname}`
+  pool = new pg.Pool({ connectionString: url, max: 2 })
+  pool.on('error', () => {})
+  endLostConnections(pool, url, log, 300)
+})
+
+afterEach(async () => {
+  await pool.end()
+  server.close()
+})
+
+test('a statement that nobody works on comes to an end, and the next one goes to the server as it is now', async () => {
+  await pool.query('select 1')
+  moveAway()
+  const begun = performance.now()
+  const fault = await pool.query('select 2').catch((error) => error)
+  expect(isDatabaseAway(fault)).toBe(true)
+  expect(performance.now() - begun).toBeLessThan(3_000)
+  expect((await pool.query('select 3 as n')).rows).toEqual([{ n: 3 }])
+})
+
+test('one that somebody works on may take as long as it likes', async () => {
+  expect((await pool.query('select 4 as n, pg_sleep(1.2)')).rows[0]).toMatchObject({ n: 4 })
+  const client = await pool.connect()
+  await client.query('begin')
+  await new Promise((resolve) => setTimeout(resolve, 800))
+  expect((await client.query('select 5 as n')).rows).toEqual([{ n: 5 }])
+  client.release()
+})
