@@ -1,6 +1,6 @@
 import { type ChildProcess, fork, spawn } from 'node:child_process'
 import { join } from 'node:path'
-import { afterEach, expect, inject, test } from 'vitest'
+import { afterEach, expect, test } from 'vitest'
 import { freshDatabase } from '../../test/database.ts'
 import { waitFor } from '../../test/wait-for.ts'
 
@@ -109,7 +109,10 @@ test('migrating gives a new database its mode, and refuses to bring one of the o
 })
 
 test('a role on an empty database says what to do first', async () => {
-  const role = run('idle.ts', { env: { DATABASE_URL: inject('clusterUrl') } })
+  const database = await freshDatabase()
+  await database.db.exec('empty', 'drop schema public cascade')
+  const role = run('idle.ts', { env: { DATABASE_URL: database.url } })
   expect(await role.exit).toBe(1)
   expect(role.output()).toContain('Run first: npm run role -- migrate')
+  await database.close()
 })
