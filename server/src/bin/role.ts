@@ -88,8 +88,9 @@ export async function runProcess(
     if (e instanceof ConfigError || e instanceof Refusal) refuse(e)
     die(e)
   }
-  log.info({ ...running?.ready }, 'ready')
+  // in this order: who reads the log may end the channel at once
   process.send?.({ type: 'ready', ...running?.ready })
+  log.info({ ...running?.ready }, 'ready')
 }
 
 function readConfig(): Config {
