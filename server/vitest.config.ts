@@ -13,7 +13,8 @@ export default defineConfig({
           globalSetup: './test/global-setup.ts',
           // each worker owns one database, so files may run beside each other; a file's tests run in order
           pool: 'forks',
-          maxWorkers: 2,
+          // one more than the two cores that there are at least: much of the time is spent waiting
+          maxWorkers: 3,
           testTimeout: 20_000,
           hookTimeout: 30_000,
         },

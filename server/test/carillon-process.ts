@@ -148,10 +148,10 @@ export async function isPortFree(port: number): Promise<boolean> {
   return free
 }
 
-/** Waits, five seconds at most, until the port is free and no process is left. */
-export async function waitUntilFree(dataDir: string, port: number): Promise<void> {
+/** Waits until the port is free and no process is left: a watchdog that is up has five seconds for that. */
+export async function waitUntilFree(dataDir: string, port: number, timeoutMs = 5_000): Promise<void> {
   await waitFor(async () => (await isPortFree(port)) && processesOf(dataDir).length === 0, {
-    timeoutMs: 5_000,
+    timeoutMs,
     what: `port ${port} and the processes of ${dataDir} to be gone`,
   }).catch((e: Error) => {
     throw new Error(`${e.message}; left: ${JSON.stringify(processesOf(dataDir))}`)

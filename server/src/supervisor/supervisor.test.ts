@@ -205,7 +205,8 @@ describe.skipIf(process.platform !== 'linux')('what dies is started again', () =
     signal(old, 'SIGKILL')
     await waitFor(() => ![undefined, old].includes(findProcess(dataDir, 'watchdog.ts')))
     signal(carillon.supervisorPid(), 'SIGKILL')
-    await waitUntilFree(dataDir, port)
+    // the new one has only just been started
+    await waitUntilFree(dataDir, port, 8_000)
   })
 })
 
