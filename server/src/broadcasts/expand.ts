@@ -1,3 +1,4 @@
+import { isDatabaseAway } from '../db/pg-errors.ts'
 import { wake } from '../db/wake.ts'
 import { lanes } from '../messages/messages.ts'
 import { readPersonalText } from '../messages/personal-text.ts'
@@ -26,6 +27,7 @@ export async function expandOnce(rt: Pick<Runtime, 'db' | 'clock'>): Promise<boo
     try {
       worked = (await expandSlice(rt, messageId)) || worked
     } catch (error) {
+      if (isDatabaseAway(error)) throw error
       faults.push(error)
     }
   }

@@ -89,12 +89,12 @@ function nextWindow(place: string | null, rules: WindowRules | undefined, now: D
 export async function suppressLate(rt: Rt): Promise<number> {
   const late = await listLate(rt.db, rt.clock.now())
   const faults: unknown[] = []
-  for (const message of late) await suppressQueued(rt, message).catch((error) => faults.push(error))
+  for (const message of late) await suppressAll(rt, message).catch((error) => faults.push(error))
   if (faults.length > 0) throw faults[0]
   return late.length
 }
 
-async function suppressQueued(rt: Rt, message: Late): Promise<void> {
+async function suppressAll(rt: Rt, message: Late): Promise<void> {
   for (let after = 0; ; ) {
     const chunks = await listChunksAfter(rt.db, message.messageId, after, chunksAtOnce)
     const last = chunks.at(-1)

@@ -63,7 +63,8 @@ export function pickSettings(row: ConnectionSettings): ConnectionSettings {
 }
 
 const columns = /* sql */ `
-  id, from_environment as "fromEnvironment", environment_names as "environmentNames", version, created_at as "createdAt", updated_at as "updatedAt",
+  id, from_environment as "fromEnvironment", environment_names as "environmentNames", version,
+  created_at as "createdAt", updated_at as "updatedAt",
   ${settingNames.map((name) => `"${settingColumns[name]}" as "${name}"`).join(', ')}`
 
 /** All connections, oldest first. */

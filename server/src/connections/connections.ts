@@ -63,7 +63,10 @@ function isUnusable(error: unknown): error is Error {
   return error instanceof SealError || error instanceof UnusableConnection
 }
 
-/** Refuses to go on without a key where somebody has sealed secrets of connections that are in use: their connections would be silent for no reason seen. */
+/**
+ * Refuses to go on without a key where somebody has sealed secrets of connections that are in use: these would be silent
+ * for no reason seen.
+ */
 export async function needKeyForSecrets({ db, config }: LoadOptions): Promise<void> {
   if (config.secretKey) return
   const names = (await listUnsealable({ db, config })).filter(({ enabled }) => enabled).map(({ name }) => name)

@@ -2,6 +2,7 @@ import { type AddressInfo, connect, createServer, type Server, type Socket } fro
 import pg from 'pg'
 import { pino } from 'pino'
 import { afterEach, beforeEach, expect, inject, test } from 'vitest'
+import { waitFor } from '../../test/wait-for.ts'
 import { endLostConnections } from './lost-servers.ts'
 import { isDatabaseAway } from './pg-errors.ts'
 
@@ -9,11 +10,12 @@ const log = pino({ level: 'silent' })
 
 let server: Server
 let pool: pg.Pool
+let pairs: { near: Socket; far: Socket }[]
 /** Takes the other end of all connections there are away, so that nobody hears of it. */
 let moveAway: () => void
 
 beforeEach(async () => {
-  const pairs: { near: Socket; far: Socket }[] = []
+  pairs = []
   const cluster = new URL(inject('clusterUrl'))
   const folder = cluster.searchParams.get('host') ?? decodeURIComponent(cluster.hostname)
   const port = cluster.searchParams.get('port') ?? (cluster.port || '5432')
@@ -58,7 +60,9 @@ test('one that somebody works on may take as long as it likes', async () => {
   expect((await pool.query('select 4 as n, pg_sleep(1.2)')).rows[0]).toMatchObject({ n: 4 })
   const client = await pool.connect()
   await client.query('begin')
-  await new Promise((resolve) => setTimeout(resolve, 800))
+  // it was looked for more than once
+  const before = pairs.length
+  await waitFor(() => pairs.length >= before + 3)
   expect((await client.query('select 5 as n')).rows).toEqual([{ n: 5 }])
   client.release()
 })

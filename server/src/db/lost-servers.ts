@@ -62,7 +62,8 @@ async function agesOfBackends(databaseUrl: string, ids: number[]): Promise<Map<n
   await client.connect()
   try {
     const { rows } = await client.query<{ pid: number; age: number; own: number | null }>(
-      `select pid, (extract(epoch from clock_timestamp() - backend_start) * 1000)::float8 as age, case when not pg_is_in_recovery() then pg_backend_pid() end as own
+      `select pid, (extract(epoch from clock_timestamp() - backend_start) * 1000)::float8 as age,
+              case when not pg_is_in_recovery() then pg_backend_pid() end as own
          from pg_stat_activity where pid = any($1::integer[]) or pid = pg_backend_pid()`,
       [ids],
     )

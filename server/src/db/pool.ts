@@ -21,8 +21,7 @@ const mostIdleMs = 5_000
 
 /**
  * The session settings of a process that may be frozen in the middle of a transaction (stopped, or with its machine
- * paused or cut off): it must not hold the locks that others need for longer than its lease
- * or five seconds.
+ * paused or cut off): it must not hold the locks that others need for longer than its lease, or five seconds.
  */
 export function boundedBy(leaseMs: number): Record<string, string> {
   return { idle_in_transaction_session_timeout: String(Math.min(leaseMs, mostIdleMs)) }

@@ -224,7 +224,7 @@ export class Dispatcher {
     void this.#submitter?.submit(held, line, recipients, places, caps).finally(() => {
       this.#marking--
       const isSlow = performance.now() - now > slowMarkMs
-      this.#rowsAtOnce = isSlow ? Math.max(leastRows, this.#rowsAtOnce / 2) : Math.min(markRows, this.#rowsAtOnce * 2)
+      this.#rowsAtOnce = isSlow ? Math.max(leastRows, this.#rowsAtOnce >> 1) : Math.min(markRows, this.#rowsAtOnce * 2)
       this.pump()
     })
     return recipients.length
