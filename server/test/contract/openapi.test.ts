@@ -27,7 +27,8 @@ type Document = {
   components: { schemas: object }
 }
 
-const api = useApi()
+// the examples show a day of this clock, so that they stay the same on every day
+const api = useApi({ clock: { now: () => new Date('2026-03-02T17:30:00Z') } })
 const document = () => openApiOf(api.app) as unknown as Document
 const operations = (): Operation[] =>
   Object.entries(document().paths).flatMap(([path, methods]) =>
