@@ -29,6 +29,7 @@ export default async function setup(project: TestProject) {
   })
   const admin = new pg.Client({ connectionString: postgres.url })
   await admin.connect()
+  await assertOneClock(admin)
   await admin.query('create database template_carillon')
   await migrate(databaseUrl(postgres.url, 'template_carillon'))
   await installJobs(databaseUrl(postgres.url, 'template_carillon'))
@@ -39,6 +40,13 @@ export default async function setup(project: TestProject) {
     await watchdog.release()
     removeCluster(folder)
   }
+}
+
+/** Throws when the database is on another day than the tests, which `npm run test:dates` must shift together. */
+async function assertOneClock(admin: pg.Client): Promise<void> {
+  const { rows } = await admin.query<{ now: Date }>('select clock_timestamp() as now')
+  const apartMs = Math.abs((rows[0]?.now.getTime() ?? Number.NaN) - Date.now())
+  if (!(apartMs < 60_000)) throw new Error(`the clocks of PostgreSQL and of the tests are ${apartMs} ms apart`)
 }
 
 /** The same server's address with another database in it. */
