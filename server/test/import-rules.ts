@@ -56,6 +56,18 @@ const PROCESSES: Record<string, string[]> = {
   cli: [...BELOW_GATEWAY, ...DOWNHILL, 'supervisor'],
 }
 
+/**
+ * The rooms of the gateway, and the rooms that each may import: one way only. `gateway.ts` puts them together, and
+ * every room may use the files that stand beside it.
+ */
+const GATEWAY_ROOMS: Record<string, string[]> = {
+  caps: [],
+  binds: ['caps'],
+  submit: ['binds', 'caps'],
+  dispatch: ['submit', 'binds', 'caps'],
+  receive: ['submit', 'binds'],
+}
+
 const IMPORT =
   /^\s*(?:import|export)\s+(?:type\s+)?[\w$*{}\s,]+?\sfrom\s*['"]([^'"]+)['"]|^\s*import\s*['"]([^'"]+)['"]|\bimport\(\s*['"]([^'"]+)['"]/gm
 const COMMENT = /\/\*[\s\S]*?\*\/|^\s*\/\/.*$/gm
@@ -69,6 +81,29 @@ export function faultsOf({ path, text }: SourceFile): string[] {
     faults.push(`${path} reads the environment, which is for config/ and bin/`)
   }
   return faults.filter((fault) => fault !== undefined)
+}
+
+/** Each circle of imports among these files, type imports included, as its paths in order. */
+export function circularImportsOf(files: SourceFile[]): string[] {
+  const imports = new Map(
+    files.map(({ path, text }) => [
+      path,
+      importsOf(text.replace(COMMENT, ''))
+        .filter((specifier) => specifier.startsWith('.'))
+        .map((specifier) => resolve(path, specifier)),
+    ]),
+  )
+  const circles: string[] = []
+  const finished = new Set<string>()
+  const visit = (path: string, trail: string[]): void => {
+    const start = trail.indexOf(path)
+    if (start >= 0) circles.push([...trail.slice(start), path].join(' -> '))
+    if (start >= 0 || finished.has(path)) return
+    for (const target of imports.get(path) ?? []) if (target && imports.has(target)) visit(target, [...trail, path])
+    finished.add(path)
+  }
+  for (const path of imports.keys()) visit(path, [])
+  return circles
 }
 
 /** The specifiers that a file imports, statically, for effect, or by `import()`. */
@@ -121,7 +156,24 @@ function faultBetweenNouns(path: string, target: string): string | undefined {
 /** Queries are the bottom of a noun; nothing but the process that registers them imports routes. */
 function faultWithin(path: string, target: string): string | undefined {
   const upward = path.endsWith('.queries.ts') && /\.(routes|jobs)\.ts$/.test(target)
-  return upward ? `${path} imports ${target}, which is above it` : undefined
+  if (upward) return `${path} imports ${target}, which is above it`
+  return folderOf(path) === 'gateway' ? faultBetweenRooms(path, target) : undefined
+}
+
+function faultBetweenRooms(path: string, target: string): string | undefined {
+  const [from, to] = [roomOf(path), roomOf(target)]
+  if (from === undefined || from === to) return undefined
+  if (target === 'gateway/gateway.ts') return `${path} imports ${target}, which is above it`
+  if (to === undefined) return undefined
+  const allowed = GATEWAY_ROOMS[from]
+  if (allowed === undefined) return `${path} is in a room of the gateway that has no line in the import rules`
+  return allowed.includes(to) ? undefined : `${path} must not import ${target}`
+}
+
+/** The gateway's room that a file is in; undefined for the files beside the rooms. */
+function roomOf(path: string): string | undefined {
+  const [, room, file] = path.split('/')
+  return file === undefined ? undefined : room
 }
 
 function folderOf(path: string): string {

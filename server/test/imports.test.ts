@@ -1,7 +1,7 @@
 import { globSync, readFileSync } from 'node:fs'
 import { join, sep } from 'node:path'
 import { describe, expect, test } from 'vitest'
-import { faultsOf, importsOf, type SourceFile } from './import-rules.ts'
+import { circularImportsOf, faultsOf, importsOf, type SourceFile } from './import-rules.ts'
 
 const serverSource = join(import.meta.dirname, '../src')
 const consoleSource = join(import.meta.dirname, '../../console/src')
@@ -16,6 +16,26 @@ test('every file of the server imports downhill only', () => {
   const files = sourceFiles(serverSource, '**/*.ts')
   expect(files.length).toBeGreaterThan(0)
   expect(files.flatMap(faultsOf)).toEqual([])
+})
+
+test('no files of the gateway import each other in a circle', () => {
+  const files = sourceFiles(serverSource, 'gateway/**/*.ts')
+  expect(files.length).toBeGreaterThan(0)
+  expect(circularImportsOf(files)).toEqual([])
+})
+
+test('a circle of imports is found, and a file that two others import is none', () => {
+  const file = (path: string, ...targets: string[]) => ({
+    path,
+    text: targets.map((target) => `import type { X } from '${target}'`).join('\n'),
+  })
+  const files = [
+    file('gateway/a.ts', './binds/b.ts', './c.ts'),
+    file('gateway/binds/b.ts', '../c.ts', '../caps/d.ts'),
+    file('gateway/c.ts'),
+    file('gateway/caps/d.ts', '../a.ts'),
+  ]
+  expect(circularImportsOf(files)).toEqual(['gateway/a.ts -> gateway/binds/b.ts -> gateway/caps/d.ts -> gateway/a.ts'])
 })
 
 test('the console knows nothing of the server', () => {
@@ -41,7 +61,9 @@ const allowed: [path: string, text: string][] = [
   ['lists/lists.ts', "import { findShortCode } from '../short-codes/short-codes.queries.ts'"],
   ['lists/lists.routes.ts', "import { page } from '../http/pagination.ts'\nimport fastify from 'fastify'"],
   ['receipts/receipts.ts', "import {\n  a,\n  type B,\n} from '../messages/messages.ts'"],
-  ['gateway/submit.ts', "import { claimChunk } from '../broadcasts/chunks.queries.ts'"],
+  ['gateway/dispatch/claims.ts', "import { claimChunk } from '../../broadcasts/chunks.queries.ts'"],
+  ['gateway/submit/submitter.ts', "import { Caps } from '../caps/caps.ts'\nimport { ms } from '../timing.ts'"],
+  ['gateway/gateway.ts', "import { Claims } from './dispatch/claims.ts'"],
   ['bin/api.ts', "import { buildApp } from '../http/app.ts'\nprocess.env.HOME"],
   ['config/env.ts', 'export const env = process.env'],
   ['lists/lists.ts', '// process.env is not read here\n/* import { x } from "../bin/api.ts" */'],
@@ -64,8 +86,13 @@ const refused: [path: string, text: string, fault: string][] = [
   ['lists/lists.queries.ts', "import { x } from './lists.routes.ts'", 'above it'],
   ['lists/lists.routes.ts', "import { x } from '../accounts/accounts.routes.ts'", "another noun's"],
   ['messages/messages.ts', "import { x } from '../lists/lists.jobs.ts'", "another noun's"],
-  ['gateway/submit.ts', "import { x } from '../http/app.ts'", 'must not import'],
-  ['gateway/submit.ts', "import { x } from '../lists/lists.ts'", 'must not import'],
+  ['gateway/submit/submitter.ts', "import { x } from '../../http/app.ts'", 'must not import'],
+  ['gateway/submit/submitter.ts', "import { x } from '../../lists/lists.ts'", 'must not import'],
+  ['gateway/submit/submitter.ts', "import { x } from '../dispatch/claims.ts'", 'must not import'],
+  ['gateway/caps/cap.ts', "import type { x } from '../binds/bind-group.ts'", 'must not import'],
+  ['gateway/receive/deliveries.ts', "import { x } from '../dispatch/claims.ts'", 'must not import'],
+  ['gateway/submit/submitter.ts', "import { x } from '../gateway.ts'", 'above it'],
+  ['gateway/attic/old.ts', "import { x } from '../caps/cap.ts'", 'no line in the import rules'],
   ['simulator/simulator.ts', "import { x } from '../db/db.ts'", 'must not import'],
   ['accounts/accounts.ts', "import { x } from '../gateway/binds.ts'", 'must not import'],
   ['accounts/accounts.ts', "import { x } from '../bin/api.ts'", 'bin/'],

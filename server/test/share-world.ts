@@ -1,8 +1,8 @@
 import { setImmediate as turn } from 'node:timers/promises'
 import { pino } from 'pino'
-import { Caps } from '../src/gateway/caps.ts'
-import type { HeldShare, ShareTable } from '../src/gateway/shares.queries.ts'
-import { Shares } from '../src/gateway/shares.ts'
+import { Caps } from '../src/gateway/caps/caps.ts'
+import type { HeldShare, ShareTable } from '../src/gateway/caps/shares.queries.ts'
+import { Shares } from '../src/gateway/caps/shares.ts'
 
 // Gateways that share one cap, on a clock that jumps from event to event: each statement takes its time before and after
 // the moment at which it does its work, and a gateway may stand still or die between any two steps.

@@ -1,0 +1,165 @@
+import type { Connection } from '../../connections/connection.ts'
+import { loadConnections } from '../../connections/connections.ts'
+import { listRouteTable, listShortCodeCaps } from '../../connections/route-table.queries.ts'
+import { Repeater } from '../../lib/repeater.ts'
+import type { Runtime } from '../../runtime.ts'
+import { Caps, carrierCap, connectionCap, shortCodeCap } from '../caps/caps.ts'
+import { shareTable } from '../caps/shares.queries.ts'
+import { Shares } from '../caps/shares.ts'
+import { Line, type LineEvents } from './bind-group.ts'
+import { Slots } from './bind-slots.ts'
+import { Routes } from './sending-routes.ts'
+
+export type LinesOptions = { rt: Runtime; gateway: string; leaseMs: number; responseDeadlineMs: number }
+
+export type LinesEvents = LineEvents & {
+  /** More may be written under some cap than before. */
+  onShare(): void
+}
+
+/** How often we look whether connections or routes have changed without a notice. */
+const followMs = 1_000
+
+/** All lines of this gateway, kept equal to the rows that an operator edits: connections, their slots, the routes. */
+export class Lines {
+  readonly routes: Routes
+  readonly #options: LinesOptions
+  readonly #events: LineEvents
+  readonly #lines = new Map<number, Line>()
+  readonly #slots: Slots
+  readonly #caps = new Caps()
+  readonly #shares: Shares
+  #shortCodeCaps: Array<{ shortCodeId: number; mps: number }> = []
+  readonly #following: Repeater
+  readonly #leasing: Repeater
+  readonly #toldUnusable = new Map<number, string>()
+  // a connection has changed: there may be slots to make
+  #mustMakeSlots = false
+
+  constructor(options: LinesOptions, events: LinesEvents) {
+    const { rt, gateway, leaseMs } = options
+    this.#options = options
+    this.#events = {
+      ...events,
+      onChange: () => {
+        this.#leasing.now()
+        this.#followCaps()
+        events.onChange()
+      },
+    }
+    this.routes = new Routes(this.#lines)
+    this.#slots = new Slots({ db: rt.db, log: rt.log, gateway, leaseMs, lines: this.#lines })
+    const table = shareTable(rt.db, gateway)
+    this.#shares = new Shares(this.#caps, { table, gateway, leaseMs, log: rt.log, onGrow: events.onShare })
+    const repeat = (work: () => Promise<unknown>, pauseMs: number, what: string) =>
+      new Repeater(work, pauseMs, (error) => rt.log.warn({ err: error }, `could not ${what}, trying again`))
+    this.#following = repeat(() => this.#follow(), followMs, 'read connections')
+    this.#leasing = repeat(() => this.#slots.turn(), leaseMs / 5, 'lease bind slots')
+  }
+
+  start(): void {
+    this.#following.start()
+    this.#leasing.start()
+    this.#shares.start()
+  }
+
+  /** Connections, routes or slots have changed: looks at once. */
+  look(): void {
+    this.#following.now()
+    this.#leasing.now()
+  }
+
+  /** Unbinds in order; what is in flight gets its time to be answered. */
+  async stop(): Promise<void> {
+    await Promise.all([this.#following.stop(), this.#leasing.stop()])
+    await this.#slots.stop()
+    await Promise.all([...this.#lines.values()].map((line) => line.left()))
+    await this.#shares.stop()
+  }
+
+  /** Slots that are bound. */
+  get bound(): number {
+    let bound = 0
+    for (const line of this.#lines.values()) bound += line.bound
+    return bound
+  }
+
+  /** Connections that are enabled. */
+  get enabled(): number {
+    let enabled = 0
+    for (const line of this.#lines.values()) if (line.connection.enabled) enabled += 1
+    return enabled
+  }
+
+  get all(): Iterable<Line> {
+    return this.#lines.values()
+  }
+
+  async #follow(): Promise<void> {
+    const { rt } = this.#options
+    const [connections, routes] = [await this.#load(), await listRouteTable(rt.db)]
+    this.#shortCodeCaps = await listShortCodeCaps(rt.db)
+    for (const connection of connections) {
+      const line = this.#lines.get(connection.id)
+      if (line) this.#mustMakeSlots = line.apply(connection) || this.#mustMakeSlots
+      else if (connection.enabled) {
+        this.#lines.set(connection.id, this.#newLine(connection))
+        this.#mustMakeSlots = true
+      }
+    }
+    for (const [id, line] of this.#lines) {
+      if (connections.some((connection) => connection.id === id)) continue
+      if (line.connection.enabled) line.apply({ ...line.connection, enabled: false })
+      else if (line.owned === 0) this.#lines.delete(id)
+    }
+    this.routes.set(
+      routes,
+      connections.filter((connection) => connection.servesAll).map((connection) => connection.id),
+      this.#shortCodeCaps.map(({ shortCodeId }) => shortCodeId),
+    )
+    this.#followCaps()
+    if (!this.#mustMakeSlots) return
+    await this.#slots.make()
+    this.#mustMakeSlots = false
+    this.#leasing.now()
+  }
+
+  /** Tells of all caps, and takes part in those of lines that are bound. */
+  #followCaps(): void {
+    const limits = new Map<string, number>()
+    const ours = new Set<string>()
+    const add = (cap: string, mps: number, isOurs: boolean) => {
+      limits.set(cap, mps)
+      if (isOurs) ours.add(cap)
+    }
+    for (const { connection, transmits } of this.#lines.values()) {
+      const { id, mps, carrierMps } = connection
+      if (mps !== null) add(connectionCap(id), mps, transmits)
+      for (const [carrier, most] of Object.entries(carrierMps)) add(carrierCap(id, carrier), most, transmits)
+    }
+    for (const { shortCodeId, mps } of this.#shortCodeCaps) {
+      add(shortCodeCap(shortCodeId), mps, this.routes.isBound(shortCodeId))
+    }
+    this.#shares.follow(limits, (cap) => ours.has(cap))
+  }
+
+  async #load(): Promise<Connection[]> {
+    const { log } = this.#options.rt
+    return loadConnections(this.#options.rt, ({ id, name }, why) => {
+      if (this.#toldUnusable.get(id) === why) return
+      this.#toldUnusable.set(id, why)
+      log.error({ connection: name }, why)
+    })
+  }
+
+  #newLine(connection: Connection): Line {
+    const { rt, leaseMs, responseDeadlineMs } = this.#options
+    return new Line(connection, {
+      caps: this.#caps,
+      leaseMs,
+      responseDeadlineMs,
+      log: rt.log,
+      events: this.#events,
+    })
+  }
+}

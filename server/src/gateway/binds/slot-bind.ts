@@ -1,0 +1,118 @@
+import type { Logger } from 'pino'
+import { bindOptions, bindsOf } from '../../connections/bind-options.ts'
+import type { Connection } from '../../connections/connection.ts'
+import { Connector } from '../../smpp/connector.ts'
+import { commandStatus } from '../../smpp/pdu/command-status.ts'
+import type { DataSm, DeliverSm, RequestPdu, ResponsePdu, SubmitSm } from '../../smpp/pdu/pdu.ts'
+import type { Session } from '../../smpp/session.ts'
+
+export type SlotBindEvents = {
+  /** A place in the window came free, or the bind itself. */
+  onFree(): void
+  /** It is bound now, or no longer. */
+  onChange(): void
+  onDeliver(session: Session, pdu: DeliverSm | DataSm): void
+  /** The response to a submit_sm came after its deadline. */
+  onLate(request: SubmitSm, response: ResponsePdu): void
+}
+
+/** No PDU is written later than so after it was made: together with a mark's age that is less than a second. */
+const staleMs = 300
+
+/** One slot of a connection that is ours: keeps its bind alive, or both of a pair. */
+export class SlotBind {
+  readonly slot: number
+  /** Up to this time (monotonic milliseconds) the slot is surely ours. */
+  leaseUntil: number
+  /** The session that takes submit_sm; there is none unless all of the slot is bound. */
+  transmitting: Session | undefined
+  bound = false
+  /** When it was last bound, or came to be ours. */
+  lastBoundAt = performance.now()
+  /** Why it is not bound, as the other side or the network said it last. */
+  lastError: string | null = null
+  #leaving = false
+  readonly #connectors: Connector[]
+
+  constructor(
+    connection: Connection,
+    slot: { slot: number; leaseUntil: number },
+    responseDeadlineMs: number,
+    log: Logger,
+    events: SlotBindEvents,
+  ) {
+    this.slot = slot.slot
+    this.leaseUntil = slot.leaseUntil
+    this.#connectors = bindsOf[connection.bindType].map((bind) => {
+      const connector = new Connector({
+        ...bindOptions(connection),
+        bind,
+        window: connection.window,
+        responseDeadlineMs,
+        enquireLinkMs: connection.enquireLinkS * 1_000,
+        staleMs,
+      })
+      const about = { connection: connection.name, slot: this.slot, bind }
+      connector.on('bound', (session) => {
+        log.info(about, 'bound')
+        session.on('drain', events.onFree)
+        session.on('request', (pdu: RequestPdu) => {
+          if (pdu.command === 'deliver_sm' || pdu.command === 'data_sm') events.onDeliver(session, pdu)
+          // left without an answer it would take a slot of the carrier's window for good
+          else session.respond(pdu, { command_status: commandStatus.ESME_RINVCMDID })
+        })
+        session.on('late', (request, response) => {
+          if (request.command === 'submit_sm') events.onLate(request, response)
+        })
+        this.#look(null, events)
+      })
+      connector.on('lost', (reason) => {
+        log.warn({ ...about, reason }, 'bind lost')
+        this.#look(reason, events)
+      })
+      connector.on('failed', (error) => {
+        log.debug({ ...about, err: error }, 'could not bind, trying again')
+        this.lastError = error.message
+      })
+      return connector
+    })
+  }
+
+  start(): void {
+    for (const connector of this.#connectors) connector.start()
+  }
+
+  /** Takes no more submit_sm, and unbinds in order when those in flight are answered. */
+  async leave(): Promise<void> {
+    this.#leaving = true
+    this.transmitting = undefined
+    await Promise.all(this.#connectors.map((connector) => connector.stop()))
+  }
+
+  /** Ends its sessions at once: the slot is another gateway's. */
+  async abandon(): Promise<void> {
+    this.#leaving = true
+    this.transmitting = undefined
+    const sessions = this.#connectors.map((connector) => connector.session)
+    const stopped = this.#connectors.map((connector) => connector.stop())
+    for (const session of sessions) session?.destroy('the slot is no longer ours')
+    await Promise.all(stopped)
+  }
+
+  /** Takes settings over that need no new bind; `responseDeadlineMs` is for requests from now on. */
+  retune(settings: { window: number; responseDeadlineMs: number; enquireLinkMs: number }): void {
+    for (const connector of this.#connectors) connector.retune(settings)
+  }
+
+  #look(error: string | null, events: SlotBindEvents): void {
+    const sessions = this.#connectors.map((connector) => connector.session)
+    const was = this.bound
+    this.bound = sessions.every((session) => session !== undefined)
+    if (this.bound || was) this.lastBoundAt = performance.now()
+    this.lastError = this.bound ? null : (error ?? this.lastError)
+    const transmits = this.bound && !this.#leaving
+    this.transmitting = transmits ? sessions.find((session) => session?.state !== 'bound_rx') : undefined
+    if (this.bound !== was) events.onChange()
+    if (this.bound) events.onFree()
+  }
+}

@@ -1,0 +1,219 @@
+import { randomUUID } from 'node:crypto'
+import fc from 'fast-check'
+import { pino } from 'pino'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { freshDatabase, type TestDatabase } from '../../../test/database.ts'
+import { ShareWorld } from '../../../test/share-world.ts'
+import { waitFor } from '../../../test/wait-for.ts'
+import { Caps } from './caps.ts'
+import { shareTable } from './shares.queries.ts'
+import { divide, Shares } from './shares.ts'
+
+const claims = (...given: Array<[gateway: string, mps: number, wanted: boolean]>) =>
+  given.map(([gateway, mps, wanted]) => ({ gateway, mps, wanted }))
+const divided = (mps: number, ...given: Array<[string, number, boolean]>) =>
+  Object.fromEntries(divide(mps, claims(...given)))
+
+describe('a cap is divided', () => {
+  test('evenly among those that wait for tokens, and the others keep a hundredth', () => {
+    expect(divided(1_000, ['a', 0, true])).toEqual({ a: 1_000 })
+    expect(divided(1_000, ['a', 0, true], ['b', 0, true], ['c', 0, true])).toEqual({ a: 334, b: 333, c: 333 })
+    expect(divided(1_000, ['a', 0, true], ['b', 0, false], ['c', 0, true])).toEqual({ a: 495, b: 10, c: 495 })
+    expect(divided(1_000, ['a', 0, true], ['b', 0, false], ['c', 0, false])).toEqual({ a: 990, b: 5, c: 5 })
+    expect(divided(10, ['a', 0, false], ['b', 0, true])).toEqual({ a: 0, b: 10 })
+  })
+
+  test('evenly while nobody waits', () => {
+    expect(divided(100, ['a', 100, false], ['b', 0, false])).toEqual({ a: 50, b: 50 })
+  })
+
+  test('one each where it is too small for all, and stays where it is', () => {
+    expect(divided(1, ['a', 0, false], ['b', 0, true])).toEqual({ a: 0, b: 1 })
+    expect(divided(2, ['a', 0, true], ['b', 1, true], ['c', 1, true])).toEqual({ a: 0, b: 1, c: 1 })
+  })
+
+  test('never into more than it is', () => {
+    const some = fc.array(fc.record({ mps: fc.nat(50), wanted: fc.boolean() }), { minLength: 1, maxLength: 8 })
+    fc.assert(
+      fc.property(fc.integer({ min: 1, max: 300 }), some, (mps, given) => {
+        const shares = divide(
+          mps,
+          given.map((claim, n) => ({ ...claim, gateway: `g${n}` })),
+        )
+        expect([...shares.values()].every((share) => Number.isInteger(share) && share >= 0)).toBe(true)
+        expect([...shares.values()].reduce((sum, share) => sum + share)).toBe(mps)
+      }),
+    )
+  })
+})
+
+describe('over several gateways', () => {
+  const gateways = fc.array(
+    fc.record({
+      startsAt: fc.nat(4_000),
+      // from then on there is work, or no more
+      demand: fc.array(fc.record({ at: fc.nat(15_000), wanted: fc.boolean() }), { maxLength: 3 }),
+      freezes: fc.array(fc.record({ at: fc.nat(15_000), ms: fc.integer({ min: 20, max: 9_000 }) }), { maxLength: 2 }),
+      diesAt: fc.option(fc.nat(15_000)),
+    }),
+    { minLength: 2, maxLength: 4 },
+  )
+  const seed = fc.integer({ min: 1, max: 2 ** 31 })
+
+  test('no second that slides holds more than the cap, whoever freezes, dies, comes or has work', async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.integer({ min: 1, max: 40 }), gateways, seed, async (mps, plans, random) => {
+        const world = new ShareWorld({ mps: [{ at: 0, mps }], random })
+        for (const plan of plans) world.addGateway(plan)
+        await world.run(15_000)
+        expect(world.worstSecond()).toBeLessThanOrEqual(mps)
+      }),
+      { numRuns: 40 },
+    )
+  })
+
+  test('a cap that is changed is kept within the larger of both, and after two seconds within the new one', async () => {
+    const changes = fc.array(
+      fc.record({ at: fc.integer({ min: 1_000, max: 10_000 }), mps: fc.integer({ min: 1, max: 40 }) }),
+      { minLength: 1, maxLength: 3 },
+    )
+    await fc.assert(
+      fc.asyncProperty(changes, gateways, seed, async (mps, plans, random) => {
+        const world = new ShareWorld({ mps: [{ at: 0, mps: 20 }, ...mps.sort((a, b) => a.at - b.at)], random })
+        for (const plan of plans) world.addGateway({ ...plan, freezes: [] })
+        await world.run(15_000)
+        expect(world.secondsAbove((at) => world.mostSince(at - 2_000, at + 1_000))).toEqual([])
+      }),
+      { numRuns: 40 },
+    )
+  })
+
+  test('it is used to 97 per cent while all have work, and when one dies the others take its part', async () => {
+    const world = new ShareWorld({ mps: [{ at: 0, mps: 200 }], random: 7 })
+    for (const diesAt of [null, null, 10_000]) {
+      world.addGateway({ startsAt: 0, demand: [{ at: 0, wanted: true }], freezes: [], diesAt })
+    }
+    await world.run(30_000)
+    const written = (from: number, until: number) => world.writes.filter((at) => at >= from && at < until).length
+    expect(written(3_000, 10_000)).toBeGreaterThanOrEqual(0.97 * 200 * 7)
+    expect(written(18_000, 30_000)).toBeGreaterThanOrEqual(0.97 * 200 * 12)
+  })
+
+  test('alone a gateway has all of it at once', async () => {
+    const world = new ShareWorld({ mps: [{ at: 0, mps: 200 }], random: 7 })
+    world.addGateway({ startsAt: 0, demand: [{ at: 0, wanted: true }], freezes: [], diesAt: null })
+    await world.run(1_100)
+    expect(world.writes[0]).toBeLessThan(200)
+    expect(world.writes.length).toBeGreaterThan(190)
+  })
+})
+
+describe('in the database', () => {
+  let database: TestDatabase
+  const log = pino({ level: 'silent' })
+  beforeAll(async () => {
+    database = await freshDatabase()
+  })
+  afterAll(() => database.close())
+
+  test('of growths that have seen the same shares one is granted', async () => {
+    const names = Array.from({ length: 12 }, () => randomUUID())
+    const tables = names.map((name) => shareTable(database.db, name))
+    await Promise.all(tables.map((table) => table.join(5_000, ['short_code:1'])))
+    const seen = await Promise.all(tables.map((table) => table.list(['short_code:1'])))
+    const granted = await Promise.all(
+      tables.map((table, n) => table.grow({ cap: 'short_code:1', version: seen[n]?.[0]?.version ?? -1, mps: 10 })),
+    )
+    expect(granted.filter((done) => done).length).toBe(1)
+    const held = await (tables[0] as ReturnType<typeof shareTable>).list(['short_code:1'])
+    expect(held.reduce((sum, share) => sum + share.mps, 0)).toBe(10)
+  })
+
+  test('gateways at once never hold more than the cap, and all of it in the end', async () => {
+    const cap = 'connection:2'
+    const gateways = Array.from({ length: 4 }, () => {
+      const gateway = randomUUID()
+      const caps = new Caps()
+      const shares = new Shares(caps, { table: shareTable(database.db, gateway), gateway, leaseMs: 1_000, log })
+      return { caps, shares }
+    })
+    const held = async () =>
+      database.db.one<{ sum: number; least: number }>(
+        'sum_of_shares',
+        `select coalesce(sum(mps), 0)::int as sum, coalesce(min(mps), 0)::int as least from rate_shares where cap = $1`,
+        [cap],
+      )
+    for (const { shares } of gateways) {
+      shares.follow(new Map([[cap, 10]]), () => true)
+      shares.start()
+    }
+    for (const { caps } of gateways) caps.of(cap).want(performance.now(), 11)
+    await waitFor(async () => {
+      const { sum, least } = await held()
+      expect(sum).toBeLessThanOrEqual(10)
+      return sum === 10 && least >= 2
+    })
+    const limits = gateways.map(({ caps }) => caps.get(cap)?.limit ?? 0)
+    expect(limits.reduce((sum, limit) => sum + limit)).toBeLessThanOrEqual(10)
+    // two leave in order and their parts are taken over
+    await Promise.all(gateways.slice(2).map(({ shares }) => shares.stop()))
+    expect(gateways[3]?.caps.of(cap).free(performance.now())).toBe(0)
+    await waitFor(() => gateways.slice(0, 2).every(({ caps }) => caps.get(cap)?.limit === 5))
+    await Promise.all(gateways.slice(0, 2).map(({ shares }) => shares.stop()))
+  })
+
+  test('a share is forgotten only when its lease has been over for a second', async () => {
+    const table = shareTable(database.db, randomUUID())
+    await table.join(0, ['carrier:1:1'])
+    await table.forget()
+    expect((await table.list(['carrier:1:1'])).length).toBe(1)
+    await database.db.exec(
+      'age_share',
+      `update rate_shares set lease_until = lease_until - interval '1.3 seconds' where cap = 'carrier:1:1'`,
+    )
+    await table.forget()
+    expect(await table.list(['carrier:1:1'])).toEqual([])
+    expect(await table.renew(5_000, [{ cap: 'carrier:1:1', kept: 5, wanted: true }])).toEqual(new Set())
+  })
+
+  test('a gateway whose share was given away takes part again; a lowered cap it keeps to at once', async () => {
+    const [cap, gateway, caps] = ['connection:5', randomUUID(), new Caps()]
+    const shares = new Shares(caps, { table: shareTable(database.db, gateway), gateway, leaseMs: 1_000, log })
+    shares.follow(new Map([[cap, 100]]), () => true)
+    shares.start()
+    await waitFor(() => caps.get(cap)?.limit === 100)
+    const other = shareTable(database.db, randomUUID())
+    await other.join(60_000, [cap])
+    await database.db.exec('give_away', `delete from rate_shares where cap = $1 and gateway = $2`, [cap, gateway])
+    await waitFor(async () => {
+      const [seen] = await other.list([cap])
+      return other.grow({ cap, version: seen?.version ?? -1, mps: 50 })
+    })
+    await waitFor(() => caps.get(cap)?.limit === 50)
+    shares.follow(new Map([[cap, 10]]), () => true)
+    expect(caps.get(cap)?.limit).toBe(5)
+    await shares.stop()
+  })
+
+  test('while the database is away nothing is written beyond the lease', async () => {
+    const gateway = randomUUID()
+    const caps = new Caps()
+    const table = shareTable(database.db, gateway)
+    let isAway = false
+    const awayTable = {
+      ...table,
+      renew: (...args: Parameters<typeof table.renew>) =>
+        isAway ? Promise.reject(new Error('away')) : table.renew(...args),
+    }
+    const shares = new Shares(caps, { table: awayTable, gateway, leaseMs: 400, log })
+    shares.follow(new Map([['connection:9', 100]]), () => true)
+    shares.start()
+    const free = () => caps.of('connection:9').free(performance.now())
+    await waitFor(() => free() > 0)
+    isAway = true
+    await waitFor(() => free() === 0)
+    isAway = false
+    await waitFor(() => free() > 0)
+    await shares.stop()
+  })
+})

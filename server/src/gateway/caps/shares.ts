@@ -1,0 +1,186 @@
+import type { Logger } from 'pino'
+import { Repeater } from '../../lib/repeater.ts'
+import type { Caps } from './caps.ts'
+import type { HeldShare, ShareTable } from './shares.queries.ts'
+
+/** In the last part of a lease nothing is written: a frozen process must not wake up beside its successor. */
+const leaseReserveMs = 1_000
+/** While a share is on its way from one gateway to another we look so often. */
+const movingMs = 150
+/** What gateways for which it is no bottleneck keep of a cap, all together: a hundredth. */
+const idlePart = 100
+
+type Claim = Pick<HeldShare, 'gateway' | 'mps' | 'wanted'>
+
+/**
+ * The share of a cap that each gateway should have: those that wait for tokens the same, the others little or nothing;
+ * where it is too small for all who wait, who has a share already comes first. One without a share leaves the texts
+ * to those who have.
+ */
+export function divide(mps: number, claims: readonly Claim[]): Map<string, number> {
+  const anyWork = claims.some((claim) => claim.wanted)
+  const working = claims
+    .filter((claim) => claim.wanted || !anyWork)
+    .sort((a, b) => Number(b.mps > 0) - Number(a.mps > 0) || (a.gateway < b.gateway ? -1 : 1))
+  const idle = claims.length - working.length
+  const least = idle === 0 ? 0 : Math.floor(mps / idlePart / idle)
+  const shares = new Map(claims.map((claim) => [claim.gateway, least]))
+  const rest = mps - least * idle
+  const each = Math.floor(rest / working.length)
+  working.forEach(({ gateway }, place) => {
+    shares.set(gateway, each + (place < rest - each * working.length ? 1 : 0))
+  })
+  return shares
+}
+
+export type SharesOptions = {
+  table: ShareTable
+  gateway: string
+  leaseMs: number
+  log: Logger
+  /** A share has grown: more may be written. */
+  onGrow?: () => void
+  now?: () => number
+}
+
+/** Keeps this gateway's shares of the caps: under lease, and as large as its part of the work. */
+export class Shares {
+  readonly #options: SharesOptions
+  readonly #caps: Caps
+  readonly #now: () => number
+  readonly #reserveMs: number
+  readonly #repeater: Repeater
+  // the caps that we take part in
+  #limits: ReadonlyMap<string, number> = new Map()
+  // what was last seen of their shares
+  #seen = new Map<string, Claim[]>()
+  // where we have a share in the table, be it of nothing
+  readonly #joined = new Set<string>()
+  #isMoving = false
+  #soon: NodeJS.Timeout | undefined
+
+  constructor(caps: Caps, options: SharesOptions) {
+    this.#caps = caps
+    this.#options = options
+    this.#now = options.now ?? (() => performance.now())
+    this.#reserveMs = Math.min(leaseReserveMs, options.leaseMs / 4)
+    this.#repeater = new Repeater(
+      async () => {
+        await this.turn()
+        if (this.#isMoving) this.#soon = setTimeout(() => this.#repeater.now(), movingMs)
+      },
+      options.leaseMs / 5,
+      (error) => options.log.warn({ err: error }, 'could not share the caps, trying again'),
+    )
+    caps.onWanted = () => this.#repeater.now()
+  }
+
+  start(): void {
+    this.#repeater.start()
+  }
+
+  /** Ends the leases: nothing may be written any more under a cap. */
+  async stop(): Promise<void> {
+    clearTimeout(this.#soon)
+    await this.#repeater.stop()
+    clearTimeout(this.#soon)
+    const joined = [...this.#joined]
+    for (const cap of joined) this.#caps.get(cap)?.cut(0, this.#now())
+    if (joined.length > 0) await this.#options.table.leave(joined)
+  }
+
+  /**
+   * From now on these are all the caps there are, and of these we take part in those that we could use. What is cut
+   * is kept to at once, as far as we know the others' shares.
+   */
+  follow(limits: ReadonlyMap<string, number>, takesPart: (cap: string) => boolean): void {
+    const now = this.#now()
+    this.#caps.follow(limits.keys())
+    const ours = new Map([...limits].filter(([cap]) => takesPart(cap)))
+    let hasChanged = false
+    for (const [cap, mps] of ours) {
+      const before = this.#limits.get(cap)
+      if (before === mps) continue
+      hasChanged = true
+      if (before !== undefined && mps < before) this.#caps.get(cap)?.cut(this.#shareOf(mps, this.#seen.get(cap)), now)
+    }
+    for (const cap of this.#limits.keys()) {
+      if (ours.has(cap)) continue
+      hasChanged = true
+      this.#caps.get(cap)?.cut(0, now)
+    }
+    this.#limits = ours
+    if (hasChanged) this.#repeater.now()
+  }
+
+  /** Whether a share is on its way from one gateway to another. */
+  get isMoving(): boolean {
+    return this.#isMoving
+  }
+
+  /** Renews the leases, gives up what we have not used for a second, and takes what is free of what we should have. */
+  async turn(): Promise<void> {
+    if (this.#limits.size + this.#joined.size === 0) return
+    const { table, leaseMs } = this.#options
+    const asked = this.#now()
+    await this.#renew(asked)
+    await this.#leave()
+    const entering = [...this.#limits.keys()].filter((cap) => !this.#joined.has(cap))
+    if (entering.length > 0) await table.join(leaseMs, entering)
+    for (const cap of entering) this.#joined.add(cap)
+    await table.forget()
+    const held = Map.groupBy(await table.list([...this.#limits.keys()]), (share) => share.cap)
+    this.#seen = held
+    this.#isMoving = this.#joined.size > this.#limits.size
+    for (const cap of [...this.#limits.keys()]) await this.#settle(cap, held.get(cap) ?? [], asked)
+  }
+
+  async #renew(asked: number): Promise<void> {
+    if (this.#joined.size === 0) return
+    const renewals = [...this.#joined].map((key) => {
+      const cap = this.#caps.get(key)
+      return { cap: key, kept: cap?.kept(asked) ?? 0, wanted: cap?.isWanted(asked) ?? false }
+    })
+    const ours = await this.#options.table.renew(this.#options.leaseMs, renewals)
+    for (const cap of [...this.#joined]) {
+      if (ours.has(cap)) continue
+      // we were away for so long that it was given to others
+      this.#joined.delete(cap)
+      this.#caps.get(cap)?.cut(0, this.#now())
+    }
+  }
+
+  /** Leaves the caps that we take part in no longer, once a second has gone by in which we wrote nothing under them. */
+  async #leave(): Promise<void> {
+    const now = this.#now()
+    const leaving = [...this.#joined].filter(
+      (cap) => !this.#limits.has(cap) && (this.#caps.get(cap)?.kept(now) ?? 0) === 0,
+    )
+    if (leaving.length === 0) return
+    await this.#options.table.leave(leaving)
+    for (const cap of leaving) this.#joined.delete(cap)
+  }
+
+  async #settle(key: string, held: HeldShare[], asked: number): Promise<void> {
+    const { table, gateway, leaseMs, onGrow } = this.#options
+    const ours = held.find((share) => share.gateway === gateway)
+    const mps = this.#limits.get(key)
+    const cap = this.#caps.get(key)
+    if (!ours || mps === undefined || !cap) return
+    const should = this.#shareOf(mps, held)
+    const most = mps - held.reduce((sum, share) => sum + (share === ours ? 0 : share.mps), 0)
+    const wanted = Math.min(should, most)
+    let has = ours.mps
+    if (wanted > has && (await table.grow({ cap: key, version: ours.version, mps: wanted }))) has = wanted
+    // a cap that was cut while we asked counts as it is now
+    const limit = Math.min(has, this.#shareOf(this.#limits.get(key) ?? 0, held))
+    const hasGrown = limit > cap.limit
+    cap.grant(limit, asked + leaseMs - this.#reserveMs, this.#now())
+    if (has !== should) this.#isMoving = true
+    if (hasGrown) onGrow?.()
+  }
+
+  #shareOf(mps: number, claims: readonly Claim[] = []): number {
+    return claims.length === 0 ? mps : (divide(mps, claims).get(this.#options.gateway) ?? 0)
+  }
+}

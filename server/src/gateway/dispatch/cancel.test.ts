@@ -1,0 +1,165 @@
+import { afterEach, describe, expect, test } from 'vitest'
+import { basic } from '../../../test/api.ts'
+import { make } from '../../../test/make.ts'
+import { startSending } from '../../../test/sending.ts'
+import { waitFor } from '../../../test/wait-for.ts'
+import { claimChunks } from '../../broadcasts/chunks.queries.ts'
+import { closeOverdue } from '../../broadcasts/close.ts'
+import { listQueued, markSubmitting } from '../../broadcasts/marks.queries.ts'
+import { makeApp } from '../../http/app.ts'
+import { cancelMessage, untilNothingMoves } from '../../messages/cancel.ts'
+
+let sending: Awaited<ReturnType<typeof startSending>>
+afterEach(() => sending.stop())
+
+const fill = (count: number) =>
+  sending.db.exec(
+    'fill',
+    `insert into subscribers (list_id, phone, state, subscribed_at, opted_in_at)
+     select $1, 2065560000 + n, 'subscribed', now() - interval '1 day', now() - interval '1 day'
+       from generate_series(1, $2::int) n`,
+    [sending.list.id, count],
+  )
+
+/** Cancels as the API does; answers when that is in force. */
+async function cancel(messageId: number): Promise<number> {
+  await cancelMessage(sending.rt, sending.list.id, messageId)
+  await untilNothingMoves(sending.rt, messageId)
+  return Date.now()
+}
+
+const statusOf = async (messageId: number) =>
+  sending.db.one<{ status: string; closed: boolean }>(
+    'status_of',
+    'select status, closed_at is not null as closed from messages where id = $1',
+    [messageId],
+  )
+
+/** Cancels by the API; answers when the answer came. */
+async function post(messageId: number, headers: Record<string, string>): Promise<number> {
+  const app = await makeApp(sending.rt)
+  try {
+    const { key } = await make.apiKey(sending.db, { accountId: sending.list.accountId })
+    const url = `/api/v2/lists/${sending.list.id}/messages/${messageId}/cancel`
+    const answer = await app.inject({ method: 'POST', url, headers: { authorization: basic(key), ...headers } })
+    expect(answer.json()).toMatchObject({ status: 'Message cancelled', message: { status: 'cancelled' } })
+    return Date.now()
+  } finally {
+    await app.close()
+  }
+}
+
+// with a key the handler's work commits only after it is through, and nothing may be waited for before
+describe.each<Record<string, string>>([{}, { 'idempotency-key': 'once' }])('asked with headers %j', (headers) => {
+  test('no submit_sm leaves later than a second after the answer, and what had left is counted', async () => {
+    sending = await startSending({ latencyMs: 60, window: 20, binds: 1 })
+    await sending.startGateway()
+    await fill(3_000)
+    const id = await sending.broadcast()
+    await waitFor(() => sending.raw().length >= 100)
+    const answeredAt = await post(id, headers)
+    // nothing is on its way any more, though the carrier takes its time
+    expect(await sending.counters(id)).toMatchObject({ submitting: 0 })
+    const left = sending.raw().length
+    expect(left).toBeLessThan(2_000)
+    await sending.untilCounted(id, { queued: 0, submitting: 0, sent: 0 })
+    const { audience, delivered, cancelled } = await sending.counters(id)
+    expect({ delivered, audience }).toEqual({ delivered: sending.raw().length, audience: delivered + cancelled })
+    expect(sending.raw().filter((record) => record.time > answeredAt + 1_000)).toEqual([])
+    // the gateway is done with it, and the next message is not held up
+    await waitFor(async () => {
+      const open = 'select from send_chunks where message_id = $1 and done_at is null'
+      return (await sending.db.exec('open_chunks', open, [id])) === 0
+    })
+    expect(await statusOf(id)).toEqual({ status: 'cancelled', closed: false })
+  })
+})
+
+test('what is left of a text that has begun is not written any more', async () => {
+  sending = await startSending({ leaseMs: 500 })
+  await sending.startGateway()
+  // the carrier takes the first part, and asks to come again with the other two
+  await sending.control('PATCH', '/settings', { throttle: { mps: 1 } })
+  await sending.subscribe(2_065_560_001)
+  const id = await sending.broadcast('a'.repeat(400))
+  await waitFor(() => sending.raw().length === 1)
+  await cancel(id)
+  expect(sending.raw()).toHaveLength(1)
+  await sending.untilCounted(id, { audience: 1, unknown: 1 })
+  expect(sending.raw()).toHaveLength(1)
+})
+
+test('an audience that is still being written stays as long as it is', async () => {
+  sending = await startSending()
+  await fill(40_000)
+  const id = await sending.broadcast()
+  await waitFor(async () => (await sending.counters(id)).audience > 0)
+  await cancel(id)
+  const { audience } = await sending.counters(id)
+  await sending.untilCounted(id, { audience, cancelled: audience, queued: 0 })
+  expect(await sending.db.exec('expansions', 'select from expansions')).toBe(0)
+})
+
+test('a dead gateway is waited for no longer than its lease, and its texts become unknown', async () => {
+  sending = await startSending()
+  await sending.subscribe(...Array.from({ length: 30 }, (_, n) => 2_065_560_001 + n))
+  const id = await sending.broadcast()
+  await sending.untilCounted(id, { queued: 30 })
+  const claim = { owner: crypto.randomUUID(), leaseMs: 400, now: new Date(), fromLane: 2, toLane: 2, limit: 1 }
+  const [chunk] = await claimChunks(sending.db, claim)
+  if (!chunk) throw new Error('there was no chunk to lease')
+  await markSubmitting(sending.db, chunk, (await listQueued(sending.db, chunk)).slice(0, 10))
+  await cancel(id)
+  await sending.untilCounted(id, { submitting: 10, cancelled: 20 })
+  const later = (hours: number) => ({ now: () => new Date(Date.now() + hours * 3_600_000) })
+  await closeOverdue({ ...sending.rt, clock: later(73) })
+  expect(await statusOf(id)).toMatchObject({ closed: false })
+  await sending.startGateway()
+  await sending.untilCounted(id, { unknown: 10, cancelled: 20 })
+  expect(sending.raw()).toEqual([])
+  await closeOverdue({ ...sending.rt, clock: later(71) })
+  expect(await statusOf(id)).toMatchObject({ closed: false })
+  await closeOverdue({ ...sending.rt, clock: later(73) })
+  expect(await statusOf(id)).toEqual({ status: 'cancelled', closed: true })
+})
+
+test('a receipt that comes after the cancel still counts, though the message is the only one of its day', async () => {
+  sending = await startSending()
+  await sending.control('PATCH', '/settings', { receipt_delay_ms: 600 })
+  await sending.startGateway()
+  await fill(3)
+  const id = await sending.broadcast()
+  await waitFor(() => sending.raw().length === 3)
+  // finished or not, its row says cancelled
+  await sending.db.exec(
+    'cancel_whatever',
+    `update messages set status = 'cancelled', cancelled_at = now(), sent_at = null where id = $1`,
+    [id],
+  )
+  await sending.untilCounted(id, { delivered: 3 })
+})
+
+test('with several gateways, connections and retries that wait, nothing leaves after the answer', async () => {
+  sending = await startSending({ latencyMs: 40, window: 10, binds: 1 })
+  await sending.startGateway()
+  // a second account at the same carrier
+  await sending.db.exec(
+    'second_connection',
+    `insert into connections (name, host, port, system_id, password, "window", slots, serves_all)
+     select 'second', host, port, system_id, password, "window", slots, true from connections where name = 'default'`,
+  )
+  await sending.startGateway()
+  await waitFor(async () => (await sending.db.exec('bound', 'select from bind_slots where bound')) === 2)
+  await fill(2_000)
+  const id = await sending.broadcast()
+  await waitFor(() => sending.raw().length >= 60)
+  // some are asked to come again, and wait for that when it is cancelled
+  await sending.control('PATCH', '/settings', { throttle: { mps: 20 } })
+  const before = sending.raw().length
+  await waitFor(() => sending.raw().length >= before + 10)
+  await cancel(id)
+  const left = sending.raw().length
+  await sending.control('PATCH', '/settings', { throttle: null })
+  await sending.untilCounted(id, { delivered: left, cancelled: 2_000 - left, queued: 0, submitting: 0 })
+  expect(sending.raw()).toHaveLength(left)
+})

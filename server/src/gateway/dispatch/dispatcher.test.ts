@@ -1,0 +1,145 @@
+import { Writable } from 'node:stream'
+import { pino } from 'pino'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { make } from '../../../test/make.ts'
+import { type Answer, startOddCarrier } from '../../../test/odd-carrier.ts'
+import { startSending } from '../../../test/sending.ts'
+import { waitFor } from '../../../test/wait-for.ts'
+import { acceptBroadcast, sendSystemText } from '../../messages/messages.ts'
+import { commandStatus } from '../../smpp/pdu/command-status.ts'
+
+let sending: Awaited<ReturnType<typeof startSending>>
+let carrier: Awaited<ReturnType<typeof startOddCarrier>> | undefined
+
+const silent: Answer = () => undefined
+const phones = (count: number) => Array.from({ length: count }, (_, n) => 2_065_560_001 + n)
+
+beforeEach(async () => {
+  sending = await startSending({ window: 5, binds: 1, leaseMs: 1_500 })
+})
+afterEach(async () => {
+  await carrier?.stop()
+  carrier = undefined
+  await sending.stop()
+})
+
+test('a gateway that lost its last bind leaves its chunks to one that has a bind', async () => {
+  carrier = await startOddCarrier(sending.rt, silent)
+  await sending.subscribe(...phones(20))
+  const id = await sending.broadcast()
+  const { submits } = carrier
+  await waitFor(() => submits.length > 0)
+  await carrier.close()
+  await sending.startGateway()
+  await sending.untilCounted(id, { queued: 0, submitting: 0, unknown: submits.length, delivered: 20 - submits.length })
+})
+
+test('while the database refuses, chunks are asked for no more often than the poll does', async () => {
+  let refusals = 0
+  const lines = new Writable({
+    write(line, _, done) {
+      if (String(line).includes('could not lease chunks')) refusals++
+      done()
+    },
+  })
+  await sending.db.exec('hide', 'alter table send_chunks rename to hidden_chunks')
+  carrier = await startOddCarrier({ ...sending.rt, log: pino({ level: 'warn' }, lines) }, silent)
+  await waitFor(() => refusals > 0)
+  const [before, since] = [refusals, performance.now()]
+  await waitFor(() => refusals >= before + 10)
+  // urgent ones and broadcasts are asked for beside each other, four times a second
+  expect(performance.now() - since).toBeGreaterThan(500)
+  await sending.db.exec('show', 'alter table hidden_chunks rename to send_chunks')
+})
+
+test('a flood of texts to one number each is taken by the hundred, to the end', async () => {
+  const texts = 250
+  for (const phone of phones(texts)) {
+    await sending.db.tx((tx) =>
+      sendSystemText(tx, sending.rt, {
+        accountId: sending.list.accountId,
+        listId: sending.list.id,
+        shortCodeId: sending.shortCode.id,
+        phone,
+        content: 'Welcome to the pantry.',
+        consent: 'not_opted_out',
+      }),
+    )
+  }
+  carrier = await startOddCarrier(sending.rt, silent)
+  const { submits } = carrier
+  await waitFor(() => submits.length === 5)
+  const { leased } = await sending.db.one<{ leased: number }>(
+    'leased',
+    'select count(*) as leased from send_chunks where lease_until is not null',
+  )
+  expect(leased).toBeLessThanOrEqual(100)
+  await carrier.close()
+  await sending.startGateway()
+  const ended = `select from message_log where state in ('delivered', 'unknown')`
+  await waitFor(async () => (await sending.db.exec('ended', ended)) === texts, { timeoutMs: 15_000 })
+  expect(sending.raw()).toHaveLength(texts - submits.length)
+})
+
+describe('beside a big broadcast', () => {
+  const bigSize = 4_000
+  let big: number
+
+  beforeEach(async () => {
+    await sending.stop()
+    sending = await startSending({ window: 10, binds: 1, latencyMs: 10 })
+    await sending.db.exec(
+      'fill',
+      `insert into subscribers (list_id, phone, state, subscribed_at, opted_in_at)
+       select $1, 2065570000 + n, 'subscribed', now() - interval '1 day', now() - interval '1 day' from generate_series(1, $2) n`,
+      [sending.list.id, bigSize],
+    )
+    await sending.startGateway()
+    big = await sending.broadcast('To all of you')
+    await waitFor(() => sending.raw().length > 100)
+  })
+
+  test('a small one goes out, text by text in turn with it', async () => {
+    const { accountId, shortCodeId } = sending.list
+    const list = await make.list(sending.db, { accountId, shortCodeId })
+    for (const phone of phones(150)) await make.subscriber(sending.db, { listId: list.id, phone })
+    const { id } = await acceptBroadcast(sending.rt, { accountId, list, content: 'To a few' })
+    const isSmall = ({ destination }: { destination: string }) => destination < '12065570000'
+    await waitFor(() => sending.raw().filter(isSmall).length === 150, { timeoutMs: 8_000 })
+    const order = sending.raw().map(isSmall)
+    const span = order.slice(order.indexOf(true), order.lastIndexOf(true) + 1)
+    expect(span.length).toBeGreaterThan(250)
+    expect(span.length).toBeLessThan(360)
+    await sending.untilCounted(id, { delivered: 150 })
+  })
+
+  test('a system text overtakes all that is not on its way yet', async () => {
+    const { accountId, id: listId, shortCodeId } = sending.list
+    const text = { accountId, listId, shortCodeId, phone: 2_065_560_001, content: 'Welcome.' }
+    await sending.db.tx((tx) => sendSystemText(tx, sending.rt, { ...text, consent: 'not_opted_out' }))
+    const before = sending.raw().length
+    const place = await waitFor(() => sending.raw().findIndex(({ destination }) => destination === '12065560001') + 1)
+    expect(place - before).toBeLessThan(100)
+    expect((await sending.counters(big)).queued).toBeGreaterThan(1_000)
+  })
+})
+
+test('a carrier that throttles is sent to at the pace it takes, and everybody gets the text once', async () => {
+  const taken: number[] = []
+  let throttled = 0
+  carrier = await startOddCarrier(sending.rt, (_, ordinal) => {
+    const now = performance.now()
+    while ((taken[0] ?? now) < now - 1_000) taken.shift()
+    if (taken.length >= 50) {
+      throttled++
+      return { command_status: commandStatus.ESME_RTHROTTLED }
+    }
+    taken.push(now)
+    return { message_id: `id${ordinal}` }
+  })
+  await sending.subscribe(...phones(150))
+  const id = await sending.broadcast()
+  await sending.untilCounted(id, { sent: 150 })
+  expect(throttled).toBeGreaterThan(0)
+  expect(throttled).toBeLessThan(60)
+})

@@ -1,0 +1,162 @@
+import type { Connection } from '../../connections/connection.ts'
+import { meaningsOf } from '../../connections/meaning.ts'
+import { spellMessageId } from '../../connections/message-id.ts'
+import { listRead } from '../../inbound/inbound.queries.ts'
+import { asksToLeave, storeInbound } from '../../inbound/inbound.ts'
+import type { ReceiptBook } from '../../receipts/receipts.ts'
+import type { WaitingReceipt } from '../../receipts/waiting.queries.ts'
+import type { Runtime } from '../../runtime.ts'
+import { commandStatus } from '../../smpp/pdu/command-status.ts'
+import { asDeliverSm } from '../../smpp/pdu/data-sm.ts'
+import type { DataSm, DeliverSm } from '../../smpp/pdu/pdu.ts'
+import { isReceipt, parseReceipt } from '../../smpp/pdu/receipt-text.ts'
+import type { ResponseFields, Session } from '../../smpp/session.ts'
+import { decodeShortMessage } from '../../sms/parts.ts'
+import { fromSmppAddress } from '../../sms/phone-number.ts'
+import type { Meter } from '../meter.ts'
+import type { Recorder } from '../submit/recorder.ts'
+
+/** What has to be known of the connection over which something comes. */
+type From = Pick<Connection, 'id' | 'name' | 'charset' | 'errorMap' | 'receiptIdForm'>
+
+type Respond = (fields?: ResponseFields) => void
+
+/** An opt-out that could not be made in so long is asked for again, which is before carriers lose their patience. */
+const optOutPatienceMs = 8_000
+
+/**
+ * Takes what the SMSC delivers. A receipt and an MO alike are durable before they are answered, and an MO that asks to
+ * leave is answered when that is committed: from its answer on the opt-out has to count, whoever stands still meanwhile.
+ */
+export class Deliveries {
+  readonly #rt: Pick<Runtime, 'db' | 'clock' | 'log'>
+  readonly #recorder: Recorder
+  readonly #receipts: ReceiptBook
+  readonly #meter: Meter
+  readonly #onInbound: () => void
+  // the last MO of each handset that is being stored
+  readonly #storing = new Map<number, Promise<void>>()
+  // MOs that ask to leave, by their ids, and who is to be told when they are read
+  readonly #leaving = new Map<number, () => void>()
+
+  constructor(
+    rt: Pick<Runtime, 'db' | 'clock' | 'log'>,
+    recorder: Recorder,
+    receipts: ReceiptBook,
+    meter: Meter,
+    onInbound: () => void,
+  ) {
+    this.#rt = rt
+    this.#recorder = recorder
+    this.#receipts = receipts
+    this.#meter = meter
+    this.#onInbound = onInbound
+  }
+
+  take(from: From, session: Session, request: DeliverSm | DataSm): void {
+    // a data_sm says the same in other fields
+    const pdu = request.command === 'data_sm' ? asDeliverSm(request) : request
+    const respond: Respond = (fields) => session.respond(request, fields)
+    if (isReceipt(pdu)) this.#takeReceipt(from, pdu, respond)
+    else this.#takeInbound(from, pdu, respond)
+  }
+
+  /** Answers the MOs that ask to leave and have been read since. */
+  async answerLeft(): Promise<void> {
+    if (this.#leaving.size === 0) return
+    for (const id of await listRead(this.#rt.db, [...this.#leaving.keys()])) this.#leaving.get(id)?.()
+  }
+
+  #takeReceipt(from: From, pdu: DeliverSm, respond: Respond): void {
+    const receipt = parseReceipt(pdu)
+    this.#meter.receipt(from.name, receipt?.stat ?? 'unreadable')
+    const err = storable(receipt?.err ?? '')
+    const judgement = receipt && meaningsOf(from).ofReceipt(receipt.stat, err)
+    if (!receipt || !judgement) {
+      if (!receipt) this.#rt.log.warn({ esm_class: pdu.esm_class }, 'a receipt that names no state')
+      respond()
+      return
+    }
+    const row: WaitingReceipt = {
+      smscId: spellMessageId(from.receiptIdForm, 'receipt', receipt.message_id),
+      ...judgement,
+      carrierStatus: err ? `${receipt.stat} ${err}` : receipt.stat,
+      connectionId: from.id,
+      phone: fromSmppAddress(pdu.source_addr) ?? null,
+      shortCode: shortCodeOf(pdu.destination_addr),
+      reference: pdu.tlvs?.user_message_reference ?? null,
+      submitDate: receipt.submit_date === undefined ? null : storable(receipt.submit_date),
+      excerpt: receipt.text === undefined ? null : storable(receipt.text),
+      receivedAt: this.#rt.clock.now(),
+    }
+    this.#recorder.whenRecorded(from.id, row.smscId, () => this.#receipts.add(row, respond))
+  }
+
+  /** MOs of one handset are stored one after the other: a STOP and what follows it must not change places. */
+  #takeInbound(from: From, pdu: DeliverSm, respond: Respond): void {
+    const phone = fromSmppAddress(pdu.source_addr)
+    if (phone === undefined) {
+      this.#rt.log.warn('an MO from something that is no phone number')
+      respond()
+      return
+    }
+    const before = this.#storing.get(phone)
+    const take = () => this.#storeInbound(from, pdu, phone, respond)
+    const stored = before ? before.then(take) : take()
+    this.#storing.set(phone, stored)
+    void stored.then(() => {
+      if (this.#storing.get(phone) === stored) this.#storing.delete(phone)
+    })
+  }
+
+  /** Resolves when it is stored, whenever it is answered. */
+  async #storeInbound(from: From, pdu: DeliverSm, phone: number, respond: Respond): Promise<void> {
+    const raw = pdu.short_message.length > 0 ? pdu.short_message : (pdu.tlvs?.message_payload ?? pdu.short_message)
+    let content: string
+    let id: number
+    try {
+      content = decodeShortMessage(raw, pdu.data_coding, pdu.esm_class, from.charset).text
+      id = await storeInbound(this.#rt.db, {
+        connectionId: from.id,
+        shortCode: shortCodeOf(pdu.destination_addr),
+        phone,
+        content,
+        raw: Buffer.from(raw),
+        dataCoding: pdu.data_coding,
+        receivedAt: this.#rt.clock.now(),
+      })
+    } catch (error) {
+      this.#rt.log.warn({ err: error }, 'could not store an MO; the carrier is asked to send it again')
+      respond({ command_status: commandStatus.ESME_RX_T_APPN })
+      return
+    }
+    this.#meter.inbound(from.name)
+    if (asksToLeave(content)) this.#answerWhenRead(id, respond)
+    else respond()
+    this.#onInbound()
+  }
+
+  #answerWhenRead(id: number, respond: Respond): void {
+    const timer = setTimeout(() => {
+      this.#leaving.delete(id)
+      this.#rt.log.warn({ mo: id }, 'could not make an opt-out in time; the carrier is asked to send it again')
+      respond({ command_status: commandStatus.ESME_RX_T_APPN })
+    }, optOutPatienceMs)
+    timer.unref()
+    this.#leaving.set(id, () => {
+      clearTimeout(timer)
+      this.#leaving.delete(id)
+      respond()
+    })
+  }
+}
+
+/** A carrier's words as PostgreSQL can keep them: one NUL would make a whole batch of receipts fail for ever. */
+function storable(words: string): string {
+  return words.slice(0, 200).replaceAll('\0', '')
+}
+
+/** The sender address as short_codes has it: a ten-digit number without its country code. */
+function shortCodeOf(address: string): string {
+  return String(fromSmppAddress(address) ?? address.replace(/^\+/, ''))
+}

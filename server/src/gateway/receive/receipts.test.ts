@@ -1,0 +1,197 @@
+import { afterEach, describe, expect, test } from 'vitest'
+import { type Answer, startOddCarrier } from '../../../test/odd-carrier.ts'
+import { startSending } from '../../../test/sending.ts'
+import { waitFor } from '../../../test/wait-for.ts'
+import { closeOverdue } from '../../broadcasts/close.ts'
+
+// What the codes and the ids of a carrier mean is a matter of its connection.
+
+let sending: Awaited<ReturnType<typeof startSending>>
+let carrier: Awaited<ReturnType<typeof startOddCarrier>>
+afterEach(async () => {
+  await carrier.stop()
+  await sending.stop()
+})
+
+const first = 2_065_560_001
+const withId: Answer = (_, ordinal) => ({ message_id: `id${ordinal}` })
+
+async function start(answer: Answer, settings: { errorMap?: object; idForm?: string } = {}, handsets = 1) {
+  sending = await startSending({ binds: 1, responseDeadlineMs: 500 })
+  await sending.db.exec(
+    'set_up_connection',
+    `insert into connections (name, serves_all, error_map, receipt_id_form) values ('default', true, $1, $2)`,
+    [settings.errorMap ?? {}, settings.idForm ?? 'any'],
+  )
+  carrier = await startOddCarrier(sending.rt, answer)
+  for (let n = 0; n < handsets; n++) await sending.subscribe(first + n)
+}
+
+/** A receipt of the handset that is so many after the first. */
+const receipt = (handset: number, text: string) =>
+  carrier.receipt(text, { source_addr: `1${first + handset}`, destination_addr: sending.shortCode.code })
+
+const settleNow = () =>
+  sending.db.exec('settle_now', `update receipts set try_at = now() - interval '1 second' where outcome = 'waiting'`)
+
+const stateOf = (phone: number) =>
+  sending.db.one<{ state: string }>('state_of', 'select state from subscribers where phone = $1', [phone])
+
+describe('a receipt means what the map of its connection says', () => {
+  test.each([
+    ['err:0042 stat:UNDELIV', { '42': 'hard' }, { bounced: 1, cleanCount: 1 }, 'bounced hard', 'cleaned'],
+    ['err:001 stat:UNDELIV', { '001': 'blocked' }, { bounced: 1, cleanCount: 0 }, 'bounced blocked', 'subscribed'],
+    ['err:902 stat:UNDELIV', { '902': 'delivered' }, { delivered: 1 }, 'delivered', 'subscribed'],
+    ['err:4775 stat:REJECTD', {}, { bounced: 1, unsubscribeCount: 0 }, 'bounced opted_out', 'unsubscribed'],
+  ])('%s with %o', async (words, map, counters, state, subscriber) => {
+    await start(withId, { errorMap: { receipt: map } })
+    const id = await sending.broadcast()
+    await sending.untilCounted(id, { sent: 1 })
+    expect(await receipt(0, `id:id1 ${words}`)).toBe(0)
+    await sending.untilCounted(id, counters)
+    expect(await sending.states(id)).toEqual({ [first]: state })
+    expect(await stateOf(first)).toEqual({ state: subscriber })
+  })
+
+  test('one on the way ends nothing', async () => {
+    await start(withId)
+    const id = await sending.broadcast()
+    await sending.untilCounted(id, { sent: 1 })
+    expect(await receipt(0, 'id:id1 stat:ENROUTE err:001')).toBe(0)
+    expect(await receipt(0, 'id:id1 stat:ACCEPTD err:001')).toBe(0)
+    expect(await receipt(0, 'id:id1 stat:DELIVRD err:000')).toBe(0)
+    await sending.untilCounted(id, { delivered: 1 })
+  })
+})
+
+describe('a refusal means what the map of its connection says', () => {
+  test.each([
+    ['hard', 'cleaned'],
+    ['blocked', 'subscribed'],
+    ['opted_out', 'unsubscribed'],
+  ])('%s', async (meaning, subscriber) => {
+    await start(() => ({ command_status: 0x0455 }), { errorMap: { status: { '0x455': meaning } } })
+    const id = await sending.broadcast()
+    await sending.untilCounted(id, { bounced: 1 })
+    expect(await sending.states(id)).toEqual({ [first]: `bounced ${meaning}` })
+    expect(await stateOf(first)).toEqual({ state: subscriber })
+  })
+})
+
+describe('ids are matched in the form of the connection', () => {
+  test.each([
+    ['hex', '000123456', '0001E240'],
+    ['decimal', '1E240', '00123456'],
+    ['as_is', 'A-0001', 'A-0001'],
+  ])('%s: %s comes back as %s', async (idForm, given, spelt) => {
+    await start(() => ({ message_id: given }), { idForm })
+    const id = await sending.broadcast()
+    await sending.untilCounted(id, { sent: 1 })
+    await receipt(0, `id:${spelt} stat:DELIVRD err:000`)
+    await sending.untilCounted(id, { delivered: 1 })
+    expect(await sending.db.many('kept', 'select from receipts')).toHaveLength(0)
+  })
+
+  test('where every letter counts, two ids that differ in case are two texts', async () => {
+    await start((_, ordinal) => ({ message_id: ordinal === 1 ? 'ab' : 'AB' }), { idForm: 'as_is' }, 2)
+    const id = await sending.broadcast()
+    await sending.untilCounted(id, { sent: 2 })
+    const bound = carrier.submits[1]?.destination_addr ?? ''
+    await carrier.receipt('id:AB stat:DELIVRD err:000', { source_addr: bound })
+    await sending.untilCounted(id, { sent: 1, delivered: 1 })
+  })
+})
+
+test('of two texts with one id, the receipt of each settles its own', async () => {
+  await start(() => ({ message_id: 'same' }), {}, 2)
+  const id = await sending.broadcast()
+  await sending.untilCounted(id, { sent: 2 })
+  await receipt(1, 'id:same stat:DELIVRD err:000')
+  await sending.untilCounted(id, { sent: 1, delivered: 1 })
+  await receipt(0, 'id:same stat:UNDELIV err:000')
+  await sending.untilCounted(id, { bounced: 1, delivered: 1 })
+  expect(await sending.states(id)).toEqual({ [first]: 'bounced soft', [first + 1]: 'delivered' })
+})
+
+test('a carrier that writes receipts the other way round is understood', async () => {
+  await start(withId)
+  // a ten-digit sender: either end of the receipt may be the handset
+  await sending.db.exec('ten_digits', `update short_codes set code = '2065559999' where id = $1`, [
+    sending.shortCode.id,
+  ])
+  const id = await sending.broadcast()
+  await sending.untilCounted(id, { sent: 1 })
+  const swapped = { source_addr: '12065559999', destination_addr: `1${first}` }
+  await carrier.receipt('id:id1 stat:DELIVRD err:000', swapped)
+  await sending.untilCounted(id, { delivered: 1 })
+  expect(await sending.db.many('kept', 'select from receipts')).toHaveLength(0)
+})
+
+test('one that writes the handset in a way of its own is understood where the id is the only one', async () => {
+  await start(withId)
+  const id = await sending.broadcast()
+  await sending.untilCounted(id, { sent: 1 })
+  await carrier.receipt('id:id1 stat:DELIVRD err:000', { source_addr: '12065569999' })
+  await settleNow()
+  await sending.untilCounted(id, { delivered: 1 })
+})
+
+describe('a response without an id', () => {
+  const nameless: Answer = () => ({ message_id: '' })
+  const soon = () => {
+    const date = new Date().toISOString().replace(/\D/g, '').slice(2, 12)
+    return `submit date:${date} done date:${date}`
+  }
+
+  test('its receipt finds the text by the reference that it echoes', async () => {
+    await start(nameless, {}, 2)
+    const id = await sending.broadcast()
+    await sending.untilCounted(id, { sent: 2 })
+    for (const submit of carrier.submits) {
+      const reference = submit.tlvs?.user_message_reference
+      if (reference === undefined) throw new Error('a text without a reference')
+      await carrier.receipt('id:777 stat:DELIVRD err:000', {
+        source_addr: submit.destination_addr,
+        destination_addr: submit.source_addr,
+        tlvs: { user_message_reference: reference },
+      })
+    }
+    await settleNow()
+    await sending.untilCounted(id, { sent: 0, delivered: 2 })
+  })
+
+  test('else by the handset and its words, even where the receipt names no id either', async () => {
+    await start(nameless, {}, 2)
+    const id = await sending.broadcast('The pantry opens at nine.')
+    await sending.untilCounted(id, { sent: 2 })
+    await receipt(0, `id:777 ${soon()} stat:DELIVRD err:000 text:The pantry opens at `)
+    await receipt(1, `id: ${soon()} stat:DELIVRD err:000 text:The pantry opens at `)
+    await waitFor(async () => (await sending.db.many('kept', 'select from receipts')).length === 2)
+    await settleNow()
+    await sending.untilCounted(id, { sent: 0, delivered: 2 })
+  })
+
+  test('without a receipt the text expires like any other', async () => {
+    await start(nameless)
+    const id = await sending.broadcast()
+    await sending.untilCounted(id, { sent: 1 })
+    expect(await sending.states(id)).toEqual({ [first]: 'sent' })
+    expect(await sending.db.many('ids', 'select from submits')).toHaveLength(0)
+  })
+})
+
+test('a text whose answer was lost goes out once more at the deadline, where nobody is to be missed', async () => {
+  await start((_, ordinal) => (ordinal === 1 ? undefined : { message_id: `id${ordinal}` }))
+  await sending.db.exec('never_miss', `update lists set when_unknown = 'never_miss'`)
+  const id = await sending.broadcast()
+  await sending.untilCounted(id, { unknown: 1 })
+  await waitFor(async () => {
+    const over = `update messages set sent_at = sent_at - interval '73 hours' where status = 'sent'`
+    return (await sending.db.exec('over', over)) === 1
+  })
+  await closeOverdue(sending.rt)
+  await sending.untilCounted(id, { unknown: 0, sent: 1 })
+  expect(carrier.submits).toHaveLength(2)
+  await receipt(0, 'id:id2 stat:DELIVRD err:000')
+  await sending.untilCounted(id, { delivered: 1 })
+})

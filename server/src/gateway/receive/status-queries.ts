@@ -1,0 +1,135 @@
+import type { Connection } from '../../connections/connection.ts'
+import { meaningsOf } from '../../connections/meaning.ts'
+import {
+  claimQueryRound,
+  leaveQueryRound,
+  listUnheard,
+  type QueryRound,
+  type Unheard,
+} from '../../receipts/questions.queries.ts'
+import { listLogDays } from '../../receipts/receipts.queries.ts'
+import type { ReceiptBook } from '../../receipts/receipts.ts'
+import type { Runtime } from '../../runtime.ts'
+import { querySm, type ResponsePdu } from '../../smpp/pdu/pdu.ts'
+import { statOfState } from '../../smpp/pdu/receipt-text.ts'
+import type { Line } from '../binds/bind-group.ts'
+import { sourceAddress } from '../submit/source-address.ts'
+
+/** Questions to one connection in one turn: few enough to be in no text's way. */
+const asksAtOnce = 20
+/** A round is held so long; who takes it over asks some texts once more, which does no harm. */
+const leaseMs = 30_000
+/** A text of which the SMSC says nothing at all is passed over after so many questions, until the next round. */
+const asksOfSilent = 2
+
+/**
+ * Asks SMSCs by query_sm for texts whose receipts do not come, where the connection says so. An answer that tells how a text
+ * ended is applied like the receipt that it stands for.
+ */
+export class Questions {
+  readonly #rt: Pick<Runtime, 'db' | 'clock' | 'log'>
+  readonly #lines: { all: Iterable<Line> }
+  readonly #receipts: ReceiptBook
+  // by connection, the row of which a question was not answered last, and how many were not
+  readonly #silent = new Map<number, { logId: number; asks: number }>()
+  // by connection: one that is slow holds up no other
+  readonly #underWay = new Map<number, { over: Promise<void>; hurry: () => void }>()
+  #isStopping = false
+
+  constructor(rt: Pick<Runtime, 'db' | 'clock' | 'log'>, lines: { all: Iterable<Line> }, receipts: ReceiptBook) {
+    this.#rt = rt
+    this.#lines = lines
+    this.#receipts = receipts
+  }
+
+  /** Begins to ask each connection that may be asked for the next few texts; one that is still at the last few goes on. */
+  async turn(): Promise<void> {
+    const lines = [...this.#lines.all].filter(({ connection, transmits }) => connection.querySm && transmits)
+    if (lines.length === 0) return
+    const days = await listLogDays(this.#rt.db)
+    if (this.#isStopping) return
+    for (const line of lines) {
+      const { id, name } = line.connection
+      if (this.#underWay.has(id)) continue
+      // one for each turn of a line: what waits for a promise is kept for as long as the promise is
+      const { promise: hurried, resolve } = Promise.withResolvers<undefined>()
+      const over = this.#askLine(line, days, hurried)
+        .catch((error) => this.#rt.log.warn({ err: error, connection: name }, 'could not ask for texts, trying again'))
+        .finally(() => this.#underWay.delete(id))
+      this.#underWay.set(id, { over, hurry: () => resolve(undefined) })
+    }
+  }
+
+  /** Waits for no answer any more; resolves when nothing is under way. */
+  async stop(): Promise<void> {
+    this.#isStopping = true
+    const underWay = [...this.#underWay.values()]
+    for (const { hurry } of underWay) hurry()
+    await Promise.all(underWay.map(({ over }) => over))
+  }
+
+  async #askLine(line: Line, days: string[], hurried: Promise<undefined>): Promise<void> {
+    const { db, clock } = this.#rt
+    const now = clock.now()
+    const { id, queryAfterS } = line.connection
+    const round = await claimQueryRound(db, id, days, now, leaseMs)
+    if (!round) return
+    const afterMs = queryAfterS * 1_000
+    const { unheard, last } = await listUnheard(db, round, new Date(now.getTime() - afterMs), asksAtOnce)
+    const asked = await this.#askAll(line, unheard, hurried)
+    if (asked < unheard.length) return leaveQueryRound(db, round, before(round, unheard[asked]), null)
+    // who was passed over is asked for again in the next round
+    this.#silent.delete(id)
+    if (last !== null) await leaveQueryRound(db, round, last, null)
+    else await leaveQueryRound(db, round, 0, new Date(now.getTime() + afterMs))
+  }
+
+  /** Asks one after the other, and answers how many were: a line that has no room, or gives no answer, is left alone. */
+  async #askAll(line: Line, unheard: Unheard[], hurried: Promise<undefined>): Promise<number> {
+    for (const [n, text] of unheard.entries()) {
+      if (this.#isStopping) return n
+      const silent = this.#silent.get(line.connection.id)
+      // all its parts: the round goes on after a row, not in the middle of it
+      if (silent?.logId === text.logId && silent.asks >= asksOfSilent) continue
+      const answer = await Promise.race([this.#ask(line, text), hurried])
+      if (!answer) return n
+      this.#apply(line.connection, text, answer)
+    }
+    return unheard.length
+  }
+
+  async #ask(line: Line, { logId, spelling, shortCode }: Unheard): Promise<ResponsePdu | undefined> {
+    const { connection } = line
+    try {
+      return await line.ask(querySm({ message_id: spelling, ...sourceAddress(shortCode, connection) }))
+    } catch (error) {
+      const silent = this.#silent.get(connection.id)
+      this.#silent.set(connection.id, { logId, asks: silent?.logId === logId ? silent.asks + 1 : 1 })
+      this.#rt.log.info({ err: error, connection: connection.name }, 'a question for a text was not answered')
+    }
+  }
+
+  #apply(connection: Connection, text: Unheard, answer: ResponsePdu): void {
+    if (answer.command !== 'query_sm_resp' || answer.command_status !== 0) return
+    const stat = statOfState.get(answer.message_state)
+    // an SMSC that does not know the text any more says nothing of its end
+    if (stat === undefined || stat === 'UNKNOWN') return
+    const err = answer.error_code === 0 ? '' : String(answer.error_code).padStart(3, '0')
+    const judgement = meaningsOf(connection).ofReceipt(stat, err)
+    if (!judgement) return
+    const { smscId, phone, shortCode } = text
+    const words = { reference: null, submitDate: null, excerpt: null }
+    const carrierStatus = err ? `${stat} ${err}` : stat
+    const receivedAt = this.#rt.clock.now()
+    // lost when the process dies before it is written: the next round asks again
+    this.#receipts.add(
+      { ...judgement, ...words, smscId, phone, shortCode, carrierStatus, connectionId: connection.id, receivedAt },
+      () => {},
+    )
+  }
+}
+
+/** The row to go on after when this text is the next to be asked for. */
+function before(round: QueryRound, text: Unheard | undefined): number {
+  return text ? text.logId - 1 : round.cursor
+}

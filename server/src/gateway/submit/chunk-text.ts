@@ -1,0 +1,108 @@
+import type { Chunk } from '../../broadcasts/chunks.queries.ts'
+import type { Recipient } from '../../broadcasts/marks.queries.ts'
+import type { Connection } from '../../connections/connection.ts'
+import { type SubmitSm, submitSm } from '../../smpp/pdu/pdu.ts'
+import { relativeTime } from '../../smpp/pdu/time.ts'
+import type { Tlvs } from '../../smpp/pdu/tlvs.ts'
+import { type EncodedPart, encodeParts } from '../../sms/parts.ts'
+import { toSmppAddress } from '../../sms/phone-number.ts'
+import { mixed, referenceOf } from '../../sms/reference.ts'
+import { sourceAddress } from './source-address.ts'
+
+/** What of a connection's settings shapes the PDUs of a text. */
+export type TextSettings = Pick<
+  Connection,
+  'charset' | 'longText' | 'serviceType' | 'sourceTon' | 'sourceNpi' | 'destTon' | 'destNpi' | 'validityS'
+>
+
+/** The number that stands for all parts of a text where one PDU carries them. */
+export const allParts = -1
+
+/** A recipient's text as the PDUs that carry it: what each of them has of it. */
+export type Encoded = {
+  pdus: EncodedPart[]
+  /** Parts that the handset gets; more than PDUs, where the SMSC is to cut the text. */
+  partCount: number
+}
+
+/** The texts of one chunk as one connection wants them: what all have in common is encoded once. */
+export class Text {
+  readonly #settings: TextSettings
+  readonly #chunk: Pick<Chunk, 'content' | 'closesAt' | 'deliverBy'>
+  readonly #source: ReturnType<typeof sourceAddress>
+  // by concatenation reference: parts of two texts to one handset must not share one
+  readonly #encoded = new Map<number, Encoded>()
+
+  constructor(chunk: Pick<Chunk, 'content' | 'shortCode' | 'closesAt' | 'deliverBy'>, settings: TextSettings) {
+    this.#chunk = chunk
+    this.#settings = settings
+    this.#source = sourceAddress(chunk.shortCode, settings)
+  }
+
+  /** PDUs that a recipient's text takes, as far as can be told without encoding it. */
+  pduCount({ content, partCount }: Recipient): number {
+    if (content === null || content === undefined) return this.#common(0).pdus.length
+    return this.#settings.longText === 'payload' ? 1 : partCount
+  }
+
+  /** The text of this recipient: his own, or that of all. */
+  encode({ id, content, partCount }: Recipient): Encoded {
+    if (content !== null && content !== undefined) return this.#encode(content, this.#referenceOf(id), partCount)
+    // a text of one part has no reference
+    const common = this.#common(0)
+    return common.pdus.length === 1 ? common : this.#common(this.#referenceOf(id))
+  }
+
+  /** How long a text that is submitted at `now` may be under way: not past its chunk's window, nor its deadline. */
+  validityAt(now: Date): string {
+    const { closesAt, deliverBy } = this.#chunk
+    const limits = [closesAt, deliverBy].map((at) => (at === null ? Infinity : at.getTime() - now.getTime()))
+    const ms = Math.min((this.#settings.validityS ?? Infinity) * 1_000, ...limits)
+    // in whole seconds that never add up to more
+    return ms === Infinity ? '' : relativeTime(Math.floor(ms / 1_000) * 1_000)
+  }
+
+  /** The submit_sm with what `encoded` has at this place, asking for a final receipt and carrying our reference for it. */
+  pdu(recipient: Recipient, encoded: Encoded, n: number, validity: string): SubmitSm {
+    const { data_coding, esm_class, short_message, sar, message_payload } = encoded.pdus[n] as EncodedPart
+    const tlvs: Tlvs = { user_message_reference: referenceOf(recipient.id, n) }
+    if (sar) {
+      tlvs.sar_msg_ref_num = sar.reference
+      tlvs.sar_total_segments = sar.total
+      tlvs.sar_segment_seqnum = sar.sequence
+    }
+    if (message_payload) tlvs.message_payload = message_payload
+    return submitSm({
+      service_type: this.#settings.serviceType,
+      ...this.#source,
+      dest_addr_ton: this.#settings.destTon ?? 1,
+      dest_addr_npi: this.#settings.destNpi ?? 1,
+      destination_addr: toSmppAddress(recipient.phone),
+      esm_class,
+      validity_period: validity,
+      data_coding,
+      registered_delivery: 1,
+      short_message,
+      tlvs,
+    })
+  }
+
+  #common(reference: number): Encoded {
+    let encoded = this.#encoded.get(reference)
+    if (!encoded) {
+      encoded = this.#encode(this.#chunk.content, reference)
+      this.#encoded.set(reference, encoded)
+    }
+    return encoded
+  }
+
+  #encode(content: string, reference: number, partCount?: number): Encoded {
+    const pdus = encodeParts(content, reference, this.#settings)
+    if (pdus[0]?.message_payload === undefined) return { pdus, partCount: pdus.length }
+    return { pdus, partCount: partCount ?? encodeParts(content, 0).length }
+  }
+
+  #referenceOf(id: number): number {
+    return mixed(id) % (this.#settings.longText === 'udh16' ? 65_536 : 256)
+  }
+}

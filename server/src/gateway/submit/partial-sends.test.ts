@@ -1,0 +1,61 @@
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import { startOddCarrier } from '../../../test/odd-carrier.ts'
+import { startSending } from '../../../test/sending.ts'
+import { waitFor } from '../../../test/wait-for.ts'
+import { sendToNumbers } from '../../messages/messages.ts'
+import { optOut } from '../../opt-ins/opt-out.ts'
+import { commandStatus } from '../../smpp/pdu/command-status.ts'
+
+// A text of which some parts have left: whether the others may follow is asked again.
+
+let sending: Awaited<ReturnType<typeof startSending>>
+let carrier: Awaited<ReturnType<typeof startOddCarrier>>
+let message: number
+let takesAll: boolean
+const phone = 2_065_560_001
+const another = 2_065_560_002
+
+beforeEach(async () => {
+  sending = await startSending({ binds: 1 })
+  await sending.subscribe(phone)
+  // the second part of a text is not taken
+  takesAll = false
+  carrier = await startOddCarrier(sending.rt, (pdu, ordinal) =>
+    pdu.short_message[5] === 2 && !takesAll
+      ? { command_status: commandStatus.ESME_RTHROTTLED }
+      : { message_id: `id${ordinal}` },
+  )
+  message = await sending.broadcast('x'.repeat(200))
+  await waitFor(() => carrier.submits.length >= 3)
+})
+afterEach(async () => {
+  await carrier.stop()
+  await sending.stop()
+})
+
+async function untilEnded() {
+  await sending.untilCounted(message, { unknown: 1, submitting: 0 }, 3_000)
+  const submitsTo = (number: number) => carrier.submits.filter((pdu) => pdu.destination_addr === `1${number}`)
+  const { length } = submitsTo(phone)
+  // what has begun goes before another text
+  takesAll = true
+  const { accountId, id: listId, shortCodeId } = sending.list
+  const input = { accountId, listId, shortCodeId, phones: [another], content: 'y'.repeat(200), field: 'phones' }
+  const { id } = await sendToNumbers(sending.rt, { ...input, maxParts: null, name: null })
+  await sending.untilCounted(id, { sent: 1 })
+  expect(submitsTo(phone)).toHaveLength(length)
+}
+
+test('not to who has opted out meanwhile', async () => {
+  const { accountId, id: listId } = sending.list
+  await optOut(sending.rt, { accountId, listId, phone, method: 'api', actor: 'key:1' })
+  await untilEnded()
+})
+
+test.each([
+  ['its deadline', 'update messages set deliver_by = now()'],
+  ['its window', 'update send_chunks set closes_at = now()'],
+])('not after %s', async (_, change) => {
+  await sending.db.exec('change', change)
+  await untilEnded()
+})

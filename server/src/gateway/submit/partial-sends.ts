@@ -1,0 +1,89 @@
+import type { Logger } from 'pino'
+import { listStillAllowed } from '../../broadcasts/begun.queries.ts'
+import type { Db } from '../../db/db.ts'
+import type { Clock } from '../../lib/clock.ts'
+import type { Flight } from './outgoing-text.ts'
+
+/** What is left of a text whose line is gone waits so long for it to come back. */
+const patienceMs = 30_000
+/** What the mark said of a text, or who was asked since, is good for so long. */
+const allowedForMs = 500
+
+type Begun = { flight: Flight; notBefore: number; since: number }
+
+export type BegunOptions = {
+  db: Db
+  clock: Clock
+  log: Logger
+  /** The rest of this text must not be written any more. */
+  end(flight: Flight): void
+  /** There may be something to write now. */
+  onChange(): void
+}
+
+/**
+ * Texts of which some parts are with the carrier, while the others wait for their turn. They cannot be queued again, so no
+ * mark asks for them a second time: whether the others may follow is asked here.
+ */
+export class BegunTexts {
+  readonly #options: BegunOptions
+  #waiting: Begun[] = []
+
+  constructor(options: BegunOptions) {
+    this.#options = options
+  }
+
+  /** The rest of this text is to be written as soon as `afterMs` are over. */
+  add(flight: Flight, afterMs: number): void {
+    const now = performance.now()
+    this.#waiting.push({ flight, notBefore: now + afterMs, since: now })
+    setTimeout(this.#options.onChange, afterMs)
+  }
+
+  /** There was no room for it now. */
+  putBack(begun: Begun): void {
+    this.#waiting.push(begun)
+  }
+
+  /** Takes out those that may be written now; asks for those of which that is not known, and ends those that may not. */
+  take(now: number): Begun[] {
+    if (this.#waiting.length === 0) return []
+    const due = this.#waiting.filter((begun) => begun.notBefore <= now)
+    this.#waiting = this.#waiting.filter((begun) => begun.notBefore > now)
+    const going: Begun[] = []
+    const unsure: Begun[] = []
+    for (const begun of due) {
+      const { flight, since } = begun
+      if (!flight.held.mayGoOn(now) || (!flight.line.transmits && now - since > patienceMs)) this.#options.end(flight)
+      else (now - flight.allowedAt < allowedForMs ? going : unsure).push(begun)
+    }
+    for (const texts of Map.groupBy(unsure, ({ flight }) => flight.held).values()) void this.#ask(texts)
+    return going
+  }
+
+  async #ask(texts: Begun[]): Promise<void> {
+    const { db, clock, log, end, onChange } = this.#options
+    const asked = performance.now()
+    const recipients = texts.map(({ flight }) => flight.recipient)
+    const chunk = texts[0]?.flight.held.chunk
+    if (!chunk) return
+    try {
+      const allowed = new Set(await listStillAllowed(db, chunk, recipients, clock.now()))
+      for (const begun of texts) {
+        const { flight } = begun
+        if (!allowed.has(flight.recipient.id)) {
+          end(flight)
+          continue
+        }
+        flight.allowedAt = asked
+        this.#waiting.push(begun)
+      }
+      onChange()
+    } catch (error) {
+      log.warn({ err: error, chunk: chunk.id }, 'could not ask whether texts may go on, trying again')
+      const notBefore = performance.now() + allowedForMs
+      for (const begun of texts) this.#waiting.push({ ...begun, notBefore })
+      setTimeout(onChange, allowedForMs)
+    }
+  }
+}

@@ -1,0 +1,134 @@
+import type { Chunk } from '../../broadcasts/chunks.queries.ts'
+import { type Accepted, markSent, markUnknown, type Refused } from '../../broadcasts/marks.queries.ts'
+import { queueForLater } from '../../broadcasts/retry.queries.ts'
+import { isBadValue } from '../../db/pg-errors.ts'
+import { retryLostRaces } from '../../db/retry.ts'
+import { Batcher } from '../../lib/batcher.ts'
+import { byConnection } from '../../receipts/receipts.ts'
+import { recordRefused } from '../../receipts/refusals.ts'
+import type { Runtime } from '../../runtime.ts'
+
+type Entry<T> = T & { day: string; recorded: () => void }
+type AcceptedBy = Accepted & { connectionId: number }
+type Retried = { logId: number; chunk: Chunk; afterMs: number }
+
+/** Rows of one write: fewer cost more commits, more put more in doubt when the process dies. */
+const batchSize = 400
+const patienceMs = 4
+
+/** Writes down what came of each submit_sm, in batches, and tries again for as long as the database is away. */
+export class Recorder {
+  readonly #accepted: Batcher<Entry<AcceptedBy>>
+  readonly #refused: Batcher<Entry<Refused>>
+  readonly #unknown: Batcher<Entry<{ logId: number }>>
+  readonly #retried: Batcher<Entry<Retried>>
+  // ids that are on their way into the database, and who waits for them
+  readonly #pendingIds = new Map<string, Array<() => void>>()
+
+  constructor(rt: Pick<Runtime, 'db' | 'clock' | 'log'>) {
+    const { db, clock, log } = rt
+    const batcher = <T extends { logId: number }>(
+      write: (day: string, batch: T[]) => Promise<unknown>,
+      writers: number,
+    ) =>
+      new Batcher<Entry<T>>({
+        size: batchSize,
+        patienceMs,
+        writers,
+        async write(batch) {
+          for (const [day, entries] of byDay(batch)) await retryLostRaces(() => write(day, entries))
+          for (const entry of batch) entry.recorded()
+        },
+        onFailure: (error) => log.warn({ err: error }, 'could not record what came of texts, trying again'),
+        isHopeless: isBadValue,
+        giveUp(entry, error) {
+          log.error({ err: error, row: entry.logId }, 'cannot record what came of a text; it will end as unknown')
+          entry.recorded()
+        },
+      })
+    this.#accepted = batcher(async (day, batch) => {
+      for (const [connectionId, parts] of byConnection(batch)) await markSent(db, day, connectionId, parts)
+    }, 2)
+    this.#refused = batcher((day, batch) => recordRefused(rt, day, batch), 1)
+    this.#unknown = batcher(
+      (day, batch) =>
+        markUnknown(
+          db,
+          day,
+          batch.map((row) => row.logId),
+        ),
+      1,
+    )
+    this.#retried = batcher(async (_, batch) => {
+      for (const [chunk, entries] of Map.groupBy(batch, (entry) => entry.chunk)) {
+        const dueAt = new Date(clock.now().getTime() + Math.max(...entries.map((entry) => entry.afterMs)))
+        await queueForLater(
+          db,
+          chunk,
+          entries.map((entry) => entry.logId),
+          dueAt,
+        )
+      }
+    }, 1)
+  }
+
+  /** A text was refused for now, and is to be tried again after so long. */
+  retried(entry: Entry<Retried>): void {
+    this.#retried.add(entry)
+  }
+
+  /** A part was accepted; `recorded` is called when that is durable. */
+  accepted(entry: Entry<AcceptedBy>): void {
+    const { recorded } = entry
+    const key = `${entry.connectionId} ${entry.smscId}`
+    const waiting: Array<() => void> = []
+    this.#pendingIds.set(key, waiting)
+    entry.recorded = () => {
+      if (this.#pendingIds.get(key) === waiting) this.#pendingIds.delete(key)
+      recorded()
+      for (const then of waiting) then()
+    }
+    this.#accepted.add(entry)
+  }
+
+  /** A text was refused for good. */
+  refused(entry: Entry<Refused>): void {
+    this.#refused.add(entry)
+  }
+
+  /** A text was submitted and no answer came. */
+  unknown(entry: Entry<{ logId: number }>): void {
+    this.#unknown.add(entry)
+  }
+
+  /**
+   * Calls `then` when the SMSC's id is in the database: at once, unless its response has come and is still being
+   * recorded. A receipt is often here that early.
+   */
+  whenRecorded(connectionId: number, smscId: string, then: () => void): void {
+    const waiting = this.#pendingIds.get(`${connectionId} ${smscId}`)
+    if (waiting) waiting.push(then)
+    else then()
+  }
+
+  async flushed(): Promise<void> {
+    await Promise.all([
+      this.#accepted.flushed(),
+      this.#refused.flushed(),
+      this.#unknown.flushed(),
+      this.#retried.flushed(),
+    ])
+  }
+}
+
+function byDay<T extends { logId: number }>(batch: Entry<T>[]): Array<[string, Entry<T>[]]> {
+  const days = new Map<string, Entry<T>[]>()
+  for (const entry of batch) {
+    const entries = days.get(entry.day)
+    if (entries) entries.push(entry)
+    else days.set(entry.day, [entry])
+  }
+  // ascending ids: two batches then never wait for each other in a circle
+  for (const entries of days.values()) entries.sort((a, b) => a.logId - b.logId)
+  return [...days]
+}

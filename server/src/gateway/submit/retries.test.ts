@@ -1,0 +1,139 @@
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import { type Answer, startOddCarrier } from '../../../test/odd-carrier.ts'
+import { startSending } from '../../../test/sending.ts'
+import { waitFor } from '../../../test/wait-for.ts'
+import { claimChunks } from '../../broadcasts/chunks.queries.ts'
+import { listQueued, markSubmitting } from '../../broadcasts/marks.queries.ts'
+import { queueForLater } from '../../broadcasts/retry.queries.ts'
+import { commandStatus } from '../../smpp/pdu/command-status.ts'
+
+// A carrier in trouble is tried again, later and later, and each time all is asked again that a first try asks.
+
+let sending: Awaited<ReturnType<typeof startSending>>
+let carrier: Awaited<ReturnType<typeof startOddCarrier>> | undefined
+let aheadMs: number
+
+beforeEach(async () => {
+  aheadMs = 0
+  sending = await startSending({ binds: 1 })
+  await sending.subscribe(...phones(3))
+})
+afterEach(async () => {
+  await carrier?.stop()
+  carrier = undefined
+  await sending.stop()
+})
+
+const phones = (count: number) => Array.from({ length: count }, (_, n) => 2_065_560_001 + n)
+const trouble = { command_status: commandStatus.ESME_RSYSERR }
+
+/** A gateway whose clock the test moves, at a carrier that answers so. */
+async function start(answer: Answer) {
+  const clock = { now: () => new Date(Date.now() + aheadMs) }
+  carrier = await startOddCarrier({ ...sending.rt, clock }, answer)
+  return carrier
+}
+
+const waiting = () =>
+  sending.db.many<{ attempt: number; inMs: number; rows: number }>(
+    'waiting',
+    `select attempt, round(extract(epoch from due_at - clock_timestamp()) * 1000)::int as "inMs",
+            (select count(*)::int from message_log l where l.chunk_id = c.id and l.state = 'queued') as rows
+       from send_chunks c where done_at is null and attempt > 0`,
+  )
+
+test('a text that a carrier in trouble refuses is tried again, and its neighbours do not wait for it', async () => {
+  let troubles = 2
+  const { submits } = await start((pdu, ordinal) =>
+    pdu.destination_addr === '12065560002' && troubles-- > 0 ? trouble : { message_id: `id${ordinal}` },
+  )
+  const id = await sending.broadcast()
+  await sending.untilCounted(id, { sent: 2, queued: 1 })
+  await waitFor(async () => (await sending.db.exec('open', 'select from send_chunks where done_at is null')) === 1)
+  expect(await waiting()).toMatchObject([{ attempt: 1, rows: 1 }])
+  expect(submits).toHaveLength(3)
+  aheadMs = 5_001
+  await waitFor(() => submits.length === 4)
+  await waitFor(async () => (await waiting())[0]?.attempt === 2)
+  aheadMs = 35_100
+  await sending.untilCounted(id, { sent: 3, queued: 0 })
+  expect(submits).toHaveLength(5)
+})
+
+test('after the last try it has bounced', async () => {
+  const { submits } = await start(() => trouble)
+  const id = await sending.broadcast()
+  for (const [attempt, ms] of [5_000, 30_000, 120_000, 600_000].entries()) {
+    await waitFor(async () => (await waiting())[0]?.attempt === attempt + 1, { what: `try ${attempt + 1}` })
+    const [chunk] = await waiting()
+    expect(chunk).toMatchObject({ rows: 3 })
+    expect((chunk?.inMs ?? 0) - aheadMs).toBeGreaterThan(ms - 4_000)
+    expect((chunk?.inMs ?? 0) - aheadMs).toBeLessThanOrEqual(ms)
+    aheadMs = (chunk?.inMs ?? 0) + 100
+  }
+  await sending.untilCounted(id, { bounced: 3, queued: 0 })
+  expect(submits).toHaveLength(15)
+  expect(await sending.states(id)).toMatchObject({ 2065560001: 'bounced soft' })
+})
+
+test('who opted out meanwhile is not tried again, nor is a cancelled text', async () => {
+  const { submits } = await start(() => trouble)
+  const id = await sending.broadcast()
+  await sending.untilCounted(id, { queued: 3 })
+  await waitFor(async () => (await waiting())[0]?.rows === 3)
+  await sending.db.exec('leave', `update subscribers set state = 'unsubscribed' where phone = 2065560001`)
+  aheadMs = 5_100
+  await sending.untilCounted(id, { suppressed: 1, queued: 2 })
+  await waitFor(async () => (await waiting())[0]?.attempt === 2)
+  expect(submits).toHaveLength(5)
+  await sending.db.exec('cancel', `update messages set status = 'cancelled' where id = $1`, [id])
+  aheadMs = 36_000
+  await sending.untilCounted(id, { suppressed: 1, cancelled: 2, queued: 0 })
+  expect(submits).toHaveLength(5)
+})
+
+test('what the connection says of a status is the last word', async () => {
+  await sending.db.exec(
+    'map',
+    `insert into connections (name, serves_all, error_map) values ('default', true, '{"status": {"0x08": "blocked"}}')`,
+  )
+  const { submits } = await start(() => trouble)
+  const id = await sending.broadcast()
+  await sending.untilCounted(id, { bounced: 3 })
+  expect(await sending.states(id)).toMatchObject({ 2065560001: 'bounced blocked' })
+  expect(submits).toHaveLength(3)
+})
+
+test('a part refused for a while does not make its text start anew', async () => {
+  let troubles = 1
+  const { submits } = await start((pdu, ordinal) =>
+    pdu.short_message[5] === 2 && troubles-- > 0 ? trouble : { message_id: `id${ordinal}` },
+  )
+  await sending.db.exec('one', 'delete from subscribers where phone <> 2065560001')
+  const id = await sending.broadcast('x'.repeat(200))
+  await sending.untilCounted(id, { sent: 1 }, 8_000)
+  expect(submits.map((pdu) => pdu.short_message[5])).toEqual([1, 2, 2])
+})
+
+test('a retry is nobody else’s: neither of the chunk it came from, nor of a gateway that lost that', async () => {
+  const id = await sending.broadcast()
+  await sending.untilCounted(id, { queued: 3 })
+  const claim = { owner: crypto.randomUUID(), leaseMs: 60_000, now: new Date(), fromLane: 2, toLane: 2, limit: 1 }
+  const [chunk] = await claimChunks(sending.db, claim)
+  if (!chunk) throw new Error('no chunk to lease')
+  const rows = await listQueued(sending.db, chunk)
+  const [first = 0, second = 0] = await markSubmitting(sending.db, chunk, rows.slice(0, 2))
+  expect(await queueForLater(sending.db, chunk, [first], new Date(0))).toBe(1)
+  // twice, as when the answer of the database was lost
+  expect(await queueForLater(sending.db, chunk, [first], new Date(0))).toBe(0)
+  expect(await queueForLater(sending.db, { ...chunk, epoch: 0 }, [second], new Date(0))).toBe(0)
+  expect(await listQueued(sending.db, chunk)).toMatchObject([{ id: rows[2]?.id }])
+  const [retry] = await claimChunks(sending.db, claim)
+  if (!retry) throw new Error('no retry to lease')
+  expect(retry).toMatchObject({ attempt: 1, messageId: chunk.messageId, firstLogId: first, lastLogId: first })
+  expect(await listQueued(sending.db, retry)).toMatchObject([{ id: first }])
+  expect(await markSubmitting(sending.db, retry, await listQueued(sending.db, retry))).toEqual([first])
+  // the gateway that queued it heard nothing of that for so long, and tells it again
+  expect(await queueForLater(sending.db, chunk, [first], new Date(0))).toBe(0)
+  await sending.untilCounted(id, { queued: 1, submitting: 2 })
+})

@@ -1,0 +1,399 @@
+import type { Logger } from 'pino'
+import { correctPartCounts, markSubmitting, type Recipient, unmarkSubmitting } from '../../broadcasts/marks.queries.ts'
+import { meaningsOf } from '../../connections/meaning.ts'
+import { spellMessageId } from '../../connections/message-id.ts'
+import type { Db } from '../../db/db.ts'
+import { retryLostRaces } from '../../db/retry.ts'
+import type { Clock } from '../../lib/clock.ts'
+import { lanes } from '../../messages/messages.ts'
+import type { Runtime } from '../../runtime.ts'
+import type { Outcome } from '../../smpp/in-flight.ts'
+import { commandStatus, statusName } from '../../smpp/pdu/command-status.ts'
+import type { ResponsePdu, SubmitSm } from '../../smpp/pdu/pdu.ts'
+import { PduError } from '../../smpp/pdu/pdu-error.ts'
+import type { Line } from '../binds/bind-group.ts'
+import { type CapSet, noCaps } from '../caps/caps.ts'
+import { allParts } from './chunk-text.ts'
+import type { HeldChunk } from './leased-chunk.ts'
+import { type Flight, makeFlight } from './outgoing-text.ts'
+import { Pacer } from './pacer.ts'
+import { BegunTexts } from './partial-sends.ts'
+import type { Recorder } from './recorder.ts'
+import { msSince, rightNow, type Trace, type WrittenAt } from './trace.ts'
+
+/** A throttled text waits so long before it is offered again. */
+const throttledMs = 500
+/** One that its bind did not take waits so long for another. */
+const unboundMs = 50
+/** A mark that failed, or came too late to be used, is made anew after so long at least, and at most. */
+const markAgainMs = { least: 100, most: 2_000 }
+/** Texts to be queued again wait so long for others of their chunk: a carrier that throttles does it to hundreds. */
+const requeueMs = 5
+
+/**
+ * What a mark allows has to be written so soon after it was asked for. Whoever opts out in between is told no sooner than
+ * the mark began, and a second later nothing may go out to him: what stood still for longer has to be marked anew.
+ */
+const freshMs = 700
+
+/** The SMSC asks us to come again soon with the same text. */
+const temporary: ReadonlySet<number> = new Set([commandStatus.ESME_RTHROTTLED, commandStatus.ESME_RMSGQFUL])
+
+/** Something is wrong at the SMSC: the same text may be tried again, but not at once. */
+const troubled: ReadonlySet<number> = new Set([commandStatus.ESME_RSYSERR, commandStatus.ESME_RX_T_APPN])
+/** How long a text waits for each further try; after the last one it has bounced. */
+const retryDelaysMs = [5_000, 30_000, 120_000, 600_000]
+/** A text of which parts are with the carrier cannot wait so long: its others are tried again so often, so soon. */
+const partTries = 3
+const partRetryMs = 5_000
+
+/**
+ * Takes recipients from marked to answered: marks them in the database, writes their PDUs into places reserved
+ * beforehand, and hands each outcome to the recorder.
+ */
+export class Submitter {
+  readonly #db: Db
+  readonly #clock: Clock
+  readonly #recorder: Recorder
+  readonly #trace: Trace
+  readonly #log: Logger
+  readonly #onChange: () => void
+  // requests whose deadline has passed, for a response that comes all the same
+  readonly #overdue = new WeakMap<SubmitSm, { flight: Flight; part: number; written: WrittenAt }>()
+  readonly #begun: BegunTexts
+  readonly #pacer = new Pacer()
+  readonly #requeued = new Map<HeldChunk, { recipients: Recipient[]; afterMs: number }>()
+
+  constructor(
+    { db, clock, log }: Pick<Runtime, 'db' | 'clock' | 'log'>,
+    recorder: Recorder,
+    trace: Trace,
+    onChange: () => void,
+  ) {
+    this.#db = db
+    this.#clock = clock
+    this.#recorder = recorder
+    this.#trace = trace
+    this.#log = log
+    this.#onChange = onChange
+    const end = (flight: Flight) => {
+      flight.inDoubt = true
+      this.#land(flight)
+    }
+    this.#begun = new BegunTexts({ db, clock, log, end, onChange })
+  }
+
+  /**
+   * Marks these recipients of the chunk and submits those who may be texted. So many places of the line and tokens of
+   * its caps are reserved for each; where the text has more parts, the others follow as places come free.
+   */
+  async submit(
+    held: HeldChunk,
+    line: Line,
+    recipients: Recipient[],
+    places: number,
+    caps: CapSet = noCaps,
+  ): Promise<void> {
+    held.open += recipients.length
+    const began = performance.now()
+    let marked: number[]
+    try {
+      marked = await retryLostRaces(() => markSubmitting(this.#db, held.chunk, recipients, this.#clock.now()))
+    } catch (error) {
+      // the mark may have committed all the same: take it back before anything else happens to these rows
+      this.#log.warn({ err: error, chunk: held.chunk.id }, 'could not mark texts, trying again')
+      line.release(recipients.length * places, caps)
+      await this.#requeue(held, recipients, markAgainMs.least)
+      return
+    }
+    const tookMs = performance.now() - began
+    line.noteMarking(tookMs)
+    caps.noteMarking(tookMs)
+    const may = new Set(marked)
+    const going = recipients.filter((recipient) => may.has(recipient.id))
+    line.release((recipients.length - going.length) * places, caps)
+    held.open -= recipients.length - going.length
+    const { text } = held.textsFor(line)
+    const flights = going.map((recipient) => makeFlight({ held, line, recipient, text, caps, allowedAt: began }))
+    const isCorrect = flights.length === 0 || (await this.#correctPartCounts(held, flights))
+    if (flights.length > 0 && (!isCorrect || !flights.every((flight) => mayWrite(flight)))) {
+      line.release(going.length * places, caps)
+      if (isCorrect && !held.lost)
+        this.#log.warn({ chunk: held.chunk.id, ms: tookMs }, 'marked texts too late to write them')
+      const afterMs = Math.min(markAgainMs.most, Math.max(markAgainMs.least, tookMs))
+      await this.#requeue(held, going, afterMs)
+      return
+    }
+    const validity = text.validityAt(this.#clock.now())
+    for (const flight of flights) {
+      flight.validity = validity
+      this.#write(flight, places)
+    }
+    this.#onChange()
+  }
+
+  /** A receipt for each part must find its place in the row; false when that could not be written down. */
+  async #correctPartCounts(held: HeldChunk, flights: Flight[]): Promise<boolean> {
+    const wrong = flights
+      .filter(({ encoded, recipient }) => encoded.partCount !== recipient.partCount)
+      .map(({ encoded, recipient }) => ({ id: recipient.id, partCount: encoded.partCount }))
+    if (wrong.length === 0) return true
+    try {
+      await retryLostRaces(() => correctPartCounts(this.#db, held.chunk.loggedOn, wrong))
+      for (const { encoded, recipient } of flights) recipient.partCount = encoded.partCount
+      return true
+    } catch (error) {
+      this.#log.warn({ err: error, chunk: held.chunk.id }, 'could not correct the parts of texts, trying again')
+      return false
+    }
+  }
+
+  /**
+   * Writes what is left of the texts that have begun, and answers the lines that have too few places for all of it and
+   * the caps that have too few tokens; `onTokens` is told when they will have some.
+   */
+  resume(now: number, onTokens: (at: number) => void): Set<Line | CapSet> {
+    const full = new Set<Line | CapSet>()
+    for (const begun of this.#begun.take(now)) {
+      const { flight } = begun
+      const { line } = flight
+      // none of its tokens is in hand, so the caps may be those of today
+      flight.caps = line.capsFor(flight.held.chunk.shortCodeId, line.carrierOf(flight.recipient))
+      const [places, tokens] = [line.free(), flight.caps.free(now)]
+      const room = Math.min(places, tokens, flight.returned.length)
+      if (places < flight.returned.length) full.add(line)
+      if (tokens < flight.returned.length) {
+        full.add(flight.caps)
+        flight.caps.want(now, flight.returned.length)
+        onTokens(flight.caps.freeAt(now, 1))
+      }
+      if (room === 0) {
+        this.#begun.putBack(begun)
+        continue
+      }
+      const parts = flight.returned.splice(0, room)
+      flight.unanswered = room
+      flight.retryMs = 0
+      line.reserve(room, flight.caps)
+      flight.bind = undefined
+      flight.validity = flight.text.validityAt(this.#clock.now())
+      for (const part of parts) this.#pace(flight, part)
+    }
+    return full
+  }
+
+  /** A response after its deadline: the text, unknown by now, was sent after all. */
+  late(request: SubmitSm, response: ResponsePdu): void {
+    const known = this.#overdue.get(request)
+    if (!known || response.command !== 'submit_sm_resp' || response.command_status !== 0) return
+    const { flight, part, written } = known
+    const complete = ++flight.accepted === flight.encoded.pdus.length
+    const when = { writtenAt: written.at, answerMs: msSince(written) }
+    this.#accept(flight, part, response.message_id, complete, when, () => {})
+  }
+
+  #write(flight: Flight, places: number): void {
+    const { line, caps, encoded } = flight
+    const now = Math.min(places, encoded.pdus.length)
+    // places were taken for the longest text of the chunk
+    if (now < places) line.release(places - now, caps)
+    flight.unanswered = now
+    for (let part = now; part < encoded.pdus.length; part++) flight.returned.push(part)
+    for (let part = 0; part < now; part++) this.#pace(flight, part)
+  }
+
+  /** Writes a part when its tokens are ready, which is at once where no cap is set. */
+  #pace(flight: Flight, part: number): void {
+    if (flight.caps.isUnlimited) {
+      this.#writePart(flight, part)
+      return
+    }
+    this.#pacer.add({
+      caps: flight.caps,
+      urgent: flight.held.chunk.lane !== lanes.broadcast,
+      write: () => {
+        if (mayWrite(flight)) this.#writePart(flight, part)
+        else this.#giveUp(flight, part)
+      },
+      giveUp: () => this.#giveUp(flight, part),
+    })
+  }
+
+  /** A part whose time did not come has not left, and is offered again. */
+  #giveUp(flight: Flight, part: number): void {
+    this.#return(flight, part)
+    if (--flight.unanswered === 0) this.#land(flight)
+  }
+
+  #return(flight: Flight, part: number): void {
+    flight.line.release(1, flight.caps)
+    flight.returned.push(part)
+    flight.retryMs = Math.max(flight.retryMs, unboundMs)
+  }
+
+  #writePart(flight: Flight, part: number): void {
+    const pdu = flight.text.pdu(flight.recipient, flight.encoded, part, flight.validity)
+    flight.bind ??= flight.line.emptiest()
+    const written = rightNow()
+    const done = (outcome: Outcome) => this.#answered(flight, part, pdu, written, outcome)
+    try {
+      if (flight.line.submit(pdu, flight.caps, flight.bind, done)) return
+      if (flight.line.transmits) {
+        this.#await(flight, part)
+        return
+      }
+      this.#return(flight, part)
+    } catch (error) {
+      // a sender or a text that no PDU can carry: its own fault, and not the end of all other texts
+      if (!(error instanceof PduError)) throw error
+      flight.refusal ??= error.command_status
+    }
+    if (--flight.unanswered === 0) this.#land(flight)
+  }
+
+  /** Lets a part wait for its place, which was given away a little before it is free; its tokens are asked once more then. */
+  #await(flight: Flight, part: number): void {
+    flight.bind = undefined
+    flight.line.wait({
+      urgent: flight.held.chunk.lane !== lanes.broadcast,
+      write: () => {
+        if (mayWrite(flight)) this.#pace(flight, part)
+        else this.#giveUp(flight, part)
+      },
+      giveUp: () => this.#giveUp(flight, part),
+    })
+  }
+
+  #answered(flight: Flight, part: number, pdu: SubmitSm, when: WrittenAt, outcome: Outcome): void {
+    flight.unanswered--
+    const { connection } = flight.line
+    const written = { logId: flight.recipient.id, day: flight.held.chunk.loggedOn, part, connection, ...when }
+    const answerMs = this.#trace.ended(written, outcome)
+    if (outcome.kind === 'response') {
+      const status = outcome.pdu.command_status
+      if (status === 0 && outcome.pdu.command === 'submit_sm_resp') {
+        const whole = ++flight.accepted === flight.encoded.pdus.length
+        const recorded = whole ? () => this.#recorded(flight) : () => {}
+        this.#accept(flight, part, outcome.pdu.message_id, whole, { writtenAt: when.at, answerMs }, recorded)
+        if (whole) return
+      } else if (temporary.has(status)) {
+        flight.line.slowDown()
+        flight.returned.push(part)
+        flight.retryMs = throttledMs
+      } else if (troubled.has(status) && !meaningsOf(flight.line.connection).knowsStatus(status)) {
+        flight.trouble = status
+        flight.returned.push(part)
+      } else {
+        flight.refusal ??= status
+      }
+    } else if (outcome.kind === 'closed' && !outcome.sent) {
+      flight.returned.push(part)
+      flight.retryMs = Math.max(flight.retryMs, unboundMs)
+    } else {
+      flight.inDoubt = true
+      if (outcome.kind === 'timeout') this.#overdue.set(pdu, { flight, part, written: when })
+    }
+    if (flight.unanswered === 0) this.#land(flight)
+  }
+
+  /** All parts are answered or given up, and not all were accepted: what is the text as a whole? */
+  #land(flight: Flight): void {
+    const { held, recipient } = flight
+    const entry = { logId: recipient.id, day: held.chunk.loggedOn, recorded: () => this.#recorded(flight) }
+    if (flight.refusal !== undefined) {
+      const reason = meaningsOf(flight.line.connection).ofStatus(flight.refusal)
+      this.#recorder.refused({ ...entry, reason, carrierStatus: statusName(flight.refusal) })
+    } else if (flight.inDoubt) {
+      this.#recorder.unknown(entry)
+    } else if (flight.trouble !== undefined) {
+      this.#landInTrouble(flight, flight.trouble)
+    } else if (flight.accepted === 0) {
+      this.#requeueSoon(held, recipient, flight.retryMs)
+    } else {
+      // some parts are with the carrier already: the text cannot start anew, only the others are offered again
+      this.#begun.add(flight, flight.retryMs)
+    }
+  }
+
+  /** The SMSC could not take it for now: another try later, as long as there is one left. */
+  #landInTrouble(flight: Flight, status: number): void {
+    const { held, recipient, accepted } = flight
+    const afterMs = retryDelaysMs[held.chunk.attempt]
+    flight.trouble = undefined
+    if (accepted > 0 ? ++flight.partTries > partTries : afterMs === undefined) {
+      flight.refusal = status
+      this.#land(flight)
+    } else if (accepted > 0) {
+      this.#begun.add(flight, partRetryMs)
+    } else {
+      const entry = { logId: recipient.id, day: held.chunk.loggedOn, recorded: () => this.#recorded(flight) }
+      this.#recorder.retried({ ...entry, chunk: held.chunk, afterMs: afterMs ?? 0 })
+    }
+  }
+
+  #accept(
+    flight: Flight,
+    part: number,
+    messageId: string,
+    complete: boolean,
+    when: { writtenAt: number; answerMs: number | null },
+    recorded: () => void,
+  ): void {
+    this.#recorder.accepted({
+      connectionId: flight.line.connection.id,
+      logId: flight.recipient.id,
+      day: flight.held.chunk.loggedOn,
+      phone: flight.recipient.phone,
+      part: flight.encoded.pdus[part]?.message_payload ? allParts : part,
+      smscId: spellMessageId(flight.line.connection.receiptIdForm, 'response', messageId),
+      spelling: messageId,
+      complete,
+      ...when,
+      recorded,
+    })
+  }
+
+  #recorded(flight: Flight): void {
+    flight.held.open--
+    if (flight.held.finished) this.#onChange()
+  }
+
+  #requeueSoon(held: HeldChunk, recipient: Recipient, afterMs: number): void {
+    const waiting = this.#requeued.get(held)
+    if (waiting) {
+      waiting.recipients.push(recipient)
+      waiting.afterMs = Math.max(waiting.afterMs, afterMs)
+      return
+    }
+    this.#requeued.set(held, { recipients: [recipient], afterMs })
+    setTimeout(() => {
+      const { recipients, afterMs } = this.#requeued.get(held) ?? { recipients: [], afterMs: 0 }
+      this.#requeued.delete(held)
+      void this.#requeue(held, recipients, afterMs)
+    }, requeueMs)
+  }
+
+  /** Takes the marks back and queues the recipients again, for as long as it takes and the chunk is ours. */
+  async #requeue(held: HeldChunk, recipients: Recipient[], afterMs: number): Promise<void> {
+    const ids = recipients.map((recipient) => recipient.id)
+    for (let tries = 0; !held.lost; tries++) {
+      try {
+        await retryLostRaces(() => unmarkSubmitting(this.#db, held.chunk, ids))
+        held.retry(recipients, performance.now() + afterMs)
+        if (afterMs > 0) setTimeout(this.#onChange, afterMs)
+        break
+      } catch (error) {
+        this.#log.warn({ err: error, chunk: held.chunk.id }, 'could not take marks back, trying again')
+        await new Promise((resolve) => setTimeout(resolve, Math.min(1_000, 50 * 2 ** tries)))
+      }
+    }
+    held.open -= recipients.length
+    this.#onChange()
+  }
+}
+
+/** Whether the chunk is still ours, and what was said of the text not too long ago. */
+function mayWrite({ held, allowedAt }: Flight): boolean {
+  const now = performance.now()
+  return held.mayWrite(now) && now - allowedAt < freshMs
+}

@@ -1,0 +1,48 @@
+import type { Connection } from '../../connections/connection.ts'
+import type { Outcome } from '../../smpp/in-flight.ts'
+import { statusName } from '../../smpp/pdu/command-status.ts'
+import type { Meter } from '../meter.ts'
+import type { Attempts } from './attempts.ts'
+
+/** When a PDU was written: by the clock of the world, and by one that is never set. */
+export type WrittenAt = { at: number; tick: number }
+
+/** A part of a text that was handed to a connection. */
+export type Written = WrittenAt & { logId: number; day: string; part: number; connection: Connection }
+
+export const rightNow = (): WrittenAt => ({ at: Date.now(), tick: performance.now() })
+
+/** Whole milliseconds since then, whatever was done to the clock. */
+export const msSince = ({ tick }: WrittenAt): number => Math.round(performance.now() - tick)
+
+/** Notes of every submit_sm what came of it: for the metrics all of them, for explanations those that came to nothing. */
+export class Trace {
+  readonly #meter: Meter
+  readonly #attempts: Attempts
+
+  constructor(meter: Meter, attempts: Attempts) {
+    this.#meter = meter
+    this.#attempts = attempts
+  }
+
+  /** Answers how long the answer took, in milliseconds; null when there was none. */
+  ended(written: Written, outcome: Outcome): number | null {
+    const { connection, at, tick, ...rest } = written
+    const isUnsent = outcome.kind === 'closed' && !outcome.sent
+    if (!isUnsent) this.#meter.submitted(connection.name)
+    const answerMs = outcome.kind === 'response' ? msSince({ at, tick }) : null
+    if (outcome.kind === 'response') {
+      this.#meter.answered(connection.name, outcome.pdu.command_status, answerMs ?? 0)
+      if (outcome.pdu.command_status === 0) return answerMs
+    } else if (!isUnsent) this.#meter.unanswered(connection.name, outcome.kind)
+    const said = outcome.kind === 'response' ? statusName(outcome.pdu.command_status) : undefined
+    this.#attempts.add({
+      ...rest,
+      connectionId: connection.id,
+      writtenAt: isUnsent ? null : new Date(at),
+      answerMs,
+      outcome: said ?? (isUnsent ? 'not written' : 'no answer'),
+    })
+    return answerMs
+  }
+}
