@@ -182,12 +182,13 @@ test('nobody waits for a backup that takes its time: a table can be dropped as s
 
 test('a backup of an older version is restored and then migrated', async () => {
   await furnish(origin.db)
-  await origin.db.exec('older', `alter table installation drop column sending_paused`)
-  await origin.db.exec('older_2', `delete from schema_migrations where name = '0043_sending_paused.sql'`)
+  await origin.db.exec('older', `drop table momt_reports, donations`)
+  await origin.db.exec('older_2', `delete from schema_migrations where name = '1200_reports.sql'`)
   await writeBackup(origin.url, file)
   await readBackup(copy.url, file)
   expect(await copy.db.one('paused', 'select sending_paused from installation')).toEqual({ sending_paused: true })
-  expect(await copy.db.many('done', `select name from schema_migrations where name like '0043%'`)).toHaveLength(1)
+  expect(await copy.db.many('none', 'select id from donations')).toEqual([])
+  expect(await copy.db.many('done', `select name from schema_migrations where name like '1200%'`)).toHaveLength(1)
 })
 
 test('a backup of a newer version, or of changed migrations, is refused', async () => {

@@ -23,9 +23,6 @@ import {
 } from './frames.ts'
 import type { Summary } from './write-backup.ts'
 
-// An older backup gets this one before its rows, so that there is no moment in which the copy might send.
-const pauseMigration = '0043_sending_paused.sql'
-
 /**
  * What a backup says of itself. The whole file is read and its checksum with it: a damaged one is refused before
  * anything is done, and so is one that a newer version wrote.
@@ -75,7 +72,7 @@ async function fill(databaseUrl: string, file: string, header: Header, before: (
     if (holds === 'beginnings') {
       await client.query('drop schema public cascade; create schema public; drop schema if exists pgboss cascade')
     }
-    await migrate(databaseUrl, new Set([...header.migrations.map(({ name }) => name), pauseMigration]))
+    await migrate(databaseUrl, new Set(header.migrations.map(({ name }) => name)))
     await installJobs(databaseUrl)
     await client.query('begin')
     const summary = await load(client, file)

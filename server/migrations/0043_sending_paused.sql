@@ -1,2 +1,0 @@
--- A restored copy sends nothing until it is told to: the original may still be running.
-alter table installation add column sending_paused boolean not null default false;

@@ -1,0 +1,70 @@
+create table accounts (
+  id bigint generated always as identity primary key,
+  email text not null,
+  username text not null,
+  -- the zone whose offset the account's response times carry
+  time_zone text not null default 'America/Los_Angeles',
+  -- may change what belongs to the whole installation, such as connections; true of the first account
+  is_operator boolean not null default false,
+  -- broadcasts observe quiet hours
+  quiet_hours boolean not null default false,
+  -- texts to given numbers observe them too
+  quiet_hours_transactional boolean not null default false,
+  created_at timestamptz not null default now()
+);
+create unique index accounts_email_key on accounts (lower(email));
+
+-- A person of an account. The password is an argon2id hash in the usual text form, `$argon2id$v=19$m=...`.
+create table users (
+  id bigint generated always as identity primary key,
+  account_id bigint not null references accounts,
+  email text not null,
+  role text not null constraint users_role check (role in ('owner', 'editor', 'viewer')),
+  password_hash text not null,
+  created_at timestamptz not null default now()
+);
+create unique index users_email_key on users (lower(email));
+create index users_account on users (account_id, id);
+
+-- Only the SHA-256 of a key is stored; `prefix` finds the row, the hash is compared in constant time. A revoked key
+-- remains as a row, because imports and the ledger of consent refer to it.
+create table api_keys (
+  id bigint generated always as identity primary key,
+  account_id bigint not null references accounts,
+  name text not null,
+  prefix text not null constraint api_keys_prefix_key unique,
+  hash bytea not null,
+  scope text not null default 'full' constraint api_keys_scope check (scope in ('full', 'read', 'send')),
+  -- created in sandbox mode: rejected in production mode, and without a rate limit
+  sandbox boolean not null default false,
+  -- the key that the sandbox's start banner shows
+  seeded boolean not null default false,
+  -- `calls/seconds` or `off`; null means the installation's setting
+  rate_limit text
+    constraint api_keys_rate_limit check (rate_limit ~ '^(off|[1-9][0-9]{0,6}/[1-9][0-9]{0,3})$'),
+  -- to the minute: not every call writes it
+  last_used_at timestamptz,
+  disabled_at timestamptz,
+  revoked_at timestamptz,
+  created_at timestamptz not null default now()
+);
+create index api_keys_account on api_keys (account_id);
+
+-- A POST that carried an Idempotency-Key. The stored response commits with the effect, so that neither exists without
+-- the other; until then the row marks the request as running, and the mark is void when its lease ends.
+create table idempotency_keys (
+  api_key_id bigint not null references api_keys,
+  key text collate "C" not null,
+  -- SHA-256 of path, query and body; the bytes of an upload arrive last and are hashed in body_hash
+  request_hash bytea not null,
+  body_hash bytea,
+  -- identifies the request that holds the lease; a request that takes over after its end has another token
+  token uuid not null,
+  lease_until timestamptz not null,
+  -- the response, with null in place of each secret
+  status smallint,
+  body text,
+  expires_at timestamptz not null,
+  primary key (api_key_id, key)
+);
+create index idempotency_keys_expiry on idempotency_keys (expires_at);

@@ -1,0 +1,118 @@
+-- One phone number on one list, with its opt-in state. The row is derived: `opts` is the record of consent.
+create table subscribers (
+  id bigint generated always as identity,
+  list_id bigint not null references lists,
+  phone bigint not null constraint subscribers_phone check (phone between 2000000000 and 9999999999),
+  state text not null constraint subscribers_state check (state in ('pending', 'subscribed', 'unsubscribed', 'cleaned')),
+  first_name text not null default '',
+  last_name text not null default '',
+  email text not null default '',
+  zip_code text not null default '',
+  birthdate text not null default '',
+  gender text constraint subscribers_gender check (gender in ('Male', 'Female')),
+  tags text[] not null default '{}',
+  -- by key: texts, numbers, and instants as UTC texts with milliseconds. The value of a deleted field remains, invisible
+  custom_fields jsonb not null default '{}',
+  carrier integer not null default 0,
+  carrier_name text,
+  -- of the second numbering that some look-ups know besides the first
+  global_carrier_id text,
+  global_carrier_name text,
+  -- how the number first joined
+  opt_in_method text,
+  api_source text,
+  keyword_name text,
+  -- first subscription; survives opt-out and return
+  subscribed_at timestamptz,
+  -- latest subscription: numbers that joined after a broadcast was accepted are not in its audience
+  opted_in_at timestamptz,
+  -- latest confirmation text, while it is unanswered
+  opt_in_requested_at timestamptz,
+  opted_out_at timestamptz,
+  cleaned_at timestamptz,
+  created_at timestamptz not null default now(),
+  -- the state is included so that pages and audiences are read from the index alone
+  primary key (list_id, phone) include (state)
+) with (fillfactor = 90);
+-- Few rows are in these states, and a page of them should not read all others.
+create index subscribers_unsubscribed on subscribers (list_id, phone) where state = 'unsubscribed';
+create index subscribers_cleaned on subscribers (list_id, phone) where state = 'cleaned';
+
+-- The append-only ledger of consent: actor, time, method, source, and the words that were shown.
+create table opts (
+  id bigint generated always as identity,
+  account_id bigint not null,
+  list_id bigint not null,
+  phone bigint not null,
+  kind text not null constraint opts_kind check (kind in ('opt_in_requested', 'opt_in', 'opt_out', 'cleaned')),
+  -- api, import, keyword, stop, carrier
+  method text not null,
+  source text,
+  keyword_name text,
+  wording text,
+  -- when the person consented, where that is known to differ from the time of this row
+  consented_at timestamptz,
+  -- the cause: an API key (`key:12`), an import (`import:7`), an inbound text (`mo:99`), a receipt (`mt:123`)
+  actor text not null,
+  created_at timestamptz not null,
+  primary key (list_id, phone, id)
+);
+
+create function reject_change() returns trigger language plpgsql as $$
+begin
+  raise exception '% is append-only', tg_table_name;
+end $$;
+create trigger opts_append_only before update or delete or truncate on opts
+  for each statement execute function reject_change();
+
+-- Phone numbers that sent STOP to a short code and have not opted in to one of its lists since. For a list's subscribers
+-- their state says the same; blocks also cover texts that go to no list, and numbers that are on none.
+create table blocks (
+  short_code_id bigint not null references short_codes,
+  phone bigint not null,
+  since timestamptz not null,
+  primary key (short_code_id, phone)
+);
+
+-- Consecutive soft bounces of a number on a list, counted as they happen. A delivery in between does not reset the count,
+-- because that would cost each delivery a write: the count only says which numbers' logs are worth reading.
+create table soft_bounces (
+  list_id bigint not null,
+  phone bigint not null,
+  in_a_row integer not null,
+  -- the latest of them
+  message_id bigint not null,
+  log_id bigint not null,
+  primary key (list_id, phone)
+) with (fillfactor = 80);
+create index soft_bounces_many on soft_bounces (list_id, phone) where in_a_row >= 7;
+
+-- The latest look-up of a number. A fact about the number and not about any list, so all accounts share it.
+create table number_look_ups (
+  phone bigint primary key,
+  kind text not null constraint number_look_ups_kind
+    check (kind in ('mobile', 'landline', 'voip', 'toll_free', 'unreachable', 'unknown')),
+  carrier integer,
+  carrier_name text,
+  ported boolean,
+  global_carrier_id text,
+  global_carrier_name text,
+  looked_up_at timestamptz not null
+);
+
+-- Changes to many subscribers, or deferred changes to one, whose request has its response already. A list's changes are
+-- applied in the order of their ids, each slice in one transaction with the cursor; a completed change is deleted.
+create table subscriber_changes (
+  id bigint generated always as identity primary key,
+  list_id bigint not null references lists,
+  kind text not null
+    constraint subscriber_changes_kind check (kind in ('add_tags', 'replace_tags', 'remove_tags', 'update_profile')),
+  -- the numbers that are changed; null means the whole list
+  phones bigint[],
+  tags text[] not null default '{}',
+  profile jsonb,
+  -- the last number that is done
+  cursor_phone bigint not null default 0,
+  created_at timestamptz not null
+);
+create index subscriber_changes_list on subscriber_changes (list_id, id);

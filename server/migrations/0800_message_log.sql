@@ -1,0 +1,168 @@
+-- Only server/src/log/ writes the rows of these tables.
+
+-- An enum, not text with a check: four bytes, and no check to evaluate on the three updates of each row
+-- (docs/decisions/0003-states-of-the-log-are-an-enum.md).
+create type message_state as enum
+  ('queued', 'submitting', 'sent', 'unknown', 'delivered', 'bounced', 'expired', 'suppressed', 'cancelled');
+
+-- One row per recipient, durable before anything is sent. No index holds a column that changes after
+-- insert, and pages have free room, so that the updates of a row stay on its page (HOT).
+create table message_log (
+  id bigint not null,
+  logged_on date not null,
+  message_id bigint not null,
+  phone bigint not null,
+  state message_state not null,
+  -- why it is suppressed, or how it bounced: opted_out, not_subscribed, hard, soft, ...
+  reason text,
+  -- the status that decided it, as the carrier spelled it: a command_status, or a receipt's stat and err
+  carrier_status text,
+  part_count smallint not null,
+  -- the parts that were delivered, one bit each: the row is delivered when all are
+  parts_delivered integer not null default 0,
+  submitted_at timestamptz,
+  closed_at timestamptz,
+  -- recipient-specific text; null means the message's content
+  content text,
+  -- the chunk in which the row waits, where that differs from the chunk of its neighbors: a text that its carrier could
+  -- not accept waits for the next attempt in a chunk of its own, so that the others of its chunk do not wait for it
+  chunk_id bigint,
+  -- when a text of unknown end was queued once more
+  again_at timestamptz
+) partition by range (logged_on);
+
+-- The log row of an SMSC id; insert-only.
+create table submits (
+  connection_id smallint not null,
+  smsc_id text collate "C" not null,
+  log_id bigint not null,
+  part smallint not null,
+  logged_on date not null,
+  -- when the PDU was written, and the time until its response
+  written_at timestamptz,
+  answer_ms integer,
+  -- An SMSC may give one id to two texts; the handset tells which of them a receipt is for. Null matches any.
+  phone bigint,
+  -- the id as the SMSC wrote it, where that differs from our normalized form: query_sm has to spell it so
+  spelling text collate "C"
+) partition by range (logged_on);
+
+-- Log ids are assigned in blocks of 16,384, so that a slice's ids are consecutive whatever runs at the same time.
+create sequence message_log_blocks;
+
+-- Creates the partitions of one day; does nothing when they exist. They are created as plain tables and then attached,
+-- because creating them in place would lock the parents against every reader.
+create function ensure_log_day(day date) returns void language plpgsql as $$
+declare
+  suffix text := to_char(day, 'YYYYMMDD');
+  log_table text := 'message_log_' || suffix;
+  submits_table text := 'submits_' || suffix;
+begin
+  if to_regclass(submits_table) is not null then return; end if;
+  perform pg_advisory_xact_lock(hashtext('ensure_log_day'));
+  -- Two sessions may create the same day at once. The second one waits for the lock, and to_regclass would then still
+  -- return the absence that its session has cached; a read of pg_class itself returns the present state.
+  if exists (select from pg_class where relname = submits_table and relnamespace = current_schema()::regnamespace) then
+    return;
+  end if;
+  execute format(
+    'create table %I (like message_log including defaults,
+       constraint %I primary key (id),
+       constraint %I check (logged_on >= %L and logged_on < %L)) with (fillfactor = 45)',
+    log_table, log_table || '_pkey', log_table || '_day', day, day + 1);
+  execute format('create index %I on %I (phone, id)', log_table || '_phone', log_table);
+  -- the check makes attaching skip the scan of the table, and is not needed afterwards
+  execute format('alter table message_log attach partition %I for values from (%L) to (%L)', log_table, day, day + 1);
+  execute format('alter table %I drop constraint %I', log_table, log_table || '_day');
+  execute format(
+    'create table %I (like submits including defaults, constraint %I check (logged_on >= %L and logged_on < %L))',
+    submits_table, submits_table || '_day', day, day + 1);
+  execute format('create index %I on %I (smsc_id, connection_id)', submits_table || '_smsc_id', submits_table);
+  -- A submit is searched by its log row only for an explanation to a person: an index of a few pages per million rows is
+  -- enough for that and costs the send path nothing. Concurrent broadcasts interleave their ids, hence several ranges.
+  execute format(
+    'create index %I on %I using brin (log_id int8_minmax_multi_ops) with (pages_per_range = 32, autosummarize = on)',
+    submits_table || '_log_id', submits_table);
+  execute format('alter table submits attach partition %I for values from (%L) to (%L)', submits_table, day, day + 1);
+  execute format('alter table %I drop constraint %I', submits_table, submits_table || '_day');
+end $$;
+
+-- How many recipients are in each state; changes in the transaction that moves the rows. A table of its
+-- own, half empty, so that the many updates stay on one page and leave the text alone.
+create table message_counters (
+  message_id bigint primary key references messages on delete cascade,
+  audience bigint not null default 0,
+  queued bigint not null default 0,
+  submitting bigint not null default 0,
+  sent bigint not null default 0,
+  unknown bigint not null default 0,
+  delivered bigint not null default 0,
+  bounced bigint not null default 0,
+  expired bigint not null default 0,
+  suppressed bigint not null default 0,
+  cancelled bigint not null default 0,
+  clean_count bigint not null default 0,
+  unsubscribe_count bigint not null default 0
+) with (fillfactor = 10);
+
+-- How far a broadcast's audience has been written. The cursor commits with each slice, so that a slice happens once.
+create table expansions (
+  message_id bigint primary key references messages on delete cascade,
+  -- the last phone written
+  cursor_phone bigint not null default 0
+);
+
+-- About a thousand log rows of consecutive ids: the unit that a gateway leases.
+create table send_chunks (
+  id bigint generated always as identity primary key,
+  message_id bigint not null references messages on delete cascade,
+  logged_on date not null,
+  -- 0 system, 1 transactional, 2 broadcast
+  lane smallint not null,
+  due_at timestamptz not null,
+  first_log_id bigint not null,
+  last_log_id bigint not null,
+  -- incremented by each lease; a mark that names an older epoch changes nothing
+  epoch integer not null default 0,
+  leased_by uuid,
+  lease_until timestamptz,
+  done_at timestamptz,
+  short_code_id bigint not null references short_codes,
+  -- its message is paused: no gateway leases it
+  paused boolean not null default false,
+  -- after this none of its rows may be texted until it gets a new due time
+  closes_at timestamptz,
+  -- number of earlier attempts of its texts
+  attempt smallint not null default 0,
+  -- where the handsets of all its rows may be (quiet-hours/places.ts), so that the next window is computed without reading
+  -- the rows; null where no window applies
+  place text
+) with (fillfactor = 70);
+create index send_chunks_open on send_chunks (lane, due_at, id) where done_at is null;
+create index send_chunks_message on send_chunks (message_id, first_log_id);
+-- Gateways take turns among the open broadcasts, whatever number of chunks each has.
+create index send_chunks_by_broadcast on send_chunks (message_id, due_at, id)
+  where done_at is null and not paused and lane = 2;
+-- Gateways take turns among the short codes with waiting texts: those of a short code that cannot send now cost the
+-- others nothing, whatever their number.
+create index send_chunks_by_code on send_chunks (short_code_id, lane, due_at, id) where done_at is null and not paused;
+-- A worker searches continuously for chunks whose window has closed, and for paused ones.
+create index send_chunks_closing on send_chunks (closes_at) where done_at is null and closes_at is not null;
+create index send_chunks_paused on send_chunks (message_id) where done_at is null and paused;
+
+-- The attempts to submit a log row that failed, for the explanation of one recipient.
+create table submit_attempts (
+  log_id bigint not null,
+  logged_on date not null,
+  part smallint not null,
+  connection_id smallint not null,
+  -- when the PDU was written; null when it never was
+  written_at timestamptz,
+  -- null when no response came
+  answer_ms integer,
+  -- the command_status by its name, or `no answer`, `not written`
+  outcome text not null
+);
+create index submit_attempts_log on submit_attempts (log_id);
+-- Attempts are inserted in the order of their days, so that retention finds the old ones through a few pages per day.
+create index submit_attempts_day on submit_attempts using brin (logged_on) with (autosummarize = on);

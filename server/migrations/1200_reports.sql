@@ -1,0 +1,51 @@
+-- Orders for an export of the message log, both directions. The contract calls the run of one an import.
+create table momt_reports (
+  id bigint generated always as identity primary key,
+  account_id bigint not null references accounts,
+  date_from timestamptz not null,
+  date_to timestamptz not null,
+  -- the offsets of the request, Z or -07:00, because the API returns the dates with them
+  date_from_offset text not null,
+  date_to_offset text not null,
+  webhook_callback_url text,
+  import_started_at timestamptz,
+  import_completed_at timestamptz,
+  s3_url text,
+  total_rows bigint,
+  processed_rows bigint not null default 0,
+  mo_count bigint not null default 0,
+  mt_count bigint not null default 0,
+  counts_calculated boolean not null default false,
+  run_errors text,
+  cancelled boolean,
+  created_at timestamptz not null,
+  updated_at timestamptz not null,
+  constraint momt_reports_period check (date_from <= date_to)
+);
+create index momt_reports_account on momt_reports (account_id, id);
+create index momt_reports_waiting on momt_reports (id) where import_completed_at is null;
+
+-- Gifts reported by a donation platform, booked on the subscriber who gave or on the message that led to the gift.
+create table donations (
+  id bigint generated always as identity primary key,
+  list_id bigint not null references lists,
+  phone bigint,
+  message_id bigint references messages,
+  amount numeric(8, 2) not null constraint donations_amount check (amount > 0),
+  donated_at timestamptz not null,
+  donation_platform text not null,
+  donation_platform_uid text not null,
+  utm_campaign text,
+  utm_medium text,
+  utm_source text,
+  utm_term text,
+  utm_content text,
+  refcodes text[] not null,
+  created_at timestamptz not null,
+  constraint donations_source check ((phone is null) <> (message_id is null)),
+  -- a second report with the same uid is the same gift
+  constraint donations_platform_uid unique (list_id, donation_platform, donation_platform_uid)
+);
+create index donations_list on donations (list_id, id);
+create index donations_phone on donations (list_id, phone, id) where phone is not null;
+create index donations_message on donations (message_id) where message_id is not null;
