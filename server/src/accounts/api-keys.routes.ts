@@ -3,10 +3,11 @@ import type { FastifyRequest } from 'fastify'
 import { Type } from 'typebox'
 import { envelope, pageFrom, pageQuery } from '../http/pagination.ts'
 import { installationLimit } from '../http/rate-limit.ts'
-import { Id, refusal, refusals } from '../http/schema.ts'
+import { refusal, refusals } from '../http/schema.ts'
 import { countApiKeys, listApiKeys } from './api-keys.queries.ts'
 import {
   ApiKeyCreateBody,
+  ApiKeyIdParam,
   ApiKeyPage,
   ApiKeySchema,
   ApiKeyUpdateBody,
@@ -17,7 +18,7 @@ import {
 import { changeApiKey, createApiKey, disableApiKey, enableApiKey, type KeyHolder, removeApiKey } from './api-keys.ts'
 
 const common = { tags: ['API keys'], 'x-extension': true }
-const params = Type.Object({ api_key_id: Id('Id of the key.') })
+const params = Type.Object({ api_key_id: ApiKeyIdParam })
 const notFound = refusal('No such key on this account.')
 const itself = refusal('A key cannot disable or revoke itself.')
 

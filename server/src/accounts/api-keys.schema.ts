@@ -1,6 +1,7 @@
 import { type Static, Type } from 'typebox'
 import { errors } from '../errors.ts'
 import { pageSchema } from '../http/pagination.ts'
+import { idParam } from '../http/path-params.ts'
 import { Id, TextOrNull, Time, TimeOrNull } from '../http/schema.ts'
 import { formatTime } from '../http/times.ts'
 import { isWithin, parseRateLimit, type RateLimit, rateLimitForm } from '../lib/rate-limit.ts'
@@ -45,6 +46,9 @@ const fields = {
   last_used_at: TimeOrNull,
   disabled_at: TimeOrNull,
 }
+
+/** The id of an API key in a path. */
+export const ApiKeyIdParam = idParam('Id of the key.', errors.apiKeyNotFound)
 
 export const ApiKeySchema = Type.Object(fields, { title: 'ApiKey' })
 

@@ -4,13 +4,14 @@ import { Type } from 'typebox'
 import { errors } from '../errors.ts'
 import { useOperatorsOnly } from '../http/auth.ts'
 import { envelope, pageFrom, pageQuery } from '../http/pagination.ts'
-import { Id, refusal, refusals } from '../http/schema.ts'
+import { refusal, refusals } from '../http/schema.ts'
 import { changeConnection, createConnection, removeConnection } from './changes.ts'
 import { type ConnectionRow, findConnection, listBindSlots, listConnections } from './connections.queries.ts'
 import {
   ConnectionAnswer,
   ConnectionCreateBody,
   ConnectionCreated,
+  ConnectionIdParam,
   ConnectionPage,
   ConnectionRemoved,
   ConnectionTested,
@@ -24,7 +25,7 @@ import { openConnection, problemOf } from './connections.ts'
 import { probe } from './probe.ts'
 
 const common = { tags: ['Connections'], 'x-extension': true }
-const params = Type.Object({ connection_id: Id('Id of the connection.') })
+const params = Type.Object({ connection_id: ConnectionIdParam })
 const notFound = refusal('No such connection, or the account is not an operator.')
 const notAnOperator = refusal('The account is not an operator.')
 const unacceptable = refusal('A value is not acceptable.')

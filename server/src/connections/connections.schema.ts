@@ -3,6 +3,7 @@ import { Compile } from 'typebox/compile'
 import { Secret } from '../config/secret.ts'
 import { errors } from '../errors.ts'
 import { pageSchema } from '../http/pagination.ts'
+import { idParam } from '../http/path-params.ts'
 import { Id, TextOrNull, Time } from '../http/schema.ts'
 import { formatTime } from '../http/times.ts'
 import { detailsOf } from '../http/validation.ts'
@@ -117,6 +118,9 @@ const Bind = Type.Object(
 )
 
 /** A connection on the wire: all that is set, no secret, and how it is now. */
+/** The id of a connection in a path. */
+export const ConnectionIdParam = idParam('Id of the connection.', errors.connectionNotFound)
+
 export const ConnectionSchema = Type.Object(
   {
     id: Id('Id of the connection.'),

@@ -2,12 +2,11 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { type Static, Type } from 'typebox'
 import { useOperatorsOnly } from '../http/auth.ts'
 import { refusal, refusals } from '../http/schema.ts'
+import { ShortCodeParam } from '../short-codes/short-codes.schema.ts'
 import { changeSending, getSending, type Sending } from './short-code-routes.ts'
 
 const common = { tags: ['Connections'], 'x-extension': true }
-const params = Type.Object({
-  shortcode: Type.String({ maxLength: 40, description: 'The short code, of any account.', examples: ['88222'] }),
-})
+const params = Type.Object({ shortcode: ShortCodeParam })
 const notFound = refusal('No such short code, or the account is not an operator.')
 
 const Mps = Type.Unsafe<number | null>({

@@ -1,6 +1,7 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from 'typebox'
-import { ListId, refusal, refusals } from '../http/schema.ts'
+import { refusal, refusals } from '../http/schema.ts'
+import { ListIdParam } from '../lists/lists.schema.ts'
 import { getList } from '../lists/lists.ts'
 import { listCustomFields } from './custom-fields.queries.ts'
 import {
@@ -16,7 +17,7 @@ import {
 import { createCustomField, removeCustomField } from './custom-fields.ts'
 
 const tags = ['Custom fields']
-const params = Type.Object({ list_id: ListId })
+const params = Type.Object({ list_id: ListIdParam })
 const notFound = refusal('No such list on this account.')
 
 export const customFieldRoutes: FastifyPluginAsyncTypebox = async (app) => {

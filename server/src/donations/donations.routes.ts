@@ -3,9 +3,12 @@ import type { FastifyRequest } from 'fastify'
 import { Type } from 'typebox'
 import { errors } from '../errors.ts'
 import { envelope, pageFrom, pageQuery, pageSchema } from '../http/pagination.ts'
-import { Id, ListId, PhoneParam, refusal, refusals } from '../http/schema.ts'
+import { refusal, refusals } from '../http/schema.ts'
+import { ListIdParam } from '../lists/lists.schema.ts'
 import { getList } from '../lists/lists.ts'
+import { MessageIdParam } from '../messages/messages.schema.ts'
 import { findSubscriberState } from '../subscribers/state.queries.ts'
+import { PhoneParam } from '../subscribers/subscribers.schema.ts'
 import { phoneOfPath } from '../subscribers/subscribers.ts'
 import { countDonations, isMessageOfList, listDonations } from './donations.queries.ts'
 import {
@@ -19,9 +22,9 @@ import {
 import { bookDonation } from './donations.ts'
 
 const tags = ['Donations']
-const listParams = Type.Object({ list_id: ListId })
-const subscriberParams = Type.Object({ list_id: ListId, phone_number: PhoneParam })
-const messageParams = Type.Object({ list_id: ListId, message_id: Id('Id of the message.') })
+const listParams = Type.Object({ list_id: ListIdParam })
+const subscriberParams = Type.Object({ list_id: ListIdParam, phone_number: PhoneParam })
+const messageParams = Type.Object({ list_id: ListIdParam, message_id: MessageIdParam })
 const noSubscriber = refusal('No such subscriber, or no such list.')
 const unacceptable = refusal('A value is not acceptable, or the list has this donation already.')
 

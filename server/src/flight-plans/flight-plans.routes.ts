@@ -1,12 +1,13 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from 'typebox'
 import { errors } from '../errors.ts'
-import { Id, ListId, refusal, refusals } from '../http/schema.ts'
+import { refusal, refusals } from '../http/schema.ts'
+import { ListIdParam } from '../lists/lists.schema.ts'
 import { getList } from '../lists/lists.ts'
 import { readAudience } from '../messages/audience.ts'
 import { findMessage } from '../messages/messages.queries.ts'
-import { readSendAt } from '../messages/messages.schema.ts'
-import { FlightPlanAnswer, FlightPlanBody, presentFlightPlan } from './flight-plans.schema.ts'
+import { MessageIdParam, readSendAt } from '../messages/messages.schema.ts'
+import { FlightPlanAnswer, FlightPlanBody, FlightPlanIdParam, presentFlightPlan } from './flight-plans.schema.ts'
 import { getFlightPlan, orderFlightPlan } from './flight-plans.ts'
 
 const common = { tags: ['Messages'], 'x-extension': true }
@@ -26,7 +27,7 @@ export const flightPlanRoutes: FastifyPluginAsyncTypebox = async (app) => {
         operationId: 'planFlight',
         summary: 'Reckon what a text to the list would come to, before it is a message',
         description,
-        params: Type.Object({ list_id: ListId }),
+        params: Type.Object({ list_id: ListIdParam }),
         body: FlightPlanBody,
         response: {
           202: FlightPlanAnswer,
@@ -61,7 +62,7 @@ export const flightPlanRoutes: FastifyPluginAsyncTypebox = async (app) => {
         operationId: 'planFlightOfMessage',
         summary: 'Reckon what a draft or a scheduled message would come to',
         description,
-        params: Type.Object({ list_id: ListId, message_id: Id('Id of the message.') }),
+        params: Type.Object({ list_id: ListIdParam, message_id: MessageIdParam }),
         response: {
           202: FlightPlanAnswer,
           404: refusal('No such message, or no such list.'),
@@ -98,7 +99,7 @@ export const flightPlanRoutes: FastifyPluginAsyncTypebox = async (app) => {
         ...common,
         operationId: 'getFlightPlan',
         summary: 'Show a flight plan, with its result once it is reckoned',
-        params: Type.Object({ list_id: ListId, flight_plan_id: Id('Id of the flight plan.') }),
+        params: Type.Object({ list_id: ListIdParam, flight_plan_id: FlightPlanIdParam }),
         response: { 200: FlightPlanAnswer, 404: refusal('No such flight plan, or no such list.'), ...refusals },
       },
     },

@@ -1,4 +1,6 @@
 import { type Static, Type } from 'typebox'
+import { errors } from '../errors.ts'
+import { idParam } from '../http/path-params.ts'
 import { Id, TextOrNull, TimeOrNull } from '../http/schema.ts'
 import { formatTime } from '../http/times.ts'
 import { MessageCreateBody } from '../messages/messages.schema.ts'
@@ -87,6 +89,9 @@ const Result = Type.Object({
     { description: 'What it takes to write some texts in UCS-2.' },
   ),
 })
+
+/** The id of a flight plan in a path. */
+export const FlightPlanIdParam = idParam('Id of the flight plan.', errors.flightPlanNotFound)
 
 export const FlightPlanSchema = Type.Object(
   {

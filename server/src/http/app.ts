@@ -69,6 +69,8 @@ export async function makeApp(rt: Runtime): Promise<FastifyInstance> {
     routerOptions: {
       ignoreTrailingSlash: true,
       ignoreDuplicateSlashes: true,
+      // a longer id reaches the validation, which returns the 404 of its noun
+      maxParamLength: 16_000,
       querystringParser: parseForm,
     },
     ajv: {

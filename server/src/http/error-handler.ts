@@ -2,6 +2,7 @@ import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from
 import pg from 'pg'
 import { isBadValue, isDatabaseAway, isRaceLost } from '../db/pg-errors.ts'
 import { AppError, errors } from '../errors.ts'
+import { notFoundOf } from './path-params.ts'
 import { detailsOf } from './validation.ts'
 
 /** Turns whatever was thrown into the contract's envelope; logs once what is ours to mend, and tells nobody else. */
@@ -39,25 +40,13 @@ function refusalOf(error: FastifyError, req: FastifyRequest): AppError {
   return errors.internal()
 }
 
-/** A path whose id cannot be one names nothing, so it is a 404 of whatever the id stands for. */
+/** A malformed id in a path names nothing, so it gets the 404 that its parameter declares. */
 function refusalOfValidation(error: FastifyError, req: FastifyRequest): AppError {
   if (error.validationContext !== 'params') return errors.invalid(detailsOf(error.validation ?? []))
   const param = error.validation?.[0]?.instancePath.slice(1) ?? ''
-  const { [param]: refusal = errors.pathNotFound } = notFoundByParam
-  req.log.debug({ param }, 'an id that cannot be one')
-  return refusal()
-}
-
-const notFoundByParam: Record<string, () => AppError> = {
-  list_id: errors.listNotFound,
-  phone_number: errors.subscriberNotFound,
-  message_id: errors.messageNotFound,
-  import_id: errors.importNotFound,
-  api_key_id: errors.apiKeyNotFound,
-  shortcode: errors.shortCodeNotFound,
-  connection_id: errors.connectionNotFound,
-  webhook_id: errors.webhookNotFound,
-  momt_report_id: errors.momtReportNotFound,
+  const notFound = notFoundOf(req.routeOptions.schema?.params, param) ?? errors.pathNotFound
+  req.log.debug({ param }, 'malformed id in path')
+  return notFound()
 }
 
 /** PostgreSQL quotes the row in its messages, and a row has a phone number in it. */

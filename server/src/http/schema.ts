@@ -2,17 +2,8 @@ import { type Static, type TSchema, Type } from 'typebox'
 
 // Pieces of wire schemas that every noun uses. A schema with a `title` becomes a component of openapi.json.
 
-/** An id in a path. */
+/** An id as a number that JavaScript represents exactly. */
 export const Id = (description: string) => Type.Integer({ minimum: 1, maximum: Number.MAX_SAFE_INTEGER, description })
-
-export const ListId = Id('Id of the list.')
-
-/** A ten-digit number; in a path it is the subscriber's id. */
-export const PhoneParam = Type.String({
-  maxLength: 40,
-  description: 'The phone number: ten digits.',
-  examples: ['2065550143'],
-})
 
 /** A text that may be null. One schema with two types, because the faults of a union are hard to put into words. */
 export function TextOrNull(options: { maxLength?: number; description?: string } = {}) {

@@ -4,15 +4,22 @@ import type { FastifyRequest } from 'fastify'
 import { Type } from 'typebox'
 import { errors } from '../errors.ts'
 import { envelope, pageFrom, pageQuery } from '../http/pagination.ts'
-import { Id, ListId, refusal, refusals } from '../http/schema.ts'
+import { refusal, refusals } from '../http/schema.ts'
+import { ListIdParam } from '../lists/lists.schema.ts'
 import { getList } from '../lists/lists.ts'
 import { listImports, listSkips } from './imports.queries.ts'
-import { ImportAnswer, ImportPage, ImportQuery, ImportQueuedAnswer, presentImport } from './imports.schema.ts'
+import {
+  ImportAnswer,
+  ImportIdParam,
+  ImportPage,
+  ImportQuery,
+  ImportQueuedAnswer,
+  presentImport,
+} from './imports.schema.ts'
 import { getImport, receiveImport } from './imports.ts'
 import { UploadGate } from './upload-gate.ts'
 
 const tags = ['Imports']
-const ImportId = Id('Id of the import.')
 const accepted = 'text/csv or application/x-ndjson (UTF-8)'
 const uploadsAtOnce = 4
 
@@ -30,7 +37,7 @@ export const importRoutes: FastifyPluginAsyncTypebox = async (app) => {
         summary: 'List the imports of a list, latest first',
         'x-extension': true,
         tags,
-        params: Type.Object({ list_id: ListId }),
+        params: Type.Object({ list_id: ListIdParam }),
         querystring: Type.Object(pageQuery),
         response: { 200: ImportPage, 404: refusal('No such list on this account.'), ...refusals },
       },
@@ -51,7 +58,7 @@ export const importRoutes: FastifyPluginAsyncTypebox = async (app) => {
         summary: 'Show how an import stands, and the first 1,000 rows it skipped',
         'x-extension': true,
         tags,
-        params: Type.Object({ list_id: ListId, import_id: ImportId }),
+        params: Type.Object({ list_id: ListIdParam, import_id: ImportIdParam }),
         response: { 200: ImportAnswer, 404: refusal('No such list or import on this account.'), ...refusals },
       },
     },
@@ -89,7 +96,7 @@ const uploadRoute: FastifyPluginAsyncTypebox = async (app) => {
         'x-extension': true,
         tags,
         consumes: ['text/csv', 'application/x-ndjson'],
-        params: Type.Object({ list_id: ListId }),
+        params: Type.Object({ list_id: ListIdParam }),
         querystring: ImportQuery,
         response: {
           202: ImportQueuedAnswer,

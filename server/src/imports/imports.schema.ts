@@ -1,5 +1,7 @@
 import { Type } from 'typebox'
+import { errors } from '../errors.ts'
 import { pageSchema } from '../http/pagination.ts'
+import { idParam } from '../http/path-params.ts'
 import { Time, TimeOrNull, type Wire } from '../http/schema.ts'
 import { formatTime } from '../http/times.ts'
 import type { Import } from './imports.queries.ts'
@@ -40,6 +42,9 @@ const importKeys = {
   started_at: TimeOrNull,
   completed_at: TimeOrNull,
 }
+
+/** The id of an import in a path. */
+export const ImportIdParam = idParam('Id of the import.', errors.importNotFound)
 
 export const ImportSchema = Type.Object(importKeys, { title: 'Import' })
 

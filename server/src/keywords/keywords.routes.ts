@@ -1,6 +1,7 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from 'typebox'
 import { refusal, refusals } from '../http/schema.ts'
+import { ShortCodeParam } from '../short-codes/short-codes.schema.ts'
 import { getShortCode } from '../short-codes/short-codes.ts'
 import { findKeywordFault } from './keywords.ts'
 
@@ -25,9 +26,7 @@ export const keywordRoutes: FastifyPluginAsyncTypebox = async (app) => {
         summary: 'Test a keyword',
         description: 'Whether a list of this short code could have the word. Nothing is reserved.',
         tags: ['Short codes'],
-        params: Type.Object({
-          shortcode: Type.String({ pattern: '^[0-9A-Za-z+]{1,20}$', description: 'The short code.' }),
-        }),
+        params: Type.Object({ shortcode: ShortCodeParam }),
         body: KeywordTestBody,
         response: {
           200: KeywordTestAnswer,

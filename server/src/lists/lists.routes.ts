@@ -1,7 +1,7 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from 'typebox'
 import { envelope, pageFrom, pageQuery, pageSchema } from '../http/pagination.ts'
-import { ListId, refusal, refusals } from '../http/schema.ts'
+import { refusal, refusals } from '../http/schema.ts'
 import { countLists, listListViews } from './lists.queries.ts'
 import {
   KeywordsAnswer,
@@ -10,6 +10,7 @@ import {
   ListCreateBody,
   ListCreatedAnswer,
   ListDestroyedAnswer,
+  ListIdParam,
   ListSchema,
   ListUpdateBody,
   presentList,
@@ -19,7 +20,7 @@ import {
 import { changeKeywords, changeList, createList, deleteList, getListView } from './lists.ts'
 
 const tags = ['Lists']
-const params = Type.Object({ list_id: ListId })
+const params = Type.Object({ list_id: ListIdParam })
 const notFound = refusal('No such list on this account.')
 
 export const listRoutes: FastifyPluginAsyncTypebox = async (app) => {

@@ -1,4 +1,6 @@
 import { type Static, Type } from 'typebox'
+import { errors } from '../errors.ts'
+import { idParam } from '../http/path-params.ts'
 import { Id, TextOrNull } from '../http/schema.ts'
 import { HoursOrNull, presentHours, readHours } from '../quiet-hours/hours.schema.ts'
 import type { ListSettings, ListView } from './lists.queries.ts'
@@ -99,6 +101,9 @@ export const ListUpdateBody = Type.Object({
     { description: 'Only the keys present change.' },
   ),
 })
+
+/** The id of a list in a path. */
+export const ListIdParam = idParam('Id of the list.', errors.listNotFound)
 
 export const ListSchema = Type.Object(
   {

@@ -1,6 +1,7 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from 'typebox'
-import { ListId, refusal, refusals } from '../http/schema.ts'
+import { refusal, refusals } from '../http/schema.ts'
+import { ListIdParam } from './lists.schema.ts'
 import {
   OptInSettingsAnswer,
   OptInSettingsBody,
@@ -20,7 +21,7 @@ export const optInSettingsRoutes: FastifyPluginAsyncTypebox = async (app) => {
           'For double, `opt_in_requests` replaces the stored steps; without it they stay as they are, also over a time ' +
           'as single.',
         tags: ['Lists'],
-        params: Type.Object({ list_id: ListId }),
+        params: Type.Object({ list_id: ListIdParam }),
         body: OptInSettingsBody,
         response: {
           200: OptInSettingsAnswer,

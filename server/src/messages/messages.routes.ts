@@ -2,7 +2,8 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from 'typebox'
 import { errors } from '../errors.ts'
 import { envelope, pageFrom, pageSchema } from '../http/pagination.ts'
-import { Id, ListId, refusal, refusals } from '../http/schema.ts'
+import { refusal, refusals } from '../http/schema.ts'
+import { ListIdParam } from '../lists/lists.schema.ts'
 import { getList } from '../lists/lists.ts'
 import { readAudience } from './audience.ts'
 import { refuseContent } from './content.ts'
@@ -11,6 +12,7 @@ import {
   MessageAnswer,
   MessageCreateBody,
   MessageCreatedAnswer,
+  MessageIdParam,
   MessageSchema,
   MessagesQuery,
   presentMessage,
@@ -24,7 +26,7 @@ import { atAnyTime } from './timing.ts'
 import { keepBroadcast } from './waiting.ts'
 
 const tags = ['Messages']
-const listParams = Type.Object({ list_id: ListId })
+const listParams = Type.Object({ list_id: ListIdParam })
 const noList = refusal('No such list on this account.')
 
 const collections = [
@@ -146,7 +148,7 @@ export const messageRoutes: FastifyPluginAsyncTypebox = async (app) => {
         operationId: 'getMessage',
         summary: 'Show a message',
         tags,
-        params: Type.Object({ list_id: ListId, message_id: Id('Id of the message.') }),
+        params: Type.Object({ list_id: ListIdParam, message_id: MessageIdParam }),
         response: { 200: MessageAnswer, 404: refusal('No such message, or no such list.'), ...refusals },
       },
     },

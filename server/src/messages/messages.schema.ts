@@ -1,6 +1,7 @@
 import { type Static, Type } from 'typebox'
 import { errors } from '../errors.ts'
 import { pageQuery } from '../http/pagination.ts'
+import { idParam } from '../http/path-params.ts'
 import { Id, TextOrNull, TimeOrNull } from '../http/schema.ts'
 import { formatTime } from '../http/times.ts'
 import { parseInstant } from '../lib/instants.ts'
@@ -189,6 +190,12 @@ export const MessageCreatedAnswer = Type.Object({
 const Day = Type.Optional(
   Type.Unsafe<string | number | null>({ type: ['string', 'integer', 'null'], description: 'YYYYMMDD.' }),
 )
+
+/** The id of a message of a list in a path. */
+export const MessageIdParam = idParam('Id of the message.', errors.messageNotFound)
+
+/** The id of a transactional message in a path. */
+export const TransactionalMessageIdParam = idParam('Id of the message.', errors.messageNotFound)
 
 export const MessagesQuery = Type.Object({ ...pageQuery, start_date: Day, end_date: Day })
 

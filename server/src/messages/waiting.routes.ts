@@ -2,13 +2,15 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import type { FastifyRequest } from 'fastify'
 import { Type } from 'typebox'
 import { errors } from '../errors.ts'
-import { Id, ListId, refusal, refusals } from '../http/schema.ts'
+import { refusal, refusals } from '../http/schema.ts'
+import { ListIdParam } from '../lists/lists.schema.ts'
 import { getList } from '../lists/lists.ts'
 import { readAudience } from './audience.ts'
 import { cancelMessage, untilNothingMoves } from './cancel.ts'
 import { findMessage } from './messages.queries.ts'
 import {
   MessageCreatedAnswer,
+  MessageIdParam,
   MessageUpdateBody,
   messageAnswer,
   presentMessage,
@@ -24,7 +26,7 @@ import { changeWaiting, copyBroadcast, deleteDraft, sendTest, sendWaiting } from
 const path = '/lists/:list_id/messages/:message_id'
 const common = {
   tags: ['Messages'],
-  params: Type.Object({ list_id: ListId, message_id: Id('Id of the message.') }),
+  params: Type.Object({ list_id: ListIdParam, message_id: MessageIdParam }),
   'x-extension': true,
 }
 const config = { sends: true }

@@ -3,11 +3,12 @@ import { type Static, Type } from 'typebox'
 import { makeLookUp } from '../carriers/look-up.ts'
 import { listCustomFields } from '../custom-fields/custom-fields.queries.ts'
 import { errors } from '../errors.ts'
-import { isUp, ListId, PhoneParam, refusal, refusals } from '../http/schema.ts'
+import { isUp, refusal, refusals } from '../http/schema.ts'
+import { ListIdParam } from '../lists/lists.schema.ts'
 import { getList } from '../lists/lists.ts'
 import { parsePhoneNumber } from '../sms/phone-number.ts'
 import { mayNameFields, readProfile } from '../subscribers/profile.schema.ts'
-import { presentSubscriber } from '../subscribers/subscribers.schema.ts'
+import { PhoneParam, presentSubscriber } from '../subscribers/subscribers.schema.ts'
 import { getSubscriber, phoneOfPath } from '../subscribers/subscribers.ts'
 import { getReachableLine } from './look-up.ts'
 import { SubscriberAddBody, SubscriberAddedAnswer, statusOf, UnsubscribedAnswer } from './opt-ins.schema.ts'
@@ -30,7 +31,7 @@ export const optInRoutes: FastifyPluginAsyncTypebox = async (app) => {
           'Without the bypass flags the number is asked to confirm with YES, on a single opt-in list as well. ' +
           'A refused add is answered with 201, too: the status sentence is the outcome.',
         tags,
-        params: Type.Object({ list_id: ListId }),
+        params: Type.Object({ list_id: ListIdParam }),
         body: SubscriberAddBody,
         response: {
           200: Type.Unsafe<Static<typeof SubscriberAddedAnswer>>({
@@ -74,7 +75,7 @@ export const optInRoutes: FastifyPluginAsyncTypebox = async (app) => {
         summary: 'Unsubscribe a subscriber',
         description: 'When this is answered, no text of the list goes to the number any more. Its record stays.',
         tags,
-        params: Type.Object({ list_id: ListId, phone_number: PhoneParam }),
+        params: Type.Object({ list_id: ListIdParam, phone_number: PhoneParam }),
         response: { 200: UnsubscribedAnswer, 404: refusal('No such subscriber, or no such list.'), ...refusals },
       },
     },

@@ -4,10 +4,10 @@ import { findAccount } from '../accounts/accounts.queries.ts'
 import { errors } from '../errors.ts'
 import { useOperatorsOnly } from '../http/auth.ts'
 import { envelope, pageFrom, pageQuery } from '../http/pagination.ts'
-import { Id, refusal, refusals } from '../http/schema.ts'
+import { refusal, refusals } from '../http/schema.ts'
 import { utcDay } from '../lib/clock.ts'
 import { deleteRate, listRates, upsertRate } from './rates.queries.ts'
-import { presentRate, RateAnswer, RateBody, RatePage, RateRemoved, readRate } from './rates.schema.ts'
+import { presentRate, RateAnswer, RateBody, RateIdParam, RatePage, RateRemoved, readRate } from './rates.schema.ts'
 
 const common = { tags: ['Rates'], 'x-extension': true }
 const notAnOperator = refusal('The account is not an operator.')
@@ -71,7 +71,7 @@ export const rateRoutes: FastifyPluginAsyncTypebox = async (app) => {
         description:
           'A new price is another rate, with its own first day. Messages that have been reckoned stay as they are.',
         ...common,
-        params: Type.Object({ rate_id: Id('Id of the rate.') }),
+        params: Type.Object({ rate_id: RateIdParam }),
         response: { 200: RateRemoved, 404: refusal('No such rate, or the account is not an operator.'), ...refusals },
       },
     },

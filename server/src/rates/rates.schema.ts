@@ -2,6 +2,7 @@ import { type Static, Type } from 'typebox'
 import { carrierName } from '../carriers/carriers.ts'
 import { errors } from '../errors.ts'
 import { pageSchema } from '../http/pagination.ts'
+import { idParam } from '../http/path-params.ts'
 import { Id, TextOrNull } from '../http/schema.ts'
 import type { NewRate, Rate } from './rates.queries.ts'
 import { readCarrier, readPrice, readSince } from './rates.ts'
@@ -45,6 +46,9 @@ const RateSchema = Type.Object(
   },
   { title: 'Rate', 'x-extension': true },
 )
+
+/** The id of a rate in a path. */
+export const RateIdParam = idParam('Id of the rate.', errors.rateNotFound)
 
 export const RatePage = pageSchema('rates', RateSchema)
 export const RateAnswer = Type.Object({ status: Type.Literal('Rate set'), rate: RateSchema })

@@ -1,8 +1,9 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from 'typebox'
+import { ConnectionIdParam } from '../connections/connections.schema.ts'
 import { useOperatorsOnly } from '../http/auth.ts'
 import { envelope, pageFrom, pageQuery } from '../http/pagination.ts'
-import { Id, refusal, refusals } from '../http/schema.ts'
+import { refusal, refusals } from '../http/schema.ts'
 import { pageOfOrphans } from './orphans.ts'
 import { OrphanPage, presentOrphan } from './receipts.schema.ts'
 
@@ -20,7 +21,7 @@ export const receiptRoutes: FastifyPluginAsyncTypebox = async (app) => {
           'A receipt whose id we do not know is matched for a day, by what else it tells; then it is listed here, for a month. Many of them mean that ids are spelt otherwise than `receipt_id_form` says, or that somebody else sends over the same account.',
         tags: ['Connections'],
         'x-extension': true,
-        params: Type.Object({ connection_id: Id('Id of the connection.') }),
+        params: Type.Object({ connection_id: ConnectionIdParam }),
         querystring: Type.Object(pageQuery),
         response: {
           200: OrphanPage,

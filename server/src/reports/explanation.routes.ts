@@ -1,10 +1,12 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from 'typebox'
 import { errors } from '../errors.ts'
-import { Id, ListId, PhoneParam, refusal, refusals } from '../http/schema.ts'
+import { refusal, refusals } from '../http/schema.ts'
+import { ListIdParam } from '../lists/lists.schema.ts'
 import { getList } from '../lists/lists.ts'
+import { MessageIdParam, TransactionalMessageIdParam } from '../messages/messages.schema.ts'
 import { parsePhoneNumber } from '../sms/phone-number.ts'
-import { presentExplanation, RecipientAnswer } from './explanation.schema.ts'
+import { presentExplanation, RecipientAnswer, RecipientPhoneParam } from './explanation.schema.ts'
 import { explain } from './explanation.ts'
 
 const description =
@@ -14,8 +16,7 @@ const description =
 const common = { tags: ['Messages'], description, 'x-extension': true }
 const answers = {
   200: RecipientAnswer,
-  404: refusal('No such message, or no such list.'),
-  422: refusal('The number is none.'),
+  404: refusal('No such message, list or recipient.'),
   ...refusals,
 }
 
@@ -28,7 +29,7 @@ export const explanationRoutes: FastifyPluginAsyncTypebox = async (app) => {
       schema: {
         operationId: 'explainRecipient',
         summary: 'Explain what became of a text',
-        params: Type.Object({ list_id: ListId, message_id: Id('Id of the message.'), phone_number: PhoneParam }),
+        params: Type.Object({ list_id: ListIdParam, message_id: MessageIdParam, phone_number: RecipientPhoneParam }),
         response: answers,
         ...common,
       },
@@ -48,7 +49,10 @@ export const explanationRoutes: FastifyPluginAsyncTypebox = async (app) => {
       schema: {
         operationId: 'explainTransactionalRecipient',
         summary: 'Explain what became of a transactional text',
-        params: Type.Object({ transactional_message_id: Id('Id of the message.'), phone_number: PhoneParam }),
+        params: Type.Object({
+          transactional_message_id: TransactionalMessageIdParam,
+          phone_number: RecipientPhoneParam,
+        }),
         response: answers,
         ...common,
       },
@@ -64,6 +68,6 @@ export const explanationRoutes: FastifyPluginAsyncTypebox = async (app) => {
 
 function readPhone(text: string): number {
   const phone = parsePhoneNumber(text)
-  if (phone === undefined) throw errors.invalid({ phone_number: ['must be a phone number of ten digits'] })
+  if (phone === undefined) throw errors.recipientNotFound()
   return phone
 }

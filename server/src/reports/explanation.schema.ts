@@ -1,4 +1,6 @@
 import { type Static, Type } from 'typebox'
+import { errors } from '../errors.ts'
+import { textParam } from '../http/path-params.ts'
 import { TextOrNull, TimeOrNull } from '../http/schema.ts'
 import { formatPhoneNumber } from '../sms/phone-number.ts'
 import type { Explanation, Step } from './explanation.ts'
@@ -18,6 +20,12 @@ const StepSchema = Type.Object({
   smsc_id: Type.Optional(Type.String({ description: 'What the carrier calls this part.' })),
   answer_ms: Type.Optional(Type.Unsafe<number | null>({ type: ['integer', 'null'] })),
 })
+
+/** The phone number of a recipient in a path. */
+export const RecipientPhoneParam = textParam(
+  { maxLength: 40, description: 'The phone number: ten digits.', examples: ['2065550143'] },
+  errors.recipientNotFound,
+)
 
 export const RecipientAnswer = Type.Object({
   status: Type.Literal('OK'),

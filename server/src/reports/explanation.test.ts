@@ -112,7 +112,7 @@ describe('over the API', () => {
     expect((await api.owner.get(`${path}/${phone}`)).body.recipient).toMatchObject({ state: 'queued' })
     expect((await api.owner.get(`${path}/2065550199`)).body).toMatchObject({ code: 'recipient_not_found' })
     expect((await api.stranger.get(`${path}/${phone}`)).status).toBe(404)
-    expect((await api.owner.get(`${path}/12`)).status).toBe(422)
+    expect((await api.owner.get(`${path}/12`)).body).toMatchObject({ code: 'recipient_not_found' })
   })
 })
 

@@ -1,9 +1,15 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from 'typebox'
 import { errors } from '../errors.ts'
-import { Id, refusal, refusals } from '../http/schema.ts'
+import { refusal, refusals } from '../http/schema.ts'
 import { findMomtReport, insertMomtReport } from './momt-reports.queries.ts'
-import { MomtReportAnswer, MomtReportBody, presentMomtReport, readMomtReport } from './momt-reports.schema.ts'
+import {
+  MomtReportAnswer,
+  MomtReportBody,
+  MomtReportIdParam,
+  presentMomtReport,
+  readMomtReport,
+} from './momt-reports.schema.ts'
 
 const tags = ['Reports']
 
@@ -35,7 +41,7 @@ export const momtReportRoutes: FastifyPluginAsyncTypebox = async (app) => {
         operationId: 'getMomtReport',
         summary: 'Show a report of the message log',
         tags,
-        params: Type.Object({ momt_report_id: Id('Id of the report.') }),
+        params: Type.Object({ momt_report_id: MomtReportIdParam }),
         response: { 200: MomtReportAnswer, 404: refusal('No such report on this account.'), ...refusals },
       },
     },

@@ -1,10 +1,14 @@
 import { type Static, Type } from 'typebox'
 import { errors } from '../errors.ts'
+import { idParam } from '../http/path-params.ts'
 import { Id, TextOrNull, Time, TimeOrNull } from '../http/schema.ts'
 import { formatTime } from '../http/times.ts'
 import { isCallbackUrl } from '../lib/callback-url.ts'
 import { formatInstant, type InstantWithOffset, parseInstant } from '../lib/instants.ts'
 import type { MomtReport, NewMomtReport } from './momt-reports.queries.ts'
+
+/** The id of a report in a path. */
+export const MomtReportIdParam = idParam('Id of the report.', errors.momtReportNotFound)
 
 export const MomtReportBody = Type.Object({
   date_from: Type.String({ maxLength: 40, description: 'ISO 8601 with an offset; comes back with that offset.' }),

@@ -1,12 +1,7 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
-import { Type } from 'typebox'
 import { refusals } from '../http/schema.ts'
 import { listShortCodes } from './short-codes.queries.ts'
-
-const ShortCodesAnswer = Type.Object({
-  status: Type.Literal('OK'),
-  shortcodes: Type.Array(Type.String(), { examples: [['88222']] }),
-})
+import { ShortCodesAnswer } from './short-codes.schema.ts'
 
 export const shortCodeRoutes: FastifyPluginAsyncTypebox = async (app) => {
   app.get(

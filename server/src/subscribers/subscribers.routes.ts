@@ -2,12 +2,14 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from 'typebox'
 import { errors } from '../errors.ts'
 import { envelope, pageFrom, pageQuery, pageSchema } from '../http/pagination.ts'
-import { ListId, PhoneParam, refusal, refusals } from '../http/schema.ts'
+import { refusal, refusals } from '../http/schema.ts'
+import { ListIdParam } from '../lists/lists.schema.ts'
 import { queueChange } from './changes.ts'
 import { listPhones } from './phone-pages.queries.ts'
 import { readProfile } from './profile.schema.ts'
 import { countMessagesReceived } from './subscribers.queries.ts'
 import {
+  PhoneParam,
   presentSubscriber,
   SubscriberAnswer,
   SubscriberQueuedAnswer,
@@ -17,8 +19,8 @@ import {
 import { changeProfile, getSubscriber } from './subscribers.ts'
 
 const tags = ['Subscribers']
-const listParams = Type.Object({ list_id: ListId })
-const params = Type.Object({ list_id: ListId, phone_number: PhoneParam })
+const listParams = Type.Object({ list_id: ListIdParam })
+const params = Type.Object({ list_id: ListIdParam, phone_number: PhoneParam })
 const notFound = refusal('No such subscriber, or no such list.')
 
 const phonePages = [

@@ -1,5 +1,7 @@
 import { type Static, Type } from 'typebox'
 import { presentValues } from '../custom-fields/values.schema.ts'
+import { errors } from '../errors.ts'
+import { textParam } from '../http/path-params.ts'
 import { TextOrNull, TimeOrNull } from '../http/schema.ts'
 import { formatTime } from '../http/times.ts'
 import { formatPhoneNumber } from '../sms/phone-number.ts'
@@ -53,6 +55,12 @@ const customKeys: object = {
     description: 'The value of the custom field of this key.',
   },
 }
+
+/** The phone number of a subscriber in a path. */
+export const PhoneParam = textParam(
+  { maxLength: 40, description: 'The phone number: ten digits.', examples: ['2065550143'] },
+  errors.subscriberNotFound,
+)
 
 export const SubscriberSchema = Type.Object(keys, { title: 'Subscriber', ...customKeys })
 

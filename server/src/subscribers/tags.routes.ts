@@ -3,10 +3,12 @@ import { Type } from 'typebox'
 import { findUnreachable } from '../carriers/look-up.ts'
 import { retryLostRaces } from '../db/retry.ts'
 import { errors } from '../errors.ts'
-import { ListId, PhoneParam, refusal, refusals } from '../http/schema.ts'
+import { refusal, refusals } from '../http/schema.ts'
+import { ListIdParam } from '../lists/lists.schema.ts'
 import { getList } from '../lists/lists.ts'
 import { changeTags } from './changes.queries.ts'
 import { queueChange } from './changes.ts'
+import { PhoneParam } from './subscribers.schema.ts'
 import { phoneOfPath } from './subscribers.ts'
 import { listSubscribedAmong, removeTags } from './tags.queries.ts'
 import {
@@ -25,7 +27,7 @@ import {
 } from './tags.schema.ts'
 
 const tags = ['Tags']
-const params = Type.Object({ list_id: ListId })
+const params = Type.Object({ list_id: ListIdParam })
 const notFound = refusal('No such list on this account.')
 const unacceptable = refusal('No tags, or too many tags or numbers.')
 
@@ -40,7 +42,7 @@ export const tagRoutes: FastifyPluginAsyncTypebox = async (app) => {
         summary: 'Remove tags from a subscriber',
         description: 'Tags that the subscriber does not have are no fault; the answer names them.',
         tags,
-        params: Type.Object({ list_id: ListId, phone_number: PhoneParam }),
+        params: Type.Object({ list_id: ListIdParam, phone_number: PhoneParam }),
         body: TagsBody,
         response: {
           200: TagsRemovedAnswer,

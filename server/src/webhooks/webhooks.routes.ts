@@ -2,7 +2,8 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from 'typebox'
 import { errors } from '../errors.ts'
 import { envelope, pageFrom, pageQuery, pageSchema } from '../http/pagination.ts'
-import { Id, ListId, refusal, refusals } from '../http/schema.ts'
+import { refusal, refusals } from '../http/schema.ts'
+import { ListIdParam } from '../lists/lists.schema.ts'
 import { getList } from '../lists/lists.ts'
 import {
   countWebhooks,
@@ -20,14 +21,15 @@ import {
   WebhookCreateBody,
   WebhookCreatedAnswer,
   WebhookDestroyedAnswer,
+  WebhookIdParam,
   WebhookSchema,
   WebhookUpdateBody,
   WebhookUpdatedAnswer,
 } from './webhooks.schema.ts'
 
 const tags = ['Webhooks']
-const listParams = Type.Object({ list_id: ListId })
-const params = Type.Object({ list_id: ListId, webhook_id: Id('Id of the webhook.') })
+const listParams = Type.Object({ list_id: ListIdParam })
+const params = Type.Object({ list_id: ListIdParam, webhook_id: WebhookIdParam })
 const noList = refusal('No such list on this account.')
 const notFound = refusal('No such webhook, or no such list.')
 const unacceptable = refusal('The address is none, or a value is not acceptable.')

@@ -1,5 +1,6 @@
 import { type Static, Type } from 'typebox'
 import { errors } from '../errors.ts'
+import { idParam } from '../http/path-params.ts'
 import { Flag, Id, isUp, Time } from '../http/schema.ts'
 import { formatTime } from '../http/times.ts'
 import { isCallbackUrl } from '../lib/callback-url.ts'
@@ -16,6 +17,9 @@ const keys = {
   cleaned: Type.Optional(Flag('Tell when a dead number was taken off.')),
   reply_received: Type.Optional(Flag('Tell of replies.')),
 }
+
+/** The id of a webhook in a path. */
+export const WebhookIdParam = idParam('Id of the webhook.', errors.webhookNotFound)
 
 export const WebhookCreateBody = Type.Object({ webhook: Type.Object(keys) })
 export const WebhookUpdateBody = Type.Object({
