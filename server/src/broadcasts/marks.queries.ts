@@ -1,4 +1,4 @@
-import type { BounceReason } from '../connections/meaning.ts'
+import type { BounceReason } from '../connections/status-map.ts'
 import type { Db } from '../db/db.ts'
 import { logTable, submitsTable } from '../db/log-days.ts'
 import { type CarrierOptOut, cleanDeadNumbers } from '../opt-ins/clean.sql.ts'

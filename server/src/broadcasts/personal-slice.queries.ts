@@ -82,7 +82,13 @@ export type LogRow = {
 }
 
 /** Rows from `first` to `last`, by their places in the slice. */
-export type ChunkOfSlice = { first: number; last: number; opensAt: Date; closesAt: Date | null; place: string | null }
+export type ChunkOfSlice = {
+  first: number
+  last: number
+  opensAt: Date
+  closesAt: Date | null
+  location: string | null
+}
 
 export type PersonalSlice = {
   messageId: number
@@ -143,7 +149,7 @@ export async function writePersonalSlice(tx: Db, slice: PersonalSlice): Promise<
       chunks.map((chunk) => chunk.closesAt),
       rows.filter((row) => row.reason === null).length,
       slice.lastPhone,
-      chunks.map((chunk) => chunk.place),
+      chunks.map((chunk) => chunk.location),
     ],
   )
 }

@@ -181,8 +181,8 @@ test('those who share a place and a window are side by side, the earliest first'
   const row = (phone: number) => ({ phone, reason: null, content: null, partCount: 1 })
   const [nine, ten] = [new Date('2031-05-06T09:00:00Z'), new Date('2031-05-06T10:00:00Z')]
   const [east, west] = [
-    { opensAt: nine, closesAt: ten, place: 'NY:E' },
-    { opensAt: ten, closesAt: null, place: 'CA:P' },
+    { opensAt: nine, closesAt: ten, location: 'NY:E' },
+    { opensAt: ten, closesAt: null, location: 'CA:P' },
   ]
   const planned = [west, east, west, east, east].map((window, n) => ({ row: row(n), window }))
   const { rows, chunks } = layOut(planned, 2)

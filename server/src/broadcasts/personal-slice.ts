@@ -2,7 +2,7 @@ import { findByKeys } from '../db/by-keys.ts'
 import type { Db } from '../db/db.ts'
 import { partsWithin } from '../messages/content.ts'
 import type { PersonalText } from '../messages/personal-text.ts'
-import { type WindowRules, windowFor } from '../quiet-hours/windows.ts'
+import { findWindow, type WindowRules } from '../quiet-hours/windows.ts'
 import type { SliceInput } from './expansion.queries.ts'
 import {
   type AudienceRow,
@@ -16,7 +16,7 @@ import {
 // transaction that holds the cursor. Who leaves in between is written as queued, and stopped by the mark.
 
 /** When a recipient may be texted; a chunk is of one place. */
-export type PlannedWindow = { opensAt: Date; closesAt: Date | null; place: string | null }
+export type PlannedWindow = { opensAt: Date; closesAt: Date | null; location: string | null }
 
 /** What makes a message another one for each: its text, when it may go out, or both. */
 export type Personal = { text: PersonalText | undefined; rules: WindowRules | undefined }
@@ -33,10 +33,10 @@ export async function expandPersonally(
   await findByKeys(tx)
   const { people, lastPhone, ended } = await readAudienceSlice(tx, { ...slice, fieldKeys: text?.fieldKeys ?? [] })
   if (lastPhone === null) return { written: 0, ended }
-  const anyTime = { opensAt: slice.dueAt, closesAt: null, place: null }
+  const anyTime = { opensAt: slice.dueAt, closesAt: null, location: null }
   const planned = people.map((person) => {
     const row = logRow(person, slice, text)
-    const window = rules ? windowFor(person, rules, slice.dueAt) : anyTime
+    const window = rules ? findWindow(person, rules, slice.dueAt) : anyTime
     if (window) return { row, window }
     return { row: { ...row, reason: row.reason ?? 'no_window', content: null }, window: anyTime }
   })
@@ -80,7 +80,7 @@ type Planned = { row: LogRow; window: PlannedWindow }
 export function layOut(planned: Planned[], chunkRows: number): { rows: LogRow[]; chunks: ChunkOfSlice[] } {
   const groups = new Map<string, { window: PlannedWindow; rows: LogRow[] }>()
   for (const { row, window } of planned) {
-    const key = `${window.place} ${window.opensAt.getTime()}`
+    const key = `${window.location} ${window.opensAt.getTime()}`
     const group = groups.get(key)
     if (group) group.rows.push(row)
     else groups.set(key, { window, rows: [row] })

@@ -3,7 +3,7 @@ import type { Db } from '../db/db.ts'
 import { logTable } from '../db/log-days.ts'
 import { rowsOfChunks } from './chunk-rows.sql.ts'
 
-export type ClosedChunk = { id: number; messageId: number; loggedOn: string; place: string | null }
+export type ClosedChunk = { id: number; messageId: number; loggedOn: string; location: string | null }
 
 /**
  * Locks chunks, of the messages chosen, whose window has closed and that no gateway holds any more, those that closed first
@@ -13,7 +13,7 @@ export function claimClosed(tx: Db, now: Date, { except, only }: Choice) {
   return tx.many<ClosedChunk>(
     'claim_closed',
     /* sql */ `
-    select id, message_id as "messageId", logged_on as "loggedOn", place
+    select id, message_id as "messageId", logged_on as "loggedOn", place as location
       from send_chunks
      where done_at is null and closes_at <= $1 and (lease_until is null or lease_until < clock_timestamp())
        and message_id <> all($2::bigint[]) and ($3::bigint is null or message_id = $3)

@@ -3,7 +3,7 @@ import type { Db } from '../db/db.ts'
 import { retryLostRaces } from '../db/retry.ts'
 import { type MessageTiming, readTimings } from '../messages/windows.queries.ts'
 import { rulesOf } from '../messages/windows.ts'
-import { type WindowRules, windowOf } from '../quiet-hours/windows.ts'
+import { findWindowAt, type WindowRules } from '../quiet-hours/windows.ts'
 import type { Runtime } from '../runtime.ts'
 import {
   type ClosedChunk,
@@ -58,7 +58,7 @@ async function reopen(tx: Db, chunks: ClosedChunk[], timing: MessageTiming, now:
   const reopenings: Reopening[] = []
   const ends = { too_late: [] as ClosedChunk[], no_window: [] as ClosedChunk[] }
   for (const chunk of chunks) {
-    const window = nextWindow(chunk.place, rules, now)
+    const window = nextWindow(chunk.location, rules, now)
     const isLate = window && timing.deliverBy && window.opensAt >= timing.deliverBy
     const end = window === undefined ? ends.no_window : isLate ? ends.too_late : undefined
     // the others stay closed, for the next round
@@ -76,9 +76,9 @@ async function reopen(tx: Db, chunks: ClosedChunk[], timing: MessageTiming, now:
   return reopenings
 }
 
-function nextWindow(place: string | null, rules: WindowRules | undefined, now: Date) {
-  if (place === null || rules === undefined) return { opensAt: now, closesAt: null }
-  return windowOf(place, rules, now)
+function nextWindow(location: string | null, rules: WindowRules | undefined, now: Date) {
+  if (location === null || rules === undefined) return { opensAt: now, closesAt: null }
+  return findWindowAt(location, rules, now)
 }
 
 /**

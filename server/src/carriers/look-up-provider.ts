@@ -3,16 +3,26 @@
 import type { GuardedFetch } from '../lib/guarded-fetch.ts'
 import { formatPhoneNumber } from '../sms/phone-number.ts'
 import { carrierId, carrierName } from './carriers.ts'
-import type { Line } from './line.ts'
+
+/** The result of a number's look-up; null is a value that the service did not return. */
+export type LookUpResult = {
+  kind: 'mobile' | 'landline' | 'voip' | 'toll_free' | 'unreachable' | 'unknown'
+  carrier: number | null
+  carrierName: string | null
+  /** Whether the number was ported to this carrier from another. */
+  ported: boolean | null
+  globalCarrierId: string | null
+  globalCarrierName: string | null
+}
 
 export type ProviderOptions = { fetch: GuardedFetch; url: string; token: string | undefined; timeoutMs: number }
 
 const maxBytes = 16_384
 const maxText = 191
-const kinds = new Set<Line['kind']>(['mobile', 'landline', 'voip', 'toll_free', 'unreachable', 'unknown'])
+const kinds = new Set<LookUpResult['kind']>(['mobile', 'landline', 'voip', 'toll_free', 'unreachable', 'unknown'])
 
 /** Asks the service at `url`; throws when it does not answer in time, or with something else than a line. */
-export async function askProvider(options: ProviderOptions, phone: number): Promise<Line> {
+export async function queryProvider(options: ProviderOptions, phone: number): Promise<LookUpResult> {
   const answer = await options.fetch({
     url: options.url,
     method: 'POST',
@@ -26,11 +36,11 @@ export async function askProvider(options: ProviderOptions, phone: number): Prom
     maxBytes,
   })
   if (answer.status !== 200) throw new Error(`the look-up answered ${answer.status}`)
-  return readLine(answer.body.toString())
+  return parseLookUpResult(answer.body.toString())
 }
 
 /** The line in a body; throws for one that is no object of JSON. What it does not say, or says oddly, is not known. */
-export function readLine(text: string): Line {
+export function parseLookUpResult(text: string): LookUpResult {
   const body = parseObject(text)
   const carrier = idOf(body.carrier)
   const name = textOf(body.carrier_name)

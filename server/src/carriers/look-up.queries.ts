@@ -1,11 +1,11 @@
 import type { Db } from '../db/db.ts'
-import type { Line } from './line.ts'
+import type { LookUpResult } from './look-up-provider.ts'
 
-export type KnownLine = Line & { lookedUpAt: Date }
+export type StoredLookUp = LookUpResult & { lookedUpAt: Date }
 
 /** What was last said of a number. */
-export function findLine(db: Db, phone: number) {
-  return db.maybeOne<KnownLine>(
+export function findLookUp(db: Db, phone: number) {
+  return db.maybeOne<StoredLookUp>(
     'find_line',
     /* sql */ `
     select kind, carrier, carrier_name as "carrierName", ported, global_carrier_id as "globalCarrierId",
@@ -16,7 +16,7 @@ export function findLine(db: Db, phone: number) {
 }
 
 /** Writes down what is said now; of two at once the later counts. */
-export function saveLine(db: Db, phone: number, line: Line, at: Date) {
+export function saveLookUp(db: Db, phone: number, lookUp: LookUpResult, at: Date) {
   return db.exec(
     'save_line',
     /* sql */ `
@@ -28,7 +28,16 @@ export function saveLine(db: Db, phone: number, line: Line, at: Date) {
            ported = excluded.ported, global_carrier_id = excluded.global_carrier_id,
            global_carrier_name = excluded.global_carrier_name, looked_up_at = excluded.looked_up_at
      where number_look_ups.looked_up_at <= excluded.looked_up_at`,
-    [phone, line.kind, line.carrier, line.carrierName, line.ported, line.globalCarrierId, line.globalCarrierName, at],
+    [
+      phone,
+      lookUp.kind,
+      lookUp.carrier,
+      lookUp.carrierName,
+      lookUp.ported,
+      lookUp.globalCarrierId,
+      lookUp.globalCarrierName,
+      at,
+    ],
   )
 }
 

@@ -8,7 +8,7 @@ import { waitFor } from '../../test/wait-for.ts'
 import { type Env, readEnv } from '../config/config.ts'
 import { carrierId, carrierName } from './carriers.ts'
 import { makeLookUp } from './look-up.ts'
-import { readLine } from './look-up-provider.ts'
+import { parseLookUpResult } from './look-up-provider.ts'
 
 const ctx = useDatabase()
 const start = new Date('2026-03-02T10:00:00Z')
@@ -162,7 +162,7 @@ test.each([
   ],
   [{ carrier_name: 'x'.repeat(192) }, { carrierName: null }],
 ])('%j is read', (body, known) => {
-  expect(readLine(JSON.stringify(body))).toMatchObject(known)
+  expect(parseLookUpResult(JSON.stringify(body))).toMatchObject(known)
 })
 
 test('carriers have the names and ids of the contract', () => {

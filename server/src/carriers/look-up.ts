@@ -1,19 +1,19 @@
 import { CircuitBreaker, CircuitOpen } from '../lib/circuit-breaker.ts'
 import { makeGuardedFetch } from '../lib/guarded-fetch.ts'
 import type { Runtime } from '../runtime.ts'
-import type { Line } from './line.ts'
-import { findLine, type KnownLine, listKnownUnreachable, saveLine } from './look-up.queries.ts'
-import { askProvider } from './look-up-provider.ts'
+import { findLookUp, listKnownUnreachable, type StoredLookUp, saveLookUp } from './look-up.queries.ts'
+import type { LookUpResult } from './look-up-provider.ts'
+import { queryProvider } from './look-up-provider.ts'
 
 /** Says what is known of a number's line; undefined when nobody can tell right now. */
-export type LookUp = (phone: number) => Promise<Line | undefined>
+export type LookUp = (phone: number) => Promise<LookUpResult | undefined>
 
 const dayMs = 86_400_000
 const failures = 5
 const pauseMs = 30_000
 const quietMs = 10_000
 
-const landline: Line = {
+const landline: LookUpResult = {
   kind: 'landline',
   carrier: null,
   carrierName: null,
@@ -55,12 +55,12 @@ function askedLookUp({ db, clock, log, config }: Runtime, url: string): LookUp {
     timeoutMs,
   }
   const breaker = new CircuitBreaker({ failures, pauseMs })
-  const asking = new Map<number, Promise<Line>>()
+  const asking = new Map<number, Promise<LookUpResult>>()
   let warnedAt = Number.NEGATIVE_INFINITY
 
   // two adds of one number at once are one question
-  const askOnce = (phone: number): Promise<Line> => {
-    const asked = asking.get(phone) ?? breaker.run(() => askProvider(provider, phone))
+  const askOnce = (phone: number): Promise<LookUpResult> => {
+    const asked = asking.get(phone) ?? breaker.run(() => queryProvider(provider, phone))
     asking.set(phone, asked)
     return asked.finally(() => asking.delete(phone))
   }
@@ -72,14 +72,14 @@ function askedLookUp({ db, clock, log, config }: Runtime, url: string): LookUp {
   }
 
   return async (phone) => {
-    const known = await findLine(db, phone)
+    const known = await findLookUp(db, phone)
     if (known && isFresh(known, clock.now(), cacheDays)) return known
     const line = await askOnce(phone).catch(warn)
-    if (line) await saveLine(db, phone, line, clock.now())
+    if (line) await saveLookUp(db, phone, line, clock.now())
     return line ?? known
   }
 }
 
-function isFresh({ lookedUpAt }: KnownLine, now: Date, cacheDays: number): boolean {
+function isFresh({ lookedUpAt }: StoredLookUp, now: Date, cacheDays: number): boolean {
   return now.getTime() - lookedUpAt.getTime() < cacheDays * dayMs
 }

@@ -1,5 +1,5 @@
 import { statSync } from 'node:fs'
-import { listUnopened } from '../connections/connections.ts'
+import { listUnreadableConnections } from '../connections/connections.ts'
 import { readBackup } from './backup/read-backup.ts'
 import { writeBackup } from './backup/write-backup.ts'
 import type { Command } from './command.ts'
@@ -36,7 +36,7 @@ const restore: Command = {
   async run({ db, databaseUrl, changeMode, names, resolve, connectionConfig }) {
     const file = resolve(names[0] ?? '')
     const { header, tables, rows } = await readBackup(databaseUrl, file, ({ mode }) => changeMode(mode))
-    const unopened = await listUnopened({ db, config: connectionConfig() })
+    const unopened = await listUnreadableConnections({ db, config: connectionConfig() })
     return {
       lines: [
         `Restored ${rows} rows of ${tables} tables, as of ${header.createdAt}, in ${header.mode} mode.`,

@@ -10,9 +10,9 @@ import {
 } from '../connections/connections.queries.ts'
 import {
   connectionFields,
+  parseConnectionFields,
   presentConnection,
   presentTest,
-  readConnectionTexts,
 } from '../connections/connections.schema.ts'
 import { openConnection, problemOf } from '../connections/connections.ts'
 import { probe } from '../connections/probe.ts'
@@ -118,7 +118,7 @@ const add: Command = {
   notes: [...notes, 'With --enabled no it can be tested before anybody binds to it for good.'],
   async run(work) {
     const [name = ''] = work.names
-    const change = readConnectionTexts({ ...textsOf(work), name })
+    const change = parseConnectionFields({ ...textsOf(work), name })
     const { host = '' } = change
     const row = await createConnection({ db: work.db, config: work.connectionConfig() }, { ...change, name, host })
     return outcome(work, row, `Connection ${row.name} (${row.id}) is there${row.enabled ? '' : ', disabled'}.`)
@@ -198,7 +198,7 @@ export async function connectionOf({ db, names }: Pick<Work, 'db' | 'names'>): P
 async function change(work: Work, texts: Record<string, string>, what: string): Promise<Outcome> {
   const { id } = await connectionOf(work)
   const given = { db: work.db, config: work.connectionConfig() }
-  const row = await changeConnection(given, id, readConnectionTexts(texts))
+  const row = await changeConnection(given, id, parseConnectionFields(texts))
   return outcome(work, row, `Connection ${row.name} (${row.id}) ${what}.`)
 }
 

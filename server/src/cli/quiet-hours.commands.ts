@@ -1,8 +1,13 @@
 import { readDate } from '../lib/dates.ts'
-import { formatTimeOfDay, parseHours } from '../quiet-hours/hours.ts'
-import { states } from '../quiet-hours/places.ts'
-import { listQuietHours, type OwnHours, type QuietHoursRow, replaceLaw } from '../quiet-hours/quiet-hours.queries.ts'
-import { changeQuietHours, findClashes, readQuietHours } from '../quiet-hours/quiet-hours.ts'
+import { formatTimeOfDay, parseHours } from '../quiet-hours/local-time.ts'
+import { knownStates } from '../quiet-hours/locations.ts'
+import {
+  listQuietHours,
+  type OwnHours,
+  type QuietHoursRow,
+  replaceLegalHours,
+} from '../quiet-hours/quiet-hours.queries.ts'
+import { changeQuietHours, findConflicts, readQuietHours } from '../quiet-hours/quiet-hours.ts'
 import { accountOf } from './account-of.ts'
 import { type Command, table, textOf, UsageError, type Work } from './command.ts'
 
@@ -45,13 +50,14 @@ const set: Command = {
   async run(work) {
     const state = textOf(work, 'state') ?? ''
     if (!/^[A-Z]{2}$/.test(state)) throw new UsageError(`--state must be two capital letters, not ${state}`)
-    if (!states.has(state)) throw new UsageError(`--state must be a state of the United States or US, not ${state}`)
+    if (!knownStates.has(state))
+      throw new UsageError(`--state must be a state of the United States or US, not ${state}`)
     const hours = readHoursOf(state, work)
     if (hours.length === 0 && state === 'US') throw new UsageError('--hours of US cannot be none')
     const given = textOf(work, 'as-of') ?? work.clock.now().toISOString().slice(0, 10)
     const asOf = readDate(given)
     if (asOf === undefined) throw new UsageError(`--as-of must be a day such as 2031-05-06, not ${given}`)
-    await work.db.tx((tx) => replaceLaw(tx, state, hours, asOf))
+    await work.db.tx((tx) => replaceLegalHours(tx, state, hours, asOf))
     const rows = (await listQuietHours(work.db, null)).filter((row) => row.state === state)
     return {
       lines: [rows.length > 0 ? `${state} has new hours.` : `${state} has no hours of its own any more.`],
@@ -103,7 +109,7 @@ function readHoursOf(state: string, work: Work): OwnHours[] {
     if (hours && weekdays.length > 0) return { state, weekdays, source, ...hours }
     throw new UsageError(`--hours must be such as 1-5 09:00-18:00, or none, not ${given}`)
   })
-  const [clash] = findClashes(rows)
+  const [clash] = findConflicts(rows)
   if (!clash) return rows
   const [one, other] = clash.map((n) => pieces[n]?.trim())
   throw new UsageError(`--hours ${one} and ${other} share a weekday and no time of that day`)

@@ -1,15 +1,20 @@
 import { listAccounts } from '../accounts/accounts.queries.ts'
 import { findConnection, findConnectionByName } from '../connections/connections.queries.ts'
-import { changeSending, getSending, type Sending, type SendingChange } from '../connections/short-code-routes.ts'
+import {
+  changeSendingSettings,
+  getSendingSettings,
+  type SendingSettings,
+  type SendingSettingsChange,
+} from '../connections/sending-routes.ts'
 import { listShortCodes } from '../short-codes/short-codes.queries.ts'
-import { addShortCode, readShortCode } from '../short-codes/short-codes.ts'
+import { addShortCode, parseShortCode } from '../short-codes/short-codes.ts'
 import { Refusal } from '../supervisor/refusal.ts'
 import { accountOf } from './account-of.ts'
 import { type Command, type Outcome, table, textOf, UsageError, type Work } from './command.ts'
 
 /** A short code as it was typed, or a usage error. */
 export function readCode(text: string): string {
-  const code = readShortCode(text)
+  const code = parseShortCode(text)
   if (code === undefined) throw new UsageError(`A short code has three to six digits, a number ten: ${text} has not`)
   return code
 }
@@ -67,9 +72,9 @@ const route: Command = {
     const text = textOf(work, 'through')
     if (text !== undefined && work.options.all) throw new UsageError('--through or --all, not both')
     const code = readCode(work.names[0] ?? '')
-    if (text === undefined && !work.options.all) return presentSending(code, await getSending(work.db, code))
+    if (text === undefined && !work.options.all) return presentSending(code, await getSendingSettings(work.db, code))
     const routes = text === undefined ? [] : await readRoutes(work, text)
-    return presentSending(code, await changeSending(work.db, code, { routes }))
+    return presentSending(code, await changeSendingSettings(work.db, code, { routes }))
   },
 }
 
@@ -84,14 +89,14 @@ const set: Command = {
     const isCap = /^\d{1,6}$/.test(text) && mps !== null && mps >= 1 && mps <= 100_000
     if (mps !== null && !isCap) throw new UsageError('--mps must be a whole number from 1 to 100000, or none')
     const code = readCode(work.names[0] ?? '')
-    return presentSending(code, await changeSending(work.db, code, { mps }))
+    return presentSending(code, await changeSendingSettings(work.db, code, { mps }))
   },
 }
 
 export const shortCodeCommands: Command[] = [add, list, route, set]
 
-async function readRoutes({ db }: Work, text: string): Promise<NonNullable<SendingChange['routes']>> {
-  const routes: NonNullable<SendingChange['routes']> = []
+async function readRoutes({ db }: Work, text: string): Promise<NonNullable<SendingSettingsChange['routes']>> {
+  const routes: NonNullable<SendingSettingsChange['routes']> = []
   for (const part of text.split(',')) {
     const [, name = '', tier = '0', weight = '1'] =
       /^\s*([^/]*[^/\s])\s*(?:\/\s*(\d{1,2})\s*)?(?:\/\s*(\d{1,4})\s*)?$/.exec(part) ?? []
@@ -106,7 +111,7 @@ async function readRoutes({ db }: Work, text: string): Promise<NonNullable<Sendi
   return routes
 }
 
-function presentSending(code: string, { mps, routes }: Sending): Outcome {
+function presentSending(code: string, { mps, routes }: SendingSettings): Outcome {
   const rows = routes.map(({ name, tier, weight }) => [name, String(tier), String(weight)])
   return {
     lines: [

@@ -3,7 +3,7 @@ import type { Db } from '../db/db.ts'
 // A slot is a bind that a connection may have; one gateway at a time owns it, by a lease of the database's clock.
 
 /** Makes the rows of all slots that enabled connections have by now, and drops those they have no more. */
-export async function makeSlots(db: Db): Promise<void> {
+export async function syncSlots(db: Db): Promise<void> {
   await db.exec(
     'make_slots',
     /* sql */ `
@@ -57,7 +57,7 @@ export function renewSlots(db: Db, gateway: string, leaseMs: number, owned: Owne
   )
 }
 
-export type Share = {
+export type SlotShare = {
   connectionId: number
   share: number
   /** There are other gateways that serve. */
@@ -70,8 +70,8 @@ export type Share = {
  * and answers that share and the slots taken. Slots whose lease is over are free, its own too: it may have taken them
  * without hearing of it.
  */
-export function takeSlots(db: Db, gateway: string, leaseMs: number, connectionIds: number[]) {
-  return db.many<Share>(
+export function claimSlots(db: Db, gateway: string, leaseMs: number, connectionIds: number[]) {
+  return db.many<SlotShare>(
     'take_slots',
     /* sql */ `
     with serving as (

@@ -6,7 +6,6 @@ import { violates } from '../db/pg-errors.ts'
 import { wake } from '../db/wake.ts'
 import { errors } from '../errors.ts'
 import { SealError, type Sealer } from '../lib/seal.ts'
-import { type Checked, faultsOf, type OwnTls } from './checks.ts'
 import type { Connection } from './connection.ts'
 import {
   addConnection,
@@ -16,15 +15,16 @@ import {
   type EnvironmentName,
   findConnection,
   findConnectionByName,
-  findUses,
-  hasCarried,
+  findConnectionUses,
+  hasTraffic,
   lockConnection,
   lockConnectionByName,
   pickSettings,
   updateConnection,
 } from './connections.queries.ts'
 import { environmentName } from './environment.ts'
-import { holdsSecret, howToGetKey, openSecret, type SecretField, sealerOf, sealSecret } from './secrets.ts'
+import { makeSealer, matchesSecret, openSecret, type SecretField, sealSecret, secretKeyHint } from './secrets.ts'
+import { type CheckedSettings, findSettingErrors, type OwnTls } from './validation.ts'
 
 type Given = { db: Db; config: Pick<Config, 'mode' | 'secretKey'> }
 
@@ -60,7 +60,7 @@ export async function changeConnection({ db, config }: Given, id: number, change
       const row = await lockConnection(tx, id)
       if (!row) throw errors.connectionNotFound()
       if (row.fromEnvironment) refuseOfEnvironment(row, change)
-      const whole = withOwnTls(row, change, sealerOf(config))
+      const whole = withOwnTls(row, change, makeSealer(config))
       check({ ...whole, name: change.name === row.name ? undefined : change.name }, config)
       const settings = applyChange(row, whole, config)
       if (isDeepStrictEqual(settings, pickSettings(row))) return row
@@ -79,7 +79,7 @@ export async function changeConnection({ db, config }: Given, id: number, change
 export async function removeConnection({ db }: Pick<Given, 'db'>, id: number): Promise<void> {
   const { version } = await refuseUsed(db, id, await findConnection(db, id))
   // unused and disabled, it carries nothing unless it is changed, and then it has another version
-  if (await hasCarried(db, id)) {
+  if (await hasTraffic(db, id)) {
     throw errors.connectionInUse('It has carried texts, whose records name it; leave it disabled')
   }
   await db.tx(async (tx) => {
@@ -94,7 +94,7 @@ async function refuseUsed(db: Db, id: number, row: ConnectionRow | undefined): P
   if (!row) throw errors.connectionNotFound()
   if (row.fromEnvironment) throw errors.connectionInUse('It is that of CARILLON_SMPP_URL; it can be disabled')
   if (row.enabled) throw errors.connectionInUse('It is enabled; disable it first')
-  const uses = await findUses(db, id)
+  const uses = await findConnectionUses(db, id)
   if (uses.bound) throw errors.connectionInUse('A gateway is still bound to it; try again in a moment')
   if (uses.shortCodes.length > 0) {
     throw errors.connectionInUse(`Shortcodes are routed through it: ${uses.shortCodes.join(', ')}`)
@@ -102,11 +102,11 @@ async function refuseUsed(db: Db, id: number, row: ConnectionRow | undefined): P
   return row
 }
 
-function check(given: Checked, { mode }: Pick<Config, 'mode'>) {
+function check(given: CheckedSettings, { mode }: Pick<Config, 'mode'>) {
   if (given.name === environmentName) {
     throw errors.invalid({ 'connection.name': ['is kept for the connection of CARILLON_SMPP_URL'] })
   }
-  const faults = Object.entries(faultsOf(given, mode))
+  const faults = Object.entries(findSettingErrors(given, mode))
   if (faults.length === 0) return
   throw errors.invalid(Object.fromEntries(faults.map(([field, why]) => [`connection.${field}`, [why]])))
 }
@@ -172,11 +172,11 @@ function applyChange(row: ConnectionRow, change: ConnectionChange, config: Given
 function reseal(config: Given['config'], field: SecretField, kept: Buffer | null, given: Secret | undefined) {
   if (given === undefined) return kept
   const sealer = needSealer(config)
-  return kept && holdsSecret(sealer, field, kept, given) ? kept : sealSecret(sealer, field, given)
+  return kept && matchesSecret(sealer, field, kept, given) ? kept : sealSecret(sealer, field, given)
 }
 
 function needSealer(config: Given['config']): Sealer {
-  const sealer = sealerOf(config)
-  if (!sealer) throw errors.noSecretKey(howToGetKey)
+  const sealer = makeSealer(config)
+  if (!sealer) throw errors.noSecretKey(secretKeyHint)
   return sealer
 }

@@ -1,8 +1,8 @@
 import type { Secret } from '../config/secret.ts'
 
 /** What a code of an SMSC means for the text and its number. */
-export const meanings = ['delivered', 'soft', 'hard', 'blocked', 'opted_out'] as const
-export type Meaning = (typeof meanings)[number]
+export const mappedStatuses = ['delivered', 'soft', 'hard', 'blocked', 'opted_out'] as const
+export type MappedStatus = (typeof mappedStatuses)[number]
 
 /** A carrier account that we bind to: a row that an operator edits while gateways follow it. */
 export type Connection = {
@@ -46,4 +46,4 @@ export type Connection = {
 }
 
 /** By the err of a receipt as it spells it, and by command_status in hex (0x45). */
-export type ErrorMap = { receipt?: Record<string, Meaning>; status?: Record<string, Meaning> }
+export type ErrorMap = { receipt?: Record<string, MappedStatus>; status?: Record<string, MappedStatus> }

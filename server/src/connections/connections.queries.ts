@@ -129,7 +129,7 @@ export function updateConnection(tx: Db, id: number, settings: ConnectionSetting
 }
 
 /** What stands in the way of removing a connection. */
-export function findUses(tx: Db, id: number) {
+export function findConnectionUses(tx: Db, id: number) {
   return tx.one<{ bound: boolean; shortCodes: string[] }>(
     'find_uses_of_connection',
     /* sql */ `
@@ -144,7 +144,7 @@ export function findUses(tx: Db, id: number) {
  * Whether anything on record went or came through it, tries that were refused or not answered among it. Where nothing did,
  * this reads all days: not a question to be asked with a row locked.
  */
-export async function hasCarried(db: Db, id: number): Promise<boolean> {
+export async function hasTraffic(db: Db, id: number): Promise<boolean> {
   const { carried } = await db.one<{ carried: boolean }>(
     'has_connection_carried',
     /* sql */ `

@@ -8,12 +8,12 @@ import { refusal, refusals } from '../http/schema.ts'
 import { changeConnection, createConnection, removeConnection } from './changes.ts'
 import { type ConnectionRow, findConnection, listBindSlots, listConnections } from './connections.queries.ts'
 import {
-  ConnectionAnswer,
   ConnectionCreateBody,
   ConnectionCreated,
   ConnectionIdParam,
   ConnectionPage,
   ConnectionRemoved,
+  ConnectionResponse,
   ConnectionTested,
   ConnectionUpdateBody,
   ConnectionUpdated,
@@ -99,7 +99,7 @@ export const connectionRoutes: FastifyPluginAsyncTypebox = async (app) => {
         summary: 'Show a connection, and how its binds are',
         ...common,
         params,
-        response: { 200: ConnectionAnswer, 404: notFound, ...refusals },
+        response: { 200: ConnectionResponse, 404: notFound, ...refusals },
       },
     },
     async (req) => {

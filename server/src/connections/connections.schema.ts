@@ -8,7 +8,7 @@ import { Id, TextOrNull, Time } from '../http/schema.ts'
 import { formatTime } from '../http/times.ts'
 import { detailsOf } from '../http/validation.ts'
 import type { ConnectionChange } from './changes.ts'
-import type { Meaning } from './connection.ts'
+import type { MappedStatus } from './connection.ts'
 import type { BindSlot, ConnectionRow } from './connections.queries.ts'
 import type { ProbeResult } from './probe.ts'
 
@@ -78,8 +78,8 @@ const settable = {
   ),
   error_map: Type.Object(
     {
-      receipt: Type.Optional(Type.Record(Type.String(), Type.Unsafe<Meaning>({ type: 'string' }))),
-      status: Type.Optional(Type.Record(Type.String(), Type.Unsafe<Meaning>({ type: 'string' }))),
+      receipt: Type.Optional(Type.Record(Type.String(), Type.Unsafe<MappedStatus>({ type: 'string' }))),
+      status: Type.Optional(Type.Record(Type.String(), Type.Unsafe<MappedStatus>({ type: 'string' }))),
     },
     {
       description:
@@ -139,7 +139,7 @@ export const ConnectionSchema = Type.Object(
   { title: 'Connection' },
 )
 
-export const ConnectionAnswer = Type.Object({ status: Type.Literal('OK'), connection: ConnectionSchema })
+export const ConnectionResponse = Type.Object({ status: Type.Literal('OK'), connection: ConnectionSchema })
 export const ConnectionCreated = Type.Object({
   status: Type.Literal('Connection created'),
   connection: ConnectionSchema,
@@ -282,7 +282,7 @@ export const connectionFields: Record<string, Field> = JSON.parse(JSON.stringify
 const compiled = Compile(fields)
 
 /** As the API reads a body, with each value as it was typed; `none` is null. */
-export function readConnectionTexts(texts: Readonly<Record<string, string>>): ConnectionChange {
+export function parseConnectionFields(texts: Readonly<Record<string, string>>): ConnectionChange {
   const given = Object.fromEntries(Object.entries(texts).map(([name, text]) => [name, valueOfText(name, text)]))
   if (compiled.Check(given)) return readConnectionChange(given)
   const details = Object.entries(detailsOf(compiled.Errors(given)))

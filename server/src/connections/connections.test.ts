@@ -7,9 +7,9 @@ import { waitFor } from '../../test/wait-for.ts'
 import { readEnv } from '../config/config.ts'
 import { Secret } from '../config/secret.ts'
 import { listConnections } from './connections.queries.ts'
-import { loadConnections, needKeyForSecrets } from './connections.ts'
+import { loadConnections, requireSecretKey } from './connections.ts'
 import { ensureEnvironmentConnection, releaseEnvironment } from './environment.ts'
-import { sealerOf, sealSecret } from './secrets.ts'
+import { makeSealer, sealSecret } from './secrets.ts'
 
 let database: TestDatabase
 const key = randomBytes(32).toString('hex')
@@ -35,7 +35,7 @@ const load = (config = configOf()) => loadConnections({ db: database.db, config 
 
 /** Seals a password into a row, as another process would. */
 async function setPassword(id: number, password: string, config = configOf()) {
-  const sealer = sealerOf(config)
+  const sealer = makeSealer(config)
   if (!sealer) throw new Error('the test needs a key')
   await database.db.exec('set_password', 'update connections set password = $2 where id = $1', [
     id,
@@ -149,7 +149,7 @@ test('what does not open is said in words, and keeps nobody else from sending', 
 })
 
 test('a gateway without a key does not start where there is something to open', async () => {
-  const needKey = (config: ReturnType<typeof configOf>) => needKeyForSecrets({ db: database.db, config })
+  const needKey = (config: ReturnType<typeof configOf>) => requireSecretKey({ db: database.db, config })
   const { id } = await make.connection(database.db, { name: 'Cedar SMS' })
   await ensure()
   await needKey(configOf(url, {}))

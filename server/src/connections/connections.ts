@@ -5,7 +5,7 @@ import { isLoopbackHost } from '../lib/address-ranges.ts'
 import { SealError, type Sealer } from '../lib/seal.ts'
 import type { Connection } from './connection.ts'
 import { type ConnectionRow, listConnections } from './connections.queries.ts'
-import { howToGetKey, openSecret, sealerOf } from './secrets.ts'
+import { makeSealer, openSecret, secretKeyHint } from './secrets.ts'
 
 export type LoadOptions = {
   db: Db
@@ -44,7 +44,7 @@ export function openConnection(row: ConnectionRow, config: LoadOptions['config']
   if (config.mode === 'sandbox' && !isLoopbackHost(host)) {
     throw new UnusableConnection(`Connection ${row.name} leads away from this machine, which the sandbox refuses.`)
   }
-  const sealer = sealerOf(config)
+  const sealer = makeSealer(config)
   return { ...row, host, port, password: readPassword(row, sealer, config.smpp), tlsKey: readTlsKey(row, sealer) }
 }
 
@@ -67,24 +67,24 @@ function isUnusable(error: unknown): error is Error {
  * Refuses to go on without a key where somebody has sealed secrets of connections that are in use: these would be silent
  * for no reason seen.
  */
-export async function needKeyForSecrets({ db, config }: LoadOptions): Promise<void> {
+export async function requireSecretKey({ db, config }: LoadOptions): Promise<void> {
   if (config.secretKey) return
   const names = (await listUnsealable({ db, config })).filter(({ enabled }) => enabled).map(({ name }) => name)
   if (names.length === 0) return
   throw new ConfigError([
-    `CARILLON_SECRET_KEY is needed: secrets of connections are sealed (${names.join(', ')}). ${howToGetKey}`,
+    `CARILLON_SECRET_KEY is needed: secrets of connections are sealed (${names.join(', ')}). ${secretKeyHint}`,
   ])
 }
 
 /** The connections that have a secret which this key, or none, does not open; that of the environment needs none. */
-export async function listUnopened(given: Unsealing): Promise<string[]> {
+export async function listUnreadableConnections(given: Unsealing): Promise<string[]> {
   return (await listUnsealable(given)).map(({ name }) => name)
 }
 
 type Unsealing = Pick<LoadOptions, 'db'> & { config: Pick<Config, 'secretKey'> }
 
 async function listUnsealable({ db, config }: Unsealing): Promise<ConnectionRow[]> {
-  const sealer = sealerOf(config)
+  const sealer = makeSealer(config)
   const opens = (sealed: Buffer | null) => sealed === null || sealer?.sealed(sealed) === true
   const rows = await listConnections(db)
   return rows.filter((row) => !row.fromEnvironment && !(opens(row.password) && opens(row.tlsKey)))

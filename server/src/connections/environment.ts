@@ -12,7 +12,7 @@ import {
   releaseEnvironmentConnection,
   setEnvironmentConnection,
 } from './connections.queries.ts'
-import { holdsSecret, sealerOf, sealSecret } from './secrets.ts'
+import { makeSealer, matchesSecret, sealSecret } from './secrets.ts'
 
 /** The name of the connection that CARILLON_SMPP_URL describes. */
 export const environmentName = 'default'
@@ -25,7 +25,7 @@ export function ensureEnvironmentConnection(
   { db, config }: { db: Db; config: Pick<Config, 'secretKey'> },
   smpp: SmppAddress,
 ): Promise<number> {
-  const sealer = sealerOf(config)
+  const sealer = makeSealer(config)
   return db.tx(async (tx) => {
     // looked for first: an insert in vain would take an id each time, and there are 32,767
     const known = await lockConnectionByName(tx, environmentName)
@@ -75,5 +75,5 @@ function namesIn({ window, mps, binds }: SmppAddress): EnvironmentName[] {
 /** Whether the row has this password, as far as a process without a key can tell. */
 function keeps(row: ConnectionRow, smpp: SmppAddress, sealer: Sealer | undefined): boolean {
   if (!sealer) return true
-  return row.password !== null && holdsSecret(sealer, 'password', row.password, smpp.password)
+  return row.password !== null && matchesSecret(sealer, 'password', row.password, smpp.password)
 }

@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'vitest'
-import { type IdForm, otherSpellings, spellMessageId } from './message-id.ts'
+import { alternativeMessageIds, normalizeMessageId, type ReceiptIdForm } from './message-id.ts'
 
 describe('the id of a response and of its receipt are one', () => {
-  test.each<[IdForm, string, string]>([
+  test.each<[ReceiptIdForm, string, string]>([
     ['any', '00Ab12', 'AB12'],
     ['any', 'ab12 ', '000ab12'],
     ['as_is', 'Ab-12', 'Ab-12'],
@@ -15,26 +15,26 @@ describe('the id of a response and of its receipt are one', () => {
     ['hex', 'm-77', 'M-77'],
     ['decimal', 'x1-aa', 'X1-aa'],
   ])('where the form is %s: %s and %s', (form, response, receipt) => {
-    expect(spellMessageId(form, 'receipt', receipt)).toBe(spellMessageId(form, 'response', response))
+    expect(normalizeMessageId(form, 'receipt', receipt)).toBe(normalizeMessageId(form, 'response', response))
   })
 
   test('and are two where every letter counts', () => {
-    expect(spellMessageId('as_is', 'receipt', 'AB')).not.toBe(spellMessageId('as_is', 'response', 'ab'))
-    expect(spellMessageId('as_is', 'receipt', '01')).not.toBe(spellMessageId('as_is', 'response', '1'))
+    expect(normalizeMessageId('as_is', 'receipt', 'AB')).not.toBe(normalizeMessageId('as_is', 'response', 'ab'))
+    expect(normalizeMessageId('as_is', 'receipt', '01')).not.toBe(normalizeMessageId('as_is', 'response', '1'))
   })
 })
 
 test('no form lets through what the database cannot keep', () => {
   for (const form of ['any', 'as_is', 'hex', 'decimal'] as const) {
-    const id = spellMessageId(form, 'receipt', `1\0${'2'.repeat(60_000)}`)
+    const id = normalizeMessageId(form, 'receipt', `1\0${'2'.repeat(60_000)}`)
     expect(id).not.toContain('\0')
     expect(id.length).toBeLessThanOrEqual(255)
   }
 })
 
 test('an id may have been spelt in the other base, or in another case', () => {
-  expect(otherSpellings('1a2b')).toEqual(['6699'])
-  expect(otherSpellings('6699').sort()).toEqual(['1a2b', '26265'])
-  expect(otherSpellings('0AB')).toEqual(['ab', '171'])
-  expect(otherSpellings('m-77')).toEqual([])
+  expect(alternativeMessageIds('1a2b')).toEqual(['6699'])
+  expect(alternativeMessageIds('6699').sort()).toEqual(['1a2b', '26265'])
+  expect(alternativeMessageIds('0AB')).toEqual(['ab', '171'])
+  expect(alternativeMessageIds('m-77')).toEqual([])
 })

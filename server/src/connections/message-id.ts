@@ -1,13 +1,13 @@
 import { normaliseMessageId } from '../smpp/pdu/receipt-text.ts'
 import type { Connection } from './connection.ts'
 
-export type IdForm = Connection['receiptIdForm']
+export type ReceiptIdForm = Connection['receiptIdForm']
 
 /**
  * One spelling for the SMSC's id of a text, whether a response or a receipt names it. Most connections spell it alike but
  * for case and leading zeros; some write it in one base here and in the other there, and then it is kept in decimal.
  */
-export function spellMessageId(form: IdForm, half: 'response' | 'receipt', id: string): string {
+export function normalizeMessageId(form: ReceiptIdForm, half: 'response' | 'receipt', id: string): string {
   const lenient = normaliseMessageId(id)
   if (form === 'any') return lenient
   if (form === 'as_is') return id.slice(0, 255).replaceAll('\0', '')
@@ -20,7 +20,7 @@ export function spellMessageId(form: IdForm, half: 'response' | 'receipt', id: s
  * What a receipt's id may have been in the response, where it is not known as it stands: without regard to case and zeros,
  * or in the other base. SMSCs mix hex and decimal.
  */
-export function otherSpellings(id: string): string[] {
+export function alternativeMessageIds(id: string): string[] {
   const lenient = normaliseMessageId(id)
   const decimal = fromHex(lenient)
   const spellings = [lenient, decimal, /^[0-9]{1,32}$/.test(lenient) ? BigInt(lenient).toString(16) : undefined]

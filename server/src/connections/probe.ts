@@ -5,16 +5,16 @@ import { enquireLink } from '../smpp/pdu/pdu.ts'
 import type { Session } from '../smpp/session.ts'
 import { bindOptions, bindsOf } from './bind-options.ts'
 import type { Connection } from './connection.ts'
-import { type Failure, whyNot } from './why-not.ts'
+import { describeProbeError, type ProbeFailure } from './probe-errors.ts'
 
-export type StepName = 'resolve' | 'connect' | 'tls' | 'bind' | 'enquire_link' | 'unbind'
-export type Step = { step: StepName; bind: Kind; ok: boolean; ms: number }
+export type ProbeStepName = 'resolve' | 'connect' | 'tls' | 'bind' | 'enquire_link' | 'unbind'
+export type ProbeStep = { step: ProbeStepName; bind: Kind; ok: boolean; ms: number }
 type Kind = 'transceiver' | 'transmitter' | 'receiver'
 
 export type ProbeResult = {
   ok: boolean
   ms: number
-  steps: Step[]
+  steps: ProbeStep[]
   /** What went wrong, in a sentence for the operator. */
   why: string | null
 }
@@ -31,11 +31,11 @@ export async function probe(
 ): Promise<ProbeResult> {
   const startedAt = performance.now()
   const deadline = AbortSignal.timeout(timeoutMs)
-  const steps: Step[] = []
+  const steps: ProbeStep[] = []
   for (const kind of bindsOf[connection.bindType]) {
     const failure = await tryBind(connection, kind, steps, deadline)
     if (failure) {
-      const why = whyNot(failure, connection, { ownBinds, timeoutMs })
+      const why = describeProbeError(failure, connection, { ownBinds, timeoutMs })
       return { ok: false, ms: since(startedAt), steps, why }
     }
   }
@@ -46,16 +46,16 @@ export async function probe(
 async function tryBind(
   connection: Connection,
   kind: Kind,
-  steps: Step[],
+  steps: ProbeStep[],
   deadline: AbortSignal,
-): Promise<Failure | undefined> {
-  let step: StepName = isIP(connection.host) ? 'connect' : 'resolve'
+): Promise<ProbeFailure | undefined> {
+  let step: ProbeStepName = isIP(connection.host) ? 'connect' : 'resolve'
   let startedAt = performance.now()
   const finish = (ok: boolean) => {
     steps.push({ step, bind: kind, ok, ms: since(startedAt) })
     startedAt = performance.now()
   }
-  const pass = (next: StepName) => {
+  const pass = (next: ProbeStepName) => {
     finish(true)
     step = next
   }

@@ -1,11 +1,11 @@
 import { describe, expect, test } from 'vitest'
 import { commandStatus } from '../smpp/pdu/command-status.ts'
 import { type ReceiptStat, statOfState } from '../smpp/pdu/receipt-text.ts'
-import { Meanings } from './meaning.ts'
+import { StatusMap } from './status-map.ts'
 
 // The whole of each table, written out a second time by hand: a row that is changed, lost or added fails here.
 
-const usual = new Meanings({})
+const usual = new StatusMap({})
 
 describe('the state of a receipt without an error code', () => {
   test.each<[ReceiptStat, number, string | undefined, string | null | undefined]>([

@@ -5,11 +5,11 @@ import { ListIdParam } from '../lists/lists.schema.ts'
 import { getList } from '../lists/lists.ts'
 import { listCustomFields } from './custom-fields.queries.ts'
 import {
-  CustomFieldAnswer,
   CustomFieldCreateBody,
   CustomFieldDeleteBody,
-  CustomFieldDeletedAnswer,
-  CustomFieldsAnswer,
+  CustomFieldDeletedResponse,
+  CustomFieldResponse,
+  CustomFieldsResponse,
   presentCustomField,
   presentCustomFieldDetail,
   readNewField,
@@ -31,7 +31,7 @@ export const customFieldRoutes: FastifyPluginAsyncTypebox = async (app) => {
         summary: 'List the custom fields of a list',
         tags,
         params,
-        response: { 200: CustomFieldsAnswer, 404: notFound, ...refusals },
+        response: { 200: CustomFieldsResponse, 404: notFound, ...refusals },
       },
     },
     async (req) => {
@@ -61,7 +61,7 @@ export const customFieldRoutes: FastifyPluginAsyncTypebox = async (app) => {
           params,
           body: CustomFieldCreateBody,
           response: {
-            201: CustomFieldAnswer,
+            201: CustomFieldResponse,
             404: notFound,
             422: refusal('Key or label is taken, or a value is not acceptable.'),
             ...refusals,
@@ -89,7 +89,7 @@ export const customFieldRoutes: FastifyPluginAsyncTypebox = async (app) => {
         params,
         body: CustomFieldDeleteBody,
         response: {
-          200: CustomFieldDeletedAnswer,
+          200: CustomFieldDeletedResponse,
           404: refusal('No such field, or no such list.'),
           422: refusal('The key is missing.'),
           ...refusals,

@@ -3,7 +3,7 @@ import { AppError, errors } from '../errors.ts'
 import { Flag, isUp, TextOrNull, Time } from '../http/schema.ts'
 import { formatTimeWithMs } from '../http/times.ts'
 import type { CustomField, NewCustomField } from './custom-fields.queries.ts'
-import type { ContentType } from './values.ts'
+import { type ContentType, type CustomValue, type ValueRules, valueOrDefault } from './values.ts'
 
 const contentTypes: readonly string[] = ['text', 'datetime', 'number'] satisfies ContentType[]
 
@@ -64,12 +64,12 @@ const CustomFieldDetailSchema = Type.Object(
   { title: 'CustomFieldDetail' },
 )
 
-export const CustomFieldsAnswer = Type.Object({
+export const CustomFieldsResponse = Type.Object({
   status: Type.Literal('OK'),
   custom_fields: Type.Array(CustomFieldSchema),
 })
-export const CustomFieldAnswer = Type.Object({ status: Type.Literal('OK'), custom_field: CustomFieldDetailSchema })
-export const CustomFieldDeletedAnswer = Type.Object({ status: Type.Literal('Custom field successfully deleted') })
+export const CustomFieldResponse = Type.Object({ status: Type.Literal('OK'), custom_field: CustomFieldDetailSchema })
+export const CustomFieldDeletedResponse = Type.Object({ status: Type.Literal('Custom field successfully deleted') })
 
 export function presentCustomField(field: CustomField): Static<typeof CustomFieldSchema> {
   return {
@@ -127,4 +127,18 @@ function faultOfLength(length: number): string | undefined {
 function contentTypeNotAllowed(given: string) {
   const why = `Content type ${given} not allowed. Allowed types are: ${contentTypes.join(', ')}`
   return new AppError(422, 'invalid', why, { 'custom_field.content_type': ['is not included in the list'] })
+}
+
+/** The values of a subscriber as the API shows them, a key for each field of the list. */
+export function presentValues(
+  fields: ValueRules[],
+  kept: Record<string, unknown>,
+  timeZone: string,
+): Record<string, CustomValue | null> {
+  return Object.fromEntries(fields.map((field) => [field.key, presentValue(field, kept, timeZone)]))
+}
+
+function presentValue(field: ValueRules, kept: Record<string, unknown>, timeZone: string): CustomValue | null {
+  const value = valueOrDefault(field, kept)
+  return field.contentType === 'datetime' && value !== null ? formatTimeWithMs(new Date(value), timeZone) : value
 }

@@ -1,5 +1,5 @@
 /** An expression for the fields of a list as JSON, for a statement that reads subscribers: `ValueRules[]`. */
-export function customFieldsOf(listId: string): string {
+export function customFieldsJson(listId: string): string {
   return /* sql */ `
   (select coalesce(json_agg(json_build_object(
             'key', f.key, 'contentType', f.content_type, 'maxLength', f.max_length, 'pattern', f.pattern,

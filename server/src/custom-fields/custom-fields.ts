@@ -10,7 +10,7 @@ import {
   insertCustomField,
   type NewCustomField,
 } from './custom-fields.queries.ts'
-import { isFound, isPattern } from './pattern.ts'
+import { isValidPattern, matchesPattern } from './pattern.ts'
 import { readValue } from './values.ts'
 
 type Clocked = Pick<Runtime, 'db' | 'clock'>
@@ -95,14 +95,14 @@ function faultsOf(field: NewCustomField): Faults {
   const faults: Faults = {}
   if (reservedKeys.has(field.key)) faults.key = ['is reserved']
   const { pattern, defaultValue } = field
-  const isBadPattern = pattern !== null && !isPattern(pattern)
+  const isBadPattern = pattern !== null && !isValidPattern(pattern)
   if (isBadPattern) faults.pattern = ['is invalid']
   if (defaultValue === null || defaultValue === '') return faults
   const read = readValue({ ...field, isEnforced: false }, defaultValue)
   if ('fault' in read) {
     const tooLong = `is too long (maximum is ${field.maxLength} characters)`
     faults.default_value = [read.fault === 'length' ? tooLong : `is not a ${field.contentType}`]
-  } else if (pattern !== null && !isBadPattern && !isFound(pattern, defaultValue)) {
+  } else if (pattern !== null && !isBadPattern && !matchesPattern(pattern, defaultValue)) {
     faults.default_value = ['does not fit the pattern']
   }
   return faults

@@ -9,7 +9,7 @@ const kept = 500
 const compiled = new Map<string, RE2JS>()
 
 /** Whether a pattern is one, and small enough to be run on every value. */
-export function isPattern(pattern: string): boolean {
+export function isValidPattern(pattern: string): boolean {
   try {
     return compile(pattern).programSize() <= longestProgram
   } catch (error) {
@@ -19,7 +19,7 @@ export function isPattern(pattern: string): boolean {
 }
 
 /** Whether the pattern is found anywhere in the text. */
-export function isFound(pattern: string, text: string): boolean {
+export function matchesPattern(pattern: string, text: string): boolean {
   return compile(pattern).matcher(text).find()
 }
 

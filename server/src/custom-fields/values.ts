@@ -1,5 +1,5 @@
 import { readInstant } from '../lib/dates.ts'
-import { isFound } from './pattern.ts'
+import { matchesPattern } from './pattern.ts'
 
 export type ContentType = 'text' | 'datetime' | 'number'
 
@@ -18,13 +18,13 @@ export type ValueRules = {
 /** As it is kept: a datetime is UTC with milliseconds. */
 export type CustomValue = string | number
 
-export type Fault = 'type' | 'length' | 'pattern'
+export type ValueError = 'type' | 'length' | 'pattern'
 
 /** The value to keep, null for one that is taken back, or what is wrong with it. */
-export type ReadValue = { value: CustomValue | null } | { fault: Fault }
+export type ValueResult = { value: CustomValue | null } | { fault: ValueError }
 
 /** Converts a given value to the field's type and checks it. Null and a blank text take the value back. */
-export function readValue(rules: ValueRules, given: unknown): ReadValue {
+export function readValue(rules: ValueRules, given: unknown): ValueResult {
   if (given === null) return { value: null }
   if (typeof given !== 'string' && typeof given !== 'number' && typeof given !== 'boolean') return { fault: 'type' }
   const text = String(given)
@@ -33,7 +33,7 @@ export function readValue(rules: ValueRules, given: unknown): ReadValue {
   if (text.length > rules.maxLength && [...text].length > rules.maxLength) return { fault: 'length' }
   const value = convert(rules.contentType, given, plain)
   if (value === undefined) return { fault: 'type' }
-  if (rules.isEnforced && rules.pattern !== null && !isFound(rules.pattern, text)) return { fault: 'pattern' }
+  if (rules.isEnforced && rules.pattern !== null && !matchesPattern(rules.pattern, text)) return { fault: 'pattern' }
   return { value }
 }
 

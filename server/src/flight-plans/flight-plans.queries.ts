@@ -1,7 +1,7 @@
 import type { Db } from '../db/db.ts'
 import type { Audience } from '../messages/audience.ts'
 import { priceOfPart } from '../rates/rates.sql.ts'
-import type { Ways } from './pace.ts'
+import type { SendingCapacity } from './pace.ts'
 import type { FlightPlanResult } from './result.ts'
 
 export type NewFlightPlan = {
@@ -89,8 +89,8 @@ export function deleteFlightPlans(db: Db, before: Date) {
 }
 
 /** The connections that the list's short code sends through: of the first tier that has one that may send. */
-export function findWays(db: Db, listId: number) {
-  return db.one<Ways>(
+export function findSendingCapacity(db: Db, listId: number) {
+  return db.one<SendingCapacity>(
     'find_ways',
     /* sql */ `
     with code as (

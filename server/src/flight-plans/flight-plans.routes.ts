@@ -7,8 +7,8 @@ import { getList } from '../lists/lists.ts'
 import { readAudience } from '../messages/audience.ts'
 import { findMessage } from '../messages/messages.queries.ts'
 import { MessageIdParam, readSendAt } from '../messages/messages.schema.ts'
-import { FlightPlanAnswer, FlightPlanBody, FlightPlanIdParam, presentFlightPlan } from './flight-plans.schema.ts'
-import { getFlightPlan, orderFlightPlan } from './flight-plans.ts'
+import { FlightPlanBody, FlightPlanIdParam, FlightPlanResponse, presentFlightPlan } from './flight-plans.schema.ts'
+import { getFlightPlan, requestFlightPlan } from './flight-plans.ts'
 
 const common = { tags: ['Messages'], 'x-extension': true }
 const description =
@@ -30,7 +30,7 @@ export const flightPlanRoutes: FastifyPluginAsyncTypebox = async (app) => {
         params: Type.Object({ list_id: ListIdParam }),
         body: FlightPlanBody,
         response: {
-          202: FlightPlanAnswer,
+          202: FlightPlanResponse,
           404: refusal('No such list on this account.'),
           422: refusal('The content or another value is not acceptable, or too many are being reckoned.'),
           ...refusals,
@@ -40,7 +40,7 @@ export const flightPlanRoutes: FastifyPluginAsyncTypebox = async (app) => {
     async (req, reply) => {
       const list = await getList(rt.db, req.account.id, req.params.list_id)
       const { content, max_parts, audience, send_at } = req.body.message
-      const plan = await orderFlightPlan(rt, {
+      const plan = await requestFlightPlan(rt, {
         accountId: req.account.id,
         listId: list.id,
         messageId: null,
@@ -64,7 +64,7 @@ export const flightPlanRoutes: FastifyPluginAsyncTypebox = async (app) => {
         description,
         params: Type.Object({ list_id: ListIdParam, message_id: MessageIdParam }),
         response: {
-          202: FlightPlanAnswer,
+          202: FlightPlanResponse,
           404: refusal('No such message, or no such list.'),
           422: refusal('It is past that, or its text cannot be sent any more, or too many are being reckoned.'),
           ...refusals,
@@ -78,7 +78,7 @@ export const flightPlanRoutes: FastifyPluginAsyncTypebox = async (app) => {
       if (message.status !== 'draft' && message.status !== 'scheduled') {
         throw errors.wrongMessageStatus(message.status, 'planned')
       }
-      const plan = await orderFlightPlan(rt, {
+      const plan = await requestFlightPlan(rt, {
         accountId: req.account.id,
         listId: list.id,
         messageId: message.id,
@@ -100,7 +100,7 @@ export const flightPlanRoutes: FastifyPluginAsyncTypebox = async (app) => {
         operationId: 'getFlightPlan',
         summary: 'Show a flight plan, with its result once it is reckoned',
         params: Type.Object({ list_id: ListIdParam, flight_plan_id: FlightPlanIdParam }),
-        response: { 200: FlightPlanAnswer, 404: refusal('No such flight plan, or no such list.'), ...refusals },
+        response: { 200: FlightPlanResponse, 404: refusal('No such flight plan, or no such list.'), ...refusals },
       },
     },
     async (req) => {

@@ -105,7 +105,7 @@ export const FlightPlanSchema = Type.Object(
   { title: 'FlightPlan', 'x-extension': true },
 )
 
-export const FlightPlanAnswer = Type.Object({ status: Type.Literal('OK'), flight_plan: FlightPlanSchema })
+export const FlightPlanResponse = Type.Object({ status: Type.Literal('OK'), flight_plan: FlightPlanSchema })
 
 /** A flight plan on the wire, with its result once there is one. */
 export function presentFlightPlan(plan: FlightPlan, timeZone: string): Static<typeof FlightPlanSchema> {

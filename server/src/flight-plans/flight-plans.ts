@@ -8,21 +8,21 @@ import { refuseContent } from '../messages/content.ts'
 import { readPersonalText } from '../messages/personal-text.ts'
 import { readTimingOfList, readTimings } from '../messages/windows.queries.ts'
 import { rulesOf } from '../messages/windows.ts'
-import { type WindowRules, windowFor } from '../quiet-hours/windows.ts'
+import { findWindow, type WindowRules } from '../quiet-hours/windows.ts'
 import type { Runtime } from '../runtime.ts'
 import {
   countPending,
   type FlightPlan,
   findFlightPlan,
   findPending,
-  findWays,
+  findSendingCapacity,
   finishFlightPlan,
   insertFlightPlan,
   type NewFlightPlan,
   priceParts,
 } from './flight-plans.queries.ts'
 import { partsByCarrier, resultOf } from './result.ts'
-import { Adder, newTotals, type OpensAt } from './totals.ts'
+import { newTotals, type OpensAt, TotalsCounter } from './totals.ts'
 
 // What sending a message would come to. It is reckoned over the real list, each recipient's text as an expansion would
 // write it, in a job: a list of a million takes some seconds.
@@ -36,7 +36,7 @@ const pendingAtOnce = 5
 const sliceRows = 10_000
 
 /** Asks for the flight plan of a text. When this returns it will be reckoned, whatever crashes. */
-export function orderFlightPlan(rt: Rt, plan: NewFlightPlan): Promise<FlightPlan> {
+export function requestFlightPlan(rt: Rt, plan: NewFlightPlan): Promise<FlightPlan> {
   return rt.db.tx(async (tx) => {
     await refuseContent(tx, plan.listId, plan.content, plan.maxParts)
     if ((await countPending(tx, plan.accountId)) >= pendingAtOnce) throw errors.tooManyFlightPlans(pendingAtOnce)
@@ -63,7 +63,7 @@ export async function computeFlightPlan(rt: Rt, id: number, signal: AbortSignal)
   const text = await readPersonalText(db, plan.listId, plan.content)
   const timing = await readTiming(db, plan)
   const rules = await rulesOf(db, timing)
-  const adder = new Adder(totals, {
+  const adder = new TotalsCounter(totals, {
     maxParts: plan.maxParts,
     textFor: text?.textFor ?? (() => plan.content),
     now,
@@ -90,14 +90,14 @@ export async function computeFlightPlan(rt: Rt, id: number, signal: AbortSignal)
     cursorPhone = read.ended ? null : read.lastPhone
   }
   const cost = await priceParts(db, plan.accountId, utcDay(plan.sendAt ?? now), partsByCarrier(totals))
-  const result = resultOf(totals, plan.content, await findWays(db, plan.listId), cost)
+  const result = resultOf(totals, plan.content, await findSendingCapacity(db, plan.listId), cost)
   await finishFlightPlan(db, id, result, rt.clock.now())
 }
 
 /** Windows as they are at a moment. What was found for a place is kept with the rules, so each moment has its own. */
 function askedAt(rules: WindowRules, at: Date): OpensAt {
   const own = { ...rules }
-  return (person) => windowFor(person, own, at)?.opensAt
+  return (person) => findWindow(person, own, at)?.opensAt
 }
 
 /** What the message says of times, or, of a text that is none yet, what its list does. */

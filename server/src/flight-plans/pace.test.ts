@@ -1,10 +1,16 @@
 import { expect, test } from 'vitest'
-import { paceOf, type Way } from './pace.ts'
+import { type ConnectionCapacity, estimatePace } from './pace.ts'
 
-const way = (given: Partial<Way> = {}): Way => ({ name: 'a', mps: null, carrierMps: {}, room: 10, ...given })
+const way = (given: Partial<ConnectionCapacity> = {}): ConnectionCapacity => ({
+  name: 'a',
+  mps: null,
+  carrierMps: {},
+  room: 10,
+  ...given,
+})
 const none = new Map<number | null, number>()
 
-test.each<[string, Parameters<typeof paceOf>[0], number, ReturnType<typeof paceOf>]>([
+test.each<[string, Parameters<typeof estimatePace>[0], number, ReturnType<typeof estimatePace>]>([
   ['nothing can send', { shortCodeMps: 10, connections: [] }, 100, undefined],
   [
     'a short code is capped',
@@ -37,7 +43,7 @@ test.each<[string, Parameters<typeof paceOf>[0], number, ReturnType<typeof paceO
     { perSecond: 15_000, seconds: 2, limitedBy: 'software' },
   ],
 ])('%s', (_case, ways, parts, pace) => {
-  expect(paceOf(ways, parts, none)).toEqual(pace)
+  expect(estimatePace(ways, parts, none)).toEqual(pace)
 })
 
 test('a carrier with a cap of its own may take the longest', () => {
@@ -49,10 +55,12 @@ test('a carrier with a cap of its own may take the longest', () => {
     [383, 600],
     [77, 5_400],
   ])
-  expect(paceOf({ shortCodeMps: null, connections }, 6_000, parts)).toEqual({
+  expect(estimatePace({ shortCodeMps: null, connections }, 6_000, parts)).toEqual({
     perSecond: 100,
     seconds: 60,
     limitedBy: 'carrier:383',
   })
-  expect(paceOf({ shortCodeMps: null, connections }, 6_000, new Map([[null, 6_000]]))?.limitedBy).toBe('connections')
+  expect(estimatePace({ shortCodeMps: null, connections }, 6_000, new Map([[null, 6_000]]))?.limitedBy).toBe(
+    'connections',
+  )
 })

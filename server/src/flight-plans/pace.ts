@@ -1,7 +1,7 @@
 // How long it takes to send so many parts, by the caps that hold and by windows where there are none.
 
 /** A connection as far as it decides how fast a short code sends. */
-export type Way = {
+export type ConnectionCapacity = {
   name: string
   /** Parts in any second; null is no cap. */
   mps: number | null
@@ -10,7 +10,7 @@ export type Way = {
   room: number
 }
 
-export type Ways = { shortCodeMps: number | null; connections: Way[] }
+export type SendingCapacity = { shortCodeMps: number | null; connections: ConnectionCapacity[] }
 
 export type Pace = {
   /** Parts a second when nothing but this is being sent. */
@@ -21,15 +21,19 @@ export type Pace = {
 }
 
 /** How soon an SMSC usually answers; a window of 10 gives 100 parts a second then. */
-export const assumedAnswerMs = 100
+export const assumedResponseMs = 100
 /** What one gateway and its database can do where nothing else holds it back. */
 const softwareMps = 15_000
 
 /** The pace of these parts, in all and by the handset's carrier; undefined where no connection is there to send them. */
-export function paceOf(ways: Ways, parts: number, byCarrier: ReadonlyMap<number | null, number>): Pace | undefined {
+export function estimatePace(
+  ways: SendingCapacity,
+  parts: number,
+  byCarrier: ReadonlyMap<number | null, number>,
+): Pace | undefined {
   if (ways.connections.length === 0) return undefined
   const speeds = ways.connections.map((way) => {
-    const byWindow = (way.room * 1_000) / assumedAnswerMs
+    const byWindow = (way.room * 1_000) / assumedResponseMs
     return { way, mps: Math.min(way.mps ?? byWindow, byWindow), isCapped: way.mps !== null && way.mps <= byWindow }
   })
   const together = speeds.reduce((sum, { mps }) => sum + mps, 0)

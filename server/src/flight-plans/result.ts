@@ -1,7 +1,7 @@
 import { carrierName } from '../carriers/carriers.ts'
 import { lookAlike } from '../sms/look-alikes.ts'
 import type { Priced } from './flight-plans.queries.ts'
-import { assumedAnswerMs, paceOf, type Ways } from './pace.ts'
+import { assumedResponseMs, estimatePace, type SendingCapacity } from './pace.ts'
 import type { Totals } from './totals.ts'
 
 /** What a flight plan says, as it is kept. Money is in dollars, rounded: nothing is reckoned with it any more. */
@@ -43,7 +43,7 @@ export function partsByCarrier(totals: Totals) {
 export function resultOf(
   totals: Totals,
   content: string,
-  ways: Ways,
+  ways: SendingCapacity,
   cost: { total: number; byCarrier: Priced[] },
 ): FlightPlanResult {
   const counts = [...totals.histogram].sort(([a], [b]) => a - b)
@@ -93,12 +93,12 @@ export function resultOf(
   }
 }
 
-function durationOf(totals: Totals, ways: Ways, sum: number): FlightPlanResult['duration'] {
+function durationOf(totals: Totals, ways: SendingCapacity, sum: number): FlightPlanResult['duration'] {
   const byCarrier = new Map([...totals.carriers].map(([carrier, { parts }]) => [carrier, parts]))
-  const pace = paceOf(ways, sum, byCarrier)
+  const pace = estimatePace(ways, sum, byCarrier)
   if (!pace) return { minutes: null, perSecond: null, limitedBy: 'no_connection', assumptions: [] }
   const assumptions = ['nothing else is being sent', 'every bind of its connections is up']
-  if (pace.limitedBy === 'window') assumptions.push(`the SMSC answers in ${assumedAnswerMs} ms`)
+  if (pace.limitedBy === 'window') assumptions.push(`the SMSC answers in ${assumedResponseMs} ms`)
   if (pace.limitedBy === 'software') assumptions.push('one gateway on a small machine')
   if (totals.waiting.atSendAt > 0) assumptions.push('nobody has to wait for a window to open')
   return {

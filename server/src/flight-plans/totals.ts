@@ -38,7 +38,7 @@ export function newTotals(): Totals {
 /** When a recipient may be texted; undefined where he may never be. */
 export type OpensAt = (person: AudienceRow) => Date | undefined
 
-export type Planned = {
+export type PlannedMessage = {
   maxParts: number | null
   textFor(person: AudienceRow): string
   now: Date
@@ -56,13 +56,13 @@ type Judged = {
 }
 
 /** Adds people of the audience to the totals, each as an expansion would write him. */
-export class Adder {
+export class TotalsCounter {
   readonly #totals: Totals
-  readonly #planned: Planned
+  readonly #planned: PlannedMessage
   // most texts of a message without tags are the one before
   #last: { text: string; judged: Judged } | undefined
 
-  constructor(totals: Totals, planned: Planned) {
+  constructor(totals: Totals, planned: PlannedMessage) {
     this.#totals = totals
     this.#planned = planned
   }

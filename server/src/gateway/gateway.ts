@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
-import { needKeyForSecrets } from '../connections/connections.ts'
+import { requireSecretKey } from '../connections/connections.ts'
 import { ensureEnvironmentConnection } from '../connections/environment.ts'
 import { poolDb } from '../db/db.ts'
 import { boundedBy, makePool } from '../db/pool.ts'
@@ -45,7 +45,7 @@ export async function startGateway(rt: Runtime): Promise<Gateway> {
   const settings = { ...onePlan, ...boundedBy(config.send.leaseMs) }
   const pool = makePool(rt.databaseUrl, log, { max: 8, settings, name: 'carillon gateway' })
   const db = poolDb(pool)
-  await needKeyForSecrets({ db, config })
+  await requireSecretKey({ db, config })
   if (config.smpp) await ensureEnvironmentConnection({ db, config }, config.smpp)
 
   const recorder = new Recorder({ db, clock, log })

@@ -11,7 +11,7 @@ import Fastify, {
 import { accountRoutes, notingCallerFinder } from '../accounts/accounts.routes.ts'
 import { apiKeyRoutes } from '../accounts/api-keys.routes.ts'
 import { connectionRoutes } from '../connections/connections.routes.ts'
-import { shortCodeRouteRoutes } from '../connections/short-code-routes.routes.ts'
+import { sendingRouteRoutes } from '../connections/sending-routes.routes.ts'
 import { customFieldRoutes } from '../custom-fields/custom-fields.routes.ts'
 import { type RequestScope, requestScope } from '../db/request-transaction.ts'
 import { donationRoutes } from '../donations/donations.routes.ts'
@@ -115,7 +115,7 @@ const api: FastifyPluginAsync<{ rt: Runtime; scope: RequestScope }> = async (app
   await app.register(apiKeyRoutes)
   await app.register(shortCodeRoutes)
   await app.register(connectionRoutes)
-  await app.register(shortCodeRouteRoutes)
+  await app.register(sendingRouteRoutes)
   await app.register(rateRoutes)
   await app.register(receiptRoutes)
   await app.register(keywordRoutes)

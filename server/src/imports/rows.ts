@@ -1,4 +1,4 @@
-import { type CustomValue, type Fault, readValue } from '../custom-fields/values.ts'
+import { type CustomValue, readValue, type ValueError } from '../custom-fields/values.ts'
 import { readDate, readInstant } from '../lib/dates.ts'
 import { parsePhoneNumber } from '../sms/phone-number.ts'
 import { type Column, columns, type FieldColumn } from './columns.ts'
@@ -62,7 +62,7 @@ export function checkRow(cells: Cells, fields: readonly FieldColumn[]): CheckedR
   return { phone, values }
 }
 
-const customFaults: Record<Fault, string> = {
+const customFaults: Record<ValueError, string> = {
   type: 'bad_custom_field',
   length: 'custom_field_too_long',
   pattern: 'custom_field_unlike_its_pattern',

@@ -24,7 +24,7 @@ export async function insertInbound(db: Db, mo: NewInbound): Promise<number> {
 }
 
 /** Those of these MOs that are read: what they ask for is done, but for its confirmation. */
-export async function listRead(db: Db, ids: number[]): Promise<number[]> {
+export async function listHandled(db: Db, ids: number[]): Promise<number[]> {
   const rows = await db.many<{ id: number }>(
     'list_read',
     /* sql */ `
@@ -35,7 +35,7 @@ export async function listRead(db: Db, ids: number[]): Promise<number[]> {
   return rows.map(({ id }) => id)
 }
 
-export type Waiting = {
+export type WaitingInbound = {
   id: number
   optedOut: boolean
   /** An opt-out of the same handset comes before it and is still to be confirmed: help is not answered before that. */
@@ -47,7 +47,7 @@ export type Waiting = {
  * confirmed: so many of either kind, the first of those that were not read yet, and of the others those that wait longest.
  */
 export function listWaitingInbound(db: Db, limits: { unread: number; optedOut: number }) {
-  return db.many<Waiting>(
+  return db.many<WaitingInbound>(
     'list_waiting_inbound',
     /* sql */ `
     with waiting as materialized (
@@ -70,7 +70,7 @@ export type Inbound = { id: number; phone: number; shortCode: string; content: s
  * Locks an MO that still waits to be read, or for its opt-out to be confirmed; undefined when another gateway has it or
  * has dealt with it meanwhile.
  */
-export function claimInbound(tx: Db, { id, optedOut }: Pick<Waiting, 'id' | 'optedOut'>) {
+export function claimInbound(tx: Db, { id, optedOut }: Pick<WaitingInbound, 'id' | 'optedOut'>) {
   return tx.maybeOne<Inbound>(
     'claim_inbound',
     /* sql */ `
@@ -83,7 +83,7 @@ export function claimInbound(tx: Db, { id, optedOut }: Pick<Waiting, 'id' | 'opt
 }
 
 /** Locks those of these MOs that still wait to be read, and that no other gateway has. */
-export function claimUnread(tx: Db, ids: number[]) {
+export function claimUnhandled(tx: Db, ids: number[]) {
   return tx.many<Inbound>(
     'claim_unread',
     /* sql */ `
@@ -119,7 +119,7 @@ export async function markInterpreted(tx: Db, id: number, meaning: string, answe
 }
 
 /** These MOs ask for nothing that we answer. */
-export async function markOthers(tx: Db, ids: number[], at: Date) {
+export async function markIgnored(tx: Db, ids: number[], at: Date) {
   if (ids.length === 0) return
   await tx.exec(
     'mark_others',
@@ -159,11 +159,11 @@ export function findShortCodeLists(tx: Db, code: string) {
   )
 }
 
-export type AnswerTexts = { listId: number; messageStop: string | null; messageHelp: string | null }
+export type ReplyTexts = { listId: number; messageStop: string | null; messageHelp: string | null }
 
 /** The texts of the list that texted the number last, of those; undefined when none ever did. */
 export function findLastListTexts(tx: Db, phone: number, listIds: number[]) {
-  return tx.maybeOne<AnswerTexts>(
+  return tx.maybeOne<ReplyTexts>(
     'find_last_list_texts',
     /* sql */ `
     with last as (

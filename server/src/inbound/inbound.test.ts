@@ -7,7 +7,7 @@ import { applyNextSlice, receiveImport } from '../imports/imports.ts'
 import { systemClock } from '../lib/clock.ts'
 import { changeList } from '../lists/lists.ts'
 import { sendToNumbers } from '../messages/messages.ts'
-import { blockNumbers } from '../short-codes/blocks.queries.ts'
+import { blockNumbers } from '../short-codes/short-codes.queries.ts'
 import { interpretInbound, storeInbound } from './inbound.ts'
 
 let sending: Awaited<ReturnType<typeof startSending>>

@@ -1,24 +1,24 @@
 import type { Db } from '../db/db.ts'
 import { retryLostRaces } from '../db/retry.ts'
 import { sendSystemText } from '../messages/messages.ts'
-import { isInForce, leaveShortCode, type ShortCodeLists } from '../opt-ins/opt-out.ts'
+import { isInForce, optOutOfShortCode, type ShortCodeLists } from '../opt-ins/opt-out.ts'
 import type { Runtime } from '../runtime.ts'
 import {
   claimInbound,
-  claimUnread,
+  claimUnhandled,
   findLastListTexts,
   findShortCodeLists,
   type Inbound,
   insertInbound,
   listWaitingInbound,
+  markIgnored,
   markInterpreted,
   markOptedOut,
-  markOthers,
   type NewInbound,
-  type Waiting,
+  type WaitingInbound,
   wasConfirmedSince,
 } from './inbound.queries.ts'
-import { readWord } from './words.ts'
+import { parseBareWord } from './words.ts'
 
 type Rt = Pick<Runtime, 'db' | 'clock' | 'log'>
 
@@ -40,8 +40,8 @@ export function storeInbound(db: Db, mo: NewInbound): Promise<number> {
 }
 
 /** Whether this MO asks to be texted no more: it is not answered before that is committed. */
-export function asksToLeave(content: string): boolean {
-  return readWord(content) === 'opt_out'
+export function isOptOutText(content: string): boolean {
+  return parseBareWord(content) === 'opt_out'
 }
 
 /**
@@ -67,7 +67,7 @@ export async function interpretInbound(rt: Rt, onOptedOut?: () => Promise<void>)
  * Makes all opt-outs among these MOs in one transaction, which in a flood takes a tenth of the time that one each would,
  * passes over those that ask for nothing, and answers the ids of both. Where it fails, they are left to be read one by one.
  */
-async function optOutTogether(rt: Rt, unread: Waiting[]): Promise<Set<number>> {
+async function optOutTogether(rt: Rt, unread: WaitingInbound[]): Promise<Set<number>> {
   if (unread.length === 0) return new Set()
   try {
     return new Set(await retryLostRaces(() => rt.db.tx((tx) => leaveTogether(tx, unread, rt.clock.now()))))
@@ -77,13 +77,13 @@ async function optOutTogether(rt: Rt, unread: Waiting[]): Promise<Set<number>> {
   }
 }
 
-async function leaveTogether(tx: Db, unread: Waiting[], at: Date): Promise<number[]> {
+async function leaveTogether(tx: Db, unread: WaitingInbound[], at: Date): Promise<number[]> {
   const ids = unread.map((each) => each.id)
-  const words = Map.groupBy(await claimUnread(tx, ids), (mo) => readWord(mo.content))
+  const words = Map.groupBy(await claimUnhandled(tx, ids), (mo) => parseBareWord(mo.content))
   const stops = words.get('opt_out') ?? []
   // most texts ask for nothing, and a STOP behind a flood of them has to count soon
   const gone = (words.get('other') ?? []).map((mo) => mo.id)
-  await markOthers(tx, gone, at)
+  await markIgnored(tx, gone, at)
   for (const [shortCode, mos] of Map.groupBy(stops, (mo) => mo.shortCode)) {
     const code = await findShortCodeLists(tx, shortCode)
     if (!code) continue
@@ -96,7 +96,7 @@ async function leaveTogether(tx: Db, unread: Waiting[], at: Date): Promise<numbe
 /** The opt-outs themselves. Their confirmations have to wait for texts on their way. */
 async function leave(tx: Db, code: ShortCodeLists, mos: Inbound[], at: Date): Promise<void> {
   const leavers = mos.map(({ id, phone, content }) => ({ phone, wording: content.slice(0, 200), actor: `mo:${id}` }))
-  const left = await leaveShortCode(tx, code, { leavers, method: 'stop', at })
+  const left = await optOutOfShortCode(tx, code, { leavers, method: 'stop', at })
   const lists = Map.groupBy(left, (each) => each.phone)
   const optOuts = mos.map(({ id, phone }) => ({ id, listsLeft: lists.get(phone)?.length ?? 0 }))
   await markOptedOut(tx, optOuts, at)
@@ -106,7 +106,7 @@ async function leave(tx: Db, code: ShortCodeLists, mos: Inbound[], at: Date): Pr
  * Deals with several MOs beside each other, each in a transaction of its own, and says whether one moved. One that fails
  * is there again at the next call, and is no obstacle to the others.
  */
-async function dealWith(rt: Rt, waiting: Waiting[], deal: typeof interpret): Promise<boolean> {
+async function dealWith(rt: Rt, waiting: WaitingInbound[], deal: typeof interpret): Promise<boolean> {
   const ends = await Promise.allSettled(
     waiting.map((each) => retryLostRaces(() => rt.db.tx((tx) => deal(tx, rt, each)))),
   )
@@ -115,13 +115,13 @@ async function dealWith(rt: Rt, waiting: Waiting[], deal: typeof interpret): Pro
   return ends.some((end) => end.status === 'fulfilled' && end.value)
 }
 
-async function interpret(tx: Db, rt: Rt, waiting: Waiting): Promise<boolean> {
+async function interpret(tx: Db, rt: Rt, waiting: WaitingInbound): Promise<boolean> {
   const mo = await claimInbound(tx, waiting)
   if (!mo) return false
   const { id } = mo
   const at = rt.clock.now()
   const code = await findShortCodeLists(tx, mo.shortCode)
-  const word = readWord(mo.content)
+  const word = parseBareWord(mo.content)
   if (!code || word === 'other') {
     await markInterpreted(tx, id, 'other', null, at)
   } else if (word === 'opt_out') {
@@ -134,7 +134,7 @@ async function interpret(tx: Db, rt: Rt, waiting: Waiting): Promise<boolean> {
   return true
 }
 
-async function confirmOptOut(tx: Db, rt: Rt, waiting: Waiting): Promise<boolean> {
+async function confirmOptOut(tx: Db, rt: Rt, waiting: WaitingInbound): Promise<boolean> {
   const mo = await claimInbound(tx, waiting)
   if (!mo) return false
   const code = await findShortCodeLists(tx, mo.shortCode)

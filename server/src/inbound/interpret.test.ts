@@ -7,7 +7,7 @@ import { claimChunks } from '../broadcasts/chunks.queries.ts'
 import { expandOnce } from '../broadcasts/expand.ts'
 import { listQueued, markSent, markSubmitting } from '../broadcasts/marks.queries.ts'
 import { acceptBroadcast } from '../messages/messages.ts'
-import { claimInbound, listRead } from './inbound.queries.ts'
+import { claimInbound, listHandled } from './inbound.queries.ts'
 import { interpretInbound, storeInbound } from './inbound.ts'
 
 let database: TestDatabase
@@ -84,7 +84,7 @@ test('while a confirmation waits, a second STOP is read, one to another short co
   const other = await text(first, 'STOP', '88888')
   const help = await text(first, 'HELP')
   while (await interpretInbound(rt()));
-  expect((await listRead(database.db, [again, other, help])).sort()).toEqual([again, other])
+  expect((await listHandled(database.db, [again, other, help])).sort()).toEqual([again, other])
   expect(await count(`short_code = '77777' and interpreted_at is not null`)).toBe(0)
   await answer()
   while (await interpretInbound(rt()));

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
-import { readWord, type Word } from './words.ts'
+import { type BareWord, parseBareWord } from './words.ts'
 
-const cases: Record<Word, string[]> = {
+const cases: Record<BareWord, string[]> = {
   opt_out: [
     'STOP',
     'stop',
@@ -95,7 +95,7 @@ for (const [word, texts] of Object.entries(cases)) {
   test.each(texts.map((text) => [text.length > 60 ? `${text.slice(0, 20)}… (${text.length})` : text, text]))(
     `%j is ${word}`,
     (_name, text) => {
-      expect(readWord(text)).toBe(word)
+      expect(parseBareWord(text)).toBe(word)
     },
   )
 }
@@ -103,7 +103,7 @@ for (const [word, texts] of Object.entries(cases)) {
 test('a long text costs no more than a look from each end', () => {
   const started = performance.now()
   for (const text of ['!'.repeat(40_000), 'a'.repeat(40_000), 'a!'.repeat(20_000), `stop ${'\u200b'.repeat(40_000)}`]) {
-    readWord(text)
+    parseBareWord(text)
   }
   expect(performance.now() - started).toBeLessThan(250)
 })

@@ -1,5 +1,5 @@
 import type { Db } from '../db/db.ts'
-import { formatTimeOfDay } from '../quiet-hours/hours.ts'
+import { formatTimeOfDay } from '../quiet-hours/local-time.ts'
 import type { Hours } from '../quiet-hours/windows.ts'
 import { type OptInRequestRow, optInRequestsOfList } from './opt-in-settings.queries.ts'
 

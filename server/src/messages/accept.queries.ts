@@ -95,7 +95,7 @@ export type AddressedChunk = {
   last: number
   dueAt: Date
   closesAt: Date | null
-  place: string | null
+  location: string | null
 }
 
 /** A message to these numbers, with its log rows and its chunks: nothing is left to expand. At most a thousand. */
@@ -113,7 +113,7 @@ export async function insertAddressed(
   },
 ): Promise<number> {
   const { phones, owns, lane, loggedOn } = given
-  const atOnce = { first: 0, last: phones.length - 1, dueAt: message.createdAt, closesAt: null, place: null }
+  const atOnce = { first: 0, last: phones.length - 1, dueAt: message.createdAt, closesAt: null, location: null }
   const chunks = given.chunks ?? [atOnce]
   const { id } = await tx.one<{ id: number }>(
     'insert_addressed',
@@ -157,7 +157,7 @@ export async function insertAddressed(
       chunks.map((chunk) => chunk.last),
       chunks.map((chunk) => chunk.dueAt),
       chunks.map((chunk) => chunk.closesAt),
-      chunks.map((chunk) => chunk.place),
+      chunks.map((chunk) => chunk.location),
     ],
   )
   return id

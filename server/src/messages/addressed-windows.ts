@@ -2,7 +2,7 @@ import type { Db } from '../db/db.ts'
 import { errors } from '../errors.ts'
 import { findSwitches } from '../quiet-hours/quiet-hours.queries.ts'
 import { loadQuietHours } from '../quiet-hours/quiet-hours.ts'
-import { type Window, type WindowRules, windowFor } from '../quiet-hours/windows.ts'
+import { findWindow, type SendingWindow, type WindowRules } from '../quiet-hours/windows.ts'
 import { formatPhoneNumber } from '../sms/phone-number.ts'
 import type { AddressedChunk } from './accept.queries.ts'
 import { listKnown } from './recipients.queries.ts'
@@ -23,19 +23,25 @@ export async function layOutAddressed(tx: Db, given: Addressed, now: Date): Prom
   const rules: WindowRules = { quietHours, alsoWithin: [], localAt: null }
   const { listId, phones, field } = given
   const people = listId === null ? phones.map((phone) => ({ phone })) : await listKnown(tx, listId, phones, [])
-  const byPlace = new Map<string, { window: Window; places: number[] }>()
+  const byLocation = new Map<string, { window: SendingWindow; indexes: number[] }>()
   people.forEach((person, n) => {
-    const window = windowFor(person, rules, now)
+    const window = findWindow(person, rules, now)
     if (!window) throw errors.invalid({ [field]: [`may be texted at no hour: ${formatPhoneNumber(person.phone)}`] })
-    const group = byPlace.get(window.place)
-    if (group) group.places.push(n)
-    else byPlace.set(window.place, { window, places: [n] })
+    const group = byLocation.get(window.location)
+    if (group) group.indexes.push(n)
+    else byLocation.set(window.location, { window, indexes: [n] })
   })
   const order: number[] = []
-  const chunks = [...byPlace.values()].map(({ window, places }) => {
+  const chunks = [...byLocation.values()].map(({ window, indexes }) => {
     const first = order.length
-    order.push(...places)
-    return { first, last: order.length - 1, dueAt: window.opensAt, closesAt: window.closesAt, place: window.place }
+    order.push(...indexes)
+    return {
+      first,
+      last: order.length - 1,
+      dueAt: window.opensAt,
+      closesAt: window.closesAt,
+      location: window.location,
+    }
   })
   return { order, chunks }
 }

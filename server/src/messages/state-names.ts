@@ -1,4 +1,4 @@
-import { placeOf, spotsOf } from '../quiet-hours/places.ts'
+import { locationOf, stateZonesOf } from '../quiet-hours/locations.ts'
 
 const names: Record<string, string> = {
   AK: 'Alaska',
@@ -65,7 +65,7 @@ const nowhere = 0
 /** The name of the state that a zip code is in; nothing where it is in none, or in more than one. */
 export function stateOfZip(zipCode: string): string {
   if (zipCode === '') return ''
-  const states = new Set(spotsOf(placeOf({ phone: nowhere, zipCode })).map((spot) => spot.state))
+  const states = new Set(stateZonesOf(locationOf({ phone: nowhere, zipCode })).map((spot) => spot.state))
   const [state = ''] = states
   return states.size === 1 ? (names[state] ?? '') : ''
 }

@@ -1,6 +1,6 @@
 import type { Db } from '../db/db.ts'
 import { errors } from '../errors.ts'
-import { firstOccurrence, wallClock } from '../quiet-hours/local-time.ts'
+import { firstOccurrence, localDateTime } from '../quiet-hours/local-time.ts'
 import type { Hours } from '../quiet-hours/windows.ts'
 import { findAccountTimeZone, writeTiming } from './timing.queries.ts'
 
@@ -39,7 +39,7 @@ export async function keepTiming(
   now: Date,
 ): Promise<void> {
   const isLocal = timing.localTime && sendAt !== null
-  const localAt = isLocal ? wallClock(sendAt, await findAccountTimeZone(tx, message.accountId)) : null
+  const localAt = isLocal ? localDateTime(sendAt, await findAccountTimeZone(tx, message.accountId)) : null
   const first = localAt !== null && sendAt ? firstOccurrence(localAt, sendAt) : sendAt
   // whoever is subscribed when it begins is its audience, and it cannot have begun already
   const startsAt = isLocal && first && first < now ? now : first

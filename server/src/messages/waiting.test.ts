@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, test } from 'vitest'
 import { basic, type Person, useApi } from '../../test/api.ts'
 import { make } from '../../test/make.ts'
-import { blockNumbers } from '../short-codes/blocks.queries.ts'
+import { blockNumbers } from '../short-codes/short-codes.queries.ts'
 
 const now = new Date('2026-03-02T10:00:00Z')
 const api = useApi({ clock: { now: () => now } })

@@ -1,6 +1,6 @@
 import type { Db } from '../db/db.ts'
 import { loadQuietHours } from '../quiet-hours/quiet-hours.ts'
-import { asksForWindows, type WindowRules } from '../quiet-hours/windows.ts'
+import { hasTimeRules, type WindowRules } from '../quiet-hours/windows.ts'
 import { type MessageTiming, readTimings } from './windows.queries.ts'
 
 /**
@@ -25,5 +25,5 @@ export async function rulesOf(db: Db, timing: MessageTiming): Promise<WindowRule
     alsoWithin: (isBroadcast ? [timing.listSendHours, timing.sendHours] : []).filter((hours) => hours !== null),
     localAt: timing.localAt,
   }
-  return asksForWindows(rules) ? rules : undefined
+  return hasTimeRules(rules) ? rules : undefined
 }

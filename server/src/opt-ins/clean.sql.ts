@@ -2,7 +2,7 @@
 export type CarrierOptOut = { logId: number; phone: number; shortCode: string; carrierStatus: string }
 
 /** The part of a statement that writes the ledger and the counts of the numbers that its CTE `cleaned` took off lists. */
-export const noteCleaned = /* sql */ `
+export const recordCleaned = /* sql */ `
   cleaned_opts as (
     insert into opts (account_id, list_id, phone, kind, method, actor, created_at)
     select account_id, list_id, phone, 'cleaned', 'carrier', 'mt:' || log_id, clock_timestamp() from cleaned
@@ -41,4 +41,4 @@ export const cleanDeadNumbers = /* sql */ `
        and s.list_id = any((select array_agg(distinct list_id) from dead)::bigint[])
        and s.phone = any((select array_agg(phone) from dead)::bigint[])
     returning d.account_id, d.message_id, d.log_id, s.list_id, s.phone
-  ), ${noteCleaned}`
+  ), ${recordCleaned}`

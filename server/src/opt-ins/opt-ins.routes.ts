@@ -10,10 +10,9 @@ import { parsePhoneNumber } from '../sms/phone-number.ts'
 import { mayNameFields, readProfile } from '../subscribers/profile.schema.ts'
 import { PhoneParam, presentSubscriber } from '../subscribers/subscribers.schema.ts'
 import { getSubscriber, phoneOfPath } from '../subscribers/subscribers.ts'
-import { getReachableLine } from './look-up.ts'
-import { SubscriberAddBody, SubscriberAddedAnswer, statusOf, UnsubscribedAnswer } from './opt-ins.schema.ts'
+import { addStatusOf, SubscriberAddBody, SubscriberAddedResponse, UnsubscribedResponse } from './opt-ins.schema.ts'
 import { optOut } from './opt-out.ts'
-import { addSubscriber } from './subscribe.ts'
+import { addSubscriber, lookUpReachable } from './subscribe.ts'
 
 const tags = ['Subscribers']
 
@@ -34,11 +33,11 @@ export const optInRoutes: FastifyPluginAsyncTypebox = async (app) => {
         params: Type.Object({ list_id: ListIdParam }),
         body: SubscriberAddBody,
         response: {
-          200: Type.Unsafe<Static<typeof SubscriberAddedAnswer>>({
-            ...SubscriberAddedAnswer,
+          200: Type.Unsafe<Static<typeof SubscriberAddedResponse>>({
+            ...SubscriberAddedResponse,
             description: 'Already subscribed; nothing changed.',
           }),
-          201: SubscriberAddedAnswer,
+          201: SubscriberAddedResponse,
           404: refusal('No such list on this account.'),
           422: refusal('Not a mobile number, or a value is not acceptable.'),
           ...refusals,
@@ -57,13 +56,13 @@ export const optInRoutes: FastifyPluginAsyncTypebox = async (app) => {
         profile: readProfile(body, fields),
         bypassProcess: isUp(body.bypass_opt_in_process),
         bypassResponse: isUp(body.bypass_opt_in_response),
-        line: await getReachableLine(lookUp, phone),
+        lookUp: await lookUpReachable(lookUp, phone),
         actor: `key:${req.apiKey.id}`,
       })
       const subscriber = presentSubscriber(added.subscriber, req.account.timeZone)
       return reply
         .code(added.outcome === 'already_subscribed' ? 200 : 201)
-        .send({ status: statusOf(added), subscriber })
+        .send({ status: addStatusOf(added), subscriber })
     },
   )
 
@@ -76,7 +75,7 @@ export const optInRoutes: FastifyPluginAsyncTypebox = async (app) => {
         description: 'When this is answered, no text of the list goes to the number any more. Its record stays.',
         tags,
         params: Type.Object({ list_id: ListIdParam, phone_number: PhoneParam }),
-        response: { 200: UnsubscribedAnswer, 404: refusal('No such subscriber, or no such list.'), ...refusals },
+        response: { 200: UnsubscribedResponse, 404: refusal('No such subscriber, or no such list.'), ...refusals },
       },
     },
     async (req) => {

@@ -2,7 +2,7 @@ import { Type } from 'typebox'
 import { Flag } from '../http/schema.ts'
 import { profileKeys } from '../subscribers/profile.schema.ts'
 import { PhoneInput, SubscriberSchema } from '../subscribers/subscribers.schema.ts'
-import type { Added } from './subscribe.ts'
+import type { AddResult } from './subscribe.ts'
 
 export const SubscriberAddBody = Type.Object({
   subscriber: Type.Object({
@@ -13,7 +13,7 @@ export const SubscriberAddBody = Type.Object({
   }),
 })
 
-export const SubscriberAddedAnswer = Type.Object(
+export const SubscriberAddedResponse = Type.Object(
   {
     status: Type.String({
       description: 'The outcome. This sentence tells it, not the HTTP status.',
@@ -24,12 +24,12 @@ export const SubscriberAddedAnswer = Type.Object(
   { title: 'SubscriberAdded' },
 )
 
-export const UnsubscribedAnswer = Type.Object({
+export const UnsubscribedResponse = Type.Object({
   status: Type.Literal('successfully unsubscribed'),
   subscriber: SubscriberSchema,
 })
 
-const statuses: Record<Exclude<Added['outcome'], 'security_timeout'>, string> = {
+const statuses: Record<Exclude<AddResult['outcome'], 'security_timeout'>, string> = {
   confirmation_sent: 'Subscriber being added to campaign pending confirmation',
   already_asked: 'Subscriber has already been sent opt-in message for this campaign.',
   welcomed: 'Subscriber added',
@@ -38,7 +38,7 @@ const statuses: Record<Exclude<Added['outcome'], 'security_timeout'>, string> = 
 }
 
 /** The sentence that tells what became of an add. */
-export function statusOf(added: Added): string {
+export function addStatusOf(added: AddResult): string {
   if (added.outcome !== 'security_timeout') return statuses[added.outcome]
   const minutes = Math.ceil(added.waitMs / 60_000)
   return `Subscriber cannot be added: security timeout, wait ${Math.floor(minutes / 60)} hours and ${minutes % 60} minutes`

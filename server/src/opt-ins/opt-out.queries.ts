@@ -1,11 +1,11 @@
 import type { Db } from '../db/db.ts'
 
 /** A number that opts out, with the words that did it, where there were any, and who did. */
-export type Leaver = { phone: number; wording: string | null; actor: string }
+export type OptOutSender = { phone: number; wording: string | null; actor: string }
 
-export type OptOut = {
+export type ListOptOut = {
   accountId: number
-  leavers: Leaver[]
+  leavers: OptOutSender[]
   listIds: number[]
   /** api, stop or carrier. */
   method: string
@@ -14,14 +14,14 @@ export type OptOut = {
 }
 
 /** A number, and a list that it has left. */
-export type Left = { phone: number; listId: number }
+export type LeftList = { phone: number; listId: number }
 
 /**
  * Moves the numbers to unsubscribed on those of the lists they are on, with the ledger and the lists' counts, and answers
  * who left which. A cleaned number leaves as well: its word outlives its being dead.
  */
-export function leaveLists(tx: Db, optOut: OptOut): Promise<Left[]> {
-  return tx.many<Left>(
+export function optOutOfLists(tx: Db, optOut: ListOptOut): Promise<LeftList[]> {
+  return tx.many<LeftList>(
     'leave_lists',
     /* sql */ `
     with before as materialized (
@@ -57,14 +57,14 @@ export function leaveLists(tx: Db, optOut: OptOut): Promise<Left[]> {
 }
 
 /** What an opt-out is for: texts of these lists and, where there is one, all others from the short code. */
-export type Scope = { listIds: number[]; shortCodeId: number | null }
+export type OptOutScope = { listIds: number[]; shortCodeId: number | null }
 
 /**
  * Puts numbers that these lists do not know, but a file of theirs that is still being applied may, on them as pending, so
  * that the opt-out that follows has a row to leave its mark on: the import finds it and passes the number over. If the
  * import is writing the number just now, this waits for it.
  */
-export async function foreseeImports(tx: Db, phones: number[], listIds: number[]) {
+export async function reservePendingRows(tx: Db, phones: number[], listIds: number[]) {
   await tx.exec(
     'foresee_imports',
     /* sql */ `
@@ -87,7 +87,7 @@ const isInScope = `(m.list_id = any($2::bigint[]) or m.short_code_id = $3)`
  * Takes the numbers out of everything within the scope that is still queued for them. It waits for a mark that holds such a
  * row; what that mark has made submitting stays.
  */
-export function suppressQueued(tx: Db, phones: number[], scope: Scope, at: Date): Promise<number> {
+export function suppressQueued(tx: Db, phones: number[], scope: OptOutScope, at: Date): Promise<number> {
   return tx.exec(
     'suppress_queued',
     /* sql */ `
@@ -112,7 +112,7 @@ export function suppressQueued(tx: Db, phones: number[], scope: Scope, at: Date)
 }
 
 /** How many texts within the scope to the number a gateway may be writing right now, or waits for the answer to. */
-export async function countInFlight(db: Db, phone: number, scope: Scope): Promise<number> {
+export async function countInFlight(db: Db, phone: number, scope: OptOutScope): Promise<number> {
   const { count } = await db.one<{ count: number }>(
     'count_in_flight',
     /* sql */ `
@@ -130,7 +130,7 @@ export async function countInFlight(db: Db, phone: number, scope: Scope): Promis
 }
 
 /** Counts each opt-out against the last broadcast that the list sent to the number. */
-export async function countUnsubscribes(tx: Db, left: Left[]) {
+export async function countUnsubscribes(tx: Db, left: LeftList[]) {
   await tx.exec(
     'count_unsubscribes',
     /* sql */ `

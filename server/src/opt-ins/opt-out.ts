@@ -2,16 +2,16 @@ import { setTimeout as delay } from 'node:timers/promises'
 import type { Db } from '../db/db.ts'
 import { retryLostRaces } from '../db/retry.ts'
 import type { Runtime } from '../runtime.ts'
-import { blockNumbers } from '../short-codes/blocks.queries.ts'
+import { blockNumbers } from '../short-codes/short-codes.queries.ts'
 import { findSubscriberState } from '../subscribers/state.queries.ts'
 import {
   countInFlight,
   countUnsubscribes,
-  foreseeImports,
-  type Leaver,
-  type Left,
-  leaveLists,
-  type Scope,
+  type LeftList,
+  type OptOutScope,
+  type OptOutSender,
+  optOutOfLists,
+  reservePendingRows,
   suppressQueued,
 } from './opt-out.queries.ts'
 
@@ -32,13 +32,13 @@ export async function optOut(
   rt: Pick<Runtime, 'db' | 'clock'>,
   input: OptOutInput,
 ): Promise<'opted_out' | 'was_out' | 'unknown'> {
-  const scope: Scope = { listIds: [input.listId], shortCodeId: null }
+  const scope: OptOutScope = { listIds: [input.listId], shortCodeId: null }
   const outcome = await retryLostRaces(() =>
     rt.db.tx(async (tx) => {
       const at = rt.clock.now()
       const { accountId, method, source = null, phone, actor } = input
       const leavers = [{ phone, wording: null, actor }]
-      const left = await leaveLists(tx, { accountId, leavers, listIds: scope.listIds, method, source, at })
+      const left = await optOutOfLists(tx, { accountId, leavers, listIds: scope.listIds, method, source, at })
       if (left.length > 0) {
         await suppressQueued(tx, [phone], scope, at)
         return 'opted_out'
@@ -46,7 +46,7 @@ export async function optOut(
       return (await findSubscriberState(tx, input.listId, input.phone)) ? 'was_out' : 'unknown'
     }),
   )
-  if (outcome !== 'unknown') await untilInForce(rt, input.phone, scope)
+  if (outcome !== 'unknown') await waitUntilInForce(rt, input.phone, scope)
   return outcome
 }
 
@@ -57,15 +57,15 @@ export type ShortCodeLists = { shortCodeId: number; accountId: number; listIds: 
  * Opts numbers out of all that a short code sends: of its lists, of texts that go to no list, and of what is queued for
  * them. Answers who left which list. In force is that when `isInForce` says so.
  */
-export async function leaveShortCode(
+export async function optOutOfShortCode(
   tx: Db,
   code: ShortCodeLists,
-  given: { leavers: Leaver[]; method: 'stop' | 'carrier'; at: Date },
-): Promise<Left[]> {
+  given: { leavers: OptOutSender[]; method: 'stop' | 'carrier'; at: Date },
+): Promise<LeftList[]> {
   const { accountId, listIds, shortCodeId } = code
   const phones = given.leavers.map((leaver) => leaver.phone)
-  await foreseeImports(tx, phones, listIds)
-  const left = await leaveLists(tx, { ...given, accountId, listIds, source: null })
+  await reservePendingRows(tx, phones, listIds)
+  const left = await optOutOfLists(tx, { ...given, accountId, listIds, source: null })
   await blockNumbers(tx, shortCodeId, phones, given.at)
   await suppressQueued(tx, phones, code, given.at)
   if (left.length > 0) await countUnsubscribes(tx, left)
@@ -73,7 +73,11 @@ export async function leaveShortCode(
 }
 
 /** Waits until nothing within the scope is on its way to the number; at most a response deadline or a lease. */
-export async function untilInForce(rt: Pick<Runtime, 'db' | 'clock'>, phone: number, scope: Scope): Promise<void> {
+export async function waitUntilInForce(
+  rt: Pick<Runtime, 'db' | 'clock'>,
+  phone: number,
+  scope: OptOutScope,
+): Promise<void> {
   while (!(await retryLostRaces(() => isInForce(rt.db, phone, scope, rt.clock.now())))) await delay(20)
 }
 
@@ -81,7 +85,7 @@ export async function untilInForce(rt: Pick<Runtime, 'db' | 'clock'>, phone: num
  * Whether a committed opt-out of this scope is in force. What slipped into the queue meanwhile is taken out first: a
  * mark that began before the opt-out committed may still have been holding it.
  */
-export async function isInForce(db: Db, phone: number, scope: Scope, at: Date): Promise<boolean> {
+export async function isInForce(db: Db, phone: number, scope: OptOutScope, at: Date): Promise<boolean> {
   await suppressQueued(db, [phone], scope, at)
   return (await countInFlight(db, phone, scope)) === 0
 }

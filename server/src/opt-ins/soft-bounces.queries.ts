@@ -1,15 +1,15 @@
 import type { Db } from '../db/db.ts'
-import { noteCleaned } from './clean.sql.ts'
+import { recordCleaned } from './clean.sql.ts'
 
 /** A number of a list with many soft bounces: how many in a row the count says, and how many the log shows. */
-export type SoftBouncer = { listId: number; phone: number; inARow: number; shown: number }
+export type SoftBounceCount = { listId: number; phone: number; inARow: number; shown: number }
 
 /**
  * Locks, for the length of the transaction, numbers whose count has reached the limit, and reads from the log how many
  * texts of the list have bounced softly since anything of the account was last delivered to them.
  */
 export function claimSoftBouncers(tx: Db, limit: number) {
-  return tx.many<SoftBouncer>(
+  return tx.many<SoftBounceCount>(
     'claim_soft_bouncers',
     /* sql */ `
     with many as materialized (
@@ -35,7 +35,7 @@ export function claimSoftBouncers(tx: Db, limit: number) {
 }
 
 /** Cleans these numbers, in the ledger, in the counts, and against the message that bounced last; answers how many. */
-export async function cleanSoftBouncers(tx: Db, bouncers: SoftBouncer[]): Promise<number> {
+export async function cleanSoftBouncers(tx: Db, bouncers: SoftBounceCount[]): Promise<number> {
   const { n } = await tx.one<{ n: number }>(
     'clean_soft_bouncers',
     /* sql */ `
@@ -48,7 +48,7 @@ export async function cleanSoftBouncers(tx: Db, bouncers: SoftBouncer[]): Promis
         from gone g join lists on lists.id = g.list_id
        where s.list_id = g.list_id and s.phone = g.phone and s.state = 'subscribed'
       returning lists.account_id, g.message_id, g.log_id, s.list_id, s.phone
-    ), ${noteCleaned}, counted as (
+    ), ${recordCleaned}, counted as (
       update message_counters c set clean_count = c.clean_count + t.n
         from (select message_id, count(*) as n from cleaned group by message_id order by message_id) t where c.message_id = t.message_id
     )
@@ -59,7 +59,7 @@ export async function cleanSoftBouncers(tx: Db, bouncers: SoftBouncer[]): Promis
 }
 
 /** Puts the counts of numbers right that something was delivered to meanwhile. */
-export async function correctSoftBounces(tx: Db, bouncers: SoftBouncer[]): Promise<void> {
+export async function correctSoftBounces(tx: Db, bouncers: SoftBounceCount[]): Promise<void> {
   await tx.exec(
     'correct_soft_bounces',
     /* sql */ `

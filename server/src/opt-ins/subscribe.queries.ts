@@ -1,4 +1,4 @@
-import type { Line } from '../carriers/line.ts'
+import type { LookUpResult } from '../carriers/look-up-provider.ts'
 import type { Db } from '../db/db.ts'
 
 /** Who opts in on a list lets its short code text them again. `done` is the statement's CTE of the row it has written. */
@@ -8,7 +8,7 @@ const liftBlock = (done: string) => /* sql */ `
          and l.id = $2 and b.short_code_id = l.short_code_id and b.phone = $3`
 
 /** A number that is asked for its consent, or that has given it. */
-export type Joining = {
+export type OptIn = {
   accountId: number
   listId: number
   phone: number
@@ -21,7 +21,7 @@ export type Joining = {
 }
 
 /** Adds a number that the list does not know, with the ledger's row and the count; answers whether it was unknown. */
-export async function insertSubscriber(tx: Db, joining: Joining): Promise<boolean> {
+export async function insertSubscriber(tx: Db, joining: OptIn): Promise<boolean> {
   const row = await tx.maybeOne(
     'insert_subscriber',
     /* sql */ `
@@ -48,7 +48,7 @@ export async function insertSubscriber(tx: Db, joining: Joining): Promise<boolea
 }
 
 /** Moves a known number, whose row the transaction has locked, to its new state, with the ledger's row and the counts. */
-export function moveSubscriber(tx: Db, joining: Joining) {
+export function moveSubscriber(tx: Db, joining: OptIn) {
   return tx.exec(
     'move_subscriber',
     /* sql */ `
@@ -76,13 +76,13 @@ export function moveSubscriber(tx: Db, joining: Joining) {
 }
 
 /** Writes down the carrier of a number, as far as it is known. */
-export function updateCarrier(tx: Db, listId: number, phone: number, line: Line) {
+export function updateCarrier(tx: Db, listId: number, phone: number, lookUp: LookUpResult) {
   return tx.exec(
     'update_carrier',
     /* sql */ `
     update subscribers
        set carrier = coalesce($3, 0), carrier_name = $4, global_carrier_id = $5, global_carrier_name = $6
      where list_id = $1 and phone = $2`,
-    [listId, phone, line.carrier, line.carrierName, line.globalCarrierId, line.globalCarrierName],
+    [listId, phone, lookUp.carrier, lookUp.carrierName, lookUp.globalCarrierId, lookUp.globalCarrierName],
   )
 }

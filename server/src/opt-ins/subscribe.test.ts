@@ -265,7 +265,7 @@ test('a cleaned number starts over', async () => {
 })
 
 describe('the carrier that the look-up names', () => {
-  const line = {
+  const lookUp = {
     kind: 'mobile',
     carrier: 77,
     carrierName: 'Verizon',
@@ -280,14 +280,14 @@ describe('the carrier that the look-up names', () => {
     global_carrier_name: 'Verizon Wireless',
   }
 
-  async function addWith(list: ListRow, given: Partial<typeof line> | undefined) {
+  async function addWith(list: ListRow, given: Partial<typeof lookUp> | undefined) {
     await addSubscriber(api.rt, {
       list: await getList(api.db, api.owner.accountId, list.id),
       phone: Number(phone),
       profile: {},
       bypassProcess: true,
       bypassResponse: true,
-      line: given && { ...line, ...given },
+      lookUp: given && { ...lookUp, ...given },
       actor: 'key:1',
     })
     return (await api.owner.get(`/lists/${list.id}/subscribers/${phone}`)).body.subscriber
@@ -295,17 +295,17 @@ describe('the carrier that the look-up names', () => {
 
   test('is kept with a number that is added, and with one that comes back', async () => {
     const list = await newList()
-    expect(await addWith(list, line)).toMatchObject(shown)
+    expect(await addWith(list, lookUp)).toMatchObject(shown)
     await api.db.exec('clean', `update subscribers set state = 'cleaned', carrier = 1 where list_id = $1`, [list.id])
     expect(await addWith(list, undefined)).toMatchObject({ ...shown, carrier: 1 })
     await api.db.exec('clean', `update subscribers set state = 'cleaned', carrier = 1 where list_id = $1`, [list.id])
-    expect(await addWith(list, line)).toMatchObject(shown)
+    expect(await addWith(list, lookUp)).toMatchObject(shown)
   })
 
   test('changes nothing of a number that is subscribed', async () => {
     const list = await newList()
     await addWith(list, undefined)
-    expect(await addWith(list, line)).toMatchObject({ carrier: 0, carrier_name: null, global_carrier_id: null })
+    expect(await addWith(list, lookUp)).toMatchObject({ carrier: 0, carrier_name: null, global_carrier_id: null })
   })
 })
 

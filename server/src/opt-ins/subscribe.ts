@@ -1,6 +1,8 @@
-import type { Line } from '../carriers/line.ts'
+import type { LookUp } from '../carriers/look-up.ts'
+import type { LookUpResult } from '../carriers/look-up-provider.ts'
 import type { Db } from '../db/db.ts'
 import { retryLostRaces } from '../db/retry.ts'
+import { errors } from '../errors.ts'
 import type { List } from '../lists/lists.queries.ts'
 import { sendSystemText } from '../messages/messages.ts'
 import type { Runtime } from '../runtime.ts'
@@ -24,11 +26,11 @@ export type AddInput = {
   /** No welcome text. */
   bypassResponse: boolean
   /** What the look-up says of the number. */
-  line?: Line | undefined
+  lookUp?: LookUpResult | undefined
   actor: string
 }
 
-export type Added =
+export type AddResult =
   | {
       outcome: 'confirmation_sent' | 'already_asked' | 'welcomed' | 'added' | 'already_subscribed'
       subscriber: Subscriber
@@ -36,14 +38,14 @@ export type Added =
   | { outcome: 'security_timeout'; waitMs: number; subscriber: Subscriber }
 
 type Outcome =
-  | { outcome: Exclude<Added['outcome'], 'security_timeout'> }
+  | { outcome: Exclude<AddResult['outcome'], 'security_timeout'> }
   | { outcome: 'security_timeout'; waitMs: number }
 
 /**
  * Adds a number to a list: asks it for a YES, or subscribes it at once where the caller says that it has agreed. A number
  * that is subscribed, has just been asked or has just opted out stays as it is, and so does what is known of it.
  */
-export function addSubscriber(rt: Runtime, input: AddInput): Promise<Added> {
+export function addSubscriber(rt: Runtime, input: AddInput): Promise<AddResult> {
   return retryLostRaces(() =>
     rt.db.tx(async (tx) => {
       const outcome = await join(rt, tx, input)
@@ -78,7 +80,7 @@ async function join(rt: Runtime, tx: Db, input: AddInput): Promise<Outcome> {
     if (obstacle) return obstacle
     await moveSubscriber(tx, joining)
   }
-  if (input.line?.carrier || input.line?.globalCarrierId) await updateCarrier(tx, list.id, phone, input.line)
+  if (input.lookUp?.carrier || input.lookUp?.globalCarrierId) await updateCarrier(tx, list.id, phone, input.lookUp)
   const saysSomething = Object.values(input.profile).some((field) => field !== undefined)
   if (saysSomething) await updateProfile(tx, list.id, phone, input.profile)
 
@@ -121,4 +123,13 @@ function confirmationOf({ name, messageYes }: List): string {
 function welcomeOf({ list, bypassResponse }: AddInput, known: Subscriber | undefined): string {
   if (bypassResponse || list.bypassOptInResponse) return ''
   return known?.subscribedAt ? list.secondOptinMessage : list.firstOptinMessage
+}
+
+/** What is known of the number's line; refuses a number that no text can reach. */
+export async function lookUpReachable(lookUp: LookUp, phone: number): Promise<LookUpResult | undefined> {
+  const line = await lookUp(phone)
+  if (line?.kind === 'landline' || line?.kind === 'unreachable') {
+    throw errors.badPhone('landline or unreachable carrier')
+  }
+  return line
 }

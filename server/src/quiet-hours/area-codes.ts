@@ -1,5 +1,5 @@
 // Where the area codes of the United States and Canada are: the state, and a letter for each zone that it reaches into
-// (places.ts). Facts only, from three sources of 2026-11: the zip codes that the data set `zipcodes` 3.0 (PyPI, from the
+// (locations.ts). Facts only, from three sources of 2026-11: the zip codes that the data set `zipcodes` 3.0 (PyPI, from the
 // Postal Service's lists) gives each area code, the zones of libphonenumber 9.0.43's number ranges, and the numbering plan
 // administrator's notices of new overlays, which share the place of the code that they overlay. A code whose zips lie in
 // two zones has both, however few they are. What is missing here is no evidence, which is stricter.

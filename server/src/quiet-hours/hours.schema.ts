@@ -1,6 +1,6 @@
 import { Type } from 'typebox'
 import { errors } from '../errors.ts'
-import { formatTimeOfDay, parseHours } from './hours.ts'
+import { formatTimeOfDay, parseHours } from './local-time.ts'
 import type { Hours } from './windows.ts'
 
 type WireHours = { from: string; to: string }

@@ -62,7 +62,7 @@ export async function updateSwitches(
 }
 
 /** Puts these in the place of what the law says of a state; none, and it is like all that are not named. */
-export async function replaceLaw(tx: Db, state: string, hours: OwnHours[], asOf: string) {
+export async function replaceLegalHours(tx: Db, state: string, hours: OwnHours[], asOf: string) {
   await tx.exec('delete_law', /* sql */ `delete from quiet_hours where account_id is null and state = $1`, [state])
   await insertHours(tx, null, hours, asOf)
 }

@@ -1,9 +1,9 @@
 import { type Static, Type } from 'typebox'
 import { errors } from '../errors.ts'
 import { presentHours, readHours } from './hours.schema.ts'
-import { states } from './places.ts'
+import { knownStates } from './locations.ts'
 import type { OwnHours } from './quiet-hours.queries.ts'
-import { findClashes, type QuietHoursChange, type readQuietHours } from './quiet-hours.ts'
+import { findConflicts, type QuietHoursChange, type readQuietHours } from './quiet-hours.ts'
 
 const State = Type.String({ pattern: '^[A-Z]{2}$', description: 'Such as WA; US is every state that is not named.' })
 const Weekdays = Type.Array(Type.Integer({ minimum: 1, maximum: 7 }), {
@@ -60,7 +60,7 @@ const QuietHours = Type.Object(
   { title: 'QuietHours' },
 )
 
-export const QuietHoursAnswer = Type.Object({ status: Type.Literal('OK'), quiet_hours: QuietHours })
+export const QuietHoursResponse = Type.Object({ status: Type.Literal('OK'), quiet_hours: QuietHours })
 
 export function presentQuietHours(known: Awaited<ReturnType<typeof readQuietHours>>): Static<typeof QuietHours> {
   const { broadcasts, transactional, hours } = known
@@ -96,8 +96,8 @@ function refuseUseless(own: OwnHours[]): void {
     details[field] = [...(details[field] ?? []), words]
   }
   own.forEach(({ state }, n) => {
-    if (!states.has(state)) fault(n, `state ${state} is none that we know, and not US`)
+    if (!knownStates.has(state)) fault(n, `state ${state} is none that we know, and not US`)
   })
-  for (const [m, n] of findClashes(own)) fault(n, `shares a weekday with hours.${m} and no time of that day`)
+  for (const [m, n] of findConflicts(own)) fault(n, `shares a weekday with hours.${m} and no time of that day`)
   if (Object.keys(details).length > 0) throw errors.invalid(details)
 }

@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, test } from 'vitest'
 import { useApi } from '../../test/api.ts'
-import { loadQuietHours, weeksOf } from './quiet-hours.ts'
+import { loadQuietHours, weekHoursByState } from './quiet-hours.ts'
 
 const api = useApi({ clock: { now: () => new Date('2031-05-05T18:00:00Z') } })
 
@@ -123,7 +123,7 @@ describe('of a list', () => {
 })
 
 test('where rows speak of the same day, all of them count', () => {
-  const week = weeksOf([
+  const week = weekHoursByState([
     { state: 'WA', weekdays: [1, 2, 3], from: 480, to: 1200 },
     { state: 'WA', weekdays: [2, 3], from: 540, to: 1260 },
     { state: 'WA', weekdays: [3], from: 0, to: 500 },

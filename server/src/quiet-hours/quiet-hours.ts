@@ -13,11 +13,13 @@ import type { Hours, WeekHours } from './windows.ts'
 
 /** The hours that an account keeps to, by state. A day that a state's rows do not name is one without any texts. */
 export async function loadQuietHours(db: Db, accountId: number): Promise<Map<string, WeekHours>> {
-  return weeksOf(await listQuietHours(db, accountId))
+  return weekHoursByState(await listQuietHours(db, accountId))
 }
 
 /** By state, the hours of each day; where rows speak of the same day, all of them must allow it. */
-export function weeksOf(rows: Pick<QuietHoursRow, 'state' | 'weekdays' | 'from' | 'to'>[]): Map<string, WeekHours> {
+export function weekHoursByState(
+  rows: Pick<QuietHoursRow, 'state' | 'weekdays' | 'from' | 'to'>[],
+): Map<string, WeekHours> {
   const weeks = new Map<string, Array<Hours | null | undefined>>()
   for (const { state, weekdays, from, to } of rows) {
     const week = weeks.get(state) ?? Array(7).fill(undefined)
@@ -36,7 +38,7 @@ export function weeksOf(rows: Pick<QuietHoursRow, 'state' | 'weekdays' | 'from' 
  * Pairs of rows, by their places, that speak of the same day of a state and allow no time of it in common: together they
  * would forbid the whole day, which nobody means who names hours.
  */
-export function findClashes(
+export function findConflicts(
   rows: Pick<QuietHoursRow, 'state' | 'weekdays' | 'from' | 'to'>[],
 ): Array<[number, number]> {
   return rows.flatMap((row, n) =>

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
-import { placeOf } from './places.ts'
-import { type Hours, type WeekHours, type WindowRules, windowFor } from './windows.ts'
+import { locationOf } from './locations.ts'
+import { findWindow, type Hours, type WeekHours, type WindowRules } from './windows.ts'
 
 const hours = (from: string, to: string): Hours => ({ from: minutes(from), to: minutes(to) })
 const minutes = (time: string) => Number(time.slice(0, 2)) * 60 + Number(time.slice(3))
@@ -14,7 +14,7 @@ const law = new Map<string, WeekHours>([
 const rules: WindowRules = { quietHours: law, alsoWithin: [], localAt: null }
 
 function windowOf(phone: number, at: string, given: Partial<WindowRules> = {}, zipCode?: string) {
-  const window = windowFor({ phone, zipCode }, { ...rules, ...given }, new Date(at))
+  const window = findWindow({ phone, zipCode }, { ...rules, ...given }, new Date(at))
   return window && [window.opensAt, window.closesAt].map((each) => each?.toISOString().slice(0, 16).concat('Z') ?? null)
 }
 
@@ -48,7 +48,7 @@ describe('where a handset may be', () => {
     [tollFree, '98118', 'WA:P'],
     [2_005_550_100, undefined, 'US:C US:E US:M US:P'],
   ])('%d, zip %s: %s', (phone, zipCode, place) => {
-    expect(placeOf({ phone, zipCode })).toBe(place)
+    expect(locationOf({ phone, zipCode })).toBe(place)
   })
 })
 
@@ -106,7 +106,7 @@ describe('quiet hours', () => {
   })
 
   test('what was found for a place is asked anew once it has closed, or for an earlier moment', () => {
-    const ask = (at: string) => windowFor({ phone: seattle }, rules, new Date(at))?.opensAt.toISOString()
+    const ask = (at: string) => findWindow({ phone: seattle }, rules, new Date(at))?.opensAt.toISOString()
     expect(ask('2031-05-06T18:00:00Z')).toBe('2031-05-06T18:00:00.000Z')
     expect(ask('2031-05-06T19:00:00Z')).toBe('2031-05-06T19:00:00.000Z')
     expect(ask('2031-05-07T04:00:00Z')).toBe('2031-05-07T15:00:00.000Z')

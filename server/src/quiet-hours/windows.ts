@@ -1,4 +1,4 @@
-import { type Evidence, placeOf, type Spot, spotsOf } from './places.ts'
+import { type LocationEvidence, locationOf, type StateZone, stateZonesOf } from './locations.ts'
 
 /** Hours of a day by the clock of a place, in minutes since its midnight; `to` is the first minute that is not in them. */
 export type Hours = { from: number; to: number }
@@ -16,17 +16,17 @@ export type WindowRules = {
   localAt: string | null
 }
 
-export type Window = {
+export type SendingWindow = {
   /** From when on it may go out; the moment asked about where that is now. */
   opensAt: Date
   /** From when on it may not any more; null where nothing closes. */
   closesAt: Date | null
   /** Where the handset may be: what shares a place shares all its windows, so a chunk is of one place. */
-  place: string
+  location: string
 }
 
 /** Whether the rules leave anything to ask: without any, everybody may be texted at any time. */
-export function asksForWindows(rules: WindowRules): boolean {
+export function hasTimeRules(rules: WindowRules): boolean {
   return rules.quietHours !== null || rules.alsoWithin.length > 0 || rules.localAt !== null
 }
 
@@ -35,8 +35,8 @@ export function asksForWindows(rules: WindowRules): boolean {
  * place that the evidence allows, by each one's own clock. Undefined when there is none within a week, as when the hours
  * of the list and those of the state never meet.
  */
-export function windowFor(evidence: Evidence, rules: WindowRules, at: Date): Window | undefined {
-  return windowOf(placeOf(evidence), rules, at)
+export function findWindow(evidence: LocationEvidence, rules: WindowRules, at: Date): SendingWindow | undefined {
+  return findWindowAt(locationOf(evidence), rules, at)
 }
 
 type Span = { start: number; end: number }
@@ -45,7 +45,7 @@ type Span = { start: number; end: number }
 const found = new WeakMap<WindowRules, Map<string, Span & { askedAt: number }>>()
 
 /** The same, for a place that was kept. */
-export function windowOf(place: string, rules: WindowRules, at: Date): Window | undefined {
+export function findWindowAt(place: string, rules: WindowRules, at: Date): SendingWindow | undefined {
   let known = found.get(rules)
   if (!known) {
     known = new Map()
@@ -54,7 +54,7 @@ export function windowOf(place: string, rules: WindowRules, at: Date): Window | 
   const now = at.getTime()
   let span: (Span & { askedAt: number }) | undefined = known.get(place)
   if (!span || now < span.askedAt || now >= span.end) {
-    const next = nextSpan(spotsOf(place), rules, now)
+    const next = nextSpan(stateZonesOf(place), rules, now)
     if (!next) return undefined
     span = { ...next, askedAt: now }
     known.set(place, span)
@@ -62,13 +62,13 @@ export function windowOf(place: string, rules: WindowRules, at: Date): Window | 
   return {
     opensAt: new Date(Math.max(now, span.start)),
     closesAt: span.end === Number.POSITIVE_INFINITY ? null : new Date(span.end),
-    place,
+    location: place,
   }
 }
 
 const daysAhead = 8
 
-function nextSpan(spots: Spot[], rules: WindowRules, now: number): Span | undefined {
+function nextSpan(spots: StateZone[], rules: WindowRules, now: number): Span | undefined {
   const zones = [...new Set(spots.map((spot) => spot.zone))]
   const { localAt } = rules
   const notBefore = localAt === null ? now : Math.max(now, ...zones.map((zone) => localInstant(localAt, zone, now)))

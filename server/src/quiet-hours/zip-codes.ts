@@ -1,4 +1,4 @@
-// Where the first three digits of a zip code are: state and zone letters (places.ts), from the data set `zipcodes` 3.0
+// Where the first three digits of a zip code are: state and zone letters (locations.ts), from the data set `zipcodes` 3.0
 // (PyPI, 2026-06, from the Postal Service's lists). A prefix that lies in two zones has both; so has the Navajo Nation's
 // part of Arizona, which keeps daylight saving time when the rest does not, with what surrounds it.
 

@@ -1,7 +1,7 @@
 import type { Db } from '../db/db.ts'
 import { findShortCodeLists } from '../inbound/inbound.queries.ts'
 import type { CarrierOptOut } from '../opt-ins/clean.sql.ts'
-import { leaveShortCode } from '../opt-ins/opt-out.ts'
+import { optOutOfShortCode } from '../opt-ins/opt-out.ts'
 
 /** Each opt-out is some statements, and all of one transaction hold the locks of the first. */
 const optOutsAtATime = 20
@@ -30,6 +30,6 @@ export async function optOutByCarrier(tx: Db, optOuts: CarrierOptOut[], at: Date
     const leavers = [...byPhone.values()].map(({ phone, carrierStatus, logId }) => {
       return { phone, wording: carrierStatus, actor: `mt:${logId}` }
     })
-    await leaveShortCode(tx, code, { leavers, method: 'carrier', at })
+    await optOutOfShortCode(tx, code, { leavers, method: 'carrier', at })
   }
 }

@@ -1,4 +1,4 @@
-import type { Verdict } from '../connections/meaning.ts'
+import type { FinalState } from '../connections/status-map.ts'
 import type { Db } from '../db/db.ts'
 
 /** A receipt that nothing explained for a day. */
@@ -7,7 +7,7 @@ export type Orphan = {
   smscId: string
   phone: number | null
   shortCode: string
-  verdict: Verdict
+  verdict: FinalState
   reason: string | null
   carrierStatus: string
   reference: number | null

@@ -1,10 +1,10 @@
-import type { Judgement } from '../connections/meaning.ts'
+import type { DeliveryStatus } from '../connections/status-map.ts'
 import type { Db } from '../db/db.ts'
 import { logTable, submitsTable } from '../db/log-days.ts'
 import { type CarrierOptOut, cleanDeadNumbers } from '../opt-ins/clean.sql.ts'
 
 /** A receipt read as far as the log needs it. */
-export type AppliedReceipt = Judgement & {
+export type AppliedReceipt = DeliveryStatus & {
   smscId: string
   carrierStatus: string
   /** The handset, and who sent to it; some carriers have the two the other way round. Null when it is no number. */

@@ -1,4 +1,4 @@
-import { otherSpellings } from '../connections/message-id.ts'
+import { alternativeMessageIds } from '../connections/message-id.ts'
 import type { Db } from '../db/db.ts'
 import { isDatabaseAway } from '../db/pg-errors.ts'
 import { retryLostRaces } from '../db/retry.ts'
@@ -117,7 +117,7 @@ async function findRow(db: Db, receipt: StoredReceipt, days: string[]): Promise<
   // the candidates first: one that has been answered since is found by the id that it got
   const candidates = await listUnknownRows(db, receipt, days)
   if (receipt.smscId !== '') {
-    const ids = [receipt.smscId, ...otherSpellings(receipt.smscId)]
+    const ids = [receipt.smscId, ...alternativeMessageIds(receipt.smscId)]
     const respelled = await findRespelled(db, receipt, ids, days)
     if (respelled) return respelled
   }

@@ -7,7 +7,7 @@ import { findShortCode, insertShortCode, type ShortCode } from './short-codes.qu
  * A sender address as it is kept: a short code of three to six digits, or a ten-digit or toll-free number without its
  * country code; undefined when it is none of these.
  */
-export function readShortCode(text: string): string | undefined {
+export function parseShortCode(text: string): string | undefined {
   const digits = text.replace(/[\s().-]/g, '').replace(/^\+?1(?=[2-9]\d{9}$)/, '')
   return /^(?:\d{3,6}|[2-9]\d{9})$/.test(digits) ? digits : undefined
 }

@@ -10,7 +10,7 @@ import { retryLostRaces } from '../db/retry.ts'
 import { applyNextSlice, receiveImport } from '../imports/imports.ts'
 import { foldListDeltas } from '../lists/counts.queries.ts'
 import { cleanDeadNumbers } from '../opt-ins/clean.sql.ts'
-import { leaveLists } from '../opt-ins/opt-out.queries.ts'
+import { optOutOfLists } from '../opt-ins/opt-out.queries.ts'
 import { insertSubscriber, moveSubscriber } from '../opt-ins/subscribe.queries.ts'
 import { listPhones, type PagedState } from './phone-pages.queries.ts'
 
@@ -101,7 +101,7 @@ async function take(db: Db, list: OwnList, step: Step) {
     if (known === undefined) await insertSubscriber(db, joining)
     else if (known.state !== 'subscribed') await moveSubscriber(db, joining)
   } else if (step.do === 'leave') {
-    await leaveLists(db, {
+    await optOutOfLists(db, {
       accountId: list.accountId,
       listIds: [list.id],
       leavers: [{ phone: step.phone, wording: null, actor: 'key:1' }],

@@ -1,5 +1,5 @@
 import { type Static, Type } from 'typebox'
-import { type CustomValue, type Fault, readValue, type ValueRules } from '../custom-fields/values.ts'
+import { type CustomValue, readValue, type ValueError, type ValueRules } from '../custom-fields/values.ts'
 import { errors } from '../errors.ts'
 import { TextOrNull } from '../http/schema.ts'
 import type { Profile } from './subscribers.queries.ts'
@@ -78,7 +78,7 @@ function readCustomValues(body: object, fields: ValueRules[]): Profile['customVa
   return Object.keys(values).length > 0 ? values : undefined
 }
 
-function wordsOf(fault: Fault, field: ValueRules): string {
+function wordsOf(fault: ValueError, field: ValueRules): string {
   if (fault === 'length') return `is too long (maximum is ${field.maxLength} characters)`
   if (fault === 'pattern') return 'is invalid'
   return { text: 'must be a text', number: 'is not a number', datetime: 'is not a date or time' }[field.contentType]

@@ -1,4 +1,4 @@
-import { customFieldsOf } from '../custom-fields/custom-fields.sql.ts'
+import { customFieldsJson } from '../custom-fields/custom-fields.sql.ts'
 import type { CustomValue, ValueRules } from '../custom-fields/values.ts'
 import type { Db } from '../db/db.ts'
 
@@ -55,7 +55,7 @@ const subscriberColumns = /* sql */ `
   s.cleaned_at as "cleanedAt", s.custom_fields as "customValues"`
 
 // one statement for the person and what the list wants to know of people: this is the read that callers do most
-const withFields = /* sql */ `${subscriberColumns}, ${customFieldsOf('s.list_id')} as "customFields"`
+const withFields = /* sql */ `${subscriberColumns}, ${customFieldsJson('s.list_id')} as "customFields"`
 
 export function findSubscriber(db: Db, listId: number, phone: number) {
   return db.maybeOne<Subscriber>(

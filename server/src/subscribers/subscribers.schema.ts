@@ -1,5 +1,5 @@
 import { type Static, Type } from 'typebox'
-import { presentValues } from '../custom-fields/values.schema.ts'
+import { presentValues } from '../custom-fields/custom-fields.schema.ts'
 import { errors } from '../errors.ts'
 import { textParam } from '../http/path-params.ts'
 import { TextOrNull, TimeOrNull } from '../http/schema.ts'

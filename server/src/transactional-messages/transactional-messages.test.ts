@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest'
 import { basic, useApi } from '../../test/api.ts'
 import { make } from '../../test/make.ts'
 import { lanes } from '../messages/messages.ts'
-import { blockNumbers } from '../short-codes/blocks.queries.ts'
+import { blockNumbers } from '../short-codes/short-codes.queries.ts'
 
 const api = useApi()
 const path = '/transactional_messages'

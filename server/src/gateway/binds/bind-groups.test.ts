@@ -5,7 +5,7 @@ import { make } from '../../../test/make.ts'
 import { type Answer, startCarrier } from '../../../test/odd-carrier.ts'
 import { checkBooks, startSending } from '../../../test/sending.ts'
 import { waitFor } from '../../../test/wait-for.ts'
-import { renewSlots, takeSlots } from '../../connections/bind-slots.queries.ts'
+import { claimSlots, renewSlots } from '../../connections/bind-slots.queries.ts'
 import { wake } from '../../db/wake.ts'
 import { acceptBroadcast } from '../../messages/messages.ts'
 import { startGateway } from '../gateway.ts'
@@ -299,7 +299,7 @@ describe('slots', () => {
     const given = await carrier()
     await sending.db.exec('slot', 'insert into bind_slots (connection_id, slot) values ($1, 0)', [given.id])
     const gateway = crypto.randomUUID()
-    const take = (leaseMs: number) => takeSlots(sending.db, gateway, leaseMs, [given.id])
+    const take = (leaseMs: number) => claimSlots(sending.db, gateway, leaseMs, [given.id])
     expect(await take(200)).toMatchObject([{ taken: [0] }])
     expect(await take(200)).toMatchObject([{ taken: [] }])
     await waitFor(async () => (await take(5_000))[0]?.taken.length === 1)
@@ -341,10 +341,10 @@ describe('slots', () => {
         [gateway],
       )
     }
-    const taken = await Promise.all(gateways.map((gateway) => takeSlots(sending.db, gateway, 5_000, [given.id])))
+    const taken = await Promise.all(gateways.map((gateway) => claimSlots(sending.db, gateway, 5_000, [given.id])))
     const slots = taken.flatMap((shares) => shares.flatMap((share) => share.taken))
     expect(new Set(slots).size).toBe(slots.length)
-    for (const gateway of gateways) await takeSlots(sending.db, gateway, 5_000, [given.id])
+    for (const gateway of gateways) await claimSlots(sending.db, gateway, 5_000, [given.id])
     expect((await slotsOf(given.id)).filter((slot) => slot.leasedBy !== null)).toHaveLength(20)
     const [first = '', second = ''] = gateways
     const [mine] = await sending.db.many<{ slot: number }>('mine', 'select slot from bind_slots where leased_by = $1', [

@@ -1,6 +1,6 @@
 import type { Connection } from '../../connections/connection.ts'
 import { loadConnections } from '../../connections/connections.ts'
-import { listRouteTable, listShortCodeCaps } from '../../connections/route-table.queries.ts'
+import { listAllSendingRoutes, listShortCodeCaps } from '../../connections/sending-routes.queries.ts'
 import { Repeater } from '../../lib/repeater.ts'
 import type { Runtime } from '../../runtime.ts'
 import { Caps, carrierCap, connectionCap, shortCodeCap } from '../caps/caps.ts'
@@ -97,7 +97,7 @@ export class Lines {
 
   async #follow(): Promise<void> {
     const { rt } = this.#options
-    const [connections, routes] = [await this.#load(), await listRouteTable(rt.db)]
+    const [connections, routes] = [await this.#load(), await listAllSendingRoutes(rt.db)]
     this.#shortCodeCaps = await listShortCodeCaps(rt.db)
     for (const connection of connections) {
       const line = this.#lines.get(connection.id)

@@ -1,12 +1,12 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Logger } from 'pino'
 import {
-  makeSlots,
+  claimSlots,
   type OwnedSlot,
   releaseSlots,
   renewSlots,
   type SlotKey,
-  takeSlots,
+  syncSlots,
 } from '../../connections/bind-slots.queries.ts'
 import type { Db } from '../../db/db.ts'
 import { wake } from '../../db/wake.ts'
@@ -37,7 +37,7 @@ export class Slots {
 
   /** There may be slots that have no row yet. */
   async make(): Promise<void> {
-    await makeSlots(this.#options.db)
+    await syncSlots(this.#options.db)
   }
 
   /** Renews what is ours and takes what is due to us; to be called every fifth of a lease, and when anything changes. */
@@ -88,7 +88,7 @@ export class Slots {
     const { db, gateway, leaseMs } = this.#options
     const asked = performance.now()
     const ids = wanting.map((line) => line.connection.id)
-    for (const { connectionId, share, shared, taken } of await takeSlots(db, gateway, leaseMs, ids)) {
+    for (const { connectionId, share, shared, taken } of await claimSlots(db, gateway, leaseMs, ids)) {
       this.#isShared = shared
       const line = wanting.find((each) => each.connection.id === connectionId)
       if (!line) continue
@@ -119,7 +119,7 @@ export class Slots {
     this.#leaving.delete(keyOf(slot))
     try {
       await Promise.race([releaseSlots(db, gateway, [slot]), delay(1_000, undefined, { ref: false })])
-      if (slot.slot >= line.connection.slots) await makeSlots(db)
+      if (slot.slot >= line.connection.slots) await syncSlots(db)
       await wake(db, 'connections')
     } catch (error) {
       log.warn({ err: error }, 'could not give a bind slot back; its lease will run out')

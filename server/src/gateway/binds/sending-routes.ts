@@ -1,4 +1,4 @@
-import type { ShortCodeRoute } from '../../connections/route-table.queries.ts'
+import type { ShortCodeSendingRoute } from '../../connections/sending-routes.queries.ts'
 import type { Line } from './bind-group.ts'
 
 type Route = { connectionId: number; tier: number; weight: number; turn: number; wasUsable: boolean }
@@ -26,7 +26,7 @@ export class Routes {
   }
 
   /** Takes the routes over as they are now, and which connections serve all short codes without routes. */
-  set(table: ShortCodeRoute[], servingAll: number[], capped: number[]): void {
+  set(table: ShortCodeSendingRoute[], servingAll: number[], capped: number[]): void {
     const before = this.#ofCodes
     const ofCodes = new Map<number, Route[]>()
     for (const row of table) {

@@ -1,8 +1,8 @@
 import type { Connection } from '../../connections/connection.ts'
-import { meaningsOf } from '../../connections/meaning.ts'
-import { spellMessageId } from '../../connections/message-id.ts'
-import { listRead } from '../../inbound/inbound.queries.ts'
-import { asksToLeave, storeInbound } from '../../inbound/inbound.ts'
+import { normalizeMessageId } from '../../connections/message-id.ts'
+import { statusMapOf } from '../../connections/status-map.ts'
+import { listHandled } from '../../inbound/inbound.queries.ts'
+import { isOptOutText, storeInbound } from '../../inbound/inbound.ts'
 import type { ReceiptBook } from '../../receipts/receipts.ts'
 import type { WaitingReceipt } from '../../receipts/waiting.queries.ts'
 import type { Runtime } from '../../runtime.ts'
@@ -64,21 +64,21 @@ export class Deliveries {
   /** Answers the MOs that ask to leave and have been read since. */
   async answerLeft(): Promise<void> {
     if (this.#leaving.size === 0) return
-    for (const id of await listRead(this.#rt.db, [...this.#leaving.keys()])) this.#leaving.get(id)?.()
+    for (const id of await listHandled(this.#rt.db, [...this.#leaving.keys()])) this.#leaving.get(id)?.()
   }
 
   #takeReceipt(from: From, pdu: DeliverSm, respond: Respond): void {
     const receipt = parseReceipt(pdu)
     this.#meter.receipt(from.name, receipt?.stat ?? 'unreadable')
     const err = storable(receipt?.err ?? '')
-    const judgement = receipt && meaningsOf(from).ofReceipt(receipt.stat, err)
+    const judgement = receipt && statusMapOf(from).ofReceipt(receipt.stat, err)
     if (!receipt || !judgement) {
       if (!receipt) this.#rt.log.warn({ esm_class: pdu.esm_class }, 'a receipt that names no state')
       respond()
       return
     }
     const row: WaitingReceipt = {
-      smscId: spellMessageId(from.receiptIdForm, 'receipt', receipt.message_id),
+      smscId: normalizeMessageId(from.receiptIdForm, 'receipt', receipt.message_id),
       ...judgement,
       carrierStatus: err ? `${receipt.stat} ${err}` : receipt.stat,
       connectionId: from.id,
@@ -131,7 +131,7 @@ export class Deliveries {
       return
     }
     this.#meter.inbound(from.name)
-    if (asksToLeave(content)) this.#answerWhenRead(id, respond)
+    if (isOptOutText(content)) this.#answerWhenRead(id, respond)
     else respond()
     this.#onInbound()
   }

@@ -1,5 +1,5 @@
 import type { Connection } from '../../connections/connection.ts'
-import { meaningsOf } from '../../connections/meaning.ts'
+import { statusMapOf } from '../../connections/status-map.ts'
 import {
   claimQueryRound,
   leaveQueryRound,
@@ -115,7 +115,7 @@ export class Questions {
     // an SMSC that does not know the text any more says nothing of its end
     if (stat === undefined || stat === 'UNKNOWN') return
     const err = answer.error_code === 0 ? '' : String(answer.error_code).padStart(3, '0')
-    const judgement = meaningsOf(connection).ofReceipt(stat, err)
+    const judgement = statusMapOf(connection).ofReceipt(stat, err)
     if (!judgement) return
     const { smscId, phone, shortCode } = text
     const words = { reference: null, submitDate: null, excerpt: null }

@@ -1,7 +1,7 @@
 import type { Logger } from 'pino'
 import { correctPartCounts, markSubmitting, type Recipient, unmarkSubmitting } from '../../broadcasts/marks.queries.ts'
-import { meaningsOf } from '../../connections/meaning.ts'
-import { spellMessageId } from '../../connections/message-id.ts'
+import { normalizeMessageId } from '../../connections/message-id.ts'
+import { statusMapOf } from '../../connections/status-map.ts'
 import type { Db } from '../../db/db.ts'
 import { retryLostRaces } from '../../db/retry.ts'
 import type { Clock } from '../../lib/clock.ts'
@@ -280,7 +280,7 @@ export class Submitter {
         flight.line.slowDown()
         flight.returned.push(part)
         flight.retryMs = throttledMs
-      } else if (troubled.has(status) && !meaningsOf(flight.line.connection).knowsStatus(status)) {
+      } else if (troubled.has(status) && !statusMapOf(flight.line.connection).knowsStatus(status)) {
         flight.trouble = status
         flight.returned.push(part)
       } else {
@@ -301,7 +301,7 @@ export class Submitter {
     const { held, recipient } = flight
     const entry = { logId: recipient.id, day: held.chunk.loggedOn, recorded: () => this.#recorded(flight) }
     if (flight.refusal !== undefined) {
-      const reason = meaningsOf(flight.line.connection).ofStatus(flight.refusal)
+      const reason = statusMapOf(flight.line.connection).ofStatus(flight.refusal)
       this.#recorder.refused({ ...entry, reason, carrierStatus: statusName(flight.refusal) })
     } else if (flight.inDoubt) {
       this.#recorder.unknown(entry)
@@ -345,7 +345,7 @@ export class Submitter {
       day: flight.held.chunk.loggedOn,
       phone: flight.recipient.phone,
       part: flight.encoded.pdus[part]?.message_payload ? allParts : part,
-      smscId: spellMessageId(flight.line.connection.receiptIdForm, 'response', messageId),
+      smscId: normalizeMessageId(flight.line.connection.receiptIdForm, 'response', messageId),
       spelling: messageId,
       complete,
       ...when,

@@ -3,31 +3,35 @@ import { wake } from '../db/wake.ts'
 import { errors } from '../errors.ts'
 import {
   findAnyShortCode,
-  listRoutes,
+  listSendingRoutes,
   lockConnections,
   lockShortCode,
-  type NamedRoute,
-  replaceRoutes,
+  replaceSendingRoutes,
+  type SendingRoute,
   setShortCodeMps,
-} from './short-code-routes.queries.ts'
+} from './sending-routes.queries.ts'
 
 /** How a short code sends: through which connections, and how fast over all of them. */
-export type Sending = { mps: number | null; routes: NamedRoute[] }
+export type SendingSettings = { mps: number | null; routes: SendingRoute[] }
 
-export type SendingChange = {
+export type SendingSettingsChange = {
   mps?: number | null | undefined
-  routes?: Pick<NamedRoute, 'connectionId' | 'tier' | 'weight'>[] | undefined
+  routes?: Pick<SendingRoute, 'connectionId' | 'tier' | 'weight'>[] | undefined
 }
 
 /** How a short code of any account sends; without routes it uses the connections that serve all. */
-export async function getSending(db: Db, code: string): Promise<Sending> {
+export async function getSendingSettings(db: Db, code: string): Promise<SendingSettings> {
   const shortCode = await findAnyShortCode(db, code)
   if (!shortCode) throw errors.shortCodeNotFound()
-  return { mps: shortCode.mps, routes: await listRoutes(db, shortCode.id) }
+  return { mps: shortCode.mps, routes: await listSendingRoutes(db, shortCode.id) }
 }
 
 /** Changes how a short code sends, for all gateways within a second; `routes` takes the place of all that it had. */
-export async function changeSending(db: Db, code: string, { mps, routes }: SendingChange): Promise<Sending> {
+export async function changeSendingSettings(
+  db: Db,
+  code: string,
+  { mps, routes }: SendingSettingsChange,
+): Promise<SendingSettings> {
   return db.tx(async (tx) => {
     const shortCode = await lockShortCode(tx, code)
     if (!shortCode) throw errors.shortCodeNotFound()
@@ -39,9 +43,9 @@ export async function changeSending(db: Db, code: string, { mps, routes }: Sendi
       const missing = [...ids].filter((id) => !known.has(id))
       if (missing.length > 0)
         throw errors.invalid({ 'shortcode.routes': [`name connections that do not exist: ${missing.join(', ')}`] })
-      await replaceRoutes(tx, shortCode.id, routes)
+      await replaceSendingRoutes(tx, shortCode.id, routes)
     }
     await wake(tx, 'connections')
-    return { mps: mps === undefined ? shortCode.mps : mps, routes: await listRoutes(tx, shortCode.id) }
+    return { mps: mps === undefined ? shortCode.mps : mps, routes: await listSendingRoutes(tx, shortCode.id) }
   })
 }

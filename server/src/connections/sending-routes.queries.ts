@@ -1,7 +1,7 @@
 import type { Db } from '../db/db.ts'
 
 /** A connection that a short code sends through: the lowest tier of which one is bound, shared by weight. */
-export type NamedRoute = { connectionId: number; name: string; tier: number; weight: number }
+export type SendingRoute = { connectionId: number; name: string; tier: number; weight: number }
 
 /** Any account's short code with its own cap, its row locked. */
 export function lockShortCode(tx: Db, code: string) {
@@ -25,8 +25,8 @@ export function setShortCodeMps(tx: Db, id: number, mps: number | null) {
   return tx.exec('set_short_code_mps', /* sql */ `update short_codes set mps = $2 where id = $1`, [id, mps])
 }
 
-export function listRoutes(db: Db, shortCodeId: number) {
-  return db.many<NamedRoute>(
+export function listSendingRoutes(db: Db, shortCodeId: number) {
+  return db.many<SendingRoute>(
     'list_short_code_routes',
     /* sql */ `
     select r.connection_id as "connectionId", c.name, r.tier, r.weight
@@ -47,10 +47,10 @@ export async function lockConnections(tx: Db, ids: number[]): Promise<number[]> 
 }
 
 /** Puts these in the place of all routes that the short code has. */
-export async function replaceRoutes(
+export async function replaceSendingRoutes(
   tx: Db,
   shortCodeId: number,
-  routes: readonly Pick<NamedRoute, 'connectionId' | 'tier' | 'weight'>[],
+  routes: readonly Pick<SendingRoute, 'connectionId' | 'tier' | 'weight'>[],
 ): Promise<void> {
   await tx.exec('delete_short_code_routes', /* sql */ `delete from short_code_routes where short_code_id = $1`, [
     shortCodeId,
@@ -66,5 +66,25 @@ export async function replaceRoutes(
       routes.map(({ tier }) => tier),
       routes.map(({ weight }) => weight),
     ],
+  )
+}
+
+export type ShortCodeSendingRoute = { shortCodeId: number; connectionId: number; tier: number; weight: number }
+
+/** Through which connections each short code with routes of its own sends. */
+export function listAllSendingRoutes(db: Db) {
+  return db.many<ShortCodeSendingRoute>(
+    'list_route_table',
+    /* sql */ `
+    select short_code_id as "shortCodeId", connection_id as "connectionId", tier, weight
+      from short_code_routes order by short_code_id, tier, connection_id`,
+  )
+}
+
+/** The short codes that may send only so many submit_sm in any second. */
+export function listShortCodeCaps(db: Db) {
+  return db.many<{ shortCodeId: number; mps: number }>(
+    'list_short_code_caps',
+    /* sql */ `select id as "shortCodeId", mps from short_codes where mps is not null`,
   )
 }

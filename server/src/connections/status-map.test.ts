@@ -1,8 +1,8 @@
 import { expect, test } from 'vitest'
 import { commandStatus } from '../smpp/pdu/command-status.ts'
-import { Meanings } from './meaning.ts'
+import { StatusMap } from './status-map.ts'
 
-const usual = new Meanings({})
+const usual = new StatusMap({})
 
 test('without a map, the state decides and a few codes say more', () => {
   expect(usual.ofReceipt('DELIVRD', '000')).toEqual({ verdict: 'delivered', reason: null })
@@ -19,11 +19,11 @@ test('what is on its way has no meaning yet, whatever its code', () => {
 })
 
 test('a delivery is one whatever its code', () => {
-  expect(new Meanings({ receipt: { '000': 'hard' } }).ofReceipt('DELIVRD', '000')?.verdict).toBe('delivered')
+  expect(new StatusMap({ receipt: { '000': 'hard' } }).ofReceipt('DELIVRD', '000')?.verdict).toBe('delivered')
 })
 
 test("the operator's map comes first, without leading zeros and in any case", () => {
-  const mapped = new Meanings({ receipt: { '001': 'soft', '0902': 'delivered', '00A1': 'blocked', rejectd: 'hard' } })
+  const mapped = new StatusMap({ receipt: { '001': 'soft', '0902': 'delivered', '00A1': 'blocked', rejectd: 'hard' } })
   expect(mapped.ofReceipt('UNDELIV', '1')).toEqual({ verdict: 'bounced', reason: 'soft' })
   expect(mapped.ofReceipt('UNDELIV', '902')).toEqual({ verdict: 'delivered', reason: null })
   expect(mapped.ofReceipt('UNDELIV', 'a1')).toEqual({ verdict: 'bounced', reason: 'blocked' })
@@ -31,7 +31,7 @@ test("the operator's map comes first, without leading zeros and in any case", ()
 })
 
 test('an expired text with a code that means more is a bounce', () => {
-  const mapped = new Meanings({ receipt: { '8': 'soft', '9': 'hard' } })
+  const mapped = new StatusMap({ receipt: { '8': 'soft', '9': 'hard' } })
   expect(mapped.ofReceipt('EXPIRED', '008')).toEqual({ verdict: 'expired', reason: 'soft' })
   expect(mapped.ofReceipt('EXPIRED', '009')).toEqual({ verdict: 'bounced', reason: 'hard' })
 })
@@ -45,7 +45,7 @@ test('a refusal is soft unless it names the number, or a fault of ours', () => {
 })
 
 test('a status is mapped by its number in any spelling or by its name', () => {
-  const mapped = new Meanings({
+  const mapped = new StatusMap({
     status: { '0x00000045': 'hard', '0X401': 'opted_out', esme_rsyserr: 'blocked', '0x0b': 'delivered' },
   })
   expect(mapped.ofStatus(0x45)).toBe('hard')

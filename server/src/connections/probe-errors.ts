@@ -1,17 +1,21 @@
 import { BindError } from '../smpp/client.ts'
 import { commandStatus, statusName } from '../smpp/pdu/command-status.ts'
 import type { Connection } from './connection.ts'
-import type { StepName } from './probe.ts'
+import type { ProbeStepName } from './probe.ts'
 
 /** The step that failed, with what was thrown, and what the socket said if it said something. */
-export type Failure = { step: StepName; error: Error; socketError: Error | undefined; isLate: boolean }
+export type ProbeFailure = { step: ProbeStepName; error: Error; socketError: Error | undefined; isLate: boolean }
 type Place = Pick<Connection, 'host' | 'port' | 'tls' | 'tlsCertificate' | 'tlsServerName' | 'systemId'>
 type Known = { ownBinds: number; timeoutMs: number }
 
 // The other side's own words are never repeated: what answers on that port may be anything.
 
 /** Why a connection does not work, in a sentence or two, with what to look at. */
-export function whyNot({ step, error, socketError, isLate }: Failure, place: Place, known: Known): string {
+export function describeProbeError(
+  { step, error, socketError, isLate }: ProbeFailure,
+  place: Place,
+  known: Known,
+): string {
   const code = codeOf(socketError) ?? codeOf(error) ?? ''
   if (isLate) return whyLate(step, place, Math.ceil(known.timeoutMs / 1_000))
   switch (step) {
@@ -36,7 +40,7 @@ function codeOf(error: Error | undefined): string | undefined {
   return (error as NodeJS.ErrnoException | undefined)?.code
 }
 
-function whyLate(step: StepName, { host, port, tls }: Place, seconds: number): string {
+function whyLate(step: ProbeStepName, { host, port, tls }: Place, seconds: number): string {
   const within = `within ${seconds} s`
   switch (step) {
     case 'resolve':

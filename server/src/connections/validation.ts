@@ -2,13 +2,13 @@ import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto'
 import { isIP } from 'node:net'
 import type { Secret } from '../config/secret.ts'
 import { isLoopbackHost } from '../lib/address-ranges.ts'
-import { type ErrorMap, meanings } from './connection.ts'
-import { statusOfKey } from './meaning.ts'
+import { type ErrorMap, mappedStatuses } from './connection.ts'
+import { statusOfKey } from './status-map.ts'
 
 // What a schema cannot say of a connection. Each answers what is wrong in words that complete "<field> ...".
 
 /** What is looked at; undefined is not. */
-export type Checked = {
+export type CheckedSettings = {
   name?: string | undefined
   host?: string | undefined
   tlsCa?: string | null | undefined
@@ -21,7 +21,7 @@ export type Checked = {
 export type OwnTls = { certificate: string | null; key: Secret | null }
 
 /** All that is wrong with what is given, by field. */
-export function faultsOf(given: Checked, mode: 'sandbox' | 'production'): Record<string, string> {
+export function findSettingErrors(given: CheckedSettings, mode: 'sandbox' | 'production'): Record<string, string> {
   const { name, host, tlsCa, tlsServerName, carrierMps, errorMap, ownTls } = given
   const faults = {
     name: name && faultOfName(name),
@@ -106,7 +106,7 @@ function faultOfErrorMap(map: ErrorMap): string | undefined {
   if (!codes.every((code) => /^[0-9a-z_-]{1,20}$/i.test(code))) return 'has a receipt code that is none'
   if (!statuses.every(isStatus)) return 'has a status that is no command_status, such as 0x45 or ESME_RSUBMITFAIL'
   const meant = [...Object.values({ ...map.receipt }), ...Object.values({ ...map.status })]
-  if (!meant.every((meaning) => meanings.includes(meaning))) return `must map to ${meanings.join(', ')}`
+  if (!meant.every((meaning) => mappedStatuses.includes(meaning))) return `must map to ${mappedStatuses.join(', ')}`
   return Object.values({ ...map.status }).includes('delivered') ? 'cannot call a refused text delivered' : undefined
 }
 

@@ -3,7 +3,7 @@ import { type Static, Type } from 'typebox'
 import { useOperatorsOnly } from '../http/auth.ts'
 import { refusal, refusals } from '../http/schema.ts'
 import { ShortCodeParam } from '../short-codes/short-codes.schema.ts'
-import { changeSending, getSending, type Sending } from './short-code-routes.ts'
+import { changeSendingSettings, getSendingSettings, type SendingSettings } from './sending-routes.ts'
 
 const common = { tags: ['Connections'], 'x-extension': true }
 const params = Type.Object({ shortcode: ShortCodeParam })
@@ -45,7 +45,7 @@ const Answer = Type.Object({
 })
 
 /** Through which connections a short code sends; to all but operators these are not there. */
-export const shortCodeRouteRoutes: FastifyPluginAsyncTypebox = async (app) => {
+export const sendingRouteRoutes: FastifyPluginAsyncTypebox = async (app) => {
   const { rt } = app
   useOperatorsOnly(app)
 
@@ -61,7 +61,7 @@ export const shortCodeRouteRoutes: FastifyPluginAsyncTypebox = async (app) => {
         response: { 200: Answer, 404: notFound, ...refusals },
       },
     },
-    async (req) => present(req.params.shortcode, await getSending(rt.db, req.params.shortcode)),
+    async (req) => present(req.params.shortcode, await getSendingSettings(rt.db, req.params.shortcode)),
   )
 
   app.put(
@@ -87,12 +87,12 @@ export const shortCodeRouteRoutes: FastifyPluginAsyncTypebox = async (app) => {
           weight,
         })),
       }
-      return present(req.params.shortcode, await changeSending(rt.db, req.params.shortcode, change))
+      return present(req.params.shortcode, await changeSendingSettings(rt.db, req.params.shortcode, change))
     },
   )
 }
 
-function present(shortcode: string, { mps, routes }: Sending): Static<typeof Answer> {
+function present(shortcode: string, { mps, routes }: SendingSettings): Static<typeof Answer> {
   return {
     status: 'OK',
     shortcode,

@@ -2,10 +2,10 @@ import { areaCodes, canadianAreaCodes } from './area-codes.ts'
 import { zipCodes, zipPrefixes } from './zip-codes.ts'
 
 /** What is known of where a handset is. */
-export type Evidence = { phone: number; zipCode?: string | null }
+export type LocationEvidence = { phone: number; zipCode?: string | null }
 
 /** One place where a handset may be: a state, `US` where the evidence supports none, and its zone. */
-export type Spot = { state: string; zone: string }
+export type StateZone = { state: string; zone: string }
 
 /** Letters of the zones, as the tables have them. Where clocks have agreed for years, the best known name stands for all. */
 const zones: Record<string, string> = {
@@ -26,7 +26,7 @@ const zones: Record<string, string> = {
 }
 
 /** All zones that a handset may be in. */
-export const zoneNames: string[] = Object.values(zones)
+export const timeZones: string[] = Object.values(zones)
 
 /** Toll-free numbers, codes that are newer than our table: anywhere between the coasts, in no state in particular. */
 const anywhere = 'US:C US:E US:M US:P'
@@ -53,19 +53,21 @@ for (const [place, ranges] of Object.entries(zipPrefixes)) {
  * Everywhere that the evidence allows a handset to be, as one word that can be kept (`FL:C FL:E`): by the zip code where
  * there is one, else by the area code, which says where the number was issued.
  */
-export function placeOf({ phone, zipCode }: Evidence): string {
+export function locationOf({ phone, zipCode }: LocationEvidence): string {
   const zip = zipCode ? /^\s*(\d{3})(\d\d)(?:-?\d{4})?\s*$/.exec(zipCode) : null
   const byPost = zip ? (byZip.get(`${zip[1]}${zip[2]}`) ?? byZip.get(zip[1] ?? '')) : undefined
   return byPost ?? byAreaCode.get(Math.floor(phone / 10_000_000)) ?? anywhere
 }
 
 /** Every state that a handset may be in, as far as the tables know; `US` where the evidence names none. */
-export const states: ReadonlySet<string> = new Set(
-  [...byAreaCode.values(), ...byZip.values(), anywhere].flatMap((place) => spotsOf(place).map(({ state }) => state)),
+export const knownStates: ReadonlySet<string> = new Set(
+  [...byAreaCode.values(), ...byZip.values(), anywhere].flatMap((place) =>
+    stateZonesOf(place).map(({ state }) => state),
+  ),
 )
 
 /** The spots of a place. */
-export function spotsOf(place: string): Spot[] {
+export function stateZonesOf(place: string): StateZone[] {
   return place.split(' ').map((spot) => {
     const [state = '', letter = ''] = spot.split(':')
     const zone = zones[letter]

@@ -1,18 +1,18 @@
 import { commandStatus, type StatusName } from '../smpp/pdu/command-status.ts'
 import type { ReceiptStat } from '../smpp/pdu/receipt-text.ts'
-import type { ErrorMap, Meaning } from './connection.ts'
+import type { ErrorMap, MappedStatus } from './connection.ts'
 
 /**
  * Why a text bounced. hard: the number is dead; soft: perhaps another time; blocked: the carrier does not want this text or
  * this sender, which says nothing of the number; opted_out: the carrier holds an opt-out of this person.
  */
-export type BounceReason = Exclude<Meaning, 'delivered'>
+export type BounceReason = Exclude<MappedStatus, 'delivered'>
 
 /** What a final receipt says of a text. A soft bounce that the carrier calls expired is counted among the expired. */
-export type Verdict = 'delivered' | 'bounced' | 'expired'
-export type Judgement = { verdict: Verdict; reason: BounceReason | null }
+export type FinalState = 'delivered' | 'bounced' | 'expired'
+export type DeliveryStatus = { verdict: FinalState; reason: BounceReason | null }
 
-const ofStat: Record<ReceiptStat, Judgement | undefined> = {
+const ofStat: Record<ReceiptStat, DeliveryStatus | undefined> = {
   DELIVRD: { verdict: 'delivered', reason: null },
   EXPIRED: { verdict: 'expired', reason: 'soft' },
   DELETED: { verdict: 'bounced', reason: 'soft' },
@@ -26,7 +26,7 @@ const ofStat: Record<ReceiptStat, Judgement | undefined> = {
 
 // Only codes that mean the same wherever they are seen: three digits are each vendor's own, and a number that is called
 // dead by mistake is lost to its list. Everything else is for the map of the connection to say.
-const usualErrors: Record<string, Meaning> = {
+const usualErrors: Record<string, MappedStatus> = {
   // GSM's own: unknown subscriber, teleservice not provisioned
   '1': 'hard',
   '11': 'hard',
@@ -75,8 +75,8 @@ const usualStatuses = new Map<number, BounceReason>([
 ])
 
 /** What the codes of one connection mean: as its operator has mapped them, else as is usual. */
-export class Meanings {
-  readonly #errors: Map<string, Meaning>
+export class StatusMap {
+  readonly #errors: Map<string, MappedStatus>
   readonly #statuses: Map<number, BounceReason>
 
   constructor(map: ErrorMap) {
@@ -92,7 +92,7 @@ export class Meanings {
    * What a receipt says; undefined while it is not the last word. An err that means something decides over the state, but
    * not over a delivery; a state word may be mapped like an err.
    */
-  ofReceipt(stat: ReceiptStat, err: string): Judgement | undefined {
+  ofReceipt(stat: ReceiptStat, err: string): DeliveryStatus | undefined {
     const usual = ofStat[stat]
     if (usual === undefined || usual.verdict === 'delivered') return usual
     const meaning = this.#errors.get(tidyCode(err)) ?? this.#errors.get(stat.toLowerCase())
@@ -112,7 +112,7 @@ export class Meanings {
   }
 }
 
-const tidyKey = ([key, meaning]: [string, Meaning]): [string, Meaning] => [tidyCode(key), meaning]
+const tidyKey = ([key, meaning]: [string, MappedStatus]): [string, MappedStatus] => [tidyCode(key), meaning]
 
 /** Codes are the same in any case and with any number of leading zeros. */
 function tidyCode(code: string): string {
@@ -128,13 +128,13 @@ export function statusOfKey(key: string): number {
   return commandStatus[name as StatusName] ?? Number(name.replace(/^0X/, '0x'))
 }
 
-const read = new WeakMap<ErrorMap, Meanings>()
+const read = new WeakMap<ErrorMap, StatusMap>()
 
 /** The meanings of a connection's codes, read once as long as its settings stay what they are. */
-export function meaningsOf(connection: { errorMap: ErrorMap }): Meanings {
+export function statusMapOf(connection: { errorMap: ErrorMap }): StatusMap {
   const known = read.get(connection.errorMap)
   if (known) return known
-  const meanings = new Meanings(connection.errorMap)
+  const meanings = new StatusMap(connection.errorMap)
   read.set(connection.errorMap, meanings)
   return meanings
 }
