@@ -2,12 +2,12 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import type { FastifyInstance } from 'fastify'
 import { Type } from 'typebox'
 import type { FindCaller } from '../http/auth.ts'
-import { refusals } from '../http/schema.ts'
+import { commonErrors } from '../http/schema.ts'
 import type { Runtime } from '../runtime.ts'
 import { findCaller } from './api-keys.ts'
 import { KeyUse } from './key-use.ts'
 
-const AccountAnswer = Type.Object({
+const AccountResponse = Type.Object({
   status: Type.Literal('OK'),
   account: Type.Object(
     {
@@ -27,7 +27,7 @@ export const accountRoutes: FastifyPluginAsyncTypebox = async (app) => {
         operationId: 'getCurrentAccount',
         summary: 'Show the account of the key in use',
         tags: ['Accounts'],
-        response: { 200: AccountAnswer, ...refusals },
+        response: { 200: AccountResponse, ...commonErrors },
       },
     },
     async (req) => {

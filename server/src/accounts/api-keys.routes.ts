@@ -3,7 +3,7 @@ import type { FastifyRequest } from 'fastify'
 import { Type } from 'typebox'
 import { envelope, pageFrom, pageQuery } from '../http/pagination.ts'
 import { installationLimit } from '../http/rate-limit.ts'
-import { refusal, refusals } from '../http/schema.ts'
+import { commonErrors, errorResponse } from '../http/schema.ts'
 import { countApiKeys, listApiKeys } from './api-keys.queries.ts'
 import {
   ApiKeyCreateBody,
@@ -19,8 +19,8 @@ import { changeApiKey, createApiKey, disableApiKey, enableApiKey, type KeyHolder
 
 const common = { tags: ['API keys'], 'x-extension': true }
 const params = Type.Object({ api_key_id: ApiKeyIdParam })
-const notFound = refusal('No such key on this account.')
-const itself = refusal('A key cannot disable or revoke itself.')
+const notFound = errorResponse('No such key on this account.')
+const itself = errorResponse('A key cannot disable or revoke itself.')
 
 export const apiKeyRoutes: FastifyPluginAsyncTypebox = async (app) => {
   const { rt } = app
@@ -35,7 +35,7 @@ export const apiKeyRoutes: FastifyPluginAsyncTypebox = async (app) => {
         description: '`last_used_at` is exact to a minute. Revoked keys are not shown.',
         ...common,
         querystring: Type.Object(pageQuery),
-        response: { 200: ApiKeyPage, ...refusals },
+        response: { 200: ApiKeyPage, ...commonErrors },
       },
     },
     async (req) => {
@@ -60,8 +60,8 @@ export const apiKeyRoutes: FastifyPluginAsyncTypebox = async (app) => {
         body: ApiKeyCreateBody,
         response: {
           201: Type.Object({ status: Type.Literal('API key created'), api_key: NewApiKeySchema }),
-          422: refusal('A value is not acceptable.'),
-          ...refusals,
+          422: errorResponse('A value is not acceptable.'),
+          ...commonErrors,
         },
       },
     },
@@ -93,8 +93,8 @@ export const apiKeyRoutes: FastifyPluginAsyncTypebox = async (app) => {
         response: {
           200: Type.Object({ status: Type.Literal('OK'), api_key: ApiKeySchema }),
           404: notFound,
-          422: refusal('A value is not acceptable.'),
-          ...refusals,
+          422: errorResponse('A value is not acceptable.'),
+          ...commonErrors,
         },
       },
     },
@@ -119,7 +119,7 @@ export const apiKeyRoutes: FastifyPluginAsyncTypebox = async (app) => {
           200: Type.Object({ status: Type.Literal('API key disabled'), api_key: ApiKeySchema }),
           404: notFound,
           422: itself,
-          ...refusals,
+          ...commonErrors,
         },
       },
     },
@@ -140,7 +140,7 @@ export const apiKeyRoutes: FastifyPluginAsyncTypebox = async (app) => {
         response: {
           200: Type.Object({ status: Type.Literal('API key enabled'), api_key: ApiKeySchema }),
           404: notFound,
-          ...refusals,
+          ...commonErrors,
         },
       },
     },
@@ -163,7 +163,7 @@ export const apiKeyRoutes: FastifyPluginAsyncTypebox = async (app) => {
           200: Type.Object({ status: Type.Literal('API key revoked') }),
           404: notFound,
           422: itself,
-          ...refusals,
+          ...commonErrors,
         },
       },
     },

@@ -4,7 +4,7 @@ import { Type } from 'typebox'
 import { errors } from '../errors.ts'
 import { useOperatorsOnly } from '../http/auth.ts'
 import { envelope, pageFrom, pageQuery } from '../http/pagination.ts'
-import { refusal, refusals } from '../http/schema.ts'
+import { commonErrors, errorResponse } from '../http/schema.ts'
 import { changeConnection, createConnection, removeConnection } from './changes.ts'
 import { type ConnectionRow, findConnection, listBindSlots, listConnections } from './connections.queries.ts'
 import {
@@ -26,9 +26,9 @@ import { probe } from './probe.ts'
 
 const common = { tags: ['Connections'], 'x-extension': true }
 const params = Type.Object({ connection_id: ConnectionIdParam })
-const notFound = refusal('No such connection, or the account is not an operator.')
-const notAnOperator = refusal('The account is not an operator.')
-const unacceptable = refusal('A value is not acceptable.')
+const notFound = errorResponse('No such connection, or the account is not an operator.')
+const notAnOperator = errorResponse('The account is not an operator.')
+const unacceptable = errorResponse('A value is not acceptable.')
 
 /** The connections of the installation; to all but operators they are not there. */
 export const connectionRoutes: FastifyPluginAsyncTypebox = async (app) => {
@@ -60,7 +60,7 @@ export const connectionRoutes: FastifyPluginAsyncTypebox = async (app) => {
         description: 'Connections belong to the installation: operators see all of them, other accounts none.',
         ...common,
         querystring: Type.Object(pageQuery),
-        response: { 200: ConnectionPage, 404: notAnOperator, ...refusals },
+        response: { 200: ConnectionPage, 404: notAnOperator, ...commonErrors },
       },
     },
     async (req) => {
@@ -80,7 +80,7 @@ export const connectionRoutes: FastifyPluginAsyncTypebox = async (app) => {
         description: 'Gateways bind to it at once, unless it is created with `enabled` false.',
         ...common,
         body: ConnectionCreateBody,
-        response: { 201: ConnectionCreated, 404: notAnOperator, 422: unacceptable, ...refusals },
+        response: { 201: ConnectionCreated, 404: notAnOperator, 422: unacceptable, ...commonErrors },
       },
     },
     async (req, reply) => {
@@ -99,7 +99,7 @@ export const connectionRoutes: FastifyPluginAsyncTypebox = async (app) => {
         summary: 'Show a connection, and how its binds are',
         ...common,
         params,
-        response: { 200: ConnectionResponse, 404: notFound, ...refusals },
+        response: { 200: ConnectionResponse, 404: notFound, ...commonErrors },
       },
     },
     async (req) => {
@@ -120,7 +120,7 @@ export const connectionRoutes: FastifyPluginAsyncTypebox = async (app) => {
         ...common,
         params,
         body: ConnectionUpdateBody,
-        response: { 200: ConnectionUpdated, 404: notFound, 422: unacceptable, ...refusals },
+        response: { 200: ConnectionUpdated, 404: notFound, 422: unacceptable, ...commonErrors },
       },
     },
     async (req) => {
@@ -138,7 +138,7 @@ export const connectionRoutes: FastifyPluginAsyncTypebox = async (app) => {
         description: 'It has to be disabled first. One that has carried texts is named by their records and stays.',
         ...common,
         params,
-        response: { 200: ConnectionRemoved, 404: notFound, 422: refusal('It is in use.'), ...refusals },
+        response: { 200: ConnectionRemoved, 404: notFound, 422: errorResponse('It is in use.'), ...commonErrors },
       },
     },
     async (req) => {
@@ -157,7 +157,12 @@ export const connectionRoutes: FastifyPluginAsyncTypebox = async (app) => {
           'With a bind of its own, beside those of the gateways, and in ten seconds at most. Nothing is sent, and a text that the SMSC delivers meanwhile is put off.',
         ...common,
         params,
-        response: { 200: ConnectionTested, 404: notFound, 422: refusal('It cannot be used as it is.'), ...refusals },
+        response: {
+          200: ConnectionTested,
+          404: notFound,
+          422: errorResponse('It cannot be used as it is.'),
+          ...commonErrors,
+        },
       },
     },
     async (req) => {

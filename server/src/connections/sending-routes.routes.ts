@@ -1,13 +1,13 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { type Static, Type } from 'typebox'
 import { useOperatorsOnly } from '../http/auth.ts'
-import { refusal, refusals } from '../http/schema.ts'
+import { commonErrors, errorResponse } from '../http/schema.ts'
 import { ShortCodeParam } from '../short-codes/short-codes.schema.ts'
 import { changeSendingSettings, getSendingSettings, type SendingSettings } from './sending-routes.ts'
 
 const common = { tags: ['Connections'], 'x-extension': true }
 const params = Type.Object({ shortcode: ShortCodeParam })
-const notFound = refusal('No such short code, or the account is not an operator.')
+const notFound = errorResponse('No such short code, or the account is not an operator.')
 
 const Mps = Type.Unsafe<number | null>({
   type: ['integer', 'null'],
@@ -58,7 +58,7 @@ export const sendingRouteRoutes: FastifyPluginAsyncTypebox = async (app) => {
         description: 'Without routes of its own it sends through the connections that serve all.',
         ...common,
         params,
-        response: { 200: Answer, 404: notFound, ...refusals },
+        response: { 200: Answer, 404: notFound, ...commonErrors },
       },
     },
     async (req) => present(req.params.shortcode, await getSendingSettings(rt.db, req.params.shortcode)),
@@ -74,7 +74,7 @@ export const sendingRouteRoutes: FastifyPluginAsyncTypebox = async (app) => {
         ...common,
         params,
         body: Body,
-        response: { 200: Answer, 404: notFound, 422: refusal('A value is not acceptable.'), ...refusals },
+        response: { 200: Answer, 404: notFound, 422: errorResponse('A value is not acceptable.'), ...commonErrors },
       },
     },
     async (req) => {

@@ -1,6 +1,6 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from 'typebox'
-import { refusal, refusals } from '../http/schema.ts'
+import { commonErrors, errorResponse } from '../http/schema.ts'
 import { ListIdParam } from '../lists/lists.schema.ts'
 import { getList } from '../lists/lists.ts'
 import { listCustomFields } from './custom-fields.queries.ts'
@@ -18,7 +18,7 @@ import { createCustomField, removeCustomField } from './custom-fields.ts'
 
 const tags = ['Custom fields']
 const params = Type.Object({ list_id: ListIdParam })
-const notFound = refusal('No such list on this account.')
+const notFound = errorResponse('No such list on this account.')
 
 export const customFieldRoutes: FastifyPluginAsyncTypebox = async (app) => {
   const { rt } = app
@@ -31,7 +31,7 @@ export const customFieldRoutes: FastifyPluginAsyncTypebox = async (app) => {
         summary: 'List the custom fields of a list',
         tags,
         params,
-        response: { 200: CustomFieldsResponse, 404: notFound, ...refusals },
+        response: { 200: CustomFieldsResponse, 404: notFound, ...commonErrors },
       },
     },
     async (req) => {
@@ -63,8 +63,8 @@ export const customFieldRoutes: FastifyPluginAsyncTypebox = async (app) => {
           response: {
             201: CustomFieldResponse,
             404: notFound,
-            422: refusal('Key or label is taken, or a value is not acceptable.'),
-            ...refusals,
+            422: errorResponse('Key or label is taken, or a value is not acceptable.'),
+            ...commonErrors,
           },
         },
       },
@@ -90,9 +90,9 @@ export const customFieldRoutes: FastifyPluginAsyncTypebox = async (app) => {
         body: CustomFieldDeleteBody,
         response: {
           200: CustomFieldDeletedResponse,
-          404: refusal('No such field, or no such list.'),
-          422: refusal('The key is missing.'),
-          ...refusals,
+          404: errorResponse('No such field, or no such list.'),
+          422: errorResponse('The key is missing.'),
+          ...commonErrors,
         },
       },
     },

@@ -1,6 +1,6 @@
 import { type Static, Type } from 'typebox'
 import { AppError, errors } from '../errors.ts'
-import { Flag, isUp, TextOrNull, Time } from '../http/schema.ts'
+import { Flag, isSet, TextOrNull, Time } from '../http/schema.ts'
 import { formatTimeWithMs } from '../http/times.ts'
 import type { CustomField, NewCustomField } from './custom-fields.queries.ts'
 import { type ContentType, type CustomValue, type ValueRules, valueOrDefault } from './values.ts'
@@ -113,7 +113,7 @@ export function readNewField({ custom_field: body }: Static<typeof CustomFieldCr
     maxLength,
     pattern: body.pattern || null,
     defaultValue: body.default_value === undefined || body.default_value === null ? null : String(body.default_value),
-    isEnforced: isUp(body.should_validate_regex_via_api),
+    isEnforced: isSet(body.should_validate_regex_via_api),
   }
 }
 

@@ -3,7 +3,7 @@ import type { FastifyRequest } from 'fastify'
 import { Type } from 'typebox'
 import { errors } from '../errors.ts'
 import { envelope, pageFrom, pageQuery, pageSchema } from '../http/pagination.ts'
-import { refusal, refusals } from '../http/schema.ts'
+import { commonErrors, errorResponse } from '../http/schema.ts'
 import { ListIdParam } from '../lists/lists.schema.ts'
 import { getList } from '../lists/lists.ts'
 import { MessageIdParam } from '../messages/messages.schema.ts'
@@ -13,7 +13,7 @@ import { phoneOfPath } from '../subscribers/subscribers.ts'
 import { countDonations, isMessageOfList, listDonations } from './donations.queries.ts'
 import {
   DonationBody,
-  DonationCreatedAnswer,
+  DonationCreatedResponse,
   DonationSchema,
   presentDonation,
   readGift,
@@ -25,8 +25,8 @@ const tags = ['Donations']
 const listParams = Type.Object({ list_id: ListIdParam })
 const subscriberParams = Type.Object({ list_id: ListIdParam, phone_number: PhoneParam })
 const messageParams = Type.Object({ list_id: ListIdParam, message_id: MessageIdParam })
-const noSubscriber = refusal('No such subscriber, or no such list.')
-const unacceptable = refusal('A value is not acceptable, or the list has this donation already.')
+const noSubscriber = errorResponse('No such subscriber, or no such list.')
+const unacceptable = errorResponse('A value is not acceptable, or the list has this donation already.')
 
 export const donationRoutes: FastifyPluginAsyncTypebox = async (app) => {
   const { rt } = app
@@ -43,8 +43,8 @@ export const donationRoutes: FastifyPluginAsyncTypebox = async (app) => {
         querystring: Type.Object(pageQuery),
         response: {
           200: pageSchema('donations', DonationSchema),
-          404: refusal('No such list on this account.'),
-          ...refusals,
+          404: errorResponse('No such list on this account.'),
+          ...commonErrors,
         },
       },
     },
@@ -64,7 +64,7 @@ export const donationRoutes: FastifyPluginAsyncTypebox = async (app) => {
         tags,
         params: subscriberParams,
         querystring: Type.Object(pageQuery),
-        response: { 200: pageSchema('donations', DonationSchema), 404: noSubscriber, ...refusals },
+        response: { 200: pageSchema('donations', DonationSchema), 404: noSubscriber, ...commonErrors },
       },
     },
     async (req) => {
@@ -83,7 +83,7 @@ export const donationRoutes: FastifyPluginAsyncTypebox = async (app) => {
         tags,
         params: subscriberParams,
         body: DonationBody,
-        response: { 201: DonationCreatedAnswer, 404: noSubscriber, 422: unacceptable, ...refusals },
+        response: { 201: DonationCreatedResponse, 404: noSubscriber, 422: unacceptable, ...commonErrors },
       },
     },
     async (req, reply) => {
@@ -107,10 +107,10 @@ export const donationRoutes: FastifyPluginAsyncTypebox = async (app) => {
         params: messageParams,
         body: DonationBody,
         response: {
-          201: DonationCreatedAnswer,
-          404: refusal('No such message, or no such list.'),
+          201: DonationCreatedResponse,
+          404: errorResponse('No such message, or no such list.'),
           422: unacceptable,
-          ...refusals,
+          ...commonErrors,
         },
       },
     },

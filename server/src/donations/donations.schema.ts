@@ -60,7 +60,7 @@ export const DonationSchema = Type.Object(
   { title: 'Donation' },
 )
 
-export const DonationCreatedAnswer = Type.Object({
+export const DonationCreatedResponse = Type.Object({
   status: Type.Literal('Donation created'),
   donation: DonationSchema,
 })

@@ -1,7 +1,7 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from 'typebox'
 import { errors } from '../errors.ts'
-import { refusal, refusals } from '../http/schema.ts'
+import { commonErrors, errorResponse } from '../http/schema.ts'
 import { ListIdParam } from '../lists/lists.schema.ts'
 import { getList } from '../lists/lists.ts'
 import { readAudience } from '../messages/audience.ts'
@@ -31,9 +31,9 @@ export const flightPlanRoutes: FastifyPluginAsyncTypebox = async (app) => {
         body: FlightPlanBody,
         response: {
           202: FlightPlanResponse,
-          404: refusal('No such list on this account.'),
-          422: refusal('The content or another value is not acceptable, or too many are being reckoned.'),
-          ...refusals,
+          404: errorResponse('No such list on this account.'),
+          422: errorResponse('The content or another value is not acceptable, or too many are being reckoned.'),
+          ...commonErrors,
         },
       },
     },
@@ -65,9 +65,9 @@ export const flightPlanRoutes: FastifyPluginAsyncTypebox = async (app) => {
         params: Type.Object({ list_id: ListIdParam, message_id: MessageIdParam }),
         response: {
           202: FlightPlanResponse,
-          404: refusal('No such message, or no such list.'),
-          422: refusal('It is past that, or its text cannot be sent any more, or too many are being reckoned.'),
-          ...refusals,
+          404: errorResponse('No such message, or no such list.'),
+          422: errorResponse('It is past that, or its text cannot be sent any more, or too many are being reckoned.'),
+          ...commonErrors,
         },
       },
     },
@@ -100,7 +100,11 @@ export const flightPlanRoutes: FastifyPluginAsyncTypebox = async (app) => {
         operationId: 'getFlightPlan',
         summary: 'Show a flight plan, with its result once it is reckoned',
         params: Type.Object({ list_id: ListIdParam, flight_plan_id: FlightPlanIdParam }),
-        response: { 200: FlightPlanResponse, 404: refusal('No such flight plan, or no such list.'), ...refusals },
+        response: {
+          200: FlightPlanResponse,
+          404: errorResponse('No such flight plan, or no such list.'),
+          ...commonErrors,
+        },
       },
     },
     async (req) => {

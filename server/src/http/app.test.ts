@@ -407,7 +407,7 @@ describe('the reference', () => {
     expect(document.openapi).toBe('3.1.0')
     expect(document.paths['/readyz']?.get?.['x-extension']).toBe(true)
     expect(document.paths['/api/v2/lists']?.get).toMatchObject({ operationId: 'listLists' })
-    expect(document.components).toMatchObject({ schemas: { List: {}, Subscriber: {}, Message: {}, Refusal: {} } })
+    expect(document.components).toMatchObject({ schemas: { List: {}, Subscriber: {}, Message: {}, ErrorResponse: {} } })
     const ids = Object.values(document.paths).flatMap((methods) =>
       Object.values(methods).map(({ operationId }) => operationId),
     )

@@ -45,7 +45,7 @@ import { useAccept } from './accept.ts'
 import { useAuth } from './auth.ts'
 import { useBodyParser } from './body-parser.ts'
 import { serveConsole } from './console.ts'
-import { presentRefusal, sendRefusal, useErrorHandler } from './error-handler.ts'
+import { presentError, sendError, useErrorHandler } from './error-handler.ts'
 import { parseForm } from './form.ts'
 import { healthRoutes } from './health.ts'
 import { useIdempotency } from './idempotency.ts'
@@ -83,7 +83,7 @@ export async function makeApp(rt: Runtime): Promise<FastifyInstance> {
       },
     },
     frameworkErrors: (_error, req, reply) => {
-      sendRefusal(errors.unreadableRequest('Malformed request path'), req, reply as FastifyReply)
+      sendError(errors.unreadableRequest('Malformed request path'), req, reply as FastifyReply)
     },
     clientErrorHandler,
   })
@@ -210,7 +210,7 @@ function clientErrorHandler(this: FastifyInstance, error: Error & { code?: strin
   const tooLarge = error.code === 'HPE_HEADER_OVERFLOW'
   const late = error.code === 'ERR_HTTP_REQUEST_TIMEOUT'
   const status = tooLarge ? '431 Request Header Fields Too Large' : late ? '408 Request Timeout' : '400 Bad Request'
-  const body = JSON.stringify(presentRefusal(errors.unreadableRequest('Malformed HTTP request'), makeRequestId()))
+  const body = JSON.stringify(presentError(errors.unreadableRequest('Malformed HTTP request'), makeRequestId()))
   socket.end(
     `HTTP/1.1 ${status}\r\ncontent-type: application/json; charset=utf-8\r\ncontent-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`,
   )

@@ -6,7 +6,7 @@ import { parseForm } from './form.ts'
 
 const read = (text: string) => parseBody(Buffer.from(text))
 
-function refusalOf(run: () => unknown): AppError {
+function toAppError(run: () => unknown): AppError {
   try {
     run()
   } catch (error) {
@@ -38,12 +38,12 @@ describe('a body', () => {
   test.each(['{', '{"a":}', '[1', '"{"', '"a', '{"a":1} x', 'nullx', 'true', '12', 'hello', '--x\r\nname="a"'])(
     '%j cannot be read',
     (text) => {
-      expect(refusalOf(() => read(text))).toMatchObject({ status: 400, code: 'unreadable_request' })
+      expect(toAppError(() => read(text))).toMatchObject({ status: 400, code: 'unreadable_request' })
     },
   )
 
   test('that is not UTF-8 cannot be read', () => {
-    expect(refusalOf(() => parseBody(Buffer.from([0x7b, 0xff, 0x7d])))).toMatchObject({ status: 400 })
+    expect(toAppError(() => parseBody(Buffer.from([0x7b, 0xff, 0x7d])))).toMatchObject({ status: 400 })
   })
 
   test.each([
@@ -51,7 +51,7 @@ describe('a body', () => {
     ['{"a":["x","\\u0000"]}', { 'a.1': ['contains a NUL character'] }],
     ['a=b%00', { a: ['contains a NUL character'] }],
   ])('%j has a NUL', (text, details) => {
-    expect(refusalOf(() => read(text))).toMatchObject({ status: 422, details })
+    expect(toAppError(() => read(text))).toMatchObject({ status: 422, details })
   })
 
   test('with a backslash before u0000 has none', () => {

@@ -5,34 +5,36 @@ import { AppError, errors } from '../errors.ts'
 import { notFoundOf } from './path-params.ts'
 import { detailsOf } from './validation.ts'
 
-/** Turns whatever was thrown into the contract's envelope; logs once what is ours to mend, and tells nobody else. */
+/** Renders every thrown error as the contract's error envelope; logs a 5xx once, and its cause never leaves the log. */
 export function useErrorHandler(app: FastifyInstance) {
   app.setErrorHandler((error: FastifyError, req, reply) => {
-    const refusal = refusalOf(error, req)
-    if (refusal.status >= 500) req.log.error({ err: loggable(error), route: req.routeOptions.url }, 'request failed')
-    return sendRefusal(refusal, req, reply)
+    const appError = toAppError(error, req)
+    if (appError.status >= 500) req.log.error({ err: loggable(error), route: req.routeOptions.url }, 'request failed')
+    return sendError(appError, req, reply)
   })
 }
 
-export function sendRefusal(refusal: AppError, req: FastifyRequest, reply: FastifyReply) {
-  if (refusal.status === 503 || refusal.status === 409) reply.header('retry-after', 1)
+/** Sends an error in the contract's envelope. */
+export function sendError(error: AppError, req: FastifyRequest, reply: FastifyReply) {
+  if (error.status === 503 || error.status === 409) reply.header('retry-after', 1)
   return reply
-    .code(refusal.status)
+    .code(error.status)
     .type('application/json; charset=utf-8')
-    .send(JSON.stringify(presentRefusal(refusal, req.id)))
+    .send(JSON.stringify(presentError(error, req.id)))
 }
 
-export function presentRefusal({ message, code, details }: AppError, requestId: string) {
+/** The body of an error response. */
+export function presentError({ message, code, details }: AppError, requestId: string) {
   return { status: 'error', error: message, code, details, request_id: requestId }
 }
 
-function refusalOf(error: FastifyError, req: FastifyRequest): AppError {
+function toAppError(error: FastifyError, req: FastifyRequest): AppError {
   if (error instanceof AppError) return error
-  if (error.validation) return refusalOfValidation(error, req)
+  if (error.validation) return toValidationError(error, req)
   if (isDatabaseAway(error) || isRaceLost(error)) return errors.unavailable()
   if (isBadValue(error)) return errors.unstorable()
   if (error.code === 'FST_ERR_CTP_BODY_TOO_LARGE') return errors.bodyTooLarge(req.routeOptions.bodyLimit)
-  // the console's files refuse odd paths with 403
+  // the plugin that serves the console's files responds 403 to paths such as `..`
   if (error.statusCode === 404 || error.statusCode === 403) return errors.pathNotFound()
   if (error.statusCode !== undefined && error.statusCode >= 400 && error.statusCode < 500) {
     return errors.unreadableRequest(error.message)
@@ -41,7 +43,7 @@ function refusalOf(error: FastifyError, req: FastifyRequest): AppError {
 }
 
 /** A malformed id in a path names nothing, so it gets the 404 that its parameter declares. */
-function refusalOfValidation(error: FastifyError, req: FastifyRequest): AppError {
+function toValidationError(error: FastifyError, req: FastifyRequest): AppError {
   if (error.validationContext !== 'params') return errors.invalid(detailsOf(error.validation ?? []))
   const param = error.validation?.[0]?.instancePath.slice(1) ?? ''
   const notFound = notFoundOf(req.routeOptions.schema?.params, param) ?? errors.pathNotFound

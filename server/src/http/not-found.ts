@@ -1,6 +1,6 @@
 import type { FastifyInstance } from 'fastify'
 import { errors } from '../errors.ts'
-import { sendRefusal } from './error-handler.ts'
+import { sendError } from './error-handler.ts'
 
 /** Answers paths we do not have with 404, and methods that a path does not have with 405 and those it has. */
 export function useNotFound(app: FastifyInstance) {
@@ -16,9 +16,9 @@ export function useNotFound(app: FastifyInstance) {
     const allowed = [...methodsByPath.values()]
       .filter(({ pattern }) => pattern.test(path))
       .flatMap(({ methods }) => [...methods])
-    if (allowed.length === 0 || allowed.includes(req.method)) return sendRefusal(errors.pathNotFound(), req, reply)
+    if (allowed.length === 0 || allowed.includes(req.method)) return sendError(errors.pathNotFound(), req, reply)
     reply.header('allow', [...new Set(allowed)].join(', '))
-    return sendRefusal(errors.methodNotAllowed(), req, reply)
+    return sendError(errors.methodNotAllowed(), req, reply)
   })
 }
 

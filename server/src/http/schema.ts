@@ -5,12 +5,12 @@ import { type Static, type TSchema, Type } from 'typebox'
 /** An id as a number that JavaScript represents exactly. */
 export const Id = (description: string) => Type.Integer({ minimum: 1, maximum: Number.MAX_SAFE_INTEGER, description })
 
-/** A text that may be null. One schema with two types, because the faults of a union are hard to put into words. */
+/** A string that may be null. One schema with two types, because the errors of a union are hard to put into words. */
 export function TextOrNull(options: { maxLength?: number; description?: string } = {}) {
   return Type.Unsafe<string | null>({ type: ['string', 'null'], ...options })
 }
 
-/** A boolean, or what PHP makes of one. */
+/** A boolean, or one of the forms in which PHP clients send a boolean. */
 export const Flag = (description: string) =>
   Type.Unsafe<boolean | string | number | null>({
     type: ['boolean', 'string', 'integer', 'null'],
@@ -19,8 +19,8 @@ export const Flag = (description: string) =>
     description,
   })
 
-/** Whether a flag is up. */
-export function isUp(flag: boolean | string | number | null | undefined): boolean {
+/** Whether a flag in a body means true. */
+export function isSet(flag: boolean | string | number | null | undefined): boolean {
   return flag === true || flag === 1 || flag === '1' || flag === 'true'
 }
 
@@ -28,11 +28,11 @@ export function isUp(flag: boolean | string | number | null | undefined): boolea
 export const Time = Type.String({ format: 'date-time' })
 export const TimeOrNull = Type.Unsafe<string | null>({ type: ['string', 'null'], format: 'date-time' })
 
-export const Refusal = Type.Object(
+export const ErrorResponse = Type.Object(
   {
     status: Type.Literal('error'),
-    error: Type.String({ description: 'For people.' }),
-    code: Type.String({ description: 'For machines; never changes.', 'x-extension': true }),
+    error: Type.String({ description: 'What is wrong, for people.' }),
+    code: Type.String({ description: 'What is wrong, for programs; a code never changes.', 'x-extension': true }),
     details: Type.Optional(
       Type.Record(Type.String(), Type.Array(Type.String()), {
         description: 'What is wrong, per field.',
@@ -41,25 +41,25 @@ export const Refusal = Type.Object(
     ),
     request_id: Type.String({ 'x-extension': true }),
   },
-  { title: 'Refusal', description: 'The body of every answer that is not a success.' },
+  { title: 'ErrorResponse', description: 'The body of every response that is not a success.' },
 )
 
-/** The answers that any operation may give besides its own, for the reference page. */
-export const refusals = {
-  401: Type.Unsafe<Static<typeof Refusal>>({ ...Refusal, description: 'The API key is missing or wrong.' }),
-  403: Type.Unsafe<Static<typeof Refusal>>({
-    ...Refusal,
+/** The errors that every operation may return besides its own, for the reference page. */
+export const commonErrors = {
+  401: Type.Unsafe<Static<typeof ErrorResponse>>({ ...ErrorResponse, description: 'The API key is missing or wrong.' }),
+  403: Type.Unsafe<Static<typeof ErrorResponse>>({
+    ...ErrorResponse,
     description: 'The API key is disabled, or its scope is too narrow.',
   }),
-  429: Type.Unsafe<Static<typeof Refusal>>({
-    ...Refusal,
-    description: 'Too many calls; Retry-After says how many seconds to wait.',
+  429: Type.Unsafe<Static<typeof ErrorResponse>>({
+    ...ErrorResponse,
+    description: 'Too many calls; Retry-After is the number of seconds to wait.',
   }),
 }
 
-/** A refusal with what it means for this operation. */
-export function refusal(description: string) {
-  return Type.Unsafe<Static<typeof Refusal>>({ ...Refusal, description })
+/** An error response, with what it means for this operation. */
+export function errorResponse(description: string) {
+  return Type.Unsafe<Static<typeof ErrorResponse>>({ ...ErrorResponse, description })
 }
 
 export type Wire<T extends TSchema> = Static<T>

@@ -4,16 +4,16 @@ import type { FastifyRequest } from 'fastify'
 import { Type } from 'typebox'
 import { errors } from '../errors.ts'
 import { envelope, pageFrom, pageQuery } from '../http/pagination.ts'
-import { refusal, refusals } from '../http/schema.ts'
+import { commonErrors, errorResponse } from '../http/schema.ts'
 import { ListIdParam } from '../lists/lists.schema.ts'
 import { getList } from '../lists/lists.ts'
 import { listImports, listSkips } from './imports.queries.ts'
 import {
-  ImportAnswer,
   ImportIdParam,
   ImportPage,
   ImportQuery,
-  ImportQueuedAnswer,
+  ImportQueuedResponse,
+  ImportResponse,
   presentImport,
 } from './imports.schema.ts'
 import { getImport, receiveImport } from './imports.ts'
@@ -39,7 +39,7 @@ export const importRoutes: FastifyPluginAsyncTypebox = async (app) => {
         tags,
         params: Type.Object({ list_id: ListIdParam }),
         querystring: Type.Object(pageQuery),
-        response: { 200: ImportPage, 404: refusal('No such list on this account.'), ...refusals },
+        response: { 200: ImportPage, 404: errorResponse('No such list on this account.'), ...commonErrors },
       },
     },
     async (req) => {
@@ -59,7 +59,11 @@ export const importRoutes: FastifyPluginAsyncTypebox = async (app) => {
         'x-extension': true,
         tags,
         params: Type.Object({ list_id: ListIdParam, import_id: ImportIdParam }),
-        response: { 200: ImportAnswer, 404: refusal('No such list or import on this account.'), ...refusals },
+        response: {
+          200: ImportResponse,
+          404: errorResponse('No such list or import on this account.'),
+          ...commonErrors,
+        },
       },
     },
     async (req) => {
@@ -99,12 +103,12 @@ const uploadRoute: FastifyPluginAsyncTypebox = async (app) => {
         params: Type.Object({ list_id: ListIdParam }),
         querystring: ImportQuery,
         response: {
-          202: ImportQueuedAnswer,
-          404: refusal('No such list on this account.'),
-          408: refusal('The upload stopped in the middle.'),
-          415: refusal(`Content-Type is not ${accepted}.`),
-          422: refusal('A fault in the form of the file, with the line it is in.'),
-          ...refusals,
+          202: ImportQueuedResponse,
+          404: errorResponse('No such list on this account.'),
+          408: errorResponse('The upload stopped in the middle.'),
+          415: errorResponse(`Content-Type is not ${accepted}.`),
+          422: errorResponse('A fault in the form of the file, with the line it is in.'),
+          ...commonErrors,
         },
       },
       // a refusal by our own checks, before or amid the file, leaves bytes in the pipe

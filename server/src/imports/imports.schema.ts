@@ -50,9 +50,9 @@ export const ImportSchema = Type.Object(importKeys, { title: 'Import' })
 
 const Skip = Type.Object({ line: Type.Integer({ description: 'Line of the file, from 1.' }), reason: Type.String() })
 
-export const ImportQueuedAnswer = Type.Object({ status: Type.Literal('Import queued'), import: ImportSchema })
+export const ImportQueuedResponse = Type.Object({ status: Type.Literal('Import queued'), import: ImportSchema })
 
-export const ImportAnswer = Type.Object({
+export const ImportResponse = Type.Object({
   status: Type.Literal('OK'),
   import: Type.Object({
     ...importKeys,

@@ -1,6 +1,6 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from 'typebox'
-import { refusal, refusals } from '../http/schema.ts'
+import { commonErrors, errorResponse } from '../http/schema.ts'
 import { ShortCodeParam } from '../short-codes/short-codes.schema.ts'
 import { getShortCode } from '../short-codes/short-codes.ts'
 import { findKeywordFault } from './keywords.ts'
@@ -9,7 +9,7 @@ const KeywordTestBody = Type.Object({
   keyword_name: Type.String({ maxLength: 100, description: 'The word to try.', examples: ['PANTRY'] }),
 })
 
-const KeywordTestAnswer = Type.Object({
+const KeywordTestResponse = Type.Object({
   status: Type.Literal('OK'),
   keyword_name: Type.Union([Type.Literal('available'), Type.Literal('unavailable')], {
     description: 'The verdict, not the word.',
@@ -29,10 +29,10 @@ export const keywordRoutes: FastifyPluginAsyncTypebox = async (app) => {
         params: Type.Object({ shortcode: ShortCodeParam }),
         body: KeywordTestBody,
         response: {
-          200: KeywordTestAnswer,
-          404: refusal('No such short code on this account.'),
-          422: refusal('No word was given, or something that is none.'),
-          ...refusals,
+          200: KeywordTestResponse,
+          404: errorResponse('No such short code on this account.'),
+          422: errorResponse('No word was given, or something that is none.'),
+          ...commonErrors,
         },
       },
     },

@@ -1,16 +1,16 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from 'typebox'
 import { envelope, pageFrom, pageQuery, pageSchema } from '../http/pagination.ts'
-import { refusal, refusals } from '../http/schema.ts'
+import { commonErrors, errorResponse } from '../http/schema.ts'
 import { countLists, listListViews } from './lists.queries.ts'
 import {
-  KeywordsAnswer,
   KeywordsBody,
-  ListAnswer,
+  KeywordsResponse,
   ListCreateBody,
-  ListCreatedAnswer,
-  ListDestroyedAnswer,
+  ListCreatedResponse,
+  ListDestroyedResponse,
   ListIdParam,
+  ListResponse,
   ListSchema,
   ListUpdateBody,
   presentList,
@@ -21,7 +21,7 @@ import { changeKeywords, changeList, createList, deleteList, getListView } from 
 
 const tags = ['Lists']
 const params = Type.Object({ list_id: ListIdParam })
-const notFound = refusal('No such list on this account.')
+const notFound = errorResponse('No such list on this account.')
 
 export const listRoutes: FastifyPluginAsyncTypebox = async (app) => {
   const { rt } = app
@@ -34,7 +34,7 @@ export const listRoutes: FastifyPluginAsyncTypebox = async (app) => {
         summary: 'List the lists of the account',
         tags,
         querystring: Type.Object(pageQuery),
-        response: { 200: pageSchema('lists', ListSchema), ...refusals },
+        response: { 200: pageSchema('lists', ListSchema), ...commonErrors },
       },
     },
     async (req) => {
@@ -56,9 +56,9 @@ export const listRoutes: FastifyPluginAsyncTypebox = async (app) => {
         tags,
         body: ListCreateBody,
         response: {
-          200: ListCreatedAnswer,
-          422: refusal('A keyword is taken, or a value is not acceptable.'),
-          ...refusals,
+          200: ListCreatedResponse,
+          422: errorResponse('A keyword is taken, or a value is not acceptable.'),
+          ...commonErrors,
         },
       },
     },
@@ -77,7 +77,7 @@ export const listRoutes: FastifyPluginAsyncTypebox = async (app) => {
         summary: 'Show a list',
         tags,
         params,
-        response: { 200: ListAnswer, 404: notFound, ...refusals },
+        response: { 200: ListResponse, 404: notFound, ...commonErrors },
       },
     },
     async (req) => {
@@ -95,7 +95,12 @@ export const listRoutes: FastifyPluginAsyncTypebox = async (app) => {
         tags,
         params,
         body: ListUpdateBody,
-        response: { 200: ListAnswer, 404: notFound, 422: refusal('A value is not acceptable.'), ...refusals },
+        response: {
+          200: ListResponse,
+          404: notFound,
+          422: errorResponse('A value is not acceptable.'),
+          ...commonErrors,
+        },
       },
     },
     async (req) => {
@@ -117,10 +122,10 @@ export const listRoutes: FastifyPluginAsyncTypebox = async (app) => {
         params,
         body: KeywordsBody,
         response: {
-          200: KeywordsAnswer,
+          200: KeywordsResponse,
           404: notFound,
-          422: refusal('A keyword is taken or not allowed; nothing has changed.'),
-          ...refusals,
+          422: errorResponse('A keyword is taken or not allowed; nothing has changed.'),
+          ...commonErrors,
         },
       },
     },
@@ -140,7 +145,7 @@ export const listRoutes: FastifyPluginAsyncTypebox = async (app) => {
         description: 'Its keywords become free. Its subscribers and messages stay on record but cannot be asked for.',
         tags,
         params,
-        response: { 200: ListDestroyedAnswer, 404: notFound, ...refusals },
+        response: { 200: ListDestroyedResponse, 404: notFound, ...commonErrors },
       },
     },
     async (req) => {

@@ -149,14 +149,14 @@ export const KeywordsBody = Type.Object({
   }),
 })
 
-export const KeywordsAnswer = Type.Object({
+export const KeywordsResponse = Type.Object({
   status: Type.Literal('Keywords changed'),
   keyword_names: Type.Array(Type.String(), { description: 'Upper case.' }),
 })
 
-export const ListAnswer = Type.Object({ status: Type.Literal('OK'), list: ListSchema })
-export const ListCreatedAnswer = Type.Object({ status: Type.Literal('List created'), list: ListSchema })
-export const ListDestroyedAnswer = Type.Object({ status: Type.Literal('List Destroyed') })
+export const ListResponse = Type.Object({ status: Type.Literal('OK'), list: ListSchema })
+export const ListCreatedResponse = Type.Object({ status: Type.Literal('List created'), list: ListSchema })
+export const ListDestroyedResponse = Type.Object({ status: Type.Literal('List Destroyed') })
 
 /** A list on the wire. */
 export function presentList(list: ListView, timeZone: string): Static<typeof ListSchema> {

@@ -1,10 +1,10 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from 'typebox'
-import { refusal, refusals } from '../http/schema.ts'
+import { commonErrors, errorResponse } from '../http/schema.ts'
 import { ListIdParam } from './lists.schema.ts'
 import {
-  OptInSettingsAnswer,
   OptInSettingsBody,
+  OptInSettingsResponse,
   presentOptInRequest,
   readOptInSettings,
 } from './opt-in-settings.schema.ts'
@@ -24,10 +24,10 @@ export const optInSettingsRoutes: FastifyPluginAsyncTypebox = async (app) => {
         params: Type.Object({ list_id: ListIdParam }),
         body: OptInSettingsBody,
         response: {
-          200: OptInSettingsAnswer,
-          404: refusal('No such list on this account.'),
-          422: refusal('A value is not acceptable.'),
-          ...refusals,
+          200: OptInSettingsResponse,
+          404: errorResponse('No such list on this account.'),
+          422: errorResponse('A value is not acceptable.'),
+          ...commonErrors,
         },
       },
     },

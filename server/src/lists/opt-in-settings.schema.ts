@@ -1,6 +1,6 @@
 import { type Static, Type } from 'typebox'
 import { errors } from '../errors.ts'
-import { Flag, Id, isUp, TextOrNull, Time } from '../http/schema.ts'
+import { Flag, Id, isSet, TextOrNull, Time } from '../http/schema.ts'
 import { formatTime } from '../http/times.ts'
 import type { OptInRequestRow, OptInRequest as Request } from './opt-in-settings.queries.ts'
 import type { OptInChange } from './opt-in-settings.ts'
@@ -71,7 +71,7 @@ export const OptInRequest = Type.Object(
   { title: 'OptInRequest' },
 )
 
-export const OptInSettingsAnswer = Type.Object({
+export const OptInSettingsResponse = Type.Object({
   status: Type.Literal('Opt in settings updated'),
   opt_in_type: Type.Union([Type.Literal('single'), Type.Literal('double')]),
   first_optin_message: Type.Optional(Type.String({ description: 'For single.' })),
@@ -100,7 +100,7 @@ export function presentOptInRequest(request: OptInRequestRow, timeZone: string):
 
 /** The change in a validated body; refuses a flow that could not be gone through. */
 export function readOptInSettings(body: Static<typeof OptInSettingsBody>): OptInChange {
-  const bypassOptInResponse = isUp(body.bypass_opt_in_response)
+  const bypassOptInResponse = isSet(body.bypass_opt_in_response)
   if (body.opt_in_type === 'single') {
     return {
       optInType: 'single',
@@ -126,13 +126,13 @@ function readRequest(given: Static<typeof OptInRequestInput>, bypassOptInRespons
     collectedData: given.collected_data,
     requestMessage: given.request_message ?? null,
     retryMessage: given.retry_message ?? null,
-    followUp: isUp(given.follow_up),
+    followUp: isSet(given.follow_up),
     followUpHour: given.follow_up_hour ?? null,
     noResponseMessage: given.no_response_message ?? null,
     successAction: given.success_action ?? null,
     optInMessage: given.opt_in_message ?? null,
     secondOptInMessage: given.second_opt_in_message ?? null,
-    bypassOptInResponse: isUp(given.bypass_opt_in_response ?? bypassOptInResponse),
+    bypassOptInResponse: isSet(given.bypass_opt_in_response ?? bypassOptInResponse),
   }
 }
 

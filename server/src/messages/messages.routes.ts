@@ -2,17 +2,17 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from 'typebox'
 import { errors } from '../errors.ts'
 import { envelope, pageFrom, pageSchema } from '../http/pagination.ts'
-import { refusal, refusals } from '../http/schema.ts'
+import { commonErrors, errorResponse } from '../http/schema.ts'
 import { ListIdParam } from '../lists/lists.schema.ts'
 import { getList } from '../lists/lists.ts'
 import { readAudience } from './audience.ts'
 import { refuseContent } from './content.ts'
 import { type Collection, countMessages, findMessage, listMessages } from './messages.queries.ts'
 import {
-  MessageAnswer,
   MessageCreateBody,
-  MessageCreatedAnswer,
+  MessageCreatedResponse,
   MessageIdParam,
+  MessageResponse,
   MessageSchema,
   MessagesQuery,
   presentMessage,
@@ -27,7 +27,7 @@ import { keepBroadcast } from './waiting.ts'
 
 const tags = ['Messages']
 const listParams = Type.Object({ list_id: ListIdParam })
-const noList = refusal('No such list on this account.')
+const noList = errorResponse('No such list on this account.')
 
 const collections = [
   { path: 'messages', collection: 'sent', operationId: 'listSentMessages', summary: 'List sent messages' },
@@ -63,8 +63,8 @@ export const messageRoutes: FastifyPluginAsyncTypebox = async (app) => {
           response: {
             200: pageSchema('messages', MessageSchema),
             404: noList,
-            422: refusal('A day is not one.'),
-            ...refusals,
+            422: errorResponse('A day is not one.'),
+            ...commonErrors,
           },
         },
       },
@@ -99,10 +99,12 @@ export const messageRoutes: FastifyPluginAsyncTypebox = async (app) => {
         params: listParams,
         body: MessageCreateBody,
         response: {
-          200: MessageCreatedAnswer,
+          200: MessageCreatedResponse,
           404: noList,
-          422: refusal('The content is empty or too long, a number has opted out, or another value is not acceptable.'),
-          ...refusals,
+          422: errorResponse(
+            'The content is empty or too long, a number has opted out, or another value is not acceptable.',
+          ),
+          ...commonErrors,
         },
       },
     },
@@ -149,7 +151,7 @@ export const messageRoutes: FastifyPluginAsyncTypebox = async (app) => {
         summary: 'Show a message',
         tags,
         params: Type.Object({ list_id: ListIdParam, message_id: MessageIdParam }),
-        response: { 200: MessageAnswer, 404: refusal('No such message, or no such list.'), ...refusals },
+        response: { 200: MessageResponse, 404: errorResponse('No such message, or no such list.'), ...commonErrors },
       },
     },
     async (req) => {

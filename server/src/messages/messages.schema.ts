@@ -182,7 +182,7 @@ export const TestBody = Type.Object({
   phone_numbers: Type.Array(PhoneText, { minItems: 1, maxItems: 20, description: 'Who gets the test.' }),
 })
 
-export const MessageCreatedAnswer = Type.Object({
+export const MessageCreatedResponse = Type.Object({
   status: Type.Literal('OK'),
   message: Type.Object({ id: Id('Id of the message.') }),
 })
@@ -288,7 +288,7 @@ export function messageAnswer<Sentence extends string>(sentence: Sentence) {
   return Type.Object({ status: Type.Literal(sentence), message: MessageSchema })
 }
 
-export const MessageAnswer = Type.Object({ status: Type.Literal('OK'), message: MessageSchema })
+export const MessageResponse = Type.Object({ status: Type.Literal('OK'), message: MessageSchema })
 
 /** As reckoned; of a message from before there were bills, by its text. */
 function partsOf({ bill, partCount }: MessageView, recipients: number) {

@@ -1,7 +1,7 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from 'typebox'
 import { errors } from '../errors.ts'
-import { refusal, refusals } from '../http/schema.ts'
+import { commonErrors, errorResponse } from '../http/schema.ts'
 import { ListIdParam } from '../lists/lists.schema.ts'
 import { getList } from '../lists/lists.ts'
 import { untilNothingMoves } from './cancel.ts'
@@ -17,9 +17,9 @@ const common = {
 }
 const config = { sends: true }
 const others = {
-  404: refusal('No such message, or no such list.'),
-  422: refusal('The message is not being sent.'),
-  ...refusals,
+  404: errorResponse('No such message, or no such list.'),
+  422: errorResponse('The message is not being sent.'),
+  ...commonErrors,
 }
 
 export const pauseRoutes: FastifyPluginAsyncTypebox = async (app) => {

@@ -2,14 +2,14 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import type { FastifyRequest } from 'fastify'
 import { Type } from 'typebox'
 import { errors } from '../errors.ts'
-import { refusal, refusals } from '../http/schema.ts'
+import { commonErrors, errorResponse } from '../http/schema.ts'
 import { ListIdParam } from '../lists/lists.schema.ts'
 import { getList } from '../lists/lists.ts'
 import { readAudience } from './audience.ts'
 import { cancelMessage, untilNothingMoves } from './cancel.ts'
 import { findMessage } from './messages.queries.ts'
 import {
-  MessageCreatedAnswer,
+  MessageCreatedResponse,
   MessageIdParam,
   MessageUpdateBody,
   messageAnswer,
@@ -30,8 +30,8 @@ const common = {
   'x-extension': true,
 }
 const config = { sends: true }
-const others = { 404: refusal('No such message, or no such list.'), ...refusals }
-const wrongStatus = refusal('The message is past that.')
+const others = { 404: errorResponse('No such message, or no such list.'), ...commonErrors }
+const wrongStatus = errorResponse('The message is past that.')
 
 export const waitingRoutes: FastifyPluginAsyncTypebox = async (app) => {
   const { rt } = app
@@ -54,7 +54,7 @@ export const waitingRoutes: FastifyPluginAsyncTypebox = async (app) => {
         body: MessageUpdateBody,
         response: {
           200: messageAnswer('Message updated'),
-          422: refusal('It is past that, or a value is not acceptable.'),
+          422: errorResponse('It is past that, or a value is not acceptable.'),
           ...others,
         },
       },
@@ -149,7 +149,7 @@ export const waitingRoutes: FastifyPluginAsyncTypebox = async (app) => {
         summary: 'Send the text to a few numbers to try it',
         description: 'A message of its own, which counts for nothing else. Refuses a number that has opted out.',
         body: TestBody,
-        response: { 200: MessageCreatedAnswer, 422: refusal('A number is none, or has opted out.'), ...others },
+        response: { 200: MessageCreatedResponse, 422: errorResponse('A number is none, or has opted out.'), ...others },
       },
     },
     async (req) => {

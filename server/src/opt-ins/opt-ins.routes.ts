@@ -3,7 +3,7 @@ import { type Static, Type } from 'typebox'
 import { makeLookUp } from '../carriers/look-up.ts'
 import { listCustomFields } from '../custom-fields/custom-fields.queries.ts'
 import { errors } from '../errors.ts'
-import { isUp, refusal, refusals } from '../http/schema.ts'
+import { commonErrors, errorResponse, isSet } from '../http/schema.ts'
 import { ListIdParam } from '../lists/lists.schema.ts'
 import { getList } from '../lists/lists.ts'
 import { parsePhoneNumber } from '../sms/phone-number.ts'
@@ -38,9 +38,9 @@ export const optInRoutes: FastifyPluginAsyncTypebox = async (app) => {
             description: 'Already subscribed; nothing changed.',
           }),
           201: SubscriberAddedResponse,
-          404: refusal('No such list on this account.'),
-          422: refusal('Not a mobile number, or a value is not acceptable.'),
-          ...refusals,
+          404: errorResponse('No such list on this account.'),
+          422: errorResponse('Not a mobile number, or a value is not acceptable.'),
+          ...commonErrors,
         },
       },
     },
@@ -54,8 +54,8 @@ export const optInRoutes: FastifyPluginAsyncTypebox = async (app) => {
         list,
         phone,
         profile: readProfile(body, fields),
-        bypassProcess: isUp(body.bypass_opt_in_process),
-        bypassResponse: isUp(body.bypass_opt_in_response),
+        bypassProcess: isSet(body.bypass_opt_in_process),
+        bypassResponse: isSet(body.bypass_opt_in_response),
         lookUp: await lookUpReachable(lookUp, phone),
         actor: `key:${req.apiKey.id}`,
       })
@@ -75,7 +75,11 @@ export const optInRoutes: FastifyPluginAsyncTypebox = async (app) => {
         description: 'When this is answered, no text of the list goes to the number any more. Its record stays.',
         tags,
         params: Type.Object({ list_id: ListIdParam, phone_number: PhoneParam }),
-        response: { 200: UnsubscribedResponse, 404: refusal('No such subscriber, or no such list.'), ...refusals },
+        response: {
+          200: UnsubscribedResponse,
+          404: errorResponse('No such subscriber, or no such list.'),
+          ...commonErrors,
+        },
       },
     },
     async (req) => {

@@ -1,5 +1,5 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
-import { refusal, refusals } from '../http/schema.ts'
+import { commonErrors, errorResponse } from '../http/schema.ts'
 import { presentQuietHours, QuietHoursBody, QuietHoursResponse, readQuietHoursChange } from './quiet-hours.schema.ts'
 import { changeQuietHours, readQuietHours } from './quiet-hours.ts'
 
@@ -18,7 +18,7 @@ export const quietHoursRoutes: FastifyPluginAsyncTypebox = async (app) => {
         description:
           'By state: from when to when by the clock where the handset is, and who says so. The law, as far as we know ' +
           "it, and the account's own hours; ask your lawyer about both.",
-        response: { 200: QuietHoursResponse, ...refusals },
+        response: { 200: QuietHoursResponse, ...commonErrors },
       },
     },
     async (req) => ({
@@ -38,7 +38,7 @@ export const quietHoursRoutes: FastifyPluginAsyncTypebox = async (app) => {
           'Counts for messages that are being sent, too: a text that waits for its window is looked at again when that ' +
           'closes, one whose audience is still being written at once.',
         body: QuietHoursBody,
-        response: { 200: QuietHoursResponse, 422: refusal('A value is not acceptable.'), ...refusals },
+        response: { 200: QuietHoursResponse, 422: errorResponse('A value is not acceptable.'), ...commonErrors },
       },
     },
     async (req) => {

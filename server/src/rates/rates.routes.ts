@@ -4,13 +4,13 @@ import { findAccount } from '../accounts/accounts.queries.ts'
 import { errors } from '../errors.ts'
 import { useOperatorsOnly } from '../http/auth.ts'
 import { envelope, pageFrom, pageQuery } from '../http/pagination.ts'
-import { refusal, refusals } from '../http/schema.ts'
+import { commonErrors, errorResponse } from '../http/schema.ts'
 import { utcDay } from '../lib/clock.ts'
 import { deleteRate, listRates, upsertRate } from './rates.queries.ts'
-import { presentRate, RateAnswer, RateBody, RateIdParam, RatePage, RateRemoved, readRate } from './rates.schema.ts'
+import { presentRate, RateBody, RateIdParam, RatePage, RateRemoved, RateResponse, readRate } from './rates.schema.ts'
 
 const common = { tags: ['Rates'], 'x-extension': true }
-const notAnOperator = refusal('The account is not an operator.')
+const notAnOperator = errorResponse('The account is not an operator.')
 
 /** What a part costs, to whom; to all but operators these are not there. */
 export const rateRoutes: FastifyPluginAsyncTypebox = async (app) => {
@@ -26,7 +26,7 @@ export const rateRoutes: FastifyPluginAsyncTypebox = async (app) => {
         description: "Everybody's first, then by account; of each kind the latest first.",
         ...common,
         querystring: Type.Object(pageQuery),
-        response: { 200: RatePage, 404: notAnOperator, ...refusals },
+        response: { 200: RatePage, 404: notAnOperator, ...commonErrors },
       },
     },
     async (req) => {
@@ -48,7 +48,12 @@ export const rateRoutes: FastifyPluginAsyncTypebox = async (app) => {
           'had begun when the message was accepted. The same again corrects what was said of that day.',
         ...common,
         body: RateBody,
-        response: { 201: RateAnswer, 404: notAnOperator, 422: refusal('A value is not acceptable.'), ...refusals },
+        response: {
+          201: RateResponse,
+          404: notAnOperator,
+          422: errorResponse('A value is not acceptable.'),
+          ...commonErrors,
+        },
       },
     },
     async (req, reply) => {
@@ -72,7 +77,11 @@ export const rateRoutes: FastifyPluginAsyncTypebox = async (app) => {
           'A new price is another rate, with its own first day. Messages that have been reckoned stay as they are.',
         ...common,
         params: Type.Object({ rate_id: RateIdParam }),
-        response: { 200: RateRemoved, 404: refusal('No such rate, or the account is not an operator.'), ...refusals },
+        response: {
+          200: RateRemoved,
+          404: errorResponse('No such rate, or the account is not an operator.'),
+          ...commonErrors,
+        },
       },
     },
     async (req) => {

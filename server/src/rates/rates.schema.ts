@@ -51,7 +51,7 @@ const RateSchema = Type.Object(
 export const RateIdParam = idParam('Id of the rate.', errors.rateNotFound)
 
 export const RatePage = pageSchema('rates', RateSchema)
-export const RateAnswer = Type.Object({ status: Type.Literal('Rate set'), rate: RateSchema })
+export const RateResponse = Type.Object({ status: Type.Literal('Rate set'), rate: RateSchema })
 export const RateRemoved = Type.Object({ status: Type.Literal('Rate removed') })
 
 /** The rate of a validated body; `today` is its first day where the body names none. */

@@ -3,7 +3,7 @@ import { Type } from 'typebox'
 import { ConnectionIdParam } from '../connections/connections.schema.ts'
 import { useOperatorsOnly } from '../http/auth.ts'
 import { envelope, pageFrom, pageQuery } from '../http/pagination.ts'
-import { refusal, refusals } from '../http/schema.ts'
+import { commonErrors, errorResponse } from '../http/schema.ts'
 import { pageOfOrphans } from './orphans.ts'
 import { OrphanPage, presentOrphan } from './receipts.schema.ts'
 
@@ -25,8 +25,8 @@ export const receiptRoutes: FastifyPluginAsyncTypebox = async (app) => {
         querystring: Type.Object(pageQuery),
         response: {
           200: OrphanPage,
-          404: refusal('No such connection, or the account is not an operator.'),
-          ...refusals,
+          404: errorResponse('No such connection, or the account is not an operator.'),
+          ...commonErrors,
         },
       },
     },

@@ -1,12 +1,12 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from 'typebox'
 import { errors } from '../errors.ts'
-import { refusal, refusals } from '../http/schema.ts'
+import { commonErrors, errorResponse } from '../http/schema.ts'
 import { ListIdParam } from '../lists/lists.schema.ts'
 import { getList } from '../lists/lists.ts'
 import { MessageIdParam, TransactionalMessageIdParam } from '../messages/messages.schema.ts'
 import { parsePhoneNumber } from '../sms/phone-number.ts'
-import { presentExplanation, RecipientAnswer, RecipientPhoneParam } from './explanation.schema.ts'
+import { presentExplanation, RecipientPhoneParam, RecipientResponse } from './explanation.schema.ts'
 import { explain } from './explanation.ts'
 
 const description =
@@ -15,9 +15,9 @@ const description =
 
 const common = { tags: ['Messages'], description, 'x-extension': true }
 const answers = {
-  200: RecipientAnswer,
-  404: refusal('No such message, list or recipient.'),
-  ...refusals,
+  200: RecipientResponse,
+  404: errorResponse('No such message, list or recipient.'),
+  ...commonErrors,
 }
 
 export const explanationRoutes: FastifyPluginAsyncTypebox = async (app) => {

@@ -27,7 +27,7 @@ export const RecipientPhoneParam = textParam(
   errors.recipientNotFound,
 )
 
-export const RecipientAnswer = Type.Object({
+export const RecipientResponse = Type.Object({
   status: Type.Literal('OK'),
   recipient: Type.Object({
     message_id: Type.Integer(),
@@ -56,7 +56,7 @@ export const RecipientAnswer = Type.Object({
 })
 
 /** The trail as the API shows it; times to the millisecond, for they are what is asked about. */
-export function presentExplanation(explanation: Explanation): Static<typeof RecipientAnswer> {
+export function presentExplanation(explanation: Explanation): Static<typeof RecipientResponse> {
   const { messageId, phone, carrierStatus, partCount, trail, ...rest } = explanation
   return {
     status: 'OK',

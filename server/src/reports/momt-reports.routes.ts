@@ -1,12 +1,12 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from 'typebox'
 import { errors } from '../errors.ts'
-import { refusal, refusals } from '../http/schema.ts'
+import { commonErrors, errorResponse } from '../http/schema.ts'
 import { findMomtReport, insertMomtReport } from './momt-reports.queries.ts'
 import {
-  MomtReportAnswer,
   MomtReportBody,
   MomtReportIdParam,
+  MomtReportResponse,
   presentMomtReport,
   readMomtReport,
 } from './momt-reports.schema.ts'
@@ -25,7 +25,11 @@ export const momtReportRoutes: FastifyPluginAsyncTypebox = async (app) => {
         description: 'All texts of the account in a period, in both directions. Ordered only: no run makes it yet.',
         tags,
         body: MomtReportBody,
-        response: { 200: MomtReportAnswer, 422: refusal('The period is none, or the address.'), ...refusals },
+        response: {
+          200: MomtReportResponse,
+          422: errorResponse('The period is none, or the address.'),
+          ...commonErrors,
+        },
       },
     },
     async (req) => {
@@ -42,7 +46,7 @@ export const momtReportRoutes: FastifyPluginAsyncTypebox = async (app) => {
         summary: 'Show a report of the message log',
         tags,
         params: Type.Object({ momt_report_id: MomtReportIdParam }),
-        response: { 200: MomtReportAnswer, 404: refusal('No such report on this account.'), ...refusals },
+        response: { 200: MomtReportResponse, 404: errorResponse('No such report on this account.'), ...commonErrors },
       },
     },
     async (req) => {

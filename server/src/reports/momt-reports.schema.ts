@@ -56,7 +56,7 @@ export const MomtReportSchema = Type.Object(
   { title: 'MomtReport' },
 )
 
-export const MomtReportAnswer = Type.Object({ status: Type.Literal('OK'), momt_report: MomtReportSchema })
+export const MomtReportResponse = Type.Object({ status: Type.Literal('OK'), momt_report: MomtReportSchema })
 
 /** A report on the wire, in the order of the contract. */
 export function presentMomtReport(report: MomtReport, timeZone: string): Static<typeof MomtReportSchema> {

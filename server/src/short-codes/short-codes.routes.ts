@@ -1,7 +1,7 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
-import { refusals } from '../http/schema.ts'
+import { commonErrors } from '../http/schema.ts'
 import { listShortCodes } from './short-codes.queries.ts'
-import { ShortCodesAnswer } from './short-codes.schema.ts'
+import { ShortCodesResponse } from './short-codes.schema.ts'
 
 export const shortCodeRoutes: FastifyPluginAsyncTypebox = async (app) => {
   app.get(
@@ -11,7 +11,7 @@ export const shortCodeRoutes: FastifyPluginAsyncTypebox = async (app) => {
         operationId: 'listShortcodes',
         summary: 'List the short codes of the account',
         tags: ['Short codes'],
-        response: { 200: ShortCodesAnswer, ...refusals },
+        response: { 200: ShortCodesResponse, ...commonErrors },
       },
     },
     async (req) => {

@@ -8,7 +8,7 @@ export const ShortCodeParam = textParam(
   errors.shortCodeNotFound,
 )
 
-export const ShortCodesAnswer = Type.Object({
+export const ShortCodesResponse = Type.Object({
   status: Type.Literal('OK'),
   shortcodes: Type.Array(Type.String(), { examples: [['88222']] }),
 })

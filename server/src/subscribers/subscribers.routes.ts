@@ -2,7 +2,7 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from 'typebox'
 import { errors } from '../errors.ts'
 import { envelope, pageFrom, pageQuery, pageSchema } from '../http/pagination.ts'
-import { refusal, refusals } from '../http/schema.ts'
+import { commonErrors, errorResponse } from '../http/schema.ts'
 import { ListIdParam } from '../lists/lists.schema.ts'
 import { queueChange } from './changes.ts'
 import { listPhones } from './phone-pages.queries.ts'
@@ -11,17 +11,17 @@ import { countMessagesReceived } from './subscribers.queries.ts'
 import {
   PhoneParam,
   presentSubscriber,
-  SubscriberAnswer,
-  SubscriberQueuedAnswer,
+  SubscriberQueuedResponse,
+  SubscriberResponse,
   SubscriberUpdateBody,
-  SubscriberUpdatedAnswer,
+  SubscriberUpdatedResponse,
 } from './subscribers.schema.ts'
 import { changeProfile, getSubscriber } from './subscribers.ts'
 
 const tags = ['Subscribers']
 const listParams = Type.Object({ list_id: ListIdParam })
 const params = Type.Object({ list_id: ListIdParam, phone_number: PhoneParam })
-const notFound = refusal('No such subscriber, or no such list.')
+const notFound = errorResponse('No such subscriber, or no such list.')
 
 const phonePages = [
   {
@@ -59,8 +59,8 @@ export const subscriberRoutes: FastifyPluginAsyncTypebox = async (app) => {
           querystring: Type.Object(pageQuery),
           response: {
             200: pageSchema('phone_numbers', Type.String()),
-            404: refusal('No such list on this account.'),
-            ...refusals,
+            404: errorResponse('No such list on this account.'),
+            ...commonErrors,
           },
         },
       },
@@ -82,7 +82,7 @@ export const subscriberRoutes: FastifyPluginAsyncTypebox = async (app) => {
         description: 'Numbers that opted out or were cleaned are shown, too.',
         tags,
         params,
-        response: { 200: SubscriberAnswer, 404: notFound, ...refusals },
+        response: { 200: SubscriberResponse, 404: notFound, ...commonErrors },
       },
     },
     async (req) => {
@@ -105,10 +105,10 @@ export const subscriberRoutes: FastifyPluginAsyncTypebox = async (app) => {
         params,
         body: SubscriberUpdateBody,
         response: {
-          200: SubscriberUpdatedAnswer,
+          200: SubscriberUpdatedResponse,
           404: notFound,
-          422: refusal('A value is not acceptable.'),
-          ...refusals,
+          422: errorResponse('A value is not acceptable.'),
+          ...commonErrors,
         },
       },
     },
@@ -136,10 +136,10 @@ export const subscriberRoutes: FastifyPluginAsyncTypebox = async (app) => {
         params,
         body: SubscriberUpdateBody,
         response: {
-          200: SubscriberQueuedAnswer,
+          200: SubscriberQueuedResponse,
           404: notFound,
-          422: refusal('A value is not acceptable.'),
-          ...refusals,
+          422: errorResponse('A value is not acceptable.'),
+          ...commonErrors,
         },
       },
     },

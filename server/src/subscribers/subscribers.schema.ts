@@ -69,14 +69,14 @@ export const SubscriberDetailSchema = Type.Object(
   { title: 'SubscriberDetail', ...customKeys },
 )
 
-export const SubscriberAnswer = Type.Object({ status: Type.Literal('OK'), subscriber: SubscriberDetailSchema })
+export const SubscriberResponse = Type.Object({ status: Type.Literal('OK'), subscriber: SubscriberDetailSchema })
 
-export const SubscriberUpdatedAnswer = Type.Object({
+export const SubscriberUpdatedResponse = Type.Object({
   status: Type.Literal('Subscriber has been updated.'),
   subscriber: SubscriberSchema,
 })
 
-export const SubscriberQueuedAnswer = Type.Object({ status: Type.Literal('Subscriber update is being processed.') })
+export const SubscriberQueuedResponse = Type.Object({ status: Type.Literal('Subscriber update is being processed.') })
 
 /** A subscriber on the wire. */
 export function presentSubscriber(subscriber: Subscriber, timeZone: string): Static<typeof SubscriberSchema> {

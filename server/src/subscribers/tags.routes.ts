@@ -3,7 +3,7 @@ import { Type } from 'typebox'
 import { findUnreachable } from '../carriers/look-up.ts'
 import { retryLostRaces } from '../db/retry.ts'
 import { errors } from '../errors.ts'
-import { refusal, refusals } from '../http/schema.ts'
+import { commonErrors, errorResponse } from '../http/schema.ts'
 import { ListIdParam } from '../lists/lists.schema.ts'
 import { getList } from '../lists/lists.ts'
 import { changeTags } from './changes.queries.ts'
@@ -13,23 +13,23 @@ import { phoneOfPath } from './subscribers.ts'
 import { listSubscribedAmong, removeTags } from './tags.queries.ts'
 import {
   AddTagsBody,
-  BulkTaggingAnswer,
   BulkTaggingBody,
+  BulkTaggingResponse,
   presentBulkTagging,
   presentRemoval,
   readAddTags,
   readBulkTagging,
   readNamedTags,
-  TagsAppliedAnswer,
+  TagsAppliedResponse,
   TagsBody,
-  TagsDeletedAnswer,
-  TagsRemovedAnswer,
+  TagsDeletedResponse,
+  TagsRemovedResponse,
 } from './tags.schema.ts'
 
 const tags = ['Tags']
 const params = Type.Object({ list_id: ListIdParam })
-const notFound = refusal('No such list on this account.')
-const unacceptable = refusal('No tags, or too many tags or numbers.')
+const notFound = errorResponse('No such list on this account.')
+const unacceptable = errorResponse('No tags, or too many tags or numbers.')
 
 export const tagRoutes: FastifyPluginAsyncTypebox = async (app) => {
   const { rt } = app
@@ -45,10 +45,10 @@ export const tagRoutes: FastifyPluginAsyncTypebox = async (app) => {
         params: Type.Object({ list_id: ListIdParam, phone_number: PhoneParam }),
         body: TagsBody,
         response: {
-          200: TagsRemovedAnswer,
-          404: refusal('No such subscriber, or no such list.'),
+          200: TagsRemovedResponse,
+          404: errorResponse('No such subscriber, or no such list.'),
           422: unacceptable,
-          ...refusals,
+          ...commonErrors,
         },
       },
     },
@@ -72,7 +72,7 @@ export const tagRoutes: FastifyPluginAsyncTypebox = async (app) => {
         tags,
         params,
         body: BulkTaggingBody,
-        response: { 200: BulkTaggingAnswer, 404: notFound, 422: unacceptable, ...refusals },
+        response: { 200: BulkTaggingResponse, 404: notFound, 422: unacceptable, ...commonErrors },
       },
     },
     async (req) => {
@@ -98,7 +98,7 @@ export const tagRoutes: FastifyPluginAsyncTypebox = async (app) => {
         tags,
         params,
         body: TagsBody,
-        response: { 200: TagsDeletedAnswer, 404: notFound, 422: unacceptable, ...refusals },
+        response: { 200: TagsDeletedResponse, 404: notFound, 422: unacceptable, ...commonErrors },
       },
     },
     async (req) => {
@@ -119,7 +119,7 @@ export const tagRoutes: FastifyPluginAsyncTypebox = async (app) => {
         tags,
         params,
         body: AddTagsBody,
-        response: { 200: TagsAppliedAnswer, 404: notFound, 422: unacceptable, ...refusals },
+        response: { 200: TagsAppliedResponse, 404: notFound, 422: unacceptable, ...commonErrors },
       },
     },
     async (req) => {

@@ -1,6 +1,6 @@
 import { type Static, Type } from 'typebox'
 import { errors } from '../errors.ts'
-import { Flag, isUp } from '../http/schema.ts'
+import { Flag, isSet } from '../http/schema.ts'
 import { formatPhoneNumber, parsePhoneNumber } from '../sms/phone-number.ts'
 
 const longestTag = 255
@@ -56,13 +56,13 @@ export const BulkTaggingBody = Type.Object(
   { description: 'The keys inside `bulk_tagging`, or without that envelope, as it once was.' },
 )
 
-export const TagsRemovedAnswer = Type.Object({
+export const TagsRemovedResponse = Type.Object({
   status: Type.Literal('OK'),
   deleted: Type.Array(Type.String()),
   not_found: Type.Array(Type.String()),
   message: Type.String({ examples: ['Tag removal completed with partial success.'] }),
 })
-export const BulkTaggingAnswer = Type.Object({
+export const BulkTaggingResponse = Type.Object({
   status: Type.Literal('Bulk tagging operation queued successfully.'),
   number_count: Type.Integer({ description: 'Numbers in the call.' }),
   tag_count: Type.Integer(),
@@ -71,8 +71,8 @@ export const BulkTaggingAnswer = Type.Object({
   not_subscribed: Type.Optional(Type.Array(Type.String(), { description: 'Absent when empty.' })),
   invalid_numbers: Type.Optional(Type.Array(Type.String(), { description: 'As they came. Absent when empty.' })),
 })
-export const TagsDeletedAnswer = Type.Object({ status: Type.Literal('Tags enqueued for deletion') })
-export const TagsAppliedAnswer = Type.Object({ status: Type.Literal('Tags were applied') })
+export const TagsDeletedResponse = Type.Object({ status: Type.Literal('Tags enqueued for deletion') })
+export const TagsAppliedResponse = Type.Object({ status: Type.Literal('Tags were applied') })
 
 /** The tags of a body that has to name some. */
 export function readNamedTags(given: string | string[] | null, limit = maxTags): string[] {
@@ -117,7 +117,7 @@ export function readBulkTagging(body: Static<typeof BulkTaggingBody>): BulkTaggi
   const field = (key: string) => (envelope ? `bulk_tagging.${key}` : key)
   const numbers = readNumbers(given.phone_numbers, field('phone_numbers'))
   const tags = readTags(given.tags ?? null, field('tags'), maxBulkTags)
-  const replace = isUp(given.replace_tags)
+  const replace = isSet(given.replace_tags)
   if (tags.length === 0 && !replace) throw errors.invalid({ [field('tags')]: ["can't be blank"] })
   return { numbers, tags, replace }
 }
@@ -133,7 +133,7 @@ export function presentBulkTagging(
   { numbers, tags, replace }: BulkTagging,
   subscribed: number[],
   unreachable: ReadonlySet<number>,
-): Static<typeof BulkTaggingAnswer> {
+): Static<typeof BulkTaggingResponse> {
   const isSubscribed = new Set(subscribed)
   const others = numbers.phones.filter((phone) => !isSubscribed.has(phone))
   const notSubscribed = others.filter((phone) => !unreachable.has(phone)).map(formatPhoneNumber)
@@ -151,7 +151,7 @@ export function presentBulkTagging(
 }
 
 /** What became of the tags that were to be removed from one subscriber. */
-export function presentRemoval(tags: string[], had: string[]): Static<typeof TagsRemovedAnswer> {
+export function presentRemoval(tags: string[], had: string[]): Static<typeof TagsRemovedResponse> {
   const deleted = tags.filter((tag) => had.includes(tag))
   const notFound = tags.filter((tag) => !had.includes(tag))
   return {

@@ -1,7 +1,7 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
-import { refusal, refusals } from '../http/schema.ts'
+import { commonErrors, errorResponse } from '../http/schema.ts'
 import { formatPhoneNumber } from '../sms/phone-number.ts'
-import { readTransactional, TransactionalAnswer, TransactionalBody } from './transactional-messages.schema.ts'
+import { readTransactional, TransactionalBody, TransactionalResponse } from './transactional-messages.schema.ts'
 import { sendTransactional } from './transactional-messages.ts'
 
 export const transactionalMessageRoutes: FastifyPluginAsyncTypebox = async (app) => {
@@ -20,9 +20,9 @@ export const transactionalMessageRoutes: FastifyPluginAsyncTypebox = async (app)
         tags: ['Messages'],
         body: TransactionalBody,
         response: {
-          200: TransactionalAnswer,
-          422: refusal('The number is none or has opted out, the content is too long, or it is an MMS.'),
-          ...refusals,
+          200: TransactionalResponse,
+          422: errorResponse('The number is none or has opted out, the content is too long, or it is an MMS.'),
+          ...commonErrors,
         },
       },
     },

@@ -1,6 +1,6 @@
 import { type Static, Type } from 'typebox'
 import { errors } from '../errors.ts'
-import { Flag, Id, isUp, TextOrNull } from '../http/schema.ts'
+import { Flag, Id, isSet, TextOrNull } from '../http/schema.ts'
 import { isCallbackUrl } from '../lib/callback-url.ts'
 import { parseInstant } from '../lib/instants.ts'
 import { parsePhoneNumber } from '../sms/phone-number.ts'
@@ -34,7 +34,7 @@ export const TransactionalBody = Type.Object({
   ...keys,
 })
 
-export const TransactionalAnswer = Type.Object({
+export const TransactionalResponse = Type.Object({
   status: Type.Literal('Message successfully sent.'),
   transactional_message: Type.Object(
     {
@@ -51,7 +51,7 @@ export const TransactionalAnswer = Type.Object({
 export function readTransactional(body: Static<typeof TransactionalBody>) {
   const { envelope, message } = open(body)
   const nameOf = (key: string) => (envelope === '' ? key : `${envelope}.${key}`)
-  if (isUp(message.is_mms)) throw errors.mmsNotSupported(nameOf('is_mms'))
+  if (isSet(message.is_mms)) throw errors.mmsNotSupported(nameOf('is_mms'))
 
   const faults: Record<string, string[]> = {}
   const number = message.number ?? message.phone_number

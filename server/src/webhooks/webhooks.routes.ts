@@ -2,7 +2,7 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from 'typebox'
 import { errors } from '../errors.ts'
 import { envelope, pageFrom, pageQuery, pageSchema } from '../http/pagination.ts'
-import { refusal, refusals } from '../http/schema.ts'
+import { commonErrors, errorResponse } from '../http/schema.ts'
 import { ListIdParam } from '../lists/lists.schema.ts'
 import { getList } from '../lists/lists.ts'
 import {
@@ -17,22 +17,22 @@ import {
   presentWebhook,
   readNewWebhook,
   readWebhookChange,
-  WebhookAnswer,
   WebhookCreateBody,
-  WebhookCreatedAnswer,
-  WebhookDestroyedAnswer,
+  WebhookCreatedResponse,
+  WebhookDestroyedResponse,
   WebhookIdParam,
+  WebhookResponse,
   WebhookSchema,
   WebhookUpdateBody,
-  WebhookUpdatedAnswer,
+  WebhookUpdatedResponse,
 } from './webhooks.schema.ts'
 
 const tags = ['Webhooks']
 const listParams = Type.Object({ list_id: ListIdParam })
 const params = Type.Object({ list_id: ListIdParam, webhook_id: WebhookIdParam })
-const noList = refusal('No such list on this account.')
-const notFound = refusal('No such webhook, or no such list.')
-const unacceptable = refusal('The address is none, or a value is not acceptable.')
+const noList = errorResponse('No such list on this account.')
+const notFound = errorResponse('No such webhook, or no such list.')
+const unacceptable = errorResponse('The address is none, or a value is not acceptable.')
 
 export const webhookRoutes: FastifyPluginAsyncTypebox = async (app) => {
   const { rt } = app
@@ -46,7 +46,7 @@ export const webhookRoutes: FastifyPluginAsyncTypebox = async (app) => {
         tags,
         params: listParams,
         querystring: Type.Object(pageQuery),
-        response: { 200: pageSchema('webhooks', WebhookSchema), 404: noList, ...refusals },
+        response: { 200: pageSchema('webhooks', WebhookSchema), 404: noList, ...commonErrors },
       },
     },
     async (req) => {
@@ -70,7 +70,7 @@ export const webhookRoutes: FastifyPluginAsyncTypebox = async (app) => {
         tags,
         params: listParams,
         body: WebhookCreateBody,
-        response: { 201: WebhookCreatedAnswer, 404: noList, 422: unacceptable, ...refusals },
+        response: { 201: WebhookCreatedResponse, 404: noList, 422: unacceptable, ...commonErrors },
       },
     },
     async (req, reply) => {
@@ -88,7 +88,7 @@ export const webhookRoutes: FastifyPluginAsyncTypebox = async (app) => {
         summary: 'Show a webhook',
         tags,
         params,
-        response: { 200: WebhookAnswer, 404: notFound, ...refusals },
+        response: { 200: WebhookResponse, 404: notFound, ...commonErrors },
       },
     },
     async (req) => {
@@ -108,7 +108,7 @@ export const webhookRoutes: FastifyPluginAsyncTypebox = async (app) => {
         tags,
         params,
         body: WebhookUpdateBody,
-        response: { 200: WebhookUpdatedAnswer, 404: notFound, 422: unacceptable, ...refusals },
+        response: { 200: WebhookUpdatedResponse, 404: notFound, 422: unacceptable, ...commonErrors },
       },
     },
     async (req) => {
@@ -128,7 +128,7 @@ export const webhookRoutes: FastifyPluginAsyncTypebox = async (app) => {
         summary: 'Delete a webhook',
         tags,
         params,
-        response: { 200: WebhookDestroyedAnswer, 404: notFound, ...refusals },
+        response: { 200: WebhookDestroyedResponse, 404: notFound, ...commonErrors },
       },
     },
     async (req) => {

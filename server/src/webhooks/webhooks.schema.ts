@@ -1,7 +1,7 @@
 import { type Static, Type } from 'typebox'
 import { errors } from '../errors.ts'
 import { idParam } from '../http/path-params.ts'
-import { Flag, Id, isUp, Time } from '../http/schema.ts'
+import { Flag, Id, isSet, Time } from '../http/schema.ts'
 import { formatTime } from '../http/times.ts'
 import { isCallbackUrl } from '../lib/callback-url.ts'
 import type { Webhook, WebhookChange } from './webhooks.queries.ts'
@@ -44,10 +44,10 @@ export const WebhookSchema = Type.Object(
   { title: 'Webhook' },
 )
 
-export const WebhookAnswer = Type.Object({ status: Type.Literal('OK'), webhook: WebhookSchema })
-export const WebhookCreatedAnswer = Type.Object({ status: Type.Literal('Webhook created'), webhook: WebhookSchema })
-export const WebhookUpdatedAnswer = Type.Object({ status: Type.Literal('Webhook updated'), webhook: WebhookSchema })
-export const WebhookDestroyedAnswer = Type.Object({ status: Type.Literal('Webhook destroyed') })
+export const WebhookResponse = Type.Object({ status: Type.Literal('OK'), webhook: WebhookSchema })
+export const WebhookCreatedResponse = Type.Object({ status: Type.Literal('Webhook created'), webhook: WebhookSchema })
+export const WebhookUpdatedResponse = Type.Object({ status: Type.Literal('Webhook updated'), webhook: WebhookSchema })
+export const WebhookDestroyedResponse = Type.Object({ status: Type.Literal('Webhook destroyed') })
 
 export function presentWebhook(webhook: Webhook, timeZone: string): Static<typeof WebhookSchema> {
   return {
@@ -88,6 +88,6 @@ export function readWebhookChange(body: Static<typeof WebhookUpdateBody>['webhoo
   }
 }
 
-function readFlag(given: Parameters<typeof isUp>[0]): boolean | undefined {
-  return given === undefined ? undefined : isUp(given)
+function readFlag(given: Parameters<typeof isSet>[0]): boolean | undefined {
+  return given === undefined ? undefined : isSet(given)
 }
