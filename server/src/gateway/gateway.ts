@@ -21,6 +21,7 @@ import { Attempts } from './submit/attempts.ts'
 import { Recorder } from './submit/recorder.ts'
 import { Submitter } from './submit/submitter.ts'
 import { Trace } from './submit/trace.ts'
+import { assertTiming, timing } from './timing.ts'
 
 /**
  * Sessions of the send path plan nothing but index look-ups by key: a plan made while a day's partition was empty
@@ -41,6 +42,7 @@ export type Gateway = { stop(): Promise<void> }
 /** Binds to the carrier, submits what is due, and takes receipts and MOs, until it is stopped. */
 export async function startGateway(rt: Runtime): Promise<Gateway> {
   const { config, log, clock } = rt
+  assertTiming(timing, config.send.leaseMs)
   const instanceId = randomUUID()
   const settings = { ...onePlan, ...boundedBy(config.send.leaseMs) }
   const pool = makePool(rt.databaseUrl, log, { max: 8, settings, name: 'carillon gateway' })
@@ -61,7 +63,7 @@ export async function startGateway(rt: Runtime): Promise<Gateway> {
     await deliveries.answerLeft()
     return hasMore
   }
-  const inbound = repeat(interpret, 500, 'interpret MOs')
+  const inbound = repeat(interpret, timing.interpretPollMs, 'interpret MOs')
   const deliveries = new Deliveries({ db, clock, log }, recorder, receipts, meter, () => inbound.now())
   const { leaseMs, responseDeadlineMs } = config.send
   const lines = new Lines(
@@ -84,14 +86,18 @@ export async function startGateway(rt: Runtime): Promise<Gateway> {
     if (work === 'connections' && isPaused === false) lines.look()
   })
   const questions = new Questions({ db, clock, log }, lines, receipts)
-  const asking = repeat(() => questions.turn(), 1_000, 'ask for texts')
-  const waiting = repeat(() => settleWaitingReceipts({ db, clock }), 250, 'settle waiting receipts')
+  const asking = repeat(() => questions.turn(), timing.statusQueryPollMs, 'ask for texts')
+  const waiting = repeat(
+    () => settleWaitingReceipts({ db, clock }),
+    timing.waitingReceiptsPollMs,
+    'settle waiting receipts',
+  )
   const tell = (serving: boolean) =>
     beat(db, 'gateway', instanceId, {
       details: { bound: lines.bound, connections: lines.enabled, serving },
       metrics: rt.metrics.news(),
     })
-  const heartbeat = repeat(() => tell(isPaused === false), 1_000, 'tell that we live')
+  const heartbeat = repeat(() => tell(isPaused === false), timing.heartbeatMs, 'tell that we live')
   // a restored copy must not take receipts and MOs away from the original either, so it does not even bind
   const opening = repeat(
     async () => {
@@ -101,7 +107,7 @@ export async function startGateway(rt: Runtime): Promise<Gateway> {
       if (isPaused && !was) log.warn('sending is paused (npm run carillon -- sending resume): not binding')
       if (!isPaused) lines.start()
     },
-    500,
+    timing.pausedPollMs,
     'find out whether sending is paused',
   )
   dispatcher.start(submitter)
@@ -111,12 +117,12 @@ export async function startGateway(rt: Runtime): Promise<Gateway> {
     async stop() {
       stopped.abort()
       const asked = questions.stop()
-      await dispatcher.stop(Math.min(config.send.responseDeadlineMs, 5_000))
+      await dispatcher.stop(Math.min(config.send.responseDeadlineMs, timing.drainMaxMs))
       await Promise.all([asked, ...[opening, inbound, waiting, asking, heartbeat].map((repeater) => repeater.stop())])
       // what cannot be recorded because the database is away is settled by the next gateway as unknown
       await Promise.race([
         Promise.all([recorder.flushed(), receipts.flushed(), attempts.flushed()]),
-        delay(2_000, undefined, { ref: false }),
+        delay(timing.flushMaxMs, undefined, { ref: false }),
       ])
       const leave = async () => {
         // others need not wait for our silence to take their share
@@ -125,7 +131,7 @@ export async function startGateway(rt: Runtime): Promise<Gateway> {
       }
       await Promise.race([
         leave().catch((error) => log.warn({ err: error }, 'could not take leave of the others')),
-        delay(2_000, undefined, { ref: false }),
+        delay(timing.leaveMaxMs, undefined, { ref: false }),
       ])
       await pool.end()
     },

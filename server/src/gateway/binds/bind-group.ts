@@ -4,11 +4,13 @@ import type { Connection } from '../../connections/connection.ts'
 import type { Done } from '../../smpp/in-flight.ts'
 import type { DataSm, DeliverSm, QuerySm, ResponsePdu, SubmitSm } from '../../smpp/pdu/pdu.ts'
 import type { Session } from '../../smpp/session.ts'
-import { windowMs } from '../caps/cap.ts'
 import { type CapSet, type Caps, carrierCap, connectionCap, shortCodeCap } from '../caps/caps.ts'
 import { SlowDown } from '../caps/slow-down.ts'
+import { leaseTiming, timing } from '../timing.ts'
 import { type InLine, PlacesAhead } from './places-ahead.ts'
 import { SlotBind } from './slot-bind.ts'
+
+const { deadWindowMs, lateArrivalMaxMs, sparseSlotMs, tokenReturnMs, urgentRecentMs } = timing
 
 export type LineEvents = {
   /** A place in a window or a bind came free: there may be something to send. */
@@ -22,18 +24,10 @@ export type LineEvents = {
 
 export type LineOptions = { caps: Caps; responseDeadlineMs: number; leaseMs: number; log: Logger; events: LineEvents }
 
-/** In the last part of a slot's lease nothing is written: a frozen process must not wake up beside its successor. */
-const leaseReserveMs = 1_000
-/** A full window of which nothing was answered for so long is held to be dead, until something is. */
-const stalledMs = 1_000
 /** Answers later than usual by more than this tell of a text that was long on its way, and at most by so much. */
-const bunchMs = windowMs - 1_000
-const mostLateMs = 100
+const bunchMs = tokenReturnMs - 1_000
 /** What of a window broadcasts leave to urgent texts, for so long after the last of these. */
 const urgentShare = 0.1
-const urgentMs = 10_000
-/** Where places come free less often than this, urgent texts always have theirs kept. */
-const sparseMs = 50
 
 /**
  * What this gateway has of one connection: the binds of its slots as one window. Places are reserved before rows are
@@ -60,7 +54,7 @@ export class Line {
   constructor(connection: Connection, options: LineOptions) {
     this.connection = connection
     this.#options = options
-    this.#reserveMs = Math.min(leaseReserveMs, options.leaseMs / 4)
+    this.#reserveMs = leaseTiming(options.leaseMs).reserveMs
   }
 
   /** The slots that are ours, those that are being given up left out. */
@@ -148,7 +142,7 @@ export class Line {
       transmits = true
       free += bind.transmitting.free
     }
-    return transmits && (free > 0 || now - this.#answeredAt < stalledMs)
+    return transmits && (free > 0 || now - this.#answeredAt < deadWindowMs)
   }
 
   /** All places there are, free or not. */
@@ -182,8 +176,8 @@ export class Line {
   kept(now: number): number {
     const window = this.window
     if (window <= 1) return 0
-    const isSparse = this.#latencyMs / window > sparseMs
-    return isSparse || now - this.#urgentAt < urgentMs ? Math.max(1, Math.floor(window * urgentShare)) : 0
+    const isSparse = this.#latencyMs / window > sparseSlotMs
+    return isSparse || now - this.#urgentAt < urgentRecentMs ? Math.max(1, Math.floor(window * urgentShare)) : 0
   }
 
   /** An urgent text goes this way. */
@@ -328,7 +322,7 @@ export class Line {
   #noteTrip(writtenAt: number, answeredAt: number, caps: CapSet): void {
     const trip = answeredAt - writtenAt
     this.#usualTripMs ??= trip
-    const late = Math.min(trip - this.#usualTripMs, mostLateMs)
+    const late = Math.min(trip - this.#usualTripMs, lateArrivalMaxMs)
     this.#usualTripMs += Math.sign(late) * (0.05 + this.#usualTripMs / 200)
     if (late > bunchMs) caps.noteBunch(writtenAt, writtenAt + late)
   }

@@ -6,9 +6,12 @@ import type { Runtime } from '../../runtime.ts'
 import { Caps, carrierCap, connectionCap, shortCodeCap } from '../caps/caps.ts'
 import { shareTable } from '../caps/shares.queries.ts'
 import { Shares } from '../caps/shares.ts'
+import { leaseTiming, timing } from '../timing.ts'
 import { Line, type LineEvents } from './bind-group.ts'
 import { Slots } from './bind-slots.ts'
 import { Routes } from './sending-routes.ts'
+
+const { followMs } = timing
 
 export type LinesOptions = { rt: Runtime; gateway: string; leaseMs: number; responseDeadlineMs: number }
 
@@ -16,9 +19,6 @@ export type LinesEvents = LineEvents & {
   /** More may be written under some cap than before. */
   onShare(): void
 }
-
-/** How often we look whether connections or routes have changed without a notice. */
-const followMs = 1_000
 
 /** All lines of this gateway, kept equal to the rows that an operator edits: connections, their slots, the routes. */
 export class Lines {
@@ -54,7 +54,7 @@ export class Lines {
     const repeat = (work: () => Promise<unknown>, pauseMs: number, what: string) =>
       new Repeater(work, pauseMs, (error) => rt.log.warn({ err: error }, `could not ${what}, trying again`))
     this.#following = repeat(() => this.#follow(), followMs, 'read connections')
-    this.#leasing = repeat(() => this.#slots.turn(), leaseMs / 5, 'lease bind slots')
+    this.#leasing = repeat(() => this.#slots.turn(), leaseTiming(leaseMs).renewEveryMs, 'lease bind slots')
   }
 
   start(): void {

@@ -10,7 +10,10 @@ import {
 } from '../../connections/bind-slots.queries.ts'
 import type { Db } from '../../db/db.ts'
 import { wake } from '../../db/wake.ts'
+import { timing } from '../timing.ts'
 import type { Line } from './bind-group.ts'
+
+const { slotReleaseMs } = timing
 
 export type SlotsOptions = { db: Db; log: Logger; gateway: string; leaseMs: number; lines: ReadonlyMap<number, Line> }
 
@@ -118,7 +121,7 @@ export class Slots {
     await line.giveUp(slot.slot)
     this.#leaving.delete(keyOf(slot))
     try {
-      await Promise.race([releaseSlots(db, gateway, [slot]), delay(1_000, undefined, { ref: false })])
+      await Promise.race([releaseSlots(db, gateway, [slot]), delay(slotReleaseMs, undefined, { ref: false })])
       if (slot.slot >= line.connection.slots) await syncSlots(db)
       await wake(db, 'connections')
     } catch (error) {

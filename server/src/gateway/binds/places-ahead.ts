@@ -1,14 +1,8 @@
-/** Where answers come sooner than this, a window is not what holds texts up. */
-const distantMs = 10
+import { timing } from '../timing.ts'
+
+const { aheadMinLatencyMs, markReserveMs, promptSlotMs, waitLookMs, waitMaxMs } = timing
 /** The part of a window that is given away before it is free, at most: it is in doubt as well when the process dies. */
 const mostShare = 0.5
-/** Marks may take so much longer than they usually do. */
-const reserveMs = 4
-/** Only who will have his place so soon is marked: a mark is not good for long. */
-const promptMs = 400
-/** How long whoever is marked waits for his place before he is queued again. */
-const mostWaitMs = 700
-const lookMs = 250
 
 /** A marked text that waits for its place. */
 export type InLine = {
@@ -39,16 +33,16 @@ export class PlacesAhead {
 
   /** Places of so many that will come free while a mark is being made, and as many more as a mark takes at a time. */
   count(window: number, latencyMs: number, batch: number): number {
-    if (latencyMs < distantMs) return 0
-    const soon = Math.ceil((window * (this.#markingMs + reserveMs)) / latencyMs)
-    const prompt = Math.floor((window * promptMs) / latencyMs)
+    if (latencyMs < aheadMinLatencyMs) return 0
+    const soon = Math.ceil((window * (this.#markingMs + markReserveMs)) / latencyMs)
+    const prompt = Math.floor((window * promptSlotMs) / latencyMs)
     return Math.min(soon + batch, prompt, Math.floor(window * mostShare))
   }
 
   add(text: InLine): void {
     const queue = text.urgent ? this.#urgent : this.#others
     queue.push({ ...text, since: performance.now() })
-    this.#timer ??= setTimeout(this.#look, lookMs)
+    this.#timer ??= setTimeout(this.#look, waitLookMs)
   }
 
   /** Places came free: lets them go for as long as there is one. */
@@ -62,11 +56,11 @@ export class PlacesAhead {
 
   readonly #look = (): void => {
     this.#timer = undefined
-    const until = performance.now() - mostWaitMs
+    const until = performance.now() - waitMaxMs
     for (const queue of [this.#urgent, this.#others]) {
       const late = queue.findIndex((text) => text.since > until)
       for (const text of queue.splice(0, late === -1 ? queue.length : late)) text.giveUp()
     }
-    if (this.#urgent.length + this.#others.length > 0) this.#timer = setTimeout(this.#look, lookMs)
+    if (this.#urgent.length + this.#others.length > 0) this.#timer = setTimeout(this.#look, waitLookMs)
   }
 }

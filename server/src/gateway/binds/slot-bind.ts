@@ -5,6 +5,9 @@ import { Connector } from '../../smpp/connector.ts'
 import { commandStatus } from '../../smpp/pdu/command-status.ts'
 import type { DataSm, DeliverSm, RequestPdu, ResponsePdu, SubmitSm } from '../../smpp/pdu/pdu.ts'
 import type { Session } from '../../smpp/session.ts'
+import { timing } from '../timing.ts'
+
+const { staleWriteMs } = timing
 
 export type SlotBindEvents = {
   /** A place in the window came free, or the bind itself. */
@@ -15,9 +18,6 @@ export type SlotBindEvents = {
   /** The response to a submit_sm came after its deadline. */
   onLate(request: SubmitSm, response: ResponsePdu): void
 }
-
-/** No PDU is written later than so after it was made: together with a mark's age that is less than a second. */
-const staleMs = 300
 
 /** One slot of a connection that is ours: keeps its bind alive, or both of a pair. */
 export class SlotBind {
@@ -50,7 +50,7 @@ export class SlotBind {
         window: connection.window,
         responseDeadlineMs,
         enquireLinkMs: connection.enquireLinkS * 1_000,
-        staleMs,
+        staleMs: staleWriteMs,
       })
       const about = { connection: connection.name, slot: this.slot, bind }
       connector.on('bound', (session) => {

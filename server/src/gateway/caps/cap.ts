@@ -1,19 +1,8 @@
-/**
- * How long a token is gone once it is used: a second, and as much as what was written evenly may be bunched on its way
- * to the carrier, so that no second of his holds more than one of ours.
- */
-export const windowMs = 1_012
+import { timing } from '../timing.ts'
+
+const { burstMs, capBatchMs, capIdleMs, capSpareMs, reserveAheadMaxMs, tokenReturnMs } = timing
 /** What a delay has cost may be made up for so much faster than the cap, within the same second. */
 const catchUp = 1.25
-/** As many tokens as come free in this time may be used at one stroke: no timer comes more often than it comes. */
-const burstMs = 25
-/** Rows are marked together for the tokens of so long a time, and in good time before the first of these is ready. */
-const batchMs = 40
-const spareMs = 5
-/** Tokens are reserved so long before their time at most. */
-const mostAheadMs = 300
-/** A cap of which there were tokens enough for so long is no bottleneck. */
-const idleMs = 2_000
 
 /**
  * What this gateway may write of one cap, exact by the times of its own writes: in no second that slides are there more
@@ -96,7 +85,7 @@ export class Cap {
 
   /** Whether there were too few a moment ago. */
   isWanted(now: number): boolean {
-    return now - this.#wantedAt < idleMs
+    return now - this.#wantedAt < capIdleMs
   }
 
   /** Tokens that can ever be reserved at one time. */
@@ -107,7 +96,7 @@ export class Cap {
 
   /** Tokens that are worth a mark of their own. */
   get batch(): number {
-    return this.#lifted ? 1 : Math.min(this.capacity, Math.ceil((this.#limit * batchMs) / 1_000))
+    return this.#lifted ? 1 : Math.min(this.capacity, Math.ceil((this.#limit * capBatchMs) / 1_000))
   }
 
   /** Tokens that may be reserved now: those that are free, and those that will be when rows are marked. */
@@ -191,7 +180,7 @@ export class Cap {
 
   get #ahead(): number {
     // rare tokens longer, for whole texts to fit in
-    return Math.min(mostAheadMs, Math.max(batchMs + 1.25 * this.#markingMs + spareMs, 2 * this.#spacing))
+    return Math.min(reserveAheadMaxMs, Math.max(capBatchMs + 1.25 * this.#markingMs + capSpareMs, 2 * this.#spacing))
   }
 
   get #most(): number {
@@ -224,19 +213,19 @@ export class Cap {
   /** When the token of a write at this time comes back. */
   #backAt(time: number): number {
     const bunch = this.#bunches.findLast(({ from }) => from <= time)
-    return Math.max(time + windowMs, bunch && time <= bunch.until ? bunch.until + 1_000 : 0)
+    return Math.max(time + tokenReturnMs, bunch && time <= bunch.until ? bunch.until + 1_000 : 0)
   }
 
   /** Up to when tokens were used that are back at this time. */
   #cutoff(now: number): number {
     const bunch = this.#bunches.find(({ until }) => until + 1_000 > now)
-    return Math.min(now - windowMs, bunch ? bunch.from - 1e-3 : now)
+    return Math.min(now - tokenReturnMs, bunch ? bunch.from - 1e-3 : now)
   }
 
   /** Drops the writes whose tokens are back. */
   #forget(now: number): void {
     const until = this.#cutoff(now)
-    while (this.#bunches.length > 0 && (this.#bunches[0]?.until ?? 0) + windowMs < now) this.#bunches.shift()
+    while (this.#bunches.length > 0 && (this.#bunches[0]?.until ?? 0) + tokenReturnMs < now) this.#bunches.shift()
     while (this.#size > 0 && this.#timeAt(0) <= until) {
       this.#head = (this.#head + 1) & (this.#times.length - 1)
       this.#size--

@@ -1,4 +1,7 @@
 import type { Db } from '../../db/db.ts'
+import { timing } from '../timing.ts'
+
+const { shareGraceMs } = timing
 
 // The shares that gateways hold of each cap. Those of a cap never add up to more than the cap: a share grows only in
 // a statement that finds the cap's version as it was when the shares were read, and every growth counts it up. Leases
@@ -16,9 +19,6 @@ export type ShareTable = {
   grow(share: { cap: string; version: number; mps: number }): Promise<boolean>
   leave(caps: string[]): Promise<void>
 }
-
-/** A share outlives its lease by so long: its owner's last writes lie a second back by then. */
-const graceMs = 1_250
 
 /** The table of shares as one gateway uses it. */
 export function shareTable(db: Db, gateway: string): ShareTable {
@@ -66,7 +66,7 @@ export function shareTable(db: Db, gateway: string): ShareTable {
       await db.exec(
         'forget_shares',
         /* sql */ `delete from rate_shares where lease_until < clock_timestamp() - $1 * interval '1 millisecond'`,
-        [graceMs],
+        [shareGraceMs],
       )
     },
 

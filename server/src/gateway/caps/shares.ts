@@ -1,12 +1,11 @@
 import type { Logger } from 'pino'
 import { Repeater } from '../../lib/repeater.ts'
+import { leaseTiming, timing } from '../timing.ts'
 import type { Caps } from './caps.ts'
 import type { HeldShare, ShareTable } from './shares.queries.ts'
 
-/** In the last part of a lease nothing is written: a frozen process must not wake up beside its successor. */
-const leaseReserveMs = 1_000
-/** While a share is on its way from one gateway to another we look so often. */
-const movingMs = 150
+const { shareMovingMs } = timing
+
 /** What gateways for which it is no bottleneck keep of a cap, all together: a hundredth. */
 const idlePart = 100
 
@@ -63,13 +62,13 @@ export class Shares {
     this.#caps = caps
     this.#options = options
     this.#now = options.now ?? (() => performance.now())
-    this.#reserveMs = Math.min(leaseReserveMs, options.leaseMs / 4)
+    this.#reserveMs = leaseTiming(options.leaseMs).reserveMs
     this.#repeater = new Repeater(
       async () => {
         await this.turn()
-        if (this.#isMoving) this.#soon = setTimeout(() => this.#repeater.now(), movingMs)
+        if (this.#isMoving) this.#soon = setTimeout(() => this.#repeater.now(), shareMovingMs)
       },
-      options.leaseMs / 5,
+      leaseTiming(options.leaseMs).renewEveryMs,
       (error) => options.log.warn({ err: error }, 'could not share the caps, trying again'),
     )
     caps.onWanted = () => this.#repeater.now()

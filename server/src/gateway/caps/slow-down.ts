@@ -1,16 +1,14 @@
+import { timing } from '../timing.ts'
+
+const { paceForgottenMs, paceIntervalMs, paceTrustedMs, throttleStormMs } = timing
 /** Refusals that are a smaller part of all answers are their texts' own misfortune, and not our pace. */
 const partOfPace = 0.1
 /** Fewer than this in a second tell of the pace only where they are half of all answers, and one never does. */
 const fewRefusals = 5
-/** Refusals within so short a time of a cut are answers to what had left before it. */
-const sameStormMs = 500
 /** What is left of the rate that a carrier took when it says that it was too much. */
 const cut = 0.8
 /** How much of the rate is added each second; after so long without a refusal, more each second. */
 const growthPerSecond = 0.05
-const trustedMs = 4_000
-/** So long without a refusal, and a line is as fast as it can be again. */
-const forgottenMs = 30_000
 
 /**
  * Keeps a line at the pace that its carrier takes: when it answers more than a few texts with ESME_RTHROTTLED or
@@ -53,7 +51,7 @@ export class SlowDown {
     const part = refused / (taken + refused)
     if (part < partOfPace || refused < 2 || (refused < fewRefusals && part < 0.5)) return
     this.#refusedAt = now
-    if (now - this.#cutAt < sameStormMs) return
+    if (now - this.#cutAt < throttleStormMs) return
     this.#fill(now)
     this.#perSecond = Math.max(1, cut * Math.min(this.#perSecond, Math.max(1, taken)))
     this.#tokens = 0
@@ -64,7 +62,7 @@ export class SlowDown {
   /** Submits that may leave now. */
   free(now: number): number {
     if (this.#perSecond === Number.POSITIVE_INFINITY) return Number.POSITIVE_INFINITY
-    if (now - this.#refusedAt > forgottenMs) {
+    if (now - this.#refusedAt > paceForgottenMs) {
       this.#perSecond = Number.POSITIVE_INFINITY
       return Number.POSITIVE_INFINITY
     }
@@ -91,13 +89,13 @@ export class SlowDown {
     if (this.#perSecond === Number.POSITIVE_INFINITY) return
     const seconds = (now - this.#filledAt) / 1_000
     this.#filledAt = now
-    const trust = Math.max(1, (now - this.#refusedAt - trustedMs) / 500)
+    const trust = Math.max(1, (now - this.#refusedAt - paceTrustedMs) / paceIntervalMs)
     this.#perSecond *= 1 + growthPerSecond * seconds * trust
     this.#tokens = Math.min(this.#tokens + this.#perSecond * seconds, this.burst)
   }
 
   #roll(now: number): void {
-    const half = Math.floor(now / 500)
+    const half = Math.floor(now / paceIntervalMs)
     if (half === this.#half) return
     const isNext = half === this.#half + 1
     this.#acceptedBefore = isNext ? this.#accepted : 0

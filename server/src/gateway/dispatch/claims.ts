@@ -6,6 +6,9 @@ import type { Clock } from '../../lib/clock.ts'
 import { lanes } from '../../messages/messages.ts'
 import type { Routes, SendableCodes } from '../binds/sending-routes.ts'
 import { HeldChunk } from '../submit/leased-chunk.ts'
+import { timing } from '../timing.ts'
+
+const { claimAheadMs, claimPollMs } = timing
 
 export type ClaimsOptions = {
   db: Db
@@ -25,8 +28,6 @@ export type ClaimsOptions = {
 /** Recipients of broadcasts in hand below which more chunks are leased, and how many chunks at a time. */
 const mostRows = 3_000
 const broadcastChunks = 4
-/** Under caps there are only as many in hand as can be texted in so long; what is not is for other gateways. */
-const paceSeconds = 5
 const chunkRows = 1_000
 /** Chunks of broadcasts in hand at most, and recipients of one of them below which it is asked for again. */
 const mostBroadcastChunks = 64
@@ -38,8 +39,6 @@ const fewRows = 250
  */
 const mostSingles = 2_000
 const singlesAtOnce = 50
-/** Work that no notice told of is found by asking, so often. */
-const pollMs = 250
 
 /** One kind of work, asked for by one call at a time. */
 type Kind = {
@@ -77,7 +76,7 @@ export class Claims {
   }
 
   start(): void {
-    this.#timer = setInterval(() => this.look(), this.#options.pollMs ?? pollMs)
+    this.#timer = setInterval(() => this.look(), this.#options.pollMs ?? claimPollMs)
     this.look()
   }
 
@@ -131,7 +130,7 @@ export class Claims {
   }
 
   get #enoughRows(): number {
-    return Math.min(mostRows, Math.max(fewRows, this.#options.routes.pace * paceSeconds))
+    return Math.min(mostRows, Math.max(fewRows, (this.#options.routes.pace * claimAheadMs) / 1_000))
   }
 
   /** Chunks of one text, the short codes that have enough of these, and recipients of broadcasts, in all and of each. */

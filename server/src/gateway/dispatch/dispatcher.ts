@@ -15,21 +15,18 @@ import type { Routes } from '../binds/sending-routes.ts'
 import type { CapSet } from '../caps/caps.ts'
 import type { HeldChunk } from '../submit/leased-chunk.ts'
 import type { Submitter } from '../submit/submitter.ts'
+import { leaseTiming, timing } from '../timing.ts'
 import { Claims } from './claims.ts'
 import { Turns } from './fair-share.ts'
 
+const { companyWaitMs, drainPollMs, slowMarkMs, strandedMs } = timing
+
 /** Recipients of one mark: as large as the write it costs wants, as small as what one death may put in doubt. */
 const markRows = 250
-/** Where a mark takes longer than so, the next has half as many, down to the least: it has to be used while it is fresh. */
-const slowMarkMs = 350
 const leastRows = 16
 /** Marks that may be under way beside each other, and how many more when urgent texts are among them. */
 const marksAtOnce = 3
 const urgentMarks = 2
-/** How long slots that are too few for a full mark wait for more. */
-const patienceMs = 5
-/** A chunk that no line of ours can take is kept so long, for a bind that comes back, before others may have it. */
-const strandedMs = 1_000
 
 /** Lines that have too few places for now, and caps too few tokens. */
 type Full = Set<Line | CapSet>
@@ -67,7 +64,7 @@ export class Dispatcher {
   start(submitter: Submitter): void {
     this.#submitter = submitter
     this.#claims.start()
-    this.#timers.push(setInterval(() => void this.#renew(), Math.max(50, this.#options.leaseMs / 5)))
+    this.#timers.push(setInterval(() => void this.#renew(), leaseTiming(this.#options.leaseMs).renewEveryMs))
   }
 
   /** Takes no more work, waits until what is on its way is answered and recorded, and gives the chunks back. */
@@ -76,7 +73,7 @@ export class Dispatcher {
     this.#claims.stop()
     const until = performance.now() + deadlineMs
     while (performance.now() < until && (this.#marking > 0 || this.#held.some((held) => held.open > 0))) {
-      await new Promise((resolve) => setTimeout(resolve, 10))
+      await new Promise((resolve) => setTimeout(resolve, drainPollMs))
     }
     for (const timer of this.#timers) clearInterval(timer)
     clearTimeout(this.#pumpTimer)
@@ -260,7 +257,7 @@ export class Dispatcher {
       for (const each of this.#waitingForCompany) each.impatient = true
       this.#waitingForCompany.clear()
       this.pump()
-    }, patienceMs)
+    }, companyWaitMs)
     this.#waitingForCompany.add(line)
   }
 

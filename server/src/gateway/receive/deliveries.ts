@@ -15,14 +15,14 @@ import { decodeShortMessage } from '../../sms/parts.ts'
 import { fromSmppAddress } from '../../sms/phone-number.ts'
 import type { Meter } from '../meter.ts'
 import type { Recorder } from '../submit/recorder.ts'
+import { timing } from '../timing.ts'
+
+const { optOutMaxMs } = timing
 
 /** What has to be known of the connection over which something comes. */
 type From = Pick<Connection, 'id' | 'name' | 'charset' | 'errorMap' | 'receiptIdForm'>
 
 type Respond = (fields?: ResponseFields) => void
-
-/** An opt-out that could not be made in so long is asked for again, which is before carriers lose their patience. */
-const optOutPatienceMs = 8_000
 
 /**
  * Takes what the SMSC delivers. A receipt and an MO alike are durable before they are answered, and an MO that asks to
@@ -141,7 +141,7 @@ export class Deliveries {
       this.#leaving.delete(id)
       this.#rt.log.warn({ mo: id }, 'could not make an opt-out in time; the carrier is asked to send it again')
       respond({ command_status: commandStatus.ESME_RX_T_APPN })
-    }, optOutPatienceMs)
+    }, optOutMaxMs)
     timer.unref()
     this.#leaving.set(id, () => {
       clearTimeout(timer)

@@ -14,11 +14,12 @@ import { querySm, type ResponsePdu } from '../../smpp/pdu/pdu.ts'
 import { statOfState } from '../../smpp/pdu/receipt-text.ts'
 import type { Line } from '../binds/bind-group.ts'
 import { sourceAddress } from '../submit/source-address.ts'
+import { timing } from '../timing.ts'
+
+const { queryRoundLeaseMs } = timing
 
 /** Questions to one connection in one turn: few enough to be in no text's way. */
 const asksAtOnce = 20
-/** A round is held so long; who takes it over asks some texts once more, which does no harm. */
-const leaseMs = 30_000
 /** A text of which the SMSC says nothing at all is passed over after so many questions, until the next round. */
 const asksOfSilent = 2
 
@@ -72,7 +73,7 @@ export class Questions {
     const { db, clock } = this.#rt
     const now = clock.now()
     const { id, queryAfterS } = line.connection
-    const round = await claimQueryRound(db, id, days, now, leaseMs)
+    const round = await claimQueryRound(db, id, days, now, queryRoundLeaseMs)
     if (!round) return
     const afterMs = queryAfterS * 1_000
     const { unheard, last } = await listUnheard(db, round, new Date(now.getTime() - afterMs), asksAtOnce)

@@ -3,6 +3,9 @@ import { type Attempt, insertAttempts } from '../../broadcasts/attempts.queries.
 import type { Db } from '../../db/db.ts'
 import { isBadValue } from '../../db/pg-errors.ts'
 import { Batcher } from '../../lib/batcher.ts'
+import { timing } from '../timing.ts'
+
+const { attemptBatchMs } = timing
 
 /** More than these wait only while the database is away for long; the books do not need them. */
 const mostWaiting = 20_000
@@ -14,7 +17,7 @@ export class Attempts {
   constructor(db: Db, log: Logger) {
     this.#batcher = new Batcher<Attempt>({
       size: 500,
-      patienceMs: 100,
+      patienceMs: attemptBatchMs,
       writers: 1,
       write: (batch) => insertAttempts(db, batch),
       onFailure: (error) => log.debug({ err: error }, 'could not write down tries, trying again'),

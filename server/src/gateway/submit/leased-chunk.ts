@@ -1,10 +1,8 @@
 import type { Chunk } from '../../broadcasts/chunks.queries.ts'
 import type { Recipient } from '../../broadcasts/marks.queries.ts'
 import type { Line } from '../binds/bind-group.ts'
+import { leaseTiming } from '../timing.ts'
 import { Text } from './chunk-text.ts'
-
-/** In the last second of a lease nothing is written: a frozen process must not wake up and send beside its successor. */
-const leaseReserveMs = 1_000
 
 type Retry = { recipient: Recipient; notBefore: number }
 type Among = (recipient: Recipient) => boolean
@@ -38,7 +36,7 @@ export class HeldChunk {
     this.knowsCarriers = knowsCarriers
     this.#queue = queue
     this.leaseUntil = leaseUntil
-    this.#reserveMs = Math.min(leaseReserveMs, leaseMs / 4)
+    this.#reserveMs = leaseTiming(leaseMs).reserveMs
   }
 
   /** Its texts as this line wants them, and how many PDUs the longest of them takes. */

@@ -1,9 +1,7 @@
 import type { CapSet } from '../caps/caps.ts'
+import { timing } from '../timing.ts'
 
-/** One that has waited so long for its token will not get it soon: its cap was cut, or its share is lost. */
-const mostWaitMs = 700
-/** Tokens that come free within so short a time are used at one stroke. */
-const strokeMs = 2
+const { strokeMs, waitLookMs, waitMaxMs } = timing
 
 export type Write = {
   caps: CapSet
@@ -66,7 +64,7 @@ export class Pacer {
     if (this.#urgent.size + this.#others.size === 0) return
     // looks again soon enough to give up what waits in vain
     const now = performance.now()
-    this.#runAt(this.#hasMore ? now : now + Math.min(Math.max(next - now, strokeMs), mostWaitMs / 4))
+    this.#runAt(this.#hasMore ? now : now + Math.min(Math.max(next - now, strokeMs), waitLookMs))
   }
 }
 
@@ -77,7 +75,7 @@ function drain(caps: CapSet, queue: Waiting[]): number {
   for (; done < queue.length; done++, now = performance.now()) {
     const { entry, since } = queue[done] as Waiting
     if (caps.isReady(now)) entry.write()
-    else if (now - since > mostWaitMs) entry.giveUp()
+    else if (now - since > waitMaxMs) entry.giveUp()
     else break
   }
   queue.splice(0, done)

@@ -2,12 +2,10 @@ import type { Logger } from 'pino'
 import { listStillAllowed } from '../../broadcasts/begun.queries.ts'
 import type { Db } from '../../db/db.ts'
 import type { Clock } from '../../lib/clock.ts'
+import { timing } from '../timing.ts'
 import type { Flight } from './outgoing-text.ts'
 
-/** What is left of a text whose line is gone waits so long for it to come back. */
-const patienceMs = 30_000
-/** What the mark said of a text, or who was asked since, is good for so long. */
-const allowedForMs = 500
+const { consentFreshMs, partialSendMaxMs } = timing
 
 type Begun = { flight: Flight; notBefore: number; since: number }
 
@@ -54,8 +52,9 @@ export class BegunTexts {
     const unsure: Begun[] = []
     for (const begun of due) {
       const { flight, since } = begun
-      if (!flight.held.mayGoOn(now) || (!flight.line.transmits && now - since > patienceMs)) this.#options.end(flight)
-      else (now - flight.allowedAt < allowedForMs ? going : unsure).push(begun)
+      if (!flight.held.mayGoOn(now) || (!flight.line.transmits && now - since > partialSendMaxMs))
+        this.#options.end(flight)
+      else (now - flight.allowedAt < consentFreshMs ? going : unsure).push(begun)
     }
     for (const texts of Map.groupBy(unsure, ({ flight }) => flight.held).values()) void this.#ask(texts)
     return going
@@ -81,9 +80,9 @@ export class BegunTexts {
       onChange()
     } catch (error) {
       log.warn({ err: error, chunk: chunk.id }, 'could not ask whether texts may go on, trying again')
-      const notBefore = performance.now() + allowedForMs
+      const notBefore = performance.now() + consentFreshMs
       for (const begun of texts) this.#waiting.push({ ...begun, notBefore })
-      setTimeout(onChange, allowedForMs)
+      setTimeout(onChange, consentFreshMs)
     }
   }
 }

@@ -7,6 +7,9 @@ import { Batcher } from '../../lib/batcher.ts'
 import { byConnection } from '../../receipts/receipts.ts'
 import { recordRefused } from '../../receipts/refusals.ts'
 import type { Runtime } from '../../runtime.ts'
+import { timing } from '../timing.ts'
+
+const { recordBatchMs } = timing
 
 type Entry<T> = T & { day: string; recorded: () => void }
 type AcceptedBy = Accepted & { connectionId: number }
@@ -14,7 +17,6 @@ type Retried = { logId: number; chunk: Chunk; afterMs: number }
 
 /** Rows of one write: fewer cost more commits, more put more in doubt when the process dies. */
 const batchSize = 400
-const patienceMs = 4
 
 /** Writes down what came of each submit_sm, in batches, and tries again for as long as the database is away. */
 export class Recorder {
@@ -33,7 +35,7 @@ export class Recorder {
     ) =>
       new Batcher<Entry<T>>({
         size: batchSize,
-        patienceMs,
+        patienceMs: recordBatchMs,
         writers,
         async write(batch) {
           for (const [day, entries] of byDay(batch)) await retryLostRaces(() => write(day, entries))

@@ -13,6 +13,7 @@ import type { ResponsePdu, SubmitSm } from '../../smpp/pdu/pdu.ts'
 import { PduError } from '../../smpp/pdu/pdu-error.ts'
 import type { Line } from '../binds/bind-group.ts'
 import { type CapSet, noCaps } from '../caps/caps.ts'
+import { timing } from '../timing.ts'
 import { allParts } from './chunk-text.ts'
 import type { HeldChunk } from './leased-chunk.ts'
 import { type Flight, makeFlight } from './outgoing-text.ts'
@@ -21,31 +22,26 @@ import { BegunTexts } from './partial-sends.ts'
 import type { Recorder } from './recorder.ts'
 import { msSince, rightNow, type Trace, type WrittenAt } from './trace.ts'
 
-/** A throttled text waits so long before it is offered again. */
-const throttledMs = 500
-/** One that its bind did not take waits so long for another. */
-const unboundMs = 50
-/** A mark that failed, or came too late to be used, is made anew after so long at least, and at most. */
-const markAgainMs = { least: 100, most: 2_000 }
-/** Texts to be queued again wait so long for others of their chunk: a carrier that throttles does it to hundreds. */
-const requeueMs = 5
-
-/**
- * What a mark allows has to be written so soon after it was asked for. Whoever opts out in between is told no sooner than
- * the mark began, and a second later nothing may go out to him: what stood still for longer has to be marked anew.
- */
-const freshMs = 700
+const {
+  markFreshMs,
+  partRetryMs,
+  remarkMaxMs,
+  remarkMinMs,
+  requeueBatchMs,
+  retryDelaysMs,
+  throttledRetryMs,
+  unboundRetryMs,
+  unmarkRetryMaxMs,
+  unmarkRetryMinMs,
+} = timing
 
 /** The SMSC asks us to come again soon with the same text. */
 const temporary: ReadonlySet<number> = new Set([commandStatus.ESME_RTHROTTLED, commandStatus.ESME_RMSGQFUL])
 
 /** Something is wrong at the SMSC: the same text may be tried again, but not at once. */
 const troubled: ReadonlySet<number> = new Set([commandStatus.ESME_RSYSERR, commandStatus.ESME_RX_T_APPN])
-/** How long a text waits for each further try; after the last one it has bounced. */
-const retryDelaysMs = [5_000, 30_000, 120_000, 600_000]
 /** A text of which parts are with the carrier cannot wait so long: its others are tried again so often, so soon. */
 const partTries = 3
-const partRetryMs = 5_000
 
 /**
  * Takes recipients from marked to answered: marks them in the database, writes their PDUs into places reserved
@@ -103,7 +99,7 @@ export class Submitter {
       // the mark may have committed all the same: take it back before anything else happens to these rows
       this.#log.warn({ err: error, chunk: held.chunk.id }, 'could not mark texts, trying again')
       line.release(recipients.length * places, caps)
-      await this.#requeue(held, recipients, markAgainMs.least)
+      await this.#requeue(held, recipients, remarkMinMs)
       return
     }
     const tookMs = performance.now() - began
@@ -120,7 +116,7 @@ export class Submitter {
       line.release(going.length * places, caps)
       if (isCorrect && !held.lost)
         this.#log.warn({ chunk: held.chunk.id, ms: tookMs }, 'marked texts too late to write them')
-      const afterMs = Math.min(markAgainMs.most, Math.max(markAgainMs.least, tookMs))
+      const afterMs = Math.min(remarkMaxMs, Math.max(remarkMinMs, tookMs))
       await this.#requeue(held, going, afterMs)
       return
     }
@@ -228,7 +224,7 @@ export class Submitter {
   #return(flight: Flight, part: number): void {
     flight.line.release(1, flight.caps)
     flight.returned.push(part)
-    flight.retryMs = Math.max(flight.retryMs, unboundMs)
+    flight.retryMs = Math.max(flight.retryMs, unboundRetryMs)
   }
 
   #writePart(flight: Flight, part: number): void {
@@ -279,7 +275,7 @@ export class Submitter {
       } else if (temporary.has(status)) {
         flight.line.slowDown()
         flight.returned.push(part)
-        flight.retryMs = throttledMs
+        flight.retryMs = throttledRetryMs
       } else if (troubled.has(status) && !statusMapOf(flight.line.connection).knowsStatus(status)) {
         flight.trouble = status
         flight.returned.push(part)
@@ -288,7 +284,7 @@ export class Submitter {
       }
     } else if (outcome.kind === 'closed' && !outcome.sent) {
       flight.returned.push(part)
-      flight.retryMs = Math.max(flight.retryMs, unboundMs)
+      flight.retryMs = Math.max(flight.retryMs, unboundRetryMs)
     } else {
       flight.inDoubt = true
       if (outcome.kind === 'timeout') this.#overdue.set(pdu, { flight, part, written: when })
@@ -370,7 +366,7 @@ export class Submitter {
       const { recipients, afterMs } = this.#requeued.get(held) ?? { recipients: [], afterMs: 0 }
       this.#requeued.delete(held)
       void this.#requeue(held, recipients, afterMs)
-    }, requeueMs)
+    }, requeueBatchMs)
   }
 
   /** Takes the marks back and queues the recipients again, for as long as it takes and the chunk is ours. */
@@ -384,7 +380,7 @@ export class Submitter {
         break
       } catch (error) {
         this.#log.warn({ err: error, chunk: held.chunk.id }, 'could not take marks back, trying again')
-        await new Promise((resolve) => setTimeout(resolve, Math.min(1_000, 50 * 2 ** tries)))
+        await new Promise((resolve) => setTimeout(resolve, Math.min(unmarkRetryMaxMs, unmarkRetryMinMs * 2 ** tries)))
       }
     }
     held.open -= recipients.length
@@ -395,5 +391,5 @@ export class Submitter {
 /** Whether the chunk is still ours, and what was said of the text not too long ago. */
 function mayWrite({ held, allowedAt }: Flight): boolean {
   const now = performance.now()
-  return held.mayWrite(now) && now - allowedAt < freshMs
+  return held.mayWrite(now) && now - allowedAt < markFreshMs
 }
