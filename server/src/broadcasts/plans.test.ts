@@ -3,6 +3,7 @@ import { freshDatabase, type TestDatabase } from '../../test/database.ts'
 import { make } from '../../test/make.ts'
 import { makeRuntime } from '../../test/runtime.ts'
 import type { Db } from '../db/db.ts'
+import { type Statement, textOf } from '../db/sql.ts'
 import { onePlan } from '../gateway/gateway.ts'
 import { acceptBroadcast } from '../messages/messages.ts'
 import { listOptedOut } from '../messages/recipients.queries.ts'
@@ -74,8 +75,8 @@ const hot: Record<string, (db: Db) => Promise<unknown>> = {
 /** The plans of all statements that `work` runs, as the gateway's sessions make them. */
 async function plansOf(work: (db: Db) => Promise<unknown>): Promise<string> {
   const statements: string[] = []
-  const note = async (_: string, sql: string) => {
-    statements.push(sql)
+  const note = async (_: string, statement: Statement) => {
+    statements.push(textOf(statement))
     return { known: [], ids: [], early: [], states: ['queued'], optOuts: [], rows: 1, moved: 0 } as never
   }
   await work({ ...database.db, one: note, many: async (_, sql) => [await note(_, sql)], exec: note })

@@ -1,22 +1,23 @@
 import type pg from 'pg'
+import type { Statement } from './sql.ts'
 
-/** What a query file needs of the database: named statements, and a transaction that nests. */
+/** The database as query files use it: named statements, and transactions that nest. */
 export type Db = {
-  /** All rows of a statement. `name` labels it in logs and metrics and is its prepared statement's name. */
-  many<T>(name: string, sql: string, params?: unknown[]): Promise<T[]>
-  /** The one row, or undefined when there is none. */
-  maybeOne<T>(name: string, sql: string, params?: unknown[]): Promise<T | undefined>
-  /** The one row; throws when there is none, because the caller knows there must be one. */
-  one<T>(name: string, sql: string, params?: unknown[]): Promise<T>
-  /** Runs a statement and says how many rows it touched. */
-  exec(name: string, sql: string, params?: unknown[]): Promise<number>
-  /** Runs `work` in a transaction (a savepoint inside another one): commits what it did, or nothing. */
+  /** Returns all rows of a statement. `name` labels it in logs and metrics and names its prepared statement. */
+  many<T>(name: string, statement: Statement, params?: unknown[]): Promise<T[]>
+  /** Returns the one row, or undefined when there is none. */
+  maybeOne<T>(name: string, statement: Statement, params?: unknown[]): Promise<T | undefined>
+  /** Returns the one row; throws when there is none. */
+  one<T>(name: string, statement: Statement, params?: unknown[]): Promise<T>
+  /** Runs a statement and returns the number of rows that it changed. */
+  exec(name: string, statement: Statement, params?: unknown[]): Promise<number>
+  /** Runs `work` in a transaction (a savepoint inside another one): commits all of its changes, or none when it throws. */
   tx<T>(work: (tx: Db) => Promise<T>): Promise<T>
   /** Lends the connection itself, for COPY. Inside a transaction it is the transaction's. */
   withClient<T>(work: (client: pg.ClientBase) => Promise<T>): Promise<T>
 }
 
-/** A Db on a pool: each statement takes a connection for itself, each transaction keeps one. */
+/** Returns a Db on a pool: each statement uses any connection, each transaction one of its own. */
 export function poolDb(pool: pg.Pool): Db {
   return makeDb(
     (config) => pool.query(config),
@@ -48,7 +49,7 @@ export function poolDb(pool: pg.Pool): Db {
       try {
         return await work(client)
       } catch (error) {
-        // a COPY that broke off leaves the connection in an unknown state
+        // an aborted COPY leaves the connection in an unknown state
         failed = error instanceof Error ? error : new Error(String(error))
         throw error
       } finally {
@@ -60,7 +61,7 @@ export function poolDb(pool: pg.Pool): Db {
 
 let savepoints = 0
 
-/** A Db on one connection that is inside a transaction already. */
+/** Returns a Db on one connection that is inside a transaction already. */
 export function clientDb(client: pg.ClientBase): Db {
   return makeDb(
     (config) => client.query(config),
@@ -82,24 +83,35 @@ export function clientDb(client: pg.ClientBase): Db {
 
 type Run = (config: pg.QueryConfig) => Promise<pg.QueryResult>
 
+let observe: ((name: string, text: string) => void) | undefined
+
+/** Calls `observer` with each statement before it runs; tests check with it that a name has one text. */
+export function setStatementObserver(observer: typeof observe): void {
+  observe = observer
+}
+
 function makeDb(run: Run, tx: Db['tx'], withClient: Db['withClient']): Db {
-  // the name goes along as a comment, so that pg_stat_activity and the server's log say who asks
-  const query = (name: string, sql: string, params: unknown[] = []) =>
-    run({ name, text: `/* ${name} */ ${sql}`, values: params })
+  const query = async (name: string, statement: Statement, params: unknown[] = []) => {
+    const { text, values } =
+      typeof statement === 'string' ? { text: statement, values: params } : statement.toStatement()
+    observe?.(name, text)
+    // the name is also a comment, so that pg_stat_activity and the server's log show it
+    return run({ name, text: `/* ${name} */ ${text}`, values })
+  }
   return {
-    async many<T>(name: string, sql: string, params?: unknown[]) {
-      return (await query(name, sql, params)).rows as T[]
+    async many<T>(name: string, statement: Statement, params?: unknown[]) {
+      return (await query(name, statement, params)).rows as T[]
     },
-    async maybeOne<T>(name: string, sql: string, params?: unknown[]) {
-      return (await query(name, sql, params)).rows[0] as T | undefined
+    async maybeOne<T>(name: string, statement: Statement, params?: unknown[]) {
+      return (await query(name, statement, params)).rows[0] as T | undefined
     },
-    async one<T>(name: string, sql: string, params?: unknown[]) {
-      const row = (await query(name, sql, params)).rows[0]
+    async one<T>(name: string, statement: Statement, params?: unknown[]) {
+      const row = (await query(name, statement, params)).rows[0]
       if (row === undefined) throw new Error(`${name} found no row`)
       return row as T
     },
-    async exec(name, sql, params) {
-      return (await query(name, sql, params)).rowCount ?? 0
+    async exec(name, statement, params) {
+      return (await query(name, statement, params)).rowCount ?? 0
     },
     tx,
     withClient,

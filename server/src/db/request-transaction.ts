@@ -1,5 +1,6 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import type { Db } from './db.ts'
+import { type Statement, textOf } from './sql.ts'
 
 // A request that must happen once needs one commit for all that it does. Its code asks for transactions as it always
 // does, and does not know that they are parts of a larger one.
@@ -16,9 +17,9 @@ export class RequestTransaction {
   constructor(base: Db) {
     this.#base = base
     this.#end.promise.catch(() => {}) // heard of by the transaction, if there is one
-    this.db = dbOf((sql) => {
+    this.db = dbOf((statement) => {
       // reads before the first write are as good outside, and a request that waits its turn holds no connection so
-      return this.#isOver || (this.#tx === undefined && isRead(sql)) ? this.#base : this.#open()
+      return this.#isOver || (this.#tx === undefined && isRead(statement)) ? this.#base : this.#open()
     })
   }
 
@@ -55,8 +56,8 @@ export class RequestTransaction {
   }
 }
 
-function isRead(sql: string | undefined): boolean {
-  return sql !== undefined && /^\s*select\b/i.test(sql)
+function isRead(statement: Statement | undefined): boolean {
+  return statement !== undefined && /^\s*select\b/i.test(textOf(statement))
 }
 
 export type RequestScope = {
@@ -79,12 +80,12 @@ export function requestScope(base: Db): RequestScope {
 }
 
 /** A Db that asks for each call which one is meant; told the statement, where there is one. */
-function dbOf(choose: (sql?: string) => Db | Promise<Db>): Db {
+function dbOf(choose: (statement?: Statement) => Db | Promise<Db>): Db {
   return {
-    many: async (name, sql, params) => (await choose(sql)).many(name, sql, params),
-    maybeOne: async (name, sql, params) => (await choose(sql)).maybeOne(name, sql, params),
-    one: async (name, sql, params) => (await choose(sql)).one(name, sql, params),
-    exec: async (name, sql, params) => (await choose(sql)).exec(name, sql, params),
+    many: async (name, statement, params) => (await choose(statement)).many(name, statement, params),
+    maybeOne: async (name, statement, params) => (await choose(statement)).maybeOne(name, statement, params),
+    one: async (name, statement, params) => (await choose(statement)).one(name, statement, params),
+    exec: async (name, statement, params) => (await choose(statement)).exec(name, statement, params),
     tx: async (work) => (await choose()).tx(work),
     withClient: async (work) => (await choose()).withClient(work),
   }
