@@ -18,6 +18,9 @@ export class AppError extends Error {
   }
 }
 
+/** An error for the operator: its message is printed without a stack, and says what to do. */
+export class OperatorError extends Error {}
+
 const notFound = (code: string, noun: string) => () => new AppError(404, code, `${noun} not found`)
 
 export const errors = {

@@ -14,7 +14,7 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { identify, type ProcessId } from '../src/supervisor/processes.ts'
-import type { Charge } from '../src/supervisor/watchdog.ts'
+import type { KillList } from '../src/supervisor/watchdog.ts'
 import { waitFor } from './wait-for.ts'
 
 // Carillon as a real process tree on a directory of its own, for tests that start, kill and look what is left.
@@ -87,7 +87,7 @@ function tie({ pid }: ChildProcess) {
     ;(watchdog.stdin as Socket).unref()
   }
   tied.push(id)
-  watchdog.stdin?.write(`${JSON.stringify({ roles: tied, clusterName: undefined } satisfies Charge)}\n`)
+  watchdog.stdin?.write(`${JSON.stringify({ roles: tied, clusterName: undefined } satisfies KillList)}\n`)
 }
 
 /** Our environment with the pinned node first, and without what would steer Carillon or the inner npm. */

@@ -1,5 +1,5 @@
 import { setImmediate as turn } from 'node:timers/promises'
-import type { Clock } from '../src/smpp/clock.ts'
+import type { MonotonicClock } from '../src/smpp/deadline-timer.ts'
 
 /** Lets what is on its way between in-memory streams arrive. */
 export async function settle(): Promise<void> {
@@ -9,7 +9,7 @@ export async function settle(): Promise<void> {
 type Timer = { due: number; run: () => void }
 
 /** A clock that stands still until told: timers fire in order, with the streams settled before and after each. */
-export class FakeClock implements Clock {
+export class FakeClock implements MonotonicClock {
   #now = 1_000
   readonly #timers = new Set<Timer>()
 

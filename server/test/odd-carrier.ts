@@ -51,7 +51,7 @@ export async function startOddCarrier(rt: Runtime, answer: Answer) {
         short_message: Buffer.from(text),
         ...fields,
       })
-      return (await (await anyBind()).ask(pdu)).command_status
+      return (await (await anyBind()).send(pdu)).command_status
     },
 
     /** Goes away for good: closes all binds and takes no new ones. */

@@ -110,7 +110,7 @@ export function textTo(destination_addr: string, fields: Partial<SubmitSm> = {})
 }
 
 export async function submit({ session }: Client, pdu: SubmitSm): Promise<SubmitSmResp> {
-  return (await session.ask(pdu)) as SubmitSmResp
+  return (await session.send(pdu)) as SubmitSmResp
 }
 
 export const receiptsOf = ({ delivered }: Client) => delivered.filter(isReceipt).map((pdu) => parseReceipt(pdu))

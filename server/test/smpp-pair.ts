@@ -64,6 +64,6 @@ export async function makeBoundPair(
     smsc.respond(request, { system_id: 'smsc' })
     smsc.on('request', (submit) => asked.push(submit))
   })
-  await esme.ask(bind(`bind_${kind}`, { system_id: 'esme', password: 'secret' }))
+  await esme.send(bind(`bind_${kind}`, { system_id: 'esme', password: 'secret' }))
   return { esme, smsc, clock, asked }
 }

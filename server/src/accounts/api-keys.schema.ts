@@ -4,14 +4,14 @@ import { pageSchema } from '../http/pagination.ts'
 import { idParam } from '../http/path-params.ts'
 import { Id, TextOrNull, Time, TimeOrNull } from '../http/schema.ts'
 import { formatTime } from '../http/times.ts'
-import { isWithin, parseRateLimit, type RateLimit, rateLimitForm } from '../lib/rate-limit.ts'
+import { isWithin, parseRateLimit, type RateLimit, rateLimitFormat } from '../lib/rate-limit.ts'
 import type { ApiKey } from './api-keys.queries.ts'
 
 const Name = Type.String({ maxLength: 100, pattern: '\\S', description: 'What the key is for.' })
 
 const RateLimitText = TextOrNull({
   maxLength: 20,
-  description: `Its own limit as ${rateLimitForm}; at most that of the installation, which counts where this is null.`,
+  description: `Its own limit as ${rateLimitFormat}; at most that of the installation, which counts where this is null.`,
 })
 
 const ScopeName = Type.Unsafe<'full' | 'read' | 'send'>({
@@ -79,7 +79,7 @@ export function readRateLimit(text: string | null | undefined, bound: RateLimit 
   if (text === undefined || text === null) return text
   const limit = parseRateLimit(text)
   const field = 'api_key.rate_limit'
-  if (limit === undefined) throw errors.invalid({ [field]: [`must be ${rateLimitForm}`] })
+  if (limit === undefined) throw errors.invalid({ [field]: [`must be ${rateLimitFormat}`] })
   if (!isWithin(limit, bound) && bound !== 'off') {
     throw errors.invalid({
       [field]: [`is more than the ${bound.calls} calls in ${bound.windowMs / 1_000} s that are allowed here`],

@@ -4,9 +4,9 @@ import { loadEnvFileIfPresent } from '../config/env-file.ts'
 import { poolDb } from '../db/db.ts'
 import { migrate } from '../db/migrate.ts'
 import { makePool } from '../db/pool.ts'
+import { OperatorError } from '../errors.ts'
 import { installJobs } from '../jobs/boss.ts'
-import { Refusal } from '../supervisor/refusal.ts'
-import { holdMode } from './mode.ts'
+import { assertMode } from './mode.ts'
 
 // Migrates the database of DATABASE_URL and gives a new one its mode: for installations that start their roles by themselves.
 try {
@@ -17,12 +17,12 @@ try {
   await installJobs(databaseUrl.reveal())
   const pool = makePool(databaseUrl.reveal(), pino({ level: 'silent' }), { max: 1, name: 'carillon migrate' })
   try {
-    await holdMode(poolDb(pool), mode)
+    await assertMode(poolDb(pool), mode)
   } finally {
     await pool.end()
   }
   console.log(ran.length > 0 ? `Migrated: ${ran.join(', ')}` : 'The database is up to date.')
 } catch (e) {
-  console.error(e instanceof ConfigError || e instanceof Refusal ? e.message : e)
+  console.error(e instanceof ConfigError || e instanceof OperatorError ? e.message : e)
   process.exitCode = 1
 }

@@ -8,10 +8,10 @@ import { migrate } from '../db/migrate.ts'
 import { makePool } from '../db/pool.ts'
 import { installJobs } from '../jobs/boss.ts'
 import type { SandboxAccount } from '../supervisor/banner.ts'
-import { writeWhole } from '../supervisor/data-dir.ts'
+import { writeFileAtomically } from '../supervisor/data-dir.ts'
 import type { Preparation } from '../supervisor/supervisor.ts'
 import { listLiveRoles } from '../system/heartbeats.queries.ts'
-import { holdMode } from './mode.ts'
+import { assertMode } from './mode.ts'
 
 /** Migrates the database and, in sandbox mode, makes sure of the account that the banner shows. */
 export async function prepareDatabase({ config, databaseUrl, dataDir, log }: Preparation) {
@@ -21,7 +21,7 @@ export async function prepareDatabase({ config, databaseUrl, dataDir, log }: Pre
   const pool = makePool(databaseUrl, log, { max: 1, name: 'carillon start' })
   try {
     const db = poolDb(pool)
-    await holdMode(db, config.mode)
+    await assertMode(db, config.mode)
     if (config.mode === 'production' && !config.smpp && (await isAlone(db, config)) && (await releaseEnvironment(db))) {
       log.warn('CARILLON_SMPP_URL is not set any more: connection default is disabled')
     }
@@ -43,6 +43,6 @@ async function seed(db: Db, config: Config, file: string): Promise<SandboxAccoun
   const apiKey = config.sandbox.apiKey?.reveal() ?? kept.apiKey
   const seeded = await seedSandbox(db, { email, apiKey })
   const account = { ...seeded, apiKey: seeded.apiKey ?? apiKey }
-  writeWhole(file, `${JSON.stringify(account, null, 2)}\n`)
+  writeFileAtomically(file, `${JSON.stringify(account, null, 2)}\n`)
   return account
 }

@@ -3,11 +3,11 @@ import { type Config, ConfigError, readEnv } from '../config/config.ts'
 import { loadEnvFileIfPresent } from '../config/env-file.ts'
 import { poolDb } from '../db/db.ts'
 import { boundedBy, makePool } from '../db/pool.ts'
+import { OperatorError } from '../errors.ts'
 import { systemClock } from '../lib/clock.ts'
 import type { Runtime } from '../runtime.ts'
-import { Refusal } from '../supervisor/refusal.ts'
 import { Metrics, measureProcess } from '../system/metrics.ts'
-import { holdMode } from './mode.ts'
+import { assertMode } from './mode.ts'
 
 /** A role at work: what its supervisor should know, and how it finishes what it has in hand. */
 export type RunningRole = { ready?: object; stop(): Promise<void> }
@@ -22,7 +22,7 @@ export function runRole(name: string, start: (rt: Runtime) => Promise<RunningRol
     if (!databaseUrl) throw new ConfigError(['DATABASE_URL is needed for a role that is started by itself'])
     const pool = makePool(databaseUrl, log, { name: `carillon ${name}`, settings: boundedBy(config.send.leaseMs) })
     const db = poolDb(pool)
-    await holdMode(db, config.mode)
+    await assertMode(db, config.mode)
     const metrics = new Metrics(name)
     measureProcess(metrics)
     const { ready, stop } = await start({ config, log, db, clock: systemClock, databaseUrl, metrics })
@@ -85,7 +85,7 @@ export async function runProcess(
   try {
     running = await start({ config, log })
   } catch (e) {
-    if (e instanceof ConfigError || e instanceof Refusal) refuse(e)
+    if (e instanceof ConfigError || e instanceof OperatorError) refuse(e)
     die(e)
   }
   // in this order: who reads the log may end the channel at once

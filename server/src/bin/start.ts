@@ -1,6 +1,6 @@
 import { ConfigError, readEnv } from '../config/config.ts'
 import { loadEnvFileIfPresent } from '../config/env-file.ts'
-import { Refusal } from '../supervisor/refusal.ts'
+import { OperatorError } from '../errors.ts'
 import { supervise } from '../supervisor/supervisor.ts'
 import { prepareDatabase } from './prepare.ts'
 
@@ -16,7 +16,7 @@ try {
   await supervise({ config, env: process.env, print: (line) => console.log(line), prepare: prepareDatabase })
   process.exit(0)
 } catch (e) {
-  const foreseen = e instanceof ConfigError || e instanceof Refusal
+  const foreseen = e instanceof ConfigError || e instanceof OperatorError
   console.error(foreseen ? `\n${e.message}\n` : e)
   process.exit(1)
 }

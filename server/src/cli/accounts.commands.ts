@@ -4,17 +4,17 @@ import { addUser, createAccount } from '../accounts/accounts.ts'
 import { createApiKey } from '../accounts/api-keys.ts'
 import { makePassword } from '../accounts/passwords.ts'
 import type { Db } from '../db/db.ts'
+import { OperatorError } from '../errors.ts'
 import { listShortCodes } from '../short-codes/short-codes.queries.ts'
 import { addShortCode } from '../short-codes/short-codes.ts'
-import { Refusal } from '../supervisor/refusal.ts'
-import { accountOf } from './account-of.ts'
-import { type Command, table, textOf, UsageError, type Work } from './command.ts'
+import { resolveAccount } from './arguments.ts'
+import { type CliCommand, type CommandContext, table, textOf, UsageError } from './command.ts'
 import { readCode } from './short-codes.commands.ts'
 
 const password = { value: 'file', help: 'A file with the password; without it one is made and shown' }
 const emailPattern = /^[^\s@:]+@[^\s@:]+$/
 
-const create: Command = {
+const create: CliCommand = {
   name: 'account create',
   summary: 'Make an account with its owner, a short code and an API key',
   takes: 'new',
@@ -25,23 +25,23 @@ const create: Command = {
     'short-code': { value: 'code', help: 'What it sends from; in sandbox mode a free one is chosen without it' },
     'password-file': password,
   },
-  async run(work) {
-    const email = readEmail(work)
-    const { text, isMade } = readPassword(work)
+  async run(context) {
+    const email = readEmail(context)
+    const { text, isMade } = readPassword(context)
     const given = {
       email,
-      username: textOf(work, 'name') ?? email.replace(/@.*$/, ''),
-      timeZone: readTimeZone(textOf(work, 'time-zone') ?? 'America/Los_Angeles'),
+      username: textOf(context, 'name') ?? email.replace(/@.*$/, ''),
+      timeZone: readTimeZone(textOf(context, 'time-zone') ?? 'America/Los_Angeles'),
       password: text,
       // behind a real carrier are people who sleep at night
-      quietHours: work.mode === 'production',
+      quietHours: context.mode === 'production',
     }
-    const wanted = textOf(work, 'short-code')
+    const wanted = textOf(context, 'short-code')
     const code = wanted === undefined ? undefined : readCode(wanted)
-    if (code === undefined && work.mode === 'production') {
+    if (code === undefined && context.mode === 'production') {
       throw new UsageError('--short-code is needed in production: the number that the carrier has given you')
     }
-    const made = await work.db.tx(async (tx) => {
+    const made = await context.db.tx(async (tx) => {
       const { account } = await createAccount(tx, given)
       const shortCode =
         code === undefined ? await chooseShortCode(tx, account.id) : await addShortCode(tx, account.id, code)
@@ -50,8 +50,8 @@ const create: Command = {
         name: 'First key',
         scope: 'full',
         rateLimit: null,
-        sandbox: work.mode === 'sandbox',
-        now: work.clock.now(),
+        sandbox: context.mode === 'sandbox',
+        now: context.clock.now(),
       })
       return { account, shortCode, key }
     })
@@ -77,7 +77,7 @@ const create: Command = {
   },
 }
 
-const list: Command = {
+const list: CliCommand = {
   name: 'account list',
   summary: 'List the accounts',
   async run({ db }) {
@@ -102,7 +102,7 @@ const list: Command = {
   },
 }
 
-const operator: Command = {
+const operator: CliCommand = {
   name: 'account operator',
   summary: 'Let an account change what belongs to the whole installation, such as connections',
   options: {
@@ -110,10 +110,10 @@ const operator: Command = {
     off: { help: 'Let it no longer' },
   },
   notes: ['The first account of an installation is an operator. Only its API keys of scope full may do so.'],
-  async run(work) {
-    const { id } = await accountOf(work)
-    const account = await updateOperator(work.db, id, !work.options.off)
-    if (!account) throw new Refusal(`There is no account ${id}.`)
+  async run(context) {
+    const { id } = await resolveAccount(context)
+    const account = await updateOperator(context.db, id, !context.options.off)
+    if (!account) throw new OperatorError(`There is no account ${id}.`)
     return {
       lines: [`Account ${account.id} (${account.email}) is ${account.isOperator ? 'an operator' : 'no operator'}.`],
       json: { account: presentAccount(account) },
@@ -121,7 +121,7 @@ const operator: Command = {
   },
 }
 
-const userAdd: Command = {
+const userAdd: CliCommand = {
   name: 'user add',
   summary: 'Give an account another user',
   options: {
@@ -130,12 +130,12 @@ const userAdd: Command = {
     role: { value: 'role', help: 'owner, editor (the default) or viewer' },
     'password-file': password,
   },
-  async run(work) {
-    const role = (textOf(work, 'role') ?? 'editor') as Role
+  async run(context) {
+    const role = (textOf(context, 'role') ?? 'editor') as Role
     if (!['owner', 'editor', 'viewer'].includes(role)) throw new UsageError('--role must be owner, editor or viewer')
-    const account = await accountOf(work)
-    const { text, isMade } = readPassword(work)
-    const user = await addUser(work.db, { accountId: account.id, email: readEmail(work), role, password: text })
+    const account = await resolveAccount(context)
+    const { text, isMade } = readPassword(context)
+    const user = await addUser(context.db, { accountId: account.id, email: readEmail(context), role, password: text })
     return {
       lines: [
         `User ${user.email} (${user.role}) can work for account ${account.id}.`,
@@ -146,12 +146,12 @@ const userAdd: Command = {
   },
 }
 
-const userList: Command = {
+const userList: CliCommand = {
   name: 'user list',
   summary: 'List the users, of one account or of all',
   options: { account: { value: 'id or email', help: 'Only its users' } },
-  async run(work) {
-    const users = await listUsers(work.db, textOf(work, 'account') ? (await accountOf(work)).id : null)
+  async run(context) {
+    const users = await listUsers(context.db, textOf(context, 'account') ? (await resolveAccount(context)).id : null)
     return {
       lines: table(
         ['ID', 'ACCOUNT', 'EMAIL', 'ROLE'],
@@ -162,7 +162,7 @@ const userList: Command = {
   },
 }
 
-export const accountCommands: Command[] = [create, list, operator, userAdd, userList]
+export const accountCommands: CliCommand[] = [create, list, operator, userAdd, userList]
 
 function presentAccount({ id, email, username, timeZone, isOperator, createdAt }: Account) {
   return { id, email, username, time_zone: timeZone, is_operator: isOperator, created_at: createdAt.toISOString() }
@@ -172,8 +172,8 @@ function presentUser({ id, accountId, email, role }: Awaited<ReturnType<typeof a
   return { id, account_id: accountId, email, role }
 }
 
-function readEmail(work: Work): string {
-  const email = textOf(work, 'email') ?? ''
+function readEmail(context: CommandContext): string {
+  const email = textOf(context, 'email') ?? ''
   if (!emailPattern.test(email)) throw new UsageError(`--email must be an e-mail address, not ${email}`)
   return email
 }
@@ -186,14 +186,14 @@ function readTimeZone(zone: string): string {
   }
 }
 
-function readPassword(work: Work): { text: string; isMade: boolean } {
-  const file = textOf(work, 'password-file')
+function readPassword(context: CommandContext): { text: string; isMade: boolean } {
+  const file = textOf(context, 'password-file')
   if (file === undefined) return { text: makePassword(), isMade: true }
   try {
-    const text = readFileSync(work.resolve(file), 'utf8').replace(/\r?\n$/, '')
+    const text = readFileSync(context.resolve(file), 'utf8').replace(/\r?\n$/, '')
     if (text.length >= 12) return { text, isMade: false }
   } catch (error) {
-    throw new Refusal(`--password-file cannot be read: ${(error as Error).message}`)
+    throw new OperatorError(`--password-file cannot be read: ${(error as Error).message}`)
   }
   throw new UsageError('--password-file must hold a password of twelve characters or more')
 }

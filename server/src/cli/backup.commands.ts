@@ -2,9 +2,9 @@ import { statSync } from 'node:fs'
 import { listUnreadableConnections } from '../connections/connections.ts'
 import { readBackup } from './backup/read-backup.ts'
 import { writeBackup } from './backup/write-backup.ts'
-import type { Command } from './command.ts'
+import type { CliCommand } from './command.ts'
 
-const backup: Command = {
+const backup: CliCommand = {
   name: 'backup',
   summary: 'Write everything into one file, while the installation goes on working',
   names: ['<file>'],
@@ -24,7 +24,7 @@ const backup: Command = {
   },
 }
 
-const restore: Command = {
+const restore: CliCommand = {
   name: 'restore',
   summary: 'Fill an empty database, or a new data directory, from a backup',
   names: ['<file>'],
@@ -52,4 +52,4 @@ const restore: Command = {
   },
 }
 
-export const backupCommands: Command[] = [backup, restore]
+export const backupCommands: CliCommand[] = [backup, restore]

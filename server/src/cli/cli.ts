@@ -4,17 +4,17 @@ import { type Env, readConnectionSettings, readPlace } from '../config/config.ts
 import { systemClock } from '../lib/clock.ts'
 import { accountCommands } from './accounts.commands.ts'
 import { backupCommands } from './backup.commands.ts'
-import { type Command, UsageError } from './command.ts'
+import { type CliCommand, UsageError } from './command.ts'
 import { connectionCommands } from './connections.commands.ts'
 import { helpOf, helpOfAll } from './help.ts'
 import { installationCommands } from './installation.commands.ts'
 import { keyCommands } from './keys.commands.ts'
-import { openPlace, secretKeyOf } from './place.ts'
+import { openInstallation, secretKeyOf } from './open-installation.ts'
 import { quietHoursCommands } from './quiet-hours.commands.ts'
 import { rateCommands } from './rates.commands.ts'
 import { shortCodeCommands } from './short-codes.commands.ts'
 
-export const commands: readonly Command[] = [
+export const commands: readonly CliCommand[] = [
   ...accountCommands,
   ...keyCommands,
   ...shortCodeCommands,
@@ -44,13 +44,13 @@ export async function runCli({ args, env, cwd }: Call): Promise<string> {
   if (options.help) return helpOf(command)
   checkArguments(command, options, names)
   const where = readPlace(env)
-  const place = await openPlace(where, command.takes ?? 'any')
+  const installation = await openInstallation(where, command.takes ?? 'any')
   try {
     const outcome = await command.run({
-      ...place.work,
+      ...installation.context,
       connectionConfig() {
         const { smpp, secretKey } = readConnectionSettings(env)
-        return { mode: place.work.mode, smpp, secretKey: secretKey ?? secretKeyOf(where) }
+        return { mode: installation.context.mode, smpp, secretKey: secretKey ?? secretKeyOf(where) }
       },
       clock: systemClock,
       options,
@@ -59,17 +59,17 @@ export async function runCli({ args, env, cwd }: Call): Promise<string> {
     })
     return options.json ? JSON.stringify(outcome.json, null, 2) : outcome.lines.join('\n')
   } finally {
-    await place.close()
+    await installation.close()
   }
 }
 
-function findCommand(args: readonly string[]): Command | undefined {
+function findCommand(args: readonly string[]): CliCommand | undefined {
   return commands.find(({ name }) => name.split(' ').every((word, i) => args[i] === word))
 }
 
 type Options = Record<string, string | boolean | undefined>
 
-function readArguments(command: Command, args: readonly string[]): { options: Options; names: string[] } {
+function readArguments(command: CliCommand, args: readonly string[]): { options: Options; names: string[] } {
   const known = Object.entries(command.options ?? {}).map(
     ([name, { value }]) => [name, { type: value ? ('string' as const) : ('boolean' as const) }] as const,
   )
@@ -91,7 +91,7 @@ function readArguments(command: Command, args: readonly string[]): { options: Op
   }
 }
 
-function checkArguments(command: Command, options: Options, names: string[]) {
+function checkArguments(command: CliCommand, options: Options, names: string[]) {
   const { name, names: wanted = [] } = command
   const missing = Object.entries(command.options ?? {}).find(([option, { required }]) => required && !options[option])
   if (missing) throw new UsageError(`--${missing[0]} is needed. See npm run carillon -- ${name} --help`)

@@ -4,7 +4,7 @@ import type { Clock } from '../lib/clock.ts'
 import type { Mode } from '../system/installation.queries.ts'
 
 /** What a command is given to work with. */
-export type Work = {
+export type CommandContext = {
   db: Db
   databaseUrl: string
   clock: Clock
@@ -23,11 +23,11 @@ export type Work = {
 }
 
 /** What a command has to say: lines for people, and the same for machines. */
-export type Outcome = { lines: string[]; json: object }
+export type CommandResult = { lines: string[]; json: object }
 
 export type Option = { help: string; value?: string; required?: boolean }
 
-export type Command = {
+export type CliCommand = {
   /** Its words: `account create`. */
   name: string
   summary: string
@@ -38,14 +38,14 @@ export type Command = {
   notes?: string[]
   /** How it takes the database: as it is; makes what is missing; with nothing else running on it; empty. */
   takes?: 'any' | 'new' | 'alone' | 'empty'
-  run(work: Work): Promise<Outcome>
+  run(context: CommandContext): Promise<CommandResult>
 }
 
 /** A command line that cannot be understood; its message says how it would be. */
 export class UsageError extends Error {}
 
 /** An option that the command requires, or that has been given. */
-export function textOf({ options }: Work, name: string): string | undefined {
+export function textOf({ options }: CommandContext, name: string): string | undefined {
   const value = options[name]
   return typeof value === 'string' && value !== '' ? value : undefined
 }

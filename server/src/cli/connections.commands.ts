@@ -16,9 +16,8 @@ import {
 } from '../connections/connections.schema.ts'
 import { openConnection, problemOf } from '../connections/connections.ts'
 import { probe } from '../connections/probe.ts'
-import { errors } from '../errors.ts'
-import { Refusal } from '../supervisor/refusal.ts'
-import { type Command, type Option, type Outcome, table, UsageError, type Work } from './command.ts'
+import { errors, OperatorError } from '../errors.ts'
+import { type CliCommand, type CommandContext, type CommandResult, type Option, table, UsageError } from './command.ts'
 
 /** Secrets come from files, for a command line is seen by everybody on the machine; certificates are files anyway. */
 const fromFile: Record<string, string> = {
@@ -52,14 +51,14 @@ const fieldOptions: Record<string, Option> = Object.fromEntries(
 const { name: renamed, ...withoutName } = fieldOptions
 const notes = ['Where none is allowed it is typed so: --mps none. What a connection keeps of a file is its text.']
 
-const list: Command = {
+const list: CliCommand = {
   name: 'connection list',
   summary: 'List the connections and how their binds are',
-  async run(work) {
-    const config = work.connectionConfig()
-    const rows = await listConnections(work.db)
+  async run(context) {
+    const config = context.connectionConfig()
+    const rows = await listConnections(context.db)
     const slots = await listBindSlots(
-      work.db,
+      context.db,
       rows.map(({ id }) => id),
     )
     const bound = (row: ConnectionRow) => slots.filter((slot) => slot.connectionId === row.id && slot.bound).length
@@ -75,17 +74,17 @@ const list: Command = {
           row.enabled ? (problemOf(row, config) ?? '') : 'disabled',
         ]),
       ),
-      json: { connections: await Promise.all(rows.map((row) => present(work, row))) },
+      json: { connections: await Promise.all(rows.map((row) => present(context, row))) },
     }
   },
 }
 
-const show: Command = {
+const show: CliCommand = {
   name: 'connection show',
   summary: 'Show all of a connection but its secrets',
   names: ['<name or id>'],
-  async run(work) {
-    const connection = await present(work, await connectionOf(work))
+  async run(context) {
+    const connection = await present(context, await resolveConnection(context))
     const { binds, ...settings } = connection
     return {
       lines: [
@@ -110,70 +109,73 @@ const show: Command = {
   },
 }
 
-const add: Command = {
+const add: CliCommand = {
   name: 'connection add',
   summary: 'Make a connection to a carrier; gateways bind to it at once',
   names: ['<name>'],
   options: { ...withoutName, host: { ...fieldOptions.host, help: fieldOptions.host?.help ?? '', required: true } },
   notes: [...notes, 'With --enabled no it can be tested before anybody binds to it for good.'],
-  async run(work) {
-    const [name = ''] = work.names
-    const change = parseConnectionFields({ ...textsOf(work), name })
+  async run(context) {
+    const [name = ''] = context.names
+    const change = parseConnectionFields({ ...textsOf(context), name })
     const { host = '' } = change
-    const row = await createConnection({ db: work.db, config: work.connectionConfig() }, { ...change, name, host })
-    return outcome(work, row, `Connection ${row.name} (${row.id}) is there${row.enabled ? '' : ', disabled'}.`)
+    const row = await createConnection(
+      { db: context.db, config: context.connectionConfig() },
+      { ...change, name, host },
+    )
+    return outcome(context, row, `Connection ${row.name} (${row.id}) is there${row.enabled ? '' : ', disabled'}.`)
   },
 }
 
-const set: Command = {
+const set: CliCommand = {
   name: 'connection set',
   summary: 'Change a connection, also while texts go out',
   names: ['<name or id>'],
   options: { name: renamed ?? { help: '' }, ...withoutName },
   notes,
-  async run(work) {
-    const texts = textsOf(work)
+  async run(context) {
+    const texts = textsOf(context)
     if (Object.keys(texts).length === 0) throw new UsageError('Say what to change: connection set --help')
-    return change(work, texts, 'is changed')
+    return change(context, texts, 'is changed')
   },
 }
 
-const enable: Command = {
+const enable: CliCommand = {
   name: 'connection enable',
   summary: 'Let gateways bind to a connection',
   names: ['<name or id>'],
-  run: (work) => change(work, { enabled: 'yes' }, 'is enabled'),
+  run: (context) => change(context, { enabled: 'yes' }, 'is enabled'),
 }
 
-const disable: Command = {
+const disable: CliCommand = {
   name: 'connection disable',
   summary: 'Let gateways finish what is on its way, and unbind',
   names: ['<name or id>'],
-  run: (work) => change(work, { enabled: 'no' }, 'is disabled'),
+  run: (context) => change(context, { enabled: 'no' }, 'is disabled'),
 }
 
-const remove: Command = {
+const remove: CliCommand = {
   name: 'connection remove',
   summary: 'Remove a connection that has never carried anything',
   names: ['<name or id>'],
-  async run(work) {
-    const { id, name } = await connectionOf(work)
-    await removeConnection(work, id)
+  async run(context) {
+    const { id, name } = await resolveConnection(context)
+    await removeConnection(context, id)
     return { lines: [`Connection ${name} is gone.`], json: { removed: id } }
   },
 }
 
-const test: Command = {
+const test: CliCommand = {
   name: 'connection test',
   summary: 'Bind, enquire and unbind from here, and say why not',
   names: ['<name or id>'],
   notes: ['With a bind of its own, beside those of the gateways. Nothing is sent.'],
-  async run(work) {
-    const row = await connectionOf(work)
-    const config = work.connectionConfig()
+  async run(context) {
+    const row = await resolveConnection(context)
+    const config = context.connectionConfig()
     const problem = problemOf(row, config)
-    if (problem !== null) throw new Refusal(problem)
-    const ownBinds = (await listBindSlots(work.db, [row.id])).filter(({ bound }) => bound).length
+    if (problem !== null) throw new OperatorError(problem)
+    const ownBinds = (await listBindSlots(context.db, [row.id])).filter(({ bound }) => bound).length
     const result = await probe(openConnection(row, config), { ownBinds })
     return {
       lines: [
@@ -185,28 +187,28 @@ const test: Command = {
   },
 }
 
-export const connectionCommands: Command[] = [list, show, add, set, enable, disable, test, remove]
+export const connectionCommands: CliCommand[] = [list, show, add, set, enable, disable, test, remove]
 
 /** The connection that a command names, by id or name. */
-export async function connectionOf({ db, names }: Pick<Work, 'db' | 'names'>): Promise<ConnectionRow> {
+export async function resolveConnection({ db, names }: Pick<CommandContext, 'db' | 'names'>): Promise<ConnectionRow> {
   const [text = ''] = names
   const row = /^\d{1,15}$/.test(text) ? await findConnection(db, Number(text)) : await findConnectionByName(db, text)
   if (!row) throw errors.connectionNotFound()
   return row
 }
 
-async function change(work: Work, texts: Record<string, string>, what: string): Promise<Outcome> {
-  const { id } = await connectionOf(work)
-  const given = { db: work.db, config: work.connectionConfig() }
+async function change(context: CommandContext, texts: Record<string, string>, what: string): Promise<CommandResult> {
+  const { id } = await resolveConnection(context)
+  const given = { db: context.db, config: context.connectionConfig() }
   const row = await changeConnection(given, id, parseConnectionFields(texts))
-  return outcome(work, row, `Connection ${row.name} (${row.id}) ${what}.`)
+  return outcome(context, row, `Connection ${row.name} (${row.id}) ${what}.`)
 }
 
-async function outcome(work: Work, row: ConnectionRow, line: string): Promise<Outcome> {
-  const problem = problemOf(row, work.connectionConfig())
+async function outcome(context: CommandContext, row: ConnectionRow, line: string): Promise<CommandResult> {
+  const problem = problemOf(row, context.connectionConfig())
   return {
     lines: [line, ...(problem ? [problem] : []), ...strangersOf(row)],
-    json: { connection: await present(work, row) },
+    json: { connection: await present(context, row) },
   }
 }
 
@@ -220,19 +222,19 @@ function strangersOf({ carrierMps }: ConnectionRow): string[] {
     )
 }
 
-async function present(work: Work, row: ConnectionRow) {
-  const binds = await listBindSlots(work.db, [row.id])
-  return presentConnection(row, { binds, problem: problemOf(row, work.connectionConfig()) }, 'UTC')
+async function present(context: CommandContext, row: ConnectionRow) {
+  const binds = await listBindSlots(context.db, [row.id])
+  return presentConnection(row, { binds, problem: problemOf(row, context.connectionConfig()) }, 'UTC')
 }
 
 /** What was given, by field; of an option that names a file, the file's text. */
-function textsOf(work: Work): Record<string, string> {
+function textsOf(context: CommandContext): Record<string, string> {
   const texts: Record<string, string> = {}
   for (const field of Object.keys(connectionFields)) {
-    const given = work.options[optionOf(field)]
+    const given = context.options[optionOf(field)]
     if (typeof given !== 'string') continue
     const isNone = given === 'none' && takesNone(field)
-    texts[field] = fromFile[field] && !isNone ? readText(work, field, given) : given
+    texts[field] = fromFile[field] && !isNone ? readText(context, field, given) : given
   }
   return texts
 }
@@ -242,12 +244,12 @@ function takesNone(field: string): boolean {
   return [connectionFields[field]?.type].flat().includes('null')
 }
 
-function readText(work: Work, field: string, file: string): string {
+function readText(context: CommandContext, field: string, file: string): string {
   try {
-    const text = readFileSync(work.resolve(file), 'utf8')
+    const text = readFileSync(context.resolve(file), 'utf8')
     return field === 'password' ? text.replace(/\r?\n$/, '') : text
   } catch (error) {
-    throw new Refusal(`--${optionOf(field)} cannot be read: ${(error as Error).message}`)
+    throw new OperatorError(`--${optionOf(field)} cannot be read: ${(error as Error).message}`)
   }
 }
 

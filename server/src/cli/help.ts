@@ -1,9 +1,9 @@
-import type { Command } from './command.ts'
+import type { CliCommand } from './command.ts'
 
 const call = 'npm run carillon --'
 
 /** All commands, a line each. */
-export function helpOfAll(commands: readonly Command[]): string {
+export function helpOfAll(commands: readonly CliCommand[]): string {
   const rows = commands.map((command) => [signature(command), command.summary] as const)
   const width = Math.max(...rows.map(([left]) => left.length))
   return [
@@ -21,7 +21,7 @@ export function helpOfAll(commands: readonly Command[]): string {
 }
 
 /** One command, with its options. */
-export function helpOf(command: Command): string {
+export function helpOf(command: CliCommand): string {
   const options = Object.entries(command.options ?? {}).map(
     ([name, { value, help, required }]) =>
       [`--${name}${value ? ` <${value}>` : ''}`, `${help}${required ? ' (needed)' : ''}`] as const,
@@ -38,6 +38,6 @@ export function helpOf(command: Command): string {
   ].join('\n')
 }
 
-function signature({ name, names = [] }: Command): string {
+function signature({ name, names = [] }: CliCommand): string {
   return [name, ...names].join(' ')
 }

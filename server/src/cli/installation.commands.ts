@@ -1,18 +1,18 @@
-import { Refusal } from '../supervisor/refusal.ts'
+import { OperatorError } from '../errors.ts'
 import { listLiveRoles } from '../system/heartbeats.queries.ts'
 import { isSendingPaused, type Mode, setMode, setSendingPaused } from '../system/installation.queries.ts'
-import { type Command, UsageError, type Work } from './command.ts'
+import { type CliCommand, type CommandContext, UsageError } from './command.ts'
 import {
   countEnabledConnections,
+  countPendingWork,
   countSandboxKeys,
-  countWaiting,
   disableConnections,
-  type Waiting,
+  type PendingWork,
 } from './installation.queries.ts'
 
 const yes = { yes: { help: 'Do it; without this it is only told what would be done' } }
 
-const modeShow: Command = {
+const modeShow: CliCommand = {
   name: 'mode show',
   summary: 'Say which mode the installation is in',
   async run({ mode, db }) {
@@ -24,33 +24,39 @@ const modeShow: Command = {
   },
 }
 
-const modeSwitch: Command = {
+const modeSwitch: CliCommand = {
   name: 'mode switch',
   summary: 'Give the installation to the other mode',
   names: ['<sandbox|production>'],
   options: yes,
   takes: 'alone',
   notes: ['Says what it will do, and does it with --yes. Nothing may run meanwhile.'],
-  async run(work) {
-    const wanted = work.names[0]
+  async run(context) {
+    const wanted = context.names[0]
     if (wanted !== 'sandbox' && wanted !== 'production') throw new UsageError('The mode is sandbox or production')
-    if (wanted === work.mode)
+    if (wanted === context.mode)
       return { lines: [`It is in ${wanted} mode already.`], json: { mode: wanted, switched: false } }
-    await refuseLiveRoles(work)
-    const will = await consequences(work, wanted)
-    if (!work.options.yes) {
+    await refuseLiveRoles(context)
+    const will = await consequences(context, wanted)
+    if (!context.options.yes) {
       return {
-        lines: [`Switching from ${work.mode} to ${wanted} mode will do this:`, '', ...will, '', 'Add --yes to do it.'],
-        json: { mode: work.mode, switched: false, will },
+        lines: [
+          `Switching from ${context.mode} to ${wanted} mode will do this:`,
+          '',
+          ...will,
+          '',
+          'Add --yes to do it.',
+        ],
+        json: { mode: context.mode, switched: false, will },
       }
     }
     // paused first: should we die between the two, a start in either mode sends nothing
-    await work.db.tx(async (tx) => {
+    await context.db.tx(async (tx) => {
       await setSendingPaused(tx, true)
       await setMode(tx, wanted)
       await disableConnections(tx)
     })
-    await work.changeMode(wanted)
+    await context.changeMode(wanted)
     return {
       lines: [`It is in ${wanted} mode now.`, '', ...will],
       json: { mode: wanted, switched: true, will },
@@ -58,8 +64,8 @@ const modeSwitch: Command = {
   },
 }
 
-async function consequences({ db }: Work, wanted: Mode): Promise<string[]> {
-  const waiting = describe(await countWaiting(db))
+async function consequences({ db }: CommandContext, wanted: Mode): Promise<string[]> {
+  const waiting = describe(await countPendingWork(db))
   const connections = await countEnabledConnections(db)
   const lines = [
     `- ${waiting} Sending is paused until you say: sending resume.`,
@@ -78,16 +84,16 @@ async function consequences({ db }: Work, wanted: Mode): Promise<string[]> {
   ]
 }
 
-async function refuseLiveRoles({ db }: Work) {
+async function refuseLiveRoles({ db }: CommandContext) {
   const roles = [...new Set((await listLiveRoles(db)).map(({ role }) => role))]
-  if (roles.length > 0) throw new Refusal(`Carillon runs on this database (${roles.join(', ')}). Stop it first.`)
+  if (roles.length > 0) throw new OperatorError(`Carillon runs on this database (${roles.join(', ')}). Stop it first.`)
 }
 
-const sendingShow: Command = {
+const sendingShow: CliCommand = {
   name: 'sending show',
   summary: 'Say whether texts go out, and what waits',
   async run({ db }) {
-    const [paused, waiting] = [await isSendingPaused(db), await countWaiting(db)]
+    const [paused, waiting] = [await isSendingPaused(db), await countPendingWork(db)]
     return {
       lines: [paused ? 'Sending is paused.' : 'Texts go out.', describe(waiting)],
       json: { sending_paused: paused, ...waiting },
@@ -95,7 +101,7 @@ const sendingShow: Command = {
   },
 }
 
-const sendingResume: Command = {
+const sendingResume: CliCommand = {
   name: 'sending resume',
   summary: 'Let a restored or switched installation send',
   options: yes,
@@ -104,7 +110,7 @@ const sendingResume: Command = {
     'backup, what waits here may have been sent by it: texts would go out twice. Cancel such messages first.',
   ],
   async run({ db, options }) {
-    const waiting = await countWaiting(db)
+    const waiting = await countPendingWork(db)
     if (!(await isSendingPaused(db))) {
       return { lines: ['Sending is not paused.'], json: { sending_paused: false, resumed: false, ...waiting } }
     }
@@ -122,7 +128,7 @@ const sendingResume: Command = {
   },
 }
 
-function describe({ messages, texts, scheduled }: Waiting): string {
+function describe({ messages, texts, scheduled }: PendingWork): string {
   const parts = [
     messages === 1 ? '1 message is under way' : `${messages} messages are under way`,
     texts === 1 ? '1 text waits' : `${texts} texts wait`,
@@ -131,4 +137,4 @@ function describe({ messages, texts, scheduled }: Waiting): string {
   return `${parts.join(', ')}.`
 }
 
-export const installationCommands: Command[] = [modeShow, modeSwitch, sendingShow, sendingResume]
+export const installationCommands: CliCommand[] = [modeShow, modeSwitch, sendingShow, sendingResume]

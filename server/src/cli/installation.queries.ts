@@ -1,6 +1,6 @@
 import type { Db } from '../db/db.ts'
 
-export type Waiting = {
+export type PendingWork = {
   /** Messages that are not sent to the end, and the texts of them that wait. */
   messages: number
   texts: number
@@ -8,8 +8,8 @@ export type Waiting = {
 }
 
 /** What would go out if it were sent now. */
-export function countWaiting(db: Db) {
-  return db.one<Waiting>(
+export function countPendingWork(db: Db) {
+  return db.one<PendingWork>(
     'count_waiting',
     /* sql */ `
     select count(*) filter (where m.status = 'sending') as messages,

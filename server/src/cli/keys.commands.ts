@@ -2,13 +2,13 @@ import { listAccounts } from '../accounts/accounts.queries.ts'
 import { type ApiKey, findApiKey, listApiKeys, type Scope } from '../accounts/api-keys.queries.ts'
 import { changeApiKey, createApiKey, disableApiKey, enableApiKey, removeApiKey } from '../accounts/api-keys.ts'
 import { errors } from '../errors.ts'
-import { parseRateLimit, rateLimitForm } from '../lib/rate-limit.ts'
-import { accountOf } from './account-of.ts'
-import { type Command, table, textOf, UsageError, type Work } from './command.ts'
+import { parseRateLimit, rateLimitFormat } from '../lib/rate-limit.ts'
+import { resolveAccount } from './arguments.ts'
+import { type CliCommand, type CommandContext, table, textOf, UsageError } from './command.ts'
 
-const limitOption = { value: 'limit', help: `Its own limit: ${rateLimitForm}` }
+const limitOption = { value: 'limit', help: `Its own limit: ${rateLimitFormat}` }
 
-const create: Command = {
+const create: CliCommand = {
   name: 'key create',
   summary: 'Make an API key',
   options: {
@@ -17,18 +17,18 @@ const create: Command = {
     scope: { value: 'scope', help: 'full (the default), read, or send' },
     'rate-limit': limitOption,
   },
-  async run(work) {
-    const scope = (textOf(work, 'scope') ?? 'full') as Scope
+  async run(context) {
+    const scope = (textOf(context, 'scope') ?? 'full') as Scope
     if (!['full', 'read', 'send'].includes(scope)) throw new UsageError('--scope must be full, read or send')
-    const rateLimit = readLimit(work) ?? null
-    const account = await accountOf(work)
-    const made = await createApiKey(work.db, {
+    const rateLimit = readLimit(context) ?? null
+    const account = await resolveAccount(context)
+    const made = await createApiKey(context.db, {
       accountId: account.id,
-      name: textOf(work, 'name') ?? '',
+      name: textOf(context, 'name') ?? '',
       scope,
       rateLimit,
-      sandbox: work.mode === 'sandbox',
-      now: work.clock.now(),
+      sandbox: context.mode === 'sandbox',
+      now: context.clock.now(),
     })
     return {
       lines: [`Key ${made.id} of account ${account.id}, shown now and never again:`, '', `  ${made.key}`],
@@ -37,14 +37,14 @@ const create: Command = {
   },
 }
 
-const list: Command = {
+const list: CliCommand = {
   name: 'key list',
   summary: 'List the API keys, of one account or of all',
   options: { account: { value: 'id or email', help: 'Only its keys' } },
-  async run(work) {
-    const accounts = textOf(work, 'account') ? [await accountOf(work)] : await listAccounts(work.db)
+  async run(context) {
+    const accounts = textOf(context, 'account') ? [await resolveAccount(context)] : await listAccounts(context.db)
     const keys: ApiKey[] = []
-    for (const { id } of accounts) keys.push(...(await listApiKeys(work.db, id, { perPage: 100_000, offset: 0 })))
+    for (const { id } of accounts) keys.push(...(await listApiKeys(context.db, id, { perPage: 100_000, offset: 0 })))
     return {
       lines: table(
         ['ID', 'ACCOUNT', 'NAME', 'SCOPE', 'LIMIT', 'LAST USED', 'STATE'],
@@ -63,57 +63,57 @@ const list: Command = {
   },
 }
 
-const limit: Command = {
+const limit: CliCommand = {
   name: 'key limit',
   summary: "Set a key's rate limit",
   names: ['<id>', '<limit>'],
-  notes: [`The limit is ${rateLimitForm}, or default for what the installation says.`],
-  async run(work) {
-    const key = await keyOf(work)
-    const text = work.names[1] ?? ''
+  notes: [`The limit is ${rateLimitFormat}, or default for what the installation says.`],
+  async run(context) {
+    const key = await resolveKey(context)
+    const text = context.names[1] ?? ''
     if (text !== 'default' && !parseRateLimit(text))
-      throw new UsageError(`The limit must be ${rateLimitForm}, or default`)
-    const changed = await changeApiKey(work, holderOf(key), key.id, { rateLimit: text === 'default' ? null : text })
+      throw new UsageError(`The limit must be ${rateLimitFormat}, or default`)
+    const changed = await changeApiKey(context, holderOf(key), key.id, { rateLimit: text === 'default' ? null : text })
     return { lines: [`Key ${key.id}: ${text}.`], json: { api_key: presentKey(changed) } }
   },
 }
 
-const disable: Command = {
+const disable: CliCommand = {
   name: 'key disable',
   summary: 'Shut a key out until it is enabled again',
   names: ['<id>'],
-  async run(work) {
-    const key = await keyOf(work)
-    const changed = await disableApiKey(work, holderOf(key), key.id)
+  async run(context) {
+    const key = await resolveKey(context)
+    const changed = await disableApiKey(context, holderOf(key), key.id)
     return { lines: [`Key ${key.id} (${key.name}) is disabled.`], json: { api_key: presentKey(changed) } }
   },
 }
 
-const enable: Command = {
+const enable: CliCommand = {
   name: 'key enable',
   summary: 'Let a disabled key in again',
   names: ['<id>'],
-  async run(work) {
-    const key = await keyOf(work)
-    const changed = await enableApiKey(work, holderOf(key), key.id)
+  async run(context) {
+    const key = await resolveKey(context)
+    const changed = await enableApiKey(context, holderOf(key), key.id)
     return { lines: [`Key ${key.id} (${key.name}) is enabled.`], json: { api_key: presentKey(changed) } }
   },
 }
 
-const revoke: Command = {
+const revoke: CliCommand = {
   name: 'key revoke',
   summary: 'Revoke a key for ever',
   names: ['<id>'],
-  async run(work) {
-    const key = await keyOf(work)
-    await removeApiKey(work, holderOf(key), key.id)
+  async run(context) {
+    const key = await resolveKey(context)
+    await removeApiKey(context, holderOf(key), key.id)
     return { lines: [`Key ${key.id} (${key.name}) is revoked.`], json: { revoked: key.id } }
   },
 }
 
-export const keyCommands: Command[] = [create, list, limit, disable, enable, revoke]
+export const keyCommands: CliCommand[] = [create, list, limit, disable, enable, revoke]
 
-async function keyOf({ db, names }: Work): Promise<ApiKey> {
+async function resolveKey({ db, names }: CommandContext): Promise<ApiKey> {
   const [text = ''] = names
   const key = /^\d{1,15}$/.test(text) ? await findApiKey(db, Number(text)) : undefined
   if (!key) throw errors.apiKeyNotFound()
@@ -124,9 +124,9 @@ function holderOf({ accountId }: ApiKey) {
   return { accountId, keyId: 'operator' as const }
 }
 
-function readLimit(work: Work): string | undefined {
-  const text = textOf(work, 'rate-limit')
-  if (text !== undefined && !parseRateLimit(text)) throw new UsageError(`--rate-limit must be ${rateLimitForm}`)
+function readLimit(context: CommandContext): string | undefined {
+  const text = textOf(context, 'rate-limit')
+  if (text !== undefined && !parseRateLimit(text)) throw new UsageError(`--rate-limit must be ${rateLimitFormat}`)
   return text
 }
 

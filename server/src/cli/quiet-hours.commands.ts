@@ -8,18 +8,18 @@ import {
   replaceLegalHours,
 } from '../quiet-hours/quiet-hours.queries.ts'
 import { changeQuietHours, findConflicts, readQuietHours } from '../quiet-hours/quiet-hours.ts'
-import { accountOf } from './account-of.ts'
-import { type Command, table, textOf, UsageError, type Work } from './command.ts'
+import { resolveAccount } from './arguments.ts'
+import { type CliCommand, type CommandContext, table, textOf, UsageError } from './command.ts'
 
 const days = ['Mon', 'Tue', 'Wed', 'Thu', 'Fri', 'Sat', 'Sun']
 
-const list: Command = {
+const list: CliCommand = {
   name: 'quiet-hours list',
   summary: 'List when people may be texted, by state, and who says so',
   options: { account: { value: 'id or email', help: 'With its own hours in the place of the law' } },
-  async run(work) {
-    const account = textOf(work, 'account') ? await accountOf(work) : undefined
-    const rows = await listQuietHours(work.db, account?.id ?? null)
+  async run(context) {
+    const account = textOf(context, 'account') ? await resolveAccount(context) : undefined
+    const rows = await listQuietHours(context.db, account?.id ?? null)
     return {
       lines: table(
         ['STATE', 'DAYS', 'FROM', 'TO', 'AS OF', 'SOURCE'],
@@ -37,7 +37,7 @@ const list: Command = {
   },
 }
 
-const set: Command = {
+const set: CliCommand = {
   name: 'quiet-hours set',
   summary: "Say what a state's law allows, for all accounts",
   options: {
@@ -47,18 +47,18 @@ const set: Command = {
     'as-of': { value: 'day', help: 'When that was read; today without' },
   },
   notes: ['They stand in the place of all that was known of the state. Days without hours are days without texts.'],
-  async run(work) {
-    const state = textOf(work, 'state') ?? ''
+  async run(context) {
+    const state = textOf(context, 'state') ?? ''
     if (!/^[A-Z]{2}$/.test(state)) throw new UsageError(`--state must be two capital letters, not ${state}`)
     if (!knownStates.has(state))
       throw new UsageError(`--state must be a state of the United States or US, not ${state}`)
-    const hours = readHoursOf(state, work)
+    const hours = readHoursOf(state, context)
     if (hours.length === 0 && state === 'US') throw new UsageError('--hours of US cannot be none')
-    const given = textOf(work, 'as-of') ?? work.clock.now().toISOString().slice(0, 10)
+    const given = textOf(context, 'as-of') ?? context.clock.now().toISOString().slice(0, 10)
     const asOf = readDate(given)
     if (asOf === undefined) throw new UsageError(`--as-of must be a day such as 2031-05-06, not ${given}`)
-    await work.db.tx((tx) => replaceLegalHours(tx, state, hours, asOf))
-    const rows = (await listQuietHours(work.db, null)).filter((row) => row.state === state)
+    await context.db.tx((tx) => replaceLegalHours(tx, state, hours, asOf))
+    const rows = (await listQuietHours(context.db, null)).filter((row) => row.state === state)
     return {
       lines: [rows.length > 0 ? `${state} has new hours.` : `${state} has no hours of its own any more.`],
       json: { hours: rows.map(present) },
@@ -66,7 +66,7 @@ const set: Command = {
   },
 }
 
-const keep: Command = {
+const keep: CliCommand = {
   name: 'quiet-hours keep',
   summary: 'Say which texts of an account keep to quiet hours',
   options: {
@@ -74,11 +74,14 @@ const keep: Command = {
     broadcasts: { value: 'on or off', help: 'Its broadcasts' },
     transactional: { value: 'on or off', help: 'Its texts to given numbers' },
   },
-  async run(work) {
-    const account = await accountOf(work)
-    const change = { broadcasts: readSwitch(work, 'broadcasts'), transactional: readSwitch(work, 'transactional') }
-    await changeQuietHours(work, account.id, change)
-    const { broadcasts, transactional } = await readQuietHours(work.db, account.id)
+  async run(context) {
+    const account = await resolveAccount(context)
+    const change = {
+      broadcasts: readSwitch(context, 'broadcasts'),
+      transactional: readSwitch(context, 'transactional'),
+    }
+    await changeQuietHours(context, account.id, change)
+    const { broadcasts, transactional } = await readQuietHours(context.db, account.id)
     const word = (on: boolean) => (on ? 'keep to quiet hours' : 'go out at any hour')
     return {
       lines: [
@@ -89,16 +92,16 @@ const keep: Command = {
   },
 }
 
-function readSwitch(work: Work, name: string): boolean | undefined {
-  const given = textOf(work, name)
+function readSwitch(context: CommandContext, name: string): boolean | undefined {
+  const given = textOf(context, name)
   if (given === undefined) return undefined
   if (given !== 'on' && given !== 'off') throw new UsageError(`--${name} must be on or off, not ${given}`)
   return given === 'on'
 }
 
-function readHoursOf(state: string, work: Work): OwnHours[] {
-  const given = textOf(work, 'hours') ?? ''
-  const source = textOf(work, 'source') ?? ''
+function readHoursOf(state: string, context: CommandContext): OwnHours[] {
+  const given = textOf(context, 'hours') ?? ''
+  const source = textOf(context, 'source') ?? ''
   if (given === 'none') return []
   const pieces = given.split(',')
   const rows = pieces.map((piece) => {
@@ -122,4 +125,4 @@ const present = ({ asOf, from, to, ...row }: QuietHoursRow) => ({
   as_of: asOf,
 })
 
-export const quietHoursCommands: Command[] = [list, set, keep]
+export const quietHoursCommands: CliCommand[] = [list, set, keep]

@@ -1,12 +1,12 @@
 import { carrierName } from '../carriers/carriers.ts'
+import { OperatorError } from '../errors.ts'
 import { utcDay } from '../lib/clock.ts'
 import { type Channel, deleteRate, listRates, type Rate, upsertRate } from '../rates/rates.queries.ts'
 import { readCarrier, readPrice, readSince } from '../rates/rates.ts'
-import { Refusal } from '../supervisor/refusal.ts'
-import { accountOf } from './account-of.ts'
-import { type Command, table, textOf, UsageError, type Work } from './command.ts'
+import { resolveAccount } from './arguments.ts'
+import { type CliCommand, type CommandContext, table, textOf, UsageError } from './command.ts'
 
-const set: Command = {
+const set: CliCommand = {
   name: 'rate set',
   summary: 'Say what one part of a text costs',
   options: {
@@ -21,24 +21,24 @@ const set: Command = {
     "An account's own rate comes before everybody's, a carrier's before any carrier's, and of those the latest counts.",
     'A message is reckoned by the rates of the day it was accepted. The same again corrects what was said of that day.',
   ],
-  async run(work) {
-    const rate = await upsertRate(work.db, {
-      accountId: textOf(work, 'account') ? (await accountOf(work)).id : null,
-      channel: readOption(work, 'channel', channelOf, 'sms or mms') ?? 'sms',
-      carrier: readOption(work, 'carrier', readCarrier, 'a carrier of the table, by name or number') ?? null,
-      price: readOption(work, 'price', readPrice, 'dollars such as 0.0079') ?? '0',
-      since: readOption(work, 'since', readSince, 'a day such as 2031-05-06') ?? utcDay(work.clock.now()),
-      source: textOf(work, 'source') ?? '',
+  async run(context) {
+    const rate = await upsertRate(context.db, {
+      accountId: textOf(context, 'account') ? (await resolveAccount(context)).id : null,
+      channel: readOption(context, 'channel', channelOf, 'sms or mms') ?? 'sms',
+      carrier: readOption(context, 'carrier', readCarrier, 'a carrier of the table, by name or number') ?? null,
+      price: readOption(context, 'price', readPrice, 'dollars such as 0.0079') ?? '0',
+      since: readOption(context, 'since', readSince, 'a day such as 2031-05-06') ?? utcDay(context.clock.now()),
+      source: textOf(context, 'source') ?? '',
     })
     return { lines: [`A part costs $${rate.price} ${reach(rate)}.`], json: { rate: present(rate) } }
   },
 }
 
-const list: Command = {
+const list: CliCommand = {
   name: 'rate list',
   summary: 'List what a part costs, by account and carrier',
-  async run(work) {
-    const rates = await listRates(work.db)
+  async run(context) {
+    const rates = await listRates(context.db)
     return {
       lines: table(
         ['ID', 'ACCOUNT', 'CHANNEL', 'CARRIER', 'PRICE', 'SINCE', 'SOURCE'],
@@ -57,21 +57,26 @@ const list: Command = {
   },
 }
 
-const remove: Command = {
+const remove: CliCommand = {
   name: 'rate remove',
   summary: 'Take a rate back that should never have been',
   names: ['<id>'],
   notes: ['A new price is another rate, with its own first day. Messages that have been reckoned stay as they are.'],
-  async run(work) {
-    const given = work.names[0] ?? ''
-    const removed = /^\d{1,15}$/.test(given) ? await deleteRate(work.db, Number(given)) : 0
-    if (removed === 0) throw new Refusal(`There is no rate ${given}.`)
+  async run(context) {
+    const given = context.names[0] ?? ''
+    const removed = /^\d{1,15}$/.test(given) ? await deleteRate(context.db, Number(given)) : 0
+    if (removed === 0) throw new OperatorError(`There is no rate ${given}.`)
     return { lines: [`Rate ${given} is gone.`], json: { id: Number(given) } }
   },
 }
 
-function readOption<T>(work: Work, name: string, read: (text: string) => T | undefined, kind: string): T | undefined {
-  const given = textOf(work, name)
+function readOption<T>(
+  context: CommandContext,
+  name: string,
+  read: (text: string) => T | undefined,
+  kind: string,
+): T | undefined {
+  const given = textOf(context, name)
   if (given === undefined) return undefined
   const value = read(given)
   if (value === undefined) throw new UsageError(`--${name} must be ${kind}, not ${given}`)
@@ -97,4 +102,4 @@ const present = (rate: Rate) => ({
   source: rate.source,
 })
 
-export const rateCommands: Command[] = [set, list, remove]
+export const rateCommands: CliCommand[] = [set, list, remove]

@@ -6,11 +6,11 @@ import {
   type SendingSettings,
   type SendingSettingsChange,
 } from '../connections/sending-routes.ts'
+import { OperatorError } from '../errors.ts'
 import { listShortCodes } from '../short-codes/short-codes.queries.ts'
 import { addShortCode, parseShortCode } from '../short-codes/short-codes.ts'
-import { Refusal } from '../supervisor/refusal.ts'
-import { accountOf } from './account-of.ts'
-import { type Command, type Outcome, table, textOf, UsageError, type Work } from './command.ts'
+import { resolveAccount } from './arguments.ts'
+import { type CliCommand, type CommandContext, type CommandResult, table, textOf, UsageError } from './command.ts'
 
 /** A short code as it was typed, or a usage error. */
 export function readCode(text: string): string {
@@ -19,16 +19,16 @@ export function readCode(text: string): string {
   return code
 }
 
-const add: Command = {
+const add: CliCommand = {
   name: 'short-code add',
   summary: 'Give an account a short code, a ten-digit or a toll-free number to send from',
   names: ['<code>'],
   options: { account: { value: 'id or email', help: 'Whose it is', required: true } },
   notes: ['The first one of an account is where its lists send from unless they name another.'],
-  async run(work) {
-    const code = readCode(work.names[0] ?? '')
-    const account = await accountOf(work)
-    await addShortCode(work.db, account.id, code)
+  async run(context) {
+    const code = readCode(context.names[0] ?? '')
+    const account = await resolveAccount(context)
+    await addShortCode(context.db, account.id, code)
     return {
       lines: [`Account ${account.id} sends from ${code}, too.`],
       json: { short_code: code, account_id: account.id },
@@ -36,15 +36,15 @@ const add: Command = {
   },
 }
 
-const list: Command = {
+const list: CliCommand = {
   name: 'short-code list',
   summary: 'List the short codes, of one account or of all',
   options: { account: { value: 'id or email', help: 'Only its short codes' } },
-  async run(work) {
-    const accounts = textOf(work, 'account') ? [await accountOf(work)] : await listAccounts(work.db)
+  async run(context) {
+    const accounts = textOf(context, 'account') ? [await resolveAccount(context)] : await listAccounts(context.db)
     const rows: { account_id: number; short_code: string }[] = []
     for (const { id } of accounts) {
-      for (const { code } of await listShortCodes(work.db, id)) rows.push({ account_id: id, short_code: code })
+      for (const { code } of await listShortCodes(context.db, id)) rows.push({ account_id: id, short_code: code })
     }
     return {
       lines: table(
@@ -56,7 +56,7 @@ const list: Command = {
   },
 }
 
-const route: Command = {
+const route: CliCommand = {
   name: 'short-code route',
   summary: 'Show or change through which connections a short code sends',
   names: ['<code>'],
@@ -68,34 +68,35 @@ const route: Command = {
     'Behind a name stand its tier (0) and its weight (1). The lowest tier of which a connection is bound sends, shared by',
     'weight; the next tier is for when none of it is bound.',
   ],
-  async run(work) {
-    const text = textOf(work, 'through')
-    if (text !== undefined && work.options.all) throw new UsageError('--through or --all, not both')
-    const code = readCode(work.names[0] ?? '')
-    if (text === undefined && !work.options.all) return presentSending(code, await getSendingSettings(work.db, code))
-    const routes = text === undefined ? [] : await readRoutes(work, text)
-    return presentSending(code, await changeSendingSettings(work.db, code, { routes }))
+  async run(context) {
+    const text = textOf(context, 'through')
+    if (text !== undefined && context.options.all) throw new UsageError('--through or --all, not both')
+    const code = readCode(context.names[0] ?? '')
+    if (text === undefined && !context.options.all)
+      return presentSending(code, await getSendingSettings(context.db, code))
+    const routes = text === undefined ? [] : await readRoutes(context, text)
+    return presentSending(code, await changeSendingSettings(context.db, code, { routes }))
   },
 }
 
-const set: Command = {
+const set: CliCommand = {
   name: 'short-code set',
   summary: 'Set how many parts a second a short code may send',
   names: ['<code>'],
   options: { mps: { value: 'number', help: 'Over all connections; none for no cap', required: true } },
-  async run(work) {
-    const text = textOf(work, 'mps') ?? ''
+  async run(context) {
+    const text = textOf(context, 'mps') ?? ''
     const mps = text === 'none' ? null : Number(text)
     const isCap = /^\d{1,6}$/.test(text) && mps !== null && mps >= 1 && mps <= 100_000
     if (mps !== null && !isCap) throw new UsageError('--mps must be a whole number from 1 to 100000, or none')
-    const code = readCode(work.names[0] ?? '')
-    return presentSending(code, await changeSendingSettings(work.db, code, { mps }))
+    const code = readCode(context.names[0] ?? '')
+    return presentSending(code, await changeSendingSettings(context.db, code, { mps }))
   },
 }
 
-export const shortCodeCommands: Command[] = [add, list, route, set]
+export const shortCodeCommands: CliCommand[] = [add, list, route, set]
 
-async function readRoutes({ db }: Work, text: string): Promise<NonNullable<SendingSettingsChange['routes']>> {
+async function readRoutes({ db }: CommandContext, text: string): Promise<NonNullable<SendingSettingsChange['routes']>> {
   const routes: NonNullable<SendingSettingsChange['routes']> = []
   for (const part of text.split(',')) {
     const [, name = '', tier = '0', weight = '1'] =
@@ -103,7 +104,7 @@ async function readRoutes({ db }: Work, text: string): Promise<NonNullable<Sendi
     if (name === '') throw new UsageError(`A route is name/tier/weight, such as Cedar SMS/0/1: ${part.trim()} is none`)
     // a name is never a number; of more digits than an id has there is none
     const row = /^\d{1,15}$/.test(name) ? await findConnection(db, Number(name)) : await findConnectionByName(db, name)
-    if (!row) throw new Refusal(`There is no connection ${name}.`)
+    if (!row) throw new OperatorError(`There is no connection ${name}.`)
     const route = { connectionId: row.id, tier: Number(tier), weight: Number(weight) }
     if (route.weight < 1 || route.weight > 1_000) throw new UsageError('A weight is a number from 1 to 1000')
     routes.push(route)
@@ -111,7 +112,7 @@ async function readRoutes({ db }: Work, text: string): Promise<NonNullable<Sendi
   return routes
 }
 
-function presentSending(code: string, { mps, routes }: SendingSettings): Outcome {
+function presentSending(code: string, { mps, routes }: SendingSettings): CommandResult {
   const rows = routes.map(({ name, tier, weight }) => [name, String(tier), String(weight)])
   return {
     lines: [

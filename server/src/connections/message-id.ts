@@ -1,4 +1,4 @@
-import { normaliseMessageId } from '../smpp/pdu/receipt-text.ts'
+import { canonicalMessageId } from '../smpp/pdu/receipt-text.ts'
 import type { Connection } from './connection.ts'
 
 export type ReceiptIdForm = Connection['receiptIdForm']
@@ -8,7 +8,7 @@ export type ReceiptIdForm = Connection['receiptIdForm']
  * for case and leading zeros; some write it in one base here and in the other there, and then it is kept in decimal.
  */
 export function normalizeMessageId(form: ReceiptIdForm, half: 'response' | 'receipt', id: string): string {
-  const lenient = normaliseMessageId(id)
+  const lenient = canonicalMessageId(id)
   if (form === 'any') return lenient
   if (form === 'as_is') return id.slice(0, 255).replaceAll('\0', '')
   // the form is that of the receipt; the response has the other base
@@ -21,7 +21,7 @@ export function normalizeMessageId(form: ReceiptIdForm, half: 'response' | 'rece
  * or in the other base. SMSCs mix hex and decimal.
  */
 export function alternativeMessageIds(id: string): string[] {
-  const lenient = normaliseMessageId(id)
+  const lenient = canonicalMessageId(id)
   const decimal = fromHex(lenient)
   const spellings = [lenient, decimal, /^[0-9]{1,32}$/.test(lenient) ? BigInt(lenient).toString(16) : undefined]
   return spellings.filter((spelling) => spelling !== undefined && spelling !== id) as string[]

@@ -138,7 +138,7 @@ describe('a connection that works', () => {
     const { promise: answered, resolve } = Promise.withResolvers<number>()
     const port = await startSmsc({
       onSession: (session) => {
-        void session.ask<DeliverSm['command']>(deliverSm(text)).then((response) => resolve(response.command_status))
+        void session.send<DeliverSm['command']>(deliverSm(text)).then((response) => resolve(response.command_status))
       },
     })
     await probe(connectionTo(port))

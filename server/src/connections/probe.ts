@@ -77,7 +77,7 @@ async function tryBind(
   try {
     session = await connect({ ...bindOptions(connection), bind: kind, signal: deadline, onSocket })
     pass('enquire_link')
-    const { command_status } = await session.ask(enquireLink())
+    const { command_status } = await session.send(enquireLink())
     if (command_status !== commandStatus.ESME_ROK) throw new Error(`enquire_link: ${statusName(command_status)}`)
     pass('unbind')
     await session.unbind()

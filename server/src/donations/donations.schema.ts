@@ -2,7 +2,7 @@ import { type Static, Type } from 'typebox'
 import { errors } from '../errors.ts'
 import { Id, TextOrNull, Time } from '../http/schema.ts'
 import { formatTimeWithMs } from '../http/times.ts'
-import { parseInstant } from '../lib/instants.ts'
+import { parseInstant } from '../lib/dates.ts'
 import { formatPhoneNumber } from '../sms/phone-number.ts'
 import type { Donation, Gift } from './donations.queries.ts'
 

@@ -1,6 +1,6 @@
 import type { AudienceRow } from '../broadcasts/personal-slice.queries.ts'
 import { partsWithin } from '../messages/content.ts'
-import { lackingCharacters, toGsm7 } from '../sms/look-alikes.ts'
+import { charactersOutsideGsm7, toGsm7 } from '../sms/look-alikes.ts'
 import { countParts } from '../sms/parts.ts'
 
 /** What is added up of an audience, however large it is: no more than fits a page. */
@@ -98,7 +98,7 @@ export class TotalsCounter {
     if (text.trim() === '') return { fault: 'blank', partCount: 0, lacking: new Set(), partsAsGsm7: 0 }
     const partCount = partsWithin(text, this.#planned.maxParts)
     if (partCount === undefined) return { fault: 'too_long', partCount: 0, lacking: new Set(), partsAsGsm7: 0 }
-    const lacking = lackingCharacters(text)
+    const lacking = charactersOutsideGsm7(text)
     const partsAsGsm7 = lacking.size === 0 ? partCount : countParts(toGsm7(text)).partCount
     return { fault: undefined, partCount, lacking, partsAsGsm7 }
   }

@@ -1,4 +1,4 @@
-import { Durations, type Family, Tally } from '../lib/measures.ts'
+import { Histogram, LabeledCounter, type MetricFamily } from '../lib/metric-series.ts'
 import { statusName } from '../smpp/pdu/command-status.ts'
 import type { Metrics } from '../system/metrics.ts'
 
@@ -7,14 +7,14 @@ export type LineState = { connection: string; window: number; inFlight: number }
 
 /** Counts what goes over the wire, by connection. On the way of every PDU: an addition in a map, nothing more. */
 export class Meter {
-  readonly #submits = new Tally()
-  readonly #answers = new Tally()
-  readonly #answerSeconds = new Durations([0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10])
-  readonly #receipts = new Tally()
-  readonly #inbound = new Tally()
+  readonly #submits = new LabeledCounter()
+  readonly #answers = new LabeledCounter()
+  readonly #answerSeconds = new Histogram([0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10])
+  readonly #receipts = new LabeledCounter()
+  readonly #inbound = new LabeledCounter()
 
   constructor(metrics: Metrics, lines: () => LineState[]) {
-    const counter = (name: string, help: string, values: () => Family['values']) =>
+    const counter = (name: string, help: string, values: () => MetricFamily['values']) =>
       metrics.register(() => ({ name, help, type: 'counter', values: values() }))
     const gauge = (name: string, help: string, value: (line: LineState) => number) =>
       metrics.register(() => {

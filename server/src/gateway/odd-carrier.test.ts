@@ -66,7 +66,7 @@ describe('what it says of a text', () => {
     await sending.untilCounted(id, { sent: 1 })
     const ends = { source_addr: '12065560001', destination_addr: sending.shortCode.code }
     const say = async (fields: Parameters<typeof dataSm>[0]) =>
-      (await (await carrier.anyBind()).ask(dataSm({ ...fields, ...ends }))).command_status
+      (await (await carrier.anyBind()).send(dataSm({ ...fields, ...ends }))).command_status
     expect(
       await say({ esm_class: 4, tlvs: { receipted_message_id: 'id1', message_state: 2 }, destination_addr: '' }),
     ).toBe(0)
@@ -112,7 +112,7 @@ test('a text of data_coding 0 is read as the connection means it', async () => {
   const destination_addr = sending.shortCode.code
   const short_message = Buffer.from('caf\u00e9 @ $5', 'latin1')
   const hears = async () => {
-    await (await carrier.anyBind()).ask(deliverSm({ source_addr: '12065560001', destination_addr, short_message }))
+    await (await carrier.anyBind()).send(deliverSm({ source_addr: '12065560001', destination_addr, short_message }))
     const last = 'select content from inbound_messages order by id desc limit 1'
     return (await sending.db.one<{ content: string }>('heard', last)).content
   }
@@ -136,7 +136,7 @@ test('texts of one handset are stored in the order in which they came', async ()
   )
   const bind = await carrier.anyBind()
   const write = (content: string) =>
-    bind.ask(
+    bind.send(
       deliverSm({
         source_addr: '12065560001',
         destination_addr: sending.shortCode.code,
@@ -168,7 +168,7 @@ test('a STOP is answered when its opt-out is committed, whoever holds that up', 
       destination_addr: sending.shortCode.code,
       short_message: Buffer.from('Stop!'),
     })
-    told = bind.ask(stop).then(async ({ command_status }) => {
+    told = bind.send(stop).then(async ({ command_status }) => {
       answer = command_status
     })
     const isHeldUp = `select from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()`
@@ -179,7 +179,7 @@ test('a STOP is answered when its opt-out is committed, whoever holds that up', 
       destination_addr: sending.shortCode.code,
       tlvs: { message_payload: Buffer.from('Thanks') },
     })
-    expect((await bind.ask(other)).command_status).toBe(0)
+    expect((await bind.send(other)).command_status).toBe(0)
     expect(answer).toBeUndefined()
   })
   await told

@@ -19,7 +19,7 @@ import { errors } from '../errors.ts'
 import { flightPlanRoutes } from '../flight-plans/flight-plans.routes.ts'
 import { importRoutes } from '../imports/imports.routes.ts'
 import { keywordRoutes } from '../keywords/keywords.routes.ts'
-import { Durations, Tally } from '../lib/measures.ts'
+import { Histogram, LabeledCounter } from '../lib/metric-series.ts'
 import { Repeater } from '../lib/repeater.ts'
 import { listRoutes } from '../lists/lists.routes.ts'
 import { optInSettingsRoutes } from '../lists/opt-in-settings.routes.ts'
@@ -186,8 +186,8 @@ function useAccessLog(app: FastifyInstance) {
 
 /** Requests by route and status, and how long each route took. */
 function useRequestMeter(app: FastifyInstance, metrics: Metrics) {
-  const answers = new Tally()
-  const durations = new Durations([0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10])
+  const answers = new LabeledCounter()
+  const durations = new Histogram([0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10])
   app.addHook('onResponse', async (req, reply) => {
     const route = `${req.method} ${req.routeOptions.url ?? 'unknown'}`
     answers.add(route, String(reply.statusCode))

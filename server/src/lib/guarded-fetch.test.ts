@@ -3,7 +3,7 @@ import { type AddressInfo, createServer as createTcpServer, type Server, type So
 import { text } from 'node:stream/consumers'
 import { afterEach, describe, expect, test } from 'vitest'
 import { loopbackRanges } from './address-ranges.ts'
-import { type FetchFault, type GuardedRequest, makeGuardedFetch, type Resolve } from './guarded-fetch.ts'
+import { type FetchError, type GuardedRequest, makeGuardedFetch, type Resolve } from './guarded-fetch.ts'
 
 const servers: { close(): void }[] = []
 afterEach(() => {
@@ -30,7 +30,7 @@ const limits = { timeoutMs: 5_000, maxBytes: 1_000 }
 const open = makeGuardedFetch({ allowed: loopbackRanges })
 const shut = makeGuardedFetch({ allowed: [] })
 
-async function faultOf(fetch: typeof open, request: Partial<GuardedRequest> & { url: string }): Promise<FetchFault> {
+async function faultOf(fetch: typeof open, request: Partial<GuardedRequest> & { url: string }): Promise<FetchError> {
   return fetch({ ...limits, ...request }).then(
     ({ status }) => {
       throw new Error(`was answered ${status}`)
@@ -67,7 +67,7 @@ describe('where nobody may send us', () => {
         res.end()
       })
       const fault = await faultOf(shut, { url: `${url.replace('127.0.0.1', host)}/?secret` })
-      expect(fault).toMatchObject({ name: 'FetchFault', reason: 'forbidden_address' })
+      expect(fault).toMatchObject({ name: 'FetchError', reason: 'forbidden_address' })
       expect(fault.message).not.toContain('secret')
       expect(called).toBe(false)
     },

@@ -20,20 +20,20 @@ export type GuardedRequest = {
   maxBytes: number
 }
 
-export type GuardedAnswer = { status: number; headers: IncomingHttpHeaders; body: Buffer }
+export type GuardedResponse = { status: number; headers: IncomingHttpHeaders; body: Buffer }
 
-/** Calls an address and answers what it says, whatever its status, or throws a FetchFault. */
-export type GuardedFetch = (request: GuardedRequest) => Promise<GuardedAnswer>
+/** Calls an address and answers what it says, whatever its status, or throws a FetchError. */
+export type GuardedFetch = (request: GuardedRequest) => Promise<GuardedResponse>
 
-export type FetchFaultReason = 'bad_url' | 'unresolved' | 'forbidden_address' | 'unreachable' | 'timeout' | 'too_large'
+export type FetchErrorReason = 'bad_url' | 'unresolved' | 'forbidden_address' | 'unreachable' | 'timeout' | 'too_large'
 
 /** Why there is no answer. The message names the host and nothing else of the address, which may hold a secret. */
-export class FetchFault extends Error {
-  readonly reason: FetchFaultReason
+export class FetchError extends Error {
+  readonly reason: FetchErrorReason
 
-  constructor(reason: FetchFaultReason, message: string, cause?: unknown) {
+  constructor(reason: FetchErrorReason, message: string, cause?: unknown) {
     super(message, { cause })
-    this.name = 'FetchFault'
+    this.name = 'FetchError'
     this.reason = reason
   }
 }
@@ -53,13 +53,13 @@ export function makeGuardedFetch(options: { allowed: readonly string[]; resolve?
     const host = url.hostname.replace(/^\[|\]$/g, '')
     const addresses = await beforeTimeout(addressesOf(host, resolve), signal, host)
     const stray = addresses.find(({ address }) => forbidden.has(address) && !allowed.has(address))
-    if (stray) throw new FetchFault('forbidden_address', `${host} is at an address that may not be called`)
+    if (stray) throw new FetchError('forbidden_address', `${host} is at an address that may not be called`)
     try {
       return await send(url, addresses, given, signal)
     } catch (error) {
-      if (error instanceof FetchFault) throw error
+      if (error instanceof FetchError) throw error
       if (signal.aborted) throw tooLate(host)
-      throw new FetchFault('unreachable', `${host} did not answer`, error)
+      throw new FetchError('unreachable', `${host} did not answer`, error)
     }
   }
 }
@@ -67,16 +67,16 @@ export function makeGuardedFetch(options: { allowed: readonly string[]; resolve?
 function parseUrl(text: string): URL {
   const url = URL.canParse(text) ? new URL(text) : undefined
   if (url && /^https?:$/.test(url.protocol) && url.hostname !== '') return url
-  throw new FetchFault('bad_url', 'not an http or https address')
+  throw new FetchError('bad_url', 'not an http or https address')
 }
 
 async function addressesOf(host: string, resolve: Resolve): Promise<LookupAddress[]> {
   const family = isIP(host)
   if (family > 0) return [{ address: host, family }]
   const addresses = await resolve(host).catch((error) => {
-    throw new FetchFault('unresolved', `${host} is not known`, error)
+    throw new FetchError('unresolved', `${host} is not known`, error)
   })
-  if (addresses.length === 0) throw new FetchFault('unresolved', `${host} has no address`)
+  if (addresses.length === 0) throw new FetchError('unresolved', `${host} has no address`)
   return addresses
 }
 
@@ -93,8 +93,8 @@ function beforeTimeout<T>(work: Promise<T>, signal: AbortSignal, host: string): 
   return Promise.race([work, promise]).finally(() => signal.removeEventListener('abort', onAbort))
 }
 
-function tooLate(host: string): FetchFault {
-  return new FetchFault('timeout', `${host} took too long`)
+function tooLate(host: string): FetchError {
+  return new FetchError('timeout', `${host} took too long`)
 }
 
 async function send(url: URL, addresses: LookupAddress[], given: GuardedRequest, signal: AbortSignal) {
@@ -119,7 +119,7 @@ async function send(url: URL, addresses: LookupAddress[], given: GuardedRequest,
   let size = 0
   for await (const chunk of incoming as AsyncIterable<Buffer>) {
     size += chunk.length
-    if (size > maxBytes) throw new FetchFault('too_large', `${url.hostname} answered with more than ${maxBytes} bytes`)
+    if (size > maxBytes) throw new FetchError('too_large', `${url.hostname} answered with more than ${maxBytes} bytes`)
     chunks.push(chunk)
   }
   return { status: incoming.statusCode ?? 0, headers: incoming.headers, body: Buffer.concat(chunks) }
@@ -132,4 +132,12 @@ function pinTo(addresses: LookupAddress[]): LookupFunction {
     if (options.all) callback(null, addresses)
     else callback(null, first?.address ?? '', first?.family)
   }
+}
+
+/**
+ * Whether a text can be an address to call: absolute, http or https. Where it leads is looked at when it is called,
+ * because a name can lead elsewhere by then.
+ */
+export function isCallbackUrl(text: string): boolean {
+  return /^https?:\/\/[^\s\p{Cc}]+$/iu.test(text) && URL.canParse(text)
 }

@@ -4,7 +4,7 @@ export type RateLimit = { calls: number; windowMs: number }
 const maxCalls = 1_000_000
 const maxSeconds = 3_600
 
-export const rateLimitForm = `calls/seconds, such as 100/60, with up to ${maxCalls} calls in up to ${maxSeconds} seconds, or off`
+export const rateLimitFormat = `calls/seconds, such as 100/60, with up to ${maxCalls} calls in up to ${maxSeconds} seconds, or off`
 
 /** Reads `100/60` (calls and seconds) or `off`; undefined when it is neither. */
 export function parseRateLimit(text: string): RateLimit | 'off' | undefined {

@@ -1,4 +1,4 @@
-import type { Family } from '../lib/measures.ts'
+import type { MetricFamily } from '../lib/metric-series.ts'
 import { lanes } from '../messages/messages.ts'
 import type { Runtime } from '../runtime.ts'
 import type { Snapshot } from '../system/metrics.ts'
@@ -13,7 +13,7 @@ export async function measureDatabase(rt: Pick<Runtime, 'db' | 'clock'>): Promis
   const open = await measureOpenMessages(rt.db)
   const waiting = await countWaitingReceipts(rt.db)
   const binds = await measureBinds(rt.db)
-  const families: Family[] = [
+  const families: MetricFamily[] = [
     {
       name: 'carillon_queue_recipients',
       help: 'Recipients that are queued, by lane: due, or of a later time or paused',

@@ -3,8 +3,8 @@ import { errors } from '../errors.ts'
 import { idParam } from '../http/path-params.ts'
 import { Id, TextOrNull, Time, TimeOrNull } from '../http/schema.ts'
 import { formatTime } from '../http/times.ts'
-import { isCallbackUrl } from '../lib/callback-url.ts'
-import { formatInstant, type InstantWithOffset, parseInstant } from '../lib/instants.ts'
+import { formatInstant, type InstantWithOffset, parseInstant } from '../lib/dates.ts'
+import { isCallbackUrl } from '../lib/guarded-fetch.ts'
 import type { MomtReport, NewMomtReport } from './momt-reports.queries.ts'
 
 /** The id of a report in a path. */

@@ -1,6 +1,6 @@
 import { commandStatus as status } from '../smpp/pdu/command-status.ts'
 import type { Bind } from '../smpp/pdu/pdu.ts'
-import type { BindAnswer } from '../smpp/server.ts'
+import type { BindDecision } from '../smpp/server.ts'
 import type { Session } from '../smpp/session.ts'
 import type { DropRule } from './settings.ts'
 
@@ -29,7 +29,7 @@ export class Binds {
     this.#credentials = credentials
   }
 
-  judge(bind: Bind, most: number | null): BindAnswer {
+  judge(bind: Bind, most: number | null): BindDecision {
     const credentials = this.#credentials
     if (credentials && bind.system_id !== credentials.systemId) return { command_status: status.ESME_RINVSYSID }
     if (credentials && bind.password !== credentials.password) return { command_status: status.ESME_RINVPASWD }

@@ -4,7 +4,7 @@ import { mosOf, receiptsOf, submit, textTo, useSimulator } from '../../test/simu
 import { waitFor } from '../../test/wait-for.ts'
 import { BindError } from '../smpp/client.ts'
 import { commandStatus as status } from '../smpp/pdu/command-status.ts'
-import { normaliseMessageId } from '../smpp/pdu/receipt-text.ts'
+import { canonicalMessageId } from '../smpp/pdu/receipt-text.ts'
 import { decodeShortMessage, encodeParts } from '../sms/parts.ts'
 
 const simulator = useSimulator()
@@ -83,7 +83,7 @@ describe('settings', () => {
 
   test.each([
     ['hex_upper', (id: string) => id.toLowerCase()],
-    ['hex_padded', (id: string) => normaliseMessageId(id)],
+    ['hex_padded', (id: string) => canonicalMessageId(id)],
     ['decimal', (id: string) => Number(id).toString(16)],
     ['decimal_padded', (id: string) => Number(id).toString(16)],
   ])('receipt_id_form %s: another spelling of the same id', async (receipt_id_form, undo) => {
@@ -103,7 +103,7 @@ describe('settings', () => {
     for (let i = 0; i < 32; i++) ids.push((await submit(client, textTo(phone))).message_id)
     await waitFor(() => client.delivered.length === 32)
     const spelled = receiptsOf(client).map((receipt) => receipt?.message_id ?? '')
-    expect(spelled.map(normaliseMessageId)).toEqual(ids)
+    expect(spelled.map(canonicalMessageId)).toEqual(ids)
     expect(spelled.some((id, index) => id === ids[index])).toBe(true)
     expect(spelled.some((id) => id.length === 16)).toBe(true)
     expect(spelled.some((id) => id !== id.toLowerCase())).toBe(true)

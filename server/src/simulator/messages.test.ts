@@ -4,10 +4,9 @@ import { describe, expect, test } from 'vitest'
 import { type Client, receiptsOf, submit, textTo, useSimulator } from '../../test/simulator.ts'
 import { waitFor } from '../../test/wait-for.ts'
 import { commandStatus as status } from '../smpp/pdu/command-status.ts'
-import { asDeliverSm } from '../smpp/pdu/data-sm.ts'
 import { toHandset } from '../smpp/pdu/destinations.ts'
 import { messageState } from '../smpp/pdu/flags.ts'
-import { cancelSm, dataSm, querySm, replaceSm, submitMulti } from '../smpp/pdu/pdu.ts'
+import { asDeliverSm, cancelSm, dataSm, querySm, replaceSm, submitMulti } from '../smpp/pdu/pdu.ts'
 import { parseReceipt } from '../smpp/pdu/receipt-text.ts'
 import { absoluteTime, relativeTime } from '../smpp/pdu/time.ts'
 import { MessageStates } from './message-states.ts'
@@ -21,9 +20,9 @@ const settings = (body: unknown) => control('PATCH', '/settings', body)
 const state = async () => (await control('GET', '/state')).body
 const shown = async (phone: string) => (await control('GET', `/handsets/${phone}/messages`)).body.messages
 const query = ({ session }: Client, message_id: string, source_addr = '12345') =>
-  session.ask(querySm({ message_id, source_addr }))
+  session.send(querySm({ message_id, source_addr }))
 const cancel = ({ session }: Client, message_id: string, destination_addr = '') =>
-  session.ask(cancelSm({ message_id, source_addr: '12345', destination_addr }))
+  session.send(cancelSm({ message_id, source_addr: '12345', destination_addr }))
 
 describe('query_sm', () => {
   test('a text on its way, then what became of it and when', async () => {
@@ -138,11 +137,11 @@ test('replace_sm puts another text in the place of one that is on its way', asyn
   const { message_id } = await submit(client, textTo(plain))
   expect(await shown('2125550199')).toMatchObject([{ content: 'Hello there' }])
   const pdu = () => replaceSm({ message_id, source_addr: '12345', short_message: Buffer.from('Goodbye') })
-  expect(await client.session.ask(pdu())).toMatchObject({ command: 'replace_sm_resp', command_status: 0 })
+  expect(await client.session.send(pdu())).toMatchObject({ command: 'replace_sm_resp', command_status: 0 })
   expect(await shown('2125550199')).toMatchObject([{ content: 'Goodbye' }])
   await waitFor(() => client.delivered.length === 1)
   expect(receiptsOf(client)).toMatchObject([{ message_id, stat: 'DELIVRD', text: 'Goodbye' }])
-  expect(await client.session.ask(pdu())).toMatchObject({ command_status: status.ESME_RREPLACEFAIL })
+  expect(await client.session.send(pdu())).toMatchObject({ command_status: status.ESME_RREPLACEFAIL })
   expect(simulator.raw()).toHaveLength(1)
 })
 
@@ -152,7 +151,7 @@ describe('submit_multi', () => {
 
   test('is a message for each handset: ids that count up, a receipt each, and who was not taken', async () => {
     const client = await simulator.bind()
-    const response = await client.session.ask(
+    const response = await client.session.send(
       multi(toHandset(plain), toHandset(number('10'), 1, 1), toHandset(number('01'))),
     )
     const ids = simulator.raw().map((line) => line.smscId)
@@ -179,11 +178,11 @@ describe('submit_multi', () => {
 
   test('of which nobody is taken is refused; so is one to a distribution list', async () => {
     const client = await simulator.bind()
-    expect(await client.session.ask(multi(toHandset(number('10'))))).toMatchObject({
+    expect(await client.session.send(multi(toHandset(number('10'))))).toMatchObject({
       command_status: status.ESME_RINVDSTADR,
       message_id: '',
     })
-    expect(await client.session.ask(multi(toHandset(plain), { dest_flag: 2, dl_name: 'friends' }))).toMatchObject({
+    expect(await client.session.send(multi(toHandset(plain), { dest_flag: 2, dl_name: 'friends' }))).toMatchObject({
       command_status: status.ESME_RINVDLNAME,
     })
     expect(simulator.raw()).toEqual([])
@@ -191,7 +190,7 @@ describe('submit_multi', () => {
 
   test('is not answered when the answer to one of its messages is lost', async () => {
     const client = await simulator.bind({ responseDeadlineMs: 100 })
-    await expect(client.session.ask(multi(toHandset(plain), toHandset(number('05'))))).rejects.toThrow('no response')
+    await expect(client.session.send(multi(toHandset(plain), toHandset(number('05'))))).rejects.toThrow('no response')
     expect(simulator.raw()).toHaveLength(2)
     expect(await state()).toMatchObject({ accepted: 2, answers_lost: 1 })
   })
@@ -201,7 +200,7 @@ describe('data_sm', () => {
   test('carries a text in message_payload', async () => {
     const client = await simulator.bind()
     const payload = Buffer.from('A text longer than a short_message. '.repeat(10))
-    const response = await client.session.ask(
+    const response = await client.session.send(
       dataSm({
         source_addr: '12345',
         destination_addr: plain,
@@ -220,7 +219,7 @@ describe('data_sm', () => {
     const client = await simulator.bind()
     await settings({ receipt_delay_ms: 60_000 })
     const tlvs = { message_payload: Buffer.from('hi'), qos_time_to_live: 1 }
-    await client.session.ask(dataSm({ source_addr: '12345', destination_addr: plain, registered_delivery: 1, tlvs }))
+    await client.session.send(dataSm({ source_addr: '12345', destination_addr: plain, registered_delivery: 1, tlvs }))
     await waitFor(() => client.delivered.length === 1)
     expect(receiptsOf(client)).toMatchObject([{ stat: 'EXPIRED' }])
   })

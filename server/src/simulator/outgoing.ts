@@ -1,16 +1,16 @@
 import { type DataSm, type DeliverSm, deliverSm } from '../smpp/pdu/pdu.ts'
 import type { Session } from '../smpp/session.ts'
 import { DelayLanes } from './delay-lanes.ts'
-import { Deliveries } from './deliveries.ts'
-import type { Receipt } from './receipts.ts'
+import { DeliveryQueue } from './delivery-queue.ts'
+import type { OwedReceipt } from './receipts.ts'
 import type { Reply } from './replies.ts'
 
 /** A part of a text that a handset wrote. */
 type Mo = { kind: 'mo'; pdu: DeliverSm }
 
 export type OutgoingOptions = {
-  receiptPdu(receipt: Receipt): DeliverSm | DataSm
-  receiptAnswered(receipt: Receipt): void
+  receiptPdu(receipt: OwedReceipt): DeliverSm | DataSm
+  receiptAnswered(receipt: OwedReceipt): void
   /** The time has come for a handset to write this. */
   replyDue(reply: Reply): void
   /** Something was put off: nextDueAt() may have changed. */
@@ -25,26 +25,26 @@ const PUT_OFF_MS = 1_000
 export class Outgoing {
   counts: OutgoingCounts = blankCounts()
   readonly #options: OutgoingOptions
-  readonly #later = new DelayLanes<Receipt | Mo | Reply>()
+  readonly #later = new DelayLanes<OwedReceipt | Mo | Reply>()
   /** Of what is there for later, receipts that nobody asked for. */
   #unasked = 0
   /** Apart, so that one can be held, and a person's text does not wait behind all receipts. */
-  readonly #mos: Deliveries<Mo>
-  readonly #receipts: Deliveries<Receipt>
+  readonly #mos: DeliveryQueue<Mo>
+  readonly #receipts: DeliveryQueue<OwedReceipt>
 
   constructor(options: OutgoingOptions) {
     this.#options = options
-    const putOff = (item: Receipt | Mo) => {
+    const putOff = (item: OwedReceipt | Mo) => {
       this.#wait(item, PUT_OFF_MS)
       options.putOff()
     }
-    this.#mos = new Deliveries<Mo>({
+    this.#mos = new DeliveryQueue<Mo>({
       toPdu: (mo) => mo.pdu,
       sent: () => this.counts.mosSent++,
       answered: () => this.counts.mosAnswered++,
       putOff,
     })
-    this.#receipts = new Deliveries<Receipt>({
+    this.#receipts = new DeliveryQueue<OwedReceipt>({
       toPdu: options.receiptPdu,
       sent: () => this.counts.receiptsSent++,
       answered: (receipt) => {
@@ -76,7 +76,7 @@ export class Outgoing {
   }
 
   /** One that nobody asked for can be withdrawn until it is due, and is forgotten then. */
-  addReceipt(receipt: Receipt, delayMs: number): void {
+  addReceipt(receipt: OwedReceipt, delayMs: number): void {
     if (delayMs > 0) {
       if (receipt.unasked) this.#unasked++
       this.#wait(receipt, delayMs)
@@ -92,13 +92,13 @@ export class Outgoing {
   }
 
   /** The receipts of this message that are not due yet. */
-  pending(smscId: string): Receipt[] {
-    return [...this.#later].filter((item) => isReceiptOf(item, smscId)) as Receipt[]
+  pending(smscId: string): OwedReceipt[] {
+    return [...this.#later].filter((item) => isReceiptOf(item, smscId)) as OwedReceipt[]
   }
 
   /** Takes out the receipts of this message that are not due yet. */
-  withdraw(smscId: string): Receipt[] {
-    const withdrawn = this.#later.withdraw((item) => isReceiptOf(item, smscId)) as Receipt[]
+  withdraw(smscId: string): OwedReceipt[] {
+    const withdrawn = this.#later.withdraw((item) => isReceiptOf(item, smscId)) as OwedReceipt[]
     this.#unasked -= withdrawn.filter((receipt) => receipt.unasked).length
     return withdrawn
   }
@@ -124,12 +124,12 @@ export class Outgoing {
     this.counts = blankCounts()
   }
 
-  #wait(item: Receipt | Mo | Reply, delayMs: number): void {
+  #wait(item: OwedReceipt | Mo | Reply, delayMs: number): void {
     this.#later.push(item, delayMs, performance.now())
   }
 }
 
-function isReceiptOf(item: Receipt | Mo | Reply, smscId: string): boolean {
+function isReceiptOf(item: OwedReceipt | Mo | Reply, smscId: string): boolean {
   return item.kind === 'receipt' && item.smscId === smscId
 }
 

@@ -2,8 +2,8 @@ import { appendFileSync, mkdtempSync, readFileSync, rmSync, truncateSync, writeF
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { type AnsweredFile, openAnsweredFile } from './answered-file.ts'
 import { RawFile, readRawFile } from './raw-file.ts'
+import { openSettledReceipts, type SettledReceipts } from './settled-receipts.ts'
 
 let folder: string
 let path: string
@@ -85,10 +85,10 @@ test('a file of many chunks is read line by line', () => {
 })
 
 describe('the answered file', () => {
-  const open = () => openAnsweredFile(`${path}.answered`, path, (record) => record.smscId)
+  const open = () => openSettledReceipts(`${path}.answered`, path, (record) => record.smscId)
   const answeredLines = () => readFileSync(`${path}.answered`, 'latin1').trimEnd().split('\n')
 
-  function answer(file: AnsweredFile, ...ids: string[]) {
+  function answer(file: SettledReceipts, ...ids: string[]) {
     for (const id of ids) file.add(id)
     file.flush()
   }

@@ -10,10 +10,10 @@ import type { Settings } from './settings.ts'
 import { spellId } from './smsc-id.ts'
 
 /** What a receipt can say: what the handset did, or that the message ended before it. */
-export type ReceiptEnding = Exclude<ReceiptOutcome, 'none'> | 'expired' | 'deleted'
+export type ReceiptState = Exclude<ReceiptOutcome, 'none'> | 'expired' | 'deleted'
 
 /** A receipt that is owed. Small, because a client that takes none makes hundreds of thousands of them wait here. */
-export type Receipt = {
+export type OwedReceipt = {
   kind: 'receipt'
   smscId: string
   destination: string
@@ -22,14 +22,14 @@ export type Receipt = {
   /** The first 20 characters, one octet each. */
   excerpt: string
   reference: number | undefined
-  outcome: ReceiptEnding
+  outcome: ReceiptState
   /** Not asked for, unless the message is cancelled before it is due. */
   unasked: boolean
   /** How many of this message's receipts are still to be answered, where more than one thing waits for them. */
   group: { left: number; settled: (() => void) | undefined } | undefined
 }
 
-const endings: Record<ReceiptEnding, { stat: ReceiptStat; state: MessageState }> = {
+const endings: Record<ReceiptState, { stat: ReceiptStat; state: MessageState }> = {
   delivered: { stat: 'DELIVRD', state: messageState.DELIVERED },
   hard: { stat: 'UNDELIV', state: messageState.UNDELIVERABLE },
   soft: { stat: 'UNDELIV', state: messageState.UNDELIVERABLE },
@@ -38,7 +38,7 @@ const endings: Record<ReceiptEnding, { stat: ReceiptStat; state: MessageState }>
 }
 
 /** The state that query_sm tells of; a handset without receipts has its text all the same. */
-export function stateOf(outcome: ReceiptEnding | 'none'): MessageState {
+export function stateOf(outcome: ReceiptState | 'none'): MessageState {
   return endings[outcome === 'none' ? 'delivered' : outcome].state
 }
 
@@ -53,13 +53,13 @@ const EXCERPT_HEX = 160
 export function makeReceipt(
   smscId: string,
   submittedAt: number,
-  outcome: ReceiptEnding | 'none',
+  outcome: ReceiptState | 'none',
   pdu: Pick<
     SubmitSm,
     'destination_addr' | 'source_addr' | 'data_coding' | 'esm_class' | 'registered_delivery' | 'tlvs'
   >,
   text: Buffer,
-): Receipt | undefined {
+): OwedReceipt | undefined {
   if (outcome === 'none' || !wantsReceipt(pdu.registered_delivery, 'deleted')) return undefined
   return {
     kind: 'receipt',
@@ -76,7 +76,7 @@ export function makeReceipt(
 }
 
 /** The receipt that a message of an earlier run gets: by its number's fate, as the mix of then is forgotten. */
-export function receiptOfRecord(record: RawRecord): Receipt | undefined {
+export function receiptOfRecord(record: RawRecord): OwedReceipt | undefined {
   const outcome = fateOf(record.destination)?.outcome ?? 'delivered'
   const pdu = {
     destination_addr: record.destination,
@@ -99,20 +99,20 @@ export function excerptOf(text: Buffer, data_coding: number, esm_class: number):
 }
 
 /** Whether a message with this registered_delivery gets a receipt for this outcome (SMPP 3.4 §5.2.17). */
-function wantsReceipt(registered_delivery: number, outcome: Receipt['outcome']): boolean {
+function wantsReceipt(registered_delivery: number, outcome: OwedReceipt['outcome']): boolean {
   const wanted = registered_delivery & 0x03
   return wanted === registeredDelivery.always || (wanted === registeredDelivery.onFailure && outcome !== 'delivered')
 }
 
 /** The deliver_sm, or data_sm, that carries a receipt: from the handset's number to the sender's (§4.6, appendix B). */
-export function receiptPdu(receipt: Receipt, settings: Settings, now: number): DeliverSm | DataSm {
+export function receiptPdu(receipt: OwedReceipt, settings: Settings, now: number): DeliverSm | DataSm {
   const pdu = receiptAsDeliverSm(receipt, settings, now)
   if (settings.receiptPdu === 'deliver_sm') return pdu
   const { command: _, short_message: message_payload, tlvs, ...fields } = pdu
   return dataSm({ ...fields, tlvs: { ...tlvs, message_payload } })
 }
 
-function receiptAsDeliverSm(receipt: Receipt, settings: Settings, now: number): DeliverSm {
+function receiptAsDeliverSm(receipt: OwedReceipt, settings: Settings, now: number): DeliverSm {
   const ending = endings[receipt.outcome]
   const message_id = spellId(receipt.smscId, settings.receiptIdForm)
   return deliverSm({
@@ -133,7 +133,7 @@ function receiptAsDeliverSm(receipt: Receipt, settings: Settings, now: number): 
   })
 }
 
-function receiptTlvs({ outcome, reference }: Receipt, message_id: string, settings: Settings): Tlvs | undefined {
+function receiptTlvs({ outcome, reference }: OwedReceipt, message_id: string, settings: Settings): Tlvs | undefined {
   const echo = settings.echoReference && reference !== undefined
   if (!settings.receiptTlvs) return echo ? { user_message_reference: reference } : undefined
   const tlvs: Tlvs = { receipted_message_id: message_id, message_state: endings[outcome].state }

@@ -1,8 +1,8 @@
 // What the control API can turn while the simulator runs, and the only place that knows how a setting is spelt in JSON.
 
 import { commandStatus, statusName } from '../smpp/pdu/command-status.ts'
-import type { ReceiptEnding } from './receipts.ts'
-import { type IdForm, idForms } from './smsc-id.ts'
+import type { ReceiptState } from './receipts.ts'
+import { type IdSpelling, idSpellings } from './smsc-id.ts'
 
 export type Settings = {
   latencyMs: number
@@ -12,7 +12,7 @@ export type Settings = {
   /** Per cent; for numbers that choose no fate. */
   receiptMix: { delivered: number; hard: number; soft: number; none: number }
   /** The err of each outcome's receipts. */
-  receiptError: Record<ReceiptEnding, string>
+  receiptError: Record<ReceiptState, string>
   /** What carries receipts. */
   receiptPdu: 'deliver_sm' | 'data_sm'
   /** How often each receipt is sent. */
@@ -35,8 +35,8 @@ export type Settings = {
   receiptTlvs: boolean
   /** While false nothing is read and nothing is sent, on binds old and new. */
   answer: boolean
-  idForm: IdForm
-  receiptIdForm: IdForm
+  idForm: IdSpelling
+  receiptIdForm: IdSpelling
   /** The most binds at once; one more is refused as already bound. */
   maxBinds: number | null
 }
@@ -114,8 +114,8 @@ const spellings: { [K in keyof Settings]: Spelling<Settings[K]> } = {
   echoReference: { name: 'echo_reference', read: yesOrNo },
   receiptTlvs: { name: 'receipt_tlvs', read: yesOrNo },
   answer: { name: 'answer', read: yesOrNo },
-  idForm: { name: 'id_form', read: oneOf(idForms) },
-  receiptIdForm: { name: 'receipt_id_form', read: oneOf(idForms) },
+  idForm: { name: 'id_form', read: oneOf(idSpellings) },
+  receiptIdForm: { name: 'receipt_id_form', read: oneOf(idSpellings) },
   maxBinds: { name: 'max_binds', read: orNull(wholeNumber(0, 1_000)) },
 }
 

@@ -283,7 +283,7 @@ describe('binds', () => {
   test('stopping gives the answers that still wait, then unbinds', async () => {
     const { session } = await simulator.bind()
     await simulator.control('PATCH', '/settings', { latency_ms: 60_000 })
-    const answer = session.ask(textTo(plain))
+    const answer = session.send(textTo(plain))
     await waitFor(() => simulator.raw().length === 1)
     await simulator.stop()
     expect((await answer).command_status).toBe(status.ESME_ROK)
@@ -299,7 +299,7 @@ describe('binds', () => {
       const other = await simulator.bind({ answers: 'nothing' })
       await simulator.control('PATCH', '/settings', settings)
       const stopping = simulator.stop()
-      const answer = await session.ask(textTo(plain))
+      const answer = await session.send(textTo(plain))
       expect(answer.command_status).toBe(status.ESME_ROK)
       other.session.destroy()
       session.destroy()
@@ -310,7 +310,7 @@ describe('binds', () => {
 
   test('a message cannot be asked about', async () => {
     const { session } = await simulator.bind()
-    const response = await session.ask(querySm({ message_id: 'abc', source_addr: '12345' }))
+    const response = await session.send(querySm({ message_id: 'abc', source_addr: '12345' }))
     expect(response.command_status).toBe(status.ESME_RQUERYFAIL)
   })
 })

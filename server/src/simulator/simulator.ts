@@ -6,12 +6,12 @@ import { readFileSync } from 'node:fs'
 import type { Logger } from 'pino'
 import type { Config } from '../config/config.ts'
 import { createServer, type ServerOptions } from '../smpp/server.ts'
-import { openAnsweredFile } from './answered-file.ts'
 import { Binds } from './binds.ts'
 import { startControl } from './control.ts'
 import { RawFile } from './raw-file.ts'
 import { receiptOfRecord } from './receipts.ts'
 import { type Settings, startingSettings } from './settings.ts'
+import { openSettledReceipts } from './settled-receipts.ts'
 import { Smsc } from './smsc.ts'
 import { idBase } from './smsc-id.ts'
 import { isSubmission } from './submissions.ts'
@@ -34,11 +34,11 @@ export type SimulatorRuntime = { config: Pick<Config, 'simulator' | 'smpp'>; log
 export async function startSimulator({ config, log }: SimulatorRuntime): Promise<Simulator> {
   const { rawFile: rawPath, latencyMs, receiptDelayMs, smppPort, tls, controlPort } = config.simulator
   const rawFile = new RawFile(rawPath)
-  const answered = openAnsweredFile(`${rawPath}.answered`, rawPath, receiptOfRecord)
+  const answered = openSettledReceipts(`${rawPath}.answered`, rawPath, receiptOfRecord)
   const initial = startingSettings(latencyMs, receiptDelayMs)
   const smsc = new Smsc({
     rawFile,
-    answeredFile: answered.file,
+    settledReceipts: answered.file,
     settings: initial,
     lastId: Math.max(idBase(Date.now()), answered.lastId),
     log,

@@ -7,9 +7,9 @@ const ID_EPOCH = Date.UTC(2025, 0, 1)
 const IDS_PER_MS = 512
 const LOW = 2 ** 24
 
-export const idForms = ['hex', 'hex_upper', 'hex_padded', 'hex_mixed', 'decimal', 'decimal_padded'] as const
+export const idSpellings = ['hex', 'hex_upper', 'hex_padded', 'hex_mixed', 'decimal', 'decimal_padded'] as const
 const hexForms = ['hex', 'hex_upper', 'hex_padded'] as const
-export type IdForm = (typeof idForms)[number]
+export type IdSpelling = (typeof idSpellings)[number]
 
 /** The id before the first one that a simulator started at this time may give. */
 export function idBase(startedAt: number): number {
@@ -23,7 +23,7 @@ export function hexId(id: number): string {
 }
 
 /** An id in hex, as SMSCs spell it, each in its own way; `hex_mixed` spells each id in one of the ways of hex. */
-export function spellId(hex: string, form: IdForm): string {
+export function spellId(hex: string, form: IdSpelling): string {
   switch (form) {
     case 'hex':
       return hex
@@ -41,7 +41,7 @@ export function spellId(hex: string, form: IdForm): string {
 }
 
 /** The id that is spelled so, in whatever way of hex or decimal the form is; NaN for none. */
-export function readId(text: string, form: IdForm): number {
+export function readId(text: string, form: IdSpelling): number {
   if (form.startsWith('decimal')) return /^[0-9]{1,20}$/.test(text) ? Number(text) : Number.NaN
   return /^[0-9a-f]{1,16}$/i.test(text) ? Number.parseInt(text, 16) : Number.NaN
 }

@@ -11,31 +11,31 @@ import type { ResponseFields, Session } from '../smpp/session.ts'
 import { encodeParts } from '../sms/parts.ts'
 import { toSmppAddress } from '../sms/phone-number.ts'
 import { Admission } from './admission.ts'
-import { Afterthoughts, isAfterthought } from './afterthoughts.ts'
-import type { AnsweredFile } from './answered-file.ts'
 import { DelayLanes } from './delay-lanes.ts'
 import { drawLost, drawOutcome, type Fate, fateByOutcome, fateOf } from './fates.ts'
 import { Handsets, sarOf } from './handsets.ts'
+import { isMessageOperation, MessageOperations } from './message-operations.ts'
 import { MessageStates } from './message-states.ts'
 import { Outgoing, type OutgoingCounts } from './outgoing.ts'
 import type { RawFile } from './raw-file.ts'
-import { makeReceipt, type Receipt, type ReceiptEnding, receiptPdu, stateOf } from './receipts.ts'
+import { makeReceipt, type OwedReceipt, type ReceiptState, receiptPdu, stateOf } from './receipts.ts'
 import { Replies } from './replies.ts'
 import type { Settings } from './settings.ts'
+import type { SettledReceipts } from './settled-receipts.ts'
 import { hexId, spellId } from './smsc-id.ts'
-import { fromDataSm, fromSubmitMulti, MultiAnswer, type Submission } from './submissions.ts'
+import { fromDataSm, fromSubmitMulti, MultiResponse, type Submission } from './submissions.ts'
 
 type Answer = {
   session: Session
   request: Submission
   /** Where the request has several messages, the one answer to all. */
-  multi: MultiAnswer | undefined
+  multi: MultiResponse | undefined
   pdu: SubmitSm
   command_status: number
   id: number
   smscId: string
   at: number
-  receipt: Receipt | undefined
+  receipt: OwedReceipt | undefined
   /** From the answer on. */
   receiptDelayMs: number
   fate: Fate
@@ -62,7 +62,7 @@ const noText = Buffer.alloc(0)
 
 export type SmscOptions = {
   rawFile: RawFile
-  answeredFile: AnsweredFile
+  settledReceipts: SettledReceipts
   settings: Settings
   lastId: number
   log: Logger
@@ -72,7 +72,7 @@ export class Smsc {
   readonly handsets = new Handsets()
   counts: Counts = blankCounts()
   readonly #rawFile: RawFile
-  readonly #answeredFile: AnsweredFile
+  readonly #settledReceipts: SettledReceipts
   readonly #log: Logger
   #settings: Settings
   #lastId: number
@@ -88,7 +88,7 @@ export class Smsc {
   })
   readonly #replies = new Replies()
   readonly #states = new MessageStates()
-  readonly #afterthoughts: Afterthoughts
+  readonly #operations: MessageOperations
   #timer: NodeJS.Timeout | undefined
   #timerDueAt = Number.POSITIVE_INFINITY
   #answeredTimer: NodeJS.Timeout | undefined
@@ -96,13 +96,13 @@ export class Smsc {
   /** Nothing waits for its time any more: no timer runs. */
   #windingUp = false
 
-  constructor({ rawFile, answeredFile, settings, lastId, log }: SmscOptions) {
+  constructor({ rawFile, settledReceipts, settings, lastId, log }: SmscOptions) {
     this.#rawFile = rawFile
-    this.#answeredFile = answeredFile
+    this.#settledReceipts = settledReceipts
     this.#settings = settings
     this.#lastId = lastId
     this.#log = log
-    this.#afterthoughts = new Afterthoughts({
+    this.#operations = new MessageOperations({
       states: this.#states,
       handsets: this.handsets,
       settings: () => this.#settings,
@@ -137,7 +137,7 @@ export class Smsc {
   }
 
   /** Takes up the receipts that an earlier run still owed. */
-  restore(receipts: Receipt[]): void {
+  restore(receipts: OwedReceipt[]): void {
     for (const receipt of receipts) {
       const wait = receipt.submittedAt + (fateOf(receipt.destination)?.receiptDelayMs ?? 0) - Date.now()
       this.#outgoing.addReceipt(receipt, Math.max(0, wait))
@@ -150,7 +150,7 @@ export class Smsc {
     if (request.command === 'submit_sm') this.#submit(session, request, request)
     else if (request.command === 'data_sm') this.#submit(session, request, fromDataSm(request))
     else if (request.command === 'submit_multi') this.#submitMulti(session, request)
-    else if (isAfterthought(request)) session.respond(request, this.#afterthoughts.answer(request, Date.now()))
+    else if (isMessageOperation(request)) session.respond(request, this.#operations.answer(request, Date.now()))
     else session.respond(request, { command_status: status.ESME_RINVCMDID })
   }
 
@@ -161,11 +161,11 @@ export class Smsc {
       session.respond(request, { command_status: status.ESME_RINVDLNAME })
       return
     }
-    const multi = new MultiAnswer(session, request, submits.length)
+    const multi = new MultiResponse(session, request, submits.length)
     for (const pdu of submits) this.#submit(session, request, pdu, multi)
   }
 
-  #submit(session: Session, request: Submission, pdu: SubmitSm, multi?: MultiAnswer): void {
+  #submit(session: Session, request: Submission, pdu: SubmitSm, multi?: MultiResponse): void {
     const at = Date.now()
     const ownFate = fateOf(pdu.destination_addr)
     const text = textOf(pdu)
@@ -220,7 +220,7 @@ export class Smsc {
     this.handsets.clear()
     this.counts = blankCounts()
     this.#rawFile.flush()
-    this.#answeredFile.startAt(this.#rawFile.size, [])
+    this.#settledReceipts.startAt(this.#rawFile.size, [])
   }
 
   /** Answers all that was accepted, what still comes at once, and sends nothing more of its own. */
@@ -238,7 +238,7 @@ export class Smsc {
     clearTimeout(this.#answeredTimer)
     this.#rawFile.flush()
     this.#rawFile.close()
-    this.#answeredFile.close()
+    this.#settledReceipts.close()
   }
 
   /** One write for all that arrived in this turn; only then is anything answered. */
@@ -300,7 +300,7 @@ export class Smsc {
   }
 
   /** How and when the message ends: as its fate says, unless its validity ends before. */
-  #endingOf(answer: Answer, latencyMs: number): ReceiptEnding | 'none' {
+  #endingOf(answer: Answer, latencyMs: number): ReceiptState | 'none' {
     const { pdu, fate, at } = answer
     answer.receiptDelayMs = this.#settings.receiptDelayMs + fate.receiptDelayMs
     if (pdu.validity_period === '' || fate.outcome === 'none') return fate.outcome
@@ -320,14 +320,14 @@ export class Smsc {
     if (reply) this.#outgoing.addReply(reply)
   }
 
-  #groupReceipts(answer: Answer, receipt: Receipt): void {
+  #groupReceipts(answer: Answer, receipt: OwedReceipt): void {
     const first = answer.fate.answer === 'after_receipts' || this.#settings.receiptsFirst
     const count = Math.max(answer.fate.receiptCount, this.#settings.receiptCount)
     if (receipt.unasked || (!first && count === 1)) return
     receipt.group = { left: count, settled: first ? () => this.#give(answer) : undefined }
   }
 
-  #giveReceiptsFirst(answer: Answer, receipt: Receipt, now: number): void {
+  #giveReceiptsFirst(answer: Answer, receipt: OwedReceipt, now: number): void {
     answer.receipt = undefined
     this.#addReceipt(receipt, 0)
     this.#answers.push(answer, AFTER_RECEIPTS_MS, now)
@@ -347,17 +347,17 @@ export class Smsc {
   }
 
   /** Puts the receipt on its way, as often as it is to be sent. */
-  #addReceipt(receipt: Receipt, delayMs: number): void {
+  #addReceipt(receipt: OwedReceipt, delayMs: number): void {
     for (let left = receipt.group?.left ?? 1; left > 0; left--) this.#outgoing.addReceipt(receipt, delayMs)
   }
 
   /** The receipts of this message that are not due yet, those of answers not yet given too. */
-  #pending(smscId: string): Receipt[] {
+  #pending(smscId: string): OwedReceipt[] {
     const unanswered = [...this.#answers].filter((answer) => answer.smscId === smscId).map(({ receipt }) => receipt)
     return this.#outgoing.pending(smscId).concat(unanswered.filter((receipt) => receipt !== undefined))
   }
 
-  #withdraw(smscId: string): Receipt[] {
+  #withdraw(smscId: string): OwedReceipt[] {
     for (const answer of this.#answers) {
       if (answer.smscId !== smscId || !answer.receipt) continue
       answer.receipt.outcome = 'deleted'
@@ -367,18 +367,19 @@ export class Smsc {
     return this.#outgoing.withdraw(smscId)
   }
 
-  #receiptAnswered(receipt: Receipt): void {
+  #receiptAnswered(receipt: OwedReceipt): void {
     if (receipt.group && --receipt.group.left > 0) return
     receipt.group?.settled?.()
     this.#settleReceipt(receipt.smscId)
   }
 
   #settleReceipt(smscId: string): void {
-    this.#answeredFile.add(smscId)
+    this.#settledReceipts.add(smscId)
     this.#answeredTimer ??= setTimeout(() => {
       this.#answeredTimer = undefined
-      this.#answeredFile.flush()
-      if (this.owed + this.#answers.length + this.#arrived.length === 0) this.#answeredFile.compact(this.#rawFile.size)
+      this.#settledReceipts.flush()
+      if (this.owed + this.#answers.length + this.#arrived.length === 0)
+        this.#settledReceipts.compact(this.#rawFile.size)
     }, ANSWERED_FLUSH_MS)
   }
 

@@ -1,7 +1,7 @@
 // The three ways to submit a text, each read as submit_sm: the rest of the simulator knows no other.
 
 import { commandStatus as status } from '../smpp/pdu/command-status.ts'
-import type { RefusedDestination } from '../smpp/pdu/destinations.ts'
+import type { RejectedDestination } from '../smpp/pdu/destinations.ts'
 import { type DataSm, type RequestPdu, type SubmitMulti, type SubmitSm, submitSm } from '../smpp/pdu/pdu.ts'
 import { relativeTime } from '../smpp/pdu/time.ts'
 import type { ResponseFields, Session } from '../smpp/session.ts'
@@ -32,10 +32,10 @@ export function fromSubmitMulti({ command: _, dest_address, ...pdu }: SubmitMult
 }
 
 /** The one answer to all the messages of a submit_multi: it names the first id, and who was not taken (§4.5.2). */
-export class MultiAnswer {
+export class MultiResponse {
   readonly #session: Session
   readonly #request: SubmitMulti
-  readonly #refused: RefusedDestination[] = []
+  readonly #refused: RejectedDestination[] = []
   #left: number
   #messageId: string | undefined
   #lost = false
@@ -61,7 +61,7 @@ export class MultiAnswer {
   }
 }
 
-function refusalOf(pdu: SubmitSm, error_status_code: number): RefusedDestination {
+function refusalOf(pdu: SubmitSm, error_status_code: number): RejectedDestination {
   const { dest_addr_ton, dest_addr_npi, destination_addr } = pdu
   return { dest_addr_ton, dest_addr_npi, destination_addr, error_status_code }
 }

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { mayBeSent, type SessionState, type Side } from './bind-state.ts'
+import { isAllowed, type SessionState, type Side } from './bind-state.ts'
 import type { RequestCommand } from './pdu/pdu.ts'
 
 // SMPP 3.4 table 2-1, copied by hand: in which states the ESME may send a command, and in which the SMSC may.
@@ -25,7 +25,7 @@ const states: SessionState[] = ['open', 'bound_tx', 'bound_rx', 'bound_trx', 'cl
 const sides: Side[] = ['esme', 'smsc']
 
 test.each(table)('%s', (command, ...expected) => {
-  const allowed = sides.map((side) => states.filter((state) => mayBeSent(command, side, state)).join(' '))
+  const allowed = sides.map((side) => states.filter((state) => isAllowed(command, side, state)).join(' '))
   expect(allowed).toEqual(expected)
-  expect(mayBeSent(command, undefined, 'open')).toBe(expected.some((text) => text.includes('open')))
+  expect(isAllowed(command, undefined, 'open')).toBe(expected.some((text) => text.includes('open')))
 })

@@ -7,7 +7,7 @@ export type SessionState = 'open' | BoundState | 'closed'
 /** Which end of the link sends: the ESME binds, the SMSC is bound to. */
 export type Side = 'esme' | 'smsc'
 
-export const stateAfter: Record<BindCommand, BoundState> = {
+export const boundStateOf: Record<BindCommand, BoundState> = {
   bind_transmitter: 'bound_tx',
   bind_receiver: 'bound_rx',
   bind_transceiver: 'bound_trx',
@@ -39,7 +39,7 @@ const rules: Record<RequestCommand, Record<Side, readonly SessionState[]>> = {
 }
 
 /** Whether this end may send this command in this state. Before the bind nobody knows who is who. */
-export function mayBeSent(command: RequestCommand, by: Side | undefined, state: SessionState): boolean {
+export function isAllowed(command: RequestCommand, by: Side | undefined, state: SessionState): boolean {
   const rule = rules[command]
   return by ? rule[by].includes(state) : rule.esme.includes(state) || rule.smsc.includes(state)
 }

@@ -4,8 +4,8 @@ import net from 'node:net'
 import { afterEach, describe, expect, test } from 'vitest'
 import { waitFor } from '../../test/wait-for.ts'
 import { BindError, type ConnectOptions, connect } from './client.ts'
-import { type Clock, realClock } from './clock.ts'
 import { Connector } from './connector.ts'
+import { type MonotonicClock, monotonicClock } from './deadline-timer.ts'
 import { decodePdu, encodePdu } from './pdu/codec.ts'
 import { type Bind, bind, blankPdu, type DeliverSm, deliverSm, type SubmitSm, submitSm } from './pdu/pdu.ts'
 import { createServer, type ServerOptions, type SmppServer } from './server.ts'
@@ -60,7 +60,7 @@ describe('connect', () => {
         interface_version: 0x34,
       },
     ])
-    expect(await session.ask(submit())).toMatchObject({ command_status: 0, message_id: 'id-1' })
+    expect(await session.send(submit())).toMatchObject({ command_status: 0, message_id: 'id-1' })
     await session.unbind()
     await waitFor(() => server.sessions.size === 0)
   })
@@ -151,7 +151,7 @@ describe('connect', () => {
     })
     const session = await connect({ ...account(port), window: 100 })
     const message_payload = Buffer.alloc(65_000, 7)
-    const answers = Array.from({ length: 100 }, () => session.ask({ ...submit(), tlvs: { message_payload } }))
+    const answers = Array.from({ length: 100 }, () => session.send({ ...submit(), tlvs: { message_payload } }))
     await Promise.all(answers)
     expect(sizes).toEqual(Array(100).fill(65_000))
     await session.unbind()
@@ -212,7 +212,7 @@ describe('Connector', () => {
     await waitFor(() => seen.at(-1) === 'bound')
     expect(seen[0]).toBe('bound')
     expect(seen[1]).toMatch(/^lost/)
-    expect(await connector.session?.ask(submit())).toMatchObject({ message_id: 'id-1' })
+    expect(await connector.session?.send(submit())).toMatchObject({ message_id: 'id-1' })
     for (const ms of retries) expect(ms).toBeGreaterThanOrEqual(50)
     expect(Math.max(...retries)).toBeLessThanOrEqual(5_000)
   })
@@ -238,10 +238,10 @@ describe('Connector', () => {
     const { server, port } = await listen()
     await closeNow(server)
     const timers = new Set<unknown>()
-    const clock: Clock = {
-      ...realClock,
+    const clock: MonotonicClock = {
+      ...monotonicClock,
       setTimeout: (run, ms) => {
-        const timer = realClock.setTimeout(() => {
+        const timer = monotonicClock.setTimeout(() => {
           timers.delete(timer)
           run()
         }, ms)
@@ -250,7 +250,7 @@ describe('Connector', () => {
       },
       clearTimeout: (timer) => {
         timers.delete(timer)
-        realClock.clearTimeout(timer)
+        monotonicClock.clearTimeout(timer)
       },
     }
     const { connector, seen } = watch({ ...account(port), clock })

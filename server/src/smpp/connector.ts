@@ -1,6 +1,6 @@
 import { EventEmitter } from 'node:events'
 import { BindError, type ConnectOptions, connect } from './client.ts'
-import { type Clock, realClock } from './clock.ts'
+import { type MonotonicClock, monotonicClock } from './deadline-timer.ts'
 import { commandStatus } from './pdu/command-status.ts'
 import type { Session } from './session.ts'
 
@@ -25,7 +25,7 @@ const STABLE_MS = 1_000
 /** Keeps one bind alive: connects, and connects again with a jittered back-off, until stop(). */
 export class Connector extends EventEmitter<ConnectorEvents> {
   #options: ConnectorOptions
-  readonly #clock: Clock
+  readonly #clock: MonotonicClock
   #session: Session | undefined
   #abort: AbortController | undefined
   #timer: unknown
@@ -35,7 +35,7 @@ export class Connector extends EventEmitter<ConnectorEvents> {
   constructor(options: ConnectorOptions) {
     super()
     this.#options = options
-    this.#clock = options.clock ?? realClock
+    this.#clock = options.clock ?? monotonicClock
   }
 
   /** The bound session, while there is one. */
@@ -59,7 +59,7 @@ export class Connector extends EventEmitter<ConnectorEvents> {
   }
 
   /** Settings for the session, if there is one, and for those to come. */
-  retune(settings: Pick<Session, 'window' | 'responseDeadlineMs' | 'enquireLinkMs'>): void {
+  applySettings(settings: Pick<Session, 'window' | 'responseDeadlineMs' | 'enquireLinkMs'>): void {
     this.#options = { ...this.#options, ...settings }
     if (this.#session) Object.assign(this.#session, settings)
   }

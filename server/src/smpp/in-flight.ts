@@ -9,11 +9,11 @@ export type Outcome =
   | { kind: 'timeout' }
   | { kind: 'closed'; sent: boolean; reason: string }
 
-export type Done = (outcome: Outcome) => void
+export type OnOutcome = (outcome: Outcome) => void
 
 export type Pending = {
   pdu: RequestPdu
-  done: Done
+  done: OnOutcome
   writtenAt: number
   deadline: number
   ordinal: number
@@ -66,7 +66,7 @@ export class InFlight {
     return next
   }
 
-  add(pdu: RequestPdu, done: Done, times: { writtenAt: number; deadline: number }, counts: boolean) {
+  add(pdu: RequestPdu, done: OnOutcome, times: { writtenAt: number; deadline: number }, counts: boolean) {
     this.#expired.delete(pdu.sequence_number)
     this.#pending.set(pdu.sequence_number, { pdu, done, ...times, ordinal: ++this.#ordinal, counts })
     if (counts) this.#counted++

@@ -6,9 +6,8 @@ import { makeAuthority } from '../../test/certificates.ts'
 import { type Closers, npmServer } from '../../test/npm-server.ts'
 import { waitFor } from '../../test/wait-for.ts'
 import { connect } from './client.ts'
-import { asDeliverSm } from './pdu/data-sm.ts'
 import { toHandset } from './pdu/destinations.ts'
-import { cancelSm, dataSm, querySm, type RequestPdu, replaceSm, submitMulti } from './pdu/pdu.ts'
+import { asDeliverSm, cancelSm, dataSm, querySm, type RequestPdu, replaceSm, submitMulti } from './pdu/pdu.ts'
 import { isReceipt, parseReceipt } from './pdu/receipt-text.ts'
 
 const closers: Closers = []
@@ -55,7 +54,7 @@ test('submit_multi: they read every destination, we read who was not taken', asy
     short_message: Buffer.from('Hello'),
     tlvs: { user_message_reference: 4711 },
   })
-  expect(await session.ask(pdu)).toMatchObject({ message_id: 'M1', unsuccess_sme: [refused] })
+  expect(await session.send(pdu)).toMatchObject({ message_id: 'M1', unsuccess_sme: [refused] })
   expect(heard.at(-1)).toMatchObject({
     command: 'submit_multi',
     dest_address: [
@@ -75,18 +74,18 @@ test('query_sm, cancel_sm and replace_sm', async () => {
     replace_sm: {},
   })
   const message = { message_id: 'M1', source_addr: '12345' }
-  expect(await session.ask(querySm(message))).toMatchObject({
+  expect(await session.send(querySm(message))).toMatchObject({
     command: 'query_sm_resp',
     message_id: 'M1',
     message_state: 2,
     final_date: '260102153000000+',
   })
-  expect(await session.ask(cancelSm({ ...message, destination_addr: '12065550100' }))).toMatchObject({
+  expect(await session.send(cancelSm({ ...message, destination_addr: '12065550100' }))).toMatchObject({
     command: 'cancel_sm_resp',
     command_status: 0x11,
   })
   const replacement = replaceSm({ ...message, validity_period: '000000020000000R', short_message: Buffer.from('New') })
-  expect(await session.ask(replacement)).toMatchObject({ command: 'replace_sm_resp', command_status: 0 })
+  expect(await session.send(replacement)).toMatchObject({ command: 'replace_sm_resp', command_status: 0 })
   expect(heard.slice(-3)).toMatchObject([
     { command: 'query_sm', ...message },
     { command: 'cancel_sm', ...message, destination_addr: '12065550100' },
@@ -97,7 +96,7 @@ test('query_sm, cancel_sm and replace_sm', async () => {
 test('data_sm both ways: a text of ours, an MO and a receipt of theirs', async () => {
   const { session, server, heard, requests } = await bindToTheirs({ data_sm: { message_id: 'D1' } })
   const tlvs = { message_payload: Buffer.from('Longer than long. '.repeat(30)), user_message_reference: 5 }
-  expect(await session.ask(dataSm({ source_addr: '12345', destination_addr: '12065550100', tlvs }))).toMatchObject({
+  expect(await session.send(dataSm({ source_addr: '12345', destination_addr: '12065550100', tlvs }))).toMatchObject({
     command: 'data_sm_resp',
     message_id: 'D1',
   })
@@ -125,6 +124,6 @@ test('alert_notification is read, and gets no response', async () => {
   expect(requests).toMatchObject([
     { command: 'alert_notification', source_addr: '12065550100', tlvs: { ms_availability_status: 0 } },
   ])
-  await session.ask(querySm({ message_id: 'M1' }))
+  await session.send(querySm({ message_id: 'M1' }))
   expect(heard.map((pdu) => pdu.command)).toEqual(['bind_transceiver', 'query_sm'])
 })

@@ -83,7 +83,7 @@ test('our client, their server: bind, submit, receipt, unbind', async () => {
     receipts.push(request as DeliverSm)
     session.respond(request)
   })
-  const answer = await session.ask(
+  const answer = await session.send(
     submitSm({
       source_addr: '12345',
       destination_addr: '12065550100',

@@ -4,11 +4,11 @@ import { commandStatus } from './pdu/command-status.ts'
 import { type Bind, isBind } from './pdu/pdu.ts'
 import { Session, type SessionOptions } from './session.ts'
 
-export type BindAnswer = { command_status: number; system_id?: string }
+export type BindDecision = { command_status: number; system_id?: string }
 
 export type ServerOptions = SessionOptions & {
   /** Judges a bind. A refused one is answered and its connection closed. */
-  onBind(session: Session, bind: Bind): BindAnswer | Promise<BindAnswer>
+  onBind(session: Session, bind: Bind): BindDecision | Promise<BindDecision>
   /** A session that is bound; its bind response leaves before anything sent from here. */
   onSession(session: Session, bind: Bind): void
   /** A connection that has not bound by then is closed (the spec's session_init_timer, §7.2). */
@@ -92,7 +92,7 @@ function acceptSession(socket: net.Socket, sessions: Set<Session>, options: Serv
   })
 }
 
-async function judge(session: Session, bind: Bind, options: ServerOptions): Promise<BindAnswer> {
+async function judge(session: Session, bind: Bind, options: ServerOptions): Promise<BindDecision> {
   try {
     return await options.onBind(session, bind)
   } catch {

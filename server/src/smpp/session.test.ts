@@ -37,7 +37,7 @@ const submitResp = (sequence_number: number, message_id = 'id') => ({
 /** A session bound as ESME to raw bytes; the bind took sequence number 1. */
 async function makeEsme(options = {}) {
   const made = makeSession(options)
-  const bound = made.session.ask(bind('bind_transceiver', { system_id: 'esme', password: 'secret' }))
+  const bound = made.session.send(bind('bind_transceiver', { system_id: 'esme', password: 'secret' }))
   await settle()
   await made.peer.say({ ...blankPdu('bind_transceiver_resp'), sequence_number: 1, system_id: 'smsc' })
   await bound
@@ -75,7 +75,7 @@ describe('requests and responses', () => {
 
   test('a refusal is a response', async () => {
     const { esme, smsc, asked } = await makeBoundPair()
-    const answer = esme.ask(submit())
+    const answer = esme.send(submit())
     await settle()
     smsc.respond(asked[0] as RequestPdu, { command_status: 0x58 })
     expect(await answer).toMatchObject({ command: 'submit_sm_resp', command_status: 0x58, message_id: '' })
@@ -219,7 +219,7 @@ describe('deadlines', () => {
 
   test('ask() throws at the deadline', async () => {
     const { session, clock } = await makeEsme({ responseDeadlineMs: 1_000 })
-    const answer = expect(session.ask(submit())).rejects.toThrow(SmppTimeout)
+    const answer = expect(session.send(submit())).rejects.toThrow(SmppTimeout)
     await clock.advance(1_000)
     await answer
   })
@@ -518,7 +518,7 @@ describe('the end', () => {
     ])
     expect(closes).toEqual(['pulled'])
     expect(peer.take()).toHaveLength(1)
-    await expect(session.ask(submit())).rejects.toThrow(SmppClosed)
+    await expect(session.send(submit())).rejects.toThrow(SmppClosed)
   })
 
   const standStill = () => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 25)

@@ -5,15 +5,14 @@ import { EventEmitter } from 'node:events'
 import { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { TLSSocket } from 'node:tls'
-import { Alarm } from './alarm.ts'
-import { type BoundState, mayBeSent, type SessionState, type Side, stateAfter } from './bind-state.ts'
-import { type Clock, realClock } from './clock.ts'
-import { type Done, InFlight, type Outcome, type Pending } from './in-flight.ts'
+import { type BoundState, boundStateOf, isAllowed, type SessionState, type Side } from './bind-state.ts'
+import { DeadlineTimer, type MonotonicClock, monotonicClock } from './deadline-timer.ts'
+import { InFlight, type OnOutcome, type Outcome, type Pending } from './in-flight.ts'
 import { Inbox } from './inbox.ts'
 import { Outbox } from './outbox.ts'
 import { decodePdu } from './pdu/codec.ts'
 import { commandStatus } from './pdu/command-status.ts'
-import type { RefusedDestination } from './pdu/destinations.ts'
+import type { RejectedDestination } from './pdu/destinations.ts'
 import {
   blankPdu,
   enquireLink,
@@ -44,7 +43,7 @@ export type SessionOptions = {
   enquireLinkMs?: number
   /** A request that takes a slot and was not written after so long is not written at all: the session is given up. */
   staleMs?: number
-  clock?: Clock
+  clock?: MonotonicClock
 }
 
 export type SessionEvents = {
@@ -64,7 +63,7 @@ export type ResponseFields = {
   final_date?: string
   message_state?: number
   error_code?: number
-  unsuccess_sme?: readonly RefusedDestination[]
+  unsuccess_sme?: readonly RejectedDestination[]
   tlvs?: Tlvs
 }
 
@@ -81,11 +80,11 @@ export class Session extends EventEmitter<SessionEvents> {
   responseDeadlineMs: number
   enquireLinkMs: number
   readonly #stream: Duplex
-  readonly #clock: Clock
+  readonly #clock: MonotonicClock
   readonly #inbox: Inbox
   readonly #outbox: Outbox
   readonly #inFlight = new InFlight()
-  readonly #alarm: Alarm
+  readonly #alarm: DeadlineTimer
   #state: SessionState = 'open'
   #side: Side | undefined
   #sentOrdinal = 0
@@ -103,10 +102,10 @@ export class Session extends EventEmitter<SessionEvents> {
     this.window = options.window ?? 100
     this.responseDeadlineMs = options.responseDeadlineMs ?? 10_000
     this.enquireLinkMs = options.enquireLinkMs ?? 15_000
-    this.#clock = options.clock ?? realClock
+    this.#clock = options.clock ?? monotonicClock
     this.#stream = stream
     this.#lastHeard = this.#clock.now()
-    this.#alarm = new Alarm(this.#clock, () => this.#tick())
+    this.#alarm = new DeadlineTimer(this.#clock, () => this.#tick())
     // Without it Nagle's algorithm and delayed acknowledgements hold each other up for 40 ms.
     if ('setNoDelay' in stream && typeof stream.setNoDelay === 'function') stream.setNoDelay(true)
     this.#outbox = new Outbox(stream, {
@@ -178,28 +177,28 @@ export class Session extends EventEmitter<SessionEvents> {
    * request() returns. Throws WindowFull when no slot is free and PduError when the PDU cannot be encoded; then nothing
    * was sent and `done` is never called.
    */
-  request(pdu: RequestPdu, done: Done) {
-    if (this.#leaving || !mayBeSent(pdu.command, this.#side, this.#state)) {
+  request(pdu: RequestPdu, done: OnOutcome) {
+    if (this.#leaving || !isAllowed(pdu.command, this.#side, this.#state)) {
       const reason =
         this.#state === 'closed' ? 'closed' : this.#leaving ? 'unbinding' : `not allowed when ${this.#state}`
       process.nextTick(done, { kind: 'closed', sent: false, reason } satisfies Outcome)
       return
     }
-    const counts = takesSlot(pdu.command)
+    const counts = usesWindowSlot(pdu.command)
     if (counts && this.#inFlight.counted >= this.window) throw new WindowFull(`window of ${this.window} is full`)
     this.#send(pdu, done, counts)
   }
 
   /** Sends what has no response. Says whether the state allowed it; throws PduError as request() does. */
   notify(pdu: Notice): boolean {
-    if (this.#leaving || !mayBeSent(pdu.command, this.#side, this.#state)) return false
+    if (this.#leaving || !isAllowed(pdu.command, this.#side, this.#state)) return false
     pdu.sequence_number = this.#inFlight.nextSequenceNumber()
     this.#outbox.add(pdu)
     return true
   }
 
   /** request() as a promise of the response, whatever its command_status. Throws SmppTimeout or SmppClosed. */
-  ask<C extends RequestCommand>(pdu: PduOf<C>): Promise<ResponseTo<C>> {
+  send<C extends RequestCommand>(pdu: PduOf<C>): Promise<ResponseTo<C>> {
     return new Promise((resolve, reject) => {
       this.request(pdu as RequestPdu, (outcome) => {
         if (outcome.kind === 'response') resolve(outcome.pdu as ResponseTo<C>)
@@ -219,7 +218,7 @@ export class Session extends EventEmitter<SessionEvents> {
     response.sequence_number = request.sequence_number
     if (isBind(request) && response.command_status === commandStatus.ESME_ROK) {
       response.tlvs ??= { sc_interface_version: 0x34 }
-      this.#bind('smsc', stateAfter[request.command])
+      this.#bind('smsc', boundStateOf[request.command])
     }
     this.#outbox.add(response)
   }
@@ -290,7 +289,7 @@ export class Session extends EventEmitter<SessionEvents> {
     await streamClosed
   }
 
-  #send(pdu: RequestPdu, done: Done, counts: boolean) {
+  #send(pdu: RequestPdu, done: OnOutcome, counts: boolean) {
     pdu.sequence_number = this.#inFlight.nextSequenceNumber()
     this.#outbox.add(pdu, counts)
     const writtenAt = this.#clock.now()
@@ -327,14 +326,14 @@ export class Session extends EventEmitter<SessionEvents> {
       return
     }
     if (isBind(pending.pdu) && response.command_status === 0 && response.command !== 'generic_nack') {
-      this.#bind('esme', stateAfter[pending.pdu.command])
+      this.#bind('esme', boundStateOf[pending.pdu.command])
     }
     this.#settle(pending, { kind: 'response', pdu: response })
   }
 
   #handleRequest(request: RequestPdu) {
     const peer = this.#side === undefined ? undefined : this.#side === 'esme' ? 'smsc' : 'esme'
-    if (!mayBeSent(request.command, peer, this.#state)) {
+    if (!isAllowed(request.command, peer, this.#state)) {
       const status = isBind(request) && this.bound ? commandStatus.ESME_RALYBND : commandStatus.ESME_RINVBNDSTS
       if (isNotice(request)) this.#outbox.add(genericNack(status, request.sequence_number))
       else this.respond(request, { command_status: status })
@@ -430,6 +429,6 @@ export class Session extends EventEmitter<SessionEvents> {
   }
 }
 
-function takesSlot(command: RequestCommand): boolean {
+function usesWindowSlot(command: RequestCommand): boolean {
   return command === 'submit_sm' || command === 'deliver_sm' || command === 'data_sm' || command === 'submit_multi'
 }

@@ -43,7 +43,7 @@ describe('the client', () => {
   test('binds to a carrier that its authority vouches for, by the name it was told', async () => {
     const { port } = await listen()
     const session = await connect(account(port, trusted))
-    expect(await session.ask(submit())).toMatchObject({ command_status: 0, message_id: 'id-1' })
+    expect(await session.send(submit())).toMatchObject({ command_status: 0, message_id: 'id-1' })
     await session.unbind()
   })
 

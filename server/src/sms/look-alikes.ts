@@ -43,7 +43,7 @@ export function lookAlike(character: string): string {
 }
 
 /** The characters of a text that GSM-7 lacks, each once. */
-export function lackingCharacters(text: string): Set<string> {
+export function charactersOutsideGsm7(text: string): Set<string> {
   const lacking = new Set<string>()
   if (fitsGsm7(text)) return lacking
   for (const character of text) {

@@ -1,8 +1,8 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { closeSync, readFileSync } from 'node:fs'
+import { OperatorError } from '../errors.ts'
 import { openLog } from './log-file.ts'
 import { identify, killGroup, type ProcessId, signal, waitUntilGone } from './processes.ts'
-import { Refusal } from './refusal.ts'
 
 const firstDelayMs = 100
 const longestDelayMs = 5_000
@@ -20,9 +20,9 @@ export type ChildOptions = {
   /** Asked anew for each start, so that a restarted role can be told what the first one found. */
   env: () => NodeJS.ProcessEnv
   /** A line for the terminal and the supervisor's log. */
-  say: (line: string) => void
+  report: (line: string) => void
   /** Called whenever a process came or went. */
-  changed: () => void
+  onChange: () => void
 }
 
 /** One role as a child process, started again with back-off when it dies, until it is stopped. */
@@ -71,7 +71,7 @@ export class Child {
     closeSync(output)
     this.#process = child
     this.#id = child.pid === undefined ? undefined : identify(child.pid)
-    this.#options.changed()
+    this.#options.onChange()
     child.on('message', (message) => this.#hear(message))
     child.once('exit', (code, by) => this.#onExit(by ?? `code ${code}`))
     child.on('error', (e) => {
@@ -84,7 +84,7 @@ export class Child {
     const again = this.#everReady
     this.#everReady = true
     this.#ready.resolve(message as Ready)
-    if (again) this.#options.say(`${this.name} is back`)
+    if (again) this.#options.report(`${this.name} is back`)
   }
 
   #onExit(how: string) {
@@ -92,22 +92,22 @@ export class Child {
     if (this.#id) killGroup(this.#id.pid)
     this.#process = undefined
     this.#id = undefined
-    this.#options.changed()
+    this.#options.onChange()
     if (this.#stopping) return
     if (!this.#everReady && this.#attempts >= firstStartAttempts) {
       this.#ready.reject(this.#failure(how))
       return
     }
     if (performance.now() - this.#startedAt > steadyMs) this.#delayMs = firstDelayMs
-    this.#options.say(`${this.name} ended (${how}); starting it again in ${this.#delayMs / 1_000} s`)
+    this.#options.report(`${this.name} ended (${how}); starting it again in ${this.#delayMs / 1_000} s`)
     this.#timer = setTimeout(() => this.#spawn(), this.#delayMs)
     this.#delayMs = Math.min(this.#delayMs * 2, longestDelayMs)
   }
 
-  #failure(how: string): Refusal {
+  #failure(how: string): OperatorError {
     const lines = readFileSync(this.#options.logFile, 'utf8').trimEnd().split('\n').slice(-5)
     const tail = lines.map((line) => `\n  ${line.slice(0, 500)}`).join('')
-    return new Refusal(`${this.name} does not start (${how}; see ${this.#options.logFile})${tail}`)
+    return new OperatorError(`${this.name} does not start (${how}; see ${this.#options.logFile})${tail}`)
   }
 
   /** Asks the role to finish what it has in hand, and ends it when the time is up. Returns when it is gone. */
@@ -120,7 +120,7 @@ export class Child {
     this.#process?.kill('SIGTERM')
     signal(id.pid, 'SIGCONT') // a stopped process would not hear it
     if (await waitUntilGone([id], timeoutMs)) return
-    this.#options.say(`${this.name} did not stop in time and is ended`)
+    this.#options.report(`${this.name} did not stop in time and is ended`)
     this.kill()
     await waitUntilGone([id], 5_000)
   }

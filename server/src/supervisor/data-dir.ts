@@ -12,8 +12,8 @@ import {
   writeFileSync,
 } from 'node:fs'
 import { join } from 'node:path'
+import { OperatorError } from '../errors.ts'
 import { identify, isRunning, killGroup, type ProcessId, waitUntilGone } from './processes.ts'
-import { Refusal } from './refusal.ts'
 
 const product = 'carillon'
 const format = 1
@@ -35,22 +35,22 @@ type Lock = ProcessId & { watchdog?: ProcessId; children: ProcessId[] }
  * Opens the data directory for this process, making it the first time. Refuses one that holds something else, is in
  * use, or belongs to another mode. What a killed instance left running is ended first.
  */
-export async function openDataDir(wanted: string, mode: string, say: (line: string) => void): Promise<DataDir> {
+export async function openDataDir(wanted: string, mode: string, report: (line: string) => void): Promise<DataDir> {
   const path = makeDirectory(wanted)
   checkMarker(path, mode)
   const lockFile = join(path, lockName)
   const me = identify(process.pid)
   if (!me) throw new Error('this process cannot be identified')
-  await takeLock(lockFile, me, path, say)
+  await takeLock(lockFile, me, path, report)
   const marker = join(path, markerName)
-  if (!existsSync(marker)) writeWhole(marker, `${JSON.stringify({ product, format, mode }, null, 2)}\n`)
+  if (!existsSync(marker)) writeFileAtomically(marker, `${JSON.stringify({ product, format, mode }, null, 2)}\n`)
   const logDir = join(path, 'log')
   mkdirSync(logDir, { recursive: true, mode: 0o700 })
   return {
     path,
     logDir,
     record(watchdog, children) {
-      writeWhole(lockFile, JSON.stringify({ ...me, watchdog, children: [...children] } satisfies Lock))
+      writeFileAtomically(lockFile, JSON.stringify({ ...me, watchdog, children: [...children] } satisfies Lock))
     },
     release() {
       if (readLock(lockFile)?.start === me.start) rmSync(lockFile, { force: true })
@@ -59,7 +59,7 @@ export async function openDataDir(wanted: string, mode: string, say: (line: stri
 }
 
 /** What is known of a data directory without opening it; undefined when there is none of ours. */
-export function lookAtDataDir(path: string): { mode: string; inUse: boolean } | undefined {
+export function inspectDataDir(path: string): { mode: string; inUse: boolean } | undefined {
   const marker = join(path, markerName)
   const found = existsSync(marker) ? parse<{ product: string; mode: string }>(readFileSync(marker, 'utf8')) : undefined
   if (found?.product !== product) return undefined
@@ -69,7 +69,7 @@ export function lookAtDataDir(path: string): { mode: string; inUse: boolean } | 
 
 /** From now on the directory belongs to another mode. The caller has it open. */
 export function changeMode({ path }: DataDir, mode: string) {
-  writeWhole(join(path, markerName), `${JSON.stringify({ product, format, mode }, null, 2)}\n`)
+  writeFileAtomically(join(path, markerName), `${JSON.stringify({ product, format, mode }, null, 2)}\n`)
 }
 
 function makeDirectory(path: string): string {
@@ -79,7 +79,9 @@ function makeDirectory(path: string): string {
     if (isNew) chmodSync(path, process.getuid?.() === 0 ? 0o711 : 0o700)
     return realpathSync(path)
   } catch (e) {
-    throw new Refusal(`The data directory ${path} cannot be made: ${(e as Error).message}. Set CARILLON_DATA_DIR.`)
+    throw new OperatorError(
+      `The data directory ${path} cannot be made: ${(e as Error).message}. Set CARILLON_DATA_DIR.`,
+    )
   }
 }
 
@@ -88,21 +90,21 @@ function checkMarker(path: string, mode: string) {
   const marker = join(path, markerName)
   if (!existsSync(marker)) {
     if (names.length === 0) return
-    throw new Refusal(
+    throw new OperatorError(
       `${path} holds other files and is not a data directory of Carillon. Set CARILLON_DATA_DIR to an empty directory or to one that does not exist yet.`,
     )
   }
   const found = parse<{ product: string; format: number; mode: string }>(readFileSync(marker, 'utf8'))
   if (found?.product !== product) {
-    throw new Refusal(`${marker} is damaged or not Carillon's. Set CARILLON_DATA_DIR to another directory.`)
+    throw new OperatorError(`${marker} is damaged or not Carillon's. Set CARILLON_DATA_DIR to another directory.`)
   }
   if (found.format !== format) {
-    throw new Refusal(
+    throw new OperatorError(
       `${path} was written by another version of Carillon (format ${found.format}; this one: ${format}).`,
     )
   }
   if (found.mode !== mode) {
-    throw new Refusal(
+    throw new OperatorError(
       `${path} holds the data of ${found.mode} mode, and CARILLON_MODE is ${mode}. Set CARILLON_MODE=${found.mode}, or CARILLON_DATA_DIR to another directory.`,
     )
   }
@@ -112,20 +114,22 @@ function readNames(path: string): string[] {
   try {
     return readdirSync(path)
   } catch (e) {
-    throw new Refusal(`The data directory ${path} cannot be read: ${(e as Error).message}. Set CARILLON_DATA_DIR.`)
+    throw new OperatorError(
+      `The data directory ${path} cannot be read: ${(e as Error).message}. Set CARILLON_DATA_DIR.`,
+    )
   }
 }
 
-async function takeLock(lockFile: string, me: ProcessId, path: string, say: (line: string) => void): Promise<void> {
+async function takeLock(lockFile: string, me: ProcessId, path: string, report: (line: string) => void): Promise<void> {
   const draft = `${lockFile}.${randomBytes(4).toString('hex')}`
   for (;;) {
     const holder = readLock(lockFile)
     if (holder && isRunning(holder)) {
-      throw new Refusal(
+      throw new OperatorError(
         `${path} is in use by another instance of Carillon (process ${holder.pid}). Stop that one, or set CARILLON_DATA_DIR to another directory.`,
       )
     }
-    if (holder) await endLeftovers(holder, say)
+    if (holder) await endLeftovers(holder, report)
     if (existsSync(lockFile)) moveAside(lockFile, holder)
     writeFileSync(draft, JSON.stringify({ ...me, children: [] } satisfies Lock), { mode: 0o600 })
     try {
@@ -154,15 +158,15 @@ function moveAside(lockFile: string, stale: Lock | undefined) {
 }
 
 /** A killed supervisor's watchdog ends its processes by itself; two that work on one database would not do. */
-async function endLeftovers({ watchdog, children }: Lock, say: (line: string) => void): Promise<void> {
+async function endLeftovers({ watchdog, children }: Lock, report: (line: string) => void): Promise<void> {
   if (watchdog && isRunning(watchdog)) {
-    say('The last run was killed; waiting until its processes have ended.')
+    report('The last run was killed; waiting until its processes have ended.')
     if (!(await waitUntilGone([watchdog], 8_000))) killGroup(watchdog.pid)
   }
   const left = children.filter(isRunning)
   for (const { pid } of left) killGroup(pid)
   if (!(await waitUntilGone(left, 5_000))) {
-    throw new Refusal(`Processes of the last run do not end: ${left.map(({ pid }) => pid).join(', ')}.`)
+    throw new OperatorError(`Processes of the last run do not end: ${left.map(({ pid }) => pid).join(', ')}.`)
   }
 }
 
@@ -183,7 +187,7 @@ function parse<T>(text: string): T | undefined {
 }
 
 /** Writes a file that is never seen half written. */
-export function writeWhole(path: string, text: string) {
+export function writeFileAtomically(path: string, text: string) {
   const draft = `${path}.${randomBytes(4).toString('hex')}`
   writeFileSync(draft, text, { mode: 0o600 })
   renameSync(draft, path)

@@ -8,9 +8,9 @@ const longestDelayMs = 2_000
 type DatabaseOptions = {
   dataDir: string
   logDir: string
-  say: (line: string) => void
+  report: (line: string) => void
   /** Called when the cluster's name is known. */
-  changed: () => void
+  onChange: () => void
 }
 
 /** The embedded PostgreSQL, started again on the same address when it dies, until it is stopped. */
@@ -37,14 +37,14 @@ export class Database {
   }
 
   async #launch(): Promise<Postgres> {
-    const { dataDir, logDir, changed } = this.#options
+    const { dataDir, logDir, onChange } = this.#options
     const server = await startPostgres({
       dataDir: join(dataDir, 'postgres'),
       log: join(logDir, 'postgres.log'),
       port: this.#server?.port,
       named: (clusterName) => {
         this.#clusterName = clusterName
-        changed()
+        onChange()
       },
     })
     this.#server = server
@@ -55,14 +55,14 @@ export class Database {
   }
 
   async #startAgain(): Promise<void> {
-    this.#options.say('PostgreSQL ended; starting it again')
+    this.#options.report('PostgreSQL ended; starting it again')
     for (let delayMs = firstDelayMs; !this.#stopping; delayMs = Math.min(delayMs * 2, longestDelayMs)) {
       try {
         await this.#launch()
-        this.#options.say('PostgreSQL is back')
+        this.#options.report('PostgreSQL is back')
         return
       } catch (e) {
-        this.#options.say(`${(e as Error).message}\nTrying again in ${delayMs / 1_000} s`)
+        this.#options.report(`${(e as Error).message}\nTrying again in ${delayMs / 1_000} s`)
         await sleep(delayMs)
       }
     }

@@ -18,13 +18,13 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import pg from 'pg'
 import { postgresEnv } from '../config/child-env.ts'
+import { OperatorError } from '../errors.ts'
 import { openLog } from './log-file.ts'
-import { type Account, asAccount, findPostgresAccount } from './postgres-account.ts'
-import { endFamily, signalFamily } from './postgres-family.ts'
-import { executable, findBinaries, findCluster, makePassable, makePrivate, placeCluster } from './postgres-files.ts'
+import { asAccount, findPostgresAccount, type OsAccount } from './postgres-account.ts'
+import { executable, findBinaries, findCluster, locateCluster, makePrivate, makeTraversable } from './postgres-files.ts'
+import { killPostgres, signalPostgres } from './postgres-processes.ts'
 import { postgresSettings } from './postgres-settings.ts'
 import { identify } from './processes.ts'
-import { Refusal } from './refusal.ts'
 
 const superuser = 'carillon'
 const database = 'carillon'
@@ -72,13 +72,13 @@ export async function startPostgres(options: PostgresOptions): Promise<Postgres>
   const home = realpathSync(options.dataDir)
   const account = findPostgresAccount()
   const binaries = findBinaries(account)
-  const clusterDir = placeCluster(home, account)
+  const clusterDir = locateCluster(home, account)
   const clusterName = `carillon-${createHash('sha256').update(clusterDir).digest('hex').slice(0, 12)}`
   const settings: Record<string, string> = { ...postgresSettings, ...options.settings, cluster_name: clusterName }
   const log = options.log ?? join(home, 'postgres.log')
 
   options.named?.(clusterName)
-  await endFamily(clusterName)
+  await killPostgres(clusterName)
   const password = await ensureCluster({ home, clusterDir, binaries, account, sync: settings.fsync !== 'off' })
   for (const name of ['postmaster.pid', `.s.PGSQL.${socketPort}`, `.s.PGSQL.${socketPort}.lock`]) {
     rmSync(join(clusterDir, name), { force: true })
@@ -114,12 +114,12 @@ export async function startPostgres(options: PostgresOptions): Promise<Postgres>
     const urlOf = (name: string) => clusterUrl(password, host, name)
     await ensureDatabase(urlOf)
     const stop = (mode: 'fast' | 'immediate' = 'fast') => stopPostmaster(postmaster, exited, clusterName, mode)
-    const kill = () => void signalFamily(clusterName, 'SIGKILL')
+    const kill = () => void signalPostgres(clusterName, 'SIGKILL')
     return { url: urlOf(database), pid, clusterName, clusterDir, account: account?.name, port, exited, stop, kill }
   } catch (e) {
     postmaster.kill('SIGKILL')
-    await endFamily(clusterName)
-    throw new Refusal(`${(e as Error).message} (see ${log})${tail(log)}`)
+    await killPostgres(clusterName)
+    throw new OperatorError(`${(e as Error).message} (see ${log})${tail(log)}`)
   }
 }
 
@@ -149,7 +149,7 @@ type ClusterPlan = {
   home: string
   clusterDir: string
   binaries: string
-  account: Account | undefined
+  account: OsAccount | undefined
   sync: boolean
 }
 
@@ -158,7 +158,7 @@ async function ensureCluster({ home, clusterDir, binaries, account, sync }: Clus
   const passwordFile = join(home, 'password')
   if (existsSync(join(clusterDir, 'PG_VERSION'))) {
     if (existsSync(passwordFile)) return readFileSync(passwordFile, 'utf8').trim()
-    throw new Refusal(`The password of the database is missing: ${passwordFile}`)
+    throw new OperatorError(`The password of the database is missing: ${passwordFile}`)
   }
   const password = randomBytes(24).toString('hex')
   writeFileSync(passwordFile, `${password}\n`, { mode: 0o600 })
@@ -166,7 +166,7 @@ async function ensureCluster({ home, clusterDir, binaries, account, sync }: Clus
   // A draft, renamed when it is whole: an initdb that was killed leaves no half cluster behind.
   const draft = `${clusterDir}.draft`
   const draftPassword = `${clusterDir}.password`
-  if (!existsSync(dirname(clusterDir))) makePassable(dirname(clusterDir))
+  if (!existsSync(dirname(clusterDir))) makeTraversable(dirname(clusterDir))
   makePrivate(draft, account)
   rmSync(draftPassword, { force: true })
   writeFileSync(draftPassword, password, { mode: 0o600, flag: 'wx' })
@@ -180,7 +180,7 @@ async function ensureCluster({ home, clusterDir, binaries, account, sync }: Clus
     await promisify(execFile)(initdb, [`--pgdata=${draft}`, ...how, ...who, ...speed], spawnOptions)
   } catch (e) {
     const said = (e as { stderr?: string }).stderr || (e as Error).message
-    throw new Refusal(`The database cluster in ${clusterDir} could not be made: ${said.trim()}`)
+    throw new OperatorError(`The database cluster in ${clusterDir} could not be made: ${said.trim()}`)
   } finally {
     rmSync(draftPassword, { force: true })
   }
@@ -228,11 +228,11 @@ async function stopPostmaster(
   mode: 'fast' | 'immediate',
 ): Promise<void> {
   postmaster.kill(mode === 'fast' ? 'SIGINT' : 'SIGQUIT')
-  signalFamily(clusterName, 'SIGCONT') // one that was stopped would not hear it
+  signalPostgres(clusterName, 'SIGCONT') // one that was stopped would not hear it
   // The shutdown checkpoint may take its time after a big import; immediate mode has none.
   const patience = AbortSignal.timeout(mode === 'fast' ? 30_000 : 3_000)
   await Promise.race([exited, new Promise((resolve) => patience.addEventListener('abort', resolve))])
-  await endFamily(clusterName)
+  await killPostgres(clusterName)
   await exited
 }
 

@@ -1,5 +1,5 @@
 import { createServer } from 'node:net'
-import { Refusal } from './refusal.ts'
+import { OperatorError } from '../errors.ts'
 
 /** Makes sure that the api role will be able to listen there, and answers the port: a free one for 0. */
 export async function checkPort(host: string, port: number): Promise<number> {
@@ -7,7 +7,7 @@ export async function checkPort(host: string, port: number): Promise<number> {
   try {
     await new Promise<void>((resolve, reject) => server.once('error', reject).listen({ host, port }, resolve))
   } catch (e) {
-    throw new Refusal(explain(host, port, (e as NodeJS.ErrnoException).code))
+    throw new OperatorError(explain(host, port, (e as NodeJS.ErrnoException).code))
   }
   const address = server.address()
   await new Promise((resolve) => server.close(resolve))

@@ -1,10 +1,10 @@
 import { spawnSync } from 'node:child_process'
 import { readFileSync, realpathSync, statSync } from 'node:fs'
 import { dirname } from 'node:path'
-import { Refusal } from './refusal.ts'
+import { OperatorError } from '../errors.ts'
 
 /** The operating-system account PostgreSQL runs as. Only root needs another one than its own. */
-export type Account = { name: string; uid: number; gid: number }
+export type OsAccount = { name: string; uid: number; gid: number }
 
 const preferred = ['nobody', 'postgres', 'daemon', 'www-data']
 
@@ -12,18 +12,18 @@ const preferred = ['nobody', 'postgres', 'daemon', 'www-data']
  * The unprivileged account for PostgreSQL when we are root, undefined when we may use our own.
  * initdb and postgres refuse uid 0, and a uid that the passwd file does not know.
  */
-export function findPostgresAccount(passwd?: string): Account | undefined {
+export function findPostgresAccount(passwd?: string): OsAccount | undefined {
   if (process.getuid?.() !== 0) return undefined
   const accounts = parsePasswd(passwd ?? readFileSync('/etc/passwd', 'utf8'))
   const known = preferred.map((name) => accounts.find((account) => account.name === name))
   const account = known.find((candidate) => candidate) ?? accounts[0]
   if (account) return account
-  throw new Refusal(
+  throw new OperatorError(
     'PostgreSQL refuses to run as root, and /etc/passwd names no other account. Add one (useradd carillon), run as an ordinary user, or set DATABASE_URL.',
   )
 }
 
-function parsePasswd(text: string): Account[] {
+function parsePasswd(text: string): OsAccount[] {
   return text
     .split('\n')
     .map((line) => line.split(':'))
@@ -32,7 +32,7 @@ function parsePasswd(text: string): Account[] {
 }
 
 /** Whether the account may pass through this directory and every one above it. */
-export function canReach(account: Account | undefined, path: string): boolean {
+export function canReach(account: OsAccount | undefined, path: string): boolean {
   if (!account) return true
   let directory = realpathSync(path)
   for (;;) {
@@ -43,7 +43,7 @@ export function canReach(account: Account | undefined, path: string): boolean {
   }
 }
 
-function mayPass(account: Account, directory: string): boolean {
+function mayPass(account: OsAccount, directory: string): boolean {
   const { uid, gid, mode } = statSync(directory)
   if (uid === account.uid) return (mode & 0o100) !== 0
   if (gid === account.gid) return (mode & 0o010) !== 0
@@ -51,12 +51,12 @@ function mayPass(account: Account, directory: string): boolean {
 }
 
 /** Whether the account can really start this binary: modes of libraries and noexec mounts have their say too. */
-export function canRun(account: Account | undefined, binary: string): boolean {
+export function canRun(account: OsAccount | undefined, binary: string): boolean {
   const { status } = spawnSync(binary, ['--version'], { ...asAccount(account), stdio: 'ignore', timeout: 10_000 })
   return status === 0
 }
 
 /** The spawn options that put a process on the account. */
-export function asAccount(account: Account | undefined): { uid?: number; gid?: number; cwd?: string } {
+export function asAccount(account: OsAccount | undefined): { uid?: number; gid?: number; cwd?: string } {
   return account ? { uid: account.uid, gid: account.gid, cwd: '/' } : {}
 }

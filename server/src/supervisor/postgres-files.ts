@@ -16,15 +16,15 @@ import {
 import { createRequire } from 'node:module'
 import { tmpdir } from 'node:os'
 import { basename, dirname, join, relative } from 'node:path'
-import { type Account, canReach, canRun } from './postgres-account.ts'
-import { Refusal } from './refusal.ts'
+import { OperatorError } from '../errors.ts'
+import { canReach, canRun, type OsAccount } from './postgres-account.ts'
 
 // Root's PostgreSQL runs on an unprivileged account, which may be unable to reach the checkout or the data directory
 // (a clone below /root). Then the binaries are copied, and the cluster is kept, in one of these places.
 const reachablePlaces = ['/var/lib/carillon', '/opt/carillon', '/srv/carillon']
 
 /** A directory with the server's binaries (bin, lib, share) that the account can run. */
-export function findBinaries(account: Account | undefined): string {
+export function findBinaries(account: OsAccount | undefined): string {
   const { native, version } = locatePackage()
   hydrateSymlinks(native)
   const postgres = join('bin', executable('postgres'))
@@ -36,7 +36,7 @@ export function findBinaries(account: Account | undefined): string {
     if (canRun(account, join(copy, postgres))) return copy
   }
   const who = account ? `the account ${account.name}` : 'this system'
-  throw new Refusal(
+  throw new OperatorError(
     `The embedded PostgreSQL (${native}) does not run on ${who}. Set DATABASE_URL to use your own server.`,
   )
 }
@@ -55,7 +55,7 @@ function locatePackage(): { native: string; version: string } {
     const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { version: string }
     return { native: join(root, 'native'), version }
   } catch {
-    throw new Refusal(
+    throw new OperatorError(
       `No embedded PostgreSQL for this platform (${name} is not installed). Set DATABASE_URL to use yours.`,
     )
   }
@@ -103,7 +103,7 @@ function kind(path: string) {
 }
 
 /** Makes a directory of root's that the account may pass through; false where that cannot be had. */
-function makeReachable(account: Account, place: string): boolean {
+function makeReachable(account: OsAccount, place: string): boolean {
   try {
     mkdirSync(place, { recursive: true, mode: 0o755 })
     const { isDirectory, uid } = kind(place)
@@ -119,7 +119,7 @@ function makeReachable(account: Account, place: string): boolean {
  * The directory that holds (or will hold) the cluster of this home directory: below it, or, where the account cannot
  * reach that, in a reachable place which the home remembers.
  */
-export function placeCluster(home: string, account: Account | undefined): string {
+export function locateCluster(home: string, account: OsAccount | undefined): string {
   const inside = join(home, 'cluster')
   if (existsSync(join(inside, 'PG_VERSION'))) return inside
   const record = join(home, 'location')
@@ -130,12 +130,12 @@ export function placeCluster(home: string, account: Account | undefined): string
     if (!account || !makeReachable(account, place)) continue
     const id = createHash('sha256').update(home).digest('hex').slice(0, 12)
     const parent = join(place, `${id}-${randomBytes(3).toString('hex')}`)
-    makePassable(parent)
+    makeTraversable(parent)
     writeFileSync(join(parent, 'owner'), home)
     writeFileSync(record, join(parent, 'cluster'))
     return join(parent, 'cluster')
   }
-  throw new Refusal(
+  throw new OperatorError(
     `PostgreSQL runs as ${account?.name} because we are root, and that account can reach neither ${home} nor ${reachablePlaces[0]}. Set CARILLON_DATA_DIR to a directory it can reach, run as an ordinary user, or set DATABASE_URL.`,
   )
 }
@@ -148,7 +148,7 @@ export function findCluster(home: string): string | undefined {
 }
 
 /** Makes a directory that others may pass through, whatever the umask. */
-export function makePassable(path: string) {
+export function makeTraversable(path: string) {
   mkdirSync(path, { recursive: true })
   chmodSync(path, 0o711)
 }
@@ -158,7 +158,7 @@ function claimCluster(home: string, cluster: string): string {
   const ownerFile = join(dirname(cluster), 'owner')
   const owner = existsSync(ownerFile) ? readFileSync(ownerFile, 'utf8') : ''
   if (owner !== home && owner !== '' && existsSync(join(owner, 'location'))) {
-    throw new Refusal(`${cluster} holds the database of ${owner}, not of ${home}: this data directory is a copy.`)
+    throw new OperatorError(`${cluster} holds the database of ${owner}, not of ${home}: this data directory is a copy.`)
   }
   if (existsSync(dirname(cluster))) writeFileSync(ownerFile, home)
   return cluster
@@ -175,7 +175,7 @@ export function removeCluster(home: string) {
 }
 
 /** Makes a fresh, empty directory that belongs to the account alone. */
-export function makePrivate(path: string, account: Account | undefined) {
+export function makePrivate(path: string, account: OsAccount | undefined) {
   rmSync(path, { recursive: true, force: true })
   mkdirSync(path, { mode: 0o700 })
   if (account) chownSync(path, account.uid, account.gid)

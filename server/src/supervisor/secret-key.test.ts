@@ -4,32 +4,32 @@ import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { expect, onTestFinished, test } from 'vitest'
 import { makeScratch } from '../../test/carillon-process.ts'
-import { findSecretKey, keepSecretKey } from './secret-key.ts'
+import { ensureSecretKey, findSecretKey } from './secret-key.ts'
 
 test('the key is made once, for its owner alone, and found again', () => {
   const scratch = makeScratch()
   onTestFinished(() => scratch.remove())
   const path = join(scratch.path, 'secret.key')
   expect(findSecretKey(scratch.path)).toBeUndefined()
-  const key = keepSecretKey(scratch.path)
+  const key = ensureSecretKey(scratch.path)
   expect(key).toMatch(/^[0-9a-f]{64}$/)
   expect(statSync(path).mode & 0o777).toBe(0o600)
   expect(readFileSync(path, 'utf8').trim()).toBe(key)
-  expect([keepSecretKey(scratch.path), findSecretKey(scratch.path)]).toEqual([key, key])
+  expect([ensureSecretKey(scratch.path), findSecretKey(scratch.path)]).toEqual([key, key])
   expect(readdirSync(scratch.path)).toEqual(['secret.key'])
   // a start that was killed before it had the key leaves a draft that is nobody's
   writeFileSync(`${path}.cafe`, 'half')
-  expect(keepSecretKey(scratch.path)).toBe(key)
+  expect(ensureSecretKey(scratch.path)).toBe(key)
   writeFileSync(path, 'half')
-  expect(() => keepSecretKey(scratch.path)).toThrow('secret.key is damaged: it must be 64 hex digits')
+  expect(() => ensureSecretKey(scratch.path)).toThrow('secret.key is damaged: it must be 64 hex digits')
 })
 
 test('of many that make it at once, all get the same', async () => {
   const scratch = makeScratch()
   onTestFinished(() => scratch.remove())
   const script = `
-    const { keepSecretKey } = await import(process.argv[1])
-    process.stdout.write(keepSecretKey(process.argv[2]))`
+    const { ensureSecretKey } = await import(process.argv[1])
+    process.stdout.write(ensureSecretKey(process.argv[2]))`
   const module = new URL('secret-key.ts', import.meta.url).href
   const makers = Array.from({ length: 4 }, () =>
     promisify(execFile)(process.execPath, ['--input-type=module', '-e', script, module, scratch.path]),

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { closeSync, fsyncSync, linkSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { Refusal } from './refusal.ts'
+import { OperatorError } from '../errors.ts'
 
 const fileName = 'secret.key'
 
@@ -13,16 +13,16 @@ export function findSecretKey(dataDir: string): string | undefined {
     text = readFileSync(path, 'utf8').trim()
   } catch (e) {
     if ((e as NodeJS.ErrnoException).code === 'ENOENT') return undefined
-    throw new Refusal(`${path} cannot be read: ${(e as Error).message}`)
+    throw new OperatorError(`${path} cannot be read: ${(e as Error).message}`)
   }
   if (/^[0-9a-f]{64}$/.test(text)) return text
-  throw new Refusal(
+  throw new OperatorError(
     `${path} is damaged: it must be 64 hex digits. Bring it back from a copy, or set CARILLON_SECRET_KEY.`,
   )
 }
 
 /** The key that the data directory keeps, made the first time; of two that make one at once both get the same. */
-export function keepSecretKey(dataDir: string): string {
+export function ensureSecretKey(dataDir: string): string {
   const known = findSecretKey(dataDir)
   if (known !== undefined) return known
   const path = join(dataDir, fileName)
@@ -37,7 +37,7 @@ export function keepSecretKey(dataDir: string): string {
   } finally {
     rmSync(draft, { force: true })
   }
-  return keepSecretKey(dataDir)
+  return ensureSecretKey(dataDir)
 }
 
 function syncDirectory(path: string) {

@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { type Logger, pino } from 'pino'
 import type { Config } from '../config/config.ts'
+import { OperatorError } from '../errors.ts'
 import { renderBanner, type SandboxAccount } from './banner.ts'
 import { Child, type Ready } from './child.ts'
 import { type DataDir, openDataDir } from './data-dir.ts'
@@ -10,9 +11,8 @@ import { Database } from './database.ts'
 import type { Postgres } from './embedded-postgres.ts'
 import { openLog } from './log-file.ts'
 import { checkPort } from './port.ts'
-import { Refusal } from './refusal.ts'
 import { type RoleFacts, roleEnv } from './role-env.ts'
-import { keepSecretKey } from './secret-key.ts'
+import { ensureSecretKey } from './secret-key.ts'
 import { WatchdogLink } from './watchdog-link.ts'
 
 export type RoleName = 'api' | 'worker' | 'gateway' | 'simulator'
@@ -64,7 +64,7 @@ class Supervisor {
   readonly #dir: DataDir
   readonly #facts: RoleFacts
   readonly #log
-  readonly #watchdog = new WatchdogLink(() => this.#entrust())
+  readonly #watchdog = new WatchdogLink(() => this.#setKillList())
   readonly #children = new Map<RoleName, Child>()
   #database: Database | undefined
   #firstSignalAt: number | undefined
@@ -84,7 +84,7 @@ class Supervisor {
       config,
       port,
       dataDir: dir.path,
-      secretKey: config.secretKey?.reveal() ?? keepSecretKey(dir.path),
+      secretKey: config.secretKey?.reveal() ?? ensureSecretKey(dir.path),
       databaseUrl: config.databaseUrl?.reveal() ?? '',
       simulator: config.mode === 'sandbox' ? simulator : undefined,
     }
@@ -128,8 +128,8 @@ class Supervisor {
     this.#database = new Database({
       dataDir: this.#dir.path,
       logDir: this.#dir.logDir,
-      say: (line) => this.#say(line),
-      changed: () => this.#entrust(),
+      report: (line) => this.#report(line),
+      onChange: () => this.#setKillList(),
     })
     const server = await this.#unlessStopped(this.#database.start())
     this.#facts.databaseUrl = server.url
@@ -142,10 +142,10 @@ class Supervisor {
     try {
       return await prepare({ config, databaseUrl, dataDir, log: this.#log })
     } catch (e) {
-      if (e instanceof Refusal) throw e
+      if (e instanceof OperatorError) throw e
       this.#log.error({ err: e }, 'the database could not be prepared')
       const which = config.databaseUrl ? 'The database of DATABASE_URL' : 'The embedded database'
-      throw new Refusal(`${which} cannot be used: ${describe(e)}`)
+      throw new OperatorError(`${which} cannot be used: ${describe(e)}`)
     }
   }
 
@@ -155,8 +155,8 @@ class Supervisor {
       script: this.#options.scriptOf?.(name) ?? fileURLToPath(new URL(`../bin/${name}.ts`, import.meta.url)),
       logFile: join(this.#dir.logDir, `${name}.log`),
       env: () => roleEnv(this.#options.env, this.#facts),
-      say: (line) => this.#say(line),
-      changed: () => this.#entrust(),
+      report: (line) => this.#report(line),
+      onChange: () => this.#setKillList(),
     })
     this.#children.set(name, child)
     return child.start()
@@ -173,15 +173,15 @@ class Supervisor {
     return renderBanner({ mode: config.mode, url, dataDir, databaseNote, account })
   }
 
-  #say(line: string) {
+  #report(line: string) {
     this.#options.print(line)
     this.#log.warn(line)
   }
 
   /** Writes down who runs, for the watchdog and for the next start. */
-  #entrust() {
+  #setKillList() {
     const roles = [...this.#children.values()].map((child) => child.id).filter((id) => id !== undefined)
-    this.#watchdog.entrust({ roles, clusterName: this.#database?.clusterName })
+    this.#watchdog.setKillList({ roles, clusterName: this.#database?.clusterName })
     this.#dir.record(this.#watchdog.id, roles)
   }
 

@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { identify, type ProcessId } from './processes.ts'
-import type { Charge } from './watchdog.ts'
+import type { KillList } from './watchdog.ts'
 
 const script = fileURLToPath(new URL('../bin/watchdog.ts', import.meta.url))
 
@@ -9,12 +9,12 @@ const script = fileURLToPath(new URL('../bin/watchdog.ts', import.meta.url))
 export class WatchdogLink {
   #process: ChildProcess | undefined
   #id: ProcessId | undefined
-  #charge: Charge = { roles: [], clusterName: undefined }
+  #killList: KillList = { roles: [], clusterName: undefined }
   #released = false
-  readonly #changed: () => void
+  readonly #onChange: () => void
 
-  constructor(changed: () => void) {
-    this.#changed = changed
+  constructor(onChange: () => void) {
+    this.#onChange = onChange
   }
 
   get id(): ProcessId | undefined {
@@ -32,23 +32,23 @@ export class WatchdogLink {
     this.#process = watchdog
     this.#id = watchdog.pid === undefined ? undefined : identify(watchdog.pid)
     this.#send()
-    this.#changed()
+    this.#onChange()
   }
 
   /** Tells the watchdog what it is to end from now on. */
-  entrust(charge: Charge) {
-    this.#charge = charge
+  setKillList(killList: KillList) {
+    this.#killList = killList
     this.#send()
   }
 
   #send() {
-    this.#process?.stdin?.write(`${JSON.stringify(this.#charge)}\n`)
+    this.#process?.stdin?.write(`${JSON.stringify(this.#killList)}\n`)
   }
 
   /** Everything has ended in order: the watchdog may go, too. */
   async release(): Promise<void> {
     this.#released = true
-    this.#charge = { ...this.#charge, released: true }
+    this.#killList = { ...this.#killList, released: true }
     const watchdog = this.#process
     if (!watchdog || watchdog.exitCode !== null || watchdog.signalCode !== null) return
     const gone = new Promise((resolve) => watchdog.once('exit', resolve))

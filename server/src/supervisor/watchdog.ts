@@ -1,11 +1,11 @@
 import { createInterface } from 'node:readline'
 import type { Readable } from 'node:stream'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { endFamily, findFamily, signalFamily } from './postgres-family.ts'
+import { killPostgres, listPostgresProcesses, signalPostgres } from './postgres-processes.ts'
 import { killGroup, type ProcessId, signal, waitUntilGone } from './processes.ts'
 
 /** What must end when the supervisor is killed. */
-export type Charge = {
+export type KillList = {
   roles: readonly ProcessId[]
   /** The embedded PostgreSQL's. */
   clusterName: string | undefined
@@ -14,21 +14,21 @@ export type Charge = {
 }
 
 /**
- * Reads the charge, a JSON line whenever it changes, until the pipe closes: then the supervisor is gone, and what it
+ * Reads the killList, a JSON line whenever it changes, until the pipe closes: then the supervisor is gone, and what it
  * left running is ended within five seconds. PostgreSQL cannot notice a dead parent, so somebody has to.
  */
-export async function guard(pipe: Readable): Promise<void> {
-  let charge: Charge = { roles: [], clusterName: undefined }
+export async function guardSupervisor(pipe: Readable): Promise<void> {
+  let killList: KillList = { roles: [], clusterName: undefined }
   for await (const line of createInterface({ input: pipe })) {
     try {
-      charge = JSON.parse(line) as Charge
+      killList = JSON.parse(line) as KillList
     } catch {
       // a line cut off by the kill: the one before it holds
     }
   }
-  if (charge.released) return
-  await endRoles(charge.roles)
-  if (charge.clusterName) await endPostgres(charge.clusterName)
+  if (killList.released) return
+  await endRoles(killList.roles)
+  if (killList.clusterName) await endPostgres(killList.clusterName)
 }
 
 async function endRoles(roles: readonly ProcessId[]): Promise<void> {
@@ -41,16 +41,16 @@ async function endRoles(roles: readonly ProcessId[]): Promise<void> {
 }
 
 async function endPostgres(clusterName: string): Promise<void> {
-  signalFamily(clusterName, 'SIGCONT')
+  signalPostgres(clusterName, 'SIGCONT')
   for (const [name, patience] of [
     ['SIGINT', 1_500],
     ['SIGQUIT', 500],
   ] as const) {
-    const family = findFamily(clusterName)
+    const family = listPostgresProcesses(clusterName)
     const postmaster = Math.min(...family) // the parent of the others, hence the oldest
     if (family.length > 0) signal(postmaster, name)
     const deadline = performance.now() + patience
-    while (findFamily(clusterName).length > 0 && performance.now() < deadline) await sleep(20)
+    while (listPostgresProcesses(clusterName).length > 0 && performance.now() < deadline) await sleep(20)
   }
-  await endFamily(clusterName)
+  await killPostgres(clusterName)
 }

@@ -2,10 +2,10 @@ import { randomUUID } from 'node:crypto'
 import { hostname } from 'node:os'
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { AggregatorRegistry, Registry } from 'prom-client'
-import type { Family } from '../lib/measures.ts'
+import type { MetricFamily } from '../lib/metric-series.ts'
 
 /** What a process tells of itself: families of series, each with the process's role and name. */
-export type Snapshot = Array<Family & { aggregator: 'sum' }>
+export type Snapshot = Array<MetricFamily & { aggregator: 'sum' }>
 
 const tellEveryMs = 4_900 // heartbeats come each second, and not to the millisecond
 
@@ -15,7 +15,7 @@ const tellEveryMs = 4_900 // heartbeats come each second, and not to the millise
  */
 export class Metrics {
   readonly #labels: { role: string; process: string }
-  #families: Array<() => Family> = []
+  #families: Array<() => MetricFamily> = []
   #toldAt = Number.NEGATIVE_INFINITY
 
   // machines that were made of one image have one name, and processes in containers one number
@@ -23,7 +23,7 @@ export class Metrics {
     this.#labels = { role, process }
   }
 
-  register(family: () => Family): void {
+  register(family: () => MetricFamily): void {
     this.#families.push(family)
   }
 

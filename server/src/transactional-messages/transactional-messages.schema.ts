@@ -1,8 +1,8 @@
 import { type Static, Type } from 'typebox'
 import { errors } from '../errors.ts'
 import { Flag, Id, isSet, TextOrNull } from '../http/schema.ts'
-import { isCallbackUrl } from '../lib/callback-url.ts'
-import { parseInstant } from '../lib/instants.ts'
+import { parseInstant } from '../lib/dates.ts'
+import { isCallbackUrl } from '../lib/guarded-fetch.ts'
 import { parsePhoneNumber } from '../sms/phone-number.ts'
 
 const maxCharacters = 160

@@ -3,7 +3,7 @@ import { errors } from '../errors.ts'
 import { idParam } from '../http/path-params.ts'
 import { Flag, Id, isSet, Time } from '../http/schema.ts'
 import { formatTime } from '../http/times.ts'
-import { isCallbackUrl } from '../lib/callback-url.ts'
+import { isCallbackUrl } from '../lib/guarded-fetch.ts'
 import type { Webhook, WebhookChange } from './webhooks.queries.ts'
 
 const CallbackUrl = (description: string) => Type.String({ maxLength: 2_048, description })

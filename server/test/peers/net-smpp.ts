@@ -2,9 +2,8 @@
 
 import { fileURLToPath } from 'node:url'
 import { connect } from '../../src/smpp/client.ts'
-import { asDeliverSm } from '../../src/smpp/pdu/data-sm.ts'
 import { toHandset } from '../../src/smpp/pdu/destinations.ts'
-import { type DeliverSm, querySm, submitMulti, submitSm } from '../../src/smpp/pdu/pdu.ts'
+import { asDeliverSm, type DeliverSm, querySm, submitMulti, submitSm } from '../../src/smpp/pdu/pdu.ts'
 import { isReceipt, parseReceipt } from '../../src/smpp/pdu/receipt-text.ts'
 import { type Checks, expectFields, until } from './checks.ts'
 import { startPeerSimulator } from './peer-simulator.ts'
@@ -117,7 +116,7 @@ export async function checkPerlServer(checks: Checks): Promise<void> {
         short_message: Buffer.from('00480069', 'hex'),
         tlvs: { user_message_reference: 0x1267 },
       })
-      expectFields(await session.ask(submit), { command_status: 0, message_id: 'P1' })
+      expectFields(await session.send(submit), { command_status: 0, message_id: 'P1' })
       expectFields(await heard('submit_sm'), {
         source_addr: '12345',
         dest_addr_ton: '1',
@@ -144,7 +143,7 @@ export async function checkPerlServer(checks: Checks): Promise<void> {
       )
     })
     await checks.check('query_sm', async () =>
-      expectFields(await session.ask(querySm({ message_id: 'P1', source_addr: '12345' })), {
+      expectFields(await session.send(querySm({ message_id: 'P1', source_addr: '12345' })), {
         message_id: 'P1',
         message_state: 2,
         final_date: '260102153000000+',
@@ -153,7 +152,7 @@ export async function checkPerlServer(checks: Checks): Promise<void> {
     await checks.check('submit_multi', async () => {
       const dest_address = [toHandset('12125550142', 1, 1), toHandset('12125550110', 1, 1)]
       const pdu = submitMulti({ source_addr: '12345', dest_address, short_message: Buffer.from('Hello all') })
-      const answer = await session.ask(pdu)
+      const answer = await session.send(pdu)
       expectFields(answer, {
         message_id: 'P-multi',
         unsuccess_sme: [{ dest_addr_ton: 1, dest_addr_npi: 1, destination_addr: '12125550110', error_status_code: 11 }],

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import pg from 'pg'
 import { formatPhoneNumber } from '../../src/sms/phone-number.ts'
-import { findFamily } from '../../src/supervisor/postgres-family.ts'
+import { listPostgresProcesses } from '../../src/supervisor/postgres-processes.ts'
 import { signal } from '../../src/supervisor/processes.ts'
 import { type Carillon, makeScratch, processesOf, startCarillon } from '../carillon-process.ts'
 import { waitFor } from '../wait-for.ts'
@@ -188,7 +188,7 @@ export class House {
   databasePids(): number[] {
     const clusterName = /cluster_name=(\S+)/.exec(commandOf(this.pid('postmaster')))?.[1]
     if (!clusterName) throw new Error('no database runs')
-    return findFamily(clusterName)
+    return listPostgresProcesses(clusterName)
   }
 
   /** Another process of a role beside the supervisor's own, on the same account and database; answers its id. */

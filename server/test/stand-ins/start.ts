@@ -1,6 +1,6 @@
 import pg from 'pg'
 import { ConfigError, readEnv } from '../../src/config/config.ts'
-import { Refusal } from '../../src/supervisor/refusal.ts'
+import { OperatorError } from '../../src/errors.ts'
 import { type RoleName, supervise } from '../../src/supervisor/supervisor.ts'
 
 // bin/start.ts with stand-ins for the roles; CARILLON_TEST_GATEWAY names another one for the gateway.
@@ -24,7 +24,7 @@ try {
   })
   process.exit(0)
 } catch (e) {
-  console.error(e instanceof ConfigError || e instanceof Refusal ? e.message : e)
+  console.error(e instanceof ConfigError || e instanceof OperatorError ? e.message : e)
   process.exit(1)
 }
 

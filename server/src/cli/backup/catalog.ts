@@ -76,7 +76,7 @@ export async function readInstallation(client: ClientBase) {
 }
 
 /** Nothing at all, the tables of a start or a restore that got no further, or something that would be missed. */
-export async function whatItHolds(client: ClientBase): Promise<'nothing' | 'beginnings' | 'data'> {
+export async function inspectDatabase(client: ClientBase): Promise<'nothing' | 'beginnings' | 'data'> {
   const { rows } = await client.query<{ tables: string; ours: boolean; accounts: boolean; installation: boolean }>(
     /* sql */ `
     select count(*)::text as tables, bool_or(relname = 'schema_migrations') as ours,

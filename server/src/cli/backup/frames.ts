@@ -13,7 +13,7 @@ import type { Readable } from 'node:stream'
 
 export type FrameKind = 'H' | 'T' | 'D' | 'E' | 'S' | 'J' | 'Z'
 
-export type Header = {
+export type BackupHeader = {
   product: 'carillon'
   format: number
   mode: 'sandbox' | 'production'
@@ -48,7 +48,7 @@ export function encodeFrame(kind: FrameKind, content: Buffer | object): Buffer {
 
 export type Frame = { kind: FrameKind; content: Buffer }
 
-export class BrokenBackup extends Error {}
+export class BackupError extends Error {}
 
 /** The frames of a stream, however it is cut into pieces; throws when it ends in the middle of one. */
 export async function* readFrames(source: Readable): AsyncGenerator<Frame> {
@@ -59,13 +59,13 @@ export async function* readFrames(source: Readable): AsyncGenerator<Frame> {
       if (rest.length < headLength) break
       const length = rest.readUInt32BE(1)
       const kind = String.fromCharCode(rest[0] ?? 0)
-      if (!/[HTDESJZ]/.test(kind) || length > longestFrame) throw new BrokenBackup('it is not a backup of Carillon')
+      if (!/[HTDESJZ]/.test(kind) || length > longestFrame) throw new BackupError('it is not a backup of Carillon')
       if (rest.length < headLength + length) break
       yield { kind: kind as FrameKind, content: rest.subarray(headLength, headLength + length) }
       rest = rest.subarray(headLength + length)
     }
   }
-  if (rest.length > 0) throw new BrokenBackup('it ends in the middle')
+  if (rest.length > 0) throw new BackupError('it ends in the middle')
 }
 
 export function readJson<T>(frame: Frame): T {

@@ -6,15 +6,15 @@ import pg from 'pg'
 import { type CopyStreamQuery, from as copyFrom } from 'pg-copy-streams'
 import { clientDb, type Db } from '../../db/db.ts'
 import { listMigrations, migrate } from '../../db/migrate.ts'
+import { OperatorError } from '../../errors.ts'
 import { installJobs } from '../../jobs/boss.ts'
 import { enqueue } from '../../jobs/jobs.ts'
-import { Refusal } from '../../supervisor/refusal.ts'
 import { ensureMode, type Mode, setSendingPaused } from '../../system/installation.queries.ts'
-import { dayOfPartition, quoted, whatItHolds } from './catalog.ts'
+import { dayOfPartition, inspectDatabase, quoted } from './catalog.ts'
 import {
-  BrokenBackup,
+  BackupError,
+  type BackupHeader,
   type Frame,
-  type Header,
   type JobFrame,
   readFrames,
   readJson,
@@ -27,16 +27,16 @@ import type { Summary } from './write-backup.ts'
  * What a backup says of itself. The whole file is read and its checksum with it: a damaged one is refused before
  * anything is done, and so is one that a newer version wrote.
  */
-async function inspect(file: string): Promise<Header> {
-  let header: Header | undefined
+async function inspect(file: string): Promise<BackupHeader> {
+  let header: BackupHeader | undefined
   let last: Frame | undefined
   for await (const frame of open(file)) {
-    if (header === undefined) header = frame.kind === 'H' ? readJson<Header>(frame) : undefined
-    if (header?.product !== 'carillon') throw new BrokenBackup('it is not a backup of Carillon')
-    if (header.format !== 1) throw new Refusal(`${file} has a form that this version of Carillon does not know.`)
+    if (header === undefined) header = frame.kind === 'H' ? readJson<BackupHeader>(frame) : undefined
+    if (header?.product !== 'carillon') throw new BackupError('it is not a backup of Carillon')
+    if (header.format !== 1) throw new OperatorError(`${file} has a form that this version of Carillon does not know.`)
     last = frame
   }
-  if (header === undefined || last?.kind !== 'Z') throw new BrokenBackup('it ends too early')
+  if (header === undefined || last?.kind !== 'Z') throw new BackupError('it ends too early')
   await refuseUnknownMigrations(file, header)
   return header
 }
@@ -49,8 +49,8 @@ async function inspect(file: string): Promise<Header> {
 export async function readBackup(
   databaseUrl: string,
   file: string,
-  before: (header: Header) => Promise<void> = async () => {},
-): Promise<Summary & { header: Header }> {
+  before: (header: BackupHeader) => Promise<void> = async () => {},
+): Promise<Summary & { header: BackupHeader }> {
   try {
     const header = await inspect(file)
     return { ...(await fill(databaseUrl, file, header, before)), header }
@@ -59,13 +59,18 @@ export async function readBackup(
   }
 }
 
-async function fill(databaseUrl: string, file: string, header: Header, before: (header: Header) => Promise<void>) {
+async function fill(
+  databaseUrl: string,
+  file: string,
+  header: BackupHeader,
+  before: (header: BackupHeader) => Promise<void>,
+) {
   const client = new pg.Client({ connectionString: databaseUrl, application_name: 'carillon restore' })
   await client.connect()
   try {
-    const holds = await whatItHolds(client)
+    const holds = await inspectDatabase(client)
     if (holds === 'data') {
-      throw new Refusal('The database holds data already. A backup is restored into an empty one only.')
+      throw new OperatorError('The database holds data already. A backup is restored into an empty one only.')
     }
     await before(header)
     // a restore or a first start that got no further
@@ -86,11 +91,11 @@ async function fill(databaseUrl: string, file: string, header: Header, before: (
   }
 }
 
-async function refuseUnknownMigrations(file: string, header: Header) {
+async function refuseUnknownMigrations(file: string, header: BackupHeader) {
   const known = new Map((await listMigrations()).map(({ name, hash }) => [name, hash]))
   const strange = header.migrations.find(({ name, hash }) => known.get(name) !== hash)
   if (strange) {
-    throw new Refusal(`${file} is of another version of Carillon (${strange.name}); restore it with that one.`)
+    throw new OperatorError(`${file} is of another version of Carillon (${strange.name}); restore it with that one.`)
   }
 }
 
@@ -115,7 +120,7 @@ async function load(client: pg.Client, file: string): Promise<Summary> {
       stream.end()
       await finished(stream)
       const { rows } = readJson<{ rows: number }>(frame)
-      if (stream.rowCount !== rows) throw new BrokenBackup(`of ${rows} rows of ${table.name} ${stream.rowCount} came`)
+      if (stream.rowCount !== rows) throw new BackupError(`of ${rows} rows of ${table.name} ${stream.rowCount} came`)
       found.tables += 1
       found.rows += rows
       stream = undefined
@@ -127,7 +132,7 @@ async function load(client: pg.Client, file: string): Promise<Summary> {
       isWhole = isSame(found, frame)
     }
   }
-  if (!isWhole) throw new BrokenBackup('it ends too early')
+  if (!isWhole) throw new BackupError('it ends too early')
   for (const statement of [...late, ...references]) await client.query(statement)
   return found
 }
@@ -187,8 +192,9 @@ async function* open(file: string): AsyncGenerator<Frame> {
 /** Puts into words what is the file's fault. */
 function refusalOf(file: string, error: unknown): unknown {
   const { code = '', message } = error as NodeJS.ErrnoException
-  if (error instanceof BrokenBackup) return new Refusal(`${file} cannot be restored: ${message}.`)
-  if (code.startsWith('Z_') || error instanceof SyntaxError) return new Refusal(`${file} is damaged, or no backup.`)
-  if (code === 'ENOENT') return new Refusal(`${file} is not there.`)
+  if (error instanceof BackupError) return new OperatorError(`${file} cannot be restored: ${message}.`)
+  if (code.startsWith('Z_') || error instanceof SyntaxError)
+    return new OperatorError(`${file} is damaged, or no backup.`)
+  if (code === 'ENOENT') return new OperatorError(`${file} is not there.`)
   return error
 }

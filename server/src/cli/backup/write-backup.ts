@@ -5,9 +5,9 @@ import { createGzip } from 'node:zlib'
 import pg from 'pg'
 import { to as copyTo } from 'pg-copy-streams'
 import { listMigrations } from '../../db/migrate.ts'
-import { Refusal } from '../../supervisor/refusal.ts'
+import { OperatorError } from '../../errors.ts'
 import { listOpenJobs, listSequences, listTables, quoted, readInstallation } from './catalog.ts'
-import { encodeFrame, type Header, type TableFrame } from './frames.ts'
+import { type BackupHeader, encodeFrame, type TableFrame } from './frames.ts'
 
 export type Summary = { tables: number; rows: number }
 
@@ -19,7 +19,7 @@ const undefinedTable = '42P01'
  * is there when it is whole, or not at all.
  */
 export async function writeBackup(databaseUrl: string, file: string): Promise<Summary> {
-  if (existsSync(file)) throw new Refusal(`${file} is there already; a backup does not overwrite anything.`)
+  if (existsSync(file)) throw new OperatorError(`${file} is there already; a backup does not overwrite anything.`)
   const draft = `${file}.partial`
   try {
     for (let attempt = 1; ; attempt += 1) {
@@ -57,7 +57,7 @@ async function writeOnce(databaseUrl: string, draft: string): Promise<Summary> {
 async function* makeFrames(holder: pg.Client, databaseUrl: string, snapshot: string, summary: Summary) {
   const installation = await readInstallation(holder)
   const createdAt = new Date().toISOString()
-  yield encodeFrame('H', { product: 'carillon', format: 1, createdAt, ...installation } satisfies Header)
+  yield encodeFrame('H', { product: 'carillon', format: 1, createdAt, ...installation } satisfies BackupHeader)
   const reader = await connect(databaseUrl)
   try {
     for (const table of await listTables(holder, await tablesOfMigrations())) {

@@ -1,7 +1,7 @@
 import type { Logger } from 'pino'
 import type { Recipient } from '../../broadcasts/marks.queries.ts'
 import type { Connection } from '../../connections/connection.ts'
-import type { Done } from '../../smpp/in-flight.ts'
+import type { OnOutcome } from '../../smpp/in-flight.ts'
 import type { DataSm, DeliverSm, QuerySm, ResponsePdu, SubmitSm } from '../../smpp/pdu/pdu.ts'
 import type { Session } from '../../smpp/session.ts'
 import { type CapSet, type Caps, carrierCap, connectionCap, shortCodeCap } from '../caps/caps.ts'
@@ -107,7 +107,7 @@ export class Line {
       responseDeadlineMs: this.#responseDeadlineMs,
       enquireLinkMs: connection.enquireLinkS * 1_000,
     }
-    for (const bind of this.#binds.values()) bind.retune(settings)
+    for (const bind of this.#binds.values()) bind.applySettings(settings)
     return true
   }
 
@@ -284,7 +284,7 @@ export class Line {
   async ask(question: QuerySm): Promise<ResponsePdu | undefined> {
     if (this.free() < 2 && this.window > 1) return undefined
     const session = this.emptiest()
-    return session?.ask(question)
+    return session?.send(question)
   }
 
   /** Rows whose places were reserved took so long to be marked. */
@@ -298,7 +298,7 @@ export class Line {
   }
 
   /** Writes into a reserved place, of this bind if it has one free; false, and nothing written, when none has. */
-  submit(pdu: SubmitSm, caps: CapSet, preferred: Session | undefined, done: Done): boolean {
+  submit(pdu: SubmitSm, caps: CapSet, preferred: Session | undefined, done: OnOutcome): boolean {
     const now = performance.now()
     const session = preferred && this.#mayTake(preferred, now) ? preferred : this.emptiest()
     if (!session) return false

@@ -100,8 +100,8 @@ export class SlotBind {
   }
 
   /** Takes settings over that need no new bind; `responseDeadlineMs` is for requests from now on. */
-  retune(settings: { window: number; responseDeadlineMs: number; enquireLinkMs: number }): void {
-    for (const connector of this.#connectors) connector.retune(settings)
+  applySettings(settings: { window: number; responseDeadlineMs: number; enquireLinkMs: number }): void {
+    for (const connector of this.#connectors) connector.applySettings(settings)
   }
 
   #look(error: string | null, events: SlotBindEvents): void {

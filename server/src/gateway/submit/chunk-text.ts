@@ -6,7 +6,7 @@ import { relativeTime } from '../../smpp/pdu/time.ts'
 import type { Tlvs } from '../../smpp/pdu/tlvs.ts'
 import { type EncodedPart, encodeParts } from '../../sms/parts.ts'
 import { toSmppAddress } from '../../sms/phone-number.ts'
-import { mixed, referenceOf } from '../../sms/reference.ts'
+import { mixLogId, referenceOf } from '../../sms/reference.ts'
 import { sourceAddress } from './source-address.ts'
 
 /** What of a connection's settings shapes the PDUs of a text. */
@@ -103,6 +103,6 @@ export class Text {
   }
 
   #referenceOf(id: number): number {
-    return mixed(id) % (this.#settings.longText === 'udh16' ? 65_536 : 256)
+    return mixLogId(id) % (this.#settings.longText === 'udh16' ? 65_536 : 256)
   }
 }

@@ -535,7 +535,7 @@ const anyPdu = fc.constantFrom(...(Object.keys(commands) as Command[])).chain((c
   const fields = commands[command].body.map((field): [string, fc.Arbitrary<unknown>] => {
     if (field.type === 'uint8') return [field.name, octet]
     if (field.type === 'destinations') return [field.name, anyDestinations]
-    if (field.type === 'refused') return [field.name, anyRefused]
+    if (field.type === 'rejected') return [field.name, anyRefused]
     return [field.name, field.type === 'cstring' ? latin1(field.max - 1) : octets(field.max - 1)]
   })
   return fc.record({

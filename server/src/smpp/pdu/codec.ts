@@ -6,11 +6,11 @@ import { type Command, commands, type Field } from './commands.ts'
 import {
   type Destination,
   decodeDestinations,
-  decodeRefused,
+  decodeRejected,
   encodeDestinations,
-  encodeRefused,
-  ListFault,
-  type RefusedDestination,
+  encodeRejected,
+  ListError,
+  type RejectedDestination,
 } from './destinations.ts'
 import { blankPdu, type Pdu } from './pdu.ts'
 import { PduError } from './pdu-error.ts'
@@ -104,11 +104,11 @@ function decodeBody(pdu: AnyPdu, plan: Plan, bytes: Buffer): number {
 
 function decodeList(pdu: AnyPdu, plan: Plan, field: Field, bytes: Buffer, at: number): number {
   try {
-    const { list, end } = field.type === 'refused' ? decodeRefused(bytes, at) : decodeDestinations(bytes, at)
+    const { list, end } = field.type === 'rejected' ? decodeRejected(bytes, at) : decodeDestinations(bytes, at)
     pdu[field.name] = list
     return end
   } catch (error) {
-    if (!(error instanceof ListFault)) throw error
+    if (!(error instanceof ListError)) throw error
     throw cutOff(plan, pdu, { ...field, status: error.command_status })
   }
 }
@@ -173,11 +173,11 @@ export function encodePduInto(target: Buffer, start: number, pdu: Pdu): number {
 
 function encodeList(target: Buffer, at: number, plan: Plan, pdu: Pdu, field: Field, value: unknown): number {
   try {
-    if (!Array.isArray(value)) throw new ListFault(field.status)
-    if (field.type === 'refused') return encodeRefused(target, at, value as RefusedDestination[])
+    if (!Array.isArray(value)) throw new ListError(field.status)
+    if (field.type === 'rejected') return encodeRejected(target, at, value as RejectedDestination[])
     return encodeDestinations(target, at, value as Destination[])
   } catch (error) {
-    if (!(error instanceof ListFault)) throw error
+    if (!(error instanceof ListError)) throw error
     return refuse(plan, pdu, { ...field, status: error.command_status })
   }
 }

@@ -22,7 +22,7 @@ const destinations = {
 } as const
 
 /** no_unsuccess and unsuccess_sme(s) (§4.5.2.1): the destinations that were not taken, each with its reason. */
-const refused = { name: 'unsuccess_sme', type: 'refused', max: 6_886, status: status.ESME_RINVNUMDESTS } as const
+const refused = { name: 'unsuccess_sme', type: 'rejected', max: 6_886, status: status.ESME_RINVNUMDESTS } as const
 
 // NOTE: §4.1.1 allows 15 characters of system_id and 8 of password; aggregators hand out longer ones, so we take 63.
 const systemId = cstring('system_id', 64, status.ESME_RINVSYSID)
@@ -148,5 +148,5 @@ export const commands = {
 } as const
 
 export type Command = keyof typeof commands
-export type FieldType = 'uint8' | 'cstring' | 'octets' | 'destinations' | 'refused'
+export type FieldType = 'uint8' | 'cstring' | 'octets' | 'destinations' | 'rejected'
 export type Field = { name: string; type: FieldType; max: number; status: number }

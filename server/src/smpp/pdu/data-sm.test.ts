@@ -1,6 +1,5 @@
 import { expect, test } from 'vitest'
-import { asDeliverSm } from './data-sm.ts'
-import { dataSm } from './pdu.ts'
+import { asDeliverSm, dataSm } from './pdu.ts'
 import { formatReceipt, isReceipt, parseReceipt } from './receipt-text.ts'
 
 const addresses = { source_addr_ton: 1, source_addr: '12065550100', destination_addr: '12345' }

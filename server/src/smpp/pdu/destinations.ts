@@ -7,7 +7,7 @@ export type Destination =
   | { dest_flag: 1; dest_addr_ton: number; dest_addr_npi: number; destination_addr: string }
   | { dest_flag: 2; dl_name: string }
 
-export type RefusedDestination = {
+export type RejectedDestination = {
   dest_addr_ton: number
   dest_addr_npi: number
   destination_addr: string
@@ -27,8 +27,8 @@ const MOST = 254
 const ADDRESS_LENGTH = 21
 
 /** A list that does not fit; `command_status` says what of it. */
-export class ListFault extends Error {
-  override name = 'ListFault'
+export class ListError extends Error {
+  override name = 'ListError'
   readonly command_status: number
 
   constructor(command_status: number) {
@@ -37,38 +37,38 @@ export class ListFault extends Error {
   }
 }
 
-/** Reads the count at `at` and the destinations behind it, and says where they end; throws ListFault. */
+/** Reads the count at `at` and the destinations behind it, and says where they end; throws ListError. */
 export function decodeDestinations(bytes: Buffer, at: number): { list: Destination[]; end: number } {
   const reader = new Reader(bytes, at)
   const count = reader.uint8()
-  if (count === 0) throw new ListFault(commandStatus.ESME_RINVNUMDESTS)
+  if (count === 0) throw new ListError(commandStatus.ESME_RINVNUMDESTS)
   const list: Destination[] = []
   while (list.length < count) {
     const dest_flag = reader.uint8()
     if (dest_flag === 1) list.push({ dest_flag, ...reader.handset() })
     else if (dest_flag === 2) list.push({ dest_flag, dl_name: reader.cstring(commandStatus.ESME_RINVDLNAME) })
-    else throw new ListFault(commandStatus.ESME_RINVDESTFLAG)
+    else throw new ListError(commandStatus.ESME_RINVDESTFLAG)
   }
   return { list, end: reader.at }
 }
 
 /** Reads as many as are whole: what the response says of the others has happened all the same. */
-export function decodeRefused(bytes: Buffer, at: number): { list: RefusedDestination[]; end: number } {
+export function decodeRejected(bytes: Buffer, at: number): { list: RejectedDestination[]; end: number } {
   const reader = new Reader(bytes, at)
-  const list: RefusedDestination[] = []
+  const list: RejectedDestination[] = []
   try {
     const count = reader.uint8()
     while (list.length < count) list.push({ ...reader.handset(), error_status_code: reader.uint32() })
     return { list, end: reader.at }
   } catch (error) {
-    if (!(error instanceof ListFault)) throw error
+    if (!(error instanceof ListError)) throw error
     return { list, end: bytes.length }
   }
 }
 
-/** Writes count and destinations at `at` and says where they end; throws ListFault. */
+/** Writes count and destinations at `at` and says where they end; throws ListError. */
 export function encodeDestinations(target: Buffer, at: number, list: readonly Destination[]): number {
-  if (list.length === 0 || list.length > MOST) throw new ListFault(commandStatus.ESME_RINVNUMDESTS)
+  if (list.length === 0 || list.length > MOST) throw new ListError(commandStatus.ESME_RINVNUMDESTS)
   at = target.writeUInt8(list.length, at)
   for (const destination of list) {
     target[at++] = destination.dest_flag
@@ -78,9 +78,9 @@ export function encodeDestinations(target: Buffer, at: number, list: readonly De
   return at
 }
 
-/** Writes count and refused destinations at `at` and says where they end; throws ListFault. */
-export function encodeRefused(target: Buffer, at: number, list: readonly RefusedDestination[]): number {
-  if (list.length > MOST) throw new ListFault(commandStatus.ESME_RINVNUMDESTS)
+/** Writes count and refused destinations at `at` and says where they end; throws ListError. */
+export function encodeRejected(target: Buffer, at: number, list: readonly RejectedDestination[]): number {
+  if (list.length > MOST) throw new ListError(commandStatus.ESME_RINVNUMDESTS)
   at = target.writeUInt8(list.length, at)
   for (const refused of list) {
     at = writeHandset(target, at, refused)
@@ -89,7 +89,7 @@ export function encodeRefused(target: Buffer, at: number, list: readonly Refused
   return at
 }
 
-type Handset = Pick<RefusedDestination, 'dest_addr_ton' | 'dest_addr_npi' | 'destination_addr'>
+type Handset = Pick<RejectedDestination, 'dest_addr_ton' | 'dest_addr_npi' | 'destination_addr'>
 
 function writeHandset(target: Buffer, at: number, handset: Handset): number {
   target[at++] = octet(handset.dest_addr_ton, commandStatus.ESME_RINVDSTTON)
@@ -98,15 +98,15 @@ function writeHandset(target: Buffer, at: number, handset: Handset): number {
 }
 
 function octet(value: number, fault: number): number {
-  if (value >>> 0 !== value || value > 0xff) throw new ListFault(fault)
+  if (value >>> 0 !== value || value > 0xff) throw new ListError(fault)
   return value
 }
 
 function writeString(target: Buffer, at: number, value: string, fault: number): number {
-  if (value.length >= ADDRESS_LENGTH) throw new ListFault(fault)
+  if (value.length >= ADDRESS_LENGTH) throw new ListError(fault)
   for (let i = 0; i < value.length; i++) {
     const code = value.charCodeAt(i)
-    if (code === 0 || code > 0xff) throw new ListFault(fault)
+    if (code === 0 || code > 0xff) throw new ListError(fault)
     target[at++] = code
   }
   target[at++] = 0
@@ -124,19 +124,19 @@ class Reader {
 
   uint8(): number {
     const value = this.#bytes[this.at++]
-    if (value === undefined) throw new ListFault(commandStatus.ESME_RINVNUMDESTS)
+    if (value === undefined) throw new ListError(commandStatus.ESME_RINVNUMDESTS)
     return value
   }
 
   uint32(): number {
-    if (this.at + 4 > this.#bytes.length) throw new ListFault(commandStatus.ESME_RINVNUMDESTS)
+    if (this.at + 4 > this.#bytes.length) throw new ListError(commandStatus.ESME_RINVNUMDESTS)
     this.at += 4
     return this.#bytes.readUInt32BE(this.at - 4)
   }
 
   cstring(fault: number): string {
     const end = this.#bytes.indexOf(0, this.at)
-    if (end < 0 || end - this.at >= ADDRESS_LENGTH) throw new ListFault(fault)
+    if (end < 0 || end - this.at >= ADDRESS_LENGTH) throw new ListError(fault)
     const value = this.#bytes.toString('latin1', this.at, end)
     this.at = end + 1
     return value

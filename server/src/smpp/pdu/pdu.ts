@@ -2,7 +2,7 @@
 // spec's names and every mandatory field is there, so the codec sees one shape per command.
 
 import { type Command, commands } from './commands.ts'
-import type { Destination, RefusedDestination } from './destinations.ts'
+import type { Destination, RejectedDestination } from './destinations.ts'
 import type { Tlvs } from './tlvs.ts'
 
 type FieldOf<C extends Command> = (typeof commands)[C]['body'][number]
@@ -11,13 +11,13 @@ type Values = {
   cstring: string
   octets: Buffer
   destinations: readonly Destination[]
-  refused: readonly RefusedDestination[]
+  rejected: readonly RejectedDestination[]
 }
 type ValueOf<F> = F extends { type: keyof Values } ? Values[F['type']] : never
 
-export type Header<C extends Command> = { command: C; command_status: number; sequence_number: number }
+export type PduHeader<C extends Command> = { command: C; command_status: number; sequence_number: number }
 export type Body<C extends Command> = { [F in FieldOf<C> as F['name']]: ValueOf<F> }
-export type PduOf<C extends Command> = C extends Command ? Header<C> & Body<C> & { tlvs?: Tlvs } : never
+export type PduOf<C extends Command> = C extends Command ? PduHeader<C> & Body<C> & { tlvs?: Tlvs } : never
 export type Pdu = PduOf<Command>
 
 export type BindCommand = 'bind_transmitter' | 'bind_receiver' | 'bind_transceiver'
@@ -58,7 +58,7 @@ const empty = Buffer.alloc(0)
 const noList: readonly never[] = Object.freeze([])
 
 function buildBlank(command: Command): Pdu {
-  const none = { uint8: 0, cstring: '', octets: null, destinations: null, refused: null }
+  const none = { uint8: 0, cstring: '', octets: null, destinations: null, rejected: null }
   const body = commands[command].body.map((field): [string, unknown] => [field.name, none[field.type]])
   const all = [['command', command], ['command_status', 0], ['sequence_number', 0], ...body, ['tlvs', null]]
   // NOTE: through JSON because V8 turns an object that was built key by key into a hash table from a dozen keys on, and
@@ -158,4 +158,14 @@ export function isNotice(pdu: Pdu): pdu is Notice {
 
 export function isBind(pdu: Pdu): pdu is Bind {
   return pdu.command === 'bind_transceiver' || pdu.command === 'bind_transmitter' || pdu.command === 'bind_receiver'
+}
+
+/**
+ * A data_sm of the SMSC (§4.7) as the deliver_sm that says the same: message_payload becomes short_message, of whatever
+ * length, and the other optional parameters stay. For reading only: what is answered is the data_sm itself.
+ */
+export function asDeliverSm(pdu: DataSm): DeliverSm {
+  const { command: _, tlvs, ...fields } = pdu
+  const { message_payload = empty, ...others } = tlvs ?? {}
+  return deliverSm({ ...fields, short_message: message_payload, ...(tlvs ? { tlvs: others } : {}) })
 }

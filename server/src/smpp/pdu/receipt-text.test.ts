@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { deliverSm } from './pdu.ts'
-import { formatReceipt, isReceipt, normaliseMessageId, parseReceipt, type Receipt } from './receipt-text.ts'
+import { canonicalMessageId, formatReceipt, isReceipt, parseReceipt, type Receipt } from './receipt-text.ts'
 import type { Tlvs } from './tlvs.ts'
 
 const deliver = (text: string | Buffer, tlvs?: Tlvs, more = {}) =>
@@ -143,6 +143,6 @@ test.each([
   ['1000', '1000'],
   ['12\0ab', '12ab'],
   ['f'.repeat(60_000), 'f'.repeat(255)],
-])('normaliseMessageId(%j) is %j', (id, normal) => {
-  expect(normaliseMessageId(id)).toBe(normal)
+])('canonicalMessageId(%j) is %j', (id, normal) => {
+  expect(canonicalMessageId(id)).toBe(normal)
 })

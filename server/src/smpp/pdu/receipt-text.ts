@@ -152,7 +152,7 @@ const LONGEST_ID = 255
  * One spelling for the ids that an SMSC spells in several: lower case, no leading zeros ("0" when nothing else is left),
  * no NUL. Hex in one place and decimal in the other is not settled here: that is a setting of the connection.
  */
-export function normaliseMessageId(id: string): string {
+export function canonicalMessageId(id: string): string {
   return id
     .slice(0, LONGEST_ID)
     .replaceAll('\0', '')

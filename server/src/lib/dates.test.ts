@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { formatInstant, parseInstant } from './instants.ts'
+import { formatInstant, parseInstant } from './dates.ts'
 
 test.each([
   ['2025-08-01T00:00:00-07:00', '2025-08-01T07:00:00.000Z', '2025-08-01T00:00:00-07:00'],

@@ -1,18 +1,18 @@
 // Numbers that are counted many thousand times a second: a plain object each, put into a shape only when somebody asks.
 
 /** One series of a family: its labels, its number, and the name where that is not the family's. */
-export type Sample = { labels: Record<string, string>; value: number; metricName?: string }
+export type MetricSample = { labels: Record<string, string>; value: number; metricName?: string }
 
 /** A family of series as the exposition format has it. */
-export type Family = {
+export type MetricFamily = {
   name: string
   help: string
   type: 'counter' | 'gauge' | 'histogram'
-  values: Sample[]
+  values: MetricSample[]
 }
 
 /** Counts by one or two words, such as a connection and a status. */
-export class Tally {
+export class LabeledCounter {
   readonly #counts = new Map<string, Map<string, number>>()
 
   add(first: string, second = '', by = 1): void {
@@ -21,8 +21,8 @@ export class Tally {
     counts.set(second, (counts.get(second) ?? 0) + by)
   }
 
-  samples(labels: readonly [string] | readonly [string, string]): Sample[] {
-    const samples: Sample[] = []
+  samples(labels: readonly [string] | readonly [string, string]): MetricSample[] {
+    const samples: MetricSample[] = []
     for (const [first, counts] of this.#counts) {
       for (const [second, value] of counts) {
         samples.push({ labels: { [labels[0]]: first, ...(labels[1] ? { [labels[1]]: second } : {}) }, value })
@@ -33,7 +33,7 @@ export class Tally {
 }
 
 /** How long things took, in buckets by upper bound (seconds), for each of some words. */
-export class Durations {
+export class Histogram {
   readonly #bounds: readonly number[]
   readonly #series = new Map<string, { buckets: Float64Array; sum: number }>()
 
@@ -50,8 +50,8 @@ export class Durations {
     series.sum += seconds
   }
 
-  samples(name: string, label: string): Sample[] {
-    const samples: Sample[] = []
+  samples(name: string, label: string): MetricSample[] {
+    const samples: MetricSample[] = []
     for (const [word, { buckets, sum }] of this.#series) {
       let count = 0
       for (const [at, bucket] of buckets.entries()) {

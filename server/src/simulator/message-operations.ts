@@ -5,37 +5,37 @@ import { absoluteTime } from '../smpp/pdu/time.ts'
 import type { ResponseFields } from '../smpp/session.ts'
 import type { Handsets } from './handsets.ts'
 import type { MessageStates } from './message-states.ts'
-import { excerptOf, type Receipt } from './receipts.ts'
+import { excerptOf, type OwedReceipt } from './receipts.ts'
 import type { Settings } from './settings.ts'
 import { hexId, readId } from './smsc-id.ts'
 
-export type Afterthought = QuerySm | CancelSm | ReplaceSm
+export type MessageOperation = QuerySm | CancelSm | ReplaceSm
 
-export type AfterthoughtOptions = {
+export type MessageOperationOptions = {
   states: MessageStates
   handsets: Handsets
   settings(): Settings
   /** The receipts of this message that are not due yet, taken out of what waits. */
-  withdraw(smscId: string): Receipt[]
+  withdraw(smscId: string): OwedReceipt[]
   /** The receipts of this message that are not due yet. */
-  pending(smscId: string): Receipt[]
+  pending(smscId: string): OwedReceipt[]
   /** A receipt that is due at once. */
-  add(receipt: Receipt): void
+  add(receipt: OwedReceipt): void
 }
 
-export function isAfterthought(request: RequestPdu): request is Afterthought {
+export function isMessageOperation(request: RequestPdu): request is MessageOperation {
   return request.command === 'query_sm' || request.command === 'cancel_sm' || request.command === 'replace_sm'
 }
 
 /** What a client asks about, or still does to, a message that it has submitted (§4.8 to §4.10). */
-export class Afterthoughts {
-  readonly #options: AfterthoughtOptions
+export class MessageOperations {
+  readonly #options: MessageOperationOptions
 
-  constructor(options: AfterthoughtOptions) {
+  constructor(options: MessageOperationOptions) {
     this.#options = options
   }
 
-  answer(request: Afterthought, now: number): ResponseFields {
+  answer(request: MessageOperation, now: number): ResponseFields {
     if (request.command === 'query_sm') return this.#query(request, now)
     if (request.command === 'cancel_sm') return this.#cancel(request, now)
     return this.#replace(request, now)

@@ -11,7 +11,7 @@ const tryAgain = new Set<number>([
   status.ESME_RSYSERR,
 ])
 
-export type DeliveryEvents<T> = {
+export type DeliveryQueueEvents<T> = {
   toPdu: (item: T) => DeliverSm | DataSm
   sent: (item: T) => void
   answered: (item: T) => void
@@ -23,8 +23,8 @@ export type DeliveryEvents<T> = {
  * Sends receipts and texts of handsets to whoever is bound to receive, within each bind's window, and keeps every one
  * until it is answered: a dropped bind or a missing answer brings it back to the queue.
  */
-export class Deliveries<T> {
-  readonly #events: DeliveryEvents<T>
+export class DeliveryQueue<T> {
+  readonly #events: DeliveryQueueEvents<T>
   readonly #receivers: Session[] = []
   #queue = new Fifo<T>()
   #unanswered = 0
@@ -32,7 +32,7 @@ export class Deliveries<T> {
   #scheduled = false
   #holding = false
 
-  constructor(events: DeliveryEvents<T>) {
+  constructor(events: DeliveryQueueEvents<T>) {
     this.#events = events
   }
 

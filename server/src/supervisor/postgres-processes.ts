@@ -7,7 +7,7 @@ import { signal } from './processes.ts'
 // postmaster alone, and a busy backend outlives it. The cluster's name is in the title of each process: we go by that.
 
 /** The processes of the cluster of this name: postmaster, backends and auxiliary processes. */
-export function findFamily(clusterName: string): number[] {
+export function listPostgresProcesses(clusterName: string): number[] {
   return process.platform === 'linux' ? familyByProc(clusterName) : familyByPs(clusterName)
 }
 
@@ -42,16 +42,16 @@ function readOrEmpty(path: string): string {
 }
 
 /** Sends a signal to the whole family, and says how many there were. */
-export function signalFamily(clusterName: string, name: NodeJS.Signals): number {
-  const family = findFamily(clusterName)
+export function signalPostgres(clusterName: string, name: NodeJS.Signals): number {
+  const family = listPostgresProcesses(clusterName)
   for (const pid of family) signal(pid, name)
   return family.length
 }
 
 /** Ends the whole family and returns when none is left. A dying postmaster can still fork, so it looks again. */
-export async function endFamily(clusterName: string, deadlineMs = 5_000): Promise<void> {
+export async function killPostgres(clusterName: string, deadlineMs = 5_000): Promise<void> {
   const deadline = performance.now() + deadlineMs
-  while (signalFamily(clusterName, 'SIGKILL') > 0) {
+  while (signalPostgres(clusterName, 'SIGKILL') > 0) {
     if (performance.now() > deadline) throw new Error(`PostgreSQL processes of ${clusterName} do not end`)
     await sleep(10)
   }

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { Alarm } from './alarm.ts'
+import { DeadlineTimer } from './deadline-timer.ts'
 
 function makeAlarm() {
   let now = 0
@@ -15,7 +15,7 @@ function makeAlarm() {
       if (which === timer) timer = undefined
     },
   }
-  const alarm = new Alarm(clock, () => rings.push(now))
+  const alarm = new DeadlineTimer(clock, () => rings.push(now))
   /** Fires the timer this much after it was due. */
   const fire = (lateness = 0) => {
     const due = timer

@@ -1,4 +1,15 @@
-import type { Clock } from './clock.ts'
+/** The time of deadlines: monotonic milliseconds, and one kind of timer. Tests bring their own. */
+export type MonotonicClock = {
+  now(): number
+  setTimeout(run: () => void, ms: number): unknown
+  clearTimeout(timer: unknown): void
+}
+
+export const monotonicClock: MonotonicClock = {
+  now: () => performance.now(),
+  setTimeout: (run, ms) => setTimeout(run, ms),
+  clearTimeout: (timer) => clearTimeout(timer as NodeJS.Timeout),
+}
 
 /** A ring so much too late means that we stood still, not the peer. */
 const STALL_MS = 100
@@ -8,14 +19,14 @@ const STALL_MS = 100
  * rings one turn of the event loop later, so that answers which lie unread in the socket are read before anybody is
  * judged to be late.
  */
-export class Alarm {
-  readonly #clock: Clock
+export class DeadlineTimer {
+  readonly #clock: MonotonicClock
   readonly #ring: () => void
   #timer: unknown
   #due = Number.POSITIVE_INFINITY
   #stalled = false
 
-  constructor(clock: Clock, ring: () => void) {
+  constructor(clock: MonotonicClock, ring: () => void) {
     this.#clock = clock
     this.#ring = ring
   }

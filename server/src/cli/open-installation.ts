@@ -5,16 +5,16 @@ import { Secret } from '../config/secret.ts'
 import { poolDb } from '../db/db.ts'
 import { listMigrations, migrate } from '../db/migrate.ts'
 import { makePool } from '../db/pool.ts'
+import { OperatorError } from '../errors.ts'
 import { installJobs } from '../jobs/boss.ts'
-import { lookAtDataDir } from '../supervisor/data-dir.ts'
-import { borrowDatabase } from '../supervisor/for-a-command.ts'
-import { Refusal } from '../supervisor/refusal.ts'
-import { keepSecretKey } from '../supervisor/secret-key.ts'
+import { borrowDatabase } from '../supervisor/borrowed-database.ts'
+import { inspectDataDir } from '../supervisor/data-dir.ts'
+import { ensureSecretKey } from '../supervisor/secret-key.ts'
 import { ensureMode, findMode, type Mode } from '../system/installation.queries.ts'
-import type { Command, Work } from './command.ts'
+import type { CliCommand, CommandContext } from './command.ts'
 
-export type Place = {
-  work: Pick<Work, 'db' | 'databaseUrl' | 'mode' | 'changeMode'>
+export type OpenedInstallation = {
+  context: Pick<CommandContext, 'db' | 'databaseUrl' | 'mode' | 'changeMode'>
   close(): Promise<void>
 }
 
@@ -28,10 +28,10 @@ type Found = {
 }
 
 /** Finds the database that a command works on, in the state that the command takes it in. */
-export async function openPlace(
+export async function openInstallation(
   config: Pick<Config, 'mode' | 'dataDir' | 'databaseUrl'>,
-  takes: NonNullable<Command['takes']>,
-): Promise<Place> {
+  takes: NonNullable<CliCommand['takes']>,
+): Promise<OpenedInstallation> {
   const found = config.databaseUrl ? ofOperator(config, config.databaseUrl.reveal()) : await embedded(config, takes)
   const pool = makePool(found.url, pino({ level: 'silent' }), { max: 4, name: 'carillon command' })
   const close = async () => {
@@ -41,7 +41,7 @@ export async function openPlace(
   try {
     const db = poolDb(pool)
     const mode = takes === 'empty' ? found.mode : await bringUp(found, db)
-    return { work: { db, databaseUrl: found.url, mode, changeMode: found.changeMode }, close }
+    return { context: { db, databaseUrl: found.url, mode, changeMode: found.changeMode }, close }
   } catch (error) {
     await close()
     throw error
@@ -55,7 +55,7 @@ function ofOperator({ mode }: Pick<Config, 'mode'>, url: string): Found {
 
 async function embedded(
   { dataDir, mode }: Pick<Config, 'dataDir' | 'mode'>,
-  takes: NonNullable<Command['takes']>,
+  takes: NonNullable<CliCommand['takes']>,
 ): Promise<Found> {
   const borrowed = await borrowDatabase({
     dataDir,
@@ -74,11 +74,11 @@ async function embedded(
 
 /** The key that npm start keeps in the data directory, where there is one of ours. */
 export function secretKeyOf({ dataDir }: Pick<Config, 'dataDir'>): Secret | undefined {
-  return lookAtDataDir(dataDir) ? new Secret(keepSecretKey(dataDir)) : undefined
+  return inspectDataDir(dataDir) ? new Secret(ensureSecretKey(dataDir)) : undefined
 }
 
 /** Migrates a database that is ours alone, refuses another one that is not up to date, and answers its mode. */
-async function bringUp({ url, mode, isOurs }: Found, db: Work['db']): Promise<Mode> {
+async function bringUp({ url, mode, isOurs }: Found, db: CommandContext['db']): Promise<Mode> {
   if (isOurs) {
     await migrate(url)
     await installJobs(url)
@@ -86,7 +86,7 @@ async function bringUp({ url, mode, isOurs }: Found, db: Work['db']): Promise<Mo
   }
   const missing = await missingMigrations(url)
   if (missing.length > 0) {
-    throw new Refusal(
+    throw new OperatorError(
       `The database is not up to date (${missing[0]} is missing). Run npm start, or node server/src/bin/migrate.ts, first.`,
     )
   }

@@ -9,7 +9,7 @@ import { type RawRecord, rawLines, readRawLine, smscIdOf } from './raw-file.ts'
 /** Below this the file is not worth rewriting. */
 const COMPACT_ABOVE = 256 * 1024
 
-export class AnsweredFile {
+export class SettledReceipts {
   readonly #path: string
   #fd: number | undefined
   #size = 0
@@ -59,11 +59,11 @@ export class AnsweredFile {
  * The file that goes on from what the last run left, the receipts which that run still owed, as `owe` makes them of its
  * messages (undefined for one that gets none), and its last id.
  */
-export function openAnsweredFile<T>(
+export function openSettledReceipts<T>(
   path: string,
   rawPath: string,
   owe: (record: RawRecord) => T | undefined,
-): { file: AnsweredFile; owed: T[]; lastId: number } {
+): { file: SettledReceipts; owed: T[]; lastId: number } {
   const { offset, answered } = readAnswered(path)
   const owed: T[] = []
   let lastId = 0
@@ -79,7 +79,7 @@ export function openAnsweredFile<T>(
     const receipt = owe(record)
     if (receipt !== undefined) owed.push(receipt)
   }
-  const file = new AnsweredFile(path)
+  const file = new SettledReceipts(path)
   if (owed.length > 0) file.startAt(offset, answered)
   else file.startAt(sizeOf(rawPath), [])
   return { file, owed, lastId }

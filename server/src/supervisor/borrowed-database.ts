@@ -1,10 +1,10 @@
 import { join } from 'node:path'
-import { changeMode, lookAtDataDir, openDataDir } from './data-dir.ts'
+import { OperatorError } from '../errors.ts'
+import { changeMode, inspectDataDir, openDataDir } from './data-dir.ts'
 import { findRunningPostgres, startPostgres } from './embedded-postgres.ts'
-import { Refusal } from './refusal.ts'
 import { WatchdogLink } from './watchdog-link.ts'
 
-export type Wanted = {
+export type BorrowOptions = {
   dataDir: string
   /** The mode of a directory that does not exist yet. */
   mode: 'sandbox' | 'production'
@@ -13,7 +13,7 @@ export type Wanted = {
   alone?: boolean
 }
 
-export type Borrowed = {
+export type BorrowedDatabase = {
   url: string
   mode: string
   /** An instance runs on it; otherwise PostgreSQL was started for us alone. */
@@ -25,30 +25,30 @@ export type Borrowed = {
 }
 
 /** The embedded database for the length of one command: that of the running instance, or one started for the purpose. */
-export async function borrowDatabase({ dataDir, mode, make, alone }: Wanted): Promise<Borrowed> {
-  const known = lookAtDataDir(dataDir)
+export async function borrowDatabase({ dataDir, mode, make, alone }: BorrowOptions): Promise<BorrowedDatabase> {
+  const known = inspectDataDir(dataDir)
   if (!known && !make) {
-    throw new Refusal(
+    throw new OperatorError(
       `There is no data of Carillon in ${dataDir} yet. Run npm start once, or set CARILLON_DATA_DIR or DATABASE_URL.`,
     )
   }
   if (known?.inUse) {
-    if (alone) throw new Refusal(`Carillon runs on ${dataDir}. Stop it first.`)
+    if (alone) throw new OperatorError(`Carillon runs on ${dataDir}. Stop it first.`)
     const url = findRunningPostgres(join(dataDir, 'postgres'))
     if (url === undefined) {
-      throw new Refusal(
+      throw new OperatorError(
         `Carillon runs on ${dataDir}, but its PostgreSQL does not answer just now. Try again in a moment.`,
       )
     }
     const refuse = () => {
-      throw new Refusal(`Carillon runs on ${dataDir}. Stop it first.`)
+      throw new OperatorError(`Carillon runs on ${dataDir}. Stop it first.`)
     }
     return { url, mode: known.mode, isRunning: true, changeMode: refuse, close: async () => {} }
   }
   return startAlone(dataDir, known?.mode ?? mode)
 }
 
-async function startAlone(wanted: string, mode: string): Promise<Borrowed> {
+async function startAlone(wanted: string, mode: string): Promise<BorrowedDatabase> {
   const dir = await openDataDir(wanted, mode, () => {})
   const watchdog = new WatchdogLink(() => {})
   try {
@@ -57,7 +57,7 @@ async function startAlone(wanted: string, mode: string): Promise<Borrowed> {
     const server = await startPostgres({
       dataDir: join(dir.path, 'postgres'),
       log: join(dir.logDir, 'postgres.log'),
-      named: (clusterName) => watchdog.entrust({ roles: [], clusterName }),
+      named: (clusterName) => watchdog.setKillList({ roles: [], clusterName }),
     })
     return {
       url: server.url,
