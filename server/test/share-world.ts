@@ -1,7 +1,7 @@
 import { setImmediate as turn } from 'node:timers/promises'
 import { pino } from 'pino'
 import { Caps } from '../src/gateway/caps/caps.ts'
-import type { HeldShare, ShareTable } from '../src/gateway/caps/shares.queries.ts'
+import type { LeasedShare, ShareTable } from '../src/gateway/caps/shares.queries.ts'
 import { Shares } from '../src/gateway/caps/shares.ts'
 
 // Gateways that share one cap, on a clock that jumps from event to event: each statement takes its time before and after
@@ -19,7 +19,7 @@ export type GatewayPlan = {
   diesAt: number | null
 }
 
-type Row = Pick<HeldShare, 'gateway' | 'mps' | 'wanted'> & { leaseUntil: number }
+type Row = Pick<LeasedShare, 'gateway' | 'mps' | 'wanted'> & { leaseUntil: number }
 
 export class ShareWorld {
   readonly #mps: ReadonlyArray<{ at: number; mps: number }>

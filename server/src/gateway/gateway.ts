@@ -12,11 +12,11 @@ import { settleWaitingReceipts } from '../receipts/waiting.ts'
 import type { Runtime } from '../runtime.ts'
 import { beat } from '../system/heartbeats.queries.ts'
 import { isSendingPaused } from '../system/installation.queries.ts'
-import { Lines } from './binds/bind-groups.ts'
+import { BindGroups } from './binds/bind-groups.ts'
 import { Dispatcher } from './dispatch/dispatcher.ts'
 import { Meter } from './meter.ts'
 import { Deliveries } from './receive/deliveries.ts'
-import { Questions } from './receive/status-queries.ts'
+import { StatusQueries } from './receive/status-queries.ts'
 import { Attempts } from './submit/attempts.ts'
 import { Recorder } from './submit/recorder.ts'
 import { Submitter } from './submit/submitter.ts'
@@ -53,7 +53,7 @@ export async function startGateway(rt: Runtime): Promise<Gateway> {
   const recorder = new Recorder({ db, clock, log })
   const attempts = new Attempts(db, log)
   const meter = new Meter(rt.metrics, () =>
-    [...lines.all].map(({ connection, window, inFlight }) => ({ connection: connection.name, window, inFlight })),
+    [...groups.all].map(({ connection, window, inFlight }) => ({ connection: connection.name, window, inFlight })),
   )
   const receipts = new ReceiptBook({ db, clock, log })
   const repeat = (work: () => Promise<unknown>, pauseMs: number, what: string) =>
@@ -66,7 +66,7 @@ export async function startGateway(rt: Runtime): Promise<Gateway> {
   const inbound = repeat(interpret, timing.interpretPollMs, 'interpret MOs')
   const deliveries = new Deliveries({ db, clock, log }, recorder, receipts, meter, () => inbound.now())
   const { leaseMs, responseDeadlineMs } = config.send
-  const lines = new Lines(
+  const groups = new BindGroups(
     { rt: { ...rt, db }, gateway: instanceId, leaseMs, responseDeadlineMs },
     {
       onFree: () => dispatcher.pump(),
@@ -76,17 +76,17 @@ export async function startGateway(rt: Runtime): Promise<Gateway> {
       onLate: (request, response) => submitter.late(request, response),
     },
   )
-  const dispatcher = new Dispatcher({ db, clock, log, routes: lines.routes, instanceId, leaseMs })
+  const dispatcher = new Dispatcher({ db, clock, log, sendingRoutes: groups.sendingRoutes, instanceId, leaseMs })
   const submitter = new Submitter({ db, clock, log }, recorder, new Trace(meter, attempts), dispatcher.pump)
 
   let isPaused: boolean | undefined
   const stopped = new AbortController()
   listenForWork(rt.databaseUrl, log, stopped.signal, (work) => {
     if (work === 'chunks') dispatcher.lookForWork()
-    if (work === 'connections' && isPaused === false) lines.look()
+    if (work === 'connections' && isPaused === false) groups.look()
   })
-  const questions = new Questions({ db, clock, log }, lines, receipts)
-  const asking = repeat(() => questions.turn(), timing.statusQueryPollMs, 'ask for texts')
+  const statusQueries = new StatusQueries({ db, clock, log }, groups, receipts)
+  const asking = repeat(() => statusQueries.turn(), timing.statusQueryPollMs, 'ask for texts')
   const waiting = repeat(
     () => settleWaitingReceipts({ db, clock }),
     timing.waitingReceiptsPollMs,
@@ -94,7 +94,7 @@ export async function startGateway(rt: Runtime): Promise<Gateway> {
   )
   const tell = (serving: boolean) =>
     beat(db, 'gateway', instanceId, {
-      details: { bound: lines.bound, connections: lines.enabled, serving },
+      details: { bound: groups.bound, connections: groups.enabled, serving },
       metrics: rt.metrics.news(),
     })
   const heartbeat = repeat(() => tell(isPaused === false), timing.heartbeatMs, 'tell that we live')
@@ -105,7 +105,7 @@ export async function startGateway(rt: Runtime): Promise<Gateway> {
       const was = isPaused
       isPaused = await isSendingPaused(db)
       if (isPaused && !was) log.warn('sending is paused (npm run carillon -- sending resume): not binding')
-      if (!isPaused) lines.start()
+      if (!isPaused) groups.start()
     },
     timing.pausedPollMs,
     'find out whether sending is paused',
@@ -116,7 +116,7 @@ export async function startGateway(rt: Runtime): Promise<Gateway> {
   return {
     async stop() {
       stopped.abort()
-      const asked = questions.stop()
+      const asked = statusQueries.stop()
       await dispatcher.stop(Math.min(config.send.responseDeadlineMs, timing.drainMaxMs))
       await Promise.all([asked, ...[opening, inbound, waiting, asking, heartbeat].map((repeater) => repeater.stop())])
       // what cannot be recorded because the database is away is settled by the next gateway as unknown
@@ -127,7 +127,7 @@ export async function startGateway(rt: Runtime): Promise<Gateway> {
       const leave = async () => {
         // others need not wait for our silence to take their share
         await tell(false)
-        await lines.stop()
+        await groups.stop()
       }
       await Promise.race([
         leave().catch((error) => log.warn({ err: error }, 'could not take leave of the others')),

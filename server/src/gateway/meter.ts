@@ -3,7 +3,7 @@ import { statusName } from '../smpp/pdu/command-status.ts'
 import type { Metrics } from '../system/metrics.ts'
 
 /** What is asked of a line when somebody scrapes: its slots, and how many are taken. */
-export type LineState = { connection: string; window: number; inFlight: number }
+export type BindGroupState = { connection: string; window: number; inFlight: number }
 
 /** Counts what goes over the wire, by connection. On the way of every PDU: an addition in a map, nothing more. */
 export class Meter {
@@ -13,12 +13,12 @@ export class Meter {
   readonly #receipts = new LabeledCounter()
   readonly #inbound = new LabeledCounter()
 
-  constructor(metrics: Metrics, lines: () => LineState[]) {
+  constructor(metrics: Metrics, groups: () => BindGroupState[]) {
     const counter = (name: string, help: string, values: () => MetricFamily['values']) =>
       metrics.register(() => ({ name, help, type: 'counter', values: values() }))
-    const gauge = (name: string, help: string, value: (line: LineState) => number) =>
+    const gauge = (name: string, help: string, value: (group: BindGroupState) => number) =>
       metrics.register(() => {
-        const values = lines().map((line) => ({ labels: { connection: line.connection }, value: value(line) }))
+        const values = groups().map((group) => ({ labels: { connection: group.connection }, value: value(group) }))
         return { name, help, type: 'gauge', values }
       })
     counter('carillon_submits_total', 'submit_sm written, parts and retries too', () =>
@@ -40,8 +40,12 @@ export class Meter {
       this.#receipts.samples(['connection', 'state']),
     )
     counter('carillon_inbound_total', 'MOs stored', () => this.#inbound.samples(['connection']))
-    gauge('carillon_window_size', 'Slots of all binds of the connection that this process holds', (line) => line.window)
-    gauge('carillon_window_used', 'Slots that wait for an answer', (line) => line.inFlight)
+    gauge(
+      'carillon_window_size',
+      'Slots of all binds of the connection that this process holds',
+      (group) => group.window,
+    )
+    gauge('carillon_window_used', 'Slots that wait for an answer', (group) => group.inFlight)
   }
 
   submitted(connection: string): void {

@@ -5,14 +5,14 @@ import type { OnOutcome } from '../../smpp/in-flight.ts'
 import type { DataSm, DeliverSm, QuerySm, ResponsePdu, SubmitSm } from '../../smpp/pdu/pdu.ts'
 import type { Session } from '../../smpp/session.ts'
 import { type CapSet, type Caps, carrierCap, connectionCap, shortCodeCap } from '../caps/caps.ts'
-import { SlowDown } from '../caps/slow-down.ts'
+import { CarrierPace } from '../caps/carrier-pace.ts'
 import { leaseTiming, timing } from '../timing.ts'
-import { type InLine, PlacesAhead } from './places-ahead.ts'
+import { PlacesAhead, type WaitingText } from './places-ahead.ts'
 import { SlotBind } from './slot-bind.ts'
 
 const { deadWindowMs, lateArrivalMaxMs, sparseSlotMs, tokenReturnMs, urgentRecentMs } = timing
 
-export type LineEvents = {
+export type BindGroupEvents = {
   /** A place in a window or a bind came free: there may be something to send. */
   onFree(): void
   /** A slot is bound now, or no longer. */
@@ -22,7 +22,13 @@ export type LineEvents = {
   onLate(request: SubmitSm, response: ResponsePdu): void
 }
 
-export type LineOptions = { caps: Caps; responseDeadlineMs: number; leaseMs: number; log: Logger; events: LineEvents }
+export type BindGroupOptions = {
+  caps: Caps
+  responseDeadlineMs: number
+  leaseMs: number
+  log: Logger
+  events: BindGroupEvents
+}
 
 /** Answers later than usual by more than this tell of a text that was long on its way, and at most by so much. */
 const bunchMs = tokenReturnMs - 1_000
@@ -33,9 +39,9 @@ const urgentShare = 0.1
  * What this gateway has of one connection: the binds of its slots as one window. Places are reserved before rows are
  * marked, so that a marked row always finds somewhere to go.
  */
-export class Line {
+export class BindGroup {
   connection: Connection
-  readonly #options: LineOptions
+  readonly #options: BindGroupOptions
   readonly #binds = new Map<number, SlotBind>()
   readonly #leaving = new Set<SlotBind>()
   readonly #reserveMs: number
@@ -46,12 +52,12 @@ export class Line {
   #urgentAt = Number.NEGATIVE_INFINITY
   // how long an answer takes, on average
   #latencyMs = 0
-  readonly #slowDown = new SlowDown()
+  readonly #slowDown = new CarrierPace()
   readonly #ahead = new PlacesAhead()
   /** Places that are too few for a full mark have waited long enough for company. */
   impatient = false
 
-  constructor(connection: Connection, options: LineOptions) {
+  constructor(connection: Connection, options: BindGroupOptions) {
     this.connection = connection
     this.#options = options
     this.#reserveMs = leaseTiming(options.leaseMs).reserveMs
@@ -120,7 +126,7 @@ export class Line {
     return this.connection.responseDeadlineMs ?? this.#options.responseDeadlineMs
   }
 
-  /** Slots that are bound, receivers included. */
+  /** BindSlots that are bound, receivers included. */
   get bound(): number {
     let bound = 0
     for (const bind of this.#binds.values()) if (bind.bound) bound++
@@ -293,7 +299,7 @@ export class Line {
   }
 
   /** A text that was marked ahead of its place waits for it. */
-  wait(text: InLine): void {
+  wait(text: WaitingText): void {
     this.#ahead.add(text)
   }
 

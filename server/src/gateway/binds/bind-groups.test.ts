@@ -309,15 +309,15 @@ describe('slots', () => {
     const given = await carrier()
     await sending.db.exec('hide', 'alter table bind_slots rename to hidden_slots')
     let refusals = 0
-    const lines = new Writable({
-      write(line, _, done) {
-        if (String(line).includes('could not read connections')) refusals++
+    const groups = new Writable({
+      write(group, _, done) {
+        if (String(group).includes('could not read connections')) refusals++
         done()
       },
     })
     const { rt } = sending
     const config = { ...rt.config, smpp: undefined }
-    const started = await startGateway({ ...rt, config, log: pino({ level: 'warn' }, lines) })
+    const started = await startGateway({ ...rt, config, log: pino({ level: 'warn' }, groups) })
     cleanUp.push(() => started.stop())
     await waitFor(() => refusals > 0)
     await sending.db.exec('show', 'alter table hidden_slots rename to bind_slots')

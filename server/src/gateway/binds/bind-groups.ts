@@ -7,26 +7,26 @@ import { Caps, carrierCap, connectionCap, shortCodeCap } from '../caps/caps.ts'
 import { shareTable } from '../caps/shares.queries.ts'
 import { Shares } from '../caps/shares.ts'
 import { leaseTiming, timing } from '../timing.ts'
-import { Line, type LineEvents } from './bind-group.ts'
-import { Slots } from './bind-slots.ts'
-import { Routes } from './sending-routes.ts'
+import { BindGroup, type BindGroupEvents } from './bind-group.ts'
+import { BindSlots } from './bind-slots.ts'
+import { SendingRoutes } from './sending-routes.ts'
 
 const { followMs } = timing
 
-export type LinesOptions = { rt: Runtime; gateway: string; leaseMs: number; responseDeadlineMs: number }
+export type BindGroupsOptions = { rt: Runtime; gateway: string; leaseMs: number; responseDeadlineMs: number }
 
-export type LinesEvents = LineEvents & {
+export type BindGroupsEvents = BindGroupEvents & {
   /** More may be written under some cap than before. */
   onShare(): void
 }
 
 /** All lines of this gateway, kept equal to the rows that an operator edits: connections, their slots, the routes. */
-export class Lines {
-  readonly routes: Routes
-  readonly #options: LinesOptions
-  readonly #events: LineEvents
-  readonly #lines = new Map<number, Line>()
-  readonly #slots: Slots
+export class BindGroups {
+  readonly sendingRoutes: SendingRoutes
+  readonly #options: BindGroupsOptions
+  readonly #events: BindGroupEvents
+  readonly #groups = new Map<number, BindGroup>()
+  readonly #slots: BindSlots
   readonly #caps = new Caps()
   readonly #shares: Shares
   #shortCodeCaps: Array<{ shortCodeId: number; mps: number }> = []
@@ -36,7 +36,7 @@ export class Lines {
   // a connection has changed: there may be slots to make
   #mustMakeSlots = false
 
-  constructor(options: LinesOptions, events: LinesEvents) {
+  constructor(options: BindGroupsOptions, events: BindGroupsEvents) {
     const { rt, gateway, leaseMs } = options
     this.#options = options
     this.#events = {
@@ -47,8 +47,8 @@ export class Lines {
         events.onChange()
       },
     }
-    this.routes = new Routes(this.#lines)
-    this.#slots = new Slots({ db: rt.db, log: rt.log, gateway, leaseMs, lines: this.#lines })
+    this.sendingRoutes = new SendingRoutes(this.#groups)
+    this.#slots = new BindSlots({ db: rt.db, log: rt.log, gateway, leaseMs, groups: this.#groups })
     const table = shareTable(rt.db, gateway)
     this.#shares = new Shares(this.#caps, { table, gateway, leaseMs, log: rt.log, onGrow: events.onShare })
     const repeat = (work: () => Promise<unknown>, pauseMs: number, what: string) =>
@@ -73,47 +73,47 @@ export class Lines {
   async stop(): Promise<void> {
     await Promise.all([this.#following.stop(), this.#leasing.stop()])
     await this.#slots.stop()
-    await Promise.all([...this.#lines.values()].map((line) => line.left()))
+    await Promise.all([...this.#groups.values()].map((group) => group.left()))
     await this.#shares.stop()
   }
 
-  /** Slots that are bound. */
+  /** BindSlots that are bound. */
   get bound(): number {
     let bound = 0
-    for (const line of this.#lines.values()) bound += line.bound
+    for (const group of this.#groups.values()) bound += group.bound
     return bound
   }
 
   /** Connections that are enabled. */
   get enabled(): number {
     let enabled = 0
-    for (const line of this.#lines.values()) if (line.connection.enabled) enabled += 1
+    for (const group of this.#groups.values()) if (group.connection.enabled) enabled += 1
     return enabled
   }
 
-  get all(): Iterable<Line> {
-    return this.#lines.values()
+  get all(): Iterable<BindGroup> {
+    return this.#groups.values()
   }
 
   async #follow(): Promise<void> {
     const { rt } = this.#options
-    const [connections, routes] = [await this.#load(), await listAllSendingRoutes(rt.db)]
+    const [connections, sendingRoutes] = [await this.#load(), await listAllSendingRoutes(rt.db)]
     this.#shortCodeCaps = await listShortCodeCaps(rt.db)
     for (const connection of connections) {
-      const line = this.#lines.get(connection.id)
-      if (line) this.#mustMakeSlots = line.apply(connection) || this.#mustMakeSlots
+      const group = this.#groups.get(connection.id)
+      if (group) this.#mustMakeSlots = group.apply(connection) || this.#mustMakeSlots
       else if (connection.enabled) {
-        this.#lines.set(connection.id, this.#newLine(connection))
+        this.#groups.set(connection.id, this.#newGroup(connection))
         this.#mustMakeSlots = true
       }
     }
-    for (const [id, line] of this.#lines) {
+    for (const [id, group] of this.#groups) {
       if (connections.some((connection) => connection.id === id)) continue
-      if (line.connection.enabled) line.apply({ ...line.connection, enabled: false })
-      else if (line.owned === 0) this.#lines.delete(id)
+      if (group.connection.enabled) group.apply({ ...group.connection, enabled: false })
+      else if (group.owned === 0) this.#groups.delete(id)
     }
-    this.routes.set(
-      routes,
+    this.sendingRoutes.set(
+      sendingRoutes,
       connections.filter((connection) => connection.servesAll).map((connection) => connection.id),
       this.#shortCodeCaps.map(({ shortCodeId }) => shortCodeId),
     )
@@ -132,13 +132,13 @@ export class Lines {
       limits.set(cap, mps)
       if (isOurs) ours.add(cap)
     }
-    for (const { connection, transmits } of this.#lines.values()) {
+    for (const { connection, transmits } of this.#groups.values()) {
       const { id, mps, carrierMps } = connection
       if (mps !== null) add(connectionCap(id), mps, transmits)
       for (const [carrier, most] of Object.entries(carrierMps)) add(carrierCap(id, carrier), most, transmits)
     }
     for (const { shortCodeId, mps } of this.#shortCodeCaps) {
-      add(shortCodeCap(shortCodeId), mps, this.routes.isBound(shortCodeId))
+      add(shortCodeCap(shortCodeId), mps, this.sendingRoutes.isBound(shortCodeId))
     }
     this.#shares.follow(limits, (cap) => ours.has(cap))
   }
@@ -152,9 +152,9 @@ export class Lines {
     })
   }
 
-  #newLine(connection: Connection): Line {
+  #newGroup(connection: Connection): BindGroup {
     const { rt, leaseMs, responseDeadlineMs } = this.#options
-    return new Line(connection, {
+    return new BindGroup(connection, {
       caps: this.#caps,
       leaseMs,
       responseDeadlineMs,

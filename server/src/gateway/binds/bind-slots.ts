@@ -11,11 +11,17 @@ import {
 import type { Db } from '../../db/db.ts'
 import { wake } from '../../db/wake.ts'
 import { timing } from '../timing.ts'
-import type { Line } from './bind-group.ts'
+import type { BindGroup } from './bind-group.ts'
 
 const { slotReleaseMs } = timing
 
-export type SlotsOptions = { db: Db; log: Logger; gateway: string; leaseMs: number; lines: ReadonlyMap<number, Line> }
+export type BindSlotsOptions = {
+  db: Db
+  log: Logger
+  gateway: string
+  leaseMs: number
+  groups: ReadonlyMap<number, BindGroup>
+}
 
 /** A slot that we cannot bind for so many leases is left for others to try, and for as many it is theirs. */
 const fruitlessLeases = 2
@@ -24,8 +30,8 @@ const fruitlessLeases = 2
  * Leases this gateway's fair share of the slots of all connections, renews the leases, and gives up, in order, what is
  * more than that share.
  */
-export class Slots {
-  readonly #options: SlotsOptions
+export class BindSlots {
+  readonly #options: BindSlotsOptions
   // on their way back: still leased, until their binds are closed
   readonly #leaving = new Map<string, SlotKey>()
   readonly #handingBack = new Set<Promise<void>>()
@@ -34,7 +40,7 @@ export class Slots {
   // connections whose slots we could not bind as they are set, and since when others have the first try
   readonly #fruitless = new Map<number, { since: number; version: number }>()
 
-  constructor(options: SlotsOptions) {
+  constructor(options: BindSlotsOptions) {
     this.#options = options
   }
 
@@ -45,84 +51,84 @@ export class Slots {
 
   /** Renews what is ours and takes what is due to us; to be called every fifth of a lease, and when anything changes. */
   async turn(): Promise<void> {
-    const { lines } = this.#options
+    const { groups } = this.#options
     await this.#renew()
     const now = performance.now()
-    const wanting = [...lines.values()].filter((line) => line.connection.enabled && !this.#isFruitless(line, now))
+    const wanting = [...groups.values()].filter((group) => group.connection.enabled && !this.#isFruitless(group, now))
     await this.#take(wanting)
-    for (const line of lines.values()) {
-      if (!line.connection.enabled) this.#giveUp(line, 0)
+    for (const group of groups.values()) {
+      if (!group.connection.enabled) this.#giveUp(group, 0)
     }
   }
 
   /** Gives all slots up, and resolves when they are given back. */
   async stop(): Promise<void> {
-    for (const line of this.#options.lines.values()) this.#giveUp(line, 0)
+    for (const group of this.#options.groups.values()) this.#giveUp(group, 0)
     await Promise.all(this.#handingBack)
   }
 
   async #renew(): Promise<void> {
-    const { db, gateway, leaseMs, lines, log } = this.#options
+    const { db, gateway, leaseMs, groups, log } = this.#options
     const owned: OwnedSlot[] = []
-    for (const line of lines.values()) {
-      for (const { slot, bound, lastError } of line.slots) {
-        owned.push({ connectionId: line.connection.id, slot, bound, lastError: lastError?.slice(0, 500) ?? null })
+    for (const group of groups.values()) {
+      for (const { slot, bound, lastError } of group.slots) {
+        owned.push({ connectionId: group.connection.id, slot, bound, lastError: lastError?.slice(0, 500) ?? null })
       }
     }
     for (const slot of this.#leaving.values()) owned.push({ ...slot, bound: false, lastError: null })
     if (owned.length === 0) return
     const asked = performance.now()
     const ours = new Set((await renewSlots(db, gateway, leaseMs, owned)).map(keyOf))
-    for (const line of lines.values()) {
-      for (const bind of [...line.slots]) {
-        const key = keyOf({ connectionId: line.connection.id, slot: bind.slot })
+    for (const group of groups.values()) {
+      for (const bind of [...group.slots]) {
+        const key = keyOf({ connectionId: group.connection.id, slot: bind.slot })
         if (ours.has(key)) bind.leaseUntil = asked + leaseMs
         // taken or made while we asked
         else if (owned.some((slot) => keyOf(slot) === key)) {
-          log.warn({ connection: line.connection.name, slot: bind.slot }, 'lost a bind slot to another gateway')
-          line.lose(bind.slot)
+          log.warn({ connection: group.connection.name, slot: bind.slot }, 'lost a bind slot to another gateway')
+          group.lose(bind.slot)
         }
       }
     }
   }
 
-  async #take(wanting: Line[]): Promise<void> {
+  async #take(wanting: BindGroup[]): Promise<void> {
     if (wanting.length === 0) return
     const { db, gateway, leaseMs } = this.#options
     const asked = performance.now()
-    const ids = wanting.map((line) => line.connection.id)
+    const ids = wanting.map((group) => group.connection.id)
     for (const { connectionId, share, shared, taken } of await claimSlots(db, gateway, leaseMs, ids)) {
       this.#isShared = shared
-      const line = wanting.find((each) => each.connection.id === connectionId)
-      if (!line) continue
+      const group = wanting.find((each) => each.connection.id === connectionId)
+      if (!group) continue
       for (const slot of taken) {
-        if (!this.#leaving.has(keyOf({ connectionId, slot }))) line.take(slot, asked + leaseMs)
+        if (!this.#leaving.has(keyOf({ connectionId, slot }))) group.take(slot, asked + leaseMs)
       }
-      this.#giveUp(line, Math.min(share, line.connection.slots))
+      this.#giveUp(group, Math.min(share, group.connection.slots))
     }
   }
 
   /** Gives up what is more than so many slots, and those that the connection no longer has. */
-  #giveUp(line: Line, share: number): void {
-    const surplus = [...line.slots]
+  #giveUp(group: BindGroup, share: number): void {
+    const surplus = [...group.slots]
       .map((bind) => bind.slot)
       .sort((a, b) => a - b)
-      .filter((slot, n) => n >= share || slot >= line.connection.slots)
+      .filter((slot, n) => n >= share || slot >= group.connection.slots)
     for (const slot of surplus) {
-      const key = { connectionId: line.connection.id, slot }
-      const handing: Promise<void> = this.#handBack(line, key).finally(() => this.#handingBack.delete(handing))
+      const key = { connectionId: group.connection.id, slot }
+      const handing: Promise<void> = this.#handBack(group, key).finally(() => this.#handingBack.delete(handing))
       this.#handingBack.add(handing)
     }
   }
 
-  async #handBack(line: Line, slot: SlotKey): Promise<void> {
+  async #handBack(group: BindGroup, slot: SlotKey): Promise<void> {
     const { db, gateway, log } = this.#options
     this.#leaving.set(keyOf(slot), slot)
-    await line.giveUp(slot.slot)
+    await group.giveUp(slot.slot)
     this.#leaving.delete(keyOf(slot))
     try {
       await Promise.race([releaseSlots(db, gateway, [slot]), delay(slotReleaseMs, undefined, { ref: false })])
-      if (slot.slot >= line.connection.slots) await syncSlots(db)
+      if (slot.slot >= group.connection.slots) await syncSlots(db)
       await wake(db, 'connections')
     } catch (error) {
       log.warn({ err: error }, 'could not give a bind slot back; its lease will run out')
@@ -130,17 +136,17 @@ export class Slots {
   }
 
   /** Whether others should try: we have had slots of this connection for long, and none of them would bind. */
-  #isFruitless(line: Line, now: number): boolean {
+  #isFruitless(group: BindGroup, now: number): boolean {
     const patienceMs = fruitlessLeases * this.#options.leaseMs
-    const { id, version } = line.connection
+    const { id, version } = group.connection
     const given = this.#fruitless.get(id)
     if (given?.version === version && now - given.since < patienceMs) return true
     this.#fruitless.delete(id)
-    const slots = [...line.slots]
+    const slots = [...group.slots]
     if (!this.#isShared || slots.length === 0) return false
     if (slots.some((bind) => bind.bound || now - bind.lastBoundAt < patienceMs)) return false
     this.#fruitless.set(id, { since: now, version })
-    this.#giveUp(line, 0)
+    this.#giveUp(group, 0)
     return true
   }
 }

@@ -5,7 +5,7 @@ const { aheadMinLatencyMs, markReserveMs, promptSlotMs, waitLookMs, waitMaxMs } 
 const mostShare = 0.5
 
 /** A marked text that waits for its place. */
-export type InLine = {
+export type WaitingText = {
   /** Goes before all others that wait. */
   urgent: boolean
   /** There is a place: takes it. */
@@ -20,8 +20,8 @@ export type InLine = {
  * answers that make room.
  */
 export class PlacesAhead {
-  readonly #urgent: Array<InLine & { since: number }> = []
-  readonly #others: Array<InLine & { since: number }> = []
+  readonly #urgent: Array<WaitingText & { since: number }> = []
+  readonly #others: Array<WaitingText & { since: number }> = []
   #markingMs = 0
   #timer: NodeJS.Timeout | undefined
 
@@ -39,7 +39,7 @@ export class PlacesAhead {
     return Math.min(soon + batch, prompt, Math.floor(window * mostShare))
   }
 
-  add(text: InLine): void {
+  add(text: WaitingText): void {
     const queue = text.urgent ? this.#urgent : this.#others
     queue.push({ ...text, since: performance.now() })
     this.#timer ??= setTimeout(this.#look, waitLookMs)

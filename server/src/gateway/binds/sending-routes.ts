@@ -1,7 +1,7 @@
 import type { ShortCodeSendingRoute } from '../../connections/sending-routes.queries.ts'
-import type { Line } from './bind-group.ts'
+import type { BindGroup } from './bind-group.ts'
 
-type Route = { connectionId: number; tier: number; weight: number; turn: number; wasUsable: boolean }
+type SendingRoute = { connectionId: number; tier: number; weight: number; turn: number; wasUsable: boolean }
 
 /** Short codes that can be sent from: only these, or all but these. */
 export type SendableCodes = { allBut: boolean; ids: number[] }
@@ -14,25 +14,25 @@ const noShortCode = 0
  * its weight. A line that is lost is passed over, and is used again when it is back; so is one that can take no more for
  * now, by a cap or because its carrier is slow.
  */
-export class Routes {
-  readonly #lines: ReadonlyMap<number, Line>
-  #ofCodes = new Map<number, Route[]>()
-  #forAll: Route[] = []
+export class SendingRoutes {
+  readonly #groups: ReadonlyMap<number, BindGroup>
+  #ofCodes = new Map<number, SendingRoute[]>()
+  #forAll: SendingRoute[] = []
   // of which short codes there are caps
   #capped: number[] = []
 
-  constructor(lines: ReadonlyMap<number, Line>) {
-    this.#lines = lines
+  constructor(groups: ReadonlyMap<number, BindGroup>) {
+    this.#groups = groups
   }
 
   /** Takes the routes over as they are now, and which connections serve all short codes without routes. */
   set(table: ShortCodeSendingRoute[], servingAll: number[], capped: number[]): void {
     const before = this.#ofCodes
-    const ofCodes = new Map<number, Route[]>()
+    const ofCodes = new Map<number, SendingRoute[]>()
     for (const row of table) {
-      const routes = ofCodes.get(row.shortCodeId) ?? []
-      ofCodes.set(row.shortCodeId, routes)
-      routes.push(keep(before.get(row.shortCodeId), row))
+      const sendingRoutes = ofCodes.get(row.shortCodeId) ?? []
+      ofCodes.set(row.shortCodeId, sendingRoutes)
+      sendingRoutes.push(keep(before.get(row.shortCodeId), row))
     }
     this.#ofCodes = ofCodes
     this.#capped = capped
@@ -43,26 +43,26 @@ export class Routes {
    * The lines that the next texts of this short code may take, that whose turn it is before those that stand in for it;
    * none while there is none to be used.
    */
-  inTurn(shortCodeId: number, now: number): Line[] {
-    const routes = this.#routesOf(shortCodeId)
-    const usable: Array<{ line: Line; route: Route }> = []
-    for (const route of routes) {
+  inTurn(shortCodeId: number, now: number): BindGroup[] {
+    const sendingRoutes = this.#routesOf(shortCodeId)
+    const usable: Array<{ group: BindGroup; route: SendingRoute }> = []
+    for (const route of sendingRoutes) {
       // they stand in the order of their tiers
       if (usable[0] && route.tier > usable[0].route.tier) break
-      const line = this.#lines.get(route.connectionId)
-      const isUsable = (line?.isUsable(now) && !line.capsFor(shortCodeId).isClosed) ?? false
-      if (isUsable && !route.wasUsable) route.turn = Math.max(route.turn, lowestTurn(routes, route))
+      const group = this.#groups.get(route.connectionId)
+      const isUsable = (group?.isUsable(now) && !group.capsFor(shortCodeId).isClosed) ?? false
+      if (isUsable && !route.wasUsable) route.turn = Math.max(route.turn, lowestTurn(sendingRoutes, route))
       route.wasUsable = isUsable
-      if (line && isUsable) usable.push({ line, route })
+      if (group && isUsable) usable.push({ group, route })
     }
-    return usable.sort((a, b) => a.route.turn - b.route.turn).map(({ line }) => line)
+    return usable.sort((a, b) => a.route.turn - b.route.turn).map(({ group }) => group)
   }
 
   /** Counts texts that took this line, for the weights. Those that it stood in for have nothing to make up for. */
-  count(shortCodeId: number, line: Line, texts: number, passedOver: readonly Line[] = []): void {
-    const routes = this.#routesOf(shortCodeId)
-    const routeOf = ({ connection }: Line) => routes.find((each) => each.connectionId === connection.id)
-    const route = routeOf(line)
+  count(shortCodeId: number, group: BindGroup, texts: number, passedOver: readonly BindGroup[] = []): void {
+    const sendingRoutes = this.#routesOf(shortCodeId)
+    const routeOf = ({ connection }: BindGroup) => sendingRoutes.find((each) => each.connectionId === connection.id)
+    const route = routeOf(group)
     if (!route) return
     for (const each of passedOver) {
       const other = routeOf(each)
@@ -73,24 +73,24 @@ export class Routes {
 
   /** Whether any line of this short code is bound for sending. */
   isBound(shortCodeId: number): boolean {
-    return this.#linesOf(shortCodeId).some((line) => line.transmits)
+    return this.#groupsOf(shortCodeId).some((group) => group.transmits)
   }
 
   /** Whether any line of this short code is bound for sending, and has a share of its caps. */
   canSend(shortCodeId: number): boolean {
-    return this.#linesOf(shortCodeId).some((line) => line.transmits && !line.capsFor(shortCodeId).isClosed)
+    return this.#groupsOf(shortCodeId).some((group) => group.transmits && !group.capsFor(shortCodeId).isClosed)
   }
 
   /** Texts a second that the caps of all bound lines let us write. */
   get pace(): number {
     let pace = 0
-    for (const line of this.#lines.values()) if (line.transmits) pace += line.pace
+    for (const group of this.#groups.values()) if (group.transmits) pace += group.pace
     return pace
   }
 
   /** Whether any line of this short code has caps for carriers. */
   asksForCarriers(shortCodeId: number): boolean {
-    return this.#linesOf(shortCodeId).some((line) => line.asksForCarriers)
+    return this.#groupsOf(shortCodeId).some((group) => group.asksForCarriers)
   }
 
   /** The short codes of which canSend is true; undefined when there are none. */
@@ -100,18 +100,21 @@ export class Routes {
     return allBut || ids.length > 0 ? { allBut, ids } : undefined
   }
 
-  #linesOf(shortCodeId: number): Line[] {
+  #groupsOf(shortCodeId: number): BindGroup[] {
     return this.#routesOf(shortCodeId)
-      .map((route) => this.#lines.get(route.connectionId))
-      .filter((line) => line !== undefined)
+      .map((route) => this.#groups.get(route.connectionId))
+      .filter((group) => group !== undefined)
   }
 
-  #routesOf(shortCodeId: number): Route[] {
+  #routesOf(shortCodeId: number): SendingRoute[] {
     return this.#ofCodes.get(shortCodeId) ?? this.#forAll
   }
 }
 
-function keep(before: Route[] | undefined, row: Pick<Route, 'connectionId' | 'tier' | 'weight'>): Route {
+function keep(
+  before: SendingRoute[] | undefined,
+  row: Pick<SendingRoute, 'connectionId' | 'tier' | 'weight'>,
+): SendingRoute {
   const known = before?.find((route) => route.connectionId === row.connectionId)
   const { connectionId, tier, weight } = row
   if (!known) return { connectionId, tier, weight, turn: 0, wasUsable: false }
@@ -119,9 +122,9 @@ function keep(before: Route[] | undefined, row: Pick<Route, 'connectionId' | 'ti
 }
 
 /** One that was away must not make up for it: it begins where the others are. */
-function lowestTurn(routes: Route[], except: Route): number {
+function lowestTurn(sendingRoutes: SendingRoute[], except: SendingRoute): number {
   let lowest = Number.POSITIVE_INFINITY
-  for (const route of routes) {
+  for (const route of sendingRoutes) {
     if (route !== except && route.tier === except.tier && route.wasUsable) lowest = Math.min(lowest, route.turn)
   }
   return lowest === Number.POSITIVE_INFINITY ? 0 : lowest

@@ -7,7 +7,7 @@ const { shareGraceMs } = timing
 // a statement that finds the cap's version as it was when the shares were read, and every growth counts it up. Leases
 // are of the database's clock. A share counts until it is forgotten, well after its lease is over.
 
-export type HeldShare = { cap: string; version: number; gateway: string; mps: number; wanted: boolean }
+export type LeasedShare = { cap: string; version: number; gateway: string; mps: number; wanted: boolean }
 export type Renewal = { cap: string; kept: number; wanted: boolean }
 
 /** What the keeping of shares needs of the place where they are kept. */
@@ -15,7 +15,7 @@ export type ShareTable = {
   renew(leaseMs: number, renewals: Renewal[]): Promise<Set<string>>
   join(leaseMs: number, caps: string[]): Promise<void>
   forget(): Promise<void>
-  list(caps: string[]): Promise<HeldShare[]>
+  list(caps: string[]): Promise<LeasedShare[]>
   grow(share: { cap: string; version: number; mps: number }): Promise<boolean>
   leave(caps: string[]): Promise<void>
 }
@@ -72,7 +72,7 @@ export function shareTable(db: Db, gateway: string): ShareTable {
 
     /** All shares of these caps, each with its cap's version. */
     list(caps) {
-      return db.many<HeldShare>(
+      return db.many<LeasedShare>(
         'list_shares',
         /* sql */ `
         select c.cap, c.version, s.gateway, s.mps, s.wanted

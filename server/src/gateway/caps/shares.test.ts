@@ -125,8 +125,8 @@ describe('in the database', () => {
       tables.map((table, n) => table.grow({ cap: 'short_code:1', version: seen[n]?.[0]?.version ?? -1, mps: 10 })),
     )
     expect(granted.filter((done) => done).length).toBe(1)
-    const held = await (tables[0] as ReturnType<typeof shareTable>).list(['short_code:1'])
-    expect(held.reduce((sum, share) => sum + share.mps, 0)).toBe(10)
+    const leased = await (tables[0] as ReturnType<typeof shareTable>).list(['short_code:1'])
+    expect(leased.reduce((sum, share) => sum + share.mps, 0)).toBe(10)
   })
 
   test('gateways at once never hold more than the cap, and all of it in the end', async () => {
@@ -137,7 +137,7 @@ describe('in the database', () => {
       const shares = new Shares(caps, { table: shareTable(database.db, gateway), gateway, leaseMs: 1_000, log })
       return { caps, shares }
     })
-    const held = async () =>
+    const leased = async () =>
       database.db.one<{ sum: number; least: number }>(
         'sum_of_shares',
         `select coalesce(sum(mps), 0)::int as sum, coalesce(min(mps), 0)::int as least from rate_shares where cap = $1`,
@@ -149,7 +149,7 @@ describe('in the database', () => {
     }
     for (const { caps } of gateways) caps.of(cap).want(performance.now(), 11)
     await waitFor(async () => {
-      const { sum, least } = await held()
+      const { sum, least } = await leased()
       expect(sum).toBeLessThanOrEqual(10)
       return sum === 10 && least >= 2
     })

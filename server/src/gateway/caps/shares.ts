@@ -2,14 +2,14 @@ import type { Logger } from 'pino'
 import { Repeater } from '../../lib/repeater.ts'
 import { leaseTiming, timing } from '../timing.ts'
 import type { Caps } from './caps.ts'
-import type { HeldShare, ShareTable } from './shares.queries.ts'
+import type { LeasedShare, ShareTable } from './shares.queries.ts'
 
 const { shareMovingMs } = timing
 
 /** What gateways for which it is no bottleneck keep of a cap, all together: a hundredth. */
 const idlePart = 100
 
-type Claim = Pick<HeldShare, 'gateway' | 'mps' | 'wanted'>
+type Claim = Pick<LeasedShare, 'gateway' | 'mps' | 'wanted'>
 
 /**
  * The share of a cap that each gateway should have: those that wait for tokens the same, the others little or nothing;
@@ -128,10 +128,10 @@ export class Shares {
     if (entering.length > 0) await table.join(leaseMs, entering)
     for (const cap of entering) this.#joined.add(cap)
     await table.forget()
-    const held = Map.groupBy(await table.list([...this.#limits.keys()]), (share) => share.cap)
-    this.#seen = held
+    const leased = Map.groupBy(await table.list([...this.#limits.keys()]), (share) => share.cap)
+    this.#seen = leased
     this.#isMoving = this.#joined.size > this.#limits.size
-    for (const cap of [...this.#limits.keys()]) await this.#settle(cap, held.get(cap) ?? [], asked)
+    for (const cap of [...this.#limits.keys()]) await this.#settle(cap, leased.get(cap) ?? [], asked)
   }
 
   async #renew(asked: number): Promise<void> {
@@ -160,19 +160,19 @@ export class Shares {
     for (const cap of leaving) this.#joined.delete(cap)
   }
 
-  async #settle(key: string, held: HeldShare[], asked: number): Promise<void> {
+  async #settle(key: string, leased: LeasedShare[], asked: number): Promise<void> {
     const { table, gateway, leaseMs, onGrow } = this.#options
-    const ours = held.find((share) => share.gateway === gateway)
+    const ours = leased.find((share) => share.gateway === gateway)
     const mps = this.#limits.get(key)
     const cap = this.#caps.get(key)
     if (!ours || mps === undefined || !cap) return
-    const should = this.#shareOf(mps, held)
-    const most = mps - held.reduce((sum, share) => sum + (share === ours ? 0 : share.mps), 0)
+    const should = this.#shareOf(mps, leased)
+    const most = mps - leased.reduce((sum, share) => sum + (share === ours ? 0 : share.mps), 0)
     const wanted = Math.min(should, most)
     let has = ours.mps
     if (wanted > has && (await table.grow({ cap: key, version: ours.version, mps: wanted }))) has = wanted
     // a cap that was cut while we asked counts as it is now
-    const limit = Math.min(has, this.#shareOf(this.#limits.get(key) ?? 0, held))
+    const limit = Math.min(has, this.#shareOf(this.#limits.get(key) ?? 0, leased))
     const hasGrown = limit > cap.limit
     cap.grant(limit, asked + leaseMs - this.#reserveMs, this.#now())
     if (has !== should) this.#isMoving = true

@@ -6,19 +6,19 @@ import { waitFor } from '../../../test/wait-for.ts'
 import { expandOnce } from '../../broadcasts/expand.ts'
 import type { Db } from '../../db/db.ts'
 import { acceptBroadcast } from '../../messages/messages.ts'
-import type { Routes } from '../binds/sending-routes.ts'
-import type { HeldChunk } from '../submit/leased-chunk.ts'
+import type { SendingRoutes } from '../binds/sending-routes.ts'
+import type { LeasedChunk } from '../submit/leased-chunk.ts'
 import { Claims } from './claims.ts'
 
-const routes = {
+const sendingRoutes = {
   pace: Number.POSITIVE_INFINITY,
   sendable: () => ({ allBut: true, ids: [] }),
   asksForCarriers: () => false,
-} as unknown as Routes
+} as unknown as SendingRoutes
 
 let database: TestDatabase
 let claims: Claims
-let held: HeldChunk[]
+let leased: LeasedChunk[]
 // claims for broadcasts: so many were made, and so many are under way
 let asked: number
 let underWay: number
@@ -26,7 +26,7 @@ let underWay: number
 beforeEach(async () => {
   database = await freshDatabase()
   const { db } = database
-  held = []
+  leased = []
   asked = 0
   underWay = 0
   const { many } = db
@@ -43,12 +43,12 @@ beforeEach(async () => {
     db: { ...db, many: watched as Db['many'] },
     clock,
     log,
-    routes,
+    sendingRoutes,
     instanceId,
     leaseMs: 60_000,
     pollMs: 3_600_000,
   }
-  claims = new Claims({ ...options, held: () => held, take: (chunk) => held.push(chunk) })
+  claims = new Claims({ ...options, leased: () => leased, take: (chunk) => leased.push(chunk) })
 })
 afterEach(async () => {
   claims.stop()
@@ -69,15 +69,15 @@ async function broadcast(recipients: number): Promise<void> {
   while (await expandOnce(rt)) {}
 }
 
-const left = () => held.reduce((sum, each) => sum + each.left, 0)
+const left = () => leased.reduce((sum, each) => sum + each.left, 0)
 
 /** So many of what is in hand are texted. */
 function text(recipients: number): void {
-  for (const each of held) {
+  for (const each of leased) {
     const taken = each.take(Math.min(recipients, each.left), 0).length
     recipients -= taken
   }
-  held = held.filter((each) => each.left > 0)
+  leased = leased.filter((each) => each.left > 0)
 }
 
 test('a broadcast alone is asked for again while enough of it is in hand to go on', async () => {

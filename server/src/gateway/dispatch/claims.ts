@@ -4,8 +4,8 @@ import { listQueued, listQueuedWithCarriers } from '../../broadcasts/marks.queri
 import type { Db } from '../../db/db.ts'
 import type { Clock } from '../../lib/clock.ts'
 import { lanes } from '../../messages/messages.ts'
-import type { Routes, SendableCodes } from '../binds/sending-routes.ts'
-import { HeldChunk } from '../submit/leased-chunk.ts'
+import type { SendableCodes, SendingRoutes } from '../binds/sending-routes.ts'
+import { LeasedChunk } from '../submit/leased-chunk.ts'
 import { timing } from '../timing.ts'
 
 const { claimAheadMs, claimPollMs } = timing
@@ -14,13 +14,13 @@ export type ClaimsOptions = {
   db: Db
   clock: Clock
   log: Logger
-  routes: Routes
+  sendingRoutes: SendingRoutes
   instanceId: string
   leaseMs: number
   /** All that is in hand. */
-  held(): readonly HeldChunk[]
+  leased(): readonly LeasedChunk[]
   /** Takes a chunk that was leased. */
-  take(held: HeldChunk): void
+  take(leased: LeasedChunk): void
   /** How often work is looked for that no notice told of; left out, four times a second. */
   pollMs?: number
 }
@@ -130,7 +130,7 @@ export class Claims {
   }
 
   get #enoughRows(): number {
-    return Math.min(mostRows, Math.max(fewRows, (this.#options.routes.pace * claimAheadMs) / 1_000))
+    return Math.min(mostRows, Math.max(fewRows, (this.#options.sendingRoutes.pace * claimAheadMs) / 1_000))
   }
 
   /** Chunks of one text, the short codes that have enough of these, and recipients of broadcasts, in all and of each. */
@@ -138,7 +138,7 @@ export class Claims {
     const ofCodes = new Map<number, number>()
     const broadcasts = new Map<number, { left: number; chunks: number }>()
     let [singles, rows] = [0, 0]
-    for (const { chunk, left } of this.#options.held()) {
+    for (const { chunk, left } of this.#options.leased()) {
       if (chunk.lane === lanes.broadcast) {
         const own = broadcasts.get(chunk.messageId) ?? { left: 0, chunks: 0 }
         broadcasts.set(chunk.messageId, { left: own.left + left, chunks: own.chunks + 1 })
@@ -154,10 +154,10 @@ export class Claims {
 
   /** Answers whether to ask again at once. */
   async #claimUrgent(): Promise<boolean> {
-    const { db, clock, routes, instanceId, leaseMs } = this.#options
+    const { db, clock, sendingRoutes, instanceId, leaseMs } = this.#options
     const { singles, crowded } = this.#inHand()
     const limit = Math.min(singlesAtOnce, mostSingles - singles)
-    const codes = without(routes.sendable(), crowded)
+    const codes = without(sendingRoutes.sendable(), crowded)
     this.#passedOver = crowded
     this.#urgent.isDrained = true
     if (!codes || limit <= 0) return false
@@ -171,8 +171,8 @@ export class Claims {
   }
 
   async #claimBroadcasts(): Promise<boolean> {
-    const { db, clock, routes, instanceId, leaseMs } = this.#options
-    const codes = routes.sendable()
+    const { db, clock, sendingRoutes, instanceId, leaseMs } = this.#options
+    const codes = sendingRoutes.sendable()
     const { rows, broadcasts } = this.#inHand()
     const chunksInHand = [...broadcasts.values()].reduce((sum, { chunks }) => sum + chunks, 0)
     if (!codes || chunksInHand >= mostBroadcastChunks) return false
@@ -197,15 +197,15 @@ export class Claims {
   }
 
   async #hold(chunks: Chunk[], leaseUntil: number): Promise<void> {
-    const { db, log, routes, leaseMs, take } = this.#options
+    const { db, log, sendingRoutes, leaseMs, take } = this.#options
     for (const chunk of chunks) {
       if (chunk.epoch > 1) {
         const abandoned = await abandonSubmitting(db, chunk)
         if (abandoned > 0) log.warn({ chunk: chunk.id }, 'took a chunk over with texts in doubt')
       }
-      const asksForCarriers = routes.asksForCarriers(chunk.shortCodeId)
+      const asksForCarriers = sendingRoutes.asksForCarriers(chunk.shortCodeId)
       const queue = await (asksForCarriers ? listQueuedWithCarriers(db, chunk) : listQueued(db, chunk))
-      take(new HeldChunk(chunk, queue, leaseUntil, leaseMs, asksForCarriers))
+      take(new LeasedChunk(chunk, queue, leaseUntil, leaseMs, asksForCarriers))
     }
   }
 }

@@ -36,14 +36,14 @@ test('a gateway that lost its last bind leaves its chunks to one that has a bind
 
 test('while the database refuses, chunks are asked for no more often than the poll does', async () => {
   let refusals = 0
-  const lines = new Writable({
-    write(line, _, done) {
-      if (String(line).includes('could not lease chunks')) refusals++
+  const groups = new Writable({
+    write(group, _, done) {
+      if (String(group).includes('could not lease chunks')) refusals++
       done()
     },
   })
   await sending.db.exec('hide', 'alter table send_chunks rename to hidden_chunks')
-  carrier = await startOddCarrier({ ...sending.rt, log: pino({ level: 'warn' }, lines) }, silent)
+  carrier = await startOddCarrier({ ...sending.rt, log: pino({ level: 'warn' }, groups) }, silent)
   await waitFor(() => refusals > 0)
   const [before, since] = [refusals, performance.now()]
   await waitFor(() => refusals >= before + 10)

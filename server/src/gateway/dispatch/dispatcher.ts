@@ -10,14 +10,14 @@ import type { Recipient } from '../../broadcasts/marks.queries.ts'
 import type { Db } from '../../db/db.ts'
 import type { Clock } from '../../lib/clock.ts'
 import { lanes } from '../../messages/messages.ts'
-import type { Line } from '../binds/bind-group.ts'
-import type { Routes } from '../binds/sending-routes.ts'
+import type { BindGroup } from '../binds/bind-group.ts'
+import type { SendingRoutes } from '../binds/sending-routes.ts'
 import type { CapSet } from '../caps/caps.ts'
-import type { HeldChunk } from '../submit/leased-chunk.ts'
+import type { LeasedChunk } from '../submit/leased-chunk.ts'
 import type { Submitter } from '../submit/submitter.ts'
 import { leaseTiming, timing } from '../timing.ts'
 import { Claims } from './claims.ts'
-import { Turns } from './fair-share.ts'
+import { FairShare } from './fair-share.ts'
 
 const { companyWaitMs, drainPollMs, slowMarkMs, strandedMs } = timing
 
@@ -28,15 +28,15 @@ const leastRows = 16
 const marksAtOnce = 3
 const urgentMarks = 2
 
-/** Lines that have too few places for now, and caps too few tokens. */
-type Full = Set<Line | CapSet>
+/** BindGroups that have too few places for now, and caps too few tokens. */
+type Full = Set<BindGroup | CapSet>
 type Among = (recipient: Recipient) => boolean
 
 export type DispatcherOptions = {
   db: Db
   clock: Clock
   log: Logger
-  routes: Routes
+  sendingRoutes: SendingRoutes
   instanceId: string
   leaseMs: number
 }
@@ -46,19 +46,19 @@ export class Dispatcher {
   readonly #options: DispatcherOptions
   #submitter: Submitter | undefined
   readonly #claims: Claims
-  readonly #turns = new Turns()
+  readonly #fairShare = new FairShare()
   // in the order of lanes, and of their ids within a lane
-  #held: HeldChunk[] = []
+  #leased: LeasedChunk[] = []
   #marking = 0
   #rowsAtOnce = markRows
   #stopping = false
   #pumpTimer: NodeJS.Timeout | undefined
-  readonly #waitingForCompany = new Set<Line>()
+  readonly #waitingForCompany = new Set<BindGroup>()
   #timers: NodeJS.Timeout[] = []
 
   constructor(options: DispatcherOptions) {
     this.#options = options
-    this.#claims = new Claims({ ...options, held: () => this.#held, take: (held) => this.#take(held) })
+    this.#claims = new Claims({ ...options, leased: () => this.#leased, take: (leased) => this.#take(leased) })
   }
 
   start(submitter: Submitter): void {
@@ -72,13 +72,13 @@ export class Dispatcher {
     this.#stopping = true
     this.#claims.stop()
     const until = performance.now() + deadlineMs
-    while (performance.now() < until && (this.#marking > 0 || this.#held.some((held) => held.open > 0))) {
+    while (performance.now() < until && (this.#marking > 0 || this.#leased.some((leased) => leased.open > 0))) {
       await new Promise((resolve) => setTimeout(resolve, drainPollMs))
     }
     for (const timer of this.#timers) clearInterval(timer)
     clearTimeout(this.#pumpTimer)
     clearTimeout(this.#tokensTimer)
-    const chunks = this.#held.filter((held) => !held.lost && held.open === 0).map((held) => held.chunk)
+    const chunks = this.#leased.filter((leased) => !leased.lost && leased.open === 0).map((leased) => leased.chunk)
     if (chunks.length === 0) return
     const { db, log } = this.#options
     await releaseChunks(db, chunks).catch((error) =>
@@ -91,15 +91,15 @@ export class Dispatcher {
     this.#claims.look()
   }
 
-  #take(held: HeldChunk): void {
-    const place = this.#held.findIndex((other) => other.chunk.lane > held.chunk.lane)
-    this.#held.splice(place === -1 ? this.#held.length : place, 0, held)
-    this.#followTurns()
+  #take(leased: LeasedChunk): void {
+    const place = this.#leased.findIndex((other) => other.chunk.lane > leased.chunk.lane)
+    this.#leased.splice(place === -1 ? this.#leased.length : place, 0, leased)
+    this.#followFairShare()
     this.pump()
   }
 
-  #followTurns(): void {
-    this.#turns.follow(this.#held.filter(isBroadcast).map((held) => held.chunk))
+  #followFairShare(): void {
+    this.#fairShare.follow(this.#leased.filter(isBroadcast).map((leased) => leased.chunk))
   }
 
   /** A slot, a retry or a chunk came free: fills the window and lets go of what is finished. */
@@ -110,9 +110,9 @@ export class Dispatcher {
     // a text that has begun comes before all that has not: its other parts are on the handset already
     const full = this.#submitter.resume(now, (at) => this.#pumpAt(at))
     if (!this.#stopping) {
-      for (const held of this.#held) {
-        if (isBroadcast(held) || this.#marking >= marksAtOnce + urgentMarks) break
-        while (this.#mayMark(held, now, urgentMarks) && this.#fill(held, now, full));
+      for (const leased of this.#leased) {
+        if (isBroadcast(leased) || this.#marking >= marksAtOnce + urgentMarks) break
+        while (this.#mayMark(leased, now, urgentMarks) && this.#fill(leased, now, full));
       }
       this.#fillFromBroadcasts(now, full)
       this.#claims.lookIfWanted()
@@ -122,22 +122,22 @@ export class Dispatcher {
   /** Marks batch by batch, each from the broadcast whose turn it is. */
   #fillFromBroadcasts(now: number, full: Full): void {
     if (this.#marking >= marksAtOnce) return
-    let waiting = this.#held.filter((held) => isBroadcast(held) && this.#mayMark(held, now))
+    let waiting = this.#leased.filter((leased) => isBroadcast(leased) && this.#mayMark(leased, now))
     while (waiting.length > 0 && this.#marking < marksAtOnce) {
-      let next = waiting[0] as HeldChunk
-      for (const held of waiting) if (this.#turns.compare(held.chunk, next.chunk) < 0) next = held
+      let next = waiting[0] as LeasedChunk
+      for (const leased of waiting) if (this.#fairShare.compare(leased.chunk, next.chunk) < 0) next = leased
       const isFilled = this.#fill(next, now, full)
-      if (!isFilled || !this.#mayMark(next, now)) waiting = waiting.filter((held) => held !== next)
+      if (!isFilled || !this.#mayMark(next, now)) waiting = waiting.filter((leased) => leased !== next)
     }
   }
 
-  #mayMark(held: HeldChunk, now: number, more = 0): boolean {
+  #mayMark(leased: LeasedChunk, now: number, more = 0): boolean {
     if (this.#marking >= marksAtOnce + more) return false
-    return held.mayWrite(now) && held.ready(now) > 0 && !this.#isClosing(held)
+    return leased.mayWrite(now) && leased.ready(now) > 0 && !this.#isClosing(leased)
   }
 
   /** Whether its window is about to close: who is left in it waits for the next one. */
-  #isClosing({ chunk: { closesAt } }: HeldChunk): boolean {
+  #isClosing({ chunk: { closesAt } }: LeasedChunk): boolean {
     return closesAt !== null && this.#options.clock.now().getTime() >= closesAt.getTime() - closingReserveMs
   }
 
@@ -145,37 +145,37 @@ export class Dispatcher {
    * Marks a batch of this chunk for the line whose turn it is, or where its carrier or its caps take no more for now, for
    * one that stands in for it; false when these have too little room.
    */
-  #fill(held: HeldChunk, now: number, full: Full): boolean {
-    const { routes } = this.#options
-    const { shortCodeId } = held.chunk
-    const passedOver: Line[] = []
-    for (const line of routes.inTurn(shortCodeId, now)) {
-      if (line.asksForCarriers && !held.knowsCarriers) {
-        held.mustBeListedAnew = true
+  #fill(leased: LeasedChunk, now: number, full: Full): boolean {
+    const { sendingRoutes } = this.#options
+    const { shortCodeId } = leased.chunk
+    const passedOver: BindGroup[] = []
+    for (const group of sendingRoutes.inTurn(shortCodeId, now)) {
+      if (group.asksForCarriers && !leased.knowsCarriers) {
+        leased.mustBeListedAnew = true
         return false
       }
-      const texts = this.#fillLine(held, line, now, full)
+      const texts = this.#fillGroup(leased, group, now, full)
       if (texts > 0) {
-        routes.count(shortCodeId, line, texts, passedOver)
+        sendingRoutes.count(shortCodeId, group, texts, passedOver)
         return true
       }
       // one that is merely busy keeps its turn: weights are of texts, not of what each could carry
-      if (full.has(line) && !line.isSlowedDown) return false
-      passedOver.push(line)
+      if (full.has(group) && !group.isSlowedDown) return false
+      passedOver.push(group)
     }
     return false
   }
 
   /** Marks a batch of this chunk for this line; answers of how many texts. */
-  #fillLine(held: HeldChunk, line: Line, now: number, full: Full): number {
-    const { shortCodeId } = held.chunk
-    if (full.has(line)) return 0
-    if (!line.asksForCarriers) return this.#mark(held, line, line.capsFor(shortCodeId), undefined, now, full)
+  #fillGroup(leased: LeasedChunk, group: BindGroup, now: number, full: Full): number {
+    const { shortCodeId } = leased.chunk
+    if (full.has(group)) return 0
+    if (!group.asksForCarriers) return this.#mark(leased, group, group.capsFor(shortCodeId), undefined, now, full)
     // the texts to one carrier must not hold up those to others
-    const carriers = new Set<string | undefined>(Object.keys(line.connection.carrierMps)).add(undefined)
+    const carriers = new Set<string | undefined>(Object.keys(group.connection.carrierMps)).add(undefined)
     for (const carrier of carriers) {
-      const among = (recipient: Recipient) => line.carrierOf(recipient) === carrier
-      const texts = this.#mark(held, line, line.capsFor(shortCodeId, carrier), among, now, full)
+      const among = (recipient: Recipient) => group.carrierOf(recipient) === carrier
+      const texts = this.#mark(leased, group, group.capsFor(shortCodeId, carrier), among, now, full)
       if (texts > 0) return texts
     }
     return 0
@@ -185,29 +185,36 @@ export class Dispatcher {
    * Marks a batch for this line, under these caps, and answers of how many texts: none when nobody is ready or there is
    * too little room for now, which it notes as full.
    */
-  #mark(held: HeldChunk, line: Line, caps: CapSet, among: Among | undefined, now: number, full: Full): number {
-    const { chunk } = held
-    const isUrgent = !isBroadcast(held)
-    const ready = held.ready(now, among)
-    if (ready === 0 || full.has(line) || full.has(caps)) return 0
+  #mark(
+    leased: LeasedChunk,
+    group: BindGroup,
+    caps: CapSet,
+    among: Among | undefined,
+    now: number,
+    full: Full,
+  ): number {
+    const { chunk } = leased
+    const isUrgent = !isBroadcast(leased)
+    const ready = leased.ready(now, among)
+    if (ready === 0 || full.has(group) || full.has(caps)) return 0
     if (caps.isClosed) {
       caps.want(now, 1)
       full.add(caps)
       return 0
     }
     // a text of more parts than can ever be on their way at once takes all there is, and then waits for its own places
-    const kept = isUrgent ? 0 : line.kept(now)
-    const capacity = Math.min(line.capacity, line.window - kept, caps.capacity)
-    const places = Math.min(held.textsFor(line).pduCount, capacity)
+    const kept = isUrgent ? 0 : group.kept(now)
+    const capacity = Math.min(group.capacity, group.window - kept, caps.capacity)
+    const places = Math.min(leased.textsFor(group).pduCount, capacity)
     const wanted = Math.min(ready, this.#rowsAtOnce)
-    const room = places === 0 ? 0 : Math.max(0, Math.floor((line.freeToMark(caps, isUrgent) - kept) / places))
+    const room = places === 0 ? 0 : Math.max(0, Math.floor((group.freeToMark(caps, isUrgent) - kept) / places))
     // a mark costs nearly the same for few rows as for many: wait a moment for a window's quarter to be free
     const worthwhile = Math.min(wanted, Math.ceil(capacity / 4 / places))
-    if (room === 0 || (room < worthwhile && !isUrgent && !line.impatient)) {
-      if (room > 0) this.#pumpLater(line)
-      else if (line.freeAt(now) > now) this.#pumpAt(line.freeAt(now))
+    if (room === 0 || (room < worthwhile && !isUrgent && !group.impatient)) {
+      if (room > 0) this.#pumpLater(group)
+      else if (group.freeAt(now) > now) this.#pumpAt(group.freeAt(now))
       // what is kept for urgent texts is free for them, but they have had their turn
-      full.add(line)
+      full.add(group)
       return 0
     }
     const enough = isUrgent ? 1 : Math.min(wanted, Math.ceil(caps.batch / places))
@@ -218,13 +225,13 @@ export class Dispatcher {
       this.#pumpAt(caps.freeAt(now, enough * places))
       return 0
     }
-    const recipients = held.take(Math.min(wanted, room, affordable), now, among)
-    line.reserve(recipients.length * places, caps)
-    line.impatient = false
-    if (isUrgent) line.noteUrgent(now)
-    else this.#turns.count(chunk, recipients.length)
+    const recipients = leased.take(Math.min(wanted, room, affordable), now, among)
+    group.reserve(recipients.length * places, caps)
+    group.impatient = false
+    if (isUrgent) group.noteUrgent(now)
+    else this.#fairShare.count(chunk, recipients.length)
     this.#marking++
-    void this.#submitter?.submit(held, line, recipients, places, caps).finally(() => {
+    void this.#submitter?.submit(leased, group, recipients, places, caps).finally(() => {
       this.#marking--
       const isSlow = performance.now() - now > slowMarkMs
       this.#rowsAtOnce = isSlow ? Math.max(leastRows, this.#rowsAtOnce >> 1) : Math.min(markRows, this.#rowsAtOnce * 2)
@@ -251,22 +258,22 @@ export class Dispatcher {
   }
 
   /** The places of this line that came free have waited long enough for company after a moment. */
-  #pumpLater(line: Line): void {
+  #pumpLater(group: BindGroup): void {
     this.#pumpTimer ??= setTimeout(() => {
       this.#pumpTimer = undefined
       for (const each of this.#waitingForCompany) each.impatient = true
       this.#waitingForCompany.clear()
       this.pump()
     }, companyWaitMs)
-    this.#waitingForCompany.add(line)
+    this.#waitingForCompany.add(group)
   }
 
   #letGo(): void {
-    const done = this.#held.filter((held) => held.finished || (held.lost && held.open === 0))
+    const done = this.#leased.filter((leased) => leased.finished || (leased.lost && leased.open === 0))
     if (done.length === 0) return
-    this.#held = this.#held.filter((held) => !done.includes(held))
-    this.#followTurns()
-    for (const held of done) if (!held.lost) void this.#finish(held.chunk)
+    this.#leased = this.#leased.filter((leased) => !done.includes(leased))
+    this.#followFairShare()
+    for (const leased of done) if (!leased.lost) void this.#finish(leased.chunk)
   }
 
   async #finish(chunk: Chunk): Promise<void> {
@@ -283,20 +290,20 @@ export class Dispatcher {
     const { db, log, leaseMs } = this.#options
     await this.#giveBack()
     // without a line the leases run out, for another gateway that has one
-    const held = this.#held.filter((each) => !each.lost && each.strandedSince === undefined)
-    if (held.length === 0) return this.pump()
+    const leased = this.#leased.filter((each) => !each.lost && each.strandedSince === undefined)
+    if (leased.length === 0) return this.pump()
     const asked = performance.now()
     try {
       const ours = await renewLeases(
         db,
         leaseMs,
-        held.map((each) => each.chunk),
+        leased.map((each) => each.chunk),
       )
-      for (const each of held) {
+      for (const each of leased) {
         if (ours.has(each.chunk.id)) {
           each.leaseUntil = asked + leaseMs
           each.cancelled = ours.get(each.chunk.id) === true
-        } else if (this.#held.includes(each)) {
+        } else if (this.#leased.includes(each)) {
           each.lost = true
           log.warn({ chunk: each.chunk.id }, 'lost a chunk to another gateway')
         }
@@ -309,25 +316,25 @@ export class Dispatcher {
 
   /** Notes which chunks have no line of ours any more, and gives those back that have been so for long, or must wait. */
   async #giveBack(): Promise<void> {
-    const { db, log, routes } = this.#options
+    const { db, log, sendingRoutes } = this.#options
     const now = performance.now()
-    for (const held of this.#held) {
-      const isStranded = !routes.canSend(held.chunk.shortCodeId)
-      held.strandedSince = isStranded ? (held.strandedSince ?? now) : undefined
+    for (const leased of this.#leased) {
+      const isStranded = !sendingRoutes.canSend(leased.chunk.shortCodeId)
+      leased.strandedSince = isStranded ? (leased.strandedSince ?? now) : undefined
     }
-    const given = this.#held.filter(
-      (held) =>
-        !held.lost &&
-        held.open === 0 &&
-        (now - (held.strandedSince ?? now) > strandedMs || this.#isClosing(held) || held.mustBeListedAnew),
+    const given = this.#leased.filter(
+      (leased) =>
+        !leased.lost &&
+        leased.open === 0 &&
+        (now - (leased.strandedSince ?? now) > strandedMs || this.#isClosing(leased) || leased.mustBeListedAnew),
     )
     if (given.length === 0) return
-    for (const held of given) held.lost = true
+    for (const leased of given) leased.lost = true
     await releaseChunks(
       db,
-      given.map((held) => held.chunk),
+      given.map((leased) => leased.chunk),
     ).catch((error) => log.warn({ err: error }, 'could not give chunks back; their leases will run out'))
   }
 }
 
-const isBroadcast = (held: HeldChunk) => held.chunk.lane === lanes.broadcast
+const isBroadcast = (leased: LeasedChunk) => leased.chunk.lane === lanes.broadcast

@@ -4,7 +4,7 @@ type Place = Pick<Chunk, 'accountId' | 'messageId' | 'id'>
 type Account = { served: number; messages: Map<number, number> }
 
 /** Whose turn it is: accounts share what there is evenly, and so do the broadcasts of one account. */
-export class Turns {
+export class FairShare {
   #accounts = new Map<number, Account>()
 
   /** These broadcasts are in hand now. One that is new begins where the others are: it has nothing to make up for. */

@@ -26,7 +26,7 @@ const dueNow = () => sending.db.exec('due_now', `update query_rounds set due_at 
 
 describe('a carrier that is asked', () => {
   let carrier: Awaited<ReturnType<typeof startOddCarrier>>
-  let questions: QuerySm[]
+  let statusQueries: QuerySm[]
   afterEach(async () => {
     await carrier.stop()
     await sending.stop()
@@ -35,12 +35,12 @@ describe('a carrier that is asked', () => {
   type Told = (question: QuerySm) => ResponseFields | undefined
 
   async function startAsked(handsets: number, told: Told, answer: Answer = (_, n) => ({ message_id: `00ID${n}` })) {
-    questions = []
+    statusQueries = []
     carrier = await startOddCarrier(sending.rt, answer)
     const bind = await carrier.anyBind()
     bind.on('request', (pdu: RequestPdu) => {
       if (pdu.command !== 'query_sm') return
-      questions.push(pdu)
+      statusQueries.push(pdu)
       const fields = told(pdu)
       if (fields) bind.respond(pdu, fields)
     })
@@ -60,7 +60,9 @@ describe('a carrier that is asked', () => {
     await sending.untilCounted(id, counters)
     expect(await sending.states(id)).toEqual({ [first]: state })
     // as the response spelt it, and from whom it was
-    expect(questions).toMatchObject([{ message_id: '00ID1', source_addr: sending.shortCode.code, source_addr_ton: 3 }])
+    expect(statusQueries).toMatchObject([
+      { message_id: '00ID1', source_addr: sending.shortCode.code, source_addr_ton: 3 },
+    ])
   })
 
   test.each<[string, ResponseFields]>([
@@ -73,7 +75,7 @@ describe('a carrier that is asked', () => {
     const id = await sending.broadcast()
     await sending.untilCounted(id, { sent: 1 })
     await age()
-    await waitFor(() => questions.length === 1)
+    await waitFor(() => statusQueries.length === 1)
     // the day is through, and begins anew in an hour
     await waitFor(async () => {
       const rounds = `select from query_rounds where cursor_log_id = 0 and due_at > now() + interval '50 minutes'`
@@ -81,7 +83,7 @@ describe('a carrier that is asked', () => {
     })
     expect((await sending.counters(id)).sent).toBe(1)
     await dueNow()
-    await waitFor(() => questions.length === 2)
+    await waitFor(() => statusQueries.length === 2)
   })
 
   test('is asked for all that are old enough, each once in a round, though an answer fails to come', async () => {
@@ -97,9 +99,9 @@ describe('a carrier that is asked', () => {
     await sending.untilCounted(id, { sent: 45 })
     await age()
     await sending.untilCounted(id, { sent: 44, delivered: 1 })
-    await waitFor(() => questions.length === 46)
+    await waitFor(() => statusQueries.length === 46)
     const asked = new Map<string, number>()
-    for (const { message_id } of questions) asked.set(message_id, (asked.get(message_id) ?? 0) + 1)
+    for (const { message_id } of statusQueries) asked.set(message_id, (asked.get(message_id) ?? 0) + 1)
     expect(asked.size).toBe(45)
     expect(asked.get('00ID30')).toBe(2)
   })
@@ -111,7 +113,7 @@ describe('a carrier that is asked', () => {
     await sending.untilCounted(id, { sent: 3 })
     await age()
     await sending.untilCounted(id, { sent: 1, delivered: 2 })
-    expect(questions.filter(({ message_id }) => message_id === '00ID2')).toHaveLength(2)
+    expect(statusQueries.filter(({ message_id }) => message_id === '00ID2')).toHaveLength(2)
   })
 
   test('that never says a word of a text in parts is asked for the others', async () => {
@@ -130,7 +132,7 @@ describe('a carrier that is asked', () => {
     silent.splice(0, 2, ...ofFirst.map(({ smscId }) => smscId))
     await age()
     await sending.untilCounted(id, { sent: 1, delivered: 1 })
-    expect(questions.filter(({ message_id }) => silent.includes(message_id))).toHaveLength(2)
+    expect(statusQueries.filter(({ message_id }) => silent.includes(message_id))).toHaveLength(2)
   })
 
   test('is not asked for young texts, nor for parts that have arrived', async () => {
@@ -147,7 +149,7 @@ describe('a carrier that is asked', () => {
       [id],
     )
     await sending.untilCounted(id, { delivered: 1 })
-    expect(questions.map((question) => question.message_id)).toEqual(['00ID2'])
+    expect(statusQueries.map((question) => question.message_id)).toEqual(['00ID2'])
     expect((await sending.counters(young)).sent).toBe(1)
   })
 
@@ -158,7 +160,7 @@ describe('a carrier that is asked', () => {
     await sending.untilCounted(id, { sent: 1 })
     await age()
     await sending.db.exec('switch_on', `update connections set query_sm = true, version = version + 1`)
-    await waitFor(() => questions.length === 1)
+    await waitFor(() => statusQueries.length === 1)
     const rounds = await sending.db.one<{ first: boolean }>('first', `select count(*) = 1 as first from query_rounds`)
     expect(rounds).toEqual({ first: true })
   })
@@ -167,7 +169,7 @@ describe('a carrier that is asked', () => {
 test('a carrier that answers no question holds up no questions to another', async () => {
   sending = await startSending({ binds: 1 })
   const asked = async (answers: boolean) => {
-    const questions: RequestPdu[] = []
+    const statusQueries: RequestPdu[] = []
     const { server, bound, port } = await startCarrier((_, n) => ({ message_id: `${answers} ${n}` }))
     const { id } = await make.connection(sending.db, { port })
     await sending.db.exec('ask', 'update connections set query_sm = true, query_after_s = 3600 where id = $1', [id])
@@ -175,11 +177,11 @@ test('a carrier that answers no question holds up no questions to another', asyn
       const bind = await waitFor(() => [...bound][0], { what: 'a bind' })
       bind.on('request', (pdu: RequestPdu) => {
         if (pdu.command !== 'query_sm') return
-        questions.push(pdu)
+        statusQueries.push(pdu)
         if (answers) bind.respond(pdu, { message_id: pdu.message_id, message_state: messageState.ENROUTE })
       })
     }
-    return { questions, listen, server }
+    return { statusQueries, listen, server }
   }
   const [quick, silent] = [await asked(true), await asked(false)]
   const { rt } = sending
@@ -191,8 +193,8 @@ test('a carrier that answers no question holds up no questions to another', asyn
     await sending.untilCounted(id, { sent: 60 })
     await age()
     // more than one turn asks for
-    await waitFor(() => quick.questions.length > 20, { timeoutMs: 5_000, what: 'questions' })
-    expect(silent.questions).toHaveLength(1)
+    await waitFor(() => quick.statusQueries.length > 20, { timeoutMs: 5_000, what: 'questions' })
+    expect(silent.statusQueries).toHaveLength(1)
   } finally {
     const began = performance.now()
     await gateway.stop()

@@ -12,13 +12,13 @@ import type { ReceiptBook } from '../../receipts/receipts.ts'
 import type { Runtime } from '../../runtime.ts'
 import { querySm, type ResponsePdu } from '../../smpp/pdu/pdu.ts'
 import { statOfState } from '../../smpp/pdu/receipt-text.ts'
-import type { Line } from '../binds/bind-group.ts'
+import type { BindGroup } from '../binds/bind-group.ts'
 import { sourceAddress } from '../submit/source-address.ts'
 import { timing } from '../timing.ts'
 
 const { queryRoundLeaseMs } = timing
 
-/** Questions to one connection in one turn: few enough to be in no text's way. */
+/** StatusQueries to one connection in one turn: few enough to be in no text's way. */
 const asksAtOnce = 20
 /** A text of which the SMSC says nothing at all is passed over after so many questions, until the next round. */
 const asksOfSilent = 2
@@ -27,9 +27,9 @@ const asksOfSilent = 2
  * Asks SMSCs by query_sm for texts whose receipts do not come, where the connection says so. An answer that tells how a text
  * ended is applied like the receipt that it stands for.
  */
-export class Questions {
+export class StatusQueries {
   readonly #rt: Pick<Runtime, 'db' | 'clock' | 'log'>
-  readonly #lines: { all: Iterable<Line> }
+  readonly #groups: { all: Iterable<BindGroup> }
   readonly #receipts: ReceiptBook
   // by connection, the row of which a question was not answered last, and how many were not
   readonly #silent = new Map<number, { logId: number; asks: number }>()
@@ -37,24 +37,24 @@ export class Questions {
   readonly #underWay = new Map<number, { over: Promise<void>; hurry: () => void }>()
   #isStopping = false
 
-  constructor(rt: Pick<Runtime, 'db' | 'clock' | 'log'>, lines: { all: Iterable<Line> }, receipts: ReceiptBook) {
+  constructor(rt: Pick<Runtime, 'db' | 'clock' | 'log'>, groups: { all: Iterable<BindGroup> }, receipts: ReceiptBook) {
     this.#rt = rt
-    this.#lines = lines
+    this.#groups = groups
     this.#receipts = receipts
   }
 
   /** Begins to ask each connection that may be asked for the next few texts; one that is still at the last few goes on. */
   async turn(): Promise<void> {
-    const lines = [...this.#lines.all].filter(({ connection, transmits }) => connection.querySm && transmits)
-    if (lines.length === 0) return
+    const groups = [...this.#groups.all].filter(({ connection, transmits }) => connection.querySm && transmits)
+    if (groups.length === 0) return
     const days = await listLogDays(this.#rt.db)
     if (this.#isStopping) return
-    for (const line of lines) {
-      const { id, name } = line.connection
+    for (const group of groups) {
+      const { id, name } = group.connection
       if (this.#underWay.has(id)) continue
       // one for each turn of a line: what waits for a promise is kept for as long as the promise is
       const { promise: hurried, resolve } = Promise.withResolvers<undefined>()
-      const over = this.#askLine(line, days, hurried)
+      const over = this.#queryGroup(group, days, hurried)
         .catch((error) => this.#rt.log.warn({ err: error, connection: name }, 'could not ask for texts, trying again'))
         .finally(() => this.#underWay.delete(id))
       this.#underWay.set(id, { over, hurry: () => resolve(undefined) })
@@ -69,15 +69,15 @@ export class Questions {
     await Promise.all(underWay.map(({ over }) => over))
   }
 
-  async #askLine(line: Line, days: string[], hurried: Promise<undefined>): Promise<void> {
+  async #queryGroup(group: BindGroup, days: string[], hurried: Promise<undefined>): Promise<void> {
     const { db, clock } = this.#rt
     const now = clock.now()
-    const { id, queryAfterS } = line.connection
+    const { id, queryAfterS } = group.connection
     const round = await claimQueryRound(db, id, days, now, queryRoundLeaseMs)
     if (!round) return
     const afterMs = queryAfterS * 1_000
     const { unheard, last } = await listUnheard(db, round, new Date(now.getTime() - afterMs), asksAtOnce)
-    const asked = await this.#askAll(line, unheard, hurried)
+    const asked = await this.#askAll(group, unheard, hurried)
     if (asked < unheard.length) return leaveQueryRound(db, round, before(round, unheard[asked]), null)
     // who was passed over is asked for again in the next round
     this.#silent.delete(id)
@@ -86,23 +86,23 @@ export class Questions {
   }
 
   /** Asks one after the other, and answers how many were: a line that has no room, or gives no answer, is left alone. */
-  async #askAll(line: Line, unheard: Unheard[], hurried: Promise<undefined>): Promise<number> {
+  async #askAll(group: BindGroup, unheard: Unheard[], hurried: Promise<undefined>): Promise<number> {
     for (const [n, text] of unheard.entries()) {
       if (this.#isStopping) return n
-      const silent = this.#silent.get(line.connection.id)
+      const silent = this.#silent.get(group.connection.id)
       // all its parts: the round goes on after a row, not in the middle of it
       if (silent?.logId === text.logId && silent.asks >= asksOfSilent) continue
-      const answer = await Promise.race([this.#ask(line, text), hurried])
+      const answer = await Promise.race([this.#ask(group, text), hurried])
       if (!answer) return n
-      this.#apply(line.connection, text, answer)
+      this.#apply(group.connection, text, answer)
     }
     return unheard.length
   }
 
-  async #ask(line: Line, { logId, spelling, shortCode }: Unheard): Promise<ResponsePdu | undefined> {
-    const { connection } = line
+  async #ask(group: BindGroup, { logId, spelling, shortCode }: Unheard): Promise<ResponsePdu | undefined> {
+    const { connection } = group
     try {
-      return await line.ask(querySm({ message_id: spelling, ...sourceAddress(shortCode, connection) }))
+      return await group.ask(querySm({ message_id: spelling, ...sourceAddress(shortCode, connection) }))
     } catch (error) {
       const silent = this.#silent.get(connection.id)
       this.#silent.set(connection.id, { logId, asks: silent?.logId === logId ? silent.asks + 1 : 1 })

@@ -1,17 +1,17 @@
 import type { Chunk } from '../../broadcasts/chunks.queries.ts'
 import type { Recipient } from '../../broadcasts/marks.queries.ts'
-import type { Line } from '../binds/bind-group.ts'
+import type { BindGroup } from '../binds/bind-group.ts'
 import { leaseTiming } from '../timing.ts'
-import { Text } from './chunk-text.ts'
+import { ChunkEncoder } from './chunk-encoder.ts'
 
 type Retry = { recipient: Recipient; notBefore: number }
 type Among = (recipient: Recipient) => boolean
 
 /** A chunk under lease: who is still to be texted, and how many texts are on their way. */
-export class HeldChunk {
+export class LeasedChunk {
   readonly chunk: Chunk
   // by connection, as long as it is not changed
-  readonly #texts = new Map<number, { version: number; text: Text; pduCount: number }>()
+  readonly #texts = new Map<number, { version: number; text: ChunkEncoder; pduCount: number }>()
   #queue: Recipient[]
   #next = 0
   #retries: Retry[] = []
@@ -40,10 +40,10 @@ export class HeldChunk {
   }
 
   /** Its texts as this line wants them, and how many PDUs the longest of them takes. */
-  textsFor({ connection }: Line): { text: Text; pduCount: number } {
+  textsFor({ connection }: BindGroup): { text: ChunkEncoder; pduCount: number } {
     const known = this.#texts.get(connection.id)
     if (known?.version === connection.version) return known
-    const text = new Text(this.chunk, connection)
+    const text = new ChunkEncoder(this.chunk, connection)
     let pduCount = 1
     for (const recipient of this.#queue) pduCount = Math.max(pduCount, text.pduCount(recipient))
     const made = { version: connection.version, text, pduCount }

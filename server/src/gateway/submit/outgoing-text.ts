@@ -1,21 +1,21 @@
 import type { Recipient } from '../../broadcasts/marks.queries.ts'
 import type { Session } from '../../smpp/session.ts'
-import type { Line } from '../binds/bind-group.ts'
+import type { BindGroup } from '../binds/bind-group.ts'
 import type { CapSet } from '../caps/caps.ts'
-import type { Encoded, Text } from './chunk-text.ts'
-import type { HeldChunk } from './leased-chunk.ts'
+import type { ChunkEncoder, EncodedText } from './chunk-encoder.ts'
+import type { LeasedChunk } from './leased-chunk.ts'
 
 /** One text on its way: which of its parts are answered, and how. */
 export type Flight = {
-  held: HeldChunk
+  leased: LeasedChunk
   /** All its parts go this way. */
-  line: Line
+  group: BindGroup
   caps: CapSet
   /** Which all its parts take while it has room. */
   bind: Session | undefined
   recipient: Recipient
-  text: Text
-  encoded: Encoded
+  text: ChunkEncoder
+  encoded: EncodedText
   validity: string
   unanswered: number
   accepted: number
@@ -33,7 +33,7 @@ export type Flight = {
   allowedAt: number
 }
 
-type FlightPlan = Pick<Flight, 'held' | 'line' | 'recipient' | 'text' | 'caps' | 'allowedAt'>
+type FlightPlan = Pick<Flight, 'leased' | 'group' | 'recipient' | 'text' | 'caps' | 'allowedAt'>
 
 /** A text that is marked, before any of its parts is written. */
 export function makeFlight(plan: FlightPlan): Flight {

@@ -9,7 +9,7 @@ const { consentFreshMs, partialSendMaxMs } = timing
 
 type Begun = { flight: Flight; notBefore: number; since: number }
 
-export type BegunOptions = {
+export type PartialSendsOptions = {
   db: Db
   clock: Clock
   log: Logger
@@ -23,11 +23,11 @@ export type BegunOptions = {
  * Texts of which some parts are with the carrier, while the others wait for their turn. They cannot be queued again, so no
  * mark asks for them a second time: whether the others may follow is asked here.
  */
-export class BegunTexts {
-  readonly #options: BegunOptions
+export class PartialSends {
+  readonly #options: PartialSendsOptions
   #waiting: Begun[] = []
 
-  constructor(options: BegunOptions) {
+  constructor(options: PartialSendsOptions) {
     this.#options = options
   }
 
@@ -52,11 +52,11 @@ export class BegunTexts {
     const unsure: Begun[] = []
     for (const begun of due) {
       const { flight, since } = begun
-      if (!flight.held.mayGoOn(now) || (!flight.line.transmits && now - since > partialSendMaxMs))
+      if (!flight.leased.mayGoOn(now) || (!flight.group.transmits && now - since > partialSendMaxMs))
         this.#options.end(flight)
       else (now - flight.allowedAt < consentFreshMs ? going : unsure).push(begun)
     }
-    for (const texts of Map.groupBy(unsure, ({ flight }) => flight.held).values()) void this.#ask(texts)
+    for (const texts of Map.groupBy(unsure, ({ flight }) => flight.leased).values()) void this.#ask(texts)
     return going
   }
 
@@ -64,7 +64,7 @@ export class BegunTexts {
     const { db, clock, log, end, onChange } = this.#options
     const asked = performance.now()
     const recipients = texts.map(({ flight }) => flight.recipient)
-    const chunk = texts[0]?.flight.held.chunk
+    const chunk = texts[0]?.flight.leased.chunk
     if (!chunk) return
     try {
       const allowed = new Set(await listStillAllowed(db, chunk, recipients, clock.now()))

@@ -12,11 +12,11 @@ import type { Connection } from '../../connections/connection.ts'
 import { loadConnections } from '../../connections/connections.ts'
 import { acceptBroadcast } from '../../messages/messages.ts'
 import { commandStatus } from '../../smpp/pdu/command-status.ts'
-import { Line } from '../binds/bind-group.ts'
+import { BindGroup } from '../binds/bind-group.ts'
 import { Caps, noCaps } from '../caps/caps.ts'
 import { Meter } from '../meter.ts'
 import { Attempts } from './attempts.ts'
-import { HeldChunk } from './leased-chunk.ts'
+import { LeasedChunk } from './leased-chunk.ts'
 import { Recorder } from './recorder.ts'
 import { Submitter } from './submitter.ts'
 import { Trace } from './trace.ts'
@@ -24,7 +24,7 @@ import { Trace } from './trace.ts'
 const leaseMs = 60_000
 let database: TestDatabase
 let carrier: Awaited<ReturnType<typeof startCarrier>>
-let line: Line
+let group: BindGroup
 let submitter: Submitter
 let chunk: Chunk
 let rows: Recipient[]
@@ -45,21 +45,21 @@ beforeEach(async () => {
   })
   const [connection] = await connectionsTo(db, carrier.port)
   const events = { onFree: () => {}, onChange: () => {}, onDeliver: () => {}, onLate: () => {} }
-  line = new Line(connection as Connection, {
+  group = new BindGroup(connection as Connection, {
     caps: new Caps(),
     responseDeadlineMs: 1_000,
     leaseMs,
     log: rt.log,
     events,
   })
-  line.take(0, performance.now() + leaseMs)
-  await waitFor(() => line.bound === 1)
+  group.take(0, performance.now() + leaseMs)
+  await waitFor(() => group.bound === 1)
   const trace = new Trace(new Meter(rt.metrics, () => []), new Attempts(db, rt.log))
   submitter = new Submitter({ ...rt, db }, new Recorder({ ...rt, db }), trace, () => {})
 })
 afterEach(async () => {
   vi.restoreAllMocks()
-  await line.giveUp(0)
+  await group.giveUp(0)
   await carrier.server.close()
   await database.close()
 })
@@ -80,28 +80,28 @@ async function prepare(content: string) {
   rows = await listQueued(database.db, chunk)
 }
 
-const held = (leaseUntil: number) => new HeldChunk(chunk, rows, leaseUntil, leaseMs)
+const leased = (leaseUntil: number) => new LeasedChunk(chunk, rows, leaseUntil, leaseMs)
 
 test('a gateway that was frozen between the mark and the PDU writes none, and takes the mark back', async () => {
   await prepare('short')
-  const late = held(performance.now() + 500)
-  line.reserve(1, noCaps)
-  await submitter.submit(late, line, late.take(10, 0), 1)
+  const late = leased(performance.now() + 500)
+  group.reserve(1, noCaps)
+  await submitter.submit(late, group, late.take(10, 0), 1)
   expect(carrier.submits).toEqual([])
   expect(await readCounters(database.db, messageId)).toMatchObject({ queued: 1, submitting: 0 })
   expect(late.open).toBe(0)
   expect(late.left).toBe(1)
-  expect(line.free()).toBe(10)
+  expect(group.free()).toBe(10)
 })
 
 test('a mark that took too long is asked for anew: whoever left meanwhile must not get the text', async () => {
   await prepare('short')
-  const mine = held(performance.now() + leaseMs)
+  const mine = leased(performance.now() + leaseMs)
   const { now } = performance
   let later = 0
   vi.spyOn(performance, 'now').mockImplementation(() => now.call(performance) + later)
-  line.reserve(1, noCaps)
-  const submitted = submitter.submit(mine, line, mine.take(10, 0), 1)
+  group.reserve(1, noCaps)
+  const submitted = submitter.submit(mine, group, mine.take(10, 0), 1)
   later = 700
   await submitted
   expect(carrier.submits).toEqual([])
@@ -109,19 +109,19 @@ test('a mark that took too long is asked for anew: whoever left meanwhile must n
   expect(mine.left).toBe(1)
   expect(mine.ready(performance.now())).toBe(0)
   later = 2_000
-  line.reserve(1, noCaps)
-  await submitter.submit(mine, line, mine.take(10, performance.now()), 1)
+  group.reserve(1, noCaps)
+  await submitter.submit(mine, group, mine.take(10, performance.now()), 1)
   await waitFor(() => carrier.submits.length === 1)
   await waitFor(() => mine.open === 0)
 })
 
 test('what is left of a text is not written once the lease is over', async () => {
   await prepare('x'.repeat(400))
-  const mine = held(performance.now() + leaseMs)
-  line.reserve(3, noCaps)
-  await submitter.submit(mine, line, mine.take(10, 0), 3)
+  const mine = leased(performance.now() + leaseMs)
+  group.reserve(3, noCaps)
+  await submitter.submit(mine, group, mine.take(10, 0), 3)
   await waitFor(() => carrier.submits.length === 3)
-  await waitFor(() => [...line.slots][0]?.transmitting?.inFlight === 0)
+  await waitFor(() => [...group.slots][0]?.transmitting?.inFlight === 0)
   mine.leaseUntil = performance.now()
   await waitFor(async () => {
     submitter.resume(performance.now() + 1_000, () => {})
@@ -136,9 +136,9 @@ test('a clock that is set while a text is on its way is no matter to it', async 
   const { now } = Date
   onSubmit = () => vi.spyOn(Date, 'now').mockImplementation(() => now() + 3_000_000_000)
   await prepare('short')
-  const mine = held(performance.now() + leaseMs)
-  line.reserve(1, noCaps)
-  await submitter.submit(mine, line, mine.take(10, 0), 1)
+  const mine = leased(performance.now() + leaseMs)
+  group.reserve(1, noCaps)
+  await submitter.submit(mine, group, mine.take(10, 0), 1)
   await waitFor(() => mine.open === 0)
   vi.restoreAllMocks()
   expect(await readCounters(database.db, messageId)).toMatchObject({ sent: 1, submitting: 0 })
@@ -148,9 +148,9 @@ test('a clock that is set while a text is on its way is no matter to it', async 
 
 test('in the last second of a lease nothing is written', async () => {
   await prepare('short')
-  expect(held(1_000).mayWrite(1)).toBe(false)
-  expect(held(1_002).mayWrite(1)).toBe(true)
-  const lost = held(1_000_000)
+  expect(leased(1_000).mayWrite(1)).toBe(false)
+  expect(leased(1_002).mayWrite(1)).toBe(true)
+  const lost = leased(1_000_000)
   lost.lost = true
   expect(lost.mayWrite(1)).toBe(false)
 })

@@ -11,14 +11,14 @@ import type { Outcome } from '../../smpp/in-flight.ts'
 import { commandStatus, statusName } from '../../smpp/pdu/command-status.ts'
 import type { ResponsePdu, SubmitSm } from '../../smpp/pdu/pdu.ts'
 import { PduError } from '../../smpp/pdu/pdu-error.ts'
-import type { Line } from '../binds/bind-group.ts'
+import type { BindGroup } from '../binds/bind-group.ts'
 import { type CapSet, noCaps } from '../caps/caps.ts'
 import { timing } from '../timing.ts'
-import { allParts } from './chunk-text.ts'
-import type { HeldChunk } from './leased-chunk.ts'
+import { allParts } from './chunk-encoder.ts'
+import type { LeasedChunk } from './leased-chunk.ts'
 import { type Flight, makeFlight } from './outgoing-text.ts'
 import { Pacer } from './pacer.ts'
-import { BegunTexts } from './partial-sends.ts'
+import { PartialSends } from './partial-sends.ts'
 import type { Recorder } from './recorder.ts'
 import { msSince, rightNow, type Trace, type WrittenAt } from './trace.ts'
 
@@ -56,9 +56,9 @@ export class Submitter {
   readonly #onChange: () => void
   // requests whose deadline has passed, for a response that comes all the same
   readonly #overdue = new WeakMap<SubmitSm, { flight: Flight; part: number; written: WrittenAt }>()
-  readonly #begun: BegunTexts
+  readonly #begun: PartialSends
   readonly #pacer = new Pacer()
-  readonly #requeued = new Map<HeldChunk, { recipients: Recipient[]; afterMs: number }>()
+  readonly #requeued = new Map<LeasedChunk, { recipients: Recipient[]; afterMs: number }>()
 
   constructor(
     { db, clock, log }: Pick<Runtime, 'db' | 'clock' | 'log'>,
@@ -76,7 +76,7 @@ export class Submitter {
       flight.inDoubt = true
       this.#land(flight)
     }
-    this.#begun = new BegunTexts({ db, clock, log, end, onChange })
+    this.#begun = new PartialSends({ db, clock, log, end, onChange })
   }
 
   /**
@@ -84,40 +84,40 @@ export class Submitter {
    * its caps are reserved for each; where the text has more parts, the others follow as places come free.
    */
   async submit(
-    held: HeldChunk,
-    line: Line,
+    leased: LeasedChunk,
+    group: BindGroup,
     recipients: Recipient[],
     places: number,
     caps: CapSet = noCaps,
   ): Promise<void> {
-    held.open += recipients.length
+    leased.open += recipients.length
     const began = performance.now()
     let marked: number[]
     try {
-      marked = await retryLostRaces(() => markSubmitting(this.#db, held.chunk, recipients, this.#clock.now()))
+      marked = await retryLostRaces(() => markSubmitting(this.#db, leased.chunk, recipients, this.#clock.now()))
     } catch (error) {
       // the mark may have committed all the same: take it back before anything else happens to these rows
-      this.#log.warn({ err: error, chunk: held.chunk.id }, 'could not mark texts, trying again')
-      line.release(recipients.length * places, caps)
-      await this.#requeue(held, recipients, remarkMinMs)
+      this.#log.warn({ err: error, chunk: leased.chunk.id }, 'could not mark texts, trying again')
+      group.release(recipients.length * places, caps)
+      await this.#requeue(leased, recipients, remarkMinMs)
       return
     }
     const tookMs = performance.now() - began
-    line.noteMarking(tookMs)
+    group.noteMarking(tookMs)
     caps.noteMarking(tookMs)
     const may = new Set(marked)
     const going = recipients.filter((recipient) => may.has(recipient.id))
-    line.release((recipients.length - going.length) * places, caps)
-    held.open -= recipients.length - going.length
-    const { text } = held.textsFor(line)
-    const flights = going.map((recipient) => makeFlight({ held, line, recipient, text, caps, allowedAt: began }))
-    const isCorrect = flights.length === 0 || (await this.#correctPartCounts(held, flights))
+    group.release((recipients.length - going.length) * places, caps)
+    leased.open -= recipients.length - going.length
+    const { text } = leased.textsFor(group)
+    const flights = going.map((recipient) => makeFlight({ leased, group, recipient, text, caps, allowedAt: began }))
+    const isCorrect = flights.length === 0 || (await this.#correctPartCounts(leased, flights))
     if (flights.length > 0 && (!isCorrect || !flights.every((flight) => mayWrite(flight)))) {
-      line.release(going.length * places, caps)
-      if (isCorrect && !held.lost)
-        this.#log.warn({ chunk: held.chunk.id, ms: tookMs }, 'marked texts too late to write them')
+      group.release(going.length * places, caps)
+      if (isCorrect && !leased.lost)
+        this.#log.warn({ chunk: leased.chunk.id, ms: tookMs }, 'marked texts too late to write them')
       const afterMs = Math.min(remarkMaxMs, Math.max(remarkMinMs, tookMs))
-      await this.#requeue(held, going, afterMs)
+      await this.#requeue(leased, going, afterMs)
       return
     }
     const validity = text.validityAt(this.#clock.now())
@@ -129,17 +129,17 @@ export class Submitter {
   }
 
   /** A receipt for each part must find its place in the row; false when that could not be written down. */
-  async #correctPartCounts(held: HeldChunk, flights: Flight[]): Promise<boolean> {
+  async #correctPartCounts(leased: LeasedChunk, flights: Flight[]): Promise<boolean> {
     const wrong = flights
       .filter(({ encoded, recipient }) => encoded.partCount !== recipient.partCount)
       .map(({ encoded, recipient }) => ({ id: recipient.id, partCount: encoded.partCount }))
     if (wrong.length === 0) return true
     try {
-      await retryLostRaces(() => correctPartCounts(this.#db, held.chunk.loggedOn, wrong))
+      await retryLostRaces(() => correctPartCounts(this.#db, leased.chunk.loggedOn, wrong))
       for (const { encoded, recipient } of flights) recipient.partCount = encoded.partCount
       return true
     } catch (error) {
-      this.#log.warn({ err: error, chunk: held.chunk.id }, 'could not correct the parts of texts, trying again')
+      this.#log.warn({ err: error, chunk: leased.chunk.id }, 'could not correct the parts of texts, trying again')
       return false
     }
   }
@@ -148,16 +148,16 @@ export class Submitter {
    * Writes what is left of the texts that have begun, and answers the lines that have too few places for all of it and
    * the caps that have too few tokens; `onTokens` is told when they will have some.
    */
-  resume(now: number, onTokens: (at: number) => void): Set<Line | CapSet> {
-    const full = new Set<Line | CapSet>()
+  resume(now: number, onTokens: (at: number) => void): Set<BindGroup | CapSet> {
+    const full = new Set<BindGroup | CapSet>()
     for (const begun of this.#begun.take(now)) {
       const { flight } = begun
-      const { line } = flight
+      const { group } = flight
       // none of its tokens is in hand, so the caps may be those of today
-      flight.caps = line.capsFor(flight.held.chunk.shortCodeId, line.carrierOf(flight.recipient))
-      const [places, tokens] = [line.free(), flight.caps.free(now)]
+      flight.caps = group.capsFor(flight.leased.chunk.shortCodeId, group.carrierOf(flight.recipient))
+      const [places, tokens] = [group.free(), flight.caps.free(now)]
       const room = Math.min(places, tokens, flight.returned.length)
-      if (places < flight.returned.length) full.add(line)
+      if (places < flight.returned.length) full.add(group)
       if (tokens < flight.returned.length) {
         full.add(flight.caps)
         flight.caps.want(now, flight.returned.length)
@@ -170,7 +170,7 @@ export class Submitter {
       const parts = flight.returned.splice(0, room)
       flight.unanswered = room
       flight.retryMs = 0
-      line.reserve(room, flight.caps)
+      group.reserve(room, flight.caps)
       flight.bind = undefined
       flight.validity = flight.text.validityAt(this.#clock.now())
       for (const part of parts) this.#pace(flight, part)
@@ -189,10 +189,10 @@ export class Submitter {
   }
 
   #write(flight: Flight, places: number): void {
-    const { line, caps, encoded } = flight
+    const { group, caps, encoded } = flight
     const now = Math.min(places, encoded.pdus.length)
     // places were taken for the longest text of the chunk
-    if (now < places) line.release(places - now, caps)
+    if (now < places) group.release(places - now, caps)
     flight.unanswered = now
     for (let part = now; part < encoded.pdus.length; part++) flight.returned.push(part)
     for (let part = 0; part < now; part++) this.#pace(flight, part)
@@ -206,7 +206,7 @@ export class Submitter {
     }
     this.#pacer.add({
       caps: flight.caps,
-      urgent: flight.held.chunk.lane !== lanes.broadcast,
+      urgent: flight.leased.chunk.lane !== lanes.broadcast,
       write: () => {
         if (mayWrite(flight)) this.#writePart(flight, part)
         else this.#giveUp(flight, part)
@@ -222,19 +222,19 @@ export class Submitter {
   }
 
   #return(flight: Flight, part: number): void {
-    flight.line.release(1, flight.caps)
+    flight.group.release(1, flight.caps)
     flight.returned.push(part)
     flight.retryMs = Math.max(flight.retryMs, unboundRetryMs)
   }
 
   #writePart(flight: Flight, part: number): void {
     const pdu = flight.text.pdu(flight.recipient, flight.encoded, part, flight.validity)
-    flight.bind ??= flight.line.emptiest()
+    flight.bind ??= flight.group.emptiest()
     const written = rightNow()
     const done = (outcome: Outcome) => this.#answered(flight, part, pdu, written, outcome)
     try {
-      if (flight.line.submit(pdu, flight.caps, flight.bind, done)) return
-      if (flight.line.transmits) {
+      if (flight.group.submit(pdu, flight.caps, flight.bind, done)) return
+      if (flight.group.transmits) {
         this.#await(flight, part)
         return
       }
@@ -250,8 +250,8 @@ export class Submitter {
   /** Lets a part wait for its place, which was given away a little before it is free; its tokens are asked once more then. */
   #await(flight: Flight, part: number): void {
     flight.bind = undefined
-    flight.line.wait({
-      urgent: flight.held.chunk.lane !== lanes.broadcast,
+    flight.group.wait({
+      urgent: flight.leased.chunk.lane !== lanes.broadcast,
       write: () => {
         if (mayWrite(flight)) this.#pace(flight, part)
         else this.#giveUp(flight, part)
@@ -262,8 +262,8 @@ export class Submitter {
 
   #answered(flight: Flight, part: number, pdu: SubmitSm, when: WrittenAt, outcome: Outcome): void {
     flight.unanswered--
-    const { connection } = flight.line
-    const written = { logId: flight.recipient.id, day: flight.held.chunk.loggedOn, part, connection, ...when }
+    const { connection } = flight.group
+    const written = { logId: flight.recipient.id, day: flight.leased.chunk.loggedOn, part, connection, ...when }
     const answerMs = this.#trace.ended(written, outcome)
     if (outcome.kind === 'response') {
       const status = outcome.pdu.command_status
@@ -273,10 +273,10 @@ export class Submitter {
         this.#accept(flight, part, outcome.pdu.message_id, whole, { writtenAt: when.at, answerMs }, recorded)
         if (whole) return
       } else if (temporary.has(status)) {
-        flight.line.slowDown()
+        flight.group.slowDown()
         flight.returned.push(part)
         flight.retryMs = throttledRetryMs
-      } else if (troubled.has(status) && !statusMapOf(flight.line.connection).knowsStatus(status)) {
+      } else if (troubled.has(status) && !statusMapOf(flight.group.connection).knowsStatus(status)) {
         flight.trouble = status
         flight.returned.push(part)
       } else {
@@ -294,17 +294,17 @@ export class Submitter {
 
   /** All parts are answered or given up, and not all were accepted: what is the text as a whole? */
   #land(flight: Flight): void {
-    const { held, recipient } = flight
-    const entry = { logId: recipient.id, day: held.chunk.loggedOn, recorded: () => this.#recorded(flight) }
+    const { leased, recipient } = flight
+    const entry = { logId: recipient.id, day: leased.chunk.loggedOn, recorded: () => this.#recorded(flight) }
     if (flight.refusal !== undefined) {
-      const reason = statusMapOf(flight.line.connection).ofStatus(flight.refusal)
+      const reason = statusMapOf(flight.group.connection).ofStatus(flight.refusal)
       this.#recorder.refused({ ...entry, reason, carrierStatus: statusName(flight.refusal) })
     } else if (flight.inDoubt) {
       this.#recorder.unknown(entry)
     } else if (flight.trouble !== undefined) {
       this.#landInTrouble(flight, flight.trouble)
     } else if (flight.accepted === 0) {
-      this.#requeueSoon(held, recipient, flight.retryMs)
+      this.#requeueSoon(leased, recipient, flight.retryMs)
     } else {
       // some parts are with the carrier already: the text cannot start anew, only the others are offered again
       this.#begun.add(flight, flight.retryMs)
@@ -313,8 +313,8 @@ export class Submitter {
 
   /** The SMSC could not take it for now: another try later, as long as there is one left. */
   #landInTrouble(flight: Flight, status: number): void {
-    const { held, recipient, accepted } = flight
-    const afterMs = retryDelaysMs[held.chunk.attempt]
+    const { leased, recipient, accepted } = flight
+    const afterMs = retryDelaysMs[leased.chunk.attempt]
     flight.trouble = undefined
     if (accepted > 0 ? ++flight.partTries > partTries : afterMs === undefined) {
       flight.refusal = status
@@ -322,8 +322,8 @@ export class Submitter {
     } else if (accepted > 0) {
       this.#begun.add(flight, partRetryMs)
     } else {
-      const entry = { logId: recipient.id, day: held.chunk.loggedOn, recorded: () => this.#recorded(flight) }
-      this.#recorder.retried({ ...entry, chunk: held.chunk, afterMs: afterMs ?? 0 })
+      const entry = { logId: recipient.id, day: leased.chunk.loggedOn, recorded: () => this.#recorded(flight) }
+      this.#recorder.retried({ ...entry, chunk: leased.chunk, afterMs: afterMs ?? 0 })
     }
   }
 
@@ -336,12 +336,12 @@ export class Submitter {
     recorded: () => void,
   ): void {
     this.#recorder.accepted({
-      connectionId: flight.line.connection.id,
+      connectionId: flight.group.connection.id,
       logId: flight.recipient.id,
-      day: flight.held.chunk.loggedOn,
+      day: flight.leased.chunk.loggedOn,
       phone: flight.recipient.phone,
       part: flight.encoded.pdus[part]?.message_payload ? allParts : part,
-      smscId: normalizeMessageId(flight.line.connection.receiptIdForm, 'response', messageId),
+      smscId: normalizeMessageId(flight.group.connection.receiptIdForm, 'response', messageId),
       spelling: messageId,
       complete,
       ...when,
@@ -350,46 +350,46 @@ export class Submitter {
   }
 
   #recorded(flight: Flight): void {
-    flight.held.open--
-    if (flight.held.finished) this.#onChange()
+    flight.leased.open--
+    if (flight.leased.finished) this.#onChange()
   }
 
-  #requeueSoon(held: HeldChunk, recipient: Recipient, afterMs: number): void {
-    const waiting = this.#requeued.get(held)
+  #requeueSoon(leased: LeasedChunk, recipient: Recipient, afterMs: number): void {
+    const waiting = this.#requeued.get(leased)
     if (waiting) {
       waiting.recipients.push(recipient)
       waiting.afterMs = Math.max(waiting.afterMs, afterMs)
       return
     }
-    this.#requeued.set(held, { recipients: [recipient], afterMs })
+    this.#requeued.set(leased, { recipients: [recipient], afterMs })
     setTimeout(() => {
-      const { recipients, afterMs } = this.#requeued.get(held) ?? { recipients: [], afterMs: 0 }
-      this.#requeued.delete(held)
-      void this.#requeue(held, recipients, afterMs)
+      const { recipients, afterMs } = this.#requeued.get(leased) ?? { recipients: [], afterMs: 0 }
+      this.#requeued.delete(leased)
+      void this.#requeue(leased, recipients, afterMs)
     }, requeueBatchMs)
   }
 
   /** Takes the marks back and queues the recipients again, for as long as it takes and the chunk is ours. */
-  async #requeue(held: HeldChunk, recipients: Recipient[], afterMs: number): Promise<void> {
+  async #requeue(leased: LeasedChunk, recipients: Recipient[], afterMs: number): Promise<void> {
     const ids = recipients.map((recipient) => recipient.id)
-    for (let tries = 0; !held.lost; tries++) {
+    for (let tries = 0; !leased.lost; tries++) {
       try {
-        await retryLostRaces(() => unmarkSubmitting(this.#db, held.chunk, ids))
-        held.retry(recipients, performance.now() + afterMs)
+        await retryLostRaces(() => unmarkSubmitting(this.#db, leased.chunk, ids))
+        leased.retry(recipients, performance.now() + afterMs)
         if (afterMs > 0) setTimeout(this.#onChange, afterMs)
         break
       } catch (error) {
-        this.#log.warn({ err: error, chunk: held.chunk.id }, 'could not take marks back, trying again')
+        this.#log.warn({ err: error, chunk: leased.chunk.id }, 'could not take marks back, trying again')
         await new Promise((resolve) => setTimeout(resolve, Math.min(unmarkRetryMaxMs, unmarkRetryMinMs * 2 ** tries)))
       }
     }
-    held.open -= recipients.length
+    leased.open -= recipients.length
     this.#onChange()
   }
 }
 
 /** Whether the chunk is still ours, and what was said of the text not too long ago. */
-function mayWrite({ held, allowedAt }: Flight): boolean {
+function mayWrite({ leased, allowedAt }: Flight): boolean {
   const now = performance.now()
-  return held.mayWrite(now) && now - allowedAt < markFreshMs
+  return leased.mayWrite(now) && now - allowedAt < markFreshMs
 }

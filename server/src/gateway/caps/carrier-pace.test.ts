@@ -1,8 +1,8 @@
 import { expect, test } from 'vitest'
-import { SlowDown } from './slow-down.ts'
+import { CarrierPace } from './carrier-pace.ts'
 
 /** Plays a carrier that takes so many a second, and answers how many it took and how many it refused. */
-function play(slowDown: SlowDown, perSecond: number, seconds: number, from: number) {
+function play(slowDown: CarrierPace, perSecond: number, seconds: number, from: number) {
   let [taken, refused, inSecond, second] = [0, 0, 0, -1]
   for (let now = from; now < from + seconds * 1_000; now += 10) {
     if (Math.floor(now / 1_000) !== second) [second, inSecond] = [Math.floor(now / 1_000), 0]
@@ -22,11 +22,11 @@ function play(slowDown: SlowDown, perSecond: number, seconds: number, from: numb
 }
 
 test('nothing slows a line down that is never refused', () => {
-  expect(play(new SlowDown(), 1e9, 2, 0)).toEqual({ taken: 10_000, refused: 0 })
+  expect(play(new CarrierPace(), 1e9, 2, 0)).toEqual({ taken: 10_000, refused: 0 })
 })
 
 test('a line that is refused soon sends nearly what its carrier takes, and little more', () => {
-  const slowDown = new SlowDown()
+  const slowDown = new CarrierPace()
   play(slowDown, 100, 3, 0)
   const { taken, refused } = play(slowDown, 100, 20, 3_000)
   expect(taken).toBeGreaterThan(1_500)
@@ -34,7 +34,7 @@ test('a line that is refused soon sends nearly what its carrier takes, and littl
 })
 
 test('a few refusals among many answers are not our pace', () => {
-  const slowDown = new SlowDown()
+  const slowDown = new CarrierPace()
   for (let n = 0; n < 20_000; n++) {
     if (n % 20 === 0) slowDown.refused(n)
     else slowDown.accepted(n)
@@ -48,7 +48,7 @@ test('a few refusals among many answers are not our pace', () => {
 })
 
 test('one burst of refusals cuts once', () => {
-  const slowDown = new SlowDown()
+  const slowDown = new CarrierPace()
   for (let n = 0; n < 100; n++) slowDown.accepted(1_000)
   for (let n = 0; n < 50; n++) slowDown.refused(1_000 + n)
   expect(slowDown.perSecond).toBe(80)
@@ -57,7 +57,7 @@ test('one burst of refusals cuts once', () => {
 })
 
 test('it never stands still, and forgets', () => {
-  const slowDown = new SlowDown()
+  const slowDown = new CarrierPace()
   for (let now = 0; now < 60_000; now += 400) slowDown.refused(now)
   expect(slowDown.perSecond).toBeGreaterThanOrEqual(1)
   expect(slowDown.freeAt(60_000) - 60_000).toBeLessThanOrEqual(1_000)

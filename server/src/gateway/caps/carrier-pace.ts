@@ -14,7 +14,7 @@ const growthPerSecond = 0.05
  * Keeps a line at the pace that its carrier takes: when it answers more than a few texts with ESME_RTHROTTLED or
  * ESME_RMSGQFUL, the rate is cut below what was accepted in the last second, and from there it grows until the next time.
  */
-export class SlowDown {
+export class CarrierPace {
   #perSecond = Number.POSITIVE_INFINITY
   #tokens = 0
   #filledAt = 0

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest'
 import type { Recipient } from '../../broadcasts/marks.queries.ts'
 import { readSmppTime } from '../../smpp/pdu/time.ts'
 import { decodeShortMessage } from '../../sms/parts.ts'
-import { Text, type TextSettings } from './chunk-text.ts'
+import { ChunkEncoder, type TextSettings } from './chunk-encoder.ts'
 
 const usual: TextSettings = {
   charset: 'gsm7',
@@ -26,10 +26,10 @@ const recipient = (given: Partial<Recipient> = {}): Recipient => ({
 
 function textOf(content: string, settings: Partial<TextSettings> = {}, chunk: object = {}) {
   const given = { content, shortCode: '33733', closesAt: null, deliverBy: null, ...chunk }
-  return new Text(given, { ...usual, ...settings })
+  return new ChunkEncoder(given, { ...usual, ...settings })
 }
 
-function pdusOf(text: Text, to = recipient()) {
+function pdusOf(text: ChunkEncoder, to = recipient()) {
   const encoded = text.encode(to)
   return encoded.pdus.map((_, n) => text.pdu(to, encoded, n, ''))
 }

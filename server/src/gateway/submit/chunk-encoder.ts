@@ -19,19 +19,19 @@ export type TextSettings = Pick<
 export const allParts = -1
 
 /** A recipient's text as the PDUs that carry it: what each of them has of it. */
-export type Encoded = {
+export type EncodedText = {
   pdus: EncodedPart[]
   /** Parts that the handset gets; more than PDUs, where the SMSC is to cut the text. */
   partCount: number
 }
 
 /** The texts of one chunk as one connection wants them: what all have in common is encoded once. */
-export class Text {
+export class ChunkEncoder {
   readonly #settings: TextSettings
   readonly #chunk: Pick<Chunk, 'content' | 'closesAt' | 'deliverBy'>
   readonly #source: ReturnType<typeof sourceAddress>
   // by concatenation reference: parts of two texts to one handset must not share one
-  readonly #encoded = new Map<number, Encoded>()
+  readonly #encoded = new Map<number, EncodedText>()
 
   constructor(chunk: Pick<Chunk, 'content' | 'shortCode' | 'closesAt' | 'deliverBy'>, settings: TextSettings) {
     this.#chunk = chunk
@@ -46,7 +46,7 @@ export class Text {
   }
 
   /** The text of this recipient: his own, or that of all. */
-  encode({ id, content, partCount }: Recipient): Encoded {
+  encode({ id, content, partCount }: Recipient): EncodedText {
     if (content !== null && content !== undefined) return this.#encode(content, this.#referenceOf(id), partCount)
     // a text of one part has no reference
     const common = this.#common(0)
@@ -63,7 +63,7 @@ export class Text {
   }
 
   /** The submit_sm with what `encoded` has at this place, asking for a final receipt and carrying our reference for it. */
-  pdu(recipient: Recipient, encoded: Encoded, n: number, validity: string): SubmitSm {
+  pdu(recipient: Recipient, encoded: EncodedText, n: number, validity: string): SubmitSm {
     const { data_coding, esm_class, short_message, sar, message_payload } = encoded.pdus[n] as EncodedPart
     const tlvs: Tlvs = { user_message_reference: referenceOf(recipient.id, n) }
     if (sar) {
@@ -87,7 +87,7 @@ export class Text {
     })
   }
 
-  #common(reference: number): Encoded {
+  #common(reference: number): EncodedText {
     let encoded = this.#encoded.get(reference)
     if (!encoded) {
       encoded = this.#encode(this.#chunk.content, reference)
@@ -96,7 +96,7 @@ export class Text {
     return encoded
   }
 
-  #encode(content: string, reference: number, partCount?: number): Encoded {
+  #encode(content: string, reference: number, partCount?: number): EncodedText {
     const pdus = encodeParts(content, reference, this.#settings)
     if (pdus[0]?.message_payload === undefined) return { pdus, partCount: pdus.length }
     return { pdus, partCount: partCount ?? encodeParts(content, 0).length }
