@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { freshDatabase, type TestDatabase } from '../../test/database.ts'
 import { make } from '../../test/make.ts'
+import { noticesDuring } from '../../test/notices.ts'
 import { makeRuntime } from '../../test/runtime.ts'
 import { checkBooks, readCounters } from '../../test/sending.ts'
 import { waitFor } from '../../test/wait-for.ts'
@@ -111,7 +112,7 @@ describe('texts of which nobody can tell whether they were sent', () => {
     await neverMiss()
     await close(71)
     expect(await counters()).toMatchObject({ sent: 1, unknown: 3, queued: 0 })
-    await close(73)
+    expect(await noticesDuring(database.url, () => close(73))).toEqual(['chunks'])
     expect(await counters()).toMatchObject({ expired: 1, unknown: 0, queued: 3 })
     expect(await message()).toEqual({ status: 'sending', closed: false })
     await checkBooks(database.db, messageId)

@@ -34,6 +34,14 @@ const stateOn = async (listId: number) =>
     ])
   ).state
 
+/** A STOP to the short code, to be stored without a gateway. */
+async function stop() {
+  const { id: connectionId } = await sending.db.one<{ id: number }>('a_connection', 'select id from connections')
+  const raw = Buffer.from('STOP')
+  const { code: shortCode } = sending.shortCode
+  return { connectionId, shortCode, phone, content: 'STOP', raw, dataCoding: 0, receivedAt: systemClock.now() }
+}
+
 const allInterpreted = (count: number) =>
   waitFor(async () => {
     const row = await sending.db.one<{ n: number }>(
@@ -92,18 +100,20 @@ test('a STOP also leaves the lists that have moved to another short code since',
   expect(await stateOn(sending.list.id)).toBe('unsubscribed')
 })
 
-test('a STOP reaches rows that are queued already', async () => {
-  await sending.control('PATCH', '/settings', { answer: false })
-  await sending.subscribe(phone)
+test('a STOP suppresses texts that are queued already', async () => {
+  await sending.subscribe(phone, phone + 1)
+  await gateway.stop()
   const id = await sending.broadcast()
-  await sending.untilCounted(id, { audience: 1 })
-  // the number opts out while its text waits in the queue of a gateway that cannot send
-  await sending.control('PATCH', '/settings', { answer: true })
-  await sending.text(phone, 'END')
-  await allInterpreted(1)
-  const counters = await sending.counters(id)
-  expect(counters.queued + counters.submitting).toBe(0)
-  expect(counters.suppressed + counters.delivered + counters.sent).toBe(1)
+  await sending.untilCounted(id, { audience: 2, queued: 2 })
+  // no gateway is there to mark the text before the STOP is read
+  await storeInbound(sending.db, await stop())
+  expect(await interpretInbound(sending.rt)).toBe(true)
+  await sending.untilCounted(id, { queued: 1, suppressed: 1 })
+  expect(await sending.states(id)).toEqual({ [phone]: 'suppressed opted_out', [phone + 1]: 'queued' })
+  gateway = await sending.startGateway()
+  await sending.untilCounted(id, { suppressed: 1, delivered: 1 })
+  await waitFor(() => received().length === 1)
+  expect(received()).toEqual(['You are unsubscribed and will get no more texts from us. Text HELP for help.'])
 })
 
 test('HELP and STOP are answered for anyone, other words for nobody', async () => {
@@ -154,10 +164,7 @@ test('a STOP is for texts that go to no list, too', async () => {
   // one is queued while no gateway is there to mark it
   await gateway.stop()
   const queued = await transactional()
-  const { id: connectionId } = await sending.db.one<{ id: number }>('a_connection', 'select id from connections')
-  const shortCode = sending.shortCode.code
-  const mo = { connectionId, shortCode, phone, content: 'STOP', raw: Buffer.from('STOP'), dataCoding: 0 }
-  await storeInbound(sending.db, { ...mo, receivedAt: systemClock.now() })
+  await storeInbound(sending.db, await stop())
   expect(await interpretInbound(sending.rt)).toBe(true)
   await sending.untilCounted(queued.id, { suppressed: 1 })
   gateway = await sending.startGateway()

@@ -25,7 +25,7 @@ beforeEach(async () => {
 })
 afterEach(() => database.close())
 
-const text = (phone: number, content: string, shortCode = '77777') =>
+const text = (phone: number, content: string, shortCode = '77777', receivedAt = new Date()) =>
   storeInbound(database.db, {
     connectionId,
     shortCode,
@@ -33,7 +33,7 @@ const text = (phone: number, content: string, shortCode = '77777') =>
     content,
     raw: Buffer.from(content),
     dataCoding: 0,
-    receivedAt: new Date(),
+    receivedAt,
   })
 
 const count = (where: string) =>
@@ -184,4 +184,27 @@ test('a flood of STOPs is one opt-out each, with its own words, though two gatew
   expect(await count('interpreted_at is null')).toBe(0)
   const answers = `phone = ${first} and interpreted_at is not null and answer_message_id is not null`
   expect(await count(answers)).toBe(2)
+})
+
+test.each([
+  ['within 24 hours of a confirmed one is not confirmed again', 24 * 60 - 1, 1],
+  ['more than 24 hours after a confirmed one is confirmed again', 24 * 60 + 1, 2],
+])('a STOP %s', async (_, minutes, confirmations) => {
+  const at = new Date('2031-05-06T09:00:00Z')
+  const later = new Date(at.getTime() + minutes * 60_000)
+  for (const now of [at, later]) {
+    await text(first, 'STOP', '77777', now)
+    while (await interpretInbound({ ...rt(), clock: { now: () => now } }));
+  }
+  expect(await count('interpreted_at is not null')).toBe(2)
+  expect(await count('answer_message_id is not null')).toBe(confirmations)
+})
+
+test('a STOP soon after a confirmed one is confirmed where it left a list', async () => {
+  await text(first, 'STOP')
+  while (await interpretInbound(rt()));
+  await make.subscriber(database.db, { listId: list.id, phone: first })
+  await text(first, 'STOP')
+  while (await interpretInbound(rt()));
+  expect(await count('answer_message_id is not null')).toBe(2)
 })

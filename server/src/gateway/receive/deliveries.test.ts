@@ -1,0 +1,86 @@
+import { afterEach, beforeEach, expect, test, vi } from 'vitest'
+import { useDatabase } from '../../../test/database.ts'
+import { make } from '../../../test/make.ts'
+import { makeRuntime } from '../../../test/runtime.ts'
+import { interpretInbound } from '../../inbound/inbound.ts'
+import { ReceiptBook } from '../../receipts/receipts.ts'
+import type { DeliverSm } from '../../smpp/pdu/pdu.ts'
+import type { ResponseFields, Session } from '../../smpp/session.ts'
+import { Meter } from '../meter.ts'
+import { Recorder } from '../submit/recorder.ts'
+import { Deliveries } from './deliveries.ts'
+
+// When an MO that asks to opt out is answered. Timers are false ones here: eight seconds pass at once.
+
+const ctx = useDatabase()
+const responses: (number | undefined)[] = []
+let deliveries: Deliveries
+let shortCode: string
+let connectionId: number
+let stored: Promise<void>
+
+beforeEach(async () => {
+  responses.length = 0
+  const account = await make.account(ctx.db)
+  shortCode = (await make.shortCode(ctx.db, { accountId: account.id })).code
+  connectionId = (await make.connection(ctx.db, { name: 'Cedar SMS' })).id
+  const rt = makeRuntime({ db: ctx.db })
+  const { promise, resolve } = Promise.withResolvers<void>()
+  stored = promise
+  deliveries = new Deliveries(rt, new Recorder(rt), new ReceiptBook(rt), new Meter(rt.metrics, () => []), resolve)
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+})
+afterEach(() => {
+  vi.useRealTimers()
+})
+
+async function receive(content: string) {
+  const session = {
+    respond: (_: unknown, fields?: ResponseFields) => responses.push(fields?.command_status),
+  } as unknown as Session
+  const from = {
+    id: connectionId,
+    name: 'Cedar SMS',
+    charset: 'gsm7' as const,
+    errorMap: {},
+    receiptIdForm: 'any' as const,
+  }
+  const pdu = {
+    command: 'deliver_sm',
+    esm_class: 0,
+    data_coding: 0,
+    source_addr: '12065560001',
+    destination_addr: shortCode,
+    short_message: Buffer.from(content),
+  } as unknown as DeliverSm
+  deliveries.take(from, session, pdu)
+  await stored
+}
+
+test('an MO that asks for nothing is answered as soon as it is stored', async () => {
+  await receive('stop this bill')
+  expect(responses).toEqual([undefined])
+})
+
+test('a STOP that was read is answered once, and its time limit is over', async () => {
+  await receive('STOP')
+  await deliveries.answerLeft()
+  expect(responses).toEqual([])
+  await interpretInbound(makeRuntime({ db: ctx.db }))
+  await deliveries.answerLeft()
+  await deliveries.answerLeft()
+  vi.advanceTimersByTime(60_000)
+  expect(responses).toEqual([undefined])
+})
+
+test('a STOP that is not read within 8 seconds is handed back to the carrier', async () => {
+  await receive('STOP')
+  vi.advanceTimersByTime(7_999)
+  expect(responses).toEqual([])
+  vi.advanceTimersByTime(1)
+  // ESME_RX_T_APPN: the carrier sends it again
+  expect(responses).toEqual([0x64])
+  await interpretInbound(makeRuntime({ db: ctx.db }))
+  await deliveries.answerLeft()
+  expect(responses).toEqual([0x64])
+})

@@ -1,0 +1,134 @@
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { expandOnce } from '../src/broadcasts/expand.ts'
+import { readEnv } from '../src/config/config.ts'
+import { Secret } from '../src/config/secret.ts'
+import { changeConnection, createConnection, removeConnection } from '../src/connections/changes.ts'
+import { ensureEnvironmentConnection, releaseEnvironment } from '../src/connections/environment.ts'
+import { changeSendingSettings } from '../src/connections/sending-routes.ts'
+import { acceptBroadcast, sendSystemText, sendToNumbers } from '../src/messages/messages.ts'
+import { pauseMessage, resumeMessage } from '../src/messages/pause.ts'
+import { keepBroadcast, sendWaiting, startDue } from '../src/messages/waiting.ts'
+import { freshDatabase, type TestDatabase } from './database.ts'
+import { make } from './make.ts'
+import { noticesDuring } from './notices.ts'
+import { makeRuntime } from './runtime.ts'
+import { startSending } from './sending.ts'
+import { waitFor } from './wait-for.ts'
+
+// Work that is not announced still starts, a poll later. So the notices are tested themselves: each of them, and none more.
+
+let database: TestDatabase
+let list: Awaited<ReturnType<typeof make.list>>
+const phone = 2_065_560_001
+const content = 'The pantry opens at nine.'
+const rt = () => makeRuntime({ db: database.db, url: database.url })
+const notices = (action: () => Promise<unknown>) => noticesDuring(database.url, action)
+
+beforeEach(async () => {
+  database = await freshDatabase()
+  list = await make.list(database.db)
+  await make.subscriber(database.db, { listId: list.id, phone })
+})
+afterEach(() => database.close())
+
+describe('an expansion is announced', () => {
+  const broadcast = () => ({ accountId: list.accountId, list, content })
+
+  test('by an accepted broadcast; its slices then announce chunks', async () => {
+    expect(await notices(() => acceptBroadcast(rt(), broadcast()))).toEqual(['expansions'])
+    expect(await notices(() => expandOnce(rt()))).toEqual(['chunks'])
+    expect(await notices(() => expandOnce(rt()))).toEqual([])
+  })
+
+  test('by a draft that is sent, not by one that is stored', async () => {
+    let id = 0
+    expect(await notices(async () => (id = (await keepBroadcast(rt(), broadcast(), null)).id))).toEqual([])
+    expect(await notices(() => sendWaiting(rt(), list, id))).toEqual(['expansions'])
+  })
+
+  test('by a scheduled broadcast that is due', async () => {
+    const soon = new Date(Date.now() + 3_600_000)
+    await keepBroadcast(rt(), broadcast(), soon)
+    expect(await notices(() => startDue(rt()))).toEqual([])
+    expect(await notices(() => startDue({ ...rt(), clock: { now: () => soon } }))).toEqual(['expansions'])
+  })
+})
+
+describe('chunks are announced', () => {
+  const text = () => ({ accountId: list.accountId, listId: list.id, shortCodeId: list.shortCodeId, content })
+
+  test('by texts to numbers', async () => {
+    const send = () => sendToNumbers(rt(), { ...text(), phones: [phone], field: 'number' })
+    expect(await notices(send)).toEqual(['chunks'])
+  })
+
+  test('by a text of the system', async () => {
+    const send = () => database.db.tx((tx) => sendSystemText(tx, rt(), { ...text(), phone, consent: 'answer' }))
+    expect(await notices(send)).toEqual(['chunks'])
+  })
+
+  test('by a broadcast that is resumed, not by one that is paused', async () => {
+    const { id } = await acceptBroadcast(rt(), { accountId: list.accountId, list, content })
+    while (await expandOnce(rt()));
+    expect(await notices(() => pauseMessage(rt(), list.id, id))).toEqual([])
+    expect(await notices(() => resumeMessage(rt(), list.id, id))).toEqual(['chunks'])
+  })
+})
+
+describe('a change of connections is announced', () => {
+  const given = () => ({ db: database.db, config: rt().config })
+  const connection = { name: 'Cedar SMS', host: '127.0.0.1', port: 1, enabled: false }
+
+  test('by a connection that is created, changed or removed, not by a change to what it was', async () => {
+    let id = 0
+    expect(await notices(async () => (id = (await createConnection(given(), connection)).id))).toEqual(['connections'])
+    expect(await notices(() => changeConnection(given(), id, { window: 77 }))).toEqual(['connections'])
+    expect(await notices(() => changeConnection(given(), id, { window: 77 }))).toEqual([])
+    expect(await notices(() => removeConnection(given(), id))).toEqual(['connections'])
+  })
+
+  test('by the sending routes of a short code', async () => {
+    const { code } = await make.shortCode(database.db, { accountId: list.accountId })
+    expect(await notices(() => changeSendingSettings(database.db, code, { mps: 50 }))).toEqual(['connections'])
+    expect(await notices(() => changeSendingSettings(database.db, code, { routes: [] }))).toEqual(['connections'])
+  })
+
+  test('by a new CARILLON_SMPP_URL, a changed one, and one that is gone', async () => {
+    const ensure = (mps: number) => () => {
+      const { smpp } = readEnv({ CARILLON_SMPP_URL: `smpp://carillon:swordfish@127.0.0.1:2775?mps=${mps}` })
+      if (!smpp) throw new Error('the address was not read')
+      return ensureEnvironmentConnection(given(), { ...smpp, password: new Secret('swordfish') })
+    }
+    expect(await notices(ensure(50))).toEqual(['connections'])
+    expect(await notices(ensure(50))).toEqual([])
+    expect(await notices(ensure(60))).toEqual(['connections'])
+    expect(await notices(() => releaseEnvironment(database.db))).toEqual(['connections'])
+    expect(await notices(() => releaseEnvironment(database.db))).toEqual([])
+  })
+
+  test('by a gateway that gives a bind slot back to another', async () => {
+    const sending = await startSending({ binds: 2 })
+    try {
+      const untilBoundBy = (gateways: number) =>
+        waitFor(
+          async () => {
+            const slots = await sending.db.many<{ by: string }>(
+              'slots',
+              'select leased_by as by from bind_slots where bound',
+            )
+            return slots.length === 2 && new Set(slots.map(({ by }) => by)).size === gateways
+          },
+          { timeoutMs: 15_000 },
+        )
+      await sending.startGateway()
+      await untilBoundBy(1)
+      const second = async () => {
+        await sending.startGateway()
+        await untilBoundBy(2)
+      }
+      expect(await noticesDuring(sending.rt.databaseUrl, second)).toEqual(['connections'])
+    } finally {
+      await sending.stop()
+    }
+  })
+})

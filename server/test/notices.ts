@@ -1,0 +1,22 @@
+import pg from 'pg'
+
+/**
+ * Returns the kinds of work that were announced (see db/wake.ts) while `action` ran, each once and sorted. Notices come in
+ * the order of their commits, so an own one at the end tells that none is missing.
+ */
+export async function noticesDuring(databaseUrl: string, action: () => Promise<unknown>): Promise<string[]> {
+  const client = new pg.Client({ connectionString: databaseUrl })
+  await client.connect()
+  try {
+    const notices = new Set<string>()
+    const { promise: end, resolve } = Promise.withResolvers<void>()
+    client.on('notification', ({ payload = '' }) => (payload === 'end' ? resolve() : notices.add(payload)))
+    await client.query('listen carillon_work')
+    await action()
+    await client.query(`select pg_notify('carillon_work', 'end')`)
+    await end
+    return [...notices].sort()
+  } finally {
+    await client.end()
+  }
+}
