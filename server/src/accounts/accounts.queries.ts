@@ -2,6 +2,7 @@ import type { Db } from '../db/db.ts'
 
 export type ApiKeyRow = {
   id: number
+  prefix: string
   hash: Buffer
   scope: 'full' | 'read' | 'send'
   sandbox: boolean
@@ -15,18 +16,18 @@ export type ApiKeyRow = {
   isOperator: boolean
 }
 
-/** The key with this prefix and its account, unless it was revoked. */
-export function findApiKeyByPrefix(db: Db, prefix: string) {
-  return db.maybeOne<ApiKeyRow>(
-    'find_api_key_by_prefix',
+/** The keys with these prefixes and their accounts, without the revoked ones. */
+export function findApiKeysByPrefix(db: Db, prefixes: string[]) {
+  return db.many<ApiKeyRow>(
+    'find_api_keys_by_prefix',
     /* sql */ `
-    select k.id, k.hash, k.scope, k.sandbox, k.seeded, k.rate_limit as "rateLimit",
+    select k.id, k.prefix, k.hash, k.scope, k.sandbox, k.seeded, k.rate_limit as "rateLimit",
            k.disabled_at as "disabledAt", a.id as "accountId", a.email, a.username,
            a.time_zone as "timeZone", a.is_operator as "isOperator"
       from api_keys k
       join accounts a on a.id = k.account_id
-     where k.prefix = $1 and k.revoked_at is null`,
-    [prefix],
+     where k.prefix = any($1::text[]) and k.revoked_at is null`,
+    [prefixes],
   )
 }
 

@@ -4,7 +4,7 @@ import { Type } from 'typebox'
 import type { FindCaller } from '../http/auth.ts'
 import { commonErrors } from '../http/schema.ts'
 import type { Runtime } from '../runtime.ts'
-import { findCaller } from './api-keys.ts'
+import { callerFinder } from './api-keys.ts'
 import { KeyUse } from './key-use.ts'
 
 const AccountResponse = Type.Object({
@@ -37,19 +37,14 @@ export const accountRoutes: FastifyPluginAsyncTypebox = async (app) => {
   )
 }
 
-/** How the app finds out whose key a request carries. */
-export function callerFinder(rt: Runtime): FindCaller {
-  return (key) => findCaller(rt.db, rt.config.mode, key)
-}
-
-/** The same, and each key in use is noted. */
-export function notingCallerFinder(app: FastifyInstance, rt: Runtime): FindCaller {
-  const find = callerFinder(rt)
+/** As `callerFinder`; also records when each key was last used. */
+export function recordingCallerFinder(app: FastifyInstance, rt: Runtime): FindCaller {
+  const find = callerFinder(rt.db, rt.config.mode)
   const use = new KeyUse(rt)
   app.addHook('onClose', () => use.flush())
   return async (key) => {
     const caller = await find(key)
-    if (typeof caller === 'object') use.note(caller.apiKey.id)
+    if (typeof caller === 'object') use.record(caller.apiKey.id)
     return caller
   }
 }

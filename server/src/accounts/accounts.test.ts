@@ -1,9 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { answerOf, basic, useApi } from '../../test/api.ts'
 import { make } from '../../test/make.ts'
-import { makeRuntime } from '../../test/runtime.ts'
-import { callerFinder } from './accounts.routes.ts'
-import { findCaller, makeKey, traceOf } from './api-keys.ts'
+import { callerFinder, makeKey, traceOf } from './api-keys.ts'
 
 const api = useApi()
 
@@ -56,8 +54,8 @@ describe('no way in', () => {
   })
 
   test('with a sandbox key in production', async () => {
-    expect(await findCaller(api.db, 'sandbox', api.owner.key)).toMatchObject({ apiKey: { id: api.owner.keyId } })
-    expect(await findCaller(api.db, 'production', api.owner.key)).toBeUndefined()
+    expect(await callerFinder(api.db, 'sandbox')(api.owner.key)).toMatchObject({ apiKey: { id: api.owner.keyId } })
+    expect(await callerFinder(api.db, 'production')(api.owner.key)).toBeUndefined()
   })
 })
 
@@ -77,7 +75,7 @@ test('a key without our prefix is a key too, and its start is not stored', async
     prefix,
     hash,
   ])
-  expect(await callerFinder(makeRuntime({ db: api.db }))(key)).toMatchObject({ account: { id: api.owner.accountId } })
+  expect(await callerFinder(api.db, 'sandbox')(key)).toMatchObject({ account: { id: api.owner.accountId } })
 })
 
 test('keys are random, and their prefix is their first twenty characters', () => {

@@ -5,8 +5,9 @@ import { make } from '../../test/make.ts'
 import { makeRuntime } from '../../test/runtime.ts'
 import { waitFor } from '../../test/wait-for.ts'
 import { readEnv } from '../config/config.ts'
+import type { Db } from '../db/db.ts'
 import { makeApp } from '../http/app.ts'
-import { disableApiKey } from './api-keys.ts'
+import { callerFinder, disableApiKey, removeApiKey } from './api-keys.ts'
 
 const api = useApi()
 
@@ -150,6 +151,37 @@ describe('with real commits', () => {
       const lost = outcomes.find((outcome) => outcome.status === 'rejected')
       expect(lost?.reason).toMatchObject({ code: 'key_disabled' })
     }
+    await database.close()
+  })
+
+  test('a key is rejected from its revocation on, while a look-up from before is still under way', async () => {
+    const database = await freshDatabase()
+    const { id: accountId } = await make.account(database.db)
+    const { id, key } = await make.apiKey(database.db, { accountId })
+    // the first look-up has its row, and has not returned it when the key is revoked
+    const [hasRow, mayReturn] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
+    let lookUps = 0
+    const slow: Db = {
+      ...database.db,
+      async many<T>(name: string, sql: string, params?: unknown[]) {
+        const isFirst = lookUps++ === 0
+        const rows = await database.db.many<T>(name, sql, params)
+        if (isFirst) {
+          hasRow.resolve()
+          await mayReturn.promise
+        }
+        return rows
+      },
+    }
+    const find = callerFinder(slow, 'sandbox')
+    const earlier = find(key)
+    await hasRow.promise
+    await removeApiKey(makeRuntime({ db: database.db }), { accountId, keyId: 'operator' }, id)
+    const later = find(key)
+    mayReturn.resolve()
+    expect(await earlier).toMatchObject({ apiKey: { id } })
+    expect(await later).toBeUndefined()
+    expect(lookUps).toBe(2)
     await database.close()
   })
 

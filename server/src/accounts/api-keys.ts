@@ -1,8 +1,9 @@
-import { createHash, randomBytes, timingSafeEqual } from 'node:crypto'
+import { hash as hashOf, randomBytes, timingSafeEqual } from 'node:crypto'
+import { BatchedRead } from '../db/batched-read.ts'
 import type { Db } from '../db/db.ts'
 import { errors } from '../errors.ts'
 import type { Runtime } from '../runtime.ts'
-import { findApiKeyByPrefix } from './accounts.queries.ts'
+import { type ApiKeyRow, findApiKeysByPrefix } from './accounts.queries.ts'
 import {
   type ApiKey,
   type ApiKeyChange,
@@ -24,30 +25,38 @@ export function makeKey(): string {
 
 /** What is stored of a key: its SHA-256, and the part that finds the row. */
 export function traceOf(key: string): { prefix: string; hash: Buffer } {
-  const hash = createHash('sha256').update(key).digest()
+  const hash = hashOf('sha256', key, 'buffer')
   const prefix = key.length >= shortest ? key : `sha256:${hash.toString('hex')}`
   return { prefix: prefix.slice(0, prefixLength), hash }
 }
 
 /**
- * The account and key behind a key as the caller sent it, `disabled` for one that was switched off, or
- * undefined for one that is not ours. Sandbox keys open nothing in production.
+ * Returns a function that finds the account and key behind a key as the caller sent it. It returns `disabled` for a
+ * disabled key, and undefined for a key that is unknown, revoked, or (in production) made in the sandbox. Each call reads
+ * the database after it was made, so a revoked key stops working everywhere when its revocation commits.
  */
-export async function findCaller(db: Db, mode: 'sandbox' | 'production', key: string) {
-  const { prefix, hash } = traceOf(key)
-  const row = await findApiKeyByPrefix(db, prefix)
-  if (row === undefined || !timingSafeEqual(row.hash, hash)) return undefined
-  if (row.sandbox && mode === 'production') return undefined
-  if (row.disabledAt !== null) return 'disabled'
-  return {
-    account: {
-      id: row.accountId,
-      email: row.email,
-      username: row.username,
-      timeZone: row.timeZone,
-      isOperator: row.isOperator,
-    },
-    apiKey: { id: row.id, scope: row.scope, sandbox: row.sandbox, seeded: row.seeded, rateLimit: row.rateLimit },
+export function callerFinder(db: Db, mode: 'sandbox' | 'production') {
+  const byPrefix = new BatchedRead<string, ApiKeyRow | undefined>(async (prefixes) => {
+    const rows = await findApiKeysByPrefix(db, [...new Set(prefixes)])
+    const found = new Map(rows.map((row) => [row.prefix, row]))
+    return prefixes.map((prefix) => found.get(prefix))
+  })
+  return async (key: string) => {
+    const { prefix, hash } = traceOf(key)
+    const row = await byPrefix.read(prefix)
+    if (row === undefined || !timingSafeEqual(row.hash, hash)) return undefined
+    if (row.sandbox && mode === 'production') return undefined
+    if (row.disabledAt !== null) return 'disabled'
+    return {
+      account: {
+        id: row.accountId,
+        email: row.email,
+        username: row.username,
+        timeZone: row.timeZone,
+        isOperator: row.isOperator,
+      },
+      apiKey: { id: row.id, scope: row.scope, sandbox: row.sandbox, seeded: row.seeded, rateLimit: row.rateLimit },
+    }
   }
 }
 

@@ -1,14 +1,14 @@
 import type { Runtime } from '../runtime.ts'
 import { markKeysUsed } from './api-keys.queries.ts'
 
-const leastAgeMs = 60_000
-const pauseMs = 1_000
+const recordIntervalMs = 60_000
+const flushDelayMs = 1_000
 const maxKeys = 10_000
 
-/** Remembers which keys are in use, and writes that down beside the requests, at most once a minute per key. */
+/** Stores when each key was last used: outside of the requests, and at most once a minute per key. */
 export class KeyUse {
   readonly #rt: Pick<Runtime, 'db' | 'clock' | 'log'>
-  readonly #notedAt = new Map<number, number>()
+  readonly #recordedAt = new Map<number, number>()
   readonly #waiting = new Set<number>()
   #timer: NodeJS.Timeout | undefined
 
@@ -16,18 +16,18 @@ export class KeyUse {
     this.#rt = rt
   }
 
-  /** A request with this key came. */
-  note(keyId: number): void {
+  /** Call it for each request with this key. */
+  record(keyId: number): void {
     const now = this.#rt.clock.now().getTime()
-    const noted = this.#notedAt.get(keyId)
-    if (noted !== undefined && Math.abs(now - noted) < leastAgeMs) return
-    if (this.#notedAt.size >= maxKeys) this.#notedAt.clear()
-    this.#notedAt.set(keyId, now)
+    const recordedAt = this.#recordedAt.get(keyId)
+    if (recordedAt !== undefined && Math.abs(now - recordedAt) < recordIntervalMs) return
+    if (this.#recordedAt.size >= maxKeys) this.#recordedAt.clear()
+    this.#recordedAt.set(keyId, now)
     this.#waiting.add(keyId)
-    this.#timer ??= setTimeout(() => void this.flush(), pauseMs).unref()
+    this.#timer ??= setTimeout(() => void this.flush(), flushDelayMs).unref()
   }
 
-  /** Writes down what waits. A database that is away loses a minute of it, and no request. */
+  /** Stores the waiting uses. When the database is away, up to a minute of them is lost; requests do not fail. */
   async flush(): Promise<void> {
     clearTimeout(this.#timer)
     this.#timer = undefined
@@ -37,7 +37,7 @@ export class KeyUse {
     try {
       await markKeysUsed(this.#rt.db, ids, this.#rt.clock.now())
     } catch (error) {
-      this.#rt.log.debug({ err: error }, 'could not note which keys are in use')
+      this.#rt.log.debug({ err: error }, 'failed to store when API keys were last used')
     }
   }
 }

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { useDatabase } from '../../test/database.ts'
-import { findCaller } from './api-keys.ts'
+import { callerFinder } from './api-keys.ts'
 import { seedSandbox } from './sandbox.ts'
 
 const ctx = useDatabase()
@@ -12,7 +12,7 @@ async function rows(table: string): Promise<number> {
 }
 
 async function callerOf(key: string | undefined) {
-  const caller = await findCaller(ctx.db, 'sandbox', key ?? '')
+  const caller = await callerFinder(ctx.db, 'sandbox')(key ?? '')
   return typeof caller === 'object' ? caller : undefined
 }
 

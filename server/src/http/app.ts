@@ -8,7 +8,7 @@ import Fastify, {
   type FastifyReply,
   LogController,
 } from 'fastify'
-import { accountRoutes, notingCallerFinder } from '../accounts/accounts.routes.ts'
+import { accountRoutes, recordingCallerFinder } from '../accounts/accounts.routes.ts'
 import { apiKeyRoutes } from '../accounts/api-keys.routes.ts'
 import { connectionRoutes } from '../connections/connections.routes.ts'
 import { sendingRouteRoutes } from '../connections/sending-routes.routes.ts'
@@ -108,7 +108,7 @@ export async function makeApp(rt: Runtime): Promise<FastifyInstance> {
 
 const api: FastifyPluginAsync<{ rt: Runtime; scope: RequestScope }> = async (app, { rt, scope }) => {
   useAccept(app)
-  useAuth(app, notingCallerFinder(app, rt))
+  useAuth(app, recordingCallerFinder(app, rt))
   useRateLimit(app, rt.config.rateLimit)
   useIdempotency(app, rt.db, scope)
   await app.register(accountRoutes)

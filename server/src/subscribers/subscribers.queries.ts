@@ -32,6 +32,8 @@ export type Subscriber = {
   customFields: ValueRules[]
 }
 
+export type SubscriberDetail = Subscriber & { messagesReceived: number }
+
 /** What is known of a person; an undefined field is one that nobody spoke of. */
 export type Profile = {
   firstName?: string
@@ -86,18 +88,26 @@ export function findSubscriberForUpdate(tx: Db, listId: number, phone: number) {
   )
 }
 
-/** How many broadcasts of this list have gone to the number. */
-export async function countMessagesReceived(db: Db, listId: number, phone: number): Promise<number> {
-  const { n } = await db.one<{ n: number }>(
-    'count_messages_received',
+export type SubscriberKey = { accountId: number; listId: number; phone: number | null }
+
+/**
+ * Returns for each key the subscriber and the number of broadcasts of the list that were sent to the number. There is no
+ * row for a key whose list is not the account's, and `phone` is null for a number that was never on the list.
+ */
+export function findSubscriberDetails(db: Db, keys: SubscriberKey[]) {
+  return db.many<{ index: number } & (SubscriberDetail | { phone: null })>(
+    'find_subscriber_details',
     /* sql */ `
-    select count(*) as n
-      from message_log g
-      join messages m on m.id = g.message_id
-     where g.phone = $2 and g.state in ('sent', 'delivered') and m.list_id = $1 and m.kind = 'broadcast'`,
-    [listId, phone],
+    select k.index::int as index, ${withFields},
+           (select count(*)
+              from messages m
+              join message_log g on g.message_id = m.id and g.phone = s.phone and g.state in ('sent', 'delivered')
+             where m.list_id = s.list_id and m.kind = 'broadcast') as "messagesReceived"
+      from unnest($1::bigint[], $2::bigint[], $3::bigint[]) with ordinality k (account_id, list_id, phone, index)
+      join lists l on l.id = k.list_id and l.account_id = k.account_id and l.deleted_at is null
+      left join subscribers s on s.list_id = l.id and s.phone = k.phone`,
+    [keys.map(({ accountId }) => accountId), keys.map(({ listId }) => listId), keys.map(({ phone }) => phone)],
   )
-  return n
 }
 
 /** Writes the fields that somebody spoke of, and says how many subscribers that were: one or none. */

@@ -7,7 +7,6 @@ import { ListIdParam } from '../lists/lists.schema.ts'
 import { queueChange } from './changes.ts'
 import { listPhones } from './phone-pages.queries.ts'
 import { readProfile } from './profile.schema.ts'
-import { countMessagesReceived } from './subscribers.queries.ts'
 import {
   PhoneParam,
   presentSubscriber,
@@ -16,7 +15,7 @@ import {
   SubscriberUpdateBody,
   SubscriberUpdatedResponse,
 } from './subscribers.schema.ts'
-import { changeProfile, getSubscriber } from './subscribers.ts'
+import { changeProfile, getSubscriber, subscriberReader } from './subscribers.ts'
 
 const tags = ['Subscribers']
 const listParams = Type.Object({ list_id: ListIdParam })
@@ -46,6 +45,7 @@ const phonePages = [
 
 export const subscriberRoutes: FastifyPluginAsyncTypebox = async (app) => {
   const { rt } = app
+  const readSubscriber = subscriberReader(rt.db)
 
   for (const { path, state, operationId, summary } of phonePages) {
     app.get(
@@ -87,10 +87,12 @@ export const subscriberRoutes: FastifyPluginAsyncTypebox = async (app) => {
     },
     async (req) => {
       const { list_id: listId, phone_number: phone } = req.params
-      const subscriber = await getSubscriber(rt.db, req.account.id, listId, phone)
-      const total_messages_received = await countMessagesReceived(rt.db, listId, subscriber.phone)
+      const subscriber = await readSubscriber(req.account.id, listId, phone)
       const presented = presentSubscriber(subscriber, req.account.timeZone)
-      return { status: 'OK' as const, subscriber: { ...presented, total_messages_received } }
+      return {
+        status: 'OK' as const,
+        subscriber: { ...presented, total_messages_received: subscriber.messagesReceived },
+      }
     },
   )
 

@@ -1,9 +1,18 @@
 import type { ValueRules } from '../custom-fields/values.ts'
+import { BatchedRead } from '../db/batched-read.ts'
 import type { Db } from '../db/db.ts'
 import { errors } from '../errors.ts'
 import { getList } from '../lists/lists.ts'
 import { parsePhoneNumber } from '../sms/phone-number.ts'
-import { findSubscriberOnList, type Profile, type Subscriber, updateProfile } from './subscribers.queries.ts'
+import {
+  findSubscriberDetails,
+  findSubscriberOnList,
+  type Profile,
+  type Subscriber,
+  type SubscriberDetail,
+  type SubscriberKey,
+  updateProfile,
+} from './subscribers.queries.ts'
 
 /** The number that a path names; one that cannot be a number is nobody's. */
 export function phoneOfPath(text: string): number {
@@ -20,6 +29,25 @@ export async function getSubscriber(db: Db, accountId: number, listId: number, p
   // whose list it is comes first: a stranger does not learn what a number looks like
   await getList(db, accountId, listId)
   throw errors.subscriberNotFound()
+}
+
+/**
+ * Returns a function that reads the subscriber of a number on the account's list, in any state, with the number of
+ * broadcasts received. It throws as `getSubscriber` does.
+ */
+export function subscriberReader(db: Db) {
+  const details = new BatchedRead<SubscriberKey, SubscriberDetail | { phone: null } | undefined>(async (keys) => {
+    const found: (SubscriberDetail | { phone: null } | undefined)[] = keys.map(() => undefined)
+    for (const row of await findSubscriberDetails(db, keys)) found[row.index - 1] = row
+    return found
+  })
+  return async (accountId: number, listId: number, phone: string): Promise<SubscriberDetail> => {
+    const found = await details.read({ accountId, listId, phone: parsePhoneNumber(phone) ?? null })
+    // a caller who does not own the list must not learn what a valid number looks like
+    if (found === undefined) throw errors.listNotFound()
+    if (found.phone === null) throw errors.subscriberNotFound()
+    return found
+  }
 }
 
 /** Changes the profile fields that `read` finds, given the list's custom fields; adds tags and touches no consent. */

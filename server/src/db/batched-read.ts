@@ -1,0 +1,65 @@
+import { isDatabaseAway } from './pg-errors.ts'
+
+/** Reads one result per key, in the order of the keys. */
+export type ReadMany<K, R> = (keys: K[]) => Promise<R[]>
+
+type Waiting<K, R> = { key: K; resolve(result: R): void; reject(error: unknown): void }
+
+/**
+ * Reads for many callers with few statements: most of the cost of a small read is the round trip, in this process and in
+ * PostgreSQL. Keys requested in one turn of the event loop, or while `maxRunning` statements run, share the next
+ * statement. A statement always starts after the request for each of its keys, so no caller gets an older row than it
+ * would have read alone. This is not a cache.
+ */
+export class BatchedRead<K, R> {
+  readonly #readMany: ReadMany<K, R>
+  readonly #maxRunning: number
+  readonly #maxKeys: number
+  #waiting: Waiting<K, R>[] = []
+  #running = 0
+  #isScheduled = false
+
+  constructor(readMany: ReadMany<K, R>, { maxRunning = 2, maxKeys = 100 } = {}) {
+    this.#readMany = readMany
+    this.#maxRunning = maxRunning
+    this.#maxKeys = maxKeys
+  }
+
+  /** Returns the result for this key; throws the error that this key alone would have caused. */
+  read(key: K): Promise<R> {
+    return new Promise((resolve, reject) => {
+      this.#waiting.push({ key, resolve, reject })
+      this.#schedule()
+    })
+  }
+
+  /** Waits for the end of the turn, so that all requests that arrived in it share a statement. */
+  #schedule(): void {
+    if (this.#isScheduled || this.#waiting.length === 0 || this.#running >= this.#maxRunning) return
+    this.#isScheduled = true
+    setImmediate(() => {
+      this.#isScheduled = false
+      const batch = this.#waiting.splice(0, this.#maxKeys)
+      this.#running++
+      void this.#settle(batch).finally(() => {
+        this.#running--
+        this.#schedule()
+      })
+      this.#schedule()
+    })
+  }
+
+  async #settle(batch: Waiting<K, R>[]): Promise<void> {
+    try {
+      const results = await this.#readMany(batch.map(({ key }) => key))
+      for (const [index, { resolve }] of batch.entries()) resolve(results[index] as R)
+    } catch (error) {
+      if (batch.length === 1 || isDatabaseAway(error)) {
+        for (const { reject } of batch) reject(error)
+        return
+      }
+      // one key that PostgreSQL rejects (a NUL in a text) must not fail the others
+      for (const waiting of batch) await this.#settle([waiting])
+    }
+  }
+}
