@@ -24,6 +24,7 @@ const DOWNHILL = [
   'subscribers',
   'imports',
   'attachments',
+  'log',
   'messages',
   'transactional-messages',
   'links',
@@ -50,7 +51,7 @@ const BELOW_NOUNS = [...FOUNDATION, ...Object.keys(ENGINE_ROOM)]
 const BELOW_GATEWAY = BELOW_NOUNS.filter((folder) => folder !== 'http')
 
 const PROCESSES: Record<string, string[]> = {
-  gateway: [...BELOW_GATEWAY, 'connections', 'messages', 'broadcasts', 'inbound', 'receipts'],
+  gateway: [...BELOW_GATEWAY, 'connections', 'log', 'messages', 'broadcasts', 'inbound', 'receipts'],
   simulator: [...FOUNDATION, 'config'],
   supervisor: BELOW_GATEWAY,
   cli: [...BELOW_GATEWAY, ...DOWNHILL, 'supervisor'],

@@ -61,7 +61,7 @@ const allowed: [path: string, text: string][] = [
   ['lists/lists.ts', "import { findShortCode } from '../short-codes/short-codes.queries.ts'"],
   ['lists/lists.routes.ts', "import { page } from '../http/pagination.ts'\nimport fastify from 'fastify'"],
   ['receipts/receipts.ts', "import {\n  a,\n  type B,\n} from '../messages/messages.ts'"],
-  ['gateway/dispatch/claims.ts', "import { claimChunk } from '../../broadcasts/chunks.queries.ts'"],
+  ['gateway/dispatch/claims.ts', "import { claimChunk } from '../../log/claims.queries.ts'"],
   ['gateway/submit/submitter.ts', "import { Caps } from '../caps/caps.ts'\nimport { ms } from '../timing.ts'"],
   ['gateway/gateway.ts', "import { Claims } from './dispatch/claims.ts'"],
   ['bin/api.ts', "import { buildApp } from '../http/app.ts'\nprocess.env.HOME"],

@@ -65,3 +65,9 @@ const belongs = /* sql */ `
 
 /** The value of the field that a test is of, as it is kept; null where there is none. */
 const value = `nullif(s.custom_fields -> f.key, 'null')`
+
+/** The next subscribers of message $1: all of its list, or those of them who pass the message's tests. */
+export function audienceCtes(isFiltered: boolean): { name: string; ctes: string } {
+  if (!isFiltered) return { name: 'all', ctes: audienceRows(undefined) }
+  return { name: 'filtered', ctes: audienceRows('(select audience from messages where id = $1)') }
+}

@@ -1,6 +1,6 @@
 import type { Choice } from '../db/all-or-each.ts'
 import type { Db } from '../db/db.ts'
-import { logTable } from '../db/log-days.ts'
+import { logTable } from '../log/log-days.ts'
 import { priceOfPart } from '../rates/rates.sql.ts'
 
 export type Billable = { messageId: number; loggedOn: string; audience: number }

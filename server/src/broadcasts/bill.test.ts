@@ -2,12 +2,12 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { freshDatabase, type TestDatabase } from '../../test/database.ts'
 import { make } from '../../test/make.ts'
 import { makeRuntime } from '../../test/runtime.ts'
+import { finishMessages } from '../log/finish.queries.ts'
 import { acceptBroadcast, sendToNumbers } from '../messages/messages.ts'
 import { type NewRate, upsertRate } from '../rates/rates.queries.ts'
 import { billSent, merge } from './bill.ts'
 import { closeOverdue } from './close.ts'
 import { expandOnce } from './expand.ts'
-import { finishMessages } from './finish.queries.ts'
 
 const att = 383
 const verizon = 77

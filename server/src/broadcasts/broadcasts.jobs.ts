@@ -1,6 +1,6 @@
 import type { Job } from '../jobs/jobs.ts'
 import { utcDay } from '../lib/clock.ts'
-import { deleteAttempts } from './attempts.queries.ts'
+import { deleteAttempts } from '../log/attempts.queries.ts'
 import { closeOverdue, makeLogDaysAhead } from './close.ts'
 
 /** Closes messages whose receipts are overdue. */

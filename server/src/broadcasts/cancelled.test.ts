@@ -3,12 +3,12 @@ import { useDatabase } from '../../test/database.ts'
 import { make } from '../../test/make.ts'
 import { makeRuntime } from '../../test/runtime.ts'
 import { checkBooks, readCounters } from '../../test/sending.ts'
+import { claimChunks } from '../log/claims.queries.ts'
+import { listQueued, markSubmitting, unmarkSubmitting } from '../log/marks.queries.ts'
 import { cancelMessage } from '../messages/cancel.ts'
 import { acceptBroadcast } from '../messages/messages.ts'
 import { cancelQueued } from './cancelled.ts'
-import { claimChunks } from './chunks.queries.ts'
 import { expandOnce } from './expand.ts'
-import { listQueued, markSubmitting, unmarkSubmitting } from './marks.queries.ts'
 
 const ctx = useDatabase()
 const rt = () => makeRuntime({ db: ctx.db })

@@ -1,6 +1,6 @@
 import { retryLostRaces } from '../db/retry.ts'
+import { type Cancelled, cancelChunks, listCancelledQueued } from '../log/cancel.queries.ts'
 import type { Runtime } from '../runtime.ts'
-import { type Cancelled, cancelChunks, listCancelledQueued } from './cancelled.queries.ts'
 
 /**
  * Moves who is still queued in cancelled messages to cancelled, slice by slice, and says in how many there was anybody.

@@ -3,18 +3,11 @@ import { isDatabaseAway } from '../db/pg-errors.ts'
 import { retryLostRaces } from '../db/retry.ts'
 import { wake } from '../db/wake.ts'
 import { utcDay } from '../lib/clock.ts'
+import { closeMessage, expireChunks, listUnknown, requeueUnknown } from '../log/close.queries.ts'
+import { ensureLogDays } from '../log/log-days.queries.ts'
 import type { Runtime } from '../runtime.ts'
 import { bill } from './bill.ts'
-import {
-  claimResend,
-  closeMessage,
-  ensureLogDays,
-  expireChunks,
-  listOverdue,
-  listUnknown,
-  type Overdue,
-  requeueUnknown,
-} from './close.queries.ts'
+import { claimResend, listOverdue, type OverdueMessage } from './overdue.queries.ts'
 
 /** Texts that one statement queues again. */
 const requeuedAtATime = 2_000
@@ -45,7 +38,7 @@ export async function closeOverdue(
   return overdue.length
 }
 
-async function close(db: Db, message: Overdue, at: Date): Promise<void> {
+async function close(db: Db, message: OverdueMessage, at: Date): Promise<void> {
   let last: number | undefined = 0
   while (last !== undefined) {
     const after: number = last
@@ -58,7 +51,7 @@ async function close(db: Db, message: Overdue, at: Date): Promise<void> {
 }
 
 /** Queues a message's unknown texts once more, all of them in one commit, and answers how many. */
-async function queueAgain(db: Db, message: Overdue, at: Date): Promise<number> {
+async function queueAgain(db: Db, message: OverdueMessage, at: Date): Promise<number> {
   const ids: number[] = []
   for (let last: number | null = 0; last !== null; ) {
     const some: Awaited<ReturnType<typeof listUnknown>> = await listUnknown(db, message, last)

@@ -3,12 +3,12 @@ import { freshDatabase, type TestDatabase } from '../../test/database.ts'
 import { make } from '../../test/make.ts'
 import { makeRuntime } from '../../test/runtime.ts'
 import { checkBooks, readCounters } from '../../test/sending.ts'
+import { claimChunks } from '../log/claims.queries.ts'
+import { finishMessages } from '../log/finish.queries.ts'
+import { listQueued, markSubmitting, markUnknown } from '../log/marks.queries.ts'
 import { acceptBroadcast } from '../messages/messages.ts'
-import { claimChunks } from './chunks.queries.ts'
 import { expandOnce, expandSlice } from './expand.ts'
 import { claimExpansion } from './expansion.queries.ts'
-import { finishMessages } from './finish.queries.ts'
-import { listQueued, markSubmitting, markUnknown } from './marks.queries.ts'
 
 let database: TestDatabase
 let list: Awaited<ReturnType<typeof make.list>>

@@ -1,10 +1,12 @@
 import { isDatabaseAway } from '../db/pg-errors.ts'
 import { wake } from '../db/wake.ts'
+import { endExpansion, writeSlice } from '../log/slices.queries.ts'
 import { lanes } from '../messages/messages.ts'
 import { readPersonalText } from '../messages/personal-text.ts'
 import { windowRulesOf } from '../messages/windows.ts'
 import type { Runtime } from '../runtime.ts'
-import { claimExpansion, endExpansion, listOpenExpansions, writeSlice } from './expansion.queries.ts'
+import { audienceCtes } from './audience.sql.ts'
+import { claimExpansion, listOpenExpansions } from './expansion.queries.ts'
 import { expandPersonally } from './personal-slice.ts'
 
 /** Rows of a chunk: enough that leasing it costs nothing beside sending it, few enough to be shared. */
@@ -46,7 +48,9 @@ export function expandSlice(rt: Pick<Runtime, 'db' | 'clock'>, messageId: number
     const text = await readPersonalText(tx, cursor.listId, cursor.content)
     const rules = await windowRulesOf(tx, messageId)
     const isSame = text === undefined && rules === undefined
-    const { written, ended } = await (isSame ? writeSlice(tx, slice) : expandPersonally(tx, slice, { text, rules }))
+    const { written, ended } = await (isSame
+      ? writeSlice(tx, slice, audienceCtes(cursor.isFiltered))
+      : expandPersonally(tx, slice, { text, rules }))
     if (ended) await endExpansion(tx, messageId, now)
     if (written > 0) await wake(tx, 'chunks')
     return true

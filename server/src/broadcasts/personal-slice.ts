@@ -1,16 +1,12 @@
 import { findByKeys } from '../db/by-keys.ts'
 import type { Db } from '../db/db.ts'
+import { type ChunkOfSlice, type LogRow, writePersonalSlice } from '../log/personal-slice.queries.ts'
+import type { SliceInput } from '../log/slices.queries.ts'
 import { partsWithin } from '../messages/content.ts'
 import type { PersonalText } from '../messages/personal-text.ts'
 import { findWindow, type WindowRules } from '../quiet-hours/windows.ts'
-import type { SliceInput } from './expansion.queries.ts'
-import {
-  type AudienceRow,
-  type ChunkOfSlice,
-  type LogRow,
-  readAudienceSlice,
-  writePersonalSlice,
-} from './personal-slice.queries.ts'
+import type { Cursor } from './expansion.queries.ts'
+import { type AudienceRow, readAudienceSlice } from './personal-slice.queries.ts'
 
 // The slices of a message that is not the same for everybody. They are read, made up here and written, in the one
 // transaction that holds the cursor. Who leaves in between is written as queued, and stopped by the mark.
@@ -27,7 +23,7 @@ export type Personal = { text: PersonalText | undefined; rules: WindowRules | un
  */
 export async function expandPersonally(
   tx: Db,
-  slice: SliceInput,
+  slice: SliceInput & Cursor,
   { text, rules }: Personal,
 ): Promise<{ written: number; ended: boolean }> {
   await findByKeys(tx)

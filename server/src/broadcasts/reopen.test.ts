@@ -3,13 +3,14 @@ import { freshDatabase, type TestDatabase } from '../../test/database.ts'
 import { make } from '../../test/make.ts'
 import { makeRuntime } from '../../test/runtime.ts'
 import { checkBooks, readCounters } from '../../test/sending.ts'
+import { claimChunks } from '../log/claims.queries.ts'
+import { finishMessages } from '../log/finish.queries.ts'
+import { abandonSubmitting, releaseChunks, renewLeases } from '../log/leases.queries.ts'
+import { listQueued, markSubmitting, unmarkSubmitting } from '../log/marks.queries.ts'
+import { queueForLater } from '../log/retry.queries.ts'
 import { acceptBroadcast } from '../messages/messages.ts'
-import { abandonSubmitting, claimChunks, releaseChunks, renewLeases } from './chunks.queries.ts'
 import { expandOnce } from './expand.ts'
-import { finishMessages } from './finish.queries.ts'
-import { listQueued, markSubmitting, unmarkSubmitting } from './marks.queries.ts'
 import { reopenClosed, suppressLate } from './reopen.ts'
-import { queueForLater } from './retry.queries.ts'
 
 // Messages that keep to quiet hours: whom they may text when, and what becomes of those for whom it got too late.
 

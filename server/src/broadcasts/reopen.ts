@@ -1,10 +1,6 @@
 import { allOrEach, type Choice } from '../db/all-or-each.ts'
 import type { Db } from '../db/db.ts'
 import { retryLostRaces } from '../db/retry.ts'
-import { type MessageTiming, readTimings } from '../messages/windows.queries.ts'
-import { rulesOf } from '../messages/windows.ts'
-import { findWindowAt, type WindowRules } from '../quiet-hours/windows.ts'
-import type { Runtime } from '../runtime.ts'
 import {
   type ClosedChunk,
   claimClosed,
@@ -14,7 +10,11 @@ import {
   type Reopening,
   reopenChunks,
   suppressChunks,
-} from './reopen.queries.ts'
+} from '../log/reopen.queries.ts'
+import { type MessageTiming, readTimings } from '../messages/windows.queries.ts'
+import { rulesOf } from '../messages/windows.ts'
+import { findWindowAt, type WindowRules } from '../quiet-hours/windows.ts'
+import type { Runtime } from '../runtime.ts'
 
 type Rt = Pick<Runtime, 'db' | 'clock'>
 

@@ -2,8 +2,8 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { faultsOfCounts } from '../../test/number-ranges.ts'
 import { startSending } from '../../test/sending.ts'
 import { waitFor } from '../../test/wait-for.ts'
-import { claimChunks } from '../broadcasts/chunks.queries.ts'
-import { listQueued, markSubmitting } from '../broadcasts/marks.queries.ts'
+import { claimChunks } from '../log/claims.queries.ts'
+import { listQueued, markSubmitting } from '../log/marks.queries.ts'
 
 type Sending = Awaited<ReturnType<typeof startSending>>
 let sending: Sending

@@ -1,6 +1,6 @@
 import type { Db } from '../db/db.ts'
+import type { Consent } from '../log/consent.ts'
 import type { Audience } from './audience.ts'
-import type { Consent } from './consent.ts'
 
 export type MessageStatus = 'draft' | 'scheduled' | 'sending' | 'sent' | 'cancelled'
 
@@ -18,11 +18,6 @@ export type NewMessage = {
 }
 
 export type NewBroadcast = NewMessage & { maxParts: number | null; audience: Audience | null }
-
-/** Makes the partitions of a day where they are missing; cheap where they are there. */
-export async function ensureLogDay(tx: Db, day: string) {
-  await tx.exec('ensure_log_day', /* sql */ `select ensure_log_day($1::date)`, [day])
-}
 
 /** A message that nobody is sent yet, with its counters at zero. */
 export async function insertWaiting(tx: Db, message: NewBroadcast, sendAt: Date | null): Promise<number> {

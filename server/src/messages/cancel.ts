@@ -1,8 +1,9 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { retryLostRaces } from '../db/retry.ts'
 import { errors } from '../errors.ts'
+import { deleteExpansion, isOnItsWay } from '../log/cancel.queries.ts'
 import type { Runtime } from '../runtime.ts'
-import { deleteExpansion, findStatus, isOnItsWay, markCancelled } from './cancel.queries.ts'
+import { findStatus, markCancelled } from './cancel.queries.ts'
 
 type Rt = Pick<Runtime, 'db' | 'clock'>
 

@@ -2,12 +2,13 @@ import type { Db } from '../db/db.ts'
 import { wake } from '../db/wake.ts'
 import { errors } from '../errors.ts'
 import { utcDay } from '../lib/clock.ts'
+import type { Consent } from '../log/consent.ts'
+import { ensureLogDay } from '../log/log-days.queries.ts'
 import type { Runtime } from '../runtime.ts'
 import { countParts } from '../sms/parts.ts'
 import { formatPhoneNumber } from '../sms/phone-number.ts'
 import {
   type AddressedChunk,
-  ensureLogDay,
   insertAddressed,
   insertBroadcast,
   type NewBroadcast,
@@ -15,7 +16,6 @@ import {
 } from './accept.queries.ts'
 import { layOutAddressed } from './addressed-windows.ts'
 import type { Audience } from './audience.ts'
-import type { Consent } from './consent.ts'
 import { partsWithin, typicalPartCount } from './content.ts'
 import { readPersonalText } from './personal-text.ts'
 import { listKnown } from './recipients.queries.ts'

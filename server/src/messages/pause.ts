@@ -1,9 +1,10 @@
 import { retryLostRaces } from '../db/retry.ts'
 import { wake } from '../db/wake.ts'
 import { errors } from '../errors.ts'
+import { flagChunks, holdExpansion } from '../log/pause.queries.ts'
 import type { Runtime } from '../runtime.ts'
 import { findStatus } from './cancel.queries.ts'
-import { flagChunks, holdExpansion, markPaused } from './pause.queries.ts'
+import { markPaused } from './pause.queries.ts'
 
 type Rt = Pick<Runtime, 'db' | 'clock'>
 

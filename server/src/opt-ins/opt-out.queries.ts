@@ -56,9 +56,6 @@ export function optOutOfLists(tx: Db, optOut: ListOptOut): Promise<LeftList[]> {
   )
 }
 
-/** What an opt-out is for: texts of these lists and, where there is one, all others from the short code. */
-export type OptOutScope = { listIds: number[]; shortCodeId: number | null }
-
 /**
  * Puts numbers that these lists do not know, but a file of theirs that is still being applied may, on them as pending, so
  * that the opt-out that follows has a row to leave its mark on: the import finds it and passes the number over. If the
@@ -74,77 +71,5 @@ export async function reservePendingRows(tx: Db, phones: number[], listIds: numb
      order by i.list_id, p.phone
         on conflict (list_id, phone) do nothing`,
     [phones, listIds],
-  )
-}
-
-// only these partitions can hold rows that are still queued or submitting
-const openDays = `array(select logged_on from messages where status = 'sending'
-                  union select logged_on from messages where status = 'cancelled' and closed_at is null)`
-
-const isInScope = `(m.list_id = any($2::bigint[]) or m.short_code_id = $3)`
-
-/**
- * Takes the numbers out of everything within the scope that is still queued for them. It waits for a mark that holds such a
- * row; what that mark has made submitting stays.
- */
-export function suppressQueued(tx: Db, phones: number[], scope: OptOutScope, at: Date): Promise<number> {
-  return tx.exec(
-    'suppress_queued',
-    /* sql */ `
-    with target as materialized (
-      select l.id, l.logged_on
-        from message_log l join messages m on m.id = l.message_id
-       where l.phone = any($1::bigint[]) and l.logged_on = any(${openDays}) and l.state = 'queued'
-         and ${isInScope} and m.consent <> 'answer'
-       order by l.id
-         for update of l
-    ), moved as (
-      update message_log l set state = 'suppressed', reason = 'opted_out', closed_at = $4
-        from target t
-       where l.id = t.id and l.logged_on = t.logged_on and l.logged_on = any(${openDays}) and l.state = 'queued'
-      returning l.message_id
-    )
-    update message_counters c set queued = c.queued - t.n, suppressed = c.suppressed + t.n
-      from (select message_id, count(*) as n from moved group by message_id order by message_id) t
-     where c.message_id = t.message_id`,
-    [phones, scope.listIds, scope.shortCodeId, at],
-  )
-}
-
-/** How many texts within the scope to the number a gateway may be writing right now, or waits for the answer to. */
-export async function countInFlight(db: Db, phone: number, scope: OptOutScope): Promise<number> {
-  const { count } = await db.one<{ count: number }>(
-    'count_in_flight',
-    /* sql */ `
-    select count(*) as count
-      from message_log l join messages m on m.id = l.message_id
-     where l.phone = $1 and l.logged_on = any(${openDays}) and l.state = 'submitting'
-       and ${isInScope} and m.consent <> 'answer'
-       -- past its lease nobody writes it any more, even if nobody has come yet to call it unknown
-       and exists (select from send_chunks c
-                    where c.message_id = l.message_id and c.first_log_id <= l.id and c.last_log_id >= l.id
-                      and c.lease_until > clock_timestamp())`,
-    [phone, scope.listIds, scope.shortCodeId],
-  )
-  return count
-}
-
-/** Counts each opt-out against the last broadcast that the list sent to the number. */
-export async function countUnsubscribes(tx: Db, left: LeftList[]) {
-  await tx.exec(
-    'count_unsubscribes',
-    /* sql */ `
-    with answered as (
-      select last.id
-        from unnest($1::bigint[], $2::bigint[]) as g(phone, list_id)
-       cross join lateral (
-         select m.id from message_log l join messages m on m.id = l.message_id
-          where l.phone = g.phone and m.list_id = g.list_id and m.kind = 'broadcast'
-            and l.state in ('sent', 'delivered', 'unknown')
-          order by l.id desc limit 1) last
-    )
-    update message_counters c set unsubscribe_count = c.unsubscribe_count + t.n
-      from (select id, count(*) as n from answered group by id order by id) t where c.message_id = t.id`,
-    [left.map((each) => each.phone), left.map((each) => each.listId)],
   )
 }

@@ -1,19 +1,11 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Db } from '../db/db.ts'
 import { retryLostRaces } from '../db/retry.ts'
+import { countInFlight, countUnsubscribes, type OptOutScope, suppressQueued } from '../log/opt-out.queries.ts'
 import type { Runtime } from '../runtime.ts'
 import { blockNumbers } from '../short-codes/short-codes.queries.ts'
 import { findSubscriberState } from '../subscribers/state.queries.ts'
-import {
-  countInFlight,
-  countUnsubscribes,
-  type LeftList,
-  type OptOutScope,
-  type OptOutSender,
-  optOutOfLists,
-  reservePendingRows,
-  suppressQueued,
-} from './opt-out.queries.ts'
+import { type LeftList, type OptOutSender, optOutOfLists, reservePendingRows } from './opt-out.queries.ts'
 
 export type OptOutInput = {
   accountId: number

@@ -1,5 +1,5 @@
 import type { Db } from '../db/db.ts'
-import { recordCleaned } from './clean.sql.ts'
+import { recordCleaned } from '../subscribers/clean.sql.ts'
 
 /** A number of a list with many soft bounces: how many in a row the count says, and how many the log shows. */
 export type SoftBounceCount = { listId: number; phone: number; inARow: number; shown: number }

@@ -3,13 +3,13 @@ import { freshDatabase, type TestDatabase, useDatabase } from '../../test/databa
 import { make } from '../../test/make.ts'
 import { makeRuntime } from '../../test/runtime.ts'
 import { checkBooks, readCounters } from '../../test/sending.ts'
-import { claimChunks } from '../broadcasts/chunks.queries.ts'
 import { expandOnce } from '../broadcasts/expand.ts'
-import { listQueued, markRefused, markSent, markSubmitting } from '../broadcasts/marks.queries.ts'
 import type { BounceReason } from '../connections/status-map.ts'
 import type { Db } from '../db/db.ts'
+import { claimChunks } from '../log/claims.queries.ts'
+import { listQueued, markRefused, markSent, markSubmitting } from '../log/marks.queries.ts'
+import { applyReceipts } from '../log/receipts.queries.ts'
 import { acceptBroadcast } from '../messages/messages.ts'
-import { applyReceipts } from '../receipts/receipts.queries.ts'
 import { cleanSoftBounced } from './soft-bounces.ts'
 
 const ctx = useDatabase()

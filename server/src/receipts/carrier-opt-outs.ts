@@ -1,7 +1,7 @@
 import type { Db } from '../db/db.ts'
 import { findShortCodeLists } from '../inbound/inbound.queries.ts'
-import type { CarrierOptOut } from '../opt-ins/clean.sql.ts'
 import { optOutOfShortCode } from '../opt-ins/opt-out.ts'
+import type { CarrierOptOut } from '../subscribers/clean.sql.ts'
 
 /** Each opt-out is some statements, and all of one transaction hold the locks of the first. */
 const optOutsAtATime = 20

@@ -1,5 +1,5 @@
 import type { Db } from '../db/db.ts'
-import { logTable, submitsTable } from '../db/log-days.ts'
+import { logTable, submitsTable } from '../log/log-days.ts'
 
 /** A day of a connection whose texts without a receipt are asked for, and how far that has come. */
 export type QueryRound = { connectionId: number; loggedOn: string; cursor: number }

@@ -2,9 +2,10 @@ import type { Db } from '../db/db.ts'
 import { isBadValue } from '../db/pg-errors.ts'
 import { retryLostRaces } from '../db/retry.ts'
 import { Batcher } from '../lib/batcher.ts'
+import type { AppliedReceipt } from '../log/receipt.ts'
+import { applyReceipts, listLogDays } from '../log/receipts.queries.ts'
 import type { Runtime } from '../runtime.ts'
 import { cutOptOuts, optOutByCarrier } from './carrier-opt-outs.ts'
-import { type AppliedReceipt, applyReceipts, listLogDays } from './receipts.queries.ts'
 import { insertWaitingReceipts, type WaitingReceipt } from './waiting.queries.ts'
 
 type Entry = WaitingReceipt & { durable: () => void }

@@ -1,4 +1,4 @@
-import { markRefused, type Refused } from '../broadcasts/marks.queries.ts'
+import { markRefused, type Refused } from '../log/marks.queries.ts'
 import type { Runtime } from '../runtime.ts'
 import { cutOptOuts, optOutByCarrier } from './carrier-opt-outs.ts'
 

@@ -1,5 +1,5 @@
 import type { Db } from '../db/db.ts'
-import type { AppliedReceipt } from './receipts.queries.ts'
+import type { AppliedReceipt } from '../log/receipt.ts'
 
 /** A receipt as it came, kept because no submit explains it yet. */
 export type WaitingReceipt = AppliedReceipt & {
@@ -166,14 +166,4 @@ export async function findMisaddressed(tx: Db, receipt: StoredReceipt, days: str
     [receipt.smscId, receipt.connectionId, days, receipt.phone],
   )
   return rows.length === 1 ? rows[0] : undefined
-}
-
-/** Lets a row know the id it got after all, so that the receipt applies to it like any other. */
-export async function insertFoundSubmit(tx: Db, receipt: StoredReceipt, row: UnknownRow) {
-  await tx.exec(
-    'insert_found_submit',
-    /* sql */ `
-    insert into submits (connection_id, smsc_id, log_id, phone, part, logged_on) values ($1, $2, $3, $4, $5, $6)`,
-    [receipt.connectionId, receipt.smscId, row.logId, receipt.phone, row.part, row.loggedOn],
-  )
 }

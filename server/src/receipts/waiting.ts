@@ -2,16 +2,16 @@ import { alternativeMessageIds } from '../connections/message-id.ts'
 import type { Db } from '../db/db.ts'
 import { isDatabaseAway } from '../db/pg-errors.ts'
 import { retryLostRaces } from '../db/retry.ts'
+import { listLogDays } from '../log/receipts.queries.ts'
+import { insertFoundSubmit } from '../log/submits.queries.ts'
 import type { Runtime } from '../runtime.ts'
 import { cutOptOuts } from './carrier-opt-outs.ts'
-import { listLogDays } from './receipts.queries.ts'
 import { applyFully, byConnection } from './receipts.ts'
 import {
   claimWaitingReceipts,
   endReceipts,
   findMisaddressed,
   findRespelled,
-  insertFoundSubmit,
   listUnknownRows,
   lockWaitingReceipts,
   type StoredReceipt,

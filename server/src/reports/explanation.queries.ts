@@ -1,5 +1,5 @@
 import type { Db } from '../db/db.ts'
-import { logTable, submitsTable } from '../db/log-days.ts'
+import { logTable, submitsTable } from '../log/log-days.ts'
 
 export type ExplainedMessage = {
   id: number

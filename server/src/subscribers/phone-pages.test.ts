@@ -9,9 +9,9 @@ import type { Db } from '../db/db.ts'
 import { retryLostRaces } from '../db/retry.ts'
 import { applyNextSlice, receiveImport } from '../imports/imports.ts'
 import { foldListDeltas } from '../lists/counts.queries.ts'
-import { cleanDeadNumbers } from '../opt-ins/clean.sql.ts'
 import { optOutOfLists } from '../opt-ins/opt-out.queries.ts'
 import { insertSubscriber, moveSubscriber } from '../opt-ins/subscribe.queries.ts'
+import { cleanDeadNumbers } from './clean.sql.ts'
 import { listPhones, type PagedState } from './phone-pages.queries.ts'
 
 const ctx = useDatabase()

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { useApi } from '../../test/api.ts'
 import { make } from '../../test/make.ts'
-import { ensureLogDay } from '../messages/accept.queries.ts'
+import { ensureLogDay } from '../log/log-days.queries.ts'
 
 const api = useApi()
 

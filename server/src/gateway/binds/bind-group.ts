@@ -1,6 +1,6 @@
 import type { Logger } from 'pino'
-import type { Recipient } from '../../broadcasts/marks.queries.ts'
 import type { Connection } from '../../connections/connection.ts'
+import type { Recipient } from '../../log/chunk.ts'
 import type { OnOutcome } from '../../smpp/in-flight.ts'
 import type { DataSm, DeliverSm, QuerySm, ResponsePdu, SubmitSm } from '../../smpp/pdu/pdu.ts'
 import type { Session } from '../../smpp/session.ts'

@@ -3,10 +3,10 @@ import { basic } from '../../../test/api.ts'
 import { make } from '../../../test/make.ts'
 import { startSending } from '../../../test/sending.ts'
 import { waitFor } from '../../../test/wait-for.ts'
-import { claimChunks } from '../../broadcasts/chunks.queries.ts'
 import { closeOverdue } from '../../broadcasts/close.ts'
-import { listQueued, markSubmitting } from '../../broadcasts/marks.queries.ts'
 import { makeApp } from '../../http/app.ts'
+import { claimChunks } from '../../log/claims.queries.ts'
+import { listQueued, markSubmitting } from '../../log/marks.queries.ts'
 import { cancelMessage, untilNothingMoves } from '../../messages/cancel.ts'
 
 let sending: Awaited<ReturnType<typeof startSending>>

@@ -1,14 +1,9 @@
 import type { Logger } from 'pino'
-import {
-  type Chunk,
-  closingReserveMs,
-  finishChunk,
-  releaseChunks,
-  renewLeases,
-} from '../../broadcasts/chunks.queries.ts'
-import type { Recipient } from '../../broadcasts/marks.queries.ts'
 import type { Db } from '../../db/db.ts'
 import type { Clock } from '../../lib/clock.ts'
+import type { Chunk, Recipient } from '../../log/chunk.ts'
+import { closingReserveMs } from '../../log/claims.queries.ts'
+import { finishChunk, releaseChunks, renewLeases } from '../../log/leases.queries.ts'
 import { lanes } from '../../messages/messages.ts'
 import type { BindGroup } from '../binds/bind-group.ts'
 import type { SendingRoutes } from '../binds/sending-routes.ts'

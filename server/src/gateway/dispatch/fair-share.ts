@@ -1,4 +1,4 @@
-import type { Chunk } from '../../broadcasts/chunks.queries.ts'
+import type { Chunk } from '../../log/chunk.ts'
 
 type Place = Pick<Chunk, 'accountId' | 'messageId' | 'id'>
 type Account = { served: number; messages: Map<number, number> }

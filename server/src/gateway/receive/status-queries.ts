@@ -1,5 +1,6 @@
 import type { Connection } from '../../connections/connection.ts'
 import { statusMapOf } from '../../connections/status-map.ts'
+import { listLogDays } from '../../log/receipts.queries.ts'
 import {
   claimQueryRound,
   leaveQueryRound,
@@ -7,7 +8,6 @@ import {
   type QueryRound,
   type Unheard,
 } from '../../receipts/questions.queries.ts'
-import { listLogDays } from '../../receipts/receipts.queries.ts'
 import type { ReceiptBook } from '../../receipts/receipts.ts'
 import type { Runtime } from '../../runtime.ts'
 import { querySm, type ResponsePdu } from '../../smpp/pdu/pdu.ts'

@@ -1,8 +1,8 @@
 import type { Logger } from 'pino'
-import { type Attempt, insertAttempts } from '../../broadcasts/attempts.queries.ts'
 import type { Db } from '../../db/db.ts'
 import { isBadValue } from '../../db/pg-errors.ts'
 import { Batcher } from '../../lib/batcher.ts'
+import { type Attempt, insertAttempts } from '../../log/attempts.queries.ts'
 import { timing } from '../timing.ts'
 
 const { attemptBatchMs } = timing

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import type { Recipient } from '../../broadcasts/marks.queries.ts'
+import type { Recipient } from '../../log/chunk.ts'
 import { readSmppTime } from '../../smpp/pdu/time.ts'
 import { decodeShortMessage } from '../../sms/parts.ts'
 import { ChunkEncoder, type TextSettings } from './chunk-encoder.ts'

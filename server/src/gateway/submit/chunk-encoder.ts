@@ -1,6 +1,5 @@
-import type { Chunk } from '../../broadcasts/chunks.queries.ts'
-import type { Recipient } from '../../broadcasts/marks.queries.ts'
 import type { Connection } from '../../connections/connection.ts'
+import type { Chunk, Recipient } from '../../log/chunk.ts'
 import { type SubmitSm, submitSm } from '../../smpp/pdu/pdu.ts'
 import { relativeTime } from '../../smpp/pdu/time.ts'
 import type { Tlvs } from '../../smpp/pdu/tlvs.ts'

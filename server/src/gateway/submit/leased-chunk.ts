@@ -1,5 +1,4 @@
-import type { Chunk } from '../../broadcasts/chunks.queries.ts'
-import type { Recipient } from '../../broadcasts/marks.queries.ts'
+import type { Chunk, Recipient } from '../../log/chunk.ts'
 import type { BindGroup } from '../binds/bind-group.ts'
 import { leaseTiming } from '../timing.ts'
 import { ChunkEncoder } from './chunk-encoder.ts'

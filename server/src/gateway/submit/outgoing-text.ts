@@ -1,4 +1,4 @@
-import type { Recipient } from '../../broadcasts/marks.queries.ts'
+import type { Recipient } from '../../log/chunk.ts'
 import type { Session } from '../../smpp/session.ts'
 import type { BindGroup } from '../binds/bind-group.ts'
 import type { CapSet } from '../caps/caps.ts'

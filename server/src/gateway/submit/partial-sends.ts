@@ -1,7 +1,7 @@
 import type { Logger } from 'pino'
-import { listStillAllowed } from '../../broadcasts/begun.queries.ts'
 import type { Db } from '../../db/db.ts'
 import type { Clock } from '../../lib/clock.ts'
+import { listStillAllowed } from '../../log/partial-sends.queries.ts'
 import { timing } from '../timing.ts'
 import type { Flight } from './outgoing-text.ts'
 

@@ -2,9 +2,9 @@ import { afterEach, beforeEach, expect, test } from 'vitest'
 import { type Answer, startOddCarrier } from '../../../test/odd-carrier.ts'
 import { startSending } from '../../../test/sending.ts'
 import { waitFor } from '../../../test/wait-for.ts'
-import { claimChunks } from '../../broadcasts/chunks.queries.ts'
-import { listQueued, markSubmitting } from '../../broadcasts/marks.queries.ts'
-import { queueForLater } from '../../broadcasts/retry.queries.ts'
+import { claimChunks } from '../../log/claims.queries.ts'
+import { listQueued, markSubmitting } from '../../log/marks.queries.ts'
+import { queueForLater } from '../../log/retry.queries.ts'
 import { commandStatus } from '../../smpp/pdu/command-status.ts'
 
 // A carrier in trouble is tried again, later and later, and each time all is asked again that a first try asks.

@@ -2,18 +2,18 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { freshDatabase, type TestDatabase } from '../../test/database.ts'
 import { make } from '../../test/make.ts'
 import { makeRuntime } from '../../test/runtime.ts'
+import { audienceCtes } from '../broadcasts/audience.sql.ts'
+import { listRanges, tally } from '../broadcasts/bill.queries.ts'
+import { expandOnce } from '../broadcasts/expand.ts'
+import { readAudienceSlice } from '../broadcasts/personal-slice.queries.ts'
 import type { Db } from '../db/db.ts'
 import { type Statement, textOf } from '../db/sql.ts'
 import { onePlan } from '../gateway/gateway.ts'
 import { acceptBroadcast } from '../messages/messages.ts'
 import { listOptedOut } from '../messages/recipients.queries.ts'
-import { applyReceipts } from '../receipts/receipts.queries.ts'
-import { listStillAllowed } from './begun.queries.ts'
-import { listRanges, tally } from './bill.queries.ts'
-import { cancelChunks } from './cancelled.queries.ts'
-import { abandonSubmitting, type Chunk, finishChunk } from './chunks.queries.ts'
-import { expandOnce } from './expand.ts'
-import { type SliceInput, writeSlice } from './expansion.queries.ts'
+import { cancelChunks } from './cancel.queries.ts'
+import type { Chunk } from './chunk.ts'
+import { abandonSubmitting, finishChunk } from './leases.queries.ts'
 import {
   correctPartCounts,
   listQueued,
@@ -24,9 +24,12 @@ import {
   markUnknown,
   unmarkSubmitting,
 } from './marks.queries.ts'
-import { readAudienceSlice, writePersonalSlice } from './personal-slice.queries.ts'
+import { listStillAllowed } from './partial-sends.queries.ts'
+import { writePersonalSlice } from './personal-slice.queries.ts'
+import { applyReceipts } from './receipts.queries.ts'
 import { suppressChunks } from './reopen.queries.ts'
 import { queueForLater } from './retry.queries.ts'
+import { type SliceInput, writeSlice } from './slices.queries.ts'
 
 // The hot statements are planned once and for all, perhaps on a day that is still empty. Whatever the tables hold, each
 // must find its rows by key: a plan that reads a day's log or submits from end to end is how a fast send dies.
@@ -58,8 +61,8 @@ const hot: Record<string, (db: Db) => Promise<unknown>> = {
   'mark unknown': (db) => markUnknown(db, day, []),
   'apply receipts': (db) => applyReceipts(db, day, 1, []),
   'abandon submitting': (db) => abandonSubmitting(db, chunk),
-  'write a slice of the list': (db) => writeSlice(db, { ...slice, isFiltered: false }),
-  'write a slice of an audience': (db) => writeSlice(db, { ...slice, isFiltered: true }),
+  'write a slice of the list': (db) => writeSlice(db, slice, audienceCtes(false)),
+  'write a slice of an audience': (db) => writeSlice(db, slice, audienceCtes(true)),
   'read an audience': (db) => readAudienceSlice(db, { ...audience, withCarriers: true }),
   'read a tested audience': (db) => readAudienceSlice(db, { ...audience, audience: { tags_any: ['a'] } }),
   'write a personal slice': (db) => writePersonalSlice(db, { ...personal, rows: [], chunks: [] }),

@@ -1,4 +1,4 @@
-import { logTable } from '../db/log-days.ts'
+import { logTable } from './log-days.ts'
 
 /**
  * The ids, in ascending order, of the log rows in this state that the chunks of a CTE `chunks` (first_log_id, last_log_id)

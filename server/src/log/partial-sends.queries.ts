@@ -1,6 +1,6 @@
 import type { Db } from '../db/db.ts'
-import type { Chunk } from './chunks.queries.ts'
-import { blockOfRecipient, consentGiven, type Recipient } from './marks.queries.ts'
+import type { Chunk, Recipient } from './chunk.ts'
+import { blockOfRecipient, consentGiven } from './marks.queries.ts'
 
 /**
  * Those of a chunk's texts, of which parts have left already, whose other parts may follow: all that a mark asks for is

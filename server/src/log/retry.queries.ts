@@ -1,6 +1,6 @@
 import type { Db } from '../db/db.ts'
-import { logTable } from '../db/log-days.ts'
-import { type Chunk, ownChunkId } from './chunks.queries.ts'
+import { type Chunk, ownChunkId } from './chunk.ts'
+import { logTable } from './log-days.ts'
 
 /**
  * Queues these texts of a chunk once more, due at a later time, in a new chunk with the windows of the old one: they are no

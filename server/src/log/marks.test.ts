@@ -3,10 +3,11 @@ import { freshDatabase, type TestDatabase } from '../../test/database.ts'
 import { make } from '../../test/make.ts'
 import { makeRuntime } from '../../test/runtime.ts'
 import { checkBooks, readCounters } from '../../test/sending.ts'
+import { expandOnce } from '../broadcasts/expand.ts'
 import { acceptBroadcast } from '../messages/messages.ts'
-import { type Chunk, claimChunks } from './chunks.queries.ts'
-import { expandOnce } from './expand.ts'
-import { listQueued, markSubmitting, type Recipient } from './marks.queries.ts'
+import type { Chunk, Recipient } from './chunk.ts'
+import { claimChunks } from './claims.queries.ts'
+import { listQueued, markSubmitting } from './marks.queries.ts'
 
 // What a mark asks besides consent: is the message paused, past its deadline, or its chunk past its window?
 

@@ -1,60 +1,13 @@
 import type { Db } from '../db/db.ts'
-import { logTable } from '../db/log-days.ts'
 import { rowsOfChunks } from './chunk-rows.sql.ts'
+import { logTable } from './log-days.ts'
 
+/** A message at its receipt deadline. */
 export type Overdue = {
   messageId: number
   loggedOn: string
-  /** When texts of it were last queued once more. */
+  /** When its unknown texts were last queued again. */
   againAt: Date | null
-  /** Texts of unknown end may be queued once more. */
-  resends: boolean
-}
-
-/**
- * Messages that were sent, or cancelled on the way, so long ago that no receipt is waited for any more, the oldest first.
- * How long that is, each connection may say; what a short code sent counts as sent over the most patient of its own. The
- * others wait for `patienceMs`. Those of `except` are left out.
- */
-export function listOverdue(db: Db, now: Date, patienceMs: number, except: number[]) {
-  return db.many<Overdue>(
-    'list_overdue',
-    /* sql */ `
-    with patience as materialized (
-      select s.id as short_code_id,
-             coalesce(max(coalesce(c.receipt_deadline_s * 1000, $2)), $2) * interval '1 millisecond' as time
-        from short_codes s
-        left join connections c
-               on exists (select from short_code_routes r where r.short_code_id = s.id and r.connection_id = c.id)
-               or (c.serves_all and not exists (select from short_code_routes r where r.short_code_id = s.id))
-       group by s.id
-    ), latest as materialized (
-      select $1::timestamptz - coalesce(min(time), interval '0') as at from patience
-    )
-    select id as "messageId", logged_on as "loggedOn", again_at as "againAt", resends from (
-      select m.id, m.logged_on, m.again_at, m.sent_at as ended_at,
-             -- one whose unknown texts were sent again, or whose list is gone, has done all it can
-             m.again_at is null and m.kind <> 'system' and coalesce(m.deliver_by > $1, true)
-               and exists (select from lists l
-                            where l.id = m.list_id and l.when_unknown = 'never_miss' and l.deleted_at is null)
-               as resends
-        from messages m join patience p on p.short_code_id = m.short_code_id
-       where m.status = 'sent' and m.closed_at is null and m.sent_at < (select at from latest)
-         and greatest(m.sent_at, m.again_at) < $1 - p.time
-      union all
-      select m.id, m.logged_on, m.again_at, m.cancelled_at, false
-        from messages m
-        join patience p on p.short_code_id = m.short_code_id
-        join message_counters c on c.message_id = m.id
-       where m.status = 'cancelled' and m.closed_at is null and m.cancelled_at < (select at from latest)
-         and m.cancelled_at < $1 - p.time
-         -- a gateway still has to say what it left in the middle
-         and c.queued = 0 and c.submitting = 0
-    ) ended
-     where id <> all($3::bigint[])
-     order by ended_at limit 100`,
-    [now, patienceMs, except],
-  )
 }
 
 // Another worker may be at the same message, and further: then it is being sent again, or was.
@@ -100,17 +53,6 @@ export async function listUnknown(db: Db, overdue: Overdue, afterLogId: number) 
     select ${rowsOfChunks(overdue.loggedOn, 'unknown')} as ids, max(last_log_id) as last from chunks`,
     [overdue.messageId, afterLogId],
   )
-}
-
-/** Locks a message whose unknown texts may be queued once more; false when somebody has done it, or cancelled it. */
-export async function claimResend(tx: Db, overdue: Overdue): Promise<boolean> {
-  const row = await tx.maybeOne(
-    'claim_resend',
-    /* sql */ `
-    select 1 from messages where id = $1 and status = 'sent' and closed_at is null and again_at is null for update`,
-    [overdue.messageId],
-  )
-  return row !== undefined
 }
 
 /**
@@ -160,9 +102,4 @@ export async function closeMessage(db: Db, overdue: Overdue, at: Date): Promise<
     [overdue.messageId, at, overdue.againAt],
   )
   return rows > 0
-}
-
-/** Makes the log's partitions of these days (YYYY-MM-DD) where they are missing. */
-export async function ensureLogDays(db: Db, days: string[]): Promise<void> {
-  await db.exec('ensure_log_days', /* sql */ `select ensure_log_day(day::date) from unnest($1::text[]) as day`, [days])
 }

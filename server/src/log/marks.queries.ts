@@ -1,8 +1,8 @@
 import type { BounceReason } from '../connections/status-map.ts'
 import type { Db } from '../db/db.ts'
-import { logTable, submitsTable } from '../db/log-days.ts'
-import { type CarrierOptOut, cleanDeadNumbers } from '../opt-ins/clean.sql.ts'
-import { type Chunk, ownChunkId } from './chunks.queries.ts'
+import { type CarrierOptOut, cleanDeadNumbers } from '../subscribers/clean.sql.ts'
+import { type Chunk, ownChunkId, type Recipient } from './chunk.ts'
+import { logTable, submitsTable } from './log-days.ts'
 
 // The marks a gateway makes on log rows around a submit_sm. Each moves the rows and the message's counters in one
 // statement, in batches of a few hundred ids in ascending order. A mark before the PDU names the lease's epoch and
@@ -21,17 +21,6 @@ export const consentGiven: Record<Chunk['consent'], string> = {
 /** The block of each recipient `r` as `b`; $8 is the short code. */
 export const blockOfRecipient = /* sql */ `
         left join lateral (select since from blocks where short_code_id = $8 and phone = r.phone offset 0) b on true`
-
-export type Recipient = {
-  id: number
-  phone: number
-  /** His own text; without one he gets what the message says to all. */
-  content?: string | null
-  /** Parts of his text, as the log has them. */
-  partCount: number
-  /** The number of the handset's carrier, where it was asked for and is known. */
-  carrier?: string | undefined
-}
 
 /** The recipients of a chunk that are still to be sent to, in the order of their ids. */
 export function listQueued(db: Db, chunk: Chunk) {

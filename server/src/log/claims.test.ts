@@ -2,7 +2,8 @@ import { afterEach, beforeEach, expect, test } from 'vitest'
 import { freshDatabase, type TestDatabase } from '../../test/database.ts'
 import { make } from '../../test/make.ts'
 import type { Db } from '../db/db.ts'
-import { type BroadcastClaim, claimBroadcasts, claimChunks } from './chunks.queries.ts'
+import type { BroadcastClaim } from './chunk.ts'
+import { claimBroadcasts, claimChunks } from './claims.queries.ts'
 
 // Broadcasts take turns, whatever the number of chunks that each of them has.
 

@@ -1,6 +1,6 @@
 import type { Db } from '../db/db.ts'
-import { logTable } from '../db/log-days.ts'
 import { rowsOfChunks } from './chunk-rows.sql.ts'
+import { logTable } from './log-days.ts'
 
 export type Cancelled = { messageId: number; loggedOn: string }
 
@@ -41,4 +41,29 @@ export async function cancelChunks(
     [messageId, afterLogId, at],
   )
   return last ?? undefined
+}
+
+/** Ends the writing of a message's audience; waits for a slice under way. */
+export async function deleteExpansion(tx: Db, listId: number, messageId: number) {
+  await tx.exec(
+    'delete_expansion',
+    /* sql */ `
+    delete from expansions e using messages m where e.message_id = $1 and m.id = $1 and m.list_id = $2`,
+    [messageId, listId],
+  )
+}
+
+/** Whether a gateway may be writing texts of this message right now, or waits for the answer to them. */
+export async function isOnItsWay(db: Db, messageId: number): Promise<boolean> {
+  const { moving } = await db.one<{ moving: boolean }>(
+    'is_on_its_way',
+    /* sql */ `
+    select c.submitting > 0
+           -- past its lease nobody writes it any more, even if nobody has come yet to call it unknown
+           and exists (select from send_chunks k
+                        where k.message_id = $1 and k.done_at is null and k.lease_until > clock_timestamp()) as moving
+      from message_counters c where c.message_id = $1`,
+    [messageId],
+  )
+  return moving
 }

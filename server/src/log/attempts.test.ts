@@ -1,8 +1,8 @@
 import { expect, test } from 'vitest'
 import { useDatabase } from '../../test/database.ts'
 import { makeRuntime } from '../../test/runtime.ts'
+import { forgetAttemptsJob } from '../broadcasts/broadcasts.jobs.ts'
 import { insertAttempts } from './attempts.queries.ts'
-import { forgetAttemptsJob } from './broadcasts.jobs.ts'
 
 const ctx = useDatabase()
 

@@ -4,13 +4,13 @@ import { freshDatabase, type TestDatabase } from '../../test/database.ts'
 import { make } from '../../test/make.ts'
 import { makeRuntime } from '../../test/runtime.ts'
 import { checkBooks } from '../../test/sending.ts'
+import { expandOnce } from '../broadcasts/expand.ts'
 import { type Db, poolDb } from '../db/db.ts'
 import { makePool } from '../db/pool.ts'
 import { onePlan } from '../gateway/gateway.ts'
 import { acceptBroadcast } from '../messages/messages.ts'
-import { applyReceipts } from '../receipts/receipts.queries.ts'
-import { expandOnce } from './expand.ts'
 import { markSent } from './marks.queries.ts'
+import { applyReceipts } from './receipts.queries.ts'
 
 // Every lost deadlock costs a second in which nothing of the broadcasts concerned moves.
 

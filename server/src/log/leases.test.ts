@@ -3,17 +3,12 @@ import { freshDatabase, type TestDatabase } from '../../test/database.ts'
 import { make } from '../../test/make.ts'
 import { makeRuntime } from '../../test/runtime.ts'
 import { checkBooks, readCounters } from '../../test/sending.ts'
+import { expandOnce } from '../broadcasts/expand.ts'
 import { acceptBroadcast } from '../messages/messages.ts'
-import {
-  abandonSubmitting,
-  type Chunk,
-  claimChunks,
-  finishChunk,
-  releaseChunks,
-  renewLeases,
-} from './chunks.queries.ts'
-import { expandOnce } from './expand.ts'
-import { listQueued, markSubmitting, type Recipient, unmarkSubmitting } from './marks.queries.ts'
+import type { Chunk, Recipient } from './chunk.ts'
+import { claimChunks } from './claims.queries.ts'
+import { abandonSubmitting, finishChunk, releaseChunks, renewLeases } from './leases.queries.ts'
+import { listQueued, markSubmitting, unmarkSubmitting } from './marks.queries.ts'
 
 // A gateway that was frozen, or cut off from the database, wakes up and goes on as if its chunk were still its own.
 

@@ -1,7 +1,7 @@
 import type { Choice } from '../db/all-or-each.ts'
 import type { Db } from '../db/db.ts'
-import { logTable } from '../db/log-days.ts'
 import { rowsOfChunks } from './chunk-rows.sql.ts'
+import { logTable } from './log-days.ts'
 
 export type ClosedChunk = { id: number; messageId: number; loggedOn: string; location: string | null }
 

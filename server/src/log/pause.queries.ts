@@ -1,0 +1,55 @@
+import type { Db } from '../db/db.ts'
+
+/** Waits for a slice of the message's audience that is being written, and keeps the next from being begun. */
+export async function holdExpansion(tx: Db, listId: number, messageId: number) {
+  await tx.exec(
+    'hold_expansion',
+    /* sql */ `
+    select from expansions e join messages m on m.id = e.message_id
+     where e.message_id = $1 and m.list_id = $2 for update of e`,
+    [messageId, listId],
+  )
+}
+
+/** Flags the message's open chunks; waits for marks that are under way in them. */
+export async function flagChunks(tx: Db, messageId: number, paused: boolean) {
+  await tx.exec(
+    'flag_chunks',
+    /* sql */ `
+    with open as materialized (
+      select id from send_chunks
+       where message_id = $1 and done_at is null and paused <> $2
+       order by id for update
+    )
+    update send_chunks c set paused = $2 from open where c.id = open.id`,
+    [messageId, paused],
+  )
+}
+
+/**
+ * Gives chunks the flag of their message where it is not the same: those that somebody wrote in the very moment when it
+ * was paused or resumed. Answers how many.
+ */
+export async function alignChunks(db: Db): Promise<number> {
+  const { flagged } = await db.one<{ flagged: number }>(
+    'align_chunks',
+    /* sql */ `
+    with wrong as (
+      select c.id, true as paused
+        from messages m cross join lateral (
+          select id from send_chunks where message_id = m.id and done_at is null and not paused offset 0) c
+       where m.status = 'sending' and m.paused_at is not null
+      union all
+      select c.id, false
+        from send_chunks c cross join lateral (
+          select from messages where id = c.message_id and (paused_at is null or status <> 'sending') offset 0) m
+       where c.done_at is null and c.paused
+    ), held as materialized (
+      select c.id, wrong.paused from send_chunks c join wrong on wrong.id = c.id order by c.id for update of c skip locked
+    ), flagged as (
+      update send_chunks c set paused = held.paused from held where c.id = held.id returning 1
+    )
+    select count(*) as flagged from flagged`,
+  )
+  return flagged
+}
