@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { answerOf, basic, useApi } from '../api.ts'
 import { bodies } from './bodies.ts'
-import { furnish } from './furnish.ts'
+import { createFixtures } from './fixtures.ts'
 import { deepBody, type Fuzz, makeFuzz, rawBodies } from './fuzz.ts'
 
 // Malformed traffic on every operation: nothing of it may be our fault, and everything is answered. A run is bounded by
@@ -24,7 +24,7 @@ test.each(seeds)(
   async (seed) => {
     console.log(`fuzzing with FUZZ_SEED=${seed} for ${roundMs} ms`)
     const fuzz = makeFuzz(seed)
-    const ids = await furnish(api.db, api.owner, { name: 'Pantry', phone: 2_065_550_143 })
+    const ids = await createFixtures(api.db, api.owner, { name: 'Pantry', phone: 2_065_550_143 })
     const operations = Object.entries(bodies)
     const statuses: Record<string, number> = {}
     const faults: string[] = []

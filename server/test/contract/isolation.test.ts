@@ -3,7 +3,7 @@ import { beforeEach, describe, expect, test } from 'vitest'
 import { basic, useApi } from '../api.ts'
 import { make } from '../make.ts'
 import { bodies, isForOperators } from './bodies.ts'
-import { furnish, type Ids } from './furnish.ts'
+import { createFixtures, type Ids } from './fixtures.ts'
 import { registeredOperations } from './routes.ts'
 
 // Two accounts: whatever is tried with the other's ids is not there, and changes nothing.
@@ -13,8 +13,8 @@ let theirs: Ids
 let mine: Ids
 
 beforeEach(async () => {
-  theirs = await furnish(api.db, api.owner, { name: 'owner list', phone: 2_065_550_143 })
-  mine = await furnish(api.db, api.stranger, { name: 'stranger list', phone: 2_065_550_155 })
+  theirs = await createFixtures(api.db, api.owner, { name: 'owner list', phone: 2_065_550_143 })
+  mine = await createFixtures(api.db, api.stranger, { name: 'stranger list', phone: 2_065_550_155 })
 })
 
 test('the table of bodies has every operation', () => {

@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, test } from 'vitest'
 import { basic, useApi } from '../api.ts'
 import { bodies } from './bodies.ts'
-import { furnish, type Ids } from './furnish.ts'
+import { createFixtures, type Ids } from './fixtures.ts'
 
 // Each id of each path, malformed: the response is the one for an unknown id of the same noun.
 
@@ -9,7 +9,7 @@ const api = useApi()
 let ids: Ids
 
 beforeEach(async () => {
-  ids = await furnish(api.db, api.owner, { name: 'Cedar Valley Pantry', phone: 2_065_550_143 })
+  ids = await createFixtures(api.db, api.owner, { name: 'Cedar Valley Pantry', phone: 2_065_550_143 })
 })
 
 const malformed = ['abc', '0', '-1', '1.5', '1e3', '9'.repeat(20), '9'.repeat(500), '%E2%82%AC', '%00', '%2F', '%20']

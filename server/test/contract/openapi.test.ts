@@ -6,7 +6,7 @@ import { openApiOf } from '../../src/http/openapi.ts'
 import { answerOf, basic, useApi } from '../api.ts'
 import { bodies } from './bodies.ts'
 import { operations as theirs } from './document.ts'
-import { furnish, type Ids } from './furnish.ts'
+import { createFixtures, type Ids } from './fixtures.ts'
 
 // What openapi.json has to be: true, because its examples are calls that were made here, and complete.
 
@@ -42,7 +42,7 @@ const operations = (): Operation[] =>
 let ids: Ids
 
 beforeEach(async () => {
-  ids = await furnish(api.db, api.owner, { name: 'Cedar Valley Pantry', phone: 2_065_550_143 })
+  ids = await createFixtures(api.db, api.owner, { name: 'Cedar Valley Pantry', phone: 2_065_550_143 })
 })
 
 test('the examples are calls as they go; `npm test -- contract -u` writes them, then `npm run gen`', async () => {

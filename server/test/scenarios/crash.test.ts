@@ -1,6 +1,15 @@
 import { afterAll, describe, expect, onTestFailed, test } from 'vitest'
-import { type Blow, blows, broadcastUnderFire, faultsOf, phonesFrom, randomFrom, shuffled, tableOf } from './blows.ts'
-import { House } from './house.ts'
+import { Installation } from './installation.ts'
+import {
+  broadcastUnderFire,
+  faultsOf,
+  phonesFrom,
+  processFaults,
+  type RandomFault,
+  randomFrom,
+  shuffled,
+  tableOf,
+} from './random-faults.ts'
 
 // Promises B1 and B2 on the real processes, in short; `npm run torture` is the long form. A failure is played again
 // with CARILLON_TEST_SEED=<the seed it printed>.
@@ -10,25 +19,25 @@ const random = randomFrom(seed)
 const recipients = 3_000
 
 describe.skipIf(process.platform !== 'linux')('a broadcast while its processes are killed', () => {
-  let house: House | undefined
-  afterAll(() => house?.endEverything())
+  let installation: Installation | undefined
+  afterAll(() => installation?.endEverything())
 
   test(`nobody is texted twice, nobody is lost (seed ${seed})`, { timeout: 120_000 }, async () => {
-    onTestFailed(() => console.error(`seed ${seed}\n${house?.logTails()}`))
-    house = await House.open({ binds: 2, window: 50, latencyMs: 100, leaseMs: 2_000 })
+    onTestFailed(() => console.error(`seed ${seed}\n${installation?.logTails()}`))
+    installation = await Installation.open({ binds: 2, window: 50, latencyMs: 100, leaseMs: 2_000 })
     const phones = phonesFrom(2_126_000_000, recipients)
-    const listId = await house.makeList('Under fire', phones)
-    const third: Blow = random() < 0.5 ? blows.api : blows.worker
-    const outcome = await broadcastUnderFire(house, {
+    const listId = await installation.makeList('Under fire', phones)
+    const third: RandomFault = random() < 0.5 ? processFaults.api : processFaults.worker
+    const outcome = await broadcastUnderFire(installation, {
       listId,
       phones,
       content: 'The water is safe to drink again',
-      blows: shuffled([blows.gateway, blows.postmaster, third], random),
+      processFaults: shuffled([processFaults.gateway, processFaults.postmaster, third], random),
       random,
     })
     console.log(`seed ${seed}, ${outcome.seconds.toFixed(1)} s\n${tableOf(outcome)}`)
     expect(faultsOf(outcome)).toEqual([])
     expect(outcome.counts.audience).toBe(recipients)
-    expect(await house.stop()).toBe(0)
+    expect(await installation.stop()).toBe(0)
   })
 })

@@ -3,8 +3,8 @@ import type pg from 'pg'
 import { afterAll, describe, expect, onTestFailed, test } from 'vitest'
 import { signal } from '../../src/supervisor/processes.ts'
 import { waitFor } from '../wait-for.ts'
-import { phonesFrom } from './blows.ts'
-import { House } from './house.ts'
+import { Installation } from './installation.ts'
+import { phonesFrom } from './random-faults.ts'
 import { checkCounts, isSettled, phoneOf, readSubmits } from './reconcile.ts'
 
 // The audience is written in slices behind a cursor, and nothing else keeps a recipient from being written twice: so
@@ -15,24 +15,24 @@ const recipients = 40_000
 const leaseMs = 2_000
 
 describe.skipIf(process.platform !== 'linux')('a worker killed while it writes an audience', () => {
-  let house: House | undefined
-  afterAll(() => house?.endEverything())
+  let installation: Installation | undefined
+  afterAll(() => installation?.endEverything())
 
   test('leaves nobody out and nobody in twice', { timeout: 90_000 }, async () => {
-    onTestFailed(() => console.error(house?.logTails()))
-    house = await House.open({ binds: 4, window: 100, latencyMs: 0, leaseMs })
+    onTestFailed(() => console.error(installation?.logTails()))
+    installation = await Installation.open({ binds: 4, window: 100, latencyMs: 0, leaseMs })
     const phones = phonesFrom(2_126_000_000, recipients)
-    const listId = await house.makeList('All the town', phones)
-    const client = await house.connect()
+    const listId = await installation.makeList('All the town', phones)
+    const client = await installation.connect()
     const content = 'The library is open again'
-    const messageId = await house.broadcast(listId, content)
+    const messageId = await installation.broadcast(listId, content)
     const written = async () => {
       const sql = 'select audience from message_counters where message_id = $1'
       const { rows } = await client.query<{ audience: number }>(sql, [messageId])
       return Number(rows[0]?.audience ?? 0)
     }
     await waitFor(async () => (await written()) > recipients * 0.05, { what: 'the first slices' })
-    house.kill('worker')
+    installation.kill('worker')
     const atKill = await written()
     expect(atKill).toBeGreaterThan(recipients * 0.05)
     expect(atKill).toBeLessThan(recipients * 0.95)
@@ -40,44 +40,44 @@ describe.skipIf(process.platform !== 'linux')('a worker killed while it writes a
     const { faults, counts } = await checkCounts(client, messageId)
     expect(faults).toEqual([])
     expect(counts?.audience).toBe(recipients)
-    const texted = readSubmits(house, content).map(phoneOf)
+    const texted = readSubmits(installation, content).map(phoneOf)
     expect(texted).toHaveLength(recipients)
     expect(new Set(texted)).toEqual(new Set(phones))
     await client.end()
-    expect(await house.stop()).toBe(0)
+    expect(await installation.stop()).toBe(0)
   })
 })
 
 describe.skipIf(process.platform !== 'linux')('a worker frozen while it writes an audience', () => {
-  let house: House | undefined
-  afterAll(() => house?.endEverything())
+  let installation: Installation | undefined
+  afterAll(() => installation?.endEverything())
 
   test('holds nobody up for longer than its lease', { timeout: 60_000 }, async () => {
-    onTestFailed(() => console.error(house?.logTails()))
-    house = await House.open({ binds: 4, window: 100, latencyMs: 0, leaseMs })
+    onTestFailed(() => console.error(installation?.logTails()))
+    installation = await Installation.open({ binds: 4, window: 100, latencyMs: 0, leaseMs })
     const phones = phonesFrom(2_126_000_000, recipients / 2)
-    const listId = await house.makeList('Half the town', phones)
-    const client = await house.connect()
+    const listId = await installation.makeList('Half the town', phones)
+    const client = await installation.connect()
     const content = 'The library is closed today'
-    const messageId = await house.broadcast(listId, content)
-    const pid = house.pid('worker')
+    const messageId = await installation.broadcast(listId, content)
+    const pid = installation.pid('worker')
     const frozen = await waitFor(() => freezeWriting(client, pid), { what: 'the worker to be in a transaction' })
     const frozenAt = Date.now()
-    house.startSecond('worker')
+    installation.startSecond('worker')
     await waitFor(() => isSettled(client, messageId), { timeoutMs: 20_000, what: 'every text to be settled' })
     console.log(`frozen in ${frozen}, everything was settled ${Date.now() - frozenAt} ms later`)
     signal(pid, 'SIGCONT')
-    await waitFor(() => house?.log('worker').includes('could not write audiences, trying again'), {
+    await waitFor(() => installation?.log('worker').includes('could not write audiences, trying again'), {
       what: 'the worker to notice on waking up',
     })
     const { faults, counts } = await checkCounts(client, messageId)
     expect(faults).toEqual([])
     expect(counts?.audience).toBe(recipients / 2)
-    const texted = readSubmits(house, content).map(phoneOf)
+    const texted = readSubmits(installation, content).map(phoneOf)
     expect(texted).toHaveLength(recipients / 2)
     expect(new Set(texted)).toEqual(new Set(phones))
     await client.end()
-    expect(await house.stop()).toBe(0)
+    expect(await installation.stop()).toBe(0)
   })
 })
 

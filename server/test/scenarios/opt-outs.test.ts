@@ -1,9 +1,9 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, onTestFailed, test } from 'vitest'
 import { waitFor } from '../wait-for.ts'
-import { phonesFrom, randomFrom } from './blows.ts'
-import { House } from './house.ts'
-import { checkLeaves, type Leave, leaveByApi, leaveByStop } from './leaves.ts'
+import { Installation } from './installation.ts'
+import { checkOptOuts, type OptOut, optOutByApi, optOutByStop } from './opt-outs.ts'
+import { phonesFrom, randomFrom } from './random-faults.ts'
 import { checkCounts, isSettled, phoneOf, readSubmits, reconcile, Sampler, SubmitCounter } from './reconcile.ts'
 
 // Promise B3 on the real processes: people leave while a broadcast to them runs, and the carrier's raw file tells what
@@ -24,25 +24,25 @@ type Broadcast = {
 }
 
 describe.skipIf(process.platform !== 'linux')('leaving while a broadcast runs', () => {
-  let house: House | undefined
+  let installation: Installation | undefined
   let areaCode = 212
 
   beforeAll(async () => {
-    house = await House.open({ binds: 2, window: 50, latencyMs: 150, leaseMs: 2_000 })
+    installation = await Installation.open({ binds: 2, window: 50, latencyMs: 150, leaseMs: 2_000 })
   })
-  afterAll(() => house?.endEverything())
+  afterAll(() => installation?.endEverything())
 
-  const inHouse = () => {
-    if (!house) throw new Error('the house is not open')
-    onTestFailed(() => console.error(`seed ${seed}\n${house?.logTails()}`))
-    return house
+  const inInstallation = () => {
+    if (!installation) throw new Error('the installation is not open')
+    onTestFailed(() => console.error(`seed ${seed}\n${installation?.logTails()}`))
+    return installation
   }
 
   test(`no text reaches who left by API or by STOP (seed ${seed})`, async () => {
-    const { confirmed, suppressed } = await broadcastWhile(inHouse(), ++areaCode, async (on, broadcast) => {
-      const byApi = [3, 20, 60, 100, 200, 500].map((n) => leaveByApi(on, broadcast.listId, broadcast.upcoming(n)))
-      const byStop: Leave[] = []
-      for (const n of [2, 30, 90, 150, 400]) byStop.push(await leaveByStop(on, broadcast.upcoming(n)))
+    const { confirmed, suppressed } = await broadcastWhile(inInstallation(), ++areaCode, async (on, broadcast) => {
+      const byApi = [3, 20, 60, 100, 200, 500].map((n) => optOutByApi(on, broadcast.listId, broadcast.upcoming(n)))
+      const byStop: OptOut[] = []
+      for (const n of [2, 30, 90, 150, 400]) byStop.push(await optOutByStop(on, broadcast.upcoming(n)))
       return [...(await Promise.all(byApi)), ...byStop]
     })
     expect(suppressed, 'who left before their text').toBeGreaterThan(0)
@@ -50,12 +50,12 @@ describe.skipIf(process.platform !== 'linux')('leaving while a broadcast runs', 
   })
 
   test(`nor when the gateway is killed in the middle of it (seed ${seed})`, async () => {
-    const { suppressed } = await broadcastWhile(inHouse(), ++areaCode, async (on, broadcast) => {
-      const byApi = [3, 40, 90, 150, 600].map((n) => leaveByApi(on, broadcast.listId, broadcast.upcoming(n)))
+    const { suppressed } = await broadcastWhile(inInstallation(), ++areaCode, async (on, broadcast) => {
+      const byApi = [3, 40, 90, 150, 600].map((n) => optOutByApi(on, broadcast.listId, broadcast.upcoming(n)))
       on.kill('gateway')
       // texts in doubt, marked ones and queued ones; their STOPs wait at the carrier for the next gateway
-      const byStop: Leave[] = []
-      for (const n of [5, 50, 95, 300]) byStop.push(await leaveByStop(on, broadcast.upcoming(n)))
+      const byStop: OptOut[] = []
+      for (const n of [5, 50, 95, 300]) byStop.push(await optOutByStop(on, broadcast.upcoming(n)))
       return [...(await Promise.all(byApi)), ...byStop]
     })
     expect(suppressed, 'who left before their text').toBeGreaterThan(0)
@@ -65,20 +65,20 @@ describe.skipIf(process.platform !== 'linux')('leaving while a broadcast runs', 
     let caughtInAll = 0
     // nobody may be caught in the few milliseconds between mark and PDU while one broadcast lasts
     for (let round = 0; caughtInAll === 0 && round < 5; round++) {
-      await broadcastWhile(inHouse(), ++areaCode, async (on, broadcast) => {
-        const leaves: Leave[] = []
-        while (leaves.length === 0 && (await broadcast.textsLater(1 + Math.floor(random() * 10)))) {
+      await broadcastWhile(inInstallation(), ++areaCode, async (on, broadcast) => {
+        const optOuts: OptOut[] = []
+        while (optOuts.length === 0 && (await broadcast.textsLater(1 + Math.floor(random() * 10)))) {
           // a gateway that stands still between mark and PDU writes it when it goes on, well within its lease
           on.kill('gateway', 'SIGSTOP')
           const caught = (await broadcast.markedOnly()).slice(0, 3)
-          const leaving = caught.map((phone) => leaveByApi(on, broadcast.listId, phone))
+          const leaving = caught.map((phone) => optOutByApi(on, broadcast.listId, phone))
           // if they were answered now, it would be too early; they have until then to make that mistake
           if (leaving.length > 0) await Promise.race([Promise.all(leaving), delay(150)])
           on.kill('gateway', 'SIGCONT')
-          leaves.push(...(await Promise.all(leaving)))
+          optOuts.push(...(await Promise.all(leaving)))
         }
-        caughtInAll += leaves.length
-        return leaves
+        caughtInAll += optOuts.length
+        return optOuts
       })
     }
     expect(caughtInAll, 'texts caught between mark and PDU').toBeGreaterThan(0)
@@ -87,23 +87,23 @@ describe.skipIf(process.platform !== 'linux')('leaving while a broadcast runs', 
 
 /** Sends a broadcast, lets people leave in the middle of it, and compares what was promised with the raw file. */
 async function broadcastWhile(
-  house: House,
+  installation: Installation,
   areaCode: number,
-  leave: (house: House, broadcast: Broadcast) => Promise<Leave[]>,
+  leave: (installation: Installation, broadcast: Broadcast) => Promise<OptOut[]>,
 ) {
   const phones = phonesFrom(areaCode * 10_000_000 + 6_000_000, recipients)
-  const listId = await house.makeList(`List ${areaCode}`, phones)
+  const listId = await installation.makeList(`List ${areaCode}`, phones)
   const content = `The pantry of ${areaCode} is open`
-  const counter = new SubmitCounter(house)
+  const counter = new SubmitCounter(installation)
   const begin = counter.count
-  const messageId = await house.broadcast(listId, content)
-  const sampler = new Sampler(house, messageId)
-  const client = await house.connect()
+  const messageId = await installation.broadcast(listId, content)
+  const sampler = new Sampler(installation, messageId)
+  const client = await installation.connect()
   try {
     const point = begin + recipients * (0.1 + random() * 0.2)
-    await waitFor(() => counter.count >= point, { timeoutMs: 20_000, what: 'the moment to leave' })
+    await waitFor(() => counter.count >= point, { timeoutMs: 20_000, what: 'the moment to opt out' })
     const chosen = new Set<number>()
-    const leaves = await leave(house, {
+    const optOuts = await leave(installation, {
       listId,
       upcoming(n) {
         let phone = phones[counter.count - begin + n] ?? 0
@@ -124,7 +124,7 @@ async function broadcastWhile(
       async markedOnly() {
         const marked = `select phone from message_log where message_id = $1 and state = 'submitting'`
         const { rows } = await client.query<{ phone: string }>(marked, [messageId])
-        const taken = new Set(readSubmits(house, content).map(phoneOf))
+        const taken = new Set(readSubmits(installation, content).map(phoneOf))
         return rows.map(({ phone }) => Number(phone)).filter((phone) => !taken.has(phone))
       },
     })
@@ -133,11 +133,11 @@ async function broadcastWhile(
     const open = `select from messages where status = 'sending' union all select from inbound_messages where interpreted_at is null`
     await waitFor(async () => (await client.query(open)).rowCount === 0, { timeoutMs: 15_000, what: 'the answers' })
     await sampler.stop()
-    const { faults } = await reconcile(house, client, { messageId, content, phones })
+    const { faults } = await reconcile(installation, client, { messageId, content, phones })
     const { counts } = await checkCounts(client, messageId)
 
     expect([...sampler.faults, ...faults]).toEqual([])
-    const { faults: wrong, confirmed } = checkLeaves(house, content, leaves)
+    const { faults: wrong, confirmed } = checkOptOuts(installation, content, optOuts)
     expect(wrong).toEqual([])
     return { confirmed, suppressed: counts?.suppressed ?? 0 }
   } finally {

@@ -2,7 +2,7 @@ import { closeSync, existsSync, openSync, readSync } from 'node:fs'
 import type pg from 'pg'
 import { type RawRecord, readRawFile } from '../../src/simulator/raw-file.ts'
 import { fromSmppAddress } from '../../src/sms/phone-number.ts'
-import type { House } from './house.ts'
+import type { Installation } from './installation.ts'
 
 // What the product believes it sent (the message log) against what the carrier took (the simulator's raw file).
 
@@ -23,9 +23,9 @@ export type State = (typeof states)[number]
 type Counters = Record<State | 'audience', number>
 
 /** What the carrier took of one text, in the order in which it took it. */
-export function readSubmits(house: House, content: string): RawRecord[] {
+export function readSubmits(installation: Installation, content: string): RawRecord[] {
   const wanted = Buffer.from(content, 'latin1').toString('hex')
-  return [...readRawFile(house.rawFile)].filter((record) => record.shortMessage === wanted)
+  return [...readRawFile(installation.rawFile)].filter((record) => record.shortMessage === wanted)
 }
 
 export const phoneOf = (record: RawRecord) => fromSmppAddress(record.destination) ?? 0
@@ -37,8 +37,8 @@ export class SubmitCounter {
   #lines = 0
   readonly #chunk = Buffer.alloc(64 * 1024)
 
-  constructor(house: House) {
-    this.#path = house.rawFile
+  constructor(installation: Installation) {
+    this.#path = installation.rawFile
   }
 
   get count(): number {
@@ -86,7 +86,7 @@ const pauseMs = 60
 
 /** Checks B1 again and again while all around it is being killed. */
 export class Sampler {
-  readonly #house: House
+  readonly #installation: Installation
   readonly #messageId: number
   #stopping = false
   readonly #done: Promise<void>
@@ -94,8 +94,8 @@ export class Sampler {
   samples = 0
   mostUnknown = 0
 
-  constructor(house: House, messageId: number) {
-    this.#house = house
+  constructor(installation: Installation, messageId: number) {
+    this.#installation = installation
     this.#messageId = messageId
     this.#done = this.#run()
   }
@@ -109,7 +109,7 @@ export class Sampler {
     let client: pg.Client | undefined
     while (!this.#stopping) {
       try {
-        client ??= await this.#house.connect()
+        client ??= await this.#installation.connect()
         const { faults, counts } = await checkCounts(client, this.#messageId)
         this.samples++
         this.mostUnknown = Math.max(this.mostUnknown, counts?.unknown ?? 0)
@@ -147,14 +147,14 @@ export async function isSettled(client: pg.Client, messageId: number): Promise<b
 
 /** Compares log and raw file when all is over. The simulator must owe a receipt for all it took, with our reference. */
 export async function reconcile(
-  house: House,
+  installation: Installation,
   client: pg.Client,
   broadcast: { messageId: number; content: string; phones: readonly number[] },
 ): Promise<Reconciliation> {
   const { messageId, content, phones } = broadcast
   const { faults, counts } = await checkCounts(client, messageId)
   const times = new Map<number, number>()
-  for (const record of readSubmits(house, content)) {
+  for (const record of readSubmits(installation, content)) {
     const phone = phoneOf(record)
     times.set(phone, (times.get(phone) ?? 0) + 1)
   }

@@ -1,8 +1,8 @@
 import { afterAll, describe, expect, onTestFailed, test } from 'vitest'
 import { signal } from '../../src/supervisor/processes.ts'
 import { waitFor } from '../wait-for.ts'
-import { chunksOf, phonesFrom, startPartner } from './blows.ts'
-import { House } from './house.ts'
+import { Installation } from './installation.ts'
+import { chunksOf, phonesFrom, startPartner } from './random-faults.ts'
 import { isSettled, phoneOf, readSubmits, reconcile, Sampler, SubmitCounter } from './reconcile.ts'
 
 // Two gateways and two workers over one database share the binds and the work; when one of each is killed, the other has
@@ -15,16 +15,19 @@ const binds = 4
 const window = 50
 
 describe.skipIf(process.platform !== 'linux')('two gateways and two workers', () => {
-  let house: House | undefined
-  afterAll(() => house?.endEverything())
+  let installation: Installation | undefined
+  afterAll(() => installation?.endEverything())
 
   test('share the work, and one takes over what a dead one leaves', { timeout: 120_000 }, async () => {
-    onTestFailed(() => console.error(house?.logTails()))
-    house = await House.open({ binds, window, latencyMs: 100, leaseMs })
+    onTestFailed(() => console.error(installation?.logTails()))
+    installation = await Installation.open({ binds, window, latencyMs: 100, leaseMs })
     const phones = phonesFrom(2_126_000_000, recipients)
-    const [listId, partner] = await Promise.all([house.makeList('Two towns', phones), startPartner(house)])
-    const worker = house.startSecond('worker')
-    const client = await house.connect()
+    const [listId, partner] = await Promise.all([
+      installation.makeList('Two towns', phones),
+      startPartner(installation),
+    ])
+    const worker = installation.startSecond('worker')
+    const client = await installation.connect()
     const bound = async (gateway: string) => {
       const slots = 'select from bind_slots where leased_by = $1 and bound and lease_until > clock_timestamp()'
       return (await client.query(slots, [gateway])).rowCount
@@ -36,14 +39,19 @@ describe.skipIf(process.platform !== 'linux')('two gateways and two workers', ()
     }
 
     const content = 'Both bridges are open'
-    const counter = new SubmitCounter(house)
-    const messageId = await house.broadcast(listId, content)
-    const sampler = new Sampler(house, messageId)
+    const counter = new SubmitCounter(installation)
+    const messageId = await installation.broadcast(listId, content)
+    const sampler = new Sampler(installation, messageId)
     await waitFor(() => counter.count > recipients / 10, { timeoutMs: 10_000, what: 'the first texts' })
-    const left = await waitFor(() => chunksOf(house as House, partner.id).then((held) => held.length > 0 && held), {
-      what: 'the second gateway to have a part of the work',
-    })
-    expect((await chunksOf(house, partner.ofSupervisor)).length, 'chunks of the first gateway').toBeGreaterThan(0)
+    const left = await waitFor(
+      () => chunksOf(installation as Installation, partner.id).then((held) => held.length > 0 && held),
+      {
+        what: 'the second gateway to have a part of the work',
+      },
+    )
+    expect((await chunksOf(installation, partner.ofSupervisor)).length, 'chunks of the first gateway').toBeGreaterThan(
+      0,
+    )
     signal(partner.pid, 'SIGKILL')
     signal(worker, 'SIGKILL')
     const killedAt = Date.now()
@@ -63,16 +71,18 @@ describe.skipIf(process.platform !== 'linux')('two gateways and two workers', ()
     const slotsAfterMs = Date.now() - killedAt
     await waitFor(() => isSettled(client, messageId), { timeoutMs: 60_000, what: 'every text to be settled' })
     await sampler.stop()
-    const next = readSubmits(house, content).find((text) => text.time > killedAt + 20 && inherited.has(phoneOf(text)))
+    const next = readSubmits(installation, content).find(
+      (text) => text.time > killedAt + 20 && inherited.has(phoneOf(text)),
+    )
     const workAfterMs = (next?.time ?? Number.POSITIVE_INFINITY) - killedAt
     console.log(`after the kill: all binds in ${slotsAfterMs} ms, its next text in ${workAfterMs} ms`)
     expect(workAfterMs).toBeLessThan(10_000)
 
-    const { faults, counts } = await reconcile(house, client, { messageId, content, phones })
+    const { faults, counts } = await reconcile(installation, client, { messageId, content, phones })
     expect([...sampler.faults, ...faults]).toEqual([])
     // two windows for each bind of the dead one
     expect(counts.unknown).toBeLessThanOrEqual(2 * (binds / 2) * window)
     await client.end()
-    expect(await house.stop()).toBe(0)
+    expect(await installation.stop()).toBe(0)
   })
 })

@@ -2,12 +2,12 @@ import { randomUUID } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
 import { formatPhoneNumber } from '../../src/sms/phone-number.ts'
 import { waitFor } from '../wait-for.ts'
-import { phonesFrom } from './blows.ts'
-import type { Answer, House } from './house.ts'
-import { leaveByStop } from './leaves.ts'
+import type { Answer, Installation } from './installation.ts'
+import { optOutByStop } from './opt-outs.ts'
+import { phonesFrom } from './random-faults.ts'
 
 // All that a busy day brings at once: towns are texted again and again, people get texts of their own, and people leave.
-// What was promised to whom is written down, for `judge.ts` to compare with what the carrier took.
+// What was promised to whom is written down, for `checkPromises.ts` to compare with what the carrier took.
 
 export type Town = { listId: number; phones: number[] }
 
@@ -36,7 +36,7 @@ export type TrafficOptions = { towns: number; people: number; singlesPerSecond: 
 const firstTown = 2_126_000_000
 const firstSingle = 3_126_000_000
 /** Between one who leaves and the next. */
-const leaveEveryMs = 400
+const optOutEveryMs = 400
 /** Between two looks at whether broadcasts are over. */
 const lookMs = 200
 /** Broadcasts under way beside each other. */
@@ -48,14 +48,14 @@ export class Traffic {
   readonly departures: Departure[] = []
   /** Answers that no promise allows, in words. */
   readonly faults: string[] = []
-  readonly #house: House
+  readonly #installation: Installation
   readonly #options: TrafficOptions
   readonly #towns: Town[] = []
   readonly #stopping = new AbortController()
   #running: Promise<unknown> = Promise.resolve()
 
-  constructor(house: House, options: TrafficOptions) {
-    this.#house = house
+  constructor(installation: Installation, options: TrafficOptions) {
+    this.#installation = installation
     this.#options = options
   }
 
@@ -64,9 +64,9 @@ export class Traffic {
     const { towns, people } = this.#options
     for (let n = 0; n < towns; n++) {
       const phones = phonesFrom(firstTown + n * 10_000_000, people)
-      this.#towns.push({ listId: await this.#house.makeList(`Town ${n}`, phones), phones })
+      this.#towns.push({ listId: await this.#installation.makeList(`Town ${n}`, phones), phones })
     }
-    const all = [this.#post(), this.#leaveByApi(), this.#leaveByStop()]
+    const all = [this.#post(), this.#optOutByApi(), this.#optOutByStop()]
     for (let n = 0; n < beside; n++) all.push(this.#text(n))
     for (const each of all) {
       each.catch((error) => this.faults.push(`the traffic broke down: ${(error as Error).stack}`))
@@ -95,7 +95,9 @@ export class Traffic {
       const { id: messageId } = answer.body.message as { id: number }
       this.broadcasts.push({ messageId, content, town, postedAt, answeredAt: Date.now() })
       while (!this.#isStopping) {
-        const now = await this.#house.call('GET', `/lists/${town.listId}/messages/${messageId}`).catch(() => undefined)
+        const now = await this.#installation
+          .call('GET', `/lists/${town.listId}/messages/${messageId}`)
+          .catch(() => undefined)
         if ((now?.body.message as { status: string } | undefined)?.status === 'sent') break
         await delay(lookMs)
       }
@@ -120,7 +122,9 @@ export class Traffic {
   async #postOnce(path: string, body: object): Promise<Answer | undefined> {
     const key = randomUUID()
     for (const until = performance.now() + 60_000; ; await delay(100)) {
-      const answer = await this.#house.call('POST', path, body, { 'idempotency-key': key }).catch(() => undefined)
+      const answer = await this.#installation
+        .call('POST', path, body, { 'idempotency-key': key })
+        .catch(() => undefined)
       if (answer?.status === 200) return answer
       const isPassing = answer === undefined || answer.status === 409 || answer.status >= 500
       if (!isPassing) throw new Error(`POST ${path} was answered with ${answer.status} ${JSON.stringify(answer.body)}`)
@@ -128,14 +132,14 @@ export class Traffic {
     }
   }
 
-  async #leaveByApi(): Promise<void> {
+  async #optOutByApi(): Promise<void> {
     while (!this.#isStopping) {
-      await delay(leaveEveryMs)
+      await delay(optOutEveryMs)
       const departure = this.#choose('api')
       if (!departure) continue
       const path = `/lists/${departure.town.listId}/subscribers/${formatPhoneNumber(departure.phone)}`
       for (let tries = 0; ; tries++) {
-        const answer = await this.#house.call('DELETE', path).catch(() => undefined)
+        const answer = await this.#installation.call('DELETE', path).catch(() => undefined)
         if (answer?.status === 200) {
           departure.inForceAt = Date.now()
           break
@@ -152,17 +156,20 @@ export class Traffic {
   }
 
   /** One after the other: the count of MOs that are answered tells of the last one. */
-  async #leaveByStop(): Promise<void> {
+  async #optOutByStop(): Promise<void> {
     while (!this.#isStopping) {
-      await delay(leaveEveryMs)
+      await delay(optOutEveryMs)
       const departure = this.#choose('stop')
       if (!departure) continue
       try {
-        const { inForceAt } = await leaveByStop(this.#house, departure.phone, { timeoutMs: 20_000 })
+        const { inForceAt } = await optOutByStop(this.#installation, departure.phone, { timeoutMs: 20_000 })
         departure.inForceAt = inForceAt
       } catch {
         // a carrier that was killed has forgotten what handsets wrote: nobody was promised anything
-        await waitFor(() => this.#house.control('GET', '/state'), { timeoutMs: 60_000, what: 'the carrier to be back' })
+        await waitFor(() => this.#installation.control('GET', '/state'), {
+          timeoutMs: 60_000,
+          what: 'the carrier to be back',
+        })
       }
     }
   }

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, onTestFailed, test } from 'vitest'
-import { phonesFrom } from '../blows.ts'
-import { House } from '../house.ts'
+import { Installation } from '../installation.ts'
+import { phonesFrom } from '../random-faults.ts'
 import { faults } from './faults.ts'
 import { broadcastWith, type Form, type Town } from './scene.ts'
 
@@ -14,25 +14,25 @@ const { recipients, ...settings } = {
 }[form]
 
 describe.skipIf(process.platform !== 'linux')(`a broadcast while (${form})`, () => {
-  let house: House | undefined
+  let installation: Installation | undefined
   let town: Town
 
   beforeAll(async () => {
-    house = await House.open({ binds: 2, window: 50, latencyMs: 100, wire: true, ...settings })
+    installation = await Installation.open({ binds: 2, window: 50, latencyMs: 100, wire: true, ...settings })
     const phones = phonesFrom(2_126_000_000, recipients)
-    town = { phones, listId: await house.makeList('The town', phones) }
+    town = { phones, listId: await installation.makeList('The town', phones) }
   })
-  afterAll(() => house?.endEverything())
+  afterAll(() => installation?.endEverything())
 
   test.each(faults)('$name', { timeout: form === 'long' ? 300_000 : 60_000 }, async (fault) => {
-    if (!house) throw new Error('the house is not open')
-    onTestFailed(() => console.error(house?.logTails()))
-    const { faults: found, ...figures } = await broadcastWith(house, town, fault, form)
+    if (!installation) throw new Error('the installation is not open')
+    onTestFailed(() => console.error(installation?.logTails()))
+    const { faults: found, ...figures } = await broadcastWith(installation, town, fault, form)
     console.log(`${fault.name}: ${JSON.stringify(figures)}`)
     expect(found).toEqual([])
   })
 
   test('and it stops in order after all that', async () => {
-    expect(await house?.stop()).toBe(0)
+    expect(await installation?.stop()).toBe(0)
   })
 })

@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { signal } from '../../../src/supervisor/processes.ts'
 import { waitFor } from '../../wait-for.ts'
-import { freezeOne, type Partner, startPartner, stopPartner } from '../blows.ts'
+import { freezeOne, type Partner, startPartner, stopPartner } from '../random-faults.ts'
 import { limitFiles, padSubmits } from './full-disk.ts'
 import type { Fault, Scene } from './scene.ts'
 
@@ -34,11 +34,11 @@ export const faults: Fault[] = [
   {
     name: 'answers come after the deadline',
     carrier: { hold_receipts: true },
-    async strike(scene) {
-      const deadlineMs = scene.house.options.responseDeadlineMs ?? 5_000
+    async inject(scene) {
+      const deadlineMs = scene.installation.options.responseDeadlineMs ?? 5_000
       await scene.set({ latency_ms: deadlineMs + 500 })
       await untilUnknown(scene)
-      await scene.set({ latency_ms: scene.house.options.latencyMs })
+      await scene.set({ latency_ms: scene.installation.options.latencyMs })
       await scene.untilTexted()
       const unknown = `select from message_counters where message_id = ${scene.messageId} and unknown > 0`
       await waitFor(async () => (await scene.query(unknown)).length === 0, {
@@ -59,10 +59,10 @@ export const faults: Fault[] = [
     name: 'the connections are half open',
     ahead: 250,
     doubts: 1,
-    async strike({ house, said }) {
-      if (!house.wire) throw new Error('this house has no wire')
-      const notice = house.wire.swallow()
-      await waitFor(() => said('gateway', 'bind lost') >= house.options.binds, {
+    async inject({ installation, said }) {
+      if (!installation.wire) throw new Error('this installation has no wire')
+      const notice = installation.wire.swallow()
+      await waitFor(() => said('gateway', 'bind lost') >= installation.options.binds, {
         timeoutMs: 40_000,
         what: 'the gateway to notice that nobody is there',
       })
@@ -73,7 +73,7 @@ export const faults: Fault[] = [
   {
     name: 'the carrier is silent',
     ahead: 250,
-    async strike(scene) {
+    async inject(scene) {
       await scene.set({ answer: false })
       await seconds(scene, 4, 20) // longer than it takes to find out that nobody is there
       await scene.set({ answer: true })
@@ -93,11 +93,11 @@ export const faults: Fault[] = [
   {
     name: 'receipts come after a restart',
     carrier: { hold_receipts: true },
-    async strike(scene) {
+    async inject(scene) {
       await scene.untilTexted()
       atLeast('receipts before', 1, 1 + (await scene.carrier()).receiptsAnswered)
-      scene.house.kill('gateway')
-      scene.house.signalDatabase('SIGKILL')
+      scene.installation.kill('gateway')
+      scene.installation.signalDatabase('SIGKILL')
       await waitFor(() => scene.said('gateway', '"bound"') > 0, {
         timeoutMs: 10_000,
         what: 'the gateway to bind again',
@@ -107,19 +107,19 @@ export const faults: Fault[] = [
   {
     name: 'the database hangs',
     doubts: 1,
-    async strike(scene) {
-      scene.house.signalDatabase('SIGSTOP')
+    async inject(scene) {
+      scene.installation.signalDatabase('SIGSTOP')
       await seconds(scene, 2.5, 20)
-      scene.house.signalDatabase('SIGCONT')
+      scene.installation.signalDatabase('SIGCONT')
     },
   },
   {
     name: 'the database is gone for a while',
     doubts: 1,
-    async strike(scene) {
-      const supervisor = scene.house.pid('supervisor')
+    async inject(scene) {
+      const supervisor = scene.installation.pid('supervisor')
       signal(supervisor, 'SIGSTOP') // or it would be back at once
-      scene.house.signalDatabase('SIGKILL')
+      scene.installation.signalDatabase('SIGKILL')
       await seconds(scene, 2, 20)
       signal(supervisor, 'SIGCONT')
     },
@@ -128,9 +128,9 @@ export const faults: Fault[] = [
   {
     name: "the database's files may not grow",
     latencyMs: 250,
-    prepare: (house) => padSubmits(house, logSegmentMebibytes),
-    async strike(scene) {
-      const lift = limitFiles(scene.house.databasePids(), logSegmentMebibytes) // the log may still be written
+    prepare: (installation) => padSubmits(installation, logSegmentMebibytes),
+    async inject(scene) {
+      const lift = limitFiles(scene.installation.databasePids(), logSegmentMebibytes) // the log may still be written
       await seconds(scene, 2, 20)
       lift()
     },
@@ -139,8 +139,8 @@ export const faults: Fault[] = [
   {
     name: "the database's log may not be written",
     doubts: 1,
-    async strike(scene) {
-      const lift = limitFiles([scene.house.pid('supervisor'), ...scene.house.databasePids()], 1)
+    async inject(scene) {
+      const lift = limitFiles([scene.installation.pid('supervisor'), ...scene.installation.databasePids()], 1)
       await seconds(scene, 2, 20)
       lift()
     },
@@ -150,19 +150,19 @@ export const faults: Fault[] = [
     name: 'a gateway is frozen past its lease',
     latencyMs: 250,
     doubts: 1,
-    async prepare(house) {
-      partner = await startPartner(house)
+    async prepare(installation) {
+      partner = await startPartner(installation)
     },
-    async strike({ house }) {
+    async inject({ installation }) {
       if (!partner) throw new Error('there is no second gateway')
-      await freezeOne(house, partner, () => {})
+      await freezeOne(installation, partner, () => {})
       await stopPartner(partner)
     },
   },
   // these two last: the line goes slowly for a while afterwards
   {
     name: 'a storm of throttling',
-    async strike(scene) {
+    async inject(scene) {
       await scene.set({ throttle: { mps: 100 } })
       await seconds(scene, 2, 30)
     },

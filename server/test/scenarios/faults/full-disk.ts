@@ -1,6 +1,6 @@
 import { execFileSync } from 'node:child_process'
 import { existsSync, statSync } from 'node:fs'
-import type { House } from '../house.ts'
+import type { Installation } from '../installation.ts'
 
 // A file that may not grow stands in for a disk that is full: the kernel refuses what would make it larger.
 
@@ -36,8 +36,8 @@ function heirsOf(ancestors: ReadonlySet<number>): number[] {
 }
 
 /** Makes today's table of SMSC ids so large, and so full, that it would have to grow beyond that to take more. */
-export async function padSubmits(house: House, mebibytes: number): Promise<void> {
-  const client = await house.connect()
+export async function padSubmits(installation: Installation, mebibytes: number): Promise<void> {
+  const client = await installation.connect()
   // rows of a connection and of texts that there are not
   const add = (id: string, rows: number) =>
     client.query(`

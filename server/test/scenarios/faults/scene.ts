@@ -1,7 +1,7 @@
 import type pg from 'pg'
 import { waitFor } from '../../wait-for.ts'
-import type { House } from '../house.ts'
-import { checkLeaves, type Leave, leaveByApi, leaveByStop } from '../leaves.ts'
+import type { Installation } from '../installation.ts'
+import { checkOptOuts, type OptOut, optOutByApi, optOutByStop } from '../opt-outs.ts'
 import { isSettled, longestStandstill, readSubmits, reconcile, Sampler, SubmitCounter } from '../reconcile.ts'
 
 // A broadcast with one thing wrong while it runs, and people leaving at that very time; in the end log and raw file are
@@ -30,16 +30,16 @@ export type Fault = {
   /** How often two windows per bind may be given up: texts that no end of a dead connection knows of. */
   doubts?: number
   /** What has to be there before the broadcast begins. */
-  prepare?(house: House): Promise<void>
+  prepare?(installation: Installation): Promise<void>
   /** Lets it happen, and returns when it is over. */
-  strike?(scene: Scene): Promise<void>
+  inject?(scene: Scene): Promise<void>
   /** Throws unless it did happen: a fault that nobody noticed has proved nothing. */
   happened?(scene: Scene): Promise<void> | void
 }
 
 /** A broadcast that something happens to. */
 export type Scene = {
-  house: House
+  installation: Installation
   form: Form
   messageId: number
   sampler: Sampler
@@ -57,46 +57,51 @@ export type Scene = {
 
 export type Town = { listId: number; phones: number[] }
 
-export type Verdict = { faults: string[]; seconds: number; standstillMs: number; unknown: number; left: number }
+export type FaultReport = { faults: string[]; seconds: number; standstillMs: number; unknown: number; left: number }
 
 const beginAt = 0.1
 const settleMs = { short: 40_000, long: 120_000 } satisfies Record<Form, number>
 
 /** Texts the town while this goes wrong; whoever left is taken off the town's phones. */
-export async function broadcastWith(house: House, town: Town, fault: Fault, form: Form): Promise<Verdict> {
+export async function broadcastWith(
+  installation: Installation,
+  town: Town,
+  fault: Fault,
+  form: Form,
+): Promise<FaultReport> {
   const { listId } = town
   const phones = [...town.phones]
   const content = `${fault.name}: the road is closed`
-  const latencyMs = fault.latencyMs ?? house.options.latencyMs
+  const latencyMs = fault.latencyMs ?? installation.options.latencyMs
   const set = async (settings: Record<string, unknown>, method = 'PATCH') => {
-    const { status, body } = await house.control(method, '/settings', settings)
+    const { status, body } = await installation.control(method, '/settings', settings)
     if (status !== 200) throw new Error(`the simulator refused ${JSON.stringify(settings)}: ${JSON.stringify(body)}`)
   }
   await set({ latency_ms: latencyMs, receipt_delay_ms: 50, ...fault.carrier }, 'PUT')
-  await fault.prepare?.(house)
-  const before = await countsOf(house)
-  const settledBefore = await settledReceipts(house)
-  const logsBefore = new Map(roles.map((role) => [role, house.log(role).length]))
-  const counter = new SubmitCounter(house)
+  await fault.prepare?.(installation)
+  const before = await countsOf(installation)
+  const settledBefore = await settledReceipts(installation)
+  const logsBefore = new Map(roles.map((role) => [role, installation.log(role).length]))
+  const counter = new SubmitCounter(installation)
   const begin = counter.count
   const begun = Date.now()
-  const messageId = await house.broadcast(listId, content)
-  const sampler = new Sampler(house, messageId)
+  const messageId = await installation.broadcast(listId, content)
+  const sampler = new Sampler(installation, messageId)
   const scene: Scene = {
-    house,
+    installation,
     form,
     messageId,
     sampler,
     set,
     async carrier() {
-      const now = await countsOf(house)
+      const now = await countsOf(installation)
       return Object.fromEntries(
         Object.entries(now).map(([name, n]) => [name, n - before[name as keyof CarrierCounts]]),
       ) as CarrierCounts
     },
-    said: (role, words) => house.log(role).slice(logsBefore.get(role)).split(words).length - 1,
+    said: (role, words) => installation.log(role).slice(logsBefore.get(role)).split(words).length - 1,
     async query<T extends pg.QueryResultRow>(sql: string) {
-      const client = await house.connect()
+      const client = await installation.connect()
       try {
         return (await client.query<T>(sql)).rows
       } finally {
@@ -115,20 +120,20 @@ export async function broadcastWith(house: House, town: Town, fault: Fault, form
   }
   try {
     await scene.untilTaken(beginAt)
-    const struckAt = Date.now()
+    const injectedAt = Date.now()
     const chosen = [0, 80, 160].map((n) => phones[counter.count - begin + (fault.ahead ?? 5) + n] ?? 0).filter(Boolean)
-    const leaving = leave(house, listId, chosen, settleMs[form])
+    const leaving = leave(installation, listId, chosen, settleMs[form])
     leaving.catch(() => {}) // told below
-    await fault.strike?.(scene)
+    await fault.inject?.(scene)
     const mendedAt = Date.now()
-    const leaves = await leaving
-    if (fault.strike) await set({ latency_ms: latencyMs, receipt_delay_ms: 50 }, 'PUT')
-    const client = await waitFor(() => house.connect(), { timeoutMs: 15_000, what: 'the database to be back' })
+    const optOuts = await leaving
+    if (fault.inject) await set({ latency_ms: latencyMs, receipt_delay_ms: 50 }, 'PUT')
+    const client = await waitFor(() => installation.connect(), { timeoutMs: 15_000, what: 'the database to be back' })
     try {
       const faults: string[] = []
       // the carrier may still hold receipts for a connection of which it does not know yet that it is dead
       const isOver = async () => {
-        const { owed } = (await house.control('GET', '/state')).body
+        const { owed } = (await installation.control('GET', '/state')).body
         return owed === 0 && (await isSettled(client, messageId))
       }
       await waitFor(isOver, {
@@ -140,17 +145,25 @@ export async function broadcastWith(house: House, town: Town, fault: Fault, form
         what: 'the answers to those who left',
       }).catch((error: Error) => faults.push(error.message))
       await sampler.stop()
-      const { counts, everUnknown, faults: found } = await reconcile(house, client, { messageId, content, phones })
-      faults.push(...sampler.faults.slice(0, 3), ...found, ...checkLeaves(house, content, leaves, begun).faults)
-      const gone = new Set(leaves.map(({ phone }) => phone))
+      const {
+        counts,
+        everUnknown,
+        faults: found,
+      } = await reconcile(installation, client, { messageId, content, phones })
+      faults.push(
+        ...sampler.faults.slice(0, 3),
+        ...found,
+        ...checkOptOuts(installation, content, optOuts, begun).faults,
+      )
+      const gone = new Set(optOuts.map(({ phone }) => phone))
       town.phones = phones.filter((phone) => !gone.has(phone))
-      const { binds, window } = house.options
+      const { binds, window } = installation.options
       const doubtful = (fault.doubts ?? 0) * 2 * binds * window
       if (counts.unknown > doubtful) faults.push(`${counts.unknown} rows are unknown for good, allowed are ${doubtful}`)
-      const records = readSubmits(house, content)
+      const records = readSubmits(installation, content)
       const standstillMs = longestStandstill(records, mendedAt, records.at(-1)?.time ?? 0)
       if (standstillMs > 10_000) faults.push(`${standstillMs} ms without a text after it was over`)
-      if (struckAt > (records.at(Math.floor(records.length * 0.9))?.time ?? 0) && fault.strike) {
+      if (injectedAt > (records.at(Math.floor(records.length * 0.9))?.time ?? 0) && fault.inject) {
         faults.push('it came when nearly everybody had been texted')
       }
       try {
@@ -163,14 +176,14 @@ export async function broadcastWith(house: House, town: Town, fault: Fault, form
         seconds: (Date.now() - begun) / 1_000,
         standstillMs,
         unknown: everUnknown - settledBefore,
-        left: leaves.length,
+        left: optOuts.length,
       }
     } finally {
       await client.end()
     }
   } finally {
     await sampler.stop()
-    await set({ latency_ms: house.options.latencyMs }, 'PUT')
+    await set({ latency_ms: installation.options.latencyMs }, 'PUT')
   }
 }
 
@@ -180,17 +193,24 @@ const openAnswers = `select from messages where status = 'sending'
                      union all select from inbound_messages where interpreted_at is null`
 
 /** Two leave by API and one by STOP, all at the same time. */
-async function leave(house: House, listId: number, phones: number[], timeoutMs: number): Promise<Leave[]> {
+async function leave(
+  installation: Installation,
+  listId: number,
+  phones: number[],
+  timeoutMs: number,
+): Promise<OptOut[]> {
   return Promise.all(
     phones.map((phone, n) =>
-      n === 1 ? leaveByStop(house, phone, { timeoutMs }) : leaveByApi(house, listId, phone, { timeoutMs }),
+      n === 1
+        ? optOutByStop(installation, phone, { timeoutMs })
+        : optOutByApi(installation, listId, phone, { timeoutMs }),
     ),
   )
 }
 
 /** Receipts that have settled an unknown text so far, of whichever broadcast. */
-async function settledReceipts(house: House): Promise<number> {
-  const client = await house.connect()
+async function settledReceipts(installation: Installation): Promise<number> {
+  const client = await installation.connect()
   try {
     const { rows } = await client.query<{ n: string }>(`select count(*) as n from receipts where outcome = 'settled'`)
     return Number(rows[0]?.n)
@@ -199,8 +219,8 @@ async function settledReceipts(house: House): Promise<number> {
   }
 }
 
-async function countsOf(house: House): Promise<CarrierCounts> {
-  const { body } = await house.control('GET', '/state')
+async function countsOf(installation: Installation): Promise<CarrierCounts> {
+  const { body } = await installation.control('GET', '/state')
   const { accepted, refused, throttled, answers_lost, receipts } = body as {
     accepted: number
     refused: number

@@ -33,7 +33,7 @@ const marks = {
 
 export type Role = keyof typeof marks | 'supervisor'
 
-export type HouseOptions = {
+export type InstallationOptions = {
   binds: number
   window: number
   /** With the windows this sets the pace: binds x window texts per latency. */
@@ -48,13 +48,13 @@ export type HouseOptions = {
 
 export type Answer = { status: number; body: Record<string, unknown> }
 
-const open = new Set<House>()
+const open = new Set<Installation>()
 process.once('exit', () => {
-  for (const house of open) house.endEverything()
+  for (const installation of open) installation.endEverything()
 })
 
-export class House {
-  readonly options: HouseOptions
+export class Installation {
+  readonly options: InstallationOptions
   readonly #scratch = makeScratch()
   readonly #dataDir = join(this.#scratch.path, 'data')
   readonly rawFile = join(this.#dataDir, 'simulator', 'submits.raw')
@@ -63,25 +63,25 @@ export class House {
   #smppPort = 0
   #databaseUrl = ''
   #controlUrl = ''
-  /** What the binds go through, where the house was opened with one. */
+  /** What the binds go through, where the installation was opened with one. */
   wire: Wire | undefined
 
-  private constructor(options: HouseOptions) {
+  private constructor(options: InstallationOptions) {
     this.options = options
     open.add(this)
   }
 
   /** Starts everything and waits until a text could go out; on failure nothing is left behind. */
-  static async open(options: HouseOptions): Promise<House> {
-    const house = new House(options)
+  static async open(options: InstallationOptions): Promise<Installation> {
+    const installation = new Installation(options)
     try {
-      house.#smppPort = await freePort()
-      if (options.wire) house.wire = await Wire.to(house.#smppPort)
-      await house.start()
-      return house
+      installation.#smppPort = await freePort()
+      if (options.wire) installation.wire = await Wire.to(installation.#smppPort)
+      await installation.start()
+      return installation
     } catch (error) {
-      console.error(house.logTails())
-      house.endEverything()
+      console.error(installation.logTails())
+      installation.endEverything()
       throw error
     }
   }
@@ -110,7 +110,7 @@ export class House {
     const value = (name: string) => environment.find((entry) => entry.startsWith(`${name}=`))?.slice(name.length + 1)
     this.#databaseUrl = value('DATABASE_URL') ?? ''
     this.#controlUrl = value('CARILLON_SIMULATOR_URL') ?? ''
-    await waitFor(() => this.isReady(), { timeoutMs: 15_000, what: 'a house that is ready' })
+    await waitFor(() => this.isReady(), { timeoutMs: 15_000, what: 'an installation that is ready' })
   }
 
   async isReady(): Promise<boolean> {
@@ -233,7 +233,7 @@ export class House {
       .join('\n')
   }
 
-  /** Kills whatever runs on this house's directory, again until nothing does, and removes the directory. */
+  /** Kills whatever runs on this installation's directory, again until nothing does, and removes the directory. */
   endEverything(): void {
     open.delete(this)
     this.wire?.close()

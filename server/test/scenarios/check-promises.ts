@@ -1,12 +1,12 @@
 import type pg from 'pg'
 import { type RawRecord, readRawFile } from '../../src/simulator/raw-file.ts'
-import type { House } from './house.ts'
+import type { Installation } from './installation.ts'
 import { checkCounts, masked, phoneOf, type State } from './reconcile.ts'
 import type { Broadcast, Traffic } from './traffic.ts'
 
 // The end of a long day: every message's log against what the carrier took, person by person.
 
-export type Verdict = {
+export type PromiseReport = {
   faults: string[]
   /** Rows of the log by their state, over all messages. */
   states: Record<string, number>
@@ -25,11 +25,15 @@ export const isQuiet = /* sql */ `
              and not exists (select from inbound_messages where interpreted_at is null)`
 
 /** Compares all that was promised with all that the carrier took. */
-export async function judge(house: House, client: pg.Client, traffic: Traffic): Promise<Verdict> {
+export async function checkPromises(
+  installation: Installation,
+  client: pg.Client,
+  traffic: Traffic,
+): Promise<PromiseReport> {
   const faults = [...traffic.faults]
   const taken = new Map<string, RawRecord[]>()
   let texts = 0
-  for (const record of readRawFile(house.rawFile)) {
+  for (const record of readRawFile(installation.rawFile)) {
     texts++
     const content = Buffer.from(record.shortMessage, 'hex').toString('latin1')
     const records = taken.get(content)
@@ -40,7 +44,7 @@ export async function judge(house: House, client: pg.Client, traffic: Traffic): 
   const left = new Map(traffic.departures.map((departure) => [departure.phone, departure]))
 
   for (const broadcast of traffic.broadcasts) {
-    const told = await judgeBroadcast(client, broadcast, taken.get(broadcast.content) ?? [], left, states)
+    const told = await checkBroadcast(client, broadcast, taken.get(broadcast.content) ?? [], left, states)
     faults.push(...told.map((fault) => `message ${broadcast.messageId}: ${fault}`))
   }
 
@@ -71,7 +75,7 @@ export async function judge(house: House, client: pg.Client, traffic: Traffic): 
   return { faults, states, texts, promised }
 }
 
-async function judgeBroadcast(
+async function checkBroadcast(
   client: pg.Client,
   { messageId, town, postedAt }: Broadcast,
   records: RawRecord[],

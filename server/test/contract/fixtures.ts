@@ -8,7 +8,11 @@ import { donation, field } from './bodies.ts'
 export type Ids = Record<string, string>
 
 /** Gives a person one of everything, and says the ids of it. */
-export async function furnish(db: Db, person: Person, { name, phone }: { name: string; phone: number }): Promise<Ids> {
+export async function createFixtures(
+  db: Db,
+  person: Person,
+  { name, phone }: { name: string; phone: number },
+): Promise<Ids> {
   const { accountId, shortCode } = person
   const list = await make.list(db, { accountId, shortCodeId: shortCode.id, name })
   const at = `/lists/${list.id}`

@@ -1,7 +1,7 @@
 import type pg from 'pg'
 import { identify, signal } from '../../src/supervisor/processes.ts'
 import { waitFor } from '../wait-for.ts'
-import type { House, Role } from './house.ts'
+import type { Installation, Role } from './installation.ts'
 import {
   isSettled,
   longestStandstill,
@@ -16,29 +16,29 @@ import {
 // compared. One seed decides all of it.
 
 /** Something bad that happens in the middle of a broadcast. */
-export type Blow = {
+export type RandomFault = {
   name: string
   /** Whether it can leave texts whose answer nobody heard. */
-  leavesDoubt: boolean
+  leavesUnconfirmed: boolean
   /** How much of the broadcast it takes up, beside others that count 1. */
   weight?: number
-  /** Calls `struck` at the very moment, and returns when no more is to be done about it. */
-  strike(house: House, struck: () => void): Promise<void>
+  /** Calls `injected` at the very moment, and returns when no more is to be done about it. */
+  inject(installation: Installation, injected: () => void): Promise<void>
 }
 
-async function killRole(house: House, role: Role, struck: () => void): Promise<void> {
-  await waitFor(() => house.pid(role), { timeoutMs: 10_000, what: `a ${role} to kill` })
-  house.kill(role)
-  struck()
+async function killRole(installation: Installation, role: Role, injected: () => void): Promise<void> {
+  await waitFor(() => installation.pid(role), { timeoutMs: 10_000, what: `a ${role} to kill` })
+  installation.kill(role)
+  injected()
 }
 
-const kill = (role: Role, leavesDoubt: boolean): Blow => ({
+const kill = (role: Role, leavesUnconfirmed: boolean): RandomFault => ({
   name: role,
-  leavesDoubt,
-  strike: (house, struck) => killRole(house, role, struck),
+  leavesUnconfirmed,
+  inject: (installation, injected) => killRole(installation, role, injected),
 })
 
-export const blows = {
+export const processFaults = {
   api: kill('api', false),
   worker: kill('worker', false),
   gateway: kill('gateway', true),
@@ -48,16 +48,16 @@ export const blows = {
   /** One server process of PostgreSQL, which then ends all the others and recovers. */
   backend: {
     name: 'backend',
-    leavesDoubt: true,
-    async strike(house, struck) {
-      const client = await house.connect()
+    leavesUnconfirmed: true,
+    async inject(installation, injected) {
+      const client = await installation.connect()
       try {
         const { rows } = await client.query<{ pid: number }>(
           `select pid from pg_stat_activity where application_name = 'carillon gateway' order by query_start desc limit 1`,
         )
         const pid = rows[0]?.pid
         if (pid === undefined || !signal(pid, 'SIGKILL')) throw new Error('no backend of the gateway to kill')
-        struck()
+        injected()
       } finally {
         await client.end().catch(() => {})
       }
@@ -67,39 +67,39 @@ export const blows = {
   /** The supervisor, whose watchdog then ends everything; it is started again as an operator would. */
   supervisor: {
     name: 'supervisor',
-    leavesDoubt: true,
-    async strike(house, struck) {
-      await killRole(house, 'supervisor', struck)
-      await house.supervisorGone()
-      await house.start()
+    leavesUnconfirmed: true,
+    async inject(installation, injected) {
+      await killRole(installation, 'supervisor', injected)
+      await installation.supervisorGone()
+      await installation.start()
     },
   },
 
   /** A gateway that stands still for longer than its lease while another takes its work over, and then wakes up. */
   freeze: {
     name: 'gateway (frozen)',
-    leavesDoubt: true,
+    leavesUnconfirmed: true,
     weight: 2.5,
-    async strike(house, struck) {
-      const partner = await startPartner(house)
-      await freezeOne(house, partner, struck)
+    async inject(installation, injected) {
+      const partner = await startPartner(installation)
+      await freezeOne(installation, partner, injected)
       await stopPartner(partner)
     },
   },
-} satisfies Record<string, Blow>
+} satisfies Record<string, RandomFault>
 
 /** A second gateway, and who of the two is who. */
 export type Partner = { pid: number; id: string; ofSupervisor: string }
 
 /** Starts a gateway beside the supervisor's and waits until it has a share of the binds. */
-export async function startPartner(house: House): Promise<Partner> {
-  const [ofSupervisor] = await waitFor(async () => onlyOne(await boundGateways(house)), {
+export async function startPartner(installation: Installation): Promise<Partner> {
+  const [ofSupervisor] = await waitFor(async () => onlyOne(await boundGateways(installation)), {
     timeoutMs: 10_000,
     what: 'the first gateway to bind',
   })
-  const pid = house.startSecond('gateway')
+  const pid = installation.startSecond('gateway')
   const others = await waitFor(
-    async () => onlyOne((await boundGateways(house)).filter((gateway) => gateway !== ofSupervisor)),
+    async () => onlyOne((await boundGateways(installation)).filter((gateway) => gateway !== ofSupervisor)),
     { timeoutMs: 10_000, what: 'the second gateway to bind' },
   )
   return { pid, id: others[0], ofSupervisor }
@@ -113,27 +113,27 @@ export async function stopPartner({ pid }: Partner): Promise<void> {
 }
 
 /** Freezes the one of two gateways that has work, until the other has taken it over; it is to notice when it wakes. */
-export async function freezeOne(house: House, partner: Partner, struck: () => void): Promise<void> {
+export async function freezeOne(installation: Installation, partner: Partner, injected: () => void): Promise<void> {
   const worker = await waitFor(
     async () => {
       for (const id of [partner.ofSupervisor, partner.id]) {
-        if ((await chunksOf(house, id)).length > 0) return id
+        if ((await chunksOf(installation, id)).length > 0) return id
       }
     },
     { timeoutMs: 5_000, what: 'a gateway at work' },
   )
   const isPartner = worker === partner.id
-  const frozen = isPartner ? partner.pid : house.pid('gateway')
+  const frozen = isPartner ? partner.pid : installation.pid('gateway')
   const log = isPartner ? 'second gateway' : 'gateway'
   signal(frozen, 'SIGSTOP')
-  struck()
-  const held = await chunksOf(house, worker)
+  injected()
+  const held = await chunksOf(installation, worker)
   if (held.length === 0) throw new Error('what was to be frozen had just done its work')
-  await waitFor(() => isTakenOver(house, held, worker), {
-    timeoutMs: house.options.leaseMs + 5_000,
+  await waitFor(() => isTakenOver(installation, held, worker), {
+    timeoutMs: installation.options.leaseMs + 5_000,
     what: 'the other gateway to take the work of the frozen one over',
   })
-  const noticed = () => house.log(log).split('lost a chunk to another gateway').length
+  const noticed = () => installation.log(log).split('lost a chunk to another gateway').length
   const noticedBefore = noticed()
   signal(frozen, 'SIGCONT') // its successor is in full swing now
   await waitFor(() => noticed() > noticedBefore, {
@@ -145,28 +145,28 @@ export async function freezeOne(house: House, partner: Partner, struck: () => vo
 const isAlive = (pid: number) => identify(pid) !== undefined
 
 /** The gateways that have a bind; two share the slots of a connection. */
-export async function boundGateways(house: House): Promise<string[]> {
+export async function boundGateways(installation: Installation): Promise<string[]> {
   const rows = await query<{ id: string }>(
-    house,
+    installation,
     'select distinct leased_by as id from bind_slots where bound and lease_until > clock_timestamp()',
   )
   return rows.map(({ id }) => id)
 }
 
 /** The chunks that this gateway has leased and not done. */
-export async function chunksOf(house: House, gateway: string): Promise<string[]> {
+export async function chunksOf(installation: Installation, gateway: string): Promise<string[]> {
   const held = `select id from send_chunks where done_at is null and leased_by = '${gateway}'`
-  return (await query<{ id: string }>(house, held)).map(({ id }) => id)
+  return (await query<{ id: string }>(installation, held)).map(({ id }) => id)
 }
 
 /** Whether another gateway has leased one of these chunks. */
-async function isTakenOver(house: House, chunks: string[], from: string): Promise<boolean> {
+async function isTakenOver(installation: Installation, chunks: string[], from: string): Promise<boolean> {
   const taken = `select from send_chunks where id in (${chunks.join(', ')}) and leased_by <> '${from}'`
-  return (await query(house, taken)).length > 0
+  return (await query(installation, taken)).length > 0
 }
 
-async function query<T extends pg.QueryResultRow>(house: House, sql: string): Promise<T[]> {
-  const client = await house.connect()
+async function query<T extends pg.QueryResultRow>(installation: Installation, sql: string): Promise<T[]> {
+  const client = await installation.connect()
   try {
     return (await client.query<T>(sql)).rows
   } finally {
@@ -174,13 +174,13 @@ async function query<T extends pg.QueryResultRow>(house: House, sql: string): Pr
   }
 }
 
-export type Struck = { name: string; at: number; fraction: number; standstillMs: number }
+export type InjectedFault = { name: string; at: number; fraction: number; standstillMs: number }
 
 export type Outcome = Reconciliation & {
-  struck: Struck[]
+  injected: InjectedFault[]
   samples: number
   mostUnknown: number
-  /** Rows that may have become unknown at most: two windows per bind and blow that leaves doubt. */
+  /** Rows that may have become unknown at most: two windows per bind and fault that leaves texts unconfirmed. */
   unknownAllowed: number
   seconds: number
   /** From the last text until every row was closed. */
@@ -191,53 +191,60 @@ const firstAt = 0.08
 const lastAt = 0.9
 const settleMs = 40_000
 
-/** Sends a broadcast, strikes each blow at a moment of its own between its first and its last texts, and compares. */
+/** Sends a broadcast, is injected each fault at a moment of its own between its first and its last texts, and compares. */
 export async function broadcastUnderFire(
-  house: House,
-  input: { listId: number; phones: readonly number[]; content: string; blows: readonly Blow[]; random: () => number },
+  installation: Installation,
+  input: {
+    listId: number
+    phones: readonly number[]
+    content: string
+    processFaults: readonly RandomFault[]
+    random: () => number
+  },
 ): Promise<Outcome> {
   const { listId, phones, content, random } = input
-  const counter = new SubmitCounter(house)
+  const counter = new SubmitCounter(installation)
   const before = counter.count
   const begun = performance.now()
-  const messageId = await house.broadcast(listId, content)
-  const sampler = new Sampler(house, messageId)
+  const messageId = await installation.broadcast(listId, content)
+  const sampler = new Sampler(installation, messageId)
   try {
-    const struckAt: Array<{ name: string; at: number }> = []
-    const weights = input.blows.reduce((sum, { weight = 1 }) => sum + weight, 0)
+    const injectedAt: Array<{ name: string; at: number }> = []
+    const weights = input.processFaults.reduce((sum, { weight = 1 }) => sum + weight, 0)
     let from = firstAt
-    for (const blow of input.blows) {
-      // each has the first third of its share of the broadcast, so that the house has recovered when the next one falls
-      const share = ((lastAt - firstAt) * (blow.weight ?? 1)) / weights
+    for (const fault of input.processFaults) {
+      // each has the first third of its share of the broadcast, so that the installation has recovered when the next one falls
+      const share = ((lastAt - firstAt) * (fault.weight ?? 1)) / weights
       const point = before + phones.length * (from + (share * random()) / 3)
       from += share
-      await waitFor(() => counter.count >= point, { timeoutMs: 40_000, what: `the moment to strike the ${blow.name}` })
-      await blow.strike(house, () => struckAt.push({ name: blow.name, at: Date.now() }))
+      await waitFor(() => counter.count >= point, { timeoutMs: 40_000, what: `the moment to inject the ${fault.name}` })
+      await fault.inject(installation, () => injectedAt.push({ name: fault.name, at: Date.now() }))
     }
-    const client = await waitFor(() => house.connect(), { timeoutMs: 10_000, what: 'the database to be back' })
+    const client = await waitFor(() => installation.connect(), { timeoutMs: 10_000, what: 'the database to be back' })
     try {
       await waitFor(() => isSettled(client, messageId), { timeoutMs: settleMs, what: 'the broadcast to settle' }).catch(
         (error: Error) => sampler.faults.push(error.message),
       )
       const settledAt = Date.now()
       await sampler.stop()
-      const reconciliation = await reconcile(house, client, { messageId, content, phones })
-      const records = readSubmits(house, content)
+      const reconciliation = await reconcile(installation, client, { messageId, content, phones })
+      const records = readSubmits(installation, content)
       const last = records.at(-1)?.time ?? 0
-      const struck = struckAt.map(({ name, at }, n) => ({
+      const injected = injectedAt.map(({ name, at }, n) => ({
         name,
         at,
         fraction: records.filter(({ time }) => time <= at).length / records.length,
-        standstillMs: longestStandstill(records, at, struckAt[n + 1]?.at ?? last),
+        standstillMs: longestStandstill(records, at, injectedAt[n + 1]?.at ?? last),
       }))
-      const { binds, window } = house.options
+      const { binds, window } = installation.options
       return {
         ...reconciliation,
         faults: [...sampler.faults.slice(0, 5), ...reconciliation.faults],
-        struck,
+        injected,
         samples: sampler.samples,
         mostUnknown: sampler.mostUnknown,
-        unknownAllowed: input.blows.filter(({ leavesDoubt }) => leavesDoubt).length * 2 * window * binds,
+        unknownAllowed:
+          input.processFaults.filter(({ leavesUnconfirmed }) => leavesUnconfirmed).length * 2 * window * binds,
         seconds: (performance.now() - begun) / 1_000,
         settledAfterMs: settledAt - last,
       }
@@ -252,9 +259,9 @@ export async function broadcastUnderFire(
 /** What is wrong with an outcome, in words; empty when every promise was kept. */
 export function faultsOf(outcome: Outcome): string[] {
   const faults = [...outcome.faults]
-  for (const { name, fraction, standstillMs } of outcome.struck) {
-    if (fraction < 0.05 || fraction > 0.95) faults.push(`${name} was struck at ${percent(fraction)}, outside 5-95 %`)
-    if (standstillMs > 10_000) faults.push(`${standstillMs} ms without a text after ${name} was struck`)
+  for (const { name, fraction, standstillMs } of outcome.injected) {
+    if (fraction < 0.05 || fraction > 0.95) faults.push(`${name} was injected at ${percent(fraction)}, outside 5-95 %`)
+    if (standstillMs > 10_000) faults.push(`${standstillMs} ms without a text after ${name} was injected`)
   }
   if (outcome.everUnknown > outcome.unknownAllowed) {
     faults.push(`${outcome.everUnknown} rows became unknown, ${outcome.unknownAllowed} are allowed`)
@@ -263,12 +270,12 @@ export function faultsOf(outcome: Outcome): string[] {
   return faults
 }
 
-/** The blows of an outcome as a table. */
-export function tableOf({ struck }: Outcome): string {
-  const rows = struck.map(({ name, fraction, standstillMs }) =>
+/** The processFaults of an outcome as a table. */
+export function tableOf({ injected }: Outcome): string {
+  const rows = injected.map(({ name, fraction, standstillMs }) =>
     [name.padEnd(18), percent(fraction).padStart(8), `${standstillMs} ms`.padStart(12)].join(''),
   )
-  return [`${'struck'.padEnd(18)}${'at'.padStart(8)}${'standstill'.padStart(12)}`, ...rows].join('\n')
+  return [`${'injected'.padEnd(18)}${'at'.padStart(8)}${'standstill'.padStart(12)}`, ...rows].join('\n')
 }
 
 export const percent = (fraction: number) => `${(fraction * 100).toFixed(1)} %`

@@ -1,14 +1,14 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { readRawFile } from '../../src/simulator/raw-file.ts'
 import { formatPhoneNumber } from '../../src/sms/phone-number.ts'
-import type { House } from './house.ts'
+import type { Installation } from './installation.ts'
 import { masked, phoneOf, readSubmits } from './reconcile.ts'
 
 // People who leave a list while it is being texted, and promise B3 to them: from the moment when that is in force, no text
 // of the list reaches the carrier for them, and nothing else but the one confirmation of a STOP.
 
 /** Somebody left; from `inForceAt` on nothing of the list may reach the carrier for that number. */
-export type Leave = { phone: number; by: 'api' | 'stop'; inForceAt: number }
+export type OptOut = { phone: number; by: 'api' | 'stop'; inForceAt: number }
 
 export type Patience = {
   /** How long the product, or what is wrong with it, may take to answer. */
@@ -19,27 +19,36 @@ export type Patience = {
 const shortCode = '88222'
 
 /** Takes a number off its list over the API; asks again while something is down, and answers when it was in force. */
-export async function leaveByApi(house: House, listId: number, phone: number, patience: Patience = {}): Promise<Leave> {
+export async function optOutByApi(
+  installation: Installation,
+  listId: number,
+  phone: number,
+  patience: Patience = {},
+): Promise<OptOut> {
   const until = performance.now() + (patience.timeoutMs ?? 15_000)
   for (;;) {
-    const answer = await house
+    const answer = await installation
       .call('DELETE', `/lists/${listId}/subscribers/${formatPhoneNumber(phone)}`)
       .catch(() => undefined)
     const inForceAt = Date.now()
     if (answer?.status === 200) return { phone, by: 'api', inForceAt }
     if (performance.now() > until || patience.signal?.aborted) {
-      throw new Error(`${masked(phone)} could not leave: ${answer?.status} ${JSON.stringify(answer?.body)}`)
+      throw new Error(`${masked(phone)} could not opt out: ${answer?.status} ${JSON.stringify(answer?.body)}`)
     }
     await delay(100)
   }
 }
 
 /** Writes STOP on a handset and waits until the product has answered that deliver_sm; nobody else may write meanwhile. */
-export async function leaveByStop(house: House, phone: number, patience: Patience = {}): Promise<Leave> {
+export async function optOutByStop(
+  installation: Installation,
+  phone: number,
+  patience: Patience = {},
+): Promise<OptOut> {
   const until = performance.now() + (patience.timeoutMs ?? 15_000)
-  const answered = async () => ((await house.control('GET', '/state')).body.mos as { answered: number }).answered
+  const answered = async () => ((await installation.control('GET', '/state')).body.mos as { answered: number }).answered
   const before = await answered()
-  const { status } = await house.control('POST', `/handsets/${formatPhoneNumber(phone)}/messages`, {
+  const { status } = await installation.control('POST', `/handsets/${formatPhoneNumber(phone)}/messages`, {
     to: shortCode,
     content: 'STOP',
   })
@@ -52,13 +61,13 @@ export async function leaveByStop(house: House, phone: number, patience: Patienc
 }
 
 /** What was sent since then to those who left though it may not be, in words, and who has had a confirmation. */
-export function checkLeaves(house: House, content: string, leaves: readonly Leave[], since = 0) {
-  const ofList = new Set(readSubmits(house, content).map(({ smscId }) => smscId))
-  const wanted = new Set(leaves.map(({ phone }) => phone))
-  const texts = [...readRawFile(house.rawFile)].filter((text) => text.time >= since && wanted.has(phoneOf(text)))
+export function checkOptOuts(installation: Installation, content: string, optOuts: readonly OptOut[], since = 0) {
+  const ofList = new Set(readSubmits(installation, content).map(({ smscId }) => smscId))
+  const wanted = new Set(optOuts.map(({ phone }) => phone))
+  const texts = [...readRawFile(installation.rawFile)].filter((text) => text.time >= since && wanted.has(phoneOf(text)))
   const faults: string[] = []
-  const confirmed: Leave[] = []
-  for (const left of leaves) {
+  const confirmed: OptOut[] = []
+  for (const left of optOuts) {
     const who = `${masked(left.phone)}, who left by ${left.by}`
     const own = texts.filter((text) => phoneOf(text) === left.phone)
     const late = own.filter((text) => ofList.has(text.smscId) && text.time > left.inForceAt)
