@@ -1,4 +1,5 @@
 import type { Db } from '../db/db.ts'
+import type { PageBounds } from '../lib/paging.ts'
 
 export type Scope = 'full' | 'read' | 'send'
 
@@ -41,7 +42,7 @@ export function insertApiKey(db: Db, key: NewApiKey) {
 }
 
 /** The account's keys that were not revoked, oldest first. */
-export function listApiKeys(db: Db, accountId: number, page: { perPage: number; offset: number }) {
+export function listApiKeys(db: Db, accountId: number, page: PageBounds) {
   return db.many<ApiKey>(
     'list_api_keys',
     /* sql */ `

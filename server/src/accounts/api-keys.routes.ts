@@ -1,10 +1,9 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import type { FastifyRequest } from 'fastify'
 import { Type } from 'typebox'
-import { envelope, pageFrom, pageQuery } from '../http/pagination.ts'
+import { PageQuery, pageFrom, presentPage } from '../http/pagination.ts'
 import { installationLimit } from '../http/rate-limit.ts'
 import { commonErrors, errorResponse } from '../http/schema.ts'
-import { countApiKeys, listApiKeys } from './api-keys.queries.ts'
 import {
   ApiKeyCreateBody,
   ApiKeyIdParam,
@@ -15,7 +14,15 @@ import {
   presentApiKey,
   readRateLimit,
 } from './api-keys.schema.ts'
-import { changeApiKey, createApiKey, disableApiKey, enableApiKey, type KeyHolder, removeApiKey } from './api-keys.ts'
+import {
+  changeApiKey,
+  createApiKey,
+  disableApiKey,
+  enableApiKey,
+  getApiKeyPage,
+  type KeyHolder,
+  removeApiKey,
+} from './api-keys.ts'
 
 const common = { tags: ['API keys'], 'x-extension': true }
 const params = Type.Object({ api_key_id: ApiKeyIdParam })
@@ -34,17 +41,14 @@ export const apiKeyRoutes: FastifyPluginAsyncTypebox = async (app) => {
         summary: 'List the API keys of the account, oldest first',
         description: '`last_used_at` is exact to a minute. Revoked keys are not shown.',
         ...common,
-        querystring: Type.Object(pageQuery),
+        querystring: PageQuery,
         response: { 200: ApiKeyPage, ...commonErrors },
       },
     },
     async (req) => {
       const page = pageFrom(req.query)
-      const [count, keys] = await Promise.all([
-        countApiKeys(rt.db, req.account.id),
-        listApiKeys(rt.db, req.account.id, page),
-      ])
-      return { ...envelope(page, count), api_keys: keys.map((key) => present(req, key)) }
+      const found = await getApiKeyPage(rt.db, req.account.id, page)
+      return presentPage('api_keys', page, found, (key) => present(req, key))
     },
   )
 

@@ -2,12 +2,15 @@ import { hash as hashOf, randomBytes, timingSafeEqual } from 'node:crypto'
 import { BatchedRead } from '../db/batched-read.ts'
 import type { Db } from '../db/db.ts'
 import { errors } from '../errors.ts'
+import { type Page, type PageOf, pageOf } from '../lib/paging.ts'
 import type { Runtime } from '../runtime.ts'
 import { type ApiKeyRow, findApiKeysByPrefix } from './accounts.queries.ts'
 import {
   type ApiKey,
   type ApiKeyChange,
+  countApiKeys,
   insertApiKey,
+  listApiKeys,
   lockApiKeys,
   revokeApiKey,
   type Scope,
@@ -17,6 +20,11 @@ import {
 const prefixLength = 20
 // a made key has 56 characters; of one much shorter the prefix would give half away
 const shortest = 40
+
+/** A page of the account's keys that are not revoked, oldest first. */
+export function getApiKeyPage(db: Db, accountId: number, page: Page): Promise<PageOf<ApiKey>> {
+  return pageOf(countApiKeys(db, accountId), listApiKeys(db, accountId, page))
+}
 
 /** A new key: 256 random bits behind a word that tells scanners of leaked secrets whose it is. */
 export function makeKey(): string {

@@ -3,8 +3,9 @@ import type { FastifyRequest } from 'fastify'
 import { Type } from 'typebox'
 import { errors } from '../errors.ts'
 import { useOperatorsOnly } from '../http/auth.ts'
-import { envelope, pageFrom, pageQuery } from '../http/pagination.ts'
+import { PageQuery, pageFrom, presentPage } from '../http/pagination.ts'
 import { commonErrors, errorResponse } from '../http/schema.ts'
+import { slicePage } from '../lib/paging.ts'
 import { changeConnection, createConnection, removeConnection } from './changes.ts'
 import { type ConnectionRow, findConnection, listBindSlots, listConnections } from './connections.queries.ts'
 import {
@@ -59,15 +60,15 @@ export const connectionRoutes: FastifyPluginAsyncTypebox = async (app) => {
         summary: 'List the connections, oldest first',
         description: 'Connections belong to the installation: operators see all of them, other accounts none.',
         ...common,
-        querystring: Type.Object(pageQuery),
+        querystring: PageQuery,
         response: { 200: ConnectionPage, 404: notAnOperator, ...commonErrors },
       },
     },
     async (req) => {
       const page = pageFrom(req.query)
-      const rows = await listConnections(rt.db)
-      const shown = rows.slice(page.offset, page.offset + page.perPage)
-      return { ...envelope(page, rows.length), connections: await present(req, shown) }
+      const { count, records } = slicePage(await listConnections(rt.db), page)
+      const presented = await present(req, records)
+      return presentPage('connections', page, { count, records: presented }, (connection) => connection)
     },
   )
 

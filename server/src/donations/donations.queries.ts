@@ -1,4 +1,5 @@
 import type { Db } from '../db/db.ts'
+import type { PageBounds } from '../lib/paging.ts'
 
 export type Gift = {
   /** Decimal, with up to two places. */
@@ -16,8 +17,8 @@ export type Gift = {
 
 export type Donation = Gift & { id: number; phone: number | null }
 
-/** Whose gift it is, or the message that brought it in. */
-export type Source = { phone: number; messageId?: undefined } | { phone?: undefined; messageId: number }
+/** The subscriber who gave, or the message that brought the gift in. */
+export type DonationSource = { phone: number; messageId?: undefined } | { phone?: undefined; messageId: number }
 
 const donationColumns = /* sql */ `
   id, phone, amount::text as amount, donated_at as "donatedAt", donation_platform as "donationPlatform",
@@ -25,7 +26,7 @@ const donationColumns = /* sql */ `
   utm_source as "utmSource", utm_term as "utmTerm", utm_content as "utmContent", refcodes`
 
 /** A page of the list's donations, or of one number's there, newest first. */
-export function listDonations(db: Db, listId: number, phone: number | null, page: { offset: number; perPage: number }) {
+export function listDonations(db: Db, listId: number, phone: number | null, page: PageBounds) {
   const [name, whose] = phone === null ? ['list_donations', ''] : ['list_donations_of_phone', 'and phone = $4']
   return db.many<Donation>(
     name,
@@ -35,7 +36,7 @@ export function listDonations(db: Db, listId: number, phone: number | null, page
   )
 }
 
-/** How many donations those pages hold. Gifts are few beside texts: an index alone counts them. */
+/** The number of donations on those pages. An index-only scan counts them. */
 export async function countDonations(db: Db, listId: number, phone: number | null): Promise<number> {
   const [name, whose] = phone === null ? ['count_donations', ''] : ['count_donations_of_phone', 'and phone = $2']
   const { n } = await db.one<{ n: number }>(
@@ -46,8 +47,8 @@ export async function countDonations(db: Db, listId: number, phone: number | nul
   return n
 }
 
-/** Books a gift; the unique key refuses one that is booked already. */
-export function insertDonation(db: Db, listId: number, source: Source, gift: Gift, now: Date) {
+/** Writes a gift and returns it; violates `donations_platform_uid` when it is booked already. */
+export function insertDonation(db: Db, listId: number, source: DonationSource, gift: Gift, now: Date) {
   return db.one<Donation>(
     'insert_donation',
     /* sql */ `

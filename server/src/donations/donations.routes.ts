@@ -1,25 +1,25 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import type { FastifyRequest } from 'fastify'
 import { Type } from 'typebox'
-import { errors } from '../errors.ts'
-import { envelope, pageFrom, pageQuery, pageSchema } from '../http/pagination.ts'
+import { PageQuery, pageFrom, presentPage } from '../http/pagination.ts'
 import { commonErrors, errorResponse } from '../http/schema.ts'
 import { ListIdParam } from '../lists/lists.schema.ts'
-import { getList } from '../lists/lists.ts'
 import { MessageIdParam } from '../messages/messages.schema.ts'
-import { findSubscriberState } from '../subscribers/state.queries.ts'
 import { PhoneParam } from '../subscribers/subscribers.schema.ts'
-import { phoneOfPath } from '../subscribers/subscribers.ts'
-import { countDonations, isMessageOfList, listDonations } from './donations.queries.ts'
 import {
   DonationBody,
   DonationCreatedResponse,
-  DonationSchema,
+  DonationPage,
   presentDonation,
   readGift,
   withoutEnvelope,
 } from './donations.schema.ts'
-import { bookDonation } from './donations.ts'
+import {
+  createMessageDonation,
+  createSubscriberDonation,
+  getDonationPage,
+  getSubscriberDonationPage,
+} from './donations.ts'
 
 const tags = ['Donations']
 const listParams = Type.Object({ list_id: ListIdParam })
@@ -40,17 +40,18 @@ export const donationRoutes: FastifyPluginAsyncTypebox = async (app) => {
         description: 'Newest first.',
         tags,
         params: listParams,
-        querystring: Type.Object(pageQuery),
+        querystring: PageQuery,
         response: {
-          200: pageSchema('donations', DonationSchema),
+          200: DonationPage,
           404: errorResponse('No such list on this account.'),
           ...commonErrors,
         },
       },
     },
     async (req) => {
-      const { id: listId } = await getList(rt.db, req.account.id, req.params.list_id)
-      return pageOf(listId, null, req)
+      const page = pageFrom(req.query)
+      const found = await getDonationPage(rt.db, req.account.id, req.params.list_id, page)
+      return presentPage('donations', page, found, (donation) => presentDonation(donation, req.account.timeZone))
     },
   )
 
@@ -63,13 +64,15 @@ export const donationRoutes: FastifyPluginAsyncTypebox = async (app) => {
         description: 'Newest first.',
         tags,
         params: subscriberParams,
-        querystring: Type.Object(pageQuery),
-        response: { 200: pageSchema('donations', DonationSchema), 404: noSubscriber, ...commonErrors },
+        querystring: PageQuery,
+        response: { 200: DonationPage, 404: noSubscriber, ...commonErrors },
       },
     },
     async (req) => {
-      const { listId, phone } = await knownSubscriber(req)
-      return pageOf(listId, phone, req)
+      const page = pageFrom(req.query)
+      const { list_id, phone_number } = req.params
+      const found = await getSubscriberDonationPage(rt.db, req.account.id, list_id, phone_number, page)
+      return presentPage('donations', page, found, (donation) => presentDonation(donation, req.account.timeZone))
     },
   )
 
@@ -87,12 +90,11 @@ export const donationRoutes: FastifyPluginAsyncTypebox = async (app) => {
       },
     },
     async (req, reply) => {
-      const { listId, phone } = await knownSubscriber(req)
-      const now = rt.clock.now()
-      const donation = await bookDonation(rt.db, listId, { phone }, readGift(req.body, now), now)
-      return reply
-        .code(201)
-        .send({ status: 'Donation created', donation: presentDonation(donation, req.account.timeZone) })
+      const { list_id, phone_number } = req.params
+      const gift = readGift(req.body, rt.clock.now())
+      const donation = await createSubscriberDonation(rt, req.account.id, list_id, phone_number, gift)
+      reply.code(201)
+      return { status: 'Donation created' as const, donation: presentDonation(donation, req.account.timeZone) }
     },
   )
 
@@ -115,36 +117,13 @@ export const donationRoutes: FastifyPluginAsyncTypebox = async (app) => {
       },
     },
     async (req, reply) => {
-      const { message_id: messageId } = req.params
-      const { id: listId } = await getList(rt.db, req.account.id, req.params.list_id)
-      if (!(await isMessageOfList(rt.db, listId, messageId))) throw errors.messageNotFound()
-      const now = rt.clock.now()
-      const donation = await bookDonation(rt.db, listId, { messageId }, readGift(req.body, now), now)
-      return reply
-        .code(201)
-        .send({ status: 'Donation created', donation: presentDonation(donation, req.account.timeZone) })
+      const { list_id, message_id } = req.params
+      const gift = readGift(req.body, rt.clock.now())
+      const donation = await createMessageDonation(rt, req.account.id, list_id, message_id, gift)
+      reply.code(201)
+      return { status: 'Donation created' as const, donation: presentDonation(donation, req.account.timeZone) }
     },
   )
-
-  async function pageOf(listId: number, phone: number | null, req: FastifyRequest) {
-    const page = pageFrom(req.query as Parameters<typeof pageFrom>[0])
-    const [count, donations] = await Promise.all([
-      countDonations(rt.db, listId, phone),
-      listDonations(rt.db, listId, phone, page),
-    ])
-    return {
-      ...envelope(page, count),
-      donations: donations.map((donation) => presentDonation(donation, req.account.timeZone)),
-    }
-  }
-
-  /** Whoever is or was on the list; a gift does not ask for consent. */
-  async function knownSubscriber(req: { account: { id: number }; params: { list_id: number; phone_number: string } }) {
-    const { id: listId } = await getList(rt.db, req.account.id, req.params.list_id)
-    const phone = phoneOfPath(req.params.phone_number)
-    if (!(await findSubscriberState(rt.db, listId, phone))) throw errors.subscriberNotFound()
-    return { listId, phone }
-  }
 }
 
 async function unwrap(req: FastifyRequest) {

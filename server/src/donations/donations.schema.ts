@@ -1,5 +1,6 @@
 import { type Static, Type } from 'typebox'
 import { errors } from '../errors.ts'
+import { pageSchema } from '../http/pagination.ts'
 import { Id, TextOrNull, Time } from '../http/schema.ts'
 import { formatTimeWithMs } from '../http/times.ts'
 import { parseInstant } from '../lib/dates.ts'
@@ -59,6 +60,8 @@ export const DonationSchema = Type.Object(
   },
   { title: 'Donation' },
 )
+
+export const DonationPage = pageSchema('donations', DonationSchema)
 
 export const DonationCreatedResponse = Type.Object({
   status: Type.Literal('Donation created'),

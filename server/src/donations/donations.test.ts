@@ -2,8 +2,9 @@ import { beforeEach, describe, expect, test } from 'vitest'
 import { useApi } from '../../test/api.ts'
 import { freshDatabase } from '../../test/database.ts'
 import { make } from '../../test/make.ts'
+import { makeRuntime } from '../../test/runtime.ts'
 import { readGift } from './donations.schema.ts'
-import { bookDonation } from './donations.ts'
+import { createSubscriberDonation } from './donations.ts'
 
 const now = new Date('2026-03-02T10:00:00.500Z')
 const api = useApi({ clock: { now: () => now } })
@@ -143,10 +144,12 @@ describe('booking', () => {
   test('at once, it is booked once', async () => {
     const fresh = await freshDatabase()
     try {
-      const made = await make.list(fresh.db)
+      const { id: accountId } = await make.account(fresh.db)
+      const made = await make.list(fresh.db, { accountId })
+      await make.subscriber(fresh.db, { listId: made.id, phone: Number(phone) })
       const read = readGift(gift, now)
       const attempts = await Promise.allSettled(
-        Array.from({ length: 6 }, () => bookDonation(fresh.db, made.id, { phone: Number(phone) }, read, now)),
+        Array.from({ length: 6 }, () => createSubscriberDonation(makeRuntime(fresh), accountId, made.id, phone, read)),
       )
       expect(attempts.map(({ status }) => status).sort()).toEqual(['fulfilled', ...Array(5).fill('rejected')])
     } finally {

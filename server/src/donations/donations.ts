@@ -1,14 +1,85 @@
 import type { Db } from '../db/db.ts'
 import { violates } from '../db/pg-errors.ts'
 import { errors } from '../errors.ts'
-import { type Donation, type Gift, insertDonation, type Source } from './donations.queries.ts'
+import { type Page, type PageOf, pageOf } from '../lib/paging.ts'
+import { getList } from '../lists/lists.ts'
+import type { Runtime } from '../runtime.ts'
+import { findSubscriberState } from '../subscribers/state.queries.ts'
+import { phoneOfPath } from '../subscribers/subscribers.ts'
+import {
+  countDonations,
+  type Donation,
+  type DonationSource,
+  type Gift,
+  insertDonation,
+  isMessageOfList,
+  listDonations,
+} from './donations.queries.ts'
 
-/** Books a gift on a list, once: the platform's own id of it tells whether it is there already. */
-export async function bookDonation(db: Db, listId: number, source: Source, gift: Gift, now: Date): Promise<Donation> {
+type Rt = Pick<Runtime, 'db' | 'clock'>
+
+/** A page of the donations of the account's list, newest first; throws when there is no such list. */
+export async function getDonationPage(
+  db: Db,
+  accountId: number,
+  listId: number,
+  page: Page,
+): Promise<PageOf<Donation>> {
+  await getList(db, accountId, listId)
+  return pageOf(countDonations(db, listId, null), listDonations(db, listId, null, page))
+}
+
+/** A page of one subscriber's donations, newest first; throws when there is no such list or subscriber. */
+export async function getSubscriberDonationPage(
+  db: Db,
+  accountId: number,
+  listId: number,
+  phoneNumber: string,
+  page: Page,
+): Promise<PageOf<Donation>> {
+  const phone = await getDonor(db, accountId, listId, phoneNumber)
+  return pageOf(countDonations(db, listId, phone), listDonations(db, listId, phone, page))
+}
+
+/** Books a gift on a subscriber, whatever their consent; throws when there is no such list or subscriber, or as `book` does. */
+export async function createSubscriberDonation(
+  rt: Rt,
+  accountId: number,
+  listId: number,
+  phoneNumber: string,
+  gift: Gift,
+): Promise<Donation> {
+  const phone = await getDonor(rt.db, accountId, listId, phoneNumber)
+  return book(rt, listId, { phone }, gift)
+}
+
+/** Books a gift on the message that brought it in; throws when there is no such list or message, or as `book` does. */
+export async function createMessageDonation(
+  rt: Rt,
+  accountId: number,
+  listId: number,
+  messageId: number,
+  gift: Gift,
+): Promise<Donation> {
+  await getList(rt.db, accountId, listId)
+  if (!(await isMessageOfList(rt.db, listId, messageId))) throw errors.messageNotFound()
+  return book(rt, listId, { messageId }, gift)
+}
+
+/** Books a gift once per list: throws when the list has a donation with this id of the donation platform. */
+async function book(rt: Rt, listId: number, source: DonationSource, gift: Gift): Promise<Donation> {
   try {
-    return await db.tx((tx) => insertDonation(tx, listId, source, gift, now))
+    return await rt.db.tx((tx) => insertDonation(tx, listId, source, gift, rt.clock.now()))
   } catch (error) {
     if (!violates(error, 'donations_platform_uid')) throw error
     throw errors.invalid({ donation_platform_uid: ['has already been taken'] })
   }
+}
+
+/** The number of a subscriber who is or was on the account's list. */
+async function getDonor(db: Db, accountId: number, listId: number, phoneNumber: string): Promise<number> {
+  await getList(db, accountId, listId)
+  const phone = phoneOfPath(phoneNumber)
+  if (!(await findSubscriberState(db, listId, phone))) throw errors.subscriberNotFound()
+  return phone
 }

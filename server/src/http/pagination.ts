@@ -1,6 +1,5 @@
 import { type TSchema, Type } from 'typebox'
-
-export type Page = { page: number; perPage: number; offset: number }
+import type { Page, PageOf } from '../lib/paging.ts'
 
 const defaultPerPage = 10
 const maxPerPage = 1_000
@@ -9,14 +8,22 @@ const maxPage = 1_000_000_000
 /** The query keys of a paged collection. */
 export const pageQuery = {
   page: Type.Optional(
-    Type.Integer({ default: 1, description: 'From 1. Past the end the array is empty; nonsense counts as 1.' }),
+    Type.Integer({
+      default: 1,
+      description: 'From 1. A page past the end is empty; a value that is not a page number counts as 1.',
+    }),
   ),
   per_page: Type.Optional(
-    Type.Integer({ default: defaultPerPage, description: 'Cut to 1000 when larger; nonsense counts as 10.' }),
+    Type.Integer({
+      default: defaultPerPage,
+      description: 'At most 1000; a value that is not a positive number counts as 10.',
+    }),
   ),
 }
 
-/** Puts the page and size that will be used in the place of what was sent, since neither is ever refused. */
+export const PageQuery = Type.Object(pageQuery)
+
+/** Replaces the page and size of a query by the ones in use: a value that makes no sense counts as the default, never as an error. */
 export function normalizePage(query: Record<string, unknown>) {
   query.page = Math.min(wholeNumber(query.page) ?? 1, maxPage)
   query.per_page = Math.min(wholeNumber(query.per_page) ?? defaultPerPage, maxPerPage)
@@ -31,7 +38,7 @@ export function pageFrom(query: { page?: number; per_page?: number }): Page {
 function wholeNumber(given: unknown): number | undefined {
   if (typeof given !== 'number' && typeof given !== 'string') return undefined
   const text = String(given)
-  // longer than any page there is, but a number all the same: the cuts above bring it into range
+  // a number of any length; the caller brings it into range
   return /^0*[1-9][0-9]*$/.test(text) ? Number(text) : undefined
 }
 
@@ -40,14 +47,25 @@ export function pageSchema<K extends string, T extends TSchema>(key: K, record: 
   return Type.Object({
     status: Type.Literal('OK'),
     per_page: Type.Integer(),
-    count: Type.Integer({ description: 'All records, over all pages.' }),
+    count: Type.Integer({ description: 'Number of records over all pages.' }),
     page: Type.Integer(),
-    pages_count: Type.Integer({ description: '0 when there is nothing.' }),
+    pages_count: Type.Integer({ description: 'Number of pages; 0 when there are no records.' }),
     ...({ [key]: Type.Array(record) } as { [P in K]: ReturnType<typeof Type.Array<T>> }),
   })
 }
 
-/** The envelope's own keys, to stand before the records. */
+/** The response to a request for a page: the envelope, then the records, each presented, under `key`. */
+export function presentPage<K extends string, T, V>(
+  key: K,
+  page: Page,
+  { count, records }: PageOf<T>,
+  present: (record: T) => V,
+) {
+  const presented = { [key]: records.map((record) => present(record)) } as { [P in K]: V[] }
+  return { ...envelope(page, count), ...presented }
+}
+
+/** The keys of the envelope. */
 export function envelope({ page, perPage }: Page, count: number) {
   return { status: 'OK' as const, per_page: perPage, count, page, pages_count: Math.ceil(count / perPage) }
 }

@@ -1,6 +1,7 @@
 import type { Writable } from 'node:stream'
 import { from as copyFrom } from 'pg-copy-streams'
 import type { Db } from '../db/db.ts'
+import type { PageBounds } from '../lib/paging.ts'
 
 export type ImportStatus = 'queued' | 'running' | 'done' | 'failed'
 
@@ -35,19 +36,23 @@ export function findImport(db: Db, accountId: number, listId: number, id: number
   )
 }
 
-/** The list's imports, latest first, and how many there are. */
-export async function listImports(db: Db, listId: number, page: { limit: number; offset: number }) {
-  const { count } = await db.one<{ count: number }>(
-    'count_imports',
-    /* sql */ `select count(*) as count from imports where list_id = $1`,
-    [listId],
-  )
-  const imports = await db.many<Import>(
+/** A page of the list's imports, latest first. */
+export function listImports(db: Db, listId: number, page: PageBounds) {
+  return db.many<Import>(
     'list_imports',
     /* sql */ `select ${importColumns} from imports where list_id = $1 order by id desc limit $2 offset $3`,
-    [listId, page.limit, page.offset],
+    [listId, page.perPage, page.offset],
   )
-  return { count, imports }
+}
+
+/** The number of the list's imports. */
+export async function countImports(db: Db, listId: number): Promise<number> {
+  const { n } = await db.one<{ n: number }>(
+    'count_imports',
+    /* sql */ `select count(*) as n from imports where list_id = $1`,
+    [listId],
+  )
+  return n
 }
 
 export function listSkips(db: Db, importId: number) {

@@ -3,11 +3,11 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import type { FastifyRequest } from 'fastify'
 import { Type } from 'typebox'
 import { errors } from '../errors.ts'
-import { envelope, pageFrom, pageQuery } from '../http/pagination.ts'
+import { PageQuery, pageFrom, presentPage } from '../http/pagination.ts'
 import { commonErrors, errorResponse } from '../http/schema.ts'
 import { ListIdParam } from '../lists/lists.schema.ts'
 import { getList } from '../lists/lists.ts'
-import { listImports, listSkips } from './imports.queries.ts'
+import { listSkips } from './imports.queries.ts'
 import {
   ImportIdParam,
   ImportPage,
@@ -16,7 +16,7 @@ import {
   ImportResponse,
   presentImport,
 } from './imports.schema.ts'
-import { getImport, receiveImport } from './imports.ts'
+import { getImport, getImportPage, receiveImport } from './imports.ts'
 import { UploadGate } from './upload-gate.ts'
 
 const tags = ['Imports']
@@ -38,15 +38,14 @@ export const importRoutes: FastifyPluginAsyncTypebox = async (app) => {
         'x-extension': true,
         tags,
         params: Type.Object({ list_id: ListIdParam }),
-        querystring: Type.Object(pageQuery),
+        querystring: PageQuery,
         response: { 200: ImportPage, 404: errorResponse('No such list on this account.'), ...commonErrors },
       },
     },
     async (req) => {
       const page = pageFrom(req.query)
-      const list = await getList(rt.db, req.account.id, req.params.list_id)
-      const { count, imports } = await listImports(rt.db, list.id, { limit: page.perPage, offset: page.offset })
-      return { ...envelope(page, count), imports: imports.map((found) => presentImport(found, req.account.timeZone)) }
+      const found = await getImportPage(rt.db, req.account.id, req.params.list_id, page)
+      return presentPage('imports', page, found, (record) => presentImport(record, req.account.timeZone))
     },
   )
 

@@ -5,18 +5,22 @@ import type { Db } from '../db/db.ts'
 import { isRaceLost } from '../db/pg-errors.ts'
 import { errors } from '../errors.ts'
 import { enqueue } from '../jobs/jobs.ts'
+import { type Page, type PageOf, pageOf } from '../lib/paging.ts'
 import { getList } from '../lists/lists.ts'
 import type { Runtime } from '../runtime.ts'
 import { type Reader, readCsv } from './csv-reader.ts'
 import {
   applySlice,
   copyRows,
+  countImports,
   createRowsTable,
   dropRowsTable,
   findImport,
+  type Import,
   indexRows,
   insertImport,
   insertListDelta,
+  listImports,
   lockImport,
   markEnded,
   markReceived,
@@ -168,6 +172,13 @@ function addsUp({ rows, added, updated, unchanged, skipReasons, inserted, change
   return added + updated + unchanged + skipped === rows && inserted === added && changed === updated
 }
 
+/** A page of the imports of the account's list, latest first; throws when there is no such list. */
+export async function getImportPage(db: Db, accountId: number, listId: number, page: Page): Promise<PageOf<Import>> {
+  await getList(db, accountId, listId)
+  return pageOf(countImports(db, listId), listImports(db, listId, page))
+}
+
+/** The import of this id; throws when the account has no such list or the list no such import. */
 export async function getImport(rt: Runtime, accountId: number, listId: number, importId: number) {
   await getList(rt.db, accountId, listId)
   const found = await findImport(rt.db, accountId, listId, importId)

@@ -1,4 +1,5 @@
 import type { Db } from '../db/db.ts'
+import type { PageBounds } from '../lib/paging.ts'
 import { formatTimeOfDay } from '../quiet-hours/local-time.ts'
 import type { Hours } from '../quiet-hours/windows.ts'
 import { type OptInRequestRow, optInRequestsOfList } from './opt-in-settings.queries.ts'
@@ -102,7 +103,7 @@ export function findListView(db: Db, accountId: number, listId: number) {
 }
 
 /** A page of the account's lists, oldest first. */
-export function listListViews(db: Db, accountId: number, page: { offset: number; perPage: number }) {
+export function listListViews(db: Db, accountId: number, page: PageBounds) {
   return db.many<ListView>(
     'list_list_views',
     /* sql */ `

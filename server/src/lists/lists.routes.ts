@@ -1,8 +1,7 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from 'typebox'
-import { envelope, pageFrom, pageQuery, pageSchema } from '../http/pagination.ts'
+import { PageQuery, pageFrom, presentPage } from '../http/pagination.ts'
 import { commonErrors, errorResponse } from '../http/schema.ts'
-import { countLists, listListViews } from './lists.queries.ts'
 import {
   KeywordsBody,
   KeywordsResponse,
@@ -10,14 +9,14 @@ import {
   ListCreatedResponse,
   ListDestroyedResponse,
   ListIdParam,
+  ListPage,
   ListResponse,
-  ListSchema,
   ListUpdateBody,
   presentList,
   readListChange,
   readNewList,
 } from './lists.schema.ts'
-import { changeKeywords, changeList, createList, deleteList, getListView } from './lists.ts'
+import { changeKeywords, changeList, createList, deleteList, getListPage, getListView } from './lists.ts'
 
 const tags = ['Lists']
 const params = Type.Object({ list_id: ListIdParam })
@@ -33,17 +32,14 @@ export const listRoutes: FastifyPluginAsyncTypebox = async (app) => {
         operationId: 'listLists',
         summary: 'List the lists of the account',
         tags,
-        querystring: Type.Object(pageQuery),
-        response: { 200: pageSchema('lists', ListSchema), ...commonErrors },
+        querystring: PageQuery,
+        response: { 200: ListPage, ...commonErrors },
       },
     },
     async (req) => {
       const page = pageFrom(req.query)
-      const [count, lists] = await Promise.all([
-        countLists(rt.db, req.account.id),
-        listListViews(rt.db, req.account.id, page),
-      ])
-      return { ...envelope(page, count), lists: lists.map((list) => presentList(list, req.account.timeZone)) }
+      const found = await getListPage(rt.db, req.account.id, page)
+      return presentPage('lists', page, found, (list) => presentList(list, req.account.timeZone))
     },
   )
 

@@ -1,5 +1,6 @@
 import { type Static, Type } from 'typebox'
 import { errors } from '../errors.ts'
+import { pageSchema } from '../http/pagination.ts'
 import { idParam } from '../http/path-params.ts'
 import { Id, TextOrNull } from '../http/schema.ts'
 import { HoursOrNull, presentHours, readHours } from '../quiet-hours/hours.schema.ts'
@@ -141,6 +142,8 @@ export const ListSchema = Type.Object(
   },
   { title: 'List' },
 )
+
+export const ListPage = pageSchema('lists', ListSchema)
 
 export const KeywordsBody = Type.Object({
   keyword_names: Type.Array(Type.String({ maxLength: 100 }), {

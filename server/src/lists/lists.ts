@@ -3,9 +3,11 @@ import { retryLostRaces } from '../db/retry.ts'
 import { errors } from '../errors.ts'
 import { releaseKeywords } from '../keywords/keywords.queries.ts'
 import { attachKeywords, moveKeywords, replaceKeywords } from '../keywords/keywords.ts'
+import { type Page, type PageOf, pageOf } from '../lib/paging.ts'
 import type { Runtime } from '../runtime.ts'
 import { listShortCodes } from '../short-codes/short-codes.queries.ts'
 import {
+  countLists,
   findList,
   findListForUpdate,
   findListView,
@@ -13,6 +15,7 @@ import {
   type List,
   type ListSettings,
   type ListView,
+  listListViews,
   markListDeleted,
   moveToShortCode,
   updateList,
@@ -34,6 +37,11 @@ export async function getListView(db: Db, accountId: number, listId: number): Pr
   const list = await findListView(db, accountId, listId)
   if (!list) throw errors.listNotFound()
   return list
+}
+
+/** A page of the account's lists, oldest first, with keywords and counts. */
+export function getListPage(db: Db, accountId: number, page: Page): Promise<PageOf<ListView>> {
+  return pageOf(countLists(db, accountId), listListViews(db, accountId, page))
 }
 
 /** A new list that sends from this short code, or the account's first one; with its keywords or not at all. */

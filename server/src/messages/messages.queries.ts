@@ -1,4 +1,5 @@
 import type { Db } from '../db/db.ts'
+import type { PageBounds } from '../lib/paging.ts'
 import type { Hours } from '../quiet-hours/windows.ts'
 import type { MessageStatus } from './accept.queries.ts'
 import type { Audience } from './audience.ts'
@@ -82,12 +83,7 @@ function filterOf(collection: Collection): string {
 }
 
 /** A page of the list's broadcasts, newest first. */
-export function listMessages(
-  db: Db,
-  collection: Collection,
-  given: MessageFilter,
-  page: { offset: number; perPage: number },
-) {
+export function listMessages(db: Db, collection: Collection, given: MessageFilter, page: PageBounds) {
   return db.many<MessageView>(
     `list_${collection}_messages`,
     /* sql */ `

@@ -1,19 +1,19 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from 'typebox'
 import { errors } from '../errors.ts'
-import { envelope, pageFrom, pageSchema } from '../http/pagination.ts'
+import { pageFrom, presentPage } from '../http/pagination.ts'
 import { commonErrors, errorResponse } from '../http/schema.ts'
 import { ListIdParam } from '../lists/lists.schema.ts'
 import { getList } from '../lists/lists.ts'
 import { readAudience } from './audience.ts'
 import { refuseContent } from './content.ts'
-import { type Collection, countMessages, findMessage, listMessages } from './messages.queries.ts'
+import type { Collection } from './messages.queries.ts'
 import {
   MessageCreateBody,
   MessageCreatedResponse,
   MessageIdParam,
+  MessagePage,
   MessageResponse,
-  MessageSchema,
   MessagesQuery,
   presentMessage,
   readDays,
@@ -21,7 +21,7 @@ import {
   readSendAt,
   readTiming,
 } from './messages.schema.ts'
-import { acceptBroadcast, sendToNumbers } from './messages.ts'
+import { acceptBroadcast, getMessage, getMessagePage, sendToNumbers } from './messages.ts'
 import { atAnyTime } from './timing.ts'
 import { keepBroadcast } from './waiting.ts'
 
@@ -61,7 +61,7 @@ export const messageRoutes: FastifyPluginAsyncTypebox = async (app) => {
           params: listParams,
           querystring: MessagesQuery,
           response: {
-            200: pageSchema('messages', MessageSchema),
+            200: MessagePage,
             404: noList,
             422: errorResponse('A day is not one.'),
             ...commonErrors,
@@ -69,18 +69,11 @@ export const messageRoutes: FastifyPluginAsyncTypebox = async (app) => {
         },
       },
       async (req) => {
-        const list = await getList(rt.db, req.account.id, req.params.list_id)
-        const filter = { listId: list.id, ...readDays(req.query) }
         const page = pageFrom(req.query)
-        const [count, messages] = await Promise.all([
-          countMessages(rt.db, collection, filter),
-          listMessages(rt.db, collection, filter, page),
-        ])
+        const filter = { listId: req.params.list_id, ...readDays(req.query) }
+        const found = await getMessagePage(rt.db, req.account.id, collection, filter, page)
         const now = rt.clock.now()
-        return {
-          ...envelope(page, count),
-          messages: messages.map((message) => presentMessage(message, req.account.timeZone, now)),
-        }
+        return presentPage('messages', page, found, (message) => presentMessage(message, req.account.timeZone, now))
       },
     )
   }
@@ -155,9 +148,7 @@ export const messageRoutes: FastifyPluginAsyncTypebox = async (app) => {
       },
     },
     async (req) => {
-      const list = await getList(rt.db, req.account.id, req.params.list_id)
-      const message = await findMessage(rt.db, list.id, req.params.message_id)
-      if (!message) throw errors.messageNotFound()
+      const message = await getMessage(rt.db, req.account.id, req.params.list_id, req.params.message_id)
       return { status: 'OK' as const, message: presentMessage(message, req.account.timeZone, rt.clock.now()) }
     },
   )

@@ -1,6 +1,6 @@
 import { type Static, Type } from 'typebox'
 import { errors } from '../errors.ts'
-import { pageQuery } from '../http/pagination.ts'
+import { pageQuery, pageSchema } from '../http/pagination.ts'
 import { idParam } from '../http/path-params.ts'
 import { Id, TextOrNull, TimeOrNull } from '../http/schema.ts'
 import { formatTime } from '../http/times.ts'
@@ -282,6 +282,8 @@ export const MessageSchema = Type.Object(
   },
   { title: 'Message' },
 )
+
+export const MessagePage = pageSchema('messages', MessageSchema)
 
 /** A message with the sentence that says what was done to it. */
 export function messageAnswer<Sentence extends string>(sentence: Sentence) {

@@ -2,6 +2,8 @@ import type { Db } from '../db/db.ts'
 import { wake } from '../db/wake.ts'
 import { errors } from '../errors.ts'
 import { utcDay } from '../lib/clock.ts'
+import { type Page, type PageOf, pageOf } from '../lib/paging.ts'
+import { getList } from '../lists/lists.ts'
 import type { Consent } from '../log/consent.ts'
 import { ensureLogDay } from '../log/log-days.queries.ts'
 import type { Runtime } from '../runtime.ts'
@@ -17,6 +19,14 @@ import {
 import { layOutAddressed } from './addressed-windows.ts'
 import type { Audience } from './audience.ts'
 import { partsWithin, typicalPartCount } from './content.ts'
+import {
+  type Collection,
+  countMessages,
+  findMessage,
+  listMessages,
+  type MessageFilter,
+  type MessageView,
+} from './messages.queries.ts'
 import { readPersonalText } from './personal-text.ts'
 import { listKnown } from './recipients.queries.ts'
 import { refuseOptedOut } from './recipients.ts'
@@ -55,6 +65,26 @@ export async function acceptBroadcast(rt: Rt, input: BroadcastInput): Promise<{ 
     return id
   })
   return { id }
+}
+
+/** A page of the broadcasts of the account's list, newest first; throws when there is no such list. */
+export async function getMessagePage(
+  db: Db,
+  accountId: number,
+  collection: Collection,
+  filter: MessageFilter,
+  page: Page,
+): Promise<PageOf<MessageView>> {
+  await getList(db, accountId, filter.listId)
+  return pageOf(countMessages(db, collection, filter), listMessages(db, collection, filter, page))
+}
+
+/** The message of this id; throws when the account has no such list or the list no such message. */
+export async function getMessage(db: Db, accountId: number, listId: number, id: number): Promise<MessageView> {
+  await getList(db, accountId, listId)
+  const message = await findMessage(db, listId, id)
+  if (!message) throw errors.messageNotFound()
+  return message
 }
 
 /** The row of a broadcast. */

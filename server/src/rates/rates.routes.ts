@@ -1,13 +1,11 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from 'typebox'
-import { findAccount } from '../accounts/accounts.queries.ts'
-import { errors } from '../errors.ts'
 import { useOperatorsOnly } from '../http/auth.ts'
-import { envelope, pageFrom, pageQuery } from '../http/pagination.ts'
+import { PageQuery, pageFrom, presentPage } from '../http/pagination.ts'
 import { commonErrors, errorResponse } from '../http/schema.ts'
 import { utcDay } from '../lib/clock.ts'
-import { deleteRate, listRates, upsertRate } from './rates.queries.ts'
 import { presentRate, RateBody, RateIdParam, RatePage, RateRemoved, RateResponse, readRate } from './rates.schema.ts'
+import { getRatePage, removeRate, setRate } from './rates.ts'
 
 const common = { tags: ['Rates'], 'x-extension': true }
 const notAnOperator = errorResponse('The account is not an operator.')
@@ -25,15 +23,13 @@ export const rateRoutes: FastifyPluginAsyncTypebox = async (app) => {
         summary: 'List what a part costs',
         description: "Everybody's first, then by account; of each kind the latest first.",
         ...common,
-        querystring: Type.Object(pageQuery),
+        querystring: PageQuery,
         response: { 200: RatePage, 404: notAnOperator, ...commonErrors },
       },
     },
     async (req) => {
       const page = pageFrom(req.query)
-      const rates = await listRates(rt.db)
-      const shown = rates.slice(page.offset, page.offset + page.perPage)
-      return { ...envelope(page, rates.length), rates: shown.map(presentRate) }
+      return presentPage('rates', page, await getRatePage(rt.db, page), presentRate)
     },
   )
 
@@ -57,13 +53,9 @@ export const rateRoutes: FastifyPluginAsyncTypebox = async (app) => {
       },
     },
     async (req, reply) => {
-      const rate = readRate(req.body, utcDay(rt.clock.now()))
-      if (rate.accountId !== null && !(await findAccount(rt.db, rate.accountId))) {
-        throw errors.invalid({ 'rate.account_id': ['is no account'] })
-      }
-      const set = await upsertRate(rt.db, rate)
+      const rate = await setRate(rt.db, readRate(req.body, utcDay(rt.clock.now())))
       reply.code(201)
-      return { status: 'Rate set' as const, rate: presentRate(set) }
+      return { status: 'Rate set' as const, rate: presentRate(rate) }
     },
   )
 
@@ -85,7 +77,7 @@ export const rateRoutes: FastifyPluginAsyncTypebox = async (app) => {
       },
     },
     async (req) => {
-      if ((await deleteRate(rt.db, req.params.rate_id)) === 0) throw errors.rateNotFound()
+      await removeRate(rt.db, req.params.rate_id)
       return { status: 'Rate removed' as const }
     },
   )

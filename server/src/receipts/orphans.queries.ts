@@ -1,5 +1,6 @@
 import type { FinalState } from '../connections/status-map.ts'
 import type { Db } from '../db/db.ts'
+import type { PageBounds } from '../lib/paging.ts'
 
 /** A receipt that nothing explained for a day. */
 export type Orphan = {
@@ -16,7 +17,7 @@ export type Orphan = {
 }
 
 /** One page of a connection's orphans, the newest first. */
-export function listOrphans(db: Db, connectionId: number, limit: number, offset: number) {
+export function listOrphans(db: Db, connectionId: number, page: PageBounds) {
   return db.many<Orphan>(
     'list_orphans',
     /* sql */ `
@@ -25,7 +26,7 @@ export function listOrphans(db: Db, connectionId: number, limit: number, offset:
       from receipts
      where connection_id = $1 and outcome = 'orphan'
      order by id desc limit $2 offset $3`,
-    [connectionId, limit, offset],
+    [connectionId, page.perPage, page.offset],
   )
 }
 

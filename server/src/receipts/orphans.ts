@@ -1,11 +1,11 @@
 import { findConnection } from '../connections/connections.queries.ts'
 import type { Db } from '../db/db.ts'
 import { errors } from '../errors.ts'
-import { countOrphans, listOrphans } from './orphans.queries.ts'
+import { type Page, type PageOf, pageOf } from '../lib/paging.ts'
+import { countOrphans, listOrphans, type Orphan } from './orphans.queries.ts'
 
-/** A page of the receipts of a connection that nothing explained for a day, and how many there are. */
-export async function pageOfOrphans(db: Db, connectionId: number, page: { perPage: number; offset: number }) {
+/** A page of the orphan receipts of a connection, newest first; throws when there is no such connection. */
+export async function getOrphanPage(db: Db, connectionId: number, page: Page): Promise<PageOf<Orphan>> {
   if (!(await findConnection(db, connectionId))) throw errors.connectionNotFound()
-  const count = await countOrphans(db, connectionId)
-  return { count, orphans: await listOrphans(db, connectionId, page.perPage, page.offset) }
+  return pageOf(countOrphans(db, connectionId), listOrphans(db, connectionId, page))
 }

@@ -2,9 +2,9 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from 'typebox'
 import { ConnectionIdParam } from '../connections/connections.schema.ts'
 import { useOperatorsOnly } from '../http/auth.ts'
-import { envelope, pageFrom, pageQuery } from '../http/pagination.ts'
+import { PageQuery, pageFrom, presentPage } from '../http/pagination.ts'
 import { commonErrors, errorResponse } from '../http/schema.ts'
-import { pageOfOrphans } from './orphans.ts'
+import { getOrphanPage } from './orphans.ts'
 import { OrphanPage, presentOrphan } from './receipts.schema.ts'
 
 /** What carriers have told us and we could make nothing of; to all but operators it is not there. */
@@ -22,7 +22,7 @@ export const receiptRoutes: FastifyPluginAsyncTypebox = async (app) => {
         tags: ['Connections'],
         'x-extension': true,
         params: Type.Object({ connection_id: ConnectionIdParam }),
-        querystring: Type.Object(pageQuery),
+        querystring: PageQuery,
         response: {
           200: OrphanPage,
           404: errorResponse('No such connection, or the account is not an operator.'),
@@ -32,9 +32,8 @@ export const receiptRoutes: FastifyPluginAsyncTypebox = async (app) => {
     },
     async (req) => {
       const page = pageFrom(req.query)
-      const { count, orphans } = await pageOfOrphans(app.rt.db, req.params.connection_id, page)
-      const shown = orphans.map((orphan) => presentOrphan(orphan, req.account.timeZone))
-      return { ...envelope(page, count), orphan_receipts: shown }
+      const found = await getOrphanPage(app.rt.db, req.params.connection_id, page)
+      return presentPage('orphan_receipts', page, found, (orphan) => presentOrphan(orphan, req.account.timeZone))
     },
   )
 }

@@ -42,7 +42,7 @@ export function findMomtReport(db: Db, accountId: number, id: number) {
   )
 }
 
-/** An order; nobody works at it yet. */
+/** Writes an order and returns it. */
 export function insertMomtReport(db: Db, report: NewMomtReport, now: Date) {
   return db.one<MomtReport>(
     'insert_momt_report',

@@ -1,8 +1,6 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from 'typebox'
-import { errors } from '../errors.ts'
 import { commonErrors, errorResponse } from '../http/schema.ts'
-import { findMomtReport, insertMomtReport } from './momt-reports.queries.ts'
 import {
   MomtReportBody,
   MomtReportIdParam,
@@ -10,6 +8,7 @@ import {
   presentMomtReport,
   readMomtReport,
 } from './momt-reports.schema.ts'
+import { getMomtReport, orderMomtReport } from './momt-reports.ts'
 
 const tags = ['Reports']
 
@@ -33,7 +32,7 @@ export const momtReportRoutes: FastifyPluginAsyncTypebox = async (app) => {
       },
     },
     async (req) => {
-      const report = await insertMomtReport(rt.db, readMomtReport(req.body, req.account.id), rt.clock.now())
+      const report = await orderMomtReport(rt, readMomtReport(req.body, req.account.id))
       return { status: 'OK' as const, momt_report: presentMomtReport(report, req.account.timeZone) }
     },
   )
@@ -50,8 +49,7 @@ export const momtReportRoutes: FastifyPluginAsyncTypebox = async (app) => {
       },
     },
     async (req) => {
-      const report = await findMomtReport(rt.db, req.account.id, req.params.momt_report_id)
-      if (!report) throw errors.momtReportNotFound()
+      const report = await getMomtReport(rt.db, req.account.id, req.params.momt_report_id)
       return { status: 'OK' as const, momt_report: presentMomtReport(report, req.account.timeZone) }
     },
   )

@@ -93,12 +93,11 @@ export function presentMomtReport(report: MomtReport, timeZone: string): Static<
   }
 }
 
-/** The order in a validated body; refuses a period that is none. */
+/** The order in a validated body; throws when a time or the address is malformed. */
 export function readMomtReport(body: Static<typeof MomtReportBody>, accountId: number): NewMomtReport {
   const faults: Record<string, string[]> = {}
   const from = readTime('date_from', body.date_from, faults)
   const to = readTime('date_to', body.date_to, faults)
-  if (from && to && from.instant > to.instant) faults.date_to = ['must not be before date_from']
   const webhookCallbackUrl = body.webhook_callback_url || null
   if (webhookCallbackUrl !== null && !isCallbackUrl(webhookCallbackUrl)) {
     faults.webhook_callback_url = ['must be an http or https address']

@@ -1,4 +1,5 @@
 import type { Db } from '../db/db.ts'
+import type { PageBounds } from '../lib/paging.ts'
 
 export type PagedState = 'subscribed' | 'unsubscribed' | 'cleaned'
 
@@ -7,13 +8,7 @@ export type PagedState = 'subscribed' | 'unsubscribed' | 'cleaned'
  * deep the page is hardly matters: the areas before it are added up, then the ranges of its area, and only within one
  * range of 100,000 numbers does it count its way. Counts, ranges, deltas and numbers are of one snapshot.
  */
-export function listPhones(
-  db: Db,
-  accountId: number,
-  listId: number,
-  state: PagedState,
-  page: { offset: number; perPage: number },
-) {
+export function listPhones(db: Db, accountId: number, listId: number, state: PagedState, page: PageBounds) {
   return db.maybeOne<{ count: number; phones: string[] }>(`list_phones_${state}`, statements[state], [
     listId,
     accountId,

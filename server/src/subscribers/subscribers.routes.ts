@@ -1,13 +1,12 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from 'typebox'
-import { errors } from '../errors.ts'
-import { envelope, pageFrom, pageQuery, pageSchema } from '../http/pagination.ts'
+import { PageQuery, pageFrom, presentPage } from '../http/pagination.ts'
 import { commonErrors, errorResponse } from '../http/schema.ts'
 import { ListIdParam } from '../lists/lists.schema.ts'
 import { queueChange } from './changes.ts'
-import { listPhones } from './phone-pages.queries.ts'
 import { readProfile } from './profile.schema.ts'
 import {
+  PhonePage,
   PhoneParam,
   presentSubscriber,
   SubscriberQueuedResponse,
@@ -15,7 +14,7 @@ import {
   SubscriberUpdateBody,
   SubscriberUpdatedResponse,
 } from './subscribers.schema.ts'
-import { changeProfile, getSubscriber, subscriberReader } from './subscribers.ts'
+import { changeProfile, getPhonePage, getSubscriber, subscriberReader } from './subscribers.ts'
 
 const tags = ['Subscribers']
 const listParams = Type.Object({ list_id: ListIdParam })
@@ -56,9 +55,9 @@ export const subscriberRoutes: FastifyPluginAsyncTypebox = async (app) => {
           summary,
           tags,
           params: listParams,
-          querystring: Type.Object(pageQuery),
+          querystring: PageQuery,
           response: {
-            200: pageSchema('phone_numbers', Type.String()),
+            200: PhonePage,
             404: errorResponse('No such list on this account.'),
             ...commonErrors,
           },
@@ -66,9 +65,8 @@ export const subscriberRoutes: FastifyPluginAsyncTypebox = async (app) => {
       },
       async (req) => {
         const page = pageFrom(req.query)
-        const found = await listPhones(rt.db, req.account.id, req.params.list_id, state, page)
-        if (!found) throw errors.listNotFound()
-        return { ...envelope(page, found.count), phone_numbers: found.phones }
+        const found = await getPhonePage(rt.db, req.account.id, req.params.list_id, state, page)
+        return presentPage('phone_numbers', page, found, (phone) => phone)
       },
     )
   }

@@ -1,6 +1,7 @@
 import { type Static, Type } from 'typebox'
 import { presentValues } from '../custom-fields/custom-fields.schema.ts'
 import { errors } from '../errors.ts'
+import { pageSchema } from '../http/pagination.ts'
 import { textParam } from '../http/path-params.ts'
 import { TextOrNull, TimeOrNull } from '../http/schema.ts'
 import { formatTime } from '../http/times.ts'
@@ -61,6 +62,8 @@ export const PhoneParam = textParam(
   { maxLength: 40, description: 'The phone number: ten digits.', examples: ['2065550143'] },
   errors.subscriberNotFound,
 )
+
+export const PhonePage = pageSchema('phone_numbers', Type.String())
 
 export const SubscriberSchema = Type.Object(keys, { title: 'Subscriber', ...customKeys })
 

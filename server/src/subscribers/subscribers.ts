@@ -2,8 +2,10 @@ import type { ValueRules } from '../custom-fields/values.ts'
 import { BatchedRead } from '../db/batched-read.ts'
 import type { Db } from '../db/db.ts'
 import { errors } from '../errors.ts'
+import type { Page, PageOf } from '../lib/paging.ts'
 import { getList } from '../lists/lists.ts'
 import { parsePhoneNumber } from '../sms/phone-number.ts'
+import { listPhones, type PagedState } from './phone-pages.queries.ts'
 import {
   findSubscriberDetails,
   findSubscriberOnList,
@@ -61,4 +63,17 @@ export async function changeProfile(
   const subscriber = await getSubscriber(db, accountId, listId, phone)
   await updateProfile(db, listId, subscriber.phone, read(subscriber.customFields))
   return getSubscriber(db, accountId, listId, phone)
+}
+
+/** A page of the numbers of the account's list that are in this state, in ascending order; throws when there is no such list. */
+export async function getPhonePage(
+  db: Db,
+  accountId: number,
+  listId: number,
+  state: PagedState,
+  page: Page,
+): Promise<PageOf<string>> {
+  const found = await listPhones(db, accountId, listId, state, page)
+  if (!found) throw errors.listNotFound()
+  return { count: found.count, records: found.phones }
 }

@@ -1,30 +1,29 @@
 import type { Db } from '../db/db.ts'
+import type { PageBounds } from '../lib/paging.ts'
+import { type WebhookEvent, webhookEventNames } from './webhook-events.ts'
 
-/** The events of a list that a webhook can be told of, as their columns are called. */
-export type Flags = {
-  subscribe: boolean
-  unsubscribe: boolean
-  messageSent: boolean
-  cleaned: boolean
-  replyReceived: boolean
-}
-
-export type Webhook = Flags & {
+export type Webhook = {
   id: number
   listId: number
   callbackUrl: string
+  /** Which events the webhook is called for. */
+  events: Record<WebhookEvent, boolean>
   enabled: boolean
   createdAt: Date
   updatedAt: Date
 }
 
-/** An undefined key stays as it is; on a new webhook it is false. */
-export type WebhookChange = { callbackUrl: string | undefined } & { [Flag in keyof Flags]: boolean | undefined }
+/** What a request names; undefined keys and absent events stay as they are, or are false on a new webhook. */
+export type WebhookChange = { callbackUrl: string | undefined; events: Partial<Record<WebhookEvent, boolean>> }
+
+const eventColumns = webhookEventNames.join(', ')
 
 const webhookColumns = /* sql */ `
-  id, list_id as "listId", callback_url as "callbackUrl", subscribe, unsubscribe, message_sent as "messageSent",
-  cleaned, reply_received as "replyReceived", enabled, created_at as "createdAt", updated_at as "updatedAt"`
+  id, list_id as "listId", callback_url as "callbackUrl", enabled, created_at as "createdAt",
+  updated_at as "updatedAt",
+  json_build_object(${webhookEventNames.map((event) => `'${event}', ${event}`).join(', ')}) as events`
 
+/** The list's webhook of this id, or undefined. */
 export function findWebhook(db: Db, listId: number, id: number) {
   return db.maybeOne<Webhook>(
     'find_webhook',
@@ -34,7 +33,7 @@ export function findWebhook(db: Db, listId: number, id: number) {
 }
 
 /** A page of the list's webhooks, oldest first. */
-export function listWebhooks(db: Db, listId: number, page: { offset: number; perPage: number }) {
+export function listWebhooks(db: Db, listId: number, page: PageBounds) {
   return db.many<Webhook>(
     'list_webhooks',
     /* sql */ `select ${webhookColumns} from webhooks where list_id = $1 order by id offset $2 limit $3`,
@@ -42,6 +41,7 @@ export function listWebhooks(db: Db, listId: number, page: { offset: number; per
   )
 }
 
+/** The number of the list's webhooks. */
 export async function countWebhooks(db: Db, listId: number): Promise<number> {
   const { n } = await db.one<{ n: number }>(
     'count_webhooks',
@@ -51,46 +51,34 @@ export async function countWebhooks(db: Db, listId: number): Promise<number> {
   return n
 }
 
-export function insertWebhook(db: Db, listId: number, webhook: WebhookChange, now: Date) {
+/** Writes a webhook and returns it. */
+export function insertWebhook(db: Db, listId: number, { callbackUrl, events }: WebhookChange, now: Date) {
+  const flags = webhookEventNames.map((event) => `coalesce(($3::jsonb ->> '${event}')::boolean, false)`).join(', ')
   return db.one<Webhook>(
     'insert_webhook',
     /* sql */ `
-    insert into webhooks (list_id, callback_url, subscribe, unsubscribe, message_sent, cleaned, reply_received,
-                          created_at, updated_at)
-    values ($1, $2, coalesce($3, false), coalesce($4, false), coalesce($5, false), coalesce($6, false),
-            coalesce($7, false), $8, $8)
+    insert into webhooks (list_id, callback_url, created_at, updated_at, ${eventColumns})
+    values ($1, $2, $4, $4, ${flags})
     returning ${webhookColumns}`,
-    [listId, ...values(webhook), now],
+    [listId, callbackUrl, JSON.stringify(events), now],
   )
 }
 
 /** Writes what the change names, in one statement, so that two changes at once both count; undefined when it is gone. */
-export function updateWebhook(db: Db, listId: number, id: number, change: WebhookChange, now: Date) {
+export function updateWebhook(db: Db, listId: number, id: number, { callbackUrl, events }: WebhookChange, now: Date) {
+  const flags = webhookEventNames.map((event) => `${event} = coalesce(($4::jsonb ->> '${event}')::boolean, ${event})`)
   return db.maybeOne<Webhook>(
     'update_webhook',
     /* sql */ `
     update webhooks
-       set callback_url = coalesce($2, callback_url), subscribe = coalesce($3, subscribe),
-           unsubscribe = coalesce($4, unsubscribe), message_sent = coalesce($5, message_sent),
-           cleaned = coalesce($6, cleaned), reply_received = coalesce($7, reply_received), updated_at = $8
-     where list_id = $1 and id = $9
+       set callback_url = coalesce($3, callback_url), updated_at = $5, ${flags.join(', ')}
+     where list_id = $1 and id = $2
     returning ${webhookColumns}`,
-    [listId, ...values(change), now, id],
+    [listId, id, callbackUrl ?? null, JSON.stringify(events), now],
   )
 }
 
-/** Says how many webhooks that were: one or none. */
+/** Deletes a webhook; returns how many rows that were: one or none. */
 export function deleteWebhook(db: Db, listId: number, id: number) {
   return db.exec('delete_webhook', /* sql */ `delete from webhooks where id = $1 and list_id = $2`, [id, listId])
-}
-
-function values(change: WebhookChange): unknown[] {
-  return [
-    change.callbackUrl ?? null,
-    change.subscribe ?? null,
-    change.unsubscribe ?? null,
-    change.messageSent ?? null,
-    change.cleaned ?? null,
-    change.replyReceived ?? null,
-  ]
 }

@@ -1,38 +1,28 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from 'typebox'
-import { errors } from '../errors.ts'
-import { envelope, pageFrom, pageQuery, pageSchema } from '../http/pagination.ts'
+import { PageQuery, pageFrom, presentPage } from '../http/pagination.ts'
 import { commonErrors, errorResponse } from '../http/schema.ts'
 import { ListIdParam } from '../lists/lists.schema.ts'
-import { getList } from '../lists/lists.ts'
-import {
-  countWebhooks,
-  deleteWebhook,
-  findWebhook,
-  insertWebhook,
-  listWebhooks,
-  updateWebhook,
-} from './webhooks.queries.ts'
 import {
   presentWebhook,
-  readNewWebhook,
   readWebhookChange,
   WebhookCreateBody,
   WebhookCreatedResponse,
   WebhookDestroyedResponse,
   WebhookIdParam,
+  WebhookPage,
   WebhookResponse,
-  WebhookSchema,
   WebhookUpdateBody,
   WebhookUpdatedResponse,
 } from './webhooks.schema.ts'
+import { changeWebhook, createWebhook, getWebhook, getWebhookPage, removeWebhook } from './webhooks.ts'
 
 const tags = ['Webhooks']
 const listParams = Type.Object({ list_id: ListIdParam })
 const params = Type.Object({ list_id: ListIdParam, webhook_id: WebhookIdParam })
 const noList = errorResponse('No such list on this account.')
 const notFound = errorResponse('No such webhook, or no such list.')
-const unacceptable = errorResponse('The address is none, or a value is not acceptable.')
+const unacceptable = errorResponse('The address is not an http or https address, or a flag is not a boolean.')
 
 export const webhookRoutes: FastifyPluginAsyncTypebox = async (app) => {
   const { rt } = app
@@ -43,20 +33,17 @@ export const webhookRoutes: FastifyPluginAsyncTypebox = async (app) => {
       schema: {
         operationId: 'listWebhooks',
         summary: 'List webhooks',
+        description: 'Oldest first.',
         tags,
         params: listParams,
-        querystring: Type.Object(pageQuery),
-        response: { 200: pageSchema('webhooks', WebhookSchema), 404: noList, ...commonErrors },
+        querystring: PageQuery,
+        response: { 200: WebhookPage, 404: noList, ...commonErrors },
       },
     },
     async (req) => {
-      const { id: listId } = await getList(rt.db, req.account.id, req.params.list_id)
       const page = pageFrom(req.query)
-      const [count, webhooks] = await Promise.all([countWebhooks(rt.db, listId), listWebhooks(rt.db, listId, page)])
-      return {
-        ...envelope(page, count),
-        webhooks: webhooks.map((webhook) => presentWebhook(webhook, req.account.timeZone)),
-      }
+      const found = await getWebhookPage(rt.db, req.account.id, req.params.list_id, page)
+      return presentPage('webhooks', page, found, (webhook) => presentWebhook(webhook, req.account.timeZone))
     },
   )
 
@@ -66,7 +53,7 @@ export const webhookRoutes: FastifyPluginAsyncTypebox = async (app) => {
       schema: {
         operationId: 'createWebhook',
         summary: 'Create a webhook',
-        description: 'Any http or https address is taken; whether it may be called is looked at when it is.',
+        description: 'Every http or https address is accepted; whether it may be called is checked at each call.',
         tags,
         params: listParams,
         body: WebhookCreateBody,
@@ -74,9 +61,10 @@ export const webhookRoutes: FastifyPluginAsyncTypebox = async (app) => {
       },
     },
     async (req, reply) => {
-      const { id: listId } = await getList(rt.db, req.account.id, req.params.list_id)
-      const webhook = await insertWebhook(rt.db, listId, readNewWebhook(req.body.webhook), rt.clock.now())
-      return reply.code(201).send({ status: 'Webhook created', webhook: presentWebhook(webhook, req.account.timeZone) })
+      const change = readWebhookChange(req.body.webhook)
+      const webhook = await createWebhook(rt, req.account.id, req.params.list_id, change)
+      reply.code(201)
+      return { status: 'Webhook created' as const, webhook: presentWebhook(webhook, req.account.timeZone) }
     },
   )
 
@@ -92,9 +80,8 @@ export const webhookRoutes: FastifyPluginAsyncTypebox = async (app) => {
       },
     },
     async (req) => {
-      const { id: listId } = await getList(rt.db, req.account.id, req.params.list_id)
-      const webhook = await findWebhook(rt.db, listId, req.params.webhook_id)
-      if (!webhook) throw errors.webhookNotFound()
+      const { list_id, webhook_id } = req.params
+      const webhook = await getWebhook(rt.db, req.account.id, list_id, webhook_id)
       return { status: 'OK' as const, webhook: presentWebhook(webhook, req.account.timeZone) }
     },
   )
@@ -112,10 +99,9 @@ export const webhookRoutes: FastifyPluginAsyncTypebox = async (app) => {
       },
     },
     async (req) => {
-      const { id: listId } = await getList(rt.db, req.account.id, req.params.list_id)
+      const { list_id, webhook_id } = req.params
       const change = readWebhookChange(req.body.webhook)
-      const webhook = await updateWebhook(rt.db, listId, req.params.webhook_id, change, rt.clock.now())
-      if (!webhook) throw errors.webhookNotFound()
+      const webhook = await changeWebhook(rt, req.account.id, list_id, webhook_id, change)
       return { status: 'Webhook updated' as const, webhook: presentWebhook(webhook, req.account.timeZone) }
     },
   )
@@ -132,8 +118,7 @@ export const webhookRoutes: FastifyPluginAsyncTypebox = async (app) => {
       },
     },
     async (req) => {
-      const { id: listId } = await getList(rt.db, req.account.id, req.params.list_id)
-      if ((await deleteWebhook(rt.db, listId, req.params.webhook_id)) === 0) throw errors.webhookNotFound()
+      await removeWebhook(rt.db, req.account.id, req.params.list_id, req.params.webhook_id)
       return { status: 'Webhook destroyed' as const }
     },
   )

@@ -2,6 +2,7 @@ import { afterEach, describe, expect, test } from 'vitest'
 import { useApi } from '../../test/api.ts'
 import { freshDatabase } from '../../test/database.ts'
 import { make } from '../../test/make.ts'
+import { forEachEvent, webhookEventNames } from './webhook-events.ts'
 import { updateWebhook, type WebhookChange } from './webhooks.queries.ts'
 
 const start = new Date('2026-03-02T10:00:00.500Z')
@@ -14,7 +15,7 @@ afterEach(() => {
 
 type Body = { id: number } & Record<string, unknown>
 const url = 'https://hooks.cedar.example/in?key=7f2a'
-const flags = { subscribe: false, unsubscribe: false, message_sent: false, cleaned: false, reply_received: false }
+const flags = forEachEvent(() => false)
 
 async function newList() {
   return make.list(api.db, { accountId: api.owner.accountId, shortCodeId: api.owner.shortCode.id })
@@ -108,6 +109,15 @@ test('they come in pages, oldest first, per list', async () => {
   })
 })
 
+test('the table has one boolean column for each event', async () => {
+  const columns = await api.db.many<{ name: string }>(
+    'webhook_flags',
+    `select column_name as name from information_schema.columns
+      where table_name = 'webhooks' and data_type = 'boolean' and column_name <> 'enabled'`,
+  )
+  expect(columns.map(({ name }) => name).sort()).toEqual(webhookEventNames.toSorted())
+})
+
 describe('changing', () => {
   test('only the keys present change', async () => {
     const list = await newList()
@@ -141,19 +151,12 @@ describe('changing', () => {
     const fresh = await freshDatabase()
     try {
       const list = await make.list(fresh.db)
-      const none: WebhookChange = {
-        callbackUrl: undefined,
-        subscribe: undefined,
-        unsubscribe: undefined,
-        messageSent: undefined,
-        cleaned: undefined,
-        replyReceived: undefined,
-      }
       const { id } = await make.webhook(fresh.db, { listId: list.id })
-      const change = (part: Partial<WebhookChange>) =>
-        updateWebhook(fresh.db, list.id, id, { ...none, ...part }, new Date())
-      await Promise.all([change({ subscribe: true }), change({ cleaned: true }), change({ messageSent: true })])
-      expect(await change({})).toMatchObject({ subscribe: true, cleaned: true, messageSent: true, unsubscribe: false })
+      const change = (events: WebhookChange['events']) =>
+        updateWebhook(fresh.db, list.id, id, { callbackUrl: undefined, events }, new Date())
+      await Promise.all([change({ subscribe: true }), change({ cleaned: true }), change({ message_sent: true })])
+      const { events } = (await change({})) ?? {}
+      expect(events).toEqual({ ...flags, subscribe: true, cleaned: true, message_sent: true })
     } finally {
       await fresh.close()
     }

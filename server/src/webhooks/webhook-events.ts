@@ -1,0 +1,20 @@
+/**
+ * The events that a webhook can be called for, with what each means. The key is the flag on the wire and the boolean
+ * column of the table `webhooks`. To add an event: add it here, add its column in a migration, and run `npm run gen`.
+ */
+export const webhookEvents = {
+  subscribe: 'A number has subscribed.',
+  unsubscribe: 'A subscriber has opted out.',
+  message_sent: 'A broadcast has been sent.',
+  cleaned: 'A dead number was removed from the list.',
+  reply_received: 'A subscriber has replied.',
+} as const
+
+export type WebhookEvent = keyof typeof webhookEvents
+
+export const webhookEventNames = Object.keys(webhookEvents) as WebhookEvent[]
+
+/** One value for each event. */
+export function forEachEvent<T>(toValue: (event: WebhookEvent) => T): Record<WebhookEvent, T> {
+  return Object.fromEntries(webhookEventNames.map((event) => [event, toValue(event)])) as Record<WebhookEvent, T>
+}
