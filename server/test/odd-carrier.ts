@@ -2,7 +2,8 @@ import { startGateway } from '../src/gateway/gateway.ts'
 import type { Runtime } from '../src/runtime.ts'
 import { type DeliverSm, deliverSm, type RequestPdu, type SubmitSm } from '../src/smpp/pdu/pdu.ts'
 import { createServer } from '../src/smpp/server.ts'
-import type { ResponseFields, Session } from '../src/smpp/session.ts'
+import type { Session } from '../src/smpp/session.ts'
+import type { ResponseFields } from '../src/smpp/session.types.ts'
 import { waitFor } from './wait-for.ts'
 
 /** How the carrier answers a submit_sm; undefined leaves it without an answer. */

@@ -4,7 +4,8 @@ import { commandStatus as status } from '../smpp/pdu/command-status.ts'
 import type { RejectedDestination } from '../smpp/pdu/destinations.ts'
 import { type DataSm, type RequestPdu, type SubmitMulti, type SubmitSm, submitSm } from '../smpp/pdu/pdu.ts'
 import { relativeTime } from '../smpp/pdu/time.ts'
-import type { ResponseFields, Session } from '../smpp/session.ts'
+import type { Session } from '../smpp/session.ts'
+import type { ResponseFields } from '../smpp/session.types.ts'
 
 export type Submission = SubmitSm | DataSm | SubmitMulti
 

@@ -2,7 +2,7 @@ import { expect, test } from 'vitest'
 import { isAllowed, type SessionState, type Side } from './bind-state.ts'
 import type { RequestCommand } from './pdu/pdu.ts'
 
-// SMPP 3.4 table 2-1, copied by hand: in which states the ESME may send a command, and in which the SMSC may.
+// SMPP 3.4 table 2-1, copied by hand: the states in which the ESME, and the SMSC, may send each command.
 const table: [RequestCommand, esme: string, smsc: string][] = [
   ['bind_transmitter', 'open', ''],
   ['bind_receiver', 'open', ''],
@@ -16,7 +16,7 @@ const table: [RequestCommand, esme: string, smsc: string][] = [
   ['query_sm', 'bound_tx bound_trx', ''],
   ['cancel_sm', 'bound_tx bound_trx', ''],
   ['replace_sm', 'bound_tx bound_trx', ''],
-  // our own: a peer that asks before it binds does no harm
+  // an exception of ours: an enquire_link before the bind does no harm
   ['enquire_link', 'open bound_tx bound_rx bound_trx', 'open bound_tx bound_rx bound_trx'],
   ['alert_notification', '', 'bound_rx bound_trx'],
 ]

@@ -1,10 +1,10 @@
 import type { BindCommand, RequestCommand } from './pdu/pdu.ts'
 
 export type BoundState = 'bound_tx' | 'bound_rx' | 'bound_trx'
-/** `open` is a connection without a bind; an unbind leads to `closed` straight away. */
+/** `open` is a TCP connection without a bind; an unbind leads straight to `closed`. */
 export type SessionState = 'open' | BoundState | 'closed'
 
-/** Which end of the link sends: the ESME binds, the SMSC is bound to. */
+/** The two ends of the link: the ESME binds to the SMSC. */
 export type Side = 'esme' | 'smsc'
 
 export const boundStateOf: Record<BindCommand, BoundState> = {
@@ -19,8 +19,8 @@ const receives: readonly SessionState[] = ['bound_rx', 'bound_trx']
 const open: readonly SessionState[] = ['open']
 const never: readonly SessionState[] = []
 
-// SMPP 3.4 table 2-1: which end may send what in which state. enquire_link is let through in every state, as a peer that
-// asks before it binds does no harm.
+// SMPP 3.4 table 2-1: the states in which each end may send a command. enquire_link is allowed in every state, as one
+// before the bind does no harm.
 const rules: Record<RequestCommand, Record<Side, readonly SessionState[]>> = {
   bind_transmitter: { esme: open, smsc: never },
   bind_receiver: { esme: open, smsc: never },
@@ -38,7 +38,7 @@ const rules: Record<RequestCommand, Record<Side, readonly SessionState[]>> = {
   alert_notification: { esme: never, smsc: receives },
 }
 
-/** Whether this end may send this command in this state. Before the bind nobody knows who is who. */
+/** Whether this end may send this command in this state. Before the bind the side is undefined, and either end may. */
 export function isAllowed(command: RequestCommand, by: Side | undefined, state: SessionState): boolean {
   const rule = rules[command]
   return by ? rule[by].includes(state) : rule.esme.includes(state) || rule.smsc.includes(state)

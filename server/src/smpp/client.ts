@@ -3,38 +3,40 @@ import net from 'node:net'
 import tls from 'node:tls'
 import { commandStatus, statusName } from './pdu/command-status.ts'
 import { bind } from './pdu/pdu.ts'
-import { Session, type SessionOptions } from './session.ts'
+import { Session } from './session.ts'
+import type { SessionOptions } from './session.types.ts'
 
 export type ConnectOptions = SessionOptions & {
   host: string
   port: number
-  /** TLS with the system's roots; an object goes to node:tls: ca instead of those, servername, a client's cert and key. */
+  /** True: TLS with the system's root certificates. An object is passed to node:tls: ca, servername, client cert and key. */
   tls?: boolean | tls.ConnectionOptions
   system_id: string
   password: string
   system_type?: string
   bind?: 'transceiver' | 'transmitter' | 'receiver'
-  /** From the first packet to the bind response. */
+  /** Time limit from the first packet to the bind response. */
   connectTimeoutMs?: number
   signal?: AbortSignal
-  /** Called with the socket before it is connected, for who wants to follow its steps. */
+  /** Called with the socket before it is connected, for callers that log or measure its steps. */
   onSocket?: (socket: net.Socket) => void
 }
 
-/** The SMSC answered the bind, with a refusal. */
+/** The SMSC rejected the bind. */
 export class BindError extends Error {
   override name = 'BindError'
   readonly command_status: number
 
   constructor(command_status: number) {
-    super(`bind refused: ${statusName(command_status)}`)
+    super(`bind rejected: ${statusName(command_status)}`)
     this.command_status = command_status
   }
 }
 
 /**
- * A bound session. Throws BindError when the SMSC refuses, else what went wrong on the way, in time. Nothing is read
- * between the bind response and the caller's continuation, so listeners attached there miss nothing.
+ * Connects, binds and returns the bound session. Throws BindError when the SMSC rejects the bind, the socket's error, or a
+ * TimeoutError after connectTimeoutMs. The session reads nothing between the bind response and the caller's continuation,
+ * so listeners that are attached there miss nothing.
  */
 export async function connect(options: ConnectOptions): Promise<Session> {
   const deadline = AbortSignal.timeout(options.connectTimeoutMs ?? 10_000)
@@ -65,7 +67,7 @@ function bindSession(session: Session, options: ConnectOptions): Promise<Session
   const { system_id, password, system_type = '', bind: kind = 'transceiver' } = options
   return new Promise((resolve, reject) => {
     session.request(bind(`bind_${kind}`, { system_id, password, system_type }), (outcome) => {
-      if (outcome.kind === 'timeout') reject(new Error('no answer to the bind'))
+      if (outcome.kind === 'timeout') reject(new Error('no response to the bind'))
       else if (outcome.kind === 'closed') reject(new Error(`closed during the bind: ${outcome.reason}`))
       else if (outcome.pdu.command_status !== commandStatus.ESME_ROK || !session.bound) {
         reject(new BindError(outcome.pdu.command_status))

@@ -31,7 +31,7 @@ async function listen(options: Partial<ServerOptions> = {}, port = 0) {
   return { server, port: listening, sessions }
 }
 
-/** Drops every session without a word, as a crash would, and frees the port. */
+/** Destroys every session without an unbind, as a crash would, and frees the port. */
 async function closeNow(server: SmppServer) {
   for (const session of server.sessions) session.destroy('crash')
   await server.close()
@@ -44,8 +44,8 @@ describe('connect', () => {
   test('binds, submits, and unbinds in order', async () => {
     const binds: Bind[] = []
     const { server, port } = await listen({
-      onBind: (_session, asked) => {
-        binds.push(asked)
+      onBind: (_session, request) => {
+        binds.push(request)
         return { command_status: 0 }
       },
     })
@@ -72,7 +72,7 @@ describe('connect', () => {
     await session.unbind()
   })
 
-  test('a refused bind throws its status and leaves no connection', async () => {
+  test('a rejected bind throws its status and closes the connection', async () => {
     const { server, port } = await listen({ onBind: () => ({ command_status: 0x0e }) })
     const error = await connect(account(port)).catch((caught) => caught)
     expect(error).toBeInstanceOf(BindError)
@@ -80,7 +80,7 @@ describe('connect', () => {
     await waitFor(() => server.sessions.size === 0)
   })
 
-  test('gives up the connection of a refused bind, whatever the server does with it', async () => {
+  test('closes the connection of a rejected bind even if the server does not', async () => {
     let hungUp = false
     const rude = net.createServer((socket) => {
       socket.on('data', () =>
@@ -99,12 +99,12 @@ describe('connect', () => {
     await waitFor(() => hungUp)
   })
 
-  test('a bind that cannot be judged is a system error', async () => {
-    const { port } = await listen({ onBind: () => Promise.reject(new Error('database away')) })
+  test('an exception in onBind rejects the bind with ESME_RSYSERR', async () => {
+    const { port } = await listen({ onBind: () => Promise.reject(new Error('database unavailable')) })
     await expect(connect(account(port))).rejects.toMatchObject({ command_status: 0x08 })
   })
 
-  test('nobody there, nobody answering, and a change of mind', async () => {
+  test('rejects on a closed port, on a server that never responds, and on abort', async () => {
     const mute = net.createServer((socket) => socket.resume())
     const port = await new Promise<number>((resolve) =>
       mute.listen(0, '127.0.0.1', () => resolve((mute.address() as net.AddressInfo).port)),
@@ -118,7 +118,7 @@ describe('connect', () => {
     await expect(connect(account(port))).rejects.toMatchObject({ code: 'ECONNREFUSED' })
   })
 
-  test('a request right behind the bind response meets its listener', async () => {
+  test('a request right after the bind response reaches its listener', async () => {
     const { port } = await listen({
       onSession: (session) => {
         for (let i = 0; i < 3; i++) {
@@ -130,17 +130,17 @@ describe('connect', () => {
       },
     })
     const session = await connect(account(port))
-    const heard: string[] = []
+    const received: string[] = []
     session.on('request', (request) => {
-      heard.push((request as DeliverSm).short_message.toString())
+      received.push((request as DeliverSm).short_message.toString())
       session.respond(request)
     })
-    await waitFor(() => heard.length === 3)
-    expect(heard).toEqual(['0', '1', '2'])
+    await waitFor(() => received.length === 3)
+    expect(received).toEqual(['0', '1', '2'])
     await session.unbind()
   })
 
-  test('64 KB of message_payload arrives whole, window after window', async () => {
+  test('64 KB of message_payload arrives complete, window after window', async () => {
     const sizes: (number | undefined)[] = []
     const { port } = await listen({
       onSession: (session) =>
@@ -151,8 +151,8 @@ describe('connect', () => {
     })
     const session = await connect({ ...account(port), window: 100 })
     const message_payload = Buffer.alloc(65_000, 7)
-    const answers = Array.from({ length: 100 }, () => session.send({ ...submit(), tlvs: { message_payload } }))
-    await Promise.all(answers)
+    const responses = Array.from({ length: 100 }, () => session.send({ ...submit(), tlvs: { message_payload } }))
+    await Promise.all(responses)
     expect(sizes).toEqual(Array(100).fill(65_000))
     await session.unbind()
   })
@@ -166,12 +166,12 @@ describe('createServer', () => {
     await waitFor(() => server.sessions.size === 0)
   })
 
-  test('hangs up after the answer to a refused bind', async () => {
+  test('closes the connection after it has rejected the bind', async () => {
     const { server, port } = await listen({ onBind: () => ({ command_status: 0x0d }) })
     const socket = net.connect({ port, host: '127.0.0.1', allowHalfOpen: true })
     socket.write(encodePdu({ ...bind('bind_transceiver', { system_id: 'a', password: 'b' }), sequence_number: 1 }))
-    const heard = await socket.toArray()
-    expect(decodePdu(Buffer.concat(heard))).toMatchObject({ command: 'bind_transceiver_resp', command_status: 0x0d })
+    const received = await socket.toArray()
+    expect(decodePdu(Buffer.concat(received))).toMatchObject({ command: 'bind_transceiver_resp', command_status: 0x0d })
     await waitFor(() => server.sessions.size === 0)
     socket.destroy()
   })
@@ -195,14 +195,14 @@ describe('Connector', () => {
     connector.on('lost', (reason) => seen.push(`lost: ${reason}`))
     connector.on('failed', (error, retryMs) => {
       retries.push(retryMs)
-      seen.push(error instanceof BindError ? 'refused' : 'failed')
+      seen.push(error instanceof BindError ? 'rejected' : 'failed')
     })
     closers.push(() => connector.stop())
     connector.start()
     return { connector, seen, retries }
   }
 
-  test('comes back after its server went away and returned', async () => {
+  test('reconnects after its server restarted', async () => {
     const first = await listen()
     const { connector, seen, retries } = watch(account(first.port))
     await waitFor(() => connector.session?.bound)
@@ -217,14 +217,14 @@ describe('Connector', () => {
     expect(Math.max(...retries)).toBeLessThanOrEqual(5_000)
   })
 
-  test('tries again every second, no slower, while the SMSC says it is bound already', async () => {
+  test('retries every second while the SMSC responds ESME_RALYBND', async () => {
     const { port } = await listen({ onBind: () => ({ command_status: 0x05 }) })
     const { seen, retries } = watch(account(port))
     await waitFor(() => seen.length >= 2)
     expect(retries.slice(0, 2)).toEqual([1_000, 1_000])
   })
 
-  test('stop() unbinds, and does not come back', async () => {
+  test('stop() unbinds and does not reconnect', async () => {
     const { server, port } = await listen()
     const { connector, seen } = watch(account(port))
     await waitFor(() => connector.session)
@@ -234,7 +234,7 @@ describe('Connector', () => {
     expect(connector.session).toBeUndefined()
   })
 
-  test('stop() in the middle of trying ends the trying', async () => {
+  test('stop() during the retries ends them', async () => {
     const { server, port } = await listen()
     await closeNow(server)
     const timers = new Set<unknown>()

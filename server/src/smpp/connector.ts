@@ -7,22 +7,22 @@ import type { Session } from './session.ts'
 export type ConnectorOptions = Omit<ConnectOptions, 'signal'>
 
 export type ConnectorEvents = {
-  /** A new session, bound. Attach listeners here, at once. */
+  /** A new bound session. Listeners must attach to it synchronously. */
   bound: [session: Session]
-  /** The bound session is over. */
+  /** The bound session closed. */
   lost: [reason: string]
-  /** A try that came to nothing; the next one is `retryMs` away. */
+  /** A connection attempt failed; the next one follows after `retryMs`. */
   failed: [error: Error, retryMs: number]
 }
 
 const FIRST_RETRY_MS = 100
 const LAST_RETRY_MS = 5_000
-/** The SMSC still holds our last bind: it will let go on its own, and every second of it is a second without texts. */
+/** ESME_RALYBND: the SMSC has not released our previous bind yet. It will, and each second of delay costs throughput. */
 const ALREADY_BOUND_RETRY_MS = 1_000
-/** A bind that lived so long was a good one: back-off begins anew. */
+/** Lifetime after which a bind counts as stable and resets the back-off. */
 const STABLE_MS = 1_000
 
-/** Keeps one bind alive: connects, and connects again with a jittered back-off, until stop(). */
+/** Maintains one bind: connects, and reconnects with a jittered back-off, until stop(). */
 export class Connector extends EventEmitter<ConnectorEvents> {
   #options: ConnectorOptions
   readonly #clock: MonotonicClock
@@ -38,7 +38,7 @@ export class Connector extends EventEmitter<ConnectorEvents> {
     this.#clock = options.clock ?? monotonicClock
   }
 
-  /** The bound session, while there is one. */
+  /** The bound session; undefined while there is none. */
   get session(): Session | undefined {
     return this.#session
   }
@@ -49,7 +49,7 @@ export class Connector extends EventEmitter<ConnectorEvents> {
     this.#connecting = this.#connect(this.#abort.signal)
   }
 
-  /** Unbinds in order and does not come back. Resolves when nothing is left of the connection. */
+  /** Unbinds and does not reconnect. Resolves when the connection is closed. */
   async stop(): Promise<void> {
     this.#abort?.abort()
     this.#abort = undefined
@@ -58,7 +58,7 @@ export class Connector extends EventEmitter<ConnectorEvents> {
     await this.#session?.unbind()
   }
 
-  /** Settings for the session, if there is one, and for those to come. */
+  /** Applies settings to the current session, if any, and to later ones. */
   applySettings(settings: Pick<Session, 'window' | 'responseDeadlineMs' | 'enquireLinkMs'>): void {
     this.#options = { ...this.#options, ...settings }
     if (this.#session) Object.assign(this.#session, settings)
@@ -87,7 +87,7 @@ export class Connector extends EventEmitter<ConnectorEvents> {
     if (stopped.aborted) return
     const ms = this.#retryMs(error)
     if (error) this.emit('failed', error, ms)
-    // A listener may have called stop().
+    // a listener may have called stop()
     if (stopped.aborted) return
     this.#timer = this.#clock.setTimeout(() => {
       this.#connecting = this.#connect(stopped)
@@ -96,7 +96,7 @@ export class Connector extends EventEmitter<ConnectorEvents> {
 
   #retryMs(error: Error | undefined): number {
     if (error instanceof BindError && error.command_status === commandStatus.ESME_RALYBND) return ALREADY_BOUND_RETRY_MS
-    const most = Math.min(LAST_RETRY_MS, FIRST_RETRY_MS * 2 ** this.#tries++)
-    return most * (0.5 + Math.random() / 2)
+    const maxMs = Math.min(LAST_RETRY_MS, FIRST_RETRY_MS * 2 ** this.#tries++)
+    return maxMs * (0.5 + Math.random() / 2)
   }
 }

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { DeadlineTimer } from './deadline-timer.ts'
 
-function makeAlarm() {
+function makeTimer() {
   let now = 0
   let timer: { run: () => void; due: number } | undefined
   const rings: number[] = []
@@ -15,30 +15,30 @@ function makeAlarm() {
       if (which === timer) timer = undefined
     },
   }
-  const alarm = new DeadlineTimer(clock, () => rings.push(now))
-  /** Fires the timer this much after it was due. */
+  const deadlineTimer = new DeadlineTimer(clock, () => rings.push(now))
+  /** Fires the timer `lateness` milliseconds after it was due. */
   const fire = (lateness = 0) => {
     const due = timer
     timer = undefined
     now = (due?.due ?? now) + lateness
     due?.run()
   }
-  return { alarm, rings, fire, armedFor: () => timer?.due }
+  return { deadlineTimer, rings, fire, armedFor: () => timer?.due }
 }
 
-test('rings at the earliest time asked for', () => {
-  const { alarm, rings, fire, armedFor } = makeAlarm()
-  alarm.setFor(500)
-  alarm.setFor(300)
-  alarm.setFor(400)
+test('rings at the earliest requested time', () => {
+  const { deadlineTimer, rings, fire, armedFor } = makeTimer()
+  deadlineTimer.ringAt(500)
+  deadlineTimer.ringAt(300)
+  deadlineTimer.ringAt(400)
   expect(armedFor()).toBe(300)
   fire()
   expect(rings).toEqual([300])
 })
 
-test('after a standstill it waits one turn, and only one, however late that is again', () => {
-  const { alarm, rings, fire, armedFor } = makeAlarm()
-  alarm.setFor(300)
+test('after a standstill it waits exactly one turn, even if that turn is late too', () => {
+  const { deadlineTimer, rings, fire, armedFor } = makeTimer()
+  deadlineTimer.ringAt(300)
   fire(10_000)
   expect(rings).toEqual([])
   expect(armedFor()).toBe(10_301)
@@ -46,9 +46,9 @@ test('after a standstill it waits one turn, and only one, however late that is a
   expect(rings).toEqual([20_301])
 })
 
-test('an ordinary delay is no standstill', () => {
-  const { alarm, rings, fire } = makeAlarm()
-  alarm.setFor(300)
+test('an ordinary delay is not a standstill', () => {
+  const { deadlineTimer, rings, fire } = makeTimer()
+  deadlineTimer.ringAt(300)
   fire(60)
   expect(rings).toEqual([360])
 })

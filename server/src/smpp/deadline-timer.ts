@@ -1,4 +1,4 @@
-/** The time of deadlines: monotonic milliseconds, and one kind of timer. Tests bring their own. */
+/** Clock for deadlines: monotonic milliseconds and one kind of timer. Tests pass their own. */
 export type MonotonicClock = {
   now(): number
   setTimeout(run: () => void, ms: number): unknown
@@ -11,13 +11,13 @@ export const monotonicClock: MonotonicClock = {
   clearTimeout: (timer) => clearTimeout(timer as NodeJS.Timeout),
 }
 
-/** A ring so much too late means that we stood still, not the peer. */
+/** A timer this late means that our process stood still, not the peer. */
 const STALL_MS = 100
 
 /**
- * One timer that rings at the earliest time asked for. After a stop of the whole process (SIGSTOP, a long collection) it
- * rings one turn of the event loop later, so that answers which lie unread in the socket are read before anybody is
- * judged to be late.
+ * One timer that rings at the earliest requested time. After a standstill of the process (SIGSTOP, a long garbage
+ * collection) it rings one turn of the event loop later, so that responses in the socket buffer are read before their
+ * requests time out.
  */
 export class DeadlineTimer {
   readonly #clock: MonotonicClock
@@ -31,7 +31,7 @@ export class DeadlineTimer {
     this.#ring = ring
   }
 
-  setFor(due: number) {
+  ringAt(due: number) {
     if (due >= this.#due) return
     this.#clock.clearTimeout(this.#timer)
     this.#due = due
@@ -47,7 +47,7 @@ export class DeadlineTimer {
     const now = this.#clock.now()
     this.#stalled = !this.#stalled && now - this.#due > STALL_MS
     this.#due = Number.POSITIVE_INFINITY
-    if (this.#stalled) this.setFor(now)
+    if (this.#stalled) this.ringAt(now)
     else this.#ring()
   }
 }

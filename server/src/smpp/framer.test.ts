@@ -20,7 +20,7 @@ test('every split of a stream in two, and in three, gives the same PDUs', () => 
   }
 })
 
-test('octet by octet, each PDU comes out with its last octet', () => {
+test('fed octet by octet, each PDU comes out with its last octet', () => {
   const framer = new Framer()
   const completedAt = new Map<number, Buffer>()
   stream.forEach((octet, at) => {
@@ -33,7 +33,7 @@ test('octet by octet, each PDU comes out with its last octet', () => {
   ])
 })
 
-test('a length below a header or above the ceiling ends the stream as soon as it is read', () => {
+test('a command_length below 16 or above the maximum throws as soon as it is read', () => {
   for (const length of [0, 15, 70_000, 0xffff_ffff]) {
     const bytes = Buffer.alloc(4)
     bytes.writeUInt32BE(length)
@@ -43,7 +43,7 @@ test('a length below a header or above the ceiling ends the stream as soon as it
   expect(new Framer(20).push(Buffer.from('00000014', 'hex'))).toEqual([])
 })
 
-test('what came whole before the fault is not lost', () => {
+test('whole PDUs before the malformed one are returned with the error', () => {
   const framer = new Framer()
   const error = (() => {
     try {

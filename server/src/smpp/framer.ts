@@ -1,41 +1,41 @@
 import { commandStatus } from './pdu/command-status.ts'
 
-/** The stream is no longer a stream of PDUs. `frames` are the whole ones that came before the fault. */
+/** An impossible command_length. `frames` are the whole PDUs before it. */
 export class FrameError extends Error {
   override name = 'FrameError'
   readonly command_status = commandStatus.ESME_RINVCMDLEN
   readonly frames: Buffer[]
 
   constructor(length: number, frames: Buffer[]) {
-    super(`command_length ${length} cannot be`)
+    super(`command_length ${length} is out of range`)
     this.frames = frames
   }
 }
 
-const SHORTEST = 16
+const MIN_LENGTH = 16
 // The largest legal PDU is a message_payload of 64 KB (§5.3.2.32) plus mandatory fields and some TLVs.
-const LONGEST = 64 * 1024 + 4 * 1024
+const MAX_LENGTH = 64 * 1024 + 4 * 1024
 
 /** Cuts a byte stream into whole PDUs by their command_length (SMPP 3.4 §3.2). Frames are views, not copies. */
 export class Framer {
-  readonly #longest: number
-  #held: Buffer[] = []
-  #heldLength = 0
+  readonly #maxLength: number
+  #pieces: Buffer[] = []
+  #piecesLength = 0
   #needed = 4
 
-  constructor(longest = LONGEST) {
-    this.#longest = longest
+  constructor(maxLength = MAX_LENGTH) {
+    this.#maxLength = maxLength
   }
 
-  /** The PDUs that this chunk completes. Throws FrameError on an impossible length; the stream is lost from there on. */
+  /** Returns the PDUs that this chunk completes. Throws FrameError on an impossible length; the framer is then unusable. */
   push(chunk: Buffer): Buffer[] {
-    if (this.#heldLength === 0) return this.#cut(chunk)
-    this.#held.push(chunk)
-    this.#heldLength += chunk.length
-    if (this.#heldLength < this.#needed) return []
-    const bytes = Buffer.concat(this.#held, this.#heldLength)
-    this.#held = []
-    this.#heldLength = 0
+    if (this.#piecesLength === 0) return this.#cut(chunk)
+    this.#pieces.push(chunk)
+    this.#piecesLength += chunk.length
+    if (this.#piecesLength < this.#needed) return []
+    const bytes = Buffer.concat(this.#pieces, this.#piecesLength)
+    this.#pieces = []
+    this.#piecesLength = 0
     return this.#cut(bytes)
   }
 
@@ -45,7 +45,7 @@ export class Framer {
     this.#needed = 4
     while (bytes.length - at >= 4) {
       const length = bytes.readUInt32BE(at)
-      if (length < SHORTEST || length > this.#longest) throw new FrameError(length, frames)
+      if (length < MIN_LENGTH || length > this.#maxLength) throw new FrameError(length, frames)
       if (bytes.length - at < length) {
         this.#needed = length
         break
@@ -54,8 +54,8 @@ export class Framer {
       at += length
     }
     if (at < bytes.length) {
-      this.#held = [at === 0 ? bytes : bytes.subarray(at)]
-      this.#heldLength = bytes.length - at
+      this.#pieces = [at === 0 ? bytes : bytes.subarray(at)]
+      this.#piecesLength = bytes.length - at
     }
     return frames
   }

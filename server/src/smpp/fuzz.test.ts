@@ -1,5 +1,5 @@
-// A hundred thousand mutated PDUs through framer, codec and session, by a seed: whatever a peer sends, the process lives,
-// answers in whole PDUs, and grows no larger.
+// 100,000 mutated PDUs through framer, codec and session, from a fixed seed: for any input of a peer, the process survives,
+// responds in whole PDUs, and uses no more memory.
 
 import { type Duplex, duplexPair } from 'node:stream'
 import v8 from 'node:v8'
@@ -15,7 +15,7 @@ import { Session } from './session.ts'
 const MUTANTS = 100_000
 const PER_WRITE = 50
 
-/** Leaves nothing but what is held on to. */
+/** Collects garbage, so that only reachable objects remain. */
 v8.setFlagsFromString('--expose-gc')
 const collectGarbage = vm.runInNewContext('gc') as () => void
 
@@ -36,7 +36,7 @@ const tlvs = {
 
 const handset = { dest_addr_ton: 1, dest_addr_npi: 1, destination_addr: '12065550100' }
 
-/** One of every command, with what it can carry. */
+/** One PDU of every command, with all its fields. */
 const seeds: Buffer[] = (Object.keys(commands) as Command[]).map((command) => {
   const pdu = { ...blankPdu(command), sequence_number: 2, ...(commands[command].tlvs ? { tlvs } : {}) }
   if ('short_message' in pdu) pdu.short_message = Buffer.from('a short message')
@@ -51,23 +51,23 @@ function mutate(random: (below: number) => number): Buffer {
   const other = seeds[random(seeds.length)] as Buffer
   let bytes = Buffer.from(seed)
   const kind = random(8)
-  // cut short, gone on with a piece of another, or as it was
+  // cut short, extended with a piece of another PDU, or unchanged
   if (kind === 0) bytes = bytes.subarray(0, 16 + random(bytes.length - 15))
   if (kind === 1) bytes = Buffer.concat([bytes, other.subarray(16 + random(other.length - 15))])
   for (let flips = random(5); flips > 0; flips--) {
     const at = 4 + random(bytes.length - 4)
     bytes[at] = [0x00, 0xff, 0x7f, 0x80, random(256)][random(5)] as number
   }
-  // what the session has in flight or what it has not, and now and then a length that cannot be
+  // sequence numbers in flight and unknown ones, and sometimes an impossible length
   bytes.writeUInt32BE(random(200), 12)
   bytes.writeUInt32BE(bytes.length)
   if (random(400) === 0) bytes.writeUInt32BE(random(2) === 0 ? random(16) : 0x7fff_0000)
   return bytes
 }
 
-type Tally = { heard: number; requests: number; closes: number; sessions: number; outcomes: number }
+type Tally = { received: number; requests: number; closes: number; sessions: number; outcomes: number }
 
-/** A session that is bound at this end, with requests in flight, and the far end of its stream. */
+/** A bound session with requests in flight, and the far end of its stream. */
 async function openSession(side: 'esme' | 'smsc', tally: Tally): Promise<{ session: Session; far: Duplex }> {
   const [near, far] = duplexPair()
   const session = new Session(near)
@@ -76,7 +76,7 @@ async function openSession(side: 'esme' | 'smsc', tally: Tally): Promise<{ sessi
   far.on('data', (chunk: Buffer) => {
     for (const frame of framer.push(chunk)) {
       decodePdu(frame)
-      tally.heard++
+      tally.received++
     }
   })
   far.on('end', () => far.end())
@@ -98,7 +98,7 @@ async function openSession(side: 'esme' | 'smsc', tally: Tally): Promise<{ sessi
 
 const turn = () => new Promise((resolve) => setImmediate(resolve))
 
-function keepInFlight(session: Session, side: 'esme' | 'smsc', tally: Tally) {
+function fillWindow(session: Session, side: 'esme' | 'smsc', tally: Tally) {
   const text = { source_addr: '12345', destination_addr: '12065550100', short_message: Buffer.from('hi') }
   while (session.free > 80) {
     session.request(side === 'esme' ? submitSm(text) : deliverSm(text), () => tally.outcomes++)
@@ -110,7 +110,7 @@ async function flood(random: (below: number) => number, mutants: number, tally: 
     let { session, far } = await openSession(side, tally)
     for (let sent = 0; sent < mutants / 2; sent += PER_WRITE) {
       if (!session.bound) ({ session, far } = await openSession(side, tally))
-      keepInFlight(session, side, tally)
+      fillWindow(session, side, tally)
       far.write(Buffer.concat(Array.from({ length: PER_WRITE }, () => mutate(random))))
       await turn()
     }
@@ -118,7 +118,7 @@ async function flood(random: (below: number) => number, mutants: number, tally: 
   }
 }
 
-/** Twice, with a moment between: a buffer goes with the second collection, when its stream went with the first. */
+/** Collects twice, with a pause between: a buffer is freed in the collection after that of its stream. */
 async function memoryInUse(): Promise<number> {
   collectGarbage()
   await new Promise((resolve) => setTimeout(resolve, 20))
@@ -127,18 +127,18 @@ async function memoryInUse(): Promise<number> {
   return heapUsed + external
 }
 
-test('100,000 mutated PDUs: no crash, whole answers, no growth of memory', async () => {
+test('100,000 mutated PDUs: no crash, whole responses, no growth of memory', async () => {
   const random = randomFrom(0x5eed)
-  const tally: Tally = { heard: 0, requests: 0, closes: 0, sessions: 0, outcomes: 0 }
+  const tally: Tally = { received: 0, requests: 0, closes: 0, sessions: 0, outcomes: 0 }
   await flood(random, MUTANTS * 0.3, tally)
   const before = await memoryInUse()
   await flood(random, MUTANTS * 0.7, tally)
   const grown = (await memoryInUse()) - before
-  // what was sent reached every part of it
+  // the input reached every part of the code
   expect(tally.requests).toBeGreaterThan(5_000)
-  expect(tally.heard).toBeGreaterThan(20_000)
+  expect(tally.received).toBeGreaterThan(20_000)
   expect(tally.outcomes).toBeGreaterThan(1_000)
   expect(tally.closes).toBe(tally.sessions)
-  // A leak of 30 octets for each of these 70,000 would be more.
+  // a leak of 30 octets for each of these 70,000 PDUs would exceed this
   expect(grown).toBeLessThan(2 * 1024 * 1024)
 }, 20_000)

@@ -5,30 +5,30 @@ import { blankPdu, type SubmitSmResp, submitSm } from './pdu/pdu.ts'
 const submit = (sequence_number: number) =>
   submitSm({ sequence_number, destination_addr: '12065550100', short_message: Buffer.from('hi') })
 const response = (sequence_number: number): SubmitSmResp => ({ ...blankPdu('submit_sm_resp'), sequence_number })
-const nobody = () => {}
+const noop = () => {}
 
-test('sequence numbers end at 0x7fffffff, begin again at 1 (§3.2), and pass over those in use', () => {
+test('sequence numbers end at 0x7fffffff, start over at 1 (§3.2), and skip those in use', () => {
   const inFlight = new InFlight(0x7fff_fffd)
-  inFlight.add(submit(1), nobody, { writtenAt: 0, deadline: 100 }, true)
+  inFlight.add(submit(1), noop, { writtenAt: 0, deadline: 100 }, true)
   expect([1, 2, 3].map(() => inFlight.nextSequenceNumber())).toEqual([0x7fff_fffe, 0x7fff_ffff, 2])
 })
 
-test('thousands of late responses are known, but not for ever', () => {
+test('the last 4,096 timed-out requests are remembered for late responses, older ones are not', () => {
   const inFlight = new InFlight()
-  for (let n = 1; n <= 5_000; n++) inFlight.add(submit(n), nobody, { writtenAt: 0, deadline: n }, true)
+  for (let n = 1; n <= 5_000; n++) inFlight.add(submit(n), noop, { writtenAt: 0, deadline: n }, true)
   let overdue = 0
   while (inFlight.takeOverdue(5_000)) overdue++
-  expect([overdue, inFlight.size, inFlight.counted]).toEqual([5_000, 0, 0])
+  expect([overdue, inFlight.size, inFlight.windowSlots]).toEqual([5_000, 0, 0])
   expect(inFlight.takeExpired(response(904))).toBeUndefined()
   expect(inFlight.takeExpired(response(905))?.sequence_number).toBe(905)
   expect(inFlight.takeExpired(response(5_000))?.sequence_number).toBe(5_000)
 })
 
-test('a number that is used again is no longer late', () => {
+test('a reused sequence number is no longer late', () => {
   const inFlight = new InFlight()
-  inFlight.add(submit(1), nobody, { writtenAt: 0, deadline: 10 }, true)
+  inFlight.add(submit(1), noop, { writtenAt: 0, deadline: 10 }, true)
   inFlight.takeOverdue(10)
-  inFlight.add(submit(1), nobody, { writtenAt: 0, deadline: 20 }, true)
+  inFlight.add(submit(1), noop, { writtenAt: 0, deadline: 20 }, true)
   expect(inFlight.take(response(1))).toBeDefined()
   expect(inFlight.takeExpired(response(1))).toBeUndefined()
 })

@@ -2,7 +2,7 @@ import { type RequestPdu, type ResponsePdu, responseOf } from './pdu/pdu.ts'
 
 /**
  * How a request ended. `closed` with `sent: false` means that not one octet of it was handed to the stream: the peer
- * cannot have seen it. With `sent: true`, and after a timeout, nobody knows.
+ * cannot have seen it. With `sent: true`, and after a timeout, the peer may have seen it.
  */
 export type Outcome =
   | { kind: 'response'; pdu: ResponsePdu }
@@ -13,42 +13,44 @@ export type OnOutcome = (outcome: Outcome) => void
 
 export type Pending = {
   pdu: RequestPdu
-  done: OnOutcome
+  onOutcome: OnOutcome
   writtenAt: number
   deadline: number
   ordinal: number
-  counts: boolean
+  usesWindow: boolean
 }
 
-const EXPIRED_KEPT = 4096
+/** Timed-out requests that a late response can still find. */
+/** Timed-out requests that a late response can still match. */
+const MAX_EXPIRED = 4096
 const LAST_SEQUENCE_NUMBER = 0x7fff_ffff
 
 /**
- * The requests that wait for a response. All have the same time to live, so the order of the map is the order of the
- * deadlines, and one timer on its oldest entry is enough for any window. Where that time has been made shorter, the newer
- * requests wait for the older ones to end.
+ * The requests without a response. All have the same time to live, so the order of the map is the order of the deadlines,
+ * and one timer for its oldest entry is enough for any window. After a caller shortens that time, newer requests expire no
+ * earlier than older ones.
  */
 export class InFlight {
   readonly #pending = new Map<number, Pending>()
   readonly #expired = new Map<number, RequestPdu>()
   #lastSequenceNumber: number
   #ordinal = 0
-  #counted = 0
+  #windowSlots = 0
 
   constructor(lastSequenceNumber = 0) {
     this.#lastSequenceNumber = lastSequenceNumber
   }
 
-  /** How many take a slot of the window. */
-  get counted() {
-    return this.#counted
+  /** Requests that use a window slot. */
+  get windowSlots() {
+    return this.#windowSlots
   }
 
   get size() {
     return this.#pending.size
   }
 
-  /** The order number of the newest request: all up to it were encoded before now. */
+  /** The ordinal of the newest request: all requests up to it were encoded before now. */
   get ordinal() {
     return this.#ordinal
   }
@@ -57,7 +59,7 @@ export class InFlight {
     return this.#pending.values().next().value
   }
 
-  /** The next free one of 1 to 0x7fffffff (§3.2), going round. */
+  /** The next unused number from 1 to 0x7fffffff (§3.2), starting over at the end. */
   nextSequenceNumber(): number {
     let next = this.#lastSequenceNumber
     do next = next === LAST_SEQUENCE_NUMBER ? 1 : next + 1
@@ -66,35 +68,35 @@ export class InFlight {
     return next
   }
 
-  add(pdu: RequestPdu, done: OnOutcome, times: { writtenAt: number; deadline: number }, counts: boolean) {
+  add(pdu: RequestPdu, onOutcome: OnOutcome, times: { writtenAt: number; deadline: number }, usesWindow: boolean) {
     this.#expired.delete(pdu.sequence_number)
-    this.#pending.set(pdu.sequence_number, { pdu, done, ...times, ordinal: ++this.#ordinal, counts })
-    if (counts) this.#counted++
+    this.#pending.set(pdu.sequence_number, { pdu, onOutcome, ...times, ordinal: ++this.#ordinal, usesWindow })
+    if (usesWindow) this.#windowSlots++
   }
 
-  /** The request that this answers, which then waits no more. A response of another kind answers nothing. */
+  /** Removes and returns the request of this response; undefined when none matches its number and command. */
   take(response: ResponsePdu): Pending | undefined {
     const pending = this.#pending.get(response.sequence_number)
-    if (!pending || !answers(response, pending.pdu)) return undefined
+    if (!pending || !isResponseTo(response, pending.pdu)) return undefined
     this.#forget(pending)
     return pending
   }
 
-  /** The request that this answers too late, once. */
+  /** Removes and returns the timed-out request of this late response. */
   takeExpired(response: ResponsePdu): RequestPdu | undefined {
     const request = this.#expired.get(response.sequence_number)
-    if (!request || !answers(response, request)) return undefined
+    if (!request || !isResponseTo(response, request)) return undefined
     this.#expired.delete(response.sequence_number)
     return request
   }
 
-  /** Gives up the oldest request if its deadline has come; a late response will still find it for a while. */
+  /** Removes and returns the oldest request if its deadline has passed; a late response can still find it. */
   takeOverdue(now: number): Pending | undefined {
     const oldest = this.oldest
     if (!oldest || oldest.deadline > now) return undefined
     this.#forget(oldest)
     this.#expired.set(oldest.pdu.sequence_number, oldest.pdu)
-    if (this.#expired.size > EXPIRED_KEPT) {
+    if (this.#expired.size > MAX_EXPIRED) {
       for (const sequenceNumber of this.#expired.keys()) {
         this.#expired.delete(sequenceNumber)
         break
@@ -106,16 +108,16 @@ export class InFlight {
   takeAll(): Pending[] {
     const all = [...this.#pending.values()]
     this.#pending.clear()
-    this.#counted = 0
+    this.#windowSlots = 0
     return all
   }
 
   #forget(pending: Pending) {
     this.#pending.delete(pending.pdu.sequence_number)
-    if (pending.counts) this.#counted--
+    if (pending.usesWindow) this.#windowSlots--
   }
 }
 
-function answers(response: ResponsePdu, request: RequestPdu): boolean {
+function isResponseTo(response: ResponsePdu, request: RequestPdu): boolean {
   return response.command === 'generic_nack' || response.command === responseOf[request.command]
 }

@@ -2,25 +2,25 @@ import type { Duplex } from 'node:stream'
 import { FrameError, Framer } from './framer.ts'
 
 export type InboxEvents = {
-  /** Something came; called before any frame of it. */
+  /** Octets arrived; called before any frame of them. */
   onHeard(): void
   onFrame(frame: Buffer): void
-  /** All frames of one read have been handed on. */
+  /** All frames of one read were delivered. */
   onRead(): void
-  /** The stream is no longer a stream of PDUs. */
-  onFault(error: FrameError): void
+  /** The stream has an impossible command_length; no more frames follow. */
+  onFrameError(error: FrameError): void
 }
 
-/** The reading side of a session: whole PDUs in order, and none while somebody holds it back. */
+/** The reading side of a session: delivers whole PDUs in order, and none while it is paused. */
 export class Inbox {
   readonly #stream: Duplex
   readonly #events: InboxEvents
   readonly #framer = new Framer()
   #frames: Buffer[] = []
-  #fault: FrameError | undefined
+  #error: FrameError | undefined
   #handling = false
   #paused = false
-  #choked = false
+  #blocked = false
   #closed = false
 
   constructor(stream: Duplex, events: InboxEvents) {
@@ -33,7 +33,7 @@ export class Inbox {
     return this.#paused
   }
 
-  /** Holds everything from here on, the rest of the current read included. */
+  /** Delivers no more frames until resume(), not even the rest of the current read. */
   pause() {
     this.#paused = true
     this.#stream.pause()
@@ -46,15 +46,15 @@ export class Inbox {
     this.#flow()
   }
 
-  /** Stops or goes on reading new bytes, while what was read is still handed on. */
-  choke(choked: boolean) {
-    if (choked === this.#choked) return
-    this.#choked = choked
-    if (choked) this.#stream.pause()
+  /** Stops or resumes reading from the stream; frames that were read are still delivered. */
+  setBlocked(blocked: boolean) {
+    if (blocked === this.#blocked) return
+    this.#blocked = blocked
+    if (blocked) this.#stream.pause()
     else this.#flow()
   }
 
-  /** Hands on nothing any more, but reads on so that the stream can end. */
+  /** Delivers no more frames, but reads on so that the stream can end. */
   close() {
     this.#closed = true
     this.#frames = []
@@ -62,11 +62,11 @@ export class Inbox {
   }
 
   #flow() {
-    if (!this.#paused && !this.#choked) this.#stream.resume()
+    if (!this.#paused && !this.#blocked) this.#stream.resume()
   }
 
   #read(chunk: Buffer) {
-    if (this.#closed || this.#fault) return
+    if (this.#closed || this.#error) return
     this.#events.onHeard()
     try {
       const frames = this.#framer.push(chunk)
@@ -74,13 +74,13 @@ export class Inbox {
     } catch (error) {
       if (!(error instanceof FrameError)) throw error
       this.#frames.push(...error.frames)
-      this.#fault = error
+      this.#error = error
     }
     this.#handle()
   }
 
   #handle() {
-    // A listener may resume() from within a frame: the outer loop goes on.
+    // a listener may call resume() from within onFrame: the outer loop continues
     if (this.#handling) return
     this.#handling = true
     let handled = 0
@@ -91,6 +91,7 @@ export class Inbox {
       this.#frames = handled < this.#frames.length ? this.#frames.slice(handled) : []
     }
     this.#events.onRead()
-    if (this.#fault && this.#frames.length === 0 && !this.#paused && !this.#closed) this.#events.onFault(this.#fault)
+    if (this.#error && this.#frames.length === 0 && !this.#paused && !this.#closed)
+      this.#events.onFrameError(this.#error)
   }
 }

@@ -1,4 +1,4 @@
-// All the other operations with npm `smpp` as the SMSC, over TLS: what it reads of ours, and what we read of its.
+// All other operations with npm `smpp` as the SMSC, over TLS: it decodes our PDUs, and we decode its PDUs.
 
 import type npm from 'smpp'
 import { afterEach, expect, test } from 'vitest'
@@ -17,16 +17,16 @@ afterEach(async () => {
 
 const authority = makeAuthority()
 
-/** Our client, bound to their server over TLS; what the server reads is kept, and answered as the test says. */
-async function bindToTheirs(answers: Record<string, Record<string, unknown>>) {
-  const heard: npm.PDU[] = []
+/** Our client, bound to their server over TLS; the server records each request and sends the given responses. */
+async function bindToTheirs(responses: Record<string, Record<string, unknown>>) {
+  const received: npm.PDU[] = []
   let server: npm.Session | undefined
   const serve = (session: npm.Session) => {
     server = session
     session.on('pdu', (pdu: npm.PDU) => {
-      heard.push(pdu)
+      received.push(pdu)
       if (pdu.command.startsWith('bind')) session.send(pdu.response({ system_id: 'theirs' }))
-      if (pdu.command in answers) session.send(pdu.response(answers[pdu.command]))
+      if (pdu.command in responses) session.send(pdu.response(responses[pdu.command]))
     })
   }
   const port = await npmServer(closers, serve, authority.issue('localhost'))
@@ -38,12 +38,12 @@ async function bindToTheirs(answers: Record<string, Record<string, unknown>>) {
     requests.push(request)
     session.respond(request)
   })
-  return { session, server: server as npm.Session, heard, requests }
+  return { session, server: server as npm.Session, received, requests }
 }
 
-test('submit_multi: they read every destination, we read who was not taken', async () => {
-  const refused = { dest_addr_ton: 1, dest_addr_npi: 1, destination_addr: '12065550101', error_status_code: 0x0b }
-  const { session, heard } = await bindToTheirs({ submit_multi: { message_id: 'M1', unsuccess_sme: [refused] } })
+test('submit_multi: they decode every destination, we decode the rejected ones', async () => {
+  const rejected = { dest_addr_ton: 1, dest_addr_npi: 1, destination_addr: '12065550101', error_status_code: 0x0b }
+  const { session, received } = await bindToTheirs({ submit_multi: { message_id: 'M1', unsuccess_sme: [rejected] } })
   const pdu = submitMulti({
     source_addr: '12345',
     dest_address: [
@@ -54,8 +54,8 @@ test('submit_multi: they read every destination, we read who was not taken', asy
     short_message: Buffer.from('Hello'),
     tlvs: { user_message_reference: 4711 },
   })
-  expect(await session.send(pdu)).toMatchObject({ message_id: 'M1', unsuccess_sme: [refused] })
-  expect(heard.at(-1)).toMatchObject({
+  expect(await session.send(pdu)).toMatchObject({ message_id: 'M1', unsuccess_sme: [rejected] })
+  expect(received.at(-1)).toMatchObject({
     command: 'submit_multi',
     dest_address: [
       { dest_addr_ton: 1, dest_addr_npi: 1, destination_addr: '12065550100' },
@@ -68,7 +68,7 @@ test('submit_multi: they read every destination, we read who was not taken', asy
 })
 
 test('query_sm, cancel_sm and replace_sm', async () => {
-  const { session, heard } = await bindToTheirs({
+  const { session, received } = await bindToTheirs({
     query_sm: { message_id: 'M1', final_date: new Date('2026-01-02T15:30:00Z'), message_state: 2, error_code: 0 },
     cancel_sm: { command_status: 0x11 },
     replace_sm: {},
@@ -86,29 +86,33 @@ test('query_sm, cancel_sm and replace_sm', async () => {
   })
   const replacement = replaceSm({ ...message, validity_period: '000000020000000R', short_message: Buffer.from('New') })
   expect(await session.send(replacement)).toMatchObject({ command: 'replace_sm_resp', command_status: 0 })
-  expect(heard.slice(-3)).toMatchObject([
+  expect(received.slice(-3)).toMatchObject([
     { command: 'query_sm', ...message },
     { command: 'cancel_sm', ...message, destination_addr: '12065550100' },
     { command: 'replace_sm', ...message, short_message: Buffer.from('New') },
   ])
 })
 
-test('data_sm both ways: a text of ours, an MO and a receipt of theirs', async () => {
-  const { session, server, heard, requests } = await bindToTheirs({ data_sm: { message_id: 'D1' } })
+test('data_sm both ways: an MT from us, an MO and a receipt from them', async () => {
+  const { session, server, received, requests } = await bindToTheirs({ data_sm: { message_id: 'D1' } })
   const tlvs = { message_payload: Buffer.from('Longer than long. '.repeat(30)), user_message_reference: 5 }
   expect(await session.send(dataSm({ source_addr: '12345', destination_addr: '12065550100', tlvs }))).toMatchObject({
     command: 'data_sm_resp',
     message_id: 'D1',
   })
-  expect(heard.at(-1)).toMatchObject({ command: 'data_sm', destination_addr: '12065550100', user_message_reference: 5 })
+  expect(received.at(-1)).toMatchObject({
+    command: 'data_sm',
+    destination_addr: '12065550100',
+    user_message_reference: 5,
+  })
 
   const addresses = { source_addr: '12065550100', destination_addr: '12345' }
-  const answers: npm.PDU[] = []
-  server.data_sm({ ...addresses, message_payload: 'STOP' }, (answer) => answers.push(answer))
-  server.data_sm({ ...addresses, esm_class: 4, receipted_message_id: 'D1', message_state: 2 }, (answer) =>
-    answers.push(answer),
+  const responses: npm.PDU[] = []
+  server.data_sm({ ...addresses, message_payload: 'STOP' }, (response) => responses.push(response))
+  server.data_sm({ ...addresses, esm_class: 4, receipted_message_id: 'D1', message_state: 2 }, (response) =>
+    responses.push(response),
   )
-  await waitFor(() => answers.length === 2)
+  await waitFor(() => responses.length === 2)
   const [mo, receipt] = requests.map((request) => (request.command === 'data_sm' ? asDeliverSm(request) : undefined))
   expect(mo && [isReceipt(mo), mo.short_message.toString('latin1')]).toEqual([false, 'STOP'])
   expect(receipt && [isReceipt(receipt), parseReceipt(receipt)]).toMatchObject([
@@ -117,13 +121,13 @@ test('data_sm both ways: a text of ours, an MO and a receipt of theirs', async (
   ])
 })
 
-test('alert_notification is read, and gets no response', async () => {
-  const { session, server, heard, requests } = await bindToTheirs({ query_sm: {} })
+test('alert_notification is decoded and gets no response', async () => {
+  const { session, server, received, requests } = await bindToTheirs({ query_sm: {} })
   server.alert_notification({ source_addr: '12065550100', esme_addr: '12345', ms_availability_status: 0 })
   await waitFor(() => requests.length === 1)
   expect(requests).toMatchObject([
     { command: 'alert_notification', source_addr: '12065550100', tlvs: { ms_availability_status: 0 } },
   ])
   await session.send(querySm({ message_id: 'M1' }))
-  expect(heard.map((pdu) => pdu.command)).toEqual(['bind_transceiver', 'query_sm'])
+  expect(received.map((pdu) => pdu.command)).toEqual(['bind_transceiver', 'query_sm'])
 })

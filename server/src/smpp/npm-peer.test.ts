@@ -1,4 +1,4 @@
-// npm `smpp`, written by others, at the other end of the wire: what both sides understand is more than our own opinion.
+// npm `smpp`, an independent implementation, at the other end: agreement of both is evidence that our reading is right.
 
 import npm from 'smpp'
 import { afterEach, expect, test } from 'vitest'
@@ -27,7 +27,7 @@ const receipt = {
   doneDate: new Date('2026-01-02T15:31:00Z'),
 } as const
 
-// What it calls by the names of SMPP 5.0, or by its own.
+// Fields and commands that it names after SMPP 5.0, or in its own way.
 const theirNames: Record<string, string> = {
   ESME_RINVOPTPARSTREAM: 'ESME_RINVTLVSTREAM',
   ESME_ROPTPARNOTALLWD: 'ESME_RTLVNOTALLWD',
@@ -51,7 +51,7 @@ test('the tables agree', () => {
 
 test('our client, their server: bind, submit, receipt, unbind', async () => {
   const submits: npm.PDU[] = []
-  const answers: npm.PDU[] = []
+  const responses: npm.PDU[] = []
   let unbinds = 0
   const port = await serve((session) => {
     session.on('bind_transceiver', (pdu: npm.PDU) => session.send(pdu.response({ system_id: 'theirs' })))
@@ -67,7 +67,7 @@ test('our client, their server: bind, submit, receipt, unbind', async () => {
           receipted_message_id: 'A1B',
           message_state: 2,
         },
-        (answer) => answers.push(answer),
+        (response) => responses.push(response),
       )
     })
     session.on('unbind', (pdu: npm.PDU) => {
@@ -83,7 +83,7 @@ test('our client, their server: bind, submit, receipt, unbind', async () => {
     receipts.push(request as DeliverSm)
     session.respond(request)
   })
-  const answer = await session.send(
+  const response = await session.send(
     submitSm({
       source_addr: '12345',
       destination_addr: '12065550100',
@@ -92,15 +92,15 @@ test('our client, their server: bind, submit, receipt, unbind', async () => {
       tlvs: { user_message_reference: 513 },
     }),
   )
-  expect(answer).toMatchObject({ command: 'submit_sm_resp', command_status: 0, message_id: 'A1B' })
+  expect(response).toMatchObject({ command: 'submit_sm_resp', command_status: 0, message_id: 'A1B' })
   expect(submits[0]).toMatchObject({
     source_addr: '12345',
     destination_addr: '12065550100',
     user_message_reference: 513,
     short_message: { message: 'Hello' },
   })
-  await waitFor(() => answers.length === 1)
-  expect(answers[0]?.command_status).toBe(0)
+  await waitFor(() => responses.length === 1)
+  expect(responses[0]?.command_status).toBe(0)
   const [got] = receipts as [DeliverSm]
   expect(isReceipt(got)).toBe(true)
   expect(parseReceipt(got)).toMatchObject({ message_id: 'A1B', stat: 'DELIVRD', done_date: '2601021531' })
@@ -108,17 +108,17 @@ test('our client, their server: bind, submit, receipt, unbind', async () => {
   expect(unbinds).toBe(1)
 })
 
-test('our client keeps a bind on their server alive by enquire_link', async () => {
-  let asked = 0
+test('our client keeps its bind on their server alive with enquire_link', async () => {
+  let enquiries = 0
   const port = await serve((session) => {
     session.on('bind_transceiver', (pdu: npm.PDU) => session.send(pdu.response()))
     session.on('enquire_link', (pdu: npm.PDU) => {
-      asked++
+      enquiries++
       session.send(pdu.response())
     })
   })
   const session = await connect({ host: '127.0.0.1', port, system_id: 'a', password: 'b', enquireLinkMs: 20 })
-  await waitFor(() => asked >= 3)
+  await waitFor(() => enquiries >= 3)
   expect(session.bound).toBe(true)
   session.destroy()
 })
@@ -165,8 +165,8 @@ test('their client, our server: bind, submit, receipt, unbind', async () => {
     short_message: 'Hello',
     user_message_reference: 7,
   }
-  const answer = await new Promise<npm.PDU>((resolve) => client.submit_sm(fields, resolve))
-  expect(answer).toMatchObject({ command_status: 0, message_id: receipt.message_id })
+  const response = await new Promise<npm.PDU>((resolve) => client.submit_sm(fields, resolve))
+  expect(response).toMatchObject({ command_status: 0, message_id: receipt.message_id })
   expect(submits[0]).toMatchObject({ destination_addr: '12065550100', tlvs: { user_message_reference: 7 } })
   expect(submits[0]?.short_message.toString()).toBe('Hello')
   await waitFor(() => outcomes.length === 1)
@@ -177,19 +177,19 @@ test('their client, our server: bind, submit, receipt, unbind', async () => {
   await waitFor(() => server.sessions.size === 0)
 })
 
-test('their client is told a wrong password', async () => {
+test('their client receives ESME_RINVPASWD for a wrong password', async () => {
   const server = createServer({ onBind: () => ({ command_status: 0x0e }), onSession: () => {} })
   closers.push(() => server.close())
   const client = npm.connect({ host: '127.0.0.1', port: await server.listen(0, '127.0.0.1') })
   client.on('error', () => {})
-  const answer = await new Promise<npm.PDU>((resolve) =>
+  const response = await new Promise<npm.PDU>((resolve) =>
     client.bind_transceiver({ system_id: 'theirs', password: 'wrong' }, resolve),
   )
-  expect(answer.command_status).toBe(0x0e)
+  expect(response.command_status).toBe(0x0e)
   client.destroy()
 })
 
-test('they read what we write, and write what we read', () => {
+test('they decode our PDUs, and we decode theirs', () => {
   const ours = submitSm({
     sequence_number: 9,
     service_type: 'CMT',

@@ -5,19 +5,19 @@ import type { Pdu } from './pdu/pdu.ts'
 const SLAB = 64 * 1024
 
 export type OutboxOptions = {
-  /** What has to be written promptly and was not after so long must not be written any more. */
+  /** Age at which an unwritten prompt PDU is stale and must not be written any more. */
   staleMs: number
-  /** Nothing waits here any more: all of it has been handed to the stream. */
+  /** Everything was handed to the stream. */
   onFlush(): void
-  /** The stream has asked us to wait, and takes more now. */
-  onTaken(): void
-  /** Something is stale: nothing is written before this has been dealt with, and it may not be then. */
+  /** The stream was blocked and accepts more now. */
+  onUnblocked(): void
+  /** A prompt PDU is stale; nothing of this flush was written. */
   onStale(): void
 }
 
 /**
- * The writing side of a session. PDUs are encoded straight into a slab; what one turn of the event loop produced leaves in
- * one write, and nothing is handed to a stream that asks us to wait. A slab is never written twice, so no bytes move.
+ * The writing side of a session. Encodes PDUs straight into a slab, writes the PDUs of one turn of the event loop in one
+ * write, and writes nothing to a blocked stream. A region of a slab is used once, so no bytes are copied.
  */
 export class Outbox {
   readonly #stream: Duplex
@@ -29,7 +29,7 @@ export class Outbox {
   #piecesLength = 0
   #scheduled = false
   #blocked = false
-  // when the first PDU was added that has to be written promptly, of those that wait here (monotonic milliseconds)
+  // when the oldest unwritten prompt PDU was added (monotonic milliseconds)
   #promptSince: number | undefined
 
   constructor(stream: Duplex, options: OutboxOptions) {
@@ -38,24 +38,24 @@ export class Outbox {
     stream.on('drain', () => {
       this.#blocked = false
       this.flush()
-      if (!this.#blocked) options.onTaken()
+      if (!this.#blocked) options.onUnblocked()
     })
   }
 
-  /** Bytes that the peer's side has not taken yet: ours and those inside the stream. */
+  /** Octets that the peer has not read yet: those here and those inside the stream. */
   get backlog(): number {
     return this.#piecesLength + this.#at - this.#from + this.#stream.writableLength
   }
 
-  /** Whether the stream has asked us to wait. */
+  /** Whether the stream's buffer is full. */
   get isBlocked(): boolean {
     return this.#blocked
   }
 
-  /** Takes the PDU for the next write. Throws PduError, with nothing taken, when it cannot be encoded. */
+  /** Encodes the PDU for the next write. Throws PduError, and adds nothing, when it cannot be encoded. */
   add(pdu: Pdu, isPrompt = false) {
     const bound = encodedBound(pdu)
-    if (bound > this.#slab.length - this.#at) this.#turnSlab(bound)
+    if (bound > this.#slab.length - this.#at) this.#startSlab(bound)
     this.#at = encodePduInto(this.#slab, this.#at, pdu)
     if (isPrompt) this.#promptSince ??= performance.now()
     if (this.#scheduled || this.#blocked) return
@@ -69,8 +69,8 @@ export class Outbox {
   }
 
   /**
-   * Hands everything to the stream now, even if it asked us to wait. What a process knew when it made a PDU need not be true
-   * any more when it stood still before the write.
+   * Writes everything now, even to a blocked stream, unless a prompt PDU is stale: after a standstill of the process, the
+   * facts behind that PDU (a subscriber's consent) may have changed.
    */
   flush() {
     if (this.#stream.destroyed || this.#stream.writableEnded) return
@@ -97,7 +97,7 @@ export class Outbox {
     this.#from = this.#at
   }
 
-  #turnSlab(bound: number) {
+  #startSlab(bound: number) {
     this.#cutPiece()
     this.#slab = Buffer.allocUnsafeSlow(Math.max(SLAB, bound))
     this.#from = 0

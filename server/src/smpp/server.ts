@@ -2,18 +2,19 @@ import net from 'node:net'
 import tls from 'node:tls'
 import { commandStatus } from './pdu/command-status.ts'
 import { type Bind, isBind } from './pdu/pdu.ts'
-import { Session, type SessionOptions } from './session.ts'
+import { Session } from './session.ts'
+import type { SessionOptions } from './session.types.ts'
 
 export type BindDecision = { command_status: number; system_id?: string }
 
 export type ServerOptions = SessionOptions & {
-  /** Judges a bind. A refused one is answered and its connection closed. */
+  /** Accepts or rejects a bind. The server sends the decision, and closes the connection of a rejected bind. */
   onBind(session: Session, bind: Bind): BindDecision | Promise<BindDecision>
-  /** A session that is bound; its bind response leaves before anything sent from here. */
+  /** Called with a bound session; its bind response precedes anything sent from here. */
   onSession(session: Session, bind: Bind): void
-  /** A connection that has not bound by then is closed (the spec's session_init_timer, §7.2). */
+  /** Time after which a connection without a bind is closed (the spec's session_init_timer, §7.2). */
   bindDeadlineMs?: number
-  /** With key and cert; with requestCert and ca, clients need a certificate too. */
+  /** Key and cert; with requestCert and ca, clients need a certificate too. */
   tls?: tls.TlsOptions
 }
 
@@ -23,11 +24,11 @@ export type SmppServer = {
   /** Every open session, bound or not. */
   readonly sessions: ReadonlySet<Session>
   listen(port: number, host: string): Promise<number>
-  /** Takes no more connections, unbinds every session and resolves when all are closed. */
+  /** Stops listening, unbinds every session and resolves when all are closed. */
   close(): Promise<void>
 }
 
-/** The SMSC's end: accepts connections and binds, and hands over bound sessions. */
+/** The SMSC's end: accepts connections and binds, and passes bound sessions to onSession. */
 export function createServer(options: ServerOptions): SmppServer {
   const sessions = new Set<Session>()
   const accept = (socket: net.Socket) => acceptSession(socket, sessions, options)
@@ -35,9 +36,9 @@ export function createServer(options: ServerOptions): SmppServer {
   const listener = options.tls
     ? tls.createServer({ handshakeTimeout: bindDeadlineMs, ...options.tls }, accept)
     : net.createServer(accept)
-  // Node tells of a handshake that takes too long, and leaves its connection open.
+  // Node emits this for a handshake that takes too long, but does not close its connection
   listener.on('tlsClientError', (_error: Error, socket: net.Socket) => socket.destroy())
-  // Connections whose handshake is not over are no sessions yet, and close() must not wait for them.
+  // a connection during its TLS handshake is not a session yet; close() must not wait for it
   const connections = new Set<net.Socket>()
   listener.on('connection', (socket: net.Socket) => {
     connections.add(socket)
@@ -51,7 +52,7 @@ export function createServer(options: ServerOptions): SmppServer {
         listener.once('error', reject)
         listener.listen(port, host, () => {
           listener.off('error', reject)
-          // A connection that cannot be accepted (no file descriptor is left) costs that connection only.
+          // an accept error (no file descriptor left) affects that connection only
           listener.on('error', () => {})
           resolve((listener.address() as net.AddressInfo).port)
         })
@@ -72,16 +73,16 @@ function acceptSession(socket: net.Socket, sessions: Set<Session>, options: Serv
     if (!session.bound) session.destroy('no bind')
   }, options.bindDeadlineMs ?? BIND_DEADLINE_MS)
 
-  let judging = false
+  let isDeciding = false
   const onFirstRequest = async (request: object) => {
     const bind = request as Bind
-    if (judging || !isBind(bind)) return session.respond(bind, { command_status: commandStatus.ESME_RINVBNDSTS })
-    judging = true
-    const answer = await judge(session, bind, options)
+    if (isDeciding || !isBind(bind)) return session.respond(bind, { command_status: commandStatus.ESME_RINVBNDSTS })
+    isDeciding = true
+    const decision = await decide(session, bind, options)
     clearTimeout(bindTimer)
     if (session.state === 'closed') return
     session.off('request', onFirstRequest)
-    session.respond(bind, { system_id: '', ...answer })
+    session.respond(bind, { system_id: '', ...decision })
     if (session.bound) options.onSession(session, bind)
     else await session.unbind()
   }
@@ -92,7 +93,7 @@ function acceptSession(socket: net.Socket, sessions: Set<Session>, options: Serv
   })
 }
 
-async function judge(session: Session, bind: Bind, options: ServerOptions): Promise<BindDecision> {
+async function decide(session: Session, bind: Bind, options: ServerOptions): Promise<BindDecision> {
   try {
     return await options.onBind(session, bind)
   } catch {

@@ -1,5 +1,5 @@
-// One SMPP session over any duplex stream, whichever end of it we are. Requests go out within a window and each has a
-// deadline; what the peer sends is checked against the state of the bind and handed on as events.
+// One SMPP session over any duplex stream, for either end of the link. Requests go out within a window and each has a
+// deadline; requests of the peer are checked against the bind state and emitted as events.
 
 import { EventEmitter } from 'node:events'
 import { Socket } from 'node:net'
@@ -9,10 +9,10 @@ import { type BoundState, boundStateOf, isAllowed, type SessionState, type Side 
 import { DeadlineTimer, type MonotonicClock, monotonicClock } from './deadline-timer.ts'
 import { InFlight, type OnOutcome, type Outcome, type Pending } from './in-flight.ts'
 import { Inbox } from './inbox.ts'
+import { LinkMonitor } from './link-monitor.ts'
 import { Outbox } from './outbox.ts'
 import { decodePdu } from './pdu/codec.ts'
 import { commandStatus } from './pdu/command-status.ts'
-import type { RejectedDestination } from './pdu/destinations.ts'
 import {
   blankPdu,
   enquireLink,
@@ -32,50 +32,24 @@ import {
   unbind,
 } from './pdu/pdu.ts'
 import { PduError } from './pdu/pdu-error.ts'
-import type { Tlvs } from './pdu/tlvs.ts'
-import { SmppClosed, SmppTimeout, WindowFull } from './session-errors.ts'
-
-export type SessionOptions = {
-  /** How many submit_sm, submit_multi, deliver_sm and data_sm may wait for their responses. */
-  window?: number
-  responseDeadlineMs?: number
-  /** Nothing heard for so long: ask whether the peer lives. */
-  enquireLinkMs?: number
-  /** A request that takes a slot and was not written after so long is not written at all: the session is given up. */
-  staleMs?: number
-  clock?: MonotonicClock
-}
-
-export type SessionEvents = {
-  /** A request that the state allows; answer it with respond(). enquire_link and unbind are dealt with here. */
-  request: [pdu: RequestPdu]
-  /** Slots of the window came free; once for all that one read or one tick freed. */
-  drain: []
-  /** A response after its deadline, while its request (the very object) is still remembered. */
-  late: [request: RequestPdu, response: ResponsePdu]
-  close: [reason: string]
-}
-
-export type ResponseFields = {
-  command_status?: number
-  message_id?: string
-  system_id?: string
-  final_date?: string
-  message_state?: number
-  error_code?: number
-  unsuccess_sme?: readonly RejectedDestination[]
-  tlvs?: Tlvs
-}
+import {
+  type ResponseFields,
+  type SessionEvents,
+  type SessionOptions,
+  SmppClosed,
+  SmppTimeout,
+  WindowFull,
+} from './session.types.ts'
 
 const COMMAND_ID_AT = 4
 const FIRST_RESPONSE_ID = 0x8000_0000
-/** A peer that lets so much pile up is not read from until it has taken it. */
+/** Unsent octets above which the session stops reading, until the peer has read some of them. */
 const BACKLOG_LIMIT = 1024 * 1024
-/** How long a socket may take to close in good order, and a peer that unbinds to answer what it was asked. */
+/** Time that a socket has to close in order, and that a peer that unbinds has to respond to open requests. */
 const LINGER_MS = 1_000
 
 export class Session extends EventEmitter<SessionEvents> {
-  // these three may be changed at any time, for what comes after
+  // callers may change these three at any time; they apply to later requests
   window: number
   responseDeadlineMs: number
   enquireLinkMs: number
@@ -84,18 +58,15 @@ export class Session extends EventEmitter<SessionEvents> {
   readonly #inbox: Inbox
   readonly #outbox: Outbox
   readonly #inFlight = new InFlight()
-  readonly #alarm: DeadlineTimer
+  readonly #timer: DeadlineTimer
   #state: SessionState = 'open'
   #side: Side | undefined
   #sentOrdinal = 0
-  #freed = false
-  #lastHeard: number
-  #enquiring = false
-  /** A request ran out of time and not an octet has come since it was written: perhaps nobody is there any more. */
-  #doubted = false
-  #leaving: Promise<void> | undefined
+  #hasFreedSlots = false
+  readonly #link: LinkMonitor
+  #unbinding: Promise<void> | undefined
   #unbindSent = false
-  #whenIdle: (() => void) | undefined
+  #onIdle: (() => void) | undefined
 
   constructor(stream: Duplex, options: SessionOptions = {}) {
     super()
@@ -104,45 +75,42 @@ export class Session extends EventEmitter<SessionEvents> {
     this.enquireLinkMs = options.enquireLinkMs ?? 15_000
     this.#clock = options.clock ?? monotonicClock
     this.#stream = stream
-    this.#lastHeard = this.#clock.now()
-    this.#alarm = new DeadlineTimer(this.#clock, () => this.#tick())
-    // Without it Nagle's algorithm and delayed acknowledgements hold each other up for 40 ms.
+    this.#link = new LinkMonitor(this.#clock.now())
+    this.#timer = new DeadlineTimer(this.#clock, () => this.#tick())
+    // Without it, Nagle's algorithm and delayed acknowledgements delay each write by 40 ms.
     if ('setNoDelay' in stream && typeof stream.setNoDelay === 'function') stream.setNoDelay(true)
     this.#outbox = new Outbox(stream, {
       staleMs: options.staleMs ?? Number.POSITIVE_INFINITY,
       onFlush: () => {
         this.#sentOrdinal = this.#inFlight.ordinal
-        this.#breathe()
+        this.#applyBackpressure()
       },
-      onTaken: () => {
-        this.#freed = true
-        this.#tellDrain()
+      onUnblocked: () => {
+        this.#hasFreedSlots = true
+        this.#emitDrain()
       },
-      onStale: () => this.destroy('stood still before it could write'),
+      onStale: () => this.destroy('stale before it could be written'),
     })
     this.#inbox = new Inbox(stream, {
       onHeard: () => {
-        this.#lastHeard = this.#clock.now()
-        if (!this.#doubted) return
-        this.#doubted = false
-        this.#freed = true
+        if (this.#link.heard(this.#clock.now())) this.#hasFreedSlots = true
       },
       onFrame: (frame) => this.#handleFrame(frame),
       onRead: () => {
-        this.#tellDrain()
-        this.#breathe()
+        this.#emitDrain()
+        this.#applyBackpressure()
       },
-      onFault: (error) => {
+      onFrameError: (error) => {
         this.#outbox.add(genericNack(error.command_status, 0))
         this.#end(`bad frame: ${error.message}`)
       },
     })
-    let fault: Error | undefined
+    let streamError: Error | undefined
     stream.on('end', () => this.#end('peer closed'))
     stream.on('error', (error) => {
-      fault = error
+      streamError = error
     })
-    stream.on('close', () => this.#close(fault?.message ?? 'peer closed'))
+    stream.on('close', () => this.#close(streamError?.message ?? 'peer closed'))
   }
 
   get state(): SessionState {
@@ -153,51 +121,52 @@ export class Session extends EventEmitter<SessionEvents> {
     return this.#state === 'bound_trx' || this.#state === 'bound_tx' || this.#state === 'bound_rx'
   }
 
-  /** Slots of the window that are taken. */
+  /** Used window slots. */
   get inFlight(): number {
-    return this.#inFlight.counted
+    return this.#inFlight.windowSlots
   }
 
   /**
-   * Slots to be filled now: none while the session unbinds or is not bound, nor while a peer that let a request run out
-   * of time in silence has not been heard again, nor while it takes nothing. What is written to nobody is in doubt for ever.
+   * Free window slots. 0 unless bound, and while the session unbinds, the stream is blocked, or the peer is suspect: a text
+   * that is written to a dead peer stays unconfirmed.
    */
   get free(): number {
-    if (!this.bound || this.#leaving || this.#doubted || this.#outbox.isBlocked) return 0
-    return Math.max(0, this.window - this.#inFlight.counted)
+    if (!this.bound || this.#unbinding || this.#link.isSuspect || this.#outbox.isBlocked) return 0
+    return Math.max(0, this.window - this.#inFlight.windowSlots)
   }
 
-  /** Octets that wait for the peer to take them. */
+  /** Octets that the peer has not read yet. */
   get backlog(): number {
     return this.#outbox.backlog
   }
 
   /**
-   * Sends a request under a sequence number of its own (written into the PDU) and calls `done` exactly once, never before
-   * request() returns. Throws WindowFull when no slot is free and PduError when the PDU cannot be encoded; then nothing
-   * was sent and `done` is never called.
+   * Sends a request under a new sequence number (written into the PDU) and calls `onOutcome` exactly once, never before
+   * request() returns. Throws WindowFull when no window slot is free and PduError when the PDU cannot be encoded; then
+   * nothing was sent and `onOutcome` is never called.
    */
-  request(pdu: RequestPdu, done: OnOutcome) {
-    if (this.#leaving || !isAllowed(pdu.command, this.#side, this.#state)) {
+  request(pdu: RequestPdu, onOutcome: OnOutcome) {
+    if (this.#unbinding || !isAllowed(pdu.command, this.#side, this.#state)) {
       const reason =
-        this.#state === 'closed' ? 'closed' : this.#leaving ? 'unbinding' : `not allowed when ${this.#state}`
-      process.nextTick(done, { kind: 'closed', sent: false, reason } satisfies Outcome)
+        this.#state === 'closed' ? 'closed' : this.#unbinding ? 'unbinding' : `not allowed when ${this.#state}`
+      process.nextTick(onOutcome, { kind: 'closed', sent: false, reason } satisfies Outcome)
       return
     }
-    const counts = usesWindowSlot(pdu.command)
-    if (counts && this.#inFlight.counted >= this.window) throw new WindowFull(`window of ${this.window} is full`)
-    this.#send(pdu, done, counts)
+    const usesWindow = usesWindowSlot(pdu.command)
+    if (usesWindow && this.#inFlight.windowSlots >= this.window)
+      throw new WindowFull(`window of ${this.window} is full`)
+    this.#send(pdu, onOutcome, usesWindow)
   }
 
-  /** Sends what has no response. Says whether the state allowed it; throws PduError as request() does. */
+  /** Sends a PDU that has no response. Returns whether the bind state allowed it; throws PduError as request() does. */
   notify(pdu: Notice): boolean {
-    if (this.#leaving || !isAllowed(pdu.command, this.#side, this.#state)) return false
+    if (this.#unbinding || !isAllowed(pdu.command, this.#side, this.#state)) return false
     pdu.sequence_number = this.#inFlight.nextSequenceNumber()
     this.#outbox.add(pdu)
     return true
   }
 
-  /** request() as a promise of the response, whatever its command_status. Throws SmppTimeout or SmppClosed. */
+  /** request() as a promise of the response, with any command_status. Rejects with SmppTimeout or SmppClosed. */
   send<C extends RequestCommand>(pdu: PduOf<C>): Promise<ResponseTo<C>> {
     return new Promise((resolve, reject) => {
       this.request(pdu as RequestPdu, (outcome) => {
@@ -209,8 +178,8 @@ export class Session extends EventEmitter<SessionEvents> {
   }
 
   /**
-   * Answers a request of the peer; does nothing once the session is closed, nor to what has no response. A bind answered
-   * with ESME_ROK is bound.
+   * Responds to a request of the peer. Does nothing when the session is closed or the request has no response. ESME_ROK to a
+   * bind makes the session bound.
    */
   respond(request: RequestPdu, fields?: ResponseFields) {
     if (this.#state === 'closed' || isNotice(request)) return
@@ -223,39 +192,39 @@ export class Session extends EventEmitter<SessionEvents> {
     this.#outbox.add(response)
   }
 
-  /** Stops reading. What was read and not yet handed on is kept; the peer is not held to be silent meanwhile. */
+  /** Stops reading and emitting requests, in the middle of a read too; the pause does not count as silence of the peer. */
   pause() {
     this.#inbox.pause()
   }
 
   resume() {
     if (!this.#inbox.paused) return
-    this.#lastHeard = this.#clock.now()
+    this.#link.restartSilence(this.#clock.now())
     this.#inbox.resume()
     this.#arm()
   }
 
   /**
-   * Leaves in order: takes no new requests, waits for those in flight (each has its deadline), unbinds and closes.
-   * Resolves when the stream is closed, however that came about.
+   * Rejects new requests, waits for those in flight (each has its deadline), unbinds and closes. Resolves when the stream
+   * is closed, for any reason.
    */
   unbind(): Promise<void> {
-    this.#leaving ??= this.#leave()
-    return this.#leaving
+    this.#unbinding ??= this.#unbind()
+    return this.#unbinding
   }
 
-  /** Ends the session at once; what is in flight ends as `closed`, and of it the system sends no more than it has. */
+  /** Closes the session at once: requests in flight end as `closed`, and the system sends no octet it still buffers. */
   destroy(reason = 'destroyed') {
-    const isUnanswered = this.#inFlight.size > 0
+    const hasOpenRequests = this.#inFlight.size > 0
     this.#close(reason)
-    // closed in any other way, the system would go on offering what is written to a peer that does not take it
-    if (isUnanswered && this.#stream instanceof Socket && !(this.#stream instanceof TLSSocket))
+    // after any other close, the system would go on offering the written octets to a peer that does not read
+    if (hasOpenRequests && this.#stream instanceof Socket && !(this.#stream instanceof TLSSocket))
       this.#stream.resetAndDestroy()
     else this.#stream.destroy()
   }
 
-  /** The peer unbinds: what is in flight has a moment to be answered, as an answer lost is a text in doubt. */
-  #part(request: Unbind) {
+  /** The peer unbinds: requests in flight get LINGER_MS for their responses, as a lost response leaves a text unconfirmed. */
+  #handleUnbind(request: Unbind) {
     const finish = () => {
       this.#clock.clearTimeout(timer)
       this.respond(request)
@@ -263,11 +232,11 @@ export class Session extends EventEmitter<SessionEvents> {
     }
     const timer = this.#clock.setTimeout(finish, LINGER_MS)
     if (this.#unbindSent || this.#inFlight.size === 0) return finish()
-    const leave = this.#whenIdle
-    this.#leaving ??= this.#streamClosed()
-    this.#whenIdle = () => {
+    const onIdle = this.#onIdle
+    this.#unbinding ??= this.#streamClosed()
+    this.#onIdle = () => {
       finish()
-      leave?.()
+      onIdle?.()
     }
   }
 
@@ -276,11 +245,11 @@ export class Session extends EventEmitter<SessionEvents> {
     return new Promise((resolve) => this.#stream.once('close', () => resolve()))
   }
 
-  async #leave() {
+  async #unbind() {
     const streamClosed = this.#streamClosed()
     if (this.bound && this.#inFlight.size > 0) {
       await new Promise<void>((resolve) => {
-        this.#whenIdle = resolve
+        this.#onIdle = resolve
       })
     }
     this.#unbindSent = this.bound
@@ -289,11 +258,11 @@ export class Session extends EventEmitter<SessionEvents> {
     await streamClosed
   }
 
-  #send(pdu: RequestPdu, done: OnOutcome, counts: boolean) {
+  #send(pdu: RequestPdu, onOutcome: OnOutcome, usesWindow: boolean) {
     pdu.sequence_number = this.#inFlight.nextSequenceNumber()
-    this.#outbox.add(pdu, counts)
+    this.#outbox.add(pdu, usesWindow)
     const writtenAt = this.#clock.now()
-    this.#inFlight.add(pdu, done, { writtenAt, deadline: writtenAt + this.responseDeadlineMs }, counts)
+    this.#inFlight.add(pdu, onOutcome, { writtenAt, deadline: writtenAt + this.responseDeadlineMs }, usesWindow)
     if (this.#inFlight.size === 1) this.#arm()
   }
 
@@ -303,16 +272,16 @@ export class Session extends EventEmitter<SessionEvents> {
       pdu = decodePdu(frame)
     } catch (error) {
       if (!(error instanceof PduError)) throw error
-      // NOTE: a nack of what claims to be a response would answer the peer's own request of that number.
-      if (frame.readUInt32BE(COMMAND_ID_AT) < FIRST_RESPONSE_ID) this.#refuse(error)
+      // NOTE: a generic_nack to a malformed response would be the response to the peer's own request of that number.
+      if (frame.readUInt32BE(COMMAND_ID_AT) < FIRST_RESPONSE_ID) this.#reject(error)
       return
     }
     if (isResponse(pdu)) this.#handleResponse(pdu)
     else this.#handleRequest(pdu)
   }
 
-  /** A body at fault is refused by the command's own response, anything worse by generic_nack (§4.3). */
-  #refuse(error: PduError) {
+  /** Rejects a malformed body with the command's own response, anything worse with generic_nack (§4.3). */
+  #reject(error: PduError) {
     const { command, command_status, sequence_number } = error
     const response = command && command in responseOf ? responseOf[command as RequestCommand] : 'generic_nack'
     this.#outbox.add({ ...blankPdu(response), command_status, sequence_number } as ResponsePdu)
@@ -338,9 +307,9 @@ export class Session extends EventEmitter<SessionEvents> {
       if (isNotice(request)) this.#outbox.add(genericNack(status, request.sequence_number))
       else this.respond(request, { command_status: status })
     } else if (request.command === 'enquire_link') this.respond(request)
-    else if (request.command === 'unbind') this.#part(request)
+    else if (request.command === 'unbind') this.#handleUnbind(request)
     else if (!this.emit('request', request) && !isNotice(request)) {
-      // Nobody to take it: a status that makes an SMSC try again later.
+      // no listener: this status makes an SMSC retry later
       this.respond(request, { command_status: commandStatus.ESME_RX_T_APPN })
     }
   }
@@ -352,61 +321,62 @@ export class Session extends EventEmitter<SessionEvents> {
   }
 
   #settle(pending: Pending, outcome: Outcome) {
-    if (pending.counts) this.#freed = true
-    pending.done(outcome)
-    if (this.#inFlight.size === 0) this.#whenIdle?.()
+    if (pending.usesWindow) this.#hasFreedSlots = true
+    pending.onOutcome(outcome)
+    if (this.#inFlight.size === 0) this.#onIdle?.()
   }
 
-  #tellDrain() {
-    if (!this.#freed) return
-    this.#freed = false
+  #emitDrain() {
+    if (!this.#hasFreedSlots) return
+    this.#hasFreedSlots = false
     this.emit('drain')
   }
 
-  /** Stops reading while the peer does not take what we answer, and goes on when it does. */
-  #breathe() {
-    this.#inbox.choke(this.#outbox.backlog > BACKLOG_LIMIT)
+  /** Stops reading while the peer does not read our responses, and resumes when it does. */
+  #applyBackpressure() {
+    this.#inbox.setBlocked(this.#outbox.backlog > BACKLOG_LIMIT)
   }
 
-  // One alarm per session, on whichever comes first: the oldest request's deadline, or the peer's silence.
+  // One timer per session, for the earlier of the oldest request's deadline and the end of the allowed silence.
   #arm() {
     if (this.#state === 'closed') return
     const oldest = this.#inFlight.oldest
-    if (oldest) this.#alarm.setFor(oldest.deadline)
-    if (this.#listening) this.#alarm.setFor(this.#lastHeard + this.enquireLinkMs)
+    if (oldest) this.#timer.ringAt(oldest.deadline)
+    if (this.#isListening) this.#timer.ringAt(this.#link.enquireAt(this.enquireLinkMs))
   }
 
-  get #listening(): boolean {
-    return this.bound && !this.#enquiring && !this.#inbox.paused
+  get #isListening(): boolean {
+    return this.bound && !this.#link.isEnquiring && !this.#inbox.paused
   }
 
   #tick() {
     const now = this.#clock.now()
     for (let late = this.#inFlight.takeOverdue(now); late; late = this.#inFlight.takeOverdue(now)) {
-      if (this.#lastHeard <= late.writtenAt && !this.#inbox.paused) this.#doubted = true
+      if (!this.#inbox.paused) this.#link.requestTimedOut(late.writtenAt)
       this.#settle(late, { kind: 'timeout' })
     }
-    const isSilent = (this.#doubted && !this.#leaving) || now - this.#lastHeard >= this.enquireLinkMs
-    if (this.#listening && isSilent) this.#enquire()
-    this.#tellDrain()
+    const isSilent = (this.#link.isSuspect && !this.#unbinding) || now >= this.#link.enquireAt(this.enquireLinkMs)
+    if (this.#isListening && isSilent) this.#enquire()
+    this.#emitDrain()
     this.#arm()
   }
 
   #enquire() {
-    const asked = this.#clock.now()
-    this.#enquiring = true
+    const enquiredAt = this.#clock.now()
+    this.#link.isEnquiring = true
     this.#send(
       enquireLink(),
       (outcome) => {
-        this.#enquiring = false
-        if (outcome.kind === 'timeout' && this.#lastHeard <= asked && !this.#inbox.paused) this.destroy('silent')
+        this.#link.isEnquiring = false
+        if (outcome.kind === 'timeout' && this.#link.isSilentSince(enquiredAt) && !this.#inbox.paused)
+          this.destroy('silent')
         else this.#arm()
       },
       false,
     )
   }
 
-  /** Closes in good order: what is written leaves, and the peer has a moment to close its side. */
+  /** Closes in order: sends the written PDUs and gives the peer LINGER_MS to close its side. */
   #end(reason: string) {
     if (this.#state === 'closed') return
     this.#outbox.flush()
@@ -419,12 +389,12 @@ export class Session extends EventEmitter<SessionEvents> {
   #close(reason: string) {
     if (this.#state === 'closed') return
     this.#state = 'closed'
-    this.#alarm.clear()
+    this.#timer.clear()
     this.#inbox.close()
-    for (const { done, ordinal } of this.#inFlight.takeAll()) {
-      done({ kind: 'closed', sent: ordinal <= this.#sentOrdinal, reason })
+    for (const { onOutcome, ordinal } of this.#inFlight.takeAll()) {
+      onOutcome({ kind: 'closed', sent: ordinal <= this.#sentOrdinal, reason })
     }
-    this.#whenIdle?.()
+    this.#onIdle?.()
     this.emit('close', reason)
   }
 }

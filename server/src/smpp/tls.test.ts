@@ -1,4 +1,4 @@
-// TLS on both ends, over real sockets on loopback, with certificates of an authority that nobody else trusts.
+// TLS on both ends, over real sockets on loopback, with certificates of a private authority.
 
 import net from 'node:net'
 import type tls from 'node:tls'
@@ -40,7 +40,7 @@ const trusted = { ca: authority.cert, servername: 'smpp.carrier.example' }
 const submit = () => submitSm({ destination_addr: '12065550100', short_message: Buffer.from('hi') })
 
 describe('the client', () => {
-  test('binds to a carrier that its authority vouches for, by the name it was told', async () => {
+  test('binds to a server whose certificate is signed by the given authority for the given name', async () => {
     const { port } = await listen()
     const session = await connect(account(port, trusted))
     expect(await session.send(submit())).toMatchObject({ command_status: 0, message_id: 'id-1' })
@@ -57,13 +57,13 @@ describe('the client', () => {
     await waitFor(() => server.sessions.size === 0)
   })
 
-  test('trusts an address where the certificate has it', async () => {
+  test('accepts an IP address that the certificate names', async () => {
     const { port } = await listen(authority.issue('127.0.0.1'))
     const session = await connect(account(port, { ca: authority.cert }))
     await session.unbind()
   })
 
-  test('says in time that the other end does not speak TLS', async () => {
+  test('fails in time when the other end does not speak TLS', async () => {
     const plain = createServer({ onBind: () => ({ command_status: 0 }), onSession: () => {} })
     const port = await plain.listen(0, '127.0.0.1')
     closers.push(() => plain.close())
@@ -72,7 +72,7 @@ describe('the client', () => {
 })
 
 describe('the server', () => {
-  test('that asks for certificates takes who has one of its authority, and nobody else', async () => {
+  test('that requires client certificates accepts those of its authority and no others', async () => {
     const { server, port } = await listen({ requestCert: true, ca: authority.cert })
     const session = await connect(account(port, { ...trusted, ...authority.issue('esme.example') }))
     expect(session.bound).toBe(true)
@@ -83,7 +83,7 @@ describe('the server', () => {
     await waitFor(() => server.sessions.size === 0)
   })
 
-  test('lets a connection go that never shakes hands, and closes without waiting for one', async () => {
+  test('closes a connection without a TLS handshake, and close() does not wait for one', async () => {
     const { port } = await listen({}, { bindDeadlineMs: 50 })
     const mute = net.connect(port, '127.0.0.1')
     mute.on('error', () => {}).resume()

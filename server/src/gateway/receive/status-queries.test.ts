@@ -6,7 +6,7 @@ import { waitFor } from '../../../test/wait-for.ts'
 import { commandStatus } from '../../smpp/pdu/command-status.ts'
 import { messageState } from '../../smpp/pdu/flags.ts'
 import type { QuerySm, RequestPdu } from '../../smpp/pdu/pdu.ts'
-import type { ResponseFields } from '../../smpp/session.ts'
+import type { ResponseFields } from '../../smpp/session.types.ts'
 import { startGateway } from '../gateway.ts'
 
 let sending: Awaited<ReturnType<typeof startSending>>

@@ -1,5 +1,5 @@
-// Bytes to PDU and back, by walking the table of commands. What we write is exact. What we read is exact in structure;
-// a response is read as far as it goes, because what it answers has already happened at the other side.
+// Encodes and decodes PDUs by walking the table of commands. Encoding is exact. Decoding of requests is exact in structure;
+// a response is decoded as far as possible, because the peer has already acted on its request.
 
 import { commandStatus } from './command-status.ts'
 import { type Command, commands, type Field } from './commands.ts'
@@ -20,64 +20,64 @@ export const HEADER_LENGTH = 16
 
 type AnyPdu = Record<string, unknown> & Pick<Pdu, 'command' | 'command_status' | 'sequence_number' | 'tlvs'>
 
-type Plan = {
+type Layout = {
   command: Command
   id: number
   fields: readonly Field[]
   tlvs: boolean
   bare: boolean
   response: boolean
-  /** the most that header and body can take */
+  /** maximum length of header and body */
   bound: number
   blank: AnyPdu
 }
 
-const plans = {} as Record<Command, Plan>
-const plansById = new Map<number, Plan>()
+const layouts = {} as Record<Command, Layout>
+const layoutsById = new Map<number, Layout>()
 for (const command of Object.keys(commands) as Command[]) {
   const { id, body, tlvs, bare } = commands[command]
   const fields: readonly Field[] = body
   const bound = fields.reduce((sum, field) => sum + field.max, HEADER_LENGTH)
   const blank = blankPdu(command) as unknown as AnyPdu
-  plans[command] = { command, id, fields, tlvs, bare, response: id >= 0x8000_0000, bound, blank }
-  plansById.set(id, plans[command])
+  layouts[command] = { command, id, fields, tlvs, bare, response: id >= 0x8000_0000, bound, blank }
+  layoutsById.set(id, layouts[command])
 }
 
 /**
- * Reads one whole PDU. `short_message` and TLV values are views into `bytes`, not copies. Throws PduError with the
- * command_status to answer with when the PDU is not what its header says.
+ * Decodes one whole PDU. `short_message` and TLV values are views into `bytes`, not copies. Throws PduError with the
+ * command_status of the response when the PDU does not match its header.
  */
 export function decodePdu(bytes: Buffer): Pdu {
   const end = bytes.length
   if (end < HEADER_LENGTH) throw new PduError(commandStatus.ESME_RINVCMDLEN, 0, 'shorter than a header')
   const sequence_number = bytes.readUInt32BE(12)
   if (bytes.readUInt32BE(0) !== end) {
-    throw new PduError(commandStatus.ESME_RINVCMDLEN, sequence_number, 'command_length is not the length')
+    throw new PduError(commandStatus.ESME_RINVCMDLEN, sequence_number, 'command_length differs from the length')
   }
-  const plan = plansById.get(bytes.readUInt32BE(4))
-  if (!plan) throw new PduError(commandStatus.ESME_RINVCMDID, sequence_number, 'a command we do not speak')
+  const layout = layoutsById.get(bytes.readUInt32BE(4))
+  if (!layout) throw new PduError(commandStatus.ESME_RINVCMDID, sequence_number, 'unsupported command_id')
 
-  const pdu: AnyPdu = { ...plan.blank }
+  const pdu: AnyPdu = { ...layout.blank }
   pdu.command_status = bytes.readUInt32BE(8)
   pdu.sequence_number = sequence_number
-  const at = decodeBody(pdu, plan, bytes)
-  if (plan.tlvs && at < end) {
+  const at = decodeBody(pdu, layout, bytes)
+  if (layout.tlvs && at < end) {
     try {
       pdu.tlvs = decodeTlvs(bytes, at, sequence_number)
     } catch (error) {
-      if (!plan.response) throw named(error, plan)
+      if (!layout.response) throw withCommand(error, layout)
     }
   }
   return pdu as unknown as Pdu
 }
 
-function decodeBody(pdu: AnyPdu, plan: Plan, bytes: Buffer): number {
+function decodeBody(pdu: AnyPdu, layout: Layout, bytes: Buffer): number {
   const end = bytes.length
   let at = HEADER_LENGTH
-  for (const field of plan.fields) {
+  for (const field of layout.fields) {
     if (at >= end) {
-      if (plan.response) return end
-      throw cutOff(plan, pdu, field)
+      if (layout.response) return end
+      throw cutOff(layout, pdu, field)
     }
     if (field.type === 'uint8') {
       pdu[field.name] = bytes[at++]
@@ -88,13 +88,13 @@ function decodeBody(pdu: AnyPdu, plan: Plan, bytes: Buffer): number {
       }
       const from = at
       while (at < end && bytes[at] !== 0) at++
-      if ((at === end || at - from >= field.max) && !plan.response) throw cutOff(plan, pdu, field)
+      if ((at === end || at - from >= field.max) && !layout.response) throw cutOff(layout, pdu, field)
       pdu[field.name] = bytes.toString('latin1', from, at++)
     } else if (field.type !== 'octets') {
-      at = decodeList(pdu, plan, field, bytes, at)
+      at = decodeList(pdu, layout, field, bytes, at)
     } else {
       const length = bytes[at++] as number
-      if (length > end - at) throw cutOff(plan, pdu, field)
+      if (length > end - at) throw cutOff(layout, pdu, field)
       if (length > 0) pdu[field.name] = bytes.subarray(at, at + length)
       at += length
     }
@@ -102,83 +102,93 @@ function decodeBody(pdu: AnyPdu, plan: Plan, bytes: Buffer): number {
   return at
 }
 
-function decodeList(pdu: AnyPdu, plan: Plan, field: Field, bytes: Buffer, at: number): number {
+function decodeList(pdu: AnyPdu, layout: Layout, field: Field, bytes: Buffer, at: number): number {
   try {
     const { list, end } = field.type === 'rejected' ? decodeRejected(bytes, at) : decodeDestinations(bytes, at)
     pdu[field.name] = list
     return end
   } catch (error) {
     if (!(error instanceof ListError)) throw error
-    throw cutOff(plan, pdu, { ...field, status: error.command_status })
+    throw cutOff(layout, pdu, { ...field, status: error.command_status })
   }
 }
 
-function cutOff(plan: Plan, pdu: AnyPdu, field: Field): PduError {
-  return new PduError(field.status, pdu.sequence_number, `${plan.command}.${field.name} does not fit`, plan.command)
+function cutOff(layout: Layout, pdu: AnyPdu, field: Field): PduError {
+  return new PduError(
+    field.status,
+    pdu.sequence_number,
+    `${layout.command}.${field.name} is cut off or too long`,
+    layout.command,
+  )
 }
 
-function named(error: unknown, plan: Plan) {
+function withCommand(error: unknown, layout: Layout) {
   if (!(error instanceof PduError)) return error
-  return new PduError(error.command_status, error.sequence_number, `${plan.command}: bad TLVs`, plan.command)
+  return new PduError(
+    error.command_status,
+    error.sequence_number,
+    `${layout.command} has malformed TLVs`,
+    layout.command,
+  )
 }
 
-/** The PDU's bytes. Throws PduError when a value does not fit its field; nothing is ever cut to fit. */
+/** Encodes a PDU. Throws PduError when a value does not fit its field; values are never truncated. */
 export function encodePdu(pdu: Pdu): Buffer {
   const target = Buffer.allocUnsafe(encodedBound(pdu))
   return target.subarray(0, encodePduInto(target, 0, pdu))
 }
 
-/** How much room encodePduInto() may need for this PDU. */
+/** Maximum number of octets that encodePduInto() writes for this PDU. */
 export function encodedBound(pdu: Pdu): number {
-  const { bound } = plans[pdu.command]
+  const { bound } = layouts[pdu.command]
   return pdu.tlvs === undefined ? bound : bound + tlvsBound(pdu.tlvs)
 }
 
-/** Writes the PDU at `start` and says where it ends. The target must have encodedBound(pdu) octets left. */
+/** Writes the PDU at `start` and returns its end. The target must have encodedBound(pdu) octets left. */
 export function encodePduInto(target: Buffer, start: number, pdu: Pdu): number {
-  const plan = plans[pdu.command]
+  const layout = layouts[pdu.command]
   let at = start + HEADER_LENGTH
-  if (!(plan.bare && pdu.command_status !== 0)) {
+  if (!(layout.bare && pdu.command_status !== 0)) {
     const values = pdu as unknown as AnyPdu
-    for (const field of plan.fields) {
+    for (const field of layout.fields) {
       const value = values[field.name]
       if (field.type === 'uint8') {
-        if (typeof value !== 'number' || value >>> 0 !== value || value > 0xff) refuse(plan, pdu, field)
+        if (typeof value !== 'number' || value >>> 0 !== value || value > 0xff) reject(layout, pdu, field)
         target[at++] = value
       } else if (field.type === 'cstring') {
-        if (typeof value !== 'string' || value.length >= field.max) refuse(plan, pdu, field)
+        if (typeof value !== 'string' || value.length >= field.max) reject(layout, pdu, field)
         for (let i = 0; i < value.length; i++) {
           const code = value.charCodeAt(i)
-          // A NUL inside would move every field behind it.
-          if (code === 0 || code > 0xff) refuse(plan, pdu, field)
+          // a NUL inside the value would shift every later field
+          if (code === 0 || code > 0xff) reject(layout, pdu, field)
           target[at++] = code
         }
         target[at++] = 0
       } else if (field.type !== 'octets') {
-        at = encodeList(target, at, plan, pdu, field, value)
+        at = encodeList(target, at, layout, pdu, field, value)
       } else {
-        if (!Buffer.isBuffer(value) || value.length >= field.max) refuse(plan, pdu, field)
+        if (!Buffer.isBuffer(value) || value.length >= field.max) reject(layout, pdu, field)
         target[at++] = value.length
         at += value.copy(target, at)
       }
     }
-    if (plan.tlvs && pdu.tlvs !== undefined) at = encodeTlvs(target, at, pdu.tlvs)
+    if (layout.tlvs && pdu.tlvs !== undefined) at = encodeTlvs(target, at, pdu.tlvs)
   }
   writeUint32(target, start, at - start)
-  writeUint32(target, start + 4, plan.id)
+  writeUint32(target, start + 4, layout.id)
   writeUint32(target, start + 8, pdu.command_status)
   writeUint32(target, start + 12, pdu.sequence_number)
   return at
 }
 
-function encodeList(target: Buffer, at: number, plan: Plan, pdu: Pdu, field: Field, value: unknown): number {
+function encodeList(target: Buffer, at: number, layout: Layout, pdu: Pdu, field: Field, value: unknown): number {
   try {
     if (!Array.isArray(value)) throw new ListError(field.status)
     if (field.type === 'rejected') return encodeRejected(target, at, value as RejectedDestination[])
     return encodeDestinations(target, at, value as Destination[])
   } catch (error) {
     if (!(error instanceof ListError)) throw error
-    return refuse(plan, pdu, { ...field, status: error.command_status })
+    return reject(layout, pdu, { ...field, status: error.command_status })
   }
 }
 
@@ -189,11 +199,11 @@ function writeUint32(target: Buffer, at: number, value: number) {
   target[at + 3] = value
 }
 
-function refuse(plan: Plan, pdu: Pdu, field: Field): never {
+function reject(layout: Layout, pdu: Pdu, field: Field): never {
   throw new PduError(
     field.status,
     pdu.sequence_number,
-    `${plan.command}.${field.name} does not fit its field`,
-    plan.command,
+    `${layout.command}.${field.name} does not fit its field`,
+    layout.command,
   )
 }

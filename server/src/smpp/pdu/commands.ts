@@ -1,16 +1,16 @@
-// The one table of the protocol: every command we speak, its id (SMPP 3.4 §5.1.2.1) and the mandatory fields of its body
-// in wire order (§4). The codec walks this table and the PDU types are derived from it, so a field is written down once.
+// The table of the protocol: every supported command, its id (SMPP 3.4 §5.1.2.1) and the mandatory fields of its body in
+// wire order (§4). The codec walks this table and the PDU types are derived from it, so each field is declared once.
 
 import { commandStatus as status } from './command-status.ts'
 
 /** A one-octet integer. */
 const uint8 = <N extends string>(name: N) => ({ name, type: 'uint8', max: 1, status: status.ESME_RSYSERR }) as const
 
-/** A C-octet string: `max` counts its NUL; a value that does not fit is refused with `status`. */
-const cstring = <N extends string>(name: N, max: number, refusal: number) =>
-  ({ name, type: 'cstring', max, status: refusal }) as const
+/** A C-octet string: `max` includes its NUL; a value that does not fit is rejected with `status`. */
+const cstring = <N extends string>(name: N, max: number, status: number) =>
+  ({ name, type: 'cstring', max, status }) as const
 
-/** sm_length and short_message (§5.2.21, §5.2.22), which are one thing: at most 254 octets. */
+/** sm_length and short_message (§5.2.21, §5.2.22) as one field of at most 254 octets. */
 const shortMessage = { name: 'short_message', type: 'octets', max: 255, status: status.ESME_RINVMSGLEN } as const
 
 /** number_of_dests and dest_address(es) (§4.5.1.1): 1 to 254 handsets or distribution lists. */
@@ -21,10 +21,10 @@ const destinations = {
   status: status.ESME_RINVNUMDESTS,
 } as const
 
-/** no_unsuccess and unsuccess_sme(s) (§4.5.2.1): the destinations that were not taken, each with its reason. */
-const refused = { name: 'unsuccess_sme', type: 'rejected', max: 6_886, status: status.ESME_RINVNUMDESTS } as const
+/** no_unsuccess and unsuccess_sme(s) (§4.5.2.1): the rejected destinations, each with its reason. */
+const rejected = { name: 'unsuccess_sme', type: 'rejected', max: 6_886, status: status.ESME_RINVNUMDESTS } as const
 
-// NOTE: §4.1.1 allows 15 characters of system_id and 8 of password; aggregators hand out longer ones, so we take 63.
+// NOTE: §4.1.1 allows 15 characters of system_id and 8 of password; aggregators assign longer ones, so 63 are accepted.
 const systemId = cstring('system_id', 64, status.ESME_RINVSYSID)
 const password = cstring('password', 64, status.ESME_RINVPASWD)
 const serviceType = cstring('service_type', 6, status.ESME_RINVSERTYP)
@@ -60,8 +60,8 @@ const smOptions = [
 
 const smBody = [serviceType, ...source(21), ...destination(21), ...smOptions] as const
 
-// `tlvs`: optional parameters may follow the body. Without it, whatever follows is ignored.
-// `bare`: a refusal has no body at all (§4.1.2, §4.4.2).
+// `tlvs`: optional parameters may follow the body; without it, octets after the body are ignored.
+// `bare`: a response with an error status has no body (§4.1.2, §4.4.2).
 export const commands = {
   generic_nack: { id: 0x8000_0000, body: [], tlvs: false, bare: false },
   bind_receiver: { id: 0x0000_0001, body: bindBody, tlvs: false, bare: false },
@@ -119,7 +119,7 @@ export const commands = {
     tlvs: true,
     bare: false,
   },
-  submit_multi_resp: { id: 0x8000_0021, body: [messageId, refused] as const, tlvs: true, bare: false },
+  submit_multi_resp: { id: 0x8000_0021, body: [messageId, rejected] as const, tlvs: true, bare: false },
   alert_notification: {
     id: 0x0000_0102,
     body: [

@@ -1,8 +1,8 @@
-// The two lists of submit_multi: whom it is for (§4.5.1.1), and which of them the SMSC did not take (§4.5.2.1).
+// The two lists of submit_multi: its destinations (§4.5.1.1) and, in the response, those that the SMSC rejected (§4.5.2.1).
 
 import { commandStatus } from './command-status.ts'
 
-/** A handset (dest_flag 1) or a distribution list that the SMSC keeps (2). */
+/** A handset (dest_flag 1) or a distribution list stored at the SMSC (2). */
 export type Destination =
   | { dest_flag: 1; dest_addr_ton: number; dest_addr_npi: number; destination_addr: string }
   | { dest_flag: 2; dl_name: string }
@@ -14,7 +14,7 @@ export type RejectedDestination = {
   error_status_code: number
 }
 
-/** A handset as a destination; type of number and numbering plan are unknown unless given. */
+/** Makes the destination of a handset; type of number and numbering plan default to unknown. */
 export const toHandset = (destination_addr: string, dest_addr_ton = 0, dest_addr_npi = 0): Destination => ({
   dest_flag: 1,
   dest_addr_ton,
@@ -22,22 +22,22 @@ export const toHandset = (destination_addr: string, dest_addr_ton = 0, dest_addr
   destination_addr,
 })
 
-const MOST = 254
-/** With its NUL. */
+const MAX_DESTINATIONS = 254
+/** Includes the NUL. */
 const ADDRESS_LENGTH = 21
 
-/** A list that does not fit; `command_status` says what of it. */
+/** A malformed list; `command_status` names the part at fault. */
 export class ListError extends Error {
   override name = 'ListError'
   readonly command_status: number
 
   constructor(command_status: number) {
-    super('the list does not fit')
+    super('malformed list of destinations')
     this.command_status = command_status
   }
 }
 
-/** Reads the count at `at` and the destinations behind it, and says where they end; throws ListError. */
+/** Decodes the count at `at` and the destinations after it; returns them and their end, or throws ListError. */
 export function decodeDestinations(bytes: Buffer, at: number): { list: Destination[]; end: number } {
   const reader = new Reader(bytes, at)
   const count = reader.uint8()
@@ -52,7 +52,7 @@ export function decodeDestinations(bytes: Buffer, at: number): { list: Destinati
   return { list, end: reader.at }
 }
 
-/** Reads as many as are whole: what the response says of the others has happened all the same. */
+/** Decodes as many entries as are whole: the SMSC has already acted, so a cut-off rest is no reason to reject all. */
 export function decodeRejected(bytes: Buffer, at: number): { list: RejectedDestination[]; end: number } {
   const reader = new Reader(bytes, at)
   const list: RejectedDestination[] = []
@@ -66,9 +66,9 @@ export function decodeRejected(bytes: Buffer, at: number): { list: RejectedDesti
   }
 }
 
-/** Writes count and destinations at `at` and says where they end; throws ListError. */
+/** Encodes count and destinations at `at` and returns their end; throws ListError. */
 export function encodeDestinations(target: Buffer, at: number, list: readonly Destination[]): number {
-  if (list.length === 0 || list.length > MOST) throw new ListError(commandStatus.ESME_RINVNUMDESTS)
+  if (list.length === 0 || list.length > MAX_DESTINATIONS) throw new ListError(commandStatus.ESME_RINVNUMDESTS)
   at = target.writeUInt8(list.length, at)
   for (const destination of list) {
     target[at++] = destination.dest_flag
@@ -78,13 +78,13 @@ export function encodeDestinations(target: Buffer, at: number, list: readonly De
   return at
 }
 
-/** Writes count and refused destinations at `at` and says where they end; throws ListError. */
+/** Encodes count and rejected destinations at `at` and returns their end; throws ListError. */
 export function encodeRejected(target: Buffer, at: number, list: readonly RejectedDestination[]): number {
-  if (list.length > MOST) throw new ListError(commandStatus.ESME_RINVNUMDESTS)
+  if (list.length > MAX_DESTINATIONS) throw new ListError(commandStatus.ESME_RINVNUMDESTS)
   at = target.writeUInt8(list.length, at)
-  for (const refused of list) {
-    at = writeHandset(target, at, refused)
-    at = target.writeUInt32BE(refused.error_status_code >>> 0, at)
+  for (const rejected of list) {
+    at = writeHandset(target, at, rejected)
+    at = target.writeUInt32BE(rejected.error_status_code >>> 0, at)
   }
   return at
 }
@@ -97,16 +97,16 @@ function writeHandset(target: Buffer, at: number, handset: Handset): number {
   return writeString(target, at, handset.destination_addr, commandStatus.ESME_RINVDSTADR)
 }
 
-function octet(value: number, fault: number): number {
-  if (value >>> 0 !== value || value > 0xff) throw new ListError(fault)
+function octet(value: number, status: number): number {
+  if (value >>> 0 !== value || value > 0xff) throw new ListError(status)
   return value
 }
 
-function writeString(target: Buffer, at: number, value: string, fault: number): number {
-  if (value.length >= ADDRESS_LENGTH) throw new ListError(fault)
+function writeString(target: Buffer, at: number, value: string, status: number): number {
+  if (value.length >= ADDRESS_LENGTH) throw new ListError(status)
   for (let i = 0; i < value.length; i++) {
     const code = value.charCodeAt(i)
-    if (code === 0 || code > 0xff) throw new ListError(fault)
+    if (code === 0 || code > 0xff) throw new ListError(status)
     target[at++] = code
   }
   target[at++] = 0
@@ -134,9 +134,9 @@ class Reader {
     return this.#bytes.readUInt32BE(this.at - 4)
   }
 
-  cstring(fault: number): string {
+  cstring(status: number): string {
     const end = this.#bytes.indexOf(0, this.at)
-    if (end < 0 || end - this.at >= ADDRESS_LENGTH) throw new ListError(fault)
+    if (end < 0 || end - this.at >= ADDRESS_LENGTH) throw new ListError(status)
     const value = this.#bytes.toString('latin1', this.at, end)
     this.at = end + 1
     return value

@@ -1,14 +1,14 @@
-// Bits and values that a gateway or a simulator sets by name.
+// Names for the bits and values of PDU fields.
 
 /** esm_class, §5.2.12. */
 export const esmClass = {
   datagram: 0x01,
   storeAndForward: 0x03,
-  /** bits 5-2: what a deliver_sm is */
+  /** bits 5-2: the message type of a deliver_sm */
   typeMask: 0x3c,
   receipt: 0x04,
   intermediateNotification: 0x20,
-  /** short_message begins with a user data header */
+  /** short_message starts with a user data header */
   udhi: 0x40,
 } as const
 

@@ -2,8 +2,8 @@ import { statusName } from './command-status.ts'
 import type { Command } from './commands.ts'
 
 /**
- * A PDU that cannot be read or written. `command_status` is what to answer it with, `sequence_number` whose answer that is
- * (0 when not even that could be read), and `command` what it claimed to be, where that is known.
+ * A PDU that cannot be decoded or encoded. The response to it has this `command_status` and `sequence_number` (0 when the
+ * header is cut off); `command` is undefined when its command_id is unknown.
  */
 export class PduError extends Error {
   override name = 'PduError'

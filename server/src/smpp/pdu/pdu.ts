@@ -1,5 +1,5 @@
-// The PDU types, derived from the tables, and the constructors of requests. A PDU is a plain object; its fields carry the
-// spec's names and every mandatory field is there, so the codec sees one shape per command.
+// The PDU types, derived from the tables, and the constructors of requests. A PDU is a plain object; its fields have the
+// spec's names and every mandatory field is present, so the codec sees one shape per command.
 
 import { type Command, commands } from './commands.ts'
 import type { Destination, RejectedDestination } from './destinations.ts'
@@ -51,7 +51,7 @@ export type EnquireLink = PduOf<'enquire_link'>
 export type Unbind = PduOf<'unbind'>
 export type GenericNack = PduOf<'generic_nack'>
 
-/** What has no response (§4.1.7, §4.12). */
+/** A request without a response (§4.1.7, §4.12). */
 export type Notice = Outbind | AlertNotification
 
 const empty = Buffer.alloc(0)
@@ -61,8 +61,8 @@ function buildBlank(command: Command): Pdu {
   const none = { uint8: 0, cstring: '', octets: null, destinations: null, rejected: null }
   const body = commands[command].body.map((field): [string, unknown] => [field.name, none[field.type]])
   const all = [['command', command], ['command_status', 0], ['sequence_number', 0], ...body, ['tlvs', null]]
-  // NOTE: through JSON because V8 turns an object that was built key by key into a hash table from a dozen keys on, and
-  // each copy of it too: decoding a submit_sm took 2.2 µs instead of 0.3.
+  // NOTE: through JSON, because V8 turns an object of more than a dozen keys that was built key by key into a hash table,
+  // and each copy of it too: decoding a submit_sm took 2.2 µs instead of 0.3.
   const blank = JSON.parse(JSON.stringify(Object.fromEntries(all)))
   if ('short_message' in blank) blank.short_message = empty
   if ('dest_address' in blank) blank.dest_address = noList
@@ -75,15 +75,15 @@ const blanks = Object.fromEntries(
   (Object.keys(commands) as Command[]).map((command) => [command, buildBlank(command)]),
 ) as unknown as { [C in Command]: PduOf<C> }
 
-/** A PDU of this command with every field at the spec's "none": 0, '' or no octets. */
+/** Returns a PDU of this command with every field at the spec's empty value: 0, '' or no octets. */
 export function blankPdu<C extends Command>(command: C): PduOf<C> {
   return { ...blanks[command] } as PduOf<C>
 }
 
 type Needs<C extends Command, K extends keyof PduOf<C>> = Pick<PduOf<C>, K> & Partial<Omit<PduOf<C>, 'command'>>
 
-// Sequence number 0 means: the session gives one. Unknown type of number and numbering plan are the defaults because
-// the address alone does not say them; the gateway sets them per connection.
+// The session assigns the sequence number. Type of number and numbering plan default to unknown, because an address alone
+// does not determine them; the gateway sets them per connection.
 
 export const submitSm = (fields: Needs<'submit_sm', 'destination_addr' | 'short_message'>): SubmitSm => ({
   ...blanks.submit_sm,
@@ -99,7 +99,7 @@ export const dataSm = (fields: Needs<'data_sm', 'destination_addr' | 'tlvs'>): D
   ...fields,
 })
 
-/** A bind of the wanted kind, saying interface_version 3.4 (§5.2.4). */
+/** Makes a bind of this kind with interface_version 3.4 (§5.2.4). */
 export const bind = <C extends BindCommand>(command: C, fields: Needs<BindCommand, 'system_id' | 'password'>) =>
   ({ ...blankPdu(command), interface_version: 0x34, ...fields }) as PduOf<C>
 
@@ -110,7 +110,7 @@ export const cancelSm = (fields: Needs<'cancel_sm', 'message_id'>): CancelSm => 
   ...fields,
 })
 
-/** One text to up to 254 handsets or distribution lists. */
+/** Makes a submit_multi: one text to at most 254 handsets or distribution lists. */
 export const submitMulti = (fields: Needs<'submit_multi', 'dest_address' | 'short_message'>): SubmitMulti => ({
   ...blankPdu('submit_multi'),
   ...fields,
@@ -139,19 +139,19 @@ export const genericNack = (command_status: number, sequence_number: number): Ge
   sequence_number,
 })
 
-/** The command that answers each request; generic_nack where nothing else does. */
+/** The response command of each request; generic_nack for requests without one. */
 export const responseOf = Object.fromEntries(
   (Object.keys(commands) as Command[])
     .filter((command) => commands[command].id < 0x8000_0000)
     .map((command) => [command, `${command}_resp` in commands ? `${command}_resp` : 'generic_nack']),
 ) as Record<RequestCommand, ResponseCommand>
 
-/** Whether a PDU answers one of ours: the top bit of the command id (§5.1.2). */
+/** Whether a PDU is a response: the top bit of its command id (§5.1.2). */
 export function isResponse(pdu: Pdu): pdu is ResponsePdu {
   return commands[pdu.command].id >= 0x8000_0000
 }
 
-/** Whether nothing is to be said to it. */
+/** Whether a request has no response. */
 export function isNotice(pdu: Pdu): pdu is Notice {
   return pdu.command === 'outbind' || pdu.command === 'alert_notification'
 }
@@ -161,8 +161,8 @@ export function isBind(pdu: Pdu): pdu is Bind {
 }
 
 /**
- * A data_sm of the SMSC (§4.7) as the deliver_sm that says the same: message_payload becomes short_message, of whatever
- * length, and the other optional parameters stay. For reading only: what is answered is the data_sm itself.
+ * Converts a data_sm of the SMSC (§4.7) to the equivalent deliver_sm: message_payload becomes short_message, of any length,
+ * and the other optional parameters stay. For reading only: the response goes to the data_sm itself.
  */
 export function asDeliverSm(pdu: DataSm): DeliverSm {
   const { command: _, tlvs, ...fields } = pdu

@@ -27,7 +27,7 @@ const layouts: [why: string, text: string, receipt: Receipt | undefined][] = [
     },
   ],
   [
-    'other case, and seconds',
+    'different case, and seconds',
     'ID:1A2B SUB:001 DLVRD:001 Submit Date:260102153000 Done Date:260102153101 Stat:undeliv Err:005 Text:',
     {
       message_id: '1A2B',
@@ -45,7 +45,7 @@ const layouts: [why: string, text: string, receipt: Receipt | undefined][] = [
   ],
   ['fields missing', 'id:77 stat:REJECTD', { message_id: '77', stat: 'REJECTD' }],
   [
-    'fields empty',
+    'empty fields',
     'id:77 sub: dlvrd: submit date: done date: stat:ACCEPTD err: text:',
     { message_id: '77', stat: 'ACCEPTD', text: '' },
   ],
@@ -53,7 +53,7 @@ const layouts: [why: string, text: string, receipt: Receipt | undefined][] = [
   ['the word in full', 'id:77 status:UNDELIVERABLE error:1', { message_id: '77', stat: 'UNDELIV', err: '1' }],
   ['a state nobody knows', 'id:77 stat:WHATEVER', { message_id: '77', stat: 'UNKNOWN' }],
   [
-    'a text that looks like fields changes nothing',
+    'a text that looks like fields',
     'id:77 stat:DELIVRD text:id:66 stat:UNDELIV',
     { message_id: '77', stat: 'DELIVRD', text: 'id:66 stat:UNDELIV' },
   ],
@@ -75,7 +75,7 @@ const layouts: [why: string, text: string, receipt: Receipt | undefined][] = [
   ['nothing', '', undefined],
 ]
 
-describe('parseReceipt reads the text', () => {
+describe('parseReceipt parses the text', () => {
   test.each(layouts)('%s', (_why, text, receipt) => {
     expect(parseReceipt(deliver(text))).toEqual(receipt)
   })
@@ -91,7 +91,7 @@ describe('parseReceipt reads the text', () => {
   })
 })
 
-test('TLVs win over the text, and are enough alone', () => {
+test('TLVs take precedence over the text, and suffice alone', () => {
   const tlvs = { receipted_message_id: 'abc', message_state: 5, network_error_code: Buffer.from('03001b', 'hex') }
   expect(parseReceipt(deliver('', tlvs))).toEqual({ message_id: 'abc', stat: 'UNDELIV', err: '027' })
   expect(parseReceipt(deliver('id:1 stat:DELIVRD err:000 text:hi', tlvs))).toEqual({
@@ -106,7 +106,7 @@ test('TLVs win over the text, and are enough alone', () => {
   })
 })
 
-test('esm_class alone says whether it is a receipt (§5.2.12)', () => {
+test('esm_class alone decides whether it is a receipt (§5.2.12)', () => {
   const kinds: [number, boolean][] = [
     [0x00, false],
     [0x40, false],
@@ -119,7 +119,7 @@ test('esm_class alone says whether it is a receipt (§5.2.12)', () => {
   for (const [esm_class, receipt] of kinds) expect(isReceipt(deliver('id:1', undefined, { esm_class }))).toBe(receipt)
 })
 
-test('what formatReceipt writes, parseReceipt reads', () => {
+test('parseReceipt parses the output of formatReceipt', () => {
   const bytes = formatReceipt({
     message_id: '00ab',
     stat: 'UNDELIV',

@@ -1,5 +1,5 @@
-// Delivery receipts: a deliver_sm whose esm_class says so, with the facts in TLVs, in a text whose layout is each
-// vendor's own (SMPP 3.4 appendix B shows one), or in both.
+// Delivery receipts: a deliver_sm marked by its esm_class, with its fields in TLVs, in a text whose layout differs by vendor
+// (SMPP 3.4 appendix B shows one), or in both.
 
 import { dataCoding, esmClass, messageState } from './flags.ts'
 import type { DeliverSm } from './pdu.ts'
@@ -15,7 +15,7 @@ export type Receipt = {
   text?: string
 }
 
-/** What the state of a receipt's TLV, or of the answer to query_sm, is called in a receipt's text. */
+/** The word in a receipt's text for each message_state of a TLV or a query_sm_resp. */
 export const statOfState: ReadonlyMap<number, ReceiptStat> = new Map<number, ReceiptStat>([
   [messageState.ENROUTE, 'ENROUTE'],
   [messageState.DELIVERED, 'DELIVRD'],
@@ -27,7 +27,7 @@ export const statOfState: ReadonlyMap<number, ReceiptStat> = new Map<number, Rec
   [messageState.REJECTED, 'REJECTD'],
 ])
 
-// The first letters decide, so that DELIVERED, UNDELIVERABLE and REJECTED are understood as well as the spec's seven.
+// Matched by prefix, so that DELIVERED, UNDELIVERABLE and REJECTED are accepted as well as the spec's seven words.
 const statPrefixes: [string, ReceiptStat][] = [
   ['DELIV', 'DELIVRD'],
   ['EXPIR', 'EXPIRED'],
@@ -40,16 +40,16 @@ const statPrefixes: [string, ReceiptStat][] = [
   ['REJ', 'REJECTD'],
 ]
 
-/** Whether a deliver_sm tells of the fate of a message of ours, final or on the way (§5.2.12), and is not an MO. */
+/** Whether a deliver_sm is a receipt, final or intermediate (§5.2.12), and not an MO. */
 export function isReceipt(pdu: DeliverSm): boolean {
   const type = pdu.esm_class & esmClass.typeMask
   return type === esmClass.receipt || type === esmClass.intermediateNotification
 }
 
 /**
- * What a receipt says: from the TLVs where they are there, else from the text, in whatever case, order and spacing.
- * Undefined when it names no state. A state word of no known meaning reads as UNKNOWN; `message_id`, empty where there is
- * none, and the dates are as the SMSC wrote them.
+ * Parses a receipt: from its TLVs where present, else from its text, in any case, order and spacing. Returns undefined when
+ * it names no state. An unrecognized state word is UNKNOWN; `message_id` (empty when missing) and the dates are as the SMSC
+ * wrote them.
  */
 export function parseReceipt(pdu: DeliverSm): Receipt | undefined {
   const tlvs = pdu.tlvs
@@ -94,9 +94,9 @@ const fieldNames = new Map<string, FieldName>([
   ['text', 'text'],
 ])
 
-// By hand and from colon to colon, as this runs for every text sent: regular expressions took twice as long. A value
-// reaches to the next name, known to us or not, so it never swallows its neighbour; `text` reaches to the end, whatever
-// the handset's owner was told in it.
+// Hand-written, from colon to colon, as it runs for every text sent: regular expressions took twice as long. A value ends
+// at the next name, recognized or not, so it never contains its neighbor; `text` extends to the end, because the repeated
+// text may contain anything.
 function readFields(text: string): Fields {
   const fields: Fields = {}
   let name: FieldName | undefined
@@ -121,7 +121,7 @@ function readFields(text: string): Fields {
   return fields
 }
 
-/** Where the word begins that ends, perhaps with spaces behind it, at `end`. */
+/** The start of the word that ends at `end`, trailing spaces included. */
 function wordBefore(text: string, end: number): number {
   while (end > 0 && text[end - 1] === ' ') end--
   while (end > 0 && isWordCharacter(text.charCodeAt(end - 1))) end--
@@ -130,7 +130,7 @@ function wordBefore(text: string, end: number): number {
 
 const isLetter = (code: number) => (code >= 0x61 && code <= 0x7a) || (code >= 0x41 && code <= 0x5a)
 const isWordCharacter = (code: number) => isLetter(code) || code === 0x5f || (code >= 0x30 && code <= 0x39)
-// NUL, white space, comma, semicolon, bar
+// NUL, white space, comma, semicolon, vertical bar
 const isSeparator = (code: number) => code <= 0x20 || code === 0x2c || code === 0x3b || code === 0x7c
 
 function tidy(value: string): string {
@@ -145,16 +145,16 @@ function readStat(word: string | undefined): ReceiptStat | undefined {
   return statPrefixes.find(([prefix]) => upper.startsWith(prefix))?.[1] ?? 'UNKNOWN'
 }
 
-/** §4.4.2 allows 64 characters; what is longer than this is no id but rubbish, and too large for an index. */
-const LONGEST_ID = 255
+/** §4.4.2 allows 64 characters. A longer id than this is malformed, and too large for a database index. */
+const MAX_ID_LENGTH = 255
 
 /**
- * One spelling for the ids that an SMSC spells in several: lower case, no leading zeros ("0" when nothing else is left),
- * no NUL. Hex in one place and decimal in the other is not settled here: that is a setting of the connection.
+ * Returns one spelling for an id that an SMSC spells in several ways: lower case, no leading zeros ("0" when nothing else is
+ * left), no NUL. It does not convert between hex and decimal: that is a setting of the connection.
  */
 export function canonicalMessageId(id: string): string {
   return id
-    .slice(0, LONGEST_ID)
+    .slice(0, MAX_ID_LENGTH)
     .replaceAll('\0', '')
     .trim()
     .toLowerCase()
@@ -170,7 +170,7 @@ export type ReceiptToFormat = {
   text?: string
 }
 
-/** The layout of appendix B, with dates in UTC to the minute and the first 20 characters of the text. */
+/** Formats a receipt in the layout of appendix B, with dates in UTC to the minute and the first 20 characters of the text. */
 export function formatReceipt({
   message_id,
   stat,
@@ -187,15 +187,15 @@ export function formatReceipt({
   )
 }
 
-// A busy SMSC formats many receipts of the same minute: spelling it once halves the cost of a receipt.
-let spelledMinute = Number.NaN
-let spelling = ''
+// A busy SMSC formats many receipts of the same minute: caching its text halves the cost of a receipt.
+let cachedMinute = Number.NaN
+let cachedText = ''
 
 function receiptDate(date: Date): string {
   const minute = Math.floor(date.getTime() / 60_000)
-  if (minute !== spelledMinute) {
-    spelling = date.toISOString().replace(/\D/g, '').slice(2, 12)
-    spelledMinute = minute
+  if (minute !== cachedMinute) {
+    cachedText = date.toISOString().replace(/\D/g, '').slice(2, 12)
+    cachedMinute = minute
   }
-  return spelling
+  return cachedText
 }

@@ -29,11 +29,11 @@ test.each([
   '260131120000099+',
   '260131120000000Z',
   '26013112000000 +',
-])('%s is no time', (text) => {
+])('%s is not a time', (text) => {
   expect(read(text)).toBeUndefined()
 })
 
-test('what is written is read back', () => {
+test('formatted times parse to the same instant', () => {
   expect(absoluteTime(now + 1_700)).toBe('260131120001700+')
   expect(readSmppTime(absoluteTime(now + 1_700), 0)).toBe(now + 1_700)
   for (const seconds of [1, 59, 60, 3_599, 86_399, 86_400, 31 * 86_400]) {
@@ -41,7 +41,7 @@ test('what is written is read back', () => {
   }
 })
 
-test('a span is rounded up, and is never none nor more than 31 days', () => {
+test('a relative time is rounded up, to at least 1 second and at most 31 days', () => {
   expect(relativeTime(1_001)).toBe('000000000002000R')
   expect(relativeTime(0)).toBe('000000000001000R')
   expect(relativeTime(90 * 86_400_000)).toBe('000031000000000R')

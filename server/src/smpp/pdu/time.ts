@@ -1,13 +1,13 @@
-// Times as SMPP spells them (§7.1.1): YYMMDDhhmmsstnnp, sixteen characters. `p` says what the rest is: R is a span from
-// now on, + or - a local time so many quarters of an hour (nn) ahead of or behind UTC.
+// SMPP times (§7.1.1): YYMMDDhhmmsstnnp, sixteen characters. With `p` = R the rest is a period from now on; with + or - it
+// is a local time that is `nn` quarters of an hour ahead of or behind UTC.
 
 const TIME = /^(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)(\d)(\d\d)([+\-R])$/
 const SECOND_MS = 1_000
 const DAY_S = 86_400
-const LONGEST_DAYS = 31
+const MAX_DAYS = 31
 const QUARTER_MS = 15 * 60 * SECOND_MS
 
-/** Milliseconds since 1970 that the text stands for; undefined for one that is no time. `now` is where spans begin. */
+/** Parses an SMPP time to milliseconds since 1970; returns undefined for a malformed one. Periods start at `now`. */
 export function readSmppTime(text: string, now: number): number | undefined {
   const match = TIME.exec(text)
   if (!match) return undefined
@@ -25,14 +25,14 @@ export function readSmppTime(text: string, now: number): number | undefined {
   return local - (match[9] === '+' ? 1 : -1) * quarters * QUARTER_MS
 }
 
-/** A moment in UTC, to the tenth of a second. */
+/** Formats an absolute time in UTC, to the tenth of a second. */
 export function absoluteTime(at: number): string {
   return `${new Date(at).toISOString().replace(/\D/g, '').slice(2, 15)}00+`
 }
 
-/** A span from when it is read, in whole seconds rounded up: at least one, at most 31 days, which no month can shorten. */
+/** Formats a relative time in whole seconds, rounded up: at least 1 second, at most 31 days, which no month shortens. */
 export function relativeTime(ms: number): string {
-  const total = Math.min(Math.max(1, Math.ceil(ms / SECOND_MS)), LONGEST_DAYS * DAY_S)
+  const total = Math.min(Math.max(1, Math.ceil(ms / SECOND_MS)), MAX_DAYS * DAY_S)
   const fields = [Math.floor(total / DAY_S), Math.floor(total / 3_600) % 24, Math.floor(total / 60) % 60, total % 60]
   return `0000${fields.map((field) => String(field).padStart(2, '0')).join('')}000R`
 }

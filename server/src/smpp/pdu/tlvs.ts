@@ -1,10 +1,10 @@
-// Optional parameters (tag, length, value), SMPP 3.4 §5.3.2. What we do not know, or cannot read as the spec says, is
-// kept byte for byte in `unknown`: a vendor's odd TLV must never cost a receipt.
+// Optional parameters (tag, length, value), SMPP 3.4 §5.3.2. TLVs that are unknown, or do not have the form of the spec, are
+// preserved byte for byte in `unknown`: a vendor's nonstandard TLV must never cost a receipt.
 
 import { commandStatus } from './command-status.ts'
 import { PduError } from './pdu-error.ts'
 
-// [tag, type]; 'uint8', 'uint16', 'uint32' have that very length, a flag has none.
+// [tag, type]; 'uint8', 'uint16' and 'uint32' have exactly that length, a flag has length 0.
 export const tlvTable = {
   dest_addr_subunit: [0x0005, 'uint8'],
   dest_network_type: [0x0006, 'uint8'],
@@ -77,7 +77,7 @@ for (const [name, [tag, type]] of Object.entries(tlvTable) as [TlvName, [number,
 
 const fixedLength: Record<string, number> = { flag: 0, uint8: 1, uint16: 2, uint32: 4 }
 
-/** The optional parameters between `at` and the end of the PDU; throws PduError when they do not add up. */
+/** Decodes the optional parameters from `at` to the end of the PDU; throws PduError when one is cut off. */
 export function decodeTlvs(bytes: Buffer, at: number, sequence_number: number): Tlvs {
   const tlvs: Record<string, unknown> & { unknown?: UnknownTlv[] } = {}
   const end = bytes.length
@@ -113,7 +113,7 @@ function decodeValue(type: TlvType, bytes: Buffer, at: number, length: number) {
     case 'octets':
       return bytes.subarray(at, at + length)
     case 'cstring': {
-      // Several SMSCs leave the NUL out of receipted_message_id: the length says where it ends either way.
+      // Several SMSCs omit the NUL of receipted_message_id: the length determines its end either way.
       let end = at
       while (end < at + length && bytes[end] !== 0) end++
       return bytes.toString('latin1', at, end)
@@ -121,7 +121,7 @@ function decodeValue(type: TlvType, bytes: Buffer, at: number, length: number) {
   }
 }
 
-/** An upper bound of the encoded length. */
+/** Returns an upper bound of the encoded length. */
 export function tlvsBound(tlvs: Tlvs): number {
   let bound = 0
   for (const name in tlvs) {
@@ -135,14 +135,14 @@ export function tlvsBound(tlvs: Tlvs): number {
   return bound
 }
 
-/** Writes the optional parameters at `at` and says where they end; throws PduError on a value that does not fit. */
+/** Encodes the optional parameters at `at` and returns their end; throws PduError on a value that does not fit. */
 export function encodeTlvs(target: Buffer, at: number, tlvs: Tlvs): number {
   for (const name in tlvs) {
     if (name === 'unknown') continue
     const value = tlvs[name as TlvName]
     if (value === undefined) continue
     const entry = byName.get(name)
-    if (!entry) throw new PduError(commandStatus.ESME_ROPTPARNOTALLWD, 0, `no TLV is called ${name}`)
+    if (!entry) throw new PduError(commandStatus.ESME_ROPTPARNOTALLWD, 0, `unknown TLV name ${name}`)
     target.writeUInt16BE(entry.tag, at)
     const length = encodeValue(entry, target, at + 4, value)
     target.writeUInt16BE(length, at + 2)
@@ -168,24 +168,24 @@ function encodeValue(
   const length = fixedLength[type]
   if (length !== undefined) {
     if (type === 'flag') return 0
-    if (typeof value !== 'number' || !(value >= 0 && value < 256 ** length && Number.isInteger(value))) refuse(name)
+    if (typeof value !== 'number' || !(value >= 0 && value < 256 ** length && Number.isInteger(value))) reject(name)
     target.writeUIntBE(value, at, length)
     return length
   }
   if (type === 'octets') {
-    if (!Buffer.isBuffer(value) || value.length > 0xffff) refuse(name)
+    if (!Buffer.isBuffer(value) || value.length > 0xffff) reject(name)
     return value.copy(target, at)
   }
-  if (typeof value !== 'string' || value.length > 0xfffe) refuse(name)
+  if (typeof value !== 'string' || value.length > 0xfffe) reject(name)
   for (let i = 0; i < value.length; i++) {
     const code = value.charCodeAt(i)
-    if (code === 0 || code > 0xff) refuse(name)
+    if (code === 0 || code > 0xff) reject(name)
     target[at + i] = code
   }
   target[at + value.length] = 0
   return value.length + 1
 }
 
-function refuse(name: string): never {
-  throw new PduError(commandStatus.ESME_RINVOPTPARAMVAL, 0, `${name} does not fit its TLV`)
+function reject(name: string): never {
+  throw new PduError(commandStatus.ESME_RINVOPTPARAMVAL, 0, `the value of TLV ${name} does not fit its type`)
 }

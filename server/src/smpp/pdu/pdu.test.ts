@@ -4,7 +4,7 @@ import { formatReceipt, isReceipt, parseReceipt } from './receipt-text.ts'
 
 const addresses = { source_addr_ton: 1, source_addr: '12065550100', destination_addr: '12345' }
 
-test('an MO that comes as data_sm reads as a deliver_sm, longer than any short_message', () => {
+test('an MO in a data_sm converts to a deliver_sm with a text longer than any short_message', () => {
   const text = Buffer.from('STOP '.repeat(100))
   const pdu = dataSm({
     sequence_number: 7,
@@ -23,7 +23,7 @@ test('an MO that comes as data_sm reads as a deliver_sm, longer than any short_m
   expect(asDeliverSm(pdu).tlvs?.message_payload).toBeUndefined()
 })
 
-test('a receipt that comes as data_sm is one, by its text or by its TLVs', () => {
+test('a receipt in a data_sm is recognized by its text or by its TLVs', () => {
   const message_payload = formatReceipt({
     message_id: '1a',
     stat: 'EXPIRED',
@@ -38,7 +38,7 @@ test('a receipt that comes as data_sm is one, by its text or by its TLVs', () =>
   expect([isReceipt(bare), parseReceipt(bare)]).toMatchObject([true, { message_id: '1b', stat: 'DELIVRD' }])
 })
 
-test('a data_sm without any optional parameter is an empty text', () => {
+test('a data_sm without optional parameters has an empty text', () => {
   const { tlvs: _, ...pdu } = dataSm({ ...addresses, tlvs: {} })
   expect(asDeliverSm(pdu)).toMatchObject({ short_message: Buffer.alloc(0) })
 })
