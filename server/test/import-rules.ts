@@ -187,3 +187,16 @@ function resolve(path: string, specifier: string): string | undefined {
   const { href } = new URL(specifier, base + path)
   return href.startsWith(base) ? href.slice(base.length) : undefined
 }
+
+/** The names under which more than one file exports a type, an interface or a class, with those files. */
+export function typesExportedTwice(files: SourceFile[]): string[] {
+  const filesByName = new Map<string, string[]>()
+  for (const { path, text } of files) {
+    for (const [, name = ''] of text.matchAll(/^export (?:abstract )?(?:type|interface|class) (\w+)/gm)) {
+      filesByName.set(name, [...(filesByName.get(name) ?? []), path])
+    }
+  }
+  return [...filesByName]
+    .filter(([, paths]) => paths.length > 1)
+    .map(([name, paths]) => `${name}: ${paths.sort().join(', ')}`)
+}

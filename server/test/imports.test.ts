@@ -1,7 +1,7 @@
 import { globSync, readFileSync } from 'node:fs'
 import { join, sep } from 'node:path'
 import { describe, expect, test } from 'vitest'
-import { circularImportsOf, faultsOf, importsOf, type SourceFile } from './import-rules.ts'
+import { circularImportsOf, faultsOf, importsOf, type SourceFile, typesExportedTwice } from './import-rules.ts'
 
 const serverSource = join(import.meta.dirname, '../src')
 const consoleSource = join(import.meta.dirname, '../../console/src')
@@ -18,8 +18,8 @@ test('every file of the server imports downhill only', () => {
   expect(files.flatMap(faultsOf)).toEqual([])
 })
 
-test('no files of the gateway import each other in a circle', () => {
-  const files = sourceFiles(serverSource, 'gateway/**/*.ts')
+test('no files of the server import each other in a circle, not even for types', () => {
+  const files = sourceFiles(serverSource, '**/*.ts')
   expect(files.length).toBeGreaterThan(0)
   expect(circularImportsOf(files)).toEqual([])
 })
@@ -113,4 +113,17 @@ describe('the rules themselves', () => {
   test.each(refused)('%s must not: %j', (path, text, fault) => {
     expect(faultsOf({ path, text })).toEqual([expect.stringContaining(fault)])
   })
+})
+
+test('no two exported types of the server share a name', () => {
+  expect(typesExportedTwice(sourceFiles(serverSource, '**/*.ts'))).toEqual([])
+})
+
+test('a type that two files export is found', () => {
+  const files = [
+    { path: 'lists/lists.ts', text: 'export type A = 1\nexport type B = 2' },
+    { path: 'messages/c.ts', text: 'export interface A {}\ntype B = 3' },
+    { path: 'messages/d.ts', text: 'export abstract class A {}' },
+  ]
+  expect(typesExportedTwice(files)).toEqual(['A: lists/lists.ts, messages/c.ts, messages/d.ts'])
 })

@@ -1,7 +1,8 @@
 import { BindError } from '../smpp/client.ts'
 import { commandStatus, statusName } from '../smpp/pdu/command-status.ts'
 import type { Connection } from './connection.ts'
-import type { ProbeStepName } from './probe.ts'
+
+export type ProbeStepName = 'resolve' | 'connect' | 'tls' | 'bind' | 'enquire_link' | 'unbind'
 
 /** The step that failed, with what was thrown, and what the socket said if it said something. */
 export type ProbeFailure = { step: ProbeStepName; error: Error; socketError: Error | undefined; isLate: boolean }

@@ -5,9 +5,8 @@ import { enquireLink } from '../smpp/pdu/pdu.ts'
 import type { Session } from '../smpp/session.ts'
 import { bindOptions, bindsOf } from './bind-options.ts'
 import type { Connection } from './connection.ts'
-import { describeProbeError, type ProbeFailure } from './probe-errors.ts'
+import { describeProbeError, type ProbeFailure, type ProbeStepName } from './probe-errors.ts'
 
-export type ProbeStepName = 'resolve' | 'connect' | 'tls' | 'bind' | 'enquire_link' | 'unbind'
 export type ProbeStep = { step: ProbeStepName; bind: Kind; ok: boolean; ms: number }
 type Kind = 'transceiver' | 'transmitter' | 'receiver'
 

@@ -4,7 +4,7 @@ import { errors } from '../errors.ts'
 import { type Page, type PageOf, pageOf } from '../lib/paging.ts'
 import { getList } from '../lists/lists.ts'
 import type { Runtime } from '../runtime.ts'
-import { findSubscriberState } from '../subscribers/state.queries.ts'
+import { findSubscriberState } from '../subscribers/subscribers.queries.ts'
 import { phoneOfPath } from '../subscribers/subscribers.ts'
 import {
   countDonations,

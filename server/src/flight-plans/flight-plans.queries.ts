@@ -2,7 +2,7 @@ import type { Db } from '../db/db.ts'
 import type { Audience } from '../messages/audience.ts'
 import { priceOfPart } from '../rates/rates.sql.ts'
 import type { SendingCapacity } from './pace.ts'
-import type { FlightPlanResult } from './result.ts'
+import type { FlightPlanResult, Priced } from './result.ts'
 
 export type NewFlightPlan = {
   accountId: number
@@ -112,8 +112,6 @@ export function findSendingCapacity(db: Db, listId: number) {
     [listId],
   )
 }
-
-export type Priced = { carrier: number | null; price: number; cost: number }
 
 /** What these parts cost the account by the rates of a day: of a part, and of all of a carrier's, in dollars. */
 export async function priceParts(

@@ -1,8 +1,9 @@
 import { carrierName } from '../carriers/carriers.ts'
 import { lookAlike } from '../sms/look-alikes.ts'
-import type { Priced } from './flight-plans.queries.ts'
 import { assumedResponseMs, estimatePace, type SendingCapacity } from './pace.ts'
 import type { Totals } from './totals.ts'
+
+export type Priced = { carrier: number | null; price: number; cost: number }
 
 /** What a flight plan says, as it is kept. Money is in dollars, rounded: nothing is reckoned with it any more. */
 export type FlightPlanResult = {

@@ -1,6 +1,6 @@
 import type { Db } from '../db/db.ts'
 
-export type Claim = {
+export type KeyClaim = {
   apiKeyId: number
   key: string
   requestHash: Buffer
@@ -14,7 +14,7 @@ export const leaseMs = 60_000
  * Marks the key as being worked on by this claim: a new key, one whose day is over, or one of the same request whose
  * worker has gone. False when somebody else has it, or its answer is there.
  */
-export async function claimKey(db: Db, claim: Claim, { now, expiresAt }: { now: Date; expiresAt: Date }) {
+export async function claimKey(db: Db, claim: KeyClaim, { now, expiresAt }: { now: Date; expiresAt: Date }) {
   const rows = await db.exec(
     'claim_idempotency_key',
     /* sql */ `
@@ -43,7 +43,7 @@ export function findKey(db: Db, apiKeyId: number, key: string) {
 }
 
 /** A request that takes its time stays the one that works on its key. */
-export function renewClaim(db: Db, { apiKeyId, key, token }: Claim) {
+export function renewClaim(db: Db, { apiKeyId, key, token }: KeyClaim) {
   return db.exec(
     'renew_idempotency_key',
     /* sql */ `
@@ -56,7 +56,7 @@ export function renewClaim(db: Db, { apiKeyId, key, token }: Claim) {
 export type Answer = { status: number; body: string; bodyHash: Buffer | null }
 
 /** Writes the answer down; false when another request has taken the key over, so that this one must not happen. */
-export async function storeAnswer(db: Db, { apiKeyId, key, token }: Claim, answer: Answer): Promise<boolean> {
+export async function storeAnswer(db: Db, { apiKeyId, key, token }: KeyClaim, answer: Answer): Promise<boolean> {
   const rows = await db.exec(
     'store_idempotent_answer',
     /* sql */ `
@@ -68,7 +68,7 @@ export async function storeAnswer(db: Db, { apiKeyId, key, token }: Claim, answe
 }
 
 /** Forgets a key whose request changed nothing, so that it can be sent again. */
-export function releaseKey(db: Db, { apiKeyId, key, token }: Claim) {
+export function releaseKey(db: Db, { apiKeyId, key, token }: KeyClaim) {
   return db.exec(
     'release_idempotency_key',
     /* sql */ `

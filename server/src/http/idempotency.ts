@@ -5,9 +5,9 @@ import type { Db } from '../db/db.ts'
 import { type RequestScope, RequestTransaction } from '../db/request-transaction.ts'
 import { errors } from '../errors.ts'
 import {
-  type Claim,
   claimKey,
   findKey,
+  type KeyClaim,
   type KnownKey,
   leaseMs,
   releaseKey,
@@ -25,7 +25,7 @@ const longestKey = 255
 /** A sender that is silent for so long in the middle of an upload has gone. */
 const longestSilenceMs = 30_000
 
-type Run = { claim: Claim; transaction: RequestTransaction; renewing: NodeJS.Timeout }
+type Run = { claim: KeyClaim; transaction: RequestTransaction; renewing: NodeJS.Timeout }
 
 /** Gives every POST below `app` its Idempotency-Key. `base` is the database itself, `scope` what the handlers use. */
 export function useIdempotency(app: FastifyInstance, base: Db, scope: RequestScope) {
@@ -80,7 +80,7 @@ export function useIdempotency(app: FastifyInstance, base: Db, scope: RequestSco
     throw errors.idempotencyKeyBusy()
   }
 
-  function start(req: FastifyRequest, claim: Claim): Run {
+  function start(req: FastifyRequest, claim: KeyClaim): Run {
     const renew = () =>
       renewClaim(base, claim).catch((error) => req.log.warn({ err: error }, 'could not renew an idempotency key'))
     const renewing = setInterval(() => void renew(), leaseMs / 4).unref()
@@ -99,7 +99,7 @@ export function useIdempotency(app: FastifyInstance, base: Db, scope: RequestSco
   }
 
   /** Should this fail, the mark is void when its lease is over. */
-  async function forget(req: FastifyRequest, claim: Claim) {
+  async function forget(req: FastifyRequest, claim: KeyClaim) {
     await releaseKey(base, claim).catch((error) => req.log.warn({ err: error }, 'could not free an idempotency key'))
   }
 }
@@ -126,7 +126,7 @@ function written(request: unknown[]): string {
 }
 
 /** The answer that a key has, if it is the key of this very request; of an upload every byte is compared first. */
-async function fitting(req: FastifyRequest, claim: Claim, known: KnownKey): Promise<KnownKey> {
+async function fitting(req: FastifyRequest, claim: KeyClaim, known: KnownKey): Promise<KnownKey> {
   if (!known.requestHash.equals(claim.requestHash)) throw errors.idempotencyKeyReused()
   if (known.status === null) throw errors.idempotencyKeyBusy()
   if (isUpload(req)) {

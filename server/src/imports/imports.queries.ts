@@ -148,7 +148,7 @@ export async function dropRowsTable(db: Db, importId: number) {
   await run(db, /* sql */ `drop table if exists ${rowsTable(importId)}`)
 }
 
-export type Cursor = {
+export type ImportCursor = {
   status: ImportStatus
   listId: number
   accountId: number
@@ -160,7 +160,7 @@ export type Cursor = {
 
 /** Takes the import's row for a slice, so that two workers never apply the same one. */
 export function lockImport(db: Db, id: number) {
-  return db.maybeOne<Cursor>(
+  return db.maybeOne<ImportCursor>(
     'lock_import',
     /* sql */ `
     select i.status, i.list_id as "listId", i.account_id as "accountId", i.source,
@@ -185,7 +185,7 @@ export type SliceCounts = {
   lastLine: number
 }
 
-export type Slice = { importId: number; cursor: Cursor; limit: number; now: Date }
+export type Slice = { importId: number; cursor: ImportCursor; limit: number; now: Date }
 
 /**
  * Applies one slice and counts it. Who opted out or was cleaned is left alone, whatever the file says; a blank leaves a

@@ -10,7 +10,7 @@ import { formatPhoneNumber } from '../sms/phone-number.ts'
 import type { FieldTest } from './audience.ts'
 import type { MessageView } from './messages.queries.ts'
 import { maxPhones, readPhones } from './recipients.ts'
-import type { Timing } from './timing.ts'
+import type { Timing } from './timing.queries.ts'
 
 const extension = { 'x-extension': true }
 

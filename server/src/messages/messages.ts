@@ -30,7 +30,8 @@ import {
 import { readPersonalText } from './personal-text.ts'
 import { listKnown } from './recipients.queries.ts'
 import { refuseOptedOut } from './recipients.ts'
-import { atAnyTime, keepTiming, refuseTiming, type Timing } from './timing.ts'
+import type { Timing } from './timing.queries.ts'
+import { atAnyTime, keepTiming, refuseTiming } from './timing.ts'
 
 type Rt = Pick<Runtime, 'db' | 'clock'>
 

@@ -1,7 +1,19 @@
 import type { Db } from '../db/db.ts'
-import type { Timing } from './timing.ts'
+import type { Hours } from '../quiet-hours/windows.ts'
 
-/** The columns of a message's timing. */
+/** When the texts of a message may go out, besides its planned time. */
+export type Timing = {
+  /** Each recipient is texted at the planned time by the clock at their location. */
+  localTime: boolean
+  /** A recipient who was not texted by then never is. */
+  deliverBy: Date | null
+  /** Quiet hours apply, even if the list and the account have none. */
+  quietHours: boolean
+  /** The hours of the day, at the location of the handset, in which its texts may go out; null for all. */
+  sendHours: Hours | null
+}
+
+/** Writes a message's timing. */
 export async function writeTiming(
   tx: Db,
   messageId: number,

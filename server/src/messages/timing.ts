@@ -1,20 +1,7 @@
 import type { Db } from '../db/db.ts'
 import { errors } from '../errors.ts'
 import { firstOccurrence, localDateTime } from '../quiet-hours/local-time.ts'
-import type { Hours } from '../quiet-hours/windows.ts'
-import { findAccountTimeZone, writeTiming } from './timing.queries.ts'
-
-/** What a message says of when its texts may go out, besides its planned time. */
-export type Timing = {
-  /** Each recipient when it is the planned time by his own clock. */
-  localTime: boolean
-  /** Who was not texted by then never is. */
-  deliverBy: Date | null
-  /** It keeps to quiet hours even if its list and its account do not. */
-  quietHours: boolean
-  /** Only in these hours of the day where the handset is. */
-  sendHours: Hours | null
-}
+import { findAccountTimeZone, type Timing, writeTiming } from './timing.queries.ts'
 
 export const atAnyTime: Timing = { localTime: false, deliverBy: null, quietHours: false, sendHours: null }
 

@@ -1,7 +1,7 @@
 import type { Db } from '../db/db.ts'
 import type { MessageStatus, NewBroadcast } from './accept.queries.ts'
 import type { Audience } from './audience.ts'
-import type { Timing } from './timing.ts'
+import type { Timing } from './timing.queries.ts'
 import { hoursOf } from './windows.queries.ts'
 
 export type HeldBroadcast = {

@@ -9,7 +9,8 @@ import { insertWaiting, startWaiting } from './accept.queries.ts'
 import type { Audience } from './audience.ts'
 import { refuseContent } from './content.ts'
 import { type BroadcastInput, newBroadcast, sendToNumbers } from './messages.ts'
-import { atAnyTime, keepTiming, refuseTiming, type Timing } from './timing.ts'
+import type { Timing } from './timing.queries.ts'
+import { atAnyTime, keepTiming, refuseTiming } from './timing.ts'
 import {
   cancelWaiting,
   claimDue,

@@ -4,7 +4,7 @@ import { retryLostRaces } from '../db/retry.ts'
 import { countInFlight, countUnsubscribes, type OptOutScope, suppressQueued } from '../log/opt-out.queries.ts'
 import type { Runtime } from '../runtime.ts'
 import { blockNumbers } from '../short-codes/short-codes.queries.ts'
-import { findSubscriberState } from '../subscribers/state.queries.ts'
+import { findSubscriberState } from '../subscribers/subscribers.queries.ts'
 import { type LeftList, type OptOutSender, optOutOfLists, reservePendingRows } from './opt-out.queries.ts'
 
 export type OptOutInput = {

@@ -3,6 +3,9 @@
 
 export type ReceiptOutcome = 'delivered' | 'hard' | 'soft' | 'none'
 
+/** What a receipt can say: what the handset did, or that the message ended before it. */
+export type ReceiptState = Exclude<ReceiptOutcome, 'none'> | 'expired' | 'deleted'
+
 export type Fate = {
   /**
    * taken: answered with an id. throttled_twice: refused with ESME_RTHROTTLED two times, then taken. refused: never

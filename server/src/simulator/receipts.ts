@@ -3,14 +3,11 @@ import { type DataSm, type DeliverSm, dataSm, deliverSm, type SubmitSm } from '.
 import { formatReceipt, type ReceiptStat } from '../smpp/pdu/receipt-text.ts'
 import type { Tlvs } from '../smpp/pdu/tlvs.ts'
 import { decodeShortMessage } from '../sms/parts.ts'
-import { fateOf, type ReceiptOutcome } from './fates.ts'
+import { fateOf, type ReceiptState } from './fates.ts'
 import type { MessageState } from './message-states.ts'
 import type { RawRecord } from './raw-file.ts'
 import type { Settings } from './settings.ts'
 import { spellId } from './smsc-id.ts'
-
-/** What a receipt can say: what the handset did, or that the message ended before it. */
-export type ReceiptState = Exclude<ReceiptOutcome, 'none'> | 'expired' | 'deleted'
 
 /** A receipt that is owed. Small, because a client that takes none makes hundreds of thousands of them wait here. */
 export type OwedReceipt = {

@@ -1,7 +1,7 @@
 // What the control API can turn while the simulator runs, and the only place that knows how a setting is spelt in JSON.
 
 import { commandStatus, statusName } from '../smpp/pdu/command-status.ts'
-import type { ReceiptState } from './receipts.ts'
+import type { ReceiptState } from './fates.ts'
 import { type IdSpelling, idSpellings } from './smsc-id.ts'
 
 export type Settings = {

@@ -140,3 +140,13 @@ export function updateProfile(db: Db, listId: number, phone: number, profile: Pr
     ],
   )
 }
+
+/** The state of a number on a list; undefined when it never was on it. */
+export async function findSubscriberState(db: Db, listId: number, phone: number): Promise<SubscriberState | undefined> {
+  const row = await db.maybeOne<{ state: SubscriberState }>(
+    'find_subscriber_state',
+    /* sql */ `select state from subscribers where list_id = $1 and phone = $2`,
+    [listId, phone],
+  )
+  return row?.state
+}
