@@ -26,7 +26,6 @@ const DOWNHILL = [
   'attachments',
   'log',
   'messages',
-  'transactional-messages',
   'links',
   'opt-ins',
   'broadcasts',

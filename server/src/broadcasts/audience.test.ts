@@ -3,7 +3,7 @@ import { useDatabase } from '../../test/database.ts'
 import { make } from '../../test/make.ts'
 import { makeRuntime } from '../../test/runtime.ts'
 import { checkBooks, readCounters } from '../../test/sending.ts'
-import { type Audience, readAudience } from '../messages/audience.ts'
+import { type Audience, readAudience } from '../messages/audience/audience.ts'
 import { acceptBroadcast } from '../messages/messages.ts'
 import { expandOnce, expandSlice } from './expand.ts'
 

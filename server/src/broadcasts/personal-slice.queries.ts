@@ -1,5 +1,5 @@
 import type { Db } from '../db/db.ts'
-import type { Audience } from '../messages/audience.ts'
+import type { Audience } from '../messages/audience/audience.ts'
 import { type AlsoRead, audienceRows } from './audience.sql.ts'
 
 export type AudienceSlice = {

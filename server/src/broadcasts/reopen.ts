@@ -11,8 +11,8 @@ import {
   reopenChunks,
   suppressChunks,
 } from '../log/reopen.queries.ts'
-import { type MessageTiming, readTimings } from '../messages/windows.queries.ts'
-import { rulesOf } from '../messages/windows.ts'
+import { type MessageTiming, readTimings } from '../messages/timing/windows.queries.ts'
+import { rulesOf } from '../messages/timing/windows.ts'
 import { findWindowAt, type WindowRules } from '../quiet-hours/windows.ts'
 import type { Runtime } from '../runtime.ts'
 

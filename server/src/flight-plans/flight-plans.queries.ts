@@ -1,5 +1,5 @@
 import type { Db } from '../db/db.ts'
-import type { Audience } from '../messages/audience.ts'
+import type { Audience } from '../messages/audience/audience.ts'
 import { priceOfPart } from '../rates/rates.sql.ts'
 import type { SendingCapacity } from './pace.ts'
 import type { FlightPlanResult, Priced } from './result.ts'

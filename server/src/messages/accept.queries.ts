@@ -1,6 +1,6 @@
 import type { Db } from '../db/db.ts'
 import type { Consent } from '../log/consent.ts'
-import type { Audience } from './audience.ts'
+import type { Audience } from './audience/audience.ts'
 
 export type MessageStatus = 'draft' | 'scheduled' | 'sending' | 'sent' | 'cancelled'
 

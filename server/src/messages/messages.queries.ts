@@ -2,8 +2,8 @@ import type { Db } from '../db/db.ts'
 import type { PageBounds } from '../lib/paging.ts'
 import type { Hours } from '../quiet-hours/windows.ts'
 import type { MessageStatus } from './accept.queries.ts'
-import type { Audience } from './audience.ts'
-import { hoursOf } from './windows.queries.ts'
+import type { Audience } from './audience/audience.ts'
+import { hoursOf } from './timing/windows.queries.ts'
 
 export type MessageView = {
   id: number

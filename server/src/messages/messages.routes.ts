@@ -5,8 +5,9 @@ import { pageFrom, presentPage } from '../http/pagination.ts'
 import { commonErrors, errorResponse } from '../http/schema.ts'
 import { ListIdParam } from '../lists/lists.schema.ts'
 import { getList } from '../lists/lists.ts'
-import { readAudience } from './audience.ts'
-import { refuseContent } from './content.ts'
+import { readAudience } from './audience/audience.ts'
+import { refuseContent } from './content/content.ts'
+import { keepBroadcast } from './drafts/drafts.ts'
 import type { Collection } from './messages.queries.ts'
 import {
   MessageCreateBody,
@@ -22,8 +23,7 @@ import {
   readTiming,
 } from './messages.schema.ts'
 import { acceptBroadcast, getMessage, getMessagePage, sendToNumbers } from './messages.ts'
-import { atAnyTime } from './timing.ts'
-import { keepBroadcast } from './waiting.ts'
+import { atAnyTime } from './timing/timing.ts'
 
 const tags = ['Messages']
 const listParams = Type.Object({ list_id: ListIdParam })

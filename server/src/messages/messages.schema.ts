@@ -7,10 +7,10 @@ import { formatTime } from '../http/times.ts'
 import { parseInstant } from '../lib/dates.ts'
 import { HoursObject, HoursOrNull, presentHours, readHours } from '../quiet-hours/hours.schema.ts'
 import { formatPhoneNumber } from '../sms/phone-number.ts'
-import type { FieldTest } from './audience.ts'
+import type { FieldTest } from './audience/audience.ts'
+import { maxPhones, readPhones } from './audience/recipients.ts'
 import type { MessageView } from './messages.queries.ts'
-import { maxPhones, readPhones } from './recipients.ts'
-import type { Timing } from './timing.queries.ts'
+import type { Timing } from './timing/timing.queries.ts'
 
 const extension = { 'x-extension': true }
 

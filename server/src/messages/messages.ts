@@ -16,9 +16,11 @@ import {
   type NewBroadcast,
   type OwnText,
 } from './accept.queries.ts'
-import { layOutAddressed } from './addressed-windows.ts'
-import type { Audience } from './audience.ts'
-import { partsWithin, typicalPartCount } from './content.ts'
+import type { Audience } from './audience/audience.ts'
+import { listKnown } from './audience/recipients.queries.ts'
+import { refuseOptedOut } from './audience/recipients.ts'
+import { partsWithin, typicalPartCount } from './content/content.ts'
+import { readPersonalText } from './content/personal-text.ts'
 import {
   type Collection,
   countMessages,
@@ -27,11 +29,9 @@ import {
   type MessageFilter,
   type MessageView,
 } from './messages.queries.ts'
-import { readPersonalText } from './personal-text.ts'
-import { listKnown } from './recipients.queries.ts'
-import { refuseOptedOut } from './recipients.ts'
-import type { Timing } from './timing.queries.ts'
-import { atAnyTime, keepTiming, refuseTiming } from './timing.ts'
+import { layOutAddressed } from './timing/addressed-windows.ts'
+import type { Timing } from './timing/timing.queries.ts'
+import { atAnyTime, keepTiming, refuseTiming } from './timing/timing.ts'
 
 type Rt = Pick<Runtime, 'db' | 'clock'>
 

@@ -4,8 +4,8 @@ import { make } from '../../test/make.ts'
 import { startSending } from '../../test/sending.ts'
 import { waitFor } from '../../test/wait-for.ts'
 import { expandOnce } from '../broadcasts/expand.ts'
-import { cancelMessage } from '../messages/cancel.ts'
 import { acceptBroadcast, sendToNumbers } from '../messages/messages.ts'
+import { cancelMessage } from '../messages/stop/cancel.ts'
 import { explain, type Step } from './explanation.ts'
 
 const events = (trail: Step[]) => trail.map(({ event }) => event)

@@ -7,7 +7,7 @@ import { closeOverdue } from '../../broadcasts/close.ts'
 import { makeApp } from '../../http/app.ts'
 import { claimChunks } from '../../log/claims.queries.ts'
 import { listQueued, markSubmitting } from '../../log/marks.queries.ts'
-import { cancelMessage, untilNothingMoves } from '../../messages/cancel.ts'
+import { cancelMessage, untilNothingMoves } from '../../messages/stop/cancel.ts'
 
 let sending: Awaited<ReturnType<typeof startSending>>
 afterEach(() => sending.stop())

@@ -4,8 +4,8 @@ import { make } from '../../../test/make.ts'
 import { startSending } from '../../../test/sending.ts'
 import { waitFor } from '../../../test/wait-for.ts'
 import { makeApp } from '../../http/app.ts'
-import { cancelMessage, untilNothingMoves } from '../../messages/cancel.ts'
-import { pauseMessage, resumeMessage } from '../../messages/pause.ts'
+import { cancelMessage, untilNothingMoves } from '../../messages/stop/cancel.ts'
+import { pauseMessage, resumeMessage } from '../../messages/stop/pause.ts'
 
 let sending: Awaited<ReturnType<typeof startSending>>
 afterEach(() => sending.stop())

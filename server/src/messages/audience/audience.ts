@@ -1,0 +1,55 @@
+import { listCustomFields } from '../../custom-fields/custom-fields.queries.ts'
+import { readValue } from '../../custom-fields/values.ts'
+import type { Db } from '../../db/db.ts'
+import { errors } from '../../errors.ts'
+
+export type FieldTest = {
+  key: string
+  op: 'eq' | 'ne' | 'gt' | 'lt' | 'contains' | 'exists'
+  value?: string | number | boolean | null
+}
+
+/** Which of a list's subscribers a message is for: those who pass all of its tests. Kept as the API has it. */
+export type Audience = {
+  tags_any?: string[]
+  tags_all?: string[]
+  tags_none?: string[]
+  custom_fields?: FieldTest[]
+}
+
+const field = 'message.audience'
+
+/**
+ * An audience as it is kept: tags trimmed, values converted to the type of the list's field. Whatever could make it
+ * larger than was meant is refused: no test at all, a test of nothing, a field that the list does not have.
+ */
+export async function readAudience(db: Db, listId: number, given: Audience): Promise<Audience> {
+  const audience: Audience = {}
+  for (const key of ['tags_any', 'tags_all', 'tags_none'] as const) {
+    const tags = given[key]
+    if (tags === undefined) continue
+    if (tags.length === 0) throw errors.invalid({ [`${field}.${key}`]: ["can't be blank"] })
+    audience[key] = [...new Set(tags.map((tag) => tag.trim()))]
+  }
+  if (given.custom_fields !== undefined) {
+    if (given.custom_fields.length === 0) throw errors.invalid({ [`${field}.custom_fields`]: ["can't be blank"] })
+    const known = new Map((await listCustomFields(db, listId)).map((rules) => [rules.key, rules]))
+    audience.custom_fields = given.custom_fields.map((test) => {
+      const rules = known.get(test.key)
+      if (!rules) throw fault(`name no field of this list: ${test.key}`)
+      if (test.op === 'exists') return { key: test.key, op: test.op, value: test.value !== false }
+      if (test.op === 'contains' && rules.contentType !== 'text')
+        throw fault(`cannot look inside a ${rules.contentType}`)
+      if (['gt', 'lt'].includes(test.op) && rules.contentType === 'text') throw fault('cannot put texts in an order')
+      // what a value must be like to be stored is not asked of one to be compared with
+      const read = readValue({ ...rules, maxLength: Number.POSITIVE_INFINITY, isEnforced: false }, test.value ?? null)
+      if ('fault' in read) throw fault(`need a ${rules.contentType} for ${test.key}`)
+      if (read.value === null) throw fault(`need a value for ${test.key}`)
+      return { key: test.key, op: test.op, value: read.value }
+    })
+  }
+  if (Object.keys(audience).length === 0) throw errors.invalid({ [field]: ["can't be blank"] })
+  return audience
+}
+
+const fault = (text: string) => errors.invalid({ [`${field}.custom_fields`]: [text] })

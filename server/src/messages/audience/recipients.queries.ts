@@ -1,0 +1,57 @@
+import type { Db } from '../../db/db.ts'
+
+/** Those of the numbers that have left the list, where one is given, or that the short code may not text. */
+export async function listOptedOut(
+  db: Db,
+  listId: number | null,
+  shortCodeId: number,
+  phones: number[],
+): Promise<number[]> {
+  const rows = await db.many<{ phone: number }>(
+    'list_opted_out',
+    /* sql */ `
+    select g.phone
+      from unnest($3::bigint[]) with ordinality as g(phone, n)
+      left join lateral (select state from subscribers where list_id = $1 and phone = g.phone offset 0) s on true
+      left join lateral (select since from blocks where short_code_id = $2 and phone = g.phone offset 0) b on true
+     where s.state in ('unsubscribed', 'cleaned') or b.since is not null
+     order by g.n`,
+    [listId, shortCodeId, phones],
+  )
+  return rows.map((row) => row.phone)
+}
+
+/** The zone of the account that the list belongs to. */
+export async function findTimeZone(db: Db, listId: number): Promise<string> {
+  const { timeZone } = await db.one<{ timeZone: string }>(
+    'find_time_zone',
+    /* sql */ `select a.time_zone as "timeZone" from lists l join accounts a on a.id = l.account_id where l.id = $1`,
+    [listId],
+  )
+  return timeZone
+}
+
+export type KnownPerson = {
+  phone: number
+  firstName: string
+  lastName: string
+  email: string
+  zipCode: string
+  values: unknown[]
+}
+
+/** What the list knows of each of these numbers, in their order; of one that is not on it, nothing. */
+export function listKnown(db: Db, listId: number, phones: number[], fieldKeys: string[]) {
+  return db.many<KnownPerson>(
+    'list_known',
+    /* sql */ `
+    select g.phone, coalesce(s.first_name, '') as "firstName", coalesce(s.last_name, '') as "lastName",
+           coalesce(s.email, '') as email, coalesce(s.zip_code, '') as "zipCode",
+           array(select s.custom_fields -> key from unnest($3::text[]) with ordinality as asked(key, n) order by n) as values
+      from unnest($2::bigint[]) with ordinality as g(phone, n)
+      left join lateral (
+        select * from subscribers where list_id = $1 and phone = g.phone offset 0) s on true
+     order by g.n`,
+    [listId, phones, fieldKeys],
+  )
+}

@@ -1,0 +1,144 @@
+import { beforeEach, describe, expect, test } from 'vitest'
+import { useApi } from '../../../test/api.ts'
+import { make } from '../../../test/make.ts'
+import { startDue } from '../drafts/drafts.ts'
+
+let now = new Date('2026-03-02T10:00:00Z')
+const api = useApi({ clock: { now: () => now } })
+
+let path: string
+let list: string
+let listId: number
+beforeEach(async () => {
+  now = new Date('2026-03-02T10:00:00Z')
+  const { accountId, shortCode } = api.owner
+  listId = (await make.list(api.db, { accountId, shortCodeId: shortCode.id })).id
+  list = `/lists/${listId}`
+  path = `${list}/messages`
+  const field = { label: 'Team', key: 'team', content_type: 'text', max_length: 20, default_value: 'the pantry' }
+  await api.owner.post(`${list}/custom_fields`, { custom_field: field })
+})
+
+const send = (message: object) => api.owner.post(path, { message })
+const count = async () => (await api.db.one<{ n: number }>('count', 'select count(*)::int as n from messages')).n
+
+async function draft(content: string): Promise<number> {
+  const answer = await send({ content, draft: true })
+  expect(answer.status, answer.text).toBe(200)
+  return (answer.body.message as { id: number }).id
+}
+
+const texts = async (id: number) =>
+  (
+    await api.db.many<{ content: string | null }>(
+      'texts',
+      'select content from message_log where message_id = $1 order by id',
+      [id],
+    )
+  ).map((row) => row.content)
+
+describe('a message with merge tags', () => {
+  test.each([
+    'Hi {first_name} {last_name} of {team}!',
+    'Hi {first_name|neighbor}, {email} {zip_code} {phone_number}',
+    '{50% off} :-{ }',
+    '\\{unknown} is a brace',
+    `{first_name}${'a'.repeat(154)}`,
+  ])('is taken: %j', async (content) => {
+    expect(await send({ content })).toMatchObject({ status: 200 })
+    expect(await send({ content, draft: true })).toMatchObject({ status: 200 })
+  })
+
+  const refused: [string, string][] = [
+    ['Hi {firstname}, {team}, {nobody|x}!', 'Content has unknown merge tags: {firstname}, {nobody}'],
+    ['Hi {first name}', 'Content has unknown merge tags: {first name}'],
+    ['Hi {{first_name}}', 'Content has merge tags in two pairs of braces, one is enough: {first_name}'],
+    ['{last_name} {email}', 'Content would be blank to some: give its merge tags a fall-back'],
+    [`{first_name}${'a'.repeat(155)}`, 'Content is too long (maximum is 160 characters)'],
+    [`{first_name|${'x'.repeat(5_000)}}`, 'Content is too long (maximum is 160 characters)'],
+  ]
+  test.each(refused)('is refused, as a draft too: %j', async (content, fault) => {
+    for (const draft of [false, true]) {
+      expect(await send({ content, draft })).toMatchObject({
+        status: 422,
+        body: { error: `Validation failed: ${fault}` },
+      })
+    }
+    expect(await send({ content, phone_number: '2065550143' })).toMatchObject({ status: 422 })
+    const id = await draft('Hi')
+    expect(await api.owner.put(`${path}/${id}`, { message: { content } })).toMatchObject({ status: 422 })
+    expect(await count()).toBe(1)
+  })
+
+  test("knows only its own list's fields", async () => {
+    const { accountId, shortCode } = api.owner
+    const other = await make.list(api.db, { accountId, shortCodeId: shortCode.id })
+    expect(await api.owner.post(`/lists/${other.id}/messages`, { message: { content: '{team}' } })).toMatchObject({
+      status: 422,
+    })
+  })
+
+  test('is shown as it was written', async () => {
+    const id = await draft('Hi {first_name}')
+    expect((await api.owner.get(`${path}/${id}`)).body.message).toMatchObject({ content: 'Hi {first_name}' })
+  })
+})
+
+describe('to given numbers', () => {
+  test('each gets what the list knows of it, whoever is not on it the fall-backs', async () => {
+    await make.subscriber(api.db, { listId, phone: 2065550143, firstName: 'Ana' })
+    const answer = await send({ content: 'Hi {first_name} of {team}', phone_numbers: ['2065550144', '2065550143'] })
+    const { id } = answer.body.message as { id: number }
+    expect(await texts(id)).toEqual(['Hi friend of the pantry', 'Hi Ana of the pantry'])
+  })
+
+  test('a test of a message is written for whom it goes to', async () => {
+    await make.subscriber(api.db, { listId, phone: 2065550143, firstName: 'Ana' })
+    const id = await draft('Hi {first_name}')
+    const answer = await api.owner.post(`${path}/${id}/test`, { phone_numbers: ['2065550143'] })
+    expect(await texts((answer.body.message as { id: number }).id)).toEqual(['Hi Ana'])
+  })
+
+  test('one whose text would be too long stops all, and is named', async () => {
+    await make.subscriber(api.db, { listId, phone: 2065550143, firstName: 'A'.repeat(50) })
+    const content = `{first_name}${'a'.repeat(120)}`
+    expect(await send({ content, phone_numbers: ['2065550143', '2065550144'] })).toMatchObject({
+      status: 422,
+      body: { error: 'Validation failed: Phone numbers would get a text that is too long: 2065550143' },
+    })
+    expect(await count()).toBe(0)
+    expect(await send({ content, max_parts: 2, phone_numbers: ['2065550143'] })).toMatchObject({ status: 200 })
+  })
+
+  test('of no list, braces are braces', async () => {
+    const text = { number: '2065550143', content: 'Your code: {first_name}' }
+    const answer = await api.owner.post('/transactional_messages', { transactional_message: text })
+    const { id } = answer.body.transactional_message as { id: number }
+    expect(await texts(id)).toEqual([null])
+  })
+})
+
+describe('when a field that it names is gone', () => {
+  const removeField = () => api.owner.delete(`${list}/custom_fields`, { key: 'team' })
+
+  test('a draft cannot be sent', async () => {
+    const id = await draft('To {team}')
+    await removeField()
+    expect(await api.owner.post(`${path}/${id}/send`)).toMatchObject({
+      status: 422,
+      body: { error: 'Validation failed: Content has unknown merge tags: {team}' },
+    })
+  })
+
+  test('a scheduled one is cancelled at its time, with the reason', async () => {
+    const answer = await send({ content: 'To {team}', send_at: '2026-03-02T11:00:00Z' })
+    const { id } = answer.body.message as { id: number }
+    await removeField()
+    now = new Date('2026-03-02T11:00:01Z')
+    expect(await startDue({ db: api.db, clock: { now: () => now } })).toBe(true)
+    expect((await api.owner.get(`${path}/${id}`)).body.message).toMatchObject({
+      status: 'cancelled',
+      cancel_reason: 'content',
+    })
+  })
+})

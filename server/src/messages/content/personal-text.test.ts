@@ -1,0 +1,83 @@
+import { describe, expect, test } from 'vitest'
+import type { ValueRules } from '../../custom-fields/values.ts'
+import { parseTemplate } from './merge-tags.ts'
+import { type Person, personalText } from './personal-text.ts'
+
+const field = (key: string, given: Partial<ValueRules> = {}): ValueRules => ({
+  key,
+  contentType: 'text',
+  maxLength: 50,
+  pattern: null,
+  isEnforced: false,
+  defaultValue: null,
+  ...given,
+})
+
+const ana: Person = {
+  phone: 2065550143,
+  firstName: 'Ana',
+  lastName: 'Ruiz',
+  email: 'ana@cedar.example',
+  zipCode: '98101',
+  values: [],
+}
+const stranger: Person = { ...ana, firstName: ' ', lastName: '', email: '', zipCode: '' }
+
+function say(content: string, person: Person, fields: ValueRules[] = [], values: unknown[] = []) {
+  return personalText(parseTemplate(content), fields, 'America/Los_Angeles').textFor({ ...person, values })
+}
+
+describe('what is said of a person', () => {
+  test.each([
+    [
+      '{first_name} {last_name}, {email}, {zip_code}, {phone_number}',
+      ana,
+      'Ana Ruiz, ana@cedar.example, 98101, 2065550143',
+    ],
+    ['Come to {state}', ana, 'Come to Washington'],
+    ['Come to {state}', { ...ana, zipCode: '99999' }, 'Come to Alaska'],
+    ['Come to {state}', { ...ana, zipCode: 'W1A' }, 'Come to your state'],
+    ['Come to {state}', stranger, 'Come to your state'],
+    ['Hi {first_name}', stranger, 'Hi friend'],
+    ['Hi {first_name|neighbor}', stranger, 'Hi neighbor'],
+    ['Hi {first_name|}!', stranger, 'Hi !'],
+    ['Dear {last_name}.', stranger, 'Dear .'],
+    ['Hi {constructor}{__proto__}.', ana, 'Hi .'],
+  ])('%j', (content, person, text) => {
+    expect(say(content, person)).toBe(text)
+  })
+
+  test.each<[string, ValueRules, unknown, string]>([
+    ['its value', field('team'), 'Blue', 'Blue'],
+    ['its value, cleaned', field('team'), 'Blue\nRed', 'Blue Red'],
+    ['a number as it is', field('team', { contentType: 'number' }), 12.5, '12.5'],
+    ['a day as it is', field('team', { contentType: 'datetime' }), '2031-05-06T00:00:00.000Z', '5/6/31'],
+    [
+      "an instant by the account's clock",
+      field('team', { contentType: 'datetime' }),
+      '2031-05-06T03:00:00.000Z',
+      '5/5/31',
+    ],
+    ["the field's default where there is none", field('team', { defaultValue: 'Any' }), null, 'Any'],
+    ['nothing where there is no default', field('team'), null, ''],
+    ['the default for a value of another type', field('team', { contentType: 'number', defaultValue: '3' }), 'x', '3'],
+  ])('of a custom field: %s', (_case, rules, value, text) => {
+    expect(say('{team}', ana, [rules], [value])).toBe(text)
+  })
+
+  test('a custom field called state stands before the state of the zip code', () => {
+    expect(say('{state}', ana, [field('state')], ['open'])).toBe('open')
+    expect(say('{state}', ana, [field('state')], [null])).toBe('')
+  })
+
+  test('the fall-back in the text comes before the default of the field', () => {
+    expect(say('{team|Nobody}', ana, [field('team', { defaultValue: 'Any' })], [null])).toBe('Nobody')
+  })
+
+  test('values are taken in the order of the fields that are asked for, each once', () => {
+    const fields = [field('a'), field('b'), field('c')]
+    const text = personalText(parseTemplate('{c} {a} {first_name} {c}'), fields, 'UTC')
+    expect(text.fieldKeys).toEqual(['c', 'a'])
+    expect(text.textFor({ ...ana, values: ['C', 'A'] })).toBe('C A Ana C')
+  })
+})

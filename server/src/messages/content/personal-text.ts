@@ -1,0 +1,97 @@
+import { listCustomFields } from '../../custom-fields/custom-fields.queries.ts'
+import { reservedKeys } from '../../custom-fields/custom-fields.ts'
+import { type ValueRules, valueOrDefault } from '../../custom-fields/values.ts'
+import type { Db } from '../../db/db.ts'
+import { formatPhoneNumber } from '../../sms/phone-number.ts'
+import { findTimeZone, type KnownPerson } from '../audience/recipients.queries.ts'
+import { cleanValue, isPlain, parseTemplate, render, type Tag, type Template } from './merge-tags.ts'
+import { stateOfZip } from './state-names.ts'
+
+/** What the list knows of a recipient, with the values of the fields of `PersonalText.fieldKeys` in their order. */
+export type Person = KnownPerson
+
+/** A text with merge tags, ready to be written for one recipient after the other. */
+export type PersonalText = {
+  fieldKeys: string[]
+  textFor(person: Person): string
+  /** As it reads to somebody of whom nothing is known. */
+  fallbackText: string
+}
+
+/** What every list knows of its people, and what is said where it does not. */
+const profileTags: Record<string, { valueOf(person: Person): string; fallback: string }> = {
+  first_name: { valueOf: (person) => person.firstName, fallback: 'friend' },
+  last_name: { valueOf: (person) => person.lastName, fallback: '' },
+  email: { valueOf: (person) => person.email, fallback: '' },
+  zip_code: { valueOf: (person) => person.zipCode, fallback: '' },
+  state: { valueOf: (person) => stateOfZip(person.zipCode), fallback: 'your state' },
+  phone_number: { valueOf: (person) => formatPhoneNumber(person.phone), fallback: '' },
+}
+
+export const profileTagNames: readonly string[] = Object.keys(profileTags)
+
+/** Nobody in particular: all that is said of him are fall-backs. */
+const nobody: Person = { phone: 0, firstName: '', lastName: '', email: '', zipCode: '', values: [] }
+
+/**
+ * Makes a template ready for these fields of the list. A person's own value wins, then the fall-back in the text, then
+ * the field's default; a name that is no field's any more has only the fall-back in the text.
+ */
+export function personalText(template: Template, fields: ValueRules[], timeZone: string): PersonalText {
+  const byKey = new Map(fields.map((field) => [field.key, field]))
+  const fieldKeys = [...new Set(template.tags.map((tag) => tag.name))].filter((name) => byKey.has(name))
+  const writers = new Map(template.tags.map((tag) => [tag, writerOf(tag)]))
+
+  function writerOf(tag: Tag): (person: Person) => string {
+    const known = Object.hasOwn(profileTags, tag.name) ? profileTags[tag.name] : undefined
+    const field = byKey.get(tag.name)
+    const position = fieldKeys.indexOf(tag.name)
+    const ownDefault = field ? valueOrDefault(field, {}) : null
+    const byDefault = field ? (ownDefault === null ? '' : say(field, ownDefault)) : known?.fallback
+    const fallback = tag.fallback ?? byDefault ?? ''
+    if (field) {
+      const rules = { ...field, defaultValue: null }
+      return ({ values }) => {
+        const value = valueOrDefault(rules, { [rules.key]: values[position] })
+        return (value === null ? '' : say(field, value)) || fallback
+      }
+    }
+    return (person) => (person !== nobody && known && cleanValue(known.valueOf(person))) || fallback
+  }
+
+  const dates = new Intl.DateTimeFormat('en-US', { timeZone, dateStyle: 'short' })
+  const plainDates = new Intl.DateTimeFormat('en-US', { timeZone: 'UTC', dateStyle: 'short' })
+
+  /** A value in a text: dates as Americans write them, by the account's clock unless they are mere days. */
+  function say(field: ValueRules, value: string | number): string {
+    if (field.contentType !== 'datetime') return cleanValue(String(value))
+    const isDay = String(value).endsWith('T00:00:00.000Z')
+    return (isDay ? plainDates : dates).format(new Date(value))
+  }
+
+  const textFor = (person: Person) => render(template, (tag) => writers.get(tag)?.(person) ?? '')
+  return { fieldKeys, textFor, fallbackText: textFor(nobody) }
+}
+
+/** The tags of a template that no list, or not this one, has a value for. */
+export function unknownTags(template: Template, fields: ValueRules[]): Tag[] {
+  const known = new Set([...profileTagNames, ...fields.map((field) => field.key)])
+  return template.tags.filter((tag) => !known.has(tag.name))
+}
+
+/** The text of a list's message with what its tags need; undefined for one that is the same for everybody. */
+export async function readPersonalText(db: Db, listId: number, content: string): Promise<PersonalText | undefined> {
+  if (isPlain(content)) return undefined
+  const template = parseTemplate(content)
+  const fields = await fieldsFor(db, listId, template)
+  const saysDates = fields.some(
+    ({ contentType, key }) => contentType === 'datetime' && template.tags.some((tag) => tag.name === key),
+  )
+  return personalText(template, fields, saysDates ? await findTimeZone(db, listId) : 'UTC')
+}
+
+/** The list's custom fields, where a template names something that may be one: a field may be called `state`, too. */
+export async function fieldsFor(db: Db, listId: number, template: Template): Promise<ValueRules[]> {
+  const isAsked = template.tags.some(({ name }) => !profileTagNames.includes(name) || !reservedKeys.has(name))
+  return isAsked ? listCustomFields(db, listId) : []
+}

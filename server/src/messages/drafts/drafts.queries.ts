@@ -1,0 +1,103 @@
+import type { Db } from '../../db/db.ts'
+import type { MessageStatus, NewBroadcast } from '../accept.queries.ts'
+import type { Audience } from '../audience/audience.ts'
+import type { Timing } from '../timing/timing.queries.ts'
+import { hoursOf } from '../timing/windows.queries.ts'
+
+export type HeldBroadcast = {
+  id: number
+  status: MessageStatus
+  content: string
+  name: string | null
+  maxParts: number | null
+  audience: Audience | null
+  sendAt: Date | null
+} & Timing
+
+/** A broadcast of the list; nobody else changes, starts or deletes it before this transaction ends. */
+export function findBroadcastForUpdate(tx: Db, listId: number, messageId: number) {
+  return tx.maybeOne<HeldBroadcast>(
+    'find_broadcast_for_update',
+    /* sql */ `
+    select id, status, content, name, max_parts as "maxParts", audience, send_at as "sendAt",
+           local_time as "localTime", deliver_by as "deliverBy", quiet_hours as "quietHours", ${hoursOf('m')} as "sendHours"
+      from messages m
+     where id = $1 and list_id = $2 and kind = 'broadcast'
+       for no key update`,
+    [messageId, listId],
+  )
+}
+
+/** Rewrites a broadcast that still waits, from the list's short code of today. With a time it is scheduled, else a draft. */
+export async function updateWaiting(tx: Db, messageId: number, message: NewBroadcast, sendAt: Date | null) {
+  await tx.exec(
+    'update_waiting',
+    /* sql */ `
+    update messages
+       set content = $2, name = $3, part_count = $4, max_parts = $5, audience = $6, send_at = $7, starts_at = $7,
+           short_code_id = $8,
+           status = case when $7::timestamptz is null then 'draft' else 'scheduled' end
+     where id = $1`,
+    [
+      messageId,
+      message.content,
+      message.name,
+      message.partCount,
+      message.maxParts,
+      message.audience === null ? null : JSON.stringify(message.audience),
+      sendAt,
+      message.shortCodeId,
+    ],
+  )
+}
+
+export async function deleteMessage(tx: Db, messageId: number) {
+  await tx.exec('delete_message', /* sql */ `delete from messages where id = $1`, [messageId])
+}
+
+export type DueBroadcast = {
+  id: number
+  listId: number
+  content: string
+  maxParts: number | null
+  sendAt: Date
+  startsAt: Date
+  deliverBy: Date | null
+  latenessMinutes: number
+  listDeleted: boolean
+}
+
+/**
+ * Locks the scheduled broadcast that has been due the longest, of those that no other worker has just taken. None is
+ * due while sending is paused, so that one that waited too long by then is not sent late. Those of `except` are left out.
+ */
+export function claimDue(tx: Db, now: Date, except: number[]) {
+  return tx.maybeOne<DueBroadcast>(
+    'claim_due',
+    /* sql */ `
+    select m.id, m.list_id as "listId", m.content, m.max_parts as "maxParts", m.send_at as "sendAt",
+           m.starts_at as "startsAt", m.deliver_by as "deliverBy", l.scheduled_lateness_minutes as "latenessMinutes",
+           l.deleted_at is not null as "listDeleted"
+      from messages m join lists l on l.id = m.list_id
+     where m.status = 'scheduled' and m.starts_at <= $1 and m.id <> all($2::bigint[])
+       and not exists (select from installation where sending_paused)
+     order by m.starts_at, m.id limit 1
+       for no key update of m skip locked`,
+    [now, except],
+  )
+}
+
+/** Ends a message, whose row the transaction has locked, before anybody was sent it. */
+export async function cancelWaiting(
+  tx: Db,
+  messageId: number,
+  at: Date,
+  reason: 'too_late' | 'list_deleted' | 'content',
+) {
+  await tx.exec(
+    'cancel_waiting',
+    /* sql */ `
+    update messages set status = 'cancelled', cancelled_at = $2, closed_at = $2, cancel_reason = $3 where id = $1`,
+    [messageId, at, reason],
+  )
+}

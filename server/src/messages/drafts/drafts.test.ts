@@ -1,0 +1,296 @@
+import { beforeEach, describe, expect, test } from 'vitest'
+import { basic, type Person, useApi } from '../../../test/api.ts'
+import { make } from '../../../test/make.ts'
+import { blockNumbers } from '../../short-codes/short-codes.queries.ts'
+
+const now = new Date('2026-03-02T10:00:00Z')
+const api = useApi({ clock: { now: () => now } })
+const inAnHour = '2026-03-02T03:00:00-08:00'
+
+let path: string
+let listId: number
+beforeEach(async () => {
+  const { accountId, shortCode } = api.owner
+  listId = (await make.list(api.db, { accountId, shortCodeId: shortCode.id })).id
+  path = `/lists/${listId}/messages`
+})
+
+type Message = { id: number } & Record<string, unknown>
+
+async function post(message: object): Promise<number> {
+  const answer = await api.owner.post(path, { message: { content: 'Soup on Friday', ...message } })
+  expect(answer, JSON.stringify(answer.body)).toMatchObject({ status: 200, body: { status: 'OK' } })
+  return (answer.body.message as Message).id
+}
+
+const show = async (id: number) => (await api.owner.get(`${path}/${id}`)).body.message as Message
+const idsOf = async (collection = '') =>
+  ((await api.owner.get(`${path}${collection}`)).body.messages as Message[]).map(({ id }) => id)
+const expansions = async (id: number) =>
+  api.db.exec('find_expansion', 'select from expansions where message_id = $1', [id])
+
+describe('a draft', () => {
+  test('is kept and not sent', async () => {
+    const id = await post({ draft: true, name: 'Friday' })
+    expect(await show(id)).toMatchObject({
+      status: 'draft',
+      name: 'Friday',
+      sent_at: null,
+      is_broadcast: false,
+      recipient_count: 0,
+      send_cost: 0,
+      attachment: null,
+    })
+    expect([await idsOf(), await idsOf('/draft'), await idsOf('/scheduled')]).toEqual([[], [id], []])
+    expect(await expansions(id)).toBe(0)
+  })
+
+  test('is changed where the change says so', async () => {
+    const id = await post({ draft: true, name: 'Friday', max_parts: 2, audience: { tags_any: [' soup ', 'soup'] } })
+    const changed = await api.owner.put(`${path}/${id}`, { message: { content: 'Soup on Saturday' } })
+    expect(changed).toMatchObject({
+      status: 200,
+      body: {
+        status: 'Message updated',
+        message: { id, content: 'Soup on Saturday', name: 'Friday', max_parts: 2, audience: { tags_any: ['soup'] } },
+      },
+    })
+    const emptied = await api.owner.put(`${path}/${id}`, { message: { name: null, audience: null, max_parts: null } })
+    const message = emptied.body.message as Message
+    expect(message).toMatchObject({ content: 'Soup on Saturday', name: null })
+    expect(Object.keys(message)).not.toEqual(expect.arrayContaining(['audience']))
+    expect(Object.keys(message)).not.toEqual(expect.arrayContaining(['max_parts']))
+  })
+
+  test('keeps within its number of parts when either of the two changes', async () => {
+    const id = await post({ draft: true, content: 'a'.repeat(300), max_parts: 2 })
+    for (const message of [{ max_parts: 1 }, { max_parts: null }, { content: 'a'.repeat(307) }]) {
+      expect(await api.owner.put(`${path}/${id}`, { message })).toMatchObject({
+        status: 422,
+        body: { error: expect.stringContaining('Content is too long') },
+      })
+    }
+    expect(await show(id)).toMatchObject({ content: 'a'.repeat(300), max_parts: 2 })
+  })
+
+  test('is sent when somebody says so, and only once', async () => {
+    const id = await post({ draft: true })
+    expect(await api.owner.post(`${path}/${id}/send`)).toMatchObject({
+      status: 200,
+      body: { status: 'Message sending', message: { id, status: 'sending', is_broadcast: true } },
+    })
+    expect(await expansions(id)).toBe(1)
+    expect(await idsOf()).toEqual([id])
+    for (const refused of [
+      await api.owner.post(`${path}/${id}/send`),
+      await api.owner.put(`${path}/${id}`, { message: { content: 'No' } }),
+      await api.owner.delete(`${path}/${id}`),
+    ]) {
+      expect(refused).toMatchObject({ status: 422, body: { code: 'wrong_message_status' } })
+    }
+  })
+
+  test('is deleted', async () => {
+    const id = await post({ draft: true })
+    expect(await api.owner.delete(`${path}/${id}`)).toMatchObject({
+      status: 200,
+      body: { status: 'Message destroyed' },
+    })
+    expect(await api.owner.get(`${path}/${id}`)).toMatchObject({ status: 404, body: { error: 'Message not found' } })
+  })
+
+  test('cannot be cancelled', async () => {
+    const id = await post({ draft: true })
+    expect(await api.owner.post(`${path}/${id}/cancel`)).toMatchObject({
+      status: 422,
+      body: { error: 'Message is draft and cannot be cancelled' },
+    })
+  })
+})
+
+describe('a scheduled message', () => {
+  test('shows its planned time', async () => {
+    const id = await post({ send_at: '2026-03-02T11:00:00Z' })
+    expect(await show(id)).toMatchObject({
+      status: 'scheduled',
+      sent_at: inAnHour,
+      send_at: inAnHour,
+      is_broadcast: false,
+      cancelled_at: null,
+    })
+    expect([await idsOf(), await idsOf('/draft'), await idsOf('/scheduled')]).toEqual([[], [], [id]])
+  })
+
+  test('takes another time, or none', async () => {
+    const id = await post({ send_at: '2026-03-02T11:00:00Z' })
+    const put = async (send_at: string | null) => api.owner.put(`${path}/${id}`, { message: { send_at } })
+    expect((await put('2026-03-02T12:00:00+01:00')).body.message).toMatchObject({ send_at: inAnHour })
+    expect(await put('2026-03-02T09:59:59Z')).toMatchObject({
+      status: 422,
+      body: { error: 'Validation failed: Send at must be in the future' },
+    })
+    expect((await put(null)).body.message).toMatchObject({ status: 'draft', sent_at: null })
+  })
+
+  test('is sent before its time, to who is subscribed then', async () => {
+    const id = await post({ send_at: '2026-03-02T11:00:00Z' })
+    const sent = await api.owner.post(`${path}/${id}/send`)
+    expect(sent.body.message).toMatchObject({ status: 'sending', sent_at: null })
+    expect(sent.body.message).not.toHaveProperty('send_at')
+  })
+
+  test('is cancelled, as often as one likes', async () => {
+    const id = await post({ send_at: '2026-03-02T11:00:00Z' })
+    const cancelled = {
+      status: 200,
+      body: {
+        status: 'Message cancelled',
+        message: { id, status: 'cancelled', cancelled_at: '2026-03-02T02:00:00-08:00', sent_at: null },
+      },
+    }
+    expect(await api.owner.post(`${path}/${id}/cancel`)).toMatchObject(cancelled)
+    expect(await api.owner.post(`${path}/${id}/cancel`)).toMatchObject(cancelled)
+    expect([await idsOf(), await idsOf('/scheduled')]).toEqual([[id], []])
+    expect((await api.owner.delete(`${path}/${id}`)).status).toBe(422)
+  })
+})
+
+test('a message that is being sent is cancelled before its audience is written', async () => {
+  const id = await post({})
+  expect(await expansions(id)).toBe(1)
+  expect((await api.owner.post(`${path}/${id}/cancel`)).status).toBe(200)
+  expect(await expansions(id)).toBe(0)
+})
+
+test('a copy is a draft of the same', async () => {
+  const id = await post({ name: 'Friday', max_parts: 3, audience: { tags_none: ['out'] } })
+  const copied = await api.owner.post(`${path}/${id}/copy`)
+  expect(copied).toMatchObject({
+    status: 200,
+    body: {
+      status: 'Message copied',
+      message: {
+        status: 'draft',
+        content: 'Soup on Friday',
+        name: 'Friday',
+        max_parts: 3,
+        audience: { tags_none: ['out'] },
+      },
+    },
+  })
+  expect((copied.body.message as Message).id).not.toBe(id)
+})
+
+describe('to given numbers', () => {
+  const logOf = (id: number) =>
+    api.db.many<{ phone: number; state: string }>(
+      'log_of',
+      'select phone, state from message_log where message_id = $1 order by id',
+      [id],
+    )
+
+  test('one gets it, and the sent collection does not show it', async () => {
+    const id = await post({ phone_number: '(206) 555-0143' })
+    expect(await show(id)).toMatchObject({
+      is_broadcast: false,
+      phone_number: '2065550143',
+      recipient_count: 1,
+      pending_count: 1,
+    })
+    expect(await idsOf()).toEqual([])
+    expect(await logOf(id)).toEqual([{ phone: 2065550143, state: 'queued' }])
+  })
+
+  test('several get it, each once, in one chunk', async () => {
+    const id = await post({ phone_numbers: ['2065550143', 2065550144, '+1 206 555 0143'], phone_number: '2065550145' })
+    expect((await logOf(id)).map(({ phone }) => phone).sort()).toEqual([2065550143, 2065550144, 2065550145])
+    expect(await show(id)).toMatchObject({ is_broadcast: false, recipient_count: 3 })
+    expect(await show(id)).not.toHaveProperty('phone_number')
+    const chunks = await api.db.many(
+      'chunks_of',
+      `select last_log_id - first_log_id + 1 as rows from send_chunks where message_id = $1`,
+      [id],
+    )
+    expect(chunks).toEqual([{ rows: 3 }])
+  })
+
+  test.each(['unsubscribed', 'cleaned'] as const)('nobody gets it when one is %s', async (state) => {
+    await make.subscriber(api.db, { listId, phone: 2065550144, state })
+    const answer = await api.owner.post(path, {
+      message: { content: 'x', phone_numbers: ['2065550143', '2065550144'] },
+    })
+    expect(answer).toMatchObject({
+      status: 422,
+      body: { code: 'opted_out', error: 'Validation failed: Phone numbers has opted out: 2065550144' },
+    })
+    expect(await api.db.many('all_messages', 'select from messages')).toEqual([])
+  })
+
+  test('nor one that sent STOP to the short code before it ever was on this list', async () => {
+    await blockNumbers(api.db, api.owner.shortCode.id, [2065550143], now)
+    expect((await api.owner.post(path, { message: { content: 'x', phone_number: '2065550143' } })).status).toBe(422)
+  })
+
+  test('a draft is tried out, and counts nothing', async () => {
+    const id = await post({ draft: true })
+    const answer = await api.owner.post(`${path}/${id}/test`, { phone_numbers: ['2065550143', '2065550144'] })
+    expect(answer).toMatchObject({ status: 200, body: { status: 'OK' } })
+    const test = (answer.body.message as Message).id
+    expect(await logOf(test)).toHaveLength(2)
+    expect(await show(id)).toMatchObject({ status: 'draft', recipient_count: 0 })
+    expect([await idsOf(), await idsOf('/draft')]).toEqual([[], [id]])
+    for (const phone_numbers of [[], ['555'], [null], undefined]) {
+      expect((await api.owner.post(`${path}/${id}/test`, { phone_numbers })).status).toBe(422)
+    }
+  })
+})
+
+describe('everybody else', () => {
+  const operations = [
+    ['PUT', '', { message: { content: 'x' } }],
+    ['DELETE', '', undefined],
+    ['POST', '/send', undefined],
+    ['POST', '/cancel', undefined],
+    ['POST', '/test', { phone_numbers: ['2065550143'] }],
+    ['POST', '/copy', undefined],
+  ] as const
+
+  const call = (person: Person, method: string, url: string, body: object | undefined, authorization?: string) => {
+    const options = authorization ? { headers: { authorization } } : {}
+    if (method === 'PUT') return person.put(url, body, options)
+    return method === 'DELETE' ? person.delete(url, body, options) : person.post(url, body, options)
+  }
+
+  test.each(operations)(
+    '%s %s finds no message of a stranger, of another list, or of no broadcast',
+    async (method, end, body) => {
+      const id = await post({ draft: true })
+      const single = await post({ phone_number: '2065550143' })
+      const { accountId, shortCode } = api.owner
+      const other = await make.list(api.db, { accountId, shortCodeId: shortCode.id })
+      const answers = [
+        [await call(api.stranger, method, `${path}/${id}${end}`, body), 'List not found'],
+        [await call(api.owner, method, `/lists/${other.id}/messages/${id}${end}`, body), 'Message not found'],
+        [await call(api.owner, method, `${path}/999999999${end}`, body), 'Message not found'],
+        // of a text to one number there is nothing to change, but it can be stopped
+        ...(end === '/cancel'
+          ? []
+          : [[await call(api.owner, method, `${path}/${single}${end}`, body), 'Message not found']]),
+      ] as const
+      for (const [answer, error] of answers) expect(answer).toMatchObject({ status: 404, body: { error } })
+      expect(await show(id)).toMatchObject({ status: 'draft', content: 'Soup on Friday' })
+    },
+  )
+
+  test.each(operations)('%s %s is for keys that may send', async (method, end, body) => {
+    for (const [scope, allowed] of [
+      ['send', true],
+      ['read', false],
+    ] as const) {
+      const id = await post(end === '/cancel' ? { send_at: '2026-03-02T11:00:00Z' } : { draft: true })
+      const { key } = await make.apiKey(api.db, { accountId: api.owner.accountId, scope })
+      const { status } = await call(api.owner, method, `${path}/${id}${end}`, body, basic(key))
+      expect(status).toBe(allowed ? 200 : 403)
+    }
+  })
+})

@@ -1,0 +1,189 @@
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import { freshDatabase, type TestDatabase } from '../../../test/database.ts'
+import { make } from '../../../test/make.ts'
+import { makeRuntime } from '../../../test/runtime.ts'
+import { checkBooks, readCounters } from '../../../test/sending.ts'
+import { waitFor } from '../../../test/wait-for.ts'
+import { expandOnce } from '../../broadcasts/expand.ts'
+import { cancelMessage } from '../stop/cancel.ts'
+import { keepBroadcast, sendWaiting, startDue } from './drafts.ts'
+
+// Real commits and several connections: who starts a scheduled broadcast, and when.
+
+const dueAt = new Date('2031-05-06T23:59:00Z')
+const minutesLater = (minutes: number) => new Date(dueAt.getTime() + minutes * 60_000)
+
+let database: TestDatabase
+let list: Awaited<ReturnType<typeof make.list>>
+beforeEach(async () => {
+  database = await freshDatabase()
+  list = await make.list(database.db)
+})
+afterEach(() => database.close())
+
+const at = (time: Date) => ({ ...makeRuntime({ db: database.db }), clock: { now: () => time } })
+
+async function schedule(content = 'Soup on Friday') {
+  const input = { accountId: list.accountId, list, content }
+  return (await keepBroadcast(at(new Date('2031-05-01T00:00:00Z')), input, dueAt)).id
+}
+
+const rowOf = (id: number) =>
+  database.db.one<Record<string, unknown>>(
+    'row_of',
+    `select status, cancel_reason as reason, logged_on::text as day, accepted_at, closed_at is not null as closed,
+            (select count(*)::int from expansions where message_id = m.id) as expansions
+       from messages m where id = $1`,
+    [id],
+  )
+
+test('it goes out from the short code that the list has by then', async () => {
+  const id = await schedule()
+  const code = await make.shortCode(database.db, { accountId: list.accountId })
+  await database.db.exec('move', 'update lists set short_code_id = $2 where id = $1', [list.id, code.id])
+  await startDue(at(dueAt))
+  const sql = 'select short_code_id as code from messages where id = $1'
+  expect(await database.db.one('code_of', sql, [id])).toEqual({ code: code.id })
+})
+
+test('nothing is started before its time', async () => {
+  const id = await schedule()
+  expect(await startDue(at(minutesLater(-1)))).toBe(false)
+  expect(await rowOf(id)).toMatchObject({ status: 'scheduled', day: null })
+  expect(await startDue(at(dueAt))).toBe(true)
+  expect(await rowOf(id)).toMatchObject({ status: 'sending', day: '2031-05-06', accepted_at: dueAt, expansions: 1 })
+})
+
+test('two workers that wake at once start each once', async () => {
+  const ids = [await schedule('a'), await schedule('b'), await schedule('c')]
+  const rounds = await Promise.all(Array.from({ length: 8 }, () => startDue(at(dueAt))))
+  while (await startDue(at(dueAt)));
+  expect(rounds.filter(Boolean).length).toBeGreaterThan(0)
+  for (const id of ids) expect(await rowOf(id)).toMatchObject({ status: 'sending', expansions: 1 })
+})
+
+test('a worker that another one keeps from it takes the next', async () => {
+  const first = await schedule('a')
+  const second = await schedule('b')
+  // as a worker does a week ahead
+  await database.db.exec('make_the_day', 'select ensure_log_day($1)', [dueAt])
+  await database.db.tx(async (tx) => {
+    await startDue({ ...at(dueAt), db: tx })
+    expect(await startDue(at(dueAt))).toBe(true)
+    expect(await startDue(at(dueAt))).toBe(false)
+  })
+  for (const id of [first, second]) expect(await rowOf(id)).toMatchObject({ status: 'sending', expansions: 1 })
+})
+
+/** Waits until somebody waits for a lock. */
+const untilBlocked = () =>
+  waitFor(async () => {
+    const sql = `select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`
+    return (await database.db.exec('blocked', sql)) > 0
+  })
+
+test('two that are the first on a day of the log both start', async () => {
+  const ids = [await schedule('a'), await schedule('b')]
+  let second: Promise<boolean> | undefined
+  await database.db.tx(async (tx) => {
+    await startDue({ ...at(dueAt), db: tx })
+    second = startDue(at(dueAt))
+    await untilBlocked()
+  })
+  expect(await second).toBe(true)
+  for (const id of ids) expect(await rowOf(id)).toMatchObject({ status: 'sending', expansions: 1 })
+})
+
+test('a cancel that waits for the start of the message ends its expansion, too', async () => {
+  const id = await schedule()
+  let cancelled: Promise<void> | undefined
+  await database.db.tx(async (tx) => {
+    await startDue({ ...at(dueAt), db: tx })
+    cancelled = cancelMessage(at(dueAt), list.id, id)
+    await untilBlocked()
+  })
+  await cancelled
+  expect(await rowOf(id)).toMatchObject({ status: 'cancelled', expansions: 0 })
+})
+
+test('a worker that dies on the way leaves it to be started', async () => {
+  const id = await schedule()
+  const killed = database.db.tx(async (tx) => {
+    await startDue({ ...at(dueAt), db: tx })
+    throw new Error('killed')
+  })
+  await expect(killed).rejects.toThrow('killed')
+  expect(await rowOf(id)).toMatchObject({ status: 'scheduled', expansions: 0 })
+  expect(await startDue(at(dueAt))).toBe(true)
+})
+
+test('after a sleep it goes out as long as the list allows, on the day when it does', async () => {
+  const id = await schedule()
+  expect(await startDue(at(minutesLater(60)))).toBe(true)
+  expect(await rowOf(id)).toMatchObject({ status: 'sending', day: '2031-05-07' })
+})
+
+test.each([
+  [60.1, null],
+  [5.1, 5],
+])('%d minutes late it is cancelled where %s are allowed, with the reason', async (late, allowed) => {
+  if (allowed !== null) {
+    const sql = 'update lists set scheduled_lateness_minutes = $2 where id = $1'
+    await database.db.exec('set_lateness', sql, [list.id, allowed])
+  }
+  const id = await schedule()
+  expect(await startDue(at(minutesLater(late)))).toBe(true)
+  expect(await rowOf(id)).toMatchObject({ status: 'cancelled', reason: 'too_late', expansions: 0, closed: true })
+  expect(await startDue(at(minutesLater(late)))).toBe(false)
+})
+
+test('that of a deleted list is cancelled', async () => {
+  const id = await schedule()
+  await database.db.exec('delete_list', 'update lists set deleted_at = now() where id = $1', [list.id])
+  await startDue(at(dueAt))
+  expect(await rowOf(id)).toMatchObject({ status: 'cancelled', reason: 'list_deleted' })
+})
+
+test('its audience is who was subscribed when it was due', async () => {
+  const day = 86_400_000
+  const { phone: stays } = await make.subscriber(database.db, { listId: list.id, at: new Date(dueAt.getTime() - day) })
+  const { phone: leaves } = await make.subscriber(database.db, { listId: list.id, at: new Date(dueAt.getTime() - day) })
+  await make.subscriber(database.db, { listId: list.id, at: minutesLater(10) })
+  await database.db.exec('leave', `update subscribers set state = 'unsubscribed', opted_out_at = $2 where phone = $1`, [
+    leaves,
+    minutesLater(15),
+  ])
+  const id = await schedule()
+  await startDue(at(minutesLater(30)))
+  while (await expandOnce(at(minutesLater(30))));
+  const rows = await database.db.many(
+    'log',
+    'select phone, state from message_log where message_id = $1 order by phone',
+    [id],
+  )
+  expect(rows).toEqual([
+    { phone: stays, state: 'queued' },
+    { phone: leaves, state: 'suppressed' },
+  ])
+  await checkBooks(database.db, id)
+})
+
+test('of starting, sending and cancelling at once, each leaves one message and one audience', async () => {
+  for (let n = 0; n < 3; n++) await make.subscriber(database.db, { listId: list.id })
+  for (let round = 0; round < 10; round++) {
+    const id = await schedule()
+    const outcomes = await Promise.allSettled([
+      startDue(at(dueAt)),
+      sendWaiting(at(dueAt), list, id),
+      sendWaiting(at(dueAt), list, id),
+      cancelMessage(at(dueAt), list.id, id),
+      expandOnce(at(dueAt)),
+    ])
+    expect(outcomes.slice(1, 3).filter(({ status }) => status === 'fulfilled').length).toBeLessThanOrEqual(1)
+    expect(outcomes[3]?.status).toBe('fulfilled')
+    while (await expandOnce(at(dueAt)));
+    expect(await rowOf(id)).toMatchObject({ status: 'cancelled', expansions: 0 })
+    expect([0, 3]).toContain((await readCounters(database.db, id)).audience)
+    await checkBooks(database.db, id)
+  }
+})

@@ -1,0 +1,163 @@
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import { freshDatabase, type TestDatabase } from '../../../test/database.ts'
+import { make } from '../../../test/make.ts'
+import { makeRuntime } from '../../../test/runtime.ts'
+import { checkBooks, readCounters } from '../../../test/sending.ts'
+import { waitFor } from '../../../test/wait-for.ts'
+import { expandOnce, expandSlice } from '../../broadcasts/expand.ts'
+import { claimChunks } from '../../log/claims.queries.ts'
+import { finishMessages } from '../../log/finish.queries.ts'
+import { listQueued, markSubmitting } from '../../log/marks.queries.ts'
+import { alignChunks } from '../../log/pause.queries.ts'
+import { keepBroadcast } from '../drafts/drafts.ts'
+import { acceptBroadcast } from '../messages.ts'
+import { cancelMessage } from './cancel.ts'
+import { pauseMessage, resumeMessage } from './pause.ts'
+
+// Real commits and several connections: what a pause meets on its way.
+
+let database: TestDatabase
+let list: Awaited<ReturnType<typeof make.list>>
+const rt = () => makeRuntime({ db: database.db })
+
+beforeEach(async () => {
+  database = await freshDatabase()
+  list = await make.list(database.db)
+  for (let n = 0; n < 5; n++) await make.subscriber(database.db, { listId: list.id })
+})
+afterEach(() => database.close())
+
+const send = async () =>
+  (await acceptBroadcast(rt(), { accountId: list.accountId, list, content: 'Soup on Friday' })).id
+const pause = (id: number) => pauseMessage(rt(), list.id, id)
+const resume = (id: number) => resumeMessage(rt(), list.id, id)
+const expandAll = async () => {
+  while (await expandOnce(rt()));
+}
+const flags = async (id: number) => {
+  const rows = await database.db.many<{ paused: boolean }>(
+    'flags',
+    'select paused from send_chunks where message_id = $1 order by id',
+    [id],
+  )
+  return rows.map((row) => row.paused)
+}
+const claim = () =>
+  claimChunks(database.db, {
+    owner: crypto.randomUUID(),
+    leaseMs: 60_000,
+    now: new Date(),
+    fromLane: 0,
+    toLane: 9,
+    limit: 10,
+    codes: { allBut: true, ids: [] },
+  })
+
+/** Waits until somebody waits for a lock. */
+const untilBlocked = () =>
+  waitFor(async () => {
+    const sql = `select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`
+    return (await database.db.exec('blocked', sql)) > 0
+  })
+
+test('a slice that is being written when it is paused is paused with it', async () => {
+  // more than the first slice takes
+  await database.db.exec(
+    'fill',
+    `insert into subscribers (list_id, phone, state, subscribed_at, opted_in_at)
+     select $1, 2535560000 + n, 'subscribed', now() - interval '1 day', now() - interval '1 day'
+       from generate_series(1, 1200) n`,
+    [list.id],
+  )
+  const id = await send()
+  let paused: Promise<void> | undefined
+  await database.db.tx(async (tx) => {
+    await expandSlice({ ...rt(), db: tx }, id)
+    paused = pause(id)
+    await untilBlocked()
+  })
+  await paused
+  await expandAll()
+  expect(await flags(id)).toEqual([true, true])
+  expect(await claim()).toEqual([])
+})
+
+test('a mark under way is waited for, and the next one finds it paused', async () => {
+  const id = await send()
+  await expandAll()
+  const [chunk] = await claim()
+  if (!chunk) throw new Error('there is no chunk')
+  const queued = await listQueued(database.db, chunk)
+  let paused: Promise<void> | undefined
+  await database.db.tx(async (tx) => {
+    expect(await markSubmitting(tx, chunk, queued.slice(0, 2))).toHaveLength(2)
+    paused = pause(id)
+    await untilBlocked()
+  })
+  await paused
+  expect(await markSubmitting(database.db, chunk, queued)).toEqual([])
+  expect(await readCounters(database.db, id)).toMatchObject({ queued: 3, submitting: 2 })
+  await resume(id)
+  expect(await markSubmitting(database.db, chunk, queued)).toHaveLength(3)
+})
+
+test('one that dies on the way leaves it as it was', async () => {
+  const id = await send()
+  await expandAll()
+  const killed = database.db.tx(async (tx) => {
+    await pauseMessage({ ...rt(), db: tx }, list.id, id)
+    throw new Error('killed')
+  })
+  await expect(killed).rejects.toThrow('killed')
+  expect(await flags(id)).toEqual([false])
+  expect(await claim()).toHaveLength(1)
+})
+
+test('chunks that were written in the very moment get the flag of their message', async () => {
+  const [one, other] = [await send(), await send()]
+  await expandAll()
+  await pause(one)
+  await database.db.exec('swap_flags', 'update send_chunks set paused = not paused')
+  expect(await alignChunks(database.db)).toBe(2)
+  expect([await flags(one), await flags(other)]).toEqual([[true], [false]])
+  expect(await alignChunks(database.db)).toBe(0)
+})
+
+test('somebody is left, so it is not finished', async () => {
+  const id = await send()
+  await expandAll()
+  await pause(id)
+  expect(await finishMessages(database.db, new Date())).toBe(0)
+})
+
+test('what is not being sent cannot be paused, and a stranger’s message is not there', async () => {
+  const { id: draft } = await keepBroadcast(rt(), { accountId: list.accountId, list, content: 'Soup' }, null)
+  await expect(pause(draft)).rejects.toThrow('Message is draft and cannot be paused')
+  await expect(resume(draft)).rejects.toThrow('Message is draft and cannot be resumed')
+  const id = await send()
+  const strangers = await make.list(database.db)
+  await expect(pauseMessage(rt(), strangers.id, id)).rejects.toMatchObject({ status: 404 })
+  expect(await flags(id)).toEqual([])
+})
+
+test('of pausing, resuming, writing and cancelling at once, the books stay right and nothing is left paused', async () => {
+  for (let round = 0; round < 10; round++) {
+    const id = await send()
+    const outcomes = await Promise.allSettled([
+      pause(id),
+      expandOnce(rt()),
+      resume(id),
+      pause(id),
+      expandOnce(rt()),
+      cancelMessage(rt(), list.id, id),
+      pause(id),
+    ])
+    expect(outcomes[5]?.status).toBe('fulfilled')
+    await expandAll()
+    await alignChunks(database.db)
+    expect((await flags(id)).includes(true)).toBe(false)
+    const sql = 'select status, paused_at from messages where id = $1'
+    expect(await database.db.one('status_of', sql, [id])).toEqual({ status: 'cancelled', paused_at: null })
+    await checkBooks(database.db, id)
+  }
+})

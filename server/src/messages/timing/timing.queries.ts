@@ -1,0 +1,51 @@
+import type { Db } from '../../db/db.ts'
+import type { Hours } from '../../quiet-hours/windows.ts'
+
+/** When the texts of a message may go out, besides its planned time. */
+export type Timing = {
+  /** Each recipient is texted at the planned time by the clock at their location. */
+  localTime: boolean
+  /** A recipient who was not texted by then never is. */
+  deliverBy: Date | null
+  /** Quiet hours apply, even if the list and the account have none. */
+  quietHours: boolean
+  /** The hours of the day, at the location of the handset, in which its texts may go out; null for all. */
+  sendHours: Hours | null
+}
+
+/** Writes a message's timing. */
+export async function writeTiming(
+  tx: Db,
+  messageId: number,
+  timing: Timing & { localAt: string | null; startsAt: Date | null },
+) {
+  const { sendHours } = timing
+  await tx.exec(
+    'write_timing',
+    /* sql */ `
+    update messages
+       set local_time = $2, local_at = $3, starts_at = $4, deliver_by = $5, quiet_hours = $6,
+           send_from = time '00:00' + $7::int * interval '1 minute',
+           send_to = case $8::int when 1440 then '24:00' else time '00:00' + $8::int * interval '1 minute' end
+     where id = $1`,
+    [
+      messageId,
+      timing.localTime,
+      timing.localAt,
+      timing.startsAt,
+      timing.deliverBy,
+      timing.quietHours,
+      sendHours?.from ?? null,
+      sendHours?.to ?? null,
+    ],
+  )
+}
+
+export async function findAccountTimeZone(db: Db, accountId: number): Promise<string> {
+  const { timeZone } = await db.one<{ timeZone: string }>(
+    'find_account_time_zone',
+    /* sql */ `select time_zone as "timeZone" from accounts where id = $1`,
+    [accountId],
+  )
+  return timeZone
+}

@@ -1,0 +1,43 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import { commonErrors, errorResponse } from '../../http/schema.ts'
+import { formatPhoneNumber } from '../../sms/phone-number.ts'
+import { readTransactional, TransactionalBody, TransactionalResponse } from './transactional-messages.schema.ts'
+import { sendTransactional } from './transactional-messages.ts'
+
+export const transactionalMessageRoutes: FastifyPluginAsyncTypebox = async (app) => {
+  const { rt } = app
+
+  app.post(
+    '/transactional_messages',
+    {
+      config: { sends: true },
+      schema: {
+        operationId: 'sendTransactionalMessage',
+        summary: 'Send a text to one number',
+        description:
+          'It goes from the first short code of the account, before all broadcasts, to a subscriber or anybody else ' +
+          'who has not sent STOP to that short code. The callback address is kept; nothing calls it yet.',
+        tags: ['Messages'],
+        body: TransactionalBody,
+        response: {
+          200: TransactionalResponse,
+          422: errorResponse('The number is none or has opted out, the content is too long, or it is an MMS.'),
+          ...commonErrors,
+        },
+      },
+    },
+    async (req) => {
+      const message = readTransactional(req.body)
+      const { id } = await sendTransactional(rt, { accountId: req.account.id, ...message })
+      return {
+        status: 'Message successfully sent.' as const,
+        transactional_message: {
+          id,
+          number: formatPhoneNumber(message.phone),
+          content: message.content,
+          status: 'pending' as const,
+        },
+      }
+    },
+  )
+}

@@ -1,0 +1,83 @@
+import { type Static, Type } from 'typebox'
+import { errors } from '../../errors.ts'
+import { Flag, Id, isSet, TextOrNull } from '../../http/schema.ts'
+import { parseInstant } from '../../lib/dates.ts'
+import { isCallbackUrl } from '../../lib/guarded-fetch.ts'
+import { parsePhoneNumber } from '../../sms/phone-number.ts'
+
+const maxCharacters = 160
+
+const PhoneText = (description: string) =>
+  Type.Optional(Type.Unsafe<string | number>({ type: ['string', 'integer'], maxLength: 40, description }))
+
+const keys = {
+  number: PhoneText('Ten digits. Required.'),
+  phone_number: PhoneText('Another name of number.'),
+  content: Type.Optional(Type.String({ pattern: '\\S', description: 'At most 160 characters. Required.' })),
+  is_mms: Type.Optional(Flag('MMS is not supported yet, and refused.')),
+  deliver_by: Type.Optional(
+    Type.Unsafe<string | null>({
+      ...TextOrNull({ maxLength: 40, description: 'It is not sent from then on: ISO 8601 with an offset.' }),
+      'x-extension': true,
+    }),
+  ),
+  webhook_callback_url: Type.Optional(
+    TextOrNull({ maxLength: 2_048, description: 'Who is told the result and the replies.' }),
+  ),
+}
+
+export const TransactionalBody = Type.Object({
+  transactional_message: Type.Optional(Type.Object(keys)),
+  transactional_messages: Type.Optional(
+    Type.Object(keys, { description: 'Another name of transactional_message; the keys may also come without either.' }),
+  ),
+  ...keys,
+})
+
+export const TransactionalResponse = Type.Object({
+  status: Type.Literal('Message successfully sent.'),
+  transactional_message: Type.Object(
+    {
+      id: Id('Id of the message.'),
+      number: Type.String({ examples: ['2065550143'] }),
+      content: Type.String(),
+      status: Type.Literal('pending'),
+    },
+    { title: 'TransactionalMessage' },
+  ),
+})
+
+/** The text that a body asks for, in whichever of its envelopes; refuses what a schema cannot see. */
+export function readTransactional(body: Static<typeof TransactionalBody>) {
+  const { envelope, message } = open(body)
+  const nameOf = (key: string) => (envelope === '' ? key : `${envelope}.${key}`)
+  if (isSet(message.is_mms)) throw errors.mmsNotSupported(nameOf('is_mms'))
+
+  const faults: Record<string, string[]> = {}
+  const number = message.number ?? message.phone_number
+  const numberField = nameOf(message.number === undefined && number !== undefined ? 'phone_number' : 'number')
+  const phone = parsePhoneNumber(number)
+  if (phone === undefined) faults[numberField] = [number === undefined ? "can't be blank" : 'must be ten digits']
+  const { content, webhook_callback_url: url } = message
+  if (content === undefined) faults[nameOf('content')] = ["can't be blank"]
+  else if ([...content].length > maxCharacters) {
+    faults[nameOf('content')] = [`is too long (maximum is ${maxCharacters} characters)`]
+  }
+  const deliverBy = message.deliver_by ? parseInstant(message.deliver_by)?.instant : null
+  if (deliverBy === undefined) {
+    faults[nameOf('deliver_by')] = ['must be a time with an offset, as 2031-05-06T09:00:00-07:00']
+  }
+  if (url && !isCallbackUrl(url)) faults[nameOf('webhook_callback_url')] = ['must be an http or https address']
+  if (Object.keys(faults).length > 0 || phone === undefined || content === undefined) throw errors.invalid(faults)
+  return { phone, content, deliverBy, webhookCallbackUrl: url || null, field: numberField }
+}
+
+function open(body: Static<typeof TransactionalBody>) {
+  for (const envelope of ['transactional_message', 'transactional_messages'] as const) {
+    const message = body[envelope]
+    if (message) return { envelope, message }
+  }
+  const isFlat = ['number', 'phone_number', 'content'].some((key) => key in body)
+  if (!isFlat) throw errors.invalid({ transactional_message: ["can't be blank"] })
+  return { envelope: '', message: body }
+}

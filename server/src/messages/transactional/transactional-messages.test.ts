@@ -1,0 +1,142 @@
+import { describe, expect, test } from 'vitest'
+import { basic, useApi } from '../../../test/api.ts'
+import { make } from '../../../test/make.ts'
+import { blockNumbers } from '../../short-codes/short-codes.queries.ts'
+import { lanes } from '../messages.ts'
+
+const api = useApi()
+const path = '/transactional_messages'
+const text = { number: '2065550143', content: 'Your pickup is at five.' }
+
+const countMessages = async () =>
+  (await api.db.one<{ n: number }>('count_all', 'select count(*)::int as n from messages')).n
+
+describe('a text to one number', () => {
+  test.each([
+    ['under the name of the contract', { transactional_message: text }],
+    ['under its plural', { transactional_messages: text }],
+    ['under no name', text],
+    ['with the number under its other name', { phone_number: '(206) 555-0143', content: text.content }],
+    ['with all that P1 and the samples send', { transactional_message: { ...text, is_mms: false, subject: null } }],
+    ['with a number that is one', { transactional_message: { ...text, number: 2065550143 } }],
+  ])('is taken %s', async (_case, body) => {
+    const answer = await api.owner.post(path, body)
+    expect(answer).toMatchObject({
+      status: 200,
+      body: {
+        status: 'Message successfully sent.',
+        transactional_message: { id: expect.any(Number), ...text, status: 'pending' },
+      },
+    })
+  })
+
+  test('is queued at once, in its lane, from the first short code, with its callback address kept', async () => {
+    await make.shortCode(api.db, { accountId: api.owner.accountId })
+    const url = 'https://pantry.example/texts?secret=1'
+    const answer = await api.owner.post(path, { transactional_message: { ...text, webhook_callback_url: url } })
+    const { id } = answer.body.transactional_message as { id: number }
+    const row = await api.db.one(
+      'find_queued',
+      `select m.kind, m.list_id, m.short_code_id, m.webhook_callback_url, l.phone, l.state, c.lane
+         from messages m
+         join message_log l on l.message_id = m.id
+         join send_chunks c on c.message_id = m.id and l.id between c.first_log_id and c.last_log_id
+        where m.id = $1`,
+      [id],
+    )
+    expect(row).toEqual({
+      kind: 'transactional',
+      list_id: null,
+      short_code_id: api.owner.shortCode.id,
+      webhook_callback_url: url,
+      phone: 2065550143,
+      state: 'queued',
+      lane: lanes.transactional,
+    })
+  })
+
+  test('may be sent by a key that may only send, not by one that may only read', async () => {
+    for (const [scope, status] of [
+      ['send', 200],
+      ['read', 403],
+    ] as const) {
+      const { key } = await make.apiKey(api.db, { accountId: api.owner.accountId, scope })
+      expect((await api.owner.post(path, text, { headers: { authorization: basic(key) } })).status).toBe(status)
+    }
+  })
+})
+
+describe('refused', () => {
+  test.each([
+    ['161 letters', { ...text, content: 'a'.repeat(161) }, 'Content is too long (maximum is 160 characters)'],
+    ['a blank text', { ...text, content: ' ' }, "Content can't be blank"],
+    ['nothing in it', {}, "Number can't be blank, Content can't be blank"],
+    ['a number that is none', { ...text, number: '555' }, 'Number must be ten digits'],
+    ['null as its number', { ...text, number: null }, 'Number must be a string or an integer'],
+    [
+      'an MMS',
+      { ...text, is_mms: true, content: 'a'.repeat(900) },
+      'Is mms is not supported yet: only SMS can be sent',
+    ],
+    [
+      'a callback that is no address',
+      { ...text, webhook_callback_url: 'ftp://x' },
+      'Webhook callback url must be an http or https address',
+    ],
+  ])('%s', async (_case, message, error) => {
+    const answer = await api.owner.post(path, { transactional_message: message })
+    expect(answer).toMatchObject({ status: 422, body: { error: `Validation failed: ${error}` } })
+    expect(await countMessages()).toBe(0)
+  })
+
+  test('without a name, what is wrong with its keys', async () => {
+    const answer = await api.owner.post(path, { content: 'Hello' })
+    expect(answer).toMatchObject({ status: 422, body: { details: { number: ["can't be blank"] } } })
+  })
+
+  test('for an account without a short code', async () => {
+    const { id: accountId } = await make.account(api.db)
+    const { key } = await make.apiKey(api.db, { accountId })
+    const answer = await api.owner.post(path, text, { headers: { authorization: basic(key) } })
+    expect(answer).toMatchObject({ status: 422, body: { code: 'no_short_code' } })
+  })
+})
+
+describe('a number that has sent STOP to the short code', () => {
+  const block = (shortCodeId: number) => blockNumbers(api.db, shortCodeId, [2065550143], new Date())
+
+  test('is refused, until it opts in on a list of that short code', async () => {
+    await block(api.owner.shortCode.id)
+    const refused = await api.owner.post(path, { transactional_message: text })
+    expect(refused).toMatchObject({
+      status: 422,
+      body: { code: 'opted_out', error: 'Validation failed: Number has opted out: 2065550143' },
+    })
+    expect(await countMessages()).toBe(0)
+
+    const given = { accountId: api.owner.accountId, shortCodeId: api.owner.shortCode.id }
+    const list = await make.list(api.db, given)
+    const add = (flags: object) =>
+      api.owner.post(`/lists/${list.id}/subscribers`, { subscriber: { phone_number: text.number, ...flags } })
+    await add({})
+    // asked is not agreed
+    expect((await api.owner.post(path, text)).status).toBe(422)
+    await add({ bypass_opt_in_process: true, bypass_opt_in_response: true })
+    expect((await api.owner.post(path, text)).status).toBe(200)
+  })
+
+  test("gets texts from another's short code", async () => {
+    await block(api.stranger.shortCode.id)
+    expect((await api.owner.post(path, text)).status).toBe(200)
+    expect((await api.stranger.post(path, text)).status).toBe(422)
+  })
+
+  test('is lifted by a first opt-in, too', async () => {
+    await block(api.owner.shortCode.id)
+    const given = { accountId: api.owner.accountId, shortCodeId: api.owner.shortCode.id }
+    const list = await make.list(api.db, given)
+    const subscriber = { phone_number: text.number, bypass_opt_in_process: true, bypass_opt_in_response: true }
+    await api.owner.post(`/lists/${list.id}/subscribers`, { subscriber })
+    expect((await api.owner.post(path, text)).status).toBe(200)
+  })
+})
