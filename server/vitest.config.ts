@@ -15,21 +15,21 @@ export default defineConfig({
           pool: 'forks',
           // one more than the two cores that there are at least: much of the time is spent waiting
           maxWorkers: 3,
-          testTimeout: 20_000,
-          hookTimeout: 30_000,
+          testTimeout: 60_000,
+          hookTimeout: 60_000,
         },
       },
       {
         test: {
           name: 'scenarios',
           include: [scenarios],
-          // each starts the whole house and watches the clock: one at a time, when all else is done
+          // each starts a whole installation and watches the clock: one at a time, when all else is done
           pool: 'forks',
           maxWorkers: 1,
           fileParallelism: false,
           sequence: { groupOrder: 1 },
-          testTimeout: 120_000,
-          hookTimeout: 60_000,
+          testTimeout: 240_000,
+          hookTimeout: 120_000,
         },
       },
     ],

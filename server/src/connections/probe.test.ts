@@ -150,7 +150,8 @@ describe('says why not', () => {
   const why = async (connection: Connection, options: Parameters<typeof probe>[1] = { timeoutMs: 400 }) => {
     const result = await probe(connection, options)
     expect(result.ok).toBe(false)
-    expect(result.ms).toBeLessThan(3_000)
+    // the usual limit is ten seconds
+    expect(result.ms).toBeLessThan(9_000)
     return `${stepsOf(result).at(-1)?.split(' ').slice(1).join(' ')}: ${result.why}`
   }
 

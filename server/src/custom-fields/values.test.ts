@@ -1,5 +1,6 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
+import { cpuMs } from '../../test/cpu-time.ts'
 import { presentValues } from './custom-fields.schema.ts'
 import { isValidPattern, matchesPattern } from './pattern.ts'
 import { type ContentType, readValue, type ValueRules } from './values.ts'
@@ -49,10 +50,8 @@ test('a pattern is searched for, not matched, and only where it is enforced', ()
 test('no pattern that is taken makes a value slow', () => {
   for (const pattern of ['(x+x+)+y', '(a|aa)+$', '^(([a-z])+.)+[A-Z]([a-z])+$', '(?:a?){200}[cd]$']) {
     expect(isValidPattern(pattern)).toBe(true)
-    const before = performance.now()
-    matchesPattern(pattern, 'x'.repeat(9_999))
-    matchesPattern(pattern, 'a'.repeat(9_999))
-    expect(performance.now() - before).toBeLessThan(2_000)
+    const match = () => ['x', 'a'].forEach((unit) => void matchesPattern(pattern, unit.repeat(9_999)))
+    expect(cpuMs(match)).toBeLessThan(2_000)
   }
 })
 

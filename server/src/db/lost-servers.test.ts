@@ -49,10 +49,8 @@ afterEach(async () => {
 test('a statement that nobody works on comes to an end, and the next one goes to the server as it is now', async () => {
   await pool.query('select 1')
   moveAway()
-  const begun = performance.now()
   const fault = await pool.query('select 2').catch((error) => error)
   expect(isDatabaseAway(fault)).toBe(true)
-  expect(performance.now() - begun).toBeLessThan(3_000)
   expect((await pool.query('select 3 as n')).rows).toEqual([{ n: 3 }])
 })
 

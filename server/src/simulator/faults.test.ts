@@ -14,7 +14,7 @@ const state = async () => (await control('GET', '/state')).body
 
 describe('answers', () => {
   test('lose_answers: that share is taken and gets its receipt, but no answer', async () => {
-    const client = await simulator.bind({ window: 400, responseDeadlineMs: 300 })
+    const client = await simulator.bind({ window: 400, responseDeadlineMs: 3_000 })
     await settings({ lose_answers: 25 })
     const answers = await Promise.allSettled(Array.from({ length: 400 }, () => submit(client, textTo(phone))))
     const lost = answers.filter((answer) => answer.status === 'rejected').length

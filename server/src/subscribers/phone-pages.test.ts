@@ -189,9 +189,7 @@ describe('a page', () => {
         ['subscribed', 190_000],
         ['unsubscribed', 150],
       ] as const) {
-        const before = performance.now()
         const found = await listPhones(ctx.db, list.accountId, list.id, state, { offset, perPage: 10 })
-        expect(performance.now() - before).toBeLessThan(500)
         expect(found?.phones).toEqual(await walk(ctx.db, list.id, state, offset, 10))
       }
     }

@@ -108,7 +108,8 @@ describe.skipIf(process.platform !== 'linux')('npm start', () => {
     carillon.process.kill('SIGINT')
     await waitFor(() => performance.now() - begun > 1_050 && carillon.process.kill('SIGINT'))
     expect(await carillon.exit).toEqual({ code: 0, by: null })
-    expect(performance.now() - begun).toBeLessThan(3_000)
+    // before the 9 s that a role has to stop
+    expect(performance.now() - begun).toBeLessThan(8_000)
     expect(carillon.output()).toContain('Ending everything at once.')
     await waitUntilFree(dataDir, port)
   })
@@ -121,10 +122,8 @@ describe.skipIf(process.platform !== 'linux')('npm start', () => {
     signal(first.supervisorPid(), 'SIGKILL')
     await waitUntilFree(dataDir, port)
 
-    const begun = performance.now()
     const second = start()
     await second.ready()
-    expect(performance.now() - begun).toBeLessThan(5_000)
     expect(readFileSync(join(dataDir, 'postgres', 'password'), 'utf8')).toBe(password)
   })
 

@@ -146,3 +146,28 @@ test.each([
 ])('canonicalMessageId(%j) is %j', (id, normal) => {
   expect(canonicalMessageId(id)).toBe(normal)
 })
+
+test.each([
+  // appendix B, the words in full, and those that SMSCs have been seen to use
+  ['ENROUTE', ['ENROUTE', 'enroute', 'BUFFERED', 'BUFFERD']],
+  ['DELIVRD', ['DELIVRD', 'DELIVERED', 'delivrd']],
+  ['EXPIRED', ['EXPIRED', 'EXPIRD']],
+  ['DELETED', ['DELETED']],
+  ['UNDELIV', ['UNDELIV', 'UNDELIVERED', 'UNDELIVERABLE', 'FAILED', 'FAIL']],
+  ['ACCEPTD', ['ACCEPTD', 'ACCEPTED']],
+  ['UNKNOWN', ['UNKNOWN', 'FOO', 'SKIPPED']],
+  ['REJECTD', ['REJECTD', 'REJECTED']],
+])('the state %s is read from the words %j', (stat, words) => {
+  for (const word of words) expect(parseReceipt(deliver(`id:77 stat:${word}`))?.stat).toBe(stat)
+})
+
+test.each([
+  ['submit date:2601021530 done date:2601021531'],
+  ['submit_date:2601021530 done_date:2601021531'],
+  ['submitdate:2601021530 donedate:2601021531'],
+])('the dates are read from %j', (dates) => {
+  expect(parseReceipt(deliver(`id:77 ${dates} stat:DELIVRD`))).toMatchObject({
+    submit_date: '2601021530',
+    done_date: '2601021531',
+  })
+})
