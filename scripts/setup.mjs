@@ -1,6 +1,6 @@
 // Runs before `npm start`, `npm test` and the like, on whatever Node (20 or newer) is installed and before anything else is:
 // installs the packages when node_modules does not match the lock file, and builds the console when its sources changed.
-// When there is nothing to do it says nothing and takes no time.
+// When there is nothing to do it prints nothing and returns at once.
 import { spawn } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import {
@@ -28,7 +28,7 @@ const buildStamp = at('node_modules', '.carillon-console')
 const pinnedNode = at('node_modules', '.bin', process.platform === 'win32' ? 'node.cmd' : 'node')
 const consoleParts = ['index.html', 'package.json', 'tsconfig.json', 'vite.config.ts', 'public', 'src']
 
-/** A failure we have words for. */
+/** A failure with an explanation for the user. */
 class SetupError extends Error {}
 
 async function main() {
@@ -63,7 +63,7 @@ function installKey() {
   return hash(readFileSync(lockFile), process.platform, process.arch)
 }
 
-/** Someone ran npm themselves: npm's own record of node_modules tells whether it is what the lock file asks for. */
+/** Returns whether node_modules matches the lock file after an npm run by hand, according to npm's own record of it. */
 function isInstalledByHand() {
   const wanted = packagesOf(lockFile)
   const found = packagesOf(at('node_modules', '.package-lock.json'))
@@ -85,14 +85,14 @@ function packagesOf(path) {
   }
 }
 
-/** Packages that name their platform hold binaries; those for ours must be there although they are optional. */
+/** Returns whether a package contains binaries for this platform; those must be installed although they are optional. */
 function isForUs({ os, cpu, libc }) {
   return os?.includes(process.platform) === true && cpu?.includes(process.arch) === true && libc === undefined
 }
 
 async function install() {
   console.log('Installing packages (npm ci); the first time this takes a minute.')
-  // a NODE_ENV of production would leave out what the console is built with
+  // with NODE_ENV=production npm would omit the build tools of the console
   await npm(['ci', '--include=dev', '--include=optional', '--no-audit', '--no-fund', '--loglevel=error'], 'npm ci')
   if (!existsSync(pinnedNode)) {
     throw new SetupError(
@@ -128,7 +128,7 @@ async function build() {
 
 // ── npm ──
 
-/** Runs npm and shows what it said only if it failed. */
+/** Runs npm and prints its output only when it failed. */
 async function npm(args, what) {
   const cli = process.env.npm_execpath
   const ours = cli !== undefined && basename(cli) === 'npm-cli.js'
@@ -152,7 +152,7 @@ async function npm(args, what) {
   throw new SetupError(`${what} failed (${code}).${hintFor(said)}\n\n${lines.join('\n')}`)
 }
 
-/** The outer npm's view of this script must not pass for options of the inner one; the user's own settings stay. */
+/** Removes the outer npm's variables, which the inner one would take for options; the user's settings stay. */
 function npmEnv() {
   const foreign =
     /^(npm_(lifecycle|package|command|config_(local_prefix|loglevel|workspaces?|omit|include|json))|NODE_ENV$)/i
@@ -173,7 +173,7 @@ function hintFor(said) {
 const turn = at('.carillon-setup')
 const staleMs = 15_000
 
-/** Waits for a set-up that runs beside this one. Its directory is touched while it works, so a killed one shows. */
+/** Waits for another set-up that is running. A running set-up touches its directory, so a stale one was killed. */
 async function takeTurn() {
   for (let told = false; ; told = true) {
     try {

@@ -1,4 +1,4 @@
-// `npm run test:dates`: runs the suite, PostgreSQL included, on other days than today. Names of days choose some of them; other
+// `npm run test:dates`: runs the suite, PostgreSQL included, on other days than today. Names select days; other
 // arguments go on to vitest: `npm run test:dates -- leap-day new-year server/src/messages`.
 // It needs Debian's faketime (apt-get install faketime) and runs on Linux only.
 import { spawn, spawnSync } from 'node:child_process'
@@ -10,7 +10,7 @@ const dayMs = 24 * 60 * 60 * 1000
 const now = Date.now()
 const year = new Date(now).getUTCFullYear()
 
-// A run starts some minutes before a change, so that the tests of a whole run are on both sides of it.
+// A run starts some minutes before a change, so that the tests run before and after it.
 const days = {
   tomorrow: now + dayMs,
   'in-40-days': now + 40 * dayMs,
@@ -67,9 +67,9 @@ function environment(library, instant) {
   return {
     ...process.env,
     LD_PRELOAD: library,
-    // an offset and not an instant: each process would begin at the instant with its own start
+    // an offset, because with an instant each process would start its clock at that instant
     FAKETIME: `+${seconds}`,
-    // timers and waits measure with the monotonic clock, which stays as it is
+    // timers use the monotonic clock, which is not shifted
     DONT_FAKE_MONOTONIC: '1',
   }
 }

@@ -1,4 +1,4 @@
-// What `npm test` runs: the server's tests on the pinned Node. Arguments go on to vitest:
+// `npm test`: runs the server's tests on the pinned Node. Arguments go on to vitest:
 // `npm test -- server/src/sms` runs those of one folder, `npm test -- -t 'opt-out'` those of that name.
 import { spawn } from 'node:child_process'
 import { existsSync } from 'node:fs'

@@ -9,7 +9,7 @@ import { makeRuntime } from './runtime.ts'
 
 export type Answer = { status: number; body: Record<string, unknown>; headers: Record<string, unknown>; text: string }
 
-/** Somebody with an account, a key and a short code, who calls the API. Paths are below /api/v2. */
+/** A caller of the API with an account, a key and a short code. Paths are below /api/v2. */
 export type Person = {
   accountId: number
   email: string
@@ -22,12 +22,12 @@ export type Person = {
   delete(path: string, body?: unknown, options?: InjectOptions): Promise<Answer>
 }
 
-/** The header that carries a key. */
+/** The Authorization header for a key. */
 export function basic(key: string, userName = 'anybody'): string {
   return `Basic ${Buffer.from(`${userName}:${key}`).toString('base64')}`
 }
 
-/** A person whose calls go to `app`, which must work on `db`. */
+/** Creates a caller of `app`, which must use `db`. */
 export async function makePerson(db: Db, app: FastifyInstance, isOperator = false): Promise<Person> {
   const account = await make.account(db, { isOperator })
   const { id: keyId, key } = await make.apiKey(db, { accountId: account.id })
@@ -65,7 +65,7 @@ export function answerOf(response: Awaited<ReturnType<FastifyInstance['inject']>
   }
 }
 
-/** The app on a test file's rolled-back database, with an owner, who is an operator, and a stranger, who have nothing yet. */
+/** The app on a test file's rolled-back database, with two accounts that are empty: `owner`, an operator, and `stranger`. */
 export function useApi(given: Partial<Runtime> = {}) {
   const ctx = useDatabase()
   // each test has a new transaction, the app is built once

@@ -17,12 +17,12 @@ import { identify, type ProcessId } from '../src/supervisor/processes.ts'
 import type { KillList } from '../src/supervisor/watchdog.ts'
 import { waitFor } from './wait-for.ts'
 
-// Carillon as a real process tree on a directory of its own, for tests that start, kill and look what is left.
+// Carillon as a real process tree with its own directory, for tests that start it, kill it and check what is left.
 
 const standInStart = fileURLToPath(new URL('stand-ins/start.ts', import.meta.url))
 
 export type Carillon = {
-  /** What was started: npm, or the supervisor itself. It leads a process group of its own. */
+  /** The started process: npm or the supervisor. It leads its own process group. */
   process: ChildProcess
   dataDir: string
   output: () => string
@@ -35,7 +35,7 @@ export type Carillon = {
 export type CarillonOptions = {
   dataDir: string
   env?: Record<string, string>
-  /** Start it as `npm start` does, in this directory. */
+  /** Starts it as `npm start` does, in this directory. */
   npmIn?: string
   script?: string
 }
@@ -77,7 +77,7 @@ const watchdogScript = fileURLToPath(new URL('../src/bin/watchdog.ts', import.me
 const tied: ProcessId[] = []
 let watchdog: ChildProcess | undefined
 
-/** What a test started is to end when the tests are killed: our own watchdog sees to it. */
+/** Ends the processes of a test when the tests are killed; the product's watchdog does it. */
 function tie({ pid }: ChildProcess) {
   const id = pid === undefined ? undefined : identify(pid)
   if (!id) return
@@ -90,7 +90,7 @@ function tie({ pid }: ChildProcess) {
   watchdog.stdin?.write(`${JSON.stringify({ roles: tied, clusterName: undefined } satisfies KillList)}\n`)
 }
 
-/** Our environment with the pinned node first, and without what would steer Carillon or the inner npm. */
+/** The environment with the pinned Node first and without variables that configure Carillon or the inner npm. */
 function inherited(): NodeJS.ProcessEnv {
   const kept = Object.entries(process.env).filter(
     ([name]) => !/^(CARILLON_|DATABASE_URL|npm_|VITEST|NODE_ENV)/.test(name),
@@ -101,7 +101,7 @@ function inherited(): NodeJS.ProcessEnv {
 
 export type Left = { pid: number; command: string }
 
-/** The processes that belong to this data directory: by their environment, arguments or working directory. */
+/** Returns the processes of this data directory, found by their environment, arguments or working directory. */
 export function processesOf(dataDir: string): Left[] {
   const places = [dataDir, relocatedCluster(dataDir)].filter((place) => place !== undefined)
   const ours = (text: string) => places.some((place) => text.includes(place))
@@ -133,12 +133,12 @@ function workingDirectory(pid: number): string {
   }
 }
 
-/** Finds a process of this data directory by what its command line holds. */
+/** Returns the process of this data directory whose command line contains the words. */
 export function findProcess(dataDir: string, part: string): number | undefined {
   return processesOf(dataDir).find(({ command }) => command.includes(part))?.pid
 }
 
-/** Whether the port can be listened on. */
+/** Returns whether the port is free. */
 export async function isPortFree(port: number): Promise<boolean> {
   const server = createServer()
   const free = await new Promise<boolean>((resolve) =>
@@ -148,7 +148,7 @@ export async function isPortFree(port: number): Promise<boolean> {
   return free
 }
 
-/** Waits until the port is free and no process is left: a watchdog that is up has five seconds for that. */
+/** Waits until the port is free and no process is left; the watchdog needs up to five seconds. */
 export async function waitUntilFree(dataDir: string, port: number, timeoutMs = 5_000): Promise<void> {
   await waitFor(async () => (await isPortFree(port)) && processesOf(dataDir).length === 0, {
     timeoutMs,
@@ -158,7 +158,7 @@ export async function waitUntilFree(dataDir: string, port: number, timeoutMs = 5
   })
 }
 
-/** A directory for one test, and its end: whatever still runs on it is killed. */
+/** Creates a directory for one test; `remove` kills its remaining processes and removes it. */
 export function makeScratch(mode = 0o711): { path: string; remove: () => void } {
   const path = mkdtempSync(join(tmpdir(), 'carillon-'))
   chmodSync(path, mode)

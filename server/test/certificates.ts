@@ -1,5 +1,5 @@
-// X.509 certificates made on the spot: a certificate authority and what it signs, valid for a day. Node can read them but
-// not make them, and files of them in a repository expire.
+// Creates X.509 certificates: a certificate authority and certificates that it signs, valid for a day. Node can read
+// certificates but not create them, and certificate files in a repository expire.
 
 import { generateKeyPairSync, type KeyObject, randomBytes, sign } from 'node:crypto'
 import { isIP } from 'node:net'
@@ -14,7 +14,7 @@ const OID = {
   subjectAltName: [0x55, 0x1d, 0x11],
 }
 
-/** A certificate authority of its own: `cert` to trust, and `issue` for a host name or an address that it vouches for. */
+/** A new certificate authority: `cert` is its certificate, `issue` signs one for a host name or an address. */
 export function makeAuthority(name = 'Authority of a test') {
   const keys = generateKeyPairSync('ec', { namedCurve: 'P-256' })
   const constraints = extension(OID.basicConstraints, sequence(der(0x01, Buffer.from([0xff]))), true)

@@ -4,8 +4,8 @@ import { fromSmppAddress } from '../src/sms/phone-number.ts'
 import { startSending } from './sending.ts'
 import { waitFor } from './wait-for.ts'
 
-// The clock of the product is put forward and back in the middle of a broadcast: due times go by it, leases, deadlines of
-// sockets and caps do not, and whatever it shows nobody is texted twice and nobody is forgotten.
+// The product's clock is put forward and back during a broadcast. Due times follow it; leases, socket deadlines and caps do
+// not. At every step each subscriber is texted exactly once.
 
 const recipients = process.env.CARILLON_TEST_FORM === 'long' ? 3_000 : 400
 const minute = 60_000
@@ -38,7 +38,7 @@ test.each([
   await waitFor(() => sending.raw().length > begun, { what: 'the first texts' })
   for (const [n, step] of steps.entries()) {
     clock.aheadMs = step
-    // for some texts more, or for as long as it stands still because nothing is due by this clock
+    // until some more texts are sent, or until nothing moves because nothing is due by this clock
     const before = sending.raw().length
     const until = performance.now() + 300
     await waitFor(() => sending.raw().length > before + begun || performance.now() > until)
@@ -50,7 +50,7 @@ test.each([
   expect(new Set(texted)).toEqual(new Set(phones))
 })
 
-test('a message that is accepted when the clock shows another day is sent in that day, and the one before as well', async () => {
+test('messages accepted before and after a change of the day are both sent', async () => {
   const clock = new SteppingClock()
   sending = await startSending({ window: 10, binds: 2, latencyMs: 30, leaseMs: 2_000, clock })
   await sending.subscribe(...phones.slice(0, 200))

@@ -1,4 +1,4 @@
-/** Returns the processor time of this process, in ms, that `work` took; on a busy machine it stays what it is. */
+/** Returns the processor time in ms that `work` took, which does not depend on the load of the machine. */
 export function cpuMs(work: () => void): number {
   const before = process.cpuUsage()
   work()

@@ -17,7 +17,7 @@ async function clone(database: string): Promise<string> {
   const admin = new pg.Client({ connectionString: inject('clusterUrl') })
   await admin.connect()
   try {
-    // cloning needs the template to itself; another worker may be cloning right now
+    // cloning locks the template; another worker may be cloning
     await admin.query('select pg_advisory_lock(1)')
     const known = await admin.query('select from pg_database where datname = $1', [database])
     if (known.rowCount === 0) await admin.query(`create database ${database} template template_carillon`)
@@ -30,8 +30,8 @@ async function clone(database: string): Promise<string> {
 export type TestDatabase = { url: string; db: Db; close(): Promise<void> }
 
 /**
- * Gives a test file a database inside a transaction that is rolled back after each test. The database
- * is the worker's own, cloned once.
+ * Returns the database of this worker, inside a transaction that is rolled back after each test. The database is cloned
+ * once per worker.
  */
 export function useDatabase(): { readonly db: Db } {
   let client: pg.Client | undefined
@@ -55,13 +55,13 @@ export function useDatabase(): { readonly db: Db } {
   })
   return {
     get db() {
-      if (!db) throw new Error('the database is there inside a test only')
+      if (!db) throw new Error('the database can be used only inside a test')
       return db
     },
   }
 }
 
-/** A database of its own for a test that needs real commits or several connections; close it at the end. */
+/** Creates a database for a test that needs real commits or several connections; the test must close it. */
 export async function freshDatabase(): Promise<TestDatabase> {
   const name = `fresh_${randomUUID().replaceAll('-', '')}`
   const url = await clone(name)

@@ -1,14 +1,14 @@
 import { setImmediate as turn } from 'node:timers/promises'
 import type { MonotonicClock } from '../src/smpp/deadline-timer.ts'
 
-/** Lets what is on its way between in-memory streams arrive. */
+/** Waits until in-memory streams have delivered their data. */
 export async function settle(): Promise<void> {
   for (let i = 0; i < 8; i++) await turn()
 }
 
 type Timer = { due: number; run: () => void }
 
-/** A clock that stands still until told: timers fire in order, with the streams settled before and after each. */
+/** A clock that moves only by `advance` and `stall`: timers fire in order, and streams settle before and after each. */
 export class FakeClock implements MonotonicClock {
   #now = 1_000
   readonly #timers = new Set<Timer>()
@@ -39,7 +39,7 @@ export class FakeClock implements MonotonicClock {
     this.#now = until
   }
 
-  /** The process stood still: time has passed, and only then do the timers fire that fell due meanwhile. */
+  /** Simulates a frozen process: the time passes first, and then all timers fire that became due. */
   async stall(ms: number, beforeTimers: () => void): Promise<void> {
     this.#now += ms
     for (const timer of [...this.#timers]) {

@@ -19,7 +19,7 @@ declare module 'vitest' {
 /** Starts a throwaway PostgreSQL with a migrated template database, and removes both at the end. */
 export default async function setup(project: TestProject) {
   const folder = await mkdtemp(join(tmpdir(), 'carillon-test-'))
-  // should these tests be killed, or this set-up fail, PostgreSQL ends all the same
+  // the watchdog ends PostgreSQL when the tests are killed or this set-up fails
   const watchdog = new WatchdogLink(() => {})
   watchdog.start()
   const postgres = await startPostgres({

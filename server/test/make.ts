@@ -1,7 +1,7 @@
 import { createHash, randomBytes } from 'node:crypto'
 import type { Db } from '../src/db/db.ts'
 
-// Factories: rows with sane defaults, so that a test names only what it is about.
+// Factories: rows with usual defaults, so that a test names only the columns that it tests.
 
 let counter = 0
 const next = () => ++counter
@@ -125,7 +125,7 @@ async function momtReport(db: Db, given: { accountId: number }) {
 
 type ConnectionGiven = { name?: string; host?: string | null; port?: number; enabled?: boolean }
 
-/** A connection that has an address and may send for everybody; its password is not sealed and so is empty. */
+/** Creates a connection that has an address and serves all short codes; its password is empty. */
 async function connection(db: Db, given: ConnectionGiven = {}) {
   return db.one<{ id: number; name: string }>(
     'make_connection',

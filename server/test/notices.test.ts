@@ -15,7 +15,8 @@ import { makeRuntime } from './runtime.ts'
 import { startSending } from './sending.ts'
 import { waitFor } from './wait-for.ts'
 
-// Work that is not announced still starts, a poll later. So the notices are tested themselves: each of them, and none more.
+// Work that is not announced starts with the next poll, so no other test notices a missing wake(). These tests check that
+// each operation announces its work and nothing else.
 
 let database: TestDatabase
 let list: Awaited<ReturnType<typeof make.list>>
@@ -79,7 +80,7 @@ describe('a change of connections is announced', () => {
   const given = () => ({ db: database.db, config: rt().config })
   const connection = { name: 'Cedar SMS', host: '127.0.0.1', port: 1, enabled: false }
 
-  test('by a connection that is created, changed or removed, not by a change to what it was', async () => {
+  test('by a connection that is created, changed or removed, not by a change to the same values', async () => {
     let id = 0
     expect(await notices(async () => (id = (await createConnection(given(), connection)).id))).toEqual(['connections'])
     expect(await notices(() => changeConnection(given(), id, { window: 77 }))).toEqual(['connections'])

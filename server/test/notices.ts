@@ -1,8 +1,8 @@
 import pg from 'pg'
 
 /**
- * Returns the kinds of work that were announced (see db/wake.ts) while `action` ran, each once and sorted. Notices come in
- * the order of their commits, so an own one at the end tells that none is missing.
+ * Returns the kinds of work that were announced (see db/wake.ts) while `action` ran, each once and sorted. PostgreSQL
+ * delivers notices in commit order, so the notice `end` arrives after all others.
  */
 export async function noticesDuring(databaseUrl: string, action: () => Promise<unknown>): Promise<string[]> {
   const client = new pg.Client({ connectionString: databaseUrl })

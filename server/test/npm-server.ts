@@ -2,14 +2,14 @@ import npm from 'smpp'
 
 export type Closers = (() => Promise<unknown> | unknown)[]
 
-/** A server of npm `smpp` on a port of its own, over TLS where a key and a certificate are given. */
+/** Starts a server of npm `smpp` on a free port, with TLS where a key and a certificate are given. */
 export async function npmServer(
   closers: Closers,
   onSession: (session: npm.Session) => void,
   tls: { key?: string; cert?: string } = {},
 ): Promise<number> {
   const server = npm.createServer(tls, (session) => {
-    // It emits what a dying socket says; unheard, that would end the process.
+    // An `error` event of a closed socket without a listener would end the process.
     session.on('error', () => {})
     onSession(session)
   })

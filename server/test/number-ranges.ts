@@ -1,6 +1,6 @@
 import type { Db } from '../src/db/db.ts'
 
-/** Where a list's counts, or those of its ranges of numbers, differ from its subscribers: a line each, none when all is well. */
+/** Returns a line for each count of a list, or of its number ranges, that differs from its subscribers. */
 export async function faultsOfCounts(db: Db): Promise<string[]> {
   const faults = await db.many<{ fault: string }>(
     'faults_of_counts',

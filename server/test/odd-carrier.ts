@@ -6,10 +6,10 @@ import type { Session } from '../src/smpp/session.ts'
 import type { ResponseFields } from '../src/smpp/session.types.ts'
 import { waitFor } from './wait-for.ts'
 
-/** How the carrier answers a submit_sm; undefined leaves it without an answer. */
+/** Returns the response to a submit_sm; undefined means that none is sent. */
 export type Answer = (pdu: SubmitSm, ordinal: number) => ResponseFields | undefined
 
-/** A carrier that answers each submit_sm as the test says. */
+/** Starts a carrier whose submit_sm responses the test determines. */
 export async function startCarrier(answer: Answer) {
   const submits: SubmitSm[] = []
   const bound = new Set<Session>()
@@ -30,11 +30,11 @@ export async function startCarrier(answer: Answer) {
   return { submits, bound, server, port }
 }
 
-/** A carrier that does what the simulator never would, and a gateway bound to it; anything may be delivered. */
+/** Starts a carrier that misbehaves in ways that the simulator cannot, and a gateway that is bound to it. */
 export async function startOddCarrier(rt: Runtime, answer: Answer) {
   const { submits, bound, server, port } = await startCarrier(answer)
   const { smpp } = rt.config
-  if (!smpp) throw new Error('a gateway needs an account at the carrier')
+  if (!smpp) throw new Error('the gateway has no SMPP account')
   const gateway = await startGateway({ ...rt, config: { ...rt.config, smpp: { ...smpp, port } } })
   const anyBind = () => waitFor(() => [...bound][0], { what: 'a bind' })
   await anyBind()
@@ -43,7 +43,7 @@ export async function startOddCarrier(rt: Runtime, answer: Answer) {
     submits,
     anyBind,
 
-    /** Delivers a receipt of this text, and answers the command_status that it got. */
+    /** Delivers a receipt with this text and returns the command_status of its response. */
     async receipt(text: string | Buffer, fields: Partial<DeliverSm> = {}) {
       const pdu = deliverSm({
         source_addr: '12065560001',
@@ -55,7 +55,7 @@ export async function startOddCarrier(rt: Runtime, answer: Answer) {
       return (await (await anyBind()).send(pdu)).command_status
     },
 
-    /** Goes away for good: closes all binds and takes no new ones. */
+    /** Closes all binds and accepts no new ones. */
     async close() {
       for (const session of bound) session.destroy()
       await server.close()

@@ -49,8 +49,8 @@ type Options = {
 }
 
 /**
- * The send path in this process, all of it real: a database of its own, the simulator on TCP, a gateway, and the
- * worker's rounds. Nothing is slow unless asked for.
+ * Starts the whole send path in this process: a new database, the simulator on TCP, the worker's jobs, and gateways on
+ * request. Nothing is delayed unless an option says so.
  */
 export async function startSending(options: Options = {}) {
   const folder = await mkdtemp(join(tmpdir(), 'carillon-sending-'))
@@ -133,7 +133,7 @@ export async function startSending(options: Options = {}) {
 
     counters: (messageId: number) => readCounters(db, messageId),
 
-    /** Waits until a message's counters are as told, and then checks its books. */
+    /** Waits until a message has these counters, and then checks that they match its log. */
     async untilCounted(messageId: number, expected: Partial<Counters>, timeoutMs = 10_000) {
       let last: Counters | undefined
       await waitFor(
@@ -170,7 +170,7 @@ export async function startSending(options: Options = {}) {
       return (await response.json()) as Record<string, unknown>
     },
 
-    /** A handset texts our short code. */
+    /** Sends an MO from a handset to the short code. */
     async text(phone: number, content: string) {
       await sending.control('POST', `/handsets/${phone}/messages`, { to: shortCode.code, content })
     },
@@ -196,7 +196,7 @@ export async function readCounters(db: Db, messageId: number): Promise<Counters>
   )
 }
 
-/** Throws unless the message's counters are what its log rows say, in one snapshot (promise B1). */
+/** Throws unless the message's counters match its log rows in one snapshot (promise B1). */
 export async function checkBooks(db: Db, messageId: number): Promise<void> {
   const { wrong } = await db.one<{ wrong: string | null }>(
     'check_books',

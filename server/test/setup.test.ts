@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { waitFor } from './wait-for.ts'
 
-// scripts/setup.mjs in a small checkout of its own. A real installation is seen in any fresh clone.
+// scripts/setup.mjs in a small checkout. Every fresh clone tests a real installation.
 
 const setup = join(import.meta.dirname, '../../scripts/setup.mjs')
 const lock = (version: string) => JSON.stringify({ packages: { '': {}, 'node_modules/left': { version } } })
@@ -39,7 +39,7 @@ function run(env: NodeJS.ProcessEnv = {}) {
   return { exit, output: () => output }
 }
 
-test('says nothing where node_modules is what the lock file asks for', async () => {
+test('prints nothing when node_modules matches the lock file', async () => {
   for (let time = 0; time < 2; time++) {
     const { exit, output } = run()
     expect(await exit).toBe(0)
@@ -47,7 +47,7 @@ test('says nothing where node_modules is what the lock file asks for', async () 
   }
 })
 
-test('installs where it is not, and says in words why that failed', async () => {
+test('installs packages when it does not match, and prints why an installation failed', async () => {
   const { port, close } = await closedPort()
   close()
   writeFileSync(join(checkout, 'package-lock.json'), lock('2.0.0'))
@@ -58,7 +58,7 @@ test('installs where it is not, and says in words why that failed', async () => 
   expect(output()).not.toMatch(/\n {4}at /)
 })
 
-test('waits for a set-up that runs beside it, and takes over from one that was killed', async () => {
+test('waits for another set-up that is running, and takes over from one that was killed', async () => {
   rmSync(join(checkout, 'node_modules', '.package-lock.json'))
   const turn = join(checkout, '.carillon-setup')
   mkdirSync(turn)

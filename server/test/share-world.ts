@@ -4,8 +4,8 @@ import { Caps } from '../src/gateway/caps/caps.ts'
 import type { LeasedShare, ShareTable } from '../src/gateway/caps/shares.queries.ts'
 import { Shares } from '../src/gateway/caps/shares.ts'
 
-// Gateways that share one cap, on a clock that jumps from event to event: each statement takes its time before and after
-// the moment at which it does its work, and a gateway may stand still or die between any two steps.
+// Simulated gateways that share one cap, on a clock that jumps from event to event. Each statement takes time before and
+// after its effect, and a gateway may freeze or die between any two steps.
 
 const cap = 'connection:1'
 const leaseMs = 5_000
@@ -29,7 +29,7 @@ export class ShareWorld {
   #rows = new Map<string, Row>()
   #version = 0
   #gateways = 0
-  /** When each text was written, whoever wrote it. */
+  /** The times of all writes, of all gateways. */
   readonly writes: number[] = []
 
   constructor({ mps, random }: { mps: ReadonlyArray<{ at: number; mps: number }>; random: number }) {
@@ -70,7 +70,7 @@ export class ShareWorld {
     })()
   }
 
-  /** Marks what can be had and writes it when its time has come. */
+  /** Marks as many texts as the cap allows and writes them when their time has come. */
   async #write(caps: Caps, sleep: (ms: number) => Promise<void>): Promise<void> {
     const set = caps.of(cap)
     const tokens = set.free(this.#now)
@@ -105,7 +105,7 @@ export class ShareWorld {
     }
   }
 
-  /** The most writes in any second that slides. */
+  /** The highest number of writes in any sliding second. */
   worstSecond(): number {
     let worst = 0
     for (let first = 0, last = 0; last < this.writes.length; last++) {
@@ -115,7 +115,7 @@ export class ShareWorld {
     return worst
   }
 
-  /** Seconds, by their first write, that hold more than what they may. */
+  /** Seconds, by their first write, that contain more writes than allowed. */
   secondsAbove(most: (at: number) => number): Array<{ at: number; written: number; most: number }> {
     return this.writes
       .map((at, n) => {
@@ -126,7 +126,7 @@ export class ShareWorld {
       .filter((second) => second.written > second.most)
   }
 
-  /** The largest that the cap was from a moment to another. */
+  /** The highest value of the cap between two times. */
   mostSince(from: number, until: number): number {
     const inForce = this.#mps.filter(({ at }, n) => at <= until && (this.#mps[n + 1]?.at ?? until) >= from)
     return Math.max(...inForce.map(({ mps }) => mps))
@@ -138,7 +138,7 @@ export class ShareWorld {
 
   #tableOf(gateway: string, sleep: (ms: number) => Promise<void>): ShareTable {
     const statement = async <T>(work: () => T): Promise<T> => {
-      // on its way the statement is not the gateway's any more: it is done whether or not it lives
+      // a statement that is under way is done even if its gateway dies
       const done = new Promise<T>((resolve) => this.#at(this.#now + this.#random(10), () => resolve(work())))
       const result = await done
       await sleep(this.#random(10))
@@ -181,7 +181,7 @@ export class ShareWorld {
     for (;;) await work()
   }
 
-  /** Wakes its gateway after so much time, or when it has thawed; never, when it is dead by then. */
+  /** Resumes its gateway after this time, or when it is no longer frozen; never when it is dead by then. */
   #sleep(plan: GatewayPlan, ms: number): Promise<void> {
     let at = this.#now + ms
     for (let hasMoved = true; hasMoved; ) {

@@ -13,13 +13,13 @@ import { isReceipt, parseReceipt } from '../src/smpp/pdu/receipt-text.ts'
 import type { Session } from '../src/smpp/session.ts'
 import type { Certificate } from './certificates.ts'
 
-/** A client bound to the simulator, and what was delivered to it. */
+/** A client bound to the simulator, and the PDUs delivered to it. */
 export type Client = { session: Session; delivered: DeliverSm[] }
 
-/** What a client answers to what is delivered to it; ESME_ROK unless told otherwise. */
+/** A client's response to a delivered PDU; ESME_ROK by default. */
 export type ClientOptions = Partial<ConnectOptions> & { answers?: number | 'nothing' }
 
-/** The parts of the control API's answers that tests reach into. */
+/** The parts of the control API's responses that tests read. */
 type ControlBody = {
   owed: number
   accepted: number
@@ -27,7 +27,7 @@ type ControlBody = {
   messages: { direction: string; content: string; complete: boolean }[]
 }
 
-/** A fresh simulator in this process for each test, at zero latency and delay, and clients for it. */
+/** Starts a new simulator in this process for each test, with zero latency and delay, and provides clients for it. */
 export function useSimulator({ tls }: { tls?: Certificate } = {}) {
   let folder = ''
   let simulator: Simulator
@@ -97,7 +97,7 @@ export function useSimulator({ tls }: { tls?: Certificate } = {}) {
   }
 }
 
-/** A text of one part with receipt and reference asked for. */
+/** A text of one part that requests a receipt and has a reference. */
 export function textTo(destination_addr: string, fields: Partial<SubmitSm> = {}): SubmitSm {
   return submitSm({
     source_addr: '12345',

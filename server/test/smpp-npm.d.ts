@@ -1,4 +1,4 @@
-// The little of npm `smpp` that our tests and benches use; the package carries no types.
+// The part of npm `smpp` that tests and benches use; the package has no types.
 declare module 'smpp' {
   import type { EventEmitter } from 'node:events'
   import type { Server as NetServer, Socket } from 'node:net'

@@ -1,9 +1,9 @@
-/** Every condition may take this long, whatever its test says: at load 8 all of Carillon is ten times slower. */
+/** The shortest limit for a condition, also when its test names less: at load 8 Carillon is about ten times slower. */
 const minimumMs = 20_000
 
 /**
  * Returns the first truthy value of `condition`, which is called every 10 ms; throws when the time is up. A limit below
- * 20 s counts as 20 s: a test that wants something to be fast belongs into bench/.
+ * 20 s counts as 20 s: durations are measured in bench/.
  */
 export async function waitFor<T>(
   condition: () => T | Promise<T>,
@@ -20,7 +20,7 @@ export async function waitFor<T>(
       fault = error
     }
     if (performance.now() > until) {
-      throw new Error(`waited in vain for ${options.what ?? condition.toString().slice(0, 200)}`, { cause: fault })
+      throw new Error(`timed out waiting for ${options.what ?? condition.toString().slice(0, 200)}`, { cause: fault })
     }
     await new Promise((resolve) => setTimeout(resolve, 10))
   }

@@ -1,10 +1,10 @@
-// What each operation may be sent. A new operation has to come in here: see isolation.test.ts.
+// A valid body for each operation. A new operation must be added: see isolation.test.ts.
 
 export const field = { label: 'Size', key: 'size', content_type: 'text', max_length: 9 }
 export const donation = { amount: '25', donation_platform: 'GiveRiver', donation_platform_uid: 'gr-1' }
 const tagged = { phone_numbers: ['2065550143'], tags: ['vip'] }
 
-/** A body that would do, for each operation below /api/v2; null for none, and a text is a file. */
+/** A valid body for each operation below /api/v2; null means none, and a string is an uploaded file. */
 export const bodies: Record<string, object | string | null> = {
   'GET /accounts/me': null,
   'GET /api_keys': null,
@@ -126,7 +126,7 @@ export const bodies: Record<string, object | string | null> = {
   'POST /lists/{list_id}/messages/{message_id}/donations': donation,
 }
 
-/** To all but an operator these are not there; to an operator, they are there whoever's the ids are. */
+/** Returns whether only operators may call the operation; others get its 404, and operators may use the ids of any account. */
 export function isForOperators(operation: string): boolean {
   return /^\w+ \/(connections\b|rates\b|shortcodes\/\{shortcode\}\/routes)/.test(operation)
 }

@@ -6,7 +6,7 @@ import { make } from '../make.ts'
 import { faultsOf, type Operation, operations } from './document.ts'
 import { type Outcome, outcomes, type World } from './outcomes.ts'
 
-// Each outcome that the vendor's contract documents, provoked: the answer fits the document's schema, and says the words.
+// Provokes each outcome that the vendor's contract documents: the response matches the schema and has the literal sentence.
 
 const api = useApi()
 let world: World
@@ -33,7 +33,7 @@ beforeEach(async () => {
 
 type Shared = (operation: Operation) => Promise<Answer>
 
-/** Outcomes that operations have in common. `default` stands for every other refusal. */
+/** Outcomes that operations have in common. `default` stands for every other error. */
 const shared: Record<string, { says: string | RegExp; provoke: Shared }> = {
   '400': { says: /^Malformed request body/, provoke: (operation) => call(operation, {}, { payload: '{"list":' }) },
   '401': {
@@ -133,7 +133,7 @@ async function call(operation: Operation, { body, ids = {}, query = '' }: Partia
   )
 }
 
-/** The outcomes as a table; a line of it that is no longer true fails its own test above. */
+/** Returns the outcomes as a table; each row is tested above. */
 function table(): string {
   const rows = operations.flatMap((operation) => {
     const { outcomes: own } = outcomes[operation.id] ?? { outcomes: {} }

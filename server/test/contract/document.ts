@@ -3,7 +3,7 @@ import { Ajv2020, type ValidateFunction } from 'ajv/dist/2020.js'
 import formats from 'ajv-formats'
 import { parse } from 'yaml'
 
-// The vendor's contract as a document, kept beside this file as it was written down.
+// The vendor's contract as an OpenAPI document; the file beside this one is unchanged.
 
 type Json = Record<string, unknown>
 type Answer = { content?: { 'application/json'?: { examples?: Record<string, unknown> } } }
@@ -34,7 +34,7 @@ export const operations: Operation[] = Object.entries(document.paths).flatMap(([
     }),
 )
 
-/** What the document's schema of this answer finds wrong with a body; undefined when nothing is. */
+/** Returns the schema errors of a response body; undefined when it is valid. */
 export function faultsOf({ path, method }: Operation, code: string, body: unknown): string | undefined {
   const operation = document.paths[path]?.[method.toLowerCase()] as { responses: Record<string, Json> } | undefined
   const response = operation?.responses[code]

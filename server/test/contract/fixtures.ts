@@ -4,10 +4,10 @@ import type { Person } from '../api.ts'
 import { make } from '../make.ts'
 import { donation, field } from './bodies.ts'
 
-/** What paths name, by the names that they have for it. */
+/** Ids by the names of the path parameters. */
 export type Ids = Record<string, string>
 
-/** Gives a person one of everything, and says the ids of it. */
+/** Creates one of each noun for a caller and returns their ids. */
 export async function createFixtures(
   db: Db,
   person: Person,
@@ -32,7 +32,7 @@ export async function createFixtures(
   })
   const webhook = await make.webhook(db, { listId: list.id })
   const report = await make.momtReport(db, { accountId })
-  // nobody listens there
+  // no server listens on this port
   const connection = await make.connection(db, { name: `${name}'s carrier`, port: 1, enabled: false })
   const rate = await upsertRate(db, {
     accountId,

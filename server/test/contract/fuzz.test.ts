@@ -4,7 +4,7 @@ import { bodies } from './bodies.ts'
 import { createFixtures } from './fixtures.ts'
 import { deepBody, type Fuzz, makeFuzz, rawBodies } from './fuzz.ts'
 
-// Malformed traffic on every operation: nothing of it may be our fault, and everything is answered. A run is bounded by
+// Malformed traffic on every operation: none of it may cause a 5xx, and every request gets a response. A run is bounded by
 // time and repeatable by its seed: `FUZZ_SEED=7 FUZZ_ROUNDS=50 npm test -- contract/fuzz`. A round is one transaction, which cannot
 // hold the locks of all that a longer one would make.
 
@@ -42,7 +42,7 @@ test.each(seeds)(
     }
     expect(faults, `FUZZ_SEED=${seed}`).toEqual([])
     console.log(`answered: ${JSON.stringify(statuses)}`)
-    // it gets past the door, too
+    // it passes authentication, too
     expect(statuses['422']).toBeGreaterThan(10)
     expect(Object.keys(statuses).some((code) => code.startsWith('2'))).toBe(true)
   },
@@ -84,7 +84,7 @@ async function answerTo({ method, ...call }: Call) {
   }
 }
 
-/** What is wrong with an answer, if anything: it is ours to give, and in our words. */
+/** Returns the fault of a response, if any: a 5xx, or a body that Carillon would not send. */
 function faultOf(answer: Awaited<ReturnType<typeof answerTo>>): string | undefined {
   if (!answer) return 'not answered'
   if (answer.statusCode >= 500) return String(answer.statusCode)

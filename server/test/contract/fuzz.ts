@@ -1,4 +1,4 @@
-// Makes malformed requests out of good ones, the same ones for the same seed.
+// Turns valid requests into malformed ones, the same ones for the same seed.
 
 const odd: unknown[] = [
   null,
@@ -156,7 +156,7 @@ const oddHeaders: Record<string, string>[] = [
   { 'transfer-encoding': 'identity' },
 ]
 
-/** Bodies that no schema gets to see, or should not. */
+/** Bodies that must be rejected before they reach a schema. */
 export const rawBodies: (string | Buffer)[] = [
   '{',
   '{"list":',

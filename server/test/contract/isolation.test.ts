@@ -6,7 +6,7 @@ import { bodies, isForOperators } from './bodies.ts'
 import { createFixtures, type Ids } from './fixtures.ts'
 import { registeredOperations } from './routes.ts'
 
-// Two accounts: whatever is tried with the other's ids is not there, and changes nothing.
+// Two accounts: every operation with the other account's ids responds 404 and changes nothing.
 
 const api = useApi()
 let theirs: Ids
@@ -38,7 +38,7 @@ describe.each(withIds)('%s', (operation, body) => {
   })
 
   test('with the ids of the caller is there', async () => {
-    // a gift answers what went out
+    // a donation needs a message that was sent
     if (template.endsWith('{message_id}/donations'))
       await api.stranger.post(`/lists/${mine.list_id}/messages/${mine.message_id}/send`)
     const [key, ids] = isForOperators(operation) ? [api.owner.key, theirs] : [api.stranger.key, mine]
@@ -76,7 +76,7 @@ test("no list of one's own sends from another's short code", async () => {
   expect(await dump()).toEqual(before)
 })
 
-test('what is for operators is not there for anybody else, nor for a key that may not do everything', async () => {
+test('operations for operators are not found by other accounts and by keys of a narrower scope', async () => {
   const operations = Object.entries(bodies).filter(([operation]) => isForOperators(operation))
   expect(operations.length).toBeGreaterThan(5)
   const keys = await Promise.all(
@@ -96,7 +96,7 @@ test('what is for operators is not there for anybody else, nor for a key that ma
   expect(await dump()).toEqual(before)
 })
 
-/** A sum over all rows of each table. When a key was last used is nobody else's business. */
+/** Returns a checksum of all rows of each table, without the time of a key's last use. */
 async function dump(): Promise<Record<string, string>> {
   const tables = await api.db.many<{ name: string }>(
     'list_tables',

@@ -8,7 +8,7 @@ import { bodies } from './bodies.ts'
 import { operations as theirs } from './document.ts'
 import { createFixtures, type Ids } from './fixtures.ts'
 
-// What openapi.json has to be: true, because its examples are calls that were made here, and complete.
+// openapi.json is correct, because its examples are calls that were made here, and complete.
 
 type Media = { schema: object; example?: unknown }
 type Described = {
@@ -45,7 +45,7 @@ beforeEach(async () => {
   ids = await createFixtures(api.db, api.owner, { name: 'Cedar Valley Pantry', phone: 2_065_550_143 })
 })
 
-test('the examples are calls as they go; `npm test -- contract -u` writes them, then `npm run gen`', async () => {
+test('the examples are real calls; `npm test -- contract -u` writes them, then `npm run gen`', async () => {
   for (const role of ['worker', 'gateway']) {
     const beat = `insert into heartbeats (role, instance_id, details, seen_at)
       values ('${role}', gen_random_uuid(), '{"bound": 1}', clock_timestamp())`
@@ -138,7 +138,7 @@ async function call({ name, path }: Operation, body: object | string | null) {
   const message = `/lists/${ids.list_id}/messages/${ids.message_id}`
   if (name.endsWith('/cancel')) await api.owner.put(message, { message: { send_at: '2098-01-02T03:04:05Z' } })
   if (/\/(pause|resume)$/.test(name)) await api.owner.post(`${message}/send`)
-  // a gift answers what went out
+  // a donation needs a message that was sent
   if (name.endsWith('{message_id}/donations')) await api.owner.post(`${message}/send`)
   const payload = body === null ? {} : { payload: typeof body === 'string' ? body : JSON.stringify(body) }
   const type = typeof body === 'string' ? 'text/csv' : 'application/json'
@@ -164,7 +164,7 @@ const plainIds: Record<string, number> = {
   connection: 3,
 }
 
-/** The answer with what changes from run to run made the same: ids, times, and who the account is. */
+/** Returns the response with fixed values for everything that changes between runs: ids, times and the account. */
 function plain(value: unknown, noun = ''): unknown {
   if (Array.isArray(value)) return value.map((part) => plain(part, noun))
   if (typeof value === 'string') return plainText(value)
@@ -174,7 +174,7 @@ function plain(value: unknown, noun = ''): unknown {
     if (owner !== undefined && typeof part === 'number') return [key, plainIds[owner] ?? 1]
     if (key === 'username') return [key, 'cedarvalley']
     if (key === 'ms') return [key, 20]
-    // written behind the requests, sooner or later
+    // written after the response, at any time
     if (key === 'last_used_at') return [key, null]
     return [key, plain(part, key.replace(/s$/, ''))]
   })

@@ -1,25 +1,25 @@
 import { expect } from 'vitest'
 import type { Person } from '../api.ts'
 
-// What each operation of the contract can answer, and how it is brought to do so.
+// The documented outcomes of each operation, and how each is provoked.
 
-/** Where an outcome is provoked: an owner's list with something of everything in it. */
+/** The fixtures for an outcome: an owner's list with one of each noun. */
 export type World = {
   owner: Person
   ids: Record<'list_id' | 'phone_number' | 'message_id' | 'webhook_id' | 'momt_report_id' | 'shortcode', string>
 }
 
 export type Outcome = {
-  /** The sentence: `status` of a success, `error` of a refusal. */
+  /** The sentence: `status` of a success, `error` of an error. */
   says: string | RegExp
-  /** Done before the call. */
+  /** Runs before the call. */
   first?: (world: World) => Promise<unknown>
   body?: object
   ids?: Partial<World['ids']>
   query?: string
-  /** Is in the answer besides. */
+  /** Further properties of the response. */
   answers?: object
-  /** Not yet, and why. */
+  /** The reason why the outcome is not supported yet. */
   waits?: string
 }
 

@@ -1,6 +1,6 @@
 import type { FastifyInstance } from 'fastify'
 
-/** Every operation that is registered below /api/v2, also one that openapi.json does not tell of: `GET /lists/{list_id}`. */
+/** Returns every operation that is registered below /api/v2, also those that openapi.json omits: `GET /lists/{list_id}`. */
 export function registeredOperations(app: FastifyInstance): string[] {
   const above: string[] = []
   return app

@@ -1,12 +1,12 @@
 import { setTimeout as pause } from 'node:timers/promises'
 
-/** A list of checks as they are made: a line of PASS, FAIL or SKIP each. */
+/** A list of checks, printed as one line of PASS, FAIL or SKIP each. */
 export class Checks {
   #passed = 0
   #failed = 0
   #skipped = 0
 
-  /** The check holds when it neither throws nor answers false in time. Says whether it does. */
+  /** Returns whether the check neither threw nor returned false within its time. */
   async check(what: string, holds: () => unknown, withinMs = 10_000): Promise<boolean> {
     const over = new AbortController()
     try {
@@ -33,14 +33,14 @@ export class Checks {
     console.log(`SKIP  ${what}: ${why}`)
   }
 
-  /** Says how it went, and whether nothing failed. */
+  /** Prints the result and returns whether no check failed. */
   sum(): boolean {
     console.log(`\n${this.#passed} passed, ${this.#failed} failed, ${this.#skipped} skipped`)
     return this.#failed === 0
   }
 }
 
-/** Throws, with both, unless all that `wanted` names is so in `got`. */
+/** Throws unless `got` has every property of `wanted` with the same value. */
 export function expectFields(got: unknown, wanted: Record<string, unknown>): void {
   const fields = (got ?? {}) as Record<string, unknown>
   const wrong = Object.entries(wanted).filter(([name, value]) => !same(fields[name], value))
@@ -54,7 +54,7 @@ function same(got: unknown, wanted: unknown): boolean {
   return wanted instanceof RegExp ? wanted.test(String(got)) : JSON.stringify(got) === JSON.stringify(wanted)
 }
 
-/** Asks again until the answer is neither false nor undefined; throws when none of them came in time. */
+/** Repeats the query until its result is neither false nor undefined; throws when the time is up. */
 export async function until<T>(
   look: () => T | undefined | false | Promise<T | undefined | false>,
   withinMs = 9_000,

@@ -1,4 +1,4 @@
-// Kannel 1.4.5, the gateway that most are measured by: its bearerbox is an ESME of our simulator, its smsbox takes texts by
+// Kannel 1.4.5, the best-known open gateway: its bearerbox is an ESME of our simulator, its smsbox takes texts by
 // HTTP, calls back with delivery reports, and passes on what handsets write.
 
 import { once } from 'node:events'
@@ -11,7 +11,7 @@ import { freePort, Program } from './programs.ts'
 
 type Ports = { admin: number; smsbox: number; sendsms: number; callback: number }
 
-/** What Kannel calls back with: a delivery report, or a text of a handset. */
+/** A callback of Kannel: a delivery report or an MO. */
 type Callback = { path: string } & Record<string, string>
 
 const DELIVERED = '1'

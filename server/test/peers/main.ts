@@ -1,5 +1,5 @@
 // npm run test:peers: SMPP software that we did not write, at the other end of the wire. Debian's packages are installed
-// where they are missing and that is possible; else their checks are skipped with words.
+// where they are missing and that is possible; else their checks are skipped with a reason.
 
 import { Checks } from './checks.ts'
 import { checkDissector } from './dissector.ts'

@@ -12,7 +12,7 @@ export function isInstalled(program: string): boolean {
   )
 }
 
-/** Installs those packages whose program is missing; says in words why it cannot. */
+/** Installs those packages whose program is missing; returns the reason when it cannot. */
 export function install(packages: Record<string, string>): string | undefined {
   const names = missingOf(packages)
   if (names.length === 0) return undefined
@@ -26,7 +26,7 @@ export function install(packages: Record<string, string>): string | undefined {
   } catch {
     return `apt-get could not install ${names.join(', ')}`
   }
-  // Debian starts what it installs, on ports that somebody else may want.
+  // Debian starts installed services, on ports that other programs may need.
   if (names.includes('kannel')) spawnSync('service', ['kannel', 'stop'], quiet)
   const lost = missingOf(packages)
   return lost.length > 0 ? `${lost.join(', ')} installed, but not to be found on the PATH` : undefined

@@ -4,27 +4,27 @@ import type { Installation } from './installation.ts'
 import { checkCounts, masked, phoneOf, type State } from './reconcile.ts'
 import type { Broadcast, Traffic } from './traffic.ts'
 
-// The end of a long day: every message's log against what the carrier took, person by person.
+// Compares every message's log with the texts that the carrier accepted, phone by phone.
 
 export type PromiseReport = {
   faults: string[]
   /** Rows of the log by their state, over all messages. */
   states: Record<string, number>
   texts: number
-  /** Who left and was promised that it is in force. */
+  /** Number of opt-outs that were promised to be in force. */
   promised: number
 }
 
 const confirmations = 2 // an MO that was stored, and whose answer was lost with the gateway, comes once more
 
-/** Waits until nothing moves any more: everything is closed or given up, and every receipt and MO has been taken in. */
+/** True when every message is closed and no receipt or MO waits. */
 export const isQuiet = /* sql */ `
   select 1 where not exists (select from messages where status = 'sending')
              and not exists (select from message_counters where queued + submitting + sent > 0)
              and not exists (select from receipts where outcome = 'waiting')
              and not exists (select from inbound_messages where interpreted_at is null)`
 
-/** Compares all that was promised with all that the carrier took. */
+/** Compares all promises with all accepted texts. */
 export async function checkPromises(
   installation: Installation,
   client: pg.Client,
@@ -59,7 +59,7 @@ export async function checkPromises(
     const times = taken.get(content)?.length ?? 0
     states[row?.state ?? 'missing'] = (states[row?.state ?? 'missing'] ?? 0) + 1
     const isRight = times === 1 ? row?.state === 'delivered' : times === 0 && row?.state === 'unknown'
-    if (!isRight) faults.push(`${masked(phone)} had a text of his own ${times} times, and its row is ${row?.state}`)
+    if (!isRight) faults.push(`${masked(phone)} got a single text ${times} times, and its row is ${row?.state}`)
   }
   const known = new Set([...traffic.broadcasts, ...traffic.singles].map(({ content }) => content))
   for (const [content, records] of taken) {

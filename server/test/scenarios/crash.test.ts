@@ -11,8 +11,8 @@ import {
   tableOf,
 } from './random-faults.ts'
 
-// Promises B1 and B2 on the real processes, in short; `npm run torture` is the long form. A failure is played again
-// with CARILLON_TEST_SEED=<the seed it printed>.
+// Promises B1 and B2 on the real processes, in short; `npm run torture` is the long form. Repeat a failure
+// with CARILLON_TEST_SEED=<the printed seed>.
 
 const seed = Number(process.env.CARILLON_TEST_SEED ?? Math.floor(Math.random() * 1_000_000))
 const random = randomFrom(seed)
@@ -22,7 +22,7 @@ describe.skipIf(process.platform !== 'linux')('a broadcast while its processes a
   let installation: Installation | undefined
   afterAll(() => installation?.endEverything())
 
-  test(`nobody is texted twice, nobody is lost (seed ${seed})`, { timeout: 120_000 }, async () => {
+  test(`every subscriber is texted exactly once (seed ${seed})`, { timeout: 120_000 }, async () => {
     onTestFailed(() => console.error(`seed ${seed}\n${installation?.logTails()}`))
     installation = await Installation.open({ binds: 2, window: 50, latencyMs: 100, leaseMs: 2_000 })
     const phones = phonesFrom(2_126_000_000, recipients)

@@ -7,9 +7,8 @@ import { Installation } from './installation.ts'
 import { phonesFrom } from './random-faults.ts'
 import { checkCounts, isSettled, phoneOf, readSubmits } from './reconcile.ts'
 
-// The audience is written in slices behind a cursor, and nothing else keeps a recipient from being written twice: so
-// the worker is killed in the middle of writing it. One that stands still there has the message's counters locked, which
-// every text of the message needs.
+// The audience is written in slices behind a cursor, and only the cursor prevents that a recipient is written twice, so
+// the worker is killed while it writes. A frozen worker has locked the message's counters, which every text needs.
 
 const recipients = 40_000
 const leaseMs = 2_000
@@ -18,7 +17,7 @@ describe.skipIf(process.platform !== 'linux')('a worker killed while it writes a
   let installation: Installation | undefined
   afterAll(() => installation?.endEverything())
 
-  test('leaves nobody out and nobody in twice', { timeout: 90_000 }, async () => {
+  test('writes every recipient exactly once', { timeout: 90_000 }, async () => {
     onTestFailed(() => console.error(installation?.logTails()))
     installation = await Installation.open({ binds: 4, window: 100, latencyMs: 0, leaseMs })
     const phones = phonesFrom(2_126_000_000, recipients)
@@ -52,7 +51,7 @@ describe.skipIf(process.platform !== 'linux')('a worker frozen while it writes a
   let installation: Installation | undefined
   afterAll(() => installation?.endEverything())
 
-  test('holds nobody up for longer than its lease', { timeout: 60_000 }, async () => {
+  test('blocks no text for longer than its lease', { timeout: 60_000 }, async () => {
     onTestFailed(() => console.error(installation?.logTails()))
     installation = await Installation.open({ binds: 4, window: 100, latencyMs: 0, leaseMs })
     const phones = phonesFrom(2_126_000_000, recipients / 2)
@@ -81,7 +80,7 @@ describe.skipIf(process.platform !== 'linux')('a worker frozen while it writes a
   })
 })
 
-/** Stops the worker where it waits within a slice that it writes, and says behind which statement; else lets it go on. */
+/** Freezes the worker if it is in the transaction of a slice, and returns the last statement; else lets it continue. */
 async function freezeWriting(client: pg.Client, pid: number): Promise<string | undefined> {
   signal(pid, 'SIGSTOP')
   const inTransaction = `

@@ -11,8 +11,8 @@ import { type Carillon, makeScratch, processesOf, startCarillon } from '../caril
 import { waitFor } from '../wait-for.ts'
 import { Wire } from './wire.ts'
 
-// The whole product as real processes on a directory of its own: started from the checkout, used over its API and the
-// simulator's, killed at will, and gone without a trace at the end, however the test ended.
+// The whole product as real processes with its own directory: started from the checkout, used over its API and the
+// simulator's control API, killed by tests, and removed at the end of every test.
 
 const startScript = fileURLToPath(new URL('../../src/bin/start.ts', import.meta.url))
 const scripts = {
@@ -22,7 +22,7 @@ const scripts = {
 
 const email = 'sandbox@example.org'
 const apiKey = 'a-key-for-the-tests'
-/** What each process under the supervisor has on its command line. */
+/** A part of the command line of each process under the supervisor. */
 const marks = {
   api: 'src/bin/api.ts',
   worker: 'src/bin/worker.ts',
@@ -36,12 +36,12 @@ export type Role = keyof typeof marks | 'supervisor'
 export type InstallationOptions = {
   binds: number
   window: number
-  /** With the windows this sets the pace: binds x window texts per latency. */
+  /** Determines the rate: binds x window texts per latency. */
   latencyMs: number
   leaseMs: number
-  /** After so long without an answer a text is unknown; 5 s unless told otherwise. */
+  /** Time without a response after which a text is unknown; 5 s by default. */
   responseDeadlineMs?: number
-  /** A wire between product and carrier that can be made to fail. */
+  /** Whether binds go through a Wire, which can be made to fail. */
   wire?: boolean
   env?: Record<string, string>
 }
@@ -63,7 +63,7 @@ export class Installation {
   #smppPort = 0
   #databaseUrl = ''
   #controlUrl = ''
-  /** What the binds go through, where the installation was opened with one. */
+  /** The wire of the binds, if the installation was opened with one. */
   wire: Wire | undefined
 
   private constructor(options: InstallationOptions) {
@@ -71,7 +71,7 @@ export class Installation {
     open.add(this)
   }
 
-  /** Starts everything and waits until a text could go out; on failure nothing is left behind. */
+  /** Starts everything and waits until texts can be sent; removes everything on failure. */
   static async open(options: InstallationOptions): Promise<Installation> {
     const installation = new Installation(options)
     try {
@@ -86,7 +86,7 @@ export class Installation {
     }
   }
 
-  /** Starts the supervisor, for the first time or after it was killed, and waits until a text could go out. */
+  /** Starts the supervisor, for the first time or after a kill, and waits until texts can be sent. */
   async start(): Promise<void> {
     const { binds, window, latencyMs, leaseMs, responseDeadlineMs = 5_000 } = this.options
     const port = this.wire?.port ?? this.#smppPort
@@ -117,7 +117,7 @@ export class Installation {
     return (await fetch(`http://127.0.0.1:${this.#port}/readyz`)).ok
   }
 
-  /** A call to the product's API. */
+  /** Calls the product's API. */
   call(method: string, path: string, body?: object | string, headers: Record<string, string> = {}): Promise<Answer> {
     return ask(`http://127.0.0.1:${this.#port}/api/v2${path}`, method, body, {
       authorization: `Basic ${Buffer.from(`${email}:${apiKey}`).toString('base64')}`,
@@ -125,12 +125,12 @@ export class Installation {
     })
   }
 
-  /** A call to the simulator's control API. */
+  /** Calls the simulator's control API. */
   control(method: string, path: string, body?: object): Promise<Answer> {
     return ask(`${this.#controlUrl}${path}`, method, body)
   }
 
-  /** A connection of our own to the product's database. */
+  /** Opens a connection to the product's database. */
   async connect(): Promise<pg.Client> {
     const client = new pg.Client({ connectionString: this.#databaseUrl, application_name: 'scenario' })
     client.on('error', () => {}) // PostgreSQL is going to be killed under us
@@ -138,13 +138,13 @@ export class Installation {
     return client
   }
 
-  /** A new list with these subscribers, brought in as a customer would: by an import. */
+  /** Creates a list and imports these subscribers. */
   async makeList(name: string, phones: readonly number[]): Promise<number> {
     const made = await this.call('POST', '/lists', { list: { name } })
     const listId = (made.body.list as { id: number }).id
     const csv = `phone_number\n${phones.map((phone) => formatPhoneNumber(phone)).join('\n')}\n`
     const queued = await this.call('POST', `/lists/${listId}/imports`, csv)
-    if (queued.status !== 202) throw new Error(`the import was refused: ${JSON.stringify(queued.body)}`)
+    if (queued.status !== 202) throw new Error(`the import was rejected: ${JSON.stringify(queued.body)}`)
     const { id } = queued.body.import as { id: number }
     const added = await waitFor(
       async () => {
@@ -158,14 +158,14 @@ export class Installation {
     return listId
   }
 
-  /** Texts the list and answers the message's id. */
+  /** Sends a broadcast to the list and returns the message's id. */
   async broadcast(listId: number, content: string): Promise<number> {
     const sent = await this.call('POST', `/lists/${listId}/messages`, { message: { content } })
-    if (sent.status !== 200) throw new Error(`the broadcast was refused: ${JSON.stringify(sent.body)}`)
+    if (sent.status !== 200) throw new Error(`the broadcast was rejected: ${JSON.stringify(sent.body)}`)
     return (sent.body.message as { id: number }).id
   }
 
-  /** The process of a role as the supervisor runs it now; throws while there is none. */
+  /** Returns the pid of a role's process; throws while none runs. */
   pid(role: Role): number {
     const supervisor = this.#carillon?.supervisorPid()
     if (supervisor === undefined) throw new Error('nothing runs')
@@ -179,19 +179,19 @@ export class Installation {
     if (!signal(this.pid(role), name)) throw new Error(`the ${role} was gone already`)
   }
 
-  /** Sends a signal to PostgreSQL, all processes of it. */
+  /** Sends a signal to all processes of PostgreSQL. */
   signalDatabase(name: NodeJS.Signals): void {
     for (const pid of this.databasePids()) signal(pid, name)
   }
 
-  /** The postmaster and all that it has started. */
+  /** Returns the pids of the postmaster and its children. */
   databasePids(): number[] {
     const clusterName = /cluster_name=(\S+)/.exec(commandOf(this.pid('postmaster')))?.[1]
     if (!clusterName) throw new Error('no database runs')
     return listPostgresProcesses(clusterName)
   }
 
-  /** Another process of a role beside the supervisor's own, on the same account and database; answers its id. */
+  /** Starts a second process of a role with the same settings; returns its pid. */
   startSecond(role: 'gateway' | 'worker'): number {
     const environ = readFileSync(`/proc/${this.pid(role)}/environ`, 'utf8')
       .split('\0')
@@ -205,7 +205,7 @@ export class Installation {
     return second.pid
   }
 
-  /** Stops everything in order; answers the supervisor's exit code. */
+  /** Stops everything in order; returns the supervisor's exit code. */
   async stop(): Promise<number | null> {
     this.kill('supervisor', 'SIGTERM')
     const exit = await this.#carillon?.exit
@@ -217,12 +217,12 @@ export class Installation {
     await this.#carillon?.exit
   }
 
-  /** All that a role has said so far. */
+  /** Returns the log of a role. */
   log(role: Role | 'second gateway' | 'second worker'): string {
     return look(join(this.#dataDir, 'log', `${role === 'postmaster' ? 'postgres' : role}.log`))
   }
 
-  /** What each process said last, for whoever has to find out why a test failed. */
+  /** Returns the last log lines of each process, for the analysis of a failed test. */
   logTails(lines = 12): string {
     const folder = join(this.#dataDir, 'log')
     return names(folder)
@@ -233,11 +233,11 @@ export class Installation {
       .join('\n')
   }
 
-  /** Kills whatever runs on this installation's directory, again until nothing does, and removes the directory. */
+  /** Kills all processes of this installation, repeatedly until none is left, and removes its directory. */
   endEverything(): void {
     open.delete(this)
     this.wire?.close()
-    // one that is being killed may just have started another
+    // a process may have started another one before it was killed
     for (let looks = 0; looks < 300; looks++) {
       const left = processesOf(this.#dataDir)
       if (left.length === 0) break

@@ -6,8 +6,8 @@ import { checkOptOuts, type OptOut, optOutByApi, optOutByStop } from './opt-outs
 import { phonesFrom, randomFrom } from './random-faults.ts'
 import { checkCounts, isSettled, phoneOf, readSubmits, reconcile, Sampler, SubmitCounter } from './reconcile.ts'
 
-// Promise B3 on the real processes: people leave while a broadcast to them runs, and the carrier's raw file tells what
-// was sent to them after that was in force.
+// Promise B3 on the real processes: subscribers opt out during a broadcast, and the carrier's raw file shows all texts
+// that were sent to them after the opt-out was in force.
 
 const seed = Number(process.env.CARILLON_TEST_SEED ?? Math.floor(Math.random() * 1_000_000))
 const random = randomFrom(seed)
@@ -15,9 +15,9 @@ const recipients = 1_800
 
 type Broadcast = {
   listId: number
-  /** A number that is to be texted so many texts from now, never the same one twice. */
+  /** Returns a phone that will be texted this many texts later, never the same one twice. */
   upcoming(n: number): number
-  /** Waits until so many more texts are taken by the carrier; false when the last one is. */
+  /** Waits until this many more texts are accepted; false when the last one is. */
   textsLater(n: number): Promise<boolean>
   /** Numbers whose text is marked as being submitted, and has not reached the carrier. */
   markedOnly(): Promise<number[]>
@@ -38,7 +38,7 @@ describe.skipIf(process.platform !== 'linux')('leaving while a broadcast runs', 
     return installation
   }
 
-  test(`no text reaches who left by API or by STOP (seed ${seed})`, async () => {
+  test(`no text reaches subscribers who opted out by API or by STOP (seed ${seed})`, async () => {
     const { confirmed, suppressed } = await broadcastWhile(inInstallation(), ++areaCode, async (on, broadcast) => {
       const byApi = [3, 20, 60, 100, 200, 500].map((n) => optOutByApi(on, broadcast.listId, broadcast.upcoming(n)))
       const byStop: OptOut[] = []
@@ -53,7 +53,7 @@ describe.skipIf(process.platform !== 'linux')('leaving while a broadcast runs', 
     const { suppressed } = await broadcastWhile(inInstallation(), ++areaCode, async (on, broadcast) => {
       const byApi = [3, 40, 90, 150, 600].map((n) => optOutByApi(on, broadcast.listId, broadcast.upcoming(n)))
       on.kill('gateway')
-      // texts in doubt, marked ones and queued ones; their STOPs wait at the carrier for the next gateway
+      // unconfirmed, marked and queued texts; their STOPs wait at the carrier for the next gateway
       const byStop: OptOut[] = []
       for (const n of [5, 50, 95, 300]) byStop.push(await optOutByStop(on, broadcast.upcoming(n)))
       return [...(await Promise.all(byApi)), ...byStop]
@@ -63,16 +63,16 @@ describe.skipIf(process.platform !== 'linux')('leaving while a broadcast runs', 
 
   test(`nor is the API's 200 given while a gateway may still write the text (seed ${seed})`, async () => {
     let caughtInAll = 0
-    // nobody may be caught in the few milliseconds between mark and PDU while one broadcast lasts
+    // one broadcast may have no text in the few milliseconds between mark and PDU
     for (let round = 0; caughtInAll === 0 && round < 5; round++) {
       await broadcastWhile(inInstallation(), ++areaCode, async (on, broadcast) => {
         const optOuts: OptOut[] = []
         while (optOuts.length === 0 && (await broadcast.textsLater(1 + Math.floor(random() * 10)))) {
-          // a gateway that stands still between mark and PDU writes it when it goes on, well within its lease
+          // a gateway that is frozen between mark and PDU writes the PDU when it continues, within its lease
           on.kill('gateway', 'SIGSTOP')
           const caught = (await broadcast.markedOnly()).slice(0, 3)
           const leaving = caught.map((phone) => optOutByApi(on, broadcast.listId, phone))
-          // if they were answered now, it would be too early; they have until then to make that mistake
+          // a response during this time would be too early
           if (leaving.length > 0) await Promise.race([Promise.all(leaving), delay(150)])
           on.kill('gateway', 'SIGCONT')
           optOuts.push(...(await Promise.all(leaving)))
@@ -85,7 +85,7 @@ describe.skipIf(process.platform !== 'linux')('leaving while a broadcast runs', 
   })
 })
 
-/** Sends a broadcast, lets people leave in the middle of it, and compares what was promised with the raw file. */
+/** Sends a broadcast, opts subscribers out during it, and compares the promises with the raw file. */
 async function broadcastWhile(
   installation: Installation,
   areaCode: number,
@@ -113,7 +113,7 @@ async function broadcastWhile(
       },
       async textsLater(n) {
         const until = counter.count + n
-        // those who left are never texted
+        // subscribers who opted out are never texted
         const end = begin + recipients - 20
         await waitFor(() => counter.count >= Math.min(until, end), {
           timeoutMs: 10_000,

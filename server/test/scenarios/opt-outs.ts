@@ -4,21 +4,21 @@ import { formatPhoneNumber } from '../../src/sms/phone-number.ts'
 import type { Installation } from './installation.ts'
 import { masked, phoneOf, readSubmits } from './reconcile.ts'
 
-// People who leave a list while it is being texted, and promise B3 to them: from the moment when that is in force, no text
-// of the list reaches the carrier for them, and nothing else but the one confirmation of a STOP.
+// Opt-outs during a broadcast, and promise B3: once the opt-out is in force, no text of the list reaches the carrier for
+// the phone, except the one confirmation of a STOP.
 
-/** Somebody left; from `inForceAt` on nothing of the list may reach the carrier for that number. */
+/** An opt-out; from `inForceAt` on no text of the list may reach the carrier for that phone. */
 export type OptOut = { phone: number; by: 'api' | 'stop'; inForceAt: number }
 
 export type Patience = {
-  /** How long the product, or what is wrong with it, may take to answer. */
+  /** Time limit for the product's response. */
   timeoutMs?: number
   signal?: AbortSignal
 }
 
 const shortCode = '88222'
 
-/** Takes a number off its list over the API; asks again while something is down, and answers when it was in force. */
+/** Opts a phone out over the API, retries while something is down, and returns the time when it was in force. */
 export async function optOutByApi(
   installation: Installation,
   listId: number,
@@ -39,7 +39,7 @@ export async function optOutByApi(
   }
 }
 
-/** Writes STOP on a handset and waits until the product has answered that deliver_sm; nobody else may write meanwhile. */
+/** Sends STOP from a handset and waits for the deliver_sm_resp; no other handset may send an MO meanwhile. */
 export async function optOutByStop(
   installation: Installation,
   phone: number,
@@ -60,7 +60,7 @@ export async function optOutByStop(
   return { phone, by: 'stop', inForceAt: Date.now() + 1_000 }
 }
 
-/** What was sent since then to those who left though it may not be, in words, and who has had a confirmation. */
+/** Returns the texts that violate an opt-out, a sentence each, and the phones that got a confirmation. */
 export function checkOptOuts(installation: Installation, content: string, optOuts: readonly OptOut[], since = 0) {
   const ofList = new Set(readSubmits(installation, content).map(({ smscId }) => smscId))
   const wanted = new Set(optOuts.map(({ phone }) => phone))
@@ -72,7 +72,7 @@ export function checkOptOuts(installation: Installation, content: string, optOut
     const own = texts.filter((text) => phoneOf(text) === left.phone)
     const late = own.filter((text) => ofList.has(text.smscId) && text.time > left.inForceAt)
     if (late.length > 0) faults.push(`${late.length} texts after it was in force to ${who}`)
-    // whatever else the number got is the confirmation, and the list is silent behind it
+    // every other text is the confirmation, and no text of the list comes after it
     const others = own.filter((text) => !ofList.has(text.smscId))
     const expected = left.by === 'stop' ? 1 : 0
     if (others.length > expected) faults.push(`${others.length} other texts to ${who}`)

@@ -3,16 +3,16 @@ import { signal } from '../../src/supervisor/processes.ts'
 import type { Installation } from './installation.ts'
 import type { RandomFault } from './random-faults.ts'
 
-// What goes wrong without anybody dying: a carrier in a bad mood, a wire that loses everything, a database that hangs.
+// Faults without a killed process: a failing carrier, a wire that loses everything, a database that hangs.
 
 const lasting = (ms: number) => delay(ms)
 
 async function set(installation: Installation, settings: object): Promise<void> {
   const { status, body } = await installation.control('PATCH', '/settings', settings)
-  if (status !== 200) throw new Error(`the simulator refused ${JSON.stringify(settings)}: ${JSON.stringify(body)}`)
+  if (status !== 200) throw new Error(`the simulator rejected ${JSON.stringify(settings)}: ${JSON.stringify(body)}`)
 }
 
-/** The carrier is like this for some seconds. */
+/** Applies these settings to the carrier for some seconds. */
 function carrier(name: string, settings: object, mended: object, leavesUnconfirmed = false): RandomFault {
   return {
     name,

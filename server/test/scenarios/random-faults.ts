@@ -12,17 +12,17 @@ import {
   SubmitCounter,
 } from './reconcile.ts'
 
-// A broadcast under fire: at random moments of it something is killed or frozen, and in the end log and raw file are
-// compared. One seed decides all of it.
+// A broadcast with random faults: processes are killed or frozen at random times, and at the end the message log and the
+// raw file are compared. One seed determines everything.
 
-/** Something bad that happens in the middle of a broadcast. */
+/** A fault that is injected during a broadcast. */
 export type RandomFault = {
   name: string
-  /** Whether it can leave texts whose answer nobody heard. */
+  /** Whether it can leave unconfirmed texts. */
   leavesUnconfirmed: boolean
-  /** How much of the broadcast it takes up, beside others that count 1. */
+  /** Its share of the broadcast's duration, relative to faults of weight 1. */
   weight?: number
-  /** Calls `injected` at the very moment, and returns when no more is to be done about it. */
+  /** Calls `injected` at the moment of the fault, and returns after the recovery. */
   inject(installation: Installation, injected: () => void): Promise<void>
 }
 
@@ -45,7 +45,7 @@ export const processFaults = {
   postmaster: kill('postmaster', true),
   simulator: kill('simulator', true),
 
-  /** One server process of PostgreSQL, which then ends all the others and recovers. */
+  /** Kills one server process of PostgreSQL, which then ends all others and recovers. */
   backend: {
     name: 'backend',
     leavesUnconfirmed: true,
@@ -64,7 +64,7 @@ export const processFaults = {
     },
   },
 
-  /** The supervisor, whose watchdog then ends everything; it is started again as an operator would. */
+  /** Kills the supervisor, whose watchdog then ends everything, and starts it again. */
   supervisor: {
     name: 'supervisor',
     leavesUnconfirmed: true,
@@ -75,7 +75,7 @@ export const processFaults = {
     },
   },
 
-  /** A gateway that stands still for longer than its lease while another takes its work over, and then wakes up. */
+  /** Freezes a gateway for longer than its lease, until another has taken over its work. */
   freeze: {
     name: 'gateway (frozen)',
     leavesUnconfirmed: true,
@@ -88,7 +88,7 @@ export const processFaults = {
   },
 } satisfies Record<string, RandomFault>
 
-/** A second gateway, and who of the two is who. */
+/** A second gateway, and the ids of both. */
 export type Partner = { pid: number; id: string; ofSupervisor: string }
 
 /** Starts a gateway beside the supervisor's and waits until it has a share of the binds. */
@@ -112,7 +112,7 @@ export async function stopPartner({ pid }: Partner): Promise<void> {
   await waitFor(() => !isAlive(pid), { timeoutMs: 10_000, what: 'the second gateway to stop in order' })
 }
 
-/** Freezes the one of two gateways that has work, until the other has taken it over; it is to notice when it wakes. */
+/** Freezes the gateway that has work until the other has taken it over; the thawed gateway must notice that. */
 export async function freezeOne(installation: Installation, partner: Partner, injected: () => void): Promise<void> {
   const worker = await waitFor(
     async () => {
@@ -144,7 +144,7 @@ export async function freezeOne(installation: Installation, partner: Partner, in
 
 const isAlive = (pid: number) => identify(pid) !== undefined
 
-/** The gateways that have a bind; two share the slots of a connection. */
+/** Returns the gateways that have a bind; two share the slots of a connection. */
 export async function boundGateways(installation: Installation): Promise<string[]> {
   const rows = await query<{ id: string }>(
     installation,
@@ -153,13 +153,13 @@ export async function boundGateways(installation: Installation): Promise<string[
   return rows.map(({ id }) => id)
 }
 
-/** The chunks that this gateway has leased and not done. */
+/** Returns the chunks that this gateway has leased and not finished. */
 export async function chunksOf(installation: Installation, gateway: string): Promise<string[]> {
   const held = `select id from send_chunks where done_at is null and leased_by = '${gateway}'`
   return (await query<{ id: string }>(installation, held)).map(({ id }) => id)
 }
 
-/** Whether another gateway has leased one of these chunks. */
+/** Returns whether another gateway has leased one of these chunks. */
 async function isTakenOver(installation: Installation, chunks: string[], from: string): Promise<boolean> {
   const taken = `select from send_chunks where id in (${chunks.join(', ')}) and leased_by <> '${from}'`
   return (await query(installation, taken)).length > 0
@@ -180,10 +180,10 @@ export type Outcome = Reconciliation & {
   injected: InjectedFault[]
   samples: number
   mostUnknown: number
-  /** Rows that may have become unknown at most: two windows per bind and fault that leaves texts unconfirmed. */
+  /** The highest allowed number of unknown rows: two windows per bind and per fault that leaves texts unconfirmed. */
   unknownAllowed: number
   seconds: number
-  /** From the last text until every row was closed. */
+  /** Time from the last text until every row was closed. */
   settledAfterMs: number
 }
 
@@ -191,7 +191,7 @@ const firstAt = 0.08
 const lastAt = 0.9
 const settleMs = 40_000
 
-/** Sends a broadcast, is injected each fault at a moment of its own between its first and its last texts, and compares. */
+/** Sends a broadcast, injects each fault at a different time of it, and compares log and raw file. */
 export async function broadcastUnderFire(
   installation: Installation,
   input: {
@@ -213,7 +213,7 @@ export async function broadcastUnderFire(
     const weights = input.processFaults.reduce((sum, { weight = 1 }) => sum + weight, 0)
     let from = firstAt
     for (const fault of input.processFaults) {
-      // each has the first third of its share of the broadcast, so that the installation has recovered when the next one falls
+      // each comes in the first third of its share, so that the installation has recovered before the next one
       const share = ((lastAt - firstAt) * (fault.weight ?? 1)) / weights
       const point = before + phones.length * (from + (share * random()) / 3)
       from += share
@@ -256,7 +256,7 @@ export async function broadcastUnderFire(
   }
 }
 
-/** What is wrong with an outcome, in words; empty when every promise was kept. */
+/** Returns the broken promises of an outcome, a sentence each. */
 export function faultsOf(outcome: Outcome): string[] {
   const faults = [...outcome.faults]
   for (const { name, fraction, standstillMs } of outcome.injected) {
@@ -270,7 +270,7 @@ export function faultsOf(outcome: Outcome): string[] {
   return faults
 }
 
-/** The processFaults of an outcome as a table. */
+/** Returns the faults of an outcome as a table. */
 export function tableOf({ injected }: Outcome): string {
   const rows = injected.map(({ name, fraction, standstillMs }) =>
     [name.padEnd(18), percent(fraction).padStart(8), `${standstillMs} ms`.padStart(12)].join(''),
@@ -280,7 +280,7 @@ export function tableOf({ injected }: Outcome): string {
 
 export const percent = (fraction: number) => `${(fraction * 100).toFixed(1)} %`
 
-/** Numbers from 0 to 1 that the same seed gives again (a multiplicative congruential generator, Lehmer's). */
+/** Returns a generator of numbers from 0 to 1, the same ones for the same seed (Lehmer's). */
 export function randomFrom(seed: number): () => number {
   let state = (seed % 2_147_483_646) + 1
   const next = () => {
@@ -298,7 +298,7 @@ export function shuffled<T>(items: readonly T[], random: () => number): T[] {
     .map(({ item }) => item)
 }
 
-/** Numbers of subscribers whose fate is to be delivered: none of them has the exchange 555. */
+/** Returns phone numbers whose texts the simulator delivers: none has the exchange 555. */
 export function phonesFrom(first: number, count: number): number[] {
   return Array.from({ length: count }, (_, n) => first + n)
 }

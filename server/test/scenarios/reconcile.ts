@@ -4,7 +4,7 @@ import { type RawRecord, readRawFile } from '../../src/simulator/raw-file.ts'
 import { fromSmppAddress } from '../../src/sms/phone-number.ts'
 import type { Installation } from './installation.ts'
 
-// What the product believes it sent (the message log) against what the carrier took (the simulator's raw file).
+// Compares the message log with the texts that the carrier accepted (the simulator's raw file).
 
 const states = [
   'queued',
@@ -22,7 +22,7 @@ export type State = (typeof states)[number]
 
 type Counters = Record<State | 'audience', number>
 
-/** What the carrier took of one text, in the order in which it took it. */
+/** Returns the accepted submits of one text, in order. */
 export function readSubmits(installation: Installation, content: string): RawRecord[] {
   const wanted = Buffer.from(content, 'latin1').toString('hex')
   return [...readRawFile(installation.rawFile)].filter((record) => record.shortMessage === wanted)
@@ -30,7 +30,7 @@ export function readSubmits(installation: Installation, content: string): RawRec
 
 export const phoneOf = (record: RawRecord) => fromSmppAddress(record.destination) ?? 0
 
-/** How many texts the carrier has taken by now; each look reads only what was added since the last one. */
+/** Counts the texts that the carrier has accepted; each call reads only the new part of the raw file. */
 export class SubmitCounter {
   readonly #path: string
   #offset = 0
@@ -56,7 +56,7 @@ export class SubmitCounter {
   }
 }
 
-/** B1 in one snapshot: the faults there are, in words, and the counts they were found in. */
+/** Checks B1 in one snapshot; returns its faults, a sentence each, and the counts. */
 export async function checkCounts(client: pg.Client, messageId: number) {
   await client.query('begin isolation level repeatable read, read only')
   const counters = (await client.query<Counters>('select * from message_counters where message_id = $1', [messageId]))
@@ -84,7 +84,7 @@ export async function checkCounts(client: pg.Client, messageId: number) {
 
 const pauseMs = 60
 
-/** Checks B1 again and again while all around it is being killed. */
+/** Checks B1 repeatedly while processes are killed. */
 export class Sampler {
   readonly #installation: Installation
   readonly #messageId: number
@@ -115,7 +115,7 @@ export class Sampler {
         this.mostUnknown = Math.max(this.mostUnknown, counts?.unknown ?? 0)
         if (faults.length > 0) this.faults.push(`sample ${this.samples}: ${faults.join('; ')}`)
       } catch {
-        // PostgreSQL is down just now; who never comes through is told by the number of samples
+        // PostgreSQL is down; the number of samples shows whether any check succeeded
         await client?.end().catch(() => {})
         client = undefined
       }
@@ -127,14 +127,14 @@ export class Sampler {
 
 export type Reconciliation = {
   counts: Counters
-  /** What speaks against B1 or B2, in words; empty when all is well. */
+  /** Violations of B1 or B2, a sentence each. */
   faults: string[]
   accepted: number
-  /** Rows that were given up as unknown at some time. */
+  /** Rows that were unknown at some time. */
   everUnknown: number
 }
 
-/** Whether nothing moves any more: every row is closed or given up, and every receipt has found its row. */
+/** Returns whether every row is closed or unknown and no receipt waits. */
 export async function isSettled(client: pg.Client, messageId: number): Promise<boolean> {
   const { rows } = await client.query(
     `select from message_counters c join messages m on m.id = c.message_id
@@ -145,7 +145,7 @@ export async function isSettled(client: pg.Client, messageId: number): Promise<b
   return rows.length > 0
 }
 
-/** Compares log and raw file when all is over. The simulator must owe a receipt for all it took, with our reference. */
+/** Compares log and raw file at the end. The simulator must send a receipt for each accepted text, with our reference. */
 export async function reconcile(
   installation: Installation,
   client: pg.Client,
@@ -202,7 +202,7 @@ export async function reconcile(
   }
 }
 
-/** The longest time from one accepted text to the next, from `after` on and up to `until`. */
+/** Returns the longest time between two accepted texts from `after` to `until`. */
 export function longestStandstill(records: readonly RawRecord[], after: number, until: number): number {
   let longest = 0
   let last = after

@@ -5,8 +5,8 @@ import { Installation } from './installation.ts'
 import { chunksOf, phonesFrom, startPartner } from './random-faults.ts'
 import { isSettled, phoneOf, readSubmits, reconcile, Sampler, SubmitCounter } from './reconcile.ts'
 
-// Two gateways and two workers over one database share the binds and the work; when one of each is killed, the other has
-// its binds and its part of the work within ten seconds.
+// Two gateways and two workers on one database share the binds and the work. When one of each is killed, the other takes
+// over its binds and work within ten seconds.
 
 const isLong = process.env.CARILLON_TEST_FORM === 'long'
 const recipients = isLong ? 40_000 : 6_000
@@ -18,7 +18,7 @@ describe.skipIf(process.platform !== 'linux')('two gateways and two workers', ()
   let installation: Installation | undefined
   afterAll(() => installation?.endEverything())
 
-  test('share the work, and one takes over what a dead one leaves', { timeout: 120_000 }, async () => {
+  test('share the work, and one takes over the work of a dead one', { timeout: 120_000 }, async () => {
     onTestFailed(() => console.error(installation?.logTails()))
     installation = await Installation.open({ binds, window, latencyMs: 100, leaseMs })
     const phones = phonesFrom(2_126_000_000, recipients)

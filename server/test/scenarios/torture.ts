@@ -17,8 +17,8 @@ import {
 import { Traffic } from './traffic.ts'
 
 // `npm run torture`: the long form of the crash test. Every process is killed and a gateway frozen during one broadcast,
-// then log and raw file are compared. With `-- --minutes 10` it is a whole day of that: broadcasts, texts to single
-// people, STOPs and opt-outs over the API, and random processFaults all the time. The last line says PASS or FAIL, and the seed.
+// then log and raw file are compared. With `-- --minutes 10` it runs broadcasts, single texts, STOPs, opt-outs over the API
+// and random faults at the same time. The last line is PASS or FAIL and the seed.
 
 const { values } = parseArgs({
   options: {
@@ -31,7 +31,7 @@ const { values } = parseArgs({
 const recipients = Number(values.recipients)
 const quietMs = 180_000
 
-// the installations are swept away when the process exits, which it does not do by itself at a signal
+// the installations are removed on exit, and a signal alone does not cause a normal exit
 for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(name, () => process.exit(130))
 
 let failed = false
@@ -44,7 +44,7 @@ if (values.minutes !== undefined) {
 }
 process.exit(failed ? 1 : 0)
 
-/** One broadcast, every fault once. */
+/** Sends one broadcast and injects every fault once. */
 async function torture(seed: number): Promise<boolean> {
   const random = randomFrom(seed)
   let installation: Installation | undefined
@@ -80,7 +80,7 @@ unknown: ${everUnknown} rows at some time, ${mostUnknown} at once, ${counts.unkn
   }
 }
 
-/** So many minutes of everything at once, and then the reckoning. */
+/** Runs everything at once for some minutes, and then checks all promises. */
 async function endure(seed: number, minutes: number): Promise<boolean> {
   const random = randomFrom(seed)
   let installation: Installation | undefined
@@ -147,14 +147,14 @@ async function injectAtRandom(
     await delay(1_000 + 4_000 * random())
     const fault = all[Math.floor(random() * all.length)] as RandomFault
     try {
-      // it counts as soon as it may have done something
+      // it counts from the moment when it can have had an effect
       await fault.inject(installation, () => injected.push(fault))
       await waitFor(() => installation.isReady(), {
         timeoutMs: 60_000,
         what: `an installation that is ready after ${fault.name}`,
       })
     } catch (error) {
-      // whom it was to hit may just be down; an installation that never gets up again is found out below
+      // its target may be down; an installation that does not recover fails below
       if (!injected.includes(fault)) console.log(`${fault.name} missed: ${(error as Error).message}`)
       else console.log(`${fault.name}: ${(error as Error).message}`)
       await waitFor(() => installation.isReady(), {
@@ -166,7 +166,7 @@ async function injectAtRandom(
     told = performance.now()
     const minute = ((told - begun) / 60_000).toFixed(1)
     console.log(
-      `${minute} min: ${injected.length} processFaults, ${traffic.broadcasts.length} broadcasts, ${traffic.singles.length} single texts`,
+      `${minute} min: ${injected.length} faults, ${traffic.broadcasts.length} broadcasts, ${traffic.singles.length} single texts`,
     )
   }
   return injected

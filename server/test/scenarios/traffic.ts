@@ -6,8 +6,8 @@ import type { Answer, Installation } from './installation.ts'
 import { optOutByStop } from './opt-outs.ts'
 import { phonesFrom } from './random-faults.ts'
 
-// All that a busy day brings at once: towns are texted again and again, people get texts of their own, and people leave.
-// What was promised to whom is written down, for `checkPromises.ts` to compare with what the carrier took.
+// The traffic of a busy day: repeated broadcasts, single texts and opt-outs. All promises are recorded, and
+// check-promises.ts compares them with the texts that the carrier accepted.
 
 export type Town = { listId: number; phones: number[] }
 
@@ -15,14 +15,14 @@ export type Broadcast = {
   messageId: number
   content: string
   town: Town
-  /** When it was posted and when that was answered, after however many tries. */
+  /** Times of the first request and of the successful response. */
   postedAt: number
   answeredAt: number
 }
 
 export type Single = { content: string; phone: number; messageId: number }
 
-/** Somebody who left, by which list, and from when on that was in force; never, where nobody has said so. */
+/** An opt-out, its list, and the time from which it is in force; infinite when no response promised it. */
 export type Departure = {
   phone: number
   town: Town
@@ -35,18 +35,18 @@ export type TrafficOptions = { towns: number; people: number; singlesPerSecond: 
 
 const firstTown = 2_126_000_000
 const firstSingle = 3_126_000_000
-/** Between one who leaves and the next. */
+/** Time between two opt-outs. */
 const optOutEveryMs = 400
-/** Between two looks at whether broadcasts are over. */
+/** Time between two checks whether broadcasts have ended. */
 const lookMs = 200
-/** Broadcasts under way beside each other. */
+/** Number of simultaneous broadcasts. */
 const beside = 2
 
 export class Traffic {
   readonly broadcasts: Broadcast[] = []
   readonly singles: Single[] = []
   readonly departures: Departure[] = []
-  /** Answers that no promise allows, in words. */
+  /** Responses that violate a promise, a sentence each. */
   readonly faults: string[] = []
   readonly #installation: Installation
   readonly #options: TrafficOptions
@@ -59,7 +59,7 @@ export class Traffic {
     this.#options = options
   }
 
-  /** Brings the towns in and lets everything begin. */
+  /** Imports the towns and starts all traffic. */
   async start(): Promise<void> {
     const { towns, people } = this.#options
     for (let n = 0; n < towns; n++) {
@@ -74,7 +74,7 @@ export class Traffic {
     this.#running = Promise.allSettled(all)
   }
 
-  /** Begins nothing new, and waits until what was begun is answered. */
+  /** Stops new traffic, and waits for the responses to the rest. */
   async stop(): Promise<void> {
     this.#stopping.abort()
     await this.#running
@@ -84,7 +84,7 @@ export class Traffic {
     return this.#stopping.signal.aborted
   }
 
-  /** Texts one town after the other, each as soon as the last one is texted. */
+  /** Texts one town after the other. */
   async #text(lane: number): Promise<void> {
     for (let round = 0; !this.#isStopping; round++) {
       const town = this.#towns[(round * beside + lane) % this.#towns.length] as Town
@@ -104,7 +104,7 @@ export class Traffic {
     }
   }
 
-  /** Texts to one person each, at a steady pace as long as they are taken. */
+  /** Sends single texts at a steady rate while they are accepted. */
   async #post(): Promise<void> {
     for (let n = 0; !this.#isStopping; n++) {
       await delay(1_000 / this.#options.singlesPerSecond)
@@ -118,7 +118,7 @@ export class Traffic {
     }
   }
 
-  /** Posts until it is answered with success, under one key, so that it happens once; undefined when all is over. */
+  /** Posts with one idempotency key until it succeeds; undefined when the run has ended. */
   async #postOnce(path: string, body: object): Promise<Answer | undefined> {
     const key = randomUUID()
     for (const until = performance.now() + 60_000; ; await delay(100)) {
@@ -144,7 +144,7 @@ export class Traffic {
           departure.inForceAt = Date.now()
           break
         }
-        // the first may have been done, and its answer lost: then there is nothing more to do, and nothing was promised
+        // the first request may have succeeded and its response been lost: then nothing was promised
         if (answer && answer.status < 500) {
           if (tries === 0) this.faults.push(`${path} was answered with ${answer.status} ${JSON.stringify(answer.body)}`)
           break
@@ -155,7 +155,7 @@ export class Traffic {
     }
   }
 
-  /** One after the other: the count of MOs that are answered tells of the last one. */
+  /** One STOP at a time, because the count of answered MOs cannot tell them apart. */
   async #optOutByStop(): Promise<void> {
     while (!this.#isStopping) {
       await delay(optOutEveryMs)
@@ -165,7 +165,7 @@ export class Traffic {
         const { inForceAt } = await optOutByStop(this.#installation, departure.phone, { timeoutMs: 20_000 })
         departure.inForceAt = inForceAt
       } catch {
-        // a carrier that was killed has forgotten what handsets wrote: nobody was promised anything
+        // a carrier that was killed has lost its MOs, so nothing was promised
         await waitFor(() => this.#installation.control('GET', '/state'), {
           timeoutMs: 60_000,
           what: 'the carrier to be back',
@@ -174,7 +174,7 @@ export class Traffic {
     }
   }
 
-  /** Somebody of a town who has not left yet. */
+  /** Returns a subscriber of a town who has not opted out. */
   #choose(by: Departure['by']): Departure | undefined {
     const { random } = this.#options
     const town = this.#towns[Math.floor(random() * this.#towns.length)] as Town

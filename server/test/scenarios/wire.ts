@@ -2,7 +2,7 @@ import { connect, createServer, type Server, type Socket } from 'node:net'
 
 type Pair = { near: Socket; far: Socket }
 
-/** A piece of wire between the product and a carrier: it carries every octet until it is told to fail. */
+/** A TCP proxy between the product and a carrier that can be made to fail. */
 export class Wire {
   readonly #server: Server
   readonly #pairs = new Set<Pair>()
@@ -12,7 +12,7 @@ export class Wire {
     this.#server = server
   }
 
-  /** Lays a wire that ends at this port of this machine. */
+  /** Starts a wire to this local port. */
   static async to(farPort: number): Promise<Wire> {
     const wire: Wire = new Wire(
       createServer((near) => {
@@ -43,8 +43,8 @@ export class Wire {
   }
 
   /**
-   * Half open: from now on nothing passes on the connections there are, and neither end is told; new ones are well. The
-   * function it answers closes them, as the far end does when it finds out.
+   * Half open: existing connections carry nothing any more, and neither end is closed; new ones work. The returned
+   * function closes them, as the far end does when it notices.
    */
   swallow(): () => void {
     const swallowed = [...this.#pairs]

@@ -1,7 +1,7 @@
 import { createServer } from 'node:http'
 import { runRole } from '../../src/bin/role.ts'
 
-// Stands in for the api role where a test is about the supervisor: it holds the port and can ask the database.
+// Replaces the api role in tests of the supervisor: it listens on the port and can query the database.
 await runRole('api', async ({ config, db }) => {
   const server = createServer(async (_request, response) => {
     try {

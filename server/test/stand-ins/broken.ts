@@ -1,6 +1,6 @@
 import { runProcess } from '../../src/bin/role.ts'
 
-// Stands in for a role that cannot start.
+// Replaces a role that cannot start.
 await runProcess('broken', async () => {
   throw new Error('the cupboard is bare')
 })

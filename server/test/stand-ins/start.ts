@@ -28,7 +28,7 @@ try {
   process.exit(1)
 }
 
-/** These tests need no more of a database than that it answers and has a mode. */
+/** These tests need a database that responds and has a mode. */
 async function giveMode(databaseUrl: string, mode: string) {
   const client = new pg.Client({ connectionString: databaseUrl })
   await client.connect()

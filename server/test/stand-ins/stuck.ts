@@ -1,4 +1,4 @@
 import { runRole } from '../../src/bin/role.ts'
 
-// Stands in for a role that never finishes what it has in hand.
+// Replaces a role that never finishes its work.
 await runRole('stuck', async () => ({ stop: () => new Promise(() => {}) }))

@@ -4,8 +4,8 @@ import { phonesFrom } from '../random-faults.ts'
 import { faults } from './faults.ts'
 import { broadcastWith, type Form, type Town } from './scene.ts'
 
-// Promises B1, B2 and B3 whatever goes wrong around the product. `npm run test:faults` is the long form of each: more
-// people, and the leases, deadlines and durations of real life.
+// Promises B1, B2 and B3 during each fault. `npm run test:faults` is the long form: more subscribers, and the leases,
+// deadlines and durations of production.
 
 const form: Form = process.env.CARILLON_TEST_FORM === 'long' ? 'long' : 'short'
 const { recipients, ...settings } = {
@@ -32,7 +32,7 @@ describe.skipIf(process.platform !== 'linux')(`a broadcast while (${form})`, () 
     expect(found).toEqual([])
   })
 
-  test('and it stops in order after all that', async () => {
+  test('the installation stops in order after all faults', async () => {
     expect(await installation?.stop()).toBe(0)
   })
 })

@@ -5,7 +5,7 @@ import { freezeOne, type Partner, startPartner, stopPartner } from '../random-fa
 import { limitFiles, padSubmits } from './full-disk.ts'
 import type { Fault, Scene } from './scene.ts'
 
-// What may go wrong with a carrier, the network, the database or the machine, one by one.
+// Faults of a carrier, the network, the database and the machine.
 
 const seconds = (scene: Scene, short: number, long: number) => delay((scene.form === 'short' ? short : long) * 1_000)
 
@@ -13,7 +13,7 @@ function atLeast(what: string, found: number, least: number): void {
   if (found < least) throw new Error(`${what}: ${found}, and ${least} were expected`)
 }
 
-/** Waits until somebody was seen as unknown. */
+/** Waits until a text was unknown. */
 const untilUnknown = (scene: Scene) =>
   waitFor(() => scene.sampler.mostUnknown > 0, { timeoutMs: 20_000, what: 'a text that is unknown' })
 
@@ -159,7 +159,7 @@ export const faults: Fault[] = [
       await stopPartner(partner)
     },
   },
-  // these two last: the line goes slowly for a while afterwards
+  // these two come last, because the bind group sends slowly for a while afterwards
   {
     name: 'a storm of throttling',
     async inject(scene) {

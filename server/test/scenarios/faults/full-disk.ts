@@ -2,19 +2,19 @@ import { execFileSync } from 'node:child_process'
 import { existsSync, statSync } from 'node:fs'
 import type { Installation } from '../installation.ts'
 
-// A file that may not grow stands in for a disk that is full: the kernel refuses what would make it larger.
+// A limit on the file size simulates a full disk: the kernel rejects writes beyond it.
 
-/** Lets these processes, and whatever they start, make no file larger than that; the function it answers lifts it. */
+/** Limits the file size for these processes and their children; the returned function removes the limit. */
 export function limitFiles(pids: readonly number[], mebibytes: number): () => void {
   const limited = new Set(pids)
   for (const pid of limited) setLimit(pid, String(mebibytes * 1024 * 1024))
   return () => {
-    // whoever was started meanwhile inherited it
+    // processes that were started meanwhile inherited it
     for (const pid of [...limited, ...heirsOf(limited)]) setLimit(pid, 'unlimited')
   }
 }
 
-/** Only the hard limit would need a privilege; the soft one is anybody's of the same account. */
+/** Only the hard limit would need a privilege; the soft one can be changed by the same account. */
 function setLimit(pid: number, octets: string): void {
   const owner = statSync(`/proc/${pid}`, { throwIfNoEntry: false })
   if (!owner) return
@@ -35,7 +35,7 @@ function heirsOf(ancestors: ReadonlySet<number>): number[] {
   })
 }
 
-/** Makes today's table of SMSC ids so large, and so full, that it would have to grow beyond that to take more. */
+/** Fills today's table of SMSC ids so that its next row needs a larger file than that. */
 export async function padSubmits(installation: Installation, mebibytes: number): Promise<void> {
   const client = await installation.connect()
   // rows of a connection and of texts that there are not

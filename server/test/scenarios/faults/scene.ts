@@ -4,12 +4,12 @@ import type { Installation } from '../installation.ts'
 import { checkOptOuts, type OptOut, optOutByApi, optOutByStop } from '../opt-outs.ts'
 import { isSettled, longestStandstill, readSubmits, reconcile, Sampler, SubmitCounter } from '../reconcile.ts'
 
-// A broadcast with one thing wrong while it runs, and people leaving at that very time; in the end log and raw file are
+// A broadcast with one fault and opt-outs at the same time; at the end the message log and the raw file are
 // compared. The short form is part of `npm test`, the long form is `npm run test:faults`.
 
 export type Form = 'short' | 'long'
 
-/** What the simulator has counted so far. */
+/** The simulator's counters. */
 export type CarrierCounts = {
   accepted: number
   refused: number
@@ -18,39 +18,39 @@ export type CarrierCounts = {
   receiptsAnswered: number
 }
 
-/** Something that goes wrong while a broadcast runs. */
+/** A fault during a broadcast. */
 export type Fault = {
   name: string
-  /** What the carrier is like from before the broadcast until the fault is over. */
+  /** Settings of the carrier from before the broadcast until the end of the fault. */
   carrier?: Record<string, unknown>
-  /** Another pace than usual: the broadcast must not be over before the fault is. */
+  /** A higher latency, so that the broadcast does not end before the fault. */
   latencyMs?: number
-  /** How many texts ahead of the last one taken the first to leave is: those nearer may be with the carrier unseen. */
+  /** Distance in texts from the last accepted one to the first opt-out; nearer texts may be with the carrier already. */
   ahead?: number
-  /** How often two windows per bind may be given up: texts that no end of a dead connection knows of. */
+  /** How often two windows per bind may become unknown. */
   doubts?: number
-  /** What has to be there before the broadcast begins. */
+  /** Runs before the broadcast. */
   prepare?(installation: Installation): Promise<void>
-  /** Lets it happen, and returns when it is over. */
+  /** Injects the fault and returns when it is over. */
   inject?(scene: Scene): Promise<void>
-  /** Throws unless it did happen: a fault that nobody noticed has proved nothing. */
+  /** Throws unless the fault had an effect: one without effect has proved nothing. */
   happened?(scene: Scene): Promise<void> | void
 }
 
-/** A broadcast that something happens to. */
+/** A broadcast with a fault. */
 export type Scene = {
   installation: Installation
   form: Form
   messageId: number
   sampler: Sampler
-  /** What the carrier has counted since the broadcast began. */
+  /** The simulator's counters since the broadcast began. */
   carrier(): Promise<CarrierCounts>
-  /** How often a role has said this since the broadcast began. */
+  /** How often a role has logged this since the broadcast began. */
   said(role: 'gateway' | 'worker' | 'api' | 'postmaster', words: string): number
   query<T extends pg.QueryResultRow>(sql: string): Promise<T[]>
-  /** Waits until this share of the texts is taken by the carrier. */
+  /** Waits until this share of the texts is accepted. */
   untilTaken(share: number): Promise<void>
-  /** Waits until everybody is texted, whatever became of it. */
+  /** Waits until every text was submitted. */
   untilTexted(): Promise<void>
   set(settings: Record<string, unknown>): Promise<void>
 }
@@ -62,7 +62,7 @@ export type FaultReport = { faults: string[]; seconds: number; standstillMs: num
 const beginAt = 0.1
 const settleMs = { short: 40_000, long: 120_000 } satisfies Record<Form, number>
 
-/** Texts the town while this goes wrong; whoever left is taken off the town's phones. */
+/** Texts the town during the fault; removes opted-out phones from the town. */
 export async function broadcastWith(
   installation: Installation,
   town: Town,
@@ -75,7 +75,7 @@ export async function broadcastWith(
   const latencyMs = fault.latencyMs ?? installation.options.latencyMs
   const set = async (settings: Record<string, unknown>, method = 'PATCH') => {
     const { status, body } = await installation.control(method, '/settings', settings)
-    if (status !== 200) throw new Error(`the simulator refused ${JSON.stringify(settings)}: ${JSON.stringify(body)}`)
+    if (status !== 200) throw new Error(`the simulator rejected ${JSON.stringify(settings)}: ${JSON.stringify(body)}`)
   }
   await set({ latency_ms: latencyMs, receipt_delay_ms: 50, ...fault.carrier }, 'PUT')
   await fault.prepare?.(installation)
@@ -169,7 +169,7 @@ export async function broadcastWith(
       try {
         await fault.happened?.(scene)
       } catch (error) {
-        faults.push(`it did not happen: ${(error as Error).message}`)
+        faults.push(`the fault had no effect: ${(error as Error).message}`)
       }
       return {
         faults,
@@ -192,7 +192,7 @@ const roles = ['gateway', 'worker', 'api', 'postmaster'] as const
 const openAnswers = `select from messages where status = 'sending'
                      union all select from inbound_messages where interpreted_at is null`
 
-/** Two leave by API and one by STOP, all at the same time. */
+/** Opts two subscribers out by API and one by STOP at the same time. */
 async function leave(
   installation: Installation,
   listId: number,
@@ -208,7 +208,7 @@ async function leave(
   )
 }
 
-/** Receipts that have settled an unknown text so far, of whichever broadcast. */
+/** Returns the number of receipts that have settled an unknown text, of all broadcasts. */
 async function settledReceipts(installation: Installation): Promise<number> {
   const client = await installation.connect()
   try {
