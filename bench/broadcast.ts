@@ -1,14 +1,14 @@
-// The main job on the real product: import a list, send one text to it, and wait until the last receipt is recorded.
-// All roles, PostgreSQL and the simulator run as they do after `npm start`, on a data directory of their own, at zero
-// simulated latency. Prints tables and a line of JSON, and fails when a text is missing, doubled or miscounted.
+// The main task of the product: import a list, send it a broadcast, and wait until the last receipt is stored. All roles,
+// PostgreSQL and the simulator run as after `npm start`, on a data directory of their own, without simulated latency.
+// Prints tables and a line of JSON; fails when a text is missing, sent twice or counted wrongly.
 
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { profileClock, profileEnv, topFunctions } from './lib/cpu-profile.ts'
-import { startHouse } from './lib/house.ts'
+import { startInstallation } from './lib/installation.ts'
 import { findKannel, runKannel } from './lib/kannel.ts'
-import { canLook, type Usage, Watch } from './lib/processes.ts'
+import { canReadProcesses, type Usage, Watch } from './lib/processes.ts'
 import { describeMachine, printTable, round } from './lib/report.ts'
 import { DatabaseWatch } from './lib/statements.ts'
 import { type ImportFigures, makeList, type SendFigures, textList } from './lib/texting.ts'
@@ -23,14 +23,14 @@ type Options = {
   content: string
   keep: boolean
   profile: boolean
-  /** Messages for Kannel; none leaves it out. */
+  /** Number of messages for Kannel; 0 skips it. */
   kannel: number
 }
 
-/** What no process may hold for itself, however long the list is. */
+/** Limit of the private memory of each process, for a list of any size (promise B7). */
 const memoryLimitMb = 300
 
-/** Measures as the command line says; throws when the outcome is not what it must be. */
+/** Runs the measurement of the command line; throws when texts are missing, sent twice or counted wrongly. */
 export async function run(args: string[] = process.argv.slice(3)): Promise<void> {
   const options = readOptions(args)
   const machine = describeMachine()
@@ -41,18 +41,18 @@ export async function run(args: string[] = process.argv.slice(3)): Promise<void>
   )
   const profiles = join(process.cwd(), 'bench', 'profiles', String(process.pid))
   if (options.profile) mkdirSync(profiles, { recursive: true })
-  const house = await startHouse({ binds, window, env: options.profile ? profileEnv(profiles) : {} })
-  const database = new DatabaseWatch(house.databaseUrl)
+  const installation = await startInstallation({ binds, window, env: options.profile ? profileEnv(profiles) : {} })
+  const database = new DatabaseWatch(installation.databaseUrl)
   const watch = new Watch({
-    roots: [house.pid],
+    roots: [installation.pid],
     nameOf: (pid, command) => nameProcess(command, database.nameOf(pid)),
   })
   try {
-    if (options.profile) await DatabaseWatch.countStatements(house.databaseUrl)
+    if (options.profile) await DatabaseWatch.countStatements(installation.databaseUrl)
     await database.start()
     watch.start()
     watch.reset()
-    const { listId, imported } = await makeList(house, recipients)
+    const { listId, imported } = await makeList(installation, recipients)
     const importUsage = watch.usage()
     printTable('Import', [importRow(imported)])
     printUsage('Processes during the import', importUsage)
@@ -66,7 +66,7 @@ export async function run(args: string[] = process.argv.slice(3)): Promise<void>
     }
     for (let n = 0; n < broadcasts; n++) {
       watch.reset()
-      sent.push(await textList(house, database, listId, options))
+      sent.push(await textList(installation, database, listId, options))
       sendUsage.push(watch.usage())
       printTable(`Broadcast ${n + 1}`, [sendRow(sent[n] as SendFigures)])
       printUsage(`Processes during broadcast ${n + 1}`, sendUsage[n] as Usage[])
@@ -75,9 +75,9 @@ export async function run(args: string[] = process.argv.slice(3)): Promise<void>
     watch.stop()
     if (options.profile) await printStatements(database)
     await database.stop()
-    await house.stop()
+    await installation.stop()
     if (options.profile) printFunctions(profiles, profileFrom, profileTo)
-    const kannel = await besideKannel(options, sent.at(-1) as SendFigures)
+    const kannel = await compareWithKannel(options, sent.at(-1) as SendFigures)
     const usage = { import: importUsage, broadcasts: sendUsage }
     const figures = {
       bench: 'broadcast',
@@ -96,8 +96,8 @@ export async function run(args: string[] = process.argv.slice(3)): Promise<void>
     console.log(`\n${JSON.stringify(figures, (_key, value) => (typeof value === 'number' ? round(value, 3) : value))}`)
   } finally {
     watch.stop()
-    if (options.keep) console.log(`Kept: ${house.dataDir}`)
-    else house.remove()
+    if (options.keep) console.log(`Kept: ${installation.dataDir}`)
+    else installation.remove()
   }
 }
 
@@ -129,12 +129,12 @@ function readOptions(args: string[]): Options {
   }
 }
 
-/** Kannel at the same work when our own is done, and how many times as fast we were. */
-async function besideKannel(options: Options, ours: SendFigures) {
+/** Runs Kannel on the same task after our own run, and returns its figures with our speed relative to it. */
+async function compareWithKannel(options: Options, ours: SendFigures) {
   const { kannel: messages, binds, window, content } = options
   if (messages === 0) return
   if (!findKannel()) {
-    console.log('\nKannel is not installed here (Debian: apt-get install kannel): no ratio to it.')
+    console.log('\nKannel is not installed here (Debian: apt-get install kannel): no comparison.')
     return
   }
   const figures = await runKannel({ messages, binds, window, content })
@@ -145,7 +145,7 @@ async function besideKannel(options: Options, ours: SendFigures) {
       'last submit s': figures.secondsToLastSubmit,
       'last receipt s': figures.secondsToLastReceipt,
       'messages/s': figures.messagesPerSecond,
-      'Carillon is faster by': round(ratio, 1),
+      'Carillon / Kannel': round(ratio, 1),
     },
   ])
   return { ...figures, ratio }
@@ -178,19 +178,19 @@ function sendRow(figures: SendFigures) {
 }
 
 function printUsage(title: string, usage: Usage[]): void {
-  if (!canLook) {
+  if (!canReadProcesses) {
     console.log(`\n${title}: unknown, because this system has no /proc`)
     return
   }
   const isIdle = ({ name, cpuSeconds }: Usage) => name.startsWith('postgres:') && cpuSeconds < 0.05
   const rows = [
     ...usage.filter((kind) => !isIdle(kind)),
-    summed('postgres: those that rest', usage.filter(isIdle)),
+    summed('postgres: idle', usage.filter(isIdle)),
     summed(
-      'PostgreSQL in all',
+      'PostgreSQL, total',
       usage.filter(({ name }) => name.startsWith('postgres:')),
     ),
-    summed('all', usage),
+    summed('total', usage),
   ]
   printTable(
     title,
@@ -216,7 +216,7 @@ async function printStatements(database: DatabaseWatch): Promise<void> {
   const costs = await database.costs()
   if (costs) {
     printTable(
-      'Statements by their time in the server',
+      'Statements by execution time',
       costs.map(({ statement, calls, seconds, rows, walMb }) => ({
         statement,
         calls,
@@ -229,8 +229,8 @@ async function printStatements(database: DatabaseWatch): Promise<void> {
   }
   const rows = database.statements().slice(0, 15)
   printTable(
-    'Statements by their share of the samples',
-    rows.map(({ statement, share, waits }) => ({ statement, '%': round(share * 100, 1), 'at that time': waits })),
+    'Statements by share of samples',
+    rows.map(({ statement, share, waits }) => ({ statement, '%': round(share * 100, 1), waits: waits })),
   )
 }
 
@@ -239,9 +239,13 @@ function printFunctions(profiles: string, from: number, to: number): void {
     const rows = topFunctions(profiles, role, from, to)
     if (rows.length === 0) continue
     printTable(
-      `Functions of the ${role} by their own time`,
-      rows.map(({ place, share, seconds }) => ({ '%': round(share * 100, 1), s: round(seconds, 2), function: place })),
+      `Functions of the ${role} by self time`,
+      rows.map(({ location, share, seconds }) => ({
+        '%': round(share * 100, 1),
+        s: round(seconds, 2),
+        function: location,
+      })),
     )
   }
-  console.log(`\nProfiles for a browser's developer tools: ${profiles}`)
+  console.log(`\nProfiles (open them in a browser's developer tools): ${profiles}`)
 }

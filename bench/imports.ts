@@ -1,6 +1,6 @@
-// How fast a list comes in, stage by stage, on a throwaway PostgreSQL with the product's own durable settings: the
-// file read and checked alone, the upload (read, checked, copied), the slices, and the same file once more, which
-// changes nothing. Prints a table and a line of JSON.
+// Speed of an import by stage, on a temporary PostgreSQL with the product's durable settings: reading and validating the
+// file alone, the upload (read, validate, COPY), the slices, and a second import of the same file, which changes nothing.
+// Prints a table and a line of JSON.
 
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -34,7 +34,7 @@ type Stage = {
   peakNodeMb: number
 }
 
-/** Imports so many rows twice and says how long each stage took. */
+/** Imports `rows` rows twice and returns the time of each stage. */
 export async function run(args: string[] = process.argv.slice(3)) {
   const { values } = parseArgs({ args, options: { rows: { type: 'string', default: '679571' } } })
   const rows = Number(values.rows)
@@ -96,11 +96,11 @@ async function measureAll(rt: Runtime, rows: number): Promise<Stage[]> {
     })
   }
 
-  await measure('make the file', async () => {
+  await measure('generate the file', async () => {
     for await (const _chunk of open());
     return {}
   })
-  await measure('read and check', async () => {
+  await measure('read and validate', async () => {
     const staged = new StagedRows()
     const { stream } = readCsv(staged, { unknownColumns: 'refuse' })
     await pipeline(open(), stream, new Writable({ objectMode: true, write: (_block, _encoding, done) => done() }))
@@ -136,7 +136,7 @@ async function measureAll(rt: Runtime, rows: number): Promise<Stage[]> {
 
 const rowsPerBlock = 1_000
 
-/** A file with the columns that most lists have. */
+/** Generates a file with the usual columns. */
 function* makeFile(rows: number): Generator<string> {
   yield 'phone_number,first_name,last_name,email,zip_code\n'
   for (let from = 0; from < rows; from += rowsPerBlock) {

@@ -1,5 +1,5 @@
-// How much the simulator takes, so that nobody mistakes its limit for the product's: our own session as the client,
-// the simulator in a process of its own, zero latency, a receipt for every message. Prints a table and a line of JSON.
+// Limit of the simulator, to distinguish it from the product's: our own session as the client, the simulator in a process
+// of its own, no latency, a receipt for every message. Prints a table and a line of JSON.
 
 import { readFileSync, statSync } from 'node:fs'
 import { parseArgs } from 'node:util'
@@ -18,14 +18,14 @@ type Figures = {
   receiptDelayMs: number
   seconds: number
   messagesPerSecond: number
-  receiptsAnswered: number
+  receiptsAcknowledged: number
   simulatorCpuSeconds: number
   simulatorCpuMicrosecondsPerMessage: number
   simulatorPeakMb: number
   rawFileMb: number
 }
 
-/** Sends so many messages over so many binds and waits for the last receipt. */
+/** Sends `messages` messages over `binds` binds and waits for the last receipt. */
 export async function run({
   messages = 500_000,
   binds = 4,
@@ -43,7 +43,7 @@ export async function run({
     const peak = watchMemory(pid)
     const cpuBefore = cpuSeconds(pid)
     const startedAt = performance.now()
-    const receiptsAnswered = await sendAll(sessions, messages, rate)
+    const receiptsAcknowledged = await sendAll(sessions, messages, rate)
     const seconds = (performance.now() - startedAt) / 1_000
     const simulatorCpuSeconds = cpuSeconds(pid) - cpuBefore
     const rawFileMb = statSync(simulator.rawFile).size / 1e6
@@ -56,7 +56,7 @@ export async function run({
       receiptDelayMs,
       seconds,
       messagesPerSecond: messages / seconds,
-      receiptsAnswered,
+      receiptsAcknowledged,
       simulatorCpuSeconds,
       simulatorCpuMicrosecondsPerMessage: (simulatorCpuSeconds * 1e6) / messages,
       simulatorPeakMb,
@@ -72,7 +72,7 @@ function sendAll(sessions: Session[], messages: number, rate: number): Promise<n
     const startedAt = performance.now()
     const due = () => Math.min(messages, ((performance.now() - startedAt) * rate) / 1_000 + 1)
     let sent = 0
-    let answered = 0
+    let responses = 0
     let receipts = 0
     const fills: (() => void)[] = []
     const pace = setInterval(() => fills.forEach((fill) => void fill()), 1)
@@ -82,20 +82,20 @@ function sendAll(sessions: Session[], messages: number, rate: number): Promise<n
     }
     const short_message = Buffer.from('Doors open at seven tonight. Bring a friend and this text. Reply STOP to end')
     for (const session of sessions) {
-      const onAnswer = () => {
-        answered++
+      const onResponse = () => {
+        responses++
       }
       const fill = () => {
-        for (const most = due(); session.free > 0 && sent < most; sent++) {
+        for (const limit = due(); session.free > 0 && sent < limit; sent++) {
           const destination_addr = String(12_126_000_000 + sent)
           const tlvs = { user_message_reference: sent & 0xffff }
           const pdu = submitSm({ source_addr: '12345', destination_addr, short_message, registered_delivery: 1, tlvs })
-          session.request(pdu, onAnswer)
+          session.request(pdu, onResponse)
         }
       }
       session.on('request', (pdu) => {
         session.respond(pdu)
-        if (++receipts === messages && answered === messages) finish()
+        if (++receipts === messages && responses === messages) finish()
       })
       session.on('drain', fill)
       fills.push(fill)
@@ -106,12 +106,12 @@ function sendAll(sessions: Session[], messages: number, rate: number): Promise<n
 }
 
 function cpuSeconds(pid: number): number {
-  // Fields 14 and 15, counted after the name, which may hold blanks.
+  // fields 14 and 15, counted after the name, which may contain blanks
   const fields = readFileSync(`/proc/${pid}/stat`, 'latin1').split(') ')[1]?.split(' ') ?? []
   return (Number(fields[11]) + Number(fields[12])) / TICKS_PER_SECOND
 }
 
-/** Watches what is private to the process; the function it gives back says the peak, in MB. */
+/** Samples the private memory of the process; the returned function stops the sampling and returns the peak in MB. */
 function watchMemory(pid: number): () => number {
   let peak = 0
   const timer = setInterval(() => {
@@ -130,7 +130,7 @@ if (import.meta.main) {
       messages: { type: 'string', default: '500000' },
       binds: { type: 'string', default: '4' },
       'receipt-delay': { type: 'string', default: '200' },
-      // messages a second; as fast as it goes without it
+      // messages per second; unlimited by default
       rate: { type: 'string', default: 'Infinity' },
     },
   })

@@ -1,5 +1,5 @@
-// How fast our SMPP codec and session are, by themselves and beside npm `smpp`: `node bench/smpp.ts`.
-// Both ends run in this one process over TCP on loopback, so one core pays for client and server.
+// Speed of our SMPP codec and session, compared with npm `smpp`: `node bench/smpp.ts`. Client and server run in one process
+// over TCP on loopback, so one core does the work of both.
 
 import { availableParallelism } from 'node:os'
 import { pathToFileURL } from 'node:url'
@@ -45,11 +45,11 @@ const receiptFor = (request: SubmitSm, message_id: string) =>
     tlvs: { receipted_message_id: message_id, message_state: 2 },
   })
 
-type Row = { what: string; unit: string; ours: number; npm: number }
+type Row = { operation: string; unit: string; ours: number; npm: number }
 
 const median = (values: number[]) => values.sort((a, b) => a - b)[values.length >> 1] as number
 
-/** Calls per second, after a warm-up, the median of the rounds. */
+/** Returns calls per second, the median of the rounds after a warm-up. */
 function measure(count: number, run: () => unknown): number {
   for (let i = 0; i < count / 4; i++) run()
   const rates = Array.from({ length: ROUNDS }, () => {
@@ -65,29 +65,29 @@ function benchCodec(): Row[] {
   const bytes = encodePdu(pdu)
   const receipt = encodePdu(receiptFor(pdu, '00c0ffee'))
   const decodedReceipt = decodePdu(receipt)
-  const theirs = new npm.PDU(bytes)
+  const npmPdu = new npm.PDU(bytes)
   const count = 300_000
   return [
     {
-      what: 'encode submit_sm',
+      operation: 'encode submit_sm',
       unit: 'PDUs/s',
       ours: measure(count, () => encodePdu(pdu)),
-      npm: measure(count / 5, () => new npm.PDU('submit_sm', { ...theirs, short_message: text }).toBuffer()),
+      npm: measure(count / 5, () => new npm.PDU('submit_sm', { ...npmPdu, short_message: text }).toBuffer()),
     },
     {
-      what: 'decode submit_sm',
+      operation: 'decode submit_sm',
       unit: 'PDUs/s',
       ours: measure(count, () => decodePdu(bytes)),
       npm: measure(count / 5, () => new npm.PDU(bytes)),
     },
     {
-      what: 'decode deliver_sm (receipt)',
+      operation: 'decode deliver_sm (receipt)',
       unit: 'PDUs/s',
       ours: measure(count, () => decodePdu(receipt)),
       npm: measure(count / 5, () => new npm.PDU(receipt)),
     },
     {
-      what: 'read the text of a receipt',
+      operation: 'parse the text of a receipt',
       unit: 'receipts/s',
       ours: measure(count, () => decodedReceipt.command === 'deliver_sm' && parseReceipt(decodedReceipt)),
       npm: Number.NaN,
@@ -95,7 +95,7 @@ function benchCodec(): Row[] {
   ]
 }
 
-/** Submits `count` over our sessions, each window kept full; ends when every response, and receipt if any, is in. */
+/** Submits `count` texts over our sessions with full windows; resolves when all responses, and receipts if any, arrived. */
 async function runOurs(count: number, receipts: boolean): Promise<number> {
   let nextId = 0
   const server = createServer({
@@ -120,7 +120,7 @@ async function runOurs(count: number, receipts: boolean): Promise<number> {
       const fill = () => {
         for (; session.free > 0 && sent < count; sent++) {
           session.request(submit(), (outcome) => {
-            if (outcome.kind !== 'response' || outcome.pdu.command_status !== 0) throw new Error('a submit went wrong')
+            if (outcome.kind !== 'response' || outcome.pdu.command_status !== 0) throw new Error('submit_sm failed')
             one()
           })
         }
@@ -152,7 +152,7 @@ function serveOurs(session: Session, receipts: boolean, makeId: () => string) {
   session.on('drain', deliver)
 }
 
-/** The same with npm `smpp` at both ends. It has no window of its own: ours is kept around it. TCP_NODELAY is set for it. */
+/** As `runOurs`, with npm `smpp` at both ends. It has no window, so this code keeps one; TCP_NODELAY is set for it. */
 async function runNpm(count: number, receipts: boolean): Promise<number> {
   let nextId = 0
   const server = npm.createServer((session) => {
@@ -232,28 +232,28 @@ async function timed(count: number, run: (finished: () => void) => void): Promis
   return (count / (performance.now() - start)) * 1000
 }
 
-/** Ours and theirs turn about, so that a busy moment of the machine hits both. */
-async function benchSession(what: string, receipts: boolean): Promise<Row> {
+/** Alternates between both libraries, so that other load on the machine affects both. */
+async function benchSession(operation: string, receipts: boolean): Promise<Row> {
   await runOurs(50_000, receipts)
   await runNpm(5_000, receipts)
   const ours: number[] = []
-  const theirs: number[] = []
+  const npmRates: number[] = []
   for (let round = 0; round < ROUNDS; round++) {
     ours.push(await runOurs(receipts ? 200_000 : 400_000, receipts))
-    theirs.push(await runNpm(30_000, receipts))
+    npmRates.push(await runNpm(30_000, receipts))
   }
-  return { what, unit: 'messages/s', ours: median(ours), npm: median(theirs) }
+  return { operation, unit: 'messages/s', ours: median(ours), npm: median(npmRates) }
 }
 
-/** Measures, prints a table and a line of JSON, and gives the rows back. */
+/** Measures, prints a table and a line of JSON, and returns the rows. */
 export async function run(): Promise<Row[]> {
   const rows = [
     ...benchCodec(),
     await benchSession('submit_sm and its response', false),
-    await benchSession('the same with a receipt each', true),
+    await benchSession('submit_sm, its response and a receipt', true),
   ]
-  const cells = rows.map(({ what, unit, ours, npm: theirs }) => ({
-    what,
+  const cells = rows.map(({ operation, unit, ours, npm: theirs }) => ({
+    operation,
     unit,
     ours: Math.round(ours).toLocaleString('en'),
     'npm smpp': Number.isNaN(theirs) ? '' : Math.round(theirs).toLocaleString('en'),

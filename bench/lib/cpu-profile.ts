@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 
-// Reads what `node --cpu-prof` leaves behind when a process ends.
+// Reads the profiles that `node --cpu-prof` writes when a process ends.
 
 type CallFrame = { functionName: string; url: string; lineNumber: number }
 type Profile = {
@@ -11,22 +11,22 @@ type Profile = {
   timeDeltas: number[]
 }
 
-export type SelfTime = { place: string; share: number; seconds: number }
+export type SelfTime = { location: string; share: number; seconds: number }
 
-/** What makes node write a profile of each process into this directory. */
+/** Returns the environment in which node writes a profile of each process into this directory. */
 export function profileEnv(directory: string): Record<string, string> {
   return { NODE_OPTIONS: `--cpu-prof --cpu-prof-dir=${directory} --cpu-prof-interval=1000` }
 }
 
-/** The profile's clock now, in microseconds: that of the monotonic clock, which all processes share. */
+/** Returns the time of the profiles' clock in microseconds: the monotonic clock, which all processes share. */
 export function profileClock(): number {
   return Number(process.hrtime.bigint() / 1_000n)
 }
 
-/** The functions of a role with the most time of their own between two times, idle time left out. */
+/** Returns the functions of a role with the largest self time between two times, without idle time. */
 export function topFunctions(directory: string, role: string, from: number, to: number, limit = 15): SelfTime[] {
   const times = new Map<string, number>()
-  let all = 0
+  let total = 0
   for (const profile of readProfiles(directory, role)) {
     const frames = new Map(profile.nodes.map((node) => [node.id, node.callFrame]))
     let at = profile.startTime
@@ -35,15 +35,15 @@ export function topFunctions(directory: string, role: string, from: number, to: 
       at += spent
       const frame = frames.get(id)
       if (at < from || at > to || !frame || frame.functionName === '(idle)') return
-      const place = placeOf(frame)
-      times.set(place, (times.get(place) ?? 0) + spent)
-      all += spent
+      const location = locationOf(frame)
+      times.set(location, (times.get(location) ?? 0) + spent)
+      total += spent
     })
   }
   return [...times]
     .sort(([, a], [, b]) => b - a)
     .slice(0, limit)
-    .map(([place, spent]) => ({ place, share: spent / all, seconds: spent / 1e6 }))
+    .map(([location, spent]) => ({ location, share: spent / total, seconds: spent / 1e6 }))
 }
 
 function readProfiles(directory: string, role: string): Profile[] {
@@ -53,7 +53,7 @@ function readProfiles(directory: string, role: string): Profile[] {
     .filter(({ nodes }) => nodes.some(({ callFrame }) => callFrame.url.endsWith(`/bin/${role}.ts`)))
 }
 
-function placeOf({ functionName, url, lineNumber }: CallFrame): string {
+function locationOf({ functionName, url, lineNumber }: CallFrame): string {
   const file = url
     .replace(/^.*\/server\/src\//, '')
     .replace(/^.*\/node_modules\//, '')

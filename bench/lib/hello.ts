@@ -1,4 +1,4 @@
-// The least that Fastify can do, as a reference for what the machine gives today.
+// Fastify's smallest route, as a reference for the current speed of the machine.
 
 import type { AddressInfo } from 'node:net'
 import Fastify from 'fastify'

@@ -1,6 +1,6 @@
-// Kannel, the well-known SMS gateway, at the same work on the same simulator: as fast as it can be set up fairly. Its
-// queue is filled while it cannot reach the carrier, so that its HTTP intake costs it nothing while it is measured; it
-// keeps its store file, asks for receipts, and has the binds and the window that we have. Nobody is called back.
+// Kannel, the well-known SMS gateway, on the same task and the same simulator, configured for speed and for a fair
+// comparison: its queue is filled while it cannot reach the simulator, so that its HTTP intake is not measured; it uses its
+// store file, requests receipts, and has our numbers of binds and window slots. It calls no webhooks.
 
 import { type ChildProcess, spawn } from 'node:child_process'
 import { accessSync, constants, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
@@ -14,22 +14,22 @@ import { checkRawFile, expectEqual } from './texting.ts'
 
 const feeders = 16
 const startMs = 15_000
-const patienceMs = 120_000
+const timeoutMs = 120_000
 
 export type KannelOptions = { messages: number; binds: number; window: number; content: string }
 
 export type KannelFigures = {
   messages: number
-  /** From the first submit_sm that the simulator took to the last. */
+  /** From the first accepted submit_sm to the last. */
   secondsToLastSubmit: number
-  /** From the first submit_sm to the last receipt that Kannel has answered. */
+  /** From the first accepted submit_sm to the last deliver_sm_resp of Kannel. */
   secondsToLastReceipt: number
   messagesPerSecond: number
 }
 
 type Ports = { admin: number; box: number; http: number }
 
-/** Where Kannel's two programs are; undefined when it is not installed here. */
+/** Returns the paths of Kannel's two programs; undefined when it is not installed. */
 export function findKannel(): { bearerbox: string; smsbox: string } | undefined {
   const bearerbox = findProgram('bearerbox')
   const smsbox = findProgram('smsbox')
@@ -49,8 +49,8 @@ function findProgram(name: string): string | undefined {
 }
 
 /**
- * Queues so many messages in Kannel, lets it loose on a simulator that is set like the product's, with nothing else
- * running beside it, and waits for the last receipt.
+ * Queues `messages` messages in Kannel, connects it to a simulator with the product's settings and without other load, and
+ * waits for the last receipt.
  */
 export async function runKannel({ messages, binds, window, content }: KannelOptions): Promise<KannelFigures> {
   const programs = findKannel()
@@ -70,19 +70,19 @@ export async function runKannel({ messages, binds, window, content }: KannelOpti
       writeFileSync(path, configuration({ folder, ports, smppPort, binds, window }))
       return path
     }
-    const alone = configure('alone.conf', await freePort()) // nobody listens there
-    const first = run(programs.bearerbox, alone)
-    await untilUp(`http://127.0.0.1:${ports.admin}/status.txt?password=bench`)
-    run(programs.smsbox, alone)
-    await untilUp(`http://127.0.0.1:${ports.http}/`)
+    const offline = configure('offline.conf', await freePort()) // no server listens there
+    const first = run(programs.bearerbox, offline)
+    await waitUntilUp(`http://127.0.0.1:${ports.admin}/status.txt?password=bench`)
+    run(programs.smsbox, offline)
+    await waitUntilUp(`http://127.0.0.1:${ports.http}/`)
     await fill(ports.http, messages, content)
-    await stop(first) // the boxes end with it; what is queued is in the store
+    await stop(first) // the smsbox ends with it; the queue is in the store
 
-    const together = configure('together.conf', simulator.smppPort)
-    run(programs.bearerbox, together)
-    await untilUp(`http://127.0.0.1:${ports.admin}/status.txt?password=bench`)
-    run(programs.smsbox, together)
-    const closedAt = await untilReceipted(simulator, messages)
+    const connected = configure('connected.conf', simulator.smppPort)
+    run(programs.bearerbox, connected)
+    await waitUntilUp(`http://127.0.0.1:${ports.admin}/status.txt?password=bench`)
+    run(programs.smsbox, connected)
+    const closedAt = await waitForReceipts(simulator, messages)
     const { first: from, last } = checkRawFile(simulator.rawFile, 0, messages)
     return {
       messages,
@@ -92,8 +92,8 @@ export async function runKannel({ messages, binds, window, content }: KannelOpti
     }
   } catch (error) {
     const log = join(folder, 'bearerbox.log')
-    const said = existsSync(log) ? readFileSync(log, 'utf8').split('\n').slice(-15).join('\n') : 'nothing'
-    throw new Error(`Kannel did not do its part; it said:\n${said}`, { cause: error })
+    const output = existsSync(log) ? readFileSync(log, 'utf8').split('\n').slice(-15).join('\n') : 'no output'
+    throw new Error(`Kannel failed; its log:\n${output}`, { cause: error })
   } finally {
     await Promise.all(running.map(stop))
     simulator.stop()
@@ -166,37 +166,37 @@ async function fill(port: number, messages: number, content: string): Promise<vo
       })
       const response = await fetch(`http://127.0.0.1:${port}/cgi-bin/sendsms?${query}`)
       const text = await response.text()
-      if (response.status !== 202) throw new Error(`Kannel answered ${response.status}: ${text}`)
+      if (response.status !== 202) throw new Error(`Kannel responded ${response.status}: ${text}`)
     }
   }
   await Promise.all(Array.from({ length: feeders }, feed))
 }
 
-async function untilReceipted(simulator: SimulatorProcess, answered: number): Promise<number> {
+async function waitForReceipts(simulator: SimulatorProcess, expected: number): Promise<number> {
   let last = -1
   for (let quietSince = Date.now(); ; await sleep(50)) {
-    const { receiptsAnswered } = await simulator.counts()
+    const { receiptsAcknowledged } = await simulator.counts()
     const now = Date.now()
-    if (receiptsAnswered >= answered) {
-      expectEqual('receipts that Kannel has answered', receiptsAnswered, answered)
+    if (receiptsAcknowledged >= expected) {
+      expectEqual('receipts that Kannel has acknowledged', receiptsAcknowledged, expected)
       return now
     }
-    if (receiptsAnswered !== last) quietSince = now
-    last = receiptsAnswered
-    if (now - quietSince > patienceMs) throw new Error(`${answered - receiptsAnswered} receipts are missing`)
+    if (receiptsAcknowledged !== last) quietSince = now
+    last = receiptsAcknowledged
+    if (now - quietSince > timeoutMs) throw new Error(`${expected - receiptsAcknowledged} receipts are missing`)
   }
 }
 
-async function untilUp(url: string): Promise<void> {
+async function waitUntilUp(url: string): Promise<void> {
   for (const until = Date.now() + startMs; Date.now() < until; await sleep(50)) {
     try {
       await (await fetch(url)).text()
       return
     } catch {
-      // it is not listening yet
+      // not listening yet
     }
   }
-  throw new Error(`${new URL(url).host} did not answer`)
+  throw new Error(`${new URL(url).host} did not respond`)
 }
 
 async function stop(child: ChildProcess): Promise<void> {

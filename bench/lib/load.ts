@@ -1,10 +1,10 @@
-// A client in a process of its own that asks as fast as it is answered, over plain sockets so that it costs little. It is
-// told what to ask by its argument and tells its parent how it went.
+// A client in a process of its own: each connection sends a request as soon as it has the previous response, over plain
+// sockets to save CPU time. Its argument is a `Load` as JSON, and it sends a `LoadResult` to its parent.
 
 import { connect } from 'node:net'
 import { phoneNumber } from './numbers.ts'
 
-/** `{phone}` in the request is the number of the call, chosen at random of the first `below`, or counted from `from`. */
+/** `{phone}` in path and body is replaced by a random one of the first `below` numbers, or by the next number from `from`. */
 export type Load = {
   port: number
   connections: number
@@ -16,16 +16,16 @@ export type Load = {
   phones: { below: number } | { from: number }
 }
 
-export type LoadResult = { calls: number; perSecond: number; p50: number; p95: number; p99: number; refused: number }
+export type LoadResult = { calls: number; perSecond: number; p50: number; p95: number; p99: number; failed: number }
 
 const load = JSON.parse(process.argv[2] ?? '{}') as Load
 const times: number[] = []
-let refused = 0
-let asked = 0
+let failed = 0
+let requests = 0
 
 const from = performance.now()
 const until = from + load.seconds * 1_000
-await Promise.all(Array.from({ length: load.connections }, talk))
+await Promise.all(Array.from({ length: load.connections }, run))
 const seconds = (performance.now() - from) / 1_000
 
 times.sort((a, b) => a - b)
@@ -37,24 +37,24 @@ const result: LoadResult = {
   p50: at(0.5),
   p95: at(0.95),
   p99: at(0.99),
-  refused,
+  failed,
 }
 process.send?.(result)
 process.disconnect?.()
 
-/** Asks over one connection, one call after the other, until the time is up. */
-function talk(): Promise<void> {
+/** Sends requests over one connection, one after the other, until the time is up. */
+function run(): Promise<void> {
   return new Promise((resolve, reject) => {
     const socket = connect(load.port, '127.0.0.1')
     socket.setNoDelay(true)
     let buffered = ''
     let sentAt = 0
-    const ask = () => {
+    const send = () => {
       if (performance.now() >= until) return void socket.end(resolve)
       sentAt = performance.now()
       socket.write(request())
     }
-    socket.on('connect', ask)
+    socket.on('connect', send)
     socket.on('error', reject)
     socket.on('close', () => resolve())
     socket.setEncoding('latin1')
@@ -65,15 +65,15 @@ function talk(): Promise<void> {
       const length = Number(/\r\ncontent-length: (\d+)/i.exec(buffered)?.[1])
       if (buffered.length < head + 4 + length) return
       times.push(performance.now() - sentAt)
-      if (!buffered.startsWith('HTTP/1.1 2')) refused++
+      if (!buffered.startsWith('HTTP/1.1 2')) failed++
       buffered = ''
-      ask()
+      send()
     })
   })
 }
 
 function request(): string {
-  const n = 'from' in load.phones ? load.phones.from + asked++ : Math.floor(Math.random() * load.phones.below)
+  const n = 'from' in load.phones ? load.phones.from + requests++ : Math.floor(Math.random() * load.phones.below)
   const phone = phoneNumber(n)
   const body = load.body?.replace('{phone}', phone) ?? ''
   const content = body === '' ? '' : `content-type: application/json\r\ncontent-length: ${body.length}\r\n`

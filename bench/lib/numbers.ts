@@ -1,22 +1,22 @@
-// Phone numbers made up for benches: ten digits, the same ones each time, spread over many area codes as a real list is.
-// None has the exchange 555, whose numbers the simulator gives fates of their own.
+// Generated phone numbers: ten digits, the same in each run, distributed over many area codes like a real list. None has
+// the exchange 555, because the simulator gives fates to its numbers.
 
 const areaCodes = Array.from({ length: 800 }, (_, n) => n + 200).filter((code) => code % 10 !== 9 && code % 100 !== 11)
 const exchanges = Array.from({ length: 800 }, (_, n) => n + 200).filter((code) => code !== 555 && code % 100 !== 11)
-const lines = 10_000
-const stride = 3_999_971 // prime, so that stepping by it visits every number of an area once
+const numbersPerExchange = 10_000
+const stride = 3_999_971 // prime, so that the steps visit every number of an area once
 
-/** The n-th number; no two below five hundred million are the same. */
+/** Returns the n-th number; the first five hundred million are distinct. */
 export function phoneNumber(n: number): string {
   const area = areaCodes[n % areaCodes.length]
-  const rest = (Math.floor(n / areaCodes.length) * stride) % (exchanges.length * lines)
-  const exchange = exchanges[Math.floor(rest / lines)]
-  return `${area}${exchange}${String(rest % lines).padStart(4, '0')}`
+  const rest = (Math.floor(n / areaCodes.length) * stride) % (exchanges.length * numbersPerExchange)
+  const exchange = exchanges[Math.floor(rest / numbersPerExchange)]
+  return `${area}${exchange}${String(rest % numbersPerExchange).padStart(4, '0')}`
 }
 
 const rowsPerBlock = 10_000
 
-/** A file of subscribers for import: the header, then blocks of rows with these numbers and a name each. */
+/** Generates an import file in blocks: the header, then `count` rows with number and name. */
 export function* subscribersCsv(count: number): Generator<string> {
   yield 'phone_number,first_name,last_name\n'
   for (let from = 0; from < count; from += rowsPerBlock) {

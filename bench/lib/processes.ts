@@ -1,31 +1,31 @@
 import { readdirSync, readFileSync } from 'node:fs'
 
-// Looks at a tree of processes through /proc: who belongs to it, what it has used, what memory is its own. Elsewhere
-// than on Linux nothing is seen, and whoever asks is told so.
+// Samples CPU time and private memory of a process tree from /proc. On systems other than Linux it samples nothing, and
+// `canReadProcesses` is false.
 
 const ticksPerSecond = 100
 const sampleMs = 200
 
-/** Whether processes can be looked at here. */
-export const canLook = process.platform === 'linux'
+/** Whether this system has /proc. */
+export const canReadProcesses = process.platform === 'linux'
 
-/** What one kind of process used and held since the watch began or was last reset. */
+/** CPU time and peak memory of the processes of one name since the start or the last reset. */
 export type Usage = { name: string; processes: number; cpuSeconds: number; peakMb: number }
 
-/** Ticks of the processor, and the largest memory of its own. */
-type Seen = { name: string; ticks: number; ticksBefore: number; peakKb: number }
+/** CPU ticks and peak private memory of one process. */
+type Sampled = { name: string; ticks: number; ticksBefore: number; peakKb: number }
 
 export type WatchOptions = {
-  /** The processes whose whole trees are watched. */
+  /** The roots of the sampled process trees. */
   roots: number[]
-  /** What a process is called in the report; by its command line unless something better is known. */
+  /** Returns the name of a process in the report. */
   nameOf: (pid: number, command: string) => string
 }
 
-/** Samples a process tree until it is stopped, and reports by kind of process. */
+/** Samples a process tree until it is stopped, and reports by process name. */
 export class Watch {
   readonly #options: WatchOptions
-  readonly #seen = new Map<number, Seen>()
+  readonly #seen = new Map<number, Sampled>()
   #timer: NodeJS.Timeout | undefined
 
   constructor(options: WatchOptions) {
@@ -33,7 +33,7 @@ export class Watch {
   }
 
   start(): void {
-    if (!canLook) return
+    if (!canReadProcesses) return
     this.#sample()
     this.#timer = setInterval(() => this.#sample(), sampleMs)
   }
@@ -42,7 +42,7 @@ export class Watch {
     clearInterval(this.#timer)
   }
 
-  /** Counts from here on; peaks begin anew. */
+  /** Restarts counting, and forgets the peaks. */
   reset(): void {
     this.#sample()
     for (const seen of this.#seen.values()) {
@@ -52,7 +52,7 @@ export class Watch {
     this.#sample()
   }
 
-  /** Usage by name, the hungriest first; the peak is that of the largest single process of the name. */
+  /** Returns usage by name, largest CPU time first; the peak is that of the largest process of the name. */
   usage(): Usage[] {
     this.#sample()
     const kinds = new Map<string, Usage>()
@@ -67,24 +67,24 @@ export class Watch {
   }
 
   #sample(): void {
-    if (!canLook) return
+    if (!canReadProcesses) return
     const stats = readStats()
     const wanted = new Set(this.#options.roots)
-    // a parent may have a higher number than its child: look until nobody joins
+    // a parent may have a higher pid than its child, so repeat until the set stops growing
     for (let before = -1; before !== wanted.size; ) {
       before = wanted.size
       for (const [pid, stat] of stats) if (wanted.has(stat.parent)) wanted.add(pid)
     }
     for (const pid of wanted) {
       const stat = stats.get(pid)
-      if (stat) this.#note(pid, stat.ticks)
+      if (stat) this.#record(pid, stat.ticks)
     }
   }
 
-  #note(pid: number, ticks: number): void {
+  #record(pid: number, ticks: number): void {
     const seen = this.#seen.get(pid) ?? { name: '', ticks, ticksBefore: 0, peakKb: 0 }
     this.#seen.set(pid, seen)
-    // asked each time: a process is named after its program only when it has started it
+    // on every sample: the command line of a process changes when it executes its program
     seen.name = this.#options.nameOf(pid, read(pid, 'cmdline').replaceAll('\0', ' ').trim()) || seen.name
     seen.ticks = ticks
     const anonymous = /^RssAnon:\s+(\d+)/m.exec(read(pid, 'status'))?.[1]
@@ -100,7 +100,7 @@ function readStats(): Map<number, Stat> {
     const pid = Number(name)
     if (!Number.isInteger(pid)) continue
     const line = read(pid, 'stat')
-    const fields = line.slice(line.lastIndexOf(')') + 2).split(' ') // the name before it may hold blanks
+    const fields = line.slice(line.lastIndexOf(')') + 2).split(' ') // the name before it may contain blanks
     if (fields.length > 12) {
       stats.set(pid, { parent: Number(fields[1]), ticks: Number(fields[11]) + Number(fields[12]) })
     }
@@ -112,6 +112,6 @@ function read(pid: number, name: string): string {
   try {
     return readFileSync(`/proc/${pid}/${name}`, 'latin1')
   } catch {
-    return '' // it has just ended
+    return '' // the process has just ended
   }
 }

@@ -1,6 +1,6 @@
 import { availableParallelism, cpus, loadavg } from 'node:os'
 
-/** The machine a figure comes from; the load is what others did to it just before. */
+/** The machine of a measurement; `loadBefore` is its load average just before. */
 export type Machine = { node: string; cores: number; model: string; loadBefore: number }
 
 export function describeMachine(): Machine {
@@ -12,7 +12,7 @@ export function describeMachine(): Machine {
   }
 }
 
-/** Prints rows below a title, the columns named by their keys, numbers to the right. */
+/** Prints rows below a title, with their keys as column names and numbers aligned to the right. */
 export function printTable(title: string, rows: Record<string, string | number>[]): void {
   const names = Object.keys(rows[0] ?? {})
   const cells = [names, ...rows.map((row) => names.map((name) => show(row[name] ?? '')))]

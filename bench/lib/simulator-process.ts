@@ -5,17 +5,17 @@ import { join } from 'node:path'
 
 const binary = new URL('../../server/src/bin/simulator.ts', import.meta.url)
 
-/** A simulator in a process of its own, with nothing else of the product beside it. */
+/** A simulator in a process of its own, without the rest of the product. */
 export type SimulatorProcess = {
   pid: number
   smppPort: number
   rawFile: string
-  /** What it has counted since it was started. */
-  counts(): Promise<{ receiptsAnswered: number }>
+  /** Returns its counters since its start. */
+  counts(): Promise<{ receiptsAcknowledged: number }>
   stop(): void
 }
 
-/** Starts a simulator that answers at once, on ports and in a directory of its own; any credentials will do. */
+/** Starts a simulator without latency, on its own ports and directory; it accepts any credentials. */
 export async function startSimulatorProcess({ receiptDelayMs = 0 } = {}): Promise<SimulatorProcess> {
   const folder = mkdtempSync(join(tmpdir(), 'carillon-bench-'))
   const child = fork(binary, {
@@ -40,7 +40,7 @@ export async function startSimulatorProcess({ receiptDelayMs = 0 } = {}): Promis
       async counts() {
         const response = await fetch(`http://127.0.0.1:${controlPort}/state`)
         const { receipts } = (await response.json()) as { receipts: { answered: number } }
-        return { receiptsAnswered: receipts.answered }
+        return { receiptsAcknowledged: receipts.answered }
       },
       stop,
     }

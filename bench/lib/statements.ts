@@ -1,16 +1,16 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import pg from 'pg'
 
-// Watches the database from a connection of its own: who its processes are, and, for a profile, what they are at.
+// Samples the database over a connection of its own: the names of its processes and, for a profile, their statements.
 
 const sampleMs = 20
 
-/** A statement's share of all samples in which somebody was at work, and what it was waiting for then. */
+/** A statement's share of all samples of active backends, with its wait events. */
 export type StatementShare = { statement: string; share: number; samples: number; waits: string }
 
 type Activity = { pid: number; application: string; query: string; state: string; wait: string | null }
 
-/** What a statement cost since counting began, by the server's own count. */
+/** Cost of a statement since the last reset, from pg_stat_statements. */
 export type StatementCost = { statement: string; calls: number; seconds: number; rows: number; walMb: number }
 
 export class DatabaseWatch {
@@ -28,16 +28,16 @@ export class DatabaseWatch {
 
   async start(): Promise<void> {
     await this.#client.connect()
-    await this.#look()
-    this.#naming = setInterval(() => void this.#look(), 500)
+    await this.#sample()
+    this.#naming = setInterval(() => void this.#sample(), 500)
   }
 
   /**
-   * Makes the server count what statements cost, where its package has the module for that. It takes a restart, which
-   * the supervisor sees to.
+   * Enables pg_stat_statements, if the server's package contains it. This stops the server, and the supervisor starts it
+   * again.
    */
   static async countStatements(databaseUrl: string): Promise<void> {
-    const ask = async <T>(sql: string) => {
+    const query = async <T>(sql: string) => {
       const client = new pg.Client({ connectionString: databaseUrl, application_name: 'bench' })
       client.on('error', () => {})
       await client.connect()
@@ -47,25 +47,25 @@ export class DatabaseWatch {
         await client.end()
       }
     }
-    if (!(await ask(`select from pg_available_extensions where name = 'pg_stat_statements'`))) return
-    await ask(`alter system set shared_preload_libraries = 'pg_stat_statements'`)
-    const { pid } = await ask<{ pid: number }>(
+    if (!(await query(`select from pg_available_extensions where name = 'pg_stat_statements'`))) return
+    await query(`alter system set shared_preload_libraries = 'pg_stat_statements'`)
+    const { pid } = await query<{ pid: number }>(
       `select split_part(pg_read_file('postmaster.pid'), e'\\n', 1)::int as pid`,
     )
     process.kill(pid, 'SIGINT')
     const restarted = () =>
-      ask<{ on: boolean }>(`select current_setting('shared_preload_libraries') <> '' as on`).then(
+      query<{ on: boolean }>(`select current_setting('shared_preload_libraries') <> '' as on`).then(
         ({ on }) => on,
         () => false,
       )
     for (let tries = 0; !(await restarted()); tries++) {
-      if (tries === 100) throw new Error('the database did not come back')
+      if (tries === 100) throw new Error('the database did not restart within 10 s')
       await sleep(100)
     }
-    await ask('create extension pg_stat_statements')
+    await query('create extension pg_stat_statements')
   }
 
-  /** Statements by the time they took, the dearest first; undefined where the server does not count. */
+  /** Returns statements by execution time, largest first; undefined without pg_stat_statements. */
   async costs(limit = 15): Promise<StatementCost[] | undefined> {
     try {
       const { rows } = await this.#client.query<StatementCost>(
@@ -80,14 +80,14 @@ export class DatabaseWatch {
     }
   }
 
-  /** Counts from here on. */
+  /** Resets the costs. */
   async resetCosts(): Promise<void> {
     await this.#client.query('select pg_stat_statements_reset()').catch(() => {})
   }
 
-  /** Samples what runs until `stop`. */
+  /** Samples the active statements until `stop`. */
   sampleStatements(): void {
-    this.#timer = setInterval(() => void this.#look(true), sampleMs)
+    this.#timer = setInterval(() => void this.#sample(true), sampleMs)
   }
 
   async stop(): Promise<void> {
@@ -96,17 +96,17 @@ export class DatabaseWatch {
     await this.#client.end()
   }
 
-  /** What the database process is there for: the application it serves, or its own duty. */
+  /** Returns the application of a backend, or the type of another database process. */
   nameOf(pid: number): string | undefined {
     return this.#applications.get(pid)
   }
 
-  /** One row of a statement of the bench's own. */
+  /** Runs a query of the bench and returns its first row. */
   async one<T>(sql: string, params: unknown[] = []): Promise<T> {
     return (await this.#client.query(sql, params)).rows[0] as T
   }
 
-  /** Statements by their share, the greatest first. */
+  /** Returns statements by their share, largest first. */
   statements(): StatementShare[] {
     const all = [...this.#samples.values()].reduce((sum, sample) => sum + sample.total, 0)
     return [...this.#samples]
@@ -123,7 +123,7 @@ export class DatabaseWatch {
       }))
   }
 
-  async #look(keep = false): Promise<void> {
+  async #sample(countStatements = false): Promise<void> {
     if (this.#busy) return
     this.#busy = true
     try {
@@ -136,16 +136,16 @@ export class DatabaseWatch {
       })
       for (const row of rows) {
         this.#applications.set(row.pid, row.application)
-        if (keep && row.state === 'active' && row.application !== 'bench') this.#keep(row)
+        if (countStatements && row.state === 'active' && row.application !== 'bench') this.#count(row)
       }
     } catch {
-      // the database is going or gone: the next look will tell
+      // the database is stopping or away; the next sample tries again
     } finally {
       this.#busy = false
     }
   }
 
-  #keep({ application, query, wait }: Activity): void {
+  #count({ application, query, wait }: Activity): void {
     const statement = `${application.replace('carillon ', '')}: ${label(query)}`
     const sample = this.#samples.get(statement) ?? { total: 0, waits: new Map<string, number>() }
     this.#samples.set(statement, sample)

@@ -5,40 +5,40 @@ import { fileURLToPath } from 'node:url'
 import { checkPort } from '../../server/src/supervisor/port.ts'
 import { makeScratch, startCarillon } from '../../server/test/carillon-process.ts'
 
-// The real product, all roles of it, on a data directory of its own, for a bench to load and look at.
+// The whole product with all roles, on a data directory of its own.
 
 const startScript = fileURLToPath(new URL('../../server/src/bin/start.ts', import.meta.url))
 const stopMs = 60_000
 
-export type HouseOptions = {
-  /** Binds to the simulator, and submits under way on each: 100 per bind and 1,000 in all at most. */
+export type InstallationOptions = {
+  /** Binds to the simulator, and unanswered submits on each: at most 100 per bind and 1,000 in total. */
   binds: number
   window: number
-  /** The most submits a second; any number without it. */
+  /** Cap in submits per second; unlimited without it. */
   mps?: number | undefined
   env?: Record<string, string>
 }
 
-export type House = {
+export type Installation = {
   dataDir: string
   url: string
   databaseUrl: string
-  /** What the simulator has accepted. */
+  /** File of the submits that the simulator has accepted. */
   rawFile: string
-  /** The top of the process tree. */
+  /** The supervisor, the root of the process tree. */
   pid: number
   authorization: string
-  /** Calls the API as the sandbox account and gives the body back; throws what an error answer says. */
+  /** Calls the API as the sandbox account and returns the body; throws an Error with the body of an error response. */
   call<T>(method: string, path: string, body?: unknown): Promise<T>
-  /** Stops it in order; throws when it did not end well. */
+  /** Stops the installation; throws when its exit code is not 0. */
   stop(): Promise<void>
-  /** Removes the data directory and ends whatever still runs on it. */
+  /** Removes the data directory and kills the remaining processes that use it. */
   remove(): void
 }
 
-/** Starts everything at zero simulated latency, and returns when a text could be sent. */
-export async function startHouse({ binds, window, mps, env = {} }: HouseOptions): Promise<House> {
-  if (window > 100 || binds * window > 1_000) throw new Error('the window is 100 per bind and 1,000 in all at most')
+/** Starts an installation without simulated latency; resolves when it is ready to send. */
+export async function startInstallation({ binds, window, mps, env = {} }: InstallationOptions): Promise<Installation> {
+  if (window > 100 || binds * window > 1_000) throw new Error('window must be at most 100 per bind and 1,000 in total')
   const scratch = makeScratch()
   const dataDir = join(scratch.path, 'data')
   const smppPort = await checkPort('127.0.0.1', 0)
@@ -81,7 +81,7 @@ export async function startHouse({ binds, window, mps, env = {} }: HouseOptions)
         const late = setTimeout(() => carillon.process.kill('SIGKILL'), stopMs)
         const { code, by } = await carillon.exit
         clearTimeout(late)
-        if (code !== 0) throw new Error(`it ended with ${by ?? `code ${code}`}:\n${carillon.output()}`)
+        if (code !== 0) throw new Error(`Carillon ended with ${by ?? `code ${code}`}:\n${carillon.output()}`)
       },
       remove: scratch.remove,
     }
@@ -98,10 +98,10 @@ async function waitUntilReady(url: string): Promise<void> {
     if (response.ok) return
     await sleep(50)
   }
-  throw new Error('it did not get ready')
+  throw new Error('Carillon was not ready within 30 s')
 }
 
-/** The embedded database's address, as the files in its home tell it. */
+/** Returns the URL of the embedded database, read from the files in its directory. */
 function findDatabaseUrl(dataDir: string): string {
   const home = join(dataDir, 'postgres')
   const record = join(home, 'location')
