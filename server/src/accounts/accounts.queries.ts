@@ -36,7 +36,7 @@ export type Account = {
   email: string
   username: string
   timeZone: string
-  /** May change what belongs to the whole installation. */
+  /** May change the settings that all accounts share. */
   isOperator: boolean
   createdAt: Date
 }
@@ -44,7 +44,7 @@ export type Account = {
 const accountColumns = /* sql */ `id, email, username, time_zone as "timeZone", is_operator as "isOperator",
   created_at as "createdAt"`
 
-/** A new account, an operator if it is the first; the unique index `accounts_email_key` decides who has an address. */
+/** Inserts an account, the first one as an operator; fails on `accounts_email_key` when the email is taken. */
 export function insertAccount(
   db: Db,
   given: { email: string; username: string; timeZone: string; quietHours: boolean },
@@ -74,7 +74,7 @@ export function listAccounts(db: Db) {
   return db.many<Account>('list_accounts', /* sql */ `select ${accountColumns} from accounts order by id`)
 }
 
-/** Makes the account an operator, or no more; undefined when there is no such account. */
+/** Sets whether the account is an operator; returns undefined when there is no such account. */
 export function updateOperator(db: Db, id: number, isOperator: boolean) {
   return db.maybeOne<Account>(
     'update_operator',
@@ -89,7 +89,7 @@ export type User = { id: number; accountId: number; email: string; role: Role; c
 
 const userColumns = /* sql */ `id, account_id as "accountId", email, role, created_at as "createdAt"`
 
-/** A new user; the unique index `users_email_key` decides who has an address. */
+/** Inserts a user; fails on `users_email_key` when the email is taken. */
 export function insertUser(db: Db, given: { accountId: number; email: string; role: Role; passwordHash: string }) {
   return db.one<User>(
     'insert_user',

@@ -9,7 +9,7 @@ async function me(headers: Record<string, string>, method: 'GET' | 'POST' = 'GET
   return answerOf(await api.app.inject({ method, url: '/api/v2/accounts/me', headers }))
 }
 
-test('shows the account of the key', async () => {
+test('returns the account of the key', async () => {
   const answer = await api.owner.get('/accounts/me')
   expect(answer.status).toBe(200)
   expect(answer.body).toEqual({
@@ -18,7 +18,7 @@ test('shows the account of the key', async () => {
   })
 })
 
-describe('no way in', () => {
+describe('a request is rejected', () => {
   const unauthorized = { status: 'error', error: 'API key authorization failure', code: 'unauthorized' }
 
   test.each([
@@ -59,14 +59,14 @@ describe('no way in', () => {
   })
 })
 
-test('the key alone decides: any user name, a cookie and a foreign host make no difference', async () => {
+test('only the key counts: user name, cookies and the host header are ignored', async () => {
   for (const userName of ['tatango', '', 'someone@else.example']) {
     const headers = { authorization: basic(api.owner.key, userName), cookie: '', host: 'example.org' }
     expect((await me(headers)).status).toBe(200)
   }
 })
 
-test('a key without our prefix is a key too, and its start is not stored', async () => {
+test('a short key of another format works, and its first characters are not stored', async () => {
   const key = 'tatango_key_short'
   const { prefix, hash } = traceOf(key)
   expect(prefix).not.toContain(key.slice(0, 5))
@@ -94,12 +94,12 @@ describe('scopes', () => {
     return { get: await call('GET'), post: await call('POST') }
   }
 
-  test('read: reads only', async () => {
+  test('read: allows reads only', async () => {
     expect(await statuses('read', '/lists')).toEqual({ get: 200, post: 403 })
     expect(await statuses('read', '/lists/1/messages')).toEqual({ get: 404, post: 403 })
   })
 
-  test('send: reads, and messages', async () => {
+  test('send: allows reads and messages', async () => {
     expect(await statuses('send', '/lists')).toEqual({ get: 200, post: 403 })
     expect(await statuses('send', '/lists/1/messages')).toEqual({ get: 404, post: 422 })
   })

@@ -9,11 +9,11 @@ export type NewAccount = {
   username: string
   timeZone: string
   password: string
-  /** Its broadcasts keep to quiet hours. */
+  /** Its broadcasts observe quiet hours. */
   quietHours: boolean
 }
 
-/** Makes an account with its first user, who owns it. An address that is taken is refused, whoever was faster. */
+/** Creates an account with its owner as first user; throws `emailTaken` when another account or user has the email. */
 export async function createAccount(db: Db, given: NewAccount): Promise<{ account: Account; user: User }> {
   const passwordHash = await hashPassword(given.password)
   try {
@@ -23,11 +23,11 @@ export async function createAccount(db: Db, given: NewAccount): Promise<{ accoun
       return { account, user }
     })
   } catch (error) {
-    throw refusalOf(error)
+    throw toAppError(error)
   }
 }
 
-/** Gives an account another user. */
+/** Adds a user to an account; throws `emailTaken` when another user has the email. */
 export async function addUser(
   db: Db,
   given: { accountId: number; email: string; role: Role; password: string },
@@ -36,10 +36,10 @@ export async function addUser(
   try {
     return await db.tx((tx) => insertUser(tx, { ...given, passwordHash }))
   } catch (error) {
-    throw refusalOf(error)
+    throw toAppError(error)
   }
 }
 
-function refusalOf(error: unknown): unknown {
+function toAppError(error: unknown): unknown {
   return violates(error, 'accounts_email_key') || violates(error, 'users_email_key') ? errors.emailTaken() : error
 }

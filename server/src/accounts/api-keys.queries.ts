@@ -41,7 +41,7 @@ export function insertApiKey(db: Db, key: NewApiKey) {
   )
 }
 
-/** The account's keys that were not revoked, oldest first. */
+/** Returns a page of the account's keys, oldest first, without the revoked ones. */
 export function listApiKeys(db: Db, accountId: number, page: PageBounds) {
   return db.many<ApiKey>(
     'list_api_keys',
@@ -61,8 +61,8 @@ export async function countApiKeys(db: Db, accountId: number): Promise<number> {
 }
 
 /**
- * Locks the account's keys of these ids, in the order of their ids, and answers them. Two keys that revoke each other
- * go one after the other so.
+ * Locks the account's keys with these ids, in the order of their ids, and returns them. So two keys that revoke each other
+ * do it one after the other, without a deadlock.
  */
 export function lockApiKeys(db: Db, accountId: number, ids: number[]) {
   return db.many<ApiKey>(
@@ -76,7 +76,7 @@ export function lockApiKeys(db: Db, accountId: number, ids: number[]) {
 
 export type ApiKeyChange = { disabledAt?: Date | null; name?: string; rateLimit?: string | null }
 
-/** Changes what is given. */
+/** Changes the given fields. */
 export function updateApiKey(db: Db, id: number, change: ApiKeyChange) {
   return db.one<ApiKey>(
     'update_api_key',
@@ -101,7 +101,7 @@ export function revokeApiKey(db: Db, id: number, now: Date) {
   return db.exec('revoke_api_key', /* sql */ `update api_keys set revoked_at = $2 where id = $1`, [id, now])
 }
 
-/** Notes that these keys were used, where the last note is a minute old. */
+/** Stores the last use of these keys, where the stored one is at least a minute old. */
 export function markKeysUsed(db: Db, ids: number[], now: Date) {
   return db.exec(
     'mark_keys_used',
@@ -113,7 +113,7 @@ export function markKeysUsed(db: Db, ids: number[], now: Date) {
   )
 }
 
-/** A key of whatever account: for operators, who are above all of them. */
+/** Returns a key of any account; for operators only. */
 export function findApiKey(db: Db, id: number) {
   return db.maybeOne<ApiKey>(
     'find_api_key',

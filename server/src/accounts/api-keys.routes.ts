@@ -39,7 +39,7 @@ export const apiKeyRoutes: FastifyPluginAsyncTypebox = async (app) => {
       schema: {
         operationId: 'listApiKeys',
         summary: 'List the API keys of the account, oldest first',
-        description: '`last_used_at` is exact to a minute. Revoked keys are not shown.',
+        description: '`last_used_at` is accurate to a minute. Revoked keys are not shown.',
         ...common,
         querystring: PageQuery,
         response: { 200: ApiKeyPage, ...commonErrors },
@@ -58,13 +58,13 @@ export const apiKeyRoutes: FastifyPluginAsyncTypebox = async (app) => {
       config: { secrets: ['api_key.key'] },
       schema: {
         operationId: 'createApiKey',
-        summary: 'Make an API key',
-        description: 'The answer is the only place where the key itself is ever shown.',
+        summary: 'Create an API key',
+        description: 'The key itself is shown in this response only.',
         ...common,
         body: ApiKeyCreateBody,
         response: {
           201: Type.Object({ status: Type.Literal('API key created'), api_key: NewApiKeySchema }),
-          422: errorResponse('A value is not acceptable.'),
+          422: errorResponse('A value is invalid.'),
           ...commonErrors,
         },
       },
@@ -90,14 +90,14 @@ export const apiKeyRoutes: FastifyPluginAsyncTypebox = async (app) => {
     {
       schema: {
         operationId: 'updateApiKey',
-        summary: "Change a key's name or rate limit",
+        summary: 'Change the name or the rate limit of an API key',
         ...common,
         params,
         body: ApiKeyUpdateBody,
         response: {
           200: Type.Object({ status: Type.Literal('OK'), api_key: ApiKeySchema }),
           404: notFound,
-          422: errorResponse('A value is not acceptable.'),
+          422: errorResponse('A value is invalid.'),
           ...commonErrors,
         },
       },
@@ -115,8 +115,8 @@ export const apiKeyRoutes: FastifyPluginAsyncTypebox = async (app) => {
     {
       schema: {
         operationId: 'disableApiKey',
-        summary: 'Shut a key out until it is enabled again',
-        description: 'In force with the answer. The key of this very request is refused.',
+        summary: 'Disable an API key until it is enabled again',
+        description: 'In force when the response arrives. A key cannot disable or revoke itself.',
         ...common,
         params,
         response: {
@@ -138,7 +138,7 @@ export const apiKeyRoutes: FastifyPluginAsyncTypebox = async (app) => {
     {
       schema: {
         operationId: 'enableApiKey',
-        summary: 'Let a disabled key in again',
+        summary: 'Enable a disabled API key',
         ...common,
         params,
         response: {
@@ -159,8 +159,8 @@ export const apiKeyRoutes: FastifyPluginAsyncTypebox = async (app) => {
     {
       schema: {
         operationId: 'revokeApiKey',
-        summary: 'Revoke a key for ever',
-        description: 'In force with the answer. The key of this very request is refused.',
+        summary: 'Revoke an API key for good',
+        description: 'In force when the response arrives. A key cannot disable or revoke itself.',
         ...common,
         params,
         response: {

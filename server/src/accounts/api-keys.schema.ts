@@ -7,17 +7,17 @@ import { formatTime } from '../http/times.ts'
 import { isWithin, parseRateLimit, type RateLimit, rateLimitFormat } from '../lib/rate-limit.ts'
 import type { ApiKey } from './api-keys.queries.ts'
 
-const Name = Type.String({ maxLength: 100, pattern: '\\S', description: 'What the key is for.' })
+const Name = Type.String({ maxLength: 100, pattern: '\\S', description: 'Purpose of the key.' })
 
 const RateLimitText = TextOrNull({
   maxLength: 20,
-  description: `Its own limit as ${rateLimitFormat}; at most that of the installation, which counts where this is null.`,
+  description: `Rate limit of this key: ${rateLimitFormat}; at most the limit of the installation, which applies when null.`,
 })
 
 const ScopeName = Type.Unsafe<'full' | 'read' | 'send'>({
   type: 'string',
   enum: ['full', 'read', 'send'],
-  description: '`read` reads, `send` reads and sends messages, `full` does everything.',
+  description: '`read` allows reading; `send` allows reading and sending messages; `full` allows everything.',
 })
 
 export const ApiKeyCreateBody = Type.Object({
@@ -31,7 +31,7 @@ export const ApiKeyCreateBody = Type.Object({
 export const ApiKeyUpdateBody = Type.Object({
   api_key: Type.Object(
     { name: Type.Optional(Name), rate_limit: Type.Optional(RateLimitText) },
-    { description: 'Only the keys present change.' },
+    { description: 'Fields that are absent stay as they are.' },
   ),
 })
 
@@ -39,9 +39,9 @@ const fields = {
   id: Id('Id of the key.'),
   name: Type.String(),
   scope: ScopeName,
-  prefix: TextOrNull({ description: 'How the key begins; null for a short one.' }),
+  prefix: TextOrNull({ description: 'First characters of the key; null for a short key.' }),
   rate_limit: RateLimitText,
-  is_current: Type.Boolean({ description: 'The key of this very request.' }),
+  is_current: Type.Boolean({ description: 'Whether this key authenticated the request.' }),
   created_at: Time,
   last_used_at: TimeOrNull,
   disabled_at: TimeOrNull,
@@ -53,13 +53,13 @@ export const ApiKeyIdParam = idParam('Id of the key.', errors.apiKeyNotFound)
 export const ApiKeySchema = Type.Object(fields, { title: 'ApiKey' })
 
 export const NewApiKeySchema = Type.Object(
-  { ...fields, key: TextOrNull({ description: 'The key itself: shown here and never again.' }) },
+  { ...fields, key: TextOrNull({ description: 'The key itself; shown in this response only.' }) },
   { title: 'NewApiKey' },
 )
 
 export const ApiKeyPage = pageSchema('api_keys', ApiKeySchema)
 
-/** The key without its secret, which the database does not know. */
+/** A key on the wire, without the secret, which is not stored. */
 export function presentApiKey(key: ApiKey, current: number, timeZone: string): Static<typeof ApiKeySchema> {
   return {
     id: key.id,
@@ -74,7 +74,7 @@ export function presentApiKey(key: ApiKey, current: number, timeZone: string): S
   }
 }
 
-/** A key's own limit as it was sent: well formed, and within what the installation allows, or a 422. */
+/** Returns the rate limit as it was sent; throws a 422 when it is malformed or above the limit of the installation. */
 export function readRateLimit(text: string | null | undefined, bound: RateLimit | 'off'): string | null | undefined {
   if (text === undefined || text === null) return text
   const limit = parseRateLimit(text)
@@ -82,7 +82,7 @@ export function readRateLimit(text: string | null | undefined, bound: RateLimit 
   if (limit === undefined) throw errors.invalid({ [field]: [`must be ${rateLimitFormat}`] })
   if (!isWithin(limit, bound) && bound !== 'off') {
     throw errors.invalid({
-      [field]: [`is more than the ${bound.calls} calls in ${bound.windowMs / 1_000} s that are allowed here`],
+      [field]: [`is above the limit of the installation, ${bound.calls} calls in ${bound.windowMs / 1_000} s`],
     })
   }
   return text

@@ -23,7 +23,7 @@ async function statusWith(key: string, path = '/accounts/me') {
   return (await api.app.inject({ url: `/api/v2${path}`, headers: { authorization: basic(key) } })).statusCode
 }
 
-test('a made key works at once, is shown once, and is kept as a hash only', async () => {
+test('a new key works at once, is shown once, and is stored as a hash only', async () => {
   const answer = await api.owner.post('/api_keys', { api_key: { name: 'Mailer', scope: 'read', rate_limit: '10/60' } })
   const { id, key } = answer.body.api_key as KeyView
   expect(answer.status).toBe(201)
@@ -66,7 +66,7 @@ test.each([
   expect((await api.owner.get('/api_keys')).body.count).toBe(1)
 })
 
-test('a disabled key is shut out until it is enabled; a revoked one for ever, and out of sight', async () => {
+test('a disabled key is rejected until it is enabled; a revoked key is rejected for good and not listed', async () => {
   const { id, key } = await made(api.owner)
   const off = await api.owner.post(`/api_keys/${id}/disable`)
   expect(off).toMatchObject({ status: 200, body: { status: 'API key disabled', api_key: { id } } })
@@ -83,7 +83,7 @@ test('a disabled key is shut out until it is enabled; a revoked one for ever, an
   expect((await api.owner.post(`/api_keys/${id}/enable`)).status).toBe(404)
 })
 
-test('its name and limit can be changed, only the keys that are sent, and a new limit counts at once', async () => {
+test('name and limit can be changed one by one, and a new limit applies at once', async () => {
   const { id, key } = await made(api.owner)
   const renamed = await api.owner.put(`/api_keys/${id}`, { api_key: { name: 'Shop' } })
   expect(renamed).toMatchObject({ status: 200, body: { status: 'OK', api_key: { name: 'Shop', rate_limit: null } } })
@@ -94,7 +94,7 @@ test('its name and limit can be changed, only the keys that are sent, and a new 
   expect(await statusWith(key)).toBe(200)
 })
 
-test('a limit may not be more than the installation allows', async () => {
+test('a limit above that of the installation is rejected', async () => {
   const app = await makeApp(makeRuntime({ db: api.db, config: readEnv({ CARILLON_RATE_LIMIT: 'default' }) }))
   const person = await makePerson(api.db, app)
   const set = async (limit: string) =>
@@ -103,7 +103,7 @@ test('a limit may not be more than the installation allows', async () => {
   await app.close()
 })
 
-test('a key cannot shut itself out', async () => {
+test('a key cannot disable or revoke itself', async () => {
   const path = `/api_keys/${api.owner.keyId}`
   const refused = { status: 422, body: { status: 'error', code: 'key_in_use' } }
   expect(await api.owner.post(`${path}/disable`)).toMatchObject(refused)
@@ -111,7 +111,7 @@ test('a key cannot shut itself out', async () => {
   expect((await api.owner.get('/accounts/me')).status).toBe(200)
 })
 
-test("a stranger's key is not there", async () => {
+test("another account's key is not found", async () => {
   const path = `/api_keys/${api.stranger.keyId}`
   const answers = [
     await api.owner.put(path, { api_key: { name: 'Mine' } }),
@@ -124,7 +124,7 @@ test("a stranger's key is not there", async () => {
   expect((await api.stranger.get('/api_keys')).body.api_keys).toMatchObject([{ name: 'test', disabled_at: null }])
 })
 
-test.each(['read', 'send'])('a key of scope %s manages no keys', async (scope) => {
+test.each(['read', 'send'])('a key of scope %s cannot manage keys', async (scope) => {
   const { key } = await made(api.owner, { scope })
   const headers = { authorization: basic(key) }
   const url = `/api/v2/api_keys/${api.owner.keyId}`
@@ -137,7 +137,7 @@ test.each(['read', 'send'])('a key of scope %s manages no keys', async (scope) =
 })
 
 describe('with real commits', () => {
-  test('two keys that disable each other at once: one does, and the account keeps a key', async () => {
+  test('two keys that disable each other at once: one succeeds, and the account keeps a key', async () => {
     const database = await freshDatabase()
     const rt = makeRuntime({ db: database.db })
     const { id: accountId } = await make.account(database.db)
@@ -185,7 +185,7 @@ describe('with real commits', () => {
     await database.close()
   })
 
-  test('its use is written down beside the requests, once a minute at most', async () => {
+  test('its last use is stored outside the requests, at most once a minute', async () => {
     const database = await freshDatabase()
     const at = { now: new Date('2026-11-21T12:00:00Z') }
     const app = await makeApp(makeRuntime({ db: database.db, clock: { now: () => at.now } }))

@@ -18,23 +18,23 @@ import {
 } from './api-keys.queries.ts'
 
 const prefixLength = 20
-// a made key has 56 characters; of one much shorter the prefix would give half away
-const shortest = 40
+// a generated key has 56 characters; the prefix of a much shorter one would reveal half of it
+const minPrefixableLength = 40
 
 /** A page of the account's keys that are not revoked, oldest first. */
 export function getApiKeyPage(db: Db, accountId: number, page: Page): Promise<PageOf<ApiKey>> {
   return pageOf(countApiKeys(db, accountId), listApiKeys(db, accountId, page))
 }
 
-/** A new key: 256 random bits behind a word that tells scanners of leaked secrets whose it is. */
+/** Returns a new key: 256 random bits after a word by which scanners for leaked secrets recognize our keys. */
 export function makeKey(): string {
   return `carillon_key_${randomBytes(32).toString('base64url')}`
 }
 
-/** What is stored of a key: its SHA-256, and the part that finds the row. */
+/** Returns the stored form of a key: its SHA-256, and the prefix that finds the row. */
 export function traceOf(key: string): { prefix: string; hash: Buffer } {
   const hash = hashOf('sha256', key, 'buffer')
-  const prefix = key.length >= shortest ? key : `sha256:${hash.toString('hex')}`
+  const prefix = key.length >= minPrefixableLength ? key : `sha256:${hash.toString('hex')}`
   return { prefix: prefix.slice(0, prefixLength), hash }
 }
 
@@ -69,8 +69,8 @@ export function callerFinder(db: Db, mode: 'sandbox' | 'production') {
 }
 
 /**
- * Makes a key for the account and answers it with its text, which nobody can be told again. What is made in the
- * sandbox opens nothing in production.
+ * Creates a key for the account and returns it with its text, which is not stored. Production rejects keys that were
+ * created in sandbox mode.
  */
 export async function createApiKey(
   db: Db,
@@ -81,13 +81,13 @@ export async function createApiKey(
   return { ...row, key }
 }
 
-/** Who acts on a key: another key of the account, or the operator. */
+/** The actor of a change of a key: another key of the account, or the operator. */
 export type KeyHolder = { accountId: number; keyId: number | 'operator' }
 
 /**
- * Runs `change` on one of the account's keys, with the row locked. No key shuts itself out, and two that shut each
- * other out do not both succeed: the second one is no longer allowed to when its turn comes. So an account never loses
- * its last key by the API.
+ * Runs `change` on one of the account's keys, with the row locked. When two keys disable each other, only the first one
+ * succeeds, because the second one is disabled when it gets the locks. So an account never loses its last key through the
+ * API; a key that disables itself is rejected by the callers.
  */
 async function onKey<T>(db: Db, { accountId, keyId }: KeyHolder, id: number, change: (tx: Db) => Promise<T>) {
   return db.tx(async (tx) => {
@@ -104,18 +104,18 @@ export function changeApiKey(rt: Pick<Runtime, 'db'>, holder: KeyHolder, id: num
   return onKey(rt.db, holder, id, (tx) => updateApiKey(tx, id, change))
 }
 
-/** Shuts a key out until it is enabled again; in force when this returns. */
+/** Disables a key until it is enabled again; requests with it are rejected as soon as this returns. */
 export async function disableApiKey(rt: Pick<Runtime, 'db' | 'clock'>, holder: KeyHolder, id: number) {
   if (holder.keyId === id) throw errors.keyInUse()
   return onKey(rt.db, holder, id, (tx) => updateApiKey(tx, id, { disabledAt: rt.clock.now() }))
 }
 
-/** Lets a disabled key in again. */
+/** Enables a disabled key. */
 export function enableApiKey(rt: Pick<Runtime, 'db'>, holder: KeyHolder, id: number) {
   return onKey(rt.db, holder, id, (tx) => updateApiKey(tx, id, { disabledAt: null }))
 }
 
-/** Shuts a key out for ever; its row stays, because imports and the ledger of consent name it. */
+/** Revokes a key for good; its row stays, because imports and the ledger of consent refer to it. */
 export async function removeApiKey(rt: Pick<Runtime, 'db' | 'clock'>, holder: KeyHolder, id: number) {
   if (holder.keyId === id) throw errors.keyInUse()
   await onKey(rt.db, holder, id, (tx) => revokeApiKey(tx, id, rt.clock.now()))

@@ -3,11 +3,11 @@ import { promisify } from 'node:util'
 
 const derive = promisify(argon2)
 
-// 19 MB, two passes, one lane: what OWASP asks of argon2id
+// 19 MB, two passes, one lane: OWASP's minimum for argon2id
 const cost = { memory: 19_456, passes: 2, parallelism: 1 }
 const tagLength = 32
 
-/** The argon2id hash of a password with a salt of its own, in the usual text form. */
+/** Returns the argon2id hash of a password with a random salt, as a PHC string. */
 export async function hashPassword(password: string): Promise<string> {
   const nonce = randomBytes(16)
   const tag = await derive('argon2id', { message: password.normalize('NFKC'), nonce, tagLength, ...cost })
@@ -15,7 +15,7 @@ export async function hashPassword(password: string): Promise<string> {
   return `$argon2id$v=19$m=${memory},t=${passes},p=${parallelism}$${unpadded(nonce)}$${unpadded(tag)}`
 }
 
-/** Whether this is the password of the hash, whatever costs the hash was made with. */
+/** Returns whether this is the password of the hash; the hash states its own cost parameters. */
 export async function isPassword(password: string, hash: string): Promise<boolean> {
   const found = /^\$argon2id\$v=19\$m=(\d+),t=(\d+),p=(\d+)\$([\w+/]+)\$([\w+/]+)$/.exec(hash)
   if (!found) return false
@@ -27,7 +27,7 @@ export async function isPassword(password: string, hash: string): Promise<boolea
   return timingSafeEqual(derived, tag)
 }
 
-/** A password that nobody has to think of: 120 random bits. */
+/** Returns a random password of 120 bits. */
 export function makePassword(): string {
   return randomBytes(15).toString('base64url')
 }

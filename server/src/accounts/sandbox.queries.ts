@@ -1,8 +1,9 @@
 import type { Db } from '../db/db.ts'
 
-// The sandbox's first rows. They belong to several nouns; a seed is no rule of theirs, so it writes them itself.
+// The sandbox's first rows. They belong to several nouns, whose folders are uphill of this one, so the seed writes them
+// itself.
 
-/** Two supervisors that start at once seed one after the other. */
+/** Takes the lock that makes two supervisors seed one after the other. */
 export function lockSandbox(db: Db) {
   return db.exec('lock_sandbox', /* sql */ `select pg_advisory_xact_lock(hashtext('seed_sandbox'))`)
 }
@@ -15,7 +16,7 @@ export function findAccountOfKey(db: Db, hash: Buffer) {
   )
 }
 
-/** The account with this login, made when there is none. */
+/** Returns the account with this login email; inserts it when there is none. */
 export function insertAccount(db: Db, email: string) {
   return db.one<{ id: number; email: string }>(
     'insert_sandbox_account',
@@ -49,7 +50,7 @@ export function findSandboxKey(db: Db, accountId: number) {
   )
 }
 
-/** Stores the key, unless it is there already. */
+/** Inserts the key, unless it exists. */
 export function insertSandboxKey(db: Db, accountId: number, trace: { prefix: string; hash: Buffer }) {
   return db.exec(
     'insert_sandbox_key',
@@ -61,7 +62,7 @@ export function insertSandboxKey(db: Db, accountId: number, trace: { prefix: str
   )
 }
 
-/** The account's first short code, or this one when it has none. */
+/** Returns the account's first short code; inserts this one when it has none. */
 export function insertShortCode(db: Db, accountId: number, code: string) {
   return db.one<{ id: number; code: string }>(
     'insert_sandbox_short_code',
@@ -89,7 +90,7 @@ type Texts = {
   secondOptinMessage: string
 }
 
-/** The account's oldest list, or a new one with these texts when it has none. */
+/** Returns the account's oldest list; inserts one with these texts when it has none. */
 export function insertList(db: Db, accountId: number, shortCodeId: number, name: string, texts: Texts) {
   return db.one<{ id: number; isNew: boolean }>(
     'insert_sandbox_list',
@@ -119,7 +120,7 @@ export function insertList(db: Db, accountId: number, shortCodeId: number, name:
   )
 }
 
-/** Subscribes the numbers of the sandbox's people, with their consent in the ledger. */
+/** Subscribes these numbers to the list, with their consent in the ledger. */
 export function insertSubscribers(db: Db, accountId: number, listId: number, phones: number[]) {
   return db.exec(
     'insert_sandbox_subscribers',
@@ -128,7 +129,7 @@ export function insertSubscribers(db: Db, accountId: number, listId: number, pho
       insert into subscribers (list_id, phone, state, opt_in_method, api_source, subscribed_at, opted_in_at)
       select $2, phone, 'subscribed', 'api', 'sandbox', now(), now() from unnest($3::bigint[]) phone
       returning phone),
-    noted as (
+    recorded as (
       insert into opts (account_id, list_id, phone, kind, method, source, actor, created_at)
       select $1, $2, phone, 'opt_in', 'api', 'sandbox', 'sandbox', now() from added)
     insert into list_deltas (list_id, prefix, subscribed)

@@ -16,7 +16,7 @@ async function callerOf(key: string | undefined) {
   return typeof caller === 'object' ? caller : undefined
 }
 
-test('makes an account, a key that works, a short code and a list with subscribers and their consent', async () => {
+test('creates an account, a working key, a short code and a list with subscribers and their consent', async () => {
   const seeded = await seedSandbox(ctx.db, { email })
   expect(seeded).toMatchObject({ email, apiKey: expect.stringMatching(/^carillon_key_/), shortCode: '88222' })
   expect(await callerOf(seeded.apiKey)).toMatchObject({ account: { email }, apiKey: { scope: 'full', sandbox: true } })
@@ -40,7 +40,7 @@ test('makes an account, a key that works, a short code and a list with subscribe
   expect(counted).toEqual({ n: 6 })
 })
 
-test('touches nothing the second time', async () => {
+test('changes nothing the second time', async () => {
   const first = await seedSandbox(ctx.db, { email })
   await ctx.db.exec('leave', `update subscribers set state = 'unsubscribed' where list_id = $1`, [first.listId])
   const before = [await rows('api_keys'), await rows('lists'), await rows('subscribers'), await rows('opts')]
@@ -50,7 +50,7 @@ test('touches nothing the second time', async () => {
   expect([await rows('api_keys'), await rows('lists'), await rows('subscribers'), await rows('opts')]).toEqual(before)
 })
 
-test('takes a given key, of any length, and another one later', async () => {
+test('accepts a given key of any length, and a second one later', async () => {
   expect((await seedSandbox(ctx.db, { email, apiKey: 'secret' })).apiKey).toBe('secret')
   await seedSandbox(ctx.db, { email, apiKey: 'carillon_key_0123456789012345678901234567890123456789012' })
   expect(await callerOf('secret')).toMatchObject({ account: { email } })
@@ -66,7 +66,7 @@ test('another email with the same key renames the account', async () => {
   expect(await callerOf('secret')).toMatchObject({ account: { email: 'new@carillon.example' } })
 })
 
-test('gives the banner a list again when all were deleted', async () => {
+test('creates a list for the banner again when all lists were deleted', async () => {
   const first = await seedSandbox(ctx.db, { email })
   await ctx.db.exec('delete_list', 'update lists set deleted_at = now() where id = $1', [first.listId])
   const second = await seedSandbox(ctx.db, { email })

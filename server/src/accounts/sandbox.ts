@@ -14,20 +14,20 @@ import {
 
 const shortCode = '88222'
 
-/** Their last four digits choose what becomes of a text to them: most simply get it, 0106 answers STOP. */
+/** The last four digits choose the fate of a text in the simulator: most are delivered, 0106 replies STOP. */
 const phones = [2065550102, 2065550106, 2065550108, 2065550111, 2065550112, 2065550113]
 
 export type Sandbox = {
   email: string
-  /** Only when it was given or has just been made; the database does not know it any more. */
+  /** Defined only when it was given or has just been generated; the database stores its hash only. */
   apiKey: string | undefined
   listId: number
   shortCode: string
 }
 
 /**
- * Sees to it that the sandbox has an account, a key, a short code and a list with a few subscribers, and touches nothing
- * that is there already. Without a key, one is made the first time.
+ * Creates the sandbox's account, key, short code and list with a few subscribers, except for those that exist. Without a
+ * given key, it generates one at the first start.
  */
 export function seedSandbox(db: Db, given: { email: string; apiKey?: string }): Promise<Sandbox> {
   return db.tx(async (tx) => {
@@ -51,7 +51,7 @@ const texts = {
   secondOptinMessage: 'Carillon sandbox: good to have you back! Reply HELP for help, STOP to quit.',
 }
 
-/** A key brings its account along, so that another CARILLON_SANDBOX_EMAIL renames the account and does not leave it. */
+/** Finds the account by its key first, so that a changed CARILLON_SANDBOX_EMAIL renames the account and keeps its lists. */
 async function seedAccount(tx: Db, { email, apiKey }: { email: string; apiKey?: string }) {
   const known = apiKey === undefined ? undefined : await findAccountOfKey(tx, traceOf(apiKey).hash)
   if (known === undefined) return insertAccount(tx, email)

@@ -1,6 +1,6 @@
 import { resolve } from 'node:path'
 import { parseArgs } from 'node:util'
-import { type Env, readConnectionSettings, readPlace } from '../config/config.ts'
+import { type Env, readConnectionSettings, readDataLocation } from '../config/config.ts'
 import { systemClock } from '../lib/clock.ts'
 import { accountCommands } from './accounts.commands.ts'
 import { backupCommands } from './backup.commands.ts'
@@ -43,7 +43,7 @@ export async function runCli({ args, env, cwd }: Call): Promise<string> {
   const { options, names } = readArguments(command, args)
   if (options.help) return helpOf(command)
   checkArguments(command, options, names)
-  const where = readPlace(env)
+  const where = readDataLocation(env)
   const installation = await openInstallation(where, command.takes ?? 'any')
   try {
     const outcome = await command.run({

@@ -40,7 +40,7 @@ test('an empty environment is a sandbox on loopback', () => {
   expect(config.allowPrivateUrls).toEqual(['127.0.0.0/8', '::1/128'])
 })
 
-test('private ranges are those of the operator, and in the sandbox this machine', () => {
+test('private ranges come from the operator, and the sandbox adds loopback', () => {
   const production = { CARILLON_MODE: 'production', CARILLON_SMPP_URL: 'smpp://a:b@carrier.example:2775' }
   expect(readEnv(production).allowPrivateUrls).toEqual([])
   const env = { CARILLON_ALLOW_PRIVATE_URLS: '10.0.0.0/8' }
@@ -49,13 +49,13 @@ test('private ranges are those of the operator, and in the sandbox this machine'
 })
 
 test.each(['lookup.example', 'ftp://lookup.example/', 'https://user:pw@lookup.example/', 'https://lookup.example/#x'])(
-  'a look-up at %s is refused',
+  'the look-up URL %s is rejected',
   (url) => {
     expect(faultsOf({ CARILLON_LOOKUP_URL: url })).toEqual([expect.stringContaining('CARILLON_LOOKUP_URL must be')])
   },
 )
 
-test('a certificate for the simulator is read, and must be there with its key', () => {
+test('the certificate file of the simulator must exist and contain the key', () => {
   const { cert, key } = makeAuthority().issue('127.0.0.1')
   const faults = (file: string) => faultsOf({ CARILLON_SIMULATOR_TLS_FILE: file })
   expect(faults(writeTemp(cert + key))).toEqual([])
@@ -64,7 +64,7 @@ test('a certificate for the simulator is read, and must be there with its key', 
   }
 })
 
-test('all faults are told at once, each with its variable', () => {
+test('all faults are reported at once, each with its variable', () => {
   const faults = faultsOf({
     CARILLON_PORT: 'eighty',
     CARILLON_MODE: 'live',
@@ -86,7 +86,7 @@ test('all faults are told at once, each with its variable', () => {
   expect(faults).toContain('CARILLON_PORT must be a whole number from 0 to 65535, not "eighty"')
 })
 
-test.each(['-1', '65536', '80.5', '0x50', '8e1', '8080 x'])('%s is no port', (port) => {
+test.each(['-1', '65536', '80.5', '0x50', '8e1', '8080 x'])('%s is rejected as a port', (port) => {
   expect(faultsOf({ CARILLON_PORT: port })).toHaveLength(1)
 })
 
@@ -95,7 +95,7 @@ test('an empty or blank variable counts as absent', () => {
 })
 
 describe('the SMPP account', () => {
-  test('comes out of one URL, encoded characters decoded', () => {
+  test('is parsed from one URL, with encoded characters decoded', () => {
     const { smpp } = readEnv({
       CARILLON_MODE: 'production',
       CARILLON_SMPP_URL: 'smpps://our%40id:p%3Aw%2F@smsc.example.net?window=25&mps=30&binds=2',
@@ -105,7 +105,7 @@ describe('the SMPP account', () => {
     expect(smpp?.password.reveal()).toBe('p:w/')
   })
 
-  test('leaves open what the address does not name', () => {
+  test('has undefined limits where the URL sets none', () => {
     const { smpp } = readEnv({ CARILLON_SMPP_URL: 'smpp://a:b@[::1]' })
     expect(smpp).toMatchObject({
       host: '::1',
@@ -121,11 +121,11 @@ describe('the SMPP account', () => {
     ['http://a:b@localhost', 'must look like'],
     ['smpp://localhost:2775', 'must look like'],
     ['smpp://a:b@localhost?windows=5', 'not "windows"'],
-    ['smpp://a:b@localhost?window=0', 'window that must be a whole number'],
+    ['smpp://a:b@localhost?window=0', 'parameter window, which must be a whole number'],
     [`smpp://a:${'x'.repeat(64)}@localhost`, 'more than 63 characters'],
     ['smpp://a:b@smsc.example.net', 'must point to loopback'],
     ['smpp://a:b@127.0.0.1.example.net', 'must point to loopback'],
-  ])('%s is refused', (url, why) => {
+  ])('%s is rejected', (url, why) => {
     const faults = faultsOf({ CARILLON_SMPP_URL: url })
     expect(faults).toHaveLength(1)
     expect(faults[0]).toContain(why)
@@ -145,19 +145,19 @@ test('the secret key is 32 bytes in hex or base64', () => {
   }
 })
 
-test('production needs no connection to begin with, and refuses what is for the sandbox', () => {
+test('production starts without a connection, and rejects sandbox settings', () => {
   const faults = faultsOf({
     CARILLON_MODE: 'production',
     CARILLON_SANDBOX_API_KEY: 'a-key-of-sixteen-characters',
     CARILLON_SIMULATOR_LATENCY_MS: '0',
   })
   expect(faults).toEqual([
-    'CARILLON_SANDBOX_API_KEY is for the sandbox only; production refuses it',
-    'CARILLON_SIMULATOR_LATENCY_MS is for the sandbox only; production refuses it',
+    'CARILLON_SANDBOX_API_KEY is accepted in sandbox mode only',
+    'CARILLON_SIMULATOR_LATENCY_MS is accepted in sandbox mode only',
   ])
 })
 
-test('a secret never prints, whatever prints it', () => {
+test('a secret is never printed by JSON, inspect or string conversion', () => {
   const config = readEnv({
     DATABASE_URL: 'postgresql://u:hush-hush@db/x',
     CARILLON_SMPP_URL: 'smpp://a:hushhush@localhost',
@@ -182,13 +182,13 @@ test('a secret may come from a file', () => {
   expect(faultsOf({ CARILLON_PORT_FILE: file })).toEqual(['CARILLON_PORT_FILE is not a setting'])
 })
 
-test('the config is frozen through and through', () => {
+test('the config is deeply frozen', () => {
   const config = readEnv({})
   expect(() => Object.assign(config.http, { port: 1 })).toThrow(TypeError)
   expect(() => config.allowPrivateUrls.push('0.0.0.0/0')).toThrow(TypeError)
 })
 
-test('the environment wins over the .env file', () => {
+test('the environment takes precedence over the .env file', () => {
   const file = writeTemp('CARILLON_TEST_BOTH=file\nCARILLON_TEST_FILE_ONLY=file\n')
   process.env.CARILLON_TEST_BOTH = 'environment'
   try {

@@ -12,10 +12,10 @@ export type Config = {
   http: { host: string; port: number; publicUrl: string }
   /** Absolute. */
   dataDir: string
-  /** An own server's; undefined when the supervisor is to run the embedded PostgreSQL. */
+  /** URL of the operator's own server; undefined when the supervisor runs the embedded PostgreSQL. */
   databaseUrl: Secret | undefined
   smpp: SmppAddress | undefined
-  /** 64 hex digits; seals secrets in the database. */
+  /** 64 hex digits; encrypts secrets in the database. */
   secretKey: Secret | undefined
   rateLimit: 'vendor' | 'default' | 'off'
   sandbox: { email: string; apiKey: Secret | undefined }
@@ -23,23 +23,23 @@ export type Config = {
     latencyMs: number
     receiptDelayMs: number
     smppPort: number
-    /** Undefined where it speaks no TLS; the file has a certificate and its key. */
+    /** Undefined without TLS; the file contains a certificate and its key. */
     tls?: { port: number; file: string } | undefined
     controlPort: number
     controlUrl: string | undefined
     rawFile: string
   }
   send: { leaseMs: number; responseDeadlineMs: number; receiptDeadlineMs: number }
-  /** Private ranges that may be called; in the sandbox this machine is one, so that webhooks can be tried at home. */
+  /** Private ranges that may be called; the sandbox adds loopback, so that developers can receive webhooks locally. */
   allowPrivateUrls: string[]
-  /** Whom to ask about a number's line; no url means nobody. */
+  /** The number service; without a url there are no look-ups. */
   lookUp: { url: string | undefined; token: Secret | undefined; timeoutMs: number; cacheDays: number }
-  /** Whom /metrics answers from elsewhere. */
+  /** Bearer token that /metrics accepts from other machines. */
   metricsToken: Secret | undefined
   logLevel: 'fatal' | 'error' | 'warn' | 'info' | 'debug' | 'trace' | 'silent'
 }
 
-/** All that is wrong with the settings, one fault a line, in words for the operator. */
+/** Reports all invalid settings to the operator, one per line. */
 export class ConfigError extends Error {
   readonly faults: readonly string[]
 
@@ -54,7 +54,7 @@ export type Env = Readonly<Record<string, string | undefined>>
 
 const checkout = fileURLToPath(new URL('../../../', import.meta.url))
 
-/** Reads the settings out of an environment: typed, grouped and frozen, or one error that lists every fault. */
+/** Returns the settings of an environment, typed, grouped and frozen; throws one ConfigError that lists every fault. */
 export function readEnv(env: Env): Config {
   const faults: string[] = []
   const texts = readTexts(env, faults)
@@ -105,8 +105,8 @@ export function readEnv(env: Env): Config {
   return deepFreeze(config)
 }
 
-/** Where the data is, for a program that neither sends nor listens and so needs none of the other settings. */
-export function readPlace(env: Env): Pick<Config, 'mode' | 'dataDir' | 'databaseUrl'> {
+/** Returns the location of the data, for a program that neither sends nor listens and needs no other settings. */
+export function readDataLocation(env: Env): Pick<Config, 'mode' | 'dataDir' | 'databaseUrl'> {
   return readSome(env, (read) => ({
     mode: read('CARILLON_MODE'),
     dataDir: resolve(checkout, read('CARILLON_DATA_DIR')),
@@ -114,7 +114,7 @@ export function readPlace(env: Env): Pick<Config, 'mode' | 'dataDir' | 'database
   }))
 }
 
-/** What the environment says of connections, for such a program when it deals with them. */
+/** Returns the settings of connections, for a program that needs no others. */
 export function readConnectionSettings(env: Env): Pick<Config, 'smpp' | 'secretKey'> {
   return readSome(env, (read) => ({ smpp: read('CARILLON_SMPP_URL'), secretKey: read('CARILLON_SECRET_KEY') }))
 }
@@ -127,7 +127,7 @@ function readSome<T>(env: Env, pick: (read: <N extends SettingName>(name: N) => 
   return some
 }
 
-/** The texts that are set. An empty one counts as absent, so that a line of .env can be left blank. */
+/** Returns the texts that are set. An empty text counts as absent, so that a line of .env may have no value. */
 function readTexts(env: Env, faults: string[]): Map<SettingName, string> {
   const texts = new Map<SettingName, string>()
   for (const name of settingNames) {
@@ -157,14 +157,14 @@ function isSecret(name: SettingName): boolean {
   return (settings[name] as Setting<unknown>).secret === true
 }
 
-/** A misspelt name must not go unnoticed; benches and tests have names of their own. */
+/** Reports misspelled names; benches and tests use names with a prefix of their own. */
 function isKnown(name: string): boolean {
   if (/^CARILLON_(TEST|BENCH)_/.test(name) || Object.hasOwn(settings, name)) return true
   const secret = settingNames.find((setting) => name === `${setting}_FILE`)
   return secret !== undefined && isSecret(secret)
 }
 
-/** On a fault the default stands in, so that the faults behind it are found as well. */
+/** Returns the default for an invalid text, so that reading continues and finds the other faults. */
 function readSetting(name: SettingName, text: string | undefined, faults: string[]): unknown {
   const setting: Setting<unknown> = settings[name]
   try {
@@ -175,7 +175,7 @@ function readSetting(name: SettingName, text: string | undefined, faults: string
   return setting.default === undefined ? undefined : setting.parse(setting.default)
 }
 
-/** A path that leads nowhere is told with all other faults, not by the simulator once all the rest runs. */
+/** Reports an unusable file together with all other faults, before any role starts. */
 function checkTlsFile({ simulator }: Config, faults: string[]) {
   if (!simulator.tls) return
   try {
@@ -190,18 +190,18 @@ function checkMode(config: Config, texts: Map<SettingName, string>, faults: stri
   if (config.mode === 'sandbox') {
     if (config.smpp && !isLoopbackHost(config.smpp.host)) {
       faults.push(
-        'CARILLON_SMPP_URL must point to loopback in sandbox mode; set CARILLON_MODE=production to text people',
+        'CARILLON_SMPP_URL must point to loopback in sandbox mode; set CARILLON_MODE=production to send to real phones',
       )
     }
     return
   }
   for (const name of texts.keys()) {
     const { sandboxOnly }: Setting<unknown> = settings[name]
-    if (sandboxOnly) faults.push(`${name} is for the sandbox only; production refuses it`)
+    if (sandboxOnly) faults.push(`${name} is accepted in sandbox mode only`)
   }
 }
 
-/** A wildcard address is no place to call: whoever listens on all addresses is reached on loopback, too. */
+/** Clients cannot call a wildcard address; a server that listens on all addresses is reachable on loopback. */
 function defaultPublicUrl(host: string, port: number): string {
   const name = host === '0.0.0.0' || host === '::' ? 'localhost' : host
   return `http://${name.includes(':') ? `[${name}]` : name}:${port}`

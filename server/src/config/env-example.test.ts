@@ -5,11 +5,11 @@ import { readEnv } from './config.ts'
 import { renderEnvExample } from './env-example.ts'
 import { settings } from './settings.ts'
 
-test('.env.example is what the table of settings says', () => {
+test('.env.example matches the table of settings', () => {
   expect(readFileSync(new URL('../../../.env.example', import.meta.url), 'utf8')).toBe(renderEnvExample())
 })
 
-test('the defaults it shows are the defaults', () => {
+test('.env.example shows the defaults', () => {
   const shown = parseEnv(renderEnvExample().replaceAll(/^#([A-Z_]+=)/gm, '$1'))
   expect(Object.keys(shown).sort()).toEqual(Object.keys(settings).sort())
   const onlyDefaults = Object.entries(settings).filter(([, setting]) => setting.default)

@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url'
 
 const envFile = fileURLToPath(new URL('../../../.env', import.meta.url))
 
-/** Adds what the checkout's .env sets to the environment; what is set there already wins. */
+/** Adds the variables of the checkout's .env to the environment; variables that are already set take precedence. */
 export function loadEnvFileIfPresent(path = envFile) {
   if (existsSync(path)) loadEnvFile(path)
 }

@@ -1,28 +1,28 @@
 import { isIP } from 'node:net'
 import { Secret } from './secret.ts'
 
-/** Reads the text of a setting; throws an Error whose message completes "<name> ...". */
+/** Parses the text of a setting; throws an Error whose message continues "<name> ...". */
 export type Parser<T> = (text: string) => T
 
-/** Where the SMPP connection goes, out of one URL. */
+/** An SMPP connection, parsed from one URL. */
 export type SmppAddress = {
   host: string
   port: number
   tls: boolean
   systemId: string
   password: Secret
-  /** Submits under way per bind; this and the next two are undefined where the address does not name them. */
+  /** Unanswered submit_sm per bind; this and the next two are undefined if the URL does not set them. */
   window: number | undefined
-  /** Parts per second the carrier allows, all binds together. */
+  /** Parts per second that the carrier allows over all binds. */
   mps: number | undefined
   binds: number | undefined
 }
 
-export function wholeNumber(least: number, most: number): Parser<number> {
+export function wholeNumber(min: number, max: number): Parser<number> {
   return (text) => {
     const value = Number(text)
-    if (/^\d+$/.test(text) && value >= least && value <= most) return value
-    throw new Error(`must be a whole number from ${least} to ${most}, not ${quote(text)}`)
+    if (/^\d+$/.test(text) && value >= min && value <= max) return value
+    throw new Error(`must be a whole number from ${min} to ${max}, not ${quote(text)}`)
   }
 }
 
@@ -36,7 +36,7 @@ export function oneOf<const T extends string>(...words: T[]): Parser<T> {
 
 export const plainText: Parser<string> = (text) => text
 
-/** A name or an IP address to listen on. */
+/** A host name or an IP address. */
 export const hostName: Parser<string> = (text) => {
   if (isIP(text) > 0 || /^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$/i.test(text)) return text
   throw new Error(`must be a host name or an IP address, not ${quote(text)}`)
@@ -47,13 +47,13 @@ export const emailAddress: Parser<string> = (text) => {
   throw new Error(`must be an e-mail address, not ${quote(text)}`)
 }
 
-/** Basic auth carries the key: a blank or a control character could not come back from it. */
+/** Basic authentication carries the key, so it must not contain blanks or control characters. */
 export const apiKey: Parser<Secret> = (text) => {
   if (/^[\x21-\x7e]{16,200}$/.test(text)) return new Secret(text)
   throw new Error('must be 16 to 200 printable characters without blanks')
 }
 
-/** 32 bytes, as 64 hex digits or in base64; kept as hex digits. */
+/** 32 bytes, as 64 hex digits or in base64; returned as hex digits. */
 export const secretKey: Parser<Secret> = (text) => {
   if (/^[0-9a-f]{64}$/i.test(text)) return new Secret(text.toLowerCase())
   const bytes = /^[a-z0-9+/_-]{43}=?$/i.test(text) ? Buffer.from(text, 'base64') : undefined
@@ -61,13 +61,13 @@ export const secretKey: Parser<Secret> = (text) => {
   throw new Error('must be 32 bytes, as 64 hex digits or in base64 (openssl rand -hex 32)')
 }
 
-/** What somebody else gave us to be known by; it travels in a header. */
+/** A token that another service issued; it is sent in a header. */
 export const bearerToken: Parser<Secret> = (text) => {
   if (/^[\x21-\x7e]{1,4096}$/.test(text)) return new Secret(text)
   throw new Error('must be printable characters without blanks')
 }
 
-/** The base of an address we hand out: no query, no trailing slash. */
+/** The base of a URL that we publish: no query, no trailing slash. */
 export const baseUrl: Parser<string> = (text) => {
   const url = parseUrl(text)
   if (url && /^https?:$/.test(url.protocol) && url.host && !url.search && !url.hash && !url.username) {
@@ -76,7 +76,7 @@ export const baseUrl: Parser<string> = (text) => {
   throw new Error(`must be an http:// or https:// address without query, not ${quote(text)}`)
 }
 
-/** An address to call, with a query perhaps. */
+/** A URL to call; a query is allowed. */
 export const webAddress: Parser<string> = (text) => {
   const url = parseUrl(text)
   if (url && /^https?:$/.test(url.protocol) && url.host && !url.hash && !url.username) return url.href
@@ -89,7 +89,7 @@ export const postgresUrl: Parser<Secret> = (text) => {
   throw new Error('must look like postgresql://user:password@host:5432/database')
 }
 
-const longestCredential = 63
+const maxCredentialLength = 63
 
 /** smpp[s]://system_id:password@host:port?window=&mps=&binds= */
 export const smppUrl: Parser<SmppAddress> = (text) => {
@@ -99,13 +99,13 @@ export const smppUrl: Parser<SmppAddress> = (text) => {
   }
   const systemId = decodeURIComponent(url.username)
   const password = decodeURIComponent(url.password)
-  // SMPP 3.4 has 15 and 8 characters for them, but aggregators hand out longer ones
-  if (systemId.length > longestCredential)
-    throw new Error(`has a system_id of more than ${longestCredential} characters`)
-  if (password.length > longestCredential)
-    throw new Error(`has a password of more than ${longestCredential} characters`)
-  const stranger = [...url.searchParams.keys()].find((key) => !['window', 'mps', 'binds'].includes(key))
-  if (stranger) throw new Error(`knows window, mps and binds, not ${quote(stranger)}`)
+  // SMPP 3.4 allows 15 and 8 characters (5.2.1, 5.2.2), but aggregators issue longer credentials
+  if (systemId.length > maxCredentialLength)
+    throw new Error(`has a system_id of more than ${maxCredentialLength} characters`)
+  if (password.length > maxCredentialLength)
+    throw new Error(`has a password of more than ${maxCredentialLength} characters`)
+  const unknown = [...url.searchParams.keys()].find((key) => !['window', 'mps', 'binds'].includes(key))
+  if (unknown) throw new Error(`accepts the parameters window, mps and binds, not ${quote(unknown)}`)
   const tls = url.protocol === 'smpps:'
   return {
     host: url.hostname.replace(/^\[|\]$/g, ''),
@@ -119,14 +119,14 @@ export const smppUrl: Parser<SmppAddress> = (text) => {
   }
 }
 
-/** Comma-separated ranges such as 10.0.0.0/8, fd00::/8; a bare address means itself alone. */
+/** Comma-separated ranges such as 10.0.0.0/8, fd00::/8; an address without a prefix length is a range of one. */
 export const cidrList: Parser<string[]> = (text) => {
   const ranges = text
     .split(',')
     .map((range) => range.trim())
     .filter((range) => range !== '')
-  const wrong = ranges.find((range) => !isRange(range))
-  if (wrong) throw new Error(`must be address ranges such as 10.0.0.0/8, separated by commas; ${quote(wrong)} is none`)
+  const invalid = ranges.find((range) => !isRange(range))
+  if (invalid) throw new Error(`must be address ranges such as 10.0.0.0/8, separated by commas, not ${quote(invalid)}`)
   return ranges
 }
 
@@ -137,13 +137,13 @@ function isRange(range: string): boolean {
   return bits === undefined || (/^\d{1,3}$/.test(bits) && Number(bits) <= (family === 4 ? 32 : 128))
 }
 
-function queryNumber(url: URL, name: string, least: number, most: number): number | undefined {
+function queryNumber(url: URL, name: string, min: number, max: number): number | undefined {
   const text = url.searchParams.get(name)
   if (text === null || text === '') return undefined
   try {
-    return wholeNumber(least, most)(text)
+    return wholeNumber(min, max)(text)
   } catch (e) {
-    throw new Error(`has a ${name} that ${(e as Error).message}`)
+    throw new Error(`has the parameter ${name}, which ${(e as Error).message}`)
   }
 }
 

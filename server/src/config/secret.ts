@@ -1,6 +1,6 @@
 import { inspect } from 'node:util'
 
-/** A value that may be used but not shown: whatever prints, logs or serialises it gets "[secret]". */
+/** A value that must not be shown: printing, logging or serializing it yields "[secret]". */
 export class Secret {
   readonly #value: string
 
@@ -8,7 +8,7 @@ export class Secret {
     this.#value = value
   }
 
-  /** The value itself, for the one place that needs it. */
+  /** Returns the value itself, for the code that uses it. */
   reveal(): string {
     return this.#value
   }

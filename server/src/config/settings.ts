@@ -15,16 +15,16 @@ import {
   wholeNumber,
 } from './parsers.ts'
 
-/** One variable of the environment. A default is given as text, just as an operator would write it. */
+/** One environment variable. Its default is text, as an operator would write it. */
 export type Setting<T, D extends string | undefined = string | undefined> = {
   help: string
   parse: Parser<T>
   default: D
-  /** What .env.example shows where there is no default. */
+  /** Value that .env.example shows for a setting without a default. */
   example?: string
-  /** Never printed; may come from a file named by <NAME>_FILE. */
+  /** Never printed; may be read from the file named by <NAME>_FILE. */
   secret?: boolean
-  /** Refused in production. */
+  /** Rejected in production. */
   sandboxOnly?: boolean
 }
 
@@ -36,49 +36,49 @@ function optional<T>(setting: Omit<Setting<T>, 'default'>): Setting<T, undefined
   return { ...setting, default: undefined }
 }
 
-/** Every setting there is, in the order of .env.example. */
+/** All settings, in the order of .env.example. */
 export const settings = {
   CARILLON_MODE: required('sandbox', {
-    help: 'Sandbox texts the built-in simulator only; production texts people',
+    help: 'sandbox sends to the built-in simulator only; production sends to real phones',
     parse: oneOf('sandbox', 'production'),
   }),
   CARILLON_HOST: required('127.0.0.1', {
-    help: 'Address to listen on; 0.0.0.0 for all',
+    help: 'Address to listen on; 0.0.0.0 for all interfaces',
     parse: hostName,
   }),
   CARILLON_PORT: required('8080', {
-    help: 'Port of the API and the console; 0 takes any free one',
+    help: 'Port of the API and the console; 0 takes any free port',
     parse: wholeNumber(0, 65_535),
   }),
   CARILLON_PUBLIC_URL: optional({
-    help: 'Base of every address that is handed out; http://<host>:<port> without it',
+    help: 'Base of every URL that Carillon publishes; default: http://<host>:<port>',
     parse: baseUrl,
     example: 'https://texts.example.org',
   }),
   CARILLON_DATA_DIR: required('./data', {
-    help: 'Where the embedded database, logs and keys are kept; a relative path starts at the checkout',
+    help: 'Directory of the embedded database, the logs and the keys; a relative path starts at the checkout',
     parse: plainText,
   }),
   DATABASE_URL: optional({
-    help: 'An own PostgreSQL 15 or newer instead of the embedded one',
+    help: 'Your own PostgreSQL (15 or newer), used instead of the embedded one',
     parse: postgresUrl,
     example: 'postgresql://carillon:password@127.0.0.1:5432/carillon',
     secret: true,
   }),
   CARILLON_SMPP_URL: optional({
-    help: 'An SMPP account to send through; more are added while it runs (docs/operations.md). window: submits under way per bind (10), mps: parts a second (no cap), binds (1)',
+    help: 'First SMPP connection; add more while Carillon runs (docs/operations.md). window: unanswered submit_sm per bind (10); mps: parts per second (no cap); binds: number of binds (1)',
     parse: smppUrl,
     example: 'smpps://system_id:password@smsc.example.net:3550?window=10&mps=30&binds=1',
     secret: true,
   }),
   CARILLON_SECRET_KEY: optional({
-    help: 'Seals the passwords of connections in the database: 32 bytes as 64 hex digits or in base64; without it npm start makes one and keeps it in <data>/secret.key',
+    help: 'Key that encrypts the passwords of connections in the database: 32 bytes as 64 hex digits or in base64; default: npm start generates one in <data>/secret.key',
     parse: secretKey,
     example: 'what-openssl-rand-hex-32-prints',
     secret: true,
   }),
   CARILLON_RATE_LIMIT: required('default', {
-    help: 'Requests per API key: vendor (1,200 an hour), default (50 a second, none for the sandbox key) or off',
+    help: 'Requests per API key: vendor (1,200 per hour), default (50 per second; no limit for the sandbox key) or off',
     parse: oneOf('vendor', 'default', 'off'),
   }),
   CARILLON_ALLOW_PRIVATE_URLS: required('', {
@@ -87,97 +87,97 @@ export const settings = {
     example: '10.20.0.0/16,fd00::/8',
   }),
   CARILLON_LOOKUP_URL: optional({
-    help: 'Service to ask whether a number is a landline and whose it is (docs/look-up.md); without it numbers are taken unseen',
+    help: 'URL of the number service that returns phone type and carrier (docs/look-up.md); without it, numbers are accepted without a look-up',
     parse: webAddress,
     example: 'https://lookup.example.net/v1/numbers',
   }),
   CARILLON_LOOKUP_TOKEN: optional({
-    help: 'What the look-up service knows us by; sent as a bearer token',
+    help: 'Bearer token for the look-up service',
     parse: bearerToken,
     example: 'token-of-that-service',
     secret: true,
   }),
   CARILLON_LOOKUP_TIMEOUT_MS: required('2000', {
-    help: 'How long a look-up may take before the number is taken unseen',
+    help: 'Time limit of a look-up, in milliseconds; after it the number is accepted without one',
     parse: wholeNumber(100, 10_000),
   }),
   CARILLON_LOOKUP_CACHE_DAYS: required('30', {
-    help: 'How long an answer of the look-up is good for',
+    help: 'Number of days for which a look-up result is reused',
     parse: wholeNumber(0, 3_650),
   }),
   CARILLON_METRICS_TOKEN: optional({
-    help: 'What Prometheus has to show at /metrics, as a bearer token; without it the sandbox answers this machine only, and production nobody',
+    help: 'Bearer token that Prometheus sends to /metrics; without it, /metrics responds to this machine only in sandbox mode and to nobody in production',
     parse: bearerToken,
-    example: 'a-word-that-prometheus-knows',
+    example: 'token-that-prometheus-sends',
     secret: true,
   }),
   CARILLON_LOG_LEVEL: required('info', {
-    help: 'How much the roles log',
+    help: 'Lowest level that the roles log',
     parse: oneOf('fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'),
   }),
   CARILLON_LEASE_MS: required('5000', {
-    help: 'How long a gateway owns a chunk of work without renewing it',
+    help: 'Lease of a gateway on a chunk, in milliseconds; the gateway renews it while it works',
     parse: wholeNumber(2_000, 60_000),
   }),
   CARILLON_RESPONSE_DEADLINE_MS: required('10000', {
-    help: 'How long the answer to a submit_sm is waited for before the row is unknown',
+    help: 'Time limit for a submit_sm_resp, in milliseconds; after it the text is unknown',
     parse: wholeNumber(100, 300_000),
   }),
   CARILLON_RECEIPT_DEADLINE_S: required('259200', {
-    help: 'How long a receipt is waited for before the row is closed (72 hours)',
+    help: 'Time limit for a receipt, in seconds (default 72 hours); after it the text is closed',
     parse: wholeNumber(1, 2_592_000),
   }),
   CARILLON_SANDBOX_EMAIL: required('sandbox@example.org', {
-    help: 'Login of the sandbox account',
+    help: 'Login email of the sandbox account',
     parse: emailAddress,
     sandboxOnly: true,
   }),
   CARILLON_SANDBOX_API_KEY: optional({
-    help: 'A fixed API key for the sandbox account; without it one is made and kept in the data directory',
+    help: 'Fixed API key of the sandbox account; default: one is generated in the data directory',
     parse: apiKey,
     example: 'any-16-characters-or-more',
     secret: true,
     sandboxOnly: true,
   }),
   CARILLON_SIMULATOR_LATENCY_MS: required('20', {
-    help: 'Simulator: time before it answers a submit_sm',
+    help: 'Simulator: delay of a submit_sm_resp, in milliseconds',
     parse: wholeNumber(0, 600_000),
     sandboxOnly: true,
   }),
   CARILLON_SIMULATOR_RECEIPT_DELAY_MS: required('200', {
-    help: 'Simulator: time before it sends the receipt',
+    help: 'Simulator: delay of a receipt, in milliseconds',
     parse: wholeNumber(0, 86_400_000),
     sandboxOnly: true,
   }),
   CARILLON_SIMULATOR_SMPP_PORT: required('0', {
-    help: 'Simulator: SMPP port on loopback; 0 takes any free one',
+    help: 'Simulator: SMPP port on loopback; 0 takes any free port',
     parse: wholeNumber(0, 65_535),
     sandboxOnly: true,
   }),
   CARILLON_SIMULATOR_TLS_PORT: required('0', {
-    help: 'Simulator: SMPP port for TLS on loopback, once there is a certificate; 0 takes any free one',
+    help: 'Simulator: SMPP port for TLS on loopback, used when a certificate is set; 0 takes any free port',
     parse: wholeNumber(0, 65_535),
     sandboxOnly: true,
   }),
   CARILLON_SIMULATOR_TLS_FILE: optional({
-    help: 'Simulator: PEM file with a certificate and its key; without it the simulator speaks no TLS',
+    help: 'Simulator: PEM file with a certificate and its key; without it the simulator offers no TLS',
     parse: plainText,
     example: './data/simulator/tls.pem',
     sandboxOnly: true,
   }),
   CARILLON_SIMULATOR_PORT: required('0', {
-    help: 'Simulator: port of its control API on loopback; 0 takes any free one',
+    help: 'Simulator: port of its control API on loopback; 0 takes any free port',
     parse: wholeNumber(0, 65_535),
     sandboxOnly: true,
   }),
   CARILLON_SIMULATOR_URL: optional({
-    help: 'Simulator: base of its control API for a separately started api role; npm start sets it',
+    help: 'Simulator: base URL of its control API, for an api role that runs separately; npm start sets it',
     parse: baseUrl,
     example: 'http://127.0.0.1:9090',
     sandboxOnly: true,
   }),
   CARILLON_SIMULATOR_RAW_FILE: optional({
-    help: 'Simulator: file of every submit_sm it took; <data>/simulator/submits.raw without it',
+    help: 'Simulator: file that records every accepted submit_sm; default: <data>/simulator/submits.raw',
     parse: plainText,
     example: './data/simulator/submits.raw',
     sandboxOnly: true,
@@ -186,6 +186,6 @@ export const settings = {
 
 export type SettingName = keyof typeof settings
 
-/** What reading a setting yields: undefined only where it has no default. */
+/** Type of a setting's value; undefined only for a setting without a default. */
 export type SettingValue<N extends SettingName> =
   (typeof settings)[N] extends Setting<infer T, infer D> ? (D extends string ? T : T | undefined) : never

@@ -1,15 +1,15 @@
 import type { FastifyInstance } from 'fastify'
 import { errors } from '../errors.ts'
 
-/** Answers 406 to whoever wants anything but JSON. */
+/** Rejects requests that do not accept JSON with 406. */
 export function useAccept(app: FastifyInstance) {
   app.addHook('onRequest', async (req) => {
-    if (!takesJson(req.headers.accept)) throw errors.notAcceptable()
+    if (!acceptsJson(req.headers.accept)) throw errors.notAcceptable()
   })
 }
 
-/** Whether the header leaves room for JSON; none, an empty one and a `*` do. */
-export function takesJson(accept: string | undefined): boolean {
+/** Returns whether the header accepts JSON; a missing or empty header and `*` do. */
+export function acceptsJson(accept: string | undefined): boolean {
   if (accept === undefined || accept.trim() === '') return true
   return accept.split(',').some((range) => {
     const [type = '', ...params] = range.split(';').map((part) => part.trim().toLowerCase())

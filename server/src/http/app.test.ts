@@ -100,7 +100,7 @@ const operations: [method: Method, path: string, body: object | undefined, succe
 ]
 
 /** Where a misspelt key would cost money, or plan for another message. */
-const refusesUnknownKeys = ['POST /rates', 'POST /lists/LIST/flight_plans']
+const rejectsUnknownKeys = ['POST /rates', 'POST /lists/LIST/flight_plans']
 
 const at = (path: string) =>
   path
@@ -129,7 +129,7 @@ function withKeys(body: object, keys: object): object {
   return { ...body, ...(hasEnvelope ? { [noun]: { ...fields, ...keys } } : keys), other: null }
 }
 
-test('the table below has every operation of the API', () => {
+test('the table of operations is complete', () => {
   const { paths } = api.app.swagger() as { paths: Record<string, object> }
   const described = Object.entries(paths)
     .filter(
@@ -160,7 +160,7 @@ test('the table below has every operation of the API', () => {
 describe.each(operations)('%s %s', (method, path, body, success) => {
   const json = body === undefined ? undefined : JSON.stringify(body)
 
-  test('is done however the caller labels and wraps the body', async () => {
+  test('accepts every content type and wrapping of the body', async () => {
     const labels: Record<string, string>[] = [
       { 'content-type': 'application/json' },
       { 'content-type': 'application/json; charset=utf-8' },
@@ -177,52 +177,52 @@ describe.each(operations)('%s %s', (method, path, body, success) => {
   })
 
   if (body === undefined) {
-    test.each(['', ' ', 'null', '[]', '{}', '{"page":1}'])('does not mind a body of %j', async (payload) => {
+    test.each(['', ' ', 'null', '[]', '{}', '{"page":1}'])('accepts a body of %j', async (payload) => {
       expect((await fresh({ 'content-type': 'application/json' }, payload)).status).toBe(success)
     })
   } else {
-    test.each(['', 'null', '[]', '{}', '""'])('says what is missing from a body of %j', async (payload) => {
+    test.each(['', 'null', '[]', '{}', '""'])('reports the missing fields of a body of %j', async (payload) => {
       const answer = await fresh({ 'content-type': 'application/json' }, payload)
       expect(answer.status).toBe(422)
       expect(answer.body.details).toEqual(Object.fromEntries(Object.keys(body).map((key) => [key, ["can't be blank"]])))
     })
 
     const allOf = (wrong: unknown) => JSON.stringify(Object.fromEntries(Object.keys(body).map((key) => [key, wrong])))
-    test.each(['[1]', allOf(true), allOf([[]])])('refuses %j by its types', async (payload) => {
+    test.each(['[1]', allOf(true), allOf([[]])])('rejects the types of %j', async (payload) => {
       const answer = await fresh({ 'content-type': 'application/json' }, payload)
       expect(answer).toMatchObject({ status: 422, body: { status: 'error', code: 'invalid' } })
       expect(answer.body.error).toMatch(/^Validation failed: [\w ]+ must be an? \w+/)
     })
 
-    const minds = refusesUnknownKeys.includes(`${method} ${path}`)
-    test(`${minds ? 'refuses' : 'ignores'} keys it does not know`, async () => {
+    const isStrict = rejectsUnknownKeys.includes(`${method} ${path}`)
+    test(`${isStrict ? 'rejects' : 'ignores'} unknown keys`, async () => {
       const more = withKeys(body, { color: 'red', nested: { deep: [1] } })
-      expect((await fresh({}, JSON.stringify(more))).status).toBe(minds ? 422 : success)
+      expect((await fresh({}, JSON.stringify(more))).status).toBe(isStrict ? 422 : success)
     })
   }
 
-  test('answers broken JSON with 400 and does nothing', async () => {
+  test('responds 400 to malformed JSON and changes nothing', async () => {
     const answer = await fresh({ 'content-type': 'application/json' }, '{"a":')
     expect(answer).toMatchObject({ status: 400, body: { status: 'error', code: 'unreadable_request' } })
   })
 
-  test('answers a body over a megabyte with 413', async () => {
+  test('responds 413 to a body over a megabyte', async () => {
     const answer = await fresh({}, `{"a":"${'x'.repeat(1_000_001)}"}`)
     expect(answer).toMatchObject({ status: 413, body: { status: 'error', code: 'body_too_large' } })
   })
 
-  test('is found with a slash at its end and an ampersand at the head of its query', async () => {
+  test('is found with a trailing slash and an ampersand at the start of its query', async () => {
     const headers = { 'content-type': 'application/json' }
     expect((await call(method, `${at(path)}/?&page=1`, headers, json)).status).toBe(success)
   })
 
-  test('is closed to everybody without a key', async () => {
+  test('responds 401 without a key', async () => {
     const answer = answerOf(await api.app.inject({ method, url: `/api/v2${at(path)}`, payload: json ?? '' }))
     expect(answer).toMatchObject({ status: 401, body: { error: 'API key authorization failure' } })
   })
 
   if (path.includes('LIST')) {
-    test("is not found on a stranger's list", async () => {
+    test("responds 404 for another account's list", async () => {
       const authorization = basic(api.stranger.key)
       const answer = await call(method, at(path), { authorization }, json)
       expect(answer).toMatchObject({ status: 404, body: { status: 'error', error: 'List not found' } })
@@ -240,7 +240,7 @@ describe.each(operations)('%s %s', (method, path, body, success) => {
   }
 })
 
-test('the account is found where it was until 2021, too, and nothing else is', async () => {
+test('the account is also found at its path from before 2021, and no other resource is', async () => {
   const headers = { authorization: basic(api.owner.key) }
   const get = async (url: string) => (await api.app.inject({ method: 'GET', url, headers })).statusCode
   for (const url of ['/api/accounts/me', '/api/accounts/me/?&page=1', '/api//accounts/me'])
@@ -248,7 +248,7 @@ test('the account is found where it was until 2021, too, and nothing else is', a
   for (const url of ['/api/accounts/mean', '/api/lists', '/api/accounts']) expect(await get(url)).toBe(404)
 })
 
-describe('what is not there', () => {
+describe('an unknown path or method', () => {
   test.each(['/nothing', '/lists/1/nothing', '/lists/1/subscribers/2/3', '//'])('%s', async (path) => {
     expect(await call('GET', path)).toMatchObject({ status: 404, body: { status: 'error', error: 'Path not found' } })
   })
@@ -264,7 +264,7 @@ describe('what is not there', () => {
     expect(String(answer.headers.allow).split(', ').sort()).toEqual(allow.split(', ').sort())
   })
 
-  test('a path that is not one', async () => {
+  test('a malformed path', async () => {
     expect(await call('GET', '/lists/%zz')).toMatchObject({
       status: 400,
       body: { status: 'error', request_id: expect.any(String) },
@@ -284,12 +284,12 @@ test.each([
   expect((await call('GET', '/accounts/me', { accept })).status).toBe(status)
 })
 
-test('the log has a line a request, with neither key nor number nor text in it', async () => {
+test('the log has one line per request, without key, phone number or body', async () => {
   await call('GET', `/lists/${list.id}/subscribers/${phone}?x=${phone}`)
   await call('POST', `/lists/${list.id}/messages`, {}, JSON.stringify({ message: { content: 'secret words' } }))
   await call('POST', `/lists/${list.id}/subscribers`, {}, '{"subscriber":{"phone_number":"20655501"}}')
   const lines = log.map((line) => JSON.parse(line))
-  expect(lines.filter(({ msg }) => msg === 'answered')).toMatchObject([
+  expect(lines.filter(({ msg }) => msg === 'request completed')).toMatchObject([
     {
       method: 'GET',
       route: '/api/v2/lists/:list_id/subscribers/:phone_number',
@@ -304,7 +304,7 @@ test('the log has a line a request, with neither key nor number nor text in it',
   }
 })
 
-describe('with a database that fails', () => {
+describe('when the database fails', () => {
   async function answerTo(error: Error) {
     const lines: string[] = []
     const logger = pino({ level: 'info' }, { write: (line: string) => void lines.push(line) })
@@ -318,7 +318,7 @@ describe('with a database that fails', () => {
     return { answer, ready, faults: lines.map((line) => JSON.parse(line)).filter(({ level }) => level >= 50) }
   }
 
-  test('away: 503, and try again', async () => {
+  test('by being away: 503 with retry-after', async () => {
     const away = Object.assign(new Error('connect ECONNREFUSED 127.0.0.1:5432'), { code: 'ECONNREFUSED' })
     const { answer, ready } = await answerTo(away)
     expect(answer).toMatchObject({ status: 503, body: { status: 'error', code: 'unavailable' } })
@@ -330,7 +330,7 @@ describe('with a database that fails', () => {
     })
   })
 
-  test('otherwise: 500, told to the log once and to nobody else', async () => {
+  test('otherwise: 500, with the cause in one log line only', async () => {
     const { answer, faults } = await answerTo(new Error('column "secret" does not exist'))
     expect(answer).toMatchObject({ status: 500, body: { status: 'error', code: 'internal_error' } })
     expect(answer.text).not.toContain('column')
@@ -339,7 +339,7 @@ describe('with a database that fails', () => {
   })
 })
 
-test('what PostgreSQL quotes of a row does not reach the log', async () => {
+test('the row that PostgreSQL quotes in an error is not logged', async () => {
   await api.db.exec('refuse', `alter table subscribers add constraint nobody check (last_name <> 'Okafor')`)
   const answer = await call(
     'PUT',
@@ -363,11 +363,11 @@ describe('health', () => {
     )
   const ready = async () => answerOf(await api.app.inject({ url: '/readyz' }))
 
-  test('it lives', async () => {
+  test('/healthz responds ok', async () => {
     expect(answerOf(await api.app.inject({ url: '/healthz' }))).toMatchObject({ status: 200, body: { status: 'ok' } })
   })
 
-  test('a text could go out when a worker and a bound gateway were heard of in the last five seconds', async () => {
+  test('/readyz is ready when a worker and a bound gateway sent a heartbeat in the last five seconds', async () => {
     await beat('worker', {}, '6 s')
     await beat('gateway', { bound: 0 }, '1 s')
     expect(await ready()).toMatchObject({
@@ -386,18 +386,18 @@ describe('health', () => {
 
   test.each([
     [{ bound: 0, connections: 1, serving: true }, 'No gateway is bound to a carrier'],
-    [{ bound: 0, connections: 0, serving: true }, 'No connection is there to bind to: set CARILLON_SMPP_URL'],
+    [{ bound: 0, connections: 0, serving: true }, 'No connection is configured: set CARILLON_SMPP_URL'],
     [{ bound: 0, connections: 0, serving: false }, 'Sending is paused'],
   ])('a gateway with %j says what stands in the way', async (details, words) => {
-    expect((await ready()).body.problems).toEqual(['No worker runs.', 'No gateway runs.'])
+    expect((await ready()).body.problems).toEqual(['No worker is running.', 'No gateway is running.'])
     await beat('worker', {}, '1 s')
     await beat('gateway', details, '1 s')
     expect(await ready()).toMatchObject({ status: 503, body: { problems: [expect.stringContaining(words)] } })
   })
 })
 
-describe('the reference', () => {
-  test('names every operation, marks what v2 does not have, and has names for its schemas', async () => {
+describe('the API reference', () => {
+  test('names every operation and schema, and marks extensions of v2', async () => {
     const { body } = answerOf(await api.app.inject({ url: '/openapi.json' }))
     const document = body as {
       openapi: string
@@ -415,7 +415,7 @@ describe('the reference', () => {
     expect(new Set(ids).size).toBe(ids.length)
   })
 
-  test('is a page that loads nothing from elsewhere', async () => {
+  test('is a page that loads nothing from other hosts', async () => {
     const page = await api.app.inject({ url: '/docs/' })
     expect(page.statusCode).toBe(200)
     expect(page.headers['content-type']).toContain('text/html')
@@ -444,14 +444,14 @@ describe('over a socket', () => {
     return text(socket)
   }
 
-  test('a GET has a body', async () => {
+  test('a GET may have a body', async () => {
     const body = '{"start_date":"20260230"}'
     const head = `GET /api/v2/lists/${list.id}/messages HTTP/1.1\r\nHost: example.org\r\nConnection: close`
     const auth = `Authorization: ${basic(api.owner.key)}\r\nContent-Length: ${body.length}`
     expect(await raw(`${head}\r\n${auth}\r\n\r\n${body}`)).toContain('Start date must be a day')
   })
 
-  test('what is not HTTP gets the envelope, too', async () => {
+  test('bytes that are not HTTP get the error envelope', async () => {
     const answer = await raw('HELLO\r\n\r\n')
     expect(answer).toMatch(/^HTTP\/1\.1 400 /)
     expect(JSON.parse(answer.split('\r\n\r\n')[1] ?? '')).toMatchObject({ status: 'error', code: 'unreadable_request' })

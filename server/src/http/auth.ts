@@ -7,27 +7,27 @@ export type Caller = {
     email: string
     username: string
     timeZone: string
-    /** May change what belongs to the whole installation. */
+    /** May change the settings that all accounts share. */
     isOperator: boolean
   }
   apiKey: {
     id: number
     scope: 'full' | 'read' | 'send'
-    /** Made in sandbox mode. */
+    /** Created in sandbox mode. */
     sandbox: boolean
-    /** The one that the sandbox's banner shows. */
+    /** The key in the sandbox's banner. */
     seeded: boolean
-    /** Its own limit, `calls/seconds` or `off`; null is what the installation says. */
+    /** Its own limit, `calls/seconds` or `off`; null means the limit of the installation. */
     rateLimit: string | null
   }
 }
 
-/** Says whose key this is; the caller's noun knows how keys are kept. */
+/** Returns the account and key of a request; implemented by accounts/, which this folder must not import. */
 export type FindCaller = (key: string) => Promise<Caller | 'disabled' | undefined>
 
 /**
- * Lets nobody past without a key (HTTP Basic; the key is the password, and the user name is not looked at, because
- * clients send what they like there). Sets `req.account` and `req.apiKey`.
+ * Rejects requests without a valid key (HTTP Basic; the key is the password, and the user name is ignored, because clients
+ * send arbitrary values there). Sets `req.account` and `req.apiKey`.
  */
 export function useAuth(app: FastifyInstance, findCaller: FindCaller) {
   app.addHook('onRequest', async (req, reply) => {
@@ -44,7 +44,7 @@ export function useAuth(app: FastifyInstance, findCaller: FindCaller) {
   })
 }
 
-/** For the routes of `app` alone: to all but operators they are not there, and they take a key of full scope. */
+/** Restricts the routes of `app` to operators with a key of full scope; for other accounts they are a 404. */
 export function useOperatorsOnly(app: FastifyInstance) {
   app.addHook('onRequest', async (req) => {
     if (!req.account.isOperator) throw errors.pathNotFound()

@@ -20,9 +20,12 @@ function toAppError(run: () => unknown): AppError {
 const plain = (value: unknown) => JSON.parse(JSON.stringify(value))
 
 describe('a body', () => {
-  test.each(['', ' \r\n\t', 'null', ' null ', '[]', '[ ]', '""', '"null"', '"[]"', '\ufeff'])('%j is none', (text) => {
-    expect(read(text).body).toBeUndefined()
-  })
+  test.each(['', ' \r\n\t', 'null', ' null ', '[]', '[ ]', '""', '"null"', '"[]"', '\ufeff'])(
+    '%j counts as no body',
+    (text) => {
+      expect(read(text).body).toBeUndefined()
+    },
+  )
 
   test.each<[string, unknown]>([
     ['{"a":1}', { a: 1 }],
@@ -42,7 +45,7 @@ describe('a body', () => {
     },
   )
 
-  test('that is not UTF-8 cannot be read', () => {
+  test('that is not UTF-8 is rejected', () => {
     expect(toAppError(() => parseBody(Buffer.from([0x7b, 0xff, 0x7d])))).toMatchObject({ status: 400 })
   })
 
@@ -54,7 +57,7 @@ describe('a body', () => {
     expect(toAppError(() => read(text))).toMatchObject({ status: 422, details })
   })
 
-  test('with a backslash before u0000 has none', () => {
+  test('with an escaped backslash before u0000 contains no NUL', () => {
     expect(read('{"a":"\\\\u0000"}').body).toEqual({ a: '\\u0000' })
   })
 })
@@ -81,14 +84,14 @@ describe('a form', () => {
     expect(plain(parseForm(text))).toEqual(form)
   })
 
-  test('has no prototype to be spoilt', () => {
+  test('cannot change a prototype', () => {
     const form = parseForm('__proto__[x]=1&constructor[prototype][y]=2')
     expect(plain(form)).toEqual(JSON.parse('{"__proto__":{"x":"1"},"constructor":{"prototype":{"y":"2"}}}'))
     expect({}).not.toHaveProperty('x')
     expect({}).not.toHaveProperty('y')
   })
 
-  test('of any text is read, and read again as it was written', () => {
+  test('of any text is parsed back to the fields it was built from', () => {
     fc.assert(fc.property(fc.string(), (text) => void parseForm(text)))
     const key = fc.string({ minLength: 1, unit: 'grapheme' }).filter((name) => !/[[\]]/.test(name))
     fc.assert(

@@ -2,14 +2,14 @@ import type { FastifyInstance } from 'fastify'
 import { errors } from '../errors.ts'
 import { parseForm } from './form.ts'
 
-// Clients of the vendor label their bodies as they please: JSON as a form, nothing as JSON, JSON inside a JSON string,
-// and arguments in the body of a GET. So one parser takes every label and looks at the body itself.
+// Clients of the vendor send wrong content types: JSON as a form, an empty body as JSON, JSON inside a JSON string, and
+// arguments in the body of a GET. So one parser accepts every content type and inspects the body itself.
 
 const utf8 = new TextDecoder('utf-8', { fatal: true })
 
 const mediaType = /^[\w!#$%&'*+.^`|~-]+\/[\w!#$%&'*+.^`|~-]+\s*(?:;|$)/
 
-/** Gives the app its one body parser, and bodies to GET. */
+/** Registers the one body parser, and allows bodies in GET requests. */
 export function useBodyParser(app: FastifyInstance) {
   app.addHttpMethod('GET', { hasBody: true, overrideExisting: true })
   app.decorateRequest('isForm', false)
@@ -20,15 +20,16 @@ export function useBodyParser(app: FastifyInstance) {
     return body
   })
   app.addHook('onRequest', async (req) => {
-    // Fastify refuses a label that is none (`Content-Type: json`) before any parser is asked
-    const label = req.headers['content-type']
-    if (label !== undefined && !mediaType.test(label)) req.headers['content-type'] = 'application/octet-stream'
+    // Fastify rejects a malformed content type (`json`) before it calls a parser
+    const contentType = req.headers['content-type']
+    if (contentType !== undefined && !mediaType.test(contentType))
+      req.headers['content-type'] = 'application/octet-stream'
   })
 }
 
 /**
- * Reads a body whatever its label says: JSON when it begins like JSON, else a form. Nothing, `null` and `[]` are no
- * body at all; a JSON string that holds JSON is opened once more.
+ * Parses a body of any content type: as JSON if it starts like JSON, otherwise as a form. An empty body, `null` and `[]`
+ * return undefined; a JSON string that contains JSON is parsed a second time.
  */
 export function parseBody(bytes: Uint8Array): { body: unknown; isForm: boolean } {
   const text = decode(bytes).trim()
@@ -53,19 +54,19 @@ function parseJson(text: string): unknown {
   try {
     return JSON.parse(text)
   } catch {
-    // the parser's own message quotes the body
+    // the message of the JSON error quotes the body
     throw errors.unreadableRequest('Malformed request body: not JSON')
   }
 }
 
 function readForm(text: string) {
-  // `--` begins a multipart body, whose boundary may well have a `=` in it
+  // `--` starts a multipart body, and its boundary may contain a `=`
   if (!text.includes('=') || text.startsWith('--'))
     throw errors.unreadableRequest('Malformed request body: neither JSON nor a form')
   return parseForm(text)
 }
 
-/** PostgreSQL stores no NUL in a text. */
+/** PostgreSQL cannot store a NUL in a text. */
 function withoutNul<T>(body: T): T {
   const open: [path: string, value: unknown][] = [['', body]]
   for (let next = open.pop(); next; next = open.pop()) {

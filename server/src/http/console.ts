@@ -5,7 +5,7 @@ import type { FastifyInstance } from 'fastify'
 
 const folder = fileURLToPath(new URL('../../../console/dist/', import.meta.url))
 
-/** Serves the console at `/`, where it has been built. */
+/** Serves the console at `/`, if it has been built. */
 export async function serveConsole(app: FastifyInstance) {
   if (!existsSync(folder)) return
   await app.register(fastifyStatic, { root: folder, decorateReply: false, schemaHide: true })

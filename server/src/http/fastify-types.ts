@@ -2,31 +2,31 @@ import type { Hash } from 'node:crypto'
 import type { Runtime } from '../runtime.ts'
 import type { Caller } from './auth.ts'
 
-// What our app adds to Fastify's own types.
+// Our additions to Fastify's types.
 
 declare module 'fastify' {
   interface FastifyInstance {
     rt: Runtime
   }
   interface FastifyRequest {
-    /** The account of the key in use; there on every path below /api/v2. */
+    /** The account of the request's key; set on every path below /api/v2. */
     account: Caller['account']
     apiKey: Caller['apiKey']
-    /** The body came as a form, so that all its values are texts. */
+    /** The body was a form, so all its values are strings. */
     isForm: boolean
-    /** To be fed the bytes of an upload that came with an Idempotency-Key; null for any other request. */
+    /** The handler must update it with the bytes of an upload with an Idempotency-Key; null for other requests. */
     uploadHash: Hash | null
   }
   interface FastifyContextConfig {
-    /** A key of scope `send` may call this, though it is not a read. */
+    /** A key of scope `send` may call this route, although it writes. */
     sends?: boolean
-    /** Places in the answer, such as `api_key.key`, that are not kept for a replay. */
+    /** Paths in the response, such as `api_key.key`, that are not stored for a replay. */
     secrets?: string[]
     /** The body is a stream that the handler reads. */
     upload?: boolean
   }
   interface FastifySchema {
-    /** The vendor's v2 does not have this; a v2 client never notices it. */
+    /** Not part of the vendor's v2, and invisible to its clients. */
     'x-extension'?: boolean
   }
 }

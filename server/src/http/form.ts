@@ -7,8 +7,8 @@ const maxPairs = 2_000
 const maxDepth = 5
 
 /**
- * Reads `a=1&b[c]=2&d[]=3` into an object. Empty pairs are skipped (one client begins its queries with `?&`), a broken
- * percent escape stays as it is, and of a name given twice the last value counts.
+ * Parses `a=1&b[c]=2&d[]=3` into an object. Empty pairs are skipped (one client starts its queries with `?&`), a malformed
+ * percent escape stays as it is, and the last value of a repeated name counts.
  */
 export function parseForm(text: string): Form {
   const form = emptyForm()
@@ -20,7 +20,7 @@ export function parseForm(text: string): Form {
   return form
 }
 
-/** Without a prototype a field called `__proto__` is a field like any other. */
+/** An object without a prototype, so that a field named `__proto__` is an ordinary field. */
 function emptyForm(): Form {
   return Object.create(null)
 }
@@ -34,7 +34,7 @@ function unescapeText(text: string): string {
   }
 }
 
-/** `a[b][]` is the path a, b, ''; a name whose brackets do not pair is a plain name. */
+/** Returns the path of a name: `a[b][]` is a, b, ''; a name with unbalanced brackets is one plain name. */
 function pathOf(name: string): string[] {
   const open = name.indexOf('[')
   if (open <= 0 || !name.endsWith(']')) return [name]
@@ -43,21 +43,21 @@ function pathOf(name: string): string[] {
 }
 
 function setPath(form: Form, path: string[], value: string) {
-  let place: Form | FormValue[] = form
+  let target: Form | FormValue[] = form
   for (const [index, key] of path.entries()) {
     const rest = path.slice(index + 1)
     const next: FormValue = rest.length === 0 ? value : rest[0] === '' ? [] : emptyForm()
-    if (Array.isArray(place)) {
-      place.push(next)
+    if (Array.isArray(target)) {
+      target.push(next)
     } else {
-      const there: FormValue | undefined = place[key]
-      if (rest.length > 0 && typeof there === 'object' && Array.isArray(there) === Array.isArray(next)) {
-        place = there
+      const existing: FormValue | undefined = target[key]
+      if (rest.length > 0 && typeof existing === 'object' && Array.isArray(existing) === Array.isArray(next)) {
+        target = existing
         continue
       }
-      place[key] = next
+      target[key] = next
     }
     if (typeof next === 'string') return
-    place = next
+    target = next
   }
 }

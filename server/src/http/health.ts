@@ -9,23 +9,30 @@ const Health = Type.Object({ status: Type.Literal('ok') })
 const Readiness = Type.Object({
   status: Type.Union([Type.Literal('ready'), Type.Literal('not_ready')]),
   mode: Type.Union([Type.Literal('sandbox'), Type.Literal('production')]),
-  problems: Type.Array(Type.String(), { description: 'What stands in the way, in words; empty when it is ready.' }),
+  problems: Type.Array(Type.String(), { description: 'Why no text can be sent, in words; empty when ready.' }),
   checks: Type.Object({
     database: Type.Boolean(),
     worker: Type.Boolean(),
-    gateway: Type.Boolean({ description: 'A gateway is bound to a carrier.' }),
+    gateway: Type.Boolean({ description: 'Whether a gateway is bound to a carrier.' }),
   }),
 })
 
-const patienceMs = 2_000
+const databaseTimeoutMs = 2_000
 
-/** Whether this process lives (/healthz), and whether a text could go out (/readyz). */
+/** Reports whether this process is alive (/healthz), and whether a text can be sent (/readyz). */
 export const healthRoutes: FastifyPluginAsyncTypebox = async (app) => {
   const common = { tags: ['Health'], security: [], 'x-extension': true }
 
   app.get(
     '/healthz',
-    { schema: { operationId: 'getHealth', summary: 'Is it alive?', ...common, response: { 200: Health } } },
+    {
+      schema: {
+        operationId: 'getHealth',
+        summary: 'Report whether the API process is alive',
+        ...common,
+        response: { 200: Health },
+      },
+    },
     async () => ({ status: 'ok' as const }),
   )
 
@@ -34,7 +41,7 @@ export const healthRoutes: FastifyPluginAsyncTypebox = async (app) => {
     {
       schema: {
         operationId: 'getReadiness',
-        summary: 'Could a text go out?',
+        summary: 'Report whether texts can be sent',
         ...common,
         response: { 200: Readiness, 503: Readiness },
       },
@@ -59,33 +66,33 @@ async function check(rt: Runtime) {
     gateway: (gateways ?? []).some(({ details }) => Number(details.bound) > 0),
   }
   const problems = [
-    ...(checks.database ? [] : ['The database does not answer.']),
-    ...(checks.database && !checks.worker ? ['No worker runs.'] : []),
-    ...(gateways && !checks.gateway ? [whyNotBound(gateways)] : []),
+    ...(checks.database ? [] : ['The database does not respond.']),
+    ...(checks.database && !checks.worker ? ['No worker is running.'] : []),
+    ...(gateways && !checks.gateway ? [describeUnbound(gateways)] : []),
   ]
   return { checks, problems }
 }
 
-function whyNotBound(gateways: LiveRole[]): string {
-  if (gateways.length === 0) return 'No gateway runs.'
+function describeUnbound(gateways: LiveRole[]): string {
+  if (gateways.length === 0) return 'No gateway is running.'
   if (gateways.every(({ details }) => details.serving === false)) {
-    return 'Sending is paused, and no gateway binds: npm run carillon -- sending resume'
+    return 'Sending is paused, so no gateway binds: npm run carillon -- sending resume'
   }
   if (gateways.every(({ details }) => details.connections === 0)) {
-    return 'No connection is there to bind to: set CARILLON_SMPP_URL, or npm run carillon -- connection add'
+    return 'No connection is configured: set CARILLON_SMPP_URL, or npm run carillon -- connection add'
   }
   return 'No gateway is bound to a carrier: npm run carillon -- connection list'
 }
 
-/** Who was heard of in the last seconds; undefined when the database does not answer. */
+/** Returns the roles with a recent heartbeat; undefined when the database does not respond. */
 async function findLiveRoles(rt: Runtime): Promise<LiveRole[] | undefined> {
   const timer = new AbortController()
   try {
-    // a database that hangs is as good as none
-    const silence = delay(patienceMs, undefined, { signal: timer.signal })
-    return await Promise.race([listLiveRoles(rt.db), silence])
+    // a database that hangs counts as away
+    const timeout = delay(databaseTimeoutMs, undefined, { signal: timer.signal })
+    return await Promise.race([listLiveRoles(rt.db), timeout])
   } catch (error) {
-    rt.log.debug({ err: error }, 'the database did not answer /readyz')
+    rt.log.debug({ err: error }, 'database did not respond to /readyz')
     return undefined
   } finally {
     timer.abort()

@@ -4,15 +4,15 @@ export type KeyClaim = {
   apiKeyId: number
   key: string
   requestHash: Buffer
-  /** Who works on it. */
+  /** Identifies the request that processes the key. */
   token: string
 }
 
 export const leaseMs = 60_000
 
 /**
- * Marks the key as being worked on by this claim: a new key, one whose day is over, or one of the same request whose
- * worker has gone. False when somebody else has it, or its answer is there.
+ * Claims the key for this request: a new key, an expired one, or one whose claim for the same request has expired. Returns
+ * false when another request holds the key, or its response is stored.
  */
 export async function claimKey(db: Db, claim: KeyClaim, { now, expiresAt }: { now: Date; expiresAt: Date }) {
   const rows = await db.exec(
@@ -42,7 +42,7 @@ export function findKey(db: Db, apiKeyId: number, key: string) {
   )
 }
 
-/** A request that takes its time stays the one that works on its key. */
+/** Extends the lease of a request that is still running. */
 export function renewClaim(db: Db, { apiKeyId, key, token }: KeyClaim) {
   return db.exec(
     'renew_idempotency_key',
@@ -53,21 +53,25 @@ export function renewClaim(db: Db, { apiKeyId, key, token }: KeyClaim) {
   )
 }
 
-export type Answer = { status: number; body: string; bodyHash: Buffer | null }
+export type StoredResponse = { status: number; body: string; bodyHash: Buffer | null }
 
-/** Writes the answer down; false when another request has taken the key over, so that this one must not happen. */
-export async function storeAnswer(db: Db, { apiKeyId, key, token }: KeyClaim, answer: Answer): Promise<boolean> {
+/** Stores the response; returns false when another request has taken over the key, so this one must not commit. */
+export async function storeResponse(
+  db: Db,
+  { apiKeyId, key, token }: KeyClaim,
+  response: StoredResponse,
+): Promise<boolean> {
   const rows = await db.exec(
-    'store_idempotent_answer',
+    'store_idempotent_response',
     /* sql */ `
     update idempotency_keys set status = $4, body = $5, body_hash = $6
      where api_key_id = $1 and key = $2 and token = $3 and status is null`,
-    [apiKeyId, key, token, answer.status, answer.body, answer.bodyHash],
+    [apiKeyId, key, token, response.status, response.body, response.bodyHash],
   )
   return rows === 1
 }
 
-/** Forgets a key whose request changed nothing, so that it can be sent again. */
+/** Deletes the key of a request that changed nothing, so that it can be sent again. */
 export function releaseKey(db: Db, { apiKeyId, key, token }: KeyClaim) {
   return db.exec(
     'release_idempotency_key',
@@ -77,7 +81,7 @@ export function releaseKey(db: Db, { apiKeyId, key, token }: KeyClaim) {
   )
 }
 
-/** Forgets up to `limit` keys whose day is over, and answers how many. */
+/** Deletes up to `limit` expired keys, and returns their number. */
 export function deleteOldKeys(db: Db, now: Date, limit: number) {
   return db.exec(
     'delete_old_idempotency_keys',

@@ -77,7 +77,7 @@ async function count(sql: string, params: unknown[] = []): Promise<number> {
 
 const lists = (name: string) => count('lists where name = $1', [name])
 
-test('the second of two equal requests gets the answer of the first, and nothing happens twice', async () => {
+test('the second of two equal requests gets the response of the first, and the effect happens once', async () => {
   const first = await post('k1', '/lists', newList('Pantry'))
   expect(first.status).toBe(200)
   expect(first.headers).not.toHaveProperty('idempotency-replayed')
@@ -90,7 +90,7 @@ test('the second of two equal requests gets the answer of the first, and nothing
   expect(await lists('Pantry')).toBe(2)
 })
 
-test('each operation keeps its own status', async () => {
+test('a replay has the status of the first response', async () => {
   const add = { subscriber: { phone_number: '2065550143', bypass_opt_in_process: true } }
   const first = await post('k', `/lists/${list.id}/subscribers`, add)
   expect(first.status).toBe(201)
@@ -98,7 +98,7 @@ test('each operation keeps its own status', async () => {
   expect(await count('opts')).toBe(1)
 })
 
-test('a broadcast goes out once', async () => {
+test('a repeated broadcast is created once', async () => {
   const message = { message: { content: 'The pantry opens at nine.' } }
   const answers = [
     await post('k', `/lists/${list.id}/messages`, message),
@@ -118,7 +118,7 @@ test('the key belongs to one API key', async () => {
   expect(other.body.list).toMatchObject({ name: 'Other' })
 })
 
-test('another body, path or query under the same key is refused and does nothing', async () => {
+test('another body, path or query with the same key is rejected and changes nothing', async () => {
   await post('k', '/lists', newList('Pantry'))
   const reused = { status: 422, body: { status: 'error', code: 'idempotency_key_reused' } }
   expect(await post('k', '/lists', newList('Bakery'))).toMatchObject(reused)
@@ -128,7 +128,7 @@ test('another body, path or query under the same key is refused and does nothing
   expect(await count('messages')).toBe(0)
 })
 
-test('of two at once one happens, and the other is told to wait and then gets its answer', async () => {
+test('of two concurrent requests one runs, and the other gets 409 and then its response', async () => {
   const { first, letGo } = await heldUp()
   const second = await post('k', '/lists', newList('Pantry'))
   expect(second).toMatchObject({ status: 409, body: { status: 'error', code: 'idempotency_key_busy' } })
@@ -153,7 +153,7 @@ async function heldUp() {
   return { first, letGo: gate.resolve }
 }
 
-test('many at once: exactly one happens', async () => {
+test('of many concurrent requests exactly one runs', async () => {
   const answers = await Promise.all(Array.from({ length: 12 }, () => post('k', '/lists', newList('Pantry'))))
   expect(answers.map(({ status }) => status).filter((status) => status !== 200 && status !== 409)).toEqual([])
   expect(answers.some(({ status }) => status === 200)).toBe(true)
@@ -162,7 +162,7 @@ test('many at once: exactly one happens', async () => {
 })
 
 describe('a crash', () => {
-  test('before the commit leaves neither effect nor answer, and the key is free', async () => {
+  test('before the commit leaves neither effect nor response, and the key is free', async () => {
     beforeCommit = async () => {
       throw new Error('crashed')
     }
@@ -175,7 +175,7 @@ describe('a crash', () => {
     expect(await lists('Pantry')).toBe(1)
   })
 
-  test('between the commit and the answer: the next try gets the answer that never left', async () => {
+  test('between the commit and the response: the next attempt gets the response that was not sent', async () => {
     afterCommit = async () => {
       throw new Error('crashed')
     }
@@ -188,7 +188,7 @@ describe('a crash', () => {
     expect(await lists('Pantry')).toBe(1)
   })
 
-  test('of the whole process keeps the key for the rest of its minute, no longer, and its late commit is void', async () => {
+  test('of the whole process keeps the key until its lease expires, and a late commit is rejected', async () => {
     const { first: frozen, letGo } = await heldUp()
     expect((await post('k', '/lists', newList('Pantry'))).status).toBe(409)
     const lease = `update idempotency_keys set lease_until = lease_until - interval '61 s'`
@@ -203,7 +203,7 @@ describe('a crash', () => {
     expect((await post('k', '/lists', newList('Pantry'))).text).toBe(heir.text)
   })
 
-  test('and an heir that is still at work is not robbed of its key by the one it took it from', async () => {
+  test('a request that took over a key cannot lose it to the previous holder', async () => {
     const frozen = await heldUp()
     await database.db.exec(
       'let_a_minute_pass',
@@ -219,7 +219,7 @@ describe('a crash', () => {
   })
 })
 
-test('after 24 hours the key is new again, and the old rows are swept', async () => {
+test('after 24 hours the key is new again, and expired rows are deleted', async () => {
   await post('k', '/lists', newList('Pantry'))
   now = new Date(now.getTime() + 24 * 3_600_000 - 1)
   expect((await post('k', '/lists', newList('Pantry'))).headers).toHaveProperty('idempotency-replayed')
@@ -233,7 +233,7 @@ test('after 24 hours the key is new again, and the old rows are swept', async ()
   expect(await count('idempotency_keys')).toBe(0)
 })
 
-test('a refused request changed nothing, so its key may come again with another body', async () => {
+test('a rejected request changes nothing, so its key can be sent again with another body', async () => {
   const taken = { list: { name: 'Pantry', keyword_names: ['PIZZA'] } }
   await post('k0', '/lists', taken)
   expect((await post('k', '/lists', { list: { name: 'Second', keyword_names: ['PIZZA'] } })).status).toBe(422)
@@ -243,13 +243,13 @@ test('a refused request changed nothing, so its key may come again with another 
   expect((await post('k', '/lists', newList('Second'))).status).toBe(200)
 })
 
-test.each(['', ' ', 'x'.repeat(256), 'caf\u00e9'])('%j is no key', async (key) => {
+test.each(['', ' ', 'x'.repeat(256), 'caf\u00e9'])('%j is rejected as a key', async (key) => {
   const answer = await post(key, '/lists', newList('Pantry'))
   expect(answer).toMatchObject({ status: 400, body: { status: 'error', code: 'bad_idempotency_key' } })
   expect(await lists('Pantry')).toBe(0)
 })
 
-test('a GET, PUT or DELETE with a key is just that', async () => {
+test('a GET, PUT or DELETE ignores the key', async () => {
   const headers = { 'idempotency-key': 'k' }
   expect((await owner.get('/lists', { headers })).status).toBe(200)
   expect((await owner.put(`/lists/${list.id}`, newList('Renamed'), { headers })).status).toBe(200)
@@ -257,7 +257,7 @@ test('a GET, PUT or DELETE with a key is just that', async () => {
   expect(await count('idempotency_keys')).toBe(0)
 })
 
-test('a secret is not kept: the replay has null in its place, and says so', async () => {
+test('a secret is not stored: the replay has null in its place, and a header that names it', async () => {
   const body = { api_key: { name: 'Mailer' } }
   const first = await post('k', '/api_keys', body)
   const { key } = first.body.api_key as { key: string }
@@ -280,7 +280,7 @@ describe('an upload', () => {
       })
       .then(answerOf)
 
-  test('happens once; the same bytes get the answer, others are refused, and nothing is staged for them', async () => {
+  test('is processed once; the same bytes get its response, other bytes are rejected and not staged', async () => {
     const file = 'phone_number\n2065550143\n2065550144\n'
     const first = await upload('k', file)
     expect(first).toMatchObject({ status: 202, body: { status: 'Import queued' } })
@@ -295,14 +295,14 @@ describe('an upload', () => {
     expect(await count(`pgboss.job where name = 'imports.apply'`)).toBe(1)
   })
 
-  test('that is refused may come again, corrected', async () => {
+  test('that was rejected can be sent again, corrected', async () => {
     expect((await upload('k', 'telephone\n2065550143\n')).status).toBe(422)
     expect((await upload('k', 'phone_number\n2065550143\n')).status).toBe(202)
     expect(await count('imports')).toBe(1)
   })
 })
 
-test('a body of more levels than can be written again is refused, not a fault of ours', async () => {
+test('a body with too many levels to be serialized is rejected with 400, not 500', async () => {
   const message = { content: 'Hello', draft: true }
   const made = await owner.post(`/lists/${list.id}/messages`, { message })
   const path = `/lists/${list.id}/messages/${(made.body.message as { id: number }).id}/copy`

@@ -12,22 +12,22 @@ import {
   leaseMs,
   releaseKey,
   renewClaim,
-  storeAnswer,
+  storeResponse,
 } from './idempotency.queries.ts'
 
-// A POST that carries an Idempotency-Key happens once, however often it is sent. What it does and the answer it gets
-// commit together, and only then the answer leaves: a crash leaves both or neither, and the next try finds out which.
-// A refused request changes nothing, so its key is forgotten and may be sent again, corrected or not.
+// A POST with an Idempotency-Key is processed once, even if it is sent several times. Its effect and its response commit in
+// one transaction before the response is sent: a crash leaves both or neither, and the next attempt finds out which. A
+// rejected request changes nothing, so its key is deleted and may be sent again, with the same or another body.
 
-const keptMs = 24 * 3_600_000
-const longestKey = 255
+const lifetimeMs = 24 * 3_600_000
+const maxKeyLength = 255
 
-/** A sender that is silent for so long in the middle of an upload has gone. */
-const longestSilenceMs = 30_000
+/** Time without bytes after which an upload counts as broken off. */
+const uploadTimeoutMs = 30_000
 
 type Run = { claim: KeyClaim; transaction: RequestTransaction; renewing: NodeJS.Timeout }
 
-/** Gives every POST below `app` its Idempotency-Key. `base` is the database itself, `scope` what the handlers use. */
+/** Handles the Idempotency-Key of every POST below `app`. `base` is the database itself; the handlers use `scope`. */
 export function useIdempotency(app: FastifyInstance, base: Db, scope: RequestScope) {
   const runs = new WeakMap<FastifyRequest, Run>()
   app.decorateRequest('uploadHash', null)
@@ -53,54 +53,55 @@ export function useIdempotency(app: FastifyInstance, base: Db, scope: RequestSco
     clearInterval(run.renewing)
     if (reply.statusCode >= 400) {
       await run.transaction.rollback()
-      await forget(req, run.claim)
+      await release(req, run.claim)
       return payload
     }
     try {
       await commit(req, run, reply.statusCode, String(payload ?? ''))
     } catch (error) {
-      await forget(req, run.claim)
+      await release(req, run.claim)
       throw error
     }
     return payload
   })
 
   async function begin(req: FastifyRequest, key: string): Promise<Run | KnownKey> {
-    if (key.length > longestKey || !/^[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?$/.test(key)) {
-      throw errors.badIdempotencyKey(longestKey)
+    if (key.length > maxKeyLength || !/^[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?$/.test(key)) {
+      throw errors.badIdempotencyKey(maxKeyLength)
     }
     const claim = { apiKeyId: req.apiKey.id, key, requestHash: hashOf(req), token: randomUUID() }
     for (let attempt = 1; attempt <= 3; attempt += 1) {
       const now = app.rt.clock.now()
-      if (await claimKey(base, claim, { now, expiresAt: new Date(now.getTime() + keptMs) })) return start(req, claim)
+      if (await claimKey(base, claim, { now, expiresAt: new Date(now.getTime() + lifetimeMs) }))
+        return start(req, claim)
       const known = await findKey(base, claim.apiKeyId, key)
-      if (known !== undefined) return fitting(req, claim, known)
-      // the one that had it was refused just now, so the key is free
+      if (known !== undefined) return checkSameRequest(req, claim, known)
+      // the request that held the key was rejected just now, so the key is free
     }
     throw errors.idempotencyKeyBusy()
   }
 
   function start(req: FastifyRequest, claim: KeyClaim): Run {
     const renew = () =>
-      renewClaim(base, claim).catch((error) => req.log.warn({ err: error }, 'could not renew an idempotency key'))
+      renewClaim(base, claim).catch((error) => req.log.warn({ err: error }, 'failed to renew an idempotency key'))
     const renewing = setInterval(() => void renew(), leaseMs / 4).unref()
     return { claim, transaction: new RequestTransaction(base), renewing }
   }
 
   async function commit(req: FastifyRequest, { claim, transaction }: Run, status: number, text: string) {
-    const answer = {
+    const response = {
       status,
       body: withoutSecrets(text, req.routeOptions.config.secrets),
       bodyHash: req.uploadHash?.digest() ?? null,
     }
     await transaction.commit(async (tx) => {
-      if (!(await storeAnswer(tx, claim, answer))) throw errors.idempotencyKeyBusy()
+      if (!(await storeResponse(tx, claim, response))) throw errors.idempotencyKeyBusy()
     })
   }
 
-  /** Should this fail, the mark is void when its lease is over. */
-  async function forget(req: FastifyRequest, claim: KeyClaim) {
-    await releaseKey(base, claim).catch((error) => req.log.warn({ err: error }, 'could not free an idempotency key'))
+  /** If this fails, the claim expires with its lease. */
+  async function release(req: FastifyRequest, claim: KeyClaim) {
+    await releaseKey(base, claim).catch((error) => req.log.warn({ err: error }, 'failed to release an idempotency key'))
   }
 }
 
@@ -108,15 +109,15 @@ function isUpload(req: FastifyRequest): boolean {
   return req.routeOptions.config.upload === true
 }
 
-/** What must be the same when the key comes again. The bytes of an upload are not there yet. */
+/** Hashes the parts of a request that must be equal in a repetition, without the bytes of an upload, which come later. */
 function hashOf(req: FastifyRequest): Buffer {
   const body = isUpload(req) ? undefined : req.body
   const request = [req.routeOptions.url, req.params, req.query, body ?? null]
-  return createHash('sha256').update(written(request)).digest()
+  return createHash('sha256').update(serialize(request)).digest()
 }
 
-/** Reading a body takes no stack and writing it does: one of thousands of levels came in and cannot go out. */
-function written(request: unknown[]): string {
+/** JSON.stringify is recursive and JSON.parse is not, so a body with thousands of levels parses and cannot be serialized. */
+function serialize(request: unknown[]): string {
   try {
     return JSON.stringify(request)
   } catch (error) {
@@ -125,8 +126,8 @@ function written(request: unknown[]): string {
   }
 }
 
-/** The answer that a key has, if it is the key of this very request; of an upload every byte is compared first. */
-async function fitting(req: FastifyRequest, claim: KeyClaim, known: KnownKey): Promise<KnownKey> {
+/** Returns the stored response, if the request is equal to the stored one; compares every byte of an upload first. */
+async function checkSameRequest(req: FastifyRequest, claim: KeyClaim, known: KnownKey): Promise<KnownKey> {
   if (!known.requestHash.equals(claim.requestHash)) throw errors.idempotencyKeyReused()
   if (known.status === null) throw errors.idempotencyKeyBusy()
   if (isUpload(req)) {
@@ -139,7 +140,7 @@ async function fitting(req: FastifyRequest, claim: KeyClaim, known: KnownKey): P
 function hashUpload(body: Readable): Promise<Buffer> {
   return new Promise((resolve, reject) => {
     const hash = createHash('sha256')
-    const timer = setTimeout(() => reject(errors.uploadStalled()), longestSilenceMs)
+    const timer = setTimeout(() => reject(errors.uploadStalled()), uploadTimeoutMs)
     body.on('data', (bytes: Buffer) => {
       hash.update(bytes)
       timer.refresh()
@@ -163,15 +164,15 @@ function replay(req: FastifyRequest, reply: FastifyReply, { status, body }: Know
     .send(body)
 }
 
-/** The answer with null in the place of what must not be kept. */
+/** Returns the response body with null for each secret, which must not be stored. */
 function withoutSecrets(text: string, secrets: string[] | undefined): string {
   if (secrets === undefined) return text
-  const answer = JSON.parse(text)
-  for (const place of secrets) {
-    const path = place.split('.')
+  const body = JSON.parse(text)
+  for (const secret of secrets) {
+    const path = secret.split('.')
     const last = path.pop() ?? ''
-    const holder = path.reduce((value, key) => value?.[key], answer)
+    const holder = path.reduce((value, key) => value?.[key], body)
     if (holder) holder[last] = null
   }
-  return JSON.stringify(answer)
+  return JSON.stringify(body)
 }

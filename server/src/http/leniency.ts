@@ -2,10 +2,10 @@ import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { errors } from '../errors.ts'
 import { normalizePage } from './pagination.ts'
 
-// What happens between parsing and validation. JSON is taken at its word; texts of a path, a query or a form become
-// the numbers and booleans that the schema asks for, and nothing else is converted.
+// Conversions between parsing and validation. JSON values are not converted. Strings in a path, a query or a form become
+// numbers and booleans where the schema requires them.
 
-/** Merges the body of a GET into its query, brings pages into range, and converts texts to what the schema asks for. */
+/** Merges the body of a GET into its query, brings pages into range, and converts strings to the schema's types. */
 export function useLeniency(app: FastifyInstance) {
   app.addHook('preValidation', async (req) => {
     const { params, querystring, body } = (req.routeOptions.schema ?? {}) as Record<string, Schema | undefined>
@@ -13,14 +13,14 @@ export function useLeniency(app: FastifyInstance) {
     if (querystring?.properties && 'page' in querystring.properties) normalizePage(req.query as Record<string, unknown>)
     if (params) req.params = convert(params, req.params)
     if (querystring) req.query = convert(querystring, req.query)
-    // so that the fault of no body is the missing field's
+    // so that a missing body is reported as its missing field
     if (body) req.body ??= {}
     if (body && req.isForm) req.body = convert(body, req.body)
-    if (body) refuseLongArrays(body, req.body, '')
+    if (body) rejectLongArrays(body, req.body, '')
   })
 }
 
-/** The vendor's samples send the dates of a GET in a JSON body; where both are there, the query wins. */
+/** The vendor's samples send the dates of a GET in a JSON body; the query takes precedence. */
 function mergeBodyIntoQuery(req: FastifyRequest) {
   if (typeof req.body !== 'object' || req.body === null || Array.isArray(req.body)) return
   req.query = { ...req.body, ...(req.query as object) }
@@ -33,7 +33,7 @@ export type Schema = {
   maxItems?: number
 }
 
-/** The value with each text turned into the number, boolean or array that the schema has in its place, if it reads as one. */
+/** Returns the value with each string converted to the number, boolean or array of the schema, where it can be parsed. */
 export function convert(schema: Schema, value: unknown): unknown {
   const wants = (type: string) => (Array.isArray(schema.type) ? schema.type.includes(type) : schema.type === type)
   if (typeof value === 'string') {
@@ -55,13 +55,13 @@ export function convert(schema: Schema, value: unknown): unknown {
   return value
 }
 
-/** Validation tells every fault, so an array of half a million wrong items must not get that far. */
-function refuseLongArrays(schema: Schema, value: unknown, path: string) {
+/** Validation reports every error, so an array of half a million invalid items must be rejected before. */
+function rejectLongArrays(schema: Schema, value: unknown, path: string) {
   if (Array.isArray(value) && schema.maxItems !== undefined && value.length > schema.maxItems) {
     throw errors.invalid({ [path]: [`has too many items (maximum is ${schema.maxItems})`] })
   }
   if (typeof value !== 'object' || value === null || !schema.properties) return
   for (const [key, part] of Object.entries(schema.properties)) {
-    refuseLongArrays(part, (value as Record<string, unknown>)[key], path === '' ? key : `${path}.${key}`)
+    rejectLongArrays(part, (value as Record<string, unknown>)[key], path === '' ? key : `${path}.${key}`)
   }
 }

@@ -2,7 +2,7 @@ import type { FastifyInstance } from 'fastify'
 import { errors } from '../errors.ts'
 import { sendError } from './error-handler.ts'
 
-/** Answers paths we do not have with 404, and methods that a path does not have with 405 and those it has. */
+/** Responds 404 to an unknown path, and 405 with the allowed methods to an unsupported method of a known path. */
 export function useNotFound(app: FastifyInstance) {
   const methodsByPath = new Map<string, { pattern: RegExp; methods: Set<string> }>()
   app.addHook('onRoute', ({ path, method }) => {

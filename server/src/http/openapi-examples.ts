@@ -4,13 +4,13 @@ type Json = { [key: string]: unknown }
 type Described = { operationId?: string; requestBody?: Json & { content: Record<string, Json> }; responses?: Json }
 type Example = { body?: unknown; code: string; answer: unknown }
 
-/** One call of each operation as it went in a test, which keeps this file. */
+/** One request and response of each operation, recorded by a test that also updates the file. */
 const examples = JSON.parse(readFileSync(new URL('./examples.gen.json', import.meta.url), 'utf8')) as Record<
   string,
   Example
 >
 
-/** Shows of each operation what it may be sent and what it then answers. */
+/** Adds an example request and response to each operation. */
 export function addExamples<Document extends { paths: Json }>(document: Document): Document {
   for (const methods of Object.values(document.paths)) {
     for (const operation of Object.values(methods as Record<string, Described>)) {
@@ -40,7 +40,7 @@ const upload = {
   },
 }
 
-/** The one body that is a file has no schema by which it is checked, but a description. */
+/** Describes the body of an import, which is a file and has no schema. */
 export function describeUpload<Document extends { paths: Json }>(document: Document): Document {
   for (const methods of Object.values(document.paths)) {
     for (const operation of Object.values(methods as Record<string, Described>)) {

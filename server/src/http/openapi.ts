@@ -4,32 +4,35 @@ import type { FastifyInstance } from 'fastify'
 import { addExamples, describeUpload } from './openapi-examples.ts'
 
 const description = `Lists, subscribers and broadcasts by text message, compatible with the momoGood Messaging API v2
-(formerly the Tatango v2 API). What that API does not have is marked \`x-extension\`; its clients never notice it.
+(formerly the Tatango v2 API). Additions to that API are marked \`x-extension\` and do not affect its clients.
 
 * HTTP Basic: the login email is the user name, the API key is the password.
-* Every success carries a \`status\`; everything else is \`{"status":"error","error":"..."}\` with a \`code\` for machines.
+* Every success has a \`status\`; every error is \`{"status":"error","error":"..."}\` with a \`code\` for programs.
 * Collections come in pages of 10, or \`per_page\` up to 1000.
 * Times are ISO 8601 with an offset. Phone numbers are ten digits.`
 
 const tags = [
-  { name: 'Accounts', description: 'The account behind the key.' },
-  { name: 'API keys', description: 'Who may call, and what.' },
-  { name: 'Short codes', description: 'The numbers we send from.' },
-  { name: 'Rates', description: 'What a part of a text costs; for an operator of the installation.' },
-  { name: 'Connections', description: 'Our SMPP accounts at carriers; for an operator of the installation.' },
-  { name: 'Lists', description: 'What people subscribe to; also called campaigns.' },
+  { name: 'Accounts', description: 'The account of the API key.' },
+  { name: 'API keys', description: 'Credentials of programs, with their scopes and rate limits.' },
+  { name: 'Short codes', description: 'Numbers that texts are sent from.' },
+  { name: 'Rates', description: 'Prices of the parts of a text; for operators of the installation.' },
+  { name: 'Connections', description: 'SMPP accounts at carriers; for operators of the installation.' },
+  { name: 'Lists', description: 'Lists that people subscribe to; also called campaigns.' },
   { name: 'Subscribers', description: 'Phone numbers on a list, and their consent.' },
-  { name: 'Custom fields', description: 'What a list wants to know of its people besides.' },
-  { name: 'Tags', description: 'Words by which subscribers are grouped.' },
+  {
+    name: 'Custom fields',
+    description: 'Attributes that a list defines for its subscribers in addition to the profile.',
+  },
+  { name: 'Tags', description: 'Labels that group the subscribers of a list.' },
   { name: 'Imports', description: 'Many subscribers in one file.' },
-  { name: 'Messages', description: 'Texts to a whole list.' },
-  { name: 'Webhooks', description: 'Who is told what happens on a list.' },
+  { name: 'Messages', description: 'Texts to a whole list, and to single phone numbers.' },
+  { name: 'Webhooks', description: 'Subscriptions to the events of a list.' },
   { name: 'Reports', description: 'Exports of the message log.' },
-  { name: 'Donations', description: 'Gifts, by subscriber or by message.' },
-  { name: 'Health', description: 'Whether it runs.' },
+  { name: 'Donations', description: 'Donations, by subscriber or by message.' },
+  { name: 'Health', description: 'State of the installation.' },
 ]
 
-/** Describes the routes that are registered after it, at /openapi.json and readably at /docs. */
+/** Documents the routes that are registered after it, at /openapi.json and as a page at /docs. */
 export async function useOpenApi(app: FastifyInstance) {
   await app.register(swagger, {
     openapi: {
@@ -50,7 +53,7 @@ export async function useOpenApi(app: FastifyInstance) {
     staticCSP: "default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'; object-src 'none'",
     transformSpecification: () => openApiOf(app),
     transformSpecificationClone: false,
-    // the bar on top shows the library's emblem, and asks for the address of some other API
+    // the top bar shows the library's logo and a field for the URL of another API
     theme: {
       title: 'Carillon API',
       css: [{ filename: 'carillon.css', content: '.swagger-ui .topbar { display: none }' }],
@@ -61,12 +64,12 @@ export async function useOpenApi(app: FastifyInstance) {
 
 const documents = new WeakMap<FastifyInstance, Document>()
 
-/** The document; the app must be ready. */
+/** Returns the OpenAPI document; the app must be ready. */
 export function openApiOf(app: FastifyInstance): Document {
   let document = documents.get(app)
   if (!document) {
-    const written = structuredClone(app.swagger()) as unknown as Document
-    document = addExamples(describeUpload(nameComponents(offerIdempotency(written))))
+    const generated = structuredClone(app.swagger()) as unknown as Document
+    document = addExamples(describeUpload(nameComponents(addIdempotencyKey(generated))))
     documents.set(app, document)
   }
   return document
@@ -81,13 +84,13 @@ const idempotencyKey = {
   required: false,
   schema: { type: 'string', minLength: 1, maxLength: 255 },
   description:
-    'Makes this happen once: within 24 hours the same request gets the same answer again, with `Idempotency-Replayed`. ' +
-    'While the first is under way: 409. With another body: 422.',
+    'The request is processed once: for 24 hours, a repetition gets the same response again, with `Idempotency-Replayed`. ' +
+    '409 while the first request is running; 422 for another body with the same key.',
   'x-extension': true,
 }
 
-/** Every POST below /api/v2 takes the header; no route has to say so. */
-function offerIdempotency(document: Document): Document {
+/** Adds the header to every POST below /api/v2, so that no route has to declare it. */
+function addIdempotencyKey(document: Document): Document {
   for (const [path, methods] of Object.entries(document.paths)) {
     const { post } = methods as { post?: { parameters?: object[] } }
     if (post && path.startsWith('/api/v2/')) post.parameters = [...(post.parameters ?? []), idempotencyKey]

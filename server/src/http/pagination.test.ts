@@ -23,7 +23,7 @@ test.each<[unknown, unknown, object]>([
   expect(read({ page, per_page })).toEqual(expected)
 })
 
-test('whatever is asked for, the page is one that the database can count to', () => {
+test('any requested page is within the range of the database', () => {
   fc.assert(
     fc.property(fc.anything(), fc.oneof(fc.anything(), fc.bigInt().map(String)), (perPage, page) => {
       const read_ = read({ page, per_page: perPage })
@@ -35,7 +35,7 @@ test('whatever is asked for, the page is one that the database can count to', ()
   )
 })
 
-test('the pages of a count hold it all and no page is empty', () => {
+test('the pages contain all records, and no page is empty', () => {
   fc.assert(
     fc.property(fc.nat(100_000), fc.integer({ min: 1, max: 1_000 }), (count, perPage) => {
       const { pages_count, ...rest } = envelope({ page: 1, perPage, offset: 0 }, count)

@@ -29,7 +29,7 @@ export function normalizePage(query: Record<string, unknown>) {
   query.per_page = Math.min(wholeNumber(query.per_page) ?? defaultPerPage, maxPerPage)
 }
 
-/** The page a validated query asks for. */
+/** Returns the page that a validated query requests. */
 export function pageFrom(query: { page?: number; per_page?: number }): Page {
   const { page = 1, per_page: perPage = defaultPerPage } = query
   return { page, perPage, offset: (page - 1) * perPage }
@@ -42,7 +42,7 @@ function wholeNumber(given: unknown): number | undefined {
   return /^0*[1-9][0-9]*$/.test(text) ? Number(text) : undefined
 }
 
-/** The schema of a paged collection whose records are under `key`. */
+/** Returns the schema of a paged collection with its records under `key`. */
 export function pageSchema<K extends string, T extends TSchema>(key: K, record: T) {
   return Type.Object({
     status: Type.Literal('OK'),

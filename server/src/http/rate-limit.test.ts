@@ -22,7 +22,7 @@ async function makeCaller(api: ReturnType<typeof useApi>, { seeded = false, rate
 describe("with the vendor's limit", () => {
   const api = useApi({ config: readEnv({ CARILLON_RATE_LIMIT: 'vendor' }) })
 
-  test.each([false, true])("the calls of a key end at 1,200 an hour (the banner's own key: %s)", async (seeded) => {
+  test.each([false, true])('a key gets 1,200 calls per hour (seeded sandbox key: %s)', async (seeded) => {
     const { call } = await makeCaller(api, { seeded })
     const last = await call(1_200)
     expect(last.statusCode).toBe(200)
@@ -35,7 +35,7 @@ describe("with the vendor's limit", () => {
     expect(refused.json()).toMatchObject({ status: 'error', error: 'Rate limit exceeded', code: 'rate_limited' })
   })
 
-  test("a key's own limit goes first, at once when it is changed, and no key pays for another", async () => {
+  test("a key's own limit takes precedence, a change applies at once, and keys do not share a limit", async () => {
     const { call, change } = await makeCaller(api, { rateLimit: '2/60' })
     expect((await call(2)).headers).toMatchObject({ 'ratelimit-policy': '"key";q=2;w=60' })
     expect((await call(1)).statusCode).toBe(429)
@@ -50,10 +50,10 @@ describe("with the vendor's limit", () => {
   })
 })
 
-describe('with our own limit', () => {
+describe('with the default limit', () => {
   const api = useApi({ config: readEnv({ CARILLON_RATE_LIMIT: 'default' }) })
 
-  test("fifty a second, and none for the key of the sandbox's banner", async () => {
+  test('fifty calls per second, and no limit for the seeded sandbox key', async () => {
     const { call } = await makeCaller(api)
     expect((await call(1)).headers).toMatchObject({ 'ratelimit-policy': '"key";q=50;w=1', ratelimit: '"key";r=49;t=1' })
     const statuses = await Promise.all(Array.from({ length: 60 }, () => call(1).then(({ statusCode }) => statusCode)))

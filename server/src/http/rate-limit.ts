@@ -5,7 +5,7 @@ import type { Caller } from './auth.ts'
 
 export type RateLimitSetting = 'vendor' | 'default' | 'off'
 
-/** The vendor's figure holds over a sliding hour and lets bursts pass; ours only keeps a runaway client off. */
+/** The vendor's limit applies to a sliding hour and allows bursts; our default only stops a runaway client. */
 const limits: Record<RateLimitSetting, RateLimit | 'off'> = {
   vendor: { calls: 1_200, windowMs: 3_600_000 },
   default: { calls: 50, windowMs: 1_000 },
@@ -14,12 +14,12 @@ const limits: Record<RateLimitSetting, RateLimit | 'off'> = {
 
 const maxKeys = 10_000
 
-/** What the installation allows a key that has no limit of its own. */
+/** Returns the limit of a key without its own. */
 export function installationLimit(setting: RateLimitSetting): RateLimit | 'off' {
   return limits[setting]
 }
 
-/** A key's own limit goes first; the key of the sandbox's banner has none, unless the vendor's is asked for. */
+/** A key's own limit takes precedence; the sandbox's seeded key has none, unless the setting is `vendor`. */
 function limitOf({ rateLimit, seeded }: Caller['apiKey'], setting: RateLimitSetting): RateLimit | 'off' {
   const own = rateLimit === null ? undefined : parseRateLimit(rateLimit)
   if (own !== undefined) return own
@@ -27,8 +27,8 @@ function limitOf({ rateLimit, seeded }: Caller['apiKey'], setting: RateLimitSett
 }
 
 /**
- * Answers 429 to a key that has used up its calls, and tells every limited key how it stands. Each process counts for
- * itself: behind a balancer n copies let up to n times as much through. Comes after `useAuth`.
+ * Rejects a key that has used up its calls with 429, and reports the remaining calls to every limited key. Each process
+ * counts for itself: n processes behind a balancer allow up to n times the limit. Must be registered after `useAuth`.
  */
 export function useRateLimit(app: FastifyInstance, setting: RateLimitSetting) {
   const counters = new Map<number, { limit: RateLimit; counter: SlidingCounter }>()
@@ -44,13 +44,13 @@ export function useRateLimit(app: FastifyInstance, setting: RateLimitSetting) {
     reply.header('ratelimit-policy', `"key";q=${calls};w=${windowMs / 1_000}`)
     reply.header('ratelimit', `"key";r=${counter.left};t=${seconds}`)
     if (waitMs === 0) return
-    // a whole number: one client crashes on a date
+    // a whole number, because one client crashes on a date
     reply.header('retry-after', seconds)
     throw errors.rateLimited()
   })
 }
 
-/** The key's counter; a new one when its limit was changed meanwhile. */
+/** Returns the key's counter, a new one when its limit has changed. */
 function counterOf(counters: Map<number, { limit: RateLimit; counter: SlidingCounter }>, id: number, limit: RateLimit) {
   const known = counters.get(id)
   if (known?.limit.calls === limit.calls && known.limit.windowMs === limit.windowMs) return known.counter

@@ -2,11 +2,11 @@ import type { FastifySchemaValidationError } from 'fastify/types/schema.js'
 
 type Fault = Pick<FastifySchemaValidationError, 'keyword' | 'instancePath' | 'params'>
 
-/** The faults of a body per field, in the words that Rails has for them: `{ "list.name": ["can't be blank"] }`. */
+/** Returns the errors of a body per field, in the wording of Rails: `{ "list.name": ["can't be blank"] }`. */
 export function detailsOf(faults: Fault[]): Record<string, string[]> {
   const details: Record<string, string[]> = {}
   for (const fault of faults) {
-    // the branches of a union say it in detail already, or the next rule does
+    // the branches of a union, or the rule that follows, report the details
     if (fault.keyword === 'anyOf' || fault.keyword === 'if') continue
     const field = fieldOf(fault)
     const texts = details[field] ?? []
@@ -19,7 +19,7 @@ export function detailsOf(faults: Fault[]): Record<string, string[]> {
 function fieldOf({ keyword, instancePath, params }: Fault): string {
   const path = instancePath.split('/').slice(1).map(unescapePointer)
   if (keyword === 'required') path.push(String(params.missingProperty))
-  // a fault in an item is the array's, whichever item it is; one in a field of an item is the field's
+  // an error in an item is reported for the array without its index; an error in a field of an item is the field's
   return path.filter((part, index) => index === 0 || !/^[0-9]+$/.test(part)).join('.') || 'body'
 }
 

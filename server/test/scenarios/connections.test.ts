@@ -46,7 +46,7 @@ test.skipIf(process.platform !== 'linux')(
     type Readiness = { status: string; problems: string[] }
 
     const first = await start()
-    await waitFor(async () => /^No connection is there to bind to/.test((await first.readiness()).problems.join()))
+    await waitFor(async () => /^No connection is configured/.test((await first.readiness()).problems.join()))
     const key = readFileSync(join(dataDir, 'secret.key'), 'utf8').trim()
     expect(statSync(join(dataDir, 'secret.key')).mode & 0o777).toBe(0o600)
 
