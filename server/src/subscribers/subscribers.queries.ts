@@ -92,7 +92,8 @@ export type SubscriberKey = { accountId: number; listId: number; phone: number |
 
 /**
  * Returns for each key the subscriber and the number of broadcasts of the list that were sent to the number. There is no
- * row for a key whose list is not the account's, and `phone` is null for a number that was never on the list.
+ * row for a key whose list is not the account's, and `phone` is null for a number that was never on the list. Without
+ * `offset 0`, a plan kept from empty tables searched subscribers by phone alone.
  */
 export function findSubscriberDetails(db: Db, keys: SubscriberKey[]) {
   return db.many<{ index: number } & (SubscriberDetail | { phone: null })>(
@@ -105,7 +106,7 @@ export function findSubscriberDetails(db: Db, keys: SubscriberKey[]) {
              where m.list_id = s.list_id and m.kind = 'broadcast') as "messagesReceived"
       from unnest($1::bigint[], $2::bigint[], $3::bigint[]) with ordinality k (account_id, list_id, phone, index)
       join lists l on l.id = k.list_id and l.account_id = k.account_id and l.deleted_at is null
-      left join subscribers s on s.list_id = l.id and s.phone = k.phone`,
+      left join lateral (select * from subscribers s where s.list_id = k.list_id and s.phone = k.phone offset 0) s on true`,
     [keys.map(({ accountId }) => accountId), keys.map(({ listId }) => listId), keys.map(({ phone }) => phone)],
   )
 }
