@@ -5,10 +5,10 @@ import { StatusCard } from './features/status/StatusCard.tsx'
 import { useStatus } from './features/status/useStatus.ts'
 import { Bell } from './ui/Bell.tsx'
 
-/** The one page there is: does it run, in which mode, and how to text a list from here. */
+/** The only page: status, mode and the commands of a first broadcast. */
 export function HomePage() {
   const status = useStatus()
-  const mode = status.kind === 'answered' ? status.mode : undefined
+  const mode = status.kind === 'known' ? status.mode : undefined
   return (
     <Container size="md" py={{ base: 'lg', sm: 48 }}>
       <Stack gap="xl">
@@ -19,7 +19,7 @@ export function HomePage() {
               <Title order={1} size="h2" lh={1.2}>
                 Carillon
               </Title>
-              <Text c="dimmed">Texts to your lists, through your own carrier accounts.</Text>
+              <Text c="dimmed">Text your lists through your own carrier accounts.</Text>
             </Box>
           </Group>
           {mode && <ModeBadge mode={mode} />}
@@ -36,7 +36,7 @@ export function HomePage() {
           <Anchor href="/docs">API reference</Anchor>
           <Anchor href="/openapi.json">OpenAPI description</Anchor>
           <Text c="dimmed" size="sm">
-            Settings, a real SMPP account and your own PostgreSQL: see README.md of this checkout.
+            For settings, a real SMPP account and your own PostgreSQL, see README.md in this checkout.
           </Text>
         </Group>
       </Stack>

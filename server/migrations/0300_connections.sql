@@ -66,7 +66,7 @@ create table connections (
   -- how a receipt spells the id of the response: in any way, letter for letter, or in a base of its own
   receipt_id_form text not null default 'any'
     constraint connections_receipt_id_form check (receipt_id_form in ('any', 'as_is', 'hex', 'decimal')),
-  -- the meaning of this SMSC's codes: {"receipt": {"4470": "blocked"}, "status": {"0x45": "soft"}}
+  -- the statuses of this SMSC's codes: {"receipt": {"4470": "blocked"}, "status": {"0x45": "soft"}}
   error_map jsonb not null default '{}',
   query_sm boolean not null default false,
   query_after_s integer not null default 1800

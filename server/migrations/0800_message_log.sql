@@ -134,7 +134,7 @@ create table send_chunks (
   closes_at timestamptz,
   -- number of earlier attempts of its texts
   attempt smallint not null default 0,
-  -- where the handsets of all its rows may be (quiet-hours/places.ts), so that the next window is computed without reading
+  -- the location of the phones of all its rows (quiet-hours/locations.ts), so that the next window is computed without reading
   -- the rows; null where no window applies
   place text
 ) with (fillfactor = 70);

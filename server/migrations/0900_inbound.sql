@@ -14,8 +14,8 @@ create table inbound_messages (
   -- the number of lists that the opt-out applied to
   lists_left integer,
   -- opt_out, help, other
-  meaning text,
-  answer_message_id bigint references messages,
+  kind text,
+  reply_message_id bigint references messages,
   interpreted_at timestamptz
 );
 create index inbound_messages_waiting on inbound_messages (phone, id) where interpreted_at is null;

@@ -4,14 +4,14 @@ import type { Db } from './db/db.ts'
 import type { Clock } from './lib/clock.ts'
 import type { Metrics } from './system/metrics.ts'
 
-/** What a process is given to work with: built once in `bin/`, handed down, never looked up. */
+/** The resources of a process: built once in `bin/` and passed down as a parameter. */
 export type Runtime = {
   config: Config
   log: Logger
   db: Db
   clock: Clock
-  /** The database's address, for a pool with session settings of its own and for LISTEN. */
+  /** Connection string of the database, for pools with their own session settings and for LISTEN. */
   databaseUrl: string
-  /** What this process tells Prometheus of itself. */
+  /** The metrics that this process exposes to Prometheus. */
   metrics: Metrics
 }

@@ -1,5 +1,5 @@
-// The mobile networks by the ids that the API has for them: the contract's table, with the rows that only its newer
-// edition names. Fewer than a hundred and seldom changed, so they are text and not rows.
+// The mobile networks by their ids in the API: the contract's table, with the rows of its newer edition. There are fewer
+// than a hundred and they seldom change, so they are code and not rows.
 
 const unitedStates: [id: number, name: string][] = [
   [11333, 'Aerialink'],
@@ -100,12 +100,12 @@ const canada: [id: number, name: string][] = [
 const names = new Map([...canada, ...unitedStates])
 const ids = new Map([...names].map(([id, name]) => [name.toLowerCase(), id]))
 
-/** The name of a carrier; undefined for an id that is not in the table. */
+/** Returns the name of a carrier; undefined if the id is not in the table. */
 export function carrierName(id: number): string | undefined {
   return names.get(id)
 }
 
-/** The id of a carrier of this name, whatever its case; undefined for one that is not in the table. */
+/** Returns the id of the carrier with this name, ignoring case; undefined if the name is not in the table. */
 export function carrierId(name: string): number | undefined {
   return ids.get(name.trim().toLowerCase())
 }

@@ -1,4 +1,4 @@
-// Asks an operator's own service about a number. docs/look-up.md has the request and the answer.
+// Queries an operator's number service. docs/look-up.md describes the request and the response.
 
 import type { GuardedFetch } from '../lib/guarded-fetch.ts'
 import { formatPhoneNumber } from '../sms/phone-number.ts'
@@ -18,12 +18,12 @@ export type LookUpResult = {
 export type ProviderOptions = { fetch: GuardedFetch; url: string; token: string | undefined; timeoutMs: number }
 
 const maxBytes = 16_384
-const maxText = 191
+const maxLength = 191
 const kinds = new Set<LookUpResult['kind']>(['mobile', 'landline', 'voip', 'toll_free', 'unreachable', 'unknown'])
 
-/** Asks the service at `url`; throws when it does not answer in time, or with something else than a line. */
+/** Queries the service at `url`; throws if it does not respond in time, or with anything but a result. */
 export async function queryProvider(options: ProviderOptions, phone: number): Promise<LookUpResult> {
-  const answer = await options.fetch({
+  const response = await options.fetch({
     url: options.url,
     method: 'POST',
     headers: {
@@ -35,44 +35,44 @@ export async function queryProvider(options: ProviderOptions, phone: number): Pr
     timeoutMs: options.timeoutMs,
     maxBytes,
   })
-  if (answer.status !== 200) throw new Error(`the look-up answered ${answer.status}`)
-  return parseLookUpResult(answer.body.toString())
+  if (response.status !== 200) throw new Error(`the look-up service responded with status ${response.status}`)
+  return parseLookUpResult(response.body.toString())
 }
 
-/** The line in a body; throws for one that is no object of JSON. What it does not say, or says oddly, is not known. */
-export function parseLookUpResult(text: string): LookUpResult {
-  const body = parseObject(text)
-  const carrier = idOf(body.carrier)
-  const name = textOf(body.carrier_name)
+/** Parses the body of a response; throws unless it is a JSON object. Missing and invalid values become null or unknown. */
+export function parseLookUpResult(json: string): LookUpResult {
+  const body = parseObject(json)
+  const carrier = readId(body.carrier)
+  const name = readName(body.carrier_name)
   const kind = kinds.values().find((known) => known === body.line_type)
   return {
     kind: kind ?? 'unknown',
     carrier: carrier ?? (name === null ? null : (carrierId(name) ?? null)),
     carrierName: name ?? (carrier === null ? null : (carrierName(carrier) ?? null)),
     ported: typeof body.ported === 'boolean' ? body.ported : null,
-    globalCarrierId: textOf(body.global_carrier_id),
-    globalCarrierName: textOf(body.global_carrier_name),
+    globalCarrierId: readName(body.global_carrier_id),
+    globalCarrierName: readName(body.global_carrier_name),
   }
 }
 
-function parseObject(text: string): Record<string, unknown> {
+function parseObject(json: string): Record<string, unknown> {
   let value: unknown
   try {
-    value = JSON.parse(text)
+    value = JSON.parse(json)
   } catch {
-    // said below
+    // the error below covers it
   }
   if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as Record<string, unknown>
-  throw new Error('the look-up answered with no object of JSON')
+  throw new Error('the look-up service did not respond with a JSON object')
 }
 
-function idOf(given: unknown): number | null {
-  const id = typeof given === 'string' && /^\d{1,10}$/.test(given) ? Number(given) : given
+function readId(input: unknown): number | null {
+  const id = typeof input === 'string' && /^\d{1,10}$/.test(input) ? Number(input) : input
   return typeof id === 'number' && Number.isInteger(id) && id > 0 && id < 2 ** 31 ? id : null
 }
 
-function textOf(given: unknown): string | null {
-  if (typeof given !== 'string' && typeof given !== 'number') return null
-  const text = String(given).replaceAll('\0', '').trim()
-  return text === '' || text.length > maxText ? null : text
+function readName(input: unknown): string | null {
+  if (typeof input !== 'string' && typeof input !== 'number') return null
+  const value = String(input).replaceAll('\0', '').trim()
+  return value === '' || value.length > maxLength ? null : value
 }

@@ -3,10 +3,10 @@ import type { LookUpResult } from './look-up-provider.ts'
 
 export type StoredLookUp = LookUpResult & { lookedUpAt: Date }
 
-/** What was last said of a number. */
+/** Returns the latest look-up of a number; undefined if there is none. */
 export function findLookUp(db: Db, phone: number) {
   return db.maybeOne<StoredLookUp>(
-    'find_line',
+    'find_look_up',
     /* sql */ `
     select kind, carrier, carrier_name as "carrierName", ported, global_carrier_id as "globalCarrierId",
            global_carrier_name as "globalCarrierName", looked_up_at as "lookedUpAt"
@@ -15,10 +15,10 @@ export function findLookUp(db: Db, phone: number) {
   )
 }
 
-/** Writes down what is said now; of two at once the later counts. */
+/** Stores a look-up unless a later one is stored. */
 export function saveLookUp(db: Db, phone: number, lookUp: LookUpResult, at: Date) {
   return db.exec(
-    'save_line',
+    'save_look_up',
     /* sql */ `
     insert into number_look_ups (phone, kind, carrier, carrier_name, ported, global_carrier_id, global_carrier_name,
                                  looked_up_at)
@@ -41,7 +41,7 @@ export function saveLookUp(db: Db, phone: number, lookUp: LookUpResult, at: Date
   )
 }
 
-/** Those of the numbers that were last said to be out of reach of any text. */
+/** Returns the numbers that are landline or unreachable in their latest look-up. */
 export async function listKnownUnreachable(db: Db, phones: number[]): Promise<number[]> {
   const rows = await db.many<{ phone: number }>(
     'list_known_unreachable',

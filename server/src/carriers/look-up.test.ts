@@ -15,12 +15,12 @@ const start = new Date('2026-03-02T10:00:00Z')
 const clock = { time: start, now: () => clock.time }
 const phone = 2_065_550_143
 
-/** The operator's service: answers what the test puts here, and remembers what it was asked. */
-const service = { status: 200, answer: '{}', asked: [] as object[], url: '', release: Promise.resolve() }
+/** The operator's service: responds with the status and body set here, and records the requests. */
+const service = { status: 200, body: '{}', requests: [] as object[], url: '', release: Promise.resolve() }
 const server = createServer(async (req, res) => {
-  service.asked.push({ method: req.method, authorization: req.headers.authorization, body: await json(req) })
+  service.requests.push({ method: req.method, authorization: req.headers.authorization, body: await json(req) })
   await service.release
-  res.writeHead(service.status).end(service.answer)
+  res.writeHead(service.status).end(service.body)
 })
 
 beforeAll(async () => {
@@ -29,71 +29,72 @@ beforeAll(async () => {
 })
 afterAll(() => void server.close())
 beforeEach(() => {
-  Object.assign(service, { status: 200, answer: JSON.stringify(mobile), asked: [], release: Promise.resolve() })
+  Object.assign(service, { status: 200, body: JSON.stringify(mobile), requests: [], release: Promise.resolve() })
   clock.time = start
 })
 
 const mobile = { line_type: 'mobile', carrier: 77, carrier_name: 'Verizon', ported: true, global_carrier_id: '100313' }
-const line = { kind: 'mobile', carrier: 77, carrierName: 'Verizon', ported: true, globalCarrierId: '100313' }
+const result = { kind: 'mobile', carrier: 77, carrierName: 'Verizon', ported: true, globalCarrierId: '100313' }
 
 function lookUpWith(env: Env) {
   return makeLookUp(makeRuntime({ db: ctx.db, clock, config: readEnv(env) }))
 }
 const production = { CARILLON_MODE: 'production', CARILLON_SMPP_URL: 'smpp://a:b@carrier.example:2775' }
-const asking = () => lookUpWith({ CARILLON_LOOKUP_URL: service.url, CARILLON_LOOKUP_TOKEN: 'a-token-of-ours-1' })
+const makeWithService = () =>
+  lookUpWith({ CARILLON_LOOKUP_URL: service.url, CARILLON_LOOKUP_TOKEN: 'a-token-of-ours-1' })
 const pass = (days: number) => {
   clock.time = new Date(clock.time.getTime() + days * 86_400_000)
 }
 
 describe('without a service', () => {
-  test('the sandbox knows its landlines, and nothing else', async () => {
+  test('the sandbox has its own landlines and no other results', async () => {
     const lookUp = lookUpWith({})
     expect(await lookUp(2_065_550_100)).toMatchObject({ kind: 'landline' })
     expect(await lookUp(3_125_550_100)).toMatchObject({ kind: 'landline' })
     expect(await lookUp(phone)).toBeUndefined()
   })
 
-  test('production knows nothing', async () => {
+  test('production has no results', async () => {
     expect(await lookUpWith(production)(2_065_550_100)).toBeUndefined()
   })
 })
 
 describe('with a service', () => {
-  test('asks it with our token, and believes it', async () => {
-    expect(await asking()(phone)).toMatchObject(line)
-    expect(service.asked).toEqual([
+  test('it is queried with our token', async () => {
+    expect(await makeWithService()(phone)).toMatchObject(result)
+    expect(service.requests).toEqual([
       { method: 'POST', authorization: 'Bearer a-token-of-ours-1', body: { phone_number: '2065550143' } },
     ])
   })
 
-  test("the sandbox's own numbers are not asked about", async () => {
-    expect(await asking()(2_065_550_100)).toMatchObject({ kind: 'landline' })
-    expect(service.asked).toEqual([])
+  test("the sandbox's own landlines are not queried", async () => {
+    expect(await makeWithService()(2_065_550_100)).toMatchObject({ kind: 'landline' })
+    expect(service.requests).toEqual([])
   })
 
-  test('does not ask again before the answer is old, in another process either', async () => {
-    await asking()(phone)
+  test('a stored result is used by all processes until it is 30 days old', async () => {
+    await makeWithService()(phone)
     pass(29.9)
-    expect(await asking()(phone)).toMatchObject(line)
-    expect(service.asked).toHaveLength(1)
+    expect(await makeWithService()(phone)).toMatchObject(result)
+    expect(service.requests).toHaveLength(1)
     pass(0.1)
-    service.answer = JSON.stringify({ line_type: 'landline' })
-    expect(await asking()(phone)).toMatchObject({ kind: 'landline', carrier: null })
-    expect(await asking()(phone)).toMatchObject({ kind: 'landline', carrier: null })
-    expect(service.asked).toHaveLength(2)
+    service.body = JSON.stringify({ line_type: 'landline' })
+    expect(await makeWithService()(phone)).toMatchObject({ kind: 'landline', carrier: null })
+    expect(await makeWithService()(phone)).toMatchObject({ kind: 'landline', carrier: null })
+    expect(service.requests).toHaveLength(2)
   })
 
-  test('asks once for what is asked at once', async () => {
-    const held = Promise.withResolvers<void>()
-    service.release = held.promise
-    const lookUp = asking()
+  test('concurrent look-ups of one number are one query', async () => {
+    const gate = Promise.withResolvers<void>()
+    service.release = gate.promise
+    const lookUp = makeWithService()
     const both = [lookUp(phone), lookUp(phone)]
-    await waitFor(() => service.asked.length > 0)
-    // both have looked into the database when this is answered
+    await waitFor(() => service.requests.length > 0)
+    // both have read the database when this statement returns
     await ctx.db.exec('behind', 'select 1')
-    held.resolve()
-    expect(await Promise.all(both)).toMatchObject([line, line])
-    expect(service.asked).toHaveLength(1)
+    gate.resolve()
+    expect(await Promise.all(both)).toMatchObject([result, result])
+    expect(service.requests).toHaveLength(1)
   })
 
   test.each([
@@ -101,38 +102,38 @@ describe('with a service', () => {
     ['a redirect', 302, '{"line_type":"landline"}'],
     ['a web page', 200, '<html>'],
     ['an array', 200, '[]'],
-    ['a book', 200, JSON.stringify({ line_type: 'landline', x: 'a'.repeat(20_000) })],
-  ])('takes %s for no answer: the number is not known, or known as it was', async (_what, status, answer) => {
-    Object.assign(service, { status, answer })
-    expect(await asking()(phone)).toBeUndefined()
-    Object.assign(service, { status: 200, answer: JSON.stringify(mobile) })
-    await asking()(phone)
+    ['a body of 20 KB', 200, JSON.stringify({ line_type: 'landline', x: 'a'.repeat(20_000) })],
+  ])('%s counts as no result, and an older result is returned', async (_case, status, body) => {
+    Object.assign(service, { status, body })
+    expect(await makeWithService()(phone)).toBeUndefined()
+    Object.assign(service, { status: 200, body: JSON.stringify(mobile) })
+    await makeWithService()(phone)
     pass(100)
-    Object.assign(service, { status, answer })
-    expect(await asking()(phone)).toMatchObject(line)
+    Object.assign(service, { status, body })
+    expect(await makeWithService()(phone)).toMatchObject(result)
   })
 
-  test('waits no longer than it is told', async () => {
-    const held = Promise.withResolvers<void>()
-    service.release = held.promise
+  test('a query is aborted at the timeout', async () => {
+    const gate = Promise.withResolvers<void>()
+    service.release = gate.promise
     const lookUp = lookUpWith({ CARILLON_LOOKUP_URL: service.url, CARILLON_LOOKUP_TIMEOUT_MS: '100' })
-    // the service does not answer before the end of the test
+    // the service does not respond before the end of the test
     expect(await lookUp(phone)).toBeUndefined()
-    held.resolve()
+    gate.resolve()
   })
 
-  test('stops asking after five failures in a row', async () => {
+  test('queries pause after five failures in a row', async () => {
     service.status = 503
-    const lookUp = asking()
+    const lookUp = makeWithService()
     for (let n = 0; n < 8; n += 1) expect(await lookUp(phone + n)).toBeUndefined()
-    expect(service.asked).toHaveLength(5)
+    expect(service.requests).toHaveLength(5)
   })
 
-  test('production does not call this machine unless its operator says so', async () => {
+  test('production queries a private address only if the operator allows it', async () => {
     const env = { ...production, CARILLON_LOOKUP_URL: service.url }
     expect(await lookUpWith(env)(phone)).toBeUndefined()
-    expect(service.asked).toEqual([])
-    expect(await lookUpWith({ ...env, CARILLON_ALLOW_PRIVATE_URLS: '127.0.0.1' })(phone)).toMatchObject(line)
+    expect(service.requests).toEqual([])
+    expect(await lookUpWith({ ...env, CARILLON_ALLOW_PRIVATE_URLS: '127.0.0.1' })(phone)).toMatchObject(result)
   })
 })
 
@@ -160,8 +161,8 @@ test.each([
     { carrierName: null, globalCarrierId: '100313' },
   ],
   [{ carrier_name: 'x'.repeat(192) }, { carrierName: null }],
-])('%j is read', (body, known) => {
-  expect(parseLookUpResult(JSON.stringify(body))).toMatchObject(known)
+])('%j is parsed', (body, expected) => {
+  expect(parseLookUpResult(JSON.stringify(body))).toMatchObject(expected)
 })
 
 test('carriers have the names and ids of the contract', () => {

@@ -5,13 +5,15 @@ import { findLookUp, listKnownUnreachable, type StoredLookUp, saveLookUp } from 
 import type { LookUpResult } from './look-up-provider.ts'
 import { queryProvider } from './look-up-provider.ts'
 
-/** Says what is known of a number's line; undefined when nobody can tell right now. */
+/** Looks up a number; returns undefined if there is no service or it is unavailable. */
 export type LookUp = (phone: number) => Promise<LookUpResult | undefined>
 
 const dayMs = 86_400_000
+/** After this number of failures in a row, the service is not queried for `pauseMs`. */
 const failures = 5
 const pauseMs = 30_000
-const quietMs = 10_000
+/** Minimum time between two warnings in the log. */
+const warningIntervalMs = 10_000
 
 const landline: LookUpResult = {
   kind: 'landline',
@@ -23,30 +25,30 @@ const landline: LookUpResult = {
 }
 
 /**
- * The look-up that the settings ask for. In the sandbox the number 555-0100 of any area code is a landline; everything
- * else is asked of the operator's service, if there is one. One process has one look-up, because it remembers whom not
- * to ask for a while.
+ * Returns the configured look-up. In the sandbox the number 555-0100 of any area code is a landline; all other numbers are
+ * looked up at the operator's service, if there is one. A process makes one look-up, because it contains the circuit
+ * breaker of the service.
  */
 export function makeLookUp(rt: Runtime): LookUp {
   const { mode, lookUp: settings } = rt.config
-  const ask = settings.url === undefined ? async () => undefined : askedLookUp(rt, settings.url)
-  if (mode === 'production') return ask
-  return async (phone) => (isSandboxLandline(phone) ? landline : ask(phone))
+  const lookUp = settings.url === undefined ? async () => undefined : makeProviderLookUp(rt, settings.url)
+  if (mode === 'production') return lookUp
+  return async (phone) => (isSandboxLandline(phone) ? landline : lookUp(phone))
 }
 
-/** Those of many numbers that are known to be landlines or dead, from what was said before: nobody is asked for them. */
+/** Returns the numbers that are known to be landlines or unreachable from stored look-ups; the service is not queried. */
 export async function findUnreachable(rt: Pick<Runtime, 'db' | 'config'>, phones: number[]): Promise<Set<number>> {
-  const known = phones.length === 0 ? [] : await listKnownUnreachable(rt.db, phones)
+  const stored = phones.length === 0 ? [] : await listKnownUnreachable(rt.db, phones)
   const sandbox = rt.config.mode === 'sandbox' ? phones.filter(isSandboxLandline) : []
-  return new Set([...known, ...sandbox])
+  return new Set([...stored, ...sandbox])
 }
 
 function isSandboxLandline(phone: number): boolean {
   return phone % 10_000_000 === 5_550_100
 }
 
-/** Asks the service, but for what it said not long ago. While it is away an older answer stands in. */
-function askedLookUp({ db, clock, log, config }: Runtime, url: string): LookUp {
+/** Returns stored results while they are fresh, otherwise queries the service. An older result is the fallback. */
+function makeProviderLookUp({ db, clock, log, config }: Runtime, url: string): LookUp {
   const { token, timeoutMs, cacheDays } = config.lookUp
   const provider = {
     fetch: makeGuardedFetch({ allowed: config.allowPrivateUrls }),
@@ -55,28 +57,28 @@ function askedLookUp({ db, clock, log, config }: Runtime, url: string): LookUp {
     timeoutMs,
   }
   const breaker = new CircuitBreaker({ failures, pauseMs })
-  const asking = new Map<number, Promise<LookUpResult>>()
+  const pending = new Map<number, Promise<LookUpResult>>()
   let warnedAt = Number.NEGATIVE_INFINITY
 
-  // two adds of one number at once are one question
-  const askOnce = (phone: number): Promise<LookUpResult> => {
-    const asked = asking.get(phone) ?? breaker.run(() => queryProvider(provider, phone))
-    asking.set(phone, asked)
-    return asked.finally(() => asking.delete(phone))
+  // concurrent look-ups of one number share a query
+  const queryOnce = (phone: number): Promise<LookUpResult> => {
+    const query = pending.get(phone) ?? breaker.run(() => queryProvider(provider, phone))
+    pending.set(phone, query)
+    return query.finally(() => pending.delete(phone))
   }
   const warn = (error: unknown): undefined => {
     const now = performance.now()
-    if (error instanceof CircuitOpen || now - warnedAt < quietMs) return
+    if (error instanceof CircuitOpen || now - warnedAt < warningIntervalMs) return
     warnedAt = now
-    log.warn({ fault: String(error) }, 'the look-up does not answer; numbers are taken unseen')
+    log.warn({ error: String(error) }, 'look-up service unavailable, accepting numbers without look-up')
   }
 
   return async (phone) => {
-    const known = await findLookUp(db, phone)
-    if (known && isFresh(known, clock.now(), cacheDays)) return known
-    const line = await askOnce(phone).catch(warn)
-    if (line) await saveLookUp(db, phone, line, clock.now())
-    return line ?? known
+    const stored = await findLookUp(db, phone)
+    if (stored && isFresh(stored, clock.now(), cacheDays)) return stored
+    const result = await queryOnce(phone).catch(warn)
+    if (result) await saveLookUp(db, phone, result, clock.now())
+    return result ?? stored
   }
 }
 

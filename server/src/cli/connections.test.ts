@@ -73,8 +73,8 @@ test('certificates come from files, and go back as they came', async () => {
   writeFileSync(join(folder, 'other'), other.cert)
   const set = (...args: string[]) => run(['connection', 'set', 'Cedar SMS', ...args])
   await expect(set('--tls-certificate', 'other')).rejects.toThrow('Tls certificate does not belong to the key')
-  await expect(set('--tls-key-file', 'none')).rejects.toThrow('Tls key is needed along with its certificate')
-  await expect(set('--tls-ca', 'key')).rejects.toThrow('Tls ca must not have a private key in it')
+  await expect(set('--tls-key-file', 'none')).rejects.toThrow('Tls key is required with tls_certificate')
+  await expect(set('--tls-ca', 'key')).rejects.toThrow('Tls ca must not contain a private key')
   await expect(set('--tls-ca', 'nowhere')).rejects.toThrow('--tls-ca cannot be read')
   await set('--tls-certificate', 'none', '--tls-ca', 'none')
   expect((await json('connection', 'show', 'Cedar SMS')).connection).toMatchObject({
@@ -107,7 +107,7 @@ test('a wrong word is refused as by the API, and nothing changes', async () => {
 test('without a key a password is not kept; on a data directory of ours one is made', async () => {
   writeFileSync(join(folder, 'password'), 'swordfish')
   const add = ['connection', 'add', 'Cedar SMS', '--host', '127.0.0.1', '--password-file', 'password']
-  await expect(run(add, {})).rejects.toThrow('there is no key to seal it with. Give this process CARILLON_SECRET_KEY')
+  await expect(run(add, {})).rejects.toThrow('there is no key to seal it with. Set CARILLON_SECRET_KEY')
   expect(await listConnections(database.db)).toEqual([])
   writeFileSync(join(folder, 'carillon.json'), JSON.stringify({ product: 'carillon', format: 1, mode: 'sandbox' }))
   expect(await run(add, {})).toBe('Connection Cedar SMS (1) is there.')
@@ -150,13 +150,15 @@ test('a test says step by step how it went', async () => {
   try {
     await make.connection(database.db, { name: 'Cedar SMS', port })
     expect(await run(['connection', 'test', 'Cedar SMS'])).toMatch(
-      /^ok {4} {2}transceiver connect, \d+ ms\nfailed {2}transceiver bind, \d+ ms\nThe SMSC says that the password of/,
+      /^ok {4} {2}transceiver connect, \d+ ms\nfailed {2}transceiver bind, \d+ ms\nThe SMSC rejected the password of/,
     )
     writeFileSync(join(folder, 'password'), 'swordfish')
     await run(['connection', 'set', 'Cedar SMS', '--password-file', 'password'])
     expect(await run(['connection', 'test', 'Cedar SMS'])).toMatch(/unbind, \d+ ms\nConnection Cedar SMS works\.$/)
     await database.db.exec('away', `update connections set host = 'smsc.cedar.example'`)
-    await expect(run(['connection', 'test', 'Cedar SMS'])).rejects.toThrow('which the sandbox refuses')
+    await expect(run(['connection', 'test', 'Cedar SMS'])).rejects.toThrow(
+      'sandbox mode allows loopback addresses only',
+    )
   } finally {
     await server.close()
   }
@@ -182,7 +184,7 @@ test('a short code is given routes and a cap', async () => {
     [['--through', 'Spare/0/0'], 'A weight is a number from 1 to 1000'],
     [['--through', 'Spare/0/1/2'], 'A route is name/tier/weight'],
     [['--through', 'Spare,,'], 'A route is name/tier/weight'],
-    [['--through', 'Spare,Spare'], 'Routes name a connection twice'],
+    [['--through', 'Spare,Spare'], /Routes name connection \d+ twice/],
     [['--through', 'Spare', '--all'], 'not both'],
   ] as const) {
     await expect(run(['short-code', 'route', '55555', ...args])).rejects.toThrow(words)

@@ -1,7 +1,7 @@
 import type { ConnectOptions } from '../smpp/client.ts'
 import type { Connection } from './connection.ts'
 
-/** Which binds make up a slot. */
+/** The binds of one slot, by bind type. */
 export const bindsOf = {
   transceiver: ['transceiver'],
   pair: ['transmitter', 'receiver'],
@@ -9,7 +9,7 @@ export const bindsOf = {
   receiver: ['receiver'],
 } as const
 
-/** Where a connection leads, and how we make ourselves known there. */
+/** Returns the address, TLS settings and credentials of a connection for the SMPP client. */
 export function bindOptions(connection: Connection) {
   const { host, port, systemId, systemType, password } = connection
   return {

@@ -1,11 +1,11 @@
 import type { Db } from '../db/db.ts'
 
-// A slot is a bind that a connection may have; one gateway at a time owns it, by a lease of the database's clock.
+// A slot is the right to open one of a connection's binds. One gateway at a time leases it, by the database's clock.
 
-/** Makes the rows of all slots that enabled connections have by now, and drops those they have no more. */
+/** Inserts the missing slots of enabled connections and deletes surplus slots that no gateway leases. */
 export async function syncSlots(db: Db): Promise<void> {
   await db.exec(
-    'make_slots',
+    'sync_slots',
     /* sql */ `
     with surplus as (
       delete from bind_slots s using connections c
@@ -24,27 +24,27 @@ export type OwnedSlot = { connectionId: number; slot: number; bound: boolean; la
 export type SlotKey = Pick<OwnedSlot, 'connectionId' | 'slot'>
 
 /**
- * Renews the leases of a gateway's slots, writes down how they do, and answers those that are still its own: also after
- * their time, where nobody has taken them.
+ * Renews the leases of a gateway's slots, stores the state of their binds, and returns the slots that it still owns. An
+ * expired slot that no other gateway has claimed is renewed as well.
  */
 export function renewSlots(db: Db, gateway: string, leaseMs: number, owned: OwnedSlot[]) {
   return db.many<SlotKey>(
     'renew_slots',
     /* sql */ `
-    with held as materialized (
-      select s.connection_id, s.slot, h.bound, h.last_error
-        from unnest($3::smallint[], $4::smallint[], $5::boolean[], $6::text[]) as h(connection_id, slot, bound, last_error)
+    with owned as materialized (
+      select s.connection_id, s.slot, g.bound, g.last_error
+        from unnest($3::smallint[], $4::smallint[], $5::boolean[], $6::text[]) as g(connection_id, slot, bound, last_error)
         join bind_slots s using (connection_id, slot)
        where s.leased_by = $1
        order by s.connection_id, s.slot
          for update of s
     )
     update bind_slots s
-       set lease_until = clock_timestamp() + $2 * interval '1 millisecond', bound = h.bound, last_error = h.last_error,
-           changed_at = case when (s.bound, s.last_error) is distinct from (h.bound, h.last_error)
+       set lease_until = clock_timestamp() + $2 * interval '1 millisecond', bound = o.bound, last_error = o.last_error,
+           changed_at = case when (s.bound, s.last_error) is distinct from (o.bound, o.last_error)
                              then clock_timestamp() else s.changed_at end
-      from held h
-     where s.connection_id = h.connection_id and s.slot = h.slot
+      from owned o
+     where s.connection_id = o.connection_id and s.slot = o.slot
     returning s.connection_id as "connectionId", s.slot`,
     [
       gateway,
@@ -60,24 +60,24 @@ export function renewSlots(db: Db, gateway: string, leaseMs: number, owned: Owne
 export type SlotShare = {
   connectionId: number
   share: number
-  /** There are other gateways that serve. */
+  /** Whether other gateways serve as well. */
   shared: boolean
-  taken: number[]
+  claimed: number[]
 }
 
 /**
- * Leases free slots of these connections to a gateway, as many as make up its fair share among the gateways that serve,
- * and answers that share and the slots taken. Slots whose lease is over are free, its own too: it may have taken them
- * without hearing of it.
+ * Leases free slots of these connections to a gateway, up to its fair share among the serving gateways, and returns the
+ * share and the claimed slots. A slot whose lease has expired is free, even one of this gateway: it may have claimed it in
+ * a statement whose result was lost.
  */
 export function claimSlots(db: Db, gateway: string, leaseMs: number, connectionIds: number[]) {
   return db.many<SlotShare>(
-    'take_slots',
+    'claim_slots',
     /* sql */ `
     with serving as (
       select instance_id from heartbeats
        where role = 'gateway' and details->>'serving' = 'true'
-         -- it beats once a second, and one that is late is not dead
+         -- heartbeats come once per second; a late one does not mean a dead gateway
          and seen_at > clock_timestamp() - greatest($2, 2500) * interval '1 millisecond'
       union select leased_by from bind_slots where lease_until > clock_timestamp()
       union select $1::uuid
@@ -99,7 +99,7 @@ export function claimSlots(db: Db, gateway: string, leaseMs: number, connectionI
         from (select *, row_number() over (partition by connection_id order by slot) as n from free) f
         join shares on shares.id = f.connection_id
        where f.n <= shares.share - shares.owned
-    ), taken as (
+    ), claimed as (
       update bind_slots s
          set leased_by = $1, lease_until = clock_timestamp() + $2 * interval '1 millisecond', bound = false,
              last_error = null, changed_at = clock_timestamp()
@@ -107,13 +107,13 @@ export function claimSlots(db: Db, gateway: string, leaseMs: number, connectionI
       returning s.connection_id, s.slot
     )
     select id as "connectionId", share, shared,
-           array(select slot from taken where taken.connection_id = shares.id order by slot)::int[] as taken
+           array(select slot from claimed where claimed.connection_id = shares.id order by slot)::int[] as claimed
       from shares`,
     [gateway, leaseMs, connectionIds],
   )
 }
 
-/** Gives slots up, for any gateway to take at once. */
+/** Releases slots, so that any gateway may claim them immediately. */
 export async function releaseSlots(db: Db, gateway: string, slots: SlotKey[]): Promise<void> {
   await db.exec(
     'release_slots',

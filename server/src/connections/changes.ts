@@ -26,43 +26,46 @@ import { environmentName } from './environment.ts'
 import { makeSealer, matchesSecret, openSecret, type SecretField, sealSecret, secretKeyHint } from './secrets.ts'
 import { type CheckedSettings, findSettingErrors, type OwnTls } from './validation.ts'
 
-type Given = { db: Db; config: Pick<Config, 'mode' | 'secretKey'> }
+type Options = { db: Db; config: Pick<Config, 'mode' | 'secretKey'> }
 
-/** What changes; undefined stays as it is. */
+/** The settings to change; undefined ones stay unchanged. */
 export type ConnectionChange = {
   [K in keyof Omit<Connection, 'id' | 'fromEnvironment' | 'version'>]?: Connection[K] | undefined
 }
 
-/** Makes a connection; gateways bind to it at once unless it is disabled. */
+/** Creates a connection; gateways bind to it immediately unless it is disabled. Throws if a setting is invalid. */
 export async function createConnection(
-  { db, config }: Given,
+  { db, config }: Options,
   change: ConnectionChange & { name: string; host: string },
 ): Promise<ConnectionRow> {
   const { tlsCertificate: certificate = null, tlsKey: key = null } = change
   const port = change.port ?? (change.tls ? 3_550 : 2_775)
-  check({ ...change, ownTls: { certificate, key } }, config)
-  if (change.password || key) needSealer(config)
+  validate({ ...change, ownTls: { certificate, key } }, config)
+  if (change.password || key) requireSealer(config)
   return db.tx(async (tx) => {
-    // looked for first, because an insert in vain takes an id; of two at once the insert decides
+    // select first, because an insert that conflicts uses up an id; the insert decides between concurrent calls
     if (await findConnectionByName(tx, change.name)) throw errors.connectionNameTaken()
     if ((await addConnection(tx, change.name)) === 0) throw errors.connectionNameTaken()
     const row = await lockConnectionByName(tx, change.name)
-    if (!row) throw new Error('a connection that was just made is gone')
+    if (!row) throw new Error('the inserted connection was not found')
     await wake(tx, 'connections')
     return updateConnection(tx, row.id, applyChange(row, { ...change, port }, config))
   })
 }
 
-/** Changes a connection for all gateways, within a second and without a restart: all of the change, or nothing of it. */
-export async function changeConnection({ db, config }: Given, id: number, change: ConnectionChange) {
+/**
+ * Changes a connection; gateways apply it within a second, without a restart. Throws, and changes nothing, if any setting
+ * is invalid.
+ */
+export async function changeConnection({ db, config }: Options, id: number, change: ConnectionChange) {
   try {
     return await db.tx(async (tx) => {
       const row = await lockConnection(tx, id)
       if (!row) throw errors.connectionNotFound()
-      if (row.fromEnvironment) refuseOfEnvironment(row, change)
-      const whole = withOwnTls(row, change, makeSealer(config))
-      check({ ...whole, name: change.name === row.name ? undefined : change.name }, config)
-      const settings = applyChange(row, whole, config)
+      if (row.fromEnvironment) rejectEnvironmentSettings(row, change)
+      const complete = withOwnTls(row, change, makeSealer(config))
+      validate({ ...complete, name: change.name === row.name ? undefined : change.name }, config)
+      const settings = applyChange(row, complete, config)
       if (isDeepStrictEqual(settings, pickSettings(row))) return row
       await wake(tx, 'connections')
       return await updateConnection(tx, id, settings)
@@ -73,46 +76,46 @@ export async function changeConnection({ db, config }: Given, id: number, change
 }
 
 /**
- * Removes a connection that has never carried anything. What it carried is known by its name, and receipts still come
- * for it, so any other one can only be disabled.
+ * Deletes a connection without traffic. One that has carried texts can only be disabled: its records refer to it, and
+ * receipts may still arrive. Throws if the connection is in use.
  */
-export async function removeConnection({ db }: Pick<Given, 'db'>, id: number): Promise<void> {
-  const { version } = await refuseUsed(db, id, await findConnection(db, id))
-  // unused and disabled, it carries nothing unless it is changed, and then it has another version
+export async function removeConnection({ db }: Pick<Options, 'db'>, id: number): Promise<void> {
+  const { version } = await assertUnused(db, id, await findConnection(db, id))
+  // a disabled connection gets no traffic unless it is changed, and a change increments the version
   if (await hasTraffic(db, id)) {
-    throw errors.connectionInUse('It has carried texts, whose records name it; leave it disabled')
+    throw errors.connectionInUse('It has carried texts, and their records refer to it; disable it instead')
   }
   await db.tx(async (tx) => {
-    const row = await refuseUsed(tx, id, await lockConnection(tx, id))
-    if (row.version !== version) throw errors.connectionInUse('It was changed just now; try again')
+    const row = await assertUnused(tx, id, await lockConnection(tx, id))
+    if (row.version !== version) throw errors.connectionInUse('It was changed by another request; try again')
     await deleteConnection(tx, id)
     await wake(tx, 'connections')
   })
 }
 
-async function refuseUsed(db: Db, id: number, row: ConnectionRow | undefined): Promise<ConnectionRow> {
+async function assertUnused(db: Db, id: number, row: ConnectionRow | undefined): Promise<ConnectionRow> {
   if (!row) throw errors.connectionNotFound()
-  if (row.fromEnvironment) throw errors.connectionInUse('It is that of CARILLON_SMPP_URL; it can be disabled')
+  if (row.fromEnvironment) throw errors.connectionInUse('It belongs to CARILLON_SMPP_URL; disable it instead')
   if (row.enabled) throw errors.connectionInUse('It is enabled; disable it first')
   const uses = await findConnectionUses(db, id)
   if (uses.bound) throw errors.connectionInUse('A gateway is still bound to it; try again in a moment')
   if (uses.shortCodes.length > 0) {
-    throw errors.connectionInUse(`Shortcodes are routed through it: ${uses.shortCodes.join(', ')}`)
+    throw errors.connectionInUse(`Shortcodes send through it: ${uses.shortCodes.join(', ')}`)
   }
   return row
 }
 
-function check(given: CheckedSettings, { mode }: Pick<Config, 'mode'>) {
-  if (given.name === environmentName) {
-    throw errors.invalid({ 'connection.name': ['is kept for the connection of CARILLON_SMPP_URL'] })
+function validate(settings: CheckedSettings, { mode }: Pick<Config, 'mode'>) {
+  if (settings.name === environmentName) {
+    throw errors.invalid({ 'connection.name': ['is reserved for the connection of CARILLON_SMPP_URL'] })
   }
-  const faults = Object.entries(findSettingErrors(given, mode))
-  if (faults.length === 0) return
-  throw errors.invalid(Object.fromEntries(faults.map(([field, why]) => [`connection.${field}`, [why]])))
+  const found = Object.entries(findSettingErrors(settings, mode))
+  if (found.length === 0) return
+  throw errors.invalid(Object.fromEntries(found.map(([field, error]) => [`connection.${field}`, [error]])))
 }
 
-/** Everything else of that connection may be set; what the URL names comes back with the next start. */
-function refuseOfEnvironment(row: ConnectionRow, change: ConnectionChange) {
+/** Throws if the change includes settings in CARILLON_SMPP_URL, because the next start of a gateway would revert them. */
+function rejectEnvironmentSettings(row: ConnectionRow, change: ConnectionChange) {
   const changes = (name: EnvironmentName) =>
     row.environmentNames.includes(name) && change[name] !== undefined && change[name] !== row[name]
   const named = {
@@ -126,16 +129,16 @@ function refuseOfEnvironment(row: ConnectionRow, change: ConnectionChange) {
     mps: changes('mps'),
     slots: changes('slots'),
   }
-  const refused = Object.entries(named).filter(([, isRefused]) => isRefused)
-  if (refused.length === 0) return
+  const rejected = Object.entries(named).filter(([, isChanged]) => isChanged)
+  if (rejected.length === 0) return
   throw errors.invalid(
     Object.fromEntries(
-      refused.map(([field]) => [`connection.${field}`, ['is set by CARILLON_SMPP_URL; change it there']]),
+      rejected.map(([field]) => [`connection.${field}`, ['is set by CARILLON_SMPP_URL; change it there']]),
     ),
   )
 }
 
-/** The change with our certificate and key as a pair, where it touches either: without a certificate there is no key. */
+/** Adds the resulting certificate and key to a change of either. Removing the certificate removes the key as well. */
 function withOwnTls(
   row: ConnectionRow,
   change: ConnectionChange,
@@ -144,11 +147,11 @@ function withOwnTls(
   if (change.tlsCertificate === undefined && change.tlsKey === undefined) return change
   const certificate = change.tlsCertificate === undefined ? row.tlsCertificate : change.tlsCertificate
   const tlsKey = change.tlsKey === undefined && certificate === null ? null : change.tlsKey
-  const key = tlsKey === undefined ? openKept(row, sealer) : tlsKey
+  const key = tlsKey === undefined ? openStoredKey(row, sealer) : tlsKey
   return { ...change, tlsKey, ownTls: { certificate, key } }
 }
 
-function openKept(row: ConnectionRow, sealer: Sealer | undefined): Secret | null {
+function openStoredKey(row: ConnectionRow, sealer: Sealer | undefined): Secret | null {
   try {
     return row.tlsKey && openSecret(sealer, row.name, 'tls_key', row.tlsKey)
   } catch (error) {
@@ -156,7 +159,7 @@ function openKept(row: ConnectionRow, sealer: Sealer | undefined): Secret | null
   }
 }
 
-function applyChange(row: ConnectionRow, change: ConnectionChange, config: Given['config']): ConnectionSettings {
+function applyChange(row: ConnectionRow, change: ConnectionChange, config: Options['config']): ConnectionSettings {
   const settings = pickSettings(row)
   const given = Object.entries(change).filter(([key, value]) => value !== undefined && Object.hasOwn(settings, key))
   const { password, tlsKey } = change
@@ -168,14 +171,14 @@ function applyChange(row: ConnectionRow, change: ConnectionChange, config: Given
   }
 }
 
-/** What is kept sealed after a change; the same bytes where the secret is the same. */
-function reseal(config: Given['config'], field: SecretField, kept: Buffer | null, given: Secret | undefined) {
-  if (given === undefined) return kept
-  const sealer = needSealer(config)
-  return kept && matchesSecret(sealer, field, kept, given) ? kept : sealSecret(sealer, field, given)
+/** Returns the sealed secret after a change, with identical bytes if the secret did not change. */
+function reseal(config: Options['config'], field: SecretField, stored: Buffer | null, secret: Secret | undefined) {
+  if (secret === undefined) return stored
+  const sealer = requireSealer(config)
+  return stored && matchesSecret(sealer, field, stored, secret) ? stored : sealSecret(sealer, field, secret)
 }
 
-function needSealer(config: Given['config']): Sealer {
+function requireSealer(config: Options['config']): Sealer {
   const sealer = makeSealer(config)
   if (!sealer) throw errors.noSecretKey(secretKeyHint)
   return sealer

@@ -1,10 +1,10 @@
 import type { Secret } from '../config/secret.ts'
 
-/** What a code of an SMSC means for the text and its number. */
+/** The statuses to which an operator may map a code of an SMSC. */
 export const mappedStatuses = ['delivered', 'soft', 'hard', 'blocked', 'opted_out'] as const
 export type MappedStatus = (typeof mappedStatuses)[number]
 
-/** A carrier account that we bind to: a row that an operator edits while gateways follow it. */
+/** Our SMPP account at an aggregator: a row that an operator edits while gateways follow. */
 export type Connection = {
   id: number
   name: string
@@ -25,7 +25,7 @@ export type Connection = {
   slots: number
   window: number
   mps: number | null
-  /** PDUs a second by the number of the handset's carrier. */
+  /** PDUs per second, by the id of the phone's carrier. */
   carrierMps: Record<string, number>
   charset: 'gsm7' | 'latin1'
   longText: 'udh8' | 'udh16' | 'sar' | 'payload'
@@ -45,5 +45,5 @@ export type Connection = {
   version: number
 }
 
-/** By the err of a receipt as it spells it, and by command_status in hex (0x45). */
+/** Keys are the err of a receipt and the command_status in hex (0x45). */
 export type ErrorMap = { receipt?: Record<string, MappedStatus>; status?: Record<string, MappedStatus> }

@@ -1,22 +1,22 @@
 import type { Db } from '../db/db.ts'
 import type { Connection } from './connection.ts'
 
-/** A row of `connections`: its secrets sealed, its address perhaps not set yet. */
+/** A row of `connections`: secrets are sealed, and the address may be missing. */
 export type ConnectionRow = Omit<Connection, 'host' | 'port' | 'tlsKey' | 'password'> & {
   host: string | null
   port: number | null
   tlsKey: Buffer | null
   password: Buffer | null
-  /** What the address of CARILLON_SMPP_URL names besides, in the order of this type. */
+  /** The settings that CARILLON_SMPP_URL names in addition to the address, in the order of the type. */
   environmentNames: EnvironmentName[]
   createdAt: Date
   updatedAt: Date
 }
 
-/** What CARILLON_SMPP_URL may say of its connection, or leave to operators. */
+/** Settings that CARILLON_SMPP_URL may name; otherwise operators set them. */
 export type EnvironmentName = 'window' | 'mps' | 'slots'
 
-/** What an operator may set, by its column. */
+/** The settings of an operator and their columns. */
 const settingColumns = {
   name: 'name',
   enabled: 'enabled',
@@ -57,7 +57,7 @@ export type ConnectionSettings = Pick<ConnectionRow, keyof typeof settingColumns
 
 const settingNames = Object.keys(settingColumns) as (keyof ConnectionSettings)[]
 
-/** Only what an operator may set. */
+/** Returns the settings of a row without its other columns. */
 export function pickSettings(row: ConnectionSettings): ConnectionSettings {
   return Object.fromEntries(settingNames.map((name) => [name, row[name]])) as ConnectionSettings
 }
@@ -67,7 +67,7 @@ const columns = /* sql */ `
   created_at as "createdAt", updated_at as "updatedAt",
   ${settingNames.map((name) => `"${settingColumns[name]}" as "${name}"`).join(', ')}`
 
-/** All connections, oldest first. */
+/** Returns all connections, oldest first. */
 export function listConnections(db: Db) {
   return db.many<ConnectionRow>('list_connections', /* sql */ `select ${columns} from connections order by id`)
 }
@@ -88,7 +88,7 @@ export function findConnectionByName(db: Db, name: string) {
   )
 }
 
-/** The connection with its row locked. */
+/** Locks and returns the connection; undefined if it does not exist. */
 export function lockConnection(tx: Db, id: number) {
   return tx.maybeOne<ConnectionRow>(
     'lock_connection',
@@ -97,7 +97,7 @@ export function lockConnection(tx: Db, id: number) {
   )
 }
 
-/** The connection of this name with its row locked; undefined when there is none. */
+/** Locks and returns the connection with this name; undefined if it does not exist. */
 export function lockConnectionByName(tx: Db, name: string) {
   return tx.maybeOne<ConnectionRow>(
     'lock_connection_by_name',
@@ -106,7 +106,7 @@ export function lockConnectionByName(tx: Db, name: string) {
   )
 }
 
-/** Makes a connection of this name that has nothing yet, unless there is one. */
+/** Inserts a connection with this name and no settings; returns 0 if the name is taken. */
 export function addConnection(tx: Db, name: string) {
   return tx.exec(
     'add_connection',
@@ -115,7 +115,7 @@ export function addConnection(tx: Db, name: string) {
   )
 }
 
-/** Sets everything that an operator may set; gateways see it by the version. */
+/** Updates all settings and increments the version, by which gateways notice the change. */
 export function updateConnection(tx: Db, id: number, settings: ConnectionSettings) {
   return tx.one<ConnectionRow>(
     'update_connection',
@@ -128,7 +128,7 @@ export function updateConnection(tx: Db, id: number, settings: ConnectionSetting
   )
 }
 
-/** What stands in the way of removing a connection. */
+/** Returns the uses that prevent the removal of a connection. */
 export function findConnectionUses(tx: Db, id: number) {
   return tx.one<{ bound: boolean; shortCodes: string[] }>(
     'find_uses_of_connection',
@@ -141,27 +141,27 @@ export function findConnectionUses(tx: Db, id: number) {
 }
 
 /**
- * Whether anything on record went or came through it, tries that were refused or not answered among it. Where nothing did,
- * this reads all days: not a question to be asked with a row locked.
+ * Whether any record refers to the connection, rejected and unconfirmed submits included. For an unused connection this
+ * scans all day partitions, so callers must not hold a row lock.
  */
 export async function hasTraffic(db: Db, id: number): Promise<boolean> {
-  const { carried } = await db.one<{ carried: boolean }>(
-    'has_connection_carried',
+  const { found } = await db.one<{ found: boolean }>(
+    'has_connection_traffic',
     /* sql */ `
     select exists (select from submit_attempts where connection_id = $1)
         or exists (select from receipts where connection_id = $1)
         or exists (select from inbound_messages where connection_id = $1)
-        or exists (select from submits where connection_id = $1) as carried`,
+        or exists (select from submits where connection_id = $1) as found`,
     [id],
   )
-  return carried
+  return found
 }
 
 export function deleteConnection(tx: Db, id: number) {
   return tx.exec('delete_connection', /* sql */ `delete from connections where id = $1::bigint`, [id])
 }
 
-/** A bind of a connection, and which gateway has it. */
+/** A slot of a connection and the gateway that leases it. */
 export type BindSlot = {
   connectionId: number
   slot: number
@@ -171,7 +171,7 @@ export type BindSlot = {
   since: Date
 }
 
-/** The binds of these connections as the gateways have written them down. */
+/** Returns the slots of these connections as last reported by the gateways. */
 export function listBindSlots(db: Db, connectionIds: number[]) {
   return db.many<BindSlot>(
     'list_bind_slots',
@@ -185,7 +185,7 @@ export function listBindSlots(db: Db, connectionIds: number[]) {
   )
 }
 
-/** What CARILLON_SMPP_URL says of its connection; null where it leaves open what the row has. */
+/** The settings in CARILLON_SMPP_URL; null leaves the column unchanged. */
 export type EnvironmentAddress = {
   host: string
   port: number
@@ -197,13 +197,13 @@ export type EnvironmentAddress = {
   slots: number | null
 }
 
-/** Sets the connection of the environment, which serves all short codes when it is new. */
+/** Updates the connection of CARILLON_SMPP_URL; a new one serves all short codes. */
 export function setEnvironmentConnection(tx: Db, id: number, given: EnvironmentAddress, isNew: boolean) {
   return tx.exec(
     'set_environment_connection',
     /* sql */ `
     update connections
-       -- one that was given up comes back to life
+       -- a released connection is enabled again
        set enabled = enabled or not from_environment, from_environment = true, host = $2, port = $3, tls = $4, system_id = $5, password = $6,
            "window" = coalesce($7, "window"), mps = coalesce($8, mps), slots = coalesce($9, slots),
            environment_names = array_remove(array[case when $7::integer is not null then 'window' end,
@@ -226,7 +226,7 @@ export function setEnvironmentConnection(tx: Db, id: number, given: EnvironmentA
   )
 }
 
-/** Makes the connection of the environment one like any other, disabled; says how many there were. */
+/** Turns the connection of CARILLON_SMPP_URL into a disabled ordinary one; returns the number of rows, 0 or 1. */
 export function releaseEnvironmentConnection(tx: Db) {
   return tx.exec(
     'release_environment_connection',

@@ -27,11 +27,11 @@ import { probe } from './probe.ts'
 
 const common = { tags: ['Connections'], 'x-extension': true }
 const params = Type.Object({ connection_id: ConnectionIdParam })
-const notFound = errorResponse('No such connection, or the account is not an operator.')
+const notFound = errorResponse('The connection does not exist, or the account is not an operator.')
 const notAnOperator = errorResponse('The account is not an operator.')
-const unacceptable = errorResponse('A value is not acceptable.')
+const invalid = errorResponse('A value is invalid.')
 
-/** The connections of the installation; to all but operators they are not there. */
+/** The connections of the installation; accounts that are not operators get 404. */
 export const connectionRoutes: FastifyPluginAsyncTypebox = async (app) => {
   const { rt } = app
   useOperatorsOnly(app)
@@ -58,7 +58,7 @@ export const connectionRoutes: FastifyPluginAsyncTypebox = async (app) => {
       schema: {
         operationId: 'listConnections',
         summary: 'List the connections, oldest first',
-        description: 'Connections belong to the installation: operators see all of them, other accounts none.',
+        description: 'Connections belong to the installation: operators see all of them, other accounts see none.',
         ...common,
         querystring: PageQuery,
         response: { 200: ConnectionPage, 404: notAnOperator, ...commonErrors },
@@ -78,10 +78,10 @@ export const connectionRoutes: FastifyPluginAsyncTypebox = async (app) => {
       schema: {
         operationId: 'createConnection',
         summary: 'Create a connection',
-        description: 'Gateways bind to it at once, unless it is created with `enabled` false.',
+        description: 'Gateways bind to the new connection immediately, unless `enabled` is false.',
         ...common,
         body: ConnectionCreateBody,
-        response: { 201: ConnectionCreated, 404: notAnOperator, 422: unacceptable, ...commonErrors },
+        response: { 201: ConnectionCreated, 404: notAnOperator, 422: invalid, ...commonErrors },
       },
     },
     async (req, reply) => {
@@ -97,7 +97,7 @@ export const connectionRoutes: FastifyPluginAsyncTypebox = async (app) => {
     {
       schema: {
         operationId: 'getConnection',
-        summary: 'Show a connection, and how its binds are',
+        summary: 'Get a connection and the state of its binds',
         ...common,
         params,
         response: { 200: ConnectionResponse, 404: notFound, ...commonErrors },
@@ -115,13 +115,13 @@ export const connectionRoutes: FastifyPluginAsyncTypebox = async (app) => {
     {
       schema: {
         operationId: 'updateConnection',
-        summary: 'Change a connection',
+        summary: 'Update a connection',
         description:
-          'Gateways follow within a second. A new address, bind type or credential means new binds; the old ones finish what is on its way.',
+          'Gateways apply the change within a second. A new address, bind type or credential opens new binds; the old binds close once their submitted texts have a response.',
         ...common,
         params,
         body: ConnectionUpdateBody,
-        response: { 200: ConnectionUpdated, 404: notFound, 422: unacceptable, ...commonErrors },
+        response: { 200: ConnectionUpdated, 404: notFound, 422: invalid, ...commonErrors },
       },
     },
     async (req) => {
@@ -135,11 +135,17 @@ export const connectionRoutes: FastifyPluginAsyncTypebox = async (app) => {
     {
       schema: {
         operationId: 'deleteConnection',
-        summary: 'Delete a connection that has never carried anything',
-        description: 'It has to be disabled first. One that has carried texts is named by their records and stays.',
+        summary: 'Delete a connection without traffic',
+        description:
+          'The connection must be disabled. A connection that has carried texts cannot be deleted, because their records refer to it.',
         ...common,
         params,
-        response: { 200: ConnectionRemoved, 404: notFound, 422: errorResponse('It is in use.'), ...commonErrors },
+        response: {
+          200: ConnectionRemoved,
+          404: notFound,
+          422: errorResponse('The connection is in use.'),
+          ...commonErrors,
+        },
       },
     },
     async (req) => {
@@ -153,15 +159,15 @@ export const connectionRoutes: FastifyPluginAsyncTypebox = async (app) => {
     {
       schema: {
         operationId: 'testConnection',
-        summary: 'Bind, enquire and unbind, and say why not',
+        summary: 'Test a connection: bind, enquire_link and unbind',
         description:
-          'With a bind of its own, beside those of the gateways, and in ten seconds at most. Nothing is sent, and a text that the SMSC delivers meanwhile is put off.',
+          'Uses a bind of its own besides those of the gateways and takes at most ten seconds. Nothing is sent; a text that the SMSC delivers during the test is rejected temporarily, so that the SMSC delivers it again.',
         ...common,
         params,
         response: {
           200: ConnectionTested,
           404: notFound,
-          422: errorResponse('It cannot be used as it is.'),
+          422: errorResponse('The connection has a problem that prevents its use.'),
           ...commonErrors,
         },
       },

@@ -13,7 +13,7 @@ import type { BindSlot, ConnectionRow } from './connections.queries.ts'
 import type { ProbeResult } from './probe.ts'
 
 const printable = '^[\\x20-\\x7e]*$'
-const longestPem = 100_000
+const maxPemLength = 100_000
 
 const Whole = (minimum: number, maximum: number, description: string) => Type.Integer({ minimum, maximum, description })
 const WholeOrNull = (minimum: number, maximum: number, description: string) =>
@@ -23,58 +23,70 @@ const Word = <const W extends string[]>(words: W, description: string) =>
 const Credential = (maxLength: number, description: string) =>
   Type.String({ maxLength, pattern: printable, description })
 
-/** What an operator may set; the command line has the same words. */
+/** The settings of an operator; the command line uses the same names. */
 const settable = {
-  name: Type.String({ minLength: 1, maxLength: 60, pattern: '^\\S(.*\\S)?$', description: 'What people call it.' }),
-  enabled: Type.Boolean({ description: 'Gateways bind to it.' }),
-  serves_all: Type.Boolean({ description: 'Short codes without routes of their own send through it.' }),
-  host: Type.String({ minLength: 1, maxLength: 253, description: 'Name or IP address of the SMSC.' }),
-  port: Whole(1, 65_535, 'Port of the SMSC; 2775, or 3550 with TLS, for a new connection that names none.'),
-  tls: Type.Boolean({ description: 'Whether to speak TLS.' }),
+  name: Type.String({ minLength: 1, maxLength: 60, pattern: '^\\S(.*\\S)?$', description: 'Name shown to operators.' }),
+  enabled: Type.Boolean({ description: 'Whether gateways bind to it.' }),
+  serves_all: Type.Boolean({ description: 'Whether short codes without sending routes send through it.' }),
+  host: Type.String({ minLength: 1, maxLength: 253, description: 'Host name or IP address of the SMSC.' }),
+  port: Whole(1, 65_535, 'Port of the SMSC; the default is 2775, or 3550 with TLS.'),
+  tls: Type.Boolean({ description: 'Whether to use TLS.' }),
   tls_ca: TextOrNull({
-    maxLength: longestPem,
-    description: "Certificates (PEM) that the server's must go back to; null for those the system trusts.",
+    maxLength: maxPemLength,
+    description:
+      "Certificates (PEM) that the server's certificate must chain to; null means the system's trusted certificates.",
   }),
   tls_server_name: TextOrNull({
     maxLength: 253,
-    description: "Name that the server's certificate must have; null for that of the host.",
+    description: "Name that the server's certificate must contain; null means `host`.",
   }),
-  tls_certificate: TextOrNull({ maxLength: longestPem, description: 'Our own certificate (PEM), if it asks for one.' }),
-  system_id: Credential(63, 'Who we are to the SMSC.'),
-  system_type: Credential(32, 'Kind of system, where the SMSC asks for it.'),
+  tls_certificate: TextOrNull({
+    maxLength: maxPemLength,
+    description: 'Client certificate (PEM), if the SMSC requires one.',
+  }),
+  system_id: Credential(63, 'The system_id that the SMSC assigned to us.'),
+  system_type: Credential(32, 'The system_type, if the SMSC requires one.'),
   bind_type: Word(
     ['transceiver', 'pair', 'transmitter', 'receiver'],
-    'How to bind; a pair is a transmitter and a receiver, a receiver sends nothing.',
+    'Type of bind; a pair is one transmitter and one receiver, and a receiver alone does not send.',
   ),
-  slots: Whole(1, 64, 'Binds, over all gateways.'),
-  window: Whole(1, 1_000, 'Submits under way per bind.'),
-  mps: WholeOrNull(1, 100_000, 'Parts (submit_sm) in any second, over all gateways; null for no cap.'),
+  slots: Whole(1, 64, 'Number of binds over all gateways.'),
+  window: Whole(1, 1_000, 'Maximum number of submit_sm per bind that await a response.'),
+  mps: WholeOrNull(1, 100_000, 'Maximum number of parts (submit_sm) per second over all gateways; null means no cap.'),
   carrier_mps: Type.Record(Type.String(), Type.Integer({ minimum: 1, maximum: 100_000 }), {
     description:
-      "Parts in any second to handsets of one carrier, by the carrier's id as a subscriber shows it: of the contract's table, or one that the look-up of numbers gives. An id that no handset has caps nothing.",
+      'Maximum number of parts per second to the phones of one carrier, by the `carrier` id of subscribers, from the table of carriers or from the number look-up. An id without phones has no effect.',
     examples: [{ 383: 75 }],
   }),
-  charset: Word(['gsm7', 'latin1'], 'What the SMSC means by data_coding 0.'),
+  charset: Word(['gsm7', 'latin1'], 'Character set of the SMSC for data_coding 0.'),
   long_text: Word(
     ['udh8', 'udh16', 'sar', 'payload'],
-    'How a long text travels: parts with a header of 8 or 16 bit, parts with sar TLVs, or whole as message_payload.',
+    'Encoding of long texts: parts with an 8-bit or 16-bit UDH reference, parts with sar TLVs, or one message_payload.',
   ),
   service_type: Credential(5, 'service_type of each submit_sm.'),
-  source_ton: WholeOrNull(0, 255, 'Type of number of our address; null goes by its length.'),
-  source_npi: WholeOrNull(0, 255, 'Numbering plan of our address; null goes by its length.'),
-  dest_ton: WholeOrNull(0, 255, "Type of number of the handset's; null goes by its length."),
-  dest_npi: WholeOrNull(0, 255, "Numbering plan of the handset's; null goes by its length."),
-  validity_s: WholeOrNull(60, 2_592_000, 'Seconds for which the SMSC shall try; null leaves it to the SMSC.'),
+  source_ton: WholeOrNull(0, 255, 'Type of number (TON) of our address; null derives it from the length.'),
+  source_npi: WholeOrNull(0, 255, 'Numbering plan (NPI) of our address; null derives it from the length.'),
+  dest_ton: WholeOrNull(0, 255, 'Type of number (TON) of the phone; null derives it from the length.'),
+  dest_npi: WholeOrNull(0, 255, 'Numbering plan (NPI) of the phone; null derives it from the length.'),
+  validity_s: WholeOrNull(
+    60,
+    2_592_000,
+    'Seconds for which the SMSC attempts delivery; null means the default of the SMSC.',
+  ),
   response_deadline_ms: WholeOrNull(
     100,
     300_000,
-    'How long the answer to a submit_sm is waited for; null goes by the installation.',
+    'Maximum wait for a submit_sm_resp; null means the setting of the installation.',
   ),
-  receipt_deadline_s: WholeOrNull(1, 2_592_000, 'How long a receipt is waited for; null goes by the installation.'),
-  enquire_link_s: Whole(1, 3_600, 'Silence after which we ask whether the SMSC is there.'),
+  receipt_deadline_s: WholeOrNull(
+    1,
+    2_592_000,
+    'Maximum wait for a receipt; null means the setting of the installation.',
+  ),
+  enquire_link_s: Whole(1, 3_600, 'Seconds without traffic before an enquire_link is sent.'),
   receipt_id_form: Word(
     ['any', 'as_is', 'hex', 'decimal'],
-    'How a receipt spells the id of the response: anyhow, letter for letter, or in a base of its own.',
+    'Form of the message id in receipts: `any` ignores case and leading zeros, `as_is` matches exactly, `hex` or `decimal` is the base of receipts where responses use the other one.',
   ),
   error_map: Type.Object(
     {
@@ -83,24 +95,27 @@ const settable = {
     },
     {
       description:
-        'What codes of this SMSC mean: delivered, soft, hard, blocked or opted_out, by the err of a receipt and by command_status.',
+        'Status of the codes of this SMSC: delivered, soft, hard, blocked or opted_out, by the err of a receipt and by command_status.',
       examples: [{ receipt: { 4470: 'blocked' }, status: { '0x45': 'soft' } }],
     },
   ),
-  query_sm: Type.Boolean({ description: 'Ask by query_sm for texts whose receipt does not come.' }),
-  query_after_s: Whole(1, 2_592_000, 'Seconds without a receipt after which to ask.'),
+  query_sm: Type.Boolean({ description: 'Whether to send a query_sm for texts without a receipt.' }),
+  query_after_s: Whole(1, 2_592_000, 'Seconds without a receipt before the query_sm.'),
 }
 
-/** What is taken and never shown. */
+/** Settings that are accepted and never returned. */
 const secrets = {
-  password: Credential(63, 'Never shown.'),
-  tls_key: TextOrNull({ maxLength: longestPem, description: 'Key (PEM) of our own certificate. Never shown.' }),
+  password: Credential(63, 'Never returned.'),
+  tls_key: TextOrNull({
+    maxLength: maxPemLength,
+    description: 'Private key (PEM) of the client certificate. Never returned.',
+  }),
 }
 
 const fields = Type.Partial(Type.Object({ ...settable, ...secrets }))
 
 export const ConnectionUpdateBody = Type.Object({
-  connection: Type.Object(fields.properties, { description: 'Only the keys present change.' }),
+  connection: Type.Object(fields.properties, { description: 'Only the keys in the request change.' }),
 })
 export const ConnectionCreateBody = Type.Object({
   connection: Type.Object({ ...fields.properties, name: settable.name, host: settable.host }),
@@ -108,30 +123,30 @@ export const ConnectionCreateBody = Type.Object({
 
 const Bind = Type.Object(
   {
-    slot: Type.Integer({ description: 'From 0.' }),
-    gateway: TextOrNull({ description: 'Which gateway has it.' }),
+    slot: Type.Integer({ description: 'Index of the slot, from 0.' }),
+    gateway: TextOrNull({ description: 'The gateway that leases the slot.' }),
     bound: Type.Boolean(),
-    last_error: TextOrNull({ description: 'Why it is not bound, as the SMSC or the network said it last.' }),
+    last_error: TextOrNull({ description: 'Latest error of the SMSC or the network, if the slot is not bound.' }),
     since: Time,
   },
   { title: 'Bind' },
 )
 
-/** A connection on the wire: all that is set, no secret, and how it is now. */
+/** A connection on the wire: its settings without secrets, and its current state. */
 /** The id of a connection in a path. */
 export const ConnectionIdParam = idParam('Id of the connection.', errors.connectionNotFound)
 
 export const ConnectionSchema = Type.Object(
   {
     id: Id('Id of the connection.'),
-    from_environment: Type.Boolean({ description: 'CARILLON_SMPP_URL has its address and credentials.' }),
+    from_environment: Type.Boolean({ description: 'Whether CARILLON_SMPP_URL sets its address and credentials.' }),
     ...settable,
-    host: TextOrNull({ description: 'Null for one that nobody has given an address yet.' }),
+    host: TextOrNull({ description: 'Null if the connection has no address yet.' }),
     port: Type.Unsafe<number | null>({ type: ['integer', 'null'] }),
     has_password: Type.Boolean(),
     has_tls_key: Type.Boolean(),
-    version: Type.Integer({ description: 'Counts its changes.' }),
-    problem: TextOrNull({ description: 'Why it cannot be used, as far as this process can tell.' }),
+    version: Type.Integer({ description: 'Number of changes so far.' }),
+    problem: TextOrNull({ description: 'The reason why the api process cannot use the connection; null if it can.' }),
     binds: Type.Array(Bind),
     created_at: Time,
     updated_at: Time,
@@ -152,20 +167,23 @@ export const ConnectionRemoved = Type.Object({ status: Type.Literal('Connection 
 export const ConnectionPage = pageSchema('connections', ConnectionSchema)
 
 const TestStep = Type.Object({
-  step: Word(['resolve', 'connect', 'tls', 'bind', 'enquire_link', 'unbind'], 'What was done.'),
-  bind: Word(['transceiver', 'transmitter', 'receiver'], 'As what; a pair is tried one after the other.'),
+  step: Word(['resolve', 'connect', 'tls', 'bind', 'enquire_link', 'unbind'], 'Step of the test.'),
+  bind: Word(
+    ['transceiver', 'transmitter', 'receiver'],
+    'Type of the bind; those of a pair are tested one after the other.',
+  ),
   ok: Type.Boolean(),
-  ms: Type.Integer({ description: 'How long it took.' }),
+  ms: Type.Integer({ description: 'Duration of the step in milliseconds.' }),
 })
 
 export const ConnectionTested = Type.Object({
   status: Type.Literal('OK'),
   test: Type.Object(
     {
-      ok: Type.Boolean({ description: 'It bound, answered and unbound.' }),
-      ms: Type.Integer(),
-      why: TextOrNull({ description: 'What went wrong, and what to look at; null when nothing did.' }),
-      steps: Type.Array(TestStep, { description: 'Up to the first that failed.' }),
+      ok: Type.Boolean({ description: 'Whether the SMSC accepted the bind, the enquire_link and the unbind.' }),
+      ms: Type.Integer({ description: 'Duration of the test in milliseconds.' }),
+      why: TextOrNull({ description: 'The cause of the failure and what to check; null if the test passed.' }),
+      steps: Type.Array(TestStep, { description: 'All steps up to the first failure.' }),
     },
     { title: 'ConnectionTest' },
   ),
@@ -235,7 +253,7 @@ function presentSettings(row: ConnectionRow) {
   }
 }
 
-/** What a body names, in our words. */
+/** Maps the keys of a body to a change. */
 export function readConnectionChange(body: Static<typeof fields>): ConnectionChange {
   return {
     name: body.name,
@@ -276,27 +294,30 @@ export function readConnectionChange(body: Static<typeof fields>): ConnectionCha
 
 type Field = { type: string | string[]; enum?: string[]; description: string }
 
-/** What may be set, by name, for other ways in than HTTP. */
+/** The schemas of the settings by name, for the command line. */
 export const connectionFields: Record<string, Field> = JSON.parse(JSON.stringify(fields.properties))
 
 const compiled = Compile(fields)
 
-/** As the API reads a body, with each value as it was typed; `none` is null. */
-export function parseConnectionFields(texts: Readonly<Record<string, string>>): ConnectionChange {
-  const given = Object.fromEntries(Object.entries(texts).map(([name, text]) => [name, valueOfText(name, text)]))
+/**
+ * Parses values typed on the command line and validates them like a body of the API; `none` is null. Throws the error
+ * that the API returns for such a body.
+ */
+export function parseConnectionFields(values: Readonly<Record<string, string>>): ConnectionChange {
+  const given = Object.fromEntries(Object.entries(values).map(([name, value]) => [name, parseField(name, value)]))
   if (compiled.Check(given)) return readConnectionChange(given)
   const details = Object.entries(detailsOf(compiled.Errors(given)))
-  throw errors.invalid(Object.fromEntries(details.map(([field, faults]) => [`connection.${field}`, faults])))
+  throw errors.invalid(Object.fromEntries(details.map(([field, reasons]) => [`connection.${field}`, reasons])))
 }
 
-function valueOfText(name: string, text: string): unknown {
+function parseField(name: string, value: string): unknown {
   const types = [connectionFields[name]?.type].flat()
-  if (types.includes('null') && text === 'none') return null
-  if (types.includes('integer') && /^-?\d{1,15}$/.test(text)) return Number(text)
-  if (types.includes('boolean') && /^(yes|no|true|false)$/.test(text)) return /^(yes|true)$/.test(text)
-  if (!types.includes('object')) return text
+  if (types.includes('null') && value === 'none') return null
+  if (types.includes('integer') && /^-?\d{1,15}$/.test(value)) return Number(value)
+  if (types.includes('boolean') && /^(yes|no|true|false)$/.test(value)) return /^(yes|true)$/.test(value)
+  if (!types.includes('object')) return value
   try {
-    return JSON.parse(text)
+    return JSON.parse(value)
   } catch {
     throw errors.invalid({ [`connection.${name}`]: ['must be JSON'] })
   }

@@ -27,23 +27,23 @@ function configOf(smppUrl = url, env: Record<string, string> = { CARILLON_SECRET
 }
 
 function ensure(config = configOf()) {
-  if (!config.smpp) throw new Error('the test needs an address')
+  if (!config.smpp) throw new Error('CARILLON_SMPP_URL is not set')
   return ensureEnvironmentConnection({ db: database.db, config }, config.smpp)
 }
 
 const load = (config = configOf()) => loadConnections({ db: database.db, config })
 
-/** Seals a password into a row, as another process would. */
+/** Stores a sealed password in a row, as another process would. */
 async function setPassword(id: number, password: string, config = configOf()) {
   const sealer = makeSealer(config)
-  if (!sealer) throw new Error('the test needs a key')
+  if (!sealer) throw new Error('CARILLON_SECRET_KEY is not set')
   await database.db.exec('set_password', 'update connections set password = $2 where id = $1', [
     id,
     sealSecret(sealer, 'password', new Secret(password)),
   ])
 }
 
-test('the connection of the environment is there once, whoever was first, and its password is sealed', async () => {
+test('concurrent starts create the connection of CARILLON_SMPP_URL once, with a sealed password', async () => {
   const ids = await Promise.all(Array.from({ length: 6 }, () => ensure()))
   expect(new Set(ids).size).toBe(1)
   const [row, ...others] = await listConnections(database.db)
@@ -57,7 +57,7 @@ test('the connection of the environment is there once, whoever was first, and it
   expect(JSON.stringify(connection)).not.toContain('swordfish')
 })
 
-test('the address names what it changes; what an operator has set besides stays', async () => {
+test('only settings in the URL are updated; the settings of operators stay', async () => {
   await ensure(configOf(`${url}?window=25`))
   await database.db.exec('operator', `update connections set mps = 7, slots = 3, charset = 'latin1'`)
   const version = async () => (await listConnections(database.db))[0]?.version
@@ -81,46 +81,46 @@ test('the address names what it changes; what an operator has set besides stays'
   expect((await load())[0]).toMatchObject({ window: 26, mps: 9, slots: 2 })
 })
 
-test('given up, it is one like any other and sends nothing; set again, it comes back', async () => {
+test('without CARILLON_SMPP_URL its connection is released and disabled, and enabled again when it is set again', async () => {
   const id = await ensure()
   expect(await releaseEnvironment(database.db)).toBe(true)
   expect(await releaseEnvironment(database.db)).toBe(false)
   expect((await load())[0]).toMatchObject({ id, fromEnvironment: false, enabled: false, version: 3 })
   expect(await ensure()).toBe(id)
   expect((await load())[0]).toMatchObject({ id, fromEnvironment: true, enabled: true, version: 4 })
-  // what an operator has disabled stays so
+  // a connection that an operator disabled stays disabled
   await database.db.exec('disable', 'update connections set enabled = false')
   await ensure(configOf(`${url}?window=3`))
   expect((await load())[0]).toMatchObject({ window: 3, enabled: false })
 })
 
-test('starts of gateways take no ids, of which there are few', async () => {
+test('starts of gateways use up no connection ids', async () => {
   for (let n = 0; n < 5; n += 1) await ensure()
   expect(await make.connection(database.db)).toMatchObject({ id: 2 })
 })
 
-test('gateways are woken by a change, and by nothing else', async () => {
+test('only a change wakes the gateways', async () => {
   const listener = new pg.Client({ connectionString: database.url })
   await listener.connect()
-  const heard: string[] = []
-  listener.on('notification', ({ payload }) => heard.push(payload ?? ''))
+  const payloads: string[] = []
+  listener.on('notification', ({ payload }) => payloads.push(payload ?? ''))
   await listener.query('listen carillon_work')
   await ensure()
   await ensure()
   await database.db.exec('after', `select pg_notify('carillon_work', 'after')`)
-  await waitFor(() => heard.includes('after'))
+  await waitFor(() => payloads.includes('after'))
   await listener.end()
-  expect(heard).toEqual(['connections', 'after'])
+  expect(payloads).toEqual(['connections', 'after'])
 })
 
-test('a process without a key, or with another one, knows the password of its own environment only', async () => {
+test('a process without the right secret key reads only the password in its own CARILLON_SMPP_URL', async () => {
   const bare = configOf(url, {})
   await ensure(bare)
   expect((await load(bare))[0]?.password.reveal()).toBe('swordfish')
   const { smpp, ...blind } = configOf()
   expect(smpp).toBeDefined()
   await expect(loadConnections({ db: database.db, config: { ...blind, smpp: undefined } })).rejects.toThrow(
-    'The password of connection default is in CARILLON_SMPP_URL, which is not set here.',
+    'The password of connection default is in CARILLON_SMPP_URL, which is not set for this process.',
   )
   await ensure()
   const other = configOf(url, { CARILLON_SECRET_KEY: randomBytes(32).toString('hex') })
@@ -129,45 +129,45 @@ test('a process without a key, or with another one, knows the password of its ow
   expect((await load(other))[0]?.password.reveal()).toBe('swordfish')
 })
 
-test('what does not open is said in words, and keeps nobody else from sending', async () => {
+test('an unreadable secret is reported, and the other connections are loaded', async () => {
   await ensure()
   const { id } = await make.connection(database.db, { name: 'Cedar SMS' })
   await setPassword(id, 'sturgeon')
   expect((await load()).map(({ password }) => password.reveal())).toEqual(['swordfish', 'sturgeon'])
   const without = configOf(url, {})
-  const words =
-    'The password of connection Cedar SMS is sealed, and there is no key. Give this process CARILLON_SECRET_KEY'
-  await expect(load(without)).rejects.toThrow(words)
-  const told: string[] = []
+  const reason =
+    'The password of connection Cedar SMS is sealed, and this process has no secret key. Set CARILLON_SECRET_KEY'
+  await expect(load(without)).rejects.toThrow(reason)
+  const reported: string[] = []
   const usable = await loadConnections({ db: database.db, config: without }, (row, why) =>
-    told.push(`${row.id} ${why}`),
+    reported.push(`${row.id} ${why}`),
   )
   expect(usable.map(({ name }) => name)).toEqual(['default'])
-  expect(told).toEqual([expect.stringContaining(`${id} ${words}`)])
+  expect(reported).toEqual([expect.stringContaining(`${id} ${reason}`)])
   const other = configOf(url, { CARILLON_SECRET_KEY: randomBytes(32).toString('hex') })
   await expect(load(other)).rejects.toThrow('The password of connection Cedar SMS was sealed with another key.')
 })
 
-test('a gateway without a key does not start where there is something to open', async () => {
-  const needKey = (config: ReturnType<typeof configOf>) => requireSecretKey({ db: database.db, config })
+test('requireSecretKey throws without a key if an enabled connection has a sealed secret', async () => {
+  const requireKey = (config: ReturnType<typeof configOf>) => requireSecretKey({ db: database.db, config })
   const { id } = await make.connection(database.db, { name: 'Cedar SMS' })
   await ensure()
-  await needKey(configOf(url, {}))
+  await requireKey(configOf(url, {}))
   await setPassword(id, 'sturgeon')
-  await needKey(configOf())
-  await expect(needKey(configOf(url, {}))).rejects.toThrow(
-    'CARILLON_SECRET_KEY is needed: secrets of connections are sealed (Cedar SMS). Give this process CARILLON_SECRET_KEY',
+  await requireKey(configOf())
+  await expect(requireKey(configOf(url, {}))).rejects.toThrow(
+    'CARILLON_SECRET_KEY is needed: secrets of connections are sealed (Cedar SMS). Set CARILLON_SECRET_KEY',
   )
   await database.db.exec('disable', 'update connections set enabled = false where id = $1', [id])
-  await needKey(configOf(url, {}))
+  await requireKey(configOf(url, {}))
 })
 
-test('the sandbox never leaves this machine, and a row without an address is none yet', async () => {
-  await make.connection(database.db, { name: 'away', host: 'smsc.cedar.example' })
-  await make.connection(database.db, { name: 'nowhere', host: null })
-  await make.connection(database.db, { name: 'here', host: '127.0.0.2' })
+test('sandbox mode loads connections to this machine only, and no mode loads one without an address', async () => {
+  await make.connection(database.db, { name: 'remote', host: 'smsc.cedar.example' })
+  await make.connection(database.db, { name: 'no address', host: null })
+  await make.connection(database.db, { name: 'local', host: '127.0.0.2' })
   const names = async (config: Parameters<typeof load>[0]) => (await load(config)).map(({ name }) => name)
-  expect(await names(configOf())).toEqual(['here'])
+  expect(await names(configOf())).toEqual(['local'])
   const production = configOf(url, { CARILLON_MODE: 'production', CARILLON_SECRET_KEY: key })
-  expect(await names(production)).toEqual(['away', 'here'])
+  expect(await names(production)).toEqual(['remote', 'local'])
 })

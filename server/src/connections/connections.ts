@@ -12,17 +12,17 @@ export type LoadOptions = {
   config: Pick<Config, 'mode' | 'smpp' | 'secretKey'>
 }
 
-/** A connection that cannot be used as it is; the message is a sentence for the operator. */
+/** Thrown for a connection whose settings prevent its use; the message is for the operator. */
 export class UnusableConnection extends Error {}
 
 /**
- * The connections that could be bound to, enabled or not, with their secrets opened. Those without an address are left
- * out, and in the sandbox all that lead away from this machine. One that cannot be used is told to `onUnusable`; where
- * nobody listens, secrets that do not open throw.
+ * Returns the usable connections, enabled or not, with their secrets decrypted. Connections without an address are
+ * skipped, and in the sandbox those to other machines. Each skipped one is reported to `onUnusable`; without that
+ * callback, a secret that cannot be decrypted throws a SealError.
  */
 export async function loadConnections(
   { db, config }: LoadOptions,
-  onUnusable?: (connection: { id: number; name: string }, why: string) => void,
+  onUnusable?: (connection: { id: number; name: string }, reason: string) => void,
 ): Promise<Connection[]> {
   const connections: Connection[] = []
   for (const row of await listConnections(db)) {
@@ -37,18 +37,20 @@ export async function loadConnections(
   return connections
 }
 
-/** The connection of a row with its secrets opened; throws an UnusableConnection or a SealError, with a sentence. */
+/** Returns the connection of a row with its secrets decrypted; throws an UnusableConnection or a SealError. */
 export function openConnection(row: ConnectionRow, config: LoadOptions['config']): Connection {
   const { host, port } = row
   if (host === null || port === null) throw new UnusableConnection(`Connection ${row.name} has no address yet.`)
   if (config.mode === 'sandbox' && !isLoopbackHost(host)) {
-    throw new UnusableConnection(`Connection ${row.name} leads away from this machine, which the sandbox refuses.`)
+    throw new UnusableConnection(
+      `Connection ${row.name} is not on this machine (${host}); sandbox mode allows loopback addresses only.`,
+    )
   }
   const sealer = makeSealer(config)
   return { ...row, host, port, password: readPassword(row, sealer, config.smpp), tlsKey: readTlsKey(row, sealer) }
 }
 
-/** Why a row cannot be used, as far as this process can tell; null when it can. */
+/** Returns the reason why this process cannot use the connection of a row; null if it can. */
 export function problemOf(row: ConnectionRow, config: LoadOptions['config']): string | null {
   try {
     openConnection(row, config)
@@ -64,38 +66,43 @@ function isUnusable(error: unknown): error is Error {
 }
 
 /**
- * Refuses to go on without a key where somebody has sealed secrets of connections that are in use: these would be silent
- * for no reason seen.
+ * Throws a ConfigError if this process has no secret key and enabled connections have sealed secrets: without it, they
+ * would never bind, and only the log would show why.
  */
 export async function requireSecretKey({ db, config }: LoadOptions): Promise<void> {
   if (config.secretKey) return
-  const names = (await listUnsealable({ db, config })).filter(({ enabled }) => enabled).map(({ name }) => name)
+  const names = (await listUnreadable({ db, config })).filter(({ enabled }) => enabled).map(({ name }) => name)
   if (names.length === 0) return
   throw new ConfigError([
     `CARILLON_SECRET_KEY is needed: secrets of connections are sealed (${names.join(', ')}). ${secretKeyHint}`,
   ])
 }
 
-/** The connections that have a secret which this key, or none, does not open; that of the environment needs none. */
-export async function listUnreadableConnections(given: Unsealing): Promise<string[]> {
-  return (await listUnsealable(given)).map(({ name }) => name)
+/**
+ * Returns the names of connections with a secret that this process cannot decrypt. The connection of CARILLON_SMPP_URL is
+ * never one, because its password is in the environment.
+ */
+export async function listUnreadableConnections(options: UnreadableOptions): Promise<string[]> {
+  return (await listUnreadable(options)).map(({ name }) => name)
 }
 
-type Unsealing = Pick<LoadOptions, 'db'> & { config: Pick<Config, 'secretKey'> }
+type UnreadableOptions = Pick<LoadOptions, 'db'> & { config: Pick<Config, 'secretKey'> }
 
-async function listUnsealable({ db, config }: Unsealing): Promise<ConnectionRow[]> {
+async function listUnreadable({ db, config }: UnreadableOptions): Promise<ConnectionRow[]> {
   const sealer = makeSealer(config)
-  const opens = (sealed: Buffer | null) => sealed === null || sealer?.sealed(sealed) === true
+  const isReadable = (sealed: Buffer | null) => sealed === null || sealer?.sealed(sealed) === true
   const rows = await listConnections(db)
-  return rows.filter((row) => !row.fromEnvironment && !(opens(row.password) && opens(row.tlsKey)))
+  return rows.filter((row) => !row.fromEnvironment && !(isReadable(row.password) && isReadable(row.tlsKey)))
 }
 
-/** A process that has no key, or another one than who wrote the row, still knows the password of its environment. */
+/** Decrypts the password. A process without the right secret key falls back to the password of CARILLON_SMPP_URL. */
 function readPassword(row: ConnectionRow, sealer: Sealer | undefined, smpp: Config['smpp']): Secret {
   const fallback = row.fromEnvironment ? smpp?.password : undefined
   if (row.password === null) {
     if (fallback || !row.fromEnvironment) return fallback ?? new Secret('')
-    throw new SealError(`The password of connection ${row.name} is in CARILLON_SMPP_URL, which is not set here.`)
+    throw new SealError(
+      `The password of connection ${row.name} is in CARILLON_SMPP_URL, which is not set for this process.`,
+    )
   }
   try {
     return openSecret(sealer, row.name, 'password', row.password)

@@ -18,8 +18,8 @@ import { makeSealer, matchesSecret, sealSecret } from './secrets.ts'
 export const environmentName = 'default'
 
 /**
- * Brings the connection of CARILLON_SMPP_URL up to date and answers its id: address and credentials always, window, rate
- * and binds where the URL names them. Any number of processes may do so at once; gateways are woken only by a change.
+ * Creates or updates the connection of CARILLON_SMPP_URL and returns its id: address and credentials always, window, cap
+ * and slots if the URL names them. Any number of processes may call it at once; only a change wakes the gateways.
  */
 export function ensureEnvironmentConnection(
   { db, config }: { db: Db; config: Pick<Config, 'secretKey'> },
@@ -27,11 +27,11 @@ export function ensureEnvironmentConnection(
 ): Promise<number> {
   const sealer = makeSealer(config)
   return db.tx(async (tx) => {
-    // looked for first: an insert in vain would take an id each time, and there are 32,767
+    // select first: each insert that conflicts would use up an id, and there are 32,767
     const known = await lockConnectionByName(tx, environmentName)
     const isNew = !known && (await addConnection(tx, environmentName)) === 1
     const row = known ?? (await lockConnectionByName(tx, environmentName))
-    if (!row) throw new Error('the connection of the environment was removed just now')
+    if (!row) throw new Error('the connection of CARILLON_SMPP_URL was removed concurrently')
     if (isNew || isOutdated(row, smpp, sealer)) {
       const { host, port, tls, systemId } = smpp
       const given = { window: smpp.window ?? null, mps: smpp.mps ?? null, slots: smpp.binds ?? null }
@@ -43,7 +43,10 @@ export function ensureEnvironmentConnection(
   })
 }
 
-/** CARILLON_SMPP_URL is no longer set: its connection is kept, disabled, for an operator to change or enable. */
+/**
+ * Disables the connection of a CARILLON_SMPP_URL that is no longer set; an operator may edit and enable it again.
+ * Returns whether there was one.
+ */
 export function releaseEnvironment(db: Db): Promise<boolean> {
   return db.tx(async (tx) => {
     const released = (await releaseEnvironmentConnection(tx)) > 0
@@ -63,7 +66,7 @@ function isOutdated(row: ConnectionRow, smpp: SmppAddress, sealer: Sealer | unde
     row.mps !== (smpp.mps ?? row.mps) ||
     row.slots !== (smpp.binds ?? row.slots) ||
     !isDeepStrictEqual(row.environmentNames, namesIn(smpp)) ||
-    !keeps(row, smpp, sealer)
+    !hasPassword(row, smpp, sealer)
   )
 }
 
@@ -72,8 +75,8 @@ function namesIn({ window, mps, binds }: SmppAddress): EnvironmentName[] {
   return (['window', 'mps', 'slots'] as const).filter((name) => given[name] !== undefined)
 }
 
-/** Whether the row has this password, as far as a process without a key can tell. */
-function keeps(row: ConnectionRow, smpp: SmppAddress, sealer: Sealer | undefined): boolean {
+/** Whether the row has this password; true in a process without the secret key, which cannot compare. */
+function hasPassword(row: ConnectionRow, smpp: SmppAddress, sealer: Sealer | undefined): boolean {
   if (!sealer) return true
   return row.password !== null && matchesSecret(sealer, 'password', row.password, smpp.password)
 }

@@ -4,21 +4,21 @@ import type { Connection } from './connection.ts'
 export type ReceiptIdForm = Connection['receiptIdForm']
 
 /**
- * One spelling for the SMSC's id of a text, whether a response or a receipt names it. Most connections spell it alike but
- * for case and leading zeros; some write it in one base here and in the other there, and then it is kept in decimal.
+ * Returns the same spelling for the id of a text in a submit_sm_resp and in its receipt. At most SMSCs the two differ only
+ * in case and leading zeros. Some use hex in one and decimal in the other; those ids are stored in decimal.
  */
-export function normalizeMessageId(form: ReceiptIdForm, half: 'response' | 'receipt', id: string): string {
+export function normalizeMessageId(form: ReceiptIdForm, source: 'response' | 'receipt', id: string): string {
   const lenient = canonicalMessageId(id)
   if (form === 'any') return lenient
   if (form === 'as_is') return id.slice(0, 255).replaceAll('\0', '')
-  // the form is that of the receipt; the response has the other base
-  const isHex = (form === 'hex') === (half === 'receipt')
+  // the form names the base of the receipt; the response uses the other one
+  const isHex = (form === 'hex') === (source === 'receipt')
   return (isHex ? fromHex(lenient) : lenient) ?? lenient
 }
 
 /**
- * What a receipt's id may have been in the response, where it is not known as it stands: without regard to case and zeros,
- * or in the other base. SMSCs mix hex and decimal.
+ * Returns other spellings of a receipt's id that its response may have used: normalized in case and zeros, or in the other
+ * base, because SMSCs mix hex and decimal. For receipts whose id matches no text as received.
  */
 export function alternativeMessageIds(id: string): string[] {
   const lenient = canonicalMessageId(id)
@@ -27,7 +27,7 @@ export function alternativeMessageIds(id: string): string[] {
   return spellings.filter((spelling) => spelling !== undefined && spelling !== id) as string[]
 }
 
-/** Hex digits as a decimal number; undefined for anything else. */
+/** Converts hex digits to decimal; returns undefined for any other string. */
 function fromHex(id: string): string | undefined {
   return /^[0-9a-f]{1,32}$/.test(id) ? BigInt(`0x${id}`).toString() : undefined
 }

@@ -57,11 +57,11 @@ function connectionTo(port: number, given: Partial<Connection> = {}): Connection
   }
 }
 
-/** An SMSC that lets everybody in, or answers each bind as told. */
-async function startSmsc(given: Partial<ServerOptions> & { answer?: StatusName } = {}): Promise<number> {
-  const { answer = 'ESME_ROK', ...options } = given
+/** An SMSC that responds to each bind with `status`, by default ESME_ROK. */
+async function startSmsc(given: Partial<ServerOptions> & { status?: StatusName } = {}): Promise<number> {
+  const { status = 'ESME_ROK', ...options } = given
   const server = createServer({
-    onBind: () => ({ command_status: commandStatus[answer] }),
+    onBind: () => ({ command_status: commandStatus[status] }),
     onSession: () => {},
     ...options,
   })
@@ -73,7 +73,7 @@ async function startSmsc(given: Partial<ServerOptions> & { answer?: StatusName }
   return port
 }
 
-/** Something that listens and is no SMSC. */
+/** A TCP server that is not an SMSC. */
 async function startListener(onSocket: (socket: net.Socket) => void): Promise<number> {
   const sockets = new Set<net.Socket>()
   const server = net.createServer((socket) => {
@@ -92,8 +92,8 @@ async function startListener(onSocket: (socket: net.Socket) => void): Promise<nu
 const stepsOf = ({ steps }: Awaited<ReturnType<typeof probe>>) =>
   steps.map(({ step, bind, ok }) => `${bind} ${step}${ok ? '' : ' failed'}`)
 
-describe('a connection that works', () => {
-  test('is bound, asked and unbound, step by step', async () => {
+describe('a working connection', () => {
+  test('passes each step', async () => {
     const port = await startSmsc()
     const result = await probe(connectionTo(port, { host: 'localhost' }))
     expect(result).toMatchObject({ ok: true, why: null })
@@ -101,11 +101,11 @@ describe('a connection that works', () => {
       ['resolve', 'connect', 'bind', 'enquire_link', 'unbind'].map((step) => `transceiver ${step}`),
     )
     for (const { ms } of result.steps) expect(ms).toBeGreaterThanOrEqual(0)
-    // an address needs no DNS
+    // an IP address needs no DNS
     expect(stepsOf(await probe(connectionTo(port)))[0]).toBe('transceiver connect')
   })
 
-  test('is tried as what it binds as, a pair one after the other, with its own credentials', async () => {
+  test('is tested with its bind type and credentials, the binds of a pair one after the other', async () => {
     const seen: string[] = []
     const port = await startSmsc({
       onBind: (_, { command, system_id, password, system_type }) => {
@@ -119,7 +119,7 @@ describe('a connection that works', () => {
     expect(seen).toEqual(['bind_transmitter cedar swordfish VMA', 'bind_receiver cedar swordfish VMA'])
   })
 
-  test('by npm smpp', async () => {
+  test('passes at a server of the npm package smpp', async () => {
     const server = npm.createServer((session) => {
       session.on('error', () => {})
       for (const command of ['bind_transceiver', 'enquire_link', 'unbind']) {
@@ -134,19 +134,19 @@ describe('a connection that works', () => {
 
   const text = { source_addr: '12065550143', destination_addr: '88222', short_message: Buffer.from('YES') }
 
-  test('a text that comes meanwhile is put off, not taken', async () => {
-    const { promise: answered, resolve } = Promise.withResolvers<number>()
+  test('a text that arrives during the test is rejected temporarily', async () => {
+    const { promise: responded, resolve } = Promise.withResolvers<number>()
     const port = await startSmsc({
       onSession: (session) => {
         void session.send<DeliverSm['command']>(deliverSm(text)).then((response) => resolve(response.command_status))
       },
     })
     await probe(connectionTo(port))
-    expect(await answered).toBe(commandStatus.ESME_RX_T_APPN)
+    expect(await responded).toBe(commandStatus.ESME_RX_T_APPN)
   })
 })
 
-describe('says why not', () => {
+describe('reports the cause of a failure', () => {
   const why = async (connection: Connection, options: Parameters<typeof probe>[1] = { timeoutMs: 400 }) => {
     const result = await probe(connection, options)
     expect(result.ok).toBe(false)
@@ -155,71 +155,71 @@ describe('says why not', () => {
     return `${stepsOf(result).at(-1)?.split(' ').slice(1).join(' ')}: ${result.why}`
   }
 
-  test('nobody listens', async () => {
+  test('no service listens on the port', async () => {
     const port = await startSmsc()
     await closers.pop()?.()
     expect(await why(connectionTo(port))).toBe(
-      `connect failed: Nothing listens on port ${port} of 127.0.0.1, or a firewall refuses us.`,
+      `connect failed: 127.0.0.1 refused the connection on port ${port}: no service listens there, or a firewall rejects us.`,
     )
   })
 
-  test('a name that there is not', async () => {
-    // .invalid is never there (RFC 6761); without a DNS to ask, that is what is said
+  test('the host name does not exist', async () => {
+    // .invalid never exists (RFC 6761); on a machine without DNS the message is another one
     expect(await why(connectionTo(2775, { host: 'smsc.invalid' }), {})).toMatch(
-      /^resolve failed: The (name smsc\.invalid is not known to the DNS|DNS (of this machine gives no|did not) answer for)/,
+      /^resolve failed: The (host name smsc\.invalid does not exist in DNS|DNS server (of this machine )?did not respond for)/,
     )
   })
 
   test.each<[StatusName, string]>([
-    ['ESME_RINVPASWD', 'The SMSC says that the password of cedar is wrong (ESME_RINVPASWD).'],
-    ['ESME_RINVSYSID', 'The SMSC does not know the system_id cedar (ESME_RINVSYSID).'],
-    ['ESME_RINVSYSTYP', 'The SMSC refuses the system_type (ESME_RINVSYSTYP).'],
-    ['ESME_RBINDFAIL', 'The SMSC refuses the bind (ESME_RBINDFAIL): system_id, password or bind_type may be wrong'],
+    ['ESME_RINVPASWD', 'The SMSC rejected the password of cedar (ESME_RINVPASWD).'],
+    ['ESME_RINVSYSID', 'The SMSC rejected the system_id cedar (ESME_RINVSYSID).'],
+    ['ESME_RINVSYSTYP', 'The SMSC rejected the system_type (ESME_RINVSYSTYP).'],
+    ['ESME_RBINDFAIL', 'The SMSC rejected the bind (ESME_RBINDFAIL): system_id, password or bind_type may be wrong'],
     ['ESME_RALYBND', 'The SMSC allows no more binds of cedar (ESME_RALYBND).'],
-    ['ESME_RSYSERR', 'The SMSC refuses the bind: ESME_RSYSERR.'],
-  ])('%s', async (answer, words) => {
-    expect(await why(connectionTo(await startSmsc({ answer })))).toContain(`bind failed: ${words}`)
+    ['ESME_RSYSERR', 'The SMSC rejected the bind: ESME_RSYSERR.'],
+  ])('%s', async (status, message) => {
+    expect(await why(connectionTo(await startSmsc({ status })))).toContain(`bind failed: ${message}`)
   })
 
-  test('no more binds, and it may be our own gateways', async () => {
-    const port = await startSmsc({ answer: 'ESME_RALYBND' })
-    expect(await why(connectionTo(port), { ownBinds: 2 })).toContain('Our gateways hold 2 right now, so this may be no')
+  test('no more binds are allowed, and our gateways have some open', async () => {
+    const port = await startSmsc({ status: 'ESME_RALYBND' })
+    expect(await why(connectionTo(port), { ownBinds: 2 })).toContain(
+      'Our gateways have 2 binds open, which may be the reason',
+    )
   })
 
-  test('it takes the connection and says nothing', async () => {
+  test('the server accepts the connection and sends nothing', async () => {
     const port = await startListener(() => {})
     expect(await why(connectionTo(port))).toBe(
-      'bind failed: 127.0.0.1 took the connection but did not answer the bind within 1 s. Does it want TLS?',
+      'bind failed: 127.0.0.1 accepted the connection, but did not respond to the bind within 1 s. Does the SMSC require TLS?',
     )
     expect(await why(connectionTo(port, { tls: true }))).toContain(
-      `tls failed: 127.0.0.1 took the connection on port ${port} but no TLS handshake came about`,
+      `tls failed: 127.0.0.1 accepted the connection on port ${port}, but did not complete the TLS handshake`,
     )
   })
 
-  test('it hangs up', async () => {
+  test('the server closes the connection', async () => {
     const port = await startListener((socket) => socket.end())
     expect(await why(connectionTo(port))).toBe(
-      'bind failed: 127.0.0.1 ended the connection instead of answering the bind. It may not know the address we come from, or want TLS.',
+      'bind failed: 127.0.0.1 closed the connection instead of responding to the bind. Our IP address may not be allowed, or it requires TLS.',
     )
     expect(await why(connectionTo(port, { tls: true }))).toContain(
-      'tls failed: 127.0.0.1 ended the connection during the TLS handshake',
+      'tls failed: 127.0.0.1 closed the connection during the TLS handshake',
     )
   })
 
-  test('it is something else, whose words are not repeated', async () => {
+  test('the server is not an SMSC, and its data is not quoted', async () => {
     const port = await startListener((socket) => socket.end('HTTP/1.1 400 Bad Request: swordfish\r\n\r\n'))
     expect(await why(connectionTo(port))).toBe(
-      `bind failed: What answers on port ${port} of 127.0.0.1 does not speak SMPP.`,
+      `bind failed: The service on port ${port} of 127.0.0.1 does not use SMPP.`,
     )
-    expect(await why(connectionTo(port, { tls: true }))).toBe(
-      `tls failed: 127.0.0.1 does not speak TLS on port ${port}.`,
-    )
+    expect(await why(connectionTo(port, { tls: true }))).toBe(`tls failed: 127.0.0.1 does not use TLS on port ${port}.`)
   })
 
-  test('it binds, and then nothing', async () => {
+  test('the SMSC accepts the bind and then sends nothing', async () => {
     const port = await startSmsc({ onSession: (session) => session.pause() })
     expect(await why(connectionTo(port))).toBe(
-      'enquire_link failed: It bound, but the SMSC did not answer the enquire_link within 1 s.',
+      'enquire_link failed: The bind succeeded, but the SMSC did not respond to the enquire_link within 1 s.',
     )
   })
 })
@@ -227,44 +227,44 @@ describe('says why not', () => {
 describe('at the simulator', () => {
   const simulator = useSimulator()
 
-  test('works, unless a password is wrong or all of its binds are taken', async () => {
-    const at = (password: string) =>
+  test('passes, unless the password is wrong or all binds are in use', async () => {
+    const probeWith = (password: string) =>
       probe(connectionTo(simulator.smppPort(), { systemId: 'carillon', password: new Secret(password) }))
-    expect(await at('swordfish')).toMatchObject({ ok: true, why: null })
-    expect((await at('sturgeon')).why).toBe('The SMSC says that the password of carillon is wrong (ESME_RINVPASWD).')
+    expect(await probeWith('swordfish')).toMatchObject({ ok: true, why: null })
+    expect((await probeWith('sturgeon')).why).toBe('The SMSC rejected the password of carillon (ESME_RINVPASWD).')
     await simulator.bind()
     await simulator.control('PUT', '/settings', { max_binds: 1 })
-    expect((await at('swordfish')).why).toBe('The SMSC allows no more binds of carillon (ESME_RALYBND).')
+    expect((await probeWith('swordfish')).why).toBe('The SMSC allows no more binds of carillon (ESME_RALYBND).')
   })
 })
 
 describe('with TLS', () => {
   const authority = makeAuthority()
   const server = authority.issue('smsc.cedar.example')
-  const own = authority.issue('us')
+  const client = authority.issue('us')
   const trusting = { tls: true, tlsCa: authority.cert, tlsServerName: 'smsc.cedar.example' }
-  const asked = { tlsCertificate: own.cert, tlsKey: new Secret(own.key) }
+  const withCertificate = { tlsCertificate: client.cert, tlsKey: new Secret(client.key) }
   const why = async (port: number, given: Partial<Connection>) => (await probe(connectionTo(port, given))).why
 
-  test('the certificate has to go back to whom we trust, and to have the right name', async () => {
+  test('the server certificate must be signed by a trusted authority and contain the host name', async () => {
     const port = await startSmsc({ tls: server })
     const result = await probe(connectionTo(port, trusting))
     expect(result).toMatchObject({ ok: true, why: null })
     expect(stepsOf(result)).toContain('transceiver tls')
-    expect(await why(port, { ...trusting, tlsCa: null })).toContain('goes back to nobody whom we trust')
+    expect(await why(port, { ...trusting, tlsCa: null })).toContain('is not signed by a trusted authority')
     expect(await why(port, { ...trusting, tlsCa: makeAuthority().cert })).toContain('set tls_ca')
     expect(await why(port, { ...trusting, tlsServerName: null })).toContain('is not for 127.0.0.1')
     expect(await why(port, { ...trusting, tlsServerName: 'other.example' })).toContain('is not for other.example')
-    expect(await why(port, {})).toContain('or want TLS.')
+    expect(await why(port, {})).toContain('or it requires TLS.')
   })
 
-  test.each(['TLSv1.2', 'TLSv1.3'] as const)('it wants a certificate of ours (%s)', async (version) => {
+  test.each(['TLSv1.2', 'TLSv1.3'] as const)('the server requires a client certificate (%s)', async (version) => {
     const requires = { requestCert: true, rejectUnauthorized: true, minVersion: version, maxVersion: version }
     const port = await startSmsc({ tls: { ...server, ca: authority.cert, ...requires } })
-    expect(await probe(connectionTo(port, { ...trusting, ...asked }))).toMatchObject({ ok: true })
-    expect(await why(port, trusting)).toBe('127.0.0.1 wants a certificate of ours: set tls_certificate and tls_key.')
-    const strange = makeAuthority('Somebody else').issue('us')
-    const wrong = { tlsCertificate: strange.cert, tlsKey: new Secret(strange.key) }
-    expect(await why(port, { ...trusting, ...wrong })).toContain('not accept our certificate')
+    expect(await probe(connectionTo(port, { ...trusting, ...withCertificate }))).toMatchObject({ ok: true })
+    expect(await why(port, trusting)).toBe('127.0.0.1 requires a client certificate: set tls_certificate and tls_key.')
+    const foreign = makeAuthority('Somebody else').issue('us')
+    const wrong = { tlsCertificate: foreign.cert, tlsKey: new Secret(foreign.key) }
+    expect(await why(port, { ...trusting, ...wrong })).toMatch(/reject(ed|s)? our client certificate/)
   })
 })

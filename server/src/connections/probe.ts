@@ -7,32 +7,32 @@ import { bindOptions, bindsOf } from './bind-options.ts'
 import type { Connection } from './connection.ts'
 import { describeProbeError, type ProbeFailure, type ProbeStepName } from './probe-errors.ts'
 
-export type ProbeStep = { step: ProbeStepName; bind: Kind; ok: boolean; ms: number }
-type Kind = 'transceiver' | 'transmitter' | 'receiver'
+export type ProbeStep = { step: ProbeStepName; bind: BindType; ok: boolean; ms: number }
+type BindType = 'transceiver' | 'transmitter' | 'receiver'
 
 export type ProbeResult = {
   ok: boolean
   ms: number
   steps: ProbeStep[]
-  /** What went wrong, in a sentence for the operator. */
+  /** The cause of the failure, for the operator; null if the test passed. */
   why: string | null
 }
 
-const longestMs = 10_000
+const maxDurationMs = 10_000
 
 /**
- * Tries a connection out with binds of its own, beside those that gateways have: binds, asks whether the SMSC is there,
- * unbinds. Answers in ten seconds at most, and never throws. A text that the SMSC delivers meanwhile is put off, not taken.
+ * Tests a connection with a bind of its own besides those of the gateways: bind, enquire_link, unbind. Returns within ten
+ * seconds and never throws. A text that the SMSC delivers during the test is rejected temporarily, not accepted.
  */
 export async function probe(
   connection: Connection,
-  { ownBinds = 0, timeoutMs = longestMs } = {},
+  { ownBinds = 0, timeoutMs = maxDurationMs } = {},
 ): Promise<ProbeResult> {
   const startedAt = performance.now()
   const deadline = AbortSignal.timeout(timeoutMs)
   const steps: ProbeStep[] = []
-  for (const kind of bindsOf[connection.bindType]) {
-    const failure = await tryBind(connection, kind, steps, deadline)
+  for (const bindType of bindsOf[connection.bindType]) {
+    const failure = await testBind(connection, bindType, steps, deadline)
     if (failure) {
       const why = describeProbeError(failure, connection, { ownBinds, timeoutMs })
       return { ok: false, ms: since(startedAt), steps, why }
@@ -41,44 +41,44 @@ export async function probe(
   return { ok: true, ms: since(startedAt), steps, why: null }
 }
 
-/** Goes through the steps of one bind and writes them down; answers the step that failed, if one did. */
-async function tryBind(
+/** Runs the steps of one bind and appends each to `steps`; returns the failure of the last one, if it failed. */
+async function testBind(
   connection: Connection,
-  kind: Kind,
+  bindType: BindType,
   steps: ProbeStep[],
   deadline: AbortSignal,
 ): Promise<ProbeFailure | undefined> {
   let step: ProbeStepName = isIP(connection.host) ? 'connect' : 'resolve'
   let startedAt = performance.now()
   const finish = (ok: boolean) => {
-    steps.push({ step, bind: kind, ok, ms: since(startedAt) })
+    steps.push({ step, bind: bindType, ok, ms: since(startedAt) })
     startedAt = performance.now()
   }
-  const pass = (next: ProbeStepName) => {
+  const advance = (next: ProbeStepName) => {
     finish(true)
     step = next
   }
   let socketError: Error | undefined
   const onSocket = (socket: Socket) => {
     socket.once('lookup', (error) => {
-      if (!error) pass('connect')
+      if (!error) advance('connect')
     })
-    socket.once('connect', () => pass(connection.tls ? 'tls' : 'bind'))
-    socket.once('secureConnect', () => pass('bind'))
-    // the session tells that it closed, but not why in full
+    socket.once('connect', () => advance(connection.tls ? 'tls' : 'bind'))
+    socket.once('secureConnect', () => advance('bind'))
+    // the session reports only that it closed; the cause is in the socket's error
     socket.on('error', (error) => {
       socketError = error
     })
   }
   let session: Session | undefined
-  const cut = () => session?.destroy('time is up')
-  deadline.addEventListener('abort', cut)
+  const abort = () => session?.destroy('test timed out')
+  deadline.addEventListener('abort', abort)
   try {
-    session = await connect({ ...bindOptions(connection), bind: kind, signal: deadline, onSocket })
-    pass('enquire_link')
+    session = await connect({ ...bindOptions(connection), bind: bindType, signal: deadline, onSocket })
+    advance('enquire_link')
     const { command_status } = await session.send(enquireLink())
     if (command_status !== commandStatus.ESME_ROK) throw new Error(`enquire_link: ${statusName(command_status)}`)
-    pass('unbind')
+    advance('unbind')
     await session.unbind()
     deadline.throwIfAborted()
     finish(true)
@@ -87,7 +87,7 @@ async function tryBind(
     finish(false)
     return { step, error: error as Error, socketError, isLate: deadline.aborted }
   } finally {
-    deadline.removeEventListener('abort', cut)
+    deadline.removeEventListener('abort', abort)
     session?.destroy()
   }
 }

@@ -2,13 +2,13 @@ import type { Config } from '../config/config.ts'
 import { Secret } from '../config/secret.ts'
 import { SealError, Sealer } from '../lib/seal.ts'
 
-/** What of a connection is kept sealed, by the name of its column. */
+/** The columns of a connection that are stored sealed. */
 export type SecretField = 'password' | 'tls_key'
 
 export const secretKeyHint =
-  'Give this process CARILLON_SECRET_KEY; where npm start made the key, it is in secret.key of the data directory.'
+  'Set CARILLON_SECRET_KEY for this process; a key created by npm start is in secret.key of the data directory.'
 
-/** The installation's sealer; undefined for a process that was given no key. */
+/** Returns a sealer with the installation's secret key; undefined if this process has no key. */
 export function makeSealer({ secretKey }: Pick<Config, 'secretKey'>): Sealer | undefined {
   return secretKey && new Sealer(Buffer.from(secretKey.reveal(), 'hex'))
 }
@@ -17,7 +17,7 @@ export function sealSecret(sealer: Sealer, field: SecretField, secret: Secret): 
   return sealer.seal(secret.reveal(), purposeOf(field))
 }
 
-/** Whether this very secret was sealed, with this very key. */
+/** Whether `sealed` contains this secret, sealed with this key. */
 export function matchesSecret(sealer: Sealer, field: SecretField, sealed: Buffer, secret: Secret): boolean {
   try {
     return sealer.open(sealed, purposeOf(field)) === secret.reveal()
@@ -26,14 +26,14 @@ export function matchesSecret(sealer: Sealer, field: SecretField, sealed: Buffer
   }
 }
 
-/** Opens what a row keeps; throws a SealError with a sentence for the operator. */
+/** Decrypts a stored secret; throws a SealError with a message for the operator. */
 export function openSecret(sealer: Sealer | undefined, name: string, field: SecretField, sealed: Buffer): Secret {
-  const what = `The ${field} of connection ${name}`
-  if (!sealer) throw new SealError(`${what} is sealed, and there is no key. ${secretKeyHint}`)
+  const subject = `The ${field} of connection ${name}`
+  if (!sealer) throw new SealError(`${subject} is sealed, and this process has no secret key. ${secretKeyHint}`)
   try {
     return new Secret(sealer.open(sealed, purposeOf(field)))
   } catch (error) {
-    if (error instanceof SealError) throw new SealError(`${what} ${error.message}. ${secretKeyHint}`)
+    if (error instanceof SealError) throw new SealError(`${subject} ${error.message}. ${secretKeyHint}`)
     throw error
   }
 }

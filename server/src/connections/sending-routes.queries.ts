@@ -1,9 +1,9 @@
 import type { Db } from '../db/db.ts'
 
-/** A connection that a short code sends through: the lowest tier of which one is bound, shared by weight. */
+/** A short code's use of one connection; traffic goes to the lowest tier with a bound connection, by weight. */
 export type SendingRoute = { connectionId: number; name: string; tier: number; weight: number }
 
-/** Any account's short code with its own cap, its row locked. */
+/** Locks the short code, of whichever account, and returns it with its cap. */
 export function lockShortCode(tx: Db, code: string) {
   return tx.maybeOne<{ id: number; mps: number | null }>(
     'lock_short_code',
@@ -12,7 +12,7 @@ export function lockShortCode(tx: Db, code: string) {
   )
 }
 
-/** Any account's short code with its own cap. */
+/** Returns the short code, of whichever account, with its cap. */
 export function findAnyShortCode(db: Db, code: string) {
   return db.maybeOne<{ id: number; mps: number | null }>(
     'find_any_short_code',
@@ -36,7 +36,7 @@ export function listSendingRoutes(db: Db, shortCodeId: number) {
   )
 }
 
-/** Which of these connections there are, kept from being removed until the transaction ends. */
+/** Returns the ids that exist, locked so that no other transaction removes their connections before this one ends. */
 export async function lockConnections(tx: Db, ids: number[]): Promise<number[]> {
   const rows = await tx.many<{ id: number }>(
     'lock_connections',
@@ -46,7 +46,7 @@ export async function lockConnections(tx: Db, ids: number[]): Promise<number[]> 
   return rows.map(({ id }) => id)
 }
 
-/** Puts these in the place of all routes that the short code has. */
+/** Replaces all sending routes of the short code. */
 export async function replaceSendingRoutes(
   tx: Db,
   shortCodeId: number,
@@ -71,7 +71,7 @@ export async function replaceSendingRoutes(
 
 export type ShortCodeSendingRoute = { shortCodeId: number; connectionId: number; tier: number; weight: number }
 
-/** Through which connections each short code with routes of its own sends. */
+/** Returns the sending routes of all short codes. */
 export function listAllSendingRoutes(db: Db) {
   return db.many<ShortCodeSendingRoute>(
     'list_route_table',
@@ -81,7 +81,7 @@ export function listAllSendingRoutes(db: Db) {
   )
 }
 
-/** The short codes that may send only so many submit_sm in any second. */
+/** Returns the short codes that have a cap, in submit_sm per second. */
 export function listShortCodeCaps(db: Db) {
   return db.many<{ shortCodeId: number; mps: number }>(
     'list_short_code_caps',

@@ -7,18 +7,26 @@ import { changeSendingSettings, getSendingSettings, type SendingSettings } from 
 
 const common = { tags: ['Connections'], 'x-extension': true }
 const params = Type.Object({ shortcode: ShortCodeParam })
-const notFound = errorResponse('No such short code, or the account is not an operator.')
+const notFound = errorResponse('The short code does not exist, or the account is not an operator.')
 
 const Mps = Type.Unsafe<number | null>({
   type: ['integer', 'null'],
   minimum: 1,
   maximum: 100_000,
-  description: 'Parts in any second from this short code, over all connections; null for no cap.',
+  description: 'Maximum number of parts per second from this short code over all connections; null means no cap.',
 })
-const route = {
+const sendingRoute = {
   connection_id: Type.Integer({ minimum: 1, maximum: 32_767 }),
-  tier: Type.Integer({ minimum: 0, maximum: 99, description: 'The lowest tier with a bound connection sends.' }),
-  weight: Type.Integer({ minimum: 1, maximum: 1_000, description: 'Its share within the tier.' }),
+  tier: Type.Integer({
+    minimum: 0,
+    maximum: 99,
+    description: 'Traffic goes to the lowest tier with a bound connection.',
+  }),
+  weight: Type.Integer({
+    minimum: 1,
+    maximum: 1_000,
+    description: 'Share of the traffic within the tier, relative to the other weights.',
+  }),
 }
 
 const Body = Type.Object({
@@ -27,24 +35,28 @@ const Body = Type.Object({
     routes: Type.Optional(
       Type.Array(
         Type.Object({
-          connection_id: route.connection_id,
-          tier: Type.Optional(route.tier),
-          weight: Type.Optional(route.weight),
+          connection_id: sendingRoute.connection_id,
+          tier: Type.Optional(sendingRoute.tier),
+          weight: Type.Optional(sendingRoute.weight),
         }),
-        { maxItems: 100, description: 'In the place of all that it has; none leaves it to those that serve all.' },
+        {
+          maxItems: 100,
+          description:
+            'Replaces all sending routes of the short code; an empty array means the connections that serve all short codes.',
+        },
       ),
     ),
   }),
 })
 
-const Answer = Type.Object({
+const SendingSettingsResponse = Type.Object({
   status: Type.Literal('OK'),
   shortcode: Type.String(),
   mps: Mps,
-  routes: Type.Array(Type.Object({ ...route, connection_name: Type.String() }, { title: 'Route' })),
+  routes: Type.Array(Type.Object({ ...sendingRoute, connection_name: Type.String() }, { title: 'SendingRoute' })),
 })
 
-/** Through which connections a short code sends; to all but operators these are not there. */
+/** The sending routes of short codes; accounts that are not operators get 404. */
 export const sendingRouteRoutes: FastifyPluginAsyncTypebox = async (app) => {
   const { rt } = app
   useOperatorsOnly(app)
@@ -54,11 +66,11 @@ export const sendingRouteRoutes: FastifyPluginAsyncTypebox = async (app) => {
     {
       schema: {
         operationId: 'getShortcodeRoutes',
-        summary: 'Show through which connections a short code sends',
-        description: 'Without routes of its own it sends through the connections that serve all.',
+        summary: 'Get the sending routes of a short code',
+        description: 'A short code without sending routes sends through the connections that serve all short codes.',
         ...common,
         params,
-        response: { 200: Answer, 404: notFound, ...commonErrors },
+        response: { 200: SendingSettingsResponse, 404: notFound, ...commonErrors },
       },
     },
     async (req) => present(req.params.shortcode, await getSendingSettings(rt.db, req.params.shortcode)),
@@ -69,12 +81,17 @@ export const sendingRouteRoutes: FastifyPluginAsyncTypebox = async (app) => {
     {
       schema: {
         operationId: 'updateShortcodeRoutes',
-        summary: 'Change through which connections a short code sends',
-        description: 'Only the keys present change. Gateways follow within a second.',
+        summary: 'Update the sending routes of a short code',
+        description: 'Only the keys in the request change. Gateways apply the change within a second.',
         ...common,
         params,
         body: Body,
-        response: { 200: Answer, 404: notFound, 422: errorResponse('A value is not acceptable.'), ...commonErrors },
+        response: {
+          200: SendingSettingsResponse,
+          404: notFound,
+          422: errorResponse('A value is invalid.'),
+          ...commonErrors,
+        },
       },
     },
     async (req) => {
@@ -92,7 +109,7 @@ export const sendingRouteRoutes: FastifyPluginAsyncTypebox = async (app) => {
   )
 }
 
-function present(shortcode: string, { mps, routes }: SendingSettings): Static<typeof Answer> {
+function present(shortcode: string, { mps, routes }: SendingSettings): Static<typeof SendingSettingsResponse> {
   return {
     status: 'OK',
     shortcode,

@@ -11,7 +11,7 @@ import {
   setShortCodeMps,
 } from './sending-routes.queries.ts'
 
-/** How a short code sends: through which connections, and how fast over all of them. */
+/** A short code's sending routes, and its cap over all of them in parts per second. */
 export type SendingSettings = { mps: number | null; routes: SendingRoute[] }
 
 export type SendingSettingsChange = {
@@ -19,14 +19,17 @@ export type SendingSettingsChange = {
   routes?: Pick<SendingRoute, 'connectionId' | 'tier' | 'weight'>[] | undefined
 }
 
-/** How a short code of any account sends; without routes it uses the connections that serve all. */
+/** Returns the sending settings of a short code, of whichever account; throws if the short code does not exist. */
 export async function getSendingSettings(db: Db, code: string): Promise<SendingSettings> {
   const shortCode = await findAnyShortCode(db, code)
   if (!shortCode) throw errors.shortCodeNotFound()
   return { mps: shortCode.mps, routes: await listSendingRoutes(db, shortCode.id) }
 }
 
-/** Changes how a short code sends, for all gateways within a second; `routes` takes the place of all that it had. */
+/**
+ * Changes the sending settings of a short code and returns them; gateways apply them within a second. `routes` replaces
+ * all existing routes. Throws if the short code or a connection does not exist, or a connection is named twice.
+ */
 export async function changeSendingSettings(
   db: Db,
   code: string,
@@ -37,10 +40,11 @@ export async function changeSendingSettings(
     if (!shortCode) throw errors.shortCodeNotFound()
     if (mps !== undefined) await setShortCodeMps(tx, shortCode.id, mps)
     if (routes !== undefined) {
-      const ids = new Set(routes.map(({ connectionId }) => connectionId))
-      if (ids.size < routes.length) throw errors.invalid({ 'shortcode.routes': ['name a connection twice'] })
-      const known = new Set(await lockConnections(tx, [...ids]))
-      const missing = [...ids].filter((id) => !known.has(id))
+      const ids = routes.map(({ connectionId }) => connectionId)
+      const repeated = ids.find((id, index) => ids.indexOf(id) < index)
+      if (repeated !== undefined) throw errors.invalid({ 'shortcode.routes': [`name connection ${repeated} twice`] })
+      const known = new Set(await lockConnections(tx, ids))
+      const missing = ids.filter((id) => !known.has(id))
       if (missing.length > 0)
         throw errors.invalid({ 'shortcode.routes': [`name connections that do not exist: ${missing.join(', ')}`] })
       await replaceSendingRoutes(tx, shortCode.id, routes)

@@ -2,27 +2,27 @@ import { expect, test } from 'vitest'
 import { commandStatus } from '../smpp/pdu/command-status.ts'
 import { StatusMap } from './status-map.ts'
 
-const usual = new StatusMap({})
+const defaults = new StatusMap({})
 
-test('without a map, the state decides and a few codes say more', () => {
-  expect(usual.ofReceipt('DELIVRD', '000')).toEqual({ verdict: 'delivered', reason: null })
-  expect(usual.ofReceipt('UNDELIV', '')).toEqual({ verdict: 'bounced', reason: 'soft' })
-  expect(usual.ofReceipt('UNDELIV', '001')).toEqual({ verdict: 'bounced', reason: 'hard' })
-  expect(usual.ofReceipt('REJECTD', '')).toEqual({ verdict: 'bounced', reason: 'blocked' })
-  expect(usual.ofReceipt('UNDELIV', '4775')).toEqual({ verdict: 'bounced', reason: 'opted_out' })
-  expect(usual.ofReceipt('EXPIRED', '000')).toEqual({ verdict: 'expired', reason: 'soft' })
+test('without an error map, the stat decides, except for a few well-known codes', () => {
+  expect(defaults.ofReceipt('DELIVRD', '000')).toEqual({ verdict: 'delivered', reason: null })
+  expect(defaults.ofReceipt('UNDELIV', '')).toEqual({ verdict: 'bounced', reason: 'soft' })
+  expect(defaults.ofReceipt('UNDELIV', '001')).toEqual({ verdict: 'bounced', reason: 'hard' })
+  expect(defaults.ofReceipt('REJECTD', '')).toEqual({ verdict: 'bounced', reason: 'blocked' })
+  expect(defaults.ofReceipt('UNDELIV', '4775')).toEqual({ verdict: 'bounced', reason: 'opted_out' })
+  expect(defaults.ofReceipt('EXPIRED', '000')).toEqual({ verdict: 'expired', reason: 'soft' })
 })
 
-test('what is on its way has no meaning yet, whatever its code', () => {
-  expect(usual.ofReceipt('ENROUTE', '001')).toBeUndefined()
-  expect(usual.ofReceipt('ACCEPTD', '4775')).toBeUndefined()
+test('a receipt that is not final has no delivery status, with any code', () => {
+  expect(defaults.ofReceipt('ENROUTE', '001')).toBeUndefined()
+  expect(defaults.ofReceipt('ACCEPTD', '4775')).toBeUndefined()
 })
 
-test('a delivery is one whatever its code', () => {
+test('DELIVRD is a delivery with any code', () => {
   expect(new StatusMap({ receipt: { '000': 'hard' } }).ofReceipt('DELIVRD', '000')?.verdict).toBe('delivered')
 })
 
-test("the operator's map comes first, without leading zeros and in any case", () => {
+test("the operator's error map takes precedence, in any case and without leading zeros", () => {
   const mapped = new StatusMap({ receipt: { '001': 'soft', '0902': 'delivered', '00A1': 'blocked', rejectd: 'hard' } })
   expect(mapped.ofReceipt('UNDELIV', '1')).toEqual({ verdict: 'bounced', reason: 'soft' })
   expect(mapped.ofReceipt('UNDELIV', '902')).toEqual({ verdict: 'delivered', reason: null })
@@ -30,21 +30,21 @@ test("the operator's map comes first, without leading zeros and in any case", ()
   expect(mapped.ofReceipt('REJECTD', '77')).toEqual({ verdict: 'bounced', reason: 'hard' })
 })
 
-test('an expired text with a code that means more is a bounce', () => {
+test('an expired text with a code mapped to hard is a bounce', () => {
   const mapped = new StatusMap({ receipt: { '8': 'soft', '9': 'hard' } })
   expect(mapped.ofReceipt('EXPIRED', '008')).toEqual({ verdict: 'expired', reason: 'soft' })
   expect(mapped.ofReceipt('EXPIRED', '009')).toEqual({ verdict: 'bounced', reason: 'hard' })
 })
 
-test('a refusal is soft unless it names the number, or a fault of ours', () => {
-  expect(usual.ofStatus(commandStatus.ESME_RSUBMITFAIL)).toBe('soft')
-  expect(usual.ofStatus(0x0401)).toBe('soft')
-  expect(usual.ofStatus(commandStatus.ESME_RINVDSTADR)).toBe('hard')
-  expect(usual.ofStatus(commandStatus.ESME_RINVDSTTON)).toBe('blocked')
-  expect(usual.knowsStatus(0x0401)).toBe(false)
+test('a rejection is soft unless the number or the sender is at fault', () => {
+  expect(defaults.ofStatus(commandStatus.ESME_RSUBMITFAIL)).toBe('soft')
+  expect(defaults.ofStatus(0x0401)).toBe('soft')
+  expect(defaults.ofStatus(commandStatus.ESME_RINVDSTADR)).toBe('hard')
+  expect(defaults.ofStatus(commandStatus.ESME_RINVDSTTON)).toBe('blocked')
+  expect(defaults.knowsStatus(0x0401)).toBe(false)
 })
 
-test('a status is mapped by its number in any spelling or by its name', () => {
+test('a command_status is mapped by its number in any spelling or by its name', () => {
   const mapped = new StatusMap({
     status: { '0x00000045': 'hard', '0X401': 'opted_out', esme_rsyserr: 'blocked', '0x0b': 'delivered' },
   })

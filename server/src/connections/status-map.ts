@@ -3,31 +3,31 @@ import type { ReceiptStat } from '../smpp/pdu/receipt-text.ts'
 import type { ErrorMap, MappedStatus } from './connection.ts'
 
 /**
- * Why a text bounced. hard: the number is dead; soft: perhaps another time; blocked: the carrier does not want this text or
- * this sender, which says nothing of the number; opted_out: the carrier holds an opt-out of this person.
+ * Why a text bounced. hard: the number is dead; soft: a retry may succeed; blocked: the carrier rejects this text or this
+ * sender, and the number may be fine; opted_out: the carrier has an opt-out of this person on record.
  */
 export type BounceReason = Exclude<MappedStatus, 'delivered'>
 
-/** What a final receipt says of a text. A soft bounce that the carrier calls expired is counted among the expired. */
+/** The status in a final receipt. A soft bounce that the carrier reports as expired counts as expired. */
 export type FinalState = 'delivered' | 'bounced' | 'expired'
 export type DeliveryStatus = { verdict: FinalState; reason: BounceReason | null }
 
-const ofStat: Record<ReceiptStat, DeliveryStatus | undefined> = {
+const statusOfStat: Record<ReceiptStat, DeliveryStatus | undefined> = {
   DELIVRD: { verdict: 'delivered', reason: null },
   EXPIRED: { verdict: 'expired', reason: 'soft' },
   DELETED: { verdict: 'bounced', reason: 'soft' },
   UNDELIV: { verdict: 'bounced', reason: 'soft' },
   UNKNOWN: { verdict: 'bounced', reason: 'soft' },
   REJECTD: { verdict: 'bounced', reason: 'blocked' },
-  // on the way: the final one is still to come
+  // not final: another receipt follows
   ENROUTE: undefined,
   ACCEPTD: undefined,
 }
 
-// Only codes that mean the same wherever they are seen: three digits are each vendor's own, and a number that is called
-// dead by mistake is lost to its list. Everything else is for the map of the connection to say.
-const usualErrors: Record<string, MappedStatus> = {
-  // GSM's own: unknown subscriber, teleservice not provisioned
+// Only codes with the same definition at every SMSC: three-digit codes are vendor-specific, and a wrong `hard` removes a
+// live number from its list. All other codes belong in the error map of the connection.
+const defaultErrors: Record<string, MappedStatus> = {
+  // GSM: unknown subscriber, teleservice not provisioned
   '1': 'hard',
   '11': 'hard',
   '351': 'hard', // bad destination
@@ -43,9 +43,9 @@ const usualErrors: Record<string, MappedStatus> = {
   '21610': 'opted_out',
 }
 
-// Faults of the PDU, of the sender or of our account: to the number they mean nothing. A wrong TON in the connection's
-// settings must not empty the lists, so those of the destination's type are here as well.
-const ourFaults: StatusName[] = [
+// The PDU, the sender or our account is at fault, not the number. The statuses of the destination's TON and NPI are
+// included: a wrong TON in the connection's settings must not remove every number from its list.
+const senderErrors: StatusName[] = [
   'ESME_RINVMSGLEN',
   'ESME_RINVCMDLEN',
   'ESME_RINVCMDID',
@@ -69,72 +69,72 @@ const ourFaults: StatusName[] = [
   'ESME_RMISSINGOPTPARAM',
   'ESME_RINVOPTPARAMVAL',
 ]
-const usualStatuses = new Map<number, BounceReason>([
-  ...ourFaults.map((name): [number, BounceReason] => [commandStatus[name], 'blocked']),
+const defaultStatuses = new Map<number, BounceReason>([
+  ...senderErrors.map((name): [number, BounceReason] => [commandStatus[name], 'blocked']),
   [commandStatus.ESME_RINVDSTADR, 'hard'],
 ])
 
-/** What the codes of one connection mean: as its operator has mapped them, else as is usual. */
+/** The statuses of one connection's codes: the operator's error map, then the defaults. */
 export class StatusMap {
   readonly #errors: Map<string, MappedStatus>
   readonly #statuses: Map<number, BounceReason>
 
   constructor(map: ErrorMap) {
-    this.#errors = new Map([...Object.entries(usualErrors), ...Object.entries(map.receipt ?? {}).map(tidyKey)])
-    this.#statuses = new Map(usualStatuses)
-    for (const [key, meaning] of Object.entries(map.status ?? {})) {
-      // a refusal cannot mean that the text arrived: it has no id that a receipt could name
-      if (meaning !== 'delivered') this.#statuses.set(statusOfKey(key), meaning)
+    this.#errors = new Map([...Object.entries(defaultErrors), ...Object.entries(map.receipt ?? {}).map(normalizeEntry)])
+    this.#statuses = new Map(defaultStatuses)
+    for (const [key, status] of Object.entries(map.status ?? {})) {
+      // a rejected text cannot be delivered: it has no id that a receipt could refer to
+      if (status !== 'delivered') this.#statuses.set(parseStatusKey(key), status)
     }
   }
 
   /**
-   * What a receipt says; undefined while it is not the last word. An err that means something decides over the state, but
-   * not over a delivery; a state word may be mapped like an err.
+   * Returns the delivery status in a receipt; undefined if the receipt is not final. A mapped err takes precedence over
+   * the stat, except over DELIVRD; the stat itself may be mapped like an err.
    */
   ofReceipt(stat: ReceiptStat, err: string): DeliveryStatus | undefined {
-    const usual = ofStat[stat]
-    if (usual === undefined || usual.verdict === 'delivered') return usual
-    const meaning = this.#errors.get(tidyCode(err)) ?? this.#errors.get(stat.toLowerCase())
-    if (meaning === undefined) return usual
-    if (meaning === 'delivered') return ofStat.DELIVRD
-    return { verdict: meaning === 'soft' ? usual.verdict : 'bounced', reason: meaning }
+    const byStat = statusOfStat[stat]
+    if (byStat === undefined || byStat.verdict === 'delivered') return byStat
+    const mapped = this.#errors.get(normalizeCode(err)) ?? this.#errors.get(stat.toLowerCase())
+    if (mapped === undefined) return byStat
+    if (mapped === 'delivered') return statusOfStat.DELIVRD
+    return { verdict: mapped === 'soft' ? byStat.verdict : 'bounced', reason: mapped }
   }
 
-  /** How a text bounces that the SMSC refuses for good with this command_status. */
+  /** Returns the bounce reason of a text that the SMSC rejected for good with this command_status. */
   ofStatus(status: number): BounceReason {
     return this.#statuses.get(status) ?? 'soft'
   }
 
-  /** Whether anybody has said what this command_status means, us or the operator: then it is no time for a retry. */
+  /** Whether the operator or a default maps this command_status; such a text is not retried. */
   knowsStatus(status: number): boolean {
     return this.#statuses.has(status)
   }
 }
 
-const tidyKey = ([key, meaning]: [string, MappedStatus]): [string, MappedStatus] => [tidyCode(key), meaning]
+const normalizeEntry = ([key, status]: [string, MappedStatus]): [string, MappedStatus] => [normalizeCode(key), status]
 
-/** Codes are the same in any case and with any number of leading zeros. */
-function tidyCode(code: string): string {
+/** Codes are compared without case and leading zeros. */
+function normalizeCode(code: string): string {
   return code
     .trim()
     .toLowerCase()
     .replace(/^0+(?=.)/, '')
 }
 
-/** The command_status that a key of the map names: 0x45, 0x00000045, 69 or ESME_RSUBMITFAIL. */
-export function statusOfKey(key: string): number {
+/** Parses a key of the map into a command_status: 0x45, 0x00000045, 69 or ESME_RSUBMITFAIL; NaN for any other string. */
+export function parseStatusKey(key: string): number {
   const name = key.trim().toUpperCase()
   return commandStatus[name as StatusName] ?? Number(name.replace(/^0X/, '0x'))
 }
 
-const read = new WeakMap<ErrorMap, StatusMap>()
+const cache = new WeakMap<ErrorMap, StatusMap>()
 
-/** The meanings of a connection's codes, read once as long as its settings stay what they are. */
+/** Returns the status map of a connection, cached until its settings change. */
 export function statusMapOf(connection: { errorMap: ErrorMap }): StatusMap {
-  const known = read.get(connection.errorMap)
-  if (known) return known
-  const meanings = new StatusMap(connection.errorMap)
-  read.set(connection.errorMap, meanings)
-  return meanings
+  const cached = cache.get(connection.errorMap)
+  if (cached) return cached
+  const map = new StatusMap(connection.errorMap)
+  cache.set(connection.errorMap, map)
+  return map
 }

@@ -3,11 +3,11 @@ import { isIP } from 'node:net'
 import type { Secret } from '../config/secret.ts'
 import { isLoopbackHost } from '../lib/address-ranges.ts'
 import { type ErrorMap, mappedStatuses } from './connection.ts'
-import { statusOfKey } from './status-map.ts'
+import { parseStatusKey } from './status-map.ts'
 
-// What a schema cannot say of a connection. Each answers what is wrong in words that complete "<field> ...".
+// Rules for connections that a JSON schema cannot express. Each function returns an error that completes "<field> ...".
 
-/** What is looked at; undefined is not. */
+/** The settings to validate; undefined ones are skipped. */
 export type CheckedSettings = {
   name?: string | undefined
   host?: string | undefined
@@ -15,33 +15,33 @@ export type CheckedSettings = {
   tlsServerName?: string | null | undefined
   carrierMps?: Record<string, number> | undefined
   errorMap?: ErrorMap | undefined
-  /** Our certificate and its key as they are going to be, where either changes. */
+  /** The client certificate and its key after the change, if either changes. */
   ownTls?: OwnTls | undefined
 }
 export type OwnTls = { certificate: string | null; key: Secret | null }
 
-/** All that is wrong with what is given, by field. */
+/** Returns the first error of each invalid setting, by the name of its field on the wire. */
 export function findSettingErrors(given: CheckedSettings, mode: 'sandbox' | 'production'): Record<string, string> {
   const { name, host, tlsCa, tlsServerName, carrierMps, errorMap, ownTls } = given
-  const faults = {
-    name: name && faultOfName(name),
-    host: host && faultOfHost(host, mode),
+  const errors = {
+    name: name && nameError(name),
+    host: host && hostError(host, mode),
     tls_server_name: tlsServerName && !isHostName(tlsServerName) && 'must be a host name',
-    tls_ca: tlsCa == null ? undefined : faultOfCertificates(tlsCa),
-    tls_certificate: ownTls && faultOfOwnCertificate(ownTls),
-    tls_key: ownTls && faultOfKey(ownTls),
-    carrier_mps: carrierMps && faultOfCarriers(carrierMps),
-    error_map: errorMap && faultOfErrorMap(errorMap),
+    tls_ca: tlsCa == null ? undefined : certificatesError(tlsCa),
+    tls_certificate: ownTls && ownCertificateError(ownTls),
+    tls_key: ownTls && ownKeyError(ownTls),
+    carrier_mps: carrierMps && carrierMpsError(carrierMps),
+    error_map: errorMap && errorMapError(errorMap),
   }
-  return Object.fromEntries(Object.entries(faults).filter((entry): entry is [string, string] => Boolean(entry[1])))
+  return Object.fromEntries(Object.entries(errors).filter((entry): entry is [string, string] => Boolean(entry[1])))
 }
 
-/** Digits alone would look like an id to the command line. */
-function faultOfName(name: string): string | undefined {
+/** The command line takes a connection's name or id, so a name must not look like an id. */
+function nameError(name: string): string | undefined {
   return /^\d+$/.test(name) ? 'must not be a number' : undefined
 }
 
-function faultOfHost(host: string, mode: 'sandbox' | 'production'): string | undefined {
+function hostError(host: string, mode: 'sandbox' | 'production'): string | undefined {
   if (isIP(host) === 0 && !isHostName(host)) return 'must be a host name or an IP address'
   if (mode === 'sandbox' && !isLoopbackHost(host)) return 'must be this machine (127.0.0.1) in sandbox mode'
   return undefined
@@ -51,18 +51,18 @@ function isHostName(host: string): boolean {
   return /^[a-z0-9_]([a-z0-9_-]*[a-z0-9])?(\.[a-z0-9_]([a-z0-9_-]*[a-z0-9])?)*\.?$/i.test(host)
 }
 
-function faultOfOwnCertificate({ certificate, key: secret }: OwnTls): string | undefined {
-  if (certificate === null) return secret === null ? undefined : 'is needed along with its key'
-  const fault = faultOfCertificates(certificate)
-  if (fault !== undefined || secret === null) return fault
+function ownCertificateError({ certificate, key: secret }: OwnTls): string | undefined {
+  if (certificate === null) return secret === null ? undefined : 'is required with tls_key'
+  const error = certificatesError(certificate)
+  if (error !== undefined || secret === null) return error
   const key = readKey(secret)
   const [own] = certificatesIn(certificate)
   return key && own && !own.checkPrivateKey(key) ? 'does not belong to the key' : undefined
 }
 
-function faultOfKey({ certificate, key }: OwnTls): string | undefined {
-  if (key === null) return certificate === null ? undefined : 'is needed along with its certificate'
-  if (/ENCRYPTED/.test(key.reveal())) return 'must not be encrypted: it is kept sealed here'
+function ownKeyError({ certificate, key }: OwnTls): string | undefined {
+  if (key === null) return certificate === null ? undefined : 'is required with tls_certificate'
+  if (/ENCRYPTED/.test(key.reveal())) return 'must not be encrypted; it is stored sealed'
   return readKey(key) ? undefined : 'must be a private key in PEM'
 }
 
@@ -76,41 +76,52 @@ function readKey(key: Secret): KeyObject | undefined {
 
 const block = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g
 
-function faultOfCertificates(pem: string): string | undefined {
+function certificatesError(pem: string): string | undefined {
   try {
     const certificates = certificatesIn(pem)
-    // a key that was pasted along would be shown to whoever reads the connection
-    if (/PRIVATE KEY-----/.test(pem)) return 'must not have a private key in it'
+    // the API returns certificates, so a private key pasted with them would be exposed
+    if (/PRIVATE KEY-----/.test(pem)) return 'must not contain a private key'
     return certificates.length > 0 ? undefined : 'must be a certificate in PEM'
   } catch {
-    return 'has a certificate that cannot be read'
+    return 'contains a certificate that cannot be parsed'
   }
 }
 
 function certificatesIn(pem: string): X509Certificate[] {
-  return [...pem.matchAll(block)].map(([text]) => new X509Certificate(text))
+  return [...pem.matchAll(block)].map(([certificate]) => new X509Certificate(certificate))
 }
 
-function faultOfCarriers(carrierMps: Record<string, number>): string | undefined {
+function carrierMpsError(carrierMps: Record<string, number>): string | undefined {
   const ids = Object.keys(carrierMps)
   if (ids.length > 500) return 'has too many carriers (maximum is 500)'
-  return ids.every((id) => /^[1-9]\d{0,8}$/.test(id)) ? undefined : "must have carriers' ids as keys"
+  return ids.every((id) => /^[1-9]\d{0,8}$/.test(id)) ? undefined : 'must have carrier ids as keys'
 }
 
-function faultOfErrorMap(map: ErrorMap): string | undefined {
-  const stranger = Object.keys(map).find((key) => key !== 'receipt' && key !== 'status')
-  if (stranger !== undefined) return 'has receipt and status, and nothing else'
+function errorMapError(map: ErrorMap): string | undefined {
+  const unknownKey = Object.keys(map).find((key) => key !== 'receipt' && key !== 'status')
+  if (unknownKey !== undefined) return `must have the keys receipt and status only, not ${shorten(unknownKey)}`
   const codes = Object.keys({ ...map.receipt })
   const statuses = Object.keys({ ...map.status })
   if (codes.length + statuses.length > 1_000) return 'has too many codes (maximum is 1000)'
-  if (!codes.every((code) => /^[0-9a-z_-]{1,20}$/i.test(code))) return 'has a receipt code that is none'
-  if (!statuses.every(isStatus)) return 'has a status that is no command_status, such as 0x45 or ESME_RSUBMITFAIL'
-  const meant = [...Object.values({ ...map.receipt }), ...Object.values({ ...map.status })]
-  if (!meant.every((meaning) => mappedStatuses.includes(meaning))) return `must map to ${mappedStatuses.join(', ')}`
-  return Object.values({ ...map.status }).includes('delivered') ? 'cannot call a refused text delivered' : undefined
+  const badCode = codes.find((code) => !/^[0-9a-z_-]{1,20}$/i.test(code))
+  if (badCode !== undefined) return `has an invalid receipt code: ${shorten(badCode)}`
+  const badStatus = statuses.find((status) => !isStatus(status))
+  if (badStatus !== undefined)
+    return `has an invalid command_status: ${shorten(badStatus)} (0x45 and ESME_RSUBMITFAIL are valid)`
+  const mapped = [...Object.values({ ...map.receipt }), ...Object.values({ ...map.status })]
+  const unknown = mapped.find((status) => !mappedStatuses.includes(status))
+  if (unknown !== undefined) return `must map codes to ${mappedStatuses.join(', ')}, not ${shorten(unknown)}`
+  return Object.values({ ...map.status }).includes('delivered')
+    ? 'must not map a command_status to delivered'
+    : undefined
+}
+
+/** An error message quotes at most 40 characters of a value. */
+function shorten(value: string): string {
+  return value.slice(0, 40)
 }
 
 function isStatus(key: string): boolean {
-  const status = /^(0x[0-9a-f]{1,8}|\d{1,10}|ESME_\w+)$/i.test(key) ? statusOfKey(key) : Number.NaN
+  const status = /^(0x[0-9a-f]{1,8}|\d{1,10}|ESME_\w+)$/i.test(key) ? parseStatusKey(key) : Number.NaN
   return Number.isInteger(status) && status >= 1 && status <= 0xffff_ffff
 }

@@ -18,7 +18,7 @@ const columns = /* sql */ `
   default_value as "defaultValue", should_validate_regex_via_api as "isEnforced", created_at as "createdAt",
   updated_at as "updatedAt"`
 
-/** The list's fields, oldest first. */
+/** Returns the list's fields, oldest first. */
 export function listCustomFields(db: Db, listId: number) {
   return db.many<CustomField>(
     'list_custom_fields',
@@ -27,7 +27,7 @@ export function listCustomFields(db: Db, listId: number) {
   )
 }
 
-/** A new field, or undefined when its key or its label is another's. */
+/** Inserts and returns a field; returns undefined if another field has its key or label. */
 export function insertCustomField(db: Db, listId: number, field: NewCustomField, now: Date) {
   return db.maybeOne<CustomField>(
     'insert_custom_field',
@@ -59,7 +59,7 @@ export function countCustomFields(db: Db, listId: number) {
   )
 }
 
-/** Which of the two names are in use on the list. */
+/** Returns whether the key and the label are in use in the list. */
 export function findTakenNames(db: Db, listId: number, key: string, label: string) {
   return db.one<{ key: boolean; label: boolean }>(
     'find_taken_field_names',
@@ -70,7 +70,7 @@ export function findTakenNames(db: Db, listId: number, key: string, label: strin
   )
 }
 
-/** Says how many fields that were: one or none. */
+/** Returns the number of deleted fields, 0 or 1. */
 export function deleteCustomField(db: Db, listId: number, key: string) {
   return db.exec('delete_custom_field', /* sql */ `delete from custom_fields where list_id = $1 and key = $2`, [
     listId,

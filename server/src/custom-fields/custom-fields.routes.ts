@@ -18,7 +18,7 @@ import { createCustomField, removeCustomField } from './custom-fields.ts'
 
 const tags = ['Custom fields']
 const params = Type.Object({ list_id: ListIdParam })
-const notFound = errorResponse('No such list on this account.')
+const notFound = errorResponse('The account has no such list.')
 
 export const customFieldRoutes: FastifyPluginAsyncTypebox = async (app) => {
   const { rt } = app
@@ -46,7 +46,7 @@ export const customFieldRoutes: FastifyPluginAsyncTypebox = async (app) => {
     {
       path: 'custom_field',
       operationId: 'createCustomFieldSingular',
-      summary: 'Create a custom field, by the path of some pages of the vendor',
+      summary: 'Create a custom field (alternative path in some vendor documentation)',
     },
   ]
   for (const { path, operationId, summary } of creations) {
@@ -56,14 +56,15 @@ export const customFieldRoutes: FastifyPluginAsyncTypebox = async (app) => {
         schema: {
           operationId,
           summary,
-          description: 'From then on each subscriber of the list has this key, with the default until it is given one.',
+          description:
+            'Every subscriber of the list has this key from then on, with the default value until it gets its own.',
           tags,
           params,
           body: CustomFieldCreateBody,
           response: {
             201: CustomFieldResponse,
             404: notFound,
-            422: errorResponse('Key or label is taken, or a value is not acceptable.'),
+            422: errorResponse('The key or the label is taken, or a value is invalid.'),
             ...commonErrors,
           },
         },
@@ -83,14 +84,14 @@ export const customFieldRoutes: FastifyPluginAsyncTypebox = async (app) => {
         operationId: 'deleteCustomField',
         summary: 'Delete a custom field',
         description:
-          'Subscribers do not show it any more. Their values stay on record: a new field of the same key and type brings ' +
-          'them back.',
+          'The key disappears from subscribers. Their values stay stored: a new field with the same key and type restores ' +
+          'them.',
         tags,
         params,
         body: CustomFieldDeleteBody,
         response: {
           200: CustomFieldDeletedResponse,
-          404: errorResponse('No such field, or no such list.'),
+          404: errorResponse('The list has no such field, or the account has no such list.'),
           422: errorResponse('The key is missing.'),
           ...commonErrors,
         },

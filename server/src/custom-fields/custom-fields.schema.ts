@@ -9,29 +9,34 @@ const contentTypes: readonly string[] = ['text', 'datetime', 'number'] satisfies
 
 const MaxLength = Type.Unsafe<number | string | null>({
   type: ['integer', 'string', 'null'],
-  description: 'Required: 1 to 9999 characters.',
+  description: 'Maximum length of a value, 1 to 9999 characters. Required.',
   examples: [50],
 })
 
 export const CustomFieldCreateBody = Type.Object({
   custom_field: Type.Object({
-    label: Type.String({ maxLength: 255, pattern: '\\S', description: 'For people; unique in the list.' }),
+    label: Type.String({ maxLength: 255, pattern: '\\S', description: 'Name for people; unique in the list.' }),
     key: Type.String({
       maxLength: 63,
       pattern: '^[a-z0-9_]+$',
-      description: 'The merge tag: names the value in a subscriber. Unique in the list, and no key of a subscriber.',
+      description:
+        'The merge tag, which names the value in a subscriber. Unique in the list; must not be a standard key of subscribers.',
     }),
     content_type: Type.String({ maxLength: 50, description: '`text`, `datetime` or `number`.', examples: ['text'] }),
     max_length: Type.Optional(MaxLength),
     pattern: Type.Optional(
-      TextOrNull({ maxLength: 255, description: 'RE2 syntax; searched for in a value, so anchor it if you mean all.' }),
+      TextOrNull({
+        maxLength: 255,
+        description:
+          'Regular expression in RE2 syntax. It may match anywhere in a value; anchor it to match the whole value.',
+      }),
     ),
-    should_validate_regex_via_api: Type.Optional(Flag('Refuse values that the pattern is not found in.')),
+    should_validate_regex_via_api: Type.Optional(Flag('Whether to reject values without a match of the pattern.')),
     default_value: Type.Optional(
       Type.Unsafe<string | number | null>({
         type: ['string', 'number', 'null'],
         maxLength: 9_999,
-        description: 'Shown for those who have no value. Has to be of the type, and to fit the pattern.',
+        description: 'Value of subscribers without their own. Must have the type and match the pattern.',
       }),
     ),
   }),
@@ -83,7 +88,7 @@ export function presentCustomField(field: CustomField): Static<typeof CustomFiel
   }
 }
 
-/** A field as its creation is answered. */
+/** Presents a field with the keys of the response to its creation. */
 export function presentCustomFieldDetail(field: CustomField, timeZone: string): Static<typeof CustomFieldDetailSchema> {
   const { label, content_type, should_validate_regex_via_api, ...first } = presentCustomField(field)
   return {
@@ -100,12 +105,12 @@ export function presentCustomFieldDetail(field: CustomField, timeZone: string): 
   }
 }
 
-/** The field in a validated body; refuses what a schema cannot see. */
+/** Reads the field from a body; throws for errors that the schema cannot express. */
 export function readNewField({ custom_field: body }: Static<typeof CustomFieldCreateBody>): NewCustomField {
   if (!contentTypes.includes(body.content_type)) throw contentTypeNotAllowed(body.content_type)
   const maxLength = Number(body.max_length ?? 0)
-  const fault = faultOfLength(maxLength)
-  if (fault !== undefined) throw errors.invalid({ 'custom_field.max_length': [fault] })
+  const error = maxLengthError(maxLength)
+  if (error !== undefined) throw errors.invalid({ 'custom_field.max_length': [error] })
   return {
     key: body.key,
     label: body.label.trim(),
@@ -117,28 +122,28 @@ export function readNewField({ custom_field: body }: Static<typeof CustomFieldCr
   }
 }
 
-function faultOfLength(length: number): string | undefined {
+function maxLengthError(length: number): string | undefined {
   if (!Number.isInteger(length)) return 'is not a number'
   if (length < 1) return 'must be greater than 0'
   return length > 9_999 ? 'must be less than or equal to 9999' : undefined
 }
 
-/** The contract has a sentence of its own for this one. */
-function contentTypeNotAllowed(given: string) {
-  const why = `Content type ${given} not allowed. Allowed types are: ${contentTypes.join(', ')}`
-  return new AppError(422, 'invalid', why, { 'custom_field.content_type': ['is not included in the list'] })
+/** The contract fixes this message. */
+function contentTypeNotAllowed(contentType: string) {
+  const message = `Content type ${contentType} not allowed. Allowed types are: ${contentTypes.join(', ')}`
+  return new AppError(422, 'invalid', message, { 'custom_field.content_type': ['is not included in the list'] })
 }
 
-/** The values of a subscriber as the API shows them, a key for each field of the list. */
+/** Presents the values of a subscriber, with a key for each field of the list. */
 export function presentValues(
   fields: ValueRules[],
-  kept: Record<string, unknown>,
+  stored: Record<string, unknown>,
   timeZone: string,
 ): Record<string, CustomValue | null> {
-  return Object.fromEntries(fields.map((field) => [field.key, presentValue(field, kept, timeZone)]))
+  return Object.fromEntries(fields.map((field) => [field.key, presentValue(field, stored, timeZone)]))
 }
 
-function presentValue(field: ValueRules, kept: Record<string, unknown>, timeZone: string): CustomValue | null {
-  const value = valueOrDefault(field, kept)
+function presentValue(field: ValueRules, stored: Record<string, unknown>, timeZone: string): CustomValue | null {
+  const value = valueOrDefault(field, stored)
   return field.contentType === 'datetime' && value !== null ? formatTimeWithMs(new Date(value), timeZone) : value
 }

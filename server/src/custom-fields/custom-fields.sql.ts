@@ -1,4 +1,4 @@
-/** An expression for the fields of a list as JSON, for a statement that reads subscribers: `ValueRules[]`. */
+/** An SQL expression for the fields of a list as JSON (`ValueRules[]`), for statements that read subscribers. */
 export function customFieldsJson(listId: string): string {
   return /* sql */ `
   (select coalesce(json_agg(json_build_object(

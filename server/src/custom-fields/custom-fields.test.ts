@@ -26,8 +26,8 @@ const size = {
 
 async function withField(given: object = {}) {
   const list = await newList()
-  const answer = await api.owner.post(`${list}/custom_fields`, { custom_field: { ...size, ...given } })
-  expect(answer.text).toContain('"OK"')
+  const response = await api.owner.post(`${list}/custom_fields`, { custom_field: { ...size, ...given } })
+  expect(response.text).toContain('"OK"')
   return list
 }
 
@@ -39,7 +39,7 @@ function add(list: string, values: object) {
 }
 
 describe('a field', () => {
-  test('is made, listed and deleted', async () => {
+  test('is created, listed and deleted', async () => {
     const list = await newList()
     const made = await api.owner.post(`${list}/custom_fields`, { custom_field: size })
     expect(made).toMatchObject({ status: 201, body: { status: 'OK' } })
@@ -64,7 +64,7 @@ describe('a field', () => {
     })
   })
 
-  test('can be made by the singular path, and with as little as is required', async () => {
+  test('can be created by the singular path, with required keys only', async () => {
     const list = await newList()
     const custom_field = { label: 'Team', key: 'team', content_type: 'text', max_length: '40' }
     const made = await api.owner.post(`${list}/custom_field`, { custom_field })
@@ -86,39 +86,39 @@ describe('a field', () => {
     ['both names are taken', {}, 'Merge tag has already been taken, Label has already been taken'],
     ['its key is taken', { label: 'Other' }, 'Merge tag has already been taken'],
     ['its label is taken', { key: 'other' }, 'Label has already been taken'],
-    ['its key is one of a subscriber', { key: 'zip_code', label: 'x' }, 'Merge tag is reserved'],
+    ['its key is a standard key of subscribers', { key: 'zip_code', label: 'x' }, 'Merge tag is reserved'],
     ['its key is a flag', { key: 'bypass_opt_in_process', label: 'x' }, 'Merge tag is reserved'],
     ['its key is a column of imports', { key: 'consented_at', label: 'x' }, 'Merge tag is reserved'],
-    ['its key would change the prototype', { key: '__proto__', label: 'x' }, 'Merge tag is reserved'],
+    ['its key is __proto__', { key: '__proto__', label: 'x' }, 'Merge tag is reserved'],
     ['its key has capitals', { key: 'Team' }, 'Merge tag is invalid'],
     ['it has no length', { max_length: undefined }, 'Max. characters must be greater than 0'],
     ['it has a length of null', { max_length: null }, 'Max. characters must be greater than 0'],
     ['its length is 0', { max_length: 0 }, 'Max. characters must be greater than 0'],
-    ['its length is too much', { max_length: 10_000 }, 'Max. characters must be less than or equal to 9999'],
-    ['its length is none', { max_length: 'ten' }, 'Max. characters is not a number'],
+    ['its length is too large', { max_length: 10_000 }, 'Max. characters must be less than or equal to 9999'],
+    ['its length is not a number', { max_length: 'ten' }, 'Max. characters is not a number'],
     ['its label is blank', { label: ' ' }, "Label can't be blank"],
-    ['its pattern is none', { key: 'x', label: 'x', pattern: '(' }, 'Pattern is invalid'],
-    ['its pattern needs to look ahead', { key: 'x', label: 'x', pattern: '(?=a)' }, 'Pattern is invalid'],
-    ['its pattern is a monster', { key: 'x', label: 'x', pattern: '(a?){900}' }, 'Pattern is invalid'],
+    ['its pattern does not compile', { key: 'x', label: 'x', pattern: '(' }, 'Pattern is invalid'],
+    ['its pattern has a lookahead', { key: 'x', label: 'x', pattern: '(?=a)' }, 'Pattern is invalid'],
+    ['its pattern is too large', { key: 'x', label: 'x', pattern: '(a?){900}' }, 'Pattern is invalid'],
     [
       'its default is too long',
       { key: 'x', label: 'x', default_value: '100' },
       'Default value is too long (maximum is 2 characters)',
     ],
-    ['its default is of another type', { key: 'x', label: 'x', default_value: 'a' }, 'Default value is not a number'],
+    ['its default has another type', { key: 'x', label: 'x', default_value: 'a' }, 'Default value is not a number'],
     [
-      'its default does not fit',
+      'its default does not match',
       { key: 'x', label: 'x', default_value: '-1' },
-      'Default value does not fit the pattern',
+      'Default value does not match the pattern',
     ],
-  ])('is refused when %s', async (_case, given, error) => {
+  ])('is rejected if %s', async (_case, given, error) => {
     const list = await withField()
-    const answer = await api.owner.post(`${list}/custom_fields`, { custom_field: { ...size, ...given } })
-    expect(answer).toMatchObject({ status: 422, body: { status: 'error', error: `Validation failed: ${error}` } })
+    const response = await api.owner.post(`${list}/custom_fields`, { custom_field: { ...size, ...given } })
+    expect(response).toMatchObject({ status: 422, body: { status: 'error', error: `Validation failed: ${error}` } })
     expect((await api.owner.get(`${list}/custom_fields`)).body.custom_fields).toHaveLength(1)
   })
 
-  test('of a type that we do not have is refused in the words of the contract', async () => {
+  test('with an unknown type is rejected with the message of the contract', async () => {
     const custom_field = { ...size, content_type: 'string' }
     expect(await api.owner.post(`${await newList()}/custom_fields`, { custom_field })).toMatchObject({
       status: 422,
@@ -126,27 +126,27 @@ describe('a field', () => {
     })
   })
 
-  test('of one list is not in the way of another', async () => {
+  test('of one list does not conflict with one of another list', async () => {
     await withField()
     await withField()
   })
 
   test("of a stranger's list is not found", async () => {
     const list = await withField()
-    for (const answer of [
+    for (const response of [
       await api.stranger.get(`${list}/custom_fields`),
       await api.stranger.post(`${list}/custom_fields`, { custom_field: { ...size, key: 'x', label: 'x' } }),
       await api.stranger.post(`${list}/custom_field`, { custom_field: { ...size, key: 'x', label: 'x' } }),
       await api.stranger.delete(`${list}/custom_fields`, { key: size.key }),
     ]) {
-      expect(answer).toMatchObject({ status: 404, body: { error: 'List not found' } })
+      expect(response).toMatchObject({ status: 404, body: { error: 'List not found' } })
     }
     expect((await api.owner.get(`${list}/custom_fields`)).body.custom_fields).toHaveLength(1)
   })
 })
 
 describe('values', () => {
-  test('are shown behind the fixed keys, with the default for those who have none', async () => {
+  test('are presented after the standard keys, with the default for subscribers without one', async () => {
     const list = await withField()
     const { subscriber } = (await add(list, {})).body as { subscriber: object }
     expect(Object.entries(subscriber).at(-1)).toEqual(['household_size', 1])
@@ -160,7 +160,7 @@ describe('values', () => {
     expect(erased.body.subscriber).toMatchObject({ household_size: 1 })
   })
 
-  test('can come with the add, and those of several fields are merged', async () => {
+  test('can be set by the add, and values of several fields are merged', async () => {
     const list = await withField()
     const text = { label: 'Team', key: 'team', content_type: 'text', max_length: 5 }
     const day = { label: 'Since', key: 'since', content_type: 'datetime', max_length: 30 }
@@ -179,21 +179,21 @@ describe('values', () => {
 
   test.each([
     ['too long', { household_size: '100' }, 'Household size is too long (maximum is 2 characters)'],
-    ['of another type', { household_size: 'x' }, 'Household size is not a number'],
+    ['not of the type', { household_size: 'x' }, 'Household size is not a number'],
     ['an object', { household_size: {} }, 'Household size is not a number'],
-    ['unlike the pattern', { household_size: '-1' }, 'Household size is invalid'],
-  ])('that are %s are refused, and nothing changes', async (_case, values, error) => {
+    ['without a match of the pattern', { household_size: '-1' }, 'Household size is invalid'],
+  ])('that are %s are rejected, and nothing changes', async (_case, values, error) => {
     const list = await withField()
-    const refused = { status: 422, body: { error: `Validation failed: ${error}` } }
-    expect(await add(list, { first_name: 'Eve', ...values })).toMatchObject(refused)
+    const rejected = { status: 422, body: { error: `Validation failed: ${error}` } }
+    expect(await add(list, { first_name: 'Eve', ...values })).toMatchObject(rejected)
     expect((await api.owner.get(`${list}/subscribers/${phone}`)).status).toBe(404)
     await add(list, { first_name: 'Ana' })
     const path = `${list}/subscribers/${phone}`
-    expect(await api.owner.put(path, { subscriber: { first_name: 'Eve', ...values } })).toMatchObject(refused)
+    expect(await api.owner.put(path, { subscriber: { first_name: 'Eve', ...values } })).toMatchObject(rejected)
     expect((await api.owner.get(path)).body.subscriber).toMatchObject({ first_name: 'Ana', household_size: 1 })
   })
 
-  test('need not fit a pattern that is only for show', async () => {
+  test('need not match a pattern that is not enforced', async () => {
     const list = await withField({ should_validate_regex_via_api: false })
     expect((await add(list, { household_size: '-1' })).body.subscriber).toMatchObject({ household_size: -1 })
   })
@@ -204,8 +204,8 @@ describe('values', () => {
     const path = `${list}/subscribers/${phone}`
     await api.owner.delete(`${list}/custom_fields`, { key: size.key })
     expect((await api.owner.get(path)).body.subscriber).not.toHaveProperty('household_size')
-    const answer = await api.owner.put(path, { subscriber: { household_size: 'not a number' } })
-    expect(answer.status).toBe(200)
+    const response = await api.owner.put(path, { subscriber: { household_size: 'not a number' } })
+    expect(response.status).toBe(200)
     const asText = { ...size, content_type: 'text', default_value: null }
     await api.owner.post(`${list}/custom_fields`, { custom_field: asText })
     expect((await api.owner.get(path)).body.subscriber).toMatchObject({ household_size: null })
@@ -215,14 +215,14 @@ describe('values', () => {
   })
 })
 
-describe('two at once', () => {
+describe('concurrent creations', () => {
   let database: TestDatabase
   beforeAll(async () => {
     database = await freshDatabase()
   })
   afterAll(() => database.close())
 
-  test('one of them has the name', async () => {
+  test('only one succeeds', async () => {
     const rt = makeRuntime(database)
     const list = await make.list(rt.db)
     const field = {
@@ -237,9 +237,9 @@ describe('two at once', () => {
     const outcomes = await Promise.allSettled(
       [1, 2, 3, 4].map(() => createCustomField(rt, list.accountId, list.id, field)),
     )
-    const refusals = outcomes.filter((outcome) => outcome.status === 'rejected')
-    expect(refusals).toHaveLength(3)
-    for (const { reason } of refusals) {
+    const rejections = outcomes.filter((outcome) => outcome.status === 'rejected')
+    expect(rejections).toHaveLength(3)
+    for (const { reason } of rejections) {
       expect(reason.message).toBe('Validation failed: Merge tag has already been taken, Label has already been taken')
     }
   })

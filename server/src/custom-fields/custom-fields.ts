@@ -15,13 +15,10 @@ import { readValue } from './values.ts'
 
 type Clocked = Pick<Runtime, 'db' | 'clock'>
 
-/** All fields of a list ride on every answer about one of its subscribers. */
+/** Every response with a subscriber includes all fields of the list. */
 const maxFields = 200
 
-/**
- * Names that mean something else beside a subscriber's values: the keys of a body, those of an answer, and the columns
- * of an import.
- */
+/** Keys that a subscriber already has in request bodies, in responses or as a column of an import. */
 export const reservedKeys: ReadonlySet<string> = new Set([
   'phone_number',
   'first_name',
@@ -52,8 +49,8 @@ export const reservedKeys: ReadonlySet<string> = new Set([
 ])
 
 /**
- * A new field of the list. Key and label belong to one field each: the indexes decide between two that come at once, and
- * all that is wrong is told in one sentence.
+ * Creates a field of the list. Key and label are unique in the list; unique indexes decide between concurrent requests.
+ * Throws one error with all invalid values.
  */
 export function createCustomField(
   rt: Clocked,
@@ -63,19 +60,19 @@ export function createCustomField(
 ): Promise<CustomField> {
   return rt.db.tx(async (tx) => {
     await lockList(tx, accountId, listId)
-    const faults = faultsOf(field)
-    await addTakenNames(tx, listId, field, faults)
-    if (Object.keys(faults).length > 0) throw refusal(faults)
+    const found = findErrors(field)
+    await addTakenNames(tx, listId, field, found)
+    if (Object.keys(found).length > 0) throw invalidField(found)
     const { n } = await countCustomFields(tx, listId)
-    if (n >= maxFields) throw refusal({ list: [`has too many custom fields (maximum is ${maxFields})`] })
-    const made = await insertCustomField(tx, listId, field, rt.clock.now())
-    if (made) return made
-    await addTakenNames(tx, listId, field, faults)
-    throw refusal(faults)
+    if (n >= maxFields) throw invalidField({ list: [`has too many custom fields (maximum is ${maxFields})`] })
+    const inserted = await insertCustomField(tx, listId, field, rt.clock.now())
+    if (inserted) return inserted
+    await addTakenNames(tx, listId, field, found)
+    throw invalidField(found)
   })
 }
 
-/** The field is gone; the values that people have for it stay in their rows, and nobody sees them. */
+/** Deletes the field; the values of subscribers stay stored and are no longer presented. Throws if there is no such field. */
 export async function removeCustomField(rt: Clocked, accountId: number, listId: number, key: string): Promise<void> {
   await rt.db.tx(async (tx) => {
     await lockList(tx, accountId, listId)
@@ -83,31 +80,31 @@ export async function removeCustomField(rt: Clocked, accountId: number, listId: 
   })
 }
 
-type Faults = Record<string, string[]>
+type FieldErrors = Record<string, string[]>
 
-async function addTakenNames(tx: Db, listId: number, { key, label }: NewCustomField, faults: Faults) {
+async function addTakenNames(tx: Db, listId: number, { key, label }: NewCustomField, found: FieldErrors) {
   const taken = await findTakenNames(tx, listId, key, label)
-  if (taken.key) faults.key = [...(faults.key ?? []), 'has already been taken']
-  if (taken.label) faults.label = [...(faults.label ?? []), 'has already been taken']
+  if (taken.key) found.key = [...(found.key ?? []), 'has already been taken']
+  if (taken.label) found.label = [...(found.label ?? []), 'has already been taken']
 }
 
-function faultsOf(field: NewCustomField): Faults {
-  const faults: Faults = {}
-  if (reservedKeys.has(field.key)) faults.key = ['is reserved']
+function findErrors(field: NewCustomField): FieldErrors {
+  const found: FieldErrors = {}
+  if (reservedKeys.has(field.key)) found.key = ['is reserved']
   const { pattern, defaultValue } = field
-  const isBadPattern = pattern !== null && !isValidPattern(pattern)
-  if (isBadPattern) faults.pattern = ['is invalid']
-  if (defaultValue === null || defaultValue === '') return faults
-  const read = readValue({ ...field, isEnforced: false }, defaultValue)
-  if ('fault' in read) {
+  const isInvalidPattern = pattern !== null && !isValidPattern(pattern)
+  if (isInvalidPattern) found.pattern = ['is invalid']
+  if (defaultValue === null || defaultValue === '') return found
+  const result = readValue({ ...field, isEnforced: false }, defaultValue)
+  if ('error' in result) {
     const tooLong = `is too long (maximum is ${field.maxLength} characters)`
-    faults.default_value = [read.fault === 'length' ? tooLong : `is not a ${field.contentType}`]
-  } else if (pattern !== null && !isBadPattern && !matchesPattern(pattern, defaultValue)) {
-    faults.default_value = ['does not fit the pattern']
+    found.default_value = [result.error === 'length' ? tooLong : `is not a ${field.contentType}`]
+  } else if (pattern !== null && !isInvalidPattern && !matchesPattern(pattern, defaultValue)) {
+    found.default_value = ['does not match the pattern']
   }
-  return faults
+  return found
 }
 
-function refusal(faults: Faults) {
-  return errors.invalid(Object.fromEntries(Object.entries(faults).map(([k, v]) => [`custom_field.${k}`, v])))
+function invalidField(found: FieldErrors) {
+  return errors.invalid(Object.fromEntries(Object.entries(found).map(([k, v]) => [`custom_field.${k}`, v])))
 }

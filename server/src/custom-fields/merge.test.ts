@@ -8,7 +8,7 @@ const api = useApi()
 const change = fc.record(
   {
     size: fc.integer({ min: -999, max: 999 }),
-    team: fc.string({ minLength: 1, maxLength: 20 }).filter((text) => text.trim() !== '' && !text.includes('\0')),
+    team: fc.string({ minLength: 1, maxLength: 20 }).filter((value) => value.trim() !== '' && !value.includes('\0')),
     first_name: fc.constantFrom('Marisol', 'Ada', 'Ines'),
     tags: fc.subarray(['vip', 'local', 'new']),
     color: fc.string(),
@@ -16,7 +16,7 @@ const change = fc.record(
   { requiredKeys: [] },
 )
 
-test('whatever the updates, the last value of each field stands, tags add up, and what no field has a name for is nothing', async () => {
+test('for any updates, the last value of each field wins, tags accumulate, and unknown keys are ignored', async () => {
   const { owner, db } = api
   const list = await make.list(db, { accountId: owner.accountId, shortCodeId: owner.shortCode.id })
   const fields = `/lists/${list.id}/custom_fields`

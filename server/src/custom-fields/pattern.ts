@@ -1,33 +1,34 @@
 import { RE2JS, RE2JSException } from 're2js'
 
-// Patterns are typed by users, so they run on RE2: no input makes it take more than linear time. What is left to bound
-// is how long a line is, and the size of the program that a pattern becomes.
+// Users supply the patterns, so they run on RE2, which takes linear time for any input. The length of a value and the size
+// of a compiled pattern are bounded here and in values.ts.
 
-const longestProgram = 500
-const kept = 500
+/** Maximum size of a compiled pattern, in RE2 instructions. */
+const maxProgramSize = 500
+const maxCached = 500
 
 const compiled = new Map<string, RE2JS>()
 
-/** Whether a pattern is one, and small enough to be run on every value. */
+/** Whether the pattern compiles, to a program that is small enough to run on every value. */
 export function isValidPattern(pattern: string): boolean {
   try {
-    return compile(pattern).programSize() <= longestProgram
+    return compile(pattern).programSize() <= maxProgramSize
   } catch (error) {
     if (error instanceof RE2JSException) return false
     throw error
   }
 }
 
-/** Whether the pattern is found anywhere in the text. */
-export function matchesPattern(pattern: string, text: string): boolean {
-  return compile(pattern).matcher(text).find()
+/** Whether the pattern matches anywhere in the value. */
+export function matchesPattern(pattern: string, value: string): boolean {
+  return compile(pattern).matcher(value).find()
 }
 
 function compile(pattern: string): RE2JS {
-  const known = compiled.get(pattern)
-  if (known) return known
-  const made = RE2JS.compile(pattern)
-  if (compiled.size >= kept) compiled.clear()
-  compiled.set(pattern, made)
-  return made
+  const cached = compiled.get(pattern)
+  if (cached) return cached
+  const program = RE2JS.compile(pattern)
+  if (compiled.size >= maxCached) compiled.clear()
+  compiled.set(pattern, program)
+  return program
 }

@@ -16,38 +16,38 @@ test.each<[ContentType, unknown, unknown]>([
   ['text', '', { value: null }],
   ['text', null, { value: null }],
   ['text', '🙏'.repeat(30), { value: '🙏'.repeat(30) }],
-  ['text', '🙏'.repeat(31), { fault: 'length' }],
-  ['text', {}, { fault: 'type' }],
-  ['text', ['a'], { fault: 'type' }],
+  ['text', '🙏'.repeat(31), { error: 'length' }],
+  ['text', {}, { error: 'type' }],
+  ['text', ['a'], { error: 'type' }],
   ['number', '12', { value: 12 }],
   ['number', ' -1.50 ', { value: -1.5 }],
   ['number', '.5', { value: 0.5 }],
   ['number', 1e-7, { value: 1e-7 }],
-  ['number', '1,000', { fault: 'type' }],
-  ['number', '0x10', { fault: 'type' }],
-  ['number', 'Infinity', { fault: 'type' }],
-  ['number', Number.POSITIVE_INFINITY, { fault: 'type' }],
-  ['number', '9007199254740993', { fault: 'type' }],
-  ['number', true, { fault: 'type' }],
+  ['number', '1,000', { error: 'type' }],
+  ['number', '0x10', { error: 'type' }],
+  ['number', 'Infinity', { error: 'type' }],
+  ['number', Number.POSITIVE_INFINITY, { error: 'type' }],
+  ['number', '9007199254740993', { error: 'type' }],
+  ['number', true, { error: 'type' }],
   ['datetime', '2025-03-09', { value: '2025-03-09T00:00:00.000Z' }],
   ['datetime', '20250309', { value: '2025-03-09T00:00:00.000Z' }],
   ['datetime', 20250309, { value: '2025-03-09T00:00:00.000Z' }],
   ['datetime', '2025-03-09T10:00:00-08:00', { value: '2025-03-09T18:00:00.000Z' }],
   ['datetime', '2025-03-09T10:00:00.25Z', { value: '2025-03-09T10:00:00.250Z' }],
-  ['datetime', '2025-02-30', { fault: 'type' }],
-  ['datetime', 'soon', { fault: 'type' }],
-])('%s: %j', (contentType, given, expected) => {
-  expect(readValue(rules(contentType), given)).toEqual(expected)
+  ['datetime', '2025-02-30', { error: 'type' }],
+  ['datetime', 'soon', { error: 'type' }],
+])('%s: %j', (contentType, input, expected) => {
+  expect(readValue(rules(contentType), input)).toEqual(expected)
 })
 
-test('a pattern is searched for, not matched, and only where it is enforced', () => {
+test('a pattern may match anywhere in a value, and applies only if it is enforced', () => {
   const pattern = '[0-9]'
   expect(readValue(rules('text', { pattern, isEnforced: true }), 'room 5, left')).toEqual({ value: 'room 5, left' })
-  expect(readValue(rules('text', { pattern, isEnforced: true }), 'none')).toEqual({ fault: 'pattern' })
+  expect(readValue(rules('text', { pattern, isEnforced: true }), 'none')).toEqual({ error: 'pattern' })
   expect(readValue(rules('text', { pattern }), 'none')).toEqual({ value: 'none' })
 })
 
-test('no pattern that is taken makes a value slow', () => {
+test('no valid pattern makes validation slow', () => {
   for (const pattern of ['(x+x+)+y', '(a|aa)+$', '^(([a-z])+.)+[A-Z]([a-z])+$', '(?:a?){200}[cd]$']) {
     expect(isValidPattern(pattern)).toBe(true)
     const match = () => ['x', 'a'].forEach((unit) => void matchesPattern(pattern, unit.repeat(9_999)))
@@ -55,7 +55,7 @@ test('no pattern that is taken makes a value slow', () => {
   }
 })
 
-test('a default is shown in the type of its field', () => {
+test('a default is presented in the type of its field', () => {
   const fields = [
     rules('number', { key: 'n', defaultValue: '2.50' }),
     rules('datetime', { key: 'd', defaultValue: '2025-07-01' }),
@@ -70,22 +70,22 @@ test('a default is shown in the type of its field', () => {
   })
 })
 
-test('whatever is read comes back as it was read', () => {
+test('every valid value is presented as it was read', () => {
   fc.assert(
     fc.property(
       fc.constantFrom<ContentType>('text', 'number', 'datetime'),
       fc.oneof(fc.string(), fc.double(), fc.integer(), fc.date({ noInvalidDate: true }).map(String), fc.jsonValue()),
-      (contentType, given) => {
+      (contentType, input) => {
         const field = rules(contentType, { maxLength: 9_999, defaultValue: null })
-        const read = readValue(field, given)
-        if ('fault' in read) return
-        const kept = JSON.parse(JSON.stringify({ k: read.value })) as Record<string, unknown>
-        const shown = presentValues([field], kept, 'UTC').k
+        const read = readValue(field, input)
+        if ('error' in read) return
+        const stored = JSON.parse(JSON.stringify({ k: read.value })) as Record<string, unknown>
+        const shown = presentValues([field], stored, 'UTC').k
         if (read.value === null) {
           expect(shown).toBeNull()
           return
         }
-        // and what is shown can be given again
+        // a presented value is valid input
         expect(readValue(field, shown)).toEqual({ value: read.value === 0 ? 0 : read.value })
       },
     ),

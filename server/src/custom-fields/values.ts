@@ -3,64 +3,64 @@ import { matchesPattern } from './pattern.ts'
 
 export type ContentType = 'text' | 'datetime' | 'number'
 
-/** What has to be known of a field to take a value in and to show it. */
+/** The properties of a field needed to read and to present its values. */
 export type ValueRules = {
   key: string
   contentType: ContentType
-  /** In characters of the value as it was given. */
+  /** In characters of the value as received. */
   maxLength: number
   pattern: string | null
-  /** Whether a value has to fit the pattern, too. */
+  /** Whether a value must match the pattern as well. */
   isEnforced: boolean
   defaultValue: string | null
 }
 
-/** As it is kept: a datetime is UTC with milliseconds. */
+/** A stored value; a datetime is UTC with milliseconds. */
 export type CustomValue = string | number
 
 export type ValueError = 'type' | 'length' | 'pattern'
 
-/** The value to keep, null for one that is taken back, or what is wrong with it. */
-export type ValueResult = { value: CustomValue | null } | { fault: ValueError }
+/** The value to store, null to remove it, or the error. */
+export type ValueResult = { value: CustomValue | null } | { error: ValueError }
 
-/** Converts a given value to the field's type and checks it. Null and a blank text take the value back. */
-export function readValue(rules: ValueRules, given: unknown): ValueResult {
-  if (given === null) return { value: null }
-  if (typeof given !== 'string' && typeof given !== 'number' && typeof given !== 'boolean') return { fault: 'type' }
-  const text = String(given)
-  const plain = text.trim()
-  if (plain === '') return { value: null }
-  if (text.length > rules.maxLength && [...text].length > rules.maxLength) return { fault: 'length' }
-  const value = convert(rules.contentType, given, plain)
-  if (value === undefined) return { fault: 'type' }
-  if (rules.isEnforced && rules.pattern !== null && !matchesPattern(rules.pattern, text)) return { fault: 'pattern' }
+/** Converts a value to the field's type and validates it. Null and a blank string remove the stored value. */
+export function readValue(rules: ValueRules, input: unknown): ValueResult {
+  if (input === null) return { value: null }
+  if (typeof input !== 'string' && typeof input !== 'number' && typeof input !== 'boolean') return { error: 'type' }
+  const content = String(input)
+  const trimmed = content.trim()
+  if (trimmed === '') return { value: null }
+  if (content.length > rules.maxLength && [...content].length > rules.maxLength) return { error: 'length' }
+  const value = convert(rules.contentType, input, trimmed)
+  if (value === undefined) return { error: 'type' }
+  if (rules.isEnforced && rules.pattern !== null && !matchesPattern(rules.pattern, content)) return { error: 'pattern' }
   return { value }
 }
 
-function convert(type: ContentType, given: string | number | boolean, plain: string): CustomValue | undefined {
-  if (type === 'text') return String(given)
-  if (typeof given === 'boolean') return undefined
-  return type === 'number' ? readNumber(plain) : readInstant(plain)
+function convert(type: ContentType, input: string | number | boolean, trimmed: string): CustomValue | undefined {
+  if (type === 'text') return String(input)
+  if (typeof input === 'boolean') return undefined
+  return type === 'number' ? parseNumber(trimmed) : readInstant(trimmed)
 }
 
 const decimal = /^[+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d{1,3})?$/i
 
-function readNumber(text: string): number | undefined {
-  if (!decimal.test(text)) return undefined
-  const number = Number(text)
-  // a whole number that would come back as another one is rather refused
+function parseNumber(digits: string): number | undefined {
+  if (!decimal.test(digits)) return undefined
+  const number = Number(digits)
+  // reject integers that a double cannot represent exactly
   return Number.isFinite(number) && Math.abs(number) <= Number.MAX_SAFE_INTEGER ? number : undefined
 }
 
 /**
- * A person's value of a field. Where there is none, or one from a former field of the same key and another type, the
- * default stands in.
+ * Returns a subscriber's value of a field, or the default if there is no value, or only one of another type from a deleted
+ * field with the same key.
  */
-export function valueOrDefault(field: ValueRules, kept: Record<string, unknown>): CustomValue | null {
-  const value = Object.hasOwn(kept, field.key) ? kept[field.key] : undefined
+export function valueOrDefault(field: ValueRules, stored: Record<string, unknown>): CustomValue | null {
+  const value = Object.hasOwn(stored, field.key) ? stored[field.key] : undefined
   if (field.contentType === 'number' ? typeof value === 'number' : typeof value === 'string') {
-    const isAnother = field.contentType === 'datetime' && readInstant(value as string) !== value
-    if (!isAnother) return value as CustomValue
+    const isForeign = field.contentType === 'datetime' && readInstant(value as string) !== value
+    if (!isForeign) return value as CustomValue
   }
   const byDefault = readValue(field, field.defaultValue)
   return 'value' in byDefault ? byDefault.value : null

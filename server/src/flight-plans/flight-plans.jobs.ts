@@ -2,7 +2,7 @@ import type { Job } from '../jobs/jobs.ts'
 import { deleteFlightPlans, finishFlightPlan } from './flight-plans.queries.ts'
 import { computeFlightPlan, computeJob } from './flight-plans.ts'
 
-/** Reckons a flight plan. Another run beside it, or after a crash, begins anew. */
+/** Computes a flight plan. A concurrent run, or one after a crash, starts from the beginning. */
 export const computeFlightPlanJob: Job<{ flightPlanId: number }> = {
   name: computeJob,
   options: { concurrency: 2, retries: 5 },
@@ -12,7 +12,7 @@ export const computeFlightPlanJob: Job<{ flightPlanId: number }> = {
   },
 }
 
-/** Forgets the flight plans of yesterday: lists change. */
+/** Deletes flight plans older than a day: lists change, and old forecasts mislead. */
 export const forgetFlightPlansJob: Job = {
   name: 'flight-plans.forget',
   async run(rt) {

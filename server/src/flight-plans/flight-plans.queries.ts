@@ -45,7 +45,7 @@ export function insertFlightPlan(tx: Db, plan: NewFlightPlan, at: Date) {
   )
 }
 
-/** How many of the account's plans are being reckoned. */
+/** Returns the number of the account's pending plans. */
 export async function countPending(tx: Db, accountId: number): Promise<number> {
   const { n } = await tx.one<{ n: number }>(
     'count_pending_flight_plans',
@@ -63,7 +63,7 @@ export function findFlightPlan(db: Db, listId: number, id: number) {
   )
 }
 
-/** One that is still to be reckoned. */
+/** Returns the plan if it is still pending. */
 export function findPending(db: Db, id: number) {
   return db.maybeOne<FlightPlan>(
     'find_pending_flight_plan',
@@ -72,7 +72,7 @@ export function findPending(db: Db, id: number) {
   )
 }
 
-/** Ends a plan with its result, or without when it could not be reckoned. */
+/** Finishes a pending plan: `done` with a result, `failed` without one. */
 export async function finishFlightPlan(db: Db, id: number, result: FlightPlanResult | null, at: Date) {
   await db.exec(
     'finish_flight_plan',
@@ -88,10 +88,10 @@ export function deleteFlightPlans(db: Db, before: Date) {
   return db.exec('delete_flight_plans', /* sql */ `delete from flight_plans where created_at < $1`, [before])
 }
 
-/** The connections that the list's short code sends through: of the first tier that has one that may send. */
+/** Returns the capacity of the list's short code: its cap, and its connections in the first tier with an enabled one. */
 export function findSendingCapacity(db: Db, listId: number) {
   return db.one<SendingCapacity>(
-    'find_ways',
+    'find_sending_capacity',
     /* sql */ `
     with code as (
       select s.id, s.mps from lists l join short_codes s on s.id = l.short_code_id where l.id = $1
@@ -107,13 +107,13 @@ export function findSendingCapacity(db: Db, listId: number) {
     )
     select (select mps from code) as "shortCodeMps",
            coalesce((select json_agg(json_build_object('name', name, 'mps', mps, 'carrierMps', carrier_mps,
-                                                       'room', "window" * slots) order by id)
+                                                       'windowSlots', "window" * slots) order by id)
                        from sending where tier = first_tier), '[]') as connections`,
     [listId],
   )
 }
 
-/** What these parts cost the account by the rates of a day: of a part, and of all of a carrier's, in dollars. */
+/** Returns the price per part and the cost per carrier of these parts in dollars, at the account's rates on a day. */
 export async function priceParts(
   db: Db,
   accountId: number,

@@ -12,9 +12,9 @@ import { getFlightPlan, requestFlightPlan } from './flight-plans.ts'
 
 const common = { tags: ['Messages'], 'x-extension': true }
 const description =
-  'Reckons over the real list, each text with its merge tags: audience and who of it gets nothing, parts, cost by carrier, ' +
-  'minutes to finish under the caps, who is in quiet hours, and the characters that make texts long. It takes a few ' +
-  'seconds: ask for the flight plan until its status is done. It is kept for a day.'
+  'Computed over the real list, with the merge tags of each text: audience and suppressed members, parts, cost by ' +
+  'carrier, minutes to finish under the caps, recipients in quiet hours, and the characters that make texts longer. This ' +
+  'takes a few seconds: get the flight plan until its status is `done`. It is deleted after a day.'
 
 export const flightPlanRoutes: FastifyPluginAsyncTypebox = async (app) => {
   const { rt } = app
@@ -25,14 +25,16 @@ export const flightPlanRoutes: FastifyPluginAsyncTypebox = async (app) => {
       schema: {
         ...common,
         operationId: 'planFlight',
-        summary: 'Reckon what a text to the list would come to, before it is a message',
+        summary: 'Create a flight plan for a text to a list',
         description,
         params: Type.Object({ list_id: ListIdParam }),
         body: FlightPlanBody,
         response: {
           202: FlightPlanResponse,
-          404: errorResponse('No such list on this account.'),
-          422: errorResponse('The content or another value is not acceptable, or too many are being reckoned.'),
+          404: errorResponse('The account has no such list.'),
+          422: errorResponse(
+            'The content or another value is invalid, or the account has too many pending flight plans.',
+          ),
           ...commonErrors,
         },
       },
@@ -60,13 +62,15 @@ export const flightPlanRoutes: FastifyPluginAsyncTypebox = async (app) => {
       schema: {
         ...common,
         operationId: 'planFlightOfMessage',
-        summary: 'Reckon what a draft or a scheduled message would come to',
+        summary: 'Create a flight plan for a draft or a scheduled message',
         description,
         params: Type.Object({ list_id: ListIdParam, message_id: MessageIdParam }),
         response: {
           202: FlightPlanResponse,
-          404: errorResponse('No such message, or no such list.'),
-          422: errorResponse('It is past that, or its text cannot be sent any more, or too many are being reckoned.'),
+          404: errorResponse('The list has no such message, or the account has no such list.'),
+          422: errorResponse(
+            'The message is no draft and not scheduled, its content is no longer valid, or the account has too many pending flight plans.',
+          ),
           ...commonErrors,
         },
       },
@@ -98,11 +102,11 @@ export const flightPlanRoutes: FastifyPluginAsyncTypebox = async (app) => {
       schema: {
         ...common,
         operationId: 'getFlightPlan',
-        summary: 'Show a flight plan, with its result once it is reckoned',
+        summary: 'Get a flight plan, with its result when it is done',
         params: Type.Object({ list_id: ListIdParam, flight_plan_id: FlightPlanIdParam }),
         response: {
           200: FlightPlanResponse,
-          404: errorResponse('No such flight plan, or no such list.'),
+          404: errorResponse('The list has no such flight plan, or the account has no such list.'),
           ...commonErrors,
         },
       },

@@ -15,22 +15,22 @@ export const FlightPlanBody = Type.Object({
 const Dollars = (description: string) => Type.Number({ description })
 const CarrierOrNull = Type.Unsafe<number | null>({
   type: ['integer', 'null'],
-  description: 'Null where it is not known.',
+  description: 'Null if the carrier is unknown.',
 })
 
 const Result = Type.Object({
-  audience: Type.Integer({ description: 'Who is subscribed and passes the tests of the audience.' }),
+  audience: Type.Integer({ description: 'Number of subscribers who match the audience filters.' }),
   suppressed: Type.Object(
     {
-      opted_out: Type.Integer({ description: 'They left while it was reckoned.' }),
-      too_long: Type.Integer({ description: 'Their own text would be longer than it may be.' }),
-      blank: Type.Integer({ description: 'There would be nothing in their text.' }),
-      no_window: Type.Integer({ description: 'No hour of the week is one in which they may be texted.' }),
-      too_late: Type.Integer({ description: 'The first hour in which they may be texted is past `deliver_by`.' }),
+      opted_out: Type.Integer({ description: 'Opted out while the plan was computed.' }),
+      too_long: Type.Integer({ description: 'Their text would be too long.' }),
+      blank: Type.Integer({ description: 'Their text would be blank.' }),
+      no_window: Type.Integer({ description: 'They may not be texted in any hour of the week.' }),
+      too_late: Type.Integer({ description: 'Their sending window opens only after `deliver_by`.' }),
     },
-    { description: 'Who of them gets nothing, and why.' },
+    { description: 'Members of the audience who would not be sent a text, by reason.' },
   ),
-  recipients: Type.Integer({ description: 'Who gets it.' }),
+  recipients: Type.Integer({ description: 'Number of recipients.' }),
   parts: Type.Object({
     sum: Type.Integer(),
     minimum: Type.Integer(),
@@ -46,47 +46,56 @@ const Result = Type.Object({
           carrier_name: TextOrNull(),
           recipients: Type.Integer(),
           parts: Type.Integer(),
-          price: Dollars('Of one part.'),
-          cost: Dollars('Of all of them.'),
+          price: Dollars('Price of one part.'),
+          cost: Dollars('Cost of all parts.'),
         }),
       ),
     },
-    { description: 'By the rates of the day on which it is to go out.' },
+    { description: 'At the rates of the day on which the message is to be sent.' },
   ),
   duration: Type.Object({
-    minutes: Type.Unsafe<number | null>({ type: ['number', 'null'], description: 'Null where nothing could send it.' }),
-    per_second: Type.Unsafe<number | null>({ type: ['number', 'null'], description: 'Parts a second.' }),
+    minutes: Type.Unsafe<number | null>({
+      type: ['number', 'null'],
+      description: 'Null if no connection can send it.',
+    }),
+    per_second: Type.Unsafe<number | null>({ type: ['number', 'null'], description: 'Parts per second.' }),
     limited_by: Type.String({
-      description: 'short_code, connections, carrier:383 (caps), window, software, or no_connection.',
+      description:
+        'The limiting factor: short_code, connections or carrier:383 (caps), window, software, or no_connection.',
     }),
     assumptions: Type.Array(Type.String()),
   }),
   quiet_hours: Type.Object(
     {
-      now: Type.Integer({ description: 'Recipients who may not be texted at this moment.' }),
-      at_send_at: Type.Integer({ description: 'Who may not be when it is to go out; now, where no time is given.' }),
-      last_opens_at: { ...TimeOrNull, description: 'When the last of them may be texted.' },
+      now: Type.Integer({ description: 'Recipients who may not be texted now.' }),
+      at_send_at: Type.Integer({
+        description: 'Recipients who may not be texted at `send_at`; without `send_at`, now.',
+      }),
+      last_opens_at: { ...TimeOrNull, description: 'The latest time at which the window of a recipient opens.' },
     },
-    { description: 'All 0 where the message keeps to no hours.' },
+    { description: 'All 0 if the message does not observe quiet hours.' },
   ),
   ucs2: Type.Object(
     {
       recipients: Type.Integer({
-        description: 'Whose text has characters that GSM-7 lacks, so 70 to a part and not 160.',
+        description:
+          'Recipients whose text has characters that GSM-7 lacks, which means 70 instead of 160 characters per part.',
       }),
-      saved_parts: Type.Integer({ description: 'What replacing them would save.' }),
-      saved_cost: Dollars('The same, at what a part costs on average.'),
+      saved_parts: Type.Integer({ description: 'Parts saved by replacing those characters.' }),
+      saved_cost: Dollars('Amount saved, at the average price of a part.'),
       characters: Type.Array(
         Type.Object({
           character: Type.String(),
-          in_text: Type.Boolean({ description: 'It is in the text itself; else in what it says of people.' }),
+          in_text: Type.Boolean({
+            description: 'Whether the character is in the content itself or only in the values of merge tags.',
+          }),
           recipients: Type.Integer(),
-          replacement: Type.String({ description: 'What GSM-7 can write instead; empty where it would be left out.' }),
+          replacement: Type.String({ description: 'GSM-7 replacement; empty if the character would be removed.' }),
         }),
-        { description: 'At most 50, the most frequent first.' },
+        { description: 'At most 50 characters, the most frequent first.' },
       ),
     },
-    { description: 'What it takes to write some texts in UCS-2.' },
+    { description: 'Extra cost of texts that need UCS-2.' },
   ),
 })
 
@@ -97,8 +106,14 @@ export const FlightPlanSchema = Type.Object(
   {
     id: Id('Id of the flight plan.'),
     status: Type.Unsafe<FlightPlan['status']>({ type: 'string', enum: ['pending', 'done', 'failed'] }),
-    message_id: Type.Unsafe<number | null>({ type: ['integer', 'null'], description: 'The message that it is of.' }),
-    created_at: Type.String({ format: 'date-time', description: 'The audience is who was subscribed then.' }),
+    message_id: Type.Unsafe<number | null>({
+      type: ['integer', 'null'],
+      description: 'Id of the message; null for a text that is not a message.',
+    }),
+    created_at: Type.String({
+      format: 'date-time',
+      description: 'Time of the plan; the audience is the subscribers at that time.',
+    }),
     finished_at: TimeOrNull,
     result: Type.Optional(Result),
   },
@@ -107,7 +122,7 @@ export const FlightPlanSchema = Type.Object(
 
 export const FlightPlanResponse = Type.Object({ status: Type.Literal('OK'), flight_plan: FlightPlanSchema })
 
-/** A flight plan on the wire, with its result once there is one. */
+/** Presents a flight plan, with its result if it is done. */
 export function presentFlightPlan(plan: FlightPlan, timeZone: string): Static<typeof FlightPlanSchema> {
   return {
     id: plan.id,

@@ -24,28 +24,28 @@ beforeEach(async () => {
 })
 
 type Plan = { id: number; status: string; result?: Record<string, unknown> }
-const planOf = (answer: { body: Record<string, unknown> }) => answer.body.flight_plan as Plan
+const planOf = (response: { body: Record<string, unknown> }) => response.body.flight_plan as Plan
 
 const subscribe = (phone: number, firstName = '', more: object = {}) =>
   make.subscriber(api.db, { listId, phone, firstName, at: new Date('2026-03-01T10:00:00Z'), ...more })
 
-const order = (message: object) => api.owner.post(`${path}/flight_plans`, { message })
+const request = (message: object) => api.owner.post(`${path}/flight_plans`, { message })
 const show = async (id: number) => planOf(await api.owner.get(`${path}/flight_plans/${id}`))
 
-/** The result of a plan, reckoned as a worker would. */
-async function reckon(message: object) {
-  const ordered = await order(message)
-  expect(ordered.status, ordered.text).toBe(202)
-  const { id } = planOf(ordered)
+/** Returns the result of a plan, computed like a worker would. */
+async function compute(message: object) {
+  const requested = await request(message)
+  expect(requested.status, requested.text).toBe(202)
+  const { id } = planOf(requested)
   await computeFlightPlanJob.run(rt(), { flightPlanId: id }, alive)
   return (await show(id)).result
 }
 
-test('is answered at once and reckoned by a job', async () => {
+test('the request returns immediately, and a job computes the plan', async () => {
   await subscribe(2065560001)
-  const ordered = await order({ content: 'Hello' })
-  expect(ordered).toMatchObject({ status: 202, body: { flight_plan: { status: 'pending', message_id: null } } })
-  const { id } = planOf(ordered)
+  const requested = await request({ content: 'Hello' })
+  expect(requested).toMatchObject({ status: 202, body: { flight_plan: { status: 'pending', message_id: null } } })
+  const { id } = planOf(requested)
   expect(await show(id)).not.toHaveProperty('result')
   const queued = await api.db.many('queued', `select data from pgboss.job where name = 'flight-plans.compute'`)
   expect(queued).toEqual([{ data: { flightPlanId: id } }])
@@ -53,12 +53,12 @@ test('is answered at once and reckoned by a job', async () => {
   expect(await show(id)).toMatchObject({ status: 'done', result: { audience: 1, recipients: 1 } })
 })
 
-test('counts everybody as an expansion would: who is in it, and who of them gets nothing', async () => {
+test('counts audience and suppressed members like an expansion', async () => {
   await subscribe(2065560001, 'Ana')
   await subscribe(2065560002, 'A'.repeat(50))
   await subscribe(2065560003, '', { state: 'unsubscribed' })
   await subscribe(2065560004, '', { state: 'pending' })
-  expect(await reckon({ content: `{first_name}${'a'.repeat(120)}` })).toMatchObject({
+  expect(await compute({ content: `{first_name}${'a'.repeat(120)}` })).toMatchObject({
     audience: 2,
     recipients: 1,
     suppressed: { opted_out: 0, too_long: 1, blank: 0, no_window: 0, too_late: 0 },
@@ -66,14 +66,14 @@ test('counts everybody as an expansion would: who is in it, and who of them gets
   })
 })
 
-test('of an audience, only that', async () => {
+test('an audience filter applies', async () => {
   await subscribe(2065560001)
   await subscribe(2065560002)
   await api.owner.put(`${path}/subscribers/2065560002`, { subscriber: { tags: ['vip'] } })
-  expect(await reckon({ content: 'Hello', audience: { tags_any: ['vip'] } })).toMatchObject({ audience: 1 })
+  expect(await compute({ content: 'Hello', audience: { tags_any: ['vip'] } })).toMatchObject({ audience: 1 })
 })
 
-test('of parts, the histogram after merge tags, and what they cost by carrier', async () => {
+test('parts are counted after merge tags, and priced by carrier', async () => {
   await upsertRate(api.db, {
     accountId: null,
     channel: 'sms',
@@ -98,7 +98,7 @@ test('of parts, the histogram after merge tags, and what they cost by carrier', 
     `insert into number_look_ups (phone, kind, carrier, looked_up_at) values (2065560001, 'mobile', $1, now())`,
     [att],
   )
-  expect(await reckon({ content: `{first_name}${'a'.repeat(140)}`, max_parts: 2 })).toMatchObject({
+  expect(await compute({ content: `{first_name}${'a'.repeat(140)}`, max_parts: 2 })).toMatchObject({
     parts: {
       sum: 4,
       minimum: 1,
@@ -118,7 +118,7 @@ test('of parts, the histogram after merge tags, and what they cost by carrier', 
   })
 })
 
-test('of characters, those that force UCS-2, where they are, and what replacing them would save', async () => {
+test('characters that force UCS-2 are listed, with the savings of replacing them', async () => {
   await upsertRate(api.db, {
     accountId: null,
     channel: 'sms',
@@ -129,7 +129,7 @@ test('of characters, those that force UCS-2, where they are, and what replacing 
   })
   await subscribe(2065560001, 'Zoë')
   await subscribe(2065560002, 'Ana')
-  expect(await reckon({ content: `{first_name}: we’re open 👍${'.'.repeat(60)}` })).toMatchObject({
+  expect(await compute({ content: `{first_name}: we’re open 👍${'.'.repeat(60)}` })).toMatchObject({
     parts: { sum: 4 },
     ucs2: {
       recipients: 2,
@@ -144,20 +144,20 @@ test('of characters, those that force UCS-2, where they are, and what replacing 
   })
 })
 
-describe('of time', () => {
+describe('the duration', () => {
   const connect = (given: string) => api.db.withClient((client) => client.query(given))
   beforeEach(async () => {
     await subscribe(2065560001)
     await connect('update connections set enabled = false')
   })
 
-  test('nothing where no connection could send it', async () => {
-    expect(await reckon({ content: 'Hello' })).toMatchObject({
+  test('is null without a connection', async () => {
+    expect(await compute({ content: 'Hello' })).toMatchObject({
       duration: { minutes: null, limited_by: 'no_connection' },
     })
   })
 
-  test('what the caps of the first tier that may send allow', async () => {
+  test('follows from the caps in the first tier with an enabled connection', async () => {
     for (const [name, tier] of [
       ['first', 0],
       ['second', 0],
@@ -172,17 +172,17 @@ describe('of time', () => {
       )
     }
     await connect(`update connections set mps = 7, "window" = 10, slots = 1`)
-    expect(await reckon({ content: 'Hello' })).toMatchObject({
+    expect(await compute({ content: 'Hello' })).toMatchObject({
       duration: { minutes: 0.1, per_second: 14, limited_by: 'connections' },
     })
     await connect(`update connections set enabled = false where name <> 'spare'`)
-    expect(await reckon({ content: 'Hello' })).toMatchObject({ duration: { per_second: 7 } })
+    expect(await compute({ content: 'Hello' })).toMatchObject({ duration: { per_second: 7 } })
     await connect('update short_codes set mps = 3')
-    expect(await reckon({ content: 'Hello' })).toMatchObject({ duration: { per_second: 3, limited_by: 'short_code' } })
+    expect(await compute({ content: 'Hello' })).toMatchObject({ duration: { per_second: 3, limited_by: 'short_code' } })
   })
 })
 
-describe('of quiet hours', () => {
+describe('quiet hours', () => {
   // half past seven in the evening in Seattle, half past ten in New York
   beforeEach(async () => {
     now = new Date('2026-03-03T03:30:00Z')
@@ -190,41 +190,41 @@ describe('of quiet hours', () => {
     await subscribe(2125560001)
   })
 
-  test('nothing where none are kept', async () => {
-    expect(await reckon({ content: 'Hello' })).toMatchObject({
+  test('are all 0 if the list does not observe them', async () => {
+    expect(await compute({ content: 'Hello' })).toMatchObject({
       quiet_hours: { now: 0, at_send_at: 0, last_opens_at: null },
     })
   })
 
-  test('who may not be texted now and when it is to go out, where the list keeps to them', async () => {
-    await api.db.exec('keep', 'update lists set quiet_hours = true where id = $1', [listId])
-    expect(await reckon({ content: 'Hello' })).toMatchObject({
+  test('count recipients who may not be texted now and at the send time', async () => {
+    await api.db.exec('observe', 'update lists set quiet_hours = true where id = $1', [listId])
+    expect(await compute({ content: 'Hello' })).toMatchObject({
       recipients: 2,
       quiet_hours: { now: 1, at_send_at: 1, last_opens_at: '2026-03-03T05:00:00-08:00' },
     })
     // noon in New York
-    expect(await reckon({ content: 'Hello', send_at: '2026-03-03T17:00:00Z' })).toMatchObject({
+    expect(await compute({ content: 'Hello', send_at: '2026-03-03T17:00:00Z' })).toMatchObject({
       quiet_hours: { now: 1, at_send_at: 0, last_opens_at: '2026-03-03T09:00:00-08:00' },
     })
   })
 
-  test('nobody whose hours never come', async () => {
+  test('suppress recipients without a window', async () => {
     await api.db.exec(
       'never',
       `update lists set quiet_hours = true, send_from = '05:00', send_to = '06:00' where id = $1`,
       [listId],
     )
-    expect(await reckon({ content: 'Hello' })).toMatchObject({ recipients: 0, suppressed: { no_window: 2 } })
+    expect(await compute({ content: 'Hello' })).toMatchObject({ recipients: 0, suppressed: { no_window: 2 } })
   })
 
-  test('of a message, by what it says itself', async () => {
+  test('of a message follow its own settings', async () => {
     const message = { content: 'Hello', draft: true }
     const { id } = (await api.owner.post(`${path}/messages`, { message })).body.message as { id: number }
-    await api.db.exec('say', 'update messages set quiet_hours = true where id = $1', [id])
+    await api.db.exec('observe_message', 'update messages set quiet_hours = true where id = $1', [id])
     const plan = async () => {
-      const ordered = planOf(await api.owner.post(`${path}/messages/${id}/flight_plan`))
-      await computeFlightPlanJob.run(rt(), { flightPlanId: ordered.id }, alive)
-      return (await show(ordered.id)).result
+      const requested = planOf(await api.owner.post(`${path}/messages/${id}/flight_plan`))
+      await computeFlightPlanJob.run(rt(), { flightPlanId: requested.id }, alive)
+      return (await show(requested.id)).result
     }
     expect(await plan()).toMatchObject({ recipients: 2, quiet_hours: { now: 1 } })
     await api.db.exec('by', 'update messages set deliver_by = $2 where id = $1', [id, new Date('2026-03-03T12:00:00Z')])
@@ -232,73 +232,73 @@ describe('of quiet hours', () => {
   })
 })
 
-describe('of a message', () => {
+describe('the flight plan of a message', () => {
   const draft = async (message: object) =>
     ((await api.owner.post(`${path}/messages`, { message })).body.message as { id: number }).id
   const plan = (id: number) => api.owner.post(`${path}/messages/${id}/flight_plan`)
 
-  test('takes its text, length and audience', async () => {
+  test('uses its content, maximum parts and audience', async () => {
     await subscribe(2065560001)
     await subscribe(2065560002)
     await api.owner.put(`${path}/subscribers/2065560002`, { subscriber: { tags: ['vip'] } })
     const id = await draft({ content: 'a'.repeat(200), max_parts: 2, audience: { tags_none: ['vip'] }, draft: true })
-    const ordered = planOf(await plan(id))
-    expect(ordered).toMatchObject({ status: 'pending', message_id: id })
-    await computeFlightPlanJob.run(rt(), { flightPlanId: ordered.id }, alive)
-    expect((await show(ordered.id)).result).toMatchObject({ audience: 1, parts: { sum: 2 } })
+    const requested = planOf(await plan(id))
+    expect(requested).toMatchObject({ status: 'pending', message_id: id })
+    await computeFlightPlanJob.run(rt(), { flightPlanId: requested.id }, alive)
+    expect((await show(requested.id)).result).toMatchObject({ audience: 1, parts: { sum: 2 } })
   })
 
-  test('is refused for one that is on its way', async () => {
+  test('is rejected once the message is being sent', async () => {
     const id = await draft({ content: 'Hello' })
     expect(await plan(id)).toMatchObject({ status: 422, body: { code: 'wrong_message_status' } })
   })
 
-  test('goes with it', async () => {
+  test('is deleted with the message', async () => {
     const id = await draft({ content: 'Hello', draft: true })
-    const ordered = planOf(await plan(id))
+    const requested = planOf(await plan(id))
     expect((await api.owner.delete(`${path}/messages/${id}`)).status).toBe(200)
-    expect((await api.owner.get(`${path}/flight_plans/${ordered.id}`)).status).toBe(404)
+    expect((await api.owner.get(`${path}/flight_plans/${requested.id}`)).status).toBe(404)
   })
 })
 
-describe('is refused', () => {
+describe('is rejected', () => {
   test.each([
-    ['a text that is too long', { content: 'a'.repeat(161) }],
-    ['a tag that is unknown', { content: '{nobody}' }],
-    ['a time that is none', { content: 'x', send_at: 'soon' }],
-    ['an audience of nothing', { content: 'x', audience: {} }],
-    ['a key that it has not', { content: 'x', draft: true }],
-    ['no text', {}],
+    ['content that is too long', { content: 'a'.repeat(161) }],
+    ['an unknown merge tag', { content: '{nobody}' }],
+    ['an invalid time', { content: 'x', send_at: 'soon' }],
+    ['an empty audience', { content: 'x', audience: {} }],
+    ['an unknown key', { content: 'x', draft: true }],
+    ['no content', {}],
   ])('%s', async (_case, message) => {
-    expect((await order(message)).status).toBe(422)
+    expect((await request(message)).status).toBe(422)
     expect(await api.db.many('plans', 'select from flight_plans')).toEqual([])
   })
 
-  test('a sixth while five are being reckoned', async () => {
-    for (let n = 0; n < 5; n++) expect((await order({ content: 'x' })).status).toBe(202)
-    expect(await order({ content: 'x' })).toMatchObject({ status: 422, body: { code: 'too_many_flight_plans' } })
+  test('a sixth plan while five are pending', async () => {
+    for (let n = 0; n < 5; n++) expect((await request({ content: 'x' })).status).toBe(202)
+    expect(await request({ content: 'x' })).toMatchObject({ status: 422, body: { code: 'too_many_flight_plans' } })
   })
 })
 
-test("a stranger's list has none", async () => {
-  const { id } = planOf(await order({ content: 'Hello' }))
+test("plans of a stranger's list are not found", async () => {
+  const { id } = planOf(await request({ content: 'Hello' }))
   expect((await api.stranger.get(`${path}/flight_plans/${id}`)).status).toBe(404)
   expect((await api.stranger.post(`${path}/flight_plans`, { message: { content: 'x' } })).status).toBe(404)
 })
 
-test('one that cannot be reckoned has failed, and does not stand in the way', async () => {
-  const { id } = planOf(await order({ content: 'Hello' }))
+test('a plan whose job gives up has failed, and stays failed', async () => {
+  const { id } = planOf(await request({ content: 'Hello' }))
   await computeFlightPlanJob.gaveUp?.(rt(), { flightPlanId: id }, new Error('broken'))
   expect(await show(id)).toMatchObject({ status: 'failed' })
-  // another run that was under way all the same
+  // a concurrent run finishes late
   await finishFlightPlan(api.db, id, {} as FlightPlanResult, now)
   expect(await show(id)).toMatchObject({ status: 'failed' })
   await computeFlightPlanJob.run(rt(), { flightPlanId: id }, alive)
   expect(await show(id)).toMatchObject({ status: 'failed' })
 })
 
-test('is kept for a day', async () => {
-  const { id } = planOf(await order({ content: 'Hello' }))
+test('a plan is deleted after a day', async () => {
+  const { id } = planOf(await request({ content: 'Hello' }))
   now = new Date('2026-03-03T09:59:00Z')
   await forgetFlightPlansJob.run(rt(), {}, alive)
   expect((await show(id)).status).toBe('pending')

@@ -24,36 +24,39 @@ import {
 import { partsByCarrier, resultOf } from './result.ts'
 import { newTotals, type OpensAt, TotalsCounter } from './totals.ts'
 
-// What sending a message would come to. It is reckoned over the real list, each recipient's text as an expansion would
-// write it, in a job: a list of a million takes some seconds.
+// A flight plan forecasts the parts, price and duration of a message. A job computes it over the real list, with each
+// recipient's text as an expansion would write it; a list of a million subscribers takes some seconds.
 
 type Rt = Pick<Runtime, 'db' | 'clock'>
 
 export const computeJob = 'flight-plans.compute'
 
-const pendingAtOnce = 5
-/** Far below the second that no statement may exceed. */
+const maxPending = 5
+/** A slice of this size takes far less than one second, the limit of a statement. */
 const sliceRows = 10_000
 
-/** Asks for the flight plan of a text. When this returns it will be reckoned, whatever crashes. */
+/**
+ * Inserts a flight plan and enqueues its job in one transaction, so that no crash loses it. Throws if the content is
+ * invalid or the account has too many pending plans.
+ */
 export function requestFlightPlan(rt: Rt, plan: NewFlightPlan): Promise<FlightPlan> {
   return rt.db.tx(async (tx) => {
     await refuseContent(tx, plan.listId, plan.content, plan.maxParts)
-    if ((await countPending(tx, plan.accountId)) >= pendingAtOnce) throw errors.tooManyFlightPlans(pendingAtOnce)
-    const ordered = await insertFlightPlan(tx, plan, rt.clock.now())
-    await enqueue(tx, computeJob, { flightPlanId: ordered.id })
-    return ordered
+    if ((await countPending(tx, plan.accountId)) >= maxPending) throw errors.tooManyFlightPlans(maxPending)
+    const inserted = await insertFlightPlan(tx, plan, rt.clock.now())
+    await enqueue(tx, computeJob, { flightPlanId: inserted.id })
+    return inserted
   })
 }
 
-/** The list's flight plan of this id. */
+/** Returns the list's flight plan with this id; throws if there is none. */
 export async function getFlightPlan(db: Db, listId: number, id: number): Promise<FlightPlan> {
   const plan = await findFlightPlan(db, listId, id)
   if (!plan) throw errors.flightPlanNotFound()
   return plan
 }
 
-/** Reckons a flight plan, if that is still to be done. Twice at once is harmless: the first to end writes the result. */
+/** Computes a pending flight plan. Concurrent runs are harmless: the first one to finish stores the result. */
 export async function computeFlightPlan(rt: Rt, id: number, signal: AbortSignal): Promise<void> {
   const { db } = rt
   const plan = await findPending(db, id)
@@ -63,13 +66,13 @@ export async function computeFlightPlan(rt: Rt, id: number, signal: AbortSignal)
   const text = await readPersonalText(db, plan.listId, plan.content)
   const timing = await readTiming(db, plan)
   const rules = await rulesOf(db, timing)
-  const adder = new TotalsCounter(totals, {
+  const counter = new TotalsCounter(totals, {
     maxParts: plan.maxParts,
     textFor: text?.textFor ?? (() => plan.content),
     now,
     sendAt: plan.sendAt,
     deliverBy: timing.deliverBy,
-    opensAt: rules ? { now: askedAt(rules, now), atSendAt: askedAt(rules, plan.sendAt ?? now) } : null,
+    opensAt: rules ? { now: opensAtFrom(rules, now), atSendAt: opensAtFrom(rules, plan.sendAt ?? now) } : null,
   })
   const slice = {
     listId: plan.listId,
@@ -86,7 +89,7 @@ export async function computeFlightPlan(rt: Rt, id: number, signal: AbortSignal)
       await findByKeys(tx)
       return readAudienceSlice(tx, { ...slice, cursorPhone: after })
     })
-    for (const person of read.people) adder.add(person)
+    for (const person of read.people) counter.add(person)
     cursorPhone = read.ended ? null : read.lastPhone
   }
   const cost = await priceParts(db, plan.accountId, utcDay(plan.sendAt ?? now), partsByCarrier(totals))
@@ -94,13 +97,13 @@ export async function computeFlightPlan(rt: Rt, id: number, signal: AbortSignal)
   await finishFlightPlan(db, id, result, rt.clock.now())
 }
 
-/** Windows as they are at a moment. What was found for a place is kept with the rules, so each moment has its own. */
-function askedAt(rules: WindowRules, at: Date): OpensAt {
+/** Returns the opening times seen from `at`. Windows are cached per rules object, so each time gets a copy of the rules. */
+function opensAtFrom(rules: WindowRules, at: Date): OpensAt {
   const own = { ...rules }
   return (person) => findWindow(person, own, at)?.opensAt
 }
 
-/** What the message says of times, or, of a text that is none yet, what its list does. */
+/** Returns the timing of the message or, for a text that is not a message yet, of its list. */
 async function readTiming(db: Db, { listId, messageId }: FlightPlan) {
   const own = messageId === null ? undefined : (await readTimings(db, [messageId])).get(messageId)
   return own ?? readTimingOfList(db, listId)

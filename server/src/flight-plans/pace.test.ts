@@ -1,55 +1,55 @@
 import { expect, test } from 'vitest'
 import { type ConnectionCapacity, estimatePace } from './pace.ts'
 
-const way = (given: Partial<ConnectionCapacity> = {}): ConnectionCapacity => ({
+const connection = (given: Partial<ConnectionCapacity> = {}): ConnectionCapacity => ({
   name: 'a',
   mps: null,
   carrierMps: {},
-  room: 10,
+  windowSlots: 10,
   ...given,
 })
 const none = new Map<number | null, number>()
 
 test.each<[string, Parameters<typeof estimatePace>[0], number, ReturnType<typeof estimatePace>]>([
-  ['nothing can send', { shortCodeMps: 10, connections: [] }, 100, undefined],
+  ['no connection', { shortCodeMps: 10, connections: [] }, 100, undefined],
   [
-    'a short code is capped',
-    { shortCodeMps: 10, connections: [way({ mps: 100 })] },
+    'a cap of the short code',
+    { shortCodeMps: 10, connections: [connection({ mps: 100 })] },
     600,
     { perSecond: 10, seconds: 60, limitedBy: 'short_code' },
   ],
   [
-    'connections are capped and add up',
-    { shortCodeMps: null, connections: [way({ mps: 10 }), way({ mps: 20 })] },
+    'caps of connections add up',
+    { shortCodeMps: null, connections: [connection({ mps: 10 }), connection({ mps: 20 })] },
     600,
     { perSecond: 30, seconds: 20, limitedBy: 'connections' },
   ],
   [
-    'windows are all that holds it',
-    { shortCodeMps: null, connections: [way({ room: 10 })] },
+    'no cap but the window',
+    { shortCodeMps: null, connections: [connection({ windowSlots: 10 })] },
     600,
     { perSecond: 100, seconds: 6, limitedBy: 'window' },
   ],
   [
-    'a cap above what the window lets through does not help',
-    { shortCodeMps: null, connections: [way({ mps: 1_000, room: 10 })] },
+    'a cap above the rate that the window allows',
+    { shortCodeMps: null, connections: [connection({ mps: 1_000, windowSlots: 10 })] },
     600,
     { perSecond: 100, seconds: 6, limitedBy: 'window' },
   ],
   [
-    'nothing holds it but ourselves',
-    { shortCodeMps: null, connections: [way({ room: 10_000 })] },
+    'a window above the rate of the software',
+    { shortCodeMps: null, connections: [connection({ windowSlots: 10_000 })] },
     30_000,
     { perSecond: 15_000, seconds: 2, limitedBy: 'software' },
   ],
-])('%s', (_case, ways, parts, pace) => {
-  expect(estimatePace(ways, parts, none)).toEqual(pace)
+])('%s', (_case, capacity, parts, pace) => {
+  expect(estimatePace(capacity, parts, none)).toEqual(pace)
 })
 
-test('a carrier with a cap of its own may take the longest', () => {
+test('a carrier with its own cap may take longest', () => {
   const connections = [
-    way({ mps: 100, carrierMps: { 383: 5 }, room: 100 }),
-    way({ mps: 100, carrierMps: { 383: 5 }, room: 100 }),
+    connection({ mps: 100, carrierMps: { 383: 5 }, windowSlots: 100 }),
+    connection({ mps: 100, carrierMps: { 383: 5 }, windowSlots: 100 }),
   ]
   const parts = new Map([
     [383, 600],

@@ -1,52 +1,56 @@
-// How long it takes to send so many parts, by the caps that hold and by windows where there are none.
+// Estimates the duration of sending a number of parts: by caps, and by SMPP windows for connections without a cap.
 
-/** A connection as far as it decides how fast a short code sends. */
+/** The limits on the throughput of one connection. */
 export type ConnectionCapacity = {
   name: string
-  /** Parts in any second; null is no cap. */
+  /** Maximum parts per second; null means no cap. */
   mps: number | null
   carrierMps: Record<string, number>
-  /** PDUs that may be without an answer at once, over all of its binds. */
-  room: number
+  /** Maximum number of PDUs that await a response, over all binds of the connection. */
+  windowSlots: number
 }
 
 export type SendingCapacity = { shortCodeMps: number | null; connections: ConnectionCapacity[] }
 
 export type Pace = {
-  /** Parts a second when nothing but this is being sent. */
+  /** Parts per second if nothing else is being sent. */
   perSecond: number
   seconds: number
-  /** What holds it back: short_code, connections, window, software, or carrier:383. */
+  /** The limiting factor: short_code, connections, window, software, or carrier:383. */
   limitedBy: string
 }
 
-/** How soon an SMSC usually answers; a window of 10 gives 100 parts a second then. */
+/** Assumed response time of an SMSC; a window of 10 then allows 100 parts per second. */
 export const assumedResponseMs = 100
-/** What one gateway and its database can do where nothing else holds it back. */
+/** Maximum parts per second of one gateway and its database, without other limits. */
 const softwareMps = 15_000
 
-/** The pace of these parts, in all and by the handset's carrier; undefined where no connection is there to send them. */
+/** Returns the pace of these parts, given in total and by carrier; undefined if there is no connection to send them. */
 export function estimatePace(
-  ways: SendingCapacity,
+  capacity: SendingCapacity,
   parts: number,
   byCarrier: ReadonlyMap<number | null, number>,
 ): Pace | undefined {
-  if (ways.connections.length === 0) return undefined
-  const speeds = ways.connections.map((way) => {
-    const byWindow = (way.room * 1_000) / assumedResponseMs
-    return { way, mps: Math.min(way.mps ?? byWindow, byWindow), isCapped: way.mps !== null && way.mps <= byWindow }
+  if (capacity.connections.length === 0) return undefined
+  const speeds = capacity.connections.map((connection) => {
+    const byWindow = (connection.windowSlots * 1_000) / assumedResponseMs
+    const cap = connection.mps
+    return { connection, mps: Math.min(cap ?? byWindow, byWindow), isCapped: cap !== null && cap <= byWindow }
   })
-  const together = speeds.reduce((sum, { mps }) => sum + mps, 0)
+  const total = speeds.reduce((sum, { mps }) => sum + mps, 0)
   const limits: [limitedBy: string, mps: number][] = [
-    ['short_code', ways.shortCodeMps ?? Number.POSITIVE_INFINITY],
-    [speeds.some(({ isCapped }) => isCapped) ? 'connections' : 'window', together],
+    ['short_code', capacity.shortCodeMps ?? Number.POSITIVE_INFINITY],
+    [speeds.some(({ isCapped }) => isCapped) ? 'connections' : 'window', total],
     ['software', softwareMps],
   ]
   const [limitedBy, mps] = limits.reduce((least, limit) => (limit[1] < least[1] ? limit : least))
   const pace: Pace = { perSecond: mps, seconds: parts / mps, limitedBy }
   for (const [carrier, ofCarrier] of byCarrier) {
     if (carrier === null) continue
-    const cap = speeds.reduce((sum, { way, mps }) => sum + Math.min(way.carrierMps[carrier] ?? mps, mps), 0)
+    const cap = speeds.reduce(
+      (sum, { connection, mps }) => sum + Math.min(connection.carrierMps[carrier] ?? mps, mps),
+      0,
+    )
     const seconds = ofCarrier / cap
     if (seconds > pace.seconds)
       Object.assign(pace, { seconds, limitedBy: `carrier:${carrier}`, perSecond: parts / seconds })

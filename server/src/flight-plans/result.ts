@@ -5,7 +5,7 @@ import type { Totals } from './totals.ts'
 
 export type Priced = { carrier: number | null; price: number; cost: number }
 
-/** What a flight plan says, as it is kept. Money is in dollars, rounded: nothing is reckoned with it any more. */
+/** The stored result of a flight plan. Amounts are in dollars and rounded, because nothing is computed from them. */
 export type FlightPlanResult = {
   audience: number
   suppressed: Totals['suppressed']
@@ -30,21 +30,21 @@ export type FlightPlanResult = {
   }
 }
 
-/** Characters that a plan names, those that force the most recipients' texts into UCS-2 first. */
-const namedCharacters = 50
+/** Maximum number of characters in a result; those that force most texts into UCS-2 come first. */
+const maxCharacters = 50
 
-/** The parts whose price has to be known, by carrier, the most first. */
+/** Returns the parts to price by carrier, the largest number first. */
 export function partsByCarrier(totals: Totals) {
   return [...totals.carriers]
     .map(([carrier, { parts }]) => ({ carrier, parts }))
     .sort((a, b) => b.parts - a.parts || (a.carrier ?? 0) - (b.carrier ?? 0))
 }
 
-/** Puts what was added up, the prices and the ways out together. */
+/** Combines totals, prices and sending capacity into a result. */
 export function resultOf(
   totals: Totals,
   content: string,
-  ways: SendingCapacity,
+  capacity: SendingCapacity,
   cost: { total: number; byCarrier: Priced[] },
 ): FlightPlanResult {
   const counts = [...totals.histogram].sort(([a], [b]) => a - b)
@@ -70,7 +70,7 @@ export function resultOf(
         parts: totals.carriers.get(priced.carrier)?.parts ?? 0,
       })),
     },
-    duration: durationOf(totals, ways, sum),
+    duration: durationOf(totals, capacity, sum),
     quietHours: {
       now: totals.waiting.now,
       atSendAt: totals.waiting.atSendAt,
@@ -79,11 +79,11 @@ export function resultOf(
     ucs2: {
       recipients: totals.ucs2.recipients,
       savedParts,
-      // at what a part costs on average: which of a carrier's texts it would be is not kept apart
+      // at the average cost of a part, because the saved parts are not counted by carrier
       savedCost: sum === 0 ? 0 : Math.round((cost.total * savedParts * 100) / sum) / 100,
       characters: [...totals.ucs2.characters]
         .sort(([, a], [, b]) => b - a)
-        .slice(0, namedCharacters)
+        .slice(0, maxCharacters)
         .map(([character, n]) => ({
           character,
           inText: content.includes(character),
@@ -94,14 +94,14 @@ export function resultOf(
   }
 }
 
-function durationOf(totals: Totals, ways: SendingCapacity, sum: number): FlightPlanResult['duration'] {
+function durationOf(totals: Totals, capacity: SendingCapacity, sum: number): FlightPlanResult['duration'] {
   const byCarrier = new Map([...totals.carriers].map(([carrier, { parts }]) => [carrier, parts]))
-  const pace = estimatePace(ways, sum, byCarrier)
+  const pace = estimatePace(capacity, sum, byCarrier)
   if (!pace) return { minutes: null, perSecond: null, limitedBy: 'no_connection', assumptions: [] }
-  const assumptions = ['nothing else is being sent', 'every bind of its connections is up']
-  if (pace.limitedBy === 'window') assumptions.push(`the SMSC answers in ${assumedResponseMs} ms`)
+  const assumptions = ['nothing else is being sent', 'all binds of the connections are bound']
+  if (pace.limitedBy === 'window') assumptions.push(`the SMSC responds within ${assumedResponseMs} ms`)
   if (pace.limitedBy === 'software') assumptions.push('one gateway on a small machine')
-  if (totals.waiting.atSendAt > 0) assumptions.push('nobody has to wait for a window to open')
+  if (totals.waiting.atSendAt > 0) assumptions.push('no recipient waits for a sending window')
   return {
     minutes: Math.ceil(pace.seconds / 6) / 10,
     perSecond: Math.round(pace.perSecond * 10) / 10,

@@ -3,26 +3,26 @@ import { partsWithin } from '../messages/content/content.ts'
 import { charactersOutsideGsm7, toGsm7 } from '../sms/look-alikes.ts'
 import { countParts } from '../sms/parts.ts'
 
-/** What is added up of an audience, however large it is: no more than fits a page. */
+/** The totals of an audience. Their size is bounded, for an audience of any size. */
 export type Totals = {
   audience: number
   suppressed: Record<'opted_out' | 'too_long' | 'blank' | 'no_window' | 'too_late', number>
-  /** Recipients by the number of parts that each gets. */
+  /** Number of recipients by part count. */
   histogram: Map<number, number>
   carriers: Map<number | null, { recipients: number; parts: number }>
   ucs2: {
     recipients: number
     parts: number
-    /** Parts of the same texts with look-alikes in the place of what GSM-7 lacks. */
+    /** Parts of the same texts if look-alikes replaced the characters that GSM-7 lacks. */
     partsAsGsm7: number
     characters: Map<string, number>
   }
-  /** Recipients whose window is closed at the moment of the plan, and when the message is to go out. */
+  /** Number of recipients whose window is closed at the time of the plan, and at the send time of the message. */
   waiting: { now: number; atSendAt: number; lastOpensAt: Date | null }
 }
 
-/** Different characters that are told apart; a list of names in all scripts has thousands. */
-const mostCharacters = 1_000
+/** Maximum number of distinct characters counted; a list with names in all scripts has thousands. */
+const maxCharacters = 1_000
 
 export function newTotals(): Totals {
   return {
@@ -35,7 +35,7 @@ export function newTotals(): Totals {
   }
 }
 
-/** When a recipient may be texted; undefined where he may never be. */
+/** Returns the time from which a recipient may be texted; undefined if never. */
 export type OpensAt = (person: AudienceRow) => Date | undefined
 
 export type PlannedMessage = {
@@ -44,23 +44,23 @@ export type PlannedMessage = {
   now: Date
   sendAt: Date | null
   deliverBy: Date | null
-  /** Asked at this moment, and at the time when it is to go out; null where texts may go out at any time. */
+  /** Opening times seen from now and from the send time; null if texts may go out at any time. */
   opensAt: { now: OpensAt; atSendAt: OpensAt } | null
 }
 
-type Judged = {
-  fault: 'blank' | 'too_long' | undefined
+type CheckedText = {
+  reason: 'blank' | 'too_long' | undefined
   partCount: number
   lacking: Set<string>
   partsAsGsm7: number
 }
 
-/** Adds people of the audience to the totals, each as an expansion would write him. */
+/** Adds members of the audience to the totals, with the same rules as an expansion. */
 export class TotalsCounter {
   readonly #totals: Totals
   readonly #planned: PlannedMessage
-  // most texts of a message without tags are the one before
-  #last: { text: string; judged: Judged } | undefined
+  // without merge tags, consecutive texts are identical
+  #last: { text: string; checked: CheckedText } | undefined
 
   constructor(totals: Totals, planned: PlannedMessage) {
     this.#totals = totals
@@ -74,33 +74,33 @@ export class TotalsCounter {
       suppressed.opted_out++
       return
     }
-    const judged = this.#judge(this.#planned.textFor(person))
-    if (judged.fault) {
-      suppressed[judged.fault]++
+    const checked = this.#check(this.#planned.textFor(person))
+    if (checked.reason) {
+      suppressed[checked.reason]++
       return
     }
-    const fault = this.#addWindow(person)
-    if (fault) {
-      suppressed[fault]++
+    const reason = this.#addWindow(person)
+    if (reason) {
+      suppressed[reason]++
       return
     }
-    this.#addParts(person, judged)
+    this.#addParts(person, checked)
   }
 
-  #judge(text: string): Judged {
-    if (this.#last?.text === text) return this.#last.judged
-    const judged = this.#judgeAnew(text)
-    this.#last = { text, judged }
-    return judged
+  #check(text: string): CheckedText {
+    if (this.#last?.text === text) return this.#last.checked
+    const checked = this.#checkText(text)
+    this.#last = { text, checked }
+    return checked
   }
 
-  #judgeAnew(text: string): Judged {
-    if (text.trim() === '') return { fault: 'blank', partCount: 0, lacking: new Set(), partsAsGsm7: 0 }
+  #checkText(text: string): CheckedText {
+    if (text.trim() === '') return { reason: 'blank', partCount: 0, lacking: new Set(), partsAsGsm7: 0 }
     const partCount = partsWithin(text, this.#planned.maxParts)
-    if (partCount === undefined) return { fault: 'too_long', partCount: 0, lacking: new Set(), partsAsGsm7: 0 }
+    if (partCount === undefined) return { reason: 'too_long', partCount: 0, lacking: new Set(), partsAsGsm7: 0 }
     const lacking = charactersOutsideGsm7(text)
     const partsAsGsm7 = lacking.size === 0 ? partCount : countParts(toGsm7(text)).partCount
-    return { fault: undefined, partCount, lacking, partsAsGsm7 }
+    return { reason: undefined, partCount, lacking, partsAsGsm7 }
   }
 
   #addWindow(person: AudienceRow): 'no_window' | 'too_late' | undefined {
@@ -117,7 +117,7 @@ export class TotalsCounter {
     return undefined
   }
 
-  #addParts(person: AudienceRow, { partCount, lacking, partsAsGsm7 }: Judged): void {
+  #addParts(person: AudienceRow, { partCount, lacking, partsAsGsm7 }: CheckedText): void {
     const { histogram, carriers, ucs2 } = this.#totals
     histogram.set(partCount, (histogram.get(partCount) ?? 0) + 1)
     const carrier = carriers.get(person.carrier)
@@ -133,7 +133,7 @@ export class TotalsCounter {
     ucs2.partsAsGsm7 += partsAsGsm7
     for (const character of lacking) {
       const known = ucs2.characters.get(character)
-      if (known !== undefined || ucs2.characters.size < mostCharacters) ucs2.characters.set(character, (known ?? 0) + 1)
+      if (known !== undefined || ucs2.characters.size < maxCharacters) ucs2.characters.set(character, (known ?? 0) + 1)
     }
   }
 }

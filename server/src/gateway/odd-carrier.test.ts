@@ -145,12 +145,12 @@ test('texts of one handset are stored in the order in which they came', async ()
     )
   const answers = await Promise.all([write('STOP'), write('HELP')])
   expect(answers.map((answer) => answer.command_status)).toEqual([0, 0])
-  const meanings = `select meaning from inbound_messages where interpreted_at is not null order by interpreted_at`
+  const kinds = `select kind from inbound_messages where interpreted_at is not null order by interpreted_at`
   const read = await waitFor(async () => {
-    const rows = await sending.db.many<{ meaning: string }>('meanings', meanings)
+    const rows = await sending.db.many<{ kind: string }>('kinds', kinds)
     return rows.length === 2 && rows
   })
-  expect(read).toEqual([{ meaning: 'opt_out' }, { meaning: 'help' }])
+  expect(read).toEqual([{ kind: 'opt_out' }, { kind: 'help' }])
 })
 
 test('a STOP is answered when its opt-out is committed, whoever holds that up', async () => {

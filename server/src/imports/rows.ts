@@ -53,7 +53,7 @@ export function checkRow(cells: Cells, fields: readonly FieldColumn[]): CheckedR
     const text = cells[++place]?.trim()
     if (!text) continue
     const read = readValue(field, text)
-    if ('fault' in read) return { skip: `${customFaults[read.fault]}: ${field.key}` }
+    if ('error' in read) return { skip: `${customFaults[read.error]}: ${field.key}` }
     if (read.value === null) continue
     custom ??= {}
     custom[field.key] = read.value

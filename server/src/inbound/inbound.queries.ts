@@ -1,5 +1,6 @@
 import type { Db } from '../db/db.ts'
 import type { ShortCodeLists } from '../opt-ins/opt-out.ts'
+import type { BareWord } from './words.ts'
 
 export type NewInbound = {
   connectionId: number
@@ -11,7 +12,7 @@ export type NewInbound = {
   receivedAt: Date
 }
 
-/** Stores an MO, to be interpreted, and answers its id. */
+/** Inserts an MO and returns its id. */
 export async function insertInbound(db: Db, mo: NewInbound): Promise<number> {
   const { id } = await db.one<{ id: number }>(
     'insert_inbound',
@@ -23,10 +24,10 @@ export async function insertInbound(db: Db, mo: NewInbound): Promise<number> {
   return id
 }
 
-/** Those of these MOs that are read: what they ask for is done, but for its confirmation. */
+/** Returns the MOs that are handled, apart from the confirmation of an opt-out. */
 export async function listHandled(db: Db, ids: number[]): Promise<number[]> {
   const rows = await db.many<{ id: number }>(
-    'list_read',
+    'list_handled',
     /* sql */ `
     select id from inbound_messages
      where id = any($1::bigint[]) and (interpreted_at is not null or opted_out_at is not null)`,
@@ -38,15 +39,15 @@ export async function listHandled(db: Db, ids: number[]): Promise<number[]> {
 export type WaitingInbound = {
   id: number
   optedOut: boolean
-  /** An opt-out of the same handset comes before it and is still to be confirmed: help is not answered before that. */
+  /** An earlier opt-out of the same phone is not confirmed yet; HELP gets no reply before that. */
   isBehind: boolean
 }
 
 /**
- * The oldest MO of each handset to a short code that is not read yet, and the oldest whose opt-out is still to be
- * confirmed: so many of either kind, the first of those that were not read yet, and of the others those that wait longest.
+ * Returns, for each phone and short code, its oldest unhandled MO and its oldest unconfirmed opt-out, up to the limit of
+ * each kind: unhandled MOs in order of arrival, unconfirmed opt-outs by the time of the opt-out.
  */
-export function listWaitingInbound(db: Db, limits: { unread: number; optedOut: number }) {
+export function listWaitingInbound(db: Db, limits: { unhandled: number; optedOut: number }) {
   return db.many<WaitingInbound>(
     'list_waiting_inbound',
     /* sql */ `
@@ -60,16 +61,13 @@ export function listWaitingInbound(db: Db, limits: { unread: number; optedOut: n
     union all
     (select id, true as "optedOut", false as "isBehind"
        from waiting where n = 1 and opted_out_at is not null order by opted_out_at, id limit $2)`,
-    [limits.unread, limits.optedOut],
+    [limits.unhandled, limits.optedOut],
   )
 }
 
 export type Inbound = { id: number; phone: number; shortCode: string; content: string; listsLeft: number | null }
 
-/**
- * Locks an MO that still waits to be read, or for its opt-out to be confirmed; undefined when another gateway has it or
- * has dealt with it meanwhile.
- */
+/** Locks an MO that still waits; returns undefined if another gateway has locked or handled it. */
 export function claimInbound(tx: Db, { id, optedOut }: Pick<WaitingInbound, 'id' | 'optedOut'>) {
   return tx.maybeOne<Inbound>(
     'claim_inbound',
@@ -82,10 +80,10 @@ export function claimInbound(tx: Db, { id, optedOut }: Pick<WaitingInbound, 'id'
   )
 }
 
-/** Locks those of these MOs that still wait to be read, and that no other gateway has. */
+/** Locks the MOs that are still unhandled and that no other gateway has locked. */
 export function claimUnhandled(tx: Db, ids: number[]) {
   return tx.many<Inbound>(
-    'claim_unread',
+    'claim_unhandled',
     /* sql */ `
     select id, phone, short_code as "shortCode", content, lists_left as "listsLeft"
       from inbound_messages
@@ -96,45 +94,45 @@ export function claimUnhandled(tx: Db, ids: number[]) {
   )
 }
 
-/** These opt-outs are committed, each from so many lists; their confirmations follow when they are in force. */
+/** Marks MOs as opted out, with the number of lists that each left; confirmations follow when the opt-outs are in force. */
 export async function markOptedOut(tx: Db, optOuts: Array<{ id: number; listsLeft: number }>, at: Date) {
   await tx.exec(
     'mark_opted_out',
     /* sql */ `
-    update inbound_messages i set meaning = 'opt_out', lists_left = o.lists_left, opted_out_at = $3
+    update inbound_messages i set kind = 'opt_out', lists_left = o.lists_left, opted_out_at = $3
       from unnest($1::bigint[], $2::int[]) as o(id, lists_left)
      where i.id = o.id and i.id = any($1::bigint[])`,
     [optOuts.map((each) => each.id), optOuts.map((each) => each.listsLeft), at],
   )
 }
 
-/** The MO is dealt with. */
-export async function markInterpreted(tx: Db, id: number, meaning: string, answerMessageId: number | null, at: Date) {
+/** Marks an MO as interpreted, with its kind and the message that replied to it, if any. */
+export async function markInterpreted(tx: Db, id: number, kind: BareWord, replyMessageId: number | null, at: Date) {
   await tx.exec(
     'mark_interpreted',
     /* sql */ `
-    update inbound_messages set meaning = $2, answer_message_id = $3, interpreted_at = $4 where id = $1`,
-    [id, meaning, answerMessageId, at],
+    update inbound_messages set kind = $2, reply_message_id = $3, interpreted_at = $4 where id = $1`,
+    [id, kind, replyMessageId, at],
   )
 }
 
-/** These MOs ask for nothing that we answer. */
+/** Marks MOs without an opt-out or help word as interpreted. */
 export async function markIgnored(tx: Db, ids: number[], at: Date) {
   if (ids.length === 0) return
   await tx.exec(
-    'mark_others',
-    /* sql */ `update inbound_messages set meaning = 'other', interpreted_at = $2 where id = any($1::bigint[])`,
+    'mark_ignored',
+    /* sql */ `update inbound_messages set kind = 'other', interpreted_at = $2 where id = any($1::bigint[])`,
     [ids, at],
   )
 }
 
-/** Whether an opt-out of this handset from this short code was confirmed since then. */
+/** Whether an opt-out of this phone from this short code, received after `since`, was confirmed. */
 export async function wasConfirmedSince(tx: Db, phone: number, shortCode: string, since: Date): Promise<boolean> {
   const row = await tx.maybeOne(
     'was_confirmed_since',
     /* sql */ `
     select 1 from inbound_messages
-     where phone = $1 and short_code = $2 and meaning = 'opt_out' and answer_message_id is not null
+     where phone = $1 and short_code = $2 and kind = 'opt_out' and reply_message_id is not null
        and received_at > $3 limit 1`,
     [phone, shortCode, since],
   )
@@ -142,8 +140,8 @@ export async function wasConfirmedSince(tx: Db, phone: number, shortCode: string
 }
 
 /**
- * The short code an MO came to, with all its lists: an opt-out is also for those that are deleted, or have moved to
- * another short code since.
+ * Returns the short code of an MO with all its lists, including deleted lists and lists that moved to another short code,
+ * because an opt-out applies to those as well.
  */
 export function findShortCodeLists(tx: Db, code: string) {
   return tx.maybeOne<ShortCodeLists>(
@@ -161,7 +159,7 @@ export function findShortCodeLists(tx: Db, code: string) {
 
 export type ReplyTexts = { listId: number; messageStop: string | null; messageHelp: string | null }
 
-/** The texts of the list that texted the number last, of those; undefined when none ever did. */
+/** Returns the reply texts of the list that texted the number last; undefined if none of the lists did. */
 export function findLastListTexts(tx: Db, phone: number, listIds: number[]) {
   return tx.maybeOne<ReplyTexts>(
     'find_last_list_texts',

@@ -51,7 +51,7 @@ const allInterpreted = (count: number) =>
     return row.n === count
   })
 
-test('a bare STOP leaves every list of the short code, with one confirmation', async () => {
+test('a bare STOP opts out of every list of the short code, with one confirmation', async () => {
   const other = await make.list(sending.db, { accountId: sending.list.accountId, shortCodeId: sending.shortCode.id })
   const elsewhere = await make.list(sending.db, { accountId: sending.list.accountId })
   await sending.subscribe(phone)
@@ -75,7 +75,7 @@ test('a bare STOP leaves every list of the short code, with one confirmation', a
     { list_id: sending.list.id, method: 'stop', wording: ' Stop. ' },
     { list_id: other.id, method: 'stop', wording: ' Stop. ' },
   ])
-  // a second one has nothing to leave and is not confirmed again
+  // a second STOP leaves no list and is not confirmed again
   await sending.text(phone, 'STOP')
   await allInterpreted(2)
   expect(
@@ -83,7 +83,7 @@ test('a bare STOP leaves every list of the short code, with one confirmation', a
   ).toHaveLength(1)
 })
 
-test('a STOP also leaves the lists that have moved to another short code since', async () => {
+test('a STOP also opts out of lists that moved to another short code', async () => {
   const elsewhere = await make.shortCode(sending.db, { accountId: sending.list.accountId })
   await sending.subscribe(phone)
   const change = (shortCode: string) =>
@@ -92,7 +92,7 @@ test('a STOP also leaves the lists that have moved to another short code since',
   await sending.text(phone, 'STOP')
   await allInterpreted(1)
   expect(await stateOn(sending.list.id)).toBe('unsubscribed')
-  // and one that has come back is left once
+  // a list that moved back is left once
   await change(sending.shortCode.code)
   await sending.db.exec('again', `update subscribers set state = 'subscribed' where phone = $1`, [phone])
   await sending.text(phone, 'STOP')
@@ -105,7 +105,7 @@ test('a STOP suppresses texts that are queued already', async () => {
   await gateway.stop()
   const id = await sending.broadcast()
   await sending.untilCounted(id, { audience: 2, queued: 2 })
-  // no gateway is there to mark the text before the STOP is read
+  // no gateway runs to mark the text before the STOP is handled
   await storeInbound(sending.db, await stop())
   expect(await interpretInbound(sending.rt)).toBe(true)
   await sending.untilCounted(id, { queued: 1, suppressed: 1 })
@@ -116,7 +116,7 @@ test('a STOP suppresses texts that are queued already', async () => {
   expect(received()).toEqual(['You are unsubscribed and will get no more texts from us. Text HELP for help.'])
 })
 
-test('HELP and STOP are answered for anyone, other words for nobody', async () => {
+test('HELP and STOP get a reply from any phone, other texts get none', async () => {
   await sending.text(phone, 'help')
   await waitFor(() => received().length === 1)
   expect(received()[0]).toContain('STOP')
@@ -125,14 +125,14 @@ test('HELP and STOP are answered for anyone, other words for nobody', async () =
   await sending.text(phone, 'stop this bill')
   await allInterpreted(3)
   expect(received()).toHaveLength(2)
-  const meanings = await sending.db.many(
+  const kinds = await sending.db.many(
     'select_meaning_from_inbound_messages_order_by_id',
-    'select meaning from inbound_messages order by id',
+    'select kind from inbound_messages order by id',
   )
-  expect(meanings).toEqual([{ meaning: 'help' }, { meaning: 'opt_out' }, { meaning: 'other' }])
+  expect(kinds).toEqual([{ kind: 'help' }, { kind: 'opt_out' }, { kind: 'other' }])
 })
 
-test('an MO is stored as it came, whatever its alphabet', async () => {
+test('an MO is stored unchanged in any alphabet', async () => {
   await sending.text(phone, 'Grüße 👋 from the pantry')
   await allInterpreted(1)
   expect(
@@ -147,7 +147,7 @@ test('an MO is stored as it came, whatever its alphabet', async () => {
   })
 })
 
-test('a STOP is for texts that go to no list, too', async () => {
+test('a STOP also stops texts without a list', async () => {
   const { accountId } = sending.list
   const transactional = () =>
     sendToNumbers(sending.rt, {
@@ -161,7 +161,7 @@ test('a STOP is for texts that go to no list, too', async () => {
   const before = await transactional()
   await sending.untilCounted(before.id, { delivered: 1 })
 
-  // one is queued while no gateway is there to mark it
+  // queue a text while no gateway runs to mark it
   await gateway.stop()
   const queued = await transactional()
   await storeInbound(sending.db, await stop())
@@ -174,7 +174,7 @@ test('a STOP is for texts that go to no list, too', async () => {
   expect(received()[1]).toContain('You are unsubscribed')
 })
 
-test('a text that was let in before the STOP and written after it is stopped by the mark', async () => {
+test('a text accepted before the STOP is suppressed by the mark after it', async () => {
   const { accountId } = sending.list
   await gateway.stop()
   const { id } = await sendToNumbers(sending.rt, {
@@ -191,7 +191,7 @@ test('a text that was let in before the STOP and written after it is stopped by 
   expect(received()).toEqual([])
 })
 
-test('a STOP also wins over a file that holds the number and is still being applied', async () => {
+test('a STOP takes precedence over a file with the number that is being imported', async () => {
   const rows = `phone_number\n${phone}\n${phone + 1}\n`
   const { id } = await receiveImport(sending.rt, {
     accountId: sending.list.accountId,

@@ -22,97 +22,97 @@ import { parseBareWord } from './words.ts'
 
 type Rt = Pick<Runtime, 'db' | 'clock' | 'log'>
 
-const stopText = 'You are unsubscribed and will get no more texts from us. Text HELP for help.'
-const helpText = 'Text STOP to get no more texts from us. Msg & data rates may apply.'
+const defaultStopText = 'You are unsubscribed and will get no more texts from us. Text HELP for help.'
+const defaultHelpText = 'Text STOP to get no more texts from us. Msg & data rates may apply.'
 
-/** MOs that are read, and opt-outs that are confirmed, beside each other. */
-const atATime = 50
+/** Maximum number of MOs interpreted, and of opt-outs confirmed, concurrently. */
+const maxConcurrent = 50
 
-/** MOs that are looked through for opt-outs, which are made together. */
-const unreadAtOnce = 250
+/** Maximum number of MOs searched for opt-outs in one transaction. */
+const batchSize = 250
 
-/** A second STOP within a day of a confirmed one, with nothing left to leave, is not confirmed again. */
-const confirmedForMs = 24 * 3_600_000
+/** Within this time of a confirmed STOP, another STOP that leaves no list is not confirmed again. */
+const confirmationIntervalMs = 24 * 3_600_000
 
-/** Makes an MO durable and answers its id; only then may it be answered. It is interpreted by interpretInbound. */
+/** Stores an MO for `interpretInbound` and returns its id. Callers must not respond to the SMSC before it returns. */
 export function storeInbound(db: Db, mo: NewInbound): Promise<number> {
   return insertInbound(db, mo)
 }
 
-/** Whether this MO asks to be texted no more: it is not answered before that is committed. */
+/** Whether this MO is an opt-out; its deliver_sm_resp waits until the opt-out is committed. */
 export function isOptOutText(content: string): boolean {
   return parseBareWord(content) === 'opt_out'
 }
 
 /**
- * Interprets what waits, one MO per handset and short code and in the order they came, and says whether something moved.
- * Reading comes before confirming: a STOP has to count soon, its confirmation may wait; `onOptedOut` is called in between.
- * A handset whose opt-out is not in force yet does not hold up the others; it is looked at again at the next call, and of
- * what it writes meanwhile to that short code only further opt-outs are read.
+ * Interprets waiting MOs, one per phone and short code and in order of arrival, and returns whether it made progress.
+ * Opt-outs come before confirmations, because a STOP must take effect soon and its confirmation may wait; `onOptedOut` is
+ * called in between. A phone whose opt-out is not in force yet does not delay others. It is checked again in the next call;
+ * until then, only further opt-outs from that phone to that short code are interpreted.
  */
 export async function interpretInbound(rt: Rt, onOptedOut?: () => Promise<void>): Promise<boolean> {
-  const waiting = await listWaitingInbound(rt.db, { unread: unreadAtOnce, optedOut: atATime })
-  const unread = waiting.filter((each) => !each.optedOut)
-  const gone = await optOutTogether(rt, unread)
-  if (gone.size > 0) await onOptedOut?.()
-  const others = unread.filter((each) => !each.isBehind && !gone.has(each.id)).slice(0, atATime)
-  const read = (await dealWith(rt, others, interpret)) || gone.size > 0
-  // in a flood of MOs the confirmations wait for its end
-  if (read && unread.length === unreadAtOnce) return true
+  const waiting = await listWaitingInbound(rt.db, { unhandled: batchSize, optedOut: maxConcurrent })
+  const unhandled = waiting.filter((each) => !each.optedOut)
+  const handled = await handleBatch(rt, unhandled)
+  if (handled.size > 0) await onOptedOut?.()
+  const others = unhandled.filter((each) => !each.isBehind && !handled.has(each.id)).slice(0, maxConcurrent)
+  const hasProgress = (await handleEach(rt, others, interpret)) || handled.size > 0
+  // with a full batch, more MOs are likely to wait, and confirmations come after all of them
+  if (hasProgress && unhandled.length === batchSize) return true
   const optedOut = waiting.filter((each) => each.optedOut)
-  return (await dealWith(rt, optedOut, confirmOptOut)) || read
+  return (await handleEach(rt, optedOut, confirmOptOut)) || hasProgress
 }
 
 /**
- * Makes all opt-outs among these MOs in one transaction, which in a flood takes a tenth of the time that one each would,
- * passes over those that ask for nothing, and answers the ids of both. Where it fails, they are left to be read one by one.
+ * Applies all opt-outs among these MOs and marks ordinary texts in one transaction, and returns the ids of both. In a flood
+ * this takes a tenth of the time of one transaction per MO. If it fails, the MOs are interpreted one by one.
  */
-async function optOutTogether(rt: Rt, unread: WaitingInbound[]): Promise<Set<number>> {
-  if (unread.length === 0) return new Set()
+async function handleBatch(rt: Rt, unhandled: WaitingInbound[]): Promise<Set<number>> {
+  if (unhandled.length === 0) return new Set()
   try {
-    return new Set(await retryLostRaces(() => rt.db.tx((tx) => leaveTogether(tx, unread, rt.clock.now()))))
+    return new Set(await retryLostRaces(() => rt.db.tx((tx) => optOutBatch(tx, unhandled, rt.clock.now()))))
   } catch (error) {
-    rt.log.warn({ err: error }, 'could not make opt-outs together, making them one by one')
+    rt.log.warn({ err: error }, 'opt-outs failed as a batch, retrying one by one')
     return new Set()
   }
 }
 
-async function leaveTogether(tx: Db, unread: WaitingInbound[], at: Date): Promise<number[]> {
-  const ids = unread.map((each) => each.id)
+async function optOutBatch(tx: Db, unhandled: WaitingInbound[], at: Date): Promise<number[]> {
+  const ids = unhandled.map((each) => each.id)
   const words = Map.groupBy(await claimUnhandled(tx, ids), (mo) => parseBareWord(mo.content))
   const stops = words.get('opt_out') ?? []
-  // most texts ask for nothing, and a STOP behind a flood of them has to count soon
-  const gone = (words.get('other') ?? []).map((mo) => mo.id)
-  await markIgnored(tx, gone, at)
+  // most texts are ordinary, and a STOP after a flood of them must take effect soon
+  const handled = (words.get('other') ?? []).map((mo) => mo.id)
+  await markIgnored(tx, handled, at)
   for (const [shortCode, mos] of Map.groupBy(stops, (mo) => mo.shortCode)) {
     const code = await findShortCodeLists(tx, shortCode)
     if (!code) continue
-    await leave(tx, code, mos, at)
-    gone.push(...mos.map((mo) => mo.id))
+    await optOutSenders(tx, code, mos, at)
+    handled.push(...mos.map((mo) => mo.id))
   }
-  return gone
+  return handled
 }
 
-/** The opt-outs themselves. Their confirmations have to wait for texts on their way. */
-async function leave(tx: Db, code: ShortCodeLists, mos: Inbound[], at: Date): Promise<void> {
-  const leavers = mos.map(({ id, phone, content }) => ({ phone, wording: content.slice(0, 200), actor: `mo:${id}` }))
-  const left = await optOutOfShortCode(tx, code, { leavers, method: 'stop', at })
+/** Opts the senders out of the short code. Confirmations wait until texts in flight have a response. */
+async function optOutSenders(tx: Db, code: ShortCodeLists, mos: Inbound[], at: Date): Promise<void> {
+  const senders = mos.map(({ id, phone, content }) => ({ phone, wording: content.slice(0, 200), actor: `mo:${id}` }))
+  const left = await optOutOfShortCode(tx, code, { senders, method: 'stop', at })
   const lists = Map.groupBy(left, (each) => each.phone)
   const optOuts = mos.map(({ id, phone }) => ({ id, listsLeft: lists.get(phone)?.length ?? 0 }))
   await markOptedOut(tx, optOuts, at)
 }
 
 /**
- * Deals with several MOs beside each other, each in a transaction of its own, and says whether one moved. One that fails
- * is there again at the next call, and is no obstacle to the others.
+ * Handles MOs concurrently, each in its own transaction, and returns whether one made progress. A failed one is retried in
+ * the next call and does not affect the others.
  */
-async function dealWith(rt: Rt, waiting: WaitingInbound[], deal: typeof interpret): Promise<boolean> {
-  const ends = await Promise.allSettled(
-    waiting.map((each) => retryLostRaces(() => rt.db.tx((tx) => deal(tx, rt, each)))),
+async function handleEach(rt: Rt, waiting: WaitingInbound[], handle: typeof interpret): Promise<boolean> {
+  const outcomes = await Promise.allSettled(
+    waiting.map((each) => retryLostRaces(() => rt.db.tx((tx) => handle(tx, rt, each)))),
   )
-  const fault = ends.find((end) => end.status === 'rejected')
-  if (fault) rt.log.warn({ err: fault.reason }, 'could not interpret an MO, trying again')
-  return ends.some((end) => end.status === 'fulfilled' && end.value)
+  const failure = outcomes.find((outcome) => outcome.status === 'rejected')
+  if (failure) rt.log.warn({ err: failure.reason }, 'MO failed, retrying')
+  return outcomes.some((outcome) => outcome.status === 'fulfilled' && outcome.value)
 }
 
 async function interpret(tx: Db, rt: Rt, waiting: WaitingInbound): Promise<boolean> {
@@ -125,11 +125,11 @@ async function interpret(tx: Db, rt: Rt, waiting: WaitingInbound): Promise<boole
   if (!code || word === 'other') {
     await markInterpreted(tx, id, 'other', null, at)
   } else if (word === 'opt_out') {
-    await leave(tx, code, [mo], at)
+    await optOutSenders(tx, code, [mo], at)
   } else {
     const texts = await findLastListTexts(tx, mo.phone, code.listIds)
-    const answer = await sendAnswer(tx, rt, mo, code, texts?.listId ?? null, texts?.messageHelp || helpText)
-    await markInterpreted(tx, id, 'help', answer, at)
+    const reply = await sendReply(tx, rt, mo, code, texts?.listId ?? null, texts?.messageHelp || defaultHelpText)
+    await markInterpreted(tx, id, 'help', reply, at)
   }
   return true
 }
@@ -140,17 +140,17 @@ async function confirmOptOut(tx: Db, rt: Rt, waiting: WaitingInbound): Promise<b
   const code = await findShortCodeLists(tx, mo.shortCode)
   const at = rt.clock.now()
   if (code && !(await isInForce(tx, mo.phone, code, at))) return false
-  let answer: number | null = null
-  const since = new Date(at.getTime() - confirmedForMs)
+  let reply: number | null = null
+  const since = new Date(at.getTime() - confirmationIntervalMs)
   if (code && (mo.listsLeft || !(await wasConfirmedSince(tx, mo.phone, mo.shortCode, since)))) {
     const texts = await findLastListTexts(tx, mo.phone, code.listIds)
-    answer = await sendAnswer(tx, rt, mo, code, texts?.listId ?? null, texts?.messageStop || stopText)
+    reply = await sendReply(tx, rt, mo, code, texts?.listId ?? null, texts?.messageStop || defaultStopText)
   }
-  await markInterpreted(tx, mo.id, 'opt_out', answer, at)
+  await markInterpreted(tx, mo.id, 'opt_out', reply, at)
   return true
 }
 
-function sendAnswer(tx: Db, rt: Rt, mo: Inbound, code: ShortCodeLists, listId: number | null, content: string) {
+function sendReply(tx: Db, rt: Rt, mo: Inbound, code: ShortCodeLists, listId: number | null, content: string) {
   return sendSystemText(tx, rt, {
     accountId: code.accountId,
     listId,

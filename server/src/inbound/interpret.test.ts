@@ -42,16 +42,16 @@ const count = (where: string) =>
     return rowCount
   })
 
-/** A broadcast to so many handsets, every text of which is with the carrier and not answered. */
-async function submitTo(handsets: number) {
-  for (let n = 0; n < handsets; n++) await make.subscriber(database.db, { listId: list.id, phone: first + n })
+/** Submits a broadcast to this number of phones, without responses; returns a function that records the responses. */
+async function submitTo(phones: number) {
+  for (let n = 0; n < phones; n++) await make.subscriber(database.db, { listId: list.id, phone: first + n })
   await acceptBroadcast(rt(), { accountId: list.accountId, list, content: 'Hello' })
   while (await expandOnce(rt()));
   const claim = { owner: crypto.randomUUID(), leaseMs: 60_000, now: new Date(), fromLane: 0, toLane: 2, limit: 1 }
   const [chunk] = await claimChunks(database.db, claim)
   if (!chunk) throw new Error('no chunk to lease')
   const rows = await listQueued(database.db, chunk)
-  expect(await markSubmitting(database.db, chunk, rows)).toHaveLength(handsets)
+  expect(await markSubmitting(database.db, chunk, rows)).toHaveLength(phones)
   return () =>
     markSent(
       database.db,
@@ -61,8 +61,8 @@ async function submitTo(handsets: number) {
     )
 }
 
-test('many who wait for an answer of the carrier hold up nobody else', async () => {
-  const answer = await submitTo(60)
+test('opt-outs that wait for responses of the carrier do not delay others', async () => {
+  const respond = await submitTo(60)
   for (let n = 0; n < 60; n++) await text(first + n, 'STOP')
   while (await interpretInbound(rt()));
   expect(await count('opted_out_at is not null')).toBe(60)
@@ -70,14 +70,14 @@ test('many who wait for an answer of the carrier hold up nobody else', async () 
   await text(first + 100, 'STOP')
   await interpretInbound(rt())
   expect(await count(`phone = ${first + 100} and opted_out_at is not null`)).toBe(1)
-  await answer()
+  await respond()
   while (await interpretInbound(rt()));
-  expect(await count('interpreted_at is not null and answer_message_id is not null')).toBe(61)
+  expect(await count('interpreted_at is not null and reply_message_id is not null')).toBe(61)
 })
 
-test('while a confirmation waits, a second STOP is read, one to another short code too, and HELP is not', async () => {
+test('while a confirmation waits, another STOP is handled, to another short code too, and HELP waits', async () => {
   await make.shortCode(database.db, { accountId: list.accountId, code: '88888' })
-  const answer = await submitTo(1)
+  const respond = await submitTo(1)
   await text(first, 'STOP')
   while (await interpretInbound(rt()));
   const again = await text(first, 'Stop!')
@@ -86,14 +86,14 @@ test('while a confirmation waits, a second STOP is read, one to another short co
   while (await interpretInbound(rt()));
   expect((await listHandled(database.db, [again, other, help])).sort()).toEqual([again, other])
   expect(await count(`short_code = '77777' and interpreted_at is not null`)).toBe(0)
-  await answer()
+  await respond()
   while (await interpretInbound(rt()));
   expect(await count('interpreted_at is null')).toBe(0)
-  // one confirmation for each short code, and the help
-  expect(await count('answer_message_id is not null')).toBe(3)
+  // one confirmation for each short code, and the reply to HELP
+  expect(await count('reply_message_id is not null')).toBe(3)
 })
 
-test('what was queued is gone when the STOP is read, before anybody comes to confirm it', async () => {
+test('queued rows are suppressed with the STOP, before it is confirmed', async () => {
   await make.subscriber(database.db, { listId: list.id, phone: first })
   await acceptBroadcast(rt(), { accountId: list.accountId, list, content: 'Hello' })
   while (await expandOnce(rt()));
@@ -105,23 +105,23 @@ test('what was queued is gone when the STOP is read, before anybody comes to con
   ])
 })
 
-test('one that cannot be interpreted holds up nobody else', async () => {
+test('an MO that fails does not delay others', async () => {
   await database.db.exec(
-    'fault',
-    `create function refuse_one() returns trigger language plpgsql as
+    'function',
+    `create function reject_one() returns trigger language plpgsql as
        $$ begin if new.phone = ${first} then raise 'no'; end if; return new; end $$`,
   )
   await database.db.exec(
     'trigger',
-    'create trigger refuse before update on inbound_messages for each row execute function refuse_one()',
+    'create trigger reject before update on inbound_messages for each row execute function reject_one()',
   )
   await text(first, 'STOP')
   await text(first + 1, 'STOP')
   while (await interpretInbound(rt()));
-  expect(await count('interpreted_at is not null and answer_message_id is not null')).toBe(1)
+  expect(await count('interpreted_at is not null and reply_message_id is not null')).toBe(1)
 })
 
-test('a STOP that another gateway has read meanwhile is not read again', async () => {
+test('a STOP that another gateway handled is not handled again', async () => {
   await make.subscriber(database.db, { listId: list.id, phone: first })
   await text(first, 'STOP')
   const { id } = await database.db.one<{ id: number }>('id', 'select id from inbound_messages')
@@ -130,7 +130,7 @@ test('a STOP that another gateway has read meanwhile is not read again', async (
   expect(await claimInbound(database.db, { id, optedOut: true })).toMatchObject({ listsLeft: 1 })
 })
 
-test('a STOP is soon read behind a flood of texts that ask for nothing', async () => {
+test('a STOP after a flood of ordinary texts is handled soon', async () => {
   await database.db.exec(
     'chatter',
     `insert into inbound_messages (connection_id, short_code, phone, content, raw, data_coding, received_at)
@@ -138,18 +138,18 @@ test('a STOP is soon read behind a flood of texts that ask for nothing', async (
     [connectionId, first],
   )
   await text(first, 'STOP')
-  for (let looks = 0; looks < 3; looks++) await interpretInbound(rt())
-  expect(await count(`meaning = 'opt_out' and opted_out_at is not null`)).toBe(1)
-  expect(await count(`meaning = 'other' and interpreted_at is not null`)).toBe(600)
+  for (let calls = 0; calls < 3; calls++) await interpretInbound(rt())
+  expect(await count(`kind = 'opt_out' and opted_out_at is not null`)).toBe(1)
+  expect(await count(`kind = 'other' and interpreted_at is not null`)).toBe(600)
 })
 
-test('a flood of STOPs is one opt-out each, with its own words, though two gateways read it', async () => {
-  const handsets = 600
+test('each STOP of a flood is one opt-out with its own wording, with two gateways', async () => {
+  const phones = 600
   await database.db.exec(
     'fill',
     `insert into subscribers (list_id, phone, state, subscribed_at, opted_in_at)
      select $1, $2::bigint + n, 'subscribed', '2020-01-01', '2020-01-01' from generate_series(0, $3 - 1) n`,
-    [list.id, first, handsets],
+    [list.id, first, phones],
   )
   const { id: other } = await make.shortCode(database.db, { accountId: list.accountId, code: '88888' })
   const second = await make.list(database.db, { accountId: list.accountId, shortCodeId: other })
@@ -161,7 +161,7 @@ test('a flood of STOPs is one opt-out each, with its own words, though two gatew
     `insert into inbound_messages (connection_id, short_code, phone, content, raw, data_coding, received_at)
      select $1, '77777', $2::bigint + n, case when n % 50 = 7 then 'Hello' else 'Stop' || repeat('!', n % 9) end, '', 0, now()
        from generate_series(0, $3) n`,
-    [connectionId, first, handsets],
+    [connectionId, first, phones],
   )
   await text(first, 'HELP')
   const readAll = async () => {
@@ -171,19 +171,19 @@ test('a flood of STOPs is one opt-out each, with its own words, though two gatew
   const left = `select phone, wording, actor = 'mo:' || (select id from inbound_messages i where i.phone = o.phone
                        and i.content = o.wording) as by from opts o where list_id = $1 order by phone`
   const opts = await database.db.many<{ phone: number; wording: string; by: boolean }>('left', left, [list.id])
-  expect(opts).toHaveLength(handsets - 12)
+  expect(opts).toHaveLength(phones - 12)
   expect(opts.every(({ phone, wording, by }) => by && wording === `Stop${'!'.repeat((phone - first) % 9)}`)).toBe(true)
   const counted = 'select -sum(subscribed)::int as n, sum(unsubscribed)::int as out from list_deltas where list_id = $1'
-  expect(await database.db.one('counted', counted, [list.id])).toEqual({ n: handsets - 12, out: handsets - 12 })
-  expect(await readCounters(database.db, id)).toMatchObject({ queued: 12, suppressed: handsets - 12 })
+  expect(await database.db.one('counted', counted, [list.id])).toEqual({ n: phones - 12, out: phones - 12 })
+  expect(await readCounters(database.db, id)).toMatchObject({ queued: 12, suppressed: phones - 12 })
   await checkBooks(database.db, id)
-  // a number that is on no list is kept out as well; one of another short code is not
-  expect(await database.db.many('blocks', 'select from blocks')).toHaveLength(handsets - 12 + 1)
+  // a number on no list is blocked as well; the lists of another short code are not affected
+  expect(await database.db.many('blocks', 'select from blocks')).toHaveLength(phones - 12 + 1)
   const state = `select state from subscribers where list_id = $1`
   expect(await database.db.one('state', state, [second.id])).toEqual({ state: 'subscribed' })
   expect(await count('interpreted_at is null')).toBe(0)
-  const answers = `phone = ${first} and interpreted_at is not null and answer_message_id is not null`
-  expect(await count(answers)).toBe(2)
+  const replied = `phone = ${first} and interpreted_at is not null and reply_message_id is not null`
+  expect(await count(replied)).toBe(2)
 })
 
 test.each([
@@ -197,7 +197,7 @@ test.each([
     while (await interpretInbound({ ...rt(), clock: { now: () => now } }));
   }
   expect(await count('interpreted_at is not null')).toBe(2)
-  expect(await count('answer_message_id is not null')).toBe(confirmations)
+  expect(await count('reply_message_id is not null')).toBe(confirmations)
 })
 
 test('a STOP soon after a confirmed one is confirmed where it left a list', async () => {
@@ -206,5 +206,5 @@ test('a STOP soon after a confirmed one is confirmed where it left a list', asyn
   await make.subscriber(database.db, { listId: list.id, phone: first })
   await text(first, 'STOP')
   while (await interpretInbound(rt()));
-  expect(await count('answer_message_id is not null')).toBe(2)
+  expect(await count('reply_message_id is not null')).toBe(2)
 })

@@ -101,8 +101,8 @@ for (const [word, texts] of Object.entries(cases)) {
   )
 }
 
-test('a long text costs no more than a look from each end', () => {
+test('parsing a long text takes linear time', () => {
   const texts = ['!'.repeat(40_000), 'a'.repeat(40_000), 'a!'.repeat(20_000), `stop ${'\u200b'.repeat(40_000)}`]
-  // a look from each position would take seconds
+  // quadratic time would be seconds
   expect(cpuMs(() => texts.forEach((text) => void parseBareWord(text)))).toBeLessThan(500)
 })

@@ -1,7 +1,7 @@
 import type { Job } from '../jobs/jobs.ts'
 import { cleanSoftBounced } from './soft-bounces.ts'
 
-/** Cleans numbers that have bounced softly too often. */
+/** Cleans numbers with too many soft bounces in a row. */
 export const cleanSoftBouncedJob: Job = {
   name: 'opt-ins.clean-soft-bounced',
   async run(rt, _payload, signal) {

@@ -27,8 +27,8 @@ export const optInRoutes: FastifyPluginAsyncTypebox = async (app) => {
         operationId: 'addSubscriber',
         summary: 'Add a subscriber',
         description:
-          'Without the bypass flags the number is asked to confirm with YES, on a single opt-in list as well. ' +
-          'A refused add is answered with 201, too: the status sentence is the outcome.',
+          'Without the bypass flags, the number receives a text that asks for confirmation with YES, even on a single opt-in ' +
+          'list. A rejected add returns 201 as well: the outcome is in `status`.',
         tags,
         params: Type.Object({ list_id: ListIdParam }),
         body: SubscriberAddBody,
@@ -38,8 +38,8 @@ export const optInRoutes: FastifyPluginAsyncTypebox = async (app) => {
             description: 'Already subscribed; nothing changed.',
           }),
           201: SubscriberAddedResponse,
-          404: errorResponse('No such list on this account.'),
-          422: errorResponse('Not a mobile number, or a value is not acceptable.'),
+          404: errorResponse('The account has no such list.'),
+          422: errorResponse('The number cannot receive texts, or a value is invalid.'),
           ...commonErrors,
         },
       },
@@ -48,7 +48,7 @@ export const optInRoutes: FastifyPluginAsyncTypebox = async (app) => {
       const list = await getList(rt.db, req.account.id, req.params.list_id)
       const { subscriber: body } = req.body
       const phone = parsePhoneNumber(body.phone_number)
-      if (phone === undefined) throw errors.badPhone('not ten digits, of which the first is 2 to 9')
+      if (phone === undefined) throw errors.badPhone('must have ten digits, the first from 2 to 9')
       const fields = mayNameFields(body) ? await listCustomFields(rt.db, list.id) : []
       const added = await addSubscriber(rt, {
         list,
@@ -72,12 +72,12 @@ export const optInRoutes: FastifyPluginAsyncTypebox = async (app) => {
       schema: {
         operationId: 'unsubscribeSubscriber',
         summary: 'Unsubscribe a subscriber',
-        description: 'When this is answered, no text of the list goes to the number any more. Its record stays.',
+        description: 'Once this request returns, no text of the list is sent to the number any more. Its record stays.',
         tags,
         params: Type.Object({ list_id: ListIdParam, phone_number: PhoneParam }),
         response: {
           200: UnsubscribedResponse,
-          404: errorResponse('No such subscriber, or no such list.'),
+          404: errorResponse('The list has no such subscriber, or the account has no such list.'),
           ...commonErrors,
         },
       },

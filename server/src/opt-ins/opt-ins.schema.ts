@@ -8,15 +8,15 @@ export const SubscriberAddBody = Type.Object({
   subscriber: Type.Object({
     phone_number: PhoneInput,
     ...profileKeys,
-    bypass_opt_in_process: Type.Optional(Flag('Subscribe at once, without the question.')),
-    bypass_opt_in_response: Type.Optional(Flag('Send no welcome.')),
+    bypass_opt_in_process: Type.Optional(Flag('Whether to subscribe the number without double opt-in.')),
+    bypass_opt_in_response: Type.Optional(Flag('Whether to send no welcome text.')),
   }),
 })
 
 export const SubscriberAddedResponse = Type.Object(
   {
     status: Type.String({
-      description: 'The outcome. This sentence tells it, not the HTTP status.',
+      description: 'The outcome, which the HTTP status does not show.',
       examples: ['Subscriber being added to campaign pending confirmation'],
     }),
     subscriber: SubscriberSchema,
@@ -37,7 +37,7 @@ const statuses: Record<Exclude<AddResult['outcome'], 'security_timeout'>, string
   already_subscribed: 'Subscriber is already subscribed to this campaign.',
 }
 
-/** The sentence that tells what became of an add. */
+/** Returns the sentence of the contract for the outcome of an add. */
 export function addStatusOf(added: AddResult): string {
   if (added.outcome !== 'security_timeout') return statuses[added.outcome]
   const minutes = Math.ceil(added.waitMs / 60_000)

@@ -1,11 +1,11 @@
 import type { Db } from '../db/db.ts'
 
-/** A number that opts out, with the words that did it, where there were any, and who did. */
+/** A number that opts out, with the wording of its text, if any, and the actor for the ledger. */
 export type OptOutSender = { phone: number; wording: string | null; actor: string }
 
 export type ListOptOut = {
   accountId: number
-  leavers: OptOutSender[]
+  senders: OptOutSender[]
   listIds: number[]
   /** api, stop or carrier. */
   method: string
@@ -13,16 +13,16 @@ export type ListOptOut = {
   at: Date
 }
 
-/** A number, and a list that it has left. */
+/** A number and a list that it left. */
 export type LeftList = { phone: number; listId: number }
 
 /**
- * Moves the numbers to unsubscribed on those of the lists they are on, with the ledger and the lists' counts, and answers
- * who left which. A cleaned number leaves as well: its word outlives its being dead.
+ * Moves the numbers to unsubscribed on each of the lists where they have a row, with the ledger and the lists' counts, and
+ * returns the lists that each number left. A cleaned number opts out as well, because its opt-out must outlast its state.
  */
 export function optOutOfLists(tx: Db, optOut: ListOptOut): Promise<LeftList[]> {
   return tx.many<LeftList>(
-    'leave_lists',
+    'opt_out_of_lists',
     /* sql */ `
     with before as materialized (
       select list_id, phone, state from subscribers
@@ -46,24 +46,24 @@ export function optOutOfLists(tx: Db, optOut: ListOptOut): Promise<LeftList[]> {
     [
       optOut.accountId,
       optOut.listIds,
-      optOut.leavers.map((leaver) => leaver.phone),
+      optOut.senders.map((sender) => sender.phone),
       optOut.method,
       optOut.source,
-      optOut.leavers.map((leaver) => leaver.wording),
-      optOut.leavers.map((leaver) => leaver.actor),
+      optOut.senders.map((sender) => sender.wording),
+      optOut.senders.map((sender) => sender.actor),
       optOut.at,
     ],
   )
 }
 
 /**
- * Puts numbers that these lists do not know, but a file of theirs that is still being applied may, on them as pending, so
- * that the opt-out that follows has a row to leave its mark on: the import finds it and passes the number over. If the
- * import is writing the number just now, this waits for it.
+ * Inserts pending rows for numbers that are not on these lists while an import of theirs runs. The opt-out that follows then
+ * has a row to update, and the import finds it and skips the number. If the import is writing the number at the same time,
+ * this waits for it.
  */
 export async function reservePendingRows(tx: Db, phones: number[], listIds: number[]) {
   await tx.exec(
-    'foresee_imports',
+    'reserve_pending_rows',
     /* sql */ `
     insert into subscribers (list_id, phone, state)
     select distinct i.list_id, p.phone, 'pending' from imports i cross join unnest($1::bigint[]) as p(phone)

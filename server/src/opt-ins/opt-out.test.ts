@@ -19,19 +19,19 @@ let list: Awaited<ReturnType<typeof make.list>>
 let messageId: number
 let chunk: Chunk
 const phone = 2_065_560_002
-/** How often it was asked what is on its way to a number. */
-let asked: number
-const asking = (db: Db): Db => ({
+/** Number of queries for texts in flight to a number. */
+let queries: number
+const counting = (db: Db): Db => ({
   ...db,
   one: <T>(...given: Parameters<Db['one']>) => {
-    if (given[0] === 'count_in_flight') asked++
+    if (given[0] === 'count_in_flight') queries++
     return db.one<T>(...given)
   },
 })
-const rt = () => makeRuntime({ db: asking(database.db) })
+const rt = () => makeRuntime({ db: counting(database.db) })
 
 beforeEach(async () => {
-  asked = 0
+  queries = 0
   database = await freshDatabase()
   list = await make.list(database.db)
   for (const each of [phone - 1, phone, phone + 1]) await make.subscriber(database.db, { listId: list.id, phone: each })
@@ -48,25 +48,26 @@ async function lease(leaseMs: number): Promise<Chunk> {
   return leased
 }
 
-const leave = () => optOut(rt(), { accountId: list.accountId, listId: list.id, phone, method: 'api', actor: 'key:1' })
+const optOutPhone = () =>
+  optOut(rt(), { accountId: list.accountId, listId: list.id, phone, method: 'api', actor: 'key:1' })
 
 const rowState = async () =>
   (await database.db.one<{ state: string }>('s', 'select state from message_log where phone = $1', [phone])).state
 
-/** Whether a promise settles, or else is seen to wait: it has asked a few more times in vain, or waits for a lock. */
+/** Whether a promise settles; false once it is seen to wait, with a few more queries or for a lock. */
 async function settled(promise: Promise<unknown>): Promise<boolean> {
   let done = false
   promise.finally(() => {
     done = true
   })
-  const before = asked
+  const before = queries
   const lock = `select from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()`
-  await waitFor(async () => done || asked > before + 2 || (await database.db.exec('lock', lock)) > 0)
+  await waitFor(async () => done || queries > before + 2 || (await database.db.exec('lock', lock)) > 0)
   return done
 }
 
-test('an opt-out takes what is queued with it, with the ledger, the counts and the books', async () => {
-  expect(await leave()).toBe('opted_out')
+test('an opt-out suppresses queued rows, with the ledger, the counts and the counters', async () => {
+  expect(await optOutPhone()).toBe('opted_out')
   expect(await rowState()).toBe('suppressed')
   expect(await readCounters(database.db, messageId)).toMatchObject({ audience: 3, queued: 2, suppressed: 1 })
   await checkBooks(database.db, messageId)
@@ -75,31 +76,31 @@ test('an opt-out takes what is queued with it, with the ledger, the counts and t
   ])
   const sums = 'select sum(subscribed)::int as subscribed, sum(unsubscribed)::int as unsubscribed from list_deltas'
   expect(await database.db.one('was_out', sums)).toEqual({ subscribed: 2, unsubscribed: 1 })
-  expect(await leave()).toBe('was_out')
+  expect(await optOutPhone()).toBe('was_out')
   expect(await database.db.many('select_from_opts', 'select 1 from opts')).toHaveLength(1)
 })
 
-test('what was queued is gone with the opt-out itself, even if nobody lives to wait until it is in force', async () => {
+test('queued rows are suppressed in the transaction of the opt-out, even if the process dies before it is in force', async () => {
   const died = () => Promise.reject(new Error('killed'))
   const dying = { ...rt(), db: { ...database.db, exec: died, one: died } }
-  const leaving = optOut(dying, { accountId: list.accountId, listId: list.id, phone, method: 'api', actor: 'key:1' })
-  await expect(leaving).rejects.toThrow('killed')
+  const optingOut = optOut(dying, { accountId: list.accountId, listId: list.id, phone, method: 'api', actor: 'key:1' })
+  await expect(optingOut).rejects.toThrow('killed')
   expect(await rowState()).toBe('suppressed')
   await checkBooks(database.db, messageId)
 })
 
-test('a number that never was on the list is unknown to it', async () => {
+test('a number that was never on the list is unknown', async () => {
   expect(await optOut(rt(), { accountId: 1, listId: list.id, phone: 2_065_569_999, method: 'api', actor: 'x' })).toBe(
     'unknown',
   )
 })
 
-test('it is not in force before the text on its way is answered', async () => {
+test('an opt-out is not in force until the text in flight has a response', async () => {
   const queued = await listQueued(database.db, chunk)
   const marked = await markSubmitting(database.db, chunk, queued)
   expect(marked).toHaveLength(3)
-  const leaving = leave()
-  expect(await settled(leaving)).toBe(false)
+  const optingOut = optOutPhone()
+  expect(await settled(optingOut)).toBe(false)
   await database.db.exec('insert_into_connections_name_values', `insert into connections (name) values ('default')`)
   const accepted = queued.map((row, n) => ({
     logId: row.id,
@@ -109,36 +110,36 @@ test('it is not in force before the text on its way is answered', async () => {
     complete: true,
   }))
   await markSent(database.db, chunk.loggedOn, 1, accepted)
-  expect(await leaving).toBe('opted_out')
+  expect(await optingOut).toBe('opted_out')
   await checkBooks(database.db, messageId)
 })
 
-test('it waits for a mark that has begun, and sees what that has done', async () => {
+test('an opt-out waits for a mark that has begun, and for the text that it marked', async () => {
   const client = new pg.Client({ connectionString: database.url })
   await client.connect()
   await client.query('begin')
   const marked = await markSubmitting(clientDb(client), chunk, await listQueued(database.db, chunk))
   expect(marked).toHaveLength(3)
-  const leaving = leave()
-  expect(await settled(leaving)).toBe(false)
+  const optingOut = optOutPhone()
+  expect(await settled(optingOut)).toBe(false)
   await client.query('commit')
   await client.end()
-  // marked before the opt-out was in force: it still waits, for the answer now
-  expect(await settled(leaving)).toBe(false)
+  // marked before the opt-out was in force: it now waits for the response
+  expect(await settled(optingOut)).toBe(false)
   expect(await rowState()).toBe('submitting')
-  // past the lease nobody writes the PDU any more
+  // after the lease has expired, no gateway writes the PDU
   await database.db.exec(
     'update_send_chunks_set_lease_until_clock_timestamp',
     `update send_chunks set lease_until = clock_timestamp() - interval '1 second'`,
   )
-  expect(await leaving).toBe('opted_out')
+  expect(await optingOut).toBe('opted_out')
 })
 
-test('a committed opt-out is not in force while a mark that knew nothing of it is still being made', async () => {
+test('a committed opt-out is not in force while a mark that began before it is uncommitted', async () => {
   const client = new pg.Client({ connectionString: database.url })
   await client.connect()
   await client.query('begin')
-  // of a row that the opt-out could not see, because the slice that wrote it was not committed then
+  // a row that the opt-out did not see, because its slice was not committed then
   expect(await markSubmitting(clientDb(client), chunk, await listQueued(database.db, chunk))).toHaveLength(3)
   await database.db.exec(
     'left',
@@ -153,7 +154,7 @@ test('a committed opt-out is not in force while a mark that knew nothing of it i
 })
 
 test('a mark whose snapshot is older than the opt-out submits nothing', async () => {
-  // the mark's statement has begun, and waits for a neighbour's row, when the opt-out comes
+  // the mark's statement has begun and waits for the lock of another row when the opt-out commits
   const blocker = new pg.Client({ connectionString: database.url })
   await blocker.connect()
   await blocker.query('begin')
@@ -164,7 +165,7 @@ test('a mark whose snapshot is older than the opt-out submits nothing', async ()
                   and datname = current_database()`
     return (await database.db.exec('opted_out', sql)) === 1
   })
-  expect(await leave()).toBe('opted_out')
+  expect(await optOutPhone()).toBe('opted_out')
   await blocker.query('commit')
   await blocker.end()
   const marked = await marking
@@ -173,7 +174,7 @@ test('a mark whose snapshot is older than the opt-out submits nothing', async ()
   await checkBooks(database.db, messageId)
 })
 
-test('rows written after the opt-out, by an expansion older than it, are stopped at the mark', async () => {
+test('rows written after the opt-out by an older expansion are suppressed by the mark', async () => {
   await database.db.exec(
     'update_subscribers_set_state',
     `update subscribers set state = 'unsubscribed', opted_out_at = now() where phone = $1`,
@@ -194,7 +195,7 @@ test('a cancelled message is not marked', async () => {
   await checkBooks(database.db, messageId)
 })
 
-test('after a take-over the old marks are void and what was submitting is unknown', async () => {
+test('after a takeover the marks of the old lease are void, and submitting rows are unknown', async () => {
   const queued = await listQueued(database.db, chunk)
   await markSubmitting(database.db, chunk, queued.slice(0, 1))
   await database.db.exec(

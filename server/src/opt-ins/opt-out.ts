@@ -17,8 +17,8 @@ export type OptOutInput = {
 }
 
 /**
- * Takes a number off a list and returns when that is in force: no text of the list goes to it any more, and none is on
- * its way. `was_out` when it had left before, `unknown` when it never was on the list.
+ * Opts a number out of a list and returns once the opt-out is in force: no text of the list is sent to it any more, and none
+ * is in flight. Returns `was_out` if it had opted out before, `unknown` if it was never on the list.
  */
 export async function optOut(
   rt: Pick<Runtime, 'db' | 'clock'>,
@@ -29,8 +29,8 @@ export async function optOut(
     rt.db.tx(async (tx) => {
       const at = rt.clock.now()
       const { accountId, method, source = null, phone, actor } = input
-      const leavers = [{ phone, wording: null, actor }]
-      const left = await optOutOfLists(tx, { accountId, leavers, listIds: scope.listIds, method, source, at })
+      const senders = [{ phone, wording: null, actor }]
+      const left = await optOutOfLists(tx, { accountId, senders, listIds: scope.listIds, method, source, at })
       if (left.length > 0) {
         await suppressQueued(tx, [phone], scope, at)
         return 'opted_out'
@@ -42,29 +42,29 @@ export async function optOut(
   return outcome
 }
 
-/** A short code with all its lists. */
+/** A short code with the ids of all its lists. */
 export type ShortCodeLists = { shortCodeId: number; accountId: number; listIds: number[] }
 
 /**
- * Opts numbers out of all that a short code sends: of its lists, of texts that go to no list, and of what is queued for
- * them. Answers who left which list. In force is that when `isInForce` says so.
+ * Opts numbers out of everything that a short code sends: its lists, texts without a list, and queued rows. Returns the
+ * lists that each number left. The opt-outs are in force once `isInForce` returns true.
  */
 export async function optOutOfShortCode(
   tx: Db,
   code: ShortCodeLists,
-  given: { leavers: OptOutSender[]; method: 'stop' | 'carrier'; at: Date },
+  optOuts: { senders: OptOutSender[]; method: 'stop' | 'carrier'; at: Date },
 ): Promise<LeftList[]> {
   const { accountId, listIds, shortCodeId } = code
-  const phones = given.leavers.map((leaver) => leaver.phone)
+  const phones = optOuts.senders.map((sender) => sender.phone)
   await reservePendingRows(tx, phones, listIds)
-  const left = await optOutOfLists(tx, { ...given, accountId, listIds, source: null })
-  await blockNumbers(tx, shortCodeId, phones, given.at)
-  await suppressQueued(tx, phones, code, given.at)
+  const left = await optOutOfLists(tx, { ...optOuts, accountId, listIds, source: null })
+  await blockNumbers(tx, shortCodeId, phones, optOuts.at)
+  await suppressQueued(tx, phones, code, optOuts.at)
   if (left.length > 0) await countUnsubscribes(tx, left)
   return left
 }
 
-/** Waits until nothing within the scope is on its way to the number; at most a response deadline or a lease. */
+/** Waits until no text within the scope is in flight to the number: at most a response deadline or a lease. */
 export async function waitUntilInForce(
   rt: Pick<Runtime, 'db' | 'clock'>,
   phone: number,
@@ -74,8 +74,8 @@ export async function waitUntilInForce(
 }
 
 /**
- * Whether a committed opt-out of this scope is in force. What slipped into the queue meanwhile is taken out first: a
- * mark that began before the opt-out committed may still have been holding it.
+ * Whether a committed opt-out of this scope is in force. It first suppresses rows that were queued since, because a mark
+ * that began before the opt-out committed may have locked and then released them.
  */
 export async function isInForce(db: Db, phone: number, scope: OptOutScope, at: Date): Promise<boolean> {
   await suppressQueued(db, [phone], scope, at)

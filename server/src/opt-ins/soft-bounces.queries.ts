@@ -1,12 +1,12 @@
 import type { Db } from '../db/db.ts'
 import { recordCleaned } from '../subscribers/clean.sql.ts'
 
-/** A number of a list with many soft bounces: how many in a row the count says, and how many the log shows. */
-export type SoftBounceCount = { listId: number; phone: number; inARow: number; shown: number }
+/** The soft bounces in a row of a number on a list: as counted in soft_bounces, and as found in the message log. */
+export type SoftBounceCount = { listId: number; phone: number; inARow: number; logged: number }
 
 /**
- * Locks, for the length of the transaction, numbers whose count has reached the limit, and reads from the log how many
- * texts of the list have bounced softly since anything of the account was last delivered to them.
+ * Locks numbers whose count has reached the limit until the transaction ends, and returns how many texts of the list have
+ * bounced softly, by the message log, since the account's last delivery to them.
  */
 export function claimSoftBouncers(tx: Db, limit: number) {
   return tx.many<SoftBounceCount>(
@@ -28,14 +28,14 @@ export function claimSoftBouncers(tx: Db, limit: number) {
            (select count(*) from ended e
              where e.list_id = b.list_id and e.phone = b.phone and e.of_list and e.state <> 'delivered'
                and not exists (select from ended d where d.list_id = b.list_id and d.phone = b.phone
-                                  and d.state = 'delivered' and d.closed_at >= e.closed_at)) as shown
+                                  and d.state = 'delivered' and d.closed_at >= e.closed_at)) as logged
       from many b`,
     [limit],
   )
 }
 
-/** Cleans these numbers, in the ledger, in the counts, and against the message that bounced last; answers how many. */
-export async function cleanSoftBouncers(tx: Db, bouncers: SoftBounceCount[]): Promise<number> {
+/** Cleans these numbers, with the ledger and the counts of list and last bounced message; returns how many. */
+export async function cleanSoftBouncers(tx: Db, counts: SoftBounceCount[]): Promise<number> {
   const { n } = await tx.one<{ n: number }>(
     'clean_soft_bouncers',
     /* sql */ `
@@ -53,19 +53,19 @@ export async function cleanSoftBouncers(tx: Db, bouncers: SoftBounceCount[]): Pr
         from (select message_id, count(*) as n from cleaned group by message_id order by message_id) t where c.message_id = t.message_id
     )
     select count(*) as n from cleaned`,
-    [bouncers.map((each) => each.listId), bouncers.map((each) => each.phone)],
+    [counts.map((each) => each.listId), counts.map((each) => each.phone)],
   )
   return n
 }
 
-/** Puts the counts of numbers right that something was delivered to meanwhile. */
-export async function correctSoftBounces(tx: Db, bouncers: SoftBounceCount[]): Promise<void> {
+/** Sets the counts to the numbers in the message log, for numbers with a delivery in between. */
+export async function correctSoftBounces(tx: Db, counts: SoftBounceCount[]): Promise<void> {
   await tx.exec(
     'correct_soft_bounces',
     /* sql */ `
-    update soft_bounces s set in_a_row = b.shown
-      from unnest($1::bigint[], $2::bigint[], $3::int[]) as b(list_id, phone, shown)
+    update soft_bounces s set in_a_row = b.logged
+      from unnest($1::bigint[], $2::bigint[], $3::int[]) as b(list_id, phone, logged)
      where s.list_id = b.list_id and s.phone = b.phone`,
-    [bouncers.map((each) => each.listId), bouncers.map((each) => each.phone), bouncers.map((each) => each.shown)],
+    [counts.map((each) => each.listId), counts.map((each) => each.phone), counts.map((each) => each.logged)],
   )
 }

@@ -30,7 +30,7 @@ beforeEach(() => prepare(ctx.db))
 
 type End = 'delivered' | 'expired' | BounceReason
 
-/** A broadcast to the list that ends in this way for everybody. */
+/** Sends a broadcast to the list, with this outcome for every text. */
 async function send(end: End, to: List = list): Promise<number> {
   const { id } = await acceptBroadcast(rt(), { accountId: to.accountId, list: to, content: 'Hello' })
   while (await expandOnce(rt()));
@@ -40,8 +40,8 @@ async function send(end: End, to: List = list): Promise<number> {
   const rows = await listQueued(db, chunk)
   await markSubmitting(db, chunk, rows)
   if (end !== 'delivered' && end !== 'expired') {
-    const refused = rows.map((row) => ({ logId: row.id, reason: end, carrierStatus: 'ESME_RSUBMITFAIL' }))
-    await markRefused(db, chunk.loggedOn, refused)
+    const rejected = rows.map((row) => ({ logId: row.id, reason: end, carrierStatus: 'ESME_RSUBMITFAIL' }))
+    await markRefused(db, chunk.loggedOn, rejected)
   } else {
     const named = rows.map((row) => ({ row, smscId: `id${row.id}` }))
     const accepted = named.map(({ row, smscId }) => ({
@@ -53,8 +53,8 @@ async function send(end: End, to: List = list): Promise<number> {
     }))
     await markSent(db, chunk.loggedOn, connectionId, accepted)
     const reason = end === 'expired' ? ('soft' as const) : null
-    const words = { verdict: end, reason, carrierStatus: end, shortCode: chunk.shortCode }
-    const receipts = named.map(({ row, smscId }) => ({ ...words, smscId, phone: row.phone }))
+    const status = { verdict: end, reason, carrierStatus: end, shortCode: chunk.shortCode }
+    const receipts = named.map(({ row, smscId }) => ({ ...status, smscId, phone: row.phone }))
     await applyReceipts(db, chunk.loggedOn, connectionId, receipts)
   }
   await checkBooks(db, id)
@@ -100,19 +100,19 @@ test.each<[string, End[]]>([
   ['seven with a delivery in between', [...times(4, 'soft'), 'delivered', ...times(3, 'soft')]],
   ['seven with a delivery after them', [...times(7, 'soft'), 'delivered']],
   ['six, and texts that were blocked', [...times(6, 'soft'), 'blocked', 'blocked']],
-])('%s clean nobody', async (_, ends) => {
+])('%s clean no number', async (_, ends) => {
   await sendAll(...ends)
   await cleanSoftBounced(rt())
   expect(await stateOf()).toBe('subscribed')
 })
 
-test('a text that was blocked is no delivery, and does not begin the count anew', async () => {
+test('a blocked text is no delivery and does not reset the count', async () => {
   await sendAll(...times(6, 'soft'), 'blocked', 'soft')
   await cleanSoftBounced(rt())
   expect(await stateOf()).toBe('cleaned')
 })
 
-test('after a delivery the count begins anew', async () => {
+test('a delivery resets the count', async () => {
   await sendAll(...times(5, 'soft'), 'delivered', ...times(2, 'soft'))
   expect(await countOf()).toBe(7)
   expect(await cleanSoftBounced(rt())).toBe(1)
@@ -132,21 +132,21 @@ describe('another list of the account', () => {
     await make.subscriber(db, { listId: other.id, phone })
   })
 
-  test('whose texts arrive shows that the number lives', async () => {
+  test('with a delivery shows that the number is alive', async () => {
     await sendAll(...times(7, 'soft'))
     await send('delivered', other)
     await cleanSoftBounced(rt())
     expect(await stateOf()).toBe('subscribed')
   })
 
-  test('does not count for the first', async () => {
+  test('does not add to the count of the first', async () => {
     await sendAll(...times(5, 'soft'), 'delivered', ...times(2, 'soft'))
     for (let n = 0; n < 5; n++) await send('soft', other)
     await cleanSoftBounced(rt())
     expect(await stateOf()).toBe('subscribed')
   })
 
-  test('does not lose the number that has to leave the first', async () => {
+  test('stays subscribed when the number is cleaned from the first', async () => {
     await sendAll(...times(4, 'soft'))
     for (let n = 0; n < 3; n++) await send('soft', other)
     await sendAll(...times(3, 'soft'))
@@ -155,7 +155,7 @@ describe('another list of the account', () => {
   })
 })
 
-describe('on a database of its own', () => {
+describe('in its own database', () => {
   let database: TestDatabase
   beforeEach(async () => {
     database = await freshDatabase()
@@ -163,7 +163,7 @@ describe('on a database of its own', () => {
   })
   afterEach(() => database.close())
 
-  test('two who clean at once clean once, and one who dies cleans nothing', async () => {
+  test('concurrent runs clean once, and a run that fails cleans nothing', async () => {
     const last = await sendAll(...times(7, 'soft'))
     const dying = {
       ...db,

@@ -2,22 +2,22 @@ import { retryLostRaces } from '../db/retry.ts'
 import type { Runtime } from '../runtime.ts'
 import { claimSoftBouncers, cleanSoftBouncers, correctSoftBounces } from './soft-bounces.queries.ts'
 
-/** So many soft bounces in a row mean that the number is dead. The index of soft_bounces names it too. */
+/** Number of soft bounces in a row after which a number counts as dead. The index of soft_bounces has the same value. */
 const limit = 7
 
 /**
- * Takes numbers off a list that have bounced softly too often, with no delivery in between; answers how many numbers it
- * looked at. The log decides: the count beside it does not hear of deliveries.
+ * Cleans numbers with too many soft bounces in a row and no delivery in between; returns how many numbers it checked. The
+ * message log decides, because the count in soft_bounces does not include deliveries.
  */
 export async function cleanSoftBounced(rt: Pick<Runtime, 'db'>): Promise<number> {
   return retryLostRaces(() =>
     rt.db.tx(async (tx) => {
-      const bouncers = await claimSoftBouncers(tx, 100)
-      const dead = bouncers.filter((each) => each.shown >= limit)
+      const counts = await claimSoftBouncers(tx, 100)
+      const dead = counts.filter((each) => each.logged >= limit)
       if (dead.length > 0) await cleanSoftBouncers(tx, dead)
-      const alive = bouncers.filter((each) => each.shown < limit)
+      const alive = counts.filter((each) => each.logged < limit)
       if (alive.length > 0) await correctSoftBounces(tx, alive)
-      return bouncers.length
+      return counts.length
     }),
   )
 }

@@ -1,27 +1,27 @@
 import type { LookUpResult } from '../carriers/look-up-provider.ts'
 import type { Db } from '../db/db.ts'
 
-/** Who opts in on a list lets its short code text them again. `done` is the statement's CTE of the row it has written. */
-const liftBlock = (done: string) => /* sql */ `
+/** Lifts the block of a number that opts in, for the list's short code. `written` is the CTE of the written row. */
+const liftBlock = (written: string) => /* sql */ `
       delete from blocks b using lists l
-       where $4 = 'subscribed' and exists (select from ${done})
+       where $4 = 'subscribed' and exists (select from ${written})
          and l.id = $2 and b.short_code_id = l.short_code_id and b.phone = $3`
 
-/** A number that is asked for its consent, or that has given it. */
+/** An opt-in request to a number, or its opt-in. */
 export type OptIn = {
   accountId: number
   listId: number
   phone: number
   state: 'pending' | 'subscribed'
-  /** The words that the number is shown. */
+  /** The text that the number receives. */
   wording: string | null
-  /** Who did it, as `key:12`. */
+  /** The actor for the ledger, such as `key:12`. */
   actor: string
   now: Date
 }
 
-/** Adds a number that the list does not know, with the ledger's row and the count; answers whether it was unknown. */
-export async function insertSubscriber(tx: Db, joining: OptIn): Promise<boolean> {
+/** Inserts a number that has no row on the list, with the ledger and the count; returns false if it has one. */
+export async function insertSubscriber(tx: Db, optIn: OptIn): Promise<boolean> {
   const row = await tx.maybeOne(
     'insert_subscriber',
     /* sql */ `
@@ -42,13 +42,13 @@ export async function insertSubscriber(tx: Db, joining: OptIn): Promise<boolean>
       insert into list_deltas (list_id, prefix, subscribed)
       select list_id, phone / 100000, 1 from added where $4 = 'subscribed')
     select from added`,
-    [joining.accountId, joining.listId, joining.phone, joining.state, joining.wording, joining.actor, joining.now],
+    [optIn.accountId, optIn.listId, optIn.phone, optIn.state, optIn.wording, optIn.actor, optIn.now],
   )
   return row !== undefined
 }
 
-/** Moves a known number, whose row the transaction has locked, to its new state, with the ledger's row and the counts. */
-export function moveSubscriber(tx: Db, joining: OptIn) {
+/** Moves a number, whose row the caller has locked, to its new state, with the ledger and the counts. */
+export function moveSubscriber(tx: Db, optIn: OptIn) {
   return tx.exec(
     'move_subscriber',
     /* sql */ `
@@ -71,11 +71,11 @@ export function moveSubscriber(tx: Db, joining: OptIn) {
     select $2, $3::bigint / 100000, ($4 = 'subscribed')::int, -(was = 'unsubscribed')::int, -(was = 'cleaned')::int
       from moved
      where $4 = 'subscribed' or was <> 'pending'`,
-    [joining.accountId, joining.listId, joining.phone, joining.state, joining.wording, joining.actor, joining.now],
+    [optIn.accountId, optIn.listId, optIn.phone, optIn.state, optIn.wording, optIn.actor, optIn.now],
   )
 }
 
-/** Writes down the carrier of a number, as far as it is known. */
+/** Stores the carrier of a subscriber. */
 export function updateCarrier(tx: Db, listId: number, phone: number, lookUp: LookUpResult) {
   return tx.exec(
     'update_carrier',

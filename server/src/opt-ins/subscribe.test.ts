@@ -1,13 +1,7 @@
 import { afterEach, describe, expect, test } from 'vitest'
 import { type Answer, useApi } from '../../test/api.ts'
-import { freshDatabase } from '../../test/database.ts'
 import { make } from '../../test/make.ts'
-import { makeRuntime } from '../../test/runtime.ts'
-import { waitFor } from '../../test/wait-for.ts'
-import type { Db } from '../db/db.ts'
 import { getList } from '../lists/lists.ts'
-import { findSubscriberForUpdate } from '../subscribers/subscribers.queries.ts'
-import { optOut } from './opt-out.ts'
 import { addSubscriber } from './subscribe.ts'
 
 const start = new Date('2026-03-02T10:00:00Z')
@@ -29,8 +23,8 @@ const bypassed = { bypass_opt_in_process: true, bypass_opt_in_response: true }
 
 type ListRow = { id: number }
 async function newList(texts: object = {}): Promise<ListRow> {
-  const answer = await api.owner.post('/lists', { list: { name: 'Pantry', ...texts } })
-  return answer.body.list as ListRow
+  const response = await api.owner.post('/lists', { list: { name: 'Pantry', ...texts } })
+  return response.body.list as ListRow
 }
 
 function add(list: ListRow, subscriber: object = {}): Promise<Answer> {
@@ -38,20 +32,20 @@ function add(list: ListRow, subscriber: object = {}): Promise<Answer> {
 }
 
 async function countsOf(list: ListRow) {
-  const answer = await api.owner.get(`/lists/${list.id}`)
-  return (answer.body.list as { counts: object }).counts
+  const response = await api.owner.get(`/lists/${list.id}`)
+  return (response.body.list as { counts: object }).counts
 }
 
-function ledgerOf(list: ListRow, db: Db = api.db) {
-  return db.many<{ kind: string; method: string; actor: string; wording: string | null }>(
+function ledgerOf(list: ListRow) {
+  return api.db.many<{ kind: string; method: string; actor: string; wording: string | null }>(
     'read_ledger',
     'select kind, method, actor, wording from opts where list_id = $1 order by phone, id',
     [list.id],
   )
 }
 
-async function textsOf(list: ListRow, db: Db = api.db) {
-  const rows = await db.many<{ content: string }>(
+async function textsOf(list: ListRow) {
+  const rows = await api.db.many<{ content: string }>(
     'read_texts',
     `select m.content from messages m join message_log g on g.message_id = m.id
       where m.list_id = $1 and m.kind = 'system' order by m.id`,
@@ -61,11 +55,11 @@ async function textsOf(list: ListRow, db: Db = api.db) {
 }
 
 describe('without bypass', () => {
-  test('the number is asked to confirm, and counts as nothing yet', async () => {
+  test('the number receives the opt-in request, and is not counted', async () => {
     const list = await newList({ message_yes: 'Pantry: reply YES' })
-    const answer = await add(list, { phone_number: '+1 (206) 555-0143', first_name: 'Marisol', tags: 'a, b b ,a' })
-    expect(answer.status).toBe(201)
-    expect(answer.body).toEqual({
+    const response = await add(list, { phone_number: '+1 (206) 555-0143', first_name: 'Marisol', tags: 'a, b b ,a' })
+    expect(response.status).toBe(201)
+    expect(response.body).toEqual({
       status: pending,
       subscriber: {
         phone_number: phone,
@@ -96,18 +90,18 @@ describe('without bypass', () => {
     ])
   })
 
-  test('a list without a question of its own asks in our words', async () => {
+  test('a list without its own request text sends the default', async () => {
     const list = await newList()
     await add(list)
     expect(await textsOf(list)).toEqual([expect.stringMatching(/^Pantry: reply YES .*STOP/)])
   })
 
-  test('is not asked twice within 48 hours, and nothing changes; then it is', async () => {
+  test('a second request is sent only after 48 hours, and nothing changes before', async () => {
     const list = await newList()
     await add(list, { first_name: 'Marisol' })
     pass(47, 59)
-    const answer = await add(list, { first_name: 'Other' })
-    expect(answer).toMatchObject({
+    const response = await add(list, { first_name: 'Other' })
+    expect(response).toMatchObject({
       status: 201,
       body: {
         status: 'Subscriber has already been sent opt-in message for this campaign.',
@@ -124,7 +118,7 @@ describe('without bypass', () => {
     expect((await ledgerOf(list)).map(({ kind }) => kind)).toEqual(['opt_in_requested', 'opt_in_requested'])
   })
 
-  test('is asked again as soon as the list has it', async () => {
+  test('a list may set another interval between requests', async () => {
     const list = await newList({ resend_block_hours: 1 })
     await add(list)
     pass(0, 59)
@@ -140,8 +134,8 @@ describe('without bypass', () => {
 describe('with bypass', () => {
   test('of both: subscribed, without a text', async () => {
     const list = await newList({ first_optin_message: 'Welcome' })
-    const answer = await add(list, bypassed)
-    expect(answer).toMatchObject({
+    const response = await add(list, bypassed)
+    expect(response).toMatchObject({
       status: 201,
       body: { status: silent, subscriber: { optin_in_progress: false, subscribed_at: '2026-03-02T02:00:00-08:00' } },
     })
@@ -150,13 +144,13 @@ describe('with bypass', () => {
     expect((await ledgerOf(list)).map(({ kind }) => kind)).toEqual(['opt_in'])
   })
 
-  test('of the question only: subscribed and welcomed, once as new and later as back again', async () => {
+  test('of the request only: subscribed and welcomed, with another text after a return', async () => {
     const list = await newList({ first_optin_message: 'Welcome', second_optin_message: 'Welcome back' })
     expect((await add(list, { bypass_opt_in_process: true })).body.status).toBe('Subscriber added')
     await api.owner.delete(`/lists/${list.id}/subscribers/${phone}`)
     pass(48)
-    const answer = await add(list, { bypass_opt_in_process: true })
-    expect(answer.body).toMatchObject({
+    const response = await add(list, { bypass_opt_in_process: true })
+    expect(response.body).toMatchObject({
       status: 'Subscriber added',
       // the first subscription, and the last opt-out
       subscriber: { subscribed_at: '2026-03-02T02:00:00-08:00', opted_out_at: '2026-03-02T02:00:00-08:00' },
@@ -165,41 +159,41 @@ describe('with bypass', () => {
     expect(await countsOf(list)).toEqual({ subscribers: 1, unsubscribed: 0, cleaned: 0 })
   })
 
-  test('of the question, on a list without a welcome: no text', async () => {
+  test('of the request, on a list without a welcome: no text', async () => {
     expect((await add(await newList(), { bypass_opt_in_process: true })).body.status).toBe(silent)
   })
 
-  test('of the welcome only: asked all the same', async () => {
+  test('of the welcome only: the request is sent', async () => {
     expect((await add(await newList(), { bypass_opt_in_response: true })).body.status).toBe(pending)
   })
 
-  test('a number that was asked and has not answered is subscribed', async () => {
+  test('a pending number is subscribed', async () => {
     const list = await newList()
     await add(list)
     expect((await add(list, bypassed)).body).toMatchObject({ status: silent, subscriber: { optin_in_progress: false } })
     expect(await countsOf(list)).toEqual({ subscribers: 1, unsubscribed: 0, cleaned: 0 })
   })
 
-  test.each([true, 'true', 1, '1'])('%j is yes', async (flag) => {
+  test.each([true, 'true', 1, '1'])('%j is true', async (flag) => {
     const both = { bypass_opt_in_process: flag, bypass_opt_in_response: flag }
     expect((await add(await newList(), both)).body.status).toBe(silent)
   })
 
-  test.each([false, 'false', 0, '0', null, ''])('%j is no', async (flag) => {
+  test.each([false, 'false', 0, '0', null, ''])('%j is false', async (flag) => {
     expect((await add(await newList(), { bypass_opt_in_process: flag })).body.status).toBe(pending)
   })
 
-  test.each(['yes', 2, {}, []])('%j is neither', async (flag) => {
+  test.each(['yes', 2, {}, []])('%j is invalid', async (flag) => {
     expect((await add(await newList(), { bypass_opt_in_process: flag })).status).toBe(422)
   })
 })
 
-test('a subscribed number stays as it is, profile and all', async () => {
+test('a subscribed number stays unchanged, including its profile', async () => {
   const list = await newList({ first_optin_message: 'Welcome' })
   await add(list, { ...bypassed, first_name: 'Marisol', tags: ['a'] })
   pass(100)
-  const answer = await add(list, { bypass_opt_in_process: true, first_name: 'Other', tags: 'b' })
-  expect(answer).toMatchObject({
+  const response = await add(list, { bypass_opt_in_process: true, first_name: 'Other', tags: 'b' })
+  expect(response).toMatchObject({
     status: 200,
     body: {
       status: 'Subscriber is already subscribed to this campaign.',
@@ -221,11 +215,11 @@ describe('after an opt-out', () => {
   test.each([
     ['no flags', {}],
     ['both flags', bypassed],
-  ])('nobody adds the number back for 48 hours: %s', async (_case, flags) => {
+  ])('the number cannot be added for 48 hours: %s', async (_case, flags) => {
     const list = await optedOut()
     pass(0, 5)
-    const answer = await add(list, { ...flags, first_name: 'Other' })
-    expect(answer).toMatchObject({
+    const response = await add(list, { ...flags, first_name: 'Other' })
+    expect(response).toMatchObject({
       status: 201,
       body: {
         status: 'Subscriber cannot be added: security timeout, wait 47 hours and 55 minutes',
@@ -239,7 +233,7 @@ describe('after an opt-out', () => {
     expect(await countsOf(list)).toEqual({ subscribers: 0, unsubscribed: 0, cleaned: 0 })
   })
 
-  test('a list may have another time for that', async () => {
+  test('a list may set another timeout', async () => {
     const list = await optedOut()
     await api.owner.put(`/lists/${list.id}`, { list: { resubscribe_timeout_hours: 100 } })
     pass(50)
@@ -250,7 +244,7 @@ describe('after an opt-out', () => {
     expect((await add(list, bypassed)).body.status).toBe(silent)
   })
 
-  test('another list of the same account takes it', async () => {
+  test('another list of the same account accepts the number', async () => {
     await optedOut()
     expect((await add(await newList(), bypassed)).body.status).toBe(silent)
   })
@@ -264,7 +258,7 @@ test('a cleaned number starts over', async () => {
   expect(await countsOf(list)).toEqual({ subscribers: 1, unsubscribed: 0, cleaned: 0 })
 })
 
-describe('the carrier that the look-up names', () => {
+describe('the carrier in the look-up', () => {
   const lookUp = {
     kind: 'mobile',
     carrier: 77,
@@ -293,7 +287,7 @@ describe('the carrier that the look-up names', () => {
     return (await api.owner.get(`/lists/${list.id}/subscribers/${phone}`)).body.subscriber
   }
 
-  test('is kept with a number that is added, and with one that comes back', async () => {
+  test('is stored with an added number and with a returning one', async () => {
     const list = await newList()
     expect(await addWith(list, lookUp)).toMatchObject(shown)
     await api.db.exec('clean', `update subscribers set state = 'cleaned', carrier = 1 where list_id = $1`, [list.id])
@@ -302,18 +296,18 @@ describe('the carrier that the look-up names', () => {
     expect(await addWith(list, lookUp)).toMatchObject(shown)
   })
 
-  test('changes nothing of a number that is subscribed', async () => {
+  test('is not stored with a subscribed number', async () => {
     const list = await newList()
     await addWith(list, undefined)
     expect(await addWith(list, lookUp)).toMatchObject({ carrier: 0, carrier_name: null, global_carrier_id: null })
   })
 })
 
-describe('refused', () => {
+describe('rejected', () => {
   test('a landline, in the sandbox', async () => {
     const list = await newList()
-    const answer = await add(list, { phone_number: '2065550100' })
-    expect(answer).toMatchObject({
+    const response = await add(list, { phone_number: '2065550100' })
+    expect(response).toMatchObject({
       status: 422,
       body: { status: 'error', error: 'Bad phone number: landline or unreachable carrier', code: 'bad_phone_number' },
     })
@@ -337,106 +331,24 @@ describe('refused', () => {
     ['a long name', { first_name: 'a'.repeat(51) }, 'First name is too long (maximum is 50 characters)'],
     ['a long zip code', { zip_code: '1234567' }, 'Zip code is too long (maximum is 6 characters)'],
     ['an unknown gender', { gender: 'male' }, 'Gender is not included in the list'],
-    ['a day that is none', { birthdate: '19910231' }, 'Birthdate is invalid'],
-    ['half a day', { birthdate: '910217' }, 'Birthdate is invalid'],
+    ['a date that does not exist', { birthdate: '19910231' }, 'Birthdate is invalid'],
+    ['a date without a century', { birthdate: '910217' }, 'Birthdate is invalid'],
     ['a name that is an object', { last_name: {} }, 'Last name must be a string or null'],
     ['a NUL', { first_name: 'a\0b' }, 'First name contains a NUL character'],
     ['a long tag', { tags: 'a'.repeat(256) }, 'Tags is too long (maximum is 255 characters)'],
     ['tags that are numbers', { tags: [1, 2] }, 'Tags must be a string'],
   ])('%s', async (_case, subscriber, error) => {
     const list = await newList()
-    const answer = await add(list, subscriber)
-    expect(answer.status).toBe(422)
-    expect(answer.body.error).toBe(`Validation failed: ${error}`)
+    const response = await add(list, subscriber)
+    expect(response.status).toBe(422)
+    expect(response.body.error).toBe(`Validation failed: ${error}`)
     expect(await ledgerOf(list)).toEqual([])
   })
 
   test("on a stranger's list", async () => {
     const list = await newList()
-    const answer = await api.stranger.post(`/lists/${list.id}/subscribers`, { subscriber: { phone_number: phone } })
-    expect(answer).toMatchObject({ status: 404, body: { error: 'List not found' } })
+    const response = await api.stranger.post(`/lists/${list.id}/subscribers`, { subscriber: { phone_number: phone } })
+    expect(response).toMatchObject({ status: 404, body: { error: 'List not found' } })
     expect(await ledgerOf(list)).toEqual([])
   })
 })
-
-describe('at the same time', () => {
-  async function world() {
-    const fresh = await freshDatabase()
-    const rt = makeRuntime({ db: fresh.db, url: fresh.url, clock })
-    const made = await make.list(fresh.db)
-    const list = await getList(fresh.db, made.accountId, made.id)
-    const input = { list, phone: Number(phone), profile: {}, bypassResponse: false, actor: 'key:1' }
-    const state = async () =>
-      (await fresh.db.one<{ state: string }>('state', 'select state from subscribers where list_id = $1', [list.id]))
-        .state
-    return { fresh, rt, list, input, state }
-  }
-
-  test('many adds of one number make one row and one text', async () => {
-    const { fresh, rt, list, input } = await world()
-    try {
-      const adds = Array.from({ length: 8 }, () => addSubscriber(rt, { ...input, bypassProcess: false }))
-      const outcomes = (await Promise.all(adds)).map(({ outcome }) => outcome).sort()
-      expect(outcomes).toEqual([...Array(7).fill('already_asked'), 'confirmation_sent'])
-      expect(await textsOf(list, fresh.db)).toHaveLength(1)
-      expect(await ledgerOf(list, fresh.db)).toHaveLength(1)
-    } finally {
-      await fresh.close()
-    }
-  })
-
-  test('an add that waits for an opt-out is refused', async () => {
-    const { fresh, rt, list, input, state } = await world()
-    try {
-      await make.subscriber(fresh.db, { listId: list.id, phone: Number(phone), state: 'pending', at: start })
-      const waiting = Promise.withResolvers<void>()
-      const leaving = fresh.db.tx(async (tx) => {
-        await findSubscriberForUpdate(tx, list.id, Number(phone))
-        waiting.resolve()
-        await waitFor(() => isSomebodyWaiting(fresh.db))
-        const out = { accountId: list.accountId, listId: list.id, phone: Number(phone), actor: 'key:1' }
-        await optOut({ ...rt, db: tx }, { ...out, method: 'api' })
-      })
-      await waiting.promise
-      const added = await addSubscriber(rt, { ...input, bypassProcess: true })
-      await leaving
-      expect(added.outcome).toBe('security_timeout')
-      expect(await state()).toBe('unsubscribed')
-    } finally {
-      await fresh.close()
-    }
-  })
-
-  test('an opt-out that waits for an add comes into force after it', async () => {
-    const { fresh, rt, list, input, state } = await world()
-    try {
-      await addSubscriber(rt, { ...input, bypassProcess: false })
-      const added = Promise.withResolvers<void>()
-      const adding = fresh.db.tx(async (tx) => {
-        await addSubscriber({ ...rt, db: tx }, { ...input, bypassProcess: true, bypassResponse: true })
-        added.resolve()
-        await waitFor(() => isSomebodyWaiting(fresh.db))
-      })
-      await added.promise
-      const out = { accountId: list.accountId, listId: list.id, phone: Number(phone), actor: 'key:1' }
-      expect(await optOut(rt, { ...out, method: 'api' })).toBe('opted_out')
-      await adding
-      expect(await state()).toBe('unsubscribed')
-      expect((await ledgerOf(list, fresh.db)).map(({ kind }) => kind)).toEqual([
-        'opt_in_requested',
-        'opt_in',
-        'opt_out',
-      ])
-    } finally {
-      await fresh.close()
-    }
-  })
-})
-
-async function isSomebodyWaiting(db: Db): Promise<boolean> {
-  const { n } = await db.one<{ n: number }>(
-    'count_waiting',
-    `select count(*) as n from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`,
-  )
-  return n > 0
-}

@@ -21,11 +21,11 @@ export type AddInput = {
   list: List
   phone: number
   profile: Profile
-  /** Subscribed at once: somebody else has asked the person. */
+  /** Subscribe without double opt-in, because the caller has the person's consent. */
   bypassProcess: boolean
-  /** No welcome text. */
+  /** Send no welcome text. */
   bypassResponse: boolean
-  /** What the look-up says of the number. */
+  /** The result of the number's look-up. */
   lookUp?: LookUpResult | undefined
   actor: string
 }
@@ -42,26 +42,26 @@ type Outcome =
   | { outcome: 'security_timeout'; waitMs: number }
 
 /**
- * Adds a number to a list: asks it for a YES, or subscribes it at once where the caller says that it has agreed. A number
- * that is subscribed, has just been asked or has just opted out stays as it is, and so does what is known of it.
+ * Adds a number to a list: sends it the opt-in request, or subscribes it directly if the caller has its consent. A number
+ * that is subscribed, or that received a request or opted out recently, stays unchanged, including its profile.
  */
 export function addSubscriber(rt: Runtime, input: AddInput): Promise<AddResult> {
   return retryLostRaces(() =>
     rt.db.tx(async (tx) => {
-      const outcome = await join(rt, tx, input)
+      const outcome = await applyAdd(rt, tx, input)
       const subscriber = await findSubscriber(tx, input.list.id, input.phone)
-      if (!subscriber) throw new Error('the subscriber that was just added is gone')
+      if (!subscriber) throw new Error('the added subscriber was not found')
       return { ...outcome, subscriber }
     }),
   )
 }
 
-async function join(rt: Runtime, tx: Db, input: AddInput): Promise<Outcome> {
+async function applyAdd(rt: Runtime, tx: Db, input: AddInput): Promise<Outcome> {
   const { list, phone } = input
   const now = rt.clock.now()
   const state = input.bypassProcess ? 'subscribed' : 'pending'
   const wording = input.bypassProcess ? null : confirmationOf(list)
-  const joining = {
+  const optIn = {
     accountId: list.accountId,
     listId: list.id,
     phone,
@@ -71,18 +71,18 @@ async function join(rt: Runtime, tx: Db, input: AddInput): Promise<Outcome> {
     now,
   } as const
 
-  // The unique key decides between two adds of a new number; the one that comes second finds the other's row, locked
-  // until its text is on record.
-  const isNew = await insertSubscriber(tx, joining)
+  // The unique key decides between concurrent adds of a new number. The second one finds the row of the first, locked until
+  // its text is recorded.
+  const isNew = await insertSubscriber(tx, optIn)
   const known = isNew ? undefined : await findSubscriberForUpdate(tx, list.id, phone)
   if (known) {
-    const obstacle = obstacleOf(known, input, now)
-    if (obstacle) return obstacle
-    await moveSubscriber(tx, joining)
+    const reason = reasonToSkip(known, input, now)
+    if (reason) return reason
+    await moveSubscriber(tx, optIn)
   }
   if (input.lookUp?.carrier || input.lookUp?.globalCarrierId) await updateCarrier(tx, list.id, phone, input.lookUp)
-  const saysSomething = Object.values(input.profile).some((field) => field !== undefined)
-  if (saysSomething) await updateProfile(tx, list.id, phone, input.profile)
+  const hasProfile = Object.values(input.profile).some((field) => field !== undefined)
+  if (hasProfile) await updateProfile(tx, list.id, phone, input.profile)
 
   const text = input.bypassProcess ? welcomeOf(input, known) : confirmationOf(list)
   if (text !== '') {
@@ -100,18 +100,18 @@ async function join(rt: Runtime, tx: Db, input: AddInput): Promise<Outcome> {
   return { outcome: text === '' ? 'added' : 'welcomed' }
 }
 
-/** Why a number that the list knows is left as it is, if it is. */
-function obstacleOf(known: Subscriber, { list, bypassProcess }: AddInput, now: Date): Outcome | undefined {
+/** Returns the reason why a known number stays unchanged; undefined if the add applies. */
+function reasonToSkip(known: Subscriber, { list, bypassProcess }: AddInput, now: Date): Outcome | undefined {
   if (known.state === 'subscribed') return { outcome: 'already_subscribed' }
   if (known.state === 'pending') {
-    const isBlocked = !bypassProcess && leftOf(list.resendBlockHours * hourMs, known.optInRequestedAt, now) > 0
+    const isBlocked = !bypassProcess && remainingMs(list.resendBlockHours * hourMs, known.optInRequestedAt, now) > 0
     return isBlocked ? { outcome: 'already_asked' } : undefined
   }
-  const waitMs = leftOf(list.resubscribeTimeoutHours * hourMs, known.optedOutAt, now)
+  const waitMs = remainingMs(list.resubscribeTimeoutHours * hourMs, known.optedOutAt, now)
   return waitMs > 0 ? { outcome: 'security_timeout', waitMs } : undefined
 }
 
-function leftOf(durationMs: number, since: Date | null, now: Date): number {
+function remainingMs(durationMs: number, since: Date | null, now: Date): number {
   return since === null ? 0 : since.getTime() + durationMs - now.getTime()
 }
 
@@ -119,17 +119,17 @@ function confirmationOf({ name, messageYes }: List): string {
   return messageYes || `${name}: reply YES to get our texts. Msg & data rates may apply. HELP for help, STOP to quit.`
 }
 
-/** The list's welcome: one for a number that never was subscribed, another for one that comes back. */
+/** Returns the list's welcome text, with a different one for numbers that were subscribed before; empty for none. */
 function welcomeOf({ list, bypassResponse }: AddInput, known: Subscriber | undefined): string {
   if (bypassResponse || list.bypassOptInResponse) return ''
   return known?.subscribedAt ? list.secondOptinMessage : list.firstOptinMessage
 }
 
-/** What is known of the number's line; refuses a number that no text can reach. */
+/** Looks up a number; throws if it is a landline or unreachable. */
 export async function lookUpReachable(lookUp: LookUp, phone: number): Promise<LookUpResult | undefined> {
-  const line = await lookUp(phone)
-  if (line?.kind === 'landline' || line?.kind === 'unreachable') {
+  const result = await lookUp(phone)
+  if (result?.kind === 'landline' || result?.kind === 'unreachable') {
     throw errors.badPhone('landline or unreachable carrier')
   }
-  return line
+  return result
 }

@@ -1,8 +1,8 @@
-// Where the area codes of the United States and Canada are: the state, and a letter for each zone that it reaches into
-// (locations.ts). Facts only, from three sources of 2026-11: the zip codes that the data set `zipcodes` 3.0 (PyPI, from the
-// Postal Service's lists) gives each area code, the zones of libphonenumber 9.0.43's number ranges, and the numbering plan
-// administrator's notices of new overlays, which share the place of the code that they overlay. A code whose zips lie in
-// two zones has both, however few they are. What is missing here is no evidence, which is stricter.
+// The location of each area code of the United States and Canada: the state, and the letter of each of its zones
+// (locations.ts). Three sources of 2026-11: the ZIP codes per area code in the data set `zipcodes` 3.0 (PyPI, from the
+// Postal Service's lists), the zones of the number ranges in libphonenumber 9.0.43, and the numbering plan administrator's
+// notices of new overlays, which have the location of the code that they overlay. A code with ZIP codes in two zones has
+// both, even if one has only a few. A code that is missing here is treated as unknown, which is stricter.
 
 export const areaCodes: Record<string, string> = {
   'AK:D AK:K': '907',
@@ -77,7 +77,7 @@ export const areaCodes: Record<string, string> = {
   'WY:M': '307',
 }
 
-/** Canadian codes have a zone and, as far as quiet hours go, no state. */
+/** Canadian codes have zones, and no state for quiet hours. */
 export const canadianAreaCodes: Record<string, string> = {
   'CAN:C': '204 431 474 584',
   'CAN:C CAN:E': '807',

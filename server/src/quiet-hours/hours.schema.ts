@@ -8,7 +8,7 @@ type WireHours = { from: string; to: string }
 const TimeOfDay = Type.String({ maxLength: 5, examples: ['09:00'] })
 const properties = { from: TimeOfDay, to: TimeOfDay }
 
-/** Hours of the day on the wire: `{"from": "09:00", "to": "20:00"}`. */
+/** The wire schema of hours: `{"from": "09:00", "to": "20:00"}`. */
 export const HoursObject = (description: string) =>
   Type.Unsafe<WireHours>({
     ...Type.Object(properties, { additionalProperties: false }),
@@ -24,10 +24,10 @@ export const HoursOrNull = (description: string) =>
     'x-extension': true,
   })
 
-/** The hours of a body: null for none, undefined when it does not say. */
-export function readHours(given: WireHours | null | undefined, field: string): Hours | null | undefined {
-  if (!given) return given
-  const hours = parseHours(given)
+/** Parses hours from a body; null and undefined are returned as they are. Throws if the times are invalid. */
+export function readHours(wire: WireHours | null | undefined, field: string): Hours | null | undefined {
+  if (!wire) return wire
+  const hours = parseHours(wire)
   if (hours) return hours
   throw errors.invalid({ [field]: ['must be two times such as 09:00 and 20:00, the earlier one first'] })
 }

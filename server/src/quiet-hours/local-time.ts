@@ -3,7 +3,7 @@ import type { Hours } from './windows.ts'
 
 const halfADay = 12 * 3_600_000
 
-/** What a clock in this zone shows at an instant, as `2031-05-06T09:00:00`. */
+/** Returns the local time in this zone at an instant, as `2031-05-06T09:00:00`. */
 export function localDateTime(instant: Date, timeZone: string): string {
   return Temporal.Instant.fromEpochMilliseconds(instant.getTime())
     .toZonedDateTimeISO(timeZone)
@@ -12,8 +12,9 @@ export function localDateTime(instant: Date, timeZone: string): string {
 }
 
 /**
- * When a wall-clock time, which is `sendAt` in the account's zone, comes first where handsets may be. Zones that had it
- * more than half a day before do not count: they are beyond the date line, and have it again the next day.
+ * Returns the first instant at which any zone with phones has the local time `localAt`, which is `sendAt` in the account's
+ * zone. Zones where that was more than half a day earlier are across the date line; they have it again the next day and
+ * are ignored.
  */
 export function firstOccurrence(localAt: string, sendAt: Date): Date {
   const local = Temporal.PlainDateTime.from(localAt)
@@ -25,20 +26,20 @@ export function firstOccurrence(localAt: string, sendAt: Date): Date {
 
 const pattern = /^([01]\d|2[0-3]):([0-5]\d)$/
 
-/** Minutes since midnight of `09:30`; `24:00` is the end of the day. Undefined for anything else. */
-export function parseTimeOfDay(text: string): number | undefined {
-  if (text === '24:00') return 1_440
-  const [, hour, minute] = pattern.exec(text) ?? []
+/** Parses `09:30` into minutes since midnight; `24:00` is the end of the day. Returns undefined for other strings. */
+export function parseTimeOfDay(value: string): number | undefined {
+  if (value === '24:00') return 1_440
+  const [, hour, minute] = pattern.exec(value) ?? []
   return hour === undefined || minute === undefined ? undefined : Number(hour) * 60 + Number(minute)
 }
 
-/** `09:30`. */
+/** Formats minutes since midnight as `09:30`. */
 export function formatTimeOfDay(minutes: number): string {
   const two = (n: number) => String(n).padStart(2, '0')
   return `${two(Math.floor(minutes / 60))}:${two(minutes % 60)}`
 }
 
-/** Hours from two times of a day; undefined when one is none, or they are not in their order. */
+/** Parses two times of day; returns undefined if one is invalid or `from` is not before `to`. */
 export function parseHours({ from, to }: { from: string; to: string }): Hours | undefined {
   const hours = { from: parseTimeOfDay(from), to: parseTimeOfDay(to) }
   if (hours.from === undefined || hours.to === undefined || hours.from >= hours.to) return undefined

@@ -1,13 +1,13 @@
 import { areaCodes, canadianAreaCodes } from './area-codes.ts'
 import { zipCodes, zipPrefixes } from './zip-codes.ts'
 
-/** What is known of where a handset is. */
+/** Evidence of a phone's location. */
 export type LocationEvidence = { phone: number; zipCode?: string | null }
 
-/** One place where a handset may be: a state, `US` where the evidence supports none, and its zone. */
+/** A state and time zone in which a phone may be; the state is `US` if the evidence supports no particular one. */
 export type StateZone = { state: string; zone: string }
 
-/** Letters of the zones, as the tables have them. Where clocks have agreed for years, the best known name stands for all. */
+/** The letters of the time zones in the tables. Zones with identical clocks for years share the best-known name. */
 const zones: Record<string, string> = {
   A: 'America/Puerto_Rico',
   C: 'America/Chicago',
@@ -25,53 +25,53 @@ const zones: Record<string, string> = {
   Z: 'America/Phoenix',
 }
 
-/** All zones that a handset may be in. */
+/** All time zones in which a phone may be. */
 export const timeZones: string[] = Object.values(zones)
 
-/** Toll-free numbers, codes that are newer than our table: anywhere between the coasts, in no state in particular. */
+/** The location of toll-free numbers and unknown area codes: all four zones from coast to coast, no particular state. */
 const anywhere = 'US:C US:E US:M US:P'
 
 const byAreaCode = new Map<number, string>()
 for (const table of [areaCodes, canadianAreaCodes]) {
-  for (const [place, codes] of Object.entries(table)) {
-    for (const code of codes.split(' ')) byAreaCode.set(Number(code), place)
+  for (const [location, codes] of Object.entries(table)) {
+    for (const code of codes.split(' ')) byAreaCode.set(Number(code), location)
   }
 }
 
 const byZip = new Map<string, string>()
-for (const [place, zips] of Object.entries(zipCodes)) {
-  for (const zip of zips.split(' ')) byZip.set(zip, place)
+for (const [location, zips] of Object.entries(zipCodes)) {
+  for (const zip of zips.split(' ')) byZip.set(zip, location)
 }
-for (const [place, ranges] of Object.entries(zipPrefixes)) {
+for (const [location, ranges] of Object.entries(zipPrefixes)) {
   for (const range of ranges.split(' ')) {
     const [first = '', last = first] = range.split('-')
-    for (let n = Number(first); n <= Number(last); n++) byZip.set(String(n).padStart(3, '0'), place)
+    for (let n = Number(first); n <= Number(last); n++) byZip.set(String(n).padStart(3, '0'), location)
   }
 }
 
 /**
- * Everywhere that the evidence allows a handset to be, as one word that can be kept (`FL:C FL:E`): by the zip code where
- * there is one, else by the area code, which says where the number was issued.
+ * Returns the location of a phone, that is, all states and zones that the evidence supports, in a form that can be stored
+ * (`FL:C FL:E`). A known ZIP code takes precedence over the area code, which shows only where the number was issued.
  */
 export function locationOf({ phone, zipCode }: LocationEvidence): string {
   const zip = zipCode ? /^\s*(\d{3})(\d\d)(?:-?\d{4})?\s*$/.exec(zipCode) : null
-  const byPost = zip ? (byZip.get(`${zip[1]}${zip[2]}`) ?? byZip.get(zip[1] ?? '')) : undefined
-  return byPost ?? byAreaCode.get(Math.floor(phone / 10_000_000)) ?? anywhere
+  const byZipCode = zip ? (byZip.get(`${zip[1]}${zip[2]}`) ?? byZip.get(zip[1] ?? '')) : undefined
+  return byZipCode ?? byAreaCode.get(Math.floor(phone / 10_000_000)) ?? anywhere
 }
 
-/** Every state that a handset may be in, as far as the tables know; `US` where the evidence names none. */
+/** All states in the tables, and `US`. */
 export const knownStates: ReadonlySet<string> = new Set(
-  [...byAreaCode.values(), ...byZip.values(), anywhere].flatMap((place) =>
-    stateZonesOf(place).map(({ state }) => state),
+  [...byAreaCode.values(), ...byZip.values(), anywhere].flatMap((location) =>
+    stateZonesOf(location).map(({ state }) => state),
   ),
 )
 
-/** The spots of a place. */
-export function stateZonesOf(place: string): StateZone[] {
-  return place.split(' ').map((spot) => {
-    const [state = '', letter = ''] = spot.split(':')
+/** Returns the states and zones of a location. */
+export function stateZonesOf(location: string): StateZone[] {
+  return location.split(' ').map((pair) => {
+    const [state = '', letter = ''] = pair.split(':')
     const zone = zones[letter]
-    if (zone === undefined) throw new Error(`no zone ${letter} in the place ${place}`)
+    if (zone === undefined) throw new Error(`unknown zone ${letter} in location ${location}`)
     return { state, zone }
   })
 }

@@ -1,6 +1,6 @@
 import type { Db } from '../db/db.ts'
 
-/** On some days of the week in a state: from when to when people may be texted. */
+/** The hours in which people may be texted in a state on some weekdays. */
 export type QuietHoursRow = {
   state: string
   /** 1 is Monday, 7 is Sunday. */
@@ -11,13 +11,13 @@ export type QuietHoursRow = {
   source: string
   /** The day on which the source was read, as YYYY-MM-DD. */
   asOf: string
-  /** The account's own word, in the place of what the law says. */
+  /** True for the account's own hours, false for legal hours. */
   own: boolean
 }
 
 const minutesOf = (column: string) => `(extract(epoch from ${column}::interval) / 60)::int`
 
-/** The hours that an account keeps to: its own for the states that it has any for, the law's for all others. */
+/** Returns the hours in force for an account: its own in the states where it has any, legal hours in all others. */
 export function listQuietHours(db: Db, accountId: number | null) {
   return db.many<QuietHoursRow>(
     'list_quiet_hours',
@@ -33,7 +33,7 @@ export function listQuietHours(db: Db, accountId: number | null) {
   )
 }
 
-/** Which of an account's texts keep to them. */
+/** The kinds of an account's texts that observe quiet hours. */
 export type QuietHoursSwitches = { broadcasts: boolean; transactional: boolean }
 
 export function findSwitches(db: Db, accountId: number) {
@@ -45,7 +45,10 @@ export function findSwitches(db: Db, accountId: number) {
   )
 }
 
-/** Switches; null leaves one as it is. Whoever else changes the account's hours waits for this transaction to end. */
+/**
+ * Updates the switches; null leaves one unchanged. The lock on the account's row makes concurrent changes of its hours wait
+ * for this transaction.
+ */
 export async function updateSwitches(
   tx: Db,
   accountId: number,
@@ -61,7 +64,7 @@ export async function updateSwitches(
   )
 }
 
-/** Puts these in the place of what the law says of a state; none, and it is like all that are not named. */
+/** Replaces the legal hours of a state; without hours, those of `US` apply to it. */
 export async function replaceLegalHours(tx: Db, state: string, hours: OwnHours[], asOf: string) {
   await tx.exec('delete_law', /* sql */ `delete from quiet_hours where account_id is null and state = $1`, [state])
   await insertHours(tx, null, hours, asOf)
@@ -69,7 +72,7 @@ export async function replaceLegalHours(tx: Db, state: string, hours: OwnHours[]
 
 export type OwnHours = { state: string; weekdays: number[]; from: number; to: number; source: string }
 
-/** Puts these in the place of all hours of the account's own. */
+/** Replaces all of the account's own hours. */
 export async function replaceOwnHours(tx: Db, accountId: number, hours: OwnHours[], asOf: string) {
   await tx.exec('delete_own_quiet_hours', /* sql */ `delete from quiet_hours where account_id = $1`, [accountId])
   await insertHours(tx, accountId, hours, asOf)

@@ -14,10 +14,10 @@ export const quietHoursRoutes: FastifyPluginAsyncTypebox = async (app) => {
       schema: {
         ...common,
         operationId: 'getQuietHours',
-        summary: 'Show when people may be texted',
+        summary: 'Get the hours in which people may be texted',
         description:
-          'By state: from when to when by the clock where the handset is, and who says so. The law, as far as we know ' +
-          "it, and the account's own hours; ask your lawyer about both.",
+          "The hours by state, in the local time of the phone, with their source: legal hours from published tables, and the account's " +
+          'own hours. They are not legal advice.',
         response: { 200: QuietHoursResponse, ...commonErrors },
       },
     },
@@ -33,12 +33,12 @@ export const quietHoursRoutes: FastifyPluginAsyncTypebox = async (app) => {
       schema: {
         ...common,
         operationId: 'updateQuietHours',
-        summary: 'Choose which texts keep to quiet hours, and to which',
+        summary: 'Update the quiet hours of the account',
         description:
-          'Counts for messages that are being sent, too: a text that waits for its window is looked at again when that ' +
-          'closes, one whose audience is still being written at once.',
+          'Also applies to messages that are being sent: a text that waits for its sending window is checked again when that ' +
+          'window closes, and a text of an audience that is still being expanded is checked immediately.',
         body: QuietHoursBody,
-        response: { 200: QuietHoursResponse, 422: errorResponse('A value is not acceptable.'), ...commonErrors },
+        response: { 200: QuietHoursResponse, 422: errorResponse('A value is invalid.'), ...commonErrors },
       },
     },
     async (req) => {

@@ -5,7 +5,10 @@ import { knownStates } from './locations.ts'
 import type { OwnHours } from './quiet-hours.queries.ts'
 import { findConflicts, type QuietHoursChange, type readQuietHours } from './quiet-hours.ts'
 
-const State = Type.String({ pattern: '^[A-Z]{2}$', description: 'Such as WA; US is every state that is not named.' })
+const State = Type.String({
+  pattern: '^[A-Z]{2}$',
+  description: 'State such as WA; US stands for every state without hours of its own.',
+})
 const Weekdays = Type.Array(Type.Integer({ minimum: 1, maximum: 7 }), {
   minItems: 1,
   maxItems: 7,
@@ -13,16 +16,18 @@ const Weekdays = Type.Array(Type.Integer({ minimum: 1, maximum: 7 }), {
   description: '1 is Monday, 7 is Sunday.',
 })
 const TimeOfDay = (description: string) => Type.String({ maxLength: 5, description, examples: ['20:00'] })
-const from = TimeOfDay('By the clock where the handset is.')
-const to = TimeOfDay('The first minute that is too late; 24:00 is the end of the day.')
-const Source = Type.String({ maxLength: 500, pattern: '\\S', description: 'Who says so.' })
+const from = TimeOfDay('Local time at the phone.')
+const to = TimeOfDay('First minute after the hours; 24:00 is the end of the day.')
+const Source = Type.String({ maxLength: 500, pattern: '\\S', description: 'Source of the hours, such as a law.' })
 
 export const QuietHoursBody = Type.Object({
   quiet_hours: Type.Object(
     {
-      broadcasts: Type.Optional(Type.Boolean({ description: 'Whether broadcasts keep to them.' })),
+      broadcasts: Type.Optional(Type.Boolean({ description: 'Whether broadcasts observe quiet hours.' })),
       transactional: Type.Optional(
-        Type.Boolean({ description: 'Whether texts to given numbers do; answers of the house never wait.' }),
+        Type.Boolean({
+          description: 'Whether texts to given numbers observe quiet hours; replies of the platform never wait.',
+        }),
       ),
       hours: Type.Optional(
         Type.Array(
@@ -30,14 +35,14 @@ export const QuietHoursBody = Type.Object({
           {
             maxItems: 200,
             description:
-              "All of the account's own hours. They stand in the place of the law's for the states that they name; a " +
-              'weekday that a state is given no hours for is one without texts. Where rows name the same weekday of a ' +
-              'state all of them must allow it, so they must overlap.',
+              "All of the account's own hours. In the states that they name, they replace the legal hours; a weekday without " +
+              'hours is a day without texts. Rows with the same weekday of a state must overlap, because all of them must ' +
+              'allow a time.',
           },
         ),
       ),
     },
-    { description: 'Only the keys present change.' },
+    { description: 'Only the keys in the request change.' },
   ),
 })
 
@@ -52,8 +57,8 @@ const QuietHours = Type.Object(
         from,
         to,
         source: Source,
-        as_of: Type.String({ format: 'date', description: 'When that was read.' }),
-        own: Type.Boolean({ description: "The account's own word, not the law's." }),
+        as_of: Type.String({ format: 'date', description: 'Date on which the source was checked.' }),
+        own: Type.Boolean({ description: "True for the account's own hours, false for legal hours." }),
       }),
     ),
   },
@@ -62,8 +67,8 @@ const QuietHours = Type.Object(
 
 export const QuietHoursResponse = Type.Object({ status: Type.Literal('OK'), quiet_hours: QuietHours })
 
-export function presentQuietHours(known: Awaited<ReturnType<typeof readQuietHours>>): Static<typeof QuietHours> {
-  const { broadcasts, transactional, hours } = known
+export function presentQuietHours(settings: Awaited<ReturnType<typeof readQuietHours>>): Static<typeof QuietHours> {
+  const { broadcasts, transactional, hours } = settings
   return {
     broadcasts,
     transactional,
@@ -78,26 +83,26 @@ export function presentQuietHours(known: Awaited<ReturnType<typeof readQuietHour
   }
 }
 
-/** What a body wants changed; refuses hours that are none, or none together, and states that there are not. */
+/** Parses the change in a body; throws if times are invalid, a state is unknown, or rows conflict. */
 export function readQuietHoursChange(body: Static<typeof QuietHoursBody>['quiet_hours']): QuietHoursChange {
   const { broadcasts, transactional, hours } = body
   const own = hours?.map(({ from, to, ...rest }, n): OwnHours => {
     const times = readHours({ from, to }, `quiet_hours.hours.${n}`)
     return { ...rest, ...(times ?? { from: 0, to: 0 }) }
   })
-  if (own) refuseUseless(own)
+  if (own) validateOwnHours(own)
   return { broadcasts, transactional, own }
 }
 
-function refuseUseless(own: OwnHours[]): void {
+function validateOwnHours(own: OwnHours[]): void {
   const details: Record<string, string[]> = {}
-  const fault = (n: number, words: string) => {
+  const addError = (n: number, error: string) => {
     const field = `quiet_hours.hours.${n}`
-    details[field] = [...(details[field] ?? []), words]
+    details[field] = [...(details[field] ?? []), error]
   }
   own.forEach(({ state }, n) => {
-    if (!knownStates.has(state)) fault(n, `state ${state} is none that we know, and not US`)
+    if (!knownStates.has(state)) addError(n, `state ${state} must be a known state or US`)
   })
-  for (const [m, n] of findConflicts(own)) fault(n, `shares a weekday with hours.${m} and no time of that day`)
+  for (const [m, n] of findConflicts(own)) addError(n, `shares a weekday with hours.${m}, but no time of that day`)
   if (Object.keys(details).length > 0) throw errors.invalid(details)
 }

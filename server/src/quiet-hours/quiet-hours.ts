@@ -11,12 +11,12 @@ import {
 } from './quiet-hours.queries.ts'
 import type { Hours, WeekHours } from './windows.ts'
 
-/** The hours that an account keeps to, by state. A day that a state's rows do not name is one without any texts. */
+/** Returns the hours in force for an account, by state. On a weekday without a row for a state, nobody there is texted. */
 export async function loadQuietHours(db: Db, accountId: number): Promise<Map<string, WeekHours>> {
   return weekHoursByState(await listQuietHours(db, accountId))
 }
 
-/** By state, the hours of each day; where rows speak of the same day, all of them must allow it. */
+/** Returns the hours of each weekday by state. Rows with the same weekday are intersected: all of them must allow a time. */
 export function weekHoursByState(
   rows: Pick<QuietHoursRow, 'state' | 'weekdays' | 'from' | 'to'>[],
 ): Map<string, WeekHours> {
@@ -35,8 +35,8 @@ export function weekHoursByState(
 }
 
 /**
- * Pairs of rows, by their places, that speak of the same day of a state and allow no time of it in common: together they
- * would forbid the whole day, which nobody means who names hours.
+ * Returns the index pairs of rows that share a weekday of a state but no time of it. Together they would forbid the whole
+ * day, which is never intended.
  */
 export function findConflicts(
   rows: Pick<QuietHoursRow, 'state' | 'weekdays' | 'from' | 'to'>[],
@@ -51,7 +51,7 @@ export function findConflicts(
 
 export type QuietHoursChange = { broadcasts?: boolean; transactional?: boolean; own?: OwnHours[] }
 
-/** Changes what the change names: which texts keep to quiet hours, and the account's own hours, all of them at once. */
+/** Updates the settings in the change. `own` replaces all of the account's own hours. */
 export function changeQuietHours(
   rt: Pick<Runtime, 'db' | 'clock'>,
   accountId: number,
@@ -63,7 +63,7 @@ export function changeQuietHours(
   })
 }
 
-/** What an account has said about quiet hours, and the hours that follow from it. */
+/** Returns the account's quiet hours settings and the hours in force for it. */
 export async function readQuietHours(db: Db, accountId: number) {
   return { ...(await findSwitches(db, accountId)), hours: await listQuietHours(db, accountId) }
 }

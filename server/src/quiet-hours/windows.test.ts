@@ -23,7 +23,7 @@ const seattle = 2_065_550_100
 const newYork = 2_125_550_100
 const tollFree = 8_005_550_100
 
-describe('where a handset may be', () => {
+describe('the location of a phone', () => {
   test.each([
     [phoenix, undefined, 'AZ:Z'],
     [9_285_550_100, undefined, 'AZ:M AZ:Z'],
@@ -47,29 +47,41 @@ describe('where a handset may be', () => {
     [tollFree, undefined, 'US:C US:E US:M US:P'],
     [tollFree, '98118', 'WA:P'],
     [2_005_550_100, undefined, 'US:C US:E US:M US:P'],
-  ])('%d, zip %s: %s', (phone, zipCode, place) => {
-    expect(locationOf({ phone, zipCode })).toBe(place)
+  ])('%d, ZIP code %s: %s', (phone, zipCode, location) => {
+    expect(locationOf({ phone, zipCode })).toBe(location)
   })
 })
 
 describe('quiet hours', () => {
   test.each([
     ['open now', seattle, '2031-05-06T18:00Z', '2031-05-06T18:00Z', '2031-05-07T04:00Z'],
-    ['the moment it opens', seattle, '2031-05-06T15:00Z', '2031-05-06T15:00Z', '2031-05-07T04:00Z'],
-    ['a minute early', seattle, '2031-05-06T14:59Z', '2031-05-06T15:00Z', '2031-05-07T04:00Z'],
-    ['the moment it closes', seattle, '2031-05-07T04:00Z', '2031-05-07T15:00Z', '2031-05-08T04:00Z'],
+    ['at the opening time', seattle, '2031-05-06T15:00Z', '2031-05-06T15:00Z', '2031-05-07T04:00Z'],
+    ['a minute before the opening time', seattle, '2031-05-06T14:59Z', '2031-05-06T15:00Z', '2031-05-07T04:00Z'],
+    ['at the closing time', seattle, '2031-05-07T04:00Z', '2031-05-07T15:00Z', '2031-05-08T04:00Z'],
     ['Phoenix in summer', phoenix, '2031-07-01T10:00Z', '2031-07-01T15:00Z', '2031-07-02T04:00Z'],
     ['Phoenix in winter', phoenix, '2031-01-07T10:00Z', '2031-01-07T15:00Z', '2031-01-08T04:00Z'],
     [
-      '928, which may be Navajo, in summer',
+      '928, which may be in the Navajo Nation, in summer',
       9_285_550_100,
       '2031-07-01T10:00Z',
       '2031-07-01T15:00Z',
       '2031-07-02T03:00Z',
     ],
     ['928 in winter', 9_285_550_100, '2031-01-07T10:00Z', '2031-01-07T15:00Z', '2031-01-08T04:00Z'],
-    ['a law of its own in two zones', 8_505_550_100, '2031-05-06T10:00Z', '2031-05-06T13:00Z', '2031-05-07T00:00Z'],
-    ['no evidence: all from coast to coast', tollFree, '2031-05-06T10:00Z', '2031-05-06T15:00Z', '2031-05-07T01:00Z'],
+    [
+      'a state with its own hours in two zones',
+      8_505_550_100,
+      '2031-05-06T10:00Z',
+      '2031-05-06T13:00Z',
+      '2031-05-07T00:00Z',
+    ],
+    [
+      'no evidence: all zones from coast to coast',
+      tollFree,
+      '2031-05-06T10:00Z',
+      '2031-05-06T15:00Z',
+      '2031-05-07T01:00Z',
+    ],
     ['a weekday', 2_145_550_100, '2031-05-06T10:00Z', '2031-05-06T14:00Z', '2031-05-07T02:00Z'],
     ['a Sunday', 2_145_550_100, '2031-05-04T10:00Z', '2031-05-04T17:00Z', '2031-05-05T02:00Z'],
     ['the day clocks go forward', newYork, '2031-03-09T05:30Z', '2031-03-09T12:00Z', '2031-03-10T01:00Z'],
@@ -78,7 +90,7 @@ describe('quiet hours', () => {
     expect(windowOf(phone, at)).toEqual([opens, closes])
   })
 
-  test('a gap or a fold in the clock is read strictly', () => {
+  test('skipped and repeated hours are read strictly', () => {
     const early = { quietHours: new Map([['US', daily('02:30', '21:00')]]) }
     expect(windowOf(newYork, '2031-03-09T05:30Z', early)).toEqual(['2031-03-09T07:30Z', '2031-03-10T01:00Z'])
     const night = { quietHours: new Map([['US', daily('00:00', '01:30')]]) }
@@ -86,7 +98,7 @@ describe('quiet hours', () => {
     expect(windowOf(newYork, '2031-11-02T06:15Z', night)).toEqual(['2031-11-03T05:00Z', '2031-11-03T06:30Z'])
   })
 
-  test('hours of the list and of the message can only narrow', () => {
+  test('hours of the list and of the message only narrow the window', () => {
     const narrow = { alsoWithin: [hours('10:00', '23:00'), hours('06:00', '18:00')] }
     expect(windowOf(seattle, '2031-05-06T10:00Z', narrow)).toEqual(['2031-05-06T17:00Z', '2031-05-07T01:00Z'])
     expect(windowOf(seattle, '2031-05-06T10:00Z', { ...narrow, quietHours: null })).toEqual([
@@ -95,22 +107,22 @@ describe('quiet hours', () => {
     ])
   })
 
-  test('hours that never meet have no window', () => {
+  test('hours without overlap have no window', () => {
     expect(windowOf(seattle, '2031-05-06T10:00Z', { alsoWithin: [hours('21:00', '23:00')] })).toBeUndefined()
   })
 
-  test('a day without hours is passed over, and days that touch are one', () => {
+  test('a day without hours is skipped, and adjacent days are one window', () => {
     const week: WeekHours = [null, ...Array(6).fill({ from: 0, to: 1_440 })]
     const given = { quietHours: new Map([['US', week]]) }
     expect(windowOf(seattle, '2031-05-05T12:00Z', given)).toEqual(['2031-05-06T07:00Z', '2031-05-12T07:00Z'])
   })
 
-  test('what was found for a place is asked anew once it has closed, or for an earlier moment', () => {
-    const ask = (at: string) => findWindow({ phone: seattle }, rules, new Date(at))?.opensAt.toISOString()
-    expect(ask('2031-05-06T18:00:00Z')).toBe('2031-05-06T18:00:00.000Z')
-    expect(ask('2031-05-06T19:00:00Z')).toBe('2031-05-06T19:00:00.000Z')
-    expect(ask('2031-05-07T04:00:00Z')).toBe('2031-05-07T15:00:00.000Z')
-    expect(ask('2031-05-06T10:00:00Z')).toBe('2031-05-06T15:00:00.000Z')
+  test('a cached window is computed again after it closed, and for an earlier time', () => {
+    const opensAt = (at: string) => findWindow({ phone: seattle }, rules, new Date(at))?.opensAt.toISOString()
+    expect(opensAt('2031-05-06T18:00:00Z')).toBe('2031-05-06T18:00:00.000Z')
+    expect(opensAt('2031-05-06T19:00:00Z')).toBe('2031-05-06T19:00:00.000Z')
+    expect(opensAt('2031-05-07T04:00:00Z')).toBe('2031-05-07T15:00:00.000Z')
+    expect(opensAt('2031-05-06T10:00:00Z')).toBe('2031-05-06T15:00:00.000Z')
   })
 })
 
@@ -120,22 +132,22 @@ describe('local time', () => {
     ['New York', newYork, '2031-05-06T13:00Z'],
     ['Seattle', seattle, '2031-05-06T16:00Z'],
     ['Phoenix', phoenix, '2031-05-06T16:00Z'],
-    ['when it is that time in both zones', 8_505_550_100, '2031-05-06T14:00Z'],
-    ['Guam, where it was that time long ago: the next day', 6_715_550_100, '2031-05-06T23:00Z'],
+    ['two zones: when both have reached that time', 8_505_550_100, '2031-05-06T14:00Z'],
+    ['Guam, where that time was long ago: the next day', 6_715_550_100, '2031-05-06T23:00Z'],
   ])('%s', (_name, phone, opens) => {
     expect(windowOf(phone, '2031-05-06T13:00Z', local)).toEqual([opens, null])
   })
 
-  test('a time that has passed is now', () => {
+  test('a time in the past means now', () => {
     expect(windowOf(newYork, '2031-05-06T15:30Z', local)).toEqual(['2031-05-06T15:30Z', null])
   })
 
-  test('outside the hours it waits for the next', () => {
+  test('a time outside the hours waits for the next opening', () => {
     const late = { localAt: '2031-05-06T22:00:00' }
     expect(windowOf(newYork, '2031-05-06T12:00Z', late)).toEqual(['2031-05-07T12:00Z', '2031-05-08T01:00Z'])
   })
 
-  test('a time that clocks skip comes an hour later', () => {
+  test('a skipped time is an hour later', () => {
     const skipped = { quietHours: null, localAt: '2031-03-09T02:30:00' }
     expect(windowOf(newYork, '2031-03-09T00:00Z', skipped)).toEqual(['2031-03-09T07:30Z', null])
   })

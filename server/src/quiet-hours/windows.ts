@@ -1,39 +1,39 @@
 import { type LocationEvidence, locationOf, type StateZone, stateZonesOf } from './locations.ts'
 
-/** Hours of a day by the clock of a place, in minutes since its midnight; `to` is the first minute that is not in them. */
+/** Hours of a day in local time, in minutes since midnight; `to` is the first minute after them. */
 export type Hours = { from: number; to: number }
 
-/** Monday first; null is a day on which nobody may be texted. */
+/** Hours by weekday, Monday first; null is a day on which nobody may be texted. */
 export type WeekHours = Array<Hours | null>
 
-/** When texts of a message may go out. */
+/** The rules for the sending windows of a message. */
 export type WindowRules = {
-  /** By state, `US` for all that are not named; null where quiet hours are not obeyed. */
+  /** Hours by state, `US` for states without an entry; null if the message does not observe quiet hours. */
   quietHours: ReadonlyMap<string, WeekHours> | null
-  /** Hours that must be open as well, wherever the handset is: those of the list, those of the message. */
+  /** Hours of the list and of the message, in the local time of the phone; these must be open as well. */
   alsoWithin: Hours[]
-  /** A wall-clock time (2031-05-06T09:00:00) that must have come where the handset is. */
+  /** Earliest local time at the phone (2031-05-06T09:00:00). */
   localAt: string | null
 }
 
 export type SendingWindow = {
-  /** From when on it may go out; the moment asked about where that is now. */
+  /** The start of the window; the time passed to `findWindow` if the window is open then. */
   opensAt: Date
-  /** From when on it may not any more; null where nothing closes. */
+  /** The end of the window; null if it never closes. */
   closesAt: Date | null
-  /** Where the handset may be: what shares a place shares all its windows, so a chunk is of one place. */
+  /** Phones in the same location have the same windows, so each chunk has one location. */
   location: string
 }
 
-/** Whether the rules leave anything to ask: without any, everybody may be texted at any time. */
+/** Whether the rules restrict times at all. */
 export function hasTimeRules(rules: WindowRules): boolean {
   return rules.quietHours !== null || rules.alsoWithin.length > 0 || rules.localAt !== null
 }
 
 /**
- * The window in which a handset may be texted: the one that is open at `at`, or else the next. It must be open at every
- * place that the evidence allows, by each one's own clock. Undefined when there is none within a week, as when the hours
- * of the list and those of the state never meet.
+ * Returns the sending window of a phone: the one open at `at`, otherwise the next. A window is open when every state and
+ * zone that the evidence supports allows it in its own local time. Returns undefined if none opens within a week, for
+ * example because the hours of the list and those of the state do not overlap.
  */
 export function findWindow(evidence: LocationEvidence, rules: WindowRules, at: Date): SendingWindow | undefined {
   return findWindowAt(locationOf(evidence), rules, at)
@@ -41,40 +41,40 @@ export function findWindow(evidence: LocationEvidence, rules: WindowRules, at: D
 
 type Span = { start: number; end: number }
 
-// What was found for a place holds until its window closes: a list of a million has a few hundred places.
-const found = new WeakMap<WindowRules, Map<string, Span & { askedAt: number }>>()
+// A span is valid until its window closes. A list of a million subscribers has a few hundred locations.
+const spansByRules = new WeakMap<WindowRules, Map<string, Span & { computedAt: number }>>()
 
-/** The same, for a place that was kept. */
-export function findWindowAt(place: string, rules: WindowRules, at: Date): SendingWindow | undefined {
-  let known = found.get(rules)
-  if (!known) {
-    known = new Map()
-    found.set(rules, known)
+/** Returns the sending window of a stored location, like `findWindow`. */
+export function findWindowAt(location: string, rules: WindowRules, at: Date): SendingWindow | undefined {
+  let spans = spansByRules.get(rules)
+  if (!spans) {
+    spans = new Map()
+    spansByRules.set(rules, spans)
   }
   const now = at.getTime()
-  let span: (Span & { askedAt: number }) | undefined = known.get(place)
-  if (!span || now < span.askedAt || now >= span.end) {
-    const next = nextSpan(stateZonesOf(place), rules, now)
+  let span: (Span & { computedAt: number }) | undefined = spans.get(location)
+  if (!span || now < span.computedAt || now >= span.end) {
+    const next = nextSpan(stateZonesOf(location), rules, now)
     if (!next) return undefined
-    span = { ...next, askedAt: now }
-    known.set(place, span)
+    span = { ...next, computedAt: now }
+    spans.set(location, span)
   }
   return {
     opensAt: new Date(Math.max(now, span.start)),
     closesAt: span.end === Number.POSITIVE_INFINITY ? null : new Date(span.end),
-    location: place,
+    location,
   }
 }
 
 const daysAhead = 8
 
-function nextSpan(spots: StateZone[], rules: WindowRules, now: number): Span | undefined {
-  const zones = [...new Set(spots.map((spot) => spot.zone))]
+function nextSpan(stateZones: StateZone[], rules: WindowRules, now: number): Span | undefined {
+  const zones = [...new Set(stateZones.map(({ zone }) => zone))]
   const { localAt } = rules
   const notBefore = localAt === null ? now : Math.max(now, ...zones.map((zone) => localInstant(localAt, zone, now)))
   let open: Span[] = [{ start: notBefore, end: Number.POSITIVE_INFINITY }]
   if (rules.quietHours) {
-    for (const { state, zone } of spots) {
+    for (const { state, zone } of stateZones) {
       const week = rules.quietHours.get(state) ?? rules.quietHours.get('US')
       if (week) open = intersect(open, openSpans(zone, week, notBefore))
     }
@@ -88,9 +88,9 @@ function nextSpan(spots: StateZone[], rules: WindowRules, now: number): Span | u
 const hour = 3_600_000
 
 /**
- * When a wall-clock time comes in a zone; later by as long as the gap where clocks skip it. A zone that had it more than
- * half a day ago, because it is that far ahead of the account's, has it again the next day: nobody is texted at night for
- * being on the other side of the date line.
+ * Returns the instant of a local time in a zone; if clocks skip that time, the instant is later by the length of the gap.
+ * If the zone had that time more than half a day ago, it is across the date line from the account, and the instant is that
+ * of the next day: otherwise people there would be texted at night.
  */
 function localInstant(localAt: string, zone: string, now: number): number {
   let local = Temporal.PlainDateTime.from(localAt)
@@ -102,7 +102,7 @@ function localInstant(localAt: string, zone: string, now: number): number {
   return instant
 }
 
-/** When these hours are open in a zone, from the day before `from` on; hours that touch at midnight are one span. */
+/** Returns the spans in which these hours are open in a zone, from the day before `from`; adjacent spans are merged. */
 function openSpans(zone: string, week: WeekHours, from: number): Span[] {
   const first = Temporal.Instant.fromEpochMilliseconds(from)
     .toZonedDateTimeISO(zone)
@@ -113,7 +113,7 @@ function openSpans(zone: string, week: WeekHours, from: number): Span[] {
     const day = first.add({ days: n })
     const hours = week[day.dayOfWeek - 1]
     if (!hours) continue
-    // where clocks skip or repeat the hour, the stricter reading: it opens late and closes early
+    // when clocks skip or repeat an hour, the strict reading: open late and close early
     const start = wallInstant(day, hours.from, zone, 'later')
     const end = wallInstant(day, hours.to, zone, 'earlier')
     const last = spans.at(-1)

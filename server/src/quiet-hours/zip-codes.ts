@@ -1,6 +1,6 @@
-// Where the first three digits of a zip code are: state and zone letters (locations.ts), from the data set `zipcodes` 3.0
-// (PyPI, 2026-06, from the Postal Service's lists). A prefix that lies in two zones has both; so has the Navajo Nation's
-// part of Arizona, which keeps daylight saving time when the rest does not, with what surrounds it.
+// The location of each ZIP code prefix (three digits): state and zone letters (locations.ts), from the data set `zipcodes`
+// 3.0 (PyPI, 2026-06, from the Postal Service's lists). A prefix in two zones has both. The prefixes of the Navajo Nation
+// in Arizona have two as well: it observes daylight saving time, and its surroundings do not.
 
 export const zipPrefixes: Record<string, string> = {
   'AK:K': '995-999',

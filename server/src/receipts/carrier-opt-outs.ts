@@ -27,9 +27,9 @@ export async function optOutByCarrier(tx: Db, optOuts: CarrierOptOut[], at: Date
     if (!code) continue
     // a number of which two texts failed for that reason leaves once
     const byPhone = new Map(ofCode.map((each) => [each.phone, each]))
-    const leavers = [...byPhone.values()].map(({ phone, carrierStatus, logId }) => {
+    const senders = [...byPhone.values()].map(({ phone, carrierStatus, logId }) => {
       return { phone, wording: carrierStatus, actor: `mt:${logId}` }
     })
-    await optOutOfShortCode(tx, code, { leavers, method: 'carrier', at })
+    await optOutOfShortCode(tx, code, { senders, method: 'carrier', at })
   }
 }

@@ -2,7 +2,7 @@ import type { Db } from '../db/db.ts'
 
 export type ShortCode = { id: number; code: string }
 
-/** The account's short codes, oldest first. */
+/** Returns the account's short codes, oldest first. */
 export function listShortCodes(db: Db, accountId: number) {
   return db.many<ShortCode>(
     'list_short_codes',
@@ -11,7 +11,7 @@ export function listShortCodes(db: Db, accountId: number) {
   )
 }
 
-/** A new short code; the unique constraint `short_codes_code_key` decides whose it is. */
+/** Inserts and returns a short code; violates `short_codes_code_key` if an account has it already. */
 export function insertShortCode(db: Db, accountId: number, code: string) {
   return db.one<ShortCode>(
     'insert_short_code',
@@ -29,8 +29,8 @@ export function findShortCode(db: Db, accountId: number, code: string) {
 }
 
 /**
- * Notes that numbers have sent STOP to the short code: they get nothing from it but answers to their own texts, until they
- * opt in on one of the code's lists. An import does not lift that, because an opt-out wins over a file.
+ * Blocks numbers that sent STOP to the short code: until they opt in to one of its lists, it sends them only replies to
+ * their own texts. An import does not lift a block, because an opt-out takes precedence over a file.
  */
 export async function blockNumbers(tx: Db, shortCodeId: number, phones: number[], at: Date): Promise<void> {
   await tx.exec(

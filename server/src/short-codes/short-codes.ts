@@ -4,15 +4,15 @@ import { errors } from '../errors.ts'
 import { findShortCode, insertShortCode, type ShortCode } from './short-codes.queries.ts'
 
 /**
- * A sender address as it is kept: a short code of three to six digits, or a ten-digit or toll-free number without its
- * country code; undefined when it is none of these.
+ * Parses a sender address: a short code of three to six digits, or a ten-digit or toll-free number, returned without its
+ * country code. Returns undefined for any other string.
  */
-export function parseShortCode(text: string): string | undefined {
-  const digits = text.replace(/[\s().-]/g, '').replace(/^\+?1(?=[2-9]\d{9}$)/, '')
+export function parseShortCode(address: string): string | undefined {
+  const digits = address.replace(/[\s().-]/g, '').replace(/^\+?1(?=[2-9]\d{9}$)/, '')
   return /^(?:\d{3,6}|[2-9]\d{9})$/.test(digits) ? digits : undefined
 }
 
-/** Gives the account a short code; one short code has one owner, whoever was faster. */
+/** Adds a short code to the account; throws if it has an owner, and one of two concurrent calls succeeds. */
 export async function addShortCode(db: Db, accountId: number, code: string): Promise<ShortCode> {
   try {
     return await db.tx((tx) => insertShortCode(tx, accountId, code))
@@ -21,7 +21,7 @@ export async function addShortCode(db: Db, accountId: number, code: string): Pro
   }
 }
 
-/** The account's short code of this spelling; a foreign or unknown one is not found. */
+/** Returns the account's short code; throws if it is unknown or belongs to another account. */
 export async function getShortCode(db: Db, accountId: number, code: string): Promise<ShortCode> {
   const shortCode = await findShortCode(db, accountId, code)
   if (!shortCode) throw errors.shortCodeNotFound()

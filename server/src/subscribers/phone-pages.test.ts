@@ -104,7 +104,7 @@ async function take(db: Db, list: OwnList, step: Step) {
     await optOutOfLists(db, {
       accountId: list.accountId,
       listIds: [list.id],
-      leavers: [{ phone: step.phone, wording: null, actor: 'key:1' }],
+      senders: [{ phone: step.phone, wording: null, actor: 'key:1' }],
       method: 'api',
       source: null,
       at: now,

@@ -71,7 +71,7 @@ function readCustomValues(body: object, fields: ValueRules[]): Profile['customVa
     const given = Object.hasOwn(body, field.key) ? (body as Record<string, unknown>)[field.key] : undefined
     if (given === undefined) continue
     const read = readValue(field, given)
-    if ('fault' in read) faults[`subscriber.${field.key}`] = [wordsOf(read.fault, field)]
+    if ('error' in read) faults[`subscriber.${field.key}`] = [wordsOf(read.error, field)]
     else values[field.key] = read.value
   }
   if (Object.keys(faults).length > 0) throw errors.invalid(faults)

@@ -2,7 +2,7 @@ import { Card, List, Stack, Text, Title } from '@mantine/core'
 import { CommandBlock } from '../../ui/CommandBlock.tsx'
 import { firstBroadcastSteps } from './steps.ts'
 
-/** Four commands from nothing to a delivered text, ready to copy. */
+/** The four commands from an empty installation to a delivered text, with copy buttons. */
 export function FirstBroadcast({ origin, mode }: { origin: string; mode: 'sandbox' | 'production' | undefined }) {
   return (
     <Card withBorder padding="lg" component="section" aria-labelledby="first-broadcast-title">
@@ -11,7 +11,7 @@ export function FirstBroadcast({ origin, mode }: { origin: string; mode: 'sandbo
           Your first broadcast
         </Title>
         {mode === 'production' && (
-          <Text fw={600}>This Carillon is in production: use a number of your own, for the text will arrive.</Text>
+          <Text fw={600}>This Carillon is in production mode: use your own number, because the text will arrive.</Text>
         )}
         <List type="ordered" spacing="lg" listStyleType="none" withPadding={false}>
           {firstBroadcastSteps(origin).map((step) => (

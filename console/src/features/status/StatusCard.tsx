@@ -1,8 +1,8 @@
 import { Box, Card, Divider, Group, Stack, Text, Title } from '@mantine/core'
 import { StateDot } from '../../ui/StateDot.tsx'
-import { type CheckName, checkWords, describeStatus, type Status } from './status.ts'
+import { type CheckName, checkLabels, describeStatus, type Status } from './status.ts'
 
-/** The state in a sentence, and each part of the house with its own. */
+/** The status in one sentence, and the check of each process. */
 export function StatusCard({ status }: { status: Status }) {
   const { tone, title, detail } = describeStatus(status)
   return (
@@ -16,11 +16,11 @@ export function StatusCard({ status }: { status: Status }) {
           <Text c="dimmed">{detail}</Text>
         </Box>
       </Group>
-      {status.kind === 'answered' && (
+      {status.kind === 'known' && (
         <>
           <Divider my="md" />
           <Stack gap="sm" component="ul" p={0} m={0} style={{ listStyle: 'none' }}>
-            {(Object.keys(checkWords) as CheckName[]).map((name) => (
+            {(Object.keys(checkLabels) as CheckName[]).map((name) => (
               <Check key={name} name={name} up={status.checks[name]} />
             ))}
           </Stack>
@@ -31,14 +31,14 @@ export function StatusCard({ status }: { status: Status }) {
 }
 
 function Check({ name, up }: { name: CheckName; up: boolean }) {
-  const words = checkWords[name]
+  const labels = checkLabels[name]
   return (
     <Group component="li" wrap="nowrap" align="flex-start" gap="md">
       <StateDot tone={up ? 'good' : 'bad'} size={10} mt={7} mx={2} />
       <Text fw={600} w={90} style={{ flexShrink: 0 }}>
-        {words.name}
+        {labels.name}
       </Text>
-      <Text>{up ? words.up : words.down}</Text>
+      <Text>{up ? labels.up : labels.down}</Text>
     </Group>
   )
 }

@@ -1,67 +1,67 @@
-// What the server says of itself, and the words in which we pass it on.
+// The status of the server and its texts.
 
 export type Mode = 'sandbox' | 'production'
 
 export type CheckName = 'database' | 'worker' | 'gateway'
 
 export type Status =
-  | { kind: 'asking' }
-  | { kind: 'silent' }
-  | { kind: 'alive' }
-  | { kind: 'answered'; ready: boolean; mode: Mode; checks: Record<CheckName, boolean> }
+  | { kind: 'loading' }
+  | { kind: 'unreachable' }
+  | { kind: 'unclear' }
+  | { kind: 'known'; ready: boolean; mode: Mode; checks: Record<CheckName, boolean> }
 
 export type Tone = 'good' | 'waiting' | 'bad'
 
-export const checkWords: Record<CheckName, { name: string; up: string; down: string }> = {
+export const checkLabels: Record<CheckName, { name: string; up: string; down: string }> = {
   database: {
     name: 'Database',
-    up: 'PostgreSQL answers',
-    down: 'PostgreSQL does not answer; nothing is lost, and nothing moves until it does',
+    up: 'PostgreSQL responds',
+    down: 'PostgreSQL does not respond; nothing is lost, and nothing is sent until it does',
   },
   worker: {
     name: 'Worker',
     up: 'Broadcasts are expanded and jobs run',
-    down: 'No worker has reported for a while; broadcasts are accepted and wait',
+    down: 'No worker has sent a heartbeat recently; broadcasts are accepted and wait',
   },
   gateway: {
     name: 'Gateway',
-    up: 'Bound to the carrier side, ready to submit',
-    down: 'No gateway is bound; texts wait in the queue',
+    up: 'Bound to an SMSC, ready to submit',
+    down: 'No gateway is bound; texts stay queued',
   },
 }
 
-/** One sentence that says whether a text could go out now. */
+/** Returns a title and one sentence that say whether a text can be sent now. */
 export function describeStatus(status: Status): { tone: Tone; title: string; detail: string } {
   switch (status.kind) {
-    case 'asking':
-      return { tone: 'waiting', title: 'Asking the server…', detail: 'This takes a moment.' }
-    case 'silent':
+    case 'loading':
+      return { tone: 'waiting', title: 'Loading the status…', detail: 'This takes a moment.' }
+    case 'unreachable':
       return {
         tone: 'bad',
-        title: 'The server does not answer',
-        detail: 'Is npm start still running? This page asks again every few seconds.',
+        title: 'The server does not respond',
+        detail: 'Is npm start still running? This page retries every few seconds.',
       }
-    case 'alive':
+    case 'unclear':
       return {
         tone: 'waiting',
-        title: 'The server runs, but cannot say whether it is ready',
-        detail: 'Its readiness check gave no answer we can read. The log of the api process says more.',
+        title: 'The server runs, but its readiness is unknown',
+        detail: 'The response of its readiness check is invalid. See the log of the api process.',
       }
-    case 'answered':
+    case 'known':
       return status.ready
-        ? { tone: 'good', title: 'Carillon is running', detail: 'A text sent now goes out now.' }
+        ? { tone: 'good', title: 'Carillon is running', detail: 'Texts are sent immediately.' }
         : { tone: 'waiting', title: 'Carillon is not ready to send', detail: waitingFor(status.checks) }
   }
 }
 
-/** Reads the body of GET /readyz; undefined when it is not one. */
-export function readReadiness(body: unknown): Extract<Status, { kind: 'answered' }> | undefined {
+/** Parses the body of GET /readyz; returns undefined if it is invalid. */
+export function readReadiness(body: unknown): Extract<Status, { kind: 'known' }> | undefined {
   if (!isRecord(body) || !isRecord(body.checks)) return undefined
   const { status, mode, checks } = body
   if (status !== 'ready' && status !== 'not_ready') return undefined
   if (mode !== 'sandbox' && mode !== 'production') return undefined
   return {
-    kind: 'answered',
+    kind: 'known',
     ready: status === 'ready',
     mode,
     checks: {
@@ -73,9 +73,9 @@ export function readReadiness(body: unknown): Extract<Status, { kind: 'answered'
 }
 
 function waitingFor(checks: Record<CheckName, boolean>): string {
-  const missing = (Object.keys(checkWords) as CheckName[]).filter((name) => !checks[name])
-  if (missing.length === 0) return 'It will be in a moment.'
-  const names = missing.map((name) => checkWords[name].name.toLowerCase())
+  const missing = (Object.keys(checkLabels) as CheckName[]).filter((name) => !checks[name])
+  if (missing.length === 0) return 'It will be ready in a moment.'
+  const names = missing.map((name) => checkLabels[name].name.toLowerCase())
   return `Waiting for the ${new Intl.ListFormat('en', { type: 'conjunction' }).format(names)}.`
 }
 

@@ -300,9 +300,9 @@ describe('slots', () => {
     await sending.db.exec('slot', 'insert into bind_slots (connection_id, slot) values ($1, 0)', [given.id])
     const gateway = crypto.randomUUID()
     const take = (leaseMs: number) => claimSlots(sending.db, gateway, leaseMs, [given.id])
-    expect(await take(200)).toMatchObject([{ taken: [0] }])
-    expect(await take(200)).toMatchObject([{ taken: [] }])
-    await waitFor(async () => (await take(5_000))[0]?.taken.length === 1)
+    expect(await take(200)).toMatchObject([{ claimed: [0] }])
+    expect(await take(200)).toMatchObject([{ claimed: [] }])
+    await waitFor(async () => (await take(5_000))[0]?.claimed.length === 1)
   })
 
   test('are made when the database is back, where it was away when their connection came', async () => {
@@ -342,7 +342,7 @@ describe('slots', () => {
       )
     }
     const taken = await Promise.all(gateways.map((gateway) => claimSlots(sending.db, gateway, 5_000, [given.id])))
-    const slots = taken.flatMap((shares) => shares.flatMap((share) => share.taken))
+    const slots = taken.flatMap((shares) => shares.flatMap((share) => share.claimed))
     expect(new Set(slots).size).toBe(slots.length)
     for (const gateway of gateways) await claimSlots(sending.db, gateway, 5_000, [given.id])
     expect((await slotsOf(given.id)).filter((slot) => slot.leasedBy !== null)).toHaveLength(20)

@@ -97,11 +97,11 @@ export class BindSlots {
     const { db, gateway, leaseMs } = this.#options
     const asked = performance.now()
     const ids = wanting.map((group) => group.connection.id)
-    for (const { connectionId, share, shared, taken } of await claimSlots(db, gateway, leaseMs, ids)) {
+    for (const { connectionId, share, shared, claimed } of await claimSlots(db, gateway, leaseMs, ids)) {
       this.#isShared = shared
       const group = wanting.find((each) => each.connection.id === connectionId)
       if (!group) continue
-      for (const slot of taken) {
+      for (const slot of claimed) {
         if (!this.#leaving.has(keyOf({ connectionId, slot }))) group.take(slot, asked + leaseMs)
       }
       this.#giveUp(group, Math.min(share, group.connection.slots))

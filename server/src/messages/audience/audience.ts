@@ -43,7 +43,7 @@ export async function readAudience(db: Db, listId: number, given: Audience): Pro
       if (['gt', 'lt'].includes(test.op) && rules.contentType === 'text') throw fault('cannot put texts in an order')
       // what a value must be like to be stored is not asked of one to be compared with
       const read = readValue({ ...rules, maxLength: Number.POSITIVE_INFINITY, isEnforced: false }, test.value ?? null)
-      if ('fault' in read) throw fault(`need a ${rules.contentType} for ${test.key}`)
+      if ('error' in read) throw fault(`need a ${rules.contentType} for ${test.key}`)
       if (read.value === null) throw fault(`need a value for ${test.key}`)
       return { key: test.key, op: test.op, value: read.value }
     })
