@@ -1,0 +1,120 @@
+import { describe, expect, test } from 'vitest'
+import { makeAuthority } from '../../test/certificates.ts'
+import { Secret } from '../config/secret.ts'
+import { type CheckedSettings, findSettingErrors } from './validation.ts'
+
+const authority = makeAuthority()
+const [own, other] = [authority.issue('esme.example'), authority.issue('other.example')]
+const cert = own.cert
+const key = new Secret(own.key)
+const encrypted = '-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n'
+const broken = '-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n'
+const needsCertificate = 'is needed along with its certificate'
+const needsKey = 'is needed along with its key'
+
+type Case = [given: CheckedSettings, errors: Record<string, string>]
+
+const cases: Record<string, Case[]> = {
+  name: [
+    [{ name: 'Cedar 2' }, {}],
+    [{ name: '2' }, { name: 'must not be a number' }],
+    [{ name: '20482' }, { name: 'must not be a number' }],
+  ],
+  host: [
+    ...['smpp.cedar.example', 'smpp', 'a-b_c.example.', '192.0.2.7', '2001:db8::7', '7.example'].map(
+      (host): Case => [{ host }, {}],
+    ),
+    ...['-a.example', 'a-.example', 'a..example', 'a b', 'a/b', 'ä.example'].map(
+      (host): Case => [{ host }, { host: 'must be a host name or an IP address' }],
+    ),
+  ],
+  'TLS server name': [
+    [{ tlsServerName: null }, {}],
+    [{ tlsServerName: 'smpp.cedar.example' }, {}],
+    [{ tlsServerName: 'a..b' }, { tls_server_name: 'must be a host name' }],
+  ],
+  'certificate authority': [
+    [{ tlsCa: null }, {}],
+    [{ tlsCa: authority.cert }, {}],
+    [{ tlsCa: authority.cert + cert }, {}],
+    [{ tlsCa: 'no certificate' }, { tls_ca: 'must be a certificate in PEM' }],
+    [{ tlsCa: broken }, { tls_ca: 'has a certificate that cannot be read' }],
+    [{ tlsCa: cert + own.key }, { tls_ca: 'must not have a private key in it' }],
+  ],
+  'own certificate': [
+    [{ ownTls: { certificate: null, key: null } }, {}],
+    [{ ownTls: { certificate: cert, key } }, {}],
+    [{ ownTls: { certificate: cert, key: null } }, { tls_key: needsCertificate }],
+    [{ ownTls: { certificate: null, key } }, { tls_certificate: needsKey }],
+    [{ ownTls: { certificate: cert, key: new Secret(other.key) } }, { tls_certificate: 'does not belong to the key' }],
+    [{ ownTls: { certificate: 'none', key } }, { tls_certificate: 'must be a certificate in PEM' }],
+    [{ ownTls: { certificate: broken, key } }, { tls_certificate: 'has a certificate that cannot be read' }],
+    [{ ownTls: { certificate: cert, key: new Secret('none') } }, { tls_key: 'must be a private key in PEM' }],
+    [
+      { ownTls: { certificate: cert, key: new Secret(encrypted) } },
+      { tls_key: 'must not be encrypted: it is kept sealed here' },
+    ],
+  ],
+  'caps of carriers': [
+    [{ carrierMps: {} }, {}],
+    [{ carrierMps: { 383: 75, 999999999: 1 } }, {}],
+    ...['0', '07', '1234567890', 'x'].map(
+      (id): Case => [{ carrierMps: { [id]: 1 } }, { carrier_mps: "must have carriers' ids as keys" }],
+    ),
+    [{ carrierMps: numbered(500, 75) }, {}],
+    [{ carrierMps: numbered(501, 75) }, { carrier_mps: 'has too many carriers (maximum is 500)' }],
+  ],
+  'error map': [
+    [{ errorMap: {} }, {}],
+    [{ errorMap: { receipt: { '00a1': 'hard', rejectd: 'soft', '5': 'delivered' } } }, {}],
+    [{ errorMap: { status: { '0x45': 'hard', '1': 'soft', ESME_RSYSERR: 'blocked', '0xffffffff': 'soft' } } }, {}],
+    [{ errorMap: { other: {} } as object }, { error_map: 'has receipt and status, and nothing else' }],
+    ...['', 'a b', 'x'.repeat(21)].map(
+      (code): Case => [{ errorMap: { receipt: { [code]: 'soft' } } }, { error_map: 'has a receipt code that is none' }],
+    ),
+    ...['0', '0x', '0x100000000', '4294967296', 'ESME_NONE', 'x', '-1', '1.5'].map(
+      (status): Case => [
+        { errorMap: { status: { [status]: 'soft' } } },
+        { error_map: 'has a status that is no command_status, such as 0x45 or ESME_RSUBMITFAIL' },
+      ],
+    ),
+    [
+      { errorMap: { receipt: { 5: 'odd' as 'soft' } } },
+      { error_map: 'must map to delivered, soft, hard, blocked, opted_out' },
+    ],
+    [{ errorMap: { status: { '0x45': 'delivered' } } }, { error_map: 'cannot call a refused text delivered' }],
+    [{ errorMap: { receipt: numbered(999, 'soft' as const), status: { 1: 'soft' } } }, {}],
+    [
+      { errorMap: { receipt: numbered(1_000, 'soft' as const), status: { 1: 'soft' } } },
+      { error_map: 'has too many codes (maximum is 1000)' },
+    ],
+  ],
+}
+
+describe.each(Object.entries(cases))('%s', (_, all) => {
+  test.each(all.map((each, n): [number, ...Case] => [n, ...each]))('case %i', (_n, given, errors) => {
+    expect(findSettingErrors(given, 'production')).toEqual(errors)
+  })
+})
+
+test('all errors are returned at once', () => {
+  expect(Object.keys(findSettingErrors({ name: '7', host: 'a b', carrierMps: { x: 1 } }, 'production'))).toEqual([
+    'name',
+    'host',
+    'carrier_mps',
+  ])
+})
+
+test.each([
+  ['127.0.0.1', undefined],
+  ['::1', undefined],
+  ['localhost', undefined],
+  ['192.0.2.7', 'must be this machine (127.0.0.1) in sandbox mode'],
+  ['smpp.cedar.example', 'must be this machine (127.0.0.1) in sandbox mode'],
+])('in sandbox mode the host %s has the error %s', (host, error) => {
+  expect(findSettingErrors({ host }, 'sandbox').host).toBe(error)
+})
+
+function numbered<T>(count: number, value: T): Record<string, T> {
+  return Object.fromEntries(Array.from({ length: count }, (_, n) => [String(n + 1), value]))
+}
