@@ -145,14 +145,16 @@ describe('receipts that cannot be applied', () => {
     for (const n of [0, 1, 2, 3]) await accept(n, `a${n}`)
     await poison(1)
     await keep({}, soft, soft, { ...soft, reason: 'opted_out' })
+    const { before } = await ctx.db.one<{ before: string }>('before', 'select clock_timestamp()::text as before')
     await expect(settle()).rejects.toThrow('out of range')
     expect(await outcomes()).toEqual(['applied', 'waiting', 'applied', 'applied'])
     expect(await counters()).toMatchObject({ sent: 1, delivered: 1, bounced: 2 })
     const gone = await ctx.db.many('gone', `select phone from subscribers where state = 'unsubscribed'`)
     expect(gone).toEqual([{ phone: textOf(3).phone }])
     await checkBooks(ctx.db, messageId)
-    // and it is not the first one of the next turn
-    expect(await settleWaitingReceipts(makeRuntime({ db: ctx.db }))).toBe(false)
+    // its next try comes later than that of new receipts
+    const delayed = `select from receipts where outcome = 'waiting' and try_at >= $1::timestamptz + interval '200 milliseconds'`
+    expect(await ctx.db.exec('delayed', delayed, [before])).toBe(1)
     await ctx.db.exec('heal', 'delete from soft_bounces')
     await settle()
     expect(await counters()).toMatchObject({ sent: 0, bounced: 3 })
