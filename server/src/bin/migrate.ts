@@ -8,11 +8,11 @@ import { OperatorError } from '../errors.ts'
 import { installJobs } from '../jobs/boss.ts'
 import { assertMode } from './mode.ts'
 
-// Migrates the database of DATABASE_URL and gives a new one its mode: for installations that start their roles by themselves.
+// Migrates the database of DATABASE_URL and sets the mode of a new one, for installations that start roles on their own.
 try {
   loadEnvFileIfPresent()
   const { databaseUrl, mode } = readEnv(process.env)
-  if (!databaseUrl) throw new ConfigError(['DATABASE_URL is needed: npm start migrates the embedded database itself'])
+  if (!databaseUrl) throw new ConfigError(['DATABASE_URL is not set (npm start migrates the embedded database)'])
   const ran = await migrate(databaseUrl.reveal())
   await installJobs(databaseUrl.reveal())
   const pool = makePool(databaseUrl.reveal(), pino({ level: 'silent' }), { max: 1, name: 'carillon migrate' })

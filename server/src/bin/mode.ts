@@ -5,18 +5,18 @@ import { OperatorError } from '../errors.ts'
 import { ensureMode, findMode } from '../system/installation.queries.ts'
 
 /**
- * Gives a new database its mode, and refuses one of the other mode: texts that were made up in a sandbox must not reach
- * phones, nor those that phones wait for a simulator.
+ * Sets the mode of a new database, and throws OperatorError for one of the other mode: sandbox texts must not reach phones,
+ * and production texts must not go to the simulator.
  */
 export async function assertMode(db: Db, mode: Config['mode']): Promise<void> {
-  const found = (await findMode(db).catch(refuseEmpty)) ?? (await ensureMode(db, mode))
+  const found = (await findMode(db).catch(rejectUnmigrated)) ?? (await ensureMode(db, mode))
   if (found === mode) return
   throw new OperatorError(
-    `The database holds the data of ${found} mode, and CARILLON_MODE is ${mode}. Set CARILLON_MODE=${found}, or DATABASE_URL to another database.`,
+    `The database is in ${found} mode, but CARILLON_MODE is ${mode}. Set CARILLON_MODE=${found}, or DATABASE_URL to another database.`,
   )
 }
 
-function refuseEmpty(error: unknown): never {
+function rejectUnmigrated(error: unknown): never {
   if (!isTableMissing(error)) throw error
-  throw new OperatorError('The database of DATABASE_URL is not prepared yet. Run first: npm run role -- migrate')
+  throw new OperatorError('The database of DATABASE_URL is not migrated yet. Run first: npm run role -- migrate')
 }

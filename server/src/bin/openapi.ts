@@ -1,4 +1,4 @@
-// Writes openapi.json in the root of the repository from the routes; with --check, says whether it is up to date.
+// Writes openapi.json in the root of the repository from the routes; with --check only checks whether it is up to date.
 
 import { readFile, writeFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
@@ -10,9 +10,9 @@ import { openApiOf } from '../http/openapi.ts'
 import { systemClock } from '../lib/clock.ts'
 import { Metrics } from '../system/metrics.ts'
 
-/** Describing the routes asks the database nothing. */
-const refuse = () => Promise.reject(new Error('there is no database here'))
-const noDatabase: Db = { many: refuse, maybeOne: refuse, one: refuse, exec: refuse, tx: refuse, withClient: refuse }
+/** Generating the description needs no database. */
+const reject = () => Promise.reject(new Error('the OpenAPI generator has no database'))
+const noDatabase: Db = { many: reject, maybeOne: reject, one: reject, exec: reject, tx: reject, withClient: reject }
 
 const file = fileURLToPath(new URL('../../../openapi.json', import.meta.url))
 

@@ -13,7 +13,7 @@ import type { Preparation } from '../supervisor/supervisor.ts'
 import { listLiveRoles } from '../system/heartbeats.queries.ts'
 import { assertMode } from './mode.ts'
 
-/** Migrates the database and, in sandbox mode, makes sure of the account that the banner shows. */
+/** Migrates the database and, in sandbox mode, creates or updates the account of the banner, and returns it. */
 export async function prepareDatabase({ config, databaseUrl, dataDir, log }: Preparation) {
   const ran = await migrate(databaseUrl)
   await installJobs(databaseUrl)
@@ -23,7 +23,7 @@ export async function prepareDatabase({ config, databaseUrl, dataDir, log }: Pre
     const db = poolDb(pool)
     await assertMode(db, config.mode)
     if (config.mode === 'production' && !config.smpp && (await isAlone(db, config)) && (await releaseEnvironment(db))) {
-      log.warn('CARILLON_SMPP_URL is not set any more: connection default is disabled')
+      log.warn('CARILLON_SMPP_URL is no longer set, connection "default" disabled')
     }
     return config.mode === 'sandbox' ? await seed(db, config, join(dataDir, 'sandbox.json')) : undefined
   } finally {
@@ -31,16 +31,16 @@ export async function prepareDatabase({ config, databaseUrl, dataDir, log }: Pre
   }
 }
 
-/** Gateways on other machines may have the setting that we have not. */
+/** Whether no other gateway runs; one on another machine may have the setting that is missing here. */
 async function isAlone(db: Db, config: Config): Promise<boolean> {
   return config.databaseUrl === undefined || !(await listLiveRoles(db)).some(({ role }) => role === 'gateway')
 }
 
-/** The database keeps a hash of the key only; sandbox.json keeps the key, so that every start can show it. */
+/** The database stores only a hash of the key; sandbox.json stores the key, so that every start can show it. */
 async function seed(db: Db, config: Config, file: string): Promise<SandboxAccount> {
-  const kept = existsSync(file) ? (JSON.parse(readFileSync(file, 'utf8')) as Partial<SandboxAccount>) : {}
+  const stored = existsSync(file) ? (JSON.parse(readFileSync(file, 'utf8')) as Partial<SandboxAccount>) : {}
   const { email } = config.sandbox
-  const apiKey = config.sandbox.apiKey?.reveal() ?? kept.apiKey
+  const apiKey = config.sandbox.apiKey?.reveal() ?? stored.apiKey
   const seeded = await seedSandbox(db, { email, apiKey })
   const account = { ...seeded, apiKey: seeded.apiKey ?? apiKey }
   writeFileAtomically(file, `${JSON.stringify(account, null, 2)}\n`)

@@ -11,7 +11,7 @@ afterEach(() => {
   for (const child of processes.splice(0)) child.kill('SIGKILL')
 })
 
-/** Runs a stand-in role by itself, as production does, or with a supervisor's channel. */
+/** Runs a stand-in role on its own, or with a supervisor's channel. */
 function run(name: string, { supervised = false, env = {} }: { supervised?: boolean; env?: NodeJS.ProcessEnv } = {}) {
   const script = join(standIns, name)
   const options = { env: { ...process.env, CARILLON_DATA_DIR: '/nowhere', ...env } }
@@ -25,7 +25,7 @@ function run(name: string, { supervised = false, env = {} }: { supervised?: bool
       output += String(bytes)
     })
   }
-  // not 'close': it stays away after a disconnect from this side
+  // not 'close', which is not emitted after a disconnect from this side
   const ended = new Promise((resolve) => child.once('exit', (code, by) => resolve(by ?? code)))
   const read = new Promise((resolve) => child.stdout?.once('end', resolve))
   const exit = Promise.all([ended, read]).then(([how]) => how)
@@ -43,72 +43,72 @@ test.each(['SIGTERM', 'SIGINT', 'SIGHUP'] as const)(
   },
 )
 
-test("a supervised role says it is ready, leaves the terminal's signals alone, and ends when its supervisor does", async () => {
+test("a supervised role reports ready, ignores the terminal's signals, and exits with its supervisor", async () => {
   const role = run('simulator.ts', { supervised: true })
-  const told = new Promise((resolve) => role.child.once('message', resolve))
-  expect(await told).toMatchObject({ type: 'ready', smppPort: expect.any(Number), controlPort: expect.any(Number) })
+  const ready = new Promise((resolve) => role.child.once('message', resolve))
+  expect(await ready).toMatchObject({ type: 'ready', smppPort: expect.any(Number), controlPort: expect.any(Number) })
   role.child.kill('SIGINT')
   role.child.kill('SIGHUP')
   role.child.disconnect()
   expect(await role.exit).toBe(0)
-  expect(role.output()).toContain('the supervisor is gone')
+  expect(role.output()).toContain('supervisor exited')
   expect(role.output()).not.toContain('"why":"SIG')
 })
 
-test('an orphan that cannot finish what it has in hand ends all the same', async () => {
+test('an orphan exits even if it cannot finish its work', async () => {
   const database = await freshDatabase()
   const role = run('stuck.ts', { supervised: true, env: { DATABASE_URL: database.url } })
   await role.ready()
   role.child.disconnect()
   expect(await role.exit).toBe(0)
-  expect(role.output()).toContain('did not stop in time')
+  expect(role.output()).toContain('stop timed out, exiting')
   await database.close()
 })
 
-test('a fault that nobody caught is logged and ends the role, for a fresh start', async () => {
+test('an uncaught exception is logged and ends the role, for a fresh start', async () => {
   const role = run('broken.ts')
   expect(await role.exit).toBe(1)
   expect(role.output()).toContain('"level":60')
   expect(role.output()).toContain('the cupboard is bare')
 })
 
-test('wrong settings are told in words', async () => {
+test('invalid settings are printed as a message', async () => {
   const role = run('idle.ts', { env: { DATABASE_URL: '', CARILLON_PORT: 'http' } })
   expect(await role.exit).toBe(1)
   expect(role.output()).toContain('CARILLON_PORT must be a whole number')
   const bare = run('idle.ts', { env: { DATABASE_URL: '' } })
   expect(await bare.exit).toBe(1)
-  expect(bare.output()).toContain('DATABASE_URL is needed')
+  expect(bare.output()).toContain('DATABASE_URL is not set')
 })
 
-test('a role that is started by itself refuses a database of the other mode', async () => {
+test('a role that is started on its own rejects a database of the other mode', async () => {
   const database = await freshDatabase()
   const of = (mode: string) => run('idle.ts', { env: { DATABASE_URL: database.url, CARILLON_MODE: mode } })
   const first = of('sandbox')
   await first.ready()
   const other = of('production')
   expect(await other.exit).toBe(1)
-  expect(other.output()).toContain('The database holds the data of sandbox mode, and CARILLON_MODE is production.')
+  expect(other.output()).toContain('The database is in sandbox mode, but CARILLON_MODE is production.')
   expect(other.output()).not.toContain('"level":60')
   first.child.kill('SIGTERM')
   await first.exit
   await database.close()
 })
 
-test('migrating gives a new database its mode, and refuses to bring one of the other mode in', async () => {
+test('migrate sets the mode of a new database and rejects one of the other mode', async () => {
   const database = await freshDatabase()
   const migrate = (mode: string) =>
     run('../../src/bin/migrate.ts', { env: { DATABASE_URL: database.url, CARILLON_MODE: mode } })
   expect(await migrate('production').exit).toBe(0)
   const other = migrate('sandbox')
   expect(await other.exit).toBe(1)
-  expect(other.output()).toContain('The database holds the data of production mode, and CARILLON_MODE is sandbox.')
+  expect(other.output()).toContain('The database is in production mode, but CARILLON_MODE is sandbox.')
   const role = run('idle.ts', { env: { DATABASE_URL: database.url, CARILLON_MODE: 'sandbox' } })
   expect(await role.exit).toBe(1)
   await database.close()
 })
 
-test('a role on an empty database says what to do first', async () => {
+test('a role on an empty database names the missing step', async () => {
   const database = await freshDatabase()
   await database.db.exec('empty', 'drop schema public cascade')
   const role = run('idle.ts', { env: { DATABASE_URL: database.url } })

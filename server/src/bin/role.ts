@@ -9,17 +9,17 @@ import type { Runtime } from '../runtime.ts'
 import { Metrics, measureProcess } from '../system/metrics.ts'
 import { assertMode } from './mode.ts'
 
-/** A role at work: what its supervisor should know, and how it finishes what it has in hand. */
+/** A running role: the fields of its ready message, and a stop() that finishes its current work. */
 export type RunningRole = { ready?: object; stop(): Promise<void> }
 
 const stopMs = 8_000
-const orphanStopMs = 1_500 // the watchdog ends what is left after two seconds
+const orphanStopMs = 1_500 // the watchdog kills remaining processes after two seconds
 
-/** Runs a role on the database, if that is of its mode, until it is told to stop. */
+/** Runs a role until it is signaled to stop. Exits with a message when the database has the other mode. */
 export function runRole(name: string, start: (rt: Runtime) => Promise<RunningRole>): Promise<void> {
   return runProcess(name, async ({ config, log }) => {
     const databaseUrl = config.databaseUrl?.reveal()
-    if (!databaseUrl) throw new ConfigError(['DATABASE_URL is needed for a role that is started by itself'])
+    if (!databaseUrl) throw new ConfigError(['DATABASE_URL is not set; a role that is started on its own needs it'])
     const pool = makePool(databaseUrl, log, { name: `carillon ${name}`, settings: boundedBy(config.send.leaseMs) })
     const db = poolDb(pool)
     await assertMode(db, config.mode)
@@ -37,15 +37,15 @@ export function runRole(name: string, start: (rt: Runtime) => Promise<RunningRol
 }
 
 /**
- * Runs a process of ours: settings in, log to standard output, SIGTERM drains it and ends with code 0. Below a
- * supervisor it says when it is ready and does not outlive it. A fault that nobody caught ends it, for a fresh start.
+ * Runs a process: reads its settings, logs to standard output, and on SIGTERM drains and exits with code 0. Under a
+ * supervisor it reports when it is ready and does not outlive it. An uncaught exception ends it, for a fresh start.
  */
 export async function runProcess(
   name: string,
   start: (given: { config: Config; log: Logger }) => Promise<RunningRole>,
 ): Promise<void> {
-  const supervised = process.send !== undefined
-  if (!supervised) loadEnvFileIfPresent()
+  const isSupervised = process.send !== undefined
+  if (!isSupervised) loadEnvFileIfPresent()
   const config = readConfig()
   const log = pino({
     level: config.logLevel,
@@ -55,40 +55,40 @@ export async function runProcess(
 
   let running: RunningRole | undefined
   let stopping = false
-  const stop = async (why: string, deadlineMs: number) => {
+  const stop = async (reason: string, deadlineMs: number) => {
     if (stopping) return
     stopping = true
-    log.info({ why }, 'stopping')
+    log.info({ reason }, 'stopping')
     setTimeout(() => {
-      log.warn('did not stop in time')
+      log.warn('stop timed out, exiting')
       process.exit(0)
     }, deadlineMs)
     await running?.stop()
     log.info('stopped')
     process.exit(0)
   }
-  const die = (fault: unknown) => {
-    log.fatal({ err: fault }, 'ended by a fault')
+  const die = (error: unknown) => {
+    log.fatal({ err: error }, 'uncaught exception, exiting')
     process.exit(1)
   }
   process.on('uncaughtException', die)
   process.on('unhandledRejection', die)
   process.on('SIGTERM', () => void stop('SIGTERM', stopMs))
-  // a supervised role is none of the terminal's business
+  // the supervisor handles the terminal's signals for a supervised role
   for (const name of ['SIGINT', 'SIGHUP'] as const) {
     process.on(name, () => {
-      if (!supervised) void stop(name, stopMs)
+      if (!isSupervised) void stop(name, stopMs)
     })
   }
-  process.on('disconnect', () => void stop('the supervisor is gone', orphanStopMs))
+  process.on('disconnect', () => void stop('supervisor exited', orphanStopMs))
 
   try {
     running = await start({ config, log })
   } catch (e) {
-    if (e instanceof ConfigError || e instanceof OperatorError) refuse(e)
+    if (e instanceof ConfigError || e instanceof OperatorError) exitWith(e)
     die(e)
   }
-  // in this order: who reads the log may end the channel at once
+  // in this order: a reader of the log may close the channel at once
   process.send?.({ type: 'ready', ...running?.ready })
   log.info({ ...running?.ready }, 'ready')
 }
@@ -97,11 +97,11 @@ function readConfig(): Config {
   try {
     return readEnv(process.env)
   } catch (e) {
-    return refuse(e as Error)
+    return exitWith(e as Error)
   }
 }
 
-function refuse(e: Error): never {
+function exitWith(e: Error): never {
   console.error(e.message)
   process.exit(1)
 }

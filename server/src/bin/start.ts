@@ -4,9 +4,9 @@ import { OperatorError } from '../errors.ts'
 import { supervise } from '../supervisor/supervisor.ts'
 import { prepareDatabase } from './prepare.ts'
 
-// What `npm start` runs: everything on this machine, in the foreground.
+// The entry point of `npm start`: runs everything on this machine, in the foreground.
 
-// A closed terminal must not keep us from stopping in order.
+// a closed terminal must not prevent an orderly stop
 process.stdout.on('error', () => {})
 process.stderr.on('error', () => {})
 
@@ -16,7 +16,7 @@ try {
   await supervise({ config, env: process.env, print: (line) => console.log(line), prepare: prepareDatabase })
   process.exit(0)
 } catch (e) {
-  const foreseen = e instanceof ConfigError || e instanceof OperatorError
-  console.error(foreseen ? `\n${e.message}\n` : e)
+  const isExpected = e instanceof ConfigError || e instanceof OperatorError
+  console.error(isExpected ? `\n${e.message}\n` : e)
   process.exit(1)
 }

@@ -53,12 +53,12 @@ const schedules: Schedule[] = [
 
 await runRole('worker', startWorker)
 
-/** Writes audiences, ends messages, runs jobs. Any number of workers share the work. */
+/** Writes audiences, finishes messages and runs jobs. Any number of workers share the work. */
 async function startWorker(rt: Runtime) {
   const { db, log, clock } = rt
   const instanceId = randomUUID()
   const repeat = (work: () => Promise<unknown>, pauseMs: number, what: string) =>
-    new Repeater(work, pauseMs, (error) => log.warn({ err: error }, `could not ${what}, trying again`))
+    new Repeater(work, pauseMs, (error) => log.warn({ err: error }, `failed to ${what}, retrying`))
   const passingOver = (work: (rt: Runtime, failed: Set<number>) => Promise<boolean>) => {
     const failed = new Set<number>()
     return () => work(rt, failed)
@@ -66,16 +66,16 @@ async function startWorker(rt: Runtime) {
   await makeLogDaysAhead(rt)
   const expand = repeat(() => expandOnce(rt), 500, 'write audiences')
   const due = repeat(passingOver(startDue), 250, 'start scheduled messages')
-  const cancel = repeat(() => cancelQueued(rt), 250, 'end cancelled messages')
-  const reopen = repeat(passingOver(reopenClosed), 250, 'give closed chunks their next window')
-  const late = repeat(() => suppressLate(rt), 250, 'end messages at their deadline')
+  const cancel = repeat(() => cancelQueued(rt), 250, 'cancel queued texts')
+  const reopen = repeat(passingOver(reopenClosed), 250, 'reopen closed chunks')
+  const late = repeat(() => suppressLate(rt), 250, 'suppress late texts')
   const align = repeat(() => alignChunks(db), 1_000, 'flag the chunks of paused messages')
   const finish = repeat(() => finishMessages(db, clock.now()), 250, 'end messages')
-  const bill = repeat(passingOver(billSent), 1_000, 'reckon what messages came to')
+  const bill = repeat(passingOver(billSent), 1_000, 'write bills')
   const heartbeat = repeat(
     () => beat(db, 'worker', instanceId, { metrics: rt.metrics.news() }),
     1_000,
-    'tell that we live',
+    'update the heartbeat',
   )
   const running = await startJobs(rt, jobs, schedules)
   const stopped = new AbortController()

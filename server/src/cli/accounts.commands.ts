@@ -7,22 +7,21 @@ import type { Db } from '../db/db.ts'
 import { OperatorError } from '../errors.ts'
 import { listShortCodes } from '../short-codes/short-codes.queries.ts'
 import { addShortCode } from '../short-codes/short-codes.ts'
-import { resolveAccount } from './arguments.ts'
-import { type CliCommand, type CommandContext, table, textOf, UsageError } from './command.ts'
-import { readCode } from './short-codes.commands.ts'
+import { readCode, resolveAccount, textOf } from './arguments.ts'
+import { type CliCommand, type CommandContext, table, UsageError } from './command.ts'
 
-const password = { value: 'file', help: 'A file with the password; without it one is made and shown' }
+const password = { value: 'file', help: 'File with the password; by default one is generated and printed' }
 const emailPattern = /^[^\s@:]+@[^\s@:]+$/
 
 const create: CliCommand = {
   name: 'account create',
-  summary: 'Make an account with its owner, a short code and an API key',
+  summary: 'Create an account with its owner, a short code and an API key',
   takes: 'new',
   options: {
     email: { value: 'address', help: 'Login of the account and of its first user', required: true },
-    name: { value: 'text', help: "The account's name; what stands before the @ without it" },
-    'time-zone': { value: 'zone', help: 'Such as America/New_York; America/Los_Angeles without it' },
-    'short-code': { value: 'code', help: 'What it sends from; in sandbox mode a free one is chosen without it' },
+    name: { value: 'text', help: "The account's name; by default the address before the @" },
+    'time-zone': { value: 'zone', help: 'Such as America/New_York; by default America/Los_Angeles' },
+    'short-code': { value: 'code', help: 'The number it sends from; by default a free one in sandbox mode' },
     'password-file': password,
   },
   async run(context) {
@@ -33,13 +32,13 @@ const create: CliCommand = {
       username: textOf(context, 'name') ?? email.replace(/@.*$/, ''),
       timeZone: readTimeZone(textOf(context, 'time-zone') ?? 'America/Los_Angeles'),
       password: text,
-      // behind a real carrier are people who sleep at night
+      // production texts reach people who sleep at night
       quietHours: context.mode === 'production',
     }
     const wanted = textOf(context, 'short-code')
     const code = wanted === undefined ? undefined : readCode(wanted)
     if (code === undefined && context.mode === 'production') {
-      throw new UsageError('--short-code is needed in production: the number that the carrier has given you')
+      throw new UsageError('--short-code is required in production: a number that your carrier has assigned to you')
     }
     const made = await context.db.tx(async (tx) => {
       const { account } = await createAccount(tx, given)
@@ -58,14 +57,14 @@ const create: CliCommand = {
     const { account, shortCode, key } = made
     return {
       lines: [
-        `Account ${account.id} is there. The key${isMade ? ' and the password are' : ' is'} shown now and never again.`,
+        `Created account ${account.id}. The key${isMade ? ' and the password are' : ' is'} printed only once.`,
         '',
         `  Login       ${account.email}`,
         ...(isMade ? [`  Password    ${text}`] : []),
         `  API key     ${key.key}`,
         `  Short code  ${shortCode.code}`,
         '',
-        'It can send: make a list with POST /api/v2/lists, add a number, and post a message to it.',
+        'To send: create a list with POST /api/v2/lists, add a number, and post a message to it.',
       ],
       json: {
         account: presentAccount(account),
@@ -104,18 +103,20 @@ const list: CliCommand = {
 
 const operator: CliCommand = {
   name: 'account operator',
-  summary: 'Let an account change what belongs to the whole installation, such as connections',
+  summary: 'Allow an account to change installation-wide settings, such as connections',
   options: {
-    account: { value: 'id or email', help: 'Which one', required: true },
-    off: { help: 'Let it no longer' },
+    account: { value: 'id or email', help: 'The account', required: true },
+    off: { help: 'Revoke this permission' },
   },
-  notes: ['The first account of an installation is an operator. Only its API keys of scope full may do so.'],
+  notes: [
+    'The first account of an installation is an operator. Only its API keys with scope full have this permission.',
+  ],
   async run(context) {
     const { id } = await resolveAccount(context)
     const account = await updateOperator(context.db, id, !context.options.off)
     if (!account) throw new OperatorError(`There is no account ${id}.`)
     return {
-      lines: [`Account ${account.id} (${account.email}) is ${account.isOperator ? 'an operator' : 'no operator'}.`],
+      lines: [`Account ${account.id} (${account.email}) is ${account.isOperator ? 'an operator' : 'not an operator'}.`],
       json: { account: presentAccount(account) },
     }
   },
@@ -123,9 +124,9 @@ const operator: CliCommand = {
 
 const userAdd: CliCommand = {
   name: 'user add',
-  summary: 'Give an account another user',
+  summary: 'Add a user to an account',
   options: {
-    account: { value: 'id or email', help: 'Whose user it is', required: true },
+    account: { value: 'id or email', help: 'Account of the user', required: true },
     email: { value: 'address', help: 'Login of the user', required: true },
     role: { value: 'role', help: 'owner, editor (the default) or viewer' },
     'password-file': password,
@@ -138,8 +139,8 @@ const userAdd: CliCommand = {
     const user = await addUser(context.db, { accountId: account.id, email: readEmail(context), role, password: text })
     return {
       lines: [
-        `User ${user.email} (${user.role}) can work for account ${account.id}.`,
-        ...(isMade ? [`Password: ${text} (shown now and never again)`] : []),
+        `Added user ${user.email} (${user.role}) to account ${account.id}.`,
+        ...(isMade ? [`Password: ${text} (printed only once)`] : []),
       ],
       json: { user: presentUser(user), ...(isMade && { password: text }) },
     }
@@ -195,10 +196,10 @@ function readPassword(context: CommandContext): { text: string; isMade: boolean 
   } catch (error) {
     throw new OperatorError(`--password-file cannot be read: ${(error as Error).message}`)
   }
-  throw new UsageError('--password-file must hold a password of twelve characters or more')
+  throw new UsageError('--password-file must contain a password of at least 12 characters')
 }
 
-/** A short code that nobody has; in the sandbox it belongs to no carrier. */
+/** Adds a free short code; in the sandbox it needs no carrier. */
 async function chooseShortCode(tx: Db, accountId: number) {
   const rows = await tx.many<{ code: string }>('list_all_short_codes', /* sql */ `select code from short_codes`)
   const taken = new Set(rows.map(({ code }) => code))

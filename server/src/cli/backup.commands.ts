@@ -6,12 +6,12 @@ import type { CliCommand } from './command.ts'
 
 const backup: CliCommand = {
   name: 'backup',
-  summary: 'Write everything into one file, while the installation goes on working',
+  summary: 'Write the whole database to one file, while the installation runs',
   names: ['<file>'],
   notes: [
-    'The file is as of the moment the command began. It holds phone numbers and texts, and hashes of keys and passwords:',
-    'keep it like the data itself. Settings, logs and the sandbox key in clear are not in it, nor is the secret key that',
-    'opens the passwords of connections: keep a copy of that elsewhere.',
+    'The file has the state at the start of the command. It contains phone numbers, texts, and hashes of keys and passwords:',
+    'protect it like the data itself. It does not contain settings, logs, the sandbox key in clear, or the secret key that',
+    'decrypts the passwords of connections: store a copy of that key elsewhere.',
   ],
   async run({ databaseUrl, names, resolve }) {
     const file = resolve(names[0] ?? '')
@@ -26,12 +26,12 @@ const backup: CliCommand = {
 
 const restore: CliCommand = {
   name: 'restore',
-  summary: 'Fill an empty database, or a new data directory, from a backup',
+  summary: 'Restore a backup into an empty database or a new data directory',
   names: ['<file>'],
   takes: 'empty',
   notes: [
-    'Set CARILLON_DATA_DIR to a directory that does not exist yet, or DATABASE_URL to an empty database. The copy is in',
-    'the mode of the backup; it sends nothing and binds to no carrier until: sending resume.',
+    'Set CARILLON_DATA_DIR to a directory that does not exist yet, or DATABASE_URL to an empty database. The copy has the',
+    'mode of the backup; it sends nothing and binds to no carrier until you run: sending resume.',
   ],
   async run({ db, databaseUrl, changeMode, names, resolve, connectionConfig }) {
     const file = resolve(names[0] ?? '')
@@ -42,10 +42,10 @@ const restore: CliCommand = {
         `Restored ${rows} rows of ${tables} tables, as of ${header.createdAt}, in ${header.mode} mode.`,
         ...(unopened.length > 0
           ? [
-              `The secrets of ${unopened.join(', ')} need the secret key of the original: copy its secret.key into the data directory, or set CARILLON_SECRET_KEY.`,
+              `The secrets of ${unopened.join(', ')} need the secret key of the original: copy its secret.key to the data directory, or set CARILLON_SECRET_KEY.`,
             ]
           : []),
-        'Nothing is sent until you say so: npm run carillon -- sending resume',
+        'Sending is paused until you run: npm run carillon -- sending resume',
       ],
       json: { file, tables, rows, created_at: header.createdAt, mode: header.mode, sending_paused: true, unopened },
     }

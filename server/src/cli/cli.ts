@@ -28,17 +28,17 @@ export const commands: readonly CliCommand[] = [
 export type Call = {
   args: readonly string[]
   env: Env
-  /** Where relative paths begin. */
+  /** Directory of relative paths. */
   cwd: string
 }
 
-/** Does what the arguments say and answers what there is to print; throws a UsageError, or a refusal, in words. */
+/** Runs the command of the arguments and returns its output; throws UsageError or OperatorError. */
 export async function runCli({ args, env, cwd }: Call): Promise<string> {
   const command = findCommand(args)
   if (!command) {
-    const isQuestion = args.every((arg) => ['--help', '-h', 'help', '--json'].includes(arg))
-    if (isQuestion) return helpOfAll(commands)
-    throw new UsageError(`There is no command ${args.join(' ')}. See npm run carillon -- --help`)
+    const isHelp = args.every((arg) => ['--help', '-h', 'help', '--json'].includes(arg))
+    if (isHelp) return helpOfAll(commands)
+    throw new UsageError(`Unknown command: ${args.join(' ')}. See npm run carillon -- --help`)
   }
   const { options, names } = readArguments(command, args)
   if (options.help) return helpOf(command)
@@ -85,17 +85,17 @@ function readArguments(command: CliCommand, args: readonly string[]): { options:
     })
     return { options: values as Options, names: positionals }
   } catch (error) {
-    // the first sentence says it; the rest is advice for programmers
-    const [what = ''] = (error as Error).message.split('. ')
-    throw new UsageError(`${what}. See npm run carillon -- ${command.name} --help`)
+    // the first sentence names the problem; the rest is advice for programmers
+    const [problem = ''] = (error as Error).message.split('. ')
+    throw new UsageError(`${problem}. See npm run carillon -- ${command.name} --help`)
   }
 }
 
 function checkArguments(command: CliCommand, options: Options, names: string[]) {
   const { name, names: wanted = [] } = command
   const missing = Object.entries(command.options ?? {}).find(([option, { required }]) => required && !options[option])
-  if (missing) throw new UsageError(`--${missing[0]} is needed. See npm run carillon -- ${name} --help`)
+  if (missing) throw new UsageError(`--${missing[0]} is required. See npm run carillon -- ${name} --help`)
   if (names.length !== wanted.length) {
-    throw new UsageError(`It is: npm run carillon -- ${[name, ...wanted].join(' ')}. See --help`)
+    throw new UsageError(`Usage: npm run carillon -- ${[name, ...wanted].join(' ')}. See --help`)
   }
 }

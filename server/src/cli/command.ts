@@ -3,54 +3,48 @@ import type { Db } from '../db/db.ts'
 import type { Clock } from '../lib/clock.ts'
 import type { Mode } from '../system/installation.queries.ts'
 
-/** What a command is given to work with. */
+/** The input of a command. */
 export type CommandContext = {
   db: Db
   databaseUrl: string
   clock: Clock
-  /** The mode the database was made for. */
+  /** The mode of the database. */
   mode: Mode
-  /** Options as they were typed, by name. */
+  /** Options by name, as typed. */
   options: Readonly<Record<string, string | boolean | undefined>>
-  /** Arguments that are no options, in their order. */
+  /** Positional arguments. */
   names: readonly string[]
-  /** A path as it was typed, from where it was typed. */
+  /** Resolves a path against the operator's directory. */
   resolve(path: string): string
-  /** What connections are opened and sealed with; made where it is missing and the data directory is ours to keep it. */
+  /** Settings for sealing and opening connections; creates a missing secret key in the data directory. */
   connectionConfig(): Pick<Config, 'mode' | 'smpp' | 'secretKey'>
-  /** Gives the installation to another mode, also where a data directory remembers it. */
+  /** Sets the mode that the data directory records, if there is one. */
   changeMode(mode: Mode): Promise<void>
 }
 
-/** What a command has to say: lines for people, and the same for machines. */
+/** The output of a command: lines for people, and the same as JSON. */
 export type CommandResult = { lines: string[]; json: object }
 
 export type Option = { help: string; value?: string; required?: boolean }
 
 export type CliCommand = {
-  /** Its words: `account create`. */
+  /** Its words, such as `account create`. */
   name: string
   summary: string
-  /** Arguments that are no options: `<file>`. */
+  /** Positional arguments, such as `<file>`. */
   names?: string[]
   options?: Record<string, Option>
-  /** Written below its options. */
+  /** Printed below its options in the help. */
   notes?: string[]
-  /** How it takes the database: as it is; makes what is missing; with nothing else running on it; empty. */
+  /** Required database: `any`; `new` (create a missing one); `alone` (no instance runs on it); `empty`. */
   takes?: 'any' | 'new' | 'alone' | 'empty'
   run(context: CommandContext): Promise<CommandResult>
 }
 
-/** A command line that cannot be understood; its message says how it would be. */
+/** An invalid command line; the message names the correct form. */
 export class UsageError extends Error {}
 
-/** An option that the command requires, or that has been given. */
-export function textOf({ options }: CommandContext, name: string): string | undefined {
-  const value = options[name]
-  return typeof value === 'string' && value !== '' ? value : undefined
-}
-
-/** Rows under headings, in columns. */
+/** Formats rows under headings, in columns. */
 export function table(headings: string[], rows: string[][]): string[] {
   const widths = headings.map((heading, i) => Math.max(heading.length, ...rows.map((row) => row[i]?.length ?? 0)))
   return [headings, ...rows].map((row) =>

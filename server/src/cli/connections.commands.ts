@@ -19,7 +19,7 @@ import { probe } from '../connections/probe.ts'
 import { errors, OperatorError } from '../errors.ts'
 import { type CliCommand, type CommandContext, type CommandResult, type Option, table, UsageError } from './command.ts'
 
-/** Secrets come from files, for a command line is seen by everybody on the machine; certificates are files anyway. */
+/** Fields that are read from files: secrets, because every account on the machine can see a command line, and certificates. */
 const fromFile: Record<string, string> = {
   password: 'password-file',
   tls_key: 'tls-key-file',
@@ -49,11 +49,11 @@ const fieldOptions: Record<string, Option> = Object.fromEntries(
 )
 
 const { name: renamed, ...withoutName } = fieldOptions
-const notes = ['Where none is allowed it is typed so: --mps none. What a connection keeps of a file is its text.']
+const notes = ['Type none for no value, where allowed: --mps none. Of a file, the connection stores the content.']
 
 const list: CliCommand = {
   name: 'connection list',
-  summary: 'List the connections and how their binds are',
+  summary: 'List the connections and their binds',
   async run(context) {
     const config = context.connectionConfig()
     const rows = await listConnections(context.db)
@@ -81,7 +81,7 @@ const list: CliCommand = {
 
 const show: CliCommand = {
   name: 'connection show',
-  summary: 'Show all of a connection but its secrets',
+  summary: 'Show a connection without its secrets',
   names: ['<name or id>'],
   async run(context) {
     const connection = await present(context, await resolveConnection(context))
@@ -111,10 +111,10 @@ const show: CliCommand = {
 
 const add: CliCommand = {
   name: 'connection add',
-  summary: 'Make a connection to a carrier; gateways bind to it at once',
+  summary: 'Add a connection to a carrier; gateways bind to it at once',
   names: ['<name>'],
   options: { ...withoutName, host: { ...fieldOptions.host, help: fieldOptions.host?.help ?? '', required: true } },
-  notes: [...notes, 'With --enabled no it can be tested before anybody binds to it for good.'],
+  notes: [...notes, 'With --enabled no you can test it before gateways bind to it.'],
   async run(context) {
     const [name = ''] = context.names
     const change = parseConnectionFields({ ...textsOf(context), name })
@@ -123,53 +123,54 @@ const add: CliCommand = {
       { db: context.db, config: context.connectionConfig() },
       { ...change, name, host },
     )
-    return outcome(context, row, `Connection ${row.name} (${row.id}) is there${row.enabled ? '' : ', disabled'}.`)
+    return outcome(context, row, `Added connection ${row.name} (${row.id})${row.enabled ? '' : ', disabled'}.`)
   },
 }
 
 const set: CliCommand = {
   name: 'connection set',
-  summary: 'Change a connection, also while texts go out',
+  summary: 'Change a connection, also while texts are sent',
   names: ['<name or id>'],
   options: { name: renamed ?? { help: '' }, ...withoutName },
   notes,
   async run(context) {
     const texts = textsOf(context)
-    if (Object.keys(texts).length === 0) throw new UsageError('Say what to change: connection set --help')
+    if (Object.keys(texts).length === 0)
+      throw new UsageError('No change is given. See npm run carillon -- connection set --help')
     return change(context, texts, 'is changed')
   },
 }
 
 const enable: CliCommand = {
   name: 'connection enable',
-  summary: 'Let gateways bind to a connection',
+  summary: 'Enable a connection, so that gateways bind to it',
   names: ['<name or id>'],
   run: (context) => change(context, { enabled: 'yes' }, 'is enabled'),
 }
 
 const disable: CliCommand = {
   name: 'connection disable',
-  summary: 'Let gateways finish what is on its way, and unbind',
+  summary: 'Disable a connection: gateways finish their open texts and unbind',
   names: ['<name or id>'],
   run: (context) => change(context, { enabled: 'no' }, 'is disabled'),
 }
 
 const remove: CliCommand = {
   name: 'connection remove',
-  summary: 'Remove a connection that has never carried anything',
+  summary: 'Remove a connection that has never carried a text',
   names: ['<name or id>'],
   async run(context) {
     const { id, name } = await resolveConnection(context)
     await removeConnection(context, id)
-    return { lines: [`Connection ${name} is gone.`], json: { removed: id } }
+    return { lines: [`Removed connection ${name}.`], json: { removed: id } }
   },
 }
 
 const test: CliCommand = {
   name: 'connection test',
-  summary: 'Bind, enquire and unbind from here, and say why not',
+  summary: 'Bind, enquire and unbind from here, and report the first problem',
   names: ['<name or id>'],
-  notes: ['With a bind of its own, beside those of the gateways. Nothing is sent.'],
+  notes: ['Uses a bind of its own in addition to those of the gateways. Sends no text.'],
   async run(context) {
     const row = await resolveConnection(context)
     const config = context.connectionConfig()
@@ -189,7 +190,7 @@ const test: CliCommand = {
 
 export const connectionCommands: CliCommand[] = [list, show, add, set, enable, disable, test, remove]
 
-/** The connection that a command names, by id or name. */
+/** Returns the connection that the command names by id or name; throws an AppError if there is none. */
 export async function resolveConnection({ db, names }: Pick<CommandContext, 'db' | 'names'>): Promise<ConnectionRow> {
   const [text = ''] = names
   const row = /^\d{1,15}$/.test(text) ? await findConnection(db, Number(text)) : await findConnectionByName(db, text)
@@ -207,18 +208,18 @@ async function change(context: CommandContext, texts: Record<string, string>, wh
 async function outcome(context: CommandContext, row: ConnectionRow, line: string): Promise<CommandResult> {
   const problem = problemOf(row, context.connectionConfig())
   return {
-    lines: [line, ...(problem ? [problem] : []), ...strangersOf(row)],
+    lines: [line, ...(problem ? [problem] : []), ...unknownCarriersOf(row)],
     json: { connection: await present(context, row) },
   }
 }
 
-/** A mistyped carrier would be no cap, and nobody would know; yet a look-up may have ids of its own. */
-function strangersOf({ carrierMps }: ConnectionRow): string[] {
+/** Warnings for unknown carrier ids: a mistyped id would be no cap, but a look-up may have ids of its own. */
+function unknownCarriersOf({ carrierMps }: ConnectionRow): string[] {
   return Object.keys(carrierMps)
     .filter((id) => carrierName(Number(id)) === undefined)
     .map(
       (id) =>
-        `No carrier of the table has the id ${id}: its cap holds only for numbers of which the look-up says that id.`,
+        `Carrier id ${id} is not in the table: its cap applies only to numbers for which the look-up returns that id.`,
     )
 }
 
@@ -227,20 +228,20 @@ async function present(context: CommandContext, row: ConnectionRow) {
   return presentConnection(row, { binds, problem: problemOf(row, context.connectionConfig()) }, 'UTC')
 }
 
-/** What was given, by field; of an option that names a file, the file's text. */
+/** Returns the given options by field; for an option that names a file, the file's content. */
 function textsOf(context: CommandContext): Record<string, string> {
   const texts: Record<string, string> = {}
   for (const field of Object.keys(connectionFields)) {
     const given = context.options[optionOf(field)]
     if (typeof given !== 'string') continue
-    const isNone = given === 'none' && takesNone(field)
+    const isNone = given === 'none' && acceptsNone(field)
     texts[field] = fromFile[field] && !isNone ? readText(context, field, given) : given
   }
   return texts
 }
 
-/** Only what may be left out can be `none`; a password is in a file, whatever that is called. */
-function takesNone(field: string): boolean {
+/** Whether `none` means no value; for other fields it is a value or a file name. */
+function acceptsNone(field: string): boolean {
   return [connectionFields[field]?.type].flat().includes('null')
 }
 
@@ -261,6 +262,6 @@ function addressOf({ host, port, tls }: ConnectionRow): string {
 function textOfValue(value: unknown): string {
   if (value === null) return 'none'
   if (typeof value === 'boolean') return value ? 'yes' : 'no'
-  // a certificate takes many lines
+  // a certificate has many lines
   return typeof value === 'string' ? value.replace(/\n.*/s, ' ...') : JSON.stringify(value)
 }

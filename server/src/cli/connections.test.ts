@@ -36,10 +36,10 @@ async function json(...args: string[]): Promise<any> {
   return JSON.parse(await run([...args, '--json']))
 }
 
-test('a connection is made, shown, changed, disabled and removed, in the words of the API', async () => {
+test('a connection is added, shown, changed, disabled and removed, with the field names of the API', async () => {
   writeFileSync(join(folder, 'password'), 'swordfish\n')
   const options = ['--host', '127.0.0.1', '--password-file', 'password', '--system-id', 'cedar', '--enabled', 'no']
-  expect(await run(['connection', 'add', 'Cedar SMS', ...options])).toBe('Connection Cedar SMS (1) is there, disabled.')
+  expect(await run(['connection', 'add', 'Cedar SMS', ...options])).toBe('Added connection Cedar SMS (1), disabled.')
   const changes = ['--mps', '40', '--carrier-mps', '{"383": 20}', '--bind-type', 'pair', '--query-sm', 'yes']
   expect((await json('connection', 'set', 'Cedar SMS', ...changes)).connection).toMatchObject({
     ...{ name: 'Cedar SMS', host: '127.0.0.1', port: 2775, system_id: 'cedar', has_password: true, enabled: false },
@@ -56,11 +56,11 @@ test('a connection is made, shown, changed, disabled and removed, in the words o
   expect((await loadConnections({ db: database.db, config }))[0]?.password.reveal()).toBe('swordfish')
   await expect(run(['connection', 'remove', 'Cedar'])).rejects.toThrow('It is enabled; disable it first')
   expect(await run(['connection', 'disable', 'Cedar'])).toBe('Connection Cedar (1) is disabled.')
-  expect(await run(['connection', 'remove', '1'])).toBe('Connection Cedar is gone.')
+  expect(await run(['connection', 'remove', '1'])).toBe('Removed connection Cedar.')
   await expect(run(['connection', 'show', 'Cedar'])).rejects.toThrow('Connection not found')
 })
 
-test('certificates come from files, and go back as they came', async () => {
+test('certificates are read from files and returned unchanged', async () => {
   const authority = makeAuthority()
   const own = authority.issue('us')
   for (const [name, text] of Object.entries({ ca: authority.cert, ...own })) writeFileSync(join(folder, name), text)
@@ -82,7 +82,7 @@ test('certificates come from files, and go back as they came', async () => {
   })
 })
 
-test('a wrong word is refused as by the API, and nothing changes', async () => {
+test('an invalid value is rejected as by the API, and nothing changes', async () => {
   await make.connection(database.db, { name: 'Cedar SMS' })
   const before = await listConnections(database.db)
   for (const [option, value, words] of [
@@ -98,24 +98,24 @@ test('a wrong word is refused as by the API, and nothing changes', async () => {
   ] as const) {
     await expect(run(['connection', 'set', 'Cedar SMS', option, value])).rejects.toThrow(words)
   }
-  await expect(run(['connection', 'set', 'Cedar SMS'])).rejects.toThrow('Say what to change')
-  await expect(run(['connection', 'add', 'Other'])).rejects.toThrow('--host is needed')
+  await expect(run(['connection', 'set', 'Cedar SMS'])).rejects.toThrow('No change is given')
+  await expect(run(['connection', 'add', 'Other'])).rejects.toThrow('--host is required')
   await expect(run(['connection', 'add', 'Cedar SMS', '--host', '127.0.0.1'])).rejects.toThrow('has this name')
   expect(await listConnections(database.db)).toEqual(before)
 })
 
-test('without a key a password is not kept; on a data directory of ours one is made', async () => {
+test('without a secret key a password is not stored; with a data directory a key is created', async () => {
   writeFileSync(join(folder, 'password'), 'swordfish')
   const add = ['connection', 'add', 'Cedar SMS', '--host', '127.0.0.1', '--password-file', 'password']
   await expect(run(add, {})).rejects.toThrow('there is no key to seal it with. Set CARILLON_SECRET_KEY')
   expect(await listConnections(database.db)).toEqual([])
   writeFileSync(join(folder, 'carillon.json'), JSON.stringify({ product: 'carillon', format: 1, mode: 'sandbox' }))
-  expect(await run(add, {})).toBe('Connection Cedar SMS (1) is there.')
+  expect(await run(add, {})).toBe('Added connection Cedar SMS (1).')
   expect(await run(['connection', 'list'], {})).not.toContain('sealed')
   expect(await run(['connection', 'list'])).toContain('was sealed with another key')
 })
 
-test('a file called none is a file where a value is needed, and no value where none may be', async () => {
+test('none is a file name for a required field, and no value for an optional one', async () => {
   writeFileSync(join(folder, 'password'), 'swordfish')
   await run(['connection', 'add', 'Cedar SMS', '--host', '127.0.0.1', '--password-file', 'password'])
   const set = ['connection', 'set', 'Cedar SMS']
@@ -127,19 +127,19 @@ test('a file called none is a file where a value is needed, and no value where n
   expect(connection?.password.reveal()).toBe('sturgeon')
 })
 
-test('a cap of a carrier that nobody may be at is told of, and a system type may be a long one', async () => {
+test('a cap for an unknown carrier id gives a warning, and a system type may be long', async () => {
   const add = ['connection', 'add', 'Cedar SMS', '--host', '127.0.0.1', '--system-type', 'x'.repeat(32)]
   expect(await run([...add, '--carrier-mps', '{"383": 75, "99999": 75}'])).toBe(
     [
-      'Connection Cedar SMS (1) is there.',
-      'No carrier of the table has the id 99999: its cap holds only for numbers of which the look-up says that id.',
+      'Added connection Cedar SMS (1).',
+      'Carrier id 99999 is not in the table: its cap applies only to numbers for which the look-up returns that id.',
     ].join('\n'),
   )
   await expect(run(['connection', 'set', '1', '--system-type', 'x'.repeat(33)])).rejects.toThrow('System type')
   expect(await run(['connection', 'set', '1', '--carrier-mps', '{"383": 75}'])).not.toContain('table')
 })
 
-test('a test says step by step how it went', async () => {
+test('connection test reports each step', async () => {
   const server = createServer({
     onBind: (_, { password }) => ({
       command_status: password === 'swordfish' ? commandStatus.ESME_ROK : commandStatus.ESME_RINVPASWD,
@@ -164,11 +164,11 @@ test('a test says step by step how it went', async () => {
   }
 })
 
-test('a short code is given routes and a cap', async () => {
+test('a short code gets sending routes and a cap', async () => {
   const { id } = await make.account(database.db)
   await make.shortCode(database.db, { accountId: id, code: '55555' })
   for (const name of ['Cedar SMS', 'Spare']) await make.connection(database.db, { name })
-  expect(await run(['short-code', 'route', '55555'])).toContain('uses the connections that serve all')
+  expect(await run(['short-code', 'route', '55555'])).toContain('uses the connections for all short codes')
   expect(await run(['short-code', 'route', '55555', '--through', 'Spare/1, Cedar SMS/0/3'])).toBe(
     [
       '55555 sends without a cap of its own.',
@@ -181,11 +181,11 @@ test('a short code is given routes and a cap', async () => {
   for (const [args, words] of [
     [['--through', 'Elsewhere'], 'There is no connection Elsewhere'],
     [['--through', '9'.repeat(24)], 'There is no connection 9999'],
-    [['--through', 'Spare/0/0'], 'A weight is a number from 1 to 1000'],
-    [['--through', 'Spare/0/1/2'], 'A route is name/tier/weight'],
-    [['--through', 'Spare,,'], 'A route is name/tier/weight'],
+    [['--through', 'Spare/0/0'], 'The weight must be a number from 1 to 1000'],
+    [['--through', 'Spare/0/1/2'], 'must be name/tier/weight'],
+    [['--through', 'Spare,,'], 'must be name/tier/weight'],
     [['--through', 'Spare,Spare'], /Routes name connection \d+ twice/],
-    [['--through', 'Spare', '--all'], 'not both'],
+    [['--through', 'Spare', '--all'], 'exclude each other'],
   ] as const) {
     await expect(run(['short-code', 'route', '55555', ...args])).rejects.toThrow(words)
   }
@@ -196,7 +196,7 @@ test('a short code is given routes and a cap', async () => {
   expect(await json('short-code', 'set', '55555', '--mps', 'none')).toMatchObject({ mps: null })
 })
 
-test('the first account is an operator, others are made so', async () => {
+test('the first account is an operator, and others can become one', async () => {
   const made = async (email: string) =>
     (await json('account', 'create', '--email', email)).account as { id: number; is_operator: boolean }
   expect(await made('ana@cedar.example')).toMatchObject({ is_operator: true })
@@ -204,10 +204,10 @@ test('the first account is an operator, others are made so', async () => {
   expect(ben).toMatchObject({ is_operator: false })
   const operator = ['account', 'operator', '--account', 'ben@cedar.example']
   expect(await run(operator)).toBe(`Account ${ben.id} (ben@cedar.example) is an operator.`)
-  expect(await run([...operator, '--off'])).toBe(`Account ${ben.id} (ben@cedar.example) is no operator.`)
+  expect(await run([...operator, '--off'])).toBe(`Account ${ben.id} (ben@cedar.example) is not an operator.`)
 })
 
-test('a restored copy says whose secrets need the key of the original', async () => {
+test('restore names the connections whose secrets need the original key', async () => {
   writeFileSync(join(folder, 'password'), 'swordfish')
   await run(['connection', 'add', 'Cedar SMS', '--host', '127.0.0.1', '--password-file', 'password'])
   await run(['backup', 'monday.backup'])

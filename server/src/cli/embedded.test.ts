@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { makeScratch, processesOf, startCarillon } from '../../test/carillon-process.ts'
 
-// The program itself, on data directories of its own, with and without an instance that runs on them.
+// The program itself, on its own data directories, with and without a running instance.
 
 const script = fileURLToPath(new URL('../bin/carillon.ts', import.meta.url))
 
@@ -31,7 +31,7 @@ function carillon(line: string, directory = dataDir): Promise<Ended> {
   })
 }
 
-test('works on a directory that is new, on a stopped instance and on a running one, and leaves nothing running', async () => {
+test('works on a new directory, on a stopped and on a running instance, and leaves no process behind', async () => {
   expect(await carillon('account list')).toMatchObject({
     code: 1,
     out: '',
@@ -60,18 +60,18 @@ test('works on a directory that is new, on a stopped instance and on a running o
   expect(restored).toMatchObject({
     code: 0,
     err: '',
-    out: expect.stringMatching(/in sandbox mode\.\nNothing is sent until/),
+    out: expect.stringMatching(/in sandbox mode\.\nSending is paused until/),
   })
   expect((await carillon('account list', elsewhere)).out).toContain('ana@cedar.example')
   expect((await carillon('mode show', elsewhere)).out).toContain('Sending is paused')
   expect(await carillon('restore monday.backup', elsewhere)).toMatchObject({
     code: 1,
-    err: expect.stringContaining('holds data already'),
+    err: expect.stringContaining('already has data'),
   })
   expect(processesOf(scratch.path)).toEqual([])
 }, 90_000)
 
-test('a switched directory remembers its new mode', async () => {
+test('a switched directory records its new mode', async () => {
   await carillon('account create --email ana@cedar.example')
   const marker = () => JSON.parse(readFileSync(join(dataDir, 'carillon.json'), 'utf8')).mode
   expect((await carillon('mode switch production')).out).toContain('Add --yes to do it.')
@@ -79,21 +79,21 @@ test('a switched directory remembers its new mode', async () => {
   expect(await carillon('mode switch production --yes')).toMatchObject({ code: 0, err: '' })
   expect(marker()).toBe('production')
   expect((await carillon('mode show')).out).toMatch(/^production\nSending is paused/)
-  const refused = startCarillon({ dataDir })
-  expect(await refused.exit).toMatchObject({ code: 1 })
-  expect(refused.output()).toContain('holds the data of production mode, and CARILLON_MODE is sandbox')
+  const rejected = startCarillon({ dataDir })
+  expect(await rejected.exit).toMatchObject({ code: 1 })
+  expect(rejected.output()).toContain('is in production mode, but CARILLON_MODE is sandbox')
   expect(existsSync(join(dataDir, 'lock'))).toBe(false)
 }, 60_000)
 
-test('a command line that is wrong ends with code 2, a refusal with 1, without a stack', async () => {
+test('a wrong command line exits with code 2, a failed command with 1, without a stack', async () => {
   expect(await carillon('key create')).toMatchObject({
     code: 2,
     out: '',
-    err: expect.stringMatching(/^--account is needed/),
+    err: expect.stringMatching(/^--account is required/),
   })
   expect(await carillon('nonsense')).toMatchObject({
     code: 2,
-    err: expect.stringMatching(/^There is no command nonsense/),
+    err: expect.stringMatching(/^Unknown command: nonsense/),
   })
   const help = await carillon('--help')
   expect(help).toMatchObject({ code: 0, err: '', out: expect.stringContaining('account create') })

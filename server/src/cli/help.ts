@@ -2,31 +2,31 @@ import type { CliCommand } from './command.ts'
 
 const call = 'npm run carillon --'
 
-/** All commands, a line each. */
+/** Renders the list of commands, one line each. */
 export function helpOfAll(commands: readonly CliCommand[]): string {
   const rows = commands.map((command) => [signature(command), command.summary] as const)
   const width = Math.max(...rows.map(([left]) => left.length))
   return [
     `${call} <command> [options]`,
     '',
-    'What operators do with an installation, running or stopped. The database is that of DATABASE_URL, or the embedded',
+    'Commands for operators of an installation, running or stopped. The database is that of DATABASE_URL, or the embedded',
     'one in CARILLON_DATA_DIR; both may be in .env.',
     '',
     ...rows.map(([left, right]) => `  ${left.padEnd(width)}  ${right}`),
     '',
     'With every command:',
-    '  --help  say more of it',
-    '  --json  answer for programs (npm run --silent carillon -- ..., so that npm says nothing of its own)',
+    '  --help  print its help',
+    '  --json  print JSON (use npm run --silent carillon -- ..., so that npm prints nothing of its own)',
   ].join('\n')
 }
 
-/** One command, with its options. */
+/** Renders the help of one command, with its options. */
 export function helpOf(command: CliCommand): string {
   const options = Object.entries(command.options ?? {}).map(
     ([name, { value, help, required }]) =>
-      [`--${name}${value ? ` <${value}>` : ''}`, `${help}${required ? ' (needed)' : ''}`] as const,
+      [`--${name}${value ? ` <${value}>` : ''}`, `${help}${required ? ' (required)' : ''}`] as const,
   )
-  const all = [...options, ['--json', 'Answer for programs'] as const]
+  const all = [...options, ['--json', 'Print JSON'] as const]
   const width = Math.max(...all.map(([left]) => left.length))
   return [
     `${call} ${signature(command)}${options.length > 0 ? ' [options]' : ''}`,

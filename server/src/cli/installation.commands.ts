@@ -10,11 +10,11 @@ import {
   type PendingWork,
 } from './installation.queries.ts'
 
-const yes = { yes: { help: 'Do it; without this it is only told what would be done' } }
+const yes = { yes: { help: 'Do it; without this option the command only prints the plan' } }
 
 const modeShow: CliCommand = {
   name: 'mode show',
-  summary: 'Say which mode the installation is in',
+  summary: 'Show the mode of the installation',
   async run({ mode, db }) {
     const paused = await isSendingPaused(db)
     return {
@@ -26,17 +26,17 @@ const modeShow: CliCommand = {
 
 const modeSwitch: CliCommand = {
   name: 'mode switch',
-  summary: 'Give the installation to the other mode',
+  summary: 'Switch the installation to the other mode',
   names: ['<sandbox|production>'],
   options: yes,
   takes: 'alone',
-  notes: ['Says what it will do, and does it with --yes. Nothing may run meanwhile.'],
+  notes: ['Prints the plan, and switches with --yes. The installation must be stopped.'],
   async run(context) {
     const wanted = context.names[0]
-    if (wanted !== 'sandbox' && wanted !== 'production') throw new UsageError('The mode is sandbox or production')
+    if (wanted !== 'sandbox' && wanted !== 'production') throw new UsageError('The mode must be sandbox or production')
     if (wanted === context.mode)
-      return { lines: [`It is in ${wanted} mode already.`], json: { mode: wanted, switched: false } }
-    await refuseLiveRoles(context)
+      return { lines: [`The installation is already in ${wanted} mode.`], json: { mode: wanted, switched: false } }
+    await requireNoLiveRoles(context)
     const will = await consequences(context, wanted)
     if (!context.options.yes) {
       return {
@@ -50,7 +50,7 @@ const modeSwitch: CliCommand = {
         json: { mode: context.mode, switched: false, will },
       }
     }
-    // paused first: should we die between the two, a start in either mode sends nothing
+    // paused first: after a crash between the two steps, a start in either mode sends nothing
     await context.db.tx(async (tx) => {
       await setSendingPaused(tx, true)
       await setMode(tx, wanted)
@@ -58,7 +58,7 @@ const modeSwitch: CliCommand = {
     })
     await context.changeMode(wanted)
     return {
-      lines: [`It is in ${wanted} mode now.`, '', ...will],
+      lines: [`The installation is now in ${wanted} mode.`, '', ...will],
       json: { mode: wanted, switched: true, will },
     }
   },
@@ -68,34 +68,34 @@ async function consequences({ db }: CommandContext, wanted: Mode): Promise<strin
   const waiting = describe(await countPendingWork(db))
   const connections = await countEnabledConnections(db)
   const lines = [
-    `- ${waiting} Sending is paused until you say: sending resume.`,
-    ...(connections > 0 ? [`- Connections (${connections}) are disabled until you enable those that you want.`] : []),
+    `- ${waiting} Sending is paused until you run: sending resume.`,
+    ...(connections > 0 ? [`- Connections (${connections}) are disabled until you enable them.`] : []),
   ]
   if (wanted === 'sandbox') {
-    return [...lines, '- No text reaches a phone any more: all go to the simulator. API keys go on working.']
+    return [...lines, '- All texts go to the simulator, none to a phone. API keys stay valid.']
   }
   const keys = await countSandboxKeys(db)
   return [
     ...lines,
-    '- Texts reach phones, through the carriers of its connections; people pay for them.',
-    `- API keys made in the sandbox (${keys}) open nothing any more: make new ones with key create.`,
-    '- Set CARILLON_MODE=production and CARILLON_SMPP_URL (or add connections), and remove the settings that are for the sandbox only.',
-    '- Accounts, short codes, lists and subscribers stay as they are, those of the sandbox too.',
+    '- Texts reach phones, through the carriers of the connections, and cost money.',
+    `- API keys created in the sandbox (${keys}) become invalid: create new ones with key create.`,
+    '- Set CARILLON_MODE=production and CARILLON_SMPP_URL (or add connections), and remove the sandbox-only settings.',
+    '- Accounts, short codes, lists and subscribers stay, including those of the sandbox.',
   ]
 }
 
-async function refuseLiveRoles({ db }: CommandContext) {
+async function requireNoLiveRoles({ db }: CommandContext) {
   const roles = [...new Set((await listLiveRoles(db)).map(({ role }) => role))]
   if (roles.length > 0) throw new OperatorError(`Carillon runs on this database (${roles.join(', ')}). Stop it first.`)
 }
 
 const sendingShow: CliCommand = {
   name: 'sending show',
-  summary: 'Say whether texts go out, and what waits',
+  summary: 'Show whether sending is paused, and the waiting texts',
   async run({ db }) {
     const [paused, waiting] = [await isSendingPaused(db), await countPendingWork(db)]
     return {
-      lines: [paused ? 'Sending is paused.' : 'Texts go out.', describe(waiting)],
+      lines: [paused ? 'Sending is paused.' : 'Sending is not paused.', describe(waiting)],
       json: { sending_paused: paused, ...waiting },
     }
   },
@@ -103,11 +103,11 @@ const sendingShow: CliCommand = {
 
 const sendingResume: CliCommand = {
   name: 'sending resume',
-  summary: 'Let a restored or switched installation send',
+  summary: 'Resume sending after a restore or a mode switch',
   options: yes,
   notes: [
-    'A copy that was restored, or given to another mode, sends nothing until this. If the original went on after the',
-    'backup, what waits here may have been sent by it: texts would go out twice. Cancel such messages first.',
+    'A restored or switched installation sends nothing before this command. If the original continued after the backup, it',
+    'may have sent the texts that wait here: they would be sent twice. Cancel such messages first.',
   ],
   async run({ db, options }) {
     const waiting = await countPendingWork(db)
@@ -116,13 +116,13 @@ const sendingResume: CliCommand = {
     }
     if (!options.yes) {
       return {
-        lines: [`This will let texts go out at once. ${describe(waiting)}`, '', 'Add --yes to do it.'],
+        lines: [`This resumes sending at once. ${describe(waiting)}`, '', 'Add --yes to do it.'],
         json: { sending_paused: true, resumed: false, ...waiting },
       }
     }
     await setSendingPaused(db, false)
     return {
-      lines: [`Texts go out again. ${describe(waiting)}`],
+      lines: [`Sending is resumed. ${describe(waiting)}`],
       json: { sending_paused: false, resumed: true, ...waiting },
     }
   },
@@ -130,7 +130,7 @@ const sendingResume: CliCommand = {
 
 function describe({ messages, texts, scheduled }: PendingWork): string {
   const parts = [
-    messages === 1 ? '1 message is under way' : `${messages} messages are under way`,
+    messages === 1 ? '1 message is being sent' : `${messages} messages are being sent`,
     texts === 1 ? '1 text waits' : `${texts} texts wait`,
     scheduled === 1 ? '1 message is scheduled' : `${scheduled} messages are scheduled`,
   ]

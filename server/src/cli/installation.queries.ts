@@ -1,13 +1,13 @@
 import type { Db } from '../db/db.ts'
 
 export type PendingWork = {
-  /** Messages that are not sent to the end, and the texts of them that wait. */
+  /** Messages in state sending, and their queued texts. */
   messages: number
   texts: number
   scheduled: number
 }
 
-/** What would go out if it were sent now. */
+/** Counts the messages and texts that sending resume would send. */
 export function countPendingWork(db: Db) {
   return db.one<PendingWork>(
     'count_waiting',
@@ -28,7 +28,7 @@ export async function countSandboxKeys(db: Db): Promise<number> {
   return row.count
 }
 
-/** Connections that gateways bind to, but for that of CARILLON_SMPP_URL, which comes and goes with the setting. */
+/** Counts the enabled connections, except that of CARILLON_SMPP_URL, which exists as long as the setting. */
 export async function countEnabledConnections(db: Db): Promise<number> {
   const { count } = await db.one<{ count: number }>(
     'count_enabled_connections',
@@ -37,7 +37,7 @@ export async function countEnabledConnections(db: Db): Promise<number> {
   return count
 }
 
-/** Disables them: what leads to a carrier and what leads to a simulator look the same. */
+/** Disables them, because a connection to a carrier cannot be distinguished from one to a simulator. */
 export function disableConnections(tx: Db) {
   return tx.exec(
     'disable_connections',

@@ -3,17 +3,17 @@ import { type ApiKey, findApiKey, listApiKeys, type Scope } from '../accounts/ap
 import { changeApiKey, createApiKey, disableApiKey, enableApiKey, removeApiKey } from '../accounts/api-keys.ts'
 import { errors } from '../errors.ts'
 import { parseRateLimit, rateLimitFormat } from '../lib/rate-limit.ts'
-import { resolveAccount } from './arguments.ts'
-import { type CliCommand, type CommandContext, table, textOf, UsageError } from './command.ts'
+import { resolveAccount, textOf } from './arguments.ts'
+import { type CliCommand, type CommandContext, table, UsageError } from './command.ts'
 
-const limitOption = { value: 'limit', help: `Its own limit: ${rateLimitFormat}` }
+const limitOption = { value: 'limit', help: `Rate limit of the key: ${rateLimitFormat}` }
 
 const create: CliCommand = {
   name: 'key create',
-  summary: 'Make an API key',
+  summary: 'Create an API key',
   options: {
-    account: { value: 'id or email', help: 'Whose key it is', required: true },
-    name: { value: 'text', help: 'What it is for', required: true },
+    account: { value: 'id or email', help: 'Account of the key', required: true },
+    name: { value: 'text', help: 'Purpose of the key', required: true },
     scope: { value: 'scope', help: 'full (the default), read, or send' },
     'rate-limit': limitOption,
   },
@@ -31,7 +31,7 @@ const create: CliCommand = {
       now: context.clock.now(),
     })
     return {
-      lines: [`Key ${made.id} of account ${account.id}, shown now and never again:`, '', `  ${made.key}`],
+      lines: [`Created key ${made.id} of account ${account.id}, printed only once:`, '', `  ${made.key}`],
       json: { api_key: { ...presentKey(made), key: made.key } },
     }
   },
@@ -67,7 +67,7 @@ const limit: CliCommand = {
   name: 'key limit',
   summary: "Set a key's rate limit",
   names: ['<id>', '<limit>'],
-  notes: [`The limit is ${rateLimitFormat}, or default for what the installation says.`],
+  notes: [`The limit is ${rateLimitFormat}, or default for the limit of the installation.`],
   async run(context) {
     const key = await resolveKey(context)
     const text = context.names[1] ?? ''
@@ -80,7 +80,7 @@ const limit: CliCommand = {
 
 const disable: CliCommand = {
   name: 'key disable',
-  summary: 'Shut a key out until it is enabled again',
+  summary: 'Disable a key until it is enabled again',
   names: ['<id>'],
   async run(context) {
     const key = await resolveKey(context)
@@ -91,7 +91,7 @@ const disable: CliCommand = {
 
 const enable: CliCommand = {
   name: 'key enable',
-  summary: 'Let a disabled key in again',
+  summary: 'Enable a disabled key',
   names: ['<id>'],
   async run(context) {
     const key = await resolveKey(context)
@@ -102,7 +102,7 @@ const enable: CliCommand = {
 
 const revoke: CliCommand = {
   name: 'key revoke',
-  summary: 'Revoke a key for ever',
+  summary: 'Revoke a key permanently',
   names: ['<id>'],
   async run(context) {
     const key = await resolveKey(context)

@@ -21,13 +21,13 @@ export type OpenedInstallation = {
 type Found = {
   url: string
   mode: Mode
-  /** Ours alone, so that we may bring it up to date. */
+  /** No instance runs on it, so this command may migrate it. */
   isOurs: boolean
   changeMode(mode: Mode): Promise<void>
   close(): Promise<void>
 }
 
-/** Finds the database that a command works on, in the state that the command takes it in. */
+/** Opens the database of a command, in the state that the command requires. Throws OperatorError when it cannot. */
 export async function openInstallation(
   config: Pick<Config, 'mode' | 'dataDir' | 'databaseUrl'>,
   takes: NonNullable<CliCommand['takes']>,
@@ -40,7 +40,7 @@ export async function openInstallation(
   }
   try {
     const db = poolDb(pool)
-    const mode = takes === 'empty' ? found.mode : await bringUp(found, db)
+    const mode = takes === 'empty' ? found.mode : await migrateOrCheck(found, db)
     return { context: { db, databaseUrl: found.url, mode, changeMode: found.changeMode }, close }
   } catch (error) {
     await close()
@@ -49,7 +49,7 @@ export async function openInstallation(
 }
 
 function ofOperator({ mode }: Pick<Config, 'mode'>, url: string): Found {
-  // the database is all that remembers the mode
+  // only the database records the mode
   return { url, mode, isOurs: false, changeMode: async () => {}, close: async () => {} }
 }
 
@@ -72,13 +72,13 @@ async function embedded(
   }
 }
 
-/** The key that npm start keeps in the data directory, where there is one of ours. */
+/** The key that npm start stores in the data directory; undefined without a data directory of Carillon. */
 export function secretKeyOf({ dataDir }: Pick<Config, 'dataDir'>): Secret | undefined {
   return inspectDataDir(dataDir) ? new Secret(ensureSecretKey(dataDir)) : undefined
 }
 
-/** Migrates a database that is ours alone, refuses another one that is not up to date, and answers its mode. */
-async function bringUp({ url, mode, isOurs }: Found, db: CommandContext['db']): Promise<Mode> {
+/** Migrates the database if no instance runs on it, else requires it to be up to date; returns its mode. */
+async function migrateOrCheck({ url, mode, isOurs }: Found, db: CommandContext['db']): Promise<Mode> {
   if (isOurs) {
     await migrate(url)
     await installJobs(url)
@@ -87,7 +87,7 @@ async function bringUp({ url, mode, isOurs }: Found, db: CommandContext['db']): 
   const missing = await missingMigrations(url)
   if (missing.length > 0) {
     throw new OperatorError(
-      `The database is not up to date (${missing[0]} is missing). Run npm start, or node server/src/bin/migrate.ts, first.`,
+      `The database is not up to date (${missing[0]} is missing). Run npm start or node server/src/bin/migrate.ts first.`,
     )
   }
   return (await findMode(db)) ?? ensureMode(db, mode)

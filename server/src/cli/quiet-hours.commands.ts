@@ -8,15 +8,15 @@ import {
   replaceLegalHours,
 } from '../quiet-hours/quiet-hours.queries.ts'
 import { changeQuietHours, findConflicts, readQuietHours } from '../quiet-hours/quiet-hours.ts'
-import { resolveAccount } from './arguments.ts'
-import { type CliCommand, type CommandContext, table, textOf, UsageError } from './command.ts'
+import { resolveAccount, textOf } from './arguments.ts'
+import { type CliCommand, type CommandContext, table, UsageError } from './command.ts'
 
 const days = ['Mon', 'Tue', 'Wed', 'Thu', 'Fri', 'Sat', 'Sun']
 
 const list: CliCommand = {
   name: 'quiet-hours list',
-  summary: 'List when people may be texted, by state, and who says so',
-  options: { account: { value: 'id or email', help: 'With its own hours in the place of the law' } },
+  summary: 'List the hours in which people may be texted, by state, and their source',
+  options: { account: { value: 'id or email', help: 'Show its own hours in place of the legal ones' } },
   async run(context) {
     const account = textOf(context, 'account') ? await resolveAccount(context) : undefined
     const rows = await listQuietHours(context.db, account?.id ?? null)
@@ -39,14 +39,14 @@ const list: CliCommand = {
 
 const set: CliCommand = {
   name: 'quiet-hours set',
-  summary: "Say what a state's law allows, for all accounts",
+  summary: "Set a state's legal hours, for all accounts",
   options: {
-    state: { value: 'state', help: 'Two letters; US is every state without hours of its own', required: true },
-    hours: { value: 'hours', help: '1-5 09:00-18:00, 6-7 10:00-17:00; 1 is Monday. None: like US', required: true },
-    source: { value: 'words', help: 'Who says so', required: true },
-    'as-of': { value: 'day', help: 'When that was read; today without' },
+    state: { value: 'state', help: 'Two letters; US applies to every state without its own hours', required: true },
+    hours: { value: 'hours', help: '1-5 09:00-18:00, 6-7 10:00-17:00; 1 is Monday. none: like US', required: true },
+    source: { value: 'words', help: 'Source of the hours, such as a statute', required: true },
+    'as-of': { value: 'day', help: 'Date of the source; by default today' },
   },
-  notes: ['They stand in the place of all that was known of the state. Days without hours are days without texts.'],
+  notes: ['The given hours replace all hours of the state. On a day without hours no text is sent.'],
   async run(context) {
     const state = textOf(context, 'state') ?? ''
     if (!/^[A-Z]{2}$/.test(state)) throw new UsageError(`--state must be two capital letters, not ${state}`)
@@ -60,7 +60,7 @@ const set: CliCommand = {
     await context.db.tx((tx) => replaceLegalHours(tx, state, hours, asOf))
     const rows = (await listQuietHours(context.db, null)).filter((row) => row.state === state)
     return {
-      lines: [rows.length > 0 ? `${state} has new hours.` : `${state} has no hours of its own any more.`],
+      lines: [rows.length > 0 ? `${state} has new hours.` : `${state} has no hours of its own now.`],
       json: { hours: rows.map(present) },
     }
   },
@@ -68,9 +68,9 @@ const set: CliCommand = {
 
 const keep: CliCommand = {
   name: 'quiet-hours keep',
-  summary: 'Say which texts of an account keep to quiet hours',
+  summary: 'Set which texts of an account observe quiet hours',
   options: {
-    account: { value: 'id or email', help: 'Whose texts', required: true },
+    account: { value: 'id or email', help: 'Account of the texts', required: true },
     broadcasts: { value: 'on or off', help: 'Its broadcasts' },
     transactional: { value: 'on or off', help: 'Its texts to given numbers' },
   },
@@ -82,11 +82,9 @@ const keep: CliCommand = {
     }
     await changeQuietHours(context, account.id, change)
     const { broadcasts, transactional } = await readQuietHours(context.db, account.id)
-    const word = (on: boolean) => (on ? 'keep to quiet hours' : 'go out at any hour')
+    const word = (on: boolean) => (on ? 'observe quiet hours' : 'are sent at any hour')
     return {
-      lines: [
-        `Of account ${account.id}, broadcasts ${word(broadcasts)}, texts to given numbers ${word(transactional)}.`,
-      ],
+      lines: [`Account ${account.id}: broadcasts ${word(broadcasts)}, texts to given numbers ${word(transactional)}.`],
       json: { account_id: account.id, broadcasts, transactional },
     }
   },

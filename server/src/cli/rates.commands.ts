@@ -3,23 +3,26 @@ import { OperatorError } from '../errors.ts'
 import { utcDay } from '../lib/clock.ts'
 import { type Channel, deleteRate, listRates, type Rate, upsertRate } from '../rates/rates.queries.ts'
 import { readCarrier, readPrice, readSince } from '../rates/rates.ts'
-import { resolveAccount } from './arguments.ts'
-import { type CliCommand, type CommandContext, table, textOf, UsageError } from './command.ts'
+import { resolveAccount, textOf } from './arguments.ts'
+import { type CliCommand, type CommandContext, table, UsageError } from './command.ts'
 
 const set: CliCommand = {
   name: 'rate set',
-  summary: 'Say what one part of a text costs',
+  summary: 'Set the price of one part of a text',
   options: {
-    price: { value: 'dollars', help: 'Of one part: 0.0079', required: true },
-    carrier: { value: 'name or number', help: 'Only to handsets of this network; any without' },
-    account: { value: 'id or email', help: 'Only for this account; all that have no rate of their own without' },
-    channel: { value: 'sms or mms', help: 'sms without' },
-    since: { value: 'day', help: 'From this day on (UTC); today without' },
-    source: { value: 'words', help: 'Where the price is from' },
+    price: { value: 'dollars', help: 'Price of one part, such as 0.0079', required: true },
+    carrier: { value: 'name or number', help: 'Only for handsets of this carrier; by default any' },
+    account: {
+      value: 'id or email',
+      help: 'Only for this account; by default all accounts without a rate of their own',
+    },
+    channel: { value: 'sms or mms', help: 'By default sms' },
+    since: { value: 'day', help: 'First day (UTC); by default today' },
+    source: { value: 'words', help: 'Source of the price' },
   },
   notes: [
-    "An account's own rate comes before everybody's, a carrier's before any carrier's, and of those the latest counts.",
-    'A message is reckoned by the rates of the day it was accepted. The same again corrects what was said of that day.',
+    "An account's own rate takes precedence over the general one, then a carrier's over any carrier's, then the latest.",
+    'A message is billed by the rates of the day it was accepted. Setting a rate again corrects the rate of that day.',
   ],
   async run(context) {
     const rate = await upsertRate(context.db, {
@@ -36,7 +39,7 @@ const set: CliCommand = {
 
 const list: CliCommand = {
   name: 'rate list',
-  summary: 'List what a part costs, by account and carrier',
+  summary: 'List the prices of a part, by account and carrier',
   async run(context) {
     const rates = await listRates(context.db)
     return {
@@ -59,14 +62,14 @@ const list: CliCommand = {
 
 const remove: CliCommand = {
   name: 'rate remove',
-  summary: 'Take a rate back that should never have been',
+  summary: 'Remove a rate that was set by mistake',
   names: ['<id>'],
-  notes: ['A new price is another rate, with its own first day. Messages that have been reckoned stay as they are.'],
+  notes: ['For a new price, set another rate with its own first day. Bills of earlier messages do not change.'],
   async run(context) {
     const given = context.names[0] ?? ''
     const removed = /^\d{1,15}$/.test(given) ? await deleteRate(context.db, Number(given)) : 0
     if (removed === 0) throw new OperatorError(`There is no rate ${given}.`)
-    return { lines: [`Rate ${given} is gone.`], json: { id: Number(given) } }
+    return { lines: [`Removed rate ${given}.`], json: { id: Number(given) } }
   },
 }
 

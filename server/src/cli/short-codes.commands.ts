@@ -8,29 +8,22 @@ import {
 } from '../connections/sending-routes.ts'
 import { OperatorError } from '../errors.ts'
 import { listShortCodes } from '../short-codes/short-codes.queries.ts'
-import { addShortCode, parseShortCode } from '../short-codes/short-codes.ts'
-import { resolveAccount } from './arguments.ts'
-import { type CliCommand, type CommandContext, type CommandResult, table, textOf, UsageError } from './command.ts'
-
-/** A short code as it was typed, or a usage error. */
-export function readCode(text: string): string {
-  const code = parseShortCode(text)
-  if (code === undefined) throw new UsageError(`A short code has three to six digits, a number ten: ${text} has not`)
-  return code
-}
+import { addShortCode } from '../short-codes/short-codes.ts'
+import { readCode, resolveAccount, textOf } from './arguments.ts'
+import { type CliCommand, type CommandContext, type CommandResult, table, UsageError } from './command.ts'
 
 const add: CliCommand = {
   name: 'short-code add',
-  summary: 'Give an account a short code, a ten-digit or a toll-free number to send from',
+  summary: 'Add a short code, a ten-digit or a toll-free number to an account',
   names: ['<code>'],
-  options: { account: { value: 'id or email', help: 'Whose it is', required: true } },
-  notes: ['The first one of an account is where its lists send from unless they name another.'],
+  options: { account: { value: 'id or email', help: 'Account of the short code', required: true } },
+  notes: ['The lists of an account send from its first short code unless they name another.'],
   async run(context) {
     const code = readCode(context.names[0] ?? '')
     const account = await resolveAccount(context)
     await addShortCode(context.db, account.id, code)
     return {
-      lines: [`Account ${account.id} sends from ${code}, too.`],
+      lines: [`Added short code ${code} to account ${account.id}.`],
       json: { short_code: code, account_id: account.id },
     }
   },
@@ -58,19 +51,19 @@ const list: CliCommand = {
 
 const route: CliCommand = {
   name: 'short-code route',
-  summary: 'Show or change through which connections a short code sends',
+  summary: 'Show or change the sending routes of a short code',
   names: ['<code>'],
   options: {
     through: { value: 'connections', help: "Names or ids, separated by commas: 'Cedar SMS, Spare/1, Other/1/3'" },
-    all: { help: 'Give up its routes: it sends through the connections that serve all' },
+    all: { help: 'Remove its routes: it sends through the connections for all short codes' },
   },
   notes: [
-    'Behind a name stand its tier (0) and its weight (1). The lowest tier of which a connection is bound sends, shared by',
-    'weight; the next tier is for when none of it is bound.',
+    'A name may be followed by its tier (0) and its weight (1). The lowest tier with a bound connection sends, distributed by',
+    'weight; the next tier sends while none of the lower tiers is bound.',
   ],
   async run(context) {
     const text = textOf(context, 'through')
-    if (text !== undefined && context.options.all) throw new UsageError('--through or --all, not both')
+    if (text !== undefined && context.options.all) throw new UsageError('--through and --all exclude each other')
     const code = readCode(context.names[0] ?? '')
     if (text === undefined && !context.options.all)
       return presentSending(code, await getSendingSettings(context.db, code))
@@ -81,9 +74,9 @@ const route: CliCommand = {
 
 const set: CliCommand = {
   name: 'short-code set',
-  summary: 'Set how many parts a second a short code may send',
+  summary: 'Set the cap of a short code in parts per second',
   names: ['<code>'],
-  options: { mps: { value: 'number', help: 'Over all connections; none for no cap', required: true } },
+  options: { mps: { value: 'number', help: 'Cap over all connections; none for no cap', required: true } },
   async run(context) {
     const text = textOf(context, 'mps') ?? ''
     const mps = text === 'none' ? null : Number(text)
@@ -101,12 +94,13 @@ async function readRoutes({ db }: CommandContext, text: string): Promise<NonNull
   for (const part of text.split(',')) {
     const [, name = '', tier = '0', weight = '1'] =
       /^\s*([^/]*[^/\s])\s*(?:\/\s*(\d{1,2})\s*)?(?:\/\s*(\d{1,4})\s*)?$/.exec(part) ?? []
-    if (name === '') throw new UsageError(`A route is name/tier/weight, such as Cedar SMS/0/1: ${part.trim()} is none`)
-    // a name is never a number; of more digits than an id has there is none
+    if (name === '')
+      throw new UsageError(`--through must be name/tier/weight, such as Cedar SMS/0/1, not ${part.trim()}`)
+    // a name is never a number; a number with more digits than an id does not exist
     const row = /^\d{1,15}$/.test(name) ? await findConnection(db, Number(name)) : await findConnectionByName(db, name)
     if (!row) throw new OperatorError(`There is no connection ${name}.`)
     const route = { connectionId: row.id, tier: Number(tier), weight: Number(weight) }
-    if (route.weight < 1 || route.weight > 1_000) throw new UsageError('A weight is a number from 1 to 1000')
+    if (route.weight < 1 || route.weight > 1_000) throw new UsageError('The weight must be a number from 1 to 1000')
     routes.push(route)
   }
   return routes
@@ -116,10 +110,10 @@ function presentSending(code: string, { mps, routes }: SendingSettings): Command
   const rows = routes.map(({ name, tier, weight }) => [name, String(tier), String(weight)])
   return {
     lines: [
-      `${code} sends ${mps === null ? 'without a cap of its own' : `${mps} parts a second at most`}.`,
+      `${code} sends ${mps === null ? 'without a cap of its own' : `at most ${mps} parts per second`}.`,
       ...(rows.length > 0
         ? table(['CONNECTION', 'TIER', 'WEIGHT'], rows)
-        : ['It has no routes of its own and uses the connections that serve all.']),
+        : ['It has no routes of its own and uses the connections for all short codes.']),
     ],
     json: {
       short_code: code,

@@ -39,7 +39,7 @@ export function useRateLimit(app: FastifyInstance, setting: RateLimitSetting) {
     const now = performance.now()
     const waitMs = counter.take(now)
     const { calls, windowMs } = limit
-    const seconds = Math.max(1, Math.ceil(counter.untilOneIsBack(now) / 1_000))
+    const seconds = Math.max(1, Math.ceil(counter.nextCallInMs(now) / 1_000))
     // draft-ietf-httpapi-ratelimit-headers-10
     reply.header('ratelimit-policy', `"key";q=${calls};w=${windowMs / 1_000}`)
     reply.header('ratelimit', `"key";r=${counter.left};t=${seconds}`)

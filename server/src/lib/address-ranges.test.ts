@@ -35,7 +35,7 @@ describe('private', () => {
   )
 })
 
-test('a bare address means itself alone', () => {
+test('a range without a prefix length is a single address', () => {
   const ranges = makeRanges(['10.0.0.1', 'fd00::1', '10.2.0.0/16'])
   expect(['10.0.0.1', 'fd00::1', '10.2.3.4'].map((address) => ranges.has(address))).toEqual([true, true, true])
   expect(['10.0.0.2', 'fd00::2', '10.3.0.0'].map((address) => ranges.has(address))).toEqual([false, false, false])

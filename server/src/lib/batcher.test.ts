@@ -2,13 +2,13 @@ import { expect, test } from 'vitest'
 import { waitFor } from '../../test/wait-for.ts'
 import { Batcher } from './batcher.ts'
 
-/** A batcher whose writes are ended by the test. */
-function held(options: { size?: number; writers?: number } = {}) {
+/** Makes a batcher whose writes the test ends. */
+function makeBatcher(options: { size?: number; writers?: number } = {}) {
   const writes: Array<{ batch: number[]; end: (error?: Error) => void }> = []
   const failures: unknown[] = []
   const batcher = new Batcher<number>({
     size: options.size ?? 3,
-    patienceMs: 1,
+    maxDelayMs: 1,
     writers: options.writers ?? 1,
     write: (batch) =>
       new Promise((resolve, reject) => {
@@ -19,8 +19,8 @@ function held(options: { size?: number; writers?: number } = {}) {
   return { batcher, writes, failures }
 }
 
-test('a full batch is written at once, a small one when its patience is over', async () => {
-  const { batcher, writes } = held()
+test('a full batch is written at once, a small one after the maximum delay', async () => {
+  const { batcher, writes } = makeBatcher()
   for (const n of [1, 2, 3]) batcher.add(n)
   expect(writes.map((write) => write.batch)).toEqual([[1, 2, 3]])
   batcher.add(4)
@@ -30,16 +30,16 @@ test('a full batch is written at once, a small one when its patience is over', a
   expect(writes[1]?.batch).toEqual([4])
 })
 
-test('no more writes run beside each other than there are writers', async () => {
-  const { batcher, writes } = held({ size: 1, writers: 2 })
+test('the number of concurrent writes is limited to `writers`', async () => {
+  const { batcher, writes } = makeBatcher({ size: 1, writers: 2 })
   for (const n of [1, 2, 3]) batcher.add(n)
   expect(writes).toHaveLength(2)
   writes[1]?.end()
   await waitFor(() => writes.length === 3)
 })
 
-test('a batch that fails is written again, and nothing overtakes it with one writer', async () => {
-  const { batcher, writes, failures } = held({ size: 1 })
+test('a failed batch is retried, and with one writer later entries follow it', async () => {
+  const { batcher, writes, failures } = makeBatcher({ size: 1 })
   batcher.add(1)
   batcher.add(2)
   writes[0]?.end(new Error('away'))
@@ -51,8 +51,8 @@ test('a batch that fails is written again, and nothing overtakes it with one wri
   expect(writes[2]?.batch).toEqual([2])
 })
 
-test('flushed() waits for all that was added before it, whichever write ends first', async () => {
-  const { batcher, writes } = held({ size: 1, writers: 2 })
+test('flushed() waits for all entries that were added before it, in any order of writes', async () => {
+  const { batcher, writes } = makeBatcher({ size: 1, writers: 2 })
   batcher.add(1)
   batcher.add(2)
   let flushed = false
@@ -71,19 +71,19 @@ test('flushed() waits for all that was added before it, whichever write ends fir
   expect(batcher.pending).toBe(0)
 })
 
-test('an entry that can never be written is given up, and keeps nobody else from being written', async () => {
+test('an entry with a permanent error is given up, and all others are written', async () => {
   const written: number[][] = []
   const lost: number[] = []
   const batcher = new Batcher<number>({
     size: 5,
-    patienceMs: 1,
+    maxDelayMs: 1,
     writers: 1,
     async write(batch) {
       if (batch.includes(3)) throw new RangeError('never')
       written.push(batch)
     },
     onFailure: () => {},
-    isHopeless: (error) => error instanceof RangeError,
+    isPermanent: (error) => error instanceof RangeError,
     giveUp: (entry) => lost.push(entry),
   })
   for (const n of [1, 2, 3, 4, 5, 6]) batcher.add(n)

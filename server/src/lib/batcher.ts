@@ -1,25 +1,25 @@
 import { setTimeout as delay } from 'node:timers/promises'
 
 export type BatcherOptions<T> = {
-  /** Entries that one write takes at most. */
+  /** Maximum number of entries in one write. */
   size: number
-  /** How long the first entry waits for company, in milliseconds. */
-  patienceMs: number
-  /** Writes that may run beside each other. */
+  /** Maximum delay of the first entry of a batch, in milliseconds. */
+  maxDelayMs: number
+  /** Maximum number of concurrent writes. */
   writers: number
   write(batch: T[]): Promise<void>
-  /** Called at each failed write, before the same batch is tried again. */
+  /** Called after each failed write, before the same batch is retried. */
   onFailure(error: unknown): void
-  /** Whether this error comes again however often the same batch is written. Left out, none does. */
-  isHopeless?(error: unknown): boolean
-  /** Takes leave of an entry that can never be written. */
+  /** Whether this error is permanent, so that a retry of the same batch is useless. Without it, no error is. */
+  isPermanent?(error: unknown): boolean
+  /** Called with an entry that can never be written. */
   giveUp?(entry: T, error: unknown): void
 }
 
 /**
- * Collects entries and writes them in batches; a batch that fails is written again until it succeeds, so that what was
- * added is never dropped while the process lives. `write` must bear being run twice with the same batch. Where a batch can
- * never be written, the entry at fault is found by halving it, so that one entry does not hold up all others for ever.
+ * Collects entries and writes them in batches. A failed batch is retried until it succeeds, so that no entry is dropped while
+ * the process lives; `write` must be idempotent. After a permanent error the batch is halved until the entry at fault is
+ * alone, so that one entry does not block all others.
  */
 export class Batcher<T> {
   readonly #options: BatcherOptions<T>
@@ -27,7 +27,7 @@ export class Batcher<T> {
   #writing = 0
   #timer: NodeJS.Timeout | undefined
   #added = 0
-  // ordinal up to which all is written, kept by the first ordinals of the running writes
+  // the first ordinal of each running write: every ordinal below the lowest of them is written
   readonly #running = new Set<number>()
   #taken = 0
   #barriers: Array<{ until: number; resolve: () => void }> = []
@@ -36,7 +36,7 @@ export class Batcher<T> {
     this.#options = options
   }
 
-  /** Entries that are not written yet. */
+  /** Number of entries that are not written yet. */
   get pending(): number {
     return this.#added - this.#settled()
   }
@@ -45,16 +45,16 @@ export class Batcher<T> {
     this.#waiting.push(entry)
     this.#added++
     if (this.#waiting.length >= this.#options.size) this.#pump()
-    else this.#timer ??= setTimeout(() => this.#pump(), this.#options.patienceMs)
+    else this.#timer ??= setTimeout(() => this.#pump(), this.#options.maxDelayMs)
   }
 
-  /** Resolves when all that had been added before this call is written. */
+  /** Resolves when every entry that was added before this call is written. */
   flushed(): Promise<void> {
     if (this.#settled() >= this.#added) return Promise.resolve()
     return new Promise((resolve) => this.#barriers.push({ until: this.#added, resolve }))
   }
 
-  /** All entries with an ordinal below this one are written. */
+  /** Returns the ordinal below which all entries are written. */
   #settled(): number {
     let settled = this.#taken
     for (const first of this.#running) settled = Math.min(settled, first)
@@ -88,13 +88,13 @@ export class Batcher<T> {
   }
 
   async #writeAll(batch: T[]): Promise<void> {
-    const { write, onFailure, isHopeless, giveUp } = this.#options
+    const { write, onFailure, isPermanent, giveUp } = this.#options
     for (let failures = 0; ; failures++) {
       try {
         return await write(batch)
       } catch (error) {
         onFailure(error)
-        if (isHopeless?.(error)) {
+        if (isPermanent?.(error)) {
           if (batch.length === 1) return giveUp?.(batch[0] as T, error)
           const middle = batch.length >> 1
           await this.#writeAll(batch.slice(0, middle))

@@ -9,7 +9,7 @@ function made() {
   return { clock, breaker, away, there }
 }
 
-test('failures in a row open it, and a success in between starts the count anew', async () => {
+test('consecutive failures open the breaker, and a success resets the count', async () => {
   const { away, there } = made()
   for (let n = 0; n < 2; n += 1) await expect(away()).rejects.toThrow('away')
   expect(await there()).toBe('there')
@@ -17,7 +17,7 @@ test('failures in a row open it, and a success in between starts the count anew'
   await expect(there()).rejects.toThrow(CircuitOpen)
 })
 
-test('after its pause one call is let through: it closes it, or opens it again', async () => {
+test('after the pause one trial call closes the breaker or opens it again', async () => {
   const { clock, breaker, away, there } = made()
   for (let n = 0; n < 3; n += 1) await expect(away()).rejects.toThrow('away')
   clock.now = 999
@@ -27,10 +27,10 @@ test('after its pause one call is let through: it closes it, or opens it again',
   clock.now = 1_999
   await expect(there()).rejects.toThrow(CircuitOpen)
   clock.now = 2_000
-  const held = Promise.withResolvers<string>()
-  const trial = breaker.run(() => held.promise)
+  const pending = Promise.withResolvers<string>()
+  const trial = breaker.run(() => pending.promise)
   await expect(there()).rejects.toThrow(CircuitOpen)
-  held.resolve('there')
+  pending.resolve('there')
   expect(await trial).toBe('there')
   expect(await Promise.all([there(), there()])).toEqual(['there', 'there'])
 })

@@ -1,41 +1,41 @@
-/** Thrown in the place of a call that a breaker holds back. */
+/** Thrown instead of a call while the breaker is open. */
 export class CircuitOpen extends Error {
   constructor() {
-    super('not asked, because the last calls failed')
+    super('circuit open after repeated failures')
     this.name = 'CircuitOpen'
   }
 }
 
 export type BreakerOptions = {
-  /** Failures in a row that open it. */
+  /** Consecutive failures that open the breaker. */
   failures: number
-  /** How long it stays open. */
+  /** Time that the breaker stays open. */
   pauseMs: number
-  /** A clock that only goes forward; the machine's by default. */
+  /** A monotonic clock in milliseconds; performance.now() by default. */
   now?: () => number
 }
 
 /**
- * Keeps us from asking somebody who does not answer: after so many failures in a row it refuses at once, and when its
- * pause is over it lets one call through to see.
+ * Avoids calls to a service that does not respond: after consecutive failures it rejects calls at once, and after its pause
+ * it allows one trial call.
  */
 export class CircuitBreaker {
   readonly #options: BreakerOptions
   readonly #now: () => number
   #failed = 0
   #openUntil = 0
-  #isTrying = false
+  #isTrial = false
 
   constructor(options: BreakerOptions) {
     this.#options = options
     this.#now = options.now ?? (() => performance.now())
   }
 
-  /** Does the work, or throws CircuitOpen; what the work throws counts as a failure and comes through. */
+  /** Runs the work, or throws CircuitOpen. An exception of the work counts as a failure and is rethrown. */
   async run<T>(work: () => Promise<T>): Promise<T> {
     const wasOpen = this.#failed >= this.#options.failures
-    if (wasOpen && (this.#isTrying || this.#now() < this.#openUntil)) throw new CircuitOpen()
-    this.#isTrying = wasOpen
+    if (wasOpen && (this.#isTrial || this.#now() < this.#openUntil)) throw new CircuitOpen()
+    this.#isTrial = wasOpen
     try {
       const result = await work()
       this.#failed = 0
@@ -45,7 +45,7 @@ export class CircuitBreaker {
       this.#openUntil = this.#now() + this.#options.pauseMs
       throw error
     } finally {
-      if (wasOpen) this.#isTrying = false
+      if (wasOpen) this.#isTrial = false
     }
   }
 }

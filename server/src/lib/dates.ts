@@ -6,7 +6,7 @@ const datePatterns = [
   /^(?<month>\d\d?)\/(?<day>\d\d?)\/(?<year>\d{4})$/,
 ]
 
-/** `YYYYMMDD`, `YYYY-MM-DD` or the American `M/D/YYYY`, as `YYYY-MM-DD`; undefined for a day that does not exist. */
+/** Parses `YYYYMMDD`, `YYYY-MM-DD` or the American `M/D/YYYY` to `YYYY-MM-DD`; returns undefined for an invalid date. */
 export function readDate(text: string): string | undefined {
   const found = datePatterns.map((pattern) => pattern.exec(text)?.groups).find((groups) => groups !== undefined)
   if (!found) return undefined
@@ -18,7 +18,7 @@ export function readDate(text: string): string | undefined {
 
 const instantPattern = /^\d{4}-\d\d-\d\d[T ]\d\d:\d\d(?::\d\d(?:\.\d+)?)?\s?(?<offset>Z|[+-]\d\d:?\d\d)?$/i
 
-/** A day, which is its midnight, or a day and time, as UTC with milliseconds; without an offset it is UTC. */
+/** Parses a date (midnight UTC) or a date and time (UTC without an offset) to UTC with milliseconds, else undefined. */
 export function readInstant(text: string): string | undefined {
   const day = readDate(text)
   if (day !== undefined) return `${day}T00:00:00.000Z`
@@ -31,10 +31,10 @@ export function readInstant(text: string): string | undefined {
 
 const instantWithOffsetPattern = /^(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d(?::\d\d(?:\.\d{1,9})?)?)(Z|[+-]\d\d:?\d\d)$/i
 
-/** An instant, and the offset that its writer thought in: `Z` or `-07:00`. */
+/** An instant, and the offset it was written with: `Z` or `-07:00`. */
 export type InstantWithOffset = { instant: Date; offset: string }
 
-/** Reads an ISO 8601 time that names its offset; undefined for anything else, and for a day that does not exist. */
+/** Parses an ISO 8601 time with an offset; returns undefined for any other text and for an invalid date. */
 export function parseInstant(text: string): InstantWithOffset | undefined {
   const [, day, time, given] = instantWithOffsetPattern.exec(text) ?? []
   if (day === undefined || time === undefined || given === undefined) return undefined
@@ -47,7 +47,7 @@ export function parseInstant(text: string): InstantWithOffset | undefined {
   }
 }
 
-/** An instant in seconds as its writer would write it. */
+/** Formats an instant to the second, with its original offset. */
 export function formatInstant({ instant, offset }: InstantWithOffset): string {
   const at = Temporal.Instant.fromEpochMilliseconds(instant.getTime())
   return at.toString({ smallestUnit: 'second', ...(offset === 'Z' ? {} : { timeZone: offset }) })

@@ -33,19 +33,19 @@ const shut = makeGuardedFetch({ allowed: [] })
 async function faultOf(fetch: typeof open, request: Partial<GuardedRequest> & { url: string }): Promise<FetchError> {
   return fetch({ ...limits, ...request }).then(
     ({ status }) => {
-      throw new Error(`was answered ${status}`)
+      throw new Error(`HTTP status ${status}`)
     },
     (fault) => fault,
   )
 }
 
-test('a POST arrives as it was given, and the answer comes back as it was', async () => {
+test('a POST is sent unchanged, and the response is returned unchanged', async () => {
   let got: object = {}
   const url = await serve(async (req, res) => {
     got = { method: req.method, path: req.url, key: req.headers['x-key'], body: await text(req) }
     res.writeHead(418, { 'x-answer': 'yes' }).end('short and stout')
   })
-  const answer = await open({
+  const response = await open({
     ...limits,
     url: `${url}/in?key=7f2a`,
     method: 'POST',
@@ -53,11 +53,11 @@ test('a POST arrives as it was given, and the answer comes back as it was', asyn
     body: '{"ä":1}',
   })
   expect(got).toEqual({ method: 'POST', path: '/in?key=7f2a', key: 'secret', body: '{"ä":1}' })
-  expect(answer).toMatchObject({ status: 418, headers: { 'x-answer': 'yes' } })
-  expect(answer.body.toString()).toBe('short and stout')
+  expect(response).toMatchObject({ status: 418, headers: { 'x-answer': 'yes' } })
+  expect(response.body.toString()).toBe('short and stout')
 })
 
-describe('where nobody may send us', () => {
+describe('forbidden addresses', () => {
   test.each(['127.0.0.1', '2130706433', '0x7f.1', 'localhost', '[::1]', '[::ffff:127.0.0.1]', '0.0.0.0'])(
     '%s',
     async (host) => {
@@ -82,7 +82,7 @@ describe('where nobody may send us', () => {
     expect((await faultOf(fetch, { url: 'http://hooks.example/' })).reason).toBe('forbidden_address')
   })
 
-  test('a redirect is an answer, not a way', async () => {
+  test('a redirect is returned, not followed', async () => {
     let called = 0
     const url = await serve((_req, res) => {
       called += 1
@@ -100,23 +100,23 @@ describe('where nobody may send us', () => {
   )
 })
 
-test('a name is asked for once, and the connection goes where the first answer pointed', async () => {
+test('a name is resolved once, and the connection goes to that address', async () => {
   const url = new URL(await serve((req, res) => res.end(req.headers.host)))
-  let asked = 0
+  let lookups = 0
   const resolve: Resolve = async () => {
-    asked += 1
-    // what a name server does who means us harm: harmless when we look, private when we go
-    return [{ address: asked === 1 ? '127.0.0.1' : '169.254.169.254', family: 4 }]
+    lookups += 1
+    // a malicious name server: a public address for the check, a private one for the connection
+    return [{ address: lookups === 1 ? '127.0.0.1' : '169.254.169.254', family: 4 }]
   }
   const fetch = makeGuardedFetch({ allowed: ['127.0.0.1'], resolve })
-  const answer = await fetch({ ...limits, url: `http://hooks.example:${url.port}/` })
-  expect(answer.body.toString()).toBe(`hooks.example:${url.port}`)
-  expect(asked).toBe(1)
+  const response = await fetch({ ...limits, url: `http://hooks.example:${url.port}/` })
+  expect(response.body.toString()).toBe(`hooks.example:${url.port}`)
+  expect(lookups).toBe(1)
 })
 
-test('where one address of a name does not answer, the next is tried', async () => {
+test('the next address of a name is tried when the first one fails', async () => {
   const { port } = new URL(await serve((_req, res) => res.end('here')))
-  // nobody listens on the first
+  // the first one has no listener
   const resolve: Resolve = async () => [
     { address: '127.0.0.2', family: 4 },
     { address: '127.0.0.1', family: 4 },
@@ -125,8 +125,8 @@ test('where one address of a name does not answer, the next is tried', async () 
   expect((await fetch({ ...limits, url: `http://hooks.example:${port}/` })).body.toString()).toBe('here')
 })
 
-describe('no answer', () => {
-  test('a name that nobody knows', async () => {
+describe('no response', () => {
+  test('an unknown name', async () => {
     const unknown: Resolve = () => Promise.reject(new Error('ENOTFOUND'))
     const nowhere: Resolve = async () => []
     for (const resolve of [unknown, nowhere]) {
@@ -140,7 +140,7 @@ describe('no answer', () => {
     expect((await faultOf(open, { url: url.replace('http:', 'https:') })).reason).toBe('unreachable')
   })
 
-  test('a port where nobody listens', async () => {
+  test('a port without a listener', async () => {
     const server = createTcpServer()
     const port = await listening(server)
     await new Promise((resolve) => server.close(resolve))
@@ -148,17 +148,17 @@ describe('no answer', () => {
   })
 
   test.each([
-    ['before it says anything', ''],
+    ['before any byte', ''],
     ['in the middle of its body', 'HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nhalf'],
     ['after it changed the protocol', 'HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: x\r\n\r\n'],
     ['in another language', '220 mail.example ESMTP\r\n'],
-  ])('a server that hangs up %s', async (_when, words) => {
+  ])('a server that closes the connection %s', async (_when, words) => {
     const port = await listening(createTcpServer((socket) => socket.once('data', () => socket.end(words))))
     expect((await faultOf(open, { url: `http://127.0.0.1:${port}/` })).reason).toBe('unreachable')
   })
 
   test.each([
-    ['says nothing', () => {}],
+    ['does not respond', () => {}],
     ['begins and goes silent', (_req, res) => void res.writeHead(200).write('a')],
     [
       'never comes to an end',
@@ -169,12 +169,12 @@ describe('no answer', () => {
     expect((await faultOf(open, { url, timeoutMs: 150, maxBytes: 1e6 })).reason).toBe('timeout')
   })
 
-  test('a name server that says nothing', async () => {
+  test('a name server that does not respond', async () => {
     const fetch = makeGuardedFetch({ allowed: [], resolve: () => new Promise(() => {}) })
     expect((await faultOf(fetch, { url: 'http://hooks.example/', timeoutMs: 50 })).reason).toBe('timeout')
   })
 
-  test('a body that is too large, however it is announced', async () => {
+  test('a body that is too large, with and without a content-length', async () => {
     const whole = await serve((_req, res) => res.end('x'.repeat(1_001)))
     expect((await faultOf(open, { url: whole })).reason).toBe('too_large')
     const closed = Promise.withResolvers<void>()

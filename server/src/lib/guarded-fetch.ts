@@ -1,7 +1,7 @@
-// The one way out for addresses that somebody gave us. What a name means is asked once, all its addresses are looked
-// at, and the connection goes to one of just those: a name that means something else a moment later gains nothing.
-// Redirects are answers like any other. A connection is used once: the far side may have closed one that is kept,
-// and whoever sends an event must not send it twice to find out.
+// The only HTTP client for caller-supplied URLs. A host name is resolved once, all its addresses are checked, and the
+// connection goes to one of exactly these: a name that resolves differently a moment later (DNS rebinding) gains nothing.
+// Redirects are returned, not followed. A connection is used once: the server may have closed a kept-alive one, and a retry
+// to find out would send an event twice.
 
 import { type LookupAddress, lookup as systemLookup } from 'node:dns'
 import { type IncomingHttpHeaders, type IncomingMessage, request as requestHttp } from 'node:http'
@@ -14,20 +14,20 @@ export type GuardedRequest = {
   method?: 'GET' | 'POST'
   headers?: Record<string, string>
   body?: string
-  /** For all of it: the name, the connection, and the answer to its last byte. */
+  /** Time limit for all of it: name, connection, and response to its last byte. */
   timeoutMs: number
-  /** What an answer may have at most, its headers aside. */
+  /** Maximum size of the response body. */
   maxBytes: number
 }
 
 export type GuardedResponse = { status: number; headers: IncomingHttpHeaders; body: Buffer }
 
-/** Calls an address and answers what it says, whatever its status, or throws a FetchError. */
+/** Calls a URL and returns the response, with any status, or throws a FetchError. */
 export type GuardedFetch = (request: GuardedRequest) => Promise<GuardedResponse>
 
 export type FetchErrorReason = 'bad_url' | 'unresolved' | 'forbidden_address' | 'unreachable' | 'timeout' | 'too_large'
 
-/** Why there is no answer. The message names the host and nothing else of the address, which may hold a secret. */
+/** Why there is no response. The message names only the host, because the rest of the URL may contain a secret. */
 export class FetchError extends Error {
   readonly reason: FetchErrorReason
 
@@ -38,12 +38,12 @@ export class FetchError extends Error {
   }
 }
 
-/** All addresses of a host name. */
+/** Resolves a host name to all its addresses. */
 export type Resolve = (host: string) => Promise<LookupAddress[]>
 
-/** A client that calls public addresses, and private ones in the `allowed` ranges. */
+/** Makes a client that calls public addresses, and private ones in the `allowed` ranges. */
 export function makeGuardedFetch(options: { allowed: readonly string[]; resolve?: Resolve }): GuardedFetch {
-  const resolve = options.resolve ?? askSystem
+  const resolve = options.resolve ?? resolveBySystem
   const allowed = makeRanges(options.allowed)
   const forbidden = makeRanges(privateRanges)
 
@@ -53,13 +53,13 @@ export function makeGuardedFetch(options: { allowed: readonly string[]; resolve?
     const host = url.hostname.replace(/^\[|\]$/g, '')
     const addresses = await beforeTimeout(addressesOf(host, resolve), signal, host)
     const stray = addresses.find(({ address }) => forbidden.has(address) && !allowed.has(address))
-    if (stray) throw new FetchError('forbidden_address', `${host} is at an address that may not be called`)
+    if (stray) throw new FetchError('forbidden_address', `${host} resolves to a forbidden address`)
     try {
       return await send(url, addresses, given, signal)
     } catch (error) {
       if (error instanceof FetchError) throw error
-      if (signal.aborted) throw tooLate(host)
-      throw new FetchError('unreachable', `${host} did not answer`, error)
+      if (signal.aborted) throw timeoutOf(host)
+      throw new FetchError('unreachable', `${host} did not respond`, error)
     }
   }
 }
@@ -67,20 +67,20 @@ export function makeGuardedFetch(options: { allowed: readonly string[]; resolve?
 function parseUrl(text: string): URL {
   const url = URL.canParse(text) ? new URL(text) : undefined
   if (url && /^https?:$/.test(url.protocol) && url.hostname !== '') return url
-  throw new FetchError('bad_url', 'not an http or https address')
+  throw new FetchError('bad_url', 'URL is not an http or https address')
 }
 
 async function addressesOf(host: string, resolve: Resolve): Promise<LookupAddress[]> {
   const family = isIP(host)
   if (family > 0) return [{ address: host, family }]
   const addresses = await resolve(host).catch((error) => {
-    throw new FetchError('unresolved', `${host} is not known`, error)
+    throw new FetchError('unresolved', `${host} cannot be resolved`, error)
   })
   if (addresses.length === 0) throw new FetchError('unresolved', `${host} has no address`)
   return addresses
 }
 
-function askSystem(host: string): Promise<LookupAddress[]> {
+function resolveBySystem(host: string): Promise<LookupAddress[]> {
   return new Promise((resolve, reject) => {
     systemLookup(host, { all: true }, (error, addresses) => (error ? reject(error) : resolve(addresses)))
   })
@@ -88,12 +88,12 @@ function askSystem(host: string): Promise<LookupAddress[]> {
 
 function beforeTimeout<T>(work: Promise<T>, signal: AbortSignal, host: string): Promise<T> {
   const { promise, reject } = Promise.withResolvers<never>()
-  const onAbort = () => reject(tooLate(host))
+  const onAbort = () => reject(timeoutOf(host))
   signal.addEventListener('abort', onAbort)
   return Promise.race([work, promise]).finally(() => signal.removeEventListener('abort', onAbort))
 }
 
-function tooLate(host: string): FetchError {
+function timeoutOf(host: string): FetchError {
   return new FetchError('timeout', `${host} took too long`)
 }
 
@@ -111,7 +111,7 @@ async function send(url: URL, addresses: LookupAddress[], given: GuardedRequest,
   const incoming = await new Promise<IncomingMessage>((resolve, reject) => {
     outgoing.on('response', resolve)
     outgoing.on('error', reject)
-    // an answer that wants to speak another protocol ends without a word
+    // a response that switches protocols closes the connection without an error
     outgoing.on('close', () => reject(new Error('the connection was closed')))
     outgoing.end(body)
   })
@@ -119,13 +119,14 @@ async function send(url: URL, addresses: LookupAddress[], given: GuardedRequest,
   let size = 0
   for await (const chunk of incoming as AsyncIterable<Buffer>) {
     size += chunk.length
-    if (size > maxBytes) throw new FetchError('too_large', `${url.hostname} answered with more than ${maxBytes} bytes`)
+    if (size > maxBytes)
+      throw new FetchError('too_large', `the response of ${url.hostname} has more than ${maxBytes} bytes`)
     chunks.push(chunk)
   }
   return { status: incoming.statusCode ?? 0, headers: incoming.headers, body: Buffer.concat(chunks) }
 }
 
-/** In the place of a second question for the name: the answer to the first. */
+/** A lookup function that returns the checked addresses instead of resolving the name again. */
 function pinTo(addresses: LookupAddress[]): LookupFunction {
   return (_host, options, callback) => {
     const [first] = addresses
@@ -135,8 +136,8 @@ function pinTo(addresses: LookupAddress[]): LookupFunction {
 }
 
 /**
- * Whether a text can be an address to call: absolute, http or https. Where it leads is looked at when it is called,
- * because a name can lead elsewhere by then.
+ * Whether a text is an absolute http or https URL. Its addresses are checked at the time of the call, because a name may
+ * resolve differently by then.
  */
 export function isCallbackUrl(text: string): boolean {
   return /^https?:\/\/[^\s\p{Cc}]+$/iu.test(text) && URL.canParse(text)

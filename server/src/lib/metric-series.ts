@@ -1,9 +1,9 @@
-// Numbers that are counted many thousand times a second: a plain object each, put into a shape only when somebody asks.
+// Metrics that are updated many thousand times a second: plain objects, formatted only when they are read.
 
-/** One series of a family: its labels, its number, and the name where that is not the family's. */
+/** One series of a family: its labels, its value, and its name unless that is the family's. */
 export type MetricSample = { labels: Record<string, string>; value: number; metricName?: string }
 
-/** A family of series as the exposition format has it. */
+/** A family of series in the Prometheus exposition format. */
 export type MetricFamily = {
   name: string
   help: string
@@ -11,7 +11,7 @@ export type MetricFamily = {
   values: MetricSample[]
 }
 
-/** Counts by one or two words, such as a connection and a status. */
+/** Counts by one or two label values, such as a connection and a status. */
 export class LabeledCounter {
   readonly #counts = new Map<string, Map<string, number>>()
 
@@ -32,7 +32,7 @@ export class LabeledCounter {
   }
 }
 
-/** How long things took, in buckets by upper bound (seconds), for each of some words. */
+/** Durations in buckets by upper bound (seconds), for each value of a label. */
 export class Histogram {
   readonly #bounds: readonly number[]
   readonly #series = new Map<string, { buckets: Float64Array; sum: number }>()

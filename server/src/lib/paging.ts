@@ -1,7 +1,7 @@
-/** The page that a caller asked for. */
+/** The requested page. */
 export type Page = { page: number; perPage: number; offset: number }
 
-/** The rows of a page, as a query needs them. */
+/** The rows of a page for a query. */
 export type PageBounds = Pick<Page, 'offset' | 'perPage'>
 
 /** The records of one page, and how many records there are over all pages. */

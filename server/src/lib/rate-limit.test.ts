@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { isWithin, parseRateLimit, SlidingCounter } from './rate-limit.ts'
 
-describe('a limit as it is written', () => {
+describe('parseRateLimit', () => {
   test.each([
     ['100/60', { calls: 100, windowMs: 60_000 }],
     ['1000000/3600', { calls: 1_000_000, windowMs: 3_600_000 }],
@@ -14,7 +14,7 @@ describe('a limit as it is written', () => {
     (text) => expect(parseRateLimit(text)).toBeUndefined(),
   )
 
-  test('is within another when it lets no more through in the long run', () => {
+  test('isWithin compares the averages over time', () => {
     const fifty = { calls: 50, windowMs: 1_000 }
     expect(isWithin({ calls: 3_000, windowMs: 60_000 }, fifty)).toBe(true)
     expect(isWithin({ calls: 3_001, windowMs: 60_000 }, fifty)).toBe(false)
@@ -24,7 +24,7 @@ describe('a limit as it is written', () => {
 })
 
 describe('a sliding counter', () => {
-  test('lets a burst pass and then says when the next call is free', () => {
+  test('allows a burst and then returns the time until the next call', () => {
     const counter = new SlidingCounter({ calls: 3, windowMs: 60_000 })
     expect([counter.take(500), counter.take(600), counter.take(30_000)]).toEqual([0, 0, 0])
     expect(counter.left).toBe(0)
@@ -36,7 +36,7 @@ describe('a sliding counter', () => {
     expect(counter.left).toBe(2)
   })
 
-  test('never lets more than the limit into any window, and the wait it tells is enough', () => {
+  test('never exceeds the limit in any window, and the returned wait is sufficient', () => {
     fc.assert(
       fc.property(fc.array(fc.nat(20_000), { maxLength: 200 }), (gaps) => {
         const counter = new SlidingCounter({ calls: 5, windowMs: 60_000 })

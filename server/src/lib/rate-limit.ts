@@ -1,4 +1,4 @@
-/** So many calls in any window of this length. */
+/** Maximum number of calls in any window of this length. */
 export type RateLimit = { calls: number; windowMs: number }
 
 const maxCalls = 1_000_000
@@ -6,7 +6,7 @@ const maxSeconds = 3_600
 
 export const rateLimitFormat = `calls/seconds, such as 100/60, with up to ${maxCalls} calls in up to ${maxSeconds} seconds, or off`
 
-/** Reads `100/60` (calls and seconds) or `off`; undefined when it is neither. */
+/** Parses `100/60` (calls and seconds) or `off`; returns undefined for any other text. */
 export function parseRateLimit(text: string): RateLimit | 'off' | undefined {
   if (text === 'off') return 'off'
   const [, calls, seconds] = /^([1-9][0-9]{0,6})\/([1-9][0-9]{0,3})$/.exec(text) ?? []
@@ -14,7 +14,7 @@ export function parseRateLimit(text: string): RateLimit | 'off' | undefined {
   return { calls: Number(calls), windowMs: Number(seconds) * 1_000 }
 }
 
-/** Whether a limit lets no more through than the other one, in the long run. */
+/** Whether a limit allows no more calls than `bound`, averaged over time. */
 export function isWithin(limit: RateLimit | 'off', bound: RateLimit | 'off'): boolean {
   if (bound === 'off') return true
   return limit !== 'off' && limit.calls / limit.windowMs <= bound.calls / bound.windowMs
@@ -22,7 +22,7 @@ export function isWithin(limit: RateLimit | 'off', bound: RateLimit | 'off'): bo
 
 const slotCount = 60
 
-/** Counts calls in a sliding window of sixty slots: exact to one slot, and no larger for a busy key. */
+/** Counts calls in a sliding window of sixty slots: exact to one slot, with constant memory. */
 export class SlidingCounter {
   readonly #limit: RateLimit
   readonly #slotMs: number
@@ -35,23 +35,23 @@ export class SlidingCounter {
     this.#slotMs = limit.windowMs / slotCount
   }
 
-  /** Calls that are left right now. */
+  /** Number of calls allowed now. */
   get left(): number {
     return this.#limit.calls - this.#sum
   }
 
-  /** Takes one call and answers 0, or answers in how many milliseconds the next one is free. */
+  /** Counts a call and returns 0, or returns the milliseconds until the next call is allowed. */
   take(nowMs: number): number {
     const slot = Math.floor(nowMs / this.#slotMs)
     this.#forget(slot)
-    if (this.#sum >= this.#limit.calls) return this.untilOneIsBack(nowMs)
+    if (this.#sum >= this.#limit.calls) return this.nextCallInMs(nowMs)
     this.#counts[slot % slotCount] = (this.#counts[slot % slotCount] ?? 0) + 1
     this.#sum += 1
     return 0
   }
 
-  /** In how many milliseconds the oldest calls leave the window. */
-  untilOneIsBack(nowMs: number): number {
+  /** Returns the milliseconds until the oldest calls leave the window. */
+  nextCallInMs(nowMs: number): number {
     for (let age = slotCount - 1; age >= 0; age -= 1) {
       const slot = this.#newest - age
       if (slot >= 0 && this.#counts[slot % slotCount]) return (slot + slotCount) * this.#slotMs - nowMs
@@ -60,8 +60,8 @@ export class SlidingCounter {
   }
 
   #forget(slot: number) {
-    const gone = Math.min(slot - this.#newest, slotCount)
-    for (let i = 1; i <= gone; i += 1) {
+    const expired = Math.min(slot - this.#newest, slotCount)
+    for (let i = 1; i <= expired; i += 1) {
       const index = (this.#newest + i) % slotCount
       this.#sum -= this.#counts[index] ?? 0
       this.#counts[index] = 0

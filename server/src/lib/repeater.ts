@@ -1,6 +1,6 @@
 /**
- * Does a piece of work again and again with a pause between, at once when told that there is some, and never twice at
- * the same time. A failure is reported and the next turn comes all the same.
+ * Runs a piece of work repeatedly with a pause in between, at once when now() is called, and never concurrently. A failure
+ * is reported, and the next run follows after the pause.
  */
 export class Repeater {
   readonly #work: () => Promise<unknown>
@@ -11,7 +11,7 @@ export class Repeater {
   #again = false
   #stopped = false
 
-  /** When `work` answers true, there may be more and it is done again without a pause. */
+  /** When `work` returns true there may be more work, and it runs again without a pause. */
   constructor(work: () => Promise<unknown>, pauseMs: number, onFailure: (error: unknown) => void) {
     this.#work = work
     this.#pauseMs = pauseMs
@@ -29,17 +29,17 @@ export class Repeater {
       return
     }
     clearTimeout(this.#timer)
-    this.#running = this.#turn()
+    this.#running = this.#run()
   }
 
-  /** Resolves when the turn under way, if any, is over. */
+  /** Stops; resolves when the current run, if any, has ended. */
   async stop(): Promise<void> {
     this.#stopped = true
     clearTimeout(this.#timer)
     await this.#running
   }
 
-  async #turn(): Promise<void> {
+  async #run(): Promise<void> {
     do {
       this.#again = false
       try {

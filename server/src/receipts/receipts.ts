@@ -23,14 +23,14 @@ export class ReceiptBook {
     this.#rt = rt
     this.#batcher = new Batcher<Entry>({
       size: 400,
-      patienceMs: 5,
+      maxDelayMs: 5,
       writers: 2,
       write: async (batch) => {
         await this.#apply(batch)
         for (const entry of batch) entry.durable()
       },
       onFailure: (error) => rt.log.warn({ err: error }, 'could not record receipts, trying again'),
-      isHopeless: isBadValue,
+      isPermanent: isBadValue,
       giveUp(entry, error) {
         rt.log.error({ err: error, connection: entry.connectionId }, 'a receipt that cannot be stored is lost')
         entry.durable()

@@ -10,14 +10,14 @@ export type BindInfo = {
   kind: Session['state']
   since: number
   submits: number
-  /** Its submits when the drop rule began to count. */
-  counted: number
+  /** Its submits when the drop rule was set. */
+  submitsBeforeRule: number
 }
 
-/** Who may bind; anybody where it was given none. */
+/** The credentials of a bind; undefined accepts any. */
 export type Credentials = { systemId: string; password: string } | undefined
 
-/** The sessions that are bound, by number. */
+/** The bound sessions and their numbers. */
 export class Binds {
   readonly #credentials: Credentials
   readonly #sessions = new Map<Session, BindInfo>()
@@ -29,11 +29,11 @@ export class Binds {
     this.#credentials = credentials
   }
 
-  judge(bind: Bind, most: number | null): BindDecision {
+  decide(bind: Bind, maxBinds: number | null): BindDecision {
     const credentials = this.#credentials
     if (credentials && bind.system_id !== credentials.systemId) return { command_status: status.ESME_RINVSYSID }
     if (credentials && bind.password !== credentials.password) return { command_status: status.ESME_RINVPASWD }
-    if (most !== null && this.#sessions.size >= most) return { command_status: status.ESME_RALYBND }
+    if (maxBinds !== null && this.#sessions.size >= maxBinds) return { command_status: status.ESME_RALYBND }
     return { command_status: status.ESME_ROK, system_id: 'carillon-simulator' }
   }
 
@@ -44,7 +44,7 @@ export class Binds {
       kind: session.state,
       since: Date.now(),
       submits: 0,
-      counted: 0,
+      submitsBeforeRule: 0,
     }
     this.#sessions.set(session, info)
     session.once('close', () => this.#sessions.delete(session))
@@ -55,24 +55,24 @@ export class Binds {
     return [...this.#sessions.values()]
   }
 
-  /** From now on each bind is cut at its so manieth submit, or none. A rule that is in force already goes on counting. */
+  /** Sets the rule that drops a bind at its n-th submit from now on. Setting the current rule again does not restart the count. */
   dropAfter(rule: DropRule | null): void {
     if (rule === this.#dropRule) return
     this.#dropRule = rule
     this.#dropsLeft = rule?.times ?? Number.POSITIVE_INFINITY
-    for (const info of this.#sessions.values()) info.counted = info.submits
+    for (const info of this.#sessions.values()) info.submitsBeforeRule = info.submits
   }
 
-  /** A message came over this bind; the one that the drop rule waits for is its last. */
+  /** Counts a message of this bind, and drops the bind if the rule says so. */
   submitted(session: Session, info: BindInfo): void {
     info.submits++
     const rule = this.#dropRule
-    if (!rule || this.#dropsLeft === 0 || info.submits - info.counted < rule.submits) return
+    if (!rule || this.#dropsLeft === 0 || info.submits - info.submitsBeforeRule < rule.submits) return
     this.#dropsLeft--
     session.destroy('dropped by rule')
   }
 
-  /** Cuts one bind, or all: the connection is gone without a word. Says how many. */
+  /** Destroys the connection of one bind, or of all, without an unbind. Returns the number of binds. */
   drop(id?: number): number {
     let dropped = 0
     for (const [session, info] of [...this.#sessions]) {

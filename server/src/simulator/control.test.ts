@@ -14,7 +14,7 @@ const phone = '12125550199'
 const settings = (body: unknown) => control('PATCH', '/settings', body)
 
 describe('settings', () => {
-  test('latency: every answer waits for it, and they come in order', async () => {
+  test('latency_ms: every response is delayed, and responses stay in order', async () => {
     const client = await simulator.bind()
     await settings({ latency_ms: 80 })
     const order: number[] = []
@@ -29,13 +29,13 @@ describe('settings', () => {
     expect(order).toEqual(Array.from({ length: 20 }, (_, index) => index))
   })
 
-  test('receipt_delay_ms counts from the answer', async () => {
+  test('receipt_delay_ms starts at the response', async () => {
     const client = await simulator.bind()
     await settings({ latency_ms: 20, receipt_delay_ms: 100 })
     const sentAt = performance.now()
     await submit(client, textTo(phone))
     await waitFor(() => client.delivered.length > 0)
-    // not from when the answer was seen, which a busy machine puts off
+    // not when the test received the response, which a busy machine delays
     expect(performance.now() - sentAt).toBeGreaterThanOrEqual(118)
   })
 
@@ -55,19 +55,19 @@ describe('settings', () => {
     expect(outcomes.length).toBeLessThan(950)
   })
 
-  test('throttle: no second has more than that, and the rest is not in the raw file', async () => {
+  test('throttle: no second has more than mps texts, and the rest is not in the raw file', async () => {
     const client = await simulator.bind()
     await settings({ throttle: { mps: 30 } })
-    const answers = await Promise.all(Array.from({ length: 100 }, () => submit(client, textTo(phone))))
-    const taken = answers.filter((answer) => answer.command_status === status.ESME_ROK)
+    const responses = await Promise.all(Array.from({ length: 100 }, () => submit(client, textTo(phone))))
+    const taken = responses.filter((response) => response.command_status === status.ESME_ROK)
     expect(taken).toHaveLength(30)
-    expect(answers.every(({ command_status: s }) => s === status.ESME_ROK || s === status.ESME_RTHROTTLED)).toBe(true)
+    expect(responses.every(({ command_status: s }) => s === status.ESME_ROK || s === status.ESME_RTHROTTLED)).toBe(true)
     expect(simulator.raw()).toHaveLength(30)
     await settings({ throttle: null })
     expect((await submit(client, textTo(phone))).command_status).toBe(status.ESME_ROK)
   })
 
-  test('echo_reference and receipt_tlvs off: the text is all a receipt has', async () => {
+  test('echo_reference and receipt_tlvs off: a receipt has only its text', async () => {
     const client = await simulator.bind()
     await settings({ echo_reference: false })
     await submit(client, textTo(phone))
@@ -96,7 +96,7 @@ describe('settings', () => {
     expect(undo(spelled)).toBe(message_id)
   })
 
-  test('hex_mixed: every receipt spells its id in one of the ways of hex', async () => {
+  test('hex_mixed: every receipt has its id in one of the hex spellings', async () => {
     const client = await simulator.bind()
     await settings({ receipt_id_form: 'hex_mixed' })
     const ids: string[] = []
@@ -109,7 +109,7 @@ describe('settings', () => {
     expect(spelled.some((id) => id !== id.toLowerCase())).toBe(true)
   })
 
-  test('answer false: silence on old and new binds, and all is made good afterwards', async () => {
+  test('answer false: silence on existing and new binds, and every response and receipt later', async () => {
     const client = await simulator.bind({ responseDeadlineMs: 500 })
     await settings({ latency_ms: 10 })
     await submit(client, textTo(phone))
@@ -124,15 +124,15 @@ describe('settings', () => {
     await waitFor(() => receiptsOf(client).length >= 2)
   })
 
-  test('max_binds: one more is already bound', async () => {
+  test('max_binds: a further bind gets ESME_RALYBND', async () => {
     await simulator.bind()
     await settings({ max_binds: 1 })
-    const refusal = await simulator.bind().catch((fault) => fault)
-    expect(refusal).toBeInstanceOf(BindError)
-    expect(refusal.command_status).toBe(status.ESME_RALYBND)
+    const error = await simulator.bind().catch((fault) => fault)
+    expect(error).toBeInstanceOf(BindError)
+    expect(error.command_status).toBe(status.ESME_RALYBND)
   })
 
-  test('PUT begins from the starting values, PATCH from those in force', async () => {
+  test('PUT changes the initial settings, PATCH the current ones', async () => {
     await settings({ latency_ms: 5 })
     expect((await settings({ receipt_delay_ms: 7 })).body).toMatchObject({ latency_ms: 5, receipt_delay_ms: 7 })
     expect((await control('PUT', '/settings', { latency_ms: 9 })).body).toMatchObject({
@@ -150,21 +150,21 @@ describe('settings', () => {
     [{ throttle: { mps: 0 } }, 'throttle'],
     [{ answer: 1 }, 'answer'],
     [{ id_form: 'roman' }, 'id_form'],
-  ])('%o is refused whole', async (body, field) => {
-    const answer = await settings({ ...body, echo_reference: false })
-    expect(answer).toMatchObject({ status: 422, body: { status: 'error', code: 'invalid' } })
-    expect(Object.keys((answer.body as unknown as { details: object }).details)).toEqual([field])
+  ])('%o is rejected whole', async (body, field) => {
+    const response = await settings({ ...body, echo_reference: false })
+    expect(response).toMatchObject({ status: 422, body: { status: 'error', code: 'invalid' } })
+    expect(Object.keys((response.body as unknown as { details: object }).details)).toEqual([field])
     expect((await control('GET', '/settings')).body).toMatchObject({ latency_ms: 0, echo_reference: true })
   })
 })
 
-test('what is not a setting is said to be none', async () => {
+test('an unknown setting is rejected by name', async () => {
   const { body } = await settings({ toString: 1, latency: 5 })
   expect(body).toMatchObject({ details: { toString: ['is not a setting'], latency: ['is not a setting'] } })
 })
 
 describe('POST /binds/drop', () => {
-  test('cuts one bind or all', async () => {
+  test('drops one bind or all', async () => {
     const first = await simulator.bind()
     const second = await simulator.bind()
     const { binds } = (await control('GET', '/state')).body
@@ -179,7 +179,7 @@ describe('POST /binds/drop', () => {
 })
 
 describe('handsets', () => {
-  test('a keyword in, an answer out', async () => {
+  test('sends an MO and receives the reply', async () => {
     const client = await simulator.bind()
     client.session.on('request', (pdu) => {
       if (pdu.command !== 'deliver_sm' || pdu.esm_class & 0x04) return
@@ -190,8 +190,8 @@ describe('handsets', () => {
     const written = await control('POST', '/handsets/(212)%20555-0142/messages', { to: '12345', content: 'PIZZA' })
     expect(written).toMatchObject({ status: 200, body: { direction: 'MO', short_code: '12345', content: 'PIZZA' } })
     const { body } = await waitFor(async () => {
-      const answer = await control('GET', '/handsets/2125550142/messages')
-      return answer.body.messages.length === 2 ? answer : undefined
+      const response = await control('GET', '/handsets/2125550142/messages')
+      return response.body.messages.length === 2 ? response : undefined
     })
     expect(body).toMatchObject({
       phone_number: '2125550142',
@@ -203,7 +203,7 @@ describe('handsets', () => {
     expect(mosOf(client)).toMatchObject([{ source_addr: '12125550142', destination_addr: '12345' }])
   })
 
-  test('a long foreign text leaves in parts with their header, and waits for a bind', async () => {
+  test('a long UCS-2 text is sent in parts with their header, once a bind exists', async () => {
     const content = 'Привет 🙏 '.repeat(20)
     await control('POST', '/handsets/2125550142/messages', { to: '12345', content })
     const client = await simulator.bind()
@@ -213,7 +213,7 @@ describe('handsets', () => {
     expect(parts.map((part) => part.text).join('')).toBe(content)
   })
 
-  test('a text in parts is joined, whatever their order; before the last one it is incomplete', async () => {
+  test('parts are joined in any order; before the last one the text is incomplete', async () => {
     const client = await simulator.bind()
     const content = 'A'.repeat(153) + 'B'.repeat(153) + 'C'.repeat(9)
     const [first, second, third] = encodeParts(content, 9)
@@ -238,14 +238,14 @@ describe('handsets', () => {
     ['/handsets/2125550142/messages', { to: '12345', content: '' }, 422],
     ['/handsets/2125550142/messages', { to: '12345', content: 'x'.repeat(255 * 153 + 1) }, 422],
     ['/handsets/2125550142/messages', [], 400],
-  ])('POST %s %j is refused', async (path, body, expected) => {
-    const answer = await control('POST', path, body)
-    expect(answer).toMatchObject({ status: expected, body: { status: 'error' } })
+  ])('POST %s %j is rejected', async (path, body, expected) => {
+    const response = await control('POST', path, body)
+    expect(response).toMatchObject({ status: expected, body: { status: 'error' } })
     expect((await control('GET', '/state')).body.owed).toBe(0)
   })
 })
 
-test('POST /reset: counts, settings and what is owed begin anew; the raw file stays', async () => {
+test('POST /reset: counts, settings and owed receipts are reset; the raw file stays', async () => {
   const client = await simulator.bind({ bind: 'transmitter' })
   await settings({ latency_ms: 3 })
   await submit(client, textTo(phone))
@@ -263,7 +263,7 @@ describe('requests', () => {
     expect((await fetch(`${base}/settings`, { method: 'PATCH', body: 'x'.repeat(70_000) })).status).toBe(413)
   })
 
-  test.each([{ host: 'carillon.example' }, { origin: 'http://localhost' }])('%o is not served', async (headers) => {
+  test.each([{ host: 'carillon.example' }, { origin: 'http://localhost' }])('%o gets 403', async (headers) => {
     const request = http.request({ port: simulator.controlPort(), host: '127.0.0.1', path: '/state', headers })
     const statusCode = await new Promise((resolve, reject) => {
       request.on('response', (response) => resolve(response.resume().statusCode))

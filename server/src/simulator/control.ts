@@ -1,5 +1,5 @@
-// The control API: turns the simulator's settings and texts from virtual handsets, over plain HTTP and JSON on loopback.
-// Answers follow the product's envelope for errors.
+// The control API: changes the simulator's settings and sends texts from virtual handsets, over plain HTTP and JSON on
+// loopback. Errors have the product's envelope.
 
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
@@ -12,7 +12,7 @@ import type { Smsc } from './smsc.ts'
 export type Controlled = {
   smsc: Smsc
   binds: Binds
-  /** What the simulator started with. */
+  /** The settings at the start. */
   initial: Settings
   change(settings: Settings): void
   reset(): void
@@ -20,8 +20,8 @@ export type Controlled = {
 
 type Handler = (controlled: Controlled, parameters: string[], body: unknown) => unknown
 
-/** A refusal with the words and the status of its answer. */
-class Refusal extends Error {
+/** An error with the status, code and message of its response. */
+class ControlError extends Error {
   readonly status: number
   readonly code: string
   readonly details: Record<string, string[]> | undefined
@@ -44,14 +44,14 @@ const routes: [method: string, path: RegExp, handler: Handler][] = [
   ['PUT', /^\/settings$/, (controlled, _, body) => setSettings(controlled, controlled.initial, body)],
   ['POST', /^\/binds\/drop$/, dropBinds],
   ['GET', /^\/handsets\/([^/]+)\/messages$/, listHandsetMessages],
-  ['POST', /^\/handsets\/([^/]+)\/messages$/, writeOnHandset],
+  ['POST', /^\/handsets\/([^/]+)\/messages$/, sendFromHandset],
   ['POST', /^\/reset$/, resetAll],
 ]
 
-/** Serves the control API; resolves when it listens. */
+/** Starts the control API; resolves when it listens. */
 export async function startControl(controlled: Controlled, port: number, host: string) {
   const server = createServer((request, response) => {
-    answer(controlled, request, response).catch(() => response.destroy())
+    serve(controlled, request, response).catch(() => response.destroy())
   })
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject)
@@ -67,43 +67,43 @@ export async function startControl(controlled: Controlled, port: number, host: s
   }
 }
 
-async function answer(controlled: Controlled, request: IncomingMessage, response: ServerResponse): Promise<void> {
+async function serve(controlled: Controlled, request: IncomingMessage, response: ServerResponse): Promise<void> {
   let status = 200
   let content: unknown
   try {
-    refuseStrangers(request)
+    requireLocalClient(request)
     const { handler, parameters } = route(request)
     content = await handler(controlled, parameters, await readBody(request))
-  } catch (fault) {
-    const refusal = asRefusal(fault)
-    status = refusal.status
-    content = { status: 'error', error: refusal.message, code: refusal.code, details: refusal.details }
-    // What is left of a body that is not wanted is not waited for.
+  } catch (thrown) {
+    const error = toControlError(thrown)
+    status = error.status
+    content = { status: 'error', error: error.message, code: error.code, details: error.details }
+    // do not wait for the rest of a rejected body
     if (!request.complete) response.setHeader('connection', 'close')
   }
   response.writeHead(status, { 'content-type': 'application/json; charset=utf-8' })
   response.end(`${JSON.stringify(content)}\n`)
 }
 
-/** Loopback is within reach of every page in a browser: only a plain client that means this host is served. */
-function refuseStrangers(request: IncomingMessage): void {
+/** Rejects web pages: any page in a browser on this machine can reach loopback, so Host must be local and Origin absent. */
+function requireLocalClient(request: IncomingMessage): void {
   const host = request.headers.host ?? ''
   if (!/^(localhost|127\.0\.0\.1|\[::1\])(:\d+)?$/i.test(host) || request.headers.origin !== undefined) {
-    throw new Refusal(403, 'forbidden', 'The control API serves this machine only, and no web pages')
+    throw new ControlError(403, 'forbidden', 'The control API serves clients on this machine only, not web pages')
   }
 }
 
 function route(request: IncomingMessage): { handler: Handler; parameters: string[] } {
   const path = (request.url ?? '/').split('?', 1)[0] as string
-  let known = false
+  let isKnownPath = false
   for (const [method, pattern, handler] of routes) {
     const match = pattern.exec(path)
     if (!match) continue
     if (method === request.method) return { handler, parameters: match.slice(1) }
-    known = true
+    isKnownPath = true
   }
-  if (known) throw new Refusal(405, 'method_not_allowed', 'Method not allowed')
-  throw new Refusal(404, 'path_not_found', 'Path not found')
+  if (isKnownPath) throw new ControlError(405, 'method_not_allowed', 'Method not allowed')
+  throw new ControlError(404, 'path_not_found', 'Path not found')
 }
 
 async function readBody(request: IncomingMessage): Promise<unknown> {
@@ -112,7 +112,7 @@ async function readBody(request: IncomingMessage): Promise<unknown> {
   for await (const chunk of request) {
     length += chunk.length
     if (length > BODY_LIMIT) {
-      throw new Refusal(413, 'body_too_large', `Body is too large (maximum is ${BODY_LIMIT} bytes)`)
+      throw new ControlError(413, 'body_too_large', `Body is too large (maximum is ${BODY_LIMIT} bytes)`)
     }
     chunks.push(chunk)
   }
@@ -120,25 +120,25 @@ async function readBody(request: IncomingMessage): Promise<unknown> {
   try {
     return JSON.parse(Buffer.concat(chunks).toString('utf8'))
   } catch {
-    throw new Refusal(400, 'unreadable_request', 'Body is not JSON')
+    throw new ControlError(400, 'unreadable_request', 'Body is not JSON')
   }
 }
 
-function asRefusal(fault: unknown): Refusal {
-  if (fault instanceof Refusal) return fault
-  if (fault instanceof SettingsError) return new Refusal(422, 'invalid', fault.message, fault.details)
-  return new Refusal(500, 'internal', 'Something went wrong')
+function toControlError(thrown: unknown): ControlError {
+  if (thrown instanceof ControlError) return thrown
+  if (thrown instanceof SettingsError) return new ControlError(422, 'invalid', thrown.message, thrown.details)
+  return new ControlError(500, 'internal', 'Something went wrong')
 }
 
 function presentState({ smsc, binds }: Controlled) {
   const { counts, outgoingCounts: outgoing } = smsc
   return {
     accepted: counts.accepted,
-    refused: counts.refused,
+    refused: counts.rejected,
     throttled: counts.throttled,
-    answers_lost: counts.answersLost,
-    receipts: { sent: outgoing.receiptsSent, answered: outgoing.receiptsAnswered },
-    mos: { sent: outgoing.mosSent, answered: outgoing.mosAnswered },
+    answers_lost: counts.responsesLost,
+    receipts: { sent: outgoing.receiptsSent, answered: outgoing.receiptsAcknowledged },
+    mos: { sent: outgoing.mosSent, answered: outgoing.mosAcknowledged },
     owed: smsc.owed,
     binds: binds.list().map(({ id, systemId, kind, since, submits }) => ({
       id,
@@ -159,9 +159,9 @@ function setSettings(controlled: Controlled, base: Settings, body: unknown) {
 
 function dropBinds({ binds }: Controlled, _: string[], body: unknown) {
   const { id } = asObject(body ?? {})
-  if (id !== undefined && !Number.isSafeInteger(id)) throw invalid('id', "is not a bind's number")
+  if (id !== undefined && !Number.isSafeInteger(id)) throw invalid('id', 'is not the number of a bind')
   const dropped = binds.drop(id as number | undefined)
-  if (id !== undefined && dropped === 0) throw new Refusal(404, 'bind_not_found', 'Bind not found')
+  if (id !== undefined && dropped === 0) throw new ControlError(404, 'bind_not_found', 'Bind not found')
   return { dropped }
 }
 
@@ -182,17 +182,17 @@ function presentText(text: HandsetText) {
   }
 }
 
-function writeOnHandset({ smsc }: Controlled, [phoneNumber]: string[], body: unknown) {
+function sendFromHandset({ smsc }: Controlled, [phoneNumber]: string[], body: unknown) {
   const phone = readPhone(phoneNumber)
   const { to, content } = asObject(body)
   const shortCode = typeof to === 'number' ? String(to) : to
   if (typeof shortCode !== 'string' || !SHORT_CODE.test(shortCode)) throw invalid('to', 'is not a short code')
   if (typeof content !== 'string' || content === '') throw invalid('content', "can't be blank")
   try {
-    smsc.handsetWrites(phone, shortCode, content)
-  } catch (fault) {
-    if (fault instanceof RangeError) throw invalid('content', 'is too long')
-    throw fault
+    smsc.sendMo(phone, shortCode, content)
+  } catch (error) {
+    if (error instanceof RangeError) throw invalid('content', 'is too long')
+    throw error
   }
   const written = smsc.handsets.textsOf(phone).at(-1) as HandsetText
   return presentText(written)
@@ -208,18 +208,18 @@ function readPhone(text: string | undefined): number {
   try {
     decoded = decodeURIComponent(text ?? '')
   } catch {
-    // A broken escape is no number either.
+    // a malformed escape is not a phone number either
   }
   const phone = parsePhoneNumber(decoded)
-  if (phone === undefined) throw new Refusal(422, 'bad_phone_number', 'Bad phone number: ten digits are needed')
+  if (phone === undefined) throw new ControlError(422, 'bad_phone_number', 'Phone number must have ten digits')
   return phone
 }
 
 function asObject(body: unknown): Record<string, unknown> {
   if (typeof body === 'object' && body !== null && !Array.isArray(body)) return body as Record<string, unknown>
-  throw new Refusal(400, 'unreadable_request', 'Body is not a JSON object')
+  throw new ControlError(400, 'unreadable_request', 'Body is not a JSON object')
 }
 
-function invalid(field: string, text: string): Refusal {
-  return new Refusal(422, 'invalid', `Validation failed: ${field} ${text}`, { [field]: [text] })
+function invalid(field: string, text: string): ControlError {
+  return new ControlError(422, 'invalid', `Validation failed: ${field} ${text}`, { [field]: [text] })
 }

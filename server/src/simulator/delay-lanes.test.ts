@@ -9,7 +9,7 @@ function takeDue(lanes: DelayLanes<string>, now: number): string[] {
   return taken
 }
 
-test('items come when they are due, those of one delay in their order', () => {
+test('items are taken when they are due, those of one delay in their order', () => {
   const lanes = new DelayLanes<string>()
   expect(lanes.nextDueAt()).toBe(Number.POSITIVE_INFINITY)
   lanes.push('slow', 30_000, 0)
@@ -26,7 +26,7 @@ test('items come when they are due, those of one delay in their order', () => {
   expect(lanes.length).toBe(0)
 })
 
-test('what is withdrawn is not due any more', () => {
+test('a withdrawn item is never due', () => {
   const lanes = new DelayLanes<string>()
   for (const item of ['a1', 'b1', 'a2']) lanes.push(item, 10, 0)
   lanes.push('a3', 20, 0)
@@ -36,7 +36,7 @@ test('what is withdrawn is not due any more', () => {
   expect(lanes.length).toBe(0)
 })
 
-test('what is pushed while others are taken waits for its own time', () => {
+test('an item that is pushed during takeDue waits for its own time', () => {
   const lanes = new DelayLanes<string>()
   lanes.push('first', 10, 0)
   const taken: string[] = []
@@ -48,7 +48,7 @@ test('what is pushed while others are taken waits for its own time', () => {
   expect(takeDue(lanes, 20)).toEqual(['second'])
 })
 
-test('a Fifo gives back what it was given, in order, however long it grows and shrinks', () => {
+test('a Fifo preserves the order while it grows and shrinks', () => {
   const fifo = new Fifo<number>()
   let next = 0
   let expected = 0
@@ -68,7 +68,7 @@ test('a Fifo gives back what it was given, in order, however long it grows and s
   expect(fifo.shift()).toBeUndefined()
 })
 
-test('no sliding second lets more through than the limit, and a pause is not made up for', () => {
+test('a RateWindow allows at most the limit in any sliding second, also after a pause', () => {
   const rate = new RateWindow(5)
   const times: number[] = []
   for (let now = 0; now < 3_000; now += 7) if (rate.take(now)) times.push(now)

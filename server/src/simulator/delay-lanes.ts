@@ -1,11 +1,11 @@
 import { Fifo } from './fifo.ts'
 
-/** Without an item when it was withdrawn. */
+/** An entry of a lane; withdraw() removes its item. */
 type Waiting<T> = { item: T | undefined; dueAt: number }
 
 /**
- * Holds items until their time without a timer each. All that wait equally long are one queue, due in the order they
- * came; delays are few (a setting, or a fate's), so finding what is due looks at a handful of heads.
+ * Delays items without a timer each. All items with the same delay are one queue (a lane), due in the order of their
+ * arrival. Delays are few (a setting, or that of a fate), so finding the due items reads a handful of queue heads.
  */
 export class DelayLanes<T> {
   readonly #lanes = new Map<number, Fifo<Waiting<T>>>()
@@ -32,7 +32,7 @@ export class DelayLanes<T> {
     return next
   }
 
-  /** Hands over everything that is due, each lane in its own order. */
+  /** Removes every due item and passes it to `take`, each lane in its own order. */
   takeDue(now: number, take: (item: T) => void): void {
     for (const [delayMs, lane] of this.#lanes) {
       for (let head = lane.peek(); head !== undefined && head.dueAt <= now; head = lane.peek()) {
@@ -51,7 +51,7 @@ export class DelayLanes<T> {
     }
   }
 
-  /** Takes out all that match, before they are due; looks at everything that waits. */
+  /** Removes and returns all matching items, due or not; scans every item. */
   withdraw(matches: (item: T) => boolean): T[] {
     const withdrawn: T[] = []
     for (const lane of this.#lanes.values()) {

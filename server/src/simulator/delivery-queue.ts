@@ -3,8 +3,8 @@ import type { DataSm, DeliverSm } from '../smpp/pdu/pdu.ts'
 import type { Session } from '../smpp/session.ts'
 import { Fifo } from './fifo.ts'
 
-/** Answers that ask to try again; any other answer settles a delivery, whatever it says. */
-const tryAgain = new Set<number>([
+/** Response statuses that request a retry; any other status acknowledges the delivery. */
+const retryStatuses = new Set<number>([
   status.ESME_RX_T_APPN,
   status.ESME_RTHROTTLED,
   status.ESME_RMSGQFUL,
@@ -14,31 +14,31 @@ const tryAgain = new Set<number>([
 export type DeliveryQueueEvents<T> = {
   toPdu: (item: T) => DeliverSm | DataSm
   sent: (item: T) => void
-  answered: (item: T) => void
-  /** The client asked for a moment: to be added again later. */
-  putOff: (item: T) => void
+  acknowledged: (item: T) => void
+  /** The client requested a retry: the caller adds the item again later. */
+  onDefer: (item: T) => void
 }
 
 /**
- * Sends receipts and texts of handsets to whoever is bound to receive, within each bind's window, and keeps every one
- * until it is answered: a dropped bind or a missing answer brings it back to the queue.
+ * Sends receipts and texts of handsets over the receiving binds, within each bind's window, and remembers each until it is
+ * acknowledged: a dropped bind or a missing response returns it to the queue.
  */
 export class DeliveryQueue<T> {
   readonly #events: DeliveryQueueEvents<T>
   readonly #receivers: Session[] = []
   #queue = new Fifo<T>()
-  #unanswered = 0
-  #turn = 0
+  #unacknowledged = 0
+  #nextReceiver = 0
   #scheduled = false
-  #holding = false
+  #isPaused = false
 
   constructor(events: DeliveryQueueEvents<T>) {
     this.#events = events
   }
 
-  /** Those that wait for a bind or a slot, and those sent but not answered. */
+  /** Items that wait for a bind or a window slot, and items sent but not acknowledged. */
   get length(): number {
-    return this.#queue.length + this.#unanswered
+    return this.#queue.length + this.#unacknowledged
   }
 
   add(item: T): void {
@@ -56,16 +56,16 @@ export class DeliveryQueue<T> {
     this.#schedule()
   }
 
-  /** Whether to keep everything here for now. */
-  hold(holding: boolean): void {
-    this.#holding = holding
-    if (!holding) this.#schedule()
+  /** Stops or resumes sending. */
+  setPaused(isPaused: boolean): void {
+    this.#isPaused = isPaused
+    if (!isPaused) this.#schedule()
   }
 
-  /** Forgets what waits. What is sent and unanswered is not sent again. */
+  /** Drops all items. Unacknowledged ones are not sent again. */
   clear(): void {
     this.#queue = new Fifo()
-    this.#unanswered = 0
+    this.#unacknowledged = 0
   }
 
   #schedule = (): void => {
@@ -76,29 +76,29 @@ export class DeliveryQueue<T> {
 
   #send = (): void => {
     this.#scheduled = false
-    if (this.#holding) return
+    if (this.#isPaused) return
     while (this.#queue.length > 0) {
       const session = this.#nextFree()
       if (!session) return
       const item = this.#queue.shift() as T
       const queue = this.#queue
-      this.#unanswered++
+      this.#unacknowledged++
       session.request(this.#events.toPdu(item), (outcome) => {
         if (queue !== this.#queue) return
-        this.#unanswered--
+        this.#unacknowledged--
         if (outcome.kind !== 'response') this.add(item)
-        else if (tryAgain.has(outcome.pdu.command_status)) this.#events.putOff(item)
-        else this.#events.answered(item)
+        else if (retryStatuses.has(outcome.pdu.command_status)) this.#events.onDefer(item)
+        else this.#events.acknowledged(item)
       })
       this.#events.sent(item)
     }
   }
 
-  /** The next bind in turn with a free slot; one whose peer does not read is left alone. */
+  /** The next bind, round robin, with a free window slot. */
   #nextFree(): Session | undefined {
     for (let tried = 0; tried < this.#receivers.length; tried++) {
-      this.#turn = (this.#turn + 1) % this.#receivers.length
-      const session = this.#receivers[this.#turn]
+      this.#nextReceiver = (this.#nextReceiver + 1) % this.#receivers.length
+      const session = this.#receivers[this.#nextReceiver]
       if (session && session.free > 0) return session
     }
     return undefined

@@ -1,5 +1,5 @@
-// What becomes of a text is written in its number, as payment test cards do it: the last four digits of a 555-01xx
-// number choose, and every other number is delivered (or follows the receipt mix, when one is set).
+// The fate of a text depends on its destination, as with the card numbers of payment test modes: the last four digits of a
+// 555-01xx number choose a fate, and every other number is delivered (or follows the receipt mix, when one is set).
 
 export type ReceiptOutcome = 'delivered' | 'hard' | 'soft' | 'none'
 
@@ -8,42 +8,42 @@ export type ReceiptState = Exclude<ReceiptOutcome, 'none'> | 'expired' | 'delete
 
 export type Fate = {
   /**
-   * taken: answered with an id. throttled_twice: refused with ESME_RTHROTTLED two times, then taken. refused: never
-   * taken. lost: taken, but the answer is never sent. after_receipts: the answer waits until the receipts were sent.
+   * accepted: the response has an id. throttled_twice: ESME_RTHROTTLED two times, then accepted. rejected: never accepted.
+   * lost: accepted, but the response is never sent. after_receipts: the response follows the receipts.
    */
-  answer: 'taken' | 'throttled_twice' | 'refused' | 'lost' | 'after_receipts'
+  response: 'accepted' | 'throttled_twice' | 'rejected' | 'lost' | 'after_receipts'
   outcome: ReceiptOutcome
-  /** How often the receipt is sent. */
+  /** Number of times the receipt is sent. */
   receiptCount: 1 | 2
   receiptDelayMs: number
-  /** What the handset texts back a second later. */
+  /** Text that the handset sends back one second later. */
   reply?: string
 }
 
-const plain: Fate = { answer: 'taken', outcome: 'delivered', receiptCount: 1, receiptDelayMs: 0 }
+const plain: Fate = { response: 'accepted', outcome: 'delivered', receiptCount: 1, receiptDelayMs: 0 }
 
 const fates: Record<string, Fate> = {
-  // A landline is found by the look-up before anything is sent; on the wire nobody is there to take the text.
+  // the look-up finds landlines before anything is sent; a text that is sent all the same hard-bounces
   '0100': { ...plain, outcome: 'hard' },
   '0101': { ...plain, outcome: 'hard' },
   '0102': { ...plain, outcome: 'soft' },
   '0103': { ...plain, outcome: 'none' },
-  '0104': { ...plain, answer: 'throttled_twice' },
-  '0105': { ...plain, answer: 'lost' },
+  '0104': { ...plain, response: 'throttled_twice' },
+  '0105': { ...plain, response: 'lost' },
   '0106': { ...plain, reply: 'STOP' },
   '0107': { ...plain, reply: 'YES' },
   '0108': { ...plain, receiptDelayMs: 30_000 },
-  '0109': { ...plain, answer: 'after_receipts', receiptCount: 2 },
-  '0110': { ...plain, answer: 'refused' },
+  '0109': { ...plain, response: 'after_receipts', receiptCount: 2 },
+  '0110': { ...plain, response: 'rejected' },
 }
 
-/** The fate that a destination's digits choose, or undefined for a number without one. */
+/** Returns the fate that a destination's digits choose, or undefined for a number without one. */
 export function fateOf(destination: string): Fate | undefined {
   if (!destination.startsWith('55501', destination.length - 7)) return undefined
   return fates[destination.slice(-4)]
 }
 
-/** The fate of a number that chooses none, by what a receipt is to say. */
+/** The fate of a number that chooses none, by the outcome in its receipt. */
 export const fateByOutcome: Record<ReceiptOutcome, Fate> = {
   delivered: plain,
   hard: { ...plain, outcome: 'hard' },
@@ -51,7 +51,7 @@ export const fateByOutcome: Record<ReceiptOutcome, Fate> = {
   none: { ...plain, outcome: 'none' },
 }
 
-/** A message's outcome by a mix in per cent: drawn from its id, so that the draw needs no memory. */
+/** Draws a message's outcome by a mix in percent, as a function of its id, so that the draw needs no memory. */
 export function drawOutcome(mix: Record<ReceiptOutcome, number>, id: number): ReceiptOutcome {
   if (mix.delivered === 100) return 'delivered'
   const drawn = draw(id, 0x9e3779b1)
@@ -60,17 +60,17 @@ export function drawOutcome(mix: Record<ReceiptOutcome, number>, id: number): Re
   return drawn < mix.delivered + mix.hard + mix.soft ? 'soft' : 'none'
 }
 
-/** Whether the answer to this message is one of the share that is lost; the draw has nothing to do with its outcome. */
+/** Whether the response to this message is among the lost share; independent of the message's outcome. */
 export function drawLost(percent: number, id: number): boolean {
   return percent > 0 && draw(id, 0x85ebca6b) < percent
 }
 
-/** Whether the message that comes at this place is one of the share that is refused. */
-export function drawRefused(percent: number, ordinal: number): boolean {
+/** Whether the message with this ordinal is among the rejected share. */
+export function drawRejected(percent: number, ordinal: number): boolean {
   return draw(ordinal, 0xc2b2ae35) < percent
 }
 
-/** 0 to 100: Fibonacci hashing spreads consecutive numbers evenly over the range. */
+/** Returns 0 to 100: Fibonacci hashing spreads consecutive numbers evenly over the range. */
 function draw(ordinal: number, multiplier: number): number {
   return ((Math.imul(ordinal | 0, multiplier) >>> 0) / 2 ** 32) * 100
 }

@@ -1,4 +1,4 @@
-// The settings with which a test makes the simulator a bad carrier.
+// The settings that make the simulator an unreliable carrier.
 
 import { describe, expect, test } from 'vitest'
 import { mosOf, receiptsOf, submit, textTo, useSimulator } from '../../test/simulator.ts'
@@ -12,12 +12,12 @@ const phone = '12125550199'
 const settings = (body: unknown) => control('PATCH', '/settings', body)
 const state = async () => (await control('GET', '/state')).body
 
-describe('answers', () => {
-  test('lose_answers: that share is taken and gets its receipt, but no answer', async () => {
+describe('responses', () => {
+  test('lose_answers: that share is accepted and gets a receipt, but no response', async () => {
     const client = await simulator.bind({ window: 400, responseDeadlineMs: 3_000 })
     await settings({ lose_answers: 25 })
-    const answers = await Promise.allSettled(Array.from({ length: 400 }, () => submit(client, textTo(phone))))
-    const lost = answers.filter((answer) => answer.status === 'rejected').length
+    const responses = await Promise.allSettled(Array.from({ length: 400 }, () => submit(client, textTo(phone))))
+    const lost = responses.filter((response) => response.status === 'rejected').length
     expect(lost).toBeGreaterThan(80)
     expect(lost).toBeLessThan(120)
     expect(simulator.raw()).toHaveLength(400)
@@ -25,7 +25,7 @@ describe('answers', () => {
     expect(await state()).toMatchObject({ accepted: 400, answers_lost: lost })
   })
 
-  test('latency_jitter_ms: answers leave out of order, none before the latency and none after the jitter', async () => {
+  test('latency_jitter_ms: responses are out of order, none before the latency and none after the jitter', async () => {
     const client = await simulator.bind()
     await settings({ latency_ms: 30, latency_jitter_ms: 100 })
     const order: number[] = []
@@ -46,15 +46,15 @@ describe('answers', () => {
     ['ESME_RSUBMITFAIL', status.ESME_RSUBMITFAIL],
     [0x58, status.ESME_RTHROTTLED],
     ['0x00000412', 0x412],
-  ])('refuse: a share is refused with %s, and is not in the raw file', async (name, command_status) => {
+  ])('refuse: a share is rejected with %s, and is not in the raw file', async (name, command_status) => {
     const client = await simulator.bind({ window: 200 })
     await settings({ refuse: { status: name, percent: 30 } })
-    const answers = await Promise.all(Array.from({ length: 200 }, () => submit(client, textTo(phone))))
-    const refused = answers.filter((answer) => answer.command_status !== 0)
-    expect(new Set(refused.map((answer) => answer.command_status))).toEqual(new Set([command_status]))
-    expect(refused.length).toBeGreaterThan(45)
-    expect(refused.length).toBeLessThan(75)
-    expect(simulator.raw()).toHaveLength(200 - refused.length)
+    const responses = await Promise.all(Array.from({ length: 200 }, () => submit(client, textTo(phone))))
+    const rejected = responses.filter((response) => response.command_status !== 0)
+    expect(new Set(rejected.map((response) => response.command_status))).toEqual(new Set([command_status]))
+    expect(rejected.length).toBeGreaterThan(45)
+    expect(rejected.length).toBeLessThan(75)
+    expect(simulator.raw()).toHaveLength(200 - rejected.length)
     await settings({ refuse: null })
     expect((await submit(client, textTo(phone))).command_status).toBe(0)
   })
@@ -63,11 +63,11 @@ describe('answers', () => {
 describe('drop_after', () => {
   const flood = async (count: number) => {
     const client = await simulator.bind()
-    const answers = await Promise.allSettled(Array.from({ length: count }, () => submit(client, textTo(phone))))
-    return answers.filter((answer) => answer.status === 'fulfilled').length
+    const responses = await Promise.allSettled(Array.from({ length: count }, () => submit(client, textTo(phone))))
+    return responses.filter((response) => response.status === 'fulfilled').length
   }
 
-  test('a bind is cut in the middle of its window: what it had submitted is taken, and not answered', async () => {
+  test('a bind is dropped in the middle of its window: its texts are accepted and get no response', async () => {
     await settings({ drop_after: { submits: 30, times: 1 }, latency_ms: 20 })
     expect(await flood(80)).toBe(0)
     await waitFor(async () => (await state()).binds.length === 0)
@@ -76,7 +76,7 @@ describe('drop_after', () => {
     expect(simulator.raw()).toHaveLength(110)
   })
 
-  test('without times every bind is cut; a bind counts from when the rule was made', async () => {
+  test('without times every bind is dropped; the count starts when the rule is set', async () => {
     const old = await simulator.bind()
     for (let i = 0; i < 5; i++) await submit(old, textTo(phone))
     await settings({ drop_after: { submits: 10 } })
@@ -91,7 +91,7 @@ describe('drop_after', () => {
 })
 
 describe('receipts', () => {
-  test('receipts_first and receipt_count: each answer comes after its two receipts', async () => {
+  test('receipts_first and receipt_count: each response follows its two receipts', async () => {
     const client = await simulator.bind()
     await settings({ receipts_first: true, receipt_count: 2, receipt_delay_ms: 5_000 })
     const seen = new Map<string, number>()
@@ -109,7 +109,7 @@ describe('receipts', () => {
     expect(await state()).toMatchObject({ receipts: { sent: 60, answered: 60 }, owed: 0 })
   })
 
-  test('receipt_count: that many after the delay, also when they are put off', async () => {
+  test('receipt_count: sends that many after the delay, also when the client defers them', async () => {
     const client = await simulator.bind({ answers: status.ESME_RX_T_APPN })
     await settings({ receipt_count: 3, receipt_delay_ms: 10 })
     await submit(client, textTo(phone))
@@ -122,7 +122,7 @@ describe('receipts', () => {
     expect(await state()).toMatchObject({ receipts: { sent: 6, answered: 3 } })
   })
 
-  test('hold_receipts: none until told, while handsets still write', async () => {
+  test('hold_receipts: no receipts while it is true, but texts of handsets', async () => {
     const client = await simulator.bind()
     await settings({ hold_receipts: true })
     for (let i = 0; i < 5; i++) await submit(client, textTo(phone))
@@ -134,7 +134,7 @@ describe('receipts', () => {
     await waitFor(() => receiptsOf(client).length === 5)
   })
 
-  test('a text of a handset does not wait behind the receipts that are owed', async () => {
+  test('a text of a handset does not wait behind owed receipts', async () => {
     const sender = await simulator.bind({ bind: 'transmitter', window: 500 })
     await Promise.all(Array.from({ length: 500 }, () => submit(sender, textTo(phone))))
     await control('POST', '/handsets/2125550142/messages', { to: '12345', content: 'STOP' })
@@ -143,7 +143,7 @@ describe('receipts', () => {
     expect(client.delivered.findIndex((pdu) => pdu.esm_class === 0)).toBeLessThan(101)
   })
 
-  test('receipt_error: the codes of receipts, in the text and, where they are numbers, in network_error_code', async () => {
+  test('receipt_error: the codes are in the text of the receipt and, if numeric, in network_error_code', async () => {
     const client = await simulator.bind()
     await settings({ receipt_error: { hard: '4720', soft: 'E99', delivered: '902' } })
     for (const ending of ['01', '02', '99']) await submit(client, textTo(`121255501${ending}`))
@@ -175,15 +175,15 @@ test.each([
   [{ hold_receipts: null }, 'hold_receipts'],
   [{ receipt_error: { none: '000' } }, 'receipt_error'],
   [{ receipt_error: { hard: 'a b' } }, 'receipt_error'],
-])('%o is refused whole', async (body, field) => {
+])('%o is rejected whole', async (body, field) => {
   const before = (await control('GET', '/settings')).body
-  const answer = await settings({ ...body, echo_reference: false })
-  expect(answer).toMatchObject({ status: 422, body: { status: 'error', code: 'invalid' } })
-  expect(Object.keys((answer.body as unknown as { details: object }).details)).toEqual([field])
+  const response = await settings({ ...body, echo_reference: false })
+  expect(response).toMatchObject({ status: 422, body: { status: 'error', code: 'invalid' } })
+  expect(Object.keys((response.body as unknown as { details: object }).details)).toEqual([field])
   expect((await control('GET', '/settings')).body).toEqual(before)
 })
 
-test('what GET shows of the settings, PUT takes', async () => {
+test('PUT accepts the settings that GET returns', async () => {
   await settings({
     refuse: { status: 0x412, percent: 5 },
     drop_after: { submits: 9 },

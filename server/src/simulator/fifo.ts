@@ -1,4 +1,4 @@
-/** A queue whose `shift` stays cheap at any length, where an array's moves every element. */
+/** A queue whose `shift` is cheap at any length; that of an array moves every element. */
 export class Fifo<T> {
   #items: (T | undefined)[] = []
   #head = 0

@@ -14,7 +14,7 @@ const message = (destination_addr: string, text: string) => ({
   at: 0,
 })
 
-test('what came before anybody asked is recalled, as long as it is among the last messages', () => {
+test('the first read of a handset returns earlier texts that are among the last messages', () => {
   const handsets = new Handsets()
   handsets.receive(message('12125550150', 'too old'))
   for (let i = 0; i < 8_190; i++) handsets.receive(message('12125550151', 'other'))
@@ -23,7 +23,7 @@ test('what came before anybody asked is recalled, as long as it is among the las
   expect(handsets.textsOf(2125550150).map((text) => text.parts.join(''))).toEqual(['first', 'second'])
 })
 
-test('a handset keeps its last 50 texts once it is followed', () => {
+test('a followed handset stores its last 50 texts', () => {
   const handsets = new Handsets()
   handsets.write(2125550150, '12345', 'hello', 1, 0)
   for (let i = 0; i < 60; i++) handsets.receive(message('12125550150', `text ${i}`))
@@ -32,7 +32,7 @@ test('a handset keeps its last 50 texts once it is followed', () => {
   expect(texts.at(-1)?.parts).toEqual(['text 59'])
 })
 
-test('ten thousand handsets are followed; the one not asked about for longest is forgotten', () => {
+test('10,000 handsets are followed; the least recently used one is dropped', () => {
   const handsets = new Handsets()
   for (let i = 0; i < 10_000; i++) handsets.write(2_126_000_000 + i, '12345', 'hello', 1, 0)
   handsets.textsOf(2_126_000_000)
@@ -53,11 +53,11 @@ test.each([
   expect(fateOf(destination)?.outcome).toBe(outcome)
 })
 
-test('555-0108 is half a minute late', () => {
+test('the receipt of 555-0108 is 30 s late', () => {
   expect(fateOf('12125550108')?.receiptDelayMs).toBe(30_000)
 })
 
-test('ids are spelled alike by halves and as a whole, and a later start begins above', () => {
+test('ids have one spelling in halves and as a whole, and a later start has higher ids', () => {
   const start = Date.UTC(2026, 10, 21)
   for (const id of [1, 0xffffff, 0x1000000, idBase(start), idBase(start) + 1_000_000]) {
     expect(hexId(id)).toBe(id.toString(16))

@@ -1,16 +1,16 @@
-// The virtual handsets' memory: what a number received and what it wrote. A broadcast reaches hundreds of thousands of
-// numbers that nobody will ever look at, so only numbers that were asked about or wrote are followed; a ring of the last
-// messages tells the rest when a number is asked about for the first time.
+// The memory of the virtual handsets: texts that a number received and sent. A broadcast reaches hundreds of thousands of
+// numbers that no test reads, so texts are stored only for followed numbers (those that were read, or that sent a text). A
+// ring of the last messages provides the earlier texts of a number when it is read for the first time.
 
 import type { Tlvs } from '../smpp/pdu/tlvs.ts'
 import { type Concat, decodeShortMessage } from '../sms/parts.ts'
 import { fromSmppAddress } from '../sms/phone-number.ts'
 
-const HANDSETS_KEPT = 10_000
-const TEXTS_KEPT = 50
-const RECENT_KEPT = 8_192
+const MAX_HANDSETS = 10_000
+const MAX_TEXTS = 50
+const MAX_RECENT = 8_192
 
-/** One part as it went over the air, in the spelling of submit_sm. */
+/** One part as it went over the air, with the field names of submit_sm. */
 export type AirMessage = {
   smscId: string
   destination_addr: string
@@ -19,11 +19,11 @@ export type AirMessage = {
   esm_class: number
   text: Buffer
   at: number
-  /** What the sar TLVs say, where there is no user data header. */
+  /** Concatenation by the sar TLVs, where there is no user data header. */
   sar: Concat | undefined
 }
 
-/** What the sar TLVs say of a part (§5.3.2.22 to 24), or undefined. */
+/** Reads the sar TLVs of a part (§5.3.2.22 to 24); returns undefined without them. */
 export function sarOf(tlvs: Tlvs | undefined): Concat | undefined {
   const { sar_msg_ref_num: reference, sar_total_segments: total, sar_segment_seqnum: sequence } = tlvs ?? {}
   if (reference === undefined || !total || !sequence || sequence > total) return undefined
@@ -31,11 +31,11 @@ export function sarOf(tlvs: Tlvs | undefined): Concat | undefined {
 }
 
 export type HandsetText = {
-  /** Seen from the platform: MT was received by the handset, MO was written on it. */
+  /** From the view of the platform: the handset received an MT and sent an MO. */
   direction: 'MT' | 'MO'
   shortCode: string
   at: number
-  /** The parts that have come, each at its place, and the SMSC ids of those received. */
+  /** The parts that have arrived, each at its index, and the SMSC ids of received parts. */
   parts: string[]
   ids: string[]
   partCount: number
@@ -43,40 +43,40 @@ export type HandsetText = {
 }
 
 export class Handsets {
-  /** In the order in which they were last asked about or wrote. */
+  /** In the order of their last use. */
   readonly #followed = new Map<number, HandsetText[]>()
   #recent: (AirMessage | undefined)[] = []
   #oldest = 0
 
-  /** A part arrives at the handset. */
+  /** Records a part that arrives at the handset. */
   receive(message: AirMessage): void {
-    if (this.#recent.length < RECENT_KEPT) this.#recent.push(message)
+    if (this.#recent.length < MAX_RECENT) this.#recent.push(message)
     else {
       this.#recent[this.#oldest] = message
-      this.#oldest = (this.#oldest + 1) % RECENT_KEPT
+      this.#oldest = (this.#oldest + 1) % MAX_RECENT
     }
     if (this.#followed.size === 0) return
     const phone = fromSmppAddress(message.destination_addr)
     const texts = phone === undefined ? undefined : this.#followed.get(phone)
-    if (texts) keepReceived(texts, message)
+    if (texts) addReceived(texts, message)
   }
 
-  /** Takes back a part that was received. */
+  /** Removes a received part. */
   withdraw(smscId: string): void {
     const at = this.#recent.findIndex((message) => message?.smscId === smscId)
     if (at >= 0) this.#recent[at] = undefined
     for (const texts of this.#followed.values()) {
       const text = texts.find(({ ids }) => ids.includes(smscId))
       if (!text) continue
-      const place = text.ids.indexOf(smscId)
-      delete text.parts[place]
-      delete text.ids[place]
+      const index = text.ids.indexOf(smscId)
+      delete text.parts[index]
+      delete text.ids[index]
       if (Object.keys(text.parts).length === 0) texts.splice(texts.indexOf(text), 1)
       return
     }
   }
 
-  /** Puts another text in the place of a part that was received, in the same coding; the part, if it is remembered. */
+  /** Replaces the text of a received part, in the same data_coding; returns the part, if it is remembered. */
   replace(smscId: string, text: Buffer): AirMessage | undefined {
     const message = this.#recent.find((recent) => recent?.smscId === smscId)
     if (!message) return undefined
@@ -89,13 +89,13 @@ export class Handsets {
     return message
   }
 
-  /** A text is written on the handset. */
+  /** Records a text that the handset sends. */
   write(phone: number, shortCode: string, content: string, partCount: number, at: number): void {
     const texts = this.#follow(phone)
-    keep(texts, { direction: 'MO', shortCode, at, parts: [content], ids: [], partCount, reference: undefined })
+    addText(texts, { direction: 'MO', shortCode, at, parts: [content], ids: [], partCount, reference: undefined })
   }
 
-  /** What the handset shows, oldest first; from now on it is followed. */
+  /** Returns the texts on the handset, oldest first, and follows the handset from now on. */
   textsOf(phone: number): readonly HandsetText[] {
     return this.#follow(phone)
   }
@@ -111,7 +111,7 @@ export class Handsets {
     if (texts) this.#followed.delete(phone)
     else texts = this.#recall(phone)
     this.#followed.set(phone, texts)
-    if (this.#followed.size > HANDSETS_KEPT) {
+    if (this.#followed.size > MAX_HANDSETS) {
       for (const longestUnused of this.#followed.keys()) {
         this.#followed.delete(longestUnused)
         break
@@ -126,26 +126,26 @@ export class Handsets {
     for (let i = 0; i < this.#recent.length; i++) {
       const message = this.#recent[(this.#oldest + i) % this.#recent.length]
       if (!message?.destination_addr.endsWith(digits)) continue
-      if (fromSmppAddress(message.destination_addr) === phone) keepReceived(texts, message)
+      if (fromSmppAddress(message.destination_addr) === phone) addReceived(texts, message)
     }
     return texts
   }
 }
 
-function keepReceived(texts: HandsetText[], message: AirMessage): void {
+function addReceived(texts: HandsetText[], message: AirMessage): void {
   const { text, concat = message.sar } = decodeShortMessage(message.text, message.data_coding, message.esm_class)
-  const place = (concat?.sequence ?? 1) - 1
-  const begun = concat && texts.findLast((candidate) => lacks(candidate, message.source_addr, concat))
-  if (begun) {
-    begun.parts[place] = text
-    begun.ids[place] = message.smscId
+  const index = (concat?.sequence ?? 1) - 1
+  const partial = concat && texts.findLast((candidate) => lacksPart(candidate, message.source_addr, concat))
+  if (partial) {
+    partial.parts[index] = text
+    partial.ids[index] = message.smscId
     return
   }
   const parts: string[] = []
-  parts[place] = text
+  parts[index] = text
   const ids: string[] = []
-  ids[place] = message.smscId
-  keep(texts, {
+  ids[index] = message.smscId
+  addText(texts, {
     direction: 'MT',
     shortCode: message.source_addr,
     at: message.at,
@@ -156,7 +156,7 @@ function keepReceived(texts: HandsetText[], message: AirMessage): void {
   })
 }
 
-function lacks(text: HandsetText, shortCode: string, { reference, total, sequence }: Concat): boolean {
+function lacksPart(text: HandsetText, shortCode: string, { reference, total, sequence }: Concat): boolean {
   return (
     text.direction === 'MT' &&
     text.shortCode === shortCode &&
@@ -166,7 +166,7 @@ function lacks(text: HandsetText, shortCode: string, { reference, total, sequenc
   )
 }
 
-function keep(texts: HandsetText[], text: HandsetText): void {
+function addText(texts: HandsetText[], text: HandsetText): void {
   texts.push(text)
-  if (texts.length > TEXTS_KEPT) texts.shift()
+  if (texts.length > MAX_TEXTS) texts.shift()
 }

@@ -24,14 +24,14 @@ async function start(dataDir: string): Promise<Run> {
     },
   })
   return new Promise((resolve, reject) => {
-    child.once('exit', () => reject(new Error('ended before it was ready')))
+    child.once('exit', () => reject(new Error('exited before it was ready')))
     child.on('message', (message: { type?: string; smppPort: number }) => {
       if (message.type === 'ready') resolve({ process: child, smppPort: message.smppPort })
     })
   })
 }
 
-/** Sends without pause until the connection is gone, and notes what came back. */
+/** Submits continuously until the connection closes, and records the responses. */
 async function attach({ smppPort }: Run, messages: number, answered: Set<string>, receipts: Set<string>) {
   const session = await connect({ host: '127.0.0.1', port: smppPort, system_id: 'any', password: 'any' })
   let sent = 0
@@ -52,7 +52,7 @@ async function attach({ smppPort }: Run, messages: number, answered: Set<string>
   return session
 }
 
-test('kill -9: every id that was answered is in the raw file, and gets its receipt from the next run', async () => {
+test('kill -9: every id of a response is in the raw file, and gets its receipt from the next run', async () => {
   const dataDir = await mkdtemp(join(tmpdir(), 'carillon-kill-'))
   const runs: Run[] = []
   let session: Session | undefined
@@ -68,7 +68,7 @@ test('kill -9: every id that was answered is in the raw file, and gets its recei
 
     const written = new Set([...readRawFile(join(dataDir, 'simulator', 'submits.raw'))].map(({ smscId }) => smscId))
     expect([...answered].filter((id) => !written.has(id))).toEqual([])
-    // One window at most was written down and not answered, or its answer was still on the way.
+    // at most one window was written without a response, or with one still on its way
     expect(written.size - answered.size).toBeLessThanOrEqual(100)
 
     runs.push(await start(dataDir))

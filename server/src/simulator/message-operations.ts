@@ -15,11 +15,11 @@ export type MessageOperationOptions = {
   states: MessageStates
   handsets: Handsets
   settings(): Settings
-  /** The receipts of this message that are not due yet, taken out of what waits. */
+  /** Removes and returns the receipts of this message that are not due yet. */
   withdraw(smscId: string): OwedReceipt[]
-  /** The receipts of this message that are not due yet. */
+  /** Returns the receipts of this message that are not due yet. */
   pending(smscId: string): OwedReceipt[]
-  /** A receipt that is due at once. */
+  /** Adds a receipt that is due at once. */
   add(receipt: OwedReceipt): void
 }
 
@@ -27,7 +27,7 @@ export function isMessageOperation(request: RequestPdu): request is MessageOpera
   return request.command === 'query_sm' || request.command === 'cancel_sm' || request.command === 'replace_sm'
 }
 
-/** What a client asks about, or still does to, a message that it has submitted (§4.8 to §4.10). */
+/** query_sm, cancel_sm and replace_sm on a submitted message (§4.8 to §4.10). */
 export class MessageOperations {
   readonly #options: MessageOperationOptions
 
@@ -35,7 +35,7 @@ export class MessageOperations {
     this.#options = options
   }
 
-  answer(request: MessageOperation, now: number): ResponseFields {
+  responseTo(request: MessageOperation, now: number): ResponseFields {
     if (request.command === 'query_sm') return this.#query(request, now)
     if (request.command === 'cancel_sm') return this.#cancel(request, now)
     return this.#replace(request, now)
@@ -51,7 +51,7 @@ export class MessageOperations {
     }
   }
 
-  /** Without an id, all that are on their way between these addresses. */
+  /** Cancels one message, or without an id all pending messages between these addresses. */
   #cancel({ message_id, source_addr, destination_addr }: CancelSm, now: number): ResponseFields {
     const { states } = this.#options
     const id = this.#readId(message_id)
@@ -68,16 +68,16 @@ export class MessageOperations {
     const smscId = hexId(id)
     states.end(id, messageState.DELETED, now)
     handsets.withdraw(smscId)
-    for (const receipt of withdraw(smscId)) add({ ...receipt, outcome: 'deleted', unasked: false })
+    for (const receipt of withdraw(smscId)) add({ ...receipt, outcome: 'deleted', isUnrequested: false })
   }
 
-  /** Text for text, in the coding of the old one, which the PDU cannot name. */
+  /** Replaces the text, in the data_coding of the old one, because replace_sm has no such field. */
   #replace({ message_id, source_addr, short_message }: ReplaceSm, now: number): ResponseFields {
     const { states, handsets, pending } = this.#options
     const id = this.#readId(message_id)
     if (!states.isPending(id, source_addr, now)) return { command_status: status.ESME_RREPLACEFAIL }
     const smscId = hexId(id)
-    // a copy: the PDU is a view into what was read
+    // a copy, because short_message is a view into the read buffer
     const text = Buffer.from(short_message)
     const { data_coding, esm_class } = handsets.replace(smscId, text) ?? { data_coding: 0, esm_class: 0 }
     for (const receipt of pending(smscId)) receipt.excerpt = excerptOf(text, data_coding, esm_class)

@@ -1,9 +1,9 @@
-// What became of the messages that were taken last, in flat arrays: query_sm, cancel_sm and replace_sm ask for any of the
-// last 200,000, and a broadcast must not make the simulator larger. Ids count up by one, so an id is its own place.
+// The states of the last 200,000 accepted messages, for query_sm, cancel_sm and replace_sm. They are in flat arrays, because
+// a broadcast must not increase the simulator's memory. Ids count up by one, so the id determines the index.
 
 import { messageState } from '../smpp/pdu/flags.ts'
 
-export const MESSAGES_KEPT = 200_000
+export const MAX_MESSAGES = 200_000
 
 export type MessageState = (typeof messageState)[keyof typeof messageState]
 
@@ -14,15 +14,15 @@ export class MessageStates {
   readonly #destinations: Uint32Array
   readonly #states: Uint8Array
 
-  constructor(kept = MESSAGES_KEPT) {
-    this.#ids = new Float64Array(kept)
-    this.#finalAt = new Float64Array(kept)
-    this.#sources = new Uint32Array(kept)
-    this.#destinations = new Uint32Array(kept)
-    this.#states = new Uint8Array(kept)
+  constructor(capacity = MAX_MESSAGES) {
+    this.#ids = new Float64Array(capacity)
+    this.#finalAt = new Float64Array(capacity)
+    this.#sources = new Uint32Array(capacity)
+    this.#destinations = new Uint32Array(capacity)
+    this.#states = new Uint8Array(capacity)
   }
 
-  /** A message that will be in this state from `finalAt` on, and is on its way until then. */
+  /** Adds a message that is ENROUTE until `finalAt` and in this state from then on. */
   add(id: number, source: string, destination: string, state: MessageState, finalAt: number): void {
     const at = id % this.#ids.length
     this.#ids[at] = id
@@ -32,7 +32,7 @@ export class MessageStates {
     this.#states[at] = state
   }
 
-  /** Undefined for a message that is forgotten or was never there, and for another sender's. */
+  /** Returns undefined for a forgotten or unknown message, and for one of another sender. */
   find(id: number, source: string, now: number): { state: MessageState; finalAt: number | undefined } | undefined {
     const at = id % this.#ids.length
     if (this.#ids[at] !== id || this.#sources[at] !== hashOf(source)) return undefined
@@ -41,12 +41,12 @@ export class MessageStates {
     return { state: this.#states[at] as MessageState, finalAt }
   }
 
-  /** Whether it is still on its way, so that it can be cancelled or replaced. */
+  /** Whether the message is ENROUTE, so that it can be cancelled or replaced. */
   isPending(id: number, source: string, now: number): boolean {
     return this.find(id, source, now)?.state === messageState.ENROUTE
   }
 
-  /** The messages of this sender that are on their way to this handset. */
+  /** Returns the messages of this sender to this handset that are ENROUTE. */
   pendingBetween(source: string, destination: string, now: number): number[] {
     const from = hashOf(source)
     const to = hashOf(destination)
@@ -58,7 +58,7 @@ export class MessageStates {
     return ids
   }
 
-  /** Ends a message that was on its way. */
+  /** Sets the final state of a message that is ENROUTE. */
   end(id: number, state: MessageState, now: number): void {
     const at = id % this.#ids.length
     if (this.#ids[at] !== id) return
@@ -72,7 +72,7 @@ export class MessageStates {
   }
 }
 
-/** FNV-1a: an address in four octets. */
+/** Hashes an address to 32 bits (FNV-1a). */
 function hashOf(address: string): number {
   let hash = 0x811c9dc5
   for (let i = 0; i < address.length; i++) hash = Math.imul(hash ^ address.charCodeAt(i), 0x01000193)

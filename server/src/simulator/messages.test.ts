@@ -1,4 +1,4 @@
-// The other ways to submit, and what a client asks about or still does to what it has submitted.
+// submit_multi and data_sm, and query_sm, cancel_sm and replace_sm on submitted messages.
 
 import { describe, expect, test } from 'vitest'
 import { type Client, receiptsOf, submit, textTo, useSimulator } from '../../test/simulator.ts'
@@ -25,7 +25,7 @@ const cancel = ({ session }: Client, message_id: string, destination_addr = '') 
   session.send(cancelSm({ message_id, source_addr: '12345', destination_addr }))
 
 describe('query_sm', () => {
-  test('a text on its way, then what became of it and when', async () => {
+  test('ENROUTE first, then the final state and its time', async () => {
     const client = await simulator.bind()
     await settings({ receipt_delay_ms: 80 })
     const { message_id } = await submit(client, textTo(plain))
@@ -51,7 +51,7 @@ describe('query_sm', () => {
     expect(await query(client, message_id)).toMatchObject({ command_status: 0, message_state })
   })
 
-  test('the id as the answers spell it; nobody else’s message, and none that was never there', async () => {
+  test('accepts the id in the spelling of the responses; rejects messages of other senders and unknown ids', async () => {
     const client = await simulator.bind()
     await settings({ id_form: 'decimal_padded' })
     const { message_id } = await submit(client, textTo(plain))
@@ -65,7 +65,7 @@ describe('query_sm', () => {
 })
 
 describe('cancel_sm', () => {
-  test('stops a text that is on its way: a receipt says DELETED at once, and the handset has none', async () => {
+  test('deletes a pending text: its receipt is DELETED at once, and the handset has no text', async () => {
     const client = await simulator.bind()
     await settings({ receipt_delay_ms: 60_000 })
     const { message_id } = await submit(client, textTo(plain))
@@ -79,30 +79,33 @@ describe('cancel_sm', () => {
     expect(await cancel(client, message_id)).toMatchObject({ command_status: status.ESME_RCANCELFAIL })
   })
 
-  test.each([0, 300])('tells who wants to know of failures only, with answers after %i ms', async (latency_ms) => {
-    const client = await simulator.bind()
-    await settings({ latency_ms, receipt_delay_ms: 60_000, receipt_count: 2 })
-    const kept = submit(client, textTo(number('98'), { registered_delivery: 2 }))
-    const gone = submit(client, textTo(plain, { registered_delivery: 2 }))
-    await waitFor(() => simulator.raw().length === 2)
-    expect((await state()).owed).toBe(0)
-    expect(await cancel(client, '', plain)).toMatchObject({ command_status: 0 })
-    await waitFor(() => client.delivered.length === 1)
-    expect(receiptsOf(client)).toMatchObject([{ message_id: (await gone).message_id, stat: 'DELETED' }])
-    await kept
-    await waitFor(async () => (await state()).owed === 0)
-    // and nobody is told of one that goes well
-    await settings({ latency_ms: 0, receipt_delay_ms: 30 })
-    const { message_id } = await submit(client, textTo(plain, { registered_delivery: 2 }))
-    const ends = async () => (await query(client, message_id)) as { message_state?: number }
-    await waitFor(async () => (await ends()).message_state === messageState.DELIVERED)
-    await submit(client, textTo(number('97')))
-    await waitFor(() => client.delivered.length === 3)
-    expect(receiptsOf(client).map((receipt) => receipt?.stat)).toEqual(['DELETED', 'DELIVRD', 'DELIVRD'])
-    expect((await state()).owed).toBe(0)
-  })
+  test.each([0, 300])(
+    'sends the receipt with registered_delivery onFailure too, with responses after %i ms',
+    async (latency_ms) => {
+      const client = await simulator.bind()
+      await settings({ latency_ms, receipt_delay_ms: 60_000, receipt_count: 2 })
+      const delivered = submit(client, textTo(number('98'), { registered_delivery: 2 }))
+      const cancelled = submit(client, textTo(plain, { registered_delivery: 2 }))
+      await waitFor(() => simulator.raw().length === 2)
+      expect((await state()).owed).toBe(0)
+      expect(await cancel(client, '', plain)).toMatchObject({ command_status: 0 })
+      await waitFor(() => client.delivered.length === 1)
+      expect(receiptsOf(client)).toMatchObject([{ message_id: (await cancelled).message_id, stat: 'DELETED' }])
+      await delivered
+      await waitFor(async () => (await state()).owed === 0)
+      // and a delivered one gets no receipt
+      await settings({ latency_ms: 0, receipt_delay_ms: 30 })
+      const { message_id } = await submit(client, textTo(plain, { registered_delivery: 2 }))
+      const ends = async () => (await query(client, message_id)) as { message_state?: number }
+      await waitFor(async () => (await ends()).message_state === messageState.DELIVERED)
+      await submit(client, textTo(number('97')))
+      await waitFor(() => client.delivered.length === 3)
+      expect(receiptsOf(client).map((receipt) => receipt?.stat)).toEqual(['DELETED', 'DELIVRD', 'DELIVRD'])
+      expect((await state()).owed).toBe(0)
+    },
+  )
 
-  test('does nothing to a text that has its fate, nor to what it does not know', async () => {
+  test('rejects a message in its final state and an unknown one', async () => {
     const client = await simulator.bind()
     const { message_id } = await submit(client, textTo(plain))
     await waitFor(() => client.delivered.length === 1)
@@ -112,7 +115,7 @@ describe('cancel_sm', () => {
     expect(await shown('2125550199')).toHaveLength(1)
   })
 
-  test('without an id: all on their way to that handset, those not yet answered too, and nobody else’s', async () => {
+  test('without an id: deletes all pending texts to that handset, including those without a response, and no others', async () => {
     const client = await simulator.bind()
     await settings({ receipt_delay_ms: 60_000 })
     const first = await submit(client, textTo(plain))
@@ -131,9 +134,9 @@ describe('cancel_sm', () => {
   })
 })
 
-test('replace_sm puts another text in the place of one that is on its way', async () => {
+test('replace_sm replaces a pending text', async () => {
   const client = await simulator.bind()
-  await settings({ receipt_delay_ms: 150 })
+  await settings({ receipt_delay_ms: 1_500 })
   const { message_id } = await submit(client, textTo(plain))
   expect(await shown('2125550199')).toMatchObject([{ content: 'Hello there' }])
   const pdu = () => replaceSm({ message_id, source_addr: '12345', short_message: Buffer.from('Goodbye') })
@@ -149,7 +152,7 @@ describe('submit_multi', () => {
   const multi = (...dest_address: Parameters<typeof submitMulti>[0]['dest_address'][number][]) =>
     submitMulti({ source_addr: '12345', dest_address, short_message: Buffer.from('Hi all'), registered_delivery: 1 })
 
-  test('is a message for each handset: ids that count up, a receipt each, and who was not taken', async () => {
+  test('is one message per handset: consecutive ids, a receipt each, and the rejected destinations', async () => {
     const client = await simulator.bind()
     const response = await client.session.send(
       multi(toHandset(plain), toHandset(number('10'), 1, 1), toHandset(number('01'))),
@@ -176,7 +179,7 @@ describe('submit_multi', () => {
     ])
   })
 
-  test('of which nobody is taken is refused; so is one to a distribution list', async () => {
+  test('without an accepted destination is rejected; so is one to a distribution list', async () => {
     const client = await simulator.bind()
     expect(await client.session.send(multi(toHandset(number('10'))))).toMatchObject({
       command_status: status.ESME_RINVDSTADR,
@@ -188,7 +191,7 @@ describe('submit_multi', () => {
     expect(simulator.raw()).toEqual([])
   })
 
-  test('is not answered when the answer to one of its messages is lost', async () => {
+  test('gets no response when the response to one of its texts is lost', async () => {
     const client = await simulator.bind({ responseDeadlineMs: 100 })
     await expect(client.session.send(multi(toHandset(plain), toHandset(number('05'))))).rejects.toThrow('no response')
     expect(simulator.raw()).toHaveLength(2)
@@ -215,7 +218,7 @@ describe('data_sm', () => {
     expect(receiptsOf(client)).toMatchObject([{ stat: 'DELIVRD', text: 'A text longer than a' }])
   })
 
-  test('ends EXPIRED when its qos_time_to_live is over before its delay', async () => {
+  test('is EXPIRED when its qos_time_to_live is shorter than its delay', async () => {
     const client = await simulator.bind()
     await settings({ receipt_delay_ms: 60_000 })
     const tlvs = { message_payload: Buffer.from('hi'), qos_time_to_live: 1 }
@@ -224,7 +227,7 @@ describe('data_sm', () => {
     expect(receiptsOf(client)).toMatchObject([{ stat: 'EXPIRED' }])
   })
 
-  test('receipt_pdu data_sm: receipts come in one', async () => {
+  test('receipt_pdu data_sm: receipts are data_sm', async () => {
     const client = await simulator.bind()
     const receipts: unknown[] = []
     client.session.on('request', (pdu) => {
@@ -255,13 +258,13 @@ describe('validity_period', () => {
     expect(await shown('2125550199')).toEqual([])
   })
 
-  test('that is long enough changes nothing; one that is no time is refused', async () => {
+  test('that is long enough changes nothing; a malformed one is rejected', async () => {
     const client = await simulator.bind()
     await submit(client, textTo(plain, { validity_period: relativeTime(60_000) }))
     await waitFor(() => client.delivered.length === 1)
     expect(receiptsOf(client)).toMatchObject([{ stat: 'DELIVRD' }])
-    const refused = await submit(client, textTo(plain, { validity_period: 'soon' }))
-    expect(refused.command_status).toBe(status.ESME_RINVEXPIRY)
+    const rejected = await submit(client, textTo(plain, { validity_period: 'soon' }))
+    expect(rejected.command_status).toBe(status.ESME_RINVEXPIRY)
   })
 })
 
@@ -275,10 +278,10 @@ test.each([
   expect(await shown('2125550199')).toMatchObject([{ content: 'at @ home' }])
 })
 
-describe('a long text is one on the handset', () => {
+describe('a long text on the handset is one text', () => {
   const parts = ['First, ', 'second ', 'and last.']
 
-  test('as sar TLVs say, in any order', async () => {
+  test('joined by sar TLVs, in any order', async () => {
     const client = await simulator.bind()
     for (const sequence of [3, 1, 2]) {
       const tlvs = { sar_msg_ref_num: 700, sar_total_segments: 3, sar_segment_seqnum: sequence }
@@ -289,7 +292,7 @@ describe('a long text is one on the handset', () => {
     expect((await shown('2125550199')).length).toBe(1)
   })
 
-  test('as a user data header with a 16-bit reference says', async () => {
+  test('joined by a user data header with a 16-bit reference', async () => {
     const client = await simulator.bind()
     for (const [index, part] of parts.entries()) {
       const header = Buffer.from([0x06, 0x08, 0x04, 0x02, 0xbc, 3, index + 1])
@@ -299,7 +302,7 @@ describe('a long text is one on the handset', () => {
     expect(await shown('2125550199')).toMatchObject([{ content: 'First, second and last.', complete: true }])
   })
 
-  test('a handset that replies does so once, to the last part', async () => {
+  test('a handset replies once, to the last part', async () => {
     const client = await simulator.bind()
     await settings({ receipt_mix: { none: 100 } })
     for (const sequence of [1, 2]) {
@@ -310,7 +313,7 @@ describe('a long text is one on the handset', () => {
   })
 })
 
-test('states of messages: only the last ones are kept, and ids that share a place are not mixed up', () => {
+test('MessageStates: only the last messages are stored, and ids that share an index are distinct', () => {
   const states = new MessageStates(10)
   for (let id = 1; id <= 15; id++) states.add(id, 'from', 'to', messageState.DELIVERED, 100 + id)
   expect(states.find(5, 'from', 1_000)).toBeUndefined()

@@ -1,4 +1,4 @@
-// npm `smpp` as the client of our simulator, over TLS: every operation of an ESME by somebody else's hand.
+// npm `smpp` as the client of our simulator, over TLS: every operation of an ESME by an independent implementation.
 
 import npm from 'smpp'
 import { afterEach, expect, test } from 'vitest'
@@ -24,60 +24,60 @@ async function bindTheirs() {
     receipts.push(pdu)
     client.send(pdu.response())
   })
-  const ask = (operation: Operation, fields: Record<string, unknown>) =>
+  const request = (operation: Operation, fields: Record<string, unknown>) =>
     new Promise<npm.PDU>((resolve) => client[operation](fields, resolve))
-  const bound = await ask('bind_transceiver', { system_id: 'carillon', password: 'swordfish' })
+  const bound = await request('bind_transceiver', { system_id: 'carillon', password: 'swordfish' })
   expect(bound).toMatchObject({ command_status: 0, system_id: 'carillon-simulator' })
-  return { ask, receipts }
+  return { request, receipts }
 }
 
 const text = { source_addr: '12345', destination_addr: '12125550199', registered_delivery: 1 }
 
 test('submit_sm, query_sm and the receipt', async () => {
-  const { ask, receipts } = await bindTheirs()
-  const { message_id } = await ask('submit_sm', { ...text, short_message: 'Hello' })
+  const { request, receipts } = await bindTheirs()
+  const { message_id } = await request('submit_sm', { ...text, short_message: 'Hello' })
   await waitFor(() => receipts.length === 1)
   expect(receipts[0]).toMatchObject({ esm_class: 4, receipted_message_id: message_id, message_state: 2 })
-  const answer = await ask('query_sm', { message_id, source_addr: '12345' })
-  expect(answer).toMatchObject({ command_status: 0, message_id, message_state: 2 })
-  expect(Math.abs(Number(answer.final_date) - Date.now())).toBeLessThan(60_000)
+  const response = await request('query_sm', { message_id, source_addr: '12345' })
+  expect(response).toMatchObject({ command_status: 0, message_id, message_state: 2 })
+  expect(Math.abs(Number(response.final_date) - Date.now())).toBeLessThan(60_000)
 })
 
-test('submit_multi: a receipt for each handset, and the one that was refused', async () => {
-  const { ask, receipts } = await bindTheirs()
+test('submit_multi: a receipt for each handset, and the rejected one', async () => {
+  const { request, receipts } = await bindTheirs()
   const handsets = ['12125550199', '12125550110', '12125550198']
-  const answer = await ask('submit_multi', {
+  const response = await request('submit_multi', {
     source_addr: '12345',
     registered_delivery: 1,
     dest_address: handsets.map((destination_addr) => ({ dest_addr_ton: 1, dest_addr_npi: 1, destination_addr })),
     short_message: 'Hello',
   })
-  expect(answer).toMatchObject({
+  expect(response).toMatchObject({
     command_status: 0,
     unsuccess_sme: [{ dest_addr_ton: 1, destination_addr: '12125550110', error_status_code: 0x0b }],
   })
   await waitFor(() => receipts.length === 2)
   expect(receipts.map((receipt) => receipt.source_addr)).toEqual([handsets[0], handsets[2]])
-  expect(receipts[0]?.receipted_message_id).toBe(answer.message_id)
+  expect(receipts[0]?.receipted_message_id).toBe(response.message_id)
 })
 
-test('data_sm, replace_sm and cancel_sm of a text on its way', async () => {
-  const { ask, receipts } = await bindTheirs()
+test('data_sm, replace_sm and cancel_sm of a pending text', async () => {
+  const { request, receipts } = await bindTheirs()
   await simulator.control('PATCH', '/settings', { receipt_delay_ms: 60_000 })
-  const { message_id } = await ask('data_sm', { ...text, message_payload: 'Hello there' })
+  const { message_id } = await request('data_sm', { ...text, message_payload: 'Hello there' })
   const message = { message_id, source_addr: '12345' }
-  expect((await ask('replace_sm', { ...message, short_message: 'Goodbye' })).command_status).toBe(0)
+  expect((await request('replace_sm', { ...message, short_message: 'Goodbye' })).command_status).toBe(0)
   const { body } = await simulator.control('GET', '/handsets/2125550199/messages')
   expect(body.messages).toMatchObject([{ content: 'Goodbye' }])
-  expect((await ask('cancel_sm', { ...message, destination_addr: '12125550199' })).command_status).toBe(0)
+  expect((await request('cancel_sm', { ...message, destination_addr: '12125550199' })).command_status).toBe(0)
   await waitFor(() => receipts.length === 1)
   expect(receipts[0]).toMatchObject({ receipted_message_id: message_id, message_state: 4 })
 })
 
-test('validity_period as they spell it: EXPIRED', async () => {
-  const { ask, receipts } = await bindTheirs()
+test('validity_period in their format: EXPIRED', async () => {
+  const { request, receipts } = await bindTheirs()
   await simulator.control('PATCH', '/settings', { receipt_delay_ms: 60_000 })
-  await ask('submit_sm', { ...text, short_message: 'Hello', validity_period: new Date(Date.now() + 200) })
+  await request('submit_sm', { ...text, short_message: 'Hello', validity_period: new Date(Date.now() + 200) })
   await waitFor(() => receipts.length === 1)
   expect(receipts[0]?.message_state).toBe(3)
 })

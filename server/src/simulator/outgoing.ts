@@ -5,62 +5,67 @@ import { DeliveryQueue } from './delivery-queue.ts'
 import type { OwedReceipt } from './receipts.ts'
 import type { Reply } from './replies.ts'
 
-/** A part of a text that a handset wrote. */
+/** A part of a text that a handset sends. */
 type Mo = { kind: 'mo'; pdu: DeliverSm }
 
 export type OutgoingOptions = {
   receiptPdu(receipt: OwedReceipt): DeliverSm | DataSm
-  receiptAnswered(receipt: OwedReceipt): void
-  /** The time has come for a handset to write this. */
+  receiptAcknowledged(receipt: OwedReceipt): void
+  /** A handset's reply is due. */
   replyDue(reply: Reply): void
-  /** Something was put off: nextDueAt() may have changed. */
-  putOff(): void
+  /** An item was deferred: nextDueAt() may have changed. */
+  onDefer(): void
 }
 
-export type OutgoingCounts = { receiptsSent: number; receiptsAnswered: number; mosSent: number; mosAnswered: number }
+export type OutgoingCounts = {
+  receiptsSent: number
+  receiptsAcknowledged: number
+  mosSent: number
+  mosAcknowledged: number
+}
 
-const PUT_OFF_MS = 1_000
+const DEFER_MS = 1_000
 
-/** All that leaves for clients of the simulator's own accord: receipts and texts of handsets, at their time. */
+/** Everything that the simulator sends on its own: receipts and texts of handsets, when they are due. */
 export class Outgoing {
   counts: OutgoingCounts = blankCounts()
   readonly #options: OutgoingOptions
   readonly #later = new DelayLanes<OwedReceipt | Mo | Reply>()
-  /** Of what is there for later, receipts that nobody asked for. */
-  #unasked = 0
-  /** Apart, so that one can be held, and a person's text does not wait behind all receipts. */
+  /** Number of unrequested receipts in `#later`. */
+  #unrequested = 0
+  /** Separate queues, so that receipts can be paused alone and a person's text does not wait behind all receipts. */
   readonly #mos: DeliveryQueue<Mo>
   readonly #receipts: DeliveryQueue<OwedReceipt>
 
   constructor(options: OutgoingOptions) {
     this.#options = options
-    const putOff = (item: OwedReceipt | Mo) => {
-      this.#wait(item, PUT_OFF_MS)
-      options.putOff()
+    const onDefer = (item: OwedReceipt | Mo) => {
+      this.#wait(item, DEFER_MS)
+      options.onDefer()
     }
     this.#mos = new DeliveryQueue<Mo>({
       toPdu: (mo) => mo.pdu,
       sent: () => this.counts.mosSent++,
-      answered: () => this.counts.mosAnswered++,
-      putOff,
+      acknowledged: () => this.counts.mosAcknowledged++,
+      onDefer,
     })
     this.#receipts = new DeliveryQueue<OwedReceipt>({
       toPdu: options.receiptPdu,
       sent: () => this.counts.receiptsSent++,
-      answered: (receipt) => {
-        this.counts.receiptsAnswered++
-        options.receiptAnswered(receipt)
+      acknowledged: (receipt) => {
+        this.counts.receiptsAcknowledged++
+        options.receiptAcknowledged(receipt)
       },
-      putOff,
+      onDefer,
     })
   }
 
-  /** What waits for its time, a bind, a slot or an answer. */
+  /** Items that wait for their time, a bind, a window slot or a response. */
   get length(): number {
-    return this.#later.length - this.#unasked + this.#mos.length + this.#receipts.length
+    return this.#later.length - this.#unrequested + this.#mos.length + this.#receipts.length
   }
 
-  /** Receipts that are due and not answered. */
+  /** Receipts that are due and not acknowledged. */
   get receiptsDue(): number {
     return this.#receipts.length
   }
@@ -70,17 +75,17 @@ export class Outgoing {
     this.#receipts.addReceiver(session)
   }
 
-  hold(all: boolean, receipts: boolean): void {
-    this.#mos.hold(all)
-    this.#receipts.hold(all || receipts)
+  pause(all: boolean, receipts: boolean): void {
+    this.#mos.setPaused(all)
+    this.#receipts.setPaused(all || receipts)
   }
 
-  /** One that nobody asked for can be withdrawn until it is due, and is forgotten then. */
+  /** Schedules a receipt. An unrequested one can be withdrawn until it is due, and is dropped then. */
   addReceipt(receipt: OwedReceipt, delayMs: number): void {
     if (delayMs > 0) {
-      if (receipt.unasked) this.#unasked++
+      if (receipt.isUnrequested) this.#unrequested++
       this.#wait(receipt, delayMs)
-    } else if (!receipt.unasked) this.#receipts.add(receipt)
+    } else if (!receipt.isUnrequested) this.#receipts.add(receipt)
   }
 
   addMo(pdu: Parameters<typeof deliverSm>[0]): void {
@@ -96,10 +101,10 @@ export class Outgoing {
     return [...this.#later].filter((item) => isReceiptOf(item, smscId)) as OwedReceipt[]
   }
 
-  /** Takes out the receipts of this message that are not due yet. */
+  /** Removes and returns the receipts of this message that are not due yet. */
   withdraw(smscId: string): OwedReceipt[] {
     const withdrawn = this.#later.withdraw((item) => isReceiptOf(item, smscId)) as OwedReceipt[]
-    this.#unasked -= withdrawn.filter((receipt) => receipt.unasked).length
+    this.#unrequested -= withdrawn.filter((receipt) => receipt.isUnrequested).length
     return withdrawn
   }
 
@@ -111,14 +116,14 @@ export class Outgoing {
     this.#later.takeDue(now, (item) => {
       if (item.kind === 'reply') this.#options.replyDue(item)
       else if (item.kind === 'mo') this.#mos.add(item)
-      else if (item.unasked) this.#unasked--
+      else if (item.isUnrequested) this.#unrequested--
       else this.#receipts.add(item)
     })
   }
 
   clear(): void {
     this.#later.clear()
-    this.#unasked = 0
+    this.#unrequested = 0
     this.#mos.clear()
     this.#receipts.clear()
     this.counts = blankCounts()
@@ -134,5 +139,5 @@ function isReceiptOf(item: OwedReceipt | Mo | Reply, smscId: string): boolean {
 }
 
 function blankCounts(): OutgoingCounts {
-  return { receiptsSent: 0, receiptsAnswered: 0, mosSent: 0, mosAnswered: 0 }
+  return { receiptsSent: 0, receiptsAcknowledged: 0, mosSent: 0, mosAcknowledged: 0 }
 }

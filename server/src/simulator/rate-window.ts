@@ -1,4 +1,4 @@
-/** Lets through at most `limit` in any second, sliding; what it turns away does not count. */
+/** Allows at most `limit` calls in any sliding second; rejected calls do not count. */
 export class RateWindow {
   readonly limit: number
   readonly #times: Float64Array

@@ -32,7 +32,7 @@ function write(...ids: string[]) {
 
 const idsIn = () => [...readRawFile(path)].map((record) => record.smscId)
 
-test('what was written is read back, field by field, over several openings', () => {
+test('records are read back field by field, across several runs', () => {
   write('a1', 'a2')
   write('a3')
   expect(idsIn()).toEqual(['a1', 'a2', 'a3'])
@@ -49,11 +49,11 @@ test('what was written is read back, field by field, over several openings', () 
   })
 })
 
-test('a missing file is an empty one', () => {
+test('a missing file counts as empty', () => {
   expect(idsIn()).toEqual([])
 })
 
-test('a batch is in the file when flush returns, and not before', () => {
+test('flush writes the batch', () => {
   const file = new RawFile(path)
   file.add(1_000, 'a1', fields, Buffer.from('hi'), undefined)
   expect(idsIn()).toEqual([])
@@ -63,14 +63,14 @@ test('a batch is in the file when flush returns, and not before', () => {
   file.close()
 })
 
-test('a line torn at any octet is not read, and spoils nothing that follows', () => {
+test('a line that is cut off at any octet is skipped, and later lines are read', () => {
   write('a1', 'a2')
   const whole = readFileSync(path)
   const lineLength = whole.length / 2
   for (let length = lineLength; length < whole.length; length++) {
     writeFileSync(path, whole)
     truncateSync(path, length)
-    // Without its line end the line is whole all the same.
+    // without its line end the line is still complete
     const survivors = length === whole.length - 1 ? ['a1', 'a2'] : ['a1']
     expect(idsIn()).toEqual(survivors)
     write('a3')
@@ -78,65 +78,65 @@ test('a line torn at any octet is not read, and spoils nothing that follows', ()
   }
 })
 
-test('a file of many chunks is read line by line', () => {
+test('a large file is read line by line', () => {
   const ids = Array.from({ length: 20_000 }, (_, index) => index.toString(16))
   write(...ids)
   expect(idsIn()).toEqual(ids)
 })
 
-describe('the answered file', () => {
+describe('SettledReceipts', () => {
   const open = () => openSettledReceipts(`${path}.answered`, path, (record) => record.smscId)
-  const answeredLines = () => readFileSync(`${path}.answered`, 'latin1').trimEnd().split('\n')
+  const settledLines = () => readFileSync(`${path}.answered`, 'latin1').trimEnd().split('\n')
 
-  function answer(file: SettledReceipts, ...ids: string[]) {
+  function settle(file: SettledReceipts, ...ids: string[]) {
     for (const id of ids) file.add(id)
     file.flush()
   }
 
-  test('owed is what was accepted and not answered, run after run', () => {
+  test('receipts of accepted and unacknowledged texts are owed, run after run', () => {
     write('a1', 'a2', 'a3')
     const first = open()
     expect(first).toMatchObject({ owed: ['a1', 'a2', 'a3'], lastId: 0xa3 })
-    answer(first.file, 'a1', 'a3')
+    settle(first.file, 'a1', 'a3')
     write('a4')
     const second = open()
     expect(second).toMatchObject({ owed: ['a2', 'a4'], lastId: 0xa4 })
-    answer(second.file, 'a4')
-    // A torn line answers nothing: that receipt may come twice.
+    settle(second.file, 'a4')
+    // a cut-off line settles nothing: that receipt may be sent twice
     appendFileSync(`${path}.answered`, 'a2')
     const third = open()
     expect(third.owed).toEqual(['a2'])
-    answer(third.file, 'a2')
+    settle(third.file, 'a2')
     expect(open().owed).toEqual([])
     first.file.close()
     second.file.close()
     third.file.close()
   })
 
-  test('is one line again when nothing is owed at the start', () => {
+  test('has one line when nothing is owed at the start', () => {
     write('a1', 'a2')
     const first = open()
-    answer(first.file, 'a1', 'a2')
+    settle(first.file, 'a1', 'a2')
     first.file.close()
     const second = open()
     expect(second.owed).toEqual([])
-    expect(answeredLines()).toEqual([String(readFileSync(path).length)])
+    expect(settledLines()).toEqual([String(readFileSync(path).length)])
     second.file.close()
     write('a3')
     expect(open().owed).toEqual(['a3'])
   })
 
-  test('starts over while it runs once that saves something, and only then', () => {
+  test('compacts the file at run time once it is large', () => {
     write('a1')
     const { file } = open()
-    answer(file, 'a1')
+    settle(file, 'a1')
     file.compact(500)
-    expect(answeredLines()).toEqual(['0', 'a1'])
-    answer(file, ...Array.from({ length: 100_000 }, (_, index) => index.toString(16)))
+    expect(settledLines()).toEqual(['0', 'a1'])
+    settle(file, ...Array.from({ length: 100_000 }, (_, index) => index.toString(16)))
     file.compact(500)
-    expect(answeredLines()).toEqual(['500'])
-    answer(file, 'a9')
-    expect(answeredLines()).toEqual(['500', 'a9'])
+    expect(settledLines()).toEqual(['500'])
+    settle(file, 'a9')
+    expect(settledLines()).toEqual(['500', 'a9'])
     file.close()
   })
 })

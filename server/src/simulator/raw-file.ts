@@ -1,10 +1,10 @@
-// The raw file: one line for every submit_sm the simulator accepts, appended with write(2) before the answer leaves and
-// before anything is decided, so that it says what was accepted even when the process is killed at that very moment.
-// It is the judge in crash tests: what the product believes it sent is compared with what is written here.
+// The raw file: one line for every submit_sm that the simulator accepts, appended with write(2) before the response is sent,
+// so that the file is complete even when the process is killed at that moment. Crash tests compare the product's records
+// with this file.
 //
-// A line holds, separated by tabs: time (ms since 1970), SMSC id (lower-case hex), destination, source, esm_class,
-// data_coding, registered_delivery, user_message_reference or '-', octets of the text, the text in hex. The count of
-// octets stands before them so that a line torn by a kill is known as such; its message was never answered.
+// The fields of a line, separated by tabs: time (ms since 1970), SMSC id (lower-case hex), destination, source, esm_class,
+// data_coding, registered_delivery, user_message_reference or '-', length of the text in octets, the text in hex. The length
+// makes a line that a kill cut off recognizable; its message never got a response.
 
 import { closeSync, existsSync, fstatSync, ftruncateSync, mkdirSync, openSync, readSync, writeSync } from 'node:fs'
 import { dirname } from 'node:path'
@@ -40,32 +40,32 @@ export class RawFile {
     mkdirSync(dirname(path), { recursive: true })
     this.#fd = openSync(path, 'a+')
     this.#size = fstatSync(this.#fd).size
-    // A kill may have torn the last line; it stays as it is, and the next one begins on its own.
+    // a kill may have cut off the last line; it stays as it is, and the next one starts on a new line
     if (this.#size > 0 && this.#lastByte() !== 0x0a) this.#lines = '\n'
   }
 
-  /** Octets written so far: where the next line will begin once `flush` has returned. */
+  /** Octets written so far: the offset of the next line after a flush. */
   get size(): number {
     return this.#size
   }
 
-  /** Adds a line to the batch. The addresses must be free of tabs and line ends. */
+  /** Adds a line to the batch. The addresses must not contain tabs or line ends. */
   add(time: number, smscId: string, pdu: RawFields, text: Buffer, reference: number | undefined): void {
     this.#lines += `${time}\t${smscId}\t${pdu.destination_addr}\t${pdu.source_addr}\t${pdu.esm_class}\t${
       pdu.data_coding
     }\t${pdu.registered_delivery}\t${reference ?? '-'}\t${text.length}\t${text.toString('hex')}\n`
   }
 
-  /** Writes the batch; the kernel has it when this returns. On a full disk throws, and leaves nothing of the batch. */
+  /** Writes the batch to the kernel. Throws on a full disk, and then removes what it wrote of the batch. */
   flush(): void {
     if (this.#lines === '') return
     const bytes = Buffer.from(this.#lines, 'latin1')
     this.#lines = ''
     try {
       for (let at = 0; at < bytes.length; ) at += writeSync(this.#fd, bytes, at)
-    } catch (fault) {
+    } catch (error) {
       ftruncateSync(this.#fd, this.#size)
-      throw fault
+      throw error
     }
     this.#size += bytes.length
   }
@@ -81,7 +81,7 @@ export class RawFile {
   }
 }
 
-/** Reads a raw file in the order of acceptance, in constant memory; a missing file is an empty one. */
+/** Reads a raw file in the order of acceptance, in constant memory; a missing file counts as empty. */
 export function* readRawFile(path: string): Generator<RawRecord> {
   for (const line of rawLines(path, 0)) {
     const record = readRawLine(line)
@@ -89,7 +89,7 @@ export function* readRawFile(path: string): Generator<RawRecord> {
   }
 }
 
-/** The lines from an offset on, the last one too when a kill tore it. */
+/** Yields the lines from an offset on, including a last line that a kill cut off. */
 export function* rawLines(path: string, from: number): Generator<string> {
   if (!existsSync(path)) return
   const fd = openSync(path, 'r')
@@ -109,13 +109,13 @@ export function* rawLines(path: string, from: number): Generator<string> {
   }
 }
 
-/** The id in a line, without reading the rest of it. */
+/** Returns the SMSC id of a line without parsing the rest. */
 export function smscIdOf(line: string): string {
   const start = line.indexOf('\t') + 1
   return line.slice(start, line.indexOf('\t', start))
 }
 
-/** What a line says; undefined when it is not a whole line. */
+/** Parses a line; returns undefined for one that is cut off. */
 export function readRawLine(line: string): RawRecord | undefined {
   const cells = line.split('\t')
   const [time, smscId, destination, source, esmClass, dataCoding, registered, reference, octets, hex] = cells

@@ -9,7 +9,7 @@ import type { RawRecord } from './raw-file.ts'
 import type { Settings } from './settings.ts'
 import { spellId } from './smsc-id.ts'
 
-/** A receipt that is owed. Small, because a client that takes none makes hundreds of thousands of them wait here. */
+/** A receipt that is owed. Small, because hundreds of thousands of them wait for a client that receives none. */
 export type OwedReceipt = {
   kind: 'receipt'
   smscId: string
@@ -20,13 +20,13 @@ export type OwedReceipt = {
   excerpt: string
   reference: number | undefined
   outcome: ReceiptState
-  /** Not asked for, unless the message is cancelled before it is due. */
-  unasked: boolean
-  /** How many of this message's receipts are still to be answered, where more than one thing waits for them. */
-  group: { left: number; settled: (() => void) | undefined } | undefined
+  /** Not requested by registered_delivery; sent only if the message is cancelled before it is due. */
+  isUnrequested: boolean
+  /** Number of this message's receipts without an acknowledgement, if there are several or the response waits for them. */
+  group: { left: number; onSettled: (() => void) | undefined } | undefined
 }
 
-const endings: Record<ReceiptState, { stat: ReceiptStat; state: MessageState }> = {
+const spellings: Record<ReceiptState, { stat: ReceiptStat; state: MessageState }> = {
   delivered: { stat: 'DELIVRD', state: messageState.DELIVERED },
   hard: { stat: 'UNDELIV', state: messageState.UNDELIVERABLE },
   soft: { stat: 'UNDELIV', state: messageState.UNDELIVERABLE },
@@ -34,19 +34,19 @@ const endings: Record<ReceiptState, { stat: ReceiptStat; state: MessageState }> 
   deleted: { stat: 'DELETED', state: messageState.DELETED },
 }
 
-/** The state that query_sm tells of; a handset without receipts has its text all the same. */
+/** The message_state for query_sm; without a receipt the message is still delivered. */
 export function stateOf(outcome: ReceiptState | 'none'): MessageState {
-  return endings[outcome === 'none' ? 'delivered' : outcome].state
+  return spellings[outcome === 'none' ? 'delivered' : outcome].state
 }
 
-/** network_error_code of a GSM network (§5.3.2.31), where the code is a number that fits. */
+/** Network type GSM in network_error_code (§5.3.2.31). */
 const GSM_NETWORK = 3
 
 const EXCERPT_LENGTH = 20
-/** Enough of a text in hex to hold a user data header and those characters, in two octets each. */
+/** Hex digits of a text that cover a user data header and EXCERPT_LENGTH characters of two octets. */
 const EXCERPT_HEX = 160
 
-/** The receipt a message gets, if it gets one: one that is asked for on failure only waits unasked for that. */
+/** Makes a message's receipt; undefined if it gets none. A delivered message with onFailure gets an unrequested one. */
 export function makeReceipt(
   smscId: string,
   submittedAt: number,
@@ -67,12 +67,12 @@ export function makeReceipt(
     excerpt: excerptOf(text, pdu.data_coding, pdu.esm_class),
     reference: pdu.tlvs?.user_message_reference,
     outcome,
-    unasked: !wantsReceipt(pdu.registered_delivery, outcome),
+    isUnrequested: !wantsReceipt(pdu.registered_delivery, outcome),
     group: undefined,
   }
 }
 
-/** The receipt that a message of an earlier run gets: by its number's fate, as the mix of then is forgotten. */
+/** Makes the receipt of a message of an earlier run by its number's fate, as the mix of that run is unknown. */
 export function receiptOfRecord(record: RawRecord): OwedReceipt | undefined {
   const outcome = fateOf(record.destination)?.outcome ?? 'delivered'
   const pdu = {
@@ -85,10 +85,10 @@ export function receiptOfRecord(record: RawRecord): OwedReceipt | undefined {
   }
   const text = Buffer.from(record.shortMessage.slice(0, EXCERPT_HEX), 'hex')
   const receipt = makeReceipt(record.smscId, record.time, outcome, pdu, text)
-  return receipt?.unasked ? undefined : receipt
+  return receipt?.isUnrequested ? undefined : receipt
 }
 
-/** The first characters of a text as a receipt repeats them: one octet each, "?" for what needs more. */
+/** Returns the first characters of a text for its receipt: one octet each, "?" for characters outside Latin-1. */
 export function excerptOf(text: Buffer, data_coding: number, esm_class: number): string {
   if (data_coding === 0 && !(esm_class & esmClass.udhi)) return text.toString('latin1', 0, EXCERPT_LENGTH)
   const decoded = decodeShortMessage(text, data_coding, esm_class).text.slice(0, EXCERPT_LENGTH)
@@ -101,7 +101,7 @@ function wantsReceipt(registered_delivery: number, outcome: OwedReceipt['outcome
   return wanted === registeredDelivery.always || (wanted === registeredDelivery.onFailure && outcome !== 'delivered')
 }
 
-/** The deliver_sm, or data_sm, that carries a receipt: from the handset's number to the sender's (§4.6, appendix B). */
+/** Makes the deliver_sm or data_sm of a receipt, from the handset's number to the sender's (§4.6, appendix B). */
 export function receiptPdu(receipt: OwedReceipt, settings: Settings, now: number): DeliverSm | DataSm {
   const pdu = receiptAsDeliverSm(receipt, settings, now)
   if (settings.receiptPdu === 'deliver_sm') return pdu
@@ -110,7 +110,7 @@ export function receiptPdu(receipt: OwedReceipt, settings: Settings, now: number
 }
 
 function receiptAsDeliverSm(receipt: OwedReceipt, settings: Settings, now: number): DeliverSm {
-  const ending = endings[receipt.outcome]
+  const { stat } = spellings[receipt.outcome]
   const message_id = spellId(receipt.smscId, settings.receiptIdForm)
   return deliverSm({
     source_addr_ton: ton.international,
@@ -120,7 +120,7 @@ function receiptAsDeliverSm(receipt: OwedReceipt, settings: Settings, now: numbe
     esm_class: esmClass.receipt,
     short_message: formatReceipt({
       message_id,
-      stat: ending.stat,
+      stat,
       submitDate: new Date(receipt.submittedAt),
       doneDate: new Date(now),
       err: settings.receiptError[receipt.outcome],
@@ -133,7 +133,7 @@ function receiptAsDeliverSm(receipt: OwedReceipt, settings: Settings, now: numbe
 function receiptTlvs({ outcome, reference }: OwedReceipt, message_id: string, settings: Settings): Tlvs | undefined {
   const echo = settings.echoReference && reference !== undefined
   if (!settings.receiptTlvs) return echo ? { user_message_reference: reference } : undefined
-  const tlvs: Tlvs = { receipted_message_id: message_id, message_state: endings[outcome].state }
+  const tlvs: Tlvs = { receipted_message_id: message_id, message_state: spellings[outcome].state }
   const code = outcome === 'delivered' ? 0 : Number(settings.receiptError[outcome])
   if (code > 0 && code <= 0xffff) tlvs.network_error_code = Buffer.from([GSM_NETWORK, code >> 8, code])
   if (echo) tlvs.user_message_reference = reference

@@ -3,17 +3,17 @@ import { decodeShortMessage } from '../sms/parts.ts'
 import { fromSmppAddress } from '../sms/phone-number.ts'
 import { sarOf } from './handsets.ts'
 
-/** A text that a handset will write by itself. */
+/** A text that a handset sends on its own. */
 export type Reply = { kind: 'reply'; phone: number; shortCode: string; content: string; delayMs: number }
 
 const REPLY_AFTER_MS = 1_000
-/** So soon after a reply, the next text is what answers it. */
+/** Time after a reply within which the next text is its confirmation. */
 const CONFIRMATION_WITHIN_MS = 10_000
-const KEPT = 10_000
+const MAX_AWAITING = 10_000
 
 /**
- * When a handset of the replying kind writes back: once per text, to its last part, and not to the text that answers its
- * own reply, or a STOP and its confirmation would go back and forth for ever.
+ * Decides whether a handset replies: once per text, to its last part, and not to the confirmation of its own reply, or a STOP
+ * and its confirmation would alternate endlessly.
  */
 export class Replies {
   readonly #awaiting = new Map<string, number>()
@@ -29,7 +29,7 @@ export class Replies {
     this.#awaiting.delete(key)
     if (repliedAt !== undefined && now - repliedAt < REPLY_AFTER_MS + CONFIRMATION_WITHIN_MS) return undefined
     this.#awaiting.set(key, now)
-    if (this.#awaiting.size > KEPT) {
+    if (this.#awaiting.size > MAX_AWAITING) {
       for (const oldest of this.#awaiting.keys()) {
         this.#awaiting.delete(oldest)
         break

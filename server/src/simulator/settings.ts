@@ -1,4 +1,4 @@
-// What the control API can turn while the simulator runs, and the only place that knows how a setting is spelt in JSON.
+// The settings that the control API changes at run time, and the only file that knows their JSON names.
 
 import { commandStatus, statusName } from '../smpp/pdu/command-status.ts'
 import type { ReceiptState } from './fates.ts'
@@ -6,38 +6,38 @@ import { type IdSpelling, idSpellings } from './smsc-id.ts'
 
 export type Settings = {
   latencyMs: number
-  /** So much more at most, drawn anew for each answer: they leave out of order. */
+  /** Maximum additional latency, drawn for each response, so that responses are sent out of order. */
   latencyJitterMs: number
   receiptDelayMs: number
-  /** Per cent; for numbers that choose no fate. */
+  /** Percentages, for numbers that choose no fate. */
   receiptMix: { delivered: number; hard: number; soft: number; none: number }
-  /** The err of each outcome's receipts. */
+  /** The `err` field of receipts, by state. */
   receiptError: Record<ReceiptState, string>
-  /** What carries receipts. */
+  /** The PDU of receipts. */
   receiptPdu: 'deliver_sm' | 'data_sm'
-  /** How often each receipt is sent. */
+  /** Number of times each receipt is sent. */
   receiptCount: number
-  /** Answers wait until their receipts were answered. */
+  /** Responses wait until their receipts are acknowledged. */
   receiptsFirst: boolean
-  /** While true no receipt leaves; texts of handsets do. */
-  holdReceipts: boolean
-  /** The most submit_sm in any second; the rest is answered with ESME_RTHROTTLED. */
+  /** While true no receipt is sent; texts of handsets are. */
+  pauseReceipts: boolean
+  /** Maximum number of submit_sm in any second; further ones get ESME_RTHROTTLED. */
   throttle: { mps: number } | null
-  /** A share of what would be taken is refused instead. */
-  refuse: { status: number; percent: number } | null
-  /** Per cent of the answers to what was taken that are never sent. */
-  loseAnswers: number
-  /** A bind is cut when it has submitted so many messages, before they are answered; `times` in all. */
+  /** Rejects this percentage of the texts that would be accepted. */
+  reject: { status: number; percent: number } | null
+  /** Percentage of accepted texts whose response is never sent. */
+  loseResponses: number
+  /** Drops a bind at its n-th message, before the response; `times` in all. */
   dropAfter: DropRule | null
-  /** What data_coding 0 means for texts to handsets. */
+  /** The meaning of data_coding 0 in texts to handsets. */
   charset: 'gsm7' | 'latin1'
   echoReference: boolean
   receiptTlvs: boolean
-  /** While false nothing is read and nothing is sent, on binds old and new. */
-  answer: boolean
+  /** While false the simulator reads and sends nothing, on existing and new binds. */
+  responding: boolean
   idForm: IdSpelling
   receiptIdForm: IdSpelling
-  /** The most binds at once; one more is refused as already bound. */
+  /** Maximum number of binds; a further one gets ESME_RALYBND. */
   maxBinds: number | null
 }
 
@@ -47,7 +47,7 @@ export class SettingsError extends Error {
   readonly details: Record<string, string[]>
 
   constructor(details: Record<string, string[]>) {
-    super(`Settings not understood: ${Object.keys(details).join(', ')}`)
+    super(`Invalid settings: ${Object.keys(details).join(', ')}`)
     this.name = 'SettingsError'
     this.details = details
   }
@@ -59,30 +59,30 @@ export function startingSettings(latencyMs: number, receiptDelayMs: number): Set
     latencyJitterMs: 0,
     receiptDelayMs,
     receiptMix: { delivered: 100, hard: 0, soft: 0, none: 0 },
-    // The codes are those of MAP (3GPP TS 29.002): 1 is an unknown subscriber, who never comes back; 27 an absent one.
+    // error codes of MAP (3GPP TS 29.002): 1 is an unknown subscriber (permanent), 27 an absent one (temporary)
     receiptError: { delivered: '000', hard: '001', soft: '027', expired: '000', deleted: '000' },
     receiptPdu: 'deliver_sm',
     receiptCount: 1,
     receiptsFirst: false,
-    holdReceipts: false,
+    pauseReceipts: false,
     throttle: null,
-    refuse: null,
-    loseAnswers: 0,
+    reject: null,
+    loseResponses: 0,
     dropAfter: null,
     charset: 'gsm7',
     echoReference: true,
     receiptTlvs: true,
-    answer: true,
+    responding: true,
     idForm: 'hex',
     receiptIdForm: 'hex',
     maxBinds: null,
   }
 }
 
-/** What is wrong with a value, in words that follow the setting's name. */
-class Fault extends Error {}
+/** An invalid value; the message continues the setting's name. */
+class InvalidValue extends Error {}
 
-/** A setting's name in JSON, how it is read (throwing a Fault) and, where that is not the value itself, shown. */
+/** A setting's JSON name, its parser (which throws InvalidValue) and, unless JSON has the value itself, its presenter. */
 type Spelling<T> = { name: string; read(value: unknown, now: T): T; present?(value: T): unknown }
 
 const HOUR_MS = 3_600_000
@@ -100,20 +100,20 @@ const spellings: { [K in keyof Settings]: Spelling<Settings[K]> } = {
   receiptError: { name: 'receipt_error', read: readErrors },
   receiptPdu: { name: 'receipt_pdu', read: oneOf(RECEIPT_PDUS) },
   receiptCount: { name: 'receipt_count', read: wholeNumber(1, 5) },
-  receiptsFirst: { name: 'receipts_first', read: yesOrNo },
-  holdReceipts: { name: 'hold_receipts', read: yesOrNo },
+  receiptsFirst: { name: 'receipts_first', read: readBoolean },
+  pauseReceipts: { name: 'hold_receipts', read: readBoolean },
   throttle: { name: 'throttle', read: orNull(readThrottle) },
-  refuse: {
+  reject: {
     name: 'refuse',
-    read: orNull(readRefusal),
-    present: (refuse) => refuse && { ...refuse, status: statusName(refuse.status) },
+    read: orNull(readRejection),
+    present: (reject) => reject && { ...reject, status: statusName(reject.status) },
   },
-  loseAnswers: { name: 'lose_answers', read: percent },
+  loseResponses: { name: 'lose_answers', read: percent },
   dropAfter: { name: 'drop_after', read: orNull(readDropRule) },
   charset: { name: 'charset', read: oneOf(CHARSETS) },
-  echoReference: { name: 'echo_reference', read: yesOrNo },
-  receiptTlvs: { name: 'receipt_tlvs', read: yesOrNo },
-  answer: { name: 'answer', read: yesOrNo },
+  echoReference: { name: 'echo_reference', read: readBoolean },
+  receiptTlvs: { name: 'receipt_tlvs', read: readBoolean },
+  responding: { name: 'answer', read: readBoolean },
   idForm: { name: 'id_form', read: oneOf(idSpellings) },
   receiptIdForm: { name: 'receipt_id_form', read: oneOf(idSpellings) },
   maxBinds: { name: 'max_binds', read: orNull(wholeNumber(0, 1_000)) },
@@ -122,15 +122,15 @@ const spellings: { [K in keyof Settings]: Spelling<Settings[K]> } = {
 const keys = Object.keys(spellings) as (keyof Settings)[]
 const keyByName = new Map<string, keyof Settings>(keys.map((key) => [spellings[key].name, key]))
 
-/** The settings with those that `body` names changed; throws SettingsError naming every fault, and changes nothing. */
+/** Returns the settings with the changes of `body`; throws SettingsError with every invalid field. */
 export function changeSettings(settings: Settings, body: unknown): Settings {
   if (!isObject(body)) throw new SettingsError({ body: ['is not an object'] })
   const details: Record<string, string[]> = {}
   const changed = { ...settings }
   for (const [name, value] of Object.entries(body)) {
     const key = keyByName.get(name)
-    const fault = key ? change(changed, key, value) : 'is not a setting'
-    if (fault) details[name] = [fault]
+    const problem = key ? change(changed, key, value) : 'is not a setting'
+    if (problem) details[name] = [problem]
   }
   if (Object.keys(details).length > 0) throw new SettingsError(details)
   return changed
@@ -143,9 +143,9 @@ export function presentSettings(settings: Settings): Record<string, unknown> {
 function change<K extends keyof Settings>(settings: Settings, key: K, value: unknown): string | undefined {
   try {
     settings[key] = spellings[key].read(value, settings[key])
-  } catch (fault) {
-    if (!(fault instanceof Fault)) throw fault
-    return fault.message
+  } catch (error) {
+    if (!(error instanceof InvalidValue)) throw error
+    return error.message
   }
 }
 
@@ -158,73 +158,73 @@ function orNull<T>(read: (value: unknown) => T) {
   return (value: unknown): T | null => (value === null ? null : read(value))
 }
 
-function wholeNumber(least: number, most: number) {
+function wholeNumber(min: number, max: number) {
   return (value: unknown): number => {
-    if (Number.isSafeInteger(value) && Number(value) >= least && Number(value) <= most) return Number(value)
-    throw new Fault(`is not a whole number from ${least} to ${most}`)
+    if (Number.isSafeInteger(value) && Number(value) >= min && Number(value) <= max) return Number(value)
+    throw new InvalidValue(`is not a whole number from ${min} to ${max}`)
   }
 }
 
 function percent(value: unknown): number {
   if (typeof value === 'number' && value >= 0 && value <= 100) return value
-  throw new Fault('is not a share in per cent')
+  throw new InvalidValue('is not a percentage from 0 to 100')
 }
 
-function yesOrNo(value: unknown): boolean {
+function readBoolean(value: unknown): boolean {
   if (typeof value === 'boolean') return value
-  throw new Fault('is neither true nor false')
+  throw new InvalidValue('is neither true nor false')
 }
 
 function oneOf<T extends string>(known: readonly T[]) {
   return (value: unknown): T => {
     const found = known.find((one) => one === value)
     if (found) return found
-    throw new Fault(`is not one of ${known.join(', ')}`)
+    throw new InvalidValue(`is not one of ${known.join(', ')}`)
   }
 }
 
-/** Shares that are left out are 0. */
+/** Omitted shares are 0. */
 function readMix(value: unknown): Settings['receiptMix'] {
   const mix = { delivered: 0, hard: 0, soft: 0, none: 0 }
   for (const [outcome, share] of entriesOf(value, OUTCOMES)) {
-    if (typeof share !== 'number' || !(share >= 0)) throw new Fault(`${outcome} is not a share in per cent`)
+    if (typeof share !== 'number' || !(share >= 0)) throw new InvalidValue(`${outcome} is not a percentage`)
     mix[outcome] = share
   }
   const sum = mix.delivered + mix.hard + mix.soft + mix.none
-  if (Math.abs(sum - 100) > 0.001) throw new Fault(`the shares add up to ${sum}, not 100`)
+  if (Math.abs(sum - 100) > 0.001) throw new InvalidValue(`adds up to ${sum}, not 100`)
   return mix
 }
 
-/** Codes that are left out stay as they are. */
+/** Omitted codes stay unchanged. */
 function readErrors(value: unknown, now: Settings['receiptError']): Settings['receiptError'] {
   const errors = { ...now }
   for (const [outcome, code] of entriesOf(value, ENDINGS)) {
-    if (typeof code !== 'string' || !ERROR_CODE.test(code)) throw new Fault(`${outcome} is not an error code`)
+    if (typeof code !== 'string' || !ERROR_CODE.test(code)) throw new InvalidValue(`${outcome} is not an error code`)
     errors[outcome] = code
   }
   return errors
 }
 
 function entriesOf<N extends string>(value: unknown, names: readonly N[]): [N, unknown][] {
-  if (!isObject(value)) throw new Fault(`is not an object of ${names.join(', ')}`)
+  if (!isObject(value)) throw new InvalidValue(`is not an object of ${names.join(', ')}`)
   return Object.entries(value).map(([name, entry]) => {
     const known = names.find((one) => one === name)
-    if (!known) throw new Fault(`${name} is not one of ${names.join(', ')}`)
+    if (!known) throw new InvalidValue(`${name} is not one of ${names.join(', ')}`)
     return [known, entry]
   })
 }
 
 function readThrottle(value: unknown): NonNullable<Settings['throttle']> {
-  if (!isObject(value)) throw new Fault('is neither null nor { "mps": number }')
+  if (!isObject(value)) throw new InvalidValue('is neither null nor { "mps": number }')
   return { mps: wholeNumber(1, 1_000_000)(value.mps) }
 }
 
-/** The status by its name, as a number, or as hex in a string; ESME_ROK is none. */
-function readRefusal(value: unknown): NonNullable<Settings['refuse']> {
-  if (!isObject(value)) throw new Fault('is neither null nor { "status": name or number, "percent": number }')
+/** Reads a status given by name, as a number, or as a hex string; ESME_ROK is invalid. */
+function readRejection(value: unknown): NonNullable<Settings['reject']> {
+  if (!isObject(value)) throw new InvalidValue('is neither null nor { "status": name or number, "percent": number }')
   const status = typeof value.status === 'string' ? readStatusName(value.status) : value.status
   if (typeof status !== 'number' || !Number.isInteger(status) || status <= 0 || status > 0xffff_ffff) {
-    throw new Fault('status is not a command_status')
+    throw new InvalidValue('status is not a command_status')
   }
   return { status, percent: percent(value.percent ?? 100) }
 }
@@ -235,7 +235,7 @@ function readStatusName(name: string): number | undefined {
 }
 
 function readDropRule(value: unknown): DropRule {
-  if (!isObject(value)) throw new Fault('is neither null nor { "submits": number, "times": number or null }')
+  if (!isObject(value)) throw new InvalidValue('is neither null nor { "submits": number, "times": number or null }')
   const submits = wholeNumber(1, 1_000_000_000)(value.submits)
   return { submits, times: orNull(wholeNumber(1, 1_000_000))(value.times ?? null) }
 }

@@ -1,12 +1,12 @@
-// Which receipts need not be sent any more, so that those still owed survive a kill of the simulator, as they would at
-// a real SMSC. The first line is an offset into the raw file, before which nothing is owed; the other lines are SMSC
-// ids after it whose receipt was answered or is never to be. When nothing at all is owed, one line is left.
+// The receipts that need not be sent any more, in a file, so that owed receipts survive a kill of the simulator, as they
+// would at a real SMSC. The first line is an offset into the raw file, before which no receipt is owed; the other lines are
+// SMSC ids after it whose receipt was acknowledged or will never be sent. With nothing owed, the file has one line.
 
 import { closeSync, mkdirSync, openSync, readFileSync, renameSync, statSync, writeSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { type RawRecord, rawLines, readRawLine, smscIdOf } from './raw-file.ts'
 
-/** Below this the file is not worth rewriting. */
+/** Size in octets from which rewriting the file is worthwhile. */
 const COMPACT_ABOVE = 256 * 1024
 
 export class SettledReceipts {
@@ -23,19 +23,19 @@ export class SettledReceipts {
     this.#lines += `${smscId}\n`
   }
 
-  /** Appends the batch. What a kill takes is only that a receipt is sent once more. */
+  /** Appends the batch. A kill before this costs no more than a receipt that is sent again. */
   flush(): void {
     if (this.#lines === '' || this.#fd === undefined) return
     this.#size += writeSync(this.#fd, this.#lines, null, 'latin1')
     this.#lines = ''
   }
 
-  /** To be called when nothing is owed: starts over at the raw file's end, once that saves something. */
+  /** When nothing is owed: starts over at the raw file's end, if the file is large. */
   compact(rawSize: number): void {
     if (this.#size > COMPACT_ABOVE) this.startAt(rawSize, [])
   }
 
-  /** Begins a new file: nothing is owed before `offset` of the raw file, nor of these ids after it. */
+  /** Starts a new file: no receipt is owed before `offset` of the raw file, nor for these ids after it. */
   startAt(offset: number, ids: Iterable<string>): void {
     this.close()
     this.#lines = ''
@@ -56,31 +56,31 @@ export class SettledReceipts {
 }
 
 /**
- * The file that goes on from what the last run left, the receipts which that run still owed, as `owe` makes them of its
- * messages (undefined for one that gets none), and its last id.
+ * Opens the file of the last run. Returns it with the receipts which that run still owed (as made by `toReceipt`, which
+ * returns undefined for a message without one) and with its last SMSC id.
  */
 export function openSettledReceipts<T>(
   path: string,
   rawPath: string,
-  owe: (record: RawRecord) => T | undefined,
+  toReceipt: (record: RawRecord) => T | undefined,
 ): { file: SettledReceipts; owed: T[]; lastId: number } {
-  const { offset, answered } = readAnswered(path)
+  const { offset, settled } = readSettled(path)
   const owed: T[] = []
   let lastId = 0
   for (const line of rawLines(rawPath, offset)) {
     const smscId = smscIdOf(line)
-    if (answered.has(smscId)) {
+    if (settled.has(smscId)) {
       lastId = Math.max(lastId, Number.parseInt(smscId, 16))
       continue
     }
     const record = readRawLine(line)
     if (!record) continue
     lastId = Math.max(lastId, Number.parseInt(smscId, 16))
-    const receipt = owe(record)
+    const receipt = toReceipt(record)
     if (receipt !== undefined) owed.push(receipt)
   }
   const file = new SettledReceipts(path)
-  if (owed.length > 0) file.startAt(offset, answered)
+  if (owed.length > 0) file.startAt(offset, settled)
   else file.startAt(sizeOf(rawPath), [])
   return { file, owed, lastId }
 }
@@ -89,17 +89,17 @@ function sizeOf(path: string): number {
   return statSync(path, { throwIfNoEntry: false })?.size ?? 0
 }
 
-function readAnswered(path: string): { offset: number; answered: Set<string> } {
+function readSettled(path: string): { offset: number; settled: Set<string> } {
   let text: string
   try {
     text = readFileSync(path, 'latin1')
-  } catch (fault) {
-    if ((fault as NodeJS.ErrnoException).code !== 'ENOENT') throw fault
-    return { offset: 0, answered: new Set() }
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
+    return { offset: 0, settled: new Set() }
   }
   const lines = text.split('\n')
-  // The last piece is empty, or a line torn by a kill.
+  // the last piece is empty, or a line that a kill cut off
   lines.pop()
   const offset = Number(lines.shift() ?? 0)
-  return { offset, answered: new Set(lines) }
+  return { offset, settled: new Set(lines) }
 }

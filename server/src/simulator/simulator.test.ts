@@ -12,7 +12,7 @@ const number = (lastTwo: string) => `121255501${lastTwo}`
 const plain = number('99')
 
 describe('fates', () => {
-  test('any number is delivered: an id, a receipt with that id, and a line in the raw file', async () => {
+  test('a plain number is delivered: an id, a receipt with that id, and a line in the raw file', async () => {
     const client = await simulator.bind()
     const response = await submit(client, textTo(plain))
     expect(response.command_status).toBe(status.ESME_ROK)
@@ -53,7 +53,7 @@ describe('fates', () => {
     expect(client.delivered[0]?.tlvs).toMatchObject({ message_state: 5, network_error_code: expect.any(Buffer) })
   })
 
-  test('555-0103: taken, and no receipt ever', async () => {
+  test('555-0103: accepted, and never a receipt', async () => {
     const client = await simulator.bind()
     expect((await submit(client, textTo(number('03')))).command_status).toBe(status.ESME_ROK)
     await submit(client, textTo(plain))
@@ -62,7 +62,7 @@ describe('fates', () => {
     expect((await simulator.control('GET', '/state')).body).toMatchObject({ accepted: 2, owed: 0 })
   })
 
-  test('555-0104: each text is throttled twice and then taken, and so again the next time', async () => {
+  test('555-0104: each text is throttled twice and then accepted, and so is the next one', async () => {
     const client = await simulator.bind()
     const statuses: number[] = []
     for (let i = 0; i < 6; i++) statuses.push((await submit(client, textTo(number('04')))).command_status)
@@ -74,7 +74,7 @@ describe('fates', () => {
     expect((await simulator.control('GET', '/state')).body).toMatchObject({ accepted: 2, throttled: 5 })
   })
 
-  test('555-0105: no answer, but the raw file has it and the receipt comes with its reference', async () => {
+  test('555-0105: no response, but a line in the raw file and a receipt with its reference', async () => {
     const client = await simulator.bind({ responseDeadlineMs: 200 })
     await expect(submit(client, textTo(number('05')))).rejects.toThrow('no response')
     await waitFor(() => client.delivered.length > 0)
@@ -87,24 +87,27 @@ describe('fates', () => {
   test.each([
     ['06', 'STOP'],
     ['07', 'YES'],
-  ])('555-01%s: delivered, replies %s after a second, but not to what answers its reply', async (lastTwo, word) => {
-    const client = await simulator.bind()
-    const [first, last] = encodeParts('A'.repeat(200), 7)
-    const sentAt = performance.now()
-    await submit(client, textTo(number(lastTwo), first))
-    await submit(client, textTo(number(lastTwo), last))
-    const [mo] = await waitFor(() => (mosOf(client).length > 0 ? mosOf(client) : undefined))
-    expect(performance.now() - sentAt).toBeGreaterThan(990)
-    expect(mo).toMatchObject({ source_addr: number(lastTwo), destination_addr: '12345', esm_class: 0 })
-    expect(decodeShortMessage(mo?.short_message ?? Buffer.alloc(0), 0, 0).text).toBe(word)
-    expect(receiptsOf(client)).toHaveLength(2)
+  ])(
+    '555-01%s: delivered, replies %s after a second, but not to the confirmation of its reply',
+    async (lastTwo, word) => {
+      const client = await simulator.bind()
+      const [first, last] = encodeParts('A'.repeat(200), 7)
+      const sentAt = performance.now()
+      await submit(client, textTo(number(lastTwo), first))
+      await submit(client, textTo(number(lastTwo), last))
+      const [mo] = await waitFor(() => (mosOf(client).length > 0 ? mosOf(client) : undefined))
+      expect(performance.now() - sentAt).toBeGreaterThan(990)
+      expect(mo).toMatchObject({ source_addr: number(lastTwo), destination_addr: '12345', esm_class: 0 })
+      expect(decodeShortMessage(mo?.short_message ?? Buffer.alloc(0), 0, 0).text).toBe(word)
+      expect(receiptsOf(client)).toHaveLength(2)
 
-    await submit(client, textTo(number(lastTwo), { short_message: Buffer.from('You are out.') }))
-    await waitFor(() => receiptsOf(client).length === 3)
-    expect((await simulator.control('GET', '/state')).body).toMatchObject({ owed: 0, mos: { sent: 1, answered: 1 } })
-  })
+      await submit(client, textTo(number(lastTwo), { short_message: Buffer.from('You are out.') }))
+      await waitFor(() => receiptsOf(client).length === 3)
+      expect((await simulator.control('GET', '/state')).body).toMatchObject({ owed: 0, mos: { sent: 1, answered: 1 } })
+    },
+  )
 
-  test('555-0108: its receipt is still owed when a later one is answered', async () => {
+  test('555-0108: its receipt is still owed when a later one is acknowledged', async () => {
     const client = await simulator.bind()
     await submit(client, textTo(number('08')))
     await submit(client, textTo(plain))
@@ -113,7 +116,7 @@ describe('fates', () => {
     expect((await simulator.control('GET', '/state')).body.owed).toBe(1)
   })
 
-  test('555-0109: two receipts, both before the answer', async () => {
+  test('555-0109: two receipts, both before the response', async () => {
     const client = await simulator.bind()
     const order: string[] = []
     client.session.on('request', () => order.push('receipt'))
@@ -123,12 +126,12 @@ describe('fates', () => {
     expect(receiptsOf(client).map((receipt) => receipt?.message_id)).toEqual([message_id, message_id])
   })
 
-  test('555-0109 is answered all the same when nobody takes receipts', async () => {
+  test('555-0109 gets its response even when no bind receives receipts', async () => {
     const client = await simulator.bind({ bind: 'transmitter' })
     expect((await submit(client, textTo(number('09')))).command_status).toBe(status.ESME_ROK)
   })
 
-  test('555-0110: refused, and not in the raw file', async () => {
+  test('555-0110: rejected, and not in the raw file', async () => {
     const client = await simulator.bind()
     const response = await submit(client, textTo(number('10')))
     expect(response).toMatchObject({ command_status: status.ESME_RINVDSTADR, message_id: '' })
@@ -136,7 +139,7 @@ describe('fates', () => {
     expect((await simulator.control('GET', '/state')).body).toMatchObject({ accepted: 0, refused: 1 })
   })
 
-  test('addresses that no network knows are refused', async () => {
+  test('malformed addresses are rejected', async () => {
     const client = await simulator.bind()
     expect((await submit(client, textTo('not-a-number'))).command_status).toBe(status.ESME_RINVDSTADR)
     expect((await submit(client, textTo(plain, { source_addr: '1\t2' }))).command_status).toBe(status.ESME_RINVSRCADR)
@@ -145,7 +148,7 @@ describe('fates', () => {
 })
 
 describe('receipts', () => {
-  test('registered_delivery is obeyed: none asked for, none sent; failures only', async () => {
+  test('registered_delivery decides: none, or failures only', async () => {
     const client = await simulator.bind()
     await submit(client, textTo(plain, { registered_delivery: 0 }))
     await submit(client, textTo(plain, { registered_delivery: 2 }))
@@ -155,7 +158,7 @@ describe('receipts', () => {
     expect((await simulator.control('GET', '/state')).body.owed).toBe(0)
   })
 
-  test('wait for a bind that receives, and come over it', async () => {
+  test('wait for a receiving bind', async () => {
     const sender = await simulator.bind({ bind: 'transmitter' })
     const { message_id } = await submit(sender, textTo(plain))
     const receiver = await simulator.bind({ bind: 'receiver' })
@@ -165,7 +168,7 @@ describe('receipts', () => {
     expect((await simulator.control('GET', '/state')).body).toMatchObject({ receipts: { sent: 1 } })
   })
 
-  test('come again after a bind dropped without answering them', async () => {
+  test('are sent again after a bind dropped without acknowledging them', async () => {
     const first = await simulator.bind({ answers: 'nothing' })
     const ids = new Set<string>()
     for (let i = 0; i < 5; i++) ids.add((await submit(first, textTo(plain))).message_id)
@@ -177,14 +180,14 @@ describe('receipts', () => {
     await waitFor(async () => (await simulator.control('GET', '/state')).body.owed === 0)
   })
 
-  test('are sent again to a client that asks for a moment', async () => {
+  test('are sent again to a client that responds with a retry status', async () => {
     const client = await simulator.bind({ answers: status.ESME_RX_T_APPN })
     await submit(client, textTo(plain))
     await waitFor(() => client.delivered.length >= 2)
     expect((await simulator.control('GET', '/state')).body).toMatchObject({ receipts: { answered: 0 }, owed: 1 })
   })
 
-  test('survive the simulator: what was not answered is sent by its next run, what was answered is not', async () => {
+  test('survive a restart: the next run sends unacknowledged receipts, and no others', async () => {
     const deaf = await simulator.bind({ bind: 'transmitter' })
     const first = await submit(deaf, textTo(plain))
     const client = await simulator.bind()
@@ -206,7 +209,7 @@ describe('receipts', () => {
     expect(simulator.raw().map((line) => line.smscId)).toEqual([first.message_id, second.message_id, third.message_id])
   })
 
-  test('that the mix took away are not owed by the next run', async () => {
+  test('that the mix suppressed are not owed by the next run', async () => {
     const client = await simulator.bind()
     await simulator.control('PATCH', '/settings', { receipt_mix: { none: 100 } })
     await submit(client, textTo(plain))
@@ -224,7 +227,7 @@ describe('receipts', () => {
 })
 
 describe('the raw file', () => {
-  test('has the line at the moment the answer arrives', async () => {
+  test('has the line when the response arrives', async () => {
     const client = await simulator.bind()
     const lines = await new Promise((resolve) => {
       client.session.request(textTo(plain), () => resolve(simulator.raw().length))
@@ -232,7 +235,7 @@ describe('the raw file', () => {
     expect(lines).toBe(1)
   })
 
-  test('has what was answered, whichever way the bind ends', async () => {
+  test('has every text with a response, for any end of the bind', async () => {
     const client = await simulator.bind({ window: 500 })
     const answered = new Set<string>()
     const sent = 2_000
@@ -260,7 +263,7 @@ describe('the raw file', () => {
     )
   })
 
-  test('keeps message_payload as the text', async () => {
+  test('stores message_payload as the text', async () => {
     const client = await simulator.bind()
     const tlvs = { message_payload: Buffer.from('payload') }
     await submit(client, textTo(plain, { short_message: Buffer.alloc(0), tlvs }))
@@ -274,33 +277,33 @@ describe('binds', () => {
   test.each([
     [{ system_id: 'stranger' }, status.ESME_RINVSYSID],
     [{ password: 'wrong' }, status.ESME_RINVPASWD],
-  ])('%o is refused', async (credentials, command_status) => {
-    const refusal = await simulator.bind(credentials).catch((fault) => fault)
-    expect(refusal).toBeInstanceOf(BindError)
-    expect(refusal.command_status).toBe(command_status)
+  ])('%o is rejected', async (credentials, command_status) => {
+    const error = await simulator.bind(credentials).catch((fault) => fault)
+    expect(error).toBeInstanceOf(BindError)
+    expect(error.command_status).toBe(command_status)
   })
 
-  test('stopping gives the answers that still wait, then unbinds', async () => {
+  test('stop() sends the pending responses, then unbinds', async () => {
     const { session } = await simulator.bind()
     await simulator.control('PATCH', '/settings', { latency_ms: 60_000 })
-    const answer = session.send(textTo(plain))
+    const response = session.send(textTo(plain))
     await waitFor(() => simulator.raw().length === 1)
     await simulator.stop()
-    expect((await answer).command_status).toBe(status.ESME_ROK)
+    expect((await response).command_status).toBe(status.ESME_ROK)
     expect(session.state).not.toBe('bound_trx')
     await simulator.start()
   })
 
   test.each([{ latency_ms: 60_000 }, { latency_ms: 0, latency_jitter_ms: 60_000 }, { receipts_first: true }])(
-    'stopping answers at once what comes meanwhile, at %j',
+    'stop() responds at once to later texts, at %j',
     async (settings) => {
       const { session } = await simulator.bind({ answers: 'nothing' })
-      // a bind that does not answer holds up the end
+      // an unresponsive bind delays the stop
       const other = await simulator.bind({ answers: 'nothing' })
       await simulator.control('PATCH', '/settings', settings)
       const stopping = simulator.stop()
-      const answer = await session.send(textTo(plain))
-      expect(answer.command_status).toBe(status.ESME_ROK)
+      const response = await session.send(textTo(plain))
+      expect(response.command_status).toBe(status.ESME_ROK)
       other.session.destroy()
       session.destroy()
       await stopping
@@ -308,7 +311,7 @@ describe('binds', () => {
     },
   )
 
-  test('a message cannot be asked about', async () => {
+  test('query_sm of an unknown message fails', async () => {
     const { session } = await simulator.bind()
     const response = await session.send(querySm({ message_id: 'abc', source_addr: '12345' }))
     expect(response.command_status).toBe(status.ESME_RQUERYFAIL)

@@ -1,6 +1,5 @@
-// The carrier in a box: an SMPP server on our own session that keeps what it takes in a raw file, and decides each
-// text's fate by its number. A process of its own that never touches the database, so what it says about a crash is a
-// witness's word.
+// The carrier in a box: an SMPP server on our own session that writes accepted texts to a raw file and decides each text's
+// fate by its number. It is a process of its own that never uses the database, so its records of a crash are independent.
 
 import { readFileSync } from 'node:fs'
 import type { Logger } from 'pino'
@@ -17,12 +16,12 @@ import { idBase } from './smsc-id.ts'
 import { isSubmission } from './submissions.ts'
 
 const LOOPBACK = '127.0.0.1'
-/** A client that does not let go is left behind after this. */
-const GOODBYE_MS = 2_000
+/** Time that clients have to unbind at a stop, before their connections are closed. */
+const CLOSE_MS = 2_000
 
 export type Simulator = {
   smppPort: number
-  /** Undefined where it speaks no TLS. */
+  /** Undefined without TLS. */
   tlsPort: number | undefined
   controlPort: number
   stop(): Promise<void>
@@ -30,31 +29,31 @@ export type Simulator = {
 
 export type SimulatorRuntime = { config: Pick<Config, 'simulator' | 'smpp'>; log: Logger }
 
-/** Takes binds and serves the control API, on loopback, from when this resolves. */
+/** Starts the SMPP server and the control API on loopback; resolves when both listen. */
 export async function startSimulator({ config, log }: SimulatorRuntime): Promise<Simulator> {
   const { rawFile: rawPath, latencyMs, receiptDelayMs, smppPort, tls, controlPort } = config.simulator
   const rawFile = new RawFile(rawPath)
-  const answered = openSettledReceipts(`${rawPath}.answered`, rawPath, receiptOfRecord)
+  const settled = openSettledReceipts(`${rawPath}.answered`, rawPath, receiptOfRecord)
   const initial = startingSettings(latencyMs, receiptDelayMs)
   const smsc = new Smsc({
     rawFile,
-    settledReceipts: answered.file,
+    settledReceipts: settled.file,
     settings: initial,
-    lastId: Math.max(idBase(Date.now()), answered.lastId),
+    lastId: Math.max(idBase(Date.now()), settled.lastId),
     log,
   })
-  smsc.restore(answered.owed)
-  if (answered.owed.length > 0) log.info({ owed: answered.owed.length }, 'receipts of the last run are still owed')
+  smsc.restore(settled.owed)
+  if (settled.owed.length > 0) log.info({ owed: settled.owed.length }, 'receipts of the last run are still owed')
 
   const { smpp } = config
   const binds = new Binds(smpp && { systemId: smpp.systemId, password: smpp.password.reveal() })
-  let answering = Promise.withResolvers<void>()
-  answering.resolve()
+  let responding = Promise.withResolvers<void>()
+  responding.resolve()
 
   const serverOptions: ServerOptions = {
     async onBind(_session, bind) {
-      await answering.promise
-      return binds.judge(bind, smsc.settings.maxBinds)
+      await responding.promise
+      return binds.decide(bind, smsc.settings.maxBinds)
     },
     onSession(session, bind) {
       const info = binds.add(session, bind)
@@ -62,11 +61,11 @@ export async function startSimulator({ config, log }: SimulatorRuntime): Promise
       log.info({ bind: id, kind }, 'bound')
       session.on('close', (reason) => log.info({ bind: id, reason }, 'bind closed'))
       session.on('request', (request) => {
-        smsc.take(session, request)
+        smsc.handle(session, request)
         if (isSubmission(request)) binds.submitted(session, info)
       })
       if (kind !== 'bound_tx') smsc.addReceiver(session)
-      if (!smsc.settings.answer) session.pause()
+      if (!smsc.settings.responding) session.pause()
     },
   }
   const servers = [createServer(serverOptions)]
@@ -77,15 +76,15 @@ export async function startSimulator({ config, log }: SimulatorRuntime): Promise
   const allSessions = () => servers.flatMap((server) => [...server.sessions])
 
   function change(settings: Settings): void {
-    const turned = settings.answer !== smsc.settings.answer
+    const isToggled = settings.responding !== smsc.settings.responding
     smsc.change(settings)
     binds.dropAfter(settings.dropAfter)
-    if (!turned) return
-    log.info({ answer: settings.answer }, 'answering turned')
-    if (settings.answer) answering.resolve()
-    else answering = Promise.withResolvers<void>()
+    if (!isToggled) return
+    log.info({ responding: settings.responding }, 'responding changed')
+    if (settings.responding) responding.resolve()
+    else responding = Promise.withResolvers<void>()
     for (const session of allSessions()) {
-      if (settings.answer) session.resume()
+      if (settings.responding) session.resume()
       else session.pause()
     }
   }
@@ -107,7 +106,7 @@ export async function startSimulator({ config, log }: SimulatorRuntime): Promise
     controlPort,
     LOOPBACK,
   )
-  log.info({ smppPort: boundPort, tlsPort, controlPort: control.port }, 'simulator is up')
+  log.info({ smppPort: boundPort, tlsPort, controlPort: control.port }, 'simulator started')
 
   return {
     smppPort: boundPort,
@@ -115,12 +114,12 @@ export async function startSimulator({ config, log }: SimulatorRuntime): Promise
     controlPort: control.port,
     async stop() {
       await control.close()
-      smsc.windUp()
-      const late = setTimeout(() => {
+      smsc.respondToAll()
+      const deadline = setTimeout(() => {
         for (const session of allSessions()) session.destroy('simulator stops')
-      }, GOODBYE_MS)
+      }, CLOSE_MS)
       await Promise.all(servers.map((server) => server.close()))
-      clearTimeout(late)
+      clearTimeout(deadline)
       smsc.close()
     },
   }

@@ -1,7 +1,6 @@
-// An SMSC id is a whole number: the millisecond at which the simulator started and then a count, so that ids differ over
-// restarts without anything being remembered (512 a millisecond is more than it could ever take). Everywhere but in
-// front of a client it is spelled in lower-case hex: twelve digits until 2042, the longest that V8 never keeps as a piece
-// of another string.
+// An SMSC id is a whole number: the millisecond of the simulator's start plus a count, so that ids are unique over restarts
+// without stored state (512 ids per millisecond exceed any throughput). Internally an id is spelled in lower-case hex: twelve
+// digits until 2042, the longest string that V8 copies instead of keeping a slice of its parent.
 
 const ID_EPOCH = Date.UTC(2025, 0, 1)
 const IDS_PER_MS = 512
@@ -11,18 +10,18 @@ export const idSpellings = ['hex', 'hex_upper', 'hex_padded', 'hex_mixed', 'deci
 const hexForms = ['hex', 'hex_upper', 'hex_padded'] as const
 export type IdSpelling = (typeof idSpellings)[number]
 
-/** The id before the first one that a simulator started at this time may give. */
+/** Returns the id before the first one of a simulator that started at this time. */
 export function idBase(startedAt: number): number {
   return (startedAt - ID_EPOCH) * IDS_PER_MS
 }
 
-/** Lower-case hex, in two halves: each is a small integer to the engine, which spells those five times as fast. */
+/** Spells an id in lower-case hex, in two halves: V8 converts small integers five times as fast. */
 export function hexId(id: number): string {
   const low = (id % LOW).toString(16)
   return id < LOW ? low : Math.floor(id / LOW).toString(16) + low.padStart(6, '0')
 }
 
-/** An id in hex, as SMSCs spell it, each in its own way; `hex_mixed` spells each id in one of the ways of hex. */
+/** Converts an id in hex to one of the spellings that SMSCs use; `hex_mixed` varies between the hex spellings by id. */
 export function spellId(hex: string, form: IdSpelling): string {
   switch (form) {
     case 'hex':
@@ -40,7 +39,7 @@ export function spellId(hex: string, form: IdSpelling): string {
   }
 }
 
-/** The id that is spelled so, in whatever way of hex or decimal the form is; NaN for none. */
+/** Parses an id in any hex or any decimal spelling, by the form; returns NaN for a malformed one. */
 export function readId(text: string, form: IdSpelling): number {
   if (form.startsWith('decimal')) return /^[0-9]{1,20}$/.test(text) ? Number(text) : Number.NaN
   return /^[0-9a-f]{1,16}$/i.test(text) ? Number.parseInt(text, 16) : Number.NaN

@@ -1,4 +1,4 @@
-// The three ways to submit a text, each read as submit_sm: the rest of the simulator knows no other.
+// The three commands that submit a text, each converted to submit_sm for the rest of the simulator.
 
 import { commandStatus as status } from '../smpp/pdu/command-status.ts'
 import type { RejectedDestination } from '../smpp/pdu/destinations.ts'
@@ -15,14 +15,14 @@ export function isSubmission(request: RequestPdu): request is Submission {
   return request.command === 'submit_sm' || request.command === 'data_sm' || request.command === 'submit_multi'
 }
 
-/** A data_sm as submit_sm: its message_payload is the text, its qos_time_to_live (§5.3.2.9) the validity. */
+/** Converts a data_sm: its message_payload is the text, its qos_time_to_live (§5.3.2.9) the validity period. */
 export function fromDataSm({ command: _, ...pdu }: DataSm): SubmitSm {
   const lifeS = pdu.tlvs?.qos_time_to_live
   const validity_period = lifeS ? relativeTime(lifeS * 1_000) : ''
   return submitSm({ ...pdu, validity_period, short_message: pdu.tlvs?.message_payload ?? none })
 }
 
-/** One submit_sm for each handset; undefined when distribution lists are among the destinations. */
+/** Converts a submit_multi to one submit_sm per handset; undefined when a destination is a distribution list. */
 export function fromSubmitMulti({ command: _, dest_address, ...pdu }: SubmitMulti): SubmitSm[] | undefined {
   const submits: SubmitSm[] = []
   for (const destination of dest_address) {
@@ -32,11 +32,11 @@ export function fromSubmitMulti({ command: _, dest_address, ...pdu }: SubmitMult
   return submits
 }
 
-/** The one answer to all the messages of a submit_multi: it names the first id, and who was not taken (§4.5.2). */
+/** The common response to all texts of a submit_multi: the first id and the rejected destinations (§4.5.2). */
 export class MultiResponse {
   readonly #session: Session
   readonly #request: SubmitMulti
-  readonly #refused: RejectedDestination[] = []
+  readonly #rejected: RejectedDestination[] = []
   #left: number
   #messageId: string | undefined
   #lost = false
@@ -47,22 +47,22 @@ export class MultiResponse {
     this.#left = submits
   }
 
-  /** What would be answered to one of them; undefined for an answer that is lost. The last one sends it all. */
+  /** Adds the response to one text; undefined for a lost one. The last call sends the response. */
   add(pdu: SubmitSm, fields: ResponseFields | undefined): void {
     if (!fields) this.#lost = true
-    else if (fields.command_status) this.#refused.push(refusalOf(pdu, fields.command_status))
+    else if (fields.command_status) this.#rejected.push(rejectedDestination(pdu, fields.command_status))
     else this.#messageId ??= fields.message_id
     if (--this.#left > 0 || this.#lost) return
-    const [first] = this.#refused
+    const [first] = this.#rejected
     this.#session.respond(this.#request, {
       command_status: this.#messageId === undefined && first ? first.error_status_code : status.ESME_ROK,
       message_id: this.#messageId ?? '',
-      unsuccess_sme: this.#refused,
+      unsuccess_sme: this.#rejected,
     })
   }
 }
 
-function refusalOf(pdu: SubmitSm, error_status_code: number): RejectedDestination {
+function rejectedDestination(pdu: SubmitSm, error_status_code: number): RejectedDestination {
   const { dest_addr_ton, dest_addr_npi, destination_addr } = pdu
   return { dest_addr_ton, dest_addr_npi, destination_addr, error_status_code }
 }

@@ -6,7 +6,7 @@ import { waitFor } from '../../test/wait-for.ts'
 const authority = makeAuthority()
 const simulator = useSimulator({ tls: authority.issue('127.0.0.1') })
 
-test('one simulator behind two ports: a text over TLS, its receipt over either', async () => {
+test('one simulator on two ports: a text over TLS, its receipt over either', async () => {
   const sender = await simulator.bind({
     port: simulator.tlsPort() ?? 0,
     tls: { ca: authority.cert },
@@ -19,7 +19,7 @@ test('one simulator behind two ports: a text over TLS, its receipt over either',
   expect((await simulator.control('POST', '/binds/drop')).body).toEqual({ dropped: 2 })
 })
 
-test('answer false is silence on both', async () => {
+test('answer false silences both', async () => {
   const secure = await simulator.bind({
     port: simulator.tlsPort() ?? 0,
     tls: { ca: authority.cert },

@@ -310,9 +310,9 @@ describe('malformed input', () => {
 test('the session reads only a bounded amount from a peer that does not read, and catches up later', async () => {
   const { session, peer } = await makeEsme()
   const rejected = { ...blankPdu('deliver_sm_resp'), message_id: 'x'.repeat(60) }
-  let answered = 0
+  let responses = 0
   session.on('request', (request) => {
-    answered++
+    responses++
     session.respond(request, { message_id: rejected.message_id })
   })
   peer.stream.pause()
@@ -320,7 +320,7 @@ test('the session reads only a bounded amount from a peer that does not read, an
   for (let i = 0; i < 40; i++) await peer.send(flood)
   expect(session.backlog).toBeGreaterThan(1024 * 1024)
   expect(session.backlog).toBeLessThan(1.5 * 1024 * 1024)
-  expect(answered).toBeLessThan(20_000)
+  expect(responses).toBeLessThan(20_000)
   peer.stream.resume()
   for (let i = 0; i < 400 && peer.received.length < 40_000; i++) await settle()
   expect(peer.received).toHaveLength(40_000)

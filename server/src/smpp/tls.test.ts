@@ -48,7 +48,7 @@ describe('the client', () => {
   })
 
   test.each([
-    ['an authority that nobody named', { servername: 'smpp.carrier.example' }, 'UNABLE_TO_VERIFY_LEAF_SIGNATURE'],
+    ['an unknown authority', { servername: 'smpp.carrier.example' }, 'UNABLE_TO_VERIFY_LEAF_SIGNATURE'],
     ['another name', { ...trusted, servername: 'smpp.other.example' }, 'ERR_TLS_CERT_ALTNAME_INVALID'],
     ['the address instead of the name', { ca: authority.cert }, 'ERR_TLS_CERT_ALTNAME_INVALID'],
   ])('does not bind to %s', async (_what, options, code) => {

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { decodeGsm7, encodeGsm7, fitsGsm7, septetsOf } from './gsm7.ts'
 
-// Golden places from the table of TS 23.038 §6.2.1, read column by column: the corners and every odd one out.
+// Golden values from the table of TS 23.038 §6.2.1, column by column: the corners and every irregular one.
 const basic: [character: string, septet: number][] = [
   ['@', 0x00],
   ['£', 0x01],

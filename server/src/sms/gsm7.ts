@@ -1,9 +1,9 @@
-// The GSM 7-bit default alphabet and its extension table (3GPP TS 23.038 §6.2.1), carried as SMPP carries it: one septet
-// to an octet, top bit clear. Packing eight septets into seven octets is the SMSC's business, not ours.
+// The GSM 7-bit default alphabet and its extension table (3GPP TS 23.038 §6.2.1), in the form of SMPP: one septet per octet,
+// top bit clear. The SMSC packs eight septets into seven octets.
 
 const ESCAPE = 0x1b
 
-/** Septets 0x00 to 0x7f in order; a blank holds the place of the escape (0x1b), and the true one overrides it. */
+/** Septets 0x00 to 0x7f in order; index 0x1b (escape) has a space, which the real space overrides. */
 const BASIC =
   '@£$¥èéùìòÇ\nØø\rÅå' +
   'Δ_ΦΓΛΩΠΨΣΘΞ ÆæßÉ' +
@@ -27,7 +27,7 @@ const EXTENSION: readonly (readonly [septet: number, character: string])[] = [
   [0x65, '€'],
 ]
 
-// One array look-up per character: every recipient's text passes here. The euro sign is the highest code unit of the set.
+// One array lookup per character, as every recipient's text is checked. The euro sign is the highest code unit of the set.
 const LACKING = 0xffff
 const ESCAPED = 0x100
 const septetByUnit = new Uint16Array('€'.charCodeAt(0) + 1).fill(LACKING)
@@ -36,7 +36,7 @@ for (const [septet, character] of EXTENSION) septetByUnit[character.charCodeAt(0
 
 const extensionBySeptet = new Map(EXTENSION)
 
-/** How many septets this UTF-16 code unit takes: 1, 2 with its escape, or 0 when the alphabet lacks it. */
+/** Returns the number of septets of this UTF-16 code unit: 1, 2 with its escape, or 0 when the alphabet lacks it. */
 export function septetsOf(codeUnit: number): 0 | 1 | 2 {
   const entry = septetByUnit[codeUnit] ?? LACKING
   if (entry === LACKING) return 0
@@ -51,7 +51,7 @@ export function fitsGsm7(text: string): boolean {
   return true
 }
 
-/** The text as unpacked septets; throws a RangeError on a character the alphabet lacks, so nothing is ever replaced. */
+/** Encodes a text as unpacked septets; throws a RangeError on a character that the alphabet lacks. */
 export function encodeGsm7(text: string): Buffer {
   const septets = Buffer.allocUnsafe(text.length * 2)
   let length = 0
@@ -65,9 +65,9 @@ export function encodeGsm7(text: string): Buffer {
 }
 
 /**
- * Reads unpacked septets. An escape before a septet the extension table does not define shows that septet's basic
- * character, as TS 23.038 asks of a handset that does not know the table; octets above 0x7f, which only an SMSC that
- * means Latin-1 by "default alphabet" sends, are read as Latin-1.
+ * Decodes unpacked septets. An escape before a septet that the extension table does not define gives that septet's basic
+ * character, as TS 23.038 requires of a handset without the table. Octets above 0x7f, which only an SMSC with Latin-1 as its
+ * default alphabet sends, are decoded as Latin-1.
  */
 export function decodeGsm7(bytes: Uint8Array): string {
   let text = ''

@@ -25,7 +25,7 @@ test.each([
   expect(lookAlike(character)).toBe(text)
 })
 
-test('whatever the text, what comes of it is GSM-7, and a text that is stays as it is', () => {
+test('toGsm7 converts any text to GSM-7 and does not change a GSM-7 text', () => {
   fc.assert(
     fc.property(fc.string({ unit: 'grapheme' }), (text) => {
       const plain = toGsm7(text)
@@ -36,6 +36,6 @@ test('whatever the text, what comes of it is GSM-7, and a text that is stays as 
   )
 })
 
-test('what a text lacks is told once each, pairs of surrogates whole', () => {
+test('charactersOutsideGsm7 returns each character once, surrogate pairs whole', () => {
   expect([...charactersOutsideGsm7('“Hi” 👍👍 Zoë“')]).toEqual(['“', '”', '👍', 'ë'])
 })

@@ -1,5 +1,5 @@
-// What GSM-7 lacks, and what stands for it without changing what is said. One such character makes all of a text UCS-2,
-// with 70 characters to a part instead of 160.
+// Replacements for characters outside GSM-7 that do not change the meaning. One such character makes the whole text UCS-2,
+// with 70 characters per part instead of 160.
 
 import { fitsGsm7, septetsOf } from './gsm7.ts'
 
@@ -20,9 +20,9 @@ const table: [characters: string, replacement: string][] = [
   ['Đđ', 'D'],
   ['Þþ', 'Th'],
   ['ıİ', 'i'],
-  // tab, the blanks of typography, line separators
+  // tab, typographic spaces, line separators
   ['\t\u00a0\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u205f\u3000\u2028\u2029', ' '],
-  // of no width, or said of the character before
+  // zero-width characters and variation selectors
   ['\u00ad\u200b\u200c\u200d\u2060\ufe0e\ufe0f\ufeff', ''],
 ]
 
@@ -33,7 +33,7 @@ for (const [small, capital] of ['łL', 'đD', 'þT'].map((pair) => [...pair] as 
 
 const marks = /\p{M}+/gu
 
-/** A character as GSM-7 can write it: its look-alike, its letter without the accent; nothing where there is none. */
+/** Returns a character's replacement in GSM-7: its look-alike, its letter without the accent, or '' without either. */
 export function lookAlike(character: string): string {
   if (fitsGsm7(character)) return character
   const known = replacements.get(character)
@@ -42,7 +42,7 @@ export function lookAlike(character: string): string {
   return plain !== '' && fitsGsm7(plain) ? plain : ''
 }
 
-/** The characters of a text that GSM-7 lacks, each once. */
+/** Returns the characters of a text that GSM-7 lacks, each once. */
 export function charactersOutsideGsm7(text: string): Set<string> {
   const lacking = new Set<string>()
   if (fitsGsm7(text)) return lacking
@@ -52,7 +52,7 @@ export function charactersOutsideGsm7(text: string): Set<string> {
   return lacking
 }
 
-/** The text with look-alikes in the place of what GSM-7 lacks; what has none is left out. */
+/** Replaces the characters that GSM-7 lacks with their look-alikes, and removes those without one. */
 export function toGsm7(text: string): string {
   if (fitsGsm7(text)) return text
   let plain = ''

@@ -37,7 +37,7 @@ describe('splitText', () => {
     expect(countParts(text)).toEqual({ encoding, partCount: partLengths.length })
   })
 
-  test('255 parts are the most', () => {
+  test('more than 255 parts throw', () => {
     expect(countParts(a(255 * 153)).partCount).toBe(255)
     expect(() => countParts(a(255 * 153 + 1))).toThrow(RangeError)
     expect(() => splitText('й'.repeat(255 * 67 + 1))).toThrow(RangeError)
@@ -52,7 +52,7 @@ describe('against sms-segments-calculator', () => {
   test.each([
     ['GSM-7', gsmText],
     ['mixed', anyText],
-  ])('%s texts count the same', (_name, texts) => {
+  ])('%s texts have the same count', (_name, texts) => {
     fc.assert(
       fc.property(texts, (text) => {
         const oracle = new SegmentedMessage(text)
@@ -83,7 +83,7 @@ describe('encodeParts', () => {
     expect(parts.every((part) => part.esm_class === 0x40 && part.data_coding === 0)).toBe(true)
   })
 
-  test('no part is longer than 140 octets on the air, and all of them read back as the text', () => {
+  test('no part is longer than 140 octets on the air, and all of them decode to the text', () => {
     fc.assert(
       fc.property(fc.oneof(gsmText, anyText), fc.nat(255), (text, reference) => {
         const parts = encodeParts(text, reference)
@@ -152,7 +152,7 @@ describe('decodeShortMessage', () => {
     expect(decodeShortMessage(Buffer.from(hex, 'hex'), data_coding, esm_class)).toEqual(expected)
   })
 
-  test('never throws, and what it reads can be stored', () => {
+  test('never throws, and its result can be stored', () => {
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 160 }), fc.nat(255), fc.nat(255), (bytes, data_coding, esm_class) => {
         const { text } = decodeShortMessage(bytes, data_coding, esm_class)

@@ -1,30 +1,30 @@
-// From a text to the octets of its parts, and back (3GPP TS 23.038 alphabets, TS 23.040 §9.2.3.24 user data header).
+// Encodes a text as the octets of its parts, and back (3GPP TS 23.038 alphabets, TS 23.040 §9.2.3.24 user data header).
 
 import { decodeGsm7, encodeGsm7, fitsGsm7, septetsOf } from './gsm7.ts'
 import { cutsSurrogatePair, decodeUcs2, encodeUcs2 } from './ucs2.ts'
 
 export type Encoding = 'gsm7' | 'ucs2'
 
-/** What one submit_sm carries, in the spelling of its fields. */
+/** The fields of the submit_sm of one part. */
 export type EncodedPart = {
   data_coding: 0 | 8
   esm_class: 0 | 0x40
   short_message: Buffer
-  /** For the SMSC to join the parts by, where they carry no header of their own. */
+  /** Concatenation fields, for parts without a user data header. */
   sar?: Concat
-  /** All of the text, for the SMSC to cut; then short_message is empty. */
+  /** The whole text, which the SMSC splits; short_message is empty then. */
   message_payload?: Buffer
 }
 
-/** How an SMSC wants texts. */
+/** The encoding that an SMSC requires. */
 export type EncodingOptions = {
-  /** What it means by data_coding 0. */
+  /** The charset of data_coding 0. */
   charset: 'gsm7' | 'latin1'
-  /** How it is told of parts: a header with an 8-bit or a 16-bit reference, sar fields, or one PDU with all of it. */
+  /** Form of a long text: parts with an 8-bit or a 16-bit reference, parts with sar fields, or one PDU with all of it. */
   longText: 'udh8' | 'udh16' | 'sar' | 'payload'
 }
 
-/** A concatenated message's reference (8 or 16 bits), how many parts it has, and which of them this is, from 1. */
+/** A concatenated message's reference (8 or 16 bits), its number of parts, and this part's number from 1. */
 export type Concat = { reference: number; total: number; sequence: number }
 
 export type DecodedMessage = { text: string; concat?: Concat }
@@ -32,15 +32,15 @@ export type DecodedMessage = { text: string; concat?: Concat }
 /** The total in the user data header is one octet. */
 export const MAX_PARTS = 255
 
-// In septets and in 16-bit units: 140 octets, less the six of the user data header once there is more than one part, or
-// the seven of one with a 16-bit reference.
-const ROOM = {
+// Capacity in septets or 16-bit units: 140 octets, minus six for the user data header if there are several parts, or minus
+// seven with a 16-bit reference.
+const CAPACITY = {
   gsm7: { single: 160, part: 153, widePart: 152 },
   ucs2: { single: 70, part: 67, widePart: 66 },
 } as const
-type Room = 'part' | 'widePart'
+type PartKind = 'part' | 'widePart'
 
-const usual: EncodingOptions = { charset: 'gsm7', longText: 'udh8' }
+const defaults: EncodingOptions = { charset: 'gsm7', longText: 'udh8' }
 
 const UDH_INDICATOR = 0x40
 const GSM_DEFAULT = 0
@@ -48,15 +48,15 @@ const LATIN_1 = 3
 const UCS_2 = 8
 
 /**
- * Cuts a text into the parts it is sent as; one character that GSM-7 lacks makes all of it UCS-2. An escape pair or a
- * surrogate pair is never cut. An empty text is one empty part. Throws a RangeError for a text of more than 255 parts.
+ * Splits a text into its parts; one character that GSM-7 lacks makes the whole text UCS-2. Escape pairs and surrogate pairs
+ * are never split. An empty text is one empty part. Throws a RangeError for a text of more than 255 parts.
  */
 export function splitText(text: string): { encoding: Encoding; parts: string[] } {
   return cut(text, encodingOf(text), 'part')
 }
 
-function cut(text: string, encoding: Encoding, room: Room): { encoding: Encoding; parts: string[] } {
-  const ends = layOut(text, encoding, room)
+function cut(text: string, encoding: Encoding, kind: PartKind): { encoding: Encoding; parts: string[] } {
+  const ends = layOut(text, encoding, kind)
   let start = 0
   const parts = ends.map((end) => {
     const part = text.slice(start, end)
@@ -66,17 +66,17 @@ function cut(text: string, encoding: Encoding, room: Room): { encoding: Encoding
   return { encoding, parts }
 }
 
-/** How many parts the text is sent (and billed) as, and in which encoding; throws as `splitText` does. */
+/** Returns the number of parts that are sent and billed, and the encoding; throws as `splitText` does. */
 export function countParts(text: string): { encoding: Encoding; partCount: number } {
   const encoding = encodingOf(text)
   return { encoding, partCount: layOut(text, encoding, 'part').length }
 }
 
 /**
- * The octets of each part as this SMSC wants them. Parts have a header 05 00 03 ref total seq, or 06 08 04 ref ref total
- * seq, or sar fields. Whatever its charset, a text is cut for the handset, which gets GSM-7 or UCS-2.
+ * Encodes each part for this SMSC. Parts have a header 05 00 03 ref total seq, or 06 08 04 ref ref total seq, or sar fields.
+ * For any charset, a text is split for the handset, which receives GSM-7 or UCS-2.
  */
-export function encodeParts(text: string, reference: number, options = usual): EncodedPart[] {
+export function encodeParts(text: string, reference: number, options = defaults): EncodedPart[] {
   const { charset, longText } = options
   const encoding = charset === 'latin1' && !isLatin1(text) ? 'ucs2' : encodingOf(text)
   const { parts } = cut(text, encoding, longText === 'udh16' ? 'widePart' : 'part')
@@ -89,7 +89,7 @@ export function encodeParts(text: string, reference: number, options = usual): E
   return parts.map((part, index) => {
     const concat = { reference, total: parts.length, sequence: index + 1 }
     if (longText === 'sar') {
-      // the SMSC makes the header: with a reference of one octet it can make the short one that the parts have room for
+      // the SMSC makes the header: with a one-octet reference it can make the short one, for which the parts have capacity
       const sar = { ...concat, reference: reference & 0xff }
       return { data_coding, esm_class: 0, short_message: encode(part), sar }
     }
@@ -106,22 +106,22 @@ function headerOf({ reference, total, sequence }: Concat, isWide: boolean): Buff
 
 const encodeLatin1 = (text: string) => Buffer.from(text, 'latin1')
 
-/** Whether no character of the text is beyond Latin-1. */
+/** Whether every character of the text is in Latin-1. */
 function isLatin1(text: string): boolean {
   for (let i = 0; i < text.length; i++) if (text.charCodeAt(i) > 0xff) return false
   return true
 }
 
 /**
- * Reads a short_message as far as it can be read, and never throws: a header that runs past the end is read as text, an
- * unknown coding as Latin-1. `charset` is what its sender means by data_coding 0. NUL characters, which PostgreSQL cannot store, are left out; half a surrogate pair becomes
- * U+FFFD.
+ * Decodes a short_message and never throws: a header that extends past the end is decoded as text, an unknown data_coding as
+ * Latin-1. `charset` is the sender's charset of data_coding 0. NUL characters, which PostgreSQL cannot store, are removed;
+ * an unpaired surrogate becomes U+FFFD.
  */
 export function decodeShortMessage(
   bytes: Uint8Array,
   data_coding: number,
   esm_class: number,
-  charset = usual.charset,
+  charset = defaults.charset,
 ): DecodedMessage {
   const header = esm_class & UDH_INDICATOR ? readUserDataHeader(bytes) : undefined
   const body = header ? bytes.subarray(header.length) : bytes
@@ -132,16 +132,17 @@ export function decodeShortMessage(
 
 const encodingOf = (text: string): Encoding => (fitsGsm7(text) ? 'gsm7' : 'ucs2')
 
-/** The index after the last character of each part. */
-function layOut(text: string, encoding: Encoding, partRoom: Room): number[] {
-  const room = ROOM[encoding]
-  if (lengthIn(encoding, text, room.single) <= room.single) return [text.length]
-  const ends = encoding === 'gsm7' ? gsm7Ends(text, room[partRoom]) : ucs2Ends(text, room[partRoom])
-  if (ends.length > MAX_PARTS) throw new RangeError(`a text of ${ends.length} parts; ${MAX_PARTS} is the most`)
+/** Returns the index after the last character of each part. */
+function layOut(text: string, encoding: Encoding, kind: PartKind): number[] {
+  const capacity = CAPACITY[encoding]
+  if (lengthIn(encoding, text, capacity.single) <= capacity.single) return [text.length]
+  const ends = encoding === 'gsm7' ? gsm7Ends(text, capacity[kind]) : ucs2Ends(text, capacity[kind])
+  if (ends.length > MAX_PARTS)
+    throw new RangeError(`a text of ${ends.length} parts exceeds the maximum of ${MAX_PARTS}`)
   return ends
 }
 
-/** The length in septets or 16-bit units, exact up to `enough` and merely greater beyond it. */
+/** Returns the length in septets or 16-bit units: exact up to `enough`, any greater number above it. */
 function lengthIn(encoding: Encoding, text: string, enough: number): number {
   if (encoding === 'ucs2' || text.length > enough) return text.length
   let septets = 0
@@ -149,12 +150,12 @@ function lengthIn(encoding: Encoding, text: string, enough: number): number {
   return septets
 }
 
-function gsm7Ends(text: string, room: number): number[] {
+function gsm7Ends(text: string, capacity: number): number[] {
   const ends: number[] = []
   let used = 0
   for (let i = 0; i < text.length; i++) {
     const septets = septetsOf(text.charCodeAt(i))
-    if (used + septets > room) {
+    if (used + septets > capacity) {
       ends.push(i)
       used = 0
     }
@@ -164,11 +165,11 @@ function gsm7Ends(text: string, room: number): number[] {
   return ends
 }
 
-function ucs2Ends(text: string, room: number): number[] {
+function ucs2Ends(text: string, capacity: number): number[] {
   const ends: number[] = []
   let end = 0
-  while (text.length - end > room) {
-    end += room
+  while (text.length - end > capacity) {
+    end += capacity
     if (cutsSurrogatePair(text, end)) end--
     ends.push(end)
   }
@@ -176,7 +177,7 @@ function ucs2Ends(text: string, room: number): number[] {
   return ends
 }
 
-/** The header's whole length and what it says of concatenation, or undefined when it does not fit the message. */
+/** Reads the header's total length and its concatenation; returns undefined when it does not fit the message. */
 function readUserDataHeader(bytes: Uint8Array): { length: number; concat?: Concat } | undefined {
   const length = (bytes[0] ?? 0) + 1
   if (length > bytes.length) return undefined
@@ -184,14 +185,14 @@ function readUserDataHeader(bytes: Uint8Array): { length: number; concat?: Conca
   for (let at = 1; at + 1 < length; ) {
     const element = bytes[at]
     const value = bytes.subarray(at + 2, Math.min(at + 2 + (bytes[at + 1] ?? 0), length))
-    // The last one counts when an element comes twice (TS 23.040 §9.2.3.24).
+    // the last one of a repeated element counts (TS 23.040 §9.2.3.24)
     concat = readConcat(element, value) ?? concat
     at += 2 + (bytes[at + 1] ?? 0)
   }
   return concat ? { length, concat } : { length }
 }
 
-/** Element 0x00 has an 8-bit reference, 0x08 a 16-bit one; one that cannot be true is ignored, as §9.2.3.24.1 says. */
+/** Element 0x00 has an 8-bit reference, 0x08 a 16-bit one; an invalid one is ignored, as §9.2.3.24.1 requires. */
 function readConcat(element: number | undefined, value: Uint8Array): Concat | undefined {
   const wide = element === 0x08
   if (!wide && element !== 0x00) return undefined

@@ -19,7 +19,7 @@ describe('parsePhoneNumber', () => {
     expect(parsePhoneNumber(input)).toBe(4155550100)
   })
 
-  test('the numbering plan is not its business: an exchange may begin with 1', () => {
+  test('it does not check the numbering plan: an exchange may begin with 1', () => {
     expect(parsePhoneNumber('2061234567')).toBe(2061234567)
   })
 
@@ -49,7 +49,7 @@ describe('parsePhoneNumber', () => {
     true,
     ['4155550100'],
     {},
-  ])('%s is refused', (input) => {
+  ])('%s is rejected', (input) => {
     expect(parsePhoneNumber(input)).toBeUndefined()
   })
 })
@@ -59,16 +59,16 @@ describe('SMPP addresses', () => {
     expect(fromSmppAddress(address)).toBe(4155550100)
   })
 
-  test.each(['12345', '', '447700900123', '415-555-0100', 'Carillon'])('%j is nobody we text', (address) => {
+  test.each(['12345', '', '447700900123', '415-555-0100', 'Carillon'])('%j is not a phone number', (address) => {
     expect(fromSmppAddress(address)).toBeUndefined()
   })
 
-  test('go out with the country code', () => {
+  test('are formatted with the country code', () => {
     expect(toSmppAddress(4155550100)).toBe('14155550100')
   })
 })
 
-test('every number survives both ways of writing it', () => {
+test('every number survives a round trip in both formats', () => {
   fc.assert(
     fc.property(fc.integer({ min: 2_000_000_000, max: 9_999_999_999 }), (phone) => {
       expect(parsePhoneNumber(formatPhoneNumber(phone))).toBe(phone)

@@ -1,11 +1,11 @@
-/** What a carrier may echo in a receipt: twelve bits for the log row, four of the part's number (from 0). */
+/** Returns the user_message_reference, which receipts echo: twelve bits of the log row, four of the part's index. */
 export function referenceOf(logId: number, part: number): number {
   return (mixLogId(logId) % 4096) * 16 + (part % 16)
 }
 
 /**
- * Sixteen bits for a log row. Each broadcast begins at a multiple of 2^14, and a handset has about the same place in each:
- * its texts must differ all the same. `listUnknownRows` computes the same in SQL.
+ * Hashes a log row's id to sixteen bits. Each broadcast starts at a multiple of 2^14, and a handset has about the same offset
+ * in each, but its texts must have different references. `listUnknownRows` has the same formula in SQL.
  */
 export function mixLogId(logId: number): number {
   return (logId % 65_536) ^ (Math.floor(logId / 16_384) % 65_536)

@@ -13,7 +13,7 @@ test.each([
   expect(decodeUcs2(Buffer.from(hex, 'hex'))).toBe(text)
 })
 
-test('an odd last octet is dropped, and the bytes given are left as they were', () => {
+test('an odd last octet is dropped, and the input bytes are unchanged', () => {
   const bytes = Uint8Array.of(0x00, 0x41, 0x00)
   expect(decodeUcs2(bytes)).toBe('A')
   expect([...bytes]).toEqual([0x00, 0x41, 0x00])

@@ -1,17 +1,17 @@
-// UCS-2 as SMS uses it (3GPP TS 23.038 §6.2.3): UTF-16 code units, big endian, an emoji being a surrogate pair.
+// UCS-2 of SMS (3GPP TS 23.038 §6.2.3): big-endian UTF-16 code units; an emoji is a surrogate pair.
 
-/** The text as big-endian UTF-16. */
+/** Encodes a text as big-endian UTF-16. */
 export function encodeUcs2(text: string): Buffer {
   return Buffer.from(text, 'utf16le').swap16()
 }
 
-/** Reads big-endian UTF-16; an odd last octet is half a character and is dropped. */
+/** Decodes big-endian UTF-16; an odd last octet is half a character and is dropped. */
 export function decodeUcs2(bytes: Uint8Array): string {
   const whole = bytes.length - (bytes.length % 2)
   return Buffer.from(bytes.subarray(0, whole)).swap16().toString('utf16le')
 }
 
-/** Whether cutting the text before `index` would part a surrogate pair. */
+/** Whether a split before `index` would separate a surrogate pair. */
 export function cutsSurrogatePair(text: string, index: number): boolean {
   return isBetween(text.charCodeAt(index - 1), 0xd800, 0xdbff) && isBetween(text.charCodeAt(index), 0xdc00, 0xdfff)
 }

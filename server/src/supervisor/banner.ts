@@ -1,16 +1,16 @@
-/** What a first broadcast needs to know. */
+/** The sandbox's account, with what a first broadcast needs. */
 export type SandboxAccount = { email: string; apiKey: string | undefined; listId: number; shortCode: string }
 
 export type BannerFacts = {
   mode: 'sandbox' | 'production'
   url: string
   dataDir: string
-  /** Where the database is, if that is not in the data directory, and why. */
+  /** Location of the database if it is not in the data directory, and the reason. */
   databaseNote: string | undefined
   account: SandboxAccount | undefined
 }
 
-/** The short block that a start ends with. */
+/** Renders the block that `npm start` prints when everything runs. */
 export function renderBanner({ mode, url, dataDir, databaseNote, account }: BannerFacts): string {
   const rows: [string, string][] = [
     ['Console', `${url}/`],
@@ -19,13 +19,13 @@ export function renderBanner({ mode, url, dataDir, databaseNote, account }: Bann
     ['Data', dataDir],
     ...(databaseNote ? [['Database', databaseNote] as [string, string]] : []),
   ]
-  const what =
+  const modeLine =
     mode === 'sandbox'
       ? 'Carillon runs in sandbox mode: every text goes to the built-in simulator, none to a phone.'
       : 'Carillon runs in production mode: texts go to phones.'
   return [
     '',
-    what,
+    modeLine,
     '',
     ...rows.map(([name, value]) => `  ${name.padEnd(10)} ${value}`),
     '',
@@ -38,7 +38,7 @@ export function renderBanner({ mode, url, dataDir, databaseNote, account }: Bann
 function loginRows({ email, apiKey }: SandboxAccount): [string, string][] {
   return [
     ['Login', email],
-    ['API key', apiKey ?? 'made on another data directory, which alone can show it'],
+    ['API key', apiKey ?? 'created with another data directory; only that one can show it'],
   ]
 }
 

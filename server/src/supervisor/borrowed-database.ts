@@ -8,7 +8,7 @@ export type BorrowOptions = {
   dataDir: string
   /** The mode of a directory that does not exist yet. */
   mode: 'sandbox' | 'production'
-  /** `make`: a missing directory is made. `alone`: nothing else may run on it. */
+  /** `make`: create a missing directory. `alone`: fail if an instance runs on it. */
   make?: boolean
   alone?: boolean
 }
@@ -16,40 +16,38 @@ export type BorrowOptions = {
 export type BorrowedDatabase = {
   url: string
   mode: string
-  /** An instance runs on it; otherwise PostgreSQL was started for us alone. */
+  /** Whether an instance runs on the directory; otherwise PostgreSQL was started for this command. */
   isRunning: boolean
-  /** Gives the directory to another mode; only for who is alone on it. */
+  /** Sets the directory's mode; throws OperatorError while an instance runs on it. */
   changeMode(mode: string): void
-  /** Stops what was started for us. */
+  /** Stops the PostgreSQL that was started for this command. */
   close(): Promise<void>
 }
 
-/** The embedded database for the length of one command: that of the running instance, or one started for the purpose. */
+/** Provides the embedded database for one command: that of the running instance, or one started for the command. */
 export async function borrowDatabase({ dataDir, mode, make, alone }: BorrowOptions): Promise<BorrowedDatabase> {
   const known = inspectDataDir(dataDir)
   if (!known && !make) {
     throw new OperatorError(
-      `There is no data of Carillon in ${dataDir} yet. Run npm start once, or set CARILLON_DATA_DIR or DATABASE_URL.`,
+      `${dataDir} is not a data directory of Carillon yet. Run npm start once, or set CARILLON_DATA_DIR or DATABASE_URL.`,
     )
   }
   if (known?.inUse) {
     if (alone) throw new OperatorError(`Carillon runs on ${dataDir}. Stop it first.`)
     const url = findRunningPostgres(join(dataDir, 'postgres'))
     if (url === undefined) {
-      throw new OperatorError(
-        `Carillon runs on ${dataDir}, but its PostgreSQL does not answer just now. Try again in a moment.`,
-      )
+      throw new OperatorError(`Carillon runs on ${dataDir}, but its PostgreSQL is not ready. Retry in a moment.`)
     }
-    const refuse = () => {
+    const reject = () => {
       throw new OperatorError(`Carillon runs on ${dataDir}. Stop it first.`)
     }
-    return { url, mode: known.mode, isRunning: true, changeMode: refuse, close: async () => {} }
+    return { url, mode: known.mode, isRunning: true, changeMode: reject, close: async () => {} }
   }
   return startAlone(dataDir, known?.mode ?? mode)
 }
 
-async function startAlone(wanted: string, mode: string): Promise<BorrowedDatabase> {
-  const dir = await openDataDir(wanted, mode, () => {})
+async function startAlone(dataDir: string, mode: string): Promise<BorrowedDatabase> {
+  const dir = await openDataDir(dataDir, mode, () => {})
   const watchdog = new WatchdogLink(() => {})
   try {
     watchdog.start()

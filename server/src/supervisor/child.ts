@@ -6,26 +6,26 @@ import { identify, killGroup, type ProcessId, signal, waitUntilGone } from './pr
 
 const firstDelayMs = 100
 const longestDelayMs = 5_000
-const steadyMs = 30_000 // up for this long, and the next death starts with the first delay again
+const steadyMs = 30_000 // uptime after which the restart delay is reset
 const firstStartAttempts = 3
 const firstStartMs = 60_000
 
-/** What a role says when it works: its ports, for instance. */
+/** The fields of a role's ready message, for instance its ports. */
 export type Ready = Readonly<Record<string, unknown>>
 
 export type ChildOptions = {
   name: string
   script: string
   logFile: string
-  /** Asked anew for each start, so that a restarted role can be told what the first one found. */
+  /** Called for each start, so that a restarted role gets values (such as ports) that its first start reported. */
   env: () => NodeJS.ProcessEnv
-  /** A line for the terminal and the supervisor's log. */
+  /** Writes a line to the terminal and the supervisor's log. */
   report: (line: string) => void
-  /** Called whenever a process came or went. */
+  /** Called whenever a process starts or exits. */
   onChange: () => void
 }
 
-/** One role as a child process, started again with back-off when it dies, until it is stopped. */
+/** Runs one role as a child process and restarts it with back-off until it is stopped. */
 export class Child {
   readonly name: string
   readonly #options: ChildOptions
@@ -42,7 +42,7 @@ export class Child {
   constructor(options: ChildOptions) {
     this.name = options.name
     this.#options = options
-    this.#ready.promise.catch(() => {}) // whoever waits for it hears of it
+    this.#ready.promise.catch(() => {}) // callers of start() handle the rejection
   }
 
   /** The running process, if there is one. */
@@ -50,11 +50,11 @@ export class Child {
     return this.#id
   }
 
-  /** Starts the role and returns what it said when it was ready; gives up when it cannot even start. */
+  /** Starts the role and returns its ready message; throws OperatorError when it fails to start. */
   start(): Promise<Ready> {
     if (!this.#stopping) this.#spawn()
-    const late = setTimeout(() => this.#ready.reject(this.#failure('says nothing')), firstStartMs)
-    this.#ready.promise.finally(() => clearTimeout(late)).catch(() => {})
+    const timer = setTimeout(() => this.#ready.reject(this.#failure('no ready message')), firstStartMs)
+    this.#ready.promise.finally(() => clearTimeout(timer)).catch(() => {})
     return this.#ready.promise
   }
 
@@ -66,51 +66,51 @@ export class Child {
     const child = spawn(process.execPath, [script], {
       env: env(),
       stdio: ['ignore', output, output, 'ipc'],
-      detached: true, // a group of its own: a terminal's Ctrl-C reaches the supervisor only
+      detached: true, // its own process group, so that a terminal's Ctrl-C reaches only the supervisor
     })
     closeSync(output)
     this.#process = child
     this.#id = child.pid === undefined ? undefined : identify(child.pid)
     this.#options.onChange()
-    child.on('message', (message) => this.#hear(message))
+    child.on('message', (message) => this.#onMessage(message))
     child.once('exit', (code, by) => this.#onExit(by ?? `code ${code}`))
     child.on('error', (e) => {
       if (child.pid === undefined) this.#onExit(e.message)
     })
   }
 
-  #hear(message: unknown) {
+  #onMessage(message: unknown) {
     if (typeof message !== 'object' || message === null || !('type' in message) || message.type !== 'ready') return
-    const again = this.#everReady
+    const isRestart = this.#everReady
     this.#everReady = true
     this.#ready.resolve(message as Ready)
-    if (again) this.#options.report(`${this.name} is back`)
+    if (isRestart) this.#options.report(`${this.name} is back`)
   }
 
-  #onExit(how: string) {
-    // whatever the role itself had started ends with it
+  #onExit(reason: string) {
+    // the role's own children end with it
     if (this.#id) killGroup(this.#id.pid)
     this.#process = undefined
     this.#id = undefined
     this.#options.onChange()
     if (this.#stopping) return
     if (!this.#everReady && this.#attempts >= firstStartAttempts) {
-      this.#ready.reject(this.#failure(how))
+      this.#ready.reject(this.#failure(reason))
       return
     }
     if (performance.now() - this.#startedAt > steadyMs) this.#delayMs = firstDelayMs
-    this.#options.report(`${this.name} ended (${how}); starting it again in ${this.#delayMs / 1_000} s`)
+    this.#options.report(`${this.name} ended (${reason}); restarting it in ${this.#delayMs / 1_000} s`)
     this.#timer = setTimeout(() => this.#spawn(), this.#delayMs)
     this.#delayMs = Math.min(this.#delayMs * 2, longestDelayMs)
   }
 
-  #failure(how: string): OperatorError {
+  #failure(reason: string): OperatorError {
     const lines = readFileSync(this.#options.logFile, 'utf8').trimEnd().split('\n').slice(-5)
     const tail = lines.map((line) => `\n  ${line.slice(0, 500)}`).join('')
-    return new OperatorError(`${this.name} does not start (${how}; see ${this.#options.logFile})${tail}`)
+    return new OperatorError(`${this.name} failed to start (${reason}; see ${this.#options.logFile})${tail}`)
   }
 
-  /** Asks the role to finish what it has in hand, and ends it when the time is up. Returns when it is gone. */
+  /** Sends SIGTERM, so that the role finishes its work, and kills it after `timeoutMs`. Resolves when it is gone. */
   async stop(timeoutMs: number): Promise<void> {
     this.#stopping = true
     clearTimeout(this.#timer)
@@ -118,14 +118,14 @@ export class Child {
     const id = this.#id
     if (!id) return
     this.#process?.kill('SIGTERM')
-    signal(id.pid, 'SIGCONT') // a stopped process would not hear it
+    signal(id.pid, 'SIGCONT') // a stopped process would not receive SIGTERM
     if (await waitUntilGone([id], timeoutMs)) return
-    this.#options.report(`${this.name} did not stop in time and is ended`)
+    this.#options.report(`${this.name} did not stop in time, killing it`)
     this.kill()
     await waitUntilGone([id], 5_000)
   }
 
-  /** Ends the role at once; without stop() before it, it will be started again. */
+  /** Kills the role at once; unless stop() was called before, it is restarted. */
   kill() {
     if (this.#id) killGroup(this.#id.pid)
   }

@@ -20,11 +20,11 @@ const format = 1
 const markerName = 'carillon.json'
 const lockName = 'lock'
 
-/** The data directory, ours alone until it is released. */
+/** The data directory, locked by this process until release(). */
 export type DataDir = {
   path: string
   logDir: string
-  /** Writes down what a later start must wait for or end, should this supervisor and its watchdog both be killed. */
+  /** Records the processes that a later start must kill if this supervisor and its watchdog are both killed. */
   record(watchdog: ProcessId | undefined, children: readonly ProcessId[]): void
   release(): void
 }
@@ -32,11 +32,11 @@ export type DataDir = {
 type Lock = ProcessId & { watchdog?: ProcessId; children: ProcessId[] }
 
 /**
- * Opens the data directory for this process, making it the first time. Refuses one that holds something else, is in
- * use, or belongs to another mode. What a killed instance left running is ended first.
+ * Opens and locks the data directory, and creates it the first time. Throws OperatorError when it contains other files, is in
+ * use, or has the other mode. First kills the processes that a killed instance left running.
  */
-export async function openDataDir(wanted: string, mode: string, report: (line: string) => void): Promise<DataDir> {
-  const path = makeDirectory(wanted)
+export async function openDataDir(dataDir: string, mode: string, report: (line: string) => void): Promise<DataDir> {
+  const path = makeDirectory(dataDir)
   checkMarker(path, mode)
   const lockFile = join(path, lockName)
   const me = identify(process.pid)
@@ -58,7 +58,7 @@ export async function openDataDir(wanted: string, mode: string, report: (line: s
   }
 }
 
-/** What is known of a data directory without opening it; undefined when there is none of ours. */
+/** Reads a data directory's mode, and whether it is in use, without opening it; undefined unless it is one of Carillon. */
 export function inspectDataDir(path: string): { mode: string; inUse: boolean } | undefined {
   const marker = join(path, markerName)
   const found = existsSync(marker) ? parse<{ product: string; mode: string }>(readFileSync(marker, 'utf8')) : undefined
@@ -67,20 +67,20 @@ export function inspectDataDir(path: string): { mode: string; inUse: boolean } |
   return { mode: found.mode, inUse: holder !== undefined && isRunning(holder) }
 }
 
-/** From now on the directory belongs to another mode. The caller has it open. */
+/** Sets the mode of an open data directory. */
 export function changeMode({ path }: DataDir, mode: string) {
   writeFileAtomically(join(path, markerName), `${JSON.stringify({ product, format, mode }, null, 2)}\n`)
 }
 
 function makeDirectory(path: string): string {
   try {
-    // root's database runs on an account that must be able to pass through here; secrets inside have modes of their own
+    // root's PostgreSQL runs as another account, which must traverse this directory; secrets in it have their own modes
     const isNew = mkdirSync(path, { recursive: true }) !== undefined
     if (isNew) chmodSync(path, process.getuid?.() === 0 ? 0o711 : 0o700)
     return realpathSync(path)
   } catch (e) {
     throw new OperatorError(
-      `The data directory ${path} cannot be made: ${(e as Error).message}. Set CARILLON_DATA_DIR.`,
+      `The data directory ${path} cannot be created: ${(e as Error).message}. Set CARILLON_DATA_DIR.`,
     )
   }
 }
@@ -91,7 +91,7 @@ function checkMarker(path: string, mode: string) {
   if (!existsSync(marker)) {
     if (names.length === 0) return
     throw new OperatorError(
-      `${path} holds other files and is not a data directory of Carillon. Set CARILLON_DATA_DIR to an empty directory or to one that does not exist yet.`,
+      `${path} is not a data directory of Carillon and contains other files. Set CARILLON_DATA_DIR to an empty directory or to one that does not exist yet.`,
     )
   }
   const found = parse<{ product: string; format: number; mode: string }>(readFileSync(marker, 'utf8'))
@@ -105,7 +105,7 @@ function checkMarker(path: string, mode: string) {
   }
   if (found.mode !== mode) {
     throw new OperatorError(
-      `${path} holds the data of ${found.mode} mode, and CARILLON_MODE is ${mode}. Set CARILLON_MODE=${found.mode}, or CARILLON_DATA_DIR to another directory.`,
+      `${path} is in ${found.mode} mode, but CARILLON_MODE is ${mode}. Set CARILLON_MODE=${found.mode}, or CARILLON_DATA_DIR to another directory.`,
     )
   }
 }
@@ -133,7 +133,7 @@ async function takeLock(lockFile: string, me: ProcessId, path: string, report: (
     if (existsSync(lockFile)) moveAside(lockFile, holder)
     writeFileSync(draft, JSON.stringify({ ...me, children: [] } satisfies Lock), { mode: 0o600 })
     try {
-      linkSync(draft, lockFile) // fails where another start was faster
+      linkSync(draft, lockFile) // fails if another start was faster
       return
     } catch (e) {
       if ((e as NodeJS.ErrnoException).code !== 'EEXIST') throw e
@@ -143,7 +143,7 @@ async function takeLock(lockFile: string, me: ProcessId, path: string, report: (
   }
 }
 
-/** Takes a stale lock away; puts it back if it turns out to be that of another start which was faster. */
+/** Removes a stale lock; restores it if it is the new lock of another start that was faster. */
 function moveAside(lockFile: string, stale: Lock | undefined) {
   const aside = `${lockFile}.${randomBytes(4).toString('hex')}`
   try {
@@ -157,16 +157,16 @@ function moveAside(lockFile: string, stale: Lock | undefined) {
   }
 }
 
-/** A killed supervisor's watchdog ends its processes by itself; two that work on one database would not do. */
+/** Waits for the watchdog of a killed supervisor to end its processes, because two instances must not share a database. */
 async function endLeftovers({ watchdog, children }: Lock, report: (line: string) => void): Promise<void> {
   if (watchdog && isRunning(watchdog)) {
-    report('The last run was killed; waiting until its processes have ended.')
+    report('The last run was killed; waiting for its processes to end.')
     if (!(await waitUntilGone([watchdog], 8_000))) killGroup(watchdog.pid)
   }
   const left = children.filter(isRunning)
   for (const { pid } of left) killGroup(pid)
   if (!(await waitUntilGone(left, 5_000))) {
-    throw new OperatorError(`Processes of the last run do not end: ${left.map(({ pid }) => pid).join(', ')}.`)
+    throw new OperatorError(`Processes of the last run cannot be killed: ${left.map(({ pid }) => pid).join(', ')}.`)
   }
 }
 
@@ -186,7 +186,7 @@ function parse<T>(text: string): T | undefined {
   }
 }
 
-/** Writes a file that is never seen half written. */
+/** Writes a file atomically, by renaming a draft. */
 export function writeFileAtomically(path: string, text: string) {
   const draft = `${path}.${randomBytes(4).toString('hex')}`
   writeFileSync(draft, text, { mode: 0o600 })

@@ -13,7 +13,7 @@ type DatabaseOptions = {
   onChange: () => void
 }
 
-/** The embedded PostgreSQL, started again on the same address when it dies, until it is stopped. */
+/** Runs the embedded PostgreSQL, and restarts it on the same address until it is stopped. */
 export class Database {
   readonly #options: DatabaseOptions
   #server: Postgres | undefined
@@ -29,7 +29,7 @@ export class Database {
     return this.#clusterName
   }
 
-  /** Starts it and returns the server; refuses when it cannot be started. */
+  /** Starts PostgreSQL and returns the server; throws OperatorError when it fails to start. */
   async start(): Promise<Postgres> {
     const starting = this.#launch()
     this.#starting = starting.catch(() => {})
@@ -55,20 +55,20 @@ export class Database {
   }
 
   async #startAgain(): Promise<void> {
-    this.#options.report('PostgreSQL ended; starting it again')
+    this.#options.report('PostgreSQL ended; restarting it')
     for (let delayMs = firstDelayMs; !this.#stopping; delayMs = Math.min(delayMs * 2, longestDelayMs)) {
       try {
         await this.#launch()
         this.#options.report('PostgreSQL is back')
         return
       } catch (e) {
-        this.#options.report(`${(e as Error).message}\nTrying again in ${delayMs / 1_000} s`)
+        this.#options.report(`${(e as Error).message}\nRetrying in ${delayMs / 1_000} s`)
         await sleep(delayMs)
       }
     }
   }
 
-  /** Stops it; a second call in immediate mode hurries the first. */
+  /** Stops PostgreSQL; a second call in immediate mode shortens the first. */
   async stop(mode: 'fast' | 'immediate'): Promise<void> {
     this.#stopping = true
     await this.#starting

@@ -28,44 +28,44 @@ import { identify } from './processes.ts'
 
 const superuser = 'carillon'
 const database = 'carillon'
-const socketPort = 5432 // only a part of the socket's file name
-const longestSocketPath = 103 // sun_path holds 104 bytes on macOS, 108 on Linux
+const socketPort = 5432 // part of the socket's file name, not a TCP port
+const longestSocketPath = 103 // sun_path has 104 bytes on macOS, 108 on Linux
 
 export type PostgresOptions = {
-  /** The server's home: it holds the cluster and its password. The caller makes sure that nobody else uses it. */
+  /** The server's home, with the cluster and its password. The caller ensures that no other process uses it. */
   dataDir: string
-  /** Added to, or put in place of, those of postgres-settings.ts. */
+  /** Settings that extend or override those of postgres-settings.ts. */
   settings?: Record<string, string>
-  /** The file that PostgreSQL's own words are appended to; `postgres.log` in dataDir without it. */
+  /** The log file of PostgreSQL; `postgres.log` in dataDir by default. */
   log?: string
-  /** The loopback port where a socket cannot be used: give the earlier one so that a restart keeps the URL. */
+  /** The loopback port if no Unix socket can be used. A restart passes the previous one, so that the URL stays the same. */
   port?: number
-  /** Told the cluster's name before anything of it runs, for whoever must be able to end it. */
+  /** Called with the cluster's name before any of its processes starts, so that the caller can kill them by that name. */
   named?: (clusterName: string) => void
 }
 
 export type Postgres = {
-  /** As superuser, to the database `carillon`; put another name into the path for another database. */
+  /** Connects as superuser to the database `carillon`; the path selects another database. */
   url: string
   pid: number
   /** The name in the title of each of its processes. */
   clusterName: string
-  /** Where the cluster is: below dataDir unless root's stand-in account cannot reach that. */
+  /** The cluster's directory: below dataDir, unless the unprivileged account used for root cannot reach that. */
   clusterDir: string
-  /** The account it runs as, where that is not our own. */
+  /** The account that PostgreSQL runs as, if not our own. */
   account: string | undefined
   port: number | undefined
-  /** Settles when the postmaster is gone, for whatever reason. */
+  /** Resolves when the postmaster has exited, for any reason. */
   exited: Promise<void>
-  /** Fast: open transactions are rolled back. Immediate: without a checkpoint. Returns when no process is left. */
+  /** Stops: `fast` rolls back open transactions, `immediate` skips the checkpoint. Resolves when no process is left. */
   stop(mode?: 'fast' | 'immediate'): Promise<void>
   /** SIGKILL for every process of the cluster. */
   kill(): void
 }
 
 /**
- * Starts the embedded PostgreSQL on this home, making the cluster and the database the first time, and returns when it
- * takes connections. What an earlier, killed server left behind (processes, socket, pid file) is ended and removed.
+ * Starts the embedded PostgreSQL in this home and resolves when it accepts connections; creates the cluster and the database
+ * the first time. First kills and removes the remains of a killed server (processes, socket, pid file).
  */
 export async function startPostgres(options: PostgresOptions): Promise<Postgres> {
   mkdirSync(options.dataDir, { recursive: true, mode: 0o700 })
@@ -85,7 +85,7 @@ export async function startPostgres(options: PostgresOptions): Promise<Postgres>
   }
 
   const port = needsTcp(clusterDir) ? (options.port ?? (await findFreePort())) : undefined
-  const place = port
+  const listen = port
     ? { listen_addresses: '127.0.0.1', unix_socket_directories: '', port: String(port) }
     : {
         listen_addresses: '',
@@ -93,7 +93,7 @@ export async function startPostgres(options: PostgresOptions): Promise<Postgres>
         unix_socket_permissions: '0700',
         port: String(socketPort),
       }
-  const flags = Object.entries({ ...settings, ...place }).flatMap(([name, value]) => ['-c', `${name}=${value}`])
+  const flags = Object.entries({ ...settings, ...listen }).flatMap(([name, value]) => ['-c', `${name}=${value}`])
   const output = openLog(log)
   const postmaster = spawn(join(binaries, 'bin', executable('postgres')), ['-D', clusterDir, ...flags], {
     ...asAccount(account),
@@ -128,8 +128,8 @@ function clusterUrl(password: string, host: string, name = database): string {
 }
 
 /**
- * The address of the server that runs on this home, for another program than the one that started it; undefined when
- * none is ready there. PostgreSQL itself says where it listens, in its pid file.
+ * Returns the URL of the server that runs in this home, for a program that did not start it; undefined when none is ready.
+ * PostgreSQL records its address in its pid file.
  */
 export function findRunningPostgres(dataDir: string): string | undefined {
   const clusterDir = findCluster(dataDir)
@@ -153,7 +153,7 @@ type ClusterPlan = {
   sync: boolean
 }
 
-/** Makes the cluster unless it is there, and returns the superuser's password. */
+/** Creates the cluster unless it exists, and returns the superuser's password. */
 async function ensureCluster({ home, clusterDir, binaries, account, sync }: ClusterPlan): Promise<string> {
   const passwordFile = join(home, 'password')
   if (existsSync(join(clusterDir, 'PG_VERSION'))) {
@@ -163,7 +163,7 @@ async function ensureCluster({ home, clusterDir, binaries, account, sync }: Clus
   const password = randomBytes(24).toString('hex')
   writeFileSync(passwordFile, `${password}\n`, { mode: 0o600 })
 
-  // A draft, renamed when it is whole: an initdb that was killed leaves no half cluster behind.
+  // a draft that is renamed when complete, so that a killed initdb leaves no partial cluster
   const draft = `${clusterDir}.draft`
   const draftPassword = `${clusterDir}.password`
   if (!existsSync(dirname(clusterDir))) makeTraversable(dirname(clusterDir))
@@ -172,15 +172,15 @@ async function ensureCluster({ home, clusterDir, binaries, account, sync }: Clus
   writeFileSync(draftPassword, password, { mode: 0o600, flag: 'wx' })
   if (account) chownSync(draftPassword, account.uid, account.gid)
   try {
-    const how = ['--encoding=UTF8', '--locale=C', '--locale-provider=builtin', '--builtin-locale=C.UTF-8']
-    const who = ['--auth=scram-sha-256', `--username=${superuser}`, `--pwfile=${draftPassword}`]
+    const locale = ['--encoding=UTF8', '--locale=C', '--locale-provider=builtin', '--builtin-locale=C.UTF-8']
+    const login = ['--auth=scram-sha-256', `--username=${superuser}`, `--pwfile=${draftPassword}`]
     const speed = ['--no-instructions', ...(sync ? [] : ['--no-sync'])]
     const initdb = join(binaries, 'bin', executable('initdb'))
     const spawnOptions = { ...asAccount(account), env: postgresEnv() }
-    await promisify(execFile)(initdb, [`--pgdata=${draft}`, ...how, ...who, ...speed], spawnOptions)
+    await promisify(execFile)(initdb, [`--pgdata=${draft}`, ...locale, ...login, ...speed], spawnOptions)
   } catch (e) {
-    const said = (e as { stderr?: string }).stderr || (e as Error).message
-    throw new OperatorError(`The database cluster in ${clusterDir} could not be made: ${said.trim()}`)
+    const output = (e as { stderr?: string }).stderr || (e as Error).message
+    throw new OperatorError(`The database cluster in ${clusterDir} could not be created: ${output.trim()}`)
   } finally {
     rmSync(draftPassword, { force: true })
   }
@@ -199,7 +199,7 @@ async function waitUntilReady(postmaster: ChildProcess, clusterDir: string, pid:
   throw new Error('PostgreSQL did not become ready in two minutes')
 }
 
-/** The postmaster keeps its state in the eighth line of its pid file, where pg_ctl looks as well. */
+/** The postmaster writes its state to the eighth line of its pid file, which pg_ctl reads as well. */
 function isReady(pidFile: string, pid: number): boolean {
   try {
     const lines = readFileSync(pidFile, 'utf8').split('\n')
@@ -209,7 +209,7 @@ function isReady(pidFile: string, pid: number): boolean {
   }
 }
 
-/** Connects to our database, which also proves that the password fits, and makes it when it does not exist yet. */
+/** Creates our database unless it exists; connecting also verifies the password. */
 async function ensureDatabase(urlOf: (name: string) => string): Promise<void> {
   const client = new pg.Client({ connectionString: urlOf('postgres') })
   await client.connect()
@@ -228,10 +228,10 @@ async function stopPostmaster(
   mode: 'fast' | 'immediate',
 ): Promise<void> {
   postmaster.kill(mode === 'fast' ? 'SIGINT' : 'SIGQUIT')
-  signalPostgres(clusterName, 'SIGCONT') // one that was stopped would not hear it
-  // The shutdown checkpoint may take its time after a big import; immediate mode has none.
-  const patience = AbortSignal.timeout(mode === 'fast' ? 30_000 : 3_000)
-  await Promise.race([exited, new Promise((resolve) => patience.addEventListener('abort', resolve))])
+  signalPostgres(clusterName, 'SIGCONT') // a stopped process would not receive the signal
+  // the shutdown checkpoint may take long after a big import; immediate mode has none
+  const timeout = AbortSignal.timeout(mode === 'fast' ? 30_000 : 3_000)
+  await Promise.race([exited, new Promise((resolve) => timeout.addEventListener('abort', resolve))])
   await killPostgres(clusterName)
   await exited
 }
@@ -249,7 +249,7 @@ async function findFreePort(): Promise<number> {
   return typeof address === 'object' && address ? address.port : 0
 }
 
-/** The setting is a comma-separated list, so a directory with a comma or a blank in its name is quoted. */
+/** Quotes a directory, because the setting is a comma-separated list. */
 function quoteList(directory: string): string {
   return `"${directory.replaceAll('"', '""')}"`
 }

@@ -3,14 +3,14 @@ import { readFileSync, realpathSync, statSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { OperatorError } from '../errors.ts'
 
-/** The operating-system account PostgreSQL runs as. Only root needs another one than its own. */
+/** The operating-system account that PostgreSQL runs as. Only root needs another one than its own. */
 export type OsAccount = { name: string; uid: number; gid: number }
 
 const preferred = ['nobody', 'postgres', 'daemon', 'www-data']
 
 /**
- * The unprivileged account for PostgreSQL when we are root, undefined when we may use our own.
- * initdb and postgres refuse uid 0, and a uid that the passwd file does not know.
+ * Returns the unprivileged account for PostgreSQL if this process is root, else undefined. initdb and postgres reject uid 0
+ * and a uid that is not in the passwd file.
  */
 export function findPostgresAccount(passwd?: string): OsAccount | undefined {
   if (process.getuid?.() !== 0) return undefined
@@ -19,7 +19,7 @@ export function findPostgresAccount(passwd?: string): OsAccount | undefined {
   const account = known.find((candidate) => candidate) ?? accounts[0]
   if (account) return account
   throw new OperatorError(
-    'PostgreSQL refuses to run as root, and /etc/passwd names no other account. Add one (useradd carillon), run as an ordinary user, or set DATABASE_URL.',
+    'PostgreSQL does not run as root, and /etc/passwd has no other account. Add one (useradd carillon), run as an ordinary user, or set DATABASE_URL.',
   )
 }
 
@@ -31,32 +31,32 @@ function parsePasswd(text: string): OsAccount[] {
     .filter((account) => account.name !== '' && account.uid > 0 && account.gid >= 0)
 }
 
-/** Whether the account may pass through this directory and every one above it. */
+/** Whether the account may traverse this directory and all its parents. */
 export function canReach(account: OsAccount | undefined, path: string): boolean {
   if (!account) return true
   let directory = realpathSync(path)
   for (;;) {
-    if (!mayPass(account, directory)) return false
+    if (!mayTraverse(account, directory)) return false
     const parent = dirname(directory)
     if (parent === directory) return true
     directory = parent
   }
 }
 
-function mayPass(account: OsAccount, directory: string): boolean {
+function mayTraverse(account: OsAccount, directory: string): boolean {
   const { uid, gid, mode } = statSync(directory)
   if (uid === account.uid) return (mode & 0o100) !== 0
   if (gid === account.gid) return (mode & 0o010) !== 0
   return (mode & 0o001) !== 0
 }
 
-/** Whether the account can really start this binary: modes of libraries and noexec mounts have their say too. */
+/** Whether the account can start this binary; modes of libraries and noexec mounts may prevent it. */
 export function canRun(account: OsAccount | undefined, binary: string): boolean {
   const { status } = spawnSync(binary, ['--version'], { ...asAccount(account), stdio: 'ignore', timeout: 10_000 })
   return status === 0
 }
 
-/** The spawn options that put a process on the account. */
+/** Returns the spawn options that run a process as the account. */
 export function asAccount(account: OsAccount | undefined): { uid?: number; gid?: number; cwd?: string } {
   return account ? { uid: account.uid, gid: account.gid, cwd: '/' } : {}
 }

@@ -19,11 +19,11 @@ import { basename, dirname, join, relative } from 'node:path'
 import { OperatorError } from '../errors.ts'
 import { canReach, canRun, type OsAccount } from './postgres-account.ts'
 
-// Root's PostgreSQL runs on an unprivileged account, which may be unable to reach the checkout or the data directory
-// (a clone below /root). Then the binaries are copied, and the cluster is kept, in one of these places.
+// Root's PostgreSQL runs as an unprivileged account, which may be unable to reach the checkout or the data directory (a clone
+// below /root). Then the binaries are copied to, and the cluster is created in, one of these directories.
 const reachablePlaces = ['/var/lib/carillon', '/opt/carillon', '/srv/carillon']
 
-/** A directory with the server's binaries (bin, lib, share) that the account can run. */
+/** Returns a directory with the server's binaries (bin, lib, share) that the account can run. */
 export function findBinaries(account: OsAccount | undefined): string {
   const { native, version } = locatePackage()
   hydrateSymlinks(native)
@@ -35,13 +35,13 @@ export function findBinaries(account: OsAccount | undefined): string {
     if (!existsSync(copy)) copyBinaries(native, copy)
     if (canRun(account, join(copy, postgres))) return copy
   }
-  const who = account ? `the account ${account.name}` : 'this system'
+  const target = account ? `as the account ${account.name}` : 'on this system'
   throw new OperatorError(
-    `The embedded PostgreSQL (${native}) does not run on ${who}. Set DATABASE_URL to use your own server.`,
+    `The embedded PostgreSQL (${native}) does not run ${target}. Set DATABASE_URL to use your own server.`,
   )
 }
 
-/** The file name of a program of the package on this platform. */
+/** Returns the file name of a program of the package on this platform. */
 export function executable(name: string): string {
   return process.platform === 'win32' ? `${name}.exe` : name
 }
@@ -56,12 +56,12 @@ function locatePackage(): { native: string; version: string } {
     return { native: join(root, 'native'), version }
   } catch {
     throw new OperatorError(
-      `No embedded PostgreSQL for this platform (${name} is not installed). Set DATABASE_URL to use yours.`,
+      `There is no embedded PostgreSQL for this platform (${name} is not installed). Set DATABASE_URL to use your own server.`,
     )
   }
 }
 
-/** npm packages cannot hold symlinks; the package lists them in a file, and its install script may not have run. */
+/** Creates the package's symlinks. npm packages cannot contain any; its install script, which creates them, may not have run. */
 function hydrateSymlinks(native: string) {
   const list = join(native, 'pg-symlinks.json')
   if (!existsSync(list)) return
@@ -85,7 +85,7 @@ function copyBinaries(from: string, to: string) {
     renameSync(draft, to)
   } catch (e) {
     rmSync(draft, { recursive: true, force: true })
-    if (!existsSync(to)) throw e // otherwise another instance was faster
+    if (!existsSync(to)) throw e // else another instance was faster
   }
 }
 
@@ -102,7 +102,7 @@ function kind(path: string) {
   return { isDirectory: stat.isDirectory(), isSymbolicLink: stat.isSymbolicLink(), uid: stat.uid }
 }
 
-/** Makes a directory of root's that the account may pass through; false where that cannot be had. */
+/** Creates a directory of root that the account may traverse; returns false when that is impossible. */
 function makeReachable(account: OsAccount, place: string): boolean {
   try {
     mkdirSync(place, { recursive: true, mode: 0o755 })
@@ -116,8 +116,8 @@ function makeReachable(account: OsAccount, place: string): boolean {
 }
 
 /**
- * The directory that holds (or will hold) the cluster of this home directory: below it, or, where the account cannot
- * reach that, in a reachable place which the home remembers.
+ * Returns the directory of this home's cluster: below the home or, if the account cannot reach that, in a reachable
+ * directory that is recorded in the home.
  */
 export function locateCluster(home: string, account: OsAccount | undefined): string {
   const inside = join(home, 'cluster')
@@ -136,29 +136,29 @@ export function locateCluster(home: string, account: OsAccount | undefined): str
     return join(parent, 'cluster')
   }
   throw new OperatorError(
-    `PostgreSQL runs as ${account?.name} because we are root, and that account can reach neither ${home} nor ${reachablePlaces[0]}. Set CARILLON_DATA_DIR to a directory it can reach, run as an ordinary user, or set DATABASE_URL.`,
+    `PostgreSQL runs as ${account?.name} because this process is root, and that account can reach neither ${home} nor ${reachablePlaces[0]}. Set CARILLON_DATA_DIR to a directory it can reach, run as an ordinary user, or set DATABASE_URL.`,
   )
 }
 
-/** The directory of the cluster that this home has, if it has one. */
+/** Returns the directory of this home's existing cluster, else undefined. */
 export function findCluster(home: string): string | undefined {
   const record = join(home, 'location')
   const places = [join(home, 'cluster'), ...(existsSync(record) ? [readFileSync(record, 'utf8').trim()] : [])]
   return places.find((place) => existsSync(join(place, 'PG_VERSION')))
 }
 
-/** Makes a directory that others may pass through, whatever the umask. */
+/** Creates a directory that other accounts may traverse, with any umask. */
 export function makeTraversable(path: string) {
   mkdirSync(path, { recursive: true })
   chmodSync(path, 0o711)
 }
 
-/** A copied data directory must not run on the original's cluster; a moved one may take it along. */
+/** Checks the cluster's owner: a copied data directory must not use the original's cluster, a moved one keeps it. */
 function claimCluster(home: string, cluster: string): string {
   const ownerFile = join(dirname(cluster), 'owner')
   const owner = existsSync(ownerFile) ? readFileSync(ownerFile, 'utf8') : ''
   if (owner !== home && owner !== '' && existsSync(join(owner, 'location'))) {
-    throw new OperatorError(`${cluster} holds the database of ${owner}, not of ${home}: this data directory is a copy.`)
+    throw new OperatorError(`${cluster} is the database of ${owner}, not of ${home}: this data directory is a copy.`)
   }
   if (existsSync(dirname(cluster))) writeFileSync(ownerFile, home)
   return cluster
@@ -174,7 +174,7 @@ export function removeCluster(home: string) {
   rmSync(home, { recursive: true, force: true })
 }
 
-/** Makes a fresh, empty directory that belongs to the account alone. */
+/** Creates an empty directory that only the account can access. */
 export function makePrivate(path: string, account: OsAccount | undefined) {
   rmSync(path, { recursive: true, force: true })
   mkdirSync(path, { mode: 0o700 })

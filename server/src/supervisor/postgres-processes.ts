@@ -3,22 +3,22 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { signal } from './processes.ts'
 
-// Every backend of PostgreSQL makes a session of its own, so a signal to the postmaster's process group reaches the
-// postmaster alone, and a busy backend outlives it. The cluster's name is in the title of each process: we go by that.
+// Every backend of PostgreSQL starts its own session, so a signal to the postmaster's process group reaches only the
+// postmaster, and a busy backend outlives it. The cluster's name is in the title of each process, so it identifies them.
 
-/** The processes of the cluster of this name: postmaster, backends and auxiliary processes. */
+/** Returns the processes of a cluster: postmaster, backends and auxiliary processes. */
 export function listPostgresProcesses(clusterName: string): number[] {
-  return process.platform === 'linux' ? familyByProc(clusterName) : familyByPs(clusterName)
+  return process.platform === 'linux' ? listByProc(clusterName) : listByPs(clusterName)
 }
 
-function familyByProc(clusterName: string): number[] {
+function listByProc(clusterName: string): number[] {
   return readdirSync('/proc')
     .filter((name) => /^\d+$/.test(name))
     .filter((pid) => isMember(clusterName, readOrEmpty(`/proc/${pid}/cmdline`).replaceAll('\0', ' ')))
     .map(Number)
 }
 
-function familyByPs(clusterName: string): number[] {
+function listByPs(clusterName: string): number[] {
   if (process.platform === 'win32') return []
   const rows = execFileSync('ps', ['-axo', 'pid=,command='], { encoding: 'utf8', maxBuffer: 16 << 20 }).split('\n')
   return rows
@@ -28,7 +28,7 @@ function familyByPs(clusterName: string): number[] {
     .map((match) => Number(match[1]))
 }
 
-/** The postmaster, and a backend that has just been forked, carry the name as an argument; the others in their title. */
+/** The postmaster and a newly forked backend have the name as an argument, the others in their title. */
 function isMember(clusterName: string, command: string): boolean {
   return command.startsWith(`postgres: ${clusterName}: `) || command.includes(` cluster_name=${clusterName} `)
 }
@@ -37,22 +37,22 @@ function readOrEmpty(path: string): string {
   try {
     return readFileSync(path, 'utf8')
   } catch {
-    return '' // it ended while we looked
+    return '' // the process ended meanwhile
   }
 }
 
-/** Sends a signal to the whole family, and says how many there were. */
+/** Sends a signal to all processes of the cluster and returns their number. */
 export function signalPostgres(clusterName: string, name: NodeJS.Signals): number {
-  const family = listPostgresProcesses(clusterName)
-  for (const pid of family) signal(pid, name)
-  return family.length
+  const pids = listPostgresProcesses(clusterName)
+  for (const pid of pids) signal(pid, name)
+  return pids.length
 }
 
-/** Ends the whole family and returns when none is left. A dying postmaster can still fork, so it looks again. */
+/** Kills all processes of the cluster and resolves when none is left. Repeats, as a dying postmaster can still fork. */
 export async function killPostgres(clusterName: string, deadlineMs = 5_000): Promise<void> {
   const deadline = performance.now() + deadlineMs
   while (signalPostgres(clusterName, 'SIGKILL') > 0) {
-    if (performance.now() > deadline) throw new Error(`PostgreSQL processes of ${clusterName} do not end`)
+    if (performance.now() > deadline) throw new Error(`PostgreSQL processes of ${clusterName} cannot be killed`)
     await sleep(10)
   }
 }

@@ -1,6 +1,6 @@
 /**
- * How the embedded PostgreSQL runs. Durability is never traded for speed: the first three stay on, whatever is tuned.
- * A kill must cost at most three seconds of redo, which is what max_wal_size and checkpoint_timeout bound together.
+ * Settings of the embedded PostgreSQL. Durability is never traded for speed: the first three always stay on. A kill must
+ * cost at most three seconds of redo, which max_wal_size and checkpoint_timeout bound together.
  */
 export const postgresSettings: Readonly<Record<string, string>> = {
   fsync: 'on',

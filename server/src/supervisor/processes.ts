@@ -2,10 +2,10 @@ import { execFileSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 
-/** A process that cannot be mistaken for a later one with the same id. */
+/** A process id with the start time, which distinguishes it from a later process with the same id. */
 export type ProcessId = { pid: number; start: string }
 
-/** The identity of a running process; undefined when there is none, or only a zombie waits to be collected. */
+/** Returns the identity of a running process; undefined when there is none, or only a zombie. */
 export function identify(pid: number): ProcessId | undefined {
   const start = process.platform === 'linux' ? startByProc(pid) : startByPs(pid)
   return start === undefined ? undefined : { pid, start }
@@ -18,7 +18,7 @@ export function isRunning({ pid, start }: ProcessId): boolean {
 function startByProc(pid: number): string | undefined {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
-    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ') // the name before it may hold blanks
+    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ') // the process name before it may contain spaces
     return fields[0] === 'Z' || fields[0] === 'X' ? undefined : fields[19]
   } catch {
     return undefined
@@ -35,7 +35,7 @@ function startByPs(pid: number): string | undefined {
   }
 }
 
-/** Sends a signal (0 only asks); false when there is nobody to get it. A negative id means the whole process group. */
+/** Sends a signal (0 only checks); returns false when there is no such process. A negative id means a process group. */
 export function signal(pid: number, name: NodeJS.Signals | 0): boolean {
   try {
     process.kill(pid, name)
@@ -45,12 +45,12 @@ export function signal(pid: number, name: NodeJS.Signals | 0): boolean {
   }
 }
 
-/** Sends SIGKILL to everything in the group that this process leads, also when it is gone itself. */
+/** Sends SIGKILL to the process group that this process leads, also after the leader has exited. */
 export function killGroup(pid: number) {
   signal(process.platform === 'win32' ? pid : -pid, 'SIGKILL')
 }
 
-/** Waits until none of them runs; false when the time is up before. */
+/** Waits until none of the processes runs; returns false after the timeout. */
 export async function waitUntilGone(processes: readonly ProcessId[], timeoutMs: number): Promise<boolean> {
   const deadline = performance.now() + timeoutMs
   while (processes.some(isRunning)) {

@@ -1,27 +1,27 @@
 import type { Config } from '../config/config.ts'
 
-/** What the roles must agree on, found out or made up while starting. */
+/** Values that all roles share, determined during the start. */
 export type RoleFacts = {
   config: Config
   port: number
   databaseUrl: string
   dataDir: string
   secretKey: string
-  /** The simulator's credentials, and its ports once it has told them; undefined in production. */
+  /** The simulator's credentials, and its ports once it has reported them; undefined in production. */
   simulator: SimulatorFacts | undefined
 }
 
 export type SimulatorFacts = { systemId: string; password: string; smppPort: number; controlPort: number }
 
-// What the sandbox's gateway asks of the simulator: a generous carrier account, yet within what tests allow themselves.
+// The sandbox's connection to the simulator: like a generous carrier account, within the limits of the tests.
 const sandboxQuery = 'window=100&binds=4'
-const anyPort = 2775 // stands in the address until the simulator has told its port
+const anyPort = 2775 // a placeholder until the simulator has reported its port
 
-/** The environment of the roles: the operator's, with what the supervisor has settled put in its place. */
+/** Returns the environment of the roles: the operator's, with the values that the supervisor has determined. */
 export function roleEnv(inherited: NodeJS.ProcessEnv, facts: RoleFacts): NodeJS.ProcessEnv {
   const settled = { ...common(facts), ...(facts.simulator ? simulated(facts.config, facts.simulator) : {}) }
   const env: NodeJS.ProcessEnv = { ...inherited, ...settled }
-  for (const name of Object.keys(settled)) delete env[`${name}_FILE`] // both would be a fault
+  for (const name of Object.keys(settled)) delete env[`${name}_FILE`] // setting both is a configuration error
   return env
 }
 
@@ -40,7 +40,7 @@ function simulated(config: Config, { systemId, password, smppPort, controlPort }
     CARILLON_SIMULATOR_PORT: String(controlPort),
     ...(controlPort ? { CARILLON_SIMULATOR_URL: `http://127.0.0.1:${controlPort}` } : {}),
     ...(config.smpp
-      ? {} // an SMSC of the operator's own on loopback
+      ? {} // the operator's own SMSC on loopback
       : { CARILLON_SMPP_URL: `smpp://${systemId}:${password}@127.0.0.1:${smppPort || anyPort}?${sandboxQuery}` }),
   }
 }

@@ -5,7 +5,7 @@ import { OperatorError } from '../errors.ts'
 
 const fileName = 'secret.key'
 
-/** The key that the data directory keeps; undefined when it has none. */
+/** Reads the data directory's key; undefined when it has none. Throws OperatorError for a damaged one. */
 export function findSecretKey(dataDir: string): string | undefined {
   const path = join(dataDir, fileName)
   let text: string
@@ -17,20 +17,20 @@ export function findSecretKey(dataDir: string): string | undefined {
   }
   if (/^[0-9a-f]{64}$/.test(text)) return text
   throw new OperatorError(
-    `${path} is damaged: it must be 64 hex digits. Bring it back from a copy, or set CARILLON_SECRET_KEY.`,
+    `${path} is damaged: it must be 64 hex digits. Restore it from a copy, or set CARILLON_SECRET_KEY.`,
   )
 }
 
-/** The key that the data directory keeps, made the first time; of two that make one at once both get the same. */
+/** Returns the data directory's key, and creates it the first time; concurrent calls return the same key. */
 export function ensureSecretKey(dataDir: string): string {
   const known = findSecretKey(dataDir)
   if (known !== undefined) return known
   const path = join(dataDir, fileName)
   const draft = `${path}.${randomBytes(4).toString('hex')}`
-  // on the disk before anything is sealed with it: what a lost key has sealed is lost
+  // on disk before any use, because secrets sealed with a lost key are lost
   writeFileSync(draft, `${randomBytes(32).toString('hex')}\n`, { mode: 0o600, flush: true })
   try {
-    linkSync(draft, path) // fails where another one was faster
+    linkSync(draft, path) // fails if another process was faster
     syncDirectory(dataDir)
   } catch (e) {
     if ((e as NodeJS.ErrnoException).code !== 'EEXIST') throw e

@@ -25,7 +25,7 @@ import {
 import { waitFor } from '../../test/wait-for.ts'
 import { signal } from './processes.ts'
 
-// Real processes and a real PostgreSQL; only the roles are stand-ins. They are told apart by way of /proc.
+// Real processes and a real PostgreSQL; only the roles are stand-ins. /proc identifies them.
 
 let scratch: ReturnType<typeof makeScratch>
 let dataDir: string
@@ -48,7 +48,7 @@ async function startAndFail(env: Record<string, string>): Promise<string> {
   return carillon.output()
 }
 
-function answers(port: number): Promise<boolean> {
+function responds(port: number): Promise<boolean> {
   return fetch(`http://127.0.0.1:${port}/`).then(
     (response) => response.ok,
     () => false,
@@ -60,12 +60,12 @@ function supervisorLog(): string {
 }
 
 describe.skipIf(process.platform !== 'linux')('npm start', () => {
-  test('brings everything up and shows how to send a first broadcast', async () => {
+  test('starts everything and prints how to send a first broadcast', async () => {
     const carillon = start()
     const port = await carillon.ready()
     expect(carillon.output()).toContain(`http://127.0.0.1:${port}/api/v2/lists/7/messages`)
     expect(carillon.output()).toContain("curl -u 'sandbox@example.org:a-key-for-the-tests'")
-    expect(await answers(port)).toBe(true)
+    expect(await responds(port)).toBe(true)
     for (const part of ['simulator.ts', 'idle.ts', 'api.ts', 'watchdog.ts', 'checkpointer']) {
       expect(findProcess(dataDir, part), part).toBeDefined()
     }
@@ -93,7 +93,7 @@ describe.skipIf(process.platform !== 'linux')('npm start', () => {
     await waitUntilFree(dataDir, port)
   })
 
-  test('a signal while it is still starting stops what there is', async () => {
+  test('a signal during the start stops what has started', async () => {
     const carillon = start()
     await waitFor(() => findProcess(dataDir, 'postgres'))
     carillon.process.kill('SIGTERM')
@@ -101,7 +101,7 @@ describe.skipIf(process.platform !== 'linux')('npm start', () => {
     expect(processesOf(dataDir)).toEqual([])
   })
 
-  test('a second Ctrl-C ends everything at once', async () => {
+  test('a second Ctrl-C kills everything at once', async () => {
     const carillon = start({ env: { CARILLON_TEST_GATEWAY: 'stuck.ts' } })
     const port = await carillon.ready()
     const begun = performance.now()
@@ -110,11 +110,11 @@ describe.skipIf(process.platform !== 'linux')('npm start', () => {
     expect(await carillon.exit).toEqual({ code: 0, by: null })
     // before the 9 s that a role has to stop
     expect(performance.now() - begun).toBeLessThan(8_000)
-    expect(carillon.output()).toContain('Ending everything at once.')
+    expect(carillon.output()).toContain('Killing everything at once.')
     await waitUntilFree(dataDir, port)
   })
 
-  test('after kill -9 of the supervisor nothing is left, and the next start finds the same data', async () => {
+  test('after kill -9 of the supervisor no process is left, and the next start has the same data', async () => {
     const first = start()
     const port = await first.ready()
     const password = readFileSync(join(dataDir, 'postgres', 'password'), 'utf8')
@@ -127,7 +127,7 @@ describe.skipIf(process.platform !== 'linux')('npm start', () => {
     expect(readFileSync(join(dataDir, 'postgres', 'password'), 'utf8')).toBe(password)
   })
 
-  test('a start right behind a kill -9 waits until the last run has ended', async () => {
+  test('a start right after a kill -9 waits until the last run has ended', async () => {
     const first = start()
     const port = await first.ready()
     const left = processesOf(dataDir).map(({ pid }) => pid)
@@ -135,10 +135,10 @@ describe.skipIf(process.platform !== 'linux')('npm start', () => {
     const second = start({ env: { CARILLON_PORT: String(port) } })
     await second.ready()
     expect(processesOf(dataDir).filter(({ pid }) => left.includes(pid))).toEqual([])
-    expect(await answers(port)).toBe(true)
+    expect(await responds(port)).toBe(true)
   })
 
-  test('with supervisor and watchdog both killed, the next start ends what is left', async () => {
+  test('with supervisor and watchdog both killed, the next start kills the remaining processes', async () => {
     const first = start()
     await first.ready()
     const idle = Number(findProcess(dataDir, 'idle.ts'))
@@ -164,16 +164,16 @@ describe.skipIf(process.platform !== 'linux')('what dies is started again', () =
       signal(pid, 'SIGKILL')
       await waitFor(() => carillon.output().includes(`${name} is back`))
       expect(findProcess(dataDir, part)).not.toBe(pid)
-      expect(carillon.output()).toContain(`${name} ended (SIGKILL); starting it again`)
-      expect(supervisorLog()).toContain(`${name} ended (SIGKILL); starting it again`)
+      expect(carillon.output()).toContain(`${name} ended (SIGKILL); restarting it`)
+      expect(supervisorLog()).toContain(`${name} ended (SIGKILL); restarting it`)
     }
-    expect(await answers(port)).toBe(true)
-    const told = readFileSync(join(dataDir, 'log', 'simulator.log'), 'utf8').match(/"smppPort":\d+,"controlPort":\d+/g)
-    expect(told).toHaveLength(2)
-    expect(told?.[0]).toBe(told?.[1])
+    expect(await responds(port)).toBe(true)
+    const ports = readFileSync(join(dataDir, 'log', 'simulator.log'), 'utf8').match(/"smppPort":\d+,"controlPort":\d+/g)
+    expect(ports).toHaveLength(2)
+    expect(ports?.[0]).toBe(ports?.[1])
   })
 
-  test('PostgreSQL, after a backend that is still busy was ended; the roles live on', async () => {
+  test('PostgreSQL, after its busy backend is killed; the roles continue', async () => {
     const carillon = start()
     const port = await carillon.ready()
     const api = findProcess(dataDir, 'api.ts')
@@ -193,30 +193,30 @@ describe.skipIf(process.platform !== 'linux')('what dies is started again', () =
     await waitFor(() => carillon.output().includes('PostgreSQL is back'))
     expect(await lost).toBeInstanceOf(Error)
     expect(processesOf(dataDir).some(({ pid }) => pid === busy)).toBe(false)
-    await waitFor(() => answers(port))
+    await waitFor(() => responds(port))
     expect(findProcess(dataDir, 'api.ts')).toBe(api)
   })
 
-  test('the watchdog, which then still guards', async () => {
+  test('the watchdog, which still works afterwards', async () => {
     const carillon = start()
     const port = await carillon.ready()
     const old = Number(findProcess(dataDir, 'watchdog.ts'))
     signal(old, 'SIGKILL')
     await waitFor(() => ![undefined, old].includes(findProcess(dataDir, 'watchdog.ts')))
     signal(carillon.supervisorPid(), 'SIGKILL')
-    // the new one has only just been started
+    // the new one has just started
     await waitUntilFree(dataDir, port, 8_000)
   })
 })
 
-describe.skipIf(process.platform !== 'linux')('a start that cannot be says why', () => {
-  test('the port is taken', async () => {
+describe.skipIf(process.platform !== 'linux')('a failed start reports why', () => {
+  test('the port is in use', async () => {
     const server = createServer().listen(0, '127.0.0.1')
     try {
       await waitFor(() => server.listening)
       const { port } = server.address() as { port: number }
       const output = await startAndFail({ CARILLON_PORT: String(port) })
-      expect(output).toContain(`Port ${port} on 127.0.0.1 is taken`)
+      expect(output).toContain(`Port ${port} on 127.0.0.1 is in use`)
       expect(output).toContain('CARILLON_PORT')
     } finally {
       server.close()
@@ -224,13 +224,13 @@ describe.skipIf(process.platform !== 'linux')('a start that cannot be says why',
     expect(existsSync(join(dataDir, 'postgres'))).toBe(false)
   })
 
-  test('the data directory is not ours', async () => {
+  test('the data directory has other files', async () => {
     mkdirSync(dataDir)
     writeFileSync(join(dataDir, 'thesis.txt'), 'years of work')
     expect(await startAndFail({})).toContain('is not a data directory of Carillon')
   })
 
-  test('the data directory is in use by another instance, or of another mode', async () => {
+  test('the data directory is in use, or has the other mode', async () => {
     const first = start()
     await first.ready()
     expect(await startAndFail({})).toContain(
@@ -239,18 +239,18 @@ describe.skipIf(process.platform !== 'linux')('a start that cannot be says why',
     first.process.kill('SIGTERM')
     await first.exit
     const production = { CARILLON_MODE: 'production', CARILLON_SMPP_URL: 'smpp://a:b@127.0.0.1' }
-    expect(await startAndFail(production)).toContain('holds the data of sandbox mode, and CARILLON_MODE is production')
+    expect(await startAndFail(production)).toContain('is in sandbox mode, but CARILLON_MODE is production')
   })
 
-  test('settings are wrong: all of them at once', async () => {
+  test('invalid settings are reported all at once', async () => {
     const output = await startAndFail({ CARILLON_PORT: 'http', CARILLON_RATE_LIMIT: 'none', CARILLON_LEASE_MS: '-5' })
     expect(output.match(/^ {2}- CARILLON_/gm)).toHaveLength(3)
     expect(existsSync(dataDir)).toBe(false)
   })
 
-  test('a role does not start: its last words are shown, and nothing is left', async () => {
+  test('a role fails to start: its last log lines are printed, and no process is left', async () => {
     const output = await startAndFail({ CARILLON_TEST_GATEWAY: 'broken.ts' })
-    expect(output).toContain('gateway does not start (code 1')
+    expect(output).toContain('gateway failed to start (code 1')
     expect(output).toContain('the cupboard is bare')
     expect(processesOf(dataDir)).toEqual([])
   })
@@ -260,9 +260,9 @@ const isRoot = process.getuid?.() === 0
 if (!isRoot) console.log('skipped, as we are not root: the clone below a directory of mode 0700')
 
 describe.skipIf(!isRoot || process.platform !== 'linux')(
-  'as root, below a directory that nobody else may enter',
+  'as root, below a directory that no other account may enter',
   () => {
-    test('data and binaries are where PostgreSQL can reach them, the output says so, and the data is found again', async () => {
+    test('data and binaries are where PostgreSQL can reach them, the output names the directory, and the next start finds the data', async () => {
       chmodSync(scratch.path, 0o700)
       const umask = process.umask(0o077) // as a cautious root has it
       onTestFinished(() => void process.umask(umask))
@@ -287,7 +287,7 @@ describe.skipIf(!isRoot || process.platform !== 'linux')(
   },
 )
 
-/** The sources, and of the modules links except for the binaries, which must really be out of reach. */
+/** Copies the sources and links the modules, except for the binaries, which must be unreachable. */
 function copyCheckout(to: string): string {
   const from = join(import.meta.dirname, '../../..')
   for (const part of ['package.json', 'server/package.json', 'server/src', 'server/test/stand-ins']) {
@@ -306,14 +306,14 @@ function copyCheckout(to: string): string {
 }
 
 describe.skipIf(process.platform !== 'linux')('an own PostgreSQL', () => {
-  test('is used where one is named', async () => {
+  test('is used when DATABASE_URL names it', async () => {
     const carillon = start({ env: { DATABASE_URL: inject('clusterUrl') } })
     await carillon.ready()
     expect(existsSync(join(dataDir, 'postgres'))).toBe(false)
     expect(findProcess(dataDir, 'postgres: ')).toBeUndefined()
   })
 
-  test('that cannot be reached is said in words', async () => {
+  test('that cannot be reached is reported', async () => {
     const output = await startAndFail({ DATABASE_URL: 'postgresql://carillon:hush@localhost:1/carillon' })
     expect(output).toContain('The database of DATABASE_URL cannot be used')
     expect(output).not.toContain('hush')

@@ -17,28 +17,28 @@ import { WatchdogLink } from './watchdog-link.ts'
 
 export type RoleName = 'api' | 'worker' | 'gateway' | 'simulator'
 
-/** What bringing the database up to date is done with. */
+/** The input of `prepare`. */
 export type Preparation = { config: Config; databaseUrl: string; dataDir: string; log: Logger }
 
 export type SupervisorOptions = {
   config: Config
-  /** What the roles inherit. */
+  /** The environment that the roles inherit. */
   env: NodeJS.ProcessEnv
   print: (line: string) => void
-  /** Brings the database to where the roles can work on it. */
+  /** Migrates the database and returns the sandbox's account. */
   prepare: (preparation: Preparation) => Promise<SandboxAccount | undefined>
-  /** Another program in place of a role: for tests of the supervisor. */
+  /** Replaces the program of a role, for tests of the supervisor. */
   scriptOf?: (role: RoleName) => string
 }
 
 const stopOrder: RoleName[] = ['api', 'worker', 'gateway', 'simulator']
 const stopSignals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
-const sameSignalMs = 1_000 // a terminal's Ctrl-C comes twice: from the terminal and, passed on, from npm
-const roleStopMs = 9_000 // a role gives itself eight
+const sameSignalMs = 1_000 // a terminal's Ctrl-C arrives twice: from the terminal and forwarded by npm
+const roleStopMs = 9_000 // a role limits its own stop to 8 s
 
 /**
- * Starts everything on this machine, prints the banner, keeps it all alive, and returns when a signal has stopped it.
- * Refuses with words for the operator when it cannot start.
+ * Starts everything on this machine, prints the banner, restarts what fails, and resolves when a signal has stopped it. Throws
+ * OperatorError when it cannot start.
  */
 export async function supervise(options: SupervisorOptions): Promise<void> {
   const { config, print } = options
@@ -53,7 +53,7 @@ export async function supervise(options: SupervisorOptions): Promise<void> {
 
 class Stopped extends Error {}
 
-/** A refused connection to a name with several addresses is an error without words of its own. */
+/** Describes an error; a failed connection to a name with several addresses has a code but no message. */
 function describe(e: unknown): string {
   const { message, code } = e as { message?: string; code?: string }
   return message || code || String(e)
@@ -114,12 +114,12 @@ class Supervisor {
     const { dataDir, port } = this.#facts
     if (this.#facts.simulator) {
       const { smppPort, controlPort } = await this.#unlessStopped(this.#launch('simulator'))
-      // a restarted simulator is found where the first one was
+      // a restarted simulator uses the same ports
       this.#facts.simulator.smppPort = Number(smppPort)
       this.#facts.simulator.controlPort = Number(controlPort)
     }
     await this.#unlessStopped(Promise.all([this.#launch('gateway'), this.#launch('worker'), this.#launch('api')]))
-    this.#log.info({ port, dataDir, mode: config.mode }, 'everything runs')
+    this.#log.info({ port, dataDir, mode: config.mode }, 'all roles started')
     print(this.#banner(server, account))
   }
 
@@ -143,9 +143,9 @@ class Supervisor {
       return await prepare({ config, databaseUrl, dataDir, log: this.#log })
     } catch (e) {
       if (e instanceof OperatorError) throw e
-      this.#log.error({ err: e }, 'the database could not be prepared')
-      const which = config.databaseUrl ? 'The database of DATABASE_URL' : 'The embedded database'
-      throw new OperatorError(`${which} cannot be used: ${describe(e)}`)
+      this.#log.error({ err: e }, 'database preparation failed')
+      const subject = config.databaseUrl ? 'The database of DATABASE_URL' : 'The embedded database'
+      throw new OperatorError(`${subject} cannot be used: ${describe(e)}`)
     }
   }
 
@@ -166,9 +166,9 @@ class Supervisor {
     const { config } = this.#options
     const { dataDir, port } = this.#facts
     const url = config.http.publicUrl.replace(/:0$/, `:${port}`)
-    const elsewhere = server && !server.clusterDir.startsWith(dataDir)
-    const databaseNote = elsewhere
-      ? `${server.clusterDir} (we are root; PostgreSQL runs as ${server.account}, which cannot reach the data directory)`
+    const isElsewhere = server && !server.clusterDir.startsWith(dataDir)
+    const databaseNote = isElsewhere
+      ? `${server.clusterDir} (this process is root; PostgreSQL runs as ${server.account}, which cannot reach the data directory)`
       : undefined
     return renderBanner({ mode: config.mode, url, dataDir, databaseNote, account })
   }
@@ -178,7 +178,7 @@ class Supervisor {
     this.#log.warn(line)
   }
 
-  /** Writes down who runs, for the watchdog and for the next start. */
+  /** Records the running processes, for the watchdog and for the next start. */
   #setKillList() {
     const roles = [...this.#children.values()].map((child) => child.id).filter((id) => id !== undefined)
     this.#watchdog.setKillList({ roles, clusterName: this.#database?.clusterName })
@@ -193,19 +193,19 @@ class Supervisor {
     const now = performance.now()
     if (this.#firstSignalAt === undefined) {
       this.#firstSignalAt = now
-      this.#options.print('Stopping. Ctrl-C once more ends everything at once.')
+      this.#options.print('Stopping. Press Ctrl-C again to kill everything at once.')
       this.#stopAsked.reject(new Stopped())
     } else if (now - this.#firstSignalAt > sameSignalMs) {
-      this.#options.print('Ending everything at once.')
+      this.#options.print('Killing everything at once.')
       for (const child of this.#children.values()) child.kill()
       void this.#database?.stop('immediate')
     }
   }
 
-  /** In an order that lets each finish on what the next still provides; PostgreSQL last. */
+  /** Stops in an order in which each role can still use the ones after it; PostgreSQL last. */
   async #stop(): Promise<void> {
     for (const name of stopOrder) await this.#children.get(name)?.stop(roleStopMs)
     await this.#database?.stop('fast')
-    this.#log.info('everything has stopped')
+    this.#log.info('all roles stopped')
   }
 }

@@ -5,7 +5,7 @@ import type { KillList } from './watchdog.ts'
 
 const script = fileURLToPath(new URL('../bin/watchdog.ts', import.meta.url))
 
-/** The supervisor's end of the pipe to its watchdog, which is started again should it die. */
+/** The supervisor's end of the pipe to its watchdog; restarts the watchdog when it dies. */
 export class WatchdogLink {
   #process: ChildProcess | undefined
   #id: ProcessId | undefined
@@ -23,7 +23,7 @@ export class WatchdogLink {
 
   start() {
     const watchdog = spawn(process.execPath, [script], { stdio: ['pipe', 'ignore', 'ignore'], detached: true })
-    watchdog.stdin?.on('error', () => {}) // it died; the exit below starts another
+    watchdog.stdin?.on('error', () => {}) // the watchdog died; the exit handler below starts another
     watchdog.on('error', () => {})
     watchdog.once('exit', () => {
       this.#id = undefined
@@ -35,7 +35,7 @@ export class WatchdogLink {
     this.#onChange()
   }
 
-  /** Tells the watchdog what it is to end from now on. */
+  /** Sets the processes that the watchdog kills when the supervisor dies. */
   setKillList(killList: KillList) {
     this.#killList = killList
     this.#send()
@@ -45,7 +45,7 @@ export class WatchdogLink {
     this.#process?.stdin?.write(`${JSON.stringify(this.#killList)}\n`)
   }
 
-  /** Everything has ended in order: the watchdog may go, too. */
+  /** Ends the watchdog after everything has stopped in order. */
   async release(): Promise<void> {
     this.#released = true
     this.#killList = { ...this.#killList, released: true }

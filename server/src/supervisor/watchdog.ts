@@ -4,18 +4,18 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { killPostgres, listPostgresProcesses, signalPostgres } from './postgres-processes.ts'
 import { killGroup, type ProcessId, signal, waitUntilGone } from './processes.ts'
 
-/** What must end when the supervisor is killed. */
+/** The processes to end when the supervisor is killed. */
 export type KillList = {
   roles: readonly ProcessId[]
-  /** The embedded PostgreSQL's. */
+  /** The cluster name of the embedded PostgreSQL. */
   clusterName: string | undefined
-  /** The supervisor has ended everything itself. */
+  /** The supervisor has stopped everything itself. */
   released?: boolean
 }
 
 /**
- * Reads the killList, a JSON line whenever it changes, until the pipe closes: then the supervisor is gone, and what it
- * left running is ended within five seconds. PostgreSQL cannot notice a dead parent, so somebody has to.
+ * Reads the kill list, one JSON line per change, until the pipe closes, which means that the supervisor is gone; then ends
+ * the listed processes within five seconds. It exists because PostgreSQL does not notice a dead parent.
  */
 export async function guardSupervisor(pipe: Readable): Promise<void> {
   let killList: KillList = { roles: [], clusterName: undefined }
@@ -23,7 +23,7 @@ export async function guardSupervisor(pipe: Readable): Promise<void> {
     try {
       killList = JSON.parse(line) as KillList
     } catch {
-      // a line cut off by the kill: the one before it holds
+      // a line cut off by the kill: the previous one stays valid
     }
   }
   if (killList.released) return
@@ -34,7 +34,7 @@ export async function guardSupervisor(pipe: Readable): Promise<void> {
 async function endRoles(roles: readonly ProcessId[]): Promise<void> {
   for (const { pid } of roles) {
     signal(pid, 'SIGTERM')
-    signal(pid, 'SIGCONT') // a stopped process would not hear it
+    signal(pid, 'SIGCONT') // a stopped process would not receive SIGTERM
   }
   await waitUntilGone(roles, 2_000)
   for (const { pid } of roles) killGroup(pid)
@@ -42,14 +42,14 @@ async function endRoles(roles: readonly ProcessId[]): Promise<void> {
 
 async function endPostgres(clusterName: string): Promise<void> {
   signalPostgres(clusterName, 'SIGCONT')
-  for (const [name, patience] of [
+  for (const [name, timeoutMs] of [
     ['SIGINT', 1_500],
     ['SIGQUIT', 500],
   ] as const) {
-    const family = listPostgresProcesses(clusterName)
-    const postmaster = Math.min(...family) // the parent of the others, hence the oldest
-    if (family.length > 0) signal(postmaster, name)
-    const deadline = performance.now() + patience
+    const pids = listPostgresProcesses(clusterName)
+    const postmaster = Math.min(...pids) // the parent of the others, so the oldest
+    if (pids.length > 0) signal(postmaster, name)
+    const deadline = performance.now() + timeoutMs
     while (listPostgresProcesses(clusterName).length > 0 && performance.now() < deadline) await sleep(20)
   }
   await killPostgres(clusterName)

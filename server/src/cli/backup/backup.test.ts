@@ -38,7 +38,7 @@ afterEach(async () => {
   rmSync(folder, { recursive: true, force: true })
 })
 
-/** An account with a list of so many, a broadcast that is half on its way, and an import that waits for a worker. */
+/** Makes an account with a list of this size, a half-sent broadcast, and an import that waits for a worker. */
 async function furnish(db: Db, subscribers = 50) {
   await db.exec('mode', `insert into installation (mode) values ('sandbox')`)
   const list = await make.list(db, { messageHelp: 'Tab\there, \\N backslash, "quotes", \u{1F514}, line\nbreak' })
@@ -59,7 +59,7 @@ async function furnish(db: Db, subscribers = 50) {
   return { list, rt }
 }
 
-/** Every row of every table, as text, and where each sequence stands. */
+/** Reads every row of every table as text, and the value of each sequence. */
 async function contents(db: Db): Promise<Record<string, string[]>> {
   const all: Record<string, string[]> = {}
   await db.withClient(async (client) => {
@@ -76,7 +76,7 @@ async function contents(db: Db): Promise<Record<string, string[]>> {
   return all
 }
 
-/** Tables, columns, constraints, indexes and triggers: what migrating makes. */
+/** Reads the tables, columns, constraints, indexes and triggers that the migrations create. */
 async function shape(db: Db): Promise<string[]> {
   return db.withClient(async (client) => {
     const { rows } = await client.query<{ what: string }>(`
@@ -96,7 +96,7 @@ function openJobs(db: Db) {
   return db.many('jobs', `select name, data from pgboss.job where state <= 'active' order by name`)
 }
 
-test('a restored copy has every row, table, index and waiting job of the original, and stands where it stood', async () => {
+test('a restored copy has every row, table, index, sequence value and waiting job of the original', async () => {
   await furnish(origin.db)
   const written = await writeBackup(origin.url, file)
   const read = await readBackup(copy.url, file)
@@ -109,11 +109,11 @@ test('a restored copy has every row, table, index and waiting job of the origina
   expect(await shape(copy.db)).toEqual(await shape(origin.db))
   expect(await openJobs(copy.db)).toEqual(await openJobs(origin.db))
   expect(await openJobs(copy.db)).toMatchObject([{ name: 'imports.apply' }])
-  // nothing of the copy stands in the way of new rows
+  // new rows can be inserted
   await make.list(copy.db)
 })
 
-test('a restored copy sends nothing until it is told to', async () => {
+test('a restored copy sends nothing until sending is resumed', async () => {
   await furnish(origin.db)
   await writeBackup(origin.url, file)
   await readBackup(copy.url, file)
@@ -131,7 +131,7 @@ test('a restored copy sends nothing until it is told to', async () => {
   expect(await claimChunks(origin.db, claim)).toHaveLength(1)
 })
 
-test('what is written meanwhile is in the backup wholly or not at all', async () => {
+test('a transaction during the backup is in it completely or not at all', async () => {
   const { list } = await furnish(origin.db, 0)
   let written = 0
   let stop = false
@@ -161,7 +161,7 @@ test('what is written meanwhile is in the backup wholly or not at all', async ()
   expect(Number(counted.n)).toBe(numbers)
 })
 
-test('nobody waits for a backup that takes its time: a table can be dropped as soon as it has been copied', async () => {
+test('a slow backup blocks no other session: a table can be dropped as soon as it has been copied', async () => {
   await furnish(origin.db)
   const busy = new pg.Client({ connectionString: origin.url })
   await busy.connect()
@@ -191,21 +191,23 @@ test('a backup of an older version is restored and then migrated', async () => {
   expect(await copy.db.many('done', `select name from schema_migrations where name like '1200%'`)).toHaveLength(1)
 })
 
-test('a backup of a newer version, or of changed migrations, is refused', async () => {
+test('a backup of a newer version, or of changed migrations, is rejected', async () => {
   await furnish(origin.db)
   await origin.db.exec('newer', `insert into schema_migrations (name, hash) values ('9999_future.sql', 'x')`)
   await writeBackup(origin.url, file)
-  await expect(readBackup(copy.url, file)).rejects.toThrow('is of another version of Carillon (9999_future.sql)')
+  await expect(readBackup(copy.url, file)).rejects.toThrow(
+    'was written by another version of Carillon (9999_future.sql)',
+  )
   expect(await copy.db.many('none', `select from pg_class where relnamespace = 'public'::regnamespace`)).toEqual([])
 })
 
-test('a database that holds data is left alone, and so is a file that is there', async () => {
+test('a database with data is not changed, and an existing file is not overwritten', async () => {
   await furnish(origin.db)
   const before = await contents(origin.db)
   await writeBackup(origin.url, file)
-  await expect(readBackup(origin.url, file)).rejects.toThrow('The database holds data already')
+  await expect(readBackup(origin.url, file)).rejects.toThrow('The database already has data')
   expect(await contents(origin.db)).toEqual(before)
-  await expect(writeBackup(origin.url, file)).rejects.toThrow('is there already')
+  await expect(writeBackup(origin.url, file)).rejects.toThrow('already exists')
 })
 
 test.each<[string, (bytes: Buffer) => Buffer]>([
@@ -215,16 +217,21 @@ test.each<[string, (bytes: Buffer) => Buffer]>([
   ['of something else', () => gzipSync('hello world, this is a text')],
   ['without its end', (bytes) => gzipSync(withoutLastFrame(gunzipSync(bytes)))],
   ['empty', () => Buffer.alloc(0)],
-])('a file that is %s is refused and leaves an empty database, into which a good one goes', async (_case, spoil) => {
-  await furnish(origin.db)
-  await writeBackup(origin.url, file)
-  const bad = join(folder, 'bad.backup')
-  writeFileSync(bad, spoil(readFileSync(file)))
-  await expect(readBackup(copy.url, bad)).rejects.toThrow(/bad\.backup (cannot be restored|is damaged, or no backup)/)
-  await readBackup(copy.url, file)
-  await setSendingPaused(copy.db, false)
-  expect(await contents(copy.db)).toEqual(await contents(origin.db))
-})
+])(
+  'a file that is %s is rejected and leaves an empty database, into which a good one can be restored',
+  async (_case, spoil) => {
+    await furnish(origin.db)
+    await writeBackup(origin.url, file)
+    const bad = join(folder, 'bad.backup')
+    writeFileSync(bad, spoil(readFileSync(file)))
+    await expect(readBackup(copy.url, bad)).rejects.toThrow(
+      /bad\.backup (cannot be restored|is damaged or not a backup)/,
+    )
+    await readBackup(copy.url, file)
+    await setSendingPaused(copy.db, false)
+    expect(await contents(copy.db)).toEqual(await contents(origin.db))
+  },
+)
 
 function withoutLastFrame(bytes: Buffer): Buffer {
   let at = 0
@@ -235,7 +242,7 @@ function withoutLastFrame(bytes: Buffer): Buffer {
   }
 }
 
-test('a backup that fails leaves no file', async () => {
+test('a failed backup leaves no file', async () => {
   const nowhere = new URL(inject('clusterUrl'))
   nowhere.pathname = '/postgres'
   await expect(writeBackup(nowhere.href, file)).rejects.toThrow()
@@ -243,7 +250,7 @@ test('a backup that fails leaves no file', async () => {
   expect(() => readFileSync(`${file}.partial`)).toThrow('ENOENT')
 })
 
-test('frames come out as they went in, wherever the stream is cut', async () => {
+test('frames survive a round trip, wherever the stream is cut', async () => {
   const bytes = Buffer.concat([
     encodeFrame('H', { a: 'é' }),
     encodeFrame('D', Buffer.from('1\t2\n')),

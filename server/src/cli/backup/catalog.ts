@@ -2,24 +2,24 @@ import type { ClientBase } from 'pg'
 import type { Mode } from '../../system/installation.queries.ts'
 import type { JobFrame, SequenceFrame, TableFrame } from './frames.ts'
 
-// What PostgreSQL knows of our tables. A backup asks inside its snapshot, on connections of its own.
+// Queries on PostgreSQL's catalog of our tables, for backups inside their snapshot, on connections of their own.
 
 const log = /^(?:message_log|submits)_(\d{4})(\d\d)(\d\d)$/
 
-/** The day of a log partition, YYYY-MM-DD; undefined for any other table. */
+/** Returns the day of a log partition, YYYY-MM-DD; undefined for any other table. */
 export function dayOfPartition(table: string): string | undefined {
   return log.exec(table)?.slice(1).join('-')
 }
 
-/** Puts a name into quotes, so that it may stand in a statement. */
+/** Quotes a name for a statement. */
 export function quoted(name: string): string {
   return `"${name.replaceAll('"', '""')}"`
 }
 
 /**
- * The tables whose rows are to be kept, each with its columns: all of ours but those that do not survive a crash anyway,
- * and the list of migrations, which the restore writes itself. Staging tables of imports come first, because they are
- * dropped soon.
+ * Returns the tables of a backup, each with its columns: all but unlogged tables, which do not survive a crash either, and
+ * the list of migrations, which the restore writes itself. Staging tables of imports come first, because they are dropped
+ * soon.
  */
 export async function listTables(client: ClientBase, made: ReadonlySet<string>): Promise<TableFrame[]> {
   const { rows } = await client.query<{ name: string; columns: string[]; types: string[]; indexes: string[] }>(
@@ -56,7 +56,7 @@ export async function listSequences(client: ClientBase): Promise<SequenceFrame[]
   return sequences
 }
 
-/** The jobs that no worker has finished. Each may be run twice; those of the schedule are asked for anyway. */
+/** Returns the unfinished jobs without scheduled ones, which are enqueued anyway. Each job may run twice. */
 export async function listOpenJobs(client: ClientBase): Promise<JobFrame[]> {
   const known = await client.query(`select to_regclass('pgboss.job') is not null as known`)
   if (!known.rows[0].known) return []
@@ -75,8 +75,8 @@ export async function readInstallation(client: ClientBase) {
   return { mode: rows[0]?.mode ?? ('sandbox' as const), migrations }
 }
 
-/** Nothing at all, the tables of a start or a restore that got no further, or something that would be missed. */
-export async function inspectDatabase(client: ClientBase): Promise<'nothing' | 'beginnings' | 'data'> {
+/** Returns whether the database is empty, has only the tables of an interrupted start or restore, or has data. */
+export async function inspectDatabase(client: ClientBase): Promise<'nothing' | 'partial' | 'data'> {
   const { rows } = await client.query<{ tables: string; ours: boolean; accounts: boolean; installation: boolean }>(
     /* sql */ `
     select count(*)::text as tables, bool_or(relname = 'schema_migrations') as ours,
@@ -89,5 +89,5 @@ export async function inspectDatabase(client: ClientBase): Promise<'nothing' | '
   for (const table of ['accounts', 'installation'] as const) {
     if (found[table] && (await client.query(`select from ${table} limit 1`)).rowCount) return 'data'
   }
-  return 'beginnings'
+  return 'partial'
 }

@@ -1,15 +1,15 @@
 import type { Readable } from 'node:stream'
 
-// A backup is one gzipped stream of frames: a letter for the kind, four bytes of length, the content. Content is JSON,
-// but for the rows of a table, which are as COPY has them. The last frame says that nothing is missing.
+// A backup is one gzipped stream of frames: a letter for the kind, four bytes of length, the content. Content is JSON, except
+// for the rows of a table, which have the format of COPY. The last frame proves that the backup is complete.
 //
 //   H  header     product, format, mode, migrations
-//   T  table      what the following rows belong to
+//   T  table      the table of the following rows
 //   D  data       a piece of the table's rows
-//   E  end        of the table: how many rows it has
-//   S  sequences  where each stands
-//   J  jobs       what was waiting for a worker
-//   Z  the end    how many tables and rows there are
+//   E  end        end of the table, with its number of rows
+//   S  sequences  the value of each sequence
+//   J  jobs       unfinished jobs
+//   Z  the end    the number of tables and rows
 
 export type FrameKind = 'H' | 'T' | 'D' | 'E' | 'S' | 'J' | 'Z'
 
@@ -25,7 +25,7 @@ export type TableFrame = {
   name: string
   /** The columns in the order of the rows. */
   columns: string[]
-  /** How to make the table where no migration does. */
+  /** Statements that create the table, unless a migration does. */
   definition?: string[]
 }
 
@@ -36,7 +36,7 @@ export type JobFrame = { name: string; data: object }
 const headLength = 5
 const longestFrame = 1 << 26
 
-/** One frame's bytes. */
+/** Encodes one frame. */
 export function encodeFrame(kind: FrameKind, content: Buffer | object): Buffer {
   const bytes = Buffer.isBuffer(content) ? content : Buffer.from(JSON.stringify(content))
   const frame = Buffer.alloc(headLength + bytes.length)
@@ -50,7 +50,7 @@ export type Frame = { kind: FrameKind; content: Buffer }
 
 export class BackupError extends Error {}
 
-/** The frames of a stream, however it is cut into pieces; throws when it ends in the middle of one. */
+/** Reads the frames of a stream that is cut at any byte; throws BackupError when it ends inside a frame. */
 export async function* readFrames(source: Readable): AsyncGenerator<Frame> {
   let rest: Buffer = Buffer.alloc(0)
   for await (const bytes of source as AsyncIterable<Buffer>) {

@@ -24,8 +24,8 @@ import {
 import type { Summary } from './write-backup.ts'
 
 /**
- * What a backup says of itself. The whole file is read and its checksum with it: a damaged one is refused before
- * anything is done, and so is one that a newer version wrote.
+ * Returns the header of a backup after reading the whole file and its checksum, so that a damaged backup, or one of a newer
+ * version, is rejected before anything is written.
  */
 async function inspect(file: string): Promise<BackupHeader> {
   let header: BackupHeader | undefined
@@ -33,18 +33,19 @@ async function inspect(file: string): Promise<BackupHeader> {
   for await (const frame of open(file)) {
     if (header === undefined) header = frame.kind === 'H' ? readJson<BackupHeader>(frame) : undefined
     if (header?.product !== 'carillon') throw new BackupError('it is not a backup of Carillon')
-    if (header.format !== 1) throw new OperatorError(`${file} has a form that this version of Carillon does not know.`)
+    if (header.format !== 1)
+      throw new OperatorError(`${file} has backup format ${header.format}, which this version of Carillon cannot read.`)
     last = frame
   }
   if (header === undefined || last?.kind !== 'Z') throw new BackupError('it ends too early')
-  await refuseUnknownMigrations(file, header)
+  await rejectUnknownMigrations(file, header)
   return header
 }
 
 /**
- * Fills an empty database from a backup: all rows in one transaction, which also says that nothing is to be sent. What
- * the backup is older than this version is migrated afterwards. `before` is told about the backup when nothing stands
- * in its way any more.
+ * Fills an empty database from a backup, all rows and the pause of sending in one transaction, and then applies the
+ * migrations that are newer than the backup. Calls `before` with the header once the backup and the database are checked.
+ * Throws OperatorError.
  */
 export async function readBackup(
   databaseUrl: string,
@@ -55,7 +56,7 @@ export async function readBackup(
     const header = await inspect(file)
     return { ...(await fill(databaseUrl, file, header, before)), header }
   } catch (error) {
-    throw refusalOf(file, error)
+    throw toOperatorError(file, error)
   }
 }
 
@@ -68,13 +69,13 @@ async function fill(
   const client = new pg.Client({ connectionString: databaseUrl, application_name: 'carillon restore' })
   await client.connect()
   try {
-    const holds = await inspectDatabase(client)
-    if (holds === 'data') {
-      throw new OperatorError('The database holds data already. A backup is restored into an empty one only.')
+    const content = await inspectDatabase(client)
+    if (content === 'data') {
+      throw new OperatorError('The database already has data. Restore a backup into an empty database.')
     }
     await before(header)
-    // a restore or a first start that got no further
-    if (holds === 'beginnings') {
+    // tables of an interrupted restore or first start
+    if (content === 'partial') {
       await client.query('drop schema public cascade; create schema public; drop schema if exists pgboss cascade')
     }
     await migrate(databaseUrl, new Set(header.migrations.map(({ name }) => name)))
@@ -91,28 +92,30 @@ async function fill(
   }
 }
 
-async function refuseUnknownMigrations(file: string, header: BackupHeader) {
+async function rejectUnknownMigrations(file: string, header: BackupHeader) {
   const known = new Map((await listMigrations()).map(({ name, hash }) => [name, hash]))
-  const strange = header.migrations.find(({ name, hash }) => known.get(name) !== hash)
-  if (strange) {
-    throw new OperatorError(`${file} is of another version of Carillon (${strange.name}); restore it with that one.`)
+  const unknown = header.migrations.find(({ name, hash }) => known.get(name) !== hash)
+  if (unknown) {
+    throw new OperatorError(
+      `${file} was written by another version of Carillon (${unknown.name}); restore it with that version.`,
+    )
   }
 }
 
-/** Tables come in any order, so references are off until all rows are there, and then checked as a whole. */
+/** Loads all rows. Tables come in any order, so foreign keys are dropped first, and recreated and checked at the end. */
 async function load(client: pg.Client, file: string): Promise<Summary> {
   const references = await dropReferences(client)
   const found = { tables: 0, rows: 0 }
   let table: TableFrame | undefined
   let stream: CopyStreamQuery | undefined
   let isWhole = false
-  const late: string[] = []
+  const finalStatements: string[] = []
   for await (const frame of open(file)) {
     if (frame.kind === 'T') {
       table = readJson<TableFrame>(frame)
-      late.push(...(await makeRoom(client, table)))
+      finalStatements.push(...(await prepareTable(client, table)))
       stream = client.query(copyFrom(`copy ${quoted(table.name)} (${table.columns.map(quoted).join(', ')}) from stdin`))
-      stream.on('error', () => {}) // told by the write or the end that follows
+      stream.on('error', () => {}) // the next write or the end reports it
     } else if (frame.kind === 'D' && stream) {
       if (stream.errored) throw stream.errored
       if (!stream.write(frame.content)) await once(stream, 'drain')
@@ -120,7 +123,8 @@ async function load(client: pg.Client, file: string): Promise<Summary> {
       stream.end()
       await finished(stream)
       const { rows } = readJson<{ rows: number }>(frame)
-      if (stream.rowCount !== rows) throw new BackupError(`of ${rows} rows of ${table.name} ${stream.rowCount} came`)
+      if (stream.rowCount !== rows)
+        throw new BackupError(`${table.name} has ${stream.rowCount} rows instead of ${rows}`)
       found.tables += 1
       found.rows += rows
       stream = undefined
@@ -133,7 +137,7 @@ async function load(client: pg.Client, file: string): Promise<Summary> {
     }
   }
   if (!isWhole) throw new BackupError('it ends too early')
-  for (const statement of [...late, ...references]) await client.query(statement)
+  for (const statement of [...finalStatements, ...references]) await client.query(statement)
   return found
 }
 
@@ -143,11 +147,11 @@ async function pause(tx: Db, mode: Mode) {
 }
 
 function isSame(found: Summary, frame: Frame): boolean {
-  const told = readJson<Summary>(frame)
-  return told.tables === found.tables && told.rows === found.rows
+  const expected = readJson<Summary>(frame)
+  return expected.tables === found.tables && expected.rows === found.rows
 }
 
-/** Takes the references away and answers the statements that bring them back. */
+/** Drops the foreign keys and returns the statements that recreate them. */
 async function dropReferences(client: pg.Client): Promise<string[]> {
   const { rows } = await client.query<{ drop: string; add: string }>(/* sql */ `
     select format('alter table %s drop constraint %I', conrelid::regclass, conname) as drop,
@@ -158,13 +162,13 @@ async function dropReferences(client: pg.Client): Promise<string[]> {
   return rows.map((row) => row.add)
 }
 
-/** Makes the table, if migrating has not, empties it of what migrating put in, and answers what is to be done at the end. */
-async function makeRoom(client: pg.Client, { name, definition }: TableFrame): Promise<string[]> {
+/** Creates the table unless a migration has, empties it, disables its triggers, and returns the statements for the end. */
+async function prepareTable(client: pg.Client, { name, definition }: TableFrame): Promise<string[]> {
   const day = dayOfPartition(name)
   if (day) await client.query('select ensure_log_day($1)', [day])
   const [create, ...indexes] = definition ?? []
   if (create) await client.query(create)
-  // what fires on a row has fired when it was written first
+  // the triggers have already fired when the row was first written
   await client.query(`alter table ${quoted(name)} disable trigger user`)
   await client.query(`delete from ${quoted(name)}`)
   return [...indexes, `alter table ${quoted(name)} enable trigger user`]
@@ -189,12 +193,12 @@ async function* open(file: string): AsyncGenerator<Frame> {
   }
 }
 
-/** Puts into words what is the file's fault. */
-function refusalOf(file: string, error: unknown): unknown {
+/** Converts errors of the file to an OperatorError. */
+function toOperatorError(file: string, error: unknown): unknown {
   const { code = '', message } = error as NodeJS.ErrnoException
   if (error instanceof BackupError) return new OperatorError(`${file} cannot be restored: ${message}.`)
   if (code.startsWith('Z_') || error instanceof SyntaxError)
-    return new OperatorError(`${file} is damaged, or no backup.`)
-  if (code === 'ENOENT') return new OperatorError(`${file} is not there.`)
+    return new OperatorError(`${file} is damaged or not a backup.`)
+  if (code === 'ENOENT') return new OperatorError(`${file} does not exist.`)
   return error
 }

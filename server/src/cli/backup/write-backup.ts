@@ -15,11 +15,11 @@ const attempts = 3
 const undefinedTable = '42P01'
 
 /**
- * Writes everything there is, as it is at this moment, into one file, while the installation goes on working. The file
- * is there when it is whole, or not at all.
+ * Writes a snapshot of the whole database to one file, while the installation runs. The file exists only if it is complete.
+ * Throws OperatorError when the file exists.
  */
 export async function writeBackup(databaseUrl: string, file: string): Promise<Summary> {
-  if (existsSync(file)) throw new OperatorError(`${file} is there already; a backup does not overwrite anything.`)
+  if (existsSync(file)) throw new OperatorError(`${file} already exists; a backup does not overwrite a file.`)
   const draft = `${file}.partial`
   try {
     for (let attempt = 1; ; attempt += 1) {
@@ -28,7 +28,7 @@ export async function writeBackup(databaseUrl: string, file: string): Promise<Su
         renameSync(draft, file)
         return summary
       } catch (error) {
-        // an import ended, and its staging table was dropped before its turn came
+        // an import ended, and its staging table was dropped before it was copied
         const isGone = error instanceof pg.DatabaseError && error.code === undefinedTable
         if (!isGone || attempt === attempts) throw error
       }
@@ -41,7 +41,7 @@ export async function writeBackup(databaseUrl: string, file: string): Promise<Su
 async function writeOnce(databaseUrl: string, draft: string): Promise<Summary> {
   const holder = await connect(databaseUrl)
   try {
-    // this connection only holds the snapshot: it reads no table of ours for long, so nobody ever waits for a lock of it
+    // this connection only exports the snapshot: it locks no table for long, so no other session waits for it
     await holder.query('begin isolation level repeatable read read only')
     const { rows } = await holder.query<{ snapshot: string }>('select pg_export_snapshot() as snapshot')
     const summary = { tables: 0, rows: 0 }
@@ -70,13 +70,13 @@ async function* makeFrames(holder: pg.Client, databaseUrl: string, snapshot: str
   } finally {
     await reader.end()
   }
-  // a sequence stands outside of snapshots: read last, it is past every id in the rows above
+  // sequences are outside of snapshots: read last, they are past every id in the rows above
   yield encodeFrame('S', await listSequences(holder))
   yield encodeFrame('J', await listOpenJobs(holder))
   yield encodeFrame('Z', summary)
 }
 
-/** The rows of one table in a transaction of its own, so that its lock is held no longer than that. */
+/** Copies one table in a transaction of its own, so that its lock is released right after. */
 async function* copyOut(reader: pg.Client, snapshot: string, table: TableFrame) {
   await reader.query('begin isolation level repeatable read read only')
   await reader.query(`set transaction snapshot '${snapshot}'`)
@@ -88,7 +88,7 @@ async function* copyOut(reader: pg.Client, snapshot: string, table: TableFrame) 
   return rows.rowCount
 }
 
-/** The tables that migrating makes; every other one has to bring its definition along. */
+/** Returns the tables that migrations create; the backup contains the definition of every other one. */
 async function tablesOfMigrations(): Promise<Set<string>> {
   const names = (await listMigrations()).flatMap(({ sql }) =>
     [...sql.matchAll(/^create table (\w+)/gim)].map((match) => match[1] ?? ''),

@@ -17,11 +17,11 @@ export class Attempts {
   constructor(db: Db, log: Logger) {
     this.#batcher = new Batcher<Attempt>({
       size: 500,
-      patienceMs: attemptBatchMs,
+      maxDelayMs: attemptBatchMs,
       writers: 1,
       write: (batch) => insertAttempts(db, batch),
       onFailure: (error) => log.debug({ err: error }, 'could not write down tries, trying again'),
-      isHopeless: isBadValue,
+      isPermanent: isBadValue,
       giveUp: (attempt, error) => log.warn({ err: error, row: attempt.logId }, 'a try cannot be written down'),
     })
   }

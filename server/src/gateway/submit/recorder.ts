@@ -35,14 +35,14 @@ export class Recorder {
     ) =>
       new Batcher<Entry<T>>({
         size: batchSize,
-        patienceMs: recordBatchMs,
+        maxDelayMs: recordBatchMs,
         writers,
         async write(batch) {
           for (const [day, entries] of byDay(batch)) await retryLostRaces(() => write(day, entries))
           for (const entry of batch) entry.recorded()
         },
         onFailure: (error) => log.warn({ err: error }, 'could not record what came of texts, trying again'),
-        isHopeless: isBadValue,
+        isPermanent: isBadValue,
         giveUp(entry, error) {
           log.error({ err: error, row: entry.logId }, 'cannot record what came of a text; it will end as unknown')
           entry.recorded()

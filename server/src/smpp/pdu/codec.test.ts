@@ -60,7 +60,7 @@ describe('decodePdu rejects', () => {
 
   test.each([
     ['none at all', '00', commandStatus.ESME_RINVNUMDESTS],
-    ['fewer than it says', `02 01 01 01 ${text('911')}00`, commandStatus.ESME_RINVDESTFLAG],
+    ['fewer than its count', `02 01 01 01 ${text('911')}00`, commandStatus.ESME_RINVDESTFLAG],
     ['a flag of no kind', `01 03 01 01 ${text('911')}00`, commandStatus.ESME_RINVDESTFLAG],
     ['an address that is too long', `01 01 01 01 ${text('9'.repeat(21))}00`, commandStatus.ESME_RINVDSTADR],
     ['a list name that is too long', `01 02 ${text('x'.repeat(21))}00`, commandStatus.ESME_RINVDLNAME],
@@ -260,8 +260,7 @@ test('mutated PDUs are decoded or throw PduError', () => {
   }
   const seeds = golden.map(([, bytes]) => bytes)
   const outcomes = { read: 0, rejected: 0 }
-  const until = performance.now() + 1_500
-  for (let i = 0; i < 200_000 && performance.now() < until; i++) {
+  for (let i = 0; i < 20_000; i++) {
     const bytes = Buffer.from(seeds[next(seeds.length)] as Buffer)
     for (let flips = next(4); flips >= 0; flips--) bytes[next(bytes.length)] = next(256)
     const mutant = next(3) === 0 ? cut(bytes, 16 + next(bytes.length - 15)) : bytes

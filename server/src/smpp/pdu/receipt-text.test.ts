@@ -51,7 +51,7 @@ const layouts: [why: string, text: string, receipt: Receipt | undefined][] = [
   ],
   ['another order', 'stat:DELIVRD err:000 id:77', { message_id: '77', stat: 'DELIVRD', err: '000' }],
   ['the word in full', 'id:77 status:UNDELIVERABLE error:1', { message_id: '77', stat: 'UNDELIV', err: '1' }],
-  ['a state nobody knows', 'id:77 stat:WHATEVER', { message_id: '77', stat: 'UNKNOWN' }],
+  ['an unknown state', 'id:77 stat:WHATEVER', { message_id: '77', stat: 'UNKNOWN' }],
   [
     'a text that looks like fields',
     'id:77 stat:DELIVRD text:id:66 stat:UNDELIV',
