@@ -9,8 +9,8 @@ const cert = own.cert
 const key = new Secret(own.key)
 const encrypted = '-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n'
 const broken = '-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n'
-const needsCertificate = 'is needed along with its certificate'
-const needsKey = 'is needed along with its key'
+const needsCertificate = 'is required with tls_certificate'
+const needsKey = 'is required with tls_key'
 
 type Case = [given: CheckedSettings, errors: Record<string, string>]
 
@@ -38,8 +38,8 @@ const cases: Record<string, Case[]> = {
     [{ tlsCa: authority.cert }, {}],
     [{ tlsCa: authority.cert + cert }, {}],
     [{ tlsCa: 'no certificate' }, { tls_ca: 'must be a certificate in PEM' }],
-    [{ tlsCa: broken }, { tls_ca: 'has a certificate that cannot be read' }],
-    [{ tlsCa: cert + own.key }, { tls_ca: 'must not have a private key in it' }],
+    [{ tlsCa: broken }, { tls_ca: 'contains a certificate that cannot be parsed' }],
+    [{ tlsCa: cert + own.key }, { tls_ca: 'must not contain a private key' }],
   ],
   'own certificate': [
     [{ ownTls: { certificate: null, key: null } }, {}],
@@ -48,18 +48,18 @@ const cases: Record<string, Case[]> = {
     [{ ownTls: { certificate: null, key } }, { tls_certificate: needsKey }],
     [{ ownTls: { certificate: cert, key: new Secret(other.key) } }, { tls_certificate: 'does not belong to the key' }],
     [{ ownTls: { certificate: 'none', key } }, { tls_certificate: 'must be a certificate in PEM' }],
-    [{ ownTls: { certificate: broken, key } }, { tls_certificate: 'has a certificate that cannot be read' }],
+    [{ ownTls: { certificate: broken, key } }, { tls_certificate: 'contains a certificate that cannot be parsed' }],
     [{ ownTls: { certificate: cert, key: new Secret('none') } }, { tls_key: 'must be a private key in PEM' }],
     [
       { ownTls: { certificate: cert, key: new Secret(encrypted) } },
-      { tls_key: 'must not be encrypted: it is kept sealed here' },
+      { tls_key: 'must not be encrypted; it is stored sealed' },
     ],
   ],
   'caps of carriers': [
     [{ carrierMps: {} }, {}],
     [{ carrierMps: { 383: 75, 999999999: 1 } }, {}],
     ...['0', '07', '1234567890', 'x'].map(
-      (id): Case => [{ carrierMps: { [id]: 1 } }, { carrier_mps: "must have carriers' ids as keys" }],
+      (id): Case => [{ carrierMps: { [id]: 1 } }, { carrier_mps: 'must have carrier ids as keys' }],
     ),
     [{ carrierMps: numbered(500, 75) }, {}],
     [{ carrierMps: numbered(501, 75) }, { carrier_mps: 'has too many carriers (maximum is 500)' }],
@@ -68,21 +68,24 @@ const cases: Record<string, Case[]> = {
     [{ errorMap: {} }, {}],
     [{ errorMap: { receipt: { '00a1': 'hard', rejectd: 'soft', '5': 'delivered' } } }, {}],
     [{ errorMap: { status: { '0x45': 'hard', '1': 'soft', ESME_RSYSERR: 'blocked', '0xffffffff': 'soft' } } }, {}],
-    [{ errorMap: { other: {} } as object }, { error_map: 'has receipt and status, and nothing else' }],
+    [{ errorMap: { other: {} } as object }, { error_map: 'must have the keys receipt and status only, not other' }],
     ...['', 'a b', 'x'.repeat(21)].map(
-      (code): Case => [{ errorMap: { receipt: { [code]: 'soft' } } }, { error_map: 'has a receipt code that is none' }],
+      (code): Case => [
+        { errorMap: { receipt: { [code]: 'soft' } } },
+        { error_map: `has an invalid receipt code: ${code}` },
+      ],
     ),
     ...['0', '0x', '0x100000000', '4294967296', 'ESME_NONE', 'x', '-1', '1.5'].map(
       (status): Case => [
         { errorMap: { status: { [status]: 'soft' } } },
-        { error_map: 'has a status that is no command_status, such as 0x45 or ESME_RSUBMITFAIL' },
+        { error_map: `has an invalid command_status: ${status} (0x45 and ESME_RSUBMITFAIL are valid)` },
       ],
     ),
     [
       { errorMap: { receipt: { 5: 'odd' as 'soft' } } },
-      { error_map: 'must map to delivered, soft, hard, blocked, opted_out' },
+      { error_map: 'must map codes to delivered, soft, hard, blocked, opted_out, not odd' },
     ],
-    [{ errorMap: { status: { '0x45': 'delivered' } } }, { error_map: 'cannot call a refused text delivered' }],
+    [{ errorMap: { status: { '0x45': 'delivered' } } }, { error_map: 'must not map a command_status to delivered' }],
     [{ errorMap: { receipt: numbered(999, 'soft' as const), status: { 1: 'soft' } } }, {}],
     [
       { errorMap: { receipt: numbered(1_000, 'soft' as const), status: { 1: 'soft' } } },
