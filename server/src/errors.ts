@@ -1,12 +1,11 @@
 /**
- * The catalogue of refusals. Rules throw these; `http/error-handler.ts` alone turns them into answers.
- * `message` is for people and part of the contract where the contract prints it, `code` is for machines
- * and never changes.
+ * The catalogue of errors. Rules throw them; only `http/error-handler.ts` renders them. `message` is for people, and part
+ * of the contract where the contract prints it; `code` is for programs and never changes.
  */
 export class AppError extends Error {
   readonly status: number
   readonly code: string
-  /** What is wrong, per field: `{ "list.name": ["can't be blank"] }`. */
+  /** The errors of each field: `{ "list.name": ["can't be blank"] }`. */
   readonly details: Record<string, string[]> | undefined
 
   constructor(status: number, code: string, message: string, details?: Record<string, string[]>) {
@@ -27,22 +26,22 @@ export const errors = {
   unreadableRequest: (why: string) => new AppError(400, 'unreadable_request', why),
   unauthorized: () => new AppError(401, 'unauthorized', 'API key authorization failure'),
   metricsNotForYou: () =>
-    new AppError(401, 'unauthorized', 'Metrics are for this machine, or for who shows CARILLON_METRICS_TOKEN'),
+    new AppError(401, 'unauthorized', 'Metrics require CARILLON_METRICS_TOKEN, or a request from this machine'),
   metricsNeedToken: () =>
-    new AppError(403, 'metrics_need_token', 'Metrics are shown in production once CARILLON_METRICS_TOKEN is set'),
+    new AppError(403, 'metrics_need_token', 'Metrics are disabled in production unless CARILLON_METRICS_TOKEN is set'),
   keyDisabled: () => new AppError(403, 'key_disabled', 'This API key is disabled'),
-  scopeTooNarrow: () => new AppError(403, 'scope_too_narrow', 'This API key is not allowed to do that'),
+  scopeTooNarrow: () => new AppError(403, 'scope_too_narrow', 'The scope of this API key does not allow this request'),
   pathNotFound: notFound('path_not_found', 'Path'),
   badIdempotencyKey: (longest: number) =>
     new AppError(400, 'bad_idempotency_key', `Idempotency-Key must be 1 to ${longest} printable ASCII characters`),
   idempotencyKeyBusy: () =>
-    new AppError(409, 'idempotency_key_busy', 'A request with this Idempotency-Key is under way'),
+    new AppError(409, 'idempotency_key_busy', 'A request with this Idempotency-Key is still running'),
   idempotencyKeyReused: () =>
-    new AppError(422, 'idempotency_key_reused', 'This Idempotency-Key came with another request before'),
+    new AppError(422, 'idempotency_key_reused', 'This Idempotency-Key was already used with a different request'),
   methodNotAllowed: () => new AppError(405, 'method_not_allowed', 'Method not allowed'),
-  notAcceptable: () => new AppError(406, 'not_acceptable', 'Only JSON is offered'),
-  uploadStalled: () => new AppError(408, 'upload_stalled', 'The upload stopped in the middle'),
-  uploadBroken: () => new AppError(400, 'upload_broken', 'The upload broke off'),
+  notAcceptable: () => new AppError(406, 'not_acceptable', 'Accept does not include application/json'),
+  uploadStalled: () => new AppError(408, 'upload_stalled', 'The upload stalled before it was complete'),
+  uploadBroken: () => new AppError(400, 'upload_broken', 'The connection closed before the upload was complete'),
   bodyTooLarge: (limit: number) => new AppError(413, 'body_too_large', `Body is too large (maximum is ${limit} bytes)`),
   unsupportedMediaType: (accepted: string) =>
     new AppError(415, 'unsupported_media_type', `Content-Type must be ${accepted}`),
@@ -64,10 +63,10 @@ export const errors = {
   connectionInUse: (why: string) => new AppError(422, 'connection_in_use', `This connection cannot be removed. ${why}`),
   connectionUnusable: (why: string) => new AppError(422, 'connection_unusable', why),
   noSecretKey: (how: string) =>
-    new AppError(422, 'no_secret_key', `A secret cannot be kept, because there is no key to seal it with. ${how}`),
+    new AppError(422, 'no_secret_key', `A secret cannot be stored, because no secret key is set. ${how}`),
   shortCodeTaken: () => new AppError(422, 'short_code_taken', 'Shortcode is taken already'),
   tooManyFlightPlans: (most: number) =>
-    new AppError(422, 'too_many_flight_plans', `Only ${most} flight plans of an account can be reckoned at once`),
+    new AppError(422, 'too_many_flight_plans', `Only ${most} flight plans of an account can be computed at once`),
   keyInUse: () =>
     new AppError(422, 'key_in_use', 'An API key cannot disable or revoke itself; use another one of the account'),
   noShortCode: () => new AppError(422, 'no_short_code', 'Validation failed: Account has no short code'),
@@ -89,8 +88,8 @@ export const errors = {
   invalid: (details: Record<string, string[]>) => new AppError(422, 'invalid', validationSentence(details), details),
   unstorable: () => new AppError(422, 'invalid', 'Validation failed: A value cannot be stored'),
   rateLimited: () => new AppError(429, 'rate_limited', 'Rate limit exceeded'),
-  internal: () => new AppError(500, 'internal_error', 'Something went wrong on our side'),
-  unavailable: () => new AppError(503, 'unavailable', 'Down for a moment, please try again'),
+  internal: () => new AppError(500, 'internal_error', 'Internal server error'),
+  unavailable: () => new AppError(503, 'unavailable', 'Temporarily unavailable, please try again'),
 }
 
 /** `Validation failed: Name can't be blank, Content is too long (maximum is 160 characters)`. */
@@ -101,7 +100,7 @@ function validationSentence(details: Record<string, string[]>): string {
   return `Validation failed: ${faults.join(', ')}`
 }
 
-/** Where the contract calls a field by another name than its key. */
+/** Names of fields that differ from their keys in the contract. */
 const labels: Record<string, string> = {
   'custom_field.key': 'Merge tag',
   'custom_field.max_length': 'Max. characters',

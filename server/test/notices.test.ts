@@ -5,7 +5,7 @@ import { Secret } from '../src/config/secret.ts'
 import { changeConnection, createConnection, removeConnection } from '../src/connections/changes.ts'
 import { ensureEnvironmentConnection, releaseEnvironment } from '../src/connections/environment.ts'
 import { changeSendingSettings } from '../src/connections/sending-routes.ts'
-import { keepBroadcast, sendWaiting, startDue } from '../src/messages/drafts/drafts.ts'
+import { createDraft, sendDraft, startDue } from '../src/messages/drafts/drafts.ts'
 import { acceptBroadcast, sendSystemText, sendToNumbers } from '../src/messages/messages.ts'
 import { pauseMessage, resumeMessage } from '../src/messages/stop/pause.ts'
 import { freshDatabase, type TestDatabase } from './database.ts'
@@ -43,13 +43,13 @@ describe('an expansion is announced', () => {
 
   test('by a draft that is sent, not by one that is stored', async () => {
     let id = 0
-    expect(await notices(async () => (id = (await keepBroadcast(rt(), broadcast(), null)).id))).toEqual([])
-    expect(await notices(() => sendWaiting(rt(), list, id))).toEqual(['expansions'])
+    expect(await notices(async () => (id = (await createDraft(rt(), broadcast(), null)).id))).toEqual([])
+    expect(await notices(() => sendDraft(rt(), list, id))).toEqual(['expansions'])
   })
 
   test('by a scheduled broadcast that is due', async () => {
     const soon = new Date(Date.now() + 3_600_000)
-    await keepBroadcast(rt(), broadcast(), soon)
+    await createDraft(rt(), broadcast(), soon)
     expect(await notices(() => startDue(rt()))).toEqual([])
     expect(await notices(() => startDue({ ...rt(), clock: { now: () => soon } }))).toEqual(['expansions'])
   })

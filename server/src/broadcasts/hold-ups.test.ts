@@ -3,7 +3,7 @@ import { freshDatabase, type TestDatabase } from '../../test/database.ts'
 import { make } from '../../test/make.ts'
 import { makeRuntime } from '../../test/runtime.ts'
 import { finishMessages } from '../log/finish.queries.ts'
-import { keepBroadcast, startDue } from '../messages/drafts/drafts.ts'
+import { createDraft, startDue } from '../messages/drafts/drafts.ts'
 import { acceptBroadcast } from '../messages/messages.ts'
 import { billSent } from './bill.ts'
 import { closeOverdueJob } from './broadcasts.jobs.ts'
@@ -114,7 +114,7 @@ test('they start when they are due, and it when it can', async () => {
   ids = []
   const dueAt = new Date('2031-05-07T10:00:00Z')
   for (let n = 0; n < 3; n++) {
-    ids.push((await keepBroadcast(rt(), { accountId: list.accountId, list, content: 'Soup' }, dueAt)).id)
+    ids.push((await createDraft(rt(), { accountId: list.accountId, list, content: 'Soup' }, dueAt)).id)
   }
   const mend = await spoil('messages')
   now = dueAt

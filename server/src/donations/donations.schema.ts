@@ -22,7 +22,7 @@ export const DonationBody = Type.Object(
     }),
     donation_platform: Platform('Who took it.'),
     donation_platform_uid: Platform('Its id there. One that the list has already is refused.'),
-    donated_at: Type.Optional(TextOrNull({ maxLength: 40, description: 'ISO 8601 with an offset; now without it.' })),
+    donated_at: Type.Optional(TextOrNull({ maxLength: 40, description: 'ISO 8601 with an offset; by default now.' })),
     utm_campaign: Utm,
     utm_medium: Utm,
     utm_source: Utm,
@@ -38,7 +38,7 @@ export const DonationBody = Type.Object(
   },
   {
     description:
-      'Flat. The first form of the operation is taken, too: all of it inside `donation`, and the refcodes as ' +
+      'Flat keys. The former version is accepted, too: all keys inside `donation`, and the refcodes as ' +
       '`refcodes_attributes: [{"refcode": "..."}]`.',
   },
 )
@@ -56,7 +56,9 @@ export const DonationSchema = Type.Object(
     utm_term: TextOrNull(),
     utm_content: TextOrNull(),
     refcodes: Type.Array(Type.String()),
-    phone_number: Type.Optional(Type.String({ description: 'Of the subscriber; not there on a donation by message.' })),
+    phone_number: Type.Optional(
+      Type.String({ description: 'Number of the subscriber; absent for a donation by message.' }),
+    ),
   },
   { title: 'Donation' },
 )
@@ -68,7 +70,7 @@ export const DonationCreatedResponse = Type.Object({
   donation: DonationSchema,
 })
 
-/** The flat form of a body that has the envelope of the first draft. Anything else stays as it is. */
+/** The flat version of a body with the former envelope. Any other body is returned as it is. */
 export function withoutEnvelope(body: unknown): unknown {
   if (!isObject(body) || !isObject(body.donation)) return body
   const { refcodes_attributes: attributes, ...flat } = body.donation
@@ -80,7 +82,7 @@ function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 
-/** The gift in a validated body; refuses what a schema cannot see. */
+/** The gift in a validated body; throws for what the schema cannot express. */
 export function readGift(body: Static<typeof DonationBody>, now: Date): Gift {
   const faults: Record<string, string[]> = {}
   const amount = String(body.amount).trim()
@@ -106,7 +108,7 @@ export function readGift(body: Static<typeof DonationBody>, now: Date): Gift {
 export function presentDonation(donation: Donation, timeZone: string): Static<typeof DonationSchema> {
   return {
     id: donation.id,
-    // two places in the database, and as few as it takes on the wire, but one at least
+    // two decimal places in the database; on the wire as few as possible, but at least one
     amount: donation.amount.replace(/0$/, ''),
     donated_at: formatTimeWithMs(donation.donatedAt, timeZone),
     donation_platform: donation.donationPlatform,

@@ -29,7 +29,7 @@ const byMessage = (body: object, person = api.owner) =>
 const all = async () => (await api.owner.get(`/lists/${list.id}/donations`)).body
 
 describe('booking', () => {
-  test('on a subscriber, also on one who has left', async () => {
+  test('on a subscriber, also on one who opted out', async () => {
     const given = {
       ...gift,
       donated_at: '2025-10-02T01:20:11.123Z',
@@ -52,7 +52,7 @@ describe('booking', () => {
     })
   })
 
-  test('on a message, without a number; now, when it does not say when', async () => {
+  test('on a message, without a number; by default now', async () => {
     const answer = await byMessage({ ...gift, amount: 40.5 })
     expect(answer.status).toBe(201)
     expect(answer.body).toEqual({
@@ -68,7 +68,7 @@ describe('booking', () => {
     })
   })
 
-  test('in the envelope of the first draft', async () => {
+  test('in the former envelope', async () => {
     const donation = { ...gift, refcodes_attributes: [{ refcode: 'a' }, { refcode: 'b' }] }
     expect((await byPhone({ donation })).body.donation).toMatchObject({ ...gift, amount: '25.0', refcodes: ['a', 'b'] })
     const form = { headers: { 'content-type': 'application/x-www-form-urlencoded' } }
@@ -126,7 +126,7 @@ describe('booking', () => {
     expect(await all()).toMatchObject({ count: 0 })
   })
 
-  test('happens once for each id of the platform, per list', async () => {
+  test('books once for each id of the platform, per list', async () => {
     await byPhone(gift)
     const again = {
       status: 422,
@@ -173,7 +173,7 @@ describe('reading', () => {
   })
 })
 
-test('a draft brings nothing in, and can be deleted', async () => {
+test('a draft has no donations, and can be deleted', async () => {
   const draft = { content: 'Give', draft: true }
   const { body } = await api.owner.post(`/lists/${list.id}/messages`, { message: draft })
   messageId = (body.message as { id: number }).id
@@ -181,7 +181,7 @@ test('a draft brings nothing in, and can be deleted', async () => {
   expect((await api.owner.delete(`/lists/${list.id}/messages/${messageId}`)).status).toBe(200)
 })
 
-test('what is not there', async () => {
+test('unknown ids and paths', async () => {
   const on = (path: string, person = api.owner) => [
     person.post(`${path}/donations`, gift),
     ...(path.includes('messages') ? [] : [person.get(`${path}/donations`)]),

@@ -3,7 +3,7 @@ import { errors } from '../errors.ts'
 import { idParam } from '../http/path-params.ts'
 import { Id, TextOrNull, TimeOrNull } from '../http/schema.ts'
 import { formatTime } from '../http/times.ts'
-import { MessageCreateBody } from '../messages/messages.schema.ts'
+import { MessageCreateBody } from '../messages/message-bodies.schema.ts'
 import type { FlightPlan } from './flight-plans.queries.ts'
 
 const { content, max_parts, audience, send_at } = MessageCreateBody.properties.message.properties

@@ -4,7 +4,7 @@ import type { Db } from '../db/db.ts'
 import { errors } from '../errors.ts'
 import { enqueue } from '../jobs/jobs.ts'
 import { utcDay } from '../lib/clock.ts'
-import { refuseContent } from '../messages/content/content.ts'
+import { validateContent } from '../messages/content/content.ts'
 import { readPersonalText } from '../messages/content/personal-text.ts'
 import { readTimingOfList, readTimings } from '../messages/timing/windows.queries.ts'
 import { rulesOf } from '../messages/timing/windows.ts'
@@ -41,7 +41,7 @@ const sliceRows = 10_000
  */
 export function requestFlightPlan(rt: Rt, plan: NewFlightPlan): Promise<FlightPlan> {
   return rt.db.tx(async (tx) => {
-    await refuseContent(tx, plan.listId, plan.content, plan.maxParts)
+    await validateContent(tx, plan.listId, plan.content, plan.maxParts)
     if ((await countPending(tx, plan.accountId)) >= maxPending) throw errors.tooManyFlightPlans(maxPending)
     const inserted = await insertFlightPlan(tx, plan, rt.clock.now())
     await enqueue(tx, computeJob, { flightPlanId: inserted.id })

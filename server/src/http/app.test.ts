@@ -347,7 +347,7 @@ test('the row that PostgreSQL quotes in an error is not logged', async () => {
     {},
     '{"subscriber":{"last_name":"Okafor"}}',
   )
-  expect(answer).toMatchObject({ status: 500, body: { error: 'Something went wrong on our side' } })
+  expect(answer).toMatchObject({ status: 500, body: { error: 'Internal server error' } })
   const line = log.map((text) => JSON.parse(text)).find(({ msg }) => msg === 'request failed')
   expect(line).toMatchObject({ level: 50, err: { code: '23514' }, route: expect.stringContaining(':phone_number') })
   for (const secret of ['Okafor', phone]) expect(log.join('')).not.toContain(secret)
@@ -448,7 +448,7 @@ describe('over a socket', () => {
     const body = '{"start_date":"20260230"}'
     const head = `GET /api/v2/lists/${list.id}/messages HTTP/1.1\r\nHost: example.org\r\nConnection: close`
     const auth = `Authorization: ${basic(api.owner.key)}\r\nContent-Length: ${body.length}`
-    expect(await raw(`${head}\r\n${auth}\r\n\r\n${body}`)).toContain('Start date must be a day')
+    expect(await raw(`${head}\r\n${auth}\r\n\r\n${body}`)).toContain('Start date is not a date')
   })
 
   test('bytes that are not HTTP get the error envelope', async () => {

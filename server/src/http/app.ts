@@ -23,7 +23,7 @@ import { Histogram, LabeledCounter } from '../lib/metric-series.ts'
 import { Repeater } from '../lib/repeater.ts'
 import { listRoutes } from '../lists/lists.routes.ts'
 import { optInSettingsRoutes } from '../lists/opt-in-settings.routes.ts'
-import { waitingRoutes } from '../messages/drafts/drafts.routes.ts'
+import { draftRoutes } from '../messages/drafts/drafts.routes.ts'
 import { messageRoutes } from '../messages/messages.routes.ts'
 import { pauseRoutes } from '../messages/stop/pause.routes.ts'
 import { transactionalMessageRoutes } from '../messages/transactional/transactional-messages.routes.ts'
@@ -127,7 +127,7 @@ const api: FastifyPluginAsync<{ rt: Runtime; scope: RequestScope }> = async (app
   await app.register(importRoutes)
   await app.register(optInRoutes)
   await app.register(messageRoutes)
-  await app.register(waitingRoutes)
+  await app.register(draftRoutes)
   await app.register(pauseRoutes)
   await app.register(flightPlanRoutes)
   await app.register(quietHoursRoutes)

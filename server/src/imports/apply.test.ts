@@ -80,7 +80,7 @@ test.each([1, 7, 100, 200, 201])('slices of %i rows count every row once', async
   expect(await takeStock(id)).toEqual(allAdded)
 })
 
-test('a crash amid a slice loses nothing and counts nothing twice', async () => {
+test('a crash in the middle of a slice loses nothing and counts nothing twice', async () => {
   const { id } = await receive(makeFile())
   let slices = 0
   const dying: Runtime = {
@@ -106,7 +106,7 @@ test('a crash amid a slice loses nothing and counts nothing twice', async () => 
   expect(await takeStock(id)).toEqual(allAdded)
 })
 
-test('a job that is told to stop leaves the rest to the next one', async () => {
+test('a job that is stopped leaves the rest to the next one', async () => {
   const { id } = await receive(makeFile())
   await expect(applyImport.run(rt, { importId: id }, AbortSignal.abort())).rejects.toThrow()
   await applyNextSlice(rt, id, 50)
@@ -131,7 +131,7 @@ test('two imports of the same numbers at once add each number once', async () =>
   expect((stock.unchanged ?? 0) + (other.unchanged ?? 0)).toBe(190)
 })
 
-test('an opt-out that is under way beside a slice wins', async () => {
+test('an opt-out concurrent with a slice wins', async () => {
   await receive(makeFile()).then(({ id }) => applyAll(id, 1_000))
   const { id } = await receive(makeFile('Zoe'))
   const leaving = firstPhone + 5
@@ -164,7 +164,7 @@ test('an opt-out that is under way beside a slice wins', async () => {
   })
 })
 
-test('a number that joins by another way beside a slice is counted once', async () => {
+test('a number that subscribes concurrently with a slice is counted once', async () => {
   const { id } = await receive(makeFile())
   let slice: Promise<unknown> | undefined
   await database.db.tx(async (tx) => {
@@ -183,14 +183,14 @@ test('a number that joins by another way beside a slice is counted once', async 
   expect(await takeStock(id)).toMatchObject({ status: 'done', added: 189, updated: 1, subscribers: 190, deltas: 190 })
 })
 
-test('an import that nobody can apply fails, and its rows go', async () => {
+test('an import that cannot be applied fails, and its rows are deleted', async () => {
   const { id } = await receive(makeFile())
   await applyImport.gaveUp?.(rt, { importId: id }, new Error('broken'))
   expect(await takeStock(id)).toMatchObject({ status: 'failed', added: 0, tables: 0 })
   expect(await applyNextSlice(rt, id)).toBe(false)
 })
 
-test('a sender who falls silent is given up, and leaves nothing', async () => {
+test('a client that stops sending is disconnected, and nothing is stored', async () => {
   const body = new Readable({ read() {} })
   body.push('phone,first_name\n2062000101,Ana\n')
   await expect(receiveImport(rt, makeUpload(body), 50)).rejects.toMatchObject({ status: 408, code: 'upload_stalled' })

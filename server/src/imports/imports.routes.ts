@@ -23,8 +23,8 @@ const tags = ['Imports']
 const accepted = 'text/csv or application/x-ndjson (UTF-8)'
 const uploadsAtOnce = 4
 
-/** How long a refused sender may go on sending before it is cut off. */
-const lettingGoMs = 10_000
+/** Time after which a client that goes on sending a rejected upload is disconnected. */
+const drainTimeoutMs = 10_000
 
 export const importRoutes: FastifyPluginAsyncTypebox = async (app) => {
   const { rt } = app
@@ -54,7 +54,7 @@ export const importRoutes: FastifyPluginAsyncTypebox = async (app) => {
     {
       schema: {
         operationId: 'getImport',
-        summary: 'Show how an import stands, and the first 1,000 rows it skipped',
+        summary: 'Show the progress of an import, and its first 1,000 skipped rows',
         'x-extension': true,
         tags,
         params: Type.Object({ list_id: ListIdParam, import_id: ImportIdParam }),
@@ -75,7 +75,7 @@ export const importRoutes: FastifyPluginAsyncTypebox = async (app) => {
   await app.register(uploadRoute)
 }
 
-/** The one route whose body is a file, in a scope of its own because it alone must not be read into memory. */
+/** The only route whose body is a file; it has its own scope because the file must not be read into memory. */
 const uploadRoute: FastifyPluginAsyncTypebox = async (app) => {
   const { rt } = app
   const gate = new UploadGate(uploadsAtOnce)
@@ -92,10 +92,10 @@ const uploadRoute: FastifyPluginAsyncTypebox = async (app) => {
         description:
           'Streams a CSV file with a header row, or one JSON object a line, of any size. The columns are phone_number ' +
           '(required), first_name, last_name, email, zip_code, birthdate, gender, tags, consented_at, consent_source, ' +
-          'consent_text, and the custom fields of the list by key or label. When the answer is 202 every row is stored ' +
-          'and will be applied; a fault in the form of the file is a 4xx with the line number, and nothing is kept. No ' +
-          'texts are sent. A blank cell erases nothing, the last row of a number wins, and who opted out or was cleaned ' +
-          'stays so.',
+          'consent_text, and the custom fields of the list by key or label. A 202 means that every row is stored ' +
+          'and will be applied; a malformed file is a 4xx with the line number, and nothing is stored. No ' +
+          'texts are sent. A blank cell changes nothing, the last row of a number wins, and numbers that opted out or ' +
+          'were cleaned stay so.',
         'x-extension': true,
         tags,
         consumes: ['text/csv', 'application/x-ndjson'],
@@ -104,14 +104,14 @@ const uploadRoute: FastifyPluginAsyncTypebox = async (app) => {
         response: {
           202: ImportQueuedResponse,
           404: errorResponse('No such list on this account.'),
-          408: errorResponse('The upload stopped in the middle.'),
+          408: errorResponse('The upload stalled before it was complete.'),
           415: errorResponse(`Content-Type is not ${accepted}.`),
-          422: errorResponse('A fault in the form of the file, with the line it is in.'),
+          422: errorResponse('The file is malformed; the error has the line number.'),
           ...commonErrors,
         },
       },
-      // a refusal by our own checks, before or amid the file, leaves bytes in the pipe
-      onError: async (req) => letGo(req),
+      // an error before the end of the file leaves unread bytes on the connection
+      onError: async (req) => drainRequest(req),
     },
     async (req, reply) => {
       const format = formatOf(req.headers['content-type'])
@@ -157,12 +157,12 @@ function formatOf(contentType: string | undefined): 'csv' | 'ndjson' {
 }
 
 /**
- * Reads on and throws away, because most clients listen only when they have sent everything, and closing on them would
- * lose the answer; but not for ever.
+ * Reads and discards the rest of an upload, up to a time limit: most clients read the response only after they have sent
+ * everything, and would not get it if the connection were closed.
  */
-function letGo(req: FastifyRequest) {
+function drainRequest(req: FastifyRequest) {
   if (req.raw.complete || req.raw.destroyed) return
-  const late = setTimeout(() => req.raw.destroy(), lettingGoMs)
+  const late = setTimeout(() => req.raw.destroy(), drainTimeoutMs)
   late.unref()
   req.raw.once('close', () => clearTimeout(late))
   req.raw.resume()

@@ -10,7 +10,7 @@ export const ImportQuery = Type.Object({
   source: Type.Optional(
     Type.String({
       maxLength: 255,
-      description: 'Where the consent comes from, for rows without a `consent_source`. Kept in the ledger.',
+      description: 'The source of consent for rows without a `consent_source`. Stored in the ledger.',
     }),
   ),
   unknown_columns: Type.Optional(
@@ -18,7 +18,7 @@ export const ImportQuery = Type.Object({
       type: 'string',
       enum: ['refuse', 'ignore'],
       default: 'refuse',
-      description: 'What to do about a column we do not know.',
+      description: 'What to do with an unknown column.',
     }),
   ),
 })
@@ -29,15 +29,15 @@ const importKeys = {
   status: Type.Unsafe<Import['status']>({ type: 'string', enum: ['queued', 'running', 'done', 'failed'] }),
   source: Type.Unsafe<string | null>({ type: ['string', 'null'] }),
   total_rows: Type.Integer(),
-  processed_rows: Type.Integer({ description: 'Sum of the four below.' }),
+  processed_rows: Type.Integer({ description: 'added + updated + unchanged + skipped.' }),
   percent_complete: Type.Integer(),
   added: Type.Integer({ description: 'Numbers that were new to the list.' }),
   updated: Type.Integer({ description: 'Numbers whose profile changed, or whose opt-in was pending.' }),
   unchanged: Type.Integer(),
   skipped: Type.Integer(),
-  skip_reasons: Type.Record(Type.String(), Type.Integer(), { description: 'The skipped rows by reason.' }),
+  skip_reasons: Type.Record(Type.String(), Type.Integer(), { description: 'Number of skipped rows for each reason.' }),
   ignored_columns: Type.Array(Type.String()),
-  error: Type.Unsafe<string | null>({ type: ['string', 'null'], description: 'Why it failed.' }),
+  error: Type.Unsafe<string | null>({ type: ['string', 'null'], description: 'Why the import failed.' }),
   created_at: Time,
   started_at: TimeOrNull,
   completed_at: TimeOrNull,

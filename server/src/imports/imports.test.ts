@@ -138,7 +138,7 @@ test('the same file twice changes nothing', async () => {
   expect([await findSubscribers(listId), await findOpts(listId)]).toEqual(before)
 })
 
-test('a blank erases nothing, tags are added, and what is new is taken over', async () => {
+test('a blank cell changes nothing, tags are added, and new values are stored', async () => {
   const listId = await makeList()
   await importFile(listId, 'phone,first_name,last_name,tags\n2062000101,Ana,Lopez,"a,b"\n2062000102,Bob,,\n')
   const view = await importFile(listId, 'phone,first_name,last_name,tags\n2062000101,,Smith,"b,c"\n2062000102," ",,\n')
@@ -151,7 +151,7 @@ test('a blank erases nothing, tags are added, and what is new is taken over', as
   expect(await findOpts(listId)).toHaveLength(2)
 })
 
-test('of doubled numbers the last row wins, and the others are skipped with their lines', async () => {
+test('of duplicate numbers the last row wins, and the others are skipped with their lines', async () => {
   const listId = await makeList()
   const file = 'phone,first_name\n2062000101,One\n2062000102,Bob\n(206)200-0101,Two\n2062000101,Three\n'
   expect(await importFile(listId, file)).toMatchObject({
@@ -167,7 +167,7 @@ test('of doubled numbers the last row wins, and the others are skipped with thei
   expect(await findSubscribers(listId)).toMatchObject([{ first_name: 'Three' }, { first_name: 'Bob' }])
 })
 
-test('who opted out or was cleaned stays as they are; who was asked is subscribed now', async () => {
+test('numbers that opted out or were cleaned stay so; pending numbers are subscribed', async () => {
   const listId = await makeList()
   await make.subscriber(ctx.db, { listId, phone: 2062000101, state: 'unsubscribed', firstName: 'Old' })
   await make.subscriber(ctx.db, { listId, phone: 2062000102, state: 'cleaned', firstName: 'Old' })
@@ -191,7 +191,7 @@ test('who opted out or was cleaned stays as they are; who was asked is subscribe
   expect(await findOpts(listId)).toHaveLength(optsBefore + 1)
 })
 
-test('a row with a fault is skipped by the name of the field, and counted once', async () => {
+test('a malformed row is skipped with the name of the field, and counted once', async () => {
   const listId = await makeList()
   const long = 'x'.repeat(51)
   const rows = [
@@ -225,7 +225,7 @@ test('the first thousand skipped rows are shown, whatever their reason, and all 
   expect(view.skips.map((skip) => skip.line)).toEqual(Array.from({ length: 1_000 }, (_, index) => index + 2))
 })
 
-test('a column we do not know is refused by name, or passed over on request', async () => {
+test('an unknown column is rejected by name, or ignored on request', async () => {
   const listId = await makeList()
   const file = 'id,phone,Favourite colour\n1,2062000101,"red\nand blue"\n2,2062000102,red\n3,12,\n'
   const refused = await upload(listId, file)
@@ -236,7 +236,7 @@ test('a column we do not know is refused by name, or passed over on request', as
   expect((await upload(listId, file, { query: '?unknown_columns=maybe' })).status).toBe(422)
 })
 
-test('a header alone is an import of nothing', async () => {
+test('a file with only a header is an import of no rows', async () => {
   const listId = await makeList()
   expect(await importFile(listId, 'phone,first_name\r\n')).toMatchObject({ status: 'done', total_rows: 0, added: 0 })
 })
@@ -279,13 +279,13 @@ function expectFault({ status, body, text }: Answer, line: number, words: string
   expect(text).not.toContain(phone)
 }
 
-test.each(csvFaults)('a CSV file with a fault leaves nothing: %s', async (_name, file, line, words) => {
+test.each(csvFaults)('a malformed CSV file stores nothing: %s', async (_name, file, line, words) => {
   const listId = await makeList()
   expectFault(await upload(listId, file), line, words)
   expect(await leftovers()).toEqual({ tables: 0, imports: 0, jobs: 0 })
 })
 
-test.each(ndjsonFaults)('an NDJSON file with a fault leaves nothing: %s', async (_name, file, line, words) => {
+test.each(ndjsonFaults)('a malformed NDJSON file stores nothing: %s', async (_name, file, line, words) => {
   const listId = await makeList()
   expectFault(await upload(listId, file, { type: 'application/x-ndjson' }), line, words)
   expect(await leftovers()).toEqual({ tables: 0, imports: 0, jobs: 0 })
@@ -299,7 +299,7 @@ test.each(['application/json', 'text/plain', 'multipart/form-data; boundary=x', 
   },
 )
 
-test('a stranger finds neither the list nor its imports', async () => {
+test('another account finds neither the list nor its imports', async () => {
   const listId = await makeList()
   const view = await importFile(listId, `phone\n${phone}\n`)
   const answers = [
@@ -324,7 +324,7 @@ test('imports are listed by page, latest first', async () => {
   expect(next.imports).toMatchObject([{ id: first.id }])
 })
 
-test('an import into a list that is deleted meanwhile fails and says so', async () => {
+test('an import into a list that is deleted meanwhile fails with that reason', async () => {
   const listId = await makeList()
   const queued = await upload(listId, `phone\n${phone}\n`)
   await ctx.db.exec('delete_list', 'update lists set deleted_at = now() where id = $1', [listId])
@@ -364,7 +364,7 @@ describe('custom fields', () => {
     return { team, size, birthday, birthdate, tags }
   }
 
-  test('have columns, by key or by label; a blank erases nothing, a bad value skips its row', async () => {
+  test('have columns, by key or by label; a blank cell changes nothing, an invalid value skips its row', async () => {
     const list = await listWithFields()
     const first = await importFile(
       list,
@@ -409,7 +409,7 @@ describe('custom fields', () => {
     expect(third).toMatchObject({ updated: 0, unchanged: 2 })
   })
 
-  test('come as JSON values of their types', async () => {
+  test('are JSON values of their types', async () => {
     const list = await listWithFields()
     const lines = [
       { phone: '2065550141', team: 'a"\\\tb', size: 12 },
@@ -421,7 +421,7 @@ describe('custom fields', () => {
     expect(await valuesOf(list, '2065550142')).toMatchObject({ team: 'true', birthday: null })
   })
 
-  test('of another list are columns that we do not know', async () => {
+  test('of another list are unknown columns', async () => {
     await listWithFields()
     const answer = await upload(await makeList(), 'phone,team\n2065550141,red\n')
     expect(answer).toMatchObject({ status: 422, body: { error: expect.stringContaining('unknown columns "team"') } })

@@ -78,18 +78,18 @@ async function sendAllThenRead(path: string, file: string[]) {
   return { status: Number(text.split(' ')[1]), body: JSON.parse(text.slice(text.indexOf('\r\n\r\n'))) }
 }
 
-test('a sender of many megabytes gets the refusal of its second line', async () => {
+test('a client that sends many megabytes gets the error of its second line', async () => {
   const file = [`phone,first_name\n${row}2062000102,"A"x\n`, ...Array<string>(100).fill(row.repeat(10_000))]
   const answer = await sendAllThenRead(`/api/v2/lists/${listId}/imports`, file)
   expect(answer).toMatchObject({ status: 422, body: { code: 'bad_import_file', details: { line: ['3'] } } })
 })
 
-test('so does one whose list is not there', async () => {
+test('and the error of an unknown list', async () => {
   const answer = await sendAllThenRead('/api/v2/lists/999/imports', Array<string>(100).fill(row.repeat(10_000)))
   expect(answer).toMatchObject({ status: 404, body: { error: 'List not found' } })
 })
 
-test('an upload that breaks off leaves nothing', async () => {
+test('an upload that is cut off stores nothing', async () => {
   const { upload, answer } = startUpload()
   answer.catch(() => {})
   upload.write(`phone,first_name\n${row.repeat(10_000)}`)
@@ -106,7 +106,7 @@ test('an upload that breaks off leaves nothing', async () => {
   }
 })
 
-test('no more uploads than the gate lets in are taken at a time, and the others wait', async () => {
+test('the gate limits concurrent uploads, and the others wait', async () => {
   const gate = new UploadGate(2)
   let inside = 0
   let most = 0

@@ -1,8 +1,8 @@
 import type { Db } from '../db/db.ts'
 
-/** Reserves words for a list and answers those that were free; the others belong to a list of the same short code. */
+/** Reserves words for a list and returns the ones that were free; the others belong to a list of the same short code. */
 export async function insertKeywords(db: Db, shortCodeId: number, listId: number, names: string[]): Promise<string[]> {
-  // in one order for all, so that two lists that want the same words wait for, and not upon, each other
+  // always in the same order, so that two lists that want the same words do not deadlock
   const rows = await db.many<{ name: string }>(
     'insert_keywords',
     /* sql */ `
@@ -25,7 +25,7 @@ export async function listKeywordNames(db: Db, listId: number): Promise<string[]
   return rows.map(({ name }) => name)
 }
 
-/** Gives a list's words free for others, but for those it keeps. */
+/** Releases a list's words, except the kept ones. */
 export function releaseKeywords(db: Db, listId: number, now: Date, kept: string[] = []) {
   return db.exec(
     'release_keywords',

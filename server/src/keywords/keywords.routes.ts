@@ -6,13 +6,13 @@ import { getShortCode } from '../short-codes/short-codes.ts'
 import { findKeywordFault } from './keywords.ts'
 
 const KeywordTestBody = Type.Object({
-  keyword_name: Type.String({ maxLength: 100, description: 'The word to try.', examples: ['PANTRY'] }),
+  keyword_name: Type.String({ maxLength: 100, description: 'The word to test.', examples: ['PANTRY'] }),
 })
 
 const KeywordTestResponse = Type.Object({
   status: Type.Literal('OK'),
   keyword_name: Type.Union([Type.Literal('available'), Type.Literal('unavailable')], {
-    description: 'The verdict, not the word.',
+    description: 'The result, not the word.',
   }),
   error: Type.Optional(Type.String({ description: 'Why it is unavailable.', examples: ['Name is in use'] })),
 })
@@ -24,14 +24,14 @@ export const keywordRoutes: FastifyPluginAsyncTypebox = async (app) => {
       schema: {
         operationId: 'testKeyword',
         summary: 'Test a keyword',
-        description: 'Whether a list of this short code could have the word. Nothing is reserved.',
+        description: 'Whether a list of this short code can have the word. Nothing is reserved.',
         tags: ['Short codes'],
         params: Type.Object({ shortcode: ShortCodeParam }),
         body: KeywordTestBody,
         response: {
           200: KeywordTestResponse,
           404: errorResponse('No such short code on this account.'),
-          422: errorResponse('No word was given, or something that is none.'),
+          422: errorResponse('The word is missing or not a string.'),
           ...commonErrors,
         },
       },

@@ -24,7 +24,7 @@ async function keywordsOf(list: { id: number }) {
 }
 
 describe('the keywords of a list', () => {
-  test('are replaced as a whole, in upper case, each once', async () => {
+  test('are replaced as a set, in upper case, each once', async () => {
     const list = await newList(['OLD', 'PANTRY'])
     expect(await put(list, ['pantry', ' Fresh ', 'FRESH', 'cedar'])).toMatchObject({
       status: 200,
@@ -34,13 +34,13 @@ describe('the keywords of a list', () => {
     expect((await put(await newList(), ['old'])).status).toBe(200)
   })
 
-  test('can be none', async () => {
+  test('can be an empty set', async () => {
     const list = await newList(['PIZZA'])
     expect((await put(list, [])).body).toEqual({ status: 'Keywords changed', keyword_names: [] })
     expect(await keywordsOf(list)).toEqual([])
   })
 
-  test('stay as they were when one is taken or cannot be one, and the answer names all of those', async () => {
+  test('do not change when one is taken or invalid, and the error names all of those', async () => {
     await newList(['PIZZA', 'SALAD'])
     const list = await newList(['BREAD'])
     expect(await put(list, ['FRESH', 'pizza', 'stop', 'shit', 'x', 'salad'])).toMatchObject({
@@ -69,7 +69,7 @@ describe('the keywords of a list', () => {
     expect(await keywordsOf(list)).toEqual(['PIZZA'])
   })
 
-  test("of a stranger's list cannot be set", async () => {
+  test("of another account's list cannot be set", async () => {
     const list = await newList(['PIZZA'])
     const answer = await api.stranger.put(`/lists/${list.id}/keywords`, { keyword_names: ['SALAD'] })
     expect(answer).toMatchObject({ status: 404, body: { error: 'List not found' } })
@@ -81,14 +81,14 @@ describe('testing a word', () => {
   const verdict = async (keyword_name: unknown, person = api.owner, code = api.owner.shortCode.code) =>
     person.post(`/shortcodes/${code}/test_keyword`, { keyword_name })
 
-  test('a free one is available, and stays so', async () => {
+  test('a free word is available, and stays free', async () => {
     for (const word of ['FRESH', 'fresh', 'FRESH']) {
       expect(await verdict(word)).toMatchObject({ status: 200, body: { status: 'OK', keyword_name: 'available' } })
     }
     expect((await verdict('FRESH')).body).not.toHaveProperty('error')
   })
 
-  test('a taken one is in use, until its list lets it go', async () => {
+  test('a taken word is in use until its list releases it', async () => {
     const list = await newList(['FRESH'])
     expect((await verdict(' fresh')).body).toEqual({
       status: 'OK',
@@ -99,7 +99,7 @@ describe('testing a word', () => {
     expect((await verdict('FRESH')).body.keyword_name).toBe('available')
   })
 
-  test('one that is taken on another short code is available', async () => {
+  test('a word that is taken on another short code is available', async () => {
     await newList(['FRESH'])
     const second = await make.shortCode(api.db, { accountId: api.owner.accountId })
     expect((await verdict('FRESH', api.owner, second.code)).body.keyword_name).toBe('available')
@@ -120,14 +120,14 @@ describe('testing a word', () => {
     expect(await verdict(word)).toMatchObject({ status: 422, body: { status: 'error', code: 'invalid' } })
   })
 
-  test.each(['00000', 'nonsense', '%00', 'a b', '1'.repeat(30)])("on %s, which is nobody's", async (code) => {
+  test.each(['00000', 'nonsense', '%00', 'a b', '1'.repeat(30)])('on the unknown short code %s', async (code) => {
     expect(await verdict('FRESH', api.owner, code)).toMatchObject({
       status: 404,
       body: { error: 'Shortcode not found', code: 'short_code_not_found' },
     })
   })
 
-  test("on a stranger's short code", async () => {
+  test("on another account's short code", async () => {
     expect(await verdict('FRESH', api.stranger)).toMatchObject({ status: 404, body: { error: 'Shortcode not found' } })
   })
 })
@@ -158,7 +158,7 @@ describe('at the same time', () => {
     return { fresh, list, change, ownersOf }
   }
 
-  test('a word goes to one of many lists that want it', async () => {
+  test('a word goes to one of many lists that request it', async () => {
     const { fresh, list, change, ownersOf } = await world()
     try {
       const lists = await Promise.all(Array.from({ length: 6 }, () => list([])))
@@ -175,7 +175,7 @@ describe('at the same time', () => {
     }
   })
 
-  test('two lists that swap their words end with an owner each, whoever comes first', async () => {
+  test('two lists that swap their words each end with one, in any order', async () => {
     const { fresh, list, change, ownersOf } = await world()
     try {
       const [one, two] = [await list(['AA']), await list(['BB'])]
@@ -194,7 +194,7 @@ describe('at the same time', () => {
     }
   })
 
-  test('two whole sets for one list leave one of them', async () => {
+  test('of two sets for one list, one remains whole', async () => {
     const { fresh, list, change } = await world()
     try {
       const one = await list(['OLD'])

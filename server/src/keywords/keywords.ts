@@ -9,7 +9,7 @@ const maxLength = 15
 // Letters and digits; a dash or an underscore may join two words.
 const shape = /^[\p{L}\p{N}]+(?:[-_][\p{L}\p{N}]+)*$/u
 
-/** Words that mean something else to us, so that a list with one of them would never hear it. */
+/** Words with a meaning of their own: a list would never receive them as its keyword. */
 const reserved = new Set([
   ...['STOP', 'STOPALL', 'STOP-ALL', 'STOP_ALL', 'UNSUBSCRIBE', 'CANCEL', 'END', 'QUIT', 'REVOKE', 'OPTOUT', 'OPT-OUT'],
   ...['OPT_OUT', 'REMOVE', 'ARRET', 'ARRÊT', 'ALTO', 'ST0P', 'HELP', 'INFO', 'AIDE', 'YES', 'START', 'UNSTOP'],
@@ -20,7 +20,7 @@ function normalize(given: string): string {
   return given.trim().normalize('NFC').toUpperCase()
 }
 
-/** Why a word cannot be a keyword on any short code, if it cannot. */
+/** Why a word cannot be a keyword on any short code; undefined when it can. */
 function faultOf(name: string): string | undefined {
   const { length } = [...name]
   if (length < minLength) return `Name is too short (minimum is ${minLength} characters)`
@@ -33,35 +33,35 @@ function faultOf(name: string): string | undefined {
 type Owner = { id: number; shortCodeId: number }
 
 /**
- * Reserves keywords for a list: all of them, or none. A word belongs to one list per short code; the database's unique
- * index decides a race, so two callers can never both be told yes.
+ * Reserves keywords for a list: all of them, or none; throws with the words that are taken. A word belongs to one list per
+ * short code; a unique index decides races, so two callers never both succeed.
  */
 export async function attachKeywords(tx: Db, list: Owner, given: string[]) {
   const { names, unusable } = readNames(given)
-  refuseAny([...unusable, ...(await reserve(tx, list, names))])
+  rejectInvalid([...unusable, ...(await reserve(tx, list, names))])
 }
 
 /**
- * Makes these words the keywords of a list, all of them or none, and answers them as they are stored. Words that it had
- * and does not keep become free. The caller has the list locked.
+ * Replaces the keywords of a list, all of them or none, and returns them as they are stored. Former keywords that are not
+ * among them become free. The caller has locked the list.
  */
 export async function replaceKeywords(tx: Db, list: Owner, given: string[], now: Date): Promise<string[]> {
   const { names, unusable } = readNames(given)
   const had = await listKeywordNames(tx, list.id)
   await releaseKeywords(tx, list.id, now, names)
   const added = names.filter((name) => !had.includes(name))
-  refuseAny([...unusable, ...(await reserve(tx, list, added))])
+  rejectInvalid([...unusable, ...(await reserve(tx, list, added))])
   return names
 }
 
-/** Takes a list's keywords along to the short code it sends from now, all or none. The caller has the list locked. */
+/** Moves a list's keywords to its new short code, all or none. The caller has locked the list. */
 export async function moveKeywords(tx: Db, list: Owner, now: Date) {
   const names = await listKeywordNames(tx, list.id)
   await releaseKeywords(tx, list.id, now)
-  refuseAny(await reserve(tx, list, names))
+  rejectInvalid(await reserve(tx, list, names))
 }
 
-/** Why a list of this short code could not have the word right now; undefined when it could. */
+/** Why a list of this short code cannot have the word now; undefined when it can. */
 export async function findKeywordFault(db: Db, shortCodeId: number, given: string): Promise<string | undefined> {
   const name = normalize(given)
   return faultOf(name) ?? ((await isKeywordTaken(db, shortCodeId, name)) ? 'Name is in use' : undefined)
@@ -73,13 +73,13 @@ function readNames(given: string[]) {
   return { names: [...new Set(usable.map(normalize))], unusable }
 }
 
-/** Reserves what is free, and answers what is taken. */
+/** Reserves the free words, and returns the taken ones. */
 async function reserve(tx: Db, list: Owner, names: string[]): Promise<string[]> {
   if (names.length === 0) return []
   const free = await insertKeywords(tx, list.shortCodeId, list.id, names)
   return names.filter((name) => !free.includes(name))
 }
 
-function refuseAny(names: string[]) {
+function rejectInvalid(names: string[]) {
   if (names.length > 0) throw errors.invalidKeywords(names)
 }

@@ -113,14 +113,14 @@ export const listRoutes: FastifyPluginAsyncTypebox = async (app) => {
       schema: {
         operationId: 'setKeywords',
         summary: 'Set the keywords of a list',
-        description: 'The whole new set. Words that are left out become free for other lists.',
+        description: 'Replaces all keywords of the list. Omitted words become free for other lists.',
         tags,
         params,
         body: KeywordsBody,
         response: {
           200: KeywordsResponse,
           404: notFound,
-          422: errorResponse('A keyword is taken or not allowed; nothing has changed.'),
+          422: errorResponse('A keyword is taken or not allowed; the list keeps its keywords.'),
           ...commonErrors,
         },
       },
@@ -138,7 +138,7 @@ export const listRoutes: FastifyPluginAsyncTypebox = async (app) => {
       schema: {
         operationId: 'deleteList',
         summary: 'Delete a list',
-        description: 'Its keywords become free. Its subscribers and messages stay on record but cannot be asked for.',
+        description: 'Its keywords become free. Its subscribers and messages stay on record but cannot be requested.',
         tags,
         params,
         response: { 200: ListDestroyedResponse, 404: notFound, ...commonErrors },

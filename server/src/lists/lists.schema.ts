@@ -8,7 +8,7 @@ import type { ListSettings, ListView } from './lists.queries.ts'
 import type { ListChange } from './lists.ts'
 import { OptInRequest, presentOptInRequest } from './opt-in-settings.schema.ts'
 
-// ten parts in the smaller alphabet; nobody should be charged for more without having meant it
+// ten parts in GSM-7, so that no list owner is charged for more by accident
 const maxText = 1_530
 
 const Name = Type.String({ maxLength: 25, pattern: '\\S', description: 'Internal label.' })
@@ -16,24 +16,24 @@ const Name = Type.String({ maxLength: 25, pattern: '\\S', description: 'Internal
 const EmailNotice = Type.Unsafe<string | boolean | null>({
   type: ['string', 'boolean', 'null'],
   maxLength: 255,
-  description: 'An address or a switch; given back as it came.',
+  description: 'An address or a boolean; returned as it was given.',
 })
 
 const texts = {
   message_yes: Type.Optional(
-    TextOrNull({ maxLength: maxText, description: 'Asks a number that was added by API to confirm with YES.' }),
+    TextOrNull({ maxLength: maxText, description: 'Sent to a number that was added by API, to ask for a YES.' }),
   ),
-  message_help: Type.Optional(TextOrNull({ maxLength: maxText, description: 'Answers HELP.' })),
-  message_stop: Type.Optional(TextOrNull({ maxLength: maxText, description: 'Answers STOP.' })),
-  message_reply: Type.Optional(TextOrNull({ maxLength: maxText, description: 'Answers any other reply.' })),
+  message_help: Type.Optional(TextOrNull({ maxLength: maxText, description: 'Sent in reply to HELP.' })),
+  message_stop: Type.Optional(TextOrNull({ maxLength: maxText, description: 'Sent in reply to STOP.' })),
+  message_reply: Type.Optional(TextOrNull({ maxLength: maxText, description: 'Sent in reply to any other text.' })),
   message_already_subscribed: Type.Optional(
-    TextOrNull({ maxLength: maxText, description: 'Answers a subscribed number that opts in again.' }),
+    TextOrNull({ maxLength: maxText, description: 'Sent to a subscribed number that opts in again.' }),
   ),
   first_optin_message: Type.Optional(
-    TextOrNull({ maxLength: maxText, description: 'Welcomes a number that was never on the list.' }),
+    TextOrNull({ maxLength: maxText, description: 'Sent to a number that subscribes for the first time.' }),
   ),
   second_optin_message: Type.Optional(
-    TextOrNull({ maxLength: maxText, description: 'Welcomes a number that comes back.' }),
+    TextOrNull({ maxLength: maxText, description: 'Sent to a number that subscribes again.' }),
   ),
   email_digest: Type.Optional(TextOrNull({ maxLength: 255, description: 'Address of the daily digest.' })),
   email_subscribe: Type.Optional(EmailNotice),
@@ -47,7 +47,8 @@ const ResubscribeTimeout = Hours(720, 'Hours for which nobody but the person can
 const ScheduledLateness = Type.Integer({
   minimum: 1,
   maximum: 10_080,
-  description: 'Minutes by which a scheduled message may be late, say after an outage; later it is cancelled.',
+  description:
+    'Minutes that a scheduled message may be late, for example after an outage; a message that is later is cancelled.',
   'x-extension': true,
 })
 
@@ -60,7 +61,7 @@ const WhenUnknown = Type.Unsafe<'never_twice' | 'never_miss'>({
 })
 
 const QuietHours = Type.Boolean({
-  description: 'Broadcasts keep to quiet hours even if the account does not ask for it.',
+  description: 'Quiet hours apply to broadcasts of this list even if the account does not apply them.',
   'x-extension': true,
 })
 
@@ -68,7 +69,7 @@ const extensions = {
   short_code: Type.Optional(
     Type.String({
       maxLength: 20,
-      description: "One of the account's short codes, to send from; its first one when none is chosen.",
+      description: "The short code to send from, one of the account's; by default its first one.",
       'x-extension': true,
     }),
   ),
@@ -90,7 +91,7 @@ export const ListCreateBody = Type.Object({
         type: ['array', 'null'],
         items: { type: 'string', maxLength: 100 },
         maxItems: 100,
-        description: 'Words that opt in, of 2 to 15 characters, unique on the short code.',
+        description: 'Words of 2 to 15 characters that opt a number in; unique on the short code.',
       }),
     ),
   }),
@@ -120,16 +121,16 @@ export const ListSchema = Type.Object(
     message_reply: TextOrNull(),
     message_already_subscribed: TextOrNull(),
     message_yes: TextOrNull(),
-    keyword_names: Type.Array(Type.String(), { description: 'Upper case.' }),
+    keyword_names: Type.Array(Type.String(), { description: 'In upper case.' }),
     counts: Type.Object({
       subscribers: Type.Integer(),
       unsubscribed: Type.Integer(),
       cleaned: Type.Integer(),
     }),
     opt_in_type: Type.Union([Type.Literal('single'), Type.Literal('double')]),
-    opt_in_requests: Type.Array(OptInRequest, { description: 'Empty for single.' }),
+    opt_in_requests: Type.Array(OptInRequest, { description: 'Empty for single opt-in.' }),
     bypass_opt_in_response: Type.Boolean({
-      description: 'Whoever is subscribed at once gets no welcome.',
+      description: 'A number that is subscribed without a question gets no welcome text.',
       'x-extension': true,
     }),
     short_code: Type.String({ description: 'The number it sends from.', 'x-extension': true }),
@@ -148,13 +149,13 @@ export const ListPage = pageSchema('lists', ListSchema)
 export const KeywordsBody = Type.Object({
   keyword_names: Type.Array(Type.String({ maxLength: 100 }), {
     maxItems: 100,
-    description: 'Words that opt in, of 2 to 15 characters, unique on the short code.',
+    description: 'Words of 2 to 15 characters that opt a number in; unique on the short code.',
   }),
 })
 
 export const KeywordsResponse = Type.Object({
   status: Type.Literal('Keywords changed'),
-  keyword_names: Type.Array(Type.String(), { description: 'Upper case.' }),
+  keyword_names: Type.Array(Type.String(), { description: 'In upper case.' }),
 })
 
 export const ListResponse = Type.Object({ status: Type.Literal('OK'), list: ListSchema })
@@ -210,12 +211,12 @@ const blank: Omit<ListSettings, 'name'> = {
   whenUnknown: 'never_twice',
 }
 
-/** All settings of a new list: those it was given, and the defaults for the others. */
+/** All settings of a new list: the given values, and the defaults for the others. */
 export function readNewList(body: Static<typeof ListCreateBody>['list']): ListSettings {
   return { ...blank, name: body.name, ...readListChange(body) }
 }
 
-/** The settings that a body names. The two welcome texts know no null. */
+/** The settings that a body names. The two welcome texts are never null. */
 export function readListChange(body: Static<typeof ListUpdateBody>['list']): ListChange {
   const given: ListChange = {
     name: body.name,

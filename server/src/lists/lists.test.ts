@@ -287,7 +287,7 @@ describe('changing', () => {
     expect((await api.owner.get(`/lists/${id}`)).body).toEqual(answer.body)
   })
 
-  test('nothing changes when a value is refused', async () => {
+  test('nothing changes when a value is rejected', async () => {
     const { id } = await create()
     expect((await api.owner.put(`/lists/${id}`, { list: { message_help: 'x', name: '' } })).status).toBe(422)
     expect((await api.owner.get(`/lists/${id}`)).body.list).toMatchObject({ name: 'Pantry', message_help: null })

@@ -25,7 +25,7 @@ type Clocked = Pick<Runtime, 'db' | 'clock'>
 
 export type ListChange = Partial<ListSettings>
 
-/** The account's list; a foreign, deleted or unknown one is not found. */
+/** The account's list; throws when it is another account's, deleted or unknown. */
 export async function getList(db: Db, accountId: number, listId: number): Promise<List> {
   const list = await findList(db, accountId, listId)
   if (!list) throw errors.listNotFound()
@@ -44,7 +44,7 @@ export function getListPage(db: Db, accountId: number, page: Page): Promise<Page
   return pageOf(countLists(db, accountId), listListViews(db, accountId, page))
 }
 
-/** A new list that sends from this short code, or the account's first one; with its keywords or not at all. */
+/** Creates a list with its keywords, or neither; it sends from this short code, by default from the account's first one. */
 export function createList(
   rt: Clocked,
   accountId: number,
@@ -60,7 +60,7 @@ export function createList(
   })
 }
 
-/** Changes what the change names, and nothing else. On a move to another short code the keywords come along. */
+/** Changes what the change names. On a move to another short code the keywords move, too. */
 export function changeList(
   rt: Clocked,
   accountId: number,
@@ -85,7 +85,7 @@ export function changeList(
   )
 }
 
-/** Makes these words the list's keywords, all of them or none, and answers them as they are stored. */
+/** Replaces the list's keywords, all of them or none, and returns them as they are stored. */
 export function changeKeywords(rt: Clocked, accountId: number, listId: number, given: string[]): Promise<string[]> {
   // two lists that swap words can meet in a deadlock
   return retryLostRaces(() =>
@@ -93,7 +93,7 @@ export function changeKeywords(rt: Clocked, accountId: number, listId: number, g
   )
 }
 
-/** The list is gone for everyone who asks; its rows stay, because its people's consent and texts are on record. */
+/** Marks the list as deleted: no request finds it. Its rows stay, as a record of consent and texts. */
 export function deleteList(rt: Clocked, accountId: number, listId: number): Promise<void> {
   return rt.db.tx(async (tx) => {
     await lockList(tx, accountId, listId)
@@ -111,7 +111,7 @@ async function chooseShortCode(tx: Db, accountId: number, code: string | undefin
   throw errors.invalid({ 'list.short_code': ['is not one of the account'] })
 }
 
-/** As `getList`, and nobody else changes or deletes it before this transaction ends. */
+/** As `getList`, and locks the list: no other transaction changes or deletes it before this one ends. */
 export async function lockList(tx: Db, accountId: number, listId: number): Promise<List> {
   const list = await findListForUpdate(tx, accountId, listId)
   if (!list) throw errors.listNotFound()

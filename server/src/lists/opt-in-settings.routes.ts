@@ -16,9 +16,9 @@ export const optInSettingsRoutes: FastifyPluginAsyncTypebox = async (app) => {
     {
       schema: {
         operationId: 'configureOptIn',
-        summary: 'Choose how people opt in',
+        summary: 'Set how people opt in',
         description:
-          'For double, `opt_in_requests` replaces the stored steps; without it they stay as they are, also over a time ' +
+          'For double, `opt_in_requests` replaces the stored steps; without it they stay, even through a change to ' +
           'as single.',
         tags: ['Lists'],
         params: Type.Object({ list_id: ListIdParam }),

@@ -11,14 +11,14 @@ const Text = (description: string) => TextOrNull({ maxLength: maxText, descripti
 const CollectedData = Type.Unsafe<Request['collectedData']>({
   type: 'string',
   enum: ['zip_code', 'email_address', 'first_name', 'yes'],
-  description: 'What the person is asked for.',
+  description: 'The kind of reply that this step asks for.',
 })
 const SuccessAction = Type.Unsafe<Request['successAction']>({
   type: ['string', 'null'],
   enum: ['nextrequest', 'optinsubscriber', null],
-  description: 'What follows a good answer. The last step subscribes, and null there means that.',
+  description: 'What happens after a valid reply. The last step subscribes the number; null means the same there.',
 })
-const followUpHours = { minimum: 1, maximum: 720, description: 'Hours until the nudge.' }
+const followUpHours = { minimum: 1, maximum: 720, description: 'Hours until the reminder.' }
 
 const OptInRequestInput = Type.Object({
   collected_data: CollectedData,
@@ -37,7 +37,7 @@ export const OptInSettingsBody = Type.Object({
   opt_in_type: Type.Unsafe<'single' | 'double'>({
     type: 'string',
     enum: ['single', 'double'],
-    description: 'single: the keyword subscribes. double: the steps are gone through first.',
+    description: 'single: the keyword subscribes. double: the number completes the steps first.',
   }),
   bypass_opt_in_response: Type.Optional(Flag('No welcome.')),
   first_optin_message: Type.Optional(Text('Welcomes a number that was never on the list. For single.')),
@@ -45,12 +45,12 @@ export const OptInSettingsBody = Type.Object({
   opt_in_requests: Type.Optional(
     Type.Array(OptInRequestInput, {
       maxItems: 20,
-      description: 'The steps, in order, in the place of those that are stored. For double.',
+      description: 'The steps, in order; they replace the stored steps. For double.',
     }),
   ),
 })
 
-/** A step on the wire; the contract prints its keys in the order of the alphabet. */
+/** A step on the wire; the contract prints its keys in alphabetical order. */
 export const OptInRequest = Type.Object(
   {
     bypass_opt_in_response: Type.Boolean(),
@@ -98,7 +98,7 @@ export function presentOptInRequest(request: OptInRequestRow, timeZone: string):
   }
 }
 
-/** The change in a validated body; refuses a flow that could not be gone through. */
+/** The change in a validated body; throws when the steps cannot be completed. */
 export function readOptInSettings(body: Static<typeof OptInSettingsBody>): OptInChange {
   const bypassOptInResponse = isSet(body.bypass_opt_in_response)
   if (body.opt_in_type === 'single') {
@@ -111,7 +111,7 @@ export function readOptInSettings(body: Static<typeof OptInSettingsBody>): OptIn
     }
   }
   const requests = body.opt_in_requests?.map((given) => readRequest(given, bypassOptInResponse))
-  if (requests) refuseDeadEnds(requests)
+  if (requests) rejectDeadEnds(requests)
   return {
     optInType: 'double',
     bypassOptInResponse,
@@ -136,7 +136,7 @@ function readRequest(given: Static<typeof OptInRequestInput>, bypassOptInRespons
   }
 }
 
-function refuseDeadEnds(requests: Request[]) {
+function rejectDeadEnds(requests: Request[]) {
   const faults: string[] = []
   if (requests.some(({ followUp, followUpHour }) => followUp && followUpHour === null)) {
     faults.push('must have a follow_up_hour where follow_up is true')

@@ -50,7 +50,7 @@ const rest = {
 }
 
 describe('double', () => {
-  test('stores the steps and gives them back as they came, keys in the order of the alphabet', async () => {
+  test('stores the steps and returns them as they were given, keys in alphabetical order', async () => {
     const list = await newList()
     const answer = await put(list, { opt_in_type: 'double', opt_in_requests: [zipCode, yes] })
     const stored = { id: expect.any(Number), list_id: list.id, created_at: '2026-03-02T02:00:00-08:00' }

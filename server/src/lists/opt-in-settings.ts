@@ -13,7 +13,7 @@ export type OptInChange = OptInSettings & {
   requests: OptInRequest[] | undefined
 }
 
-/** Chooses how people join a list. The steps of double opt-in outlast a time as single. */
+/** Sets how people join a list. A change to single opt-in keeps the stored steps of double opt-in. */
 export function changeOptInSettings(
   rt: Pick<Runtime, 'db' | 'clock'>,
   accountId: number,

@@ -20,9 +20,9 @@ export type NewMessage = {
 export type NewBroadcast = NewMessage & { maxParts: number | null; audience: Audience | null }
 
 /** A message that nobody is sent yet, with its counters at zero. */
-export async function insertWaiting(tx: Db, message: NewBroadcast, sendAt: Date | null): Promise<number> {
+export async function insertDraft(tx: Db, message: NewBroadcast, sendAt: Date | null): Promise<number> {
   const { id } = await tx.one<{ id: number }>(
-    'insert_waiting',
+    'insert_draft',
     /* sql */ `
     with added as (
       insert into messages (account_id, list_id, short_code_id, kind, name, content, consent, part_count, created_at,
@@ -62,9 +62,9 @@ export async function insertBroadcast(tx: Db, message: NewBroadcast, loggedOn: s
  * Sets a waiting message, whose row the transaction has locked, on its way. Its audience is who is subscribed at its
  * planned time, where it has one, else now.
  */
-export async function startWaiting(tx: Db, messageId: number, at: Date, loggedOn: string, sendAt: Date | null) {
+export async function startDraft(tx: Db, messageId: number, at: Date, loggedOn: string, sendAt: Date | null) {
   await tx.exec(
-    'start_waiting',
+    'start_draft',
     /* sql */ `
     with started as (
       update messages m

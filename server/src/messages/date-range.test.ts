@@ -28,7 +28,7 @@ test('both days of a range count, as UTC days, and either may be missing', () =>
   )
 })
 
-test('a text that is no day of the calendar is refused', () => {
+test('a string that is not a calendar date is rejected', () => {
   fc.assert(
     fc.property(
       fc.oneof(
@@ -43,13 +43,13 @@ test('a text that is no day of the calendar is refused', () => {
           Number(month) >= 1 && Number(month) <= 12 && Number(day) >= 1 && Number(day) <= lastOfMonth.getUTCDate()
         const read = () => readDays({ start_date: text })
         if (isDay || text === '') expect(read).not.toThrow()
-        else expect(read).toThrow('must be a day')
+        else expect(read).toThrow('is not a date')
       },
     ),
   )
 })
 
-test('the sent collection has what was sent on these days, and no other', async () => {
+test('the sent collection has the messages of these days only', async () => {
   const { owner, db } = api
   const list = await make.list(db, { accountId: owner.accountId, shortCodeId: owner.shortCode.id })
   const { body } = await owner.post(`/lists/${list.id}/messages`, { message: { content: 'Hello' } })

@@ -82,9 +82,13 @@ describe('sending', () => {
     [
       'a draft to one number',
       { content: 'a', phone_number: '2065550143', draft: true },
-      'Draft is for a message to the list, not to given numbers',
+      'Draft is only for a message to the list, not for one with phone numbers',
     ],
-    ['a planned draft', { content: 'a', draft: true, send_at: '2026-03-02T11:00:00Z' }, 'Send at is not for a draft'],
+    [
+      'a planned draft',
+      { content: 'a', draft: true, send_at: '2026-03-02T11:00:00Z' },
+      'Send at is not allowed for a draft',
+    ],
     ['a time that is past', { content: 'a', send_at: '2026-03-02T10:00:00Z' }, 'Send at must be in the future'],
     [
       'a time without an offset',
@@ -115,7 +119,7 @@ describe('sending', () => {
     [
       'a field we do not know',
       { content: 'a', audience: { custom_fields: [{ key: 'team', op: 'exists' }] } },
-      'Custom fields name no field of this list: team',
+      'Custom fields name a field that the list does not have: team',
     ],
     ['no message', undefined, "Message can't be blank"],
     ['a message that is a text', 'Hello', 'Message must be an object'],
@@ -162,7 +166,7 @@ async function makeMessage(given: Made): Promise<number> {
 }
 
 describe('collections', () => {
-  test('hold what their name says, newest first', async () => {
+  test('list the messages of their status, newest first', async () => {
     const { id: listId } = await ownList()
     const sent = await makeMessage({ listId, sentAt: '2026-03-01T00:00:00Z' })
     const sending = await makeMessage({ listId, status: 'sending' })
@@ -182,7 +186,7 @@ describe('collections', () => {
     expect(await idsOf('/scheduled')).toEqual([scheduled])
   })
 
-  test('are cut by days, in UTC and both inclusive, from the query or a body', async () => {
+  test('are filtered by dates, in UTC and both inclusive, from the query or a body', async () => {
     const { id: listId } = await ownList()
     const times = ['2026-02-27T23:59:59Z', '2026-02-28T00:00:00Z', '2026-03-01T23:59:59Z', '2026-03-02T00:00:00Z']
     const ids: number[] = []
@@ -222,16 +226,16 @@ describe('collections', () => {
     expect((answer.body.messages as { id: number }[]).map(({ id }) => id)).toEqual([ids[2], ids[1]])
   })
 
-  test.each(['2026-03-01', '20260230', 'abc', '2026030'])('%s is no day', async (day) => {
+  test.each(['2026-03-01', '20260230', 'abc', '2026030'])('%s is not a date', async (day) => {
     const { id } = await ownList()
     expect(await api.owner.get(`/lists/${id}/messages?start_date=${day}`)).toMatchObject({
       status: 422,
-      body: { error: 'Validation failed: Start date must be a day as YYYYMMDD' },
+      body: { error: 'Validation failed: Start date is not a date (YYYYMMDD)' },
     })
   })
 })
 
-test('a message of another list, another account or no broadcast is not found', async () => {
+test('a message of another list or account, or one that is not a broadcast, is not found', async () => {
   const list = await ownList()
   const id = await makeMessage({ listId: list.id })
   const other = await ownList()
@@ -311,12 +315,12 @@ describe('counters in the words of v2', () => {
     })
   })
 
-  test('parts come half an hour after the send', () => {
+  test('parts are shown half an hour after the send', () => {
     expect(presentMessage(message, zone, new Date('2026-03-02T09:59:59Z'))).not.toHaveProperty('parts')
     expect(presentMessage({ ...message, sentAt: null }, zone, clock.now())).not.toHaveProperty('parts')
   })
 
-  test('a bill is shown as soon as there is one, its parts when they are due', () => {
+  test('the cost of a bill is shown at once, its parts half an hour after the send', () => {
     const billed = { ...message, bill: { parts: 300, least: 1, most: 4, cost: 27.63 } }
     expect(presentMessage(billed, zone, clock.now())).toMatchObject({
       send_cost: 27.63,
@@ -328,7 +332,7 @@ describe('counters in the words of v2', () => {
     expect(presentMessage(message, zone, clock.now())).toMatchObject({ send_cost: 0 })
   })
 
-  test('a text to one number is no broadcast and names it', () => {
+  test('a text to one number is not a broadcast and shows the number', () => {
     expect(presentMessage({ ...message, kind: 'transactional', phone: 2065550143 }, zone, clock.now())).toMatchObject({
       is_broadcast: false,
       phone_number: '2065550143',

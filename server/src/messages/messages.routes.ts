@@ -6,11 +6,11 @@ import { commonErrors, errorResponse } from '../http/schema.ts'
 import { ListIdParam } from '../lists/lists.schema.ts'
 import { getList } from '../lists/lists.ts'
 import { readAudience } from './audience/audience.ts'
-import { refuseContent } from './content/content.ts'
-import { keepBroadcast } from './drafts/drafts.ts'
+import { validateContent } from './content/content.ts'
+import { createDraft } from './drafts/drafts.ts'
+import { MessageCreateBody, readRecipients } from './message-bodies.schema.ts'
 import type { Collection } from './messages.queries.ts'
 import {
-  MessageCreateBody,
   MessageCreatedResponse,
   MessageIdParam,
   MessagePage,
@@ -18,11 +18,9 @@ import {
   MessagesQuery,
   presentMessage,
   readDays,
-  readRecipients,
-  readSendAt,
-  readTiming,
 } from './messages.schema.ts'
 import { acceptBroadcast, getMessage, getMessagePage, sendToNumbers } from './messages.ts'
+import { readSendAt, readTiming } from './timing/timing.schema.ts'
 import { atAnyTime } from './timing/timing.ts'
 
 const tags = ['Messages']
@@ -41,9 +39,9 @@ const collections = [
 ] as const
 
 const days: Record<Collection, string> = {
-  sent: 'They are compared with the time of the send.',
-  draft: 'They are compared with the time when it was made.',
-  scheduled: 'They are compared with the planned time.',
+  sent: 'compared with the time of the send',
+  draft: 'compared with the time of creation',
+  scheduled: 'compared with the planned time',
 }
 
 export const messageRoutes: FastifyPluginAsyncTypebox = async (app) => {
@@ -56,14 +54,14 @@ export const messageRoutes: FastifyPluginAsyncTypebox = async (app) => {
         schema: {
           operationId,
           summary,
-          description: `Newest first. The two days may also come in a JSON body; both count, in UTC. ${days[collection]}`,
+          description: `Newest first. Both dates are inclusive, in UTC, and ${days[collection]}; they may also come in a JSON body.`,
           tags,
           params: listParams,
           querystring: MessagesQuery,
           response: {
             200: MessagePage,
             404: noList,
-            422: errorResponse('A day is not one.'),
+            422: errorResponse('start_date or end_date is not a date (YYYYMMDD).'),
             ...commonErrors,
           },
         },
@@ -86,8 +84,8 @@ export const messageRoutes: FastifyPluginAsyncTypebox = async (app) => {
         operationId: 'sendMessage',
         summary: 'Send to the whole list',
         description:
-          'Texts everybody who is subscribed when this is accepted. With extensions: only those whom `audience` names, ' +
-          'or at a planned time, or not before somebody says so.',
+          'Sends to every number that is subscribed when the request is accepted. Extensions limit the audience, plan ' +
+          'the message for later, or store it as a draft.',
         tags,
         params: listParams,
         body: MessageCreateBody,
@@ -105,9 +103,9 @@ export const messageRoutes: FastifyPluginAsyncTypebox = async (app) => {
       const { message } = req.body
       const recipients = readRecipients(message)
       const sendAt = readSendAt(message.send_at) ?? null
-      if (message.draft && sendAt) throw errors.invalid({ 'message.send_at': ['is not for a draft'] })
+      if (message.draft && sendAt) throw errors.invalid({ 'message.send_at': ['is not allowed for a draft'] })
       const list = await getList(rt.db, req.account.id, req.params.list_id)
-      await refuseContent(rt.db, list.id, message.content, message.max_parts ?? null)
+      await validateContent(rt.db, list.id, message.content, message.max_parts ?? null)
       const input = {
         accountId: req.account.id,
         list,
@@ -126,11 +124,11 @@ export const messageRoutes: FastifyPluginAsyncTypebox = async (app) => {
       const audience = message.audience ? await readAudience(rt.db, list.id, message.audience) : null
       const timing = { ...atAnyTime, ...readTiming(message) }
       if (timing.localTime && !sendAt && !message.draft) {
-        throw errors.invalid({ 'message.local_time': ['needs a send_at'] })
+        throw errors.invalid({ 'message.local_time': ['requires a send_at'] })
       }
       const waits = message.draft || sendAt
       const { id } = await (waits
-        ? keepBroadcast(rt, { ...input, audience, timing }, sendAt)
+        ? createDraft(rt, { ...input, audience, timing }, sendAt)
         : acceptBroadcast(rt, { ...input, audience, timing }))
       return answer(id)
     },

@@ -18,7 +18,7 @@ import {
 } from './accept.queries.ts'
 import type { Audience } from './audience/audience.ts'
 import { listKnown } from './audience/recipients.queries.ts'
-import { refuseOptedOut } from './audience/recipients.ts'
+import { rejectOptedOut } from './audience/recipients.ts'
 import { partsWithin, typicalPartCount } from './content/content.ts'
 import { readPersonalText } from './content/personal-text.ts'
 import {
@@ -31,7 +31,7 @@ import {
 } from './messages.queries.ts'
 import { layOutAddressed } from './timing/addressed-windows.ts'
 import type { Timing } from './timing/timing.queries.ts'
-import { atAnyTime, keepTiming, refuseTiming } from './timing/timing.ts'
+import { atAnyTime, storeTiming, validateTiming } from './timing/timing.ts'
 
 type Rt = Pick<Runtime, 'db' | 'clock'>
 
@@ -43,25 +43,25 @@ export type BroadcastInput = {
   list: { id: number; shortCodeId: number }
   content: string
   name?: string | null
-  /** So many parts instead of 160 characters. */
+  /** The maximum number of parts, instead of 160 characters. */
   maxParts?: number | null
-  /** All of the list when there is none. */
+  /** Null for the whole list. */
   audience?: Audience | null
   timing?: Timing
 }
 
 /**
- * Accepts a broadcast to whoever is subscribed to the list at this moment. When this returns, the message and
- * the duty to expand it are durable; the texts themselves follow.
+ * Accepts a broadcast to the subscribers of the list at this moment. When this returns, the message and its expansion
+ * are durable; a worker then writes the texts.
  */
 export async function acceptBroadcast(rt: Rt, input: BroadcastInput): Promise<{ id: number }> {
   const message = newBroadcast(input, rt.clock.now())
-  if (input.timing) refuseTiming(input.timing, null, message.createdAt)
+  if (input.timing) validateTiming(input.timing, null, message.createdAt)
   const loggedOn = utcDay(message.createdAt)
   const id = await rt.db.tx(async (tx) => {
     await ensureLogDay(tx, loggedOn)
     const id = await insertBroadcast(tx, message, loggedOn)
-    if (input.timing) await keepTiming(tx, { ...message, id }, input.timing, null, message.createdAt)
+    if (input.timing) await storeTiming(tx, { ...message, id }, input.timing, null, message.createdAt)
     await wake(tx, 'expansions')
     return id
   })
@@ -107,32 +107,32 @@ export function newBroadcast(input: BroadcastInput, createdAt: Date): NewBroadca
 
 export type AddressedInput = {
   accountId: number
-  /** The list on whose behalf, if any: whoever left it is refused. */
+  /** The list that it is sent for, if any: a number that left it is an error. */
   listId: number | null
   shortCodeId: number
   phones: number[]
   content: string
   name?: string | null
   webhookCallbackUrl?: string | null
-  /** So many parts instead of 160 characters. */
+  /** The maximum number of parts, instead of 160 characters. */
   maxParts?: number | null
-  /** Who was not texted by then never is. */
+  /** Numbers that were not texted by then are suppressed. */
   deliverBy?: Date | null
-  /** What to call the numbers in a refusal. */
+  /** The name of the numbers in an error. */
   field: string
 }
 
 /**
- * Queues one text to a few numbers in the lane before broadcasts, each with what the list knows of it in the place of merge
- * tags; a text on behalf of no list has none and goes out as it is written. Refuses, for all of them, when one has opted out; who
- * opts out before it leaves is suppressed.
+ * Queues one text to a few numbers in the lane before broadcasts, with merge tags replaced by each number's profile on
+ * the list; a text without a list is sent as it is written. Throws, and sends nothing, when one number has opted out; a
+ * number that opts out later, before its text is sent, is suppressed.
  */
 export async function sendToNumbers(rt: Rt, input: AddressedInput): Promise<{ id: number }> {
   const { field, ...texts } = input
   const now = rt.clock.now()
-  if (input.deliverBy) refuseTiming({ ...atAnyTime, deliverBy: input.deliverBy }, null, now)
+  if (input.deliverBy) validateTiming({ ...atAnyTime, deliverBy: input.deliverBy }, null, now)
   const id = await rt.db.tx(async (tx) => {
-    await refuseOptedOut(tx, { ...texts, field })
+    await rejectOptedOut(tx, { ...texts, field })
     const owns = await ownTexts(tx, input)
     const layout = await layOutAddressed(tx, input, now)
     const laidOut = layout && {
@@ -148,7 +148,7 @@ export async function sendToNumbers(rt: Rt, input: AddressedInput): Promise<{ id
 
 const inOrder = <T>(order: number[], things: T[]): T[] => order.flatMap((n) => things.slice(n, n + 1))
 
-/** The text of each number, in their order; undefined when it is the same for all. */
+/** The text for each number, in their order; undefined when it is the same for all. */
 async function ownTexts(tx: Db, input: AddressedInput): Promise<OwnText[] | undefined> {
   const { listId, content, phones, maxParts = null, field } = input
   const text = listId === null ? undefined : await readPersonalText(tx, listId, content)
@@ -168,13 +168,13 @@ export type SystemTextInput = {
   shortCodeId: number
   phone: number
   content: string
-  /** `answer` goes out whatever the number's consent says, because it answers a text of theirs. */
+  /** `answer` is sent whatever the number's consent, because it replies to a text from that number. */
   consent: 'not_opted_out' | 'answer'
 }
 
 /**
- * Queues one text of the house (an opt-in question, a welcome, an answer to STOP or HELP) in the lane before all
- * others, within the caller's transaction, and answers the message's id.
+ * Queues one system text (an opt-in question, a welcome, a reply to STOP or HELP) in the lane before all others, within
+ * the caller's transaction, and returns the message's id.
  */
 export async function sendSystemText(tx: Db, rt: Pick<Runtime, 'clock'>, input: SystemTextInput): Promise<number> {
   const { phone, ...texts } = input

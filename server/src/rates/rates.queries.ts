@@ -2,12 +2,12 @@ import type { Db } from '../db/db.ts'
 
 export type Channel = 'sms' | 'mms'
 
-/** What one part costs; the price is a decimal text, for no float is money. */
+/** The price of one part, as a decimal string, because a float is not exact. */
 export type NewRate = {
-  /** All accounts that have none of their own when there is none. */
+  /** Null for all accounts without a rate of their own. */
   accountId: number | null
   channel: Channel
-  /** Any carrier when there is none. */
+  /** Null for any carrier. */
   carrier: number | null
   price: string
   /** YYYY-MM-DD */
@@ -20,7 +20,7 @@ export type Rate = NewRate & { id: number }
 const columns = /* sql */ `
   id, account_id as "accountId", channel, carrier, trim_scale(price)::text as price, since::text as since, source`
 
-/** All rates, everybody's first, the latest of each kind first. */
+/** All rates: those for all accounts first, the latest of each kind first. */
 export function listRates(db: Db) {
   return db.many<Rate>(
     'list_rates',
@@ -40,7 +40,7 @@ export function upsertRate(db: Db, rate: NewRate) {
   )
 }
 
-/** Says how many that were: one or none. */
+/** Deletes a rate; returns how many rows that were: one or none. */
 export function deleteRate(db: Db, id: number) {
   return db.exec('delete_rate', /* sql */ `delete from rates where id = $1`, [id])
 }

@@ -42,7 +42,7 @@ test.each([
   expect(await rates()).toEqual([])
 })
 
-test('to others there are none', async () => {
+test('for other accounts the routes do not exist', async () => {
   await set({ price: 1 })
   expect((await api.stranger.get('/rates')).status).toBe(404)
   expect((await api.stranger.post('/rates', { rate: { price: 1 } })).status).toBe(404)

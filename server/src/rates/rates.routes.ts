@@ -10,7 +10,7 @@ import { getRatePage, removeRate, setRate } from './rates.ts'
 const common = { tags: ['Rates'], 'x-extension': true }
 const notAnOperator = errorResponse('The account is not an operator.')
 
-/** What a part costs, to whom; to all but operators these are not there. */
+/** The price of a part. These routes exist only for operators. */
 export const rateRoutes: FastifyPluginAsyncTypebox = async (app) => {
   const { rt } = app
   useOperatorsOnly(app)
@@ -20,8 +20,8 @@ export const rateRoutes: FastifyPluginAsyncTypebox = async (app) => {
     {
       schema: {
         operationId: 'listRates',
-        summary: 'List what a part costs',
-        description: "Everybody's first, then by account; of each kind the latest first.",
+        summary: 'List rates',
+        description: 'Rates for all accounts first, then by account; the latest of each kind first.',
         ...common,
         querystring: PageQuery,
         response: { 200: RatePage, 404: notAnOperator, ...commonErrors },
@@ -38,10 +38,11 @@ export const rateRoutes: FastifyPluginAsyncTypebox = async (app) => {
     {
       schema: {
         operationId: 'setRate',
-        summary: 'Say what one part of a text costs from a day on',
+        summary: 'Set the price of a part from a day on',
         description:
-          "An account's own rate comes before everybody's, a carrier's before any carrier's, and of those the latest that " +
-          'had begun when the message was accepted. The same again corrects what was said of that day.',
+          "An account's own rate wins over a rate for all accounts, a carrier's over one for all carriers, and then the " +
+          'latest rate that had begun when the message was accepted. A second rate of the same kind for the same day ' +
+          'corrects the first.',
         ...common,
         body: RateBody,
         response: {
@@ -64,9 +65,9 @@ export const rateRoutes: FastifyPluginAsyncTypebox = async (app) => {
     {
       schema: {
         operationId: 'removeRate',
-        summary: 'Take a rate back that should never have been',
+        summary: 'Delete a rate that was never valid',
         description:
-          'A new price is another rate, with its own first day. Messages that have been reckoned stay as they are.',
+          'A new price is another rate, with its own first day. Bills that are already computed do not change.',
         ...common,
         params: Type.Object({ rate_id: RateIdParam }),
         response: {

@@ -19,15 +19,17 @@ export const RateBody = Type.Object({
       price: Type.Unsafe<string | number>({
         type: ['string', 'number'],
         maxLength: 20,
-        description: 'US dollars for one part, with six places at most.',
+        description: 'US dollars for one part, with at most six decimal places.',
       }),
       account_id: Type.Optional(IdOrNull(allAccounts)),
       channel: Type.Optional(Type.Unsafe<'sms' | 'mms'>({ type: 'string', enum: ['sms', 'mms'] })),
       carrier: Type.Optional(IdOrNull(anyCarrier)),
       since: Type.Optional(
-        Type.String({ maxLength: 10, description: 'The first day (UTC), as YYYY-MM-DD; today without.' }),
+        Type.String({ maxLength: 10, description: 'The first day (UTC), YYYY-MM-DD; by default today.' }),
       ),
-      source: Type.Optional(TextOrNull({ maxLength: 255, description: 'Where the price is from.' })),
+      source: Type.Optional(
+        TextOrNull({ maxLength: 255, description: 'The source of the price, for example an invoice.' }),
+      ),
     },
     { additionalProperties: false },
   ),
@@ -60,9 +62,9 @@ export function readRate({ rate }: Static<typeof RateBody>, today: string): NewR
   const carrier = rate.carrier == null ? null : readCarrier(String(rate.carrier))
   const since = rate.since === undefined ? today : readSince(rate.since)
   const faults: Record<string, string[]> = {}
-  if (price === undefined) faults['rate.price'] = ['must be dollars such as 0.0079']
-  if (carrier === undefined) faults['rate.carrier'] = ['is no carrier of the table']
-  if (since === undefined) faults['rate.since'] = ['must be a day such as 2031-05-06']
+  if (price === undefined) faults['rate.price'] = ['is not a price in dollars, such as 0.0079']
+  if (carrier === undefined) faults['rate.carrier'] = ['is not a known carrier']
+  if (since === undefined) faults['rate.since'] = ['is not a date, such as 2031-05-06']
   if (price === undefined || carrier === undefined || since === undefined) throw errors.invalid(faults)
   return {
     accountId: rate.account_id ?? null,

@@ -1,6 +1,6 @@
 /**
- * A lateral sub-query for the price of a part (price) at a carrier, to an account, on a day: expressions of the statement
- * that it is put into. No row where there is no rate.
+ * A lateral sub-query for the price of a part at a carrier, for an account, on a day, which are expressions of the
+ * surrounding statement. No row when there is no rate.
  */
 export function priceOfPart(given: { accountId: string; carrier: string; day: string }): string {
   return /* sql */ `(

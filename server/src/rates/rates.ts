@@ -8,20 +8,20 @@ import { deleteRate, listRates, type NewRate, type Rate, upsertRate } from './ra
 
 const decimal = /^\d{1,4}(?:\.\d{1,6})?$/
 
-/** A price as people write it, in dollars: up to four digits and six after the point; undefined for anything else. */
+/** A price in dollars with up to four digits and six decimal places; undefined for any other text. */
 export function readPrice(text: string): string | undefined {
   const plain = text.trim().replace(/^\$/, '')
   return decimal.test(plain) ? plain : undefined
 }
 
-/** A carrier by its number or its name; undefined for one that the table of carriers lacks. */
+/** The id of a carrier by its number or its name; undefined for an unknown carrier. */
 export function readCarrier(text: string): number | undefined {
   if (!/^\d{1,9}$/.test(text.trim())) return carrierId(text)
   const id = Number(text)
   return carrierName(id) === undefined ? undefined : id
 }
 
-/** The day from which on a rate holds, as YYYY-MM-DD. */
+/** The first day of a rate, as YYYY-MM-DD; undefined for any other text. */
 export const readSince = readDate
 
 /** A page of all rates: those for all accounts first, the latest of each kind first. */

@@ -10,8 +10,8 @@ import { presentExplanation, RecipientPhoneParam, RecipientResponse } from './ex
 import { explain } from './explanation.ts'
 
 const description =
-  'Where is my text? Why the number was chosen or left out, each try with its connection, time and status, the receipt ' +
-  'and what it means. A number that the message did not go to gets an answer, too: `not_chosen`, and why.'
+  'Why the number was chosen or not, each attempt with its connection, time and status, and the receipt with its ' +
+  'meaning. For a number that a broadcast was not sent to, the state is `not_chosen`, with the reason.'
 
 const common = { tags: ['Messages'], description, 'x-extension': true }
 const answers = {

@@ -10,14 +10,14 @@ const StepSchema = Type.Object({
   event: Type.String({
     examples: ['consent', 'accepted', 'chosen', 'suppressed', 'waits', 'tried', 'submitted', 'in_doubt', 'receipt'],
   }),
-  detail: Type.String({ description: 'For people.' }),
+  detail: Type.String({ description: 'The step in a sentence.' }),
   until: Type.Optional(
-    Type.Unsafe<string | null>({ ...TimeOrNull, description: 'The end of the hours in which it may be sent.' }),
+    Type.Unsafe<string | null>({ ...TimeOrNull, description: 'The end of the hours in which the text may be sent.' }),
   ),
-  part: Type.Optional(Type.Integer({ description: 'From 1.' })),
+  part: Type.Optional(Type.Integer({ description: 'Number of the part, from 1.' })),
   connection: Type.Optional(Type.String()),
-  command_status: Type.Optional(Type.String({ description: "The carrier's answer to the submit_sm, by its name." })),
-  smsc_id: Type.Optional(Type.String({ description: 'What the carrier calls this part.' })),
+  command_status: Type.Optional(Type.String({ description: 'The name of the command_status of the submit_sm_resp.' })),
+  smsc_id: Type.Optional(Type.String({ description: 'Id of this part at the SMSC.' })),
   answer_ms: Type.Optional(Type.Unsafe<number | null>({ type: ['integer', 'null'] })),
 })
 
@@ -47,15 +47,17 @@ export const RecipientResponse = Type.Object({
       ],
     }),
     reason: TextOrNull(),
-    carrier_status: TextOrNull({ description: "The receipt's state and error, or the status that refused the text." }),
-    content: TextOrNull({ description: 'The text as this recipient gets it.' }),
+    carrier_status: TextOrNull({
+      description: 'The state and error of the receipt, or the command_status that rejected the text.',
+    }),
+    content: TextOrNull({ description: 'The content that this recipient gets.' }),
     part_count: Type.Unsafe<number | null>({ type: ['integer', 'null'] }),
-    summary: Type.String({ description: 'What became of it, in a sentence.' }),
-    trail: Type.Array(StepSchema, { description: 'All that is known of it, in the order of time.' }),
+    summary: Type.String({ description: 'The result in a sentence.' }),
+    trail: Type.Array(StepSchema, { description: 'All recorded steps, in order of time.' }),
   }),
 })
 
-/** The trail as the API shows it; times to the millisecond, for they are what is asked about. */
+/** An explanation on the wire, with times to the millisecond. */
 export function presentExplanation(explanation: Explanation): Static<typeof RecipientResponse> {
   const { messageId, phone, carrierStatus, partCount, trail, ...rest } = explanation
   return {

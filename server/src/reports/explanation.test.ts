@@ -24,7 +24,7 @@ describe('over the API', () => {
     return { listId: list.id, id, path }
   }
 
-  test('a text that waits, and one that was never to go to that number', async () => {
+  test('a queued text, and a number that the broadcast was not sent to', async () => {
     const { path } = await broadcastTo([phone])
     const early = await api.owner.get(`${path}/${phone}`)
     expect(early.body.recipient).toMatchObject({ state: 'not_chosen', reason: 'not_on_list' })
@@ -46,7 +46,7 @@ describe('over the API', () => {
     })
   })
 
-  test('who had left before is told when and how', async () => {
+  test('a number that left before: when and how it left', async () => {
     const { accountId, shortCode } = api.owner
     const list = await make.list(api.db, { accountId, shortCodeId: shortCode.id })
     const subscriber = await api.owner.post(`/lists/${list.id}/subscribers`, {
@@ -67,7 +67,7 @@ describe('over the API', () => {
     expect(trail.map(({ detail }) => detail)).toContain('Left the list (by api)')
   })
 
-  test('the audience of a local time is who is subscribed when it begins, hours before that of the account', async () => {
+  test("the audience of a local time are the subscribers at its start, hours before the account's time", async () => {
     const { listId, id, path } = await broadcastTo([])
     const at = (time: string) => new Date(`2031-05-06T${time}Z`)
     await api.db.exec('begun', 'update messages set starts_at = $2, send_at = $3, accepted_at = $2 where id = $1', [
@@ -83,7 +83,7 @@ describe('over the API', () => {
     expect((await api.owner.get(`${path}/${phone}`)).body.recipient).toMatchObject({ reason: 'joined_later' })
   })
 
-  test('what was cancelled before the audience was written says so for good', async () => {
+  test('a message that was cancelled before its audience was written says so', async () => {
     const { listId, id, path } = await broadcastTo([])
     await api.db.exec(
       'joins_before',
@@ -104,7 +104,7 @@ describe('over the API', () => {
     expect(body.recipient).toMatchObject({ state: 'not_chosen', reason: 'not_started' })
   })
 
-  test('a transactional text; a stranger learns nothing; a number that is none', async () => {
+  test("a transactional text; another account's; a malformed number", async () => {
     const { accountId, shortCode } = api.owner
     const text = { accountId, listId: null, shortCodeId: shortCode.id, content: 'Your table is ready' }
     const { id } = await sendToNumbers(api.rt, { ...text, phones: [phone], field: 'number' })
@@ -116,7 +116,7 @@ describe('over the API', () => {
   })
 })
 
-describe('what became of texts that were sent', () => {
+describe('texts that were sent', () => {
   let sending: Awaited<ReturnType<typeof startSending>>
   const [fine, dead, refused, leaver] = [2065550142, 2065550101, 2065550110, 2065550144]
   let messageId: number
@@ -153,7 +153,7 @@ describe('what became of texts that were sent', () => {
     expect(submitted?.answerMs).toBeGreaterThanOrEqual(0)
   })
 
-  test('bounced by a receipt, and refused at once', async () => {
+  test('bounced by a receipt, and rejected at submit', async () => {
     const gone = await explained(dead)
     expect(gone.summary).toBe('It bounced (UNDELIV 001): the number is dead.')
     expect(events(gone.trail)).toContain('receipt')
@@ -175,7 +175,7 @@ describe('what became of texts that were sent', () => {
     expect(told.trail.at(-1)?.event).toBe('suppressed')
   })
 
-  test('throttled first, taken later: each try is told', async () => {
+  test('throttled first, accepted later: each attempt is listed', async () => {
     const throttled = 2065550104
     await sending.subscribe(throttled)
     const id = await sending.broadcast('The pantry opens at ten.')

@@ -10,7 +10,7 @@ import { databaseUp, measureDatabase } from './metrics.ts'
 
 const loopback = makeRanges(loopbackRanges)
 
-/** Prometheus scrapes one api and sees every process: each tells with its heartbeat what it has measured. */
+/** A scrape of one api process returns the metrics of all processes: each reports them with its heartbeat. */
 export const metricsRoutes: FastifyPluginAsyncTypebox = async (app) => {
   app.get('/metrics', { schema: { hide: true } }, async (req, reply) => {
     if (isClosed(app.rt)) throw errors.metricsNeedToken()
@@ -22,7 +22,7 @@ export const metricsRoutes: FastifyPluginAsyncTypebox = async (app) => {
   })
 }
 
-/** All processes' measures and the database's; of this process alone while the database is away. */
+/** The metrics of all processes and of the database; only of this process while the database is unavailable. */
 async function gather(rt: Runtime): Promise<Snapshot[]> {
   const own = rt.metrics.snapshot()
   try {
@@ -30,19 +30,19 @@ async function gather(rt: Runtime): Promise<Snapshot[]> {
     const others = told.filter((snapshot) => processOf(snapshot) !== rt.metrics.process)
     return [own, ...others, await measureDatabase(rt), databaseUp(true)]
   } catch (error) {
-    rt.log.warn({ err: error }, 'the database did not answer /metrics')
+    rt.log.warn({ err: error }, 'database unavailable for /metrics')
     return [own, databaseUp(false)]
   }
 }
 
 const processOf = (snapshot: Snapshot) => snapshot.find(({ values }) => values.length > 0)?.values[0]?.labels.process
 
-/** In production nobody is let in for where he seems to come from: behind a proxy on it, the world is this machine. */
+/** In production an address proves nothing, because behind a local proxy every client has a loopback address. */
 function isClosed({ config }: Runtime): boolean {
   return config.mode === 'production' && config.metricsToken === undefined
 }
 
-/** With the token where one is set; else from this machine, and not by way of a proxy that says that it is one. */
+/** With a token, clients must send it; without one, only this machine may scrape, and not through a proxy that names itself. */
 function mayScrape(req: FastifyRequest, { config }: Runtime): boolean {
   if (config.metricsToken) {
     const given = /^bearer +(\S+) *$/i.exec(req.headers.authorization ?? '')?.[1] ?? ''

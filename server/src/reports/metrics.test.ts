@@ -33,7 +33,7 @@ function seriesOf(text: string): Map<string, number> {
   return series
 }
 
-test('one scrape tells of every process that lives', async () => {
+test('one scrape has the metrics of every live process', async () => {
   const gateway = new Metrics('gateway', 'elsewhere:7')
   const values = [{ labels: { connection: 'default' }, value: 12 }]
   gateway.register(() => ({ name: 'carillon_submits_total', help: 'x', type: 'counter', values }))
@@ -50,7 +50,7 @@ test('one scrape tells of every process that lives', async () => {
   expect(lists.find(([name]) => name.includes('le="+Inf"'))?.[1]).toBeGreaterThan(0)
 })
 
-test('measures go along with a heartbeat every five seconds, and stay until then', async () => {
+test('metrics are reported with a heartbeat every five seconds', async () => {
   const metrics = new Metrics('gateway')
   metrics.register(() => ({ name: 'carillon_some', help: 'x', type: 'gauge', values: [{ labels: {}, value: 3 }] }))
   const instance = randomUUID()
@@ -63,7 +63,7 @@ test('measures go along with a heartbeat every five seconds, and stay until then
   expect(new Metrics('gateway').process, 'another of this machine and number').not.toBe(metrics.process)
 })
 
-test('the queue by lane, and how long it has been due', async () => {
+test('the queue by lane, and the age of its oldest due text', async () => {
   const rt = makeRuntime({ db: api.db })
   const { accountId, shortCode } = api.owner
   const list = await make.list(api.db, { accountId, shortCodeId: shortCode.id })
@@ -80,7 +80,7 @@ test('the queue by lane, and how long it has been due', async () => {
   expect(series.get('carillon_open_recipients{kind="broadcast",state="queued"}')).toBe(3)
 })
 
-test('who was texted, and whose retry lies in a chunk as wide as others, is counted once or not at all', async () => {
+test('a text with a retry chunk is counted once or not at all', async () => {
   const rt = makeRuntime({ db: api.db })
   const { accountId, shortCode } = api.owner
   const text = { accountId, listId: null, shortCodeId: shortCode.id, content: 'Your table is ready' }
@@ -98,15 +98,15 @@ test('who was texted, and whose retry lies in a chunk as wide as others, is coun
   expect(series.get('carillon_queue_recipients{lane="transactional",when="later"}')).toBe(0)
 })
 
-describe('who may scrape', () => {
-  test('in the sandbox without a token only this machine, and no proxy on it', async () => {
+describe('access to /metrics', () => {
+  test('sandbox without a token: only this machine, and no proxy on it', async () => {
     const elsewhere = await api.app.inject({ url: '/metrics', remoteAddress: '203.0.113.9' })
     expect(elsewhere.statusCode).toBe(401)
     expect((await scrape({ 'x-forwarded-for': '203.0.113.9' })).statusCode).toBe(401)
     expect((await scrape()).statusCode).toBe(200)
   })
 
-  test('in production nobody without a token, wherever he seems to come from', async () => {
+  test('production without a token: no client, whatever its address', async () => {
     const open = async (env: Record<string, string>, headers = {}) => {
       const config = readEnv({ CARILLON_MODE: 'production', ...env })
       const app = await makeApp(makeRuntime({ db: api.db, config }))
@@ -125,7 +125,7 @@ describe('who may scrape', () => {
     expect((await open(env, { authorization: 'Bearer a-word-for-prometheus' })).statusCode).toBe(200)
   })
 
-  test('with a token whoever shows it, and nobody else', async () => {
+  test('with a token: clients that send it, and no others', async () => {
     const config = readEnv({ CARILLON_METRICS_TOKEN: 'a-word-for-prometheus' })
     const app = await makeApp(makeRuntime({ db: api.db, config }))
     const get = (authorization?: string) =>
@@ -137,7 +137,7 @@ describe('who may scrape', () => {
   })
 })
 
-test('while the database is away, this process is told of all the same', async () => {
+test('while the database is unavailable, the metrics of this process are returned', async () => {
   const away = () => Promise.reject(new Error('away'))
   const db: Db = { ...api.db, many: away, one: away }
   const metrics = new Metrics('api', 'here:1')

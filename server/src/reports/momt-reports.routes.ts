@@ -21,12 +21,13 @@ export const momtReportRoutes: FastifyPluginAsyncTypebox = async (app) => {
       schema: {
         operationId: 'createMomtReport',
         summary: 'Order a report of the message log',
-        description: 'All texts of the account in a period, in both directions. Ordered only: no run makes it yet.',
+        description:
+          'All texts of the account in a period, in both directions. The report is only stored: no job computes it yet.',
         tags,
         body: MomtReportBody,
         response: {
           200: MomtReportResponse,
-          422: errorResponse('The period is none, or the address.'),
+          422: errorResponse('The period or the callback address is not acceptable.'),
           ...commonErrors,
         },
       },

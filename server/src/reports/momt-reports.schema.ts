@@ -11,22 +11,22 @@ import type { MomtReport, NewMomtReport } from './momt-reports.queries.ts'
 export const MomtReportIdParam = idParam('Id of the report.', errors.momtReportNotFound)
 
 export const MomtReportBody = Type.Object({
-  date_from: Type.String({ maxLength: 40, description: 'ISO 8601 with an offset; comes back with that offset.' }),
-  date_to: Type.String({ maxLength: 40, description: 'ISO 8601 with an offset; comes back with that offset.' }),
+  date_from: Type.String({ maxLength: 40, description: 'ISO 8601 with an offset; returned with that offset.' }),
+  date_to: Type.String({ maxLength: 40, description: 'ISO 8601 with an offset; returned with that offset.' }),
   webhook_callback_url: Type.Optional(
     TextOrNull({ maxLength: 2_048, description: 'An http or https address to call when the report is done.' }),
   ),
 })
 
 const IntegerOrNull = Type.Unsafe<number | null>({ type: ['integer', 'null'] })
-/** A filter of reports that were made by hand; one that was ordered here has none. */
-const NoFilter = Type.Null({ description: 'A filter; none here.' })
+/** A filter of reports that the vendor's staff makes; a report from the API has none. */
+const NoFilter = Type.Null({ description: 'A filter; always null.' })
 
 export const MomtReportSchema = Type.Object(
   {
     id: Id('Id of the report.'),
     account_id: Type.Integer(),
-    s3_url: TextOrNull({ description: 'Where the file is, once there is one.' }),
+    s3_url: TextOrNull({ description: 'The address of the file, when it exists.' }),
     import_started_at: TimeOrNull,
     import_completed_at: TimeOrNull,
     total_rows: IntegerOrNull,
@@ -45,7 +45,7 @@ export const MomtReportSchema = Type.Object(
     status_array: NoFilter,
     created_at: Time,
     updated_at: Time,
-    counts_calculated: Type.Boolean({ description: 'Whether it is done.' }),
+    counts_calculated: Type.Boolean({ description: 'Whether the report is complete.' }),
     type: Type.Null(),
     is_csv: Type.Literal(false),
     webhook_callback_url: TextOrNull(),

@@ -6,7 +6,7 @@ const api = useApi({ clock: { now: () => new Date('2026-03-02T10:00:00.500Z') } 
 const period = { date_from: '2026-02-01T00:00:00-07:00', date_to: '2026-02-28T23:59:59+01:00' }
 type Report = { id: number } & Record<string, unknown>
 
-test('is ordered, with every key of the contract in its order, and stays so', async () => {
+test('is ordered, with every key in the order of the contract, and read back', async () => {
   const webhook_callback_url = 'http://localhost:3000/momt?x=1'
   const answer = await api.owner.post('/momt_reports', { ...period, webhook_callback_url })
   const expected = {
@@ -45,7 +45,7 @@ test('is ordered, with every key of the contract in its order, and stays so', as
   expect((await api.owner.get(`/momt_reports/${report.id}`)).body).toEqual({ status: 'OK', momt_report: report })
 })
 
-test('shows what a run has done', async () => {
+test('shows the progress of a run', async () => {
   const { id } = (await api.owner.post('/momt_reports', period)).body.momt_report as Report
   const shown = async () => (await api.owner.get(`/momt_reports/${id}`)).body.momt_report
   await api.db.exec(
@@ -71,7 +71,7 @@ test.each([
   expect(answer.body.momt_report).toMatchObject({ date_from: again, date_to: again, webhook_callback_url: null })
 })
 
-describe('refused', () => {
+describe('rejected', () => {
   const noTime = 'must be a time with an offset, as 2031-05-06T09:00:00-07:00'
   test.each([
     ['nothing', {}, { date_from: ["can't be blank"], date_to: ["can't be blank"] }],
@@ -101,7 +101,7 @@ describe('refused', () => {
   })
 })
 
-test("a stranger's, an unknown and an impossible report are not found", async () => {
+test('a report of another account, an unknown id and a malformed id are not found', async () => {
   const { id } = (await api.owner.post('/momt_reports', period)).body.momt_report as Report
   const notThere = {
     status: 404,

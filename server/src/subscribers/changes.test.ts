@@ -96,7 +96,7 @@ test('a run that is killed at any statement leaves nothing undone and nothing do
   }
 })
 
-test('a job that is told to stop leaves the rest to the next one', async () => {
+test('a job that is stopped leaves the rest to the next one', async () => {
   await queue({ kind: 'remove_tags', phones: null, tags: ['a'] })
   await expect(applyChanges.run(rt, { listId }, AbortSignal.abort(new Error('stopping')))).rejects.toThrow('stopping')
   expect(await tagSets()).toEqual([['a,b', people]])
@@ -120,7 +120,7 @@ test('several workers at once make each change once, and in order', async () => 
   ])
 })
 
-test('real jobs, asked for in the transaction of the change, make it', async () => {
+test('a job enqueued in the transaction of the change makes it', async () => {
   const jobs = await startJobs(rt, [applyChanges], [])
   try {
     await queue({ kind: 'remove_tags', phones: null, tags: ['b'] })
@@ -137,7 +137,7 @@ test('real jobs, asked for in the transaction of the change, make it', async () 
   }
 })
 
-test('a change that fails for good steps out of the way of the next one', async () => {
+test('a change that fails permanently does not block the next one', async () => {
   await queue({ kind: 'update_profile', phones: [firstPhone], profile: { firstName: 'Nobody' } })
   await queue({ kind: 'remove_tags', phones: null, tags: ['a'] })
   await rt.db.exec('poison', `alter table subscribers add constraint nobody check (first_name <> 'Nobody')`)
@@ -147,7 +147,7 @@ test('a change that fails for good steps out of the way of the next one', async 
   expect(await tagSets()).toEqual([['b', people]])
 })
 
-test('changes of tags and profile come out as if they were made one by one', async () => {
+test('batched changes of tags and profile have the result of single ones', async () => {
   const tag = fc.constantFrom<string>('a', 'b', 'c', 'd')
   const tags = fc.uniqueArray(tag, { minLength: 1, maxLength: 3 })
   const phones = fc.uniqueArray(fc.integer({ min: firstPhone, max: firstPhone + 5 }), { minLength: 1, maxLength: 4 })

@@ -5,7 +5,7 @@ import { TextOrNull } from '../http/schema.ts'
 import type { Profile } from './subscribers.queries.ts'
 import { maxTags, readTags, TagsInput } from './tags.schema.ts'
 
-/** The keys of a person in `subscriber`. Each may be null, which is the same as an empty text. */
+/** The profile keys of `subscriber`. Null is the same as an empty string. */
 export const profileKeys = {
   first_name: Type.Optional(TextOrNull({ maxLength: 50 })),
   last_name: Type.Optional(TextOrNull({ maxLength: 50 })),
@@ -16,7 +16,7 @@ export const profileKeys = {
       pattern: '^(?:[0-9]{8})?$',
       minimum: 10_000_101,
       maximum: 99_991_231,
-      description: 'YYYYMMDD.',
+      description: 'A date: YYYYMMDD.',
     }),
   ),
   zip_code: Type.Optional(
@@ -35,7 +35,7 @@ export const profileKeys = {
 
 const ProfileBody = Type.Object(profileKeys)
 
-/** The profile in a validated body, the values of these custom fields included; refuses what a schema cannot see. */
+/** The profile in a validated body, with the values of these custom fields; throws for what the schema cannot express. */
 export function readProfile(body: Static<typeof ProfileBody>, customFields: ValueRules[]): Profile {
   const birthdate = body.birthdate === undefined ? undefined : String(body.birthdate ?? '')
   if (birthdate && !isDay(birthdate)) throw errors.invalid({ 'subscriber.birthdate': ['is invalid'] })
@@ -58,12 +58,12 @@ const fixedKeys: ReadonlySet<string> = new Set([
   'bypass_opt_in_response',
 ])
 
-/** Whether there are keys in a body that may be those of custom fields; most callers have none, and are spared a query. */
+/** Whether a body has keys that may be custom fields. Most bodies have none, which saves a query. */
 export function mayNameFields(body: object): boolean {
   return Object.keys(body).some((key) => !fixedKeys.has(key))
 }
 
-/** A key that is no field's is not ours to judge: callers send along what they have. */
+/** Keys that are no custom field are ignored, because callers send additional keys. */
 function readCustomValues(body: object, fields: ValueRules[]): Profile['customValues'] {
   const values: Record<string, CustomValue | null> = {}
   const faults: Record<string, string[]> = {}

@@ -38,7 +38,7 @@ const phonePages = [
     path: 'subscribers/cleaned',
     state: 'cleaned',
     operationId: 'listCleanedNumbers',
-    summary: 'List numbers that were removed because they are dead',
+    summary: 'List cleaned numbers',
   },
 ] as const
 
@@ -77,7 +77,7 @@ export const subscriberRoutes: FastifyPluginAsyncTypebox = async (app) => {
       schema: {
         operationId: 'getSubscriber',
         summary: 'Show a subscriber',
-        description: 'Numbers that opted out or were cleaned are shown, too.',
+        description: 'Includes numbers that opted out or were cleaned.',
         tags,
         params,
         response: { 200: SubscriberResponse, 404: notFound, ...commonErrors },
@@ -100,7 +100,7 @@ export const subscriberRoutes: FastifyPluginAsyncTypebox = async (app) => {
       schema: {
         operationId: 'updateSubscriber',
         summary: 'Change a subscriber',
-        description: 'Changes the given fields and adds the given tags. Consent stays as it is.',
+        description: 'Changes the given fields and adds the given tags. Consent does not change.',
         tags,
         params,
         body: SubscriberUpdateBody,
@@ -130,8 +130,8 @@ export const subscriberRoutes: FastifyPluginAsyncTypebox = async (app) => {
     {
       schema: {
         operationId: 'updateSubscriberLater',
-        summary: 'Change a subscriber, a little later',
-        description: 'As the plain update, which refuses the same; done within a few seconds.',
+        summary: 'Change a subscriber in the background',
+        description: 'Validates like the plain update; the change is made within a few seconds.',
         tags,
         params,
         body: SubscriberUpdateBody,

@@ -9,7 +9,7 @@ import { formatPhoneNumber } from '../sms/phone-number.ts'
 import { profileKeys } from './profile.schema.ts'
 import type { Subscriber } from './subscribers.queries.ts'
 
-/** As callers write it: any punctuation, with or without a leading 1; the path decides where there is one. */
+/** A phone number in a body, with any punctuation and with or without a leading 1. */
 export const PhoneInput = Type.Unsafe<string | number>({
   type: ['string', 'integer'],
   maxLength: 40,
@@ -20,7 +20,7 @@ export const PhoneInput = Type.Unsafe<string | number>({
 export const SubscriberUpdateBody = Type.Object({
   subscriber: Type.Object(
     {
-      phone_number: Type.Optional(Type.Unknown({ description: 'May repeat the number of the path; changes nothing.' })),
+      phone_number: Type.Optional(Type.Unknown({ description: 'Ignored; the path has the number.' })),
       ...profileKeys,
     },
     { description: 'Only the keys present change.' },
@@ -38,7 +38,7 @@ const keys = {
   cleaned_at: TimeOrNull,
   subscribed_at: TimeOrNull,
   opted_out_at: TimeOrNull,
-  optin_in_progress: Type.Boolean({ description: 'YES is awaited.' }),
+  optin_in_progress: Type.Boolean({ description: 'Whether a YES is still expected.' }),
   opt_in_method: TextOrNull(),
   api_source: TextOrNull(),
   keyword_name: TextOrNull(),
@@ -49,7 +49,7 @@ const keys = {
   global_carrier_name: TextOrNull(),
 }
 
-// told to the reference page only: in the static type it would loosen the keys above
+// only for the reference page: in the static type it would loosen the keys above
 const customKeys: object = {
   additionalProperties: {
     type: ['string', 'number', 'null'],

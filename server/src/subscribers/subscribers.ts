@@ -16,7 +16,7 @@ import {
   updateProfile,
 } from './subscribers.queries.ts'
 
-/** The number that a path names; one that cannot be a number is nobody's. */
+/** The phone number in a path; throws `subscriber_not_found` when it is malformed. */
 export function phoneOfPath(text: string): number {
   const phone = parsePhoneNumber(text)
   if (phone === undefined) throw errors.subscriberNotFound()
@@ -28,7 +28,7 @@ export async function getSubscriber(db: Db, accountId: number, listId: number, p
   const number = parsePhoneNumber(phone)
   const found = number === undefined ? undefined : await findSubscriberOnList(db, accountId, listId, number)
   if (found && found.phone !== null) return found
-  // whose list it is comes first: a stranger does not learn what a number looks like
+  // the list is checked first, so that an unknown list is the error whatever the number
   await getList(db, accountId, listId)
   throw errors.subscriberNotFound()
 }

@@ -40,7 +40,7 @@ export const tagRoutes: FastifyPluginAsyncTypebox = async (app) => {
       schema: {
         operationId: 'removeSubscriberTags',
         summary: 'Remove tags from a subscriber',
-        description: 'Tags that the subscriber does not have are no fault; the answer names them.',
+        description: 'Tags that the subscriber does not have are listed in the response; they are not an error.',
         tags,
         params: Type.Object({ list_id: ListIdParam, phone_number: PhoneParam }),
         body: TagsBody,
@@ -94,7 +94,7 @@ export const tagRoutes: FastifyPluginAsyncTypebox = async (app) => {
       schema: {
         operationId: 'deleteListTags',
         summary: 'Remove tags from every subscriber of a list',
-        description: 'Done in the background, within ten minutes even for a large list.',
+        description: 'Runs in the background, within ten minutes even for a large list.',
         tags,
         params,
         body: TagsBody,
@@ -115,7 +115,7 @@ export const tagRoutes: FastifyPluginAsyncTypebox = async (app) => {
       schema: {
         operationId: 'addSubscriberTags',
         summary: 'Tag many subscribers at once',
-        description: 'The forerunner of bulk_taggings. Numbers that are not on the list are passed over.',
+        description: 'The former version of bulk_taggings. Numbers that are not on the list are skipped.',
         tags,
         params,
         body: AddTagsBody,

@@ -4,12 +4,12 @@ import { Flag, isSet } from '../http/schema.ts'
 import { formatPhoneNumber, parsePhoneNumber } from '../sms/phone-number.ts'
 
 const longestTag = 255
-/** The most tags that one subscriber is given in one call, and the most that one call gives to many. */
+/** The maximum number of tags in one call, for one subscriber and for many. */
 export const maxTags = 1_000
 const maxBulkTags = 50
 const maxNumbers = 1_000
 
-/** Tags as callers write them: a comma-separated text or an array. */
+/** Tags in a body: a comma-separated string or an array. */
 export function TagsInput(maxItems: number, description: string) {
   return Type.Unsafe<string | string[] | null>({
     type: ['string', 'array', 'null'],
@@ -20,8 +20,8 @@ export function TagsInput(maxItems: number, description: string) {
 }
 
 /**
- * The tags in what was given: blanks around them are not part of them, one that comes twice is one, and case counts.
- * `field` is where they came from, for the refusal.
+ * The tags in a value, trimmed and without duplicates; case matters. Throws when there are too many. `field` is the name of
+ * the value in the error.
  */
 export function readTags(given: string | string[] | null, field: string, limit: number): string[] {
   const texts = typeof given === 'string' ? given.split(',') : (given ?? [])
@@ -37,7 +37,7 @@ const NumbersInput = Type.Unsafe<string | (string | number)[] | null>({
   type: ['array', 'string', 'null'],
   items: { type: ['string', 'integer'] },
   maxItems: maxNumbers,
-  description: `An array of phone numbers, ${maxNumbers} at most; a comma-separated text is taken, too.`,
+  description: `An array of phone numbers, ${maxNumbers} at most; or a comma-separated string.`,
 })
 
 const bulkKeys = {
@@ -53,7 +53,7 @@ export const AddTagsBody = Type.Object({
 })
 export const BulkTaggingBody = Type.Object(
   { bulk_tagging: Type.Optional(Type.Object(bulkKeys)), ...bulkKeys },
-  { description: 'The keys inside `bulk_tagging`, or without that envelope, as it once was.' },
+  { description: 'The keys inside `bulk_tagging`; the former version without that envelope is accepted, too.' },
 )
 
 export const TagsRemovedResponse = Type.Object({
@@ -64,17 +64,17 @@ export const TagsRemovedResponse = Type.Object({
 })
 export const BulkTaggingResponse = Type.Object({
   status: Type.Literal('Bulk tagging operation queued successfully.'),
-  number_count: Type.Integer({ description: 'Numbers in the call.' }),
+  number_count: Type.Integer({ description: 'Numbers in the request.' }),
   tag_count: Type.Integer(),
-  subscribers_to_update: Type.Integer({ description: 'Those of the numbers that are subscribed.' }),
+  subscribers_to_update: Type.Integer({ description: 'Numbers of the request that are subscribed.' }),
   replace_tags: Type.Boolean(),
   not_subscribed: Type.Optional(Type.Array(Type.String(), { description: 'Absent when empty.' })),
-  invalid_numbers: Type.Optional(Type.Array(Type.String(), { description: 'As they came. Absent when empty.' })),
+  invalid_numbers: Type.Optional(Type.Array(Type.String(), { description: 'As they were sent. Absent when empty.' })),
 })
 export const TagsDeletedResponse = Type.Object({ status: Type.Literal('Tags enqueued for deletion') })
 export const TagsAppliedResponse = Type.Object({ status: Type.Literal('Tags were applied') })
 
-/** The tags of a body that has to name some. */
+/** The tags of a body; throws when there are none. */
 export function readNamedTags(given: string | string[] | null, limit = maxTags): string[] {
   const tags = readTags(given, 'tags', limit)
   if (tags.length === 0) throw errors.invalid({ tags: ["can't be blank"] })
@@ -82,15 +82,15 @@ export function readNamedTags(given: string | string[] | null, limit = maxTags):
 }
 
 export type Numbers = {
-  /** How many were named. */
+  /** The number of phone numbers in the request. */
   count: number
-  /** Each once. */
+  /** Without duplicates. */
   phones: number[]
-  /** What is no phone number, as it came. */
+  /** Values that are not phone numbers, as they were sent. */
   invalid: string[]
 }
 
-/** The numbers in what was given. */
+/** The phone numbers in a value. */
 export function readNumbers(given: string | (string | number)[] | null | undefined, field: string): Numbers {
   const texts = (typeof given === 'string' ? given.split(',') : (given ?? [])).map((text) => String(text).trim())
   if (texts.length === 0 || (typeof given === 'string' && given.trim() === '')) {
@@ -109,7 +109,7 @@ export function readNumbers(given: string | (string | number)[] | null | undefin
 
 export type BulkTagging = { numbers: Numbers; tags: string[]; replace: boolean }
 
-/** The tagging in a validated body, of the new form or the old one. */
+/** The tagging in a validated body, of the present or the former version. */
 export function readBulkTagging(body: Static<typeof BulkTaggingBody>): BulkTagging {
   const envelope = body.bulk_tagging
   if (!envelope && body.phone_numbers === undefined) throw errors.invalid({ bulk_tagging: ["can't be blank"] })
@@ -122,13 +122,13 @@ export function readBulkTagging(body: Static<typeof BulkTaggingBody>): BulkTaggi
   return { numbers, tags, replace }
 }
 
-/** The tagging of the former call. */
+/** The tagging in a body of the former operation. */
 export function readAddTags(body: Static<typeof AddTagsBody>): BulkTagging {
   const numbers = readNumbers(body.phone_numbers, 'phone_numbers')
   return { numbers, tags: readNamedTags(body.tags, maxBulkTags), replace: false }
 }
 
-/** A tagging as it was queued. */
+/** A queued tagging on the wire. */
 export function presentBulkTagging(
   { numbers, tags, replace }: BulkTagging,
   subscribed: number[],
@@ -150,7 +150,7 @@ export function presentBulkTagging(
   }
 }
 
-/** What became of the tags that were to be removed from one subscriber. */
+/** The result of removing tags from one subscriber. */
 export function presentRemoval(tags: string[], had: string[]): Static<typeof TagsRemovedResponse> {
   const deleted = tags.filter((tag) => had.includes(tag))
   const notFound = tags.filter((tag) => !had.includes(tag))

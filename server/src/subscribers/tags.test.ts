@@ -28,7 +28,7 @@ async function tagsOf(list: string, phone: string) {
 const drain = () => drainJobs(api.rt, [applyChanges])
 
 describe('from one subscriber', () => {
-  test('tags are removed, and the answer says which of them there were', async () => {
+  test('tags are removed, and the response lists the ones it had', async () => {
     const list = await newList()
     const path = `${list}/subscribers/${ana}/tags`
     expect((await api.owner.delete(path, { tags: ['b', 'nope', 'b'] })).body).toEqual({
@@ -48,13 +48,13 @@ describe('from one subscriber', () => {
     expect(await tagsOf(list, ben)).toEqual(['a', 'b'])
   })
 
-  test('case counts', async () => {
+  test('case matters', async () => {
     const list = await newList()
     const answer = await api.owner.delete(`${list}/subscribers/${ana}/tags`, { tags: ['A'] })
     expect(answer.body).toMatchObject({ deleted: [], not_found: ['A'] })
   })
 
-  test.each([[[]], [''], [' , '], [['']]])('%j names none', async (tags) => {
+  test.each([[[]], [''], [' , '], [['']]])('%j has no tags', async (tags) => {
     const list = await newList()
     expect(await api.owner.delete(`${list}/subscribers/${ana}/tags`, { tags })).toMatchObject({
       status: 422,
@@ -71,7 +71,7 @@ describe('from one subscriber', () => {
 })
 
 describe('bulk tagging', () => {
-  test('adds tags to those who are subscribed, and says who is not', async () => {
+  test('adds tags to subscribed numbers, and lists the others', async () => {
     const list = await newList()
     // one landline by the sandbox's rule, one that a look-up has found
     await api.db.exec(
@@ -112,7 +112,7 @@ describe('bulk tagging', () => {
     expect(await tagsOf(list, gone)).toEqual(['a', 'b'])
   })
 
-  test('takes the keys without an envelope, and leaves out what is empty', async () => {
+  test('accepts keys without an envelope, and omits empty lists', async () => {
     const list = await newList()
     const answer = await api.owner.post(`${list}/bulk_taggings`, {
       phone_numbers: [ana],
@@ -130,7 +130,7 @@ describe('bulk tagging', () => {
     expect(await tagsOf(list, ana)).toEqual(['x', 'y'])
   })
 
-  test('takes all tags away when they are replaced by none', async () => {
+  test('removes all tags when they are replaced by none', async () => {
     const list = await newList()
     await api.owner.post(`${list}/bulk_taggings`, { bulk_tagging: { phone_numbers: [ana, ben], replace_tags: true } })
     await drain()
@@ -171,7 +171,7 @@ describe('bulk tagging', () => {
   })
 })
 
-test('the former call adds tags at once', async () => {
+test('the former operation adds tags at once', async () => {
   const list = await newList()
   const body = { phone_numbers: [ana, gone, '2065550149', 'x'], tags: ['b', 'driver'] }
   expect(await api.owner.post(`${list}/subscribers/add_tags`, body)).toMatchObject({
@@ -183,7 +183,7 @@ test('the former call adds tags at once', async () => {
   expect(await tagsOf(list, ben)).toEqual(['a', 'b'])
 })
 
-test('tags leave every subscriber of the list, and no other list', async () => {
+test('tags are removed from every subscriber of the list, and of no other list', async () => {
   const list = await newList('a,b,c')
   const other = await newList('a,b,c')
   const answer = await api.owner.delete(`${list}/tags`, { tags: ['c', 'a', 'nope'] })
@@ -193,7 +193,7 @@ test('tags leave every subscriber of the list, and no other list', async () => {
   expect(await tagsOf(other, ana)).toEqual(['a', 'b', 'c'])
 })
 
-test('what is asked for in a row is done in that row', async () => {
+test('changes are made in the order of the requests', async () => {
   const list = await newList()
   await api.owner.post(`${list}/bulk_taggings`, { phone_numbers: [ana], tags: ['x'] })
   await api.owner.delete(`${list}/tags`, { tags: ['x', 'a'] })
@@ -211,7 +211,7 @@ test('what is asked for in a row is done in that row', async () => {
 })
 
 describe('a later update', () => {
-  test('is answered before it is done', async () => {
+  test('responds before the change is made', async () => {
     const list = await newList()
     const path = `${list}/subscribers/${ana}`
     expect(await api.owner.put(`${path}/async`, { subscriber: { first_name: 'Ana' } })).toMatchObject({
@@ -223,7 +223,7 @@ describe('a later update', () => {
     expect((await api.owner.get(path)).body.subscriber).toMatchObject({ first_name: 'Ana', tags: ['a', 'b'] })
   })
 
-  test('is refused at once where the plain one is', async () => {
+  test('rejects the same bodies as the plain update', async () => {
     const list = await newList()
     const path = `${list}/subscribers`
     expect((await api.owner.put(`${path}/${ana}/async`, { subscriber: { gender: 'x' } })).status).toBe(422)
@@ -231,7 +231,7 @@ describe('a later update', () => {
   })
 })
 
-test('nothing is left to do on a list that was deleted meanwhile', async () => {
+test('changes of a list that was deleted meanwhile are dropped', async () => {
   const list = await newList()
   await api.owner.delete(`${list}/tags`, { tags: ['a'] })
   await api.owner.delete(list)
@@ -239,7 +239,7 @@ test('nothing is left to do on a list that was deleted meanwhile', async () => {
   expect(await api.db.many('rest', 'select from subscriber_changes')).toEqual([])
 })
 
-test('a stranger tags nobody', async () => {
+test('another account cannot tag', async () => {
   const list = await newList()
   for (const answer of [
     await api.stranger.delete(`${list}/subscribers/${ana}/tags`, { tags: ['a'] }),
@@ -254,7 +254,7 @@ test('a stranger tags nobody', async () => {
   expect(await tagsOf(list, ana)).toEqual(['a', 'b'])
 })
 
-test('a text of tags says what the same tags in an array say', () => {
+test('a string of tags equals the same tags in an array', () => {
   fc.assert(
     fc.property(fc.array(fc.string({ maxLength: 20 }), { maxLength: 30 }), (given) => {
       const plain = given.map((tag) => tag.replaceAll(',', ''))

@@ -27,7 +27,7 @@ async function create(list: { id: number }, webhook: object = {}) {
 }
 
 describe('creating', () => {
-  test('keeps the address and the five flags, and shows all keys in the order of the alphabet', async () => {
+  test('stores the address and the flags, and shows all keys in alphabetical order', async () => {
     const list = await newList()
     const answer = await api.owner.post(`/lists/${list.id}/webhooks`, {
       webhook: { callback_url: url, subscribe: true, cleaned: true },
@@ -52,7 +52,7 @@ describe('creating', () => {
     expect((await api.owner.get(`/lists/${list.id}/webhooks/${webhook.id}`)).body).toEqual({ status: 'OK', webhook })
   })
 
-  test('takes `url` for the address, and what PHP makes of a boolean', async () => {
+  test('accepts `url` for the address, and booleans as PHP sends them', async () => {
     const list = await newList()
     const given = { url, event: 'delivery_status', subscribe: '1', unsubscribe: 'false', message_sent: null }
     const answer = await api.owner.post(`/lists/${list.id}/webhooks`, { webhook: given })
@@ -93,7 +93,7 @@ describe('creating', () => {
   })
 })
 
-test('they come in pages, oldest first, per list', async () => {
+test('webhooks are listed by page, oldest first, per list', async () => {
   const list = await newList()
   const ids: number[] = []
   for (let n = 0; n < 3; n += 1) ids.push((await create(list)).id)
@@ -137,7 +137,7 @@ describe('changing', () => {
     })
   })
 
-  test('nothing changes when a value is refused', async () => {
+  test('nothing changes when a value is rejected', async () => {
     const list = await newList()
     const webhook = await create(list)
     const path = `/lists/${list.id}/webhooks/${webhook.id}`
@@ -163,7 +163,7 @@ describe('changing', () => {
   })
 })
 
-test('a deleted webhook is gone', async () => {
+test('a deleted webhook is not found', async () => {
   const list = await newList()
   const { id } = await create(list)
   const path = `/lists/${list.id}/webhooks/${id}`

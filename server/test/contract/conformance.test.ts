@@ -58,7 +58,10 @@ const shared: Record<string, { says: string | RegExp; provoke: Shared }> = {
       return answer
     },
   },
-  default: { says: 'Only JSON is offered', provoke: (operation) => call(operation, {}, { accept: 'text/html' }) },
+  default: {
+    says: 'Accept does not include application/json',
+    provoke: (operation) => call(operation, {}, { accept: 'text/html' }),
+  },
 }
 
 describe.each(operations)('$method $path', (operation) => {

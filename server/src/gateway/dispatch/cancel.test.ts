@@ -7,7 +7,7 @@ import { closeOverdue } from '../../broadcasts/close.ts'
 import { makeApp } from '../../http/app.ts'
 import { claimChunks } from '../../log/claims.queries.ts'
 import { listQueued, markSubmitting } from '../../log/marks.queries.ts'
-import { cancelMessage, untilNothingMoves } from '../../messages/stop/cancel.ts'
+import { cancelMessage, waitUntilIdle } from '../../messages/stop/cancel.ts'
 
 let sending: Awaited<ReturnType<typeof startSending>>
 afterEach(() => sending.stop())
@@ -24,7 +24,7 @@ const fill = (count: number) =>
 /** Cancels as the API does; answers when that is in force. */
 async function cancel(messageId: number): Promise<number> {
   await cancelMessage(sending.rt, sending.list.id, messageId)
-  await untilNothingMoves(sending.rt, messageId)
+  await waitUntilIdle(sending.rt, messageId)
   return Date.now()
 }
 

@@ -4,7 +4,7 @@ import { make } from '../../../test/make.ts'
 import { startSending } from '../../../test/sending.ts'
 import { waitFor } from '../../../test/wait-for.ts'
 import { makeApp } from '../../http/app.ts'
-import { cancelMessage, untilNothingMoves } from '../../messages/stop/cancel.ts'
+import { cancelMessage, waitUntilIdle } from '../../messages/stop/cancel.ts'
 import { pauseMessage, resumeMessage } from '../../messages/stop/pause.ts'
 
 let sending: Awaited<ReturnType<typeof startSending>>
@@ -37,7 +37,7 @@ async function post(messageId: number, what: string, headers: Record<string, str
 
 async function pause(messageId: number): Promise<void> {
   await pauseMessage(sending.rt, sending.list.id, messageId)
-  await untilNothingMoves(sending.rt, messageId)
+  await waitUntilIdle(sending.rt, messageId)
 }
 const resume = (messageId: number) => resumeMessage(sending.rt, sending.list.id, messageId)
 

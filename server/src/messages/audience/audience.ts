@@ -9,7 +9,7 @@ export type FieldTest = {
   value?: string | number | boolean | null
 }
 
-/** Which of a list's subscribers a message is for: those who pass all of its tests. Kept as the API has it. */
+/** A selection of a list's subscribers: the ones who pass all tests. Stored in the form of the API. */
 export type Audience = {
   tags_any?: string[]
   tags_all?: string[]
@@ -20,8 +20,8 @@ export type Audience = {
 const field = 'message.audience'
 
 /**
- * An audience as it is kept: tags trimmed, values converted to the type of the list's field. Whatever could make it
- * larger than was meant is refused: no test at all, a test of nothing, a field that the list does not have.
+ * An audience as it is stored: tags trimmed, values converted to the type of the list's field. Throws for everything that
+ * could make it larger than intended: no test, a test without a value, a field that the list does not have.
  */
 export async function readAudience(db: Db, listId: number, given: Audience): Promise<Audience> {
   const audience: Audience = {}
@@ -36,12 +36,13 @@ export async function readAudience(db: Db, listId: number, given: Audience): Pro
     const known = new Map((await listCustomFields(db, listId)).map((rules) => [rules.key, rules]))
     audience.custom_fields = given.custom_fields.map((test) => {
       const rules = known.get(test.key)
-      if (!rules) throw fault(`name no field of this list: ${test.key}`)
+      if (!rules) throw fault(`name a field that the list does not have: ${test.key}`)
       if (test.op === 'exists') return { key: test.key, op: test.op, value: test.value !== false }
       if (test.op === 'contains' && rules.contentType !== 'text')
-        throw fault(`cannot look inside a ${rules.contentType}`)
-      if (['gt', 'lt'].includes(test.op) && rules.contentType === 'text') throw fault('cannot put texts in an order')
-      // what a value must be like to be stored is not asked of one to be compared with
+        throw fault(`cannot use contains with ${test.key}, a ${rules.contentType}`)
+      if (['gt', 'lt'].includes(test.op) && rules.contentType === 'text')
+        throw fault(`cannot use ${test.op} with ${test.key}, a text`)
+      // limits on stored values do not apply to a value for comparison
       const read = readValue({ ...rules, maxLength: Number.POSITIVE_INFINITY, isEnforced: false }, test.value ?? null)
       if ('error' in read) throw fault(`need a ${rules.contentType} for ${test.key}`)
       if (read.value === null) throw fault(`need a value for ${test.key}`)

@@ -1,6 +1,6 @@
 import type { Db } from '../../db/db.ts'
 
-/** Those of the numbers that have left the list, where one is given, or that the short code may not text. */
+/** The numbers among these that have left the list, if there is one, or are blocked on the short code. */
 export async function listOptedOut(
   db: Db,
   listId: number | null,
@@ -21,7 +21,7 @@ export async function listOptedOut(
   return rows.map((row) => row.phone)
 }
 
-/** The zone of the account that the list belongs to. */
+/** The time zone of the list's account. */
 export async function findTimeZone(db: Db, listId: number): Promise<string> {
   const { timeZone } = await db.one<{ timeZone: string }>(
     'find_time_zone',
@@ -40,7 +40,7 @@ export type KnownPerson = {
   values: unknown[]
 }
 
-/** What the list knows of each of these numbers, in their order; of one that is not on it, nothing. */
+/** The profile of each of these numbers on the list, in their order; empty for a number that is not on it. */
 export function listKnown(db: Db, listId: number, phones: number[], fieldKeys: string[]) {
   return db.many<KnownPerson>(
     'list_known',

@@ -3,10 +3,10 @@ import { errors } from '../../errors.ts'
 import { formatPhoneNumber, parsePhoneNumber } from '../../sms/phone-number.ts'
 import { listOptedOut } from './recipients.queries.ts'
 
-/** Numbers that one message may name. */
+/** The most numbers that one message may name. */
 export const maxPhones = 1_000
 
-/** The numbers that a caller has written, each once; `field` is what to call them in a refusal. */
+/** Phone numbers of a body, without duplicates; throws when one is malformed. `field` is their name in the error. */
 export function readPhones(given: unknown[], field: string): number[] {
   const phones = new Set<number>()
   for (const text of given) {
@@ -19,8 +19,8 @@ export function readPhones(given: unknown[], field: string): number[] {
   return [...phones]
 }
 
-/** Refuses numbers that have left the list, or sent STOP to the short code and not opted in since. */
-export async function refuseOptedOut(
+/** Throws when a number has left the list, or has sent STOP to the short code and not opted in since. */
+export async function rejectOptedOut(
   db: Db,
   {
     listId,

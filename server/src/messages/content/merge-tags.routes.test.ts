@@ -53,11 +53,11 @@ describe('a message with merge tags', () => {
     ['Hi {firstname}, {team}, {nobody|x}!', 'Content has unknown merge tags: {firstname}, {nobody}'],
     ['Hi {first name}', 'Content has unknown merge tags: {first name}'],
     ['Hi {{first_name}}', 'Content has merge tags in two pairs of braces, one is enough: {first_name}'],
-    ['{last_name} {email}', 'Content would be blank to some: give its merge tags a fall-back'],
+    ['{last_name} {email}', 'Content would be blank for some recipients: add fall-backs to its merge tags'],
     [`{first_name}${'a'.repeat(155)}`, 'Content is too long (maximum is 160 characters)'],
     [`{first_name|${'x'.repeat(5_000)}}`, 'Content is too long (maximum is 160 characters)'],
   ]
-  test.each(refused)('is refused, as a draft too: %j', async (content, fault) => {
+  test.each(refused)('is rejected, also as a draft: %j', async (content, fault) => {
     for (const draft of [false, true]) {
       expect(await send({ content, draft })).toMatchObject({
         status: 422,
@@ -70,7 +70,7 @@ describe('a message with merge tags', () => {
     expect(await count()).toBe(1)
   })
 
-  test("knows only its own list's fields", async () => {
+  test('has only the fields of its own list', async () => {
     const { accountId, shortCode } = api.owner
     const other = await make.list(api.db, { accountId, shortCodeId: shortCode.id })
     expect(await api.owner.post(`/lists/${other.id}/messages`, { message: { content: '{team}' } })).toMatchObject({
@@ -85,21 +85,21 @@ describe('a message with merge tags', () => {
 })
 
 describe('to given numbers', () => {
-  test('each gets what the list knows of it, whoever is not on it the fall-backs', async () => {
+  test("each number gets its profile's values, and a number that is not on the list the fall-backs", async () => {
     await make.subscriber(api.db, { listId, phone: 2065550143, firstName: 'Ana' })
     const answer = await send({ content: 'Hi {first_name} of {team}', phone_numbers: ['2065550144', '2065550143'] })
     const { id } = answer.body.message as { id: number }
     expect(await texts(id)).toEqual(['Hi friend of the pantry', 'Hi Ana of the pantry'])
   })
 
-  test('a test of a message is written for whom it goes to', async () => {
+  test('a test of a message is rendered for its recipient', async () => {
     await make.subscriber(api.db, { listId, phone: 2065550143, firstName: 'Ana' })
     const id = await draft('Hi {first_name}')
     const answer = await api.owner.post(`${path}/${id}/test`, { phone_numbers: ['2065550143'] })
     expect(await texts((answer.body.message as { id: number }).id)).toEqual(['Hi Ana'])
   })
 
-  test('one whose text would be too long stops all, and is named', async () => {
+  test('one number whose text would be too long rejects the request, and is named', async () => {
     await make.subscriber(api.db, { listId, phone: 2065550143, firstName: 'A'.repeat(50) })
     const content = `{first_name}${'a'.repeat(120)}`
     expect(await send({ content, phone_numbers: ['2065550143', '2065550144'] })).toMatchObject({
@@ -110,7 +110,7 @@ describe('to given numbers', () => {
     expect(await send({ content, max_parts: 2, phone_numbers: ['2065550143'] })).toMatchObject({ status: 200 })
   })
 
-  test('of no list, braces are braces', async () => {
+  test('without a list, braces are plain text', async () => {
     const text = { number: '2065550143', content: 'Your code: {first_name}' }
     const answer = await api.owner.post('/transactional_messages', { transactional_message: text })
     const { id } = answer.body.transactional_message as { id: number }
@@ -118,7 +118,7 @@ describe('to given numbers', () => {
   })
 })
 
-describe('when a field that it names is gone', () => {
+describe('when the field of a tag was deleted', () => {
   const removeField = () => api.owner.delete(`${list}/custom_fields`, { key: 'team' })
 
   test('a draft cannot be sent', async () => {
@@ -130,7 +130,7 @@ describe('when a field that it names is gone', () => {
     })
   })
 
-  test('a scheduled one is cancelled at its time, with the reason', async () => {
+  test('a scheduled message is cancelled at its time, with the reason', async () => {
     const answer = await send({ content: 'To {team}', send_at: '2026-03-02T11:00:00Z' })
     const { id } = answer.body.message as { id: number }
     await removeField()

@@ -27,7 +27,7 @@ describe('a text with merge tags', () => {
     expect(said(content, { first_name: 'Ana' })).toBe(text)
   })
 
-  test('names what stands for something, the misspelt included', () => {
+  test('lists its tags, misspelled ones included', () => {
     expect(parseTemplate('{first name} {prénom} {last-name|x}').tags).toEqual([
       { name: 'first name', fallback: undefined },
       { name: 'prénom', fallback: undefined },
@@ -35,14 +35,14 @@ describe('a text with merge tags', () => {
     ])
   })
 
-  test('knows its tags from those in two pairs of braces', () => {
+  test('tells tags in one pair of braces from those in two', () => {
     const names = (content: string) => doubledTags(parseTemplate(content)).map((tag) => tag.name)
     expect(names('{{first_name}} and {last_name}')).toEqual(['first_name'])
     expect(names('{ {first_name}} :-{{first_name} }')).toEqual([])
   })
 })
 
-test('a value is never read as a tag, whatever it is', () => {
+test('a value is never parsed as a tag', () => {
   const values = fc.oneof(fc.string(), fc.constantFrom('{last_name}', '\\{', '{{x}}', '|', '}'))
   fc.assert(
     fc.property(values, values, (first, last) => {
@@ -53,7 +53,7 @@ test('a value is never read as a tag, whatever it is', () => {
   )
 })
 
-test('a text without tags or escapes is plain, and reads as it is written', () => {
+test('a text without tags or escapes is sent as it is written', () => {
   fc.assert(
     fc.property(fc.string({ unit: fc.constantFrom('{', '}', '\\', 'a', '|', ' ', '%') }), (content) => {
       if (isPlain(content)) expect(said(content)).toBe(content)
@@ -62,7 +62,7 @@ test('a text without tags or escapes is plain, and reads as it is written', () =
   )
 })
 
-test('five thousand characters of whatever are read at once', () => {
+test('5,000 arbitrary characters are parsed without delay', () => {
   for (const unit of ['{', '{a ', '{a', '{a|', ' ', '{a      ', '\\{']) {
     const content = unit.repeat(5_000 / unit.length)
     expect(cpuMs(() => said(content))).toBeLessThan(500)

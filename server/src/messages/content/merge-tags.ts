@@ -1,18 +1,17 @@
-// `Hi {first_name}`, `Your team: {team|the pantry}`: words in braces that stand for what a list knows of each recipient.
-// A text is read once; values go in as they are and are never read again, so nobody's name can be a tag.
+// Merge tags: `Hi {first_name}`, `Your team: {team|the pantry}`. The content is parsed once and values are inserted
+// afterwards, so a value such as a name is never parsed as a tag.
 
-/** A tag in a text. `fallback` is what its writer wants said of people of whom the list does not know it. */
+/** A merge tag. `fallback` is the text for recipients without a value. */
 export type Tag = { name: string; fallback: string | undefined }
 
-/** A text as it is sent to everybody, but for its tags. */
+/** Parsed content: plain pieces and tags in order. */
 export type Template = { pieces: (string | Tag)[]; tags: Tag[] }
 
-// Words in braces, with or without a fall-back. Other braces are taken for what they are: `{50% off}`, `:-{`.
+// Words in braces, with or without a fall-back. Other braces stay as they are: `{50% off}`, `:-{`.
 const tagAt = /\{ {0,9}([\p{L}\p{N}_][\p{L}\p{N}_ -]{0,99}?) {0,9}(?:\|([^{}]*))?\}/uy
 
 /**
- * Reads a text. `\{` is a brace that begins no tag. The names are told as they are written, in lower case; who reads
- * knows which there are.
+ * Parses content. `\{` is a brace that begins no tag. Names are in lower case; the caller decides which ones exist.
  */
 export function parseTemplate(content: string): Template {
   const pieces: (string | Tag)[] = []
@@ -41,22 +40,22 @@ export function parseTemplate(content: string): Template {
   return { pieces, tags }
 }
 
-/** Whether a text is the same for everybody, letter for letter. */
+/** Whether the content is sent unchanged to all recipients. */
 export function isPlain(content: string): boolean {
   return !content.includes('{') || (!content.includes('\\{') && parseTemplate(content).tags.length === 0)
 }
 
-/** The text of one recipient. */
-export function render(template: Template, said: (tag: Tag) => string): string {
+/** The text for one recipient. */
+export function render(template: Template, valueFor: (tag: Tag) => string): string {
   let text = ''
-  for (const piece of template.pieces) text += typeof piece === 'string' ? piece : said(piece)
+  for (const piece of template.pieces) text += typeof piece === 'string' ? piece : valueFor(piece)
   return text
 }
 
-/** A tag as its writer would write it. */
+/** A tag as it is written in content. */
 export const tagText = (tag: Tag) => `{${tag.name}}`
 
-/** Tags in two pairs of braces, as other products write them; here they would leave a pair in the text. */
+/** Tags in two pairs of braces, as in other products; here one pair would stay in the text. */
 export function doubledTags(template: Template): Tag[] {
   const { pieces } = template
   return template.tags.filter((tag) => {
@@ -69,7 +68,7 @@ export function doubledTags(template: Template): Tag[] {
 // control characters, and the two line breaks of Unicode
 const breaks = /[\p{Cc}\u2028\u2029]+/gu
 
-/** A value as it may stand in a text: one line, no control characters, nothing around it. */
+/** A value cleaned for a text: one line, without control characters, trimmed. */
 export function cleanValue(value: string): string {
   return value.replace(breaks, ' ').trim()
 }

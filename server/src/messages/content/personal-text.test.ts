@@ -27,7 +27,7 @@ function say(content: string, person: Person, fields: ValueRules[] = [], values:
   return personalText(parseTemplate(content), fields, 'America/Los_Angeles').textFor({ ...person, values })
 }
 
-describe('what is said of a person', () => {
+describe('the value of a tag', () => {
   test.each([
     [
       '{first_name} {last_name}, {email}, {zip_code}, {phone_number}',
@@ -65,7 +65,7 @@ describe('what is said of a person', () => {
     expect(say('{team}', ana, [rules], [value])).toBe(text)
   })
 
-  test('a custom field called state stands before the state of the zip code', () => {
+  test('a custom field called state wins over the state of the zip code', () => {
     expect(say('{state}', ana, [field('state')], ['open'])).toBe('open')
     expect(say('{state}', ana, [field('state')], [null])).toBe('')
   })
@@ -74,7 +74,7 @@ describe('what is said of a person', () => {
     expect(say('{team|Nobody}', ana, [field('team', { defaultValue: 'Any' })], [null])).toBe('Nobody')
   })
 
-  test('values are taken in the order of the fields that are asked for, each once', () => {
+  test('values have the order of the requested fields, each once', () => {
     const fields = [field('a'), field('b'), field('c')]
     const text = personalText(parseTemplate('{c} {a} {first_name} {c}'), fields, 'UTC')
     expect(text.fieldKeys).toEqual(['c', 'a'])

@@ -7,18 +7,18 @@ import { findTimeZone, type KnownPerson } from '../audience/recipients.queries.t
 import { cleanValue, isPlain, parseTemplate, render, type Tag, type Template } from './merge-tags.ts'
 import { stateOfZip } from './state-names.ts'
 
-/** What the list knows of a recipient, with the values of the fields of `PersonalText.fieldKeys` in their order. */
+/** A recipient's profile, with the values of the fields of `PersonalText.fieldKeys` in their order. */
 export type Person = KnownPerson
 
-/** A text with merge tags, ready to be written for one recipient after the other. */
+/** Content with merge tags, prepared to be rendered for many recipients. */
 export type PersonalText = {
   fieldKeys: string[]
   textFor(person: Person): string
-  /** As it reads to somebody of whom nothing is known. */
+  /** The text for a recipient with an empty profile. */
   fallbackText: string
 }
 
-/** What every list knows of its people, and what is said where it does not. */
+/** Merge tags of the profile, with their fall-backs. */
 const profileTags: Record<string, { valueOf(person: Person): string; fallback: string }> = {
   first_name: { valueOf: (person) => person.firstName, fallback: 'friend' },
   last_name: { valueOf: (person) => person.lastName, fallback: '' },
@@ -30,12 +30,12 @@ const profileTags: Record<string, { valueOf(person: Person): string; fallback: s
 
 export const profileTagNames: readonly string[] = Object.keys(profileTags)
 
-/** Nobody in particular: all that is said of him are fall-backs. */
+/** A recipient with an empty profile, who gets all fall-backs. */
 const nobody: Person = { phone: 0, firstName: '', lastName: '', email: '', zipCode: '', values: [] }
 
 /**
- * Makes a template ready for these fields of the list. A person's own value wins, then the fall-back in the text, then
- * the field's default; a name that is no field's any more has only the fall-back in the text.
+ * Prepares a template for these custom fields of the list. A recipient's value wins, then the fall-back in the content,
+ * then the field's default; a tag whose field was deleted has only the fall-back in the content.
  */
 export function personalText(template: Template, fields: ValueRules[], timeZone: string): PersonalText {
   const byKey = new Map(fields.map((field) => [field.key, field]))
@@ -47,13 +47,13 @@ export function personalText(template: Template, fields: ValueRules[], timeZone:
     const field = byKey.get(tag.name)
     const position = fieldKeys.indexOf(tag.name)
     const ownDefault = field ? valueOrDefault(field, {}) : null
-    const byDefault = field ? (ownDefault === null ? '' : say(field, ownDefault)) : known?.fallback
+    const byDefault = field ? (ownDefault === null ? '' : format(field, ownDefault)) : known?.fallback
     const fallback = tag.fallback ?? byDefault ?? ''
     if (field) {
       const rules = { ...field, defaultValue: null }
       return ({ values }) => {
         const value = valueOrDefault(rules, { [rules.key]: values[position] })
-        return (value === null ? '' : say(field, value)) || fallback
+        return (value === null ? '' : format(field, value)) || fallback
       }
     }
     return (person) => (person !== nobody && known && cleanValue(known.valueOf(person))) || fallback
@@ -62,8 +62,8 @@ export function personalText(template: Template, fields: ValueRules[], timeZone:
   const dates = new Intl.DateTimeFormat('en-US', { timeZone, dateStyle: 'short' })
   const plainDates = new Intl.DateTimeFormat('en-US', { timeZone: 'UTC', dateStyle: 'short' })
 
-  /** A value in a text: dates as Americans write them, by the account's clock unless they are mere days. */
-  function say(field: ValueRules, value: string | number): string {
+  /** A value as text: dates in US format, in the account's time zone unless they have no time of day. */
+  function format(field: ValueRules, value: string | number): string {
     if (field.contentType !== 'datetime') return cleanValue(String(value))
     const isDay = String(value).endsWith('T00:00:00.000Z')
     return (isDay ? plainDates : dates).format(new Date(value))
@@ -73,13 +73,13 @@ export function personalText(template: Template, fields: ValueRules[], timeZone:
   return { fieldKeys, textFor, fallbackText: textFor(nobody) }
 }
 
-/** The tags of a template that no list, or not this one, has a value for. */
+/** The tags of a template that are neither profile tags nor these custom fields. */
 export function unknownTags(template: Template, fields: ValueRules[]): Tag[] {
   const known = new Set([...profileTagNames, ...fields.map((field) => field.key)])
   return template.tags.filter((tag) => !known.has(tag.name))
 }
 
-/** The text of a list's message with what its tags need; undefined for one that is the same for everybody. */
+/** The prepared content of a list's message; undefined when it is the same for all recipients. */
 export async function readPersonalText(db: Db, listId: number, content: string): Promise<PersonalText | undefined> {
   if (isPlain(content)) return undefined
   const template = parseTemplate(content)
@@ -90,7 +90,7 @@ export async function readPersonalText(db: Db, listId: number, content: string):
   return personalText(template, fields, saysDates ? await findTimeZone(db, listId) : 'UTC')
 }
 
-/** The list's custom fields, where a template names something that may be one: a field may be called `state`, too. */
+/** The list's custom fields, if a template has a tag that may be one; a field may also be called `state`. */
 export async function fieldsFor(db: Db, listId: number, template: Template): Promise<ValueRules[]> {
   const isAsked = template.tags.some(({ name }) => !profileTagNames.includes(name) || !reservedKeys.has(name))
   return isAsked ? listCustomFields(db, listId) : []

@@ -59,13 +59,13 @@ const names: Record<string, string> = {
   WY: 'Wyoming',
 }
 
-/** No area code begins with 0: a place that is found for it is the zip code's. */
-const nowhere = 0
+/** No area code begins with 0, so a location found for this number comes from the zip code. */
+const noPhone = 0
 
-/** The name of the state that a zip code is in; nothing where it is in none, or in more than one. */
+/** The name of the state of a zip code; an empty string when it is in none, or in more than one. */
 export function stateOfZip(zipCode: string): string {
   if (zipCode === '') return ''
-  const states = new Set(stateZonesOf(locationOf({ phone: nowhere, zipCode })).map((spot) => spot.state))
+  const states = new Set(stateZonesOf(locationOf({ phone: noPhone, zipCode })).map((spot) => spot.state))
   const [state = ''] = states
   return states.size === 1 ? (names[state] ?? '') : ''
 }

@@ -4,7 +4,7 @@ import type { Audience } from '../audience/audience.ts'
 import type { Timing } from '../timing/timing.queries.ts'
 import { hoursOf } from '../timing/windows.queries.ts'
 
-export type HeldBroadcast = {
+export type LockedBroadcast = {
   id: number
   status: MessageStatus
   content: string
@@ -14,9 +14,9 @@ export type HeldBroadcast = {
   sendAt: Date | null
 } & Timing
 
-/** A broadcast of the list; nobody else changes, starts or deletes it before this transaction ends. */
+/** A broadcast of the list, locked: no other transaction changes, starts or deletes it before this one ends. */
 export function findBroadcastForUpdate(tx: Db, listId: number, messageId: number) {
-  return tx.maybeOne<HeldBroadcast>(
+  return tx.maybeOne<LockedBroadcast>(
     'find_broadcast_for_update',
     /* sql */ `
     select id, status, content, name, max_parts as "maxParts", audience, send_at as "sendAt",
@@ -28,10 +28,10 @@ export function findBroadcastForUpdate(tx: Db, listId: number, messageId: number
   )
 }
 
-/** Rewrites a broadcast that still waits, from the list's short code of today. With a time it is scheduled, else a draft. */
-export async function updateWaiting(tx: Db, messageId: number, message: NewBroadcast, sendAt: Date | null) {
+/** Rewrites a draft or a scheduled broadcast, with the list's present short code. With a time it is scheduled, else a draft. */
+export async function updateDraft(tx: Db, messageId: number, message: NewBroadcast, sendAt: Date | null) {
   await tx.exec(
-    'update_waiting',
+    'update_draft',
     /* sql */ `
     update messages
        set content = $2, name = $3, part_count = $4, max_parts = $5, audience = $6, send_at = $7, starts_at = $7,
@@ -51,6 +51,7 @@ export async function updateWaiting(tx: Db, messageId: number, message: NewBroad
   )
 }
 
+/** Deletes a message that was never started. */
 export async function deleteMessage(tx: Db, messageId: number) {
   await tx.exec('delete_message', /* sql */ `delete from messages where id = $1`, [messageId])
 }
@@ -68,8 +69,8 @@ export type DueBroadcast = {
 }
 
 /**
- * Locks the scheduled broadcast that has been due the longest, of those that no other worker has just taken. None is
- * due while sending is paused, so that one that waited too long by then is not sent late. Those of `except` are left out.
+ * Locks the scheduled broadcast that has been due the longest and that no other worker has locked; those of `except` are
+ * skipped. None is due while sending is paused, so that none is sent too late after a long pause.
  */
 export function claimDue(tx: Db, now: Date, except: number[]) {
   return tx.maybeOne<DueBroadcast>(
@@ -87,15 +88,15 @@ export function claimDue(tx: Db, now: Date, except: number[]) {
   )
 }
 
-/** Ends a message, whose row the transaction has locked, before anybody was sent it. */
-export async function cancelWaiting(
+/** Cancels a message that was not started. The transaction must have locked its row. */
+export async function cancelDraft(
   tx: Db,
   messageId: number,
   at: Date,
   reason: 'too_late' | 'list_deleted' | 'content',
 ) {
   await tx.exec(
-    'cancel_waiting',
+    'cancel_draft',
     /* sql */ `
     update messages set status = 'cancelled', cancelled_at = $2, closed_at = $2, cancel_reason = $3 where id = $1`,
     [messageId, at, reason],

@@ -7,21 +7,14 @@ import { ListIdParam } from '../../lists/lists.schema.ts'
 import { getList } from '../../lists/lists.ts'
 import { readAudience } from '../audience/audience.ts'
 import { readPhones } from '../audience/recipients.ts'
+import { MessageUpdateBody, TestBody } from '../message-bodies.schema.ts'
 import { findMessage } from '../messages.queries.ts'
-import {
-  MessageCreatedResponse,
-  MessageIdParam,
-  MessageUpdateBody,
-  messageAnswer,
-  presentMessage,
-  readSendAt,
-  readTiming,
-  TestBody,
-} from '../messages.schema.ts'
-import { cancelMessage, untilNothingMoves } from '../stop/cancel.ts'
-import { changeWaiting, copyBroadcast, deleteDraft, sendTest, sendWaiting } from './drafts.ts'
+import { MessageCreatedResponse, MessageIdParam, messageResponse, presentMessage } from '../messages.schema.ts'
+import { cancelMessage, waitUntilIdle } from '../stop/cancel.ts'
+import { readSendAt, readTiming } from '../timing/timing.schema.ts'
+import { changeDraft, copyBroadcast, deleteDraft, sendDraft, sendTest } from './drafts.ts'
 
-// What the vendor keeps in its web product: broadcasts that wait, and the end of one that does not.
+// Extensions: drafts and scheduled messages, which the vendor offers only in its web product, and cancelling.
 
 const path = '/lists/:list_id/messages/:message_id'
 const common = {
@@ -31,9 +24,9 @@ const common = {
 }
 const config = { sends: true }
 const others = { 404: errorResponse('No such message, or no such list.'), ...commonErrors }
-const wrongStatus = errorResponse('The message is past that.')
+const wrongStatus = errorResponse('The status of the message does not allow this.')
 
-export const waitingRoutes: FastifyPluginAsyncTypebox = async (app) => {
+export const draftRoutes: FastifyPluginAsyncTypebox = async (app) => {
   const { rt } = app
 
   async function show(req: FastifyRequest, listId: number, messageId: number) {
@@ -50,11 +43,11 @@ export const waitingRoutes: FastifyPluginAsyncTypebox = async (app) => {
         ...common,
         operationId: 'updateMessage',
         summary: 'Change a draft or a scheduled message',
-        description: 'Only the keys present change. `send_at` schedules it, or makes a draft of it when null.',
+        description: 'Only the keys present change. A `send_at` schedules the message; null turns it into a draft.',
         body: MessageUpdateBody,
         response: {
-          200: messageAnswer('Message updated'),
-          422: errorResponse('It is past that, or a value is not acceptable.'),
+          200: messageResponse('Message updated'),
+          422: errorResponse('The status of the message does not allow this, or a value is not acceptable.'),
           ...others,
         },
       },
@@ -71,7 +64,7 @@ export const waitingRoutes: FastifyPluginAsyncTypebox = async (app) => {
         ...readTiming(req.body.message),
       }
       const change = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined))
-      await changeWaiting(rt, list, req.params.message_id, change)
+      await changeDraft(rt, list, req.params.message_id, change)
       return { status: 'Message updated' as const, message: await show(req, list.id, req.params.message_id) }
     },
   )
@@ -102,13 +95,13 @@ export const waitingRoutes: FastifyPluginAsyncTypebox = async (app) => {
         ...common,
         operationId: 'sendWaitingMessage',
         summary: 'Send a draft or a scheduled message now',
-        description: 'Texts everybody of its audience who is subscribed when this is accepted.',
-        response: { 200: messageAnswer('Message sending'), 422: wrongStatus, ...others },
+        description: 'Sends to the numbers of its audience that are subscribed when the request is accepted.',
+        response: { 200: messageResponse('Message sending'), 422: wrongStatus, ...others },
       },
     },
     async (req) => {
       const list = await getList(rt.db, req.account.id, req.params.list_id)
-      await sendWaiting(rt, list, req.params.message_id)
+      await sendDraft(rt, list, req.params.message_id)
       return { status: 'Message sending' as const, message: await show(req, list.id, req.params.message_id) }
     },
   )
@@ -117,9 +110,9 @@ export const waitingRoutes: FastifyPluginAsyncTypebox = async (app) => {
     `${path}/cancel`,
     {
       config,
-      // after the commit, which an Idempotency-Key puts off until the handler is through
+      // after the commit, which comes after the handler when there is an Idempotency-Key
       onSend: async (req, reply, payload) => {
-        if (reply.statusCode === 200) await untilNothingMoves(rt, req.params.message_id)
+        if (reply.statusCode === 200) await waitUntilIdle(rt, req.params.message_id)
         return payload
       },
       schema: {
@@ -127,9 +120,9 @@ export const waitingRoutes: FastifyPluginAsyncTypebox = async (app) => {
         operationId: 'cancelMessage',
         summary: 'Cancel a message that is scheduled or being sent',
         description:
-          'Answers when no text of it leaves any more. Who was still to be texted is counted as cancelled, which may ' +
-          'take a moment longer; receipts of what had left are still counted.',
-        response: { 200: messageAnswer('Message cancelled'), 422: wrongStatus, ...others },
+          'Responds when no more texts of the message are sent. Remaining recipients are counted as cancelled, which ' +
+          'may take a moment longer; receipts of texts that were sent before are still counted.',
+        response: { 200: messageResponse('Message cancelled'), 422: wrongStatus, ...others },
       },
     },
     async (req) => {
@@ -146,10 +139,15 @@ export const waitingRoutes: FastifyPluginAsyncTypebox = async (app) => {
       schema: {
         ...common,
         operationId: 'testMessage',
-        summary: 'Send the text to a few numbers to try it',
-        description: 'A message of its own, which counts for nothing else. Refuses a number that has opted out.',
+        summary: 'Send a test of a message to a few numbers',
+        description:
+          'The test is a separate message and is not counted in this one. A number that has opted out is an error.',
         body: TestBody,
-        response: { 200: MessageCreatedResponse, 422: errorResponse('A number is none, or has opted out.'), ...others },
+        response: {
+          200: MessageCreatedResponse,
+          422: errorResponse('A number is not a phone number, or has opted out.'),
+          ...others,
+        },
       },
     },
     async (req) => {
@@ -167,8 +165,8 @@ export const waitingRoutes: FastifyPluginAsyncTypebox = async (app) => {
       schema: {
         ...common,
         operationId: 'copyMessage',
-        summary: 'Make a draft of the same text to the same audience',
-        response: { 200: messageAnswer('Message copied'), ...others },
+        summary: 'Copy a message into a new draft',
+        response: { 200: messageResponse('Message copied'), ...others },
       },
     },
     async (req) => {

@@ -30,7 +30,7 @@ const expansions = async (id: number) =>
   api.db.exec('find_expansion', 'select from expansions where message_id = $1', [id])
 
 describe('a draft', () => {
-  test('is kept and not sent', async () => {
+  test('is stored and not sent', async () => {
     const id = await post({ draft: true, name: 'Friday' })
     expect(await show(id)).toMatchObject({
       status: 'draft',
@@ -45,7 +45,7 @@ describe('a draft', () => {
     expect(await expansions(id)).toBe(0)
   })
 
-  test('is changed where the change says so', async () => {
+  test('changes only the given keys', async () => {
     const id = await post({ draft: true, name: 'Friday', max_parts: 2, audience: { tags_any: [' soup ', 'soup'] } })
     const changed = await api.owner.put(`${path}/${id}`, { message: { content: 'Soup on Saturday' } })
     expect(changed).toMatchObject({
@@ -62,7 +62,7 @@ describe('a draft', () => {
     expect(Object.keys(message)).not.toEqual(expect.arrayContaining(['max_parts']))
   })
 
-  test('keeps within its number of parts when either of the two changes', async () => {
+  test('stays within max_parts when the content or max_parts changes', async () => {
     const id = await post({ draft: true, content: 'a'.repeat(300), max_parts: 2 })
     for (const message of [{ max_parts: 1 }, { max_parts: null }, { content: 'a'.repeat(307) }]) {
       expect(await api.owner.put(`${path}/${id}`, { message })).toMatchObject({
@@ -73,7 +73,7 @@ describe('a draft', () => {
     expect(await show(id)).toMatchObject({ content: 'a'.repeat(300), max_parts: 2 })
   })
 
-  test('is sent when somebody says so, and only once', async () => {
+  test('is sent on request, and only once', async () => {
     const id = await post({ draft: true })
     expect(await api.owner.post(`${path}/${id}/send`)).toMatchObject({
       status: 200,
@@ -121,7 +121,7 @@ describe('a scheduled message', () => {
     expect([await idsOf(), await idsOf('/draft'), await idsOf('/scheduled')]).toEqual([[], [], [id]])
   })
 
-  test('takes another time, or none', async () => {
+  test('accepts another time, or none', async () => {
     const id = await post({ send_at: '2026-03-02T11:00:00Z' })
     const put = async (send_at: string | null) => api.owner.put(`${path}/${id}`, { message: { send_at } })
     expect((await put('2026-03-02T12:00:00+01:00')).body.message).toMatchObject({ send_at: inAnHour })
@@ -132,14 +132,14 @@ describe('a scheduled message', () => {
     expect((await put(null)).body.message).toMatchObject({ status: 'draft', sent_at: null })
   })
 
-  test('is sent before its time, to who is subscribed then', async () => {
+  test('is sent early, to the subscribers of that moment', async () => {
     const id = await post({ send_at: '2026-03-02T11:00:00Z' })
     const sent = await api.owner.post(`${path}/${id}/send`)
     expect(sent.body.message).toMatchObject({ status: 'sending', sent_at: null })
     expect(sent.body.message).not.toHaveProperty('send_at')
   })
 
-  test('is cancelled, as often as one likes', async () => {
+  test('is cancelled, any number of times', async () => {
     const id = await post({ send_at: '2026-03-02T11:00:00Z' })
     const cancelled = {
       status: 200,
@@ -189,7 +189,7 @@ describe('to given numbers', () => {
       [id],
     )
 
-  test('one gets it, and the sent collection does not show it', async () => {
+  test('one number gets it, and the sent collection does not show it', async () => {
     const id = await post({ phone_number: '(206) 555-0143' })
     expect(await show(id)).toMatchObject({
       is_broadcast: false,
@@ -214,7 +214,7 @@ describe('to given numbers', () => {
     expect(chunks).toEqual([{ rows: 3 }])
   })
 
-  test.each(['unsubscribed', 'cleaned'] as const)('nobody gets it when one is %s', async (state) => {
+  test.each(['unsubscribed', 'cleaned'] as const)('no number gets it when one is %s', async (state) => {
     await make.subscriber(api.db, { listId, phone: 2065550144, state })
     const answer = await api.owner.post(path, {
       message: { content: 'x', phone_numbers: ['2065550143', '2065550144'] },
@@ -226,12 +226,12 @@ describe('to given numbers', () => {
     expect(await api.db.many('all_messages', 'select from messages')).toEqual([])
   })
 
-  test('nor one that sent STOP to the short code before it ever was on this list', async () => {
+  test('nor when one sent STOP to the short code before it was on this list', async () => {
     await blockNumbers(api.db, api.owner.shortCode.id, [2065550143], now)
     expect((await api.owner.post(path, { message: { content: 'x', phone_number: '2065550143' } })).status).toBe(422)
   })
 
-  test('a draft is tried out, and counts nothing', async () => {
+  test('a test of a draft is not counted in the draft', async () => {
     const id = await post({ draft: true })
     const answer = await api.owner.post(`${path}/${id}/test`, { phone_numbers: ['2065550143', '2065550144'] })
     expect(answer).toMatchObject({ status: 200, body: { status: 'OK' } })

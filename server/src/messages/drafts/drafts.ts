@@ -5,90 +5,90 @@ import { AppError, errors } from '../../errors.ts'
 import { utcDay } from '../../lib/clock.ts'
 import { ensureLogDay } from '../../log/log-days.queries.ts'
 import type { Runtime } from '../../runtime.ts'
-import { insertWaiting, startWaiting } from '../accept.queries.ts'
+import { insertDraft, startDraft } from '../accept.queries.ts'
 import type { Audience } from '../audience/audience.ts'
-import { refuseContent } from '../content/content.ts'
+import { validateContent } from '../content/content.ts'
 import { type BroadcastInput, newBroadcast, sendToNumbers } from '../messages.ts'
 import type { Timing } from '../timing/timing.queries.ts'
-import { atAnyTime, keepTiming, refuseTiming } from '../timing/timing.ts'
+import { atAnyTime, storeTiming, validateTiming } from '../timing/timing.ts'
 import {
-  cancelWaiting,
+  cancelDraft,
   claimDue,
   type DueBroadcast,
   deleteMessage,
   findBroadcastForUpdate,
-  updateWaiting,
+  updateDraft,
 } from './drafts.queries.ts'
 
-// Broadcasts that wait: drafts, and scheduled ones until they are due. Each change locks the message's row first, and
-// so does whoever starts it; what comes second finds it started, or changed.
+// Drafts, and scheduled broadcasts until they are due. Each change and each start locks the message's row first, so the
+// second of two finds the message as the first left it.
 
 type Rt = Pick<Runtime, 'db' | 'clock'>
 type ListRef = { id: number; accountId: number; shortCodeId: number }
 
-/** Keeps a broadcast as a draft, or, with a time, to be sent when it has come. */
-export async function keepBroadcast(rt: Rt, input: BroadcastInput, sendAt: Date | null): Promise<{ id: number }> {
+/** Stores a broadcast as a draft, or as scheduled when it has a planned time; throws when the timing is in the past. */
+export async function createDraft(rt: Rt, input: BroadcastInput, sendAt: Date | null): Promise<{ id: number }> {
   const now = rt.clock.now()
-  refusePast(sendAt, now)
+  validateSendAt(sendAt, now)
   const timing = input.timing ?? atAnyTime
-  refuseTiming(timing, sendAt, now)
+  validateTiming(timing, sendAt, now)
   return insert(rt, input, timing, sendAt, now)
 }
 
 function insert(rt: Pick<Rt, 'db'>, input: BroadcastInput, timing: Timing, sendAt: Date | null, now: Date) {
   return rt.db.tx(async (tx) => {
-    const id = await insertWaiting(tx, newBroadcast(input, now), sendAt)
-    await keepTiming(tx, { id, accountId: input.accountId }, timing, sendAt, now)
+    const id = await insertDraft(tx, newBroadcast(input, now), sendAt)
+    await storeTiming(tx, { id, accountId: input.accountId }, timing, sendAt, now)
     return { id }
   })
 }
 
-export type WaitingChange = {
+export type DraftChange = {
   content?: string
   name?: string | null
   maxParts?: number | null
   audience?: Audience | null
-  /** Null makes a draft of it. */
+  /** Null turns a scheduled broadcast into a draft. */
   sendAt?: Date | null
 } & Partial<Timing>
 
-/** Changes what the change names, of a draft or a scheduled broadcast. */
-export function changeWaiting(rt: Rt, list: ListRef, messageId: number, change: WaitingChange): Promise<void> {
+/** Changes what the change names, of a draft or a scheduled broadcast; throws when it has another status. */
+export function changeDraft(rt: Rt, list: ListRef, messageId: number, change: DraftChange): Promise<void> {
   return rt.db.tx(async (tx) => {
-    const held = await lockWaiting(tx, list, messageId, 'changed')
+    const locked = await lockDraft(tx, list, messageId, 'changed')
     const now = rt.clock.now()
-    if (change.sendAt !== undefined) refusePast(change.sendAt, now)
-    const { sendAt, ...input } = { ...held, ...change }
-    await refuseContent(tx, list.id, input.content, input.maxParts)
+    if (change.sendAt !== undefined) validateSendAt(change.sendAt, now)
+    const { sendAt, ...input } = { ...locked, ...change }
+    await validateContent(tx, list.id, input.content, input.maxParts)
     const { localTime, deliverBy, quietHours, sendHours } = input
     const timing = { localTime, deliverBy, quietHours, sendHours }
-    if (change.deliverBy !== undefined || change.sendAt !== undefined) refuseTiming(timing, sendAt, now)
-    await updateWaiting(tx, messageId, newBroadcast({ ...input, accountId: list.accountId, list }, now), sendAt)
-    await keepTiming(tx, { id: messageId, accountId: list.accountId }, timing, sendAt, now)
+    if (change.deliverBy !== undefined || change.sendAt !== undefined) validateTiming(timing, sendAt, now)
+    await updateDraft(tx, messageId, newBroadcast({ ...input, accountId: list.accountId, list }, now), sendAt)
+    await storeTiming(tx, { id: messageId, accountId: list.accountId }, timing, sendAt, now)
   })
 }
 
-/** Sends a draft or a scheduled broadcast now, to whoever is subscribed at this moment. */
-export function sendWaiting(rt: Rt, list: ListRef, messageId: number): Promise<void> {
+/** Sends a draft or a scheduled broadcast now, to the subscribers of this moment. */
+export function sendDraft(rt: Rt, list: ListRef, messageId: number): Promise<void> {
   return rt.db.tx(async (tx) => {
-    const { content, maxParts, ...timing } = await lockWaiting(tx, list, messageId, 'sent')
-    refuseTiming(timing, null, rt.clock.now())
-    // a field that it names may be gone by now
-    await refuseContent(tx, list.id, content, maxParts)
+    const { content, maxParts, ...timing } = await lockDraft(tx, list, messageId, 'sent')
+    validateTiming(timing, null, rt.clock.now())
+    // a custom field of a merge tag may have been deleted since
+    await validateContent(tx, list.id, content, maxParts)
     await start(tx, messageId, rt.clock.now(), null)
   })
 }
 
-/** Deletes a draft; what was ever scheduled or sent stays on record. */
+/** Deletes a draft; throws for any other status, because those broadcasts stay on record. */
 export function deleteDraft(rt: Rt, list: ListRef, messageId: number): Promise<void> {
   return rt.db.tx(async (tx) => {
-    const held = await lockBroadcast(tx, list, messageId)
-    if (held.status !== 'draft') throw errors.wrongMessageStatus(held.status, 'deleted')
+    const locked = await lockBroadcast(tx, list, messageId)
+    if (locked.status !== 'draft') throw errors.wrongMessageStatus(locked.status, 'deleted')
     await deleteMessage(tx, messageId)
   })
 }
 
-/** A draft of the same text to the same audience in the same hours, from a broadcast in whatever state. */
+/** Creates a draft with the content, audience and hours of a broadcast of any status. */
 export function copyBroadcast(rt: Rt, list: ListRef, messageId: number): Promise<{ id: number }> {
   return rt.db.tx(async (tx) => {
     const { content, name, maxParts, audience, ...timing } = await lockBroadcast(tx, list, messageId)
@@ -97,7 +97,7 @@ export function copyBroadcast(rt: Rt, list: ListRef, messageId: number): Promise
   })
 }
 
-/** Sends the text of a broadcast to these numbers, as a message of its own that counts for nothing else. */
+/** Sends the content of a broadcast to these numbers, as a separate message that the broadcast does not count. */
 export async function sendTest(rt: Rt, list: ListRef, messageId: number, phones: number[]): Promise<{ id: number }> {
   const { content, maxParts } = await rt.db.tx((tx) => lockBroadcast(tx, list, messageId))
   return sendToNumbers(rt, {
@@ -113,9 +113,9 @@ export async function sendTest(rt: Rt, list: ListRef, messageId: number, phones:
 }
 
 /**
- * Starts the scheduled broadcast that has been due the longest, if any is, and says whether there was one. Whoever
- * starts it has its row: another worker takes the next. One that is later than its list allows is cancelled instead.
- * See allOrEach for `failed`.
+ * Starts the scheduled broadcast that has been due the longest; returns false when none is due. Its row is locked, so
+ * another worker starts the next one. A broadcast that is later than its list allows is cancelled instead. See allOrEach
+ * for `failed`.
  */
 export function startDue(rt: Rt, failed = new Set<number>()): Promise<boolean> {
   return allOrEach(failed, ({ except }, claimed) =>
@@ -133,16 +133,16 @@ export function startDue(rt: Rt, failed = new Set<number>()): Promise<boolean> {
 async function startOrCancel(tx: Db, due: DueBroadcast, now: Date): Promise<void> {
   const isLate =
     now.getTime() - due.startsAt.getTime() > due.latenessMinutes * 60_000 || (due.deliverBy && due.deliverBy <= now)
-  if (due.listDeleted) await cancelWaiting(tx, due.id, now, 'list_deleted')
-  else if (isLate) await cancelWaiting(tx, due.id, now, 'too_late')
-  else if (await hasFault(tx, due)) await cancelWaiting(tx, due.id, now, 'content')
+  if (due.listDeleted) await cancelDraft(tx, due.id, now, 'list_deleted')
+  else if (isLate) await cancelDraft(tx, due.id, now, 'too_late')
+  else if (await hasFault(tx, due)) await cancelDraft(tx, due.id, now, 'content')
   else await start(tx, due.id, now, due.sendAt)
 }
 
-/** Whether its text cannot be sent any more: a custom field that it names is gone, or has another default. */
+/** Whether the content has become invalid: a custom field of a merge tag was deleted, or has another default. */
 async function hasFault(tx: Db, { listId, content, maxParts }: DueBroadcast): Promise<boolean> {
   try {
-    await refuseContent(tx, listId, content, maxParts)
+    await validateContent(tx, listId, content, maxParts)
     return false
   } catch (error) {
     if (error instanceof AppError) return true
@@ -153,22 +153,22 @@ async function hasFault(tx: Db, { listId, content, maxParts }: DueBroadcast): Pr
 async function start(tx: Db, messageId: number, now: Date, sendAt: Date | null): Promise<void> {
   const loggedOn = utcDay(now)
   await ensureLogDay(tx, loggedOn)
-  await startWaiting(tx, messageId, now, loggedOn, sendAt)
+  await startDraft(tx, messageId, now, loggedOn, sendAt)
   await wake(tx, 'expansions')
 }
 
-async function lockWaiting(tx: Db, list: ListRef, messageId: number, done: string) {
-  const held = await lockBroadcast(tx, list, messageId)
-  if (held.status !== 'draft' && held.status !== 'scheduled') throw errors.wrongMessageStatus(held.status, done)
-  return held
+async function lockDraft(tx: Db, list: ListRef, messageId: number, done: string) {
+  const locked = await lockBroadcast(tx, list, messageId)
+  if (locked.status !== 'draft' && locked.status !== 'scheduled') throw errors.wrongMessageStatus(locked.status, done)
+  return locked
 }
 
 async function lockBroadcast(tx: Db, list: ListRef, messageId: number) {
-  const held = await findBroadcastForUpdate(tx, list.id, messageId)
-  if (!held) throw errors.messageNotFound()
-  return held
+  const locked = await findBroadcastForUpdate(tx, list.id, messageId)
+  if (!locked) throw errors.messageNotFound()
+  return locked
 }
 
-function refusePast(sendAt: Date | null, now: Date): void {
+function validateSendAt(sendAt: Date | null, now: Date): void {
   if (sendAt !== null && sendAt <= now) throw errors.invalid({ 'message.send_at': ['must be in the future'] })
 }

@@ -6,7 +6,7 @@ import { checkBooks, readCounters } from '../../../test/sending.ts'
 import { waitFor } from '../../../test/wait-for.ts'
 import { expandOnce } from '../../broadcasts/expand.ts'
 import { cancelMessage } from '../stop/cancel.ts'
-import { keepBroadcast, sendWaiting, startDue } from './drafts.ts'
+import { createDraft, sendDraft, startDue } from './drafts.ts'
 
 // Real commits and several connections: who starts a scheduled broadcast, and when.
 
@@ -25,7 +25,7 @@ const at = (time: Date) => ({ ...makeRuntime({ db: database.db }), clock: { now:
 
 async function schedule(content = 'Soup on Friday') {
   const input = { accountId: list.accountId, list, content }
-  return (await keepBroadcast(at(new Date('2031-05-01T00:00:00Z')), input, dueAt)).id
+  return (await createDraft(at(new Date('2031-05-01T00:00:00Z')), input, dueAt)).id
 }
 
 const rowOf = (id: number) =>
@@ -37,7 +37,7 @@ const rowOf = (id: number) =>
     [id],
   )
 
-test('it goes out from the short code that the list has by then', async () => {
+test('it is sent from the short code that the list has at that time', async () => {
   const id = await schedule()
   const code = await make.shortCode(database.db, { accountId: list.accountId })
   await database.db.exec('move', 'update lists set short_code_id = $2 where id = $1', [list.id, code.id])
@@ -62,7 +62,7 @@ test('two workers that wake at once start each once', async () => {
   for (const id of ids) expect(await rowOf(id)).toMatchObject({ status: 'sending', expansions: 1 })
 })
 
-test('a worker that another one keeps from it takes the next', async () => {
+test('a worker skips a message that another worker has locked', async () => {
   const first = await schedule('a')
   const second = await schedule('b')
   // as a worker does a week ahead
@@ -106,7 +106,7 @@ test('a cancel that waits for the start of the message ends its expansion, too',
   expect(await rowOf(id)).toMatchObject({ status: 'cancelled', expansions: 0 })
 })
 
-test('a worker that dies on the way leaves it to be started', async () => {
+test('a worker that crashes before the commit leaves it scheduled', async () => {
   const id = await schedule()
   const killed = database.db.tx(async (tx) => {
     await startDue({ ...at(dueAt), db: tx })
@@ -117,7 +117,7 @@ test('a worker that dies on the way leaves it to be started', async () => {
   expect(await startDue(at(dueAt))).toBe(true)
 })
 
-test('after a sleep it goes out as long as the list allows, on the day when it does', async () => {
+test('after an outage it is sent within the lateness that the list allows, on the day of the start', async () => {
   const id = await schedule()
   expect(await startDue(at(minutesLater(60)))).toBe(true)
   expect(await rowOf(id)).toMatchObject({ status: 'sending', day: '2031-05-07' })
@@ -137,14 +137,14 @@ test.each([
   expect(await startDue(at(minutesLater(late)))).toBe(false)
 })
 
-test('that of a deleted list is cancelled', async () => {
+test('a scheduled message of a deleted list is cancelled', async () => {
   const id = await schedule()
   await database.db.exec('delete_list', 'update lists set deleted_at = now() where id = $1', [list.id])
   await startDue(at(dueAt))
   expect(await rowOf(id)).toMatchObject({ status: 'cancelled', reason: 'list_deleted' })
 })
 
-test('its audience is who was subscribed when it was due', async () => {
+test('its audience are the subscribers at its due time', async () => {
   const day = 86_400_000
   const { phone: stays } = await make.subscriber(database.db, { listId: list.id, at: new Date(dueAt.getTime() - day) })
   const { phone: leaves } = await make.subscriber(database.db, { listId: list.id, at: new Date(dueAt.getTime() - day) })
@@ -168,14 +168,14 @@ test('its audience is who was subscribed when it was due', async () => {
   await checkBooks(database.db, id)
 })
 
-test('of starting, sending and cancelling at once, each leaves one message and one audience', async () => {
+test('starting, sending and cancelling at once leave one message and one audience', async () => {
   for (let n = 0; n < 3; n++) await make.subscriber(database.db, { listId: list.id })
   for (let round = 0; round < 10; round++) {
     const id = await schedule()
     const outcomes = await Promise.allSettled([
       startDue(at(dueAt)),
-      sendWaiting(at(dueAt), list, id),
-      sendWaiting(at(dueAt), list, id),
+      sendDraft(at(dueAt), list, id),
+      sendDraft(at(dueAt), list, id),
       cancelMessage(at(dueAt), list.id, id),
       expandOnce(at(dueAt)),
     ])

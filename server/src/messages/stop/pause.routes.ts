@@ -5,8 +5,8 @@ import { commonErrors, errorResponse } from '../../http/schema.ts'
 import { ListIdParam } from '../../lists/lists.schema.ts'
 import { getList } from '../../lists/lists.ts'
 import { findMessage } from '../messages.queries.ts'
-import { MessageIdParam, messageAnswer, presentMessage } from '../messages.schema.ts'
-import { untilNothingMoves } from './cancel.ts'
+import { MessageIdParam, messageResponse, presentMessage } from '../messages.schema.ts'
+import { waitUntilIdle } from './cancel.ts'
 import { pauseMessage, resumeMessage } from './pause.ts'
 
 const path = '/lists/:list_id/messages/:message_id'
@@ -35,10 +35,10 @@ export const pauseRoutes: FastifyPluginAsyncTypebox = async (app) => {
     `${path}/pause`,
     {
       config,
-      // after the commit, which an Idempotency-Key puts off until the handler is through: the remainder is known only then
+      // after the commit, which comes after the handler when there is an Idempotency-Key: only then is the remainder known
       onSend: async (req, reply, payload) => {
         if (reply.statusCode !== 200 || reply.hasHeader('idempotency-replayed')) return payload
-        await untilNothingMoves(rt, req.params.message_id)
+        await waitUntilIdle(rt, req.params.message_id)
         const message = await show(req.account, req.params.list_id, req.params.message_id)
         return JSON.stringify({ status: 'Message paused', message })
       },
@@ -47,9 +47,10 @@ export const pauseRoutes: FastifyPluginAsyncTypebox = async (app) => {
         operationId: 'pauseMessage',
         summary: 'Pause a message that is being sent',
         description:
-          'Answers when no text of it leaves any more; `queued_count` is exactly who is left. Its audience stays who it ' +
-          'is, its status stays `sending`, and its deadline goes on. Who pauses twice gets the same answer.',
-        response: { 200: messageAnswer('Message paused'), ...others },
+          'Responds when no more texts of the message are sent; `queued_count` is the exact number of remaining ' +
+          'recipients. The audience, the status `sending` and the deadline stay as they are. Pausing twice has no ' +
+          'further effect.',
+        response: { 200: messageResponse('Message paused'), ...others },
       },
     },
     async (req) => {
@@ -66,9 +67,10 @@ export const pauseRoutes: FastifyPluginAsyncTypebox = async (app) => {
       schema: {
         ...common,
         operationId: 'resumeMessage',
-        summary: 'Go on with a paused message',
-        description: 'Texts exactly those who were left, each once. Does no harm to a message that is not paused.',
-        response: { 200: messageAnswer('Message resumed'), ...others },
+        summary: 'Resume a paused message',
+        description:
+          'Sends to exactly the remaining recipients, once each. Has no effect on a message that is not paused.',
+        response: { 200: messageResponse('Message resumed'), ...others },
       },
     },
     async (req) => {

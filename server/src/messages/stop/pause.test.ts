@@ -9,7 +9,7 @@ import { claimChunks } from '../../log/claims.queries.ts'
 import { finishMessages } from '../../log/finish.queries.ts'
 import { listQueued, markSubmitting } from '../../log/marks.queries.ts'
 import { alignChunks } from '../../log/pause.queries.ts'
-import { keepBroadcast } from '../drafts/drafts.ts'
+import { createDraft } from '../drafts/drafts.ts'
 import { acceptBroadcast } from '../messages.ts'
 import { cancelMessage } from './cancel.ts'
 import { pauseMessage, resumeMessage } from './pause.ts'
@@ -82,7 +82,7 @@ test('a slice that is being written when it is paused is paused with it', async 
   expect(await claim()).toEqual([])
 })
 
-test('a mark under way is waited for, and the next one finds it paused', async () => {
+test('pausing waits for a running mark, and the next mark finds the message paused', async () => {
   const id = await send()
   await expandAll()
   const [chunk] = await claim()
@@ -101,7 +101,7 @@ test('a mark under way is waited for, and the next one finds it paused', async (
   expect(await markSubmitting(database.db, chunk, queued)).toHaveLength(3)
 })
 
-test('one that dies on the way leaves it as it was', async () => {
+test('a crash before the commit changes nothing', async () => {
   const id = await send()
   await expandAll()
   const killed = database.db.tx(async (tx) => {
@@ -113,7 +113,7 @@ test('one that dies on the way leaves it as it was', async () => {
   expect(await claim()).toHaveLength(1)
 })
 
-test('chunks that were written in the very moment get the flag of their message', async () => {
+test('chunks written at the same moment get the flag of their message', async () => {
   const [one, other] = [await send(), await send()]
   await expandAll()
   await pause(one)
@@ -123,15 +123,15 @@ test('chunks that were written in the very moment get the flag of their message'
   expect(await alignChunks(database.db)).toBe(0)
 })
 
-test('somebody is left, so it is not finished', async () => {
+test('a paused message with queued rows is not finished', async () => {
   const id = await send()
   await expandAll()
   await pause(id)
   expect(await finishMessages(database.db, new Date())).toBe(0)
 })
 
-test('what is not being sent cannot be paused, and a stranger’s message is not there', async () => {
-  const { id: draft } = await keepBroadcast(rt(), { accountId: list.accountId, list, content: 'Soup' }, null)
+test("a message that is not being sent cannot be paused, and another account's is not found", async () => {
+  const { id: draft } = await createDraft(rt(), { accountId: list.accountId, list, content: 'Soup' }, null)
   await expect(pause(draft)).rejects.toThrow('Message is draft and cannot be paused')
   await expect(resume(draft)).rejects.toThrow('Message is draft and cannot be resumed')
   const id = await send()
@@ -140,7 +140,7 @@ test('what is not being sent cannot be paused, and a stranger’s message is not
   expect(await flags(id)).toEqual([])
 })
 
-test('of pausing, resuming, writing and cancelling at once, the books stay right and nothing is left paused', async () => {
+test('pausing, resuming, writing and cancelling at once keep the counters right and leave nothing paused', async () => {
   for (let round = 0; round < 10; round++) {
     const id = await send()
     const outcomes = await Promise.allSettled([

@@ -45,13 +45,13 @@ async function chunks(id: number) {
 
 const all = [seattle, tampa, providence, tacoma]
 
-test('go out at once where nobody said otherwise', async () => {
+test('are sent at once by default', async () => {
   await api.owner.put('/quiet_hours', { quiet_hours: { broadcasts: true } })
   const id = await send({ phone_numbers: all })
   expect(await chunks(id)).toEqual([[all.map((phone) => `${phone} Hi friend!`).join(', '), '05-06T23:30Z', null]])
 })
 
-test('wait for the window of each place where the account says so, each with his own text', async () => {
+test('wait for the window of each location where the account applies quiet hours, each with its own text', async () => {
   await keepHours()
   await make.subscriber(api.db, { listId, phone: Number(tampa), firstName: 'Marisol' })
   const id = await send({ phone_numbers: all })
@@ -65,7 +65,7 @@ test('wait for the window of each place where the account says so, each with his
   expect((await chunks(id))[1]).toEqual([`${tampa} Hi Marisol!`, '05-07T12:00Z', '05-08T00:00Z'])
 })
 
-test('go by the zip code that the list knows', async () => {
+test("use the zip code of the list's profile", async () => {
   await keepHours()
   await make.subscriber(api.db, { listId, phone: Number(seattle) })
   await api.owner.put(`/lists/${listId}/subscribers/${seattle}`, { subscriber: { zip_code: '33601' } })
@@ -74,7 +74,7 @@ test('go by the zip code that the list knows', async () => {
   ])
 })
 
-test('go on at once when the account takes it back', async () => {
+test('are sent at once when the account switches quiet hours off', async () => {
   await keepHours()
   const id = await send({ phone_number: tampa })
   await keepHours(false)
@@ -83,7 +83,7 @@ test('go on at once when the account takes it back', async () => {
   expect(await chunks(id)).toEqual([[`${tampa} Hi friend!`, '05-07T00:00Z', null]])
 })
 
-test('find the one hour of the week that is left', async () => {
+test('find the only allowed hour of the week', async () => {
   const { state, ...hours } = { state: 'WA', weekdays: [3], from: '08:00', to: '09:00', source: 'Us' }
   await api.owner.put('/quiet_hours', { quiet_hours: { transactional: true, hours: [{ state, ...hours }] } })
   // a Wednesday is never more than a week away

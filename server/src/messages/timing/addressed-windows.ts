@@ -9,12 +9,12 @@ import { listKnown } from '../audience/recipients.queries.ts'
 
 type Addressed = { accountId: number; listId: number | null; phones: number[]; field: string }
 
-/** The order in which numbers are written, as their places in `phones`, and the chunks that they are cut into. */
+/** The order in which numbers are written, as indexes into `phones`, and the chunks that they are divided into. */
 export type Layout = { order: number[]; chunks: AddressedChunk[] }
 
 /**
- * How texts to given numbers are laid out where the account wants those to keep to quiet hours: each chunk is of one place,
- * and waits for its window. Undefined where they go out at once. A number that hours leave no window is refused.
+ * The chunks of a transactional message when the account applies quiet hours to those: one chunk for each location, due
+ * when its window opens. Undefined when the texts are sent at once. Throws when a number has no window.
  */
 export async function layOutAddressed(tx: Db, given: Addressed, now: Date): Promise<Layout | undefined> {
   const { transactional } = await findSwitches(tx, given.accountId)
@@ -26,7 +26,7 @@ export async function layOutAddressed(tx: Db, given: Addressed, now: Date): Prom
   const byLocation = new Map<string, { window: SendingWindow; indexes: number[] }>()
   people.forEach((person, n) => {
     const window = findWindow(person, rules, now)
-    if (!window) throw errors.invalid({ [field]: [`may be texted at no hour: ${formatPhoneNumber(person.phone)}`] })
+    if (!window) throw errors.invalid({ [field]: [`cannot be texted at any hour: ${formatPhoneNumber(person.phone)}`] })
     const group = byLocation.get(window.location)
     if (group) group.indexes.push(n)
     else byLocation.set(window.location, { window, indexes: [n] })

@@ -41,6 +41,7 @@ export async function writeTiming(
   )
 }
 
+/** The time zone of an account. */
 export async function findAccountTimeZone(db: Db, accountId: number): Promise<string> {
   const { timeZone } = await db.one<{ timeZone: string }>(
     'find_account_time_zone',

@@ -59,8 +59,8 @@ const all = {
 }
 const sendAt = '2031-05-06T09:00:00-07:00'
 
-describe('what is said', () => {
-  test('is shown as it was, and taken back', async () => {
+describe('the timing of a message', () => {
+  test('is shown as it was given, and can be removed', async () => {
     const id = await postId({ ...all, send_at: sendAt, local_time: true })
     expect(await show(id)).toMatchObject({ ...all, local_time: true, send_at: sendAt, status: 'scheduled' })
     expect(await put(id, { name: 'Friday' })).toMatchObject({ ...all, local_time: true })
@@ -69,7 +69,7 @@ describe('what is said', () => {
     expect(await rowOf(id)).toEqual({ starts: new Date(sendAt), local: null })
   })
 
-  test('goes along with a copy, but for the deadline', async () => {
+  test('is copied, except for the deadline', async () => {
     const id = await postId({ ...all, draft: true, local_time: true })
     const copy = (await api.owner.post(`${path}/${id}/copy`)).body.message as Message
     expect(copy).toMatchObject({ local_time: true, quiet_hours: true, send_hours: all.send_hours })
@@ -80,22 +80,25 @@ describe('what is said', () => {
     [{ deliver_by: '2031-05-05T18:00:00Z' }, 'Deliver by must be in the future'],
     [{ deliver_by: sendAt, send_at: sendAt }, 'Deliver by must be later than send_at'],
     [{ deliver_by: 'tonight' }, 'Deliver by must be a time with an offset, as 2031-05-06T09:00:00-07:00'],
-    [{ local_time: true }, 'Local time needs a send_at'],
+    [{ local_time: true }, 'Local time requires a send_at'],
     ...['9:00', '25:00', '10:60', '', 'noon', '10:00'].map((from) => [
       { send_hours: { from, to: '10:00' } },
       'Send hours must be two times such as 09:00 and 20:00, the earlier one first',
     ]),
-    [{ local_time: true, phone_number: '2065550143' }, 'Local time is for a message to the list, not to given numbers'],
+    [
+      { local_time: true, phone_number: '2065550143' },
+      'Local time is only for a message to the list, not for one with phone numbers',
+    ],
     [
       { send_hours: all.send_hours, phone_number: '2065550143' },
-      'Send hours is for a message to the list, not to given numbers',
+      'Send hours is only for a message to the list, not for one with phone numbers',
     ],
   ] as [object, string][])('%j is refused', async (message, error) => {
     expect(await post(message)).toMatchObject({ status: 422, body: { error: `Validation failed: ${error}` } })
     expect((await api.owner.get(path)).body.count).toBe(0)
   })
 
-  test('a deadline that is past by the time when somebody sends it is refused', async () => {
+  test('a draft whose deadline has passed cannot be sent', async () => {
     const id = await postId({ draft: true, deliver_by: all.deliver_by })
     now = new Date(all.deliver_by)
     expect(await api.owner.post(`${path}/${id}/send`)).toMatchObject({ status: 422 })
@@ -116,7 +119,7 @@ describe('local time', () => {
     for (const phone of phones) await make.subscriber(api.db, { listId, phone, at: new Date('2031-01-01') })
   }
 
-  test('begins when it is that time in the first zone, and texts each at his own', async () => {
+  test('starts when the first zone reaches that time, and texts each recipient at their own', async () => {
     await subscribe(2_065_560_001, 2_125_560_001, 8_085_560_001)
     const id = await postId({ send_at: sendAt, local_time: true })
     // 09:00 in Newfoundland
@@ -134,7 +137,7 @@ describe('local time', () => {
     expect(await show(id)).toMatchObject({ status: 'sending', send_at: sendAt, local_time: true })
   })
 
-  test('can be taken back, and given a new time, until it starts', async () => {
+  test('can be removed or changed until the message starts', async () => {
     const id = await postId({ send_at: sendAt, local_time: true })
     await put(id, { local_time: false })
     expect(await rowOf(id)).toEqual({ starts: new Date(sendAt), local: null })
@@ -150,7 +153,7 @@ describe('local time', () => {
     expect(await api.owner.put(`${path}/${id}`, { message: { local_time: false } })).toMatchObject({ status: 422 })
   })
 
-  test('sent now after all, it is sent to everybody now', async () => {
+  test('a message that is sent early is sent to all zones at once', async () => {
     await subscribe(2_065_560_001, 2_125_560_001)
     const id = await postId({ send_at: sendAt, local_time: true })
     await api.owner.post(`${path}/${id}/send`)
@@ -158,7 +161,7 @@ describe('local time', () => {
     expect(new Set((await dues(id)).map(([, due]) => due))).toEqual(new Set([now.toISOString()]))
   })
 
-  test('planned for a time that is past in the east already, it begins at once, with whoever is subscribed now', async () => {
+  test('a planned time that has passed in the east starts at once, with the subscribers of that moment', async () => {
     await subscribe(2_065_560_001, 2_125_560_001)
     now = new Date('2031-05-06T15:00:00Z')
     const id = await postId({ send_at: sendAt, local_time: true })

@@ -5,8 +5,8 @@ import { findAccountTimeZone, type Timing, writeTiming } from './timing.queries.
 
 export const atAnyTime: Timing = { localTime: false, deliverBy: null, quietHours: false, sendHours: null }
 
-/** What of it is refused at this moment, for a message that is planned for `sendAt`, or for now. */
-export function refuseTiming(timing: Timing, sendAt: Date | null, now: Date): void {
+/** Throws when the deadline is in the past, or not later than the planned time; `sendAt` is null for a message that is sent now. */
+export function validateTiming(timing: Timing, sendAt: Date | null, now: Date): void {
   const { deliverBy } = timing
   if (deliverBy && deliverBy <= now) throw errors.invalid({ 'message.deliver_by': ['must be in the future'] })
   if (deliverBy && sendAt && deliverBy <= sendAt) {
@@ -15,10 +15,10 @@ export function refuseTiming(timing: Timing, sendAt: Date | null, now: Date): vo
 }
 
 /**
- * Keeps the timing of a message that the transaction has just written. With a local time it begins when it is that time
- * in the first zone; `sendAt` is the time by the account's clock.
+ * Stores the timing of a message that the transaction has just written. A message with a local time starts when the
+ * first time zone reaches that time; `sendAt` is the time by the account's clock.
  */
-export async function keepTiming(
+export async function storeTiming(
   tx: Db,
   message: { id: number; accountId: number },
   timing: Timing,
@@ -28,7 +28,7 @@ export async function keepTiming(
   const isLocal = timing.localTime && sendAt !== null
   const localAt = isLocal ? localDateTime(sendAt, await findAccountTimeZone(tx, message.accountId)) : null
   const first = localAt !== null && sendAt ? firstOccurrence(localAt, sendAt) : sendAt
-  // whoever is subscribed when it begins is its audience, and it cannot have begun already
+  // its audience are the subscribers at its start, and that cannot be in the past
   const startsAt = isLocal && first && first < now ? now : first
   await writeTiming(tx, message.id, { ...timing, localAt, startsAt })
 }

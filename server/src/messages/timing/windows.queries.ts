@@ -2,7 +2,7 @@ import type { Db } from '../../db/db.ts'
 
 type Times = { from: number; to: number } | null
 
-/** What a message, its list and its account say about when its texts may go out. */
+/** The settings of a message, its list and its account for when its texts may be sent. */
 export type MessageTiming = {
   accountId: number
   kind: 'broadcast' | 'transactional' | 'system'
@@ -19,7 +19,7 @@ export type MessageTiming = {
 
 const minutesOf = (column: string) => `(extract(epoch from ${column}::interval) / 60)::int`
 
-/** Hours of the day as minutes since midnight; null where there are none. */
+/** The hours of the day as minutes since midnight, or null. */
 export const hoursOf = (alias: string) => /* sql */ `
   case when ${alias}.send_from is not null
        then json_build_object('from', ${minutesOf(`${alias}.send_from`)}, 'to', ${minutesOf(`${alias}.send_to`)}) end`
@@ -41,7 +41,7 @@ export async function readTimings(db: Db, messageIds: number[]): Promise<Map<num
   return new Map(rows.map(({ id, ...timing }) => [id, timing]))
 }
 
-/** The timing of a broadcast to the list that says nothing about it itself. */
+/** The timing of a broadcast to the list that has no settings of its own. */
 export function readTimingOfList(db: Db, listId: number) {
   return db.one<MessageTiming>(
     'read_timing_of_list',

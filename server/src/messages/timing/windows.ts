@@ -4,16 +4,16 @@ import { hasTimeRules, type WindowRules } from '../../quiet-hours/windows.ts'
 import { type MessageTiming, readTimings } from './windows.queries.ts'
 
 /**
- * When the texts of a message may go out, as its account, its list and itself have it by now; undefined when at any time.
- * A broadcast keeps to quiet hours when one of the three says so, a text to given numbers when the account says so of
- * those; a text of the house, which answers somebody, never waits.
+ * The rules for when texts of a message may be sent, by the present settings of its account, its list and the message;
+ * undefined when there are none. Quiet hours apply to a broadcast when one of the three sets them, and to a transactional
+ * message when the account sets them for those. A system text, which replies to a person, is never delayed.
  */
 export async function windowRulesOf(db: Db, messageId: number): Promise<WindowRules | undefined> {
   const timing = (await readTimings(db, [messageId])).get(messageId)
   return timing && rulesOf(db, timing)
 }
 
-/** The same, of a timing that has been read. */
+/** As `windowRulesOf`, for a timing that has been read. */
 export async function rulesOf(db: Db, timing: MessageTiming): Promise<WindowRules | undefined> {
   if (timing.kind === 'system') return undefined
   const isBroadcast = timing.kind === 'broadcast'

@@ -15,13 +15,13 @@ export const transactionalMessageRoutes: FastifyPluginAsyncTypebox = async (app)
         operationId: 'sendTransactionalMessage',
         summary: 'Send a text to one number',
         description:
-          'It goes from the first short code of the account, before all broadcasts, to a subscriber or anybody else ' +
-          'who has not sent STOP to that short code. The callback address is kept; nothing calls it yet.',
+          'Sends from the first short code of the account, before all broadcasts. The number need not be a subscriber, ' +
+          'but must not have sent STOP to that short code. The callback address is stored; it is not called yet.',
         tags: ['Messages'],
         body: TransactionalBody,
         response: {
           200: TransactionalResponse,
-          422: errorResponse('The number is none or has opted out, the content is too long, or it is an MMS.'),
+          422: errorResponse('The number is malformed or has opted out, the content is too long, or it is an MMS.'),
           ...commonErrors,
         },
       },

@@ -14,15 +14,15 @@ const keys = {
   number: PhoneText('Ten digits. Required.'),
   phone_number: PhoneText('Another name of number.'),
   content: Type.Optional(Type.String({ pattern: '\\S', description: 'At most 160 characters. Required.' })),
-  is_mms: Type.Optional(Flag('MMS is not supported yet, and refused.')),
+  is_mms: Type.Optional(Flag('MMS is not supported yet: true is an error.')),
   deliver_by: Type.Optional(
     Type.Unsafe<string | null>({
-      ...TextOrNull({ maxLength: 40, description: 'It is not sent from then on: ISO 8601 with an offset.' }),
+      ...TextOrNull({ maxLength: 40, description: 'The text is not sent from then on: ISO 8601 with an offset.' }),
       'x-extension': true,
     }),
   ),
   webhook_callback_url: Type.Optional(
-    TextOrNull({ maxLength: 2_048, description: 'Who is told the result and the replies.' }),
+    TextOrNull({ maxLength: 2_048, description: 'An http or https address to call with the result and the replies.' }),
   ),
 }
 
@@ -47,7 +47,7 @@ export const TransactionalResponse = Type.Object({
   ),
 })
 
-/** The text that a body asks for, in whichever of its envelopes; refuses what a schema cannot see. */
+/** The message of a body, in any of its envelopes; throws for everything that the schema cannot express. */
 export function readTransactional(body: Static<typeof TransactionalBody>) {
   const { envelope, message } = open(body)
   const nameOf = (key: string) => (envelope === '' ? key : `${envelope}.${key}`)

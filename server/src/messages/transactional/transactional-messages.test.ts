@@ -30,7 +30,7 @@ describe('a text to one number', () => {
     })
   })
 
-  test('is queued at once, in its lane, from the first short code, with its callback address kept', async () => {
+  test('is queued at once, in its lane, from the first short code, with its callback address stored', async () => {
     await make.shortCode(api.db, { accountId: api.owner.accountId })
     const url = 'https://pantry.example/texts?secret=1'
     const answer = await api.owner.post(path, { transactional_message: { ...text, webhook_callback_url: url } })
@@ -55,7 +55,7 @@ describe('a text to one number', () => {
     })
   })
 
-  test('may be sent by a key that may only send, not by one that may only read', async () => {
+  test('needs a key of scope send, not read', async () => {
     for (const [scope, status] of [
       ['send', 200],
       ['read', 403],
@@ -66,7 +66,7 @@ describe('a text to one number', () => {
   })
 })
 
-describe('refused', () => {
+describe('rejected', () => {
   test.each([
     ['161 letters', { ...text, content: 'a'.repeat(161) }, 'Content is too long (maximum is 160 characters)'],
     ['a blank text', { ...text, content: ' ' }, "Content can't be blank"],
@@ -105,7 +105,7 @@ describe('refused', () => {
 describe('a number that has sent STOP to the short code', () => {
   const block = (shortCodeId: number) => blockNumbers(api.db, shortCodeId, [2065550143], new Date())
 
-  test('is refused, until it opts in on a list of that short code', async () => {
+  test('is rejected until it opts in on a list of that short code', async () => {
     await block(api.owner.shortCode.id)
     const refused = await api.owner.post(path, { transactional_message: text })
     expect(refused).toMatchObject({

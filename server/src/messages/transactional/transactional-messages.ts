@@ -9,13 +9,13 @@ export type TransactionalInput = {
   content: string
   webhookCallbackUrl: string | null
   deliverBy?: Date | null
-  /** What to call the number in a refusal. */
+  /** The name of the number in an error. */
   field: string
 }
 
 /**
- * Queues a text to one person from the account's first short code. The number need be on no list, but it is refused
- * when it has sent STOP to that short code and has not opted in since.
+ * Queues a text to one person from the account's first short code. The number need not be on a list. Throws when it has
+ * sent STOP to that short code and not opted in since, or when the account has no short code.
  */
 export async function sendTransactional(rt: Pick<Runtime, 'db' | 'clock'>, input: TransactionalInput) {
   const { phone, ...texts } = input

@@ -7,7 +7,7 @@ export async function markCancelled(tx: Db, listId: number, messageId: number, a
     'mark_cancelled',
     /* sql */ `
     update messages
-       -- where nothing went out, there is nothing to wait for
+       -- a message that was never started has no receipts to wait for
        set status = 'cancelled', paused_at = null, cancelled_at = $3, closed_at = case when accepted_at is null then $3::timestamptz end
      where id = $1 and list_id = $2 and kind in ('broadcast', 'transactional') and status in ('scheduled', 'sending')`,
     [messageId, listId, at],
@@ -15,6 +15,7 @@ export async function markCancelled(tx: Db, listId: number, messageId: number, a
   return rows === 1
 }
 
+/** The status of the list's message, or undefined when there is none. */
 export async function findStatus(tx: Db, listId: number, messageId: number): Promise<MessageStatus | undefined> {
   const row = await tx.maybeOne<{ status: MessageStatus }>(
     'find_message_status',
@@ -23,4 +24,17 @@ export async function findStatus(tx: Db, listId: number, messageId: number): Pro
     [messageId, listId],
   )
   return row?.status
+}
+
+/** Marks a message that is being sent as paused since `at`, unless it is paused already, or with null as not paused; false when it is not being sent. */
+export async function markPaused(tx: Db, listId: number, messageId: number, at: Date | null): Promise<boolean> {
+  const rows = await tx.exec(
+    'mark_paused',
+    /* sql */ `
+    update messages
+       set paused_at = case when $3::timestamptz is not null then coalesce(paused_at, $3) end
+     where id = $1 and list_id = $2 and kind in ('broadcast', 'transactional') and status = 'sending'`,
+    [messageId, listId, at],
+  )
+  return rows === 1
 }

@@ -1,0 +1,46 @@
+import { type Static, Type } from 'typebox'
+import type { FieldTest } from './audience.ts'
+
+const Tags = (description: string) =>
+  Type.Optional(Type.Array(Type.String({ pattern: '\\S', maxLength: 255 }), { maxItems: 100, description }))
+
+export const AudienceSchema = Type.Object(
+  {
+    tags_any: Tags('Has one of these tags.'),
+    tags_all: Tags('Has all of these tags.'),
+    tags_none: Tags('Has none of these tags.'),
+    custom_fields: Type.Optional(
+      Type.Array(
+        Type.Object(
+          {
+            key: Type.String({ maxLength: 255 }),
+            op: Type.Unsafe<FieldTest['op']>({ type: 'string', enum: ['eq', 'ne', 'gt', 'lt', 'contains', 'exists'] }),
+            value: Type.Optional(
+              Type.Unsafe<string | number | boolean | null>({
+                type: ['string', 'number', 'boolean', 'null'],
+                maxLength: 9_999,
+                description: 'The value to compare with; with `exists`, false tests that there is no value.',
+              }),
+            ),
+          },
+          { additionalProperties: false },
+        ),
+        { maxItems: 20, description: 'Tests of stored values; the default of a field does not count as a value.' },
+      ),
+    ),
+  },
+  {
+    additionalProperties: false,
+    description:
+      'Sends only to subscribers who pass all tests when the audience is written. Unknown keys are an error.',
+  },
+)
+
+/** The key of a body: null for the whole list. */
+export const AudienceOrNull = Type.Optional(
+  Type.Unsafe<Static<typeof AudienceSchema> | null>({
+    ...AudienceSchema,
+    type: ['object', 'null'],
+    'x-extension': true,
+  }),
+)

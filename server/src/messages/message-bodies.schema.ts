@@ -1,0 +1,93 @@
+import { type Static, Type } from 'typebox'
+import { errors } from '../errors.ts'
+import { TextOrNull } from '../http/schema.ts'
+import { AudienceOrNull } from './audience/audience.schema.ts'
+import { maxPhones, readPhones } from './audience/recipients.ts'
+import { SendAt, timingKeys } from './timing/timing.schema.ts'
+
+// The bodies of requests that write messages.
+
+const extension = { 'x-extension': true }
+
+const Content = Type.String({
+  pattern: '\\S',
+  description:
+    'At most 160 characters, or `max_parts` parts. Merge tags: `{first_name}`, `{first_name|neighbor}`, `{team}`.',
+})
+const Name = Type.Optional(
+  TextOrNull({ maxLength: 255, description: 'A name for your own use; recipients do not see it.' }),
+)
+const MaxParts = Type.Optional(
+  Type.Unsafe<number | null>({
+    type: ['integer', 'null'],
+    minimum: 1,
+    maximum: 10,
+    description: 'The maximum number of parts, instead of 160 characters. Each part is sent and billed as one text.',
+    ...extension,
+  }),
+)
+const PhoneText = Type.Unsafe<string | number>({ type: ['string', 'integer'], maxLength: 40 })
+
+export const MessageCreateBody = Type.Object({
+  message: Type.Object({
+    content: Content,
+    name: Name,
+    phone_number: Type.Optional(
+      Type.Unsafe<string | number>({ ...PhoneText, description: 'Sends to this number instead of to the list.' }),
+    ),
+    phone_numbers: Type.Optional(
+      Type.Array(PhoneText, { maxItems: maxPhones, description: 'Sends to these numbers instead of to the list.' }),
+    ),
+    max_parts: MaxParts,
+    audience: AudienceOrNull,
+    draft: Type.Optional(
+      Type.Boolean({ description: 'Stores the message as a draft instead of sending it.', ...extension }),
+    ),
+    send_at: SendAt,
+    ...timingKeys,
+  }),
+})
+
+export type MessageCreate = Static<typeof MessageCreateBody>['message']
+
+/** The numbers that a message names as its recipients; undefined when it names none and goes to the list. Throws when a number or another key is not acceptable. */
+export function readRecipients(message: MessageCreate): number[] | undefined {
+  const { phone_number, phone_numbers } = message
+  if (phone_number === undefined && phone_numbers === undefined) return undefined
+  const forLists = ['audience', 'draft', 'send_at', 'local_time', 'quiet_hours', 'send_hours'] as const
+  const misplaced = forLists.filter((key) => message[key])
+  if (misplaced.length > 0) {
+    const details = misplaced.map((key) => [
+      `message.${key}`,
+      ['is only for a message to the list, not for one with phone numbers'],
+    ])
+    throw errors.invalid(Object.fromEntries(details))
+  }
+  const ones = phone_number === undefined ? [] : readPhones([phone_number], 'message.phone_number')
+  const others = phone_numbers === undefined ? [] : readPhones(phone_numbers, 'message.phone_numbers')
+  return [...new Set([...ones, ...others])]
+}
+
+export const MessageUpdateBody = Type.Object({
+  message: Type.Object(
+    {
+      content: Type.Optional(Content),
+      name: Name,
+      max_parts: MaxParts,
+      audience: AudienceOrNull,
+      send_at: Type.Optional(
+        TextOrNull({ maxLength: 40, description: 'A new planned time; null turns a scheduled message into a draft.' }),
+      ),
+      ...timingKeys,
+    },
+    { description: 'Only the keys present change.' },
+  ),
+})
+
+export const TestBody = Type.Object({
+  phone_numbers: Type.Array(PhoneText, {
+    minItems: 1,
+    maxItems: 20,
+    description: 'The numbers that the test is sent to.',
+  }),
+})

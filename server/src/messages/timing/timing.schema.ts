@@ -1,0 +1,70 @@
+import { type Static, Type } from 'typebox'
+import { errors } from '../../errors.ts'
+import { TextOrNull } from '../../http/schema.ts'
+import { parseInstant } from '../../lib/dates.ts'
+import { HoursOrNull, readHours } from '../../quiet-hours/hours.schema.ts'
+import type { Timing } from './timing.queries.ts'
+
+const extension = { 'x-extension': true }
+
+/** The planned time of a new message. */
+export const SendAt = Type.Optional(
+  Type.Unsafe<string | null>({
+    ...TextOrNull({ maxLength: 40, description: 'When to send it: ISO 8601 with an offset, in the future.' }),
+    ...extension,
+  }),
+)
+
+/** The keys of a body that say when the texts of a message may go out. */
+export const timingKeys = {
+  local_time: Type.Optional(
+    Type.Boolean({
+      description:
+        "Sends to each recipient when the clock at their location shows the time that `send_at` has by the account's " +
+        'clock. The zip code gives the location, else the area code; every time zone that it allows counts. The ' +
+        'message starts when the first time zone reaches that time, with the subscribers of that moment as its ' +
+        'audience, and can be changed until then.',
+      ...extension,
+    }),
+  ),
+  deliver_by: Type.Optional(
+    Type.Unsafe<string | null>({
+      ...TextOrNull({ maxLength: 40, description: 'No text is sent from then on: ISO 8601 with an offset.' }),
+      ...extension,
+    }),
+  ),
+  quiet_hours: Type.Optional(
+    Type.Boolean({ description: 'Applies quiet hours even if the list and the account do not.', ...extension }),
+  ),
+  send_hours: Type.Optional(
+    HoursOrNull(
+      'Sends only in these hours at the location of the handset, and within the hours of the list and the quiet hours.',
+    ),
+  ),
+}
+
+const TimingKeys = Type.Object(timingKeys)
+
+/** The planned time in a body: null for none, undefined where the body has no such key; throws when it is malformed. */
+export function readSendAt(given: string | null | undefined): Date | null | undefined {
+  return readTime(given, 'message.send_at')
+}
+
+/** A time in a body, as `readSendAt`; `field` is its name in the error. */
+export function readTime(given: string | null | undefined, field: string): Date | null | undefined {
+  if (given === undefined || given === null) return given
+  const read = parseInstant(given)
+  if (read) return read.instant
+  throw errors.invalid({ [field]: ['must be a time with an offset, as 2031-05-06T09:00:00-07:00'] })
+}
+
+/** The timing keys that a body has; throws when a value is malformed. */
+export function readTiming(given: Partial<Static<typeof TimingKeys>>): Partial<Timing> {
+  const named = {
+    localTime: given.local_time,
+    deliverBy: readTime(given.deliver_by, 'message.deliver_by'),
+    quietHours: given.quiet_hours,
+    sendHours: readHours(given.send_hours, 'message.send_hours'),
+  }
+  return Object.fromEntries(Object.entries(named).filter(([, value]) => value !== undefined))
+}
