@@ -228,7 +228,7 @@ describe('modes', () => {
     expect(await run('sending show')).toMatch(/^Sending is paused\.\n0 messages are being sent, 0 texts wait/)
     expect(await json('sending resume')).toMatchObject({ resumed: false, sending_paused: true })
     expect(await json('sending resume --yes')).toMatchObject({ resumed: true, sending_paused: false })
-    expect(await run('sending show')).toMatch(/^Texts go out\./)
+    expect(await run('sending show')).toMatch(/^Sending is not paused\./)
     expect(await run('sending resume --yes')).toBe('Sending is not paused.')
   })
 })
