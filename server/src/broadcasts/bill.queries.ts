@@ -1,5 +1,6 @@
 import type { Choice } from '../db/all-or-each.ts'
 import type { Db } from '../db/db.ts'
+import { param, sql } from '../db/sql.ts'
 import { logTable } from '../log/log-days.ts'
 import { priceOfPart } from '../rates/rates.sql.ts'
 
@@ -90,34 +91,29 @@ export function tally(db: Db, day: string, ranges: IdRange[]) {
  * they were accepted. A message without a tally has been sent to nobody.
  */
 export async function writeBills(tx: Db, messageIds: number[], tallies: Tally[], at: Date): Promise<void> {
+  const [ids, now] = [param(messageIds), param(at)]
+  const rate = priceOfPart({ accountId: sql`m.account_id`, carrier: sql`t.carrier`, day: sql`m.logged_on` })
   await tx.exec(
     'write_bills',
-    /* sql */ `
+    sql`
     with priced as (
       select t.message_id, t.parts, t.least, t.most, t.taken * coalesce(rate.price, 0) as cost
-        from unnest($2::bigint[], $3::int[], $4::bigint[], $5::bigint[], $6::smallint[], $7::smallint[])
+        from unnest(${tallies.map((one) => one.messageId)}::bigint[], ${tallies.map((one) => one.carrier)}::int[],
+                    ${tallies.map((one) => one.parts)}::bigint[], ${tallies.map((one) => one.taken)}::bigint[],
+                    ${tallies.map((one) => one.least)}::smallint[], ${tallies.map((one) => one.most)}::smallint[])
                as t(message_id, carrier, parts, taken, least, most)
         join messages m on m.id = t.message_id
-        left join lateral ${priceOfPart({ accountId: 'm.account_id', carrier: 't.carrier', day: 'm.logged_on' })} rate on true
+        left join lateral ${rate} rate on true
     ), billed as (
       insert into message_bills (message_id, parts, least_parts, most_parts, cost, billed_at)
-      select id, coalesce(sum(p.parts), 0), coalesce(min(p.least), 0), coalesce(max(p.most), 0), coalesce(sum(p.cost), 0), $8
-        from unnest($1::bigint[]) as m(id) left join priced p on p.message_id = m.id
+      select id, coalesce(sum(p.parts), 0), coalesce(min(p.least), 0), coalesce(max(p.most), 0), coalesce(sum(p.cost), 0),
+             ${now}
+        from unnest(${ids}::bigint[]) as m(id) left join priced p on p.message_id = m.id
        group by id
           on conflict (message_id) do update
          set parts = excluded.parts, least_parts = excluded.least_parts, most_parts = excluded.most_parts,
              cost = excluded.cost, billed_at = excluded.billed_at
     )
-    update messages set billed_at = $8 where id = any($1::bigint[])`,
-    [
-      messageIds,
-      tallies.map((one) => one.messageId),
-      tallies.map((one) => one.carrier),
-      tallies.map((one) => one.parts),
-      tallies.map((one) => one.taken),
-      tallies.map((one) => one.least),
-      tallies.map((one) => one.most),
-      at,
-    ],
+    update messages set billed_at = ${now} where id = any(${ids}::bigint[])`,
   )
 }

@@ -1,4 +1,5 @@
 import type { Db } from '../db/db.ts'
+import { assignmentsOf, param, raw, sql } from '../db/sql.ts'
 import type { Connection } from './connection.ts'
 
 /** A row of `connections`: secrets are sealed, and the address may be missing. */
@@ -117,14 +118,12 @@ export function addConnection(tx: Db, name: string) {
 
 /** Updates all settings and increments the version, by which gateways notice the change. */
 export function updateConnection(tx: Db, id: number, settings: ConnectionSettings) {
+  const row = Object.fromEntries(settingNames.map((name) => [settingColumns[name], settings[name]]))
   return tx.one<ConnectionRow>(
     'update_connection',
-    /* sql */ `
-    update connections
-       set ${settingNames.map((name, n) => `"${settingColumns[name]}" = $${n + 2}`).join(', ')},
-           version = version + 1, updated_at = now()
-     where id = $1 returning ${columns}`,
-    [id, ...settingNames.map((name) => settings[name])],
+    sql`
+    update connections set ${assignmentsOf(row)}, version = version + 1, updated_at = now()
+     where id = ${id} returning ${raw(columns)}`,
   )
 }
 
@@ -199,30 +198,20 @@ export type EnvironmentAddress = {
 
 /** Updates the connection of CARILLON_SMPP_URL; a new one serves all short codes. */
 export function setEnvironmentConnection(tx: Db, id: number, given: EnvironmentAddress, isNew: boolean) {
+  const [window, mps, slots] = [param(given.window), param(given.mps), param(given.slots)]
   return tx.exec(
     'set_environment_connection',
-    /* sql */ `
+    sql`
     update connections
        -- a released connection is enabled again
-       set enabled = enabled or not from_environment, from_environment = true, host = $2, port = $3, tls = $4, system_id = $5, password = $6,
-           "window" = coalesce($7, "window"), mps = coalesce($8, mps), slots = coalesce($9, slots),
-           environment_names = array_remove(array[case when $7::integer is not null then 'window' end,
-                                                  case when $8::integer is not null then 'mps' end,
-                                                  case when $9::integer is not null then 'slots' end], null),
-           serves_all = serves_all or $10, version = version + 1, updated_at = now()
-     where id = $1`,
-    [
-      id,
-      given.host,
-      given.port,
-      given.tls,
-      given.systemId,
-      given.password,
-      given.window,
-      given.mps,
-      given.slots,
-      isNew,
-    ],
+       set enabled = enabled or not from_environment, from_environment = true, host = ${given.host}, port = ${given.port},
+           tls = ${given.tls}, system_id = ${given.systemId}, password = ${given.password},
+           "window" = coalesce(${window}, "window"), mps = coalesce(${mps}, mps), slots = coalesce(${slots}, slots),
+           environment_names = array_remove(array[case when ${window}::integer is not null then 'window' end,
+                                                  case when ${mps}::integer is not null then 'mps' end,
+                                                  case when ${slots}::integer is not null then 'slots' end], null),
+           serves_all = serves_all or ${isNew}, version = version + 1, updated_at = now()
+     where id = ${id}`,
   )
 }
 

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { useDatabase } from '../../test/database.ts'
-import { join, param, raw, sql } from './sql.ts'
+import { makeTextCheck } from '../../test/statement-texts.ts'
+import { assignmentsOf, columnsOf, join, param, raw, sql, valuesOf } from './sql.ts'
 
 const database = useDatabase()
 
@@ -43,6 +44,18 @@ describe('the text and the values of a statement', () => {
     expect(sql`in (${join([])})`.toStatement().text).toBe('in ()')
   })
 
+  test('rows to write', () => {
+    const now = param('now')
+    const row = { name: 'a', window: 3, created_at: now, updated_at: now }
+    expect(sql`insert into t (${columnsOf(row)}) values (${valuesOf(row)})`.toStatement()).toEqual({
+      text: 'insert into t ("name", "window", "created_at", "updated_at") values ($1, $2, $3, $3)',
+      values: ['a', 3, 'now'],
+    })
+    expect(sql`update t set ${assignmentsOf(row)} where id = ${7}`.toStatement().text).toBe(
+      'update t set "name" = $1, "window" = $2, "created_at" = $3, "updated_at" = $3 where id = $4',
+    )
+  })
+
   test('arrays, dates and undefined are values', () => {
     const date = new Date(0)
     expect(sql`${[1, 2]} ${date} ${undefined}`.toStatement().values).toEqual([[1, 2], date, undefined])
@@ -58,5 +71,12 @@ describe('statements in the database', () => {
     expect(await db.many('sql_many', sql`select * from unnest(${[3, 4]}::int[]) as n`)).toEqual([{ n: 3 }, { n: 4 }])
     expect(await db.exec('sql_exec', sql`select ${1}::int union all select ${2}::int`)).toBe(2)
     expect(await db.tx((tx) => tx.one('sql_nested', sql`select ${'x'}::text as x`))).toEqual({ x: 'x' })
+  })
+
+  test('a name that is used for a second text is reported', () => {
+    const check = makeTextCheck()
+    check('find_list', 'select 1')
+    check('find_list', 'select 1')
+    expect(() => check('find_list', 'select 2')).toThrow('statement find_list has two texts')
   })
 })

@@ -62,3 +62,21 @@ export function join(fragments: readonly Sql[], separator = ', '): Sql {
   if (fragments.length === 0) return raw('')
   return new Sql(['', ...fragments.slice(1).map(() => separator), ''], fragments)
 }
+
+/** A row to write: its values by column, each a parameter or a fragment. The code wrote the names of the columns. */
+export type Row = Record<string, unknown>
+
+/** Returns the columns of a row, for `insert into t (...)`. */
+export function columnsOf(row: Row): Sql {
+  return join(Object.keys(row).map((column) => raw(`"${column}"`)))
+}
+
+/** Returns the values of a row, for `values (...)`, in the order of its columns. */
+export function valuesOf(row: Row): Sql {
+  return join(Object.values(row).map((value) => sql`${value}`))
+}
+
+/** Returns the assignments of a row, for `update t set ...`. */
+export function assignmentsOf(row: Row): Sql {
+  return join(Object.entries(row).map(([column, value]) => sql`${raw(`"${column}"`)} = ${value}`))
+}

@@ -1,4 +1,5 @@
 import type { Db } from '../db/db.ts'
+import { columnsOf, raw, type Sql, sql, valuesOf } from '../db/sql.ts'
 import type { PageBounds } from '../lib/paging.ts'
 
 export type Gift = {
@@ -27,51 +28,47 @@ const donationColumns = /* sql */ `
 
 /** A page of the list's donations, or of one number's there, newest first. */
 export function listDonations(db: Db, listId: number, phone: number | null, page: PageBounds) {
-  const [name, whose] = phone === null ? ['list_donations', ''] : ['list_donations_of_phone', 'and phone = $4']
   return db.many<Donation>(
-    name,
-    /* sql */ `
-    select ${donationColumns} from donations where list_id = $1 ${whose} order by id desc offset $2 limit $3`,
-    [listId, page.offset, page.perPage, ...(phone === null ? [] : [phone])],
+    phone === null ? 'list_donations' : 'list_donations_of_phone',
+    sql`select ${raw(donationColumns)} from donations
+         where ${isOf(listId, phone)} order by id desc offset ${page.offset} limit ${page.perPage}`,
   )
 }
 
 /** The number of donations on those pages. An index-only scan counts them. */
 export async function countDonations(db: Db, listId: number, phone: number | null): Promise<number> {
-  const [name, whose] = phone === null ? ['count_donations', ''] : ['count_donations_of_phone', 'and phone = $2']
   const { n } = await db.one<{ n: number }>(
-    name,
-    /* sql */ `select count(*) as n from donations where list_id = $1 ${whose}`,
-    phone === null ? [listId] : [listId, phone],
+    phone === null ? 'count_donations' : 'count_donations_of_phone',
+    sql`select count(*) as n from donations where ${isOf(listId, phone)}`,
   )
   return n
 }
 
+function isOf(listId: number, phone: number | null): Sql {
+  return phone === null ? sql`list_id = ${listId}` : sql`list_id = ${listId} and phone = ${phone}`
+}
+
 /** Writes a gift and returns it; violates `donations_platform_uid` when it is booked already. */
 export function insertDonation(db: Db, listId: number, source: DonationSource, gift: Gift, now: Date) {
+  const row = {
+    list_id: listId,
+    phone: source.phone ?? null,
+    message_id: source.messageId ?? null,
+    amount: gift.amount,
+    donated_at: gift.donatedAt,
+    donation_platform: gift.donationPlatform,
+    donation_platform_uid: gift.donationPlatformUid,
+    utm_campaign: gift.utmCampaign,
+    utm_medium: gift.utmMedium,
+    utm_source: gift.utmSource,
+    utm_term: gift.utmTerm,
+    utm_content: gift.utmContent,
+    refcodes: gift.refcodes,
+    created_at: now,
+  }
   return db.one<Donation>(
     'insert_donation',
-    /* sql */ `
-    insert into donations (list_id, phone, message_id, amount, donated_at, donation_platform, donation_platform_uid,
-                           utm_campaign, utm_medium, utm_source, utm_term, utm_content, refcodes, created_at)
-    values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
-    returning ${donationColumns}`,
-    [
-      listId,
-      source.phone ?? null,
-      source.messageId ?? null,
-      gift.amount,
-      gift.donatedAt,
-      gift.donationPlatform,
-      gift.donationPlatformUid,
-      gift.utmCampaign,
-      gift.utmMedium,
-      gift.utmSource,
-      gift.utmTerm,
-      gift.utmContent,
-      gift.refcodes,
-      now,
-    ],
+    sql`insert into donations (${columnsOf(row)}) values (${valuesOf(row)}) returning ${raw(donationColumns)}`,
   )
 }
 

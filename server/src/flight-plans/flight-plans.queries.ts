@@ -1,5 +1,6 @@
 import type { Db } from '../db/db.ts'
 import type { Audience } from '../messages/audience/audience.ts'
+import { sql } from '../db/sql.ts'
 import { priceOfPart } from '../rates/rates.sql.ts'
 import type { SendingCapacity } from './pace.ts'
 import type { FlightPlanResult, Priced } from './result.ts'
@@ -120,18 +121,18 @@ export async function priceParts(
   day: string,
   parts: { carrier: number | null; parts: number }[],
 ): Promise<{ total: number; byCarrier: Priced[] }> {
+  const price = priceOfPart({ accountId: sql`${accountId}::bigint`, carrier: sql`t.carrier`, day: sql`${day}::date` })
   return db.one<{ total: number; byCarrier: Priced[] }>(
     'price_parts',
-    /* sql */ `
+    sql`
     with priced as (
       select t.n, t.carrier, coalesce(rate.price, 0) as price, t.parts * coalesce(rate.price, 0) as cost
-        from unnest($3::int[], $4::bigint[]) with ordinality as t(carrier, parts, n)
-        left join lateral ${priceOfPart({ accountId: '$1::bigint', carrier: 't.carrier', day: '$2::date' })} rate on true
+        from unnest(${parts.map((one) => one.carrier)}::int[], ${parts.map((one) => one.parts)}::bigint[]) with ordinality as t(carrier, parts, n)
+        left join lateral ${price} rate on true
     )
     select coalesce(round(sum(cost), 2), 0)::float8 as total,
            coalesce(json_agg(json_build_object('carrier', carrier, 'price', trim_scale(price), 'cost', round(cost, 2))
                     order by n), '[]') as "byCarrier"
       from priced`,
-    [accountId, day, parts.map((one) => one.carrier), parts.map((one) => one.parts)],
   )
 }

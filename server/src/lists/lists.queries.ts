@@ -1,4 +1,5 @@
 import type { Db } from '../db/db.ts'
+import { assignmentsOf, columnsOf, param, type Row, sql, valuesOf } from '../db/sql.ts'
 import type { PageBounds } from '../lib/paging.ts'
 import { formatTimeOfDay } from '../quiet-hours/local-time.ts'
 import type { Hours } from '../quiet-hours/windows.ts'
@@ -124,33 +125,24 @@ export async function countLists(db: Db, accountId: number): Promise<number> {
 }
 
 export async function insertList(db: Db, accountId: number, shortCodeId: number, settings: ListSettings, now: Date) {
+  const at = param(now)
+  const row = {
+    ...settingColumns(settings),
+    account_id: accountId,
+    short_code_id: shortCodeId,
+    created_at: at,
+    updated_at: at,
+  }
   const { id } = await db.one<{ id: number }>(
     'insert_list',
-    /* sql */ `
-    insert into lists (name, message_yes, message_help, message_stop, message_reply, message_already_subscribed,
-                       first_optin_message, second_optin_message, email_digest, email_subscribe, email_unsubscribe,
-                       resend_block_hours, resubscribe_timeout_hours, scheduled_lateness_minutes, when_unknown,
-                       quiet_hours, send_from, send_to, created_at, updated_at, account_id, short_code_id)
-    values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17::time, $18::time, $19, $19, $20, $21)
-    returning id`,
-    [...settingValues(settings), now, accountId, shortCodeId],
+    sql`insert into lists (${columnsOf(row)}) values (${valuesOf(row)}) returning id`,
   )
   return id
 }
 
 export function updateList(db: Db, listId: number, settings: ListSettings, now: Date) {
-  return db.exec(
-    'update_list',
-    /* sql */ `
-    update lists
-       set name = $1, message_yes = $2, message_help = $3, message_stop = $4, message_reply = $5,
-           message_already_subscribed = $6, first_optin_message = $7, second_optin_message = $8, email_digest = $9,
-           email_subscribe = $10, email_unsubscribe = $11, resend_block_hours = $12, resubscribe_timeout_hours = $13,
-           scheduled_lateness_minutes = $14, when_unknown = $15, quiet_hours = $16, send_from = $17::time, send_to = $18::time,
-           updated_at = $19
-     where id = $20`,
-    [...settingValues(settings), now, listId],
-  )
+  const row = { ...settingColumns(settings), updated_at: now }
+  return db.exec('update_list', sql`update lists set ${assignmentsOf(row)} where id = ${listId}`)
 }
 
 /** The list sends from another short code from now on. A STOP to the one it leaves still means it. */
@@ -171,26 +163,26 @@ export function markListDeleted(db: Db, listId: number, now: Date) {
   return db.exec('mark_list_deleted', /* sql */ `update lists set deleted_at = $2 where id = $1`, [listId, now])
 }
 
-function settingValues(settings: ListSettings): unknown[] {
+function settingColumns(settings: ListSettings): Row {
   const json = (value: string | boolean | null) => (value === null ? null : JSON.stringify(value))
-  return [
-    settings.name,
-    settings.messageYes,
-    settings.messageHelp,
-    settings.messageStop,
-    settings.messageReply,
-    settings.messageAlreadySubscribed,
-    settings.firstOptinMessage,
-    settings.secondOptinMessage,
-    settings.emailDigest,
-    json(settings.emailSubscribe),
-    json(settings.emailUnsubscribe),
-    settings.resendBlockHours,
-    settings.resubscribeTimeoutHours,
-    settings.scheduledLatenessMinutes,
-    settings.whenUnknown,
-    settings.quietHours,
-    settings.sendHours && formatTimeOfDay(settings.sendHours.from),
-    settings.sendHours && formatTimeOfDay(settings.sendHours.to),
-  ]
+  return {
+    name: settings.name,
+    message_yes: settings.messageYes,
+    message_help: settings.messageHelp,
+    message_stop: settings.messageStop,
+    message_reply: settings.messageReply,
+    message_already_subscribed: settings.messageAlreadySubscribed,
+    first_optin_message: settings.firstOptinMessage,
+    second_optin_message: settings.secondOptinMessage,
+    email_digest: settings.emailDigest,
+    email_subscribe: json(settings.emailSubscribe),
+    email_unsubscribe: json(settings.emailUnsubscribe),
+    resend_block_hours: settings.resendBlockHours,
+    resubscribe_timeout_hours: settings.resubscribeTimeoutHours,
+    scheduled_lateness_minutes: settings.scheduledLatenessMinutes,
+    when_unknown: settings.whenUnknown,
+    quiet_hours: settings.quietHours,
+    send_from: settings.sendHours && formatTimeOfDay(settings.sendHours.from),
+    send_to: settings.sendHours && formatTimeOfDay(settings.sendHours.to),
+  }
 }

@@ -1,4 +1,5 @@
 import type { Db } from '../db/db.ts'
+import { param, raw, type Sql, sql } from '../db/sql.ts'
 import type { PageBounds } from '../lib/paging.ts'
 import type { Hours } from '../quiet-hours/windows.ts'
 import type { MessageStatus } from './accept.queries.ts'
@@ -75,32 +76,31 @@ const collections: Record<Collection, { statuses: string; time: string }> = {
   scheduled: { statuses: `'scheduled'`, time: 'm.send_at' },
 }
 
-function filterOf(collection: Collection): string {
+function filterOf(collection: Collection, given: MessageFilter): Sql {
   const { statuses, time } = collections[collection]
-  return /* sql */ `
-    m.list_id = $1 and m.kind = 'broadcast' and m.status in (${statuses})
-    and ($2::timestamptz is null or ${time} >= $2) and ($3::timestamptz is null or ${time} < $3)`
+  const [from, to] = [param(given.from), param(given.to)]
+  return sql`
+    m.list_id = ${given.listId} and m.kind = 'broadcast' and m.status in (${raw(statuses)})
+    and (${from}::timestamptz is null or ${raw(time)} >= ${from}) and (${to}::timestamptz is null or ${raw(time)} < ${to})`
 }
 
 /** A page of the list's broadcasts, newest first. */
 export function listMessages(db: Db, collection: Collection, given: MessageFilter, page: PageBounds) {
   return db.many<MessageView>(
     `list_${collection}_messages`,
-    /* sql */ `
-    select ${messageColumns}
+    sql`
+    select ${raw(messageColumns)}
       from messages m
       join message_counters c on c.message_id = m.id
-     where ${filterOf(collection)}
-     order by m.id desc offset $4 limit $5`,
-    [given.listId, given.from, given.to, page.offset, page.perPage],
+     where ${filterOf(collection, given)}
+     order by m.id desc offset ${page.offset} limit ${page.perPage}`,
   )
 }
 
 export async function countMessages(db: Db, collection: Collection, given: MessageFilter): Promise<number> {
   const { n } = await db.one<{ n: number }>(
     `count_${collection}_messages`,
-    /* sql */ `select count(*) as n from messages m where ${filterOf(collection)}`,
-    [given.listId, given.from, given.to],
+    sql`select count(*) as n from messages m where ${filterOf(collection, given)}`,
   )
   return n
 }

@@ -1,11 +1,6 @@
 import type { LookUpResult } from '../carriers/look-up-provider.ts'
 import type { Db } from '../db/db.ts'
-
-/** Lifts the block of a number that opts in, for the list's short code. `written` is the CTE of the written row. */
-const liftBlock = (written: string) => /* sql */ `
-      delete from blocks b using lists l
-       where $4 = 'subscribed' and exists (select from ${written})
-         and l.id = $2 and b.short_code_id = l.short_code_id and b.phone = $3`
+import { param, type Sql, sql } from '../db/sql.ts'
 
 /** An opt-in request to a number, or its opt-in. */
 export type OptIn = {
@@ -20,58 +15,77 @@ export type OptIn = {
   now: Date
 }
 
-/** Inserts a number that has no row on the list, with the ledger and the count; returns false if it has one. */
+// An opt-in to a list lifts the number's block at the list's short code. `written` is the CTE that wrote the subscriber.
+const liftBlock = (written: Sql, given: { state: Sql; listId: Sql; phone: Sql }) => sql`
+      delete from blocks b using lists l
+       where ${given.state} = 'subscribed' and exists (select from ${written})
+         and l.id = ${given.listId} and b.short_code_id = l.short_code_id and b.phone = ${given.phone}`
+
+const paramsOf = (optIn: OptIn) => ({
+  state: param(optIn.state),
+  listId: param(optIn.listId),
+  phone: param(optIn.phone),
+  now: param(optIn.now),
+})
+
+/** Adds a number that the list does not have, with the ledger's row and the count; returns whether it was added. */
 export async function insertSubscriber(tx: Db, optIn: OptIn): Promise<boolean> {
+  const given = paramsOf(optIn)
+  const { state, listId, phone, now } = given
   const row = await tx.maybeOne(
     'insert_subscriber',
-    /* sql */ `
+    sql`
     with added as (
       insert into subscribers (list_id, phone, state, opt_in_method, subscribed_at, opted_in_at, opt_in_requested_at,
                                created_at)
-      values ($2, $3, $4, 'api', case when $4 = 'subscribed' then $7::timestamptz end,
-              case when $4 = 'subscribed' then $7::timestamptz end,
-              case when $4 = 'pending' then $7::timestamptz end, $7)
+      values (${listId}, ${phone}, ${state}, 'api', case when ${state} = 'subscribed' then ${now}::timestamptz end,
+              case when ${state} = 'subscribed' then ${now}::timestamptz end,
+              case when ${state} = 'pending' then ${now}::timestamptz end, ${now})
           on conflict (list_id, phone) do nothing
       returning list_id, phone),
     noted as (
       insert into opts (account_id, list_id, phone, kind, method, wording, actor, created_at)
-      select $1, list_id, phone, case when $4 = 'pending' then 'opt_in_requested' else 'opt_in' end, 'api', $5, $6, $7
+      select ${optIn.accountId}, list_id, phone, case when ${state} = 'pending' then 'opt_in_requested' else 'opt_in' end,
+             'api', ${optIn.wording}, ${optIn.actor}, ${now}
         from added),
-    lifted as (${liftBlock('added')}),
+    lifted as (${liftBlock(sql`added`, given)}),
     counted as (
       insert into list_deltas (list_id, prefix, subscribed)
-      select list_id, phone / 100000, 1 from added where $4 = 'subscribed')
+      select list_id, phone / 100000, 1 from added where ${state} = 'subscribed')
     select from added`,
-    [optIn.accountId, optIn.listId, optIn.phone, optIn.state, optIn.wording, optIn.actor, optIn.now],
   )
   return row !== undefined
 }
 
-/** Moves a number, whose row the caller has locked, to its new state, with the ledger and the counts. */
+/** Moves a known number, whose row the transaction has locked, to its new state, with the ledger's row and the counts. */
 export function moveSubscriber(tx: Db, optIn: OptIn) {
+  const given = paramsOf(optIn)
+  const { state, listId, phone, now } = given
   return tx.exec(
     'move_subscriber',
-    /* sql */ `
+    sql`
     with moved as (
       update subscribers s
-         set state = $4,
-             subscribed_at = case when $4 = 'subscribed' then coalesce(s.subscribed_at, $7) else s.subscribed_at end,
-             opted_in_at = case when $4 = 'subscribed' then $7 else s.opted_in_at end,
-             opt_in_requested_at = case when $4 = 'pending' then $7::timestamptz end,
+         set state = ${state},
+             subscribed_at = case when ${state} = 'subscribed' then coalesce(s.subscribed_at, ${now}) else s.subscribed_at end,
+             opted_in_at = case when ${state} = 'subscribed' then ${now} else s.opted_in_at end,
+             opt_in_requested_at = case when ${state} = 'pending' then ${now}::timestamptz end,
              opt_in_method = coalesce(s.opt_in_method, 'api')
         from subscribers before
-       where s.list_id = $2 and s.phone = $3 and before.list_id = $2 and before.phone = $3
+       where s.list_id = ${listId} and s.phone = ${phone} and before.list_id = ${listId} and before.phone = ${phone}
       returning before.state as was),
     noted as (
       insert into opts (account_id, list_id, phone, kind, method, wording, actor, created_at)
-      select $1, $2, $3, case when $4 = 'pending' then 'opt_in_requested' else 'opt_in' end, 'api', $5, $6, $7
+      select ${optIn.accountId}, ${listId}, ${phone},
+             case when ${state} = 'pending' then 'opt_in_requested' else 'opt_in' end, 'api', ${optIn.wording},
+             ${optIn.actor}, ${now}
         from moved),
-    lifted as (${liftBlock('moved')})
+    lifted as (${liftBlock(sql`moved`, given)})
     insert into list_deltas (list_id, prefix, subscribed, unsubscribed, cleaned)
-    select $2, $3::bigint / 100000, ($4 = 'subscribed')::int, -(was = 'unsubscribed')::int, -(was = 'cleaned')::int
+    select ${listId}, ${phone}::bigint / 100000, (${state} = 'subscribed')::int, -(was = 'unsubscribed')::int,
+           -(was = 'cleaned')::int
       from moved
-     where $4 = 'subscribed' or was <> 'pending'`,
-    [optIn.accountId, optIn.listId, optIn.phone, optIn.state, optIn.wording, optIn.actor, optIn.now],
+     where ${state} = 'subscribed' or was <> 'pending'`,
   )
 }
 

@@ -1,9 +1,11 @@
+import { type Sql, sql } from '../db/sql.ts'
+
 /**
  * A lateral sub-query for the price of a part at a carrier, for an account, on a day, which are expressions of the
  * surrounding statement. No row when there is no rate.
  */
-export function priceOfPart(given: { accountId: string; carrier: string; day: string }): string {
-  return /* sql */ `(
+export function priceOfPart(given: { accountId: Sql; carrier: Sql; day: Sql }): Sql {
+  return sql`(
     select price from rates
      where channel = 'sms' and (account_id is null or account_id = ${given.accountId})
        and (carrier is null or carrier = ${given.carrier}) and since <= ${given.day}

@@ -1,4 +1,5 @@
 import type { Db } from '../db/db.ts'
+import { type Sql, sql } from '../db/sql.ts'
 import type { Profile } from './subscribers.queries.ts'
 
 export type TagChange = { kind: 'add_tags' | 'replace_tags' | 'remove_tags'; tags: string[] }
@@ -80,26 +81,26 @@ export function listNextTagged(db: Db, listId: number, after: number, limit: num
 }
 
 const newTags = {
-  add_tags: /* sql */ `tags || array(select tag from unnest($3::text[]) with ordinality given (tag, place)
-                                      where tag <> all (tags) order by place)`,
-  replace_tags: /* sql */ `$3::text[]`,
-  remove_tags: /* sql */ `array(select tag from unnest(tags) with ordinality had (tag, place)
-                                 where tag <> all ($3::text[]) order by place)`,
+  add_tags: (tags: Sql) => sql`tags || array(select tag from unnest(${tags}) with ordinality given (tag, n)
+                                              where tag <> all (tags) order by n)`,
+  replace_tags: (tags: Sql) => tags,
+  remove_tags: (tags: Sql) => sql`array(select tag from unnest(tags) with ordinality had (tag, n)
+                                         where tag <> all (${tags}) order by n)`,
 }
 
 const isChanged = {
-  add_tags: /* sql */ `not tags @> $3::text[]`,
-  replace_tags: /* sql */ `tags <> $3::text[]`,
-  remove_tags: /* sql */ `tags && $3::text[]`,
+  add_tags: (tags: Sql) => sql`not tags @> ${tags}`,
+  replace_tags: (tags: Sql) => sql`tags <> ${tags}`,
+  remove_tags: (tags: Sql) => sql`tags && ${tags}`,
 }
 
 /** Adds, replaces or removes tags of those of these numbers that are on the list, whatever their state. */
-export function changeTags(db: Db, listId: number, phones: number[], { kind, tags }: TagChange) {
+export function changeTags(db: Db, listId: number, phones: number[], change: TagChange) {
+  const tags = sql`${change.tags}::text[]`
   return db.exec(
-    kind,
-    /* sql */ `
-    update subscribers set tags = ${newTags[kind]}
-     where list_id = $1 and phone = any($2::bigint[]) and ${isChanged[kind]}`,
-    [listId, phones, tags],
+    change.kind,
+    sql`
+    update subscribers set tags = ${newTags[change.kind](tags)}
+     where list_id = ${listId} and phone = any(${phones}::bigint[]) and ${isChanged[change.kind](tags)}`,
   )
 }

@@ -1,6 +1,7 @@
 import { customFieldsJson } from '../custom-fields/custom-fields.sql.ts'
 import type { CustomValue, ValueRules } from '../custom-fields/values.ts'
 import type { Db } from '../db/db.ts'
+import { param, sql } from '../db/sql.ts'
 
 export type SubscriberState = 'pending' | 'subscribed' | 'unsubscribed' | 'cleaned'
 
@@ -113,32 +114,23 @@ export function findSubscriberDetails(db: Db, keys: SubscriberKey[]) {
 
 /** Writes the fields that somebody spoke of, and says how many subscribers that were: one or none. */
 export function updateProfile(db: Db, listId: number, phone: number, profile: Profile) {
+  const customValues = param(profile.customValues ? JSON.stringify(profile.customValues) : null)
   return db.exec(
     'update_profile',
-    /* sql */ `
+    sql`
     update subscribers
-       set first_name = coalesce($3, first_name), last_name = coalesce($4, last_name), email = coalesce($5, email),
-           zip_code = coalesce($6, zip_code), birthdate = coalesce($7, birthdate),
-           gender = case when $8 then $9 else gender end,
-           tags = tags || array(select tag from unnest($10::text[]) with ordinality given (tag, place)
-                                 where tag <> all (tags) order by place),
-           -- no value is a null, so the nulls are the ones to take back
-           custom_fields = case when $11::jsonb is null then custom_fields
-                                else jsonb_strip_nulls(custom_fields || $11) end
-     where list_id = $1 and phone = $2`,
-    [
-      listId,
-      phone,
-      profile.firstName ?? null,
-      profile.lastName ?? null,
-      profile.email ?? null,
-      profile.zipCode ?? null,
-      profile.birthdate ?? null,
-      profile.gender !== undefined,
-      profile.gender ?? null,
-      profile.tags ?? [],
-      profile.customValues ? JSON.stringify(profile.customValues) : null,
-    ],
+       set first_name = coalesce(${profile.firstName ?? null}, first_name),
+           last_name = coalesce(${profile.lastName ?? null}, last_name),
+           email = coalesce(${profile.email ?? null}, email),
+           zip_code = coalesce(${profile.zipCode ?? null}, zip_code),
+           birthdate = coalesce(${profile.birthdate ?? null}, birthdate),
+           gender = case when ${profile.gender !== undefined} then ${profile.gender ?? null} else gender end,
+           tags = tags || array(select tag from unnest(${profile.tags ?? []}::text[]) with ordinality given (tag, n)
+                                 where tag <> all (tags) order by n),
+           -- a stored value is never null, so a null removes one
+           custom_fields = case when ${customValues}::jsonb is null then custom_fields
+                                else jsonb_strip_nulls(custom_fields || ${customValues}) end
+     where list_id = ${listId} and phone = ${phone}`,
   )
 }
 

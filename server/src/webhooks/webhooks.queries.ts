@@ -1,4 +1,5 @@
 import type { Db } from '../db/db.ts'
+import { assignmentsOf, columnsOf, param, raw, sql, valuesOf } from '../db/sql.ts'
 import type { PageBounds } from '../lib/paging.ts'
 import { type WebhookEvent, webhookEventNames } from './webhook-events.ts'
 
@@ -15,8 +16,6 @@ export type Webhook = {
 
 /** What a request names; undefined keys and absent events stay as they are, or are false on a new webhook. */
 export type WebhookChange = { callbackUrl: string | undefined; events: Partial<Record<WebhookEvent, boolean>> }
-
-const eventColumns = webhookEventNames.join(', ')
 
 const webhookColumns = /* sql */ `
   id, list_id as "listId", callback_url as "callbackUrl", enabled, created_at as "createdAt",
@@ -53,28 +52,27 @@ export async function countWebhooks(db: Db, listId: number): Promise<number> {
 
 /** Writes a webhook and returns it. */
 export function insertWebhook(db: Db, listId: number, { callbackUrl, events }: WebhookChange, now: Date) {
-  const flags = webhookEventNames.map((event) => `coalesce(($3::jsonb ->> '${event}')::boolean, false)`).join(', ')
+  const at = param(now)
+  const flags = Object.fromEntries(webhookEventNames.map((event) => [event, events[event] ?? false]))
+  const row = { list_id: listId, callback_url: callbackUrl, created_at: at, updated_at: at, ...flags }
   return db.one<Webhook>(
     'insert_webhook',
-    /* sql */ `
-    insert into webhooks (list_id, callback_url, created_at, updated_at, ${eventColumns})
-    values ($1, $2, $4, $4, ${flags})
-    returning ${webhookColumns}`,
-    [listId, callbackUrl, JSON.stringify(events), now],
+    sql`insert into webhooks (${columnsOf(row)}) values (${valuesOf(row)}) returning ${raw(webhookColumns)}`,
   )
 }
 
 /** Writes what the change names, in one statement, so that two changes at once both count; undefined when it is gone. */
 export function updateWebhook(db: Db, listId: number, id: number, { callbackUrl, events }: WebhookChange, now: Date) {
-  const flags = webhookEventNames.map((event) => `${event} = coalesce(($4::jsonb ->> '${event}')::boolean, ${event})`)
+  const flags = Object.fromEntries(
+    webhookEventNames.map((event) => [event, sql`coalesce(${events[event] ?? null}, ${raw(event)})`]),
+  )
+  const row = { callback_url: sql`coalesce(${callbackUrl ?? null}, callback_url)`, updated_at: now, ...flags }
   return db.maybeOne<Webhook>(
     'update_webhook',
-    /* sql */ `
-    update webhooks
-       set callback_url = coalesce($3, callback_url), updated_at = $5, ${flags.join(', ')}
-     where list_id = $1 and id = $2
-    returning ${webhookColumns}`,
-    [listId, id, callbackUrl ?? null, JSON.stringify(events), now],
+    sql`
+    update webhooks set ${assignmentsOf(row)}
+     where list_id = ${listId} and id = ${id}
+    returning ${raw(webhookColumns)}`,
   )
 }
 
