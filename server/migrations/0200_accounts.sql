@@ -10,7 +10,7 @@ create table accounts (
   quiet_hours boolean not null default false,
   -- texts to given numbers observe them too
   quiet_hours_transactional boolean not null default false,
-  created_at timestamptz not null default now()
+  created_at timestamptz not null
 );
 create unique index accounts_email_key on accounts (lower(email));
 
@@ -21,7 +21,7 @@ create table users (
   email text not null,
   role text not null constraint users_role check (role in ('owner', 'editor', 'viewer')),
   password_hash text not null,
-  created_at timestamptz not null default now()
+  created_at timestamptz not null
 );
 create unique index users_email_key on users (lower(email));
 create index users_account on users (account_id, id);
@@ -46,7 +46,7 @@ create table api_keys (
   last_used_at timestamptz,
   disabled_at timestamptz,
   revoked_at timestamptz,
-  created_at timestamptz not null default now()
+  created_at timestamptz not null
 );
 create index api_keys_account on api_keys (account_id);
 

@@ -5,7 +5,7 @@ create table short_codes (
   code text not null constraint short_codes_code_key unique,
   -- submit_sm in any second from this sender, over all connections; null means no cap
   mps integer constraint short_codes_mps check (mps between 1 and 100000),
-  created_at timestamptz not null default now()
+  created_at timestamptz not null
 );
 create index short_codes_account on short_codes (account_id, id);
 

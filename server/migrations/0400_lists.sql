@@ -37,8 +37,8 @@ create table lists (
   subscribed_count bigint not null default 0,
   unsubscribed_count bigint not null default 0,
   cleaned_count bigint not null default 0,
-  created_at timestamptz not null default now(),
-  updated_at timestamptz not null default now(),
+  created_at timestamptz not null,
+  updated_at timestamptz not null,
   deleted_at timestamptz,
   constraint lists_send_hours check ((send_from is null) = (send_to is null) and send_from < send_to)
 );
@@ -75,7 +75,7 @@ create table keywords (
   short_code_id bigint not null references short_codes,
   list_id bigint not null references lists,
   name text not null constraint keywords_name check (name = upper(name)),
-  created_at timestamptz not null default now(),
+  created_at timestamptz not null,
   released_at timestamptz
 );
 create unique index keywords_one_owner on keywords (short_code_id, name) where released_at is null;

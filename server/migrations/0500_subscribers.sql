@@ -30,7 +30,7 @@ create table subscribers (
   opt_in_requested_at timestamptz,
   opted_out_at timestamptz,
   cleaned_at timestamptz,
-  created_at timestamptz not null default now(),
+  created_at timestamptz not null,
   -- the state is included so that pages and audiences are read from the index alone
   primary key (list_id, phone) include (state)
 ) with (fillfactor = 90);

@@ -24,7 +24,7 @@ create table messages (
   cancel_reason text,
   -- the day partition of all its log rows, fixed when it is accepted, so that a restart past midnight cannot double it
   logged_on date,
-  created_at timestamptz not null default now(),
+  created_at timestamptz not null,
   -- when a scheduled message is due; its audience is the subscribers of that moment, even if it starts late
   send_at timestamptz,
   -- requested by the author; local_at follows from it and send_at once the message is scheduled

@@ -48,13 +48,14 @@ const accountColumns = /* sql */ `id, email, username, time_zone as "timeZone", 
 export function insertAccount(
   db: Db,
   given: { email: string; username: string; timeZone: string; quietHours: boolean },
+  now: Date,
 ) {
   return db.one<Account>(
     'insert_account',
     /* sql */ `
-    insert into accounts (email, username, time_zone, quiet_hours, is_operator)
-    select $1, $2, $3, $4, not exists (select from accounts) returning ${accountColumns}`,
-    [given.email, given.username, given.timeZone, given.quietHours],
+    insert into accounts (email, username, time_zone, quiet_hours, is_operator, created_at)
+    select $1, $2, $3, $4, not exists (select from accounts), $5 returning ${accountColumns}`,
+    [given.email, given.username, given.timeZone, given.quietHours, now],
   )
 }
 
@@ -90,12 +91,16 @@ export type User = { id: number; accountId: number; email: string; role: Role; c
 const userColumns = /* sql */ `id, account_id as "accountId", email, role, created_at as "createdAt"`
 
 /** Inserts a user; fails on `users_email_key` when the email is taken. */
-export function insertUser(db: Db, given: { accountId: number; email: string; role: Role; passwordHash: string }) {
+export function insertUser(
+  db: Db,
+  given: { accountId: number; email: string; role: Role; passwordHash: string },
+  now: Date,
+) {
   return db.one<User>(
     'insert_user',
     /* sql */ `
-    insert into users (account_id, email, role, password_hash) values ($1, $2, $3, $4) returning ${userColumns}`,
-    [given.accountId, given.email, given.role, given.passwordHash],
+    insert into users (account_id, email, role, password_hash, created_at) values ($1, $2, $3, $4, $5) returning ${userColumns}`,
+    [given.accountId, given.email, given.role, given.passwordHash, now],
   )
 }
 

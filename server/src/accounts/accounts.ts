@@ -14,12 +14,13 @@ export type NewAccount = {
 }
 
 /** Creates an account with its owner as first user; throws `emailTaken` when another account or user has the email. */
-export async function createAccount(db: Db, given: NewAccount): Promise<{ account: Account; user: User }> {
+export async function createAccount(db: Db, given: NewAccount, now: Date): Promise<{ account: Account; user: User }> {
   const passwordHash = await hashPassword(given.password)
   try {
     return await db.tx(async (tx) => {
-      const account = await insertAccount(tx, given)
-      const user = await insertUser(tx, { accountId: account.id, email: given.email, role: 'owner', passwordHash })
+      const account = await insertAccount(tx, given, now)
+      const owner = { accountId: account.id, email: given.email, role: 'owner' as const, passwordHash }
+      const user = await insertUser(tx, owner, now)
       return { account, user }
     })
   } catch (error) {
@@ -31,10 +32,11 @@ export async function createAccount(db: Db, given: NewAccount): Promise<{ accoun
 export async function addUser(
   db: Db,
   given: { accountId: number; email: string; role: Role; password: string },
+  now: Date,
 ): Promise<User> {
   const passwordHash = await hashPassword(given.password)
   try {
-    return await db.tx((tx) => insertUser(tx, { ...given, passwordHash }))
+    return await db.tx((tx) => insertUser(tx, { ...given, passwordHash }, now))
   } catch (error) {
     throw toAppError(error)
   }

@@ -1,4 +1,5 @@
 import type { Db } from '../db/db.ts'
+import { param, sql } from '../db/sql.ts'
 
 // The sandbox's first rows. They belong to several nouns, whose folders are uphill of this one, so the seed writes them
 // itself.
@@ -17,19 +18,19 @@ export function findAccountOfKey(db: Db, hash: Buffer) {
 }
 
 /** Returns the account with this login email; inserts it when there is none. */
-export function insertAccount(db: Db, email: string) {
+export function insertAccount(db: Db, email: string, now: Date) {
   return db.one<{ id: number; email: string }>(
     'insert_sandbox_account',
     /* sql */ `
     with added as (
-      insert into accounts (email, username, is_operator)
-      select $1, split_part($1, '@', 1), not exists (select from accounts)
+      insert into accounts (email, username, is_operator, created_at)
+      select $1, split_part($1, '@', 1), not exists (select from accounts), $2
           on conflict (lower(email)) do nothing
       returning id, email)
     select id, email from added
      union all
     select id, email from accounts where lower(email) = lower($1)`,
-    [email],
+    [email, now],
   )
 }
 
@@ -51,32 +52,32 @@ export function findSandboxKey(db: Db, accountId: number) {
 }
 
 /** Inserts the key, unless it exists. */
-export function insertSandboxKey(db: Db, accountId: number, trace: { prefix: string; hash: Buffer }) {
+export function insertSandboxKey(db: Db, accountId: number, trace: { prefix: string; hash: Buffer }, now: Date) {
   return db.exec(
     'insert_sandbox_key',
     /* sql */ `
-    insert into api_keys (account_id, name, prefix, hash, sandbox, seeded)
-    select $1, 'Sandbox', $2, $3, true, true
+    insert into api_keys (account_id, name, prefix, hash, sandbox, seeded, created_at)
+    select $1, 'Sandbox', $2, $3, true, true, $4
      where not exists (select from api_keys where hash = $3)`,
-    [accountId, trace.prefix, trace.hash],
+    [accountId, trace.prefix, trace.hash, now],
   )
 }
 
 /** Returns the account's first short code; inserts this one when it has none. */
-export function insertShortCode(db: Db, accountId: number, code: string) {
+export function insertShortCode(db: Db, accountId: number, code: string, now: Date) {
   return db.one<{ id: number; code: string }>(
     'insert_sandbox_short_code',
     /* sql */ `
     with known as (
       select id, code from short_codes where account_id = $1 order by id limit 1),
     added as (
-      insert into short_codes (account_id, code)
-      select $1, $2 where not exists (select from known)
+      insert into short_codes (account_id, code, created_at)
+      select $1, $2, $3 where not exists (select from known)
       returning id, code)
     select id, code from known
      union all
     select id, code from added`,
-    [accountId, code],
+    [accountId, code, now],
   )
 }
 
@@ -91,49 +92,47 @@ type Texts = {
 }
 
 /** Returns the account's oldest list; inserts one with these texts when it has none. */
-export function insertList(db: Db, accountId: number, shortCodeId: number, name: string, texts: Texts) {
+export function insertList(
+  db: Db,
+  given: { accountId: number; shortCodeId: number; name: string; texts: Texts },
+  now: Date,
+) {
+  const { shortCodeId, name, texts } = given
+  const [account, at] = [param(given.accountId), param(now)]
   return db.one<{ id: number; isNew: boolean }>(
     'insert_sandbox_list',
-    /* sql */ `
+    sql`
     with known as (
-      select id from lists where account_id = $1 and deleted_at is null order by id limit 1),
+      select id from lists where account_id = ${account} and deleted_at is null order by id limit 1),
     added as (
       insert into lists (account_id, short_code_id, name, message_yes, message_help, message_stop, message_reply,
-                         message_already_subscribed, first_optin_message, second_optin_message)
-      select $1, $2, $3, $4, $5, $6, $7, $8, $9, $10 where not exists (select from known)
+                         message_already_subscribed, first_optin_message, second_optin_message,
+                         created_at, updated_at)
+      select ${account}, ${shortCodeId}, ${name}, ${texts.messageYes}, ${texts.messageHelp}, ${texts.messageStop},
+             ${texts.messageReply}, ${texts.messageAlreadySubscribed}, ${texts.firstOptinMessage},
+             ${texts.secondOptinMessage}, ${at}, ${at}
+       where not exists (select from known)
       returning id)
     select id, false as "isNew" from known
      union all
     select id, true as "isNew" from added`,
-    [
-      accountId,
-      shortCodeId,
-      name,
-      texts.messageYes,
-      texts.messageHelp,
-      texts.messageStop,
-      texts.messageReply,
-      texts.messageAlreadySubscribed,
-      texts.firstOptinMessage,
-      texts.secondOptinMessage,
-    ],
   )
 }
 
 /** Subscribes these numbers to the list, with their consent in the ledger. */
-export function insertSubscribers(db: Db, accountId: number, listId: number, phones: number[]) {
+export function insertSubscribers(db: Db, accountId: number, listId: number, phones: number[], now: Date) {
   return db.exec(
     'insert_sandbox_subscribers',
     /* sql */ `
     with added as (
-      insert into subscribers (list_id, phone, state, opt_in_method, api_source, subscribed_at, opted_in_at)
-      select $2, phone, 'subscribed', 'api', 'sandbox', now(), now() from unnest($3::bigint[]) phone
+      insert into subscribers (list_id, phone, state, opt_in_method, api_source, subscribed_at, opted_in_at, created_at)
+      select $2, phone, 'subscribed', 'api', 'sandbox', $4, $4, $4 from unnest($3::bigint[]) phone
       returning phone),
     recorded as (
       insert into opts (account_id, list_id, phone, kind, method, source, actor, created_at)
-      select $1, $2, phone, 'opt_in', 'api', 'sandbox', 'sandbox', now() from added)
+      select $1, $2, phone, 'opt_in', 'api', 'sandbox', 'sandbox', $4 from added)
     insert into list_deltas (list_id, prefix, subscribed)
     select $2, phone / 100000, count(*) from added group by phone / 100000`,
-    [accountId, listId, phones],
+    [accountId, listId, phones, now],
   )
 }

@@ -5,6 +5,7 @@ import { seedSandbox } from './sandbox.ts'
 
 const ctx = useDatabase()
 
+const now = new Date('2026-11-20T10:00:00Z')
 const email = 'seed@carillon.example'
 
 async function rows(table: string): Promise<number> {
@@ -17,7 +18,7 @@ async function callerOf(key: string | undefined) {
 }
 
 test('creates an account, a working key, a short code and a list with subscribers and their consent', async () => {
-  const seeded = await seedSandbox(ctx.db, { email })
+  const seeded = await seedSandbox(ctx.db, { email }, now)
   expect(seeded).toMatchObject({ email, apiKey: expect.stringMatching(/^carillon_key_/), shortCode: '88222' })
   expect(await callerOf(seeded.apiKey)).toMatchObject({ account: { email }, apiKey: { scope: 'full', sandbox: true } })
   const people = await ctx.db.many(
@@ -41,18 +42,18 @@ test('creates an account, a working key, a short code and a list with subscriber
 })
 
 test('changes nothing the second time', async () => {
-  const first = await seedSandbox(ctx.db, { email })
+  const first = await seedSandbox(ctx.db, { email }, now)
   await ctx.db.exec('leave', `update subscribers set state = 'unsubscribed' where list_id = $1`, [first.listId])
   const before = [await rows('api_keys'), await rows('lists'), await rows('subscribers'), await rows('opts')]
-  const second = await seedSandbox(ctx.db, { email })
+  const second = await seedSandbox(ctx.db, { email }, now)
   expect(second).toEqual({ ...first, apiKey: undefined })
-  expect(await seedSandbox(ctx.db, { email, apiKey: first.apiKey ?? '' })).toEqual(first)
+  expect(await seedSandbox(ctx.db, { email, apiKey: first.apiKey ?? '' }, now)).toEqual(first)
   expect([await rows('api_keys'), await rows('lists'), await rows('subscribers'), await rows('opts')]).toEqual(before)
 })
 
 test('accepts a given key of any length, and a second one later', async () => {
-  expect((await seedSandbox(ctx.db, { email, apiKey: 'secret' })).apiKey).toBe('secret')
-  await seedSandbox(ctx.db, { email, apiKey: 'carillon_key_0123456789012345678901234567890123456789012' })
+  expect((await seedSandbox(ctx.db, { email, apiKey: 'secret' }, now)).apiKey).toBe('secret')
+  await seedSandbox(ctx.db, { email, apiKey: 'carillon_key_0123456789012345678901234567890123456789012' }, now)
   expect(await callerOf('secret')).toMatchObject({ account: { email } })
   expect(await callerOf('carillon_key_0123456789012345678901234567890123456789012')).toMatchObject({
     account: { email },
@@ -60,15 +61,15 @@ test('accepts a given key of any length, and a second one later', async () => {
 })
 
 test('another email with the same key renames the account', async () => {
-  const first = await seedSandbox(ctx.db, { email, apiKey: 'secret' })
-  const second = await seedSandbox(ctx.db, { email: 'new@carillon.example', apiKey: 'secret' })
+  const first = await seedSandbox(ctx.db, { email, apiKey: 'secret' }, now)
+  const second = await seedSandbox(ctx.db, { email: 'new@carillon.example', apiKey: 'secret' }, now)
   expect(second).toEqual({ ...first, email: 'new@carillon.example' })
   expect(await callerOf('secret')).toMatchObject({ account: { email: 'new@carillon.example' } })
 })
 
 test('creates a list for the banner again when all lists were deleted', async () => {
-  const first = await seedSandbox(ctx.db, { email })
+  const first = await seedSandbox(ctx.db, { email }, now)
   await ctx.db.exec('delete_list', 'update lists set deleted_at = now() where id = $1', [first.listId])
-  const second = await seedSandbox(ctx.db, { email })
+  const second = await seedSandbox(ctx.db, { email }, now)
   expect(second.listId).not.toBe(first.listId)
 })

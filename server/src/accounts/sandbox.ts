@@ -29,14 +29,18 @@ export type Sandbox = {
  * Creates the sandbox's account, key, short code and list with a few subscribers, except for those that exist. Without a
  * given key, it generates one at the first start.
  */
-export function seedSandbox(db: Db, given: { email: string; apiKey?: string }): Promise<Sandbox> {
+export function seedSandbox(db: Db, given: { email: string; apiKey?: string }, now: Date): Promise<Sandbox> {
   return db.tx(async (tx) => {
     await lockSandbox(tx)
-    const account = await seedAccount(tx, given)
-    const apiKey = await seedKey(tx, account.id, given.apiKey)
-    const sender = await insertShortCode(tx, account.id, shortCode)
-    const list = await insertList(tx, account.id, sender.id, 'Carillon sandbox', texts)
-    if (list.isNew) await insertSubscribers(tx, account.id, list.id, phones)
+    const account = await seedAccount(tx, given, now)
+    const apiKey = await seedKey(tx, account.id, given.apiKey, now)
+    const sender = await insertShortCode(tx, account.id, shortCode, now)
+    const list = await insertList(
+      tx,
+      { accountId: account.id, shortCodeId: sender.id, name: 'Carillon sandbox', texts },
+      now,
+    )
+    if (list.isNew) await insertSubscribers(tx, account.id, list.id, phones, now)
     return { email: account.email, apiKey, listId: list.id, shortCode: sender.code }
   })
 }
@@ -52,16 +56,16 @@ const texts = {
 }
 
 /** Finds the account by its key first, so that a changed CARILLON_SANDBOX_EMAIL renames the account and keeps its lists. */
-async function seedAccount(tx: Db, { email, apiKey }: { email: string; apiKey?: string }) {
+async function seedAccount(tx: Db, { email, apiKey }: { email: string; apiKey?: string }, now: Date) {
   const known = apiKey === undefined ? undefined : await findAccountOfKey(tx, traceOf(apiKey).hash)
-  if (known === undefined) return insertAccount(tx, email)
+  if (known === undefined) return insertAccount(tx, email, now)
   if (known.email !== email) await updateEmail(tx, known.id, email)
   return { id: known.id, email }
 }
 
-async function seedKey(tx: Db, accountId: number, given: string | undefined): Promise<string | undefined> {
+async function seedKey(tx: Db, accountId: number, given: string | undefined, now: Date): Promise<string | undefined> {
   if (given === undefined && (await findSandboxKey(tx, accountId))) return undefined
   const key = given ?? makeKey()
-  await insertSandboxKey(tx, accountId, traceOf(key))
+  await insertSandboxKey(tx, accountId, traceOf(key), now)
   return key
 }

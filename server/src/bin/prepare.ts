@@ -7,6 +7,7 @@ import { type Db, poolDb } from '../db/db.ts'
 import { migrate } from '../db/migrate.ts'
 import { makePool } from '../db/pool.ts'
 import { installJobs } from '../jobs/boss.ts'
+import { systemClock } from '../lib/clock.ts'
 import type { SandboxAccount } from '../supervisor/banner.ts'
 import { writeFileAtomically } from '../supervisor/data-dir.ts'
 import type { Preparation } from '../supervisor/supervisor.ts'
@@ -41,7 +42,7 @@ async function seed(db: Db, config: Config, file: string): Promise<SandboxAccoun
   const stored = existsSync(file) ? (JSON.parse(readFileSync(file, 'utf8')) as Partial<SandboxAccount>) : {}
   const { email } = config.sandbox
   const apiKey = config.sandbox.apiKey?.reveal() ?? stored.apiKey
-  const seeded = await seedSandbox(db, { email, apiKey })
+  const seeded = await seedSandbox(db, { email, apiKey }, systemClock.now())
   const account = { ...seeded, apiKey: seeded.apiKey ?? apiKey }
   writeFileAtomically(file, `${JSON.stringify(account, null, 2)}\n`)
   return account

@@ -41,9 +41,8 @@ const create: CliCommand = {
       throw new UsageError('--short-code is required in production: a number that your carrier has assigned to you')
     }
     const made = await context.db.tx(async (tx) => {
-      const { account } = await createAccount(tx, given)
-      const shortCode =
-        code === undefined ? await chooseShortCode(tx, account.id) : await addShortCode(tx, account.id, code)
+      const { account } = await createAccount(tx, given, context.clock.now())
+      const shortCode = await addShortCode(tx, account.id, code ?? (await findFreeShortCode(tx)), context.clock.now())
       const key = await createApiKey(tx, {
         accountId: account.id,
         name: 'First key',
@@ -136,7 +135,11 @@ const userAdd: CliCommand = {
     if (!['owner', 'editor', 'viewer'].includes(role)) throw new UsageError('--role must be owner, editor or viewer')
     const account = await resolveAccount(context)
     const { text, isMade } = readPassword(context)
-    const user = await addUser(context.db, { accountId: account.id, email: readEmail(context), role, password: text })
+    const user = await addUser(
+      context.db,
+      { accountId: account.id, email: readEmail(context), role, password: text },
+      context.clock.now(),
+    )
     return {
       lines: [
         `Added user ${user.email} (${user.role}) to account ${account.id}.`,
@@ -199,11 +202,11 @@ function readPassword(context: CommandContext): { text: string; isMade: boolean 
   throw new UsageError('--password-file must contain a password of at least 12 characters')
 }
 
-/** Adds a free short code; in the sandbox it needs no carrier. */
-async function chooseShortCode(tx: Db, accountId: number) {
+/** Returns a short code that no account has; in the sandbox it needs no carrier. */
+async function findFreeShortCode(tx: Db): Promise<string> {
   const rows = await tx.many<{ code: string }>('list_all_short_codes', /* sql */ `select code from short_codes`)
   const taken = new Set(rows.map(({ code }) => code))
   for (let code = 88_223; ; code += 1) {
-    if (!taken.has(String(code))) return addShortCode(tx, accountId, String(code))
+    if (!taken.has(String(code))) return String(code)
   }
 }

@@ -21,7 +21,7 @@ const add: CliCommand = {
   async run(context) {
     const code = readCode(context.names[0] ?? '')
     const account = await resolveAccount(context)
-    await addShortCode(context.db, account.id, code)
+    await addShortCode(context.db, account.id, code, context.clock.now())
     return {
       lines: [`Added short code ${code} to account ${account.id}.`],
       json: { short_code: code, account_id: account.id },

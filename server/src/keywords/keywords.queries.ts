@@ -1,16 +1,21 @@
 import type { Db } from '../db/db.ts'
 
 /** Reserves words for a list and returns the ones that were free; the others belong to a list of the same short code. */
-export async function insertKeywords(db: Db, shortCodeId: number, listId: number, names: string[]): Promise<string[]> {
+export async function insertKeywords(
+  db: Db,
+  list: { id: number; shortCodeId: number },
+  names: string[],
+  now: Date,
+): Promise<string[]> {
   // always in the same order, so that two lists that want the same words do not deadlock
   const rows = await db.many<{ name: string }>(
     'insert_keywords',
     /* sql */ `
-    insert into keywords (short_code_id, list_id, name)
-    select $1, $2, name from unnest($3::text[]) name order by name
+    insert into keywords (short_code_id, list_id, name, created_at)
+    select $1, $2, name, $4 from unnest($3::text[]) name order by name
         on conflict (short_code_id, name) where released_at is null do nothing
     returning name`,
-    [shortCodeId, listId, names],
+    [list.shortCodeId, list.id, names, now],
   )
   return rows.map(({ name }) => name)
 }

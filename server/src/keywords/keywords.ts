@@ -36,9 +36,9 @@ type Owner = { id: number; shortCodeId: number }
  * Reserves keywords for a list: all of them, or none; throws with the words that are taken. A word belongs to one list per
  * short code; a unique index decides races, so two callers never both succeed.
  */
-export async function attachKeywords(tx: Db, list: Owner, given: string[]) {
+export async function attachKeywords(tx: Db, list: Owner, given: string[], now: Date) {
   const { names, unusable } = readNames(given)
-  rejectInvalid([...unusable, ...(await reserve(tx, list, names))])
+  rejectInvalid([...unusable, ...(await reserve(tx, list, names, now))])
 }
 
 /**
@@ -50,7 +50,7 @@ export async function replaceKeywords(tx: Db, list: Owner, given: string[], now:
   const had = await listKeywordNames(tx, list.id)
   await releaseKeywords(tx, list.id, now, names)
   const added = names.filter((name) => !had.includes(name))
-  rejectInvalid([...unusable, ...(await reserve(tx, list, added))])
+  rejectInvalid([...unusable, ...(await reserve(tx, list, added, now))])
   return names
 }
 
@@ -58,7 +58,7 @@ export async function replaceKeywords(tx: Db, list: Owner, given: string[], now:
 export async function moveKeywords(tx: Db, list: Owner, now: Date) {
   const names = await listKeywordNames(tx, list.id)
   await releaseKeywords(tx, list.id, now)
-  rejectInvalid(await reserve(tx, list, names))
+  rejectInvalid(await reserve(tx, list, names, now))
 }
 
 /** Why a list of this short code cannot have the word now; undefined when it can. */
@@ -74,9 +74,9 @@ function readNames(given: string[]) {
 }
 
 /** Reserves the free words, and returns the taken ones. */
-async function reserve(tx: Db, list: Owner, names: string[]): Promise<string[]> {
+async function reserve(tx: Db, list: Owner, names: string[], now: Date): Promise<string[]> {
   if (names.length === 0) return []
-  const free = await insertKeywords(tx, list.shortCodeId, list.id, names)
+  const free = await insertKeywords(tx, list, names, now)
   return names.filter((name) => !free.includes(name))
 }
 

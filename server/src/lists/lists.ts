@@ -54,8 +54,9 @@ export function createList(
 ): Promise<ListView> {
   return rt.db.tx(async (tx) => {
     const shortCodeId = await chooseShortCode(tx, accountId, shortCode)
-    const id = await insertList(tx, accountId, shortCodeId, settings, rt.clock.now())
-    await attachKeywords(tx, { id, shortCodeId }, keywords)
+    const now = rt.clock.now()
+    const id = await insertList(tx, accountId, shortCodeId, settings, now)
+    await attachKeywords(tx, { id, shortCodeId }, keywords, now)
     return getListView(tx, accountId, id)
   })
 }

@@ -61,15 +61,15 @@ export function optOutOfLists(tx: Db, optOut: ListOptOut): Promise<LeftList[]> {
  * has a row to update, and the import finds it and skips the number. If the import is writing the number at the same time,
  * this waits for it.
  */
-export async function reservePendingRows(tx: Db, phones: number[], listIds: number[]) {
+export async function reservePendingRows(tx: Db, phones: number[], listIds: number[], now: Date) {
   await tx.exec(
     'reserve_pending_rows',
     /* sql */ `
-    insert into subscribers (list_id, phone, state)
-    select distinct i.list_id, p.phone, 'pending' from imports i cross join unnest($1::bigint[]) as p(phone)
+    insert into subscribers (list_id, phone, state, created_at)
+    select distinct i.list_id, p.phone, 'pending', $3::timestamptz from imports i cross join unnest($1::bigint[]) as p(phone)
      where i.status in ('queued', 'running') and i.list_id = any($2::bigint[])
      order by i.list_id, p.phone
         on conflict (list_id, phone) do nothing`,
-    [phones, listIds],
+    [phones, listIds, now],
   )
 }

@@ -56,7 +56,7 @@ export async function optOutOfShortCode(
 ): Promise<LeftList[]> {
   const { accountId, listIds, shortCodeId } = code
   const phones = optOuts.senders.map((sender) => sender.phone)
-  await reservePendingRows(tx, phones, listIds)
+  await reservePendingRows(tx, phones, listIds, optOuts.at)
   const left = await optOutOfLists(tx, { ...optOuts, accountId, listIds, source: null })
   await blockNumbers(tx, shortCodeId, phones, optOuts.at)
   await suppressQueued(tx, phones, code, optOuts.at)

@@ -12,11 +12,11 @@ export function listShortCodes(db: Db, accountId: number) {
 }
 
 /** Inserts and returns a short code; violates `short_codes_code_key` if an account has it already. */
-export function insertShortCode(db: Db, accountId: number, code: string) {
+export function insertShortCode(db: Db, accountId: number, code: string, now: Date) {
   return db.one<ShortCode>(
     'insert_short_code',
-    /* sql */ `insert into short_codes (account_id, code) values ($1, $2) returning id, code`,
-    [accountId, code],
+    /* sql */ `insert into short_codes (account_id, code, created_at) values ($1, $2, $3) returning id, code`,
+    [accountId, code, now],
   )
 }
 

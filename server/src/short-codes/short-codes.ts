@@ -13,9 +13,9 @@ export function parseShortCode(address: string): string | undefined {
 }
 
 /** Adds a short code to the account; throws if it has an owner, and one of two concurrent calls succeeds. */
-export async function addShortCode(db: Db, accountId: number, code: string): Promise<ShortCode> {
+export async function addShortCode(db: Db, accountId: number, code: string, now: Date): Promise<ShortCode> {
   try {
-    return await db.tx((tx) => insertShortCode(tx, accountId, code))
+    return await db.tx((tx) => insertShortCode(tx, accountId, code, now))
   } catch (error) {
     throw violates(error, 'short_codes_code_key') ? errors.shortCodeTaken() : error
   }

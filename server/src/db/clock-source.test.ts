@@ -1,0 +1,89 @@
+import { globSync, readFileSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+import { expect, test } from 'vitest'
+import { listSql } from '../../test/sql-source.ts'
+
+// Product times come from `runtime.clock`, as a parameter: one clock, which tests move and which all statements of a request
+// share. The database's clock is for leases and locks, which gateways of several machines compare, and for bookkeeping.
+
+const databaseClock =
+  /\b(?:now|clock_timestamp|statement_timestamp|transaction_timestamp|timeofday) ?\(\)|\b(?:current_(?:date|time|timestamp)|localtime(?:stamp)?)\b/
+
+const lease = "a lease: all processes compare it by the database's clock"
+const lock = 'whether a lease has ended'
+const liveness = 'heartbeats: which processes live, by one clock'
+
+/** Statement (file and name) and the reason why it reads the database's clock. */
+const allowed: Record<string, string> = {
+  'connections/bind-slots.queries.ts make_slots': lock,
+  'connections/bind-slots.queries.ts renew_slots': `${lease}; changed_at belongs to it`,
+  'connections/bind-slots.queries.ts take_slots': `${lease}; gateways that live, by their heartbeats`,
+  'connections/bind-slots.queries.ts release_slots': `${lease}; changed_at belongs to it`,
+  'connections/connections.queries.ts find_uses_of_connection': lock,
+  'connections/connections.queries.ts list_bind_slots': lock,
+  'db/lost-servers.ts query_timeout': 'the age of a backend, compared with the age of our socket',
+  'db/migrate.ts client': 'schema_migrations.applied_at: bookkeeping, read by people only',
+  'gateway/caps/shares.queries.ts renew_shares': lease,
+  'gateway/caps/shares.queries.ts join_shares': lease,
+  'gateway/caps/shares.queries.ts forget_shares': lock,
+  'gateway/caps/shares.queries.ts leave_shares': lease,
+  'http/idempotency.queries.ts claim_idempotency_key': lease,
+  'http/idempotency.queries.ts renew_idempotency_key': lease,
+  'jobs/boss.ts find_waiting_job': "pg-boss's own column start_after",
+  'reports/explanation.queries.ts find_explained_chunk': lock,
+  'reports/queue.queries.ts measure_binds': lock,
+  'system/heartbeats.queries.ts beat': liveness,
+  'system/heartbeats.queries.ts list_live_roles': liveness,
+  'system/heartbeats.queries.ts list_metrics': liveness,
+  'system/heartbeats.queries.ts delete_old_heartbeats': liveness,
+}
+
+// Files whose statements are being rewritten; each leaves this list with its last product time.
+const pending = [
+  'broadcasts/',
+  'cli/installation.queries.ts',
+  'connections/connections.queries.ts',
+  'log/',
+  'messages/cancel.queries.ts',
+  'opt-ins/',
+  'receipts/',
+  'subscribers/clean.sql.ts',
+]
+const isPending = (file: string) => pending.some((prefix) => file.startsWith(prefix))
+
+const found = listSql()
+  .filter(({ text }) => databaseClock.test(text.replaceAll(/--.*/g, '')))
+  .map(({ file, name }) => `${file} ${name}`)
+
+test('only leases, locks and bookkeeping read the clock of the database', () => {
+  const strange = found.filter((place) => !(place in allowed) && !isPending(place))
+  expect(strange).toEqual([])
+})
+
+test('every place on the list exists', () => {
+  expect(Object.keys(allowed).filter((place) => !found.includes(place) && !isPending(place))).toEqual([])
+})
+
+const migrations = fileURLToPath(new URL('../../migrations/', import.meta.url))
+
+/** Columns whose default is the database's clock, and why. */
+const allowedDefaults: Record<string, string> = {
+  'installation.created_at': 'bookkeeping, read by people only',
+  'connections.created_at': 'pending',
+  'connections.updated_at': 'pending',
+  'bind_slots.changed_at': 'belongs to the lease of the slot',
+}
+
+test('columns of product times have no default', () => {
+  const columns = globSync('*.sql', { cwd: migrations }).flatMap((file) => {
+    let table = ''
+    return readFileSync(`${migrations}${file}`, 'utf8')
+      .split('\n')
+      .flatMap((line) => {
+        table = /^(?:create (?:unlogged )?table|alter table) (\w+)/.exec(line)?.[1] ?? table
+        if (!databaseClock.test(line.replace(/--.*/, ''))) return []
+        return [`${table}.${/^\s*(?:add column )?(\w+)/.exec(line)?.[1]}`]
+      })
+  })
+  expect(columns.filter((column) => !(column in allowedDefaults))).toEqual([])
+})
