@@ -78,3 +78,18 @@ export async function freshDatabase(): Promise<TestDatabase> {
     },
   }
 }
+
+export type EmptyDatabase = { url: string; close(): Promise<void> }
+
+/** A database without tables, for a test that migrates it; close it at the end. */
+export async function emptyDatabase(): Promise<EmptyDatabase> {
+  const name = `empty_${randomUUID().replaceAll('-', '')}`
+  const asAdmin = async (statement: string) => {
+    const admin = new pg.Client({ connectionString: inject('clusterUrl') })
+    await admin.connect()
+    await admin.query(statement)
+    await admin.end()
+  }
+  await asAdmin(`create database ${name} template template0`)
+  return { url: urlOf(name), close: () => asAdmin(`drop database ${name} with (force)`) }
+}

@@ -3,26 +3,27 @@ import { readdir, readFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 import pg from 'pg'
 
-const folder = fileURLToPath(new URL('../../migrations/', import.meta.url))
+/** Where the migrations are, with a slash at the end. */
+export const migrationsFolder = fileURLToPath(new URL('../../migrations/', import.meta.url))
 
-// any number will do, so long as nothing else locks it
+// an arbitrary number that nothing else locks
 const lockKey = 5_460_072
 
-/** The migrations of this version, in their order, with the hash of what they say. */
+/** Returns the migrations of this version in their order, with the hashes of their texts. */
 export async function listMigrations(): Promise<{ name: string; hash: string; sql: string }[]> {
-  const files = (await readdir(folder)).filter((file) => file.endsWith('.sql')).sort()
+  const files = (await readdir(migrationsFolder)).filter((file) => file.endsWith('.sql')).sort()
   return Promise.all(
     files.map(async (name) => {
-      const sql = await readFile(`${folder}${name}`, 'utf8')
+      const sql = await readFile(`${migrationsFolder}${name}`, 'utf8')
       return { name, hash: createHash('sha256').update(sql).digest('hex'), sql }
     }),
   )
 }
 
 /**
- * Brings the database up to the newest migration (or runs those of `only`, to rebuild an older state), each in a
- * transaction of its own, and answers the names of those it ran. Safe beside another process that does the same;
- * refuses a migration file that was changed after it ran, because databases out there have the old text.
+ * Runs the migrations that the database lacks (of `only`, to rebuild an older state), each in a transaction of its own, and
+ * returns their names. Processes that migrate at the same time take turns. Throws when a file was changed after it
+ * ran, because existing databases have the old text.
  */
 export async function migrate(databaseUrl: string, only?: ReadonlySet<string>): Promise<string[]> {
   const client = new pg.Client({ connectionString: databaseUrl, application_name: 'carillon migrate' })

@@ -1,0 +1,1040 @@
+-- Written by `npm run gen` from a migrated database. To change the schema, add a migration: see migrations/README.md.
+
+create type message_state as enum ('queued', 'submitting', 'sent', 'unknown', 'delivered', 'bounced', 'expired', 'suppressed', 'cancelled');
+
+create sequence message_log_blocks;
+
+create or replace function ensure_log_day(day date)
+ returns void
+ language plpgsql
+as $function$
+declare
+  suffix text := to_char(day, 'YYYYMMDD');
+  log_table text := 'message_log_' || suffix;
+  submits_table text := 'submits_' || suffix;
+begin
+  if to_regclass(submits_table) is not null then return; end if;
+  perform pg_advisory_xact_lock(hashtext('ensure_log_day'));
+  -- Two sessions may create the same day at once. The second one waits for the lock, and to_regclass would then still
+  -- return the absence that its session has cached; a read of pg_class itself returns the present state.
+  if exists (select from pg_class where relname = submits_table and relnamespace = current_schema()::regnamespace) then
+    return;
+  end if;
+  execute format(
+    'create table %I (like message_log including defaults,
+       constraint %I primary key (id),
+       constraint %I check (logged_on >= %L and logged_on < %L)) with (fillfactor = 45)',
+    log_table, log_table || '_pkey', log_table || '_day', day, day + 1);
+  execute format('create index %I on %I (phone, id)', log_table || '_phone', log_table);
+  -- the check makes attaching skip the scan of the table, and is not needed afterwards
+  execute format('alter table message_log attach partition %I for values from (%L) to (%L)', log_table, day, day + 1);
+  execute format('alter table %I drop constraint %I', log_table, log_table || '_day');
+  execute format(
+    'create table %I (like submits including defaults, constraint %I check (logged_on >= %L and logged_on < %L))',
+    submits_table, submits_table || '_day', day, day + 1);
+  execute format('create index %I on %I (smsc_id, connection_id)', submits_table || '_smsc_id', submits_table);
+  -- A submit is searched by its log row only for an explanation to a person: an index of a few pages per million rows is
+  -- enough for that and costs the send path nothing. Concurrent broadcasts interleave their ids, hence several ranges.
+  execute format(
+    'create index %I on %I using brin (log_id int8_minmax_multi_ops) with (pages_per_range = 32, autosummarize = on)',
+    submits_table || '_log_id', submits_table);
+  execute format('alter table submits attach partition %I for values from (%L) to (%L)', submits_table, day, day + 1);
+  execute format('alter table %I drop constraint %I', submits_table, submits_table || '_day');
+end $function$;
+
+create or replace function reject_change()
+ returns trigger
+ language plpgsql
+as $function$
+begin
+  raise exception '% is append-only', tg_table_name;
+end $function$;
+
+create table accounts (
+  id bigint not null generated always as identity,
+  email text not null,
+  username text not null,
+  -- the zone whose offset the account's response times carry
+  time_zone text not null default 'America/Los_Angeles',
+  -- may change what belongs to the whole installation, such as connections; true of the first account
+  is_operator boolean not null default false,
+  -- broadcasts observe quiet hours
+  quiet_hours boolean not null default false,
+  -- texts to given numbers observe them too
+  quiet_hours_transactional boolean not null default false,
+  created_at timestamptz not null,
+  constraint accounts_pkey primary key (id)
+);
+create unique index accounts_email_key on accounts (lower(email));
+
+-- Only the SHA-256 of a key is stored; `prefix` finds the row, the hash is compared in constant time. A revoked key
+-- remains as a row, because imports and the ledger of consent refer to it.
+create table api_keys (
+  id bigint not null generated always as identity,
+  account_id bigint not null,
+  name text not null,
+  prefix text not null,
+  hash bytea not null,
+  scope text not null default 'full',
+  -- created in sandbox mode: rejected in production mode, and without a rate limit
+  sandbox boolean not null default false,
+  -- the key that the sandbox's start banner shows
+  seeded boolean not null default false,
+  -- `calls/seconds` or `off`; null means the installation's setting
+  rate_limit text,
+  -- to the minute: not every call writes it
+  last_used_at timestamptz,
+  disabled_at timestamptz,
+  revoked_at timestamptz,
+  created_at timestamptz not null,
+  constraint api_keys_pkey primary key (id),
+  constraint api_keys_prefix_key unique (prefix),
+  constraint api_keys_rate_limit check (rate_limit ~ '^(off|[1-9][0-9]{0,6}/[1-9][0-9]{0,3})$'),
+  constraint api_keys_scope check (scope = any (array['full', 'read', 'send'])),
+  constraint api_keys_account_id_fkey foreign key (account_id) references accounts(id)
+);
+create index api_keys_account on api_keys (account_id);
+
+-- The right to hold one of a connection's binds. One gateway at a time owns it, through a lease.
+create table bind_slots (
+  connection_id smallint not null,
+  slot smallint not null,
+  leased_by uuid,
+  lease_until timestamptz,
+  bound boolean not null default false,
+  -- the latest reason of the SMSC or the network why it is not bound
+  last_error text,
+  changed_at timestamptz not null default now(),
+  constraint bind_slots_pkey primary key (connection_id, slot),
+  constraint bind_slots_connection_id_fkey foreign key (connection_id) references connections(id) on delete cascade
+) with (fillfactor=50);
+
+-- Phone numbers that sent STOP to a short code and have not opted in to one of its lists since. For a list's subscribers
+-- their state says the same; blocks also cover texts that go to no list, and numbers that are on none.
+create table blocks (
+  short_code_id bigint not null,
+  phone bigint not null,
+  since timestamptz not null,
+  constraint blocks_pkey primary key (short_code_id, phone),
+  constraint blocks_short_code_id_fkey foreign key (short_code_id) references short_codes(id)
+);
+
+-- Our SMPP account at an aggregator or SMSC. Operators edit the row while gateways run; gateways follow without a restart.
+-- A receipt is matched within the connection that delivered it.
+create table connections (
+  id smallint not null generated always as identity,
+  name text not null,
+  -- address and credentials are those of CARILLON_SMPP_URL
+  from_environment boolean not null default false,
+  -- the settings among window, mps and slots that CARILLON_SMPP_URL names. A process without that variable rejects changes
+  -- to them too, because the next start of a gateway would undo the change
+  environment_names text[] not null default '{}',
+  enabled boolean not null default true,
+  -- carries the texts of short codes that have no sending routes
+  serves_all boolean not null default false,
+  host text,
+  port integer,
+  tls boolean not null default false,
+  -- PEM; null trusts the system's root certificates
+  tls_ca text,
+  -- the name that the server's certificate must have, where it differs from the host
+  tls_server_name text,
+  tls_certificate text,
+  -- sealed, like all secrets of a connection
+  tls_key bytea,
+  system_id text not null default '',
+  password bytea,
+  system_type text not null default '',
+  -- a pair is a transmitter and a receiver
+  bind_type text not null default 'transceiver',
+  slots smallint not null default 1,
+  "window" smallint not null default 10,
+  -- submit_sm in any second, over all gateways; null means no cap
+  mps integer,
+  -- by the carrier's number: {"31001": 75}
+  carrier_mps jsonb not null default '{}',
+  -- the alphabet that this SMSC uses for data_coding 0
+  charset text not null default 'gsm7',
+  long_text text not null default 'udh8',
+  service_type text not null default '',
+  -- null: derived from the length of the address
+  source_ton smallint,
+  source_npi smallint,
+  dest_ton smallint,
+  dest_npi smallint,
+  validity_s integer,
+  -- null means the installation's setting
+  response_deadline_ms integer,
+  receipt_deadline_s integer,
+  enquire_link_s integer not null default 15,
+  -- how a receipt spells the id of the response: in any way, letter for letter, or in a base of its own
+  receipt_id_form text not null default 'any',
+  -- the meaning of this SMSC's codes: {"receipt": {"4470": "blocked"}, "status": {"0x45": "soft"}}
+  error_map jsonb not null default '{}',
+  query_sm boolean not null default false,
+  query_after_s integer not null default 1800,
+  -- incremented by each change
+  version integer not null default 1,
+  created_at timestamptz not null default now(),
+  updated_at timestamptz not null default now(),
+  constraint connections_pkey primary key (id),
+  constraint connections_name_key unique (name),
+  constraint connections_bind_type check (bind_type = any (array['transceiver', 'pair', 'transmitter', 'receiver'])),
+  constraint connections_charset check (charset = any (array['gsm7', 'latin1'])),
+  constraint connections_dest_npi check ((dest_npi >= 0) and (dest_npi <= 255)),
+  constraint connections_dest_ton check ((dest_ton >= 0) and (dest_ton <= 255)),
+  constraint connections_enquire_link check ((enquire_link_s >= 1) and (enquire_link_s <= 3600)),
+  constraint connections_environment_names check (environment_names <@ '{window,mps,slots}'),
+  constraint connections_long_text check (long_text = any (array['udh8', 'udh16', 'sar', 'payload'])),
+  constraint connections_mps check ((mps >= 1) and (mps <= 100000)),
+  constraint connections_port check ((port >= 1) and (port <= 65535)),
+  constraint connections_query_after check ((query_after_s >= 1) and (query_after_s <= 2592000)),
+  constraint connections_receipt_deadline check ((receipt_deadline_s >= 1) and (receipt_deadline_s <= 2592000)),
+  constraint connections_receipt_id_form check (receipt_id_form = any (array['any', 'as_is', 'hex', 'decimal'])),
+  constraint connections_response_deadline check ((response_deadline_ms >= 100) and (response_deadline_ms <= 300000)),
+  constraint connections_slots check ((slots >= 1) and (slots <= 64)),
+  constraint connections_source_npi check ((source_npi >= 0) and (source_npi <= 255)),
+  constraint connections_source_ton check ((source_ton >= 0) and (source_ton <= 255)),
+  constraint connections_validity check ((validity_s >= 60) and (validity_s <= 2592000)),
+  constraint connections_window check (("window" >= 1) and ("window" <= 1000))
+);
+
+-- Properties of subscribers that a list defines besides the profile. The values are in the subscribers' rows.
+create table custom_fields (
+  id bigint not null generated always as identity,
+  list_id bigint not null,
+  key text not null,
+  label text not null,
+  content_type text not null,
+  max_length integer not null,
+  -- an RE2 pattern that a value must contain
+  pattern text,
+  default_value text,
+  should_validate_regex_via_api boolean not null default false,
+  created_at timestamptz not null,
+  updated_at timestamptz not null,
+  constraint custom_fields_pkey primary key (id),
+  constraint custom_fields_key unique (list_id, key),
+  constraint custom_fields_label unique (list_id, label),
+  constraint custom_fields_content_type check (content_type = any (array['text', 'datetime', 'number'])),
+  constraint custom_fields_key_form check (key ~ '^[a-z0-9_]+$'),
+  constraint custom_fields_max_length check ((max_length >= 1) and (max_length <= 9999)),
+  constraint custom_fields_list_id_fkey foreign key (list_id) references lists(id)
+);
+
+-- Gifts reported by a donation platform, booked on the subscriber who gave or on the message that led to the gift.
+create table donations (
+  id bigint not null generated always as identity,
+  list_id bigint not null,
+  phone bigint,
+  message_id bigint,
+  amount numeric(8,2) not null,
+  donated_at timestamptz not null,
+  donation_platform text not null,
+  donation_platform_uid text not null,
+  utm_campaign text,
+  utm_medium text,
+  utm_source text,
+  utm_term text,
+  utm_content text,
+  refcodes text[] not null,
+  created_at timestamptz not null,
+  constraint donations_pkey primary key (id),
+  constraint donations_platform_uid unique (list_id, donation_platform, donation_platform_uid),
+  constraint donations_amount check (amount > (0)::numeric),
+  constraint donations_source check ((phone is null) <> (message_id is null)),
+  constraint donations_list_id_fkey foreign key (list_id) references lists(id),
+  constraint donations_message_id_fkey foreign key (message_id) references messages(id)
+);
+create index donations_list on donations (list_id, id);
+create index donations_message on donations (message_id) where (message_id is not null);
+create index donations_phone on donations (list_id, phone, id) where (phone is not null);
+
+-- How far a broadcast's audience has been written. The cursor commits with each slice, so that a slice happens once.
+create table expansions (
+  message_id bigint not null,
+  -- the last phone written
+  cursor_phone bigint not null default 0,
+  constraint expansions_pkey primary key (message_id),
+  constraint expansions_message_id_fkey foreign key (message_id) references messages(id) on delete cascade
+);
+
+-- The expected result of sending a message, computed over the real list and stored for a day.
+create table flight_plans (
+  id bigint not null generated always as identity,
+  account_id bigint not null,
+  list_id bigint not null,
+  -- the message that was planned, if it exists
+  message_id bigint,
+  content text not null,
+  max_parts smallint,
+  audience jsonb,
+  send_at timestamptz,
+  status text not null default 'pending',
+  result jsonb,
+  created_at timestamptz not null,
+  finished_at timestamptz,
+  constraint flight_plans_pkey primary key (id),
+  constraint flight_plans_status check (status = any (array['pending', 'done', 'failed'])),
+  constraint flight_plans_account_id_fkey foreign key (account_id) references accounts(id),
+  constraint flight_plans_list_id_fkey foreign key (list_id) references lists(id),
+  constraint flight_plans_message_id_fkey foreign key (message_id) references messages(id) on delete cascade
+);
+create index flight_plans_age on flight_plans (created_at);
+create index flight_plans_pending on flight_plans (account_id) where (status = 'pending');
+
+-- The short codes that a list sent from before it moved to another one. A STOP to one of them applies to the list.
+create table former_short_codes (
+  short_code_id bigint not null,
+  list_id bigint not null,
+  constraint former_short_codes_pkey primary key (short_code_id, list_id),
+  constraint former_short_codes_list_id_fkey foreign key (list_id) references lists(id),
+  constraint former_short_codes_short_code_id_fkey foreign key (short_code_id) references short_codes(id)
+);
+
+-- Each running process writes its row once a second; /readyz and /metrics read it.
+create unlogged table heartbeats (
+  role text not null,
+  instance_id uuid not null,
+  details jsonb not null default '{}',
+  -- the process's own metrics, so that one scrape of any api process returns those of all processes
+  metrics jsonb,
+  seen_at timestamptz not null,
+  constraint heartbeats_pkey primary key (role, instance_id)
+);
+
+-- A POST that carried an Idempotency-Key. The stored response commits with the effect, so that neither exists without
+-- the other; until then the row marks the request as running, and the mark is void when its lease ends.
+create table idempotency_keys (
+  api_key_id bigint not null,
+  key text collate "C" not null,
+  -- SHA-256 of path, query and body; the bytes of an upload arrive last and are hashed in body_hash
+  request_hash bytea not null,
+  body_hash bytea,
+  -- identifies the request that holds the lease; a request that takes over after its end has another token
+  token uuid not null,
+  lease_until timestamptz not null,
+  -- the response, with null in place of each secret
+  status smallint,
+  body text,
+  expires_at timestamptz not null,
+  constraint idempotency_keys_pkey primary key (api_key_id, key),
+  constraint idempotency_keys_api_key_id_fkey foreign key (api_key_id) references api_keys(id)
+);
+create index idempotency_keys_expiry on idempotency_keys (expires_at);
+
+-- The skipped rows with the lowest line numbers, at most a thousand per import.
+create table import_skips (
+  import_id bigint not null,
+  line bigint not null,
+  reason text not null,
+  constraint import_skips_pkey primary key (import_id, line),
+  constraint import_skips_import_id_fkey foreign key (import_id) references imports(id) on delete cascade
+);
+
+-- A file of subscribers that was stored whole and is applied in slices. Its valid rows wait in a table of their own,
+-- `import_rows_<id>`, created in the transaction that stored the file and dropped with the last slice. An aborted upload
+-- thus leaves nothing, no other table is locked, and a server with wal_level=minimal writes the file only once.
+create table imports (
+  id bigint not null generated always as identity,
+  account_id bigint not null,
+  list_id bigint not null,
+  api_key_id bigint,
+  status text not null default 'queued',
+  -- source of the consent, for rows that name none themselves
+  source text,
+  -- columns of the file that the caller excluded
+  ignored_columns text[] not null default '{}',
+  total_rows bigint not null default 0,
+  -- in the end each row of the file is counted in exactly one of these
+  added bigint not null default 0,
+  updated bigint not null default 0,
+  unchanged bigint not null default 0,
+  skipped bigint not null default 0,
+  -- the skipped rows by reason: {"bad_phone": 3}
+  skip_reasons jsonb not null default '{}',
+  -- the last staged row that is applied, in the order of (phone, line); commits with its slice
+  cursor_phone bigint not null default 0,
+  cursor_line bigint not null default 0,
+  -- why it failed, in words for people
+  fault text,
+  created_at timestamptz not null,
+  started_at timestamptz,
+  completed_at timestamptz,
+  constraint imports_pkey primary key (id),
+  constraint imports_status check (status = any (array['queued', 'running', 'done', 'failed'])),
+  constraint imports_account_id_fkey foreign key (account_id) references accounts(id),
+  constraint imports_api_key_id_fkey foreign key (api_key_id) references api_keys(id),
+  constraint imports_list_id_fkey foreign key (list_id) references lists(id)
+);
+create index imports_list on imports (list_id, id);
+
+-- An MO is stored, then acknowledged, then interpreted, in order per handset.
+create table inbound_messages (
+  id bigint not null generated always as identity,
+  connection_id smallint not null,
+  short_code text not null,
+  phone bigint not null,
+  content text not null,
+  -- the bytes of the carrier, for content that we cannot decode
+  raw bytea not null,
+  data_coding smallint not null,
+  received_at timestamptz not null,
+  -- the opt-out is committed; its confirmation may still wait for a text that is being submitted
+  opted_out_at timestamptz,
+  -- the number of lists that the opt-out applied to
+  lists_left integer,
+  -- opt_out, help, other
+  meaning text,
+  answer_message_id bigint,
+  interpreted_at timestamptz,
+  constraint inbound_messages_pkey primary key (id),
+  constraint inbound_messages_answer_message_id_fkey foreign key (answer_message_id) references messages(id),
+  constraint inbound_messages_connection_id_fkey foreign key (connection_id) references connections(id)
+);
+create index inbound_messages_phone on inbound_messages (phone, id);
+create index inbound_messages_waiting on inbound_messages (phone, id) where (interpreted_at is null);
+
+-- One row: what this database is and which mode it was made for. A process of another mode does not start on it.
+create table installation (
+  only_row boolean not null default true,
+  mode text not null,
+  -- set by a restore: the copy sends nothing until an operator resumes it, because the original may still be running
+  sending_paused boolean not null default false,
+  created_at timestamptz not null default now(),
+  constraint installation_pkey primary key (only_row),
+  constraint installation_mode check (mode = any (array['sandbox', 'production'])),
+  constraint installation_only_row check (only_row)
+);
+
+create table keywords (
+  id bigint not null generated always as identity,
+  short_code_id bigint not null,
+  list_id bigint not null,
+  name text not null,
+  created_at timestamptz not null,
+  released_at timestamptz,
+  constraint keywords_pkey primary key (id),
+  constraint keywords_name check (name = upper(name)),
+  constraint keywords_list_id_fkey foreign key (list_id) references lists(id),
+  constraint keywords_short_code_id_fkey foreign key (short_code_id) references short_codes(id)
+);
+create index keywords_list on keywords (list_id) where (released_at is null);
+create unique index keywords_one_owner on keywords (short_code_id, name) where (released_at is null);
+
+-- Counting on the list's own row would make every opt-in wait for the one before it, so each
+-- transaction adds a row here; a reader sums base and deltas in one snapshot, a job folds them.
+create table list_deltas (
+  id bigint not null generated always as identity,
+  list_id bigint not null,
+  -- the first five digits of the phone numbers that the delta counts, or 0 when number_ranges counts it already
+  prefix integer not null,
+  subscribed bigint not null default 0,
+  unsubscribed bigint not null default 0,
+  cleaned bigint not null default 0,
+  constraint list_deltas_pkey primary key (id),
+  constraint list_deltas_list_id_fkey foreign key (list_id) references lists(id)
+);
+create index list_deltas_list on list_deltas (list_id);
+
+create table lists (
+  id bigint not null generated always as identity,
+  account_id bigint not null,
+  short_code_id bigint not null,
+  name text not null,
+  message_yes text,
+  message_help text,
+  message_stop text,
+  message_reply text,
+  message_already_subscribed text,
+  first_optin_message text not null default '',
+  second_optin_message text not null default '',
+  -- the vendor's API accepts an address, a boolean or nothing here and returns it unchanged
+  email_digest text,
+  email_subscribe jsonb,
+  email_unsubscribe jsonb,
+  opt_in_type text not null default 'single',
+  -- hours during which an unanswered confirmation text prevents a second one
+  resend_block_hours smallint not null default 48,
+  -- hours after an opt-out during which only the subscriber can opt in again
+  resubscribe_timeout_hours smallint not null default 48,
+  -- new subscribers get no welcome text from us
+  bypass_opt_in_response boolean not null default false,
+  -- minutes after its due time during which a scheduled message may still start, after an outage of the installation
+  scheduled_lateness_minutes integer not null default 60,
+  -- at the receipt deadline, a text that may or may not have been sent is left alone or queued once more
+  when_unknown text not null default 'never_twice',
+  -- broadcasts observe quiet hours, and besides these hours of the recipient's day
+  quiet_hours boolean not null default false,
+  send_from time,
+  send_to time,
+  -- base of the counts; list_deltas holds the changes that are not folded in yet
+  subscribed_count bigint not null default 0,
+  unsubscribed_count bigint not null default 0,
+  cleaned_count bigint not null default 0,
+  created_at timestamptz not null,
+  updated_at timestamptz not null,
+  deleted_at timestamptz,
+  constraint lists_pkey primary key (id),
+  constraint lists_opt_in_type check (opt_in_type = any (array['single', 'double'])),
+  constraint lists_resend_block check ((resend_block_hours >= 0) and (resend_block_hours <= 48)),
+  constraint lists_resubscribe_timeout check ((resubscribe_timeout_hours >= 0) and (resubscribe_timeout_hours <= 720)),
+  constraint lists_scheduled_lateness_minutes check ((scheduled_lateness_minutes >= 1) and (scheduled_lateness_minutes <= 10080)),
+  constraint lists_send_hours check (((send_from is null) = (send_to is null)) and (send_from < send_to)),
+  constraint lists_when_unknown check (when_unknown = any (array['never_twice', 'never_miss'])),
+  constraint lists_account_id_fkey foreign key (account_id) references accounts(id),
+  constraint lists_short_code_id_fkey foreign key (short_code_id) references short_codes(id)
+);
+create index lists_account on lists (account_id, id) where (deleted_at is null);
+create index lists_short_code on lists (short_code_id, id) where (deleted_at is null);
+
+-- Parts and cost of a message: computed when it is sent, and again when it is closed.
+create table message_bills (
+  message_id bigint not null,
+  -- of all recipients, and of the recipient with the fewest and with the most
+  parts bigint not null,
+  least_parts smallint not null,
+  most_parts smallint not null,
+  -- of the parts that a carrier accepted
+  cost numeric(16,6) not null,
+  billed_at timestamptz not null,
+  constraint message_bills_pkey primary key (message_id),
+  constraint message_bills_message_id_fkey foreign key (message_id) references messages(id) on delete cascade
+);
+
+-- How many recipients are in each state; changes in the transaction that moves the rows. A table of its
+-- own, half empty, so that the many updates stay on one page and leave the text alone.
+create table message_counters (
+  message_id bigint not null,
+  audience bigint not null default 0,
+  queued bigint not null default 0,
+  submitting bigint not null default 0,
+  sent bigint not null default 0,
+  unknown bigint not null default 0,
+  delivered bigint not null default 0,
+  bounced bigint not null default 0,
+  expired bigint not null default 0,
+  suppressed bigint not null default 0,
+  cancelled bigint not null default 0,
+  clean_count bigint not null default 0,
+  unsubscribe_count bigint not null default 0,
+  constraint message_counters_pkey primary key (message_id),
+  constraint message_counters_message_id_fkey foreign key (message_id) references messages(id) on delete cascade
+) with (fillfactor=10);
+
+-- One row per recipient, durable before anything is sent. No index holds a column that changes after
+-- insert, and pages have free room, so that the updates of a row stay on its page (HOT).
+create table message_log (
+  id bigint not null,
+  logged_on date not null,
+  message_id bigint not null,
+  phone bigint not null,
+  state message_state not null,
+  -- why it is suppressed, or how it bounced: opted_out, not_subscribed, hard, soft, ...
+  reason text,
+  -- the status that decided it, as the carrier spelled it: a command_status, or a receipt's stat and err
+  carrier_status text,
+  part_count smallint not null,
+  -- the parts that were delivered, one bit each: the row is delivered when all are
+  parts_delivered integer not null default 0,
+  submitted_at timestamptz,
+  closed_at timestamptz,
+  -- recipient-specific text; null means the message's content
+  content text,
+  -- the chunk in which the row waits, where that differs from the chunk of its neighbors: a text that its carrier could
+  -- not accept waits for the next attempt in a chunk of its own, so that the others of its chunk do not wait for it
+  chunk_id bigint,
+  -- when a text of unknown end was queued once more
+  again_at timestamptz
+) partition by range (logged_on);
+
+-- Every text we send is a message: a broadcast to a list, a transactional text, or a system text
+-- (confirmation, HELP, opt-in question) to one number. Its recipients are rows of message_log.
+create table messages (
+  id bigint not null generated always as identity,
+  account_id bigint not null,
+  list_id bigint,
+  short_code_id bigint not null,
+  kind text not null,
+  name text,
+  content text not null,
+  -- the one recipient; null for a broadcast
+  phone bigint,
+  -- the numbers that may be texted: the list's subscribers; numbers that have not opted out of the list; the same without
+  -- those that sent STOP to the short code; the sender of the inbound text that this message replies to
+  consent text not null,
+  -- the selection among the list's subscribers, as the API spells it: {"tags_any": ["a"], ...}; null means all of them
+  audience jsonb,
+  part_count smallint not null,
+  -- most parts that its text may have; null means the contract's 160 characters
+  max_parts smallint,
+  status text not null,
+  -- why we cancelled it ourselves: too_late, list_deleted
+  cancel_reason text,
+  -- the day partition of all its log rows, fixed when it is accepted, so that a restart past midnight cannot double it
+  logged_on date,
+  created_at timestamptz not null,
+  -- when a scheduled message is due; its audience is the subscribers of that moment, even if it starts late
+  send_at timestamptz,
+  -- requested by the author; local_at follows from it and send_at once the message is scheduled
+  local_time boolean not null default false,
+  -- each recipient's wall-clock time in the recipient's zone; send_at is that of the account's zone
+  local_at timestamp,
+  -- when a scheduled message begins: send_at, or earlier where a zone is ahead of the account's
+  starts_at timestamptz,
+  accepted_at timestamptz,
+  -- the whole audience is written
+  expanded_at timestamptz,
+  -- nothing of it leaves until it is resumed; queued rows stay queued
+  paused_at timestamptz,
+  -- recipients that are not texted by then never are
+  deliver_by timestamptz,
+  -- it observes the hours that the law and the account allow at the handset's location
+  quiet_hours boolean not null default false,
+  -- and besides these hours of the day there
+  send_from time,
+  send_to time,
+  -- no recipient is queued or submitting any more
+  sent_at timestamptz,
+  -- when texts of unknown end were queued once more: receipts are awaited from then on
+  again_at timestamptz,
+  -- past the receipt deadline: rows that are still unknown stay so
+  closed_at timestamptz,
+  cancelled_at timestamptz,
+  billed_at timestamptz,
+  -- receives the result of a transactional message and the replies to it
+  webhook_callback_url text,
+  constraint messages_pkey primary key (id),
+  constraint messages_accepted check ((status = any (array['draft', 'scheduled', 'cancelled'])) or ((accepted_at is not null) and (logged_on is not null))),
+  constraint messages_consent check (consent = any (array['subscribed', 'not_opted_out', 'not_blocked', 'answer'])),
+  constraint messages_kind check (kind = any (array['broadcast', 'transactional', 'system'])),
+  constraint messages_max_parts check ((max_parts >= 1) and (max_parts <= 10)),
+  constraint messages_scheduled check ((status <> 'scheduled') or (send_at is not null)),
+  constraint messages_send_hours check (((send_from is null) = (send_to is null)) and (send_from < send_to)),
+  constraint messages_starts check ((status <> 'scheduled') or (starts_at is not null)),
+  constraint messages_status check (status = any (array['draft', 'scheduled', 'sending', 'sent', 'cancelled'])),
+  constraint messages_account_id_fkey foreign key (account_id) references accounts(id),
+  constraint messages_list_id_fkey foreign key (list_id) references lists(id),
+  constraint messages_short_code_id_fkey foreign key (short_code_id) references short_codes(id)
+);
+create index messages_cancelled on messages (cancelled_at) where ((status = 'cancelled') and (closed_at is null));
+create index messages_deadline on messages (deliver_by) where ((status = 'sending') and (deliver_by is not null));
+create index messages_due on messages (starts_at, id) where (status = 'scheduled');
+create index messages_list on messages (list_id, id) where (kind = 'broadcast');
+create index messages_open on messages (id) where (status = 'sending');
+create index messages_open_days on messages (logged_on) where ((status = 'sending') or ((status = any (array['sent', 'cancelled'])) and (closed_at is null)));
+create index messages_paused on messages (id) where ((status = 'sending') and (paused_at is not null));
+create index messages_unbilled on messages (id) where ((billed_at is null) and (accepted_at is not null) and (status = any (array['sent', 'cancelled'])));
+create index messages_unclosed on messages (sent_at) where ((status = 'sent') and (closed_at is null));
+
+-- Orders for an export of the message log, both directions. The contract calls the run of one an import.
+create table momt_reports (
+  id bigint not null generated always as identity,
+  account_id bigint not null,
+  date_from timestamptz not null,
+  date_to timestamptz not null,
+  -- the offsets of the request, Z or -07:00, because the API returns the dates with them
+  date_from_offset text not null,
+  date_to_offset text not null,
+  webhook_callback_url text,
+  import_started_at timestamptz,
+  import_completed_at timestamptz,
+  s3_url text,
+  total_rows bigint,
+  processed_rows bigint not null default 0,
+  mo_count bigint not null default 0,
+  mt_count bigint not null default 0,
+  counts_calculated boolean not null default false,
+  run_errors text,
+  cancelled boolean,
+  created_at timestamptz not null,
+  updated_at timestamptz not null,
+  constraint momt_reports_pkey primary key (id),
+  constraint momt_reports_period check (date_from <= date_to),
+  constraint momt_reports_account_id_fkey foreign key (account_id) references accounts(id)
+);
+create index momt_reports_account on momt_reports (account_id, id);
+create index momt_reports_waiting on momt_reports (id) where (import_completed_at is null);
+
+-- The latest look-up of a number. A fact about the number and not about any list, so all accounts share it.
+create table number_look_ups (
+  phone bigint not null,
+  kind text not null,
+  carrier integer,
+  carrier_name text,
+  ported boolean,
+  global_carrier_id text,
+  global_carrier_name text,
+  looked_up_at timestamptz not null,
+  constraint number_look_ups_pkey primary key (phone),
+  constraint number_look_ups_kind check (kind = any (array['mobile', 'landline', 'voip', 'toll_free', 'unreachable', 'unknown']))
+);
+
+-- Subscribers of a list per range of phone numbers. A page deep inside a large list is found by adding up ranges instead of
+-- reading all numbers before it. A range is a prefix: the first three digits of the numbers (the area code), or the first
+-- five, of which an area code has a hundred. Ranges without subscribers have no row.
+create table number_ranges (
+  list_id bigint not null,
+  prefix integer not null,
+  subscribed bigint not null default 0,
+  unsubscribed bigint not null default 0,
+  cleaned bigint not null default 0,
+  constraint number_ranges_pkey primary key (list_id, prefix),
+  constraint number_ranges_prefix check (((prefix >= 200) and (prefix <= 999)) or ((prefix >= 20000) and (prefix <= 99999))),
+  constraint number_ranges_list_id_fkey foreign key (list_id) references lists(id)
+) with (fillfactor=70);
+
+-- The steps of a list's double opt-in, in the order of `place`. They remain while the list is set to single.
+create table opt_in_requests (
+  id bigint not null generated always as identity,
+  list_id bigint not null,
+  place smallint not null,
+  collected_data text not null,
+  request_message text,
+  retry_message text,
+  follow_up boolean not null,
+  follow_up_hour smallint,
+  no_response_message text,
+  -- null on the last step means optinsubscriber, on the others nextrequest
+  success_action text,
+  opt_in_message text,
+  second_opt_in_message text,
+  bypass_opt_in_response boolean not null,
+  created_at timestamptz not null,
+  updated_at timestamptz not null,
+  constraint opt_in_requests_pkey primary key (id),
+  constraint opt_in_requests_place unique (list_id, place),
+  constraint opt_in_requests_collected_data check (collected_data = any (array['zip_code', 'email_address', 'first_name', 'yes'])),
+  constraint opt_in_requests_success_action check (success_action = any (array['nextrequest', 'optinsubscriber'])),
+  constraint opt_in_requests_list_id_fkey foreign key (list_id) references lists(id)
+);
+
+-- The append-only ledger of consent: actor, time, method, source, and the words that were shown.
+create table opts (
+  id bigint not null generated always as identity,
+  account_id bigint not null,
+  list_id bigint not null,
+  phone bigint not null,
+  kind text not null,
+  -- api, import, keyword, stop, carrier
+  method text not null,
+  source text,
+  keyword_name text,
+  wording text,
+  -- when the person consented, where that is known to differ from the time of this row
+  consented_at timestamptz,
+  -- the cause: an API key (`key:12`), an import (`import:7`), an inbound text (`mo:99`), a receipt (`mt:123`)
+  actor text not null,
+  created_at timestamptz not null,
+  constraint opts_pkey primary key (list_id, phone, id),
+  constraint opts_kind check (kind = any (array['opt_in_requested', 'opt_in', 'opt_out', 'cleaned']))
+);
+create trigger opts_append_only before delete or update or truncate on opts for each statement execute function reject_change();
+
+-- Per queried connection and day: how far the texts without a receipt have been queried (query_sm). One gateway at a time
+-- continues, through a lease; after the last text of the day the round starts again at `due_at`.
+create table query_rounds (
+  connection_id smallint not null,
+  logged_on date not null,
+  cursor_log_id bigint not null default 0,
+  due_at timestamptz not null,
+  lease_until timestamptz,
+  constraint query_rounds_pkey primary key (connection_id, logged_on),
+  constraint query_rounds_connection_id_fkey foreign key (connection_id) references connections(id) on delete cascade
+) with (fillfactor=50);
+
+-- The hours of the day during which people may be texted, in their local time. Rows without an account are the law as we
+-- know it; an account's own rows for a state replace them for that state on those days.
+create table quiet_hours (
+  id bigint not null generated always as identity,
+  account_id bigint,
+  -- US stands for every state without rows of its own
+  state text not null,
+  -- 1 is Monday, 7 is Sunday
+  weekdays smallint[] not null,
+  from_time time not null,
+  to_time time not null,
+  source text not null,
+  as_of date not null,
+  constraint quiet_hours_pkey primary key (id),
+  constraint quiet_hours_state check (state ~ '^[A-Z]{2}$'),
+  constraint quiet_hours_times check (from_time < to_time),
+  constraint quiet_hours_weekdays check ((weekdays <@ '{1,2,3,4,5,6,7}'::smallint[]) and (cardinality(weekdays) > 0)),
+  constraint quiet_hours_account_id_fkey foreign key (account_id) references accounts(id)
+);
+create index quiet_hours_account on quiet_hours (account_id, state);
+
+-- Incremented whenever a share of the cap grows. A gateway that grows its share names the version it read, and is rejected
+-- when another gateway was faster.
+create table rate_caps (
+  cap text not null,
+  version integer not null default 0,
+  constraint rate_caps_pkey primary key (cap)
+) with (fillfactor=50);
+
+-- The part of a cap that one gateway may submit in any second. The shares of a cap never add up to more than the cap.
+create table rate_shares (
+  -- connection:3, short_code:7, carrier:3:31001
+  cap text not null,
+  gateway uuid not null,
+  mps integer not null,
+  lease_until timestamptz not null,
+  -- this gateway has texts waiting for the cap; an idle gateway holds only a small share
+  wanted boolean not null default false,
+  constraint rate_shares_pkey primary key (cap, gateway)
+) with (fillfactor=50);
+
+-- The price of one part of a text. The rate that applies: the account's own before the general one, its carrier's before
+-- that of any carrier, and among those the latest that had begun.
+create table rates (
+  id bigint not null generated always as identity,
+  account_id bigint,
+  channel text not null,
+  -- the carrier of the handset, by its number in the API
+  carrier integer,
+  -- US dollars
+  price numeric(10,6) not null,
+  since date not null,
+  -- the document behind it: a contract, an invoice
+  source text not null default '',
+  constraint rates_pkey primary key (id),
+  constraint rates_once unique nulls not distinct (account_id, channel, carrier, since),
+  constraint rates_channel check (channel = any (array['sms', 'mms'])),
+  constraint rates_price check (price >= (0)::numeric),
+  constraint rates_account_id_fkey foreign key (account_id) references accounts(id)
+);
+
+-- Receipts that match no submit yet: they overtook their submit_sm_resp, or the response was lost.
+-- Stored before they are acknowledged, retried until they match or the day is over.
+create table receipts (
+  id bigint not null generated always as identity,
+  connection_id smallint not null,
+  smsc_id text collate "C" not null,
+  phone bigint,
+  short_code text not null,
+  -- our user_message_reference, where the carrier echoes it
+  reference integer,
+  -- the receipt as read on arrival: delivered, bounced or expired; hard or soft; the carrier's own words
+  verdict text not null,
+  reason text,
+  carrier_status text not null,
+  submit_date text,
+  excerpt text,
+  received_at timestamptz not null,
+  -- waiting, or how it ended: applied, settled (an unknown row), orphan
+  outcome text not null default 'waiting',
+  tries integer not null default 0,
+  try_at timestamptz not null,
+  ended_at timestamptz,
+  constraint receipts_pkey primary key (id),
+  constraint receipts_outcome check (outcome = any (array['waiting', 'applied', 'settled', 'orphan'])),
+  constraint receipts_connection_id_fkey foreign key (connection_id) references connections(id)
+);
+create index receipts_ended on receipts (ended_at) where (outcome <> 'waiting');
+create index receipts_orphans on receipts (connection_id, id) where (outcome = 'orphan');
+create index receipts_waiting on receipts (try_at) where (outcome = 'waiting');
+
+-- About a thousand log rows of consecutive ids: the unit that a gateway leases.
+create table send_chunks (
+  id bigint not null generated always as identity,
+  message_id bigint not null,
+  logged_on date not null,
+  -- 0 system, 1 transactional, 2 broadcast
+  lane smallint not null,
+  due_at timestamptz not null,
+  first_log_id bigint not null,
+  last_log_id bigint not null,
+  -- incremented by each lease; a mark that names an older epoch changes nothing
+  epoch integer not null default 0,
+  leased_by uuid,
+  lease_until timestamptz,
+  done_at timestamptz,
+  short_code_id bigint not null,
+  -- its message is paused: no gateway leases it
+  paused boolean not null default false,
+  -- after this none of its rows may be texted until it gets a new due time
+  closes_at timestamptz,
+  -- number of earlier attempts of its texts
+  attempt smallint not null default 0,
+  -- where the handsets of all its rows may be (quiet-hours/places.ts), so that the next window is computed without reading
+  -- the rows; null where no window applies
+  place text,
+  constraint send_chunks_pkey primary key (id),
+  constraint send_chunks_message_id_fkey foreign key (message_id) references messages(id) on delete cascade,
+  constraint send_chunks_short_code_id_fkey foreign key (short_code_id) references short_codes(id)
+) with (fillfactor=70);
+create index send_chunks_by_broadcast on send_chunks (message_id, due_at, id) where ((done_at is null) and (not paused) and (lane = 2));
+create index send_chunks_by_code on send_chunks (short_code_id, lane, due_at, id) where ((done_at is null) and (not paused));
+create index send_chunks_closing on send_chunks (closes_at) where ((done_at is null) and (closes_at is not null));
+create index send_chunks_message on send_chunks (message_id, first_log_id);
+create index send_chunks_open on send_chunks (lane, due_at, id) where (done_at is null);
+create index send_chunks_paused on send_chunks (message_id) where ((done_at is null) and paused);
+
+-- A short code's sending routes: the connections that carry its texts. The lowest tier with a bound connection is used;
+-- weights divide the texts within the tier.
+create table short_code_routes (
+  short_code_id bigint not null,
+  connection_id smallint not null,
+  tier smallint not null default 0,
+  weight smallint not null default 1,
+  constraint short_code_routes_pkey primary key (short_code_id, connection_id),
+  constraint short_code_routes_tier check ((tier >= 0) and (tier <= 99)),
+  constraint short_code_routes_weight check ((weight >= 1) and (weight <= 1000)),
+  constraint short_code_routes_connection_id_fkey foreign key (connection_id) references connections(id) on delete cascade,
+  constraint short_code_routes_short_code_id_fkey foreign key (short_code_id) references short_codes(id)
+);
+create index short_code_routes_connection on short_code_routes (connection_id);
+
+-- A short code is any sender address: short code, ten-digit or toll-free number.
+create table short_codes (
+  id bigint not null generated always as identity,
+  account_id bigint not null,
+  code text not null,
+  -- submit_sm in any second from this sender, over all connections; null means no cap
+  mps integer,
+  created_at timestamptz not null,
+  constraint short_codes_pkey primary key (id),
+  constraint short_codes_code_key unique (code),
+  constraint short_codes_mps check ((mps >= 1) and (mps <= 100000)),
+  constraint short_codes_account_id_fkey foreign key (account_id) references accounts(id)
+);
+create index short_codes_account on short_codes (account_id, id);
+
+-- Consecutive soft bounces of a number on a list, counted as they happen. A delivery in between does not reset the count,
+-- because that would cost each delivery a write: the count only says which numbers' logs are worth reading.
+create table soft_bounces (
+  list_id bigint not null,
+  phone bigint not null,
+  in_a_row integer not null,
+  -- the latest of them
+  message_id bigint not null,
+  log_id bigint not null,
+  constraint soft_bounces_pkey primary key (list_id, phone)
+) with (fillfactor=80);
+create index soft_bounces_many on soft_bounces (list_id, phone) where (in_a_row >= 7);
+
+-- The attempts to submit a log row that failed, for the explanation of one recipient.
+create table submit_attempts (
+  log_id bigint not null,
+  logged_on date not null,
+  part smallint not null,
+  connection_id smallint not null,
+  -- when the PDU was written; null when it never was
+  written_at timestamptz,
+  -- null when no response came
+  answer_ms integer,
+  -- the command_status by its name, or `no answer`, `not written`
+  outcome text not null
+);
+create index submit_attempts_day on submit_attempts using brin (logged_on) with (autosummarize='on');
+create index submit_attempts_log on submit_attempts (log_id);
+
+-- The log row of an SMSC id; insert-only.
+create table submits (
+  connection_id smallint not null,
+  smsc_id text collate "C" not null,
+  log_id bigint not null,
+  part smallint not null,
+  logged_on date not null,
+  -- when the PDU was written, and the time until its response
+  written_at timestamptz,
+  answer_ms integer,
+  -- An SMSC may give one id to two texts; the handset tells which of them a receipt is for. Null matches any.
+  phone bigint,
+  -- the id as the SMSC wrote it, where that differs from our normalized form: query_sm has to spell it so
+  spelling text collate "C"
+) partition by range (logged_on);
+
+-- Changes to many subscribers, or deferred changes to one, whose request has its response already. A list's changes are
+-- applied in the order of their ids, each slice in one transaction with the cursor; a completed change is deleted.
+create table subscriber_changes (
+  id bigint not null generated always as identity,
+  list_id bigint not null,
+  kind text not null,
+  -- the numbers that are changed; null means the whole list
+  phones bigint[],
+  tags text[] not null default '{}',
+  profile jsonb,
+  -- the last number that is done
+  cursor_phone bigint not null default 0,
+  created_at timestamptz not null,
+  constraint subscriber_changes_pkey primary key (id),
+  constraint subscriber_changes_kind check (kind = any (array['add_tags', 'replace_tags', 'remove_tags', 'update_profile'])),
+  constraint subscriber_changes_list_id_fkey foreign key (list_id) references lists(id)
+);
+create index subscriber_changes_list on subscriber_changes (list_id, id);
+
+-- One phone number on one list, with its opt-in state. The row is derived: `opts` is the record of consent.
+create table subscribers (
+  id bigint not null generated always as identity,
+  list_id bigint not null,
+  phone bigint not null,
+  state text not null,
+  first_name text not null default '',
+  last_name text not null default '',
+  email text not null default '',
+  zip_code text not null default '',
+  birthdate text not null default '',
+  gender text,
+  tags text[] not null default '{}',
+  -- by key: texts, numbers, and instants as UTC texts with milliseconds. The value of a deleted field remains, invisible
+  custom_fields jsonb not null default '{}',
+  carrier integer not null default 0,
+  carrier_name text,
+  -- of the second numbering that some look-ups know besides the first
+  global_carrier_id text,
+  global_carrier_name text,
+  -- how the number first joined
+  opt_in_method text,
+  api_source text,
+  keyword_name text,
+  -- first subscription; survives opt-out and return
+  subscribed_at timestamptz,
+  -- latest subscription: numbers that joined after a broadcast was accepted are not in its audience
+  opted_in_at timestamptz,
+  -- latest confirmation text, while it is unanswered
+  opt_in_requested_at timestamptz,
+  opted_out_at timestamptz,
+  cleaned_at timestamptz,
+  created_at timestamptz not null,
+  constraint subscribers_pkey primary key (list_id, phone) include (state),
+  constraint subscribers_gender check (gender = any (array['Male', 'Female'])),
+  constraint subscribers_phone check ((phone >= 2000000000) and (phone <= '9999999999'::bigint)),
+  constraint subscribers_state check (state = any (array['pending', 'subscribed', 'unsubscribed', 'cleaned'])),
+  constraint subscribers_list_id_fkey foreign key (list_id) references lists(id)
+) with (fillfactor=90);
+create index subscribers_cleaned on subscribers (list_id, phone) where (state = 'cleaned');
+create index subscribers_unsubscribed on subscribers (list_id, phone) where (state = 'unsubscribed');
+
+-- A person of an account. The password is an argon2id hash in the usual text form, `$argon2id$v=19$m=...`.
+create table users (
+  id bigint not null generated always as identity,
+  account_id bigint not null,
+  email text not null,
+  role text not null,
+  password_hash text not null,
+  created_at timestamptz not null,
+  constraint users_pkey primary key (id),
+  constraint users_role check (role = any (array['owner', 'editor', 'viewer'])),
+  constraint users_account_id_fkey foreign key (account_id) references accounts(id)
+);
+create index users_account on users (account_id, id);
+create unique index users_email_key on users (lower(email));
+
+-- The URLs to which the events of a list are posted, with the events that each receives.
+create table webhooks (
+  id bigint not null generated always as identity,
+  list_id bigint not null,
+  callback_url text not null,
+  subscribe boolean not null default false,
+  unsubscribe boolean not null default false,
+  message_sent boolean not null default false,
+  cleaned boolean not null default false,
+  reply_received boolean not null default false,
+  enabled boolean not null default true,
+  created_at timestamptz not null,
+  updated_at timestamptz not null,
+  constraint webhooks_pkey primary key (id),
+  constraint webhooks_list_id_fkey foreign key (list_id) references lists(id)
+);
+create index webhooks_list on webhooks (list_id, id);
