@@ -1,13 +1,13 @@
 import { isDatabaseAway } from './pg-errors.ts'
 
-/** Which of the things that are to be done: all but some, or one by itself. */
+/** The items to work on: all except some, or only one. */
 export type Choice = { except: number[]; only: number | null }
 
 /**
- * Does a round of work on many things (by their ids) in one transaction, and when that fails on each of them by itself, so
- * that one that always fails holds up no others. `work` claims by the choice, tells `claimed` what, and answers whether
- * there was anything. What failed is kept in `failed` and passed over until there is nothing else to do; the fault of the
- * round is thrown when all have had their turn.
+ * Runs a round of work on many items (by their ids) in one transaction and, when that fails, on each item alone, so that an
+ * item that always fails does not block the others. `work` claims by the choice, reports the claimed ids to `claimed`, and
+ * returns whether there was any work. Failed items stay in `failed` and are skipped until nothing else is left. Throws the
+ * error of the round after every item was tried.
  */
 export async function allOrEach(
   failed: Set<number>,

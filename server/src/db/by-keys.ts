@@ -1,8 +1,8 @@
 import type { Db } from './db.ts'
 
 /**
- * For the rest of the transaction, statements find their rows by key and are planned for what they are given. A plan that
- * was kept from an empty day, or an empty list, would read the full one from end to end.
+ * Makes PostgreSQL find rows by key for the rest of the transaction, with plans for the actual parameters. A plan cached
+ * while a day or a list was empty would scan the full table.
  */
 export async function findByKeys(tx: Db): Promise<void> {
   await tx.one(

@@ -11,7 +11,7 @@ const log = pino({ level: 'silent' })
 let server: Server
 let pool: pg.Pool
 let pairs: { near: Socket; far: Socket }[]
-/** Takes the other end of all connections there are away, so that nobody hears of it. */
+/** Removes the other end of all connections without any notice to this one. */
 let moveAway: () => void
 
 beforeEach(async () => {
@@ -46,7 +46,7 @@ afterEach(async () => {
   server.close()
 })
 
-test('a statement that nobody works on comes to an end, and the next one goes to the server as it is now', async () => {
+test('a statement without a backend ends, and the next one reaches the new server', async () => {
   await pool.query('select 1')
   moveAway()
   const fault = await pool.query('select 2').catch((error) => error)
@@ -54,11 +54,11 @@ test('a statement that nobody works on comes to an end, and the next one goes to
   expect((await pool.query('select 3 as n')).rows).toEqual([{ n: 3 }])
 })
 
-test('one that somebody works on may take as long as it likes', async () => {
+test('a statement with a backend has no time limit', async () => {
   expect((await pool.query('select 4 as n, pg_sleep(1.2)')).rows[0]).toMatchObject({ n: 4 })
   const client = await pool.connect()
   await client.query('begin')
-  // it was looked for more than once
+  // the backend is checked more than once
   const before = pairs.length
   await waitFor(() => pairs.length >= before + 3)
   expect((await client.query('select 5 as n')).rows).toEqual([{ n: 5 }])

@@ -1,19 +1,19 @@
 import pg from 'pg'
 import type { Logger } from 'pino'
 
-// A statement that went out to a server which had just lost power, or was moved, is sent again and again by TCP, for a
-// quarter of an hour, and keep-alive says nothing of it. No statement has a deadline here, for some take minutes; but of
-// one that takes long a new connection can tell whether anybody works on it.
+// TCP retransmits a statement to a server that lost power, or was moved, for 15 minutes, and keep-alive does not apply
+// while it does. Our statements have no deadline, because some take minutes. But a new connection can find out whether the
+// server still has a backend for a connection that has been in use for long.
 
-/** A backend is younger than our connection to it by what the connecting took, never by so much. */
+/** A backend may be younger than our connection by the time that connecting took, and never by this much. */
 const slackMs = 5_000
-const answerMs = 5_000
+const responseMs = 5_000
 
 export const longMs = 15_000
 
 /**
- * Ends the connections of a pool that have been in use for long and have no backend any more on the server that the
- * address leads to now. One that is at work is left alone however long it takes, and so are all while nobody can tell.
+ * Ends the connections of a pool that have been in use for `afterMs` and have no backend on the server that the address
+ * leads to now. A connection with a backend is never ended, nor is any while the server does not respond.
  */
 export function endLostConnections(pool: pg.Pool, databaseUrl: string, log: Logger, afterMs = longMs): void {
   const connectedAt = new WeakMap<pg.PoolClient, number>()
@@ -22,41 +22,41 @@ export function endLostConnections(pool: pg.Pool, databaseUrl: string, log: Logg
   pool.on('acquire', (client) => inUseSince.set(client, performance.now()))
   pool.on('release', (_error, client) => inUseSince.delete(client))
   pool.on('remove', (client) => inUseSince.delete(client))
-  let isLooking = false
-  const look = async () => {
+  let isChecking = false
+  const check = async () => {
     const now = performance.now()
     const long = [...inUseSince].filter(([, since]) => now - since >= afterMs).map(([client]) => client)
-    if (long.length === 0 || isLooking) return
-    isLooking = true
+    if (long.length === 0 || isChecking) return
+    isChecking = true
     try {
       const ages = await agesOfBackends(databaseUrl, long.map(processIdOf))
       for (const client of ages === undefined ? [] : long) {
         const age = ages?.get(processIdOf(client)) ?? Number.NEGATIVE_INFINITY
         const ourAge = now - (connectedAt.get(client) ?? now)
         if (age >= ourAge - slackMs || !inUseSince.has(client)) continue
-        log.warn({ backend: processIdOf(client) }, 'the database knows nothing of a connection; it is ended')
+        log.warn({ backend: processIdOf(client) }, 'connection has no backend any more, ending it')
         streamOf(client).destroy()
       }
     } catch (error) {
-      log.debug({ err: error }, 'could not find out whether the database knows our connections')
+      log.debug({ err: error }, 'failed to read the backends of our connections')
     } finally {
-      isLooking = false
+      isChecking = false
     }
   }
-  const timer = setInterval(() => (pool.ended ? clearInterval(timer) : void look()), afterMs / 3)
+  const timer = setInterval(() => (pool.ended ? clearInterval(timer) : void check()), afterMs / 3)
   timer.unref()
 }
 
 /**
- * How old in ms those of these backends are that live; undefined where that tells nothing: on a stand-by, and behind a
- * pooler, whose ids are not the server's.
+ * Returns the age in ms of each of these backends that exists; undefined where the ids mean nothing: on a standby, and
+ * behind a pooler, whose ids are not the server's.
  */
 async function agesOfBackends(databaseUrl: string, ids: number[]): Promise<Map<number, number> | undefined> {
   const client = new pg.Client({
     connectionString: databaseUrl,
-    application_name: 'carillon look',
-    connectionTimeoutMillis: answerMs,
-    query_timeout: answerMs,
+    application_name: 'carillon check',
+    connectionTimeoutMillis: responseMs,
+    query_timeout: responseMs,
   })
   client.on('error', () => {})
   await client.connect()
@@ -70,7 +70,7 @@ async function agesOfBackends(databaseUrl: string, ids: number[]): Promise<Map<n
     if (rows[0]?.own !== processIdOf(client)) return undefined
     return new Map(rows.map(({ pid, age }) => [pid, age]))
   } finally {
-    streamOf(client).destroy() // to take leave would be to wait for the server once more
+    streamOf(client).destroy() // `end` would wait for the server once more
   }
 }
 

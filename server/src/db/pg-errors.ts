@@ -1,34 +1,34 @@
 import pg from 'pg'
 
-/** Whether the error is the database's refusal by this very constraint (or unique index). */
+/** Whether the error is a violation of this constraint or unique index. */
 export function violates(error: unknown, constraint: string): boolean {
   return error instanceof pg.DatabaseError && error.constraint === constraint
 }
 
-/** Whether a table that was asked for does not exist. */
+/** Whether a table of the statement does not exist. */
 export function isTableMissing(error: unknown): boolean {
   return error instanceof pg.DatabaseError && error.code === '42P01'
 }
 
-const again = new Set(['40P01', '40001'])
+const raceCodes = new Set(['40P01', '40001'])
 
-/** Whether the transaction lost a deadlock or a serialisation race, so that running it again is right. */
+/** Whether the transaction lost a deadlock or a serialization race and should be retried. */
 export function isRaceLost(error: unknown): boolean {
-  return error instanceof pg.DatabaseError && again.has(error.code ?? '')
+  return error instanceof pg.DatabaseError && raceCodes.has(error.code ?? '')
 }
 
 const socketCodes = new Set(['ECONNREFUSED', 'ECONNRESET', 'EPIPE', 'ENOENT', 'ETIMEDOUT'])
 
-const stoodStill = '25P03'
+const idleInTransactionTimeout = '25P03'
 
 /**
- * Whether the database is away (stopped, restarting, out of connections), or took the session from a process that stood
- * still within a transaction, so that waiting and trying again is right.
+ * Whether the database is away (stopped, restarting, out of connections), or ended the session of a process that was idle
+ * in a transaction, so that the caller should wait and retry.
  */
 export function isDatabaseAway(error: unknown): boolean {
   if (error instanceof pg.DatabaseError) {
     const code = error.code ?? ''
-    return code.startsWith('08') || code.startsWith('57P') || code === '53300' || code === stoodStill
+    return code.startsWith('08') || code.startsWith('57P') || code === '53300' || code === idleInTransactionTimeout
   }
   if (!(error instanceof Error)) return false
   if ('code' in error && typeof error.code === 'string' && socketCodes.has(error.code)) return true

@@ -20,7 +20,7 @@ afterEach(() => {
   server.close()
 })
 
-/** How many connections to a port have the kernel probe whether the other side is still there. */
+/** Returns the number of connections to a port on which the kernel sends keep-alive probes. */
 function probed(port: number): number {
   const keepAliveTimer = '02'
   const [, ...lines] = readFileSync('/proc/net/tcp', 'utf8').trim().split('\n')
@@ -30,7 +30,7 @@ function probed(port: number): number {
   }).length
 }
 
-test.skipIf(process.platform !== 'linux')('a server that is silent for good is noticed', async () => {
+test.skipIf(process.platform !== 'linux')('keep-alive probes a silent server', async () => {
   const { port } = server.address() as AddressInfo
   const url = `postgresql://somebody@127.0.0.1:${port}/somewhere`
   const pool = makePool(url, log)
@@ -38,7 +38,7 @@ test.skipIf(process.platform !== 'linux')('a server that is silent for good is n
   await waitFor(() => probed(port) === 1, { what: 'a connection of the pool that is probed' })
   const stopped = new AbortController()
   listenForWork(url, log, stopped.signal, () => {})
-  await waitFor(() => probed(port) === 2, { what: 'the one that listens to be probed too' })
+  await waitFor(() => probed(port) === 2, { what: 'a probed connection of the listener' })
   stopped.abort()
   for (const socket of sockets) socket.destroy()
   await connecting

@@ -2,10 +2,10 @@ import { AsyncLocalStorage } from 'node:async_hooks'
 import type { Db } from './db.ts'
 import { type Statement, textOf } from './sql.ts'
 
-// A request that must happen once needs one commit for all that it does. Its code asks for transactions as it always
-// does, and does not know that they are parts of a larger one.
+// A request with an Idempotency-Key needs one commit for all of its changes. Its code opens transactions as usual and does
+// not know that they are savepoints of a larger one.
 
-/** One transaction that the code of a request fills: it opens with the first write and ends when it is told to. */
+/** One transaction for a whole request: opens at the first write, ends by `commit` or `rollback`. */
 export class RequestTransaction {
   readonly db: Db
   readonly #base: Db
@@ -16,9 +16,9 @@ export class RequestTransaction {
 
   constructor(base: Db) {
     this.#base = base
-    this.#end.promise.catch(() => {}) // heard of by the transaction, if there is one
+    this.#end.promise.catch(() => {}) // the transaction handles it, if there is one
     this.db = dbOf((statement) => {
-      // reads before the first write are as good outside, and a request that waits its turn holds no connection so
+      // reads before the first write need no transaction, and without one a waiting request holds no connection
       return this.#isOver || (this.#tx === undefined && isRead(statement)) ? this.#base : this.#open()
     })
   }
@@ -27,7 +27,7 @@ export class RequestTransaction {
     return this.#isOver
   }
 
-  /** Ends it with a last piece of work; throws, and leaves nothing of it, when that or the commit fails. */
+  /** Runs `last` and commits; throws, and rolls everything back, when either fails. */
   async commit(last: (tx: Db) => Promise<void>): Promise<void> {
     this.#isOver = true
     if (this.#tx === undefined) return this.#base.tx(last)
@@ -35,11 +35,11 @@ export class RequestTransaction {
     await this.#ended
   }
 
-  /** Ends it without a trace. */
+  /** Ends the transaction without any change. */
   async rollback(): Promise<void> {
     this.#isOver = true
     if (this.#tx === undefined) return
-    this.#end.reject(new Error('the request was refused'))
+    this.#end.reject(new Error('the request was rejected'))
     await this.#ended.catch(() => {})
   }
 
@@ -61,13 +61,13 @@ function isRead(statement: Statement | undefined): boolean {
 }
 
 export type RequestScope = {
-  /** Goes to the transaction of the request that the caller works for, or else straight to the database. */
+  /** Uses the transaction of the current request, or the database when there is none. */
   db: Db
-  /** Calls `work`, all of whose statements, late ones included, are the transaction's until it is over. */
+  /** Calls `work`; its statements, late ones included, belong to the transaction until that ends. */
   run(transaction: RequestTransaction, work: () => void): void
 }
 
-/** Lets code that was given one Db for good work in the transaction of the request it serves. */
+/** Returns a Db that code can hold forever and that uses the transaction of the request it serves. */
 export function requestScope(base: Db): RequestScope {
   const current = new AsyncLocalStorage<RequestTransaction>()
   return {
@@ -79,7 +79,7 @@ export function requestScope(base: Db): RequestScope {
   }
 }
 
-/** A Db that asks for each call which one is meant; told the statement, where there is one. */
+/** Returns a Db that chooses another one for each call, by the statement if there is one. */
 function dbOf(choose: (statement?: Statement) => Db | Promise<Db>): Db {
   return {
     many: async (name, statement, params) => (await choose(statement)).many(name, statement, params),

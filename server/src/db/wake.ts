@@ -4,19 +4,19 @@ import type { Logger } from 'pino'
 import type { Db } from './db.ts'
 import { keepAlive } from './pool.ts'
 
-// NOTIFY makes work start at once; whoever listens polls as well, because a notice is lost while it is away.
+// NOTIFY makes work start at once. Listeners poll as well, because notices are lost while they are disconnected.
 
-/** What there is work of. */
+/** Kinds of work that a NOTIFY announces. */
 export type Work = 'expansions' | 'chunks' | 'connections'
 
 const channel = 'carillon_work'
 
-/** Wakes those who do this work when the transaction commits. */
+/** Notifies the listeners of this kind of work when the transaction commits. */
 export async function wake(tx: Db, work: Work): Promise<void> {
   await tx.exec('wake', /* sql */ `select pg_notify('${channel}', $1)`, [work])
 }
 
-/** Calls `onWork` at every notice, and after every reconnection once for all kinds; stops at the signal. */
+/** Calls `onWork` for every notice, and for all kinds after each (re)connection, until the signal aborts. */
 export function listenForWork(
   databaseUrl: string,
   log: Logger,
@@ -26,7 +26,7 @@ export function listenForWork(
   void (async () => {
     while (!signal.aborted) {
       const client = new pg.Client({ connectionString: databaseUrl, application_name: 'carillon listen', ...keepAlive })
-      const { promise: gone, resolve } = Promise.withResolvers<void>()
+      const { promise: disconnected, resolve } = Promise.withResolvers<void>()
       client.on('error', () => resolve())
       client.on('end', () => resolve())
       const abort = () => resolve()
@@ -38,9 +38,9 @@ export function listenForWork(
         onWork('expansions')
         onWork('chunks')
         onWork('connections')
-        await gone
+        await disconnected
       } catch (error) {
-        log.debug({ err: error }, 'could not listen for work')
+        log.debug({ err: error }, 'listening for work failed, retrying')
       }
       signal.removeEventListener('abort', abort)
       await client.end().catch(() => {})

@@ -1,6 +1,6 @@
 import type { Db } from '../db/db.ts'
-import type { Audience } from '../messages/audience/audience.ts'
 import { sql } from '../db/sql.ts'
+import type { Audience } from '../messages/audience/audience.ts'
 import { priceOfPart } from '../rates/rates.sql.ts'
 import type { SendingCapacity } from './pace.ts'
 import type { FlightPlanResult, Priced } from './result.ts'

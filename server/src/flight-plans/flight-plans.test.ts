@@ -288,7 +288,7 @@ test("plans of a stranger's list are not found", async () => {
 
 test('a plan whose job gives up has failed, and stays failed', async () => {
   const { id } = planOf(await request({ content: 'Hello' }))
-  await computeFlightPlanJob.gaveUp?.(rt(), { flightPlanId: id }, new Error('broken'))
+  await computeFlightPlanJob.onGivenUp?.(rt(), { flightPlanId: id }, new Error('broken'))
   expect(await show(id)).toMatchObject({ status: 'failed' })
   // a concurrent run finishes late
   await finishFlightPlan(api.db, id, {} as FlightPlanResult, now)

@@ -12,7 +12,7 @@ export const applyImport: Job<{ importId: number }> = {
       more = await applyNextSlice(rt, importId)
     }
   },
-  async gaveUp(rt, { importId }) {
+  async onGivenUp(rt, { importId }) {
     await rt.db.tx((tx) =>
       endImport(tx, importId, 'an internal error; nothing after the applied rows was changed', rt.clock.now()),
     )

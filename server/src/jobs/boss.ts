@@ -7,26 +7,26 @@ import type { Runtime } from '../runtime.ts'
 import { bossOn, enqueue, type Job, queueOptions, type Schedule, schema } from './jobs.ts'
 
 /**
- * Makes the library's schema, or brings it up to the installed version. Belongs to migrating; safe when several
- * processes do it at once.
+ * Creates the library's schema, or migrates it to the installed version. Part of migrating; several processes may call it
+ * at the same time.
  */
 export async function installJobs(databaseUrl: string): Promise<void> {
   const boss = new PgBoss({ connectionString: databaseUrl, schema, max: 1, supervise: false, schedule: false })
-  boss.on('error', () => {}) // what matters here rejects
+  boss.on('error', () => {}) // errors that matter here reject `start`
   await boss.start()
   await boss.stop({ graceful: false })
 }
 
 export type RunningJobs = {
-  /** Takes no more jobs, tells the running ones to come to an end, and waits for them up to five seconds. */
+  /** Takes no more jobs, aborts the running ones, and waits for them for up to five seconds. */
   stop(): Promise<void>
   /** Waits until no job is due or running; for tests. */
   drain(): Promise<void>
 }
 
 /**
- * Runs these jobs in this process until it is stopped, and asks for the scheduled ones. It outlives a restart of
- * PostgreSQL; a job whose process died is taken up by another within about twelve seconds.
+ * Runs these jobs in this process until it is stopped, and enqueues the scheduled ones. It survives a restart of
+ * PostgreSQL; another process takes the job of a dead one within about twelve seconds.
  */
 export async function startJobs(rt: Runtime, jobs: Job[], schedules: Schedule[]): Promise<RunningJobs> {
   const boss = new PgBoss({
@@ -36,7 +36,7 @@ export async function startJobs(rt: Runtime, jobs: Job[], schedules: Schedule[])
     application_name: 'carillon jobs',
     options: sessionOptions(boundedBy(rt.config.send.leaseMs)),
     ...keepAlive,
-    schedule: false, // its cron knows minutes only; ours is below
+    schedule: false, // its cron has whole minutes only; ours is below
     useListenNotify: true,
     superviseIntervalSeconds: 1,
     monitorIntervalSeconds: 1,
@@ -59,7 +59,7 @@ export async function startJobs(rt: Runtime, jobs: Job[], schedules: Schedule[])
       {
         includeMetadata: true,
         localConcurrency: job.options?.concurrency ?? 1,
-        // a new job wakes us at once; polling finds what is due again after a failure
+        // NOTIFY announces new jobs at once; polling finds those that are due again after a failure
         pollingIntervalSeconds: 2,
         notifyPollingIntervalSeconds: 2,
         heartbeatRefreshSeconds: 3,
@@ -74,7 +74,7 @@ export async function startJobs(rt: Runtime, jobs: Job[], schedules: Schedule[])
           if (stopping.signal.aborted) throw error
           const last = taken.retryCount >= taken.retryLimit
           rt.log[last ? 'error' : 'warn']({ err: error, job: job.name, attempt: taken.retryCount + 1 }, 'job failed')
-          if (last) await job.gaveUp?.(rt, payload, error)
+          if (last) await job.onGivenUp?.(rt, payload, error)
           throw error
         }
       },
@@ -95,8 +95,8 @@ export async function startJobs(rt: Runtime, jobs: Job[], schedules: Schedule[])
 }
 
 /**
- * Runs every job that is waiting on `rt.db`, and those they ask for, until none is left; what a job throws comes
- * through. For tests: it works inside a transaction that will be rolled back.
+ * Runs every job that waits in `rt.db`, and those that they enqueue, until none is left; throws what a job throws. For
+ * tests: it works inside a transaction that will be rolled back.
  */
 export async function drainJobs(rt: Runtime, jobs: Job[]): Promise<void> {
   const boss = bossOn(rt.db)
@@ -114,7 +114,7 @@ export async function drainJobs(rt: Runtime, jobs: Job[]): Promise<void> {
   }
 }
 
-/** While PostgreSQL is away a failure could not be written down, and would cost a heartbeat; so the run waits here. */
+/** Runs a job and retries it while PostgreSQL is away: the failure could not be stored, and would cost a heartbeat. */
 async function runThroughOutages(job: Job, rt: Runtime, payload: object, signal: AbortSignal): Promise<void> {
   for (;;) {
     try {
@@ -137,9 +137,9 @@ async function hasWork(rt: Runtime, jobs: Job[]): Promise<boolean> {
   return waiting
 }
 
-/** One job per slot over all processes; none while an earlier one still waits, so that nothing piles up. */
+/** Enqueues one job per interval over all processes; none while an earlier one waits, so that they do not pile up. */
 function runSchedule(rt: Runtime, { name, everySeconds, payload = {} }: Schedule, report: Report) {
-  const ask = async () => {
+  const enqueueOnce = async () => {
     try {
       const waiting = await bossOn(rt.db).findJobs(name, { queued: true })
       if (waiting.length === 0)
@@ -148,22 +148,22 @@ function runSchedule(rt: Runtime, { name, everySeconds, payload = {} }: Schedule
       report(`schedule ${name}`, error)
     }
   }
-  void ask()
-  return setInterval(ask, everySeconds * 1_000)
+  void enqueueOnce()
+  return setInterval(enqueueOnce, everySeconds * 1_000)
 }
 
 type Report = (what: string, error: unknown) => void
 
-/** While PostgreSQL is away every poll fails: the log hears of one and the same fault every ten seconds, not more. */
+/** Logs each error at most once in ten seconds: while PostgreSQL is away every poll fails. */
 function makeReporter(log: Logger): Report {
-  const heard = new Map<string, number>()
+  const loggedAt = new Map<string, number>()
   return (what, error) => {
     const message = error instanceof Error ? error.message : String((error as { message?: unknown }).message ?? error)
     const key = `${what} ${message.replace(/\(Queue.*\)/, '')}`
     const now = performance.now()
-    if (now - (heard.get(key) ?? Number.NEGATIVE_INFINITY) < 10_000) return
-    if (heard.size > 100) heard.clear()
-    heard.set(key, now)
-    log.warn({ what, fault: message }, 'background work is hindered')
+    if (now - (loggedAt.get(key) ?? Number.NEGATIVE_INFINITY) < 10_000) return
+    if (loggedAt.size > 100) loggedAt.clear()
+    loggedAt.set(key, now)
+    log.warn({ what, fault: message }, 'job queue error')
   }
 }

@@ -25,7 +25,7 @@ async function start(jobs: Job[], schedules: Parameters<typeof startJobs>[2] = [
   return started
 }
 
-test('a job exists when, and only when, the transaction that asked for it commits', async () => {
+test('a job exists if and only if the transaction that enqueued it commits', async () => {
   const ran: unknown[] = []
   await expect(
     database.db.tx(async (tx) => {
@@ -40,7 +40,7 @@ test('a job exists when, and only when, the transaction that asked for it commit
   expect(ran).toEqual([{ n: 2 }])
 })
 
-test('a new job is run at once, without waiting for a poll', async () => {
+test('a new job runs at once, without waiting for a poll', async () => {
   const ran = vi.fn()
   await start([{ name: 'test.note', run: async () => ran() }])
   await enqueue(database.db, 'test.note', {})
@@ -55,9 +55,9 @@ test('a new job is run at once, without waiting for a poll', async () => {
   expect((performance.now() - asked) / rounds).toBeLessThan(800)
 })
 
-test('a failed run is tried again, and the job hears of it when nobody will', async () => {
+test('a failed run is retried, and the job is called after the last attempt', async () => {
   const attempts: number[] = []
-  const gaveUp = vi.fn()
+  const onGivenUp = vi.fn()
   await start([
     {
       name: 'test.fail',
@@ -66,17 +66,17 @@ test('a failed run is tried again, and the job hears of it when nobody will', as
         attempts.push(performance.now())
         throw new Error('no luck')
       },
-      gaveUp: async (_rt, payload, error) => gaveUp(payload, (error as Error).message),
+      onGivenUp: async (_rt, payload, error) => onGivenUp(payload, (error as Error).message),
     },
   ])
   await enqueue(database.db, 'test.fail', { n: 7 })
-  await waitFor(() => gaveUp.mock.calls.length > 0, { timeoutMs: 15_000 })
+  await waitFor(() => onGivenUp.mock.calls.length > 0, { timeoutMs: 15_000 })
   expect(attempts).toHaveLength(2)
   expect((attempts[1] ?? 0) - (attempts[0] ?? 0)).toBeGreaterThan(900)
-  expect(gaveUp.mock.calls).toEqual([[{ n: 7 }, 'no luck']])
+  expect(onGivenUp.mock.calls).toEqual([[{ n: 7 }, 'no luck']])
 })
 
-test('the job of a worker that died is taken up by another', async () => {
+test('another worker takes the job of a dead one', async () => {
   const ran = vi.fn()
   await enqueue(database.db, 'test.note', {})
   await database.db.exec(
@@ -87,7 +87,7 @@ test('the job of a worker that died is taken up by another', async () => {
   await waitFor(() => ran.mock.calls.length === 1, { timeoutMs: 10_000 })
 })
 
-test('stopping tells a running job, and the job is done by the next process', async () => {
+test('stopping aborts a running job, and the next process runs it', async () => {
   const started = vi.fn()
   const patient: Job = {
     name: 'test.slow',
@@ -108,7 +108,7 @@ test('stopping tells a running job, and the job is done by the next process', as
   await waitFor(() => ran.mock.calls.length === 1, { timeoutMs: 10_000 })
 })
 
-test('losing every connection is survived', async () => {
+test('jobs run after every connection was lost', async () => {
   const ran = vi.fn()
   await start([{ name: 'test.note', run: async () => ran() }])
   await database.db.many(
@@ -120,7 +120,7 @@ test('losing every connection is survived', async () => {
   await waitFor(() => ran.mock.calls.length === 1, { timeoutMs: 10_000 })
 })
 
-test('a run that loses its database goes on when it is back, without waiting to be found dead', async () => {
+test('a run that lost its database is retried in place, without a missed heartbeat', async () => {
   const ran: number[] = []
   await start([
     {
@@ -144,7 +144,7 @@ test('a run that loses its database goes on when it is back, without waiting to 
   expect(ran).toHaveLength(2)
 })
 
-test('a schedule runs once per slot over all processes', async () => {
+test('a schedule runs once per interval over all processes', async () => {
   const ran: number[] = []
   const job: Job = { name: 'test.tick', run: async () => void ran.push(Math.floor(Date.now() / 1_000)) }
   await start([job], [{ name: 'test.tick', everySeconds: 1 }])
@@ -157,7 +157,7 @@ test('a schedule runs once per slot over all processes', async () => {
   expect(count).toBe(0)
 })
 
-test('several processes may install at once', async () => {
+test('several processes may install the queue at once', async () => {
   await database.db.exec('drop_schema', 'drop schema pgboss cascade')
   await Promise.all([1, 2, 3].map(() => installJobs(database.url)))
   await enqueue(database.db, 'test.note', {})

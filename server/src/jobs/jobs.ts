@@ -2,34 +2,34 @@ import { PgBoss, type Db as SqlRunner } from 'pg-boss'
 import type { Db } from '../db/db.ts'
 import type { Runtime } from '../runtime.ts'
 
-// What the nouns know of background work: what a job is, and how to ask for one. boss.ts runs them.
+// Background work as the nouns see it: the type of a job, and how to enqueue one. boss.ts runs them.
 
-/** A piece of background work. It may be run twice, and beside itself, so it has to be harmless then. */
+/** A kind of background work. A run may be repeated, and may overlap with another, so both must be harmless. */
 export type Job<Payload extends object = object> = {
   /** Also the queue's name: `imports.apply`. */
   name: string
-  /** Does the work. A throw means: again, later. `signal` aborts when the process stops or the job was taken away. */
+  /** Runs the job; a throw means a retry. `signal` aborts when the process stops or another worker took the job. */
   run(rt: Runtime, payload: Payload, signal: AbortSignal): Promise<void>
-  /** Told once when the last attempt has failed and nobody will try again. */
-  gaveUp?(rt: Runtime, payload: Payload, error: unknown): Promise<void>
+  /** Called once after the last attempt has failed. */
+  onGivenUp?(rt: Runtime, payload: Payload, error: unknown): Promise<void>
   options?: JobOptions
 }
 
 export type JobOptions = {
-  /** Runs of this job at the same time in one process; 1. */
+  /** Concurrent runs in one process; default 1. */
   concurrency?: number
-  /** Attempts after the first; 20, which with the growing pauses is about a quarter of an hour. */
+  /** Attempts after the first; default 20, about 15 minutes with the growing delays. */
   retries?: number
-  /** The longest that one run may take, alive or not; 15 minutes. */
+  /** Time limit of one run; default 15 minutes. */
   expireSeconds?: number
 }
 
-/** Asks for a job again and again: once per slot of `everySeconds`, however many processes run the schedule. */
+/** Enqueues a job once per interval of `everySeconds`, whatever number of processes run the schedule. */
 export type Schedule = { name: string; everySeconds: number; payload?: object }
 
 export const schema = 'pgboss'
 
-/** A dead process is noticed after `heartbeatSeconds` (the library's least); a failed run pauses 1 s, 2 s, ... 60 s. */
+/** A dead worker is detected after `heartbeatSeconds` (the library's minimum); retries wait 1 s, 2 s, ... 60 s. */
 export function queueOptions(options: JobOptions = {}) {
   return {
     retryLimit: options.retries ?? 20,
@@ -38,22 +38,22 @@ export function queueOptions(options: JobOptions = {}) {
     retryDelayMax: 60,
     expireInSeconds: options.expireSeconds ?? 900,
     heartbeatSeconds: 10,
-    // finished jobs are of no use to anybody: what they did is in our own tables
+    // finished jobs have no use: their results are in our own tables
     deleteAfterSeconds: 3_600,
     notify: true,
   }
 }
 
 export type EnqueueOptions = {
-  /** Not before this many seconds from now. */
+  /** Delay before the job is due. */
   startAfterSeconds?: number
-  /** At most one job of this name and key per slot of so many seconds, finished ones included. */
+  /** At most one job of this name and key per interval of `perSeconds`, finished jobs included. */
   once?: { key: string; perSeconds: number }
 }
 
 /**
- * Asks for a job in the caller's transaction: it exists when, and only when, that commits. A queue that no worker has
- * made yet is made on the way, so roles may start in any order.
+ * Enqueues a job in the caller's transaction: it exists if and only if that commits. Creates the queue when no worker has
+ * yet, so that roles may start in any order.
  */
 export async function enqueue(tx: Db, name: string, payload: object, options: EnqueueOptions = {}): Promise<void> {
   const boss = bossOn(tx)
@@ -69,7 +69,7 @@ export async function enqueue(tx: Db, name: string, payload: object, options: En
   })
 }
 
-/** The library's calls on a connection of ours: never started, so it polls nothing and owns nothing. */
+/** Returns the library's calls on a connection of ours. It is never started, so it polls nothing and owns nothing. */
 export function bossOn(db: Db): PgBoss {
   const runner: SqlRunner = {
     executeSql: (text, values) => db.withClient((client) => client.query(text, values)),

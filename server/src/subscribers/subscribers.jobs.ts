@@ -12,7 +12,7 @@ export const applyChanges: Job<{ listId: number }> = {
       more = await applyNextSlice(rt, listId)
     }
   },
-  async gaveUp(rt, { listId }) {
+  async onGivenUp(rt, { listId }) {
     const changeId = await dropOldestChange(rt, listId)
     rt.log.error({ listId, changeId }, 'a change to subscribers failed again and again and was dropped')
   },

@@ -3,10 +3,10 @@ import type { Snapshot } from './metrics.ts'
 
 export type LiveRole = { role: string; instanceId: string; details: Record<string, unknown> }
 
-/** How a process does, and what it has measured. */
+/** The state of a process, and its metrics. */
 export type Beat = { details?: Record<string, unknown>; metrics?: Snapshot | undefined }
 
-/** Says that this process lives and how it does; to be called once a second. Measures stay until there are newer ones. */
+/** Writes the heartbeat of this process; to be called once a second. Metrics remain until newer ones are given. */
 export function beat(db: Db, role: string, instanceId: string, { details, metrics }: Beat = {}) {
   return db.exec(
     'beat',
@@ -19,7 +19,7 @@ export function beat(db: Db, role: string, instanceId: string, { details, metric
   )
 }
 
-/** The processes that were heard of in the last five seconds, by the database's clock. */
+/** Returns the processes with a heartbeat in the last five seconds, by the database's clock. */
 export function listLiveRoles(db: Db) {
   return db.many<LiveRole>(
     'list_live_roles',
@@ -30,7 +30,7 @@ export function listLiveRoles(db: Db) {
   )
 }
 
-/** What the processes that were heard of in the last five seconds have measured. */
+/** Returns the metrics of the processes with a heartbeat in the last five seconds. */
 export async function listMetrics(db: Db): Promise<Snapshot[]> {
   const rows = await db.many<{ metrics: Snapshot }>(
     'list_metrics',
@@ -42,7 +42,7 @@ export async function listMetrics(db: Db): Promise<Snapshot[]> {
   return rows.map((row) => row.metrics)
 }
 
-/** Forgets processes that have been gone for a day. */
+/** Deletes the rows of processes without a heartbeat for a day. */
 export function deleteOldHeartbeats(db: Db) {
   return db.exec(
     'delete_old_heartbeats',

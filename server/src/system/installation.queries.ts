@@ -2,13 +2,13 @@ import type { Db } from '../db/db.ts'
 
 export type Mode = 'sandbox' | 'production'
 
-/** The mode this database was made for, or undefined before its first start. */
+/** Returns the mode that this database was made for; undefined before its first start. */
 export async function findMode(db: Db): Promise<Mode | undefined> {
   const row = await db.maybeOne<{ mode: Mode }>('find_mode', /* sql */ `select mode from installation`)
   return row?.mode
 }
 
-/** Remembers the mode of a new database, and answers the mode it has: the one it was first started in. */
+/** Stores the mode of a new database, and returns the mode that it has: that of its first start. */
 export async function ensureMode(db: Db, mode: Mode): Promise<Mode> {
   const row = await db.one<{ mode: Mode }>(
     'ensure_mode',
@@ -21,7 +21,7 @@ export async function ensureMode(db: Db, mode: Mode): Promise<Mode> {
   return row.mode
 }
 
-/** Whether this is a restored copy, or was switched to another mode, and has not been told yet to send. */
+/** Whether sending is paused: after a restore or a switch of the mode, until an operator resumes it. */
 export async function isSendingPaused(db: Db): Promise<boolean> {
   const row = await db.maybeOne<{ paused: boolean }>(
     'is_sending_paused',
@@ -30,7 +30,7 @@ export async function isSendingPaused(db: Db): Promise<boolean> {
   return row?.paused ?? false
 }
 
-/** From the commit on, no gateway takes up texts, or gateways do again. */
+/** Pauses or resumes sending for all gateways, from the commit on. */
 export function setSendingPaused(db: Db, paused: boolean) {
   return db.exec('set_sending_paused', /* sql */ `update installation set sending_paused = $1`, [paused])
 }

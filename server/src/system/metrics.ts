@@ -4,21 +4,21 @@ import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { AggregatorRegistry, Registry } from 'prom-client'
 import type { MetricFamily } from '../lib/metric-series.ts'
 
-/** What a process tells of itself: families of series, each with the process's role and name. */
+/** The metrics of a process: families of series, each labeled with the process's role and name. */
 export type Snapshot = Array<MetricFamily & { aggregator: 'sum' }>
 
-const tellEveryMs = 4_900 // heartbeats come each second, and not to the millisecond
+const snapshotEveryMs = 4_900 // less than five seconds, because heartbeats are a second apart, give or take
 
 /**
- * The measures of one process. Whoever counts something hands over a function that answers the family; it is called
- * when somebody asks, every few seconds. Nothing here costs anything while texts are sent.
+ * The metrics of one process. A component registers a function that returns its family; it is called for each snapshot,
+ * every few seconds. Nothing here runs on the send path.
  */
 export class Metrics {
   readonly #labels: { role: string; process: string }
   #families: Array<() => MetricFamily> = []
-  #toldAt = Number.NEGATIVE_INFINITY
+  #snapshotAt = Number.NEGATIVE_INFINITY
 
-  // machines that were made of one image have one name, and processes in containers one number
+  // machines made from one image share a host name, and processes in containers a process id
   constructor(role: string, process = `${hostname()}:${globalThis.process.pid}:${randomUUID().slice(0, 8)}`) {
     this.#labels = { role, process }
   }
@@ -27,16 +27,16 @@ export class Metrics {
     this.#families.push(family)
   }
 
-  /** Whose measures these are, as the label of each series says. */
+  /** The name of the process in the label of each series. */
   get process(): string {
     return this.#labels.process
   }
 
-  /** What goes along with a heartbeat: all measures once in five seconds, which is often enough for who scrapes them. */
+  /** Returns a snapshot once in five seconds, for the heartbeat; undefined in between. */
   news(): Snapshot | undefined {
     const now = performance.now()
-    if (now - this.#toldAt < tellEveryMs) return undefined
-    this.#toldAt = now
+    if (now - this.#snapshotAt < snapshotEveryMs) return undefined
+    this.#snapshotAt = now
     return this.snapshot()
   }
 
@@ -49,7 +49,7 @@ export class Metrics {
   }
 }
 
-/** Memory, processor time and the event loop's delay of this process, as every role tells them. */
+/** Registers memory, processor time and event loop delay of this process, as every role reports them. */
 export function measureProcess(metrics: Metrics): void {
   const delay = monitorEventLoopDelay({ resolution: 10 })
   delay.enable()
@@ -66,7 +66,7 @@ export function measureProcess(metrics: Metrics): void {
   })
   one(
     'carillon_process_event_loop_delay_seconds',
-    'Longest delay of the event loop since it was last asked',
+    'Longest delay of the event loop since the last snapshot',
     'gauge',
     () => {
       const longest = delay.max / 1e9
@@ -78,7 +78,7 @@ export function measureProcess(metrics: Metrics): void {
 
 export const metricsContentType = Registry.PROMETHEUS_CONTENT_TYPE
 
-/** The snapshots of several processes as one text in Prometheus' exposition format. */
+/** Returns the snapshots of several processes as one text in Prometheus' exposition format. */
 export function renderMetrics(snapshots: Snapshot[]): Promise<string> {
   return AggregatorRegistry.aggregate(snapshots).metrics()
 }

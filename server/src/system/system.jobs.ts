@@ -1,7 +1,7 @@
 import type { Job } from '../jobs/jobs.ts'
 import { deleteOldHeartbeats } from './heartbeats.queries.ts'
 
-/** Forgets the heartbeats of processes long gone. */
+/** Deletes the heartbeats of processes that ended long ago. */
 export const forgetHeartbeatsJob: Job = {
   name: 'system.forget-heartbeats',
   async run(rt) {
