@@ -169,7 +169,7 @@ create table connections (
   enquire_link_s integer not null default 15,
   -- how a receipt spells the id of the response: in any way, letter for letter, or in a base of its own
   receipt_id_form text not null default 'any',
-  -- the meaning of this SMSC's codes: {"receipt": {"4470": "blocked"}, "status": {"0x45": "soft"}}
+  -- the statuses of this SMSC's codes: {"receipt": {"4470": "blocked"}, "status": {"0x45": "soft"}}
   error_map jsonb not null default '{}',
   query_sm boolean not null default false,
   query_after_s integer not null default 1800,
@@ -385,12 +385,12 @@ create table inbound_messages (
   -- the number of lists that the opt-out applied to
   lists_left integer,
   -- opt_out, help, other
-  meaning text,
-  answer_message_id bigint,
+  kind text,
+  reply_message_id bigint,
   interpreted_at timestamptz,
   constraint inbound_messages_pkey primary key (id),
-  constraint inbound_messages_answer_message_id_fkey foreign key (answer_message_id) references messages(id),
-  constraint inbound_messages_connection_id_fkey foreign key (connection_id) references connections(id)
+  constraint inbound_messages_connection_id_fkey foreign key (connection_id) references connections(id),
+  constraint inbound_messages_reply_message_id_fkey foreign key (reply_message_id) references messages(id)
 );
 create index inbound_messages_phone on inbound_messages (phone, id);
 create index inbound_messages_waiting on inbound_messages (phone, id) where (interpreted_at is null);
@@ -856,7 +856,7 @@ create table send_chunks (
   closes_at timestamptz,
   -- number of earlier attempts of its texts
   attempt smallint not null default 0,
-  -- where the handsets of all its rows may be (quiet-hours/places.ts), so that the next window is computed without reading
+  -- the location of the phones of all its rows (quiet-hours/locations.ts), so that the next window is computed without reading
   -- the rows; null where no window applies
   place text,
   constraint send_chunks_pkey primary key (id),

@@ -15,9 +15,9 @@ const liveness = 'heartbeats: which processes live, by one clock'
 
 /** Statement (file and name) and the reason why it reads the database's clock. */
 const allowed: Record<string, string> = {
-  'connections/bind-slots.queries.ts make_slots': lock,
+  'connections/bind-slots.queries.ts sync_slots': lock,
   'connections/bind-slots.queries.ts renew_slots': `${lease}; changed_at belongs to it`,
-  'connections/bind-slots.queries.ts take_slots': `${lease}; gateways that live, by their heartbeats`,
+  'connections/bind-slots.queries.ts claim_slots': `${lease}; gateways that live, by their heartbeats`,
   'connections/bind-slots.queries.ts release_slots': `${lease}; changed_at belongs to it`,
   'connections/connections.queries.ts find_uses_of_connection': lock,
   'connections/connections.queries.ts list_bind_slots': lock,
