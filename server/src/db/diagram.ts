@@ -1,4 +1,4 @@
-import type { Schema } from './schema.ts'
+import type { DatabaseSchema } from './schema.ts'
 
 // docs/database.md has a diagram per area. The page names the tables of an area in a comment before the diagram; the
 // diagram itself is written from the schema, so that it cannot be wrong.
@@ -6,7 +6,7 @@ import type { Schema } from './schema.ts'
 const block = /<!-- diagram of ([\w, ]+) -->\n\n```mermaid\n[^`]*```\n/g
 
 /** Returns the page with its diagrams written anew; throws when a table is in no area, in two, or does not exist. */
-export function fillDiagrams(page: string, schema: Schema): string {
+export function fillDiagrams(page: string, schema: DatabaseSchema): string {
   const areas = [...page.matchAll(block)].map(([, tables = '']) => tables.split(', '))
   const named = areas.flat()
   const names = schema.tables.map(({ name }) => name)
@@ -22,7 +22,7 @@ export function fillDiagrams(page: string, schema: Schema): string {
 }
 
 /** Returns a diagram of these tables: their keys, and all their references, to tables of other areas too. */
-function diagramOf(schema: Schema, names: string[]): string {
+function diagramOf(schema: DatabaseSchema, names: string[]): string {
   const tables = schema.tables.filter(({ name }) => names.includes(name))
   const entities = tables.map(({ name, columns, key, references }) => {
     const lines = columns

@@ -5,9 +5,9 @@ import { migrationsFolder } from './migrate.ts'
 // The schema as PostgreSQL's catalog has it, for schema.sql and for the check of docs/database.md. Partitions and the tables
 // of the job queue are left out: they are created while the product runs.
 
-export type Column = { name: string; definition: string }
+type Column = { name: string; definition: string }
 
-export type Table = {
+type Table = {
   name: string
   /** `unlogged `, or nothing. */
   persistence: string
@@ -24,10 +24,10 @@ export type Table = {
   references: { column: string; table: string; nullable: boolean }[]
 }
 
-export type Schema = { types: string[]; sequences: string[]; functions: string[]; tables: Table[] }
+export type DatabaseSchema = { types: string[]; sequences: string[]; functions: string[]; tables: Table[] }
 
 /** Reads the schema `public` of a migrated database. */
-export async function readSchema(client: pg.ClientBase): Promise<Schema> {
+export async function readSchema(client: pg.ClientBase): Promise<DatabaseSchema> {
   const texts = async (sql: string) => (await client.query<{ text: string }>(sql)).rows.map((row) => row.text)
   const { rows: tables } = await client.query<Table>(/* sql */ `
     select c.relname as name, case c.relpersistence when 'u' then 'unlogged ' else '' end as persistence,
@@ -123,7 +123,7 @@ export async function readComments(): Promise<Comments> {
 }
 
 /** Returns the text of schema.sql. */
-export function renderSchema(schema: Schema, comments: Comments): string {
+export function renderSchema(schema: DatabaseSchema, comments: Comments): string {
   const commentOf = (key: string, indent = '') => (comments.get(key) ?? []).map((line) => `${indent}${line}\n`).join('')
   const tables = schema.tables.map((table) => {
     const columns = table.columns.map(({ name, definition }) => ({
