@@ -151,7 +151,7 @@ async function checkLog(database: Queryable, messageId: number, recipients: numb
     /* sql */ `
     select audience::int, delivered::int,
            (queued + submitting + sent + unknown + bounced + expired + suppressed + cancelled)::int as others
-      from message_counters where message_id = $1`,
+      from message_totals where message_id = $1`,
     [messageId],
   )
   expectEqual('rows of the message log', counted.audience, recipients)

@@ -88,9 +88,13 @@ begin
 end $$;
 
 -- How many recipients are in each state; changes in the transaction that moves the rows. A table of its
--- own, half empty, so that the many updates stay on one page and leave the text alone.
+-- own, nearly empty pages, so that the many updates stay on one page and leave the text alone.
+--
+-- A broadcast has several counter rows, so that its batches do not wait for each other's commit: each connection adds to
+-- one of them. A single row may be negative; only the sums count anything.
 create table message_counters (
-  message_id bigint primary key references messages on delete cascade,
+  message_id bigint not null references messages on delete cascade,
+  counter_row smallint not null default 0,
   audience bigint not null default 0,
   queued bigint not null default 0,
   submitting bigint not null default 0,
@@ -102,8 +106,18 @@ create table message_counters (
   suppressed bigint not null default 0,
   cancelled bigint not null default 0,
   clean_count bigint not null default 0,
-  unsubscribe_count bigint not null default 0
+  unsubscribe_count bigint not null default 0,
+  primary key (message_id, counter_row)
 ) with (fillfactor = 10);
+
+-- The sums of a message's counter rows, in the snapshot of the statement that reads them.
+create view message_totals as
+select message_id, sum(audience)::bigint as audience, sum(queued)::bigint as queued,
+       sum(submitting)::bigint as submitting, sum(sent)::bigint as sent, sum(unknown)::bigint as unknown,
+       sum(delivered)::bigint as delivered, sum(bounced)::bigint as bounced, sum(expired)::bigint as expired,
+       sum(suppressed)::bigint as suppressed, sum(cancelled)::bigint as cancelled,
+       sum(clean_count)::bigint as clean_count, sum(unsubscribe_count)::bigint as unsubscribe_count
+  from message_counters group by message_id;
 
 -- How far a broadcast's audience has been written. The cursor commits with each slice, so that a slice happens once.
 create table expansions (

@@ -191,7 +191,7 @@ export async function readCounters(db: Db, messageId: number): Promise<Counters>
     'read_counters',
     `select audience, queued, submitting, sent, unknown, delivered, bounced, expired, suppressed, cancelled,
             clean_count as "cleanCount", unsubscribe_count as "unsubscribeCount"
-       from message_counters where message_id = $1`,
+       from message_totals where message_id = $1`,
     [messageId],
   )
 }
@@ -212,7 +212,7 @@ export async function checkBooks(db: Db, messageId: number): Promise<void> {
                    is distinct from
                       (l.audience, l.queued, l.submitting, l.sent, l.unknown, l.delivered, l.bounced, l.expired, l.suppressed, l.cancelled)
                  then 'counters ' || row_to_json(c)::text || ' but the log has ' || row_to_json(l)::text end as wrong
-       from counted l, message_counters c where c.message_id = $1`,
+       from counted l, message_totals c where c.message_id = $1`,
     [messageId],
   )
   if (wrong) throw new Error(wrong)

@@ -1,28 +1,43 @@
-/** A column of a subscriber `s` that is read along with the phone: what it is called, what it is, and what it is made from. */
-export type AlsoRead = { name: string; from: string[]; as?: string }
+import { join, param, raw, type Sql, sql } from '../db/sql.ts'
+import type { SliceAudience } from '../log/slices.queries.ts'
+
+/** A column that is read from subscriber `s` along with the phone: its name, the columns it needs, and its expression. */
+export type ExtraColumn = { name: string; from: string[]; as?: Sql }
+
+/** The next subscribers of a list after a phone, at most `rows` of them, and the moment at which the audience is taken. */
+export type AudienceRange = { listId: number; cursorPhone: number; audienceAt: Date; rows: number }
 
 /**
- * The CTEs `audience` (phone, subscribed, and what else is asked for), the next of list $2 after phone $3 in the order of
- * their phones, and `passed` (rows, last_phone), how far that looked: at most $5 subscribers. `tests` is an expression for
- * the audience as the API has it; all of the list belongs to it when there is none. It is the audience of the moment $4.
+ * The CTEs `audience` (phone, subscribed, and the extra columns), the range's subscribers in the order of their phones,
+ * and `passed` (rows, last_phone), the subscribers that were read. `tests` is an expression for the audience as the API
+ * has it; without one the whole list belongs to the audience.
  */
-export function audienceRows(tests: string | undefined, also: AlsoRead[] = []): string {
-  const more = also.map(({ name, as }) => `, ${as ?? `s.${name}`} as ${name}`).join('')
+export function audienceRows(range: AudienceRange, tests?: Sql, extra: ExtraColumn[] = []): Sql {
+  const listId = param(range.listId)
+  const after = param(range.cursorPhone)
+  const at = param(range.audienceAt)
+  const limit = param(range.rows)
+  const more = join(
+    extra.map(({ name, as }) => sql`, ${as ?? raw(`s.${name}`)} as ${raw(name)}`),
+    '',
+  )
+  // subscribed at the audience's moment, whatever happened to the subscriber since
+  const belongs = sql`s.opted_in_at <= ${at} and (s.state = 'subscribed' or greatest(s.opted_out_at, s.cleaned_at) > ${at})`
   if (tests === undefined) {
-    return /* sql */ `
+    return sql`
     audience as materialized (
       select s.phone, s.state = 'subscribed' as subscribed ${more}
         from subscribers s
-       where s.list_id = $2 and s.phone > $3 and ${belongs}
+       where s.list_id = ${listId} and s.phone > ${after} and ${belongs}
        order by s.phone
-       limit $5
+       limit ${limit}
     ), passed as (
       select count(*) as rows, max(phone) as last_phone from audience
     )`
   }
-  const columns = new Set(['tags', 'custom_fields', ...also.flatMap(({ from }) => from)])
-  // the limit is on rows looked at, not on rows that pass: where few do, a slice would have to search the whole list
-  return /* sql */ `
+  const columns = new Set(['tags', 'custom_fields', ...extra.flatMap(({ from }) => from)])
+  // the limit is on rows read, not on rows that pass: where few pass, a slice would have to search the whole list
+  return sql`
     wanted as materialized (
       select case when tests ? 'tags_any' then array(select jsonb_array_elements_text(tests -> 'tags_any')) end as tags_any,
              case when tests ? 'tags_all' then array(select jsonb_array_elements_text(tests -> 'tags_all')) end as tags_all,
@@ -31,11 +46,11 @@ export function audienceRows(tests: string | undefined, also: AlsoRead[] = []): 
              coalesce(tests -> 'custom_fields', '[]') as custom_fields
         from (select ${tests} as tests) given
     ), scanned as materialized (
-      select phone, state, opted_in_at, opted_out_at, cleaned_at, ${[...columns].join(', ')}
+      select phone, state, opted_in_at, opted_out_at, cleaned_at, ${raw([...columns].join(', '))}
         from subscribers
-       where list_id = $2 and phone > $3
+       where list_id = ${listId} and phone > ${after}
        order by phone
-       limit $5
+       limit ${limit}
     ), audience as materialized (
       select s.phone, s.state = 'subscribed' as subscribed ${more}
         from scanned s cross join wanted w
@@ -49,7 +64,7 @@ export function audienceRows(tests: string | undefined, also: AlsoRead[] = []): 
                     when 'exists' then (${value} is not null) = (f.value <> 'false')
                     when 'eq' then ${value} = f.value
                     when 'ne' then ${value} is distinct from f.value
-                    -- a value that was kept for a former field of another type cannot be compared
+                    -- a value that was stored for a former field of another type cannot be compared
                     when 'gt' then jsonb_typeof(${value}) = jsonb_typeof(f.value) and ${value} > f.value
                     when 'lt' then jsonb_typeof(${value}) = jsonb_typeof(f.value) and ${value} < f.value
                     when 'contains' then position(lower(f.value #>> '{}') in lower(${value} #>> '{}')) > 0
@@ -59,15 +74,11 @@ export function audienceRows(tests: string | undefined, also: AlsoRead[] = []): 
     )`
 }
 
-// Who was subscribed to the list at the audience's moment, whatever became of them since.
-const belongs = /* sql */ `
-  s.opted_in_at <= $4 and (s.state = 'subscribed' or greatest(s.opted_out_at, s.cleaned_at) > $4)`
+/** The stored value of a test's field; null where there is none. */
+const value = raw(`nullif(s.custom_fields -> f.key, 'null')`)
 
-/** The value of the field that a test is of, as it is kept; null where there is none. */
-const value = `nullif(s.custom_fields -> f.key, 'null')`
-
-/** The next subscribers of message $1: all of its list, or those of them who pass the message's tests. */
-export function audienceCtes(isFiltered: boolean): { name: string; ctes: string } {
-  if (!isFiltered) return { name: 'all', ctes: audienceRows(undefined) }
-  return { name: 'filtered', ctes: audienceRows('(select audience from messages where id = $1)') }
+/** The next subscribers of a message: all of its list, or those of them who pass the message's tests. */
+export function sliceAudience(range: AudienceRange, messageId: number, isFiltered: boolean): SliceAudience {
+  if (!isFiltered) return { name: 'all', ctes: audienceRows(range) }
+  return { name: 'filtered', ctes: audienceRows(range, sql`(select audience from messages where id = ${messageId})`) }
 }

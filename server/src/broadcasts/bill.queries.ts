@@ -1,6 +1,7 @@
 import type { Choice } from '../db/all-or-each.ts'
 import type { Db } from '../db/db.ts'
 import { param, sql } from '../db/sql.ts'
+import { totalsOf } from '../log/counters.sql.ts'
 import { logTable } from '../log/log-days.ts'
 import { priceOfPart } from '../rates/rates.sql.ts'
 
@@ -15,7 +16,7 @@ export function claimUnbilled(tx: Db, limit: number, { except, only }: Choice) {
     'claim_unbilled',
     /* sql */ `
     select m.id as "messageId", m.logged_on::text as "loggedOn", c.audience
-      from messages m join message_counters c on c.message_id = m.id
+      from messages m cross join ${totalsOf('m.id')} c
      where m.billed_at is null and m.accepted_at is not null and m.status in ('sent', 'cancelled')
        and c.queued = 0 and c.submitting = 0
        and m.id <> all($2::bigint[]) and ($3::bigint is null or m.id = $3)

@@ -49,6 +49,7 @@ async function deliver(messageId: number, fates: Record<number, [state: string, 
       [messageId, phone, state, status ?? null],
     )
   }
+  await db.exec('forget_counts', 'delete from message_counters where message_id = $1 and counter_row > 0', [messageId])
   await db.exec(
     'recount',
     `update message_counters c set queued = n.queued, sent = n.sent, delivered = n.delivered, bounced = n.bounced,
@@ -61,7 +62,7 @@ async function deliver(messageId: number, fates: Record<number, [state: string, 
                     count(*) filter (where state = 'cancelled') as cancelled,
                     count(*) filter (where state = 'unknown') as unknown
                from message_log where message_id = $1) n
-      where c.message_id = $1`,
+      where c.message_id = $1 and c.counter_row = 0`,
     [messageId],
   )
   await finishMessages(db, new Date())

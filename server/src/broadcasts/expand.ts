@@ -5,7 +5,7 @@ import { readPersonalText } from '../messages/content/personal-text.ts'
 import { lanes } from '../messages/messages.ts'
 import { windowRulesOf } from '../messages/timing/windows.ts'
 import type { Runtime } from '../runtime.ts'
-import { audienceCtes } from './audience.sql.ts'
+import { sliceAudience } from './audience.sql.ts'
 import { claimExpansion, listOpenExpansions } from './expansion.queries.ts'
 import { expandPersonally } from './personal-slice.ts'
 
@@ -49,7 +49,7 @@ export function expandSlice(rt: Pick<Runtime, 'db' | 'clock'>, messageId: number
     const rules = await windowRulesOf(tx, messageId)
     const isSame = text === undefined && rules === undefined
     const { written, ended } = await (isSame
-      ? writeSlice(tx, slice, audienceCtes(cursor.isFiltered))
+      ? writeSlice(tx, slice, sliceAudience(slice, messageId, cursor.isFiltered))
       : expandPersonally(tx, slice, { text, rules }))
     if (ended) await endExpansion(tx, messageId, now)
     if (written > 0) await wake(tx, 'chunks')

@@ -41,7 +41,7 @@ async function send() {
 
 async function finish() {
   await set(`update message_log set state = 'sent'`)
-  await set(`update message_counters set queued = 0, sent = 1`)
+  await set(`update message_counters set queued = 0, sent = (counter_row = 0)::int`)
   await finishMessages(database.db, now)
 }
 
@@ -138,7 +138,7 @@ test.each([
   await send()
   await set(change)
   const mend = await spoil('message_counters')
-  const queued = `(select queued from message_counters where message_id = messages.id) > 0`
+  const queued = `(select queued from message_totals where message_id = messages.id) > 0`
   await expect(end(rt())).rejects.toThrow('it is spoilt')
   expect(await where(queued)).toEqual([ids[0]])
   await mend()

@@ -1,4 +1,5 @@
 import type { Db } from '../db/db.ts'
+import { totalsOf } from '../log/counters.sql.ts'
 
 export type OverdueMessage = {
   messageId: number
@@ -43,7 +44,7 @@ export function listOverdue(db: Db, now: Date, patienceMs: number, except: numbe
       select m.id, m.logged_on, m.again_at, m.cancelled_at, false
         from messages m
         join patience p on p.short_code_id = m.short_code_id
-        join message_counters c on c.message_id = m.id
+        cross join ${totalsOf('m.id')} c
        where m.status = 'cancelled' and m.closed_at is null and m.cancelled_at < (select at from latest)
          and m.cancelled_at < $1 - p.time
          -- a gateway still has to say what it left in the middle

@@ -1,6 +1,7 @@
 import type { Db } from '../db/db.ts'
+import { sql } from '../db/sql.ts'
 import type { Audience } from '../messages/audience/audience.ts'
-import { type AlsoRead, audienceRows } from './audience.sql.ts'
+import { audienceRows, type ExtraColumn } from './audience.sql.ts'
 
 export type AudienceSlice = {
   listId: number
@@ -31,37 +32,40 @@ export type AudienceRow = {
 
 export type AudienceRead = { people: AudienceRow[]; lastPhone: number | null; ended: boolean }
 
-const profile: AlsoRead[] = ['first_name', 'last_name', 'email', 'zip_code'].map((name) => ({ name, from: [name] }))
+const profile: ExtraColumn[] = ['first_name', 'last_name', 'email', 'zip_code'].map((name) => ({ name, from: [name] }))
 
-const fieldValues: AlsoRead = {
+const fieldValues = (fieldKeys: string[]): ExtraColumn => ({
   name: 'field_values',
   from: ['custom_fields'],
-  as: 'array(select s.custom_fields -> key from unnest($6::text[]) with ordinality as asked(key, n) order by n)',
-}
+  as: sql`array(select s.custom_fields -> key from unnest(${fieldKeys}::text[]) with ordinality as asked(key, n) order by n)`,
+})
 
-const lookedUp: AlsoRead = {
+const lookedUp: ExtraColumn = {
   name: 'looked_up',
   from: ['carrier'],
-  as: 'coalesce((select n.carrier from number_look_ups n where n.phone = s.phone), nullif(s.carrier, 0))',
+  as: sql`coalesce((select n.carrier from number_look_ups n where n.phone = s.phone), nullif(s.carrier, 0))`,
 }
 
-const notAsked: AlsoRead = { name: 'looked_up', from: [], as: 'null::int' }
+const notAsked: ExtraColumn = { name: 'looked_up', from: [], as: sql`null::int` }
 
-const noValues: AlsoRead = { name: 'field_values', from: [], as: '$6::jsonb[]' }
+const noValues: ExtraColumn = { name: 'field_values', from: [], as: sql`'{}'::jsonb[]` }
 
 /** The next of an audience after the cursor, and how far that looked. */
 export async function readAudienceSlice(db: Db, slice: AudienceSlice): Promise<AudienceRead> {
   const { audience, fieldKeys } = slice
-  const also = [...profile, fieldKeys.length > 0 ? fieldValues : noValues, slice.withCarriers ? lookedUp : notAsked]
+  const also = [
+    ...profile,
+    fieldKeys.length > 0 ? fieldValues(fieldKeys) : noValues,
+    slice.withCarriers ? lookedUp : notAsked,
+  ]
   const rows = await db.many<AudienceRow & { rows: number; lastPhone: number | null }>(
     `read_audience${audience ? '_filtered' : ''}${fieldKeys.length > 0 ? '_with_fields' : ''}${slice.withCarriers ? '_with_carriers' : ''}`,
-    /* sql */ `
-    with ${audienceRows(audience ? '$1::jsonb' : undefined, also)}
+    sql`
+    with ${audienceRows(slice, audience ? sql`${JSON.stringify(audience)}::jsonb` : undefined, also)}
     select a.phone, a.subscribed, a.first_name as "firstName", a.last_name as "lastName", a.email, a.zip_code as "zipCode",
            a.field_values as values, a.looked_up as carrier, p.rows, p.last_phone as "lastPhone"
-      from passed p left join audience a on ${audience ? 'true' : '$1::jsonb is null'}
+      from passed p left join audience a on true
      order by a.phone`,
-    [audience && JSON.stringify(audience), slice.listId, slice.cursorPhone, slice.audienceAt, slice.rows, fieldKeys],
   )
   const [first] = rows
   return {

@@ -1,4 +1,5 @@
 import type { Db } from '../db/db.ts'
+import { totalsOf } from '../log/counters.sql.ts'
 
 export type PendingWork = {
   /** Messages in state sending, and their queued texts. */
@@ -15,7 +16,7 @@ export function countPendingWork(db: Db) {
     select count(*) filter (where m.status = 'sending') as messages,
            coalesce(sum(c.queued) filter (where m.status = 'sending'), 0)::bigint as texts,
            count(*) filter (where m.status = 'scheduled') as scheduled
-      from messages m left join message_counters c on c.message_id = m.id
+      from messages m left join ${totalsOf('m.id')} c on true
      where m.status in ('sending', 'scheduled')`,
   )
 }

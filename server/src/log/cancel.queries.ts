@@ -1,6 +1,8 @@
 import type { Db } from '../db/db.ts'
 import { rowsOfChunks } from './chunk-rows.sql.ts'
+import { countMoves, totalsOf } from './counters.sql.ts'
 import { logTable } from './log-days.ts'
+import { from, to } from './transitions.ts'
 
 export type Cancelled = { messageId: number; loggedOn: string }
 
@@ -10,7 +12,7 @@ export function listCancelledQueued(db: Db) {
     'list_cancelled_queued',
     /* sql */ `
     select m.id as "messageId", m.logged_on as "loggedOn"
-      from messages m join message_counters c on c.message_id = m.id
+      from messages m cross join ${totalsOf('m.id')} c
      where m.status = 'cancelled' and m.closed_at is null and c.queued > 0
      order by m.id limit 20`,
   )
@@ -30,12 +32,11 @@ export async function cancelChunks(
       select first_log_id, last_log_id from send_chunks
        where message_id = $1 and first_log_id > $2 order by first_log_id limit 5
     ), moved as (
-      update ${logTable(loggedOn)} l set state = 'cancelled', closed_at = $3
-       where l.state = 'queued' and l.id = any(${rowsOfChunks(loggedOn, 'queued')})
-      returning 1
+      update ${logTable(loggedOn)} l set state = ${to('cancel')}, closed_at = $3
+       where l.state = ${from('cancel')} and l.id = any(${rowsOfChunks(loggedOn, 'queued')})
+      returning l.message_id
     ), counted as (
-      update message_counters c set queued = c.queued - t.n, cancelled = c.cancelled + t.n
-        from (select count(*) as n from moved) t where c.message_id = $1 and t.n > 0
+${countMoves(['cancel'])}
     )
     select max(last_log_id) as last from chunks`,
     [messageId, afterLogId, at],
@@ -62,7 +63,7 @@ export async function isOnItsWay(db: Db, messageId: number): Promise<boolean> {
            -- past its lease nobody writes it any more, even if nobody has come yet to call it unknown
            and exists (select from send_chunks k
                         where k.message_id = $1 and k.done_at is null and k.lease_until > clock_timestamp()) as moving
-      from message_counters c where c.message_id = $1`,
+      from message_totals c where c.message_id = $1`,
     [messageId],
   )
   return moving

@@ -1,6 +1,8 @@
 import type { Db } from '../db/db.ts'
 import { rowsOfChunks } from './chunk-rows.sql.ts'
+import { countMoves } from './counters.sql.ts'
 import { logTable } from './log-days.ts'
+import { from, to } from './transitions.ts'
 
 /** A message at its receipt deadline. */
 export type Overdue = {
@@ -28,12 +30,11 @@ export async function expireChunks(
       select first_log_id, last_log_id from send_chunks
        where message_id = $1 and first_log_id > $2 order by first_log_id limit 5
     ), moved as (
-      update ${logTable(overdue.loggedOn)} l set state = 'expired', reason = 'no_receipt', closed_at = $3
-       where l.state = 'sent' and l.id = any(${rowsOfChunks(overdue.loggedOn, 'sent')}) and ${isOverdue}
-      returning 1
+      update ${logTable(overdue.loggedOn)} l set state = ${to('close')}, reason = 'no_receipt', closed_at = $3
+       where l.state = ${from('close')} and l.id = any(${rowsOfChunks(overdue.loggedOn, 'sent')}) and ${isOverdue}
+      returning l.message_id
     ), counted as (
-      update message_counters c set sent = c.sent - t.n, expired = c.expired + t.n
-        from (select count(*) as n from moved) t where c.message_id = $1 and t.n > 0
+${countMoves(['close'])}
     )
     select max(last_log_id) as last from chunks`,
     [overdue.messageId, afterLogId, at, overdue.againAt],
@@ -65,9 +66,9 @@ export async function requeueUnknown(tx: Db, overdue: Overdue, ids: number[], at
     /* sql */ `
     with moved as (
       update ${logTable(overdue.loggedOn)} l
-         set state = 'queued', again_at = $3, submitted_at = null, carrier_status = null
-       where l.id = any($2::bigint[]) and l.state = 'unknown' and l.again_at is null
-      returning l.id
+         set state = ${to('requeue')}, again_at = $3, submitted_at = null, carrier_status = null
+       where l.id = any($2::bigint[]) and l.state = ${from('requeue')} and l.again_at is null
+      returning l.id, l.message_id
     ), opened as (
       update send_chunks c
          set done_at = null, leased_by = null, lease_until = null, due_at = $3,
@@ -76,8 +77,7 @@ export async function requeueUnknown(tx: Db, overdue: Overdue, ids: number[], at
        where c.message_id = $1
          and exists (select from moved where moved.id between c.first_log_id and c.last_log_id)
     ), counted as (
-      update message_counters c set unknown = c.unknown - t.n, queued = c.queued + t.n
-        from (select count(*) as n from moved) t where c.message_id = $1 and t.n > 0
+${countMoves(['requeue'])}
     ), begun as (
       update messages set status = 'sending', again_at = $3 where id = $1 and exists (select from moved)
     )
@@ -93,9 +93,9 @@ export async function closeMessage(db: Db, overdue: Overdue, at: Date): Promise<
     'close_message',
     /* sql */ `
     with closed as (
-      update messages m set closed_at = $2 from message_counters c
+      update messages m set closed_at = $2
        where m.id = $1 and m.status <> 'sending' and m.closed_at is null and m.again_at is not distinct from $3
-         and c.message_id = m.id and c.sent = 0
+         and (select sent from message_totals where message_id = $1) = 0
       returning m.id
     )
     delete from send_chunks where message_id in (select id from closed)`,

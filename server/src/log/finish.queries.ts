@@ -10,9 +10,8 @@ export async function finishMessages(db: Db, at: Date): Promise<number> {
     /* sql */ `
     update messages m
        set status = 'sent', sent_at = coalesce(m.sent_at, $1), paused_at = null
-      from message_counters c
      where m.status = 'sending' and m.expanded_at is not null
-       and c.message_id = m.id and c.queued = 0 and c.submitting = 0`,
+       and (select queued + submitting from message_totals where message_id = m.id) = 0`,
     [at],
   )
 }

@@ -1,6 +1,8 @@
 import type { Db } from '../db/db.ts'
 import { type Chunk, ownChunkId } from './chunk.ts'
+import { countMoves } from './counters.sql.ts'
 import { logTable } from './log-days.ts'
+import { from, to } from './transitions.ts'
 
 /**
  * Renews leases and answers the chunks still ours, and of each whether its message is cancelled. Ours are those whose
@@ -57,13 +59,11 @@ export function abandonSubmitting(db: Db, chunk: Chunk): Promise<number> {
     `abandon_submitting_${chunk.loggedOn}`,
     /* sql */ `
     with moved as (
-      update ${logTable(chunk.loggedOn)} l set state = 'unknown', carrier_status = 'no answer'
-       where l.id between $1 and $2 and l.state = 'submitting' and l.chunk_id is not distinct from $6
+      update ${logTable(chunk.loggedOn)} l set state = ${to('abandon')}, carrier_status = 'no answer'
+       where l.id between $1 and $2 and l.state = ${from('abandon')} and l.chunk_id is not distinct from $5
          and exists (select from send_chunks c where c.id = $3 and c.epoch = $4 for share)
-      returning 1
-    ), total as (select count(*) as n from moved)
-    update message_counters c set submitting = c.submitting - n, unknown = c.unknown + n
-      from total where c.message_id = $5 and n > 0`,
-    [chunk.firstLogId, chunk.lastLogId, chunk.id, chunk.epoch, chunk.messageId, ownChunkId(chunk)],
+      returning l.message_id
+    )${countMoves(['abandon'])}`,
+    [chunk.firstLogId, chunk.lastLogId, chunk.id, chunk.epoch, ownChunkId(chunk)],
   )
 }

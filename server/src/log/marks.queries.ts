@@ -1,8 +1,11 @@
 import type { BounceReason } from '../connections/status-map.ts'
 import type { Db } from '../db/db.ts'
+import { raw, sql } from '../db/sql.ts'
 import { type CarrierOptOut, cleanDeadNumbers } from '../subscribers/clean.sql.ts'
 import { type Chunk, ownChunkId, type Recipient } from './chunk.ts'
+import { countMoves } from './counters.sql.ts'
 import { logTable, submitsTable } from './log-days.ts'
+import { from, to } from './transitions.ts'
 
 // The marks a gateway makes on log rows around a submit_sm. Each moves the rows and the message's counters in one
 // statement, in batches of a few hundred ids in ascending order. A mark before the PDU names the lease's epoch and
@@ -87,25 +90,18 @@ export async function markSubmitting(
       -- by an array of ids, not by a join: a join that is planned while the day is small reads the whole day, and goes
       -- on reading it when the day has grown
       update ${logTable(chunk.loggedOn)} l
-         set state = case when (l.id = any((select held from verdict)::bigint[])) is not true then 'submitting'
-                          when (select cancelled from verdict) then 'cancelled'
-                          else 'suppressed' end::message_state,
+         set state = case when (l.id = any((select held from verdict)::bigint[])) is not true then ${to('submit')}
+                          when (select cancelled from verdict) then ${to('cancelAtMark')}
+                          else ${to('suppressAtMark')} end::message_state,
              reason = case when l.id = any((select held from verdict)::bigint[])
                             and not (select cancelled from verdict)
                            then case when (select late from verdict) then 'too_late' else 'not_subscribed' end end,
              submitted_at = case when (l.id = any((select held from verdict)::bigint[])) is not true
                                  then clock_timestamp() end,
              closed_at = case when l.id = any((select held from verdict)::bigint[]) then clock_timestamp() end
-       where l.id = any((select ids from verdict)::bigint[]) and l.state = 'queued'
-      returning l.id, l.state
-    ), total as (
-      select count(*) as n, count(*) filter (where state = 'submitting') as submitting,
-             count(*) filter (where state = 'suppressed') as suppressed from moved
-    ), counted as (
-      update message_counters c
-         set queued = c.queued - t.n, submitting = c.submitting + t.submitting,
-             suppressed = c.suppressed + t.suppressed, cancelled = c.cancelled + t.n - t.submitting - t.suppressed
-        from total t where c.message_id = $5 and t.n > 0
+       where l.id = any((select ids from verdict)::bigint[]) and l.state = ${from('submit')}
+      returning l.id, l.message_id, l.state
+    ), counted as (${countMoves(['submit', 'suppressAtMark', 'cancelAtMark'])}
     )
     select coalesce(array_agg(id order by id) filter (where state = 'submitting'), '{}')::bigint[] as ids from moved`,
     [
@@ -140,14 +136,12 @@ export function unmarkSubmitting(db: Db, chunk: Chunk, ids: number[]): Promise<n
     `unmark_submitting_${chunk.loggedOn}`,
     /* sql */ `
     with moved as (
-      update ${logTable(chunk.loggedOn)} l set state = 'queued', submitted_at = null
-       where l.id = any($1::bigint[]) and l.state = 'submitting'
+      update ${logTable(chunk.loggedOn)} l set state = ${to('unmark')}, submitted_at = null
+       where l.id = any($1::bigint[]) and l.state = ${from('unmark')}
          and exists (select from send_chunks c where c.id = $2 and c.epoch = $3 for share)
-      returning 1
-    ), total as (select count(*) as n from moved)
-    update message_counters c set submitting = c.submitting - n, queued = c.queued + n
-      from total where c.message_id = $4 and n > 0`,
-    [ids, chunk.id, chunk.epoch, chunk.messageId],
+      returning l.message_id
+    )${countMoves(['unmark'])}`,
+    [ids, chunk.id, chunk.epoch],
   )
 }
 
@@ -183,38 +177,31 @@ export async function markSent(db: Db, day: string, connectionId: number, accept
   }
   const { moved } = await db.one<{ moved: number }>(
     `mark_sent_${day}`,
-    /* sql */ `
+    sql`
     with ids as (
-      insert into ${submitsTable(day)} (connection_id, smsc_id, spelling, log_id, phone, part, logged_on, written_at, answer_ms)
-      select $1, a.smsc_id, a.spelling, a.log_id, a.phone, a.part, $6::date, to_timestamp(a.written_ms / 1000.0), a.answer_ms
-        from unnest($2::bigint[], $3::bigint[], $4::smallint[], $5::text[], $8::text[], $9::float8[], $10::int[])
+      insert into ${raw(submitsTable(day))}
+             (connection_id, smsc_id, spelling, log_id, phone, part, logged_on, written_at, answer_ms)
+      select ${connectionId}::smallint, a.smsc_id, a.spelling, a.log_id, a.phone, a.part, ${day}::date,
+             to_timestamp(a.written_ms / 1000.0), a.answer_ms
+        from unnest(${named.map((part) => part.logId)}::bigint[], ${named.map((part) => part.phone)}::bigint[],
+                    ${named.map((part) => part.part)}::smallint[], ${named.map((part) => part.smscId)}::text[],
+                    ${named.map(storedSpelling)}::text[], ${named.map((part) => part.writtenAt ?? null)}::float8[],
+                    ${named.map((part) => part.answerMs ?? null)}::int[])
                as a(log_id, phone, part, smsc_id, spelling, written_ms, answer_ms)
     ), moved as (
-      update ${logTable(day)} l set state = 'sent'
-       where l.id = any($7::bigint[]) and l.state = 'submitting'
+      update ${raw(logTable(day))} l set state = ${raw(to('accept'))}
+       where l.id = any(${complete}::bigint[]) and l.state = ${raw(from('accept'))}
       returning l.message_id
-    ), counted as (
-      update message_counters c set submitting = c.submitting - t.n, sent = c.sent + t.n
-        from (select message_id, count(*) as n from moved group by message_id order by message_id) t
-       where c.message_id = t.message_id
+    ), counted as (${raw(countMoves(['accept']))}
     )
     select count(*) as moved from moved`,
-    [
-      connectionId,
-      named.map((part) => part.logId),
-      named.map((part) => part.phone),
-      named.map((part) => part.part),
-      named.map((part) => part.smscId),
-      day,
-      complete,
-      named.map(({ smscId, spelling }) =>
-        spelling === smscId ? null : (spelling?.slice(0, 255).replaceAll('\0', '') ?? null),
-      ),
-      named.map((part) => part.writtenAt ?? null),
-      named.map((part) => part.answerMs ?? null),
-    ],
   )
   if (moved < complete.length) await markUnknownSent(db, day, complete)
+}
+
+/** The id as the SMSC wrote it, where that differs from the normalized one; cut to what the column stores. */
+function storedSpelling({ smscId, spelling }: Accepted): string | null {
+  return spelling === smscId ? null : (spelling?.slice(0, 255).replaceAll('\0', '') ?? null)
 }
 
 /** Notes of texts whose response had no id that their receipts have to find them in another way. */
@@ -234,13 +221,11 @@ function markUnknownSent(db: Db, day: string, ids: number[]) {
     /* sql */ `
     with moved as (
       update ${logTable(day)} l
-         set state = 'sent', carrier_status = case when l.carrier_status = 'no id' then l.carrier_status end
-       where l.id = any($1::bigint[]) and l.state = 'unknown'
+         set state = ${to('acceptLate')}, carrier_status = case when l.carrier_status = 'no id' then l.carrier_status end
+       where l.id = any($1::bigint[]) and l.state = ${from('acceptLate')}
       returning l.message_id
     )
-    update message_counters c set unknown = c.unknown - t.n, sent = c.sent + t.n
-      from (select message_id, count(*) as n from moved group by message_id order by message_id) t
-     where c.message_id = t.message_id`,
+${countMoves(['acceptLate'])}`,
     [ids],
   )
 }
@@ -257,18 +242,15 @@ export async function markRefused(db: Db, day: string, refused: Refused[]): Prom
     /* sql */ `
     with moved as (
       update ${logTable(day)} l
-         set state = 'bounced', reason = r.reason, carrier_status = r.carrier_status, closed_at = clock_timestamp()
+         set state = ${to('reject')}, reason = r.reason, carrier_status = r.carrier_status, closed_at = clock_timestamp()
         from unnest($1::bigint[], $2::text[], $3::text[]) as r(log_id, reason, carrier_status)
        -- the array says it once more: whatever the join's plan, it reads no other rows
-       where l.id = r.log_id and l.id = any($1::bigint[]) and l.state = 'submitting'
+       where l.id = r.log_id and l.id = any($1::bigint[]) and l.state = ${from('reject')}
       returning l.id, l.message_id, l.phone, l.state, l.reason, l.carrier_status
     ), ${cleanDeadNumbers}, counted as (
-      update message_counters c
-         set submitting = c.submitting - t.n, bounced = c.bounced + t.n, clean_count = c.clean_count + t.cleaned
-        from (select message_id, count(*) as n,
-                     (select count(*) from cleaned where cleaned.message_id = moved.message_id) as cleaned
-                from moved group by message_id order by message_id) t
-       where c.message_id = t.message_id
+${countMoves(['reject'], {
+  also: { clean_count: '(select count(*) from cleaned where cleaned.message_id = moved.message_id)' },
+})}
     )
     select moved.id as "logId", moved.phone, s.code as "shortCode", moved.carrier_status as "carrierStatus"
       from moved join messages m on m.id = moved.message_id join short_codes s on s.id = m.short_code_id
@@ -283,13 +265,11 @@ export function markUnknown(db: Db, day: string, ids: number[]): Promise<number>
     `mark_unknown_${day}`,
     /* sql */ `
     with moved as (
-      update ${logTable(day)} l set state = 'unknown', carrier_status = 'no answer'
-       where l.id = any($1::bigint[]) and l.state = 'submitting'
+      update ${logTable(day)} l set state = ${to('giveUp')}, carrier_status = 'no answer'
+       where l.id = any($1::bigint[]) and l.state = ${from('giveUp')}
       returning l.message_id
     )
-    update message_counters c set submitting = c.submitting - t.n, unknown = c.unknown + t.n
-      from (select message_id, count(*) as n from moved group by message_id order by message_id) t
-     where c.message_id = t.message_id`,
+${countMoves(['giveUp'])}`,
     [ids],
   )
 }

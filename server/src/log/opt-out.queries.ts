@@ -1,4 +1,6 @@
 import type { Db } from '../db/db.ts'
+import { countMore, countMoves } from './counters.sql.ts'
+import { from, to } from './transitions.ts'
 
 /** What an opt-out is for: texts of these lists and, where there is one, all others from the short code. */
 export type OptOutScope = { listIds: number[]; shortCodeId: number | null }
@@ -20,19 +22,17 @@ export function suppressQueued(tx: Db, phones: number[], scope: OptOutScope, at:
     with target as materialized (
       select l.id, l.logged_on
         from message_log l join messages m on m.id = l.message_id
-       where l.phone = any($1::bigint[]) and l.logged_on = any(${openDays}) and l.state = 'queued'
+       where l.phone = any($1::bigint[]) and l.logged_on = any(${openDays}) and l.state = ${from('optOut')}
          and ${isInScope} and m.consent <> 'answer'
        order by l.id
          for update of l
     ), moved as (
-      update message_log l set state = 'suppressed', reason = 'opted_out', closed_at = $4
+      update message_log l set state = ${to('optOut')}, reason = 'opted_out', closed_at = $4
         from target t
-       where l.id = t.id and l.logged_on = t.logged_on and l.logged_on = any(${openDays}) and l.state = 'queued'
+       where l.id = t.id and l.logged_on = t.logged_on and l.logged_on = any(${openDays}) and l.state = ${from('optOut')}
       returning l.message_id
     )
-    update message_counters c set queued = c.queued - t.n, suppressed = c.suppressed + t.n
-      from (select message_id, count(*) as n from moved group by message_id order by message_id) t
-     where c.message_id = t.message_id`,
+${countMoves(['optOut'])}`,
     [phones, scope.listIds, scope.shortCodeId, at],
   )
 }
@@ -61,7 +61,7 @@ export async function countUnsubscribes(tx: Db, left: Array<{ phone: number; lis
     'count_unsubscribes',
     /* sql */ `
     with answered as (
-      select last.id
+      select last.id as message_id
         from unnest($1::bigint[], $2::bigint[]) as g(phone, list_id)
        cross join lateral (
          select m.id from message_log l join messages m on m.id = l.message_id
@@ -69,8 +69,7 @@ export async function countUnsubscribes(tx: Db, left: Array<{ phone: number; lis
             and l.state in ('sent', 'delivered', 'unknown')
           order by l.id desc limit 1) last
     )
-    update message_counters c set unsubscribe_count = c.unsubscribe_count + t.n
-      from (select id, count(*) as n from answered group by id order by id) t where c.message_id = t.id`,
+${countMore('unsubscribe_count', 'answered')}`,
     [left.map((each) => each.phone), left.map((each) => each.listId)],
   )
 }

@@ -1,16 +1,19 @@
 import type { Db } from '../db/db.ts'
+import { param, raw, sql } from '../db/sql.ts'
+import { countMoves } from './counters.sql.ts'
 import { logTable } from './log-days.ts'
+import { to } from './transitions.ts'
 
 export type LogRow = {
   phone: number
-  /** Why he gets nothing; null for who does. */
+  /** Why the recipient gets nothing; null for one who gets the text. */
   reason: string | null
-  /** His own text; null where it is the message's, letter for letter. */
+  /** Recipient-specific text; null means the message's content. */
   content: string | null
   partCount: number
 }
 
-/** Rows from `first` to `last`, by their places in the slice. */
+/** Rows from `first` to `last`, by their index in the slice. */
 export type ChunkOfSlice = {
   first: number
   last: number
@@ -32,53 +35,43 @@ export type PersonalSlice = {
 /** Writes these recipients in their order, with their chunks and counters, and moves the cursor: all in one statement. */
 export async function writePersonalSlice(tx: Db, slice: PersonalSlice): Promise<void> {
   const { rows, chunks } = slice
+  const messageId = param(slice.messageId)
+  const loggedOn = param(slice.loggedOn)
   await tx.exec(
     `write_personal_slice_${slice.loggedOn}`,
-    /* sql */ `
+    sql`
     with block as materialized (
       select nextval('message_log_blocks') * 16384 as first_id
+    ), given as materialized (
+      select phone, case when reason is null then ${raw(to('enqueue'))} else ${raw(to('exclude'))} end as state, reason,
+             content, part_count, n - 1 as n
+        from unnest(${rows.map((row) => row.phone)}::bigint[], ${rows.map((row) => row.reason)}::text[],
+                    ${rows.map((row) => row.content)}::text[], ${rows.map((row) => row.partCount)}::smallint[])
+             with ordinality as row(phone, reason, content, part_count, n)
     ), logged as (
-      insert into ${logTable(slice.loggedOn)}
+      insert into ${raw(logTable(slice.loggedOn))}
              (id, logged_on, message_id, phone, state, reason, content, part_count, closed_at)
-      select block.first_id + n - 1, $2::date, $1, phone,
-             case when reason is null then 'queued' else 'suppressed' end::message_state, reason, content, part_count,
-             case when reason is not null then $3::timestamptz end
-        from block, unnest($5::bigint[], $6::text[], $7::text[], $8::smallint[]) with ordinality
-                      as given(phone, reason, content, part_count, n)
+      select block.first_id + n, ${loggedOn}::date, ${messageId}::bigint, phone, state::message_state, reason, content,
+             part_count, case when reason is not null then ${slice.at}::timestamptz end
+        from block, given
        order by n
     ), chunks as (
       insert into send_chunks (message_id, short_code_id, paused, logged_on, lane, due_at, closes_at, place,
                                first_log_id, last_log_id)
-      select $1, m.short_code_id, m.paused_at is not null, $2::date, $4, due_at, closes_at, place,
-             block.first_id + first, block.first_id + last
+      select ${messageId}::bigint, m.short_code_id, m.paused_at is not null, ${loggedOn}::date, ${slice.lane}::smallint,
+             due_at, closes_at, place, block.first_id + first, block.first_id + last
         from block, messages m,
-             unnest($9::int[], $10::int[], $11::timestamptz[], $12::timestamptz[], $15::text[]) with ordinality
-               as given(first, last, due_at, closes_at, place, n)
-       where m.id = $1
+             unnest(${chunks.map((chunk) => chunk.first)}::int[], ${chunks.map((chunk) => chunk.last)}::int[],
+                    ${chunks.map((chunk) => chunk.opensAt)}::timestamptz[],
+                    ${chunks.map((chunk) => chunk.closesAt)}::timestamptz[],
+                    ${chunks.map((chunk) => chunk.location)}::text[]) with ordinality
+               as chunk(first, last, due_at, closes_at, place, n)
+       where m.id = ${messageId}
        order by n
-    ), counted as (
-      update message_counters c
-         set audience = c.audience + cardinality($5::bigint[]), queued = c.queued + $13,
-             suppressed = c.suppressed + cardinality($5::bigint[]) - $13
-       where c.message_id = $1
+    ), entered as (
+      select ${messageId}::bigint as message_id, state from given
+    ), counted as (${raw(countMoves(['enqueue', 'exclude'], { moved: 'entered' }))}
     )
-    update expansions e set cursor_phone = $14 where e.message_id = $1`,
-    [
-      slice.messageId,
-      slice.loggedOn,
-      slice.at,
-      slice.lane,
-      rows.map((row) => row.phone),
-      rows.map((row) => row.reason),
-      rows.map((row) => row.content),
-      rows.map((row) => row.partCount),
-      chunks.map((chunk) => chunk.first),
-      chunks.map((chunk) => chunk.last),
-      chunks.map((chunk) => chunk.opensAt),
-      chunks.map((chunk) => chunk.closesAt),
-      rows.filter((row) => row.reason === null).length,
-      slice.lastPhone,
-      chunks.map((chunk) => chunk.location),
-    ],
+    update expansions e set cursor_phone = ${slice.lastPhone} where e.message_id = ${messageId}`,
   )
 }

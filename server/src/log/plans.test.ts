@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { freshDatabase, type TestDatabase } from '../../test/database.ts'
 import { make } from '../../test/make.ts'
 import { makeRuntime } from '../../test/runtime.ts'
-import { audienceCtes } from '../broadcasts/audience.sql.ts'
+import { sliceAudience } from '../broadcasts/audience.sql.ts'
 import { listRanges, tally } from '../broadcasts/bill.queries.ts'
 import { expandOnce } from '../broadcasts/expand.ts'
 import { readAudienceSlice } from '../broadcasts/personal-slice.queries.ts'
@@ -29,7 +29,7 @@ import { writePersonalSlice } from './personal-slice.queries.ts'
 import { applyReceipts } from './receipts.queries.ts'
 import { suppressChunks } from './reopen.queries.ts'
 import { queueForLater } from './retry.queries.ts'
-import { type SliceInput, writeSlice } from './slices.queries.ts'
+import { type Slice, writeSlice } from './slices.queries.ts'
 
 // The hot statements are planned once and for all, perhaps on a day that is still empty. Whatever the tables hold, each
 // must find its rows by key: a plan that reads a day's log or submits from end to end is how a fast send dies.
@@ -42,7 +42,7 @@ afterEach(() => database.close())
 
 const day = '2031-05-06'
 const chunk = { id: 1, epoch: 1, messageId: 1, loggedOn: day, firstLogId: 1, lastLogId: 9, listId: 1 } as Chunk
-const slice = { messageId: 1, listId: 1, loggedOn: day, rows: 10 } as SliceInput
+const slice = { messageId: 1, loggedOn: day, rows: 10 } as Slice
 
 const audience = { listId: 1, audience: null, cursorPhone: 0, audienceAt: new Date(), rows: 10, fieldKeys: ['team'] }
 const personal = { messageId: 1, loggedOn: day, lane: 2, at: new Date(), lastPhone: 1 }
@@ -61,8 +61,8 @@ const hot: Record<string, (db: Db) => Promise<unknown>> = {
   'mark unknown': (db) => markUnknown(db, day, []),
   'apply receipts': (db) => applyReceipts(db, day, 1, []),
   'abandon submitting': (db) => abandonSubmitting(db, chunk),
-  'write a slice of the list': (db) => writeSlice(db, slice, audienceCtes(false)),
-  'write a slice of an audience': (db) => writeSlice(db, slice, audienceCtes(true)),
+  'write a slice of the list': (db) => writeSlice(db, slice, sliceAudience(audience, 1, false)),
+  'write a slice of an audience': (db) => writeSlice(db, slice, sliceAudience(audience, 1, true)),
   'read an audience': (db) => readAudienceSlice(db, { ...audience, withCarriers: true }),
   'read a tested audience': (db) => readAudienceSlice(db, { ...audience, audience: { tags_any: ['a'] } }),
   'write a personal slice': (db) => writePersonalSlice(db, { ...personal, rows: [], chunks: [] }),

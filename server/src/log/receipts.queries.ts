@@ -1,7 +1,9 @@
 import type { Db } from '../db/db.ts'
 import { cleanDeadNumbers } from '../subscribers/clean.sql.ts'
+import { countMoves } from './counters.sql.ts'
 import { logTable, submitsTable } from './log-days.ts'
 import type { Applied, AppliedReceipt } from './receipt.ts'
+import { type TransitionName, to } from './transitions.ts'
 
 /**
  * Applies a batch of receipts to the log rows of one day, in one commit with the counters, and answers those whose SMSC id
@@ -76,6 +78,13 @@ function listEarly(db: Db, day: string, whose: unknown[]) {
  */
 type AppliedFrom = 'sent' | 'queued' | 'unknown'
 
+/** The transitions that a receipt makes from a state. */
+const endsOf: Record<AppliedFrom, [deliver: TransitionName, ...TransitionName[]]> = {
+  sent: ['deliver', 'bounce', 'expire'],
+  unknown: ['deliverUnknown', 'bounceUnknown', 'expireUnknown'],
+  queued: ['deliverQueued', 'bounceQueued', 'expireQueued'],
+}
+
 /** The weightiest first: what the parts of a text bounced for, the text did. */
 const reasons = `array['opted_out', 'hard', 'blocked', 'soft']`
 
@@ -85,6 +94,7 @@ function applySql(day: string, from: AppliedFrom): string {
     `(l.parts_delivered | ${delivered}) & ((1 << l.part_count) - 1) = (1 << l.part_count) - 1`
   const alike = isDelivered('(select delivered from plain)')
   const otherwise = isDelivered('p.delivered')
+  const delivered = to(endsOf[from][0])
   // the receipts of its other parts have to find it in the same way
   const stillWithoutId = `l.carrier_status = 'no id'`
   return /* sql */ `
@@ -110,7 +120,7 @@ function applySql(day: string, from: AppliedFrom): string {
     ), moved_alike as (
       update ${logTable(day)} l
          set parts_delivered = l.parts_delivered | (select delivered from plain),
-             state = case when ${alike} then 'delivered' else l.state end,
+             state = case when ${alike} then ${delivered} else l.state end,
              reason = null,
              carrier_status = case when ${stillWithoutId} and not (${alike}) then l.carrier_status
                                    else (select carrier_status from plain) end,
@@ -125,7 +135,7 @@ function applySql(day: string, from: AppliedFrom): string {
       update ${logTable(day)} l
          set parts_delivered = l.parts_delivered | p.delivered,
              state = case when p.failure is not null then p.failure::message_state
-                          when ${otherwise} then 'delivered'
+                          when ${otherwise} then ${delivered}
                           else l.state end,
              reason = case when p.failure is not null then p.reason end,
              carrier_status = case when ${stillWithoutId} and p.failure is null and not (${otherwise}) then l.carrier_status
@@ -138,16 +148,12 @@ function applySql(day: string, from: AppliedFrom): string {
       returning l.id, l.message_id, l.phone, l.state, l.reason, l.carrier_status
     ), moved as (
       select * from moved_alike union all select * from moved_otherwise
-    ), ${cleanDeadNumbers}, counted as (
-      update message_counters c
-         set ${from} = c.${from} - t.n, clean_count = c.clean_count + t.cleaned,
-             delivered = c.delivered + t.delivered, bounced = c.bounced + t.bounced,
-             expired = c.expired + t.n - t.delivered - t.bounced
-        from (select message_id, count(*) as n, count(*) filter (where state = 'delivered') as delivered,
-                     count(*) filter (where state = 'bounced') as bounced,
-                     (select count(*) from cleaned where cleaned.message_id = moved.message_id) as cleaned
-                from moved where state <> '${from}' group by message_id order by message_id) t
-       where c.message_id = t.message_id
+    ), ${cleanDeadNumbers}, ended as (
+      select * from moved where state <> '${from}'
+    ), counted as (${countMoves(endsOf[from], {
+      moved: 'ended',
+      also: { clean_count: '(select count(*) from cleaned where cleaned.message_id = moved.message_id)' },
+    })}
     )
     select coalesce((select array_agg(distinct n) from hit), '{}')::bigint[] as known,
            (select count(*) from per_row) as rows,

@@ -1,7 +1,9 @@
 import type { Choice } from '../db/all-or-each.ts'
 import type { Db } from '../db/db.ts'
 import { rowsOfChunks } from './chunk-rows.sql.ts'
+import { countMoves, totalsOf } from './counters.sql.ts'
 import { logTable } from './log-days.ts'
+import { from, to } from './transitions.ts'
 
 export type ClosedChunk = { id: number; messageId: number; loggedOn: string; location: string | null }
 
@@ -56,12 +58,11 @@ export async function suppressChunks(
       select first_log_id, last_log_id from send_chunks where id = any($2::bigint[])
        order by first_log_id
     ), moved as (
-      update ${logTable(loggedOn)} l set state = 'suppressed', reason = $3, closed_at = $4
-       where l.state = 'queued' and l.id = any(${rowsOfChunks(loggedOn, 'queued')})
-      returning 1
+      update ${logTable(loggedOn)} l set state = ${to('suppress')}, reason = $3, closed_at = $4
+       where l.state = ${from('suppress')} and l.id = any(${rowsOfChunks(loggedOn, 'queued')})
+      returning l.message_id
     )
-    update message_counters c set queued = c.queued - t.n, suppressed = c.suppressed + t.n
-      from (select count(*) as n from moved) t where c.message_id = $1 and t.n > 0`,
+${countMoves(['suppress'])}`,
     [messageId, chunkIds, reason, at],
   )
 }
@@ -74,7 +75,7 @@ export function listLate(db: Db, now: Date) {
     'list_late',
     /* sql */ `
     select m.id as "messageId", m.logged_on as "loggedOn"
-      from messages m join message_counters c on c.message_id = m.id
+      from messages m cross join ${totalsOf('m.id')} c
      where m.status = 'sending' and m.deliver_by <= $1 and c.queued > 0
      order by m.deliver_by limit 20`,
     [now],

@@ -1,6 +1,8 @@
 import type { Db } from '../db/db.ts'
 import { type Chunk, ownChunkId } from './chunk.ts'
+import { countMoves } from './counters.sql.ts'
 import { logTable } from './log-days.ts'
+import { from, to } from './transitions.ts'
 
 /**
  * Queues these texts of a chunk once more, due at a later time, in a new chunk with the windows of the old one: they are no
@@ -19,11 +21,11 @@ export async function queueForLater(db: Db, chunk: Chunk, ids: number[], dueAt: 
          for share of c
     ), moved as (
       update ${logTable(chunk.loggedOn)} l
-         set state = 'queued', submitted_at = null, chunk_id = (select next_id from held)
-       where l.id = any($3::bigint[]) and l.state = 'submitting' and exists (select from held)
+         set state = ${to('retryLater')}, submitted_at = null, chunk_id = (select next_id from held)
+       where l.id = any($3::bigint[]) and l.state = ${from('retryLater')} and exists (select from held)
          -- told twice, it may be on its way again by now: out of the new chunk
-         and l.chunk_id is not distinct from $6
-      returning l.id
+         and l.chunk_id is not distinct from $5
+      returning l.id, l.message_id
     ), added as (
       insert into send_chunks (id, message_id, short_code_id, logged_on, lane, due_at, closes_at, place, paused,
                                first_log_id, last_log_id, attempt)
@@ -32,12 +34,10 @@ export async function queueForLater(db: Db, chunk: Chunk, ids: number[], dueAt: 
              r.first, r.last, h.attempt + 1
         from held h, (select min(id) as first, max(id) as last from moved) r
        where r.first is not null
-    ), total as (select count(*) as n from moved), counted as (
-      update message_counters c set submitting = c.submitting - n, queued = c.queued + n
-        from total where c.message_id = $5 and n > 0
+    ), counted as (${countMoves(['retryLater'])}
     )
-    select n from total`,
-    [chunk.id, chunk.epoch, ids, dueAt, chunk.messageId, ownChunkId(chunk)],
+    select count(*) as n from moved`,
+    [chunk.id, chunk.epoch, ids, dueAt, ownChunkId(chunk)],
   )
   return n
 }

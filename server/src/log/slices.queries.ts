@@ -1,84 +1,76 @@
 import type { Db } from '../db/db.ts'
+import { param, raw, type Sql, sql } from '../db/sql.ts'
+import { countMoves } from './counters.sql.ts'
 import { logTable } from './log-days.ts'
+import { to } from './transitions.ts'
 
-export type SliceInput = {
+export type Slice = {
   messageId: number
-  listId: number
-  cursorPhone: number
-  audienceAt: Date
-  /** Subscribers to look at. */
-  rows: number
   loggedOn: string
+  /** Subscribers to read. */
+  rows: number
   partCount: number
   dueAt: Date
   lane: number
   chunkRows: number
 }
 
-/** The CTEs `audience` and `passed` of the next subscribers, over the parameters $2 to $5, and a name for them. */
-export type AudienceCtes = { name: string; ctes: string }
+/**
+ * The CTEs `audience` (phone, subscribed), the next recipients in the order of their phones, and `passed` (rows,
+ * last_phone), the subscribers that were read; and a name for their composition.
+ */
+export type SliceAudience = { name: string; ctes: Sql }
 
 /**
  * Writes the next recipients after the cursor, in the order of their phones, with their chunks and counters, and
- * moves the cursor: all in one statement. Says how many were written, and whether that was the end of the list.
- * Who left after the audience's moment belongs to it and is written as suppressed.
+ * moves the cursor: all in one statement. Returns how many were written, and whether that was the end of the list.
+ * Subscribers who left after the audience's moment belong to it and are written as suppressed.
  */
 export async function writeSlice(
   tx: Db,
-  slice: SliceInput,
-  audience: AudienceCtes,
+  slice: Slice,
+  audience: SliceAudience,
 ): Promise<{ written: number; ended: boolean }> {
+  const messageId = param(slice.messageId)
+  const loggedOn = param(slice.loggedOn)
+  const dueAt = param(slice.dueAt)
+  const chunkRows = param(slice.chunkRows)
   const { written, passed } = await tx.one<{ written: number; passed: number }>(
     `write_slice_${audience.name}_${slice.loggedOn}`,
-    /* sql */ `
+    sql`
     with block as materialized (
       select nextval('message_log_blocks') * 16384 as first_id
     ), ${audience.ctes}, numbered as materialized (
       select phone, subscribed, row_number() over (order by phone) - 1 as n from audience
     ), logged as (
-      insert into ${logTable(slice.loggedOn)} (id, logged_on, message_id, phone, state, reason, part_count, closed_at)
-      select block.first_id + n, $6::date, $1, phone,
-             case when subscribed then 'queued' else 'suppressed' end::message_state,
-             case when not subscribed then 'opted_out' end, $7,
-             case when not subscribed then $8::timestamptz end
+      insert into ${raw(logTable(slice.loggedOn))} (id, logged_on, message_id, phone, state, reason, part_count, closed_at)
+      select block.first_id + n, ${loggedOn}::date, ${messageId}::bigint, phone,
+             case when subscribed then ${raw(to('enqueue'))} else ${raw(to('exclude'))} end::message_state,
+             case when not subscribed then 'opted_out' end, ${slice.partCount}::smallint,
+             case when not subscribed then ${dueAt}::timestamptz end
         from numbered, block
        order by n
     ), chunks as (
       insert into send_chunks (message_id, short_code_id, paused, logged_on, lane, due_at, first_log_id, last_log_id)
-      select $1, (select short_code_id from messages where id = $1),
-             (select paused_at is not null from messages where id = $1), $6::date, $9, $8,
-             block.first_id + min(n), block.first_id + max(n)
+      select ${messageId}::bigint, (select short_code_id from messages where id = ${messageId}),
+             (select paused_at is not null from messages where id = ${messageId}), ${loggedOn}::date,
+             ${slice.lane}::smallint, ${dueAt}::timestamptz, block.first_id + min(n), block.first_id + max(n)
         from numbered, block
-       group by n / $10::bigint, block.first_id
-       order by n / $10::bigint
-    ), total as (
-      select count(*) as written, count(*) filter (where subscribed) as queued from numbered
-    ), counted as (
-      update message_counters c
-         set audience = c.audience + t.written, queued = c.queued + t.queued,
-             suppressed = c.suppressed + t.written - t.queued
-        from total t where c.message_id = $1 and t.written > 0
-    ), moved as (
-      update expansions e set cursor_phone = p.last_phone from passed p where e.message_id = $1 and p.rows > 0
+       group by n / ${chunkRows}::bigint, block.first_id
+       order by n / ${chunkRows}::bigint
+    ), entered as (
+      select ${messageId}::bigint as message_id,
+             case when subscribed then ${raw(to('enqueue'))} else ${raw(to('exclude'))} end as state from numbered
+    ), counted as (${raw(countMoves(['enqueue', 'exclude'], { moved: 'entered' }))}
+    ), moved_on as (
+      update expansions e set cursor_phone = p.last_phone from passed p where e.message_id = ${messageId} and p.rows > 0
     )
-    select written, passed.rows as passed from total, passed`,
-    [
-      slice.messageId,
-      slice.listId,
-      slice.cursorPhone,
-      slice.audienceAt,
-      slice.rows,
-      slice.loggedOn,
-      slice.partCount,
-      slice.dueAt,
-      slice.lane,
-      slice.chunkRows,
-    ],
+    select (select count(*) from numbered) as written, passed.rows as passed from passed`,
   )
   return { written, ended: passed < slice.rows }
 }
 
-/** The audience is all written. */
+/** The whole audience is written. */
 export async function endExpansion(tx: Db, messageId: number, at: Date) {
   await tx.exec(
     'end_expansion',

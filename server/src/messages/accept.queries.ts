@@ -1,5 +1,8 @@
 import type { Db } from '../db/db.ts'
+import { join, param, sql } from '../db/sql.ts'
 import type { Consent } from '../log/consent.ts'
+import { insertBroadcastCounters, insertCounters } from '../log/counters.sql.ts'
+import { type AddressedChunk, insertExpansions, insertRecipients } from '../log/recipients.sql.ts'
 import type { Audience } from './audience/audience.ts'
 
 export type MessageStatus = 'draft' | 'scheduled' | 'sending' | 'sent' | 'cancelled'
@@ -31,7 +34,7 @@ export async function insertDraft(tx: Db, message: NewBroadcast, sendAt: Date | 
               $12, $12)
       returning id
     )
-    insert into message_counters (message_id) select id from added
+    ${insertCounters('added')}
     returning message_id as id`,
     [...values(message), message.maxParts, jsonOf(message.audience), sendAt],
   )
@@ -48,10 +51,9 @@ export async function insertBroadcast(tx: Db, message: NewBroadcast, loggedOn: s
                             max_parts, audience, status, accepted_at, logged_on)
       values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, 'sending', $9, $12)
       returning id
-    ), counters as (
-      insert into message_counters (message_id) select id from added
+    ), counters as (${insertBroadcastCounters('added')}
     )
-    insert into expansions (message_id) select id from added
+    ${insertExpansions('added')}
     returning message_id as id`,
     [...values(message), message.maxParts, jsonOf(message.audience), loggedOn],
   )
@@ -76,22 +78,15 @@ export async function startDraft(tx: Db, messageId: number, at: Date, loggedOn: 
        where m.id = $1 and l.id = m.list_id
       returning m.id
     )
-    insert into expansions (message_id) select id from started`,
+    , counters as (${insertBroadcastCounters('started')}
+    )
+    ${insertExpansions('started')}`,
     [messageId, at, loggedOn, sendAt],
   )
 }
 
 /** What one recipient gets instead of the message's content. */
 export type OwnText = { content: string; partCount: number }
-
-/** Numbers from `first` to `last`, by their places, that share a window. */
-export type AddressedChunk = {
-  first: number
-  last: number
-  dueAt: Date
-  closesAt: Date | null
-  location: string | null
-}
 
 /** A message to these numbers, with its log rows and its chunks: nothing is left to expand. At most a thousand. */
 export async function insertAddressed(
@@ -108,52 +103,24 @@ export async function insertAddressed(
   },
 ): Promise<number> {
   const { phones, owns, lane, loggedOn } = given
+  const recipients = phones.map((phone, n) => {
+    return { phone, content: owns?.[n]?.content ?? null, partCount: owns?.[n]?.partCount ?? message.partCount }
+  })
   const atOnce = { first: 0, last: phones.length - 1, dueAt: message.createdAt, closesAt: null, location: null }
-  const chunks = given.chunks ?? [atOnce]
+  const { shortCodeId, createdAt } = message
+  const added = { shortCodeId, loggedOn, lane, recipients, chunks: given.chunks ?? [atOnce] }
   const { id } = await tx.one<{ id: number }>(
     'insert_addressed',
-    /* sql */ `
-    with block as materialized (
-      select nextval('message_log_blocks') * 16384 as first_id
-    ), numbered as materialized (
-      select phone, content, part_count, n - 1 as n
-        from unnest($11::bigint[], $14::text[], $15::smallint[]) with ordinality as given (phone, content, part_count, n)
-    ), added as (
+    sql`
+    with added as (
       insert into messages (account_id, list_id, short_code_id, kind, name, content, consent, part_count, created_at,
                             webhook_callback_url, phone, status, accepted_at, expanded_at, logged_on, deliver_by)
-      values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, case when cardinality($11::bigint[]) = 1 then ($11::bigint[])[1] end,
-              'sending', $9, $9, $12, $16)
+      values (${join(values(message).map(param))}, ${message.webhookCallbackUrl ?? null},
+              ${phones.length === 1 ? phones[0] : null}, 'sending', ${createdAt}, ${createdAt}, ${loggedOn},
+              ${given.deliverBy ?? null})
       returning id
-    ), counters as (
-      insert into message_counters (message_id, audience, queued)
-      select id, cardinality($11::bigint[]), cardinality($11::bigint[]) from added
-    ), logged as (
-      insert into message_log (id, logged_on, message_id, phone, state, content, part_count)
-      select block.first_id + n, $12, added.id, numbered.phone, 'queued', numbered.content, coalesce(numbered.part_count, $8)
-        from added, block, numbered
-       order by n
-    ), chunks as (
-      insert into send_chunks (message_id, short_code_id, logged_on, lane, due_at, closes_at, place, first_log_id, last_log_id)
-      select added.id, $3, $12, $13, due_at, closes_at, place, block.first_id + first, block.first_id + last
-        from added, block, unnest($17::int[], $18::int[], $19::timestamptz[], $20::timestamptz[], $21::text[])
-                             as chunk (first, last, due_at, closes_at, place)
-    )
+    ), ${insertRecipients('added', added)}
     select id from added`,
-    [
-      ...values(message),
-      message.webhookCallbackUrl ?? null,
-      phones,
-      loggedOn,
-      lane,
-      owns?.map((own) => own.content) ?? [],
-      owns?.map((own) => own.partCount) ?? [],
-      given.deliverBy ?? null,
-      chunks.map((chunk) => chunk.first),
-      chunks.map((chunk) => chunk.last),
-      chunks.map((chunk) => chunk.dueAt),
-      chunks.map((chunk) => chunk.closesAt),
-      chunks.map((chunk) => chunk.location),
-    ],
   )
   return id
 }

@@ -1,6 +1,7 @@
 import type { Db } from '../db/db.ts'
 import { param, raw, type Sql, sql } from '../db/sql.ts'
 import type { PageBounds } from '../lib/paging.ts'
+import { totalsOf } from '../log/counters.sql.ts'
 import type { Hours } from '../quiet-hours/windows.ts'
 import type { MessageStatus } from './accept.queries.ts'
 import type { Audience } from './audience/audience.ts'
@@ -54,7 +55,7 @@ export function findMessage(db: Db, listId: number, messageId: number) {
     /* sql */ `
     select ${messageColumns}
       from messages m
-      join message_counters c on c.message_id = m.id
+      cross join ${totalsOf('m.id')} c
      where m.id = $1 and m.list_id = $2 and m.kind in ('broadcast', 'transactional')`,
     [messageId, listId],
   )
@@ -91,7 +92,7 @@ export function listMessages(db: Db, collection: Collection, given: MessageFilte
     sql`
     select ${raw(messageColumns)}
       from messages m
-      join message_counters c on c.message_id = m.id
+      cross join ${raw(totalsOf('m.id'))} c
      where ${filterOf(collection, given)}
      order by m.id desc offset ${page.offset} limit ${page.perPage}`,
   )

@@ -6,16 +6,11 @@ import { type Page, type PageOf, pageOf } from '../lib/paging.ts'
 import { getList } from '../lists/lists.ts'
 import type { Consent } from '../log/consent.ts'
 import { ensureLogDay } from '../log/log-days.queries.ts'
+import type { AddressedChunk } from '../log/recipients.sql.ts'
 import type { Runtime } from '../runtime.ts'
 import { countParts } from '../sms/parts.ts'
 import { formatPhoneNumber } from '../sms/phone-number.ts'
-import {
-  type AddressedChunk,
-  insertAddressed,
-  insertBroadcast,
-  type NewBroadcast,
-  type OwnText,
-} from './accept.queries.ts'
+import { insertAddressed, insertBroadcast, type NewBroadcast, type OwnText } from './accept.queries.ts'
 import type { Audience } from './audience/audience.ts'
 import { listKnown } from './audience/recipients.queries.ts'
 import { rejectOptedOut } from './audience/recipients.ts'

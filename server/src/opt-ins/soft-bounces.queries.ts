@@ -1,4 +1,5 @@
 import type { Db } from '../db/db.ts'
+import { countMore } from '../log/counters.sql.ts'
 import { recordCleaned } from '../subscribers/clean.sql.ts'
 
 /** The soft bounces in a row of a number on a list: as counted in soft_bounces, and as found in the message log. */
@@ -48,9 +49,7 @@ export async function cleanSoftBouncers(tx: Db, counts: SoftBounceCount[]): Prom
         from gone g join lists on lists.id = g.list_id
        where s.list_id = g.list_id and s.phone = g.phone and s.state = 'subscribed'
       returning lists.account_id, g.message_id, g.log_id, s.list_id, s.phone
-    ), ${recordCleaned}, counted as (
-      update message_counters c set clean_count = c.clean_count + t.n
-        from (select message_id, count(*) as n from cleaned group by message_id order by message_id) t where c.message_id = t.message_id
+    ), ${recordCleaned}, counted as (${countMore('clean_count', 'cleaned')}
     )
     select count(*) as n from cleaned`,
     [counts.map((each) => each.listId), counts.map((each) => each.phone)],

@@ -85,7 +85,11 @@ test('a text with a retry chunk is counted once or not at all', async () => {
   const { accountId, shortCode } = api.owner
   const text = { accountId, listId: null, shortCodeId: shortCode.id, content: 'Your table is ready' }
   const { id } = await sendToNumbers(rt, { ...text, phones: [2065550142, 2065550143, 2065550144], field: 'number' })
-  await api.db.exec('texted', 'update message_counters set queued = 1, delivered = 2 where message_id = $1', [id])
+  await api.db.exec(
+    'texted',
+    'update message_counters set queued = 1, delivered = 2 where message_id = $1 and counter_row = 0',
+    [id],
+  )
   await api.db.exec(
     'retry',
     `insert into send_chunks (message_id, short_code_id, logged_on, lane, due_at, first_log_id, last_log_id, attempt)

@@ -1,4 +1,5 @@
 import type { Db } from '../db/db.ts'
+import { totalsOf } from '../log/counters.sql.ts'
 
 export type LaneDepth = { lane: number; due: number; later: number; oldestDueSeconds: number }
 
@@ -20,7 +21,7 @@ export function measureLanes(db: Db, now: Date) {
     select o.lane, sum(least(o.due, c.queued))::bigint as due,
            sum(least(o.later, greatest(0, c.queued - o.due)))::bigint as later,
            coalesce(extract(epoch from $1 - min(o.oldest)), 0)::float8 as "oldestDueSeconds"
-      from open o join message_counters c on c.message_id = o.message_id
+      from open o cross join ${totalsOf('o.message_id')} c
      group by o.lane`,
     [now],
   )
@@ -35,7 +36,7 @@ export function measureOpenMessages(db: Db) {
     /* sql */ `
     select m.kind, sum(c.queued)::bigint as queued, sum(c.submitting)::bigint as submitting, sum(c.sent)::bigint as sent,
            sum(c.unknown)::bigint as unknown
-      from messages m join message_counters c on c.message_id = m.id
+      from messages m cross join ${totalsOf('m.id')} c
      where m.status = 'sending' group by m.kind`,
   )
 }

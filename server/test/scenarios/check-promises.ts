@@ -20,7 +20,7 @@ const confirmations = 2 // an MO that was stored, and whose answer was lost with
 /** True when every message is closed and no receipt or MO waits. */
 export const isQuiet = /* sql */ `
   select 1 where not exists (select from messages where status = 'sending')
-             and not exists (select from message_counters where queued + submitting + sent > 0)
+             and not exists (select from message_totals where queued + submitting + sent > 0)
              and not exists (select from receipts where outcome = 'waiting')
              and not exists (select from inbound_messages where interpreted_at is null)`
 

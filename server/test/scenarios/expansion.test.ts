@@ -26,7 +26,7 @@ describe.skipIf(process.platform !== 'linux')('a worker killed while it writes a
     const content = 'The library is open again'
     const messageId = await installation.broadcast(listId, content)
     const written = async () => {
-      const sql = 'select audience from message_counters where message_id = $1'
+      const sql = 'select audience from message_totals where message_id = $1'
       const { rows } = await client.query<{ audience: number }>(sql, [messageId])
       return Number(rows[0]?.audience ?? 0)
     }

@@ -59,7 +59,7 @@ export class SubmitCounter {
 /** Checks B1 in one snapshot; returns its faults, a sentence each, and the counts. */
 export async function checkCounts(client: pg.Client, messageId: number) {
   await client.query('begin isolation level repeatable read, read only')
-  const counters = (await client.query<Counters>('select * from message_counters where message_id = $1', [messageId]))
+  const counters = (await client.query<Counters>('select * from message_totals where message_id = $1', [messageId]))
     .rows[0]
   const groups = (
     await client.query<{ state: State; n: string }>(
@@ -137,7 +137,7 @@ export type Reconciliation = {
 /** Returns whether every row is closed or unknown and no receipt waits. */
 export async function isSettled(client: pg.Client, messageId: number): Promise<boolean> {
   const { rows } = await client.query(
-    `select from message_counters c join messages m on m.id = c.message_id
+    `select from message_totals c join messages m on m.id = c.message_id
       where c.message_id = $1 and m.status = 'sent' and c.queued + c.submitting + c.sent = 0
         and not exists (select from receipts where outcome = 'waiting')`,
     [messageId],

@@ -1,10 +1,10 @@
 import type { Db } from '../../db/db.ts'
 import { errors } from '../../errors.ts'
+import type { AddressedChunk } from '../../log/recipients.sql.ts'
 import { findSwitches } from '../../quiet-hours/quiet-hours.queries.ts'
 import { loadQuietHours } from '../../quiet-hours/quiet-hours.ts'
 import { findWindow, type SendingWindow, type WindowRules } from '../../quiet-hours/windows.ts'
 import { formatPhoneNumber } from '../../sms/phone-number.ts'
-import type { AddressedChunk } from '../accept.queries.ts'
 import { listKnown } from '../audience/recipients.queries.ts'
 
 type Addressed = { accountId: number; listId: number | null; phones: number[]; field: string }

@@ -40,7 +40,7 @@ export const faults: Fault[] = [
       await untilUnknown(scene)
       await scene.set({ latency_ms: scene.installation.options.latencyMs })
       await scene.untilTexted()
-      const unknown = `select from message_counters where message_id = ${scene.messageId} and unknown > 0`
+      const unknown = `select from message_totals where message_id = ${scene.messageId} and unknown > 0`
       await waitFor(async () => (await scene.query(unknown)).length === 0, {
         timeoutMs: 10_000,
         what: 'the late answers, without a receipt, to settle what was unknown',

@@ -113,7 +113,7 @@ export async function broadcastWith(
       await waitFor(() => counter.count >= point, { timeoutMs: settleMs[form], what: `${share} of the texts` })
     },
     async untilTexted() {
-      const open = `select from message_counters c join messages m on m.id = c.message_id
+      const open = `select from message_totals c join messages m on m.id = c.message_id
                      where c.message_id = ${messageId} and m.status = 'sent' and c.queued + c.submitting = 0`
       await waitFor(async () => (await scene.query(open)).length > 0, { timeoutMs: settleMs[form], what: 'all texts' })
     },

@@ -1,0 +1,248 @@
+import fc from 'fast-check'
+import { pino } from 'pino'
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { freshDatabase, type TestDatabase } from '../../test/database.ts'
+import { make } from '../../test/make.ts'
+import { makeRuntime } from '../../test/runtime.ts'
+import { checkBooks } from '../../test/sending.ts'
+import { expandOnce } from '../broadcasts/expand.ts'
+import { type Db, poolDb } from '../db/db.ts'
+import { makePool } from '../db/pool.ts'
+import { retryLostRaces } from '../db/retry.ts'
+import { acceptBroadcast } from '../messages/messages.ts'
+import { cancelChunks } from './cancel.queries.ts'
+import type { Chunk } from './chunk.ts'
+import { claimChunks } from './claims.queries.ts'
+import { expireChunks, requeueUnknown } from './close.queries.ts'
+import { abandonSubmitting } from './leases.queries.ts'
+import { markRefused, markSent, markSubmitting, markUnknown, unmarkSubmitting } from './marks.queries.ts'
+import { suppressQueued } from './opt-out.queries.ts'
+import { applyReceipts } from './receipts.queries.ts'
+import { suppressChunks } from './reopen.queries.ts'
+import { queueForLater } from './retry.queries.ts'
+import { type State, states, type TransitionName, transitions } from './transitions.ts'
+
+const now = new Date('2031-05-06T18:00:00Z')
+const recipients = 2 * states.length
+
+let database: TestDatabase
+let pool: ReturnType<typeof makePool>
+let db: Db
+let message: { messageId: number; loggedOn: string; againAt: null }
+let chunk: Chunk
+let connectionId: number
+let rows: Array<{ id: number; phone: number; partCount: number }>
+let smscIds = 0
+
+beforeAll(async () => {
+  database = await freshDatabase()
+  pool = makePool(database.url, pino({ level: 'silent' }), { max: 6 })
+  db = poolDb(pool)
+  connectionId = (await make.connection(db)).id
+  const list = await make.list(db)
+  for (let n = 0; n < recipients; n++) await make.subscriber(db, { listId: list.id })
+  const rt = { ...makeRuntime({ db }), clock: { now: () => now } }
+  const { id } = await acceptBroadcast(rt, { accountId: list.accountId, list, content: 'Soup on Friday' })
+  while (await expandOnce(rt));
+  const claim = { owner: crypto.randomUUID(), leaseMs: 3_600_000, now, fromLane: 0, toLane: 9, limit: 1 }
+  chunk = (await claimChunks(db, claim))[0] as Chunk
+  message = { messageId: id, loggedOn: chunk.loggedOn, againAt: null }
+  rows = await db.many('rows', 'select id, phone, part_count as "partCount" from message_log order by id')
+})
+afterAll(async () => {
+  await pool.end()
+  await database.close()
+})
+
+/** Every state has two rows, in this order; the chunk is open and leased, the message is on its way. */
+beforeEach(async () => {
+  await db.exec(
+    'reset_rows',
+    `update message_log l
+        set state = ($1::message_state[])[1 + (l.id - $2) % $3], reason = null, carrier_status = null, closed_at = null,
+            submitted_at = null, chunk_id = null, again_at = null, parts_delivered = 0`,
+    [states, rows[0]?.id, states.length],
+  )
+  await db.exec(
+    'reset_counters',
+    `update message_counters set audience = 0, ${states.map((state) => `${state} = 2 * (counter_row = 3)::int`).join(', ')}`,
+  )
+  await db.exec('reset_audience', 'update message_counters set audience = $1 where counter_row = 0', [recipients])
+  await db.exec('reset_message', `update messages set status = 'sending', again_at = null, closed_at = null`)
+  await db.exec('reset_subscribers', `update subscribers set state = 'subscribed'`)
+  await db.exec('reset_chunk', `update send_chunks set epoch = $1, done_at = null, paused = false`, [chunk.epoch])
+  await db.exec('reset_submits', 'delete from submits')
+})
+
+type Ids = number[]
+const phonesOf = (ids: Ids) => rows.filter((row) => ids.includes(row.id)).map((row) => row.phone)
+const setStatus = (status: string) => db.exec('set_status', 'update messages set status = $1', [status])
+
+async function applyTo(ids: Ids, status: { verdict: 'delivered' | 'bounced' | 'expired'; reason: 'hard' | null }) {
+  const submits = ids.map((id) => ({ id, smscId: `s${++smscIds}` }))
+  await db.exec(
+    'add_submits',
+    `insert into submits (connection_id, smsc_id, log_id, phone, part, logged_on)
+     select $1, s.smsc_id, s.log_id, null, 0, $4 from unnest($2::text[], $3::bigint[]) as s(smsc_id, log_id)`,
+    [connectionId, submits.map(({ smscId }) => smscId), submits.map(({ id }) => id), message.loggedOn],
+  )
+  const receipts = submits.map(({ smscId }) => ({ ...status, smscId, carrierStatus: 'x', phone: null, shortCode: '1' }))
+  await applyReceipts(db, message.loggedOn, connectionId, receipts)
+}
+
+/** How rows are asked to make a transition, and the other transitions that the same call makes where it can. */
+type Exercise = { run: (ids: Ids) => Promise<unknown>; also?: TransitionName[] }
+
+const mark = (ids: Ids) =>
+  markSubmitting(
+    db,
+    chunk,
+    rows.filter((row) => ids.includes(row.id)),
+    now,
+  )
+const sent = (ids: Ids) =>
+  markSent(
+    db,
+    message.loggedOn,
+    connectionId,
+    ids.map((logId) => ({ logId, phone: 0, part: 0, smscId: `s${++smscIds}`, complete: true })),
+  )
+const delivered = (ids: Ids) => applyTo(ids, { verdict: 'delivered', reason: null })
+const bounced = (ids: Ids) => applyTo(ids, { verdict: 'bounced', reason: 'hard' })
+const expired = (ids: Ids) => applyTo(ids, { verdict: 'expired', reason: 'hard' })
+
+const exercises: Record<Exclude<TransitionName, 'enqueue' | 'exclude'>, Exercise> = {
+  submit: { run: mark },
+  suppressAtMark: {
+    async run(ids) {
+      await db.exec('leave', `update subscribers set state = 'unsubscribed'`)
+      await mark(ids)
+    },
+  },
+  cancelAtMark: {
+    async run(ids) {
+      await setStatus('cancelled')
+      await mark(ids)
+    },
+  },
+  unmark: { run: (ids) => unmarkSubmitting(db, chunk, ids) },
+  retryLater: { run: (ids) => queueForLater(db, chunk, ids, now) },
+  accept: { run: sent, also: ['acceptLate'] },
+  acceptLate: { run: sent, also: ['accept'] },
+  reject: {
+    run: (ids) =>
+      markRefused(
+        db,
+        message.loggedOn,
+        ids.map((logId) => ({ logId, reason: 'blocked', carrierStatus: 'ESME_RX_R_APPN' })),
+      ),
+  },
+  giveUp: { run: (ids) => markUnknown(db, message.loggedOn, ids) },
+  abandon: { run: () => abandonSubmitting(db, chunk) },
+  deliver: { run: delivered, also: ['deliverUnknown', 'deliverQueued'] },
+  bounce: { run: bounced, also: ['bounceUnknown', 'bounceQueued'] },
+  expire: { run: expired, also: ['expireUnknown', 'expireQueued'] },
+  deliverUnknown: { run: delivered, also: ['deliver', 'deliverQueued'] },
+  bounceUnknown: { run: bounced, also: ['bounce', 'bounceQueued'] },
+  expireUnknown: { run: expired, also: ['expire', 'expireQueued'] },
+  deliverQueued: { run: delivered, also: ['deliver', 'deliverUnknown'] },
+  bounceQueued: { run: bounced, also: ['bounce', 'bounceUnknown'] },
+  expireQueued: { run: expired, also: ['expire', 'expireUnknown'] },
+  optOut: {
+    run: (ids) => suppressQueued(db, phonesOf(ids), { listIds: [chunk.listId as number], shortCodeId: null }, now),
+  },
+  suppress: { run: () => suppressChunks(db, message, [chunk.id], 'too_late', now) },
+  cancel: { run: () => cancelChunks(db, message, 0, now) },
+  close: {
+    async run() {
+      await setStatus('sent')
+      await expireChunks(db, message, 0, now)
+    },
+  },
+  requeue: {
+    async run(ids) {
+      await setStatus('sent')
+      await requeueUnknown(db, message, ids, now)
+    },
+  },
+}
+
+const stateOf = async () =>
+  new Map(
+    (await db.many<{ id: number; state: State }>('states', 'select id, state from message_log')).map(
+      ({ id, state }) => [id, state] as const,
+    ),
+  )
+
+describe.each(Object.entries(exercises) as [TransitionName, Exercise][])('%s', (name, { run, also = [] }) => {
+  test('moves the rows in its state, and their counters, and no others', async () => {
+    const targets = new Map([name, ...also].map((each) => [transitions[each].from as State, transitions[each].to]))
+    const before = await stateOf()
+    await run(rows.map(({ id }) => id))
+    const expected = new Map([...before].map(([id, state]) => [id, targets.get(state) ?? state]))
+    expect(await stateOf()).toEqual(expected)
+    await checkBooks(db, message.messageId)
+  })
+})
+
+test('rows enter the log as queued or suppressed, and are counted in the audience', async () => {
+  const other = await freshDatabase()
+  try {
+    const list = await make.list(other.db)
+    for (let n = 0; n < 3; n++) await make.subscriber(other.db, { listId: list.id })
+    const rt = { ...makeRuntime({ db: other.db }), clock: { now: () => now } }
+    const { id } = await acceptBroadcast(rt, { accountId: list.accountId, list, content: 'Soup on Friday' })
+    await other.db.exec(
+      'leave',
+      `update subscribers set state = 'unsubscribed', opted_out_at = $1 where phone = (select min(phone) from subscribers)`,
+      [new Date(now.getTime() + 1)],
+    )
+    while (await expandOnce(rt));
+    expect(await other.db.many('entered', 'select state from message_log order by phone')).toEqual([
+      { state: transitions.exclude.to },
+      { state: transitions.enqueue.to },
+      { state: transitions.enqueue.to },
+    ])
+    await checkBooks(other.db, id)
+  } finally {
+    await other.close()
+  }
+})
+
+describe('B1 as a property', () => {
+  // cancelling at the mark, or a list that everybody has left, would end each sequence at once
+  const names = (Object.keys(exercises) as (keyof typeof exercises)[]).filter(
+    (name) => name !== 'suppressAtMark' && name !== 'cancelAtMark',
+  )
+  const step = fc.record({
+    name: fc.constantFrom(...names),
+    chosen: fc.array(fc.nat(recipients - 1), { minLength: 1, maxLength: 6 }),
+  })
+  const sequence = fc.array(step, { minLength: 1, maxLength: 8 })
+
+  test('the counters are exact at every instant, whatever moves at the same time', async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.array(sequence, { minLength: 1, maxLength: 4 }), async (sequences) => {
+        let running = true
+        const checked = (async () => {
+          while (running) await checkBooks(db, message.messageId)
+        })()
+        try {
+          await Promise.all(
+            sequences.map(async (steps) => {
+              for (const { name, chosen } of steps) {
+                const ids = [...new Set(chosen)].map((n) => rows[n]?.id as number).sort((a, b) => a - b)
+                await retryLostRaces(() => exercises[name].run(ids))
+              }
+            }),
+          )
+        } finally {
+          running = false
+          await checked
+        }
+        await checkBooks(db, message.messageId)
+      }),
+      { numRuns: 25 },
+    )
+  })
+})

@@ -1,0 +1,94 @@
+/** The states of a log row; each is a column of message_counters. */
+export const states = [
+  'queued',
+  'submitting',
+  'sent',
+  'unknown',
+  'delivered',
+  'bounced',
+  'expired',
+  'suppressed',
+  'cancelled',
+] as const
+export type State = (typeof states)[number]
+
+/** The roles that may move a row. */
+export type Mover = 'api' | 'worker' | 'gateway'
+
+export type Transition = {
+  /** Null: the row is inserted, and counted in the audience. */
+  from: State | null
+  to: State
+  by: Mover[]
+  /** The columns of message_log that change together with the state. */
+  sets: Column[]
+}
+
+type Column = 'reason' | 'carrier_status' | 'submitted_at' | 'closed_at' | 'chunk_id' | 'again_at' | 'parts_delivered'
+
+const receipt: Pick<Transition, 'by' | 'sets'> = {
+  by: ['gateway'],
+  sets: ['parts_delivered', 'reason', 'carrier_status', 'closed_at'],
+}
+
+/** Every way in which a log row gets or changes its state. No statement may assign a state that is not in this table. */
+export const transitions = {
+  // the audience is written, by an expansion or with the message itself
+  enqueue: { from: null, to: 'queued', by: ['api', 'worker'], sets: [] },
+  exclude: { from: null, to: 'suppressed', by: ['worker'], sets: ['reason', 'closed_at'] },
+
+  // the mark before a submit_sm; it rechecks consent, the deadline and the message's status
+  submit: { from: 'queued', to: 'submitting', by: ['gateway'], sets: ['submitted_at'] },
+  suppressAtMark: { from: 'queued', to: 'suppressed', by: ['gateway'], sets: ['reason', 'closed_at'] },
+  cancelAtMark: { from: 'queued', to: 'cancelled', by: ['gateway'], sets: ['closed_at'] },
+
+  // the PDU was not written, or the carrier rejected it for now
+  unmark: { from: 'submitting', to: 'queued', by: ['gateway'], sets: ['submitted_at'] },
+  retryLater: { from: 'submitting', to: 'queued', by: ['gateway'], sets: ['submitted_at', 'chunk_id'] },
+
+  // the response, or its absence
+  accept: { from: 'submitting', to: 'sent', by: ['gateway'], sets: [] },
+  acceptLate: { from: 'unknown', to: 'sent', by: ['gateway'], sets: ['carrier_status'] },
+  reject: { from: 'submitting', to: 'bounced', by: ['gateway'], sets: ['reason', 'carrier_status', 'closed_at'] },
+  giveUp: { from: 'submitting', to: 'unknown', by: ['gateway'], sets: ['carrier_status'] },
+  abandon: { from: 'submitting', to: 'unknown', by: ['gateway'], sets: ['carrier_status'] },
+
+  // the receipt; it also settles a row whose response was lost, and one that was queued again because of that
+  deliver: { from: 'sent', to: 'delivered', ...receipt },
+  bounce: { from: 'sent', to: 'bounced', ...receipt },
+  expire: { from: 'sent', to: 'expired', ...receipt },
+  deliverUnknown: { from: 'unknown', to: 'delivered', ...receipt },
+  bounceUnknown: { from: 'unknown', to: 'bounced', ...receipt },
+  expireUnknown: { from: 'unknown', to: 'expired', ...receipt },
+  deliverQueued: { from: 'queued', to: 'delivered', ...receipt },
+  bounceQueued: { from: 'queued', to: 'bounced', ...receipt },
+  expireQueued: { from: 'queued', to: 'expired', ...receipt },
+
+  // decisions about rows that wait
+  optOut: { from: 'queued', to: 'suppressed', by: ['api', 'gateway', 'worker'], sets: ['reason', 'closed_at'] },
+  suppress: { from: 'queued', to: 'suppressed', by: ['worker'], sets: ['reason', 'closed_at'] },
+  cancel: { from: 'queued', to: 'cancelled', by: ['worker'], sets: ['closed_at'] },
+
+  // the receipt deadline
+  close: { from: 'sent', to: 'expired', by: ['worker'], sets: ['reason', 'closed_at'] },
+  requeue: {
+    from: 'unknown',
+    to: 'queued',
+    by: ['worker'],
+    sets: ['again_at', 'submitted_at', 'carrier_status'],
+  },
+} as const satisfies Record<string, Transition>
+
+export type TransitionName = keyof typeof transitions
+
+/** The state, as an SQL literal, that a row of this transition comes from; throws for one that inserts rows. */
+export function from(name: TransitionName): string {
+  const state = transitions[name].from
+  if (state === null) throw new Error(`${name} has no state to come from`)
+  return `'${state}'`
+}
+
+/** The state, as an SQL literal, that a row of this transition gets. */
+export function to(name: TransitionName): string {
+  return `'${transitions[name].to}'`
+}
