@@ -1,6 +1,6 @@
-import { allOrEach } from '../db/all-or-each.ts'
 import { findByKeys } from '../db/by-keys.ts'
 import type { Db } from '../db/db.ts'
+import { manyMessages } from '../log/sweeps.ts'
 import type { Runtime } from '../runtime.ts'
 import {
   type Billable,
@@ -20,17 +20,15 @@ const recipientsAtOnce = 100_000
 /** Far below the second that no statement may exceed. */
 const rowsAtOnce = 20_000
 
-/** Bills messages that have been sent and have no bill yet; says whether there were any. See allOrEach for `failed`. */
-export function billSent(rt: Pick<Runtime, 'db' | 'clock'>, failed = new Set<number>()): Promise<boolean> {
-  return allOrEach(failed, (choice, claimed) =>
-    rt.db.tx(async (tx) => {
-      const messages = atOnce(await claimUnbilled(tx, messagesAtOnce, choice))
-      claimed(messages.map(({ messageId }) => messageId))
-      await bill(tx, messages, rt.clock.now())
-      return messages.length > 0
-    }),
-  )
-}
+/** Bills messages that have been sent and have no bill yet; returns whether there were any. */
+export const billSent = manyMessages<Pick<Runtime, 'db' | 'clock'>>((rt, choice, claimed) =>
+  rt.db.tx(async (tx) => {
+    const messages = atOnce(await claimUnbilled(tx, messagesAtOnce, choice))
+    claimed(messages.map(({ messageId }) => messageId))
+    await bill(tx, messages, rt.clock.now())
+    return messages.length > 0
+  }),
+)
 
 /** The first of these, so many that it takes a moment: many texts to one person, or one large broadcast. */
 function atOnce(messages: Billable[]): Billable[] {

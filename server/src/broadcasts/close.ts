@@ -1,10 +1,10 @@
 import type { Db } from '../db/db.ts'
-import { isDatabaseAway } from '../db/pg-errors.ts'
 import { retryLostRaces } from '../db/retry.ts'
 import { wake } from '../db/wake.ts'
 import { utcDay } from '../lib/clock.ts'
 import { closeMessage, expireChunks, listUnknown, requeueUnknown } from '../log/close.queries.ts'
 import { ensureLogDays } from '../log/log-days.queries.ts'
+import { eachMessage } from '../log/sweeps.ts'
 import type { Runtime } from '../runtime.ts'
 import { bill } from './bill.ts'
 import { claimResend, listOverdue, type OverdueMessage } from './overdue.queries.ts'
@@ -12,31 +12,17 @@ import { claimResend, listOverdue, type OverdueMessage } from './overdue.queries
 /** Texts that one statement queues again. */
 const requeuedAtATime = 2_000
 
+type Rt = Pick<Runtime, 'db' | 'clock' | 'config'>
+
 /**
- * Closes the messages whose receipts are overdue: what is still sent becomes expired; what is unknown stays unknown, or is
- * queued once more where the list would rather text somebody twice than not at all. Answers how many messages it dealt
- * with. A crash in between leaves them to be found again. One that fails is no obstacle to the others: it is noted in `failed`,
- * and passed over while it is there; the first fault is thrown when all have had their turn.
+ * Closes the messages whose receipts are overdue: rows that are still sent become expired; unknown rows stay unknown, or
+ * are queued again where the list prefers a second text to none. Returns the number of messages. After a crash the rest
+ * is found again.
  */
-export async function closeOverdue(
-  rt: Pick<Runtime, 'db' | 'clock' | 'config'>,
-  failed = new Set<number>(),
-): Promise<number> {
-  const at = rt.clock.now()
-  const overdue = await listOverdue(rt.db, at, rt.config.send.receiptDeadlineMs, [...failed])
-  const faults: unknown[] = []
-  for (const message of overdue) {
-    try {
-      await close(rt.db, message, at)
-    } catch (error) {
-      if (isDatabaseAway(error)) throw error
-      failed.add(message.messageId)
-      faults.push(error)
-    }
-  }
-  if (faults.length > 0) throw faults[0]
-  return overdue.length
-}
+export const closeOverdue = eachMessage<Rt, OverdueMessage>({
+  find: (rt, except) => listOverdue(rt.db, rt.clock.now(), rt.config.send.receiptDeadlineMs, except),
+  apply: (rt, message) => close(rt.db, message, rt.clock.now()),
+})
 
 async function close(db: Db, message: OverdueMessage, at: Date): Promise<void> {
   let last: number | undefined = 0

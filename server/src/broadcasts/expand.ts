@@ -1,12 +1,12 @@
-import { isDatabaseAway } from '../db/pg-errors.ts'
 import { wake } from '../db/wake.ts'
 import { endExpansion, writeSlice } from '../log/slices.queries.ts'
+import { eachMessage, type Round } from '../log/sweeps.ts'
 import { readPersonalText } from '../messages/content/personal-text.ts'
 import { lanes } from '../messages/messages.ts'
 import { windowRulesOf } from '../messages/timing/windows.ts'
 import type { Runtime } from '../runtime.ts'
 import { sliceAudience } from './audience.sql.ts'
-import { claimExpansion, listOpenExpansions } from './expansion.queries.ts'
+import { claimExpansion, listOpenExpansions, type OpenExpansion } from './expansion.queries.ts'
 import { expandPersonally } from './personal-slice.ts'
 
 /** Rows of a chunk: enough that leasing it costs nothing beside sending it, few enough to be shared. */
@@ -17,25 +17,15 @@ const firstSliceRows = 1_000
 const sliceRows = 10_000
 
 /**
- * Writes one slice of the audience of each broadcast that has more to write, and says whether there was any. A
- * slice and its cursor commit together, so a crash between two slices neither loses nor doubles anybody. One that fails
- * is no obstacle to the others; it is told of when they have had their turn.
+ * Writes one slice of the audience of each broadcast that has more to write, and returns whether there was any. A
+ * slice and its cursor commit together, so a crash between two slices neither loses nor doubles anybody.
  */
-export async function expandOnce(rt: Pick<Runtime, 'db' | 'clock'>): Promise<boolean> {
-  const open = await listOpenExpansions(rt.db)
-  let worked = false
-  const faults: unknown[] = []
-  for (const { messageId } of open) {
-    try {
-      worked = (await expandSlice(rt, messageId)) || worked
-    } catch (error) {
-      if (isDatabaseAway(error)) throw error
-      faults.push(error)
-    }
-  }
-  if (faults.length > 0) throw faults[0]
-  return worked
-}
+export const expandOnce: Round<Pick<Runtime, 'db' | 'clock'>, boolean> = async (rt) => (await expandEach(rt)) > 0
+
+const expandEach = eachMessage<Pick<Runtime, 'db' | 'clock'>, OpenExpansion>({
+  find: (rt, except) => listOpenExpansions(rt.db, except),
+  apply: (rt, { messageId }) => expandSlice(rt, messageId),
+})
 
 /** Writes the next slice of one broadcast; false when another worker has it or it is done. */
 export function expandSlice(rt: Pick<Runtime, 'db' | 'clock'>, messageId: number): Promise<boolean> {

@@ -4,10 +4,13 @@ import type { Audience } from '../messages/audience/audience.ts'
 export type OpenExpansion = { messageId: number }
 
 /** Messages whose audience is not all written, those with the least written first. */
-export function listOpenExpansions(db: Db) {
+export function listOpenExpansions(db: Db, except: number[]) {
   return db.many<OpenExpansion>(
     'list_open_expansions',
-    /* sql */ `select message_id as "messageId" from expansions order by cursor_phone, message_id limit 100`,
+    /* sql */ `
+    select message_id as "messageId" from expansions where message_id <> all($1::bigint[])
+     order by cursor_phone, message_id limit 100`,
+    [except],
   )
 }
 

@@ -1,4 +1,4 @@
-import { allOrEach, type Choice } from '../db/all-or-each.ts'
+import type { Choice } from '../db/all-or-each.ts'
 import type { Db } from '../db/db.ts'
 import { retryLostRaces } from '../db/retry.ts'
 import {
@@ -11,6 +11,7 @@ import {
   reopenChunks,
   suppressChunks,
 } from '../log/reopen.queries.ts'
+import { eachMessage, manyMessages } from '../log/sweeps.ts'
 import { type MessageTiming, readTimings } from '../messages/timing/windows.queries.ts'
 import { rulesOf } from '../messages/timing/windows.ts'
 import { findWindowAt, type WindowRules } from '../quiet-hours/windows.ts'
@@ -22,13 +23,11 @@ type Rt = Pick<Runtime, 'db' | 'clock'>
 const chunksAtOnce = 5
 
 /**
- * Gives the chunks whose window has closed the next one, by the rules of today, and says whether there were any. Who has
- * none before the message's deadline is suppressed as too late; who has none at all, because hours were narrowed
- * meanwhile until nothing was left of them, as having no window. See allOrEach for `failed`, which has ids of messages.
+ * Gives chunks whose window has closed their next window, by the current rules, and returns whether there were any. Rows
+ * without a window before the message's deadline are suppressed as too late; rows without any window, because the hours
+ * were narrowed until nothing was left of them, as having no window.
  */
-export function reopenClosed(rt: Rt, failed = new Set<number>()): Promise<boolean> {
-  return allOrEach(failed, (choice, claimed) => reopenSome(rt, choice, claimed))
-}
+export const reopenClosed = manyMessages<Rt>((rt, choice, claimed) => reopenSome(rt, choice, claimed))
 
 function reopenSome(rt: Rt, choice: Choice, claimed: (messageIds: number[]) => void): Promise<boolean> {
   return retryLostRaces(() =>
@@ -82,17 +81,13 @@ function nextWindow(location: string | null, rules: WindowRules | undefined, now
 }
 
 /**
- * Suppresses as too late who is still queued in messages past their deadline, paused ones as well, slice by slice, and
- * says of how many there was anybody. The marks let none of them out; this is for those that no mark comes to. A message
- * that fails is no obstacle to the others; it is told of when they have had their turn.
+ * Suppresses as too late the queued rows of messages past their deadline, paused ones as well, slice by slice, and returns
+ * the number of such messages. The marks let none of these texts out; this is for rows that no mark comes to.
  */
-export async function suppressLate(rt: Rt): Promise<number> {
-  const late = await listLate(rt.db, rt.clock.now())
-  const faults: unknown[] = []
-  for (const message of late) await suppressAll(rt, message).catch((error) => faults.push(error))
-  if (faults.length > 0) throw faults[0]
-  return late.length
-}
+export const suppressLate = eachMessage<Rt, Late>({
+  find: (rt, except) => listLate(rt.db, rt.clock.now(), except),
+  apply: suppressAll,
+})
 
 async function suppressAll(rt: Rt, message: Late): Promise<void> {
   for (let after = 0; ; ) {

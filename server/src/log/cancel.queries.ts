@@ -7,14 +7,15 @@ import { from, to } from './transitions.ts'
 export type Cancelled = { messageId: number; loggedOn: string }
 
 /** Cancelled messages of which somebody is still queued. */
-export function listCancelledQueued(db: Db) {
+export function listCancelledQueued(db: Db, except: number[]) {
   return db.many<Cancelled>(
     'list_cancelled_queued',
     /* sql */ `
     select m.id as "messageId", m.logged_on as "loggedOn"
       from messages m cross join ${totalsOf('m.id')} c
-     where m.status = 'cancelled' and m.closed_at is null and c.queued > 0
+     where m.status = 'cancelled' and m.closed_at is null and c.queued > 0 and m.id <> all($1::bigint[])
      order by m.id limit 20`,
+    [except],
   )
 }
 

@@ -70,15 +70,15 @@ ${countMoves(['suppress'])}`,
 export type Late = { messageId: number; loggedOn: string }
 
 /** Messages past their deadline of which somebody is still queued. */
-export function listLate(db: Db, now: Date) {
+export function listLate(db: Db, now: Date, except: number[]) {
   return db.many<Late>(
     'list_late',
     /* sql */ `
     select m.id as "messageId", m.logged_on as "loggedOn"
       from messages m cross join ${totalsOf('m.id')} c
-     where m.status = 'sending' and m.deliver_by <= $1 and c.queued > 0
+     where m.status = 'sending' and m.deliver_by <= $1 and c.queued > 0 and m.id <> all($2::bigint[])
      order by m.deliver_by limit 20`,
-    [now],
+    [now, except],
   )
 }
 
