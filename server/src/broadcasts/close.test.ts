@@ -124,7 +124,7 @@ describe('texts of which nobody can tell whether they were sent', () => {
     const { chunk, marked } = await markAll(later(73))
     expect(marked).toEqual(ids.slice(1))
     await markSent(database.db, day, connectionId, [accepted(1, 'b1'), accepted(2, 'b2')])
-    await applyReceipts(database.db, day, connectionId, [receiptOf(1, 'b1')])
+    await applyReceipts(database.db, day, connectionId, [receiptOf(1, 'b1')], new Date())
     await markUnknown(database.db, day, [ids[3] as number])
     await end(chunk, later(73))
     await close(144)
@@ -204,7 +204,7 @@ describe('texts of which nobody can tell whether they were sent', () => {
         'insert into submits (connection_id, smsc_id, log_id, phone, part, logged_on) values ($1, $2, $3, $4, 0, $5)',
         [connectionId, `b${n}`, ids[n], phoneOf(n), day],
       )
-      await applyReceipts(database.db, day, connectionId, [{ ...receiptOf(n, `b${n}`), ...hard }])
+      await applyReceipts(database.db, day, connectionId, [{ ...receiptOf(n, `b${n}`), ...hard }], new Date())
     }
     expect(await counters()).toMatchObject({ queued: 0, bounced: 3 })
     expect(await finishMessages(database.db, later(73))).toBe(1)

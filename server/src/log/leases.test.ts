@@ -4,11 +4,13 @@ import { make } from '../../test/make.ts'
 import { makeRuntime } from '../../test/runtime.ts'
 import { checkBooks, readCounters } from '../../test/sending.ts'
 import { expandOnce } from '../broadcasts/expand.ts'
+import type { Db } from '../db/db.ts'
 import { acceptBroadcast } from '../messages/messages.ts'
 import type { Chunk, Recipient } from './chunk.ts'
 import { claimChunks } from './claims.queries.ts'
 import { abandonSubmitting, finishChunk, releaseChunks, renewLeases } from './leases.queries.ts'
 import { listQueued, markSubmitting, unmarkSubmitting } from './marks.queries.ts'
+import { queueForLater } from './retry.queries.ts'
 
 // A gateway that was frozen, or cut off from the database, wakes up and goes on as if its chunk were still its own.
 
@@ -78,6 +80,47 @@ test('a chunk cannot be taken over while a mark in it is being made, even past i
   await abandonSubmitting(database.db, theirs)
   expect(await readCounters(database.db, messageId)).toMatchObject({ queued: 3, submitting: 0, unknown: 1 })
   await checkBooks(database.db, messageId)
+})
+
+test.each([
+  ['taken back', (db: Db, ids: number[]) => unmarkSubmitting(db, mine, ids)],
+  [
+    'queued for a later attempt',
+    (db: Db, ids: number[]) => queueForLater(db, mine, ids, new Date(Date.now() + 60_000)),
+  ],
+  ['given up', (db: Db) => abandonSubmitting(db, mine)],
+])('a chunk cannot be taken over while a mark in it is being %s', async (_, change) => {
+  const marked = await markSubmitting(database.db, mine, rows.slice(0, 1))
+  await endLease()
+  await database.db.tx(async (tx) => {
+    expect(await change(tx, marked)).toBe(1)
+    expect(await lease()).toBeUndefined()
+  })
+  expect(await lease()).toMatchObject({ id: mine.id, epoch: 2 })
+  await checkBooks(database.db, messageId)
+})
+
+test.each([
+  ['renewed', (db: Db, chunks: Chunk[]) => renewLeases(db, 60_000, chunks)],
+  ['released', releaseChunks],
+])('chunks are locked in the order of their ids when they are %s', async (_, change) => {
+  let locked: unknown
+  const db = {
+    ...database.db,
+    async exec(_name: string, _sql: unknown, params: unknown[] = []) {
+      locked = params.find((param) => Array.isArray(param))
+      return 0
+    },
+    async many(_name: string, _sql: unknown, params: unknown[] = []) {
+      locked = params.find((param) => Array.isArray(param))
+      return []
+    },
+  }
+  await change(
+    db,
+    [30, 4, 200].map((id) => ({ ...mine, id })),
+  )
+  expect(locked).toEqual([4, 30, 200])
 })
 
 test('a chunk is closed when nobody in it is queued or submitting, by its owner only', async () => {

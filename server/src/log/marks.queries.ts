@@ -97,8 +97,8 @@ export async function markSubmitting(
                             and not (select cancelled from verdict)
                            then case when (select late from verdict) then 'too_late' else 'not_subscribed' end end,
              submitted_at = case when (l.id = any((select held from verdict)::bigint[])) is not true
-                                 then clock_timestamp() end,
-             closed_at = case when l.id = any((select held from verdict)::bigint[]) then clock_timestamp() end
+                                 then $7::timestamptz end,
+             closed_at = case when l.id = any((select held from verdict)::bigint[]) then $7::timestamptz end
        where l.id = any((select ids from verdict)::bigint[]) and l.state = ${from('submit')}
       returning l.id, l.message_id, l.state
     ), counted as (${countMoves(['submit', 'suppressAtMark', 'cancelAtMark'])}
@@ -236,18 +236,18 @@ export type Refused = { logId: number; reason: BounceReason; carrierStatus: stri
  * Marks as bounced the texts that the SMSC refused for good; a number it called dead leaves its list. Answers those whose
  * people have opted out at the carrier.
  */
-export async function markRefused(db: Db, day: string, refused: Refused[]): Promise<CarrierOptOut[]> {
+export async function markRefused(db: Db, day: string, refused: Refused[], at: Date): Promise<CarrierOptOut[]> {
   return db.many<CarrierOptOut>(
     `mark_refused_${day}`,
     /* sql */ `
     with moved as (
       update ${logTable(day)} l
-         set state = ${to('reject')}, reason = r.reason, carrier_status = r.carrier_status, closed_at = clock_timestamp()
+         set state = ${to('reject')}, reason = r.reason, carrier_status = r.carrier_status, closed_at = $4
         from unnest($1::bigint[], $2::text[], $3::text[]) as r(log_id, reason, carrier_status)
        -- the array says it once more: whatever the join's plan, it reads no other rows
        where l.id = r.log_id and l.id = any($1::bigint[]) and l.state = ${from('reject')}
       returning l.id, l.message_id, l.phone, l.state, l.reason, l.carrier_status
-    ), ${cleanDeadNumbers}, counted as (
+    ), ${cleanDeadNumbers('$4::timestamptz')}, counted as (
 ${countMoves(['reject'], {
   also: { clean_count: '(select count(*) from cleaned where cleaned.message_id = moved.message_id)' },
 })}
@@ -255,7 +255,7 @@ ${countMoves(['reject'], {
     select moved.id as "logId", moved.phone, s.code as "shortCode", moved.carrier_status as "carrierStatus"
       from moved join messages m on m.id = moved.message_id join short_codes s on s.id = m.short_code_id
      where moved.reason = 'opted_out'`,
-    [refused.map((row) => row.logId), refused.map((row) => row.reason), refused.map((row) => row.carrierStatus)],
+    [refused.map((row) => row.logId), refused.map((row) => row.reason), refused.map((row) => row.carrierStatus), at],
   )
 }
 

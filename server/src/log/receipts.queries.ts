@@ -17,6 +17,7 @@ export async function applyReceipts(
   day: string,
   connectionId: number,
   receipts: AppliedReceipt[],
+  at: Date,
 ): Promise<Applied> {
   const senders = receipts.map((receipt) => (/^\d{10}$/.test(receipt.shortCode) ? Number(receipt.shortCode) : null))
   const whose = [
@@ -30,6 +31,7 @@ export async function applyReceipts(
     receipts.map((receipt) => receipt.verdict),
     receipts.map((receipt) => receipt.reason),
     receipts.map((receipt) => receipt.carrierStatus),
+    at,
   ]
   const apply = (from: AppliedFrom) =>
     db.one<Applied & { rows: number; moved: number }>(`apply_receipts_${from}_${day}`, applySql(day, from), params)
@@ -124,7 +126,7 @@ function applySql(day: string, from: AppliedFrom): string {
              reason = null,
              carrier_status = case when ${stillWithoutId} and not (${alike}) then l.carrier_status
                                    else (select carrier_status from plain) end,
-             closed_at = case when ${alike} then clock_timestamp() end
+             closed_at = case when ${alike} then $8::timestamptz end
        where l.id = any((select ids from plain)::bigint[]) and l.state = '${from}'
       returning l.id, l.message_id, l.phone, l.state, l.reason, l.carrier_status
     ), others as materialized (
@@ -140,7 +142,7 @@ function applySql(day: string, from: AppliedFrom): string {
              reason = case when p.failure is not null then p.reason end,
              carrier_status = case when ${stillWithoutId} and p.failure is null and not (${otherwise}) then l.carrier_status
                                    else p.carrier_status end,
-             closed_at = case when p.failure is not null or ${otherwise} then clock_timestamp() end
+             closed_at = case when p.failure is not null or ${otherwise} then $8::timestamptz end
         from others p
        -- the array says it once more: whatever the join's plan, it reads no other rows
        where l.id = p.log_id and l.id = any((select array_agg(log_id) from others)::bigint[]) and l.state = '${from}'
@@ -148,7 +150,7 @@ function applySql(day: string, from: AppliedFrom): string {
       returning l.id, l.message_id, l.phone, l.state, l.reason, l.carrier_status
     ), moved as (
       select * from moved_alike union all select * from moved_otherwise
-    ), ${cleanDeadNumbers}, ended as (
+    ), ${cleanDeadNumbers('$8::timestamptz')}, ended as (
       select * from moved where state <> '${from}'
     ), counted as (${countMoves(endsOf[from], {
       moved: 'ended',

@@ -87,7 +87,7 @@ async function applyTo(ids: Ids, status: { verdict: 'delivered' | 'bounced' | 'e
     [connectionId, submits.map(({ smscId }) => smscId), submits.map(({ id }) => id), message.loggedOn],
   )
   const receipts = submits.map(({ smscId }) => ({ ...status, smscId, carrierStatus: 'x', phone: null, shortCode: '1' }))
-  await applyReceipts(db, message.loggedOn, connectionId, receipts)
+  await applyReceipts(db, message.loggedOn, connectionId, receipts, now)
 }
 
 /** How rows are asked to make a transition, and the other transitions that the same call makes where it can. */
@@ -135,6 +135,7 @@ const exercises: Record<Exclude<TransitionName, 'enqueue' | 'exclude'>, Exercise
         db,
         message.loggedOn,
         ids.map((logId) => ({ logId, reason: 'blocked', carrierStatus: 'ESME_RX_R_APPN' })),
+        now,
       ),
   },
   giveUp: { run: (ids) => markUnknown(db, message.loggedOn, ids) },

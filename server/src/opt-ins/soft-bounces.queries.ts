@@ -36,7 +36,7 @@ export function claimSoftBouncers(tx: Db, limit: number) {
 }
 
 /** Cleans these numbers, with the ledger and the counts of list and last bounced message; returns how many. */
-export async function cleanSoftBouncers(tx: Db, counts: SoftBounceCount[]): Promise<number> {
+export async function cleanSoftBouncers(tx: Db, counts: SoftBounceCount[], at: Date): Promise<number> {
   const { n } = await tx.one<{ n: number }>(
     'clean_soft_bouncers',
     /* sql */ `
@@ -45,14 +45,14 @@ export async function cleanSoftBouncers(tx: Db, counts: SoftBounceCount[]): Prom
        where s.list_id = b.list_id and s.phone = b.phone
       returning s.list_id, s.phone, s.message_id, s.log_id
     ), cleaned as (
-      update subscribers s set state = 'cleaned', cleaned_at = clock_timestamp()
+      update subscribers s set state = 'cleaned', cleaned_at = $3
         from gone g join lists on lists.id = g.list_id
        where s.list_id = g.list_id and s.phone = g.phone and s.state = 'subscribed'
       returning lists.account_id, g.message_id, g.log_id, s.list_id, s.phone
-    ), ${recordCleaned}, counted as (${countMore('clean_count', 'cleaned')}
+    ), ${recordCleaned('$3::timestamptz')}, counted as (${countMore('clean_count', 'cleaned')}
     )
     select count(*) as n from cleaned`,
-    [counts.map((each) => each.listId), counts.map((each) => each.phone)],
+    [counts.map((each) => each.listId), counts.map((each) => each.phone), at],
   )
   return n
 }

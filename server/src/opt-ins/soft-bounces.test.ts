@@ -41,7 +41,7 @@ async function send(end: End, to: List = list): Promise<number> {
   await markSubmitting(db, chunk, rows)
   if (end !== 'delivered' && end !== 'expired') {
     const rejected = rows.map((row) => ({ logId: row.id, reason: end, carrierStatus: 'ESME_RSUBMITFAIL' }))
-    await markRefused(db, chunk.loggedOn, rejected)
+    await markRefused(db, chunk.loggedOn, rejected, new Date())
   } else {
     const named = rows.map((row) => ({ row, smscId: `id${row.id}` }))
     const accepted = named.map(({ row, smscId }) => ({
@@ -55,7 +55,7 @@ async function send(end: End, to: List = list): Promise<number> {
     const reason = end === 'expired' ? ('soft' as const) : null
     const status = { verdict: end, reason, carrierStatus: end, shortCode: chunk.shortCode }
     const receipts = named.map(({ row, smscId }) => ({ ...status, smscId, phone: row.phone }))
-    await applyReceipts(db, chunk.loggedOn, connectionId, receipts)
+    await applyReceipts(db, chunk.loggedOn, connectionId, receipts, new Date())
   }
   await checkBooks(db, id)
   return id
@@ -173,7 +173,7 @@ describe('in its own database', () => {
           throw new Error('killed')
         }),
     }
-    await expect(cleanSoftBounced({ db: dying })).rejects.toThrow('killed')
+    await expect(cleanSoftBounced({ ...rt(), db: dying })).rejects.toThrow('killed')
     expect(await stateOf()).toBe('subscribed')
     await Promise.all([cleanSoftBounced(rt()), cleanSoftBounced(rt())])
     expect(await stateOf()).toBe('cleaned')

@@ -9,12 +9,12 @@ const limit = 7
  * Cleans numbers with too many soft bounces in a row and no delivery in between; returns how many numbers it checked. The
  * message log decides, because the count in soft_bounces does not include deliveries.
  */
-export async function cleanSoftBounced(rt: Pick<Runtime, 'db'>): Promise<number> {
+export async function cleanSoftBounced(rt: Pick<Runtime, 'db' | 'clock'>): Promise<number> {
   return retryLostRaces(() =>
     rt.db.tx(async (tx) => {
       const counts = await claimSoftBouncers(tx, 100)
       const dead = counts.filter((each) => each.logged >= limit)
-      if (dead.length > 0) await cleanSoftBouncers(tx, dead)
+      if (dead.length > 0) await cleanSoftBouncers(tx, dead, rt.clock.now())
       const alive = counts.filter((each) => each.logged < limit)
       if (alive.length > 0) await correctSoftBounces(tx, alive)
       return counts.length

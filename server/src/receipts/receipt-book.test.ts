@@ -52,14 +52,14 @@ test('a receipt is not lost on a text that is just leaving unknown for sent', as
   await database.db.tx(async (tx) => {
     // the answer to the other part, late
     await markSent(tx, day, connectionId, [{ logId, phone, part: 1, smscId: 'a1', complete: true }])
-    applying = applyReceipts(database.db, day, connectionId, [receipt('a0')])
+    applying = applyReceipts(database.db, day, connectionId, [receipt('a0')], new Date())
     await waitFor(async () => {
       const sql = `select from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()`
       return (await database.db.exec('waiting', sql)) === 1
     })
   })
   expect((await applying)?.known).toEqual([1])
-  await applyReceipts(database.db, day, connectionId, [receipt('a1')])
+  await applyReceipts(database.db, day, connectionId, [receipt('a1')], new Date())
   expect(await readCounters(database.db, id)).toMatchObject({ delivered: 1, sent: 0, unknown: 0 })
   await checkBooks(database.db, id)
 })

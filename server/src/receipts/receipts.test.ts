@@ -59,7 +59,7 @@ const bounced = (smscId: string, reason: BounceReason, phone: number | null = nu
   carrierStatus: 'UNDELIV 001',
 })
 const apply = async (...receipts: AppliedReceipt[]) =>
-  (await applyReceipts(ctx.db, chunk.loggedOn, connectionId, receipts)).known
+  (await applyReceipts(ctx.db, chunk.loggedOn, connectionId, receipts, new Date())).known
 
 const waiting = (given: Partial<WaitingReceipt>): WaitingReceipt => ({
   ...delivered('ff', rows[0]?.phone),
@@ -375,7 +375,7 @@ describe('over two connections', () => {
     const otherId = await other()
     await accept(0, 'a1')
     await markSent(ctx.db, chunk.loggedOn, otherId, [{ ...textOf(1), part: 0, smscId: 'a1', complete: true }])
-    await applyReceipts(ctx.db, chunk.loggedOn, otherId, [bounced('a1', 'soft')])
+    await applyReceipts(ctx.db, chunk.loggedOn, otherId, [bounced('a1', 'soft')], new Date())
     expect(await readCounters(ctx.db, messageId)).toMatchObject({ sent: 1, bounced: 1 })
     await apply(delivered('a1'))
     expect(await readCounters(ctx.db, messageId)).toMatchObject({ sent: 0, bounced: 1, delivered: 1 })

@@ -74,7 +74,9 @@ export class ReceiptBook {
     for (const [connectionId, entries] of byConnection(batch)) {
       const { others, optOuts } = cutOptOuts(entries)
       if (others.length > 0) {
-        const { known } = await retryLostRaces(() => applyReceipts(this.#rt.db, day, connectionId, others))
+        const { known } = await retryLostRaces(() =>
+          applyReceipts(this.#rt.db, day, connectionId, others, this.#rt.clock.now()),
+        )
         left.push(...unknownOf(others, known))
       }
       for (const some of optOuts) {
@@ -90,7 +92,7 @@ export class ReceiptBook {
 
 /** Applies receipts, and the opt-outs that they tell of, in the caller's transaction. */
 export async function applyFully(tx: Db, now: Date, day: string, connectionId: number, receipts: AppliedReceipt[]) {
-  const applied = await applyReceipts(tx, day, connectionId, receipts)
+  const applied = await applyReceipts(tx, day, connectionId, receipts, now)
   await optOutByCarrier(tx, applied.optOuts, now)
   return applied
 }

@@ -9,11 +9,11 @@ export async function recordRefused(
   refused: Refused[],
 ): Promise<void> {
   const { others, optOuts } = cutOptOuts(refused)
-  if (others.length > 0) await markRefused(db, day, others)
+  if (others.length > 0) await markRefused(db, day, others, clock.now())
   for (const some of optOuts) {
     await db.tx(async (tx) => {
-      const marked = await markRefused(tx, day, some)
-      await optOutByCarrier(tx, marked, clock.now())
+      const at = clock.now()
+      await optOutByCarrier(tx, await markRefused(tx, day, some, at), at)
     })
   }
 }

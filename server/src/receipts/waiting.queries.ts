@@ -77,12 +77,12 @@ export async function lockWaitingReceipts(tx: Db, ids: number[]): Promise<Set<nu
 }
 
 /** The end of a waiting receipt: applied by its id, settled by its handset, or an orphan for good. */
-export async function endReceipts(tx: Db, ids: number[], outcome: 'applied' | 'settled' | 'orphan') {
+export async function endReceipts(tx: Db, ids: number[], outcome: 'applied' | 'settled' | 'orphan', at: Date) {
   if (ids.length === 0) return
   await tx.exec(
     'end_receipts',
-    /* sql */ `update receipts set outcome = $2, ended_at = clock_timestamp() where id = any($1::bigint[])`,
-    [ids, outcome],
+    /* sql */ `update receipts set outcome = $2, ended_at = $3 where id = any($1::bigint[])`,
+    [ids, outcome, at],
   )
 }
 

@@ -99,7 +99,7 @@ async function settleByHandset(db: Db, now: Date, receipt: StoredReceipt, days: 
       // comes in the commit in which its text stops being on its way
       const unknown = await applyById(tx, now, days, [receipt], 'applied')
       if (unknown.length === 0) return
-      if (!row) return endReceipts(tx, [receipt.id], 'orphan')
+      if (!row) return endReceipts(tx, [receipt.id], 'orphan', now)
       // one without an id gets one of its own: with none, it would stand for each later text to that handset
       const named = receipt.smscId === '' ? { ...receipt, smscId: `receipt ${receipt.id}` } : receipt
       await insertFoundSubmit(tx, named, row)
@@ -144,7 +144,7 @@ async function applyById(
     for (const [connectionId, entries] of byConnection(unknown)) {
       const { known, early } = await applyFully(tx, now, day, connectionId, entries)
       const applied = known.map((place) => entries[place - 1] as StoredReceipt)
-      await endReceipts(tx, idsOf(applied), outcome)
+      await endReceipts(tx, idsOf(applied), outcome, now)
       const met = new Set([...known, ...early].map((place) => entries[place - 1]))
       unknown = unknown.filter((receipt) => !met.has(receipt))
     }

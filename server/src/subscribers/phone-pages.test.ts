@@ -113,7 +113,7 @@ async function take(db: Db, list: OwnList, step: Step) {
     await db.exec(
       'clean',
       `with moved as (select 1::bigint as id, $1::bigint as message_id, $2::bigint as phone, 'bounced' as state,
-                             'hard' as reason), ${cleanDeadNumbers} select from cleaned`,
+                             'hard' as reason), ${cleanDeadNumbers('now()')} select from cleaned`,
       [list.messageId, step.phone],
     )
   }
