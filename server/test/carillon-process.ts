@@ -64,7 +64,7 @@ export function startCarillon({ dataDir, env = {}, npmIn, script = standInStart 
     async ready() {
       const ended = exit.then(() => Promise.reject(new Error(`it ended instead of starting:\n${output}`)))
       const begun = waitFor(() => /Console +http:\/\/[^:]+:(\d+)\//.exec(output), {
-        timeoutMs: 15_000,
+        timeoutMs: 60_000,
         what: 'a banner',
       })
       return Number((await Promise.race([begun, ended]))[1])

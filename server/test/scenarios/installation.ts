@@ -110,7 +110,7 @@ export class Installation {
     const value = (name: string) => environment.find((entry) => entry.startsWith(`${name}=`))?.slice(name.length + 1)
     this.#databaseUrl = value('DATABASE_URL') ?? ''
     this.#controlUrl = value('CARILLON_SIMULATOR_URL') ?? ''
-    await waitFor(() => this.isReady(), { timeoutMs: 15_000, what: 'an installation that is ready' })
+    await waitFor(() => this.isReady(), { timeoutMs: 60_000, what: 'an installation that is ready' })
   }
 
   async isReady(): Promise<boolean> {
