@@ -1,14 +1,14 @@
 import type { Db } from '../db/db.ts'
 
-/** A submit_sm that a carrier did not take. */
+/** A submit_sm that a carrier did not accept. */
 export type Attempt = {
   logId: number
   day: string
   part: number
   connectionId: number
-  /** Null when no octet of it left. */
+  /** Null when no octet of it was written. */
   writtenAt: Date | null
-  answerMs: number | null
+  responseMs: number | null
   /** The command_status by its name, or `no answer`, `not written`. */
   outcome: string
 }
@@ -25,13 +25,13 @@ export async function insertAttempts(db: Db, attempts: Attempt[]): Promise<void>
       attempts.map(({ part }) => part),
       attempts.map(({ connectionId }) => connectionId),
       attempts.map(({ writtenAt }) => writtenAt),
-      attempts.map(({ answerMs }) => answerMs),
+      attempts.map(({ responseMs }) => responseMs),
       attempts.map(({ outcome }) => outcome),
     ],
   )
 }
 
-/** Deletes up to so many tries of texts logged before this day (YYYY-MM-DD), and answers how many there were. */
+/** Deletes up to `limit` attempts of texts logged before this day (YYYY-MM-DD), and returns their number. */
 export function deleteAttempts(db: Db, before: string, limit: number): Promise<number> {
   return db.exec(
     'delete_attempts',

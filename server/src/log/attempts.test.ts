@@ -9,7 +9,7 @@ const ctx = useDatabase()
 test('tries are forgotten a month after their text', async () => {
   const now = new Date('2026-03-31T12:00:00Z')
   const days = ['2026-02-28', '2026-03-01', '2026-03-31']
-  const rest = { part: 0, connectionId: 1, writtenAt: null, answerMs: null, outcome: 'not written' }
+  const rest = { part: 0, connectionId: 1, writtenAt: null, responseMs: null, outcome: 'not written' }
   await insertAttempts(
     ctx.db,
     days.map((day, index) => ({ logId: index, day, ...rest })),

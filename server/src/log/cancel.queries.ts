@@ -6,7 +6,7 @@ import { from, to } from './transitions.ts'
 
 export type Cancelled = { messageId: number; loggedOn: string }
 
-/** Cancelled messages of which somebody is still queued. */
+/** Cancelled messages with queued rows, except those of the ids. */
 export function listCancelledQueued(db: Db, except: number[]) {
   return db.many<Cancelled>(
     'list_cancelled_queued',
@@ -19,7 +19,7 @@ export function listCancelledQueued(db: Db, except: number[]) {
   )
 }
 
-/** Moves who is queued in the message's next chunks to cancelled, and answers where to go on; undefined at the end. */
+/** Cancels the queued rows of the message's next chunks; returns the last log id of these, undefined at the end. */
 export async function cancelChunks(
   db: Db,
   { messageId, loggedOn }: Cancelled,
@@ -45,7 +45,7 @@ ${countMoves(['cancel'])}
   return last ?? undefined
 }
 
-/** Ends the writing of a message's audience; waits for a slice under way. */
+/** Ends the expansion of a message; waits for a slice that is being written. */
 export async function deleteExpansion(tx: Db, listId: number, messageId: number) {
   await tx.exec(
     'delete_expansion',
@@ -55,13 +55,13 @@ export async function deleteExpansion(tx: Db, listId: number, messageId: number)
   )
 }
 
-/** Whether a gateway may be writing texts of this message right now, or waits for the answer to them. */
+/** Whether a gateway may be writing texts of this message now, or waits for their responses. */
 export async function isOnItsWay(db: Db, messageId: number): Promise<boolean> {
   const { moving } = await db.one<{ moving: boolean }>(
     'is_on_its_way',
     /* sql */ `
     select c.submitting > 0
-           -- past its lease nobody writes it any more, even if nobody has come yet to call it unknown
+           -- after its lease nobody writes a row any more, even if it has not been marked as unknown yet
            and exists (select from send_chunks k
                         where k.message_id = $1 and k.done_at is null and k.lease_until > clock_timestamp()) as moving
       from message_totals c where c.message_id = $1`,

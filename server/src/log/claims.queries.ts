@@ -1,14 +1,14 @@
 import type { Db } from '../db/db.ts'
 import type { BroadcastClaim, Chunk, Claim } from './chunk.ts'
 
-/** So long before its time is over a chunk is left alone: what is marked now arrives only then. */
+/** Time before the end of its window in which a chunk is not leased: a text that is marked now arrives only after it. */
 export const closingReserveMs = 1_000
 
 const isFree = `(lease_until is null or lease_until < clock_timestamp())`
 const isOpen = `not paused and (closes_at is null or closes_at > $3::timestamptz + interval '${closingReserveMs} milliseconds')`
 const mayBeSentFrom = `(short_code_id = any($8::bigint[])) <> $7`
 
-/** Leases the chunks of a CTE `picked` (id) to $1 for $2 milliseconds, and says what their messages say. */
+/** Leases the chunks of a CTE `picked` (id) to $1 for $2 milliseconds, and returns them with data of their messages. */
 const leasePicked = /* sql */ `
     leased as (
       update send_chunks c
@@ -22,7 +22,7 @@ const leasePicked = /* sql */ `
            m.short_code_id as "shortCodeId", m.consent, m.content, s.code as "shortCode",
            l.closes_at as "closesAt", m.deliver_by as "deliverBy"
       from leased l
-      -- a look-up per chunk, whatever was known of the tables when this was planned
+      -- a look-up per chunk, whatever the statistics were when this was planned
       cross join lateral (select * from messages where id = l.message_id offset 0) m
       cross join lateral (select code from short_codes where id = m.short_code_id offset 0) s
      order by l.lane, l.id`
@@ -54,7 +54,7 @@ export function claimChunks(db: Db, claim: Claim) {
            where short_code_id = code.short_code_id and lane = of_lane.n and done_at is null and due_at <= $3
              and ${isOpen} and ${isFree}
            order by due_at, id
-           -- more than are wanted, for others may be claiming the same
+           -- more than wanted, because other gateways may be claiming the same
            limit 4 * $6::int) c
        where ${mayBeSentFrom}
     ), ranked as materialized (
@@ -106,7 +106,7 @@ export function claimBroadcasts(db: Db, claim: BroadcastClaim) {
                    where message_id = b.message_id and done_at is null and lane = 2 and due_at <= $3
                      and ${isOpen} and ${isFree}
                    order by due_at, id
-                   -- more than are wanted, for others may be claiming the same
+                   -- more than wanted, because other gateways may be claiming the same
                    limit 2 * $4::int) free) c
        where ${mayBeSentFrom} and b.message_id <> all($5::bigint[])
     ), ranked as materialized (

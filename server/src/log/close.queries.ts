@@ -12,11 +12,11 @@ export type Overdue = {
   againAt: Date | null
 }
 
-// Another worker may be at the same message, and further: then it is being sent again, or was.
+// Another worker may be ahead with the same message: then it is being sent again, or was.
 const isOverdue = /* sql */ `
       exists (select from messages where id = $1 and status <> 'sending' and again_at is not distinct from $4)`
 
-/** Closes as expired what is still sent in the message's next chunks after `afterLogId`; undefined at the end. */
+/** Expires the sent rows of the message's next chunks after `afterLogId`; returns their last log id, undefined at the end. */
 export async function expireChunks(
   db: Db,
   overdue: Overdue,
@@ -42,7 +42,7 @@ ${countMoves(['close'])}
   return last ?? undefined
 }
 
-/** The unknown texts in the message's next chunks after `afterLogId`, and the last id of those; undefined at the end. */
+/** The unknown rows of the message's next chunks after `afterLogId`, and the last log id of these chunks; null at the end. */
 export async function listUnknown(db: Db, overdue: Overdue, afterLogId: number) {
   return db.one<{ ids: number[]; last: number | null }>(
     `list_unknown_${overdue.loggedOn}`,
@@ -57,8 +57,8 @@ export async function listUnknown(db: Db, overdue: Overdue, afterLogId: number) 
 }
 
 /**
- * Queues these unknown texts once more, each once in its life, and opens their chunks again; answers how many. They pass
- * all that is asked of any queued text: consent, cancelling, deadline, quiet hours.
+ * Queues these unknown texts again, each at most once, and reopens their chunks; returns their number. The marks check
+ * consent, cancelling, deadline and quiet hours as for any queued text.
  */
 export async function requeueUnknown(tx: Db, overdue: Overdue, ids: number[], at: Date): Promise<number> {
   const { n } = await tx.one<{ n: number }>(
@@ -72,13 +72,13 @@ export async function requeueUnknown(tx: Db, overdue: Overdue, ids: number[], at
     ), opened as (
       update send_chunks c
          set done_at = null, leased_by = null, lease_until = null, due_at = $3,
-             -- where there are windows, the next one is looked for before anybody is texted
+             -- where there are windows, a worker finds the next one before anybody is texted
              closes_at = case when c.place is not null then least(c.closes_at, $3) end
        where c.message_id = $1
          and exists (select from moved where moved.id between c.first_log_id and c.last_log_id)
     ), counted as (
 ${countMoves(['requeue'])}
-    ), begun as (
+    ), resumed as (
       update messages set status = 'sending', again_at = $3 where id = $1 and exists (select from moved)
     )
     select count(*) as n from moved`,
@@ -87,7 +87,7 @@ ${countMoves(['requeue'])}
   return n
 }
 
-/** Ends a message: no receipt is waited for any more. Its chunks have done their duty and go. */
+/** Closes a message at its receipt deadline, and deletes its chunks; returns false when rows are still sent. */
 export async function closeMessage(db: Db, overdue: Overdue, at: Date): Promise<boolean> {
   const rows = await db.exec(
     'close_message',

@@ -5,11 +5,11 @@ import { logTable } from './log-days.ts'
 import { from, to } from './transitions.ts'
 
 /**
- * Renews leases and answers the chunks still ours, and of each whether its message is cancelled. Ours are those whose
- * epoch nobody raised, even if the lease had run out meanwhile, because then nobody wanted it.
+ * Renews leases and returns the chunks that are still leased to the caller, each with whether its message is cancelled. A
+ * chunk is still the caller's while its epoch is the same, even if the lease had expired, because nobody claimed it.
  */
 export async function renewLeases(db: Db, leaseMs: number, chunks: Array<{ id: number; epoch: number }>) {
-  const held = [...chunks].sort((a, b) => a.id - b.id)
+  const leased = [...chunks].sort((a, b) => a.id - b.id)
   const rows = await db.many<{ id: number; cancelled: boolean }>(
     'renew_leases',
     /* sql */ `
@@ -17,25 +17,25 @@ export async function renewLeases(db: Db, leaseMs: number, chunks: Array<{ id: n
       from unnest($2::bigint[], $3::int[]) as h(id, epoch)
      where c.id = h.id and c.epoch = h.epoch and c.done_at is null
     returning c.id, (select m.status = 'cancelled' from messages m where m.id = c.message_id) as cancelled`,
-    [leaseMs, held.map((c) => c.id), held.map((c) => c.epoch)],
+    [leaseMs, leased.map((c) => c.id), leased.map((c) => c.epoch)],
   )
   return new Map(rows.map((row) => [row.id, row.cancelled]))
 }
 
-/** Gives a chunk back before its lease is over, so that another gateway may go on with it at once. */
+/** Ends leases early, so that another gateway can continue at once. */
 export async function releaseChunks(db: Db, chunks: Array<{ id: number; epoch: number }>) {
-  const held = [...chunks].sort((a, b) => a.id - b.id)
+  const leased = [...chunks].sort((a, b) => a.id - b.id)
   await db.exec(
     'release_chunks',
     /* sql */ `
     update send_chunks c set lease_until = null, leased_by = null
       from unnest($1::bigint[], $2::int[]) as h(id, epoch)
      where c.id = h.id and c.epoch = h.epoch and c.done_at is null`,
-    [held.map((c) => c.id), held.map((c) => c.epoch)],
+    [leased.map((c) => c.id), leased.map((c) => c.epoch)],
   )
 }
 
-/** Closes a chunk in which nobody is queued or submitting any more; false when somebody is, or it is not ours. */
+/** Closes a chunk without queued and submitting rows; returns false when it has any, or has a newer epoch. */
 export async function finishChunk(db: Db, chunk: Chunk): Promise<boolean> {
   const rows = await db.exec(
     `finish_chunk_${chunk.loggedOn}`,
@@ -51,8 +51,8 @@ export async function finishChunk(db: Db, chunk: Chunk): Promise<boolean> {
 }
 
 /**
- * What an earlier owner of the chunk left in the middle: submitted perhaps, and nobody will ever read the answer.
- * These rows become unknown; only a receipt can tell. Answers how many.
+ * Marks as unknown the rows that an earlier owner of the chunk left submitting: it may have written their PDUs, and nobody
+ * will read the responses, so only a receipt can settle them. Returns 0 when there were none.
  */
 export function abandonSubmitting(db: Db, chunk: Chunk): Promise<number> {
   return db.exec(

@@ -7,13 +7,13 @@ import { countMoves } from './counters.sql.ts'
 import { logTable, submitsTable } from './log-days.ts'
 import { from, to } from './transitions.ts'
 
-// The marks a gateway makes on log rows around a submit_sm. Each moves the rows and the message's counters in one
+// The marks that a gateway makes on log rows around a submit_sm. Each moves the rows and the message's counters in one
 // statement, in batches of a few hundred ids in ascending order. A mark before the PDU names the lease's epoch and
-// holds the chunk row (`for share`), so that no other gateway can take the chunk over while it is being made.
+// locks the chunk row (`for share`), so that no other gateway can take the chunk over before the mark has committed.
 
 const hasNotLeft = `(s.state is null or s.state in ('pending', 'subscribed'))`
 
-/** Which numbers may be texted, asked again in the statement that lets them go out. */
+/** The condition for a number to be texted, checked again in the statement that marks its text as submitting. */
 export const consentGiven: Record<Chunk['consent'], string> = {
   subscribed: `s.state = 'subscribed'`,
   not_opted_out: hasNotLeft,
@@ -21,11 +21,11 @@ export const consentGiven: Record<Chunk['consent'], string> = {
   answer: 'true',
 }
 
-/** The block of each recipient `r` as `b`; $8 is the short code. */
+/** The block of each recipient `r` as `b`, for the short code $8. */
 export const blockOfRecipient = /* sql */ `
         left join lateral (select since from blocks where short_code_id = $8 and phone = r.phone offset 0) b on true`
 
-/** The recipients of a chunk that are still to be sent to, in the order of their ids. */
+/** The queued recipients of a chunk, in the order of their ids. */
 export function listQueued(db: Db, chunk: Chunk) {
   return db.many<Recipient>(
     `list_queued_${chunk.loggedOn}`,
@@ -36,7 +36,7 @@ export function listQueued(db: Db, chunk: Chunk) {
   )
 }
 
-/** The same with the carriers of their handsets, for connections with caps for some of these. */
+/** The queued recipients of a chunk with their carriers, for connections with caps by carrier. */
 export async function listQueuedWithCarriers(db: Db, chunk: Chunk): Promise<Recipient[]> {
   const rows = await db.many<Omit<Recipient, 'carrier'> & { carrier: number | null }>(
     `list_queued_with_carriers_${chunk.loggedOn}`,
@@ -52,9 +52,9 @@ export async function listQueuedWithCarriers(db: Db, chunk: Chunk): Promise<Reci
 }
 
 /**
- * Marks as submitting those of the queued rows that may still be texted, and answers their ids; the others become
+ * Marks as submitting the queued rows that may still be texted, and returns their ids; the others become
  * suppressed or cancelled. While the message is paused, or when the chunk's window has closed at `now`, all stay queued.
- * Once this has committed the PDU may be written, and only then.
+ * The PDU may be written only after this has committed.
  */
 export async function markSubmitting(
   db: Db,
@@ -74,7 +74,7 @@ export async function markSubmitting(
             from messages where id = $5 offset 0) m
        where c.id = $1 and c.epoch = $2
          for share of c
-    ), judged as materialized (
+    ), checked as materialized (
       select r.id, lease.cancelled, lease.late,
              not lease.cancelled and not lease.late and (${consentGiven[chunk.consent]}) as may
         from lease cross join unnest($3::bigint[], $4::bigint[]) as r(id, phone)
@@ -82,24 +82,24 @@ export async function markSubmitting(
         left join lateral (select state from subscribers where list_id = $6 and phone = r.phone offset 0) s on true
         ${asksForBlock ? blockOfRecipient : ''}
        where lease.cancelled or lease.late or not lease.waits
-    ), verdict as materialized (
-      select array_agg(id) as ids, array_agg(id) filter (where may is not true) as held,
+    ), decision as materialized (
+      select array_agg(id) as ids, array_agg(id) filter (where may is not true) as stopped,
              bool_or(cancelled) as cancelled, bool_or(late) as late
-        from judged
+        from checked
     ), moved as (
       -- by an array of ids, not by a join: a join that is planned while the day is small reads the whole day, and goes
       -- on reading it when the day has grown
       update ${logTable(chunk.loggedOn)} l
-         set state = case when (l.id = any((select held from verdict)::bigint[])) is not true then ${to('submit')}
-                          when (select cancelled from verdict) then ${to('cancelAtMark')}
+         set state = case when (l.id = any((select stopped from decision)::bigint[])) is not true then ${to('submit')}
+                          when (select cancelled from decision) then ${to('cancelAtMark')}
                           else ${to('suppressAtMark')} end::message_state,
-             reason = case when l.id = any((select held from verdict)::bigint[])
-                            and not (select cancelled from verdict)
-                           then case when (select late from verdict) then 'too_late' else 'not_subscribed' end end,
-             submitted_at = case when (l.id = any((select held from verdict)::bigint[])) is not true
+             reason = case when l.id = any((select stopped from decision)::bigint[])
+                            and not (select cancelled from decision)
+                           then case when (select late from decision) then 'too_late' else 'not_subscribed' end end,
+             submitted_at = case when (l.id = any((select stopped from decision)::bigint[])) is not true
                                  then $7::timestamptz end,
-             closed_at = case when l.id = any((select held from verdict)::bigint[]) then $7::timestamptz end
-       where l.id = any((select ids from verdict)::bigint[]) and l.state = ${from('submit')}
+             closed_at = case when l.id = any((select stopped from decision)::bigint[]) then $7::timestamptz end
+       where l.id = any((select ids from decision)::bigint[]) and l.state = ${from('submit')}
       returning l.id, l.message_id, l.state
     ), counted as (${countMoves(['submit', 'suppressAtMark', 'cancelAtMark'])}
     )
@@ -118,7 +118,7 @@ export async function markSubmitting(
   return ids
 }
 
-/** Corrects how many parts texts have that are about to be submitted, where their connection cuts them otherwise. */
+/** Corrects the part counts of texts that are about to be submitted over a connection that splits them differently. */
 export function correctPartCounts(db: Db, day: string, texts: Array<{ id: number; partCount: number }>) {
   return db.exec(
     `correct_part_counts_${day}`,
@@ -130,7 +130,7 @@ export function correctPartCounts(db: Db, day: string, texts: Array<{ id: number
   )
 }
 
-/** Takes the mark back from rows whose PDU was never written, or was refused for now; whose chunk it is decides. */
+/** Queues rows again whose PDU was not written, or was rejected for now; does nothing when the chunk has a newer epoch. */
 export function unmarkSubmitting(db: Db, chunk: Chunk, ids: number[]): Promise<number> {
   return db.exec(
     `unmark_submitting_${chunk.loggedOn}`,
@@ -146,8 +146,8 @@ export function unmarkSubmitting(db: Db, chunk: Chunk, ids: number[]): Promise<n
 }
 
 /**
- * One accepted part: the SMSC's id for it, and whether it was the last part of its text to be answered. Part -1 is all
- * parts in one PDU. An empty id is one that the SMSC did not tell; `spelling` is how it wrote it.
+ * One accepted part: the SMSC's id for it, and whether it was the last part of its text to get its response. Part -1 is
+ * all parts in one PDU. An empty id means that the response had none; `spelling` is the id as the SMSC wrote it.
  */
 export type Accepted = {
   logId: number
@@ -156,20 +156,20 @@ export type Accepted = {
   smscId: string
   spelling?: string
   complete: boolean
-  /** When the PDU was written, in milliseconds since 1970, and how long its answer took. */
+  /** When the PDU was written, in milliseconds since 1970, and the time until its response. */
   writtenAt?: number
-  answerMs?: number | null
+  responseMs?: number | null
 }
 
 /**
- * Records the SMSC's ids and marks as sent the texts whose parts are all accepted, in one commit. A row that had been
- * given up as unknown in the meantime is sent after all.
+ * Inserts the SMSC's ids and marks as sent the texts whose parts are all accepted, in one commit. A row that has become
+ * unknown in the meantime becomes sent too.
  */
 export async function markSent(db: Db, day: string, connectionId: number, accepted: Accepted[]): Promise<void> {
   const complete = accepted.filter((part) => part.complete).map((part) => part.logId)
   const named = accepted.filter((part) => part.smscId !== '')
   if (named.length < accepted.length) {
-    await noteMissingIds(
+    await flagMissingIds(
       db,
       day,
       accepted.filter((part) => part.smscId === '').map((part) => part.logId),
@@ -186,7 +186,7 @@ export async function markSent(db: Db, day: string, connectionId: number, accept
         from unnest(${named.map((part) => part.logId)}::bigint[], ${named.map((part) => part.phone)}::bigint[],
                     ${named.map((part) => part.part)}::smallint[], ${named.map((part) => part.smscId)}::text[],
                     ${named.map(storedSpelling)}::text[], ${named.map((part) => part.writtenAt ?? null)}::float8[],
-                    ${named.map((part) => part.answerMs ?? null)}::int[])
+                    ${named.map((part) => part.responseMs ?? null)}::int[])
                as a(log_id, phone, part, smsc_id, spelling, written_ms, answer_ms)
     ), moved as (
       update ${raw(logTable(day))} l set state = ${raw(to('accept'))}
@@ -204,10 +204,10 @@ function storedSpelling({ smscId, spelling }: Accepted): string | null {
   return spelling === smscId ? null : (spelling?.slice(0, 255).replaceAll('\0', '') ?? null)
 }
 
-/** Notes of texts whose response had no id that their receipts have to find them in another way. */
-function noteMissingIds(db: Db, day: string, ids: number[]) {
+/** Flags texts whose response had no id: their receipts find them by handset and text. */
+function flagMissingIds(db: Db, day: string, ids: number[]) {
   return db.exec(
-    `note_missing_ids_${day}`,
+    `flag_missing_ids_${day}`,
     /* sql */ `
     update ${logTable(day)} l set carrier_status = 'no id'
      where l.id = any($1::bigint[]) and l.state in ('submitting', 'unknown')`,
@@ -230,13 +230,13 @@ ${countMoves(['acceptLate'])}`,
   )
 }
 
-export type Refused = { logId: number; reason: BounceReason; carrierStatus: string }
+export type Rejected = { logId: number; reason: BounceReason; carrierStatus: string }
 
 /**
- * Marks as bounced the texts that the SMSC refused for good; a number it called dead leaves its list. Answers those whose
- * people have opted out at the carrier.
+ * Marks as bounced the texts that the SMSC rejected for good; a number that it called dead leaves its list. Returns the
+ * texts to people who opted out at the carrier; callers must apply these opt-outs in the same transaction.
  */
-export async function markRefused(db: Db, day: string, refused: Refused[], at: Date): Promise<CarrierOptOut[]> {
+export async function markRejected(db: Db, day: string, refused: Rejected[], at: Date): Promise<CarrierOptOut[]> {
   return db.many<CarrierOptOut>(
     `mark_refused_${day}`,
     /* sql */ `
@@ -259,7 +259,7 @@ ${countMoves(['reject'], {
   )
 }
 
-/** Marks as unknown the texts whose answer did not come: no deadline or lost connection tells whether they went out. */
+/** Marks as unknown the texts without a response: after a deadline or a lost connection nothing shows whether they went out. */
 export function markUnknown(db: Db, day: string, ids: number[]): Promise<number> {
   return db.exec(
     `mark_unknown_${day}`,

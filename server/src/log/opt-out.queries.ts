@@ -12,8 +12,8 @@ const openDays = `array(select logged_on from messages where status = 'sending'
 const isInScope = `(m.list_id = any($2::bigint[]) or m.short_code_id = $3)`
 
 /**
- * Takes the numbers out of everything within the scope that is still queued for them. It waits for a mark that holds such a
- * row; what that mark has made submitting stays.
+ * Suppresses the rows within the scope that are queued for the numbers. It waits for a mark that has locked such a row;
+ * a row that the mark has made submitting stays so.
  */
 export function suppressQueued(tx: Db, phones: number[], scope: OptOutScope, at: Date): Promise<number> {
   return tx.exec(
@@ -37,7 +37,7 @@ ${countMoves(['optOut'])}`,
   )
 }
 
-/** How many texts within the scope to the number a gateway may be writing right now, or waits for the answer to. */
+/** The number of texts within the scope that a gateway may be writing to the phone now, or whose responses it awaits. */
 export async function countInFlight(db: Db, phone: number, scope: OptOutScope): Promise<number> {
   const { count } = await db.one<{ count: number }>(
     'count_in_flight',
@@ -46,7 +46,7 @@ export async function countInFlight(db: Db, phone: number, scope: OptOutScope): 
       from message_log l join messages m on m.id = l.message_id
      where l.phone = $1 and l.logged_on = any(${openDays}) and l.state = 'submitting'
        and ${isInScope} and m.consent <> 'answer'
-       -- past its lease nobody writes it any more, even if nobody has come yet to call it unknown
+       -- after its lease nobody writes a row any more, even if it has not been marked as unknown yet
        and exists (select from send_chunks c
                     where c.message_id = l.message_id and c.first_log_id <= l.id and c.last_log_id >= l.id
                       and c.lease_until > clock_timestamp())`,
@@ -60,7 +60,7 @@ export async function countUnsubscribes(tx: Db, left: Array<{ phone: number; lis
   await tx.exec(
     'count_unsubscribes',
     /* sql */ `
-    with answered as (
+    with counted as (
       select last.id as message_id
         from unnest($1::bigint[], $2::bigint[]) as g(phone, list_id)
        cross join lateral (
@@ -69,7 +69,7 @@ export async function countUnsubscribes(tx: Db, left: Array<{ phone: number; lis
             and l.state in ('sent', 'delivered', 'unknown')
           order by l.id desc limit 1) last
     )
-${countMore('unsubscribe_count', 'answered')}`,
+${countMore('unsubscribe_count', 'counted')}`,
     [left.map((each) => each.phone), left.map((each) => each.listId)],
   )
 }

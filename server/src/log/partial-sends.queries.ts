@@ -3,8 +3,8 @@ import type { Chunk, Recipient } from './chunk.ts'
 import { blockOfRecipient, consentGiven } from './marks.queries.ts'
 
 /**
- * Those of a chunk's texts, of which parts have left already, whose other parts may follow: all that a mark asks for is
- * asked again but for a pause, which ends nothing that has begun. Answers their ids; none where the chunk is not ours.
+ * The texts, of which some parts have been submitted, whose other parts may follow: checks all conditions of a mark again,
+ * except a pause, which does not stop a text that has begun. Returns their ids; none when the chunk has a newer epoch.
  */
 export async function listStillAllowed(db: Db, chunk: Chunk, recipients: Recipient[], now: Date): Promise<number[]> {
   const asksForBlock = chunk.consent === 'not_blocked'

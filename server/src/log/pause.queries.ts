@@ -1,6 +1,6 @@
 import type { Db } from '../db/db.ts'
 
-/** Waits for a slice of the message's audience that is being written, and keeps the next from being begun. */
+/** Locks the message's expansion: waits for a slice that is being written, and no other slice begins meanwhile. */
 export async function holdExpansion(tx: Db, listId: number, messageId: number) {
   await tx.exec(
     'hold_expansion',
@@ -11,7 +11,7 @@ export async function holdExpansion(tx: Db, listId: number, messageId: number) {
   )
 }
 
-/** Flags the message's open chunks; waits for marks that are under way in them. */
+/** Sets the paused flag of the message's open chunks; waits for marks that are being made in them. */
 export async function flagChunks(tx: Db, messageId: number, paused: boolean) {
   await tx.exec(
     'flag_chunks',
@@ -27,8 +27,8 @@ export async function flagChunks(tx: Db, messageId: number, paused: boolean) {
 }
 
 /**
- * Gives chunks the flag of their message where it is not the same: those that somebody wrote in the very moment when it
- * was paused or resumed. Answers how many.
+ * Corrects the paused flag of chunks where it differs from their message: those that were written at the moment when it
+ * was paused or resumed. Returns their number.
  */
 export async function alignChunks(db: Db): Promise<number> {
   const { flagged } = await db.one<{ flagged: number }>(
@@ -44,10 +44,10 @@ export async function alignChunks(db: Db): Promise<number> {
         from send_chunks c cross join lateral (
           select from messages where id = c.message_id and (paused_at is null or status <> 'sending') offset 0) m
        where c.done_at is null and c.paused
-    ), held as materialized (
+    ), locked as materialized (
       select c.id, wrong.paused from send_chunks c join wrong on wrong.id = c.id order by c.id for update of c skip locked
     ), flagged as (
-      update send_chunks c set paused = held.paused from held where c.id = held.id returning 1
+      update send_chunks c set paused = locked.paused from locked where c.id = locked.id returning 1
     )
     select count(*) as flagged from flagged`,
   )

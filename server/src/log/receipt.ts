@@ -1,7 +1,7 @@
 import type { DeliveryStatus } from '../connections/status-map.ts'
 import type { CarrierOptOut } from '../subscribers/clean.sql.ts'
 
-/** A receipt read as far as the log needs it. */
+/** The fields of a receipt that the log needs. */
 export type AppliedReceipt = DeliveryStatus & {
   smscId: string
   carrierStatus: string
@@ -11,7 +11,7 @@ export type AppliedReceipt = DeliveryStatus & {
 }
 
 /**
- * What came of a batch of receipts, by the places in it (from 1): whose text is known, whose text is known but not all of it
- * is answered yet; and who has opted out at the carrier.
+ * The result of a batch of receipts, by their index in it (from 1): those with a known text, those with a known text of
+ * which some response is still missing; and the opt-outs that a carrier reported.
  */
 export type Applied = { known: number[]; early: number[]; optOuts: CarrierOptOut[] }

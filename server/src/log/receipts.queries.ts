@@ -6,11 +6,11 @@ import type { Applied, AppliedReceipt } from './receipt.ts'
 import { type TransitionName, to } from './transitions.ts'
 
 /**
- * Applies a batch of receipts to the log rows of one day, in one commit with the counters, and answers those whose SMSC id
+ * Applies a batch of receipts to the log rows of one day, in one commit with the counters, and returns those whose SMSC id
  * is known on this day for that handset. A text is delivered when all its parts are, and bounced or expired as soon as one
  * is; a dead number leaves its list. A receipt that comes twice, or after the row is closed, changes nothing. One for a
- * part of a text whose other parts are still on their way is not known yet: it has to wait, because the row's end must not
- * be told while a gateway may still write to the handset. Who gets opt-outs back has to apply them in this transaction.
+ * part of a text whose other parts are still submitting is not known yet: it has to wait, because the row must not end
+ * while a gateway may still write to the handset. Callers must apply the returned opt-outs in the same transaction.
  */
 export async function applyReceipts(
   db: Db,
@@ -20,14 +20,14 @@ export async function applyReceipts(
   at: Date,
 ): Promise<Applied> {
   const senders = receipts.map((receipt) => (/^\d{10}$/.test(receipt.shortCode) ? Number(receipt.shortCode) : null))
-  const whose = [
+  const keys = [
     connectionId,
     receipts.map((receipt) => receipt.smscId),
     receipts.map((receipt) => receipt.phone),
     receipts.map((receipt, n) => (receipt.phone === null ? null : senders[n])),
   ]
   const params = [
-    ...whose,
+    ...keys,
     receipts.map((receipt) => receipt.verdict),
     receipts.map((receipt) => receipt.reason),
     receipts.map((receipt) => receipt.carrierStatus),
@@ -39,15 +39,15 @@ export async function applyReceipts(
   if (moved === rows) return { known, early: [], optOuts }
   // Nearly every row is `sent`; the others are worth further statements when there are any. They follow the way that a
   // row goes, so that one which moves on meanwhile is met further along.
-  const { early, states } = await listEarly(db, day, whose)
+  const { early, states } = await listEarly(db, day, keys)
   const later: AppliedFrom[] = states.some((state) => state !== 'sent') ? ['queued', 'unknown', 'sent'] : ['sent']
   if (states.length > 0) for (const from of later) optOuts.push(...(await apply(from)).optOuts)
   // one that was queued may be on its way by now
-  if (states.includes('queued')) early.push(...(await listEarly(db, day, whose)).early)
-  return { known: known.filter((place) => !early.includes(place)), early, optOuts }
+  if (states.includes('queued')) early.push(...(await listEarly(db, day, keys)).early)
+  return { known: known.filter((index) => !early.includes(index)), early, optOuts }
 }
 
-/** The texts that a batch of receipts names: their SMSC ids are $2, over connection $1, their handsets $3 or $4. */
+/** The texts of a batch of receipts: their SMSC ids are $2, over connection $1, their handsets $3 or $4. */
 const namedTexts = (day: string) => /* sql */ `
          -- lateral and offset leave the planner one choice, a look-up per receipt: a plan made while the day was
          -- empty once read the whole table for each batch
@@ -57,10 +57,10 @@ const namedTexts = (day: string) => /* sql */ `
                              offset 0) s`
 
 /**
- * The places in the batch of receipts whose text is still submitting, for the id of one part is known before the others;
- * and the states in which the others can still be moved.
+ * The indexes of the receipts whose text is still submitting, because the id of one part is known before the others; and
+ * the states of the others from which they can move.
  */
-function listEarly(db: Db, day: string, whose: unknown[]) {
+function listEarly(db: Db, day: string, keys: unknown[]) {
   return db.one<{ early: number[]; states: AppliedFrom[] }>(
     `list_early_${day}`,
     /* sql */ `
@@ -70,13 +70,13 @@ function listEarly(db: Db, day: string, whose: unknown[]) {
       ${namedTexts(day)}
      cross join lateral (select state from ${logTable(day)} where id = s.log_id offset 0) l
      where l.state in ('submitting', 'queued', 'unknown', 'sent')`,
-    whose,
+    keys,
   )
 }
 
 /**
- * queued is a text that was unknown and is to be sent once more: one that has arrived after all is not, nor one to who has
- * opted out, or to a dead number. That the first one failed in another way is what the second is for.
+ * `queued` is a text that was unknown and waits to be sent again: it is not when it has arrived after all, or when the
+ * person has opted out or the number is dead. A second text is sent when the first one failed in another way.
  */
 type AppliedFrom = 'sent' | 'queued' | 'unknown'
 
@@ -87,7 +87,7 @@ const endsOf: Record<AppliedFrom, [deliver: TransitionName, ...TransitionName[]]
   queued: ['deliverQueued', 'bounceQueued', 'expireQueued'],
 }
 
-/** The weightiest first: what the parts of a text bounced for, the text did. */
+/** By priority: the reason of a text is the first of these that one of its parts has. */
 const reasons = `array['opted_out', 'hard', 'blocked', 'soft']`
 
 // part -1 is all parts in one PDU: every bit

@@ -8,8 +8,8 @@ import { from, to } from './transitions.ts'
 export type ClosedChunk = { id: number; messageId: number; loggedOn: string; location: string | null }
 
 /**
- * Locks chunks, of the messages chosen, whose window has closed and that no gateway holds any more, those that closed first
- * before others.
+ * Locks chunks of the chosen messages whose window has closed and that no gateway has leased, in the order in which they
+ * closed.
  */
 export function claimClosed(tx: Db, now: Date, { except, only }: Choice) {
   return tx.many<ClosedChunk>(
@@ -28,8 +28,8 @@ export function claimClosed(tx: Db, now: Date, { except, only }: Choice) {
 export type Reopening = { id: number; dueAt: Date; closesAt: Date | null }
 
 /**
- * Gives chunks, whose rows the transaction has locked, their next window. The new epoch makes void whatever an
- * owner does that outlived its lease: it cannot queue again, for hours that are closed, what it had marked in the old ones.
+ * Gives chunks, which the transaction has locked, their next window. Because of the new epoch, an owner that outlived its
+ * lease cannot queue rows again that it had marked in the old window.
  */
 export async function reopenChunks(tx: Db, reopenings: Reopening[]) {
   await tx.exec(
@@ -42,7 +42,7 @@ export async function reopenChunks(tx: Db, reopenings: Reopening[]) {
   )
 }
 
-/** Suppresses who is still queued in these chunks of a message. */
+/** Suppresses the queued rows of these chunks of a message. */
 export async function suppressChunks(
   tx: Db,
   message: { messageId: number; loggedOn: string },
@@ -69,7 +69,7 @@ ${countMoves(['suppress'])}`,
 
 export type Late = { messageId: number; loggedOn: string }
 
-/** Messages past their deadline of which somebody is still queued. */
+/** Messages past their deadline with queued rows, except those of the ids. */
 export function listLate(db: Db, now: Date, except: number[]) {
   return db.many<Late>(
     'list_late',

@@ -5,14 +5,14 @@ import { logTable } from './log-days.ts'
 import { from, to } from './transitions.ts'
 
 /**
- * Queues these texts of a chunk once more, due at a later time, in a new chunk with the windows of the old one: they are no
- * business of that any more. Answers how many: none of them where the chunk is no longer ours, or where it was done before.
+ * Queues these submitting texts of a chunk again, due at a later time, in a new chunk with the windows of the old one.
+ * Returns their number: 0 when the chunk has a newer epoch, or when it was done before.
  */
 export async function queueForLater(db: Db, chunk: Chunk, ids: number[], dueAt: Date): Promise<number> {
   const { n } = await db.one<{ n: number }>(
     `queue_for_later_${chunk.loggedOn}`,
     /* sql */ `
-    with held as materialized (
+    with leased as materialized (
       select c.message_id, c.short_code_id, c.logged_on, c.lane, c.closes_at, c.place, c.attempt,
              nextval(pg_get_serial_sequence('send_chunks', 'id')) as next_id,
              (select paused_at is not null from messages where id = c.message_id) as paused
@@ -21,9 +21,9 @@ export async function queueForLater(db: Db, chunk: Chunk, ids: number[], dueAt: 
          for share of c
     ), moved as (
       update ${logTable(chunk.loggedOn)} l
-         set state = ${to('retryLater')}, submitted_at = null, chunk_id = (select next_id from held)
-       where l.id = any($3::bigint[]) and l.state = ${from('retryLater')} and exists (select from held)
-         -- told twice, it may be on its way again by now: out of the new chunk
+         set state = ${to('retryLater')}, submitted_at = null, chunk_id = (select next_id from leased)
+       where l.id = any($3::bigint[]) and l.state = ${from('retryLater')} and exists (select from leased)
+         -- asked twice, the row may be submitting again by now, as part of the new chunk
          and l.chunk_id is not distinct from $5
       returning l.id, l.message_id
     ), added as (
@@ -32,7 +32,7 @@ export async function queueForLater(db: Db, chunk: Chunk, ids: number[], dueAt: 
       overriding system value
       select h.next_id, h.message_id, h.short_code_id, h.logged_on, h.lane, $4, h.closes_at, h.place, h.paused,
              r.first, r.last, h.attempt + 1
-        from held h, (select min(id) as first, max(id) as last from moved) r
+        from leased h, (select min(id) as first, max(id) as last from moved) r
        where r.first is not null
     ), counted as (${countMoves(['retryLater'])}
     )

@@ -15,7 +15,7 @@ import type { Chunk } from './chunk.ts'
 import { claimChunks } from './claims.queries.ts'
 import { expireChunks, requeueUnknown } from './close.queries.ts'
 import { abandonSubmitting } from './leases.queries.ts'
-import { markRefused, markSent, markSubmitting, markUnknown, unmarkSubmitting } from './marks.queries.ts'
+import { markRejected, markSent, markSubmitting, markUnknown, unmarkSubmitting } from './marks.queries.ts'
 import { suppressQueued } from './opt-out.queries.ts'
 import { applyReceipts } from './receipts.queries.ts'
 import { suppressChunks } from './reopen.queries.ts'
@@ -131,7 +131,7 @@ const exercises: Record<Exclude<TransitionName, 'enqueue' | 'exclude'>, Exercise
   acceptLate: { run: sent, also: ['accept'] },
   reject: {
     run: (ids) =>
-      markRefused(
+      markRejected(
         db,
         message.loggedOn,
         ids.map((logId) => ({ logId, reason: 'blocked', carrierStatus: 'ESME_RX_R_APPN' })),

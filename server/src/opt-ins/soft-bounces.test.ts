@@ -7,7 +7,7 @@ import { expandOnce } from '../broadcasts/expand.ts'
 import type { BounceReason } from '../connections/status-map.ts'
 import type { Db } from '../db/db.ts'
 import { claimChunks } from '../log/claims.queries.ts'
-import { listQueued, markRefused, markSent, markSubmitting } from '../log/marks.queries.ts'
+import { listQueued, markRejected, markSent, markSubmitting } from '../log/marks.queries.ts'
 import { applyReceipts } from '../log/receipts.queries.ts'
 import { acceptBroadcast } from '../messages/messages.ts'
 import { cleanSoftBounced } from './soft-bounces.ts'
@@ -41,7 +41,7 @@ async function send(end: End, to: List = list): Promise<number> {
   await markSubmitting(db, chunk, rows)
   if (end !== 'delivered' && end !== 'expired') {
     const rejected = rows.map((row) => ({ logId: row.id, reason: end, carrierStatus: 'ESME_RSUBMITFAIL' }))
-    await markRefused(db, chunk.loggedOn, rejected, new Date())
+    await markRejected(db, chunk.loggedOn, rejected, new Date())
   } else {
     const named = rows.map((row) => ({ row, smscId: `id${row.id}` }))
     const accepted = named.map(({ row, smscId }) => ({

@@ -67,7 +67,7 @@ export type ExplainedSubmit = {
   connection: string
   smscId: string
   writtenAt: Date | null
-  answerMs: number | null
+  responseMs: number | null
 }
 
 /** The parts that a carrier has taken. */
@@ -75,7 +75,7 @@ export function listExplainedSubmits(db: Db, day: string, logId: number) {
   return db.many<ExplainedSubmit>(
     `list_explained_submits_${day}`,
     /* sql */ `
-    select s.part, c.name as connection, s.smsc_id as "smscId", s.written_at as "writtenAt", s.answer_ms as "answerMs"
+    select s.part, c.name as connection, s.smsc_id as "smscId", s.written_at as "writtenAt", s.answer_ms as "responseMs"
       from ${submitsTable(day)} s join connections c on c.id = s.connection_id
      where s.log_id = $1
      order by s.written_at nulls last, s.part limit 100`,
@@ -87,7 +87,7 @@ export type ExplainedAttempt = {
   part: number
   connection: string
   writtenAt: Date | null
-  answerMs: number | null
+  responseMs: number | null
   outcome: string
 }
 
@@ -96,7 +96,7 @@ export function listExplainedAttempts(db: Db, logId: number) {
   return db.many<ExplainedAttempt>(
     'list_explained_attempts',
     /* sql */ `
-    select a.part, c.name as connection, a.written_at as "writtenAt", a.answer_ms as "answerMs", a.outcome
+    select a.part, c.name as connection, a.written_at as "writtenAt", a.answer_ms as "responseMs", a.outcome
       from submit_attempts a join connections c on c.id = a.connection_id
      where a.log_id = $1
      order by a.written_at nulls last, a.part limit 100`,

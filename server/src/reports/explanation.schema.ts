@@ -73,13 +73,13 @@ export function presentExplanation(explanation: Explanation): Static<typeof Reci
   }
 }
 
-function presentStep({ at, until, commandStatus, smscId, answerMs, ...step }: Step) {
+function presentStep({ at, until, commandStatus, smscId, responseMs, ...step }: Step) {
   return {
     at: at?.toISOString() ?? null,
     ...step,
     ...(until === undefined ? {} : { until: until?.toISOString() ?? null }),
     ...(commandStatus === undefined ? {} : { command_status: commandStatus }),
     ...(smscId === undefined ? {} : { smsc_id: smscId }),
-    ...(answerMs === undefined ? {} : { answer_ms: answerMs }),
+    ...(responseMs === undefined ? {} : { answer_ms: responseMs }),
   }
 }

@@ -150,7 +150,7 @@ describe('texts that were sent', () => {
     expect(submitted).toMatchObject({ connection: 'default', commandStatus: 'ESME_ROK', smscId: expect.any(String) })
     const raw = sending.raw().find(({ destination }) => destination === `1${fine}`)
     expect(Math.abs(Number(submitted?.at) - Number(raw?.time))).toBeLessThan(60_000)
-    expect(submitted?.answerMs).toBeGreaterThanOrEqual(0)
+    expect(submitted?.responseMs).toBeGreaterThanOrEqual(0)
   })
 
   test('bounced by a receipt, and rejected at submit', async () => {

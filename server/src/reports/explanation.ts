@@ -40,7 +40,7 @@ export type Step = {
   connection?: string
   commandStatus?: string
   smscId?: string
-  answerMs?: number | null
+  responseMs?: number | null
 }
 
 export type Explanation = {
@@ -230,8 +230,8 @@ function trailOf({ message, row, consent, submits, attempts, chunk }: Found): St
     trail.push({ at: row.closedAt, event: 'cancelled', detail: 'Cancelled before its turn' })
   if (chunk) trail.push({ at: chunk.dueAt, event: 'waits', detail: waitOf(chunk), until: chunk.closesAt })
   for (const attempt of attempts) {
-    const { part, connection, answerMs, outcome } = attempt
-    const step = { part: part + 1, connection, answerMs, commandStatus: outcome }
+    const { part, connection, responseMs, outcome } = attempt
+    const step = { part: part + 1, connection, responseMs, commandStatus: outcome }
     trail.push({ at: attempt.writtenAt, event: 'tried', detail: `Part ${part + 1} was not taken: ${outcome}`, ...step })
   }
   for (const submit of submits) trail.push(submitStep(submit, row.partCount))
@@ -262,7 +262,7 @@ function waitOf({ paused, leaseUntil }: ExplainedChunk): string {
 }
 
 function submitStep(submit: ExplainedSubmit, partCount: number): Step {
-  const { part, connection, smscId, writtenAt, answerMs } = submit
+  const { part, connection, smscId, writtenAt, responseMs } = submit
   // one PDU may carry all parts
   const which = part < 0 || partCount === 1 ? 'The text' : `Part ${part + 1} of ${partCount}`
   return {
@@ -273,7 +273,7 @@ function submitStep(submit: ExplainedSubmit, partCount: number): Step {
     connection,
     commandStatus: 'ESME_ROK',
     smscId,
-    answerMs,
+    responseMs,
   }
 }
 

@@ -2,10 +2,10 @@ import { isBadValue } from '../../db/pg-errors.ts'
 import { retryLostRaces } from '../../db/retry.ts'
 import { Batcher } from '../../lib/batcher.ts'
 import type { Chunk } from '../../log/chunk.ts'
-import { type Accepted, markSent, markUnknown, type Refused } from '../../log/marks.queries.ts'
+import { type Accepted, markSent, markUnknown, type Rejected } from '../../log/marks.queries.ts'
 import { queueForLater } from '../../log/retry.queries.ts'
 import { byConnection } from '../../receipts/receipts.ts'
-import { recordRefused } from '../../receipts/refusals.ts'
+import { recordRejected } from '../../receipts/rejections.ts'
 import type { Runtime } from '../../runtime.ts'
 import { timing } from '../timing.ts'
 
@@ -21,7 +21,7 @@ const batchSize = 400
 /** Writes down what came of each submit_sm, in batches, and tries again for as long as the database is away. */
 export class Recorder {
   readonly #accepted: Batcher<Entry<AcceptedBy>>
-  readonly #refused: Batcher<Entry<Refused>>
+  readonly #refused: Batcher<Entry<Rejected>>
   readonly #unknown: Batcher<Entry<{ logId: number }>>
   readonly #retried: Batcher<Entry<Retried>>
   // ids that are on their way into the database, and who waits for them
@@ -51,7 +51,7 @@ export class Recorder {
     this.#accepted = batcher(async (day, batch) => {
       for (const [connectionId, parts] of byConnection(batch)) await markSent(db, day, connectionId, parts)
     }, 2)
-    this.#refused = batcher((day, batch) => recordRefused(rt, day, batch), 1)
+    this.#refused = batcher((day, batch) => recordRejected(rt, day, batch), 1)
     this.#unknown = batcher(
       (day, batch) =>
         markUnknown(
@@ -94,7 +94,7 @@ export class Recorder {
   }
 
   /** A text was refused for good. */
-  refused(entry: Entry<Refused>): void {
+  refused(entry: Entry<Rejected>): void {
     this.#refused.add(entry)
   }
 

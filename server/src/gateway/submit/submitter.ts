@@ -185,7 +185,7 @@ export class Submitter {
     if (!known || response.command !== 'submit_sm_resp' || response.command_status !== 0) return
     const { flight, part, written } = known
     const complete = ++flight.accepted === flight.encoded.pdus.length
-    const when = { writtenAt: written.at, answerMs: msSince(written) }
+    const when = { writtenAt: written.at, responseMs: msSince(written) }
     this.#accept(flight, part, response.message_id, complete, when, () => {})
   }
 
@@ -265,13 +265,13 @@ export class Submitter {
     flight.unanswered--
     const { connection } = flight.group
     const written = { logId: flight.recipient.id, day: flight.leased.chunk.loggedOn, part, connection, ...when }
-    const answerMs = this.#trace.ended(written, outcome)
+    const responseMs = this.#trace.ended(written, outcome)
     if (outcome.kind === 'response') {
       const status = outcome.pdu.command_status
       if (status === 0 && outcome.pdu.command === 'submit_sm_resp') {
         const whole = ++flight.accepted === flight.encoded.pdus.length
         const recorded = whole ? () => this.#recorded(flight) : () => {}
-        this.#accept(flight, part, outcome.pdu.message_id, whole, { writtenAt: when.at, answerMs }, recorded)
+        this.#accept(flight, part, outcome.pdu.message_id, whole, { writtenAt: when.at, responseMs }, recorded)
         if (whole) return
       } else if (temporary.has(status)) {
         flight.group.slowDown()
@@ -333,7 +333,7 @@ export class Submitter {
     part: number,
     messageId: string,
     complete: boolean,
-    when: { writtenAt: number; answerMs: number | null },
+    when: { writtenAt: number; responseMs: number | null },
     recorded: () => void,
   ): void {
     this.#recorder.accepted({

@@ -30,19 +30,19 @@ export class Trace {
     const { connection, at, tick, ...rest } = written
     const isUnsent = outcome.kind === 'closed' && !outcome.sent
     if (!isUnsent) this.#meter.submitted(connection.name)
-    const answerMs = outcome.kind === 'response' ? msSince({ at, tick }) : null
+    const responseMs = outcome.kind === 'response' ? msSince({ at, tick }) : null
     if (outcome.kind === 'response') {
-      this.#meter.answered(connection.name, outcome.pdu.command_status, answerMs ?? 0)
-      if (outcome.pdu.command_status === 0) return answerMs
+      this.#meter.answered(connection.name, outcome.pdu.command_status, responseMs ?? 0)
+      if (outcome.pdu.command_status === 0) return responseMs
     } else if (!isUnsent) this.#meter.unanswered(connection.name, outcome.kind)
     const said = outcome.kind === 'response' ? statusName(outcome.pdu.command_status) : undefined
     this.#attempts.add({
       ...rest,
       connectionId: connection.id,
       writtenAt: isUnsent ? null : new Date(at),
-      answerMs,
+      responseMs,
       outcome: said ?? (isUnsent ? 'not written' : 'no answer'),
     })
-    return answerMs
+    return responseMs
   }
 }

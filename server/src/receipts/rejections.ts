@@ -1,19 +1,19 @@
-import { markRefused, type Refused } from '../log/marks.queries.ts'
+import { markRejected, type Rejected } from '../log/marks.queries.ts'
 import type { Runtime } from '../runtime.ts'
 import { cutOptOuts, optOutByCarrier } from './carrier-opt-outs.ts'
 
 /** Records texts that the SMSC refused for good, with what that means for their numbers. */
-export async function recordRefused(
+export async function recordRejected(
   { db, clock }: Pick<Runtime, 'db' | 'clock'>,
   day: string,
-  refused: Refused[],
+  refused: Rejected[],
 ): Promise<void> {
   const { others, optOuts } = cutOptOuts(refused)
-  if (others.length > 0) await markRefused(db, day, others, clock.now())
+  if (others.length > 0) await markRejected(db, day, others, clock.now())
   for (const some of optOuts) {
     await db.tx(async (tx) => {
       const at = clock.now()
-      await optOutByCarrier(tx, await markRefused(tx, day, some, at), at)
+      await optOutByCarrier(tx, await markRejected(tx, day, some, at), at)
     })
   }
 }
