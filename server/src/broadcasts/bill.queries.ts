@@ -8,8 +8,8 @@ import { priceOfPart } from '../rates/rates.sql.ts'
 export type Billable = { messageId: number; loggedOn: string; audience: number }
 
 /**
- * Locks messages that have been sent, or cancelled on the way and nothing of them moves, and that have no bill: nobody else
- * bills them before this transaction ends. Those that another worker has are passed over.
+ * Locks messages without a bill that have been sent, or were cancelled and have no row queued or submitting; skips those
+ * that another worker has locked.
  */
 export function claimUnbilled(tx: Db, limit: number, { except, only }: Choice) {
   return tx.many<Billable>(
@@ -28,7 +28,7 @@ export function claimUnbilled(tx: Db, limit: number, { except, only }: Choice) {
 
 export type IdRange = { messageId: number; listId: number | null; first: number; last: number }
 
-/** Where the log rows of these messages are, in order; what is retried is in two ranges. */
+/** The id ranges of these messages' log rows, in order; retried texts are in two ranges. */
 export function listRanges(db: Db, messageIds: number[]) {
   return db.many<IdRange>(
     'list_ranges',
@@ -43,12 +43,12 @@ export function listRanges(db: Db, messageIds: number[]) {
   )
 }
 
-/** The parts that recipients of one message with handsets of one carrier got. */
+/** The parts of one message to handsets of one carrier. */
 export type Tally = {
   messageId: number
   carrier: number | null
   parts: number
-  /** Of these, those that a carrier took from us. */
+  /** Of these, the parts that a carrier accepted. */
   taken: number
   least: number
   most: number
@@ -59,9 +59,9 @@ export function tally(db: Db, day: string, ranges: IdRange[]) {
   return db.many<Tally>(
     `tally_${day}`,
     /* sql */ `
-    with told as materialized (
+    with counted as materialized (
       select l.message_id, coalesce(look.carrier, nullif(s.carrier, 0)) as carrier, l.part_count,
-             -- what was refused at the door bears the name or the number of a command_status
+             -- a text that was rejected by its response has the name or the number of a command_status
              case when l.state <> 'bounced' or l.carrier_status !~ '^(ESME_|0x)' then l.part_count else 0 end as taken
         from unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[]) as r(message_id, first, last, list_id)
        cross join lateral (
@@ -77,7 +77,7 @@ export function tally(db: Db, day: string, ranges: IdRange[]) {
     )
     select message_id as "messageId", carrier, sum(part_count) as parts, sum(taken) as taken,
            min(part_count) as least, max(part_count) as most
-      from told group by message_id, carrier`,
+      from counted group by message_id, carrier`,
     [
       ranges.map((range) => range.messageId),
       ranges.map((range) => range.first),
@@ -88,8 +88,8 @@ export function tally(db: Db, day: string, ranges: IdRange[]) {
 }
 
 /**
- * Writes the bills of these messages, or corrects them: what their tallies say, and the cost by the rates of the day when
- * they were accepted. A message without a tally has been sent to nobody.
+ * Writes or corrects the bills of these messages: the sums of their tallies, and the cost by the rates of the day on which
+ * they were accepted. A message without a tally was sent to nobody.
  */
 export async function writeBills(tx: Db, messageIds: number[], tallies: Tally[], at: Date): Promise<void> {
   const [ids, now] = [param(messageIds), param(at)]

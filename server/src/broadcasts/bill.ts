@@ -12,8 +12,8 @@ import {
   writeBills,
 } from './bill.queries.ts'
 
-// What a message came to, in parts and money. It is reckoned off the hot path, from the rows as they are, and written at
-// the end: a crash on the way leaves nothing, and to reckon it twice changes nothing.
+// The parts and the cost of a message. They are computed off the hot path, from the rows as they are, and written at the
+// end: a crash in between leaves nothing, and computing them twice changes nothing.
 
 const messagesAtOnce = 200
 const recipientsAtOnce = 100_000
@@ -30,7 +30,7 @@ export const billSent = manyMessages<Pick<Runtime, 'db' | 'clock'>>((rt, choice,
   }),
 )
 
-/** The first of these, so many that it takes a moment: many texts to one person, or one large broadcast. */
+/** The first of these messages, with at most 100,000 recipients: many texts to single numbers, or one large broadcast. */
 function atOnce(messages: Billable[]): Billable[] {
   let recipients = 0
   return messages.filter(({ audience }, n) => {
@@ -39,7 +39,7 @@ function atOnce(messages: Billable[]): Billable[] {
   })
 }
 
-/** Bills these messages, whether or not they have been before. */
+/** Bills these messages, whether or not they have a bill already. */
 export async function bill(tx: Db, messages: Omit<Billable, 'audience'>[], at: Date): Promise<void> {
   if (messages.length === 0) return
   await findByKeys(tx)
@@ -69,7 +69,7 @@ function add(tallies: Map<string, Tally>, one: Tally): void {
   known.most = Math.max(known.most, one.most)
 }
 
-/** Ranges in order, as they are without overlaps: no row is counted twice. */
+/** Merges ordered ranges that overlap, so that no row is counted twice. */
 export function merge(ranges: IdRange[]): IdRange[] {
   const merged: IdRange[] = []
   for (const range of ranges) {

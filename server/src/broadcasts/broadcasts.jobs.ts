@@ -14,7 +14,7 @@ export const closeOverdueJob: Job = {
       try {
         closed = await closeOverdue(rt, failed)
       } catch (error) {
-        // of one message or some, which the next round passes over
+        // some messages failed, and the next round skips them
         if (failed.size === before) throw error
         faults.push(error)
       }
@@ -23,16 +23,16 @@ export const closeOverdueJob: Job = {
   },
 }
 
-/** Makes the log's next partitions. */
+/** Creates the log's next partitions. */
 export const makeLogDaysJob: Job = {
   name: 'broadcasts.make-log-days',
   run: (rt) => makeLogDaysAhead(rt),
 }
 
-/** What a carrier did not take is told for a month. */
+/** Days for which failed attempts are stored. */
 const attemptDays = 30
 
-/** Forgets the tries that came to nothing, a month after their text. */
+/** Deletes failed attempts a month after their text. */
 export const forgetAttemptsJob: Job = {
   name: 'broadcasts.forget-attempts',
   async run({ db, clock }, _payload, signal) {

@@ -31,12 +31,12 @@ async function close(db: Db, message: OverdueMessage, at: Date): Promise<void> {
     last = await retryLostRaces(() => expireChunks(db, message, after, at))
   }
   if (message.resends && (await queueAgain(db, message, at)) > 0) return
-  // for the last time: with the chunks goes the way to its rows
+  // the last bill: the chunks, through which its rows are found, are deleted with closing
   await db.tx((tx) => bill(tx, [message], at))
   await closeMessage(db, message, at)
 }
 
-/** Queues a message's unknown texts once more, all of them in one commit, and answers how many. */
+/** Queues a message's unknown texts again, all of them in one commit, and returns their number. */
 async function queueAgain(db: Db, message: OverdueMessage, at: Date): Promise<number> {
   const ids: number[] = []
   for (let last: number | null = 0; last !== null; ) {
@@ -58,7 +58,7 @@ async function queueAgain(db: Db, message: OverdueMessage, at: Date): Promise<nu
   )
 }
 
-/** Makes the log's partitions from yesterday to a week ahead, so that no request has to. */
+/** Creates the log's partitions from yesterday to a week ahead, so that no request has to. */
 export async function makeLogDaysAhead(rt: Pick<Runtime, 'db' | 'clock'>): Promise<void> {
   const today = rt.clock.now().getTime()
   const days = Array.from({ length: 9 }, (_, n) => utcDay(new Date(today + (n - 1) * 86_400_000)))

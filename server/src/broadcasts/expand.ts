@@ -9,7 +9,7 @@ import { sliceAudience } from './audience.sql.ts'
 import { claimExpansion, listOpenExpansions, type OpenExpansion } from './expansion.queries.ts'
 import { expandPersonally } from './personal-slice.ts'
 
-/** Rows of a chunk: enough that leasing it costs nothing beside sending it, few enough to be shared. */
+/** Rows of a chunk: enough that leasing costs little compared with sending, few enough to be shared among gateways. */
 const chunkRows = 1_000
 /** The first slice is small, so that texts leave while the rest is being written. */
 const firstSliceRows = 1_000

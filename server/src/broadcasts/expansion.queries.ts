@@ -3,7 +3,7 @@ import type { Audience } from '../messages/audience/audience.ts'
 
 export type OpenExpansion = { messageId: number }
 
-/** Messages whose audience is not all written, those with the least written first. */
+/** Messages whose audience is not completely written, except those of the ids; those with the least written first. */
 export function listOpenExpansions(db: Db, except: number[]) {
   return db.many<OpenExpansion>(
     'list_open_expansions',
@@ -18,17 +18,17 @@ export type Cursor = {
   cursorPhone: number
   listId: number
   loggedOn: string
-  /** Who is subscribed at this moment is the audience: when it was accepted, or when it was due. */
+  /** The audience is the subscribers of this moment: when the message was accepted, or when it was due. */
   audienceAt: Date
   partCount: number
-  /** Only those of the list's subscribers who pass the message's tests. */
+  /** Only the list's subscribers who pass the message's tests. */
   isFiltered: boolean
   audience: Audience | null
   content: string
   maxParts: number | null
 }
 
-/** Locks an expansion for the length of the transaction; undefined when another worker has it, or it is done. */
+/** Locks an expansion until the end of the transaction; undefined when another worker has locked it, or it is done. */
 export function claimExpansion(tx: Db, messageId: number) {
   return tx.maybeOne<Cursor>(
     'claim_expansion',

@@ -6,14 +6,13 @@ export type OverdueMessage = {
   loggedOn: string
   /** When its unknown texts were last queued again. */
   againAt: Date | null
-  /** Texts of unknown end may be queued once more. */
+  /** Unknown texts may be queued again. */
   resends: boolean
 }
 
 /**
- * Messages that were sent, or cancelled on the way, so long ago that no receipt is waited for any more, the oldest first.
- * How long that is, each connection may say; what a short code sent counts as sent over the most patient of its own. The
- * others wait for `patienceMs`. Those of `except` are left out.
+ * Messages, sent or cancelled, at their receipt deadline, the oldest first, except those of the ids. A connection may have
+ * its own deadline; a message's is the latest of the connections of its short code, else `patienceMs`.
  */
 export function listOverdue(db: Db, now: Date, patienceMs: number, except: number[]) {
   return db.many<OverdueMessage>(
@@ -32,7 +31,7 @@ export function listOverdue(db: Db, now: Date, patienceMs: number, except: numbe
     )
     select id as "messageId", logged_on as "loggedOn", again_at as "againAt", resends from (
       select m.id, m.logged_on, m.again_at, m.sent_at as ended_at,
-             -- one whose unknown texts were sent again, or whose list is gone, has done all it can
+             -- not one whose unknown texts were sent again before, or whose list was deleted
              m.again_at is null and m.kind <> 'system' and coalesce(m.deliver_by > $1, true)
                and exists (select from lists l
                             where l.id = m.list_id and l.when_unknown = 'never_miss' and l.deleted_at is null)
@@ -47,7 +46,7 @@ export function listOverdue(db: Db, now: Date, patienceMs: number, except: numbe
         cross join ${totalsOf('m.id')} c
        where m.status = 'cancelled' and m.closed_at is null and m.cancelled_at < (select at from latest)
          and m.cancelled_at < $1 - p.time
-         -- a gateway still has to say what it left in the middle
+         -- rows that a gateway left submitting have to become unknown first
          and c.queued = 0 and c.submitting = 0
     ) ended
      where id <> all($3::bigint[])
@@ -56,7 +55,7 @@ export function listOverdue(db: Db, now: Date, patienceMs: number, except: numbe
   )
 }
 
-/** Locks a message whose unknown texts may be queued once more; false when somebody has done it, or cancelled it. */
+/** Locks a message whose unknown texts may be queued again; false when that was done before, or it was cancelled. */
 export async function claimResend(tx: Db, message: { messageId: number }): Promise<boolean> {
   const row = await tx.maybeOne(
     'claim_resend',

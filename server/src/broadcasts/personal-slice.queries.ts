@@ -5,7 +5,7 @@ import { audienceRows, type ExtraColumn } from './audience.sql.ts'
 
 export type AudienceSlice = {
   listId: number
-  /** All of the list when there is none. */
+  /** Null: the whole list. */
   audience: Audience | null
   cursorPhone: number
   audienceAt: Date
@@ -13,11 +13,11 @@ export type AudienceSlice = {
   rows: number
   /** Custom fields whose values are read along. */
   fieldKeys: string[]
-  /** Whether the carriers of the handsets are asked for. */
+  /** Also returns the carriers of the handsets. */
   withCarriers?: boolean
 }
 
-/** One of the audience, with what texts can say of people. */
+/** A recipient, with the fields that merge tags can use. */
 export type AudienceRow = {
   phone: number
   subscribed: boolean
@@ -26,7 +26,7 @@ export type AudienceRow = {
   email: string
   zipCode: string
   values: unknown[]
-  /** Of the handset, as the look-up last said, or the list; null where it is not known or was not asked for. */
+  /** Of the handset, by the last look-up, or else by the list; null where it is not known or was not requested. */
   carrier: number | null
 }
 
@@ -50,7 +50,7 @@ const notAsked: ExtraColumn = { name: 'looked_up', from: [], as: sql`null::int` 
 
 const noValues: ExtraColumn = { name: 'field_values', from: [], as: sql`'{}'::jsonb[]` }
 
-/** The next of an audience after the cursor, and how far that looked. */
+/** Returns the next recipients of an audience after the cursor, and the last phone that was read. */
 export async function readAudienceSlice(db: Db, slice: AudienceSlice): Promise<AudienceRead> {
   const { audience, fieldKeys } = slice
   const also = [

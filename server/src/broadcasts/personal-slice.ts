@@ -8,18 +8,18 @@ import { findWindow, type WindowRules } from '../quiet-hours/windows.ts'
 import type { Cursor } from './expansion.queries.ts'
 import { type AudienceRow, readAudienceSlice } from './personal-slice.queries.ts'
 
-// The slices of a message that is not the same for everybody. They are read, made up here and written, in the one
-// transaction that holds the cursor. Who leaves in between is written as queued, and stopped by the mark.
+// The slices of a message that differs between recipients. They are read, computed here and written, in the transaction
+// that has locked the cursor. Subscribers who leave in between are written as queued, and stopped by the mark.
 
-/** When a recipient may be texted; a chunk is of one place. */
+/** When a recipient may be texted; all rows of a chunk have the same location. */
 export type PlannedWindow = { opensAt: Date; closesAt: Date | null; location: string | null }
 
-/** What makes a message another one for each: its text, when it may go out, or both. */
+/** How a message differs between recipients: by its text, by the time at which it may go out, or both. */
 export type Personal = { text: PersonalText | undefined; rules: WindowRules | undefined }
 
 /**
- * Writes the next recipients after the cursor, each with his own text where it differs from the message's and in his own
- * window, and moves the cursor. Says how many were written, and whether that was the end of the list.
+ * Writes the next recipients after the cursor, each with their own text where it differs from the message's and in their
+ * own window, and moves the cursor. Returns how many were written, and whether that was the end of the list.
  */
 export async function expandPersonally(
   tx: Db,
@@ -49,7 +49,7 @@ export async function expandPersonally(
   return { written: rows.length, ended }
 }
 
-/** A person's row: suppressed when he has left, or when his text is longer than the message may be. */
+/** A person's row: suppressed when they have left, or when their text is longer than the message may be. */
 function logRow(
   person: AudienceRow,
   message: { content: string; maxParts: number | null; partCount: number },
@@ -72,7 +72,7 @@ function logRow(
 
 type Planned = { row: LogRow; window: PlannedWindow }
 
-/** Puts those who share a window side by side, each window's people in the order of their phones, and cuts them into chunks. */
+/** Groups recipients by window, in the order of their phones within a window, and splits the groups into chunks. */
 export function layOut(planned: Planned[], chunkRows: number): { rows: LogRow[]; chunks: ChunkOfSlice[] } {
   const groups = new Map<string, { window: PlannedWindow; rows: LogRow[] }>()
   for (const { row, window } of planned) {

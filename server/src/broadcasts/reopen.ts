@@ -19,7 +19,7 @@ import type { Runtime } from '../runtime.ts'
 
 type Rt = Pick<Runtime, 'db' | 'clock'>
 
-/** Chunks whose people are suppressed in one statement, which may take no longer than a second. */
+/** Chunks whose rows are suppressed by one statement, which may take no longer than a second. */
 const chunksAtOnce = 5
 
 /**
@@ -52,7 +52,7 @@ function reopenSome(rt: Rt, choice: Choice, claimed: (messageIds: number[]) => v
 }
 
 async function reopen(tx: Db, chunks: ClosedChunk[], timing: MessageTiming, now: Date): Promise<Reopening[]> {
-  // its local time has come: that is why the chunk was open
+  // the chunk was open, so its local time has come
   const rules = timing.cancelled ? undefined : await rulesOf(tx, { ...timing, localAt: null })
   const reopenings: Reopening[] = []
   const ends = { too_late: [] as ClosedChunk[], no_window: [] as ClosedChunk[] }
@@ -60,10 +60,10 @@ async function reopen(tx: Db, chunks: ClosedChunk[], timing: MessageTiming, now:
     const window = nextWindow(chunk.location, rules, now)
     const isLate = window && timing.deliverBy && window.opensAt >= timing.deliverBy
     const end = window === undefined ? ends.no_window : isLate ? ends.too_late : undefined
-    // the others stay closed, for the next round
+    // the other chunks stay closed until the next round
     if (end?.length === chunksAtOnce) continue
     end?.push(chunk)
-    // where nobody is left, a gateway comes by to find that out, and what its predecessor left in the middle
+    // a gateway leases the chunk once more, to finish it and to mark rows that its predecessor left submitting
     const next = end || !window ? { opensAt: now, closesAt: null } : window
     reopenings.push({ id: chunk.id, dueAt: next.opensAt, closesAt: next.closesAt })
   }

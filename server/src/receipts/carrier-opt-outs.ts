@@ -3,10 +3,10 @@ import { findShortCodeLists } from '../inbound/inbound.queries.ts'
 import { optOutOfShortCode } from '../opt-ins/opt-out.ts'
 import type { CarrierOptOut } from '../subscribers/clean.sql.ts'
 
-/** Each opt-out is some statements, and all of one transaction hold the locks of the first. */
+/** Each opt-out takes several statements, and one transaction holds the locks of all of its opt-outs. */
 const optOutsAtATime = 20
 
-/** Sets apart what tells of an opt-out, cut into as much as one transaction should record. */
+/** Separates the results that report an opt-out, in batches for one transaction each. */
 export function cutOptOuts<T extends { reason: string | null }>(all: T[]): { others: T[]; optOuts: T[][] } {
   const others = all.filter(({ reason }) => reason !== 'opted_out')
   const leaving = all.filter(({ reason }) => reason === 'opted_out')
@@ -19,7 +19,7 @@ export function cutOptOuts<T extends { reason: string | null }>(all: T[]): { oth
 
 /**
  * Opts numbers out of the short codes whose texts the carrier did not deliver for that reason, as a STOP would; nothing is
- * confirmed, because nothing can be. Belongs into the transaction that records the bounces, so that none is forgotten.
+ * confirmed, because no text can reach the number. Must run in the transaction that records the bounces.
  */
 export async function optOutByCarrier(tx: Db, optOuts: CarrierOptOut[], at: Date): Promise<void> {
   for (const [shortCode, ofCode] of Map.groupBy(optOuts, (each) => each.shortCode)) {

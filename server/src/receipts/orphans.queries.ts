@@ -2,7 +2,7 @@ import type { FinalState } from '../connections/status-map.ts'
 import type { Db } from '../db/db.ts'
 import type { PageBounds } from '../lib/paging.ts'
 
-/** A receipt that nothing explained for a day. */
+/** A receipt whose text was not found for a day. */
 export type Orphan = {
   id: number
   smscId: string
@@ -39,7 +39,7 @@ export async function countOrphans(db: Db, connectionId: number): Promise<number
   return n
 }
 
-/** Deletes receipts that ended before then, so many at most; answers how many. */
+/** Deletes up to `limit` receipts that ended before a time; returns their number. */
 export function deleteEndedReceipts(db: Db, before: Date, limit: number): Promise<number> {
   return db.exec(
     'delete_ended_receipts',

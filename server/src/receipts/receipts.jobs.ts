@@ -4,7 +4,7 @@ import { deleteEndedReceipts } from './orphans.queries.ts'
 const keptForMs = 30 * 86_400_000
 const atOnce = 5_000
 
-/** Forgets the receipts that had to wait, orphans included, a month after their end. */
+/** Deletes the receipts that had to wait, orphans included, a month after their end. */
 export const forgetReceiptsJob: Job = {
   name: 'receipts.forget',
   async run(rt, _payload, signal) {

@@ -11,8 +11,8 @@ import { insertWaitingReceipts, type WaitingReceipt } from './waiting.queries.ts
 type Entry = WaitingReceipt & { durable: () => void }
 
 /**
- * Applies receipts in batches. Each is durable before `durable` is called: applied to its log row, or kept until the
- * row it belongs to is known.
+ * Applies receipts in batches. Each is durable before `durable` is called: applied to its log row, or stored until its
+ * row is known.
  */
 export class ReceiptBook {
   readonly #rt: Pick<Runtime, 'db' | 'clock' | 'log'>
@@ -29,10 +29,10 @@ export class ReceiptBook {
         await this.#apply(batch)
         for (const entry of batch) entry.durable()
       },
-      onFailure: (error) => rt.log.warn({ err: error }, 'could not record receipts, trying again'),
+      onFailure: (error) => rt.log.warn({ err: error }, 'receipts not recorded, retrying'),
       isPermanent: isBadValue,
       giveUp(entry, error) {
-        rt.log.error({ err: error, connection: entry.connectionId }, 'a receipt that cannot be stored is lost')
+        rt.log.error({ err: error, connection: entry.connectionId }, 'receipt lost, it cannot be stored')
         entry.durable()
       },
     })
@@ -57,53 +57,53 @@ export class ReceiptBook {
   }
 
   async #applyOrKeep(batch: Entry[]): Promise<void> {
-    let left: Entry[] = batch
-    for (const day of this.#days) left = await this.#applyDay(day, left)
-    if (left.length > 0) {
-      // a day we had not heard of yet, perhaps
+    let rest: Entry[] = batch
+    for (const day of this.#days) rest = await this.#applyDay(day, rest)
+    if (rest.length > 0) {
+      // the text may be of a day that was not known yet
       const before = new Set(this.#days)
       this.#days = await listLogDays(this.#rt.db)
-      for (const day of this.#days) if (!before.has(day)) left = await this.#applyDay(day, left)
+      for (const day of this.#days) if (!before.has(day)) rest = await this.#applyDay(day, rest)
     }
-    if (left.length > 0) await insertWaitingReceipts(this.#rt.db, left)
+    if (rest.length > 0) await insertWaitingReceipts(this.#rt.db, rest)
   }
 
   async #applyDay(day: string, batch: Entry[]): Promise<Entry[]> {
     if (batch.length === 0) return batch
-    const left: Entry[] = []
+    const rest: Entry[] = []
     for (const [connectionId, entries] of byConnection(batch)) {
       const { others, optOuts } = cutOptOuts(entries)
       if (others.length > 0) {
         const { known } = await retryLostRaces(() =>
           applyReceipts(this.#rt.db, day, connectionId, others, this.#rt.clock.now()),
         )
-        left.push(...unknownOf(others, known))
+        rest.push(...unknownOf(others, known))
       }
       for (const some of optOuts) {
         const { known } = await retryLostRaces(() =>
           this.#rt.db.tx((tx) => applyFully(tx, this.#rt.clock.now(), day, connectionId, some)),
         )
-        left.push(...unknownOf(some, known))
+        rest.push(...unknownOf(some, known))
       }
     }
-    return left
+    return rest
   }
 }
 
-/** Applies receipts, and the opt-outs that they tell of, in the caller's transaction. */
+/** Applies receipts, and the opt-outs that they report, in the caller's transaction. */
 export async function applyFully(tx: Db, now: Date, day: string, connectionId: number, receipts: AppliedReceipt[]) {
   const applied = await applyReceipts(tx, day, connectionId, receipts, now)
   await optOutByCarrier(tx, applied.optOuts, now)
   return applied
 }
 
-/** The receipts of a batch that are not at these places, which count from 1. */
+/** The receipts of a batch without those of these indexes, which count from 1. */
 function unknownOf<T>(batch: T[], known: number[]): T[] {
-  const places = new Set(known)
-  return batch.filter((_, index) => !places.has(index + 1))
+  const indexes = new Set(known)
+  return batch.filter((_, index) => !indexes.has(index + 1))
 }
 
-/** Entries by the connection that they came over. */
+/** Groups entries by their connection. */
 export function byConnection<T extends { connectionId: number }>(batch: T[]): Map<number, T[]> {
   const groups = new Map<number, T[]>()
   for (const entry of batch) {

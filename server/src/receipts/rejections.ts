@@ -2,7 +2,7 @@ import { markRejected, type Rejected } from '../log/marks.queries.ts'
 import type { Runtime } from '../runtime.ts'
 import { cutOptOuts, optOutByCarrier } from './carrier-opt-outs.ts'
 
-/** Records texts that the SMSC refused for good, with what that means for their numbers. */
+/** Records texts that the SMSC rejected for good: the bounces, cleaned numbers and opt-outs. */
 export async function recordRejected(
   { db, clock }: Pick<Runtime, 'db' | 'clock'>,
   day: string,

@@ -1,7 +1,7 @@
 import type { Db } from '../db/db.ts'
 import type { AppliedReceipt } from '../log/receipt.ts'
 
-/** A receipt as it came, kept because no submit explains it yet. */
+/** A receipt as it arrived, stored because its submit is not known yet. */
 export type WaitingReceipt = AppliedReceipt & {
   connectionId: number
   /** Our user_message_reference, where the carrier echoes it. */
@@ -11,7 +11,7 @@ export type WaitingReceipt = AppliedReceipt & {
   receivedAt: Date
 }
 
-/** Keeps receipts until the submit they belong to is known. */
+/** Stores receipts until their submit is known. */
 export async function insertWaitingReceipts(db: Db, receipts: WaitingReceipt[]): Promise<void> {
   await db.exec(
     'insert_waiting_receipts',
@@ -40,8 +40,8 @@ export async function insertWaitingReceipts(db: Db, receipts: WaitingReceipt[]):
 export type StoredReceipt = WaitingReceipt & { id: number }
 
 /**
- * Takes the oldest of the waiting receipts that are due for another try, and puts each off, every time for twice as long,
- * from a fifth of a second up to an hour: whatever comes of this try, others have their turn.
+ * Claims the oldest of the waiting receipts that are due for another attempt, and delays the next one: by a fifth of a
+ * second, doubled with each attempt, up to an hour. So the others have their turn, whatever the result of this attempt.
  */
 export async function claimWaitingReceipts(db: Db, limit: number): Promise<StoredReceipt[]> {
   const receipts = await db.many<StoredReceipt>(
@@ -62,7 +62,7 @@ export async function claimWaitingReceipts(db: Db, limit: number): Promise<Store
   return receipts.sort((a, b) => a.id - b.id)
 }
 
-/** Locks those of these receipts that still wait, and answers their ids; not those that another gateway has just now. */
+/** Locks the receipts among these that still wait, and returns their ids; skips those that another gateway has locked. */
 export async function lockWaitingReceipts(tx: Db, ids: number[]): Promise<Set<number>> {
   const rows = await tx.many<{ id: number }>(
     'lock_waiting_receipts',
@@ -76,7 +76,7 @@ export async function lockWaitingReceipts(tx: Db, ids: number[]): Promise<Set<nu
   return new Set(rows.map(({ id }) => id))
 }
 
-/** The end of a waiting receipt: applied by its id, settled by its handset, or an orphan for good. */
+/** Ends waiting receipts: applied by their id, settled by their handset, or orphans. */
 export async function endReceipts(tx: Db, ids: number[], outcome: 'applied' | 'settled' | 'orphan', at: Date) {
   if (ids.length === 0) return
   await tx.exec(
@@ -93,7 +93,7 @@ type FoundRow = UnknownRow & {
   submittedAt: Date
   partCount: number
   byReference: boolean
-  /** Its answer, and with it its id, may still come. */
+  /** Its response, and with it its id, may still come. */
   onItsWay: boolean
 }
 

@@ -18,15 +18,15 @@ import {
   type UnknownRow,
 } from './waiting.queries.ts'
 
-/** Receipts that one turn takes. */
+/** Receipts of one round. */
 const atOnce = 200
 
-/** A receipt that nothing explains is tried again for a day. */
+/** Time for which a receipt without a known text is tried again. */
 const patienceMs = 24 * 3_600_000
 
 /**
- * Tries the waiting receipts that are due again and says whether there were any: by their id, which may be known by
- * now, else as the receipt of an unknown text to the same handset. One that fails is no obstacle to the others.
+ * Tries the waiting receipts that are due and returns whether there were any: by their id, which may be known by
+ * now, else as the receipt of an unknown text to the same handset. One that fails does not hold up the others.
  */
 export async function settleWaitingReceipts(rt: Pick<Runtime, 'db' | 'clock'>): Promise<boolean> {
   const { db } = rt
@@ -54,8 +54,8 @@ export async function settleWaitingReceipts(rt: Pick<Runtime, 'db' | 'clock'>): 
 }
 
 /**
- * Applies those whose id is known by now, in one transaction, and answers those of which nobody knows the id. Where that
- * fails each half is tried by itself, and so on down to the one at fault.
+ * Applies the receipts whose id is known by now, in one transaction, and returns the others. When that fails each half is
+ * tried by itself, and so on down to the receipt that fails.
  */
 async function applyWaiting(
   db: Db,
@@ -85,10 +85,10 @@ async function applyWaiting(
   }
 }
 
-/** Applies a receipt to the row that it is for, if that can be told; ends it when it has waited for too long. */
+/** Applies a receipt to its row, if exactly one fits; ends it when it has waited for too long. */
 async function settleByHandset(db: Db, now: Date, receipt: StoredReceipt, days: string[]): Promise<void> {
   const row = await findRow(db, receipt, days)
-  // it may be the receipt of a text that has not been answered yet, and that can take longer than a day
+  // it may be the receipt of a text without a response yet, and that can take longer than a day
   if (row === 'on its way') return
   if (!row && receipt.receivedAt.getTime() >= now.getTime() - patienceMs) return
   await retryLostRaces(() =>
@@ -114,7 +114,7 @@ async function settleByHandset(db: Db, now: Date, receipt: StoredReceipt, days: 
  */
 async function findRow(db: Db, receipt: StoredReceipt, days: string[]): Promise<UnknownRow | 'on its way' | undefined> {
   if (receipt.phone === null) return undefined
-  // the candidates first: one that has been answered since is found by the id that it got
+  // the candidates first: one that got its response since is found by its id
   const candidates = await listUnknownRows(db, receipt, days)
   if (receipt.smscId !== '') {
     const ids = [receipt.smscId, ...alternativeMessageIds(receipt.smscId)]
@@ -122,15 +122,15 @@ async function findRow(db: Db, receipt: StoredReceipt, days: string[]): Promise<
     if (respelled) return respelled
   }
   const unknown = findUnknown(receipt, candidates)
-  // while its answer may come, the id will tell; and it must not be taken for an older text that is open as well
+  // the response, which may still come, has the id; and the receipt must not settle an older text that is open as well
   if (unknown?.onItsWay) return 'on its way'
   if (unknown || receipt.smscId === '') return unknown
   return findMisaddressed(db, receipt, days)
 }
 
 /**
- * Applies receipts whose SMSC id is known on one of these days, and answers those whose id is not. One to a text that has
- * not been answered whole waits for that, however long it takes.
+ * Applies receipts whose SMSC id is known on one of these days, and returns the others. A receipt for a text of which some
+ * response is missing waits for that, however long it takes.
  */
 async function applyById(
   tx: Db,

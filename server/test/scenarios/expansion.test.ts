@@ -66,7 +66,7 @@ describe.skipIf(process.platform !== 'linux')('a worker frozen while it writes a
     await waitFor(() => isSettled(client, messageId), { timeoutMs: 20_000, what: 'every text to be settled' })
     console.log(`frozen in ${frozen}, everything was settled ${Date.now() - frozenAt} ms later`)
     signal(pid, 'SIGCONT')
-    await waitFor(() => installation?.log('worker').includes('could not write audiences, trying again'), {
+    await waitFor(() => installation?.log('worker').includes('failed to write audiences, retrying'), {
       what: 'the worker to notice on waking up',
     })
     const { faults, counts } = await checkCounts(client, messageId)
