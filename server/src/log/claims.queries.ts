@@ -1,18 +1,65 @@
 import type { Db } from '../db/db.ts'
+import { param, raw, type Sql, sql } from '../db/sql.ts'
 import type { BroadcastClaim, Chunk, Claim } from './chunk.ts'
 
 /** Time before the end of its window in which a chunk is not leased: a text that is marked now arrives only after it. */
 export const closingReserveMs = 1_000
 
-const isFree = `(lease_until is null or lease_until < clock_timestamp())`
-const isOpen = `not paused and (closes_at is null or closes_at > $3::timestamptz + interval '${closingReserveMs} milliseconds')`
-const mayBeSentFrom = `(short_code_id = any($8::bigint[])) <> $7`
+const isFree = raw(`(lease_until is null or lease_until < clock_timestamp())`)
 
-/** Leases the chunks of a CTE `picked` (id) to $1 for $2 milliseconds, and returns them with data of their messages. */
-const leasePicked = /* sql */ `
-    leased as (
+type Gateway = Pick<Claim, 'owner' | 'leaseMs' | 'now' | 'limit' | 'codes'>
+
+/** The parts of a claim that both kinds share. */
+type Shared = {
+  now: Sql
+  limit: Sql
+  /** The condition for a chunk to be leased now. */
+  isOpen: Sql
+  /** The condition for its short code to be one that the owner can send from. */
+  maySendFrom: Sql
+}
+
+/** How a claim finds its chunks. */
+type Search = {
+  /** Recursive steps through an index, and the CTE `candidates` (id, and the columns of the ranking). */
+  candidates: Sql
+  /** The order in which candidates are leased. */
+  ranking: Sql
+  /** Ranked candidates: more than wanted, because other gateways may be claiming the same. */
+  ranked: Sql
+  /** The same order in terms of the chunks themselves. */
+  order: Sql
+}
+
+/**
+ * Leases chunks: steps through the candidates, ranks them, locks the first ones that no other gateway is claiming (`skip
+ * locked` on chunk rows), and returns them with the data of their messages. A chunk whose lease has expired is taken over, and
+ * the new epoch voids the marks of its old owner. While sending is paused none is leased.
+ */
+function lease(db: Db, name: string, gateway: Gateway, searchOf: (shared: Shared) => Search) {
+  const now = param(gateway.now)
+  const limit = param(gateway.limit)
+  const isOpen = sql`not paused
+             and (closes_at is null or closes_at > ${now}::timestamptz + ${raw(`interval '${closingReserveMs} milliseconds'`)})
+             and ${isFree}`
+  const maySendFrom = sql`(short_code_id = any(${gateway.codes?.ids ?? []}::bigint[])) <> ${gateway.codes?.allBut ?? true}`
+  const search = searchOf({ now, limit, isOpen, maySendFrom })
+  return db.many<Chunk>(
+    name,
+    sql`
+    with recursive ${search.candidates}, ranked as materialized (
+      select array(select id from candidates order by ${search.ranking} limit ${search.ranked}) as ids
+    ), picked as (
+      select id from send_chunks
+       where id = any((select ids from ranked)::bigint[]) and done_at is null and ${isOpen}
+         and not exists (select from installation where sending_paused)
+       order by ${search.order}
+       limit ${limit}
+         for update skip locked
+    ), leased as (
       update send_chunks c
-         set leased_by = $1, epoch = c.epoch + 1, lease_until = clock_timestamp() + $2 * interval '1 millisecond'
+         set leased_by = ${gateway.owner}, epoch = c.epoch + 1,
+             lease_until = clock_timestamp() + ${gateway.leaseMs} * interval '1 millisecond'
         from picked where c.id = picked.id
       returning c.id, c.epoch, c.message_id, c.logged_on, c.lane, c.first_log_id, c.last_log_id, c.closes_at,
                 c.attempt
@@ -25,19 +72,17 @@ const leasePicked = /* sql */ `
       -- a look-up per chunk, whatever the statistics were when this was planned
       cross join lateral (select * from messages where id = l.message_id offset 0) m
       cross join lateral (select code from short_codes where id = m.short_code_id offset 0) s
-     order by l.lane, l.id`
+     order by l.lane, l.id`,
+  )
+}
 
 /**
- * Leases open chunks of these lanes and short codes to `owner`, first lane and earliest due first. Chunks are skipped
- * while another gateway claims them, and taken over when its lease is past; the new epoch makes the old owner's marks
- * void. While sending, or its message, is paused there are none. It steps from short code to short code by their index, so
- * that texts which nobody can send now cost no time, however many they are.
+ * Leases open chunks of these lanes and short codes to `owner`, first lane and earliest due first. It steps from short
+ * code to short code by their index, so that texts which nobody can send now cost no time, whatever their number.
  */
 export function claimChunks(db: Db, claim: Claim) {
-  return db.many<Chunk>(
-    'claim_chunks',
-    /* sql */ `
-    with recursive code as (
+  return lease(db, 'claim_chunks', claim, ({ now, limit, isOpen, maySendFrom }) => ({
+    candidates: sql`code as (
       (select short_code_id from send_chunks
         where done_at is null and not paused
         order by short_code_id limit 1)
@@ -49,46 +94,27 @@ export function claimChunks(db: Db, claim: Claim) {
            order by short_code_id limit 1) next
     ), candidates as materialized (
       select c.id, c.lane, c.due_at
-        from code cross join generate_series($4::int, $5::int) as of_lane(n) cross join lateral (
+        from code cross join generate_series(${claim.fromLane}::int, ${claim.toLane}::int) as of_lane(n) cross join lateral (
           select id, lane, due_at from send_chunks
-           where short_code_id = code.short_code_id and lane = of_lane.n and done_at is null and due_at <= $3
-             and ${isOpen} and ${isFree}
+           where short_code_id = code.short_code_id and lane = of_lane.n and done_at is null and due_at <= ${now}
+             and ${isOpen}
            order by due_at, id
-           -- more than wanted, because other gateways may be claiming the same
-           limit 4 * $6::int) c
-       where ${mayBeSentFrom}
-    ), ranked as materialized (
-      select array(select id from candidates order by lane, due_at, id limit 4 * $6::int) as ids
-    ), picked as (
-      select id from send_chunks
-       where id = any((select ids from ranked)::bigint[]) and done_at is null and ${isOpen} and ${isFree}
-         and not exists (select from installation where sending_paused)
-       order by lane, due_at, id
-       limit $6
-         for update skip locked
-    ), ${leasePicked}`,
-    [
-      claim.owner,
-      claim.leaseMs,
-      claim.now,
-      claim.fromLane,
-      claim.toLane,
-      claim.limit,
-      claim.codes?.allBut ?? true,
-      claim.codes?.ids ?? [],
-    ],
-  )
+           limit 4 * ${limit}::int) c
+       where ${maySendFrom}
+    )`,
+    ranking: sql`lane, due_at, id`,
+    ranked: sql`4 * ${limit}::int`,
+    order: sql`lane, due_at, id`,
+  }))
 }
 
 /**
- * Leases open chunks of broadcasts as claimChunks does, but in turn: one of each before a second one of any. It steps
- * from broadcast to broadcast by their index, so that one of 680 chunks costs no more to pass by than one of one.
+ * Leases open chunks of broadcasts in turn: one of each broadcast before a second one of any. It steps from broadcast to
+ * broadcast by their index, so that a broadcast of 680 chunks costs no more to step over than one of a single chunk.
  */
 export function claimBroadcasts(db: Db, claim: BroadcastClaim) {
-  return db.many<Chunk>(
-    'claim_broadcasts',
-    /* sql */ `
-    with recursive broadcast as (
+  return lease(db, 'claim_broadcasts', claim, ({ now, limit, isOpen, maySendFrom }) => ({
+    candidates: sql`broadcast as (
       (select message_id, short_code_id from send_chunks
         where done_at is null and not paused and lane = 2
         order by message_id limit 1)
@@ -103,33 +129,14 @@ export function claimBroadcasts(db: Db, claim: BroadcastClaim) {
         from broadcast b cross join lateral (
           select id, row_number() over (order by due_at, id) as turn
             from (select id, due_at from send_chunks
-                   where message_id = b.message_id and done_at is null and lane = 2 and due_at <= $3
-                     and ${isOpen} and ${isFree}
+                   where message_id = b.message_id and done_at is null and lane = 2 and due_at <= ${now}
+                     and ${isOpen}
                    order by due_at, id
-                   -- more than wanted, because other gateways may be claiming the same
-                   limit 2 * $4::int) free) c
-       where ${mayBeSentFrom} and b.message_id <> all($5::bigint[])
-    ), ranked as materialized (
-      select array(select id from candidates
-                    order by turn, array_position($6::bigint[], message_id) nulls first, message_id
-                    limit 2 * $4::int) as ids
-    ), picked as (
-      select id from send_chunks
-       where id = any((select ids from ranked)::bigint[]) and done_at is null and ${isOpen} and ${isFree}
-         and not exists (select from installation where sending_paused)
-       order by array_position((select ids from ranked), id)
-       limit $4
-         for update skip locked
-    ), ${leasePicked}`,
-    [
-      claim.owner,
-      claim.leaseMs,
-      claim.now,
-      claim.limit,
-      claim.enough,
-      claim.served,
-      claim.codes?.allBut ?? true,
-      claim.codes?.ids ?? [],
-    ],
-  )
+                   limit 2 * ${limit}::int) free) c
+       where ${maySendFrom} and b.message_id <> all(${claim.enough}::bigint[])
+    )`,
+    ranking: sql`turn, array_position(${claim.served}::bigint[], message_id) nulls first, message_id`,
+    ranked: sql`2 * ${limit}::int`,
+    order: sql`array_position((select ids from ranked), id)`,
+  }))
 }
