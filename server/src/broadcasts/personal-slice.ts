@@ -1,7 +1,7 @@
 import { findByKeys } from '../db/by-keys.ts'
 import type { Db } from '../db/db.ts'
 import { type ChunkOfSlice, type LogRow, writePersonalSlice } from '../log/personal-slice.queries.ts'
-import type { Slice } from '../log/slices.queries.ts'
+import type { RecipientSlice } from '../log/slices.queries.ts'
 import { partsWithin } from '../messages/content/content.ts'
 import type { PersonalText } from '../messages/content/personal-text.ts'
 import { findWindow, type WindowRules } from '../quiet-hours/windows.ts'
@@ -23,7 +23,7 @@ export type Personal = { text: PersonalText | undefined; rules: WindowRules | un
  */
 export async function expandPersonally(
   tx: Db,
-  slice: Slice & Cursor,
+  slice: RecipientSlice & Cursor,
   { text, rules }: Personal,
 ): Promise<{ written: number; ended: boolean }> {
   await findByKeys(tx)

@@ -2,6 +2,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest'
 import { freshDatabase, type TestDatabase } from '../../test/database.ts'
 import { make } from '../../test/make.ts'
 import type { Db } from '../db/db.ts'
+import type { Sql } from '../db/sql.ts'
 import type { BroadcastClaim } from './chunk.ts'
 import { claimBroadcasts, claimChunks } from './claims.queries.ts'
 
@@ -105,10 +106,11 @@ test('urgent texts that nobody can send now are not read to find one that can be
   const plans: string[] = []
   const explaining: Db = {
     ...database.db,
-    many: async (_, sql, params) => {
+    many: async (_, statement) => {
+      const { text, values } = (statement as Sql).toStatement()
       await database.db.tx(async (tx) => {
         await tx.exec('no_scans', 'set local enable_seqscan = off')
-        const rows = await tx.many<Record<string, string>>('plan', `explain (analyze, timing off) ${sql}`, params)
+        const rows = await tx.many<Record<string, string>>('plan', `explain (analyze, timing off) ${text}`, values)
         plans.push(rows.map((row) => Object.values(row)[0]).join('\n'))
         await tx.exec('undo', 'update send_chunks set lease_until = null')
       })

@@ -29,7 +29,7 @@ import { writePersonalSlice } from './personal-slice.queries.ts'
 import { applyReceipts } from './receipts.queries.ts'
 import { suppressChunks } from './reopen.queries.ts'
 import { queueForLater } from './retry.queries.ts'
-import { type Slice, writeSlice } from './slices.queries.ts'
+import { type RecipientSlice, writeSlice } from './slices.queries.ts'
 
 // The hot statements are planned once and for all, perhaps on a day that is still empty. Whatever the tables hold, each
 // must find its rows by key: a plan that reads a day's log or submits from end to end is how a fast send dies.
@@ -42,7 +42,7 @@ afterEach(() => database.close())
 
 const day = '2031-05-06'
 const chunk = { id: 1, epoch: 1, messageId: 1, loggedOn: day, firstLogId: 1, lastLogId: 9, listId: 1 } as Chunk
-const slice = { messageId: 1, loggedOn: day, rows: 10 } as Slice
+const slice = { messageId: 1, loggedOn: day, rows: 10 } as RecipientSlice
 
 const audience = { listId: 1, audience: null, cursorPhone: 0, audienceAt: new Date(), rows: 10, fieldKeys: ['team'] }
 const personal = { messageId: 1, loggedOn: day, lane: 2, at: new Date(), lastPhone: 1 }

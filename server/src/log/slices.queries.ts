@@ -4,7 +4,7 @@ import { countMoves } from './counters.sql.ts'
 import { logTable } from './log-days.ts'
 import { to } from './transitions.ts'
 
-export type Slice = {
+export type RecipientSlice = {
   messageId: number
   loggedOn: string
   /** Subscribers to read. */
@@ -28,7 +28,7 @@ export type SliceAudience = { name: string; ctes: Sql }
  */
 export async function writeSlice(
   tx: Db,
-  slice: Slice,
+  slice: RecipientSlice,
   audience: SliceAudience,
 ): Promise<{ written: number; ended: boolean }> {
   const messageId = param(slice.messageId)

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { eachMessage } from './sweeps.ts'
 
-const away = Object.assign(new Error('terminating connection'), { code: '57P01' })
+const away = Object.assign(new Error('connect ECONNREFUSED'), { code: 'ECONNREFUSED' })
 
 function sweepOf(apply: (messageId: number) => Promise<unknown>) {
   const tried: number[] = []

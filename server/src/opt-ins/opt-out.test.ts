@@ -161,7 +161,7 @@ test('a mark whose snapshot is older than the opt-out submits nothing', async ()
   await blocker.query('select from message_log where phone = $1 for update', [phone - 1])
   const marking = markSubmitting(database.db, chunk, await listQueued(database.db, chunk))
   await waitFor(async () => {
-    const sql = `select from pg_stat_activity where wait_event_type = 'Lock' and query like '%judged%'
+    const sql = `select from pg_stat_activity where wait_event_type = 'Lock' and query like '%mark_submitting%' and pid <> pg_backend_pid()
                   and datname = current_database()`
     return (await database.db.exec('opted_out', sql)) === 1
   })
