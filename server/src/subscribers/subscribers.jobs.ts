@@ -14,6 +14,6 @@ export const applyChanges: Job<{ listId: number }> = {
   },
   async onGivenUp(rt, { listId }) {
     const changeId = await dropOldestChange(rt, listId)
-    rt.log.error({ listId, changeId }, 'a change to subscribers failed again and again and was dropped')
+    rt.log.error({ listId, changeId }, 'change to subscribers dropped after its last attempt')
   },
 }

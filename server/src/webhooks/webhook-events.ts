@@ -1,6 +1,6 @@
 /**
  * The events that a webhook can be called for, with what each means. The key is the flag on the wire and the boolean
- * column of the table `webhooks`. To add an event: add it here, add its column in a migration, and run `npm run gen`.
+ * column of the table `webhooks`. To add an event, follow "A new webhook event" in CONTRIBUTING.md.
  */
 export const webhookEvents = {
   subscribe: 'A number has subscribed.',
