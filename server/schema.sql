@@ -503,9 +503,13 @@ create table message_bills (
 );
 
 -- How many recipients are in each state; changes in the transaction that moves the rows. A table of its
--- own, half empty, so that the many updates stay on one page and leave the text alone.
+-- own, nearly empty pages, so that the many updates stay on one page and leave the text alone.
+--
+-- A broadcast has several counter rows, so that its batches do not wait for each other's commit: each connection adds to
+-- one of them. A single row may be negative; only the sums count anything.
 create table message_counters (
   message_id bigint not null,
+  counter_row smallint not null default 0,
   audience bigint not null default 0,
   queued bigint not null default 0,
   submitting bigint not null default 0,
@@ -518,7 +522,7 @@ create table message_counters (
   cancelled bigint not null default 0,
   clean_count bigint not null default 0,
   unsubscribe_count bigint not null default 0,
-  constraint message_counters_pkey primary key (message_id),
+  constraint message_counters_pkey primary key (message_id, counter_row),
   constraint message_counters_message_id_fkey foreign key (message_id) references messages(id) on delete cascade
 ) with (fillfactor=10);
 
