@@ -1,0 +1,98 @@
+import { globSync, readFileSync } from 'node:fs'
+import { join, sep } from 'node:path'
+import { describe, expect, test } from 'vitest'
+import { type Transition, transitions } from '../src/log/transitions.ts'
+import {
+  documentedLogLines,
+  faultsOfPage,
+  logLinesOf,
+  repeatedWorkOf,
+  stateChangesOf,
+  type Tree,
+} from './doc-references.ts'
+
+const root = join(import.meta.dirname, '../..')
+const list = (patterns: string[], cwd = root) =>
+  globSync(patterns, { cwd, exclude: (path) => /(^|[/\\])(node_modules|dist)$/.test(String(path)) }).map((path) =>
+    path.replaceAll(sep, '/'),
+  )
+const read = (path: string) => readFileSync(join(root, path), 'utf8')
+const tree: Tree = {
+  files: list(['*.*', '.env.example', 'LICENSE', '.ci/run', '{bench,console,docs,scripts,server}/**/*.*']),
+  read,
+}
+
+// TODO(issue 9): remove with the first README of the gateway; until then its folder logs the lines that the page replaces
+const hasGatewayReadme = tree.files.includes('server/src/gateway/README.md')
+
+describe('the pages of the documentation', () => {
+  const pages = list(['README.md', 'CONTRIBUTING.md', 'docs/*.md', 'server/**/README.md'])
+
+  test.each(pages)('%s names only files, functions and headings that exist', (path) => {
+    const faults = faultsOfPage({ path, text: read(path) }, tree)
+    expect(faults.filter((fault) => hasGatewayReadme || !fault.includes('gateway/README.md'))).toEqual([])
+  })
+
+  test('faults are found', () => {
+    const small: Tree = {
+      files: ['docs/here.md', 'server/src/lists/lists.ts'],
+      read: (path) => (path.endsWith('.md') ? '# One heading' : 'export function getList() {}\n'),
+    }
+    const faults = (text: string) => faultsOfPage({ path: 'docs/page.md', text }, small)
+    expect(faults('`lists/lists.ts#getList` [a](here.md#one-heading) `<noun>.ts` `lists/`')).toEqual([])
+    expect(faults('`lists/gone.ts`')).toEqual(['docs/page.md: no file lists/gone.ts'])
+    expect(faults('`gone/`')).toEqual(['docs/page.md: no folder gone/'])
+    expect(faults('`lists/lists.ts#gone`')).toEqual(['docs/page.md: lists/lists.ts declares no gone'])
+    expect(faults('[a](gone.md)')).toEqual(['docs/page.md: broken link to gone.md'])
+    expect(faults('[a](here.md#two)')).toEqual(['docs/page.md: no heading for the link to here.md#two'])
+    expect(faults('<!-- example noun: gone -->\n`lists/gone.ts`')).toEqual([])
+  })
+})
+
+describe('docs/architecture.md', () => {
+  test('shows each change of state with the roles that make it', () => {
+    const rows = new Map<string, Set<string>>()
+    for (const { from, to, by } of Object.values<Transition>(transitions)) {
+      const arrow = `${from} -> ${to}`
+      rows.set(arrow, new Set([...(rows.get(arrow) ?? []), ...by]))
+    }
+    const expected = [...rows].map(([arrow, by]) => `${arrow}: ${[...by].sort().join(', ')}`)
+    const shown = stateChangesOf(read('docs/architecture.md')).map(
+      ({ from, to, by }) => `${from} -> ${to}: ${by.join(', ')}`,
+    )
+    expect(shown.sort()).toEqual(expected.sort())
+  })
+})
+
+describe('docs/logging.md', () => {
+  const page = read('docs/logging.md')
+  const sources = tree.files.filter((path) => /^server\/src\/.*(?<!\.test)\.ts$/.test(path)).map(read)
+  const asText = ({ line, level }: { line: string; level: string }) => `${level}: ${line}`
+
+  test.runIf(hasGatewayReadme)('has a row for each line of warn, error and fatal, and no other', () => {
+    const logged = sources.flatMap(logLinesOf).map(asText)
+    const documented = documentedLogLines(page).map(asText)
+    expect(logged.length).toBeGreaterThan(20)
+    expect({
+      withoutRow: logged.filter((line) => !documented.includes(line)),
+      withoutCall: documented.filter((line) => !logged.includes(line)),
+    }).toEqual({ withoutRow: [], withoutCall: [] })
+  })
+
+  test.runIf(hasGatewayReadme)('names all repeated work', () => {
+    const work = sources.flatMap(repeatedWorkOf)
+    expect(work.length).toBeGreaterThan(10)
+    expect(work.filter((name) => !page.includes(`\`${name}\``))).toEqual([])
+  })
+
+  test('lines are found, whatever their form', () => {
+    const found = logLinesOf(`
+      log.warn('one')
+      this.#log.error({ err: error, id: f('no') }, 'two')
+      log.fatal({ a: 'no' }, \`three \${x} of it\`)
+      rt.log.warn(line)
+      log.info('not this')`)
+    expect(found.map(asText)).toEqual(['warn: one', 'error: two', 'fatal: three … of it', 'warn: …'])
+    expect(repeatedWorkOf("new Repeater(a)\nconst b = repeat(async () => { f('no') }, 5, 'do it')")).toEqual(['do it'])
+  })
+})
