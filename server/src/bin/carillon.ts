@@ -1,7 +1,7 @@
 import { runCli } from '../cli/cli.ts'
 import { UsageError } from '../cli/command.ts'
 import { ConfigError } from '../config/config.ts'
-import { loadEnvFileIfPresent } from '../config/env-file.ts'
+import { loadEnvFileIfPresent } from '../config/environment.ts'
 import { AppError, OperatorError } from '../errors.ts'
 
 // The entry point of `npm run carillon -- <command>`. Exit code 2 means a wrong command line, 1 a failed command.

@@ -1,6 +1,6 @@
 import { pino } from 'pino'
 import { ConfigError, readEnv } from '../config/config.ts'
-import { loadEnvFileIfPresent } from '../config/env-file.ts'
+import { loadEnvFileIfPresent } from '../config/environment.ts'
 import { poolDb } from '../db/db.ts'
 import { migrate } from '../db/migrate.ts'
 import { makePool } from '../db/pool.ts'

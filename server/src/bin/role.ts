@@ -1,6 +1,6 @@
 import { type Logger, pino } from 'pino'
 import { type Config, ConfigError, readEnv } from '../config/config.ts'
-import { loadEnvFileIfPresent } from '../config/env-file.ts'
+import { loadEnvFileIfPresent } from '../config/environment.ts'
 import { poolDb } from '../db/db.ts'
 import { boundedBy, makePool } from '../db/pool.ts'
 import { OperatorError } from '../errors.ts'

@@ -1,5 +1,5 @@
 import { ConfigError, readEnv } from '../config/config.ts'
-import { loadEnvFileIfPresent } from '../config/env-file.ts'
+import { loadEnvFileIfPresent } from '../config/environment.ts'
 import { OperatorError } from '../errors.ts'
 import { supervise } from '../supervisor/supervisor.ts'
 import { prepareDatabase } from './prepare.ts'

@@ -5,7 +5,7 @@ import { inspect } from 'node:util'
 import { afterEach, describe, expect, test } from 'vitest'
 import { makeAuthority } from '../../test/certificates.ts'
 import { ConfigError, type Env, readEnv } from './config.ts'
-import { loadEnvFileIfPresent } from './env-file.ts'
+import { loadEnvFileIfPresent } from './environment.ts'
 
 const folders: string[] = []
 afterEach(() => {

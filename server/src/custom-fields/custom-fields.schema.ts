@@ -1,7 +1,6 @@
 import { type Static, Type } from 'typebox'
 import { AppError, errors } from '../errors.ts'
-import { Flag, isSet, TextOrNull, Time } from '../http/schema.ts'
-import { formatTimeWithMs } from '../http/times.ts'
+import { Flag, formatTimeWithMs, isSet, TextOrNull, Time } from '../http/schema.ts'
 import type { CustomField, NewCustomField } from './custom-fields.queries.ts'
 import { type ContentType, type CustomValue, type ValueRules, valueOrDefault } from './values.ts'
 

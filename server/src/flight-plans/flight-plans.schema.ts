@@ -1,8 +1,7 @@
 import { type Static, Type } from 'typebox'
 import { errors } from '../errors.ts'
 import { idParam } from '../http/path-params.ts'
-import { Id, TextOrNull, TimeOrNull } from '../http/schema.ts'
-import { formatTime } from '../http/times.ts'
+import { formatTime, Id, TextOrNull, TimeOrNull } from '../http/schema.ts'
 import { MessageCreateBody } from '../messages/message-bodies.schema.ts'
 import type { FlightPlan } from './flight-plans.queries.ts'
 

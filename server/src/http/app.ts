@@ -41,7 +41,6 @@ import { tagRoutes } from '../subscribers/tags.routes.ts'
 import { beat } from '../system/heartbeats.queries.ts'
 import type { Metrics } from '../system/metrics.ts'
 import { webhookRoutes } from '../webhooks/webhooks.routes.ts'
-import { useAccept } from './accept.ts'
 import { useAuth } from './auth.ts'
 import { useBodyParser } from './body-parser.ts'
 import { serveConsole } from './console.ts'
@@ -50,9 +49,9 @@ import { parseForm } from './form.ts'
 import { healthRoutes } from './health.ts'
 import { useIdempotency } from './idempotency.ts'
 import { useLeniency } from './leniency.ts'
-import { useNotFound } from './not-found.ts'
 import { useOpenApi } from './openapi.ts'
 import { useRateLimit } from './rate-limit.ts'
+import { useAccept, useNotFound } from './routing-errors.ts'
 
 const bodyLimit = 1_000_000
 

@@ -2,8 +2,7 @@ import { Type } from 'typebox'
 import { errors } from '../errors.ts'
 import { pageSchema } from '../http/pagination.ts'
 import { idParam } from '../http/path-params.ts'
-import { Time, TimeOrNull, type Wire } from '../http/schema.ts'
-import { formatTime } from '../http/times.ts'
+import { formatTime, Time, TimeOrNull, type Wire } from '../http/schema.ts'
 import type { Import } from './imports.queries.ts'
 
 export const ImportQuery = Type.Object({

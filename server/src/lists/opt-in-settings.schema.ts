@@ -1,7 +1,6 @@
 import { type Static, Type } from 'typebox'
 import { errors } from '../errors.ts'
-import { Flag, Id, isSet, TextOrNull, Time } from '../http/schema.ts'
-import { formatTime } from '../http/times.ts'
+import { Flag, formatTime, Id, isSet, TextOrNull, Time } from '../http/schema.ts'
 import type { OptInRequestRow, OptInRequest as Request } from './opt-in-settings.queries.ts'
 import type { OptInChange } from './opt-in-settings.ts'
 

@@ -1,7 +1,6 @@
 import { type Static, Type } from 'typebox'
 import { pageSchema } from '../http/pagination.ts'
-import { TextOrNull, Time } from '../http/schema.ts'
-import { formatTime } from '../http/times.ts'
+import { formatTime, TextOrNull, Time } from '../http/schema.ts'
 import type { Orphan } from './orphans.queries.ts'
 
 const OrphanSchema = Type.Object(

@@ -5,7 +5,7 @@ import type { Db } from '../../db/db.ts'
 import { formatPhoneNumber } from '../../sms/phone-number.ts'
 import { findTimeZone, type KnownPerson } from '../audience/recipients.queries.ts'
 import { cleanValue, isPlain, parseTemplate, render, type Tag, type Template } from './merge-tags.ts'
-import { stateOfZip } from './state-names.ts'
+import { stateOfZip } from './us-states.ts'
 
 /** A recipient's profile, with the values of the fields of `PersonalText.fieldKeys` in their order. */
 export type Person = KnownPerson

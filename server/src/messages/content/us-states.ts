@@ -59,10 +59,10 @@ const names: Record<string, string> = {
   WY: 'Wyoming',
 }
 
-/** No area code begins with 0, so a location found for this number comes from the zip code. */
+/** No area code begins with 0, so the location of this number comes from the ZIP code. */
 const noPhone = 0
 
-/** The name of the state of a zip code; an empty string when it is in none, or in more than one. */
+/** Returns the name of the state that a ZIP code is in; an empty string for no state, or more than one. */
 export function stateOfZip(zipCode: string): string {
   if (zipCode === '') return ''
   const states = new Set(stateZonesOf(locationOf({ phone: noPhone, zipCode })).map((spot) => spot.state))
