@@ -102,7 +102,7 @@ async function measureAll(rt: Runtime, rows: number): Promise<Stage[]> {
   })
   await measure('read and validate', async () => {
     const staged = new StagedRows()
-    const { stream } = readCsv(staged, { unknownColumns: 'refuse' })
+    const { stream } = readCsv(staged, { unknownColumns: 'reject' })
     await pipeline(open(), stream, new Writable({ objectMode: true, write: (_block, _encoding, done) => done() }))
     if (staged.total !== rows) throw new Error(`${staged.total} of ${rows} rows were read`)
     return {}
@@ -111,7 +111,7 @@ async function measureAll(rt: Runtime, rows: number): Promise<Stage[]> {
     let id = 0
     const upload = { ...list, listId: list.id, apiKeyId: null, source: null }
     await measure(`${name}: upload`, async () => {
-      ;({ id } = await receiveImport(rt, { ...upload, format: 'csv', unknownColumns: 'refuse', body: open() }))
+      ;({ id } = await receiveImport(rt, { ...upload, format: 'csv', unknownColumns: 'reject', body: open() }))
       return {}
     })
     await measure(`${name}: apply`, async () => {

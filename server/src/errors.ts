@@ -17,7 +17,7 @@ export class AppError extends Error {
   }
 }
 
-/** An error for the operator: its message is printed without a stack, and says what to do. */
+/** An error for the operator: its message is printed without a stack and includes the remedy. */
 export class OperatorError extends Error {}
 
 const notFound = (code: string, noun: string) => () => new AppError(404, code, `${noun} not found`)

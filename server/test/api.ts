@@ -7,7 +7,12 @@ import { useDatabase } from './database.ts'
 import { make } from './make.ts'
 import { makeRuntime } from './runtime.ts'
 
-export type Answer = { status: number; body: Record<string, unknown>; headers: Record<string, unknown>; text: string }
+export type ApiResponse = {
+  status: number
+  body: Record<string, unknown>
+  headers: Record<string, unknown>
+  text: string
+}
 
 /** A caller of the API with an account, a key and a short code. Paths are below /api/v2. */
 export type Person = {
@@ -16,10 +21,10 @@ export type Person = {
   keyId: number
   key: string
   shortCode: { id: number; code: string }
-  get(path: string, options?: InjectOptions): Promise<Answer>
-  post(path: string, body?: unknown, options?: InjectOptions): Promise<Answer>
-  put(path: string, body?: unknown, options?: InjectOptions): Promise<Answer>
-  delete(path: string, body?: unknown, options?: InjectOptions): Promise<Answer>
+  get(path: string, options?: InjectOptions): Promise<ApiResponse>
+  post(path: string, body?: unknown, options?: InjectOptions): Promise<ApiResponse>
+  put(path: string, body?: unknown, options?: InjectOptions): Promise<ApiResponse>
+  delete(path: string, body?: unknown, options?: InjectOptions): Promise<ApiResponse>
 }
 
 /** The Authorization header for a key. */
@@ -40,7 +45,7 @@ export async function makePerson(db: Db, app: FastifyInstance, isOperator = fals
   ) => {
     const payload = body === undefined ? {} : { payload: JSON.stringify(body) }
     const headers = { authorization: basic(key), 'content-type': 'application/json', ...options.headers }
-    return answerOf(await app.inject({ method, url: `/api/v2${path}`, ...payload, ...options, headers }))
+    return readResponse(await app.inject({ method, url: `/api/v2${path}`, ...payload, ...options, headers }))
   }
   return {
     accountId: account.id,
@@ -55,7 +60,7 @@ export async function makePerson(db: Db, app: FastifyInstance, isOperator = fals
   }
 }
 
-export function answerOf(response: Awaited<ReturnType<FastifyInstance['inject']>>): Answer {
+export function readResponse(response: Awaited<ReturnType<FastifyInstance['inject']>>): ApiResponse {
   const isJson = String(response.headers['content-type']).startsWith('application/json')
   return {
     status: response.statusCode,

@@ -1,18 +1,18 @@
 import { describe, expect, test } from 'vitest'
-import { answerOf, basic, useApi } from '../../test/api.ts'
+import { basic, readResponse, useApi } from '../../test/api.ts'
 import { make } from '../../test/make.ts'
 import { callerFinder, makeKey, traceOf } from './api-keys.ts'
 
 const api = useApi()
 
 async function me(headers: Record<string, string>, method: 'GET' | 'POST' = 'GET') {
-  return answerOf(await api.app.inject({ method, url: '/api/v2/accounts/me', headers }))
+  return readResponse(await api.app.inject({ method, url: '/api/v2/accounts/me', headers }))
 }
 
 test('returns the account of the key', async () => {
-  const answer = await api.owner.get('/accounts/me')
-  expect(answer.status).toBe(200)
-  expect(answer.body).toEqual({
+  const response = await api.owner.get('/accounts/me')
+  expect(response.status).toBe(200)
+  expect(response.body).toEqual({
     status: 'OK',
     account: { id: api.owner.accountId, email: api.owner.email, username: expect.any(String) },
   })
@@ -29,23 +29,23 @@ describe('a request is rejected', () => {
     ['with nonsense', { authorization: 'Basic !!!' }],
     ['with a key nobody has', { authorization: basic(makeKey()) }],
   ])('%s', async (_case, headers) => {
-    const answer = await me(headers)
-    expect(answer.status).toBe(401)
-    expect(answer.body).toEqual({ ...unauthorized, request_id: answer.headers['x-request-id'] })
-    expect(answer.headers['www-authenticate']).toMatch(/^Basic /)
+    const response = await me(headers)
+    expect(response.status).toBe(401)
+    expect(response.body).toEqual({ ...unauthorized, request_id: response.headers['x-request-id'] })
+    expect(response.headers['www-authenticate']).toMatch(/^Basic /)
   })
 
   test('with a key that shares the prefix only', async () => {
-    const answer = await me({ authorization: basic(`${api.owner.key.slice(0, -1)}_`) })
-    expect(answer.status).toBe(401)
+    const response = await me({ authorization: basic(`${api.owner.key.slice(0, -1)}_`) })
+    expect(response.status).toBe(401)
   })
 
   test('with a disabled key, from the moment it is disabled', async () => {
     expect((await api.owner.get('/accounts/me')).status).toBe(200)
     await api.db.exec('disable_key', 'update api_keys set disabled_at = now() where id = $1', [api.owner.keyId])
-    const answer = await api.owner.get('/accounts/me')
-    expect(answer.status).toBe(403)
-    expect(answer.body).toEqual({
+    const response = await api.owner.get('/accounts/me')
+    expect(response.status).toBe(403)
+    expect(response.body).toEqual({
       status: 'error',
       error: 'This API key is disabled',
       code: 'key_disabled',

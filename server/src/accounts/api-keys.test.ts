@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { answerOf, basic, makePerson, type Person, useApi } from '../../test/api.ts'
+import { basic, makePerson, type Person, readResponse, useApi } from '../../test/api.ts'
 import { freshDatabase } from '../../test/database.ts'
 import { make } from '../../test/make.ts'
 import { makeRuntime } from '../../test/runtime.ts'
@@ -14,9 +14,9 @@ const api = useApi()
 type KeyView = Record<string, unknown> & { id: number; key: string }
 
 async function made(person: Person, fields: object = {}): Promise<KeyView> {
-  const answer = await person.post('/api_keys', { api_key: { name: 'Mailer', ...fields } })
-  expect(answer.status).toBe(201)
-  return answer.body.api_key as KeyView
+  const response = await person.post('/api_keys', { api_key: { name: 'Mailer', ...fields } })
+  expect(response.status).toBe(201)
+  return response.body.api_key as KeyView
 }
 
 async function statusWith(key: string, path = '/accounts/me') {
@@ -24,10 +24,12 @@ async function statusWith(key: string, path = '/accounts/me') {
 }
 
 test('a new key works at once, is shown once, and is stored as a hash only', async () => {
-  const answer = await api.owner.post('/api_keys', { api_key: { name: 'Mailer', scope: 'read', rate_limit: '10/60' } })
-  const { id, key } = answer.body.api_key as KeyView
-  expect(answer.status).toBe(201)
-  expect(answer.body).toEqual({
+  const response = await api.owner.post('/api_keys', {
+    api_key: { name: 'Mailer', scope: 'read', rate_limit: '10/60' },
+  })
+  const { id, key } = response.body.api_key as KeyView
+  expect(response.status).toBe(201)
+  expect(response.body).toEqual({
     status: 'API key created',
     api_key: {
       id: expect.any(Number),
@@ -60,9 +62,9 @@ test.each([
   [{ name: 'x'.repeat(101) }, 'Validation failed: Name is too long (maximum is 100 characters)'],
   [{ name: 'x', scope: 'admin' }, 'Validation failed: Scope is not included in the list'],
   [{ name: 'x', rate_limit: '10 a second' }, expect.stringContaining('Rate limit must be calls/seconds, such as')],
-])('%j is refused, and no key is made', async (fields, error) => {
-  const answer = await api.owner.post('/api_keys', { api_key: fields })
-  expect(answer).toMatchObject({ status: 422, body: { status: 'error', error } })
+])('%j is rejected, and no key is created', async (fields, error) => {
+  const response = await api.owner.post('/api_keys', { api_key: fields })
+  expect(response).toMatchObject({ status: 422, body: { status: 'error', error } })
   expect((await api.owner.get('/api_keys')).body.count).toBe(1)
 })
 
@@ -83,7 +85,7 @@ test('a disabled key is rejected until it is enabled; a revoked key is rejected 
   expect((await api.owner.post(`/api_keys/${id}/enable`)).status).toBe(404)
 })
 
-test('name and limit can be changed one by one, and a new limit applies at once', async () => {
+test('name and limit can be changed separately, and a new limit applies at once', async () => {
   const { id, key } = await made(api.owner)
   const renamed = await api.owner.put(`/api_keys/${id}`, { api_key: { name: 'Shop' } })
   expect(renamed).toMatchObject({ status: 200, body: { status: 'OK', api_key: { name: 'Shop', rate_limit: null } } })
@@ -105,22 +107,23 @@ test('a limit above that of the installation is rejected', async () => {
 
 test('a key cannot disable or revoke itself', async () => {
   const path = `/api_keys/${api.owner.keyId}`
-  const refused = { status: 422, body: { status: 'error', code: 'key_in_use' } }
-  expect(await api.owner.post(`${path}/disable`)).toMatchObject(refused)
-  expect(await api.owner.delete(path)).toMatchObject(refused)
+  const rejected = { status: 422, body: { status: 'error', code: 'key_in_use' } }
+  expect(await api.owner.post(`${path}/disable`)).toMatchObject(rejected)
+  expect(await api.owner.delete(path)).toMatchObject(rejected)
   expect((await api.owner.get('/accounts/me')).status).toBe(200)
 })
 
 test("another account's key is not found", async () => {
   const path = `/api_keys/${api.stranger.keyId}`
-  const answers = [
+  const responses = [
     await api.owner.put(path, { api_key: { name: 'Mine' } }),
     await api.owner.post(`${path}/disable`),
     await api.owner.post(`${path}/enable`),
     await api.owner.delete(path),
     await api.owner.delete('/api_keys/abc'),
   ]
-  for (const answer of answers) expect(answer).toMatchObject({ status: 404, body: { error: 'API key not found' } })
+  for (const response of responses)
+    expect(response).toMatchObject({ status: 404, body: { error: 'API key not found' } })
   expect((await api.stranger.get('/api_keys')).body.api_keys).toMatchObject([{ name: 'test', disabled_at: null }])
 })
 
@@ -128,16 +131,16 @@ test.each(['read', 'send'])('a key of scope %s cannot manage keys', async (scope
   const { key } = await made(api.owner, { scope })
   const headers = { authorization: basic(key) }
   const url = `/api/v2/api_keys/${api.owner.keyId}`
-  const answers = [
+  const responses = [
     await api.app.inject({ method: 'POST', url: '/api/v2/api_keys', headers, payload: '{"api_key":{"name":"x"}}' }),
     await api.app.inject({ method: 'POST', url: `${url}/disable`, headers }),
     await api.app.inject({ method: 'DELETE', url, headers }),
   ]
-  expect(answers.map((answer) => answerOf(answer).body.code)).toEqual(Array(3).fill('scope_too_narrow'))
+  expect(responses.map((response) => readResponse(response).body.code)).toEqual(Array(3).fill('scope_too_narrow'))
 })
 
 describe('with real commits', () => {
-  test('two keys that disable each other at once: one succeeds, and the account keeps a key', async () => {
+  test('two keys that disable each other at once: one succeeds, and one key remains', async () => {
     const database = await freshDatabase()
     const rt = makeRuntime({ db: database.db })
     const { id: accountId } = await make.account(database.db)

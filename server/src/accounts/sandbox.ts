@@ -55,7 +55,7 @@ const texts = {
   secondOptinMessage: 'Carillon sandbox: good to have you back! Reply HELP for help, STOP to quit.',
 }
 
-/** Finds the account by its key first, so that a changed CARILLON_SANDBOX_EMAIL renames the account and keeps its lists. */
+/** Finds the account by its key first, so that a changed CARILLON_SANDBOX_EMAIL renames the account without losing its lists. */
 async function seedAccount(tx: Db, { email, apiKey }: { email: string; apiKey?: string }, now: Date) {
   const known = apiKey === undefined ? undefined : await findAccountOfKey(tx, traceOf(apiKey).hash)
   if (known === undefined) return insertAccount(tx, email, now)

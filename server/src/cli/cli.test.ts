@@ -2,7 +2,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { answerOf, basic } from '../../test/api.ts'
+import { basic, readResponse } from '../../test/api.ts'
 import { freshDatabase, type TestDatabase } from '../../test/database.ts'
 import { make } from '../../test/make.ts'
 import { makeRuntime } from '../../test/runtime.ts'
@@ -95,7 +95,7 @@ describe('accounts', () => {
     const app = await makeApp(makeRuntime({ db: database.db, url: database.url }))
     const call = async (url: string, payload: object) => {
       const headers = { authorization: basic(made.api_key.key), 'content-type': 'application/json' }
-      return answerOf(
+      return readResponse(
         await app.inject({ method: 'POST', url: `/api/v2${url}`, headers, payload: JSON.stringify(payload) }),
       )
     }

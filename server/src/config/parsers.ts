@@ -11,7 +11,7 @@ export type SmppAddress = {
   tls: boolean
   systemId: string
   password: Secret
-  /** Unanswered submit_sm per bind; this and the next two are undefined if the URL does not set them. */
+  /** Window: submit_sm per bind that await a response; this and the next two are undefined if the URL does not set them. */
   window: number | undefined
   /** Parts per second that the carrier allows over all binds. */
   mps: number | undefined

@@ -3,7 +3,7 @@ import { columnsOf, raw, type Sql, sql, valuesOf } from '../db/sql.ts'
 import type { PageBounds } from '../lib/paging.ts'
 
 export type Gift = {
-  /** Decimal, with up to two places. */
+  /** Decimal, with up to two decimal digits. */
   amount: string
   donatedAt: Date
   donationPlatform: string

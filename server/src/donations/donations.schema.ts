@@ -1,7 +1,7 @@
 import { type Static, Type } from 'typebox'
 import { errors } from '../errors.ts'
 import { pageSchema } from '../http/pagination.ts'
-import { formatTimeWithMs, Id, TextOrNull, Time } from '../http/schema.ts'
+import { formatTimeWithMs, Id, TextOrNull, Time, timeFault } from '../http/schema.ts'
 import { parseInstant } from '../lib/dates.ts'
 import { formatPhoneNumber } from '../sms/phone-number.ts'
 import type { Donation, Gift } from './donations.queries.ts'
@@ -20,7 +20,7 @@ export const DonationBody = Type.Object(
       examples: ['25.50'],
     }),
     donation_platform: Platform('Who took it.'),
-    donation_platform_uid: Platform('Its id there. One that the list has already is refused.'),
+    donation_platform_uid: Platform('Id of the donation on that platform, unique within the list.'),
     donated_at: Type.Optional(TextOrNull({ maxLength: 40, description: 'ISO 8601 with an offset; by default now.' })),
     utm_campaign: Utm,
     utm_medium: Utm,
@@ -88,7 +88,7 @@ export function readGift(body: Static<typeof DonationBody>, now: Date): Gift {
   if (!/^\d{1,6}(?:\.\d{1,2}0*)?$/.test(amount)) faults.amount = ['must be a number of dollars up to 999999.99']
   else if (!/[1-9]/.test(amount)) faults.amount = ['must be greater than 0']
   const donatedAt = body.donated_at ? parseInstant(body.donated_at)?.instant : now
-  if (!donatedAt) faults.donated_at = ['must be a time with an offset, as 2031-05-06T09:00:00-07:00']
+  if (!donatedAt) faults.donated_at = [timeFault]
   if (!donatedAt || faults.amount) throw errors.invalid(faults)
   return {
     amount,
@@ -107,7 +107,7 @@ export function readGift(body: Static<typeof DonationBody>, now: Date): Gift {
 export function presentDonation(donation: Donation, timeZone: string): Static<typeof DonationSchema> {
   return {
     id: donation.id,
-    // two decimal places in the database; on the wire as few as possible, but at least one
+    // two decimal digits in the database; on the wire as few as possible, but at least one
     amount: donation.amount.replace(/0$/, ''),
     donated_at: formatTimeWithMs(donation.donatedAt, timeZone),
     donation_platform: donation.donationPlatform,

@@ -16,8 +16,8 @@ let messageId = 0
 beforeEach(async () => {
   list = await make.list(api.db, { accountId: api.owner.accountId, shortCodeId: api.owner.shortCode.id })
   await make.subscriber(api.db, { listId: list.id, phone: Number(phone), state: 'unsubscribed' })
-  const answer = await api.owner.post(`/lists/${list.id}/messages`, { message: { content: 'Give' } })
-  messageId = (answer.body.message as { id: number }).id
+  const response = await api.owner.post(`/lists/${list.id}/messages`, { message: { content: 'Give' } })
+  messageId = (response.body.message as { id: number }).id
 })
 
 const gift = { amount: '25', donation_platform: 'GiveRiver', donation_platform_uid: 'gr-1' }
@@ -28,8 +28,8 @@ const byMessage = (body: object, person = api.owner) =>
   person.post(`/lists/${list.id}/messages/${messageId}/donations`, body)
 const all = async () => (await api.owner.get(`/lists/${list.id}/donations`)).body
 
-describe('booking', () => {
-  test('on a subscriber, also on one who opted out', async () => {
+describe('recording', () => {
+  test('on a current and on an opted-out subscriber', async () => {
     const given = {
       ...gift,
       donated_at: '2025-10-02T01:20:11.123Z',
@@ -37,9 +37,9 @@ describe('booking', () => {
       utm_source: 'text',
       refcodes: ['fall-a', 'fall-b'],
     }
-    const answer = await byPhone(given)
-    expect(answer.status).toBe(201)
-    expect(answer.body).toEqual({
+    const response = await byPhone(given)
+    expect(response.status).toBe(201)
+    expect(response.body).toEqual({
       status: 'Donation created',
       donation: {
         ...nothing,
@@ -53,9 +53,9 @@ describe('booking', () => {
   })
 
   test('on a message, without a number; by default now', async () => {
-    const answer = await byMessage({ ...gift, amount: 40.5 })
-    expect(answer.status).toBe(201)
-    expect(answer.body).toEqual({
+    const response = await byMessage({ ...gift, amount: 40.5 })
+    expect(response.status).toBe(201)
+    expect(response.body).toEqual({
       status: 'Donation created',
       donation: {
         ...nothing,
@@ -75,11 +75,11 @@ describe('booking', () => {
     const payload =
       'donation[amount]=3.14&donation[donation_platform]=GiveRiver&donation[donation_platform_uid]=gr-2' +
       '&donation[refcodes][]=c&donation[utm_term]='
-    const answer = await api.owner.post(`/lists/${list.id}/messages/${messageId}/donations`, undefined, {
+    const response = await api.owner.post(`/lists/${list.id}/messages/${messageId}/donations`, undefined, {
       ...form,
       payload,
     })
-    expect(answer.body.donation).toMatchObject({ amount: '3.14', refcodes: ['c'], utm_term: '' })
+    expect(response.body.donation).toMatchObject({ amount: '3.14', refcodes: ['c'], utm_term: '' })
   })
 
   test.each([
@@ -119,14 +119,14 @@ describe('booking', () => {
     [{ ...gift, refcodes: 'a' }, { refcodes: ['must be an array or null'] }],
     [{ donation: { ...gift, refcodes_attributes: [{}] } }, { refcodes: ['must be a string'] }],
     [{ donation: 5 }, { amount: ["can't be blank"] }],
-  ])('%j is refused', async (body, details) => {
-    for (const answer of [await byPhone(body), await byMessage(body)]) {
-      expect(answer).toMatchObject({ status: 422, body: { code: 'invalid', details } })
+  ])('%j is rejected', async (body, details) => {
+    for (const response of [await byPhone(body), await byMessage(body)]) {
+      expect(response).toMatchObject({ status: 422, body: { code: 'invalid', details } })
     }
     expect(await all()).toMatchObject({ count: 0 })
   })
 
-  test('books once for each id of the platform, per list', async () => {
+  test('records a platform id once per list', async () => {
     await byPhone(gift)
     const again = {
       status: 422,
@@ -141,7 +141,7 @@ describe('booking', () => {
     expect((await api.owner.post(`/lists/${other.id}/subscribers/${phone}/donations`, gift)).status).toBe(201)
   })
 
-  test('at once, it is booked once', async () => {
+  test('concurrently, it is recorded once', async () => {
     const fresh = await freshDatabase()
     try {
       const { id: accountId } = await make.account(fresh.db)
@@ -197,8 +197,8 @@ test('unknown ids and paths', async () => {
   const theirs = await make.list(api.db, { accountId: api.stranger.accountId })
   cases.push([`/lists/${theirs.id}/messages/${messageId}`, 'Message not found', api.stranger])
   for (const [path, error, person] of cases) {
-    for (const answer of await Promise.all(on(path, person))) {
-      expect(answer, path).toMatchObject({ status: 404, body: { error } })
+    for (const response of await Promise.all(on(path, person))) {
+      expect(response, path).toMatchObject({ status: 404, body: { error } })
     }
   }
   expect(await api.stranger.get(`/lists/${list.id}/donations`)).toMatchObject({

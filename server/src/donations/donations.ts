@@ -76,7 +76,7 @@ async function book(rt: Rt, listId: number, source: DonationSource, gift: Gift):
   }
 }
 
-/** The number of a subscriber who is or was on the account's list. */
+/** Returns the number of a current or former subscriber of the account's list. */
 async function getDonor(db: Db, accountId: number, listId: number, phoneNumber: string): Promise<number> {
   await getList(db, accountId, listId)
   const phone = phoneOfPath(phoneNumber)

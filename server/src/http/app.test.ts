@@ -2,7 +2,7 @@ import { connect } from 'node:net'
 import { text } from 'node:stream/consumers'
 import { pino } from 'pino'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
-import { answerOf, basic, useApi } from '../../test/api.ts'
+import { basic, readResponse, useApi } from '../../test/api.ts'
 import { make } from '../../test/make.ts'
 import { makeRuntime } from '../../test/runtime.ts'
 import { readEnv } from '../config/config.ts'
@@ -17,7 +17,7 @@ const api = useApi({ log: pino({ level: 'trace' }, { write: (line: string) => vo
 async function call(method: Method, path: string, headers: Record<string, string> = {}, payload?: string | Buffer) {
   const authorization = basic(api.owner.key)
   const body = payload === undefined ? {} : { payload }
-  return answerOf(
+  return readResponse(
     await api.app.inject({ method, url: `/api/v2${path}`, headers: { authorization, ...headers }, ...body }),
   )
 }
@@ -182,16 +182,18 @@ describe.each(operations)('%s %s', (method, path, body, success) => {
     })
   } else {
     test.each(['', 'null', '[]', '{}', '""'])('reports the missing fields of a body of %j', async (payload) => {
-      const answer = await fresh({ 'content-type': 'application/json' }, payload)
-      expect(answer.status).toBe(422)
-      expect(answer.body.details).toEqual(Object.fromEntries(Object.keys(body).map((key) => [key, ["can't be blank"]])))
+      const response = await fresh({ 'content-type': 'application/json' }, payload)
+      expect(response.status).toBe(422)
+      expect(response.body.details).toEqual(
+        Object.fromEntries(Object.keys(body).map((key) => [key, ["can't be blank"]])),
+      )
     })
 
     const allOf = (wrong: unknown) => JSON.stringify(Object.fromEntries(Object.keys(body).map((key) => [key, wrong])))
     test.each(['[1]', allOf(true), allOf([[]])])('rejects the types of %j', async (payload) => {
-      const answer = await fresh({ 'content-type': 'application/json' }, payload)
-      expect(answer).toMatchObject({ status: 422, body: { status: 'error', code: 'invalid' } })
-      expect(answer.body.error).toMatch(/^Validation failed: [\w ]+ must be an? \w+/)
+      const response = await fresh({ 'content-type': 'application/json' }, payload)
+      expect(response).toMatchObject({ status: 422, body: { status: 'error', code: 'invalid' } })
+      expect(response.body.error).toMatch(/^Validation failed: [\w ]+ must be an? \w+/)
     })
 
     const isStrict = rejectsUnknownKeys.includes(`${method} ${path}`)
@@ -202,13 +204,13 @@ describe.each(operations)('%s %s', (method, path, body, success) => {
   }
 
   test('responds 400 to malformed JSON and changes nothing', async () => {
-    const answer = await fresh({ 'content-type': 'application/json' }, '{"a":')
-    expect(answer).toMatchObject({ status: 400, body: { status: 'error', code: 'unreadable_request' } })
+    const response = await fresh({ 'content-type': 'application/json' }, '{"a":')
+    expect(response).toMatchObject({ status: 400, body: { status: 'error', code: 'unreadable_request' } })
   })
 
   test('responds 413 to a body over a megabyte', async () => {
-    const answer = await fresh({}, `{"a":"${'x'.repeat(1_000_001)}"}`)
-    expect(answer).toMatchObject({ status: 413, body: { status: 'error', code: 'body_too_large' } })
+    const response = await fresh({}, `{"a":"${'x'.repeat(1_000_001)}"}`)
+    expect(response).toMatchObject({ status: 413, body: { status: 'error', code: 'body_too_large' } })
   })
 
   test('is found with a trailing slash and an ampersand at the start of its query', async () => {
@@ -217,15 +219,15 @@ describe.each(operations)('%s %s', (method, path, body, success) => {
   })
 
   test('responds 401 without a key', async () => {
-    const answer = answerOf(await api.app.inject({ method, url: `/api/v2${at(path)}`, payload: json ?? '' }))
-    expect(answer).toMatchObject({ status: 401, body: { error: 'API key authorization failure' } })
+    const response = readResponse(await api.app.inject({ method, url: `/api/v2${at(path)}`, payload: json ?? '' }))
+    expect(response).toMatchObject({ status: 401, body: { error: 'API key authorization failure' } })
   })
 
   if (path.includes('LIST')) {
     test("responds 404 for another account's list", async () => {
       const authorization = basic(api.stranger.key)
-      const answer = await call(method, at(path), { authorization }, json)
-      expect(answer).toMatchObject({ status: 404, body: { status: 'error', error: 'List not found' } })
+      const response = await call(method, at(path), { authorization }, json)
+      expect(response).toMatchObject({ status: 404, body: { status: 'error', error: 'List not found' } })
     })
   }
 
@@ -259,9 +261,9 @@ describe('an unknown path or method', () => {
     ['POST', '/lists/1/subscribers/2065550143?x=1', 'GET, HEAD, PUT, DELETE'],
     ['PUT', '/accounts/me', 'GET, HEAD'],
   ])('%s %s', async (method, path, allow) => {
-    const answer = await call(method, path, {}, '{}')
-    expect(answer).toMatchObject({ status: 405, body: { status: 'error', error: 'Method not allowed' } })
-    expect(String(answer.headers.allow).split(', ').sort()).toEqual(allow.split(', ').sort())
+    const response = await call(method, path, {}, '{}')
+    expect(response).toMatchObject({ status: 405, body: { status: 'error', error: 'Method not allowed' } })
+    expect(String(response.headers.allow).split(', ').sort()).toEqual(allow.split(', ').sort())
   })
 
   test('a malformed path', async () => {
@@ -305,49 +307,49 @@ test('the log has one line per request, without key, phone number or body', asyn
 })
 
 describe('when the database fails', () => {
-  async function answerTo(error: Error) {
+  async function responseTo(error: Error) {
     const lines: string[] = []
     const logger = pino({ level: 'info' }, { write: (line: string) => void lines.push(line) })
-    const refuse = () => Promise.reject(error)
-    const db: Db = { many: refuse, maybeOne: refuse, one: refuse, exec: refuse, tx: refuse, withClient: refuse }
+    const fail = () => Promise.reject(error)
+    const db: Db = { many: fail, maybeOne: fail, one: fail, exec: fail, tx: fail, withClient: fail }
     const app = await makeApp(makeRuntime({ db, log: logger as never }))
     const headers = { authorization: basic('carillon_key_x') }
-    const answer = answerOf(await app.inject({ url: `/api/v2/lists/1/subscribers/${phone}`, headers }))
-    const ready = answerOf(await app.inject({ url: '/readyz' }))
+    const response = readResponse(await app.inject({ url: `/api/v2/lists/1/subscribers/${phone}`, headers }))
+    const ready = readResponse(await app.inject({ url: '/readyz' }))
     await app.close()
-    return { answer, ready, faults: lines.map((line) => JSON.parse(line)).filter(({ level }) => level >= 50) }
+    return { response, ready, faults: lines.map((line) => JSON.parse(line)).filter(({ level }) => level >= 50) }
   }
 
-  test('by being away: 503 with retry-after', async () => {
+  test('by being unavailable: 503 with retry-after', async () => {
     const away = Object.assign(new Error('connect ECONNREFUSED 127.0.0.1:5432'), { code: 'ECONNREFUSED' })
-    const { answer, ready } = await answerTo(away)
-    expect(answer).toMatchObject({ status: 503, body: { status: 'error', code: 'unavailable' } })
-    expect(answer.headers['retry-after']).toBe('1')
-    expect(answer.text).not.toContain('5432')
+    const { response, ready } = await responseTo(away)
+    expect(response).toMatchObject({ status: 503, body: { status: 'error', code: 'unavailable' } })
+    expect(response.headers['retry-after']).toBe('1')
+    expect(response.text).not.toContain('5432')
     expect(ready).toMatchObject({
       status: 503,
       body: { status: 'not_ready', mode: 'sandbox', checks: { database: false, worker: false, gateway: false } },
     })
   })
 
-  test('otherwise: 500, with the cause in one log line only', async () => {
-    const { answer, faults } = await answerTo(new Error('column "secret" does not exist'))
-    expect(answer).toMatchObject({ status: 500, body: { status: 'error', code: 'internal_error' } })
-    expect(answer.text).not.toContain('column')
+  test('in another way: 500, with the cause in one log line only', async () => {
+    const { response, faults } = await responseTo(new Error('column "secret" does not exist'))
+    expect(response).toMatchObject({ status: 500, body: { status: 'error', code: 'internal_error' } })
+    expect(response.text).not.toContain('column')
     expect(faults).toMatchObject([{ msg: 'request failed', err: { message: 'column "secret" does not exist' } }])
-    expect(faults[0].request_id ?? faults[0].reqId).toBe(answer.body.request_id)
+    expect(faults[0].request_id ?? faults[0].reqId).toBe(response.body.request_id)
   })
 })
 
 test('the row that PostgreSQL quotes in an error is not logged', async () => {
-  await api.db.exec('refuse', `alter table subscribers add constraint nobody check (last_name <> 'Okafor')`)
-  const answer = await call(
+  await api.db.exec('reject', `alter table subscribers add constraint nobody check (last_name <> 'Okafor')`)
+  const response = await call(
     'PUT',
     `/lists/${list.id}/subscribers/${phone}`,
     {},
     '{"subscriber":{"last_name":"Okafor"}}',
   )
-  expect(answer).toMatchObject({ status: 500, body: { error: 'Internal server error' } })
+  expect(response).toMatchObject({ status: 500, body: { error: 'Internal server error' } })
   const line = log.map((text) => JSON.parse(text)).find(({ msg }) => msg === 'request failed')
   expect(line).toMatchObject({ level: 50, err: { code: '23514' }, route: expect.stringContaining(':phone_number') })
   for (const secret of ['Okafor', phone]) expect(log.join('')).not.toContain(secret)
@@ -361,10 +363,13 @@ describe('health', () => {
        values ('${role}', gen_random_uuid(), $1, clock_timestamp() - interval '${age}')`,
       [JSON.stringify(details)],
     )
-  const ready = async () => answerOf(await api.app.inject({ url: '/readyz' }))
+  const ready = async () => readResponse(await api.app.inject({ url: '/readyz' }))
 
   test('/healthz responds ok', async () => {
-    expect(answerOf(await api.app.inject({ url: '/healthz' }))).toMatchObject({ status: 200, body: { status: 'ok' } })
+    expect(readResponse(await api.app.inject({ url: '/healthz' }))).toMatchObject({
+      status: 200,
+      body: { status: 'ok' },
+    })
   })
 
   test('/readyz is ready when a worker and a bound gateway sent a heartbeat in the last five seconds', async () => {
@@ -388,7 +393,7 @@ describe('health', () => {
     [{ bound: 0, connections: 1, serving: true }, 'No gateway is bound to a carrier'],
     [{ bound: 0, connections: 0, serving: true }, 'No connection is configured: set CARILLON_SMPP_URL'],
     [{ bound: 0, connections: 0, serving: false }, 'Sending is paused'],
-  ])('a gateway with %j says what stands in the way', async (details, words) => {
+  ])('a gateway with %j reports its problem', async (details, words) => {
     expect((await ready()).body.problems).toEqual(['No worker is running.', 'No gateway is running.'])
     await beat('worker', {}, '1 s')
     await beat('gateway', details, '1 s')
@@ -398,7 +403,7 @@ describe('health', () => {
 
 describe('the API reference', () => {
   test('names every operation and schema, and marks extensions of v2', async () => {
-    const { body } = answerOf(await api.app.inject({ url: '/openapi.json' }))
+    const { body } = readResponse(await api.app.inject({ url: '/openapi.json' }))
     const document = body as {
       openapi: string
       paths: Record<string, Record<string, Record<string, unknown>>>
@@ -452,8 +457,11 @@ describe('over a socket', () => {
   })
 
   test('bytes that are not HTTP get the error envelope', async () => {
-    const answer = await raw('HELLO\r\n\r\n')
-    expect(answer).toMatch(/^HTTP\/1\.1 400 /)
-    expect(JSON.parse(answer.split('\r\n\r\n')[1] ?? '')).toMatchObject({ status: 'error', code: 'unreadable_request' })
+    const response = await raw('HELLO\r\n\r\n')
+    expect(response).toMatch(/^HTTP\/1\.1 400 /)
+    expect(JSON.parse(response.split('\r\n\r\n')[1] ?? '')).toMatchObject({
+      status: 'error',
+      code: 'unreadable_request',
+    })
   })
 })

@@ -12,7 +12,7 @@ export const leaseMs = 60_000
 
 /**
  * Claims the key for this request: a new key, an expired one, or one whose claim for the same request has expired. Returns
- * false when another request holds the key, or its response is stored.
+ * false when another request has a lease on the key, or its response is stored.
  */
 export async function claimKey(db: Db, claim: KeyClaim, { now, expiresAt }: { now: Date; expiresAt: Date }) {
   const rows = await db.exec(

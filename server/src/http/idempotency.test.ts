@@ -1,6 +1,6 @@
 import type { InjectOptions } from 'fastify'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { type Answer, answerOf, basic, makePerson, type Person } from '../../test/api.ts'
+import { type ApiResponse, basic, makePerson, type Person, readResponse } from '../../test/api.ts'
 import { freshDatabase, type TestDatabase } from '../../test/database.ts'
 import { make } from '../../test/make.ts'
 import { makeRuntime } from '../../test/runtime.ts'
@@ -15,7 +15,7 @@ let app: App
 let owner: Person
 let now: Date
 let list: { id: number }
-/** Where a request can be held up or, by a throw, end: its work is done, it is about to commit, it has committed. */
+/** Hooks that can delay a request or, by a throw, end it: after its work, before its commit, after its commit. */
 let midway: (() => Promise<void>) | undefined
 let beforeCommit: (() => Promise<void>) | undefined
 let afterCommit: (() => Promise<void>) | undefined
@@ -62,7 +62,7 @@ function interruptibleWithin(outer: Db): Db {
   }
 }
 
-function post(key: string, path: string, body: unknown, options: InjectOptions = {}): Promise<Answer> {
+function post(key: string, path: string, body: unknown, options: InjectOptions = {}): Promise<ApiResponse> {
   return owner.post(path, body, { ...options, headers: { 'idempotency-key': key, ...options.headers } })
 }
 
@@ -100,11 +100,11 @@ test('a replay has the status of the first response', async () => {
 
 test('a repeated broadcast is created once', async () => {
   const message = { message: { content: 'The pantry opens at nine.' } }
-  const answers = [
+  const responses = [
     await post('k', `/lists/${list.id}/messages`, message),
     await post('k', `/lists/${list.id}/messages`, message),
   ]
-  expect(answers[1]?.text).toBe(answers[0]?.text)
+  expect(responses[1]?.text).toBe(responses[0]?.text)
   expect(await count('messages')).toBe(1)
   expect(await count('expansions')).toBe(1)
 })
@@ -139,7 +139,7 @@ test('of two concurrent requests one runs, and the other gets 409 and then its r
   expect(await lists('Pantry')).toBe(1)
 })
 
-/** A request that has done its work and is held up before it can store its answer. */
+/** A request that has done its work and is held up before it can store its response. */
 async function heldUp() {
   const gate = Promise.withResolvers<void>()
   const there = Promise.withResolvers<void>()
@@ -154,10 +154,10 @@ async function heldUp() {
 }
 
 test('of many concurrent requests exactly one runs', async () => {
-  const answers = await Promise.all(Array.from({ length: 12 }, () => post('k', '/lists', newList('Pantry'))))
-  expect(answers.map(({ status }) => status).filter((status) => status !== 200 && status !== 409)).toEqual([])
-  expect(answers.some(({ status }) => status === 200)).toBe(true)
-  expect(new Set(answers.filter(({ status }) => status === 200).map(({ text }) => text)).size).toBe(1)
+  const responses = await Promise.all(Array.from({ length: 12 }, () => post('k', '/lists', newList('Pantry'))))
+  expect(responses.map(({ status }) => status).filter((status) => status !== 200 && status !== 409)).toEqual([])
+  expect(responses.some(({ status }) => status === 200)).toBe(true)
+  expect(new Set(responses.filter(({ status }) => status === 200).map(({ text }) => text)).size).toBe(1)
   expect(await lists('Pantry')).toBe(1)
 })
 
@@ -188,7 +188,7 @@ describe('a crash', () => {
     expect(await lists('Pantry')).toBe(1)
   })
 
-  test('of the whole process keeps the key until its lease expires, and a late commit is rejected', async () => {
+  test('of the whole process reserves the key until its lease expires, and a late commit is rejected', async () => {
     const { first: frozen, letGo } = await heldUp()
     expect((await post('k', '/lists', newList('Pantry'))).status).toBe(409)
     const lease = `update idempotency_keys set lease_until = lease_until - interval '61 s'`
@@ -244,8 +244,8 @@ test('a rejected request changes nothing, so its key can be sent again with anot
 })
 
 test.each(['', ' ', 'x'.repeat(256), 'caf\u00e9'])('%j is rejected as a key', async (key) => {
-  const answer = await post(key, '/lists', newList('Pantry'))
-  expect(answer).toMatchObject({ status: 400, body: { status: 'error', code: 'bad_idempotency_key' } })
+  const response = await post(key, '/lists', newList('Pantry'))
+  expect(response).toMatchObject({ status: 400, body: { status: 'error', code: 'bad_idempotency_key' } })
   expect(await lists('Pantry')).toBe(0)
 })
 
@@ -278,7 +278,7 @@ describe('an upload', () => {
         headers: { authorization: basic(owner.key), 'content-type': 'text/csv', 'idempotency-key': key },
         payload,
       })
-      .then(answerOf)
+      .then(readResponse)
 
   test('is processed once; the same bytes get its response, other bytes are rejected and not staged', async () => {
     const file = 'phone_number\n2065550143\n2065550144\n'
@@ -307,6 +307,6 @@ test('a body with too many levels to be serialized is rejected with 400, not 500
   const made = await owner.post(`/lists/${list.id}/messages`, { message })
   const path = `/lists/${list.id}/messages/${(made.body.message as { id: number }).id}/copy`
   const payload = `${'{"a":'.repeat(20_000)}1${'}'.repeat(20_000)}`
-  const answer = await owner.post(path, undefined, { payload, headers: { 'idempotency-key': 'deep' } })
-  expect(answer).toMatchObject({ status: 400, body: { code: 'unreadable_request' } })
+  const response = await owner.post(path, undefined, { payload, headers: { 'idempotency-key': 'deep' } })
+  expect(response).toMatchObject({ status: 400, body: { code: 'unreadable_request' } })
 })

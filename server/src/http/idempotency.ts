@@ -76,7 +76,7 @@ export function useIdempotency(app: FastifyInstance, base: Db, scope: RequestSco
         return start(req, claim)
       const known = await findKey(base, claim.apiKeyId, key)
       if (known !== undefined) return checkSameRequest(req, claim, known)
-      // the request that held the key was rejected just now, so the key is free
+      // the request that had the lease was rejected just now, so the key is free
     }
     throw errors.idempotencyKeyBusy()
   }

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs'
 
 type Json = { [key: string]: unknown }
 type Described = { operationId?: string; requestBody?: Json & { content: Record<string, Json> }; responses?: Json }
-type Example = { body?: unknown; code: string; answer: unknown }
+type Example = { body?: unknown; code: string; response: unknown }
 
 /** One request and response of each operation, recorded by a test that also updates the file. */
 const examples = JSON.parse(readFileSync(new URL('./examples.gen.json', import.meta.url), 'utf8')) as Record<
@@ -19,8 +19,8 @@ export function addExamples<Document extends { paths: Json }>(document: Document
       const media = operation.requestBody?.content['application/json']
       if (media && example.body !== undefined) media.example = example.body
       const response = operation.responses?.[example.code] as { content?: Record<string, Json> } | undefined
-      const answer = response?.content?.['application/json']
-      if (answer) answer.example = example.answer
+      const content = response?.content?.['application/json']
+      if (content) content.example = example.response
     }
   }
   return document

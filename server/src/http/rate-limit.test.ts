@@ -5,7 +5,7 @@ import { readEnv } from '../config/config.ts'
 
 type Given = { seeded?: boolean; rateLimit?: string }
 
-/** A new key, and a function that calls with it so many times and answers the last answer. */
+/** A new key, and a function that calls with it so many times and responses the last response. */
 async function makeCaller(api: ReturnType<typeof useApi>, { seeded = false, rateLimit }: Given = {}) {
   const { id, key } = await make.apiKey(api.db, { accountId: api.owner.accountId })
   const change = (limit: string | null) =>
@@ -28,11 +28,11 @@ describe("with the vendor's limit", () => {
     expect(last.statusCode).toBe(200)
     expect(last.headers).toMatchObject({ 'ratelimit-policy': '"key";q=1200;w=3600' })
     expect(last.headers.ratelimit).toMatch(/^"key";r=0;t=3[56][0-9]{2}$/)
-    const refused = await call(1)
-    expect(refused.statusCode).toBe(429)
-    expect(refused.headers['retry-after']).toMatch(/^3[56][0-9]{2}$/)
-    expect(refused.headers.ratelimit).toBe(`"key";r=0;t=${refused.headers['retry-after']}`)
-    expect(refused.json()).toMatchObject({ status: 'error', error: 'Rate limit exceeded', code: 'rate_limited' })
+    const rejected = await call(1)
+    expect(rejected.statusCode).toBe(429)
+    expect(rejected.headers['retry-after']).toMatch(/^3[56][0-9]{2}$/)
+    expect(rejected.headers.ratelimit).toBe(`"key";r=0;t=${rejected.headers['retry-after']}`)
+    expect(rejected.json()).toMatchObject({ status: 'error', error: 'Rate limit exceeded', code: 'rate_limited' })
   })
 
   test("a key's own limit takes precedence, a change applies at once, and keys do not share a limit", async () => {

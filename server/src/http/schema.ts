@@ -28,6 +28,9 @@ export function isSet(flag: boolean | string | number | null | undefined): boole
 export const Time = Type.String({ format: 'date-time' })
 export const TimeOrNull = Type.Unsafe<string | null>({ type: ['string', 'null'], format: 'date-time' })
 
+/** The error of a malformed time in a body. */
+export const timeFault = 'must be a time with an offset, as 2031-05-06T09:00:00-07:00'
+
 export const ErrorResponse = Type.Object(
   {
     status: Type.Literal('error'),

@@ -35,7 +35,7 @@ function makeUpload(body: Readable): Upload {
     listId: list.id,
     apiKeyId: null,
     format: 'csv',
-    unknownColumns: 'refuse',
+    unknownColumns: 'reject',
     source: null,
     body,
   }

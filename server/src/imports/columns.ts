@@ -1,7 +1,7 @@
 import type { ValueRules } from '../custom-fields/values.ts'
 import { errors } from '../errors.ts'
 
-/** What a file can say of a subscriber, in the order of the staging table. */
+/** Columns of a file, in the order of the staging table. */
 export const columns = [
   'phone_number',
   'first_name',
@@ -34,12 +34,12 @@ const aliases = new Map<string, Column>(
   } as const),
 )
 
-/** A custom field of the list; its column may be named by its key or by its label. */
+/** A custom field of the list; its key and its label are both names of its column. */
 export type FieldColumn = ValueRules & { label: string }
 
 /**
- * The place of a column by its name in the file ("Phone Number", "zip"): one of `columns`, or behind them one of these
- * fields; undefined when unknown. A key of the list wins over another word for a column of ours.
+ * Returns the index of a column by its name in the file ("Phone Number", "zip"): an index of `columns`, or, from
+ * `columns.length` on, of one of these fields; undefined when unknown. A key of the list takes precedence over an alias.
  */
 export function findColumn(name: string, fields: readonly FieldColumn[]): number | undefined {
   const plain = plainName(name)
@@ -61,34 +61,34 @@ function plainName(name: string): string {
 }
 
 export type Header = {
-  /** For each field of the file its place in `columns`, or undefined for one that is passed over. */
-  places: (number | undefined)[]
+  /** For each field of the file its column's index (see `findColumn`), or undefined for an ignored one. */
+  indexes: (number | undefined)[]
   ignored: string[]
 }
 
 /**
- * Reads a CSV header. A column we do not know is refused by name rather than dropped in silence, unless the caller
- * asked for that; so are a column that comes twice and a header without a phone number.
+ * Parses a CSV header. Throws for a header without phone_number, a repeated column, and an unknown column, unless the
+ * caller chose to ignore those.
  */
 export function readHeader(
   line: number,
   names: string[],
-  unknownColumns: 'refuse' | 'ignore',
+  unknownColumns: 'reject' | 'ignore',
   fields: readonly FieldColumn[],
 ): Header {
-  const places = names.map((name) => findColumn(name, fields))
-  const unknown = names.filter((_name, index) => places[index] === undefined)
-  if (!places.includes(0)) throw errors.badImportFile(line, 'there is no phone_number column')
-  const twice = places.find((place, index) => place !== undefined && places.indexOf(place) !== index)
-  if (twice !== undefined)
-    throw errors.badImportFile(line, `two columns mean ${columns[twice] ?? fields[twice - columns.length]?.key}`)
-  if (unknown.length > 0 && unknownColumns === 'refuse') throw unknownColumnsAt(line, unknown)
-  return { places, ignored: unknown.map(shorten) }
+  const indexes = names.map((name) => findColumn(name, fields))
+  const unknown = names.filter((_name, index) => indexes[index] === undefined)
+  if (!indexes.includes(0)) throw errors.badImportFile(line, 'there is no phone_number column')
+  const repeated = indexes.find((column, index) => column !== undefined && indexes.indexOf(column) !== index)
+  if (repeated !== undefined)
+    throw errors.badImportFile(line, `two columns mean ${columns[repeated] ?? fields[repeated - columns.length]?.key}`)
+  if (unknown.length > 0 && unknownColumns === 'reject') throw unknownColumnsAt(line, unknown)
+  return { indexes, ignored: unknown.map(shorten) }
 }
 
 export function unknownColumnsAt(line: number, names: string[]) {
   const shown = names.slice(0, 20).map((name) => JSON.stringify(shorten(name)))
-  return errors.badImportFile(line, `unknown columns ${shown.join(', ')}; unknown_columns=ignore passes over them`)
+  return errors.badImportFile(line, `unknown columns ${shown.join(', ')}; unknown_columns=ignore ignores them`)
 }
 
 function shorten(name: string): string {

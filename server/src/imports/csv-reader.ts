@@ -4,34 +4,34 @@ import { errors } from '../errors.ts'
 import { type FieldColumn, type Header, readHeader } from './columns.ts'
 import type { StagedRows } from './staged-rows.ts'
 
-/** The longest line we take, in characters; nobody's row is longer, and a lost quote would swallow the file. */
+/** Maximum length of a line, in characters. No real row is longer, but a missing quote turns the rest of the file into one. */
 export const longestLine = 65_536
 
 export type ReaderOptions = {
-  unknownColumns: 'refuse' | 'ignore'
-  /** Those of the list, which have columns of their own. */
+  unknownColumns: 'reject' | 'ignore'
+  /** The custom fields of the list, each of which may have a column. */
   customFields?: readonly FieldColumn[]
 }
 
-/** A reader turns the bytes of a file into blocks for COPY, and throws at the first fault of the file's form. */
+/** Converts the bytes of a file to blocks for COPY; throws at the first syntax error of the file. */
 export type Reader = {
   stream: Duplex
   ignoredColumns(): string[]
-  /** What the reader's own error means to the caller. */
+  /** Converts an error of the parser to the error that the caller receives. */
   faultOf(error: unknown): unknown
 }
 
 /** Reads CSV (RFC 4180, any line ends, a BOM tolerated) whose first line names the columns. */
 export function readCsv(rows: StagedRows, options: ReaderOptions): Reader {
   let header: Header | undefined
-  // csv-parse takes the CR and the LF inside a quoted field for two lines
+  // csv-parse counts a CRLF inside a quoted field as two lines
   let tooMany = 0
   let line = 0
 
   const stream = parse({
     bom: true,
     trim: true,
-    // blank lines come as one empty field, and are ours to skip: only so we know where the next row begins
+    // blank lines are skipped here, not by the parser, because the line of the next row depends on them
     relax_column_count: true,
     record_delimiter: ['\r\n', '\n', '\r'],
     max_record_size: longestLine,
@@ -53,15 +53,15 @@ export function readCsv(rows: StagedRows, options: ReaderOptions): Reader {
         header = readHeader(first, fields, options.unknownColumns, options.customFields ?? [])
         return null
       }
-      if (fields.length !== header.places.length) {
+      if (fields.length !== header.indexes.length) {
         throw errors.badImportFile(first, 'the number of fields differs from the header')
       }
       const cells: string[] = []
-      for (const [index, place] of header.places.entries()) {
-        if (place !== undefined) cells[place] = fields[index] ?? ''
+      for (const [index, column] of header.indexes.entries()) {
+        if (column !== undefined) cells[column] = fields[index] ?? ''
       }
       const block = rows.add(first, cells)
-      // pushed, because what is returned has to be another record
+      // pushed, because a returned value would be parsed as another record
       if (block) stream.push(block)
       return null
     },
@@ -77,18 +77,18 @@ export function readCsv(rows: StagedRows, options: ReaderOptions): Reader {
   }
 }
 
-/** The library's messages quote the row, and a row is somebody's phone number. The line is where the row begins. */
+/** Replaces the library's messages, because they quote the row and thus a phone number. `line` is the row's first line. */
 function faultOf(error: CsvError, line: number) {
   switch (error.code) {
     case 'CSV_QUOTE_NOT_CLOSED':
-      return errors.badImportFile(line, 'a quote that opens in this row is never closed')
+      return errors.badImportFile(line, 'a quote that opens in this row is not closed')
     case 'CSV_INVALID_CLOSING_QUOTE':
-      return errors.badImportFile(line, 'there is text behind a closing quote')
+      return errors.badImportFile(line, 'there is text after a closing quote')
     case 'INVALID_OPENING_QUOTE':
       return errors.badImportFile(line, 'there is a quote inside an unquoted field')
     case 'CSV_MAX_RECORD_SIZE':
       return errors.badImportFile(line, `the line is too long (maximum is ${longestLine} characters)`)
     default:
-      return errors.badImportFile(line, 'the line cannot be read')
+      return errors.badImportFile(line, 'the line cannot be parsed')
   }
 }

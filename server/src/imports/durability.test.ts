@@ -33,7 +33,7 @@ test('rows of an accepted upload survive a killed PostgreSQL, and so does the cu
       listId: list.id,
       apiKeyId: null,
       format: 'csv',
-      unknownColumns: 'refuse',
+      unknownColumns: 'reject',
       source: null,
       body: Readable.from([Buffer.from(`phone\n${lines.join('')}`)]),
     })

@@ -1,7 +1,7 @@
 import type { Job } from '../jobs/jobs.ts'
 import { applyJob, applyNextSlice, endImport } from './imports.ts'
 
-/** Applies an import slice by slice. Another run beside it, or after a crash, goes on where the last slice ended. */
+/** Applies an import slice by slice. A concurrent run, or one after a crash, continues after the last committed slice. */
 export const applyImport: Job<{ importId: number }> = {
   name: applyJob,
   options: { expireSeconds: 6 * 3_600 },
@@ -14,7 +14,7 @@ export const applyImport: Job<{ importId: number }> = {
   },
   async onGivenUp(rt, { importId }) {
     await rt.db.tx((tx) =>
-      endImport(tx, importId, 'an internal error; nothing after the applied rows was changed', rt.clock.now()),
+      endImport(tx, importId, 'an internal error; rows after the applied ones were not changed', rt.clock.now()),
     )
   },
 }

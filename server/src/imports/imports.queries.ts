@@ -158,7 +158,7 @@ export type ImportCursor = {
   line: number
 }
 
-/** Takes the import's row for a slice, so that two workers never apply the same one. */
+/** Locks the import for a slice, so that two workers never apply the same slice. */
 export function lockImport(db: Db, id: number) {
   return db.maybeOne<ImportCursor>(
     'lock_import',
@@ -178,7 +178,7 @@ export type SliceCounts = {
   unchanged: number
   subscribed: number
   skipReasons: Record<string, number>
-  /** What the writes said they did; it differs when somebody else wrote between reading and writing. */
+  /** Rows that the writes returned; they differ from `added` and `updated` after a concurrent write. */
   inserted: number
   changed: number
   lastPhone: number
@@ -188,13 +188,13 @@ export type SliceCounts = {
 export type Slice = { importId: number; cursor: ImportCursor; limit: number; now: Date }
 
 /**
- * Applies one slice and counts it. Who opted out or was cleaned is left alone, whatever the file says; a blank leaves a
- * field as it was; whoever joins by this gets a row in the ledger. The state is looked at again when a row is written,
- * so an opt-out that was under way wins, and the counts then say that the writes came out differently.
+ * Applies one slice and returns its counts. Opted-out and cleaned numbers do not change, a blank cell does not change its
+ * field, and each new subscriber gets a ledger row. Each write checks the state again, so a concurrent opt-out takes
+ * precedence; `inserted` and `changed` then differ from `added` and `updated`.
  */
 export async function applySlice(db: Db, { importId, cursor, limit, now }: Slice): Promise<SliceCounts> {
   // The joins below have one good plan, from the few rows of the slice into an index. While the first slices fill an
-  // empty list its statistics are of no help, so the other plans are shut out.
+  // empty list, its statistics mislead the planner, so the other plans are disabled.
   await db.exec(
     'narrow_import_plans',
     /* sql */ `
@@ -205,7 +205,7 @@ export async function applySlice(db: Db, { importId, cursor, limit, now }: Slice
     db,
     /* sql */ `
     with ahead as (
-      -- one row more than the slice, because each has to know the number behind it: the last row of a number wins
+      -- one row more than the slice, because the last row of a number wins, so each needs the next row's number
       select r.*, lead(r.phone) over (order by r.phone, r.line) is not distinct from r.phone as doubled,
              row_number() over (order by r.phone, r.line) as n
         from (select * from ${rowsTable(importId)}
@@ -263,13 +263,13 @@ export async function applySlice(db: Db, { importId, cursor, limit, now }: Slice
         from judged where outcome = 'added' or outcome = 'updated' and state = 'pending'
     ),
     ranged as (
-      -- straight away, not by deltas: a slice has thousands of numbers, and they stand together
+      -- directly, not by deltas, because a slice has thousands of adjacent numbers
       insert into number_ranges as r (list_id, prefix, subscribed)
       select $1, prefix, count(*)
         from judged cross join lateral (values (phone / 100000), (phone / 10000000)) as ranges (prefix)
        where outcome = 'added' or outcome = 'updated' and state = 'pending'
        group by prefix
-       -- in the order of the fold of deltas, so that the two never wait for each other in a circle
+       -- the same order as in the fold of deltas, which prevents a deadlock between the two
        order by prefix
           on conflict (list_id, prefix) do update set subscribed = r.subscribed + excluded.subscribed
     ),
@@ -310,7 +310,7 @@ export async function applySlice(db: Db, { importId, cursor, limit, now }: Slice
   return counts
 }
 
-/** Keeps the thousand skips with the lowest lines. */
+/** Deletes all skips except the thousand with the lowest lines. */
 export async function trimSkips(db: Db, importId: number) {
   await db.exec(
     'trim_import_skips',

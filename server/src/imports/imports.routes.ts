@@ -116,7 +116,7 @@ const uploadRoute: FastifyPluginAsyncTypebox = async (app) => {
     async (req, reply) => {
       const format = formatOf(req.headers['content-type'])
       const { list_id: listId } = req.params
-      const { source = null, unknown_columns: unknownColumns = 'refuse' } = req.query
+      const { source = null, unknown_columns: unknownColumns = 'reject' } = req.query
       await getList(rt.db, req.account.id, listId)
       const { id } = await gate.run(() =>
         receiveImport(rt, {

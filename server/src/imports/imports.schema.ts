@@ -13,10 +13,10 @@ export const ImportQuery = Type.Object({
     }),
   ),
   unknown_columns: Type.Optional(
-    Type.Unsafe<'refuse' | 'ignore'>({
+    Type.Unsafe<'reject' | 'ignore'>({
       type: 'string',
-      enum: ['refuse', 'ignore'],
-      default: 'refuse',
+      enum: ['reject', 'ignore'],
+      default: 'reject',
       description: 'What to do with an unknown column.',
     }),
   ),

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { type Answer, useApi } from '../../test/api.ts'
+import { type ApiResponse, useApi } from '../../test/api.ts'
 import { make } from '../../test/make.ts'
 import { drainJobs } from '../jobs/boss.ts'
 import { applyImport } from './imports.jobs.ts'
@@ -26,7 +26,7 @@ type ImportView = Record<string, unknown> & {
   skips: { line: number; reason: string }[]
 }
 
-/** Uploads, applies, and answers what the API then says of the import. */
+/** Uploads and applies a file; returns the import as the API then shows it. */
 async function importFile(listId: number, file: string, options: Options = {}): Promise<ImportView> {
   const queued = await upload(listId, file, options)
   expect(queued.text).toContain('"Import queued"')
@@ -227,12 +227,12 @@ test('the first thousand skipped rows are shown, whatever their reason, and all 
 
 test('an unknown column is rejected by name, or ignored on request', async () => {
   const listId = await makeList()
-  const file = 'id,phone,Favourite colour\n1,2062000101,"red\nand blue"\n2,2062000102,red\n3,12,\n'
-  const refused = await upload(listId, file)
-  expect(refused.status).toBe(422)
-  expect(refused.body.error).toContain('"id", "Favourite colour"')
+  const file = 'id,phone,Favorite color\n1,2062000101,"red\nand blue"\n2,2062000102,red\n3,12,\n'
+  const rejected = await upload(listId, file)
+  expect(rejected.status).toBe(422)
+  expect(rejected.body.error).toContain('"id", "Favorite color"')
   const view = await importFile(listId, file, { query: '?unknown_columns=ignore' })
-  expect(view).toMatchObject({ added: 2, ignored_columns: ['id', 'Favourite colour'], skips: [{ line: 5 }] })
+  expect(view).toMatchObject({ added: 2, ignored_columns: ['id', 'Favorite color'], skips: [{ line: 5 }] })
   expect((await upload(listId, file, { query: '?unknown_columns=maybe' })).status).toBe(422)
 })
 
@@ -247,8 +247,8 @@ const csvFaults: [name: string, file: string | Buffer, line: number, words: stri
   ['two phone columns', `phone,mobile\n${phone},${phone}\n`, 1, 'two columns'],
   ['empty file', '', 1, 'empty'],
   ['blank lines only', '\n\n', 1, 'empty'],
-  ['a quote never closed', `phone,first_name\n${phone},Ana\n\n${phone},"Bob\n1\n2\n3\n`, 4, 'never closed'],
-  ['text behind a closing quote', `phone,first_name\n${phone},"Ana"x\n`, 2, 'behind a closing quote'],
+  ['a quote never closed', `phone,first_name\n${phone},Ana\n\n${phone},"Bob\n1\n2\n3\n`, 4, 'not closed'],
+  ['text behind a closing quote', `phone,first_name\n${phone},"Ana"x\n`, 2, 'after a closing quote'],
   ['a quote inside a field', `phone,first_name\n${phone},A"na\n`, 2, 'quote inside'],
   ['too few fields', `phone,first_name\n${phone},Ana\n${phone}\n`, 3, 'number of fields'],
   ['too many fields', `phone,first_name\n${phone},"A\r\nna"\r\n${phone},Ana,x\n`, 4, 'number of fields'],
@@ -256,14 +256,14 @@ const csvFaults: [name: string, file: string | Buffer, line: number, words: stri
   ['a header of 10 MB', `phone,${'x'.repeat(10_000_000)}\n`, 1, 'too long'],
   ['not UTF-8', Buffer.from(`phone,first_name\n${phone},Ana\n${phone},Jos\xe9\n`, 'latin1'), 3, 'UTF-8'],
   ['NUL', `phone,first_name\n${phone},A\0na\n`, 2, 'NUL'],
-  ['NUL in a passed-over place of the header', `phone,\0\n`, 1, 'unknown columns'],
+  ['NUL in an ignored column of the header', `phone,\0\n`, 1, 'unknown columns'],
 ]
 const ndjsonFaults: typeof csvFaults = [
   ['empty file', '', 1, 'empty'],
   ['bad JSON', `{"phone":"${phone}"}\n{"phone":\n`, 2, 'not JSON'],
   ['not an object', `{"phone":"${phone}"}\n\n["${phone}"]\n`, 3, 'not a JSON object'],
   ['null', 'null', 1, 'not a JSON object'],
-  ['an unknown key', `{"phone":"${phone}","colour":"red"}`, 1, '"colour"'],
+  ['an unknown key', `{"phone":"${phone}","color":"red"}`, 1, '"color"'],
   ['a wrong type', `{"phone":"${phone}","first_name":{"a":1}}`, 1, 'first_name'],
   ['not UTF-8', Buffer.from(`{"phone":"${phone}","first_name":"Jos\xe9"}\n`, 'latin1'), 1, 'UTF-8'],
   ['half a surrogate pair', `{"phone":"${phone}","first_name":"\\ud83d"}`, 1, 'UTF-8'],
@@ -271,7 +271,7 @@ const ndjsonFaults: typeof csvFaults = [
   ['a line of 10 MB', `{"phone":"${'1'.repeat(10_000_000)}"}`, 1, 'too long'],
 ]
 
-function expectFault({ status, body, text }: Answer, line: number, words: string) {
+function expectFault({ status, body, text }: ApiResponse, line: number, words: string) {
   expect([status, body.status, body.code]).toEqual([422, 'error', 'bad_import_file'])
   expect(body.error).toContain(`Line ${line}: `)
   expect(body.error).toContain(words)
@@ -294,20 +294,20 @@ test.each(ndjsonFaults)('a malformed NDJSON file stores nothing: %s', async (_na
 test.each(['application/json', 'text/plain', 'multipart/form-data; boundary=x', 'text/csv; charset=iso-8859-1'])(
   '%s is not taken',
   async (type) => {
-    const answer = await upload(await makeList(), `phone\n${phone}\n`, { type })
-    expect([answer.status, answer.body.code]).toEqual([415, 'unsupported_media_type'])
+    const response = await upload(await makeList(), `phone\n${phone}\n`, { type })
+    expect([response.status, response.body.code]).toEqual([415, 'unsupported_media_type'])
   },
 )
 
 test('another account finds neither the list nor its imports', async () => {
   const listId = await makeList()
   const view = await importFile(listId, `phone\n${phone}\n`)
-  const answers = [
+  const responses = [
     await upload(listId, `phone\n${phone}\n`, { as: 'stranger' }),
     await ctx.stranger.get(`/lists/${listId}/imports`),
     await ctx.stranger.get(`/lists/${listId}/imports/${view.id}`),
   ]
-  for (const { status, body } of answers) expect([status, body.error]).toEqual([404, 'List not found'])
+  for (const { status, body } of responses) expect([status, body.error]).toEqual([404, 'List not found'])
   const other = await makeList()
   const missing = await ctx.owner.get(`/lists/${other}/imports/${view.id}`)
   expect([missing.status, missing.body.error]).toEqual([404, 'Import not found'])
@@ -341,7 +341,7 @@ describe('custom fields', () => {
   async function listWithFields() {
     const list = await makeList()
     const fields = [
-      { key: 'team', label: 'Team colour', content_type: 'text', max_length: 5 },
+      { key: 'team', label: 'Team color', content_type: 'text', max_length: 5 },
       {
         key: 'size',
         label: 'Household',
@@ -359,8 +359,8 @@ describe('custom fields', () => {
   }
 
   async function valuesOf(list: number, phone: string) {
-    const answer = await ctx.owner.get(`/lists/${list}/subscribers/${phone}`)
-    const { team, size, birthday, birthdate, tags } = answer.body.subscriber as Record<string, unknown>
+    const response = await ctx.owner.get(`/lists/${list}/subscribers/${phone}`)
+    const { team, size, birthday, birthdate, tags } = response.body.subscriber as Record<string, unknown>
     return { team, size, birthday, birthdate, tags }
   }
 
@@ -369,7 +369,7 @@ describe('custom fields', () => {
     const first = await importFile(
       list,
       [
-        'phone,Team Colour,SIZE,birthday,birthdate,tags',
+        'phone,Team Color,SIZE,birthday,birthdate,tags',
         '2065550141,red,3,2024-02-29,19910417,"a,b"',
         '2065550142,,,,,',
         '2065550143,crimson,,,,',
@@ -423,12 +423,12 @@ describe('custom fields', () => {
 
   test('of another list are unknown columns', async () => {
     await listWithFields()
-    const answer = await upload(await makeList(), 'phone,team\n2065550141,red\n')
-    expect(answer).toMatchObject({ status: 422, body: { error: expect.stringContaining('unknown columns "team"') } })
+    const response = await upload(await makeList(), 'phone,team\n2065550141,red\n')
+    expect(response).toMatchObject({ status: 422, body: { error: expect.stringContaining('unknown columns "team"') } })
   })
 
   test('have one column each', async () => {
-    const answer = await upload(await listWithFields(), 'phone,team,team colour\n2065550141,red,blue\n')
-    expect(answer).toMatchObject({ status: 422, body: { error: 'Line 1: two columns mean team' } })
+    const response = await upload(await listWithFields(), 'phone,team,team color\n2065550141,red,blue\n')
+    expect(response).toMatchObject({ status: 422, body: { error: 'Line 1: two columns mean team' } })
   })
 })

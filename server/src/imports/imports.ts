@@ -35,10 +35,10 @@ import { StagedRows } from './staged-rows.ts'
 
 export const applyJob = 'imports.apply'
 
-/** Rows of a slice: a tenth of a second on two idle cores, a quarter on busy ones, and as long an opt-out may wait for it. */
+/** Rows of a slice: 0.1 s of work on two idle cores, 0.25 s on busy ones. An opt-out may wait for a slice. */
 export const sliceRows = 5_000
 
-/** A sender that is silent for so long has gone; it must not keep a transaction open, nor its place among the uploads. */
+/** Longest pause within an upload. A stalled client must not block a transaction or the gate of the uploads for longer. */
 const longestSilenceMs = 30_000
 
 export type Upload = {
@@ -46,18 +46,18 @@ export type Upload = {
   listId: number
   apiKeyId: number | null
   format: 'csv' | 'ndjson'
-  unknownColumns: 'refuse' | 'ignore'
+  unknownColumns: 'reject' | 'ignore'
   source: string | null
-  /** The file's bytes; left undestroyed, so that a refusal can still be answered. */
+  /** The file's bytes; not destroyed on an error, so that the error can still be sent. */
   body: Readable
-  /** Shown every byte on its way. */
+  /** Called with every chunk of the body. */
   onBytes?: (bytes: Buffer) => void
 }
 
 /**
- * Takes a whole file in and queues its application: when this returns, every row is durable. A file whose form is wrong
- * is refused with the line, and like one that breaks off it leaves nothing behind, because all happens in one
- * transaction. The file is never held in memory: COPY sets the pace of the sender.
+ * Stores a whole file and enqueues its application: when this returns, every row is durable. Throws, with the line, for a
+ * malformed file. Everything is one transaction, so a malformed or interrupted upload stores nothing. The file is never in
+ * memory as a whole, because COPY applies backpressure to the sender.
  */
 export async function receiveImport(
   rt: Runtime,
@@ -72,7 +72,7 @@ export async function receiveImport(
     const customFields = await listCustomFields(tx, listId)
     const rows = new StagedRows(customFields)
     const reader = (upload.format === 'csv' ? readCsv : readNdjson)(rows, { ...upload, customFields })
-    await stage(tx, id, readPatiently(upload, silenceMs), reader, rows)
+    await stage(tx, id, readWithTimeout(upload, silenceMs), reader, rows)
     const ignoredColumns = reader.ignoredColumns()
     await indexRows(tx, id)
     await markReceived(tx, id, { ...rows, totalRows: rows.total, ignoredColumns })
@@ -97,10 +97,10 @@ async function stage(tx: Db, importId: number, body: AsyncIterable<Buffer>, read
 }
 
 /**
- * The body's bytes. When the reader gives up, the body is left as it is: a pipeline would destroy it, and with it the
- * way back to the sender.
+ * Yields the body's bytes. When the reader stops early, the body is not destroyed: a pipeline would destroy it, and with
+ * it the socket that the error response needs.
  */
-async function* readPatiently({ body, onBytes }: Upload, silenceMs: number): AsyncGenerator<Buffer> {
+async function* readWithTimeout({ body, onBytes }: Upload, silenceMs: number): AsyncGenerator<Buffer> {
   const chunks: AsyncIterator<Buffer> = body.iterator({ destroyOnReturn: false })
   let waiting = false
   try {
@@ -129,12 +129,12 @@ async function within<T>(ms: number, work: Promise<T>): Promise<T> {
   }
 }
 
-/** Somebody else wrote one of the slice's numbers between our reading and our writing. */
+/** Another transaction wrote one of the slice's numbers between the slice's reads and its writes. */
 class SliceRaced extends Error {}
 
 /**
  * Applies the next slice of an import in a transaction of its own, cursor included, so that a crash neither loses nor
- * repeats one. Answers whether more is to be done.
+ * repeats a slice. Returns whether rows remain.
  */
 export async function applyNextSlice(rt: Runtime, importId: number, limit = sliceRows): Promise<boolean> {
   for (let attempt = 1; ; attempt++) {
@@ -156,7 +156,7 @@ async function applySliceIn(tx: Db, rt: Runtime, importId: number, limit: number
   }
   const slice: Slice = { importId, cursor, limit, now }
   const counts = await applySlice(tx, slice)
-  if (!addsUp(counts)) throw new SliceRaced(`somebody changed a subscriber under ${rowsTable(importId)}`)
+  if (!addsUp(counts)) throw new SliceRaced(`a subscriber of ${rowsTable(importId)} changed concurrently`)
   if (counts.rows > 0) {
     await markSlice(tx, slice, counts)
     if (counts.subscribed > 0) await insertListDelta(tx, cursor.listId, counts.subscribed)
@@ -172,13 +172,13 @@ function addsUp({ rows, added, updated, unchanged, skipReasons, inserted, change
   return added + updated + unchanged + skipped === rows && inserted === added && changed === updated
 }
 
-/** A page of the imports of the account's list, latest first; throws when there is no such list. */
+/** Returns a page of the imports of the account's list, latest first; throws when the list does not exist. */
 export async function getImportPage(db: Db, accountId: number, listId: number, page: Page): Promise<PageOf<Import>> {
   await getList(db, accountId, listId)
   return pageOf(countImports(db, listId), listImports(db, listId, page))
 }
 
-/** The import of this id; throws when the account has no such list or the list no such import. */
+/** Returns the import; throws when the account does not have the list, or the list the import. */
 export async function getImport(rt: Runtime, accountId: number, listId: number, importId: number) {
   await getList(rt.db, accountId, listId)
   const found = await findImport(rt.db, accountId, listId, importId)
@@ -186,7 +186,7 @@ export async function getImport(rt: Runtime, accountId: number, listId: number, 
   return found
 }
 
-/** Ends an import, for the given reason or because it is done, and drops its rows. */
+/** Ends an import as failed with the given fault, or as done without one, and drops its rows. */
 export async function endImport(tx: Db, importId: number, fault: string | null, now: Date) {
   await markEnded(tx, importId, fault === null ? 'done' : 'failed', fault, now)
   await dropRowsTable(tx, importId)

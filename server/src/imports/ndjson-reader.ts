@@ -7,14 +7,14 @@ import type { StagedRows } from './staged-rows.ts'
 
 const newline = 0x0a
 
-/** Reads one JSON object a line; blank lines and a BOM are passed over. */
+/** Reads one JSON object per line; ignores blank lines and a BOM. */
 export function readNdjson(rows: StagedRows, options: ReaderOptions): Reader {
   const utf8 = new TextDecoder('utf-8', { fatal: true })
   const { customFields = [] } = options
   const ignored = new Set<string>()
   let line = 0
   let isEmpty = true
-  let begun: Buffer = Buffer.alloc(0)
+  let partialLine: Buffer = Buffer.alloc(0)
 
   const takeLine = (bytes: Buffer): string | null => {
     line++
@@ -35,9 +35,9 @@ export function readNdjson(rows: StagedRows, options: ReaderOptions): Reader {
     const object = parseObject(line, text)
     const cells: string[] = []
     for (const [name, value] of Object.entries(object)) {
-      const place = findColumn(name, customFields)
-      if (place !== undefined) cells[place] = textOf(line, name, place, value)
-      else if (options.unknownColumns === 'refuse') throw unknownColumnsAt(line, [name])
+      const column = findColumn(name, customFields)
+      if (column !== undefined) cells[column] = textOf(line, name, column, value)
+      else if (options.unknownColumns === 'reject') throw unknownColumnsAt(line, [name])
       else if (ignored.size < 100) ignored.add(name)
     }
     return cells
@@ -50,13 +50,13 @@ export function readNdjson(rows: StagedRows, options: ReaderOptions): Reader {
         let from = 0
         for (let end = chunk.indexOf(newline); end >= 0; end = chunk.indexOf(newline, from)) {
           const bytes = chunk.subarray(from, end)
-          const block = takeLine(begun.length > 0 ? Buffer.concat([begun, bytes]) : bytes)
+          const block = takeLine(partialLine.length > 0 ? Buffer.concat([partialLine, bytes]) : bytes)
           if (block) this.push(block)
-          begun = Buffer.alloc(0)
+          partialLine = Buffer.alloc(0)
           from = end + 1
         }
-        if (from < chunk.length) begun = Buffer.concat([begun, chunk.subarray(from)])
-        if (begun.length > longestLine) throw tooLong(line + 1)
+        if (from < chunk.length) partialLine = Buffer.concat([partialLine, chunk.subarray(from)])
+        if (partialLine.length > longestLine) throw tooLong(line + 1)
         done()
       } catch (error) {
         done(error as Error)
@@ -64,7 +64,7 @@ export function readNdjson(rows: StagedRows, options: ReaderOptions): Reader {
     },
     flush(done) {
       try {
-        const block = begun.length > 0 ? takeLine(begun) : null
+        const block = partialLine.length > 0 ? takeLine(partialLine) : null
         if (block) this.push(block)
         done()
       } catch (error) {
@@ -98,12 +98,12 @@ function parseObject(line: number, text: string): object {
   throw errors.badImportFile(line, 'the line is not a JSON object')
 }
 
-function textOf(line: number, name: string, place: number, value: unknown): string {
+function textOf(line: number, name: string, column: number, value: unknown): string {
   if (value === null) return ''
   if (typeof value === 'string') return value
   if (typeof value === 'number') return String(value)
-  if (typeof value === 'boolean' && place >= columns.length) return String(value)
-  const isTags = place === columns.indexOf('tags')
+  if (typeof value === 'boolean' && column >= columns.length) return String(value)
+  const isTags = column === columns.indexOf('tags')
   if (isTags && Array.isArray(value) && value.every((tag) => typeof tag === 'string')) return value.join(',')
   throw errors.badImportFile(line, `${name} has a value of the wrong type`)
 }

@@ -9,9 +9,9 @@ import { StagedRows } from './staged-rows.ts'
 /** The staged rows as [line, phone, first name, last name], with COPY's escapes undone. */
 async function read(reader: typeof readCsv, file: Buffer, cuts: number[] = []) {
   const rows = new StagedRows()
-  const { stream } = reader(rows, { unknownColumns: 'refuse' })
-  const places = [0, ...cuts.map((cut) => cut % (file.length + 1)).sort((a, b) => a - b), file.length]
-  const chunks = places.slice(1).map((end, index) => file.subarray(places[index], end))
+  const { stream } = reader(rows, { unknownColumns: 'reject' })
+  const bounds = [0, ...cuts.map((cut) => cut % (file.length + 1)).sort((a, b) => a - b), file.length]
+  const chunks = bounds.slice(1).map((end, index) => file.subarray(bounds[index], end))
   const blocks: string[] = []
   await pipeline(Readable.from(chunks, { objectMode: false }), stream, async (source: AsyncIterable<string>) => {
     for await (const block of source) blocks.push(block)

@@ -3,14 +3,14 @@ import { readDate, readInstant } from '../lib/dates.ts'
 import { parsePhoneNumber } from '../sms/phone-number.ts'
 import { type Column, columns, type FieldColumn } from './columns.ts'
 
-// What one row of a file says, checked and in the form in which it is kept. A fault of a row skips that row and says
-// which field it was; it never spoils the file.
+// Validates one row of a file and converts its values to their stored form. An invalid row is skipped with the name of its
+// field; the rest of the file is applied.
 
 export type Cells = readonly (string | undefined)[]
 
 export type CheckedRow = { phone: number; values: (string | null)[] } | { skip: string }
 
-/** Null for a blank, the value to keep, or undefined for one that cannot be kept. */
+/** Returns null for a blank, the value to store, or undefined for an invalid one. */
 type Check = (text: string) => string | null | undefined
 
 const upTo =
@@ -34,23 +34,23 @@ const checks: Record<Exclude<Column, 'phone_number'>, { check: Check; fault: str
 const valueChecks = columns.slice(1).map((column) => checks[column as keyof typeof checks])
 
 /**
- * Checks the cells of a row, given in the order of `columns` and then of the list's custom fields. `values` are those after
- * the phone number; the last one holds the custom values as JSON, if there are any.
+ * Validates the cells of a row, in the order of `columns` and then of the list's custom fields. `values` are those after
+ * the phone number; the last one is the custom values as JSON, or null.
  */
 export function checkRow(cells: Cells, fields: readonly FieldColumn[]): CheckedRow {
   const phone = parsePhoneNumber(cells[0]?.trim())
   if (phone === undefined) return { skip: 'bad_phone' }
   const values: (string | null)[] = []
-  let place = 0
+  let index = 0
   for (const { check, fault } of valueChecks) {
-    const text = cells[++place]?.trim()
+    const text = cells[++index]?.trim()
     const value = text ? check(text) : null
     if (value === undefined) return { skip: fault }
     values.push(value)
   }
   let custom: Record<string, CustomValue> | undefined
   for (const field of fields) {
-    const text = cells[++place]?.trim()
+    const text = cells[++index]?.trim()
     if (!text) continue
     const read = readValue(field, text)
     if ('error' in read) return { skip: `${customFaults[read.error]}: ${field.key}` }
@@ -68,7 +68,7 @@ const customFaults: Record<ValueError, string> = {
   pattern: 'custom_field_unlike_its_pattern',
 }
 
-/** Five digits of a ZIP+4, and a Canadian code without its blank: what fits into six characters. */
+/** Returns five digits of a ZIP+4, and a Canadian code without its blank, because the contract stores six characters. */
 function plainZip(text: string): string {
   const compact = text.replace(/\s/g, '')
   return /^\d{5}-\d{4}$/.test(compact) ? compact.slice(0, 5) : compact

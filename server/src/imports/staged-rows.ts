@@ -2,14 +2,14 @@ import { errors } from '../errors.ts'
 import type { FieldColumn } from './columns.ts'
 import { type Cells, checkRow } from './rows.ts'
 
-/** The skipped rows that an import shows one by one; beyond them it counts. */
+/** Number of skipped rows that an import lists; the others are only counted. */
 export const shownSkips = 1_000
 
 const blockLength = 65_536
 
 /**
- * Collects the rows of one file on their way into the staging table: valid ones become text for COPY, in blocks of
- * about 64 KB; the others are counted by reason, and the first thousand kept with their line numbers.
+ * Converts the rows of one file for the staging table: valid rows become text for COPY, in blocks of about 64 KB; the others
+ * are counted by reason, and the first thousand are stored with their line numbers.
  */
 export class StagedRows {
   total = 0
@@ -22,7 +22,7 @@ export class StagedRows {
     this.#fields = fields
   }
 
-  /** Takes a row in; now and then gives a block that is full. What no text column can hold is the file's fault. */
+  /** Adds a row; returns a block when one is full. Throws for text that PostgreSQL cannot store. */
   add(line: number, cells: Cells): string | null {
     for (const cell of cells) {
       if (cell === undefined || isOrdinary(cell)) continue
@@ -42,7 +42,7 @@ export class StagedRows {
     return this.#block.length < blockLength ? null : this.rest()
   }
 
-  /** The last, partly filled block. */
+  /** Returns the last, partly filled block. */
   rest(): string {
     const block = this.#block
     this.#block = ''
@@ -50,7 +50,7 @@ export class StagedRows {
   }
 }
 
-/** Bytes that are no UTF-8 were decoded to U+FFFD, and half a surrogate pair can come out of a JSON escape. */
+/** Invalid UTF-8 was decoded to U+FFFD, and a JSON escape can yield half of a surrogate pair. */
 function isOrdinary(text: string): boolean {
   return !text.includes('\0') && !text.includes('\ufffd') && text.isWellFormed()
 }

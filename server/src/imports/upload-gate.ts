@@ -1,13 +1,13 @@
 /**
- * Lets so many uploads in at a time; the next one waits, unread. Each holds a database connection for as long as its
- * sender takes, and the other requests of the process need some, too.
+ * Runs at most `limit` uploads at a time; further ones wait, and their bodies are not read. An upload uses a database
+ * connection until its client has sent the file, and the process's other requests need connections, too.
  */
 export class UploadGate {
   #free: number
   readonly #waiting: (() => void)[] = []
 
-  constructor(places: number) {
-    this.#free = places
+  constructor(limit: number) {
+    this.#free = limit
   }
 
   async run<T>(work: () => Promise<T>): Promise<T> {

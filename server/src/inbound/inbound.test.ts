@@ -199,7 +199,7 @@ test('a STOP takes precedence over a file with the number that is being imported
     apiKeyId: null,
     format: 'csv',
     source: null,
-    unknownColumns: 'refuse',
+    unknownColumns: 'reject',
     body: Readable.from([Buffer.from(rows)]),
   })
   await sending.text(phone, 'STOP')

@@ -30,14 +30,14 @@ export async function listKeywordNames(db: Db, listId: number): Promise<string[]
   return rows.map(({ name }) => name)
 }
 
-/** Releases a list's words, except the kept ones. */
-export function releaseKeywords(db: Db, listId: number, now: Date, kept: string[] = []) {
+/** Releases a list's keywords, except the given ones. */
+export function releaseKeywords(db: Db, listId: number, now: Date, except: string[] = []) {
   return db.exec(
     'release_keywords',
     /* sql */ `
     update keywords set released_at = $2
      where list_id = $1 and released_at is null and name <> all ($3::text[])`,
-    [listId, now, kept],
+    [listId, now, except],
   )
 }
 

@@ -12,8 +12,8 @@ import { isObscene } from './obscene-words.ts'
 const api = useApi()
 
 async function newList(keyword_names: string[] = []): Promise<{ id: number }> {
-  const answer = await api.owner.post('/lists', { list: { name: 'Pantry', keyword_names } })
-  return answer.body.list as { id: number }
+  const response = await api.owner.post('/lists', { list: { name: 'Pantry', keyword_names } })
+  return response.body.list as { id: number }
 }
 
 const put = (list: { id: number }, keyword_names: unknown) =>
@@ -63,7 +63,7 @@ describe('the keywords of a list', () => {
     ['a number', [1], 'Keyword names must be a string'],
     ['a hundred and one', Array(101).fill('AB'), 'Keyword names has too many items (maximum is 100)'],
     ['an endless word', ['A'.repeat(101)], 'Keyword names is too long (maximum is 100 characters)'],
-  ])('%s is refused', async (_case, given, error) => {
+  ])('%s is rejected', async (_case, given, error) => {
     const list = await newList(['PIZZA'])
     expect(await put(list, given)).toMatchObject({ status: 422, body: { error: `Validation failed: ${error}` } })
     expect(await keywordsOf(list)).toEqual(['PIZZA'])
@@ -71,8 +71,8 @@ describe('the keywords of a list', () => {
 
   test("of another account's list cannot be set", async () => {
     const list = await newList(['PIZZA'])
-    const answer = await api.stranger.put(`/lists/${list.id}/keywords`, { keyword_names: ['SALAD'] })
-    expect(answer).toMatchObject({ status: 404, body: { error: 'List not found' } })
+    const response = await api.stranger.put(`/lists/${list.id}/keywords`, { keyword_names: ['SALAD'] })
+    expect(response).toMatchObject({ status: 404, body: { error: 'List not found' } })
     expect(await keywordsOf(list)).toEqual(['PIZZA'])
   })
 })
@@ -81,7 +81,7 @@ describe('testing a word', () => {
   const verdict = async (keyword_name: unknown, person = api.owner, code = api.owner.shortCode.code) =>
     person.post(`/shortcodes/${code}/test_keyword`, { keyword_name })
 
-  test('a free word is available, and stays free', async () => {
+  test('a test of a free word does not reserve it', async () => {
     for (const word of ['FRESH', 'fresh', 'FRESH']) {
       expect(await verdict(word)).toMatchObject({ status: 200, body: { status: 'OK', keyword_name: 'available' } })
     }
@@ -140,7 +140,7 @@ describe('obscene words', () => {
   test.each([
     ...['PASSION', 'CLASS', 'GRAPES', 'SCUNTHORPE', 'COCKTAIL', 'PANTRY', 'ESSEX', 'HANCOCK', 'DOCUMENT', 'ASSIST'],
     ...['ANALYZE', 'CUMIN', 'SHIITAKE', 'TITAN', 'RAPID', 'NIGERIA', 'SHUTTLE', 'PRIDE', 'GAY', 'BASS'],
-  ])('%s is none', (word) => {
+  ])('%s is not obscene', (word) => {
     expect(isObscene(word)).toBe(false)
   })
 })
@@ -167,8 +167,8 @@ describe('at the same time', () => {
         const attempts = await Promise.allSettled(lists.map((one) => change(one, [word])))
         expect(attempts.filter(({ status }) => status === 'fulfilled')).toHaveLength(1)
         expect(await ownersOf(word)).toHaveLength(1)
-        const refused = attempts.flatMap((attempt) => (attempt.status === 'rejected' ? [attempt.reason] : []))
-        expect(refused.every((reason) => reason instanceof AppError && reason.code === 'invalid_keywords')).toBe(true)
+        const rejected = attempts.flatMap((attempt) => (attempt.status === 'rejected' ? [attempt.reason] : []))
+        expect(rejected.every((reason) => reason instanceof AppError && reason.code === 'invalid_keywords')).toBe(true)
       }
     } finally {
       await fresh.close()

@@ -1,11 +1,11 @@
 import { englishDataset, englishRecommendedTransformers, RegExpMatcher } from 'obscenity'
 
-// what the list takes for something else
+// harmless words that the dataset matches
 const food = ['cumin', 'shiitake']
 
 let matcher: RegExpMatcher | undefined
 
-/** Whether a keyword is, or contains, an obscene English word, also in the spelling of those who mean to get past us. */
+/** Returns whether a keyword is, or contains, an obscene English word, including in a disguised spelling. */
 export function isObscene(name: string): boolean {
   matcher ??= makeMatcher()
   return matcher.hasMatch(name)

@@ -1,8 +1,8 @@
 import type { Db } from '../db/db.ts'
 
 /**
- * Folds waiting deltas into the lists' counts and ranges, and answers how many it folded. One statement, so a reader that
- * sums base and deltas in one snapshot sees each delta exactly once; rows another fold holds are left to it.
+ * Folds deltas into the lists' counts and ranges, and returns the number of folded deltas. One statement, so a reader that
+ * sums base and deltas in one snapshot counts each delta exactly once. Skips rows that another fold has locked.
  */
 export function foldListDeltas(db: Db, limit: number): Promise<number> {
   return db
@@ -28,7 +28,7 @@ export function foldListDeltas(db: Db, limit: number): Promise<number> {
         from folded cross join lateral (values (prefix), (prefix / 100)) as ranges (digits)
        where prefix > 0
        group by list_id, digits
-       -- all who write ranges do it in this order, so that they never wait for each other in a circle
+       -- all writers of ranges use this order, which prevents deadlocks
        order by list_id, digits
           on conflict (list_id, prefix) do update
          set subscribed = r.subscribed + excluded.subscribed, unsubscribed = r.unsubscribed + excluded.unsubscribed,

@@ -4,7 +4,7 @@ import { foldListDeltas } from './counts.queries.ts'
 
 const batch = 10_000
 
-/** Folds what has been added to the lists' counts into them. */
+/** Folds the deltas of the lists' counts. */
 export const foldListDeltasJob: Job = {
   name: 'lists.fold-deltas',
   async run(rt, _payload, signal) {

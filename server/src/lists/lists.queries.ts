@@ -5,7 +5,7 @@ import { formatTimeOfDay } from '../quiet-hours/local-time.ts'
 import type { Hours } from '../quiet-hours/windows.ts'
 import { type OptInRequestRow, optInRequestsOfList } from './opt-in-settings.queries.ts'
 
-/** What an owner may change about a list. */
+/** The settings of a list that its owner can change. */
 export type ListSettings = {
   name: string
   messageYes: string | null
@@ -18,17 +18,17 @@ export type ListSettings = {
   emailDigest: string | null
   emailSubscribe: string | boolean | null
   emailUnsubscribe: string | boolean | null
-  /** How long an unanswered confirmation text keeps a second one from going out. */
+  /** Hours for which an unanswered opt-in request prevents a second one. */
   resendBlockHours: number
-  /** How long nobody but the person can put a number back that has opted out. */
+  /** Hours for which only the person can resubscribe a number that opted out. */
   resubscribeTimeoutHours: number
-  /** How long after its time a scheduled message may still go out. */
+  /** Minutes after its time within which a scheduled message is still sent. */
   scheduledLatenessMinutes: number
-  /** Its broadcasts keep to quiet hours even if the account does not ask for it. */
+  /** Applies quiet hours to the list's broadcasts even if the account does not. */
   quietHours: boolean
-  /** Its broadcasts go out only in these hours of the day where the handset is. */
+  /** Broadcasts are sent only in these hours at the location of the phone. */
   sendHours: Hours | null
-  /** What becomes of texts of which nobody can tell whether they were sent: left alone, or sent once more. */
+  /** Whether `unknown` texts are closed at the receipt deadline, or requeued once. */
   whenUnknown: 'never_twice' | 'never_miss'
 }
 
@@ -37,7 +37,7 @@ export type List = ListSettings & {
   accountId: number
   shortCodeId: number
   optInType: 'single' | 'double'
-  /** Whoever is subscribed at once gets no welcome. */
+  /** No welcome is sent after a single opt-in. */
   bypassOptInResponse: boolean
 }
 
@@ -62,7 +62,7 @@ const listColumns = /* sql */ `
                               'to', (extract(epoch from l.send_to::interval) / 60)::int) end as "sendHours", l.when_unknown as "whenUnknown", l.opt_in_type as "optInType",
   l.bypass_opt_in_response as "bypassOptInResponse"`
 
-// Base and deltas are added in one statement, because the job that folds them moves the one into the other.
+// One statement reads base and deltas, because the folding job moves deltas into the base.
 const viewColumns = /* sql */ `${listColumns},
   (select c.code from short_codes c where c.id = l.short_code_id) as "shortCode",
   case l.opt_in_type when 'double' then ${optInRequestsOfList} else '[]' end as "optInRequests",
@@ -73,7 +73,7 @@ const viewColumns = /* sql */ `${listColumns},
                             'cleaned', l.cleaned_count + coalesce(sum(d.cleaned), 0))
      from list_deltas d where d.list_id = l.id) as counts`
 
-/** The account's list of this id, unless it was deleted. */
+/** Returns the account's list, unless it was deleted. */
 export function findList(db: Db, accountId: number, listId: number) {
   return db.maybeOne<List>(
     'find_list',

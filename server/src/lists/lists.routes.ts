@@ -120,7 +120,7 @@ export const listRoutes: FastifyPluginAsyncTypebox = async (app) => {
         response: {
           200: KeywordsResponse,
           404: notFound,
-          422: errorResponse('A keyword is taken or not allowed; the list keeps its keywords.'),
+          422: errorResponse('A keyword is taken or not allowed; the keywords of the list do not change.'),
           ...commonErrors,
         },
       },

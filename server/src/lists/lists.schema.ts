@@ -8,7 +8,7 @@ import type { ListSettings, ListView } from './lists.queries.ts'
 import type { ListChange } from './lists.ts'
 import { OptInRequest, presentOptInRequest } from './opt-in-settings.schema.ts'
 
-// ten parts in GSM-7, so that no list owner is charged for more by accident
+// ten parts in GSM-7, so that a mistake cannot cost more parts
 const maxText = 1_530
 
 const Name = Type.String({ maxLength: 25, pattern: '\\S', description: 'Internal label.' })
@@ -21,7 +21,7 @@ const EmailNotice = Type.Unsafe<string | boolean | null>({
 
 const texts = {
   message_yes: Type.Optional(
-    TextOrNull({ maxLength: maxText, description: 'Sent to a number that was added by API, to ask for a YES.' }),
+    TextOrNull({ maxLength: maxText, description: 'Sent to a number that was added by API, as the opt-in request.' }),
   ),
   message_help: Type.Optional(TextOrNull({ maxLength: maxText, description: 'Sent in reply to HELP.' })),
   message_stop: Type.Optional(TextOrNull({ maxLength: maxText, description: 'Sent in reply to STOP.' })),
@@ -42,8 +42,8 @@ const texts = {
 
 const Hours = (maximum: number, description: string) =>
   Type.Integer({ minimum: 0, maximum, description, 'x-extension': true })
-const ResendBlock = Hours(48, 'Hours for which an unanswered question keeps a second one from being sent.')
-const ResubscribeTimeout = Hours(720, 'Hours for which nobody but the person can put a number back that has left.')
+const ResendBlock = Hours(48, 'Hours for which an unanswered opt-in request prevents a second one.')
+const ResubscribeTimeout = Hours(720, 'Hours for which only the person can resubscribe a number that opted out.')
 const ScheduledLateness = Type.Integer({
   minimum: 1,
   maximum: 10_080,
@@ -56,7 +56,7 @@ const WhenUnknown = Type.Unsafe<'never_twice' | 'never_miss'>({
   type: 'string',
   enum: ['never_twice', 'never_miss'],
   description:
-    'At the receipt deadline, texts of which nobody can tell whether they were sent are left alone, or sent once more.',
+    'At the receipt deadline, texts without a response are closed (never_twice) or sent once more (never_miss).',
   'x-extension': true,
 })
 
@@ -77,7 +77,7 @@ const extensions = {
   resubscribe_timeout_hours: Type.Optional(ResubscribeTimeout),
   scheduled_lateness_minutes: Type.Optional(ScheduledLateness),
   quiet_hours: Type.Optional(QuietHours),
-  send_hours: Type.Optional(HoursOrNull('Broadcasts go out only in these hours where the handset is.')),
+  send_hours: Type.Optional(HoursOrNull('Broadcasts are sent only in these hours at the location of the phone.')),
   when_unknown: Type.Optional(WhenUnknown),
 }
 
@@ -138,7 +138,7 @@ export const ListSchema = Type.Object(
     resubscribe_timeout_hours: ResubscribeTimeout,
     scheduled_lateness_minutes: ScheduledLateness,
     quiet_hours: QuietHours,
-    send_hours: HoursOrNull('Broadcasts go out only in these hours where the handset is.'),
+    send_hours: HoursOrNull('Broadcasts are sent only in these hours at the location of the phone.'),
     when_unknown: WhenUnknown,
   },
   { title: 'List' },

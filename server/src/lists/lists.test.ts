@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { type Answer, useApi } from '../../test/api.ts'
+import { type ApiResponse, useApi } from '../../test/api.ts'
 import { freshDatabase } from '../../test/database.ts'
 import { make } from '../../test/make.ts'
 import { makeRuntime } from '../../test/runtime.ts'
@@ -10,7 +10,7 @@ import { createList } from './lists.ts'
 const api = useApi()
 
 type ListBody = { id: number; keyword_names: string[]; counts: object } & Record<string, unknown>
-const listOf = (answer: Answer) => answer.body.list as ListBody
+const listOf = (response: ApiResponse) => response.body.list as ListBody
 
 async function create(list: object = {}) {
   return listOf(await api.owner.post('/lists', { list: { name: 'Pantry', ...list } }))
@@ -18,9 +18,9 @@ async function create(list: object = {}) {
 
 describe('creating', () => {
   test('a name is enough; everything else has the defaults of the contract', async () => {
-    const answer = await api.owner.post('/lists', { list: { name: 'Pantry' } })
-    expect(answer.status).toBe(200)
-    expect(answer.body).toEqual({
+    const response = await api.owner.post('/lists', { list: { name: 'Pantry' } })
+    expect(response.status).toBe(200)
+    expect(response.body).toEqual({
       status: 'List created',
       list: {
         id: expect.any(Number),
@@ -49,10 +49,10 @@ describe('creating', () => {
         when_unknown: 'never_twice',
       },
     })
-    expect((await api.owner.get(`/lists/${listOf(answer).id}`)).body).toEqual({ ...answer.body, status: 'OK' })
+    expect((await api.owner.get(`/lists/${listOf(response).id}`)).body).toEqual({ ...response.body, status: 'OK' })
   })
 
-  test('keeps all that it was given', async () => {
+  test('stores all given values', async () => {
     const given = {
       name: 'Élan 🙏 of twenty-five chars'.slice(0, 26),
       message_yes: 'Reply YES',
@@ -72,7 +72,7 @@ describe('creating', () => {
     })
   })
 
-  test('null in place of a welcome is none, and unknown keys are nothing', async () => {
+  test('null for a welcome means none, and unknown keys are ignored', async () => {
     expect(await create({ first_optin_message: null, color: 'red' })).toMatchObject({ first_optin_message: '' })
   })
 
@@ -97,15 +97,15 @@ describe('creating', () => {
       { name: 'a', keyword_names: [1] },
       'Validation failed: Keyword names must be a string',
     ],
-  ])('%s is refused', async (_case, list, error) => {
-    const answer = await api.owner.post('/lists', { list })
-    expect(answer.status).toBe(422)
-    expect(answer.body).toMatchObject({ status: 'error', error, code: 'invalid', details: expect.any(Object) })
+  ])('%s is rejected', async (_case, list, error) => {
+    const response = await api.owner.post('/lists', { list })
+    expect(response.status).toBe(422)
+    expect(response.body).toMatchObject({ status: 'error', error, code: 'invalid', details: expect.any(Object) })
   })
 
-  test('half a million wrong keywords are one fault', async () => {
-    const answer = await api.owner.post('/lists', { list: { name: 'a', keyword_names: Array(400_000).fill(1) } })
-    expect(answer).toMatchObject({
+  test('half a million invalid keywords cause one error', async () => {
+    const response = await api.owner.post('/lists', { list: { name: 'a', keyword_names: Array(400_000).fill(1) } })
+    expect(response).toMatchObject({
       status: 422,
       body: { error: 'Validation failed: Keyword names has too many items (maximum is 100)' },
     })
@@ -127,17 +127,17 @@ describe('creating', () => {
 
   test('needs a short code to send from', async () => {
     await api.db.exec('drop', 'delete from short_codes where account_id = $1', [api.owner.accountId])
-    const answer = await api.owner.post('/lists', { list: { name: 'a' } })
-    expect(answer).toMatchObject({ status: 422, body: { code: 'no_short_code' } })
+    const response = await api.owner.post('/lists', { list: { name: 'a' } })
+    expect(response).toMatchObject({ status: 422, body: { code: 'no_short_code' } })
   })
 })
 
 describe('keywords', () => {
   test('belong to one list of a short code', async () => {
     await create({ keyword_names: ['PIZZA', 'SALAD'] })
-    const answer = await api.owner.post('/lists', { list: { name: 'b', keyword_names: ['bread', 'pizza', 'Salad'] } })
-    expect(answer.status).toBe(422)
-    expect(answer.body).toMatchObject({
+    const response = await api.owner.post('/lists', { list: { name: 'b', keyword_names: ['bread', 'pizza', 'Salad'] } })
+    expect(response.status).toBe(422)
+    expect(response.body).toMatchObject({
       status: 'error',
       error: 'invalid keyword names: PIZZA, SALAD',
       code: 'invalid_keywords',
@@ -147,10 +147,10 @@ describe('keywords', () => {
     expect(await create({ keyword_names: ['bread'] })).toMatchObject({ keyword_names: ['BREAD'] })
   })
 
-  test('of another short code do not matter', async () => {
+  test('of another short code do not conflict', async () => {
     await create({ keyword_names: ['PIZZA'] })
-    const answer = await api.stranger.post('/lists', { list: { name: 'a', keyword_names: ['PIZZA'] } })
-    expect(answer.status).toBe(200)
+    const response = await api.stranger.post('/lists', { list: { name: 'a', keyword_names: ['PIZZA'] } })
+    expect(response.status).toBe(200)
   })
 
   test.each([
@@ -168,21 +168,21 @@ describe('keywords', () => {
     'A--B',
     '5h1t',
   ])('%j cannot be one', async (name) => {
-    const answer = await api.owner.post('/lists', { list: { name: 'a', keyword_names: ['GOOD', name] } })
-    expect(answer).toMatchObject({ status: 422, body: { error: `invalid keyword names: ${name}` } })
+    const response = await api.owner.post('/lists', { list: { name: 'a', keyword_names: ['GOOD', name] } })
+    expect(response).toMatchObject({ status: 422, body: { error: `invalid keyword names: ${name}` } })
   })
 
   test.each(['AB', 'A'.repeat(15), 'food4all', 'NIÑO', 'WIC-2'])('%j can', async (name) => {
     expect(await create({ keyword_names: [name] })).toMatchObject({ keyword_names: [name.toUpperCase()] })
   })
 
-  test('are free again when their list is deleted', async () => {
+  test('are released when their list is deleted', async () => {
     const { id } = await create({ keyword_names: ['PIZZA'] })
     await api.owner.delete(`/lists/${id}`)
     expect(await create({ keyword_names: ['PIZZA'] })).toMatchObject({ keyword_names: ['PIZZA'] })
   })
 
-  test('go to one of two lists that are created at once, in whatever order they are asked for', async () => {
+  test('go to one of two lists that are created concurrently, in any order of the keywords', async () => {
     const fresh = await freshDatabase()
     try {
       const rt = makeRuntime(fresh)
@@ -195,9 +195,9 @@ describe('keywords', () => {
           [words, words.toReversed()].map((order) => createList(rt, accountId, texts, order)),
         )
         expect(attempts.map(({ status }) => status).sort()).toEqual(['fulfilled', 'rejected'])
-        const refused = attempts.find((attempt) => attempt.status === 'rejected')?.reason
-        expect(refused).toBeInstanceOf(AppError)
-        expect(refused).toMatchObject({ code: 'invalid_keywords' })
+        const rejected = attempts.find((attempt) => attempt.status === 'rejected')?.reason
+        expect(rejected).toBeInstanceOf(AppError)
+        expect(rejected).toMatchObject({ code: 'invalid_keywords' })
       }
     } finally {
       await fresh.close()
@@ -205,8 +205,8 @@ describe('keywords', () => {
   })
 })
 
-describe('what the vendor keeps in its web product', () => {
-  test('is set on a new list, and changed', async () => {
+describe('settings that the vendor has in its web product only', () => {
+  test('are set on a new list, and changed', async () => {
     const second = await make.shortCode(api.db, { accountId: api.owner.accountId })
     const settings = {
       short_code: second.code,
@@ -218,8 +218,8 @@ describe('what the vendor keeps in its web product', () => {
     const { id } = await create(settings)
     expect((await api.owner.get(`/lists/${id}`)).body.list).toMatchObject(settings)
     const change = { short_code: api.owner.shortCode.code, resend_block_hours: 48 }
-    const answer = await api.owner.put(`/lists/${id}`, { list: change })
-    expect(answer.body.list).toMatchObject({ ...change, resubscribe_timeout_hours: 720 })
+    const response = await api.owner.put(`/lists/${id}`, { list: change })
+    expect(response.body.list).toMatchObject({ ...change, resubscribe_timeout_hours: 720 })
   })
 
   test.each([
@@ -233,30 +233,30 @@ describe('what the vendor keeps in its web product', () => {
     ['short_code', 88222, 'must be a string'],
     ['short_code', 'none', 'is not one of the account'],
     ['short_code', '', 'is not one of the account'],
-  ])('%s of %j is refused', async (key, value, fault) => {
+  ])('%s of %j is rejected', async (key, value, fault) => {
     const { id } = await create()
-    for (const answer of [
+    for (const response of [
       await api.owner.put(`/lists/${id}`, { list: { [key]: value } }),
       await api.owner.post('/lists', { list: { name: 'b', [key]: value } }),
     ]) {
-      expect(answer).toMatchObject({ status: 422, body: { details: { [`list.${key}`]: [fault] } } })
+      expect(response).toMatchObject({ status: 422, body: { details: { [`list.${key}`]: [fault] } } })
     }
   })
 
   test("a stranger's short code cannot be sent from", async () => {
-    const answer = await api.owner.post('/lists', { list: { name: 'b', short_code: api.stranger.shortCode.code } })
-    expect(answer).toMatchObject({
+    const response = await api.owner.post('/lists', { list: { name: 'b', short_code: api.stranger.shortCode.code } })
+    expect(response).toMatchObject({
       status: 422,
       body: { error: 'Validation failed: Short code is not one of the account' },
     })
   })
 
-  test('a list that moves to another short code takes its keywords along, or stays', async () => {
+  test('a list that moves to another short code moves its keywords, too, or does not move', async () => {
     const second = await make.shortCode(api.db, { accountId: api.owner.accountId })
     const { id } = await create({ keyword_names: ['PIZZA', 'SALAD'] })
     const other = await create({ short_code: second.code, keyword_names: ['SALAD'] })
-    const refused = await api.owner.put(`/lists/${id}`, { list: { name: 'Moved', short_code: second.code } })
-    expect(refused).toMatchObject({ status: 422, body: { error: 'invalid keyword names: SALAD' } })
+    const rejected = await api.owner.put(`/lists/${id}`, { list: { name: 'Moved', short_code: second.code } })
+    expect(rejected).toMatchObject({ status: 422, body: { error: 'invalid keyword names: SALAD' } })
     const there = await api.owner.get(`/lists/${id}`)
     expect(there.body.list).toMatchObject({
       name: 'Pantry',
@@ -279,12 +279,12 @@ describe('changing', () => {
       message_help: 'Help!',
       keyword_names: ['PIZZA'],
     })
-    const answer = await api.owner.put(`/lists/${id}`, {
+    const response = await api.owner.put(`/lists/${id}`, {
       list: { name: 'Bakery', message_help: null, keyword_names: ['SALAD'] },
     })
-    expect(answer.status).toBe(200)
-    expect(answer.body).toEqual({ status: 'OK', list: { id, ...before, name: 'Bakery', message_help: null } })
-    expect((await api.owner.get(`/lists/${id}`)).body).toEqual(answer.body)
+    expect(response.status).toBe(200)
+    expect(response.body).toEqual({ status: 'OK', list: { id, ...before, name: 'Bakery', message_help: null } })
+    expect((await api.owner.get(`/lists/${id}`)).body).toEqual(response.body)
   })
 
   test('nothing changes when a value is rejected', async () => {
@@ -294,15 +294,15 @@ describe('changing', () => {
   })
 })
 
-test('a deleted list is not found, whatever is asked of it', async () => {
+test('a deleted list is not found by any operation', async () => {
   const { id } = await create()
   expect((await api.owner.delete(`/lists/${id}`)).body).toEqual({ status: 'List Destroyed' })
-  for (const answer of [
+  for (const response of [
     await api.owner.get(`/lists/${id}`),
     await api.owner.put(`/lists/${id}`, { list: {} }),
     await api.owner.delete(`/lists/${id}`),
   ]) {
-    expect(answer).toMatchObject({
+    expect(response).toMatchObject({
       status: 404,
       body: { status: 'error', error: 'List not found', code: 'list_not_found' },
     })
@@ -312,12 +312,12 @@ test('a deleted list is not found, whatever is asked of it', async () => {
 
 test("a stranger's list is not found and stays as it is", async () => {
   const { id } = await create({ keyword_names: ['PIZZA'] })
-  for (const answer of [
+  for (const response of [
     await api.stranger.get(`/lists/${id}`),
     await api.stranger.put(`/lists/${id}`, { list: { name: 'mine' } }),
     await api.stranger.delete(`/lists/${id}`),
   ]) {
-    expect(answer).toMatchObject({ status: 404, body: { error: 'List not found' } })
+    expect(response).toMatchObject({ status: 404, body: { error: 'List not found' } })
   }
   expect((await api.owner.get(`/lists/${id}`)).body.list).toMatchObject({ name: 'Pantry', keyword_names: ['PIZZA'] })
 })
@@ -339,9 +339,9 @@ test('lists come in pages, with base and deltas added up', async () => {
     'insert into list_deltas (list_id, prefix, subscribed, unsubscribed) values ($1, 20655, -1, 1), ($1, 20655, -1, 1)',
     [first],
   )
-  const answer = await api.owner.get('/lists?per_page=2')
-  expect(answer.body).toMatchObject({ status: 'OK', per_page: 2, count: 3, page: 1, pages_count: 2 })
-  const lists = answer.body.lists as ListBody[]
+  const response = await api.owner.get('/lists?per_page=2')
+  expect(response.body).toMatchObject({ status: 'OK', per_page: 2, count: 3, page: 1, pages_count: 2 })
+  const lists = response.body.lists as ListBody[]
   expect(lists.map(({ id }) => id)).toEqual(ids.slice(0, 2))
   expect(lists[0]?.counts).toEqual({ subscribers: 3, unsubscribed: 2, cleaned: 1 })
   const rest = await api.owner.get('/lists?page=2&per_page=2')

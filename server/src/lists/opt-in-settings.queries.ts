@@ -44,7 +44,7 @@ export function updateOptInSettings(tx: Db, listId: number, settings: OptInSetti
   )
 }
 
-/** Puts these steps in the place of the list's. */
+/** Replaces the steps of the list. */
 export async function replaceOptInRequests(tx: Db, listId: number, requests: OptInRequest[], now: Date) {
   await tx.exec('delete_opt_in_requests', /* sql */ `delete from opt_in_requests where list_id = $1`, [listId])
   await tx.exec(
@@ -53,12 +53,12 @@ export async function replaceOptInRequests(tx: Db, listId: number, requests: Opt
     insert into opt_in_requests (list_id, place, collected_data, request_message, retry_message, follow_up,
                                  follow_up_hour, no_response_message, success_action, opt_in_message,
                                  second_opt_in_message, bypass_opt_in_response, created_at, updated_at)
-    select $1, place, step ->> 'collectedData', step ->> 'requestMessage', step ->> 'retryMessage',
+    select $1, n, step ->> 'collectedData', step ->> 'requestMessage', step ->> 'retryMessage',
            (step ->> 'followUp')::boolean, (step ->> 'followUpHour')::smallint, step ->> 'noResponseMessage',
            step ->> 'successAction', step ->> 'optInMessage', step ->> 'secondOptInMessage',
            (step ->> 'bypassOptInResponse')::boolean, $3, $3
-      from json_array_elements($2) with ordinality as steps (step, place)
-     order by place`,
+      from json_array_elements($2) with ordinality as steps (step, n)
+     order by n`,
     [listId, JSON.stringify(requests), now],
   )
 }

@@ -21,11 +21,11 @@ const followUpHours = { minimum: 1, maximum: 720, description: 'Hours until the 
 
 const OptInRequestInput = Type.Object({
   collected_data: CollectedData,
-  request_message: Type.Optional(Text('Asks for it.')),
-  retry_message: Type.Optional(Text('Follows an answer that cannot be one.')),
-  follow_up: Type.Optional(Flag('Whether somebody who does not answer is nudged.')),
+  request_message: Type.Optional(Text('The question.')),
+  retry_message: Type.Optional(Text('Sent after an invalid answer.')),
+  follow_up: Type.Optional(Flag('Whether a reminder is sent when no answer comes.')),
   follow_up_hour: Type.Optional(Type.Unsafe<number | null>({ type: ['integer', 'null'], ...followUpHours })),
-  no_response_message: Type.Optional(Text('The nudge.')),
+  no_response_message: Type.Optional(Text('The reminder.')),
   success_action: Type.Optional(SuccessAction),
   opt_in_message: Type.Optional(Text('Welcomes a number that was never on the list.')),
   second_opt_in_message: Type.Optional(Text('Welcomes a number that comes back.')),

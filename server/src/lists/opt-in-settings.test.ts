@@ -10,8 +10,8 @@ import { changeOptInSettings } from './opt-in-settings.ts'
 const api = useApi({ clock: { now: () => new Date('2026-03-02T10:00:00.789Z') } })
 
 async function newList(): Promise<{ id: number }> {
-  const answer = await api.owner.post('/lists', { list: { name: 'Pantry', first_optin_message: 'Hi' } })
-  return answer.body.list as { id: number }
+  const response = await api.owner.post('/lists', { list: { name: 'Pantry', first_optin_message: 'Hi' } })
+  return response.body.list as { id: number }
 }
 
 const put = (list: { id: number }, body: unknown) => api.owner.put(`/lists/${list.id}/opt_in_settings`, body)
@@ -52,16 +52,16 @@ const rest = {
 describe('double', () => {
   test('stores the steps and returns them as they were given, keys in alphabetical order', async () => {
     const list = await newList()
-    const answer = await put(list, { opt_in_type: 'double', opt_in_requests: [zipCode, yes] })
+    const response = await put(list, { opt_in_type: 'double', opt_in_requests: [zipCode, yes] })
     const stored = { id: expect.any(Number), list_id: list.id, created_at: '2026-03-02T02:00:00-08:00' }
     const steps = [zipCode, yes].map((step) => ({ ...rest, ...stored, updated_at: stored.created_at, ...step }))
-    expect(answer.status).toBe(200)
-    expect(answer.body).toEqual({
+    expect(response.status).toBe(200)
+    expect(response.body).toEqual({
       status: 'Opt in settings updated',
       opt_in_type: 'double',
       opt_in_requests: steps,
     })
-    const [first = {}] = answer.body.opt_in_requests as object[]
+    const [first = {}] = response.body.opt_in_requests as object[]
     expect(Object.keys(first)).toEqual(Object.keys(first).toSorted())
     expect(await shown(list)).toMatchObject({
       opt_in_type: 'double',
@@ -72,7 +72,7 @@ describe('double', () => {
     expect(lists).toMatchObject([{ id: list.id, opt_in_requests: steps }])
   })
 
-  test('replaces the stored steps by those it is given, and keeps them when it is given none', async () => {
+  test('replaces the stored steps by the given ones, and does not change them without any', async () => {
     const list = await newList()
     const { opt_in_requests: first } = (await put(list, { opt_in_type: 'double', opt_in_requests: [zipCode, yes] }))
       .body
@@ -83,7 +83,7 @@ describe('double', () => {
     expect((await put(list, { opt_in_type: 'double', opt_in_requests: [] })).body.opt_in_requests).toEqual([])
   })
 
-  test('keeps them over a time as single, in which they are not shown', async () => {
+  test('stores the steps through a change to single, in which they are not shown', async () => {
     const list = await newList()
     await put(list, { opt_in_type: 'double', opt_in_requests: [yes] })
     await put(list, { opt_in_type: 'single', opt_in_requests: [zipCode] })
@@ -92,27 +92,31 @@ describe('double', () => {
     expect(await shown(list)).toMatchObject({ opt_in_type: 'double', opt_in_requests: [yes] })
   })
 
-  test('gives a null for the action of the last step back as a null', async () => {
+  test('returns null for the action of the last step when it was given as null', async () => {
     const list = await newList()
-    const answer = await put(list, {
+    const response = await put(list, {
       opt_in_type: 'double',
       opt_in_requests: [{ collected_data: 'first_name', success_action: null, bypass_opt_in_response: true }],
     })
-    expect(answer.body.opt_in_requests).toMatchObject([
+    expect(response.body.opt_in_requests).toMatchObject([
       { ...rest, collected_data: 'first_name', success_action: null, bypass_opt_in_response: true },
     ])
   })
 
-  test('takes the last of two keys of the same name', async () => {
+  test('uses the last of two keys with the same name', async () => {
     const list = await newList()
     const payload = '{"opt_in_type":"double","opt_in_requests":[{"collected_data":"zip_code","collected_data":"yes"}]}'
-    const answer = await api.owner.put(`/lists/${list.id}/opt_in_settings`, undefined, { payload })
-    expect(answer.body.opt_in_requests).toMatchObject([{ collected_data: 'yes' }])
+    const response = await api.owner.put(`/lists/${list.id}/opt_in_settings`, undefined, { payload })
+    expect(response.body.opt_in_requests).toMatchObject([{ collected_data: 'yes' }])
   })
 
   test.each([
-    ['a step that asks for nothing', [{}], "Collected data can't be blank"],
-    ['a step that asks for a shoe size', [{ collected_data: 'shoe' }], 'Collected data is not included in the list'],
+    ['a step without collected_data', [{}], "Collected data can't be blank"],
+    [
+      'a step with an unknown collected_data',
+      [{ collected_data: 'shoe' }],
+      'Collected data is not included in the list',
+    ],
     ['an unknown action', [{ ...yes, success_action: 'jump' }], 'Success action is not included in the list'],
     ['a last step that leads on', [zipCode], 'Opt in requests must end with optinsubscriber'],
     [
@@ -125,12 +129,12 @@ describe('double', () => {
     ['twenty-one steps', Array(21).fill(yes), 'Opt in requests has too many items (maximum is 20)'],
     ['a step that is a text', ['yes'], 'Opt in requests must be an object'],
     ['no array', yes, 'Opt in requests must be an array'],
-  ])('%s is refused, and nothing changes', async (_case, opt_in_requests, error) => {
+  ])('%s is rejected, and nothing changes', async (_case, opt_in_requests, error) => {
     const list = await newList()
     const before = await shown(list)
-    const answer = await put(list, { opt_in_type: 'double', opt_in_requests })
-    expect(answer.status).toBe(422)
-    expect(answer.body.error).toContain(error)
+    const response = await put(list, { opt_in_type: 'double', opt_in_requests })
+    expect(response.status).toBe(422)
+    expect(response.body.error).toContain(error)
     expect(await shown(list)).toEqual(before)
   })
 })
@@ -138,9 +142,9 @@ describe('double', () => {
 describe('single', () => {
   test('stores the two welcomes that are given', async () => {
     const list = await newList()
-    const answer = await put(list, { opt_in_type: 'single', second_optin_message: 'Welcome back' })
-    expect(answer.status).toBe(200)
-    expect(answer.body).toEqual({
+    const response = await put(list, { opt_in_type: 'single', second_optin_message: 'Welcome back' })
+    expect(response.status).toBe(200)
+    expect(response.body).toEqual({
       status: 'Opt in settings updated',
       opt_in_type: 'single',
       first_optin_message: 'Hi',
@@ -153,14 +157,14 @@ describe('single', () => {
     expect(await shown(list)).toMatchObject({ opt_in_type: 'single', first_optin_message: '' })
   })
 
-  test('can keep newcomers without a welcome', async () => {
+  test('can omit the welcome', async () => {
     const list = await newList()
     await put(list, { opt_in_type: 'single', bypass_opt_in_response: true })
     expect(await shown(list)).toMatchObject({ bypass_opt_in_response: true })
-    const answer = await api.owner.post(`/lists/${list.id}/subscribers`, {
+    const response = await api.owner.post(`/lists/${list.id}/subscribers`, {
       subscriber: { phone_number: '2065550143', bypass_opt_in_process: true },
     })
-    expect(answer.body.status).toBe('Subscriber has been added - no opt-in message was sent due to list settings.')
+    expect(response.body.status).toBe('Subscriber has been added - no opt-in message was sent due to list settings.')
     await put(list, { opt_in_type: 'single' })
     expect(await shown(list)).toMatchObject({ bypass_opt_in_response: false })
   })
@@ -175,7 +179,7 @@ test.each([
   expect(await put(await newList(), body)).toMatchObject({ status: 422, body: { status: 'error', code: 'invalid' } })
 })
 
-test('two flows at once leave one of them, whole', async () => {
+test('of two concurrent changes one remains whole', async () => {
   const fresh = await freshDatabase()
   try {
     const rt = makeRuntime(fresh)
@@ -194,12 +198,12 @@ test('two flows at once leave one of them, whole', async () => {
   }
 })
 
-test("a stranger's list keeps its settings", async () => {
+test("a stranger's list does not change", async () => {
   const list = await newList()
-  const answer = await api.stranger.put(`/lists/${list.id}/opt_in_settings`, {
+  const response = await api.stranger.put(`/lists/${list.id}/opt_in_settings`, {
     opt_in_type: 'double',
     opt_in_requests: [yes],
   })
-  expect(answer).toMatchObject({ status: 404, body: { error: 'List not found' } })
+  expect(response).toMatchObject({ status: 404, body: { error: 'List not found' } })
   expect(await shown(list)).toMatchObject({ opt_in_type: 'single', opt_in_requests: [] })
 })

@@ -9,11 +9,11 @@ import {
 } from './opt-in-settings.queries.ts'
 
 export type OptInChange = OptInSettings & {
-  /** Undefined leaves the stored steps as they are. */
+  /** Undefined does not change the stored steps. */
   requests: OptInRequest[] | undefined
 }
 
-/** Sets how people join a list. A change to single opt-in keeps the stored steps of double opt-in. */
+/** Changes the opt-in settings of a list. A change to single opt-in does not delete the stored steps of double opt-in. */
 export function changeOptInSettings(
   rt: Pick<Runtime, 'db' | 'clock'>,
   accountId: number,

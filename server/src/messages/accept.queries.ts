@@ -61,8 +61,8 @@ export async function insertBroadcast(tx: Db, message: NewBroadcast, loggedOn: s
 }
 
 /**
- * Sets a waiting message, whose row the transaction has locked, on its way. Its audience is who is subscribed at its
- * planned time, where it has one, else now.
+ * Starts a draft or scheduled message, whose row the transaction has locked. Its audience are the subscribers at its planned
+ * time, or now without one.
  */
 export async function startDraft(tx: Db, messageId: number, at: Date, loggedOn: string, sendAt: Date | null) {
   await tx.exec(
@@ -85,10 +85,10 @@ export async function startDraft(tx: Db, messageId: number, at: Date, loggedOn: 
   )
 }
 
-/** What one recipient gets instead of the message's content. */
+/** Recipient-specific text, sent instead of the message's content. */
 export type OwnText = { content: string; partCount: number }
 
-/** A message to these numbers, with its log rows and its chunks: nothing is left to expand. At most a thousand. */
+/** Inserts a message to at most a thousand numbers with its log rows and chunks, so it needs no expansion; returns its id. */
 export async function insertAddressed(
   tx: Db,
   message: NewMessage,

@@ -24,9 +24,9 @@ export type MessageView = {
   closedAt: Date | null
   cancelledAt: Date | null
   cancelReason: string | null
-  /** What it came to, once that is reckoned; the cost in dollars and cents. */
+  /** The bill, once computed; the cost in dollars and cents. */
   bill: { parts: number; least: number; most: number; cost: number } | null
-  /** Nothing of it leaves until it is resumed. */
+  /** No text is sent while this is set. */
   pausedAt: Date | null
   timing: { localTime: boolean; deliverBy: string | null; quietHours: boolean; sendHours: Hours | null }
   counters: Record<
@@ -48,7 +48,7 @@ const messageColumns = /* sql */ `
   (select json_build_object('parts', b.parts, 'least', b.least_parts, 'most', b.most_parts, 'cost', round(b.cost, 2))
      from message_bills b where b.message_id = m.id) as bill`
 
-/** The list's message of this id, in whatever state: a broadcast, or a text to numbers that the caller named. */
+/** Returns the list's message, in any status: a broadcast or a transactional message. */
 export function findMessage(db: Db, listId: number, messageId: number) {
   return db.maybeOne<MessageView>(
     'find_message',
@@ -63,12 +63,12 @@ export function findMessage(db: Db, listId: number, messageId: number) {
 
 export type Collection = 'sent' | 'draft' | 'scheduled'
 
-/** Which broadcasts of a list: those whose time is in the days from `from` up to, not including, `to`. */
+/** Selects the broadcasts of a list whose time is at or after `from` and before `to`. */
 export type MessageFilter = { listId: number; from: Date | null; to: Date | null }
 
-// The partial index of broadcasts by list serves all of these. What the days are compared with differs.
+// The partial index of broadcasts by list serves all collections. They differ in the time that the filter compares.
 const collections: Record<Collection, { statuses: string; time: string }> = {
-  // while it is being sent, when that was asked for; one that was cancelled before, when it was cancelled
+  // the accepting time while it is being sent; the cancelling time if it was cancelled before that
   sent: {
     statuses: `'sending', 'sent', 'cancelled'`,
     time: 'coalesce(m.sent_at, m.accepted_at, m.cancelled_at)',

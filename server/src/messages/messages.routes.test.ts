@@ -18,9 +18,9 @@ function send(listId: number, message: unknown) {
 describe('sending', () => {
   test('accepts a broadcast, which is in the sent collection at once', async () => {
     const list = await ownList()
-    const answer = await send(list.id, { content: 'Fresh produce on Saturday', name: 'Produce', color: 'red' })
-    expect(answer).toMatchObject({ status: 200, body: { status: 'OK', message: { id: expect.any(Number) } } })
-    const { id } = answer.body.message as { id: number }
+    const response = await send(list.id, { content: 'Fresh produce on Saturday', name: 'Produce', color: 'red' })
+    expect(response).toMatchObject({ status: 200, body: { status: 'OK', message: { id: expect.any(Number) } } })
+    const { id } = response.body.message as { id: number }
     const message = {
       id,
       content: 'Fresh produce on Saturday',
@@ -59,9 +59,9 @@ describe('sending', () => {
     ['letters beyond GSM-7', 'żółć'],
   ])('%s are taken', async (_case, content) => {
     const list = await ownList()
-    const answer = await send(list.id, { content })
-    expect(answer.status).toBe(200)
-    const { id } = answer.body.message as { id: number }
+    const response = await send(list.id, { content })
+    expect(response.status).toBe(200)
+    const { id } = response.body.message as { id: number }
     expect((await api.owner.get(`/lists/${list.id}/messages/${id}`)).body.message).toMatchObject({ content })
   })
 
@@ -76,7 +76,7 @@ describe('sending', () => {
     ['a list', { content: ['a'] }, 'Content must be a string'],
     ['a NUL', { content: 'a\0' }, 'Content contains a NUL character'],
     ['null as the recipient', { content: 'a', phone_number: null }, 'Phone number must be a string or an integer'],
-    ['a recipient that is none', { content: 'a', phone_number: '555' }, 'Phone number must be ten digits'],
+    ['a malformed recipient', { content: 'a', phone_number: '555' }, 'Phone number must be ten digits'],
     ['an empty recipient', { content: 'a', phone_number: '' }, 'Phone number must be ten digits'],
     ['no recipients', { content: 'a', phone_numbers: [] }, "Phone numbers can't be blank"],
     [
@@ -123,10 +123,10 @@ describe('sending', () => {
     ],
     ['no message', undefined, "Message can't be blank"],
     ['a message that is a text', 'Hello', 'Message must be an object'],
-  ])('%s is refused and nothing is sent', async (_case, message, error) => {
+  ])('%s is rejected, and nothing is sent', async (_case, message, error) => {
     const list = await ownList()
-    const answer = await send(list.id, message)
-    expect(answer).toMatchObject({ status: 422, body: { status: 'error', error: `Validation failed: ${error}` } })
+    const response = await send(list.id, message)
+    expect(response).toMatchObject({ status: 422, body: { status: 'error', error: `Validation failed: ${error}` } })
     expect((await api.owner.get(`/lists/${list.id}/messages`)).body.count).toBe(0)
   })
 })
@@ -176,9 +176,9 @@ describe('collections', () => {
     await makeMessage({ listId, kind: 'system' })
     await makeMessage({ listId: (await ownList()).id })
     const idsOf = async (path: string) => {
-      const answer = await api.owner.get(`/lists/${listId}/messages${path}`)
-      const messages = answer.body.messages as { id: number }[]
-      expect(answer.body.count).toBe(messages.length)
+      const response = await api.owner.get(`/lists/${listId}/messages${path}`)
+      const messages = response.body.messages as { id: number }[]
+      expect(response.body.count).toBe(messages.length)
       return messages.map(({ id }) => id)
     }
     expect(await idsOf('')).toEqual([cancelled, sending, sent])
@@ -193,9 +193,12 @@ describe('collections', () => {
     for (const sentAt of times) ids.push(await makeMessage({ listId, sentAt }))
     const path = `/lists/${listId}/messages`
     const found = async (query: string, body?: unknown) => {
-      const answer = await api.owner.get(`${path}${query}`, body === undefined ? {} : { payload: JSON.stringify(body) })
-      expect(answer.status).toBe(200)
-      return (answer.body.messages as { id: number }[]).map(({ id }) => ids.indexOf(id)).sort()
+      const response = await api.owner.get(
+        `${path}${query}`,
+        body === undefined ? {} : { payload: JSON.stringify(body) },
+      )
+      expect(response.status).toBe(200)
+      return (response.body.messages as { id: number }[]).map(({ id }) => ids.indexOf(id)).sort()
     }
     expect(await found('?start_date=20260228&end_date=20260301')).toEqual([1, 2])
     expect(await found('?start_date=20260302')).toEqual([3])
@@ -222,8 +225,8 @@ describe('collections', () => {
       ids.push(await makeMessage({ listId, status, ...other, [key]: time }))
     }
     const path = `/lists/${listId}/messages/${status}?start_date=20260305&end_date=20260305`
-    const answer = await api.owner.get(path)
-    expect((answer.body.messages as { id: number }[]).map(({ id }) => id)).toEqual([ids[2], ids[1]])
+    const response = await api.owner.get(path)
+    expect((response.body.messages as { id: number }[]).map(({ id }) => id)).toEqual([ids[2], ids[1]])
   })
 
   test.each(['2026-03-01', '20260230', 'abc', '2026030'])('%s is not a date', async (day) => {
@@ -239,21 +242,21 @@ test('a message of another list or account, or one that is not a broadcast, is n
   const list = await ownList()
   const id = await makeMessage({ listId: list.id })
   const other = await ownList()
-  const answer = await makeMessage({ listId: list.id, kind: 'system' })
+  const system = await makeMessage({ listId: list.id, kind: 'system' })
   for (const path of [
     `/lists/${other.id}/messages/${id}`,
-    `/lists/${list.id}/messages/${answer}`,
+    `/lists/${list.id}/messages/${system}`,
     `/lists/${list.id}/messages/x`,
   ]) {
     expect(await api.owner.get(path)).toMatchObject({ status: 404, body: { error: 'Message not found' } })
   }
   const path = `/lists/${list.id}/messages`
-  for (const refused of [
+  for (const rejected of [
     await api.stranger.get(`${path}/${id}`),
     await api.stranger.get(path),
     await api.stranger.post(path, { message: { content: 'x' } }),
   ]) {
-    expect(refused).toMatchObject({ status: 404, body: { error: 'List not found' } })
+    expect(rejected).toMatchObject({ status: 404, body: { error: 'List not found' } })
   }
 })
 

@@ -113,13 +113,13 @@ export const messageRoutes: FastifyPluginAsyncTypebox = async (app) => {
         name: message.name || null,
         maxParts: message.max_parts ?? null,
       }
-      const answer = (id: number) => ({ status: 'OK' as const, message: { id } })
+      const respond = (id: number) => ({ status: 'OK' as const, message: { id } })
       if (recipients) {
         const { list: _, ...text } = input
         const { deliverBy } = readTiming(message)
         const texts = { ...text, listId: list.id, shortCodeId: list.shortCodeId, phones: recipients }
         const { id } = await sendToNumbers(rt, { ...texts, deliverBy, field: 'message.phone_numbers' })
-        return answer(id)
+        return respond(id)
       }
       const audience = message.audience ? await readAudience(rt.db, list.id, message.audience) : null
       const timing = { ...atAnyTime, ...readTiming(message) }
@@ -130,7 +130,7 @@ export const messageRoutes: FastifyPluginAsyncTypebox = async (app) => {
       const { id } = await (waits
         ? createDraft(rt, { ...input, audience, timing }, sendAt)
         : acceptBroadcast(rt, { ...input, audience, timing }))
-      return answer(id)
+      return respond(id)
     },
   )
 

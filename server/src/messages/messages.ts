@@ -163,7 +163,7 @@ export type SystemTextInput = {
   shortCodeId: number
   phone: number
   content: string
-  /** `answer` is sent whatever the number's consent, because it replies to a text from that number. */
+  /** `answer` needs no consent, because it replies to a text from that number. */
   consent: 'not_opted_out' | 'answer'
 }
 

@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, test } from 'vitest'
-import { type Answer, useApi } from '../../test/api.ts'
+import { type ApiResponse, useApi } from '../../test/api.ts'
 import { make } from '../../test/make.ts'
 import { getList } from '../lists/lists.ts'
 import { addSubscriber } from './subscribe.ts'
@@ -27,7 +27,7 @@ async function newList(texts: object = {}): Promise<ListRow> {
   return response.body.list as ListRow
 }
 
-function add(list: ListRow, subscriber: object = {}): Promise<Answer> {
+function add(list: ListRow, subscriber: object = {}): Promise<ApiResponse> {
   return api.owner.post(`/lists/${list.id}/subscribers`, { subscriber: { phone_number: phone, ...subscriber } })
 }
 

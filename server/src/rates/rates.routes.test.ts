@@ -37,7 +37,7 @@ test.each([
   [{ price: 1, channel: 'rcs' }],
   [{ price: 1, account_id: 999_999_999 }],
   [{ price: 1, prize: 2 }],
-])('%j is refused', async (rate) => {
+])('%j is rejected', async (rate) => {
   expect((await set(rate)).status).toBe(422)
   expect(await rates()).toEqual([])
 })

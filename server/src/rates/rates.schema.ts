@@ -19,7 +19,7 @@ export const RateBody = Type.Object({
       price: Type.Unsafe<string | number>({
         type: ['string', 'number'],
         maxLength: 20,
-        description: 'US dollars for one part, with at most six decimal places.',
+        description: 'US dollars for one part, with at most six decimal digits.',
       }),
       account_id: Type.Optional(IdOrNull(allAccounts)),
       channel: Type.Optional(Type.Unsafe<'sms' | 'mms'>({ type: 'string', enum: ['sms', 'mms'] })),

@@ -8,7 +8,7 @@ import { deleteRate, listRates, type NewRate, type Rate, upsertRate } from './ra
 
 const decimal = /^\d{1,4}(?:\.\d{1,6})?$/
 
-/** A price in dollars with up to four digits and six decimal places; undefined for any other text. */
+/** A price in dollars with up to four digits and six decimal digits; undefined for any other text. */
 export function readPrice(text: string): string | undefined {
   const plain = text.trim().replace(/^\$/, '')
   return decimal.test(plain) ? plain : undefined

@@ -14,7 +14,7 @@ const description =
   'meaning. For a number that a broadcast was not sent to, the state is `not_chosen`, with the reason.'
 
 const common = { tags: ['Messages'], description, 'x-extension': true }
-const answers = {
+const responses = {
   200: RecipientResponse,
   404: errorResponse('No such message, list or recipient.'),
   ...commonErrors,
@@ -30,7 +30,7 @@ export const explanationRoutes: FastifyPluginAsyncTypebox = async (app) => {
         operationId: 'explainRecipient',
         summary: 'Explain what became of a text',
         params: Type.Object({ list_id: ListIdParam, message_id: MessageIdParam, phone_number: RecipientPhoneParam }),
-        response: answers,
+        response: responses,
         ...common,
       },
     },
@@ -38,8 +38,8 @@ export const explanationRoutes: FastifyPluginAsyncTypebox = async (app) => {
       const { list_id, message_id, phone_number } = req.params
       const list = await getList(rt.db, req.account.id, list_id)
       const phone = readPhone(phone_number)
-      const asked = { accountId: req.account.id, listId: list.id, messageId: message_id, phone }
-      return presentExplanation(await explain(rt.db, asked))
+      const request = { accountId: req.account.id, listId: list.id, messageId: message_id, phone }
+      return presentExplanation(await explain(rt.db, request))
     },
   )
 
@@ -53,15 +53,15 @@ export const explanationRoutes: FastifyPluginAsyncTypebox = async (app) => {
           transactional_message_id: TransactionalMessageIdParam,
           phone_number: RecipientPhoneParam,
         }),
-        response: answers,
+        response: responses,
         ...common,
       },
     },
     async (req) => {
       const { transactional_message_id: messageId, phone_number } = req.params
       const phone = readPhone(phone_number)
-      const asked = { accountId: req.account.id, listId: null, messageId, phone }
-      return presentExplanation(await explain(rt.db, asked))
+      const request = { accountId: req.account.id, listId: null, messageId, phone }
+      return presentExplanation(await explain(rt.db, request))
     },
   )
 }

@@ -8,7 +8,7 @@ import type { Explanation, Step } from './explanation.ts'
 const StepSchema = Type.Object({
   at: TimeOrNull,
   event: Type.String({
-    examples: ['consent', 'accepted', 'chosen', 'suppressed', 'waits', 'tried', 'submitted', 'in_doubt', 'receipt'],
+    examples: ['consent', 'accepted', 'chosen', 'suppressed', 'waits', 'tried', 'submitted', 'unconfirmed', 'receipt'],
   }),
   detail: Type.String({ description: 'The step in a sentence.' }),
   until: Type.Optional(
@@ -18,7 +18,7 @@ const StepSchema = Type.Object({
   connection: Type.Optional(Type.String()),
   command_status: Type.Optional(Type.String({ description: 'The name of the command_status of the submit_sm_resp.' })),
   smsc_id: Type.Optional(Type.String({ description: 'Id of this part at the SMSC.' })),
-  answer_ms: Type.Optional(Type.Unsafe<number | null>({ type: ['integer', 'null'] })),
+  response_ms: Type.Optional(Type.Unsafe<number | null>({ type: ['integer', 'null'] })),
 })
 
 /** The phone number of a recipient in a path. */
@@ -80,6 +80,6 @@ function presentStep({ at, until, commandStatus, smscId, responseMs, ...step }: 
     ...(until === undefined ? {} : { until: until?.toISOString() ?? null }),
     ...(commandStatus === undefined ? {} : { command_status: commandStatus }),
     ...(smscId === undefined ? {} : { smsc_id: smscId }),
-    ...(responseMs === undefined ? {} : { answer_ms: responseMs }),
+    ...(responseMs === undefined ? {} : { response_ms: responseMs }),
   }
 }

@@ -64,7 +64,7 @@ describe('over the API', () => {
     const { body } = await api.owner.get(`/lists/${list.id}/messages/${id}/recipients/2065550143`)
     expect(body.recipient).toMatchObject({ state: 'not_chosen', reason: 'opted_out' })
     const { trail } = body.recipient as { trail: Step[] }
-    expect(trail.map(({ detail }) => detail)).toContain('Left the list (by api)')
+    expect(trail.map(({ detail }) => detail)).toContain('Opted out (by api)')
   })
 
   test("the audience of a local time are the subscribers at its start, hours before the account's time", async () => {
@@ -83,7 +83,7 @@ describe('over the API', () => {
     expect((await api.owner.get(`${path}/${phone}`)).body.recipient).toMatchObject({ reason: 'joined_later' })
   })
 
-  test('a message that was cancelled before its audience was written says so', async () => {
+  test('a message that was cancelled before its audience was written has that reason', async () => {
     const { listId, id, path } = await broadcastTo([])
     await api.db.exec(
       'joins_before',
@@ -118,14 +118,14 @@ describe('over the API', () => {
 
 describe('texts that were sent', () => {
   let sending: Awaited<ReturnType<typeof startSending>>
-  const [fine, dead, refused, leaver] = [2065550142, 2065550101, 2065550110, 2065550144]
+  const [fine, dead, rejected, leaver] = [2065550142, 2065550101, 2065550110, 2065550144]
   let messageId: number
   const explained = (phone: number) =>
     explain(sending.db, { accountId: sending.list.accountId, listId: sending.list.id, messageId, phone })
 
   beforeAll(async () => {
     sending = await startSending()
-    await sending.subscribe(fine, dead, refused, leaver)
+    await sending.subscribe(fine, dead, rejected, leaver)
     messageId = await sending.broadcast()
     await sending.untilCounted(messageId, { queued: 4 })
     await sending.db.exec(
@@ -139,14 +139,14 @@ describe('texts that were sent', () => {
   afterAll(() => sending.stop())
 
   test('delivered: connection, time, id and receipt', async () => {
-    const told = await explained(fine)
-    expect(told).toMatchObject({
+    const explanation = await explained(fine)
+    expect(explanation).toMatchObject({
       state: 'delivered',
       carrierStatus: 'DELIVRD 000',
       summary: 'Delivered (DELIVRD 000).',
     })
-    expect(events(told.trail).slice(-4)).toEqual(['accepted', 'chosen', 'submitted', 'receipt'])
-    const submitted = told.trail.find(({ event }) => event === 'submitted')
+    expect(events(explanation.trail).slice(-4)).toEqual(['accepted', 'chosen', 'submitted', 'receipt'])
+    const submitted = explanation.trail.find(({ event }) => event === 'submitted')
     expect(submitted).toMatchObject({ connection: 'default', commandStatus: 'ESME_ROK', smscId: expect.any(String) })
     const raw = sending.raw().find(({ destination }) => destination === `1${fine}`)
     expect(Math.abs(Number(submitted?.at) - Number(raw?.time))).toBeLessThan(60_000)
@@ -157,29 +157,29 @@ describe('texts that were sent', () => {
     const gone = await explained(dead)
     expect(gone.summary).toBe('It bounced (UNDELIV 001): the number is dead.')
     expect(events(gone.trail)).toContain('receipt')
-    const no = await explained(refused)
+    const no = await explained(rejected)
     expect(no.summary).toBe('It bounced (ESME_RINVDSTADR): the number is dead.')
     // tries are written down a moment after the text's end
-    const tried = await waitFor(async () => (await explained(refused)).trail.find(({ event }) => event === 'tried'), {
+    const tried = await waitFor(async () => (await explained(rejected)).trail.find(({ event }) => event === 'tried'), {
       timeoutMs: 5_000,
-      what: 'the try to be told',
+      what: 'the explained attempt',
     })
     expect(tried).toMatchObject({ part: 1, connection: 'default', commandStatus: 'ESME_RINVDSTADR' })
     expect(tried?.at).toBeInstanceOf(Date)
   })
 
   test('suppressed by an opt-out in the meantime', async () => {
-    const told = await explained(leaver)
-    expect(told.summary).toMatch(/^It was not sent: /)
-    expect(events(told.trail)).toContain('suppressed')
-    expect(told.trail.at(-1)?.event).toBe('suppressed')
+    const explanation = await explained(leaver)
+    expect(explanation.summary).toMatch(/^It was not sent: /)
+    expect(events(explanation.trail)).toContain('suppressed')
+    expect(explanation.trail.at(-1)?.event).toBe('suppressed')
   })
 
   test('throttled first, accepted later: each attempt is listed', async () => {
     const throttled = 2065550104
     await sending.subscribe(throttled)
     const id = await sending.broadcast('The pantry opens at ten.')
-    const told = await waitFor(
+    const explanation = await waitFor(
       async () => {
         const found = await explain(sending.db, {
           accountId: sending.list.accountId,
@@ -191,7 +191,7 @@ describe('texts that were sent', () => {
       },
       { timeoutMs: 15_000, what: 'a throttled text to be delivered' },
     )
-    const tries = told.trail.filter(({ event }) => event === 'tried')
+    const tries = explanation.trail.filter(({ event }) => event === 'tried')
     expect(tries.map(({ commandStatus }) => commandStatus)).toEqual(['ESME_RTHROTTLED', 'ESME_RTHROTTLED'])
   })
 })

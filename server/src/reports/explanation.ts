@@ -16,7 +16,7 @@ import {
   listExplainedSubmits,
 } from './explanation.queries.ts'
 
-/** One thing that happened to the text, with what is known of it. */
+/** One event in the life of the text. */
 export type Step = {
   at: Date | null
   event:
@@ -28,13 +28,13 @@ export type Step = {
     | 'waits'
     | 'tried'
     | 'submitted'
-    | 'in_doubt'
+    | 'unconfirmed'
     | 'again'
     | 'receipt'
     | 'closed'
     | 'cancelled'
   detail: string
-  /** When the time in which it may be sent is over. */
+  /** End of the time in which the text may be sent. */
   until?: Date | null
   part?: number
   connection?: string
@@ -51,15 +51,15 @@ export type Explanation = {
   carrierStatus: string | null
   content: string | null
   partCount: number | null
-  /** What became of the text, in a sentence for whoever asks where it is. */
+  /** The fate of the text, in one sentence for people. */
   summary: string
   trail: Step[]
 }
 
 /**
- * The whole trail of one message to one number: why it was chosen or not, each try with its connection and status, the
- * receipt and what it means. Of a list's message, or of a text to given numbers when `listId` is null. A broadcast explains
- * why it did not go to somebody, too; a text to given numbers throws `recipient_not_found`.
+ * Returns the history of one message to one number: why the number was chosen or not, each submit with its connection and
+ * status, and the receipt with its delivery status. `listId` is null for a transactional message. For a broadcast, any
+ * number has an explanation; for a transactional message, throws `recipient_not_found` for a number that is not a recipient.
  */
 export async function explain(
   db: Db,
@@ -109,7 +109,7 @@ type Found = {
   chunk: ExplainedChunk | undefined
 }
 
-/** Nobody wrote a row for this number: what does the ledger say of it at the audience's moment? */
+/** Explains from the ledger why a number has no log row, by its consent at the time of the audience. */
 function explainAbsence(
   message: ExplainedMessage,
   phone: number,
@@ -137,18 +137,21 @@ function explainAbsence(
 function reasonOfAbsence(message: ExplainedMessage, consent: ExplainedConsent[], blockedSince: Date | undefined) {
   const { audienceAt, expandedAt } = message
   if (audienceAt === null || message.status === 'draft' || message.status === 'scheduled') {
-    return { reason: 'not_started', summary: 'The message has not been started, so its audience is not known yet.' }
+    return { reason: 'not_started', summary: 'The message has not started, so its audience is not determined yet.' }
   }
   const before = consent.find(({ at }) => at <= audienceAt)
   const joinedLater = consent.some(({ kind, at }) => kind === 'opt_in' && at > audienceAt)
   if (before?.kind === 'opt_out') {
-    return { reason: 'opted_out', summary: `The number had left the list before the message (by ${before.method}).` }
+    return { reason: 'opted_out', summary: `The number opted out before the message (by ${before.method}).` }
   }
   if (before?.kind === 'cleaned') {
-    return { reason: 'cleaned', summary: 'The number had been taken off the list before, because it was dead.' }
+    return {
+      reason: 'cleaned',
+      summary: 'The number was cleaned before the message, because the carrier had reported it as dead.',
+    }
   }
   if (before?.kind === 'opt_in_requested') {
-    return { reason: 'pending', summary: 'The number had been asked to confirm and had not done so.' }
+    return { reason: 'pending', summary: 'The number had not confirmed its opt-in request.' }
   }
   if (before === undefined && joinedLater) {
     return { reason: 'joined_later', summary: 'The number joined the list after the message was accepted.' }
@@ -158,54 +161,54 @@ function reasonOfAbsence(message: ExplainedMessage, consent: ExplainedConsent[],
     return { reason: 'cancelled', summary: 'The message was cancelled before its audience reached this number.' }
   }
   if (expandedAt === null) {
-    return { reason: 'not_written_yet', summary: 'The audience is still being written; ask again in a moment.' }
+    return { reason: 'not_written_yet', summary: 'The audience is still being written; retry in a moment.' }
   }
   if (message.isFiltered) {
-    return { reason: 'not_in_audience', summary: 'The number did not pass the tests of the audience of the message.' }
+    return { reason: 'not_in_audience', summary: 'The number did not match the audience filters of the message.' }
   }
-  const blocked = blockedSince === undefined ? '' : ' It has sent STOP to the short code.'
-  return { reason: 'not_subscribed', summary: `The number was not subscribed at that moment.${blocked}` }
+  const blocked = blockedSince === undefined ? '' : ' It had sent STOP to the short code.'
+  return { reason: 'not_subscribed', summary: `The number was not subscribed at the time of the message.${blocked}` }
 }
 
 const suppressions: Record<string, string> = {
-  opted_out: 'it had left the list meanwhile',
-  not_subscribed: 'it was not subscribed any more when its turn came',
+  opted_out: 'the number opted out before its turn',
+  not_subscribed: 'the number was no longer subscribed at its turn',
   too_late: 'the deadline of the message had passed',
-  too_long: 'the text would have been longer than the message may be',
-  no_window: 'no time was left within the hours in which it may be texted',
-  blank: 'nothing was left of the text once its merge tags were filled in',
+  too_long: 'the text exceeded the maximum number of parts',
+  no_window: 'no time remained within the allowed hours',
+  blank: 'the text was blank after its merge tags were replaced',
 }
 
 const bounces: Record<string, string> = {
   hard: 'the number is dead',
-  soft: 'it could not be reached; another text may do better',
-  blocked: 'the carrier did not let the text through',
-  opted_out: 'the carrier says that the person opted out',
+  soft: 'the phone could not be reached; a later text may arrive',
+  blocked: 'the carrier blocked the text',
+  opted_out: 'the carrier has an opt-out of the person on record',
 }
 
 function summaryOf({ row, attempts, chunk, message }: Found): string {
-  const said = row.carrierStatus ? ` (${row.carrierStatus})` : ''
+  const status = row.carrierStatus ? ` (${row.carrierStatus})` : ''
   switch (row.state) {
     case 'queued':
       return queuedSummary(message, attempts, chunk)
     case 'submitting':
-      return 'It is on its way to the carrier, who has not answered yet.'
+      return 'It was submitted to the carrier, which has not responded yet.'
     case 'sent':
-      return 'The carrier has taken it, and no final receipt has come.'
+      return 'The carrier accepted it, and no final receipt has arrived yet.'
     case 'unknown':
-      return 'It was handed to the carrier, whose answer was lost. Only a receipt can tell whether it arrived.'
+      return 'It was submitted to the carrier, and the response was lost. Only a receipt can show whether it arrived.'
     case 'delivered':
-      return `Delivered${said}.`
+      return `Delivered${status}.`
     case 'bounced':
-      return `It bounced${said}: ${bounces[row.reason ?? ''] ?? row.reason ?? 'no reason was given'}.`
+      return `It bounced${status}: ${bounces[row.reason ?? ''] ?? row.reason ?? 'no reason is known'}.`
     case 'expired':
       return row.reason === 'no_receipt'
-        ? 'The carrier took it, and no receipt came until the deadline.'
-        : `The carrier gave it up${said}.`
+        ? 'The carrier accepted it, and no receipt arrived before the deadline.'
+        : `The carrier gave up on it${status}.`
     case 'suppressed':
-      return `It was not sent: ${suppressions[row.reason ?? ''] ?? row.reason ?? 'its consent had ended'}.`
+      return `It was not sent: ${suppressions[row.reason ?? ''] ?? row.reason ?? 'consent was missing'}.`
     case 'cancelled':
-      return 'It was not sent: the message was cancelled before its turn came.'
+      return 'It was not sent: the message was cancelled before its turn.'
     default:
       return row.state
   }
@@ -213,18 +216,18 @@ function summaryOf({ row, attempts, chunk, message }: Found): string {
 
 function queuedSummary(message: ExplainedMessage, attempts: ExplainedAttempt[], chunk: ExplainedChunk | undefined) {
   const last = attempts.at(-1)
-  const tried = last ? ` The last try ended with ${last.outcome}.` : ''
-  if (chunk?.paused) return `It waits: the message is paused.${tried}`
+  const lastSubmit = last ? ` The last submit ended with ${last.outcome}.` : ''
+  if (chunk?.paused) return `It waits: the message is paused.${lastSubmit}`
   if (message.status === 'cancelled') return 'The message was cancelled; it will not be sent.'
-  return `It waits for its turn.${tried}`
+  return `It waits for its turn.${lastSubmit}`
 }
 
 function trailOf({ message, row, consent, submits, attempts, chunk }: Found): Step[] {
   const trail: Step[] = consent.map(consentStep)
   trail.push({ at: message.acceptedAt, event: 'accepted', detail: `Accepted, to be sent from ${message.shortCode}` })
   if (row.state === 'suppressed') {
-    const why = suppressions[row.reason ?? ''] ?? row.reason
-    trail.push({ at: row.closedAt, event: 'suppressed', detail: `Not sent: ${why}` })
+    const reason = suppressions[row.reason ?? ''] ?? row.reason
+    trail.push({ at: row.closedAt, event: 'suppressed', detail: `Not sent: ${reason}` })
   } else trail.push({ at: message.audienceAt, event: 'chosen', detail: whyChosen(message) })
   if (row.state === 'cancelled')
     trail.push({ at: row.closedAt, event: 'cancelled', detail: 'Cancelled before its turn' })
@@ -232,15 +235,19 @@ function trailOf({ message, row, consent, submits, attempts, chunk }: Found): St
   for (const attempt of attempts) {
     const { part, connection, responseMs, outcome } = attempt
     const step = { part: part + 1, connection, responseMs, commandStatus: outcome }
-    trail.push({ at: attempt.writtenAt, event: 'tried', detail: `Part ${part + 1} was not taken: ${outcome}`, ...step })
+    trail.push({ at: attempt.writtenAt, event: 'tried', detail: `Part ${part + 1} was rejected: ${outcome}`, ...step })
   }
   for (const submit of submits) trail.push(submitStep(submit, row.partCount))
-  if (row.againAt) trail.push({ at: row.againAt, event: 'again', detail: 'Nothing was heard of it; queued once more' })
+  if (row.againAt) trail.push({ at: row.againAt, event: 'again', detail: 'No response and no receipt; requeued once' })
   if (row.state === 'unknown') {
-    trail.push({ at: row.submittedAt, event: 'in_doubt', detail: 'The answer was lost; a receipt may still tell' })
+    trail.push({
+      at: row.submittedAt,
+      event: 'unconfirmed',
+      detail: 'The response was lost; a receipt may still arrive',
+    })
   }
-  const isAnswered = submits.length > 0 && row.carrierStatus !== null && row.state !== 'unknown'
-  if (isAnswered) trail.push({ at: row.closedAt, event: 'receipt', detail: receiptOf(row) })
+  const hasReceipt = submits.length > 0 && row.carrierStatus !== null && row.state !== 'unknown'
+  if (hasReceipt) trail.push({ at: row.closedAt, event: 'receipt', detail: receiptOf(row) })
   else if (['bounced', 'expired'].includes(row.state)) {
     trail.push({
       at: row.closedAt,
@@ -253,12 +260,14 @@ function trailOf({ message, row, consent, submits, attempts, chunk }: Found): St
 
 function whyChosen({ kind, isFiltered }: ExplainedMessage): string {
   if (kind !== 'broadcast') return 'The message was addressed to this number'
-  return isFiltered ? 'Subscribed, and passed the tests of the audience' : 'Subscribed to the list at that moment'
+  return isFiltered
+    ? 'Subscribed at that time, and matched the audience filters'
+    : 'Subscribed to the list at that time'
 }
 
 function waitOf({ paused, leaseUntil }: ExplainedChunk): string {
-  if (paused) return 'Held back: the message is paused'
-  return leaseUntil ? 'Due, and a gateway has it in hand' : 'Due, when a gateway takes it up'
+  if (paused) return 'The message is paused'
+  return leaseUntil ? 'Due, and leased by a gateway' : 'Due, and not leased by a gateway yet'
 }
 
 function submitStep(submit: ExplainedSubmit, partCount: number): Step {
@@ -268,7 +277,7 @@ function submitStep(submit: ExplainedSubmit, partCount: number): Step {
   return {
     at: writtenAt,
     event: 'submitted',
-    detail: `${which} was taken by the carrier`,
+    detail: `${which} was accepted by the carrier`,
     ...(part < 0 ? {} : { part: part + 1 }),
     connection,
     commandStatus: 'ESME_ROK',
@@ -292,15 +301,15 @@ function countBits(bits: number): number {
 
 function consentStep({ kind, method, at }: ExplainedConsent): Step {
   const words = {
-    opt_in_requested: 'Was asked to confirm',
-    opt_in: 'Joined the list',
-    opt_out: 'Left the list',
-    cleaned: 'Was taken off the list as a dead number',
+    opt_in_requested: 'Received an opt-in request',
+    opt_in: 'Opted in',
+    opt_out: 'Opted out',
+    cleaned: 'Cleaned as a dead number',
   }
   return { at, event: 'consent', detail: `${words[kind]} (by ${method})` }
 }
 
-/** By time; what has none comes last, for it is still to be. */
+/** Sorts by time; steps without a time are in the future and come last. */
 function inOrder(trail: Step[]): Step[] {
   const time = ({ at }: Step) => at?.getTime() ?? Number.POSITIVE_INFINITY
   return trail

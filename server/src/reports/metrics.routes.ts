@@ -26,8 +26,8 @@ export const metricsRoutes: FastifyPluginAsyncTypebox = async (app) => {
 async function gather(rt: Runtime): Promise<Snapshot[]> {
   const own = rt.metrics.snapshot()
   try {
-    const told = await listMetrics(rt.db)
-    const others = told.filter((snapshot) => processOf(snapshot) !== rt.metrics.process)
+    const reported = await listMetrics(rt.db)
+    const others = reported.filter((snapshot) => processOf(snapshot) !== rt.metrics.process)
     return [own, ...others, await measureDatabase(rt), databaseUp(true)]
   } catch (error) {
     rt.log.warn({ err: error }, 'database unavailable for /metrics')

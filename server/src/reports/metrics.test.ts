@@ -14,19 +14,19 @@ import { Metrics } from '../system/metrics.ts'
 const api = useApi()
 const scrape = (headers: Record<string, string> = {}) => api.app.inject({ url: '/metrics', headers })
 
-/** The series of a text in the exposition format, each with its number; throws at a line that is none. */
+/** Returns the series of a text in the exposition format with their values; throws for a malformed line. */
 function seriesOf(text: string): Map<string, number> {
   const series = new Map<string, number>()
   const families = new Set<string>()
   for (const line of text.split('\n').filter((each) => each !== '')) {
     const type = /^# TYPE (\S+) (counter|gauge|histogram)$/.exec(line)
     if (type) {
-      expect(families, `${type[1]} is told once`).not.toContain(type[1])
+      expect(families, `${type[1]} is reported once`).not.toContain(type[1])
       families.add(type[1] as string)
     } else if (!line.startsWith('# HELP ')) {
       const [, name, value] = /^([a-z_]+(?:\{[^}]*\})?) (\S+)$/.exec(line) ?? []
       if (name === undefined || Number.isNaN(Number(value))) throw new Error(`no series: ${line}`)
-      expect(series, 'each series is told once').not.toContain(name)
+      expect(series, 'each series is reported once').not.toContain(name)
       series.set(name, Number(value))
     }
   }
@@ -39,10 +39,10 @@ test('one scrape has the metrics of every live process', async () => {
   gateway.register(() => ({ name: 'carillon_submits_total', help: 'x', type: 'counter', values }))
   await beat(api.db, 'gateway', randomUUID(), { metrics: gateway.snapshot() })
   await api.owner.get('/lists')
-  const answer = await scrape()
-  expect(answer.statusCode).toBe(200)
-  expect(answer.headers['content-type']).toMatch(/^text\/plain; version=0\.0\.4/)
-  const series = seriesOf(answer.body)
+  const response = await scrape()
+  expect(response.statusCode).toBe(200)
+  expect(response.headers['content-type']).toMatch(/^text\/plain; version=0\.0\.4/)
+  const series = seriesOf(response.body)
   expect(series.get('carillon_submits_total{role="gateway",process="elsewhere:7",connection="default"}')).toBe(12)
   expect(series.get('carillon_database_up')).toBe(1)
   const lists = [...series].filter(([name]) => name.includes('route="GET /api/v2/lists"'))
@@ -114,9 +114,9 @@ describe('access to /metrics', () => {
     const open = async (env: Record<string, string>, headers = {}) => {
       const config = readEnv({ CARILLON_MODE: 'production', ...env })
       const app = await makeApp(makeRuntime({ db: api.db, config }))
-      const answer = await app.inject({ url: '/metrics', headers })
+      const response = await app.inject({ url: '/metrics', headers })
       await app.close()
-      return answer
+      return response
     }
     const closed = await open({})
     expect(closed.statusCode).toBe(403)

@@ -7,7 +7,7 @@ import { countWaitingReceipts, measureBinds, measureLanes, measureOpenMessages }
 const laneNames = new Map<number, string>(Object.entries(lanes).map(([name, lane]) => [lane, name]))
 const laneName = (lane: number) => laneNames.get(lane) ?? String(lane)
 
-/** What only the database knows: the depth of the queue, the wait of who waits longest, the binds. */
+/** Measures the state that is only in the database: depth and lag of the queue, open recipients, receipts and binds. */
 export async function measureDatabase(rt: Pick<Runtime, 'db' | 'clock'>): Promise<Snapshot> {
   const depth = await measureLanes(rt.db, rt.clock.now())
   const open = await measureOpenMessages(rt.db)
@@ -16,7 +16,7 @@ export async function measureDatabase(rt: Pick<Runtime, 'db' | 'clock'>): Promis
   const families: MetricFamily[] = [
     {
       name: 'carillon_queue_recipients',
-      help: 'Recipients that are queued, by lane: due, or of a later time or paused',
+      help: 'Queued recipients, by lane: due now, or due later or paused',
       type: 'gauge',
       values: depth.flatMap(({ lane, due, later }) => [
         { labels: { lane: laneName(lane), when: 'due' }, value: due },
@@ -25,7 +25,7 @@ export async function measureDatabase(rt: Pick<Runtime, 'db' | 'clock'>): Promis
     },
     {
       name: 'carillon_queue_lag_seconds',
-      help: 'How long the chunk has been due that has been due the longest, by lane',
+      help: 'Age of the oldest due chunk, by lane',
       type: 'gauge',
       values: depth.map(({ lane, oldestDueSeconds }) => ({
         labels: { lane: laneName(lane) },
@@ -42,7 +42,7 @@ export async function measureDatabase(rt: Pick<Runtime, 'db' | 'clock'>): Promis
     },
     {
       name: 'carillon_waiting_receipts',
-      help: 'Receipts that no text explains yet',
+      help: 'Receipts without a matching text so far',
       type: 'gauge',
       values: [{ labels: {}, value: waiting }],
     },
@@ -59,9 +59,9 @@ export async function measureDatabase(rt: Pick<Runtime, 'db' | 'clock'>): Promis
   return families.map((family) => ({ ...family, aggregator: 'sum' as const }))
 }
 
-/** The one series that there always is: whether the database answered. */
+/** Returns the series that is always present: whether the database is available. */
 export function databaseUp(isUp: boolean): Snapshot {
-  const help = 'Whether the database answered this scrape'
+  const help = 'Whether the database responded to this scrape'
   const values = [{ labels: {}, value: isUp ? 1 : 0 }]
   return [{ name: 'carillon_database_up', help, type: 'gauge', values, aggregator: 'sum' }]
 }

@@ -1,7 +1,7 @@
 import { type Static, Type } from 'typebox'
 import { errors } from '../errors.ts'
 import { idParam } from '../http/path-params.ts'
-import { formatTime, Id, TextOrNull, Time, TimeOrNull } from '../http/schema.ts'
+import { formatTime, Id, TextOrNull, Time, TimeOrNull, timeFault } from '../http/schema.ts'
 import { formatInstant, type InstantWithOffset, parseInstant } from '../lib/dates.ts'
 import { isCallbackUrl } from '../lib/guarded-fetch.ts'
 import type { MomtReport, NewMomtReport } from './momt-reports.queries.ts'
@@ -114,6 +114,6 @@ export function readMomtReport(body: Static<typeof MomtReportBody>, accountId: n
 
 function readTime(field: string, given: string, faults: Record<string, string[]>): InstantWithOffset | undefined {
   const time = parseInstant(given)
-  if (!time) faults[field] = ['must be a time with an offset, as 2031-05-06T09:00:00-07:00']
+  if (!time) faults[field] = [timeFault]
   return time
 }

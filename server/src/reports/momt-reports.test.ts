@@ -8,7 +8,7 @@ type Report = { id: number } & Record<string, unknown>
 
 test('is ordered, with every key in the order of the contract, and read back', async () => {
   const webhook_callback_url = 'http://localhost:3000/momt?x=1'
-  const answer = await api.owner.post('/momt_reports', { ...period, webhook_callback_url })
+  const response = await api.owner.post('/momt_reports', { ...period, webhook_callback_url })
   const expected = {
     id: expect.any(Number),
     account_id: api.owner.accountId,
@@ -38,9 +38,9 @@ test('is ordered, with every key in the order of the contract, and read back', a
     message_type: null,
     cancelled: null,
   }
-  expect(answer.status).toBe(200)
-  expect(answer.body).toEqual({ status: 'OK', momt_report: expected })
-  const report = answer.body.momt_report as Report
+  expect(response.status).toBe(200)
+  expect(response.body).toEqual({ status: 'OK', momt_report: expected })
+  const report = response.body.momt_report as Report
   expect(Object.keys(report)).toEqual(Object.keys(expected))
   expect((await api.owner.get(`/momt_reports/${report.id}`)).body).toEqual({ status: 'OK', momt_report: report })
 })
@@ -67,8 +67,8 @@ test.each([
   ['2026-02-01T00:00:00Z', '2026-02-01T00:00:00Z'],
   ['2026-02-01 00:00:00+0530', '2026-02-01T00:00:00+05:30'],
 ])('the time %s comes back as %s', async (given, again) => {
-  const answer = await api.owner.post('/momt_reports', { date_from: given, date_to: given, webhook_callback_url: '' })
-  expect(answer.body.momt_report).toMatchObject({ date_from: again, date_to: again, webhook_callback_url: null })
+  const response = await api.owner.post('/momt_reports', { date_from: given, date_to: given, webhook_callback_url: '' })
+  expect(response.body.momt_report).toMatchObject({ date_from: again, date_to: again, webhook_callback_url: null })
 })
 
 describe('rejected', () => {
@@ -77,7 +77,7 @@ describe('rejected', () => {
     ['nothing', {}, { date_from: ["can't be blank"], date_to: ["can't be blank"] }],
     ['days', { date_from: '20260201', date_to: '2026-02-28' }, { date_from: [noTime], date_to: [noTime] }],
     ['a time without an offset', { ...period, date_to: '2026-02-28T00:00:00' }, { date_to: [noTime] }],
-    ['a day that is none', { ...period, date_to: '2026-02-30T00:00:00Z' }, { date_to: [noTime] }],
+    ['a day that does not exist', { ...period, date_to: '2026-02-30T00:00:00Z' }, { date_to: [noTime] }],
     ['a number', { ...period, date_from: 20_260_201 }, { date_from: ['must be a string'] }],
     [
       'an end before the start',

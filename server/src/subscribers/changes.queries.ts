@@ -4,7 +4,7 @@ import type { Profile } from './subscribers.queries.ts'
 
 export type TagChange = { kind: 'add_tags' | 'replace_tags' | 'remove_tags'; tags: string[] }
 
-/** What is to be done; without `phones` it is done to everybody on the list. */
+/** A change to these numbers; null means all subscribers of the list. */
 export type NewChange = { listId: number; phones: number[] | null } & (
   | TagChange
   | { kind: 'update_profile'; profile: Profile }
@@ -30,8 +30,8 @@ export function insertChange(tx: Db, change: NewChange, now: Date) {
 }
 
 /**
- * The oldest open change of a list, locked for a slice. None also when another worker ended it while we waited for it, so
- * ask `hasChanges` before you call it a day.
+ * Returns the oldest change of a list, locked for a slice. Undefined also when another worker ended that change while this
+ * statement waited for its lock, so callers must check `hasChanges` before they stop.
  */
 export function lockOldestChange(tx: Db, listId: number) {
   return tx.maybeOne<Change>(
@@ -67,7 +67,7 @@ export function deleteChange(tx: Db, id: number) {
   return tx.exec('delete_subscriber_change', /* sql */ `delete from subscriber_changes where id = $1`, [id])
 }
 
-/** The next numbers of the list, and those among them that have one of the tags. */
+/** Returns the next numbers of the list, and the ones among them that have one of the tags. */
 export function listNextTagged(db: Db, listId: number, after: number, limit: number, tags: string[]) {
   return db.one<{ seen: number; last: number | null; tagged: number[] }>(
     'list_next_tagged',
@@ -94,7 +94,7 @@ const isChanged = {
   remove_tags: (tags: Sql) => sql`tags && ${tags}`,
 }
 
-/** Adds, replaces or removes tags of those of these numbers that are on the list, whatever their state. */
+/** Adds, replaces or removes tags of the given numbers that are on the list, in any state. */
 export function changeTags(db: Db, listId: number, phones: number[], change: TagChange) {
   const tags = sql`${change.tags}::text[]`
   return db.exec(

@@ -70,7 +70,7 @@ function dyingAfter(db: Db, statements: number): Db {
   return wrap(db)
 }
 
-test('a run that is killed at any statement leaves nothing undone and nothing done twice', async () => {
+test('a run that is killed at any statement applies every change exactly once after a restart', async () => {
   for (let statements = 0; statements < 30; statements++) {
     await rt.db.exec('reset', `update subscribers set tags = '{a,b}' where list_id = $1`, [listId])
     await queue({ kind: 'remove_tags', phones: null, tags: ['a'] })
@@ -79,7 +79,7 @@ test('a run that is killed at any statement leaves nothing undone and nothing do
       while (await applyNextSlice(on, listId, 7));
     }
     await run(dying).catch((error) => expect(error.message).toBe('killed'))
-    // whoever is done gets the tag back by somebody's later call, and must keep it
+    // numbers of applied slices get the tag again by a later call, and must not lose it
     const done = await rt.db.exec(
       'again',
       `update subscribers set tags = '{a}' where list_id = $1 and not 'a' = any(tags)
@@ -104,7 +104,7 @@ test('a job that is stopped leaves the rest to the next one', async () => {
   expect(await tagSets()).toEqual([['b', people]])
 })
 
-test('several workers at once make each change once, and in order', async () => {
+test('concurrent workers apply each change once, in order', async () => {
   const phones = Array.from({ length: people }, (_, n) => firstPhone + n)
   await queue({ kind: 'add_tags', phones, tags: ['x'] })
   await queue({ kind: 'replace_tags', phones, tags: ['c'] })
@@ -120,7 +120,7 @@ test('several workers at once make each change once, and in order', async () => 
   ])
 })
 
-test('a job enqueued in the transaction of the change makes it', async () => {
+test('a job enqueued in the transaction of the change applies it', async () => {
   const jobs = await startJobs(rt, [applyChanges], [])
   try {
     await queue({ kind: 'remove_tags', phones: null, tags: ['b'] })

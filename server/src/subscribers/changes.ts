@@ -17,18 +17,18 @@ import { updateProfile } from './subscribers.queries.ts'
 
 export const applyChangesJob = 'subscribers.apply-changes'
 
-/** Numbers of a slice: a tenth of a second, when all of them change. */
+/** Numbers of a slice: 0.1 s of work when all of them change. */
 export const sliceNumbers = 5_000
 
-/** Puts a change in the list's line, in the caller's transaction. */
+/** Appends a change to the list's queue, in the caller's transaction. */
 export async function queueChange(tx: Db, change: NewChange, now: Date): Promise<void> {
   await insertChange(tx, change, now)
   await enqueue(tx, applyChangesJob, { listId: change.listId })
 }
 
 /**
- * Makes the next slice of the list's oldest change in a transaction of its own, and answers whether more is to be done.
- * The cursor commits with the slice, so a crash repeats nothing: a change cannot undo what came after it.
+ * Applies the next slice of the list's oldest change in a transaction of its own, and returns whether slices remain.
+ * The cursor commits with the slice, so a slice is never repeated after a crash and cannot undo a later change.
  */
 export async function applyNextSlice(
   rt: Pick<Runtime, 'db'>,
@@ -58,7 +58,7 @@ async function applySlice(tx: Db, change: Change, limit: number): Promise<void> 
   else await moveChange(tx, id, Math.max(last, cursorPhone))
 }
 
-/** The numbers that the slice changes, and the last one it has seen: null at the end. */
+/** Returns the numbers that the slice changes, and the last number it has seen; null at the end. */
 async function nextPhones(tx: Db, change: Change, limit: number): Promise<{ phones: number[]; last: number | null }> {
   if (change.phones === null) {
     const tags = 'tags' in change ? change.tags : []
@@ -70,7 +70,7 @@ async function nextPhones(tx: Db, change: Change, limit: number): Promise<{ phon
   return { phones, last: ahead.length > limit ? (phones.at(-1) ?? null) : null }
 }
 
-/** Takes the list's oldest change out of the line, so that it does not stand in the way of the others for ever. */
+/** Deletes the list's oldest change, so that it no longer blocks the others; returns its id, if there was one. */
 export async function dropOldestChange(rt: Pick<Runtime, 'db'>, listId: number): Promise<number | undefined> {
   return rt.db.tx(async (tx) => {
     const change = await lockOldestChange(tx, listId)

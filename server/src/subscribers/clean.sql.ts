@@ -1,4 +1,4 @@
-/** A text that did not arrive because the carrier holds an opt-out of this number from this short code. */
+/** A text that bounced because the carrier has an opt-out of this number from this short code on record. */
 export type CarrierOptOut = { logId: number; phone: number; shortCode: string; carrierStatus: string }
 
 /**

@@ -17,7 +17,7 @@ import { listPhones, type PagedState } from './phone-pages.queries.ts'
 const ctx = useDatabase()
 const states = ['subscribed', 'unsubscribed', 'cleaned'] as const
 
-/** What a walk over all numbers says. */
+/** The page that a walk over all numbers yields. */
 async function walk(db: Db, listId: number, state: PagedState, offset: number, perPage: number) {
   const rows = await db.many<{ phone: number }>(
     'walk',
@@ -27,7 +27,7 @@ async function walk(db: Db, listId: number, state: PagedState, offset: number, p
   return rows.map(({ phone }) => String(phone))
 }
 
-// numbers at both ends of ranges and areas, and enough in one place that they meet
+// numbers at both ends of ranges and areas, and enough in one range to share it
 const phones = fc.oneof(
   fc
     .tuple(
@@ -40,14 +40,14 @@ const phones = fc.oneof(
 )
 
 type Step =
-  | { do: 'join' | 'leave' | 'clean' | 'ask'; phone: number }
+  | { do: 'join' | 'leave' | 'clean' | 'request'; phone: number }
   | { do: 'import'; phones: number[] }
   | { do: 'fold'; limit: number }
 
 const steps: fc.Arbitrary<Step[]> = fc.array(
   fc.oneof(
     { weight: 6, arbitrary: fc.record({ do: fc.constantFrom('join' as const, 'leave' as const), phone: phones }) },
-    { weight: 2, arbitrary: fc.record({ do: fc.constantFrom('clean' as const, 'ask' as const), phone: phones }) },
+    { weight: 2, arbitrary: fc.record({ do: fc.constantFrom('clean' as const, 'request' as const), phone: phones }) },
     {
       weight: 2,
       arbitrary: fc.record({
@@ -82,7 +82,7 @@ async function take(db: Db, list: OwnList, step: Step) {
   const now = new Date()
   if (step.do === 'fold') await foldListDeltas(db, step.limit)
   else if (step.do === 'import') await importPhones(db, list, step.phones)
-  else if (step.do === 'join' || step.do === 'ask') {
+  else if (step.do === 'join' || step.do === 'request') {
     const state = step.do === 'join' ? ('subscribed' as const) : ('pending' as const)
     const joining = {
       accountId: list.accountId,
@@ -127,7 +127,7 @@ async function importPhones(db: Db, list: OwnList, given: number[]) {
     listId: list.id,
     apiKeyId: null,
     format: 'csv',
-    unknownColumns: 'refuse',
+    unknownColumns: 'reject',
     source: null,
     body: Readable.from([Buffer.from(file)]),
   })
@@ -135,7 +135,7 @@ async function importPhones(db: Db, list: OwnList, given: number[]) {
 }
 
 describe('a page', () => {
-  test('is that of a walk over all numbers, whatever has happened', async () => {
+  test('equals that of a walk over all numbers, after any history', async () => {
     const sizes = fc.constantFrom(1, 2, 3, 10, 1_000)
     await fc.assert(
       fc.asyncProperty(steps, sizes, async (taken, perPage) => {
@@ -196,7 +196,7 @@ describe('a page', () => {
   })
 })
 
-test('a page is right at every instant, while numbers come and go and deltas are folded', async () => {
+test('a page is correct at every instant, while numbers are added and removed and deltas are folded', async () => {
   const database = await freshDatabase()
   try {
     const list = await newList(database.db)

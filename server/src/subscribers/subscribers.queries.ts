@@ -27,7 +27,7 @@ export type Subscriber = {
   optInRequestedAt: Date | null
   optedOutAt: Date | null
   cleanedAt: Date | null
-  /** By key; also those of fields that are gone. */
+  /** By key, including the values of deleted fields. */
   customValues: Record<string, unknown>
   /** The custom fields of the list. */
   customFields: ValueRules[]
@@ -35,7 +35,7 @@ export type Subscriber = {
 
 export type SubscriberDetail = Subscriber & { messagesReceived: number }
 
-/** What is known of a person; an undefined field is one that nobody spoke of. */
+/** The profile of a subscriber; an undefined field does not change. */
 export type Profile = {
   firstName?: string
   lastName?: string
@@ -43,9 +43,9 @@ export type Profile = {
   zipCode?: string
   birthdate?: string
   gender?: 'Male' | 'Female' | null
-  /** Added to those the subscriber has. */
+  /** Added to the subscriber's tags. */
   tags?: string[]
-  /** By key; null takes a value back. */
+  /** By key; null removes a value. */
   customValues?: Record<string, CustomValue | null>
 }
 
@@ -57,7 +57,7 @@ const subscriberColumns = /* sql */ `
   s.subscribed_at as "subscribedAt", s.opt_in_requested_at as "optInRequestedAt", s.opted_out_at as "optedOutAt",
   s.cleaned_at as "cleanedAt", s.custom_fields as "customValues"`
 
-// one statement for the person and what the list wants to know of people: this is the read that callers do most
+// one statement for the subscriber and the custom fields of the list, because this is the most frequent read
 const withFields = /* sql */ `${subscriberColumns}, ${customFieldsJson('s.list_id')} as "customFields"`
 
 export function findSubscriber(db: Db, listId: number, phone: number) {
@@ -68,7 +68,7 @@ export function findSubscriber(db: Db, listId: number, phone: number) {
   )
 }
 
-/** The number on the account's list: undefined when there is no such list, `phone` null when it never was on it. */
+/** Returns the number on the account's list: undefined without such a list, `phone` null when it never was on it. */
 export function findSubscriberOnList(db: Db, accountId: number, listId: number, phone: number) {
   return db.maybeOne<Subscriber | { phone: null }>(
     'find_subscriber_on_list',
@@ -80,7 +80,7 @@ export function findSubscriberOnList(db: Db, accountId: number, listId: number, 
   )
 }
 
-/** As `findSubscriber`; no opt-in or opt-out of this number on this list passes us before the transaction ends. */
+/** As `findSubscriber`, and locks the row: no opt-in or opt-out of this number on this list commits before the transaction ends. */
 export function findSubscriberForUpdate(tx: Db, listId: number, phone: number) {
   return tx.maybeOne<Subscriber>(
     'find_subscriber_for_update',
@@ -94,7 +94,7 @@ export type SubscriberKey = { accountId: number; listId: number; phone: number |
 /**
  * Returns for each key the subscriber and the number of broadcasts of the list that were sent to the number. There is no
  * row for a key whose list is not the account's, and `phone` is null for a number that was never on the list. Without
- * `offset 0`, a plan kept from empty tables searched subscribers by phone alone.
+ * `offset 0`, a plan cached from empty tables searched subscribers by phone alone.
  */
 export function findSubscriberDetails(db: Db, keys: SubscriberKey[]) {
   return db.many<{ index: number } & (SubscriberDetail | { phone: null })>(
@@ -112,7 +112,7 @@ export function findSubscriberDetails(db: Db, keys: SubscriberKey[]) {
   )
 }
 
-/** Writes the fields that somebody spoke of, and says how many subscribers that were: one or none. */
+/** Writes the defined fields; returns the number of subscribers written, one or zero. */
 export function updateProfile(db: Db, listId: number, phone: number, profile: Profile) {
   const customValues = param(profile.customValues ? JSON.stringify(profile.customValues) : null)
   return db.exec(
@@ -134,7 +134,7 @@ export function updateProfile(db: Db, listId: number, phone: number, profile: Pr
   )
 }
 
-/** The state of a number on a list; undefined when it never was on it. */
+/** Returns the state of a number on a list; undefined when it never was on it. */
 export async function findSubscriberState(db: Db, listId: number, phone: number): Promise<SubscriberState | undefined> {
   const row = await db.maybeOne<{ state: SubscriberState }>(
     'find_subscriber_state',

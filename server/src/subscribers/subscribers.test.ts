@@ -16,11 +16,11 @@ async function withSubscriber(given: object = {}) {
   return { list, path: `/lists/${list.id}/subscribers/2065550143` }
 }
 
-describe('showing one', () => {
+describe('reading one', () => {
   test('in any state, under any spelling of the number', async () => {
     const { path } = await withSubscriber({ state: 'unsubscribed', at: new Date('2026-07-01T12:00:00.123Z') })
-    const answer = await api.owner.get(path)
-    expect(answer.body).toMatchObject({
+    const response = await api.owner.get(path)
+    expect(response.body).toMatchObject({
       status: 'OK',
       subscriber: {
         phone_number: '2065550143',
@@ -32,7 +32,7 @@ describe('showing one', () => {
       },
     })
     const spelling = path.replace('2065550143', '%2B1%20(206)%20555-0143')
-    expect((await api.owner.get(spelling)).body).toEqual(answer.body)
+    expect((await api.owner.get(spelling)).body).toEqual(response.body)
   })
 
   test('counts the broadcasts of this list that went to the number', async () => {
@@ -73,7 +73,7 @@ describe('showing one', () => {
 })
 
 describe('changing one', () => {
-  test('changes what is given, adds tags, and leaves consent alone', async () => {
+  test('changes the given values, adds tags, and does not change consent', async () => {
     const { path } = await withSubscriber({ state: 'unsubscribed' })
     const given = {
       first_name: 'María',
@@ -99,7 +99,7 @@ describe('changing one', () => {
     expect(second.body.subscriber).toMatchObject({ opted_out_at: expect.any(String) })
   })
 
-  test('null and an empty text erase', async () => {
+  test('null and an empty string erase a value', async () => {
     const { path } = await withSubscriber()
     await api.owner.put(path, { subscriber: { gender: 'Male', birthdate: 19910417, email: 'a@b.example' } })
     const erased = { first_name: null, gender: null, birthdate: '', email: '' }
@@ -111,32 +111,32 @@ describe('changing one', () => {
     })
   })
 
-  test('nothing changes when one value is refused', async () => {
+  test('nothing changes when one value is rejected', async () => {
     const { path } = await withSubscriber()
-    const answer = await api.owner.put(path, { subscriber: { first_name: 'Other', last_name: 'a'.repeat(51) } })
-    expect(answer.status).toBe(422)
+    const response = await api.owner.put(path, { subscriber: { first_name: 'Other', last_name: 'a'.repeat(51) } })
+    expect(response.status).toBe(422)
     expect((await api.owner.get(path)).body.subscriber).toMatchObject({ first_name: 'Marisol' })
   })
 
   test('a number that is not on the list is not found', async () => {
     const { path } = await withSubscriber()
-    const answer = await api.owner.put(path.replace('0143', '0144'), { subscriber: { first_name: 'x' } })
-    expect(answer).toMatchObject({ status: 404, body: { error: 'Subscriber not found' } })
+    const response = await api.owner.put(path.replace('0143', '0144'), { subscriber: { first_name: 'x' } })
+    expect(response).toMatchObject({ status: 404, body: { error: 'Subscriber not found' } })
   })
 })
 
 describe('leaving', () => {
-  test('the record stays, the ledger and the counts know', async () => {
+  test('the record remains, and the ledger and the counts change', async () => {
     const { list, path } = await withSubscriber()
-    const answer = await api.owner.delete(path)
-    expect(answer).toMatchObject({
+    const response = await api.owner.delete(path)
+    expect(response).toMatchObject({
       status: 200,
       body: {
         status: 'successfully unsubscribed',
         subscriber: { first_name: 'Marisol', opted_out_at: expect.any(String) },
       },
     })
-    expect((await api.owner.delete(path)).body).toEqual(answer.body)
+    expect((await api.owner.delete(path)).body).toEqual(response.body)
     expect((await api.owner.get(`/lists/${list.id}`)).body.list).toMatchObject({
       counts: { subscribers: 0, unsubscribed: 1, cleaned: 0 },
     })
@@ -153,15 +153,15 @@ describe('leaving', () => {
   })
 })
 
-test('a stranger finds neither list nor number', async () => {
+test('another account finds neither list nor number', async () => {
   const { path } = await withSubscriber()
-  for (const answer of [
+  for (const response of [
     await api.stranger.get(path),
     await api.stranger.put(path, { subscriber: { first_name: 'x' } }),
     await api.stranger.delete(path),
     await api.stranger.get(path.replace('/2065550143', '')),
   ]) {
-    expect(answer).toMatchObject({ status: 404, body: { error: 'List not found' } })
+    expect(response).toMatchObject({ status: 404, body: { error: 'List not found' } })
   }
   expect((await api.owner.get(path)).body.subscriber).toMatchObject({ first_name: 'Marisol', opted_out_at: null })
 })

@@ -1,13 +1,13 @@
 import type { Db } from '../db/db.ts'
 
-/** Takes tags from one subscriber and answers those it had before, or undefined when it is not on the list. */
+/** Removes tags from one subscriber; returns the tags it had before, or undefined when it is not on the list. */
 export async function removeTags(db: Db, listId: number, phone: number, tags: string[]): Promise<string[] | undefined> {
   const row = await db.maybeOne<{ had: string[] }>(
     'remove_tags_of_one',
     /* sql */ `
     update subscribers s
-       set tags = array(select tag from unnest(s.tags) with ordinality had (tag, place)
-                         where tag <> all ($3::text[]) order by place)
+       set tags = array(select tag from unnest(s.tags) with ordinality had (tag, n)
+                         where tag <> all ($3::text[]) order by n)
       from (select tags from subscribers where list_id = $1 and phone = $2 for no key update) before
      where s.list_id = $1 and s.phone = $2
     returning before.tags as had`,

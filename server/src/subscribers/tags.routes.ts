@@ -68,7 +68,7 @@ export const tagRoutes: FastifyPluginAsyncTypebox = async (app) => {
         operationId: 'createBulkTagging',
         summary: 'Tag many subscribers',
         description:
-          'The answer says who will be tagged; it is done within a few seconds, after what was asked before it.',
+          'The response lists the numbers that will be tagged. The tags change within a few seconds, after earlier changes.',
         tags,
         params,
         body: BulkTaggingBody,

@@ -9,7 +9,7 @@ import { readTags } from './tags.schema.ts'
 const api = useApi()
 const [ana, ben, cem, gone] = ['2065550141', '2065550142', '2065550143', '2065550144'] as const
 
-/** A list with three subscribers and one who left, each with the tags a and b. */
+/** A list with three subscribers and one that opted out, each with the tags a and b. */
 async function newList(tags: string | string[] = 'a,b') {
   const { accountId, shortCode } = api.owner
   const { id } = await make.list(api.db, { accountId, shortCodeId: shortCode.id })
@@ -50,8 +50,8 @@ describe('from one subscriber', () => {
 
   test('case matters', async () => {
     const list = await newList()
-    const answer = await api.owner.delete(`${list}/subscribers/${ana}/tags`, { tags: ['A'] })
-    expect(answer.body).toMatchObject({ deleted: [], not_found: ['A'] })
+    const response = await api.owner.delete(`${list}/subscribers/${ana}/tags`, { tags: ['A'] })
+    expect(response.body).toMatchObject({ deleted: [], not_found: ['A'] })
   })
 
   test.each([[[]], [''], [' , '], [['']]])('%j has no tags', async (tags) => {
@@ -78,7 +78,7 @@ describe('bulk tagging', () => {
       'a_known_landline',
       `insert into number_look_ups (phone, kind, looked_up_at) values (2065550147, 'landline', now())`,
     )
-    const answer = await api.owner.post(`${list}/bulk_taggings`, {
+    const response = await api.owner.post(`${list}/bulk_taggings`, {
       bulk_tagging: {
         phone_numbers: [
           ana,
@@ -94,8 +94,8 @@ describe('bulk tagging', () => {
         tags: ['gala', ' a ', 'gala'],
       },
     })
-    expect(answer.status).toBe(200)
-    expect(answer.body).toEqual({
+    expect(response.status).toBe(200)
+    expect(response.body).toEqual({
       status: 'Bulk tagging operation queued successfully.',
       number_count: 9,
       tag_count: 2,
@@ -114,12 +114,12 @@ describe('bulk tagging', () => {
 
   test('accepts keys without an envelope, and omits empty lists', async () => {
     const list = await newList()
-    const answer = await api.owner.post(`${list}/bulk_taggings`, {
+    const response = await api.owner.post(`${list}/bulk_taggings`, {
       phone_numbers: [ana],
       tags: 'x, y',
       replace_tags: '1',
     })
-    expect(answer.body).toEqual({
+    expect(response.body).toEqual({
       status: 'Bulk tagging operation queued successfully.',
       number_count: 1,
       tag_count: 2,
@@ -157,7 +157,7 @@ describe('bulk tagging', () => {
     ],
     ['no numbers', { phone_numbers: [] }, "Phone numbers can't be blank"],
     ['numbers that are none', { phone_numbers: [{}] }, 'Phone numbers must be a string or an integer'],
-  ])('refuses %s', async (_case, given, error) => {
+  ])('rejects %s', async (_case, given, error) => {
     const list = await newList()
     const bulk_tagging = { phone_numbers: [ana], tags: ['x'], ...given }
     for (const body of [{ bulk_tagging }, bulk_tagging]) {
@@ -186,14 +186,14 @@ test('the former operation adds tags at once', async () => {
 test('tags are removed from every subscriber of the list, and of no other list', async () => {
   const list = await newList('a,b,c')
   const other = await newList('a,b,c')
-  const answer = await api.owner.delete(`${list}/tags`, { tags: ['c', 'a', 'nope'] })
-  expect(answer).toMatchObject({ status: 200, body: { status: 'Tags enqueued for deletion' } })
+  const response = await api.owner.delete(`${list}/tags`, { tags: ['c', 'a', 'nope'] })
+  expect(response).toMatchObject({ status: 200, body: { status: 'Tags enqueued for deletion' } })
   await drain()
   for (const phone of [ana, ben, cem, gone]) expect(await tagsOf(list, phone)).toEqual(['b'])
   expect(await tagsOf(other, ana)).toEqual(['a', 'b', 'c'])
 })
 
-test('changes are made in the order of the requests', async () => {
+test('changes are applied in the order of the requests', async () => {
   const list = await newList()
   await api.owner.post(`${list}/bulk_taggings`, { phone_numbers: [ana], tags: ['x'] })
   await api.owner.delete(`${list}/tags`, { tags: ['x', 'a'] })
@@ -211,7 +211,7 @@ test('changes are made in the order of the requests', async () => {
 })
 
 describe('a later update', () => {
-  test('responds before the change is made', async () => {
+  test('responds before the change is applied', async () => {
     const list = await newList()
     const path = `${list}/subscribers/${ana}`
     expect(await api.owner.put(`${path}/async`, { subscriber: { first_name: 'Ana' } })).toMatchObject({
@@ -241,14 +241,14 @@ test('changes of a list that was deleted meanwhile are dropped', async () => {
 
 test('another account cannot tag', async () => {
   const list = await newList()
-  for (const answer of [
+  for (const response of [
     await api.stranger.delete(`${list}/subscribers/${ana}/tags`, { tags: ['a'] }),
     await api.stranger.post(`${list}/bulk_taggings`, { phone_numbers: [ana], tags: ['x'] }),
     await api.stranger.delete(`${list}/tags`, { tags: ['a'] }),
     await api.stranger.post(`${list}/subscribers/add_tags`, { phone_numbers: [ana], tags: ['x'] }),
     await api.stranger.put(`${list}/subscribers/${ana}/async`, { subscriber: { first_name: 'x' } }),
   ]) {
-    expect(answer).toMatchObject({ status: 404, body: { error: 'List not found' } })
+    expect(response).toMatchObject({ status: 404, body: { error: 'List not found' } })
   }
   await drain()
   expect(await tagsOf(list, ana)).toEqual(['a', 'b'])

@@ -22,18 +22,18 @@ async function newList() {
 }
 
 async function create(list: { id: number }, webhook: object = {}) {
-  const answer = await api.owner.post(`/lists/${list.id}/webhooks`, { webhook: { callback_url: url, ...webhook } })
-  return answer.body.webhook as Body
+  const response = await api.owner.post(`/lists/${list.id}/webhooks`, { webhook: { callback_url: url, ...webhook } })
+  return response.body.webhook as Body
 }
 
 describe('creating', () => {
   test('stores the address and the flags, and shows all keys in alphabetical order', async () => {
     const list = await newList()
-    const answer = await api.owner.post(`/lists/${list.id}/webhooks`, {
+    const response = await api.owner.post(`/lists/${list.id}/webhooks`, {
       webhook: { callback_url: url, subscribe: true, cleaned: true },
     })
-    expect(answer.status).toBe(201)
-    expect(answer.body).toEqual({
+    expect(response.status).toBe(201)
+    expect(response.body).toEqual({
       status: 'Webhook created',
       webhook: {
         ...flags,
@@ -47,7 +47,7 @@ describe('creating', () => {
         updated_at: '2026-03-02T02:00:00-08:00',
       },
     })
-    const webhook = answer.body.webhook as Body
+    const webhook = response.body.webhook as Body
     expect(Object.keys(webhook)).toEqual(Object.keys(webhook).toSorted())
     expect((await api.owner.get(`/lists/${list.id}/webhooks/${webhook.id}`)).body).toEqual({ status: 'OK', webhook })
   })
@@ -55,8 +55,8 @@ describe('creating', () => {
   test('accepts `url` for the address, and booleans as PHP sends them', async () => {
     const list = await newList()
     const given = { url, event: 'delivery_status', subscribe: '1', unsubscribe: 'false', message_sent: null }
-    const answer = await api.owner.post(`/lists/${list.id}/webhooks`, { webhook: given })
-    expect(answer.body.webhook).toMatchObject({ ...flags, callback_url: url, subscribe: true })
+    const response = await api.owner.post(`/lists/${list.id}/webhooks`, { webhook: given })
+    expect(response.body.webhook).toMatchObject({ ...flags, callback_url: url, subscribe: true })
     expect(await create(list, { url: 'https://other.example/' })).toMatchObject({ callback_url: url })
   })
 
@@ -84,11 +84,11 @@ describe('creating', () => {
     ],
     [{ callback_url: url, subscribe: 'yes' }, 'Subscribe is not included in the list'],
     [{ callback_url: url, cleaned: {} }, 'Cleaned must be a boolean, a string, an integer or null'],
-  ])('refuses %j', async (webhook, error) => {
+  ])('rejects %j', async (webhook, error) => {
     const list = await newList()
-    const answer = await api.owner.post(`/lists/${list.id}/webhooks`, { webhook })
-    expect(answer.status).toBe(422)
-    expect(answer.body.error).toContain(`Validation failed: ${error}`)
+    const response = await api.owner.post(`/lists/${list.id}/webhooks`, { webhook })
+    expect(response.status).toBe(422)
+    expect(response.body.error).toContain(`Validation failed: ${error}`)
     expect((await api.owner.get(`/lists/${list.id}/webhooks`)).body.count).toBe(0)
   })
 })
@@ -98,8 +98,8 @@ test('webhooks are listed by page, oldest first, per list', async () => {
   const ids: number[] = []
   for (let n = 0; n < 3; n += 1) ids.push((await create(list)).id)
   await create(await newList())
-  const answer = await api.owner.get(`/lists/${list.id}/webhooks?page=2&per_page=2`)
-  expect(answer.body).toMatchObject({
+  const response = await api.owner.get(`/lists/${list.id}/webhooks?page=2&per_page=2`)
+  expect(response.body).toMatchObject({
     status: 'OK',
     per_page: 2,
     count: 3,
@@ -124,9 +124,11 @@ describe('changing', () => {
     const before = await create(list, { subscribe: true, unsubscribe: true })
     clock.time = new Date(start.getTime() + 60_000)
     const path = `/lists/${list.id}/webhooks/${before.id}`
-    const answer = await api.owner.put(path, { webhook: { unsubscribe: false, cleaned: true, enabled: false, id: 1 } })
-    expect(answer.status).toBe(200)
-    expect(answer.body).toEqual({
+    const response = await api.owner.put(path, {
+      webhook: { unsubscribe: false, cleaned: true, enabled: false, id: 1 },
+    })
+    expect(response.status).toBe(200)
+    expect(response.body).toEqual({
       status: 'Webhook updated',
       webhook: { ...before, unsubscribe: false, cleaned: true, updated_at: '2026-03-02T02:01:00-08:00' },
     })
@@ -185,12 +187,12 @@ test('a webhook is found on its own list only, by its own account only', async (
     [api.stranger, `/lists/${theirs.id}/webhooks/${id}`, 'Webhook not found'],
     [api.stranger, `/lists/${list.id}/webhooks/${id}`, 'List not found'],
   ] as const) {
-    for (const answer of [
+    for (const response of [
       await person.get(path),
       await person.put(path, { webhook: { callback_url: 'http://evil.example/' } }),
       await person.delete(path),
     ]) {
-      expect(answer).toMatchObject({ status: 404, body: { error } })
+      expect(response).toMatchObject({ status: 404, body: { error } })
     }
   }
   expect((await api.owner.get(`/lists/${list.id}/webhooks/${id}`)).body.webhook).toMatchObject({ callback_url: url })

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { beforeEach, describe, expect, test } from 'vitest'
-import { type Answer, answerOf, basic, useApi } from '../api.ts'
+import { type ApiResponse, basic, readResponse, useApi } from '../api.ts'
 import { make } from '../make.ts'
 import { faultsOf, type Operation, operations } from './document.ts'
 import { type Outcome, outcomes, type World } from './outcomes.ts'
@@ -31,35 +31,35 @@ beforeEach(async () => {
   }
 })
 
-type Shared = (operation: Operation) => Promise<Answer>
+type Shared = (operation: Operation) => Promise<ApiResponse>
 
 /** Outcomes that operations have in common. `default` stands for every other error. */
-const shared: Record<string, { says: string | RegExp; provoke: Shared }> = {
-  '400': { says: /^Malformed request body/, provoke: (operation) => call(operation, {}, { payload: '{"list":' }) },
+const shared: Record<string, { sentence: string | RegExp; provoke: Shared }> = {
+  '400': { sentence: /^Malformed request body/, provoke: (operation) => call(operation, {}, { payload: '{"list":' }) },
   '401': {
-    says: 'API key authorization failure',
+    sentence: 'API key authorization failure',
     provoke: (operation) => call(operation, {}, { key: 'tatango_key_unknown' }),
   },
   '403': {
-    says: 'This API key is disabled',
+    sentence: 'This API key is disabled',
     async provoke(operation) {
       const { key } = await make.apiKey(api.db, { accountId: api.owner.accountId, disabled: true })
       return call(operation, {}, { key })
     },
   },
   '429': {
-    says: 'Rate limit exceeded',
+    sentence: 'Rate limit exceeded',
     async provoke(operation) {
       const { id, key } = await make.apiKey(api.db, { accountId: api.owner.accountId })
       await api.db.exec('limit_key', `update api_keys set rate_limit = '1/3600' where id = $1`, [id])
       await api.owner.get('/accounts/me', { headers: { authorization: basic(key) } })
-      const answer = await call(operation, {}, { key })
-      expect(answer.headers['retry-after']).toMatch(/^[1-9]\d*$/)
-      return answer
+      const response = await call(operation, {}, { key })
+      expect(response.headers['retry-after']).toMatch(/^[1-9]\d*$/)
+      return response
     },
   },
   default: {
-    says: 'Accept does not include application/json',
+    sentence: 'Accept does not include application/json',
     provoke: (operation) => call(operation, {}, { accept: 'text/html' }),
   },
 }
@@ -75,15 +75,15 @@ describe.each(operations)('$method $path', (operation) => {
   const provoked = Object.entries(own).filter(([, { waits }]) => waits === undefined)
   test.each(provoked)('%s', async (name, outcome) => {
     await outcome.first?.(world)
-    const answer = await call(operation, outcome)
-    check(operation, name.split(' ')[0] ?? '', answer, outcome.says)
-    if (outcome.answers) expect(answer.body).toMatchObject(outcome.answers)
+    const response = await call(operation, outcome)
+    check(operation, name.split(' ')[0] ?? '', response, outcome.sentence)
+    if (outcome.response) expect(response.body).toMatchObject(outcome.response)
   })
 
   const common = operation.outcomes.filter((outcome) => outcome in shared)
   test.each(common)('%s', async (code) => {
-    const { says, provoke } = shared[code] as (typeof shared)[string]
-    check(operation, code, await provoke(operation), says)
+    const { sentence, provoke } = shared[code] as (typeof shared)[string]
+    check(operation, code, await provoke(operation), sentence)
   })
 })
 
@@ -107,12 +107,14 @@ test('every operation that the document lacks is marked as an extension, and no 
 
 const heading = '## What the tests found'
 
-function check(operation: Operation, code: string, answer: Answer, says: string | RegExp) {
-  expect({ code: answer.status, body: answer.body }).toMatchObject({ code: code === 'default' ? 406 : Number(code) })
-  expect(faultsOf(operation, code, answer.body)).toBeUndefined()
-  const sentence = answer.status < 300 ? answer.body.status : answer.body.error
-  if (typeof says === 'string') expect(sentence).toBe(says)
-  else expect(sentence).toMatch(says)
+function check(operation: Operation, code: string, response: ApiResponse, expected: string | RegExp) {
+  expect({ code: response.status, body: response.body }).toMatchObject({
+    code: code === 'default' ? 406 : Number(code),
+  })
+  expect(faultsOf(operation, code, response.body)).toBeUndefined()
+  const sentence = response.status < 300 ? response.body.status : response.body.error
+  if (typeof expected === 'string') expect(sentence).toBe(expected)
+  else expect(sentence).toMatch(expected)
 }
 
 type Call = { key?: string; payload?: string; accept?: string }
@@ -122,7 +124,7 @@ async function call(operation: Operation, { body, ids = {}, query = '' }: Partia
   const path = operation.path.replace(/\{(\w+)\}/g, (_, name) => all[name] ?? '')
   const sent = body ?? outcomes[operation.id]?.body
   const payload = as.payload ?? (sent && JSON.stringify(sent))
-  return answerOf(
+  return readResponse(
     await api.app.inject({
       method: operation.method as 'GET',
       url: `/api/v2${path}${query}`,
@@ -146,21 +148,27 @@ function table(): string {
     return [
       ...Object.entries(own)
         .sort()
-        .map(([outcome, { says, waits }]) => [name, outcome, wordsOf(says), waits ? `waits: ${waits}` : 'met']),
-      [name, codes, 'the words below', 'met'],
+        .map(([outcome, { sentence, waits }]) => [
+          name,
+          outcome,
+          sentenceText(sentence),
+          waits ? `open: ${waits}` : 'met',
+        ]),
+      [name, codes, 'the sentences below', 'met'],
     ]
   })
-  const lines = [['operation', 'outcome', 'words', 'result'], ['---', '---', '---', '---'], ...rows]
+  const lines = [['operation', 'outcome', 'sentence', 'result'], ['---', '---', '---', '---'], ...rows]
   const words = Object.entries(shared).map(
-    ([code, { says }]) => `* ${code === 'default' ? '406, for every other refusal' : code}: ${wordsOf(says)}`,
+    ([code, { sentence }]) =>
+      `* ${code === 'default' ? '406, for every other error' : code}: ${sentenceText(sentence)}`,
   )
   return `${[
-    'This part is written by `npm test -- contract -u`, and compared with each run of the tests.',
+    '`npm test -- contract -u` writes this part, and every run of the tests compares it.',
     'Operations that the vendor does not have:',
     ours().join('\n'),
-    "The vendor's operations, and each outcome of them that is documented:",
+    "The vendor's operations, and each of their documented outcomes:",
     lines.map((cells) => `| ${cells.join(' | ')} |`).join('\n'),
-    'The words that operations have in common:',
+    'The sentences that operations have in common:',
     words.join('\n'),
   ].join('\n\n')}\n`
 }
@@ -177,6 +185,6 @@ function ours(): string[] {
 
 type Described = { 'x-extension'?: boolean; summary?: string }
 
-function wordsOf(says: string | RegExp): string {
-  return typeof says === 'string' ? `\`${says}\`` : `as \`${says.source.replaceAll('|', '\\|')}\``
+function sentenceText(sentence: string | RegExp): string {
+  return typeof sentence === 'string' ? `\`${sentence}\`` : `as \`${sentence.source.replaceAll('|', '\\|')}\``
 }

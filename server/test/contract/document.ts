@@ -6,7 +6,7 @@ import { parse } from 'yaml'
 // The vendor's contract as an OpenAPI document; the file beside this one is unchanged.
 
 type Json = Record<string, unknown>
-type Answer = { content?: { 'application/json'?: { examples?: Record<string, unknown> } } }
+type ResponseObject = { content?: { 'application/json'?: { examples?: Record<string, unknown> } } }
 
 /** One operation of the contract; each outcome is a code, and the name of an example where a code has several. */
 export type Operation = { id: string; method: string; path: string; outcomes: string[] }
@@ -25,7 +25,10 @@ export const operations: Operation[] = Object.entries(document.paths).flatMap(([
   methods
     .filter((method) => method in item)
     .map((method) => {
-      const { operationId, responses } = item[method] as { operationId: string; responses: Record<string, Answer> }
+      const { operationId, responses } = item[method] as {
+        operationId: string
+        responses: Record<string, ResponseObject>
+      }
       const outcomes = Object.entries(responses).flatMap(([code, response]) => {
         const examples = Object.keys(follow(response).content?.['application/json']?.examples ?? {})
         return examples.length > 0 ? examples.map((name) => `${code} ${name}`) : [code]
@@ -55,8 +58,8 @@ function pointer(...keys: string[]): string {
   return keys.map((key) => `/${encodeURIComponent(key.replaceAll('~', '~0').replaceAll('/', '~1'))}`).join('')
 }
 
-function follow(response: Answer | { $ref: string }): Answer {
+function follow(response: ResponseObject | { $ref: string }): ResponseObject {
   if (!('$ref' in response)) return response
   const keys = response.$ref.slice(2).split('/')
-  return keys.reduce((at: unknown, key) => (at as Json)[key], document) as Answer
+  return keys.reduce((at: unknown, key) => (at as Json)[key], document) as ResponseObject
 }

@@ -1,12 +1,12 @@
 import { expect, test } from 'vitest'
-import { answerOf, basic, useApi } from '../api.ts'
+import { basic, readResponse, useApi } from '../api.ts'
 import { bodies } from './bodies.ts'
 import { createFixtures } from './fixtures.ts'
 import { deepBody, type Fuzz, makeFuzz, rawBodies } from './fuzz.ts'
 
 // Malformed traffic on every operation: none of it may cause a 5xx, and every request gets a response. A run is bounded by
 // time and repeatable by its seed: `FUZZ_SEED=7 FUZZ_ROUNDS=50 npm test -- contract/fuzz`. A round is one transaction, which cannot
-// hold the locks of all that a longer one would make.
+// hold the locks of all objects that a longer one would create.
 
 const api = useApi()
 const seed = Number(process.env.FUZZ_SEED ?? Date.now() % 1_000_000)
@@ -19,7 +19,7 @@ type Call = { method: string; url: string; headers: Record<string, string>; payl
 const seeds = Array.from({ length: rounds }, (_, n) => seed + n)
 
 test.each(seeds)(
-  'no malformed request is answered with a 5xx or not at all (FUZZ_SEED=%i)',
+  'every malformed request gets a response other than a 5xx (FUZZ_SEED=%i)',
   { timeout: 60_000 },
   async (seed) => {
     console.log(`fuzzing with FUZZ_SEED=${seed} for ${roundMs} ms`)
@@ -33,15 +33,15 @@ test.each(seeds)(
       const [operation = '', body = null] = operations[n % operations.length] ?? []
       const call = malform(fuzz, operation, body, ids)
       await api.db.exec('before', 'savepoint before')
-      const answer = await answerTo(call)
+      const response = await responseTo(call)
       await api.db.exec('undo', 'rollback to savepoint before')
-      const fault = faultOf(answer)
-      if (fault) faults.push(`${fault}: call ${n}, ${show(call)}\n${answer?.body}`)
-      const code = String(answer?.statusCode)
+      const fault = faultOf(response)
+      if (fault) faults.push(`${fault}: call ${n}, ${show(call)}\n${response?.body}`)
+      const code = String(response?.statusCode)
       statuses[code] = (statuses[code] ?? 0) + 1
     }
     expect(faults, `FUZZ_SEED=${seed}`).toEqual([])
-    console.log(`answered: ${JSON.stringify(statuses)}`)
+    console.log(`responses: ${JSON.stringify(statuses)}`)
     // it passes authentication, too
     expect(statuses['422']).toBeGreaterThan(10)
     expect(Object.keys(statuses).some((code) => code.startsWith('2'))).toBe(true)
@@ -72,7 +72,7 @@ function malform(fuzz: Fuzz, operation: string, body: object | string | null, id
   return { method, url: `/api/v2${path}${query}`, headers, payload }
 }
 
-async function answerTo({ method, ...call }: Call) {
+async function responseTo({ method, ...call }: Call) {
   let timer: NodeJS.Timeout | undefined
   const late = new Promise<undefined>((resolve) => {
     timer = setTimeout(() => resolve(undefined), patienceMs)
@@ -85,10 +85,10 @@ async function answerTo({ method, ...call }: Call) {
 }
 
 /** Returns the fault of a response, if any: a 5xx, or a body that Carillon would not send. */
-function faultOf(answer: Awaited<ReturnType<typeof answerTo>>): string | undefined {
-  if (!answer) return 'not answered'
-  if (answer.statusCode >= 500) return String(answer.statusCode)
-  return typeof answerOf(answer).body.status === 'string' ? undefined : 'no envelope'
+function faultOf(response: Awaited<ReturnType<typeof responseTo>>): string | undefined {
+  if (!response) return 'no response'
+  if (response.statusCode >= 500) return String(response.statusCode)
+  return typeof readResponse(response).body.status === 'string' ? undefined : 'no envelope'
 }
 
 function show({ method, url, headers, payload }: Call): string {

@@ -224,7 +224,7 @@ export function makeFuzz(seed: number) {
   const pick = <T>(from: readonly T[]): T => from[int(from.length)] as T
   const value = () => pick(odd)
 
-  /** A copy with something wrong in one place or several. */
+  /** Returns a copy with one or several faults. */
   function mutate(given: unknown): unknown {
     if (typeof given !== 'object' || given === null) return chance(0.8) ? value() : given
     if (chance(0.05)) return value()

@@ -31,9 +31,9 @@ describe.each(withIds)('%s', (operation, body) => {
   const mixes = [names, ...(names.length > 1 ? [names.slice(1)] : [])]
   test.each(mixes)("with another's %s is not there, and changes nothing", async (...foreign) => {
     const before = await dump()
-    const answer = await call(api.stranger.key, (name) => (foreign.includes(name) ? theirs : mine)[name])
-    expect(answer).toMatchObject({ statusCode: 404 })
-    expect(answer.json()).toMatchObject({ status: 'error', error: expect.stringMatching(/ not found$/) })
+    const response = await call(api.stranger.key, (name) => (foreign.includes(name) ? theirs : mine)[name])
+    expect(response).toMatchObject({ statusCode: 404 })
+    expect(response.json()).toMatchObject({ status: 'error', error: expect.stringMatching(/ not found$/) })
     expect(await dump()).toEqual(before)
   })
 
@@ -42,9 +42,9 @@ describe.each(withIds)('%s', (operation, body) => {
     if (template.endsWith('{message_id}/donations'))
       await api.stranger.post(`/lists/${mine.list_id}/messages/${mine.message_id}/send`)
     const [key, ids] = isForOperators(operation) ? [api.owner.key, theirs] : [api.stranger.key, mine]
-    const answer = await call(key, (name) => ids[name])
-    expect(answer.statusCode).not.toBe(404)
-    expect(answer.statusCode).toBeLessThan(500)
+    const response = await call(key, (name) => ids[name])
+    expect(response.statusCode).not.toBe(404)
+    expect(response.statusCode).toBeLessThan(500)
   })
 
   function call(key: string, idOf: (name: string) => string | undefined) {
@@ -86,12 +86,12 @@ test('operations for operators are not found by other accounts and by keys of a 
   for (const [operation, body] of operations) {
     const [method = '', template = ''] = operation.split(' ')
     const url = `/api/v2${template.replace(/\{(\w+)\}/g, (_, name) => theirs[name] ?? '')}`
-    const ask = (key: string) => {
+    const callAs = (key: string) => {
       const headers = { authorization: basic(key), 'content-type': 'application/json' }
       return api.app.inject({ method: method as 'GET', url, headers, payload: JSON.stringify(body) })
     }
-    expect((await ask(api.stranger.key)).json(), operation).toMatchObject({ error: 'Path not found' })
-    for (const { key } of keys) expect((await ask(key)).statusCode, operation).toBe(403)
+    expect((await callAs(api.stranger.key)).json(), operation).toMatchObject({ error: 'Path not found' })
+    for (const { key } of keys) expect((await callAs(key)).statusCode, operation).toBe(403)
   }
   expect(await dump()).toEqual(before)
 })

@@ -24,7 +24,7 @@ const cases = Object.entries(bodies).flatMap(([operation, body]) =>
 
 describe.each(cases)('%s of %s', (name, operation, body) => {
   test('is not found when it is malformed or unknown', async () => {
-    // the explanation of a broadcast knows every phone number: it says why the number was not chosen
+    // the explanation of a broadcast exists for every phone number: it gives the reason why the number was not chosen
     const isExplained = operation === 'GET /lists/{list_id}/messages/{message_id}/recipients/{phone_number}'
     const candidates = unknown[name] === undefined ? unknownNumbers : [unknown[name]]
     const notFound =

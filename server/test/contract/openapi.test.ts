@@ -3,7 +3,7 @@ import { Ajv2020 } from 'ajv/dist/2020.js'
 import formats from 'ajv-formats'
 import { beforeEach, expect, test } from 'vitest'
 import { openApiOf } from '../../src/http/openapi.ts'
-import { answerOf, basic, useApi } from '../api.ts'
+import { basic, readResponse, useApi } from '../api.ts'
 import { bodies } from './bodies.ts'
 import { operations as theirs } from './document.ts'
 import { createFixtures, type Ids } from './fixtures.ts'
@@ -55,20 +55,20 @@ test('the examples are real calls; `npm test -- contract -u` writes them, then `
   for (const operation of operations()) {
     const body = bodies[operation.name] ?? null
     await api.db.exec('before', 'savepoint before')
-    const { status, body: answer } = await call(operation, body)
+    const { status, body: response } = await call(operation, body)
     await api.db.exec('undo', 'rollback to savepoint before')
     expect(status, operation.name).toBeLessThan(300)
     examples[operation.operationId] = {
       ...(body === null || typeof body === 'string' ? {} : { body }),
       code: String(status),
-      answer: plain(answer),
+      response: plain(response),
     }
   }
   const file = fileURLToPath(new URL('../../src/http/examples.gen.json', import.meta.url))
   await expect(`${JSON.stringify(examples, null, 2)}\n`).toMatchFileSnapshot(file)
 })
 
-test('each operation has a name of its own, a summary, a tag that is explained, and says whether it is ours', () => {
+test('each operation has a name of its own, a summary, a described tag, and the mark of an extension if it is one', () => {
   const { tags } = document()
   const known = new Set(theirs.map(({ method, path }) => `${method} ${path}`))
   const names = operations().map(({ operationId }) => operationId)
@@ -86,7 +86,7 @@ test('each operation has a name of its own, a summary, a tag that is explained, 
   }
 })
 
-test('each operation describes the parameters of its path, its body and all its answers', () => {
+test('each operation describes the parameters of its path, its body and all its responses', () => {
   for (const { name, path, parameters = [], requestBody, responses } of operations()) {
     const named = [...path.matchAll(/\{(\w+)\}/g)].map((match) => match[1])
     expect(
@@ -120,14 +120,14 @@ test('each body and each success has an example that fits its schema', () => {
   }
   for (const { name, requestBody, responses } of operations()) {
     for (const media of Object.values(requestBody?.content ?? {})) fits(`${name}, body`, media)
-    const answers = Object.entries(responses).filter(([code]) => code.startsWith('2'))
-    const shown = answers.filter(([, answer]) => answer.content?.['application/json']?.example !== undefined)
+    const successes = Object.entries(responses).filter(([code]) => code.startsWith('2'))
+    const shown = successes.filter(([, response]) => response.content?.['application/json']?.example !== undefined)
     expect(shown, name).toHaveLength(1)
-    for (const [code, answer] of shown) fits(`${name}, ${code}`, answer.content?.['application/json'])
+    for (const [code, response] of shown) fits(`${name}, ${code}`, response.content?.['application/json'])
   }
 })
 
-test('each reference leads somewhere, and no schema is left over', () => {
+test('each reference has a target, and each schema a reference', () => {
   const referred = new Set(
     [...JSON.stringify(document()).matchAll(/"#\/components\/schemas\/(\w+)"/g)].map((match) => match[1]),
   )
@@ -142,7 +142,7 @@ async function call({ name, path }: Operation, body: object | string | null) {
   if (name.endsWith('{message_id}/donations')) await api.owner.post(`${message}/send`)
   const payload = body === null ? {} : { payload: typeof body === 'string' ? body : JSON.stringify(body) }
   const type = typeof body === 'string' ? 'text/csv' : 'application/json'
-  return answerOf(
+  return readResponse(
     await api.app.inject({
       method: name.split(' ')[0] as 'GET',
       url: path.replace(/\{(\w+)\}/g, (_, id) => ids[id] ?? ''),

@@ -11,14 +11,14 @@ export type World = {
 
 export type Outcome = {
   /** The sentence: `status` of a success, `error` of an error. */
-  says: string | RegExp
+  sentence: string | RegExp
   /** Runs before the call. */
   first?: (world: World) => Promise<unknown>
   body?: object
   ids?: Partial<World['ids']>
   query?: string
   /** Further properties of the response. */
-  answers?: object
+  response?: object
   /** The reason why the outcome is not supported yet. */
   waits?: string
 }
@@ -26,12 +26,12 @@ export type Outcome = {
 /** The body of a call that would succeed, and the outcomes that are this operation's own. */
 export type Entry = { body?: object; outcomes: Record<string, Outcome> }
 
-const ok = { says: 'OK' }
+const ok = { sentence: 'OK' }
 const unknownPhone = '2065559999'
-const noSubscriber = { says: 'Subscriber not found', ids: { phone_number: unknownPhone } }
-const noMessage = { says: 'Message not found', ids: { message_id: '999999999' } }
-const noWebhook = { says: 'Webhook not found', ids: { webhook_id: '999999999' } }
-const noList = { says: 'List not found', ids: { list_id: '999999999' } }
+const noSubscriber = { sentence: 'Subscriber not found', ids: { phone_number: unknownPhone } }
+const noMessage = { sentence: 'Message not found', ids: { message_id: '999999999' } }
+const noWebhook = { sentence: 'Webhook not found', ids: { webhook_id: '999999999' } }
+const noList = { sentence: 'List not found', ids: { list_id: '999999999' } }
 
 const field = { label: 'Size', key: 'size', content_type: 'number', max_length: 3 }
 const donation = { amount: '25.00', donation_platform: 'GiveRiver', donation_platform_uid: 'gr-1' }
@@ -43,7 +43,10 @@ const newcomer = '2065550144'
 const ofList = (world: World, path: string) => `/lists/${world.ids.list_id}${path}`
 
 const customFieldOutcomes: Record<string, Outcome> = {
-  '201': { says: 'OK', answers: { custom_field: { key: 'size', can_insert: true, can_segment: true, mask: null } } },
+  '201': {
+    sentence: 'OK',
+    response: { custom_field: { key: 'size', can_insert: true, can_segment: true, mask: null } },
+  },
   '404': noList,
 }
 
@@ -73,13 +76,13 @@ const double = {
 
 export const outcomes: Record<string, Entry> = {
   getCurrentAccount: { outcomes: { '200': ok } },
-  listLists: { outcomes: { '200': { ...ok, answers: { count: 1, page: 1, per_page: 10, pages_count: 1 } } } },
+  listLists: { outcomes: { '200': { ...ok, response: { count: 1, page: 1, per_page: 10, pages_count: 1 } } } },
   createList: {
     body: { list: { name: 'Cedar Valley', keyword_names: ['cedar'] } },
     outcomes: {
       '200': {
-        says: 'List created',
-        answers: {
+        sentence: 'List created',
+        response: {
           list: {
             keyword_names: ['CEDAR'],
             first_optin_message: '',
@@ -90,7 +93,7 @@ export const outcomes: Record<string, Entry> = {
         },
       },
       '422': {
-        says: 'invalid keyword names: PANTRY',
+        sentence: 'invalid keyword names: PANTRY',
         first: (world) => world.owner.put(ofList(world, '/keywords'), { keyword_names: ['PANTRY'] }),
         body: { list: { name: 'Other', keyword_names: ['pantry'] } },
       },
@@ -100,74 +103,74 @@ export const outcomes: Record<string, Entry> = {
   updateList: {
     body: { list: { name: 'Cedar Valley Winter' } },
     outcomes: {
-      '200': { ...ok, answers: { list: { name: 'Cedar Valley Winter' } } },
+      '200': { ...ok, response: { list: { name: 'Cedar Valley Winter' } } },
       '404': noList,
-      '422': { says: "Validation failed: Name can't be blank", body: { list: { name: '' } } },
+      '422': { sentence: "Validation failed: Name can't be blank", body: { list: { name: '' } } },
     },
   },
-  deleteList: { outcomes: { '200': { says: 'List Destroyed' }, '404': noList } },
+  deleteList: { outcomes: { '200': { sentence: 'List Destroyed' }, '404': noList } },
   configureOptIn: {
     body: { opt_in_type: 'single' },
     outcomes: {
-      '200 double': { says: 'Opt in settings updated', body: double, answers: { opt_in_type: 'double' } },
+      '200 double': { sentence: 'Opt in settings updated', body: double, response: { opt_in_type: 'double' } },
       '200 single': {
-        says: 'Opt in settings updated',
+        sentence: 'Opt in settings updated',
         body: { opt_in_type: 'single', first_optin_message: 'You are in.', second_optin_message: 'Back again.' },
-        answers: { first_optin_message: 'You are in.', second_optin_message: 'Back again.' },
+        response: { first_optin_message: 'You are in.', second_optin_message: 'Back again.' },
       },
       '404': noList,
-      '422': { says: /^Validation failed: Opt in type /, body: { opt_in_type: 'triple' } },
+      '422': { sentence: /^Validation failed: Opt in type /, body: { opt_in_type: 'triple' } },
     },
   },
   setKeywords: {
     body: { keyword_names: ['pantry', 'cedar'] },
     outcomes: {
-      '200': { says: 'Keywords changed', answers: { keyword_names: ['PANTRY', 'CEDAR'] } },
+      '200': { sentence: 'Keywords changed', response: { keyword_names: ['PANTRY', 'CEDAR'] } },
       '404': noList,
       '422': {
-        says: 'invalid keyword names: FRESH',
+        sentence: 'invalid keyword names: FRESH',
         first: (world) => world.owner.post('/lists', { list: { name: 'Other', keyword_names: ['FRESH'] } }),
         body: { keyword_names: ['fresh'] },
       },
     },
   },
-  listSubscribedNumbers: { outcomes: { '200': { ...ok, answers: { phone_numbers: ['2065550143'] } }, '404': noList } },
+  listSubscribedNumbers: { outcomes: { '200': { ...ok, response: { phone_numbers: ['2065550143'] } }, '404': noList } },
   addSubscriber: {
     body: add(newcomer),
     outcomes: {
       '200': {
-        says: 'Subscriber is already subscribed to this campaign.',
+        sentence: 'Subscriber is already subscribed to this campaign.',
         body: add('2065550143'),
-        answers: { subscriber: { optin_in_progress: false } },
+        response: { subscriber: { optin_in_progress: false } },
       },
       '201 pending': {
-        says: 'Subscriber being added to campaign pending confirmation',
-        answers: { subscriber: { optin_in_progress: true } },
+        sentence: 'Subscriber being added to campaign pending confirmation',
+        response: { subscriber: { optin_in_progress: true } },
       },
       '201 silent': {
-        says: 'Subscriber has been added - no opt-in message was sent due to list settings.',
+        sentence: 'Subscriber has been added - no opt-in message was sent due to list settings.',
         body: add(newcomer, silent),
-        answers: { subscriber: { optin_in_progress: false } },
+        response: { subscriber: { optin_in_progress: false } },
       },
       '201 welcomed': {
-        says: 'Subscriber added',
+        sentence: 'Subscriber added',
         first: (world) => world.owner.put(ofList(world, ''), { list: { first_optin_message: 'Welcome!' } }),
         body: add(newcomer, { bypass_opt_in_process: true }),
-        answers: { subscriber: { optin_in_progress: false } },
+        response: { subscriber: { optin_in_progress: false } },
       },
       '201 alreadyAsked': {
-        says: 'Subscriber has already been sent opt-in message for this campaign.',
+        sentence: 'Subscriber has already been sent opt-in message for this campaign.',
         first: (world) => world.owner.post(ofList(world, '/subscribers'), add(newcomer)),
-        answers: { subscriber: { optin_in_progress: true } },
+        response: { subscriber: { optin_in_progress: true } },
       },
       '201 refused': {
-        says: /security timeout.* wait 4[78] hours and \d+ minutes?/,
+        sentence: /security timeout.* wait 4[78] hours and \d+ minutes?/,
         first: (world) => world.owner.delete(ofList(world, '/subscribers/2065550143')),
         body: add('2065550143', silent),
-        answers: { subscriber: { optin_in_progress: false } },
+        response: { subscriber: { optin_in_progress: false } },
       },
       '404': noList,
-      '422': { says: 'Bad phone number: landline or unreachable carrier', body: add('2065550100') },
+      '422': { sentence: 'Bad phone number: landline or unreachable carrier', body: add('2065550100') },
     },
   },
   listUnsubscribedNumbers: {
@@ -175,25 +178,25 @@ export const outcomes: Record<string, Entry> = {
       '200': {
         ...ok,
         first: (world) => world.owner.delete(ofList(world, '/subscribers/2065550143')),
-        answers: { phone_numbers: ['2065550143'], count: 1 },
+        response: { phone_numbers: ['2065550143'], count: 1 },
       },
       '404': noList,
     },
   },
   getSubscriber: {
-    outcomes: { '200': { ...ok, answers: { subscriber: { total_messages_received: 0 } } }, '404': noSubscriber },
+    outcomes: { '200': { ...ok, response: { subscriber: { total_messages_received: 0 } } }, '404': noSubscriber },
   },
   updateSubscriber: {
     body: { subscriber: { phone_number: '2065550143', first_name: 'Marisol' } },
     outcomes: {
-      '200': { says: 'Subscriber has been updated.', answers: { subscriber: { first_name: 'Marisol' } } },
+      '200': { sentence: 'Subscriber has been updated.', response: { subscriber: { first_name: 'Marisol' } } },
       '404': noSubscriber,
-      '422': { says: /^Validation failed: Gender /, body: { subscriber: { gender: 'Unicorn' } } },
+      '422': { sentence: /^Validation failed: Gender /, body: { subscriber: { gender: 'Unicorn' } } },
     },
   },
   unsubscribeSubscriber: {
     outcomes: {
-      '200': { says: 'successfully unsubscribed', answers: { subscriber: { opted_out_at: expect.any(String) } } },
+      '200': { sentence: 'successfully unsubscribed', response: { subscriber: { opted_out_at: expect.any(String) } } },
       '404': noSubscriber,
     },
   },
@@ -204,18 +207,18 @@ export const outcomes: Record<string, Entry> = {
         ...ok,
         first: (world) =>
           world.owner.put(ofList(world, '/subscribers/2065550143'), { subscriber: { tags: 'vip, local' } }),
-        answers: { deleted: ['vip'], not_found: ['gone'], message: 'Tag removal completed with partial success.' },
+        response: { deleted: ['vip'], not_found: ['gone'], message: 'Tag removal completed with partial success.' },
       },
       '404': noSubscriber,
-      '422': { says: "Validation failed: Tags can't be blank", body: { tags: [] } },
+      '422': { sentence: "Validation failed: Tags can't be blank", body: { tags: [] } },
     },
   },
   bulkTag: {
     body: { bulk_tagging: { phone_numbers: ['2065550143', unknownPhone, '12'], tags: ['vip'] } },
     outcomes: {
       '200': {
-        says: 'Bulk tagging operation queued successfully.',
-        answers: {
+        sentence: 'Bulk tagging operation queued successfully.',
+        response: {
           number_count: 3,
           tag_count: 1,
           subscribers_to_update: 1,
@@ -226,7 +229,7 @@ export const outcomes: Record<string, Entry> = {
       },
       '404': noList,
       '422': {
-        says: /^Validation failed: /,
+        sentence: /^Validation failed: /,
         body: { bulk_tagging: { phone_numbers: Array(1_001).fill('2065550143'), tags: ['vip'] } },
       },
     },
@@ -236,7 +239,7 @@ export const outcomes: Record<string, Entry> = {
       '200': {
         ...ok,
         first: (world) => world.owner.post(ofList(world, '/custom_fields'), { custom_field: field }),
-        answers: { custom_fields: [{ key: 'size' }] },
+        response: { custom_fields: [{ key: 'size' }] },
       },
       '404': noList,
     },
@@ -246,15 +249,15 @@ export const outcomes: Record<string, Entry> = {
     outcomes: {
       ...customFieldOutcomes,
       '422 type': {
-        says: 'Content type date not allowed. Allowed types are: text, datetime, number',
+        sentence: 'Content type date not allowed. Allowed types are: text, datetime, number',
         body: { custom_field: { ...field, content_type: 'date' } },
       },
       '422 taken': {
-        says: 'Validation failed: Merge tag has already been taken, Label has already been taken',
+        sentence: 'Validation failed: Merge tag has already been taken, Label has already been taken',
         first: (world) => world.owner.post(ofList(world, '/custom_fields'), { custom_field: field }),
       },
       '422 length': {
-        says: /Max\. characters must be greater than 0/,
+        sentence: /Max\. characters must be greater than 0/,
         body: { custom_field: { label: 'Size', key: 'size', content_type: 'text' } },
       },
     },
@@ -263,18 +266,18 @@ export const outcomes: Record<string, Entry> = {
     body: { key: 'size' },
     outcomes: {
       '200': {
-        says: 'Custom field successfully deleted',
+        sentence: 'Custom field successfully deleted',
         first: (world) => world.owner.post(ofList(world, '/custom_fields'), { custom_field: field }),
       },
-      '404': { says: 'Custom field not found', body: { key: 'nothing' } },
+      '404': { sentence: 'Custom field not found', body: { key: 'nothing' } },
     },
   },
   deleteTags: {
     body: { tags: ['vip'] },
     outcomes: {
-      '200': { says: 'Tags enqueued for deletion' },
+      '200': { sentence: 'Tags enqueued for deletion' },
       '404': noList,
-      '422': { says: "Validation failed: Tags can't be blank", body: { tags: [] } },
+      '422': { sentence: "Validation failed: Tags can't be blank", body: { tags: [] } },
     },
   },
   listSentMessages: {
@@ -282,7 +285,7 @@ export const outcomes: Record<string, Entry> = {
       '200': {
         ...ok,
         query: `?${new URLSearchParams(dated)}`,
-        answers: { messages: [{ is_broadcast: true }], count: 1 },
+        response: { messages: [{ is_broadcast: true }], count: 1 },
       },
       '404': noList,
     },
@@ -290,10 +293,10 @@ export const outcomes: Record<string, Entry> = {
   sendMessage: {
     body: { message: { content: 'Pantry opens at 9.' } },
     outcomes: {
-      '200': { ...ok, answers: { message: { id: expect.any(Number) } } },
+      '200': { ...ok, response: { message: { id: expect.any(Number) } } },
       '404': noList,
       '422': {
-        says: 'Validation failed: Content is too long (maximum is 160 characters)',
+        sentence: 'Validation failed: Content is too long (maximum is 160 characters)',
         body: { message: { content: 'x'.repeat(161) } },
       },
     },
@@ -303,7 +306,7 @@ export const outcomes: Record<string, Entry> = {
       '200': {
         ...ok,
         first: (world) => world.owner.post(ofList(world, '/messages'), { message: { content: 'Later', draft: true } }),
-        answers: { count: 1, messages: [{ status: 'draft', is_broadcast: false, sent_at: null }] },
+        response: { count: 1, messages: [{ status: 'draft', is_broadcast: false, sent_at: null }] },
       },
       '404': noList,
     },
@@ -316,7 +319,7 @@ export const outcomes: Record<string, Entry> = {
           world.owner.post(ofList(world, '/messages'), {
             message: { content: 'Later', send_at: '2098-01-02T03:04:05Z' },
           }),
-        answers: {
+        response: {
           count: 1,
           messages: [{ status: 'scheduled', is_broadcast: false, sent_at: '2098-01-01T19:04:05-08:00' }],
         },
@@ -324,7 +327,7 @@ export const outcomes: Record<string, Entry> = {
       '404': noList,
     },
   },
-  getMessage: { outcomes: { '200': { ...ok, answers: { message: { status: 'sending' } } }, '404': noMessage } },
+  getMessage: { outcomes: { '200': { ...ok, response: { message: { status: 'sending' } } }, '404': noMessage } },
   createMomtReport: {
     body: {
       date_from: '2026-02-01T00:00:00-05:00',
@@ -334,7 +337,7 @@ export const outcomes: Record<string, Entry> = {
     outcomes: {
       '200': {
         ...ok,
-        answers: {
+        response: {
           momt_report: {
             date_range: 'json',
             date_from: '2026-02-01T00:00:00-05:00',
@@ -343,51 +346,51 @@ export const outcomes: Record<string, Entry> = {
           },
         },
       },
-      '422': { says: "Validation failed: Date to can't be blank", body: { date_from: '2026-02-01T00:00:00Z' } },
+      '422': { sentence: "Validation failed: Date to can't be blank", body: { date_from: '2026-02-01T00:00:00Z' } },
     },
   },
   getMomtReport: {
     outcomes: {
-      '200 unprocessed': { ...ok, answers: { momt_report: { counts_calculated: false } } },
+      '200 unprocessed': { ...ok, response: { momt_report: { counts_calculated: false } } },
       '200 processed': { ...ok, waits: 'a report stays ordered' },
-      '404': { says: 'Momt report not found', ids: { momt_report_id: '999999999' } },
+      '404': { sentence: 'Momt report not found', ids: { momt_report_id: '999999999' } },
     },
   },
   listShortcodes: { outcomes: { '200': ok } },
   testKeyword: {
     body: { keyword_name: 'PANTRY' },
     outcomes: {
-      '200 free': { ...ok, answers: { keyword_name: 'available' } },
+      '200 free': { ...ok, response: { keyword_name: 'available' } },
       '200 taken': {
         ...ok,
         first: (world) => world.owner.put(ofList(world, '/keywords'), { keyword_names: ['PANTRY'] }),
-        answers: { keyword_name: 'unavailable', error: 'Name is in use' },
+        response: { keyword_name: 'unavailable', error: 'Name is in use' },
       },
-      '404': { says: 'Shortcode not found', ids: { shortcode: '10' } },
+      '404': { sentence: 'Shortcode not found', ids: { shortcode: '10' } },
     },
   },
   sendTransactionalMessage: {
     body: { transactional_message: { number: '2065550143', content: 'Your table is ready.' } },
     outcomes: {
       '200': {
-        says: 'Message successfully sent.',
-        answers: {
+        sentence: 'Message successfully sent.',
+        response: {
           transactional_message: { number: '2065550143', content: 'Your table is ready.', status: 'pending' },
         },
       },
       '422': {
-        says: 'Validation failed: Content is too long (maximum is 160 characters)',
+        sentence: 'Validation failed: Content is too long (maximum is 160 characters)',
         body: { transactional_message: { number: '2065550143', content: 'x'.repeat(161) } },
       },
     },
   },
-  listWebhooks: { outcomes: { '200': { ...ok, answers: { count: 1 } }, '404': noList } },
+  listWebhooks: { outcomes: { '200': { ...ok, response: { count: 1 } }, '404': noList } },
   createWebhook: {
     body: { webhook: { callback_url: 'http://localhost:3000/', subscribe: true } },
     outcomes: {
       '201': {
-        says: 'Webhook created',
-        answers: {
+        sentence: 'Webhook created',
+        response: {
           webhook: {
             callback_url: 'http://localhost:3000/',
             enabled: true,
@@ -400,33 +403,36 @@ export const outcomes: Record<string, Entry> = {
         },
       },
       '404': noList,
-      '422': { says: /^Validation failed: Callback url /, body: { webhook: { callback_url: 'ftp://cedar.example' } } },
+      '422': {
+        sentence: /^Validation failed: Callback url /,
+        body: { webhook: { callback_url: 'ftp://cedar.example' } },
+      },
     },
   },
   getWebhook: { outcomes: { '200': ok, '404': noWebhook } },
   updateWebhook: {
     body: { webhook: { cleaned: true } },
     outcomes: {
-      '200': { says: 'Webhook updated', answers: { webhook: { cleaned: true } } },
+      '200': { sentence: 'Webhook updated', response: { webhook: { cleaned: true } } },
       '404': noWebhook,
-      '422': { says: /^Validation failed: Callback url /, body: { webhook: { callback_url: 'nowhere' } } },
+      '422': { sentence: /^Validation failed: Callback url /, body: { webhook: { callback_url: 'nowhere' } } },
     },
   },
-  deleteWebhook: { outcomes: { '200': { says: 'Webhook destroyed' }, '404': noWebhook } },
+  deleteWebhook: { outcomes: { '200': { sentence: 'Webhook destroyed' }, '404': noWebhook } },
   updateSubscriberAsync: {
     body: { subscriber: { first_name: 'Marisol' } },
-    outcomes: { '200': { says: 'Subscriber update is being processed.' }, '404': noSubscriber },
+    outcomes: { '200': { sentence: 'Subscriber update is being processed.' }, '404': noSubscriber },
   },
   listCleanedNumbers: { outcomes: { '200': ok, '404': noList } },
   addTagsLegacy: {
     body: { phone_numbers: ['2065550143'], tags: ['vip'] },
-    outcomes: { '200': { says: 'Tags were applied' }, '404': noList },
+    outcomes: { '200': { sentence: 'Tags were applied' }, '404': noList },
   },
   createCustomFieldAlias: {
     body: { custom_field: field },
     outcomes: {
       ...customFieldOutcomes,
-      '422': { says: /^Validation failed: /, body: { custom_field: { ...field, max_length: 0 } } },
+      '422': { sentence: /^Validation failed: /, body: { custom_field: { ...field, max_length: 0 } } },
     },
   },
   listDonations: {
@@ -434,7 +440,7 @@ export const outcomes: Record<string, Entry> = {
       '200': {
         ...ok,
         first: (world) => world.owner.post(ofList(world, '/subscribers/2065550143/donations'), donation),
-        answers: { count: 1 },
+        response: { count: 1 },
       },
       '404': noList,
     },
@@ -444,7 +450,7 @@ export const outcomes: Record<string, Entry> = {
       '200': {
         ...ok,
         first: (world) => world.owner.post(ofList(world, '/subscribers/2065550143/donations'), donation),
-        answers: { count: 1 },
+        response: { count: 1 },
       },
       '404': noSubscriber,
     },
@@ -452,17 +458,17 @@ export const outcomes: Record<string, Entry> = {
   createSubscriberDonation: {
     body: donation,
     outcomes: {
-      '201': { says: 'Donation created', answers: { donation: { amount: '25.0', phone_number: '2065550143' } } },
+      '201': { sentence: 'Donation created', response: { donation: { amount: '25.0', phone_number: '2065550143' } } },
       '404': noSubscriber,
-      '422': { says: /^Validation failed: Amount /, body: { ...donation, amount: 'much' } },
+      '422': { sentence: /^Validation failed: Amount /, body: { ...donation, amount: 'much' } },
     },
   },
   createMessageDonation: {
     body: donation,
     outcomes: {
-      '201': { says: 'Donation created' },
+      '201': { sentence: 'Donation created' },
       '404': noMessage,
-      '422': { says: /^Validation failed: Amount /, body: { ...donation, amount: 'much' } },
+      '422': { sentence: /^Validation failed: Amount /, body: { ...donation, amount: 'much' } },
     },
   },
 }

@@ -55,7 +55,7 @@ async function furnish(db: Db, subscribers = 50) {
   while (await expandOnce(rt));
   const body = Readable.from(['phone_number,first_name\n2065550143,Marisol\n'], { objectMode: false })
   const upload = { accountId: list.accountId, listId: list.id, apiKeyId: null, source: null, body }
-  await receiveImport(rt, { ...upload, format: 'csv', unknownColumns: 'refuse' })
+  await receiveImport(rt, { ...upload, format: 'csv', unknownColumns: 'reject' })
   return { list, rt }
 }
 

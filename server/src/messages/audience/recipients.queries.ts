@@ -47,7 +47,7 @@ export function listKnown(db: Db, listId: number, phones: number[], fieldKeys: s
     /* sql */ `
     select g.phone, coalesce(s.first_name, '') as "firstName", coalesce(s.last_name, '') as "lastName",
            coalesce(s.email, '') as email, coalesce(s.zip_code, '') as "zipCode",
-           array(select s.custom_fields -> key from unnest($3::text[]) with ordinality as asked(key, n) order by n) as values
+           array(select s.custom_fields -> key from unnest($3::text[]) with ordinality as requested(key, n) order by n) as values
       from unnest($2::bigint[]) with ordinality as g(phone, n)
       left join lateral (
         select * from subscribers where list_id = $1 and phone = g.phone offset 0) s on true

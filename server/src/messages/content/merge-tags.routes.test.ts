@@ -23,9 +23,9 @@ const send = (message: object) => api.owner.post(path, { message })
 const count = async () => (await api.db.one<{ n: number }>('count', 'select count(*)::int as n from messages')).n
 
 async function draft(content: string): Promise<number> {
-  const answer = await send({ content, draft: true })
-  expect(answer.status, answer.text).toBe(200)
-  return (answer.body.message as { id: number }).id
+  const response = await send({ content, draft: true })
+  expect(response.status, response.text).toBe(200)
+  return (response.body.message as { id: number }).id
 }
 
 const texts = async (id: number) =>
@@ -49,7 +49,7 @@ describe('a message with merge tags', () => {
     expect(await send({ content, draft: true })).toMatchObject({ status: 200 })
   })
 
-  const refused: [string, string][] = [
+  const rejected: [string, string][] = [
     ['Hi {firstname}, {team}, {nobody|x}!', 'Content has unknown merge tags: {firstname}, {nobody}'],
     ['Hi {first name}', 'Content has unknown merge tags: {first name}'],
     ['Hi {{first_name}}', 'Content has merge tags in two pairs of braces, one is enough: {first_name}'],
@@ -57,7 +57,7 @@ describe('a message with merge tags', () => {
     [`{first_name}${'a'.repeat(155)}`, 'Content is too long (maximum is 160 characters)'],
     [`{first_name|${'x'.repeat(5_000)}}`, 'Content is too long (maximum is 160 characters)'],
   ]
-  test.each(refused)('is rejected, also as a draft: %j', async (content, fault) => {
+  test.each(rejected)('is rejected, also as a draft: %j', async (content, fault) => {
     for (const draft of [false, true]) {
       expect(await send({ content, draft })).toMatchObject({
         status: 422,
@@ -87,16 +87,16 @@ describe('a message with merge tags', () => {
 describe('to given numbers', () => {
   test("each number gets its profile's values, and a number that is not on the list the fall-backs", async () => {
     await make.subscriber(api.db, { listId, phone: 2065550143, firstName: 'Ana' })
-    const answer = await send({ content: 'Hi {first_name} of {team}', phone_numbers: ['2065550144', '2065550143'] })
-    const { id } = answer.body.message as { id: number }
+    const response = await send({ content: 'Hi {first_name} of {team}', phone_numbers: ['2065550144', '2065550143'] })
+    const { id } = response.body.message as { id: number }
     expect(await texts(id)).toEqual(['Hi friend of the pantry', 'Hi Ana of the pantry'])
   })
 
   test('a test of a message is rendered for its recipient', async () => {
     await make.subscriber(api.db, { listId, phone: 2065550143, firstName: 'Ana' })
     const id = await draft('Hi {first_name}')
-    const answer = await api.owner.post(`${path}/${id}/test`, { phone_numbers: ['2065550143'] })
-    expect(await texts((answer.body.message as { id: number }).id)).toEqual(['Hi Ana'])
+    const response = await api.owner.post(`${path}/${id}/test`, { phone_numbers: ['2065550143'] })
+    expect(await texts((response.body.message as { id: number }).id)).toEqual(['Hi Ana'])
   })
 
   test('one number whose text would be too long rejects the request, and is named', async () => {
@@ -112,8 +112,8 @@ describe('to given numbers', () => {
 
   test('without a list, braces are plain text', async () => {
     const text = { number: '2065550143', content: 'Your code: {first_name}' }
-    const answer = await api.owner.post('/transactional_messages', { transactional_message: text })
-    const { id } = answer.body.transactional_message as { id: number }
+    const response = await api.owner.post('/transactional_messages', { transactional_message: text })
+    const { id } = response.body.transactional_message as { id: number }
     expect(await texts(id)).toEqual([null])
   })
 })
@@ -131,8 +131,8 @@ describe('when the field of a tag was deleted', () => {
   })
 
   test('a scheduled message is cancelled at its time, with the reason', async () => {
-    const answer = await send({ content: 'To {team}', send_at: '2026-03-02T11:00:00Z' })
-    const { id } = answer.body.message as { id: number }
+    const response = await send({ content: 'To {team}', send_at: '2026-03-02T11:00:00Z' })
+    const { id } = response.body.message as { id: number }
     await removeField()
     now = new Date('2026-03-02T11:00:01Z')
     expect(await startDue({ db: api.db, clock: { now: () => now } })).toBe(true)

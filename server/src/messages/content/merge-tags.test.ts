@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest'
 import { cpuMs } from '../../../test/cpu-time.ts'
 import { cleanValue, doubledTags, isPlain, parseTemplate, render } from './merge-tags.ts'
 
-const said = (content: string, values: Record<string, string> = {}) =>
+const rendered = (content: string, values: Record<string, string> = {}) =>
   render(parseTemplate(content), (tag) => values[tag.name] || tag.fallback || '-')
 
 describe('a text with merge tags', () => {
@@ -24,7 +24,7 @@ describe('a text with merge tags', () => {
     ['back\\slash', 'back\\slash'],
     ['', ''],
   ])('%j reads %j', (content, text) => {
-    expect(said(content, { first_name: 'Ana' })).toBe(text)
+    expect(rendered(content, { first_name: 'Ana' })).toBe(text)
   })
 
   test('lists its tags, misspelled ones included', () => {
@@ -35,7 +35,7 @@ describe('a text with merge tags', () => {
     ])
   })
 
-  test('tells tags in one pair of braces from those in two', () => {
+  test('distinguishes tags in one pair of braces from tags in two', () => {
     const names = (content: string) => doubledTags(parseTemplate(content)).map((tag) => tag.name)
     expect(names('{{first_name}} and {last_name}')).toEqual(['first_name'])
     expect(names('{ {first_name}} :-{{first_name} }')).toEqual([])
@@ -47,7 +47,7 @@ test('a value is never parsed as a tag', () => {
   fc.assert(
     fc.property(values, values, (first, last) => {
       fc.pre(first !== '' && last !== '')
-      const text = said('<{first_name}|{last_name}>', { first_name: first, last_name: last })
+      const text = rendered('<{first_name}|{last_name}>', { first_name: first, last_name: last })
       expect(text).toBe(`<${first}|${last}>`)
     }),
   )
@@ -56,7 +56,7 @@ test('a value is never parsed as a tag', () => {
 test('a text without tags or escapes is sent as it is written', () => {
   fc.assert(
     fc.property(fc.string({ unit: fc.constantFrom('{', '}', '\\', 'a', '|', ' ', '%') }), (content) => {
-      if (isPlain(content)) expect(said(content)).toBe(content)
+      if (isPlain(content)) expect(rendered(content)).toBe(content)
       else expect(parseTemplate(content).tags.length > 0 || content.includes('\\{')).toBe(true)
     }),
   )
@@ -65,7 +65,7 @@ test('a text without tags or escapes is sent as it is written', () => {
 test('5,000 arbitrary characters are parsed without delay', () => {
   for (const unit of ['{', '{a ', '{a', '{a|', ' ', '{a      ', '\\{']) {
     const content = unit.repeat(5_000 / unit.length)
-    expect(cpuMs(() => said(content))).toBeLessThan(500)
+    expect(cpuMs(() => rendered(content))).toBeLessThan(500)
   }
 })
 

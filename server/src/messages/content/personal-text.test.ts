@@ -23,7 +23,7 @@ const ana: Person = {
 }
 const stranger: Person = { ...ana, firstName: ' ', lastName: '', email: '', zipCode: '' }
 
-function say(content: string, person: Person, fields: ValueRules[] = [], values: unknown[] = []) {
+function render(content: string, person: Person, fields: ValueRules[] = [], values: unknown[] = []) {
   return personalText(parseTemplate(content), fields, 'America/Los_Angeles').textFor({ ...person, values })
 }
 
@@ -44,7 +44,7 @@ describe('the value of a tag', () => {
     ['Dear {last_name}.', stranger, 'Dear .'],
     ['Hi {constructor}{__proto__}.', ana, 'Hi .'],
   ])('%j', (content, person, text) => {
-    expect(say(content, person)).toBe(text)
+    expect(render(content, person)).toBe(text)
   })
 
   test.each<[string, ValueRules, unknown, string]>([
@@ -62,16 +62,16 @@ describe('the value of a tag', () => {
     ['nothing where there is no default', field('team'), null, ''],
     ['the default for a value of another type', field('team', { contentType: 'number', defaultValue: '3' }), 'x', '3'],
   ])('of a custom field: %s', (_case, rules, value, text) => {
-    expect(say('{team}', ana, [rules], [value])).toBe(text)
+    expect(render('{team}', ana, [rules], [value])).toBe(text)
   })
 
   test('a custom field called state wins over the state of the zip code', () => {
-    expect(say('{state}', ana, [field('state')], ['open'])).toBe('open')
-    expect(say('{state}', ana, [field('state')], [null])).toBe('')
+    expect(render('{state}', ana, [field('state')], ['open'])).toBe('open')
+    expect(render('{state}', ana, [field('state')], [null])).toBe('')
   })
 
   test('the fall-back in the text comes before the default of the field', () => {
-    expect(say('{team|Nobody}', ana, [field('team', { defaultValue: 'Any' })], [null])).toBe('Nobody')
+    expect(render('{team|Nobody}', ana, [field('team', { defaultValue: 'Any' })], [null])).toBe('Nobody')
   })
 
   test('values have the order of the requested fields, each once', () => {

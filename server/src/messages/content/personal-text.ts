@@ -30,7 +30,7 @@ const profileTags: Record<string, { valueOf(person: Person): string; fallback: s
 
 export const profileTagNames: readonly string[] = Object.keys(profileTags)
 
-/** A recipient with an empty profile, who gets all fall-backs. */
+/** A recipient with an empty profile, so every merge tag takes its fallback. */
 const nobody: Person = { phone: 0, firstName: '', lastName: '', email: '', zipCode: '', values: [] }
 
 /**

@@ -18,9 +18,9 @@ beforeEach(async () => {
 type Message = { id: number } & Record<string, unknown>
 
 async function post(message: object): Promise<number> {
-  const answer = await api.owner.post(path, { message: { content: 'Soup on Friday', ...message } })
-  expect(answer, JSON.stringify(answer.body)).toMatchObject({ status: 200, body: { status: 'OK' } })
-  return (answer.body.message as Message).id
+  const response = await api.owner.post(path, { message: { content: 'Soup on Friday', ...message } })
+  expect(response, JSON.stringify(response.body)).toMatchObject({ status: 200, body: { status: 'OK' } })
+  return (response.body.message as Message).id
 }
 
 const show = async (id: number) => (await api.owner.get(`${path}/${id}`)).body.message as Message
@@ -81,12 +81,12 @@ describe('a draft', () => {
     })
     expect(await expansions(id)).toBe(1)
     expect(await idsOf()).toEqual([id])
-    for (const refused of [
+    for (const rejected of [
       await api.owner.post(`${path}/${id}/send`),
       await api.owner.put(`${path}/${id}`, { message: { content: 'No' } }),
       await api.owner.delete(`${path}/${id}`),
     ]) {
-      expect(refused).toMatchObject({ status: 422, body: { code: 'wrong_message_status' } })
+      expect(rejected).toMatchObject({ status: 422, body: { code: 'wrong_message_status' } })
     }
   })
 
@@ -216,10 +216,10 @@ describe('to given numbers', () => {
 
   test.each(['unsubscribed', 'cleaned'] as const)('no number gets it when one is %s', async (state) => {
     await make.subscriber(api.db, { listId, phone: 2065550144, state })
-    const answer = await api.owner.post(path, {
+    const response = await api.owner.post(path, {
       message: { content: 'x', phone_numbers: ['2065550143', '2065550144'] },
     })
-    expect(answer).toMatchObject({
+    expect(response).toMatchObject({
       status: 422,
       body: { code: 'opted_out', error: 'Validation failed: Phone numbers has opted out: 2065550144' },
     })
@@ -233,9 +233,9 @@ describe('to given numbers', () => {
 
   test('a test of a draft is not counted in the draft', async () => {
     const id = await post({ draft: true })
-    const answer = await api.owner.post(`${path}/${id}/test`, { phone_numbers: ['2065550143', '2065550144'] })
-    expect(answer).toMatchObject({ status: 200, body: { status: 'OK' } })
-    const test = (answer.body.message as Message).id
+    const response = await api.owner.post(`${path}/${id}/test`, { phone_numbers: ['2065550143', '2065550144'] })
+    expect(response).toMatchObject({ status: 200, body: { status: 'OK' } })
+    const test = (response.body.message as Message).id
     expect(await logOf(test)).toHaveLength(2)
     expect(await show(id)).toMatchObject({ status: 'draft', recipient_count: 0 })
     expect([await idsOf(), await idsOf('/draft')]).toEqual([[], [id]])
@@ -268,7 +268,7 @@ describe('everybody else', () => {
       const single = await post({ phone_number: '2065550143' })
       const { accountId, shortCode } = api.owner
       const other = await make.list(api.db, { accountId, shortCodeId: shortCode.id })
-      const answers = [
+      const responses = [
         [await call(api.stranger, method, `${path}/${id}${end}`, body), 'List not found'],
         [await call(api.owner, method, `/lists/${other.id}/messages/${id}${end}`, body), 'Message not found'],
         [await call(api.owner, method, `${path}/999999999${end}`, body), 'Message not found'],
@@ -277,7 +277,7 @@ describe('everybody else', () => {
           ? []
           : [[await call(api.owner, method, `${path}/${single}${end}`, body), 'Message not found']]),
       ] as const
-      for (const [answer, error] of answers) expect(answer).toMatchObject({ status: 404, body: { error } })
+      for (const [response, error] of responses) expect(response).toMatchObject({ status: 404, body: { error } })
       expect(await show(id)).toMatchObject({ status: 'draft', content: 'Soup on Friday' })
     },
   )

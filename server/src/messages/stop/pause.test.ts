@@ -140,7 +140,7 @@ test("a message that is not being sent cannot be paused, and another account's i
   expect(await flags(id)).toEqual([])
 })
 
-test('pausing, resuming, writing and cancelling at once keep the counters right and leave nothing paused', async () => {
+test('pausing, resuming, writing and cancelling concurrently leave correct counters and nothing paused', async () => {
   for (let round = 0; round < 10; round++) {
     const id = await send()
     const outcomes = await Promise.allSettled([

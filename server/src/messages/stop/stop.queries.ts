@@ -15,7 +15,7 @@ export async function markCancelled(tx: Db, listId: number, messageId: number, a
   return rows === 1
 }
 
-/** The status of the list's message, or undefined when there is none. */
+/** Returns the status of the list's message, or undefined if it does not exist. */
 export async function findStatus(tx: Db, listId: number, messageId: number): Promise<MessageStatus | undefined> {
   const row = await tx.maybeOne<{ status: MessageStatus }>(
     'find_message_status',

@@ -5,7 +5,7 @@ import { makeRuntime } from '../../../test/runtime.ts'
 import { checkBooks } from '../../../test/sending.ts'
 import { reopenClosed, suppressLate } from '../../broadcasts/reopen.ts'
 
-// Texts to given numbers, and the hours that their account keeps to.
+// Texts to given numbers, and the hours of their account.
 
 let now: Date
 const clock = { now: () => now }
@@ -23,11 +23,11 @@ const keepHours = (transactional = true) => api.owner.put('/quiet_hours', { quie
 const [seattle, tampa, providence, tacoma] = ['2065560001', '8135560001', '4015560001', '2535560001']
 
 async function send(message: object): Promise<number> {
-  const answer = await api.owner.post(`/lists/${listId}/messages`, {
+  const response = await api.owner.post(`/lists/${listId}/messages`, {
     message: { content: 'Hi {first_name}!', ...message },
   })
-  expect(answer, JSON.stringify(answer.body)).toMatchObject({ status: 200 })
-  return (answer.body.message as { id: number }).id
+  expect(response, JSON.stringify(response.body)).toMatchObject({ status: 200 })
+  return (response.body.message as { id: number }).id
 }
 
 async function chunks(id: number) {
@@ -99,8 +99,8 @@ test.each(['/transactional_messages', 'list'])('of %s end at their deadline', as
   if (where === 'list') id = await send({ phone_number: providence, deliver_by })
   else {
     const message = { number: providence, content: 'Hi!', deliver_by }
-    const answer = await api.owner.post(where, { transactional_message: message })
-    id = (answer.body.transactional_message as { id: number }).id
+    const response = await api.owner.post(where, { transactional_message: message })
+    id = (response.body.transactional_message as { id: number }).id
   }
   now = new Date(deliver_by)
   expect(await suppressLate(rt())).toBe(1)
@@ -114,8 +114,8 @@ test.each(['/transactional_messages', 'list'])('of %s end at their deadline', as
 test.each([
   ['2031-05-06T23:30:00Z', 'must be in the future'],
   ['tonight', 'must be a time with an offset, as 2031-05-06T09:00:00-07:00'],
-])('a deadline of %s is refused', async (deliver_by, fault) => {
+])('a deadline of %s is rejected', async (deliver_by, fault) => {
   const message = { number: seattle, content: 'Hi!', deliver_by }
-  const answer = await api.owner.post('/transactional_messages', { transactional_message: message })
-  expect(answer).toMatchObject({ status: 422, body: { error: `Validation failed: Deliver by ${fault}` } })
+  const response = await api.owner.post('/transactional_messages', { transactional_message: message })
+  expect(response).toMatchObject({ status: 422, body: { error: `Validation failed: Deliver by ${fault}` } })
 })

@@ -5,7 +5,7 @@ import type { Hours } from '../../quiet-hours/windows.ts'
 export type Timing = {
   /** Each recipient is texted at the planned time by the clock at their location. */
   localTime: boolean
-  /** A recipient who was not texted by then never is. */
+  /** No text is sent from then on. */
   deliverBy: Date | null
   /** Quiet hours apply, even if the list and the account have none. */
   quietHours: boolean

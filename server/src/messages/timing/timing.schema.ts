@@ -1,6 +1,6 @@
 import { type Static, Type } from 'typebox'
 import { errors } from '../../errors.ts'
-import { TextOrNull } from '../../http/schema.ts'
+import { TextOrNull, timeFault } from '../../http/schema.ts'
 import { parseInstant } from '../../lib/dates.ts'
 import { HoursOrNull, readHours } from '../../quiet-hours/hours.schema.ts'
 import type { Timing } from './timing.queries.ts'
@@ -15,7 +15,15 @@ export const SendAt = Type.Optional(
   }),
 )
 
-/** The keys of a body that say when the texts of a message may go out. */
+/** The deadline of a message: none of its texts is sent from then on. */
+export const DeliverBy = Type.Optional(
+  Type.Unsafe<string | null>({
+    ...TextOrNull({ maxLength: 40, description: 'No text is sent from then on: ISO 8601 with an offset.' }),
+    ...extension,
+  }),
+)
+
+/** The keys of a body that restrict when the texts of a message are sent. */
 export const timingKeys = {
   local_time: Type.Optional(
     Type.Boolean({
@@ -27,18 +35,13 @@ export const timingKeys = {
       ...extension,
     }),
   ),
-  deliver_by: Type.Optional(
-    Type.Unsafe<string | null>({
-      ...TextOrNull({ maxLength: 40, description: 'No text is sent from then on: ISO 8601 with an offset.' }),
-      ...extension,
-    }),
-  ),
+  deliver_by: DeliverBy,
   quiet_hours: Type.Optional(
     Type.Boolean({ description: 'Applies quiet hours even if the list and the account do not.', ...extension }),
   ),
   send_hours: Type.Optional(
     HoursOrNull(
-      'Sends only in these hours at the location of the handset, and within the hours of the list and the quiet hours.',
+      'Sends only in these hours at the location of the phone, and within the hours of the list and the quiet hours.',
     ),
   ),
 }
@@ -55,7 +58,7 @@ export function readTime(given: string | null | undefined, field: string): Date 
   if (given === undefined || given === null) return given
   const read = parseInstant(given)
   if (read) return read.instant
-  throw errors.invalid({ [field]: ['must be a time with an offset, as 2031-05-06T09:00:00-07:00'] })
+  throw errors.invalid({ [field]: [timeFault] })
 }
 
 /** The timing keys that a body has; throws when a value is malformed. */

@@ -5,7 +5,7 @@ import { makeRuntime } from '../../../test/runtime.ts'
 import { expandOnce } from '../../broadcasts/expand.ts'
 import { startDue } from '../drafts/drafts.ts'
 
-// What a message says of when its texts may go out. The owner's clock is that of Los Angeles.
+// The timing of a message. The account's time zone is that of Los Angeles.
 
 let now: Date
 const clock = { now: () => now }
@@ -25,14 +25,14 @@ type Message = { id: number } & Record<string, unknown>
 
 const post = (message: object) => api.owner.post(path, { message: { content: 'Soup on Friday', ...message } })
 async function postId(message: object): Promise<number> {
-  const answer = await post(message)
-  expect(answer, JSON.stringify(answer.body)).toMatchObject({ status: 200 })
-  return (answer.body.message as Message).id
+  const response = await post(message)
+  expect(response, JSON.stringify(response.body)).toMatchObject({ status: 200 })
+  return (response.body.message as Message).id
 }
 const put = async (id: number, message: object) => {
-  const answer = await api.owner.put(`${path}/${id}`, { message })
-  expect(answer, JSON.stringify(answer.body)).toMatchObject({ status: 200 })
-  return answer.body.message as Message
+  const response = await api.owner.put(`${path}/${id}`, { message })
+  expect(response, JSON.stringify(response.body)).toMatchObject({ status: 200 })
+  return response.body.message as Message
 }
 const show = async (id: number) => (await api.owner.get(`${path}/${id}`)).body.message as Message
 const rowOf = (id: number) =>
@@ -93,7 +93,7 @@ describe('the timing of a message', () => {
       { send_hours: all.send_hours, phone_number: '2065550143' },
       'Send hours is only for a message to the list, not for one with phone numbers',
     ],
-  ] as [object, string][])('%j is refused', async (message, error) => {
+  ] as [object, string][])('%j is rejected', async (message, error) => {
     expect(await post(message)).toMatchObject({ status: 422, body: { error: `Validation failed: ${error}` } })
     expect((await api.owner.get(path)).body.count).toBe(0)
   })

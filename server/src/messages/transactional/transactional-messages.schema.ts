@@ -1,9 +1,10 @@
 import { type Static, Type } from 'typebox'
 import { errors } from '../../errors.ts'
-import { Flag, Id, isSet, TextOrNull } from '../../http/schema.ts'
+import { Flag, Id, isSet, TextOrNull, timeFault } from '../../http/schema.ts'
 import { parseInstant } from '../../lib/dates.ts'
 import { isCallbackUrl } from '../../lib/guarded-fetch.ts'
 import { parsePhoneNumber } from '../../sms/phone-number.ts'
+import { DeliverBy } from '../timing/timing.schema.ts'
 
 const maxCharacters = 160
 
@@ -15,12 +16,7 @@ const keys = {
   phone_number: PhoneText('Another name of number.'),
   content: Type.Optional(Type.String({ pattern: '\\S', description: 'At most 160 characters. Required.' })),
   is_mms: Type.Optional(Flag('MMS is not supported yet: true is an error.')),
-  deliver_by: Type.Optional(
-    Type.Unsafe<string | null>({
-      ...TextOrNull({ maxLength: 40, description: 'The text is not sent from then on: ISO 8601 with an offset.' }),
-      'x-extension': true,
-    }),
-  ),
+  deliver_by: DeliverBy,
   webhook_callback_url: Type.Optional(
     TextOrNull({ maxLength: 2_048, description: 'An http or https address to call with the result and the replies.' }),
   ),
@@ -64,9 +60,7 @@ export function readTransactional(body: Static<typeof TransactionalBody>) {
     faults[nameOf('content')] = [`is too long (maximum is ${maxCharacters} characters)`]
   }
   const deliverBy = message.deliver_by ? parseInstant(message.deliver_by)?.instant : null
-  if (deliverBy === undefined) {
-    faults[nameOf('deliver_by')] = ['must be a time with an offset, as 2031-05-06T09:00:00-07:00']
-  }
+  if (deliverBy === undefined) faults[nameOf('deliver_by')] = [timeFault]
   if (url && !isCallbackUrl(url)) faults[nameOf('webhook_callback_url')] = ['must be an http or https address']
   if (Object.keys(faults).length > 0 || phone === undefined || content === undefined) throw errors.invalid(faults)
   return { phone, content, deliverBy, webhookCallbackUrl: url || null, field: numberField }

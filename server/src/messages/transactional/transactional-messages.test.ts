@@ -20,8 +20,8 @@ describe('a text to one number', () => {
     ['with all that P1 and the samples send', { transactional_message: { ...text, is_mms: false, subject: null } }],
     ['with a number that is one', { transactional_message: { ...text, number: 2065550143 } }],
   ])('is taken %s', async (_case, body) => {
-    const answer = await api.owner.post(path, body)
-    expect(answer).toMatchObject({
+    const response = await api.owner.post(path, body)
+    expect(response).toMatchObject({
       status: 200,
       body: {
         status: 'Message successfully sent.',
@@ -33,8 +33,8 @@ describe('a text to one number', () => {
   test('is queued at once, in its lane, from the first short code, with its callback address stored', async () => {
     await make.shortCode(api.db, { accountId: api.owner.accountId })
     const url = 'https://pantry.example/texts?secret=1'
-    const answer = await api.owner.post(path, { transactional_message: { ...text, webhook_callback_url: url } })
-    const { id } = answer.body.transactional_message as { id: number }
+    const response = await api.owner.post(path, { transactional_message: { ...text, webhook_callback_url: url } })
+    const { id } = response.body.transactional_message as { id: number }
     const row = await api.db.one(
       'find_queued',
       `select m.kind, m.list_id, m.short_code_id, m.webhook_callback_url, l.phone, l.state, c.lane
@@ -71,7 +71,7 @@ describe('rejected', () => {
     ['161 letters', { ...text, content: 'a'.repeat(161) }, 'Content is too long (maximum is 160 characters)'],
     ['a blank text', { ...text, content: ' ' }, "Content can't be blank"],
     ['nothing in it', {}, "Number can't be blank, Content can't be blank"],
-    ['a number that is none', { ...text, number: '555' }, 'Number must be ten digits'],
+    ['a malformed number', { ...text, number: '555' }, 'Number must be ten digits'],
     ['null as its number', { ...text, number: null }, 'Number must be a string or an integer'],
     [
       'an MMS',
@@ -84,21 +84,21 @@ describe('rejected', () => {
       'Webhook callback url must be an http or https address',
     ],
   ])('%s', async (_case, message, error) => {
-    const answer = await api.owner.post(path, { transactional_message: message })
-    expect(answer).toMatchObject({ status: 422, body: { error: `Validation failed: ${error}` } })
+    const response = await api.owner.post(path, { transactional_message: message })
+    expect(response).toMatchObject({ status: 422, body: { error: `Validation failed: ${error}` } })
     expect(await countMessages()).toBe(0)
   })
 
   test('without a name, what is wrong with its keys', async () => {
-    const answer = await api.owner.post(path, { content: 'Hello' })
-    expect(answer).toMatchObject({ status: 422, body: { details: { number: ["can't be blank"] } } })
+    const response = await api.owner.post(path, { content: 'Hello' })
+    expect(response).toMatchObject({ status: 422, body: { details: { number: ["can't be blank"] } } })
   })
 
   test('for an account without a short code', async () => {
     const { id: accountId } = await make.account(api.db)
     const { key } = await make.apiKey(api.db, { accountId })
-    const answer = await api.owner.post(path, text, { headers: { authorization: basic(key) } })
-    expect(answer).toMatchObject({ status: 422, body: { code: 'no_short_code' } })
+    const response = await api.owner.post(path, text, { headers: { authorization: basic(key) } })
+    expect(response).toMatchObject({ status: 422, body: { code: 'no_short_code' } })
   })
 })
 
@@ -107,8 +107,8 @@ describe('a number that has sent STOP to the short code', () => {
 
   test('is rejected until it opts in on a list of that short code', async () => {
     await block(api.owner.shortCode.id)
-    const refused = await api.owner.post(path, { transactional_message: text })
-    expect(refused).toMatchObject({
+    const rejected = await api.owner.post(path, { transactional_message: text })
+    expect(rejected).toMatchObject({
       status: 422,
       body: { code: 'opted_out', error: 'Validation failed: Number has opted out: 2065550143' },
     })
@@ -119,7 +119,7 @@ describe('a number that has sent STOP to the short code', () => {
     const add = (flags: object) =>
       api.owner.post(`/lists/${list.id}/subscribers`, { subscriber: { phone_number: text.number, ...flags } })
     await add({})
-    // asked is not agreed
+    // an opt-in request is not an opt-in
     expect((await api.owner.post(path, text)).status).toBe(422)
     await add({ bypass_opt_in_process: true, bypass_opt_in_response: true })
     expect((await api.owner.post(path, text)).status).toBe(200)
