@@ -34,7 +34,6 @@ export default async function setup(project: TestProject) {
   await migrate(databaseUrl(postgres.url, 'template_carillon'))
   await installJobs(databaseUrl(postgres.url, 'template_carillon'))
   await admin.end()
-  await addDefaults(databaseUrl(postgres.url, 'template_carillon'))
   project.provide('clusterUrl', postgres.url)
   return async () => {
     await postgres.stop('immediate')
@@ -48,29 +47,6 @@ async function assertOneClock(admin: pg.Client): Promise<void> {
   const { rows } = await admin.query<{ now: Date }>('select clock_timestamp() as now')
   const apartMs = Math.abs((rows[0]?.now.getTime() ?? Number.NaN) - Date.now())
   if (!(apartMs < 60_000)) throw new Error(`the clocks of PostgreSQL and of the tests are ${apartMs} ms apart`)
-}
-
-/**
- * Lets fixtures omit the time of creation. The product has no such default, and the tests that start the whole installation
- * have none either; db/required-columns.test.ts checks its statements.
- */
-async function addDefaults(url: string) {
-  const client = new pg.Client({ connectionString: url })
-  await client.connect()
-  for (const table of [
-    'accounts',
-    'users',
-    'api_keys',
-    'short_codes',
-    'lists',
-    'keywords',
-    'subscribers',
-    'messages',
-  ]) {
-    await client.query(`alter table ${table} alter column created_at set default now()`)
-  }
-  await client.query('alter table lists alter column updated_at set default now()')
-  await client.end()
 }
 
 /** The same server's address with another database in it. */

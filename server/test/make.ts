@@ -12,7 +12,8 @@ async function account(db: Db, given: AccountGiven = {}) {
   const n = next()
   return db.one<{ id: number; email: string }>(
     'make_account',
-    `insert into accounts (email, username, time_zone, is_operator) values ($1, $2, $3, $4) returning id, email`,
+    `insert into accounts (email, username, time_zone, is_operator, created_at)
+     values ($1, $2, $3, $4, now()) returning id, email`,
     [
       given.email ?? `owner${n}-${process.pid}@cedar.example`,
       given.username ?? `owner${n}`,
@@ -26,8 +27,8 @@ async function apiKey(db: Db, given: { accountId: number; scope?: string; sandbo
   const key = `carillon_key_${randomBytes(32).toString('base64url')}`
   const row = await db.one<{ id: number }>(
     'make_api_key',
-    `insert into api_keys (account_id, name, prefix, hash, scope, sandbox, disabled_at)
-     values ($1, 'test', $2, $3, $4, $5, case when $6::boolean then now() end) returning id`,
+    `insert into api_keys (account_id, name, prefix, hash, scope, sandbox, disabled_at, created_at)
+     values ($1, 'test', $2, $3, $4, $5, case when $6::boolean then now() end, now()) returning id`,
     [
       given.accountId,
       key.slice(0, 20),
@@ -43,7 +44,7 @@ async function apiKey(db: Db, given: { accountId: number; scope?: string; sandbo
 async function shortCode(db: Db, given: { accountId: number; code?: string }) {
   return db.one<{ id: number; code: string }>(
     'make_short_code',
-    'insert into short_codes (account_id, code) values ($1, $2) returning id, code',
+    'insert into short_codes (account_id, code, created_at) values ($1, $2, now()) returning id, code',
     [given.accountId, given.code ?? String(20_000 + ((process.pid * 37 + next()) % 79_999))],
   )
 }
@@ -62,8 +63,8 @@ async function list(db: Db, given: ListGiven = {}) {
   const shortCodeId = given.shortCodeId ?? (await shortCode(db, { accountId })).id
   const row = await db.one<{ id: number }>(
     'make_list',
-    `insert into lists (account_id, short_code_id, name, message_stop, message_help, message_yes)
-     values ($1, $2, $3, $4, $5, $6) returning id`,
+    `insert into lists (account_id, short_code_id, name, message_stop, message_help, message_yes, created_at, updated_at)
+     values ($1, $2, $3, $4, $5, $6, now(), now()) returning id`,
     [
       accountId,
       shortCodeId,
@@ -91,9 +92,9 @@ async function subscriber(db: Db, given: SubscriberGiven) {
   await db.exec(
     'make_subscriber',
     `with added as (
-       insert into subscribers (list_id, phone, state, first_name, opt_in_method, subscribed_at, opted_in_at,
+       insert into subscribers (list_id, phone, state, created_at, first_name, opt_in_method, subscribed_at, opted_in_at,
                                 opt_in_requested_at, opted_out_at, cleaned_at)
-       values ($1, $2, $3, $4, 'api',
+       values ($1, $2, $3, now(), $4, 'api',
                case when $3 <> 'pending' then $5::timestamptz end,
                case when $3 <> 'pending' then $5::timestamptz end,
                case when $3 = 'pending' then $5::timestamptz end,

@@ -70,11 +70,11 @@ test('a short key of another format works, and its first characters are not stor
   const key = 'tatango_key_short'
   const { prefix, hash } = traceOf(key)
   expect(prefix).not.toContain(key.slice(0, 5))
-  await api.db.exec('insert_key', `insert into api_keys (account_id, name, prefix, hash) values ($1, 'old', $2, $3)`, [
-    api.owner.accountId,
-    prefix,
-    hash,
-  ])
+  await api.db.exec(
+    'insert_key',
+    `insert into api_keys (account_id, name, prefix, hash, created_at) values ($1, 'old', $2, $3, now())`,
+    [api.owner.accountId, prefix, hash],
+  )
   expect(await callerFinder(api.db, 'sandbox')(key)).toMatchObject({ account: { id: api.owner.accountId } })
 })
 

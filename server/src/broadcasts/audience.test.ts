@@ -108,8 +108,8 @@ describe('a list in which few pass', () => {
   beforeEach(() =>
     ctx.db.exec(
       'fill',
-      `insert into subscribers (list_id, phone, state, subscribed_at, opted_in_at, tags)
-       select $1, 2065560000 + n, 'subscribed', now() - interval '1 day', now() - interval '1 day',
+      `insert into subscribers (list_id, phone, created_at, state, subscribed_at, opted_in_at, tags)
+       select $1, 2065560000 + n, now(), 'subscribed', now() - interval '1 day', now() - interval '1 day',
               case when n in (1, 20000, 35000) then '{rare}'::text[] else '{}' end
          from generate_series(1, 35000) n`,
       [list.id],

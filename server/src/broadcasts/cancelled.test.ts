@@ -20,8 +20,8 @@ beforeEach(async () => {
 async function broadcast(recipients: number): Promise<number> {
   await ctx.db.exec(
     'fill',
-    `insert into subscribers (list_id, phone, state, subscribed_at, opted_in_at)
-     select $1, 2065560000 + n, 'subscribed', now() - interval '1 day', now() - interval '1 day'
+    `insert into subscribers (list_id, phone, created_at, state, subscribed_at, opted_in_at)
+     select $1, 2065560000 + n, now(), 'subscribed', now() - interval '1 day', now() - interval '1 day'
        from generate_series(1, $2::int) n`,
     [list.id, recipients],
   )

@@ -21,8 +21,8 @@ afterEach(() => database.close())
 const fill = (count: number) =>
   database.db.exec(
     'fill',
-    `insert into subscribers (list_id, phone, state, first_name, custom_fields, tags, subscribed_at, opted_in_at)
-     select $1, 2065560000 + n, 'subscribed', 'Name' || n, jsonb_build_object('team', 'T' || n % 7),
+    `insert into subscribers (list_id, phone, created_at, state, first_name, custom_fields, tags, subscribed_at, opted_in_at)
+     select $1, 2065560000 + n, now(), 'subscribed', 'Name' || n, jsonb_build_object('team', 'T' || n % 7),
             case when n % 3 = 0 then '{third}'::text[] else '{}' end, now() - interval '1 day', now() - interval '1 day'
        from generate_series(1, $2::int) n`,
     [list.id, count],

@@ -165,8 +165,8 @@ describe('faults', () => {
     sending = await startSending({ window: 20, latencyMs: 5 })
     await sending.db.exec(
       'fill',
-      `insert into subscribers (list_id, phone, state, subscribed_at, opted_in_at)
-       select $1, 2065560000 + n, 'subscribed', now() - interval '1 day', now() - interval '1 day' from generate_series(1, 9999) n`,
+      `insert into subscribers (list_id, phone, created_at, state, subscribed_at, opted_in_at)
+       select $1, 2065560000 + n, now(), 'subscribed', now() - interval '1 day', now() - interval '1 day' from generate_series(1, 9999) n`,
       [sending.list.id],
     )
     await Promise.all([sending.startGateway(), sending.startGateway()])

@@ -147,8 +147,8 @@ test('each STOP of a flood is one opt-out with its own wording, with two gateway
   const phones = 600
   await database.db.exec(
     'fill',
-    `insert into subscribers (list_id, phone, state, subscribed_at, opted_in_at)
-     select $1, $2::bigint + n, 'subscribed', '2020-01-01', '2020-01-01' from generate_series(0, $3 - 1) n`,
+    `insert into subscribers (list_id, phone, created_at, state, subscribed_at, opted_in_at)
+     select $1, $2::bigint + n, now(), 'subscribed', '2020-01-01', '2020-01-01' from generate_series(0, $3 - 1) n`,
     [list.id, first, phones],
   )
   const { id: other } = await make.shortCode(database.db, { accountId: list.accountId, code: '88888' })

@@ -34,8 +34,8 @@ test('batches that are of several broadcasts never wait for each other in a circ
   const list = await make.list(db)
   await db.exec(
     'fill',
-    `insert into subscribers (list_id, phone, state, subscribed_at, opted_in_at)
-     select $1, 2065560000 + n, 'subscribed', '2026-01-01', '2026-01-01' from generate_series(1, 1000) n`,
+    `insert into subscribers (list_id, phone, created_at, state, subscribed_at, opted_in_at)
+     select $1, 2065560000 + n, now(), 'subscribed', '2026-01-01', '2026-01-01' from generate_series(1, 1000) n`,
     [list.id],
   )
   const rt = makeRuntime({ db })

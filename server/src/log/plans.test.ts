@@ -120,8 +120,8 @@ async function fillDay(rows: number): Promise<void> {
   const list = await make.list(database.db)
   await database.db.exec(
     'fill_list',
-    `insert into subscribers (list_id, phone, state, subscribed_at, opted_in_at)
-     select $1, 2065560000 + n, 'subscribed', '2030-01-01', '2030-01-01' from generate_series(1, $2) n`,
+    `insert into subscribers (list_id, phone, created_at, state, subscribed_at, opted_in_at)
+     select $1, 2065560000 + n, now(), 'subscribed', '2030-01-01', '2030-01-01' from generate_series(1, $2) n`,
     [list.id, rows],
   )
   const rt = { ...makeRuntime({ db: database.db }), clock: { now: () => new Date(`${day}T12:00:00Z`) } }

@@ -225,8 +225,8 @@ test('the days of messages that may still get receipts are known, the newest fir
   await ctx.db.exec(
     'other_days',
     `insert into messages (account_id, short_code_id, kind, content, consent, part_count, status, logged_on, accepted_at,
-                           closed_at)
-     select account_id, short_code_id, 'system', 'Hi', 'answer', 1, status.word, status.day, now(), status.closed
+                           closed_at, created_at)
+     select account_id, short_code_id, 'system', 'Hi', 'answer', 1, status.word, status.day, now(), status.closed, now()
        from messages,
             (values ('sent', date '2026-01-02', null), ('sent', '2026-01-02', null), ('sending', '2026-01-05', null),
                     ('sent', '2026-01-03', timestamptz '2026-01-06'), ('cancelled', '2026-01-04', null))

@@ -24,7 +24,7 @@ beforeEach(async () => {
   listId = (await make.list(database.db)).id
   await rt.db.exec(
     'fill',
-    `insert into subscribers (list_id, phone, state, tags) select $1, $2 + n, 'subscribed', '{a,b}'
+    `insert into subscribers (list_id, phone, created_at, state, tags) select $1, $2 + n, now(), 'subscribed', '{a,b}'
        from generate_series(0, $3::int - 1) n`,
     [listId, firstPhone, people],
   )

@@ -70,8 +70,8 @@ async function newList(db: Db): Promise<OwnList> {
   const { id: messageId } = await db.one<{ id: number }>(
     'make_message',
     `insert into messages (account_id, list_id, short_code_id, kind, content, consent, part_count, status, logged_on,
-                           accepted_at)
-     values ($1, $2, $3, 'broadcast', 'x', 'subscribed', 1, 'sent', '2026-03-02', now()) returning id`,
+                           accepted_at, created_at)
+     values ($1, $2, $3, 'broadcast', 'x', 'subscribed', 1, 'sent', '2026-03-02', now(), now()) returning id`,
     [list.accountId, list.id, list.shortCodeId],
   )
   return { ...list, messageId }
@@ -168,8 +168,8 @@ describe('a page', () => {
     // one range is full, the others have a number each
     await ctx.db.exec(
       'fill',
-      `insert into subscribers (list_id, phone, state, subscribed_at, opted_in_at)
-       select $1, phone, case when phone % 1000 = 0 then 'unsubscribed' else 'subscribed' end, now(), now()
+      `insert into subscribers (list_id, phone, created_at, state, subscribed_at, opted_in_at)
+       select $1, phone, now(), case when phone % 1000 = 0 then 'unsubscribed' else 'subscribed' end, now(), now()
          from (select 2065500000 + n as phone from generate_series(0, 99999) n
                union all select 2100000000 + n::bigint * 78901 from generate_series(0, 99999) n) p`,
       [list.id],

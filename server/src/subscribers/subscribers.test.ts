@@ -43,8 +43,8 @@ describe('reading one', () => {
       const { id } = await api.db.one<{ id: number }>(
         'make_message',
         `insert into messages (account_id, list_id, short_code_id, kind, content, consent, part_count, status, logged_on,
-                               accepted_at)
-         values ($1, $2, $3, $4, 'x', 'subscribed', 1, 'sent', '2026-03-02', now()) returning id`,
+                               accepted_at, created_at)
+         values ($1, $2, $3, $4, 'x', 'subscribed', 1, 'sent', '2026-03-02', now(), now()) returning id`,
         [api.owner.accountId, listId, api.owner.shortCode.id, kind],
       )
       await api.db.exec(

@@ -60,8 +60,8 @@ async function broadcast(recipients: number): Promise<void> {
   const list = await make.list(database.db)
   await database.db.exec(
     'fill',
-    `insert into subscribers (list_id, phone, state, opt_in_method, subscribed_at, opted_in_at)
-     select $1, 2060000000 + n, 'subscribed', 'api', now() - interval '1 day', now() - interval '1 day'
+    `insert into subscribers (list_id, phone, created_at, state, opt_in_method, subscribed_at, opted_in_at)
+     select $1, 2060000000 + n, now(), 'subscribed', 'api', now() - interval '1 day', now() - interval '1 day'
        from generate_series(1, $2::int) n`,
     [list.id, recipients],
   )

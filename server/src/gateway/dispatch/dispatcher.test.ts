@@ -90,8 +90,8 @@ describe('beside a big broadcast', () => {
     sending = await startSending({ window: 10, binds: 1, latencyMs: 10 })
     await sending.db.exec(
       'fill',
-      `insert into subscribers (list_id, phone, state, subscribed_at, opted_in_at)
-       select $1, 2065570000 + n, 'subscribed', now() - interval '1 day', now() - interval '1 day' from generate_series(1, $2) n`,
+      `insert into subscribers (list_id, phone, created_at, state, subscribed_at, opted_in_at)
+       select $1, 2065570000 + n, now(), 'subscribed', now() - interval '1 day', now() - interval '1 day' from generate_series(1, $2) n`,
       [sending.list.id, bigSize],
     )
     await sending.startGateway()

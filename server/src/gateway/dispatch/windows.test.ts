@@ -28,8 +28,8 @@ const tampa = 8_135_560_000
 const fill = (first: number, count: number) =>
   sending.db.exec(
     'fill',
-    `insert into subscribers (list_id, phone, state, subscribed_at, opted_in_at)
-     select $1, $2::bigint + n, 'subscribed', now() - interval '1 day', now() - interval '1 day'
+    `insert into subscribers (list_id, phone, created_at, state, subscribed_at, opted_in_at)
+     select $1, $2::bigint + n, now(), 'subscribed', now() - interval '1 day', now() - interval '1 day'
        from generate_series(1, $3::int) n`,
     [sending.list.id, first, count],
   )

@@ -64,8 +64,8 @@ test('a slice that is being written when it is paused is paused with it', async 
   // more than the first slice takes
   await database.db.exec(
     'fill',
-    `insert into subscribers (list_id, phone, state, subscribed_at, opted_in_at)
-     select $1, 2535560000 + n, 'subscribed', now() - interval '1 day', now() - interval '1 day'
+    `insert into subscribers (list_id, phone, created_at, state, subscribed_at, opted_in_at)
+     select $1, 2535560000 + n, now(), 'subscribed', now() - interval '1 day', now() - interval '1 day'
        from generate_series(1, 1200) n`,
     [list.id],
   )
