@@ -107,7 +107,7 @@ test('an invalid value is rejected as by the API, and nothing changes', async ()
 test('without a secret key a password is not stored; with a data directory a key is created', async () => {
   writeFileSync(join(folder, 'password'), 'swordfish')
   const add = ['connection', 'add', 'Cedar SMS', '--host', '127.0.0.1', '--password-file', 'password']
-  await expect(run(add, {})).rejects.toThrow('there is no key to seal it with. Set CARILLON_SECRET_KEY')
+  await expect(run(add, {})).rejects.toThrow('no secret key is set. Set CARILLON_SECRET_KEY')
   expect(await listConnections(database.db)).toEqual([])
   writeFileSync(join(folder, 'carillon.json'), JSON.stringify({ product: 'carillon', format: 1, mode: 'sandbox' }))
   expect(await run(add, {})).toBe('Added connection Cedar SMS (1).')
