@@ -20,7 +20,6 @@ export type Pending = {
   usesWindow: boolean
 }
 
-/** Timed-out requests that a late response can still find. */
 /** Timed-out requests that a late response can still match. */
 const MAX_EXPIRED = 4096
 const LAST_SEQUENCE_NUMBER = 0x7fff_ffff
