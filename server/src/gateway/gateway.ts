@@ -69,14 +69,17 @@ export async function startGateway(rt: Runtime): Promise<Gateway> {
   const groups = new BindGroups(
     { rt: { ...rt, db }, gateway: instanceId, leaseMs, responseDeadlineMs },
     {
-      onFree: () => dispatcher.pump(),
+      onFree: (group) => {
+        submitter.slotsFreed(group)
+        dispatcher.pump()
+      },
       onChange: () => dispatcher.pump(),
       onShare: () => dispatcher.lookForWork(),
       onDeliver: (connection, session, pdu) => deliveries.take(connection, session, pdu),
       onLate: (request, response) => submitter.late(request, response),
     },
   )
-  const dispatcher = new Dispatcher({ db, clock, log, sendingRoutes: groups.sendingRoutes, instanceId, leaseMs })
+  const dispatcher = new Dispatcher({ db, clock, log, routes: groups.routes, instanceId, leaseMs })
   const submitter = new Submitter({ db, clock, log }, recorder, new Trace(meter, attempts), dispatcher.pump)
 
   let isPaused: boolean | undefined

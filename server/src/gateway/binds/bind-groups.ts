@@ -22,7 +22,7 @@ export type BindGroupsEvents = BindGroupEvents & {
 
 /** All lines of this gateway, kept equal to the rows that an operator edits: connections, their slots, the routes. */
 export class BindGroups {
-  readonly sendingRoutes: SendingRoutes
+  readonly routes: SendingRoutes
   readonly #options: BindGroupsOptions
   readonly #events: BindGroupEvents
   readonly #groups = new Map<number, BindGroup>()
@@ -47,7 +47,7 @@ export class BindGroups {
         events.onChange()
       },
     }
-    this.sendingRoutes = new SendingRoutes(this.#groups)
+    this.routes = new SendingRoutes(this.#groups)
     this.#slots = new BindSlots({ db: rt.db, log: rt.log, gateway, leaseMs, groups: this.#groups })
     const table = shareTable(rt.db, gateway)
     this.#shares = new Shares(this.#caps, { table, gateway, leaseMs, log: rt.log, onGrow: events.onShare })
@@ -97,7 +97,7 @@ export class BindGroups {
 
   async #follow(): Promise<void> {
     const { rt } = this.#options
-    const [connections, sendingRoutes] = [await this.#load(), await listAllSendingRoutes(rt.db)]
+    const [connections, routes] = [await this.#load(), await listAllSendingRoutes(rt.db)]
     this.#shortCodeCaps = await listShortCodeCaps(rt.db)
     for (const connection of connections) {
       const group = this.#groups.get(connection.id)
@@ -112,8 +112,8 @@ export class BindGroups {
       if (group.connection.enabled) group.apply({ ...group.connection, enabled: false })
       else if (group.owned === 0) this.#groups.delete(id)
     }
-    this.sendingRoutes.set(
-      sendingRoutes,
+    this.routes.set(
+      routes,
       connections.filter((connection) => connection.servesAll).map((connection) => connection.id),
       this.#shortCodeCaps.map(({ shortCodeId }) => shortCodeId),
     )
@@ -138,7 +138,7 @@ export class BindGroups {
       for (const [carrier, most] of Object.entries(carrierMps)) add(carrierCap(id, carrier), most, transmits)
     }
     for (const { shortCodeId, mps } of this.#shortCodeCaps) {
-      add(shortCodeCap(shortCodeId), mps, this.sendingRoutes.isBound(shortCodeId))
+      add(shortCodeCap(shortCodeId), mps, this.routes.isBound(shortCodeId))
     }
     this.#shares.follow(limits, (cap) => ours.has(cap))
   }

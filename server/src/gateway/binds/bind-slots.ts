@@ -137,14 +137,14 @@ export class BindSlots {
 
   /** Whether others should try: we have had slots of this connection for long, and none of them would bind. */
   #isFruitless(group: BindGroup, now: number): boolean {
-    const patienceMs = fruitlessLeases * this.#options.leaseMs
+    const maxDelayMs = fruitlessLeases * this.#options.leaseMs
     const { id, version } = group.connection
     const given = this.#fruitless.get(id)
-    if (given?.version === version && now - given.since < patienceMs) return true
+    if (given?.version === version && now - given.since < maxDelayMs) return true
     this.#fruitless.delete(id)
     const slots = [...group.slots]
     if (!this.#isShared || slots.length === 0) return false
-    if (slots.some((bind) => bind.bound || now - bind.lastBoundAt < patienceMs)) return false
+    if (slots.some((bind) => bind.bound || now - bind.lastBoundAt < maxDelayMs)) return false
     this.#fruitless.set(id, { since: now, version })
     this.#giveUp(group, 0)
     return true

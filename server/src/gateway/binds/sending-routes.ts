@@ -30,9 +30,9 @@ export class SendingRoutes {
     const before = this.#ofCodes
     const ofCodes = new Map<number, SendingRoute[]>()
     for (const row of table) {
-      const sendingRoutes = ofCodes.get(row.shortCodeId) ?? []
-      ofCodes.set(row.shortCodeId, sendingRoutes)
-      sendingRoutes.push(keep(before.get(row.shortCodeId), row))
+      const routes = ofCodes.get(row.shortCodeId) ?? []
+      ofCodes.set(row.shortCodeId, routes)
+      routes.push(keep(before.get(row.shortCodeId), row))
     }
     this.#ofCodes = ofCodes
     this.#capped = capped
@@ -44,14 +44,14 @@ export class SendingRoutes {
    * none while there is none to be used.
    */
   inTurn(shortCodeId: number, now: number): BindGroup[] {
-    const sendingRoutes = this.#routesOf(shortCodeId)
+    const routes = this.#routesOf(shortCodeId)
     const usable: Array<{ group: BindGroup; route: SendingRoute }> = []
-    for (const route of sendingRoutes) {
+    for (const route of routes) {
       // they stand in the order of their tiers
       if (usable[0] && route.tier > usable[0].route.tier) break
       const group = this.#groups.get(route.connectionId)
       const isUsable = (group?.isUsable(now) && !group.capsFor(shortCodeId).isClosed) ?? false
-      if (isUsable && !route.wasUsable) route.turn = Math.max(route.turn, lowestTurn(sendingRoutes, route))
+      if (isUsable && !route.wasUsable) route.turn = Math.max(route.turn, lowestTurn(routes, route))
       route.wasUsable = isUsable
       if (group && isUsable) usable.push({ group, route })
     }
@@ -60,8 +60,8 @@ export class SendingRoutes {
 
   /** Counts texts that took this line, for the weights. Those that it stood in for have nothing to make up for. */
   count(shortCodeId: number, group: BindGroup, texts: number, passedOver: readonly BindGroup[] = []): void {
-    const sendingRoutes = this.#routesOf(shortCodeId)
-    const routeOf = ({ connection }: BindGroup) => sendingRoutes.find((each) => each.connectionId === connection.id)
+    const routes = this.#routesOf(shortCodeId)
+    const routeOf = ({ connection }: BindGroup) => routes.find((each) => each.connectionId === connection.id)
     const route = routeOf(group)
     if (!route) return
     for (const each of passedOver) {
@@ -89,8 +89,8 @@ export class SendingRoutes {
   }
 
   /** Whether any line of this short code has caps for carriers. */
-  asksForCarriers(shortCodeId: number): boolean {
-    return this.#groupsOf(shortCodeId).some((group) => group.asksForCarriers)
+  needsCarriers(shortCodeId: number): boolean {
+    return this.#groupsOf(shortCodeId).some((group) => group.needsCarriers)
   }
 
   /** The short codes of which canSend is true; undefined when there are none. */
@@ -122,9 +122,9 @@ function keep(
 }
 
 /** One that was away must not make up for it: it begins where the others are. */
-function lowestTurn(sendingRoutes: SendingRoute[], except: SendingRoute): number {
+function lowestTurn(routes: SendingRoute[], except: SendingRoute): number {
   let lowest = Number.POSITIVE_INFINITY
-  for (const route of sendingRoutes) {
+  for (const route of routes) {
     if (route !== except && route.tier === except.tier && route.wasUsable) lowest = Math.min(lowest, route.turn)
   }
   return lowest === Number.POSITIVE_INFINITY ? 0 : lowest

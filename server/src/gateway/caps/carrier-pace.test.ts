@@ -1,66 +1,66 @@
 import { expect, test } from 'vitest'
 import { CarrierPace } from './carrier-pace.ts'
 
-/** Plays a carrier that takes so many a second, and answers how many it took and how many it refused. */
-function play(slowDown: CarrierPace, perSecond: number, seconds: number, from: number) {
-  let [taken, refused, inSecond, second] = [0, 0, 0, -1]
+/** Plays a carrier that takes `perSecond`, and returns how many texts it took and how many it throttled. */
+function play(pace: CarrierPace, perSecond: number, seconds: number, from: number) {
+  let [taken, throttled, inSecond, second] = [0, 0, 0, -1]
   for (let now = from; now < from + seconds * 1_000; now += 10) {
     if (Math.floor(now / 1_000) !== second) [second, inSecond] = [Math.floor(now / 1_000), 0]
-    const submits = Math.min(50, slowDown.free(now))
-    slowDown.take(submits)
+    const submits = Math.min(50, pace.free(now))
+    pace.take(submits)
     for (let n = 0; n < submits; n++) {
       if (inSecond++ < perSecond) {
         taken++
-        slowDown.accepted(now)
+        pace.accepted(now)
       } else {
-        refused++
-        slowDown.refused(now)
+        throttled++
+        pace.throttled(now)
       }
     }
   }
-  return { taken, refused }
+  return { taken, throttled }
 }
 
-test('nothing slows a line down that is never refused', () => {
-  expect(play(new CarrierPace(), 1e9, 2, 0)).toEqual({ taken: 10_000, refused: 0 })
+test('a bind group that is never throttled has no limit', () => {
+  expect(play(new CarrierPace(), 1e9, 2, 0)).toEqual({ taken: 10_000, throttled: 0 })
 })
 
-test('a line that is refused soon sends nearly what its carrier takes, and little more', () => {
-  const slowDown = new CarrierPace()
-  play(slowDown, 100, 3, 0)
-  const { taken, refused } = play(slowDown, 100, 20, 3_000)
+test('a bind group that is throttled soon writes nearly what its carrier takes, and little more', () => {
+  const pace = new CarrierPace()
+  play(pace, 100, 3, 0)
+  const { taken, throttled } = play(pace, 100, 20, 3_000)
   expect(taken).toBeGreaterThan(1_500)
-  expect(refused).toBeLessThan(100)
+  expect(throttled).toBeLessThan(100)
 })
 
-test('a few refusals among many answers are not our pace', () => {
-  const slowDown = new CarrierPace()
+test('a few throttled texts among many responses do not cut the pace', () => {
+  const pace = new CarrierPace()
   for (let n = 0; n < 20_000; n++) {
-    if (n % 20 === 0) slowDown.refused(n)
-    else slowDown.accepted(n)
+    if (n % 20 === 0) pace.throttled(n)
+    else pace.accepted(n)
   }
-  expect(slowDown.perSecond).toBe(Number.POSITIVE_INFINITY)
+  expect(pace.perSecond).toBe(Number.POSITIVE_INFINITY)
   for (let n = 0; n < 100; n++) {
-    if (n % 20 === 0) slowDown.refused(30_000 + n * 100)
-    else slowDown.accepted(30_000 + n * 100)
+    if (n % 20 === 0) pace.throttled(30_000 + n * 100)
+    else pace.accepted(30_000 + n * 100)
   }
-  expect(slowDown.perSecond).toBe(Number.POSITIVE_INFINITY)
+  expect(pace.perSecond).toBe(Number.POSITIVE_INFINITY)
 })
 
-test('one burst of refusals cuts once', () => {
-  const slowDown = new CarrierPace()
-  for (let n = 0; n < 100; n++) slowDown.accepted(1_000)
-  for (let n = 0; n < 50; n++) slowDown.refused(1_000 + n)
-  expect(slowDown.perSecond).toBe(80)
-  slowDown.refused(1_600)
-  expect(slowDown.perSecond).toBeLessThan(80)
+test('one burst of throttled texts cuts the pace once', () => {
+  const pace = new CarrierPace()
+  for (let n = 0; n < 100; n++) pace.accepted(1_000)
+  for (let n = 0; n < 50; n++) pace.throttled(1_000 + n)
+  expect(pace.perSecond).toBe(80)
+  pace.throttled(1_600)
+  expect(pace.perSecond).toBeLessThan(80)
 })
 
-test('it never stands still, and forgets', () => {
-  const slowDown = new CarrierPace()
-  for (let now = 0; now < 60_000; now += 400) slowDown.refused(now)
-  expect(slowDown.perSecond).toBeGreaterThanOrEqual(1)
-  expect(slowDown.freeAt(60_000) - 60_000).toBeLessThanOrEqual(1_000)
-  expect(slowDown.free(61_000)).toBe(1)
-  expect(slowDown.free(100_000)).toBe(Number.POSITIVE_INFINITY)
+test('the pace is never zero, and the limit is dropped after a while', () => {
+  const pace = new CarrierPace()
+  for (let now = 0; now < 60_000; now += 400) pace.throttled(now)
+  expect(pace.perSecond).toBeGreaterThanOrEqual(1)
+  expect(pace.freeAt(60_000) - 60_000).toBeLessThanOrEqual(1_000)
+  expect(pace.free(61_000)).toBe(1)
+  expect(pace.free(100_000)).toBe(Number.POSITIVE_INFINITY)
 })

@@ -43,7 +43,7 @@ export class CarrierPace {
     this.#accepted++
   }
 
-  refused(now: number): void {
+  throttled(now: number): void {
     this.#roll(now)
     this.#refused++
     const taken = this.#accepted + this.#acceptedBefore

@@ -10,10 +10,10 @@ import type { SendingRoutes } from '../binds/sending-routes.ts'
 import type { LeasedChunk } from '../submit/leased-chunk.ts'
 import { Claims } from './claims.ts'
 
-const sendingRoutes = {
+const routes = {
   pace: Number.POSITIVE_INFINITY,
   sendable: () => ({ allBut: true, ids: [] }),
-  asksForCarriers: () => false,
+  needsCarriers: () => false,
 } as unknown as SendingRoutes
 
 let database: TestDatabase
@@ -43,7 +43,7 @@ beforeEach(async () => {
     db: { ...db, many: watched as Db['many'] },
     clock,
     log,
-    sendingRoutes,
+    routes,
     instanceId,
     leaseMs: 60_000,
     pollMs: 3_600_000,
@@ -74,7 +74,7 @@ const left = () => leased.reduce((sum, each) => sum + each.left, 0)
 /** So many of what is in hand are texted. */
 function text(recipients: number): void {
   for (const each of leased) {
-    const taken = each.take(Math.min(recipients, each.left), 0).length
+    const taken = each.take(Math.min(recipients, each.left)).length
     recipients -= taken
   }
   leased = leased.filter((each) => each.left > 0)

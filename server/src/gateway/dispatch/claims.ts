@@ -16,7 +16,7 @@ export type ClaimsOptions = {
   db: Db
   clock: Clock
   log: Logger
-  sendingRoutes: SendingRoutes
+  routes: SendingRoutes
   instanceId: string
   leaseMs: number
   /** All that is in hand. */
@@ -132,7 +132,7 @@ export class Claims {
   }
 
   get #enoughRows(): number {
-    return Math.min(mostRows, Math.max(fewRows, (this.#options.sendingRoutes.pace * claimAheadMs) / 1_000))
+    return Math.min(mostRows, Math.max(fewRows, (this.#options.routes.pace * claimAheadMs) / 1_000))
   }
 
   /** Chunks of one text, the short codes that have enough of these, and recipients of broadcasts, in all and of each. */
@@ -156,10 +156,10 @@ export class Claims {
 
   /** Answers whether to ask again at once. */
   async #claimUrgent(): Promise<boolean> {
-    const { db, clock, sendingRoutes, instanceId, leaseMs } = this.#options
+    const { db, clock, routes, instanceId, leaseMs } = this.#options
     const { singles, crowded } = this.#inHand()
     const limit = Math.min(singlesAtOnce, mostSingles - singles)
-    const codes = without(sendingRoutes.sendable(), crowded)
+    const codes = without(routes.sendable(), crowded)
     this.#passedOver = crowded
     this.#urgent.isDrained = true
     if (!codes || limit <= 0) return false
@@ -173,8 +173,8 @@ export class Claims {
   }
 
   async #claimBroadcasts(): Promise<boolean> {
-    const { db, clock, sendingRoutes, instanceId, leaseMs } = this.#options
-    const codes = sendingRoutes.sendable()
+    const { db, clock, routes, instanceId, leaseMs } = this.#options
+    const codes = routes.sendable()
     const { rows, broadcasts } = this.#inHand()
     const chunksInHand = [...broadcasts.values()].reduce((sum, { chunks }) => sum + chunks, 0)
     if (!codes || chunksInHand >= mostBroadcastChunks) return false
@@ -199,15 +199,15 @@ export class Claims {
   }
 
   async #hold(chunks: Chunk[], leaseUntil: number): Promise<void> {
-    const { db, log, sendingRoutes, leaseMs, take } = this.#options
+    const { db, log, routes, leaseMs, take } = this.#options
     for (const chunk of chunks) {
       if (chunk.epoch > 1) {
         const abandoned = await abandonSubmitting(db, chunk)
         if (abandoned > 0) log.warn({ chunk: chunk.id }, 'took a chunk over with texts in doubt')
       }
-      const asksForCarriers = sendingRoutes.asksForCarriers(chunk.shortCodeId)
-      const queue = await (asksForCarriers ? listQueuedWithCarriers(db, chunk) : listQueued(db, chunk))
-      take(new LeasedChunk(chunk, queue, leaseUntil, leaseMs, asksForCarriers))
+      const needsCarriers = routes.needsCarriers(chunk.shortCodeId)
+      const queue = await (needsCarriers ? listQueuedWithCarriers(db, chunk) : listQueued(db, chunk))
+      take(new LeasedChunk(chunk, queue, leaseUntil, leaseMs, needsCarriers))
     }
   }
 }

@@ -102,7 +102,7 @@ export class StatusQueries {
   async #ask(group: BindGroup, { logId, spelling, shortCode }: Unheard): Promise<ResponsePdu | undefined> {
     const { connection } = group
     try {
-      return await group.ask(querySm({ message_id: spelling, ...sourceAddress(shortCode, connection) }))
+      return await group.query(querySm({ message_id: spelling, ...sourceAddress(shortCode, connection) }))
     } catch (error) {
       const silent = this.#silent.get(connection.id)
       this.#silent.set(connection.id, { logId, asks: silent?.logId === logId ? silent.asks + 1 : 1 })

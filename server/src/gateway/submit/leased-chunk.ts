@@ -1,19 +1,22 @@
 import type { Chunk, Recipient } from '../../log/chunk.ts'
+import { lanes } from '../../messages/messages.ts'
 import type { BindGroup } from '../binds/bind-group.ts'
 import { leaseTiming } from '../timing.ts'
 import { ChunkEncoder } from './chunk-encoder.ts'
 
-type Retry = { recipient: Recipient; notBefore: number }
 type Among = (recipient: Recipient) => boolean
 
-/** A chunk under lease: who is still to be texted, and how many texts are on their way. */
+/** A chunk under lease: the recipients still to be texted, and how many texts are on their way. */
 export class LeasedChunk {
   readonly chunk: Chunk
-  // by connection, as long as it is not changed
-  readonly #texts = new Map<number, { version: number; text: ChunkEncoder; pduCount: number }>()
+  // by connection, until its row changes
+  readonly #encoders = new Map<number, { version: number; encoder: ChunkEncoder; pduCount: number }>()
   #queue: Recipient[]
   #next = 0
-  #retries: Retry[] = []
+  // to be marked again, before all others
+  #again: Recipient[] = []
+  // in the waiting room: #again gets them later
+  #expected = 0
   /** Texts that are marked and not yet recorded as sent, bounced, unknown or queued again. */
   open = 0
   /** Another gateway has it, or it is closed: nothing more is sent from it. */
@@ -22,12 +25,12 @@ export class LeasedChunk {
   cancelled = false
   leaseUntil: number
   readonly #reserveMs: number
-  /** A connection asks by now for what was not asked for when it was leased. */
+  /** A connection got caps for carriers after this chunk was leased without the carriers of its handsets. */
   mustBeListedAnew = false
-  /** Since when there has been no line that could take it (monotonic milliseconds). */
+  /** Since when no bind group could take it (monotonic milliseconds). */
   strandedSince: number | undefined
 
-  /** Whether it is known whose handsets they have. */
+  /** Whether the carriers of its handsets are known. */
   readonly knowsCarriers: boolean
 
   constructor(chunk: Chunk, queue: Recipient[], leaseUntil: number, leaseMs: number, knowsCarriers = false) {
@@ -38,15 +41,20 @@ export class LeasedChunk {
     this.#reserveMs = leaseTiming(leaseMs).reserveMs
   }
 
-  /** Its texts as this line wants them, and how many PDUs the longest of them takes. */
-  textsFor({ connection }: BindGroup): { text: ChunkEncoder; pduCount: number } {
-    const known = this.#texts.get(connection.id)
+  /** Whether its texts go before those of broadcasts. */
+  get isUrgent(): boolean {
+    return this.chunk.lane !== lanes.broadcast
+  }
+
+  /** The encoder of its texts for this bind group, and the number of PDUs of the longest one. */
+  encoderFor({ connection }: BindGroup): { encoder: ChunkEncoder; pduCount: number } {
+    const known = this.#encoders.get(connection.id)
     if (known?.version === connection.version) return known
-    const text = new ChunkEncoder(this.chunk, connection)
+    const encoder = new ChunkEncoder(this.chunk, connection)
     let pduCount = 1
-    for (const recipient of this.#queue) pduCount = Math.max(pduCount, text.pduCount(recipient))
-    const made = { version: connection.version, text, pduCount }
-    this.#texts.set(connection.id, made)
+    for (const recipient of this.#queue) pduCount = Math.max(pduCount, encoder.pduCount(recipient))
+    const made = { version: connection.version, encoder, pduCount }
+    this.#encoders.set(connection.id, made)
     return made
   }
 
@@ -55,35 +63,37 @@ export class LeasedChunk {
     return !this.lost && now < this.leaseUntil - this.#reserveMs
   }
 
-  /** Whether what is left of a text that has begun may be written now: no mark asks again whether it may. */
-  mayGoOn(now: number): boolean {
+  /** Whether further parts of a text may be written now: no mark checks the message again for them. */
+  mayContinue(now: number): boolean {
     return !this.cancelled && this.mayWrite(now)
   }
 
   /** Recipients that can be marked now, of all or of these. */
-  ready(now: number, among?: Among): number {
-    let ready = among ? 0 : this.#queue.length - this.#next
-    if (among) for (let at = this.#next; at < this.#queue.length; at++) if (among(this.#queue[at] as Recipient)) ready++
-    for (const { recipient, notBefore } of this.#retries) if (notBefore <= now && (!among || among(recipient))) ready++
+  ready(among?: Among): number {
+    if (!among) return this.#queue.length - this.#next + this.#again.length
+    let ready = 0
+    for (let at = this.#next; at < this.#queue.length; at++) if (among(this.#queue[at] as Recipient)) ready++
+    for (const recipient of this.#again) if (among(recipient)) ready++
     return ready
   }
 
   /** Recipients left, those that wait for a retry included. */
   get left(): number {
-    return this.#queue.length - this.#next + this.#retries.length
+    return this.#queue.length - this.#next + this.#again.length + this.#expected
   }
 
   get finished(): boolean {
     return this.left === 0 && this.open === 0
   }
 
-  /** The next recipients, of all or of these, in ascending order of their ids, retries that are due before all others. */
-  take(count: number, now: number, among?: Among): Recipient[] {
-    if (this.#retries.length > 0) {
-      const isDue = ({ recipient, notBefore }: Retry) => notBefore <= now && (!among || among(recipient))
-      const chosen = new Set(this.#retries.filter(isDue).slice(0, count))
-      this.#retries = this.#retries.filter((retry) => !chosen.has(retry))
-      if (chosen.size > 0) return [...chosen].map(({ recipient }) => recipient).sort((a, b) => a.id - b.id)
+  /** The next recipients, of all or of these, in ascending order of their ids; retries before all others. */
+  take(count: number, among?: Among): Recipient[] {
+    if (this.#again.length > 0) {
+      const chosen = new Set((among ? this.#again.filter(among) : this.#again).slice(0, count))
+      if (chosen.size > 0) {
+        this.#again = this.#again.filter((recipient) => !chosen.has(recipient))
+        return [...chosen].sort((a, b) => a.id - b.id)
+      }
     }
     if (among) return this.#pick(count, among)
     const rest = this.#queue.slice(this.#next, this.#next + count)
@@ -104,7 +114,14 @@ export class LeasedChunk {
     return picked
   }
 
-  retry(recipients: Recipient[], notBefore: number): void {
-    for (const recipient of recipients) this.#retries.push({ recipient, notBefore })
+  /** So many recipients are queued again, and wait for their retry elsewhere. */
+  expect(count: number): void {
+    this.#expected += count
+  }
+
+  /** These recipients, which were expected, may be marked again. */
+  offerAgain(recipients: Recipient[]): void {
+    this.#expected -= recipients.length
+    this.#again.push(...recipients)
   }
 }

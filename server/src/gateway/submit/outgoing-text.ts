@@ -2,53 +2,62 @@ import type { Recipient } from '../../log/chunk.ts'
 import type { Session } from '../../smpp/session.ts'
 import type { BindGroup } from '../binds/bind-group.ts'
 import type { CapSet } from '../caps/caps.ts'
+import { timing } from '../timing.ts'
 import type { ChunkEncoder, EncodedText } from './chunk-encoder.ts'
 import type { LeasedChunk } from './leased-chunk.ts'
+import { initialState, type TextEvent, type TextState, transition } from './text-state.ts'
 
-/** One text on its way: which of its parts are answered, and how. */
-export type Flight = {
-  leased: LeasedChunk
+const { markFreshMs } = timing
+
+type Mark = Pick<OutgoingText, 'leased' | 'group' | 'recipient' | 'encoder' | 'caps' | 'allowedAt' | 'validity'>
+
+/** One marked text on its way to the carrier: where it goes, what it is made of, and its state. */
+export class OutgoingText {
+  readonly leased: LeasedChunk
   /** All its parts go this way. */
-  group: BindGroup
+  readonly group: BindGroup
+  readonly recipient: Recipient
+  readonly encoder: ChunkEncoder
+  readonly encoded: EncodedText
+  /** Those of today: they change while no token of them is reserved. */
   caps: CapSet
-  /** Which all its parts take while it has room. */
-  bind: Session | undefined
-  recipient: Recipient
-  text: ChunkEncoder
-  encoded: EncodedText
+  /** The bind that all its parts take while it has a free window slot. */
+  bind: Session | undefined = undefined
+  /** How long the carrier may try to deliver it, as a PDU says it. */
   validity: string
-  unanswered: number
-  accepted: number
-  /** The first status that refused a part for good. */
-  refusal: number | undefined
-  /** Parts that certainly did not go out yet: there were too few places, or the SMSC asked us to come again. */
-  returned: number[]
-  retryMs: number
-  /** The status of a part that is to be tried again later. */
-  trouble: number | undefined
-  /** How often parts were tried again beside others that the carrier has. */
-  partTries: number
-  inDoubt: boolean
-  /** When it was last asked whether it may go out (monotonic milliseconds). */
+  /** When the database was last asked whether it may be written (monotonic milliseconds). */
   allowedAt: number
-}
+  state: TextState
 
-type FlightPlan = Pick<Flight, 'leased' | 'group' | 'recipient' | 'text' | 'caps' | 'allowedAt'>
+  /** A text that is marked, with window slots and tokens reserved for its first `count` parts. */
+  constructor(mark: Mark, count: number) {
+    this.leased = mark.leased
+    this.group = mark.group
+    this.recipient = mark.recipient
+    this.encoder = mark.encoder
+    this.encoded = mark.encoder.encode(mark.recipient)
+    this.caps = mark.caps
+    this.validity = mark.validity
+    this.allowedAt = mark.allowedAt
+    this.state = initialState(this.parts, Math.min(count, this.parts))
+  }
 
-/** A text that is marked, before any of its parts is written. */
-export function makeFlight(plan: FlightPlan): Flight {
-  return {
-    ...plan,
-    bind: undefined,
-    encoded: plan.text.encode(plan.recipient),
-    validity: '',
-    unanswered: 0,
-    accepted: 0,
-    refusal: undefined,
-    returned: [],
-    retryMs: 0,
-    trouble: undefined,
-    partTries: 0,
-    inDoubt: false,
+  get parts(): number {
+    return this.encoded.pdus.length
+  }
+
+  get isUrgent(): boolean {
+    return this.leased.isUrgent
+  }
+
+  /** Whether the chunk is still ours, and the mark that allowed the text is fresh. */
+  mayWrite(now: number): boolean {
+    return this.leased.mayWrite(now) && now - this.allowedAt < markFreshMs
+  }
+
+  /** Moves to the state after an event, and returns that state. */
+  apply(event: TextEvent): TextState {
+    this.state = transition(this.state, event, { parts: this.parts, attempt: this.leased.chunk.attempt })
+    return this.state
   }
 }

@@ -1,88 +1,99 @@
-import type { Logger } from 'pino'
-import type { Db } from '../../db/db.ts'
-import type { Clock } from '../../lib/clock.ts'
 import { listStillAllowed } from '../../log/partial-sends.queries.ts'
+import type { Runtime } from '../../runtime.ts'
+import type { BindGroup } from '../binds/bind-group.ts'
+import type { CapSet } from '../caps/caps.ts'
 import { timing } from '../timing.ts'
-import type { Flight } from './outgoing-text.ts'
+import type { OutgoingText } from './outgoing-text.ts'
+import type { WaitingRest, WaitingRoom } from './waiting-room.ts'
 
 const { consentFreshMs, partialSendMaxMs } = timing
 
-type Begun = { flight: Flight; notBefore: number; since: number }
-
-export type PartialSendsOptions = {
-  db: Db
-  clock: Clock
-  log: Logger
+export type PartialSendsOptions = Pick<Runtime, 'db' | 'clock' | 'log'> & {
+  room: WaitingRoom
+  /** Window slots and tokens are reserved for this part. */
+  write(text: OutgoingText, part: number): void
   /** The rest of this text must not be written any more. */
-  end(flight: Flight): void
-  /** There may be something to write now. */
+  onAbandon(text: OutgoingText): void
+  /** Another rest may be written now. */
   onChange(): void
 }
 
 /**
- * Texts of which some parts are with the carrier, while the others wait for their turn. They cannot be queued again, so no
- * mark asks for them a second time: whether the others may follow is asked here.
+ * Continues the texts that the carrier has in part. They cannot be queued again, so no mark checks consent a second time for
+ * their other parts; this does.
  */
 export class PartialSends {
   readonly #options: PartialSendsOptions
-  #waiting: Begun[] = []
 
   constructor(options: PartialSendsOptions) {
     this.#options = options
   }
 
-  /** The rest of this text is to be written as soon as `afterMs` are over. */
-  add(flight: Flight, afterMs: number): void {
-    const now = performance.now()
-    this.#waiting.push({ flight, notBefore: now + afterMs, since: now })
-    setTimeout(this.#options.onChange, afterMs)
-  }
-
-  /** There was no room for it now. */
-  putBack(begun: Begun): void {
-    this.#waiting.push(begun)
-  }
-
-  /** Takes out those that may be written now; asks for those of which that is not known, and ends those that may not. */
-  take(now: number): Begun[] {
-    if (this.#waiting.length === 0) return []
-    const due = this.#waiting.filter((begun) => begun.notBefore <= now)
-    this.#waiting = this.#waiting.filter((begun) => begun.notBefore > now)
-    const going: Begun[] = []
-    const unsure: Begun[] = []
-    for (const begun of due) {
-      const { flight, since } = begun
-      if (!flight.leased.mayGoOn(now) || (!flight.group.transmits && now - since > partialSendMaxMs))
-        this.#options.end(flight)
-      else (now - flight.allowedAt < consentFreshMs ? going : unsure).push(begun)
+  /**
+   * Writes what there is room for. Returns the bind groups with too few window slots and the caps with too few tokens for the
+   * rest; `onTokens` is called with the time at which caps will have some.
+   */
+  resume(now: number, onTokens: (at: number) => void): Set<BindGroup | CapSet> {
+    const full = new Set<BindGroup | CapSet>()
+    const rests = this.#options.room.takeRests()
+    if (rests.length === 0) return full
+    const unchecked: WaitingRest[] = []
+    for (const rest of rests) {
+      const { text, since } = rest
+      const isOver = !text.group.transmits && now - since > partialSendMaxMs
+      if (isOver || !text.leased.mayContinue(now)) this.#options.onAbandon(text)
+      else if (now - text.allowedAt >= consentFreshMs) unchecked.push(rest)
+      else this.#resumeText(rest, now, full, onTokens)
     }
-    for (const texts of Map.groupBy(unsure, ({ flight }) => flight.leased).values()) void this.#ask(texts)
-    return going
+    for (const texts of Map.groupBy(unchecked, ({ text }) => text.leased).values()) void this.#check(texts)
+    return full
   }
 
-  async #ask(texts: Begun[]): Promise<void> {
-    const { db, clock, log, end, onChange } = this.#options
+  #resumeText(rest: WaitingRest, now: number, full: Set<BindGroup | CapSet>, onTokens: (at: number) => void): void {
+    const { text } = rest
+    const { group, leased, recipient, state } = text
+    if (state.name !== 'partial') return
+    const { pending } = state
+    // none of its tokens is reserved, so the caps may be those of today
+    text.caps = group.capsFor(leased.chunk.shortCodeId, group.carrierOf(recipient))
+    const [slots, tokens] = [group.windowSlots.free(), text.caps.free(now)]
+    if (slots < pending.length) full.add(group)
+    if (tokens < pending.length) {
+      full.add(text.caps)
+      text.caps.want(now, pending.length)
+      onTokens(text.caps.freeAt(now, 1))
+    }
+    const room = Math.min(slots, tokens, pending.length)
+    if (room === 0) {
+      this.#options.room.putBack(rest)
+      return
+    }
+    group.reserve(room, text.caps)
+    text.bind = undefined
+    text.validity = text.encoder.validityAt(this.#options.clock.now())
+    text.apply({ kind: 'resumed', count: room })
+    for (const part of pending.slice(0, room)) this.#options.write(text, part)
+  }
+
+  async #check(rests: WaitingRest[]): Promise<void> {
+    const { db, clock, log, room, onAbandon, onChange } = this.#options
     const asked = performance.now()
-    const recipients = texts.map(({ flight }) => flight.recipient)
-    const chunk = texts[0]?.flight.leased.chunk
+    const chunk = rests[0]?.text.leased.chunk
     if (!chunk) return
     try {
+      const recipients = rests.map(({ text }) => text.recipient)
       const allowed = new Set(await listStillAllowed(db, chunk, recipients, clock.now()))
-      for (const begun of texts) {
-        const { flight } = begun
-        if (!allowed.has(flight.recipient.id)) {
-          end(flight)
-          continue
-        }
-        flight.allowedAt = asked
-        this.#waiting.push(begun)
+      for (const rest of rests) {
+        const { text } = rest
+        if (allowed.has(text.recipient.id)) {
+          text.allowedAt = asked
+          room.putBack(rest)
+        } else onAbandon(text)
       }
       onChange()
     } catch (error) {
-      log.warn({ err: error, chunk: chunk.id }, 'could not ask whether texts may go on, trying again')
-      const notBefore = performance.now() + consentFreshMs
-      for (const begun of texts) this.#waiting.push({ ...begun, notBefore })
-      setTimeout(onChange, consentFreshMs)
+      log.warn({ err: error, chunk: chunk.id }, 'failed to check consent for further parts, retrying')
+      for (const rest of rests) room.putBack(rest, consentFreshMs)
     }
   }
 }

@@ -13,18 +13,18 @@ const { recordBatchMs } = timing
 
 type Entry<T> = T & { day: string; recorded: () => void }
 type AcceptedBy = Accepted & { connectionId: number }
-type Retried = { logId: number; chunk: Chunk; afterMs: number }
+type Delayed = { logId: number; chunk: Chunk; afterMs: number }
 
-/** Rows of one write: fewer cost more commits, more put more in doubt when the process dies. */
+/** Rows of one write: fewer cost more commits, more leave more unknown when the process dies (measured: 250-500). */
 const batchSize = 400
 
-/** Writes down what came of each submit_sm, in batches, and tries again for as long as the database is away. */
+/** Records the outcome of each text in batches, and retries while the database is away. */
 export class Recorder {
   readonly #accepted: Batcher<Entry<AcceptedBy>>
-  readonly #refused: Batcher<Entry<Rejected>>
+  readonly #rejected: Batcher<Entry<Rejected>>
   readonly #unknown: Batcher<Entry<{ logId: number }>>
-  readonly #retried: Batcher<Entry<Retried>>
-  // ids that are on their way into the database, and who waits for them
+  readonly #delayed: Batcher<Entry<Delayed>>
+  // ids that are on their way into the database, and the receipts that wait for them
   readonly #pendingIds = new Map<string, Array<() => void>>()
 
   constructor(rt: Pick<Runtime, 'db' | 'clock' | 'log'>) {
@@ -41,17 +41,17 @@ export class Recorder {
           for (const [day, entries] of byDay(batch)) await retryLostRaces(() => write(day, entries))
           for (const entry of batch) entry.recorded()
         },
-        onFailure: (error) => log.warn({ err: error }, 'could not record what came of texts, trying again'),
+        onFailure: (error) => log.warn({ err: error }, 'failed to record outcomes of texts, retrying'),
         isPermanent: isBadValue,
         giveUp(entry, error) {
-          log.error({ err: error, row: entry.logId }, 'cannot record what came of a text; it will end as unknown')
+          log.error({ err: error, row: entry.logId }, 'outcome of a text cannot be recorded; it ends as unknown')
           entry.recorded()
         },
       })
     this.#accepted = batcher(async (day, batch) => {
       for (const [connectionId, parts] of byConnection(batch)) await markSent(db, day, connectionId, parts)
     }, 2)
-    this.#refused = batcher((day, batch) => recordRejected(rt, day, batch), 1)
+    this.#rejected = batcher((day, batch) => recordRejected(rt, day, batch), 1)
     this.#unknown = batcher(
       (day, batch) =>
         markUnknown(
@@ -61,7 +61,7 @@ export class Recorder {
         ),
       1,
     )
-    this.#retried = batcher(async (_, batch) => {
+    this.#delayed = batcher(async (_, batch) => {
       for (const [chunk, entries] of Map.groupBy(batch, (entry) => entry.chunk)) {
         const dueAt = new Date(clock.now().getTime() + Math.max(...entries.map((entry) => entry.afterMs)))
         await queueForLater(
@@ -74,9 +74,9 @@ export class Recorder {
     }, 1)
   }
 
-  /** A text was refused for now, and is to be tried again after so long. */
-  retried(entry: Entry<Retried>): void {
-    this.#retried.add(entry)
+  /** A text was rejected for now, and is queued again in a chunk of its own that is due after the delay. */
+  delayed(entry: Entry<Delayed>): void {
+    this.#delayed.add(entry)
   }
 
   /** A part was accepted; `recorded` is called when that is durable. */
@@ -93,12 +93,12 @@ export class Recorder {
     this.#accepted.add(entry)
   }
 
-  /** A text was refused for good. */
-  refused(entry: Entry<Rejected>): void {
-    this.#refused.add(entry)
+  /** A text was rejected for good. */
+  rejected(entry: Entry<Rejected>): void {
+    this.#rejected.add(entry)
   }
 
-  /** A text was submitted and no answer came. */
+  /** A text was submitted and no response came. */
   unknown(entry: Entry<{ logId: number }>): void {
     this.#unknown.add(entry)
   }
@@ -116,9 +116,9 @@ export class Recorder {
   async flushed(): Promise<void> {
     await Promise.all([
       this.#accepted.flushed(),
-      this.#refused.flushed(),
+      this.#rejected.flushed(),
       this.#unknown.flushed(),
-      this.#retried.flushed(),
+      this.#delayed.flushed(),
     ])
   }
 }
