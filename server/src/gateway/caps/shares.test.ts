@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import fc from 'fast-check'
 import { pino } from 'pino'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest'
 import { freshDatabase, type TestDatabase } from '../../../test/database.ts'
 import { ShareWorld } from '../../../test/share-world.ts'
 import { waitFor } from '../../../test/wait-for.ts'
@@ -48,6 +48,14 @@ describe('a cap is divided', () => {
 })
 
 describe('over several gateways', () => {
+  // the world has a clock of its own: real timers of Shares would fire at moments that depend on the machine
+  beforeEach(() => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+  })
+  afterEach(() => {
+    vi.useRealTimers()
+  })
+
   const gateways = fc.array(
     fc.record({
       startsAt: fc.nat(4_000),
