@@ -57,10 +57,10 @@ export async function startGateway(rt: Runtime): Promise<Gateway> {
   )
   const receipts = new ReceiptBook({ db, clock, log })
   const repeat = (work: () => Promise<unknown>, pauseMs: number, what: string) =>
-    new Repeater(work, pauseMs, (error) => log.warn({ err: error }, `could not ${what}, trying again`))
+    new Repeater(work, pauseMs, (error) => log.warn({ err: error }, `failed to ${what}, retrying`))
   const interpret = async () => {
-    const hasMore = await interpretInbound({ ...rt, db }, () => deliveries.answerLeft())
-    await deliveries.answerLeft()
+    const hasMore = await interpretInbound({ ...rt, db }, () => deliveries.respondToOptOuts())
+    await deliveries.respondToOptOuts()
     return hasMore
   }
   const inbound = repeat(interpret, timing.interpretPollMs, 'interpret MOs')
@@ -89,51 +89,51 @@ export async function startGateway(rt: Runtime): Promise<Gateway> {
     if (work === 'connections' && isPaused === false) groups.look()
   })
   const statusQueries = new StatusQueries({ db, clock, log }, groups, receipts)
-  const asking = repeat(() => statusQueries.turn(), timing.statusQueryPollMs, 'ask for texts')
+  const querying = repeat(() => statusQueries.turn(), timing.statusQueryPollMs, 'query texts')
   const waiting = repeat(
     () => settleWaitingReceipts({ db, clock }),
     timing.waitingReceiptsPollMs,
     'settle waiting receipts',
   )
-  const tell = (serving: boolean) =>
+  const sendHeartbeat = (serving: boolean) =>
     beat(db, 'gateway', instanceId, {
       details: { bound: groups.bound, connections: groups.enabled, serving },
       metrics: rt.metrics.news(),
     })
-  const heartbeat = repeat(() => tell(isPaused === false), timing.heartbeatMs, 'tell that we live')
-  // a restored copy must not take receipts and MOs away from the original either, so it does not even bind
+  const heartbeat = repeat(() => sendHeartbeat(isPaused === false), timing.heartbeatMs, 'send a heartbeat')
+  // a restored copy must not take receipts and MOs from the original, so it does not even bind
   const opening = repeat(
     async () => {
       if (isPaused === false) return
       const was = isPaused
       isPaused = await isSendingPaused(db)
-      if (isPaused && !was) log.warn('sending is paused (npm run carillon -- sending resume): not binding')
+      if (isPaused && !was) log.warn('sending is paused (npm run carillon -- sending resume), not binding')
       if (!isPaused) groups.start()
     },
     timing.pausedPollMs,
-    'find out whether sending is paused',
+    'check whether sending is paused',
   )
   dispatcher.start(submitter)
-  for (const repeater of [opening, inbound, waiting, asking, heartbeat]) repeater.start()
+  for (const repeater of [opening, inbound, waiting, querying, heartbeat]) repeater.start()
 
   return {
     async stop() {
       stopped.abort()
       const asked = statusQueries.stop()
       await dispatcher.stop(Math.min(config.send.responseDeadlineMs, timing.drainMaxMs))
-      await Promise.all([asked, ...[opening, inbound, waiting, asking, heartbeat].map((repeater) => repeater.stop())])
-      // what cannot be recorded because the database is away is settled by the next gateway as unknown
+      await Promise.all([asked, ...[opening, inbound, waiting, querying, heartbeat].map((repeater) => repeater.stop())])
+      // outcomes that cannot be recorded because the database is away become unknown under the next lease
       await Promise.race([
         Promise.all([recorder.flushed(), receipts.flushed(), attempts.flushed()]),
         delay(timing.flushMaxMs, undefined, { ref: false }),
       ])
       const leave = async () => {
-        // others need not wait for our silence to take their share
-        await tell(false)
+        // other gateways need not wait for our silence to take our share
+        await sendHeartbeat(false)
         await groups.stop()
       }
       await Promise.race([
-        leave().catch((error) => log.warn({ err: error }, 'could not take leave of the others')),
+        leave().catch((error) => log.warn({ err: error }, 'failed to release leases on shutdown')),
         delay(timing.leaveMaxMs, undefined, { ref: false }),
       ])
       await pool.end()

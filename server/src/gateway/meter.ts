@@ -2,14 +2,14 @@ import { Histogram, LabeledCounter, type MetricFamily } from '../lib/metric-seri
 import { statusName } from '../smpp/pdu/command-status.ts'
 import type { Metrics } from '../system/metrics.ts'
 
-/** What is asked of a line when somebody scrapes: its slots, and how many are taken. */
+/** What a scrape reads of a bind group: its window slots, and how many wait for a response. */
 export type BindGroupState = { connection: string; window: number; inFlight: number }
 
 /** Counts what goes over the wire, by connection. On the way of every PDU: an addition in a map, nothing more. */
 export class Meter {
   readonly #submits = new LabeledCounter()
-  readonly #answers = new LabeledCounter()
-  readonly #answerSeconds = new Histogram([0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10])
+  readonly #responses = new LabeledCounter()
+  readonly #responseSeconds = new Histogram([0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10])
   readonly #receipts = new LabeledCounter()
   readonly #inbound = new LabeledCounter()
 
@@ -27,39 +27,39 @@ export class Meter {
     counter(
       'carillon_submit_answers_total',
       'What became of each submit_sm: its command_status, timeout or closed',
-      () => this.#answers.samples(['connection', 'status']),
+      () => this.#responses.samples(['connection', 'status']),
     )
     const seconds = 'carillon_submit_answer_seconds'
     metrics.register(() => ({
       name: seconds,
-      help: 'Time from a submit_sm to its answer',
+      help: 'Time from a submit_sm to its response',
       type: 'histogram',
-      values: this.#answerSeconds.samples(seconds, 'connection'),
+      values: this.#responseSeconds.samples(seconds, 'connection'),
     }))
-    counter('carillon_receipts_total', 'Receipts taken, by the state they tell', () =>
+    counter('carillon_receipts_total', 'Receipts, by their state', () =>
       this.#receipts.samples(['connection', 'state']),
     )
     counter('carillon_inbound_total', 'MOs stored', () => this.#inbound.samples(['connection']))
     gauge(
       'carillon_window_size',
-      'Slots of all binds of the connection that this process holds',
+      'Window slots of all binds of the connection that this process holds',
       (group) => group.window,
     )
-    gauge('carillon_window_used', 'Slots that wait for an answer', (group) => group.inFlight)
+    gauge('carillon_window_used', 'Window slots that wait for a response', (group) => group.inFlight)
   }
 
   submitted(connection: string): void {
     this.#submits.add(connection)
   }
 
-  answered(connection: string, commandStatus: number, ms: number): void {
-    this.#answers.add(connection, statusName(commandStatus))
-    this.#answerSeconds.add(connection, ms / 1_000)
+  responded(connection: string, commandStatus: number, ms: number): void {
+    this.#responses.add(connection, statusName(commandStatus))
+    this.#responseSeconds.add(connection, ms / 1_000)
   }
 
-  /** No answer came: its time was over, or its session was. */
-  unanswered(connection: string, why: 'timeout' | 'closed'): void {
-    this.#answers.add(connection, why)
+  /** No response came: its deadline passed, or its session ended. */
+  failed(connection: string, why: 'timeout' | 'closed'): void {
+    this.#responses.add(connection, why)
   }
 
   receipt(connection: string, state: string): void {

@@ -16,11 +16,11 @@ const { followMs } = timing
 export type BindGroupsOptions = { rt: Runtime; gateway: string; leaseMs: number; responseDeadlineMs: number }
 
 export type BindGroupsEvents = BindGroupEvents & {
-  /** More may be written under some cap than before. */
+  /** A share of a cap has grown. */
   onShare(): void
 }
 
-/** All lines of this gateway, kept equal to the rows that an operator edits: connections, their slots, the routes. */
+/** All bind groups of this gateway, kept equal to the rows that an operator edits: connections, bind slots, sending routes. */
 export class BindGroups {
   readonly routes: SendingRoutes
   readonly #options: BindGroupsOptions
@@ -33,7 +33,7 @@ export class BindGroups {
   readonly #following: Repeater
   readonly #leasing: Repeater
   readonly #toldUnusable = new Map<number, string>()
-  // a connection has changed: there may be slots to make
+  // a connection has changed, so rows of bind slots may be missing
   #mustMakeSlots = false
 
   constructor(options: BindGroupsOptions, events: BindGroupsEvents) {
@@ -52,7 +52,7 @@ export class BindGroups {
     const table = shareTable(rt.db, gateway)
     this.#shares = new Shares(this.#caps, { table, gateway, leaseMs, log: rt.log, onGrow: events.onShare })
     const repeat = (work: () => Promise<unknown>, pauseMs: number, what: string) =>
-      new Repeater(work, pauseMs, (error) => rt.log.warn({ err: error }, `could not ${what}, trying again`))
+      new Repeater(work, pauseMs, (error) => rt.log.warn({ err: error }, `failed to ${what}, retrying`))
     this.#following = repeat(() => this.#follow(), followMs, 'read connections')
     this.#leasing = repeat(() => this.#slots.turn(), leaseTiming(leaseMs).renewEveryMs, 'lease bind slots')
   }
@@ -63,13 +63,13 @@ export class BindGroups {
     this.#shares.start()
   }
 
-  /** Connections, routes or slots have changed: looks at once. */
+  /** Connections, sending routes or bind slots have changed: reads them at once. */
   look(): void {
     this.#following.now()
     this.#leasing.now()
   }
 
-  /** Unbinds in order; what is in flight gets its time to be answered. */
+  /** Unbinds in order, when the texts in flight have their responses. */
   async stop(): Promise<void> {
     await Promise.all([this.#following.stop(), this.#leasing.stop()])
     await this.#slots.stop()
@@ -77,7 +77,7 @@ export class BindGroups {
     await this.#shares.stop()
   }
 
-  /** BindSlots that are bound. */
+  /** Bind slots that are bound. */
   get bound(): number {
     let bound = 0
     for (const group of this.#groups.values()) bound += group.bound
@@ -124,7 +124,7 @@ export class BindGroups {
     this.#leasing.now()
   }
 
-  /** Tells of all caps, and takes part in those of lines that are bound. */
+  /** Reports all caps to the shares, and which of them the bound groups could use. */
   #followCaps(): void {
     const limits = new Map<string, number>()
     const ours = new Set<string>()

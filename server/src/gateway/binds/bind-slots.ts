@@ -23,33 +23,32 @@ export type BindSlotsOptions = {
   groups: ReadonlyMap<number, BindGroup>
 }
 
-/** A slot that we cannot bind for so many leases is left for others to try, and for as many it is theirs. */
+/** A bind slot that cannot be bound for this many leases is left to other gateways, for as many leases. */
 const fruitlessLeases = 2
 
 /**
- * Leases this gateway's fair share of the slots of all connections, renews the leases, and gives up, in order, what is
- * more than that share.
+ * Leases this gateway's fair share of the bind slots of all connections, renews the leases, and gives up the surplus in order.
  */
 export class BindSlots {
   readonly #options: BindSlotsOptions
-  // on their way back: still leased, until their binds are closed
+  // being given up: still leased, until their binds are closed
   readonly #leaving = new Map<string, SlotKey>()
   readonly #handingBack = new Set<Promise<void>>()
-  // whether there were others to leave slots to, when last asked
+  // whether other gateways could take slots, when last claimed
   #isShared = false
-  // connections whose slots we could not bind as they are set, and since when others have the first try
+  // connections whose slots could not be bound with these settings, and since when other gateways have the first try
   readonly #fruitless = new Map<number, { since: number; version: number }>()
 
   constructor(options: BindSlotsOptions) {
     this.#options = options
   }
 
-  /** There may be slots that have no row yet. */
+  /** Inserts the rows of bind slots that have none yet. */
   async make(): Promise<void> {
     await syncSlots(this.#options.db)
   }
 
-  /** Renews what is ours and takes what is due to us; to be called every fifth of a lease, and when anything changes. */
+  /** Renews our slots and claims those that are due to us; called every fifth of a lease, and after any change. */
   async turn(): Promise<void> {
     const { groups } = this.#options
     await this.#renew()
@@ -61,7 +60,7 @@ export class BindSlots {
     }
   }
 
-  /** Gives all slots up, and resolves when they are given back. */
+  /** Gives all slots up, and resolves when they are released. */
   async stop(): Promise<void> {
     for (const group of this.#options.groups.values()) this.#giveUp(group, 0)
     await Promise.all(this.#handingBack)
@@ -83,7 +82,7 @@ export class BindSlots {
       for (const bind of [...group.slots]) {
         const key = keyOf({ connectionId: group.connection.id, slot: bind.slot })
         if (ours.has(key)) bind.leaseUntil = asked + leaseMs
-        // taken or made while we asked
+        // claimed or inserted during the statement
         else if (owned.some((slot) => keyOf(slot) === key)) {
           log.warn({ connection: group.connection.name, slot: bind.slot }, 'lost a bind slot to another gateway')
           group.lose(bind.slot)
@@ -108,7 +107,7 @@ export class BindSlots {
     }
   }
 
-  /** Gives up what is more than so many slots, and those that the connection no longer has. */
+  /** Gives up slots beyond this share, and those that the connection no longer has. */
   #giveUp(group: BindGroup, share: number): void {
     const surplus = [...group.slots]
       .map((bind) => bind.slot)
@@ -131,11 +130,11 @@ export class BindSlots {
       if (slot.slot >= group.connection.slots) await syncSlots(db)
       await wake(db, 'connections')
     } catch (error) {
-      log.warn({ err: error }, 'could not give a bind slot back; its lease will run out')
+      log.warn({ err: error }, 'failed to release a bind slot, its lease runs out')
     }
   }
 
-  /** Whether others should try: we have had slots of this connection for long, and none of them would bind. */
+  /** Whether other gateways should try: none of our slots of this connection has been bound for long. */
   #isFruitless(group: BindGroup, now: number): boolean {
     const maxDelayMs = fruitlessLeases * this.#options.leaseMs
     const { id, version } = group.connection

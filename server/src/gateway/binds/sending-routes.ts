@@ -6,26 +6,25 @@ type SendingRoute = { connectionId: number; tier: number; weight: number; turn: 
 /** Short codes that can be sent from: only these, or all but these. */
 export type SendableCodes = { allBut: boolean; ids: number[] }
 
-/** One without routes or caps of its own. */
+/** Stands for all short codes without routes or caps of their own. */
 const noShortCode = 0
 
 /**
- * Chooses the line for a short code's next texts: of the lowest tier that has a usable one, each line in proportion to
- * its weight. A line that is lost is passed over, and is used again when it is back; so is one that can take no more for
- * now, by a cap or because its carrier is slow.
+ * Chooses the bind group for a short code's next texts: of the lowest tier that has a usable one, each group in proportion to its
+ * weight. A group that is lost, or can take no more for now by a cap or its carrier's pace, is passed over until it is back.
  */
 export class SendingRoutes {
   readonly #groups: ReadonlyMap<number, BindGroup>
   #ofCodes = new Map<number, SendingRoute[]>()
   #forAll: SendingRoute[] = []
-  // of which short codes there are caps
+  // short codes that have a cap
   #capped: number[] = []
 
   constructor(groups: ReadonlyMap<number, BindGroup>) {
     this.#groups = groups
   }
 
-  /** Takes the routes over as they are now, and which connections serve all short codes without routes. */
+  /** Replaces the routes, and the connections that serve all short codes without routes. */
   set(table: ShortCodeSendingRoute[], servingAll: number[], capped: number[]): void {
     const before = this.#ofCodes
     const ofCodes = new Map<number, SendingRoute[]>()
@@ -40,14 +39,14 @@ export class SendingRoutes {
   }
 
   /**
-   * The lines that the next texts of this short code may take, that whose turn it is before those that stand in for it;
-   * none while there is none to be used.
+   * The bind groups that the next texts of this short code may take: the one whose turn it is before those that stand in for it;
+   * none while none is usable.
    */
   inTurn(shortCodeId: number, now: number): BindGroup[] {
     const routes = this.#routesOf(shortCodeId)
     const usable: Array<{ group: BindGroup; route: SendingRoute }> = []
     for (const route of routes) {
-      // they stand in the order of their tiers
+      // routes are in the order of their tiers
       if (usable[0] && route.tier > usable[0].route.tier) break
       const group = this.#groups.get(route.connectionId)
       const isUsable = (group?.isUsable(now) && !group.capsFor(shortCodeId).isClosed) ?? false
@@ -58,7 +57,7 @@ export class SendingRoutes {
     return usable.sort((a, b) => a.route.turn - b.route.turn).map(({ group }) => group)
   }
 
-  /** Counts texts that took this line, for the weights. Those that it stood in for have nothing to make up for. */
+  /** Counts texts that took this group, for the weights. Groups that it stood in for get no compensation. */
   count(shortCodeId: number, group: BindGroup, texts: number, passedOver: readonly BindGroup[] = []): void {
     const routes = this.#routesOf(shortCodeId)
     const routeOf = ({ connection }: BindGroup) => routes.find((each) => each.connectionId === connection.id)
@@ -71,29 +70,29 @@ export class SendingRoutes {
     route.turn += texts / route.weight
   }
 
-  /** Whether any line of this short code is bound for sending. */
+  /** Whether any bind group of this short code is bound for sending. */
   isBound(shortCodeId: number): boolean {
     return this.#groupsOf(shortCodeId).some((group) => group.transmits)
   }
 
-  /** Whether any line of this short code is bound for sending, and has a share of its caps. */
+  /** Whether any bind group of this short code is bound for sending and has a share of its caps. */
   canSend(shortCodeId: number): boolean {
     return this.#groupsOf(shortCodeId).some((group) => group.transmits && !group.capsFor(shortCodeId).isClosed)
   }
 
-  /** Texts a second that the caps of all bound lines let us write. */
+  /** Texts a second that the caps of all bound groups allow. */
   get pace(): number {
     let pace = 0
     for (const group of this.#groups.values()) if (group.transmits) pace += group.pace
     return pace
   }
 
-  /** Whether any line of this short code has caps for carriers. */
+  /** Whether any bind group of this short code has caps for carriers. */
   needsCarriers(shortCodeId: number): boolean {
     return this.#groupsOf(shortCodeId).some((group) => group.needsCarriers)
   }
 
-  /** The short codes of which canSend is true; undefined when there are none. */
+  /** The short codes for which canSend is true; undefined without any. */
   sendable(): SendableCodes | undefined {
     const allBut = this.canSend(noShortCode)
     const ids = [...new Set([...this.#ofCodes.keys(), ...this.#capped])].filter((id) => this.canSend(id) !== allBut)
@@ -121,7 +120,7 @@ function keep(
   return { ...known, tier, weight }
 }
 
-/** One that was away must not make up for it: it begins where the others are. */
+/** A group that was away gets no compensation: it begins where the others are. */
 function lowestTurn(routes: SendingRoute[], except: SendingRoute): number {
   let lowest = Number.POSITIVE_INFINITY
   for (const route of routes) {

@@ -10,7 +10,7 @@ import { timing } from '../timing.ts'
 const { staleWriteMs } = timing
 
 export type SlotBindEvents = {
-  /** A place in the window came free, or the bind itself. */
+  /** A window slot came free, or the bind itself. */
   onFree(): void
   /** It is bound now, or no longer. */
   onChange(): void
@@ -19,17 +19,17 @@ export type SlotBindEvents = {
   onLate(request: SubmitSm, response: ResponsePdu): void
 }
 
-/** One slot of a connection that is ours: keeps its bind alive, or both of a pair. */
+/** One bind slot that is ours: keeps its bind alive, or both binds of a pair. */
 export class SlotBind {
   readonly slot: number
   /** Up to this time (monotonic milliseconds) the slot is surely ours. */
   leaseUntil: number
-  /** The session that takes submit_sm; there is none unless all of the slot is bound. */
+  /** The session that takes submit_sm; undefined unless the whole slot is bound. */
   transmitting: Session | undefined
   bound = false
-  /** When it was last bound, or came to be ours. */
+  /** When it was last bound, or became ours. */
   lastBoundAt = performance.now()
-  /** Why it is not bound, as the other side or the network said it last. */
+  /** The last reason why it is not bound, of the other side or the network. */
   lastError: string | null = null
   #leaving = false
   readonly #connectors: Connector[]
@@ -58,7 +58,7 @@ export class SlotBind {
         session.on('drain', events.onFree)
         session.on('request', (pdu: RequestPdu) => {
           if (pdu.command === 'deliver_sm' || pdu.command === 'data_sm') events.onDeliver(session, pdu)
-          // left without an answer it would take a slot of the carrier's window for good
+          // without a response it would take a slot of the carrier's window for good
           else session.respond(pdu, { command_status: commandStatus.ESME_RINVCMDID })
         })
         session.on('late', (request, response) => {
@@ -71,7 +71,7 @@ export class SlotBind {
         this.#look(reason, events)
       })
       connector.on('failed', (error) => {
-        log.debug({ ...about, err: error }, 'could not bind, trying again')
+        log.debug({ ...about, err: error }, 'failed to bind, retrying')
         this.lastError = error.message
       })
       return connector
@@ -82,14 +82,14 @@ export class SlotBind {
     for (const connector of this.#connectors) connector.start()
   }
 
-  /** Takes no more submit_sm, and unbinds in order when those in flight are answered. */
+  /** Takes no more submit_sm, and unbinds when those in flight have their responses. */
   async leave(): Promise<void> {
     this.#leaving = true
     this.transmitting = undefined
     await Promise.all(this.#connectors.map((connector) => connector.stop()))
   }
 
-  /** Ends its sessions at once: the slot is another gateway's. */
+  /** Ends its sessions at once: the bind slot is another gateway's. */
   async abandon(): Promise<void> {
     this.#leaving = true
     this.transmitting = undefined
@@ -99,7 +99,7 @@ export class SlotBind {
     await Promise.all(stopped)
   }
 
-  /** Takes settings over that need no new bind; `responseDeadlineMs` is for requests from now on. */
+  /** Applies settings that need no new bind; `responseDeadlineMs` is for requests from now on. */
   applySettings(settings: { window: number; responseDeadlineMs: number; enquireLinkMs: number }): void {
     for (const connector of this.#connectors) connector.applySettings(settings)
   }

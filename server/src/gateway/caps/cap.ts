@@ -1,14 +1,13 @@
 import { timing } from '../timing.ts'
 
 const { burstMs, capBatchMs, capIdleMs, capSpareMs, reserveAheadMaxMs, tokenReturnMs } = timing
-/** What a delay has cost may be made up for so much faster than the cap, within the same second. */
+/** A delay is made up for at this multiple of the cap's pace, within the same second. */
 const catchUp = 1.25
 
 /**
- * What this gateway may write of one cap, exact by the times of its own writes: in no second that slides are there more
- * than its share, and within the second they are spread evenly, because what leaves as one bunch may arrive closer to
- * the bunch before it. A token may be reserved a little before it comes free; it is used when it is `ready`.
- * All times are monotonic milliseconds.
+ * What this gateway may write of one cap, exact by the times of its own writes: no second that slides holds more than its
+ * share. Within a second writes are spread evenly, because a bunch of writes may arrive closer to the bunch before it. A token
+ * may be reserved a little before it comes free; it is used when it is `ready`. All times are monotonic milliseconds.
  */
 export class Cap {
   #limit = 0
@@ -18,16 +17,16 @@ export class Cap {
   #times = new Float64Array(16)
   #head = 0
   #size = 0
-  // of these so many were written before the share was cut, when it was #outer
+  // this many of them were written before the share was cut, when it was #outer
   #before = 0
   #outer = 0
   #reserved = 0
   // when the next write is due if writes are spread evenly
   #due = Number.NEGATIVE_INFINITY
   #wantedAt = Number.NEGATIVE_INFINITY
-  // what was written from one moment up to another arrived only at the latter; both ascend
+  // pairs of ascending times: writes between the two reached the carrier only at the second
   #bunches: Array<{ from: number; until: number }> = []
-  // how long rows were marked before they could be written, the slower ones counting more
+  // how long texts were marked before they could be written; slower marks count more
   #markingMs = 20
   readonly #onWanted: () => void
 
@@ -36,17 +35,17 @@ export class Cap {
     this.#onWanted = onWanted
   }
 
-  /** What may be written in any second from now on, up to the moment when the right to it runs out. */
+  /** Writes allowed in any second from now on, until the lease of the share ends. */
   get limit(): number {
     return this.#limit
   }
 
-  /** Gives this gateway a share of the cap, larger or smaller than the one it had. */
+  /** Sets this gateway's share of the cap, which may be larger or smaller than before. */
   grant(limit: number, until: number, now: number): void {
     if (limit < this.#limit) {
       this.#forget(now)
-      // seconds that have begun may still end with the old share, those that begin now not; a second cut within
-      // the first one's second counts from the first, to be on the safe side
+      // a second that has begun may end with the old share, one that begins now may not; a second cut within the first
+      // one's second counts from the first
       if (this.#before === 0) {
         this.#outer = Math.max(this.#size, this.#limit)
         this.#before = this.#size
@@ -54,21 +53,21 @@ export class Cap {
     }
     this.#limit = limit
     this.#until = until
-    // a small share's pauses end with it
+    // the long pauses of a small share end with it
     this.#due = Math.min(this.#due, now + Math.max(burstMs, this.#spacing))
   }
 
-  /** Gives this gateway less, for as long as it had more. */
+  /** Makes the share smaller, until its lease ends. */
   cut(limit: number, now: number): void {
     if (limit < this.#limit) this.grant(limit, this.#until, now)
   }
 
-  /** There is no cap any more: whoever still holds tokens may use them. */
+  /** The cap exists no more: tokens that are reserved may be used. */
   lift(): void {
     this.#lifted = true
   }
 
-  /** The least that it has kept to for a whole second, and keeps to: what is above that is free for others. */
+  /** The smallest share that it has kept to for a whole second, and keeps to: the rest is free for other gateways. */
   kept(now: number): number {
     this.#forget(now)
     if (this.#size > this.#limit) return Math.max(this.#outer, this.#limit)
@@ -76,30 +75,30 @@ export class Cap {
     return this.#limit
   }
 
-  /** There are too few tokens for the work in hand. */
+  /** There are too few tokens for the texts that could be marked. */
   want(now: number): void {
     const wasWanted = this.isWanted(now)
     this.#wantedAt = now
     if (!wasWanted) this.#onWanted()
   }
 
-  /** Whether there were too few a moment ago. */
+  /** Whether there were too few lately. */
   isWanted(now: number): boolean {
     return now - this.#wantedAt < capIdleMs
   }
 
-  /** Tokens that can ever be reserved at one time. */
+  /** Tokens that can ever be reserved at once. */
   get capacity(): number {
     if (this.#lifted) return Number.POSITIVE_INFINITY
     return Math.min(this.#limit, this.#evenly(this.#ahead))
   }
 
-  /** Tokens that are worth a mark of their own. */
+  /** Tokens that justify a mark. */
   get batch(): number {
     return this.#lifted ? 1 : Math.min(this.capacity, Math.ceil((this.#limit * capBatchMs) / 1_000))
   }
 
-  /** Tokens that may be reserved now: those that are free, and those that will be when rows are marked. */
+  /** Tokens that may be reserved now: the free ones, and those that come free while texts are marked. */
   free(now: number): number {
     if (this.#lifted) return Number.POSITIVE_INFINITY
     if (now >= this.#until || this.#limit === 0) return 0
@@ -110,7 +109,7 @@ export class Cap {
     return Math.max(0, Math.min(this.#room(left), evenly) - this.#reserved)
   }
 
-  /** When so many more may be reserved, as far as can be told. */
+  /** When this many may be reserved, as far as is known. */
   freeAt(now: number, tokens: number): number {
     if (this.#lifted) return now
     if (now >= this.#until || this.#limit === 0) return Number.POSITIVE_INFINITY
@@ -129,7 +128,7 @@ export class Cap {
     this.#reserved -= tokens
   }
 
-  /** Reserved tokens that may be used at this very moment. */
+  /** Reserved tokens that may be used now. */
   ready(now: number): number {
     if (this.#lifted) return Number.POSITIVE_INFINITY
     if (now >= this.#until) return 0
@@ -140,7 +139,7 @@ export class Cap {
     return Math.max(0, Math.min(room, evenly))
   }
 
-  /** When the next reserved token may be used; infinity when only another share can tell. */
+  /** When the next reserved token may be used; infinity when that depends on another share. */
   readyAt(now: number): number {
     if (this.#lifted) return now
     if (now >= this.#until || this.#limit === 0) return Number.POSITIVE_INFINITY
@@ -157,14 +156,14 @@ export class Cap {
     this.#due = Math.max(this.#due, now) + this.#spacing
   }
 
-  /** What was written between these times has reached the carrier at the latter, as late as that. */
+  /** Writes between these two times reached the carrier at the second one. */
   noteBunch(from: number, until: number): void {
     const last = this.#bunches.at(-1)
     if (!last || from > last.from + 1) this.#bunches.push({ from, until: Math.max(until, last?.until ?? 0) })
     else last.until = Math.max(last.until, until)
   }
 
-  /** Rows whose tokens were reserved took so long to be marked. */
+  /** The mark of texts with reserved tokens took this long. */
   noteMarking(ms: number): void {
     this.#markingMs = ms > this.#markingMs ? ms : this.#markingMs + (ms - this.#markingMs) / 20
   }
@@ -173,13 +172,13 @@ export class Cap {
     return 1_000 / (this.#limit * catchUp)
   }
 
-  /** Writes in so much time, one at its beginning, if they are spread evenly; be it a rounding error short. */
+  /** Writes that fit into this time when they are spread evenly, one at its beginning; a rounding error is forgiven. */
   #evenly(ms: number): number {
     return Math.floor(ms / this.#spacing + 1e-6) + 1
   }
 
   get #ahead(): number {
-    // rare tokens longer, for whole texts to fit in
+    // rare tokens are reserved earlier, so that a text of several parts gets all of its tokens
     return Math.min(reserveAheadMaxMs, Math.max(capBatchMs + 1.25 * this.#markingMs + capSpareMs, 2 * this.#spacing))
   }
 
@@ -187,18 +186,18 @@ export class Cap {
     return this.#before > 0 ? Math.max(this.#outer, this.#limit) : this.#limit
   }
 
-  /** Writes that the last of so many would leave room for in its second. */
+  /** Writes that are left in the second of the last of `size` writes. */
   #room(size: number): number {
     const before = Math.max(0, this.#before - (this.#size - size))
     if (before === 0) return this.#limit - size
     return Math.min(this.#most - size, this.#limit - (size - before))
   }
 
-  /** When so many tokens have come back that there is room for this many writes. */
+  /** When there is room for this many writes. */
   #whenRoomFor(writes: number, now: number): number {
     this.#forget(now)
     if (this.#room(this.#size) >= writes) return now
-    // with writes from before a cut, either those after it must go as well or so many of the old ones
+    // with writes from before a cut, either those after it must expire as well, or as many of the old ones
     const gone =
       this.#before > 0 && this.#size - this.#before + writes <= this.#limit
         ? this.#size + writes - this.#most
@@ -210,19 +209,19 @@ export class Cap {
     return this.#times[(this.#head + index) & (this.#times.length - 1)] ?? 0
   }
 
-  /** When the token of a write at this time comes back. */
+  /** When the token of a write at this time returns. */
   #backAt(time: number): number {
     const bunch = this.#bunches.findLast(({ from }) => from <= time)
     return Math.max(time + tokenReturnMs, bunch && time <= bunch.until ? bunch.until + 1_000 : 0)
   }
 
-  /** Up to when tokens were used that are back at this time. */
+  /** Tokens used up to the returned time are back by `now`. */
   #cutoff(now: number): number {
     const bunch = this.#bunches.find(({ until }) => until + 1_000 > now)
     return Math.min(now - tokenReturnMs, bunch ? bunch.from - 1e-3 : now)
   }
 
-  /** Drops the writes whose tokens are back. */
+  /** Drops the writes whose tokens have returned. */
   #forget(now: number): void {
     const until = this.#cutoff(now)
     while (this.#bunches.length > 0 && (this.#bunches[0]?.until ?? 0) + tokenReturnMs < now) this.#bunches.shift()

@@ -4,7 +4,7 @@ export const connectionCap = (connectionId: number) => `connection:${connectionI
 export const shortCodeCap = (shortCodeId: number) => `short_code:${shortCodeId}`
 export const carrierCap = (connectionId: number, carrier: string) => `carrier:${connectionId}:${carrier}`
 
-/** What may be written of each cap that there is, by the caps' keys. */
+/** The caps that exist, by their keys. */
 export class Caps {
   readonly #caps = new Map<string, Cap>()
   #sets = new Map<string, CapSet>()
@@ -12,8 +12,8 @@ export class Caps {
   onWanted: () => void = () => {}
 
   /**
-   * From now on these are the caps. A new one lets nothing through before it is granted a share; of one that is no more
-   * the tokens in hand may be used.
+   * Sets which caps exist. A new one allows no write before it is granted a share; of one that exists no more the reserved
+   * tokens may be used.
    */
   follow(keys: Iterable<string>): void {
     const wanted = new Set(keys)
@@ -33,8 +33,8 @@ export class Caps {
   }
 
   /**
-   * The caps among these keys, as one to take tokens from. To be asked for again for each batch: those that hold tokens
-   * keep the set that they have them from.
+   * The caps among these keys, as one set to reserve tokens from. Callers get it anew for each batch, and release tokens to the
+   * set that they reserved them from.
    */
   of(...keys: string[]): CapSet {
     if (this.#caps.size === 0) return noCaps
@@ -60,27 +60,27 @@ export class CapSet {
     return this.#caps.length === 0
   }
 
-  /** Whether this gateway has no share of one of them, so that nothing can be written whatever the time. */
+  /** Whether this gateway has no share of one of them, so that no write is possible at any time. */
   get isClosed(): boolean {
     for (const cap of this.#caps) if (cap.capacity === 0) return true
     return false
   }
 
-  /** Tokens that can ever be reserved at one time. */
+  /** Tokens that can ever be reserved at once. */
   get capacity(): number {
     let least = Number.POSITIVE_INFINITY
     for (const cap of this.#caps) least = Math.min(least, cap.capacity)
     return least
   }
 
-  /** Tokens that are worth a mark of their own. */
+  /** Tokens that justify a mark. */
   get batch(): number {
     let least = Number.POSITIVE_INFINITY
     for (const cap of this.#caps) least = Math.min(least, cap.batch)
     return least
   }
 
-  /** So many tokens are wanted now: where there are too few, a larger share would help. */
+  /** This many tokens are wanted now: where there are too few, a larger share would help. */
   want(now: number, tokens: number): void {
     for (const cap of this.#caps) if (cap.free(now) < tokens) cap.want(now)
   }
@@ -92,7 +92,7 @@ export class CapSet {
     return least
   }
 
-  /** When so many can be reserved, as far as can be told. */
+  /** When this many can be reserved, as far as is known. */
   freeAt(now: number, tokens: number): number {
     let last = now
     for (const cap of this.#caps) last = Math.max(last, cap.freeAt(now, tokens))
@@ -108,25 +108,25 @@ export class CapSet {
     for (const cap of this.#caps) cap.release(tokens)
   }
 
-  /** Whether a reserved token may be used at this very moment. */
+  /** Whether a reserved token may be used now. */
   isReady(now: number): boolean {
     for (const cap of this.#caps) if (cap.ready(now) < 1) return false
     return true
   }
 
-  /** When the next reserved token may be used; infinity when only another share can tell. */
+  /** When the next reserved token may be used; infinity when that depends on another share. */
   readyAt(now: number): number {
     let last = now
     for (const cap of this.#caps) last = Math.max(last, cap.readyAt(now))
     return last
   }
 
-  /** What was written between these times has reached the carrier at the second one, as late as that. */
+  /** Writes between these two times reached the carrier at the second one. */
   noteBunch(from: number, until: number): void {
     for (const cap of this.#caps) cap.noteBunch(from, until)
   }
 
-  /** Rows whose tokens were reserved took so long to be marked. */
+  /** The mark of texts with reserved tokens took this long. */
   noteMarking(ms: number): void {
     for (const cap of this.#caps) cap.noteMarking(ms)
   }
@@ -137,5 +137,5 @@ export class CapSet {
   }
 }
 
-/** Of what is under no cap. */
+/** The set of texts that are under no cap. */
 export const noCaps = new CapSet([])

@@ -1,18 +1,18 @@
 import { timing } from '../timing.ts'
 
 const { paceForgottenMs, paceIntervalMs, paceTrustedMs, throttleStormMs } = timing
-/** Refusals that are a smaller part of all answers are their texts' own misfortune, and not our pace. */
+/** Throttled texts that are a smaller part of all responses do not cut the pace. */
 const partOfPace = 0.1
-/** Fewer than this in a second tell of the pace only where they are half of all answers, and one never does. */
+/** Fewer throttled texts than this in a second cut the pace only where they are half of all responses; a single one never does. */
 const fewRefusals = 5
-/** What is left of the rate that a carrier took when it says that it was too much. */
+/** The pace after a cut, as a part of what was accepted in the last second. */
 const cut = 0.8
-/** How much of the rate is added each second; after so long without a refusal, more each second. */
+/** Growth of the pace in each second; more without throttling for a while. */
 const growthPerSecond = 0.05
 
 /**
- * Keeps a line at the pace that its carrier takes: when it answers more than a few texts with ESME_RTHROTTLED or
- * ESME_RMSGQFUL, the rate is cut below what was accepted in the last second, and from there it grows until the next time.
+ * Keeps a bind group at the pace that its carrier accepts: when it answers more than a few texts with ESME_RTHROTTLED or
+ * ESME_RMSGQFUL, the pace is cut below what was accepted in the last second, and grows from there until the next time.
  */
 export class CarrierPace {
   #perSecond = Number.POSITIVE_INFINITY
@@ -20,19 +20,19 @@ export class CarrierPace {
   #filledAt = 0
   #refusedAt = Number.NEGATIVE_INFINITY
   #cutAt = Number.NEGATIVE_INFINITY
-  // answers in this half of a second, and in the one before
+  // responses in this half of a second, and in the one before
   #half = 0
   #accepted = 0
   #acceptedBefore = 0
   #refused = 0
   #refusedBefore = 0
 
-  /** Submits a second; infinity while nothing slows us down. */
+  /** Texts a second; infinity without a limit. */
   get perSecond(): number {
     return this.#perSecond
   }
 
-  /** Submits that may ever leave at a stroke. */
+  /** Texts that may ever be written at once. */
   get burst(): number {
     // a fifth of a second's worth, for marks of more than one text
     return Math.max(1, this.#perSecond / 5)
@@ -59,7 +59,7 @@ export class CarrierPace {
     this.#cutAt = now
   }
 
-  /** Submits that may leave now. */
+  /** Texts that may be written now. */
   free(now: number): number {
     if (this.#perSecond === Number.POSITIVE_INFINITY) return Number.POSITIVE_INFINITY
     if (now - this.#refusedAt > paceForgottenMs) {
@@ -70,7 +70,7 @@ export class CarrierPace {
     return Math.floor(this.#tokens)
   }
 
-  /** When the next submit may leave. */
+  /** When the next text may be written. */
   freeAt(now: number): number {
     if (this.free(now) > 0) return now
     return now + ((1 - this.#tokens) * 1_000) / this.#perSecond
@@ -80,7 +80,7 @@ export class CarrierPace {
     this.#tokens -= submits
   }
 
-  /** Takes back what was taken and did not leave. */
+  /** Gives back what was taken and not written. */
   giveBack(submits: number): void {
     this.#tokens += submits
   }

@@ -3,14 +3,14 @@ import { timing } from '../timing.ts'
 
 const { shareGraceMs } = timing
 
-// The shares that gateways hold of each cap. Those of a cap never add up to more than the cap: a share grows only in
-// a statement that finds the cap's version as it was when the shares were read, and every growth counts it up. Leases
-// are of the database's clock. A share counts until it is forgotten, well after its lease is over.
+// The shares that gateways have of each cap. Those of a cap never add up to more than the cap: a share grows only in a
+// statement that finds the cap's version as it was when the shares were listed, and each growth increments it. Lease times are
+// the database's. A share counts until it is deleted, well after its lease has ended.
 
 export type LeasedShare = { cap: string; version: number; gateway: string; mps: number; wanted: boolean }
 export type Renewal = { cap: string; kept: number; wanted: boolean }
 
-/** What the keeping of shares needs of the place where they are kept. */
+/** What Shares needs of the table. */
 export type ShareTable = {
   renew(leaseMs: number, renewals: Renewal[]): Promise<Set<string>>
   join(leaseMs: number, caps: string[]): Promise<void>
@@ -23,7 +23,7 @@ export type ShareTable = {
 /** The table of shares as one gateway uses it. */
 export function shareTable(db: Db, gateway: string): ShareTable {
   return {
-    /** Leases our shares on, less what we can do without, and answers of which caps we have one. */
+    /** Renews the leases of our shares, reduced to what we keep to, and returns the caps of which we have one. */
     async renew(leaseMs, renewals) {
       const rows = await db.many<{ cap: string }>(
         'renew_shares',
@@ -45,7 +45,7 @@ export function shareTable(db: Db, gateway: string): ShareTable {
       return new Set(rows.map(({ cap }) => cap))
     },
 
-    /** Takes part in these caps, as yet with nothing. */
+    /** Inserts a share of 0 for each of these caps. */
     async join(leaseMs, caps) {
       await db.exec(
         'join_shares',
@@ -61,7 +61,7 @@ export function shareTable(db: Db, gateway: string): ShareTable {
       )
     },
 
-    /** Deletes the shares of gateways that are gone. */
+    /** Deletes the shares of gateways that died or left. */
     async forget() {
       await db.exec(
         'forget_shares',
@@ -82,7 +82,7 @@ export function shareTable(db: Db, gateway: string): ShareTable {
       )
     },
 
-    /** Makes our share this large; false, and nothing done, when another's has grown since they were listed. */
+    /** Makes our share this large; false, and nothing changed, when another one has grown since they were listed. */
     async grow({ cap, version, mps }) {
       const rows = await db.exec(
         'grow_share',
@@ -96,7 +96,7 @@ export function shareTable(db: Db, gateway: string): ShareTable {
       return rows === 1
     },
 
-    /** Ends our leases: the shares are free for others a second from now. */
+    /** Ends our leases: the shares are free for others after the grace period. */
     async leave(caps) {
       await db.exec(
         'leave_shares',

@@ -6,15 +6,14 @@ import type { LeasedShare, ShareTable } from './shares.queries.ts'
 
 const { shareMovingMs } = timing
 
-/** What gateways for which it is no bottleneck keep of a cap, all together: a hundredth. */
+/** Gateways for which a cap is no bottleneck have a hundredth of it, all together. */
 const idlePart = 100
 
 type Claim = Pick<LeasedShare, 'gateway' | 'mps' | 'wanted'>
 
 /**
- * The share of a cap that each gateway should have: those that wait for tokens the same, the others little or nothing;
- * where it is too small for all who wait, who has a share already comes first. One without a share leaves the texts
- * to those who have.
+ * The share of a cap that each gateway should have: gateways that wait for tokens the same, idle ones little or nothing. Where
+ * the cap is too small for all that wait, gateways that have a share already come first; the others leave the texts to them.
  */
 export function divide(mps: number, claims: readonly Claim[]): Map<string, number> {
   const anyWork = claims.some((claim) => claim.wanted)
@@ -42,18 +41,18 @@ export type SharesOptions = {
   now?: () => number
 }
 
-/** Keeps this gateway's shares of the caps: under lease, and as large as its part of the work. */
+/** Keeps this gateway's shares of the caps under lease, and as large as its part of the work. */
 export class Shares {
   readonly #options: SharesOptions
   readonly #caps: Caps
   readonly #now: () => number
   readonly #reserveMs: number
   readonly #repeater: Repeater
-  // the caps that we take part in
+  // the caps that this gateway could use
   #limits: ReadonlyMap<string, number> = new Map()
-  // what was last seen of their shares
+  // their shares as last listed
   #seen = new Map<string, Claim[]>()
-  // where we have a share in the table, be it of nothing
+  // caps of which we have a row in the table, be it with a share of 0
   readonly #joined = new Set<string>()
   #isMoving = false
   #soon: NodeJS.Timeout | undefined
@@ -69,7 +68,7 @@ export class Shares {
         if (this.#isMoving) this.#soon = setTimeout(() => this.#repeater.now(), shareMovingMs)
       },
       leaseTiming(options.leaseMs).renewEveryMs,
-      (error) => options.log.warn({ err: error }, 'could not share the caps, trying again'),
+      (error) => options.log.warn({ err: error }, 'failed to renew shares of caps, retrying'),
     )
     caps.onWanted = () => this.#repeater.now()
   }
@@ -78,7 +77,7 @@ export class Shares {
     this.#repeater.start()
   }
 
-  /** Ends the leases: nothing may be written any more under a cap. */
+  /** Ends the leases: no write under a cap is allowed any more. */
   async stop(): Promise<void> {
     clearTimeout(this.#soon)
     await this.#repeater.stop()
@@ -89,8 +88,8 @@ export class Shares {
   }
 
   /**
-   * From now on these are all the caps there are, and of these we take part in those that we could use. What is cut
-   * is kept to at once, as far as we know the others' shares.
+   * Sets which caps exist, and which of them this gateway could use. A cap that was cut is kept at once, as far as the shares of
+   * other gateways are known.
    */
   follow(limits: ReadonlyMap<string, number>, takesPart: (cap: string) => boolean): void {
     const now = this.#now()
@@ -112,12 +111,12 @@ export class Shares {
     if (hasChanged) this.#repeater.now()
   }
 
-  /** Whether a share is on its way from one gateway to another. */
+  /** Whether a share is moving from one gateway to another. */
   get isMoving(): boolean {
     return this.#isMoving
   }
 
-  /** Renews the leases, gives up what we have not used for a second, and takes what is free of what we should have. */
+  /** Renews the leases, gives up what was unused for a second, and takes what is free of our due share. */
   async turn(): Promise<void> {
     if (this.#limits.size + this.#joined.size === 0) return
     const { table, leaseMs } = this.#options
@@ -143,13 +142,13 @@ export class Shares {
     const ours = await this.#options.table.renew(this.#options.leaseMs, renewals)
     for (const cap of [...this.#joined]) {
       if (ours.has(cap)) continue
-      // we were away for so long that it was given to others
+      // our lease ended and the share was given to others
       this.#joined.delete(cap)
       this.#caps.get(cap)?.cut(0, this.#now())
     }
   }
 
-  /** Leaves the caps that we take part in no longer, once a second has gone by in which we wrote nothing under them. */
+  /** Leaves the caps that we cannot use any more, a second after the last write under them. */
   async #leave(): Promise<void> {
     const now = this.#now()
     const leaving = [...this.#joined].filter(
@@ -171,7 +170,7 @@ export class Shares {
     const wanted = Math.min(should, most)
     let has = ours.mps
     if (wanted > has && (await table.grow({ cap: key, version: ours.version, mps: wanted }))) has = wanted
-    // a cap that was cut while we asked counts as it is now
+    // a cap that was cut during the statement counts as it is now
     const limit = Math.min(has, this.#shareOf(this.#limits.get(key) ?? 0, leased))
     const hasGrown = limit > cap.limit
     cap.grant(limit, asked + leaseMs - this.#reserveMs, this.#now())

@@ -19,34 +19,34 @@ export type ClaimsOptions = {
   routes: SendingRoutes
   instanceId: string
   leaseMs: number
-  /** All that is in hand. */
+  /** All chunks under lease. */
   leased(): readonly LeasedChunk[]
   /** Takes a chunk that was leased. */
   take(leased: LeasedChunk): void
-  /** How often work is looked for that no notice told of; left out, four times a second. */
+  /** Interval at which work is looked for without a notice. */
   pollMs?: number
 }
 
-/** Recipients of broadcasts in hand below which more chunks are leased, and how many chunks at a time. */
+/** Leased recipients of broadcasts below which more chunks are claimed, and how many chunks at a time. */
 const mostRows = 3_000
 const broadcastChunks = 4
 const chunkRows = 1_000
-/** Chunks of broadcasts in hand at most, and recipients of one of them below which it is asked for again. */
+/** Leased chunks of broadcasts at most, and leased recipients of one broadcast below which more of it are claimed. */
 const mostBroadcastChunks = 64
 const fewRows = 250
 /**
- * Texts to one number in hand at most: each is a chunk of its own, to be renewed, and others may send them as well. Of one
- * short code only so many more are asked for at a time, and none while it has as many: where they leave slowly, those of
- * other short codes must not wait for them.
+ * Leased texts to one number each at most: every one is a chunk of its own that is renewed, and other gateways may send it as well.
+ * Of one short code this many are claimed at a time, and none while it has as many: where they leave slowly, they must not delay
+ * those of other short codes.
  */
 const mostSingles = 2_000
 const singlesAtOnce = 50
 
-/** One kind of work, asked for by one call at a time. */
+/** One kind of work, claimed by one statement at a time. */
 type Kind = {
   isUnderWay: boolean
   again: boolean
-  /** There was no more of it when last asked: the next notice or poll asks again. */
+  /** The last claim found no more: the next notice or poll claims again. */
   isDrained: boolean
   claim(): Promise<boolean>
 }
@@ -56,11 +56,11 @@ export class Claims {
   readonly #options: ClaimsOptions
   readonly #urgent: Kind
   readonly #broadcasts: Kind
-  // those that we were given chunks of, longest ago first
+  // broadcasts of which chunks were claimed, longest ago first
   #served: number[] = []
-  // short codes with so many texts in hand that no more were asked for
+  // short codes with so many leased texts that no more were claimed
   #passedOver: number[] = []
-  // broadcasts in hand that had no more when last asked: the next notice or poll asks again
+  // broadcasts that had no more chunks in the last claim: the next notice or poll claims again
   readonly #exhausted = new Set<number>()
   #timer: NodeJS.Timeout | undefined
   #stopped = false
@@ -87,16 +87,16 @@ export class Claims {
     clearInterval(this.#timer)
   }
 
-  /** There may be chunks to lease: a notice came, or the time to ask. */
+  /** There may be chunks to claim: a notice came, or the poll is due. */
   look(): void {
     this.#exhausted.clear()
     this.#look(this.#urgent)
     this.#look(this.#broadcasts)
   }
 
-  /** Asks for more where there is little in hand. */
+  /** Claims more where few recipients are leased. */
   lookIfWanted(): void {
-    const { crowded, rows, broadcasts } = this.#inHand()
+    const { crowded, rows, broadcasts } = this.#countLeased()
     const hasRoom = this.#passedOver.some((code) => !crowded.includes(code))
     if (hasRoom || !this.#urgent.isDrained) this.#look(this.#urgent)
     if (rows >= this.#enoughRows) return
@@ -124,10 +124,10 @@ export class Claims {
     try {
       while (!this.#stopped && (await kind.claim()));
     } catch (error) {
-      this.#options.log.warn({ err: error }, 'could not lease chunks')
-      // the database is away, and the next poll is soon enough to find it back
+      this.#options.log.warn({ err: error }, 'failed to claim chunks, retrying at the next poll')
+      // the database is away: more frequent claims would not find it sooner
       kind.isDrained = true
-      for (const messageId of this.#inHand().broadcasts.keys()) this.#exhausted.add(messageId)
+      for (const messageId of this.#countLeased().broadcasts.keys()) this.#exhausted.add(messageId)
     }
   }
 
@@ -135,8 +135,8 @@ export class Claims {
     return Math.min(mostRows, Math.max(fewRows, (this.#options.routes.pace * claimAheadMs) / 1_000))
   }
 
-  /** Chunks of one text, the short codes that have enough of these, and recipients of broadcasts, in all and of each. */
-  #inHand() {
+  /** Counts what is leased: chunks of one text, crowded short codes, and recipients of broadcasts, in all and of each. */
+  #countLeased() {
     const ofCodes = new Map<number, number>()
     const broadcasts = new Map<number, { left: number; chunks: number }>()
     let [singles, rows] = [0, 0]
@@ -154,10 +154,10 @@ export class Claims {
     return { singles, crowded, rows, broadcasts }
   }
 
-  /** Answers whether to ask again at once. */
+  /** Returns whether to claim again at once. */
   async #claimUrgent(): Promise<boolean> {
     const { db, clock, routes, instanceId, leaseMs } = this.#options
-    const { singles, crowded } = this.#inHand()
+    const { singles, crowded } = this.#countLeased()
     const limit = Math.min(singlesAtOnce, mostSingles - singles)
     const codes = without(routes.sendable(), crowded)
     this.#passedOver = crowded
@@ -175,10 +175,10 @@ export class Claims {
   async #claimBroadcasts(): Promise<boolean> {
     const { db, clock, routes, instanceId, leaseMs } = this.#options
     const codes = routes.sendable()
-    const { rows, broadcasts } = this.#inHand()
+    const { rows, broadcasts } = this.#countLeased()
     const chunksInHand = [...broadcasts.values()].reduce((sum, { chunks }) => sum + chunks, 0)
     if (!codes || chunksInHand >= mostBroadcastChunks) return false
-    // with plenty in hand only those broadcasts are asked for that have nothing there
+    // with plenty leased, only broadcasts without any leased recipient are claimed
     const missing = this.#enoughRows - rows
     const few = missing <= 0 ? 0 : fewOf(broadcasts)
     const enough = [...broadcasts].filter(([, { left }]) => left > few).map(([messageId]) => messageId)
@@ -194,7 +194,7 @@ export class Claims {
       this.#served = [...this.#served.filter((id) => id !== messageId), messageId].slice(-1_000)
     }
     await this.#hold(chunks, asked + leaseMs)
-    // as many as were asked for, each of another broadcast: there may be more that have nothing in hand yet
+    // as many as the limit, each of another broadcast: there may be more broadcasts without any
     return new Set(chunks.map((chunk) => chunk.messageId)).size === limit
   }
 
@@ -203,7 +203,7 @@ export class Claims {
     for (const chunk of chunks) {
       if (chunk.epoch > 1) {
         const abandoned = await abandonSubmitting(db, chunk)
-        if (abandoned > 0) log.warn({ chunk: chunk.id }, 'took a chunk over with texts in doubt')
+        if (abandoned > 0) log.warn({ chunk: chunk.id, texts: abandoned }, 'took over a chunk with unconfirmed texts')
       }
       const needsCarriers = routes.needsCarriers(chunk.shortCodeId)
       const queue = await (needsCarriers ? listQueuedWithCarriers(db, chunk) : listQueued(db, chunk))
@@ -219,7 +219,7 @@ function without(codes: SendableCodes | undefined, others: number[]): SendableCo
   return ids.length > 0 ? { allBut: false, ids } : undefined
 }
 
-/** Recipients of one broadcast in hand below which more of it is asked for, when there are so many beside it. */
+/** Leased recipients of one broadcast below which more of it are claimed, beside this many other broadcasts. */
 function fewOf(broadcasts: ReadonlyMap<number, unknown>): number {
   return Math.max(fewRows, mostRows / (broadcasts.size + 1))
 }

@@ -3,11 +3,11 @@ import type { Chunk } from '../../log/chunk.ts'
 type Place = Pick<Chunk, 'accountId' | 'messageId' | 'id'>
 type Account = { served: number; messages: Map<number, number> }
 
-/** Whose turn it is: accounts share what there is evenly, and so do the broadcasts of one account. */
+/** Decides whose turn it is: accounts share evenly what can be sent, and so do the broadcasts of one account. */
 export class FairShare {
   #accounts = new Map<number, Account>()
 
-  /** These broadcasts are in hand now. One that is new begins where the others are: it has nothing to make up for. */
+  /** Sets the leased broadcasts. A new one begins where the others are: it has nothing to make up for. */
   follow(inHand: Place[]): void {
     const before = this.#accounts
     this.#accounts = new Map()

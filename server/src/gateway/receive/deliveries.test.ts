@@ -65,11 +65,11 @@ test('an MO that asks for nothing is answered as soon as it is stored', async ()
 
 test('a STOP that was read is answered once, and its time limit is over', async () => {
   await receive('STOP')
-  await deliveries.answerLeft()
+  await deliveries.respondToOptOuts()
   expect(responses).toEqual([])
   await interpretInbound(makeRuntime({ db: ctx.db }))
-  await deliveries.answerLeft()
-  await deliveries.answerLeft()
+  await deliveries.respondToOptOuts()
+  await deliveries.respondToOptOuts()
   vi.advanceTimersByTime(60_000)
   expect(responses).toEqual([undefined])
 })
@@ -82,6 +82,6 @@ test('a STOP that is not read within 8 seconds is handed back to the carrier', a
   // ESME_RX_T_APPN: the carrier sends it again
   expect(responses).toEqual([0x64])
   await interpretInbound(makeRuntime({ db: ctx.db }))
-  await deliveries.answerLeft()
+  await deliveries.respondToOptOuts()
   expect(responses).toEqual([0x64])
 })

@@ -20,14 +20,14 @@ import { timing } from '../timing.ts'
 
 const { optOutMaxMs } = timing
 
-/** What has to be known of the connection over which something comes. */
+/** What must be known of the connection that a PDU comes from. */
 type From = Pick<Connection, 'id' | 'name' | 'charset' | 'errorMap' | 'receiptIdForm'>
 
 type Respond = (fields?: ResponseFields) => void
 
 /**
- * Takes what the SMSC delivers. A receipt and an MO alike are durable before they are answered, and an MO that asks to
- * leave is answered when that is committed: from its answer on the opt-out has to count, whoever stands still meanwhile.
+ * Takes what the SMSC delivers. A receipt and an MO are durable before their response. An MO that asks to opt out gets its response
+ * when the opt-out is committed: from then on it is in force, even if this process stands still.
  */
 export class Deliveries {
   readonly #rt: Pick<Runtime, 'db' | 'clock' | 'log'>
@@ -37,8 +37,8 @@ export class Deliveries {
   readonly #onInbound: () => void
   // the last MO of each handset that is being stored
   readonly #storing = new Map<number, Promise<void>>()
-  // MOs that ask to leave, by their ids, and who is to be told when they are read
-  readonly #leaving = new Map<number, () => void>()
+  // MOs that ask to opt out, by their ids, with their responses
+  readonly #optOuts = new Map<number, () => void>()
 
   constructor(
     rt: Pick<Runtime, 'db' | 'clock' | 'log'>,
@@ -55,17 +55,17 @@ export class Deliveries {
   }
 
   take(from: From, session: Session, request: DeliverSm | DataSm): void {
-    // a data_sm says the same in other fields
+    // a data_sm has the same in other fields
     const pdu = request.command === 'data_sm' ? asDeliverSm(request) : request
     const respond: Respond = (fields) => session.respond(request, fields)
     if (isReceipt(pdu)) this.#takeReceipt(from, pdu, respond)
     else this.#takeInbound(from, pdu, respond)
   }
 
-  /** Answers the MOs that ask to leave and have been read since. */
-  async answerLeft(): Promise<void> {
-    if (this.#leaving.size === 0) return
-    for (const id of await listHandled(this.#rt.db, [...this.#leaving.keys()])) this.#leaving.get(id)?.()
+  /** Responds to the MOs that ask to opt out and have been interpreted since. */
+  async respondToOptOuts(): Promise<void> {
+    if (this.#optOuts.size === 0) return
+    for (const id of await listHandled(this.#rt.db, [...this.#optOuts.keys()])) this.#optOuts.get(id)?.()
   }
 
   #takeReceipt(from: From, pdu: DeliverSm, respond: Respond): void {
@@ -74,7 +74,7 @@ export class Deliveries {
     const err = storable(receipt?.err ?? '')
     const judgement = receipt && statusMapOf(from).ofReceipt(receipt.stat, err)
     if (!receipt || !judgement) {
-      if (!receipt) this.#rt.log.warn({ esm_class: pdu.esm_class }, 'a receipt that names no state')
+      if (!receipt) this.#rt.log.warn({ esm_class: pdu.esm_class }, 'receipt without a state ignored')
       respond()
       return
     }
@@ -93,11 +93,11 @@ export class Deliveries {
     this.#recorder.whenRecorded(from.id, row.smscId, () => this.#receipts.add(row, respond))
   }
 
-  /** MOs of one handset are stored one after the other: a STOP and what follows it must not change places. */
+  /** MOs of one handset are stored one after the other: a STOP and the text after it must not change places. */
   #takeInbound(from: From, pdu: DeliverSm, respond: Respond): void {
     const phone = fromSmppAddress(pdu.source_addr)
     if (phone === undefined) {
-      this.#rt.log.warn('an MO from something that is no phone number')
+      this.#rt.log.warn('MO from an address that is no phone number ignored')
       respond()
       return
     }
@@ -110,7 +110,7 @@ export class Deliveries {
     })
   }
 
-  /** Resolves when it is stored, whenever it is answered. */
+  /** Resolves when the MO is stored; its response may come later. */
   async #storeInbound(from: From, pdu: DeliverSm, phone: number, respond: Respond): Promise<void> {
     const raw = pdu.short_message.length > 0 ? pdu.short_message : (pdu.tlvs?.message_payload ?? pdu.short_message)
     let content: string
@@ -127,32 +127,32 @@ export class Deliveries {
         receivedAt: this.#rt.clock.now(),
       })
     } catch (error) {
-      this.#rt.log.warn({ err: error }, 'could not store an MO; the carrier is asked to send it again')
+      this.#rt.log.warn({ err: error }, 'failed to store an MO, the carrier sends it again')
       respond({ command_status: commandStatus.ESME_RX_T_APPN })
       return
     }
     this.#meter.inbound(from.name)
-    if (isOptOutText(content)) this.#answerWhenRead(id, respond)
+    if (isOptOutText(content)) this.#respondWhenRead(id, respond)
     else respond()
     this.#onInbound()
   }
 
-  #answerWhenRead(id: number, respond: Respond): void {
+  #respondWhenRead(id: number, respond: Respond): void {
     const timer = setTimeout(() => {
-      this.#leaving.delete(id)
-      this.#rt.log.warn({ mo: id }, 'could not make an opt-out in time; the carrier is asked to send it again')
+      this.#optOuts.delete(id)
+      this.#rt.log.warn({ mo: id }, 'opt-out not in force in time, the carrier sends the MO again')
       respond({ command_status: commandStatus.ESME_RX_T_APPN })
     }, optOutMaxMs)
     timer.unref()
-    this.#leaving.set(id, () => {
+    this.#optOuts.set(id, () => {
       clearTimeout(timer)
-      this.#leaving.delete(id)
+      this.#optOuts.delete(id)
       respond()
     })
   }
 }
 
-/** A carrier's words as PostgreSQL can keep them: one NUL would make a whole batch of receipts fail for ever. */
+/** A carrier's text as PostgreSQL can store it: one NUL would make a whole batch of receipts fail forever. */
 function storable(words: string): string {
   return words.slice(0, 200).replaceAll('\0', '')
 }

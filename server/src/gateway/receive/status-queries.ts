@@ -18,22 +18,22 @@ import { timing } from '../timing.ts'
 
 const { queryRoundLeaseMs } = timing
 
-/** StatusQueries to one connection in one turn: few enough to be in no text's way. */
-const asksAtOnce = 20
-/** A text of which the SMSC says nothing at all is passed over after so many questions, until the next round. */
-const asksOfSilent = 2
+/** Status queries to one connection in one turn: few enough not to delay texts. */
+const maxQueriesPerTurn = 20
+/** A text without any response of the SMSC is skipped after this many queries, until the next round. */
+const maxQueriesOfSilent = 2
 
 /**
- * Asks SMSCs by query_sm for texts whose receipts do not come, where the connection says so. An answer that tells how a text
- * ended is applied like the receipt that it stands for.
+ * Sends query_sm for texts whose receipts do not come, where the connection says so. A response that names the final state of a
+ * text is applied like the receipt that it stands for.
  */
 export class StatusQueries {
   readonly #rt: Pick<Runtime, 'db' | 'clock' | 'log'>
   readonly #groups: { all: Iterable<BindGroup> }
   readonly #receipts: ReceiptBook
-  // by connection, the row of which a question was not answered last, and how many were not
-  readonly #silent = new Map<number, { logId: number; asks: number }>()
-  // by connection: one that is slow holds up no other
+  // by connection: the row whose last query had no response, and how many had none
+  readonly #silent = new Map<number, { logId: number; queries: number }>()
+  // by connection, so that a slow one delays no other
   readonly #underWay = new Map<number, { over: Promise<void>; hurry: () => void }>()
   #isStopping = false
 
@@ -43,7 +43,7 @@ export class StatusQueries {
     this.#receipts = receipts
   }
 
-  /** Begins to ask each connection that may be asked for the next few texts; one that is still at the last few goes on. */
+  /** Begins to query each connection for its next few texts; one that is still at the last few goes on. */
   async turn(): Promise<void> {
     const groups = [...this.#groups.all].filter(({ connection, transmits }) => connection.querySm && transmits)
     if (groups.length === 0) return
@@ -52,16 +52,16 @@ export class StatusQueries {
     for (const group of groups) {
       const { id, name } = group.connection
       if (this.#underWay.has(id)) continue
-      // one for each turn of a line: what waits for a promise is kept for as long as the promise is
+      // a new promise for each turn: handlers of a promise live as long as it does
       const { promise: hurried, resolve } = Promise.withResolvers<undefined>()
       const over = this.#queryGroup(group, days, hurried)
-        .catch((error) => this.#rt.log.warn({ err: error, connection: name }, 'could not ask for texts, trying again'))
+        .catch((error) => this.#rt.log.warn({ err: error, connection: name }, 'failed to query texts, retrying'))
         .finally(() => this.#underWay.delete(id))
       this.#underWay.set(id, { over, hurry: () => resolve(undefined) })
     }
   }
 
-  /** Waits for no answer any more; resolves when nothing is under way. */
+  /** Stops waiting for responses; resolves when no query is under way. */
   async stop(): Promise<void> {
     this.#isStopping = true
     const underWay = [...this.#underWay.values()]
@@ -76,44 +76,44 @@ export class StatusQueries {
     const round = await claimQueryRound(db, id, days, now, queryRoundLeaseMs)
     if (!round) return
     const afterMs = queryAfterS * 1_000
-    const { unheard, last } = await listUnheard(db, round, new Date(now.getTime() - afterMs), asksAtOnce)
-    const asked = await this.#askAll(group, unheard, hurried)
+    const { unheard, last } = await listUnheard(db, round, new Date(now.getTime() - afterMs), maxQueriesPerTurn)
+    const asked = await this.#queryAll(group, unheard, hurried)
     if (asked < unheard.length) return leaveQueryRound(db, round, before(round, unheard[asked]), null)
-    // who was passed over is asked for again in the next round
+    // texts that were skipped are queried again in the next round
     this.#silent.delete(id)
     if (last !== null) await leaveQueryRound(db, round, last, null)
     else await leaveQueryRound(db, round, 0, new Date(now.getTime() + afterMs))
   }
 
-  /** Asks one after the other, and answers how many were: a line that has no room, or gives no answer, is left alone. */
-  async #askAll(group: BindGroup, unheard: Unheard[], hurried: Promise<undefined>): Promise<number> {
+  /** Queries one text after the other and returns how many: it stops where there is no window slot, or no response. */
+  async #queryAll(group: BindGroup, unheard: Unheard[], hurried: Promise<undefined>): Promise<number> {
     for (const [n, text] of unheard.entries()) {
       if (this.#isStopping) return n
       const silent = this.#silent.get(group.connection.id)
       // all its parts: the round goes on after a row, not in the middle of it
-      if (silent?.logId === text.logId && silent.asks >= asksOfSilent) continue
-      const answer = await Promise.race([this.#ask(group, text), hurried])
+      if (silent?.logId === text.logId && silent.queries >= maxQueriesOfSilent) continue
+      const answer = await Promise.race([this.#query(group, text), hurried])
       if (!answer) return n
       this.#apply(group.connection, text, answer)
     }
     return unheard.length
   }
 
-  async #ask(group: BindGroup, { logId, spelling, shortCode }: Unheard): Promise<ResponsePdu | undefined> {
+  async #query(group: BindGroup, { logId, spelling, shortCode }: Unheard): Promise<ResponsePdu | undefined> {
     const { connection } = group
     try {
       return await group.query(querySm({ message_id: spelling, ...sourceAddress(shortCode, connection) }))
     } catch (error) {
       const silent = this.#silent.get(connection.id)
-      this.#silent.set(connection.id, { logId, asks: silent?.logId === logId ? silent.asks + 1 : 1 })
-      this.#rt.log.info({ err: error, connection: connection.name }, 'a question for a text was not answered')
+      this.#silent.set(connection.id, { logId, queries: silent?.logId === logId ? silent.queries + 1 : 1 })
+      this.#rt.log.info({ err: error, connection: connection.name }, 'query_sm had no response')
     }
   }
 
   #apply(connection: Connection, text: Unheard, answer: ResponsePdu): void {
     if (answer.command !== 'query_sm_resp' || answer.command_status !== 0) return
     const stat = statOfState.get(answer.message_state)
-    // an SMSC that does not know the text any more says nothing of its end
+    // an SMSC that does not know the text any more does not know its final state
     if (stat === undefined || stat === 'UNKNOWN') return
     const err = answer.error_code === 0 ? '' : String(answer.error_code).padStart(3, '0')
     const judgement = statusMapOf(connection).ofReceipt(stat, err)
@@ -122,7 +122,7 @@ export class StatusQueries {
     const words = { reference: null, submitDate: null, excerpt: null }
     const carrierStatus = err ? `${stat} ${err}` : stat
     const receivedAt = this.#rt.clock.now()
-    // lost when the process dies before it is written: the next round asks again
+    // lost when the process dies before it is recorded: the next round queries it again
     this.#receipts.add(
       { ...judgement, ...words, smscId, phone, shortCode, carrierStatus, connectionId: connection.id, receivedAt },
       () => {},
@@ -130,7 +130,7 @@ export class StatusQueries {
   }
 }
 
-/** The row to go on after when this text is the next to be asked for. */
+/** The row after which the round goes on when this text is the next one. */
 function before(round: QueryRound, text: Unheard | undefined): number {
   return text ? text.logId - 1 : round.cursor
 }

@@ -7,10 +7,10 @@ import { timing } from '../timing.ts'
 
 const { attemptBatchMs } = timing
 
-/** More than these wait only while the database is away for long; the books do not need them. */
+/** More than these wait only while the database is away for long; counters do not depend on them. */
 const mostWaiting = 20_000
 
-/** Writes down the tries that came to nothing, for whoever asks where a text is. Nothing waits for it. */
+/** Records failed attempts for the explanation of a text. Nothing waits for it. */
 export class Attempts {
   readonly #batcher: Batcher<Attempt>
 
@@ -20,9 +20,9 @@ export class Attempts {
       maxDelayMs: attemptBatchMs,
       writers: 1,
       write: (batch) => insertAttempts(db, batch),
-      onFailure: (error) => log.debug({ err: error }, 'could not write down tries, trying again'),
+      onFailure: (error) => log.debug({ err: error }, 'failed to record attempts, retrying'),
       isPermanent: isBadValue,
-      giveUp: (attempt, error) => log.warn({ err: error, row: attempt.logId }, 'a try cannot be written down'),
+      giveUp: (attempt, error) => log.warn({ err: error, row: attempt.logId }, 'attempt cannot be recorded'),
     })
   }
 

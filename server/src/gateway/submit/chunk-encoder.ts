@@ -8,7 +8,7 @@ import { toSmppAddress } from '../../sms/phone-number.ts'
 import { mixLogId, referenceOf } from '../../sms/reference.ts'
 import { sourceAddress } from './source-address.ts'
 
-/** What of a connection's settings shapes the PDUs of a text. */
+/** The settings of a connection that shape the PDUs of a text. */
 export type TextSettings = Pick<
   Connection,
   'charset' | 'longText' | 'serviceType' | 'sourceTon' | 'sourceNpi' | 'destTon' | 'destNpi' | 'validityS'
@@ -17,19 +17,19 @@ export type TextSettings = Pick<
 /** The number that stands for all parts of a text where one PDU carries them. */
 export const allParts = -1
 
-/** A recipient's text as the PDUs that carry it: what each of them has of it. */
+/** A recipient's text as the PDUs that carry it. */
 export type EncodedText = {
   pdus: EncodedPart[]
-  /** Parts that the handset gets; more than PDUs, where the SMSC is to cut the text. */
+  /** Parts that the handset gets: more than PDUs, where the SMSC cuts the text. */
   partCount: number
 }
 
-/** The texts of one chunk as one connection wants them: what all have in common is encoded once. */
+/** Encodes the texts of one chunk for one connection; the content that all have in common is encoded once. */
 export class ChunkEncoder {
   readonly #settings: TextSettings
   readonly #chunk: Pick<Chunk, 'content' | 'closesAt' | 'deliverBy'>
   readonly #source: ReturnType<typeof sourceAddress>
-  // by concatenation reference: parts of two texts to one handset must not share one
+  // by concatenation reference: parts of two texts to one handset must not have the same one
   readonly #encoded = new Map<number, EncodedText>()
 
   constructor(chunk: Pick<Chunk, 'content' | 'shortCode' | 'closesAt' | 'deliverBy'>, settings: TextSettings) {
@@ -38,13 +38,13 @@ export class ChunkEncoder {
     this.#source = sourceAddress(chunk.shortCode, settings)
   }
 
-  /** PDUs that a recipient's text takes, as far as can be told without encoding it. */
+  /** PDUs that a recipient's text takes, as far as is known without encoding it. */
   pduCount({ content, partCount }: Recipient): number {
     if (content === null || content === undefined) return this.#common(0).pdus.length
     return this.#settings.longText === 'payload' ? 1 : partCount
   }
 
-  /** The text of this recipient: his own, or that of all. */
+  /** Recipient-specific text; without one the message's content. */
   encode({ id, content, partCount }: Recipient): EncodedText {
     if (content !== null && content !== undefined) return this.#encode(content, this.#referenceOf(id), partCount)
     // a text of one part has no reference
@@ -52,16 +52,16 @@ export class ChunkEncoder {
     return common.pdus.length === 1 ? common : this.#common(this.#referenceOf(id))
   }
 
-  /** How long a text that is submitted at `now` may be under way: not past its chunk's window, nor its deadline. */
+  /** Validity of a text that is submitted at `now`: not past its chunk's window, nor its deadline. */
   validityAt(now: Date): string {
     const { closesAt, deliverBy } = this.#chunk
     const limits = [closesAt, deliverBy].map((at) => (at === null ? Infinity : at.getTime() - now.getTime()))
     const ms = Math.min((this.#settings.validityS ?? Infinity) * 1_000, ...limits)
-    // in whole seconds that never add up to more
+    // in whole seconds, rounded down
     return ms === Infinity ? '' : relativeTime(Math.floor(ms / 1_000) * 1_000)
   }
 
-  /** The submit_sm with what `encoded` has at this place, asking for a final receipt and carrying our reference for it. */
+  /** The submit_sm with PDU number `n` of a text. It requests a final receipt and carries our reference for it. */
   pdu(recipient: Recipient, encoded: EncodedText, n: number, validity: string): SubmitSm {
     const { data_coding, esm_class, short_message, sar, message_payload } = encoded.pdus[n] as EncodedPart
     const tlvs: Tlvs = { user_message_reference: referenceOf(recipient.id, n) }

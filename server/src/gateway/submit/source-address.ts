@@ -1,6 +1,6 @@
 import type { Connection } from '../../connections/connection.ts'
 
-/** A sender as a PDU names it: its type is what its length says, where the connection does not say otherwise. */
+/** A sender as a PDU names it: its type follows from its length, unless the connection sets it. */
 export function sourceAddress(
   shortCode: string,
   { sourceTon, sourceNpi }: Pick<Connection, 'sourceTon' | 'sourceNpi'>,

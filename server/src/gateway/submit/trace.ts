@@ -4,7 +4,7 @@ import { statusName } from '../../smpp/pdu/command-status.ts'
 import type { Meter } from '../meter.ts'
 import type { Attempts } from './attempts.ts'
 
-/** When a PDU was written: by the clock of the world, and by one that is never set. */
+/** When a PDU was written: by the wall clock, and by a clock that is never set. */
 export type WrittenAt = { at: number; tick: number }
 
 /** A part of a text that was handed to a connection. */
@@ -12,10 +12,10 @@ export type Written = WrittenAt & { logId: number; day: string; part: number; co
 
 export const rightNow = (): WrittenAt => ({ at: Date.now(), tick: performance.now() })
 
-/** Whole milliseconds since then, whatever was done to the clock. */
+/** Whole milliseconds since then, independent of the wall clock. */
 export const msSince = ({ tick }: WrittenAt): number => Math.round(performance.now() - tick)
 
-/** Notes of every submit_sm what came of it: for the metrics all of them, for explanations those that came to nothing. */
+/** Notes the outcome of every submit_sm: all of them for the metrics, failed ones for the explanation of a text. */
 export class Trace {
   readonly #meter: Meter
   readonly #attempts: Attempts
@@ -25,16 +25,16 @@ export class Trace {
     this.#attempts = attempts
   }
 
-  /** Answers how long the answer took, in milliseconds; null when there was none. */
+  /** Returns the time until the response in milliseconds; null without a response. */
   ended(written: Written, outcome: Outcome): number | null {
     const { connection, at, tick, ...rest } = written
     const isUnsent = outcome.kind === 'closed' && !outcome.sent
     if (!isUnsent) this.#meter.submitted(connection.name)
     const responseMs = outcome.kind === 'response' ? msSince({ at, tick }) : null
     if (outcome.kind === 'response') {
-      this.#meter.answered(connection.name, outcome.pdu.command_status, responseMs ?? 0)
+      this.#meter.responded(connection.name, outcome.pdu.command_status, responseMs ?? 0)
       if (outcome.pdu.command_status === 0) return responseMs
-    } else if (!isUnsent) this.#meter.unanswered(connection.name, outcome.kind)
+    } else if (!isUnsent) this.#meter.failed(connection.name, outcome.kind)
     const said = outcome.kind === 'response' ? statusName(outcome.pdu.command_status) : undefined
     this.#attempts.add({
       ...rest,
