@@ -18,7 +18,7 @@ describe('a broadcast to every fate', () => {
   })
   afterEach(() => sending.stop())
 
-  test('ends as each number says, with the books balanced', async () => {
+  test('ends as each number says, with exact counters', async () => {
     await sending.control('PATCH', '/settings', { receipt_delay_ms: 5 })
     const phones = [0, 1, 2, 3, 4, 5, 9, 10, 11, 12].map((n) => 2_065_550_100 + n)
     await sending.subscribe(...phones)
@@ -117,7 +117,7 @@ describe('a broadcast to every fate', () => {
 describe('faults', () => {
   afterEach(() => sending.stop())
 
-  test('what a dead gateway left in the middle becomes unknown, the rest goes out once', async () => {
+  test('texts that a dead gateway had marked become unknown, the others go out once', async () => {
     sending = await startSending()
     const phones = Array.from({ length: 30 }, (_, n) => 2_065_560_001 + n)
     await sending.subscribe(...phones)
@@ -136,7 +136,7 @@ describe('faults', () => {
     expect(await markSubmitting(sending.db, chunk, queued.slice(10, 20))).toEqual([])
   })
 
-  test('a bind lost in the middle leaves unknown what was on its way, until the receipts tell', async () => {
+  test('a bind lost in the middle leaves texts in flight unknown, until their receipts come', async () => {
     sending = await startSending({ latencyMs: 150, window: 10, binds: 1 })
     await sending.control('PATCH', '/settings', { receipt_delay_ms: 700 })
     await sending.startGateway()
@@ -149,7 +149,7 @@ describe('faults', () => {
     expect(sending.raw()).toHaveLength(40)
   })
 
-  test('without our reference in the receipt, handset, time and the first words settle it', async () => {
+  test('a receipt without our reference is matched by handset, time and first words', async () => {
     sending = await startSending({ responseDeadlineMs: 200 })
     await sending.control('PATCH', '/settings', { echo_reference: false })
     await sending.startGateway()
@@ -161,7 +161,7 @@ describe('faults', () => {
     })
   })
 
-  test('two gateways share a broadcast and nobody gets it twice', async () => {
+  test('two gateways share a broadcast and every recipient gets it once', async () => {
     sending = await startSending({ window: 20, latencyMs: 5 })
     await sending.db.exec(
       'fill',
@@ -183,7 +183,7 @@ describe('faults', () => {
     expect(owners).toHaveLength(2)
   })
 
-  test('a stopped gateway finishes what is on its way and leaves the rest queued', async () => {
+  test('a stopped gateway finishes the texts in flight and the rest stays queued', async () => {
     sending = await startSending({ latencyMs: 50, window: 5, binds: 1 })
     const gateway = await sending.startGateway()
     await sending.subscribe(...Array.from({ length: 60 }, (_, n) => 2_065_560_001 + n))

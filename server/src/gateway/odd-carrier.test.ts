@@ -6,7 +6,7 @@ import { wake } from '../db/wake.ts'
 import { commandStatus } from '../smpp/pdu/command-status.ts'
 import { dataSm, deliverSm } from '../smpp/pdu/pdu.ts'
 
-// Carriers answer late, twice, with nothing or with rubbish. None of it may cost another text its way.
+// Carriers respond late, twice, without content or with garbage. None of it may affect other texts.
 
 let sending: Awaited<ReturnType<typeof startSending>>
 let carrier: Awaited<ReturnType<typeof startOddCarrier>>
@@ -24,7 +24,7 @@ const phones = (count: number) => Array.from({ length: count }, (_, n) => 2_065_
 const accept: Answer = (_, ordinal) => ({ message_id: `id${ordinal}` })
 const longText = 'x'.repeat(400)
 
-describe('what it says of a text', () => {
+describe('the outcome of a text', () => {
   beforeEach(async () => {
     await start(accept)
     await sending.subscribe(...phones(1))
@@ -76,12 +76,12 @@ describe('what it says of a text', () => {
     expect(heard).toEqual({ phone: 2_065_560_001, content: 'STOP' })
   })
 
-  test('a receipt that cannot be read is answered', async () => {
+  test('an unreadable receipt gets a response', async () => {
     expect(await carrier.receipt('your message was most certainly delivered')).toBe(0)
   })
 })
 
-describe('its ids', () => {
+describe('ids of an SMSC', () => {
   test.each([
     ['none at all', ''],
     ['the same for all', 'same'],
@@ -107,7 +107,7 @@ test('a sender that no PDU can carry bounces its own texts, and no others', asyn
   await sending.untilCounted(next, { sent: 2 })
 })
 
-test('a text of data_coding 0 is read as the connection means it', async () => {
+test('data_coding 0 is decoded by the charset of the connection', async () => {
   await start(accept)
   const destination_addr = sending.shortCode.code
   const short_message = Buffer.from('caf\u00e9 @ $5', 'latin1')
@@ -153,7 +153,7 @@ test('texts of one handset are stored in the order in which they came', async ()
   expect(read).toEqual([{ kind: 'opt_out' }, { kind: 'help' }])
 })
 
-test('a STOP is answered when its opt-out is committed, whoever holds that up', async () => {
+test('a STOP gets its response only when its opt-out is committed', async () => {
   await start(accept)
   const [phone = 0] = phones(1)
   await sending.subscribe(phone)
@@ -187,7 +187,7 @@ test('a STOP is answered when its opt-out is committed, whoever holds that up', 
   expect(await sending.db.many('read', read)).toHaveLength(1)
 })
 
-test('an answer after its deadline still counts', async () => {
+test('a response after its deadline still counts', async () => {
   await start(() => undefined)
   await sending.subscribe(...phones(1))
   const id = await sending.broadcast()
@@ -205,7 +205,7 @@ test('an answer after its deadline still counts', async () => {
 describe('a text of three parts', () => {
   const statusOf = (pdu: { short_message: Buffer }) => pdu.short_message[5] as number
 
-  test('goes out whole when one part is throttled at first, with its receipts kept', async () => {
+  test('goes out whole when one part is throttled at first, and its receipts count', async () => {
     let throttled = 0
     await start((pdu, ordinal) => {
       if (statusOf(pdu) === 2 && throttled++ < 2) return { command_status: commandStatus.ESME_RTHROTTLED }
@@ -222,7 +222,7 @@ describe('a text of three parts', () => {
     await sending.untilCounted(id, { delivered: 1 })
   })
 
-  test('bounces when a part is refused', async () => {
+  test('bounces when a part is rejected', async () => {
     await start((pdu, ordinal) =>
       statusOf(pdu) === 2 ? { command_status: commandStatus.ESME_RSUBMITFAIL } : { message_id: `id${ordinal}` },
     )
@@ -232,7 +232,7 @@ describe('a text of three parts', () => {
     expect(carrier.submits).toHaveLength(6)
   })
 
-  test('is unknown, and not begun anew, when a part gets no answer', async () => {
+  test('is unknown, and not sent again, when a part gets no response', async () => {
     await start((pdu, ordinal) => (statusOf(pdu) === 2 ? undefined : { message_id: `id${ordinal}` }))
     await sending.subscribe(...phones(2))
     const id = await sending.broadcast(longText)
@@ -255,7 +255,7 @@ describe('a text of three parts', () => {
     await sending.untilCounted(short, { sent: 2 })
   })
 
-  test('whose part is throttled goes on while a broadcast takes every slot and token', async () => {
+  test('whose part is throttled goes on beside a broadcast that takes every window slot and token', async () => {
     let throttled = 0
     let isThrottling = true
     let lastPartAt = 0

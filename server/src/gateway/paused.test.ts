@@ -32,7 +32,7 @@ async function boundAfter(beats: number): Promise<number> {
   return last?.bound ?? Number.NaN
 }
 
-test('while sending is paused a gateway does not bind, and nothing leaves; resumed, all goes out', async () => {
+test('while sending is paused a gateway does not bind; after a resume all texts go out', async () => {
   await sending.subscribe(2_065_550_143, 2_065_550_144)
   await sending.startGateway()
   const id = await sending.broadcast()
@@ -43,7 +43,7 @@ test('while sending is paused a gateway does not bind, and nothing leaves; resum
   await sending.untilCounted(id, { delivered: 2 })
 })
 
-test('a gateway that is bound takes up nothing new once sending is paused', async () => {
+test('a bound gateway leases no chunk after sending was paused', async () => {
   await sending.subscribe(2_065_550_143)
   await setSendingPaused(sending.db, false)
   await sending.startGateway()

@@ -10,7 +10,7 @@ import { wake } from '../../db/wake.ts'
 import { acceptBroadcast } from '../../messages/messages.ts'
 import { startGateway } from '../gateway.ts'
 
-// Connections, their slots and routes are rows; gateways follow them, each with its share.
+// Connections, bind slots and sending routes are rows; gateways follow them, each with its share.
 
 let sending: Awaited<ReturnType<typeof startSending>>
 let cleanUp: Array<() => Promise<unknown>> = []
@@ -80,7 +80,7 @@ const untilBound = (connectionId: number, count = 1) =>
     what: `${count} slots bound`,
   })
 
-describe('routes', () => {
+describe('sending routes', () => {
   test('share a broadcast by their weights', async () => {
     const [much, little] = [await carrier(), await carrier()]
     await route(much.id, 0, 3)
@@ -104,7 +104,7 @@ describe('routes', () => {
     ])
   })
 
-  test('of the lowest tier that is bound; the one before is used again when it is back', async () => {
+  test('of the lowest bound tier are used; a tier that comes back is used again', async () => {
     const [first, second] = [await carrier(), await carrier()]
     await route(first.id, 0)
     await route(second.id, 1)
@@ -124,7 +124,7 @@ describe('routes', () => {
     expect([first.submits.length, second.submits.length]).toEqual([20, 5])
   })
 
-  test('a short code whose line is away waits, and holds up no other', async () => {
+  test('a short code without a bind group waits and delays no other', async () => {
     const [away, here] = [await carrier(), await carrier()]
     await route(away.id, 0)
     await set(away.id, 'port = 1, serves_all = false')
@@ -144,7 +144,7 @@ describe('routes', () => {
     expect(away.submits).toHaveLength(5)
   })
 
-  test('a line that answers nothing does not hold up the others of its tier', async () => {
+  test('a bind group without any response does not delay the others of its tier', async () => {
     const [dead, alive] = [await carrier(() => undefined), await carrier()]
     await set(dead.id, 'response_deadline_ms = 20000, "window" = 2')
     await gateway()
@@ -172,7 +172,7 @@ describe('a connection that is edited', () => {
     expect([...slow.bound]).toEqual([session])
   })
 
-  test('goes to its new address, and what was on its way is answered at the old one', async () => {
+  test('binds to its new address, and texts in flight get their responses from the old one', async () => {
     const old = await carrier(() => undefined)
     const other = await startCarrier(accept)
     cleanUp.push(() => other.server.close())
@@ -255,8 +255,8 @@ describe('bind types', () => {
   })
 })
 
-describe('slots', () => {
-  test('are shared by two gateways; one that leaves hands its own over at once', async () => {
+describe('bind slots', () => {
+  test('are shared by two gateways; one that stops releases its own at once', async () => {
     const given = await carrier()
     await set(given.id, 'slots = 4')
     const first = await gateway()
@@ -278,7 +278,7 @@ describe('slots', () => {
     await sending.untilCounted(await sending.broadcast(), { sent: 50 })
   })
 
-  test('of a dead gateway are taken when its lease is over, not before', async () => {
+  test('of a dead gateway are claimed when its lease has ended, not before', async () => {
     const given = await carrier()
     await gateway()
     await untilBound(given.id)
@@ -295,7 +295,7 @@ describe('slots', () => {
     expect(await slotsOf(given.id)).not.toMatchObject([{ leasedBy: other }])
   })
 
-  test('that we took without hearing so are ours again when that lease is over', async () => {
+  test('that were claimed without a response are ours again when that lease has ended', async () => {
     const given = await carrier()
     await sending.db.exec('slot', 'insert into bind_slots (connection_id, slot) values ($1, 0)', [given.id])
     const gateway = crypto.randomUUID()
@@ -305,7 +305,7 @@ describe('slots', () => {
     await waitFor(async () => (await take(5_000))[0]?.claimed.length === 1)
   })
 
-  test('are made when the database is back, where it was away when their connection came', async () => {
+  test('are inserted later when the database was away as their connection was created', async () => {
     const given = await carrier()
     await sending.db.exec('hide', 'alter table bind_slots rename to hidden_slots')
     let refusals = 0
@@ -324,7 +324,7 @@ describe('slots', () => {
     await untilBound(given.id)
   })
 
-  test('two gateways that take at once never take the same', async () => {
+  test('two gateways that claim at once never get the same', async () => {
     const given = await carrier()
     await set(given.id, 'slots = 20')
     await sending.db.exec(
@@ -355,7 +355,7 @@ describe('slots', () => {
     expect(await renewSlots(sending.db, second, 5_000, [state])).toEqual([])
   })
 
-  test('that will not bind are kept where there is nobody to leave them to', async () => {
+  test('that cannot be bound are kept where no other gateway could take them', async () => {
     const given = await carrier()
     await set(given.id, 'port = 1')
     await gateway()
@@ -371,7 +371,7 @@ describe('slots', () => {
     )
   })
 
-  test('that will not bind for us are left for others to try', async () => {
+  test('that cannot be bound by us are left to other gateways', async () => {
     const given = await carrier()
     await set(given.id, 'port = 1')
     const another = `insert into heartbeats (role, instance_id, details, seen_at)

@@ -41,7 +41,7 @@ function send(
 }
 
 describe('the share of a cap', () => {
-  test('is never passed in any second, whatever the pattern, and while it changes', () => {
+  test('is exceeded in no second, by no pattern, and not while it changes', () => {
     const steps = fc.array(
       fc.record({
         wait: fc.oneof(fc.integer({ min: 0, max: 50 }), fc.integer({ min: 0, max: 700 })),
@@ -90,7 +90,7 @@ describe('the share of a cap', () => {
     expect(times.length).toBeGreaterThanOrEqual(0.97 * mps * 60)
   })
 
-  test('is used to 97 per cent beside delays of 60 ms, which it makes up for within the second', () => {
+  test('is used to 97 percent with delays of 60 ms, which are made up for within the second', () => {
     let turn = 0
     const delay = () => (++turn % 300 === 0 ? 60 : 0)
     const times = send(granted(500), { from: 0, until: 60_000, markMs: 20, tickMs: 3, delay })
@@ -109,7 +109,7 @@ describe('the share of a cap', () => {
     }
   })
 
-  test('counts what arrived as a bunch from when it arrived', () => {
+  test('counts a bunch from the time of its arrival', () => {
     const cap = granted(100)
     const before = send(cap, { from: 0, until: 1_500, markMs: 0, tickMs: 1 })
     const stuck = before.filter((time) => time > 1_400)
@@ -123,7 +123,7 @@ describe('the share of a cap', () => {
     expect(worstSecond(arrivals)).toBeLessThanOrEqual(102)
   })
 
-  test('goes on when all answers become slow', () => {
+  test('goes on when all responses become slow', () => {
     const cap = granted(100)
     const times: number[] = []
     for (let now = 0; now < 10_000; now += 2) {
@@ -146,7 +146,7 @@ describe('the share of a cap', () => {
     expect(slow.capacity).toBeLessThanOrEqual(few)
   })
 
-  test('once its lease is over nothing is written', () => {
+  test('allows no write after its lease', () => {
     const cap = new Cap()
     expect(cap.free(0)).toBe(0)
     cap.grant(10, 4_000, 0)
@@ -170,7 +170,7 @@ describe('the share of a cap', () => {
     expect(cap.kept(3_030)).toBe(40)
   })
 
-  test('that is cut is kept to in every second that begins then', () => {
+  test('that is cut is kept in every second that begins then', () => {
     const cap = granted(200)
     send(cap, { from: 0, until: 1_500, markMs: 0, tickMs: 3 })
     cap.cut(100, 1_500)
@@ -179,7 +179,7 @@ describe('the share of a cap', () => {
     expect(worstSecond(after)).toBe(100)
   })
 
-  test('of an idle gateway is given up at once, and then kept to', () => {
+  test('of an idle gateway is given up at once, and kept then', () => {
     const cap = granted(100)
     const few = send(cap, { from: 0, until: 1, markMs: 0, tickMs: 3 })
     expect(few.length).toBeLessThan(5)
@@ -188,7 +188,7 @@ describe('the share of a cap', () => {
     expect(send(cap, { from: 100, until: 950, markMs: 0, tickMs: 3 }).length).toBe(5 - few.length)
   })
 
-  test('a small share makes nobody wait once it is a large one', () => {
+  test('that was small causes no wait once it is large', () => {
     const cap = granted(1)
     cap.reserve(1)
     cap.use(0)
@@ -197,7 +197,7 @@ describe('the share of a cap', () => {
     expect(cap.readyAt(10)).toBeLessThan(40)
   })
 
-  test('tells when tokens can be had', () => {
+  test('says when tokens are free', () => {
     const cap = granted(10)
     const times = send(cap, { from: 0, until: 1_300, markMs: 0, tickMs: 1 })
     const free = cap.free(1_300)
@@ -208,7 +208,7 @@ describe('the share of a cap', () => {
     expect(cap.readyAt(1_300)).toBeGreaterThan(times.at(-1) as number)
   })
 
-  test('once the cap is lifted whoever holds tokens may use them', () => {
+  test('of a lifted cap lets reserved tokens be used', () => {
     const cap = granted(1)
     cap.reserve(3)
     cap.lift()

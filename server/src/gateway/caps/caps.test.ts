@@ -3,8 +3,8 @@ import { startSending } from '../../../test/sending.ts'
 import { waitFor } from '../../../test/wait-for.ts'
 import { wake } from '../../db/wake.ts'
 
-// Caps from end to end: strictly by the times at which texts were written, and a little less so by those at which the
-// simulator took them, for its process may stand still for a moment while others are tested.
+// Caps from end to end: exact by the times of our writes, and with some tolerance by those of the
+// simulator, whose process may stand still for a moment while other tests run.
 
 type Sending = Awaited<ReturnType<typeof startSending>>
 let sending: Sending
@@ -55,7 +55,7 @@ async function set(assignments: string) {
   })
 }
 
-test('a connection sends as much as its cap lets it, from the first moment on', async () => {
+test('a connection uses its whole cap from the first moment on', async () => {
   sending = await startSending({ mps: 100 })
   await sending.subscribe(...phones(200))
   await sending.startGateway()
@@ -83,7 +83,7 @@ test('three gateways share a cap', async () => {
   expect(secondsTaken()).toBeLessThan(4)
 }, 20_000)
 
-test('a cap that is too small for all gateways holds nobody up', async () => {
+test('a cap that is too small for all gateways still gets all texts out', async () => {
   sending = await startSending({ mps: 2, binds: 3, leaseMs: 1_500 })
   await sending.subscribe(...phones(2))
   for (let n = 0; n < 3; n++) await sending.startGateway()
@@ -125,7 +125,7 @@ test('texts to a capped carrier wait, and those behind them in the list do not',
   expect(secondsTaken()).toBeGreaterThan(1.3)
 })
 
-test('a cap that is lowered and lifted while texts go out is kept to at once', async () => {
+test('a cap that is lowered and lifted during a broadcast takes effect at once', async () => {
   sending = await startSending({ mps: 200 })
   await sending.subscribe(...phones(500))
   await sending.startGateway()

@@ -23,16 +23,16 @@ describe('a cap is divided', () => {
     expect(divided(10, ['a', 0, false], ['b', 0, true])).toEqual({ a: 0, b: 10 })
   })
 
-  test('evenly while nobody waits', () => {
+  test('evenly while none waits', () => {
     expect(divided(100, ['a', 100, false], ['b', 0, false])).toEqual({ a: 50, b: 50 })
   })
 
-  test('one each where it is too small for all, and stays where it is', () => {
+  test('in shares of one where it is too small for all, without moving them', () => {
     expect(divided(1, ['a', 0, false], ['b', 0, true])).toEqual({ a: 0, b: 1 })
     expect(divided(2, ['a', 0, true], ['b', 1, true], ['c', 1, true])).toEqual({ a: 0, b: 1, c: 1 })
   })
 
-  test('never into more than it is', () => {
+  test('into shares that add up to the cap', () => {
     const some = fc.array(fc.record({ mps: fc.nat(50), wanted: fc.boolean() }), { minLength: 1, maxLength: 8 })
     fc.assert(
       fc.property(fc.integer({ min: 1, max: 300 }), some, (mps, given) => {
@@ -68,7 +68,7 @@ describe('over several gateways', () => {
   )
   const seed = fc.integer({ min: 1, max: 2 ** 31 })
 
-  test('no second that slides holds more than the cap, whoever freezes, dies, comes or has work', async () => {
+  test('no second that slides holds more than the cap, while gateways freeze, die, start and have work', async () => {
     await fc.assert(
       fc.asyncProperty(fc.integer({ min: 1, max: 40 }), gateways, seed, async (mps, plans, random) => {
         const world = new ShareWorld({ mps: [{ at: 0, mps }], random })
@@ -80,7 +80,7 @@ describe('over several gateways', () => {
     )
   })
 
-  test('a cap that is changed is kept within the larger of both, and after two seconds within the new one', async () => {
+  test('a changed cap is kept within the larger of both, and after two seconds within the new one', async () => {
     const changes = fc.array(
       fc.record({ at: fc.integer({ min: 1_000, max: 10_000 }), mps: fc.integer({ min: 1, max: 40 }) }),
       { minLength: 1, maxLength: 3 },
@@ -96,7 +96,7 @@ describe('over several gateways', () => {
     )
   })
 
-  test('it is used to 97 per cent while all have work, and when one dies the others take its part', async () => {
+  test('97 percent are used while all have work, and when one dies the others take its share', async () => {
     const world = new ShareWorld({ mps: [{ at: 0, mps: 200 }], random: 7 })
     for (const diesAt of [null, null, 10_000]) {
       world.addGateway({ startsAt: 0, demand: [{ at: 0, wanted: true }], freezes: [], diesAt })
@@ -107,7 +107,7 @@ describe('over several gateways', () => {
     expect(written(18_000, 30_000)).toBeGreaterThanOrEqual(0.97 * 200 * 12)
   })
 
-  test('alone a gateway has all of it at once', async () => {
+  test('a single gateway has the whole cap at once', async () => {
     const world = new ShareWorld({ mps: [{ at: 0, mps: 200 }], random: 7 })
     world.addGateway({ startsAt: 0, demand: [{ at: 0, wanted: true }], freezes: [], diesAt: null })
     await world.run(1_100)
@@ -124,7 +124,7 @@ describe('in the database', () => {
   })
   afterAll(() => database.close())
 
-  test('of growths that have seen the same shares one is granted', async () => {
+  test('of several growths after the same listing one is granted', async () => {
     const names = Array.from({ length: 12 }, () => randomUUID())
     const tables = names.map((name) => shareTable(database.db, name))
     await Promise.all(tables.map((table) => table.join(5_000, ['short_code:1'])))
@@ -137,7 +137,7 @@ describe('in the database', () => {
     expect(leased.reduce((sum, share) => sum + share.mps, 0)).toBe(10)
   })
 
-  test('gateways at once never hold more than the cap, and all of it in the end', async () => {
+  test('concurrent gateways never have more than the cap, and all of it in the end', async () => {
     const cap = 'connection:2'
     const gateways = Array.from({ length: 4 }, () => {
       const gateway = randomUUID()
@@ -170,7 +170,7 @@ describe('in the database', () => {
     await Promise.all(gateways.slice(0, 2).map(({ shares }) => shares.stop()))
   })
 
-  test('a share is forgotten only when its lease has been over for a second', async () => {
+  test('a share is deleted only a second after its lease ended', async () => {
     const table = shareTable(database.db, randomUUID())
     await table.join(0, ['carrier:1:1'])
     await table.forget()
@@ -184,7 +184,7 @@ describe('in the database', () => {
     expect(await table.renew(5_000, [{ cap: 'carrier:1:1', kept: 5, wanted: true }])).toEqual(new Set())
   })
 
-  test('a gateway whose share was given away takes part again; a lowered cap it keeps to at once', async () => {
+  test('a gateway that lost its share gets one again, and keeps to a lowered cap at once', async () => {
     const [cap, gateway, caps] = ['connection:5', randomUUID(), new Caps()]
     const shares = new Shares(caps, { table: shareTable(database.db, gateway), gateway, leaseMs: 1_000, log })
     shares.follow(new Map([[cap, 100]]), () => true)
@@ -203,7 +203,7 @@ describe('in the database', () => {
     await shares.stop()
   })
 
-  test('while the database is away nothing is written beyond the lease', async () => {
+  test('while the database is away no token can be used after the lease', async () => {
     const gateway = randomUUID()
     const caps = new Caps()
     const table = shareTable(database.db, gateway)

@@ -51,7 +51,7 @@ async function post(messageId: number, headers: Record<string, string>): Promise
 
 // with a key the handler's work commits only after it is through, and nothing may be waited for before
 describe.each<Record<string, string>>([{}, { 'idempotency-key': 'once' }])('asked with headers %j', (headers) => {
-  test('no submit_sm leaves later than a second after the answer, and what had left is counted', async () => {
+  test('no submit_sm leaves later than a second after the response, and earlier texts are counted', async () => {
     sending = await startSending({ latencyMs: 60, window: 20, binds: 1 })
     await sending.startGateway()
     await fill(3_000)
@@ -75,7 +75,7 @@ describe.each<Record<string, string>>([{}, { 'idempotency-key': 'once' }])('aske
   })
 })
 
-test('what is left of a text that has begun is not written any more', async () => {
+test('further parts of a text are not written any more', async () => {
   sending = await startSending({ leaseMs: 500 })
   await sending.startGateway()
   // the carrier takes the first part, and asks to come again with the other two
@@ -89,7 +89,7 @@ test('what is left of a text that has begun is not written any more', async () =
   expect(sending.raw()).toHaveLength(1)
 })
 
-test('an audience that is still being written stays as long as it is', async () => {
+test('an audience that is still being written does not grow any more', async () => {
   sending = await startSending()
   await fill(40_000)
   const id = await sending.broadcast()
@@ -100,7 +100,7 @@ test('an audience that is still being written stays as long as it is', async () 
   expect(await sending.db.exec('expansions', 'select from expansions')).toBe(0)
 })
 
-test('a dead gateway is waited for no longer than its lease, and its texts become unknown', async () => {
+test('the response waits for a dead gateway until its lease ends, and its texts become unknown', async () => {
   sending = await startSending()
   await sending.subscribe(...Array.from({ length: 30 }, (_, n) => 2_065_560_001 + n))
   const id = await sending.broadcast()
@@ -139,7 +139,7 @@ test('a receipt that comes after the cancel still counts, though the message is 
   await sending.untilCounted(id, { delivered: 3 })
 })
 
-test('with several gateways, connections and retries that wait, nothing leaves after the answer', async () => {
+test('with several gateways, connections and waiting retries, no text leaves after the response', async () => {
   sending = await startSending({ latencyMs: 40, window: 10, binds: 1 })
   await sending.startGateway()
   // a second account at the same carrier

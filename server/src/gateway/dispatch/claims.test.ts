@@ -19,7 +19,7 @@ const routes = {
 let database: TestDatabase
 let claims: Claims
 let leased: LeasedChunk[]
-// claims for broadcasts: so many were made, and so many are under way
+// claims for broadcasts: how many were made, and how many are under way
 let asked: number
 let underWay: number
 
@@ -80,7 +80,7 @@ function text(recipients: number): void {
   leased = leased.filter((each) => each.left > 0)
 }
 
-test('a broadcast alone is asked for again while enough of it is in hand to go on', async () => {
+test('a single broadcast is claimed again before its leased recipients run out', async () => {
   await broadcast(12_000)
   claims.look()
   await waitFor(() => left() >= 3_000)
@@ -92,7 +92,7 @@ test('a broadcast alone is asked for again while enough of it is in hand to go o
   }
 })
 
-test('one that has no more is not asked for at each text', async () => {
+test('an exhausted broadcast is not claimed after each text', async () => {
   await broadcast(900)
   claims.look()
   await waitFor(() => left() === 900)

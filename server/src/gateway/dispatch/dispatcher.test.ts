@@ -23,7 +23,7 @@ afterEach(async () => {
   await sending.stop()
 })
 
-test('a gateway that lost its last bind leaves its chunks to one that has a bind', async () => {
+test('a gateway without a bind releases its chunks to one that has a bind', async () => {
   carrier = await startOddCarrier(sending.rt, silent)
   await sending.subscribe(...phones(20))
   const id = await sending.broadcast()
@@ -34,7 +34,7 @@ test('a gateway that lost its last bind leaves its chunks to one that has a bind
   await sending.untilCounted(id, { queued: 0, submitting: 0, unknown: submits.length, delivered: 20 - submits.length })
 })
 
-test('while the database refuses, chunks are asked for no more often than the poll does', async () => {
+test('while the database rejects claims, chunks are claimed no more often than by the poll', async () => {
   let refusals = 0
   const groups = new Writable({
     write(group, _, done) {
@@ -52,7 +52,7 @@ test('while the database refuses, chunks are asked for no more often than the po
   await sending.db.exec('show', 'alter table hidden_chunks rename to send_chunks')
 })
 
-test('a flood of texts to one number each is taken by the hundred, to the end', async () => {
+test('a flood of texts to one number each is leased in batches, to the end', async () => {
   const texts = 250
   for (const phone of phones(texts)) {
     await sending.db.tx((tx) =>
@@ -99,7 +99,7 @@ describe('beside a big broadcast', () => {
     await waitFor(() => sending.raw().length > 100)
   })
 
-  test('a small one goes out, text by text in turn with it', async () => {
+  test('a small one goes out in turn with it', async () => {
     const { accountId, shortCodeId } = sending.list
     const list = await make.list(sending.db, { accountId, shortCodeId })
     for (const phone of phones(150)) await make.subscriber(sending.db, { listId: list.id, phone })
@@ -113,7 +113,7 @@ describe('beside a big broadcast', () => {
     await sending.untilCounted(id, { delivered: 150 })
   })
 
-  test('a system text overtakes all that is not on its way yet', async () => {
+  test('a system text overtakes all texts that are not in flight yet', async () => {
     const { accountId, id: listId, shortCodeId } = sending.list
     const text = { accountId, listId, shortCodeId, phone: 2_065_560_001, content: 'Welcome.' }
     await sending.db.tx((tx) => sendSystemText(tx, sending.rt, { ...text, consent: 'not_opted_out' }))
@@ -124,7 +124,7 @@ describe('beside a big broadcast', () => {
   })
 })
 
-test('a carrier that throttles is sent to at the pace it takes, and everybody gets the text once', async () => {
+test('a carrier that throttles gets texts at the pace it accepts, and every recipient once', async () => {
   const taken: number[] = []
   let throttled = 0
   carrier = await startOddCarrier(sending.rt, (_, ordinal) => {

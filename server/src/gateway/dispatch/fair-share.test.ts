@@ -29,7 +29,7 @@ test('accounts share evenly, however many broadcasts each has', () => {
   expect(serve(fairShare, places, 30)).toEqual({ 1: 5, 2: 5, 3: 5, 4: 15 })
 })
 
-test('one that comes later has nothing to make up for, and waits for nobody', () => {
+test('a later broadcast gets no compensation, and does not wait', () => {
   const fairShare = new FairShare()
   const first = [place(1, 1)]
   fairShare.follow(first)

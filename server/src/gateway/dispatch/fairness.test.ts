@@ -7,7 +7,7 @@ import { sendSystemText } from '../../messages/messages.ts'
 import { commandStatus } from '../../smpp/pdu/command-status.ts'
 import { startGateway } from '../gateway.ts'
 
-// What is slow on one way holds up nothing that goes another.
+// A slow connection or short code delays no other.
 
 let sending: Awaited<ReturnType<typeof startSending>>
 let cleanUp: Array<() => Promise<unknown>> = []
@@ -57,7 +57,7 @@ test('a connection with a small cap does not slow down another one of its tier',
   expect(fast.submits.length).toBeGreaterThan(70)
 })
 
-test('a carrier that takes nothing for now does not slow down another one of its tier', async () => {
+test('a carrier that throttles all texts does not slow down another one of its tier', async () => {
   const slow = await carrier(() => ({ command_status: commandStatus.ESME_RTHROTTLED }))
   const fast = await carrier()
   await sending.subscribe(...phones(100))
@@ -68,7 +68,7 @@ test('a carrier that takes nothing for now does not slow down another one of its
   expect(fast.submits).toHaveLength(100)
 })
 
-test('texts of a short code with a small cap do not keep those of others from being taken', async () => {
+test('texts of a short code with a small cap do not keep those of others from being leased', async () => {
   const { submits } = await carrier()
   await sending.db.exec('cap', 'update short_codes set mps = 1 where id = $1', [sending.shortCode.id])
   for (const phone of phones(150)) await systemText(sending.shortCode.id, sending.list.id, phone)

@@ -52,7 +52,7 @@ async function aWhile() {
 }
 
 describe.each<Record<string, string>>([{}, { 'idempotency-key': 'once' }])('asked with headers %j', (headers) => {
-  test('nothing leaves after the answer, which says exactly who is left, and those get it once', async () => {
+  test('no text leaves after the response, which has the exact remainder, and the remainder gets it once', async () => {
     sending = await startSending({ latencyMs: 30, window: 20, binds: 1 })
     await sending.startGateway()
     await sending.startGateway()
@@ -91,7 +91,7 @@ test('an audience that is still being written is paused as it is written', async
   await sending.untilCounted(id, { delivered: 1_500 }, 15_000)
 })
 
-test('paused and resumed over and over, everybody gets it once', async () => {
+test('paused and resumed over and over, every recipient gets it once', async () => {
   sending = await startSending({ latencyMs: 20, window: 20 })
   await sending.startGateway()
   await sending.startGateway()
@@ -110,7 +110,7 @@ test('paused and resumed over and over, everybody gets it once', async () => {
   expect(phonesSentTo()).toHaveLength(2_000)
 })
 
-test('cancelled while paused, the rest is cancelled and the gateway lets go of it', async () => {
+test('cancelled while paused, the rest is cancelled and the gateway releases it', async () => {
   sending = await startSending({ latencyMs: 40, window: 20 })
   await sending.startGateway()
   await fill(2_000)

@@ -4,7 +4,7 @@ import { startSending } from '../../../test/sending.ts'
 import { waitFor } from '../../../test/wait-for.ts'
 import { acceptBroadcast } from '../../messages/messages.ts'
 
-// Texts and the hours in which they may go out, from the audience to the carrier.
+// Texts with hours in which they may go out, from the audience to the carrier.
 
 let sending: Awaited<ReturnType<typeof startSending>>
 let now: Date
@@ -39,7 +39,7 @@ const sentTo = (first: number) => {
   return phones.filter((phone) => Math.floor(phone / 10_000) === Math.floor(first / 10_000)).length
 }
 
-test('each is texted in the window of his place only', async () => {
+test('each recipient is texted in the window of their location only', async () => {
   await start()
   await fill(seattle, 20)
   await fill(tampa, 20)
@@ -94,7 +94,7 @@ test('a window that closes too late for the deadline ends the message', async ()
   })
 })
 
-test('a text that the carrier keeps refusing for now is not tried past its deadline', async () => {
+test('a text that the carrier keeps throttling is not retried past its deadline', async () => {
   await start({ window: 5, binds: 1 })
   await fill(seattle, 40)
   await sending.control('PATCH', '/settings', { throttle: { mps: 1 } })
@@ -113,7 +113,7 @@ test('a text that the carrier keeps refusing for now is not tried past its deadl
   expect(sending.raw()).toHaveLength(left)
 })
 
-test('each text says when it stops being of use: at the end of its window, or at the deadline', async () => {
+test('each text has a validity up to the end of its window, or to the deadline', async () => {
   sending = await startSending({ clock: { now: () => now } })
   await set(`update accounts set quiet_hours = true`)
   const carrier = await startOddCarrier(sending.rt, (_, n) => ({ message_id: `id${n}` }))

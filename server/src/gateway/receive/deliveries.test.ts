@@ -11,7 +11,7 @@ import { Meter } from '../meter.ts'
 import { Recorder } from '../submit/recorder.ts'
 import { Deliveries } from './deliveries.ts'
 
-// When an MO that asks to opt out is answered. Timers are false ones here: eight seconds pass at once.
+// When an MO gets its response. Timers are fake: eight seconds pass at once.
 
 const ctx = useDatabase()
 const responses: (number | undefined)[] = []
@@ -58,12 +58,12 @@ async function receive(content: string) {
   await stored
 }
 
-test('an MO that asks for nothing is answered as soon as it is stored', async () => {
+test('an MO without an opt-out gets its response when it is stored', async () => {
   await receive('stop this bill')
   expect(responses).toEqual([undefined])
 })
 
-test('a STOP that was read is answered once, and its time limit is over', async () => {
+test('a STOP that was interpreted gets one response, and its time limit ends', async () => {
   await receive('STOP')
   await deliveries.respondToOptOuts()
   expect(responses).toEqual([])
@@ -74,7 +74,7 @@ test('a STOP that was read is answered once, and its time limit is over', async 
   expect(responses).toEqual([undefined])
 })
 
-test('a STOP that is not read within 8 seconds is handed back to the carrier', async () => {
+test('a STOP that is not interpreted within 8 s is handed back to the carrier', async () => {
   await receive('STOP')
   vi.advanceTimersByTime(7_999)
   expect(responses).toEqual([])

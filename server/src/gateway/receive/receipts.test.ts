@@ -4,7 +4,7 @@ import { startSending } from '../../../test/sending.ts'
 import { waitFor } from '../../../test/wait-for.ts'
 import { closeOverdue } from '../../broadcasts/close.ts'
 
-// What the codes and the ids of a carrier mean is a matter of its connection.
+// The meaning of a carrier's codes and the form of its ids belong to the connection.
 
 let sending: Awaited<ReturnType<typeof startSending>>
 let carrier: Awaited<ReturnType<typeof startOddCarrier>>
@@ -37,7 +37,7 @@ const settleNow = () =>
 const stateOf = (phone: number) =>
   sending.db.one<{ state: string }>('state_of', 'select state from subscribers where phone = $1', [phone])
 
-describe('a receipt means what the map of its connection says', () => {
+describe('a receipt is read by the status map of its connection', () => {
   test.each([
     ['err:0042 stat:UNDELIV', { '42': 'hard' }, { bounced: 1, cleanCount: 1 }, 'bounced hard', 'cleaned'],
     ['err:001 stat:UNDELIV', { '001': 'blocked' }, { bounced: 1, cleanCount: 0 }, 'bounced blocked', 'subscribed'],
@@ -53,7 +53,7 @@ describe('a receipt means what the map of its connection says', () => {
     expect(await stateOf(first)).toEqual({ state: subscriber })
   })
 
-  test('one on the way ends nothing', async () => {
+  test('an intermediate receipt ends nothing', async () => {
     await start(withId)
     const id = await sending.broadcast()
     await sending.untilCounted(id, { sent: 1 })
@@ -64,7 +64,7 @@ describe('a receipt means what the map of its connection says', () => {
   })
 })
 
-describe('a refusal means what the map of its connection says', () => {
+describe('a rejection is read by the status map of its connection', () => {
   test.each([
     ['hard', 'cleaned'],
     ['blocked', 'subscribed'],
@@ -92,7 +92,7 @@ describe('ids are matched in the form of the connection', () => {
     expect(await sending.db.many('kept', 'select from receipts')).toHaveLength(0)
   })
 
-  test('where every letter counts, two ids that differ in case are two texts', async () => {
+  test('ids of two texts may differ only in case where case counts', async () => {
     await start((_, ordinal) => ({ message_id: ordinal === 1 ? 'ab' : 'AB' }), { idForm: 'as_is' }, 2)
     const id = await sending.broadcast()
     await sending.untilCounted(id, { sent: 2 })
@@ -113,7 +113,7 @@ test('of two texts with one id, the receipt of each settles its own', async () =
   expect(await sending.states(id)).toEqual({ [first]: 'bounced soft', [first + 1]: 'delivered' })
 })
 
-test('a carrier that writes receipts the other way round is understood', async () => {
+test('receipts with source and destination swapped are matched', async () => {
   await start(withId)
   // a ten-digit sender: either end of the receipt may be the handset
   await sending.db.exec('ten_digits', `update short_codes set code = '2065559999' where id = $1`, [
@@ -127,7 +127,7 @@ test('a carrier that writes receipts the other way round is understood', async (
   expect(await sending.db.many('kept', 'select from receipts')).toHaveLength(0)
 })
 
-test('one that writes the handset in a way of its own is understood where the id is the only one', async () => {
+test('a receipt with an unreadable handset is matched where its id is unique', async () => {
   await start(withId)
   const id = await sending.broadcast()
   await sending.untilCounted(id, { sent: 1 })
@@ -160,7 +160,7 @@ describe('a response without an id', () => {
     await sending.untilCounted(id, { sent: 0, delivered: 2 })
   })
 
-  test('else by the handset and its words, even where the receipt names no id either', async () => {
+  test('without a reference, handset and words match it, even where the receipt has no id', async () => {
     await start(nameless, {}, 2)
     const id = await sending.broadcast('The pantry opens at nine.')
     await sending.untilCounted(id, { sent: 2 })
@@ -180,7 +180,7 @@ describe('a response without an id', () => {
   })
 })
 
-test('a text whose answer was lost goes out once more at the deadline, where nobody is to be missed', async () => {
+test('a text whose response was lost goes out once more at the deadline of a never_miss list', async () => {
   await start((_, ordinal) => (ordinal === 1 ? undefined : { message_id: `id${ordinal}` }))
   await sending.db.exec('never_miss', `update lists set when_unknown = 'never_miss'`)
   const id = await sending.broadcast()

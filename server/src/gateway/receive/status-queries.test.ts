@@ -24,7 +24,7 @@ async function start(settings = '', window = 10) {
 const age = () => sending.db.exec('age', `update message_log set submitted_at = submitted_at - interval '2 hours'`)
 const dueNow = () => sending.db.exec('due_now', `update query_rounds set due_at = now(), lease_until = null`)
 
-describe('a carrier that is asked', () => {
+describe('a carrier with status queries', () => {
   let carrier: Awaited<ReturnType<typeof startOddCarrier>>
   let statusQueries: QuerySm[]
   afterEach(async () => {
@@ -86,7 +86,7 @@ describe('a carrier that is asked', () => {
     await waitFor(() => statusQueries.length === 2)
   })
 
-  test('is asked for all that are old enough, each once in a round, though an answer fails to come', async () => {
+  test('is queried for all texts that are old enough, once in each round, although a response fails to come', async () => {
     await start()
     let silent = true
     await startAsked(45, (question) => {
@@ -106,7 +106,7 @@ describe('a carrier that is asked', () => {
     expect(asked.get('00ID30')).toBe(2)
   })
 
-  test('that never says a word of one text is asked for the others', async () => {
+  test('that never responds for one text is queried for the others', async () => {
     await start()
     await startAsked(3, ({ message_id }) => (message_id === '00ID2' ? undefined : { message_id, message_state: 2 }))
     const id = await sending.broadcast()
@@ -116,7 +116,7 @@ describe('a carrier that is asked', () => {
     expect(statusQueries.filter(({ message_id }) => message_id === '00ID2')).toHaveLength(2)
   })
 
-  test('that never says a word of a text in parts is asked for the others', async () => {
+  test('that never responds for a text in parts is queried for the others', async () => {
     await start()
     const silent = ['00ID1', '00ID2']
     await startAsked(2, ({ message_id }) =>
@@ -135,7 +135,7 @@ describe('a carrier that is asked', () => {
     expect(statusQueries.filter(({ message_id }) => silent.includes(message_id))).toHaveLength(2)
   })
 
-  test('is not asked for young texts, nor for parts that have arrived', async () => {
+  test('is not queried for young texts, nor for parts that have arrived', async () => {
     await start()
     await startAsked(1, ({ message_id }) => ({ message_id, message_state: messageState.DELIVERED }))
     const id = await sending.broadcast('x'.repeat(200))
@@ -153,7 +153,7 @@ describe('a carrier that is asked', () => {
     expect((await sending.counters(young)).sent).toBe(1)
   })
 
-  test('is not asked while its connection does not say so', async () => {
+  test('is not queried unless its connection says so', async () => {
     await start('query_sm = false')
     await startAsked(1, () => ({}))
     const id = await sending.broadcast()
@@ -166,7 +166,7 @@ describe('a carrier that is asked', () => {
   })
 })
 
-test('a carrier that answers no question holds up no questions to another', async () => {
+test('a carrier without any response delays no queries to another', async () => {
   sending = await startSending({ binds: 1 })
   const asked = async (answers: boolean) => {
     const statusQueries: RequestPdu[] = []
@@ -216,7 +216,7 @@ describe('the simulator', () => {
     await sending.stop()
   })
 
-  test('tells of texts whose receipts never come', async () => {
+  test('reports texts whose receipts never come', async () => {
     await sending.subscribe(2_065_550_103, first)
     const id = await sending.broadcast()
     await sending.untilCounted(id, { sent: 1, delivered: 1 })

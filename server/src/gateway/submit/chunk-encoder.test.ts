@@ -48,7 +48,7 @@ describe('the parts of a long text', () => {
     expect([...(pdus[1]?.short_message.subarray(0, 6) ?? [])]).toEqual([5, 0, 3, reference & 255, 2, 2])
   })
 
-  test('udh16: a 16-bit reference and 152 characters each, so that the log may have to be put right', () => {
+  test('udh16: a 16-bit reference and 152 characters each, so the part count may need a correction', () => {
     const text = textOf(long, { longText: 'udh16' })
     const pdus = pdusOf(text)
     expect(pdus).toHaveLength(3)
@@ -59,7 +59,7 @@ describe('the parts of a long text', () => {
     expect(text.encode(recipient()).partCount).toBe(3)
   })
 
-  test('sar: no header, the same said in fields', () => {
+  test('sar: no header, the same in TLVs', () => {
     const pdus = pdusOf(textOf(long, { longText: 'sar' }))
     expect(pdus.map(({ esm_class, short_message }) => [esm_class, short_message.toString()])).toEqual([
       [0, 'x'.repeat(153)],
@@ -86,13 +86,13 @@ describe('the parts of a long text', () => {
     expect(short?.tlvs?.message_payload).toBeUndefined()
   })
 
-  test('two texts to one handset have references of their own', () => {
+  test('two texts to one handset have different references', () => {
     const text = textOf(long)
     const references = [1, 2].map((id) => pdusOf(text, recipient({ id }))[0]?.short_message[3])
     expect(references).toEqual([1, 2])
   })
 
-  test('a reference is the same, whether the text is his own or that of all', () => {
+  test('a reference is the same for recipient-specific and common content', () => {
     const text = textOf(long, { longText: 'udh16' })
     const references = [null, long].map((content) => {
       const [pdu] = pdusOf(text, recipient({ id: 16_384 + 50, content, partCount: 3 }))
@@ -117,14 +117,14 @@ describe('data_coding 0', () => {
     expect(pdu?.short_message.toString('hex')).toBe(octets)
   })
 
-  test('Latin-1 is cut where GSM-7 is: a bracket takes two places of the handset', () => {
+  test('Latin-1 is cut where GSM-7 is: a bracket takes two septets of the handset', () => {
     const pdus = pdusOf(textOf('['.repeat(100), { charset: 'latin1' }))
     expect(pdus.map((pdu) => pdu.short_message.length - 6)).toEqual([76, 24])
   })
 })
 
 describe('addresses', () => {
-  test('say what they are by their length, unless the connection says otherwise', () => {
+  test('have a type that follows from their length, unless the connection sets it', () => {
     expect(pdusOf(textOf('a'))[0]).toMatchObject({
       source_addr: '33733',
       source_addr_ton: 3,
@@ -150,7 +150,7 @@ describe('addresses', () => {
   })
 })
 
-test('a recipient with a text of his own gets that', () => {
+test('a recipient with their own text gets that', () => {
   const text = textOf('Hello {first_name}')
   const [pdu] = pdusOf(text, recipient({ content: 'Hello Ann' }))
   expect(pdu?.short_message.toString()).toBe('Hello Ann')

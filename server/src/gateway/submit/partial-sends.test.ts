@@ -6,7 +6,7 @@ import { sendToNumbers } from '../../messages/messages.ts'
 import { optOut } from '../../opt-ins/opt-out.ts'
 import { commandStatus } from '../../smpp/pdu/command-status.ts'
 
-// A text of which some parts have left: whether the others may follow is asked again.
+// Further parts of a text that the carrier has in part: consent and deadlines are checked again.
 
 let sending: Awaited<ReturnType<typeof startSending>>
 let carrier: Awaited<ReturnType<typeof startOddCarrier>>
@@ -37,7 +37,7 @@ async function untilEnded() {
   await sending.untilCounted(message, { unknown: 1, submitting: 0 }, 3_000)
   const submitsTo = (number: number) => carrier.submits.filter((pdu) => pdu.destination_addr === `1${number}`)
   const { length } = submitsTo(phone)
-  // what has begun goes before another text
+  // further parts go before another text
   takesAll = true
   const { accountId, id: listId, shortCodeId } = sending.list
   const input = { accountId, listId, shortCodeId, phones: [another], content: 'y'.repeat(200), field: 'phones' }
@@ -46,7 +46,7 @@ async function untilEnded() {
   expect(submitsTo(phone)).toHaveLength(length)
 }
 
-test('not to who has opted out meanwhile', async () => {
+test('no further part goes to a person who has opted out meanwhile', async () => {
   const { accountId, id: listId } = sending.list
   await optOut(sending.rt, { accountId, listId, phone, method: 'api', actor: 'key:1' })
   await untilEnded()
@@ -55,7 +55,7 @@ test('not to who has opted out meanwhile', async () => {
 test.each([
   ['its deadline', 'update messages set deliver_by = now()'],
   ['its window', 'update send_chunks set closes_at = now()'],
-])('not after %s', async (_, change) => {
+])('no further part goes out after %s', async (_, change) => {
   await sending.db.exec('change', change)
   await untilEnded()
 })

@@ -20,7 +20,7 @@ async function inbox(phone: number): Promise<string[]> {
   return (messages as { content: string; direction?: string }[]).map((message) => message.content)
 }
 
-test('each handset shows its own text, in as many parts as that takes, and the bill counts them', async () => {
+test('each handset shows its own text in its own number of parts, and the bill counts them', async () => {
   const { db, rt, list } = sending
   await upsertRate(db, {
     accountId: null,
@@ -56,7 +56,7 @@ test('each handset shows its own text, in as many parts as that takes, and the b
   expect(bill).toEqual({ parts: 5, least: 1, most: 3, cost: 0.05 })
 })
 
-test('so does each of a few given numbers', async () => {
+test('each of a few given numbers shows its own text', async () => {
   const { rt, list } = sending
   await subscribe(2065560010, 'Ana')
   const gateway = await sending.startGateway()

@@ -7,7 +7,7 @@ import { listQueued, markSubmitting } from '../../log/marks.queries.ts'
 import { queueForLater } from '../../log/retry.queries.ts'
 import { commandStatus } from '../../smpp/pdu/command-status.ts'
 
-// A carrier in trouble is tried again, later and later, and each time all is asked again that a first try asks.
+// Texts that an SMSC in trouble rejects are retried with growing delays, each time with all checks of a first attempt.
 
 let sending: Awaited<ReturnType<typeof startSending>>
 let carrier: Awaited<ReturnType<typeof startOddCarrier>> | undefined
@@ -42,7 +42,7 @@ const waiting = () =>
        from send_chunks c where done_at is null and attempt > 0`,
   )
 
-test('a text that a carrier in trouble refuses is tried again, and its neighbours do not wait for it', async () => {
+test('a text that an SMSC in trouble rejects is retried, and its neighbors do not wait for it', async () => {
   let troubles = 2
   const { submits } = await start((pdu, ordinal) =>
     pdu.destination_addr === '12065560002' && troubles-- > 0 ? trouble : { message_id: `id${ordinal}` },
@@ -60,7 +60,7 @@ test('a text that a carrier in trouble refuses is tried again, and its neighbour
   expect(submits).toHaveLength(5)
 })
 
-test('after the last try it has bounced', async () => {
+test('after the last retry it has bounced', async () => {
   const { submits } = await start(() => trouble)
   const id = await sending.broadcast()
   for (const [attempt, ms] of [5_000, 30_000, 120_000, 600_000].entries()) {
@@ -76,7 +76,7 @@ test('after the last try it has bounced', async () => {
   expect(await sending.states(id)).toMatchObject({ 2065560001: 'bounced soft' })
 })
 
-test('who opted out meanwhile is not tried again, nor is a cancelled text', async () => {
+test('a text is not retried after an opt-out, nor after a cancel', async () => {
   const { submits } = await start(() => trouble)
   const id = await sending.broadcast()
   await sending.untilCounted(id, { queued: 3 })
@@ -92,7 +92,7 @@ test('who opted out meanwhile is not tried again, nor is a cancelled text', asyn
   expect(submits).toHaveLength(5)
 })
 
-test('what the connection says of a status is the last word', async () => {
+test('the status map of the connection overrides the retry', async () => {
   await sending.db.exec(
     'map',
     `insert into connections (name, serves_all, error_map) values ('default', true, '{"status": {"0x08": "blocked"}}')`,
@@ -104,7 +104,7 @@ test('what the connection says of a status is the last word', async () => {
   expect(submits).toHaveLength(3)
 })
 
-test('a part refused for a while does not make its text start anew', async () => {
+test('a part that is rejected for a while does not make its text start again', async () => {
   let troubles = 1
   const { submits } = await start((pdu, ordinal) =>
     pdu.short_message[5] === 2 && troubles-- > 0 ? trouble : { message_id: `id${ordinal}` },
@@ -115,7 +115,7 @@ test('a part refused for a while does not make its text start anew', async () =>
   expect(submits.map((pdu) => pdu.short_message[5])).toEqual([1, 2, 2])
 })
 
-test('a retry is nobody else’s: neither of the chunk it came from, nor of a gateway that lost that', async () => {
+test('a retry belongs neither to its former chunk, nor to a gateway that lost that chunk', async () => {
   const id = await sending.broadcast()
   await sending.untilCounted(id, { queued: 3 })
   const claim = { owner: crypto.randomUUID(), leaseMs: 60_000, now: new Date(), fromLane: 2, toLane: 2, limit: 1 }

@@ -83,7 +83,7 @@ async function prepare(content: string) {
 
 const leased = (leaseUntil: number) => new LeasedChunk(chunk, rows, leaseUntil, leaseMs)
 
-test('a gateway that was frozen between the mark and the PDU writes none, and takes the mark back', async () => {
+test('a gateway that was frozen between the mark and the PDU writes none and takes the mark back', async () => {
   await prepare('short')
   const late = leased(performance.now() + 500)
   group.reserve(1, noCaps)
@@ -95,7 +95,7 @@ test('a gateway that was frozen between the mark and the PDU writes none, and ta
   expect(group.windowSlots.free()).toBe(10)
 })
 
-test('a mark that took too long is asked for anew: whoever left meanwhile must not get the text', async () => {
+test('a mark that took too long is made again, so that a person who opted out meanwhile gets no text', async () => {
   await prepare('short')
   const mine = leased(performance.now() + leaseMs)
   const { now } = performance
@@ -117,7 +117,7 @@ test('a mark that took too long is asked for anew: whoever left meanwhile must n
   await waitFor(() => mine.open === 0)
 })
 
-test('what is left of a text is not written once the lease is over', async () => {
+test('further parts of a text are not written after the lease has ended', async () => {
   await prepare('x'.repeat(400))
   const mine = leased(performance.now() + leaseMs)
   group.reserve(3, noCaps)
@@ -134,7 +134,7 @@ test('what is left of a text is not written once the lease is over', async () =>
   await checkBooks(database.db, messageId)
 })
 
-test('a clock that is set while a text is on its way is no matter to it', async () => {
+test('a wall clock that is set while a text is in flight does not change its times', async () => {
   const { now } = Date
   onSubmit = () => vi.spyOn(Date, 'now').mockImplementation(() => now() + 3_000_000_000)
   await prepare('short')
