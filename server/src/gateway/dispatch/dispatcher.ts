@@ -82,7 +82,8 @@ export class Dispatcher {
 
   /** A window slot, a retry or a chunk came free: fills the windows and drops the chunks that are finished. */
   readonly pump = (): void => {
-    const [submitter, marker] = [this.#submitter, this.#marker]
+    const submitter = this.#submitter
+    const marker = this.#marker
     if (!submitter || !marker) return
     if (this.#leases.dropFinished()) this.#followBroadcasts()
     const now = performance.now()

@@ -46,6 +46,11 @@ export class OutgoingText {
     return this.encoded.pdus.length
   }
 
+  /** How often the whole text was rejected by an SMSC in trouble before. */
+  get attempt(): number {
+    return this.leased.chunk.attempt
+  }
+
   get isUrgent(): boolean {
     return this.leased.isUrgent
   }
@@ -57,7 +62,7 @@ export class OutgoingText {
 
   /** Moves to the state after an event, and returns that state. */
   apply(event: TextEvent): TextState {
-    this.state = transition(this.state, event, { parts: this.parts, attempt: this.leased.chunk.attempt })
+    this.state = transition(this.state, event, this)
     return this.state
   }
 }
