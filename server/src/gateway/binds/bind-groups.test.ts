@@ -308,18 +308,18 @@ describe('bind slots', () => {
   test('are inserted later when the database was away as their connection was created', async () => {
     const given = await carrier()
     await sending.db.exec('hide', 'alter table bind_slots rename to hidden_slots')
-    let refusals = 0
-    const groups = new Writable({
-      write(group, _, done) {
-        if (String(group).includes('could not read connections')) refusals++
+    let failures = 0
+    const lines = new Writable({
+      write(line, _, done) {
+        if (String(line).includes('failed to read connections')) failures++
         done()
       },
     })
     const { rt } = sending
     const config = { ...rt.config, smpp: undefined }
-    const started = await startGateway({ ...rt, config, log: pino({ level: 'warn' }, groups) })
+    const started = await startGateway({ ...rt, config, log: pino({ level: 'warn' }, lines) })
     cleanUp.push(() => started.stop())
-    await waitFor(() => refusals > 0)
+    await waitFor(() => failures > 0)
     await sending.db.exec('show', 'alter table hidden_slots rename to bind_slots')
     await untilBound(given.id)
   })

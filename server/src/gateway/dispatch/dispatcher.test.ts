@@ -35,18 +35,18 @@ test('a gateway without a bind releases its chunks to one that has a bind', asyn
 })
 
 test('while the database rejects claims, chunks are claimed no more often than by the poll', async () => {
-  let refusals = 0
-  const groups = new Writable({
-    write(group, _, done) {
-      if (String(group).includes('could not lease chunks')) refusals++
+  let failures = 0
+  const lines = new Writable({
+    write(line, _, done) {
+      if (String(line).includes('failed to claim chunks')) failures++
       done()
     },
   })
   await sending.db.exec('hide', 'alter table send_chunks rename to hidden_chunks')
-  carrier = await startOddCarrier({ ...sending.rt, log: pino({ level: 'warn' }, groups) }, silent)
-  await waitFor(() => refusals > 0)
-  const [before, since] = [refusals, performance.now()]
-  await waitFor(() => refusals >= before + 10)
+  carrier = await startOddCarrier({ ...sending.rt, log: pino({ level: 'warn' }, lines) }, silent)
+  await waitFor(() => failures > 0)
+  const [before, since] = [failures, performance.now()]
+  await waitFor(() => failures >= before + 10)
   // urgent ones and broadcasts are asked for beside each other, four times a second
   expect(performance.now() - since).toBeGreaterThan(500)
   await sending.db.exec('show', 'alter table hidden_chunks rename to send_chunks')
