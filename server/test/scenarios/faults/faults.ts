@@ -123,7 +123,7 @@ export const faults: Fault[] = [
       await seconds(scene, 2, 20)
       signal(supervisor, 'SIGCONT')
     },
-    happened: (scene) => atLeast('words on it', scene.said('gateway', 'could not'), 1),
+    happened: (scene) => atLeast('words on it', scene.said('gateway', 'failed to'), 1),
   },
   {
     name: "the database's files may not grow",
