@@ -35,5 +35,5 @@ test('a bind slot that is given up is free at once, and other gateways are notif
   await slots.stop()
   await waitFor(() => notices.includes('connections'))
   listening.abort()
-  expect((await claimSlots(db, another, leaseMs, [id]))[0]?.taken).toEqual([0])
+  expect((await claimSlots(db, another, leaseMs, [id]))[0]?.claimed).toEqual([0])
 })
