@@ -136,14 +136,14 @@ export class BindSlots {
 
   /** Whether other gateways should try: none of our slots of this connection has been bound for long. */
   #isFruitless(group: BindGroup, now: number): boolean {
-    const maxDelayMs = fruitlessLeases * this.#options.leaseMs
+    const maxFruitlessMs = fruitlessLeases * this.#options.leaseMs
     const { id, version } = group.connection
     const given = this.#fruitless.get(id)
-    if (given?.version === version && now - given.since < maxDelayMs) return true
+    if (given?.version === version && now - given.since < maxFruitlessMs) return true
     this.#fruitless.delete(id)
     const slots = [...group.slots]
     if (!this.#isShared || slots.length === 0) return false
-    if (slots.some((bind) => bind.bound || now - bind.lastBoundAt < maxDelayMs)) return false
+    if (slots.some((bind) => bind.bound || now - bind.lastBoundAt < maxFruitlessMs)) return false
     this.#fruitless.set(id, { since: now, version })
     this.#giveUp(group, 0)
     return true
