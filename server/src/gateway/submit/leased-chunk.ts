@@ -114,7 +114,7 @@ export class LeasedChunk {
     return picked
   }
 
-  /** So many recipients are queued again, and wait for their retry elsewhere. */
+  /** This many recipients are queued again, and wait for their retry in the waiting room. */
   expect(count: number): void {
     this.#expected += count
   }
