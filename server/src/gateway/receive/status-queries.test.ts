@@ -14,7 +14,8 @@ const first = 2_065_560_001
 
 /** A connection that is asked for texts an hour old, and texts that are two. */
 async function start(settings = '', window = 10) {
-  sending = await startSending({ binds: 1, responseDeadlineMs: 500, window })
+  // a query without a response in time counts as silent, so the deadline must be far from what a loaded machine needs
+  sending = await startSending({ binds: 1, responseDeadlineMs: 3_000, window })
   await sending.db.exec(
     'set_up_connection',
     `insert into connections (name, serves_all, query_sm, query_after_s) values ('default', true, true, 3600)`,
@@ -167,7 +168,8 @@ describe('a carrier with status queries', () => {
 })
 
 test('a carrier without any response delays no queries to another', async () => {
-  sending = await startSending({ binds: 1 })
+  // longer than the test may take: what waits for the missing response fails it
+  sending = await startSending({ binds: 1, responseDeadlineMs: 120_000 })
   const asked = async (answers: boolean) => {
     const statusQueries: RequestPdu[] = []
     const { server, bound, port } = await startCarrier((_, n) => ({ message_id: `${answers} ${n}` }))
@@ -193,13 +195,10 @@ test('a carrier without any response delays no queries to another', async () => 
     await sending.untilCounted(id, { sent: 60 })
     await age()
     // more than one turn asks for
-    await waitFor(() => quick.statusQueries.length > 20, { timeoutMs: 5_000, what: 'questions' })
+    await waitFor(() => quick.statusQueries.length > 20, { what: 'queries' })
     expect(silent.statusQueries).toHaveLength(1)
   } finally {
-    const began = performance.now()
     await gateway.stop()
-    // nor is the answer waited for that does not come
-    expect(performance.now() - began).toBeLessThan(5_000)
     for (const { server } of [quick, silent]) await server.close()
     await sending.stop()
   }
