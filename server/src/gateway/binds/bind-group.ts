@@ -62,7 +62,7 @@ export class BindGroup {
   }
 
   /** Gives a bind slot up in order: takes no more texts, waits for the responses to those in flight, unbinds. */
-  async giveUp(slot: number): Promise<void> {
+  async unbind(slot: number): Promise<void> {
     const bind = this.#binds.get(slot)
     if (!bind) return
     this.#binds.delete(slot)

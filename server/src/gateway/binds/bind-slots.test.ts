@@ -29,7 +29,7 @@ test('a bind slot that is given up is free at once, and other gateways are notif
   // what the listener missed while it connected is reported once it has
   await waitFor(() => notices.includes('connections'))
   notices.length = 0
-  const group = { connection: { id, name: 'Cedar SMS', slots: 1 }, slots: [{ slot: 0 }], giveUp: async () => {} }
+  const group = { connection: { id, name: 'Cedar SMS', slots: 1 }, slots: [{ slot: 0 }], unbind: async () => {} }
   const groups = new Map([[id, group as unknown as BindGroup]])
   const slots = new BindSlots({ db, log, gateway, leaseMs, groups })
   await slots.stop()

@@ -33,7 +33,7 @@ export class BindSlots {
   readonly #options: BindSlotsOptions
   // being given up: still leased, until their binds are closed
   readonly #leaving = new Map<string, SlotKey>()
-  readonly #handingBack = new Set<Promise<void>>()
+  readonly #releasing = new Set<Promise<void>>()
   // whether other gateways could take slots, when last claimed
   #isShared = false
   // connections whose slots could not be bound with these settings, and since when other gateways have the first try
@@ -53,17 +53,17 @@ export class BindSlots {
     const { groups } = this.#options
     await this.#renew()
     const now = performance.now()
-    const wanting = [...groups.values()].filter((group) => group.connection.enabled && !this.#isFruitless(group, now))
+    const wanting = [...groups.values()].filter((group) => group.connection.enabled && !this.#cannotBind(group, now))
     await this.#take(wanting)
     for (const group of groups.values()) {
-      if (!group.connection.enabled) this.#giveUp(group, 0)
+      if (!group.connection.enabled) this.#releaseSurplus(group, 0)
     }
   }
 
   /** Gives all slots up, and resolves when they are released. */
   async stop(): Promise<void> {
-    for (const group of this.#options.groups.values()) this.#giveUp(group, 0)
-    await Promise.all(this.#handingBack)
+    for (const group of this.#options.groups.values()) this.#releaseSurplus(group, 0)
+    await Promise.all(this.#releasing)
   }
 
   async #renew(): Promise<void> {
@@ -103,27 +103,27 @@ export class BindSlots {
       for (const slot of claimed) {
         if (!this.#leaving.has(keyOf({ connectionId, slot }))) group.take(slot, asked + leaseMs)
       }
-      this.#giveUp(group, Math.min(share, group.connection.slots))
+      this.#releaseSurplus(group, Math.min(share, group.connection.slots))
     }
   }
 
   /** Gives up slots beyond this share, and those that the connection no longer has. */
-  #giveUp(group: BindGroup, share: number): void {
+  #releaseSurplus(group: BindGroup, share: number): void {
     const surplus = [...group.slots]
       .map((bind) => bind.slot)
       .sort((a, b) => a - b)
       .filter((slot, n) => n >= share || slot >= group.connection.slots)
     for (const slot of surplus) {
       const key = { connectionId: group.connection.id, slot }
-      const handing: Promise<void> = this.#handBack(group, key).finally(() => this.#handingBack.delete(handing))
-      this.#handingBack.add(handing)
+      const releasing: Promise<void> = this.#release(group, key).finally(() => this.#releasing.delete(releasing))
+      this.#releasing.add(releasing)
     }
   }
 
-  async #handBack(group: BindGroup, slot: SlotKey): Promise<void> {
+  async #release(group: BindGroup, slot: SlotKey): Promise<void> {
     const { db, gateway, log } = this.#options
     this.#leaving.set(keyOf(slot), slot)
-    await group.giveUp(slot.slot)
+    await group.unbind(slot.slot)
     this.#leaving.delete(keyOf(slot))
     try {
       await Promise.race([releaseSlots(db, gateway, [slot]), delay(slotReleaseMs, undefined, { ref: false })])
@@ -135,7 +135,7 @@ export class BindSlots {
   }
 
   /** Whether other gateways should try: none of our slots of this connection has been bound for long. */
-  #isFruitless(group: BindGroup, now: number): boolean {
+  #cannotBind(group: BindGroup, now: number): boolean {
     const maxFruitlessMs = fruitlessLeases * this.#options.leaseMs
     const { id, version } = group.connection
     const given = this.#fruitless.get(id)
@@ -145,7 +145,7 @@ export class BindSlots {
     if (!this.#isShared || slots.length === 0) return false
     if (slots.some((bind) => bind.bound || now - bind.lastBoundAt < maxFruitlessMs)) return false
     this.#fruitless.set(id, { since: now, version })
-    this.#giveUp(group, 0)
+    this.#releaseSurplus(group, 0)
     return true
   }
 }

@@ -160,14 +160,14 @@ describe('the share of a cap', () => {
     const before = send(cap, { from: 0, until: 2_000, markMs: 0, tickMs: 3 })
     expect(before.length).toBeGreaterThan(150)
     cap.cut(40, 2_000)
-    expect(cap.kept(2_000)).toBe(100)
+    expect(cap.effectiveLimit(2_000)).toBe(100)
     const after = send(cap, { from: 2_000, until: 2_500, markMs: 0, tickMs: 3 })
-    expect(cap.kept(2_500)).toBe(100)
+    expect(cap.effectiveLimit(2_500)).toBe(100)
     after.push(...send(cap, { from: 2_500, until: 3_000, markMs: 0, tickMs: 3 }))
     // the old writes are no reason to be silent
     expect(after.length).toBeGreaterThan(30)
     expect(after.length).toBeLessThanOrEqual(40)
-    expect(cap.kept(3_030)).toBe(40)
+    expect(cap.effectiveLimit(3_030)).toBe(40)
   })
 
   test('that is cut is kept in every second that begins then', () => {
@@ -184,7 +184,7 @@ describe('the share of a cap', () => {
     const few = send(cap, { from: 0, until: 1, markMs: 0, tickMs: 3 })
     expect(few.length).toBeLessThan(5)
     cap.cut(5, 100)
-    expect(cap.kept(100)).toBe(5)
+    expect(cap.effectiveLimit(100)).toBe(5)
     expect(send(cap, { from: 100, until: 950, markMs: 0, tickMs: 3 }).length).toBe(5 - few.length)
   })
 

@@ -68,7 +68,7 @@ export class Cap {
   }
 
   /** The smallest share that it has kept to for a whole second, and keeps to: the rest is free for other gateways. */
-  kept(now: number): number {
+  effectiveLimit(now: number): number {
     this.#forget(now)
     if (this.#size > this.#limit) return Math.max(this.#outer, this.#limit)
     this.#before = 0

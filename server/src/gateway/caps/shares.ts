@@ -137,7 +137,7 @@ export class Shares {
     if (this.#joined.size === 0) return
     const renewals = [...this.#joined].map((key) => {
       const cap = this.#caps.get(key)
-      return { cap: key, kept: cap?.kept(asked) ?? 0, wanted: cap?.isWanted(asked) ?? false }
+      return { cap: key, kept: cap?.effectiveLimit(asked) ?? 0, wanted: cap?.isWanted(asked) ?? false }
     })
     const ours = await this.#options.table.renew(this.#options.leaseMs, renewals)
     for (const cap of [...this.#joined]) {
@@ -152,7 +152,7 @@ export class Shares {
   async #leave(): Promise<void> {
     const now = this.#now()
     const leaving = [...this.#joined].filter(
-      (cap) => !this.#limits.has(cap) && (this.#caps.get(cap)?.kept(now) ?? 0) === 0,
+      (cap) => !this.#limits.has(cap) && (this.#caps.get(cap)?.effectiveLimit(now) ?? 0) === 0,
     )
     if (leaving.length === 0) return
     await this.#options.table.leave(leaving)

@@ -48,13 +48,13 @@ export class PartWriter {
 
   /** What the part waited for is there: writes it, unless its mark is too old by now. */
   ready(text: OutgoingText, part: number, waitedFor: 'tokens' | 'window slot'): void {
-    if (!text.mayWrite(performance.now())) this.giveUp(text, part)
+    if (!text.mayWrite(performance.now())) this.returnPart(text, part)
     else if (waitedFor === 'tokens') this.#write(text, part)
     else this.writeWhenReady(text, part)
   }
 
   /** The part is not written: releases what is reserved for it. */
-  giveUp(text: OutgoingText, part: number): void {
+  returnPart(text: OutgoingText, part: number): void {
     text.group.release(1, text.caps)
     this.#apply(text, { kind: 'returned', part })
   }
@@ -84,7 +84,7 @@ export class PartWriter {
       return
     }
     if (!group.transmits) {
-      this.giveUp(text, part)
+      this.returnPart(text, part)
       return
     }
     // its window slot was given away a little before it is free

@@ -60,7 +60,7 @@ beforeEach(async () => {
 })
 afterEach(async () => {
   vi.restoreAllMocks()
-  await group.giveUp(0)
+  await group.unbind(0)
   await carrier.server.close()
   await database.close()
 })

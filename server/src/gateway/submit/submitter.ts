@@ -37,7 +37,7 @@ export class Submitter {
     this.#onChange = onChange
     this.#room = new WaitingRoom({
       onReady: (text, part, waitedFor) => this.#writer.ready(text, part, waitedFor),
-      onGiveUp: (text, part) => this.#writer.giveUp(text, part),
+      onTimeout: (text, part) => this.#writer.returnPart(text, part),
       onUnmark: (leased, recipients, delayMs) => void this.#unmark(leased, recipients, delayMs),
       onChange,
     })

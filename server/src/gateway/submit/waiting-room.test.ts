@@ -26,7 +26,7 @@ function makeRoom() {
       if (waitedFor === 'tokens') text.caps.use(performance.now())
       else (text.group as unknown as Group).free--
     },
-    onGiveUp: (text) => heard.push(`no ${nameOf(text)}`),
+    onTimeout: (text) => heard.push(`no ${nameOf(text)}`),
     onUnmark: (_, recipients, delayMs) => unmarked.push({ recipients, delayMs }),
     onChange: () => heard.push('change'),
   })
@@ -121,6 +121,15 @@ describe('for window slots', () => {
     group.free = 5
     room.slotsFreed(group)
     expect(heard).toEqual(['urgent', 'a', 'b', 'c'])
+  })
+
+  test('a part that waits alone is given up after 0.7 s', () => {
+    const { room, heard } = makeRoom()
+    room.waitForSlot(makeText('alone'), 0)
+    vi.advanceTimersByTime(690)
+    expect(heard).toEqual([])
+    vi.advanceTimersByTime(190)
+    expect(heard).toEqual(['no alone'])
   })
 
   test('a part that has waited 0.7 s is given up, and no other', () => {

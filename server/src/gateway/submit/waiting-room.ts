@@ -23,7 +23,7 @@ export type WaitingRoomEvents = {
   /** The part's token is ready, or its bind group has a window slot: writes it. */
   onReady(text: OutgoingText, part: number, waitedFor: 'tokens' | 'window slot'): void
   /** The part has waited too long: releases what is reserved for it. */
-  onGiveUp(text: OutgoingText, part: number): void
+  onTimeout(text: OutgoingText, part: number): void
   /** These marks are to be taken back, as many of one chunk as came together. */
   onUnmark(leased: LeasedChunk, recipients: Recipient[], delayMs: number): void
   /** There may be something to mark or to write that was not there before. */
@@ -171,7 +171,7 @@ export class WaitingRoom {
     this.#runTimed(performance.now())
     let next = this.#runTokens()
     const now = performance.now()
-    this.#giveUpLate(now)
+    this.#returnLate(now)
     if (!this.#forTokens.isEmpty) {
       // soon enough to give up what waits in vain
       next = this.#hasMore ? now : now + Math.min(Math.max(next - now, strokeMs), waitLookMs)
@@ -217,19 +217,19 @@ export class WaitingRoom {
     for (; done < queue.length; done++, now = performance.now()) {
       const { text, part, since } = queue[done] as WaitingPart
       if (caps.isReady(now)) this.#events.onReady(text, part, 'tokens')
-      else if (now - since > waitMaxMs) this.#events.onGiveUp(text, part)
+      else if (now - since > waitMaxMs) this.#events.onTimeout(text, part)
       else break
     }
     queue.splice(0, done)
     return queue.length === 0 ? Number.POSITIVE_INFINITY : caps.readyAt(now)
   }
 
-  #giveUpLate(now: number): void {
+  #returnLate(now: number): void {
     for (const queues of this.#forSlots.all) {
       for (const [group, queue] of queues) {
         while (queue[0] && now - queue[0].since > waitMaxMs) {
           const { text, part } = queue.shift() as WaitingPart
-          this.#events.onGiveUp(text, part)
+          this.#events.onTimeout(text, part)
         }
         if (queue.length === 0) queues.delete(group)
       }
