@@ -88,7 +88,7 @@ begin
 end $$;
 
 -- How many recipients are in each state; changes in the transaction that moves the rows. A table of its
--- own, nearly empty pages, so that the many updates stay on one page and leave the text alone.
+-- own, with nearly empty pages: the many updates of a row stay on its page and do not rewrite the message's content.
 --
 -- A broadcast has several counter rows, so that its batches do not wait for each other's commit: each connection adds to
 -- one of them. A single row may be negative; only the sums count anything.

@@ -129,7 +129,7 @@ test('another body, path or query with the same key is rejected and changes noth
 })
 
 test('of two concurrent requests one runs, and the other gets 409 and then its response', async () => {
-  const { first, letGo } = await heldUp()
+  const { first, letGo } = await stopMidway()
   const second = await post('k', '/lists', newList('Pantry'))
   expect(second).toMatchObject({ status: 409, body: { status: 'error', code: 'idempotency_key_busy' } })
   expect(second.headers['retry-after']).toBe('1')
@@ -139,8 +139,8 @@ test('of two concurrent requests one runs, and the other gets 409 and then its r
   expect(await lists('Pantry')).toBe(1)
 })
 
-/** A request that has done its work and is held up before it can store its response. */
-async function heldUp() {
+/** Starts a request that has done its work and is stopped before it can store its response. */
+async function stopMidway() {
   const gate = Promise.withResolvers<void>()
   const there = Promise.withResolvers<void>()
   midway = () => {
@@ -189,7 +189,7 @@ describe('a crash', () => {
   })
 
   test('of the whole process reserves the key until its lease expires, and a late commit is rejected', async () => {
-    const { first: frozen, letGo } = await heldUp()
+    const { first: frozen, letGo } = await stopMidway()
     expect((await post('k', '/lists', newList('Pantry'))).status).toBe(409)
     const lease = `update idempotency_keys set lease_until = lease_until - interval '61 s'`
     expect(await database.db.exec('let_a_minute_pass', lease)).toBe(1)
@@ -204,12 +204,12 @@ describe('a crash', () => {
   })
 
   test('a request that took over a key cannot lose it to the previous holder', async () => {
-    const frozen = await heldUp()
+    const frozen = await stopMidway()
     await database.db.exec(
       'let_a_minute_pass',
       `update idempotency_keys set lease_until = lease_until - interval '61 s'`,
     )
-    const heir = await heldUp()
+    const heir = await stopMidway()
     frozen.letGo()
     expect(await frozen.first).toMatchObject({ status: 409, body: { code: 'idempotency_key_busy' } })
     expect(await lists('Pantry')).toBe(0)

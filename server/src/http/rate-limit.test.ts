@@ -5,7 +5,7 @@ import { readEnv } from '../config/config.ts'
 
 type Given = { seeded?: boolean; rateLimit?: string }
 
-/** A new key, and a function that calls with it so many times and responses the last response. */
+/** Returns a new key and a function that makes the given number of calls with it and returns the last response. */
 async function makeCaller(api: ReturnType<typeof useApi>, { seeded = false, rateLimit }: Given = {}) {
   const { id, key } = await make.apiKey(api.db, { accountId: api.owner.accountId })
   const change = (limit: string | null) =>

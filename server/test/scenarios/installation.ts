@@ -46,7 +46,7 @@ export type InstallationOptions = {
   env?: Record<string, string>
 }
 
-export type Answer = { status: number; body: Record<string, unknown> }
+export type ApiResponse = { status: number; body: Record<string, unknown> }
 
 const open = new Set<Installation>()
 process.once('exit', () => {
@@ -118,7 +118,12 @@ export class Installation {
   }
 
   /** Calls the product's API. */
-  call(method: string, path: string, body?: object | string, headers: Record<string, string> = {}): Promise<Answer> {
+  call(
+    method: string,
+    path: string,
+    body?: object | string,
+    headers: Record<string, string> = {},
+  ): Promise<ApiResponse> {
     return ask(`http://127.0.0.1:${this.#port}/api/v2${path}`, method, body, {
       authorization: `Basic ${Buffer.from(`${email}:${apiKey}`).toString('base64')}`,
       ...headers,
@@ -126,7 +131,7 @@ export class Installation {
   }
 
   /** Calls the simulator's control API. */
-  control(method: string, path: string, body?: object): Promise<Answer> {
+  control(method: string, path: string, body?: object): Promise<ApiResponse> {
     return ask(`${this.#controlUrl}${path}`, method, body)
   }
 

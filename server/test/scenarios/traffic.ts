@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
 import { formatPhoneNumber } from '../../src/sms/phone-number.ts'
 import { waitFor } from '../wait-for.ts'
-import type { Answer, Installation } from './installation.ts'
+import type { ApiResponse, Installation } from './installation.ts'
 import { optOutByStop } from './opt-outs.ts'
 import { phonesFrom } from './random-faults.ts'
 
@@ -119,7 +119,7 @@ export class Traffic {
   }
 
   /** Posts with one idempotency key until it succeeds; undefined when the run has ended. */
-  async #postOnce(path: string, body: object): Promise<Answer | undefined> {
+  async #postOnce(path: string, body: object): Promise<ApiResponse | undefined> {
     const key = randomUUID()
     for (const until = performance.now() + 60_000; ; await delay(100)) {
       const answer = await this.#installation
