@@ -8,14 +8,10 @@ import {
   listBindSlots,
   listConnections,
 } from '../connections/connections.queries.ts'
-import {
-  connectionFields,
-  parseConnectionFields,
-  presentConnection,
-  presentTest,
-} from '../connections/connections.schema.ts'
+import { presentConnection, presentTest } from '../connections/connections.schema.ts'
 import { openConnection, problemOf } from '../connections/connections.ts'
 import { probe } from '../connections/probe.ts'
+import { connectionFields, parseConnectionFields } from '../connections/settings.schema.ts'
 import { errors, OperatorError } from '../errors.ts'
 import { type CliCommand, type CommandContext, type CommandResult, type Option, table, UsageError } from './command.ts'
 

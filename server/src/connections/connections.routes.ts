@@ -20,10 +20,10 @@ import {
   ConnectionUpdated,
   presentConnection,
   presentTest,
-  readConnectionChange,
 } from './connections.schema.ts'
 import { openConnection, problemOf } from './connections.ts'
 import { probe } from './probe.ts'
+import { readConnectionChange } from './settings.schema.ts'
 
 const common = { tags: ['Connections'], 'x-extension': true }
 const params = Type.Object({ connection_id: ConnectionIdParam })

@@ -10,28 +10,26 @@ import { getList } from '../lists/lists.ts'
 import type { Runtime } from '../runtime.ts'
 import { type Reader, readCsv } from './csv-reader.ts'
 import {
-  applySlice,
-  copyRows,
   countImports,
-  createRowsTable,
-  dropRowsTable,
   findImport,
   type Import,
-  indexRows,
   insertImport,
-  insertListDelta,
   listImports,
-  lockImport,
   markEnded,
   markReceived,
+} from './imports.queries.ts'
+import { readNdjson } from './ndjson-reader.ts'
+import {
+  applySlice,
+  insertListDelta,
+  lockImport,
   markSlice,
-  rowsTable,
   type Slice,
   type SliceCounts,
   trimSkips,
-} from './imports.queries.ts'
-import { readNdjson } from './ndjson-reader.ts'
+} from './slices.queries.ts'
 import { StagedRows } from './staged-rows.ts'
+import { copyRows, createRowsTable, dropRowsTable, indexRows, rowsTable } from './staging.queries.ts'
 
 export const applyJob = 'imports.apply'
 
