@@ -22,15 +22,11 @@ const tree: Tree = {
   read,
 }
 
-// TODO(issue 9): remove with the first README of the gateway; until then its folder logs the lines that the page replaces
-const hasGatewayReadme = tree.files.includes('server/src/gateway/README.md')
-
 describe('the pages of the documentation', () => {
   const pages = list(['README.md', 'CONTRIBUTING.md', 'docs/*.md', 'server/**/README.md'])
 
   test.each(pages)('%s names only files, functions and headings that exist', (path) => {
-    const faults = faultsOfPage({ path, text: read(path) }, tree)
-    expect(faults.filter((fault) => hasGatewayReadme || !fault.includes('gateway/README.md'))).toEqual([])
+    expect(faultsOfPage({ path, text: read(path) }, tree)).toEqual([])
   })
 
   test('faults are found', () => {
@@ -69,7 +65,7 @@ describe('docs/logging.md', () => {
   const sources = tree.files.filter((path) => /^server\/src\/.*(?<!\.test)\.ts$/.test(path)).map(read)
   const asText = ({ line, level }: { line: string; level: string }) => `${level}: ${line}`
 
-  test.runIf(hasGatewayReadme)('has a row for each line of warn, error and fatal, and no other', () => {
+  test('has a row for each line of warn, error and fatal, and no other', () => {
     const logged = sources.flatMap(logLinesOf).map(asText)
     const documented = documentedLogLines(page).map(asText)
     expect(logged.length).toBeGreaterThan(20)
@@ -79,7 +75,7 @@ describe('docs/logging.md', () => {
     }).toEqual({ withoutRow: [], withoutCall: [] })
   })
 
-  test.runIf(hasGatewayReadme)('names all repeated work', () => {
+  test('names all repeated work', () => {
     const work = sources.flatMap(repeatedWorkOf)
     expect(work.length).toBeGreaterThan(10)
     expect(work.filter((name) => !page.includes(`\`${name}\``))).toEqual([])
