@@ -175,8 +175,8 @@ create table connections (
   query_after_s integer not null default 1800,
   -- incremented by each change
   version integer not null default 1,
-  created_at timestamptz not null default now(),
-  updated_at timestamptz not null default now(),
+  created_at timestamptz not null,
+  updated_at timestamptz not null,
   constraint connections_pkey primary key (id),
   constraint connections_name_key unique (name),
   constraint connections_bind_type check (bind_type = any (array['transceiver', 'pair', 'transmitter', 'receiver'])),

@@ -73,8 +73,8 @@ create table connections (
     constraint connections_query_after check (query_after_s between 1 and 2592000),
   -- incremented by each change
   version integer not null default 1,
-  created_at timestamptz not null default now(),
-  updated_at timestamptz not null default now()
+  created_at timestamptz not null,
+  updated_at timestamptz not null
 );
 
 -- A short code's sending routes: the connections that carry its texts. The lowest tier with a bound connection is used;

@@ -130,7 +130,8 @@ type ConnectionGiven = { name?: string; host?: string | null; port?: number; ena
 async function connection(db: Db, given: ConnectionGiven = {}) {
   return db.one<{ id: number; name: string }>(
     'make_connection',
-    `insert into connections (name, host, port, enabled, system_id, serves_all) values ($1, $2, $3, $4, 'carillon', true)
+    `insert into connections (name, host, port, enabled, system_id, serves_all, created_at, updated_at)
+     values ($1, $2, $3, $4, 'carillon', true, now(), now())
      returning id, name`,
     [
       given.name ?? `Carrier ${next()}`,

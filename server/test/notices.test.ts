@@ -77,7 +77,7 @@ describe('chunks are announced', () => {
 })
 
 describe('a change of connections is announced', () => {
-  const given = () => ({ db: database.db, config: rt().config })
+  const given = () => ({ ...rt(), db: database.db })
   const connection = { name: 'Cedar SMS', host: '127.0.0.1', port: 1, enabled: false }
 
   test('by a connection that is created, changed or removed, not by a change to the same values', async () => {
@@ -103,8 +103,8 @@ describe('a change of connections is announced', () => {
     expect(await notices(ensure(50))).toEqual(['connections'])
     expect(await notices(ensure(50))).toEqual([])
     expect(await notices(ensure(60))).toEqual(['connections'])
-    expect(await notices(() => releaseEnvironment(database.db))).toEqual(['connections'])
-    expect(await notices(() => releaseEnvironment(database.db))).toEqual([])
+    expect(await notices(() => releaseEnvironment(given()))).toEqual(['connections'])
+    expect(await notices(() => releaseEnvironment(given()))).toEqual([])
   })
 
   test('by a gateway that gives a bind slot back to another', async () => {

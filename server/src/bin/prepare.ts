@@ -23,7 +23,12 @@ export async function prepareDatabase({ config, databaseUrl, dataDir, log }: Pre
   try {
     const db = poolDb(pool)
     await assertMode(db, config.mode)
-    if (config.mode === 'production' && !config.smpp && (await isAlone(db, config)) && (await releaseEnvironment(db))) {
+    if (
+      config.mode === 'production' &&
+      !config.smpp &&
+      (await isAlone(db, config)) &&
+      (await releaseEnvironment({ db, clock: systemClock }))
+    ) {
       log.warn('CARILLON_SMPP_URL is no longer set, connection "default" disabled')
     }
     return config.mode === 'sandbox' ? await seed(db, config, join(dataDir, 'sandbox.json')) : undefined

@@ -40,11 +40,11 @@ async function leaseChunk() {
 test('no mark lets a text of a cancelled message out, not even one that had been out and came back', async () => {
   const id = await broadcast(10)
   const { chunk, queued } = await leaseChunk()
-  const first = await markSubmitting(ctx.db, chunk, queued.slice(0, 5))
+  const first = await markSubmitting(ctx.db, chunk, queued.slice(0, 5), new Date())
   expect(first).toHaveLength(5)
   await cancelMessage(rt(), list.id, id)
   await unmarkSubmitting(ctx.db, chunk, first)
-  expect(await markSubmitting(ctx.db, chunk, queued)).toEqual([])
+  expect(await markSubmitting(ctx.db, chunk, queued, new Date())).toEqual([])
   expect(await readCounters(ctx.db, id)).toMatchObject({ audience: 10, cancelled: 10, queued: 0, submitting: 0 })
   await checkBooks(ctx.db, id)
 })
@@ -52,7 +52,7 @@ test('no mark lets a text of a cancelled message out, not even one that had been
 test('whoever is queued becomes cancelled, whoever is on the way is left alone', async () => {
   const id = await broadcast(13_500)
   const { chunk, queued } = await leaseChunk()
-  await markSubmitting(ctx.db, chunk, queued.slice(0, 5))
+  await markSubmitting(ctx.db, chunk, queued.slice(0, 5), new Date())
   const other = await acceptBroadcast(rt(), { accountId: list.accountId, list, content: 'Another' })
   while (await expandOnce(rt()));
   expect(await cancelQueued(rt())).toBe(0)

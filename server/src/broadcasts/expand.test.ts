@@ -138,7 +138,7 @@ test('a broadcast is not sent before its audience is written, nor while anybody 
   const claim = { owner: crypto.randomUUID(), leaseMs: 60_000, now: new Date(), fromLane: 0, toLane: 2, limit: 1 }
   const [chunk] = await claimChunks(database.db, claim)
   if (!chunk) throw new Error('no chunk to lease')
-  const marked = await markSubmitting(database.db, chunk, await listQueued(database.db, chunk))
+  const marked = await markSubmitting(database.db, chunk, await listQueued(database.db, chunk), new Date())
   expect(await readCounters(database.db, id)).toMatchObject({ queued: 0, submitting: 3 })
   expect(await finishMessages(database.db, new Date())).toBe(0)
   await markUnknown(database.db, chunk.loggedOn, marked)

@@ -116,7 +116,7 @@ const add: CliCommand = {
     const change = parseConnectionFields({ ...textsOf(context), name })
     const { host = '' } = change
     const row = await createConnection(
-      { db: context.db, config: context.connectionConfig() },
+      { db: context.db, clock: context.clock, config: context.connectionConfig() },
       { ...change, name, host },
     )
     return outcome(context, row, `Added connection ${row.name} (${row.id})${row.enabled ? '' : ', disabled'}.`)
@@ -196,7 +196,7 @@ export async function resolveConnection({ db, names }: Pick<CommandContext, 'db'
 
 async function change(context: CommandContext, texts: Record<string, string>, what: string): Promise<CommandResult> {
   const { id } = await resolveConnection(context)
-  const given = { db: context.db, config: context.connectionConfig() }
+  const given = { db: context.db, clock: context.clock, config: context.connectionConfig() }
   const row = await changeConnection(given, id, parseConnectionFields(texts))
   return outcome(context, row, `Connection ${row.name} (${row.id}) ${what}.`)
 }

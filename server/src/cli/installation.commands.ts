@@ -54,7 +54,7 @@ const modeSwitch: CliCommand = {
     await context.db.tx(async (tx) => {
       await setSendingPaused(tx, true)
       await setMode(tx, wanted)
-      await disableConnections(tx)
+      await disableConnections(tx, context.clock.now())
     })
     await context.changeMode(wanted)
     return {

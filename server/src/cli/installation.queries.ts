@@ -39,11 +39,12 @@ export async function countEnabledConnections(db: Db): Promise<number> {
 }
 
 /** Disables them, because a connection to a carrier cannot be distinguished from one to a simulator. */
-export function disableConnections(tx: Db) {
+export function disableConnections(tx: Db, at: Date) {
   return tx.exec(
     'disable_connections',
     /* sql */ `
-    update connections set enabled = false, version = version + 1, updated_at = now()
+    update connections set enabled = false, version = version + 1, updated_at = $1
      where enabled and not from_environment`,
+    [at],
   )
 }

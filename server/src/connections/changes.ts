@@ -5,6 +5,7 @@ import type { Db } from '../db/db.ts'
 import { violates } from '../db/pg-errors.ts'
 import { wake } from '../db/wake.ts'
 import { errors } from '../errors.ts'
+import type { Clock } from '../lib/clock.ts'
 import { SealError, type Sealer } from '../lib/seal.ts'
 import type { Connection } from './connection.ts'
 import {
@@ -26,7 +27,7 @@ import { environmentName } from './environment.ts'
 import { makeSealer, matchesSecret, openSecret, type SecretField, sealSecret, secretKeyHint } from './secrets.ts'
 import { type CheckedSettings, findSettingErrors, type OwnTls } from './validation.ts'
 
-type Options = { db: Db; config: Pick<Config, 'mode' | 'secretKey'> }
+type Options = { db: Db; clock: Clock; config: Pick<Config, 'mode' | 'secretKey'> }
 
 /** The settings to change; undefined ones stay unchanged. */
 export type ConnectionChange = {
@@ -35,7 +36,7 @@ export type ConnectionChange = {
 
 /** Creates a connection; gateways bind to it immediately unless it is disabled. Throws if a setting is invalid. */
 export async function createConnection(
-  { db, config }: Options,
+  { db, clock, config }: Options,
   change: ConnectionChange & { name: string; host: string },
 ): Promise<ConnectionRow> {
   const { tlsCertificate: certificate = null, tlsKey: key = null } = change
@@ -45,11 +46,11 @@ export async function createConnection(
   return db.tx(async (tx) => {
     // select first, because an insert that conflicts uses up an id; the insert decides between concurrent calls
     if (await findConnectionByName(tx, change.name)) throw errors.connectionNameTaken()
-    if ((await addConnection(tx, change.name)) === 0) throw errors.connectionNameTaken()
+    if ((await addConnection(tx, change.name, clock.now())) === 0) throw errors.connectionNameTaken()
     const row = await lockConnectionByName(tx, change.name)
     if (!row) throw new Error('the inserted connection was not found')
     await wake(tx, 'connections')
-    return updateConnection(tx, row.id, applyChange(row, { ...change, port }, config))
+    return updateConnection(tx, row.id, applyChange(row, { ...change, port }, config), clock.now())
   })
 }
 
@@ -57,7 +58,7 @@ export async function createConnection(
  * Changes a connection; gateways apply it within a second, without a restart. Throws, and changes nothing, if any setting
  * is invalid.
  */
-export async function changeConnection({ db, config }: Options, id: number, change: ConnectionChange) {
+export async function changeConnection({ db, clock, config }: Options, id: number, change: ConnectionChange) {
   try {
     return await db.tx(async (tx) => {
       const row = await lockConnection(tx, id)
@@ -68,7 +69,7 @@ export async function changeConnection({ db, config }: Options, id: number, chan
       const settings = applyChange(row, complete, config)
       if (isDeepStrictEqual(settings, pickSettings(row))) return row
       await wake(tx, 'connections')
-      return await updateConnection(tx, id, settings)
+      return await updateConnection(tx, id, settings, clock.now())
     })
   } catch (error) {
     throw violates(error, 'connections_name_key') ? errors.connectionNameTaken() : error

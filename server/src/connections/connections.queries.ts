@@ -108,21 +108,21 @@ export function lockConnectionByName(tx: Db, name: string) {
 }
 
 /** Inserts a connection with this name and no settings; returns 0 if the name is taken. */
-export function addConnection(tx: Db, name: string) {
+export function addConnection(tx: Db, name: string, at: Date) {
   return tx.exec(
     'add_connection',
-    /* sql */ `insert into connections (name) values ($1) on conflict (name) do nothing`,
-    [name],
+    /* sql */ `insert into connections (name, created_at, updated_at) values ($1, $2, $2) on conflict (name) do nothing`,
+    [name, at],
   )
 }
 
 /** Updates all settings and increments the version, by which gateways notice the change. */
-export function updateConnection(tx: Db, id: number, settings: ConnectionSettings) {
+export function updateConnection(tx: Db, id: number, settings: ConnectionSettings, at: Date) {
   const row = Object.fromEntries(settingNames.map((name) => [settingColumns[name], settings[name]]))
   return tx.one<ConnectionRow>(
     'update_connection',
     sql`
-    update connections set ${assignmentsOf(row)}, version = version + 1, updated_at = now()
+    update connections set ${assignmentsOf(row)}, version = version + 1, updated_at = ${at}
      where id = ${id} returning ${raw(columns)}`,
   )
 }
@@ -197,7 +197,7 @@ export type EnvironmentAddress = {
 }
 
 /** Updates the connection of CARILLON_SMPP_URL; a new one serves all short codes. */
-export function setEnvironmentConnection(tx: Db, id: number, given: EnvironmentAddress, isNew: boolean) {
+export function setEnvironmentConnection(tx: Db, id: number, given: EnvironmentAddress, isNew: boolean, at: Date) {
   const [window, mps, slots] = [param(given.window), param(given.mps), param(given.slots)]
   return tx.exec(
     'set_environment_connection',
@@ -210,18 +210,19 @@ export function setEnvironmentConnection(tx: Db, id: number, given: EnvironmentA
            environment_names = array_remove(array[case when ${window}::integer is not null then 'window' end,
                                                   case when ${mps}::integer is not null then 'mps' end,
                                                   case when ${slots}::integer is not null then 'slots' end], null),
-           serves_all = serves_all or ${isNew}, version = version + 1, updated_at = now()
+           serves_all = serves_all or ${isNew}, version = version + 1, updated_at = ${at}
      where id = ${id}`,
   )
 }
 
 /** Turns the connection of CARILLON_SMPP_URL into a disabled ordinary one; returns the number of rows, 0 or 1. */
-export function releaseEnvironmentConnection(tx: Db) {
+export function releaseEnvironmentConnection(tx: Db, at: Date) {
   return tx.exec(
     'release_environment_connection',
     /* sql */ `
     update connections
-       set from_environment = false, environment_names = '{}', enabled = false, version = version + 1, updated_at = now()
+       set from_environment = false, environment_names = '{}', enabled = false, version = version + 1, updated_at = $1
      where from_environment`,
+    [at],
   )
 }

@@ -6,6 +6,7 @@ import { make } from '../../test/make.ts'
 import { waitFor } from '../../test/wait-for.ts'
 import { readEnv } from '../config/config.ts'
 import { Secret } from '../config/secret.ts'
+import { systemClock } from '../lib/clock.ts'
 import { listConnections } from './connections.queries.ts'
 import { loadConnections, requireSecretKey } from './connections.ts'
 import { ensureEnvironmentConnection, releaseEnvironment } from './environment.ts'
@@ -28,7 +29,7 @@ function configOf(smppUrl = url, env: Record<string, string> = { CARILLON_SECRET
 
 function ensure(config = configOf()) {
   if (!config.smpp) throw new Error('CARILLON_SMPP_URL is not set')
-  return ensureEnvironmentConnection({ db: database.db, config }, config.smpp)
+  return ensureEnvironmentConnection({ db: database.db, clock: systemClock, config }, config.smpp)
 }
 
 const load = (config = configOf()) => loadConnections({ db: database.db, config })
@@ -83,8 +84,8 @@ test('only settings in the URL are updated; the settings of operators stay', asy
 
 test('without CARILLON_SMPP_URL its connection is released and disabled, and enabled again when it is set again', async () => {
   const id = await ensure()
-  expect(await releaseEnvironment(database.db)).toBe(true)
-  expect(await releaseEnvironment(database.db)).toBe(false)
+  expect(await releaseEnvironment({ db: database.db, clock: systemClock })).toBe(true)
+  expect(await releaseEnvironment({ db: database.db, clock: systemClock })).toBe(false)
   expect((await load())[0]).toMatchObject({ id, fromEnvironment: false, enabled: false, version: 3 })
   expect(await ensure()).toBe(id)
   expect((await load())[0]).toMatchObject({ id, fromEnvironment: true, enabled: true, version: 4 })

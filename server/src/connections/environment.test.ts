@@ -17,7 +17,7 @@ const config = readEnv({
 async function ensured(query: string = '?window=25') {
   const { smpp } = readEnv({ CARILLON_SMPP_URL: `smpp://carillon:swordfish@127.0.0.1:2775${query}` })
   if (!smpp) throw new Error('CARILLON_SMPP_URL is not set')
-  const id = await ensureEnvironmentConnection({ db: api.db, config }, smpp)
+  const id = await ensureEnvironmentConnection({ db: api.db, clock: api.rt.clock, config }, smpp)
   return (await findConnection(api.db, id)) as ConnectionRow
 }
 
@@ -31,7 +31,7 @@ test.each([
   [{ window: 26 }, 'window'],
 ])('%j is rejected, because CARILLON_SMPP_URL sets it', async (change, field) => {
   const row = await ensured()
-  const changing = changeConnection({ db: api.db, config }, row.id, { mps: 3, ...change })
+  const changing = changeConnection({ db: api.db, clock: api.rt.clock, config }, row.id, { mps: 3, ...change })
   await expect(changing).rejects.toMatchObject({
     details: { [`connection.${field}`]: ['is set by CARILLON_SMPP_URL; change it there'] },
   })
@@ -42,7 +42,10 @@ test('settings that the URL does not name can be changed', async () => {
   const row = await ensured()
   const same = { host: row.host ?? '', window: 25, systemId: 'carillon', name: 'default' }
   const change = { ...same, mps: 3, slots: 4, charset: 'latin1' as const }
-  expect(await changeConnection({ db: api.db, config }, row.id, change)).toMatchObject({ mps: 3, slots: 4 })
+  expect(await changeConnection({ db: api.db, clock: api.rt.clock, config }, row.id, change)).toMatchObject({
+    mps: 3,
+    slots: 4,
+  })
   const response = await api.owner.put(`/connections/${row.id}`, { connection: { enabled: false } })
   expect(response.body.connection).toMatchObject({ window: 25, enabled: false, from_environment: true })
   expect(await ensured()).toMatchObject({ window: 25, mps: 3, slots: 4, charset: 'latin1', enabled: false })

@@ -3,6 +3,7 @@ import type { Config } from '../config/config.ts'
 import type { SmppAddress } from '../config/parsers.ts'
 import type { Db } from '../db/db.ts'
 import { wake } from '../db/wake.ts'
+import type { Clock } from '../lib/clock.ts'
 import type { Sealer } from '../lib/seal.ts'
 import {
   addConnection,
@@ -22,21 +23,21 @@ export const environmentName = 'default'
  * and slots if the URL names them. Any number of processes may call it at once; only a change wakes the gateways.
  */
 export function ensureEnvironmentConnection(
-  { db, config }: { db: Db; config: Pick<Config, 'secretKey'> },
+  { db, clock, config }: { db: Db; clock: Clock; config: Pick<Config, 'secretKey'> },
   smpp: SmppAddress,
 ): Promise<number> {
   const sealer = makeSealer(config)
   return db.tx(async (tx) => {
     // select first: each insert that conflicts would use up an id, and there are 32,767
     const known = await lockConnectionByName(tx, environmentName)
-    const isNew = !known && (await addConnection(tx, environmentName)) === 1
+    const isNew = !known && (await addConnection(tx, environmentName, clock.now())) === 1
     const row = known ?? (await lockConnectionByName(tx, environmentName))
     if (!row) throw new Error('the connection of CARILLON_SMPP_URL was removed concurrently')
     if (isNew || isOutdated(row, smpp, sealer)) {
       const { host, port, tls, systemId } = smpp
       const given = { window: smpp.window ?? null, mps: smpp.mps ?? null, slots: smpp.binds ?? null }
       const password = sealer ? sealSecret(sealer, 'password', smpp.password) : row.password
-      await setEnvironmentConnection(tx, row.id, { host, port, tls, systemId, password, ...given }, isNew)
+      await setEnvironmentConnection(tx, row.id, { host, port, tls, systemId, password, ...given }, isNew, clock.now())
       await wake(tx, 'connections')
     }
     return row.id
@@ -47,9 +48,9 @@ export function ensureEnvironmentConnection(
  * Disables the connection of a CARILLON_SMPP_URL that is no longer set; an operator may edit and enable it again.
  * Returns whether there was one.
  */
-export function releaseEnvironment(db: Db): Promise<boolean> {
+export function releaseEnvironment({ db, clock }: { db: Db; clock: Clock }): Promise<boolean> {
   return db.tx(async (tx) => {
-    const released = (await releaseEnvironmentConnection(tx)) > 0
+    const released = (await releaseEnvironmentConnection(tx, clock.now())) > 0
     if (released) await wake(tx, 'connections')
     return released
   })

@@ -128,12 +128,12 @@ describe('faults', () => {
     const [chunk] = await claimChunks(sending.db, claim)
     if (!chunk) throw new Error('there was no chunk to lease')
     const queued = await listQueued(sending.db, chunk)
-    expect(await markSubmitting(sending.db, chunk, queued.slice(0, 10))).toHaveLength(10)
+    expect(await markSubmitting(sending.db, chunk, queued.slice(0, 10), new Date())).toHaveLength(10)
     await sending.startGateway()
     await sending.untilCounted(id, { delivered: 20, unknown: 10 })
     expect(sending.raw()).toHaveLength(20)
     // its marks are void once the chunk is another's
-    expect(await markSubmitting(sending.db, chunk, queued.slice(10, 20))).toEqual([])
+    expect(await markSubmitting(sending.db, chunk, queued.slice(10, 20), new Date())).toEqual([])
   })
 
   test('a bind lost in the middle leaves texts in flight unknown, until their receipts come', async () => {

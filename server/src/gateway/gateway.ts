@@ -48,7 +48,7 @@ export async function startGateway(rt: Runtime): Promise<Gateway> {
   const pool = makePool(rt.databaseUrl, log, { max: 8, settings, name: 'carillon gateway' })
   const db = poolDb(pool)
   await requireSecretKey({ db, config })
-  if (config.smpp) await ensureEnvironmentConnection({ db, config }, config.smpp)
+  if (config.smpp) await ensureEnvironmentConnection({ db, clock, config }, config.smpp)
 
   const recorder = new Recorder({ db, clock, log })
   const attempts = new Attempts(db, log)

@@ -51,7 +51,7 @@ async function submitTo(phones: number) {
   const [chunk] = await claimChunks(database.db, claim)
   if (!chunk) throw new Error('no chunk to lease')
   const rows = await listQueued(database.db, chunk)
-  expect(await markSubmitting(database.db, chunk, rows)).toHaveLength(phones)
+  expect(await markSubmitting(database.db, chunk, rows, new Date())).toHaveLength(phones)
   return () =>
     markSent(
       database.db,

@@ -1,4 +1,5 @@
 import type { Db } from '../db/db.ts'
+import { param, raw, sql } from '../db/sql.ts'
 import { rowsOfChunks } from './chunk-rows.sql.ts'
 import { countMoves, totalsOf } from './counters.sql.ts'
 import { logTable } from './log-days.ts'
@@ -26,21 +27,21 @@ export async function cancelChunks(
   afterLogId: number,
   at: Date,
 ): Promise<number | undefined> {
+  const id = param(messageId)
   const { last } = await db.one<{ last: number | null }>(
     `cancel_chunks_${loggedOn}`,
-    /* sql */ `
+    sql`
     with chunks as materialized (
       select first_log_id, last_log_id from send_chunks
-       where message_id = $1 and first_log_id > $2 order by first_log_id limit 5
+       where message_id = ${id} and first_log_id > ${afterLogId} order by first_log_id limit 5
     ), moved as (
-      update ${logTable(loggedOn)} l set state = ${to('cancel')}, closed_at = $3
-       where l.state = ${from('cancel')} and l.id = any(${rowsOfChunks(loggedOn, 'queued')})
+      update ${raw(logTable(loggedOn))} l set state = ${raw(to('cancel'))}, closed_at = ${at}
+       where l.state = ${raw(from('cancel'))} and l.id = any(${rowsOfChunks(loggedOn, id, 'queued')})
       returning l.message_id
     ), counted as (
-${countMoves(['cancel'])}
+${raw(countMoves(['cancel']))}
     )
     select max(last_log_id) as last from chunks`,
-    [messageId, afterLogId, at],
   )
   return last ?? undefined
 }

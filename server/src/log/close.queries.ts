@@ -1,4 +1,5 @@
 import type { Db } from '../db/db.ts'
+import { param, raw, type Sql, sql } from '../db/sql.ts'
 import { rowsOfChunks } from './chunk-rows.sql.ts'
 import { countMoves } from './counters.sql.ts'
 import { logTable } from './log-days.ts'
@@ -13,8 +14,9 @@ export type Overdue = {
 }
 
 // Another worker may be ahead with the same message: then it is being sent again, or was.
-const isOverdue = /* sql */ `
-      exists (select from messages where id = $1 and status <> 'sending' and again_at is not distinct from $4)`
+const isOverdue = (messageId: Sql, { againAt }: Overdue) => sql`
+      exists (select from messages where id = ${messageId} and status <> 'sending'
+                 and again_at is not distinct from ${againAt})`
 
 /** Expires the sent rows of the message's next chunks after `afterLogId`; returns their last log id, undefined at the end. */
 export async function expireChunks(
@@ -23,36 +25,37 @@ export async function expireChunks(
   afterLogId: number,
   at: Date,
 ): Promise<number | undefined> {
+  const messageId = param(overdue.messageId)
   const { last } = await db.one<{ last: number | null }>(
     `expire_chunks_${overdue.loggedOn}`,
-    /* sql */ `
+    sql`
     with chunks as materialized (
       select first_log_id, last_log_id from send_chunks
-       where message_id = $1 and first_log_id > $2 order by first_log_id limit 5
+       where message_id = ${messageId} and first_log_id > ${afterLogId} order by first_log_id limit 5
     ), moved as (
-      update ${logTable(overdue.loggedOn)} l set state = ${to('close')}, reason = 'no_receipt', closed_at = $3
-       where l.state = ${from('close')} and l.id = any(${rowsOfChunks(overdue.loggedOn, 'sent')}) and ${isOverdue}
+      update ${raw(logTable(overdue.loggedOn))} l set state = ${raw(to('close'))}, reason = 'no_receipt', closed_at = ${at}
+       where l.state = ${raw(from('close'))} and l.id = any(${rowsOfChunks(overdue.loggedOn, messageId, 'sent')})
+         and ${isOverdue(messageId, overdue)}
       returning l.message_id
     ), counted as (
-${countMoves(['close'])}
+${raw(countMoves(['close']))}
     )
     select max(last_log_id) as last from chunks`,
-    [overdue.messageId, afterLogId, at, overdue.againAt],
   )
   return last ?? undefined
 }
 
 /** The unknown rows of the message's next chunks after `afterLogId`, and the last log id of these chunks; null at the end. */
 export async function listUnknown(db: Db, overdue: Overdue, afterLogId: number) {
+  const messageId = param(overdue.messageId)
   return db.one<{ ids: number[]; last: number | null }>(
     `list_unknown_${overdue.loggedOn}`,
-    /* sql */ `
+    sql`
     with chunks as materialized (
       select first_log_id, last_log_id from send_chunks
-       where message_id = $1 and first_log_id > $2 order by first_log_id limit 5
+       where message_id = ${messageId} and first_log_id > ${afterLogId} order by first_log_id limit 5
     )
-    select ${rowsOfChunks(overdue.loggedOn, 'unknown')} as ids, max(last_log_id) as last from chunks`,
-    [overdue.messageId, afterLogId],
+    select ${rowsOfChunks(overdue.loggedOn, messageId, 'unknown')} as ids, max(last_log_id) as last from chunks`,
   )
 }
 
@@ -61,28 +64,29 @@ export async function listUnknown(db: Db, overdue: Overdue, afterLogId: number) 
  * consent, cancelling, deadline and quiet hours as for any queued text.
  */
 export async function requeueUnknown(tx: Db, overdue: Overdue, ids: number[], at: Date): Promise<number> {
+  const messageId = param(overdue.messageId)
+  const time = param(at)
   const { n } = await tx.one<{ n: number }>(
     `requeue_unknown_${overdue.loggedOn}`,
-    /* sql */ `
+    sql`
     with moved as (
-      update ${logTable(overdue.loggedOn)} l
-         set state = ${to('requeue')}, again_at = $3, submitted_at = null, carrier_status = null
-       where l.id = any($2::bigint[]) and l.state = ${from('requeue')} and l.again_at is null
+      update ${raw(logTable(overdue.loggedOn))} l
+         set state = ${raw(to('requeue'))}, again_at = ${time}, submitted_at = null, carrier_status = null
+       where l.id = any(${ids}::bigint[]) and l.state = ${raw(from('requeue'))} and l.again_at is null
       returning l.id, l.message_id
     ), opened as (
       update send_chunks c
-         set done_at = null, leased_by = null, lease_until = null, due_at = $3,
+         set done_at = null, leased_by = null, lease_until = null, due_at = ${time},
              -- where there are windows, a worker finds the next one before anybody is texted
-             closes_at = case when c.place is not null then least(c.closes_at, $3) end
-       where c.message_id = $1
+             closes_at = case when c.place is not null then least(c.closes_at, ${time}) end
+       where c.message_id = ${messageId}
          and exists (select from moved where moved.id between c.first_log_id and c.last_log_id)
     ), counted as (
-${countMoves(['requeue'])}
+${raw(countMoves(['requeue']))}
     ), resumed as (
-      update messages set status = 'sending', again_at = $3 where id = $1 and exists (select from moved)
+      update messages set status = 'sending', again_at = ${time} where id = ${messageId} and exists (select from moved)
     )
     select count(*) as n from moved`,
-    [overdue.messageId, ids, at],
   )
   return n
 }

@@ -50,13 +50,13 @@ test("a chunk under lease is its owner's alone", async () => {
 
 test('an earlier owner marks nothing any more', async () => {
   await takeOver()
-  expect(await markSubmitting(database.db, mine, rows)).toEqual([])
+  expect(await markSubmitting(database.db, mine, rows, new Date())).toEqual([])
   expect(await readCounters(database.db, messageId)).toMatchObject({ queued: 4, submitting: 0, suppressed: 0 })
 })
 
 test('an earlier owner takes no marks of its successor back, and ends nothing of it', async () => {
   const theirs = await takeOver()
-  expect(await markSubmitting(database.db, theirs, rows.slice(0, 2))).toHaveLength(2)
+  expect(await markSubmitting(database.db, theirs, rows.slice(0, 2), new Date())).toHaveLength(2)
   await unmarkSubmitting(
     database.db,
     mine,
@@ -73,7 +73,7 @@ test('an earlier owner takes no marks of its successor back, and ends nothing of
 test('a chunk cannot be taken over while a mark in it is being made, even past its lease', async () => {
   await endLease()
   await database.db.tx(async (tx) => {
-    expect(await markSubmitting(tx, mine, rows.slice(0, 1))).toHaveLength(1)
+    expect(await markSubmitting(tx, mine, rows.slice(0, 1), new Date())).toHaveLength(1)
     expect(await lease()).toBeUndefined()
   })
   const theirs = (await lease()) as Chunk
@@ -90,7 +90,7 @@ test.each([
   ],
   ['given up', (db: Db) => abandonSubmitting(db, mine)],
 ])('a chunk cannot be taken over while a mark in it is being %s', async (_, change) => {
-  const marked = await markSubmitting(database.db, mine, rows.slice(0, 1))
+  const marked = await markSubmitting(database.db, mine, rows.slice(0, 1), new Date())
   await endLease()
   await database.db.tx(async (tx) => {
     expect(await change(tx, marked)).toBe(1)
@@ -125,7 +125,7 @@ test.each([
 
 test('a chunk is closed when nobody in it is queued or submitting, by its owner only', async () => {
   expect(await finishChunk(database.db, mine)).toBe(false)
-  await markSubmitting(database.db, mine, rows)
+  await markSubmitting(database.db, mine, rows, new Date())
   expect(await finishChunk(database.db, mine)).toBe(false)
   await abandonSubmitting(database.db, mine)
   expect(await finishChunk(database.db, { ...mine, epoch: mine.epoch - 1 })).toBe(false)

@@ -1,6 +1,6 @@
 import type { BounceReason } from '../connections/status-map.ts'
 import type { Db } from '../db/db.ts'
-import { raw, sql } from '../db/sql.ts'
+import { param, raw, type Sql, sql } from '../db/sql.ts'
 import { type CarrierOptOut, cleanDeadNumbers } from '../subscribers/clean.sql.ts'
 import { type Chunk, ownChunkId, type Recipient } from './chunk.ts'
 import { countMoves } from './counters.sql.ts'
@@ -21,9 +21,13 @@ export const consentGiven: Record<Chunk['consent'], string> = {
   answer: 'true',
 }
 
-/** The block of each recipient `r` as `b`, for the short code $8. */
-export const blockOfRecipient = /* sql */ `
-        left join lateral (select since from blocks where short_code_id = $8 and phone = r.phone offset 0) b on true`
+/** The block of each recipient `r` as `b`, for messages whose consent asks for it; else nothing. */
+export const blockOfRecipient = ({ consent, shortCodeId }: Chunk): Sql =>
+  consent !== 'not_blocked'
+    ? raw('')
+    : sql`
+        left join lateral (select since from blocks
+                            where short_code_id = ${shortCodeId} and phone = r.phone offset 0) b on true`
 
 /** The queued recipients of a chunk, in the order of their ids. */
 export function listQueued(db: Db, chunk: Chunk) {
@@ -56,31 +60,28 @@ export async function listQueuedWithCarriers(db: Db, chunk: Chunk): Promise<Reci
  * suppressed or cancelled. While the message is paused, or when the chunk's window has closed at `now`, all stay queued.
  * The PDU may be written only after this has committed.
  */
-export async function markSubmitting(
-  db: Db,
-  chunk: Chunk,
-  recipients: Recipient[],
-  now = new Date(),
-): Promise<number[]> {
-  const asksForBlock = chunk.consent === 'not_blocked'
+export async function markSubmitting(db: Db, chunk: Chunk, recipients: Recipient[], now: Date): Promise<number[]> {
+  const time = param(now)
   const { ids } = await db.one<{ ids: number[] }>(
     `mark_submitting_${chunk.consent}_${chunk.loggedOn}`,
-    /* sql */ `
+    sql`
     with lease as materialized (
-      select m.cancelled, m.late, m.paused or c.paused or coalesce(c.closes_at <= $7, false) as waits
+      select m.cancelled, m.late, m.paused or c.paused or coalesce(c.closes_at <= ${time}, false) as waits
         from send_chunks c cross join lateral (
           select status = 'cancelled' as cancelled, paused_at is not null as paused,
-                 coalesce(deliver_by <= $7, false) as late
-            from messages where id = $5 offset 0) m
-       where c.id = $1 and c.epoch = $2
+                 coalesce(deliver_by <= ${time}, false) as late
+            from messages where id = ${chunk.messageId} offset 0) m
+       where c.id = ${chunk.id} and c.epoch = ${chunk.epoch}
          for share of c
     ), checked as materialized (
       select r.id, lease.cancelled, lease.late,
-             not lease.cancelled and not lease.late and (${consentGiven[chunk.consent]}) as may
-        from lease cross join unnest($3::bigint[], $4::bigint[]) as r(id, phone)
+             not lease.cancelled and not lease.late and (${raw(consentGiven[chunk.consent])}) as may
+        from lease cross join unnest(${recipients.map((one) => one.id)}::bigint[],
+                                     ${recipients.map((one) => one.phone)}::bigint[]) as r(id, phone)
         -- lateral and offset leave the planner one choice, a look-up per recipient
-        left join lateral (select state from subscribers where list_id = $6 and phone = r.phone offset 0) s on true
-        ${asksForBlock ? blockOfRecipient : ''}
+        left join lateral (select state from subscribers
+                            where list_id = ${chunk.listId} and phone = r.phone offset 0) s on true
+        ${blockOfRecipient(chunk)}
        where lease.cancelled or lease.late or not lease.waits
     ), decision as materialized (
       select array_agg(id) as ids, array_agg(id) filter (where may is not true) as stopped,
@@ -89,31 +90,21 @@ export async function markSubmitting(
     ), moved as (
       -- by an array of ids, not by a join: a join that is planned while the day is small reads the whole day, and goes
       -- on reading it when the day has grown
-      update ${logTable(chunk.loggedOn)} l
-         set state = case when (l.id = any((select stopped from decision)::bigint[])) is not true then ${to('submit')}
-                          when (select cancelled from decision) then ${to('cancelAtMark')}
-                          else ${to('suppressAtMark')} end::message_state,
+      update ${raw(logTable(chunk.loggedOn))} l
+         set state = case when (l.id = any((select stopped from decision)::bigint[])) is not true then ${raw(to('submit'))}
+                          when (select cancelled from decision) then ${raw(to('cancelAtMark'))}
+                          else ${raw(to('suppressAtMark'))} end::message_state,
              reason = case when l.id = any((select stopped from decision)::bigint[])
                             and not (select cancelled from decision)
                            then case when (select late from decision) then 'too_late' else 'not_subscribed' end end,
              submitted_at = case when (l.id = any((select stopped from decision)::bigint[])) is not true
-                                 then $7::timestamptz end,
-             closed_at = case when l.id = any((select stopped from decision)::bigint[]) then $7::timestamptz end
-       where l.id = any((select ids from decision)::bigint[]) and l.state = ${from('submit')}
+                                 then ${time}::timestamptz end,
+             closed_at = case when l.id = any((select stopped from decision)::bigint[]) then ${time}::timestamptz end
+       where l.id = any((select ids from decision)::bigint[]) and l.state = ${raw(from('submit'))}
       returning l.id, l.message_id, l.state
-    ), counted as (${countMoves(['submit', 'suppressAtMark', 'cancelAtMark'])}
+    ), counted as (${raw(countMoves(['submit', 'suppressAtMark', 'cancelAtMark']))}
     )
     select coalesce(array_agg(id order by id) filter (where state = 'submitting'), '{}')::bigint[] as ids from moved`,
-    [
-      chunk.id,
-      chunk.epoch,
-      recipients.map((recipient) => recipient.id),
-      recipients.map((recipient) => recipient.phone),
-      chunk.messageId,
-      chunk.listId,
-      now,
-      ...(asksForBlock ? [chunk.shortCodeId] : []),
-    ],
   )
   return ids
 }
@@ -236,26 +227,30 @@ export type Rejected = { logId: number; reason: BounceReason; carrierStatus: str
  * Marks as bounced the texts that the SMSC rejected for good; a number that it called dead leaves its list. Returns the
  * texts to people who opted out at the carrier; callers must apply these opt-outs in the same transaction.
  */
-export async function markRejected(db: Db, day: string, refused: Rejected[], at: Date): Promise<CarrierOptOut[]> {
+export async function markRejected(db: Db, day: string, rejected: Rejected[], at: Date): Promise<CarrierOptOut[]> {
+  const time = param(at)
+  const logIds = param(rejected.map((row) => row.logId))
   return db.many<CarrierOptOut>(
-    `mark_refused_${day}`,
-    /* sql */ `
+    `mark_rejected_${day}`,
+    sql`
     with moved as (
-      update ${logTable(day)} l
-         set state = ${to('reject')}, reason = r.reason, carrier_status = r.carrier_status, closed_at = $4
-        from unnest($1::bigint[], $2::text[], $3::text[]) as r(log_id, reason, carrier_status)
+      update ${raw(logTable(day))} l
+         set state = ${raw(to('reject'))}, reason = r.reason, carrier_status = r.carrier_status, closed_at = ${time}
+        from unnest(${logIds}::bigint[], ${rejected.map((row) => row.reason)}::text[],
+                    ${rejected.map((row) => row.carrierStatus)}::text[]) as r(log_id, reason, carrier_status)
        -- the array says it once more: whatever the join's plan, it reads no other rows
-       where l.id = r.log_id and l.id = any($1::bigint[]) and l.state = ${from('reject')}
+       where l.id = r.log_id and l.id = any(${logIds}::bigint[]) and l.state = ${raw(from('reject'))}
       returning l.id, l.message_id, l.phone, l.state, l.reason, l.carrier_status
-    ), ${cleanDeadNumbers('$4::timestamptz')}, counted as (
-${countMoves(['reject'], {
-  also: { clean_count: '(select count(*) from cleaned where cleaned.message_id = moved.message_id)' },
-})}
+    ), ${cleanDeadNumbers(time)}, counted as (
+${raw(
+  countMoves(['reject'], {
+    also: { clean_count: '(select count(*) from cleaned where cleaned.message_id = moved.message_id)' },
+  }),
+)}
     )
     select moved.id as "logId", moved.phone, s.code as "shortCode", moved.carrier_status as "carrierStatus"
       from moved join messages m on m.id = moved.message_id join short_codes s on s.id = m.short_code_id
      where moved.reason = 'opted_out'`,
-    [refused.map((row) => row.logId), refused.map((row) => row.reason), refused.map((row) => row.carrierStatus), at],
   )
 }
 

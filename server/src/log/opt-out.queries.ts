@@ -1,4 +1,5 @@
 import type { Db } from '../db/db.ts'
+import { raw, type Sql, sql } from '../db/sql.ts'
 import { countMore, countMoves } from './counters.sql.ts'
 import { from, to } from './transitions.ts'
 
@@ -9,7 +10,8 @@ export type OptOutScope = { listIds: number[]; shortCodeId: number | null }
 const openDays = `array(select logged_on from messages where status = 'sending'
                   union select logged_on from messages where status = 'cancelled' and closed_at is null)`
 
-const isInScope = `(m.list_id = any($2::bigint[]) or m.short_code_id = $3)`
+const isInScope = ({ listIds, shortCodeId }: OptOutScope): Sql =>
+  sql`(m.list_id = any(${listIds}::bigint[]) or m.short_code_id = ${shortCodeId})`
 
 /**
  * Suppresses the rows within the scope that are queued for the numbers. It waits for a mark that has locked such a row;
@@ -18,22 +20,22 @@ const isInScope = `(m.list_id = any($2::bigint[]) or m.short_code_id = $3)`
 export function suppressQueued(tx: Db, phones: number[], scope: OptOutScope, at: Date): Promise<number> {
   return tx.exec(
     'suppress_queued',
-    /* sql */ `
+    sql`
     with target as materialized (
       select l.id, l.logged_on
         from message_log l join messages m on m.id = l.message_id
-       where l.phone = any($1::bigint[]) and l.logged_on = any(${openDays}) and l.state = ${from('optOut')}
-         and ${isInScope} and m.consent <> 'answer'
+       where l.phone = any(${phones}::bigint[]) and l.logged_on = any(${raw(openDays)}) and l.state = ${raw(from('optOut'))}
+         and ${isInScope(scope)} and m.consent <> 'answer'
        order by l.id
          for update of l
     ), moved as (
-      update message_log l set state = ${to('optOut')}, reason = 'opted_out', closed_at = $4
+      update message_log l set state = ${raw(to('optOut'))}, reason = 'opted_out', closed_at = ${at}
         from target t
-       where l.id = t.id and l.logged_on = t.logged_on and l.logged_on = any(${openDays}) and l.state = ${from('optOut')}
+       where l.id = t.id and l.logged_on = t.logged_on and l.logged_on = any(${raw(openDays)})
+         and l.state = ${raw(from('optOut'))}
       returning l.message_id
     )
-${countMoves(['optOut'])}`,
-    [phones, scope.listIds, scope.shortCodeId, at],
+${raw(countMoves(['optOut']))}`,
   )
 }
 
@@ -41,16 +43,15 @@ ${countMoves(['optOut'])}`,
 export async function countInFlight(db: Db, phone: number, scope: OptOutScope): Promise<number> {
   const { count } = await db.one<{ count: number }>(
     'count_in_flight',
-    /* sql */ `
+    sql`
     select count(*) as count
       from message_log l join messages m on m.id = l.message_id
-     where l.phone = $1 and l.logged_on = any(${openDays}) and l.state = 'submitting'
-       and ${isInScope} and m.consent <> 'answer'
+     where l.phone = ${phone} and l.logged_on = any(${raw(openDays)}) and l.state = 'submitting'
+       and ${isInScope(scope)} and m.consent <> 'answer'
        -- after its lease nobody writes a row any more, even if it has not been marked as unknown yet
        and exists (select from send_chunks c
                     where c.message_id = l.message_id and c.first_log_id <= l.id and c.last_log_id >= l.id
                       and c.lease_until > clock_timestamp())`,
-    [phone, scope.listIds, scope.shortCodeId],
   )
   return count
 }

@@ -1,4 +1,5 @@
 import type { Db } from '../db/db.ts'
+import { param, raw, type Sql, sql } from '../db/sql.ts'
 import { cleanDeadNumbers } from '../subscribers/clean.sql.ts'
 import { countMoves } from './counters.sql.ts'
 import { logTable, submitsTable } from './log-days.ts'
@@ -20,39 +21,42 @@ export async function applyReceipts(
   at: Date,
 ): Promise<Applied> {
   const senders = receipts.map((receipt) => (/^\d{10}$/.test(receipt.shortCode) ? Number(receipt.shortCode) : null))
-  const keys = [
-    connectionId,
-    receipts.map((receipt) => receipt.smscId),
-    receipts.map((receipt) => receipt.phone),
-    receipts.map((receipt, n) => (receipt.phone === null ? null : senders[n])),
-  ]
-  const params = [
-    ...keys,
-    receipts.map((receipt) => receipt.verdict),
-    receipts.map((receipt) => receipt.reason),
-    receipts.map((receipt) => receipt.carrierStatus),
-    at,
-  ]
+  const batch: Batch = {
+    connectionId: param(connectionId),
+    smscIds: param(receipts.map((receipt) => receipt.smscId)),
+    phones: param(receipts.map((receipt) => receipt.phone)),
+    senders: param(receipts.map((receipt, n) => (receipt.phone === null ? null : senders[n]))),
+    statuses: param(receipts.map((receipt) => receipt.verdict)),
+    reasons: param(receipts.map((receipt) => receipt.reason)),
+    carrierStatuses: param(receipts.map((receipt) => receipt.carrierStatus)),
+    at: param(at),
+  }
   const apply = (from: AppliedFrom) =>
-    db.one<Applied & { rows: number; moved: number }>(`apply_receipts_${from}_${day}`, applySql(day, from), params)
+    db.one<Applied & { rows: number; moved: number }>(`apply_receipts_${from}_${day}`, applyTo(day, from, batch))
   const { known, optOuts, rows, moved } = await apply('sent')
   if (moved === rows) return { known, early: [], optOuts }
   // Nearly every row is `sent`; the others are worth further statements when there are any. They follow the way that a
   // row goes, so that one which moves on meanwhile is met further along.
-  const { early, states } = await listEarly(db, day, keys)
+  const { early, states } = await listEarly(db, day, batch)
   const later: AppliedFrom[] = states.some((state) => state !== 'sent') ? ['queued', 'unknown', 'sent'] : ['sent']
   if (states.length > 0) for (const from of later) optOuts.push(...(await apply(from)).optOuts)
   // one that was queued may be on its way by now
-  if (states.includes('queued')) early.push(...(await listEarly(db, day, keys)).early)
+  if (states.includes('queued')) early.push(...(await listEarly(db, day, batch)).early)
   return { known: known.filter((index) => !early.includes(index)), early, optOuts }
 }
 
-/** The texts of a batch of receipts: their SMSC ids are $2, over connection $1, their handsets $3 or $4. */
-const namedTexts = (day: string) => /* sql */ `
+/** The parameters of a batch of receipts; all but the connection and the time are arrays, with one value per receipt. */
+type Batch = Record<
+  'connectionId' | 'smscIds' | 'phones' | 'senders' | 'statuses' | 'reasons' | 'carrierStatuses' | 'at',
+  Sql
+>
+
+/** The texts (log_id, part) of the receipts of a relation `r`: by the SMSC id, the connection and the handset. */
+const namedTexts = (day: string, { connectionId }: Batch) => sql`
          -- lateral and offset leave the planner one choice, a look-up per receipt: a plan made while the day was
          -- empty once read the whole table for each batch
-         cross join lateral (select log_id, part from ${submitsTable(day)} s
-                              where s.smsc_id = r.smsc_id and s.connection_id = $1
+         cross join lateral (select log_id, part from ${raw(submitsTable(day))} s
+                              where s.smsc_id = r.smsc_id and s.connection_id = ${connectionId}
                                 and (s.phone = r.phone or s.phone = r.sender or s.phone is null or r.phone is null)
                              offset 0) s`
 
@@ -60,17 +64,17 @@ const namedTexts = (day: string) => /* sql */ `
  * The indexes of the receipts whose text is still submitting, because the id of one part is known before the others; and
  * the states of the others from which they can move.
  */
-function listEarly(db: Db, day: string, keys: unknown[]) {
+function listEarly(db: Db, day: string, batch: Batch) {
   return db.one<{ early: number[]; states: AppliedFrom[] }>(
     `list_early_${day}`,
-    /* sql */ `
+    sql`
     select coalesce(array_agg(distinct r.n) filter (where l.state = 'submitting'), '{}')::bigint[] as early,
            coalesce(array_agg(distinct l.state::text) filter (where l.state <> 'submitting'), '{}') as states
-      from unnest($2::text[], $3::bigint[], $4::bigint[]) with ordinality as r(smsc_id, phone, sender, n)
-      ${namedTexts(day)}
-     cross join lateral (select state from ${logTable(day)} where id = s.log_id offset 0) l
+      from unnest(${batch.smscIds}::text[], ${batch.phones}::bigint[], ${batch.senders}::bigint[]) with ordinality
+             as r(smsc_id, phone, sender, n)
+      ${namedTexts(day, batch)}
+     cross join lateral (select state from ${raw(logTable(day))} where id = s.log_id offset 0) l
      where l.state in ('submitting', 'queued', 'unknown', 'sent')`,
-    keys,
   )
 }
 
@@ -88,23 +92,26 @@ const endsOf: Record<AppliedFrom, [deliver: TransitionName, ...TransitionName[]]
 }
 
 /** By priority: the reason of a text is the first of these that one of its parts has. */
-const reasons = `array['opted_out', 'hard', 'blocked', 'soft']`
+const reasons = raw(`array['opted_out', 'hard', 'blocked', 'soft']`)
 
 // part -1 is all parts in one PDU: every bit
-function applySql(day: string, from: AppliedFrom): string {
+function applyTo(day: string, from: AppliedFrom, batch: Batch): Sql {
   const isDelivered = (delivered: string) =>
-    `(l.parts_delivered | ${delivered}) & ((1 << l.part_count) - 1) = (1 << l.part_count) - 1`
+    raw(`(l.parts_delivered | ${delivered}) & ((1 << l.part_count) - 1) = (1 << l.part_count) - 1`)
   const alike = isDelivered('(select delivered from plain)')
   const otherwise = isDelivered('p.delivered')
-  const delivered = to(endsOf[from][0])
+  const delivered = raw(to(endsOf[from][0]))
+  const state = raw(`'${from}'`)
+  const table = raw(logTable(day))
   // the receipts of its other parts have to find it in the same way
-  const stillWithoutId = `l.carrier_status = 'no id'`
-  return /* sql */ `
+  const stillWithoutId = raw(`l.carrier_status = 'no id'`)
+  return sql`
     with hit as materialized (
       select r.n, s.log_id, s.part, r.verdict, r.reason, r.carrier_status
-        from unnest($2::text[], $3::bigint[], $4::bigint[], $5::text[], $6::text[], $7::text[]) with ordinality
+        from unnest(${batch.smscIds}::text[], ${batch.phones}::bigint[], ${batch.senders}::bigint[], ${batch.statuses}::text[],
+                    ${batch.reasons}::text[], ${batch.carrierStatuses}::text[]) with ordinality
                as r(smsc_id, phone, sender, verdict, reason, carrier_status, n)
-        ${namedTexts(day)}
+        ${namedTexts(day, batch)}
     ), per_row as materialized (
       select log_id,
              coalesce(bit_or(case when part < 0 then -1 else 1 << part end) filter (where verdict = 'delivered'), 0)
@@ -120,21 +127,21 @@ function applySql(day: string, from: AppliedFrom): string {
         from per_row where failure is null and delivered in (1, -1)
        group by delivered, carrier_status order by count(*) desc limit 1
     ), moved_alike as (
-      update ${logTable(day)} l
+      update ${table} l
          set parts_delivered = l.parts_delivered | (select delivered from plain),
              state = case when ${alike} then ${delivered} else l.state end,
              reason = null,
              carrier_status = case when ${stillWithoutId} and not (${alike}) then l.carrier_status
                                    else (select carrier_status from plain) end,
-             closed_at = case when ${alike} then $8::timestamptz end
-       where l.id = any((select ids from plain)::bigint[]) and l.state = '${from}'
+             closed_at = case when ${alike} then ${batch.at}::timestamptz end
+       where l.id = any((select ids from plain)::bigint[]) and l.state = ${state}
       returning l.id, l.message_id, l.phone, l.state, l.reason, l.carrier_status
     ), others as materialized (
       select * from per_row
        where failure is not null or delivered is distinct from (select delivered from plain)
           or carrier_status is distinct from (select carrier_status from plain)
     ), moved_otherwise as (
-      update ${logTable(day)} l
+      update ${table} l
          set parts_delivered = l.parts_delivered | p.delivered,
              state = case when p.failure is not null then p.failure::message_state
                           when ${otherwise} then ${delivered}
@@ -142,20 +149,22 @@ function applySql(day: string, from: AppliedFrom): string {
              reason = case when p.failure is not null then p.reason end,
              carrier_status = case when ${stillWithoutId} and p.failure is null and not (${otherwise}) then l.carrier_status
                                    else p.carrier_status end,
-             closed_at = case when p.failure is not null or ${otherwise} then $8::timestamptz end
+             closed_at = case when p.failure is not null or ${otherwise} then ${batch.at}::timestamptz end
         from others p
        -- the array says it once more: whatever the join's plan, it reads no other rows
-       where l.id = p.log_id and l.id = any((select array_agg(log_id) from others)::bigint[]) and l.state = '${from}'
-         ${from === 'queued' ? `and (p.failure is null or p.reason in ('opted_out', 'hard'))` : ''}
+       where l.id = p.log_id and l.id = any((select array_agg(log_id) from others)::bigint[]) and l.state = ${state}
+         ${raw(from === 'queued' ? `and (p.failure is null or p.reason in ('opted_out', 'hard'))` : '')}
       returning l.id, l.message_id, l.phone, l.state, l.reason, l.carrier_status
     ), moved as (
       select * from moved_alike union all select * from moved_otherwise
-    ), ${cleanDeadNumbers('$8::timestamptz')}, ended as (
-      select * from moved where state <> '${from}'
-    ), counted as (${countMoves(endsOf[from], {
-      moved: 'ended',
-      also: { clean_count: '(select count(*) from cleaned where cleaned.message_id = moved.message_id)' },
-    })}
+    ), ${cleanDeadNumbers(batch.at)}, ended as (
+      select * from moved where state <> ${state}
+    ), counted as (${raw(
+      countMoves(endsOf[from], {
+        moved: 'ended',
+        also: { clean_count: '(select count(*) from cleaned where cleaned.message_id = moved.message_id)' },
+      }),
+    )}
     )
     select coalesce((select array_agg(distinct n) from hit), '{}')::bigint[] as known,
            (select count(*) from per_row) as rows,

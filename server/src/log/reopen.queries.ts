@@ -1,5 +1,6 @@
 import type { Choice } from '../db/all-or-each.ts'
 import type { Db } from '../db/db.ts'
+import { param, raw, sql } from '../db/sql.ts'
 import { rowsOfChunks } from './chunk-rows.sql.ts'
 import { countMoves, totalsOf } from './counters.sql.ts'
 import { logTable } from './log-days.ts'
@@ -53,17 +54,16 @@ export async function suppressChunks(
   const { messageId, loggedOn } = message
   await tx.exec(
     `suppress_chunks_${loggedOn}`,
-    /* sql */ `
+    sql`
     with chunks as materialized (
-      select first_log_id, last_log_id from send_chunks where id = any($2::bigint[])
+      select first_log_id, last_log_id from send_chunks where id = any(${chunkIds}::bigint[])
        order by first_log_id
     ), moved as (
-      update ${logTable(loggedOn)} l set state = ${to('suppress')}, reason = $3, closed_at = $4
-       where l.state = ${from('suppress')} and l.id = any(${rowsOfChunks(loggedOn, 'queued')})
+      update ${raw(logTable(loggedOn))} l set state = ${raw(to('suppress'))}, reason = ${reason}, closed_at = ${at}
+       where l.state = ${raw(from('suppress'))} and l.id = any(${rowsOfChunks(loggedOn, param(messageId), 'queued')})
       returning l.message_id
     )
-${countMoves(['suppress'])}`,
-    [messageId, chunkIds, reason, at],
+${raw(countMoves(['suppress']))}`,
   )
 }
 

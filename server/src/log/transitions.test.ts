@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util'
 import fc from 'fast-check'
 import { pino } from 'pino'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
@@ -20,7 +21,7 @@ import { suppressQueued } from './opt-out.queries.ts'
 import { applyReceipts } from './receipts.queries.ts'
 import { suppressChunks } from './reopen.queries.ts'
 import { queueForLater } from './retry.queries.ts'
-import { type State, states, type TransitionName, transitions } from './transitions.ts'
+import { type Column, type State, states, type TransitionName, transitions } from './transitions.ts'
 
 const now = new Date('2031-05-06T18:00:00Z')
 const recipients = 2 * states.length
@@ -54,14 +55,20 @@ afterAll(async () => {
   await database.close()
 })
 
-/** Every state has two rows, in this order; the chunk is open and leased, the message is on its way. */
+/**
+ * Every state has two rows, in this order, with the times and statuses that such rows have; the chunk is open and leased,
+ * the message is on its way.
+ */
 beforeEach(async () => {
   await db.exec(
     'reset_rows',
     `update message_log l
-        set state = ($1::message_state[])[1 + (l.id - $2) % $3], reason = null, carrier_status = null, closed_at = null,
-            submitted_at = null, chunk_id = null, again_at = null, parts_delivered = 0`,
-    [states, rows[0]?.id, states.length],
+        set state = r.state, reason = null, closed_at = null,
+            carrier_status = case when r.state = 'unknown' then 'no answer' end,
+            submitted_at = case when r.state in ('submitting', 'sent', 'unknown') then $4::timestamptz end, chunk_id = null, again_at = null, parts_delivered = 0
+       from (select id, ($1::message_state[])[1 + (id - $2) % $3] as state from message_log) r
+      where r.id = l.id`,
+    [states, rows[0]?.id, states.length, new Date(now.getTime() - 60_000)],
   )
   await db.exec(
     'reset_counters',
@@ -168,21 +175,43 @@ const exercises: Record<Exclude<TransitionName, 'enqueue' | 'exclude'>, Exercise
   },
 }
 
-const stateOf = async () =>
-  new Map(
-    (await db.many<{ id: number; state: State }>('states', 'select id, state from message_log')).map(
-      ({ id, state }) => [id, state] as const,
-    ),
-  )
+/** A log row's state, and its columns that change together with it. */
+type LogRow = { id: number; state: State } & Record<Column, unknown>
+
+const columns: Column[] = [
+  'reason',
+  'carrier_status',
+  'submitted_at',
+  'closed_at',
+  'chunk_id',
+  'again_at',
+  'parts_delivered',
+]
+
+const readRows = () =>
+  db.many<LogRow>('read_rows', `select id, state, ${columns.join(', ')} from message_log order by id`)
 
 describe.each(Object.entries(exercises) as [TransitionName, Exercise][])('%s', (name, { run, also = [] }) => {
   test('moves the rows in its state, and their counters, and no others', async () => {
     const targets = new Map([name, ...also].map((each) => [transitions[each].from as State, transitions[each].to]))
-    const before = await stateOf()
+    const before = await readRows()
     await run(rows.map(({ id }) => id))
-    const expected = new Map([...before].map(([id, state]) => [id, targets.get(state) ?? state]))
-    expect(await stateOf()).toEqual(expected)
+    const after = await readRows()
+    expect(after.map(({ state }) => state)).toEqual(before.map(({ state }) => targets.get(state) ?? state))
     await checkBooks(db, message.messageId)
+  })
+
+  test('changes the columns of the table, and no others', async () => {
+    const before = await readRows()
+    await run(rows.map(({ id }) => id))
+    const after = await readRows()
+    const { from, sets } = transitions[name]
+    const moved = before.flatMap((row, n) => (row.state === from ? [[row, after[n] as LogRow] as const] : []))
+    expect(moved).toHaveLength(2)
+    for (const [old, row] of moved) {
+      const changed = columns.filter((column) => !isDeepStrictEqual(old[column], row[column]))
+      expect(changed).toEqual(columns.filter((column) => (sets as readonly Column[]).includes(column)))
+    }
   })
 })
 
@@ -199,10 +228,15 @@ test('rows enter the log as queued or suppressed, and are counted in the audienc
       [new Date(now.getTime() + 1)],
     )
     while (await expandOnce(rt));
-    expect(await other.db.many('entered', 'select state from message_log order by phone')).toEqual([
-      { state: transitions.exclude.to },
-      { state: transitions.enqueue.to },
-      { state: transitions.enqueue.to },
+    expect(
+      await other.db.many(
+        'entered',
+        'select state, reason is not null and closed_at is not null as ended from message_log order by phone',
+      ),
+    ).toEqual([
+      { state: transitions.exclude.to, ended: true },
+      { state: transitions.enqueue.to, ended: false },
+      { state: transitions.enqueue.to, ended: false },
     ])
     await checkBooks(other.db, id)
   } finally {

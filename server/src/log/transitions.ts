@@ -12,69 +12,71 @@ export const states = [
 ] as const
 export type State = (typeof states)[number]
 
-/** The roles that may move a row. */
-export type Mover = 'api' | 'worker' | 'gateway'
-
 export type Transition = {
   /** Null: the row is inserted, and counted in the audience. */
   from: State | null
   to: State
-  by: Mover[]
   /** The columns of message_log that change together with the state. */
-  sets: Column[]
+  sets: readonly Column[]
 }
 
-type Column = 'reason' | 'carrier_status' | 'submitted_at' | 'closed_at' | 'chunk_id' | 'again_at' | 'parts_delivered'
+export type Column =
+  | 'reason'
+  | 'carrier_status'
+  | 'submitted_at'
+  | 'closed_at'
+  | 'chunk_id'
+  | 'again_at'
+  | 'parts_delivered'
 
-const receipt: Pick<Transition, 'by' | 'sets'> = {
-  by: ['gateway'],
-  sets: ['parts_delivered', 'reason', 'carrier_status', 'closed_at'],
-}
+/** What a receipt sets: a text that arrived has no reason, and one that failed has no further delivered parts. */
+const arrived = ['parts_delivered', 'carrier_status', 'closed_at'] as const
+const failed = ['reason', 'carrier_status', 'closed_at'] as const
 
 /** Every way in which a log row gets or changes its state. No statement may assign a state that is not in this table. */
 export const transitions = {
   // the audience is written, by an expansion or with the message itself
-  enqueue: { from: null, to: 'queued', by: ['api', 'worker'], sets: [] },
-  exclude: { from: null, to: 'suppressed', by: ['worker'], sets: ['reason', 'closed_at'] },
+  enqueue: { from: null, to: 'queued', sets: [] },
+  exclude: { from: null, to: 'suppressed', sets: ['reason', 'closed_at'] },
 
   // the mark before a submit_sm; it rechecks consent, the deadline and the message's status
-  submit: { from: 'queued', to: 'submitting', by: ['gateway'], sets: ['submitted_at'] },
-  suppressAtMark: { from: 'queued', to: 'suppressed', by: ['gateway'], sets: ['reason', 'closed_at'] },
-  cancelAtMark: { from: 'queued', to: 'cancelled', by: ['gateway'], sets: ['closed_at'] },
+  submit: { from: 'queued', to: 'submitting', sets: ['submitted_at'] },
+  suppressAtMark: { from: 'queued', to: 'suppressed', sets: ['reason', 'closed_at'] },
+  cancelAtMark: { from: 'queued', to: 'cancelled', sets: ['closed_at'] },
 
   // the PDU was not written, or the carrier rejected it for now
-  unmark: { from: 'submitting', to: 'queued', by: ['gateway'], sets: ['submitted_at'] },
-  retryLater: { from: 'submitting', to: 'queued', by: ['gateway'], sets: ['submitted_at', 'chunk_id'] },
+  unmark: { from: 'submitting', to: 'queued', sets: ['submitted_at'] },
+  retryLater: { from: 'submitting', to: 'queued', sets: ['submitted_at', 'chunk_id'] },
 
   // the response, or its absence
-  accept: { from: 'submitting', to: 'sent', by: ['gateway'], sets: [] },
-  acceptLate: { from: 'unknown', to: 'sent', by: ['gateway'], sets: ['carrier_status'] },
-  reject: { from: 'submitting', to: 'bounced', by: ['gateway'], sets: ['reason', 'carrier_status', 'closed_at'] },
-  giveUp: { from: 'submitting', to: 'unknown', by: ['gateway'], sets: ['carrier_status'] },
-  abandon: { from: 'submitting', to: 'unknown', by: ['gateway'], sets: ['carrier_status'] },
+  accept: { from: 'submitting', to: 'sent', sets: [] },
+  acceptLate: { from: 'unknown', to: 'sent', sets: ['carrier_status'] },
+  reject: { from: 'submitting', to: 'bounced', sets: ['reason', 'carrier_status', 'closed_at'] },
+  giveUp: { from: 'submitting', to: 'unknown', sets: ['carrier_status'] },
+  abandon: { from: 'submitting', to: 'unknown', sets: ['carrier_status'] },
 
   // the receipt; it also settles a row whose response was lost, and one that was queued again because of that
-  deliver: { from: 'sent', to: 'delivered', ...receipt },
-  bounce: { from: 'sent', to: 'bounced', ...receipt },
-  expire: { from: 'sent', to: 'expired', ...receipt },
-  deliverUnknown: { from: 'unknown', to: 'delivered', ...receipt },
-  bounceUnknown: { from: 'unknown', to: 'bounced', ...receipt },
-  expireUnknown: { from: 'unknown', to: 'expired', ...receipt },
-  deliverQueued: { from: 'queued', to: 'delivered', ...receipt },
-  bounceQueued: { from: 'queued', to: 'bounced', ...receipt },
-  expireQueued: { from: 'queued', to: 'expired', ...receipt },
+  deliver: { from: 'sent', to: 'delivered', sets: arrived },
+  bounce: { from: 'sent', to: 'bounced', sets: failed },
+  expire: { from: 'sent', to: 'expired', sets: failed },
+  deliverUnknown: { from: 'unknown', to: 'delivered', sets: arrived },
+  bounceUnknown: { from: 'unknown', to: 'bounced', sets: failed },
+  expireUnknown: { from: 'unknown', to: 'expired', sets: failed },
+  deliverQueued: { from: 'queued', to: 'delivered', sets: arrived },
+  bounceQueued: { from: 'queued', to: 'bounced', sets: failed },
+  expireQueued: { from: 'queued', to: 'expired', sets: failed },
 
   // decisions about rows that wait
-  optOut: { from: 'queued', to: 'suppressed', by: ['api', 'gateway', 'worker'], sets: ['reason', 'closed_at'] },
-  suppress: { from: 'queued', to: 'suppressed', by: ['worker'], sets: ['reason', 'closed_at'] },
-  cancel: { from: 'queued', to: 'cancelled', by: ['worker'], sets: ['closed_at'] },
+  optOut: { from: 'queued', to: 'suppressed', sets: ['reason', 'closed_at'] },
+  suppress: { from: 'queued', to: 'suppressed', sets: ['reason', 'closed_at'] },
+  cancel: { from: 'queued', to: 'cancelled', sets: ['closed_at'] },
 
   // the receipt deadline
-  close: { from: 'sent', to: 'expired', by: ['worker'], sets: ['reason', 'closed_at'] },
+  close: { from: 'sent', to: 'expired', sets: ['reason', 'closed_at'] },
   requeue: {
     from: 'unknown',
     to: 'queued',
-    by: ['worker'],
+
     sets: ['again_at', 'submitted_at', 'carrier_status'],
   },
 } as const satisfies Record<string, Transition>

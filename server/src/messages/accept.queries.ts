@@ -1,5 +1,5 @@
 import type { Db } from '../db/db.ts'
-import { join, param, sql } from '../db/sql.ts'
+import { columnsOf, raw, sql, valuesOf } from '../db/sql.ts'
 import type { Consent } from '../log/consent.ts'
 import { insertBroadcastCounters, insertCounters } from '../log/counters.sql.ts'
 import { type AddressedChunk, insertExpansions, insertRecipients } from '../log/recipients.sql.ts'
@@ -24,38 +24,36 @@ export type NewBroadcast = NewMessage & { maxParts: number | null; audience: Aud
 
 /** A message that nobody is sent yet, with its counters at zero. */
 export async function insertDraft(tx: Db, message: NewBroadcast, sendAt: Date | null): Promise<number> {
+  const row = {
+    ...broadcastRow(message),
+    status: sendAt === null ? 'draft' : 'scheduled',
+    send_at: sendAt,
+    starts_at: sendAt,
+  }
   const { id } = await tx.one<{ id: number }>(
     'insert_draft',
-    /* sql */ `
+    sql`
     with added as (
-      insert into messages (account_id, list_id, short_code_id, kind, name, content, consent, part_count, created_at,
-                            max_parts, audience, status, send_at, starts_at)
-      values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, case when $12::timestamptz is null then 'draft' else 'scheduled' end,
-              $12, $12)
-      returning id
+      insert into messages (${columnsOf(row)}) values (${valuesOf(row)}) returning id
     )
-    ${insertCounters('added')}
+    ${raw(insertCounters('added'))}
     returning message_id as id`,
-    [...values(message), message.maxParts, jsonOf(message.audience), sendAt],
   )
   return id
 }
 
 /** A message on its way, with its counters at zero and its expansion at the beginning. */
 export async function insertBroadcast(tx: Db, message: NewBroadcast, loggedOn: string): Promise<number> {
+  const row = { ...broadcastRow(message), status: 'sending', accepted_at: message.createdAt, logged_on: loggedOn }
   const { id } = await tx.one<{ id: number }>(
     'insert_broadcast',
-    /* sql */ `
+    sql`
     with added as (
-      insert into messages (account_id, list_id, short_code_id, kind, name, content, consent, part_count, created_at,
-                            max_parts, audience, status, accepted_at, logged_on)
-      values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, 'sending', $9, $12)
-      returning id
-    ), counters as (${insertBroadcastCounters('added')}
+      insert into messages (${columnsOf(row)}) values (${valuesOf(row)}) returning id
+    ), counters as (${raw(insertBroadcastCounters('added'))}
     )
-    ${insertExpansions('added')}
+    ${raw(insertExpansions('added'))}
     returning message_id as id`,
-    [...values(message), message.maxParts, jsonOf(message.audience), loggedOn],
   )
   return id
 }
@@ -109,34 +107,43 @@ export async function insertAddressed(
   const atOnce = { first: 0, last: phones.length - 1, dueAt: message.createdAt, closesAt: null, location: null }
   const { shortCodeId, createdAt } = message
   const added = { shortCodeId, loggedOn, lane, recipients, chunks: given.chunks ?? [atOnce] }
+  const row = {
+    ...messageRow(message),
+    webhook_callback_url: message.webhookCallbackUrl ?? null,
+    phone: phones.length === 1 ? phones[0] : null,
+    status: 'sending',
+    accepted_at: createdAt,
+    expanded_at: createdAt,
+    logged_on: loggedOn,
+    deliver_by: given.deliverBy ?? null,
+  }
   const { id } = await tx.one<{ id: number }>(
     'insert_addressed',
     sql`
     with added as (
-      insert into messages (account_id, list_id, short_code_id, kind, name, content, consent, part_count, created_at,
-                            webhook_callback_url, phone, status, accepted_at, expanded_at, logged_on, deliver_by)
-      values (${join(values(message).map(param))}, ${message.webhookCallbackUrl ?? null},
-              ${phones.length === 1 ? phones[0] : null}, 'sending', ${createdAt}, ${createdAt}, ${loggedOn},
-              ${given.deliverBy ?? null})
-      returning id
+      insert into messages (${columnsOf(row)}) values (${valuesOf(row)}) returning id
     ), ${insertRecipients('added', added)}
     select id from added`,
   )
   return id
 }
 
-function values(message: NewMessage): unknown[] {
-  return [
-    message.accountId,
-    message.listId,
-    message.shortCodeId,
-    message.kind,
-    message.name,
-    message.content,
-    message.consent,
-    message.partCount,
-    message.createdAt,
-  ]
+/** The columns that every message has. */
+function messageRow(message: NewMessage) {
+  return {
+    account_id: message.accountId,
+    list_id: message.listId,
+    short_code_id: message.shortCodeId,
+    kind: message.kind,
+    name: message.name,
+    content: message.content,
+    consent: message.consent,
+    part_count: message.partCount,
+    created_at: message.createdAt,
+  }
 }
 
-const jsonOf = (value: object | null) => (value === null ? null : JSON.stringify(value))
+function broadcastRow(message: NewBroadcast) {
+  const { audience, maxParts } = message
+  return { ...messageRow(message), max_parts: maxParts, audience: audience === null ? null : JSON.stringify(audience) }
+}

@@ -97,11 +97,14 @@ test('a number that was never on the list is unknown', async () => {
 
 test('an opt-out is not in force until the text in flight has a response', async () => {
   const queued = await listQueued(database.db, chunk)
-  const marked = await markSubmitting(database.db, chunk, queued)
+  const marked = await markSubmitting(database.db, chunk, queued, new Date())
   expect(marked).toHaveLength(3)
   const optingOut = optOutPhone()
   expect(await settled(optingOut)).toBe(false)
-  await database.db.exec('insert_into_connections_name_values', `insert into connections (name) values ('default')`)
+  await database.db.exec(
+    'insert_into_connections_name_values',
+    `insert into connections (name, created_at, updated_at) values ('default', now(), now())`,
+  )
   const accepted = queued.map((row, n) => ({
     logId: row.id,
     phone: row.phone,
@@ -118,7 +121,7 @@ test('an opt-out waits for a mark that has begun, and for the text that it marke
   const client = new pg.Client({ connectionString: database.url })
   await client.connect()
   await client.query('begin')
-  const marked = await markSubmitting(clientDb(client), chunk, await listQueued(database.db, chunk))
+  const marked = await markSubmitting(clientDb(client), chunk, await listQueued(database.db, chunk), new Date())
   expect(marked).toHaveLength(3)
   const optingOut = optOutPhone()
   expect(await settled(optingOut)).toBe(false)
@@ -140,7 +143,9 @@ test('a committed opt-out is not in force while a mark that began before it is u
   await client.connect()
   await client.query('begin')
   // a row that the opt-out did not see, because its slice was not committed then
-  expect(await markSubmitting(clientDb(client), chunk, await listQueued(database.db, chunk))).toHaveLength(3)
+  expect(await markSubmitting(clientDb(client), chunk, await listQueued(database.db, chunk), new Date())).toHaveLength(
+    3,
+  )
   await database.db.exec(
     'left',
     `update subscribers set state = 'unsubscribed', opted_out_at = now() where phone = $1`,
@@ -159,7 +164,7 @@ test('a mark whose snapshot is older than the opt-out submits nothing', async ()
   await blocker.connect()
   await blocker.query('begin')
   await blocker.query('select from message_log where phone = $1 for update', [phone - 1])
-  const marking = markSubmitting(database.db, chunk, await listQueued(database.db, chunk))
+  const marking = markSubmitting(database.db, chunk, await listQueued(database.db, chunk), new Date())
   await waitFor(async () => {
     const sql = `select from pg_stat_activity where wait_event_type = 'Lock' and query like '%mark_submitting%' and pid <> pg_backend_pid()
                   and datname = current_database()`
@@ -180,7 +185,7 @@ test('rows written after the opt-out by an older expansion are suppressed by the
     `update subscribers set state = 'unsubscribed', opted_out_at = now() where phone = $1`,
     [phone],
   )
-  const marked = await markSubmitting(database.db, chunk, await listQueued(database.db, chunk))
+  const marked = await markSubmitting(database.db, chunk, await listQueued(database.db, chunk), new Date())
   expect(marked).toHaveLength(2)
   expect(await rowState()).toBe('suppressed')
   await checkBooks(database.db, messageId)
@@ -190,14 +195,14 @@ test('a cancelled message is not marked', async () => {
   await database.db.exec('update_messages_set_status', `update messages set status = 'cancelled' where id = $1`, [
     messageId,
   ])
-  expect(await markSubmitting(database.db, chunk, await listQueued(database.db, chunk))).toEqual([])
+  expect(await markSubmitting(database.db, chunk, await listQueued(database.db, chunk), new Date())).toEqual([])
   expect(await readCounters(database.db, messageId)).toMatchObject({ queued: 0, cancelled: 3 })
   await checkBooks(database.db, messageId)
 })
 
 test('after a takeover the marks of the old lease are void, and submitting rows are unknown', async () => {
   const queued = await listQueued(database.db, chunk)
-  await markSubmitting(database.db, chunk, queued.slice(0, 1))
+  await markSubmitting(database.db, chunk, queued.slice(0, 1), new Date())
   await database.db.exec(
     'update_send_chunks_set_lease_until_clock_timestamp',
     `update send_chunks set lease_until = clock_timestamp() - interval '1 second'`,
@@ -205,8 +210,8 @@ test('after a takeover the marks of the old lease are void, and submitting rows 
   const taken = await lease(60_000)
   expect(taken.epoch).toBe(chunk.epoch + 1)
   expect(await abandonSubmitting(database.db, taken)).toBe(1)
-  expect(await markSubmitting(database.db, chunk, queued.slice(1))).toEqual([])
-  expect(await markSubmitting(database.db, taken, queued)).toHaveLength(2)
+  expect(await markSubmitting(database.db, chunk, queued.slice(1), new Date())).toEqual([])
+  expect(await markSubmitting(database.db, taken, queued, new Date())).toHaveLength(2)
   expect(await readCounters(database.db, messageId)).toMatchObject({ queued: 0, submitting: 2, unknown: 1 })
   await checkBooks(database.db, messageId)
 })

@@ -1,4 +1,5 @@
 import type { Db } from '../db/db.ts'
+import { param, raw, sql } from '../db/sql.ts'
 import { countMore } from '../log/counters.sql.ts'
 import { recordCleaned } from '../subscribers/clean.sql.ts'
 
@@ -37,22 +38,22 @@ export function claimSoftBouncers(tx: Db, limit: number) {
 
 /** Cleans these numbers, with the ledger and the counts of list and last bounced message; returns how many. */
 export async function cleanSoftBouncers(tx: Db, counts: SoftBounceCount[], at: Date): Promise<number> {
+  const time = param(at)
   const { n } = await tx.one<{ n: number }>(
     'clean_soft_bouncers',
-    /* sql */ `
+    sql`
     with gone as (
-      delete from soft_bounces s using unnest($1::bigint[], $2::bigint[]) as b(list_id, phone)
+      delete from soft_bounces s using unnest(${counts.map((each) => each.listId)}::bigint[], ${counts.map((each) => each.phone)}::bigint[]) as b(list_id, phone)
        where s.list_id = b.list_id and s.phone = b.phone
       returning s.list_id, s.phone, s.message_id, s.log_id
     ), cleaned as (
-      update subscribers s set state = 'cleaned', cleaned_at = $3
+      update subscribers s set state = 'cleaned', cleaned_at = ${time}::timestamptz
         from gone g join lists on lists.id = g.list_id
        where s.list_id = g.list_id and s.phone = g.phone and s.state = 'subscribed'
       returning lists.account_id, g.message_id, g.log_id, s.list_id, s.phone
-    ), ${recordCleaned('$3::timestamptz')}, counted as (${countMore('clean_count', 'cleaned')}
+    ), ${recordCleaned(time)}, counted as (${raw(countMore('clean_count', 'cleaned'))}
     )
     select count(*) as n from cleaned`,
-    [counts.map((each) => each.listId), counts.map((each) => each.phone), at],
   )
   return n
 }

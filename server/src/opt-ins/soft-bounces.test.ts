@@ -38,7 +38,7 @@ async function send(end: End, to: List = list): Promise<number> {
   const [chunk] = await claimChunks(db, claim)
   if (!chunk) throw new Error('no chunk to lease')
   const rows = await listQueued(db, chunk)
-  await markSubmitting(db, chunk, rows)
+  await markSubmitting(db, chunk, rows, new Date())
   if (end !== 'delivered' && end !== 'expired') {
     const rejected = rows.map((row) => ({ logId: row.id, reason: end, carrierStatus: 'ESME_RSUBMITFAIL' }))
     await markRejected(db, chunk.loggedOn, rejected, new Date())

@@ -36,7 +36,7 @@ test('a receipt is not lost on a text that is just leaving unknown for sent', as
   const [chunk] = await claimChunks(database.db, claim)
   if (!chunk) throw new Error('no chunk to lease')
   const rows = await listQueued(database.db, chunk)
-  const [logId = 0] = await markSubmitting(database.db, chunk, rows)
+  const [logId = 0] = await markSubmitting(database.db, chunk, rows, new Date())
   const day = chunk.loggedOn
   await markSent(database.db, day, connectionId, [{ logId, phone, part: 0, smscId: 'a0', complete: false }])
   await markUnknown(database.db, day, [logId])
@@ -73,7 +73,7 @@ test('the first receipt of a day is applied at once', async () => {
   const claim = { owner: crypto.randomUUID(), leaseMs: 60_000, now: new Date(), fromLane: 0, toLane: 2, limit: 1 }
   const [chunk] = await claimChunks(database.db, claim)
   if (!chunk) throw new Error('no chunk to lease')
-  const [logId = 0] = await markSubmitting(database.db, chunk, await listQueued(database.db, chunk))
+  const [logId = 0] = await markSubmitting(database.db, chunk, await listQueued(database.db, chunk), new Date())
   await markSent(database.db, chunk.loggedOn, connectionId, [{ logId, phone, part: 0, smscId: 'a1', complete: true }])
   const book = new ReceiptBook(rt)
   add(book, 'a1', phone)

@@ -34,7 +34,7 @@ async function prepare(text: string) {
   const claim = { owner: crypto.randomUUID(), leaseMs: 60_000, now: new Date(), fromLane: 0, toLane: 2, limit: 1 }
   chunk = (await claimChunks(ctx.db, claim))[0] as Chunk
   rows = await listQueued(ctx.db, chunk)
-  await markSubmitting(ctx.db, chunk, rows)
+  await markSubmitting(ctx.db, chunk, rows, new Date())
 }
 
 const idOf = (n: number) => (rows[n] as Recipient).id

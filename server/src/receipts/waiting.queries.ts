@@ -1,4 +1,5 @@
 import type { Db } from '../db/db.ts'
+import { sql } from '../db/sql.ts'
 import type { AppliedReceipt } from '../log/receipt.ts'
 
 /** A receipt as it arrived, stored because its submit is not known yet. */
@@ -15,25 +16,19 @@ export type WaitingReceipt = AppliedReceipt & {
 export async function insertWaitingReceipts(db: Db, receipts: WaitingReceipt[]): Promise<void> {
   await db.exec(
     'insert_waiting_receipts',
-    /* sql */ `
+    sql`
     insert into receipts (connection_id, smsc_id, phone, short_code, reference, verdict, reason, carrier_status,
                           submit_date, excerpt, received_at, try_at)
     select r.*, clock_timestamp() + interval '100 milliseconds'
-      from unnest($1::smallint[], $2::text[], $3::bigint[], $4::text[], $5::int[], $6::text[], $7::text[], $8::text[],
-                  $9::text[], $10::text[], $11::timestamptz[]) as r`,
-    [
-      receipts.map((receipt) => receipt.connectionId),
-      receipts.map((receipt) => receipt.smscId),
-      receipts.map((receipt) => receipt.phone),
-      receipts.map((receipt) => receipt.shortCode),
-      receipts.map((receipt) => receipt.reference),
-      receipts.map((receipt) => receipt.verdict),
-      receipts.map((receipt) => receipt.reason),
-      receipts.map((receipt) => receipt.carrierStatus),
-      receipts.map((receipt) => receipt.submitDate),
-      receipts.map((receipt) => receipt.excerpt),
-      receipts.map((receipt) => receipt.receivedAt),
-    ],
+      from unnest(${receipts.map((receipt) => receipt.connectionId)}::smallint[],
+                  ${receipts.map((receipt) => receipt.smscId)}::text[], ${receipts.map((receipt) => receipt.phone)}::bigint[],
+                  ${receipts.map((receipt) => receipt.shortCode)}::text[],
+                  ${receipts.map((receipt) => receipt.reference)}::int[], ${receipts.map((receipt) => receipt.verdict)}::text[],
+                  ${receipts.map((receipt) => receipt.reason)}::text[],
+                  ${receipts.map((receipt) => receipt.carrierStatus)}::text[],
+                  ${receipts.map((receipt) => receipt.submitDate)}::text[],
+                  ${receipts.map((receipt) => receipt.excerpt)}::text[],
+                  ${receipts.map((receipt) => receipt.receivedAt)}::timestamptz[]) as r`,
   )
 }
 

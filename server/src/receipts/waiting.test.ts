@@ -34,7 +34,7 @@ async function prepare(text = content, handsets = 4) {
   const claim = { owner: crypto.randomUUID(), leaseMs: 60_000, now: new Date(), fromLane: 0, toLane: 2, limit: 1 }
   chunk = (await claimChunks(ctx.db, claim))[0] as Chunk
   const queued = await listQueued(ctx.db, chunk)
-  await markSubmitting(ctx.db, chunk, queued)
+  await markSubmitting(ctx.db, chunk, queued, new Date())
   rows = queued.map(({ id, phone }) => ({ logId: id, phone }))
 }
 

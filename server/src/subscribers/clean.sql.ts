@@ -1,14 +1,16 @@
+import { type Sql, sql } from '../db/sql.ts'
+
 /** A text that bounced because the carrier has an opt-out of this number from this short code on record. */
 export type CarrierOptOut = { logId: number; phone: number; shortCode: string; carrierStatus: string }
 
 /**
  * The part of a statement that writes the ledger and the counts of the numbers that its CTE `cleaned` took off lists; `at`
- * is an expression for the time.
+ * is the parameter of its time.
  */
-export const recordCleaned = (at: string) => /* sql */ `
+export const recordCleaned = (at: Sql) => sql`
   cleaned_opts as (
     insert into opts (account_id, list_id, phone, kind, method, actor, created_at)
-    select account_id, list_id, phone, 'cleaned', 'carrier', 'mt:' || log_id, ${at} from cleaned
+    select account_id, list_id, phone, 'cleaned', 'carrier', 'mt:' || log_id, ${at}::timestamptz from cleaned
   ), cleaned_deltas as (
     insert into list_deltas (list_id, prefix, subscribed, cleaned)
     select list_id, phone / 100000, -count(*), count(*) from cleaned group by list_id, phone / 100000
@@ -20,7 +22,7 @@ export const recordCleaned = (at: string) => /* sql */ `
  * list's counts, in the very commit that records the bounce. CTE `cleaned` then has (message_id, list_id, phone). Soft
  * bounces are counted, for `soft-bounces.ts` to look at those with many.
  */
-export const cleanDeadNumbers = (at: string) => /* sql */ `
+export const cleanDeadNumbers = (at: Sql) => sql`
   lasting as materialized (
     select m.account_id, m.list_id, m.id as message_id, b.phone, b.id as log_id, b.reason
       from moved b
@@ -38,7 +40,7 @@ export const cleanDeadNumbers = (at: string) => /* sql */ `
       from lasting where reason = 'hard'
      order by list_id, phone, log_id desc
   ), cleaned as (
-    update subscribers s set state = 'cleaned', cleaned_at = ${at}
+    update subscribers s set state = 'cleaned', cleaned_at = ${at}::timestamptz
       from dead d
      where s.list_id = d.list_id and s.phone = d.phone and s.state = 'subscribed'
        and s.list_id = any((select array_agg(distinct list_id) from dead)::bigint[])

@@ -7,6 +7,7 @@ import { faultsOfCounts } from '../../test/number-ranges.ts'
 import { makeRuntime } from '../../test/runtime.ts'
 import type { Db } from '../db/db.ts'
 import { retryLostRaces } from '../db/retry.ts'
+import { param, sql } from '../db/sql.ts'
 import { applyNextSlice, receiveImport } from '../imports/imports.ts'
 import { foldListDeltas } from '../lists/counts.queries.ts'
 import { optOutOfLists } from '../opt-ins/opt-out.queries.ts'
@@ -112,9 +113,8 @@ async function take(db: Db, list: OwnList, step: Step) {
   } else {
     await db.exec(
       'clean',
-      `with moved as (select 1::bigint as id, $1::bigint as message_id, $2::bigint as phone, 'bounced' as state,
-                             'hard' as reason), ${cleanDeadNumbers('now()')} select from cleaned`,
-      [list.messageId, step.phone],
+      sql`with moved as (select 1::bigint as id, ${list.messageId}::bigint as message_id, ${step.phone}::bigint as phone, 'bounced' as state,
+                             'hard' as reason), ${cleanDeadNumbers(param(new Date()))} select from cleaned`,
     )
   }
 }

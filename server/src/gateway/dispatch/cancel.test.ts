@@ -108,7 +108,7 @@ test('the response waits for a dead gateway until its lease ends, and its texts 
   const claim = { owner: crypto.randomUUID(), leaseMs: 400, now: new Date(), fromLane: 2, toLane: 2, limit: 1 }
   const [chunk] = await claimChunks(sending.db, claim)
   if (!chunk) throw new Error('there was no chunk to lease')
-  await markSubmitting(sending.db, chunk, (await listQueued(sending.db, chunk)).slice(0, 10))
+  await markSubmitting(sending.db, chunk, (await listQueued(sending.db, chunk)).slice(0, 10), new Date())
   await cancel(id)
   await sending.untilCounted(id, { submitting: 10, cancelled: 20 })
   const later = (hours: number) => ({ now: () => new Date(Date.now() + hours * 3_600_000) })
@@ -145,8 +145,8 @@ test('with several gateways, connections and waiting retries, no text leaves aft
   // a second account at the same carrier
   await sending.db.exec(
     'second_connection',
-    `insert into connections (name, host, port, system_id, password, "window", slots, serves_all)
-     select 'second', host, port, system_id, password, "window", slots, true from connections where name = 'default'`,
+    `insert into connections (name, host, port, system_id, password, "window", slots, serves_all, created_at, updated_at)
+     select 'second', host, port, system_id, password, "window", slots, true, created_at, updated_at from connections where name = 'default'`,
   )
   await sending.startGateway()
   await waitFor(async () => (await sending.db.exec('bound', 'select from bind_slots where bound')) === 2)

@@ -20,7 +20,8 @@ async function start(answer: Answer, settings: { errorMap?: object; idForm?: str
   sending = await startSending({ binds: 1, responseDeadlineMs: 500 })
   await sending.db.exec(
     'set_up_connection',
-    `insert into connections (name, serves_all, error_map, receipt_id_form) values ('default', true, $1, $2)`,
+    `insert into connections (name, serves_all, error_map, receipt_id_form, created_at, updated_at)
+     values ('default', true, $1, $2, now(), now())`,
     [settings.errorMap ?? {}, settings.idForm ?? 'any'],
   )
   carrier = await startOddCarrier(sending.rt, answer)

@@ -18,7 +18,8 @@ async function start(settings = '', window = 10) {
   sending = await startSending({ binds: 1, responseDeadlineMs: 3_000, window })
   await sending.db.exec(
     'set_up_connection',
-    `insert into connections (name, serves_all, query_sm, query_after_s) values ('default', true, true, 3600)`,
+    `insert into connections (name, serves_all, query_sm, query_after_s, created_at, updated_at)
+     values ('default', true, true, 3600, now(), now())`,
   )
   if (settings) await sending.db.exec('settings', `update connections set ${settings}`)
 }

@@ -95,7 +95,8 @@ test('a text is not retried after an opt-out, nor after a cancel', async () => {
 test('the status map of the connection overrides the retry', async () => {
   await sending.db.exec(
     'map',
-    `insert into connections (name, serves_all, error_map) values ('default', true, '{"status": {"0x08": "blocked"}}')`,
+    `insert into connections (name, serves_all, error_map, created_at, updated_at)
+     values ('default', true, '{"status": {"0x08": "blocked"}}', now(), now())`,
   )
   const { submits } = await start(() => trouble)
   const id = await sending.broadcast()
@@ -122,7 +123,7 @@ test('a retry belongs neither to its former chunk, nor to a gateway that lost th
   const [chunk] = await claimChunks(sending.db, claim)
   if (!chunk) throw new Error('no chunk to lease')
   const rows = await listQueued(sending.db, chunk)
-  const [first = 0, second = 0] = await markSubmitting(sending.db, chunk, rows.slice(0, 2))
+  const [first = 0, second = 0] = await markSubmitting(sending.db, chunk, rows.slice(0, 2), new Date())
   expect(await queueForLater(sending.db, chunk, [first], new Date(0))).toBe(1)
   // twice, as when the answer of the database was lost
   expect(await queueForLater(sending.db, chunk, [first], new Date(0))).toBe(0)
@@ -132,7 +133,7 @@ test('a retry belongs neither to its former chunk, nor to a gateway that lost th
   if (!retry) throw new Error('no retry to lease')
   expect(retry).toMatchObject({ attempt: 1, messageId: chunk.messageId, firstLogId: first, lastLogId: first })
   expect(await listQueued(sending.db, retry)).toMatchObject([{ id: first }])
-  expect(await markSubmitting(sending.db, retry, await listQueued(sending.db, retry))).toEqual([first])
+  expect(await markSubmitting(sending.db, retry, await listQueued(sending.db, retry), new Date())).toEqual([first])
   // the gateway that queued it heard nothing of that for so long, and tells it again
   expect(await queueForLater(sending.db, chunk, [first], new Date(0))).toBe(0)
   await sending.untilCounted(id, { queued: 1, submitting: 2 })

@@ -90,15 +90,15 @@ test('pausing waits for a running mark, and the next mark finds the message paus
   const queued = await listQueued(database.db, chunk)
   let paused: Promise<void> | undefined
   await database.db.tx(async (tx) => {
-    expect(await markSubmitting(tx, chunk, queued.slice(0, 2))).toHaveLength(2)
+    expect(await markSubmitting(tx, chunk, queued.slice(0, 2), new Date())).toHaveLength(2)
     paused = pause(id)
     await untilBlocked()
   })
   await paused
-  expect(await markSubmitting(database.db, chunk, queued)).toEqual([])
+  expect(await markSubmitting(database.db, chunk, queued, new Date())).toEqual([])
   expect(await readCounters(database.db, id)).toMatchObject({ queued: 3, submitting: 2 })
   await resume(id)
-  expect(await markSubmitting(database.db, chunk, queued)).toHaveLength(3)
+  expect(await markSubmitting(database.db, chunk, queued, new Date())).toHaveLength(3)
 })
 
 test('a crash before the commit changes nothing', async () => {
