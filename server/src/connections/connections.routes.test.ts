@@ -194,7 +194,9 @@ describe('updating', () => {
     const row = await createConnection(rt, { name: 'Cedar SMS', host: '127.0.0.1' })
     const secret = { password: new Secret('swordfish') }
     await expect(changeConnection(rt, row.id, { ...secret, mps: 3 })).rejects.toThrow('no secret key is set')
-    await expect(createConnection(rt, { name: 'B', host: '127.0.0.1', ...secret })).rejects.toThrow('no key')
+    await expect(createConnection(rt, { name: 'B', host: '127.0.0.1', ...secret })).rejects.toThrow(
+      'no secret key is set',
+    )
     expect((await listConnections(api.db)).map(({ mps }) => mps)).toEqual([null])
     expect((await changeConnection(rt, row.id, { mps: 3 })).mps).toBe(3)
   })
