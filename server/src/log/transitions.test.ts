@@ -21,7 +21,7 @@ import { suppressQueued } from './opt-out.queries.ts'
 import { applyReceipts } from './receipts.queries.ts'
 import { suppressChunks } from './reopen.queries.ts'
 import { queueForLater } from './retry.queries.ts'
-import { type Column, type State, states, type TransitionName, transitions } from './transitions.ts'
+import { type LogColumn, type State, states, type TransitionName, transitions } from './transitions.ts'
 
 const now = new Date('2031-05-06T18:00:00Z')
 const recipients = 2 * states.length
@@ -176,9 +176,9 @@ const exercises: Record<Exclude<TransitionName, 'enqueue' | 'exclude'>, Exercise
 }
 
 /** A log row's state, and its columns that change together with it. */
-type LogRow = { id: number; state: State } & Record<Column, unknown>
+type LogRow = { id: number; state: State } & Record<LogColumn, unknown>
 
-const columns: Column[] = [
+const columns: LogColumn[] = [
   'reason',
   'carrier_status',
   'submitted_at',
@@ -210,7 +210,7 @@ describe.each(Object.entries(exercises) as [TransitionName, Exercise][])('%s', (
     expect(moved).toHaveLength(2)
     for (const [old, row] of moved) {
       const changed = columns.filter((column) => !isDeepStrictEqual(old[column], row[column]))
-      expect(changed).toEqual(columns.filter((column) => (sets as readonly Column[]).includes(column)))
+      expect(changed).toEqual(columns.filter((column) => (sets as readonly LogColumn[]).includes(column)))
     }
   })
 })

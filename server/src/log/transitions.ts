@@ -17,10 +17,10 @@ export type Transition = {
   from: State | null
   to: State
   /** The columns of message_log that change together with the state. */
-  sets: readonly Column[]
+  sets: readonly LogColumn[]
 }
 
-export type Column =
+export type LogColumn =
   | 'reason'
   | 'carrier_status'
   | 'submitted_at'
