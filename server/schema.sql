@@ -357,7 +357,7 @@ create table imports (
   cursor_phone bigint not null default 0,
   cursor_line bigint not null default 0,
   -- why it failed, in words for people
-  fault text,
+  error text,
   created_at timestamptz not null,
   started_at timestamptz,
   completed_at timestamptz,
@@ -549,7 +549,7 @@ create table message_log (
   -- not accept waits for the next attempt in a chunk of its own, so that the others of its chunk do not wait for it
   chunk_id bigint,
   -- when a text of unknown end was queued once more
-  again_at timestamptz
+  requeued_at timestamptz
 ) partition by range (logged_on);
 
 -- Every text we send is a message: a broadcast to a list, a transactional text, or a system text
@@ -601,7 +601,7 @@ create table messages (
   -- no recipient is queued or submitting any more
   sent_at timestamptz,
   -- when texts of unknown end were queued once more: receipts are awaited from then on
-  again_at timestamptz,
+  requeued_at timestamptz,
   -- past the receipt deadline: rows that are still unknown stay so
   closed_at timestamptz,
   cancelled_at timestamptz,
@@ -688,11 +688,11 @@ create table number_ranges (
   constraint number_ranges_list_id_fkey foreign key (list_id) references lists(id)
 ) with (fillfactor=70);
 
--- The steps of a list's double opt-in, in the order of `place`. They remain while the list is set to single.
+-- The steps of a list's double opt-in, in the order of `step_number`. They remain while the list is set to single.
 create table opt_in_requests (
   id bigint not null generated always as identity,
   list_id bigint not null,
-  place smallint not null,
+  step_number smallint not null,
   collected_data text not null,
   request_message text,
   retry_message text,
@@ -707,7 +707,7 @@ create table opt_in_requests (
   created_at timestamptz not null,
   updated_at timestamptz not null,
   constraint opt_in_requests_pkey primary key (id),
-  constraint opt_in_requests_place unique (list_id, place),
+  constraint opt_in_requests_step_number unique (list_id, step_number),
   constraint opt_in_requests_collected_data check (collected_data = any (array['zip_code', 'email_address', 'first_name', 'yes'])),
   constraint opt_in_requests_success_action check (success_action = any (array['nextrequest', 'optinsubscriber'])),
   constraint opt_in_requests_list_id_fkey foreign key (list_id) references lists(id)
@@ -819,7 +819,7 @@ create table receipts (
   -- our user_message_reference, where the carrier echoes it
   reference integer,
   -- the receipt as read on arrival: delivered, bounced or expired; hard or soft; the carrier's own words
-  verdict text not null,
+  state text not null,
   reason text,
   carrier_status text not null,
   submit_date text,
@@ -827,8 +827,8 @@ create table receipts (
   received_at timestamptz not null,
   -- waiting, or how it ended: applied, settled (an unknown row), orphan
   outcome text not null default 'waiting',
-  tries integer not null default 0,
-  try_at timestamptz not null,
+  attempts integer not null default 0,
+  retry_at timestamptz not null,
   ended_at timestamptz,
   constraint receipts_pkey primary key (id),
   constraint receipts_outcome check (outcome = any (array['waiting', 'applied', 'settled', 'orphan'])),
@@ -836,7 +836,7 @@ create table receipts (
 );
 create index receipts_ended on receipts (ended_at) where (outcome <> 'waiting');
 create index receipts_orphans on receipts (connection_id, id) where (outcome = 'orphan');
-create index receipts_waiting on receipts (try_at) where (outcome = 'waiting');
+create index receipts_waiting on receipts (retry_at) where (outcome = 'waiting');
 
 -- About a thousand log rows of consecutive ids: the unit that a gateway leases.
 create table send_chunks (
@@ -862,7 +862,7 @@ create table send_chunks (
   attempt smallint not null default 0,
   -- the location of the phones of all its rows (quiet-hours/locations.ts), so that the next window is computed without reading
   -- the rows; null where no window applies
-  place text,
+  location text,
   constraint send_chunks_pkey primary key (id),
   constraint send_chunks_message_id_fkey foreign key (message_id) references messages(id) on delete cascade,
   constraint send_chunks_short_code_id_fkey foreign key (short_code_id) references short_codes(id)
@@ -909,13 +909,13 @@ create index short_codes_account on short_codes (account_id, id);
 create table soft_bounces (
   list_id bigint not null,
   phone bigint not null,
-  in_a_row integer not null,
+  consecutive_count integer not null,
   -- the latest of them
   message_id bigint not null,
   log_id bigint not null,
   constraint soft_bounces_pkey primary key (list_id, phone)
 ) with (fillfactor=80);
-create index soft_bounces_many on soft_bounces (list_id, phone) where (in_a_row >= 7);
+create index soft_bounces_many on soft_bounces (list_id, phone) where (consecutive_count >= 7);
 
 -- The attempts to submit a log row that failed, for the explanation of one recipient.
 create table submit_attempts (
@@ -926,8 +926,8 @@ create table submit_attempts (
   -- when the PDU was written; null when it never was
   written_at timestamptz,
   -- null when no response came
-  answer_ms integer,
-  -- the command_status by its name, or `no answer`, `not written`
+  response_ms integer,
+  -- the command_status by its name, or `no response`, `not written`
   outcome text not null
 );
 create index submit_attempts_day on submit_attempts using brin (logged_on) with (autosummarize='on');
@@ -942,7 +942,7 @@ create table submits (
   logged_on date not null,
   -- when the PDU was written, and the time until its response
   written_at timestamptz,
-  answer_ms integer,
+  response_ms integer,
   -- An SMSC may give one id to two texts; the handset tells which of them a receipt is for. Null matches any.
   phone bigint,
   -- the id as the SMSC wrote it, where that differs from our normalized form: query_sm has to spell it so

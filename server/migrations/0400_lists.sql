@@ -106,11 +106,11 @@ create table custom_fields (
   constraint custom_fields_label unique (list_id, label)
 );
 
--- The steps of a list's double opt-in, in the order of `place`. They remain while the list is set to single.
+-- The steps of a list's double opt-in, in the order of `step_number`. They remain while the list is set to single.
 create table opt_in_requests (
   id bigint generated always as identity primary key,
   list_id bigint not null references lists,
-  place smallint not null,
+  step_number smallint not null,
   collected_data text not null constraint opt_in_requests_collected_data
     check (collected_data in ('zip_code', 'email_address', 'first_name', 'yes')),
   request_message text,
@@ -126,7 +126,7 @@ create table opt_in_requests (
   bypass_opt_in_response boolean not null,
   created_at timestamptz not null,
   updated_at timestamptz not null,
-  constraint opt_in_requests_place unique (list_id, place)
+  constraint opt_in_requests_step_number unique (list_id, step_number)
 );
 
 -- The URLs to which the events of a list are posted, with the events that each receives.

@@ -79,13 +79,13 @@ create table blocks (
 create table soft_bounces (
   list_id bigint not null,
   phone bigint not null,
-  in_a_row integer not null,
+  consecutive_count integer not null,
   -- the latest of them
   message_id bigint not null,
   log_id bigint not null,
   primary key (list_id, phone)
 ) with (fillfactor = 80);
-create index soft_bounces_many on soft_bounces (list_id, phone) where in_a_row >= 7;
+create index soft_bounces_many on soft_bounces (list_id, phone) where consecutive_count >= 7;
 
 -- The latest look-up of a number. A fact about the number and not about any list, so all accounts share it.
 create table number_look_ups (

@@ -24,7 +24,7 @@ create table imports (
   cursor_phone bigint not null default 0,
   cursor_line bigint not null default 0,
   -- why it failed, in words for people
-  fault text,
+  error text,
   created_at timestamptz not null,
   started_at timestamptz,
   completed_at timestamptz

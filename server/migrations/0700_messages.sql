@@ -48,7 +48,7 @@ create table messages (
   -- no recipient is queued or submitting any more
   sent_at timestamptz,
   -- when texts of unknown end were queued once more: receipts are awaited from then on
-  again_at timestamptz,
+  requeued_at timestamptz,
   -- past the receipt deadline: rows that are still unknown stay so
   closed_at timestamptz,
   cancelled_at timestamptz,

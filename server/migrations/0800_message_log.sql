@@ -28,7 +28,7 @@ create table message_log (
   -- not accept waits for the next attempt in a chunk of its own, so that the others of its chunk do not wait for it
   chunk_id bigint,
   -- when a text of unknown end was queued once more
-  again_at timestamptz
+  requeued_at timestamptz
 ) partition by range (logged_on);
 
 -- The log row of an SMSC id; insert-only.
@@ -40,7 +40,7 @@ create table submits (
   logged_on date not null,
   -- when the PDU was written, and the time until its response
   written_at timestamptz,
-  answer_ms integer,
+  response_ms integer,
   -- An SMSC may give one id to two texts; the handset tells which of them a receipt is for. Null matches any.
   phone bigint,
   -- the id as the SMSC wrote it, where that differs from our normalized form: query_sm has to spell it so
@@ -150,7 +150,7 @@ create table send_chunks (
   attempt smallint not null default 0,
   -- the location of the phones of all its rows (quiet-hours/locations.ts), so that the next window is computed without reading
   -- the rows; null where no window applies
-  place text
+  location text
 ) with (fillfactor = 70);
 create index send_chunks_open on send_chunks (lane, due_at, id) where done_at is null;
 create index send_chunks_message on send_chunks (message_id, first_log_id);
@@ -173,8 +173,8 @@ create table submit_attempts (
   -- when the PDU was written; null when it never was
   written_at timestamptz,
   -- null when no response came
-  answer_ms integer,
-  -- the command_status by its name, or `no answer`, `not written`
+  response_ms integer,
+  -- the command_status by its name, or `no response`, `not written`
   outcome text not null
 );
 create index submit_attempts_log on submit_attempts (log_id);

@@ -32,7 +32,7 @@ create table receipts (
   -- our user_message_reference, where the carrier echoes it
   reference integer,
   -- the receipt as read on arrival: delivered, bounced or expired; hard or soft; the carrier's own words
-  verdict text not null,
+  state text not null,
   reason text,
   carrier_status text not null,
   submit_date text,
@@ -41,11 +41,11 @@ create table receipts (
   -- waiting, or how it ended: applied, settled (an unknown row), orphan
   outcome text not null default 'waiting'
     constraint receipts_outcome check (outcome in ('waiting', 'applied', 'settled', 'orphan')),
-  tries integer not null default 0,
-  try_at timestamptz not null,
+  attempts integer not null default 0,
+  retry_at timestamptz not null,
   ended_at timestamptz
 );
-create index receipts_waiting on receipts (try_at) where outcome = 'waiting';
+create index receipts_waiting on receipts (retry_at) where outcome = 'waiting';
 create index receipts_orphans on receipts (connection_id, id) where outcome = 'orphan';
 -- Ended receipts remain for a while, for people to read, and are then deleted.
 create index receipts_ended on receipts (ended_at) where outcome <> 'waiting';

@@ -46,10 +46,16 @@ describe('the pages of the documentation', () => {
 })
 
 describe('docs/architecture.md', () => {
-  test('shows each change of state', () => {
-    const expected = Object.values<Transition>(transitions).map(({ from, to }) => `${from} -> ${to}`)
-    const shown = stateChangesOf(read('docs/architecture.md')).map(({ from, to }) => `${from} -> ${to}`)
-    expect(shown.sort()).toEqual([...new Set(expected)].sort())
+  test('shows each change of state with the roles that make it', () => {
+    const roles = new Map<string, Set<string>>()
+    for (const { from, to, by } of Object.values<Transition>(transitions)) {
+      const change = `${from} -> ${to}`
+      roles.set(change, new Set([...(roles.get(change) ?? []), ...by]))
+    }
+    const shown = stateChangesOf(read('docs/architecture.md')).map(({ from, to, by }) => [`${from} -> ${to}`, by])
+    expect(Object.fromEntries(shown)).toEqual(
+      Object.fromEntries([...roles].map(([change, by]) => [change, [...by].sort()])),
+    )
   })
 })
 

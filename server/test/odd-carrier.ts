@@ -7,10 +7,10 @@ import type { ResponseFields } from '../src/smpp/session.types.ts'
 import { waitFor } from './wait-for.ts'
 
 /** Returns the response to a submit_sm; undefined means that none is sent. */
-export type Answer = (pdu: SubmitSm, ordinal: number) => ResponseFields | undefined
+export type Responder = (pdu: SubmitSm, ordinal: number) => ResponseFields | undefined
 
 /** Starts a carrier whose submit_sm responses the test determines. */
-export async function startCarrier(answer: Answer) {
+export async function startCarrier(respond: Responder) {
   const submits: SubmitSm[] = []
   const bound = new Set<Session>()
   const server = createServer({
@@ -21,7 +21,7 @@ export async function startCarrier(answer: Answer) {
       session.on('request', (pdu: RequestPdu) => {
         if (pdu.command !== 'submit_sm') return
         submits.push(pdu)
-        const response = answer(pdu, submits.length)
+        const response = respond(pdu, submits.length)
         if (response) session.respond(pdu, response)
       })
     },
@@ -31,8 +31,8 @@ export async function startCarrier(answer: Answer) {
 }
 
 /** Starts a carrier that misbehaves in ways that the simulator cannot, and a gateway that is bound to it. */
-export async function startOddCarrier(rt: Runtime, answer: Answer) {
-  const { submits, bound, server, port } = await startCarrier(answer)
+export async function startOddCarrier(rt: Runtime, respond: Responder) {
+  const { submits, bound, server, port } = await startCarrier(respond)
   const { smpp } = rt.config
   if (!smpp) throw new Error('the gateway has no SMPP account')
   const gateway = await startGateway({ ...rt, config: { ...rt.config, smpp: { ...smpp, port } } })

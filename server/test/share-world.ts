@@ -74,7 +74,7 @@ export class ShareWorld {
   async #write(caps: Caps, sleep: (ms: number) => Promise<void>): Promise<void> {
     const set = caps.of(cap)
     const tokens = set.free(this.#now)
-    set.want(this.#now, tokens + 1)
+    set.reportShortage(this.#now, tokens + 1)
     if (tokens === 0) return
     set.reserve(tokens)
     await sleep(5 + this.#random(20))

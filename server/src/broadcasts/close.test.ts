@@ -81,7 +81,7 @@ const message = () =>
   )
 const receiptOf = (n: number, smscId: string) => ({
   smscId,
-  verdict: 'delivered' as const,
+  state: 'delivered' as const,
   reason: null,
   carrierStatus: 'DELIVRD',
   phone: phoneOf(n),
@@ -104,7 +104,7 @@ describe('texts of which nobody can tell whether they were sent', () => {
     ])
     const told = { ...receiptOf(1, 'b1'), shortCode: code, connectionId, reference: null, submitDate }
     await insertWaitingReceipts(database.db, [{ ...told, excerpt: 'The pantry opens at ', receivedAt: later(73) }])
-    await database.db.exec('due', `update receipts set try_at = now() - interval '1 second'`)
+    await database.db.exec('due', `update receipts set retry_at = now() - interval '1 second'`)
     await settleWaitingReceipts(rt(later(73)))
     expect(await counters()).toMatchObject({ queued: 2, delivered: 1 })
     await checkBooks(database.db, messageId)
@@ -155,7 +155,7 @@ describe('texts of which nobody can tell whether they were sent', () => {
     const { code } = await database.db.one<{ code: string }>('code', 'select code from short_codes')
     const reference = referenceOf(ids[2] as number, 0)
     await insertWaitingReceipts(database.db, [{ ...receiptOf(2, 'c2'), ...kept, reference, shortCode: code }])
-    await database.db.exec('due', `update receipts set try_at = now() - interval '1 second'`)
+    await database.db.exec('due', `update receipts set retry_at = now() - interval '1 second'`)
     await settleWaitingReceipts(rt())
     expect(await counters()).toMatchObject({ queued: 2, delivered: 1 })
     const { marked } = await markAll(later(73))
@@ -169,12 +169,12 @@ describe('texts of which nobody can tell whether they were sent', () => {
     const { code } = await database.db.one<{ code: string }>('code', 'select code from short_codes')
     const bounced = (n: number, reason: 'opted_out' | 'hard' | 'soft') => ({
       ...receiptOf(n, `b${n}`),
-      ...{ verdict: 'bounced' as const, reason, carrierStatus: 'UNDELIV 001', shortCode: code },
+      ...{ state: 'bounced' as const, reason, carrierStatus: 'UNDELIV 001', shortCode: code },
       ...{ connectionId, submitDate: null, excerpt: null, receivedAt: new Date() },
       reference: referenceOf(ids[n] as number, 0),
     })
     await insertWaitingReceipts(database.db, [bounced(1, 'opted_out'), bounced(2, 'hard'), bounced(3, 'soft')])
-    await database.db.exec('due', `update receipts set try_at = now() - interval '1 second'`)
+    await database.db.exec('due', `update receipts set retry_at = now() - interval '1 second'`)
     await settleWaitingReceipts(rt())
     // what failed for now is what the second try is for
     expect(await counters()).toMatchObject({ queued: 1, bounced: 2, cleanCount: 1 })
@@ -198,7 +198,7 @@ describe('texts of which nobody can tell whether they were sent', () => {
     await neverMiss()
     await close(73)
     for (const n of [1, 2, 3]) {
-      const hard = { verdict: 'bounced' as const, reason: 'hard' as const, carrierStatus: 'UNDELIV 001' }
+      const hard = { state: 'bounced' as const, reason: 'hard' as const, carrierStatus: 'UNDELIV 001' }
       await database.db.exec(
         'known',
         'insert into submits (connection_id, smsc_id, log_id, phone, part, logged_on) values ($1, $2, $3, $4, 0, $5)',
@@ -246,7 +246,7 @@ describe('texts of which nobody can tell whether they were sent', () => {
 
   test('wait for the next window where there are windows', async () => {
     await neverMiss()
-    await database.db.exec('place', `update send_chunks set place = 'WA', closes_at = now()`)
+    await database.db.exec('location', `update send_chunks set location = 'WA', closes_at = now()`)
     await close(73)
     expect(await counters()).toMatchObject({ queued: 3 })
     // closed, so that the next one is looked for
@@ -332,7 +332,7 @@ test('a receipt that has to wait for its row holds nothing of the others', async
   })
   const held = ids[1] as number
   await insertWaitingReceipts(database.db, [told(0, 'a0', null), told(1, 'b1', referenceOf(held, 0))])
-  await database.db.exec('due', `update receipts set try_at = now() - interval '1 second'`)
+  await database.db.exec('due', `update receipts set retry_at = now() - interval '1 second'`)
   let settling: Promise<boolean> | undefined
   await database.db.tx(async (tx) => {
     await tx.exec('hold', 'select from message_log where id = $1 for update', [held])

@@ -5,7 +5,7 @@ export type OverdueMessage = {
   messageId: number
   loggedOn: string
   /** When its unknown texts were last queued again. */
-  againAt: Date | null
+  requeuedAt: Date | null
   /** Unknown texts may be queued again. */
   resends: boolean
 }
@@ -29,18 +29,18 @@ export function listOverdue(db: Db, now: Date, patienceMs: number, except: numbe
     ), latest as materialized (
       select $1::timestamptz - coalesce(min(time), interval '0') as at from patience
     )
-    select id as "messageId", logged_on as "loggedOn", again_at as "againAt", resends from (
-      select m.id, m.logged_on, m.again_at, m.sent_at as ended_at,
+    select id as "messageId", logged_on as "loggedOn", requeued_at as "requeuedAt", resends from (
+      select m.id, m.logged_on, m.requeued_at, m.sent_at as ended_at,
              -- not one whose unknown texts were sent again before, or whose list was deleted
-             m.again_at is null and m.kind <> 'system' and coalesce(m.deliver_by > $1, true)
+             m.requeued_at is null and m.kind <> 'system' and coalesce(m.deliver_by > $1, true)
                and exists (select from lists l
                             where l.id = m.list_id and l.when_unknown = 'never_miss' and l.deleted_at is null)
                as resends
         from messages m join patience p on p.short_code_id = m.short_code_id
        where m.status = 'sent' and m.closed_at is null and m.sent_at < (select at from latest)
-         and greatest(m.sent_at, m.again_at) < $1 - p.time
+         and greatest(m.sent_at, m.requeued_at) < $1 - p.time
       union all
-      select m.id, m.logged_on, m.again_at, m.cancelled_at, false
+      select m.id, m.logged_on, m.requeued_at, m.cancelled_at, false
         from messages m
         join patience p on p.short_code_id = m.short_code_id
         cross join ${totalsOf('m.id')} c
@@ -60,7 +60,7 @@ export async function claimResend(tx: Db, message: { messageId: number }): Promi
   const row = await tx.maybeOne(
     'claim_resend',
     /* sql */ `
-    select 1 from messages where id = $1 and status = 'sent' and closed_at is null and again_at is null for update`,
+    select 1 from messages where id = $1 and status = 'sent' and closed_at is null and requeued_at is null for update`,
     [message.messageId],
   )
   return row !== undefined

@@ -5,12 +5,12 @@ import { StatusMap } from './status-map.ts'
 const defaults = new StatusMap({})
 
 test('without an error map, the stat decides, except for a few well-known codes', () => {
-  expect(defaults.ofReceipt('DELIVRD', '000')).toEqual({ verdict: 'delivered', reason: null })
-  expect(defaults.ofReceipt('UNDELIV', '')).toEqual({ verdict: 'bounced', reason: 'soft' })
-  expect(defaults.ofReceipt('UNDELIV', '001')).toEqual({ verdict: 'bounced', reason: 'hard' })
-  expect(defaults.ofReceipt('REJECTD', '')).toEqual({ verdict: 'bounced', reason: 'blocked' })
-  expect(defaults.ofReceipt('UNDELIV', '4775')).toEqual({ verdict: 'bounced', reason: 'opted_out' })
-  expect(defaults.ofReceipt('EXPIRED', '000')).toEqual({ verdict: 'expired', reason: 'soft' })
+  expect(defaults.ofReceipt('DELIVRD', '000')).toEqual({ state: 'delivered', reason: null })
+  expect(defaults.ofReceipt('UNDELIV', '')).toEqual({ state: 'bounced', reason: 'soft' })
+  expect(defaults.ofReceipt('UNDELIV', '001')).toEqual({ state: 'bounced', reason: 'hard' })
+  expect(defaults.ofReceipt('REJECTD', '')).toEqual({ state: 'bounced', reason: 'blocked' })
+  expect(defaults.ofReceipt('UNDELIV', '4775')).toEqual({ state: 'bounced', reason: 'opted_out' })
+  expect(defaults.ofReceipt('EXPIRED', '000')).toEqual({ state: 'expired', reason: 'soft' })
 })
 
 test('a receipt that is not final has no delivery status, with any code', () => {
@@ -19,21 +19,21 @@ test('a receipt that is not final has no delivery status, with any code', () => 
 })
 
 test('DELIVRD is a delivery with any code', () => {
-  expect(new StatusMap({ receipt: { '000': 'hard' } }).ofReceipt('DELIVRD', '000')?.verdict).toBe('delivered')
+  expect(new StatusMap({ receipt: { '000': 'hard' } }).ofReceipt('DELIVRD', '000')?.state).toBe('delivered')
 })
 
 test("the operator's error map takes precedence, in any case and without leading zeros", () => {
   const mapped = new StatusMap({ receipt: { '001': 'soft', '0902': 'delivered', '00A1': 'blocked', rejectd: 'hard' } })
-  expect(mapped.ofReceipt('UNDELIV', '1')).toEqual({ verdict: 'bounced', reason: 'soft' })
-  expect(mapped.ofReceipt('UNDELIV', '902')).toEqual({ verdict: 'delivered', reason: null })
-  expect(mapped.ofReceipt('UNDELIV', 'a1')).toEqual({ verdict: 'bounced', reason: 'blocked' })
-  expect(mapped.ofReceipt('REJECTD', '77')).toEqual({ verdict: 'bounced', reason: 'hard' })
+  expect(mapped.ofReceipt('UNDELIV', '1')).toEqual({ state: 'bounced', reason: 'soft' })
+  expect(mapped.ofReceipt('UNDELIV', '902')).toEqual({ state: 'delivered', reason: null })
+  expect(mapped.ofReceipt('UNDELIV', 'a1')).toEqual({ state: 'bounced', reason: 'blocked' })
+  expect(mapped.ofReceipt('REJECTD', '77')).toEqual({ state: 'bounced', reason: 'hard' })
 })
 
 test('an expired text with a code mapped to hard is a bounce', () => {
   const mapped = new StatusMap({ receipt: { '8': 'soft', '9': 'hard' } })
-  expect(mapped.ofReceipt('EXPIRED', '008')).toEqual({ verdict: 'expired', reason: 'soft' })
-  expect(mapped.ofReceipt('EXPIRED', '009')).toEqual({ verdict: 'bounced', reason: 'hard' })
+  expect(mapped.ofReceipt('EXPIRED', '008')).toEqual({ state: 'expired', reason: 'soft' })
+  expect(mapped.ofReceipt('EXPIRED', '009')).toEqual({ state: 'bounced', reason: 'hard' })
 })
 
 test('a rejection is soft unless the number or the sender is at fault', () => {

@@ -10,15 +10,15 @@ export type BounceReason = Exclude<MappedStatus, 'delivered'>
 
 /** The status in a final receipt. A soft bounce that the carrier reports as expired counts as expired. */
 export type FinalState = 'delivered' | 'bounced' | 'expired'
-export type DeliveryStatus = { verdict: FinalState; reason: BounceReason | null }
+export type DeliveryStatus = { state: FinalState; reason: BounceReason | null }
 
 const statusOfStat: Record<ReceiptStat, DeliveryStatus | undefined> = {
-  DELIVRD: { verdict: 'delivered', reason: null },
-  EXPIRED: { verdict: 'expired', reason: 'soft' },
-  DELETED: { verdict: 'bounced', reason: 'soft' },
-  UNDELIV: { verdict: 'bounced', reason: 'soft' },
-  UNKNOWN: { verdict: 'bounced', reason: 'soft' },
-  REJECTD: { verdict: 'bounced', reason: 'blocked' },
+  DELIVRD: { state: 'delivered', reason: null },
+  EXPIRED: { state: 'expired', reason: 'soft' },
+  DELETED: { state: 'bounced', reason: 'soft' },
+  UNDELIV: { state: 'bounced', reason: 'soft' },
+  UNKNOWN: { state: 'bounced', reason: 'soft' },
+  REJECTD: { state: 'bounced', reason: 'blocked' },
   // not final: another receipt follows
   ENROUTE: undefined,
   ACCEPTD: undefined,
@@ -94,11 +94,11 @@ export class StatusMap {
    */
   ofReceipt(stat: ReceiptStat, err: string): DeliveryStatus | undefined {
     const byStat = statusOfStat[stat]
-    if (byStat === undefined || byStat.verdict === 'delivered') return byStat
+    if (byStat === undefined || byStat.state === 'delivered') return byStat
     const mapped = this.#errors.get(normalizeCode(err)) ?? this.#errors.get(stat.toLowerCase())
     if (mapped === undefined) return byStat
     if (mapped === 'delivered') return statusOfStat.DELIVRD
-    return { verdict: mapped === 'soft' ? byStat.verdict : 'bounced', reason: mapped }
+    return { state: mapped === 'soft' ? byStat.state : 'bounced', reason: mapped }
   }
 
   /** Returns the bounce reason of a text that the SMSC rejected for good with this command_status. */

@@ -9,7 +9,7 @@ const usual = new StatusMap({})
 
 describe('the state of a receipt without an error code', () => {
   test.each<[ReceiptStat, number, string | undefined, string | null | undefined]>([
-    // stat, message_state (SMPP 3.4 §5.2.28), verdict, reason
+    // stat, message_state (SMPP 3.4 §5.2.28), state, reason
     ['ENROUTE', 1, undefined, undefined],
     ['DELIVRD', 2, 'delivered', null],
     ['EXPIRED', 3, 'expired', 'soft'],
@@ -18,10 +18,10 @@ describe('the state of a receipt without an error code', () => {
     ['ACCEPTD', 6, undefined, undefined],
     ['UNKNOWN', 7, 'bounced', 'soft'],
     ['REJECTD', 8, 'bounced', 'blocked'],
-  ])('%s, message_state %i, is %s (%s)', (stat, state, verdict, reason) => {
-    const expected = verdict === undefined ? undefined : { verdict, reason }
+  ])('%s, message_state %i, is %s (%s)', (stat, messageState, state, reason) => {
+    const expected = state === undefined ? undefined : { state, reason }
     for (const err of ['', '0', '000', '255', '099']) expect(usual.ofReceipt(stat, err)).toEqual(expected)
-    expect(statOfState.get(state)).toBe(stat)
+    expect(statOfState.get(messageState)).toBe(stat)
   })
 
   test('there are no other states', () => {
@@ -65,19 +65,19 @@ describe('the error codes that mean the same at every carrier', () => {
 
   test.each(Object.entries(known))('%s is %s', (code, reason) => {
     for (const [stat] of states) {
-      expect(usual.ofReceipt(stat, code)).toEqual({ verdict: 'bounced', reason })
-      expect(usual.ofReceipt(stat, `00${code} `)).toEqual({ verdict: 'bounced', reason })
+      expect(usual.ofReceipt(stat, code)).toEqual({ state: 'bounced', reason })
+      expect(usual.ofReceipt(stat, `00${code} `)).toEqual({ state: 'bounced', reason })
     }
-    expect(usual.ofReceipt('DELIVRD', code)).toEqual({ verdict: 'delivered', reason: null })
+    expect(usual.ofReceipt('DELIVRD', code)).toEqual({ state: 'delivered', reason: null })
     for (const stat of ['ENROUTE', 'ACCEPTD'] as const) expect(usual.ofReceipt(stat, code)).toBeUndefined()
   })
 
   test('no other code changes what the state says', () => {
     for (let code = 0; code <= 40_000; code++) {
       if (code in known) continue
-      for (const [stat, verdict, reason] of states) {
+      for (const [stat, state, reason] of states) {
         const status = usual.ofReceipt(stat, String(code))
-        if (status?.verdict !== verdict || status.reason !== reason) expect.fail(`${stat} ${code} is ${status?.reason}`)
+        if (status?.state !== state || status.reason !== reason) expect.fail(`${stat} ${code} is ${status?.reason}`)
       }
     }
   })

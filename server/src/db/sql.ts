@@ -32,6 +32,13 @@ export class Sql {
     }
     return { text: write(this), values }
   }
+
+  /** The text of a fragment without parameters, for statements that are plain text; throws if it has parameters. */
+  toString(): string {
+    const { text, values } = this.toStatement()
+    if (values.length > 0) throw new Error('a fragment with parameters belongs into an sql template')
+    return text
+  }
 }
 
 /** A fragment, which carries its parameters, or a text, whose parameters are a separate argument. */

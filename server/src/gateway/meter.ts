@@ -25,11 +25,11 @@ export class Meter {
       this.#submits.samples(['connection']),
     )
     counter(
-      'carillon_submit_answers_total',
+      'carillon_submit_responses_total',
       'What became of each submit_sm: its command_status, timeout or closed',
       () => this.#responses.samples(['connection', 'status']),
     )
-    const seconds = 'carillon_submit_answer_seconds'
+    const seconds = 'carillon_submit_response_seconds'
     metrics.register(() => ({
       name: seconds,
       help: 'Time from a submit_sm to its response',

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { type Answer, startOddCarrier } from '../../test/odd-carrier.ts'
+import { type Responder, startOddCarrier } from '../../test/odd-carrier.ts'
 import { startSending } from '../../test/sending.ts'
 import { waitFor } from '../../test/wait-for.ts'
 import { wake } from '../db/wake.ts'
@@ -11,9 +11,9 @@ import { dataSm, deliverSm } from '../smpp/pdu/pdu.ts'
 let sending: Awaited<ReturnType<typeof startSending>>
 let carrier: Awaited<ReturnType<typeof startOddCarrier>>
 
-async function start(answer: Answer, options: Parameters<typeof startSending>[0] = {}) {
+async function start(respond: Responder, options: Parameters<typeof startSending>[0] = {}) {
   sending = await startSending({ binds: 1, responseDeadlineMs: 500, ...options })
-  carrier = await startOddCarrier(sending.rt, answer)
+  carrier = await startOddCarrier(sending.rt, respond)
 }
 afterEach(async () => {
   await carrier.stop()
@@ -21,7 +21,7 @@ afterEach(async () => {
 })
 
 const phones = (count: number) => Array.from({ length: count }, (_, n) => 2_065_560_001 + n)
-const accept: Answer = (_, ordinal) => ({ message_id: `id${ordinal}` })
+const accept: Responder = (_, ordinal) => ({ message_id: `id${ordinal}` })
 const longText = 'x'.repeat(400)
 
 describe('the outcome of a text', () => {

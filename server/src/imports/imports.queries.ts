@@ -15,7 +15,7 @@ export type Import = {
   unchanged: number
   skipped: number
   skipReasons: Record<string, number>
-  fault: string | null
+  error: string | null
   createdAt: Date
   startedAt: Date | null
   completedAt: Date | null
@@ -23,7 +23,7 @@ export type Import = {
 
 const importColumns = /* sql */ `
   id, list_id as "listId", status, source, ignored_columns as "ignoredColumns", total_rows as "totalRows",
-  added, updated, unchanged, skipped, skip_reasons as "skipReasons", fault,
+  added, updated, unchanged, skipped, skip_reasons as "skipReasons", error,
   created_at as "createdAt", started_at as "startedAt", completed_at as "completedAt"`
 
 export function findImport(db: Db, accountId: number, listId: number, id: number) {
@@ -104,11 +104,11 @@ export async function markReceived(db: Db, id: number, { totalRows, ignoredColum
   )
 }
 
-export async function markEnded(db: Db, importId: number, status: 'done' | 'failed', fault: string | null, now: Date) {
+export async function markEnded(db: Db, importId: number, status: 'done' | 'failed', error: string | null, now: Date) {
   await db.exec(
     'mark_import_ended',
     /* sql */ `
-    update imports set status = $2, fault = $3, started_at = coalesce(started_at, $4), completed_at = $4 where id = $1`,
-    [importId, status, fault, now],
+    update imports set status = $2, error = $3, started_at = coalesce(started_at, $4), completed_at = $4 where id = $1`,
+    [importId, status, error, now],
   )
 }

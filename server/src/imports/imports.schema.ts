@@ -78,7 +78,7 @@ export function presentImport(found: Import, timeZone: string): Wire<typeof Impo
     skipped,
     skip_reasons: found.skipReasons,
     ignored_columns: found.ignoredColumns,
-    error: found.fault,
+    error: found.error,
     created_at: formatTime(found.createdAt, timeZone),
     started_at: formatTime(found.startedAt, timeZone),
     completed_at: formatTime(found.completedAt, timeZone),

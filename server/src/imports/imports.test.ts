@@ -329,10 +329,10 @@ test('an import into a list that is deleted meanwhile fails with that reason', a
   const queued = await upload(listId, `phone\n${phone}\n`)
   await ctx.db.exec('delete_list', 'update lists set deleted_at = now() where id = $1', [listId])
   await drainJobs(ctx.rt, [applyImport])
-  const row = await ctx.db.one('ended', 'select status, fault from imports where id = $1', [
+  const row = await ctx.db.one('ended', 'select status, error from imports where id = $1', [
     (queued.body.import as { id: number }).id,
   ])
-  expect(row).toEqual({ status: 'failed', fault: 'the list was deleted' })
+  expect(row).toEqual({ status: 'failed', error: 'the list was deleted' })
   expect(await findSubscribers(listId)).toEqual([])
   expect(await leftovers()).toMatchObject({ tables: 0 })
 })

@@ -78,31 +78,31 @@ describe('the keywords of a list', () => {
 })
 
 describe('testing a word', () => {
-  const verdict = async (keyword_name: unknown, person = api.owner, code = api.owner.shortCode.code) =>
+  const availability = async (keyword_name: unknown, person = api.owner, code = api.owner.shortCode.code) =>
     person.post(`/shortcodes/${code}/test_keyword`, { keyword_name })
 
   test('a test of a free word does not reserve it', async () => {
     for (const word of ['FRESH', 'fresh', 'FRESH']) {
-      expect(await verdict(word)).toMatchObject({ status: 200, body: { status: 'OK', keyword_name: 'available' } })
+      expect(await availability(word)).toMatchObject({ status: 200, body: { status: 'OK', keyword_name: 'available' } })
     }
-    expect((await verdict('FRESH')).body).not.toHaveProperty('error')
+    expect((await availability('FRESH')).body).not.toHaveProperty('error')
   })
 
   test('a taken word is in use until its list releases it', async () => {
     const list = await newList(['FRESH'])
-    expect((await verdict(' fresh')).body).toEqual({
+    expect((await availability(' fresh')).body).toEqual({
       status: 'OK',
       keyword_name: 'unavailable',
       error: 'Name is in use',
     })
     await api.owner.delete(`/lists/${list.id}`)
-    expect((await verdict('FRESH')).body.keyword_name).toBe('available')
+    expect((await availability('FRESH')).body.keyword_name).toBe('available')
   })
 
   test('a word that is taken on another short code is available', async () => {
     await newList(['FRESH'])
     const second = await make.shortCode(api.db, { accountId: api.owner.accountId })
-    expect((await verdict('FRESH', api.owner, second.code)).body.keyword_name).toBe('available')
+    expect((await availability('FRESH', api.owner, second.code)).body.keyword_name).toBe('available')
   })
 
   test.each([
@@ -113,22 +113,25 @@ describe('testing a word', () => {
     ['stop', 'Name is reserved'],
     ['ass', 'Name is not allowed'],
   ])('%j is unavailable, with the reason', async (word, error) => {
-    expect(await verdict(word)).toMatchObject({ status: 200, body: { keyword_name: 'unavailable', error } })
+    expect(await availability(word)).toMatchObject({ status: 200, body: { keyword_name: 'unavailable', error } })
   })
 
   test.each([undefined, null, 7, ['FRESH']])('%j is not a word', async (word) => {
-    expect(await verdict(word)).toMatchObject({ status: 422, body: { status: 'error', code: 'invalid' } })
+    expect(await availability(word)).toMatchObject({ status: 422, body: { status: 'error', code: 'invalid' } })
   })
 
   test.each(['00000', 'nonsense', '%00', 'a b', '1'.repeat(30)])('on the unknown short code %s', async (code) => {
-    expect(await verdict('FRESH', api.owner, code)).toMatchObject({
+    expect(await availability('FRESH', api.owner, code)).toMatchObject({
       status: 404,
       body: { error: 'Shortcode not found', code: 'short_code_not_found' },
     })
   })
 
   test("on another account's short code", async () => {
-    expect(await verdict('FRESH', api.stranger)).toMatchObject({ status: 404, body: { error: 'Shortcode not found' } })
+    expect(await availability('FRESH', api.stranger)).toMatchObject({
+      status: 404,
+      body: { error: 'Shortcode not found' },
+    })
   })
 })
 

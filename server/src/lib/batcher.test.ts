@@ -84,7 +84,7 @@ test('an entry with a permanent error is given up, and all others are written', 
     },
     onFailure: () => {},
     isPermanent: (error) => error instanceof RangeError,
-    giveUp: (entry) => lost.push(entry),
+    onDropped: (entry) => lost.push(entry),
   })
   for (const n of [1, 2, 3, 4, 5, 6]) batcher.add(n)
   await batcher.flushed()

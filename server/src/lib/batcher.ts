@@ -12,8 +12,8 @@ export type BatcherOptions<T> = {
   onFailure(error: unknown): void
   /** Whether this error is permanent, so that a retry of the same batch is useless. Without it, no error is. */
   isPermanent?(error: unknown): boolean
-  /** Called with an entry that can never be written. */
-  giveUp?(entry: T, error: unknown): void
+  /** Called with an entry whose write failed permanently and is not retried. */
+  onDropped?(entry: T, error: unknown): void
 }
 
 /**
@@ -88,14 +88,14 @@ export class Batcher<T> {
   }
 
   async #writeAll(batch: T[]): Promise<void> {
-    const { write, onFailure, isPermanent, giveUp } = this.#options
+    const { write, onFailure, isPermanent, onDropped } = this.#options
     for (let failures = 0; ; failures++) {
       try {
         return await write(batch)
       } catch (error) {
         onFailure(error)
         if (isPermanent?.(error)) {
-          if (batch.length === 1) return giveUp?.(batch[0] as T, error)
+          if (batch.length === 1) return onDropped?.(batch[0] as T, error)
           const middle = batch.length >> 1
           await this.#writeAll(batch.slice(0, middle))
           return await this.#writeAll(batch.slice(middle))

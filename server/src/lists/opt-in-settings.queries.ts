@@ -50,7 +50,7 @@ export async function replaceOptInRequests(tx: Db, listId: number, requests: Opt
   await tx.exec(
     'insert_opt_in_requests',
     /* sql */ `
-    insert into opt_in_requests (list_id, place, collected_data, request_message, retry_message, follow_up,
+    insert into opt_in_requests (list_id, step_number, collected_data, request_message, retry_message, follow_up,
                                  follow_up_hour, no_response_message, success_action, opt_in_message,
                                  second_opt_in_message, bypass_opt_in_response, created_at, updated_at)
     select $1, n, step ->> 'collectedData', step ->> 'requestMessage', step ->> 'retryMessage',
@@ -71,5 +71,5 @@ export const optInRequestsOfList = /* sql */ `(
            'noResponseMessage', r.no_response_message, 'successAction', r.success_action,
            'optInMessage', r.opt_in_message, 'secondOptInMessage', r.second_opt_in_message,
            'bypassOptInResponse', r.bypass_opt_in_response, 'createdAt', r.created_at, 'updatedAt', r.updated_at)
-         order by r.place), '[]')
+         order by r.step_number), '[]')
     from opt_in_requests r where r.list_id = l.id)`

@@ -9,7 +9,7 @@ export type Attempt = {
   /** Null when no octet of it was written. */
   writtenAt: Date | null
   responseMs: number | null
-  /** The command_status by its name, or `no answer`, `not written`. */
+  /** The command_status by its name, or `no response`, `not written`. */
   outcome: string
 }
 
@@ -17,7 +17,7 @@ export async function insertAttempts(db: Db, attempts: Attempt[]): Promise<void>
   await db.exec(
     'insert_attempts',
     /* sql */ `
-    insert into submit_attempts (log_id, logged_on, part, connection_id, written_at, answer_ms, outcome)
+    insert into submit_attempts (log_id, logged_on, part, connection_id, written_at, response_ms, outcome)
     select * from unnest($1::bigint[], $2::date[], $3::smallint[], $4::smallint[], $5::timestamptz[], $6::int[], $7::text[])`,
     [
       attempts.map(({ logId }) => logId),

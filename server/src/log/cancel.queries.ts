@@ -1,5 +1,5 @@
 import type { Db } from '../db/db.ts'
-import { param, raw, sql } from '../db/sql.ts'
+import { param, sql } from '../db/sql.ts'
 import { rowsOfChunks } from './chunk-rows.sql.ts'
 import { countMoves, totalsOf } from './counters.sql.ts'
 import { logTable } from './log-days.ts'
@@ -35,11 +35,11 @@ export async function cancelChunks(
       select first_log_id, last_log_id from send_chunks
        where message_id = ${id} and first_log_id > ${afterLogId} order by first_log_id limit 5
     ), moved as (
-      update ${raw(logTable(loggedOn))} l set state = ${raw(to('cancel'))}, closed_at = ${at}
-       where l.state = ${raw(from('cancel'))} and l.id = any(${rowsOfChunks(loggedOn, id, 'queued')})
+      update ${logTable(loggedOn)} l set state = ${to('cancel')}, closed_at = ${at}
+       where l.state = ${from('cancel')} and l.id = any(${rowsOfChunks(loggedOn, id, 'queued')})
       returning l.message_id
     ), counted as (
-${raw(countMoves(['cancel']))}
+${countMoves(['cancel'])}
     )
     select max(last_log_id) as last from chunks`,
   )

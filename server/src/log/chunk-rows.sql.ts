@@ -9,6 +9,6 @@ import { logTable } from './log-days.ts'
 export const rowsOfChunks = (day: string, messageId: Sql, state: 'queued' | 'sent' | 'unknown') => sql`
   array(select log_row.id
           from chunks c cross join lateral (
-            select id from ${raw(logTable(day))}
+            select id from ${logTable(day)}
              where id between c.first_log_id and c.last_log_id and message_id = ${messageId} and state = '${raw(state)}'
              order by id offset 0) log_row)`

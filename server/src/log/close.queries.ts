@@ -1,5 +1,5 @@
 import type { Db } from '../db/db.ts'
-import { param, raw, type Sql, sql } from '../db/sql.ts'
+import { param, type Sql, sql } from '../db/sql.ts'
 import { rowsOfChunks } from './chunk-rows.sql.ts'
 import { countMoves } from './counters.sql.ts'
 import { logTable } from './log-days.ts'
@@ -10,13 +10,13 @@ export type Overdue = {
   messageId: number
   loggedOn: string
   /** When its unknown texts were last queued again. */
-  againAt: Date | null
+  requeuedAt: Date | null
 }
 
 // Another worker may be ahead with the same message: then it is being sent again, or was.
-const isOverdue = (messageId: Sql, { againAt }: Overdue) => sql`
+const isOverdue = (messageId: Sql, { requeuedAt }: Overdue) => sql`
       exists (select from messages where id = ${messageId} and status <> 'sending'
-                 and again_at is not distinct from ${againAt})`
+                 and requeued_at is not distinct from ${requeuedAt})`
 
 /** Expires the sent rows of the message's next chunks after `afterLogId`; returns their last log id, undefined at the end. */
 export async function expireChunks(
@@ -33,12 +33,12 @@ export async function expireChunks(
       select first_log_id, last_log_id from send_chunks
        where message_id = ${messageId} and first_log_id > ${afterLogId} order by first_log_id limit 5
     ), moved as (
-      update ${raw(logTable(overdue.loggedOn))} l set state = ${raw(to('close'))}, reason = 'no_receipt', closed_at = ${at}
-       where l.state = ${raw(from('close'))} and l.id = any(${rowsOfChunks(overdue.loggedOn, messageId, 'sent')})
+      update ${logTable(overdue.loggedOn)} l set state = ${to('close')}, reason = 'no_receipt', closed_at = ${at}
+       where l.state = ${from('close')} and l.id = any(${rowsOfChunks(overdue.loggedOn, messageId, 'sent')})
          and ${isOverdue(messageId, overdue)}
       returning l.message_id
     ), counted as (
-${raw(countMoves(['close']))}
+${countMoves(['close'])}
     )
     select max(last_log_id) as last from chunks`,
   )
@@ -70,21 +70,21 @@ export async function requeueUnknown(tx: Db, overdue: Overdue, ids: number[], at
     `requeue_unknown_${overdue.loggedOn}`,
     sql`
     with moved as (
-      update ${raw(logTable(overdue.loggedOn))} l
-         set state = ${raw(to('requeue'))}, again_at = ${time}, submitted_at = null, carrier_status = null
-       where l.id = any(${ids}::bigint[]) and l.state = ${raw(from('requeue'))} and l.again_at is null
+      update ${logTable(overdue.loggedOn)} l
+         set state = ${to('requeue')}, requeued_at = ${time}, submitted_at = null, carrier_status = null
+       where l.id = any(${ids}::bigint[]) and l.state = ${from('requeue')} and l.requeued_at is null
       returning l.id, l.message_id
     ), opened as (
       update send_chunks c
          set done_at = null, leased_by = null, lease_until = null, due_at = ${time},
              -- where there are windows, a worker finds the next one before anybody is texted
-             closes_at = case when c.place is not null then least(c.closes_at, ${time}) end
+             closes_at = case when c.location is not null then least(c.closes_at, ${time}) end
        where c.message_id = ${messageId}
          and exists (select from moved where moved.id between c.first_log_id and c.last_log_id)
     ), counted as (
-${raw(countMoves(['requeue']))}
+${countMoves(['requeue'])}
     ), resumed as (
-      update messages set status = 'sending', again_at = ${time} where id = ${messageId} and exists (select from moved)
+      update messages set status = 'sending', requeued_at = ${time} where id = ${messageId} and exists (select from moved)
     )
     select count(*) as n from moved`,
   )
@@ -98,12 +98,12 @@ export async function closeMessage(db: Db, overdue: Overdue, at: Date): Promise<
     /* sql */ `
     with closed as (
       update messages m set closed_at = $2
-       where m.id = $1 and m.status <> 'sending' and m.closed_at is null and m.again_at is not distinct from $3
+       where m.id = $1 and m.status <> 'sending' and m.closed_at is null and m.requeued_at is not distinct from $3
          and (select sent from message_totals where message_id = $1) = 0
       returning m.id
     )
     delete from send_chunks where message_id in (select id from closed)`,
-    [overdue.messageId, at, overdue.againAt],
+    [overdue.messageId, at, overdue.requeuedAt],
   )
   return rows > 0
 }

@@ -10,18 +10,18 @@ import { type State, type TransitionName, transitions } from './transitions.ts'
 export const countersPerBroadcast = 16
 
 /** Inserts the counters, at zero, of the broadcasts of a CTE (id). */
-export const insertBroadcastCounters = (cte: string) => /* sql */ `
+export const insertBroadcastCounters = (cte: string) => sql`
   insert into message_counters (message_id, counter_row)
-  select ${cte}.id, n from ${cte}, generate_series(0, ${countersPerBroadcast - 1}) as n
+  select ${raw(cte)}.id, n from ${raw(cte)}, generate_series(0, ${raw(String(countersPerBroadcast - 1))}) as n
       on conflict do nothing`
 
 /** Inserts the counters, at zero, of messages of a CTE (id) that are not on their way as broadcasts. */
-export const insertCounters = (cte: string) => /* sql */ `
-  insert into message_counters (message_id, counter_row) select id, 0 from ${cte}`
+export const insertCounters = (cte: string) => sql`
+  insert into message_counters (message_id, counter_row) select id, 0 from ${raw(cte)}`
 
 /** The sums of a message's counters as a lateral relation; `offset` makes the planner look them up by the message. */
-export const totalsOf = (messageId: string) => /* sql */ `
-  lateral (select * from message_totals where message_id = ${messageId} offset 0)`
+export const totalsOf = (messageId: string) => sql`
+  lateral (select * from message_totals where message_id = ${raw(messageId)} offset 0)`
 
 /** Inserts the counters of a message of a CTE (id) whose recipients are written, as queued, by the same statement. */
 export function insertCountersOfQueued(cte: string, recipients: number): Sql {
@@ -44,7 +44,7 @@ const ownRow = (messageId: string) => /* sql */ `
 export function countMoves(
   names: TransitionName[],
   options: { moved?: string; also?: Partial<Record<Extra, string>> } = {},
-): string {
+): Sql {
   const moves = names.map((name) => transitions[name])
   const [first] = moves
   if (first === undefined || moves.some((move) => move.from !== first.from)) {
@@ -60,19 +60,19 @@ export function countMoves(
     ...extras.map(([column]) => `${column} = c.${column} + t.${column}`),
   ]
   const columns = ['message_id', 'count(*) as n', ...counts, ...extras.map(([column, sql]) => `${sql} as ${column}`)]
-  return /* sql */ `
+  return raw(/* sql */ `
       update message_counters c set ${changes.join(', ')}
         from (select *, ${ownRow('g.message_id')} as counter_row
                 from (select ${columns.join(', ')} from ${options.moved ?? 'moved'} as moved
                        group by message_id order by message_id) g) t
-       where c.message_id = t.message_id and c.counter_row = t.counter_row`
+       where c.message_id = t.message_id and c.counter_row = t.counter_row`)
 }
 
 /** The statement that adds to one counter of the messages of a CTE (message_id), once for each of its rows. */
-export function countMore(column: Extra, cte: string): string {
-  return /* sql */ `
+export function countMore(column: Extra, cte: string): Sql {
+  return raw(/* sql */ `
       update message_counters c set ${column} = c.${column} + t.n
         from (select *, ${ownRow('g.message_id')} as counter_row
                 from (select message_id, count(*) as n from ${cte} group by message_id order by message_id) g) t
-       where c.message_id = t.message_id and c.counter_row = t.counter_row`
+       where c.message_id = t.message_id and c.counter_row = t.counter_row`)
 }

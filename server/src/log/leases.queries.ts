@@ -59,7 +59,7 @@ export function abandonSubmitting(db: Db, chunk: Chunk): Promise<number> {
     `abandon_submitting_${chunk.loggedOn}`,
     /* sql */ `
     with moved as (
-      update ${logTable(chunk.loggedOn)} l set state = ${to('abandon')}, carrier_status = 'no answer'
+      update ${logTable(chunk.loggedOn)} l set state = ${to('abandon')}, carrier_status = 'no response'
        where l.id between $1 and $2 and l.state = ${from('abandon')} and l.chunk_id is not distinct from $5
          and exists (select from send_chunks c where c.id = $3 and c.epoch = $4 for share)
       returning l.message_id

@@ -65,7 +65,7 @@ test('batches that are of several broadcasts never wait for each other in a circ
       connectionId,
       batch.map(({ id, phone }) => ({ logId: id, phone, part: 0, smscId: `s${id}`, complete: true })),
     )
-  const arrived = { shortCode: '1', verdict: 'delivered' as const, reason: null, carrierStatus: 'DELIVRD' }
+  const arrived = { shortCode: '1', state: 'delivered' as const, reason: null, carrierStatus: 'DELIVRD' }
   const received = (batch: Row[], day: string) =>
     applyReceipts(
       db,

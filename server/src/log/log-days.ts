@@ -1,11 +1,13 @@
+import { raw, type Sql } from '../db/sql.ts'
+
 // The log is partitioned by day. Hot statements name the day's own table, so that no plan depends on the other days.
 
 /** The table of one day's (YYYY-MM-DD) log rows. */
-export function logTable(day: string): string {
-  return `message_log_${day.replaceAll('-', '')}`
+export function logTable(day: string): Sql {
+  return raw(`message_log_${day.replaceAll('-', '')}`)
 }
 
 /** The table of one day's submits. */
-export function submitsTable(day: string): string {
-  return `submits_${day.replaceAll('-', '')}`
+export function submitsTable(day: string): Sql {
+  return raw(`submits_${day.replaceAll('-', '')}`)
 }

@@ -90,19 +90,19 @@ export async function markSubmitting(db: Db, chunk: Chunk, recipients: Recipient
     ), moved as (
       -- by an array of ids, not by a join: a join that is planned while the day is small reads the whole day, and goes
       -- on reading it when the day has grown
-      update ${raw(logTable(chunk.loggedOn))} l
-         set state = case when (l.id = any((select stopped from decision)::bigint[])) is not true then ${raw(to('submit'))}
-                          when (select cancelled from decision) then ${raw(to('cancelAtMark'))}
-                          else ${raw(to('suppressAtMark'))} end::message_state,
+      update ${logTable(chunk.loggedOn)} l
+         set state = case when (l.id = any((select stopped from decision)::bigint[])) is not true then ${to('submit')}
+                          when (select cancelled from decision) then ${to('cancelAtMark')}
+                          else ${to('suppressAtMark')} end::message_state,
              reason = case when l.id = any((select stopped from decision)::bigint[])
                             and not (select cancelled from decision)
                            then case when (select late from decision) then 'too_late' else 'not_subscribed' end end,
              submitted_at = case when (l.id = any((select stopped from decision)::bigint[])) is not true
                                  then ${time}::timestamptz end,
              closed_at = case when l.id = any((select stopped from decision)::bigint[]) then ${time}::timestamptz end
-       where l.id = any((select ids from decision)::bigint[]) and l.state = ${raw(from('submit'))}
+       where l.id = any((select ids from decision)::bigint[]) and l.state = ${from('submit')}
       returning l.id, l.message_id, l.state
-    ), counted as (${raw(countMoves(['submit', 'suppressAtMark', 'cancelAtMark']))}
+    ), counted as (${countMoves(['submit', 'suppressAtMark', 'cancelAtMark'])}
     )
     select coalesce(array_agg(id order by id) filter (where state = 'submitting'), '{}')::bigint[] as ids from moved`,
   )
@@ -170,20 +170,20 @@ export async function markSent(db: Db, day: string, connectionId: number, accept
     `mark_sent_${day}`,
     sql`
     with ids as (
-      insert into ${raw(submitsTable(day))}
-             (connection_id, smsc_id, spelling, log_id, phone, part, logged_on, written_at, answer_ms)
+      insert into ${submitsTable(day)}
+             (connection_id, smsc_id, spelling, log_id, phone, part, logged_on, written_at, response_ms)
       select ${connectionId}::smallint, a.smsc_id, a.spelling, a.log_id, a.phone, a.part, ${day}::date,
-             to_timestamp(a.written_ms / 1000.0), a.answer_ms
+             to_timestamp(a.written_ms / 1000.0), a.response_ms
         from unnest(${named.map((part) => part.logId)}::bigint[], ${named.map((part) => part.phone)}::bigint[],
                     ${named.map((part) => part.part)}::smallint[], ${named.map((part) => part.smscId)}::text[],
                     ${named.map(storedSpelling)}::text[], ${named.map((part) => part.writtenAt ?? null)}::float8[],
                     ${named.map((part) => part.responseMs ?? null)}::int[])
-               as a(log_id, phone, part, smsc_id, spelling, written_ms, answer_ms)
+               as a(log_id, phone, part, smsc_id, spelling, written_ms, response_ms)
     ), moved as (
-      update ${raw(logTable(day))} l set state = ${raw(to('accept'))}
-       where l.id = any(${complete}::bigint[]) and l.state = ${raw(from('accept'))}
+      update ${logTable(day)} l set state = ${to('accept')}
+       where l.id = any(${complete}::bigint[]) and l.state = ${from('accept')}
       returning l.message_id
-    ), counted as (${raw(countMoves(['accept']))}
+    ), counted as (${countMoves(['accept'])}
     )
     select count(*) as moved from moved`,
   )
@@ -234,19 +234,17 @@ export async function markRejected(db: Db, day: string, rejected: Rejected[], at
     `mark_rejected_${day}`,
     sql`
     with moved as (
-      update ${raw(logTable(day))} l
-         set state = ${raw(to('reject'))}, reason = r.reason, carrier_status = r.carrier_status, closed_at = ${time}
+      update ${logTable(day)} l
+         set state = ${to('reject')}, reason = r.reason, carrier_status = r.carrier_status, closed_at = ${time}
         from unnest(${logIds}::bigint[], ${rejected.map((row) => row.reason)}::text[],
                     ${rejected.map((row) => row.carrierStatus)}::text[]) as r(log_id, reason, carrier_status)
        -- the array says it once more: whatever the join's plan, it reads no other rows
-       where l.id = r.log_id and l.id = any(${logIds}::bigint[]) and l.state = ${raw(from('reject'))}
+       where l.id = r.log_id and l.id = any(${logIds}::bigint[]) and l.state = ${from('reject')}
       returning l.id, l.message_id, l.phone, l.state, l.reason, l.carrier_status
     ), ${cleanDeadNumbers(time)}, counted as (
-${raw(
-  countMoves(['reject'], {
-    also: { clean_count: '(select count(*) from cleaned where cleaned.message_id = moved.message_id)' },
-  }),
-)}
+${countMoves(['reject'], {
+  also: { clean_count: '(select count(*) from cleaned where cleaned.message_id = moved.message_id)' },
+})}
     )
     select moved.id as "logId", moved.phone, s.code as "shortCode", moved.carrier_status as "carrierStatus"
       from moved join messages m on m.id = moved.message_id join short_codes s on s.id = m.short_code_id
@@ -260,11 +258,11 @@ export function markUnknown(db: Db, day: string, ids: number[]): Promise<number>
     `mark_unknown_${day}`,
     /* sql */ `
     with moved as (
-      update ${logTable(day)} l set state = ${to('giveUp')}, carrier_status = 'no answer'
-       where l.id = any($1::bigint[]) and l.state = ${from('giveUp')}
+      update ${logTable(day)} l set state = ${to('loseResponse')}, carrier_status = 'no response'
+       where l.id = any($1::bigint[]) and l.state = ${from('loseResponse')}
       returning l.message_id
     )
-${countMoves(['giveUp'])}`,
+${countMoves(['loseResponse'])}`,
     [ids],
   )
 }

@@ -24,18 +24,18 @@ export function suppressQueued(tx: Db, phones: number[], scope: OptOutScope, at:
     with target as materialized (
       select l.id, l.logged_on
         from message_log l join messages m on m.id = l.message_id
-       where l.phone = any(${phones}::bigint[]) and l.logged_on = any(${raw(openDays)}) and l.state = ${raw(from('optOut'))}
+       where l.phone = any(${phones}::bigint[]) and l.logged_on = any(${raw(openDays)}) and l.state = ${from('optOut')}
          and ${isInScope(scope)} and m.consent <> 'answer'
        order by l.id
          for update of l
     ), moved as (
-      update message_log l set state = ${raw(to('optOut'))}, reason = 'opted_out', closed_at = ${at}
+      update message_log l set state = ${to('optOut')}, reason = 'opted_out', closed_at = ${at}
         from target t
        where l.id = t.id and l.logged_on = t.logged_on and l.logged_on = any(${raw(openDays)})
-         and l.state = ${raw(from('optOut'))}
+         and l.state = ${from('optOut')}
       returning l.message_id
     )
-${raw(countMoves(['optOut']))}`,
+${countMoves(['optOut'])}`,
   )
 }
 

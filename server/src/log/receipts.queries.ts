@@ -26,7 +26,7 @@ export async function applyReceipts(
     smscIds: param(receipts.map((receipt) => receipt.smscId)),
     phones: param(receipts.map((receipt) => receipt.phone)),
     senders: param(receipts.map((receipt, n) => (receipt.phone === null ? null : senders[n]))),
-    statuses: param(receipts.map((receipt) => receipt.verdict)),
+    states: param(receipts.map((receipt) => receipt.state)),
     reasons: param(receipts.map((receipt) => receipt.reason)),
     carrierStatuses: param(receipts.map((receipt) => receipt.carrierStatus)),
     at: param(at),
@@ -47,7 +47,7 @@ export async function applyReceipts(
 
 /** The parameters of a batch of receipts; all but the connection and the time are arrays, with one value per receipt. */
 type Batch = Record<
-  'connectionId' | 'smscIds' | 'phones' | 'senders' | 'statuses' | 'reasons' | 'carrierStatuses' | 'at',
+  'connectionId' | 'smscIds' | 'phones' | 'senders' | 'states' | 'reasons' | 'carrierStatuses' | 'at',
   Sql
 >
 
@@ -55,7 +55,7 @@ type Batch = Record<
 const namedTexts = (day: string, { connectionId }: Batch) => sql`
          -- lateral and offset leave the planner one choice, a look-up per receipt: a plan made while the day was
          -- empty once read the whole table for each batch
-         cross join lateral (select log_id, part from ${raw(submitsTable(day))} s
+         cross join lateral (select log_id, part from ${submitsTable(day)} s
                               where s.smsc_id = r.smsc_id and s.connection_id = ${connectionId}
                                 and (s.phone = r.phone or s.phone = r.sender or s.phone is null or r.phone is null)
                              offset 0) s`
@@ -73,7 +73,7 @@ function listEarly(db: Db, day: string, batch: Batch) {
       from unnest(${batch.smscIds}::text[], ${batch.phones}::bigint[], ${batch.senders}::bigint[]) with ordinality
              as r(smsc_id, phone, sender, n)
       ${namedTexts(day, batch)}
-     cross join lateral (select state from ${raw(logTable(day))} where id = s.log_id offset 0) l
+     cross join lateral (select state from ${logTable(day)} where id = s.log_id offset 0) l
      where l.state in ('submitting', 'queued', 'unknown', 'sent')`,
   )
 }
@@ -100,25 +100,25 @@ function applyTo(day: string, from: AppliedFrom, batch: Batch): Sql {
     raw(`(l.parts_delivered | ${delivered}) & ((1 << l.part_count) - 1) = (1 << l.part_count) - 1`)
   const alike = isDelivered('(select delivered from plain)')
   const otherwise = isDelivered('p.delivered')
-  const delivered = raw(to(endsOf[from][0]))
+  const delivered = to(endsOf[from][0])
   const state = raw(`'${from}'`)
-  const table = raw(logTable(day))
+  const table = logTable(day)
   // the receipts of its other parts have to find it in the same way
   const stillWithoutId = raw(`l.carrier_status = 'no id'`)
   return sql`
     with hit as materialized (
-      select r.n, s.log_id, s.part, r.verdict, r.reason, r.carrier_status
-        from unnest(${batch.smscIds}::text[], ${batch.phones}::bigint[], ${batch.senders}::bigint[], ${batch.statuses}::text[],
+      select r.n, s.log_id, s.part, r.state, r.reason, r.carrier_status
+        from unnest(${batch.smscIds}::text[], ${batch.phones}::bigint[], ${batch.senders}::bigint[], ${batch.states}::text[],
                     ${batch.reasons}::text[], ${batch.carrierStatuses}::text[]) with ordinality
-               as r(smsc_id, phone, sender, verdict, reason, carrier_status, n)
+               as r(smsc_id, phone, sender, state, reason, carrier_status, n)
         ${namedTexts(day, batch)}
     ), per_row as materialized (
       select log_id,
-             coalesce(bit_or(case when part < 0 then -1 else 1 << part end) filter (where verdict = 'delivered'), 0)
+             coalesce(bit_or(case when part < 0 then -1 else 1 << part end) filter (where state = 'delivered'), 0)
                as delivered,
-             min(verdict) filter (where verdict <> 'delivered') as failure,
+             min(state) filter (where state <> 'delivered') as failure,
              (${reasons})[min(array_position(${reasons}, reason))] as reason,
-             coalesce(min(carrier_status) filter (where verdict <> 'delivered'), min(carrier_status)) as carrier_status
+             coalesce(min(carrier_status) filter (where state <> 'delivered'), min(carrier_status)) as carrier_status
         from hit group by log_id order by log_id
     ), plain as materialized (
       -- nearly all receipts of a batch say the same: their rows are found by an array of ids, because a join that is
@@ -159,12 +159,10 @@ function applyTo(day: string, from: AppliedFrom, batch: Batch): Sql {
       select * from moved_alike union all select * from moved_otherwise
     ), ${cleanDeadNumbers(batch.at)}, ended as (
       select * from moved where state <> ${state}
-    ), counted as (${raw(
-      countMoves(endsOf[from], {
-        moved: 'ended',
-        also: { clean_count: '(select count(*) from cleaned where cleaned.message_id = moved.message_id)' },
-      }),
-    )}
+    ), counted as (${countMoves(endsOf[from], {
+      moved: 'ended',
+      also: { clean_count: '(select count(*) from cleaned where cleaned.message_id = moved.message_id)' },
+    })}
     )
     select coalesce((select array_agg(distinct n) from hit), '{}')::bigint[] as known,
            (select count(*) from per_row) as rows,

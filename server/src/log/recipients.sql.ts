@@ -40,17 +40,17 @@ export function insertRecipients(cte: string, given: AddressedRecipients): Sql {
     ), logged as (
       insert into message_log (id, logged_on, message_id, phone, state, content, part_count)
       select block.first_id + n, ${loggedOn}::date, ${message}.id, recipients.phone,
-             ${raw(to('enqueue'))}::message_state, recipients.content, recipients.part_count
+             ${to('enqueue')}::message_state, recipients.content, recipients.part_count
         from ${message}, block, recipients
        order by n
     ), chunks as (
-      insert into send_chunks (message_id, short_code_id, logged_on, lane, due_at, closes_at, place, first_log_id, last_log_id)
+      insert into send_chunks (message_id, short_code_id, logged_on, lane, due_at, closes_at, location, first_log_id, last_log_id)
       select ${message}.id, ${given.shortCodeId}::bigint, ${loggedOn}::date, ${given.lane}::smallint, due_at, closes_at,
-             place, block.first_id + first, block.first_id + last
+             location, block.first_id + first, block.first_id + last
         from ${message}, block,
              unnest(${chunks.map((chunk) => chunk.first)}::int[], ${chunks.map((chunk) => chunk.last)}::int[],
                     ${chunks.map((chunk) => chunk.dueAt)}::timestamptz[],
                     ${chunks.map((chunk) => chunk.closesAt)}::timestamptz[],
-                    ${chunks.map((chunk) => chunk.location)}::text[]) as chunk(first, last, due_at, closes_at, place)
+                    ${chunks.map((chunk) => chunk.location)}::text[]) as chunk(first, last, due_at, closes_at, location)
     )`
 }

@@ -1,6 +1,6 @@
 import type { Choice } from '../db/all-or-each.ts'
 import type { Db } from '../db/db.ts'
-import { param, raw, sql } from '../db/sql.ts'
+import { param, sql } from '../db/sql.ts'
 import { rowsOfChunks } from './chunk-rows.sql.ts'
 import { countMoves, totalsOf } from './counters.sql.ts'
 import { logTable } from './log-days.ts'
@@ -16,7 +16,7 @@ export function claimClosed(tx: Db, now: Date, { except, only }: Choice) {
   return tx.many<ClosedChunk>(
     'claim_closed',
     /* sql */ `
-    select id, message_id as "messageId", logged_on as "loggedOn", place as location
+    select id, message_id as "messageId", logged_on as "loggedOn", location
       from send_chunks
      where done_at is null and closes_at <= $1 and (lease_until is null or lease_until < clock_timestamp())
        and message_id <> all($2::bigint[]) and ($3::bigint is null or message_id = $3)
@@ -59,11 +59,11 @@ export async function suppressChunks(
       select first_log_id, last_log_id from send_chunks where id = any(${chunkIds}::bigint[])
        order by first_log_id
     ), moved as (
-      update ${raw(logTable(loggedOn))} l set state = ${raw(to('suppress'))}, reason = ${reason}, closed_at = ${at}
-       where l.state = ${raw(from('suppress'))} and l.id = any(${rowsOfChunks(loggedOn, param(messageId), 'queued')})
+      update ${logTable(loggedOn)} l set state = ${to('suppress')}, reason = ${reason}, closed_at = ${at}
+       where l.state = ${from('suppress')} and l.id = any(${rowsOfChunks(loggedOn, param(messageId), 'queued')})
       returning l.message_id
     )
-${raw(countMoves(['suppress']))}`,
+${countMoves(['suppress'])}`,
   )
 }
 

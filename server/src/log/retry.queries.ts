@@ -13,7 +13,7 @@ export async function queueForLater(db: Db, chunk: Chunk, ids: number[], dueAt: 
     `queue_for_later_${chunk.loggedOn}`,
     /* sql */ `
     with leased as materialized (
-      select c.message_id, c.short_code_id, c.logged_on, c.lane, c.closes_at, c.place, c.attempt,
+      select c.message_id, c.short_code_id, c.logged_on, c.lane, c.closes_at, c.location, c.attempt,
              nextval(pg_get_serial_sequence('send_chunks', 'id')) as next_id,
              (select paused_at is not null from messages where id = c.message_id) as paused
         from send_chunks c
@@ -27,10 +27,10 @@ export async function queueForLater(db: Db, chunk: Chunk, ids: number[], dueAt: 
          and l.chunk_id is not distinct from $5
       returning l.id, l.message_id
     ), added as (
-      insert into send_chunks (id, message_id, short_code_id, logged_on, lane, due_at, closes_at, place, paused,
+      insert into send_chunks (id, message_id, short_code_id, logged_on, lane, due_at, closes_at, location, paused,
                                first_log_id, last_log_id, attempt)
       overriding system value
-      select h.next_id, h.message_id, h.short_code_id, h.logged_on, h.lane, $4, h.closes_at, h.place, h.paused,
+      select h.next_id, h.message_id, h.short_code_id, h.logged_on, h.lane, $4, h.closes_at, h.location, h.paused,
              r.first, r.last, h.attempt + 1
         from leased h, (select min(id) as first, max(id) as last from moved) r
        where r.first is not null

@@ -1,5 +1,5 @@
 import type { Db } from '../db/db.ts'
-import { param, raw, type Sql, sql } from '../db/sql.ts'
+import { param, type Sql, sql } from '../db/sql.ts'
 import { countMoves } from './counters.sql.ts'
 import { logTable } from './log-days.ts'
 import { to } from './transitions.ts'
@@ -43,9 +43,9 @@ export async function writeSlice(
     ), ${audience.ctes}, numbered as materialized (
       select phone, subscribed, row_number() over (order by phone) - 1 as n from audience
     ), logged as (
-      insert into ${raw(logTable(slice.loggedOn))} (id, logged_on, message_id, phone, state, reason, part_count, closed_at)
+      insert into ${logTable(slice.loggedOn)} (id, logged_on, message_id, phone, state, reason, part_count, closed_at)
       select block.first_id + n, ${loggedOn}::date, ${messageId}::bigint, phone,
-             case when subscribed then ${raw(to('enqueue'))} else ${raw(to('exclude'))} end::message_state,
+             case when subscribed then ${to('enqueue')} else ${to('exclude')} end::message_state,
              case when not subscribed then 'opted_out' end, ${slice.partCount}::smallint,
              case when not subscribed then ${dueAt}::timestamptz end
         from numbered, block
@@ -60,8 +60,8 @@ export async function writeSlice(
        order by n / ${chunkRows}::bigint
     ), entered as (
       select ${messageId}::bigint as message_id,
-             case when subscribed then ${raw(to('enqueue'))} else ${raw(to('exclude'))} end as state from numbered
-    ), counted as (${raw(countMoves(['enqueue', 'exclude'], { moved: 'entered' }))}
+             case when subscribed then ${to('enqueue')} else ${to('exclude')} end as state from numbered
+    ), counted as (${countMoves(['enqueue', 'exclude'], { moved: 'entered' })}
     ), moved_on as (
       update expansions e set cursor_phone = p.last_phone from passed p where e.message_id = ${messageId} and p.rows > 0
     )

@@ -29,7 +29,7 @@ const recipients = 2 * states.length
 let database: TestDatabase
 let pool: ReturnType<typeof makePool>
 let db: Db
-let message: { messageId: number; loggedOn: string; againAt: null }
+let message: { messageId: number; loggedOn: string; requeuedAt: null }
 let chunk: Chunk
 let connectionId: number
 let rows: Array<{ id: number; phone: number; partCount: number }>
@@ -47,7 +47,7 @@ beforeAll(async () => {
   while (await expandOnce(rt));
   const claim = { owner: crypto.randomUUID(), leaseMs: 3_600_000, now, fromLane: 0, toLane: 9, limit: 1 }
   chunk = (await claimChunks(db, claim))[0] as Chunk
-  message = { messageId: id, loggedOn: chunk.loggedOn, againAt: null }
+  message = { messageId: id, loggedOn: chunk.loggedOn, requeuedAt: null }
   rows = await db.many('rows', 'select id, phone, part_count as "partCount" from message_log order by id')
 })
 afterAll(async () => {
@@ -64,8 +64,8 @@ beforeEach(async () => {
     'reset_rows',
     `update message_log l
         set state = r.state, reason = null, closed_at = null,
-            carrier_status = case when r.state = 'unknown' then 'no answer' end,
-            submitted_at = case when r.state in ('submitting', 'sent', 'unknown') then $4::timestamptz end, chunk_id = null, again_at = null, parts_delivered = 0
+            carrier_status = case when r.state = 'unknown' then 'no response' end,
+            submitted_at = case when r.state in ('submitting', 'sent', 'unknown') then $4::timestamptz end, chunk_id = null, requeued_at = null, parts_delivered = 0
        from (select id, ($1::message_state[])[1 + (id - $2) % $3] as state from message_log) r
       where r.id = l.id`,
     [states, rows[0]?.id, states.length, new Date(now.getTime() - 60_000)],
@@ -75,7 +75,7 @@ beforeEach(async () => {
     `update message_counters set audience = 0, ${states.map((state) => `${state} = 2 * (counter_row = 3)::int`).join(', ')}`,
   )
   await db.exec('reset_audience', 'update message_counters set audience = $1 where counter_row = 0', [recipients])
-  await db.exec('reset_message', `update messages set status = 'sending', again_at = null, closed_at = null`)
+  await db.exec('reset_message', `update messages set status = 'sending', requeued_at = null, closed_at = null`)
   await db.exec('reset_subscribers', `update subscribers set state = 'subscribed'`)
   await db.exec('reset_chunk', `update send_chunks set epoch = $1, done_at = null, paused = false`, [chunk.epoch])
   await db.exec('reset_submits', 'delete from submits')
@@ -85,7 +85,7 @@ type Ids = number[]
 const phonesOf = (ids: Ids) => rows.filter((row) => ids.includes(row.id)).map((row) => row.phone)
 const setStatus = (status: string) => db.exec('set_status', 'update messages set status = $1', [status])
 
-async function applyTo(ids: Ids, status: { verdict: 'delivered' | 'bounced' | 'expired'; reason: 'hard' | null }) {
+async function applyTo(ids: Ids, status: { state: 'delivered' | 'bounced' | 'expired'; reason: 'hard' | null }) {
   const submits = ids.map((id) => ({ id, smscId: `s${++smscIds}` }))
   await db.exec(
     'add_submits',
@@ -114,9 +114,9 @@ const sent = (ids: Ids) =>
     connectionId,
     ids.map((logId) => ({ logId, phone: 0, part: 0, smscId: `s${++smscIds}`, complete: true })),
   )
-const delivered = (ids: Ids) => applyTo(ids, { verdict: 'delivered', reason: null })
-const bounced = (ids: Ids) => applyTo(ids, { verdict: 'bounced', reason: 'hard' })
-const expired = (ids: Ids) => applyTo(ids, { verdict: 'expired', reason: 'hard' })
+const delivered = (ids: Ids) => applyTo(ids, { state: 'delivered', reason: null })
+const bounced = (ids: Ids) => applyTo(ids, { state: 'bounced', reason: 'hard' })
+const expired = (ids: Ids) => applyTo(ids, { state: 'expired', reason: 'hard' })
 
 const exercises: Record<Exclude<TransitionName, 'enqueue' | 'exclude'>, Exercise> = {
   submit: { run: mark },
@@ -145,7 +145,7 @@ const exercises: Record<Exclude<TransitionName, 'enqueue' | 'exclude'>, Exercise
         now,
       ),
   },
-  giveUp: { run: (ids) => markUnknown(db, message.loggedOn, ids) },
+  loseResponse: { run: (ids) => markUnknown(db, message.loggedOn, ids) },
   abandon: { run: () => abandonSubmitting(db, chunk) },
   deliver: { run: delivered, also: ['deliverUnknown', 'deliverQueued'] },
   bounce: { run: bounced, also: ['bounceUnknown', 'bounceQueued'] },
@@ -184,7 +184,7 @@ const columns: LogColumn[] = [
   'submitted_at',
   'closed_at',
   'chunk_id',
-  'again_at',
+  'requeued_at',
   'parts_delivered',
 ]
 

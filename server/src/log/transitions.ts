@@ -1,3 +1,5 @@
+import { raw, type Sql } from '../db/sql.ts'
+
 /** The states of a log row; each is a column of message_counters. */
 export const states = [
   'queued',
@@ -12,10 +14,15 @@ export const states = [
 ] as const
 export type State = (typeof states)[number]
 
+/** The processes that change rows of the log; a command line changes none. */
+export type MovingRole = 'api' | 'worker' | 'gateway'
+
 export type Transition = {
   /** Null: the row is inserted, and counted in the audience. */
   from: State | null
   to: State
+  /** The roles that make it; the scenario of all faults compares them with the sessions that changed rows. */
+  by: readonly MovingRole[]
   /** The columns of message_log that change together with the state. */
   sets: readonly LogColumn[]
 }
@@ -26,7 +33,7 @@ export type LogColumn =
   | 'submitted_at'
   | 'closed_at'
   | 'chunk_id'
-  | 'again_at'
+  | 'requeued_at'
   | 'parts_delivered'
 
 /** What a receipt sets: a text that arrived has no reason, and one that failed has no further delivered parts. */
@@ -36,61 +43,61 @@ const failed = ['reason', 'carrier_status', 'closed_at'] as const
 /** Every way in which a log row gets or changes its state. No statement may assign a state that is not in this table. */
 export const transitions = {
   // the audience is written, by an expansion or with the message itself
-  enqueue: { from: null, to: 'queued', sets: [] },
-  exclude: { from: null, to: 'suppressed', sets: ['reason', 'closed_at'] },
+  enqueue: { from: null, to: 'queued', by: ['api', 'worker', 'gateway'], sets: [] },
+  exclude: { from: null, to: 'suppressed', by: ['worker'], sets: ['reason', 'closed_at'] },
 
   // the mark before a submit_sm; it rechecks consent, the deadline and the message's status
-  submit: { from: 'queued', to: 'submitting', sets: ['submitted_at'] },
-  suppressAtMark: { from: 'queued', to: 'suppressed', sets: ['reason', 'closed_at'] },
-  cancelAtMark: { from: 'queued', to: 'cancelled', sets: ['closed_at'] },
+  submit: { from: 'queued', to: 'submitting', by: ['gateway'], sets: ['submitted_at'] },
+  suppressAtMark: { from: 'queued', to: 'suppressed', by: ['gateway'], sets: ['reason', 'closed_at'] },
+  cancelAtMark: { from: 'queued', to: 'cancelled', by: ['gateway'], sets: ['closed_at'] },
 
   // the PDU was not written, or the carrier rejected it for now
-  unmark: { from: 'submitting', to: 'queued', sets: ['submitted_at'] },
-  retryLater: { from: 'submitting', to: 'queued', sets: ['submitted_at', 'chunk_id'] },
+  unmark: { from: 'submitting', to: 'queued', by: ['gateway'], sets: ['submitted_at'] },
+  retryLater: { from: 'submitting', to: 'queued', by: ['gateway'], sets: ['submitted_at', 'chunk_id'] },
 
   // the response, or its absence
-  accept: { from: 'submitting', to: 'sent', sets: [] },
-  acceptLate: { from: 'unknown', to: 'sent', sets: ['carrier_status'] },
-  reject: { from: 'submitting', to: 'bounced', sets: ['reason', 'carrier_status', 'closed_at'] },
-  giveUp: { from: 'submitting', to: 'unknown', sets: ['carrier_status'] },
-  abandon: { from: 'submitting', to: 'unknown', sets: ['carrier_status'] },
+  accept: { from: 'submitting', to: 'sent', by: ['gateway'], sets: [] },
+  acceptLate: { from: 'unknown', to: 'sent', by: ['gateway'], sets: ['carrier_status'] },
+  reject: { from: 'submitting', to: 'bounced', by: ['gateway'], sets: ['reason', 'carrier_status', 'closed_at'] },
+  loseResponse: { from: 'submitting', to: 'unknown', by: ['gateway'], sets: ['carrier_status'] },
+  abandon: { from: 'submitting', to: 'unknown', by: ['gateway'], sets: ['carrier_status'] },
 
   // the receipt; it also settles a row whose response was lost, and one that was queued again because of that
-  deliver: { from: 'sent', to: 'delivered', sets: arrived },
-  bounce: { from: 'sent', to: 'bounced', sets: failed },
-  expire: { from: 'sent', to: 'expired', sets: failed },
-  deliverUnknown: { from: 'unknown', to: 'delivered', sets: arrived },
-  bounceUnknown: { from: 'unknown', to: 'bounced', sets: failed },
-  expireUnknown: { from: 'unknown', to: 'expired', sets: failed },
-  deliverQueued: { from: 'queued', to: 'delivered', sets: arrived },
-  bounceQueued: { from: 'queued', to: 'bounced', sets: failed },
-  expireQueued: { from: 'queued', to: 'expired', sets: failed },
+  deliver: { from: 'sent', to: 'delivered', by: ['gateway'], sets: arrived },
+  bounce: { from: 'sent', to: 'bounced', by: ['gateway'], sets: failed },
+  expire: { from: 'sent', to: 'expired', by: ['gateway'], sets: failed },
+  deliverUnknown: { from: 'unknown', to: 'delivered', by: ['gateway'], sets: arrived },
+  bounceUnknown: { from: 'unknown', to: 'bounced', by: ['gateway'], sets: failed },
+  expireUnknown: { from: 'unknown', to: 'expired', by: ['gateway'], sets: failed },
+  deliverQueued: { from: 'queued', to: 'delivered', by: ['gateway'], sets: arrived },
+  bounceQueued: { from: 'queued', to: 'bounced', by: ['gateway'], sets: failed },
+  expireQueued: { from: 'queued', to: 'expired', by: ['gateway'], sets: failed },
 
   // decisions about rows that wait
-  optOut: { from: 'queued', to: 'suppressed', sets: ['reason', 'closed_at'] },
-  suppress: { from: 'queued', to: 'suppressed', sets: ['reason', 'closed_at'] },
-  cancel: { from: 'queued', to: 'cancelled', sets: ['closed_at'] },
+  optOut: { from: 'queued', to: 'suppressed', by: ['api', 'gateway', 'worker'], sets: ['reason', 'closed_at'] },
+  suppress: { from: 'queued', to: 'suppressed', by: ['worker'], sets: ['reason', 'closed_at'] },
+  cancel: { from: 'queued', to: 'cancelled', by: ['worker'], sets: ['closed_at'] },
 
   // the receipt deadline
-  close: { from: 'sent', to: 'expired', sets: ['reason', 'closed_at'] },
+  close: { from: 'sent', to: 'expired', by: ['worker'], sets: ['reason', 'closed_at'] },
   requeue: {
     from: 'unknown',
     to: 'queued',
-
-    sets: ['again_at', 'submitted_at', 'carrier_status'],
+    by: ['worker'],
+    sets: ['requeued_at', 'submitted_at', 'carrier_status'],
   },
 } as const satisfies Record<string, Transition>
 
 export type TransitionName = keyof typeof transitions
 
 /** The state, as an SQL literal, that a row of this transition comes from; throws for one that inserts rows. */
-export function from(name: TransitionName): string {
+export function from(name: TransitionName): Sql {
   const state = transitions[name].from
   if (state === null) throw new Error(`${name} has no state to come from`)
-  return `'${state}'`
+  return raw(`'${state}'`)
 }
 
 /** The state, as an SQL literal, that a row of this transition gets. */
-export function to(name: TransitionName): string {
-  return `'${transitions[name].to}'`
+export function to(name: TransitionName): Sql {
+  return raw(`'${transitions[name].to}'`)
 }

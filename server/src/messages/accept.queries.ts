@@ -36,7 +36,7 @@ export async function insertDraft(tx: Db, message: NewBroadcast, sendAt: Date | 
     with added as (
       insert into messages (${columnsOf(row)}) values (${valuesOf(row)}) returning id
     )
-    ${raw(insertCounters('added'))}
+    ${insertCounters('added')}
     returning message_id as id`,
   )
   return id
@@ -50,7 +50,7 @@ export async function insertBroadcast(tx: Db, message: NewBroadcast, loggedOn: s
     sql`
     with added as (
       insert into messages (${columnsOf(row)}) values (${valuesOf(row)}) returning id
-    ), counters as (${raw(insertBroadcastCounters('added'))}
+    ), counters as (${insertBroadcastCounters('added')}
     )
     ${raw(insertExpansions('added'))}
     returning message_id as id`,

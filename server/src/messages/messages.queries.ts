@@ -92,7 +92,7 @@ export function listMessages(db: Db, collection: Collection, given: MessageFilte
     sql`
     select ${raw(messageColumns)}
       from messages m
-      cross join ${raw(totalsOf('m.id'))} c
+      cross join ${totalsOf('m.id')} c
      where ${filterOf(collection, given)}
      order by m.id desc offset ${page.offset} limit ${page.perPage}`,
   )

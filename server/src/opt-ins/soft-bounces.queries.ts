@@ -1,10 +1,10 @@
 import type { Db } from '../db/db.ts'
-import { param, raw, sql } from '../db/sql.ts'
+import { param, sql } from '../db/sql.ts'
 import { countMore } from '../log/counters.sql.ts'
 import { recordCleaned } from '../subscribers/clean.sql.ts'
 
 /** The soft bounces in a row of a number on a list: as counted in soft_bounces, and as found in the message log. */
-export type SoftBounceCount = { listId: number; phone: number; inARow: number; logged: number }
+export type SoftBounceCount = { listId: number; phone: number; consecutiveCount: number; logged: number }
 
 /**
  * Locks numbers whose count has reached the limit until the transaction ends, and returns how many texts of the list have
@@ -15,8 +15,8 @@ export function claimSoftBouncers(tx: Db, limit: number) {
     'claim_soft_bouncers',
     /* sql */ `
     with many as materialized (
-      select list_id, phone, in_a_row from soft_bounces
-       where in_a_row >= 7 order by list_id, phone limit $1 for update skip locked
+      select list_id, phone, consecutive_count from soft_bounces
+       where consecutive_count >= 7 order by list_id, phone limit $1 for update skip locked
     ), ended as materialized (
       select b.list_id, b.phone, l.state, l.closed_at, m.list_id = b.list_id as of_list
         from many b
@@ -26,7 +26,7 @@ export function claimSoftBouncers(tx: Db, limit: number) {
                               and (state = 'delivered' or (reason = 'soft' and state in ('bounced', 'expired')))) l
         join messages m on m.id = l.message_id and m.account_id = lists.account_id
     )
-    select b.list_id as "listId", b.phone, b.in_a_row as "inARow",
+    select b.list_id as "listId", b.phone, b.consecutive_count as "consecutiveCount",
            (select count(*) from ended e
              where e.list_id = b.list_id and e.phone = b.phone and e.of_list and e.state <> 'delivered'
                and not exists (select from ended d where d.list_id = b.list_id and d.phone = b.phone
@@ -51,7 +51,7 @@ export async function cleanSoftBouncers(tx: Db, counts: SoftBounceCount[], at: D
         from gone g join lists on lists.id = g.list_id
        where s.list_id = g.list_id and s.phone = g.phone and s.state = 'subscribed'
       returning lists.account_id, g.message_id, g.log_id, s.list_id, s.phone
-    ), ${recordCleaned(time)}, counted as (${raw(countMore('clean_count', 'cleaned'))}
+    ), ${recordCleaned(time)}, counted as (${countMore('clean_count', 'cleaned')}
     )
     select count(*) as n from cleaned`,
   )
@@ -63,7 +63,7 @@ export async function correctSoftBounces(tx: Db, counts: SoftBounceCount[]): Pro
   await tx.exec(
     'correct_soft_bounces',
     /* sql */ `
-    update soft_bounces s set in_a_row = b.logged
+    update soft_bounces s set consecutive_count = b.logged
       from unnest($1::bigint[], $2::bigint[], $3::int[]) as b(list_id, phone, logged)
      where s.list_id = b.list_id and s.phone = b.phone`,
     [counts.map((each) => each.listId), counts.map((each) => each.phone), counts.map((each) => each.logged)],

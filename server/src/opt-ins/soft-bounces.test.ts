@@ -53,7 +53,7 @@ async function send(end: End, to: List = list): Promise<number> {
     }))
     await markSent(db, chunk.loggedOn, connectionId, accepted)
     const reason = end === 'expired' ? ('soft' as const) : null
-    const status = { verdict: end, reason, carrierStatus: end, shortCode: chunk.shortCode }
+    const status = { state: end, reason, carrierStatus: end, shortCode: chunk.shortCode }
     const receipts = named.map(({ row, smscId }) => ({ ...status, smscId, phone: row.phone }))
     await applyReceipts(db, chunk.loggedOn, connectionId, receipts, new Date())
   }
@@ -78,8 +78,11 @@ const stateOf = async (listId = list.id) =>
   ).state
 
 const countOf = async () =>
-  (await db.maybeOne<{ n: number }>('count_of', 'select in_a_row as n from soft_bounces where list_id = $1', [list.id]))
-    ?.n
+  (
+    await db.maybeOne<{ n: number }>('count_of', 'select consecutive_count as n from soft_bounces where list_id = $1', [
+      list.id,
+    ])
+  )?.n
 
 test('seven soft bounces in a row clean a number, in the ledger, the counts and the last message', async () => {
   const last = await sendAll(...times(3, 'soft'), ...times(2, 'expired'), ...times(2, 'soft'))

@@ -8,7 +8,7 @@ export type Orphan = {
   smscId: string
   phone: number | null
   shortCode: string
-  verdict: FinalState
+  state: FinalState
   reason: string | null
   carrierStatus: string
   reference: number | null
@@ -21,7 +21,7 @@ export function listOrphans(db: Db, connectionId: number, page: PageBounds) {
   return db.many<Orphan>(
     'list_orphans',
     /* sql */ `
-    select id, smsc_id as "smscId", phone, short_code as "shortCode", verdict, reason, carrier_status as "carrierStatus",
+    select id, smsc_id as "smscId", phone, short_code as "shortCode", state, reason, carrier_status as "carrierStatus",
            reference, submit_date as "submitDate", received_at as "receivedAt"
       from receipts
      where connection_id = $1 and outcome = 'orphan'

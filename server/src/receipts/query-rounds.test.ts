@@ -1,7 +1,7 @@
 import { beforeEach, expect, test } from 'vitest'
 import { useDatabase } from '../../test/database.ts'
 import { make } from '../../test/make.ts'
-import { claimQueryRound, leaveQueryRound } from './questions.queries.ts'
+import { claimQueryRound, releaseQueryRound } from './status-queries.queries.ts'
 
 // Whose turn it is to query a day's texts: one gateway at a time, and each round from where the last one stopped.
 
@@ -39,13 +39,13 @@ test('a round goes on after its last row, and begins again when it is due', asyn
   const day = days.slice(0, 1)
   const round = await claim(now, day)
   if (!round) throw new Error('no round was leased')
-  await leaveQueryRound(ctx.db, round, 700, null)
+  await releaseQueryRound(ctx.db, round, 700, null)
   const next = await claim(now, day)
   expect(next).toEqual({ ...round, cursor: 700 })
   // the round of before is not this one any more
-  await leaveQueryRound(ctx.db, round, 900, null)
+  await releaseQueryRound(ctx.db, round, 900, null)
   expect(await claim(now, day)).toBeUndefined()
-  await leaveQueryRound(ctx.db, { ...round, cursor: 700 }, 0, later)
+  await releaseQueryRound(ctx.db, { ...round, cursor: 700 }, 0, later)
   expect(await claim(now, day)).toBeUndefined()
   expect(await claim(later, day)).toEqual({ ...round, cursor: 0 })
 })

@@ -22,7 +22,7 @@ afterEach(() => database.close())
 
 function add(book: ReceiptBook, smscId: string, phone: number | null = null): void {
   const words = { reason: null, carrierStatus: 'DELIVRD', submitDate: null, excerpt: null, reference: null }
-  const receipt = { smscId, verdict: 'delivered' as const, connectionId, phone, shortCode: '77777', ...words }
+  const receipt = { smscId, state: 'delivered' as const, connectionId, phone, shortCode: '77777', ...words }
   book.add({ ...receipt, receivedAt: new Date() }, () => {})
 }
 
@@ -44,7 +44,7 @@ test('a receipt is not lost on a text that is just leaving unknown for sent', as
     smscId,
     phone,
     shortCode: chunk.shortCode,
-    verdict: 'delivered' as const,
+    state: 'delivered' as const,
     reason: null,
     carrierStatus: 'DELIVRD',
   })

@@ -12,7 +12,7 @@ beforeEach(async () => {
 })
 
 const keep = async (given: Partial<WaitingReceipt>, outcome = 'orphan') => {
-  const words = { verdict: 'delivered' as const, reason: null, carrierStatus: 'DELIVRD 000' }
+  const words = { state: 'delivered' as const, reason: null, carrierStatus: 'DELIVRD 000' }
   const ends = {
     connectionId,
     phone: 2_065_560_001,
@@ -34,7 +34,7 @@ const list = (query = '') => api.owner.get(`/connections/${connectionId}/orphan_
 
 test('receipts that nothing explained are listed, the newest first, page by page', async () => {
   await keep({ reference: 77, submitDate: '2603010959' })
-  await keep({ smscId: '', phone: null, verdict: 'bounced', reason: 'blocked', carrierStatus: 'REJECTD' })
+  await keep({ smscId: '', phone: null, state: 'bounced', reason: 'blocked', carrierStatus: 'REJECTD' })
   await keep({ smscId: 'a3' }, 'waiting')
   await keep({ smscId: 'a4' }, 'settled')
   await keep({ connectionId: (await make.connection(api.db)).id })

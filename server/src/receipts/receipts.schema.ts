@@ -34,7 +34,7 @@ export function presentOrphan(orphan: Orphan, timeZone: string): Static<typeof O
     message_id: orphan.smscId,
     phone_number: orphan.phone === null ? null : String(orphan.phone),
     shortcode: orphan.shortCode,
-    meaning: orphan.verdict === 'delivered' ? 'delivered' : (orphan.reason ?? 'soft'),
+    meaning: orphan.state === 'delivered' ? 'delivered' : (orphan.reason ?? 'soft'),
     carrier_status: orphan.carrierStatus,
     user_message_reference: orphan.reference,
     submit_date: orphan.submitDate,

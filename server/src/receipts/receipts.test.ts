@@ -46,7 +46,7 @@ const delivered = (smscId: string, phone: number | null = null) => ({
   smscId,
   phone,
   shortCode: chunk.shortCode,
-  verdict: 'delivered' as const,
+  state: 'delivered' as const,
   reason: null,
   carrierStatus: 'DELIVRD 000',
 })
@@ -54,7 +54,7 @@ const bounced = (smscId: string, reason: BounceReason, phone: number | null = nu
   smscId,
   phone,
   shortCode: chunk.shortCode,
-  verdict: 'bounced' as const,
+  state: 'bounced' as const,
   reason,
   carrierStatus: 'UNDELIV 001',
 })
@@ -121,14 +121,16 @@ describe('a text of one part', () => {
 
   test('a receipt before its response waits, and applies when the id is known', async () => {
     await insertWaitingReceipts(ctx.db, [waiting({ smscId: 'a1' })])
-    await ctx.db.exec('due', `update receipts set try_at = now() - interval '1 second'`)
+    await ctx.db.exec('due', `update receipts set retry_at = now() - interval '1 second'`)
     await settleWaitingReceipts(rt())
-    expect(await ctx.db.one('select_outcome_tries_from_receipts', 'select outcome, tries from receipts')).toEqual({
-      outcome: 'waiting',
-      tries: 1,
-    })
+    expect(await ctx.db.one('select_outcome_attempts_from_receipts', 'select outcome, attempts from receipts')).toEqual(
+      {
+        outcome: 'waiting',
+        attempts: 1,
+      },
+    )
     await accept(0, 'a1')
-    await ctx.db.exec('due', `update receipts set try_at = now() - interval '1 second'`)
+    await ctx.db.exec('due', `update receipts set retry_at = now() - interval '1 second'`)
     await settleWaitingReceipts(rt())
     expect(await ctx.db.one('select_outcome_from_receipts', 'select outcome from receipts')).toEqual({
       outcome: 'applied',
@@ -139,7 +141,7 @@ describe('a text of one part', () => {
   test('a receipt that nothing explains is an orphan after a day', async () => {
     const old = new Date(Date.now() - 25 * 3_600_000)
     await insertWaitingReceipts(ctx.db, [waiting({ smscId: 'a1', receivedAt: old })])
-    await ctx.db.exec('due', `update receipts set try_at = now() - interval '1 second'`)
+    await ctx.db.exec('due', `update receipts set retry_at = now() - interval '1 second'`)
     await settleWaitingReceipts(rt())
     expect(await ctx.db.one('select_outcome_from_receipts', 'select outcome from receipts')).toEqual({
       outcome: 'orphan',
@@ -155,7 +157,7 @@ describe('a text of one part', () => {
     const ofWords = { phone, excerpt: content.slice(0, 20), submitDate }
     await insertWaitingReceipts(ctx.db, [waiting({ smscId: 'a2', ...of1 }), waiting({ smscId: 'a3', ...ofWords })])
     const settle = async () => {
-      await ctx.db.exec('due', `update receipts set try_at = now() - interval '1 second'`)
+      await ctx.db.exec('due', `update receipts set retry_at = now() - interval '1 second'`)
       await settleWaitingReceipts(rt())
     }
     await settle()
@@ -173,7 +175,7 @@ describe('a text of one part', () => {
     await markUnknown(ctx.db, chunk.loggedOn, [idOf(0)])
     const reference = referenceOf(idOf(0), 0)
     await insertWaitingReceipts(ctx.db, [waiting({ smscId: 'a1', reference }), waiting({ smscId: 'a2', reference })])
-    await ctx.db.exec('due', `update receipts set try_at = now() - interval '1 second'`)
+    await ctx.db.exec('due', `update receipts set retry_at = now() - interval '1 second'`)
     await settleWaitingReceipts(rt())
     const outcomes = await ctx.db.many(
       'select_outcome_from_receipts_order_by_outcome',
@@ -189,11 +191,11 @@ describe('a text of one part', () => {
   ])('a receipt that spells the id %s as %s finds its row, if the handset is the same', async (given, spelt) => {
     await accept(0, given)
     await insertWaitingReceipts(ctx.db, [waiting({ smscId: spelt, phone: rows[1]?.phone ?? null })])
-    await ctx.db.exec('due', `update receipts set try_at = now() - interval '1 second'`)
+    await ctx.db.exec('due', `update receipts set retry_at = now() - interval '1 second'`)
     await settleWaitingReceipts(rt())
     expect(await readCounters(ctx.db, messageId)).toMatchObject({ sent: 1, delivered: 0 })
     await insertWaitingReceipts(ctx.db, [waiting({ smscId: spelt })])
-    await ctx.db.exec('due', `update receipts set try_at = now() - interval '1 second'`)
+    await ctx.db.exec('due', `update receipts set retry_at = now() - interval '1 second'`)
     await settleWaitingReceipts(rt())
     expect(await readCounters(ctx.db, messageId)).toMatchObject({ sent: 0, delivered: 1 })
     await checkBooks(ctx.db, messageId)
@@ -241,7 +243,7 @@ describe('over a connection that tells no ids', () => {
       ctx.db,
       given.map((each) => waiting({ smscId: '', ...each })),
     )
-    await ctx.db.exec('due', `update receipts set try_at = now() - interval '1 second'`)
+    await ctx.db.exec('due', `update receipts set retry_at = now() - interval '1 second'`)
     await settleWaitingReceipts(rt())
   }
   const reference = (n: number, part = 0) => referenceOf(idOf(n), part)
@@ -293,7 +295,7 @@ describe('a text of three parts', () => {
     await accept(0, 'a3', 2, true)
     await apply(delivered('a2'), delivered('a3'))
     expect(await readCounters(ctx.db, messageId)).toMatchObject({ submitting: 2, sent: 1, delivered: 0 })
-    await ctx.db.exec('due', `update receipts set try_at = now() - interval '1 second'`)
+    await ctx.db.exec('due', `update receipts set retry_at = now() - interval '1 second'`)
     await settleWaitingReceipts(rt())
     expect(await readCounters(ctx.db, messageId)).toMatchObject({ submitting: 2, sent: 0, delivered: 1 })
     await checkBooks(ctx.db, messageId)
@@ -351,7 +353,7 @@ describe('a text of three parts in one PDU', () => {
       waiting({ smscId: 'a1', reference: referenceOf(idOf(0), 0) }),
       waiting({ smscId: 'a2', ...ofSecond }),
     ])
-    await ctx.db.exec('due', `update receipts set try_at = now() - interval '1 second'`)
+    await ctx.db.exec('due', `update receipts set retry_at = now() - interval '1 second'`)
     await settleWaitingReceipts(rt())
     expect(await readCounters(ctx.db, messageId)).toMatchObject({ unknown: 0, delivered: 2 })
     await checkBooks(ctx.db, messageId)
@@ -388,7 +390,7 @@ describe('over two connections', () => {
       waiting({ smscId: 'a1', connectionId: otherId }),
       waiting({ smscId: 'a1', connectionId: otherId, phone: textOf(1).phone }),
     ])
-    await ctx.db.exec('due', `update receipts set try_at = now() - interval '1 second'`)
+    await ctx.db.exec('due', `update receipts set retry_at = now() - interval '1 second'`)
     await settleWaitingReceipts(rt())
     expect(await readCounters(ctx.db, messageId)).toMatchObject({ sent: 0, delivered: 1 })
     expect(await ctx.db.many('o', 'select outcome from receipts order by id')).toEqual([
@@ -401,8 +403,8 @@ describe('over two connections', () => {
 test('a receipt that has waited long is tried once an hour', async () => {
   await prepare(content)
   await insertWaitingReceipts(ctx.db, [waiting({ smscId: 'a1' })])
-  await ctx.db.exec('long', `update receipts set tries = 30, try_at = now() - interval '1 second'`)
+  await ctx.db.exec('long', `update receipts set attempts = 30, retry_at = now() - interval '1 second'`)
   await settleWaitingReceipts(rt())
-  const next = `select extract(epoch from try_at - clock_timestamp())::int between 3590 and 3600 as is from receipts`
+  const next = `select extract(epoch from retry_at - clock_timestamp())::int between 3590 and 3600 as is from receipts`
   expect(await ctx.db.one('next', next)).toEqual({ is: true })
 })

@@ -31,7 +31,7 @@ export class ReceiptBook {
       },
       onFailure: (error) => rt.log.warn({ err: error }, 'receipts not recorded, retrying'),
       isPermanent: isBadValue,
-      giveUp(entry, error) {
+      onDropped(entry, error) {
         rt.log.error({ err: error, connection: entry.connectionId }, 'receipt lost, it cannot be stored')
         entry.durable()
       },

@@ -17,13 +17,13 @@ export async function insertWaitingReceipts(db: Db, receipts: WaitingReceipt[]):
   await db.exec(
     'insert_waiting_receipts',
     sql`
-    insert into receipts (connection_id, smsc_id, phone, short_code, reference, verdict, reason, carrier_status,
-                          submit_date, excerpt, received_at, try_at)
+    insert into receipts (connection_id, smsc_id, phone, short_code, reference, state, reason, carrier_status,
+                          submit_date, excerpt, received_at, retry_at)
     select r.*, clock_timestamp() + interval '100 milliseconds'
       from unnest(${receipts.map((receipt) => receipt.connectionId)}::smallint[],
                   ${receipts.map((receipt) => receipt.smscId)}::text[], ${receipts.map((receipt) => receipt.phone)}::bigint[],
                   ${receipts.map((receipt) => receipt.shortCode)}::text[],
-                  ${receipts.map((receipt) => receipt.reference)}::int[], ${receipts.map((receipt) => receipt.verdict)}::text[],
+                  ${receipts.map((receipt) => receipt.reference)}::int[], ${receipts.map((receipt) => receipt.state)}::text[],
                   ${receipts.map((receipt) => receipt.reason)}::text[],
                   ${receipts.map((receipt) => receipt.carrierStatus)}::text[],
                   ${receipts.map((receipt) => receipt.submitDate)}::text[],
@@ -43,14 +43,14 @@ export async function claimWaitingReceipts(db: Db, limit: number): Promise<Store
     'claim_waiting_receipts',
     /* sql */ `
     update receipts
-       set tries = tries + 1,
-           try_at = clock_timestamp() + least(3600, 0.2 * 2 ^ least(tries, 20)) * interval '1 second'
+       set attempts = attempts + 1,
+           retry_at = clock_timestamp() + least(3600, 0.2 * 2 ^ least(attempts, 20)) * interval '1 second'
      where id = any(array(select id from receipts
-                           where outcome = 'waiting' and try_at <= clock_timestamp()
-                           order by try_at limit $1
+                           where outcome = 'waiting' and retry_at <= clock_timestamp()
+                           order by retry_at limit $1
                              for update skip locked))
     returning id, connection_id as "connectionId", smsc_id as "smscId", phone, short_code as "shortCode", reference,
-              verdict, reason, carrier_status as "carrierStatus", submit_date as "submitDate", excerpt,
+              state, reason, carrier_status as "carrierStatus", submit_date as "submitDate", excerpt,
               received_at as "receivedAt"`,
     [limit],
   )
@@ -115,7 +115,7 @@ export function listUnknownRows(tx: Db, receipt: StoredReceipt, days: string[]) 
       join connections c on c.id = $5
      where l.phone = $1 and l.logged_on = any($2::date[]) and s.code = $4
        and (l.state in ('unknown', 'submitting') or l.state = 'sent' and l.carrier_status = 'no id'
-            or l.state = 'queued' and l.again_at is not null)
+            or l.state = 'queued' and l.requeued_at is not null)
      order by l.id`,
     [receipt.phone, days, receipt.reference, receipt.shortCode, receipt.connectionId],
   )

@@ -51,7 +51,7 @@ const keep = (...given: Partial<WaitingReceipt>[]) =>
       smscId: `a${n}`,
       phone: textOf(n).phone,
       shortCode: chunk.shortCode,
-      verdict: 'delivered' as const,
+      state: 'delivered' as const,
       reason: null,
       carrierStatus: 'DELIVRD 000',
       connectionId,
@@ -64,7 +64,7 @@ const keep = (...given: Partial<WaitingReceipt>[]) =>
   )
 
 async function settle(db: Db = ctx.db) {
-  await ctx.db.exec('due', `update receipts set try_at = now() - interval '1 second'`)
+  await ctx.db.exec('due', `update receipts set retry_at = now() - interval '1 second'`)
   return settleWaitingReceipts(makeRuntime({ db }))
 }
 
@@ -136,10 +136,10 @@ describe('receipts that cannot be applied', () => {
   const poison = (n: number) =>
     ctx.db.exec(
       'poison',
-      'insert into soft_bounces (list_id, phone, in_a_row, message_id, log_id) values ($1, $2, 2147483647, $3, $4)',
+      'insert into soft_bounces (list_id, phone, consecutive_count, message_id, log_id) values ($1, $2, 2147483647, $3, $4)',
       [listId, textOf(n).phone, messageId, textOf(n).logId],
     )
-  const soft = { verdict: 'bounced' as const, reason: 'soft' as const, carrierStatus: 'UNDELIV 001' }
+  const soft = { state: 'bounced' as const, reason: 'soft' as const, carrierStatus: 'UNDELIV 001' }
 
   test('hold up no others, be they opt-outs or not', async () => {
     for (const n of [0, 1, 2, 3]) await accept(n, `a${n}`)
@@ -153,7 +153,7 @@ describe('receipts that cannot be applied', () => {
     expect(gone).toEqual([{ phone: textOf(3).phone }])
     await checkBooks(ctx.db, messageId)
     // its next try comes later than that of new receipts
-    const delayed = `select from receipts where outcome = 'waiting' and try_at >= $1::timestamptz + interval '200 milliseconds'`
+    const delayed = `select from receipts where outcome = 'waiting' and retry_at >= $1::timestamptz + interval '200 milliseconds'`
     expect(await ctx.db.exec('delayed', delayed, [before])).toBe(1)
     await ctx.db.exec('heal', 'delete from soft_bounces')
     await settle()

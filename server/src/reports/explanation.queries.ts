@@ -43,7 +43,7 @@ export type ExplainedRow = {
   submittedAt: Date | null
   closedAt: Date | null
   /** When it was queued once more, because nothing was heard of it. */
-  againAt: Date | null
+  requeuedAt: Date | null
   /** Its chunk, where that is not the one of its neighbours. */
   chunkId: number | null
 }
@@ -55,7 +55,7 @@ export function findExplainedRow(db: Db, day: string, messageId: number, phone: 
     /* sql */ `
     select id, state, reason, carrier_status as "carrierStatus", content, part_count as "partCount",
            parts_delivered as "partsDelivered", submitted_at as "submittedAt", closed_at as "closedAt",
-           again_at as "againAt", chunk_id as "chunkId"
+           requeued_at as "requeuedAt", chunk_id as "chunkId"
       from ${logTable(day)} where phone = $2 and message_id = $1
      order by id limit 1`,
     [messageId, phone],
@@ -75,7 +75,7 @@ export function listExplainedSubmits(db: Db, day: string, logId: number) {
   return db.many<ExplainedSubmit>(
     `list_explained_submits_${day}`,
     /* sql */ `
-    select s.part, c.name as connection, s.smsc_id as "smscId", s.written_at as "writtenAt", s.answer_ms as "responseMs"
+    select s.part, c.name as connection, s.smsc_id as "smscId", s.written_at as "writtenAt", s.response_ms as "responseMs"
       from ${submitsTable(day)} s join connections c on c.id = s.connection_id
      where s.log_id = $1
      order by s.written_at nulls last, s.part limit 100`,
@@ -96,7 +96,7 @@ export function listExplainedAttempts(db: Db, logId: number) {
   return db.many<ExplainedAttempt>(
     'list_explained_attempts',
     /* sql */ `
-    select a.part, c.name as connection, a.written_at as "writtenAt", a.answer_ms as "responseMs", a.outcome
+    select a.part, c.name as connection, a.written_at as "writtenAt", a.response_ms as "responseMs", a.outcome
       from submit_attempts a join connections c on c.id = a.connection_id
      where a.log_id = $1
      order by a.written_at nulls last, a.part limit 100`,

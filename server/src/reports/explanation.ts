@@ -238,7 +238,8 @@ function trailOf({ message, row, consent, submits, attempts, chunk }: Found): St
     trail.push({ at: attempt.writtenAt, event: 'tried', detail: `Part ${part + 1} was rejected: ${outcome}`, ...step })
   }
   for (const submit of submits) trail.push(submitStep(submit, row.partCount))
-  if (row.againAt) trail.push({ at: row.againAt, event: 'again', detail: 'No response and no receipt; requeued once' })
+  if (row.requeuedAt)
+    trail.push({ at: row.requeuedAt, event: 'again', detail: 'No response and no receipt; requeued once' })
   if (row.state === 'unknown') {
     trail.push({
       at: row.submittedAt,

@@ -30,11 +30,11 @@ export const cleanDeadNumbers = (at: Sql) => sql`
      cross join lateral (select id, account_id, list_id from messages where id = b.message_id offset 0) m
      where b.state in ('bounced', 'expired') and b.reason in ('hard', 'soft') and m.list_id is not null
   ), soft as (
-    insert into soft_bounces as s (list_id, phone, in_a_row, message_id, log_id)
+    insert into soft_bounces as s (list_id, phone, consecutive_count, message_id, log_id)
     select list_id, phone, count(*), max(message_id), max(log_id)
       from lasting where reason = 'soft' group by list_id, phone order by list_id, phone
         on conflict (list_id, phone) do update
-       set in_a_row = s.in_a_row + excluded.in_a_row, message_id = excluded.message_id, log_id = excluded.log_id
+       set consecutive_count = s.consecutive_count + excluded.consecutive_count, message_id = excluded.message_id, log_id = excluded.log_id
   ), dead as materialized (
     select distinct on (list_id, phone) account_id, list_id, message_id, phone, log_id
       from lasting where reason = 'hard'

@@ -1,7 +1,8 @@
 import type pg from 'pg'
+import type { State } from '../../src/log/transitions.ts'
 import { type RawRecord, readRawFile } from '../../src/simulator/raw-file.ts'
 import type { Installation } from './installation.ts'
-import { checkCounts, masked, phoneOf, type State } from './reconcile.ts'
+import { checkCounts, masked, phoneOf } from './reconcile.ts'
 import type { Broadcast, Traffic } from './traffic.ts'
 
 // Compares every message's log with the texts that the carrier accepted, phone by phone.

@@ -1,24 +1,11 @@
 import { closeSync, existsSync, openSync, readSync } from 'node:fs'
 import type pg from 'pg'
+import { type State, states } from '../../src/log/transitions.ts'
 import { type RawRecord, readRawFile } from '../../src/simulator/raw-file.ts'
 import { fromSmppAddress } from '../../src/sms/phone-number.ts'
 import type { Installation } from './installation.ts'
 
 // Compares the message log with the texts that the carrier accepted (the simulator's raw file).
-
-const states = [
-  'queued',
-  'submitting',
-  'sent',
-  'unknown',
-  'delivered',
-  'bounced',
-  'expired',
-  'suppressed',
-  'cancelled',
-] as const
-
-export type State = (typeof states)[number]
 
 type Counters = Record<State | 'audience', number>
 

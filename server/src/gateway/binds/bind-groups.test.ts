@@ -2,7 +2,7 @@ import { Writable } from 'node:stream'
 import { pino } from 'pino'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { make } from '../../../test/make.ts'
-import { type Answer, startCarrier } from '../../../test/odd-carrier.ts'
+import { type Responder, startCarrier } from '../../../test/odd-carrier.ts'
 import { checkBooks, startSending } from '../../../test/sending.ts'
 import { waitFor } from '../../../test/wait-for.ts'
 import { claimSlots, renewSlots } from '../../connections/bind-slots.queries.ts'
@@ -24,7 +24,7 @@ afterEach(async () => {
   await sending.stop()
 })
 
-const accept: Answer = (_, ordinal) => ({ message_id: `id${ordinal}` })
+const accept: Responder = (_, ordinal) => ({ message_id: `id${ordinal}` })
 const phones = (count: number) => Array.from({ length: count }, (_, n) => 2_065_560_001 + n)
 
 async function gateway() {
@@ -40,8 +40,8 @@ async function gateway() {
 }
 
 /** A carrier, and the connection to it. */
-async function carrier(answer: Answer = accept) {
-  const started = await startCarrier(answer)
+async function carrier(respond: Responder = accept) {
+  const started = await startCarrier(respond)
   cleanUp.push(() => started.server.close())
   const { id } = await make.connection(sending.db, { port: started.port })
   return { ...started, id }

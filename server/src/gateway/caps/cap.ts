@@ -23,16 +23,16 @@ export class Cap {
   #reserved = 0
   // when the next write is due if writes are spread evenly
   #due = Number.NEGATIVE_INFINITY
-  #wantedAt = Number.NEGATIVE_INFINITY
+  #shortAt = Number.NEGATIVE_INFINITY
   // pairs of ascending times: writes between the two reached the carrier only at the second
   #bunches: Array<{ from: number; until: number }> = []
   // how long texts were marked before they could be written; slower marks count more
   #markingMs = 20
-  readonly #onWanted: () => void
+  readonly #onShortage: () => void
 
-  /** `onWanted` is called when there are too few tokens again after a pause. */
-  constructor(onWanted: () => void = () => {}) {
-    this.#onWanted = onWanted
+  /** `onShortage` is called when there are too few tokens again after a pause. */
+  constructor(onShortage: () => void = () => {}) {
+    this.#onShortage = onShortage
   }
 
   /** Writes allowed in any second from now on, until the lease of the share ends. */
@@ -76,15 +76,15 @@ export class Cap {
   }
 
   /** There are too few tokens for the texts that could be marked. */
-  want(now: number): void {
-    const wasWanted = this.isWanted(now)
-    this.#wantedAt = now
-    if (!wasWanted) this.#onWanted()
+  reportShortage(now: number): void {
+    const wasShort = this.hadShortage(now)
+    this.#shortAt = now
+    if (!wasShort) this.#onShortage()
   }
 
   /** Whether there were too few lately. */
-  isWanted(now: number): boolean {
-    return now - this.#wantedAt < capIdleMs
+  hadShortage(now: number): boolean {
+    return now - this.#shortAt < capIdleMs
   }
 
   /** Tokens that can ever be reserved at once. */

@@ -9,7 +9,7 @@ export class Caps {
   readonly #caps = new Map<string, Cap>()
   #sets = new Map<string, CapSet>()
   /** Called when there are too few tokens of a cap again after a pause. */
-  onWanted: () => void = () => {}
+  onShortage: () => void = () => {}
 
   /**
    * Sets which caps exist. A new one allows no write before it is granted a share; of one that exists no more the reserved
@@ -24,7 +24,7 @@ export class Caps {
       this.#caps.get(key)?.lift()
       this.#caps.delete(key)
     }
-    for (const key of added) this.#caps.set(key, new Cap(() => this.onWanted()))
+    for (const key of added) this.#caps.set(key, new Cap(() => this.onShortage()))
     this.#sets = new Map()
   }
 
@@ -81,8 +81,8 @@ export class CapSet {
   }
 
   /** This many tokens are wanted now: where there are too few, a larger share would help. */
-  want(now: number, tokens: number): void {
-    for (const cap of this.#caps) if (cap.free(now) < tokens) cap.want(now)
+  reportShortage(now: number, tokens: number): void {
+    for (const cap of this.#caps) if (cap.free(now) < tokens) cap.reportShortage(now)
   }
 
   /** Tokens that can be reserved now. */

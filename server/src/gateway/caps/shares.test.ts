@@ -155,7 +155,7 @@ describe('in the database', () => {
       shares.follow(new Map([[cap, 10]]), () => true)
       shares.start()
     }
-    for (const { caps } of gateways) caps.of(cap).want(performance.now(), 11)
+    for (const { caps } of gateways) caps.of(cap).reportShortage(performance.now(), 11)
     await waitFor(async () => {
       const { sum, least } = await leased()
       expect(sum).toBeLessThanOrEqual(10)

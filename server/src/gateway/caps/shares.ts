@@ -70,7 +70,7 @@ export class Shares {
       leaseTiming(options.leaseMs).renewEveryMs,
       (error) => options.log.warn({ err: error }, 'failed to renew shares of caps, retrying'),
     )
-    caps.onWanted = () => this.#repeater.now()
+    caps.onShortage = () => this.#repeater.now()
   }
 
   start(): void {
@@ -137,7 +137,7 @@ export class Shares {
     if (this.#joined.size === 0) return
     const renewals = [...this.#joined].map((key) => {
       const cap = this.#caps.get(key)
-      return { cap: key, kept: cap?.effectiveLimit(asked) ?? 0, wanted: cap?.isWanted(asked) ?? false }
+      return { cap: key, kept: cap?.effectiveLimit(asked) ?? 0, wanted: cap?.hadShortage(asked) ?? false }
     })
     const ours = await this.#options.table.renew(this.#options.leaseMs, renewals)
     for (const cap of [...this.#joined]) {

@@ -126,7 +126,7 @@ export class BatchMarker {
     const ready = leased.ready(among)
     if (ready === 0 || full.has(group) || full.has(caps)) return 0
     if (caps.isClosed) {
-      caps.want(now, 1)
+      caps.reportShortage(now, 1)
       full.add(caps)
       return 0
     }
@@ -149,7 +149,7 @@ export class BatchMarker {
     const affordable = Math.floor(caps.free(now) / slots)
     if (affordable < enough) {
       full.add(caps)
-      caps.want(now, enough * slots)
+      caps.reportShortage(now, enough * slots)
       this.wakeAt(caps.freeAt(now, enough * slots))
       return 0
     }

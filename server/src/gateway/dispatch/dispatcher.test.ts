@@ -2,7 +2,7 @@ import { Writable } from 'node:stream'
 import { pino } from 'pino'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { make } from '../../../test/make.ts'
-import { type Answer, startOddCarrier } from '../../../test/odd-carrier.ts'
+import { type Responder, startOddCarrier } from '../../../test/odd-carrier.ts'
 import { startSending } from '../../../test/sending.ts'
 import { waitFor } from '../../../test/wait-for.ts'
 import { acceptBroadcast, sendSystemText } from '../../messages/messages.ts'
@@ -11,7 +11,7 @@ import { commandStatus } from '../../smpp/pdu/command-status.ts'
 let sending: Awaited<ReturnType<typeof startSending>>
 let carrier: Awaited<ReturnType<typeof startOddCarrier>> | undefined
 
-const silent: Answer = () => undefined
+const silent: Responder = () => undefined
 const phones = (count: number) => Array.from({ length: count }, (_, n) => 2_065_560_001 + n)
 
 beforeEach(async () => {

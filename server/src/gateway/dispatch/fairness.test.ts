@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { make } from '../../../test/make.ts'
-import { type Answer, startCarrier } from '../../../test/odd-carrier.ts'
+import { type Responder, startCarrier } from '../../../test/odd-carrier.ts'
 import { startSending } from '../../../test/sending.ts'
 import { waitFor } from '../../../test/wait-for.ts'
 import { sendSystemText } from '../../messages/messages.ts'
@@ -23,10 +23,10 @@ afterEach(async () => {
 
 const phones = (count: number) => Array.from({ length: count }, (_, n) => 2_065_560_001 + n)
 
-const accept: Answer = (_, ordinal) => ({ message_id: `id${ordinal}` })
+const accept: Responder = (_, ordinal) => ({ message_id: `id${ordinal}` })
 
-async function carrier(answer = accept) {
-  const started = await startCarrier(answer)
+async function carrier(respond = accept) {
+  const started = await startCarrier(respond)
   cleanUp.push(() => started.server.close())
   const { id } = await make.connection(sending.db, { port: started.port })
   return { ...started, id }

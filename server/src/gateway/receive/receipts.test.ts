@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, test } from 'vitest'
-import { type Answer, startOddCarrier } from '../../../test/odd-carrier.ts'
+import { type Responder, startOddCarrier } from '../../../test/odd-carrier.ts'
 import { startSending } from '../../../test/sending.ts'
 import { waitFor } from '../../../test/wait-for.ts'
 import { closeOverdue } from '../../broadcasts/close.ts'
@@ -14,9 +14,9 @@ afterEach(async () => {
 })
 
 const first = 2_065_560_001
-const withId: Answer = (_, ordinal) => ({ message_id: `id${ordinal}` })
+const withId: Responder = (_, ordinal) => ({ message_id: `id${ordinal}` })
 
-async function start(answer: Answer, settings: { errorMap?: object; idForm?: string } = {}, handsets = 1) {
+async function start(respond: Responder, settings: { errorMap?: object; idForm?: string } = {}, handsets = 1) {
   sending = await startSending({ binds: 1, responseDeadlineMs: 500 })
   await sending.db.exec(
     'set_up_connection',
@@ -24,7 +24,7 @@ async function start(answer: Answer, settings: { errorMap?: object; idForm?: str
      values ('default', true, $1, $2, now(), now())`,
     [settings.errorMap ?? {}, settings.idForm ?? 'any'],
   )
-  carrier = await startOddCarrier(sending.rt, answer)
+  carrier = await startOddCarrier(sending.rt, respond)
   for (let n = 0; n < handsets; n++) await sending.subscribe(first + n)
 }
 
@@ -33,7 +33,7 @@ const receipt = (handset: number, text: string) =>
   carrier.receipt(text, { source_addr: `1${first + handset}`, destination_addr: sending.shortCode.code })
 
 const settleNow = () =>
-  sending.db.exec('settle_now', `update receipts set try_at = now() - interval '1 second' where outcome = 'waiting'`)
+  sending.db.exec('settle_now', `update receipts set retry_at = now() - interval '1 second' where outcome = 'waiting'`)
 
 const stateOf = (phone: number) =>
   sending.db.one<{ state: string }>('state_of', 'select state from subscribers where phone = $1', [phone])
@@ -138,7 +138,7 @@ test('a receipt with an unreadable handset is matched where its id is unique', a
 })
 
 describe('a response without an id', () => {
-  const nameless: Answer = () => ({ message_id: '' })
+  const nameless: Responder = () => ({ message_id: '' })
   const soon = () => {
     const date = new Date().toISOString().replace(/\D/g, '').slice(2, 12)
     return `submit date:${date} done date:${date}`

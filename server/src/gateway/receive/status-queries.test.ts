@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { make } from '../../../test/make.ts'
-import { type Answer, startCarrier, startOddCarrier } from '../../../test/odd-carrier.ts'
+import { type Responder, startCarrier, startOddCarrier } from '../../../test/odd-carrier.ts'
 import { startSending } from '../../../test/sending.ts'
 import { waitFor } from '../../../test/wait-for.ts'
 import { commandStatus } from '../../smpp/pdu/command-status.ts'
@@ -36,9 +36,9 @@ describe('a carrier with status queries', () => {
 
   type Told = (question: QuerySm) => ResponseFields | undefined
 
-  async function startAsked(handsets: number, told: Told, answer: Answer = (_, n) => ({ message_id: `00ID${n}` })) {
+  async function startAsked(handsets: number, told: Told, respond: Responder = (_, n) => ({ message_id: `00ID${n}` })) {
     statusQueries = []
-    carrier = await startOddCarrier(sending.rt, answer)
+    carrier = await startOddCarrier(sending.rt, respond)
     const bind = await carrier.anyBind()
     bind.on('request', (pdu: RequestPdu) => {
       if (pdu.command !== 'query_sm') return

@@ -1,14 +1,14 @@
 import type { Connection } from '../../connections/connection.ts'
 import { statusMapOf } from '../../connections/status-map.ts'
 import { listLogDays } from '../../log/receipts.queries.ts'
+import type { ReceiptBook } from '../../receipts/receipts.ts'
 import {
   claimQueryRound,
-  leaveQueryRound,
   listUnheard,
   type QueryRound,
+  releaseQueryRound,
   type Unheard,
-} from '../../receipts/questions.queries.ts'
-import type { ReceiptBook } from '../../receipts/receipts.ts'
+} from '../../receipts/status-queries.queries.ts'
 import type { Runtime } from '../../runtime.ts'
 import { querySm, type ResponsePdu } from '../../smpp/pdu/pdu.ts'
 import { statOfState } from '../../smpp/pdu/receipt-text.ts'
@@ -78,11 +78,11 @@ export class StatusQueries {
     const afterMs = queryAfterS * 1_000
     const { unheard, last } = await listUnheard(db, round, new Date(now.getTime() - afterMs), maxQueriesPerTurn)
     const asked = await this.#queryAll(group, unheard, hurried)
-    if (asked < unheard.length) return leaveQueryRound(db, round, before(round, unheard[asked]), null)
+    if (asked < unheard.length) return releaseQueryRound(db, round, before(round, unheard[asked]), null)
     // texts that were skipped are queried again in the next round
     this.#silent.delete(id)
-    if (last !== null) await leaveQueryRound(db, round, last, null)
-    else await leaveQueryRound(db, round, 0, new Date(now.getTime() + afterMs))
+    if (last !== null) await releaseQueryRound(db, round, last, null)
+    else await releaseQueryRound(db, round, 0, new Date(now.getTime() + afterMs))
   }
 
   /** Queries one text after the other and returns how many: it stops where there is no window slot, or no response. */

@@ -22,7 +22,7 @@ export class Attempts {
       write: (batch) => insertAttempts(db, batch),
       onFailure: (error) => log.debug({ err: error }, 'failed to record attempts, retrying'),
       isPermanent: isBadValue,
-      giveUp: (attempt, error) => log.warn({ err: error, row: attempt.logId }, 'attempt cannot be recorded'),
+      onDropped: (attempt, error) => log.warn({ err: error, row: attempt.logId }, 'attempt cannot be recorded'),
     })
   }
 

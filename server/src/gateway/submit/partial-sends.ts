@@ -60,7 +60,7 @@ export class PartialSends {
     if (slots < pending.length) full.add(group)
     if (tokens < pending.length) {
       full.add(text.caps)
-      text.caps.want(now, pending.length)
+      text.caps.reportShortage(now, pending.length)
       onTokens(text.caps.freeAt(now, 1))
     }
     const room = Math.min(slots, tokens, pending.length)

@@ -43,7 +43,7 @@ export class Recorder {
         },
         onFailure: (error) => log.warn({ err: error }, 'failed to record outcomes of texts, retrying'),
         isPermanent: isBadValue,
-        giveUp(entry, error) {
+        onDropped(entry, error) {
           log.error({ err: error, row: entry.logId }, 'outcome of a text cannot be recorded; it ends as unknown')
           entry.recorded()
         },

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import { type Answer, startOddCarrier } from '../../../test/odd-carrier.ts'
+import { type Responder, startOddCarrier } from '../../../test/odd-carrier.ts'
 import { startSending } from '../../../test/sending.ts'
 import { waitFor } from '../../../test/wait-for.ts'
 import { claimChunks } from '../../log/claims.queries.ts'
@@ -28,9 +28,9 @@ const phones = (count: number) => Array.from({ length: count }, (_, n) => 2_065_
 const trouble = { command_status: commandStatus.ESME_RSYSERR }
 
 /** A gateway whose clock the test moves, at a carrier that answers so. */
-async function start(answer: Answer) {
+async function start(respond: Responder) {
   const clock = { now: () => new Date(Date.now() + aheadMs) }
-  carrier = await startOddCarrier({ ...sending.rt, clock }, answer)
+  carrier = await startOddCarrier({ ...sending.rt, clock }, respond)
   return carrier
 }
 

@@ -144,7 +144,7 @@ test('a wall clock that is set while a text is in flight does not change its tim
   await waitFor(() => mine.open === 0)
   vi.restoreAllMocks()
   expect(await readCounters(database.db, messageId)).toMatchObject({ sent: 1, submitting: 0 })
-  const { ms } = await database.db.one<{ ms: number }>('ms', 'select answer_ms as ms from submits')
+  const { ms } = await database.db.one<{ ms: number }>('ms', 'select response_ms as ms from submits')
   expect(ms).toBeLessThan(10_000)
 })
 

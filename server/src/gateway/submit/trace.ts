@@ -41,7 +41,7 @@ export class Trace {
       connectionId: connection.id,
       writtenAt: isUnsent ? null : new Date(at),
       responseMs,
-      outcome: said ?? (isUnsent ? 'not written' : 'no answer'),
+      outcome: said ?? (isUnsent ? 'not written' : 'no response'),
     })
     return responseMs
   }

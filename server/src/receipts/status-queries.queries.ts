@@ -1,7 +1,7 @@
 import type { Db } from '../db/db.ts'
 import { logTable, submitsTable } from '../log/log-days.ts'
 
-/** A day of a connection whose texts without a receipt are asked for, and how far that has come. */
+/** A day of a connection whose texts without a receipt are queried, and the last row that was queried. */
 export type QueryRound = { connectionId: number; loggedOn: string; cursor: number }
 
 /** Leases a round of the connection that is due, of these days only; undefined when there is none. */
@@ -31,10 +31,10 @@ export async function claimQueryRound(db: Db, connectionId: number, days: string
   )
 }
 
-/** Gives a round back, to be gone on with after this row, or from the beginning at `nextAt`. */
-export async function leaveQueryRound(db: Db, round: QueryRound, cursor: number, nextAt: Date | null) {
+/** Releases the lease of a round. The next one continues after this row, or starts from the beginning at `nextAt`. */
+export async function releaseQueryRound(db: Db, round: QueryRound, cursor: number, nextAt: Date | null) {
   await db.exec(
-    'leave_query_round',
+    'release_query_round',
     /* sql */ `
     update query_rounds set cursor_log_id = $4, due_at = coalesce($5, due_at), lease_until = null
      where connection_id = $1 and logged_on = $2 and cursor_log_id = $3`,
@@ -42,15 +42,15 @@ export async function leaveQueryRound(db: Db, round: QueryRound, cursor: number,
   )
 }
 
-/** A part that was sent, and of which nothing has been heard since. */
+/** A part that was sent and has no receipt yet. */
 export type Unheard = { logId: number; phone: number; shortCode: string; smscId: string; spelling: string }
 
-/** Rows of the log that one look goes through, and texts it comes back with at most. */
+/** Maximum number of log rows that one call reads. */
 const rowsAtOnce = 5_000
 
 /**
  * The next texts of a round that were submitted before `before` and are still without a receipt, in the order of their
- * rows, and the row to go on after; no row at the end of the day.
+ * rows, and the row to continue after; null at the end of the day.
  */
 export async function listUnheard(db: Db, round: QueryRound, before: Date, limit: number) {
   const { ids, last } = await db.one<{ ids: number[]; last: number | null }>(
@@ -71,7 +71,7 @@ export async function listUnheard(db: Db, round: QueryRound, before: Date, limit
   )
   if (ids.length === 0) return { unheard: [], last }
   const unheard = await db.tx(async (tx) => {
-    // the index by rows is a coarse one, which is read in this way only
+    // a BRIN index is read by a bitmap scan only
     await tx.exec('allow_coarse_index', `set local enable_bitmapscan = on`)
     return tx.many<Unheard>(
       `list_unheard_parts_${round.loggedOn}`,
