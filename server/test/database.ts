@@ -13,6 +13,12 @@ function urlOf(database: string): string {
   return url.href
 }
 
+/**
+ * Copies the files of the template. The default writes each page to the WAL, which takes ten times as long here, and only
+ * saves checkpoints that cost nothing in a cluster without fsync.
+ */
+const byFiles = 'strategy file_copy'
+
 async function clone(database: string): Promise<string> {
   const admin = new pg.Client({ connectionString: inject('clusterUrl') })
   await admin.connect()
@@ -20,7 +26,7 @@ async function clone(database: string): Promise<string> {
     // cloning locks the template; another worker may be cloning
     await admin.query('select pg_advisory_lock(1)')
     const known = await admin.query('select from pg_database where datname = $1', [database])
-    if (known.rowCount === 0) await admin.query(`create database ${database} template template_carillon`)
+    if (known.rowCount === 0) await admin.query(`create database ${database} template template_carillon ${byFiles}`)
   } finally {
     await admin.end()
   }
@@ -90,6 +96,6 @@ export async function emptyDatabase(): Promise<EmptyDatabase> {
     await admin.query(statement)
     await admin.end()
   }
-  await asAdmin(`create database ${name} template template0`)
+  await asAdmin(`create database ${name} template template0 ${byFiles}`)
   return { url: urlOf(name), close: () => asAdmin(`drop database ${name} with (force)`) }
 }
