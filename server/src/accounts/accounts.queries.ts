@@ -16,7 +16,7 @@ export type ApiKeyRow = {
   isOperator: boolean
 }
 
-/** The keys with these prefixes and their accounts, without the revoked ones. */
+/** Returns the keys with these prefixes and their accounts, without revoked keys. */
 export function findApiKeysByPrefix(db: Db, prefixes: string[]) {
   return db.many<ApiKeyRow>(
     'find_api_keys_by_prefix',
@@ -44,7 +44,7 @@ export type Account = {
 const accountColumns = /* sql */ `id, email, username, time_zone as "timeZone", is_operator as "isOperator",
   created_at as "createdAt"`
 
-/** Inserts an account, the first one as an operator; fails on `accounts_email_key` when the email is taken. */
+/** Inserts an account (the first one is an operator); violates `accounts_email_key` if another account has the email. */
 export function insertAccount(
   db: Db,
   given: { email: string; username: string; timeZone: string; quietHours: boolean },
@@ -75,7 +75,7 @@ export function listAccounts(db: Db) {
   return db.many<Account>('list_accounts', /* sql */ `select ${accountColumns} from accounts order by id`)
 }
 
-/** Sets whether the account is an operator; returns undefined when there is no such account. */
+/** Sets whether the account is an operator; returns undefined if the account does not exist. */
 export function updateOperator(db: Db, id: number, isOperator: boolean) {
   return db.maybeOne<Account>(
     'update_operator',
@@ -90,7 +90,7 @@ export type User = { id: number; accountId: number; email: string; role: Role; c
 
 const userColumns = /* sql */ `id, account_id as "accountId", email, role, created_at as "createdAt"`
 
-/** Inserts a user; fails on `users_email_key` when the email is taken. */
+/** Inserts a user; violates `users_email_key` if another user has the email. */
 export function insertUser(
   db: Db,
   given: { accountId: number; email: string; role: Role; passwordHash: string },
@@ -104,6 +104,7 @@ export function insertUser(
   )
 }
 
+/** Returns the users of an account, or of all accounts for null. */
 export function listUsers(db: Db, accountId: number | null) {
   return db.many<User>(
     'list_users',

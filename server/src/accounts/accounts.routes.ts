@@ -37,7 +37,7 @@ export const accountRoutes: FastifyPluginAsyncTypebox = async (app) => {
   )
 }
 
-/** As `callerFinder`; also records when each key was last used. */
+/** As `callerFinder`, and records when each key was last used. */
 export function recordingCallerFinder(app: FastifyInstance, rt: Runtime): FindCaller {
   const find = callerFinder(rt.db, rt.config.mode)
   const use = new KeyUse(rt)

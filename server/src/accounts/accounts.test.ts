@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { basic, readResponse, useApi } from '../../test/api.ts'
 import { make } from '../../test/make.ts'
-import { callerFinder, makeKey, traceOf } from './api-keys.ts'
+import { callerFinder, makeKey, storedKeyOf } from './api-keys.ts'
 
 const api = useApi()
 
@@ -26,8 +26,8 @@ describe('a request is rejected', () => {
     ['with another scheme', { authorization: 'Bearer carillon_key_x' }],
     ['with an empty key', { authorization: basic('') }],
     ['without a colon', { authorization: `Basic ${Buffer.from('abc').toString('base64')}` }],
-    ['with nonsense', { authorization: 'Basic !!!' }],
-    ['with a key nobody has', { authorization: basic(makeKey()) }],
+    ['with a malformed header', { authorization: 'Basic !!!' }],
+    ['with an unknown key', { authorization: basic(makeKey()) }],
   ])('%s', async (_case, headers) => {
     const response = await me(headers)
     expect(response.status).toBe(401)
@@ -35,12 +35,12 @@ describe('a request is rejected', () => {
     expect(response.headers['www-authenticate']).toMatch(/^Basic /)
   })
 
-  test('with a key that shares the prefix only', async () => {
+  test('with a wrong key that has the prefix of another key', async () => {
     const response = await me({ authorization: basic(`${api.owner.key.slice(0, -1)}_`) })
     expect(response.status).toBe(401)
   })
 
-  test('with a disabled key, from the moment it is disabled', async () => {
+  test('with a key that has just been disabled', async () => {
     expect((await api.owner.get('/accounts/me')).status).toBe(200)
     await api.db.exec('disable_key', 'update api_keys set disabled_at = now() where id = $1', [api.owner.keyId])
     const response = await api.owner.get('/accounts/me')
@@ -59,16 +59,16 @@ describe('a request is rejected', () => {
   })
 })
 
-test('only the key counts: user name, cookies and the host header are ignored', async () => {
+test('ignores the user name, cookies and the host header', async () => {
   for (const userName of ['tatango', '', 'someone@else.example']) {
     const headers = { authorization: basic(api.owner.key, userName), cookie: '', host: 'example.org' }
     expect((await me(headers)).status).toBe(200)
   }
 })
 
-test('a short key of another format works, and its first characters are not stored', async () => {
+test('accepts a short key of another format, and does not store its first characters', async () => {
   const key = 'tatango_key_short'
-  const { prefix, hash } = traceOf(key)
+  const { prefix, hash } = storedKeyOf(key)
   expect(prefix).not.toContain(key.slice(0, 5))
   await api.db.exec(
     'insert_key',
@@ -78,11 +78,11 @@ test('a short key of another format works, and its first characters are not stor
   expect(await callerFinder(api.db, 'sandbox')(key)).toMatchObject({ account: { id: api.owner.accountId } })
 })
 
-test('keys are random, and their prefix is their first twenty characters', () => {
+test('makes random keys, whose prefixes are their first twenty characters', () => {
   const key = makeKey()
   expect(key).toMatch(/^carillon_key_[\w-]{43}$/)
   expect(makeKey()).not.toBe(key)
-  expect(traceOf(key).prefix).toBe(key.slice(0, 20))
+  expect(storedKeyOf(key).prefix).toBe(key.slice(0, 20))
 })
 
 describe('scopes', () => {
@@ -94,12 +94,12 @@ describe('scopes', () => {
     return { get: await call('GET'), post: await call('POST') }
   }
 
-  test('read: allows reads only', async () => {
+  test('read allows reading only', async () => {
     expect(await statuses('read', '/lists')).toEqual({ get: 200, post: 403 })
     expect(await statuses('read', '/lists/1/messages')).toEqual({ get: 404, post: 403 })
   })
 
-  test('send: allows reads and messages', async () => {
+  test('send allows reading and sending messages', async () => {
     expect(await statuses('send', '/lists')).toEqual({ get: 200, post: 403 })
     expect(await statuses('send', '/lists/1/messages')).toEqual({ get: 404, post: 422 })
   })

@@ -9,11 +9,11 @@ export type NewAccount = {
   username: string
   timeZone: string
   password: string
-  /** Its broadcasts observe quiet hours. */
+  /** Whether its broadcasts observe quiet hours. */
   quietHours: boolean
 }
 
-/** Creates an account with its owner as first user; throws `emailTaken` when another account or user has the email. */
+/** Creates an account with its owner as the first user; throws `emailTaken` if another account or user has the email. */
 export async function createAccount(db: Db, given: NewAccount, now: Date): Promise<{ account: Account; user: User }> {
   const passwordHash = await hashPassword(given.password)
   try {
@@ -28,7 +28,7 @@ export async function createAccount(db: Db, given: NewAccount, now: Date): Promi
   }
 }
 
-/** Adds a user to an account; throws `emailTaken` when another user has the email. */
+/** Adds a user to an account; throws `emailTaken` if another user has the email. */
 export async function addUser(
   db: Db,
   given: { accountId: number; email: string; role: Role; password: string },

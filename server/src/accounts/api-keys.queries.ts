@@ -41,7 +41,7 @@ export function insertApiKey(db: Db, key: NewApiKey) {
   )
 }
 
-/** Returns a page of the account's keys, oldest first, without the revoked ones. */
+/** Returns a page of the account's keys, oldest first, without revoked keys. */
 export function listApiKeys(db: Db, accountId: number, page: PageBounds) {
   return db.many<ApiKey>(
     'list_api_keys',
@@ -51,6 +51,7 @@ export function listApiKeys(db: Db, accountId: number, page: PageBounds) {
   )
 }
 
+/** Returns the number of the account's keys, without revoked keys. */
 export async function countApiKeys(db: Db, accountId: number): Promise<number> {
   const row = await db.one<{ count: number }>(
     'count_api_keys',
@@ -61,8 +62,8 @@ export async function countApiKeys(db: Db, accountId: number): Promise<number> {
 }
 
 /**
- * Locks the account's keys with these ids, in the order of their ids, and returns them. So two keys that revoke each other
- * do it one after the other, without a deadlock.
+ * Locks the account's keys with these ids in the order of their ids, and returns them. The order prevents a deadlock
+ * between two keys that revoke each other.
  */
 export function lockApiKeys(db: Db, accountId: number, ids: number[]) {
   return db.many<ApiKey>(
@@ -76,7 +77,7 @@ export function lockApiKeys(db: Db, accountId: number, ids: number[]) {
 
 export type ApiKeyChange = { disabledAt?: Date | null; name?: string; rateLimit?: string | null }
 
-/** Changes the given fields. */
+/** Changes the given fields of a key; absent fields do not change. */
 export function updateApiKey(db: Db, id: number, change: ApiKeyChange) {
   return db.one<ApiKey>(
     'update_api_key',
@@ -101,7 +102,7 @@ export function revokeApiKey(db: Db, id: number, now: Date) {
   return db.exec('revoke_api_key', /* sql */ `update api_keys set revoked_at = $2 where id = $1`, [id, now])
 }
 
-/** Stores the last use of these keys, where the stored one is at least a minute old. */
+/** Stores the last use of these keys, except for keys whose stored last use is less than a minute old. */
 export function markKeysUsed(db: Db, ids: number[], now: Date) {
   return db.exec(
     'mark_keys_used',

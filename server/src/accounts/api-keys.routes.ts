@@ -20,7 +20,7 @@ import {
   disableApiKey,
   enableApiKey,
   getApiKeyPage,
-  type KeyHolder,
+  type KeyActor,
   removeApiKey,
 } from './api-keys.ts'
 
@@ -39,7 +39,7 @@ export const apiKeyRoutes: FastifyPluginAsyncTypebox = async (app) => {
       schema: {
         operationId: 'listApiKeys',
         summary: 'List the API keys of the account, oldest first',
-        description: '`last_used_at` is accurate to a minute. Revoked keys are not shown.',
+        description: '`last_used_at` is accurate to a minute. Revoked keys are not listed.',
         ...common,
         querystring: PageQuery,
         response: { 200: ApiKeyPage, ...commonErrors },
@@ -105,7 +105,7 @@ export const apiKeyRoutes: FastifyPluginAsyncTypebox = async (app) => {
     async (req) => {
       const { name, rate_limit } = req.body.api_key
       const change = { name, rateLimit: readRateLimit(rate_limit, bound) }
-      const key = await changeApiKey(rt, holderOf(req), req.params.api_key_id, change)
+      const key = await changeApiKey(rt, actorOf(req), req.params.api_key_id, change)
       return { status: 'OK' as const, api_key: present(req, key) }
     },
   )
@@ -116,7 +116,7 @@ export const apiKeyRoutes: FastifyPluginAsyncTypebox = async (app) => {
       schema: {
         operationId: 'disableApiKey',
         summary: 'Disable an API key until it is enabled again',
-        description: 'In force when the response arrives. A key cannot disable or revoke itself.',
+        description: 'Takes effect before the response is sent. A key cannot disable or revoke itself.',
         ...common,
         params,
         response: {
@@ -128,7 +128,7 @@ export const apiKeyRoutes: FastifyPluginAsyncTypebox = async (app) => {
       },
     },
     async (req) => {
-      const key = await disableApiKey(rt, holderOf(req), req.params.api_key_id)
+      const key = await disableApiKey(rt, actorOf(req), req.params.api_key_id)
       return { status: 'API key disabled' as const, api_key: present(req, key) }
     },
   )
@@ -149,7 +149,7 @@ export const apiKeyRoutes: FastifyPluginAsyncTypebox = async (app) => {
       },
     },
     async (req) => {
-      const key = await enableApiKey(rt, holderOf(req), req.params.api_key_id)
+      const key = await enableApiKey(rt, actorOf(req), req.params.api_key_id)
       return { status: 'API key enabled' as const, api_key: present(req, key) }
     },
   )
@@ -159,8 +159,8 @@ export const apiKeyRoutes: FastifyPluginAsyncTypebox = async (app) => {
     {
       schema: {
         operationId: 'revokeApiKey',
-        summary: 'Revoke an API key for good',
-        description: 'In force when the response arrives. A key cannot disable or revoke itself.',
+        summary: 'Revoke an API key permanently',
+        description: 'Takes effect before the response is sent. A key cannot disable or revoke itself.',
         ...common,
         params,
         response: {
@@ -172,13 +172,13 @@ export const apiKeyRoutes: FastifyPluginAsyncTypebox = async (app) => {
       },
     },
     async (req) => {
-      await removeApiKey(rt, holderOf(req), req.params.api_key_id)
+      await removeApiKey(rt, actorOf(req), req.params.api_key_id)
       return { status: 'API key revoked' as const }
     },
   )
 }
 
-function holderOf(req: FastifyRequest): KeyHolder {
+function actorOf(req: FastifyRequest): KeyActor {
   return { accountId: req.account.id, keyId: req.apiKey.id }
 }
 

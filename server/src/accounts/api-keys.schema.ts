@@ -30,7 +30,7 @@ export const ApiKeyCreateBody = Type.Object({
 export const ApiKeyUpdateBody = Type.Object({
   api_key: Type.Object(
     { name: Type.Optional(Name), rate_limit: Type.Optional(RateLimitText) },
-    { description: 'Fields that are absent stay as they are.' },
+    { description: 'Absent fields do not change.' },
   ),
 })
 
@@ -58,7 +58,7 @@ export const NewApiKeySchema = Type.Object(
 
 export const ApiKeyPage = pageSchema('api_keys', ApiKeySchema)
 
-/** A key on the wire, without the secret, which is not stored. */
+/** Returns a key as the API presents it, without the key itself, which is not stored. */
 export function presentApiKey(key: ApiKey, current: number, timeZone: string): Static<typeof ApiKeySchema> {
   return {
     id: key.id,
@@ -73,7 +73,7 @@ export function presentApiKey(key: ApiKey, current: number, timeZone: string): S
   }
 }
 
-/** Returns the rate limit as it was sent; throws a 422 when it is malformed or above the limit of the installation. */
+/** Returns the rate limit unchanged; throws a 422 if it is malformed or above the limit of the installation. */
 export function readRateLimit(text: string | null | undefined, bound: RateLimit | 'off'): string | null | undefined {
   if (text === undefined || text === null) return text
   const limit = parseRateLimit(text)

@@ -13,7 +13,7 @@ const api = useApi()
 
 type KeyView = Record<string, unknown> & { id: number; key: string }
 
-async function made(person: Person, fields: object = {}): Promise<KeyView> {
+async function createKey(person: Person, fields: object = {}): Promise<KeyView> {
   const response = await person.post('/api_keys', { api_key: { name: 'Mailer', ...fields } })
   expect(response.status).toBe(201)
   return response.body.api_key as KeyView
@@ -23,7 +23,7 @@ async function statusWith(key: string, path = '/accounts/me') {
   return (await api.app.inject({ url: `/api/v2${path}`, headers: { authorization: basic(key) } })).statusCode
 }
 
-test('a new key works at once, is shown once, and is stored as a hash only', async () => {
+test('a new key works immediately, is shown once, and is stored as a hash only', async () => {
   const response = await api.owner.post('/api_keys', {
     api_key: { name: 'Mailer', scope: 'read', rate_limit: '10/60' },
   })
@@ -62,14 +62,14 @@ test.each([
   [{ name: 'x'.repeat(101) }, 'Validation failed: Name is too long (maximum is 100 characters)'],
   [{ name: 'x', scope: 'admin' }, 'Validation failed: Scope is not included in the list'],
   [{ name: 'x', rate_limit: '10 a second' }, expect.stringContaining('Rate limit must be calls/seconds, such as')],
-])('%j is rejected, and no key is created', async (fields, error) => {
+])('rejects %j and creates no key', async (fields, error) => {
   const response = await api.owner.post('/api_keys', { api_key: fields })
   expect(response).toMatchObject({ status: 422, body: { status: 'error', error } })
   expect((await api.owner.get('/api_keys')).body.count).toBe(1)
 })
 
-test('a disabled key is rejected until it is enabled; a revoked key is rejected for good and not listed', async () => {
-  const { id, key } = await made(api.owner)
+test('a disabled key is rejected until it is enabled; a revoked key is rejected permanently and not listed', async () => {
+  const { id, key } = await createKey(api.owner)
   const off = await api.owner.post(`/api_keys/${id}/disable`)
   expect(off).toMatchObject({ status: 200, body: { status: 'API key disabled', api_key: { id } } })
   expect((off.body.api_key as KeyView).disabled_at).toEqual(expect.any(String))
@@ -77,16 +77,16 @@ test('a disabled key is rejected until it is enabled; a revoked key is rejected 
   const on = await api.owner.post(`/api_keys/${id}/enable`)
   expect(on).toMatchObject({ status: 200, body: { status: 'API key enabled', api_key: { disabled_at: null } } })
   expect(await statusWith(key)).toBe(200)
-  const gone = await api.owner.delete(`/api_keys/${id}`)
-  expect(gone).toMatchObject({ status: 200, body: { status: 'API key revoked' } })
+  const revoked = await api.owner.delete(`/api_keys/${id}`)
+  expect(revoked).toMatchObject({ status: 200, body: { status: 'API key revoked' } })
   expect(await statusWith(key)).toBe(401)
   expect((await api.owner.get('/api_keys')).body.count).toBe(1)
   expect(await api.owner.delete(`/api_keys/${id}`)).toMatchObject({ status: 404, body: { error: 'API key not found' } })
   expect((await api.owner.post(`/api_keys/${id}/enable`)).status).toBe(404)
 })
 
-test('name and limit can be changed separately, and a new limit applies at once', async () => {
-  const { id, key } = await made(api.owner)
+test('name and limit can be changed separately, and a new limit applies immediately', async () => {
+  const { id, key } = await createKey(api.owner)
   const renamed = await api.owner.put(`/api_keys/${id}`, { api_key: { name: 'Shop' } })
   expect(renamed).toMatchObject({ status: 200, body: { status: 'OK', api_key: { name: 'Shop', rate_limit: null } } })
   await api.owner.put(`/api_keys/${id}`, { api_key: { rate_limit: '1/60' } })
@@ -96,7 +96,7 @@ test('name and limit can be changed separately, and a new limit applies at once'
   expect(await statusWith(key)).toBe(200)
 })
 
-test('a limit above that of the installation is rejected', async () => {
+test('a limit above the limit of the installation is rejected', async () => {
   const app = await makeApp(makeRuntime({ db: api.db, config: readEnv({ CARILLON_RATE_LIMIT: 'default' }) }))
   const person = await makePerson(api.db, app)
   const set = async (limit: string) =>
@@ -128,7 +128,7 @@ test("another account's key is not found", async () => {
 })
 
 test.each(['read', 'send'])('a key of scope %s cannot manage keys', async (scope) => {
-  const { key } = await made(api.owner, { scope })
+  const { key } = await createKey(api.owner, { scope })
   const headers = { authorization: basic(key) }
   const url = `/api/v2/api_keys/${api.owner.keyId}`
   const responses = [
@@ -140,7 +140,7 @@ test.each(['read', 'send'])('a key of scope %s cannot manage keys', async (scope
 })
 
 describe('with real commits', () => {
-  test('two keys that disable each other at once: one succeeds, and one key remains', async () => {
+  test('only one of two keys that disable each other concurrently succeeds', async () => {
     const database = await freshDatabase()
     const rt = makeRuntime({ db: database.db })
     const { id: accountId } = await make.account(database.db)
@@ -151,23 +151,23 @@ describe('with real commits', () => {
         disableApiKey(rt, { accountId, keyId: b.id }, a.id),
       ])
       expect(outcomes.map(({ status }) => status).sort()).toEqual(['fulfilled', 'rejected'])
-      const lost = outcomes.find((outcome) => outcome.status === 'rejected')
-      expect(lost?.reason).toMatchObject({ code: 'key_disabled' })
+      const rejected = outcomes.find((outcome) => outcome.status === 'rejected')
+      expect(rejected?.reason).toMatchObject({ code: 'key_disabled' })
     }
     await database.close()
   })
 
-  test('a key is rejected from its revocation on, while a look-up from before is still under way', async () => {
+  test('a key is rejected after its revocation, even while an earlier read of the key is running', async () => {
     const database = await freshDatabase()
     const { id: accountId } = await make.account(database.db)
     const { id, key } = await make.apiKey(database.db, { accountId })
-    // the first look-up has its row, and has not returned it when the key is revoked
+    // the first read has found the row, but not returned it, when the key is revoked
     const [hasRow, mayReturn] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
-    let lookUps = 0
+    let reads = 0
     const slow: Db = {
       ...database.db,
       async many<T>(name: string, sql: string, params?: unknown[]) {
-        const isFirst = lookUps++ === 0
+        const isFirst = reads++ === 0
         const rows = await database.db.many<T>(name, sql, params)
         if (isFirst) {
           hasRow.resolve()
@@ -184,11 +184,11 @@ describe('with real commits', () => {
     mayReturn.resolve()
     expect(await earlier).toMatchObject({ apiKey: { id } })
     expect(await later).toBeUndefined()
-    expect(lookUps).toBe(2)
+    expect(reads).toBe(2)
     await database.close()
   })
 
-  test('its last use is stored outside the requests, at most once a minute', async () => {
+  test('the last use of a key is stored outside of requests, at most once a minute', async () => {
     const database = await freshDatabase()
     const at = { now: new Date('2026-11-21T12:00:00Z') }
     const app = await makeApp(makeRuntime({ db: database.db, clock: { now: () => at.now } }))

@@ -18,30 +18,30 @@ import {
 } from './api-keys.queries.ts'
 
 const prefixLength = 20
-// a generated key has 56 characters; the prefix of a much shorter one would reveal half of it
+// a generated key has 56 characters; the prefix of a key below this length would reveal half of it
 const minPrefixableLength = 40
 
-/** A page of the account's keys that are not revoked, oldest first. */
+/** Returns a page of the account's keys, oldest first, without revoked keys. */
 export function getApiKeyPage(db: Db, accountId: number, page: Page): Promise<PageOf<ApiKey>> {
   return pageOf(countApiKeys(db, accountId), listApiKeys(db, accountId, page))
 }
 
-/** Returns a new key: 256 random bits after a word by which scanners for leaked secrets recognize our keys. */
+/** Returns a new key: 256 random bits after a prefix by which scanners for leaked secrets recognize our keys. */
 export function makeKey(): string {
   return `carillon_key_${randomBytes(32).toString('base64url')}`
 }
 
 /** Returns the stored form of a key: its SHA-256, and the prefix that finds the row. */
-export function traceOf(key: string): { prefix: string; hash: Buffer } {
+export function storedKeyOf(key: string): { prefix: string; hash: Buffer } {
   const hash = hashOf('sha256', key, 'buffer')
   const prefix = key.length >= minPrefixableLength ? key : `sha256:${hash.toString('hex')}`
   return { prefix: prefix.slice(0, prefixLength), hash }
 }
 
 /**
- * Returns a function that finds the account and key behind a key as the caller sent it. It returns `disabled` for a
- * disabled key, and undefined for a key that is unknown, revoked, or (in production) made in the sandbox. Each call reads
- * the database after it was made, so a revoked key stops working everywhere when its revocation commits.
+ * Returns a function that finds the account and key of a key as a caller sent it. The function returns `disabled` for a
+ * disabled key, and undefined for a key that is unknown, revoked, or (in production) created in sandbox mode. Each call
+ * starts a new read, so a revoked key stops working in all processes when its revocation commits.
  */
 export function callerFinder(db: Db, mode: 'sandbox' | 'production') {
   const byPrefix = new BatchedRead<string, ApiKeyRow | undefined>(async (prefixes) => {
@@ -50,7 +50,7 @@ export function callerFinder(db: Db, mode: 'sandbox' | 'production') {
     return prefixes.map((prefix) => found.get(prefix))
   })
   return async (key: string) => {
-    const { prefix, hash } = traceOf(key)
+    const { prefix, hash } = storedKeyOf(key)
     const row = await byPrefix.read(prefix)
     if (row === undefined || !timingSafeEqual(row.hash, hash)) return undefined
     if (row.sandbox && mode === 'production') return undefined
@@ -77,19 +77,19 @@ export async function createApiKey(
   given: { accountId: number; name: string; scope: Scope; rateLimit: string | null; sandbox: boolean; now: Date },
 ): Promise<ApiKey & { key: string }> {
   const key = makeKey()
-  const row = await insertApiKey(db, { ...given, ...traceOf(key) })
+  const row = await insertApiKey(db, { ...given, ...storedKeyOf(key) })
   return { ...row, key }
 }
 
 /** The actor of a change of a key: another key of the account, or the operator. */
-export type KeyHolder = { accountId: number; keyId: number | 'operator' }
+export type KeyActor = { accountId: number; keyId: number | 'operator' }
 
 /**
  * Runs `change` on one of the account's keys, with the row locked. When two keys disable each other, only the first one
- * succeeds, because the second one is disabled when it gets the locks. So an account never loses its last key through the
- * API; a key that disables itself is rejected by the callers.
+ * succeeds, because the second one is already disabled when it gets the locks. So an account cannot lose its last key
+ * through the API; the callers reject a key that disables itself.
  */
-async function onKey<T>(db: Db, { accountId, keyId }: KeyHolder, id: number, change: (tx: Db) => Promise<T>) {
+async function onKey<T>(db: Db, { accountId, keyId }: KeyActor, id: number, change: (tx: Db) => Promise<T>) {
   return db.tx(async (tx) => {
     const acting = keyId === 'operator' ? [] : [keyId]
     const rows = await lockApiKeys(tx, accountId, [...new Set([id, ...acting])])
@@ -100,23 +100,23 @@ async function onKey<T>(db: Db, { accountId, keyId }: KeyHolder, id: number, cha
 }
 
 /** Changes a key's name or limit. */
-export function changeApiKey(rt: Pick<Runtime, 'db'>, holder: KeyHolder, id: number, change: ApiKeyChange) {
-  return onKey(rt.db, holder, id, (tx) => updateApiKey(tx, id, change))
+export function changeApiKey(rt: Pick<Runtime, 'db'>, actor: KeyActor, id: number, change: ApiKeyChange) {
+  return onKey(rt.db, actor, id, (tx) => updateApiKey(tx, id, change))
 }
 
 /** Disables a key until it is enabled again; requests with it are rejected as soon as this returns. */
-export async function disableApiKey(rt: Pick<Runtime, 'db' | 'clock'>, holder: KeyHolder, id: number) {
-  if (holder.keyId === id) throw errors.keyInUse()
-  return onKey(rt.db, holder, id, (tx) => updateApiKey(tx, id, { disabledAt: rt.clock.now() }))
+export async function disableApiKey(rt: Pick<Runtime, 'db' | 'clock'>, actor: KeyActor, id: number) {
+  if (actor.keyId === id) throw errors.keyInUse()
+  return onKey(rt.db, actor, id, (tx) => updateApiKey(tx, id, { disabledAt: rt.clock.now() }))
 }
 
 /** Enables a disabled key. */
-export function enableApiKey(rt: Pick<Runtime, 'db'>, holder: KeyHolder, id: number) {
-  return onKey(rt.db, holder, id, (tx) => updateApiKey(tx, id, { disabledAt: null }))
+export function enableApiKey(rt: Pick<Runtime, 'db'>, actor: KeyActor, id: number) {
+  return onKey(rt.db, actor, id, (tx) => updateApiKey(tx, id, { disabledAt: null }))
 }
 
-/** Revokes a key for good; its row stays, because imports and the ledger of consent refer to it. */
-export async function removeApiKey(rt: Pick<Runtime, 'db' | 'clock'>, holder: KeyHolder, id: number) {
-  if (holder.keyId === id) throw errors.keyInUse()
-  await onKey(rt.db, holder, id, (tx) => revokeApiKey(tx, id, rt.clock.now()))
+/** Revokes a key permanently; its row is not deleted, because imports and the ledger refer to it. */
+export async function removeApiKey(rt: Pick<Runtime, 'db' | 'clock'>, actor: KeyActor, id: number) {
+  if (actor.keyId === id) throw errors.keyInUse()
+  await onKey(rt.db, actor, id, (tx) => revokeApiKey(tx, id, rt.clock.now()))
 }

@@ -16,7 +16,7 @@ export class KeyUse {
     this.#rt = rt
   }
 
-  /** Call it for each request with this key. */
+  /** Must be called for each request with this key. */
   record(keyId: number): void {
     const now = this.#rt.clock.now().getTime()
     const recordedAt = this.#recordedAt.get(keyId)
@@ -27,7 +27,7 @@ export class KeyUse {
     this.#timer ??= setTimeout(() => void this.flush(), flushDelayMs).unref()
   }
 
-  /** Stores the waiting uses. When the database is away, up to a minute of them is lost; requests do not fail. */
+  /** Stores the recorded uses. If the database is unavailable, up to a minute of them is lost, and no request fails. */
   async flush(): Promise<void> {
     clearTimeout(this.#timer)
     this.#timer = undefined

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { hashPassword, isPassword, makePassword } from './passwords.ts'
 
-test('a password matches its own hash and no other, and two hashes of it differ', async () => {
+test('a password matches its own hash only, and two hashes of it differ', async () => {
   const hash = await hashPassword('correct horse')
   expect(hash).toMatch(/^\$argon2id\$v=19\$m=19456,t=2,p=1\$[\w+/]{22}\$[\w+/]{43}$/)
   expect(await isPassword('correct horse', hash)).toBe(true)
@@ -17,7 +17,7 @@ test('accepts a hash made by the argon2 program', async () => {
 })
 
 test.each(['', 'plain', '$argon2i$v=19$m=8,t=1,p=1$c29tZXNhbHQ$AAAA'])(
-  '%j is not a hash and matches no password',
+  'matches no password with the malformed hash %j',
   async (hash) => {
     expect(await isPassword('', hash)).toBe(false)
   },

@@ -1,10 +1,9 @@
 import type { Db } from '../db/db.ts'
 import { param, sql } from '../db/sql.ts'
 
-// The sandbox's first rows. They belong to several nouns, whose folders are uphill of this one, so the seed writes them
-// itself.
+// The sandbox's first rows. They belong to nouns whose folders this one must not import, so the seed has its own statements.
 
-/** Takes the lock that makes two supervisors seed one after the other. */
+/** Locks the seed until the end of the transaction, so that two supervisors do not seed concurrently. */
 export function lockSandbox(db: Db) {
   return db.exec('lock_sandbox', /* sql */ `select pg_advisory_xact_lock(hashtext('seed_sandbox'))`)
 }
@@ -17,7 +16,7 @@ export function findAccountOfKey(db: Db, hash: Buffer) {
   )
 }
 
-/** Returns the account with this login email; inserts it when there is none. */
+/** Returns the account with this login email; inserts it if it does not exist. */
 export function insertAccount(db: Db, email: string, now: Date) {
   return db.one<{ id: number; email: string }>(
     'insert_sandbox_account',
@@ -51,7 +50,7 @@ export function findSandboxKey(db: Db, accountId: number) {
   )
 }
 
-/** Inserts the key, unless it exists. */
+/** Inserts the key if it does not exist. */
 export function insertSandboxKey(db: Db, accountId: number, trace: { prefix: string; hash: Buffer }, now: Date) {
   return db.exec(
     'insert_sandbox_key',
@@ -63,7 +62,7 @@ export function insertSandboxKey(db: Db, accountId: number, trace: { prefix: str
   )
 }
 
-/** Returns the account's first short code; inserts this one when it has none. */
+/** Returns the account's first short code; inserts `code` if the account has none. */
 export function insertShortCode(db: Db, accountId: number, code: string, now: Date) {
   return db.one<{ id: number; code: string }>(
     'insert_sandbox_short_code',
@@ -91,7 +90,7 @@ type Texts = {
   secondOptinMessage: string
 }
 
-/** Returns the account's oldest list; inserts one with these texts when it has none. */
+/** Returns the account's oldest list; inserts one with these texts if the account has none. */
 export function insertList(
   db: Db,
   given: { accountId: number; shortCodeId: number; name: string; texts: Texts },

@@ -43,7 +43,7 @@ test('creates an account, a working key, a short code and a list with subscriber
 
 test('changes nothing the second time', async () => {
   const first = await seedSandbox(ctx.db, { email }, now)
-  await ctx.db.exec('leave', `update subscribers set state = 'unsubscribed' where list_id = $1`, [first.listId])
+  await ctx.db.exec('opt_out', `update subscribers set state = 'unsubscribed' where list_id = $1`, [first.listId])
   const before = [await rows('api_keys'), await rows('lists'), await rows('subscribers'), await rows('opts')]
   const second = await seedSandbox(ctx.db, { email }, now)
   expect(second).toEqual({ ...first, apiKey: undefined })
@@ -60,14 +60,14 @@ test('accepts a given key of any length, and a second one later', async () => {
   })
 })
 
-test('another email with the same key renames the account', async () => {
+test('renames the account when the same key is given with another email', async () => {
   const first = await seedSandbox(ctx.db, { email, apiKey: 'secret' }, now)
   const second = await seedSandbox(ctx.db, { email: 'new@carillon.example', apiKey: 'secret' }, now)
   expect(second).toEqual({ ...first, email: 'new@carillon.example' })
   expect(await callerOf('secret')).toMatchObject({ account: { email: 'new@carillon.example' } })
 })
 
-test('creates a list for the banner again when all lists were deleted', async () => {
+test('creates another list for the banner after all lists were deleted', async () => {
   const first = await seedSandbox(ctx.db, { email }, now)
   await ctx.db.exec('delete_list', 'update lists set deleted_at = now() where id = $1', [first.listId])
   const second = await seedSandbox(ctx.db, { email }, now)

@@ -1,5 +1,5 @@
 import type { Db } from '../db/db.ts'
-import { makeKey, traceOf } from './api-keys.ts'
+import { makeKey, storedKeyOf } from './api-keys.ts'
 import {
   findAccountOfKey,
   findSandboxKey,
@@ -19,15 +19,15 @@ const phones = [2065550102, 2065550106, 2065550108, 2065550111, 2065550112, 2065
 
 export type Sandbox = {
   email: string
-  /** Defined only when it was given or has just been generated; the database stores its hash only. */
+  /** The key, if it was given or has just been generated; otherwise undefined, because the database stores only its hash. */
   apiKey: string | undefined
   listId: number
   shortCode: string
 }
 
 /**
- * Creates the sandbox's account, key, short code and list with a few subscribers, except for those that exist. Without a
- * given key, it generates one at the first start.
+ * Creates the sandbox's account, key, short code and list with a few subscribers, if they do not exist. If no key is given,
+ * it generates one at the first start.
  */
 export function seedSandbox(db: Db, given: { email: string; apiKey?: string }, now: Date): Promise<Sandbox> {
   return db.tx(async (tx) => {
@@ -57,7 +57,7 @@ const texts = {
 
 /** Finds the account by its key first, so that a changed CARILLON_SANDBOX_EMAIL renames the account without losing its lists. */
 async function seedAccount(tx: Db, { email, apiKey }: { email: string; apiKey?: string }, now: Date) {
-  const known = apiKey === undefined ? undefined : await findAccountOfKey(tx, traceOf(apiKey).hash)
+  const known = apiKey === undefined ? undefined : await findAccountOfKey(tx, storedKeyOf(apiKey).hash)
   if (known === undefined) return insertAccount(tx, email, now)
   if (known.email !== email) await updateEmail(tx, known.id, email)
   return { id: known.id, email }
@@ -66,6 +66,6 @@ async function seedAccount(tx: Db, { email, apiKey }: { email: string; apiKey?: 
 async function seedKey(tx: Db, accountId: number, given: string | undefined, now: Date): Promise<string | undefined> {
   if (given === undefined && (await findSandboxKey(tx, accountId))) return undefined
   const key = given ?? makeKey()
-  await insertSandboxKey(tx, accountId, traceOf(key), now)
+  await insertSandboxKey(tx, accountId, storedKeyOf(key), now)
   return key
 }

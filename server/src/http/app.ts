@@ -55,20 +55,20 @@ import { useAccept, useNotFound } from './routing-errors.ts'
 
 const bodyLimit = 1_000_000
 
-/** Returns the api role's HTTP server, ready to listen or to receive injected requests; only requests use the database. */
+/** Returns the api role's HTTP server, ready to listen or to receive injected requests; only requests access the database. */
 export async function makeApp(rt: Runtime): Promise<FastifyInstance> {
   const app = Fastify({
     loggerInstance: rt.log as FastifyBaseLogger,
     logController: new LogController({ disableRequestLogging: true, requestIdLogLabel: 'request_id' }),
     genReqId: makeRequestId,
     bodyLimit,
-    rewriteUrl: fromFormerPath,
+    rewriteUrl: rewriteFormerPath,
     // neither `Host` nor a proxy's headers are trusted: published URLs start with CARILLON_PUBLIC_URL
     trustProxy: false,
     routerOptions: {
       ignoreTrailingSlash: true,
       ignoreDuplicateSlashes: true,
-      // a longer id reaches the validation, which returns the 404 of its noun
+      // ids longer than Fastify's limit of 100 must reach the validation, which returns the 404 of their noun
       maxParamLength: 16_000,
       querystringParser: parseForm,
     },
@@ -157,8 +157,8 @@ export async function startApi(rt: Runtime): Promise<{ port: number; stop(): Pro
   }
 }
 
-/** Maps the path of the vendor's account resource before 2021 to today's; only this resource was below /api. */
-function fromFormerPath({ url = '/' }: { url?: string }): string {
+/** Rewrites the path that the vendor's account resource had before 2021; only this resource was below /api. */
+function rewriteFormerPath({ url = '/' }: { url?: string }): string {
   return url.replace(/^\/+api\/+accounts\/+me(?=\/*(?:\?|$))/, '/api/v2/accounts/me')
 }
 
@@ -217,8 +217,8 @@ function useRequestMeter(app: FastifyInstance, metrics: Metrics) {
 function clientErrorHandler(this: FastifyInstance, error: Error & { code?: string }, socket: Socket) {
   if (error.code === 'ECONNRESET' || !socket.writable) return void socket.destroy()
   const tooLarge = error.code === 'HPE_HEADER_OVERFLOW'
-  const late = error.code === 'ERR_HTTP_REQUEST_TIMEOUT'
-  const status = tooLarge ? '431 Request Header Fields Too Large' : late ? '408 Request Timeout' : '400 Bad Request'
+  const timedOut = error.code === 'ERR_HTTP_REQUEST_TIMEOUT'
+  const status = tooLarge ? '431 Request Header Fields Too Large' : timedOut ? '408 Request Timeout' : '400 Bad Request'
   const body = JSON.stringify(presentError(errors.unreadableRequest('Malformed HTTP request'), makeRequestId()))
   socket.end(
     `HTTP/1.1 ${status}\r\ncontent-type: application/json; charset=utf-8\r\ncontent-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`,

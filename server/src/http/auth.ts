@@ -15,14 +15,14 @@ export type Caller = {
     scope: 'full' | 'read' | 'send'
     /** Created in sandbox mode. */
     sandbox: boolean
-    /** The key in the sandbox's banner. */
+    /** The key that the sandbox's banner shows. */
     seeded: boolean
-    /** Its own limit, `calls/seconds` or `off`; null means the limit of the installation. */
+    /** The key's own limit, `calls/seconds` or `off`; null means the limit of the installation. */
     rateLimit: string | null
   }
 }
 
-/** Returns the account and key of a request; implemented by accounts/, which this folder must not import. */
+/** Returns the account and key of a caller; implemented by accounts/, which this folder must not import. */
 export type FindCaller = (key: string) => Promise<Caller | 'disabled' | undefined>
 
 /**
@@ -44,7 +44,7 @@ export function useAuth(app: FastifyInstance, findCaller: FindCaller) {
   })
 }
 
-/** Restricts the routes of `app` to operators with a key of full scope; for other accounts they are a 404. */
+/** Restricts the routes of `app` to operators with a key of full scope; other accounts get a 404. */
 export function useOperatorsOnly(app: FastifyInstance) {
   app.addHook('onRequest', async (req) => {
     if (!req.account.isOperator) throw errors.pathNotFound()

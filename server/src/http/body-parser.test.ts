@@ -13,15 +13,15 @@ function toAppError(run: () => unknown): AppError {
     if (error instanceof AppError) return error
     throw error
   }
-  throw new Error('it was taken')
+  throw new Error('expected an AppError')
 }
 
-/** A form has no prototype, which `toEqual` does not mind but a reader of a failure does. */
+/** Copies a form to plain objects: `toEqual` ignores that forms have no prototype, but the diff of a failed test shows it. */
 const plain = (value: unknown) => JSON.parse(JSON.stringify(value))
 
-describe('a body', () => {
+describe('parseBody', () => {
   test.each(['', ' \r\n\t', 'null', ' null ', '[]', '[ ]', '""', '"null"', '"[]"', '\ufeff'])(
-    '%j counts as no body',
+    'parses %j as no body',
     (text) => {
       expect(read(text).body).toBeUndefined()
     },
@@ -34,18 +34,18 @@ describe('a body', () => {
     [JSON.stringify('{"a":{"b":"c"}}'), { a: { b: 'c' } }],
     ['[1]', [1]],
     ['{"a":1,"a":2}', { a: 2 }],
-  ])('%j is JSON', (text, body) => {
+  ])('parses %j as JSON', (text, body) => {
     expect(read(text)).toEqual({ body, isForm: false })
   })
 
   test.each(['{', '{"a":}', '[1', '"{"', '"a', '{"a":1} x', 'nullx', 'true', '12', 'hello', '--x\r\nname="a"'])(
-    '%j cannot be read',
+    'rejects %j',
     (text) => {
       expect(toAppError(() => read(text))).toMatchObject({ status: 400, code: 'unreadable_request' })
     },
   )
 
-  test('that is not UTF-8 is rejected', () => {
+  test('rejects bytes that are not UTF-8', () => {
     expect(toAppError(() => parseBody(Buffer.from([0x7b, 0xff, 0x7d])))).toMatchObject({ status: 400 })
   })
 
@@ -53,16 +53,16 @@ describe('a body', () => {
     ['{"list":{"name":"a\\u0000b"}}', { 'list.name': ['contains a NUL character'] }],
     ['{"a":["x","\\u0000"]}', { 'a.1': ['contains a NUL character'] }],
     ['a=b%00', { a: ['contains a NUL character'] }],
-  ])('%j has a NUL', (text, details) => {
+  ])('rejects the NUL in %j', (text, details) => {
     expect(toAppError(() => read(text))).toMatchObject({ status: 422, details })
   })
 
-  test('with an escaped backslash before u0000 contains no NUL', () => {
+  test('accepts an escaped backslash before u0000', () => {
     expect(read('{"a":"\\\\u0000"}').body).toEqual({ a: '\\u0000' })
   })
 })
 
-describe('a form', () => {
+describe('parseForm', () => {
   test.each<[string, unknown]>([
     ['a=1&b=2', { a: '1', b: '2' }],
     ['&a=1&&b', { a: '1', b: '' }],
@@ -80,18 +80,18 @@ describe('a form', () => {
     ['[a]=1&b]=2&c[=3', { '[a]': '1', 'b]': '2', 'c[': '3' }],
     ['a[b][c][d][e][f]=1', { 'a[b][c][d][e][f]': '1' }],
     ['a=b=c', { a: 'b=c' }],
-  ])('%s', (text, form) => {
+  ])('parses %s', (text, form) => {
     expect(plain(parseForm(text))).toEqual(form)
   })
 
-  test('cannot change a prototype', () => {
+  test('does not change a prototype', () => {
     const form = parseForm('__proto__[x]=1&constructor[prototype][y]=2')
     expect(plain(form)).toEqual(JSON.parse('{"__proto__":{"x":"1"},"constructor":{"prototype":{"y":"2"}}}'))
     expect({}).not.toHaveProperty('x')
     expect({}).not.toHaveProperty('y')
   })
 
-  test('of any text is parsed back to the fields it was built from', () => {
+  test('accepts any string, and returns the fields that a form was built from', () => {
     fc.assert(fc.property(fc.string(), (text) => void parseForm(text)))
     const key = fc.string({ minLength: 1, unit: 'grapheme' }).filter((name) => !/[[\]]/.test(name))
     fc.assert(

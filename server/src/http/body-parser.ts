@@ -28,8 +28,8 @@ export function useBodyParser(app: FastifyInstance) {
 }
 
 /**
- * Parses a body of any content type: as JSON if it starts like JSON, otherwise as a form. An empty body, `null` and `[]`
- * return undefined; a JSON string that contains JSON is parsed a second time.
+ * Parses a body of any content type: as JSON if it starts like JSON, otherwise as a form. Returns undefined for an empty
+ * body, `null` and `[]`; parses a JSON string that contains JSON a second time. Throws a 400 for a malformed body.
  */
 export function parseBody(bytes: Uint8Array): { body: unknown; isForm: boolean } {
   const text = decode(bytes).trim()
@@ -66,15 +66,15 @@ function readForm(text: string) {
   return parseForm(text)
 }
 
-/** PostgreSQL cannot store a NUL in a text. */
+/** Returns the body; throws a 422 if it contains a NUL, which PostgreSQL cannot store in a string. */
 function withoutNul<T>(body: T): T {
-  const open: [path: string, value: unknown][] = [['', body]]
-  for (let next = open.pop(); next; next = open.pop()) {
+  const pending: [path: string, value: unknown][] = [['', body]]
+  for (let next = pending.pop(); next; next = pending.pop()) {
     const [path, value] = next
     if (typeof value === 'string' && value.includes('\0'))
       throw errors.invalid({ [path]: ['contains a NUL character'] })
     if (typeof value !== 'object' || value === null) continue
-    for (const [key, part] of Object.entries(value)) open.push([path === '' ? key : `${path}.${key}`, part])
+    for (const [key, part] of Object.entries(value)) pending.push([path === '' ? key : `${path}.${key}`, part])
   }
   return body
 }

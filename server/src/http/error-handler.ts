@@ -5,7 +5,7 @@ import { AppError, errors } from '../errors.ts'
 import { notFoundOf } from './path-params.ts'
 import { detailsOf } from './validation.ts'
 
-/** Renders every thrown error as the contract's error envelope; logs a 5xx once, and its cause never leaves the log. */
+/** Sends every thrown error in the contract's envelope; logs a 5xx once, and never sends its cause. */
 export function useErrorHandler(app: FastifyInstance) {
   app.setErrorHandler((error: FastifyError, req, reply) => {
     const appError = toAppError(error, req)
@@ -14,7 +14,7 @@ export function useErrorHandler(app: FastifyInstance) {
   })
 }
 
-/** Sends an error in the contract's envelope. */
+/** Sends an error in the contract's envelope; clients may retry a 503 or 409 after one second. */
 export function sendError(error: AppError, req: FastifyRequest, reply: FastifyReply) {
   if (error.status === 503 || error.status === 409) reply.header('retry-after', 1)
   return reply
@@ -23,7 +23,7 @@ export function sendError(error: AppError, req: FastifyRequest, reply: FastifyRe
     .send(JSON.stringify(presentError(error, req.id)))
 }
 
-/** The body of an error response. */
+/** Returns the body of an error response. */
 export function presentError({ message, code, details }: AppError, requestId: string) {
   return { status: 'error', error: message, code, details, request_id: requestId }
 }
@@ -42,7 +42,7 @@ function toAppError(error: FastifyError, req: FastifyRequest): AppError {
   return errors.internal()
 }
 
-/** A malformed id in a path names nothing, so it gets the 404 that its parameter declares. */
+/** Returns a 422 with the errors per field; for a malformed id in a path, the 404 that its parameter declares. */
 function toValidationError(error: FastifyError, req: FastifyRequest): AppError {
   if (error.validationContext !== 'params') return errors.invalid(detailsOf(error.validation ?? []))
   const param = error.validation?.[0]?.instancePath.slice(1) ?? ''
@@ -51,7 +51,7 @@ function toValidationError(error: FastifyError, req: FastifyRequest): AppError {
   return notFound()
 }
 
-/** PostgreSQL quotes the row in its messages, and a row has a phone number in it. */
+/** Returns an error without its message if PostgreSQL wrote it: such messages quote rows, which contain phone numbers. */
 function loggable(error: unknown) {
   if (!(error instanceof pg.DatabaseError)) return error
   const { name, code, severity, schema, table, column, constraint, routine, stack } = error

@@ -14,11 +14,11 @@ declare module 'fastify' {
     apiKey: Caller['apiKey']
     /** The body was a form, so all its values are strings. */
     isForm: boolean
-    /** The handler must update it with the bytes of an upload with an Idempotency-Key; null for other requests. */
+    /** The handler of an upload with an Idempotency-Key must update this hash with all bytes; null for other requests. */
     uploadHash: Hash | null
   }
   interface FastifyContextConfig {
-    /** A key of scope `send` may call this route, although it writes. */
+    /** Keys of scope `send` may call this route, although it writes. */
     sends?: boolean
     /** Paths in the response, such as `api_key.key`, that are not stored for a replay. */
     secrets?: string[]
@@ -26,7 +26,7 @@ declare module 'fastify' {
     upload?: boolean
   }
   interface FastifySchema {
-    /** Not part of the vendor's v2, and invisible to its clients. */
+    /** Not part of the vendor's v2, and not visible to its clients. */
     'x-extension'?: boolean
   }
 }

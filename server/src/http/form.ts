@@ -7,25 +7,25 @@ const maxPairs = 2_000
 const maxDepth = 5
 
 /**
- * Parses `a=1&b[c]=2&d[]=3` into an object. Empty pairs are skipped (one client starts its queries with `?&`), a malformed
- * percent escape stays as it is, and the last value of a repeated name counts.
+ * Parses `a=1&b[c]=2&d[]=3` into an object. Skips empty pairs (one client starts its queries with `?&`), does not change
+ * a malformed percent escape, and uses the last value of a repeated name.
  */
 export function parseForm(text: string): Form {
   const form = emptyForm()
   for (const pair of text.split('&', maxPairs)) {
     const equals = pair.indexOf('=')
-    const name = unescapeText(equals < 0 ? pair : pair.slice(0, equals))
-    if (name !== '') setPath(form, pathOf(name), equals < 0 ? '' : unescapeText(pair.slice(equals + 1)))
+    const name = decodePart(equals < 0 ? pair : pair.slice(0, equals))
+    if (name !== '') setPath(form, pathOf(name), equals < 0 ? '' : decodePart(pair.slice(equals + 1)))
   }
   return form
 }
 
-/** An object without a prototype, so that a field named `__proto__` is an ordinary field. */
+/** Returns an object without a prototype, so that a field named `__proto__` is an ordinary field. */
 function emptyForm(): Form {
   return Object.create(null)
 }
 
-function unescapeText(text: string): string {
+function decodePart(text: string): string {
   const spaced = text.replaceAll('+', ' ')
   try {
     return decodeURIComponent(spaced)
@@ -34,7 +34,7 @@ function unescapeText(text: string): string {
   }
 }
 
-/** Returns the path of a name: `a[b][]` is a, b, ''; a name with unbalanced brackets is one plain name. */
+/** Returns the path of a name: a, b, '' for `a[b][]`; a name with unbalanced brackets is one key. */
 function pathOf(name: string): string[] {
   const open = name.indexOf('[')
   if (open <= 0 || !name.endsWith(']')) return [name]

@@ -9,7 +9,7 @@ const Health = Type.Object({ status: Type.Literal('ok') })
 const Readiness = Type.Object({
   status: Type.Union([Type.Literal('ready'), Type.Literal('not_ready')]),
   mode: Type.Union([Type.Literal('sandbox'), Type.Literal('production')]),
-  problems: Type.Array(Type.String(), { description: 'Why no text can be sent, in words; empty when ready.' }),
+  problems: Type.Array(Type.String(), { description: 'Reasons why no text can be sent, for people; empty when ready.' }),
   checks: Type.Object({
     database: Type.Boolean(),
     worker: Type.Boolean(),
@@ -88,7 +88,7 @@ function describeUnbound(gateways: LiveRole[]): string {
 async function findLiveRoles(rt: Runtime): Promise<LiveRole[] | undefined> {
   const timer = new AbortController()
   try {
-    // a database that hangs counts as away
+    // a database that hangs counts as unavailable
     const timeout = delay(databaseTimeoutMs, undefined, { signal: timer.signal })
     return await Promise.race([listLiveRoles(rt.db), timeout])
   } catch (error) {

@@ -3,7 +3,7 @@ import { deleteOldKeys } from './idempotency.queries.ts'
 
 const batchSize = 5_000
 
-/** Deletes the idempotency keys that have expired. */
+/** Deletes expired idempotency keys. */
 export const forgetIdempotencyKeysJob: Job = {
   name: 'http.forget-idempotency-keys',
   async run(rt, _payload, signal) {

@@ -8,6 +8,7 @@ export type KeyClaim = {
   token: string
 }
 
+/** A request renews its lease every quarter of this time; after a crash, its key can be claimed again this much later. */
 export const leaseMs = 60_000
 
 /**
@@ -32,6 +33,7 @@ export async function claimKey(db: Db, claim: KeyClaim, { now, expiresAt }: { no
 
 export type KnownKey = { requestHash: Buffer; bodyHash: Buffer | null; status: number | null; body: string | null }
 
+/** Returns the stored request and, once it has completed, its response. */
 export function findKey(db: Db, apiKeyId: number, key: string) {
   return db.maybeOne<KnownKey>(
     'find_idempotency_key',

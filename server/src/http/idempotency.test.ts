@@ -15,7 +15,7 @@ let app: App
 let owner: Person
 let now: Date
 let list: { id: number }
-/** Hooks that can delay a request or, by a throw, end it: after its work, before its commit, after its commit. */
+/** Hooks that delay a request, or end it by throwing: after its work, before its commit, after its commit. */
 let midway: (() => Promise<void>) | undefined
 let beforeCommit: (() => Promise<void>) | undefined
 let afterCommit: (() => Promise<void>) | undefined
@@ -77,7 +77,7 @@ async function count(sql: string, params: unknown[] = []): Promise<number> {
 
 const lists = (name: string) => count('lists where name = $1', [name])
 
-test('the second of two equal requests gets the response of the first, and the effect happens once', async () => {
+test('an equal request gets the response of the first and has no second effect', async () => {
   const first = await post('k1', '/lists', newList('Pantry'))
   expect(first.status).toBe(200)
   expect(first.headers).not.toHaveProperty('idempotency-replayed')
@@ -109,7 +109,7 @@ test('a repeated broadcast is created once', async () => {
   expect(await count('expansions')).toBe(1)
 })
 
-test('the key belongs to one API key', async () => {
+test('an idempotency key belongs to one API key', async () => {
   const stranger = await makePerson(database.db, app)
   await post('k', '/lists', newList('Pantry'))
   const headers = { 'idempotency-key': 'k' }
@@ -128,32 +128,32 @@ test('another body, path or query with the same key is rejected and changes noth
   expect(await count('messages')).toBe(0)
 })
 
-test('of two concurrent requests one runs, and the other gets 409 and then its response', async () => {
-  const { first, letGo } = await stopMidway()
+test('one of two concurrent requests runs; the other gets 409 and, when it is retried, the same response', async () => {
+  const { first, resume } = await suspendMidway()
   const second = await post('k', '/lists', newList('Pantry'))
   expect(second).toMatchObject({ status: 409, body: { status: 'error', code: 'idempotency_key_busy' } })
   expect(second.headers['retry-after']).toBe('1')
-  letGo()
+  resume()
   expect((await first).status).toBe(200)
   expect((await post('k', '/lists', newList('Pantry'))).text).toBe((await first).text)
   expect(await lists('Pantry')).toBe(1)
 })
 
-/** Starts a request that has done its work and is stopped before it can store its response. */
-async function stopMidway() {
+/** Starts a request, and suspends it after its work and before it stores its response. */
+async function suspendMidway() {
   const gate = Promise.withResolvers<void>()
-  const there = Promise.withResolvers<void>()
+  const reached = Promise.withResolvers<void>()
   midway = () => {
     midway = undefined
-    there.resolve()
+    reached.resolve()
     return gate.promise
   }
   const first = post('k', '/lists', newList('Pantry'))
-  await there.promise
-  return { first, letGo: gate.resolve }
+  await reached.promise
+  return { first, resume: gate.resolve }
 }
 
-test('of many concurrent requests exactly one runs', async () => {
+test('exactly one of many concurrent requests runs', async () => {
   const responses = await Promise.all(Array.from({ length: 12 }, () => post('k', '/lists', newList('Pantry'))))
   expect(responses.map(({ status }) => status).filter((status) => status !== 200 && status !== 409)).toEqual([])
   expect(responses.some(({ status }) => status === 200)).toBe(true)
@@ -175,7 +175,7 @@ describe('a crash', () => {
     expect(await lists('Pantry')).toBe(1)
   })
 
-  test('between the commit and the response: the next attempt gets the response that was not sent', async () => {
+  test('between the commit and the response makes the next attempt return the response that was not sent', async () => {
     afterCommit = async () => {
       throw new Error('crashed')
     }
@@ -188,38 +188,35 @@ describe('a crash', () => {
     expect(await lists('Pantry')).toBe(1)
   })
 
-  test('of the whole process reserves the key until its lease expires, and a late commit is rejected', async () => {
-    const { first: frozen, letGo } = await stopMidway()
+  test('of the process leaves the key leased until the lease expires, and a late commit is rejected', async () => {
+    const { first: suspended, resume } = await suspendMidway()
     expect((await post('k', '/lists', newList('Pantry'))).status).toBe(409)
     const lease = `update idempotency_keys set lease_until = lease_until - interval '61 s'`
-    expect(await database.db.exec('let_a_minute_pass', lease)).toBe(1)
+    expect(await database.db.exec('expire_leases', lease)).toBe(1)
     expect((await post('k', '/lists', newList('Bakery'))).body.code).toBe('idempotency_key_reused')
-    const heir = await post('k', '/lists', newList('Pantry'))
-    expect(heir.status).toBe(200)
-    expect(heir.headers).not.toHaveProperty('idempotency-replayed')
-    letGo()
-    expect(await frozen).toMatchObject({ status: 409, body: { code: 'idempotency_key_busy' } })
+    const successor = await post('k', '/lists', newList('Pantry'))
+    expect(successor.status).toBe(200)
+    expect(successor.headers).not.toHaveProperty('idempotency-replayed')
+    resume()
+    expect(await suspended).toMatchObject({ status: 409, body: { code: 'idempotency_key_busy' } })
     expect(await lists('Pantry')).toBe(1)
-    expect((await post('k', '/lists', newList('Pantry'))).text).toBe(heir.text)
+    expect((await post('k', '/lists', newList('Pantry'))).text).toBe(successor.text)
   })
 
-  test('a request that took over a key cannot lose it to the previous holder', async () => {
-    const frozen = await stopMidway()
-    await database.db.exec(
-      'let_a_minute_pass',
-      `update idempotency_keys set lease_until = lease_until - interval '61 s'`,
-    )
-    const heir = await stopMidway()
-    frozen.letGo()
-    expect(await frozen.first).toMatchObject({ status: 409, body: { code: 'idempotency_key_busy' } })
+  test('followed by a takeover of the key does not return the key to the previous request', async () => {
+    const suspended = await suspendMidway()
+    await database.db.exec('expire_leases', `update idempotency_keys set lease_until = lease_until - interval '61 s'`)
+    const successor = await suspendMidway()
+    suspended.resume()
+    expect(await suspended.first).toMatchObject({ status: 409, body: { code: 'idempotency_key_busy' } })
     expect(await lists('Pantry')).toBe(0)
-    heir.letGo()
-    expect((await heir.first).status).toBe(200)
+    successor.resume()
+    expect((await successor.first).status).toBe(200)
     expect(await lists('Pantry')).toBe(1)
   })
 })
 
-test('after 24 hours the key is new again, and expired rows are deleted', async () => {
+test('a key can be used for another request after 24 hours, and expired rows are deleted', async () => {
   await post('k', '/lists', newList('Pantry'))
   now = new Date(now.getTime() + 24 * 3_600_000 - 1)
   expect((await post('k', '/lists', newList('Pantry'))).headers).toHaveProperty('idempotency-replayed')
@@ -233,7 +230,7 @@ test('after 24 hours the key is new again, and expired rows are deleted', async 
   expect(await count('idempotency_keys')).toBe(0)
 })
 
-test('a rejected request changes nothing, so its key can be sent again with another body', async () => {
+test('a rejected request changes nothing, so its key can be used again with another body', async () => {
   const taken = { list: { name: 'Pantry', keyword_names: ['PIZZA'] } }
   await post('k0', '/lists', taken)
   expect((await post('k', '/lists', { list: { name: 'Second', keyword_names: ['PIZZA'] } })).status).toBe(422)
@@ -243,7 +240,7 @@ test('a rejected request changes nothing, so its key can be sent again with anot
   expect((await post('k', '/lists', newList('Second'))).status).toBe(200)
 })
 
-test.each(['', ' ', 'x'.repeat(256), 'caf\u00e9'])('%j is rejected as a key', async (key) => {
+test.each(['', ' ', 'x'.repeat(256), 'caf\u00e9'])('rejects %j as a key', async (key) => {
   const response = await post(key, '/lists', newList('Pantry'))
   expect(response).toMatchObject({ status: 400, body: { status: 'error', code: 'bad_idempotency_key' } })
   expect(await lists('Pantry')).toBe(0)
@@ -257,7 +254,7 @@ test('a GET, PUT or DELETE ignores the key', async () => {
   expect(await count('idempotency_keys')).toBe(0)
 })
 
-test('a secret is not stored: the replay has null in its place, and a header that names it', async () => {
+test('a secret is not stored: its replay is null, and a header contains its path', async () => {
   const body = { api_key: { name: 'Mailer' } }
   const first = await post('k', '/api_keys', body)
   const { key } = first.body.api_key as { key: string }
@@ -295,7 +292,7 @@ describe('an upload', () => {
     expect(await count(`pgboss.job where name = 'imports.apply'`)).toBe(1)
   })
 
-  test('that was rejected can be sent again, corrected', async () => {
+  test('can be corrected and sent again after it was rejected', async () => {
     expect((await upload('k', 'telephone\n2065550143\n')).status).toBe(422)
     expect((await upload('k', 'phone_number\n2065550143\n')).status).toBe(202)
     expect(await count('imports')).toBe(1)

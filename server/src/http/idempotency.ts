@@ -16,18 +16,18 @@ import {
 } from './idempotency.queries.ts'
 
 // A POST with an Idempotency-Key is processed once, even if it is sent several times. Its effect and its response commit in
-// one transaction before the response is sent: a crash leaves both or neither, and the next attempt finds out which. A
-// rejected request changes nothing, so its key is deleted and may be sent again, with the same or another body.
+// one transaction before the response is sent: a crash leaves both or neither, so the next attempt either gets the stored
+// response or runs. A rejected request changes nothing, so its key is deleted and may be used again, with any body.
 
 const lifetimeMs = 24 * 3_600_000
 const maxKeyLength = 255
 
-/** Time without bytes after which an upload counts as broken off. */
+/** Time without bytes after which an upload is rejected as stalled. */
 const uploadTimeoutMs = 30_000
 
 type Run = { claim: KeyClaim; transaction: RequestTransaction; renewing: NodeJS.Timeout }
 
-/** Handles the Idempotency-Key of every POST below `app`. `base` is the database itself; the handlers use `scope`. */
+/** Handles the Idempotency-Key of every POST below `app`. `base` is the database itself; handlers use the `scope`. */
 export function useIdempotency(app: FastifyInstance, base: Db, scope: RequestScope) {
   const runs = new WeakMap<FastifyRequest, Run>()
   app.decorateRequest('uploadHash', null)
@@ -36,11 +36,11 @@ export function useIdempotency(app: FastifyInstance, base: Db, scope: RequestSco
     const key = req.headers['idempotency-key']
     if (req.method !== 'POST' || key === undefined) return done()
     begin(req, String(key)).then(
-      (begun) => {
-        if (!('claim' in begun)) return replay(req, reply, begun)
-        runs.set(req, begun)
+      (outcome) => {
+        if (!('claim' in outcome)) return replay(req, reply, outcome)
+        runs.set(req, outcome)
         if (isUpload(req)) req.uploadHash = createHash('sha256')
-        scope.run(begun.transaction, done)
+        scope.run(outcome.transaction, done)
       },
       (error) => done(error),
     )
@@ -65,6 +65,7 @@ export function useIdempotency(app: FastifyInstance, base: Db, scope: RequestSco
     return payload
   })
 
+  /** Returns a new run of the request, or the stored response if the same request has completed. */
   async function begin(req: FastifyRequest, key: string): Promise<Run | KnownKey> {
     if (key.length > maxKeyLength || !/^[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?$/.test(key)) {
       throw errors.badIdempotencyKey(maxKeyLength)
@@ -76,7 +77,7 @@ export function useIdempotency(app: FastifyInstance, base: Db, scope: RequestSco
         return start(req, claim)
       const known = await findKey(base, claim.apiKeyId, key)
       if (known !== undefined) return checkSameRequest(req, claim, known)
-      // the request that had the lease was rejected just now, so the key is free
+      // the request that had the lease has just been rejected, so the key is free
     }
     throw errors.idempotencyKeyBusy()
   }
@@ -99,7 +100,7 @@ export function useIdempotency(app: FastifyInstance, base: Db, scope: RequestSco
     })
   }
 
-  /** If this fails, the claim expires with its lease. */
+  /** Deletes the claim; if this fails, the claim expires with its lease. */
   async function release(req: FastifyRequest, claim: KeyClaim) {
     await releaseKey(base, claim).catch((error) => req.log.warn({ err: error }, 'failed to release an idempotency key'))
   }
@@ -109,14 +110,14 @@ function isUpload(req: FastifyRequest): boolean {
   return req.routeOptions.config.upload === true
 }
 
-/** Hashes the parts of a request that must be equal in a repetition, without the bytes of an upload, which come later. */
+/** Hashes the parts of a request that a repetition must match, without the bytes of an upload, which arrive later. */
 function hashOf(req: FastifyRequest): Buffer {
   const body = isUpload(req) ? undefined : req.body
   const request = [req.routeOptions.url, req.params, req.query, body ?? null]
   return createHash('sha256').update(serialize(request)).digest()
 }
 
-/** JSON.stringify is recursive and JSON.parse is not, so a body with thousands of levels parses and cannot be serialized. */
+/** Throws a 400 for a body with thousands of levels: JSON.parse accepts it, but JSON.stringify is recursive and fails. */
 function serialize(request: unknown[]): string {
   try {
     return JSON.stringify(request)
@@ -126,7 +127,7 @@ function serialize(request: unknown[]): string {
   }
 }
 
-/** Returns the stored response, if the request is equal to the stored one; compares every byte of an upload first. */
+/** Returns the stored response if the request equals the stored one, including every byte of an upload; otherwise throws. */
 async function checkSameRequest(req: FastifyRequest, claim: KeyClaim, known: KnownKey): Promise<KnownKey> {
   if (!known.requestHash.equals(claim.requestHash)) throw errors.idempotencyKeyReused()
   if (known.status === null) throw errors.idempotencyKeyBusy()
@@ -171,8 +172,8 @@ function withoutSecrets(text: string, secrets: string[] | undefined): string {
   for (const secret of secrets) {
     const path = secret.split('.')
     const last = path.pop() ?? ''
-    const holder = path.reduce((value, key) => value?.[key], body)
-    if (holder) holder[last] = null
+    const parent = path.reduce((value, key) => value?.[key], body)
+    if (parent) parent[last] = null
   }
   return JSON.stringify(body)
 }

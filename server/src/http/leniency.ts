@@ -5,7 +5,7 @@ import { normalizePage } from './pagination.ts'
 // Conversions between parsing and validation. JSON values are not converted. Strings in a path, a query or a form become
 // numbers and booleans where the schema requires them.
 
-/** Merges the body of a GET into its query, brings pages into range, and converts strings to the schema's types. */
+/** Merges the body of a GET into its query, clamps page numbers, and converts strings to the schema's types. */
 export function useLeniency(app: FastifyInstance) {
   app.addHook('preValidation', async (req) => {
     const { params, querystring, body } = (req.routeOptions.schema ?? {}) as Record<string, Schema | undefined>
@@ -13,7 +13,7 @@ export function useLeniency(app: FastifyInstance) {
     if (querystring?.properties && 'page' in querystring.properties) normalizePage(req.query as Record<string, unknown>)
     if (params) req.params = convert(params, req.params)
     if (querystring) req.query = convert(querystring, req.query)
-    // so that a missing body is reported as its missing field
+    // a missing body is reported as missing fields
     if (body) req.body ??= {}
     if (body && req.isForm) req.body = convert(body, req.body)
     if (body) rejectLongArrays(body, req.body, '')
@@ -35,15 +35,15 @@ export type Schema = {
 
 /** Returns the value with each string converted to the number, boolean or array of the schema, where it can be parsed. */
 export function convert(schema: Schema, value: unknown): unknown {
-  const wants = (type: string) => (Array.isArray(schema.type) ? schema.type.includes(type) : schema.type === type)
+  const accepts = (type: string) => (Array.isArray(schema.type) ? schema.type.includes(type) : schema.type === type)
   if (typeof value === 'string') {
-    if (wants('string')) return value
-    if ((wants('integer') || wants('number')) && /^-?[0-9]{1,15}$/.test(value)) return Number(value)
-    if (wants('number') && /^-?[0-9]{1,15}\.[0-9]{1,15}$/.test(value)) return Number(value)
-    if (wants('boolean') && /^(?:true|1)$/i.test(value)) return true
-    if (wants('boolean') && /^(?:false|0|)$/i.test(value)) return false
-    if (wants('null') && value === '') return null
-    if (wants('array')) return [convert(schema.items ?? {}, value)]
+    if (accepts('string')) return value
+    if ((accepts('integer') || accepts('number')) && /^-?[0-9]{1,15}$/.test(value)) return Number(value)
+    if (accepts('number') && /^-?[0-9]{1,15}\.[0-9]{1,15}$/.test(value)) return Number(value)
+    if (accepts('boolean') && /^(?:true|1)$/i.test(value)) return true
+    if (accepts('boolean') && /^(?:false|0|)$/i.test(value)) return false
+    if (accepts('null') && value === '') return null
+    if (accepts('array')) return [convert(schema.items ?? {}, value)]
     return value
   }
   if (Array.isArray(value)) return schema.items ? value.map((item) => convert(schema.items ?? {}, item)) : value
@@ -55,7 +55,7 @@ export function convert(schema: Schema, value: unknown): unknown {
   return value
 }
 
-/** Validation reports every error, so an array of half a million invalid items must be rejected before. */
+/** Validation reports every error, so an array of half a million invalid items must be rejected before validation. */
 function rejectLongArrays(schema: Schema, value: unknown, path: string) {
   if (Array.isArray(value) && schema.maxItems !== undefined && value.length > schema.maxItems) {
     throw errors.invalid({ [path]: [`has too many items (maximum is ${schema.maxItems})`] })

@@ -34,13 +34,13 @@ const upload = {
       example: 'phone_number,first_name,tags\n2065550144,Marisol,"vip, local"\n',
     },
     'application/x-ndjson': {
-      schema: { type: 'string', description: 'UTF-8, one JSON object a line.' },
+      schema: { type: 'string', description: 'UTF-8, one JSON object per line.' },
       example: '{"phone_number":"2065550144","first_name":"Marisol","tags":["vip","local"]}\n',
     },
   },
 }
 
-/** Describes the body of an import, which is a file and has no schema. */
+/** Describes the request body of an import, which is a file and has no schema. */
 export function describeUpload<Document extends { paths: Json }>(document: Document): Document {
   for (const methods of Object.values(document.paths)) {
     for (const operation of Object.values(methods as Record<string, Described>)) {

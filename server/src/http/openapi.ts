@@ -8,15 +8,15 @@ const description = `Lists, subscribers and broadcasts by text message, compatib
 
 * HTTP Basic: the login email is the user name, the API key is the password.
 * Every success has a \`status\`; every error is \`{"status":"error","error":"..."}\` with a \`code\` for programs.
-* Collections come in pages of 10, or \`per_page\` up to 1000.
+* Collections are paged: 10 records per page, or \`per_page\` up to 1000.
 * Times are ISO 8601 with an offset. Phone numbers are ten digits.`
 
 const tags = [
   { name: 'Accounts', description: 'The account of the API key.' },
   { name: 'API keys', description: 'Credentials of programs, with their scopes and rate limits.' },
-  { name: 'Short codes', description: 'Numbers that texts are sent from.' },
+  { name: 'Short codes', description: 'Numbers from which texts are sent.' },
   { name: 'Rates', description: 'Prices of the parts of a text; for operators of the installation.' },
-  { name: 'Connections', description: 'SMPP accounts at carriers; for operators of the installation.' },
+  { name: 'Connections', description: 'SMPP accounts at aggregators; for operators of the installation.' },
   { name: 'Lists', description: 'Lists that people subscribe to; also called campaigns.' },
   { name: 'Subscribers', description: 'Phone numbers on a list, and their consent.' },
   {
@@ -32,7 +32,7 @@ const tags = [
   { name: 'Health', description: 'State of the installation.' },
 ]
 
-/** Documents the routes that are registered after it, at /openapi.json and as a page at /docs. */
+/** Documents the routes that are registered later, at /openapi.json and as a page at /docs. */
 export async function useOpenApi(app: FastifyInstance) {
   await app.register(swagger, {
     openapi: {
@@ -84,8 +84,8 @@ const idempotencyKey = {
   required: false,
   schema: { type: 'string', minLength: 1, maxLength: 255 },
   description:
-    'The request is processed once: for 24 hours, a repetition gets the same response again, with `Idempotency-Replayed`. ' +
-    '409 while the first request is running; 422 for another body with the same key.',
+    'The request is processed once: for 24 hours, a repetition gets the same response, with `Idempotency-Replayed`. ' +
+    'The response is 409 while the first request is running, and 422 for another body with the same key.',
   'x-extension': true,
 }
 

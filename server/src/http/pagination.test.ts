@@ -19,18 +19,18 @@ test.each<[unknown, unknown, object]>([
   ['', ' 5', { page: 1, perPage: 10, offset: 0 }],
   [['2'], { a: '2' }, { page: 1, perPage: 10, offset: 0 }],
   ['007', '09', { page: 7, perPage: 9, offset: 54 }],
-])('page %j of %j', (page, per_page, expected) => {
+])('reads page %j and per_page %j', (page, per_page, expected) => {
   expect(read({ page, per_page })).toEqual(expected)
 })
 
-test('any requested page is within the range of the database', () => {
+test('every requested page is within the range of the database', () => {
   fc.assert(
     fc.property(fc.anything(), fc.oneof(fc.anything(), fc.bigInt().map(String)), (perPage, page) => {
-      const read_ = read({ page, per_page: perPage })
-      expect(read_.perPage).toBeGreaterThanOrEqual(1)
-      expect(read_.perPage).toBeLessThanOrEqual(1_000)
-      expect(read_.page).toBeGreaterThanOrEqual(1)
-      expect(Number.isSafeInteger(read_.offset)).toBe(true)
+      const requested = read({ page, per_page: perPage })
+      expect(requested.perPage).toBeGreaterThanOrEqual(1)
+      expect(requested.perPage).toBeLessThanOrEqual(1_000)
+      expect(requested.page).toBeGreaterThanOrEqual(1)
+      expect(Number.isSafeInteger(requested.offset)).toBe(true)
     }),
   )
 })

@@ -5,7 +5,7 @@ const defaultPerPage = 10
 const maxPerPage = 1_000
 const maxPage = 1_000_000_000
 
-/** The query keys of a paged collection. */
+/** The query parameters of a paged collection. */
 export const pageQuery = {
   page: Type.Optional(
     Type.Integer({
@@ -23,7 +23,7 @@ export const pageQuery = {
 
 export const PageQuery = Type.Object(pageQuery)
 
-/** Replaces the page and size of a query by the ones in use: a value that makes no sense counts as the default, never as an error. */
+/** Clamps the page and size of a query; an invalid value is replaced with the default instead of being rejected. */
 export function normalizePage(query: Record<string, unknown>) {
   query.page = Math.min(wholeNumber(query.page) ?? 1, maxPage)
   query.per_page = Math.min(wholeNumber(query.per_page) ?? defaultPerPage, maxPerPage)
@@ -38,7 +38,7 @@ export function pageFrom(query: { page?: number; per_page?: number }): Page {
 function wholeNumber(given: unknown): number | undefined {
   if (typeof given !== 'number' && typeof given !== 'string') return undefined
   const text = String(given)
-  // a number of any length; the caller brings it into range
+  // digits of any length; the caller clamps the number
   return /^0*[1-9][0-9]*$/.test(text) ? Number(text) : undefined
 }
 
@@ -54,7 +54,7 @@ export function pageSchema<K extends string, T extends TSchema>(key: K, record: 
   })
 }
 
-/** The response to a request for a page: the envelope, then the records, each presented, under `key`. */
+/** Returns the response to a request for a page: the envelope, then the presented records under `key`. */
 export function presentPage<K extends string, T, V>(
   key: K,
   page: Page,
@@ -65,7 +65,7 @@ export function presentPage<K extends string, T, V>(
   return { ...envelope(page, count), ...presented }
 }
 
-/** The keys of the envelope. */
+/** Returns the keys that every page has besides its records. */
 export function envelope({ page, perPage }: Page, count: number) {
   return { status: 'OK' as const, per_page: perPage, count, page, pages_count: Math.ceil(count / perPage) }
 }

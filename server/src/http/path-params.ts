@@ -2,18 +2,18 @@ import { type TSchema, Type } from 'typebox'
 import type { AppError } from '../errors.ts'
 import { Id } from './schema.ts'
 
-// Path parameters. A noun declares its own beside its wire schema, together with the error for an id that names nothing;
-// the error handler returns that error for a malformed id, too.
+// Path parameters. A noun declares its own beside its wire schema, together with the error for an unknown id; the error
+// handler sends that error for a malformed id, too.
 
-/** A symbol, so that neither the validator nor openapi.json sees the annotation. */
+/** A symbol, because the validator and openapi.json ignore symbol keys. */
 const notFound = Symbol('notFound')
 
-/** A numeric id in a path. A malformed id gets `error`, as an unknown one does. */
+/** Returns the schema of a numeric id in a path; a malformed id gets the same `error` as an unknown one. */
 export function idParam(description: string, error: () => AppError) {
   return withNotFound(Id(description), error)
 }
 
-/** An id in a path that is not a number, such as a short code. A text that fails the schema gets `error`. */
+/** Returns the schema of a non-numeric id in a path, such as a short code; a string that does not match it gets `error`. */
 export function textParam(
   options: { description: string; maxLength?: number; pattern?: string; examples?: string[] },
   error: () => AppError,
@@ -21,7 +21,7 @@ export function textParam(
   return withNotFound(Type.String(options), error)
 }
 
-/** The error that a path parameter declares; undefined for one that was not made by `idParam` or `textParam`. */
+/** Returns the error that a path parameter declares; undefined if `idParam` or `textParam` did not create the parameter. */
 export function notFoundOf(params: unknown, name: string): (() => AppError) | undefined {
   const { properties = {} } = params as { properties?: Record<string, { [notFound]?: () => AppError }> }
   return properties[name]?.[notFound]

@@ -35,7 +35,7 @@ describe("with the vendor's limit", () => {
     expect(rejected.json()).toMatchObject({ status: 'error', error: 'Rate limit exceeded', code: 'rate_limited' })
   })
 
-  test("a key's own limit takes precedence, a change applies at once, and keys do not share a limit", async () => {
+  test("a key's own limit takes precedence, a change applies immediately, and keys do not share a limit", async () => {
     const { call, change } = await makeCaller(api, { rateLimit: '2/60' })
     expect((await call(2)).headers).toMatchObject({ 'ratelimit-policy': '"key";q=2;w=60' })
     expect((await call(1)).statusCode).toBe(429)
@@ -53,7 +53,7 @@ describe("with the vendor's limit", () => {
 describe('with the default limit', () => {
   const api = useApi({ config: readEnv({ CARILLON_RATE_LIMIT: 'default' }) })
 
-  test('fifty calls per second, and no limit for the seeded sandbox key', async () => {
+  test('a key gets 50 calls per second, and the seeded sandbox key is not limited', async () => {
     const { call } = await makeCaller(api)
     expect((await call(1)).headers).toMatchObject({ 'ratelimit-policy': '"key";q=50;w=1', ratelimit: '"key";r=49;t=1' })
     const statuses = await Promise.all(Array.from({ length: 60 }, () => call(1).then(({ statusCode }) => statusCode)))

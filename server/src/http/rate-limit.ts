@@ -14,12 +14,12 @@ const limits: Record<RateLimitSetting, RateLimit | 'off'> = {
 
 const maxKeys = 10_000
 
-/** Returns the limit of a key without its own. */
+/** Returns the limit of the keys that have no limit of their own. */
 export function installationLimit(setting: RateLimitSetting): RateLimit | 'off' {
   return limits[setting]
 }
 
-/** A key's own limit takes precedence; the sandbox's seeded key has none, unless the setting is `vendor`. */
+/** Returns the key's own limit, if any; the sandbox's seeded key has no limit, unless the setting is `vendor`. */
 function limitOf({ rateLimit, seeded }: Caller['apiKey'], setting: RateLimitSetting): RateLimit | 'off' {
   const own = rateLimit === null ? undefined : parseRateLimit(rateLimit)
   if (own !== undefined) return own
@@ -27,8 +27,8 @@ function limitOf({ rateLimit, seeded }: Caller['apiKey'], setting: RateLimitSett
 }
 
 /**
- * Rejects a key that has used up its calls with 429, and reports the remaining calls to every limited key. Each process
- * counts for itself: n processes behind a balancer allow up to n times the limit. Must be registered after `useAuth`.
+ * Responds 429 to a key that has used up its calls, and reports the remaining calls to every limited key. Each process
+ * counts separately: n processes behind a load balancer allow up to n times the limit. Must be registered after `useAuth`.
  */
 export function useRateLimit(app: FastifyInstance, setting: RateLimitSetting) {
   const counters = new Map<number, { limit: RateLimit; counter: SlidingCounter }>()
@@ -44,13 +44,13 @@ export function useRateLimit(app: FastifyInstance, setting: RateLimitSetting) {
     reply.header('ratelimit-policy', `"key";q=${calls};w=${windowMs / 1_000}`)
     reply.header('ratelimit', `"key";r=${counter.left};t=${seconds}`)
     if (waitMs === 0) return
-    // a whole number, because one client crashes on a date
+    // a number of seconds, because one client crashes on a date
     reply.header('retry-after', seconds)
     throw errors.rateLimited()
   })
 }
 
-/** Returns the key's counter, a new one when its limit has changed. */
+/** Returns the key's counter, or a new one if its limit has changed. */
 function counterOf(counters: Map<number, { limit: RateLimit; counter: SlidingCounter }>, id: number, limit: RateLimit) {
   const known = counters.get(id)
   if (known?.limit.calls === limit.calls && known.limit.windowMs === limit.windowMs) return known.counter

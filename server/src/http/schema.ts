@@ -1,11 +1,11 @@
 import { type Static, type TSchema, Type } from 'typebox'
 
-// Pieces of wire schemas that every noun uses. A schema with a `title` becomes a component of openapi.json.
+// Parts of wire schemas that every noun uses. A schema with a `title` becomes a component of openapi.json.
 
-/** An id as a number that JavaScript represents exactly. */
+/** An id: a number that JavaScript represents exactly. */
 export const Id = (description: string) => Type.Integer({ minimum: 1, maximum: Number.MAX_SAFE_INTEGER, description })
 
-/** A string that may be null. One schema with two types, because the errors of a union are hard to put into words. */
+/** A string that may be null: one schema with two types, because the validation errors of a union are unclear. */
 export function TextOrNull(options: { maxLength?: number; description?: string } = {}) {
   return Type.Unsafe<string | null>({ type: ['string', 'null'], ...options })
 }
@@ -24,7 +24,7 @@ export function isSet(flag: boolean | string | number | null | undefined): boole
   return flag === true || flag === 1 || flag === '1' || flag === 'true'
 }
 
-/** A time as the API shows it: ISO 8601, seconds, the account's offset. */
+/** A time in a response: ISO 8601, with seconds and the account's offset. */
 export const Time = Type.String({ format: 'date-time' })
 export const TimeOrNull = Type.Unsafe<string | null>({ type: ['string', 'null'], format: 'date-time' })
 
@@ -34,11 +34,11 @@ export const timeFault = 'must be a time with an offset, as 2031-05-06T09:00:00-
 export const ErrorResponse = Type.Object(
   {
     status: Type.Literal('error'),
-    error: Type.String({ description: 'What is wrong, for people.' }),
-    code: Type.String({ description: 'What is wrong, for programs; a code never changes.', 'x-extension': true }),
+    error: Type.String({ description: 'Description of the error, for people.' }),
+    code: Type.String({ description: 'Identifier of the error, for programs; a code never changes.', 'x-extension': true }),
     details: Type.Optional(
       Type.Record(Type.String(), Type.Array(Type.String()), {
-        description: 'What is wrong, per field.',
+        description: 'Errors per field.',
         'x-extension': true,
       }),
     ),
@@ -47,7 +47,7 @@ export const ErrorResponse = Type.Object(
   { title: 'ErrorResponse', description: 'The body of every response that is not a success.' },
 )
 
-/** The errors that every operation may return besides its own, for the reference page. */
+/** The error responses that every operation has in addition to its own. */
 export const commonErrors = {
   401: Type.Unsafe<Static<typeof ErrorResponse>>({ ...ErrorResponse, description: 'The API key is missing or wrong.' }),
   403: Type.Unsafe<Static<typeof ErrorResponse>>({
@@ -60,7 +60,7 @@ export const commonErrors = {
   }),
 }
 
-/** An error response, with what it means for this operation. */
+/** Returns the schema of an error response, with its meaning for this operation. */
 export function errorResponse(description: string) {
   return Type.Unsafe<Static<typeof ErrorResponse>>({ ...ErrorResponse, description })
 }
@@ -75,7 +75,7 @@ export function formatTime(instant: Date | null, timeZone: string): string | nul
   return Temporal.Instant.fromEpochMilliseconds(instant.getTime()).toString({ timeZone, smallestUnit: 'second' })
 }
 
-/** As `formatTime`, with milliseconds, which the contract shows in custom fields and donations. */
+/** As `formatTime`, but with milliseconds, which the contract requires in custom fields and donations. */
 export function formatTimeWithMs(instant: Date, timeZone: string): string {
   return Temporal.Instant.fromEpochMilliseconds(instant.getTime()).toString({
     timeZone,

@@ -6,7 +6,7 @@ type Fault = Pick<FastifySchemaValidationError, 'keyword' | 'instancePath' | 'pa
 export function detailsOf(faults: Fault[]): Record<string, string[]> {
   const details: Record<string, string[]> = {}
   for (const fault of faults) {
-    // the branches of a union, or the rule that follows, report the details
+    // the branches of the union or of the condition report the details
     if (fault.keyword === 'anyOf' || fault.keyword === 'if') continue
     const field = fieldOf(fault)
     const texts = details[field] ?? []
@@ -19,7 +19,7 @@ export function detailsOf(faults: Fault[]): Record<string, string[]> {
 function fieldOf({ keyword, instancePath, params }: Fault): string {
   const path = instancePath.split('/').slice(1).map(unescapePointer)
   if (keyword === 'required') path.push(String(params.missingProperty))
-  // an error in an item is reported for the array without its index; an error in a field of an item is the field's
+  // indexes are omitted: an error of an item is reported for its array, and an error of an item's field for the field
   return path.filter((part, index) => index === 0 || !/^[0-9]+$/.test(part)).join('.') || 'body'
 }
 

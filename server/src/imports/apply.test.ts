@@ -20,12 +20,12 @@ beforeEach(async () => {
 afterEach(() => database.close())
 
 const firstPhone = 2_062_000_100
-const doubled = 10
+const duplicates = 10
 
-/** 200 rows: 190 numbers, the last ten of which were named before; in no order. */
+/** Returns a file of 200 unordered rows with 190 numbers: the last ten rows repeat numbers of earlier rows. */
 function makeFile(firstName = 'Ana') {
   const phones = Array.from({ length: 190 }, (_, index) => firstPhone + ((index * 77) % 190))
-  const rows = [...phones, ...phones.slice(0, doubled)].map((phone) => `${phone},${firstName}\n`)
+  const rows = [...phones, ...phones.slice(0, duplicates)].map((phone) => `${phone},${firstName}\n`)
   return `phone,first_name\n${rows.join('')}`
 }
 
@@ -47,10 +47,10 @@ async function applyAll(importId: number, limit: number, on = rt) {
   while (await applyNextSlice(on, importId, limit));
 }
 
-/** The import's counts, what is on the list, in the ledger and in the deltas, and the staging tables there are. */
-function takeStock(importId: number) {
+/** Returns the import's counts, and the numbers of subscribers, ledger rows, counted subscribers and staging tables. */
+function countEffects(importId: number) {
   return database.db.one(
-    'take_stock',
+    'count_effects',
     `select i.status, i.added, i.updated, i.unchanged, i.skipped, i.skip_reasons as reasons,
             (select count(*) from subscribers where list_id = i.list_id) as subscribers,
             (select count(*) from opts where list_id = i.list_id) as opts,
@@ -66,8 +66,8 @@ const allAdded = {
   added: 190,
   updated: 0,
   unchanged: 0,
-  skipped: doubled,
-  reasons: { duplicate: doubled },
+  skipped: duplicates,
+  reasons: { duplicate: duplicates },
   subscribers: 190,
   opts: 190,
   deltas: 190,
@@ -77,70 +77,70 @@ const allAdded = {
 test.each([1, 7, 100, 200, 201])('slices of %i rows count every row once', async (limit) => {
   const { id } = await receive(makeFile())
   await applyAll(id, limit)
-  expect(await takeStock(id)).toEqual(allAdded)
+  expect(await countEffects(id)).toEqual(allAdded)
 })
 
-test('a crash in the middle of a slice loses nothing and counts nothing twice', async () => {
+test('a crash in a slice loses no row and counts no row twice', async () => {
   const { id } = await receive(makeFile())
   let slices = 0
-  const dying: Runtime = {
+  const failing: Runtime = {
     ...rt,
     db: {
       ...rt.db,
       tx: (work) =>
         rt.db.tx(async (tx) => {
           const result = await work(tx)
-          // every other slice dies when it has done everything but commit
+          // every other slice fails just before its commit
           if (++slices % 2 === 0) throw new Error('killed')
           return result
         }),
     },
   }
   for (let more = true; more; ) {
-    more = await applyNextSlice(dying, id, 30).catch((error: Error) => {
+    more = await applyNextSlice(failing, id, 30).catch((error: Error) => {
       expect(error.message).toBe('killed')
       return true
     })
   }
   expect(slices).toBe(13)
-  expect(await takeStock(id)).toEqual(allAdded)
+  expect(await countEffects(id)).toEqual(allAdded)
 })
 
-test('a job that is stopped leaves the rest to the next one', async () => {
+test('a job continues an import after another job was stopped', async () => {
   const { id } = await receive(makeFile())
   await expect(applyImport.run(rt, { importId: id }, AbortSignal.abort())).rejects.toThrow()
   await applyNextSlice(rt, id, 50)
   await applyImport.run(rt, { importId: id }, new AbortController().signal)
-  expect(await takeStock(id)).toEqual(allAdded)
+  expect(await countEffects(id)).toEqual(allAdded)
 })
 
-test('two workers on one import apply it once', async () => {
+test('concurrent workers apply an import once', async () => {
   const { id } = await receive(makeFile())
   await Promise.all([applyAll(id, 9), applyAll(id, 9), applyAll(id, 9)])
-  expect(await takeStock(id)).toEqual(allAdded)
+  expect(await countEffects(id)).toEqual(allAdded)
 })
 
-test('two imports of the same numbers at once add each number once', async () => {
+test('two concurrent imports of the same numbers add each number once', async () => {
   const first = await receive(makeFile())
   const second = await receive(makeFile())
   await Promise.all([applyAll(first.id, 20), applyAll(second.id, 20)])
-  const stock = (await takeStock(first.id)) as Record<string, number>
-  expect(stock).toMatchObject({ subscribers: 190, opts: 190, deltas: 190, tables: 0 })
-  const other = (await takeStock(second.id)) as Record<string, number>
-  expect((stock.added ?? 0) + (other.added ?? 0)).toBe(190)
-  expect((stock.unchanged ?? 0) + (other.unchanged ?? 0)).toBe(190)
+  const effects = (await countEffects(first.id)) as Record<string, number>
+  expect(effects).toMatchObject({ subscribers: 190, opts: 190, deltas: 190, tables: 0 })
+  const other = (await countEffects(second.id)) as Record<string, number>
+  expect((effects.added ?? 0) + (other.added ?? 0)).toBe(190)
+  expect((effects.unchanged ?? 0) + (other.unchanged ?? 0)).toBe(190)
 })
 
-test('an opt-out concurrent with a slice wins', async () => {
+test('an opt-out that is concurrent with a slice takes precedence', async () => {
   await receive(makeFile()).then(({ id }) => applyAll(id, 1_000))
   const { id } = await receive(makeFile('Zoe'))
-  const leaving = firstPhone + 5
+  const optedOut = firstPhone + 5
   let slice: Promise<unknown> | undefined
   await database.db.tx(async (tx) => {
     await tx.exec(
       'opt_out',
       `update subscribers set state = 'unsubscribed', opted_out_at = now() where list_id = $1 and phone = $2`,
-      [list.id, leaving],
+      [list.id, optedOut],
     )
     slice = applyAll(id, 1_000)
     await waitFor(async () => {
@@ -153,13 +153,13 @@ test('an opt-out concurrent with a slice wins', async () => {
     })
   })
   await slice
-  const row = await database.db.one('leaver', 'select state, first_name from subscribers where phone = $1', [leaving])
+  const row = await database.db.one('subscriber', 'select state, first_name from subscribers where phone = $1', [optedOut])
   expect(row).toEqual({ state: 'unsubscribed', first_name: 'Ana' })
-  expect(await takeStock(id)).toMatchObject({
+  expect(await countEffects(id)).toMatchObject({
     status: 'done',
     updated: 189,
-    skipped: doubled + 1,
-    reasons: { duplicate: doubled, opted_out: 1 },
+    skipped: duplicates + 1,
+    reasons: { duplicate: duplicates, opted_out: 1 },
     opts: 190,
   })
 })
@@ -180,13 +180,13 @@ test('a number that subscribes concurrently with a slice is counted once', async
     })
   })
   await slice
-  expect(await takeStock(id)).toMatchObject({ status: 'done', added: 189, updated: 1, subscribers: 190, deltas: 190 })
+  expect(await countEffects(id)).toMatchObject({ status: 'done', added: 189, updated: 1, subscribers: 190, deltas: 190 })
 })
 
 test('an import that cannot be applied fails, and its rows are deleted', async () => {
   const { id } = await receive(makeFile())
   await applyImport.onGivenUp?.(rt, { importId: id }, new Error('broken'))
-  expect(await takeStock(id)).toMatchObject({ status: 'failed', added: 0, tables: 0 })
+  expect(await countEffects(id)).toMatchObject({ status: 'failed', added: 0, tables: 0 })
   expect(await applyNextSlice(rt, id)).toBe(false)
 })
 

@@ -34,12 +34,12 @@ const aliases = new Map<string, Column>(
   } as const),
 )
 
-/** A custom field of the list; its key and its label are both names of its column. */
+/** A custom field of the list; its column may be named by its key or its label. */
 export type FieldColumn = ValueRules & { label: string }
 
 /**
- * Returns the index of a column by its name in the file ("Phone Number", "zip"): an index of `columns`, or, from
- * `columns.length` on, of one of these fields; undefined when unknown. A key of the list takes precedence over an alias.
+ * Returns the index of a column by its name in the file ("Phone Number", "zip"): an index into `columns`, or
+ * `columns.length` plus an index into `fields`; undefined if unknown. The key of a field takes precedence over an alias.
  */
 export function findColumn(name: string, fields: readonly FieldColumn[]): number | undefined {
   const plain = plainName(name)
@@ -61,14 +61,14 @@ function plainName(name: string): string {
 }
 
 export type Header = {
-  /** For each field of the file its column's index (see `findColumn`), or undefined for an ignored one. */
+  /** For each column of the file its index (see `findColumn`), or undefined for an ignored column. */
   indexes: (number | undefined)[]
   ignored: string[]
 }
 
 /**
- * Parses a CSV header. Throws for a header without phone_number, a repeated column, and an unknown column, unless the
- * caller chose to ignore those.
+ * Parses a CSV header. Throws a 422 if there is no phone_number, a column is repeated, or, with `reject`, a column is
+ * unknown.
  */
 export function readHeader(
   line: number,
@@ -81,11 +81,12 @@ export function readHeader(
   if (!indexes.includes(0)) throw errors.badImportFile(line, 'there is no phone_number column')
   const repeated = indexes.find((column, index) => column !== undefined && indexes.indexOf(column) !== index)
   if (repeated !== undefined)
-    throw errors.badImportFile(line, `two columns mean ${columns[repeated] ?? fields[repeated - columns.length]?.key}`)
+    throw errors.badImportFile(line, `there are two columns for ${columns[repeated] ?? fields[repeated - columns.length]?.key}`)
   if (unknown.length > 0 && unknownColumns === 'reject') throw unknownColumnsAt(line, unknown)
   return { indexes, ignored: unknown.map(shorten) }
 }
 
+/** Returns the error about unknown columns, with the first 20 names. */
 export function unknownColumnsAt(line: number, names: string[]) {
   const shown = names.slice(0, 20).map((name) => JSON.stringify(shorten(name)))
   return errors.badImportFile(line, `unknown columns ${shown.join(', ')}; unknown_columns=ignore ignores them`)

@@ -4,7 +4,7 @@ import { errors } from '../errors.ts'
 import { type FieldColumn, type Header, readHeader } from './columns.ts'
 import type { StagedRows } from './staged-rows.ts'
 
-/** Maximum length of a line, in characters. No real row is longer, but a missing quote turns the rest of the file into one. */
+/** Maximum length of a line, in characters. No real row is longer, but after a missing quote the rest of the file is one row. */
 export const longestLine = 65_536
 
 export type ReaderOptions = {
@@ -13,7 +13,7 @@ export type ReaderOptions = {
   customFields?: readonly FieldColumn[]
 }
 
-/** Converts the bytes of a file to blocks for COPY; throws at the first syntax error of the file. */
+/** Converts the bytes of a file to blocks for COPY; fails at the first syntax error. */
 export type Reader = {
   stream: Duplex
   ignoredColumns(): string[]
@@ -21,33 +21,33 @@ export type Reader = {
   faultOf(error: unknown): unknown
 }
 
-/** Reads CSV (RFC 4180, any line ends, a BOM tolerated) whose first line names the columns. */
+/** Reads CSV with a header line (RFC 4180, with any line ends and an optional BOM). */
 export function readCsv(rows: StagedRows, options: ReaderOptions): Reader {
   let header: Header | undefined
-  // csv-parse counts a CRLF inside a quoted field as two lines
-  let tooMany = 0
+  // csv-parse counts a CRLF inside a quoted field as two lines; this is the number of lines that it counted too many
+  let excessLines = 0
   let line = 0
 
   const stream = parse({
     bom: true,
     trim: true,
-    // blank lines are skipped here, not by the parser, because the line of the next row depends on them
+    // on_record skips blank lines, not the parser, because the line number of the next row depends on them
     relax_column_count: true,
     record_delimiter: ['\r\n', '\n', '\r'],
     max_record_size: longestLine,
     on_record: (fields: string[], { lines }) => {
-      const fileLines = lines - tooMany
+      const fileLines = lines - excessLines
       let inside = 0
-      // only a record that ends more than a line below the last one can have line ends inside
+      // only a record that ends more than one line after the previous record can contain line ends
       if (fileLines > line + 1) {
         for (const field of fields) {
           const crlf = field.split('\r\n').length - 1
-          tooMany += crlf
+          excessLines += crlf
           inside += field.split(/\r\n|\n|\r/).length - 1 + crlf
         }
       }
       const first = fileLines - inside
-      line = lines - tooMany
+      line = lines - excessLines
       if (fields.length === 1 && fields[0] === '') return null
       if (!header) {
         header = readHeader(first, fields, options.unknownColumns, options.customFields ?? [])
@@ -61,7 +61,7 @@ export function readCsv(rows: StagedRows, options: ReaderOptions): Reader {
         if (column !== undefined) cells[column] = fields[index] ?? ''
       }
       const block = rows.add(first, cells)
-      // pushed, because a returned value would be parsed as another record
+      // pushed, because csv-parse would treat a returned value as a record
       if (block) stream.push(block)
       return null
     },
@@ -77,7 +77,7 @@ export function readCsv(rows: StagedRows, options: ReaderOptions): Reader {
   }
 }
 
-/** Replaces the library's messages, because they quote the row and thus a phone number. `line` is the row's first line. */
+/** Replaces the library's messages, which quote the row and thus a phone number. `line` is the row's first line. */
 function faultOf(error: CsvError, line: number) {
   switch (error.code) {
     case 'CSV_QUOTE_NOT_CLOSED':

@@ -15,7 +15,7 @@ import { applyNextSlice, receiveImport } from './imports.ts'
 
 const rows = 5_000
 
-test('rows of an accepted upload survive a killed PostgreSQL, and so does the cursor', async () => {
+test('the rows of an accepted upload and the cursor survive a crash of PostgreSQL', async () => {
   const dataDir = await mkdtemp(join(tmpdir(), 'carillon-test-'))
   let postgres = await startPostgres({ dataDir })
   const open = (url: string) => {

@@ -34,7 +34,7 @@ export function findImport(db: Db, accountId: number, listId: number, id: number
   )
 }
 
-/** A page of the list's imports, latest first. */
+/** Returns a page of the list's imports, latest first. */
 export function listImports(db: Db, listId: number, page: PageBounds) {
   return db.many<Import>(
     'list_imports',
@@ -43,7 +43,7 @@ export function listImports(db: Db, listId: number, page: PageBounds) {
   )
 }
 
-/** The number of the list's imports. */
+/** Returns the number of the list's imports. */
 export async function countImports(db: Db, listId: number): Promise<number> {
   const { n } = await db.one<{ n: number }>(
     'count_imports',
@@ -53,6 +53,7 @@ export async function countImports(db: Db, listId: number): Promise<number> {
   return n
 }
 
+/** Returns the stored skips of an import (at most 1,000), in the order of their lines. */
 export function listSkips(db: Db, importId: number) {
   return db.many<{ line: number; reason: string }>(
     'list_import_skips',
@@ -104,6 +105,7 @@ export async function markReceived(db: Db, id: number, { totalRows, ignoredColum
   )
 }
 
+/** Sets the final status of an import, and its error if it failed. */
 export async function markEnded(db: Db, importId: number, status: 'done' | 'failed', error: string | null, now: Date) {
   await db.exec(
     'mark_import_ended',

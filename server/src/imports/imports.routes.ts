@@ -21,9 +21,9 @@ import { UploadGate } from './upload-gate.ts'
 
 const tags = ['Imports']
 const accepted = 'text/csv or application/x-ndjson (UTF-8)'
-const uploadsAtOnce = 4
+const maxConcurrentUploads = 4
 
-/** Time after which a client that goes on sending a rejected upload is disconnected. */
+/** Time after which a client that is still sending a rejected upload is disconnected. */
 const drainTimeoutMs = 10_000
 
 export const importRoutes: FastifyPluginAsyncTypebox = async (app) => {
@@ -78,7 +78,7 @@ export const importRoutes: FastifyPluginAsyncTypebox = async (app) => {
 /** The only route whose body is a file; it has its own scope because the file must not be read into memory. */
 const uploadRoute: FastifyPluginAsyncTypebox = async (app) => {
   const { rt } = app
-  const gate = new UploadGate(uploadsAtOnce)
+  const gate = new UploadGate(maxConcurrentUploads)
   app.removeAllContentTypeParsers()
   app.addContentTypeParser('*', (_req, payload, done) => done(null, payload))
 
@@ -90,12 +90,12 @@ const uploadRoute: FastifyPluginAsyncTypebox = async (app) => {
         operationId: 'createImport',
         summary: 'Import subscribers from a file',
         description:
-          'Streams a CSV file with a header row, or one JSON object a line, of any size. The columns are phone_number ' +
+          'Streams a CSV file with a header row, or one JSON object per line, of any size. The columns are phone_number ' +
           '(required), first_name, last_name, email, zip_code, birthdate, gender, tags, consented_at, consent_source, ' +
           'consent_text, and the custom fields of the list by key or label. A 202 means that every row is stored ' +
-          'and will be applied; a malformed file is a 4xx with the line number, and nothing is stored. No ' +
-          'texts are sent. A blank cell changes nothing, the last row of a number wins, and numbers that opted out or ' +
-          'were cleaned stay so.',
+          'and will be applied. A malformed file is rejected with the line number, and nothing is stored. No ' +
+          'texts are sent. A blank cell does not change its field, the last row of a number takes precedence, and ' +
+          'numbers that opted out or were cleaned are skipped.',
         'x-extension': true,
         tags,
         consumes: ['text/csv', 'application/x-ndjson'],
@@ -110,7 +110,7 @@ const uploadRoute: FastifyPluginAsyncTypebox = async (app) => {
           ...commonErrors,
         },
       },
-      // an error before the end of the file leaves unread bytes on the connection
+      // after an error before the end of the file, the socket has unread bytes
       onError: async (req) => drainRequest(req),
     },
     async (req, reply) => {
@@ -158,12 +158,12 @@ function formatOf(contentType: string | undefined): 'csv' | 'ndjson' {
 
 /**
  * Reads and discards the rest of an upload, up to a time limit: most clients read the response only after they have sent
- * everything, and would not get it if the connection were closed.
+ * everything, and would not get it if the socket were closed.
  */
 function drainRequest(req: FastifyRequest) {
   if (req.raw.complete || req.raw.destroyed) return
-  const late = setTimeout(() => req.raw.destroy(), drainTimeoutMs)
-  late.unref()
-  req.raw.once('close', () => clearTimeout(late))
+  const timer = setTimeout(() => req.raw.destroy(), drainTimeoutMs)
+  timer.unref()
+  req.raw.once('close', () => clearTimeout(timer))
   req.raw.resume()
 }

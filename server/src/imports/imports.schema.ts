@@ -9,7 +9,7 @@ export const ImportQuery = Type.Object({
   source: Type.Optional(
     Type.String({
       maxLength: 255,
-      description: 'The source of consent for rows without a `consent_source`. Stored in the ledger.',
+      description: 'Source of consent for rows without a `consent_source`; stored with the consent.',
     }),
   ),
   unknown_columns: Type.Optional(
@@ -17,7 +17,7 @@ export const ImportQuery = Type.Object({
       type: 'string',
       enum: ['reject', 'ignore'],
       default: 'reject',
-      description: 'What to do with an unknown column.',
+      description: 'Whether an unknown column is an error (`reject`) or is skipped (`ignore`).',
     }),
   ),
 })
@@ -36,7 +36,7 @@ const importKeys = {
   skipped: Type.Integer(),
   skip_reasons: Type.Record(Type.String(), Type.Integer(), { description: 'Number of skipped rows for each reason.' }),
   ignored_columns: Type.Array(Type.String()),
-  error: Type.Unsafe<string | null>({ type: ['string', 'null'], description: 'Why the import failed.' }),
+  error: Type.Unsafe<string | null>({ type: ['string', 'null'], description: 'Reason for the failure; null unless `status` is failed.' }),
   created_at: Time,
   started_at: TimeOrNull,
   completed_at: TimeOrNull,

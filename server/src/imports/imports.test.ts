@@ -26,7 +26,7 @@ type ImportView = Record<string, unknown> & {
   skips: { line: number; reason: string }[]
 }
 
-/** Uploads and applies a file; returns the import as the API then shows it. */
+/** Uploads and applies a file; returns the import as the API presents it afterwards. */
 async function importFile(listId: number, file: string, options: Options = {}): Promise<ImportView> {
   const queued = await upload(listId, file, options)
   expect(queued.text).toContain('"Import queued"')
@@ -50,7 +50,7 @@ function findOpts(listId: number) {
   ])
 }
 
-async function leftovers() {
+async function countLeftovers() {
   const { tables, imports, jobs } = await ctx.db.one<{ tables: number; imports: number; jobs: number }>(
     'test_leftovers',
     `select (select count(*) from pg_class where relname like 'import\\_rows\\_%') as tables,
@@ -59,7 +59,7 @@ async function leftovers() {
   return { tables, imports, jobs }
 }
 
-test('a file becomes subscribers, each with its consent in the ledger', async () => {
+test('adds the rows of a CSV file as subscribers, each with consent in the ledger', async () => {
   const listId = await makeList()
   const file = [
     'Phone Number,first_name,last_name,email,zip,birthdate,gender,tags,consented_at,consent_source,consent_text',
@@ -110,10 +110,10 @@ test('a file becomes subscribers, each with its consent in the ledger', async ()
   ])
   const { body } = await ctx.owner.get(`/lists/${listId}`)
   expect(body.list).toMatchObject({ counts: { subscribers: 2, unsubscribed: 0, cleaned: 0 } })
-  expect(await leftovers()).toMatchObject({ tables: 0 })
+  expect(await countLeftovers()).toMatchObject({ tables: 0 })
 })
 
-test('NDJSON does the same', async () => {
+test('adds the lines of an NDJSON file as subscribers', async () => {
   const listId = await makeList()
   const file = [
     '\ufeff{"phone":2062000101,"first_name":"Zoë","tags":["a","b"]}',
@@ -129,7 +129,7 @@ test('NDJSON does the same', async () => {
   ])
 })
 
-test('the same file twice changes nothing', async () => {
+test('changes nothing when the same file is imported again', async () => {
   const listId = await makeList()
   const file = 'phone,first_name,tags,gender\n2062000101,Ana,vip,F\n2062000102,Bob,,\n'
   await importFile(listId, file)
@@ -138,7 +138,7 @@ test('the same file twice changes nothing', async () => {
   expect([await findSubscribers(listId), await findOpts(listId)]).toEqual(before)
 })
 
-test('a blank cell changes nothing, tags are added, and new values are stored', async () => {
+test('stores new values and adds tags, and a blank cell does not change its field', async () => {
   const listId = await makeList()
   await importFile(listId, 'phone,first_name,last_name,tags\n2062000101,Ana,Lopez,"a,b"\n2062000102,Bob,,\n')
   const view = await importFile(listId, 'phone,first_name,last_name,tags\n2062000101,,Smith,"b,c"\n2062000102," ",,\n')
@@ -147,11 +147,11 @@ test('a blank cell changes nothing, tags are added, and new values are stored', 
     { first_name: 'Ana', last_name: 'Smith', tags: ['a', 'b', 'c'] },
     { first_name: 'Bob' },
   ])
-  // a changed profile is no new consent
+  // a changed profile is not a new consent
   expect(await findOpts(listId)).toHaveLength(2)
 })
 
-test('of duplicate numbers the last row wins, and the others are skipped with their lines', async () => {
+test('applies the last row of a duplicate number and skips its other rows', async () => {
   const listId = await makeList()
   const file = 'phone,first_name\n2062000101,One\n2062000102,Bob\n(206)200-0101,Two\n2062000101,Three\n'
   expect(await importFile(listId, file)).toMatchObject({
@@ -167,7 +167,7 @@ test('of duplicate numbers the last row wins, and the others are skipped with th
   expect(await findSubscribers(listId)).toMatchObject([{ first_name: 'Three' }, { first_name: 'Bob' }])
 })
 
-test('numbers that opted out or were cleaned stay so; pending numbers are subscribed', async () => {
+test('skips numbers that opted out or were cleaned, and subscribes pending numbers', async () => {
   const listId = await makeList()
   await make.subscriber(ctx.db, { listId, phone: 2062000101, state: 'unsubscribed', firstName: 'Old' })
   await make.subscriber(ctx.db, { listId, phone: 2062000102, state: 'cleaned', firstName: 'Old' })
@@ -191,7 +191,7 @@ test('numbers that opted out or were cleaned stay so; pending numbers are subscr
   expect(await findOpts(listId)).toHaveLength(optsBefore + 1)
 })
 
-test('a malformed row is skipped with the name of the field, and counted once', async () => {
+test('skips a malformed row with the name of the field, and counts it once', async () => {
   const listId = await makeList()
   const long = 'x'.repeat(51)
   const rows = [
@@ -216,7 +216,7 @@ test('a malformed row is skipped with the name of the field, and counted once', 
   expect(view.skip_reasons).toMatchObject({ bad_phone: 2, bad_gender: 1 })
 })
 
-test('the first thousand skipped rows are shown, whatever their reason, and all are counted', async () => {
+test('shows the first thousand skipped rows of all reasons, and counts all of them', async () => {
   const listId = await makeList()
   const lines = Array.from({ length: 1_500 }, (_, index) => (index % 2 === 0 ? '12' : '2062000101'))
   const view = await importFile(listId, `phone\n${lines.join('\n')}\n`)
@@ -225,7 +225,7 @@ test('the first thousand skipped rows are shown, whatever their reason, and all 
   expect(view.skips.map((skip) => skip.line)).toEqual(Array.from({ length: 1_000 }, (_, index) => index + 2))
 })
 
-test('an unknown column is rejected by name, or ignored on request', async () => {
+test('rejects an unknown column by name, or ignores it on request', async () => {
   const listId = await makeList()
   const file = 'id,phone,Favorite color\n1,2062000101,"red\nand blue"\n2,2062000102,red\n3,12,\n'
   const rejected = await upload(listId, file)
@@ -236,19 +236,19 @@ test('an unknown column is rejected by name, or ignored on request', async () =>
   expect((await upload(listId, file, { query: '?unknown_columns=maybe' })).status).toBe(422)
 })
 
-test('a file with only a header is an import of no rows', async () => {
+test('accepts a file with only a header', async () => {
   const listId = await makeList()
   expect(await importFile(listId, 'phone,first_name\r\n')).toMatchObject({ status: 'done', total_rows: 0, added: 0 })
 })
 
 const phone = '2062000101'
-const csvFaults: [name: string, file: string | Buffer, line: number, words: string][] = [
+const csvFaults: [name: string, file: string | Buffer, line: number, expected: string][] = [
   ['no phone column', 'first_name\nAna\n', 1, 'phone_number'],
   ['two phone columns', `phone,mobile\n${phone},${phone}\n`, 1, 'two columns'],
   ['empty file', '', 1, 'empty'],
   ['blank lines only', '\n\n', 1, 'empty'],
   ['a quote never closed', `phone,first_name\n${phone},Ana\n\n${phone},"Bob\n1\n2\n3\n`, 4, 'not closed'],
-  ['text behind a closing quote', `phone,first_name\n${phone},"Ana"x\n`, 2, 'after a closing quote'],
+  ['text after a closing quote', `phone,first_name\n${phone},"Ana"x\n`, 2, 'after a closing quote'],
   ['a quote inside a field', `phone,first_name\n${phone},A"na\n`, 2, 'quote inside'],
   ['too few fields', `phone,first_name\n${phone},Ana\n${phone}\n`, 3, 'number of fields'],
   ['too many fields', `phone,first_name\n${phone},"A\r\nna"\r\n${phone},Ana,x\n`, 4, 'number of fields'],
@@ -271,35 +271,35 @@ const ndjsonFaults: typeof csvFaults = [
   ['a line of 10 MB', `{"phone":"${'1'.repeat(10_000_000)}"}`, 1, 'too long'],
 ]
 
-function expectFault({ status, body, text }: ApiResponse, line: number, words: string) {
+function expectFault({ status, body, text }: ApiResponse, line: number, expected: string) {
   expect([status, body.status, body.code]).toEqual([422, 'error', 'bad_import_file'])
   expect(body.error).toContain(`Line ${line}: `)
-  expect(body.error).toContain(words)
+  expect(body.error).toContain(expected)
   expect(body.details).toEqual({ line: [String(line)] })
   expect(text).not.toContain(phone)
 }
 
-test.each(csvFaults)('a malformed CSV file stores nothing: %s', async (_name, file, line, words) => {
+test.each(csvFaults)('rejects a malformed CSV file and stores nothing: %s', async (_name, file, line, expected) => {
   const listId = await makeList()
-  expectFault(await upload(listId, file), line, words)
-  expect(await leftovers()).toEqual({ tables: 0, imports: 0, jobs: 0 })
+  expectFault(await upload(listId, file), line, expected)
+  expect(await countLeftovers()).toEqual({ tables: 0, imports: 0, jobs: 0 })
 })
 
-test.each(ndjsonFaults)('a malformed NDJSON file stores nothing: %s', async (_name, file, line, words) => {
+test.each(ndjsonFaults)('rejects a malformed NDJSON file and stores nothing: %s', async (_name, file, line, expected) => {
   const listId = await makeList()
-  expectFault(await upload(listId, file, { type: 'application/x-ndjson' }), line, words)
-  expect(await leftovers()).toEqual({ tables: 0, imports: 0, jobs: 0 })
+  expectFault(await upload(listId, file, { type: 'application/x-ndjson' }), line, expected)
+  expect(await countLeftovers()).toEqual({ tables: 0, imports: 0, jobs: 0 })
 })
 
 test.each(['application/json', 'text/plain', 'multipart/form-data; boundary=x', 'text/csv; charset=iso-8859-1'])(
-  '%s is not taken',
+  'rejects the content type %s',
   async (type) => {
     const response = await upload(await makeList(), `phone\n${phone}\n`, { type })
     expect([response.status, response.body.code]).toEqual([415, 'unsupported_media_type'])
   },
 )
 
-test('another account finds neither the list nor its imports', async () => {
+test('responds 404 to another account', async () => {
   const listId = await makeList()
   const view = await importFile(listId, `phone\n${phone}\n`)
   const responses = [
@@ -313,7 +313,7 @@ test('another account finds neither the list nor its imports', async () => {
   expect([missing.status, missing.body.error]).toEqual([404, 'Import not found'])
 })
 
-test('imports are listed by page, latest first', async () => {
+test('lists imports by page, latest first', async () => {
   const listId = await makeList()
   const first = await importFile(listId, `phone\n${phone}\n`)
   const second = await importFile(listId, `phone\n${phone}\n`)
@@ -324,7 +324,7 @@ test('imports are listed by page, latest first', async () => {
   expect(next.imports).toMatchObject([{ id: first.id }])
 })
 
-test('an import into a list that is deleted meanwhile fails with that reason', async () => {
+test('fails with a reason when the list is deleted before the import is applied', async () => {
   const listId = await makeList()
   const queued = await upload(listId, `phone\n${phone}\n`)
   await ctx.db.exec('delete_list', 'update lists set deleted_at = now() where id = $1', [listId])
@@ -334,7 +334,7 @@ test('an import into a list that is deleted meanwhile fails with that reason', a
   ])
   expect(row).toEqual({ status: 'failed', error: 'the list was deleted' })
   expect(await findSubscribers(listId)).toEqual([])
-  expect(await leftovers()).toMatchObject({ tables: 0 })
+  expect(await countLeftovers()).toMatchObject({ tables: 0 })
 })
 
 describe('custom fields', () => {
@@ -351,7 +351,7 @@ describe('custom fields', () => {
         should_validate_regex_via_api: true,
         default_value: '1',
       },
-      // a word that means a column of ours where the list has no such field
+      // an alias of the column birthdate in lists without such a field
       { key: 'birthday', label: 'Member since', content_type: 'datetime', max_length: 30 },
     ]
     for (const custom_field of fields) await ctx.owner.post(`/lists/${list}/custom_fields`, { custom_field })
@@ -364,7 +364,7 @@ describe('custom fields', () => {
     return { team, size, birthday, birthdate, tags }
   }
 
-  test('have columns, by key or by label; a blank cell changes nothing, an invalid value skips its row', async () => {
+  test('have columns, by key or by label; a blank cell does not change a value, a row with an invalid value is skipped', async () => {
     const list = await listWithFields()
     const first = await importFile(
       list,
@@ -409,7 +409,7 @@ describe('custom fields', () => {
     expect(third).toMatchObject({ updated: 0, unchanged: 2 })
   })
 
-  test('are JSON values of their types', async () => {
+  test('can be JSON values of their types', async () => {
     const list = await listWithFields()
     const lines = [
       { phone: '2065550141', team: 'a"\\\tb', size: 12 },
@@ -427,8 +427,8 @@ describe('custom fields', () => {
     expect(response).toMatchObject({ status: 422, body: { error: expect.stringContaining('unknown columns "team"') } })
   })
 
-  test('have one column each', async () => {
+  test('have at most one column each', async () => {
     const response = await upload(await listWithFields(), 'phone,team,team color\n2065550141,red,blue\n')
-    expect(response).toMatchObject({ status: 422, body: { error: 'Line 1: two columns mean team' } })
+    expect(response).toMatchObject({ status: 422, body: { error: 'Line 1: there are two columns for team' } })
   })
 })

@@ -33,11 +33,11 @@ import { copyRows, createRowsTable, dropRowsTable, indexRows, rowsTable } from '
 
 export const applyJob = 'imports.apply'
 
-/** Rows of a slice: 0.1 s of work on two idle cores, 0.25 s on busy ones. An opt-out may wait for a slice. */
+/** Rows per slice: 0.1 s of work on two idle cores, 0.25 s on busy ones. An opt-out may have to wait for a slice. */
 export const sliceRows = 5_000
 
-/** Longest pause within an upload. A stalled client must not block a transaction or the gate of the uploads for longer. */
-const longestSilenceMs = 30_000
+/** Maximum time between two chunks of an upload, so that a stalled client does not block a transaction and the upload gate. */
+const uploadTimeoutMs = 30_000
 
 export type Upload = {
   accountId: number
@@ -46,21 +46,21 @@ export type Upload = {
   format: 'csv' | 'ndjson'
   unknownColumns: 'reject' | 'ignore'
   source: string | null
-  /** The file's bytes; not destroyed on an error, so that the error can still be sent. */
+  /** The file's bytes; not destroyed on an error, so that the error response can still be sent. */
   body: Readable
   /** Called with every chunk of the body. */
   onBytes?: (bytes: Buffer) => void
 }
 
 /**
- * Stores a whole file and enqueues its application: when this returns, every row is durable. Throws, with the line, for a
- * malformed file. Everything is one transaction, so a malformed or interrupted upload stores nothing. The file is never in
- * memory as a whole, because COPY applies backpressure to the sender.
+ * Stores a file and enqueues its application; when it returns, every row is durable. Throws a 422 with the line for a
+ * malformed file, and a 408 after `timeoutMs` without bytes. It is one transaction, so a malformed or interrupted upload
+ * stores nothing. The file is never entirely in memory, because COPY applies backpressure to the sender.
  */
 export async function receiveImport(
   rt: Runtime,
   upload: Upload,
-  silenceMs = longestSilenceMs,
+  timeoutMs = uploadTimeoutMs,
 ): Promise<{ id: number }> {
   const { accountId, listId } = upload
   await getList(rt.db, accountId, listId)
@@ -70,7 +70,7 @@ export async function receiveImport(
     const customFields = await listCustomFields(tx, listId)
     const rows = new StagedRows(customFields)
     const reader = (upload.format === 'csv' ? readCsv : readNdjson)(rows, { ...upload, customFields })
-    await stage(tx, id, readWithTimeout(upload, silenceMs), reader, rows)
+    await stage(tx, id, readWithTimeout(upload, timeoutMs), reader, rows)
     const ignoredColumns = reader.ignoredColumns()
     await indexRows(tx, id)
     await markReceived(tx, id, { ...rows, totalRows: rows.total, ignoredColumns })
@@ -95,16 +95,16 @@ async function stage(tx: Db, importId: number, body: AsyncIterable<Buffer>, read
 }
 
 /**
- * Yields the body's bytes. When the reader stops early, the body is not destroyed: a pipeline would destroy it, and with
- * it the socket that the error response needs.
+ * Yields the body's bytes. It does not destroy the body when the consumer stops early: a pipeline would, and would thereby
+ * close the socket that the error response needs.
  */
-async function* readWithTimeout({ body, onBytes }: Upload, silenceMs: number): AsyncGenerator<Buffer> {
+async function* readWithTimeout({ body, onBytes }: Upload, timeoutMs: number): AsyncGenerator<Buffer> {
   const chunks: AsyncIterator<Buffer> = body.iterator({ destroyOnReturn: false })
   let waiting = false
   try {
     for (;;) {
       waiting = true
-      const { done, value } = await within(silenceMs, chunks.next())
+      const { done, value } = await within(timeoutMs, chunks.next())
       waiting = false
       if (done) return
       onBytes?.(value)
@@ -117,22 +117,22 @@ async function* readWithTimeout({ body, onBytes }: Upload, silenceMs: number): A
 
 async function within<T>(ms: number, work: Promise<T>): Promise<T> {
   let timer: NodeJS.Timeout | undefined
-  const late = new Promise<never>((_resolve, reject) => {
+  const timeout = new Promise<never>((_resolve, reject) => {
     timer = setTimeout(() => reject(errors.uploadStalled()), ms)
   })
   try {
-    return await Promise.race([work, late])
+    return await Promise.race([work, timeout])
   } finally {
     clearTimeout(timer)
   }
 }
 
-/** Another transaction wrote one of the slice's numbers between the slice's reads and its writes. */
+/** Thrown when another transaction wrote one of the slice's numbers between the slice's reads and its writes. */
 class SliceRaced extends Error {}
 
 /**
- * Applies the next slice of an import in a transaction of its own, cursor included, so that a crash neither loses nor
- * repeats a slice. Returns whether rows remain.
+ * Applies the next slice of an import and moves the cursor in one transaction, so that a crash neither loses nor repeats a
+ * slice. Retries after a race. Returns whether rows may remain.
  */
 export async function applyNextSlice(rt: Runtime, importId: number, limit = sliceRows): Promise<boolean> {
   for (let attempt = 1; ; attempt++) {
@@ -170,13 +170,13 @@ function addsUp({ rows, added, updated, unchanged, skipReasons, inserted, change
   return added + updated + unchanged + skipped === rows && inserted === added && changed === updated
 }
 
-/** Returns a page of the imports of the account's list, latest first; throws when the list does not exist. */
+/** Returns a page of the imports of the account's list, latest first; throws a 404 if the list does not exist. */
 export async function getImportPage(db: Db, accountId: number, listId: number, page: Page): Promise<PageOf<Import>> {
   await getList(db, accountId, listId)
   return pageOf(countImports(db, listId), listImports(db, listId, page))
 }
 
-/** Returns the import; throws when the account does not have the list, or the list the import. */
+/** Returns the import; throws a 404 if the account does not have the list, or the list does not have the import. */
 export async function getImport(rt: Runtime, accountId: number, listId: number, importId: number) {
   await getList(rt.db, accountId, listId)
   const found = await findImport(rt.db, accountId, listId, importId)
@@ -184,7 +184,7 @@ export async function getImport(rt: Runtime, accountId: number, listId: number, 
   return found
 }
 
-/** Ends an import as failed with the given fault, or as done without one, and drops its rows. */
+/** Marks an import as done, or as failed if `fault` is not null, and drops its staging table. */
 export async function endImport(tx: Db, importId: number, fault: string | null, now: Date) {
   await markEnded(tx, importId, fault === null ? 'done' : 'failed', fault, now)
   await dropRowsTable(tx, importId)

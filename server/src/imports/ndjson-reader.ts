@@ -16,7 +16,7 @@ export function readNdjson(rows: StagedRows, options: ReaderOptions): Reader {
   let isEmpty = true
   let partialLine: Buffer = Buffer.alloc(0)
 
-  const takeLine = (bytes: Buffer): string | null => {
+  const addLine = (bytes: Buffer): string | null => {
     line++
     if (bytes.length > longestLine) throw tooLong(line)
     const text = decode(bytes).trim()
@@ -50,7 +50,7 @@ export function readNdjson(rows: StagedRows, options: ReaderOptions): Reader {
         let from = 0
         for (let end = chunk.indexOf(newline); end >= 0; end = chunk.indexOf(newline, from)) {
           const bytes = chunk.subarray(from, end)
-          const block = takeLine(partialLine.length > 0 ? Buffer.concat([partialLine, bytes]) : bytes)
+          const block = addLine(partialLine.length > 0 ? Buffer.concat([partialLine, bytes]) : bytes)
           if (block) this.push(block)
           partialLine = Buffer.alloc(0)
           from = end + 1
@@ -64,7 +64,7 @@ export function readNdjson(rows: StagedRows, options: ReaderOptions): Reader {
     },
     flush(done) {
       try {
-        const block = partialLine.length > 0 ? takeLine(partialLine) : null
+        const block = partialLine.length > 0 ? addLine(partialLine) : null
         if (block) this.push(block)
         done()
       } catch (error) {

@@ -6,7 +6,7 @@ import { readCsv } from './csv-reader.ts'
 import { readNdjson } from './ndjson-reader.ts'
 import { StagedRows } from './staged-rows.ts'
 
-/** The staged rows as [line, phone, first name, last name], with COPY's escapes undone. */
+/** Returns the staged rows as [line, phone, first name, last name], with COPY's escapes decoded. */
 async function read(reader: typeof readCsv, file: Buffer, cuts: number[] = []) {
   const rows = new StagedRows()
   const { stream } = reader(rows, { unknownColumns: 'reject' })
@@ -50,7 +50,7 @@ function writeCell(text: string, alwaysQuote: boolean): string {
 
 const countLines = (text: string) => text.split(/\r\n|\n|\r/).length - 1
 
-test('CSV of any form, cut anywhere, is read as it was written, with the line each row begins in', async () => {
+test('reads any CSV, split into any chunks, as it was written, with the first line of each row', async () => {
   await fc.assert(
     fc.asyncProperty(
       fc.array(row, { maxLength: 8 }),
@@ -60,7 +60,7 @@ test('CSV of any form, cut anywhere, is read as it was written, with the line ea
       async (rows, cuts, bom, lastEnd) => {
         let file = `${bom ? '\ufeff' : ''}phone,first_name,last_name\r\n`
         const expected = rows.map(({ first, last, alwaysQuote, end, blanksBefore }, index) => {
-          // a CR and an LF that meet are one line end
+          // an adjacent CR and LF are one line end
           for (const [blank, blankEnd] of blanksBefore) {
             file += blank === '' && file.endsWith('\r') && blankEnd === '\n' ? ` ${blankEnd}` : blank + blankEnd
           }
@@ -76,7 +76,7 @@ test('CSV of any form, cut anywhere, is read as it was written, with the line ea
   )
 })
 
-test('NDJSON cut anywhere is read as it was written', async () => {
+test('reads any NDJSON, split into any chunks, as it was written', async () => {
   await fc.assert(
     fc.asyncProperty(
       fc.array(

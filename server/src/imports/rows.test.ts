@@ -35,6 +35,6 @@ test.each([
   ['consented_at', '2024-05-01 10:00:30.5 +0200', '2024-05-01T08:00:30.500Z'],
   ['consented_at', '2024-02-30T10:00:00Z', 'bad_consented_at'],
   ['consented_at', '2024-05-01T25:00', 'bad_consented_at'],
-])('%s %j is stored as %j', (column, text, expected) => {
+])('checks %s %j and returns %j', (column, text, expected) => {
   expect(check(column, text)).toBe(expected)
 })

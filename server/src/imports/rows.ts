@@ -3,14 +3,14 @@ import { readDate, readInstant } from '../lib/dates.ts'
 import { parsePhoneNumber } from '../sms/phone-number.ts'
 import { type Column, columns, type FieldColumn } from './columns.ts'
 
-// Validates one row of a file and converts its values to their stored form. An invalid row is skipped with the name of its
-// field; the rest of the file is applied.
+// Validates one row of a file and converts its values to their stored form. An invalid row is skipped with the name of the
+// invalid field; the other rows of the file are applied.
 
 export type Cells = readonly (string | undefined)[]
 
 export type CheckedRow = { phone: number; values: (string | null)[] } | { skip: string }
 
-/** Returns null for a blank, the value to store, or undefined for an invalid one. */
+/** Returns the value to store, null for a blank one, or undefined for an invalid one. */
 type Check = (text: string) => string | null | undefined
 
 const upTo =
@@ -34,8 +34,8 @@ const checks: Record<Exclude<Column, 'phone_number'>, { check: Check; fault: str
 const valueChecks = columns.slice(1).map((column) => checks[column as keyof typeof checks])
 
 /**
- * Validates the cells of a row, in the order of `columns` and then of the list's custom fields. `values` are those after
- * the phone number; the last one is the custom values as JSON, or null.
+ * Validates the cells of a row, in the order of `columns` and then of the list's custom fields. `values` are the values of
+ * `columns` without the phone number, then the custom values as JSON, or null.
  */
 export function checkRow(cells: Cells, fields: readonly FieldColumn[]): CheckedRow {
   const phone = parsePhoneNumber(cells[0]?.trim())
@@ -68,7 +68,7 @@ const customFaults: Record<ValueError, string> = {
   pattern: 'custom_field_unlike_its_pattern',
 }
 
-/** Returns five digits of a ZIP+4, and a Canadian code without its blank, because the contract stores six characters. */
+/** Returns the five digits of a ZIP+4, and a Canadian code without its space: the contract allows six characters. */
 function plainZip(text: string): string {
   const compact = text.replace(/\s/g, '')
   return /^\d{5}-\d{4}$/.test(compact) ? compact.slice(0, 5) : compact

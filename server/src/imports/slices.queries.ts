@@ -32,7 +32,7 @@ export type SliceCounts = {
   unchanged: number
   subscribed: number
   skipReasons: Record<string, number>
-  /** Rows that the writes returned; they differ from `added` and `updated` after a concurrent write. */
+  /** Numbers of rows that were written; they differ from `added` and `updated` after a concurrent write. */
   inserted: number
   changed: number
   lastPhone: number
@@ -58,16 +58,16 @@ export async function applySlice(db: Db, { importId, cursor, limit, now }: Slice
   const [counts] = await runUnprepared<SliceCounts>(
     db,
     /* sql */ `
-    with ahead as (
-      -- one row more than the slice, because the last row of a number wins, so each needs the next row's number
-      select r.*, lead(r.phone) over (order by r.phone, r.line) is not distinct from r.phone as doubled,
+    with staged as (
+      -- one row more than the slice: the last row of a number takes precedence, so each row is compared with the next one
+      select r.*, lead(r.phone) over (order by r.phone, r.line) is not distinct from r.phone as is_duplicate,
              row_number() over (order by r.phone, r.line) as n
         from (select * from ${rowsTable(importId)}
                where (phone, line) > ($2::bigint, $3::bigint) order by phone, line limit $4::int + 1) r
     ),
-    judged as materialized (
+    classified as materialized (
       select a.*, s.state,
-             case when doubled then 'duplicate'
+             case when is_duplicate then 'duplicate'
                   when s.state is null then 'added'
                   when s.state = 'unsubscribed' then 'opted_out'
                   when s.state = 'cleaned' then 'cleaned'
@@ -78,9 +78,9 @@ export async function applySlice(db: Db, { importId, cursor, limit, now }: Slice
                     or a.tags is not null and not (string_to_array(a.tags, ',') <@ s.tags)
                     or a.custom_fields is not null and not (a.custom_fields <@ s.custom_fields) then 'updated'
                   else 'unchanged' end as outcome
-        from ahead a left join lateral
+        from staged a left join lateral
              (select state, first_name, last_name, email, zip_code, birthdate, gender, tags, custom_fields
-                from subscribers where list_id = $1 and phone = a.phone and not a.doubled offset 0) s on true
+                from subscribers where list_id = $1 and phone = a.phone and not a.is_duplicate offset 0) s on true
        where n <= $4::int
     ),
     inserted as (
@@ -89,7 +89,7 @@ export async function applySlice(db: Db, { importId, cursor, limit, now }: Slice
       select $1, phone, 'subscribed', coalesce(first_name, ''), coalesce(last_name, ''), coalesce(email, ''),
              coalesce(zip_code, ''), coalesce(birthdate, ''), gender, coalesce(string_to_array(tags, ','), '{}'),
              coalesce(custom_fields, '{}'), 'import', $5, $5, $5
-        from judged where outcome = 'added'
+        from classified where outcome = 'added'
       on conflict do nothing
       returning 1
     ),
@@ -107,29 +107,29 @@ export async function applySlice(db: Db, { importId, cursor, limit, now }: Slice
              subscribed_at = coalesce(s.subscribed_at, $5),
              opted_in_at = case s.state when 'pending' then $5 else s.opted_in_at end,
              opt_in_requested_at = case s.state when 'pending' then null else s.opt_in_requested_at end
-        from judged j
+        from classified j
        where j.outcome = 'updated' and s.list_id = $1 and s.phone = j.phone and s.state = j.state
       returning 1
     ),
     ledger as (
       insert into opts (account_id, list_id, phone, kind, method, source, wording, consented_at, actor, created_at)
       select $6, $1, phone, 'opt_in', 'import', coalesce(consent_source, $7), consent_text, consented_at, $8, $5
-        from judged where outcome = 'added' or outcome = 'updated' and state = 'pending'
+        from classified where outcome = 'added' or outcome = 'updated' and state = 'pending'
     ),
-    ranged as (
+    counted_ranges as (
       -- directly, not by deltas, because a slice has thousands of adjacent numbers
       insert into number_ranges as r (list_id, prefix, subscribed)
       select $1, prefix, count(*)
-        from judged cross join lateral (values (phone / 100000), (phone / 10000000)) as ranges (prefix)
+        from classified cross join lateral (values (phone / 100000), (phone / 10000000)) as ranges (prefix)
        where outcome = 'added' or outcome = 'updated' and state = 'pending'
        group by prefix
-       -- the same order as in the fold of deltas, which prevents a deadlock between the two
+       -- in the same order as the fold of deltas, which prevents a deadlock between the two
        order by prefix
           on conflict (list_id, prefix) do update set subscribed = r.subscribed + excluded.subscribed
     ),
-    shown as (
+    listed_skips as (
       insert into import_skips (import_id, line, reason)
-      select $9, line, outcome from judged
+      select $9, line, outcome from classified
        where outcome in ('duplicate', 'opted_out', 'cleaned')
          and line < (select case count(*) when 1000 then max(line) else 9e18 end from import_skips where import_id = $9)
        order by line limit 1000
@@ -146,8 +146,8 @@ export async function applySlice(db: Db, { importId, cursor, limit, now }: Slice
            (select count(*) from inserted) as inserted,
            (select count(*) from changed) as changed,
            max(phone) as "lastPhone",
-           (select line from judged order by n desc limit 1) as "lastLine"
-      from judged`,
+           (select line from classified order by n desc limit 1) as "lastLine"
+      from classified`,
     [
       cursor.listId,
       cursor.phone,
@@ -160,11 +160,11 @@ export async function applySlice(db: Db, { importId, cursor, limit, now }: Slice
       importId,
     ],
   )
-  if (!counts) throw new Error('a slice without counts')
+  if (!counts) throw new Error('the slice statement returned no counts')
   return counts
 }
 
-/** Deletes all skips except the thousand with the lowest lines. */
+/** Deletes all skips of an import except the thousand with the lowest line numbers. */
 export async function trimSkips(db: Db, importId: number) {
   await db.exec(
     'trim_import_skips',
@@ -204,7 +204,7 @@ export async function markSlice(db: Db, { importId, now }: Slice, counts: SliceC
   )
 }
 
-/** Counts the subscribers that a slice added to the list; the slice itself counted their number ranges. */
+/** Adds the new subscribers of a slice to the list's count; the slice itself counted their number ranges. */
 export async function insertListDelta(db: Db, listId: number, subscribed: number) {
   await db.exec(
     'insert_import_list_delta',

@@ -8,8 +8,8 @@ export const shownSkips = 1_000
 const blockLength = 65_536
 
 /**
- * Converts the rows of one file for the staging table: valid rows become text for COPY, in blocks of about 64 KB; the others
- * are counted by reason, and the first thousand are stored with their line numbers.
+ * Converts the rows of one file for the staging table: valid rows to the text format of COPY, in blocks of about 64 KB.
+ * Counts invalid rows by reason, and lists the first thousand with their line numbers.
  */
 export class StagedRows {
   total = 0
@@ -22,10 +22,10 @@ export class StagedRows {
     this.#fields = fields
   }
 
-  /** Adds a row; returns a block when one is full. Throws for text that PostgreSQL cannot store. */
+  /** Adds a row; returns a block if one is full, otherwise null. Throws a 422 for a string that PostgreSQL cannot store. */
   add(line: number, cells: Cells): string | null {
     for (const cell of cells) {
-      if (cell === undefined || isOrdinary(cell)) continue
+      if (cell === undefined || isStorable(cell)) continue
       if (cell.includes('\0')) throw errors.badImportFile(line, 'there is a NUL character')
       throw errors.badImportFile(line, 'the text is not valid UTF-8')
     }
@@ -50,8 +50,8 @@ export class StagedRows {
   }
 }
 
-/** Invalid UTF-8 was decoded to U+FFFD, and a JSON escape can yield half of a surrogate pair. */
-function isOrdinary(text: string): boolean {
+/** Returns false for a NUL, for U+FFFD, to which the reader decodes invalid UTF-8, and for half of a surrogate pair. */
+function isStorable(text: string): boolean {
   return !text.includes('\0') && !text.includes('\ufffd') && text.isWellFormed()
 }
 

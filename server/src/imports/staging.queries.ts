@@ -3,8 +3,8 @@ import { from as copyFrom } from 'pg-copy-streams'
 import type { Db } from '../db/db.ts'
 
 /**
- * Runs a statement on the staging table of one import and returns its rows. The statement is not prepared by name, because
- * the name of the table is in its text: every import would leave its own statement on every connection.
+ * Runs a statement on the staging table of one import and returns its rows. The statement is not prepared, because it
+ * contains the table's name: each import would add prepared statements to every database connection.
  */
 export async function runUnprepared<T>(db: Db, sql: string, params?: unknown[]): Promise<T[]> {
   return db.withClient(async (client) => (await client.query(sql, params)).rows as T[])
@@ -15,7 +15,7 @@ export function rowsTable(importId: number): string {
   return `import_rows_${Math.trunc(importId)}`
 }
 
-/** Creates the staging table, without autovacuum: it would only delay the drop of the table. */
+/** Creates the staging table, without autovacuum, which would only delay dropping the table. */
 export async function createRowsTable(db: Db, importId: number) {
   await runUnprepared(
     db,
@@ -28,7 +28,7 @@ export async function createRowsTable(db: Db, importId: number) {
   )
 }
 
-/** Calls `write` with a stream into the staging table, inside the transaction that created the table. */
+/** Calls `write` with a stream into the staging table, in the transaction that created the table (`freeze` requires it). */
 export function copyRows(db: Db, importId: number, write: (stream: Writable) => Promise<void>) {
   return db.withClient((client) =>
     write(client.query(copyFrom(`copy ${rowsTable(importId)} from stdin with (freeze)`))),

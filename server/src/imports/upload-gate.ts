@@ -1,6 +1,6 @@
 /**
- * Runs at most `limit` uploads at a time; further ones wait, and their bodies are not read. An upload uses a database
- * connection until its client has sent the file, and the process's other requests need connections, too.
+ * Runs at most `limit` uploads at a time; the others wait, and their bodies are not read. An upload uses a database
+ * connection until its client has sent the file, and the other requests of the process need connections, too.
  */
 export class UploadGate {
   #free: number

@@ -11,7 +11,7 @@ import { waitFor } from '../../test/wait-for.ts'
 import { makeApp } from '../http/app.ts'
 import { UploadGate } from './upload-gate.ts'
 
-// Uploads over a real socket, which can close early, and whose client may read the response only after it has sent the file.
+// Uploads over a real socket: it can close early, and clients may read the response only after they have sent the file.
 
 let database: TestDatabase
 let app: FastifyInstance
@@ -78,7 +78,7 @@ async function sendAllThenRead(path: string, file: string[]) {
   return { status: Number(text.split(' ')[1]), body: JSON.parse(text.slice(text.indexOf('\r\n\r\n'))) }
 }
 
-test('a client that sends many megabytes gets the error of its second line', async () => {
+test('a client that sends many megabytes gets the error of an early line', async () => {
   const file = [`phone,first_name\n${row}2062000102,"A"x\n`, ...Array<string>(100).fill(row.repeat(10_000))]
   const response = await sendAllThenRead(`/api/v2/lists/${listId}/imports`, file)
   expect(response).toMatchObject({ status: 422, body: { code: 'bad_import_file', details: { line: ['3'] } } })
@@ -102,7 +102,7 @@ test('an interrupted upload stores nothing', async () => {
   })
   expect(idle).toMatchObject({ imports: 0, tables: 0 })
 
-  // its database connection still works
+  // the database connections still work
   for (let n = 0; n < 8; n++) {
     const next = startUpload()
     next.upload.end(`phone,first_name\n${row}`)
@@ -113,19 +113,19 @@ test('an interrupted upload stores nothing', async () => {
 test('the gate limits concurrent uploads, and the others wait', async () => {
   const gate = new UploadGate(2)
   let inside = 0
-  let most = 0
-  const leave: (() => void)[] = []
+  let maxInside = 0
+  const finish: (() => void)[] = []
   const all = Array.from({ length: 5 }, (_, n) =>
     gate
       .run(async () => {
-        most = Math.max(most, ++inside)
-        await new Promise<void>((resolve) => leave.push(resolve))
+        maxInside = Math.max(maxInside, ++inside)
+        await new Promise<void>((resolve) => finish.push(resolve))
         inside--
-        if (n === 1) throw new Error('a fault')
+        if (n === 1) throw new Error('failed')
       })
       .catch(() => {}),
   )
-  for (let n = 0; n < 5; n++) (await waitFor(() => leave.shift()))()
+  for (let n = 0; n < 5; n++) (await waitFor(() => finish.shift()))()
   await Promise.all(all)
-  expect(most).toBe(2)
+  expect(maxInside).toBe(2)
 })
