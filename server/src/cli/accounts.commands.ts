@@ -16,7 +16,7 @@ const emailPattern = /^[^\s@:]+@[^\s@:]+$/
 const create: CliCommand = {
   name: 'account create',
   summary: 'Create an account with its owner, a short code and an API key',
-  takes: 'new',
+  requires: 'new',
   options: {
     email: { value: 'address', help: 'Login of the account and of its first user', required: true },
     name: { value: 'text', help: "The account's name; by default the address before the @" },
@@ -26,19 +26,19 @@ const create: CliCommand = {
   },
   async run(context) {
     const email = readEmail(context)
-    const { text, isMade } = readPassword(context)
+    const { text, isGenerated } = readPassword(context)
     const given = {
       email,
       username: textOf(context, 'name') ?? email.replace(/@.*$/, ''),
       timeZone: readTimeZone(textOf(context, 'time-zone') ?? 'America/Los_Angeles'),
       password: text,
-      // production texts reach people who sleep at night
+      // sandbox texts reach no person
       quietHours: context.mode === 'production',
     }
     const wanted = textOf(context, 'short-code')
     const code = wanted === undefined ? undefined : readCode(wanted)
     if (code === undefined && context.mode === 'production') {
-      throw new UsageError('--short-code is required in production: a number that your carrier has assigned to you')
+      throw new UsageError('--short-code is required in production: a number that your aggregator has assigned to you')
     }
     const made = await context.db.tx(async (tx) => {
       const { account } = await createAccount(tx, given, context.clock.now())
@@ -56,10 +56,10 @@ const create: CliCommand = {
     const { account, shortCode, key } = made
     return {
       lines: [
-        `Created account ${account.id}. The key${isMade ? ' and the password are' : ' is'} printed only once.`,
+        `Created account ${account.id}. The key${isGenerated ? ' and the password are' : ' is'} printed only once.`,
         '',
         `  Login       ${account.email}`,
-        ...(isMade ? [`  Password    ${text}`] : []),
+        ...(isGenerated ? [`  Password    ${text}`] : []),
         `  API key     ${key.key}`,
         `  Short code  ${shortCode.code}`,
         '',
@@ -67,7 +67,7 @@ const create: CliCommand = {
       ],
       json: {
         account: presentAccount(account),
-        ...(isMade && { password: text }),
+        ...(isGenerated && { password: text }),
         api_key: { id: key.id, key: key.key },
         short_code: shortCode.code,
       },
@@ -134,7 +134,7 @@ const userAdd: CliCommand = {
     const role = (textOf(context, 'role') ?? 'editor') as Role
     if (!['owner', 'editor', 'viewer'].includes(role)) throw new UsageError('--role must be owner, editor or viewer')
     const account = await resolveAccount(context)
-    const { text, isMade } = readPassword(context)
+    const { text, isGenerated } = readPassword(context)
     const user = await addUser(
       context.db,
       { accountId: account.id, email: readEmail(context), role, password: text },
@@ -143,9 +143,9 @@ const userAdd: CliCommand = {
     return {
       lines: [
         `Added user ${user.email} (${user.role}) to account ${account.id}.`,
-        ...(isMade ? [`Password: ${text} (printed only once)`] : []),
+        ...(isGenerated ? [`Password: ${text} (printed only once)`] : []),
       ],
-      json: { user: presentUser(user), ...(isMade && { password: text }) },
+      json: { user: presentUser(user), ...(isGenerated && { password: text }) },
     }
   },
 }
@@ -190,19 +190,19 @@ function readTimeZone(zone: string): string {
   }
 }
 
-function readPassword(context: CommandContext): { text: string; isMade: boolean } {
+function readPassword(context: CommandContext): { text: string; isGenerated: boolean } {
   const file = textOf(context, 'password-file')
-  if (file === undefined) return { text: makePassword(), isMade: true }
+  if (file === undefined) return { text: makePassword(), isGenerated: true }
   try {
     const text = readFileSync(context.resolve(file), 'utf8').replace(/\r?\n$/, '')
-    if (text.length >= 12) return { text, isMade: false }
+    if (text.length >= 12) return { text, isGenerated: false }
   } catch (error) {
     throw new OperatorError(`--password-file cannot be read: ${(error as Error).message}`)
   }
   throw new UsageError('--password-file must contain a password of at least 12 characters')
 }
 
-/** Returns a short code that no account has; in the sandbox it needs no carrier. */
+/** Returns an unused short code for the sandbox, where no carrier has to assign it. */
 async function findFreeShortCode(tx: Db): Promise<string> {
   const rows = await tx.many<{ code: string }>('list_all_short_codes', /* sql */ `select code from short_codes`)
   const taken = new Set(rows.map(({ code }) => code))

@@ -3,13 +3,13 @@ import { OperatorError } from '../errors.ts'
 import { parseShortCode } from '../short-codes/short-codes.ts'
 import { type CommandContext, UsageError } from './command.ts'
 
-/** Returns the text of an option; undefined when it is not given. */
+/** Returns the value of an option; undefined if it is absent or empty. */
 export function textOf({ options }: CommandContext, name: string): string | undefined {
   const value = options[name]
   return typeof value === 'string' && value !== '' ? value : undefined
 }
 
-/** Returns the account that `--account` names by id or address; throws OperatorError if there is none. */
+/** Returns the account with the id or email of `--account`; throws OperatorError if it does not exist. */
 export async function resolveAccount(context: CommandContext): Promise<Account> {
   const text = textOf(context, 'account') ?? ''
   const id = /^\d{1,15}$/.test(text) ? Number(text) : undefined
@@ -18,7 +18,7 @@ export async function resolveAccount(context: CommandContext): Promise<Account> 
   return account
 }
 
-/** Parses a short code; throws UsageError for a malformed one. */
+/** Parses a short code; throws UsageError if it is malformed. */
 export function readCode(text: string): string {
   const code = parseShortCode(text)
   if (code === undefined)

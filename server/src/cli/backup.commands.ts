@@ -10,8 +10,8 @@ const backup: CliCommand = {
   names: ['<file>'],
   notes: [
     'The file has the state at the start of the command. It contains phone numbers, texts, and hashes of keys and passwords:',
-    'protect it like the data itself. It does not contain settings, logs, the sandbox key in clear, or the secret key that',
-    'decrypts the passwords of connections: store a copy of that key elsewhere.',
+    'protect it like the data itself. It does not contain settings, logs, the plain text of the sandbox key, or the secret key',
+    'that decrypts the passwords of connections: store a copy of that key elsewhere.',
   ],
   async run({ databaseUrl, names, resolve }) {
     const file = resolve(names[0] ?? '')
@@ -28,7 +28,7 @@ const restore: CliCommand = {
   name: 'restore',
   summary: 'Restore a backup into an empty database or a new data directory',
   names: ['<file>'],
-  takes: 'empty',
+  requires: 'empty',
   notes: [
     'Set CARILLON_DATA_DIR to a directory that does not exist yet, or DATABASE_URL to an empty database. The copy has the',
     'mode of the backup; it sends nothing and binds to no carrier until you run: sending resume.',

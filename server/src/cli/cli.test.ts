@@ -30,7 +30,7 @@ function run(line: string, ...more: string[]): Promise<string> {
   return runCli({ args, env: { DATABASE_URL: database.url }, cwd: folder })
 }
 
-// biome-ignore lint/suspicious/noExplicitAny: what a program would read
+// biome-ignore lint/suspicious/noExplicitAny: the JSON of any command
 async function json(line: string, ...more: string[]): Promise<any> {
   return JSON.parse(await run(line, ...more, '--json'))
 }
@@ -64,7 +64,7 @@ describe('the command line', () => {
     ['key create --account 1 --name x --scope all', /^--scope must be full, read or send$/],
     ['key create --account 1 --name x --rate-limit 5', /^--rate-limit must be calls\/seconds/],
     ['mode switch live', /^The mode must be sandbox or production$/],
-  ])('%s', async (line, message) => {
+  ])('rejects "%s"', async (line, message) => {
     const error = await run(line).catch((fault) => fault)
     expect(error).toBeInstanceOf(UsageError)
     expect(error.message).toMatch(message)
@@ -85,7 +85,7 @@ describe('the command line', () => {
 })
 
 describe('accounts', () => {
-  test('a created account can send: it has an owner, a short code and a valid key', async () => {
+  test('a new account can send: it has an owner, a short code and a valid key', async () => {
     const made = await json('account create --email ana@cedar.example --time-zone America/New_York')
     expect(made).toMatchObject({
       account: { email: 'ana@cedar.example', username: 'ana', time_zone: 'America/New_York' },
@@ -112,7 +112,7 @@ describe('accounts', () => {
     expect(await isPassword(made.password, user.hash)).toBe(true)
   })
 
-  test('each account has its own short code; the output for people has it too', async () => {
+  test('each account has its own short code, which the output shows', async () => {
     const text = await run('account create --email ana@cedar.example --short-code 55555')
     expect(text).toMatch(/API key {5}carillon_key_[\w-]{43}\n {2}Short code {2}55555/)
     const other = await json('account create --email ben@cedar.example')
@@ -123,7 +123,7 @@ describe('accounts', () => {
     expect((await json('account list')).accounts).toHaveLength(2)
   })
 
-  test('a used address or short code is rejected, and nothing is created', async () => {
+  test('an email or short code that is taken is rejected, and nothing is created', async () => {
     await run('account create --email ana@cedar.example --short-code 55555')
     await expect(run('account create --email ANA@cedar.example')).rejects.toThrow('has this e-mail address')
     await expect(run('account create --email ben@cedar.example --short-code 55555')).rejects.toThrow('taken')
@@ -144,7 +144,7 @@ describe('accounts', () => {
     )
   })
 
-  test('in production a short code is required', async () => {
+  test('a short code is required in production', async () => {
     await database.db.exec('production', `update installation set mode = 'production'`)
     await expect(run('account create --email ana@cedar.example')).rejects.toThrow(
       '--short-code is required in production',
@@ -155,7 +155,7 @@ describe('accounts', () => {
   })
 })
 
-test('keys: created, listed, limited, disabled, enabled and revoked', async () => {
+test('keys are created, listed, limited, disabled, enabled and revoked', async () => {
   const { id } = await make.account(database.db, { email: 'ana@cedar.example' })
   const made = await json(
     'key create --account ana@cedar.example --scope read --rate-limit 10/60 --name',
@@ -183,7 +183,7 @@ test('keys: created, listed, limited, disabled, enabled and revoked', async () =
   await app.close()
 })
 
-test('short codes: stored in one spelling, owned by one account', async () => {
+test('short codes are stored in one format and belong to one account', async () => {
   const { id } = await make.account(database.db, { email: 'ana@cedar.example' })
   await run(`short-code add 55555 --account ${id}`)
   await run('short-code add +1-206-555-0100 --account ana@cedar.example')
@@ -216,14 +216,14 @@ describe('modes', () => {
     expect(await json('mode switch production --yes')).toMatchObject({ switched: false })
   })
 
-  test('mode switch is rejected while a role runs on the database', async () => {
-    const beat = `insert into heartbeats (role, instance_id, seen_at) values ('worker', gen_random_uuid(), clock_timestamp())`
-    await database.db.exec('beat', beat)
+  test('mode switch is rejected while a process runs on the database', async () => {
+    const heartbeat = `insert into heartbeats (role, instance_id, seen_at) values ('worker', gen_random_uuid(), clock_timestamp())`
+    await database.db.exec('insert_heartbeat', heartbeat)
     await expect(run('mode switch production --yes')).rejects.toThrow('Carillon runs on this database (worker)')
     expect(await run('mode show')).toBe('sandbox')
   })
 
-  test('sending resume needs --yes', async () => {
+  test('sending resume requires --yes', async () => {
     await database.db.exec('pause', 'update installation set sending_paused = true')
     expect(await run('sending show')).toMatch(/^Sending is paused\.\n0 messages are being sent, 0 texts wait/)
     expect(await json('sending resume')).toMatchObject({ resumed: false, sending_paused: true })
@@ -233,7 +233,7 @@ describe('modes', () => {
   })
 })
 
-test('the script in package.json runs this program', () => {
+test('the script in package.json runs the CLI', () => {
   const { scripts } = JSON.parse(readFileSync(join(import.meta.dirname, '../../../package.json'), 'utf8'))
   expect(scripts.carillon).toBe('exec node server/src/bin/carillon.ts')
 })
@@ -274,19 +274,19 @@ describe('rates', () => {
     ['rate set --price 1 --carrier 99999', /^--carrier must be/],
     ['rate set --price 1 --since yesterday', /^--since must be a day/],
     ['rate set --price 1 --channel rcs', /^--channel must be sms or mms, not rcs$/],
-  ])('%s is rejected', async (line, reason) => {
+  ])('are not changed by "%s"', async (line, reason) => {
     await expect(run(line)).rejects.toThrow(reason)
     expect((await json('rate list')).rates).toEqual([])
   })
 })
 
 describe('quiet hours', () => {
-  const law = async (state: string) => {
+  const hoursOf = async (state: string) => {
     const { hours } = await json('quiet-hours list')
     return hours.filter((row: { state: string }) => row.state === state)
   }
 
-  test('of a state are set with their source, and removed', async () => {
+  test('of a state are set with their source and removed', async () => {
     await run(
       'quiet-hours set --state FL --source',
       'SB 1',
@@ -296,17 +296,17 @@ describe('quiet hours', () => {
       '1-5 09:00-18:00, 7 10:00-24:00',
     )
     const row = { state: 'FL', source: 'SB 1', as_of: '2031-05-06', own: false }
-    expect(await law('FL')).toEqual([
+    expect(await hoursOf('FL')).toEqual([
       { ...row, weekdays: [1, 2, 3, 4, 5], from: '09:00', to: '18:00' },
       { ...row, weekdays: [7], from: '10:00', to: '24:00' },
     ])
     expect(await run('quiet-hours list')).toMatch(/^FL +Sun +10:00 +24:00 +2031-05-06 +SB 1$/m)
     await run('quiet-hours set --state FL --source repealed --hours none')
-    expect(await law('FL')).toEqual([])
-    expect(await law('GA')).toEqual([])
+    expect(await hoursOf('FL')).toEqual([])
+    expect(await hoursOf('GA')).toEqual([])
   })
 
-  test("quiet-hours keep sets which texts of an account observe them; list shows the account's own hours", async () => {
+  test('of an account apply to the texts that quiet-hours keep sets, and quiet-hours list shows them', async () => {
     const { id } = await make.account(database.db)
     expect(await json(`quiet-hours keep --account ${id} --broadcasts on`)).toEqual({
       account_id: id,
@@ -329,10 +329,10 @@ describe('quiet hours', () => {
     ['quiet-hours set --state FL --source x --hours 09:00-18:00', /^--hours must be such as 1-5 09:00-18:00, or none/],
     ['quiet-hours set --state FL --source x --as-of now --hours none', /^--as-of must be a day/],
     ['quiet-hours keep --account 999', /^There is no account 999\.$/],
-  ])('%s is rejected', async (line, reason) => {
-    const before = await law('FL')
+  ])('are not changed by "%s"', async (line, reason) => {
+    const before = await hoursOf('FL')
     await expect(run(line)).rejects.toThrow(reason)
-    expect(await law('FL')).toEqual(before)
+    expect(await hoursOf('FL')).toEqual(before)
   })
 
   test.each([
@@ -342,17 +342,17 @@ describe('quiet hours', () => {
     '1 9:00-18:00',
     '1-5 09:00-12:00, 5-6 14:00-18:00',
     '',
-  ])('hours of "%s" are rejected', async (hours) => {
+  ])('are not changed by the malformed hours "%s"', async (hours) => {
     await expect(run('quiet-hours set --state FL --source x --hours', hours)).rejects.toThrow(/^--hours/)
   })
 
   test.each([
     ['production', true],
     ['sandbox', false],
-  ])('a new account in %s observes them: %s', async (mode, keeps) => {
+  ])('apply to broadcasts of a new account in %s mode: %s', async (mode, applies) => {
     await database.db.exec('set_mode', 'update installation set mode = $1', [mode])
     const { account } = await json('account create --email new@cedar.example --short-code 33733')
     const sql = 'select quiet_hours from accounts where id = $1'
-    expect(await database.db.one('keeps', sql, [account.id])).toEqual({ quiet_hours: keeps })
+    expect(await database.db.one('quiet_hours', sql, [account.id])).toEqual({ quiet_hours: applies })
   })
 })

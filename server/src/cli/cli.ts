@@ -28,11 +28,11 @@ export const commands: readonly CliCommand[] = [
 export type Call = {
   args: readonly string[]
   env: Env
-  /** Directory of relative paths. */
+  /** Directory that relative paths refer to. */
   cwd: string
 }
 
-/** Runs the command of the arguments and returns its output; throws UsageError or OperatorError. */
+/** Runs the command that the arguments name and returns its output; throws UsageError or OperatorError if it fails. */
 export async function runCli({ args, env, cwd }: Call): Promise<string> {
   const command = findCommand(args)
   if (!command) {
@@ -43,21 +43,21 @@ export async function runCli({ args, env, cwd }: Call): Promise<string> {
   const { options, names } = readArguments(command, args)
   if (options.help) return helpOf(command)
   checkArguments(command, options, names)
-  const where = readDataLocation(env)
-  const installation = await openInstallation(where, command.takes ?? 'any')
+  const location = readDataLocation(env)
+  const installation = await openInstallation(location, command.requires ?? 'any')
   try {
-    const outcome = await command.run({
+    const result = await command.run({
       ...installation.context,
       connectionConfig() {
         const { smpp, secretKey } = readConnectionSettings(env)
-        return { mode: installation.context.mode, smpp, secretKey: secretKey ?? secretKeyOf(where) }
+        return { mode: installation.context.mode, smpp, secretKey: secretKey ?? secretKeyOf(location) }
       },
       clock: systemClock,
       options,
       names,
       resolve: (path) => resolve(cwd, path),
     })
-    return options.json ? JSON.stringify(outcome.json, null, 2) : outcome.lines.join('\n')
+    return options.json ? JSON.stringify(result.json, null, 2) : result.lines.join('\n')
   } finally {
     await installation.close()
   }
@@ -85,17 +85,17 @@ function readArguments(command: CliCommand, args: readonly string[]): { options:
     })
     return { options: values as Options, names: positionals }
   } catch (error) {
-    // the first sentence names the problem; the rest is advice for programmers
+    // the first sentence is the problem; the others are for programmers
     const [problem = ''] = (error as Error).message.split('. ')
     throw new UsageError(`${problem}. See npm run carillon -- ${command.name} --help`)
   }
 }
 
 function checkArguments(command: CliCommand, options: Options, names: string[]) {
-  const { name, names: wanted = [] } = command
-  const missing = Object.entries(command.options ?? {}).find(([option, { required }]) => required && !options[option])
+  const { name, names: required = [] } = command
+  const missing = Object.entries(command.options ?? {}).find(([option, { required: isRequired }]) => isRequired && !options[option])
   if (missing) throw new UsageError(`--${missing[0]} is required. See npm run carillon -- ${name} --help`)
-  if (names.length !== wanted.length) {
-    throw new UsageError(`Usage: npm run carillon -- ${[name, ...wanted].join(' ')}. See --help`)
+  if (names.length !== required.length) {
+    throw new UsageError(`Usage: npm run carillon -- ${[name, ...required].join(' ')}. See --help`)
   }
 }

@@ -16,35 +16,35 @@ export type CommandContext = {
   names: readonly string[]
   /** Resolves a path against the operator's directory. */
   resolve(path: string): string
-  /** Settings for sealing and opening connections; creates a missing secret key in the data directory. */
+  /** Returns the settings that seal and open connections; creates a missing secret key in the data directory. */
   connectionConfig(): Pick<Config, 'mode' | 'smpp' | 'secretKey'>
   /** Sets the mode that the data directory records, if there is one. */
   changeMode(mode: Mode): Promise<void>
 }
 
-/** The output of a command: lines for people, and the same as JSON. */
+/** The output of a command: lines for people, and the same content as JSON. */
 export type CommandResult = { lines: string[]; json: object }
 
 export type Option = { help: string; value?: string; required?: boolean }
 
 export type CliCommand = {
-  /** Its words, such as `account create`. */
+  /** The words that call it, such as `account create`. */
   name: string
   summary: string
   /** Positional arguments, such as `<file>`. */
   names?: string[]
   options?: Record<string, Option>
-  /** Printed below its options in the help. */
+  /** Lines that its help prints below the options. */
   notes?: string[]
-  /** Required database: `any`; `new` (create a missing one); `alone` (no instance runs on it); `empty`. */
-  takes?: 'any' | 'new' | 'alone' | 'empty'
+  /** The database that it requires: `any`; `new` (created if missing); `alone` (no instance runs on it); `empty`. */
+  requires?: 'any' | 'new' | 'alone' | 'empty'
   run(context: CommandContext): Promise<CommandResult>
 }
 
-/** An invalid command line; the message names the correct form. */
+/** Thrown for an invalid command line; the message includes the correct form. */
 export class UsageError extends Error {}
 
-/** Formats rows under headings, in columns. */
+/** Formats rows as the lines of a table with headings. */
 export function table(headings: string[], rows: string[][]): string[] {
   const widths = headings.map((heading, i) => Math.max(heading.length, ...rows.map((row) => row[i]?.length ?? 0)))
   return [headings, ...rows].map((row) =>

@@ -15,7 +15,7 @@ import { connectionFields, parseConnectionFields } from '../connections/settings
 import { errors, OperatorError } from '../errors.ts'
 import { type CliCommand, type CommandContext, type CommandResult, type Option, table, UsageError } from './command.ts'
 
-/** Fields that are read from files: secrets, because every account on the machine can see a command line, and certificates. */
+/** Fields that are read from files: certificates, and secrets, because every user of the machine can see a command line. */
 const fromFile: Record<string, string> = {
   password: 'password-file',
   tls_key: 'tls-key-file',
@@ -45,7 +45,7 @@ const fieldOptions: Record<string, Option> = Object.fromEntries(
 )
 
 const { name: renamed, ...withoutName } = fieldOptions
-const notes = ['Type none for no value, where allowed: --mps none. Of a file, the connection stores the content.']
+const notes = ['Type none for no value, where allowed: --mps none. The connection stores the content of files.']
 
 const list: CliCommand = {
   name: 'connection list',
@@ -107,7 +107,7 @@ const show: CliCommand = {
 
 const add: CliCommand = {
   name: 'connection add',
-  summary: 'Add a connection to a carrier; gateways bind to it at once',
+  summary: 'Add a connection to an aggregator; gateways bind to it immediately',
   names: ['<name>'],
   options: { ...withoutName, host: { ...fieldOptions.host, help: fieldOptions.host?.help ?? '', required: true } },
   notes: [...notes, 'With --enabled no you can test it before gateways bind to it.'],
@@ -125,7 +125,7 @@ const add: CliCommand = {
 
 const set: CliCommand = {
   name: 'connection set',
-  summary: 'Change a connection, also while texts are sent',
+  summary: 'Change a connection, even while it sends texts',
   names: ['<name or id>'],
   options: { name: renamed ?? { help: '' }, ...withoutName },
   notes,
@@ -153,7 +153,7 @@ const disable: CliCommand = {
 
 const remove: CliCommand = {
   name: 'connection remove',
-  summary: 'Remove a connection that has never carried a text',
+  summary: 'Remove a connection that has never sent a text',
   names: ['<name or id>'],
   async run(context) {
     const { id, name } = await resolveConnection(context)
@@ -164,9 +164,9 @@ const remove: CliCommand = {
 
 const test: CliCommand = {
   name: 'connection test',
-  summary: 'Bind, enquire and unbind from here, and report the first problem',
+  summary: 'Test a connection from this machine (bind, enquire_link, unbind), and report the first problem',
   names: ['<name or id>'],
-  notes: ['Uses a bind of its own in addition to those of the gateways. Sends no text.'],
+  notes: ['Opens its own bind in addition to the binds of the gateways. Sends no text.'],
   async run(context) {
     const row = await resolveConnection(context)
     const config = context.connectionConfig()
@@ -186,7 +186,7 @@ const test: CliCommand = {
 
 export const connectionCommands: CliCommand[] = [list, show, add, set, enable, disable, test, remove]
 
-/** Returns the connection that the command names by id or name; throws an AppError if there is none. */
+/** Returns the connection with the id or name of the first argument; throws a 404 if it does not exist. */
 export async function resolveConnection({ db, names }: Pick<CommandContext, 'db' | 'names'>): Promise<ConnectionRow> {
   const [text = ''] = names
   const row = /^\d{1,15}$/.test(text) ? await findConnection(db, Number(text)) : await findConnectionByName(db, text)
@@ -194,11 +194,11 @@ export async function resolveConnection({ db, names }: Pick<CommandContext, 'db'
   return row
 }
 
-async function change(context: CommandContext, texts: Record<string, string>, what: string): Promise<CommandResult> {
+async function change(context: CommandContext, texts: Record<string, string>, done: string): Promise<CommandResult> {
   const { id } = await resolveConnection(context)
   const given = { db: context.db, clock: context.clock, config: context.connectionConfig() }
   const row = await changeConnection(given, id, parseConnectionFields(texts))
-  return outcome(context, row, `Connection ${row.name} (${row.id}) ${what}.`)
+  return outcome(context, row, `Connection ${row.name} (${row.id}) ${done}.`)
 }
 
 async function outcome(context: CommandContext, row: ConnectionRow, line: string): Promise<CommandResult> {
@@ -209,7 +209,7 @@ async function outcome(context: CommandContext, row: ConnectionRow, line: string
   }
 }
 
-/** Warnings for unknown carrier ids: a mistyped id would be no cap, but a look-up may have ids of its own. */
+/** Returns warnings for unknown carrier ids, which are either mistyped or ids that only the look-up provider uses. */
 function unknownCarriersOf({ carrierMps }: ConnectionRow): string[] {
   return Object.keys(carrierMps)
     .filter((id) => carrierName(Number(id)) === undefined)
@@ -224,7 +224,7 @@ async function present(context: CommandContext, row: ConnectionRow) {
   return presentConnection(row, { binds, problem: problemOf(row, context.connectionConfig()) }, 'UTC')
 }
 
-/** Returns the given options by field; for an option that names a file, the file's content. */
+/** Returns the given options by field; for the option of a file, its content. */
 function textsOf(context: CommandContext): Record<string, string> {
   const texts: Record<string, string> = {}
   for (const field of Object.keys(connectionFields)) {

@@ -31,7 +31,7 @@ function run(args: string[], env: Record<string, string> = secrets): Promise<str
   return runCli({ args, env: { DATABASE_URL: database.url, CARILLON_DATA_DIR: folder, ...env }, cwd: folder })
 }
 
-// biome-ignore lint/suspicious/noExplicitAny: what a program would read
+// biome-ignore lint/suspicious/noExplicitAny: the JSON of any command
 async function json(...args: string[]): Promise<any> {
   return JSON.parse(await run([...args, '--json']))
 }
@@ -82,10 +82,10 @@ test('certificates are read from files and returned unchanged', async () => {
   })
 })
 
-test('an invalid value is rejected as by the API, and nothing changes', async () => {
+test('an invalid value is rejected with the message of the API, and nothing changes', async () => {
   await make.connection(database.db, { name: 'Cedar SMS' })
   const before = await listConnections(database.db)
-  for (const [option, value, words] of [
+  for (const [option, value, message] of [
     ['--window', '0', 'Window must be greater than or equal to 1'],
     ['--window', 'ten', 'Window must be an integer'],
     ['--window', 'none', 'Window must be an integer'],
@@ -96,7 +96,7 @@ test('an invalid value is rejected as by the API, and nothing changes', async ()
     ['--host', '', "Host can't be blank"],
     ['--widow', '3', "Unknown option '--widow'"],
   ] as const) {
-    await expect(run(['connection', 'set', 'Cedar SMS', option, value])).rejects.toThrow(words)
+    await expect(run(['connection', 'set', 'Cedar SMS', option, value])).rejects.toThrow(message)
   }
   await expect(run(['connection', 'set', 'Cedar SMS'])).rejects.toThrow('No change is given')
   await expect(run(['connection', 'add', 'Other'])).rejects.toThrow('--host is required')
@@ -104,7 +104,7 @@ test('an invalid value is rejected as by the API, and nothing changes', async ()
   expect(await listConnections(database.db)).toEqual(before)
 })
 
-test('without a secret key a password is not stored; with a data directory a key is created', async () => {
+test('a password is not stored without a secret key, which is created in a data directory', async () => {
   writeFileSync(join(folder, 'password'), 'swordfish')
   const add = ['connection', 'add', 'Cedar SMS', '--host', '127.0.0.1', '--password-file', 'password']
   await expect(run(add, {})).rejects.toThrow('no secret key is set. Set CARILLON_SECRET_KEY')
@@ -115,7 +115,7 @@ test('without a secret key a password is not stored; with a data directory a key
   expect(await run(['connection', 'list'])).toContain('was sealed with another key')
 })
 
-test('none is a file name for a required field, and no value for an optional one', async () => {
+test('none is a file name for a required field and no value for an optional field', async () => {
   writeFileSync(join(folder, 'password'), 'swordfish')
   await run(['connection', 'add', 'Cedar SMS', '--host', '127.0.0.1', '--password-file', 'password'])
   const set = ['connection', 'set', 'Cedar SMS']
@@ -155,7 +155,7 @@ test('connection test reports each step', async () => {
     writeFileSync(join(folder, 'password'), 'swordfish')
     await run(['connection', 'set', 'Cedar SMS', '--password-file', 'password'])
     expect(await run(['connection', 'test', 'Cedar SMS'])).toMatch(/unbind, \d+ ms\nConnection Cedar SMS works\.$/)
-    await database.db.exec('away', `update connections set host = 'smsc.cedar.example'`)
+    await database.db.exec('set_host', `update connections set host = 'smsc.cedar.example'`)
     await expect(run(['connection', 'test', 'Cedar SMS'])).rejects.toThrow(
       'sandbox mode allows loopback addresses only',
     )
@@ -171,14 +171,14 @@ test('a short code gets sending routes and a cap', async () => {
   expect(await run(['short-code', 'route', '55555'])).toContain('uses the connections for all short codes')
   expect(await run(['short-code', 'route', '55555', '--through', 'Spare/1, Cedar SMS/0/3'])).toBe(
     [
-      '55555 sends without a cap of its own.',
+      '55555 sends without its own cap.',
       'CONNECTION  TIER  WEIGHT',
       'Cedar SMS   0     3',
       'Spare       1     1',
     ].join('\n'),
   )
   expect(await json('short-code', 'set', '55555', '--mps', '30')).toMatchObject({ mps: 30, routes: [{}, {}] })
-  for (const [args, words] of [
+  for (const [args, message] of [
     [['--through', 'Elsewhere'], 'There is no connection Elsewhere'],
     [['--through', '9'.repeat(24)], 'There is no connection 9999'],
     [['--through', 'Spare/0/0'], 'The weight must be a number from 1 to 1000'],
@@ -187,7 +187,7 @@ test('a short code gets sending routes and a cap', async () => {
     [['--through', 'Spare,Spare'], /Routes name connection \d+ twice/],
     [['--through', 'Spare', '--all'], 'exclude each other'],
   ] as const) {
-    await expect(run(['short-code', 'route', '55555', ...args])).rejects.toThrow(words)
+    await expect(run(['short-code', 'route', '55555', ...args])).rejects.toThrow(message)
   }
   await expect(run(['short-code', 'set', '55555', '--mps', '0'])).rejects.toThrow('--mps must be a whole number')
   await expect(run(['short-code', 'route', '55556'])).rejects.toThrow('Shortcode not found')
@@ -196,7 +196,7 @@ test('a short code gets sending routes and a cap', async () => {
   expect(await json('short-code', 'set', '55555', '--mps', 'none')).toMatchObject({ mps: null })
 })
 
-test('the first account is an operator, and others can become one', async () => {
+test('the first account is an operator, and other accounts can become operators', async () => {
   const made = async (email: string) =>
     (await json('account', 'create', '--email', email)).account as { id: number; is_operator: boolean }
   expect(await made('ana@cedar.example')).toMatchObject({ is_operator: true })
@@ -207,7 +207,7 @@ test('the first account is an operator, and others can become one', async () => 
   expect(await run([...operator, '--off'])).toBe(`Account ${ben.id} (ben@cedar.example) is not an operator.`)
 })
 
-test('restore names the connections whose secrets need the original key', async () => {
+test('restore lists the connections whose secrets need the original key', async () => {
   writeFileSync(join(folder, 'password'), 'swordfish')
   await run(['connection', 'add', 'Cedar SMS', '--host', '127.0.0.1', '--password-file', 'password'])
   await run(['backup', 'monday.backup'])

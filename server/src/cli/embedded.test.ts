@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { makeScratch, processesOf, startCarillon } from '../../test/carillon-process.ts'
 
-// The program itself, on its own data directories, with and without a running instance.
+// The program itself on real data directories, with and without a running instance.
 
 const script = fileURLToPath(new URL('../bin/carillon.ts', import.meta.url))
 
@@ -22,8 +22,8 @@ afterEach(() => scratch.remove())
 type Ended = { code: number; out: string; err: string }
 
 function carillon(line: string, directory = dataDir): Promise<Ended> {
-  const kept = Object.entries(process.env).filter(([name]) => !/^(CARILLON_|DATABASE_URL|npm_)/.test(name))
-  const env = { ...Object.fromEntries(kept), CARILLON_DATA_DIR: directory, INIT_CWD: scratch.path }
+  const inherited = Object.entries(process.env).filter(([name]) => !/^(CARILLON_|DATABASE_URL|npm_)/.test(name))
+  const env = { ...Object.fromEntries(inherited), CARILLON_DATA_DIR: directory, INIT_CWD: scratch.path }
   return new Promise((resolve) => {
     execFile(process.execPath, [script, ...line.split(' ')], { env }, (error, out, err) =>
       resolve({ code: error ? Number(error.code) : 0, out, err }),
@@ -31,7 +31,7 @@ function carillon(line: string, directory = dataDir): Promise<Ended> {
   })
 }
 
-test('works on a new directory, on a stopped and on a running instance, and leaves no process behind', async () => {
+test('works on a new directory, on a stopped and on a running instance, and leaves no process running', async () => {
   expect(await carillon('account list')).toMatchObject({
     code: 1,
     out: '',
@@ -71,7 +71,7 @@ test('works on a new directory, on a stopped and on a running instance, and leav
   expect(processesOf(scratch.path)).toEqual([])
 }, 90_000)
 
-test('a switched directory records its new mode', async () => {
+test('mode switch records the new mode in the data directory', async () => {
   await carillon('account create --email ana@cedar.example')
   const marker = () => JSON.parse(readFileSync(join(dataDir, 'carillon.json'), 'utf8')).mode
   expect((await carillon('mode switch production')).out).toContain('Add --yes to do it.')
@@ -85,7 +85,7 @@ test('a switched directory records its new mode', async () => {
   expect(existsSync(join(dataDir, 'lock'))).toBe(false)
 }, 60_000)
 
-test('a wrong command line exits with code 2, a failed command with 1, without a stack', async () => {
+test('an invalid command line exits with code 2 and a failed command with code 1, without a stack trace', async () => {
   expect(await carillon('key create')).toMatchObject({
     code: 2,
     out: '',

@@ -2,25 +2,25 @@ import type { CliCommand } from './command.ts'
 
 const call = 'npm run carillon --'
 
-/** Renders the list of commands, one line each. */
+/** Returns the list of commands, one line each. */
 export function helpOfAll(commands: readonly CliCommand[]): string {
   const rows = commands.map((command) => [signature(command), command.summary] as const)
   const width = Math.max(...rows.map(([left]) => left.length))
   return [
     `${call} <command> [options]`,
     '',
-    'Commands for operators of an installation, running or stopped. The database is that of DATABASE_URL, or the embedded',
-    'one in CARILLON_DATA_DIR; both may be in .env.',
+    'Commands for operators of an installation, running or stopped. They use the database of DATABASE_URL, or the embedded',
+    'one in CARILLON_DATA_DIR; both settings may be in .env.',
     '',
     ...rows.map(([left, right]) => `  ${left.padEnd(width)}  ${right}`),
     '',
-    'With every command:',
+    'Options of every command:',
     '  --help  print its help',
-    '  --json  print JSON (use npm run --silent carillon -- ..., so that npm prints nothing of its own)',
+    '  --json  print JSON (use npm run --silent carillon -- ..., which suppresses the output of npm)',
   ].join('\n')
 }
 
-/** Renders the help of one command, with its options. */
+/** Returns the help of one command, with its options. */
 export function helpOf(command: CliCommand): string {
   const options = Object.entries(command.options ?? {}).map(
     ([name, { value, help, required }]) =>

@@ -10,7 +10,7 @@ import {
   type PendingWork,
 } from './installation.queries.ts'
 
-const yes = { yes: { help: 'Do it; without this option the command only prints the plan' } }
+const yes = { yes: { help: 'Execute the plan; without this option the command only prints it' } }
 
 const modeShow: CliCommand = {
   name: 'mode show',
@@ -29,7 +29,7 @@ const modeSwitch: CliCommand = {
   summary: 'Switch the installation to the other mode',
   names: ['<sandbox|production>'],
   options: yes,
-  takes: 'alone',
+  requires: 'alone',
   notes: ['Prints the plan, and switches with --yes. The installation must be stopped.'],
   async run(context) {
     const wanted = context.names[0]
@@ -37,7 +37,7 @@ const modeSwitch: CliCommand = {
     if (wanted === context.mode)
       return { lines: [`The installation is already in ${wanted} mode.`], json: { mode: wanted, switched: false } }
     await requireNoLiveRoles(context)
-    const will = await consequences(context, wanted)
+    const will = await describePlan(context, wanted)
     if (!context.options.yes) {
       return {
         lines: [
@@ -50,7 +50,7 @@ const modeSwitch: CliCommand = {
         json: { mode: context.mode, switched: false, will },
       }
     }
-    // paused first: after a crash between the two steps, a start in either mode sends nothing
+    // sending is paused first, so that after a crash between the two steps, a start in either mode sends nothing
     await context.db.tx(async (tx) => {
       await setSendingPaused(tx, true)
       await setMode(tx, wanted)
@@ -64,7 +64,7 @@ const modeSwitch: CliCommand = {
   },
 }
 
-async function consequences({ db }: CommandContext, wanted: Mode): Promise<string[]> {
+async function describePlan({ db }: CommandContext, wanted: Mode): Promise<string[]> {
   const waiting = describe(await countPendingWork(db))
   const connections = await countEnabledConnections(db)
   const lines = [
@@ -77,10 +77,10 @@ async function consequences({ db }: CommandContext, wanted: Mode): Promise<strin
   const keys = await countSandboxKeys(db)
   return [
     ...lines,
-    '- Texts reach phones, through the carriers of the connections, and cost money.',
+    '- Texts are sent to phones through the connections, and cost money.',
     `- API keys created in the sandbox (${keys}) become invalid: create new ones with key create.`,
     '- Set CARILLON_MODE=production and CARILLON_SMPP_URL (or add connections), and remove the sandbox-only settings.',
-    '- Accounts, short codes, lists and subscribers stay, including those of the sandbox.',
+    '- Accounts, short codes, lists and subscribers do not change, including those of the sandbox.',
   ]
 }
 
@@ -107,7 +107,7 @@ const sendingResume: CliCommand = {
   options: yes,
   notes: [
     'A restored or switched installation sends nothing before this command. If the original continued after the backup, it',
-    'may have sent the texts that wait here: they would be sent twice. Cancel such messages first.',
+    'may have sent the queued texts, which would then be sent twice. Cancel such messages first.',
   ],
   async run({ db, options }) {
     const waiting = await countPendingWork(db)
@@ -116,7 +116,7 @@ const sendingResume: CliCommand = {
     }
     if (!options.yes) {
       return {
-        lines: [`This resumes sending at once. ${describe(waiting)}`, '', 'Add --yes to do it.'],
+        lines: [`This resumes sending immediately. ${describe(waiting)}`, '', 'Add --yes to do it.'],
         json: { sending_paused: true, resumed: false, ...waiting },
       }
     }

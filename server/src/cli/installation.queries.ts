@@ -2,13 +2,14 @@ import type { Db } from '../db/db.ts'
 import { totalsOf } from '../log/counters.sql.ts'
 
 export type PendingWork = {
-  /** Messages in state sending, and their queued texts. */
+  /** Messages in state sending. */
   messages: number
+  /** Queued texts of these messages. */
   texts: number
   scheduled: number
 }
 
-/** Counts the messages and texts that sending resume would send. */
+/** Returns the numbers of messages and texts that `sending resume` would send. */
 export function countPendingWork(db: Db) {
   return db.one<PendingWork>(
     'count_waiting',
@@ -21,6 +22,7 @@ export function countPendingWork(db: Db) {
   )
 }
 
+/** Returns the number of keys that production rejects because they were created in sandbox mode. */
 export async function countSandboxKeys(db: Db): Promise<number> {
   const row = await db.one<{ count: number }>(
     'count_sandbox_keys',
@@ -29,7 +31,7 @@ export async function countSandboxKeys(db: Db): Promise<number> {
   return row.count
 }
 
-/** Counts the enabled connections, except that of CARILLON_SMPP_URL, which exists as long as the setting. */
+/** Returns the number of enabled connections, except the one of CARILLON_SMPP_URL, which the setting defines. */
 export async function countEnabledConnections(db: Db): Promise<number> {
   const { count } = await db.one<{ count: number }>(
     'count_enabled_connections',
@@ -38,7 +40,7 @@ export async function countEnabledConnections(db: Db): Promise<number> {
   return count
 }
 
-/** Disables them, because a connection to a carrier cannot be distinguished from one to a simulator. */
+/** Disables these connections, because a connection to a carrier cannot be distinguished from one to a simulator. */
 export function disableConnections(tx: Db, at: Date) {
   return tx.exec(
     'disable_connections',

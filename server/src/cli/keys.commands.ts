@@ -73,7 +73,7 @@ const limit: CliCommand = {
     const text = context.names[1] ?? ''
     if (text !== 'default' && !parseRateLimit(text))
       throw new UsageError(`The limit must be ${rateLimitFormat}, or default`)
-    const changed = await changeApiKey(context, holderOf(key), key.id, { rateLimit: text === 'default' ? null : text })
+    const changed = await changeApiKey(context, actorOf(key), key.id, { rateLimit: text === 'default' ? null : text })
     return { lines: [`Key ${key.id}: ${text}.`], json: { api_key: presentKey(changed) } }
   },
 }
@@ -84,7 +84,7 @@ const disable: CliCommand = {
   names: ['<id>'],
   async run(context) {
     const key = await resolveKey(context)
-    const changed = await disableApiKey(context, holderOf(key), key.id)
+    const changed = await disableApiKey(context, actorOf(key), key.id)
     return { lines: [`Key ${key.id} (${key.name}) is disabled.`], json: { api_key: presentKey(changed) } }
   },
 }
@@ -95,7 +95,7 @@ const enable: CliCommand = {
   names: ['<id>'],
   async run(context) {
     const key = await resolveKey(context)
-    const changed = await enableApiKey(context, holderOf(key), key.id)
+    const changed = await enableApiKey(context, actorOf(key), key.id)
     return { lines: [`Key ${key.id} (${key.name}) is enabled.`], json: { api_key: presentKey(changed) } }
   },
 }
@@ -106,7 +106,7 @@ const revoke: CliCommand = {
   names: ['<id>'],
   async run(context) {
     const key = await resolveKey(context)
-    await removeApiKey(context, holderOf(key), key.id)
+    await removeApiKey(context, actorOf(key), key.id)
     return { lines: [`Key ${key.id} (${key.name}) is revoked.`], json: { revoked: key.id } }
   },
 }
@@ -120,7 +120,7 @@ async function resolveKey({ db, names }: CommandContext): Promise<ApiKey> {
   return key
 }
 
-function holderOf({ accountId }: ApiKey) {
+function actorOf({ accountId }: ApiKey) {
   return { accountId, keyId: 'operator' as const }
 }
 

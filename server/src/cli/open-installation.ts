@@ -18,21 +18,23 @@ export type OpenedInstallation = {
   close(): Promise<void>
 }
 
-type Found = {
+type FoundDatabase = {
   url: string
   mode: Mode
-  /** No instance runs on it, so this command may migrate it. */
-  isOurs: boolean
+  /** Whether this command may migrate the database, because no instance runs on it. */
+  mayMigrate: boolean
   changeMode(mode: Mode): Promise<void>
   close(): Promise<void>
 }
 
-/** Opens the database of a command, in the state that the command requires. Throws OperatorError when it cannot. */
+/** Opens the database of a command in the state that the command requires; throws OperatorError if that is not possible. */
 export async function openInstallation(
   config: Pick<Config, 'mode' | 'dataDir' | 'databaseUrl'>,
-  takes: NonNullable<CliCommand['takes']>,
+  requires: NonNullable<CliCommand['requires']>,
 ): Promise<OpenedInstallation> {
-  const found = config.databaseUrl ? ofOperator(config, config.databaseUrl.reveal()) : await embedded(config, takes)
+  const found = config.databaseUrl
+    ? externalDatabase(config, config.databaseUrl.reveal())
+    : await openEmbedded(config, requires)
   const pool = makePool(found.url, pino({ level: 'silent' }), { max: 4, name: 'carillon command' })
   const close = async () => {
     await pool.end()
@@ -40,7 +42,7 @@ export async function openInstallation(
   }
   try {
     const db = poolDb(pool)
-    const mode = takes === 'empty' ? found.mode : await migrateOrCheck(found, db)
+    const mode = requires === 'empty' ? found.mode : await migrateOrCheck(found, db)
     return { context: { db, databaseUrl: found.url, mode, changeMode: found.changeMode }, close }
   } catch (error) {
     await close()
@@ -48,38 +50,38 @@ export async function openInstallation(
   }
 }
 
-function ofOperator({ mode }: Pick<Config, 'mode'>, url: string): Found {
-  // only the database records the mode
-  return { url, mode, isOurs: false, changeMode: async () => {}, close: async () => {} }
+function externalDatabase({ mode }: Pick<Config, 'mode'>, url: string): FoundDatabase {
+  // without a data directory, only the database records the mode
+  return { url, mode, mayMigrate: false, changeMode: async () => {}, close: async () => {} }
 }
 
-async function embedded(
+async function openEmbedded(
   { dataDir, mode }: Pick<Config, 'dataDir' | 'mode'>,
-  takes: NonNullable<CliCommand['takes']>,
-): Promise<Found> {
+  requires: NonNullable<CliCommand['requires']>,
+): Promise<FoundDatabase> {
   const borrowed = await borrowDatabase({
     dataDir,
     mode,
-    make: takes === 'new' || takes === 'empty',
-    alone: takes === 'alone' || takes === 'empty',
+    make: requires === 'new' || requires === 'empty',
+    alone: requires === 'alone' || requires === 'empty',
   })
   return {
     url: borrowed.url,
     mode: borrowed.mode as Mode,
-    isOurs: !borrowed.isRunning,
+    mayMigrate: !borrowed.isRunning,
     changeMode: async (next) => borrowed.changeMode(next),
     close: borrowed.close,
   }
 }
 
-/** The key that npm start stores in the data directory; undefined without a data directory of Carillon. */
+/** Returns the key in the data directory, and creates a missing one; undefined if this is not a data directory of Carillon. */
 export function secretKeyOf({ dataDir }: Pick<Config, 'dataDir'>): Secret | undefined {
   return inspectDataDir(dataDir) ? new Secret(ensureSecretKey(dataDir)) : undefined
 }
 
-/** Migrates the database if no instance runs on it, else requires it to be up to date; returns its mode. */
-async function migrateOrCheck({ url, mode, isOurs }: Found, db: CommandContext['db']): Promise<Mode> {
-  if (isOurs) {
+/** Migrates the database if permitted, otherwise throws if it is not up to date; returns its mode. */
+async function migrateOrCheck({ url, mode, mayMigrate }: FoundDatabase, db: CommandContext['db']): Promise<Mode> {
+  if (mayMigrate) {
     await migrate(url)
     await installJobs(url)
     return ensureMode(db, mode)

@@ -16,7 +16,7 @@ const days = ['Mon', 'Tue', 'Wed', 'Thu', 'Fri', 'Sat', 'Sun']
 const list: CliCommand = {
   name: 'quiet-hours list',
   summary: 'List the hours in which people may be texted, by state, and their source',
-  options: { account: { value: 'id or email', help: 'Show its own hours in place of the legal ones' } },
+  options: { account: { value: 'id or email', help: 'Show the hours of this account instead of the legal hours' } },
   async run(context) {
     const account = textOf(context, 'account') ? await resolveAccount(context) : undefined
     const rows = await listQuietHours(context.db, account?.id ?? null)
@@ -42,8 +42,8 @@ const set: CliCommand = {
   summary: "Set a state's legal hours, for all accounts",
   options: {
     state: { value: 'state', help: 'Two letters; US applies to every state without its own hours', required: true },
-    hours: { value: 'hours', help: '1-5 09:00-18:00, 6-7 10:00-17:00; 1 is Monday. none: like US', required: true },
-    source: { value: 'words', help: 'Source of the hours, such as a statute', required: true },
+    hours: { value: 'hours', help: '1-5 09:00-18:00, 6-7 10:00-17:00; 1 is Monday. none: as US', required: true },
+    source: { value: 'text', help: 'Source of the hours, such as a statute', required: true },
     'as-of': { value: 'day', help: 'Date of the source; by default today' },
   },
   notes: ['The given hours replace all hours of the state. On a day without hours no text is sent.'],
@@ -82,9 +82,9 @@ const keep: CliCommand = {
     }
     await changeQuietHours(context, account.id, change)
     const { broadcasts, transactional } = await readQuietHours(context.db, account.id)
-    const word = (on: boolean) => (on ? 'observe quiet hours' : 'are sent at any hour')
+    const describe = (on: boolean) => (on ? 'observe quiet hours' : 'are sent at any hour')
     return {
-      lines: [`Account ${account.id}: broadcasts ${word(broadcasts)}, texts to given numbers ${word(transactional)}.`],
+      lines: [`Account ${account.id}: broadcasts ${describe(broadcasts)}, texts to given numbers ${describe(transactional)}.`],
       json: { account_id: account.id, broadcasts, transactional },
     }
   },
@@ -110,10 +110,10 @@ function readHoursOf(state: string, context: CommandContext): OwnHours[] {
     if (hours && weekdays.length > 0) return { state, weekdays, source, ...hours }
     throw new UsageError(`--hours must be such as 1-5 09:00-18:00, or none, not ${given}`)
   })
-  const [clash] = findConflicts(rows)
-  if (!clash) return rows
-  const [one, other] = clash.map((n) => pieces[n]?.trim())
-  throw new UsageError(`--hours ${one} and ${other} share a weekday and no time of that day`)
+  const [conflict] = findConflicts(rows)
+  if (!conflict) return rows
+  const [one, other] = conflict.map((n) => pieces[n]?.trim())
+  throw new UsageError(`--hours ${one} and ${other} share a weekday but no time of that day`)
 }
 
 const present = ({ asOf, from, to, ...row }: QuietHoursRow) => ({

@@ -18,10 +18,11 @@ const set: CliCommand = {
     },
     channel: { value: 'sms or mms', help: 'By default sms' },
     since: { value: 'day', help: 'First day (UTC); by default today' },
-    source: { value: 'words', help: 'Source of the price' },
+    source: { value: 'text', help: 'Source of the price' },
   },
   notes: [
-    "An account's own rate takes precedence over the general one, then a carrier's over any carrier's, then the latest.",
+    "An account's own rate takes precedence over a general rate, then a carrier's rate over a rate of any carrier, then the",
+    'latest rate.',
     'A message is billed by the rates of the day it was accepted. Setting a rate again corrects the rate of that day.',
   ],
   async run(context) {
@@ -33,7 +34,7 @@ const set: CliCommand = {
       since: readOption(context, 'since', readSince, 'a day such as 2031-05-06') ?? utcDay(context.clock.now()),
       source: textOf(context, 'source') ?? '',
     })
-    return { lines: [`A part costs $${rate.price} ${reach(rate)}.`], json: { rate: present(rate) } }
+    return { lines: [`A part costs $${rate.price} ${describeScope(rate)}.`], json: { rate: present(rate) } }
   },
 }
 
@@ -90,9 +91,9 @@ const channelOf = (text: string): Channel | undefined => (text === 'sms' || text
 
 const nameOf = (carrier: number | null) => (carrier === null ? 'any' : `${carrierName(carrier) ?? '?'} (${carrier})`)
 
-function reach(rate: Rate): string {
-  const whose = rate.accountId === null ? 'all accounts' : `account ${rate.accountId}`
-  return `for ${whose}, ${rate.channel}, carrier ${nameOf(rate.carrier)}, since ${rate.since}`
+function describeScope(rate: Rate): string {
+  const accounts = rate.accountId === null ? 'all accounts' : `account ${rate.accountId}`
+  return `for ${accounts}, ${rate.channel}, carrier ${nameOf(rate.carrier)}, since ${rate.since}`
 }
 
 const present = (rate: Rate) => ({

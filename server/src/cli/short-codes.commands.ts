@@ -1,5 +1,6 @@
 import { listAccounts } from '../accounts/accounts.queries.ts'
 import { findConnection, findConnectionByName } from '../connections/connections.queries.ts'
+import { presentSendingRoutes } from '../connections/sending-routes.schema.ts'
 import {
   changeSendingSettings,
   getSendingSettings,
@@ -55,11 +56,11 @@ const route: CliCommand = {
   names: ['<code>'],
   options: {
     through: { value: 'connections', help: "Names or ids, separated by commas: 'Cedar SMS, Spare/1, Other/1/3'" },
-    all: { help: 'Remove its routes: it sends through the connections for all short codes' },
+    all: { help: 'Remove its routes, so that it sends through the connections for all short codes' },
   },
   notes: [
-    'A name may be followed by its tier (0) and its weight (1). The lowest tier with a bound connection sends, distributed by',
-    'weight; the next tier sends while none of the lower tiers is bound.',
+    'A name may be followed by its tier (default 0) and its weight (default 1). The lowest tier with a bound connection sends',
+    'the texts, distributed by weight; a tier sends nothing while a lower tier is bound.',
   ],
   async run(context) {
     const text = textOf(context, 'through')
@@ -96,7 +97,7 @@ async function readRoutes({ db }: CommandContext, text: string): Promise<NonNull
       /^\s*([^/]*[^/\s])\s*(?:\/\s*(\d{1,2})\s*)?(?:\/\s*(\d{1,4})\s*)?$/.exec(part) ?? []
     if (name === '')
       throw new UsageError(`--through must be name/tier/weight, such as Cedar SMS/0/1, not ${part.trim()}`)
-    // a name is never a number; a number with more digits than an id does not exist
+    // a name is never a number, and an id has at most 15 digits
     const row = /^\d{1,15}$/.test(name) ? await findConnection(db, Number(name)) : await findConnectionByName(db, name)
     if (!row) throw new OperatorError(`There is no connection ${name}.`)
     const route = { connectionId: row.id, tier: Number(tier), weight: Number(weight) }
@@ -110,20 +111,15 @@ function presentSending(code: string, { mps, routes }: SendingSettings): Command
   const rows = routes.map(({ name, tier, weight }) => [name, String(tier), String(weight)])
   return {
     lines: [
-      `${code} sends ${mps === null ? 'without a cap of its own' : `at most ${mps} parts per second`}.`,
+      `${code} sends ${mps === null ? 'without its own cap' : `at most ${mps} parts per second`}.`,
       ...(rows.length > 0
         ? table(['CONNECTION', 'TIER', 'WEIGHT'], rows)
-        : ['It has no routes of its own and uses the connections for all short codes.']),
+        : ['It has no sending routes and uses the connections for all short codes.']),
     ],
     json: {
       short_code: code,
       mps,
-      routes: routes.map(({ connectionId, name, tier, weight }) => ({
-        connection_id: connectionId,
-        connection_name: name,
-        tier,
-        weight,
-      })),
+      routes: presentSendingRoutes(routes),
     },
   }
 }

@@ -1,60 +1,14 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
-import { type Static, Type } from 'typebox'
+import { Type } from 'typebox'
 import { useOperatorsOnly } from '../http/auth.ts'
 import { commonErrors, errorResponse } from '../http/schema.ts'
 import { ShortCodeParam } from '../short-codes/short-codes.schema.ts'
-import { changeSendingSettings, getSendingSettings, type SendingSettings } from './sending-routes.ts'
+import { presentSendingSettings, SendingSettingsBody, SendingSettingsResponse } from './sending-routes.schema.ts'
+import { changeSendingSettings, getSendingSettings } from './sending-routes.ts'
 
 const common = { tags: ['Connections'], 'x-extension': true }
 const params = Type.Object({ shortcode: ShortCodeParam })
 const notFound = errorResponse('The short code does not exist, or the account is not an operator.')
-
-const Mps = Type.Unsafe<number | null>({
-  type: ['integer', 'null'],
-  minimum: 1,
-  maximum: 100_000,
-  description: 'Maximum number of parts per second from this short code over all connections; null means no cap.',
-})
-const sendingRoute = {
-  connection_id: Type.Integer({ minimum: 1, maximum: 32_767 }),
-  tier: Type.Integer({
-    minimum: 0,
-    maximum: 99,
-    description: 'Traffic goes to the lowest tier with a bound connection.',
-  }),
-  weight: Type.Integer({
-    minimum: 1,
-    maximum: 1_000,
-    description: 'Share of the traffic within the tier, relative to the other weights.',
-  }),
-}
-
-const Body = Type.Object({
-  shortcode: Type.Object({
-    mps: Type.Optional(Mps),
-    routes: Type.Optional(
-      Type.Array(
-        Type.Object({
-          connection_id: sendingRoute.connection_id,
-          tier: Type.Optional(sendingRoute.tier),
-          weight: Type.Optional(sendingRoute.weight),
-        }),
-        {
-          maxItems: 100,
-          description:
-            'Replaces all sending routes of the short code; an empty array means the connections that serve all short codes.',
-        },
-      ),
-    ),
-  }),
-})
-
-const SendingSettingsResponse = Type.Object({
-  status: Type.Literal('OK'),
-  shortcode: Type.String(),
-  mps: Mps,
-  routes: Type.Array(Type.Object({ ...sendingRoute, connection_name: Type.String() }, { title: 'SendingRoute' })),
-})
 
 /** The sending routes of short codes; accounts that are not operators get 404. */
 export const sendingRouteRoutes: FastifyPluginAsyncTypebox = async (app) => {
@@ -73,7 +27,7 @@ export const sendingRouteRoutes: FastifyPluginAsyncTypebox = async (app) => {
         response: { 200: SendingSettingsResponse, 404: notFound, ...commonErrors },
       },
     },
-    async (req) => present(req.params.shortcode, await getSendingSettings(rt.db, req.params.shortcode)),
+    async (req) => presentSendingSettings(req.params.shortcode, await getSendingSettings(rt.db, req.params.shortcode)),
   )
 
   app.put(
@@ -85,7 +39,7 @@ export const sendingRouteRoutes: FastifyPluginAsyncTypebox = async (app) => {
         description: 'Only the keys in the request change. Gateways apply the change within a second.',
         ...common,
         params,
-        body: Body,
+        body: SendingSettingsBody,
         response: {
           200: SendingSettingsResponse,
           404: notFound,
@@ -104,21 +58,7 @@ export const sendingRouteRoutes: FastifyPluginAsyncTypebox = async (app) => {
           weight,
         })),
       }
-      return present(req.params.shortcode, await changeSendingSettings(rt.db, req.params.shortcode, change))
+      return presentSendingSettings(req.params.shortcode, await changeSendingSettings(rt.db, req.params.shortcode, change))
     },
   )
-}
-
-function present(shortcode: string, { mps, routes }: SendingSettings): Static<typeof SendingSettingsResponse> {
-  return {
-    status: 'OK',
-    shortcode,
-    mps,
-    routes: routes.map(({ connectionId, name, tier, weight }) => ({
-      connection_id: connectionId,
-      connection_name: name,
-      tier,
-      weight,
-    })),
-  }
 }

@@ -38,8 +38,8 @@ afterEach(async () => {
   rmSync(folder, { recursive: true, force: true })
 })
 
-/** Makes an account with a list of this size, a half-sent broadcast, and an import that waits for a worker. */
-async function furnish(db: Db, subscribers = 50) {
+/** Makes an account with a list of this size, a broadcast that is being sent, and an import that waits for a worker. */
+async function makeContents(db: Db, subscribers = 50) {
   await db.exec('mode', `insert into installation (mode) values ('sandbox')`)
   const list = await make.list(db, { messageHelp: 'Tab\there, \\N backslash, "quotes", \u{1F514}, line\nbreak' })
   const rt = makeRuntime({ db })
@@ -60,7 +60,7 @@ async function furnish(db: Db, subscribers = 50) {
 }
 
 /** Reads every row of every table as text, and the value of each sequence. */
-async function contents(db: Db): Promise<Record<string, string[]>> {
+async function readContents(db: Db): Promise<Record<string, string[]>> {
   const all: Record<string, string[]> = {}
   await db.withClient(async (client) => {
     const { rows } = await client.query<{ name: string; isSequence: boolean }>(`
@@ -77,10 +77,10 @@ async function contents(db: Db): Promise<Record<string, string[]>> {
 }
 
 /** Reads the tables, columns, constraints, indexes and triggers that the migrations create. */
-async function shape(db: Db): Promise<string[]> {
+async function readSchema(db: Db): Promise<string[]> {
   return db.withClient(async (client) => {
-    const { rows } = await client.query<{ what: string }>(`
-      select conrelid::regclass || ' ' || conname || ' ' || pg_get_constraintdef(oid) || convalidated as what
+    const { rows } = await client.query<{ definition: string }>(`
+      select conrelid::regclass || ' ' || conname || ' ' || pg_get_constraintdef(oid) || convalidated as definition
         from pg_constraint where connamespace = 'public'::regnamespace and contype <> 'n'
       union all select indexdef from pg_indexes where schemaname = 'public'
       union all select pg_get_triggerdef(t.oid) || tgenabled::text from pg_trigger t join pg_class c on c.oid = tgrelid
@@ -88,7 +88,7 @@ async function shape(db: Db): Promise<string[]> {
       union all select table_name || '.' || column_name || ' ' || data_type || is_nullable || coalesce(column_default, '')
                   from information_schema.columns where table_schema = 'public'
       order by 1`)
-    return rows.map(({ what }) => what)
+    return rows.map(({ definition }) => definition)
   })
 }
 
@@ -97,16 +97,16 @@ function openJobs(db: Db) {
 }
 
 test('a restored copy has every row, table, index, sequence value and waiting job of the original', async () => {
-  await furnish(origin.db)
+  await makeContents(origin.db)
   const written = await writeBackup(origin.url, file)
   const read = await readBackup(copy.url, file)
   expect(read).toMatchObject({ ...written, header: { mode: 'sandbox' } })
   await setSendingPaused(copy.db, false)
-  const [before, after] = [await contents(origin.db), await contents(copy.db)]
+  const [before, after] = [await readContents(origin.db), await readContents(copy.db)]
   expect(Object.keys(before).some((name) => name.startsWith('import_rows_'))).toBe(true)
   expect(Object.keys(before).some((name) => name.startsWith('message_log_'))).toBe(true)
   expect(after).toEqual(before)
-  expect(await shape(copy.db)).toEqual(await shape(origin.db))
+  expect(await readSchema(copy.db)).toEqual(await readSchema(origin.db))
   expect(await openJobs(copy.db)).toEqual(await openJobs(origin.db))
   expect(await openJobs(copy.db)).toMatchObject([{ name: 'imports.apply' }])
   // new rows can be inserted
@@ -114,7 +114,7 @@ test('a restored copy has every row, table, index, sequence value and waiting jo
 })
 
 test('a restored copy sends nothing until sending is resumed', async () => {
-  await furnish(origin.db)
+  await makeContents(origin.db)
   await writeBackup(origin.url, file)
   await readBackup(copy.url, file)
   const claim = {
@@ -131,8 +131,8 @@ test('a restored copy sends nothing until sending is resumed', async () => {
   expect(await claimChunks(origin.db, claim)).toHaveLength(1)
 })
 
-test('a transaction during the backup is in it completely or not at all', async () => {
-  const { list } = await furnish(origin.db, 0)
+test('a transaction during the backup is contained completely or not at all', async () => {
+  const { list } = await makeContents(origin.db, 0)
   let written = 0
   let stop = false
   const writing = (async () => {
@@ -161,8 +161,8 @@ test('a transaction during the backup is in it completely or not at all', async 
   expect(Number(counted.n)).toBe(numbers)
 })
 
-test('a slow backup blocks no other session: a table can be dropped as soon as it has been copied', async () => {
-  await furnish(origin.db)
+test('a slow backup does not block other sessions: a table can be dropped as soon as it has been copied', async () => {
+  await makeContents(origin.db)
   const busy = new pg.Client({ connectionString: origin.url })
   await busy.connect()
   await busy.query('begin; lock table subscribers in access exclusive mode')
@@ -181,7 +181,7 @@ test('a slow backup blocks no other session: a table can be dropped as soon as i
 })
 
 test('a backup of an older version is restored and then migrated', async () => {
-  await furnish(origin.db)
+  await makeContents(origin.db)
   await origin.db.exec('older', `drop table momt_reports, donations`)
   await origin.db.exec('older_2', `delete from schema_migrations where name = '1200_reports.sql'`)
   await writeBackup(origin.url, file)
@@ -192,7 +192,7 @@ test('a backup of an older version is restored and then migrated', async () => {
 })
 
 test('a backup of a newer version, or of changed migrations, is rejected', async () => {
-  await furnish(origin.db)
+  await makeContents(origin.db)
   await origin.db.exec('newer', `insert into schema_migrations (name, hash) values ('9999_future.sql', 'x')`)
   await writeBackup(origin.url, file)
   await expect(readBackup(copy.url, file)).rejects.toThrow(
@@ -202,34 +202,34 @@ test('a backup of a newer version, or of changed migrations, is rejected', async
 })
 
 test('a database with data is not changed, and an existing file is not overwritten', async () => {
-  await furnish(origin.db)
-  const before = await contents(origin.db)
+  await makeContents(origin.db)
+  const before = await readContents(origin.db)
   await writeBackup(origin.url, file)
   await expect(readBackup(origin.url, file)).rejects.toThrow('The database already has data')
-  expect(await contents(origin.db)).toEqual(before)
+  expect(await readContents(origin.db)).toEqual(before)
   await expect(writeBackup(origin.url, file)).rejects.toThrow('already exists')
 })
 
 test.each<[string, (bytes: Buffer) => Buffer]>([
-  ['cut off', (bytes) => bytes.subarray(0, bytes.length - 100)],
+  ['truncated', (bytes) => bytes.subarray(0, bytes.length - 100)],
   ['with a flipped bit', (bytes) => Buffer.from(bytes.map((byte, i) => (i === bytes.length >> 1 ? byte ^ 4 : byte)))],
   ['not a backup', () => Buffer.from('hello')],
-  ['of something else', () => gzipSync('hello world, this is a text')],
-  ['without its end', (bytes) => gzipSync(withoutLastFrame(gunzipSync(bytes)))],
+  ['a gzipped text', () => gzipSync('hello world, this is a text')],
+  ['without its last frame', (bytes) => gzipSync(withoutLastFrame(gunzipSync(bytes)))],
   ['empty', () => Buffer.alloc(0)],
 ])(
-  'a file that is %s is rejected and leaves an empty database, into which a good one can be restored',
-  async (_case, spoil) => {
-    await furnish(origin.db)
+  'a file that is %s is rejected, and a valid backup can be restored into the database afterwards',
+  async (_case, damage) => {
+    await makeContents(origin.db)
     await writeBackup(origin.url, file)
     const bad = join(folder, 'bad.backup')
-    writeFileSync(bad, spoil(readFileSync(file)))
+    writeFileSync(bad, damage(readFileSync(file)))
     await expect(readBackup(copy.url, bad)).rejects.toThrow(
       /bad\.backup (cannot be restored|is damaged or not a backup)/,
     )
     await readBackup(copy.url, file)
     await setSendingPaused(copy.db, false)
-    expect(await contents(copy.db)).toEqual(await contents(origin.db))
+    expect(await readContents(copy.db)).toEqual(await readContents(origin.db))
   },
 )
 
@@ -250,7 +250,7 @@ test('a failed backup leaves no file', async () => {
   expect(() => readFileSync(`${file}.partial`)).toThrow('ENOENT')
 })
 
-test('frames survive a round trip, wherever the stream is cut', async () => {
+test('frames are decoded as they were encoded, for every division of the stream into chunks', async () => {
   const bytes = Buffer.concat([
     encodeFrame('H', { a: 'é' }),
     encodeFrame('D', Buffer.from('1\t2\n')),

@@ -2,7 +2,7 @@ import type { ClientBase } from 'pg'
 import type { Mode } from '../../system/installation.queries.ts'
 import type { JobFrame, SequenceFrame, TableFrame } from './frames.ts'
 
-// Queries on PostgreSQL's catalog of our tables, for backups inside their snapshot, on connections of their own.
+// Queries on PostgreSQL's catalog. They take a client, because a backup runs them in its snapshot on its own connections.
 
 const log = /^(?:message_log|submits)_(\d{4})(\d\d)(\d\d)$/
 
@@ -11,17 +11,17 @@ export function dayOfPartition(table: string): string | undefined {
   return log.exec(table)?.slice(1).join('-')
 }
 
-/** Quotes a name for a statement. */
+/** Quotes an identifier for a statement. */
 export function quoted(name: string): string {
   return `"${name.replaceAll('"', '""')}"`
 }
 
 /**
- * Returns the tables of a backup, each with its columns: all but unlogged tables, which do not survive a crash either, and
- * the list of migrations, which the restore writes itself. Staging tables of imports come first, because they are dropped
- * soon.
+ * Returns the tables of a backup, each with its columns: all except unlogged tables, which a crash empties too, and the
+ * list of migrations, which the restore writes itself. Staging tables of imports come first, because they are dropped soon.
+ * `migrated` has the names of the tables that migrations create; for the others, the result includes their definition.
  */
-export async function listTables(client: ClientBase, made: ReadonlySet<string>): Promise<TableFrame[]> {
+export async function listTables(client: ClientBase, migrated: ReadonlySet<string>): Promise<TableFrame[]> {
   const { rows } = await client.query<{ name: string; columns: string[]; types: string[]; indexes: string[] }>(
     /* sql */ `
     select c.relname as name,
@@ -38,11 +38,12 @@ export async function listTables(client: ClientBase, made: ReadonlySet<string>):
      order by c.relname like 'import\\_rows\\_%' desc, c.relname`,
   )
   return rows.map(({ name, columns, types, indexes }) => {
-    if (made.has(name) || dayOfPartition(name)) return { name, columns }
+    if (migrated.has(name) || dayOfPartition(name)) return { name, columns }
     return { name, columns, definition: [`create table ${quoted(name)} (${types.join(', ')})`, ...indexes] }
   })
 }
 
+/** Returns the current value of each sequence. */
 export async function listSequences(client: ClientBase): Promise<SequenceFrame[]> {
   const { rows } = await client.query<{ name: string }>(/* sql */ `
     select relname as name from pg_class where relkind = 'S' and relnamespace = 'public'::regnamespace order by 1`)
@@ -56,7 +57,7 @@ export async function listSequences(client: ClientBase): Promise<SequenceFrame[]
   return sequences
 }
 
-/** Returns the unfinished jobs without scheduled ones, which are enqueued anyway. Each job may run twice. */
+/** Returns the unfinished jobs, except for those of schedules, which are enqueued anyway. Every job may run twice. */
 export async function listOpenJobs(client: ClientBase): Promise<JobFrame[]> {
   const known = await client.query(`select to_regclass('pgboss.job') is not null as known`)
   if (!known.rows[0].known) return []
@@ -67,6 +68,7 @@ export async function listOpenJobs(client: ClientBase): Promise<JobFrame[]> {
   return rows
 }
 
+/** Returns the mode of the installation and its applied migrations. */
 export async function readInstallation(client: ClientBase) {
   const { rows: migrations } = await client.query<{ name: string; hash: string }>(
     'select name, hash from schema_migrations order by name',

@@ -5,7 +5,7 @@ import type { Readable } from 'node:stream'
 //
 //   H  header     product, format, mode, migrations
 //   T  table      the table of the following rows
-//   D  data       a piece of the table's rows
+//   D  data       some of the table's rows
 //   E  end        end of the table, with its number of rows
 //   S  sequences  the value of each sequence
 //   J  jobs       unfinished jobs
@@ -34,9 +34,9 @@ export type SequenceFrame = { name: string; lastValue: string; isCalled: boolean
 export type JobFrame = { name: string; data: object }
 
 const headLength = 5
-const longestFrame = 1 << 26
+const maxFrameLength = 1 << 26
 
-/** Encodes one frame. */
+/** Encodes one frame; content other than a buffer becomes JSON. */
 export function encodeFrame(kind: FrameKind, content: Buffer | object): Buffer {
   const bytes = Buffer.isBuffer(content) ? content : Buffer.from(JSON.stringify(content))
   const frame = Buffer.alloc(headLength + bytes.length)
@@ -50,7 +50,7 @@ export type Frame = { kind: FrameKind; content: Buffer }
 
 export class BackupError extends Error {}
 
-/** Reads the frames of a stream that is cut at any byte; throws BackupError when it ends inside a frame. */
+/** Yields the frames of a stream with chunks of any size; throws BackupError for other content or an incomplete frame. */
 export async function* readFrames(source: Readable): AsyncGenerator<Frame> {
   let rest: Buffer = Buffer.alloc(0)
   for await (const bytes of source as AsyncIterable<Buffer>) {
@@ -59,13 +59,13 @@ export async function* readFrames(source: Readable): AsyncGenerator<Frame> {
       if (rest.length < headLength) break
       const length = rest.readUInt32BE(1)
       const kind = String.fromCharCode(rest[0] ?? 0)
-      if (!/[HTDESJZ]/.test(kind) || length > longestFrame) throw new BackupError('it is not a backup of Carillon')
+      if (!/[HTDESJZ]/.test(kind) || length > maxFrameLength) throw new BackupError('it is not a backup of Carillon')
       if (rest.length < headLength + length) break
       yield { kind: kind as FrameKind, content: rest.subarray(headLength, headLength + length) }
       rest = rest.subarray(headLength + length)
     }
   }
-  if (rest.length > 0) throw new BackupError('it ends in the middle')
+  if (rest.length > 0) throw new BackupError('it ends inside a frame')
 }
 
 export function readJson<T>(frame: Frame): T {

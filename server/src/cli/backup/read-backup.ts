@@ -24,8 +24,8 @@ import {
 import type { Summary } from './write-backup.ts'
 
 /**
- * Returns the header of a backup after reading the whole file and its checksum, so that a damaged backup, or one of a newer
- * version, is rejected before anything is written.
+ * Reads the whole file and its checksum and returns the header, so that a damaged backup, or one of a newer version, is
+ * rejected before anything is written.
  */
 async function inspect(file: string): Promise<BackupHeader> {
   let header: BackupHeader | undefined
@@ -43,9 +43,9 @@ async function inspect(file: string): Promise<BackupHeader> {
 }
 
 /**
- * Fills an empty database from a backup, all rows and the pause of sending in one transaction, and then applies the
- * migrations that are newer than the backup. Calls `before` with the header once the backup and the database are checked.
- * Throws OperatorError.
+ * Restores a backup into an empty database: writes all rows and pauses sending in one transaction, then applies the
+ * migrations that are newer than the backup. Calls `before` with the header after it has checked the backup and the
+ * database. Throws OperatorError if the database has data or the backup is not valid.
  */
 export async function readBackup(
   databaseUrl: string,
@@ -102,20 +102,20 @@ async function rejectUnknownMigrations(file: string, header: BackupHeader) {
   }
 }
 
-/** Loads all rows. Tables come in any order, so foreign keys are dropped first, and recreated and checked at the end. */
+/** Loads all rows. Tables are in any order, so foreign keys are dropped first, and recreated and checked at the end. */
 async function load(client: pg.Client, file: string): Promise<Summary> {
   const references = await dropReferences(client)
   const found = { tables: 0, rows: 0 }
   let table: TableFrame | undefined
   let stream: CopyStreamQuery | undefined
-  let isWhole = false
+  let isComplete = false
   const finalStatements: string[] = []
   for await (const frame of open(file)) {
     if (frame.kind === 'T') {
       table = readJson<TableFrame>(frame)
       finalStatements.push(...(await prepareTable(client, table)))
       stream = client.query(copyFrom(`copy ${quoted(table.name)} (${table.columns.map(quoted).join(', ')}) from stdin`))
-      stream.on('error', () => {}) // the next write or the end reports it
+      stream.on('error', () => {}) // the next write or the end of the table reports the error
     } else if (frame.kind === 'D' && stream) {
       if (stream.errored) throw stream.errored
       if (!stream.write(frame.content)) await once(stream, 'drain')
@@ -133,10 +133,10 @@ async function load(client: pg.Client, file: string): Promise<Summary> {
     } else if (frame.kind === 'J') {
       for (const { name, data } of readJson<JobFrame[]>(frame)) await enqueue(clientDb(client), name, data)
     } else if (frame.kind === 'Z') {
-      isWhole = isSame(found, frame)
+      isComplete = isSame(found, frame)
     }
   }
-  if (!isWhole) throw new BackupError('it ends too early')
+  if (!isComplete) throw new BackupError('it ends too early')
   for (const statement of [...finalStatements, ...references]) await client.query(statement)
   return found
 }
@@ -162,13 +162,13 @@ async function dropReferences(client: pg.Client): Promise<string[]> {
   return rows.map((row) => row.add)
 }
 
-/** Creates the table unless a migration has, empties it, disables its triggers, and returns the statements for the end. */
+/** Creates the table if no migration has, empties it and disables its triggers; returns the statements to run at the end. */
 async function prepareTable(client: pg.Client, { name, definition }: TableFrame): Promise<string[]> {
   const day = dayOfPartition(name)
   if (day) await client.query('select ensure_log_day($1)', [day])
   const [create, ...indexes] = definition ?? []
   if (create) await client.query(create)
-  // the triggers have already fired when the row was first written
+  // the triggers fired when the rows were first written
   await client.query(`alter table ${quoted(name)} disable trigger user`)
   await client.query(`delete from ${quoted(name)}`)
   return [...indexes, `alter table ${quoted(name)} enable trigger user`]
@@ -193,7 +193,7 @@ async function* open(file: string): AsyncGenerator<Frame> {
   }
 }
 
-/** Converts errors of the file to an OperatorError. */
+/** Returns an OperatorError for an error of the file; other errors unchanged. */
 function toOperatorError(file: string, error: unknown): unknown {
   const { code = '', message } = error as NodeJS.ErrnoException
   if (error instanceof BackupError) return new OperatorError(`${file} cannot be restored: ${message}.`)

@@ -11,12 +11,12 @@ import { type BackupHeader, encodeFrame, type TableFrame } from './frames.ts'
 
 export type Summary = { tables: number; rows: number }
 
-const attempts = 3
+const maxAttempts = 3
 const undefinedTable = '42P01'
 
 /**
- * Writes a snapshot of the whole database to one file, while the installation runs. The file exists only if it is complete.
- * Throws OperatorError when the file exists.
+ * Writes a snapshot of the whole database to one file, while the installation may run. An incomplete backup leaves no
+ * file. Throws OperatorError if the file already exists.
  */
 export async function writeBackup(databaseUrl: string, file: string): Promise<Summary> {
   if (existsSync(file)) throw new OperatorError(`${file} already exists; a backup does not overwrite a file.`)
@@ -29,8 +29,8 @@ export async function writeBackup(databaseUrl: string, file: string): Promise<Su
         return summary
       } catch (error) {
         // an import ended, and its staging table was dropped before it was copied
-        const isGone = error instanceof pg.DatabaseError && error.code === undefinedTable
-        if (!isGone || attempt === attempts) throw error
+        const wasDropped = error instanceof pg.DatabaseError && error.code === undefinedTable
+        if (!wasDropped || attempt === maxAttempts) throw error
       }
     }
   } finally {
@@ -39,28 +39,28 @@ export async function writeBackup(databaseUrl: string, file: string): Promise<Su
 }
 
 async function writeOnce(databaseUrl: string, draft: string): Promise<Summary> {
-  const holder = await connect(databaseUrl)
+  const snapshotOwner = await connect(databaseUrl)
   try {
-    // this connection only exports the snapshot: it locks no table for long, so no other session waits for it
-    await holder.query('begin isolation level repeatable read read only')
-    const { rows } = await holder.query<{ snapshot: string }>('select pg_export_snapshot() as snapshot')
+    // this connection only exports the snapshot and locks no table for long, so no other session waits for it
+    await snapshotOwner.query('begin isolation level repeatable read read only')
+    const { rows } = await snapshotOwner.query<{ snapshot: string }>('select pg_export_snapshot() as snapshot')
     const summary = { tables: 0, rows: 0 }
-    const frames = makeFrames(holder, databaseUrl, rows[0]?.snapshot ?? '', summary)
+    const frames = makeFrames(snapshotOwner, databaseUrl, rows[0]?.snapshot ?? '', summary)
     const output = createWriteStream(draft, { mode: 0o600, flush: true })
     await pipeline(Readable.from(frames, { objectMode: false }), createGzip({ level: 4 }), output)
     return summary
   } finally {
-    await holder.end()
+    await snapshotOwner.end()
   }
 }
 
-async function* makeFrames(holder: pg.Client, databaseUrl: string, snapshot: string, summary: Summary) {
-  const installation = await readInstallation(holder)
+async function* makeFrames(snapshotOwner: pg.Client, databaseUrl: string, snapshot: string, summary: Summary) {
+  const installation = await readInstallation(snapshotOwner)
   const createdAt = new Date().toISOString()
   yield encodeFrame('H', { product: 'carillon', format: 1, createdAt, ...installation } satisfies BackupHeader)
   const reader = await connect(databaseUrl)
   try {
-    for (const table of await listTables(holder, await tablesOfMigrations())) {
+    for (const table of await listTables(snapshotOwner, await tablesOfMigrations())) {
       yield encodeFrame('T', table)
       const rows = yield* copyOut(reader, snapshot, table)
       yield encodeFrame('E', { rows })
@@ -70,13 +70,13 @@ async function* makeFrames(holder: pg.Client, databaseUrl: string, snapshot: str
   } finally {
     await reader.end()
   }
-  // sequences are outside of snapshots: read last, they are past every id in the rows above
-  yield encodeFrame('S', await listSequences(holder))
-  yield encodeFrame('J', await listOpenJobs(holder))
+  // sequences ignore snapshots: because they are read last, their values are at least the ids in the rows above
+  yield encodeFrame('S', await listSequences(snapshotOwner))
+  yield encodeFrame('J', await listOpenJobs(snapshotOwner))
   yield encodeFrame('Z', summary)
 }
 
-/** Copies one table in a transaction of its own, so that its lock is released right after. */
+/** Copies one table in its own transaction, so that its lock is released immediately afterwards. */
 async function* copyOut(reader: pg.Client, snapshot: string, table: TableFrame) {
   await reader.query('begin isolation level repeatable read read only')
   await reader.query(`set transaction snapshot '${snapshot}'`)
@@ -88,7 +88,7 @@ async function* copyOut(reader: pg.Client, snapshot: string, table: TableFrame) 
   return rows.rowCount
 }
 
-/** Returns the tables that migrations create; the backup contains the definition of every other one. */
+/** Returns the tables that migrations create; the backup contains the definition of every other table. */
 async function tablesOfMigrations(): Promise<Set<string>> {
   const names = (await listMigrations()).flatMap(({ sql }) =>
     [...sql.matchAll(/^create table (\w+)/gim)].map((match) => match[1] ?? ''),
