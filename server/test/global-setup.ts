@@ -24,7 +24,7 @@ export default async function setup(project: TestProject) {
   watchdog.start()
   const postgres = await startPostgres({
     dataDir: folder,
-    named: (clusterName) => watchdog.setKillList({ roles: [], clusterName }),
+    onNamed: (clusterName) => watchdog.setKillList({ roles: [], clusterName }),
     settings: { fsync: 'off', synchronous_commit: 'off', full_page_writes: 'off', max_connections: '100' },
   })
   const admin = new pg.Client({ connectionString: postgres.url })

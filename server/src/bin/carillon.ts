@@ -4,10 +4,10 @@ import { ConfigError } from '../config/config.ts'
 import { loadEnvFileIfPresent } from '../config/environment.ts'
 import { AppError, OperatorError } from '../errors.ts'
 
-// The entry point of `npm run carillon -- <command>`. Exit code 2 means a wrong command line, 1 a failed command.
+// The entry point of `npm run carillon -- <command>`. Exit code 2 means an invalid command line, 1 a failed command.
 try {
   loadEnvFileIfPresent()
-  // npm runs this in the checkout; INIT_CWD is the operator's directory
+  // npm changes to the checkout; INIT_CWD is the directory in which the operator called it
   const cwd = process.env.INIT_CWD ?? process.cwd()
   console.log(await runCli({ args: process.argv.slice(2), env: process.env, cwd }))
 } catch (error) {

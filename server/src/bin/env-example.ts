@@ -2,7 +2,7 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { renderEnvExample } from '../config/env-example.ts'
 
-// Writes .env.example from the table of settings; with --check only checks whether it is up to date.
+// Writes .env.example from the table of settings; with --check it only checks whether the file is up to date.
 const file = fileURLToPath(new URL('../../../.env.example', import.meta.url))
 const text = renderEnvExample()
 

@@ -8,7 +8,7 @@ import { OperatorError } from '../errors.ts'
 import { installJobs } from '../jobs/boss.ts'
 import { assertMode } from './mode.ts'
 
-// Migrates the database of DATABASE_URL and sets the mode of a new one, for installations that start roles on their own.
+// Migrates the database of DATABASE_URL and sets the mode of a new database, for installations without a supervisor.
 try {
   loadEnvFileIfPresent()
   const { databaseUrl, mode } = readEnv(process.env)

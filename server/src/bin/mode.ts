@@ -5,8 +5,8 @@ import { OperatorError } from '../errors.ts'
 import { ensureMode, findMode } from '../system/installation.queries.ts'
 
 /**
- * Sets the mode of a new database, and throws OperatorError for one of the other mode: sandbox texts must not reach phones,
- * and production texts must not go to the simulator.
+ * Sets the mode of a new database; throws OperatorError if the database has the other mode, because sandbox texts must not
+ * reach phones and production texts must not go to the simulator.
  */
 export async function assertMode(db: Db, mode: Config['mode']): Promise<void> {
   const found = (await findMode(db).catch(rejectUnmigrated)) ?? (await ensureMode(db, mode))

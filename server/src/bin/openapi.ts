@@ -1,4 +1,5 @@
-// Writes openapi.json in the root of the repository from the routes; with --check only checks whether it is up to date.
+// Writes openapi.json in the root of the repository from the routes; with --check it only checks whether the file is up to
+// date.
 
 import { readFile, writeFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
@@ -10,7 +11,7 @@ import { openApiOf } from '../http/openapi.ts'
 import { systemClock } from '../lib/clock.ts'
 import { Metrics } from '../system/metrics.ts'
 
-/** Generating the description needs no database. */
+/** The generator sends no requests, so the app does not need a database. */
 const reject = () => Promise.reject(new Error('the OpenAPI generator has no database'))
 const noDatabase: Db = { many: reject, maybeOne: reject, one: reject, exec: reject, tx: reject, withClient: reject }
 

@@ -14,7 +14,7 @@ import type { Preparation } from '../supervisor/supervisor.ts'
 import { listLiveRoles } from '../system/heartbeats.queries.ts'
 import { assertMode } from './mode.ts'
 
-/** Migrates the database and, in sandbox mode, creates or updates the account of the banner, and returns it. */
+/** Migrates the database; in sandbox mode, also creates or updates the account that the banner shows, and returns it. */
 export async function prepareDatabase({ config, databaseUrl, dataDir, log }: Preparation) {
   const ran = await migrate(databaseUrl)
   await installJobs(databaseUrl)
@@ -26,7 +26,7 @@ export async function prepareDatabase({ config, databaseUrl, dataDir, log }: Pre
     if (
       config.mode === 'production' &&
       !config.smpp &&
-      (await isAlone(db, config)) &&
+      (await noGatewayRuns(db, config)) &&
       (await releaseEnvironment({ db, clock: systemClock }))
     ) {
       log.warn('CARILLON_SMPP_URL is no longer set, connection "default" disabled')
@@ -37,12 +37,12 @@ export async function prepareDatabase({ config, databaseUrl, dataDir, log }: Pre
   }
 }
 
-/** Whether no other gateway runs; one on another machine may have the setting that is missing here. */
-async function isAlone(db: Db, config: Config): Promise<boolean> {
+/** Returns whether no gateway runs: a gateway on another machine may have the setting that is missing on this one. */
+async function noGatewayRuns(db: Db, config: Config): Promise<boolean> {
   return config.databaseUrl === undefined || !(await listLiveRoles(db)).some(({ role }) => role === 'gateway')
 }
 
-/** The database stores only a hash of the key; sandbox.json stores the key, so that every start can show it. */
+/** Seeds the sandbox and writes the account with its key to sandbox.json, because the database stores only the key's hash. */
 async function seed(db: Db, config: Config, file: string): Promise<SandboxAccount> {
   const stored = existsSync(file) ? (JSON.parse(readFileSync(file, 'utf8')) as Partial<SandboxAccount>) : {}
   const { email } = config.sandbox

@@ -11,7 +11,7 @@ afterEach(() => {
   for (const child of processes.splice(0)) child.kill('SIGKILL')
 })
 
-/** Runs a stand-in role on its own, or with a supervisor's channel. */
+/** Runs a stand-in role, without a supervisor or with the channel to one. */
 function run(name: string, { supervised = false, env = {} }: { supervised?: boolean; env?: NodeJS.ProcessEnv } = {}) {
   const script = join(standIns, name)
   const options = { env: { ...process.env, CARILLON_DATA_DIR: '/nowhere', ...env } }
@@ -26,14 +26,14 @@ function run(name: string, { supervised = false, env = {} }: { supervised?: bool
     })
   }
   // not 'close', which is not emitted after a disconnect from this side
-  const ended = new Promise((resolve) => child.once('exit', (code, by) => resolve(by ?? code)))
+  const exited = new Promise((resolve) => child.once('exit', (code, signal) => resolve(signal ?? code)))
   const read = new Promise((resolve) => child.stdout?.once('end', resolve))
-  const exit = Promise.all([ended, read]).then(([how]) => how)
+  const exit = Promise.all([exited, read]).then(([codeOrSignal]) => codeOrSignal)
   return { child, exit, output: () => output, ready: () => waitFor(() => output.includes('"msg":"ready"')) }
 }
 
 test.each(['SIGTERM', 'SIGINT', 'SIGHUP'] as const)(
-  '%s stops a role that runs by itself, with code 0',
+  '%s stops a role without a supervisor, with code 0',
   async (name) => {
     const role = run('simulator.ts')
     await role.ready()
@@ -52,10 +52,10 @@ test("a supervised role reports ready, ignores the terminal's signals, and exits
   role.child.disconnect()
   expect(await role.exit).toBe(0)
   expect(role.output()).toContain('supervisor exited')
-  expect(role.output()).not.toContain('"why":"SIG')
+  expect(role.output()).not.toContain('"reason":"SIG')
 })
 
-test('an orphan exits even if it cannot finish its work', async () => {
+test('a role without its supervisor exits even if it cannot finish its work', async () => {
   const database = await freshDatabase()
   const role = run('stuck.ts', { supervised: true, env: { DATABASE_URL: database.url } })
   await role.ready()
@@ -65,7 +65,7 @@ test('an orphan exits even if it cannot finish its work', async () => {
   await database.close()
 })
 
-test('an uncaught exception is logged and ends the role, for a fresh start', async () => {
+test('an uncaught exception is logged and ends the role', async () => {
   const role = run('broken.ts')
   expect(await role.exit).toBe(1)
   expect(role.output()).toContain('"level":60')
@@ -76,12 +76,12 @@ test('invalid settings are printed as a message', async () => {
   const role = run('idle.ts', { env: { DATABASE_URL: '', CARILLON_PORT: 'http' } })
   expect(await role.exit).toBe(1)
   expect(role.output()).toContain('CARILLON_PORT must be a whole number')
-  const bare = run('idle.ts', { env: { DATABASE_URL: '' } })
-  expect(await bare.exit).toBe(1)
-  expect(bare.output()).toContain('DATABASE_URL is not set')
+  const withoutDatabase = run('idle.ts', { env: { DATABASE_URL: '' } })
+  expect(await withoutDatabase.exit).toBe(1)
+  expect(withoutDatabase.output()).toContain('DATABASE_URL is not set')
 })
 
-test('a role that is started on its own rejects a database of the other mode', async () => {
+test('a role without a supervisor rejects a database of the other mode', async () => {
   const database = await freshDatabase()
   const of = (mode: string) => run('idle.ts', { env: { DATABASE_URL: database.url, CARILLON_MODE: mode } })
   const first = of('sandbox')
@@ -95,7 +95,7 @@ test('a role that is started on its own rejects a database of the other mode', a
   await database.close()
 })
 
-test('migrate sets the mode of a new database and rejects one of the other mode', async () => {
+test('migrate sets the mode of a new database and rejects a database of the other mode', async () => {
   const database = await freshDatabase()
   const migrate = (mode: string) =>
     run('../../src/bin/migrate.ts', { env: { DATABASE_URL: database.url, CARILLON_MODE: mode } })
@@ -108,7 +108,7 @@ test('migrate sets the mode of a new database and rejects one of the other mode'
   await database.close()
 })
 
-test('a role on an empty database names the missing step', async () => {
+test('a role on an empty database prints the command that migrates it', async () => {
   const database = await freshDatabase()
   await database.db.exec('empty', 'drop schema public cascade')
   const role = run('idle.ts', { env: { DATABASE_URL: database.url } })

@@ -9,17 +9,17 @@ import type { Runtime } from '../runtime.ts'
 import { Metrics, measureProcess } from '../system/metrics.ts'
 import { assertMode } from './mode.ts'
 
-/** A running role: the fields of its ready message, and a stop() that finishes its current work. */
+/** A running role. `ready` has the fields of its ready message; `stop` finishes its current work. */
 export type RunningRole = { ready?: object; stop(): Promise<void> }
 
 const stopMs = 8_000
 const orphanStopMs = 1_500 // the watchdog kills remaining processes after two seconds
 
-/** Runs a role until it is signaled to stop. Exits with a message when the database has the other mode. */
+/** Runs a role until a signal stops it; exits with a message if the database is missing or has the other mode. */
 export function runRole(name: string, start: (rt: Runtime) => Promise<RunningRole>): Promise<void> {
   return runProcess(name, async ({ config, log }) => {
     const databaseUrl = config.databaseUrl?.reveal()
-    if (!databaseUrl) throw new ConfigError(['DATABASE_URL is not set; a role that is started on its own needs it'])
+    if (!databaseUrl) throw new ConfigError(['DATABASE_URL is not set, but a role without a supervisor requires it'])
     const pool = makePool(databaseUrl, log, { name: `carillon ${name}`, settings: boundedBy(config.send.leaseMs) })
     const db = poolDb(pool)
     await assertMode(db, config.mode)
@@ -37,8 +37,9 @@ export function runRole(name: string, start: (rt: Runtime) => Promise<RunningRol
 }
 
 /**
- * Runs a process: reads its settings, logs to standard output, and on SIGTERM drains and exits with code 0. Under a
- * supervisor it reports when it is ready and does not outlive it. An uncaught exception ends it, for a fresh start.
+ * Runs a process: reads its settings, logs to standard output, and on SIGTERM finishes its work and exits with code 0.
+ * With a supervisor, it reports when it is ready, and stops when the supervisor has exited. An uncaught exception ends
+ * it, so that it is restarted in a known state.
  */
 export async function runProcess(
   name: string,
@@ -67,12 +68,12 @@ export async function runProcess(
     log.info('stopped')
     process.exit(0)
   }
-  const die = (error: unknown) => {
+  const crash = (error: unknown) => {
     log.fatal({ err: error }, 'uncaught exception, exiting')
     process.exit(1)
   }
-  process.on('uncaughtException', die)
-  process.on('unhandledRejection', die)
+  process.on('uncaughtException', crash)
+  process.on('unhandledRejection', crash)
   process.on('SIGTERM', () => void stop('SIGTERM', stopMs))
   // the supervisor handles the terminal's signals for a supervised role
   for (const name of ['SIGINT', 'SIGHUP'] as const) {
@@ -86,9 +87,9 @@ export async function runProcess(
     running = await start({ config, log })
   } catch (e) {
     if (e instanceof ConfigError || e instanceof OperatorError) exitWith(e)
-    die(e)
+    crash(e)
   }
-  // in this order: a reader of the log may close the channel at once
+  // before the log line, because a reader of the log may close the channel as soon as it is written
   process.send?.({ type: 'ready', ...running?.ready })
   log.info({ ...running?.ready }, 'ready')
 }

@@ -9,8 +9,8 @@ import { readComments, readSchema, renderSchema } from '../db/schema.ts'
 import { startPostgres } from '../supervisor/embedded-postgres.ts'
 import { removeCluster } from '../supervisor/postgres-files.ts'
 
-// Writes server/schema.sql, and the diagrams of docs/database.md, from an empty database that runs all migrations; with
-// --check only compares.
+// Writes server/schema.sql and the diagrams of docs/database.md from an empty database after all migrations; with --check it
+// only compares them.
 
 const schemaFile = fileURLToPath(new URL('../../schema.sql', import.meta.url))
 const pageFile = fileURLToPath(new URL('../../../docs/database.md', import.meta.url))

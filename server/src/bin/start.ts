@@ -4,9 +4,9 @@ import { OperatorError } from '../errors.ts'
 import { supervise } from '../supervisor/supervisor.ts'
 import { prepareDatabase } from './prepare.ts'
 
-// The entry point of `npm start`: runs everything on this machine, in the foreground.
+// The entry point of `npm start`: runs all processes on this machine, in the foreground.
 
-// a closed terminal must not prevent an orderly stop
+// writing to a closed terminal fails, which must not prevent an orderly stop
 process.stdout.on('error', () => {})
 process.stderr.on('error', () => {})
 

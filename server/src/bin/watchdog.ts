@@ -1,6 +1,6 @@
 import { guardSupervisor } from '../supervisor/watchdog.ts'
 
-// The watchdog outlives the supervisor, so a signal to all processes must not end it before its work is done.
+// The watchdog must run longer than the supervisor, so a signal to all processes must not end it.
 for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(name, () => {})
 await guardSupervisor(process.stdin)
 process.exit(0)

@@ -49,40 +49,41 @@ const schedules: Schedule[] = [
 
 await runRole('worker', startWorker)
 
-/** Writes audiences, finishes messages and runs jobs. Any number of workers share the work. */
+/** Starts the worker role: sweeps, jobs and schedules. Any number of workers share the work. */
 async function startWorker(rt: Runtime) {
   const { db, log } = rt
   const instanceId = randomUUID()
-  const repeat = (work: () => Promise<unknown>, pauseMs: number, what: string) =>
-    new Repeater(work, pauseMs, (error) => log.warn({ err: error }, `failed to ${what}, retrying`))
-  const passingOver = (work: (rt: Runtime, failed: Set<number>) => Promise<unknown>) => {
+  const repeat = (work: () => Promise<unknown>, pauseMs: number, task: string) =>
+    new Repeater(work, pauseMs, (error) => log.warn({ err: error }, `failed to ${task}, retrying`))
+  // messages that failed in earlier rounds are skipped until there is no other work
+  const skippingFailed = (work: (rt: Runtime, failed: Set<number>) => Promise<unknown>) => {
     const failed = new Set<number>()
     return () => work(rt, failed)
   }
   await makeLogDaysAhead(rt)
-  const due = repeat(passingOver(startDue), 250, 'start scheduled messages')
+  const due = repeat(skippingFailed(startDue), 250, 'start scheduled messages')
   const align = repeat(() => alignChunks(db), 1_000, 'flag the chunks of paused messages')
-  const ofSweep = ({ name, everyMs, round }: (typeof sweeps)[keyof typeof sweeps]) =>
-    everyMs === null ? [] : [repeat(passingOver(round), everyMs, name)]
+  const repeatSweep = ({ name, everyMs, round }: (typeof sweeps)[keyof typeof sweeps]) =>
+    everyMs === null ? [] : [repeat(skippingFailed(round), everyMs, name)]
   const { expand, ...others } = sweeps
-  const expanding = ofSweep(expand)
-  const swept = [...expanding, ...Object.values(others).flatMap(ofSweep)]
+  const expansionRepeaters = repeatSweep(expand)
+  const sweepRepeaters = [...expansionRepeaters, ...Object.values(others).flatMap(repeatSweep)]
   const heartbeat = repeat(
     () => beat(db, 'worker', instanceId, { metrics: rt.metrics.news() }),
     1_000,
     'update the heartbeat',
   )
-  const running = await startJobs(rt, jobs, schedules)
+  const jobRunner = await startJobs(rt, jobs, schedules)
   const stopped = new AbortController()
   listenForWork(rt.databaseUrl, log, stopped.signal, (work) => {
-    if (work === 'expansions') for (const repeater of expanding) repeater.now()
+    if (work === 'expansions') for (const repeater of expansionRepeaters) repeater.now()
   })
-  const repeaters = [due, align, heartbeat, ...swept]
+  const repeaters = [due, align, heartbeat, ...sweepRepeaters]
   for (const repeater of repeaters) repeater.start()
   return {
     async stop() {
       stopped.abort()
-      await Promise.all([...repeaters.map((repeater) => repeater.stop()), running.stop()])
+      await Promise.all([...repeaters.map((repeater) => repeater.stop()), jobRunner.stop()])
     },
   }
 }

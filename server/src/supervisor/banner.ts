@@ -1,4 +1,4 @@
-/** The sandbox's account, with what a first broadcast needs. */
+/** The sandbox's account, with the list and the key for a first broadcast. */
 export type SandboxAccount = { email: string; apiKey: string | undefined; listId: number; shortCode: string }
 
 export type BannerFacts = {
@@ -10,7 +10,7 @@ export type BannerFacts = {
   account: SandboxAccount | undefined
 }
 
-/** Renders the block that `npm start` prints when everything runs. */
+/** Returns the text that `npm start` prints when all roles run. */
 export function renderBanner({ mode, url, dataDir, databaseNote, account }: BannerFacts): string {
   const rows: [string, string][] = [
     ['Console', `${url}/`],
@@ -38,7 +38,7 @@ export function renderBanner({ mode, url, dataDir, databaseNote, account }: Bann
 function loginRows({ email, apiKey }: SandboxAccount): [string, string][] {
   return [
     ['Login', email],
-    ['API key', apiKey ?? 'created with another data directory; only that one can show it'],
+    ['API key', apiKey ?? 'created with another data directory, which stores it; this one cannot show it'],
   ]
 }
 

@@ -6,10 +6,11 @@ import { WatchdogLink } from './watchdog-link.ts'
 
 export type BorrowOptions = {
   dataDir: string
-  /** The mode of a directory that does not exist yet. */
+  /** The mode that a new directory gets. */
   mode: 'sandbox' | 'production'
-  /** `make`: create a missing directory. `alone`: fail if an instance runs on it. */
+  /** Whether to create a missing directory. */
   make?: boolean
+  /** Whether to fail if an instance runs on the directory. */
   alone?: boolean
 }
 
@@ -24,7 +25,10 @@ export type BorrowedDatabase = {
   close(): Promise<void>
 }
 
-/** Provides the embedded database for one command: that of the running instance, or one started for the command. */
+/**
+ * Returns the embedded database for one command: the database of the running instance, or a PostgreSQL that is started for
+ * the command. Throws OperatorError if the directory is missing or in use and the options do not allow that.
+ */
 export async function borrowDatabase({ dataDir, mode, make, alone }: BorrowOptions): Promise<BorrowedDatabase> {
   const known = inspectDataDir(dataDir)
   if (!known && !make) {
@@ -55,7 +59,7 @@ async function startAlone(dataDir: string, mode: string): Promise<BorrowedDataba
     const server = await startPostgres({
       dataDir: join(dir.path, 'postgres'),
       log: join(dir.logDir, 'postgres.log'),
-      named: (clusterName) => watchdog.setKillList({ roles: [], clusterName }),
+      onNamed: (clusterName) => watchdog.setKillList({ roles: [], clusterName }),
     })
     return {
       url: server.url,

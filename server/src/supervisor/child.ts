@@ -5,7 +5,7 @@ import { openLog } from './log-file.ts'
 import { identify, killGroup, type ProcessId, signal, waitUntilGone } from './processes.ts'
 
 const firstDelayMs = 100
-const longestDelayMs = 5_000
+const maxDelayMs = 5_000
 const steadyMs = 30_000 // uptime after which the restart delay is reset
 const firstStartAttempts = 3
 const firstStartMs = 60_000
@@ -17,7 +17,7 @@ export type ChildOptions = {
   name: string
   script: string
   logFile: string
-  /** Called for each start, so that a restarted role gets values (such as ports) that its first start reported. */
+  /** Called before each start, because a restarted role gets values (such as ports) that its first start reported. */
   env: () => NodeJS.ProcessEnv
   /** Writes a line to the terminal and the supervisor's log. */
   report: (line: string) => void
@@ -45,12 +45,12 @@ export class Child {
     this.#ready.promise.catch(() => {}) // callers of start() handle the rejection
   }
 
-  /** The running process, if there is one. */
+  /** The running process, if any. */
   get id(): ProcessId | undefined {
     return this.#id
   }
 
-  /** Starts the role and returns its ready message; throws OperatorError when it fails to start. */
+  /** Starts the role and returns its ready message; throws OperatorError if it fails three times or is not ready in a minute. */
   start(): Promise<Ready> {
     if (!this.#stopping) this.#spawn()
     const timer = setTimeout(() => this.#ready.reject(this.#failure('no ready message')), firstStartMs)
@@ -73,7 +73,7 @@ export class Child {
     this.#id = child.pid === undefined ? undefined : identify(child.pid)
     this.#options.onChange()
     child.on('message', (message) => this.#onMessage(message))
-    child.once('exit', (code, by) => this.#onExit(by ?? `code ${code}`))
+    child.once('exit', (code, signal) => this.#onExit(signal ?? `code ${code}`))
     child.on('error', (e) => {
       if (child.pid === undefined) this.#onExit(e.message)
     })
@@ -84,11 +84,11 @@ export class Child {
     const isRestart = this.#everReady
     this.#everReady = true
     this.#ready.resolve(message as Ready)
-    if (isRestart) this.#options.report(`${this.name} is back`)
+    if (isRestart) this.#options.report(`${this.name} is running again`)
   }
 
   #onExit(reason: string) {
-    // the role's own children end with it
+    // ends the role's own child processes
     if (this.#id) killGroup(this.#id.pid)
     this.#process = undefined
     this.#id = undefined
@@ -101,7 +101,7 @@ export class Child {
     if (performance.now() - this.#startedAt > steadyMs) this.#delayMs = firstDelayMs
     this.#options.report(`${this.name} ended (${reason}); restarting it in ${this.#delayMs / 1_000} s`)
     this.#timer = setTimeout(() => this.#spawn(), this.#delayMs)
-    this.#delayMs = Math.min(this.#delayMs * 2, longestDelayMs)
+    this.#delayMs = Math.min(this.#delayMs * 2, maxDelayMs)
   }
 
   #failure(reason: string): OperatorError {
@@ -110,7 +110,7 @@ export class Child {
     return new OperatorError(`${this.name} failed to start (${reason}; see ${this.#options.logFile})${tail}`)
   }
 
-  /** Sends SIGTERM, so that the role finishes its work, and kills it after `timeoutMs`. Resolves when it is gone. */
+  /** Sends SIGTERM, so that the role finishes its work, and kills it after `timeoutMs`. Resolves when the process has exited. */
   async stop(timeoutMs: number): Promise<void> {
     this.#stopping = true
     clearTimeout(this.#timer)
@@ -125,7 +125,7 @@ export class Child {
     await waitUntilGone([id], 5_000)
   }
 
-  /** Kills the role at once; unless stop() was called before, it is restarted. */
+  /** Kills the role immediately; it is restarted unless stop() has been called. */
   kill() {
     if (this.#id) killGroup(this.#id.pid)
   }

@@ -32,8 +32,8 @@ export type DataDir = {
 type Lock = ProcessId & { watchdog?: ProcessId; children: ProcessId[] }
 
 /**
- * Opens and locks the data directory, and creates it the first time. Throws OperatorError when it contains other files, is in
- * use, or has the other mode. First kills the processes that a killed instance left running.
+ * Opens and locks the data directory; creates it if it does not exist, and kills remaining processes of a killed instance.
+ * Throws OperatorError if the directory contains other files, is in use, or has the other mode.
  */
 export async function openDataDir(dataDir: string, mode: string, report: (line: string) => void): Promise<DataDir> {
   const path = makeDirectory(dataDir)
@@ -41,7 +41,7 @@ export async function openDataDir(dataDir: string, mode: string, report: (line: 
   const lockFile = join(path, lockName)
   const me = identify(process.pid)
   if (!me) throw new Error('this process cannot be identified')
-  await takeLock(lockFile, me, path, report)
+  await acquireLock(lockFile, me, path, report)
   const marker = join(path, markerName)
   if (!existsSync(marker)) writeFileAtomically(marker, `${JSON.stringify({ product, format, mode }, null, 2)}\n`)
   const logDir = join(path, 'log')
@@ -58,13 +58,13 @@ export async function openDataDir(dataDir: string, mode: string, report: (line: 
   }
 }
 
-/** Reads a data directory's mode, and whether it is in use, without opening it; undefined unless it is one of Carillon. */
+/** Returns a directory's mode and whether it is in use; undefined if it is not a data directory of Carillon. */
 export function inspectDataDir(path: string): { mode: string; inUse: boolean } | undefined {
   const marker = join(path, markerName)
   const found = existsSync(marker) ? parse<{ product: string; mode: string }>(readFileSync(marker, 'utf8')) : undefined
   if (found?.product !== product) return undefined
-  const holder = readLock(join(path, lockName))
-  return { mode: found.mode, inUse: holder !== undefined && isRunning(holder) }
+  const owner = readLock(join(path, lockName))
+  return { mode: found.mode, inUse: owner !== undefined && isRunning(owner) }
 }
 
 /** Sets the mode of an open data directory. */
@@ -74,7 +74,7 @@ export function changeMode({ path }: DataDir, mode: string) {
 
 function makeDirectory(path: string): string {
   try {
-    // root's PostgreSQL runs as another account, which must traverse this directory; secrets in it have their own modes
+    // the PostgreSQL of root runs as another account, which must traverse this directory; secret files in it are mode 0600
     const isNew = mkdirSync(path, { recursive: true }) !== undefined
     if (isNew) chmodSync(path, process.getuid?.() === 0 ? 0o711 : 0o700)
     return realpathSync(path)
@@ -120,20 +120,20 @@ function readNames(path: string): string[] {
   }
 }
 
-async function takeLock(lockFile: string, me: ProcessId, path: string, report: (line: string) => void): Promise<void> {
+async function acquireLock(lockFile: string, me: ProcessId, path: string, report: (line: string) => void): Promise<void> {
   const draft = `${lockFile}.${randomBytes(4).toString('hex')}`
   for (;;) {
-    const holder = readLock(lockFile)
-    if (holder && isRunning(holder)) {
+    const owner = readLock(lockFile)
+    if (owner && isRunning(owner)) {
       throw new OperatorError(
-        `${path} is in use by another instance of Carillon (process ${holder.pid}). Stop that one, or set CARILLON_DATA_DIR to another directory.`,
+        `${path} is in use by another instance of Carillon (process ${owner.pid}). Stop that one, or set CARILLON_DATA_DIR to another directory.`,
       )
     }
-    if (holder) await endLeftovers(holder, report)
-    if (existsSync(lockFile)) moveAside(lockFile, holder)
+    if (owner) await endRemainingProcesses(owner, report)
+    if (existsSync(lockFile)) removeStaleLock(lockFile, owner)
     writeFileSync(draft, JSON.stringify({ ...me, children: [] } satisfies Lock), { mode: 0o600 })
     try {
-      linkSync(draft, lockFile) // fails if another start was faster
+      linkSync(draft, lockFile) // fails if a concurrent start has created the lock
       return
     } catch (e) {
       if ((e as NodeJS.ErrnoException).code !== 'EEXIST') throw e
@@ -143,8 +143,8 @@ async function takeLock(lockFile: string, me: ProcessId, path: string, report: (
   }
 }
 
-/** Removes a stale lock; restores it if it is the new lock of another start that was faster. */
-function moveAside(lockFile: string, stale: Lock | undefined) {
+/** Removes a stale lock file; restores it if it is the new lock of a concurrent start. */
+function removeStaleLock(lockFile: string, stale: Lock | undefined) {
   const aside = `${lockFile}.${randomBytes(4).toString('hex')}`
   try {
     renameSync(lockFile, aside)
@@ -157,16 +157,16 @@ function moveAside(lockFile: string, stale: Lock | undefined) {
   }
 }
 
-/** Waits for the watchdog of a killed supervisor to end its processes, because two instances must not share a database. */
-async function endLeftovers({ watchdog, children }: Lock, report: (line: string) => void): Promise<void> {
+/** Waits until the processes of a killed supervisor have ended, because two instances must not share a database. */
+async function endRemainingProcesses({ watchdog, children }: Lock, report: (line: string) => void): Promise<void> {
   if (watchdog && isRunning(watchdog)) {
     report('The last run was killed; waiting for its processes to end.')
     if (!(await waitUntilGone([watchdog], 8_000))) killGroup(watchdog.pid)
   }
-  const left = children.filter(isRunning)
-  for (const { pid } of left) killGroup(pid)
-  if (!(await waitUntilGone(left, 5_000))) {
-    throw new OperatorError(`Processes of the last run cannot be killed: ${left.map(({ pid }) => pid).join(', ')}.`)
+  const remaining = children.filter(isRunning)
+  for (const { pid } of remaining) killGroup(pid)
+  if (!(await waitUntilGone(remaining, 5_000))) {
+    throw new OperatorError(`Processes of the last run cannot be killed: ${remaining.map(({ pid }) => pid).join(', ')}.`)
   }
 }
 

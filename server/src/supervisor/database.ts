@@ -3,17 +3,17 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { type Postgres, startPostgres } from './embedded-postgres.ts'
 
 const firstDelayMs = 100
-const longestDelayMs = 2_000
+const maxDelayMs = 2_000
 
 type DatabaseOptions = {
   dataDir: string
   logDir: string
   report: (line: string) => void
-  /** Called when the cluster's name is known. */
+  /** Called when the cluster's name has changed. */
   onChange: () => void
 }
 
-/** Runs the embedded PostgreSQL, and restarts it on the same address until it is stopped. */
+/** Runs the embedded PostgreSQL, and restarts it with the same URL until it is stopped. */
 export class Database {
   readonly #options: DatabaseOptions
   #server: Postgres | undefined
@@ -29,7 +29,7 @@ export class Database {
     return this.#clusterName
   }
 
-  /** Starts PostgreSQL and returns the server; throws OperatorError when it fails to start. */
+  /** Starts PostgreSQL and returns the server; throws OperatorError if it fails to start. */
   async start(): Promise<Postgres> {
     const starting = this.#launch()
     this.#starting = starting.catch(() => {})
@@ -42,24 +42,24 @@ export class Database {
       dataDir: join(dataDir, 'postgres'),
       log: join(logDir, 'postgres.log'),
       port: this.#server?.port,
-      named: (clusterName) => {
+      onNamed: (clusterName) => {
         this.#clusterName = clusterName
         onChange()
       },
     })
     this.#server = server
     void server.exited.then(() => {
-      if (!this.#stopping) this.#starting = this.#startAgain()
+      if (!this.#stopping) this.#starting = this.#restart()
     })
     return server
   }
 
-  async #startAgain(): Promise<void> {
+  async #restart(): Promise<void> {
     this.#options.report('PostgreSQL ended; restarting it')
-    for (let delayMs = firstDelayMs; !this.#stopping; delayMs = Math.min(delayMs * 2, longestDelayMs)) {
+    for (let delayMs = firstDelayMs; !this.#stopping; delayMs = Math.min(delayMs * 2, maxDelayMs)) {
       try {
         await this.#launch()
-        this.#options.report('PostgreSQL is back')
+        this.#options.report('PostgreSQL is running again')
         return
       } catch (e) {
         this.#options.report(`${(e as Error).message}\nRetrying in ${delayMs / 1_000} s`)
@@ -68,7 +68,7 @@ export class Database {
     }
   }
 
-  /** Stops PostgreSQL; a second call in immediate mode shortens the first. */
+  /** Stops PostgreSQL; a second call in immediate mode shortens a fast stop. */
   async stop(mode: 'fast' | 'immediate'): Promise<void> {
     this.#stopping = true
     await this.#starting

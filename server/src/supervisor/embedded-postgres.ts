@@ -29,43 +29,44 @@ import { identify } from './processes.ts'
 const superuser = 'carillon'
 const database = 'carillon'
 const socketPort = 5432 // part of the socket's file name, not a TCP port
-const longestSocketPath = 103 // sun_path has 104 bytes on macOS, 108 on Linux
+const maxSocketPathLength = 103 // sun_path has 104 bytes on macOS, 108 on Linux
 
 export type PostgresOptions = {
   /** The server's home, with the cluster and its password. The caller ensures that no other process uses it. */
   dataDir: string
-  /** Settings that extend or override those of postgres-settings.ts. */
+  /** Settings in addition to, or instead of, those of postgres-settings.ts. */
   settings?: Record<string, string>
   /** The log file of PostgreSQL; `postgres.log` in dataDir by default. */
   log?: string
   /** The loopback port if no Unix socket can be used. A restart passes the previous one, so that the URL stays the same. */
   port?: number
   /** Called with the cluster's name before any of its processes starts, so that the caller can kill them by that name. */
-  named?: (clusterName: string) => void
+  onNamed?: (clusterName: string) => void
 }
 
 export type Postgres = {
   /** Connects as superuser to the database `carillon`; the path selects another database. */
   url: string
   pid: number
-  /** The name in the title of each of its processes. */
+  /** The name in the process titles of the cluster. */
   clusterName: string
-  /** The cluster's directory: below dataDir, unless the unprivileged account used for root cannot reach that. */
+  /** The cluster's directory: below dataDir, unless this process is root and PostgreSQL's account cannot reach dataDir. */
   clusterDir: string
-  /** The account that PostgreSQL runs as, if not our own. */
+  /** The account that PostgreSQL runs as, if it is not the account of this process. */
   account: string | undefined
   port: number | undefined
   /** Resolves when the postmaster has exited, for any reason. */
   exited: Promise<void>
-  /** Stops: `fast` rolls back open transactions, `immediate` skips the checkpoint. Resolves when no process is left. */
+  /** Stops: `fast` rolls back open transactions, `immediate` skips the checkpoint. Resolves when all processes have exited. */
   stop(mode?: 'fast' | 'immediate'): Promise<void>
-  /** SIGKILL for every process of the cluster. */
+  /** Sends SIGKILL to every process of the cluster. */
   kill(): void
 }
 
 /**
- * Starts the embedded PostgreSQL in this home and resolves when it accepts connections; creates the cluster and the database
- * the first time. First kills and removes the remains of a killed server (processes, socket, pid file).
+ * Starts the embedded PostgreSQL of this data directory and resolves when it accepts connections; creates the cluster and
+ * the database if they do not exist. First removes the processes, socket and pid file of a killed server. Throws
+ * OperatorError.
  */
 export async function startPostgres(options: PostgresOptions): Promise<Postgres> {
   mkdirSync(options.dataDir, { recursive: true, mode: 0o700 })
@@ -77,7 +78,7 @@ export async function startPostgres(options: PostgresOptions): Promise<Postgres>
   const settings: Record<string, string> = { ...postgresSettings, ...options.settings, cluster_name: clusterName }
   const log = options.log ?? join(home, 'postgres.log')
 
-  options.named?.(clusterName)
+  options.onNamed?.(clusterName)
   await killPostgres(clusterName)
   const password = await ensureCluster({ home, clusterDir, binaries, account, sync: settings.fsync !== 'off' })
   for (const name of ['postmaster.pid', `.s.PGSQL.${socketPort}`, `.s.PGSQL.${socketPort}.lock`]) {
@@ -128,8 +129,8 @@ function clusterUrl(password: string, host: string, name = database): string {
 }
 
 /**
- * Returns the URL of the server that runs in this home, for a program that did not start it; undefined when none is ready.
- * PostgreSQL records its address in its pid file.
+ * Returns the URL of the server that runs in this data directory, for a program that did not start it; undefined if no
+ * server is ready. PostgreSQL records its address in its pid file.
  */
 export function findRunningPostgres(dataDir: string): string | undefined {
   const clusterDir = findCluster(dataDir)
@@ -153,7 +154,7 @@ type ClusterPlan = {
   sync: boolean
 }
 
-/** Creates the cluster unless it exists, and returns the superuser's password. */
+/** Creates the cluster if it does not exist, and returns the superuser's password. */
 async function ensureCluster({ home, clusterDir, binaries, account, sync }: ClusterPlan): Promise<string> {
   const passwordFile = join(home, 'password')
   if (existsSync(join(clusterDir, 'PG_VERSION'))) {
@@ -163,7 +164,7 @@ async function ensureCluster({ home, clusterDir, binaries, account, sync }: Clus
   const password = randomBytes(24).toString('hex')
   writeFileSync(passwordFile, `${password}\n`, { mode: 0o600 })
 
-  // a draft that is renamed when complete, so that a killed initdb leaves no partial cluster
+  // renamed when it is complete, so that a killed initdb leaves no partial cluster
   const draft = `${clusterDir}.draft`
   const draftPassword = `${clusterDir}.password`
   if (!existsSync(dirname(clusterDir))) makeTraversable(dirname(clusterDir))
@@ -190,7 +191,7 @@ async function ensureCluster({ home, clusterDir, binaries, account, sync }: Clus
 }
 
 async function waitUntilReady(postmaster: ChildProcess, clusterDir: string, pid: number): Promise<void> {
-  const deadline = performance.now() + 120_000 // redo after a crash, on a slow disk
+  const deadline = performance.now() + 120_000 // enough for the redo after a crash on a slow disk
   while (performance.now() < deadline) {
     if (postmaster.exitCode !== null || postmaster.signalCode !== null) throw new Error('PostgreSQL did not start')
     if (isReady(join(clusterDir, 'postmaster.pid'), pid)) return
@@ -199,7 +200,7 @@ async function waitUntilReady(postmaster: ChildProcess, clusterDir: string, pid:
   throw new Error('PostgreSQL did not become ready in two minutes')
 }
 
-/** The postmaster writes its state to the eighth line of its pid file, which pg_ctl reads as well. */
+/** Returns whether the postmaster is ready, by the eighth line of its pid file, which pg_ctl also reads. */
 function isReady(pidFile: string, pid: number): boolean {
   try {
     const lines = readFileSync(pidFile, 'utf8').split('\n')
@@ -209,7 +210,7 @@ function isReady(pidFile: string, pid: number): boolean {
   }
 }
 
-/** Creates our database unless it exists; connecting also verifies the password. */
+/** Creates the database `carillon` if it does not exist; connecting also verifies the password. */
 async function ensureDatabase(urlOf: (name: string) => string): Promise<void> {
   const client = new pg.Client({ connectionString: urlOf('postgres') })
   await client.connect()
@@ -229,7 +230,7 @@ async function stopPostmaster(
 ): Promise<void> {
   postmaster.kill(mode === 'fast' ? 'SIGINT' : 'SIGQUIT')
   signalPostgres(clusterName, 'SIGCONT') // a stopped process would not receive the signal
-  // the shutdown checkpoint may take long after a big import; immediate mode has none
+  // the shutdown checkpoint may take many seconds after a large import; immediate mode has no checkpoint
   const timeout = AbortSignal.timeout(mode === 'fast' ? 30_000 : 3_000)
   await Promise.race([exited, new Promise((resolve) => timeout.addEventListener('abort', resolve))])
   await killPostgres(clusterName)
@@ -238,7 +239,7 @@ async function stopPostmaster(
 
 function needsTcp(clusterDir: string): boolean {
   const socket = join(clusterDir, `.s.PGSQL.${socketPort}`)
-  return process.platform === 'win32' || Buffer.byteLength(socket) > longestSocketPath
+  return process.platform === 'win32' || Buffer.byteLength(socket) > maxSocketPathLength
 }
 
 async function findFreePort(): Promise<number> {

@@ -1,7 +1,7 @@
 import { createServer } from 'node:net'
 import { OperatorError } from '../errors.ts'
 
-/** Checks that the api role can listen there, and returns the port: a free one for 0. Throws OperatorError if not. */
+/** Returns the port, or a free one for 0; throws OperatorError if the api role cannot listen on it. */
 export async function checkPort(host: string, port: number): Promise<number> {
   const server = createServer()
   try {
@@ -18,9 +18,9 @@ function explain(host: string, port: number, code: string | undefined): string {
   if (code === 'EADDRINUSE') {
     return `Port ${port} on ${host} is in use by another program. Stop that program, or set CARILLON_PORT to a free port.`
   }
-  if (code === 'EACCES') return `Port ${port} may not be used by this account. Set CARILLON_PORT to one above 1023.`
+  if (code === 'EACCES') return `Port ${port} may not be used by this account. Set CARILLON_PORT to a port above 1023.`
   if (code === 'EADDRNOTAVAIL' || code === 'ENOTFOUND') {
-    return `${host} is not an address of this machine. Set CARILLON_HOST to one that is, or to 127.0.0.1.`
+    return `${host} is not an address of this machine. Set CARILLON_HOST to an address of this machine, or to 127.0.0.1.`
   }
   return `Cannot listen on port ${port} of ${host} (${code}). Check CARILLON_HOST and CARILLON_PORT.`
 }

@@ -3,14 +3,14 @@ import { readFileSync, realpathSync, statSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { OperatorError } from '../errors.ts'
 
-/** The operating-system account that PostgreSQL runs as. Only root needs another one than its own. */
+/** The operating-system account that PostgreSQL runs as; only root needs an account other than its own. */
 export type OsAccount = { name: string; uid: number; gid: number }
 
 const preferred = ['nobody', 'postgres', 'daemon', 'www-data']
 
 /**
- * Returns the unprivileged account for PostgreSQL if this process is root, else undefined. initdb and postgres reject uid 0
- * and a uid that is not in the passwd file.
+ * Returns an unprivileged account for PostgreSQL if this process is root, else undefined. initdb and postgres reject uid 0
+ * and uids that are not in the passwd file.
  */
 export function findPostgresAccount(passwd?: string): OsAccount | undefined {
   if (process.getuid?.() !== 0) return undefined
@@ -31,7 +31,7 @@ function parsePasswd(text: string): OsAccount[] {
     .filter((account) => account.name !== '' && account.uid > 0 && account.gid >= 0)
 }
 
-/** Whether the account may traverse this directory and all its parents. */
+/** Returns whether the account may traverse this directory and all its parents. */
 export function canReach(account: OsAccount | undefined, path: string): boolean {
   if (!account) return true
   let directory = realpathSync(path)
@@ -50,7 +50,7 @@ function mayTraverse(account: OsAccount, directory: string): boolean {
   return (mode & 0o001) !== 0
 }
 
-/** Whether the account can start this binary; modes of libraries and noexec mounts may prevent it. */
+/** Returns whether the account can run this binary, which modes of libraries and noexec mounts may prevent. */
 export function canRun(account: OsAccount | undefined, binary: string): boolean {
   const { status } = spawnSync(binary, ['--version'], { ...asAccount(account), stdio: 'ignore', timeout: 10_000 })
   return status === 0

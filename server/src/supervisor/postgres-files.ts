@@ -19,19 +19,19 @@ import { basename, dirname, join, relative } from 'node:path'
 import { OperatorError } from '../errors.ts'
 import { canReach, canRun, type OsAccount } from './postgres-account.ts'
 
-// Root's PostgreSQL runs as an unprivileged account, which may be unable to reach the checkout or the data directory (a clone
-// below /root). Then the binaries are copied to, and the cluster is created in, one of these directories.
-const reachablePlaces = ['/var/lib/carillon', '/opt/carillon', '/srv/carillon']
+// The PostgreSQL of root runs as an unprivileged account, which may be unable to reach the checkout or the data directory
+// (for example, a clone below /root). Then one of these directories gets a copy of the binaries, and the cluster.
+const sharedDirectories = ['/var/lib/carillon', '/opt/carillon', '/srv/carillon']
 
 /** Returns a directory with the server's binaries (bin, lib, share) that the account can run. */
 export function findBinaries(account: OsAccount | undefined): string {
   const { native, version } = locatePackage()
-  hydrateSymlinks(native)
+  createSymlinks(native)
   const postgres = join('bin', executable('postgres'))
   if (canReach(account, join(native, 'bin')) && canRun(account, join(native, postgres))) return native
-  for (const place of [...reachablePlaces, join(tmpdir(), 'carillon-root')]) {
-    if (!account || !makeReachable(account, place)) continue
-    const copy = join(place, `postgres-${version}`)
+  for (const directory of [...sharedDirectories, join(tmpdir(), 'carillon-root')]) {
+    if (!account || !makeReachable(account, directory)) continue
+    const copy = join(directory, `postgres-${version}`)
     if (!existsSync(copy)) copyBinaries(native, copy)
     if (canRun(account, join(copy, postgres))) return copy
   }
@@ -61,8 +61,8 @@ function locatePackage(): { native: string; version: string } {
   }
 }
 
-/** Creates the package's symlinks. npm packages cannot contain any; its install script, which creates them, may not have run. */
-function hydrateSymlinks(native: string) {
+/** Creates the package's symlinks: npm packages cannot contain any, and the install script that creates them may not have run. */
+function createSymlinks(native: string) {
   const list = join(native, 'pg-symlinks.json')
   if (!existsSync(list)) return
   const links = JSON.parse(readFileSync(list, 'utf8')) as { source: string; target: string }[]
@@ -80,21 +80,22 @@ function hydrateSymlinks(native: string) {
 function copyBinaries(from: string, to: string) {
   const draft = `${to}.${randomBytes(4).toString('hex')}`
   cpSync(from, draft, { recursive: true, verbatimSymlinks: true })
-  openToAll(draft)
+  makeReadable(draft)
   try {
     renameSync(draft, to)
   } catch (e) {
     rmSync(draft, { recursive: true, force: true })
-    if (!existsSync(to)) throw e // else another instance was faster
+    if (!existsSync(to)) throw e // otherwise a concurrent start has created the copy
   }
 }
 
-function openToAll(path: string) {
+/** Makes all files and directories below the path readable for all accounts. */
+function makeReadable(path: string) {
   const { mode } = lstatSync(path)
   const { isDirectory, isSymbolicLink } = kind(path)
   if (isSymbolicLink) return
   chmodSync(path, isDirectory || mode & 0o100 ? 0o755 : 0o644)
-  if (isDirectory) for (const name of readdirSync(path)) openToAll(join(path, name))
+  if (isDirectory) for (const name of readdirSync(path)) makeReadable(join(path, name))
 }
 
 function kind(path: string) {
@@ -102,22 +103,22 @@ function kind(path: string) {
   return { isDirectory: stat.isDirectory(), isSymbolicLink: stat.isSymbolicLink(), uid: stat.uid }
 }
 
-/** Creates a directory of root that the account may traverse; returns false when that is impossible. */
-function makeReachable(account: OsAccount, place: string): boolean {
+/** Creates a directory of root that the account may traverse; returns false if that is impossible. */
+function makeReachable(account: OsAccount, directory: string): boolean {
   try {
-    mkdirSync(place, { recursive: true, mode: 0o755 })
-    const { isDirectory, uid } = kind(place)
+    mkdirSync(directory, { recursive: true, mode: 0o755 })
+    const { isDirectory, uid } = kind(directory)
     if (!isDirectory || uid !== 0) return false
-    chmodSync(place, 0o755)
-    return canReach(account, place)
+    chmodSync(directory, 0o755)
+    return canReach(account, directory)
   } catch {
     return false
   }
 }
 
 /**
- * Returns the directory of this home's cluster: below the home or, if the account cannot reach that, in a reachable
- * directory that is recorded in the home.
+ * Returns the directory of the cluster of this home: below the home, or, if the account cannot reach the home, in a shared
+ * directory that a file in the home records.
  */
 export function locateCluster(home: string, account: OsAccount | undefined): string {
   const inside = join(home, 'cluster')
@@ -126,25 +127,25 @@ export function locateCluster(home: string, account: OsAccount | undefined): str
   if (existsSync(record)) return claimCluster(home, readFileSync(record, 'utf8').trim())
   if (account) chmodSync(home, 0o711)
   if (canReach(account, home)) return inside
-  for (const place of reachablePlaces) {
-    if (!account || !makeReachable(account, place)) continue
+  for (const directory of sharedDirectories) {
+    if (!account || !makeReachable(account, directory)) continue
     const id = createHash('sha256').update(home).digest('hex').slice(0, 12)
-    const parent = join(place, `${id}-${randomBytes(3).toString('hex')}`)
+    const parent = join(directory, `${id}-${randomBytes(3).toString('hex')}`)
     makeTraversable(parent)
     writeFileSync(join(parent, 'owner'), home)
     writeFileSync(record, join(parent, 'cluster'))
     return join(parent, 'cluster')
   }
   throw new OperatorError(
-    `PostgreSQL runs as ${account?.name} because this process is root, and that account can reach neither ${home} nor ${reachablePlaces[0]}. Set CARILLON_DATA_DIR to a directory it can reach, run as an ordinary user, or set DATABASE_URL.`,
+    `PostgreSQL runs as ${account?.name} because this process is root, and that account can reach neither ${home} nor ${sharedDirectories[0]}. Set CARILLON_DATA_DIR to a directory that it can reach, run as an ordinary user, or set DATABASE_URL.`,
   )
 }
 
-/** Returns the directory of this home's existing cluster, else undefined. */
+/** Returns the directory of the cluster of this home; undefined if it does not exist. */
 export function findCluster(home: string): string | undefined {
   const record = join(home, 'location')
-  const places = [join(home, 'cluster'), ...(existsSync(record) ? [readFileSync(record, 'utf8').trim()] : [])]
-  return places.find((place) => existsSync(join(place, 'PG_VERSION')))
+  const directories = [join(home, 'cluster'), ...(existsSync(record) ? [readFileSync(record, 'utf8').trim()] : [])]
+  return directories.find((directory) => existsSync(join(directory, 'PG_VERSION')))
 }
 
 /** Creates a directory that other accounts may traverse, with any umask. */
@@ -153,7 +154,7 @@ export function makeTraversable(path: string) {
   chmodSync(path, 0o711)
 }
 
-/** Checks the cluster's owner: a copied data directory must not use the original's cluster, a moved one keeps it. */
+/** Throws if the cluster belongs to another home: a copied data directory must not use it, a moved one may. */
 function claimCluster(home: string, cluster: string): string {
   const ownerFile = join(dirname(cluster), 'owner')
   const owner = existsSync(ownerFile) ? readFileSync(ownerFile, 'utf8') : ''
@@ -164,7 +165,7 @@ function claimCluster(home: string, cluster: string): string {
   return cluster
 }
 
-/** Removes a cluster and its home, wherever it was placed. For throwaway databases. */
+/** Removes a home with its cluster, also from a shared directory; for temporary databases. */
 export function removeCluster(home: string) {
   const record = join(home, 'location')
   if (existsSync(record)) {

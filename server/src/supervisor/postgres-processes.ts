@@ -3,8 +3,8 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { signal } from './processes.ts'
 
-// Every backend of PostgreSQL starts its own session, so a signal to the postmaster's process group reaches only the
-// postmaster, and a busy backend outlives it. The cluster's name is in the title of each process, so it identifies them.
+// Every backend of PostgreSQL starts its own session, so a signal to the postmaster's process group does not reach a busy
+// backend. The processes are identified by the cluster's name, which is in the title of each.
 
 /** Returns the processes of a cluster: postmaster, backends and auxiliary processes. */
 export function listPostgresProcesses(clusterName: string): number[] {
@@ -28,7 +28,7 @@ function listByPs(clusterName: string): number[] {
     .map((match) => Number(match[1]))
 }
 
-/** The postmaster and a newly forked backend have the name as an argument, the others in their title. */
+/** Returns whether a command line is the cluster's: its postmaster and new backends have the name as an argument, others in the title. */
 function isMember(clusterName: string, command: string): boolean {
   return command.startsWith(`postgres: ${clusterName}: `) || command.includes(` cluster_name=${clusterName} `)
 }
@@ -37,7 +37,7 @@ function readOrEmpty(path: string): string {
   try {
     return readFileSync(path, 'utf8')
   } catch {
-    return '' // the process ended meanwhile
+    return '' // the process has ended
   }
 }
 
@@ -48,7 +48,7 @@ export function signalPostgres(clusterName: string, name: NodeJS.Signals): numbe
   return pids.length
 }
 
-/** Kills all processes of the cluster and resolves when none is left. Repeats, as a dying postmaster can still fork. */
+/** Kills all processes of the cluster, repeatedly, because a postmaster may still fork; resolves when all have exited. */
 export async function killPostgres(clusterName: string, deadlineMs = 5_000): Promise<void> {
   const deadline = performance.now() + deadlineMs
   while (signalPostgres(clusterName, 'SIGKILL') > 0) {

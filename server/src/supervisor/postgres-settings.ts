@@ -1,6 +1,6 @@
 /**
- * Settings of the embedded PostgreSQL. Durability is never traded for speed: the first three always stay on. A kill must
- * cost at most three seconds of redo, which max_wal_size and checkpoint_timeout bound together.
+ * Settings of the embedded PostgreSQL. The first three are required for durability. max_wal_size and checkpoint_timeout
+ * limit the redo after a kill to three seconds.
  */
 export const postgresSettings: Readonly<Record<string, string>> = {
   fsync: 'on',

@@ -2,10 +2,10 @@ import { execFileSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 
-/** A process id with the start time, which distinguishes it from a later process with the same id. */
+/** A process id with the start time of the process, because the system reuses ids. */
 export type ProcessId = { pid: number; start: string }
 
-/** Returns the identity of a running process; undefined when there is none, or only a zombie. */
+/** Returns the identity of a running process; undefined if it does not exist or is a zombie. */
 export function identify(pid: number): ProcessId | undefined {
   const start = process.platform === 'linux' ? startByProc(pid) : startByPs(pid)
   return start === undefined ? undefined : { pid, start }
@@ -35,7 +35,7 @@ function startByPs(pid: number): string | undefined {
   }
 }
 
-/** Sends a signal (0 only checks); returns false when there is no such process. A negative id means a process group. */
+/** Sends a signal (0 only checks); returns false if there is no such process. A negative id means a process group. */
 export function signal(pid: number, name: NodeJS.Signals | 0): boolean {
   try {
     process.kill(pid, name)
@@ -45,12 +45,12 @@ export function signal(pid: number, name: NodeJS.Signals | 0): boolean {
   }
 }
 
-/** Sends SIGKILL to the process group that this process leads, also after the leader has exited. */
+/** Sends SIGKILL to the process group of this leader, even if the leader has exited. */
 export function killGroup(pid: number) {
   signal(process.platform === 'win32' ? pid : -pid, 'SIGKILL')
 }
 
-/** Waits until none of the processes runs; returns false after the timeout. */
+/** Waits until all of the processes have exited; returns false if that takes longer than the timeout. */
 export async function waitUntilGone(processes: readonly ProcessId[], timeoutMs: number): Promise<boolean> {
   const deadline = performance.now() + timeoutMs
   while (processes.some(isRunning)) {

@@ -1,6 +1,6 @@
 import type { Config } from '../config/config.ts'
 
-/** Values that all roles share, determined during the start. */
+/** Values for all roles that the supervisor determines when it starts. */
 export type RoleFacts = {
   config: Config
   port: number
@@ -13,15 +13,15 @@ export type RoleFacts = {
 
 export type SimulatorFacts = { systemId: string; password: string; smppPort: number; controlPort: number }
 
-// The sandbox's connection to the simulator: like a generous carrier account, within the limits of the tests.
+// Options of the sandbox's connection to the simulator: large for an account at an aggregator, and within the simulator's limits.
 const sandboxQuery = 'window=100&binds=4'
 const anyPort = 2775 // a placeholder until the simulator has reported its port
 
-/** Returns the environment of the roles: the operator's, with the values that the supervisor has determined. */
+/** Returns the environment of the roles: the inherited one, with the values that the supervisor has determined. */
 export function roleEnv(inherited: NodeJS.ProcessEnv, facts: RoleFacts): NodeJS.ProcessEnv {
-  const settled = { ...common(facts), ...(facts.simulator ? simulated(facts.config, facts.simulator) : {}) }
-  const env: NodeJS.ProcessEnv = { ...inherited, ...settled }
-  for (const name of Object.keys(settled)) delete env[`${name}_FILE`] // setting both is a configuration error
+  const determined = { ...common(facts), ...(facts.simulator ? simulated(facts.config, facts.simulator) : {}) }
+  const env: NodeJS.ProcessEnv = { ...inherited, ...determined }
+  for (const name of Object.keys(determined)) delete env[`${name}_FILE`] // setting both is a configuration error
   return env
 }
 
@@ -40,7 +40,7 @@ function simulated(config: Config, { systemId, password, smppPort, controlPort }
     CARILLON_SIMULATOR_PORT: String(controlPort),
     ...(controlPort ? { CARILLON_SIMULATOR_URL: `http://127.0.0.1:${controlPort}` } : {}),
     ...(config.smpp
-      ? {} // the operator's own SMSC on loopback
+      ? {} // the operator has set an SMSC on loopback
       : { CARILLON_SMPP_URL: `smpp://${systemId}:${password}@127.0.0.1:${smppPort || anyPort}?${sandboxQuery}` }),
   }
 }

@@ -6,7 +6,7 @@ import { expect, onTestFinished, test } from 'vitest'
 import { makeScratch } from '../../test/carillon-process.ts'
 import { ensureSecretKey, findSecretKey } from './secret-key.ts'
 
-test('the key is created once, readable only by its owner, and found again', () => {
+test('creates the key once, readable only by its owner', () => {
   const scratch = makeScratch()
   onTestFinished(() => scratch.remove())
   const path = join(scratch.path, 'secret.key')
@@ -17,14 +17,14 @@ test('the key is created once, readable only by its owner, and found again', () 
   expect(readFileSync(path, 'utf8').trim()).toBe(key)
   expect([ensureSecretKey(scratch.path), findSecretKey(scratch.path)]).toEqual([key, key])
   expect(readdirSync(scratch.path)).toEqual(['secret.key'])
-  // a start that was killed before it had the key leaves an unused draft
+  // a start that was killed while it created the key leaves an unused draft
   writeFileSync(`${path}.cafe`, 'half')
   expect(ensureSecretKey(scratch.path)).toBe(key)
   writeFileSync(path, 'half')
   expect(() => ensureSecretKey(scratch.path)).toThrow('secret.key is damaged: it must be 64 hex digits')
 })
 
-test('concurrent processes get the same key', async () => {
+test('returns the same key to concurrent processes', async () => {
   const scratch = makeScratch()
   onTestFinished(() => scratch.remove())
   const script = `

@@ -5,7 +5,7 @@ import { OperatorError } from '../errors.ts'
 
 const fileName = 'secret.key'
 
-/** Reads the data directory's key; undefined when it has none. Throws OperatorError for a damaged one. */
+/** Returns the key of the data directory, or undefined if it has none; throws OperatorError if the key is damaged. */
 export function findSecretKey(dataDir: string): string | undefined {
   const path = join(dataDir, fileName)
   let text: string
@@ -21,16 +21,16 @@ export function findSecretKey(dataDir: string): string | undefined {
   )
 }
 
-/** Returns the data directory's key, and creates it the first time; concurrent calls return the same key. */
+/** Returns the key of the data directory, and creates a missing one; concurrent calls return the same key. */
 export function ensureSecretKey(dataDir: string): string {
   const known = findSecretKey(dataDir)
   if (known !== undefined) return known
   const path = join(dataDir, fileName)
   const draft = `${path}.${randomBytes(4).toString('hex')}`
-  // on disk before any use, because secrets sealed with a lost key are lost
+  // flushed before it is used, because secrets that are sealed with a lost key are lost
   writeFileSync(draft, `${randomBytes(32).toString('hex')}\n`, { mode: 0o600, flush: true })
   try {
-    linkSync(draft, path) // fails if another process was faster
+    linkSync(draft, path) // fails if a concurrent process has created the key
     syncDirectory(dataDir)
   } catch (e) {
     if ((e as NodeJS.ErrnoException).code !== 'EEXIST') throw e

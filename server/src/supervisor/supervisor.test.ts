@@ -25,7 +25,7 @@ import {
 import { waitFor } from '../../test/wait-for.ts'
 import { signal } from './processes.ts'
 
-// Real processes and a real PostgreSQL; only the roles are stand-ins. /proc identifies them.
+// Real processes and a real PostgreSQL; only the roles are stand-ins. The tests find the processes in /proc.
 
 let scratch: ReturnType<typeof makeScratch>
 let dataDir: string
@@ -44,7 +44,7 @@ function start(options: Partial<CarillonOptions> = {}) {
 async function startAndFail(env: Record<string, string>): Promise<string> {
   const carillon = start({ env })
   expect(await carillon.exit).toEqual({ code: 1, by: null })
-  expect(carillon.output()).not.toMatch(/\n\s+at /) // no stack
+  expect(carillon.output()).not.toMatch(/\n\s+at /) // no stack trace
   return carillon.output()
 }
 
@@ -60,7 +60,7 @@ function supervisorLog(): string {
 }
 
 describe.skipIf(process.platform !== 'linux')('npm start', () => {
-  test('starts everything and prints how to send a first broadcast', async () => {
+  test('starts all processes and prints a command that sends a first broadcast', async () => {
     const carillon = start()
     const port = await carillon.ready()
     expect(carillon.output()).toContain(`http://127.0.0.1:${port}/api/v2/lists/7/messages`)
@@ -71,21 +71,21 @@ describe.skipIf(process.platform !== 'linux')('npm start', () => {
     }
   })
 
-  test('Ctrl-C, which reaches npm and all of its group, stops everything in order with code 0', async () => {
+  test('stops all processes in order, with code 0, after Ctrl-C, which reaches npm and its process group', async () => {
     const carillon = start({ npmIn: scratch.path })
     const port = await carillon.ready()
     signal(-Number(carillon.process.pid), 'SIGINT')
     expect(await carillon.exit).toEqual({ code: 0, by: null })
     await waitUntilFree(dataDir, port)
     expect(existsSync(join(dataDir, 'lock'))).toBe(false)
-    expect(carillon.output()).not.toContain('at once.\nEnding') // the repeat was the same Ctrl-C
+    expect(carillon.output()).not.toContain('Killing') // the second signal was the same Ctrl-C
     for (const role of ['api', 'worker', 'gateway', 'simulator']) {
       expect(readFileSync(join(dataDir, 'log', `${role}.log`), 'utf8'), role).toContain('"msg":"stopped"')
     }
     expect(readFileSync(join(dataDir, 'log', 'postgres.log'), 'utf8')).toContain('database system is shut down')
   })
 
-  test('SIGTERM to npm stops everything with code 0', async () => {
+  test('stops all processes, with code 0, after SIGTERM to npm', async () => {
     const carillon = start({ npmIn: scratch.path })
     const port = await carillon.ready()
     carillon.process.kill('SIGTERM')
@@ -93,7 +93,7 @@ describe.skipIf(process.platform !== 'linux')('npm start', () => {
     await waitUntilFree(dataDir, port)
   })
 
-  test('a signal during the start stops what has started', async () => {
+  test('stops the started processes after a signal during the start', async () => {
     const carillon = start()
     await waitFor(() => findProcess(dataDir, 'postgres'))
     carillon.process.kill('SIGTERM')
@@ -101,24 +101,24 @@ describe.skipIf(process.platform !== 'linux')('npm start', () => {
     expect(processesOf(dataDir)).toEqual([])
   })
 
-  test('a second Ctrl-C kills everything at once', async () => {
+  test('kills all processes after a second Ctrl-C', async () => {
     const carillon = start({ env: { CARILLON_TEST_GATEWAY: 'stuck.ts' } })
     const port = await carillon.ready()
-    const begun = performance.now()
+    const stopStarted = performance.now()
     carillon.process.kill('SIGINT')
-    await waitFor(() => performance.now() - begun > 1_050 && carillon.process.kill('SIGINT'))
+    await waitFor(() => performance.now() - stopStarted > 1_050 && carillon.process.kill('SIGINT'))
     expect(await carillon.exit).toEqual({ code: 0, by: null })
     // before the 9 s that a role has to stop
-    expect(performance.now() - begun).toBeLessThan(8_000)
-    expect(carillon.output()).toContain('Killing everything at once.')
+    expect(performance.now() - stopStarted).toBeLessThan(8_000)
+    expect(carillon.output()).toContain('Killing all processes.')
     await waitUntilFree(dataDir, port)
   })
 
-  test('after kill -9 of the supervisor no process is left, and the next start has the same data', async () => {
+  test('leaves no process after kill -9 of the supervisor, and starts again with the same data', async () => {
     const first = start()
     const port = await first.ready()
     const password = readFileSync(join(dataDir, 'postgres', 'password'), 'utf8')
-    signal(Number(findProcess(dataDir, 'idle.ts')), 'SIGSTOP') // one that cannot hear that its supervisor is gone
+    signal(Number(findProcess(dataDir, 'idle.ts')), 'SIGSTOP') // a role that cannot detect the end of its supervisor
     signal(first.supervisorPid(), 'SIGKILL')
     await waitUntilFree(dataDir, port)
 
@@ -127,18 +127,18 @@ describe.skipIf(process.platform !== 'linux')('npm start', () => {
     expect(readFileSync(join(dataDir, 'postgres', 'password'), 'utf8')).toBe(password)
   })
 
-  test('a start right after a kill -9 waits until the last run has ended', async () => {
+  test('waits until the last run has ended when it is started immediately after kill -9', async () => {
     const first = start()
     const port = await first.ready()
-    const left = processesOf(dataDir).map(({ pid }) => pid)
+    const remaining = processesOf(dataDir).map(({ pid }) => pid)
     signal(first.supervisorPid(), 'SIGKILL')
     const second = start({ env: { CARILLON_PORT: String(port) } })
     await second.ready()
-    expect(processesOf(dataDir).filter(({ pid }) => left.includes(pid))).toEqual([])
+    expect(processesOf(dataDir).filter(({ pid }) => remaining.includes(pid))).toEqual([])
     expect(await responds(port)).toBe(true)
   })
 
-  test('with supervisor and watchdog both killed, the next start kills the remaining processes', async () => {
+  test('kills the remaining processes of the last run if its supervisor and watchdog were both killed', async () => {
     const first = start()
     await first.ready()
     const idle = Number(findProcess(dataDir, 'idle.ts'))
@@ -152,8 +152,8 @@ describe.skipIf(process.platform !== 'linux')('npm start', () => {
   })
 })
 
-describe.skipIf(process.platform !== 'linux')('what dies is started again', () => {
-  test('a role, and the simulator on its old ports', async () => {
+describe.skipIf(process.platform !== 'linux')('the supervisor restarts', () => {
+  test('a killed role, and the simulator with the same ports', async () => {
     const carillon = start()
     const port = await carillon.ready()
     for (const [part, name] of [
@@ -162,7 +162,7 @@ describe.skipIf(process.platform !== 'linux')('what dies is started again', () =
     ] as const) {
       const pid = Number(findProcess(dataDir, part))
       signal(pid, 'SIGKILL')
-      await waitFor(() => carillon.output().includes(`${name} is back`))
+      await waitFor(() => carillon.output().includes(`${name} is running again`))
       expect(findProcess(dataDir, part)).not.toBe(pid)
       expect(carillon.output()).toContain(`${name} ended (SIGKILL); restarting it`)
       expect(supervisorLog()).toContain(`${name} ended (SIGKILL); restarting it`)
@@ -173,7 +173,7 @@ describe.skipIf(process.platform !== 'linux')('what dies is started again', () =
     expect(ports?.[0]).toBe(ports?.[1])
   })
 
-  test('PostgreSQL, after its busy backend is killed; the roles continue', async () => {
+  test('a killed PostgreSQL, without its busy backend, while the roles continue', async () => {
     const carillon = start()
     const port = await carillon.ready()
     const api = findProcess(dataDir, 'api.ts')
@@ -186,18 +186,18 @@ describe.skipIf(process.platform !== 'linux')('what dies is started again', () =
     })
     await client.connect()
     client.on('error', () => {})
-    const lost = client.query('select count(*) from generate_series(1, 1e12)').catch((e: Error) => e)
+    const interrupted = client.query('select count(*) from generate_series(1, 1e12)').catch((e: Error) => e)
     const busy = await waitFor(() => findProcess(dataDir, ' SELECT'))
 
     signal(Number(findProcess(dataDir, 'bin/postgres')), 'SIGKILL')
-    await waitFor(() => carillon.output().includes('PostgreSQL is back'))
-    expect(await lost).toBeInstanceOf(Error)
+    await waitFor(() => carillon.output().includes('PostgreSQL is running again'))
+    expect(await interrupted).toBeInstanceOf(Error)
     expect(processesOf(dataDir).some(({ pid }) => pid === busy)).toBe(false)
     await waitFor(() => responds(port))
     expect(findProcess(dataDir, 'api.ts')).toBe(api)
   })
 
-  test('the watchdog, which still works afterwards', async () => {
+  test('a killed watchdog, which works afterwards', async () => {
     const carillon = start()
     const port = await carillon.ready()
     const old = Number(findProcess(dataDir, 'watchdog.ts'))
@@ -209,8 +209,8 @@ describe.skipIf(process.platform !== 'linux')('what dies is started again', () =
   })
 })
 
-describe.skipIf(process.platform !== 'linux')('a failed start reports why', () => {
-  test('the port is in use', async () => {
+describe.skipIf(process.platform !== 'linux')('npm start fails with a message', () => {
+  test('if the port is in use', async () => {
     const server = createServer().listen(0, '127.0.0.1')
     try {
       await waitFor(() => server.listening)
@@ -224,13 +224,13 @@ describe.skipIf(process.platform !== 'linux')('a failed start reports why', () =
     expect(existsSync(join(dataDir, 'postgres'))).toBe(false)
   })
 
-  test('the data directory has other files', async () => {
+  test('if the data directory has other files', async () => {
     mkdirSync(dataDir)
     writeFileSync(join(dataDir, 'thesis.txt'), 'years of work')
     expect(await startAndFail({})).toContain('is not a data directory of Carillon')
   })
 
-  test('the data directory is in use, or has the other mode', async () => {
+  test('if the data directory is in use or has the other mode', async () => {
     const first = start()
     await first.ready()
     expect(await startAndFail({})).toContain(
@@ -242,13 +242,13 @@ describe.skipIf(process.platform !== 'linux')('a failed start reports why', () =
     expect(await startAndFail(production)).toContain('is in sandbox mode, but CARILLON_MODE is production')
   })
 
-  test('invalid settings are reported all at once', async () => {
+  test('that lists all invalid settings', async () => {
     const output = await startAndFail({ CARILLON_PORT: 'http', CARILLON_RATE_LIMIT: 'none', CARILLON_LEASE_MS: '-5' })
     expect(output.match(/^ {2}- CARILLON_/gm)).toHaveLength(3)
     expect(existsSync(dataDir)).toBe(false)
   })
 
-  test('a role fails to start: its last log lines are printed, and no process is left', async () => {
+  test("with the role's last log lines if a role does not start, and leaves no process", async () => {
     const output = await startAndFail({ CARILLON_TEST_GATEWAY: 'broken.ts' })
     expect(output).toContain('gateway failed to start (code 1')
     expect(output).toContain('the cupboard is bare')
@@ -257,14 +257,14 @@ describe.skipIf(process.platform !== 'linux')('a failed start reports why', () =
 })
 
 const isRoot = process.getuid?.() === 0
-if (!isRoot) console.log('skipped, as we are not root: the clone below a directory of mode 0700')
+if (!isRoot) console.log('skipped because this process is not root: the clone below a directory of mode 0700')
 
 describe.skipIf(!isRoot || process.platform !== 'linux')(
-  'as root, below a directory that no other account may enter',
+  'npm start as root, below a directory that no other account may traverse',
   () => {
-    test('data and binaries are where PostgreSQL can reach them, the output names the directory, and the next start finds the data', async () => {
+    test('uses and prints a directory that PostgreSQL can reach, and finds the data at the next start', async () => {
       chmodSync(scratch.path, 0o700)
-      const umask = process.umask(0o077) // as a cautious root has it
+      const umask = process.umask(0o077) // a usual umask of root
       onTestFinished(() => void process.umask(umask))
       const checkout = copyCheckout(join(scratch.path, 'carillon'))
       const script = join(checkout, 'server', 'test', 'stand-ins', 'start.ts')
@@ -305,15 +305,15 @@ function copyCheckout(to: string): string {
   return to
 }
 
-describe.skipIf(process.platform !== 'linux')('an own PostgreSQL', () => {
-  test('is used when DATABASE_URL names it', async () => {
+describe.skipIf(process.platform !== 'linux')('an external PostgreSQL', () => {
+  test('is used if DATABASE_URL is set', async () => {
     const carillon = start({ env: { DATABASE_URL: inject('clusterUrl') } })
     await carillon.ready()
     expect(existsSync(join(dataDir, 'postgres'))).toBe(false)
     expect(findProcess(dataDir, 'postgres: ')).toBeUndefined()
   })
 
-  test('that cannot be reached is reported', async () => {
+  test('is reported if it cannot be reached', async () => {
     const output = await startAndFail({ DATABASE_URL: 'postgresql://carillon:hush@localhost:1/carillon' })
     expect(output).toContain('The database of DATABASE_URL cannot be used')
     expect(output).not.toContain('hush')

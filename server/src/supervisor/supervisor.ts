@@ -37,8 +37,8 @@ const sameSignalMs = 1_000 // a terminal's Ctrl-C arrives twice: from the termin
 const roleStopMs = 9_000 // a role limits its own stop to 8 s
 
 /**
- * Starts everything on this machine, prints the banner, restarts what fails, and resolves when a signal has stopped it. Throws
- * OperatorError when it cannot start.
+ * Starts all processes on this machine, prints the banner, restarts processes that fail, and resolves when a signal has
+ * stopped them. Throws OperatorError if the start fails.
  */
 export async function supervise(options: SupervisorOptions): Promise<void> {
   const { config, print } = options
@@ -68,7 +68,7 @@ class Supervisor {
   readonly #children = new Map<RoleName, Child>()
   #database: Database | undefined
   #firstSignalAt: number | undefined
-  readonly #stopAsked = Promise.withResolvers<never>()
+  readonly #stopRequested = Promise.withResolvers<never>()
 
   constructor(options: SupervisorOptions, dir: DataDir, port: number) {
     const { config } = options
@@ -88,7 +88,7 @@ class Supervisor {
       databaseUrl: config.databaseUrl?.reveal() ?? '',
       simulator: config.mode === 'sandbox' ? simulator : undefined,
     }
-    this.#stopAsked.promise.catch(() => {})
+    this.#stopRequested.promise.catch(() => {})
   }
 
   async run(): Promise<void> {
@@ -97,7 +97,7 @@ class Supervisor {
     this.#watchdog.start()
     try {
       await this.#start()
-      await this.#stopAsked.promise
+      await this.#stopRequested.promise
     } catch (e) {
       if (!(e instanceof Stopped)) throw e
     } finally {
@@ -178,7 +178,7 @@ class Supervisor {
     this.#log.warn(line)
   }
 
-  /** Records the running processes, for the watchdog and for the next start. */
+  /** Records the running processes for the watchdog and for the next start. */
   #setKillList() {
     const roles = [...this.#children.values()].map((child) => child.id).filter((id) => id !== undefined)
     this.#watchdog.setKillList({ roles, clusterName: this.#database?.clusterName })
@@ -186,23 +186,23 @@ class Supervisor {
   }
 
   async #unlessStopped<T>(work: Promise<T>): Promise<T> {
-    return Promise.race([work, this.#stopAsked.promise])
+    return Promise.race([work, this.#stopRequested.promise])
   }
 
   #onSignal() {
     const now = performance.now()
     if (this.#firstSignalAt === undefined) {
       this.#firstSignalAt = now
-      this.#options.print('Stopping. Press Ctrl-C again to kill everything at once.')
-      this.#stopAsked.reject(new Stopped())
+      this.#options.print('Stopping. Press Ctrl-C again to kill all processes.')
+      this.#stopRequested.reject(new Stopped())
     } else if (now - this.#firstSignalAt > sameSignalMs) {
-      this.#options.print('Killing everything at once.')
+      this.#options.print('Killing all processes.')
       for (const child of this.#children.values()) child.kill()
       void this.#database?.stop('immediate')
     }
   }
 
-  /** Stops in an order in which each role can still use the ones after it; PostgreSQL last. */
+  /** Stops each role before the roles that it uses, and PostgreSQL last. */
   async #stop(): Promise<void> {
     for (const name of stopOrder) await this.#children.get(name)?.stop(roleStopMs)
     await this.#database?.stop('fast')

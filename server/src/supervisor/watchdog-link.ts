@@ -5,7 +5,7 @@ import type { KillList } from './watchdog.ts'
 
 const script = fileURLToPath(new URL('../bin/watchdog.ts', import.meta.url))
 
-/** The supervisor's end of the pipe to its watchdog; restarts the watchdog when it dies. */
+/** The supervisor's end of the pipe to its watchdog; restarts a watchdog that has exited. */
 export class WatchdogLink {
   #process: ChildProcess | undefined
   #id: ProcessId | undefined
@@ -23,7 +23,7 @@ export class WatchdogLink {
 
   start() {
     const watchdog = spawn(process.execPath, [script], { stdio: ['pipe', 'ignore', 'ignore'], detached: true })
-    watchdog.stdin?.on('error', () => {}) // the watchdog died; the exit handler below starts another
+    watchdog.stdin?.on('error', () => {}) // the watchdog has exited; the exit handler below starts another
     watchdog.on('error', () => {})
     watchdog.once('exit', () => {
       this.#id = undefined
@@ -35,7 +35,7 @@ export class WatchdogLink {
     this.#onChange()
   }
 
-  /** Sets the processes that the watchdog kills when the supervisor dies. */
+  /** Sets the processes that the watchdog ends when the supervisor has exited. */
   setKillList(killList: KillList) {
     this.#killList = killList
     this.#send()
@@ -45,15 +45,15 @@ export class WatchdogLink {
     this.#process?.stdin?.write(`${JSON.stringify(this.#killList)}\n`)
   }
 
-  /** Ends the watchdog after everything has stopped in order. */
+  /** Ends the watchdog, after the supervisor has stopped all processes. */
   async release(): Promise<void> {
     this.#released = true
     this.#killList = { ...this.#killList, released: true }
     const watchdog = this.#process
     if (!watchdog || watchdog.exitCode !== null || watchdog.signalCode !== null) return
-    const gone = new Promise((resolve) => watchdog.once('exit', resolve))
+    const exited = new Promise((resolve) => watchdog.once('exit', resolve))
     this.#send()
     watchdog.stdin?.end()
-    await gone
+    await exited
   }
 }

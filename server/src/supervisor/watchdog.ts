@@ -4,18 +4,18 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { killPostgres, listPostgresProcesses, signalPostgres } from './postgres-processes.ts'
 import { killGroup, type ProcessId, signal, waitUntilGone } from './processes.ts'
 
-/** The processes to end when the supervisor is killed. */
+/** The processes that the watchdog ends when the supervisor is killed. */
 export type KillList = {
   roles: readonly ProcessId[]
   /** The cluster name of the embedded PostgreSQL. */
   clusterName: string | undefined
-  /** The supervisor has stopped everything itself. */
+  /** Whether the supervisor has stopped the processes itself. */
   released?: boolean
 }
 
 /**
- * Reads the kill list, one JSON line per change, until the pipe closes, which means that the supervisor is gone; then ends
- * the listed processes within five seconds. It exists because PostgreSQL does not notice a dead parent.
+ * Reads the kill list, one JSON line per change, until the pipe closes because the supervisor has exited; then ends the
+ * listed processes within five seconds. It is necessary because PostgreSQL does not detect the exit of its parent.
  */
 export async function guardSupervisor(pipe: Readable): Promise<void> {
   let killList: KillList = { roles: [], clusterName: undefined }
@@ -23,7 +23,7 @@ export async function guardSupervisor(pipe: Readable): Promise<void> {
     try {
       killList = JSON.parse(line) as KillList
     } catch {
-      // a line cut off by the kill: the previous one stays valid
+      // the kill has truncated the line, so the previous one is valid
     }
   }
   if (killList.released) return
@@ -47,7 +47,7 @@ async function endPostgres(clusterName: string): Promise<void> {
     ['SIGQUIT', 500],
   ] as const) {
     const pids = listPostgresProcesses(clusterName)
-    const postmaster = Math.min(...pids) // the parent of the others, so the oldest
+    const postmaster = Math.min(...pids) // the parent of the others, so usually the lowest id
     if (pids.length > 0) signal(postmaster, name)
     const deadline = performance.now() + timeoutMs
     while (listPostgresProcesses(clusterName).length > 0 && performance.now() < deadline) await sleep(20)
