@@ -5,7 +5,7 @@ import { StatusCard } from './features/status/StatusCard.tsx'
 import { useStatus } from './features/status/useStatus.ts'
 import { Bell } from './ui/Bell.tsx'
 
-/** The only page: status, mode and the commands of a first broadcast. */
+/** The only page: the status, the mode and the commands of a first broadcast. */
 export function HomePage() {
   const status = useStatus()
   const mode = status.kind === 'known' ? status.mode : undefined

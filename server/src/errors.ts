@@ -1,6 +1,6 @@
 /**
- * The catalogue of errors. Rules throw them; only `http/error-handler.ts` renders them. `message` is for people, and part
- * of the contract where the contract prints it; `code` is for programs and never changes.
+ * An error of the API. Rules throw it, and only `http/error-handler.ts` renders it. `message` is for people, and fixed where
+ * the contract has it; `code` is for programs and never changes.
  */
 export class AppError extends Error {
   readonly status: number
@@ -17,13 +17,13 @@ export class AppError extends Error {
   }
 }
 
-/** An error for the operator: its message is printed without a stack and includes the remedy. */
+/** An error for the operator: its message is printed without a stack trace and includes the remedy. */
 export class OperatorError extends Error {}
 
 const notFound = (code: string, noun: string) => () => new AppError(404, code, `${noun} not found`)
 
 export const errors = {
-  unreadableRequest: (why: string) => new AppError(400, 'unreadable_request', why),
+  unreadableRequest: (reason: string) => new AppError(400, 'unreadable_request', reason),
   unauthorized: () => new AppError(401, 'unauthorized', 'API key authorization failure'),
   metricsNotForYou: () =>
     new AppError(401, 'unauthorized', 'Metrics require CARILLON_METRICS_TOKEN, or a request from this machine'),
@@ -32,8 +32,8 @@ export const errors = {
   keyDisabled: () => new AppError(403, 'key_disabled', 'This API key is disabled'),
   scopeTooNarrow: () => new AppError(403, 'scope_too_narrow', 'The scope of this API key does not allow this request'),
   pathNotFound: notFound('path_not_found', 'Path'),
-  badIdempotencyKey: (longest: number) =>
-    new AppError(400, 'bad_idempotency_key', `Idempotency-Key must be 1 to ${longest} printable ASCII characters`),
+  badIdempotencyKey: (maxLength: number) =>
+    new AppError(400, 'bad_idempotency_key', `Idempotency-Key must be 1 to ${maxLength} printable ASCII characters`),
   idempotencyKeyBusy: () =>
     new AppError(409, 'idempotency_key_busy', 'A request with this Idempotency-Key is still running'),
   idempotencyKeyReused: () =>
@@ -60,21 +60,22 @@ export const errors = {
   momtReportNotFound: notFound('momt_report_not_found', 'Momt report'),
   emailTaken: () => new AppError(422, 'email_taken', 'Another account or user has this e-mail address'),
   connectionNameTaken: () => new AppError(422, 'connection_name_taken', 'Another connection has this name'),
-  connectionInUse: (why: string) => new AppError(422, 'connection_in_use', `This connection cannot be removed. ${why}`),
-  connectionUnusable: (why: string) => new AppError(422, 'connection_unusable', why),
-  noSecretKey: (how: string) =>
-    new AppError(422, 'no_secret_key', `A secret cannot be stored, because no secret key is set. ${how}`),
+  connectionInUse: (reason: string) =>
+    new AppError(422, 'connection_in_use', `This connection cannot be removed. ${reason}`),
+  connectionUnusable: (reason: string) => new AppError(422, 'connection_unusable', reason),
+  noSecretKey: (remedy: string) =>
+    new AppError(422, 'no_secret_key', `A secret cannot be stored, because no secret key is set. ${remedy}`),
   shortCodeTaken: () => new AppError(422, 'short_code_taken', 'Shortcode is taken already'),
-  tooManyFlightPlans: (most: number) =>
-    new AppError(422, 'too_many_flight_plans', `Only ${most} flight plans of an account can be computed at once`),
+  tooManyFlightPlans: (limit: number) =>
+    new AppError(422, 'too_many_flight_plans', `At most ${limit} flight plans of an account can be computed concurrently`),
   keyInUse: () =>
-    new AppError(422, 'key_in_use', 'An API key cannot disable or revoke itself; use another one of the account'),
+    new AppError(422, 'key_in_use', 'An API key cannot disable or revoke itself; use another API key of the account'),
   noShortCode: () => new AppError(422, 'no_short_code', 'Validation failed: Account has no short code'),
   invalidKeywords: (names: string[]) =>
     new AppError(422, 'invalid_keywords', `invalid keyword names: ${names.join(', ')}`, { keyword_names: names }),
-  badPhone: (why: string) => new AppError(422, 'bad_phone_number', `Bad phone number: ${why}`),
-  badImportFile: (line: number, why: string) =>
-    new AppError(422, 'bad_import_file', `Line ${line}: ${why}`, { line: [String(line)] }),
+  badPhone: (reason: string) => new AppError(422, 'bad_phone_number', `Bad phone number: ${reason}`),
+  badImportFile: (line: number, reason: string) =>
+    new AppError(422, 'bad_import_file', `Line ${line}: ${reason}`, { line: [String(line)] }),
   optedOut: (field: string, numbers: string[]) => {
     const details = { [field]: [`has opted out: ${numbers.join(', ')}`] }
     return new AppError(422, 'opted_out', validationSentence(details), details)
@@ -92,7 +93,7 @@ export const errors = {
   unavailable: () => new AppError(503, 'unavailable', 'Temporarily unavailable, please try again'),
 }
 
-/** `Validation failed: Name can't be blank, Content is too long (maximum is 160 characters)`. */
+/** Returns a sentence such as `Validation failed: Name can't be blank, Content is too long (maximum is 160 characters)`. */
 function validationSentence(details: Record<string, string[]>): string {
   const faults = Object.entries(details).flatMap(([field, texts]) =>
     texts.map((text) => `${fieldLabel(field)} ${text}`),
@@ -100,7 +101,7 @@ function validationSentence(details: Record<string, string[]>): string {
   return `Validation failed: ${faults.join(', ')}`
 }
 
-/** Names of fields that differ from their keys in the contract. */
+/** Labels of fields that differ from their keys in the contract's messages. */
 const labels: Record<string, string> = {
   'custom_field.key': 'Merge tag',
   'custom_field.max_length': 'Max. characters',

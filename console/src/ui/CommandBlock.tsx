@@ -1,6 +1,6 @@
 import { Box, Button, Code, CopyButton } from '@mantine/core'
 
-/** A shell command with a button that copies it. */
+/** Shows a shell command with a button that copies it. */
 export function CommandBlock({ command, label }: { command: string; label: string }) {
   return (
     <Box pos="relative">

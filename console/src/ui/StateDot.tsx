@@ -6,7 +6,7 @@ const colors = {
   bad: 'var(--mantine-color-red-6)',
 }
 
-/** A colored dot next to a label with the same information; it is decorative. */
+/** Shows a colored dot; it is decorative, because the label next to it has the same information. */
 export function StateDot({ tone, size, ...rest }: BoxProps & { tone: keyof typeof colors; size: number }) {
   return (
     <Box aria-hidden w={size} h={size} bg={colors[tone]} {...rest} style={{ borderRadius: '50%', flexShrink: 0 }} />

@@ -29,7 +29,7 @@ function faultsOf(env: Env): readonly string[] {
   }
 }
 
-test('an empty environment is a sandbox on loopback', () => {
+test('an empty environment yields a sandbox on loopback', () => {
   const config = readEnv({})
   expect(config.mode).toBe('sandbox')
   expect(config.http).toEqual({ host: '127.0.0.1', port: 8080, publicUrl: 'http://127.0.0.1:8080' })
@@ -40,7 +40,7 @@ test('an empty environment is a sandbox on loopback', () => {
   expect(config.allowPrivateUrls).toEqual(['127.0.0.0/8', '::1/128'])
 })
 
-test('private ranges come from the operator, and the sandbox adds loopback', () => {
+test('the operator sets the private ranges, to which the sandbox adds loopback', () => {
   const production = { CARILLON_MODE: 'production', CARILLON_SMPP_URL: 'smpp://a:b@carrier.example:2775' }
   expect(readEnv(production).allowPrivateUrls).toEqual([])
   const env = { CARILLON_ALLOW_PRIVATE_URLS: '10.0.0.0/8' }
@@ -49,7 +49,7 @@ test('private ranges come from the operator, and the sandbox adds loopback', () 
 })
 
 test.each(['lookup.example', 'ftp://lookup.example/', 'https://user:pw@lookup.example/', 'https://lookup.example/#x'])(
-  'the look-up URL %s is rejected',
+  'rejects the look-up URL %s',
   (url) => {
     expect(faultsOf({ CARILLON_LOOKUP_URL: url })).toEqual([expect.stringContaining('CARILLON_LOOKUP_URL must be')])
   },
@@ -64,7 +64,7 @@ test('the certificate file of the simulator must exist and contain the key', () 
   }
 })
 
-test('all faults are reported at once, each with its variable', () => {
+test('one error lists all invalid settings, each with its variable', () => {
   const faults = faultsOf({
     CARILLON_PORT: 'eighty',
     CARILLON_MODE: 'live',
@@ -86,7 +86,7 @@ test('all faults are reported at once, each with its variable', () => {
   expect(faults).toContain('CARILLON_PORT must be a whole number from 0 to 65535, not "eighty"')
 })
 
-test.each(['-1', '65536', '80.5', '0x50', '8e1', '8080 x'])('%s is rejected as a port', (port) => {
+test.each(['-1', '65536', '80.5', '0x50', '8e1', '8080 x'])('rejects %s as a port', (port) => {
   expect(faultsOf({ CARILLON_PORT: port })).toHaveLength(1)
 })
 
@@ -105,7 +105,7 @@ describe('the SMPP account', () => {
     expect(smpp?.password.reveal()).toBe('p:w/')
   })
 
-  test('has undefined limits where the URL sets none', () => {
+  test('has undefined limits if the URL does not set them', () => {
     const { smpp } = readEnv({ CARILLON_SMPP_URL: 'smpp://a:b@[::1]' })
     expect(smpp).toMatchObject({
       host: '::1',
@@ -125,14 +125,14 @@ describe('the SMPP account', () => {
     [`smpp://a:${'x'.repeat(64)}@localhost`, 'more than 63 characters'],
     ['smpp://a:b@smsc.example.net', 'must point to loopback'],
     ['smpp://a:b@127.0.0.1.example.net', 'must point to loopback'],
-  ])('%s is rejected', (url, why) => {
+  ])('is not parsed from %s', (url, reason) => {
     const faults = faultsOf({ CARILLON_SMPP_URL: url })
     expect(faults).toHaveLength(1)
-    expect(faults[0]).toContain(why)
+    expect(faults[0]).toContain(reason)
   })
 })
 
-test('the secret key is 32 bytes in hex or base64', () => {
+test('accepts a secret key of 32 bytes in hex or base64 only', () => {
   const bytes = Buffer.alloc(32, 0xfb)
   for (const text of [bytes.toString('hex'), bytes.toString('hex').toUpperCase(), bytes.toString('base64')]) {
     expect(readEnv({ CARILLON_SECRET_KEY: text }).secretKey?.reveal()).toBe(bytes.toString('hex'))
@@ -169,20 +169,20 @@ test('a secret is never printed by JSON, inspect or string conversion', () => {
   expect(config.databaseUrl?.reveal()).toBe('postgresql://u:hush-hush@db/x')
 })
 
-test('a fault does not quote a secret', () => {
+test('the error about an invalid secret does not quote it', () => {
   const secrets = { DATABASE_URL: 'hush-hush', CARILLON_SMPP_URL: 'smpp:hush', CARILLON_SANDBOX_API_KEY: 'hush hush' }
   expect(faultsOf(secrets)).toHaveLength(3)
   expect(faultsOf(secrets).join()).not.toContain('hush')
 })
 
-test('a secret may come from a file', () => {
+test('reads a secret from a file', () => {
   const file = writeTemp('postgresql://u:p@db/x\n')
   expect(readEnv({ DATABASE_URL_FILE: file }).databaseUrl?.reveal()).toBe('postgresql://u:p@db/x')
   expect(faultsOf({ DATABASE_URL_FILE: `${file}.gone` })[0]).toContain('DATABASE_URL_FILE cannot be read')
   expect(faultsOf({ CARILLON_PORT_FILE: file })).toEqual(['CARILLON_PORT_FILE is not a setting'])
 })
 
-test('the config is deeply frozen', () => {
+test('the configuration is deeply frozen', () => {
   const config = readEnv({})
   expect(() => Object.assign(config.http, { port: 1 })).toThrow(TypeError)
   expect(() => config.allowPrivateUrls.push('0.0.0.0/0')).toThrow(TypeError)

@@ -10,9 +10,9 @@ import { type Setting, type SettingName, type SettingValue, settings } from './s
 export type Config = {
   mode: 'sandbox' | 'production'
   http: { host: string; port: number; publicUrl: string }
-  /** Absolute. */
+  /** An absolute path. */
   dataDir: string
-  /** URL of the operator's own server; undefined when the supervisor runs the embedded PostgreSQL. */
+  /** URL of an external server; undefined if the supervisor runs the embedded PostgreSQL. */
   databaseUrl: Secret | undefined
   smpp: SmppAddress | undefined
   /** 64 hex digits; encrypts secrets in the database. */
@@ -23,23 +23,23 @@ export type Config = {
     latencyMs: number
     receiptDelayMs: number
     smppPort: number
-    /** Undefined without TLS; the file contains a certificate and its key. */
+    /** The port for TLS and the file with a certificate and its key; undefined without TLS. */
     tls?: { port: number; file: string } | undefined
     controlPort: number
     controlUrl: string | undefined
     rawFile: string
   }
   send: { leaseMs: number; responseDeadlineMs: number; receiptDeadlineMs: number }
-  /** Private ranges that may be called; the sandbox adds loopback, so that developers can receive webhooks locally. */
+  /** Private ranges that may be called, including loopback in the sandbox, where webhooks may be received locally. */
   allowPrivateUrls: string[]
-  /** The number service; without a url there are no look-ups. */
+  /** The number service; numbers are not looked up if `url` is undefined. */
   lookUp: { url: string | undefined; token: Secret | undefined; timeoutMs: number; cacheDays: number }
   /** Bearer token that /metrics accepts from other machines. */
   metricsToken: Secret | undefined
   logLevel: 'fatal' | 'error' | 'warn' | 'info' | 'debug' | 'trace' | 'silent'
 }
 
-/** Reports all invalid settings to the operator, one per line. */
+/** Thrown for invalid settings; the message lists all of them, one per line. */
 export class ConfigError extends Error {
   readonly faults: readonly string[]
 
@@ -54,7 +54,7 @@ export type Env = Readonly<Record<string, string | undefined>>
 
 const checkout = fileURLToPath(new URL('../../../', import.meta.url))
 
-/** Returns the settings of an environment, typed, grouped and frozen; throws one ConfigError that lists every fault. */
+/** Returns the frozen settings of an environment; throws a ConfigError that lists all invalid settings. */
 export function readEnv(env: Env): Config {
   const faults: string[] = []
   const texts = readTexts(env, faults)
@@ -105,7 +105,7 @@ export function readEnv(env: Env): Config {
   return deepFreeze(config)
 }
 
-/** Returns the location of the data, for a program that neither sends nor listens and needs no other settings. */
+/** Returns the location of the data; ignores invalid values of other settings, which commands do not use. */
 export function readDataLocation(env: Env): Pick<Config, 'mode' | 'dataDir' | 'databaseUrl'> {
   return readSome(env, (read) => ({
     mode: read('CARILLON_MODE'),
@@ -114,7 +114,7 @@ export function readDataLocation(env: Env): Pick<Config, 'mode' | 'dataDir' | 'd
   }))
 }
 
-/** Returns the settings of connections, for a program that needs no others. */
+/** Returns the settings of connections; ignores invalid values of other settings. */
 export function readConnectionSettings(env: Env): Pick<Config, 'smpp' | 'secretKey'> {
   return readSome(env, (read) => ({ smpp: read('CARILLON_SMPP_URL'), secretKey: read('CARILLON_SECRET_KEY') }))
 }
@@ -127,7 +127,7 @@ function readSome<T>(env: Env, pick: (read: <N extends SettingName>(name: N) => 
   return some
 }
 
-/** Returns the texts that are set. An empty text counts as absent, so that a line of .env may have no value. */
+/** Returns the values that are set. An empty value counts as absent, because a line of .env may have no value. */
 function readTexts(env: Env, faults: string[]): Map<SettingName, string> {
   const texts = new Map<SettingName, string>()
   for (const name of settingNames) {
@@ -157,14 +157,14 @@ function isSecret(name: SettingName): boolean {
   return (settings[name] as Setting<unknown>).secret === true
 }
 
-/** Reports misspelled names; benches and tests use names with a prefix of their own. */
+/** Returns whether a name is a setting, a secret's file, or has the prefix of tests or benchmarks; others are misspelled. */
 function isKnown(name: string): boolean {
   if (/^CARILLON_(TEST|BENCH)_/.test(name) || Object.hasOwn(settings, name)) return true
   const secret = settingNames.find((setting) => name === `${setting}_FILE`)
   return secret !== undefined && isSecret(secret)
 }
 
-/** Returns the default for an invalid text, so that reading continues and finds the other faults. */
+/** Returns the parsed value; for an invalid value, adds a fault and returns the default, so that all faults are found. */
 function readSetting(name: SettingName, text: string | undefined, faults: string[]): unknown {
   const setting: Setting<unknown> = settings[name]
   try {
@@ -175,7 +175,7 @@ function readSetting(name: SettingName, text: string | undefined, faults: string
   return setting.default === undefined ? undefined : setting.parse(setting.default)
 }
 
-/** Reports an unusable file together with all other faults, before any role starts. */
+/** Checks the certificate before any role starts, so that the error is reported with the other faults. */
 function checkTlsFile({ simulator }: Config, faults: string[]) {
   if (!simulator.tls) return
   try {
@@ -201,7 +201,7 @@ function checkMode(config: Config, texts: Map<SettingName, string>, faults: stri
   }
 }
 
-/** Clients cannot call a wildcard address; a server that listens on all addresses is reachable on loopback. */
+/** Returns a URL on this machine; a server that listens on all addresses is called by the name localhost. */
 function defaultPublicUrl(host: string, port: number): string {
   const name = host === '0.0.0.0' || host === '::' ? 'localhost' : host
   return `http://${name.includes(':') ? `[${name}]` : name}:${port}`

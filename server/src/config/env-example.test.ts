@@ -9,7 +9,7 @@ test('.env.example matches the table of settings', () => {
   expect(readFileSync(new URL('../../../.env.example', import.meta.url), 'utf8')).toBe(renderEnvExample())
 })
 
-test('.env.example shows the defaults', () => {
+test('.env.example has the defaults', () => {
   const shown = parseEnv(renderEnvExample().replaceAll(/^#([A-Z_]+=)/gm, '$1'))
   expect(Object.keys(shown).sort()).toEqual(Object.keys(settings).sort())
   const onlyDefaults = Object.entries(settings).filter(([, setting]) => setting.default)

@@ -10,8 +10,8 @@ export function loadEnvFileIfPresent(path = envFile) {
 }
 
 /**
- * Returns the environment for PostgreSQL's programs: ours without PGDATA, PGPORT and similar variables, which would override
- * our arguments to initdb and the server, and without our own settings, which may contain secrets.
+ * Returns the environment for PostgreSQL's programs: without PGDATA, PGPORT and similar variables, which would override the
+ * arguments of initdb and the server, and without Carillon's settings, which may contain secrets.
  */
 export function postgresEnv(): NodeJS.ProcessEnv {
   const passed = Object.entries(process.env).filter(

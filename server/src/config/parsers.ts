@@ -1,7 +1,7 @@
 import { isIP } from 'node:net'
 import { Secret } from './secret.ts'
 
-/** Parses the text of a setting; throws an Error whose message continues "<name> ...". */
+/** Parses the value of a setting; throws an Error with a message that continues "<name> ...". */
 export type Parser<T> = (text: string) => T
 
 /** An SMPP connection, parsed from one URL. */
@@ -11,9 +11,9 @@ export type SmppAddress = {
   tls: boolean
   systemId: string
   password: Secret
-  /** Window: submit_sm per bind that await a response; this and the next two are undefined if the URL does not set them. */
+  /** Maximum number of submit_sm per bind that await a response; this and the next two are undefined if the URL omits them. */
   window: number | undefined
-  /** Parts per second that the carrier allows over all binds. */
+  /** Maximum number of parts per second over all binds. */
   mps: number | undefined
   binds: number | undefined
 }
@@ -47,7 +47,7 @@ export const emailAddress: Parser<string> = (text) => {
   throw new Error(`must be an e-mail address, not ${quote(text)}`)
 }
 
-/** Basic authentication carries the key, so it must not contain blanks or control characters. */
+/** An API key, which Basic authentication sends, so it must not contain blanks or control characters. */
 export const apiKey: Parser<Secret> = (text) => {
   if (/^[\x21-\x7e]{16,200}$/.test(text)) return new Secret(text)
   throw new Error('must be 16 to 200 printable characters without blanks')
@@ -61,13 +61,13 @@ export const secretKey: Parser<Secret> = (text) => {
   throw new Error('must be 32 bytes, as 64 hex digits or in base64 (openssl rand -hex 32)')
 }
 
-/** A token that another service issued; it is sent in a header. */
+/** A bearer token, which is sent in a header. */
 export const bearerToken: Parser<Secret> = (text) => {
   if (/^[\x21-\x7e]{1,4096}$/.test(text)) return new Secret(text)
   throw new Error('must be printable characters without blanks')
 }
 
-/** The base of a URL that we publish: no query, no trailing slash. */
+/** A base URL, without query and trailing slash. */
 export const baseUrl: Parser<string> = (text) => {
   const url = parseUrl(text)
   if (url && /^https?:$/.test(url.protocol) && url.host && !url.search && !url.hash && !url.username) {
@@ -76,7 +76,7 @@ export const baseUrl: Parser<string> = (text) => {
   throw new Error(`must be an http:// or https:// address without query, not ${quote(text)}`)
 }
 
-/** A URL to call; a query is allowed. */
+/** A URL, which may have a query. */
 export const webAddress: Parser<string> = (text) => {
   const url = parseUrl(text)
   if (url && /^https?:$/.test(url.protocol) && url.host && !url.hash && !url.username) return url.href
@@ -91,7 +91,7 @@ export const postgresUrl: Parser<Secret> = (text) => {
 
 const maxCredentialLength = 63
 
-/** smpp[s]://system_id:password@host:port?window=&mps=&binds= */
+/** A URL of the form smpp[s]://system_id:password@host:port?window=&mps=&binds= */
 export const smppUrl: Parser<SmppAddress> = (text) => {
   const url = parseUrl(text)
   if (!url || !/^smpps?:$/.test(url.protocol) || !url.hostname || !url.username) {

@@ -1,6 +1,6 @@
 import { inspect } from 'node:util'
 
-/** A value that must not be shown: printing, logging or serializing it yields "[secret]". */
+/** A value that must not be printed: logging or serializing it yields "[secret]". */
 export class Secret {
   readonly #value: string
 
@@ -8,7 +8,7 @@ export class Secret {
     this.#value = value
   }
 
-  /** Returns the value itself, for the code that uses it. */
+  /** Returns the value itself. */
   reveal(): string {
     return this.#value
   }

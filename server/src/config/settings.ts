@@ -15,16 +15,16 @@ import {
   wholeNumber,
 } from './parsers.ts'
 
-/** One environment variable. Its default is text, as an operator would write it. */
+/** One environment variable; its default has the format in which operators write the value. */
 export type Setting<T, D extends string | undefined = string | undefined> = {
   help: string
   parse: Parser<T>
   default: D
   /** Value that .env.example shows for a setting without a default. */
   example?: string
-  /** Never printed; may be read from the file named by <NAME>_FILE. */
+  /** Whether it is never printed, and may be read from the file of <NAME>_FILE. */
   secret?: boolean
-  /** Rejected in production. */
+  /** Whether production rejects it. */
   sandboxOnly?: boolean
 }
 
@@ -47,7 +47,7 @@ export const settings = {
     parse: hostName,
   }),
   CARILLON_PORT: required('8080', {
-    help: 'Port of the API and the console; 0 takes any free port',
+    help: 'Port of the API and the console; 0 selects a free port',
     parse: wholeNumber(0, 65_535),
   }),
   CARILLON_PUBLIC_URL: optional({
@@ -98,7 +98,7 @@ export const settings = {
     secret: true,
   }),
   CARILLON_LOOKUP_TIMEOUT_MS: required('2000', {
-    help: 'Time limit of a look-up, in milliseconds; after it the number is accepted without one',
+    help: 'Time limit of a look-up, in milliseconds; afterwards the number is accepted without a look-up',
     parse: wholeNumber(100, 10_000),
   }),
   CARILLON_LOOKUP_CACHE_DAYS: required('30', {
@@ -106,7 +106,7 @@ export const settings = {
     parse: wholeNumber(0, 3_650),
   }),
   CARILLON_METRICS_TOKEN: optional({
-    help: 'Bearer token that Prometheus sends to /metrics; without it, /metrics responds to this machine only in sandbox mode and to nobody in production',
+    help: 'Bearer token that Prometheus sends to /metrics; without it, /metrics responds only to requests from this machine in sandbox mode, and to none in production',
     parse: bearerToken,
     example: 'token-that-prometheus-sends',
     secret: true,
@@ -120,11 +120,11 @@ export const settings = {
     parse: wholeNumber(2_000, 60_000),
   }),
   CARILLON_RESPONSE_DEADLINE_MS: required('10000', {
-    help: 'Time limit for a submit_sm_resp, in milliseconds; after it the text is unknown',
+    help: 'Time limit for a submit_sm_resp, in milliseconds; afterwards the state of the text is unknown',
     parse: wholeNumber(100, 300_000),
   }),
   CARILLON_RECEIPT_DEADLINE_S: required('259200', {
-    help: 'Time limit for a receipt, in seconds (default 72 hours); after it the text is closed',
+    help: 'Time limit for a receipt, in seconds (default 72 hours); afterwards the text is closed',
     parse: wholeNumber(1, 2_592_000),
   }),
   CARILLON_SANDBOX_EMAIL: required('sandbox@example.org', {
@@ -150,12 +150,12 @@ export const settings = {
     sandboxOnly: true,
   }),
   CARILLON_SIMULATOR_SMPP_PORT: required('0', {
-    help: 'Simulator: SMPP port on loopback; 0 takes any free port',
+    help: 'Simulator: SMPP port on loopback; 0 selects a free port',
     parse: wholeNumber(0, 65_535),
     sandboxOnly: true,
   }),
   CARILLON_SIMULATOR_TLS_PORT: required('0', {
-    help: 'Simulator: SMPP port for TLS on loopback, used when a certificate is set; 0 takes any free port',
+    help: 'Simulator: SMPP port for TLS on loopback, used when a certificate is set; 0 selects a free port',
     parse: wholeNumber(0, 65_535),
     sandboxOnly: true,
   }),
@@ -166,7 +166,7 @@ export const settings = {
     sandboxOnly: true,
   }),
   CARILLON_SIMULATOR_PORT: required('0', {
-    help: 'Simulator: port of its control API on loopback; 0 takes any free port',
+    help: 'Simulator: port of its control API on loopback; 0 selects a free port',
     parse: wholeNumber(0, 65_535),
     sandboxOnly: true,
   }),
@@ -186,6 +186,6 @@ export const settings = {
 
 export type SettingName = keyof typeof settings
 
-/** Type of a setting's value; undefined only for a setting without a default. */
+/** The type of a setting's value, which may be undefined only without a default. */
 export type SettingValue<N extends SettingName> =
   (typeof settings)[N] extends Setting<infer T, infer D> ? (D extends string ? T : T | undefined) : never

@@ -1,13 +1,13 @@
 import { isDatabaseAway } from './pg-errors.ts'
 
-/** The items to work on: all except some, or only one. */
+/** The items of a round: all except some, or only one. */
 export type Choice = { except: number[]; only: number | null }
 
 /**
- * Runs a round of work on many items (by their ids) in one transaction and, when that fails, on each item alone, so that an
- * item that always fails does not block the others. `work` claims by the choice, reports the claimed ids to `claimed`, and
- * returns whether there was any work. Failed items stay in `failed` and are skipped until nothing else is left. Throws the
- * error of the round after every item was tried.
+ * Runs a round of work on many items (by their ids) in one transaction and, if that fails, on each item separately, so that
+ * an item that always fails does not block the others. `work` claims items by the choice, passes the claimed ids to
+ * `claimed`, and returns whether there was any work. Ids of failed items are added to `failed`, and are skipped until there
+ * is no other work. Throws the error of the round after it has processed every item.
  */
 export async function allOrEach(
   failed: Set<number>,

@@ -2,8 +2,8 @@ import pg from 'pg'
 import { expect, test } from 'vitest'
 import { BatchedRead } from './batched-read.ts'
 
-/** A read whose statements end when the test says so. */
-function heldRead(options?: { maxRunning?: number; maxKeys?: number }) {
+/** Returns a batched read with statements that the test resolves or rejects. */
+function makeManualRead(options?: { maxRunning?: number; maxKeys?: number }) {
   const statements: { keys: string[]; resolve(): void; reject(error: unknown): void }[] = []
   const read = new BatchedRead<string, string>((keys) => {
     const { promise, resolve, reject } = Promise.withResolvers<string[]>()
@@ -13,55 +13,55 @@ function heldRead(options?: { maxRunning?: number; maxKeys?: number }) {
   return { read: (key: string) => read.read(key), statements, keys: () => statements.map(({ keys }) => keys) }
 }
 
-const turn = () => new Promise<void>((resolve) => setImmediate(() => setImmediate(resolve)))
+const endOfTurn = () => new Promise<void>((resolve) => setImmediate(() => setImmediate(resolve)))
 
-test('keys of one turn share a statement, and each caller gets the row of its own key', async () => {
-  const { read, statements, keys } = heldRead()
+test('keys of one turn of the event loop share a statement, and each caller gets the row of its own key', async () => {
+  const { read, statements, keys } = makeManualRead()
   const results = Promise.all([read('a'), read('b'), read('a')])
-  await turn()
+  await endOfTurn()
   expect(keys()).toEqual([['a', 'b', 'a']])
   statements[0]?.resolve()
   expect(await results).toEqual(['A', 'B', 'A'])
 })
 
-test('a key never joins a statement that has started', async () => {
-  const { read, statements, keys } = heldRead({ maxRunning: 1 })
+test('a key is never added to a statement that has started', async () => {
+  const { read, statements, keys } = makeManualRead({ maxRunning: 1 })
   const first = read('a')
-  await turn()
+  await endOfTurn()
   const later = [read('a'), read('b')]
-  await turn()
+  await endOfTurn()
   expect(keys()).toEqual([['a']])
   statements[0]?.resolve()
   expect(await first).toBe('A')
-  await turn()
+  await endOfTurn()
   expect(keys()).toEqual([['a'], ['a', 'b']])
   statements[1]?.resolve()
   expect(await Promise.all(later)).toEqual(['A', 'B'])
 })
 
 test('at most maxRunning statements run, with at most maxKeys keys each', async () => {
-  const { read, statements, keys } = heldRead({ maxRunning: 2, maxKeys: 2 })
+  const { read, statements, keys } = makeManualRead({ maxRunning: 2, maxKeys: 2 })
   const results = Promise.all(['a', 'b', 'c', 'd', 'e'].map(read))
-  await turn()
+  await endOfTurn()
   expect(keys()).toEqual([
     ['a', 'b'],
     ['c', 'd'],
   ])
   statements[0]?.resolve()
-  await turn()
+  await endOfTurn()
   expect(keys()[2]).toEqual(['e'])
   for (const { resolve } of statements) resolve()
   expect(await results).toEqual(['A', 'B', 'C', 'D', 'E'])
 })
 
-test('a key that makes the statement fail fails alone', async () => {
-  const { read, statements, keys } = heldRead()
+test('a key with an error does not fail the other keys of its statement', async () => {
+  const { read, statements, keys } = makeManualRead()
   const results = Promise.allSettled([read('good'), read('bad')])
-  await turn()
+  await endOfTurn()
   statements[0]?.reject(new Error('invalid byte sequence'))
-  await turn()
+  await endOfTurn()
   statements[1]?.resolve()
-  await turn()
+  await endOfTurn()
   statements[2]?.reject(new Error('invalid byte sequence: bad'))
   expect(await results).toEqual([
     { status: 'fulfilled', value: 'GOOD' },
@@ -70,13 +70,13 @@ test('a key that makes the statement fail fails alone', async () => {
   expect(keys()).toEqual([['good', 'bad'], ['good'], ['bad']])
 })
 
-test('while the database is away all keys of the statement fail, without a retry of each', async () => {
-  const { read, statements } = heldRead()
+test('all keys of a statement fail, without a retry of each, while the database is unavailable', async () => {
+  const { read, statements } = makeManualRead()
   const results = Promise.allSettled([read('a'), read('b')])
-  await turn()
-  const away = new pg.DatabaseError('terminating connection', 0, 'error')
-  away.code = '57P01'
-  statements[0]?.reject(away)
+  await endOfTurn()
+  const unavailable = new pg.DatabaseError('terminating connection', 0, 'error')
+  unavailable.code = '57P01'
+  statements[0]?.reject(unavailable)
   expect((await results).map(({ status }) => status)).toEqual(['rejected', 'rejected'])
   expect(statements).toHaveLength(1)
 })

@@ -6,10 +6,10 @@ export type ReadMany<K, R> = (keys: K[]) => Promise<R[]>
 type Waiting<K, R> = { key: K; resolve(result: R): void; reject(error: unknown): void }
 
 /**
- * Reads for many callers with few statements: most of the cost of a small read is the round trip, in this process and in
- * PostgreSQL. Keys requested in one turn of the event loop, or while `maxRunning` statements run, share the next
- * statement. A statement always starts after the request for each of its keys, so no caller gets an older row than it
- * would have read alone. This is not a cache.
+ * Reads for many callers with few statements, because the round trip is most of the CPU cost of a small read, in this
+ * process and in PostgreSQL. Keys that are requested in one turn of the event loop, or while `maxRunning` statements run,
+ * share the next statement. It is not a cache: a statement starts after the requests for its keys, so no caller gets an
+ * older row than a separate statement would return.
  */
 export class BatchedRead<K, R> {
   readonly #readMany: ReadMany<K, R>
@@ -25,7 +25,7 @@ export class BatchedRead<K, R> {
     this.#maxKeys = maxKeys
   }
 
-  /** Returns the result for this key; throws the error that this key alone would have caused. */
+  /** Returns the result for this key; throws the error that a statement with only this key throws. */
   read(key: K): Promise<R> {
     return new Promise((resolve, reject) => {
       this.#waiting.push({ key, resolve, reject })
@@ -33,7 +33,7 @@ export class BatchedRead<K, R> {
     })
   }
 
-  /** Waits for the end of the turn, so that all requests that arrived in it share a statement. */
+  /** Starts a statement at the end of this turn, so that all requests of the turn share it. */
   #schedule(): void {
     if (this.#isScheduled || this.#waiting.length === 0 || this.#running >= this.#maxRunning) return
     this.#isScheduled = true
@@ -58,7 +58,7 @@ export class BatchedRead<K, R> {
         for (const { reject } of batch) reject(error)
         return
       }
-      // one key that PostgreSQL rejects (a NUL in a text) must not fail the others
+      // a key that PostgreSQL rejects (such as a string with a NUL) must not fail the others
       for (const waiting of batch) await this.#settle([waiting])
     }
   }

@@ -1,8 +1,8 @@
 import type { Db } from './db.ts'
 
 /**
- * Makes PostgreSQL find rows by key for the rest of the transaction, with plans for the actual parameters. A plan cached
- * while a day or a list was empty would scan the full table.
+ * Makes PostgreSQL use indexes for the rest of the transaction, with plans for the actual parameters: a plan that was cached
+ * while a day or a list was empty would scan the whole table.
  */
 export async function findByKeys(tx: Db): Promise<void> {
   await tx.one(

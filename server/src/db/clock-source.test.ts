@@ -3,25 +3,25 @@ import { fileURLToPath } from 'node:url'
 import { expect, test } from 'vitest'
 import { listSql } from '../../test/sql-source.ts'
 
-// Product times come from `runtime.clock`, as a parameter: one clock, which tests move and which all statements of a request
-// share. The database's clock is for leases and locks, which gateways of several machines compare, and for bookkeeping.
+// Product times come from `runtime.clock`, as a parameter, so that all statements of a request have the same time and tests
+// can set it. The database's clock is for leases and locks, which gateways on several machines compare, and for bookkeeping.
 
 const databaseClock =
   /\b(?:now|clock_timestamp|statement_timestamp|transaction_timestamp|timeofday) ?\(\)|\b(?:current_(?:date|time|timestamp)|localtime(?:stamp)?)\b/
 
-const lease = "a lease: all processes compare it by the database's clock"
-const lock = 'whether a lease has ended'
-const liveness = 'heartbeats: which processes live, by one clock'
+const lease = "a lease, which all processes compare with the database's clock"
+const lock = 'checks whether a lease has expired'
+const liveness = 'heartbeats, which are compared with one clock'
 
 /** Statement (file and name) and the reason why it reads the database's clock. */
 const allowed: Record<string, string> = {
   'connections/bind-slots.queries.ts sync_slots': lock,
   'connections/bind-slots.queries.ts renew_slots': `${lease}; changed_at belongs to it`,
-  'connections/bind-slots.queries.ts claim_slots': `${lease}; gateways that live, by their heartbeats`,
+  'connections/bind-slots.queries.ts claim_slots': `${lease}; also compares heartbeats`,
   'connections/bind-slots.queries.ts release_slots': `${lease}; changed_at belongs to it`,
   'connections/connections.queries.ts find_uses_of_connection': lock,
   'connections/connections.queries.ts list_bind_slots': lock,
-  'db/lost-servers.ts query_timeout': 'the age of a backend, compared with the age of our socket',
+  'db/lost-servers.ts query_timeout': 'the age of a backend, which is compared with the age of the socket',
   'db/migrate.ts client': 'schema_migrations.applied_at: bookkeeping, read by people only',
   'gateway/caps/shares.queries.ts renew_shares': lease,
   'gateway/caps/shares.queries.ts join_shares': lease,
@@ -53,17 +53,16 @@ const found = listSql()
   .map(({ file, name }) => `${file} ${name}`)
 
 test('only leases, locks and bookkeeping read the clock of the database', () => {
-  const strange = found.filter((place) => !(place in allowed))
-  expect(strange).toEqual([])
+  expect(found.filter((statement) => !(statement in allowed))).toEqual([])
 })
 
-test('every place on the list exists', () => {
-  expect(Object.keys(allowed).filter((place) => !found.includes(place))).toEqual([])
+test('every allowed statement exists', () => {
+  expect(Object.keys(allowed).filter((statement) => !found.includes(statement))).toEqual([])
 })
 
 const migrations = fileURLToPath(new URL('../../migrations/', import.meta.url))
 
-/** Columns whose default is the database's clock, and why. */
+/** Columns that may have the database's clock as their default, and the reason. */
 const allowedDefaults: Record<string, string> = {
   'installation.created_at': 'bookkeeping, read by people only',
   'bind_slots.changed_at': 'belongs to the lease of the slot',

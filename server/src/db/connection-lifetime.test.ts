@@ -8,7 +8,7 @@ import { connectionLifetimeSeconds, makePool } from './pool.ts'
 import { raw, sql } from './sql.ts'
 
 const log = pino({ level: 'silent' })
-const statementsADay = 27
+const statementsPerDay = 27
 
 let database: TestDatabase
 let pools: pg.Pool[]
@@ -27,10 +27,10 @@ function poolOf(lifetimeSeconds?: number): pg.Pool {
   return pool
 }
 
-/** Runs as many statements with the day in their names as the send path has, and then reports on the connection. */
+/** Runs as many statements with the day in their names as the send path has; returns the connection's statements and memory. */
 async function runDay(db: Db, day: string) {
   await db.exec('ensure_log_day', sql`select ensure_log_day(${day}::date)`)
-  for (let n = 0; n < statementsADay; n++) {
+  for (let n = 0; n < statementsPerDay; n++) {
     await db.many(
       `dated_${n}_${day.replaceAll('-', '')}`,
       sql`select l.id from ${raw(`message_log_${day.replaceAll('-', '')}`)} l join messages m on m.id = l.message_id
@@ -48,34 +48,34 @@ async function runDay(db: Db, day: string) {
 const daysFrom = (first: number, count: number) =>
   Array.from({ length: count }, (_, n) => new Date(Date.UTC(2031, 0, first + n)).toISOString().slice(0, 10))
 
-test('the lifetime of connections is what bounds their statements: without it they add up', async () => {
+test('the prepared statements of a connection accumulate without a lifetime', async () => {
   const db = poolDb(poolOf(0))
   const reports = []
   for (const day of daysFrom(1, 5)) reports.push(await runDay(db, day))
   expect(new Set(reports.map(({ backend }) => backend)).size).toBe(1)
-  expect(reports.at(-1)?.statements).toBe(5 * statementsADay)
+  expect(reports.at(-1)?.statements).toBe(5 * statementsPerDay)
   expect(reports.at(-1)?.bytes).toBeGreaterThan((reports[0]?.bytes ?? 0) * 1.3)
 })
 
-test('with a lifetime a connection holds no statements of the days before it', async () => {
+test('a connection with a lifetime has no statements of earlier days', async () => {
   const pool = poolOf(1)
   const db = poolDb(pool)
   const reports = []
   for (const day of daysFrom(1, 5)) {
     const { backend, statements, bytes } = await runDay(db, day)
     reports.push({ statements, bytes })
-    // the day ends when the connection does
+    // the next day starts with the next connection
     await waitFor(
       async () => (await db.one<{ now: number }>('backend', sql`select pg_backend_pid() as now`)).now !== backend,
       { what: 'another connection' },
     )
   }
-  // a connection that ends in the middle of a day has fewer
-  expect(Math.max(...reports.map(({ statements }) => statements))).toBeLessThanOrEqual(statementsADay)
+  // a connection that ends during a day has fewer statements
+  expect(Math.max(...reports.map(({ statements }) => statements))).toBeLessThanOrEqual(statementsPerDay)
   expect(reports.at(-1)?.bytes).toBeLessThan((reports[0]?.bytes ?? 0) * 1.3)
 })
 
-test('every pool has the limit unless its maker says otherwise', () => {
+test('every pool has the lifetime by default', () => {
   expect(poolOf().options.maxLifetimeSeconds).toBe(connectionLifetimeSeconds)
   expect(connectionLifetimeSeconds).toBeLessThanOrEqual(3_600)
 })

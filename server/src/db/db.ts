@@ -1,23 +1,23 @@
 import type pg from 'pg'
 import type { Statement } from './sql.ts'
 
-/** The database as query files use it: named statements, and transactions that nest. */
+/** The interface that query files use: named statements, and transactions that may be nested. */
 export type Db = {
-  /** Returns all rows of a statement. `name` labels it in logs and metrics and names its prepared statement. */
+  /** Returns all rows of a statement. `name` is the name of the prepared statement, and its label in logs and metrics. */
   many<T>(name: string, statement: Statement, params?: unknown[]): Promise<T[]>
-  /** Returns the one row, or undefined when there is none. */
+  /** Returns the first row, or undefined if there is none. */
   maybeOne<T>(name: string, statement: Statement, params?: unknown[]): Promise<T | undefined>
-  /** Returns the one row; throws when there is none. */
+  /** Returns the first row; throws if there is none. */
   one<T>(name: string, statement: Statement, params?: unknown[]): Promise<T>
   /** Runs a statement and returns the number of rows that it changed. */
   exec(name: string, statement: Statement, params?: unknown[]): Promise<number>
-  /** Runs `work` in a transaction (a savepoint inside another one): commits all of its changes, or none when it throws. */
+  /** Runs `work` in a transaction (a savepoint inside another one): commits all of its changes, or none if it throws. */
   tx<T>(work: (tx: Db) => Promise<T>): Promise<T>
-  /** Lends the connection itself, for COPY. Inside a transaction it is the transaction's. */
+  /** Calls `work` with the database connection, for COPY; inside a transaction, with the transaction's connection. */
   withClient<T>(work: (client: pg.ClientBase) => Promise<T>): Promise<T>
 }
 
-/** Returns a Db on a pool: each statement uses any connection, each transaction one of its own. */
+/** Returns a Db on a pool: a statement uses any connection, a transaction reserves one. */
 export function poolDb(pool: pg.Pool): Db {
   return makeDb(
     (config) => pool.query(config),
@@ -61,7 +61,7 @@ export function poolDb(pool: pg.Pool): Db {
 
 let savepoints = 0
 
-/** Returns a Db on one connection that is inside a transaction already. */
+/** Returns a Db on a connection that is already in a transaction. */
 export function clientDb(client: pg.ClientBase): Db {
   return makeDb(
     (config) => client.query(config),
@@ -85,7 +85,7 @@ type Run = (config: pg.QueryConfig) => Promise<pg.QueryResult>
 
 let observe: ((name: string, text: string) => void) | undefined
 
-/** Calls `observer` with each statement before it runs; tests check with it that a name has one text. */
+/** Calls `observer` before each statement; tests use it to check that the statements of a name are equal. */
 export function setStatementObserver(observer: typeof observe): void {
   observe = observer
 }

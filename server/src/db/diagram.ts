@@ -1,27 +1,27 @@
 import type { DatabaseSchema } from './schema.ts'
 
-// docs/database.md has a diagram per area. The page names the tables of an area in a comment before the diagram; the
-// diagram itself is written from the schema, so that it cannot be wrong.
+// docs/database.md has a diagram per area. A comment before the diagram lists the tables of the area; the diagram is
+// generated from the schema.
 
 const block = /<!-- diagram of ([\w, ]+) -->\n\n```mermaid\n[^`]*```\n/g
 
-/** Returns the page with its diagrams written anew; throws when a table is in no area, in two, or does not exist. */
+/** Returns the page with new diagrams; throws if a table has no area, has several, or does not exist. */
 export function fillDiagrams(page: string, schema: DatabaseSchema): string {
   const areas = [...page.matchAll(block)].map(([, tables = '']) => tables.split(', '))
-  const named = areas.flat()
+  const listed = areas.flat()
   const names = schema.tables.map(({ name }) => name)
-  const missing = names.filter((name) => !named.includes(name))
-  const strange = named.filter((name, i) => !names.includes(name) || named.indexOf(name) !== i)
+  const missing = names.filter((name) => !listed.includes(name))
+  const invalid = listed.filter((name, i) => !names.includes(name) || listed.indexOf(name) !== i)
   if (missing.length > 0) throw new Error(`docs/database.md has no diagram with ${missing.join(', ')}`)
-  if (strange.length > 0)
-    throw new Error(`docs/database.md names ${strange.join(', ')}, which do not exist or are named twice`)
+  if (invalid.length > 0)
+    throw new Error(`docs/database.md lists ${invalid.join(', ')}, which do not exist or are listed twice`)
   return page.replace(
     block,
     (_, tables: string) => `<!-- diagram of ${tables} -->\n\n${diagramOf(schema, tables.split(', '))}`,
   )
 }
 
-/** Returns a diagram of these tables: their keys, and all their references, to tables of other areas too. */
+/** Returns a diagram of these tables with their keys and all their references, including those to other areas. */
 function diagramOf(schema: DatabaseSchema, names: string[]): string {
   const tables = schema.tables.filter(({ name }) => names.includes(name))
   const entities = tables.map(({ name, columns, key, references }) => {

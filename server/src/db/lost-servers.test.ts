@@ -11,8 +11,8 @@ const log = pino({ level: 'silent' })
 let server: Server
 let pool: pg.Pool
 let pairs: { near: Socket; far: Socket }[]
-/** Removes the other end of all connections without any notice to this one. */
-let moveAway: () => void
+/** Disconnects all connections from their server without notifying this end. */
+let disconnectSilently: () => void
 
 beforeEach(async () => {
   pairs = []
@@ -28,7 +28,7 @@ beforeEach(async () => {
     near.on('close', () => far.destroy())
   })
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  moveAway = () => {
+  disconnectSilently = () => {
     for (const { near, far } of pairs) {
       near.removeAllListeners('data').resume()
       far.destroy()
@@ -46,9 +46,9 @@ afterEach(async () => {
   server.close()
 })
 
-test('a statement without a backend ends, and the next one reaches the new server', async () => {
+test('a statement without a backend fails, and the next statement reaches the new server', async () => {
   await pool.query('select 1')
-  moveAway()
+  disconnectSilently()
   const fault = await pool.query('select 2').catch((error) => error)
   expect(isDatabaseAway(fault)).toBe(true)
   expect((await pool.query('select 3 as n')).rows).toEqual([{ n: 3 }])

@@ -1,21 +1,21 @@
 import pg from 'pg'
 import type { Logger } from 'pino'
 
-// TCP retransmits a statement to a server that lost power, or was moved, for 15 minutes, and keep-alive does not apply
-// while it does. Our statements have no deadline, because some take minutes. But a new connection can find out whether the
-// server still has a backend for a connection that has been in use for long.
+// After a server has lost power or was moved, TCP retransmits a statement for 15 minutes, during which keep-alive probes are
+// not sent. Statements have no deadline, because some take minutes. So connections that have been in use for some time are
+// checked: a new connection reads whether the server has backends for them.
 
-/** A backend may be younger than our connection by the time that connecting took, and never by this much. */
-const slackMs = 5_000
+/** A backend may be younger than its connection by the time of connecting, which is always less than this. */
+const maxConnectMs = 5_000
 const responseMs = 5_000
 
-export const longMs = 15_000
+const checkAfterMs = 15_000
 
 /**
- * Ends the connections of a pool that have been in use for `afterMs` and have no backend on the server that the address
- * leads to now. A connection with a backend is never ended, nor is any while the server does not respond.
+ * Ends the connections of a pool that have been in use for `afterMs` and have no backend on the server that now has the
+ * address. Never ends a connection with a backend, and ends none while the server does not respond.
  */
-export function endLostConnections(pool: pg.Pool, databaseUrl: string, log: Logger, afterMs = longMs): void {
+export function endLostConnections(pool: pg.Pool, databaseUrl: string, log: Logger, afterMs = checkAfterMs): void {
   const connectedAt = new WeakMap<pg.PoolClient, number>()
   const inUseSince = new Map<pg.PoolClient, number>()
   pool.on('connect', (client) => connectedAt.set(client, performance.now()))
@@ -25,15 +25,15 @@ export function endLostConnections(pool: pg.Pool, databaseUrl: string, log: Logg
   let isChecking = false
   const check = async () => {
     const now = performance.now()
-    const long = [...inUseSince].filter(([, since]) => now - since >= afterMs).map(([client]) => client)
-    if (long.length === 0 || isChecking) return
+    const clients = [...inUseSince].filter(([, since]) => now - since >= afterMs).map(([client]) => client)
+    if (clients.length === 0 || isChecking) return
     isChecking = true
     try {
-      const ages = await agesOfBackends(databaseUrl, long.map(processIdOf))
-      for (const client of ages === undefined ? [] : long) {
+      const ages = await agesOfBackends(databaseUrl, clients.map(processIdOf))
+      for (const client of ages === undefined ? [] : clients) {
         const age = ages?.get(processIdOf(client)) ?? Number.NEGATIVE_INFINITY
-        const ourAge = now - (connectedAt.get(client) ?? now)
-        if (age >= ourAge - slackMs || !inUseSince.has(client)) continue
+        const connectionAge = now - (connectedAt.get(client) ?? now)
+        if (age >= connectionAge - maxConnectMs || !inUseSince.has(client)) continue
         log.warn({ backend: processIdOf(client) }, 'connection has no backend any more, ending it')
         streamOf(client).destroy()
       }
@@ -48,8 +48,8 @@ export function endLostConnections(pool: pg.Pool, databaseUrl: string, log: Logg
 }
 
 /**
- * Returns the age in ms of each of these backends that exists; undefined where the ids mean nothing: on a standby, and
- * behind a pooler, whose ids are not the server's.
+ * Returns the ages in ms of those of the backends that exist; undefined if the ids cannot be compared: on a standby, and
+ * behind a pooler, which has its own ids.
  */
 async function agesOfBackends(databaseUrl: string, ids: number[]): Promise<Map<number, number> | undefined> {
   const client = new pg.Client({
@@ -70,7 +70,7 @@ async function agesOfBackends(databaseUrl: string, ids: number[]): Promise<Map<n
     if (rows[0]?.own !== processIdOf(client)) return undefined
     return new Map(rows.map(({ pid, age }) => [pid, age]))
   } finally {
-    streamOf(client).destroy() // `end` would wait for the server once more
+    streamOf(client).destroy() // `end` would wait for another response of the server
   }
 }
 

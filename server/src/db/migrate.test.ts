@@ -50,7 +50,7 @@ test('docs/database.md has each table in one diagram, and each diagram has all r
     'docs/database.md has no diagram with import_skips',
   )
   expect(() => fillDiagrams(page.replace('diagram of quiet_hours', 'diagram of quiet_hours, imports'), schema)).toThrow(
-    'docs/database.md names imports, which do not exist or are named twice',
+    'docs/database.md lists imports, which do not exist or are listed twice',
   )
 })
 
@@ -64,7 +64,7 @@ test('migrating again runs nothing and changes nothing', async () => {
   expect(await query('select name, hash, applied_at from schema_migrations order by name')).toEqual(applied)
 })
 
-test('a database with rows gets the missing files and keeps its rows', async () => {
+test('migrating a database with rows runs the missing files and does not change the rows', async () => {
   const files = (await listMigrations()).map(({ name }) => name)
   await migrate(database.url, new Set(files.slice(0, -3)))
   const [key] = await query<{ text: string }>(`
@@ -83,12 +83,12 @@ test('a database with rows gets the missing files and keeps its rows', async () 
   expect(await schemaText()).toBe(await readFile(new URL('../../schema.sql', import.meta.url), 'utf8'))
 })
 
-test('two processes that migrate at once run each file once', async () => {
+test('two processes that migrate concurrently run each file once', async () => {
   const [one, two] = await Promise.all([migrate(database.url), migrate(database.url)])
   expect([...one, ...two].sort()).toEqual((await listMigrations()).map(({ name }) => name))
 })
 
-test('a file that was changed after it ran is reported', async () => {
+test('migrating fails if a file has changed since it ran', async () => {
   await migrate(database.url)
   await query(`update schema_migrations set hash = 'other' where name = '0400_lists.sql'`)
   await expect(migrate(database.url)).rejects.toThrow('migration 0400_lists.sql has changed since it ran')

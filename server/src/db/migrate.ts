@@ -3,13 +3,13 @@ import { readdir, readFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 import pg from 'pg'
 
-/** Where the migrations are, with a slash at the end. */
+/** The folder of the migrations, with a slash at the end. */
 export const migrationsFolder = fileURLToPath(new URL('../../migrations/', import.meta.url))
 
-// an arbitrary number that nothing else locks
+// an arbitrary number that no other code locks
 const lockKey = 5_460_072
 
-/** Returns the migrations of this version in their order, with the hashes of their texts. */
+/** Returns the migrations of this version in their order, with the hashes of their contents. */
 export async function listMigrations(): Promise<{ name: string; hash: string; sql: string }[]> {
   const files = (await readdir(migrationsFolder)).filter((file) => file.endsWith('.sql')).sort()
   return Promise.all(
@@ -21,9 +21,9 @@ export async function listMigrations(): Promise<{ name: string; hash: string; sq
 }
 
 /**
- * Runs the migrations that the database lacks (of `only`, to rebuild an older state), each in a transaction of its own, and
- * returns their names. Processes that migrate at the same time take turns. Throws when a file was changed after it
- * ran, because existing databases have the old text.
+ * Runs the migrations that the database lacks (only those of `only`, which rebuilds an older state), each in its own
+ * transaction, and returns their names. A lock makes concurrent processes wait. Throws if a migration fails, or if a file
+ * has changed since it ran, because existing databases have the old version.
  */
 export async function migrate(databaseUrl: string, only?: ReadonlySet<string>): Promise<string[]> {
   const client = new pg.Client({ connectionString: databaseUrl, application_name: 'carillon migrate' })

@@ -1,18 +1,18 @@
 import pg from 'pg'
 
-/** Whether the error is a violation of this constraint or unique index. */
+/** Returns whether the error is a violation of this constraint or unique index. */
 export function violates(error: unknown, constraint: string): boolean {
   return error instanceof pg.DatabaseError && error.constraint === constraint
 }
 
-/** Whether a table of the statement does not exist. */
+/** Returns whether the error is that a table of the statement does not exist. */
 export function isTableMissing(error: unknown): boolean {
   return error instanceof pg.DatabaseError && error.code === '42P01'
 }
 
 const raceCodes = new Set(['40P01', '40001'])
 
-/** Whether the transaction lost a deadlock or a serialization race and should be retried. */
+/** Returns whether the transaction was the victim of a deadlock or a serialization failure and should be retried. */
 export function isRaceLost(error: unknown): boolean {
   return error instanceof pg.DatabaseError && raceCodes.has(error.code ?? '')
 }
@@ -22,8 +22,8 @@ const socketCodes = new Set(['ECONNREFUSED', 'ECONNRESET', 'EPIPE', 'ENOENT', 'E
 const idleInTransactionTimeout = '25P03'
 
 /**
- * Whether the database is away (stopped, restarting, out of connections), or ended the session of a process that was idle
- * in a transaction, so that the caller should wait and retry.
+ * Returns whether the database is unavailable (stopped, restarting, out of connections), or has ended the session because
+ * the process was idle in a transaction, so that the caller should wait and retry.
  */
 export function isDatabaseAway(error: unknown): boolean {
   if (error instanceof pg.DatabaseError) {
@@ -37,7 +37,7 @@ export function isDatabaseAway(error: unknown): boolean {
   )
 }
 
-/** Whether PostgreSQL could not store a value: a NUL in a text, a number out of range, one too large for its index. */
+/** Returns whether PostgreSQL cannot store a value: a string with a NUL, a number out of range, a value too large for an index. */
 export function isBadValue(error: unknown): boolean {
   if (!(error instanceof pg.DatabaseError)) return false
   return error.code === '54000' || (error.code ?? '').startsWith('22')

@@ -35,7 +35,7 @@ test.skipIf(process.platform !== 'linux')('keep-alive probes a silent server', a
   const url = `postgresql://somebody@127.0.0.1:${port}/somewhere`
   const pool = makePool(url, log)
   const connecting = pool.connect().catch(() => {})
-  await waitFor(() => probed(port) === 1, { what: 'a connection of the pool that is probed' })
+  await waitFor(() => probed(port) === 1, { what: 'a probed connection of the pool' })
   const stopped = new AbortController()
   listenForWork(url, log, stopped.signal, () => {})
   await waitFor(() => probed(port) === 2, { what: 'a probed connection of the listener' })

@@ -2,7 +2,7 @@ import pg from 'pg'
 import type { Logger } from 'pino'
 import { endLostConnections } from './lost-servers.ts'
 
-// Ids and phones stay below 2^53, so a bigint arrives as a number; a date stays the text it is.
+// Ids and phone numbers are below 2^53, so a bigint is parsed to a number; a date is returned as a string.
 pg.types.setTypeParser(pg.types.builtins.INT8, Number)
 pg.types.setTypeParser(pg.types.builtins.DATE, (text) => text)
 const bigintArray: number = 1016
@@ -11,20 +11,21 @@ const parseArray = pg.types.getTypeParser(textArray)
 pg.types.setTypeParser(bigintArray, (text: string) => (parseArray(text) as string[]).map(Number))
 
 /**
- * Lets a connection detect within 15 seconds that its server lost power or was moved. Without it, a statement that such a
- * server had received would never return. Statements themselves have no deadline.
+ * Makes a connection detect within 15 seconds that its server lost power or was moved. Otherwise a statement that the
+ * server had received would never return, because statements have no deadline.
  */
 export const keepAlive = { keepAlive: true, keepAliveInitialDelayMillis: 5_000 }
 
-/** Upper limit whatever the lease is: a STOP that waits for such a lock has to be read before its carrier's timeout. */
-const mostIdleMs = 5_000
+/** Upper limit for any lease: a STOP that waits for the session's locks must be stored before the carrier's timeout. */
+const maxIdleMs = 5_000
 
 /**
- * Returns session settings for a process that may freeze in the middle of a transaction (stopped, or its machine paused or
- * cut off): PostgreSQL ends the session, and releases its locks, after the lease or five seconds.
+ * Returns session settings for a process that may freeze during a transaction (because it was stopped, or its machine was
+ * paused or disconnected): PostgreSQL ends an idle session, and releases its locks, after the lease or five seconds,
+ * whichever is shorter.
  */
 export function boundedBy(leaseMs: number): Record<string, string> {
-  return { idle_in_transaction_session_timeout: String(Math.min(leaseMs, mostIdleMs)) }
+  return { idle_in_transaction_session_timeout: String(Math.min(leaseMs, maxIdleMs)) }
 }
 
 /** Returns session settings as the `options` parameter of a connection. */
@@ -35,27 +36,27 @@ export function sessionOptions(settings: Record<string, string>): string {
 }
 
 /**
- * Lifetime of a connection. Some thirty statements carry the day of their partition in their name, and a connection keeps
- * every statement it has prepared with its plans: without a limit one grew from 8 MB to 141 MB over 60 simulated days. A
- * new connection every half hour holds those of the few days that were used meanwhile; its price is one fork of PostgreSQL
- * and the preparation of the statements in use, some milliseconds. `deallocate` would save that, but node-postgres cannot
- * forget a name that it has prepared. A connection in use is replaced when it is released. The pool of pg-boss and the
- * listener need no limit: their statements have no names.
+ * Lifetime of a connection, in seconds. About thirty statements have the day of their partition in their names, and a
+ * connection stores every prepared statement with its plans: without a limit, one grew from 8 MB to 141 MB over 60
+ * simulated days. A new connection every half hour costs one fork of PostgreSQL and preparing the statements, some
+ * milliseconds. (`deallocate` is not an alternative, because node-postgres remembers the names that it has prepared.) A
+ * connection in use is replaced when it is released. The pool of pg-boss and the listener need no limit, because their
+ * statements have no names.
  */
 export const connectionLifetimeSeconds = 1_800
 
 export type PoolOptions = {
-  /** Most connections; 10. */
+  /** Maximum number of connections; default 10. */
   max?: number
-  /** Lifetime of a connection; `connectionLifetimeSeconds`. */
+  /** Lifetime of a connection; default `connectionLifetimeSeconds`. */
   lifetimeSeconds?: number
   /** Session settings, such as `{ enable_seqscan: 'off' }`. */
   settings?: Record<string, string>
-  /** Shown in pg_stat_activity. */
+  /** The application name in pg_stat_activity. */
   name?: string
 }
 
-/** Returns a pool that survives a restart of PostgreSQL: it logs and replaces lost idle connections. */
+/** Returns a pool that logs and replaces lost connections, so that it can be used after a restart of PostgreSQL. */
 export function makePool(databaseUrl: string, log: Logger, options: PoolOptions = {}): pg.Pool {
   const pool = new pg.Pool({
     connectionString: databaseUrl,

@@ -2,42 +2,42 @@ import { AsyncLocalStorage } from 'node:async_hooks'
 import type { Db } from './db.ts'
 import { type Statement, textOf } from './sql.ts'
 
-// A request with an Idempotency-Key needs one commit for all of its changes. Its code opens transactions as usual and does
-// not know that they are savepoints of a larger one.
+// A request with an Idempotency-Key needs one commit for all of its changes. Its code opens transactions as usual; they become
+// savepoints of the request's transaction.
 
-/** One transaction for a whole request: opens at the first write, ends by `commit` or `rollback`. */
+/** One transaction for a whole request: it starts with the first write, and ends with `commit` or `rollback`. */
 export class RequestTransaction {
   readonly db: Db
   readonly #base: Db
   #tx: Promise<Db> | undefined
   #ended: Promise<void> = Promise.resolve()
   readonly #end = Promise.withResolvers<(tx: Db) => Promise<void>>()
-  #isOver = false
+  #hasEnded = false
 
   constructor(base: Db) {
     this.#base = base
-    this.#end.promise.catch(() => {}) // the transaction handles it, if there is one
+    this.#end.promise.catch(() => {}) // the transaction, if any, handles the rejection
     this.db = dbOf((statement) => {
-      // reads before the first write need no transaction, and without one a waiting request holds no connection
-      return this.#isOver || (this.#tx === undefined && isRead(statement)) ? this.#base : this.#open()
+      // reads before the first write need no transaction, and without one a waiting request reserves no connection
+      return this.#hasEnded || (this.#tx === undefined && isRead(statement)) ? this.#base : this.#open()
     })
   }
 
-  get isOver(): boolean {
-    return this.#isOver
+  get hasEnded(): boolean {
+    return this.#hasEnded
   }
 
-  /** Runs `last` and commits; throws, and rolls everything back, when either fails. */
+  /** Runs `last` and commits; rolls back and throws if either fails. */
   async commit(last: (tx: Db) => Promise<void>): Promise<void> {
-    this.#isOver = true
+    this.#hasEnded = true
     if (this.#tx === undefined) return this.#base.tx(last)
     this.#end.resolve(last)
     await this.#ended
   }
 
-  /** Ends the transaction without any change. */
+  /** Ends the transaction and discards its changes. */
   async rollback(): Promise<void> {
-    this.#isOver = true
+    this.#hasEnded = true
     if (this.#tx === undefined) return
     this.#end.reject(new Error('the request was rejected'))
     await this.#ended.catch(() => {})
@@ -61,25 +61,25 @@ function isRead(statement: Statement | undefined): boolean {
 }
 
 export type RequestScope = {
-  /** Uses the transaction of the current request, or the database when there is none. */
+  /** Uses the transaction of the current request, or the database if there is none. */
   db: Db
-  /** Calls `work`; its statements, late ones included, belong to the transaction until that ends. */
+  /** Calls `work`; its statements belong to the transaction until the transaction ends, even if they start after `work`. */
   run(transaction: RequestTransaction, work: () => void): void
 }
 
-/** Returns a Db that code can hold forever and that uses the transaction of the request it serves. */
+/** Returns a scope with a Db for all requests, which uses the transaction of the request that calls it. */
 export function requestScope(base: Db): RequestScope {
   const current = new AsyncLocalStorage<RequestTransaction>()
   return {
     db: dbOf(() => {
       const transaction = current.getStore()
-      return transaction === undefined || transaction.isOver ? base : transaction.db
+      return transaction === undefined || transaction.hasEnded ? base : transaction.db
     }),
     run: (transaction, work) => current.run(transaction, work),
   }
 }
 
-/** Returns a Db that chooses another one for each call, by the statement if there is one. */
+/** Returns a Db that delegates each call to the Db that `choose` returns for the statement. */
 function dbOf(choose: (statement?: Statement) => Db | Promise<Db>): Db {
   return {
     many: async (name, statement, params) => (await choose(statement)).many(name, statement, params),

@@ -11,7 +11,7 @@ beforeAll(async () => {
 })
 afterAll(() => database.close())
 
-test('every insert names all columns that have no default', async () => {
+test('every insert statement lists all required columns that have no default', async () => {
   const client = new pg.Client({ connectionString: database.url })
   await client.connect()
   const { rows } = await client.query<{ table: string; required: string[] }>(`
@@ -31,7 +31,7 @@ test('every insert names all columns that have no default', async () => {
   )
   expect(inserts.length).toBeGreaterThan(30)
   const incomplete = inserts.flatMap(({ file, name, table, list }) => {
-    if (list.includes(hole)) return [] // a row by column: its statement fails as soon as it runs
+    if (list.includes(hole)) return [] // the columns of a row object, which are unknown before the statement runs
     const given = list.split(',').map((column) => column.trim().replaceAll('"', ''))
     const missing = (requiredOf.get(table) ?? []).filter((column) => !given.includes(column))
     return missing.length === 0 ? [] : [`${file} ${name}: ${table} lacks ${missing.join(', ')}`]

@@ -1,6 +1,6 @@
 import { isRaceLost } from './pg-errors.ts'
 
-/** Runs a transaction, and retries it up to four times when it loses a deadlock to another batch of the same rows. */
+/** Runs a transaction, and retries it up to four times after a deadlock or serialization failure. */
 export async function retryLostRaces<T>(transaction: () => Promise<T>): Promise<T> {
   for (let attempt = 1; ; attempt++) {
     try {

@@ -2,25 +2,25 @@ import { readdir, readFile } from 'node:fs/promises'
 import type pg from 'pg'
 import { migrationsFolder } from './migrate.ts'
 
-// The schema as PostgreSQL's catalog has it, for schema.sql and for the check of docs/database.md. Partitions and the tables
-// of the job queue are left out: they are created while the product runs.
+// The schema in PostgreSQL's catalog, for schema.sql and for the check of docs/database.md. It omits partitions and the tables
+// of the job queue, which are created while the product runs.
 
 type Column = { name: string; definition: string }
 
 type Table = {
   name: string
-  /** `unlogged `, or nothing. */
+  /** `unlogged `, or empty. */
   persistence: string
   columns: Column[]
-  /** Each as `constraint <name> <definition>`, primary key first, then checks and keys, then references. */
+  /** Each as `constraint <name> <definition>`: the primary key, then checks and keys, then references. */
   constraints: string[]
   /** Storage options and partitioning, after the closing parenthesis. */
   suffix: string
-  /** Whole statements: indexes that no constraint owns, then triggers. */
+  /** Statements that create the indexes that no constraint owns, and the triggers. */
   statements: string[]
   /** The columns of the primary key. */
   key: string[]
-  /** Its foreign keys: the column, the table that it refers to, and whether it may be null. */
+  /** The foreign keys: the column, the table that it refers to, and whether it may be null. */
   references: { column: string; table: string; nullable: boolean }[]
 }
 
@@ -83,10 +83,10 @@ export async function readSchema(client: pg.ClientBase): Promise<DatabaseSchema>
 const keywords =
   /'[^']*'|\b(?:PRIMARY KEY|FOREIGN KEY|UNIQUE|CHECK|REFERENCES|ON DELETE CASCADE|CREATE|OR REPLACE|INDEX|TRIGGER|ON|USING|WHERE|WITH|INCLUDE|BEFORE|DELETE|UPDATE|OR|TRUNCATE|FOR EACH STATEMENT|EXECUTE FUNCTION|IS|NOT|NULL|AND|ANY|ARRAY|BETWEEN|IN|NULLS DISTINCT|NULLS NOT DISTINCT|RANGE|RETURNS|LANGUAGE|AS|FUNCTION)\b/g
 
-/** Writes what the catalog returns as our migrations write it: lower case, short names of types, no `public.`. */
-function tidy(text: string): string {
+/** Returns a definition of the catalog in the style of the migrations: lower case, short type names, no `public.`. */
+function normalize(text: string): string {
   const [head = '', ...body] = text.split('AS $function$')
-  const tidied = head
+  const normalized = head
     .replace(keywords, (word) => (word.startsWith("'") ? word : word.toLowerCase()))
     .replaceAll('public.', '')
     .replaceAll(' using btree', '')
@@ -95,13 +95,13 @@ function tidy(text: string): string {
     .replaceAll('time without time zone', 'time')
     .replaceAll(/('[^']*')::(?:text|smallint|text\[\]|jsonb)(?!\[)/g, '$1')
     .replaceAll(/\bcheck \(\((.*)\)\)/g, 'check ($1)')
-  return body.length === 0 ? tidied : [tidied, ...body].join('as $function$')
+  return body.length === 0 ? normalized : [normalized, ...body].join('as $function$')
 }
 
 /** Comments of tables, by `table`, and of columns, by `table.column`. */
 type Comments = Map<string, string[]>
 
-/** Reads the comments from the migrations, where they stand above a table or a column: the catalog does not have them. */
+/** Reads the comments above tables and columns from the migrations, because the catalog does not contain them. */
 export async function readComments(): Promise<Comments> {
   const comments: Comments = new Map()
   for (const file of (await readdir(migrationsFolder)).filter((name) => name.endsWith('.sql')).sort()) {
@@ -122,25 +122,25 @@ export async function readComments(): Promise<Comments> {
   return comments
 }
 
-/** Returns the text of schema.sql. */
+/** Returns the content of schema.sql. */
 export function renderSchema(schema: DatabaseSchema, comments: Comments): string {
   const commentOf = (key: string, indent = '') => (comments.get(key) ?? []).map((line) => `${indent}${line}\n`).join('')
   const tables = schema.tables.map((table) => {
     const columns = table.columns.map(({ name, definition }) => ({
       comment: commentOf(`${table.name}.${name}`, '  '),
-      line: `  ${name === 'window' ? '"window"' : name} ${tidy(definition)}`,
+      line: `  ${name === 'window' ? '"window"' : name} ${normalize(definition)}`,
     }))
-    const constraints = table.constraints.map((constraint) => ({ comment: '', line: `  ${tidy(constraint)}` }))
+    const constraints = table.constraints.map((constraint) => ({ comment: '', line: `  ${normalize(constraint)}` }))
     const lines = [...columns, ...constraints]
       .map(({ comment, line }, i, all) => `${comment}${line}${i < all.length - 1 ? ',' : ''}\n`)
       .join('')
-    const statements = table.statements.map((statement) => `${tidy(statement)};\n`).join('')
-    return `${commentOf(table.name)}create ${table.persistence}table ${table.name} (\n${lines})${tidy(table.suffix)};\n${statements}`
+    const statements = table.statements.map((statement) => `${normalize(statement)};\n`).join('')
+    return `${commentOf(table.name)}create ${table.persistence}table ${table.name} (\n${lines})${normalize(table.suffix)};\n${statements}`
   })
   return [
     '-- Written by `npm run gen` from a migrated database. To change the schema, add a migration: see migrations/README.md.\n',
     ...[...schema.types, ...schema.sequences, ...schema.functions].map(
-      (statement) => `${tidy(statement).trimEnd()};\n`,
+      (statement) => `${normalize(statement).trimEnd()};\n`,
     ),
     ...tables,
   ].join('\n')

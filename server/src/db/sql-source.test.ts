@@ -3,16 +3,16 @@ import { listSql } from '../../test/sql-source.ts'
 
 const numbered = listSql().filter(({ file, text }) => /\$\d/.test(text) && !/^(db\/schema|lib\/)/.test(file))
 
-test('there are statements to look at', () => {
+test('the source has statements', () => {
   expect(listSql().length).toBeGreaterThan(300)
 })
 
 test('no statement has more than nine numbered parameters', () => {
-  const crowded = numbered.filter(({ text }) => /\$\d\d/.test(text)).map(({ file, name }) => `${file} ${name}`)
-  expect(crowded).toEqual([])
+  const tooMany = numbered.filter(({ text }) => /\$\d\d/.test(text)).map(({ file, name }) => `${file} ${name}`)
+  expect(tooMany).toEqual([])
 })
 
-test('no fragment has a numbered parameter, which only its statement can know', () => {
+test('no fragment has a numbered parameter, because its number depends on the statement', () => {
   const fragments = numbered.filter(
     ({ isStatement, text }) => !isStatement && !/^\s*(with|select|insert|update|delete)\b/.test(text),
   )

@@ -1,8 +1,8 @@
-// SQL text whose pieces carry their own parameters. The npm package sql-template-tag does the same in the same size, but
-// sends a value that a statement uses three times as three parameters; our statements share fragments a lot, so fragments
-// know which parameter is theirs.
+// SQL fragments that contain their own parameters. The npm package sql-template-tag is similar, but sends a value that a
+// statement uses three times as three parameters; our statements share many fragments, so a repeated fragment reuses its
+// parameters.
 
-/** A piece of a statement, or a whole one: its text and the parameters in it. Made by `sql`, `raw`, `join` and `param`. */
+/** A statement or a part of one: its text and parameters. `sql`, `raw`, `join` and `param` create it. */
 export class Sql {
   readonly #strings: readonly string[]
   readonly #parts: readonly unknown[]
@@ -13,9 +13,9 @@ export class Sql {
   }
 
   /**
-   * Returns the text with numbered placeholders, and the values for them. Numbers are assigned in the order of the text; a
-   * fragment that occurs twice has the same numbers both times, so its values are sent once. Values never change the text:
-   * one composition of fragments has one text, as a prepared statement of one name must.
+   * Returns the text with numbered placeholders, and their values. Numbers are in the order of the text; a repeated fragment
+   * has the same numbers each time, so its values are sent once. The text does not depend on the values, as a named prepared
+   * statement requires.
    */
   toStatement(): { text: string; values: unknown[] } {
     const values: unknown[] = []
@@ -33,15 +33,15 @@ export class Sql {
     return { text: write(this), values }
   }
 
-  /** The text of a fragment without parameters, for statements that are plain text; throws if it has parameters. */
+  /** Returns the text of a fragment without parameters, for statements that are strings; throws if it has parameters. */
   toString(): string {
     const { text, values } = this.toStatement()
-    if (values.length > 0) throw new Error('a fragment with parameters belongs into an sql template')
+    if (values.length > 0) throw new Error('a fragment with parameters must be used in an sql template')
     return text
   }
 }
 
-/** A fragment, which carries its parameters, or a text, whose parameters are a separate argument. */
+/** A fragment with its parameters, or a string, which has its parameters in a separate argument. */
 export type Statement = Sql | string
 
 /** Returns the text of a statement, with numbered placeholders. */
@@ -49,28 +49,28 @@ export function textOf(statement: Statement): string {
   return typeof statement === 'string' ? statement : statement.toStatement().text
 }
 
-/** Tags a template: interpolated fragments become part of the text, any other value becomes a parameter. */
+/** Returns a fragment from a template: interpolated fragments become part of the text, other values become parameters. */
 export function sql(strings: TemplateStringsArray, ...parts: unknown[]): Sql {
   return new Sql(strings, parts)
 }
 
-/** A parameter that a statement may use several times and sends once. */
+/** Returns a parameter that a statement may use several times and sends once. */
 export function param(value: unknown): Sql {
   return sql`${value}`
 }
 
-/** Text without parameters, for names of tables and columns. The caller guarantees that no user wrote it. */
+/** Returns a fragment with this text, for names of tables and columns; it must not contain input of users. */
 export function raw(text: string): Sql {
   return new Sql([text], [])
 }
 
-/** Puts fragments in a row, separated by a text; an empty list yields no text. */
+/** Concatenates fragments with a separator; an empty list yields an empty fragment. */
 export function join(fragments: readonly Sql[], separator = ', '): Sql {
   if (fragments.length === 0) return raw('')
   return new Sql(['', ...fragments.slice(1).map(() => separator), ''], fragments)
 }
 
-/** A row to write: its values by column, each a parameter or a fragment. The code wrote the names of the columns. */
+/** A row to write: its values by column, each a parameter or a fragment. Column names must not be input of users. */
 export type Row = Record<string, unknown>
 
 /** Returns the columns of a row, for `insert into t (...)`. */

@@ -4,7 +4,7 @@ import type { Logger } from 'pino'
 import type { Db } from './db.ts'
 import { keepAlive } from './pool.ts'
 
-// NOTIFY makes work start at once. Listeners poll as well, because notices are lost while they are disconnected.
+// NOTIFY makes work start immediately. Listeners also poll, because notices are lost while they are disconnected.
 
 /** Kinds of work that a NOTIFY announces. */
 export type Work = 'expansions' | 'chunks' | 'connections'
@@ -16,7 +16,7 @@ export async function wake(tx: Db, work: Work): Promise<void> {
   await tx.exec('wake', /* sql */ `select pg_notify('${channel}', $1)`, [work])
 }
 
-/** Calls `onWork` for every notice, and for all kinds after each (re)connection, until the signal aborts. */
+/** Calls `onWork` for every notice, and for all kinds of work after each (re)connection, until the signal aborts. */
 export function listenForWork(
   databaseUrl: string,
   log: Logger,

@@ -7,26 +7,26 @@ import type { Runtime } from '../runtime.ts'
 import { bossOn, enqueue, type Job, queueOptions, type Schedule, schema } from './jobs.ts'
 
 /**
- * Creates the library's schema, or migrates it to the installed version. Part of migrating; several processes may call it
- * at the same time.
+ * Creates the schema of pg-boss, or migrates it to the installed version. It must run after every migration; several
+ * processes may call it concurrently.
  */
 export async function installJobs(databaseUrl: string): Promise<void> {
   const boss = new PgBoss({ connectionString: databaseUrl, schema, max: 1, supervise: false, schedule: false })
-  boss.on('error', () => {}) // errors that matter here reject `start`
+  boss.on('error', () => {}) // relevant errors reject `start`
   await boss.start()
   await boss.stop({ graceful: false })
 }
 
 export type RunningJobs = {
-  /** Takes no more jobs, aborts the running ones, and waits for them for up to five seconds. */
+  /** Stops fetching jobs, aborts running jobs, and waits up to five seconds for them to end. */
   stop(): Promise<void>
-  /** Waits until no job is due or running; for tests. */
+  /** Waits until no job is due or running. For tests. */
   drain(): Promise<void>
 }
 
 /**
- * Runs these jobs in this process until it is stopped, and enqueues the scheduled ones. It survives a restart of
- * PostgreSQL; another process takes the job of a dead one within about twelve seconds.
+ * Runs these jobs in this process, and enqueues scheduled jobs, until it is stopped. It continues after a restart of
+ * PostgreSQL. If a process dies, another one runs its job after about twelve seconds.
  */
 export async function startJobs(rt: Runtime, jobs: Job[], schedules: Schedule[]): Promise<RunningJobs> {
   const boss = new PgBoss({
@@ -36,7 +36,7 @@ export async function startJobs(rt: Runtime, jobs: Job[], schedules: Schedule[])
     application_name: 'carillon jobs',
     options: sessionOptions(boundedBy(rt.config.send.leaseMs)),
     ...keepAlive,
-    schedule: false, // its cron has whole minutes only; ours is below
+    schedule: false, // the schedules of pg-boss are in whole minutes; runSchedule is in seconds
     useListenNotify: true,
     superviseIntervalSeconds: 1,
     monitorIntervalSeconds: 1,
@@ -59,22 +59,23 @@ export async function startJobs(rt: Runtime, jobs: Job[], schedules: Schedule[])
       {
         includeMetadata: true,
         localConcurrency: job.options?.concurrency ?? 1,
-        // NOTIFY announces new jobs at once; polling finds those that are due again after a failure
+        // NOTIFY announces new jobs immediately; polling finds jobs that are due again after a failure
         pollingIntervalSeconds: 2,
         notifyPollingIntervalSeconds: 2,
         heartbeatRefreshSeconds: 3,
       },
-      async ([taken]) => {
-        if (!taken) return
-        const payload = taken.data as object
-        const signal = AbortSignal.any([taken.signal, stopping.signal])
+      async ([fetched]) => {
+        if (!fetched) return
+        const payload = fetched.data as object
+        const signal = AbortSignal.any([fetched.signal, stopping.signal])
         try {
           await runThroughOutages(job, rt, payload, signal)
         } catch (error) {
           if (stopping.signal.aborted) throw error
-          const last = taken.retryCount >= taken.retryLimit
-          rt.log[last ? 'error' : 'warn']({ err: error, job: job.name, attempt: taken.retryCount + 1 }, 'job failed')
-          if (last) await job.onGivenUp?.(rt, payload, error)
+          const isLast = fetched.retryCount >= fetched.retryLimit
+          const fields = { err: error, job: job.name, attempt: fetched.retryCount + 1 }
+          rt.log[isLast ? 'error' : 'warn'](fields, 'job failed')
+          if (isLast) await job.onGivenUp?.(rt, payload, error)
           throw error
         }
       },
@@ -95,8 +96,8 @@ export async function startJobs(rt: Runtime, jobs: Job[], schedules: Schedule[])
 }
 
 /**
- * Runs every job that waits in `rt.db`, and those that they enqueue, until none is left; throws what a job throws. For
- * tests: it works inside a transaction that will be rolled back.
+ * Runs all waiting jobs of `rt.db`, and the jobs that they enqueue; throws the error of a job. For tests, because it works
+ * inside a transaction that will be rolled back.
  */
 export async function drainJobs(rt: Runtime, jobs: Job[]): Promise<void> {
   const boss = bossOn(rt.db)
@@ -105,16 +106,16 @@ export async function drainJobs(rt: Runtime, jobs: Job[]): Promise<void> {
   for (let ran = true; ran; ) {
     ran = false
     for (const job of known) {
-      for (const taken of await boss.fetch<object>(job.name, { batchSize: 100, ignoreStartAfter: true })) {
+      for (const fetched of await boss.fetch<object>(job.name, { batchSize: 100, ignoreStartAfter: true })) {
         ran = true
-        await job.run(rt, taken.data, new AbortController().signal)
-        await boss.complete(job.name, taken.id)
+        await job.run(rt, fetched.data, new AbortController().signal)
+        await boss.complete(job.name, fetched.id)
       }
     }
   }
 }
 
-/** Runs a job and retries it while PostgreSQL is away: the failure could not be stored, and would cost a heartbeat. */
+/** Runs a job and retries it while PostgreSQL is unavailable, because pg-boss could not store its failure. */
 async function runThroughOutages(job: Job, rt: Runtime, payload: object, signal: AbortSignal): Promise<void> {
   for (;;) {
     try {
@@ -137,7 +138,7 @@ async function hasWork(rt: Runtime, jobs: Job[]): Promise<boolean> {
   return waiting
 }
 
-/** Enqueues one job per interval over all processes; none while an earlier one waits, so that they do not pile up. */
+/** Enqueues one job per interval over all processes, but none while an earlier one waits, so that jobs do not accumulate. */
 function runSchedule(rt: Runtime, { name, everySeconds, payload = {} }: Schedule, report: Report) {
   const enqueueOnce = async () => {
     try {
@@ -152,14 +153,14 @@ function runSchedule(rt: Runtime, { name, everySeconds, payload = {} }: Schedule
   return setInterval(enqueueOnce, everySeconds * 1_000)
 }
 
-type Report = (what: string, error: unknown) => void
+type Report = (source: string, error: unknown) => void
 
-/** Logs each error at most once in ten seconds: while PostgreSQL is away every poll fails. */
+/** Logs each error at most once in ten seconds, because every poll fails while PostgreSQL is unavailable. */
 function makeReporter(log: Logger): Report {
   const loggedAt = new Map<string, number>()
-  return (what, error) => {
+  return (source, error) => {
     const message = error instanceof Error ? error.message : String((error as { message?: unknown }).message ?? error)
-    const key = `${what} ${message.replace(/\(Queue.*\)/, '')}`
+    const key = `${source} ${message.replace(/\(Queue.*\)/, '')}`
     const now = performance.now()
     if (now - (loggedAt.get(key) ?? Number.NEGATIVE_INFINITY) < 10_000) return
     if (loggedAt.size > 100) loggedAt.clear()

@@ -30,9 +30,9 @@ test('a job exists if and only if the transaction that enqueued it commits', asy
   await expect(
     database.db.tx(async (tx) => {
       await enqueue(tx, 'test.note', { n: 1 })
-      throw new Error('changed my mind')
+      throw new Error('rolled back')
     }),
-  ).rejects.toThrow('changed my mind')
+  ).rejects.toThrow('rolled back')
   await database.db.tx((tx) => enqueue(tx, 'test.note', { n: 2 }))
 
   const jobs = await start([{ name: 'test.note', run: async (_rt, payload) => void ran.push(payload) }])
@@ -40,22 +40,22 @@ test('a job exists if and only if the transaction that enqueued it commits', asy
   expect(ran).toEqual([{ n: 2 }])
 })
 
-test('a new job runs at once, without waiting for a poll', async () => {
+test('a new job runs immediately, without waiting for a poll', async () => {
   const ran = vi.fn()
   await start([{ name: 'test.note', run: async () => ran() }])
   await enqueue(database.db, 'test.note', {})
   await waitFor(() => ran.mock.calls.length === 1)
-  const asked = performance.now()
+  const startedAt = performance.now()
   const rounds = 10
   for (let n = 0; n < rounds; n++) {
     await enqueue(database.db, 'test.note', {})
     await waitFor(() => ran.mock.calls.length === 2 + n)
   }
   // a poll, every 2 s, finds a job after 1 s on average
-  expect((performance.now() - asked) / rounds).toBeLessThan(800)
+  expect((performance.now() - startedAt) / rounds).toBeLessThan(800)
 })
 
-test('a failed run is retried, and the job is called after the last attempt', async () => {
+test('a failed run is retried, and onFinalFailure is called after the last attempt', async () => {
   const attempts: number[] = []
   const onGivenUp = vi.fn()
   await start([
@@ -64,7 +64,7 @@ test('a failed run is retried, and the job is called after the last attempt', as
       options: { retries: 1 },
       run: async () => {
         attempts.push(performance.now())
-        throw new Error('no luck')
+        throw new Error('always fails')
       },
       onGivenUp: async (_rt, payload, error) => onGivenUp(payload, (error as Error).message),
     },
@@ -73,14 +73,14 @@ test('a failed run is retried, and the job is called after the last attempt', as
   await waitFor(() => onGivenUp.mock.calls.length > 0, { timeoutMs: 15_000 })
   expect(attempts).toHaveLength(2)
   expect((attempts[1] ?? 0) - (attempts[0] ?? 0)).toBeGreaterThan(900)
-  expect(onGivenUp.mock.calls).toEqual([[{ n: 7 }, 'no luck']])
+  expect(onGivenUp.mock.calls).toEqual([[{ n: 7 }, 'always fails']])
 })
 
-test('another worker takes the job of a dead one', async () => {
+test('another worker runs the job of a dead worker', async () => {
   const ran = vi.fn()
   await enqueue(database.db, 'test.note', {})
   await database.db.exec(
-    'take_and_die',
+    'mark_job_as_dead',
     `update pgboss.job set state = 'active', started_on = now(), heartbeat_on = now() - interval '11 s'`,
   )
   await start([{ name: 'test.note', run: async () => ran() }])
@@ -89,7 +89,7 @@ test('another worker takes the job of a dead one', async () => {
 
 test('stopping aborts a running job, and the next process runs it', async () => {
   const started = vi.fn()
-  const patient: Job = {
+  const waitingJob: Job = {
     name: 'test.slow',
     run: (_rt, _payload, signal) =>
       new Promise((_resolve, reject) => {
@@ -97,22 +97,22 @@ test('stopping aborts a running job, and the next process runs it', async () => 
         signal.addEventListener('abort', () => reject(signal.reason), { once: true })
       }),
   }
-  const first = await start([patient])
+  const first = await start([waitingJob])
   await enqueue(database.db, 'test.slow', {})
   await waitFor(() => started.mock.calls.length === 1)
   running = []
   await first.stop()
 
   const ran = vi.fn()
-  await start([{ ...patient, run: async () => ran() }])
+  await start([{ ...waitingJob, run: async () => ran() }])
   await waitFor(() => ran.mock.calls.length === 1, { timeoutMs: 10_000 })
 })
 
-test('jobs run after every connection was lost', async () => {
+test('jobs run after all connections were lost', async () => {
   const ran = vi.fn()
   await start([{ name: 'test.note', run: async () => ran() }])
   await database.db.many(
-    'cut',
+    'terminate_connections',
     `select pg_terminate_backend(pid) from pg_stat_activity
       where application_name = 'carillon jobs' and datname = current_database()`,
   )
@@ -120,14 +120,14 @@ test('jobs run after every connection was lost', async () => {
   await waitFor(() => ran.mock.calls.length === 1, { timeoutMs: 10_000 })
 })
 
-test('a run that lost its database is retried in place, without a missed heartbeat', async () => {
+test('a run that lost its database connection is repeated without a retry of the job', async () => {
   const ran: number[] = []
   await start([
     {
       name: 'test.query',
       run: async (rt) => {
         ran.push(performance.now())
-        if (ran.length === 1) await rt.db.many('die', 'select pg_terminate_backend(pg_backend_pid())')
+        if (ran.length === 1) await rt.db.many('terminate_own_connection', 'select pg_terminate_backend(pg_backend_pid())')
       },
     },
   ])
@@ -157,7 +157,7 @@ test('a schedule runs once per interval over all processes', async () => {
   expect(count).toBe(0)
 })
 
-test('several processes may install the queue at once', async () => {
+test('several processes may install the queue concurrently', async () => {
   await database.db.exec('drop_schema', 'drop schema pgboss cascade')
   await Promise.all([1, 2, 3].map(() => installJobs(database.url)))
   await enqueue(database.db, 'test.note', {})
@@ -173,7 +173,7 @@ test('drained jobs run inside the transaction of the test', async () => {
   await enqueue(rt.db, 'test.second', { n: 1 })
   await enqueue(rt.db, 'test.first', {})
   await drainJobs(rt, jobs)
-  // in any order: the clock stands still inside a transaction
+  // in any order, because now() is constant in a transaction
   expect(ran).toHaveLength(2)
   expect(ran).toEqual(expect.arrayContaining([{ n: 1 }, { n: 2 }]))
 })

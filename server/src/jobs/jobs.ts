@@ -2,15 +2,15 @@ import { PgBoss, type Db as SqlRunner } from 'pg-boss'
 import type { Db } from '../db/db.ts'
 import type { Runtime } from '../runtime.ts'
 
-// Background work as the nouns see it: the type of a job, and how to enqueue one. boss.ts runs them.
+// The interface of background work for nouns: the type of a job, and enqueuing. boss.ts runs the jobs.
 
-/** A kind of background work. A run may be repeated, and may overlap with another, so both must be harmless. */
+/** A kind of background work. Runs must be idempotent and may be concurrent, because a run may be repeated. */
 export type Job<Payload extends object = object> = {
-  /** Also the queue's name: `imports.apply`. */
+  /** The name of the queue, such as `imports.apply`. */
   name: string
-  /** Runs the job; a throw means a retry. `signal` aborts when the process stops or another worker took the job. */
+  /** Runs the job, which is retried if this throws. `signal` aborts if the process stops or another worker has the job. */
   run(rt: Runtime, payload: Payload, signal: AbortSignal): Promise<void>
-  /** Called once after the last attempt has failed. */
+  /** Called once, after the last attempt has failed. */
   onGivenUp?(rt: Runtime, payload: Payload, error: unknown): Promise<void>
   options?: JobOptions
 }
@@ -24,12 +24,12 @@ export type JobOptions = {
   expireSeconds?: number
 }
 
-/** Enqueues a job once per interval of `everySeconds`, whatever number of processes run the schedule. */
+/** A job that is enqueued once per interval of `everySeconds`, for any number of processes that run the schedule. */
 export type Schedule = { name: string; everySeconds: number; payload?: object }
 
 export const schema = 'pgboss'
 
-/** A dead worker is detected after `heartbeatSeconds` (the library's minimum); retries wait 1 s, 2 s, ... 60 s. */
+/** Returns the options of a queue. `heartbeatSeconds` is the library's minimum; retries wait 1 s, 2 s, ... 60 s. */
 export function queueOptions(options: JobOptions = {}) {
   return {
     retryLimit: options.retries ?? 20,
@@ -38,7 +38,7 @@ export function queueOptions(options: JobOptions = {}) {
     retryDelayMax: 60,
     expireInSeconds: options.expireSeconds ?? 900,
     heartbeatSeconds: 10,
-    // finished jobs have no use: their results are in our own tables
+    // finished jobs are not used: their results are in the tables of the nouns
     deleteAfterSeconds: 3_600,
     notify: true,
   }
@@ -47,13 +47,13 @@ export function queueOptions(options: JobOptions = {}) {
 export type EnqueueOptions = {
   /** Delay before the job is due. */
   startAfterSeconds?: number
-  /** At most one job of this name and key per interval of `perSeconds`, finished jobs included. */
+  /** Enqueues at most one job of this name and key per interval of `perSeconds`, including finished jobs. */
   once?: { key: string; perSeconds: number }
 }
 
 /**
- * Enqueues a job in the caller's transaction: it exists if and only if that commits. Creates the queue when no worker has
- * yet, so that roles may start in any order.
+ * Enqueues a job in the caller's transaction, so that it exists if and only if the transaction commits. Creates the queue
+ * if no worker has created it, so that roles may start in any order.
  */
 export async function enqueue(tx: Db, name: string, payload: object, options: EnqueueOptions = {}): Promise<void> {
   const boss = bossOn(tx)
@@ -69,7 +69,7 @@ export async function enqueue(tx: Db, name: string, payload: object, options: En
   })
 }
 
-/** Returns the library's calls on a connection of ours. It is never started, so it polls nothing and owns nothing. */
+/** Returns the methods of pg-boss on our database connection; it is never started, so it polls nothing. */
 export function bossOn(db: Db): PgBoss {
   const runner: SqlRunner = {
     executeSql: (text, values) => db.withClient((client) => client.query(text, values)),

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { makeRanges, privateRanges } from './address-ranges.ts'
 
-describe('private', () => {
+describe('private ranges', () => {
   const ranges = makeRanges(privateRanges)
 
   test.each([
@@ -27,10 +27,10 @@ describe('private', () => {
       'ff02::1',
     ],
     ...['64:ff9b::7f00:1', '2002:7f00:1::', '2001::1', '2001:db8::1'],
-  ])('%s', (address) => expect(ranges.has(address)).toBe(true))
+  ])('contain %s', (address) => expect(ranges.has(address)).toBe(true))
 
   test.each(['8.8.8.8', '172.32.0.1', '100.128.0.1', '168.63.129.17', '2606:4700::1111', '::ffff:8.8.8.8', '2a00::1'])(
-    'not %s',
+    'do not contain %s',
     (address) => expect(ranges.has(address)).toBe(false),
   )
 })

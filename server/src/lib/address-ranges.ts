@@ -1,11 +1,11 @@
 import { BlockList, isIP } from 'node:net'
 
-/** This machine. */
+/** The addresses of this machine. */
 export const loopbackRanges = ['127.0.0.0/8', '::1/128']
 
 /**
  * Addresses that a caller-supplied URL must not reach: this machine, private networks, link-local addresses, cloud metadata
- * services, and every other range that the registries of RFC 6890 do not call global, including those that map IPv6 to IPv4.
+ * services, and every other range that is not global in the registries of RFC 6890, including ranges that map IPv6 to IPv4.
  */
 export const privateRanges = [
   ...loopbackRanges,
@@ -19,7 +19,7 @@ export const privateRanges = [
 
 export type Ranges = { has(address: string): boolean }
 
-/** Makes a matcher of ranges such as 10.0.0.0/8, fd00::/8 or a single address. IPv4-mapped IPv6 addresses match too. */
+/** Returns a matcher of ranges such as 10.0.0.0/8, fd00::/8 or a single address; IPv4-mapped IPv6 addresses also match. */
 export function makeRanges(cidrs: readonly string[]): Ranges {
   const list = new BlockList()
   for (const cidr of cidrs) {
@@ -34,7 +34,7 @@ function familyOf(address: string): 'ipv4' | 'ipv6' {
   return isIP(address) === 4 ? 'ipv4' : 'ipv6'
 }
 
-/** Whether a host name is certainly this machine; other names are not resolved. */
+/** Returns whether a host name certainly means this machine, without resolving it. */
 export function isLoopbackHost(host: string): boolean {
   return host === 'localhost' || host === '::1' || /^127(\.\d{1,3}){3}$/.test(host)
 }

@@ -2,7 +2,7 @@ import { expect, test } from 'vitest'
 import { waitFor } from '../../test/wait-for.ts'
 import { Batcher } from './batcher.ts'
 
-/** Makes a batcher whose writes the test ends. */
+/** Makes a batcher with writes that the test ends. */
 function makeBatcher(options: { size?: number; writers?: number } = {}) {
   const writes: Array<{ batch: number[]; end: (error?: Error) => void }> = []
   const failures: unknown[] = []
@@ -19,7 +19,7 @@ function makeBatcher(options: { size?: number; writers?: number } = {}) {
   return { batcher, writes, failures }
 }
 
-test('a full batch is written at once, a small one after the maximum delay', async () => {
+test('a full batch is written immediately, a smaller one after the maximum delay', async () => {
   const { batcher, writes } = makeBatcher()
   for (const n of [1, 2, 3]) batcher.add(n)
   expect(writes.map((write) => write.batch)).toEqual([[1, 2, 3]])
@@ -30,7 +30,7 @@ test('a full batch is written at once, a small one after the maximum delay', asy
   expect(writes[1]?.batch).toEqual([4])
 })
 
-test('the number of concurrent writes is limited to `writers`', async () => {
+test('at most `writers` writes run concurrently', async () => {
   const { batcher, writes } = makeBatcher({ size: 1, writers: 2 })
   for (const n of [1, 2, 3]) batcher.add(n)
   expect(writes).toHaveLength(2)
@@ -38,11 +38,11 @@ test('the number of concurrent writes is limited to `writers`', async () => {
   await waitFor(() => writes.length === 3)
 })
 
-test('a failed batch is retried, and with one writer later entries follow it', async () => {
+test('a failed batch is retried, and one writer writes later entries after it', async () => {
   const { batcher, writes, failures } = makeBatcher({ size: 1 })
   batcher.add(1)
   batcher.add(2)
-  writes[0]?.end(new Error('away'))
+  writes[0]?.end(new Error('unavailable'))
   await waitFor(() => writes.length === 2)
   expect(writes[1]?.batch).toEqual([1])
   expect(failures).toHaveLength(1)
@@ -51,7 +51,7 @@ test('a failed batch is retried, and with one writer later entries follow it', a
   expect(writes[2]?.batch).toEqual([2])
 })
 
-test('flushed() waits for all entries that were added before it, in any order of writes', async () => {
+test('flushed() waits for all entries that were added before the call, in any order of writes', async () => {
   const { batcher, writes } = makeBatcher({ size: 1, writers: 2 })
   batcher.add(1)
   batcher.add(2)
@@ -71,23 +71,23 @@ test('flushed() waits for all entries that were added before it, in any order of
   expect(batcher.pending).toBe(0)
 })
 
-test('an entry with a permanent error is given up, and all others are written', async () => {
+test('an entry with a permanent error is dropped, and all others are written', async () => {
   const written: number[][] = []
-  const lost: number[] = []
+  const dropped: number[] = []
   const batcher = new Batcher<number>({
     size: 5,
     maxDelayMs: 1,
     writers: 1,
     async write(batch) {
-      if (batch.includes(3)) throw new RangeError('never')
+      if (batch.includes(3)) throw new RangeError('permanent')
       written.push(batch)
     },
     onFailure: () => {},
     isPermanent: (error) => error instanceof RangeError,
-    onDropped: (entry) => lost.push(entry),
+    onDropped: (entry) => dropped.push(entry),
   })
   for (const n of [1, 2, 3, 4, 5, 6]) batcher.add(n)
   await batcher.flushed()
   expect(written.flat()).toEqual([1, 2, 4, 5, 6])
-  expect(lost).toEqual([3])
+  expect(dropped).toEqual([3])
 })

@@ -10,16 +10,16 @@ export type BatcherOptions<T> = {
   write(batch: T[]): Promise<void>
   /** Called after each failed write, before the same batch is retried. */
   onFailure(error: unknown): void
-  /** Whether this error is permanent, so that a retry of the same batch is useless. Without it, no error is. */
+  /** Returns whether an error is permanent, so that the same batch is not retried; by default no error is. */
   isPermanent?(error: unknown): boolean
   /** Called with an entry whose write failed permanently and is not retried. */
   onDropped?(entry: T, error: unknown): void
 }
 
 /**
- * Collects entries and writes them in batches. A failed batch is retried until it succeeds, so that no entry is dropped while
- * the process lives; `write` must be idempotent. After a permanent error the batch is halved until the entry at fault is
- * alone, so that one entry does not block all others.
+ * Collects entries and writes them in batches. Retries a failed batch until it succeeds, so that no entry is dropped while
+ * the process runs; `write` must be idempotent. After a permanent error, it halves the batch until it has isolated the
+ * entry with the error, which it drops, so that one entry does not block the others.
  */
 export class Batcher<T> {
   readonly #options: BatcherOptions<T>
@@ -27,9 +27,9 @@ export class Batcher<T> {
   #writing = 0
   #timer: NodeJS.Timeout | undefined
   #added = 0
-  // the first ordinal of each running write: every ordinal below the lowest of them is written
+  // the first ordinal of each running write; all entries below the lowest of them are written
   readonly #running = new Set<number>()
-  #taken = 0
+  #started = 0
   #barriers: Array<{ until: number; resolve: () => void }> = []
 
   constructor(options: BatcherOptions<T>) {
@@ -56,7 +56,7 @@ export class Batcher<T> {
 
   /** Returns the ordinal below which all entries are written. */
   #settled(): number {
-    let settled = this.#taken
+    let settled = this.#started
     for (const first of this.#running) settled = Math.min(settled, first)
     return settled
   }
@@ -71,8 +71,8 @@ export class Batcher<T> {
   }
 
   async #write(batch: T[]): Promise<void> {
-    const first = this.#taken
-    this.#taken += batch.length
+    const first = this.#started
+    this.#started += batch.length
     this.#running.add(first)
     this.#writing++
     await this.#writeAll(batch)

@@ -1,36 +1,36 @@
 import { expect, test } from 'vitest'
 import { CircuitBreaker, CircuitOpen } from './circuit-breaker.ts'
 
-function made() {
+function makeBreaker() {
   const clock = { now: 0 }
   const breaker = new CircuitBreaker({ failures: 3, pauseMs: 1_000, now: () => clock.now })
-  const away = () => breaker.run(() => Promise.reject(new Error('away')))
-  const there = () => breaker.run(async () => 'there')
-  return { clock, breaker, away, there }
+  const fail = () => breaker.run(() => Promise.reject(new Error('failed')))
+  const succeed = () => breaker.run(async () => 'done')
+  return { clock, breaker, fail, succeed }
 }
 
 test('consecutive failures open the breaker, and a success resets the count', async () => {
-  const { away, there } = made()
-  for (let n = 0; n < 2; n += 1) await expect(away()).rejects.toThrow('away')
-  expect(await there()).toBe('there')
-  for (let n = 0; n < 3; n += 1) await expect(away()).rejects.toThrow('away')
-  await expect(there()).rejects.toThrow(CircuitOpen)
+  const { fail, succeed } = makeBreaker()
+  for (let n = 0; n < 2; n += 1) await expect(fail()).rejects.toThrow('failed')
+  expect(await succeed()).toBe('done')
+  for (let n = 0; n < 3; n += 1) await expect(fail()).rejects.toThrow('failed')
+  await expect(succeed()).rejects.toThrow(CircuitOpen)
 })
 
 test('after the pause one trial call closes the breaker or opens it again', async () => {
-  const { clock, breaker, away, there } = made()
-  for (let n = 0; n < 3; n += 1) await expect(away()).rejects.toThrow('away')
+  const { clock, breaker, fail, succeed } = makeBreaker()
+  for (let n = 0; n < 3; n += 1) await expect(fail()).rejects.toThrow('failed')
   clock.now = 999
-  await expect(there()).rejects.toThrow(CircuitOpen)
+  await expect(succeed()).rejects.toThrow(CircuitOpen)
   clock.now = 1_000
-  await expect(away()).rejects.toThrow('away')
+  await expect(fail()).rejects.toThrow('failed')
   clock.now = 1_999
-  await expect(there()).rejects.toThrow(CircuitOpen)
+  await expect(succeed()).rejects.toThrow(CircuitOpen)
   clock.now = 2_000
   const pending = Promise.withResolvers<string>()
   const trial = breaker.run(() => pending.promise)
-  await expect(there()).rejects.toThrow(CircuitOpen)
-  pending.resolve('there')
-  expect(await trial).toBe('there')
-  expect(await Promise.all([there(), there()])).toEqual(['there', 'there'])
+  await expect(succeed()).rejects.toThrow(CircuitOpen)
+  pending.resolve('done')
+  expect(await trial).toBe('done')
+  expect(await Promise.all([succeed(), succeed()])).toEqual(['done', 'done'])
 })

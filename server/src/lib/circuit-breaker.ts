@@ -9,15 +9,15 @@ export class CircuitOpen extends Error {
 export type BreakerOptions = {
   /** Consecutive failures that open the breaker. */
   failures: number
-  /** Time that the breaker stays open. */
+  /** Time for which the breaker stays open. */
   pauseMs: number
   /** A monotonic clock in milliseconds; performance.now() by default. */
   now?: () => number
 }
 
 /**
- * Avoids calls to a service that does not respond: after consecutive failures it rejects calls at once, and after its pause
- * it allows one trial call.
+ * Avoids calls to a service that does not respond: after consecutive failures it rejects calls immediately, and after the
+ * pause it allows one trial call.
  */
 export class CircuitBreaker {
   readonly #options: BreakerOptions
@@ -31,7 +31,7 @@ export class CircuitBreaker {
     this.#now = options.now ?? (() => performance.now())
   }
 
-  /** Runs the work, or throws CircuitOpen. An exception of the work counts as a failure and is rethrown. */
+  /** Runs the work and returns its result; throws CircuitOpen while open. Errors of the work count as failures. */
   async run<T>(work: () => Promise<T>): Promise<T> {
     const wasOpen = this.#failed >= this.#options.failures
     if (wasOpen && (this.#isTrial || this.#now() < this.#openUntil)) throw new CircuitOpen()

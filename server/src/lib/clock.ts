@@ -1,9 +1,9 @@
-/** Source of the product's own times; leases, socket deadlines and rate caps use real time. */
+/** Source of product times; leases, socket deadlines and caps use the system's clock. */
 export type Clock = { now(): Date }
 
 export const systemClock: Clock = { now: () => new Date() }
 
-/** Formats the UTC day of an instant as YYYY-MM-DD, which names a partition of the log. */
+/** Returns the UTC day of an instant as YYYY-MM-DD, which identifies a partition of the message log. */
 export function utcDay(instant: Date): string {
   return instant.toISOString().slice(0, 10)
 }

@@ -7,15 +7,15 @@ test.each([
   ['2025-08-01 00:00+0530', '2025-07-31T18:30:00.000Z', '2025-08-01T00:00:00+05:30'],
   ['2025-08-01t12:00:00.1239z', '2025-08-01T12:00:00.123Z', '2025-08-01T12:00:00Z'],
   ['2025-08-01T00:00:00+00:00', '2025-08-01T00:00:00.000Z', '2025-08-01T00:00:00+00:00'],
-])('%s', (text, utc, again) => {
-  const read = parseInstant(text)
-  expect(read?.instant.toISOString()).toBe(utc)
-  expect(read && formatInstant(read)).toBe(again)
+])('parses %s', (text, utc, formatted) => {
+  const parsed = parseInstant(text)
+  expect(parsed?.instant.toISOString()).toBe(utc)
+  expect(parsed && formatInstant(parsed)).toBe(formatted)
 })
 
 test.each([
   ...['', '2025-08-01', '2025-08-01T00:00:00', '2025-08-01T24:00:00Z', '2025-02-30T00:00:00Z', '20250801T000000Z'],
   ...['2025-08-01T00:00:00-7', '2025-08-01T00:00:00+25:00', '2025-08-01T00:00:00Z[UTC]', 'now', '1754006400'],
-])('%j is none', (text) => {
+])('rejects %j', (text) => {
   expect(parseInstant(text)).toBeUndefined()
 })

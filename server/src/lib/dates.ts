@@ -1,4 +1,4 @@
-// Parsers of dates and instants, as people and programs write them.
+// Parsers of the formats in which people and programs write dates and instants.
 
 const datePatterns = [
   /^(?<year>\d{4})(?<month>\d\d)(?<day>\d\d)$/,
@@ -18,7 +18,7 @@ export function readDate(text: string): string | undefined {
 
 const instantPattern = /^\d{4}-\d\d-\d\d[T ]\d\d:\d\d(?::\d\d(?:\.\d+)?)?\s?(?<offset>Z|[+-]\d\d:?\d\d)?$/i
 
-/** Parses a date (midnight UTC) or a date and time (UTC without an offset) to UTC with milliseconds, else undefined. */
+/** Parses a date (midnight UTC) or a date and time (UTC without an offset) to ISO 8601 in UTC; returns undefined if invalid. */
 export function readInstant(text: string): string | undefined {
   const day = readDate(text)
   if (day !== undefined) return `${day}T00:00:00.000Z`
@@ -31,10 +31,10 @@ export function readInstant(text: string): string | undefined {
 
 const instantWithOffsetPattern = /^(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d(?::\d\d(?:\.\d{1,9})?)?)(Z|[+-]\d\d:?\d\d)$/i
 
-/** An instant, and the offset it was written with: `Z` or `-07:00`. */
+/** An instant with its original offset, such as `Z` or `-07:00`. */
 export type InstantWithOffset = { instant: Date; offset: string }
 
-/** Parses an ISO 8601 time with an offset; returns undefined for any other text and for an invalid date. */
+/** Parses an ISO 8601 time with an offset; returns undefined for any other string. */
 export function parseInstant(text: string): InstantWithOffset | undefined {
   const [, day, time, given] = instantWithOffsetPattern.exec(text) ?? []
   if (day === undefined || time === undefined || given === undefined) return undefined

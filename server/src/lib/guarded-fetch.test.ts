@@ -27,10 +27,10 @@ type Handler = (req: IncomingMessage, res: ServerResponse) => void
 const serve = async (handler: Handler) => `http://127.0.0.1:${await listening(createServer(handler))}`
 
 const limits = { timeoutMs: 5_000, maxBytes: 1_000 }
-const open = makeGuardedFetch({ allowed: loopbackRanges })
-const shut = makeGuardedFetch({ allowed: [] })
+const loopbackFetch = makeGuardedFetch({ allowed: loopbackRanges })
+const publicFetch = makeGuardedFetch({ allowed: [] })
 
-async function faultOf(fetch: typeof open, request: Partial<GuardedRequest> & { url: string }): Promise<FetchError> {
+async function faultOf(fetch: typeof loopbackFetch, request: Partial<GuardedRequest> & { url: string }): Promise<FetchError> {
   return fetch({ ...limits, ...request }).then(
     ({ status }) => {
       throw new Error(`HTTP status ${status}`)
@@ -40,33 +40,33 @@ async function faultOf(fetch: typeof open, request: Partial<GuardedRequest> & { 
 }
 
 test('a POST is sent unchanged, and the response is returned unchanged', async () => {
-  let got: object = {}
+  let received: object = {}
   const url = await serve(async (req, res) => {
-    got = { method: req.method, path: req.url, key: req.headers['x-key'], body: await text(req) }
+    received = { method: req.method, path: req.url, key: req.headers['x-key'], body: await text(req) }
     res.writeHead(418, { 'x-answer': 'yes' }).end('short and stout')
   })
-  const response = await open({
+  const response = await loopbackFetch({
     ...limits,
     url: `${url}/in?key=7f2a`,
     method: 'POST',
     headers: { 'x-key': 'secret' },
     body: '{"ä":1}',
   })
-  expect(got).toEqual({ method: 'POST', path: '/in?key=7f2a', key: 'secret', body: '{"ä":1}' })
+  expect(received).toEqual({ method: 'POST', path: '/in?key=7f2a', key: 'secret', body: '{"ä":1}' })
   expect(response).toMatchObject({ status: 418, headers: { 'x-answer': 'yes' } })
   expect(response.body.toString()).toBe('short and stout')
 })
 
-describe('forbidden addresses', () => {
+describe('rejects', () => {
   test.each(['127.0.0.1', '2130706433', '0x7f.1', 'localhost', '[::1]', '[::ffff:127.0.0.1]', '0.0.0.0'])(
-    '%s',
+    'the forbidden address %s',
     async (host) => {
       let called = false
       const url = await serve((_req, res) => {
         called = true
         res.end()
       })
-      const fault = await faultOf(shut, { url: `${url.replace('127.0.0.1', host)}/?secret` })
+      const fault = await faultOf(publicFetch, { url: `${url.replace('127.0.0.1', host)}/?secret` })
       expect(fault).toMatchObject({ name: 'FetchError', reason: 'forbidden_address' })
       expect(fault.message).not.toContain('secret')
       expect(called).toBe(false)
@@ -82,25 +82,25 @@ describe('forbidden addresses', () => {
     expect((await faultOf(fetch, { url: 'http://hooks.example/' })).reason).toBe('forbidden_address')
   })
 
-  test('a redirect is returned, not followed', async () => {
+  test('a redirect, which is returned and not followed', async () => {
     let called = 0
     const url = await serve((_req, res) => {
       called += 1
       res.writeHead(302, { location: 'http://169.254.169.254/latest/' }).end()
     })
-    expect(await open({ ...limits, url })).toMatchObject({ status: 302 })
+    expect(await loopbackFetch({ ...limits, url })).toMatchObject({ status: 302 })
     expect(called).toBe(1)
   })
 
   test.each(['ftp://example.org/', 'file:///etc/passwd', 'example.org', 'http://', ''])(
-    '%j is no address',
+    'the URL %j',
     async (url) => {
-      expect((await faultOf(open, { url })).reason).toBe('bad_url')
+      expect((await faultOf(loopbackFetch, { url })).reason).toBe('bad_url')
     },
   )
 })
 
-test('a name is resolved once, and the connection goes to that address', async () => {
+test('a name is resolved once, and the request is sent to that address', async () => {
   const url = new URL(await serve((req, res) => res.end(req.headers.host)))
   let lookups = 0
   const resolve: Resolve = async () => {
@@ -114,9 +114,9 @@ test('a name is resolved once, and the connection goes to that address', async (
   expect(lookups).toBe(1)
 })
 
-test('the next address of a name is tried when the first one fails', async () => {
+test('a request is sent to the next address of a name if the first one fails', async () => {
   const { port } = new URL(await serve((_req, res) => res.end('here')))
-  // the first one has no listener
+  // the first address has no listener
   const resolve: Resolve = async () => [
     { address: '127.0.0.2', family: 4 },
     { address: '127.0.0.1', family: 4 },
@@ -125,7 +125,7 @@ test('the next address of a name is tried when the first one fails', async () =>
   expect((await fetch({ ...limits, url: `http://hooks.example:${port}/` })).body.toString()).toBe('here')
 })
 
-describe('no response', () => {
+describe('fails for', () => {
   test('an unknown name', async () => {
     const unknown: Resolve = () => Promise.reject(new Error('ENOTFOUND'))
     const nowhere: Resolve = async () => []
@@ -137,36 +137,36 @@ describe('no response', () => {
 
   test('a server without TLS behind an https address', async () => {
     const url = await serve((_req, res) => res.end())
-    expect((await faultOf(open, { url: url.replace('http:', 'https:') })).reason).toBe('unreachable')
+    expect((await faultOf(loopbackFetch, { url: url.replace('http:', 'https:') })).reason).toBe('unreachable')
   })
 
   test('a port without a listener', async () => {
     const server = createTcpServer()
     const port = await listening(server)
     await new Promise((resolve) => server.close(resolve))
-    expect((await faultOf(open, { url: `http://127.0.0.1:${port}/` })).reason).toBe('unreachable')
+    expect((await faultOf(loopbackFetch, { url: `http://127.0.0.1:${port}/` })).reason).toBe('unreachable')
   })
 
   test.each([
     ['before any byte', ''],
-    ['in the middle of its body', 'HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nhalf'],
+    ['within the body', 'HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nhalf'],
     ['after it changed the protocol', 'HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: x\r\n\r\n'],
-    ['in another language', '220 mail.example ESMTP\r\n'],
-  ])('a server that closes the connection %s', async (_when, words) => {
-    const port = await listening(createTcpServer((socket) => socket.once('data', () => socket.end(words))))
-    expect((await faultOf(open, { url: `http://127.0.0.1:${port}/` })).reason).toBe('unreachable')
+    ['after a response that is not HTTP', '220 mail.example ESMTP\r\n'],
+  ])('a server that closes the connection %s', async (_when, response) => {
+    const port = await listening(createTcpServer((socket) => socket.once('data', () => socket.end(response))))
+    expect((await faultOf(loopbackFetch, { url: `http://127.0.0.1:${port}/` })).reason).toBe('unreachable')
   })
 
   test.each([
     ['does not respond', () => {}],
-    ['begins and goes silent', (_req, res) => void res.writeHead(200).write('a')],
+    ['sends only the start of a response', (_req, res) => void res.writeHead(200).write('a')],
     [
-      'never comes to an end',
+      'sends an endless response',
       (_req, res) => void res.writeHead(200).write('a', () => setInterval(() => res.write('a'), 5).unref()),
     ],
   ] satisfies [string, Handler][])('a server that %s', async (_how, handler) => {
     const url = await serve(handler)
-    expect((await faultOf(open, { url, timeoutMs: 150, maxBytes: 1e6 })).reason).toBe('timeout')
+    expect((await faultOf(loopbackFetch, { url, timeoutMs: 150, maxBytes: 1e6 })).reason).toBe('timeout')
   })
 
   test('a name server that does not respond', async () => {
@@ -176,7 +176,7 @@ describe('no response', () => {
 
   test('a body that is too large, with and without a content-length', async () => {
     const whole = await serve((_req, res) => res.end('x'.repeat(1_001)))
-    expect((await faultOf(open, { url: whole })).reason).toBe('too_large')
+    expect((await faultOf(loopbackFetch, { url: whole })).reason).toBe('too_large')
     const closed = Promise.withResolvers<void>()
     const endless = await serve((_req, res) => {
       res.on('close', closed.resolve)
@@ -186,9 +186,9 @@ describe('no response', () => {
       res.on('drain', more)
       more()
     })
-    expect((await faultOf(open, { url: endless })).reason).toBe('too_large')
+    expect((await faultOf(loopbackFetch, { url: endless })).reason).toBe('too_large')
     await closed.promise
     const exact = await serve((_req, res) => res.end('x'.repeat(1_000)))
-    expect((await open({ ...limits, url: exact })).body).toHaveLength(1_000)
+    expect((await loopbackFetch({ ...limits, url: exact })).body).toHaveLength(1_000)
   })
 })

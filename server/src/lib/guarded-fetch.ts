@@ -1,7 +1,7 @@
-// The only HTTP client for caller-supplied URLs. A host name is resolved once, all its addresses are checked, and the
-// connection goes to one of exactly these: a name that resolves differently a moment later (DNS rebinding) gains nothing.
-// Redirects are returned, not followed. A connection is used once: the server may have closed a kept-alive one, and a retry
-// to find out would send an event twice.
+// The only HTTP client for caller-supplied URLs. It resolves a host name once, checks all addresses, and connects only to
+// these, so that a name that later resolves differently (DNS rebinding) is harmless. It returns redirects without following
+// them. It uses a connection once: the server may have closed a connection that is reused, and a retry could send a webhook
+// event twice.
 
 import { type LookupAddress, lookup as systemLookup } from 'node:dns'
 import { type IncomingHttpHeaders, type IncomingMessage, request as requestHttp } from 'node:http'
@@ -14,7 +14,7 @@ export type GuardedRequest = {
   method?: 'GET' | 'POST'
   headers?: Record<string, string>
   body?: string
-  /** Time limit for all of it: name, connection, and response to its last byte. */
+  /** Time limit for resolving the name, connecting, and receiving the whole response. */
   timeoutMs: number
   /** Maximum size of the response body. */
   maxBytes: number
@@ -22,12 +22,12 @@ export type GuardedRequest = {
 
 export type GuardedResponse = { status: number; headers: IncomingHttpHeaders; body: Buffer }
 
-/** Calls a URL and returns the response, with any status, or throws a FetchError. */
+/** Calls a URL and returns the response, with any status; throws a FetchError if there is no response. */
 export type GuardedFetch = (request: GuardedRequest) => Promise<GuardedResponse>
 
 export type FetchErrorReason = 'bad_url' | 'unresolved' | 'forbidden_address' | 'unreachable' | 'timeout' | 'too_large'
 
-/** Why there is no response. The message names only the host, because the rest of the URL may contain a secret. */
+/** Thrown if there is no response. The message contains only the host, because the rest of the URL may contain a secret. */
 export class FetchError extends Error {
   readonly reason: FetchErrorReason
 
@@ -41,7 +41,7 @@ export class FetchError extends Error {
 /** Resolves a host name to all its addresses. */
 export type Resolve = (host: string) => Promise<LookupAddress[]>
 
-/** Makes a client that calls public addresses, and private ones in the `allowed` ranges. */
+/** Returns a client that calls public addresses, and private addresses of the `allowed` ranges. */
 export function makeGuardedFetch(options: { allowed: readonly string[]; resolve?: Resolve }): GuardedFetch {
   const resolve = options.resolve ?? resolveBySystem
   const allowed = makeRanges(options.allowed)
@@ -52,8 +52,8 @@ export function makeGuardedFetch(options: { allowed: readonly string[]; resolve?
     const signal = AbortSignal.timeout(given.timeoutMs)
     const host = url.hostname.replace(/^\[|\]$/g, '')
     const addresses = await beforeTimeout(addressesOf(host, resolve), signal, host)
-    const stray = addresses.find(({ address }) => forbidden.has(address) && !allowed.has(address))
-    if (stray) throw new FetchError('forbidden_address', `${host} resolves to a forbidden address`)
+    const rejected = addresses.find(({ address }) => forbidden.has(address) && !allowed.has(address))
+    if (rejected) throw new FetchError('forbidden_address', `${host} resolves to a forbidden address`)
     try {
       return await send(url, addresses, given, signal)
     } catch (error) {
@@ -126,7 +126,7 @@ async function send(url: URL, addresses: LookupAddress[], given: GuardedRequest,
   return { status: incoming.statusCode ?? 0, headers: incoming.headers, body: Buffer.concat(chunks) }
 }
 
-/** A lookup function that returns the checked addresses instead of resolving the name again. */
+/** Returns a lookup function that returns the checked addresses instead of resolving the name again. */
 function pinTo(addresses: LookupAddress[]): LookupFunction {
   return (_host, options, callback) => {
     const [first] = addresses
@@ -136,8 +136,8 @@ function pinTo(addresses: LookupAddress[]): LookupFunction {
 }
 
 /**
- * Whether a text is an absolute http or https URL. Its addresses are checked at the time of the call, because a name may
- * resolve differently by then.
+ * Returns whether a string is an absolute http or https URL. Its addresses are checked when it is called, because its name
+ * may resolve differently then.
  */
 export function isCallbackUrl(text: string): boolean {
   return /^https?:\/\/[^\s\p{Cc}]+$/iu.test(text) && URL.canParse(text)

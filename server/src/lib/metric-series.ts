@@ -1,6 +1,6 @@
-// Metrics that are updated many thousand times a second: plain objects, formatted only when they are read.
+// Metrics that are updated many thousand times per second, so they are plain objects that are formatted only when read.
 
-/** One series of a family: its labels, its value, and its name unless that is the family's. */
+/** One series of a family: its labels, its value, and its name if it differs from the family's. */
 export type MetricSample = { labels: Record<string, string>; value: number; metricName?: string }
 
 /** A family of series in the Prometheus exposition format. */
@@ -41,9 +41,9 @@ export class Histogram {
     this.#bounds = bounds
   }
 
-  add(word: string, seconds: number): void {
-    const series = this.#series.get(word) ?? { buckets: new Float64Array(this.#bounds.length + 1), sum: 0 }
-    this.#series.set(word, series)
+  add(labelValue: string, seconds: number): void {
+    const series = this.#series.get(labelValue) ?? { buckets: new Float64Array(this.#bounds.length + 1), sum: 0 }
+    this.#series.set(labelValue, series)
     let at = 0
     while (at < this.#bounds.length && seconds > (this.#bounds[at] as number)) at++
     series.buckets[at] = (series.buckets[at] as number) + 1
@@ -52,15 +52,15 @@ export class Histogram {
 
   samples(name: string, label: string): MetricSample[] {
     const samples: MetricSample[] = []
-    for (const [word, { buckets, sum }] of this.#series) {
+    for (const [labelValue, { buckets, sum }] of this.#series) {
       let count = 0
       for (const [at, bucket] of buckets.entries()) {
         count += bucket
         const le = at < this.#bounds.length ? String(this.#bounds[at]) : '+Inf'
-        samples.push({ metricName: `${name}_bucket`, labels: { [label]: word, le }, value: count })
+        samples.push({ metricName: `${name}_bucket`, labels: { [label]: labelValue, le }, value: count })
       }
-      samples.push({ metricName: `${name}_sum`, labels: { [label]: word }, value: sum })
-      samples.push({ metricName: `${name}_count`, labels: { [label]: word }, value: count })
+      samples.push({ metricName: `${name}_sum`, labels: { [label]: labelValue }, value: sum })
+      samples.push({ metricName: `${name}_count`, labels: { [label]: labelValue }, value: count })
     }
     return samples
   }

@@ -7,10 +7,10 @@ describe('parseRateLimit', () => {
     ['100/60', { calls: 100, windowMs: 60_000 }],
     ['1000000/3600', { calls: 1_000_000, windowMs: 3_600_000 }],
     ['off', 'off'],
-  ])('%s', (text, limit) => expect(parseRateLimit(text)).toEqual(limit))
+  ])('parses %s', (text, limit) => expect(parseRateLimit(text)).toEqual(limit))
 
   test.each(['', '0/1', '1/0', '1000001/1', '1/3601', '10', '10/1s', '-1/1', '1.5/1', 'OFF', ' 1/1'])(
-    'not %j',
+    'rejects %j',
     (text) => expect(parseRateLimit(text)).toBeUndefined(),
   )
 

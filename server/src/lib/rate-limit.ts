@@ -6,7 +6,7 @@ const maxSeconds = 3_600
 
 export const rateLimitFormat = `calls/seconds, such as 100/60, with up to ${maxCalls} calls in up to ${maxSeconds} seconds, or off`
 
-/** Parses `100/60` (calls and seconds) or `off`; returns undefined for any other text. */
+/** Parses `100/60` (calls and seconds) or `off`; returns undefined for any other string. */
 export function parseRateLimit(text: string): RateLimit | 'off' | undefined {
   if (text === 'off') return 'off'
   const [, calls, seconds] = /^([1-9][0-9]{0,6})\/([1-9][0-9]{0,3})$/.exec(text) ?? []
@@ -14,7 +14,7 @@ export function parseRateLimit(text: string): RateLimit | 'off' | undefined {
   return { calls: Number(calls), windowMs: Number(seconds) * 1_000 }
 }
 
-/** Whether a limit allows no more calls than `bound`, averaged over time. */
+/** Returns whether a limit allows at most as many calls as `bound`, averaged over time. */
 export function isWithin(limit: RateLimit | 'off', bound: RateLimit | 'off'): boolean {
   if (bound === 'off') return true
   return limit !== 'off' && limit.calls / limit.windowMs <= bound.calls / bound.windowMs
@@ -22,7 +22,7 @@ export function isWithin(limit: RateLimit | 'off', bound: RateLimit | 'off'): bo
 
 const slotCount = 60
 
-/** Counts calls in a sliding window of sixty slots: exact to one slot, with constant memory. */
+/** Counts calls in a sliding window of sixty slots; it is exact to one slot and uses constant memory. */
 export class SlidingCounter {
   readonly #limit: RateLimit
   readonly #slotMs: number
@@ -50,7 +50,7 @@ export class SlidingCounter {
     return 0
   }
 
-  /** Returns the milliseconds until the oldest calls leave the window. */
+  /** Returns the milliseconds until the window no longer includes its oldest calls. */
   nextCallInMs(nowMs: number): number {
     for (let age = slotCount - 1; age >= 0; age -= 1) {
       const slot = this.#newest - age

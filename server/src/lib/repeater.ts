@@ -1,6 +1,6 @@
 /**
- * Runs a piece of work repeatedly with a pause in between, at once when now() is called, and never concurrently. A failure
- * is reported, and the next run follows after the pause.
+ * Runs work repeatedly with a pause between runs, never concurrently. `now()` starts a run without the pause. A failure is
+ * passed to `onFailure`, and the next run follows after the pause.
  */
 export class Repeater {
   readonly #work: () => Promise<unknown>
@@ -11,7 +11,7 @@ export class Repeater {
   #again = false
   #stopped = false
 
-  /** When `work` returns true there may be more work, and it runs again without a pause. */
+  /** If `work` returns true, there may be more work, and it runs again without a pause. */
   constructor(work: () => Promise<unknown>, pauseMs: number, onFailure: (error: unknown) => void) {
     this.#work = work
     this.#pauseMs = pauseMs

@@ -4,14 +4,14 @@ import { Sealer } from './seal.ts'
 
 const sealer = new Sealer(randomBytes(32))
 
-test.each(['swordfish', '', 'pässwörd 🐟', 'x'.repeat(10_000)])('a sealed text opens again: %#', (text) => {
+test.each(['swordfish', '', 'pässwörd 🐟', 'x'.repeat(10_000)])('opens a sealed string: %#', (text) => {
   const sealed = sealer.seal(text, 'password')
   expect(sealer.open(sealed, 'password')).toBe(text)
   if (text) expect(sealed.includes(text)).toBe(false)
   expect(sealer.seal(text, 'password').equals(sealed)).toBe(false)
 })
 
-test('a wrong key does not open it, and has another error than damage', () => {
+test('does not open it with another key, and distinguishes that from damage', () => {
   const sealed = sealer.seal('swordfish', 'password')
   const other = new Sealer(randomBytes(32))
   expect(() => other.open(sealed, 'password')).toThrow('was sealed with another key')

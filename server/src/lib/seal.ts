@@ -1,16 +1,16 @@
 import { createCipheriv, createDecipheriv, createHash, randomBytes } from 'node:crypto'
 
-// A sealed text: version (1 byte), key id (4), nonce (12), AES-256-GCM ciphertext, tag (16).
+// Format of a sealed string: version (1 byte), key id (4), nonce (12), AES-256-GCM ciphertext, tag (16).
 
 const version = 1
 const idEnd = 5
 const nonceEnd = idEnd + 12
 const tagLength = 16
 
-/** A sealed text that this key cannot open; the message completes "the password of x ...". */
+/** Thrown if this key cannot open sealed bytes; the message continues "the password of x ...". */
 export class SealError extends Error {}
 
-/** Encrypts texts so that reading the database without the key does not reveal them. */
+/** Encrypts strings, so that they cannot be read from the database without the key. */
 export class Sealer {
   readonly #key: Buffer
   readonly #id: Buffer
@@ -21,7 +21,7 @@ export class Sealer {
     this.#id = createHash('sha256').update('key id').update(key).digest().subarray(0, 4)
   }
 
-  /** Seals a text for one purpose; open() requires the same purpose. Sealing twice gives different bytes. */
+  /** Seals a string for one purpose, which open() requires; sealing it again yields different bytes. */
   seal(text: string, purpose: string): Buffer {
     const nonce = randomBytes(nonceEnd - idEnd)
     const cipher = createCipheriv('aes-256-gcm', this.#key, nonce).setAAD(Buffer.from(purpose))
@@ -29,7 +29,7 @@ export class Sealer {
     return Buffer.concat([Buffer.of(version), this.#id, nonce, sealed, cipher.getAuthTag()])
   }
 
-  /** Opens a text that was sealed for this purpose; throws a SealError that distinguishes a wrong key from damage. */
+  /** Opens a string that was sealed for this purpose; throws a SealError that distinguishes a wrong key from damage. */
   open(sealed: Buffer, purpose: string): string {
     if (sealed[0] !== version || sealed.length < nonceEnd + tagLength) throw new SealError('is not a sealed text')
     if (!this.sealed(sealed)) throw new SealError('was sealed with another key')
@@ -44,7 +44,7 @@ export class Sealer {
     }
   }
 
-  /** Whether this key sealed it. */
+  /** Returns whether this key sealed the bytes. */
   sealed(sealed: Buffer): boolean {
     return sealed.subarray(1, idEnd).equals(this.#id)
   }

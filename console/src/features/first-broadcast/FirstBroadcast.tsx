@@ -2,7 +2,7 @@ import { Card, List, Stack, Text, Title } from '@mantine/core'
 import { CommandBlock } from '../../ui/CommandBlock.tsx'
 import { firstBroadcastSteps } from './steps.ts'
 
-/** The four commands from an empty installation to a delivered text, with copy buttons. */
+/** Shows the four commands from an empty installation to a delivered text, with copy buttons. */
 export function FirstBroadcast({ origin, mode }: { origin: string; mode: 'sandbox' | 'production' | undefined }) {
   return (
     <Card withBorder padding="lg" component="section" aria-labelledby="first-broadcast-title">

@@ -2,7 +2,7 @@ import { Box, Card, Divider, Group, Stack, Text, Title } from '@mantine/core'
 import { StateDot } from '../../ui/StateDot.tsx'
 import { type CheckName, checkLabels, describeStatus, type Status } from './status.ts'
 
-/** The status in one sentence, and the check of each process. */
+/** Shows the status in one sentence, and the check of each process. */
 export function StatusCard({ status }: { status: Status }) {
   const { tone, title, detail } = describeStatus(status)
   return (

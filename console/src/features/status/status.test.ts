@@ -3,7 +3,7 @@ import { describeStatus, readReadiness } from './status.ts'
 
 const ready = { status: 'ready', mode: 'sandbox', checks: { database: true, worker: true, gateway: true } }
 
-test('a ready server is described as running', () => {
+test('describes a ready server as running', () => {
   const status = readReadiness(ready)
   expect(status).toEqual({ kind: 'known', ready: true, mode: 'sandbox', checks: ready.checks })
   expect(status && describeStatus(status)).toMatchObject({ tone: 'good', title: 'Carillon is running' })
@@ -14,7 +14,7 @@ test.each([
   [{ database: true, worker: false, gateway: false }, 'Waiting for the worker and gateway.'],
   [{}, 'Waiting for the database, worker, and gateway.'],
   [{ database: true, worker: true, gateway: true }, 'It will be ready in a moment.'],
-])('with checks %j: %s', (checks, detail) => {
+])('describes the checks %j as: %s', (checks, detail) => {
   const status = readReadiness({ status: 'not_ready', mode: 'production', checks })
   expect(status && describeStatus(status)).toMatchObject({ tone: 'waiting', detail })
 })
@@ -27,6 +27,6 @@ test.each([
   { ...ready, checks: null },
   { ...ready, status: 'fine' },
   { ...ready, mode: 'test' },
-])('%j is not a valid readiness', (body) => {
+])('rejects the readiness %j', (body) => {
   expect(readReadiness(body)).toBeUndefined()
 })

@@ -1,4 +1,4 @@
-// The status of the server and its texts.
+// The status of the server, and its descriptions for people.
 
 export type Mode = 'sandbox' | 'production'
 
@@ -30,7 +30,7 @@ export const checkLabels: Record<CheckName, { name: string; up: string; down: st
   },
 }
 
-/** Returns a title and one sentence that show whether a text can be sent now. */
+/** Returns a title and a sentence about whether texts can be sent now. */
 export function describeStatus(status: Status): { tone: Tone; title: string; detail: string } {
   switch (status.kind) {
     case 'loading':

@@ -4,7 +4,7 @@ import { readReadiness, type Status } from './status.ts'
 const POLL_INTERVAL_MS = 3_000
 const TIMEOUT_MS = 5_000
 
-/** Returns the server's status, polled while the page is open. */
+/** Returns the server's status, which it polls while the page is open. */
 export function useStatus(): Status {
   const [status, setStatus] = useState<Status>({ kind: 'loading' })
 
@@ -32,7 +32,7 @@ async function fetchStatus(closed: AbortSignal): Promise<Status> {
   return readReadiness(readiness) ?? { kind: health === undefined ? 'unreachable' : 'unclear' }
 }
 
-/** Returns the body for any status code, because /readyz returns 503 with one; undefined on failure or timeout. */
+/** Returns the body for any status code, because a 503 of /readyz has one; undefined after a failure or timeout. */
 async function getJson(path: string, closed: AbortSignal): Promise<unknown> {
   try {
     const signal = AbortSignal.any([closed, AbortSignal.timeout(TIMEOUT_MS)])
