@@ -1,5 +1,5 @@
-// The mobile networks by their ids in the API: the contract's table, with the rows of its newer edition. There are fewer
-// than a hundred and they seldom change, so they are code and not rows.
+// The carriers by their ids in the API: the contract's table, with the rows of its newer edition. They are code and not rows
+// of a table, because there are fewer than a hundred and they rarely change.
 
 const unitedStates: [id: number, name: string][] = [
   [11333, 'Aerialink'],

@@ -4,7 +4,7 @@ import type { GuardedFetch } from '../lib/guarded-fetch.ts'
 import { formatPhoneNumber } from '../sms/phone-number.ts'
 import { carrierId, carrierName } from './carriers.ts'
 
-/** The result of a number's look-up; null is a value that the service did not return. */
+/** The result of a number's look-up; null is a value that the service does not return. */
 export type LookUpResult = {
   kind: 'mobile' | 'landline' | 'voip' | 'toll_free' | 'unreachable' | 'unknown'
   carrier: number | null
@@ -21,7 +21,7 @@ const maxBytes = 16_384
 const maxLength = 191
 const kinds = new Set<LookUpResult['kind']>(['mobile', 'landline', 'voip', 'toll_free', 'unreachable', 'unknown'])
 
-/** Queries the service at `url`; throws if it does not respond in time, or with anything but a result. */
+/** Returns the result of the service at `url`; throws if it does not respond in time, or does not respond with a result. */
 export async function queryProvider(options: ProviderOptions, phone: number): Promise<LookUpResult> {
   const response = await options.fetch({
     url: options.url,
@@ -39,7 +39,7 @@ export async function queryProvider(options: ProviderOptions, phone: number): Pr
   return parseLookUpResult(response.body.toString())
 }
 
-/** Parses the body of a response; throws unless it is a JSON object. Missing and invalid values become null or unknown. */
+/** Parses the body of a response; throws if it is not a JSON object. Missing and invalid values become null or unknown. */
 export function parseLookUpResult(json: string): LookUpResult {
   const body = parseObject(json)
   const carrier = readId(body.carrier)
@@ -60,7 +60,7 @@ function parseObject(json: string): Record<string, unknown> {
   try {
     value = JSON.parse(json)
   } catch {
-    // the error below covers it
+    // reported as the error below
   }
   if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as Record<string, unknown>
   throw new Error('the look-up service did not respond with a JSON object')

@@ -15,7 +15,7 @@ export function findLookUp(db: Db, phone: number) {
   )
 }
 
-/** Stores a look-up unless a later one is stored. */
+/** Stores a look-up, except if a later one is stored. */
 export function saveLookUp(db: Db, phone: number, lookUp: LookUpResult, at: Date) {
   return db.exec(
     'save_look_up',
@@ -41,7 +41,7 @@ export function saveLookUp(db: Db, phone: number, lookUp: LookUpResult, at: Date
   )
 }
 
-/** Returns the numbers that are landline or unreachable in their latest look-up. */
+/** Returns those of the numbers that are landline or unreachable according to their latest look-up. */
 export async function listKnownUnreachable(db: Db, phones: number[]): Promise<number[]> {
   const rows = await db.many<{ phone: number }>(
     'list_known_unreachable',

@@ -15,7 +15,7 @@ const start = new Date('2026-03-02T10:00:00Z')
 const clock = { time: start, now: () => clock.time }
 const phone = 2_065_550_143
 
-/** The operator's service: responds with the status and body set here, and records the requests. */
+/** The look-up service: it responds with the status and body set here, and records the requests. */
 const service = { status: 200, body: '{}', requests: [] as object[], url: '', release: Promise.resolve() }
 const server = createServer(async (req, res) => {
   service.requests.push({ method: req.method, authorization: req.headers.authorization, body: await json(req) })
@@ -60,14 +60,14 @@ describe('without a service', () => {
 })
 
 describe('with a service', () => {
-  test('it is queried with our token', async () => {
+  test('a look-up queries it with the token', async () => {
     expect(await makeWithService()(phone)).toMatchObject(result)
     expect(service.requests).toEqual([
       { method: 'POST', authorization: 'Bearer a-token-of-ours-1', body: { phone_number: '2065550143' } },
     ])
   })
 
-  test("the sandbox's own landlines are not queried", async () => {
+  test("a look-up of the sandbox's own landlines does not query it", async () => {
     expect(await makeWithService()(2_065_550_100)).toMatchObject({ kind: 'landline' })
     expect(service.requests).toEqual([])
   })
@@ -84,7 +84,7 @@ describe('with a service', () => {
     expect(service.requests).toHaveLength(2)
   })
 
-  test('concurrent look-ups of one number are one query', async () => {
+  test('concurrent look-ups of one number share a query', async () => {
     const gate = Promise.withResolvers<void>()
     service.release = gate.promise
     const lookUp = makeWithService()
@@ -103,7 +103,7 @@ describe('with a service', () => {
     ['a web page', 200, '<html>'],
     ['an array', 200, '[]'],
     ['a body of 20 KB', 200, JSON.stringify({ line_type: 'landline', x: 'a'.repeat(20_000) })],
-  ])('%s counts as no result, and an older result is returned', async (_case, status, body) => {
+  ])('%s counts as no result, and an older result is returned instead', async (_case, status, body) => {
     Object.assign(service, { status, body })
     expect(await makeWithService()(phone)).toBeUndefined()
     Object.assign(service, { status: 200, body: JSON.stringify(mobile) })
@@ -122,7 +122,7 @@ describe('with a service', () => {
     gate.resolve()
   })
 
-  test('queries pause after five failures in a row', async () => {
+  test('queries pause after five consecutive failures', async () => {
     service.status = 503
     const lookUp = makeWithService()
     for (let n = 0; n < 8; n += 1) expect(await lookUp(phone + n)).toBeUndefined()
@@ -161,11 +161,11 @@ test.each([
     { carrierName: null, globalCarrierId: '100313' },
   ],
   [{ carrier_name: 'x'.repeat(192) }, { carrierName: null }],
-])('%j is parsed', (body, expected) => {
+])('parses %j', (body, expected) => {
   expect(parseLookUpResult(JSON.stringify(body))).toMatchObject(expected)
 })
 
-test('carriers have the names and ids of the contract', () => {
+test('finds the names and ids of carriers in the contract', () => {
   expect([383, 77, 11359, 70, 525, 537].map(carrierName)).toEqual([
     'AT&T',
     'Verizon',

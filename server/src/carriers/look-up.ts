@@ -5,11 +5,11 @@ import { findLookUp, listKnownUnreachable, type StoredLookUp, saveLookUp } from 
 import type { LookUpResult } from './look-up-provider.ts'
 import { queryProvider } from './look-up-provider.ts'
 
-/** Looks up a number; returns undefined if there is no service or it is unavailable. */
+/** Looks up a number; returns undefined if no service is configured or it is unavailable. */
 export type LookUp = (phone: number) => Promise<LookUpResult | undefined>
 
 const dayMs = 86_400_000
-/** After this number of failures in a row, the service is not queried for `pauseMs`. */
+/** Number of consecutive failures after which the service is not queried for `pauseMs`. */
 const failures = 5
 const pauseMs = 30_000
 /** Minimum time between two warnings in the log. */
@@ -25,8 +25,8 @@ const landline: LookUpResult = {
 }
 
 /**
- * Returns the configured look-up. In the sandbox the number 555-0100 of any area code is a landline; all other numbers are
- * looked up at the operator's service, if there is one. A process makes one look-up, because it contains the circuit
+ * Returns the configured look-up. In the sandbox, the number 555-0100 of any area code is a landline; other numbers are
+ * looked up at the service, if one is configured. A process must call this once, because the look-up contains the circuit
  * breaker of the service.
  */
 export function makeLookUp(rt: Runtime): LookUp {
@@ -36,7 +36,7 @@ export function makeLookUp(rt: Runtime): LookUp {
   return async (phone) => (isSandboxLandline(phone) ? landline : lookUp(phone))
 }
 
-/** Returns the numbers that are known to be landlines or unreachable from stored look-ups; the service is not queried. */
+/** Returns those of the numbers that are landlines or unreachable according to stored look-ups; does not query the service. */
 export async function findUnreachable(rt: Pick<Runtime, 'db' | 'config'>, phones: number[]): Promise<Set<number>> {
   const stored = phones.length === 0 ? [] : await listKnownUnreachable(rt.db, phones)
   const sandbox = rt.config.mode === 'sandbox' ? phones.filter(isSandboxLandline) : []
@@ -47,7 +47,7 @@ function isSandboxLandline(phone: number): boolean {
   return phone % 10_000_000 === 5_550_100
 }
 
-/** Returns stored results while they are fresh, otherwise queries the service. An older result is the fallback. */
+/** Returns a look-up that uses stored results while they are fresh and otherwise queries the service, with the older result as a fallback. */
 function makeProviderLookUp({ db, clock, log, config }: Runtime, url: string): LookUp {
   const { token, timeoutMs, cacheDays } = config.lookUp
   const provider = {

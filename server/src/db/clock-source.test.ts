@@ -42,7 +42,7 @@ const allowed: Record<string, string> = {
   'receipts/waiting.queries.ts claim_waiting_receipts': 'retry_at: the retries of a queue that all gateways work on',
   'reports/explanation.queries.ts find_explained_chunk': lock,
   'reports/queue.queries.ts measure_binds': lock,
-  'system/heartbeats.queries.ts beat': liveness,
+  'system/heartbeats.queries.ts upsert_heartbeat': liveness,
   'system/heartbeats.queries.ts list_live_roles': liveness,
   'system/heartbeats.queries.ts list_metrics': liveness,
   'system/heartbeats.queries.ts delete_old_heartbeats': liveness,

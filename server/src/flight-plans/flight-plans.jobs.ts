@@ -12,7 +12,7 @@ export const computeFlightPlanJob: Job<{ flightPlanId: number }> = {
   },
 }
 
-/** Deletes flight plans older than a day: lists change, and old forecasts mislead. */
+/** Deletes flight plans that are older than a day, because lists change and old forecasts are misleading. */
 export const forgetFlightPlansJob: Job = {
   name: 'flight-plans.forget',
   async run(rt) {

@@ -94,27 +94,27 @@ export function findSendingCapacity(db: Db, listId: number) {
   return db.one<SendingCapacity>(
     'find_sending_capacity',
     /* sql */ `
-    with code as (
+    with short_code as (
       select s.id, s.mps from lists l join short_codes s on s.id = l.short_code_id where l.id = $1
-    ), routed as (
-      select r.connection_id as id, r.tier from short_code_routes r join code on code.id = r.short_code_id
+    ), routes as (
+      select r.connection_id as id, r.tier from short_code_routes r join short_code s on s.id = r.short_code_id
       union all
-      select c.id, 0 from connections c, code
-       where c.serves_all and not exists (select from short_code_routes r where r.short_code_id = code.id)
-    ), sending as (
+      select c.id, 0 from connections c, short_code s
+       where c.serves_all and not exists (select from short_code_routes r where r.short_code_id = s.id)
+    ), sending_connections as (
       select c.*, r.tier, min(r.tier) over () as first_tier
-        from routed r join connections c on c.id = r.id
+        from routes r join connections c on c.id = r.id
        where c.enabled and c.bind_type <> 'receiver'
     )
-    select (select mps from code) as "shortCodeMps",
+    select (select mps from short_code) as "shortCodeMps",
            coalesce((select json_agg(json_build_object('name', name, 'mps', mps, 'carrierMps', carrier_mps,
                                                        'windowSlots', "window" * slots) order by id)
-                       from sending where tier = first_tier), '[]') as connections`,
+                       from sending_connections where tier = first_tier), '[]') as connections`,
     [listId],
   )
 }
 
-/** Returns the price per part and the cost per carrier of these parts in dollars, at the account's rates on a day. */
+/** Returns the total cost of these parts and the price and cost per carrier, in dollars, at the account's rates on a day. */
 export async function priceParts(
   db: Db,
   accountId: number,

@@ -13,9 +13,9 @@ import { getFlightPlan, requestFlightPlan } from './flight-plans.ts'
 
 const common = { tags: ['Messages'], 'x-extension': true }
 const description =
-  'Computed over the real list, with the merge tags of each text: audience and suppressed members, parts, cost by ' +
-  'carrier, minutes to finish under the caps, recipients in quiet hours, and the characters that make texts longer. This ' +
-  'takes a few seconds: get the flight plan until its status is `done`. It is deleted after a day.'
+  'The plan is computed over the real list, with the merge tags of each text: audience and suppressed members, parts, cost by ' +
+  'carrier, duration under the caps, recipients in quiet hours, and the characters that require UCS-2. This takes a few ' +
+  'seconds: get the flight plan until its status is `done`. It is deleted after a day.'
 
 export const flightPlanRoutes: FastifyPluginAsyncTypebox = async (app) => {
   const { rt } = app
@@ -32,7 +32,7 @@ export const flightPlanRoutes: FastifyPluginAsyncTypebox = async (app) => {
         body: FlightPlanBody,
         response: {
           202: FlightPlanResponse,
-          404: errorResponse('The account has no such list.'),
+          404: errorResponse('No such list on this account.'),
           422: errorResponse(
             'The content or another value is invalid, or the account has too many pending flight plans.',
           ),
@@ -68,9 +68,9 @@ export const flightPlanRoutes: FastifyPluginAsyncTypebox = async (app) => {
         params: Type.Object({ list_id: ListIdParam, message_id: MessageIdParam }),
         response: {
           202: FlightPlanResponse,
-          404: errorResponse('The list has no such message, or the account has no such list.'),
+          404: errorResponse('No such message or list on this account.'),
           422: errorResponse(
-            'The message is no draft and not scheduled, its content is no longer valid, or the account has too many pending flight plans.',
+            'The message is neither a draft nor scheduled, its content is no longer valid, or the account has too many pending flight plans.',
           ),
           ...commonErrors,
         },
@@ -107,7 +107,7 @@ export const flightPlanRoutes: FastifyPluginAsyncTypebox = async (app) => {
         params: Type.Object({ list_id: ListIdParam, flight_plan_id: FlightPlanIdParam }),
         response: {
           200: FlightPlanResponse,
-          404: errorResponse('The list has no such flight plan, or the account has no such list.'),
+          404: errorResponse('No such flight plan or list on this account.'),
           ...commonErrors,
         },
       },

@@ -14,18 +14,18 @@ export const FlightPlanBody = Type.Object({
 const Dollars = (description: string) => Type.Number({ description })
 const CarrierOrNull = Type.Unsafe<number | null>({
   type: ['integer', 'null'],
-  description: 'Null if the carrier is unknown.',
+  description: 'Id of the carrier; null if it is unknown.',
 })
 
 const Result = Type.Object({
   audience: Type.Integer({ description: 'Number of subscribers who match the audience filters.' }),
   suppressed: Type.Object(
     {
-      opted_out: Type.Integer({ description: 'Opted out while the plan was computed.' }),
-      too_long: Type.Integer({ description: 'Their text would be too long.' }),
-      blank: Type.Integer({ description: 'Their text would be blank.' }),
-      no_window: Type.Integer({ description: 'They may not be texted in any hour of the week.' }),
-      too_late: Type.Integer({ description: 'Their sending window opens only after `deliver_by`.' }),
+      opted_out: Type.Integer({ description: 'Number of members who opted out while the plan was computed.' }),
+      too_long: Type.Integer({ description: 'Number of members whose text would be too long.' }),
+      blank: Type.Integer({ description: 'Number of members whose text would be blank.' }),
+      no_window: Type.Integer({ description: 'Number of members who may not be texted in any hour of the week.' }),
+      too_late: Type.Integer({ description: 'Number of members whose sending window opens only after `deliver_by`.' }),
     },
     { description: 'Members of the audience who would not be sent a text, by reason.' },
   ),
@@ -38,7 +38,7 @@ const Result = Type.Object({
   }),
   cost: Type.Object(
     {
-      total: Dollars('US dollars.'),
+      total: Dollars('Total cost in US dollars.'),
       by_carrier: Type.Array(
         Type.Object({
           carrier: CarrierOrNull,
@@ -55,7 +55,7 @@ const Result = Type.Object({
   duration: Type.Object({
     minutes: Type.Unsafe<number | null>({
       type: ['number', 'null'],
-      description: 'Null if no connection can send it.',
+      description: 'Duration in minutes; null if no connection can send the message.',
     }),
     per_second: Type.Unsafe<number | null>({ type: ['number', 'null'], description: 'Parts per second.' }),
     limited_by: Type.String({
@@ -72,16 +72,16 @@ const Result = Type.Object({
       }),
       last_opens_at: { ...TimeOrNull, description: 'The latest time at which the window of a recipient opens.' },
     },
-    { description: 'All 0 if the message does not observe quiet hours.' },
+    { description: 'Recipients in quiet hours; all 0 if the message does not observe them.' },
   ),
   ucs2: Type.Object(
     {
       recipients: Type.Integer({
         description:
-          'Recipients whose text has characters that GSM-7 lacks, which means 70 instead of 160 characters per part.',
+          'Recipients whose text has characters that GSM-7 lacks, so that a part has 70 instead of 160 characters.',
       }),
-      saved_parts: Type.Integer({ description: 'Parts saved by replacing those characters.' }),
-      saved_cost: Dollars('Amount saved, at the average price of a part.'),
+      saved_parts: Type.Integer({ description: 'Number of parts that replacing those characters would save.' }),
+      saved_cost: Dollars('Cost that this would save, at the average price of a part.'),
       characters: Type.Array(
         Type.Object({
           character: Type.String(),
@@ -94,7 +94,7 @@ const Result = Type.Object({
         { description: 'At most 50 characters, the most frequent first.' },
       ),
     },
-    { description: 'Extra cost of texts that need UCS-2.' },
+    { description: 'Cost of characters that require UCS-2.' },
   ),
 })
 

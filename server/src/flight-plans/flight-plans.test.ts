@@ -32,7 +32,7 @@ const subscribe = (phone: number, firstName = '', more: object = {}) =>
 const request = (message: object) => api.owner.post(`${path}/flight_plans`, { message })
 const show = async (id: number) => planOf(await api.owner.get(`${path}/flight_plans/${id}`))
 
-/** Returns the result of a plan, computed like a worker would. */
+/** Requests a plan, computes it with the job, and returns its result. */
 async function compute(message: object) {
   const requested = await request(message)
   expect(requested.status, requested.text).toBe(202)
@@ -53,7 +53,7 @@ test('the request returns immediately, and a job computes the plan', async () =>
   expect(await show(id)).toMatchObject({ status: 'done', result: { audience: 1, recipients: 1 } })
 })
 
-test('counts audience and suppressed members like an expansion', async () => {
+test('a plan counts the audience and suppressed members like an expansion', async () => {
   await subscribe(2065560001, 'Ana')
   await subscribe(2065560002, 'A'.repeat(50))
   await subscribe(2065560003, '', { state: 'unsubscribed' })
@@ -66,7 +66,7 @@ test('counts audience and suppressed members like an expansion', async () => {
   })
 })
 
-test('an audience filter applies', async () => {
+test('a plan applies the audience filter', async () => {
   await subscribe(2065560001)
   await subscribe(2065560002)
   await api.owner.put(`${path}/subscribers/2065560002`, { subscriber: { tags: ['vip'] } })
@@ -118,7 +118,7 @@ test('parts are counted after merge tags, and priced by carrier', async () => {
   })
 })
 
-test('characters that force UCS-2 are listed, with the savings of replacing them', async () => {
+test('characters that require UCS-2 are listed, with the savings of replacing them', async () => {
   await upsertRate(api.db, {
     accountId: null,
     channel: 'sms',
@@ -145,10 +145,10 @@ test('characters that force UCS-2 are listed, with the savings of replacing them
 })
 
 describe('the duration', () => {
-  const connect = (given: string) => api.db.withClient((client) => client.query(given))
+  const query = (sql: string) => api.db.withClient((client) => client.query(sql))
   beforeEach(async () => {
     await subscribe(2065560001)
-    await connect('update connections set enabled = false')
+    await query('update connections set enabled = false')
   })
 
   test('is null without a connection', async () => {
@@ -171,19 +171,19 @@ describe('the duration', () => {
         [api.owner.shortCode.id, name, tier],
       )
     }
-    await connect(`update connections set mps = 7, "window" = 10, slots = 1`)
+    await query(`update connections set mps = 7, "window" = 10, slots = 1`)
     expect(await compute({ content: 'Hello' })).toMatchObject({
       duration: { minutes: 0.1, per_second: 14, limited_by: 'connections' },
     })
-    await connect(`update connections set enabled = false where name <> 'spare'`)
+    await query(`update connections set enabled = false where name <> 'spare'`)
     expect(await compute({ content: 'Hello' })).toMatchObject({ duration: { per_second: 7 } })
-    await connect('update short_codes set mps = 3')
+    await query('update short_codes set mps = 3')
     expect(await compute({ content: 'Hello' })).toMatchObject({ duration: { per_second: 3, limited_by: 'short_code' } })
   })
 })
 
 describe('quiet hours', () => {
-  // half past seven in the evening in Seattle, half past ten in New York
+  // 7:30 p.m. in Seattle, 10:30 p.m. in New York
   beforeEach(async () => {
     now = new Date('2026-03-03T03:30:00Z')
     await subscribe(2065560001)
@@ -210,7 +210,7 @@ describe('quiet hours', () => {
 
   test('suppress recipients without a window', async () => {
     await api.db.exec(
-      'never',
+      'set_hours_without_overlap',
       `update lists set quiet_hours = true, send_from = '05:00', send_to = '06:00' where id = $1`,
       [listId],
     )
@@ -248,7 +248,7 @@ describe('the flight plan of a message', () => {
     expect((await show(requested.id)).result).toMatchObject({ audience: 1, parts: { sum: 2 } })
   })
 
-  test('is rejected once the message is being sent', async () => {
+  test('is rejected if the message is being sent', async () => {
     const id = await draft({ content: 'Hello' })
     expect(await plan(id)).toMatchObject({ status: 422, body: { code: 'wrong_message_status' } })
   })
@@ -261,7 +261,7 @@ describe('the flight plan of a message', () => {
   })
 })
 
-describe('is rejected', () => {
+describe('a plan is rejected for', () => {
   test.each([
     ['content that is too long', { content: 'a'.repeat(161) }],
     ['an unknown merge tag', { content: '{nobody}' }],
@@ -280,17 +280,17 @@ describe('is rejected', () => {
   })
 })
 
-test("plans of a stranger's list are not found", async () => {
+test('plans are not found by another account', async () => {
   const { id } = planOf(await request({ content: 'Hello' }))
   expect((await api.stranger.get(`${path}/flight_plans/${id}`)).status).toBe(404)
   expect((await api.stranger.post(`${path}/flight_plans`, { message: { content: 'x' } })).status).toBe(404)
 })
 
-test('a plan whose job gives up has failed, and stays failed', async () => {
+test('a plan fails after the last attempt of its job, and its status does not change afterwards', async () => {
   const { id } = planOf(await request({ content: 'Hello' }))
   await computeFlightPlanJob.onGivenUp?.(rt(), { flightPlanId: id }, new Error('broken'))
   expect(await show(id)).toMatchObject({ status: 'failed' })
-  // a concurrent run finishes late
+  // a concurrent run finishes afterwards
   await finishFlightPlan(api.db, id, {} as FlightPlanResult, now)
   expect(await show(id)).toMatchObject({ status: 'failed' })
   await computeFlightPlanJob.run(rt(), { flightPlanId: id }, alive)

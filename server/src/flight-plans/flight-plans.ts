@@ -36,8 +36,8 @@ const maxPending = 5
 const sliceRows = 10_000
 
 /**
- * Inserts a flight plan and enqueues its job in one transaction, so that no crash loses it. Throws if the content is
- * invalid or the account has too many pending plans.
+ * Inserts a flight plan and enqueues its job in one transaction, so that a crash cannot lose the job. Throws a 422 if the
+ * content is invalid or the account has too many pending plans.
  */
 export function requestFlightPlan(rt: Rt, plan: NewFlightPlan): Promise<FlightPlan> {
   return rt.db.tx(async (tx) => {
@@ -49,7 +49,7 @@ export function requestFlightPlan(rt: Rt, plan: NewFlightPlan): Promise<FlightPl
   })
 }
 
-/** Returns the list's flight plan with this id; throws if there is none. */
+/** Returns the list's flight plan with this id; throws a 404 if it does not exist. */
 export async function getFlightPlan(db: Db, listId: number, id: number): Promise<FlightPlan> {
   const plan = await findFlightPlan(db, listId, id)
   if (!plan) throw errors.flightPlanNotFound()
@@ -97,7 +97,7 @@ export async function computeFlightPlan(rt: Rt, id: number, signal: AbortSignal)
   await finishFlightPlan(db, id, result, rt.clock.now())
 }
 
-/** Returns the opening times seen from `at`. Windows are cached per rules object, so each time gets a copy of the rules. */
+/** Returns a function for opening times after `at`. It copies the rules, because windows are cached per rules object. */
 function opensAtFrom(rules: WindowRules, at: Date): OpensAt {
   const own = { ...rules }
   return (person) => findWindow(person, own, at)?.opensAt

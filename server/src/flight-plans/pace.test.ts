@@ -19,13 +19,13 @@ test.each<[string, Parameters<typeof estimatePace>[0], number, ReturnType<typeof
     { perSecond: 10, seconds: 60, limitedBy: 'short_code' },
   ],
   [
-    'caps of connections add up',
+    'caps of several connections',
     { shortCodeMps: null, connections: [connection({ mps: 10 }), connection({ mps: 20 })] },
     600,
     { perSecond: 30, seconds: 20, limitedBy: 'connections' },
   ],
   [
-    'no cap but the window',
+    'a window and no cap',
     { shortCodeMps: null, connections: [connection({ windowSlots: 10 })] },
     600,
     { perSecond: 100, seconds: 6, limitedBy: 'window' },
@@ -42,11 +42,11 @@ test.each<[string, Parameters<typeof estimatePace>[0], number, ReturnType<typeof
     30_000,
     { perSecond: 15_000, seconds: 2, limitedBy: 'software' },
   ],
-])('%s', (_case, capacity, parts, pace) => {
+])('estimates the pace with %s', (_case, capacity, parts, pace) => {
   expect(estimatePace(capacity, parts, none)).toEqual(pace)
 })
 
-test('a carrier with its own cap may take longest', () => {
+test('estimates the pace of the slowest carrier if it has its own cap', () => {
   const connections = [
     connection({ mps: 100, carrierMps: { 383: 5 }, windowSlots: 100 }),
     connection({ mps: 100, carrierMps: { 383: 5 }, windowSlots: 100 }),

@@ -1,4 +1,4 @@
-// Estimates the duration of sending a number of parts: by caps, and by SMPP windows for connections without a cap.
+// Estimates the duration of sending a number of parts from the caps, and from the SMPP windows of connections without a cap.
 
 /** The limits on the throughput of one connection. */
 export type ConnectionCapacity = {
@@ -25,7 +25,7 @@ export const assumedResponseMs = 100
 /** Maximum parts per second of one gateway and its database, without other limits. */
 const softwareMps = 15_000
 
-/** Returns the pace of these parts, given in total and by carrier; undefined if there is no connection to send them. */
+/** Returns the pace for a number of parts, given in total and by carrier; undefined if there is no connection. */
 export function estimatePace(
   capacity: SendingCapacity,
   parts: number,

@@ -5,7 +5,7 @@ import type { Totals } from './totals.ts'
 
 export type Priced = { carrier: number | null; price: number; cost: number }
 
-/** The stored result of a flight plan. Amounts are in dollars and rounded, because nothing is computed from them. */
+/** The stored result of a flight plan. Amounts are rounded dollars, because nothing is computed from them. */
 export type FlightPlanResult = {
   audience: number
   suppressed: Totals['suppressed']
@@ -30,7 +30,7 @@ export type FlightPlanResult = {
   }
 }
 
-/** Maximum number of characters in a result; those that force most texts into UCS-2 come first. */
+/** Maximum number of characters in a result, which has the most frequent ones. */
 const maxCharacters = 50
 
 /** Returns the parts to price by carrier, the largest number first. */

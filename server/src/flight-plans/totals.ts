@@ -3,7 +3,7 @@ import { partsWithin } from '../messages/content/content.ts'
 import { charactersOutsideGsm7, toGsm7 } from '../sms/look-alikes.ts'
 import { countParts } from '../sms/parts.ts'
 
-/** The totals of an audience. Their size is bounded, for an audience of any size. */
+/** The totals of an audience, whose size does not depend on the size of the audience. */
 export type Totals = {
   audience: number
   suppressed: Record<'opted_out' | 'too_long' | 'blank' | 'no_window' | 'too_late', number>
@@ -21,7 +21,7 @@ export type Totals = {
   waiting: { now: number; atSendAt: number; lastOpensAt: Date | null }
 }
 
-/** Maximum number of distinct characters counted; a list with names in all scripts has thousands. */
+/** Maximum number of distinct characters that are counted; a list with names in all scripts has thousands. */
 const maxCharacters = 1_000
 
 export function newTotals(): Totals {
@@ -44,7 +44,7 @@ export type PlannedMessage = {
   now: Date
   sendAt: Date | null
   deliverBy: Date | null
-  /** Opening times seen from now and from the send time; null if texts may go out at any time. */
+  /** Opening times from now and from the send time; null if texts may be sent at any time. */
   opensAt: { now: OpensAt; atSendAt: OpensAt } | null
 }
 
@@ -59,7 +59,7 @@ type CheckedText = {
 export class TotalsCounter {
   readonly #totals: Totals
   readonly #planned: PlannedMessage
-  // without merge tags, consecutive texts are identical
+  // the result for the last text, because consecutive texts without merge tags are identical
   #last: { text: string; checked: CheckedText } | undefined
 
   constructor(totals: Totals, planned: PlannedMessage) {

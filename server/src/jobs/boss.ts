@@ -165,6 +165,6 @@ function makeReporter(log: Logger): Report {
     if (now - (loggedAt.get(key) ?? Number.NEGATIVE_INFINITY) < 10_000) return
     if (loggedAt.size > 100) loggedAt.clear()
     loggedAt.set(key, now)
-    log.warn({ what, fault: message }, 'job queue error')
+    log.warn({ source, fault: message }, 'job queue error')
   }
 }

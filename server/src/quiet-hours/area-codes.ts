@@ -1,8 +1,8 @@
-// The location of each area code of the United States and Canada: the state, and the letter of each of its zones
-// (locations.ts). Three sources of 2026-11: the ZIP codes per area code in the data set `zipcodes` 3.0 (PyPI, from the
+// The location of each area code of the United States and Canada: the state and the letter of each of its zones
+// (locations.ts). The sources, of 2026-11, are the ZIP codes per area code in the data set `zipcodes` 3.0 (PyPI, from the
 // Postal Service's lists), the zones of the number ranges in libphonenumber 9.0.43, and the numbering plan administrator's
-// notices of new overlays, which have the location of the code that they overlay. A code with ZIP codes in two zones has
-// both, even if one has only a few. A code that is missing here is treated as unknown, which is stricter.
+// notices of new overlays, which have the location of the area code that they overlay. An area code with ZIP codes in two
+// zones has both, even if one zone has only a few. Area codes that are not listed are unknown, which is stricter.
 
 export const areaCodes: Record<string, string> = {
   'AK:D AK:K': '907',
@@ -77,7 +77,7 @@ export const areaCodes: Record<string, string> = {
   'WY:M': '307',
 }
 
-/** Canadian codes have zones, and no state for quiet hours. */
+/** Canadian area codes have zones, but no state for quiet hours. */
 export const canadianAreaCodes: Record<string, string> = {
   'CAN:C': '204 431 474 584',
   'CAN:C CAN:E': '807',

@@ -24,12 +24,12 @@ export const HoursOrNull = (description: string) =>
     'x-extension': true,
   })
 
-/** Parses hours from a body; null and undefined are returned as they are. Throws if the times are invalid. */
+/** Parses hours from a body; returns null and undefined unchanged. Throws a 422 if the times are invalid. */
 export function readHours(wire: WireHours | null | undefined, field: string): Hours | null | undefined {
   if (!wire) return wire
   const hours = parseHours(wire)
   if (hours) return hours
-  throw errors.invalid({ [field]: ['must be two times such as 09:00 and 20:00, the earlier one first'] })
+  throw errors.invalid({ [field]: ['must be two times such as 09:00 and 20:00, with from before to'] })
 }
 
 export function presentHours({ from, to }: Hours): WireHours {

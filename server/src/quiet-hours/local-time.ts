@@ -12,9 +12,9 @@ export function localDateTime(instant: Date, timeZone: string): string {
 }
 
 /**
- * Returns the first instant at which any zone with phones has the local time `localAt`, which is `sendAt` in the account's
- * zone. Zones where that was more than half a day earlier are across the date line; they have it again the next day and
- * are ignored.
+ * Returns the first instant at which any time zone of phones has the local time `localAt`, which is `sendAt` in the
+ * account's zone. It ignores zones in which that was more than half a day earlier: they are across the date line and use
+ * that time on the next day.
  */
 export function firstOccurrence(localAt: string, sendAt: Date): Date {
   const local = Temporal.PlainDateTime.from(localAt)

@@ -7,7 +7,7 @@ export type LocationEvidence = { phone: number; zipCode?: string | null }
 /** A state and time zone in which a phone may be; the state is `US` if the evidence supports no particular one. */
 export type StateZone = { state: string; zone: string }
 
-/** The letters of the time zones in the tables. Zones with identical clocks for years share the best-known name. */
+/** The time zones by their letters in the tables. Zones that have had identical clocks for years share the best-known name. */
 const zones: Record<string, string> = {
   A: 'America/Puerto_Rico',
   C: 'America/Chicago',
@@ -28,7 +28,7 @@ const zones: Record<string, string> = {
 /** All time zones in which a phone may be. */
 export const timeZones: string[] = Object.values(zones)
 
-/** The location of toll-free numbers and unknown area codes: all four zones from coast to coast, no particular state. */
+/** The location of toll-free numbers and unknown area codes: the four zones from coast to coast, without a particular state. */
 const anywhere = 'US:C US:E US:M US:P'
 
 const byAreaCode = new Map<number, string>()
@@ -50,8 +50,8 @@ for (const [location, ranges] of Object.entries(zipPrefixes)) {
 }
 
 /**
- * Returns the location of a phone, that is, all states and zones that the evidence supports, in a form that can be stored
- * (`FL:C FL:E`). A known ZIP code takes precedence over the area code, which shows only where the number was issued.
+ * Returns the location of a phone (all states and zones that the evidence supports) in the stored format, `FL:C FL:E`. A
+ * known ZIP code takes precedence over the area code, which only shows where the number was issued.
  */
 export function locationOf({ phone, zipCode }: LocationEvidence): string {
   const zip = zipCode ? /^\s*(\d{3})(\d\d)(?:-?\d{4})?\s*$/.exec(zipCode) : null

@@ -5,7 +5,7 @@ export type QuietHoursRow = {
   state: string
   /** 1 is Monday, 7 is Sunday. */
   weekdays: number[]
-  /** Minutes since midnight. */
+  /** Minutes since midnight; `to` is the first minute after the hours. */
   from: number
   to: number
   source: string
@@ -17,7 +17,7 @@ export type QuietHoursRow = {
 
 const minutesOf = (column: string) => `(extract(epoch from ${column}::interval) / 60)::int`
 
-/** Returns the hours in force for an account: its own in the states where it has any, legal hours in all others. */
+/** Returns the hours in force for an account: its own hours in the states where it has any, and legal hours in the others. */
 export function listQuietHours(db: Db, accountId: number | null) {
   return db.many<QuietHoursRow>(
     'list_quiet_hours',
@@ -46,8 +46,8 @@ export function findSwitches(db: Db, accountId: number) {
 }
 
 /**
- * Updates the switches; null leaves one unchanged. The lock on the account's row makes concurrent changes of its hours wait
- * for this transaction.
+ * Updates the switches; null does not change a switch. The lock on the account's row makes concurrent changes of its hours
+ * wait for this transaction.
  */
 export async function updateSwitches(
   tx: Db,
@@ -64,9 +64,9 @@ export async function updateSwitches(
   )
 }
 
-/** Replaces the legal hours of a state; without hours, those of `US` apply to it. */
+/** Replaces the legal hours of a state; a state without hours has those of `US`. */
 export async function replaceLegalHours(tx: Db, state: string, hours: OwnHours[], asOf: string) {
-  await tx.exec('delete_law', /* sql */ `delete from quiet_hours where account_id is null and state = $1`, [state])
+  await tx.exec('delete_legal_hours', /* sql */ `delete from quiet_hours where account_id is null and state = $1`, [state])
   await insertHours(tx, null, hours, asOf)
 }
 

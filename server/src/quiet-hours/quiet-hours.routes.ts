@@ -16,8 +16,8 @@ export const quietHoursRoutes: FastifyPluginAsyncTypebox = async (app) => {
         operationId: 'getQuietHours',
         summary: 'Get the hours in which people may be texted',
         description:
-          "The hours by state, in the local time of the phone, with their source: legal hours from published tables, and the account's " +
-          'own hours. They are not legal advice.',
+          'Returns the hours by state, in the local time of the phone, with their source: legal hours from published tables, and ' +
+          "the account's own hours. They are not legal advice.",
         response: { 200: QuietHoursResponse, ...commonErrors },
       },
     },
@@ -35,8 +35,8 @@ export const quietHoursRoutes: FastifyPluginAsyncTypebox = async (app) => {
         operationId: 'updateQuietHours',
         summary: 'Update the quiet hours of the account',
         description:
-          'Also applies to messages that are being sent: a text that waits for its sending window is checked again when that ' +
-          'window closes, and a text of an audience that is still being expanded is checked immediately.',
+          'The change also applies to messages that are being sent: a text that waits for its sending window is checked again ' +
+          'when that window closes, and a text of an audience that is still being expanded is checked immediately.',
         body: QuietHoursBody,
         response: { 200: QuietHoursResponse, 422: errorResponse('A value is invalid.'), ...commonErrors },
       },

@@ -7,7 +7,7 @@ import { findConflicts, type QuietHoursChange, type readQuietHours } from './qui
 
 const State = Type.String({
   pattern: '^[A-Z]{2}$',
-  description: 'State such as WA; US stands for every state without hours of its own.',
+  description: 'State such as WA; US means every state without its own hours.',
 })
 const Weekdays = Type.Array(Type.Integer({ minimum: 1, maximum: 7 }), {
   minItems: 1,
@@ -35,9 +35,9 @@ export const QuietHoursBody = Type.Object({
           {
             maxItems: 200,
             description:
-              "All of the account's own hours. In the states that they name, they replace the legal hours; a weekday without " +
-              'hours is a day without texts. Rows with the same weekday of a state must overlap, because all of them must ' +
-              'allow a time.',
+              "All of the account's own hours, which replace the legal hours of their states. No text is sent on a weekday " +
+              'without hours. Rows with the same weekday of a state must overlap, because a text is sent only at times that ' +
+              'all of them allow.',
           },
         ),
       ),
@@ -83,7 +83,7 @@ export function presentQuietHours(settings: Awaited<ReturnType<typeof readQuietH
   }
 }
 
-/** Parses the change in a body; throws if times are invalid, a state is unknown, or rows conflict. */
+/** Parses the change in a body; throws a 422 if times are invalid, a state is unknown, or rows conflict. */
 export function readQuietHoursChange(body: Static<typeof QuietHoursBody>['quiet_hours']): QuietHoursChange {
   const { broadcasts, transactional, hours } = body
   const own = hours?.map(({ from, to, ...rest }, n): OwnHours => {

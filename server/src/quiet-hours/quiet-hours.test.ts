@@ -14,7 +14,7 @@ const rowsOf = (state: string, { hours }: QuietHours) =>
 
 const florida = { state: 'FL', weekdays: [1, 2, 3, 4, 5], from: '10:00', to: '18:00', source: 'Our lawyer' }
 
-test('legal hours have a source, and accounts observe them only after they switch them on', async () => {
+test('legal hours have a source, and an account observes them only after it has enabled them', async () => {
   const known = await show()
   expect(known).toMatchObject({ broadcasts: false, transactional: false })
   expect(rowsOf('US', known)).toEqual([['1234567', '08:00', '21:00', false]])
@@ -51,7 +51,7 @@ test('own hours do not affect other accounts', async () => {
   expect(rowsOf('FL', others)).toEqual([['1234567', '08:00', '20:00', false]])
 })
 
-describe('rejected, and nothing changes', () => {
+describe('an update is rejected and changes nothing with', () => {
   test.each([
     { ...florida, state: 'Florida' },
     { ...florida, state: 'fl' },
@@ -64,7 +64,7 @@ describe('rejected, and nothing changes', () => {
     { ...florida, source: ' ' },
     { ...florida, source: undefined },
     { ...florida, more: 1 },
-  ])('%j', async (row) => {
+  ])('the row %j', async (row) => {
     expect(await put({ broadcasts: true, hours: [florida, row] })).toMatchObject({ status: 422 })
     expect(await show()).toMatchObject({ broadcasts: false })
     expect(rowsOf('FL', await show())).toEqual([['1234567', '08:00', '20:00', false]])
@@ -73,7 +73,7 @@ describe('rejected, and nothing changes', () => {
   test.each([
     ['14:00', '18:00'],
     ['12:00', '18:00'],
-  ])('own hours without a common time on a shared weekday, %s to %s besides the morning', async (from, to) => {
+  ])('rows of a weekday that do not overlap: 09:00 to 12:00 and %s to %s', async (from, to) => {
     const morning = { ...florida, from: '09:00', to: '12:00' }
     const elsewhere = { ...florida, state: 'GA', from, to }
     const weekend = { ...florida, weekdays: [6, 7], from, to }

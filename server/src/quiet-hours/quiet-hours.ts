@@ -11,12 +11,12 @@ import {
 } from './quiet-hours.queries.ts'
 import type { Hours, WeekHours } from './windows.ts'
 
-/** Returns the hours in force for an account, by state. On a weekday without a row for a state, nobody there is texted. */
+/** Returns the hours in force for an account, by state. No text is sent to a state on a weekday for which it has no row. */
 export async function loadQuietHours(db: Db, accountId: number): Promise<Map<string, WeekHours>> {
   return weekHoursByState(await listQuietHours(db, accountId))
 }
 
-/** Returns the hours of each weekday by state. Rows with the same weekday are intersected: all of them must allow a time. */
+/** Returns the hours of each weekday by state; rows with the same weekday are intersected, because all must allow a time. */
 export function weekHoursByState(
   rows: Pick<QuietHoursRow, 'state' | 'weekdays' | 'from' | 'to'>[],
 ): Map<string, WeekHours> {
@@ -35,8 +35,8 @@ export function weekHoursByState(
 }
 
 /**
- * Returns the index pairs of rows that share a weekday of a state but no time of it. Together they would forbid the whole
- * day, which is never intended.
+ * Returns the index pairs of rows that share a weekday of a state but no time of that day. Together they would forbid the
+ * whole day, which is never intended.
  */
 export function findConflicts(
   rows: Pick<QuietHoursRow, 'state' | 'weekdays' | 'from' | 'to'>[],

@@ -23,7 +23,7 @@ const seattle = 2_065_550_100
 const newYork = 2_125_550_100
 const tollFree = 8_005_550_100
 
-describe('the location of a phone', () => {
+describe('a phone has the location', () => {
   test.each([
     [phoenix, undefined, 'AZ:Z'],
     [9_285_550_100, undefined, 'AZ:M AZ:Z'],
@@ -47,12 +47,12 @@ describe('the location of a phone', () => {
     [tollFree, undefined, 'US:C US:E US:M US:P'],
     [tollFree, '98118', 'WA:P'],
     [2_005_550_100, undefined, 'US:C US:E US:M US:P'],
-  ])('%d, ZIP code %s: %s', (phone, zipCode, location) => {
+  ])('of its ZIP code or area code: %d, ZIP code %s, %s', (phone, zipCode, location) => {
     expect(locationOf({ phone, zipCode })).toBe(location)
   })
 })
 
-describe('quiet hours', () => {
+describe('a window', () => {
   test.each([
     ['open now', seattle, '2031-05-06T18:00Z', '2031-05-06T18:00Z', '2031-05-07T04:00Z'],
     ['at the opening time', seattle, '2031-05-06T15:00Z', '2031-05-06T15:00Z', '2031-05-07T04:00Z'],
@@ -86,11 +86,11 @@ describe('quiet hours', () => {
     ['a Sunday', 2_145_550_100, '2031-05-04T10:00Z', '2031-05-04T17:00Z', '2031-05-05T02:00Z'],
     ['the day clocks go forward', newYork, '2031-03-09T05:30Z', '2031-03-09T12:00Z', '2031-03-10T01:00Z'],
     ['the day clocks go back', newYork, '2031-11-02T05:30Z', '2031-11-02T13:00Z', '2031-11-03T02:00Z'],
-  ])('%s', (_name, phone, at, opens, closes) => {
+  ])('observes quiet hours: %s', (_name, phone, at, opens, closes) => {
     expect(windowOf(phone, at)).toEqual([opens, closes])
   })
 
-  test('skipped and repeated hours are read strictly', () => {
+  test('is shorter on a day with skipped or repeated hours', () => {
     const early = { quietHours: new Map([['US', daily('02:30', '21:00')]]) }
     expect(windowOf(newYork, '2031-03-09T05:30Z', early)).toEqual(['2031-03-09T07:30Z', '2031-03-10T01:00Z'])
     const night = { quietHours: new Map([['US', daily('00:00', '01:30')]]) }
@@ -98,7 +98,7 @@ describe('quiet hours', () => {
     expect(windowOf(newYork, '2031-11-02T06:15Z', night)).toEqual(['2031-11-03T05:00Z', '2031-11-03T06:30Z'])
   })
 
-  test('hours of the list and of the message only narrow the window', () => {
+  test('is only narrowed by the hours of the list and of the message', () => {
     const narrow = { alsoWithin: [hours('10:00', '23:00'), hours('06:00', '18:00')] }
     expect(windowOf(seattle, '2031-05-06T10:00Z', narrow)).toEqual(['2031-05-06T17:00Z', '2031-05-07T01:00Z'])
     expect(windowOf(seattle, '2031-05-06T10:00Z', { ...narrow, quietHours: null })).toEqual([
@@ -107,17 +107,17 @@ describe('quiet hours', () => {
     ])
   })
 
-  test('hours without overlap have no window', () => {
+  test('does not exist if hours do not overlap', () => {
     expect(windowOf(seattle, '2031-05-06T10:00Z', { alsoWithin: [hours('21:00', '23:00')] })).toBeUndefined()
   })
 
-  test('a day without hours is skipped, and adjacent days are one window', () => {
+  test('skips a day without hours, and includes adjacent days', () => {
     const week: WeekHours = [null, ...Array(6).fill({ from: 0, to: 1_440 })]
     const given = { quietHours: new Map([['US', week]]) }
     expect(windowOf(seattle, '2031-05-05T12:00Z', given)).toEqual(['2031-05-06T07:00Z', '2031-05-12T07:00Z'])
   })
 
-  test('a cached window is computed again after it closed, and for an earlier time', () => {
+  test('is computed again after it has closed, and for an earlier time', () => {
     const opensAt = (at: string) => findWindow({ phone: seattle }, rules, new Date(at))?.opensAt.toISOString()
     expect(opensAt('2031-05-06T18:00:00Z')).toBe('2031-05-06T18:00:00.000Z')
     expect(opensAt('2031-05-06T19:00:00Z')).toBe('2031-05-06T19:00:00.000Z')
@@ -126,28 +126,28 @@ describe('quiet hours', () => {
   })
 })
 
-describe('local time', () => {
+describe('a window of a local time', () => {
   const local = { quietHours: null, localAt: '2031-05-06T09:00:00' }
   test.each([
     ['New York', newYork, '2031-05-06T13:00Z'],
     ['Seattle', seattle, '2031-05-06T16:00Z'],
     ['Phoenix', phoenix, '2031-05-06T16:00Z'],
-    ['two zones: when both have reached that time', 8_505_550_100, '2031-05-06T14:00Z'],
-    ['Guam, where that time was long ago: the next day', 6_715_550_100, '2031-05-06T23:00Z'],
-  ])('%s', (_name, phone, opens) => {
+    ['both zones of an area code', 8_505_550_100, '2031-05-06T14:00Z'],
+    ['Guam, on the next day', 6_715_550_100, '2031-05-06T23:00Z'],
+  ])('opens at that time in %s', (_name, phone, opens) => {
     expect(windowOf(phone, '2031-05-06T13:00Z', local)).toEqual([opens, null])
   })
 
-  test('a time in the past means now', () => {
+  test('is open now if the time has passed', () => {
     expect(windowOf(newYork, '2031-05-06T15:30Z', local)).toEqual(['2031-05-06T15:30Z', null])
   })
 
-  test('a time outside the hours waits for the next opening', () => {
+  test('opens with the next hours if the time is outside the hours', () => {
     const late = { localAt: '2031-05-06T22:00:00' }
     expect(windowOf(newYork, '2031-05-06T12:00Z', late)).toEqual(['2031-05-07T12:00Z', '2031-05-08T01:00Z'])
   })
 
-  test('a skipped time is an hour later', () => {
+  test('opens an hour later if the clocks skip the time', () => {
     const skipped = { quietHours: null, localAt: '2031-03-09T02:30:00' }
     expect(windowOf(newYork, '2031-03-09T00:00Z', skipped)).toEqual(['2031-03-09T07:30Z', null])
   })

@@ -10,7 +10,7 @@ export type WeekHours = Array<Hours | null>
 export type WindowRules = {
   /** Hours by state, `US` for states without an entry; null if the message does not observe quiet hours. */
   quietHours: ReadonlyMap<string, WeekHours> | null
-  /** Hours of the list and of the message, in the local time of the phone; these must be open as well. */
+  /** Hours of the list and of the message, in the local time of the phone, which must also be open. */
   alsoWithin: Hours[]
   /** Earliest local time at the phone (2031-05-06T09:00:00). */
   localAt: string | null
@@ -25,15 +25,15 @@ export type SendingWindow = {
   location: string
 }
 
-/** Whether the rules restrict times at all. */
+/** Returns whether the rules restrict sending times. */
 export function hasTimeRules(rules: WindowRules): boolean {
   return rules.quietHours !== null || rules.alsoWithin.length > 0 || rules.localAt !== null
 }
 
 /**
- * Returns the sending window of a phone: the one open at `at`, otherwise the next. A window is open when every state and
- * zone that the evidence supports allows it in its own local time. Returns undefined if none opens within a week, for
- * example because the hours of the list and those of the state do not overlap.
+ * Returns the sending window of a phone that is open at `at`, or the next one. A window is open when every state and zone
+ * that the evidence supports allows it in its local time. Returns undefined if no window opens within a week, for example
+ * because the hours of the list and of the state do not overlap.
  */
 export function findWindow(evidence: LocationEvidence, rules: WindowRules, at: Date): SendingWindow | undefined {
   return findWindowAt(locationOf(evidence), rules, at)
@@ -44,7 +44,7 @@ type Span = { start: number; end: number }
 // A span is valid until its window closes. A list of a million subscribers has a few hundred locations.
 const spansByRules = new WeakMap<WindowRules, Map<string, Span & { computedAt: number }>>()
 
-/** Returns the sending window of a stored location, like `findWindow`. */
+/** As `findWindow`, for a stored location. */
 export function findWindowAt(location: string, rules: WindowRules, at: Date): SendingWindow | undefined {
   let spans = spansByRules.get(rules)
   if (!spans) {
@@ -88,9 +88,9 @@ function nextSpan(stateZones: StateZone[], rules: WindowRules, now: number): Spa
 const hour = 3_600_000
 
 /**
- * Returns the instant of a local time in a zone; if clocks skip that time, the instant is later by the length of the gap.
- * If the zone had that time more than half a day ago, it is across the date line from the account, and the instant is that
- * of the next day: otherwise people there would be texted at night.
+ * Returns the instant of a local time in a zone; if the clocks skip that time, the instant is later by the length of the
+ * gap. If the zone had that time more than half a day ago, it is across the date line from the account, and the instant is
+ * on the next day; otherwise people there would be texted at night.
  */
 function localInstant(localAt: string, zone: string, now: number): number {
   let local = Temporal.PlainDateTime.from(localAt)
@@ -113,7 +113,7 @@ function openSpans(zone: string, week: WeekHours, from: number): Span[] {
     const day = first.add({ days: n })
     const hours = week[day.dayOfWeek - 1]
     if (!hours) continue
-    // when clocks skip or repeat an hour, the strict reading: open late and close early
+    // if the clocks skip or repeat an hour, the hours start late and end early
     const start = wallInstant(day, hours.from, zone, 'later')
     const end = wallInstant(day, hours.to, zone, 'earlier')
     const last = spans.at(-1)

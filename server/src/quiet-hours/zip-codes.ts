@@ -1,6 +1,6 @@
-// The location of each ZIP code prefix (three digits): state and zone letters (locations.ts), from the data set `zipcodes`
-// 3.0 (PyPI, 2026-06, from the Postal Service's lists). A prefix in two zones has both. The prefixes of the Navajo Nation
-// in Arizona have two as well: it observes daylight saving time, and its surroundings do not.
+// The location of each ZIP code prefix (three digits): the state and zone letters (locations.ts), from the data set
+// `zipcodes` 3.0 (PyPI, 2026-06, from the Postal Service's lists). A prefix in two zones has both, and so do the prefixes of
+// the Navajo Nation in Arizona, which observes daylight saving time, while the rest of Arizona does not.
 
 export const zipPrefixes: Record<string, string> = {
   'AK:K': '995-999',
@@ -79,7 +79,7 @@ export const zipPrefixes: Record<string, string> = {
   'WY:M': '820-831',
 }
 
-/** Zips that are elsewhere than the few others of their prefix. */
+/** ZIP codes whose location differs from that of their prefix. */
 export const zipCodes: Record<string, string> = {
   'AK:D AK:K': '99546 99547',
   'AS:S': '96799',

@@ -2,9 +2,9 @@ import type { Db } from '../db/db.ts'
 
 export type Channel = 'sms' | 'mms'
 
-/** The price of one part, as a decimal string, because a float is not exact. */
+/** A price of one part; it is a decimal string, because a float is not exact. */
 export type NewRate = {
-  /** Null for all accounts without a rate of their own. */
+  /** Null for all accounts that have no rate of their own. */
   accountId: number | null
   channel: Channel
   /** Null for any carrier. */
@@ -20,7 +20,7 @@ export type Rate = NewRate & { id: number }
 const columns = /* sql */ `
   id, account_id as "accountId", channel, carrier, trim_scale(price)::text as price, since::text as since, source`
 
-/** All rates: those for all accounts first, the latest of each kind first. */
+/** Returns all rates: rates for all accounts first, and the latest of each kind first. */
 export function listRates(db: Db) {
   return db.many<Rate>(
     'list_rates',
@@ -28,7 +28,7 @@ export function listRates(db: Db) {
   )
 }
 
-/** Adds a rate, or corrects the one that begins on the same day. */
+/** Inserts a rate, or updates the rate with the same scope and first day. */
 export function upsertRate(db: Db, rate: NewRate) {
   return db.one<Rate>(
     'upsert_rate',
@@ -40,7 +40,7 @@ export function upsertRate(db: Db, rate: NewRate) {
   )
 }
 
-/** Deletes a rate; returns how many rows that were: one or none. */
+/** Deletes a rate; returns the number of deleted rows: 1, or 0 if it does not exist. */
 export function deleteRate(db: Db, id: number) {
   return db.exec('delete_rate', /* sql */ `delete from rates where id = $1`, [id])
 }

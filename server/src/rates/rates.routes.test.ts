@@ -37,12 +37,12 @@ test.each([
   [{ price: 1, channel: 'rcs' }],
   [{ price: 1, account_id: 999_999_999 }],
   [{ price: 1, prize: 2 }],
-])('%j is rejected', async (rate) => {
+])('rejects %j', async (rate) => {
   expect((await set(rate)).status).toBe(422)
   expect(await rates()).toEqual([])
 })
 
-test('for other accounts the routes do not exist', async () => {
+test('other accounts get a 404', async () => {
   await set({ price: 1 })
   expect((await api.stranger.get('/rates')).status).toBe(404)
   expect((await api.stranger.post('/rates', { rate: { price: 1 } })).status).toBe(404)

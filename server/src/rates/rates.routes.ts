@@ -10,7 +10,7 @@ import { getRatePage, removeRate, setRate } from './rates.ts'
 const common = { tags: ['Rates'], 'x-extension': true }
 const notAnOperator = errorResponse('The account is not an operator.')
 
-/** The price of a part. These routes exist only for operators. */
+/** The rates of parts; accounts that are not operators get a 404. */
 export const rateRoutes: FastifyPluginAsyncTypebox = async (app) => {
   const { rt } = app
   useOperatorsOnly(app)
@@ -21,7 +21,7 @@ export const rateRoutes: FastifyPluginAsyncTypebox = async (app) => {
       schema: {
         operationId: 'listRates',
         summary: 'List rates',
-        description: 'Rates for all accounts first, then by account; the latest of each kind first.',
+        description: 'Rates for all accounts first, then by account; the latest rate of each kind first.',
         ...common,
         querystring: PageQuery,
         response: { 200: RatePage, 404: notAnOperator, ...commonErrors },
@@ -38,17 +38,17 @@ export const rateRoutes: FastifyPluginAsyncTypebox = async (app) => {
     {
       schema: {
         operationId: 'setRate',
-        summary: 'Set the price of a part from a day on',
+        summary: 'Set the price of a part from a given day',
         description:
-          "An account's own rate wins over a rate for all accounts, a carrier's over one for all carriers, and then the " +
-          'latest rate that had begun when the message was accepted. A second rate of the same kind for the same day ' +
-          'corrects the first.',
+          "An account's own rate takes precedence over a rate for all accounts, then a carrier's rate over a rate for all " +
+          'carriers, then the latest rate whose first day is not after the day on which the message was accepted. A second ' +
+          'rate of the same kind for the same day replaces the first.',
         ...common,
         body: RateBody,
         response: {
           201: RateResponse,
           404: notAnOperator,
-          422: errorResponse('A value is not acceptable.'),
+          422: errorResponse('A value is invalid.'),
           ...commonErrors,
         },
       },
@@ -65,9 +65,8 @@ export const rateRoutes: FastifyPluginAsyncTypebox = async (app) => {
     {
       schema: {
         operationId: 'removeRate',
-        summary: 'Delete a rate that was never valid',
-        description:
-          'A new price is another rate, with its own first day. Bills that are already computed do not change.',
+        summary: 'Delete a rate that was set by mistake',
+        description: 'For a new price, set another rate with its own first day. Computed bills do not change.',
         ...common,
         params: Type.Object({ rate_id: RateIdParam }),
         response: {

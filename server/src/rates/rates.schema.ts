@@ -10,8 +10,8 @@ import { readCarrier, readPrice, readSince } from './rates.ts'
 const IdOrNull = (description: string) =>
   Type.Unsafe<number | null>({ type: ['integer', 'null'], minimum: 1, maximum: 999_999_999, description })
 
-const allAccounts = 'For this account only; null for all that have no rate of their own.'
-const anyCarrier = 'To handsets of this network only; null for any.'
+const allAccounts = 'The account of the rate; null means all accounts that have no rate of their own.'
+const anyCarrier = 'The carrier of the recipients; null means any carrier.'
 
 export const RateBody = Type.Object({
   rate: Type.Object(
@@ -25,10 +25,10 @@ export const RateBody = Type.Object({
       channel: Type.Optional(Type.Unsafe<'sms' | 'mms'>({ type: 'string', enum: ['sms', 'mms'] })),
       carrier: Type.Optional(IdOrNull(anyCarrier)),
       since: Type.Optional(
-        Type.String({ maxLength: 10, description: 'The first day (UTC), YYYY-MM-DD; by default today.' }),
+        Type.String({ maxLength: 10, description: 'First day (UTC), YYYY-MM-DD; by default today.' }),
       ),
       source: Type.Optional(
-        TextOrNull({ maxLength: 255, description: 'The source of the price, for example an invoice.' }),
+        TextOrNull({ maxLength: 255, description: 'Source of the price, such as an invoice.' }),
       ),
     },
     { additionalProperties: false },
@@ -56,15 +56,15 @@ export const RatePage = pageSchema('rates', RateSchema)
 export const RateResponse = Type.Object({ status: Type.Literal('Rate set'), rate: RateSchema })
 export const RateRemoved = Type.Object({ status: Type.Literal('Rate removed') })
 
-/** The rate of a validated body; `today` is its first day where the body names none. */
+/** Returns the rate of a validated body, from `today` if it has no first day; throws a 422 if a value is invalid. */
 export function readRate({ rate }: Static<typeof RateBody>, today: string): NewRate {
   const price = readPrice(String(rate.price))
   const carrier = rate.carrier == null ? null : readCarrier(String(rate.carrier))
   const since = rate.since === undefined ? today : readSince(rate.since)
   const faults: Record<string, string[]> = {}
-  if (price === undefined) faults['rate.price'] = ['is not a price in dollars, such as 0.0079']
-  if (carrier === undefined) faults['rate.carrier'] = ['is not a known carrier']
-  if (since === undefined) faults['rate.since'] = ['is not a date, such as 2031-05-06']
+  if (price === undefined) faults['rate.price'] = ['must be a price in dollars, such as 0.0079']
+  if (carrier === undefined) faults['rate.carrier'] = ['must be the id of a known carrier']
+  if (since === undefined) faults['rate.since'] = ['must be a date, such as 2031-05-06']
   if (price === undefined || carrier === undefined || since === undefined) throw errors.invalid(faults)
   return {
     accountId: rate.account_id ?? null,

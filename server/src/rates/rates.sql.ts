@@ -1,8 +1,8 @@
 import { type Sql, sql } from '../db/sql.ts'
 
 /**
- * A lateral sub-query for the price of a part at a carrier, for an account, on a day, which are expressions of the
- * surrounding statement. No row when there is no rate.
+ * Returns a lateral subquery for the price of a part at a carrier, for an account, on a day; these are expressions of the
+ * surrounding statement. The subquery has no row if there is no rate.
  */
 export function priceOfPart(given: { accountId: Sql; carrier: Sql; day: Sql }): Sql {
   return sql`(

@@ -17,7 +17,7 @@ export type ExplainedMessage = {
   cancelledAt: Date | null
 }
 
-/** A message of this account: of this list, or of none when that is null. */
+/** Returns the account's message, which must belong to the list unless `listId` is null. */
 export function findExplainedMessage(db: Db, accountId: number, listId: number | null, messageId: number) {
   return db.maybeOne<ExplainedMessage>(
     'find_explained_message',
@@ -42,13 +42,13 @@ export type ExplainedRow = {
   partsDelivered: number
   submittedAt: Date | null
   closedAt: Date | null
-  /** When it was queued once more, because nothing was heard of it. */
+  /** Time at which it was requeued, because neither a response nor a receipt arrived. */
   requeuedAt: Date | null
-  /** Its chunk, where that is not the one of its neighbours. */
+  /** Its chunk, if that differs from the chunk of the neighboring rows; otherwise null. */
   chunkId: number | null
 }
 
-/** The log row of one recipient of a message. */
+/** Returns the log row of a number for a message; undefined if it has none. */
 export function findExplainedRow(db: Db, day: string, messageId: number, phone: number) {
   return db.maybeOne<ExplainedRow>(
     `find_explained_row_${day}`,
@@ -70,7 +70,7 @@ export type ExplainedSubmit = {
   responseMs: number | null
 }
 
-/** The parts that a carrier has taken. */
+/** Returns the accepted submits of a text, at most a hundred. */
 export function listExplainedSubmits(db: Db, day: string, logId: number) {
   return db.many<ExplainedSubmit>(
     `list_explained_submits_${day}`,
@@ -91,7 +91,7 @@ export type ExplainedAttempt = {
   outcome: string
 }
 
-/** The tries that a carrier has not taken, the first hundred of them. */
+/** Returns the rejected submits of a text, at most the first hundred. */
 export function listExplainedAttempts(db: Db, logId: number) {
   return db.many<ExplainedAttempt>(
     'list_explained_attempts',
@@ -106,7 +106,7 @@ export function listExplainedAttempts(db: Db, logId: number) {
 
 export type ExplainedChunk = { dueAt: Date; closesAt: Date | null; paused: boolean; leaseUntil: Date | null }
 
-/** The chunk that the recipient waits in, while it is open. */
+/** Returns the unfinished chunk that contains the row; undefined if it is finished. */
 export function findExplainedChunk(db: Db, messageId: number, row: Pick<ExplainedRow, 'id' | 'chunkId'>) {
   return db.maybeOne<ExplainedChunk>(
     'find_explained_chunk',
@@ -115,7 +115,7 @@ export function findExplainedChunk(db: Db, messageId: number, row: Pick<Explaine
            case when lease_until > clock_timestamp() then lease_until end as "leaseUntil"
       from send_chunks
      where message_id = $1 and first_log_id <= $2 and last_log_id >= $2 and done_at is null
-       -- those that wait for another try have chunks of their own in between
+       -- rows that wait for a retry have their own chunks in the same range
        and case when $3::bigint is null then attempt = 0 else id = $3 end
      order by first_log_id desc limit 1`,
     [messageId, row.id, row.chunkId],
@@ -128,7 +128,7 @@ export type ExplainedConsent = {
   at: Date
 }
 
-/** The number's way on and off the list, the last fifty steps, the newest first. */
+/** Returns the last fifty changes of the number's consent on the list, newest first. */
 export function listExplainedConsent(db: Db, listId: number, phone: number) {
   return db.many<ExplainedConsent>(
     'list_explained_consent',
@@ -138,7 +138,7 @@ export function listExplainedConsent(db: Db, listId: number, phone: number) {
   )
 }
 
-/** When the number was blocked at the short code, if it is. */
+/** Returns the time at which the number was blocked at the short code; undefined if it is not blocked. */
 export async function findBlock(db: Db, shortCode: string, phone: number): Promise<Date | undefined> {
   const row = await db.maybeOne<{ since: Date }>(
     'find_explained_block',

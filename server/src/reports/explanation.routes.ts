@@ -10,8 +10,8 @@ import { presentExplanation, RecipientPhoneParam, RecipientResponse } from './ex
 import { explain } from './explanation.ts'
 
 const description =
-  'Why the number was chosen or not, each attempt with its connection, time and status, and the receipt with its ' +
-  'meaning. For a number that a broadcast was not sent to, the state is `not_chosen`, with the reason.'
+  'The result for one number, and all steps: why the number was chosen or not, each submit with its connection, time ' +
+  'and status, and the receipt. For a number to which a broadcast was not sent, the state is `not_chosen`, with the reason.'
 
 const common = { tags: ['Messages'], description, 'x-extension': true }
 const responses = {
@@ -28,7 +28,7 @@ export const explanationRoutes: FastifyPluginAsyncTypebox = async (app) => {
     {
       schema: {
         operationId: 'explainRecipient',
-        summary: 'Explain what became of a text',
+        summary: 'Explain the result of a text',
         params: Type.Object({ list_id: ListIdParam, message_id: MessageIdParam, phone_number: RecipientPhoneParam }),
         response: responses,
         ...common,
@@ -48,7 +48,7 @@ export const explanationRoutes: FastifyPluginAsyncTypebox = async (app) => {
     {
       schema: {
         operationId: 'explainTransactionalRecipient',
-        summary: 'Explain what became of a transactional text',
+        summary: 'Explain the result of a transactional text',
         params: Type.Object({
           transactional_message_id: TransactionalMessageIdParam,
           phone_number: RecipientPhoneParam,

@@ -10,20 +10,20 @@ const StepSchema = Type.Object({
   event: Type.String({
     examples: ['consent', 'accepted', 'chosen', 'suppressed', 'waits', 'tried', 'submitted', 'unconfirmed', 'receipt'],
   }),
-  detail: Type.String({ description: 'The step in a sentence.' }),
+  detail: Type.String({ description: 'Description of the step, in one sentence.' }),
   until: Type.Optional(
-    Type.Unsafe<string | null>({ ...TimeOrNull, description: 'The end of the hours in which the text may be sent.' }),
+    Type.Unsafe<string | null>({ ...TimeOrNull, description: 'End of the sending window of the text.' }),
   ),
   part: Type.Optional(Type.Integer({ description: 'Number of the part, from 1.' })),
   connection: Type.Optional(Type.String()),
-  command_status: Type.Optional(Type.String({ description: 'The name of the command_status of the submit_sm_resp.' })),
+  command_status: Type.Optional(Type.String({ description: 'Name of the command_status of the submit_sm_resp.' })),
   smsc_id: Type.Optional(Type.String({ description: 'Id of this part at the SMSC.' })),
   response_ms: Type.Optional(Type.Unsafe<number | null>({ type: ['integer', 'null'] })),
 })
 
 /** The phone number of a recipient in a path. */
 export const RecipientPhoneParam = textParam(
-  { maxLength: 40, description: 'The phone number: ten digits.', examples: ['2065550143'] },
+  { maxLength: 40, description: 'Phone number: ten digits.', examples: ['2065550143'] },
   errors.recipientNotFound,
 )
 
@@ -33,7 +33,7 @@ export const RecipientResponse = Type.Object({
     message_id: Type.Integer(),
     phone_number: Type.String(),
     state: Type.String({
-      description: 'The state of the text, or not_chosen.',
+      description: 'State of the text, or not_chosen.',
       examples: [
         'queued',
         'submitting',
@@ -48,16 +48,16 @@ export const RecipientResponse = Type.Object({
     }),
     reason: TextOrNull(),
     carrier_status: TextOrNull({
-      description: 'The state and error of the receipt, or the command_status that rejected the text.',
+      description: 'State and error of the receipt, or the command_status with which the SMSC rejected the text.',
     }),
-    content: TextOrNull({ description: 'The content that this recipient gets.' }),
+    content: TextOrNull({ description: 'Content of the text to this recipient.' }),
     part_count: Type.Unsafe<number | null>({ type: ['integer', 'null'] }),
-    summary: Type.String({ description: 'The result in a sentence.' }),
-    trail: Type.Array(StepSchema, { description: 'All recorded steps, in order of time.' }),
+    summary: Type.String({ description: 'Result, in one sentence.' }),
+    trail: Type.Array(StepSchema, { description: 'All recorded steps, in chronological order.' }),
   }),
 })
 
-/** An explanation on the wire, with times to the millisecond. */
+/** Returns an explanation as the API presents it, with times to the millisecond. */
 export function presentExplanation(explanation: Explanation): Static<typeof RecipientResponse> {
   const { messageId, phone, carrierStatus, partCount, trail, ...rest } = explanation
   return {

@@ -10,7 +10,7 @@ import { explain, type Step } from './explanation.ts'
 
 const events = (trail: Step[]) => trail.map(({ event }) => event)
 
-describe('over the API', () => {
+describe('the API explains', () => {
   const api = useApi()
   const phone = 2065550143
 
@@ -36,7 +36,7 @@ describe('over the API', () => {
       state: 'queued',
       content: 'Doors at seven',
       part_count: 1,
-      summary: 'It waits for its turn.',
+      summary: 'It is queued.',
     })
     const other = await api.owner.get(`${path}/2065550199`)
     expect(other.body.recipient).toMatchObject({
@@ -46,7 +46,7 @@ describe('over the API', () => {
     })
   })
 
-  test('a number that left before: when and how it left', async () => {
+  test('when and how a number opted out before the message', async () => {
     const { accountId, shortCode } = api.owner
     const list = await make.list(api.db, { accountId, shortCodeId: shortCode.id })
     const subscriber = await api.owner.post(`/lists/${list.id}/subscribers`, {
@@ -67,26 +67,26 @@ describe('over the API', () => {
     expect(trail.map(({ detail }) => detail)).toContain('Opted out (by api)')
   })
 
-  test("the audience of a local time are the subscribers at its start, hours before the account's time", async () => {
+  test("that the audience of a local time is determined at its start, hours before the account's time", async () => {
     const { listId, id, path } = await broadcastTo([])
     const at = (time: string) => new Date(`2031-05-06T${time}Z`)
-    await api.db.exec('begun', 'update messages set starts_at = $2, send_at = $3, accepted_at = $2 where id = $1', [
+    await api.db.exec('set_start', 'update messages set starts_at = $2, send_at = $3, accepted_at = $2 where id = $1', [
       id,
       at('09:00'),
       at('12:00'),
     ])
     await api.db.exec(
-      'joins_between',
+      'opt_in_after_start',
       `insert into opts (account_id, list_id, phone, kind, method, actor, created_at) values ($1, $2, $3, 'opt_in', 'api', 'key:1', $4)`,
       [api.owner.accountId, listId, phone, at('10:00')],
     )
     expect((await api.owner.get(`${path}/${phone}`)).body.recipient).toMatchObject({ reason: 'joined_later' })
   })
 
-  test('a message that was cancelled before its audience was written has that reason', async () => {
+  test('that a message was cancelled before its audience was expanded', async () => {
     const { listId, id, path } = await broadcastTo([])
     await api.db.exec(
-      'joins_before',
+      'opt_in_before_start',
       `insert into opts (account_id, list_id, phone, kind, method, actor, created_at) values ($1, $2, $3, 'opt_in', 'api', 'key:1', $4)`,
       [api.owner.accountId, listId, phone, new Date('2020-05-06T10:00Z')],
     )
@@ -96,7 +96,7 @@ describe('over the API', () => {
     expect(await reason()).toMatchObject({ state: 'not_chosen', reason: 'cancelled' })
   })
 
-  test('a draft has no audience yet', async () => {
+  test('that a draft has no audience yet', async () => {
     const list = await make.list(api.db, { accountId: api.owner.accountId, shortCodeId: api.owner.shortCode.id })
     const made = await api.owner.post(`/lists/${list.id}/messages`, { message: { content: 'Soon', draft: true } })
     const { id } = made.body.message as { id: number }
@@ -104,7 +104,7 @@ describe('over the API', () => {
     expect(body.recipient).toMatchObject({ state: 'not_chosen', reason: 'not_started' })
   })
 
-  test("a transactional text; another account's; a malformed number", async () => {
+  test('a transactional text, but not to another account or for a number that is not a recipient', async () => {
     const { accountId, shortCode } = api.owner
     const text = { accountId, listId: null, shortCodeId: shortCode.id, content: 'Your table is ready' }
     const { id } = await sendToNumbers(api.rt, { ...text, phones: [phone], field: 'number' })
@@ -116,30 +116,30 @@ describe('over the API', () => {
   })
 })
 
-describe('texts that were sent', () => {
+describe('explains a text that was', () => {
   let sending: Awaited<ReturnType<typeof startSending>>
-  const [fine, dead, rejected, leaver] = [2065550142, 2065550101, 2065550110, 2065550144]
+  const [delivered, dead, rejected, optedOut] = [2065550142, 2065550101, 2065550110, 2065550144]
   let messageId: number
   const explained = (phone: number) =>
     explain(sending.db, { accountId: sending.list.accountId, listId: sending.list.id, messageId, phone })
 
   beforeAll(async () => {
     sending = await startSending()
-    await sending.subscribe(fine, dead, rejected, leaver)
+    await sending.subscribe(delivered, dead, rejected, optedOut)
     messageId = await sending.broadcast()
     await sending.untilCounted(messageId, { queued: 4 })
     await sending.db.exec(
-      'leave',
+      'opt_out',
       `update subscribers set state = 'unsubscribed', opted_out_at = now() where list_id = $1 and phone = $2`,
-      [sending.list.id, leaver],
+      [sending.list.id, optedOut],
     )
     await sending.startGateway()
     await sending.untilCounted(messageId, { delivered: 1, bounced: 2, suppressed: 1 })
   })
   afterAll(() => sending.stop())
 
-  test('delivered: connection, time, id and receipt', async () => {
-    const explanation = await explained(fine)
+  test('delivered, with connection, time, id and receipt', async () => {
+    const explanation = await explained(delivered)
     expect(explanation).toMatchObject({
       state: 'delivered',
       carrierStatus: 'DELIVRD 000',
@@ -148,18 +148,18 @@ describe('texts that were sent', () => {
     expect(events(explanation.trail).slice(-4)).toEqual(['accepted', 'chosen', 'submitted', 'receipt'])
     const submitted = explanation.trail.find(({ event }) => event === 'submitted')
     expect(submitted).toMatchObject({ connection: 'default', commandStatus: 'ESME_ROK', smscId: expect.any(String) })
-    const raw = sending.raw().find(({ destination }) => destination === `1${fine}`)
+    const raw = sending.raw().find(({ destination }) => destination === `1${delivered}`)
     expect(Math.abs(Number(submitted?.at) - Number(raw?.time))).toBeLessThan(60_000)
     expect(submitted?.responseMs).toBeGreaterThanOrEqual(0)
   })
 
-  test('bounced by a receipt, and rejected at submit', async () => {
-    const gone = await explained(dead)
-    expect(gone.summary).toBe('It bounced (UNDELIV 001): the number is dead.')
-    expect(events(gone.trail)).toContain('receipt')
-    const no = await explained(rejected)
-    expect(no.summary).toBe('It bounced (ESME_RINVDSTADR): the number is dead.')
-    // tries are written down a moment after the text's end
+  test('bounced, by a receipt or by a rejected submit', async () => {
+    const byReceipt = await explained(dead)
+    expect(byReceipt.summary).toBe('It bounced (UNDELIV 001): the number is dead.')
+    expect(events(byReceipt.trail)).toContain('receipt')
+    const bySubmit = await explained(rejected)
+    expect(bySubmit.summary).toBe('It bounced (ESME_RINVDSTADR): the number is dead.')
+    // attempts are stored shortly after the text is closed
     const tried = await waitFor(async () => (await explained(rejected)).trail.find(({ event }) => event === 'tried'), {
       timeoutMs: 5_000,
       what: 'the explained attempt',
@@ -168,14 +168,14 @@ describe('texts that were sent', () => {
     expect(tried?.at).toBeInstanceOf(Date)
   })
 
-  test('suppressed by an opt-out in the meantime', async () => {
-    const explanation = await explained(leaver)
+  test('suppressed because of an opt-out before it was sent', async () => {
+    const explanation = await explained(optedOut)
     expect(explanation.summary).toMatch(/^It was not sent: /)
     expect(events(explanation.trail)).toContain('suppressed')
     expect(explanation.trail.at(-1)?.event).toBe('suppressed')
   })
 
-  test('throttled first, accepted later: each attempt is listed', async () => {
+  test('throttled first and accepted later, with each attempt', async () => {
     const throttled = 2065550104
     await sending.subscribe(throttled)
     const id = await sending.broadcast('The pantry opens at ten.')

@@ -16,7 +16,7 @@ import {
   listExplainedSubmits,
 } from './explanation.queries.ts'
 
-/** One event in the life of the text. */
+/** One recorded event of a text. */
 export type Step = {
   at: Date | null
   event:
@@ -34,7 +34,7 @@ export type Step = {
     | 'closed'
     | 'cancelled'
   detail: string
-  /** End of the time in which the text may be sent. */
+  /** End of the sending window of the text. */
   until?: Date | null
   part?: number
   connection?: string
@@ -51,15 +51,16 @@ export type Explanation = {
   carrierStatus: string | null
   content: string | null
   partCount: number | null
-  /** The fate of the text, in one sentence for people. */
+  /** The result of the text, in one sentence. */
   summary: string
   trail: Step[]
 }
 
 /**
- * Returns the history of one message to one number: why the number was chosen or not, each submit with its connection and
- * status, and the receipt with its delivery status. `listId` is null for a transactional message. For a broadcast, any
- * number has an explanation; for a transactional message, throws `recipient_not_found` for a number that is not a recipient.
+ * Returns the result and the steps of one message to one number: why the number was chosen or not, each submit with its
+ * connection and status, and the receipt with its delivery status. `listId` is null for a transactional message. Any number
+ * has an explanation for a broadcast. Throws a 404 if the account has no such message, or if the number is not a recipient
+ * of a transactional message.
  */
 export async function explain(
   db: Db,
@@ -109,7 +110,7 @@ type Found = {
   chunk: ExplainedChunk | undefined
 }
 
-/** Explains from the ledger why a number has no log row, by its consent at the time of the audience. */
+/** Explains why a number has no log row, by its consent in the ledger at the time of the audience. */
 function explainAbsence(
   message: ExplainedMessage,
   phone: number,
@@ -171,11 +172,11 @@ function reasonOfAbsence(message: ExplainedMessage, consent: ExplainedConsent[],
 }
 
 const suppressions: Record<string, string> = {
-  opted_out: 'the number opted out before its turn',
-  not_subscribed: 'the number was no longer subscribed at its turn',
-  too_late: 'the deadline of the message had passed',
+  opted_out: 'the number opted out before the text was sent',
+  not_subscribed: 'the number was no longer subscribed when the text was to be sent',
+  too_late: 'the delivery deadline of the message had passed',
   too_long: 'the text exceeded the maximum number of parts',
-  no_window: 'no time remained within the allowed hours',
+  no_window: 'it had no sending window',
   blank: 'the text was blank after its merge tags were replaced',
 }
 
@@ -192,23 +193,23 @@ function summaryOf({ row, attempts, chunk, message }: Found): string {
     case 'queued':
       return queuedSummary(message, attempts, chunk)
     case 'submitting':
-      return 'It was submitted to the carrier, which has not responded yet.'
+      return 'It was submitted to the SMSC, which has not responded yet.'
     case 'sent':
-      return 'The carrier accepted it, and no final receipt has arrived yet.'
+      return 'The SMSC accepted it, and no final receipt has arrived yet.'
     case 'unknown':
-      return 'It was submitted to the carrier, and the response was lost. Only a receipt can show whether it arrived.'
+      return 'It was submitted to the SMSC, and the response was lost. Only a receipt can show whether it arrived.'
     case 'delivered':
       return `Delivered${status}.`
     case 'bounced':
       return `It bounced${status}: ${bounces[row.reason ?? ''] ?? row.reason ?? 'no reason is known'}.`
     case 'expired':
       return row.reason === 'no_receipt'
-        ? 'The carrier accepted it, and no receipt arrived before the deadline.'
+        ? 'The SMSC accepted it, and no receipt arrived before the deadline.'
         : `The carrier gave up on it${status}.`
     case 'suppressed':
       return `It was not sent: ${suppressions[row.reason ?? ''] ?? row.reason ?? 'consent was missing'}.`
     case 'cancelled':
-      return 'It was not sent: the message was cancelled before its turn.'
+      return 'It was not sent: the message was cancelled first.'
     default:
       return row.state
   }
@@ -219,7 +220,7 @@ function queuedSummary(message: ExplainedMessage, attempts: ExplainedAttempt[], 
   const lastSubmit = last ? ` The last submit ended with ${last.outcome}.` : ''
   if (chunk?.paused) return `It waits: the message is paused.${lastSubmit}`
   if (message.status === 'cancelled') return 'The message was cancelled; it will not be sent.'
-  return `It waits for its turn.${lastSubmit}`
+  return `It is queued.${lastSubmit}`
 }
 
 function trailOf({ message, row, consent, submits, attempts, chunk }: Found): Step[] {
@@ -228,10 +229,10 @@ function trailOf({ message, row, consent, submits, attempts, chunk }: Found): St
   if (row.state === 'suppressed') {
     const reason = suppressions[row.reason ?? ''] ?? row.reason
     trail.push({ at: row.closedAt, event: 'suppressed', detail: `Not sent: ${reason}` })
-  } else trail.push({ at: message.audienceAt, event: 'chosen', detail: whyChosen(message) })
+  } else trail.push({ at: message.audienceAt, event: 'chosen', detail: describeChoice(message) })
   if (row.state === 'cancelled')
-    trail.push({ at: row.closedAt, event: 'cancelled', detail: 'Cancelled before its turn' })
-  if (chunk) trail.push({ at: chunk.dueAt, event: 'waits', detail: waitOf(chunk), until: chunk.closesAt })
+    trail.push({ at: row.closedAt, event: 'cancelled', detail: 'Cancelled before it was sent' })
+  if (chunk) trail.push({ at: chunk.dueAt, event: 'waits', detail: describeWait(chunk), until: chunk.closesAt })
   for (const attempt of attempts) {
     const { part, connection, responseMs, outcome } = attempt
     const step = { part: part + 1, connection, responseMs, commandStatus: outcome }
@@ -248,7 +249,7 @@ function trailOf({ message, row, consent, submits, attempts, chunk }: Found): St
     })
   }
   const hasReceipt = submits.length > 0 && row.carrierStatus !== null && row.state !== 'unknown'
-  if (hasReceipt) trail.push({ at: row.closedAt, event: 'receipt', detail: receiptOf(row) })
+  if (hasReceipt) trail.push({ at: row.closedAt, event: 'receipt', detail: describeReceipt(row) })
   else if (['bounced', 'expired'].includes(row.state)) {
     trail.push({
       at: row.closedAt,
@@ -259,26 +260,26 @@ function trailOf({ message, row, consent, submits, attempts, chunk }: Found): St
   return inOrder(trail)
 }
 
-function whyChosen({ kind, isFiltered }: ExplainedMessage): string {
+function describeChoice({ kind, isFiltered }: ExplainedMessage): string {
   if (kind !== 'broadcast') return 'The message was addressed to this number'
   return isFiltered
     ? 'Subscribed at that time, and matched the audience filters'
     : 'Subscribed to the list at that time'
 }
 
-function waitOf({ paused, leaseUntil }: ExplainedChunk): string {
+function describeWait({ paused, leaseUntil }: ExplainedChunk): string {
   if (paused) return 'The message is paused'
   return leaseUntil ? 'Due, and leased by a gateway' : 'Due, and not leased by a gateway yet'
 }
 
 function submitStep(submit: ExplainedSubmit, partCount: number): Step {
   const { part, connection, smscId, writtenAt, responseMs } = submit
-  // one PDU may carry all parts
-  const which = part < 0 || partCount === 1 ? 'The text' : `Part ${part + 1} of ${partCount}`
+  // one PDU may contain all parts
+  const subject = part < 0 || partCount === 1 ? 'The text' : `Part ${part + 1} of ${partCount}`
   return {
     at: writtenAt,
     event: 'submitted',
-    detail: `${which} was accepted by the carrier`,
+    detail: `${subject} was accepted by the SMSC`,
     ...(part < 0 ? {} : { part: part + 1 }),
     connection,
     commandStatus: 'ESME_ROK',
@@ -287,7 +288,7 @@ function submitStep(submit: ExplainedSubmit, partCount: number): Step {
   }
 }
 
-function receiptOf(row: ExplainedRow): string {
+function describeReceipt(row: ExplainedRow): string {
   const arrived = row.partsDelivered < 0 ? row.partCount : countBits(row.partsDelivered)
   if (row.state === 'delivered') return `${row.carrierStatus}: delivered`
   if (row.state === 'sent') return `${row.carrierStatus}: ${arrived} of ${row.partCount} parts have arrived`
@@ -301,16 +302,16 @@ function countBits(bits: number): number {
 }
 
 function consentStep({ kind, method, at }: ExplainedConsent): Step {
-  const words = {
+  const descriptions = {
     opt_in_requested: 'Received an opt-in request',
     opt_in: 'Opted in',
     opt_out: 'Opted out',
     cleaned: 'Cleaned as a dead number',
   }
-  return { at, event: 'consent', detail: `${words[kind]} (by ${method})` }
+  return { at, event: 'consent', detail: `${descriptions[kind]} (by ${method})` }
 }
 
-/** Sorts by time; steps without a time are in the future and come last. */
+/** Returns the steps sorted by time; steps without a time are last, because they are in the future. */
 function inOrder(trail: Step[]): Step[] {
   const time = ({ at }: Step) => at?.getTime() ?? Number.POSITIVE_INFINITY
   return trail

@@ -10,7 +10,7 @@ import { databaseUp, measureDatabase } from './metrics.ts'
 
 const loopback = makeRanges(loopbackRanges)
 
-/** A scrape of one api process returns the metrics of all processes: each reports them with its heartbeat. */
+/** GET /metrics of one api process returns the metrics of all processes, which report them with their heartbeats. */
 export const metricsRoutes: FastifyPluginAsyncTypebox = async (app) => {
   app.get('/metrics', { schema: { hide: true } }, async (req, reply) => {
     if (isClosed(app.rt)) throw errors.metricsNeedToken()
@@ -22,7 +22,7 @@ export const metricsRoutes: FastifyPluginAsyncTypebox = async (app) => {
   })
 }
 
-/** The metrics of all processes and of the database; only of this process while the database is unavailable. */
+/** Returns the metrics of all processes and of the database; only those of this process if the database is unavailable. */
 async function gather(rt: Runtime): Promise<Snapshot[]> {
   const own = rt.metrics.snapshot()
   try {
@@ -37,12 +37,12 @@ async function gather(rt: Runtime): Promise<Snapshot[]> {
 
 const processOf = (snapshot: Snapshot) => snapshot.find(({ values }) => values.length > 0)?.values[0]?.labels.process
 
-/** In production an address proves nothing, because behind a local proxy every client has a loopback address. */
+/** Production requires a token, because every client has a loopback address behind a local proxy. */
 function isClosed({ config }: Runtime): boolean {
   return config.mode === 'production' && config.metricsToken === undefined
 }
 
-/** With a token, clients must send it; without one, only this machine may scrape, and not through a proxy that names itself. */
+/** Returns whether a request has the token, or, if none is set, comes from this machine and not through a proxy. */
 function mayScrape(req: FastifyRequest, { config }: Runtime): boolean {
   if (config.metricsToken) {
     const given = /^bearer +(\S+) *$/i.exec(req.headers.authorization ?? '')?.[1] ?? ''

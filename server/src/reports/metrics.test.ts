@@ -14,7 +14,7 @@ import { Metrics } from '../system/metrics.ts'
 const api = useApi()
 const scrape = (headers: Record<string, string> = {}) => api.app.inject({ url: '/metrics', headers })
 
-/** Returns the series of a text in the exposition format with their values; throws for a malformed line. */
+/** Returns the series of a response with their values; throws for a malformed line. */
 function seriesOf(text: string): Map<string, number> {
   const series = new Map<string, number>()
   const families = new Set<string>()
@@ -25,7 +25,7 @@ function seriesOf(text: string): Map<string, number> {
       families.add(type[1] as string)
     } else if (!line.startsWith('# HELP ')) {
       const [, name, value] = /^([a-z_]+(?:\{[^}]*\})?) (\S+)$/.exec(line) ?? []
-      if (name === undefined || Number.isNaN(Number(value))) throw new Error(`no series: ${line}`)
+      if (name === undefined || Number.isNaN(Number(value))) throw new Error(`malformed series: ${line}`)
       expect(series, 'each series is reported once').not.toContain(name)
       series.set(name, Number(value))
     }
@@ -33,7 +33,7 @@ function seriesOf(text: string): Map<string, number> {
   return series
 }
 
-test('one scrape has the metrics of every live process', async () => {
+test('one request returns the metrics of every live process', async () => {
   const gateway = new Metrics('gateway', 'elsewhere:7')
   const values = [{ labels: { connection: 'default' }, value: 12 }]
   gateway.register(() => ({ name: 'carillon_submits_total', help: 'x', type: 'counter', values }))
@@ -50,20 +50,20 @@ test('one scrape has the metrics of every live process', async () => {
   expect(lists.find(([name]) => name.includes('le="+Inf"'))?.[1]).toBeGreaterThan(0)
 })
 
-test('metrics are reported with a heartbeat every five seconds', async () => {
+test('processes report metrics with a heartbeat every five seconds', async () => {
   const metrics = new Metrics('gateway')
   metrics.register(() => ({ name: 'carillon_some', help: 'x', type: 'gauge', values: [{ labels: {}, value: 3 }] }))
   const instance = randomUUID()
-  const news = metrics.news()
-  expect(news).toHaveLength(1)
-  await beat(api.db, 'gateway', instance, { metrics: news })
+  const snapshot = metrics.news()
+  expect(snapshot).toHaveLength(1)
+  await beat(api.db, 'gateway', instance, { metrics: snapshot })
   expect(metrics.news()).toBeUndefined()
   await beat(api.db, 'gateway', instance, { metrics: metrics.news() })
-  expect(await listMetrics(api.db)).toContainEqual(news)
-  expect(new Metrics('gateway').process, 'another of this machine and number').not.toBe(metrics.process)
+  expect(await listMetrics(api.db)).toContainEqual(snapshot)
+  expect(new Metrics('gateway').process, 'another process on this machine with this process id').not.toBe(metrics.process)
 })
 
-test('the queue by lane, and the age of its oldest due text', async () => {
+test('the metrics have the queue by lane, and the age of its oldest due text', async () => {
   const rt = makeRuntime({ db: api.db })
   const { accountId, shortCode } = api.owner
   const list = await make.list(api.db, { accountId, shortCodeId: shortCode.id })
@@ -86,7 +86,7 @@ test('a text with a retry chunk is counted once or not at all', async () => {
   const text = { accountId, listId: null, shortCodeId: shortCode.id, content: 'Your table is ready' }
   const { id } = await sendToNumbers(rt, { ...text, phones: [2065550142, 2065550143, 2065550144], field: 'number' })
   await api.db.exec(
-    'texted',
+    'set_counters',
     'update message_counters set queued = 1, delivered = 2 where message_id = $1 and counter_row = 0',
     [id],
   )
@@ -103,33 +103,33 @@ test('a text with a retry chunk is counted once or not at all', async () => {
 })
 
 describe('access to /metrics', () => {
-  test('sandbox without a token: only this machine, and no proxy on it', async () => {
+  test('is limited to this machine, and not through a proxy, in the sandbox without a token', async () => {
     const elsewhere = await api.app.inject({ url: '/metrics', remoteAddress: '203.0.113.9' })
     expect(elsewhere.statusCode).toBe(401)
     expect((await scrape({ 'x-forwarded-for': '203.0.113.9' })).statusCode).toBe(401)
     expect((await scrape()).statusCode).toBe(200)
   })
 
-  test('production without a token: no client, whatever its address', async () => {
-    const open = async (env: Record<string, string>, headers = {}) => {
+  test('is rejected for every client in production without a token', async () => {
+    const request = async (env: Record<string, string>, headers = {}) => {
       const config = readEnv({ CARILLON_MODE: 'production', ...env })
       const app = await makeApp(makeRuntime({ db: api.db, config }))
       const response = await app.inject({ url: '/metrics', headers })
       await app.close()
       return response
     }
-    const closed = await open({})
-    expect(closed.statusCode).toBe(403)
-    expect(closed.json()).toMatchObject({
+    const rejected = await request({})
+    expect(rejected.statusCode).toBe(403)
+    expect(rejected.json()).toMatchObject({
       code: 'metrics_need_token',
       error: expect.stringContaining('CARILLON_METRICS_TOKEN'),
     })
     const env = { CARILLON_METRICS_TOKEN: 'a-word-for-prometheus' }
-    expect((await open(env)).statusCode).toBe(401)
-    expect((await open(env, { authorization: 'Bearer a-word-for-prometheus' })).statusCode).toBe(200)
+    expect((await request(env)).statusCode).toBe(401)
+    expect((await request(env, { authorization: 'Bearer a-word-for-prometheus' })).statusCode).toBe(200)
   })
 
-  test('with a token: clients that send it, and no others', async () => {
+  test('is limited to clients that send the token, if one is set', async () => {
     const config = readEnv({ CARILLON_METRICS_TOKEN: 'a-word-for-prometheus' })
     const app = await makeApp(makeRuntime({ db: api.db, config }))
     const get = (authorization?: string) =>
@@ -141,9 +141,9 @@ describe('access to /metrics', () => {
   })
 })
 
-test('while the database is unavailable, the metrics of this process are returned', async () => {
-  const away = () => Promise.reject(new Error('away'))
-  const db: Db = { ...api.db, many: away, one: away }
+test('the metrics of this process are returned while the database is unavailable', async () => {
+  const fail = () => Promise.reject(new Error('unavailable'))
+  const db: Db = { ...api.db, many: fail, one: fail }
   const metrics = new Metrics('api', 'here:1')
   metrics.register(() => ({ name: 'carillon_some', help: 'x', type: 'gauge', values: [{ labels: {}, value: 3 }] }))
   const app = await makeApp(makeRuntime({ db, metrics }))

@@ -7,7 +7,7 @@ import { countWaitingReceipts, measureBinds, measureLanes, measureOpenMessages }
 const laneNames = new Map<number, string>(Object.entries(lanes).map(([name, lane]) => [lane, name]))
 const laneName = (lane: number) => laneNames.get(lane) ?? String(lane)
 
-/** Measures the state that is only in the database: depth and lag of the queue, open recipients, receipts and binds. */
+/** Returns metrics of state that is only in the database: depth and lag of the queue, open recipients, receipts and binds. */
 export async function measureDatabase(rt: Pick<Runtime, 'db' | 'clock'>): Promise<Snapshot> {
   const depth = await measureLanes(rt.db, rt.clock.now())
   const open = await measureOpenMessages(rt.db)
@@ -42,7 +42,7 @@ export async function measureDatabase(rt: Pick<Runtime, 'db' | 'clock'>): Promis
     },
     {
       name: 'carillon_waiting_receipts',
-      help: 'Receipts without a matching text so far',
+      help: 'Receipts that do not match a text yet',
       type: 'gauge',
       values: [{ labels: {}, value: waiting }],
     },
@@ -59,7 +59,7 @@ export async function measureDatabase(rt: Pick<Runtime, 'db' | 'clock'>): Promis
   return families.map((family) => ({ ...family, aggregator: 'sum' as const }))
 }
 
-/** Returns the series that is always present: whether the database is available. */
+/** Returns the metric of the database's availability, which every response has. */
 export function databaseUp(isUp: boolean): Snapshot {
   const help = 'Whether the database responded to this scrape'
   const values = [{ labels: {}, value: isUp ? 1 : 0 }]

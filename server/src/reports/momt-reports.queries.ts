@@ -33,7 +33,7 @@ const reportColumns = /* sql */ `
   counts_calculated as "countsCalculated", run_errors as "runErrors", cancelled, created_at as "createdAt",
   updated_at as "updatedAt"`
 
-/** The account's report of this id. */
+/** Returns the account's report with this id. */
 export function findMomtReport(db: Db, accountId: number, id: number) {
   return db.maybeOne<MomtReport>(
     'find_momt_report',
@@ -42,7 +42,7 @@ export function findMomtReport(db: Db, accountId: number, id: number) {
   )
 }
 
-/** Writes an order and returns it. */
+/** Inserts a report and returns it. */
 export function insertMomtReport(db: Db, report: NewMomtReport, now: Date) {
   return db.one<MomtReport>(
     'insert_momt_report',

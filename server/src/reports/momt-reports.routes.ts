@@ -20,14 +20,15 @@ export const momtReportRoutes: FastifyPluginAsyncTypebox = async (app) => {
     {
       schema: {
         operationId: 'createMomtReport',
-        summary: 'Order a report of the message log',
+        summary: 'Request a report of the message log',
         description:
-          'All texts of the account in a period, in both directions. The report is only stored: no job computes it yet.',
+          'Contains all texts of the account in a period, in both directions. The request is only stored: no job computes ' +
+          'the report yet.',
         tags,
         body: MomtReportBody,
         response: {
           200: MomtReportResponse,
-          422: errorResponse('The period or the callback address is not acceptable.'),
+          422: errorResponse('The period or the callback URL is invalid.'),
           ...commonErrors,
         },
       },

@@ -13,19 +13,19 @@ export const MomtReportBody = Type.Object({
   date_from: Type.String({ maxLength: 40, description: 'ISO 8601 with an offset; returned with that offset.' }),
   date_to: Type.String({ maxLength: 40, description: 'ISO 8601 with an offset; returned with that offset.' }),
   webhook_callback_url: Type.Optional(
-    TextOrNull({ maxLength: 2_048, description: 'An http or https address to call when the report is done.' }),
+    TextOrNull({ maxLength: 2_048, description: 'The http or https URL to call when the report is complete.' }),
   ),
 })
 
 const IntegerOrNull = Type.Unsafe<number | null>({ type: ['integer', 'null'] })
-/** A filter of reports that the vendor's staff makes; a report from the API has none. */
+/** A filter that only reports of the vendor's staff have. */
 const NoFilter = Type.Null({ description: 'A filter; always null.' })
 
 export const MomtReportSchema = Type.Object(
   {
     id: Id('Id of the report.'),
     account_id: Type.Integer(),
-    s3_url: TextOrNull({ description: 'The address of the file, when it exists.' }),
+    s3_url: TextOrNull({ description: 'URL of the file; null until it exists.' }),
     import_started_at: TimeOrNull,
     import_completed_at: TimeOrNull,
     total_rows: IntegerOrNull,
@@ -57,7 +57,7 @@ export const MomtReportSchema = Type.Object(
 
 export const MomtReportResponse = Type.Object({ status: Type.Literal('OK'), momt_report: MomtReportSchema })
 
-/** A report on the wire, in the order of the contract. */
+/** Returns a report as the API presents it, with its keys in the order of the contract. */
 export function presentMomtReport(report: MomtReport, timeZone: string): Static<typeof MomtReportSchema> {
   const { totalRows, processedRows } = report
   return {
@@ -92,7 +92,7 @@ export function presentMomtReport(report: MomtReport, timeZone: string): Static<
   }
 }
 
-/** The order in a validated body; throws when a time or the address is malformed. */
+/** Returns the report of a validated body; throws a 422 if a time or the URL is malformed. */
 export function readMomtReport(body: Static<typeof MomtReportBody>, accountId: number): NewMomtReport {
   const faults: Record<string, string[]> = {}
   const from = readTime('date_from', body.date_from, faults)

@@ -6,7 +6,7 @@ const api = useApi({ clock: { now: () => new Date('2026-03-02T10:00:00.500Z') } 
 const period = { date_from: '2026-02-01T00:00:00-07:00', date_to: '2026-02-28T23:59:59+01:00' }
 type Report = { id: number } & Record<string, unknown>
 
-test('is ordered, with every key in the order of the contract, and read back', async () => {
+test('a report is requested and returned, with every key in the order of the contract', async () => {
   const webhook_callback_url = 'http://localhost:3000/momt?x=1'
   const response = await api.owner.post('/momt_reports', { ...period, webhook_callback_url })
   const expected = {
@@ -45,7 +45,7 @@ test('is ordered, with every key in the order of the contract, and read back', a
   expect((await api.owner.get(`/momt_reports/${report.id}`)).body).toEqual({ status: 'OK', momt_report: report })
 })
 
-test('shows the progress of a run', async () => {
+test('a report has the progress of its run', async () => {
   const { id } = (await api.owner.post('/momt_reports', period)).body.momt_report as Report
   const shown = async () => (await api.owner.get(`/momt_reports/${id}`)).body.momt_report
   await api.db.exec(
@@ -66,18 +66,18 @@ test('shows the progress of a run', async () => {
 test.each([
   ['2026-02-01T00:00:00Z', '2026-02-01T00:00:00Z'],
   ['2026-02-01 00:00:00+0530', '2026-02-01T00:00:00+05:30'],
-])('the time %s comes back as %s', async (given, again) => {
+])('the time %s is returned as %s', async (given, returned) => {
   const response = await api.owner.post('/momt_reports', { date_from: given, date_to: given, webhook_callback_url: '' })
-  expect(response.body.momt_report).toMatchObject({ date_from: again, date_to: again, webhook_callback_url: null })
+  expect(response.body.momt_report).toMatchObject({ date_from: returned, date_to: returned, webhook_callback_url: null })
 })
 
-describe('rejected', () => {
-  const noTime = 'must be a time with an offset, as 2031-05-06T09:00:00-07:00'
+describe('a request is rejected with', () => {
+  const timeError = 'must be a time with an offset, as 2031-05-06T09:00:00-07:00'
   test.each([
-    ['nothing', {}, { date_from: ["can't be blank"], date_to: ["can't be blank"] }],
-    ['days', { date_from: '20260201', date_to: '2026-02-28' }, { date_from: [noTime], date_to: [noTime] }],
-    ['a time without an offset', { ...period, date_to: '2026-02-28T00:00:00' }, { date_to: [noTime] }],
-    ['a day that does not exist', { ...period, date_to: '2026-02-30T00:00:00Z' }, { date_to: [noTime] }],
+    ['an empty body', {}, { date_from: ["can't be blank"], date_to: ["can't be blank"] }],
+    ['dates', { date_from: '20260201', date_to: '2026-02-28' }, { date_from: [timeError], date_to: [timeError] }],
+    ['a time without an offset', { ...period, date_to: '2026-02-28T00:00:00' }, { date_to: [timeError] }],
+    ['a day that does not exist', { ...period, date_to: '2026-02-30T00:00:00Z' }, { date_to: [timeError] }],
     ['a number', { ...period, date_from: 20_260_201 }, { date_from: ['must be a string'] }],
     [
       'an end before the start',
@@ -85,7 +85,7 @@ describe('rejected', () => {
       { date_to: ['must not be before date_from'] },
     ],
     [
-      'no address',
+      'an invalid callback URL',
       { ...period, webhook_callback_url: 'momt' },
       { webhook_callback_url: ['must be an http or https address'] },
     ],
@@ -103,11 +103,11 @@ describe('rejected', () => {
 
 test('a report of another account, an unknown id and a malformed id are not found', async () => {
   const { id } = (await api.owner.post('/momt_reports', period)).body.momt_report as Report
-  const notThere = {
+  const notFound = {
     status: 404,
     body: { status: 'error', error: 'Momt report not found', code: 'momt_report_not_found' },
   }
-  expect(await api.stranger.get(`/momt_reports/${id}`)).toMatchObject(notThere)
+  expect(await api.stranger.get(`/momt_reports/${id}`)).toMatchObject(notFound)
   for (const other of [id + 1_000, 'abc', '0'])
-    expect(await api.owner.get(`/momt_reports/${other}`)).toMatchObject(notThere)
+    expect(await api.owner.get(`/momt_reports/${other}`)).toMatchObject(notFound)
 })

@@ -4,8 +4,9 @@ import { totalsOf } from '../log/counters.sql.ts'
 export type LaneDepth = { lane: number; due: number; later: number; oldestDueSeconds: number }
 
 /**
- * Recipients that are queued, by lane: those in chunks that are due by `now`, those of later, and the longest wait. How many
- * rows of a chunk are done is not known without reading them, so a message counts for no more than it has queued.
+ * Returns the numbers of queued recipients by lane, in chunks that are due at `now` and in other chunks, and the longest
+ * wait. The number of finished rows of a chunk is not known without reading them, so a message counts for at most the
+ * number of its queued rows.
  */
 export function measureLanes(db: Db, now: Date) {
   return db.many<LaneDepth>(
@@ -29,7 +30,7 @@ export function measureLanes(db: Db, now: Date) {
 
 export type OpenRows = { kind: string; queued: number; submitting: number; sent: number; unknown: number }
 
-/** Recipients of messages that are being sent, by kind and state. */
+/** Returns the numbers of recipients of messages that are being sent, by kind and state. */
 export function measureOpenMessages(db: Db) {
   return db.many<OpenRows>(
     'measure_open_messages',
@@ -41,7 +42,7 @@ export function measureOpenMessages(db: Db) {
   )
 }
 
-/** Receipts that no text explains yet. */
+/** Returns the number of receipts that do not match a text yet. */
 export async function countWaitingReceipts(db: Db): Promise<number> {
   const { count } = await db.one<{ count: number }>(
     'count_waiting_receipts',
@@ -50,7 +51,7 @@ export async function countWaitingReceipts(db: Db): Promise<number> {
   return count
 }
 
-/** Bind slots by connection: how many there are, and how many of them are bound. */
+/** Returns the numbers of bound and unbound bind slots by connection. */
 export function measureBinds(db: Db) {
   return db.many<{ connection: string; bound: number; unbound: number }>(
     'measure_binds',

@@ -30,7 +30,7 @@ export function findShortCode(db: Db, accountId: number, code: string) {
 
 /**
  * Blocks numbers that sent STOP to the short code: until they opt in to one of its lists, it sends them only replies to
- * their own texts. An import does not lift a block, because an opt-out takes precedence over a file.
+ * texts from them. An import does not lift a block, because an opt-out takes precedence over a file.
  */
 export async function blockNumbers(tx: Db, shortCodeId: number, phones: number[], at: Date): Promise<void> {
   await tx.exec(

@@ -12,7 +12,7 @@ export function parseShortCode(address: string): string | undefined {
   return /^(?:\d{3,6}|[2-9]\d{9})$/.test(digits) ? digits : undefined
 }
 
-/** Adds a short code to the account; throws if it has an owner, and one of two concurrent calls succeeds. */
+/** Adds a short code to the account; throws a 422 if an account has it. Only one of two concurrent calls succeeds. */
 export async function addShortCode(db: Db, accountId: number, code: string, now: Date): Promise<ShortCode> {
   try {
     return await db.tx((tx) => insertShortCode(tx, accountId, code, now))
@@ -21,7 +21,7 @@ export async function addShortCode(db: Db, accountId: number, code: string, now:
   }
 }
 
-/** Returns the account's short code; throws if it is unknown or belongs to another account. */
+/** Returns the account's short code; throws a 404 if it is unknown or belongs to another account. */
 export async function getShortCode(db: Db, accountId: number, code: string): Promise<ShortCode> {
   const shortCode = await findShortCode(db, accountId, code)
   if (!shortCode) throw errors.shortCodeNotFound()

@@ -4,12 +4,12 @@ import type { Snapshot } from './metrics.ts'
 export type LiveRole = { role: string; instanceId: string; details: Record<string, unknown> }
 
 /** The state of a process, and its metrics. */
-export type Beat = { details?: Record<string, unknown>; metrics?: Snapshot | undefined }
+export type Heartbeat = { details?: Record<string, unknown>; metrics?: Snapshot | undefined }
 
-/** Writes the heartbeat of this process; to be called once a second. Metrics remain until newer ones are given. */
-export function beat(db: Db, role: string, instanceId: string, { details, metrics }: Beat = {}) {
+/** Stores the heartbeat of this process; must be called once a second. Without `metrics`, the stored metrics do not change. */
+export function upsertHeartbeat(db: Db, role: string, instanceId: string, { details, metrics }: Heartbeat = {}) {
   return db.exec(
-    'beat',
+    'upsert_heartbeat',
     /* sql */ `
     insert into heartbeats (role, instance_id, details, metrics, seen_at)
     values ($1, $2, $3, $4, clock_timestamp())
@@ -42,7 +42,7 @@ export async function listMetrics(db: Db): Promise<Snapshot[]> {
   return rows.map((row) => row.metrics)
 }
 
-/** Deletes the rows of processes without a heartbeat for a day. */
+/** Deletes the rows of processes that have had no heartbeat for a day. */
 export function deleteOldHeartbeats(db: Db) {
   return db.exec(
     'delete_old_heartbeats',

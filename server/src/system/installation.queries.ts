@@ -2,13 +2,13 @@ import type { Db } from '../db/db.ts'
 
 export type Mode = 'sandbox' | 'production'
 
-/** Returns the mode that this database was made for; undefined before its first start. */
+/** Returns the mode of this database; undefined before its first start. */
 export async function findMode(db: Db): Promise<Mode | undefined> {
   const row = await db.maybeOne<{ mode: Mode }>('find_mode', /* sql */ `select mode from installation`)
   return row?.mode
 }
 
-/** Stores the mode of a new database, and returns the mode that it has: that of its first start. */
+/** Stores the mode if the database has none, and returns the mode of the database. */
 export async function ensureMode(db: Db, mode: Mode): Promise<Mode> {
   const row = await db.one<{ mode: Mode }>(
     'ensure_mode',
@@ -21,7 +21,7 @@ export async function ensureMode(db: Db, mode: Mode): Promise<Mode> {
   return row.mode
 }
 
-/** Whether sending is paused: after a restore or a switch of the mode, until an operator resumes it. */
+/** Returns whether sending is paused, as it is after a restore or a mode switch until an operator resumes it. */
 export async function isSendingPaused(db: Db): Promise<boolean> {
   const row = await db.maybeOne<{ paused: boolean }>(
     'is_sending_paused',
@@ -30,7 +30,7 @@ export async function isSendingPaused(db: Db): Promise<boolean> {
   return row?.paused ?? false
 }
 
-/** Pauses or resumes sending for all gateways, from the commit on. */
+/** Pauses or resumes sending for all gateways; takes effect with the commit. */
 export function setSendingPaused(db: Db, paused: boolean) {
   return db.exec('set_sending_paused', /* sql */ `update installation set sending_paused = $1`, [paused])
 }

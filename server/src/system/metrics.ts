@@ -7,18 +7,18 @@ import type { MetricFamily } from '../lib/metric-series.ts'
 /** The metrics of a process: families of series, each labeled with the process's role and name. */
 export type Snapshot = Array<MetricFamily & { aggregator: 'sum' }>
 
-const snapshotEveryMs = 4_900 // less than five seconds, because heartbeats are a second apart, give or take
+const snapshotIntervalMs = 4_900 // less than five seconds, because the intervals of heartbeats are about one second
 
 /**
- * The metrics of one process. A component registers a function that returns its family; it is called for each snapshot,
- * every few seconds. Nothing here runs on the send path.
+ * The metrics of one process. Components register functions that return families; these run once per snapshot, every five
+ * seconds, and never on the send path.
  */
 export class Metrics {
   readonly #labels: { role: string; process: string }
   #families: Array<() => MetricFamily> = []
   #snapshotAt = Number.NEGATIVE_INFINITY
 
-  // machines made from one image share a host name, and processes in containers a process id
+  // with a random part, because machines of one image have the same host name, and containers the same process ids
   constructor(role: string, process = `${hostname()}:${globalThis.process.pid}:${randomUUID().slice(0, 8)}`) {
     this.#labels = { role, process }
   }
@@ -32,10 +32,10 @@ export class Metrics {
     return this.#labels.process
   }
 
-  /** Returns a snapshot once in five seconds, for the heartbeat; undefined in between. */
-  news(): Snapshot | undefined {
+  /** Returns a snapshot for the heartbeat, at most once in five seconds; otherwise undefined. */
+  snapshotIfDue(): Snapshot | undefined {
     const now = performance.now()
-    if (now - this.#snapshotAt < snapshotEveryMs) return undefined
+    if (now - this.#snapshotAt < snapshotIntervalMs) return undefined
     this.#snapshotAt = now
     return this.snapshot()
   }
@@ -49,22 +49,22 @@ export class Metrics {
   }
 }
 
-/** Registers memory, processor time and event loop delay of this process, as every role reports them. */
+/** Registers memory, CPU time and event loop delay of this process, which every role reports. */
 export function measureProcess(metrics: Metrics): void {
   const delay = monitorEventLoopDelay({ resolution: 10 })
   delay.enable()
   const started = Date.now() / 1_000
-  const one = (name: string, help: string, type: 'gauge' | 'counter', value: () => number) =>
+  const register = (name: string, help: string, type: 'gauge' | 'counter', value: () => number) =>
     metrics.register(() => ({ name, help, type, values: [{ labels: {}, value: value() }] }))
-  one('carillon_process_start_time_seconds', 'When the process started, in seconds since 1970', 'gauge', () => started)
-  one('carillon_process_resident_memory_bytes', 'Resident memory, shared pages included', 'gauge', () =>
+  register('carillon_process_start_time_seconds', 'Start of the process, in seconds since 1970', 'gauge', () => started)
+  register('carillon_process_resident_memory_bytes', 'Resident memory, including shared pages', 'gauge', () =>
     process.memoryUsage.rss(),
   )
-  one('carillon_process_cpu_seconds_total', 'Processor time, user and system', 'counter', () => {
+  register('carillon_process_cpu_seconds_total', 'CPU time, user and system', 'counter', () => {
     const { user, system } = process.cpuUsage()
     return (user + system) / 1_000_000
   })
-  one(
+  register(
     'carillon_process_event_loop_delay_seconds',
     'Longest delay of the event loop since the last snapshot',
     'gauge',
@@ -78,7 +78,7 @@ export function measureProcess(metrics: Metrics): void {
 
 export const metricsContentType = Registry.PROMETHEUS_CONTENT_TYPE
 
-/** Returns the snapshots of several processes as one text in Prometheus' exposition format. */
+/** Returns the snapshots of several processes in the exposition format of Prometheus. */
 export function renderMetrics(snapshots: Snapshot[]): Promise<string> {
   return AggregatorRegistry.aggregate(snapshots).metrics()
 }

@@ -1,5 +1,5 @@
 /**
- * The events that a webhook can be called for, with what each means. The key is the flag on the wire and the boolean
+ * The events for which a webhook can be called, with their descriptions. The key is the flag in the API and the boolean
  * column of the table `webhooks`. To add an event, follow "A new webhook event" in CONTRIBUTING.md.
  */
 export const webhookEvents = {
@@ -14,7 +14,7 @@ export type WebhookEvent = keyof typeof webhookEvents
 
 export const webhookEventNames = Object.keys(webhookEvents) as WebhookEvent[]
 
-/** One value for each event. */
+/** Returns a record with a value for each event. */
 export function forEachEvent<T>(toValue: (event: WebhookEvent) => T): Record<WebhookEvent, T> {
   return Object.fromEntries(webhookEventNames.map((event) => [event, toValue(event)])) as Record<WebhookEvent, T>
 }

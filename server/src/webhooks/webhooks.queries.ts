@@ -7,14 +7,14 @@ export type Webhook = {
   id: number
   listId: number
   callbackUrl: string
-  /** Which events the webhook is called for. */
+  /** Whether the webhook is called for each event. */
   events: Record<WebhookEvent, boolean>
   enabled: boolean
   createdAt: Date
   updatedAt: Date
 }
 
-/** What a request names; undefined keys and absent events stay as they are, or are false on a new webhook. */
+/** A change of a webhook; undefined keys and absent events do not change, or are false for a new webhook. */
 export type WebhookChange = { callbackUrl: string | undefined; events: Partial<Record<WebhookEvent, boolean>> }
 
 const webhookColumns = /* sql */ `
@@ -22,7 +22,7 @@ const webhookColumns = /* sql */ `
   updated_at as "updatedAt",
   json_build_object(${webhookEventNames.map((event) => `'${event}', ${event}`).join(', ')}) as events`
 
-/** The list's webhook of this id, or undefined. */
+/** Returns the list's webhook with this id, or undefined. */
 export function findWebhook(db: Db, listId: number, id: number) {
   return db.maybeOne<Webhook>(
     'find_webhook',
@@ -31,7 +31,7 @@ export function findWebhook(db: Db, listId: number, id: number) {
   )
 }
 
-/** A page of the list's webhooks, oldest first. */
+/** Returns a page of the list's webhooks, oldest first. */
 export function listWebhooks(db: Db, listId: number, page: PageBounds) {
   return db.many<Webhook>(
     'list_webhooks',
@@ -40,7 +40,7 @@ export function listWebhooks(db: Db, listId: number, page: PageBounds) {
   )
 }
 
-/** The number of the list's webhooks. */
+/** Returns the number of the list's webhooks. */
 export async function countWebhooks(db: Db, listId: number): Promise<number> {
   const { n } = await db.one<{ n: number }>(
     'count_webhooks',
@@ -50,7 +50,7 @@ export async function countWebhooks(db: Db, listId: number): Promise<number> {
   return n
 }
 
-/** Writes a webhook and returns it. */
+/** Inserts a webhook and returns it. */
 export function insertWebhook(db: Db, listId: number, { callbackUrl, events }: WebhookChange, now: Date) {
   const at = param(now)
   const flags = Object.fromEntries(webhookEventNames.map((event) => [event, events[event] ?? false]))
@@ -61,7 +61,7 @@ export function insertWebhook(db: Db, listId: number, { callbackUrl, events }: W
   )
 }
 
-/** Writes what the change names, in one statement, so that two changes at once both count; undefined when it is gone. */
+/** Applies a change in one statement, so that concurrent changes of other keys are not lost; undefined if it does not exist. */
 export function updateWebhook(db: Db, listId: number, id: number, { callbackUrl, events }: WebhookChange, now: Date) {
   const flags = Object.fromEntries(
     webhookEventNames.map((event) => [event, sql`coalesce(${events[event] ?? null}, ${raw(event)})`]),
@@ -76,7 +76,7 @@ export function updateWebhook(db: Db, listId: number, id: number, { callbackUrl,
   )
 }
 
-/** Deletes a webhook; returns how many rows that were: one or none. */
+/** Deletes a webhook; returns the number of deleted rows: 1, or 0 if it does not exist. */
 export function deleteWebhook(db: Db, listId: number, id: number) {
   return db.exec('delete_webhook', /* sql */ `delete from webhooks where id = $1 and list_id = $2`, [id, listId])
 }

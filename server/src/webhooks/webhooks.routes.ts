@@ -21,8 +21,8 @@ const tags = ['Webhooks']
 const listParams = Type.Object({ list_id: ListIdParam })
 const params = Type.Object({ list_id: ListIdParam, webhook_id: WebhookIdParam })
 const noList = errorResponse('No such list on this account.')
-const notFound = errorResponse('No such webhook, or no such list.')
-const unacceptable = errorResponse('The address is not an http or https address, or a flag is not a boolean.')
+const notFound = errorResponse('No such webhook or list on this account.')
+const invalid = errorResponse('The callback URL is not an http or https URL, or a flag is not a boolean.')
 
 export const webhookRoutes: FastifyPluginAsyncTypebox = async (app) => {
   const { rt } = app
@@ -53,11 +53,11 @@ export const webhookRoutes: FastifyPluginAsyncTypebox = async (app) => {
       schema: {
         operationId: 'createWebhook',
         summary: 'Create a webhook',
-        description: 'Every http or https address is accepted; whether it may be called is checked at each call.',
+        description: 'Every http or https URL is accepted; each call checks whether it may be called.',
         tags,
         params: listParams,
         body: WebhookCreateBody,
-        response: { 201: WebhookCreatedResponse, 404: noList, 422: unacceptable, ...commonErrors },
+        response: { 201: WebhookCreatedResponse, 404: noList, 422: invalid, ...commonErrors },
       },
     },
     async (req, reply) => {
@@ -95,7 +95,7 @@ export const webhookRoutes: FastifyPluginAsyncTypebox = async (app) => {
         tags,
         params,
         body: WebhookUpdateBody,
-        response: { 200: WebhookUpdatedResponse, 404: notFound, 422: unacceptable, ...commonErrors },
+        response: { 200: WebhookUpdatedResponse, 404: notFound, 422: invalid, ...commonErrors },
       },
     },
     async (req) => {

@@ -13,17 +13,17 @@ export const WebhookIdParam = idParam('Id of the webhook.', errors.webhookNotFou
 const CallbackUrl = (description: string) => Type.String({ maxLength: 2_048, description })
 
 const keys = {
-  callback_url: Type.Optional(CallbackUrl('An http or https address; a query string is allowed.')),
-  url: Type.Optional(CallbackUrl('Another name of callback_url.')),
+  callback_url: Type.Optional(CallbackUrl('An http or https URL; a query string is allowed.')),
+  url: Type.Optional(CallbackUrl('Another name for callback_url.')),
   ...forEachEvent((event) => Type.Optional(Flag(`Whether this event is reported: ${webhookEvents[event]}`))),
 }
 
 export const WebhookCreateBody = Type.Object({ webhook: Type.Object(keys) })
 export const WebhookUpdateBody = Type.Object({
-  webhook: Type.Object(keys, { description: 'Only the keys present change.' }),
+  webhook: Type.Object(keys, { description: 'Only the keys in the request change.' }),
 })
 
-/** The contract prints the keys of a webhook in alphabetical order. */
+/** Returns the keys in alphabetical order, as in the contract. */
 function inAlphabeticalOrder<T extends object>(webhook: T): T {
   return Object.fromEntries(Object.entries(webhook).sort(([a], [b]) => (a < b ? -1 : 1))) as T
 }
@@ -47,7 +47,7 @@ export const WebhookCreatedResponse = Type.Object({ status: Type.Literal('Webhoo
 export const WebhookUpdatedResponse = Type.Object({ status: Type.Literal('Webhook updated'), webhook: WebhookSchema })
 export const WebhookDestroyedResponse = Type.Object({ status: Type.Literal('Webhook destroyed') })
 
-/** A webhook on the wire. */
+/** Returns a webhook as the API presents it. */
 export function presentWebhook(webhook: Webhook, timeZone: string): Static<typeof WebhookSchema> {
   return inAlphabeticalOrder({
     callback_url: webhook.callbackUrl,
@@ -60,7 +60,7 @@ export function presentWebhook(webhook: Webhook, timeZone: string): Static<typeo
   })
 }
 
-/** What a body names; `callback_url` wins over `url`. Throws when the address is not an http or https address. */
+/** Returns the change of a body, in which `callback_url` takes precedence over `url`; throws a 422 if the URL is invalid. */
 export function readWebhookChange(body: Static<typeof WebhookUpdateBody>['webhook']): WebhookChange {
   const callbackUrl = body.callback_url ?? body.url
   if (callbackUrl !== undefined && !isCallbackUrl(callbackUrl)) {

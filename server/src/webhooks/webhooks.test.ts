@@ -27,7 +27,7 @@ async function create(list: { id: number }, webhook: object = {}) {
 }
 
 describe('creating', () => {
-  test('stores the address and the flags, and shows all keys in alphabetical order', async () => {
+  test('stores the URL and the flags, and returns all keys in alphabetical order', async () => {
     const list = await newList()
     const response = await api.owner.post(`/lists/${list.id}/webhooks`, {
       webhook: { callback_url: url, subscribe: true, cleaned: true },
@@ -52,7 +52,7 @@ describe('creating', () => {
     expect((await api.owner.get(`/lists/${list.id}/webhooks/${webhook.id}`)).body).toEqual({ status: 'OK', webhook })
   })
 
-  test('accepts `url` for the address, and booleans as PHP sends them', async () => {
+  test('accepts `url` instead of `callback_url`, and booleans as PHP sends them', async () => {
     const list = await newList()
     const given = { url, event: 'delivery_status', subscribe: '1', unsubscribe: 'false', message_sent: null }
     const response = await api.owner.post(`/lists/${list.id}/webhooks`, { webhook: given })
@@ -61,7 +61,7 @@ describe('creating', () => {
   })
 
   test.each(['http://localhost:3000/in', 'http://127.0.0.1/', 'HTTPS://Hooks.Cedar.Example', 'http://[::1]:80/ä?ö#ü'])(
-    'takes the address %s as it is',
+    'stores the URL %s unchanged',
     async (callback_url) => {
       expect(await create(await newList(), { callback_url })).toMatchObject({ callback_url })
     },
@@ -93,7 +93,7 @@ describe('creating', () => {
   })
 })
 
-test('webhooks are listed by page, oldest first, per list', async () => {
+test('webhooks of a list are listed by page, oldest first', async () => {
   const list = await newList()
   const ids: number[] = []
   for (let n = 0; n < 3; n += 1) ids.push((await create(list)).id)
@@ -119,7 +119,7 @@ test('the table has one boolean column for each event', async () => {
 })
 
 describe('changing', () => {
-  test('only the keys present change', async () => {
+  test('updates only the keys in the request', async () => {
     const list = await newList()
     const before = await create(list, { subscribe: true, unsubscribe: true })
     clock.time = new Date(start.getTime() + 60_000)
@@ -139,7 +139,7 @@ describe('changing', () => {
     })
   })
 
-  test('nothing changes when a value is rejected', async () => {
+  test('updates nothing if a value is rejected', async () => {
     const list = await newList()
     const webhook = await create(list)
     const path = `/lists/${list.id}/webhooks/${webhook.id}`
@@ -149,7 +149,7 @@ describe('changing', () => {
     expect((await api.owner.get(path)).body.webhook).toEqual(webhook)
   })
 
-  test('two changes at once both count', async () => {
+  test('applies concurrent changes of different keys', async () => {
     const fresh = await freshDatabase()
     try {
       const list = await make.list(fresh.db)
@@ -170,13 +170,13 @@ test('a deleted webhook is not found', async () => {
   const { id } = await create(list)
   const path = `/lists/${list.id}/webhooks/${id}`
   expect(await api.owner.delete(path)).toMatchObject({ status: 200, body: { status: 'Webhook destroyed' } })
-  const notThere = { status: 404, body: { status: 'error', error: 'Webhook not found', code: 'webhook_not_found' } }
-  expect(await api.owner.get(path)).toMatchObject(notThere)
-  expect(await api.owner.put(path, { webhook: {} })).toMatchObject(notThere)
-  expect(await api.owner.delete(path)).toMatchObject(notThere)
+  const notFound = { status: 404, body: { status: 'error', error: 'Webhook not found', code: 'webhook_not_found' } }
+  expect(await api.owner.get(path)).toMatchObject(notFound)
+  expect(await api.owner.put(path, { webhook: {} })).toMatchObject(notFound)
+  expect(await api.owner.delete(path)).toMatchObject(notFound)
 })
 
-test('a webhook is found on its own list only, by its own account only', async () => {
+test('a webhook is found only on its own list and by its own account', async () => {
   const list = await newList()
   const { id } = await create(list)
   const other = await newList()

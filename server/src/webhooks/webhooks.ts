@@ -16,26 +16,26 @@ import {
 
 type Rt = Pick<Runtime, 'db' | 'clock'>
 
-/** A page of the webhooks of the account's list, oldest first; throws when there is no such list. */
+/** Returns a page of the webhooks of the account's list, oldest first; throws a 404 if the list does not exist. */
 export async function getWebhookPage(db: Db, accountId: number, listId: number, page: Page): Promise<PageOf<Webhook>> {
   await getList(db, accountId, listId)
   return pageOf(countWebhooks(db, listId), listWebhooks(db, listId, page))
 }
 
-/** The webhook of this id; throws when the account has no such list or the list no such webhook. */
+/** Returns the webhook with this id; throws a 404 if the account has no such list, or the list has no such webhook. */
 export async function getWebhook(db: Db, accountId: number, listId: number, id: number): Promise<Webhook> {
   await getList(db, accountId, listId)
   return existing(await findWebhook(db, listId, id))
 }
 
-/** Creates a webhook of the account's list; throws when it has no address, or there is no such list. */
+/** Creates a webhook of the account's list; throws a 404 if the list does not exist, and a 422 if there is no URL. */
 export async function createWebhook(rt: Rt, accountId: number, listId: number, webhook: WebhookChange) {
   await getList(rt.db, accountId, listId)
   if (webhook.callbackUrl === undefined) throw errors.invalid({ 'webhook.callback_url': ["can't be blank"] })
   return insertWebhook(rt.db, listId, webhook, rt.clock.now())
 }
 
-/** Changes what the change names and returns the webhook; throws as `getWebhook` does. */
+/** Applies a change and returns the webhook; throws the errors of `getWebhook`. */
 export async function changeWebhook(
   rt: Rt,
   accountId: number,
@@ -47,7 +47,7 @@ export async function changeWebhook(
   return existing(await updateWebhook(rt.db, listId, id, change, rt.clock.now()))
 }
 
-/** Deletes a webhook; throws as `getWebhook` does. */
+/** Deletes a webhook; throws the errors of `getWebhook`. */
 export async function removeWebhook(db: Db, accountId: number, listId: number, id: number): Promise<void> {
   await getList(db, accountId, listId)
   if ((await deleteWebhook(db, listId, id)) === 0) throw errors.webhookNotFound()
