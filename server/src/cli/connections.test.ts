@@ -184,7 +184,7 @@ test('a short code gets sending routes and a cap', async () => {
     [['--through', 'Spare/0/0'], 'The weight must be a number from 1 to 1000'],
     [['--through', 'Spare/0/1/2'], 'must be name/tier/weight'],
     [['--through', 'Spare,,'], 'must be name/tier/weight'],
-    [['--through', 'Spare,Spare'], /Routes name connection \d+ twice/],
+    [['--through', 'Spare,Spare'], /Routes must not contain connection \d+ twice/],
     [['--through', 'Spare', '--all'], 'exclude each other'],
   ] as const) {
     await expect(run(['short-code', 'route', '55555', ...args])).rejects.toThrow(message)

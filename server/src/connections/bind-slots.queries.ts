@@ -1,6 +1,6 @@
 import type { Db } from '../db/db.ts'
 
-// A slot is the right to open one of a connection's binds. One gateway at a time leases it, by the database's clock.
+// A slot is the right to open one of a connection's binds. One gateway at a time has a lease on it, by the database's clock.
 
 /** Inserts the missing slots of enabled connections and deletes surplus slots that no gateway leases. */
 export async function syncSlots(db: Db): Promise<void> {
@@ -24,8 +24,8 @@ export type OwnedSlot = { connectionId: number; slot: number; bound: boolean; la
 export type SlotKey = Pick<OwnedSlot, 'connectionId' | 'slot'>
 
 /**
- * Renews the leases of a gateway's slots, stores the state of their binds, and returns the slots that it still owns. An
- * expired slot that no other gateway has claimed is renewed as well.
+ * Renews the leases of a gateway's slots, stores the state of their binds, and returns the slots that it still owns. Also
+ * renews an expired slot if no other gateway has claimed it.
  */
 export function renewSlots(db: Db, gateway: string, leaseMs: number, owned: OwnedSlot[]) {
   return db.many<SlotKey>(
@@ -60,15 +60,15 @@ export function renewSlots(db: Db, gateway: string, leaseMs: number, owned: Owne
 export type SlotShare = {
   connectionId: number
   share: number
-  /** Whether other gateways serve as well. */
+  /** Whether there are other serving gateways. */
   shared: boolean
   claimed: number[]
 }
 
 /**
- * Leases free slots of these connections to a gateway, up to its fair share among the serving gateways, and returns the
- * share and the claimed slots. A slot whose lease has expired is free, even one of this gateway: it may have claimed it in
- * a statement whose result was lost.
+ * Leases free slots of these connections to a gateway, up to its share among the serving gateways, and returns the share
+ * and the claimed slots. A slot with an expired lease is free, even if the lease is this gateway's, which may have claimed
+ * it in a statement whose result was lost.
  */
 export function claimSlots(db: Db, gateway: string, leaseMs: number, connectionIds: number[]) {
   return db.many<SlotShare>(
@@ -77,7 +77,7 @@ export function claimSlots(db: Db, gateway: string, leaseMs: number, connectionI
     with serving as (
       select instance_id from heartbeats
        where role = 'gateway' and details->>'serving' = 'true'
-         -- heartbeats come once per second; a late one does not mean a dead gateway
+         -- heartbeats are sent once per second, and a late one does not mean a dead gateway
          and seen_at > clock_timestamp() - greatest($2, 2500) * interval '1 millisecond'
       union select leased_by from bind_slots where lease_until > clock_timestamp()
       union select $1::uuid

@@ -29,12 +29,12 @@ import { type CheckedSettings, findSettingErrors, type OwnTls } from './validati
 
 type Options = { db: Db; clock: Clock; config: Pick<Config, 'mode' | 'secretKey'> }
 
-/** The settings to change; undefined ones stay unchanged. */
+/** The settings to change; undefined settings do not change. */
 export type ConnectionChange = {
   [K in keyof Omit<Connection, 'id' | 'fromEnvironment' | 'version'>]?: Connection[K] | undefined
 }
 
-/** Creates a connection; gateways bind to it immediately unless it is disabled. Throws if a setting is invalid. */
+/** Creates a connection; gateways bind to it immediately unless it is disabled. Throws a 422 if a setting is invalid. */
 export async function createConnection(
   { db, clock, config }: Options,
   change: ConnectionChange & { name: string; host: string },
@@ -44,7 +44,7 @@ export async function createConnection(
   validate({ ...change, ownTls: { certificate, key } }, config)
   if (change.password || key) requireSealer(config)
   return db.tx(async (tx) => {
-    // select first, because an insert that conflicts uses up an id; the insert decides between concurrent calls
+    // selected first, because a conflicting insert would use up an id; the insert decides between concurrent calls
     if (await findConnectionByName(tx, change.name)) throw errors.connectionNameTaken()
     if ((await addConnection(tx, change.name, clock.now())) === 0) throw errors.connectionNameTaken()
     const row = await lockConnectionByName(tx, change.name)
@@ -55,8 +55,8 @@ export async function createConnection(
 }
 
 /**
- * Changes a connection; gateways apply it within a second, without a restart. Throws, and changes nothing, if any setting
- * is invalid.
+ * Changes a connection; gateways apply the change within a second, without a restart. Throws a 422 and changes nothing if a
+ * setting is invalid.
  */
 export async function changeConnection({ db, clock, config }: Options, id: number, change: ConnectionChange) {
   try {
@@ -77,18 +77,18 @@ export async function changeConnection({ db, clock, config }: Options, id: numbe
 }
 
 /**
- * Deletes a connection without traffic. One that has carried texts can only be disabled: its records refer to it, and
- * receipts may still arrive. Throws if the connection is in use.
+ * Deletes a connection without traffic; throws a 422 if it is in use. A connection that has sent or received texts can only
+ * be disabled, because their rows refer to it and receipts may still arrive.
  */
 export async function removeConnection({ db }: Pick<Options, 'db'>, id: number): Promise<void> {
   const { version } = await assertUnused(db, id, await findConnection(db, id))
-  // a disabled connection gets no traffic unless it is changed, and a change increments the version
+  // a disabled connection has no traffic unless it is changed, and a change increments the version
   if (await hasTraffic(db, id)) {
-    throw errors.connectionInUse('It has carried texts, and their records refer to it; disable it instead')
+    throw errors.connectionInUse('It has sent or received texts, and their rows refer to it; disable it instead')
   }
   await db.tx(async (tx) => {
     const row = await assertUnused(tx, id, await lockConnection(tx, id))
-    if (row.version !== version) throw errors.connectionInUse('It was changed by another request; try again')
+    if (row.version !== version) throw errors.connectionInUse('It was changed by another request; retry')
     await deleteConnection(tx, id)
     await wake(tx, 'connections')
   })
@@ -99,7 +99,7 @@ async function assertUnused(db: Db, id: number, row: ConnectionRow | undefined):
   if (row.fromEnvironment) throw errors.connectionInUse('It belongs to CARILLON_SMPP_URL; disable it instead')
   if (row.enabled) throw errors.connectionInUse('It is enabled; disable it first')
   const uses = await findConnectionUses(db, id)
-  if (uses.bound) throw errors.connectionInUse('A gateway is still bound to it; try again in a moment')
+  if (uses.bound) throw errors.connectionInUse('A gateway is still bound to it; retry in a moment')
   if (uses.shortCodes.length > 0) {
     throw errors.connectionInUse(`Shortcodes send through it: ${uses.shortCodes.join(', ')}`)
   }
@@ -115,7 +115,7 @@ function validate(settings: CheckedSettings, { mode }: Pick<Config, 'mode'>) {
   throw errors.invalid(Object.fromEntries(found.map(([field, error]) => [`connection.${field}`, [error]])))
 }
 
-/** Throws if the change includes settings in CARILLON_SMPP_URL, because the next start of a gateway would revert them. */
+/** Throws a 422 if the change includes settings of CARILLON_SMPP_URL, because the next start of a gateway would revert them. */
 function rejectEnvironmentSettings(row: ConnectionRow, change: ConnectionChange) {
   const changes = (name: EnvironmentName) =>
     row.environmentNames.includes(name) && change[name] !== undefined && change[name] !== row[name]
@@ -139,7 +139,7 @@ function rejectEnvironmentSettings(row: ConnectionRow, change: ConnectionChange)
   )
 }
 
-/** Adds the resulting certificate and key to a change of either. Removing the certificate removes the key as well. */
+/** Adds the resulting certificate and key to a change of either. Removing the certificate also removes the key. */
 function withOwnTls(
   row: ConnectionRow,
   change: ConnectionChange,

@@ -4,7 +4,7 @@ import type { Secret } from '../config/secret.ts'
 export const mappedStatuses = ['delivered', 'soft', 'hard', 'blocked', 'opted_out'] as const
 export type MappedStatus = (typeof mappedStatuses)[number]
 
-/** Our SMPP account at an aggregator: a row that an operator edits while gateways follow. */
+/** Our SMPP account at an aggregator: a row that operators edit and gateways apply. */
 export type Connection = {
   id: number
   name: string
@@ -45,5 +45,5 @@ export type Connection = {
   version: number
 }
 
-/** Keys are the err of a receipt and the command_status in hex (0x45). */
+/** Keys are the err of a receipt, and the command_status as a number such as 0x45 or by its name. */
 export type ErrorMap = { receipt?: Record<string, MappedStatus>; status?: Record<string, MappedStatus> }

@@ -2,19 +2,19 @@ import type { Db } from '../db/db.ts'
 import { assignmentsOf, param, raw, sql } from '../db/sql.ts'
 import type { Connection } from './connection.ts'
 
-/** A row of `connections`: secrets are sealed, and the address may be missing. */
+/** A row of `connections`, with sealed secrets; it may have no address. */
 export type ConnectionRow = Omit<Connection, 'host' | 'port' | 'tlsKey' | 'password'> & {
   host: string | null
   port: number | null
   tlsKey: Buffer | null
   password: Buffer | null
-  /** The settings that CARILLON_SMPP_URL names in addition to the address, in the order of the type. */
+  /** The settings that CARILLON_SMPP_URL has in addition to the address, in the order of the type. */
   environmentNames: EnvironmentName[]
   createdAt: Date
   updatedAt: Date
 }
 
-/** Settings that CARILLON_SMPP_URL may name; otherwise operators set them. */
+/** Settings that CARILLON_SMPP_URL may have; otherwise operators set them. */
 export type EnvironmentName = 'window' | 'mps' | 'slots'
 
 /** The settings of an operator and their columns. */
@@ -116,7 +116,7 @@ export function addConnection(tx: Db, name: string, at: Date) {
   )
 }
 
-/** Updates all settings and increments the version, by which gateways notice the change. */
+/** Updates all settings and increments the version, by which gateways detect the change. */
 export function updateConnection(tx: Db, id: number, settings: ConnectionSettings, at: Date) {
   const row = Object.fromEntries(settingNames.map((name) => [settingColumns[name], settings[name]]))
   return tx.one<ConnectionRow>(
@@ -140,8 +140,8 @@ export function findConnectionUses(tx: Db, id: number) {
 }
 
 /**
- * Whether any record refers to the connection, rejected and unconfirmed submits included. For an unused connection this
- * scans all day partitions, so callers must not hold a row lock.
+ * Returns whether any row refers to the connection, including those of rejected and unconfirmed submits. It scans all day
+ * partitions if the connection is unused, so callers must not have a row lock.
  */
 export async function hasTraffic(db: Db, id: number): Promise<boolean> {
   const { found } = await db.one<{ found: boolean }>(
@@ -184,7 +184,7 @@ export function listBindSlots(db: Db, connectionIds: number[]) {
   )
 }
 
-/** The settings in CARILLON_SMPP_URL; null leaves the column unchanged. */
+/** The settings of CARILLON_SMPP_URL; a null setting does not change its column. */
 export type EnvironmentAddress = {
   host: string
   port: number
@@ -215,7 +215,7 @@ export function setEnvironmentConnection(tx: Db, id: number, given: EnvironmentA
   )
 }
 
-/** Turns the connection of CARILLON_SMPP_URL into a disabled ordinary one; returns the number of rows, 0 or 1. */
+/** Makes the connection of CARILLON_SMPP_URL an ordinary one and disables it; returns the number of rows, 0 or 1. */
 export function releaseEnvironmentConnection(tx: Db, at: Date) {
   return tx.exec(
     'release_environment_connection',

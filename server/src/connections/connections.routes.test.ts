@@ -73,7 +73,7 @@ describe('creating', () => {
     expect(connection?.password.reveal()).toBe('swordfish')
   })
 
-  test('has defaults for all settings except name and host', async () => {
+  test('requires name and host, and has defaults for all other settings', async () => {
     expect(await create()).toMatchObject({
       ...{ enabled: true, serves_all: false, port: 2775, tls: false, bind_type: 'transceiver', slots: 1, window: 10 },
       ...{ mps: null, charset: 'gsm7', long_text: 'udh8', has_password: false, error_map: {}, from_environment: false },
@@ -86,7 +86,7 @@ describe('creating', () => {
     })
   })
 
-  test('a name is unique, and the name of the CARILLON_SMPP_URL connection is reserved', async () => {
+  test('rejects a name that is taken, and the name of the connection of CARILLON_SMPP_URL', async () => {
     await create()
     const again = await api.owner.post('/connections', { connection: { name: 'Cedar SMS', host: '127.0.0.1' } })
     expect(again).toMatchObject({ status: 422, body: { code: 'connection_name_taken' } })
@@ -160,7 +160,7 @@ const invalid: [object, string][] = [
   [{ query_after_s: 0 }, 'Query after s must be greater than or equal to 1'],
 ]
 
-test.each(invalid)('%j is rejected, and nothing changes', async (fields, message) => {
+test.each(invalid)('rejects %j and changes nothing', async (fields, message) => {
   const made = await create({ name: 'Before', password: 'swordfish' })
   const before = await findConnection(api.db, made.id)
   const posted = await api.owner.post('/connections', { connection: { name: 'New', host: '127.0.0.1', ...fields } })
@@ -174,7 +174,7 @@ test.each(invalid)('%j is rejected, and nothing changes', async (fields, message
 })
 
 describe('updating', () => {
-  test('only the keys in the request change, and each change increments the version', async () => {
+  test('changes only the keys in the request, and increments the version with each change', async () => {
     const made = await create({ password: 'swordfish', mps: 5 })
     const put = async (connection: object) =>
       (await api.owner.put(`/connections/${made.id}`, { connection })).body.connection as Body
@@ -188,7 +188,7 @@ describe('updating', () => {
     expect((await loadConnections(api.rt))[0]?.password.reveal()).toBe('sturgeon')
   })
 
-  test('without a secret key only secrets are rejected', async () => {
+  test('rejects only secrets if there is no secret key', async () => {
     const { config: _, ...rest } = makeRuntime({ db: api.db })
     const rt = { ...rest, config: readEnv({ CARILLON_RATE_LIMIT: 'off' }) }
     const row = await createConnection(rt, { name: 'Cedar SMS', host: '127.0.0.1' })
@@ -201,7 +201,7 @@ describe('updating', () => {
     expect((await changeConnection(rt, row.id, { mps: 3 })).mps).toBe(3)
   })
 
-  test('an unreadable secret is reported, and can be replaced', async () => {
+  test('can replace an unreadable secret, which is reported', async () => {
     const made = await create({ password: 'swordfish' })
     await api.db.exec('reseal', `update connections set password = overlay(password placing '\\x00000000' from 2)`)
     expect((await show(made.id)).problem).toContain('The password of connection Cedar SMS was sealed with another key')
@@ -210,7 +210,7 @@ describe('updating', () => {
     expect(await show(made.id)).toMatchObject({ problem: null, mps: 4 })
   })
 
-  test('concurrent changes are all applied, and concurrent creations with one name create one', async () => {
+  test('applies all concurrent changes, and only one of concurrent creations with the same name succeeds', async () => {
     const fresh = await freshDatabase()
     try {
       const rt = makeRuntime({ db: fresh.db })
@@ -234,7 +234,7 @@ describe('deleting', () => {
     body: { code: 'connection_in_use', error: expect.stringContaining(reason) },
   })
 
-  test('requires it to be disabled, unbound, without sending routes and without traffic', async () => {
+  test('requires a connection that is disabled, unbound, without sending routes and without traffic', async () => {
     const { id } = await create()
     const remove = () => api.owner.delete(`/connections/${id}`)
     expect(await remove()).toMatchObject(rejection('It is enabled; disable it first'))
@@ -254,7 +254,7 @@ describe('deleting', () => {
     await api.db.exec('day', 'select ensure_log_day(current_date)')
     await api.db.exec('submit', 'insert into submits values ($1, $2, 1, 1, current_date)', [id, 'abc'])
     expect(await remove()).toMatchObject(
-      rejection('It has carried texts, and their records refer to it; disable it instead'),
+      rejection('It has sent or received texts, and their rows refer to it; disable it instead'),
     )
     await api.db.exec('forget', 'delete from submits')
     await api.db.exec(
@@ -264,7 +264,7 @@ describe('deleting', () => {
       [id],
     )
     expect(await remove()).toMatchObject(
-      rejection('It has carried texts, and their records refer to it; disable it instead'),
+      rejection('It has sent or received texts, and their rows refer to it; disable it instead'),
     )
     await api.db.exec('forget_attempts', 'delete from submit_attempts')
     expect(await remove()).toMatchObject({ status: 200, body: { status: 'Connection destroyed' } })
@@ -281,7 +281,7 @@ describe('deleting', () => {
   })
 })
 
-test('returns each slot as its gateway reported it, and no gateway for an expired lease', async () => {
+test('returns each slot as its gateway has reported it, and no gateway for an expired lease', async () => {
   const { id } = await create({ slots: 3 })
   await api.db.exec(
     'slots',
@@ -314,7 +314,7 @@ describe('testing', () => {
       expect(good).toMatchObject({ status: 200, body: { status: 'OK', test: { ok: true, why: null, steps } } })
       status = commandStatus.ESME_RALYBND
       await api.db.exec(
-        'own',
+        'lease_slot',
         `insert into bind_slots (connection_id, slot, leased_by, lease_until, bound)
          values ($1, 0, gen_random_uuid(), clock_timestamp() + interval '5 s', true)`,
         [id],
@@ -330,9 +330,9 @@ describe('testing', () => {
     }
   })
 
-  test('an unusable connection is not tested', async () => {
+  test('rejects an unusable connection', async () => {
     const { id } = await create()
-    await api.db.exec('away', `update connections set host = 'smsc.cedar.example'`)
+    await api.db.exec('set_remote_host', `update connections set host = 'smsc.cedar.example'`)
     expect(await api.owner.post(`/connections/${id}/test`)).toMatchObject({
       status: 422,
       body: {
@@ -340,7 +340,7 @@ describe('testing', () => {
         error: expect.stringContaining('is not on this machine (smsc.cedar.example)'),
       },
     })
-    await api.db.exec('nowhere', `update connections set host = null`)
+    await api.db.exec('remove_host', `update connections set host = null`)
     expect((await api.owner.post(`/connections/${id}/test`)).body.error).toContain('has no address yet')
   })
 })

@@ -31,7 +31,7 @@ const notFound = errorResponse('The connection does not exist, or the account is
 const notAnOperator = errorResponse('The account is not an operator.')
 const invalid = errorResponse('A value is invalid.')
 
-/** The connections of the installation; accounts that are not operators get 404. */
+/** The connections of the installation; accounts that are not operators get a 404. */
 export const connectionRoutes: FastifyPluginAsyncTypebox = async (app) => {
   const { rt } = app
   useOperatorsOnly(app)
@@ -58,7 +58,7 @@ export const connectionRoutes: FastifyPluginAsyncTypebox = async (app) => {
       schema: {
         operationId: 'listConnections',
         summary: 'List the connections, oldest first',
-        description: 'Connections belong to the installation: operators see all of them, other accounts see none.',
+        description: 'Connections belong to the installation; accounts that are not operators get a 404.',
         ...common,
         querystring: PageQuery,
         response: { 200: ConnectionPage, 404: notAnOperator, ...commonErrors },
@@ -117,7 +117,7 @@ export const connectionRoutes: FastifyPluginAsyncTypebox = async (app) => {
         operationId: 'updateConnection',
         summary: 'Update a connection',
         description:
-          'Gateways apply the change within a second. A new address, bind type or credential opens new binds; the old binds close once their submitted texts have a response.',
+          'Gateways apply the change within a second. After a change of the address, bind type or credentials, they open new binds, and close the old ones when all their submitted texts have a response.',
         ...common,
         params,
         body: ConnectionUpdateBody,
@@ -137,7 +137,7 @@ export const connectionRoutes: FastifyPluginAsyncTypebox = async (app) => {
         operationId: 'deleteConnection',
         summary: 'Delete a connection without traffic',
         description:
-          'The connection must be disabled. A connection that has carried texts cannot be deleted, because their records refer to it.',
+          'The connection must be disabled. A connection that has sent or received texts cannot be deleted, because their rows refer to it.',
         ...common,
         params,
         response: {
@@ -161,7 +161,7 @@ export const connectionRoutes: FastifyPluginAsyncTypebox = async (app) => {
         operationId: 'testConnection',
         summary: 'Test a connection: bind, enquire_link and unbind',
         description:
-          'Uses a bind of its own besides those of the gateways and takes at most ten seconds. Nothing is sent; a text that the SMSC delivers during the test is rejected temporarily, so that the SMSC delivers it again.',
+          'The test opens its own bind in addition to the binds of the gateways and takes at most ten seconds. It sends no text; it temporarily rejects a text that the SMSC delivers during the test, so that the SMSC delivers it again.',
         ...common,
         params,
         response: {

@@ -17,7 +17,7 @@ export const ConnectionCreateBody = Type.Object({
 const Bind = Type.Object(
   {
     slot: Type.Integer({ description: 'Index of the slot, from 0.' }),
-    gateway: TextOrNull({ description: 'The gateway that leases the slot.' }),
+    gateway: TextOrNull({ description: 'Id of the gateway that has a lease on the slot.' }),
     bound: Type.Boolean(),
     last_error: TextOrNull({ description: 'Latest error of the SMSC or the network, if the slot is not bound.' }),
     since: Time,
@@ -25,21 +25,21 @@ const Bind = Type.Object(
   { title: 'Bind' },
 )
 
-/** A connection on the wire: its settings without secrets, and its current state. */
 /** The id of a connection in a path. */
 export const ConnectionIdParam = idParam('Id of the connection.', errors.connectionNotFound)
 
+/** A connection in a response: its settings without secrets, and its current state. */
 export const ConnectionSchema = Type.Object(
   {
     id: Id('Id of the connection.'),
     from_environment: Type.Boolean({ description: 'Whether CARILLON_SMPP_URL sets its address and credentials.' }),
     ...settable,
-    host: TextOrNull({ description: 'Null if the connection has no address yet.' }),
+    host: TextOrNull({ description: 'Host name or IP address of the SMSC; null if the connection has no address yet.' }),
     port: Type.Unsafe<number | null>({ type: ['integer', 'null'] }),
     has_password: Type.Boolean(),
     has_tls_key: Type.Boolean(),
-    version: Type.Integer({ description: 'Number of changes so far.' }),
-    problem: TextOrNull({ description: 'The reason why the api process cannot use the connection; null if it can.' }),
+    version: Type.Integer({ description: 'Number that each change increments.' }),
+    problem: TextOrNull({ description: 'Reason for which the api process cannot use the connection; null if it can.' }),
     binds: Type.Array(Bind),
     created_at: Time,
     updated_at: Time,
@@ -63,7 +63,7 @@ const TestStep = Type.Object({
   step: Word(['resolve', 'connect', 'tls', 'bind', 'enquire_link', 'unbind'], 'Step of the test.'),
   bind: Word(
     ['transceiver', 'transmitter', 'receiver'],
-    'Type of the bind; those of a pair are tested one after the other.',
+    'Type of the bind; the binds of a pair are tested one after the other.',
   ),
   ok: Type.Boolean(),
   ms: Type.Integer({ description: 'Duration of the step in milliseconds.' }),
@@ -75,7 +75,7 @@ export const ConnectionTested = Type.Object({
     {
       ok: Type.Boolean({ description: 'Whether the SMSC accepted the bind, the enquire_link and the unbind.' }),
       ms: Type.Integer({ description: 'Duration of the test in milliseconds.' }),
-      why: TextOrNull({ description: 'The cause of the failure and what to check; null if the test passed.' }),
+      why: TextOrNull({ description: 'Cause of the failure, and settings to check; null if the test passed.' }),
       steps: Type.Array(TestStep, { description: 'All steps up to the first failure.' }),
     },
     { title: 'ConnectionTest' },

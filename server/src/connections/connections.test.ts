@@ -34,7 +34,7 @@ function ensure(config = configOf()) {
 
 const load = (config = configOf()) => loadConnections({ db: database.db, config })
 
-/** Stores a sealed password in a row, as another process would. */
+/** Stores a sealed password in a row. */
 async function setPassword(id: number, password: string, config = configOf()) {
   const sealer = makeSealer(config)
   if (!sealer) throw new Error('CARILLON_SECRET_KEY is not set')
@@ -58,7 +58,7 @@ test('concurrent starts create the connection of CARILLON_SMPP_URL once, with a 
   expect(JSON.stringify(connection)).not.toContain('swordfish')
 })
 
-test('only settings in the URL are updated; the settings of operators stay', async () => {
+test('a start updates only the settings of the URL, and does not change the settings of operators', async () => {
   await ensure(configOf(`${url}?window=25`))
   await database.db.exec('operator', `update connections set mps = 7, slots = 3, charset = 'latin1'`)
   const version = async () => (await listConnections(database.db))[0]?.version
@@ -82,20 +82,20 @@ test('only settings in the URL are updated; the settings of operators stay', asy
   expect((await load())[0]).toMatchObject({ window: 26, mps: 9, slots: 2 })
 })
 
-test('without CARILLON_SMPP_URL its connection is released and disabled, and enabled again when it is set again', async () => {
+test('the connection of CARILLON_SMPP_URL is disabled if the variable is not set, and enabled if it is set again', async () => {
   const id = await ensure()
   expect(await releaseEnvironment({ db: database.db, clock: systemClock })).toBe(true)
   expect(await releaseEnvironment({ db: database.db, clock: systemClock })).toBe(false)
   expect((await load())[0]).toMatchObject({ id, fromEnvironment: false, enabled: false, version: 3 })
   expect(await ensure()).toBe(id)
   expect((await load())[0]).toMatchObject({ id, fromEnvironment: true, enabled: true, version: 4 })
-  // a connection that an operator disabled stays disabled
+  // a connection that an operator has disabled is not enabled
   await database.db.exec('disable', 'update connections set enabled = false')
   await ensure(configOf(`${url}?window=3`))
   expect((await load())[0]).toMatchObject({ window: 3, enabled: false })
 })
 
-test('starts of gateways use up no connection ids', async () => {
+test('starts of gateways do not use up connection ids', async () => {
   for (let n = 0; n < 5; n += 1) await ensure()
   expect(await make.connection(database.db)).toMatchObject({ id: 2 })
 })
@@ -114,13 +114,13 @@ test('only a change wakes the gateways', async () => {
   expect(payloads).toEqual(['connections', 'after'])
 })
 
-test('a process without the right secret key reads only the password in its own CARILLON_SMPP_URL', async () => {
-  const bare = configOf(url, {})
-  await ensure(bare)
-  expect((await load(bare))[0]?.password.reveal()).toBe('swordfish')
-  const { smpp, ...blind } = configOf()
+test('a process without the right secret key reads only the password of its own CARILLON_SMPP_URL', async () => {
+  const withoutKey = configOf(url, {})
+  await ensure(withoutKey)
+  expect((await load(withoutKey))[0]?.password.reveal()).toBe('swordfish')
+  const { smpp, ...withoutUrl } = configOf()
   expect(smpp).toBeDefined()
-  await expect(loadConnections({ db: database.db, config: { ...blind, smpp: undefined } })).rejects.toThrow(
+  await expect(loadConnections({ db: database.db, config: { ...withoutUrl, smpp: undefined } })).rejects.toThrow(
     'The password of connection default is in CARILLON_SMPP_URL, which is not set for this process.',
   )
   await ensure()
@@ -130,7 +130,7 @@ test('a process without the right secret key reads only the password in its own 
   expect((await load(other))[0]?.password.reveal()).toBe('swordfish')
 })
 
-test('an unreadable secret is reported, and the other connections are loaded', async () => {
+test('loading reports an unreadable secret and returns the other connections', async () => {
   await ensure()
   const { id } = await make.connection(database.db, { name: 'Cedar SMS' })
   await setPassword(id, 'sturgeon')
@@ -140,8 +140,8 @@ test('an unreadable secret is reported, and the other connections are loaded', a
     'The password of connection Cedar SMS is sealed, and this process has no secret key. Set CARILLON_SECRET_KEY'
   await expect(load(without)).rejects.toThrow(reason)
   const reported: string[] = []
-  const usable = await loadConnections({ db: database.db, config: without }, (row, why) =>
-    reported.push(`${row.id} ${why}`),
+  const usable = await loadConnections({ db: database.db, config: without }, (row, unusableReason) =>
+    reported.push(`${row.id} ${unusableReason}`),
   )
   expect(usable.map(({ name }) => name)).toEqual(['default'])
   expect(reported).toEqual([expect.stringContaining(`${id} ${reason}`)])
@@ -157,13 +157,13 @@ test('requireSecretKey throws without a key if an enabled connection has a seale
   await setPassword(id, 'sturgeon')
   await requireKey(configOf())
   await expect(requireKey(configOf(url, {}))).rejects.toThrow(
-    'CARILLON_SECRET_KEY is needed: secrets of connections are sealed (Cedar SMS). Set CARILLON_SECRET_KEY',
+    'CARILLON_SECRET_KEY is required: secrets of connections are sealed (Cedar SMS). Set CARILLON_SECRET_KEY',
   )
   await database.db.exec('disable', 'update connections set enabled = false where id = $1', [id])
   await requireKey(configOf(url, {}))
 })
 
-test('sandbox mode loads connections to this machine only, and no mode loads one without an address', async () => {
+test('loading in sandbox mode returns only connections to this machine, and in no mode one without an address', async () => {
   await make.connection(database.db, { name: 'remote', host: 'smsc.cedar.example' })
   await make.connection(database.db, { name: 'no address', host: null })
   await make.connection(database.db, { name: 'local', host: '127.0.0.2' })

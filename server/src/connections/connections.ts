@@ -16,9 +16,9 @@ export type LoadOptions = {
 export class UnusableConnection extends Error {}
 
 /**
- * Returns the usable connections, enabled or not, with their secrets decrypted. Connections without an address are
- * skipped, and in the sandbox those to other machines. Each skipped one is reported to `onUnusable`; without that
- * callback, a secret that cannot be decrypted throws a SealError.
+ * Returns the usable connections, including disabled ones, with decrypted secrets. It skips connections without an address,
+ * in the sandbox connections to other machines, and those with a secret that it cannot decrypt, and passes each skipped
+ * connection to `onUnusable`. Without that callback, a secret that cannot be decrypted throws a SealError.
  */
 export async function loadConnections(
   { db, config }: LoadOptions,
@@ -37,7 +37,7 @@ export async function loadConnections(
   return connections
 }
 
-/** Returns the connection of a row with its secrets decrypted; throws an UnusableConnection or a SealError. */
+/** Returns the connection of a row with decrypted secrets; throws an UnusableConnection or a SealError. */
 export function openConnection(row: ConnectionRow, config: LoadOptions['config']): Connection {
   const { host, port } = row
   if (host === null || port === null) throw new UnusableConnection(`Connection ${row.name} has no address yet.`)
@@ -50,7 +50,7 @@ export function openConnection(row: ConnectionRow, config: LoadOptions['config']
   return { ...row, host, port, password: readPassword(row, sealer, config.smpp), tlsKey: readTlsKey(row, sealer) }
 }
 
-/** Returns the reason why this process cannot use the connection of a row; null if it can. */
+/** Returns the reason for which this process cannot use the connection of a row; null if it can. */
 export function problemOf(row: ConnectionRow, config: LoadOptions['config']): string | null {
   try {
     openConnection(row, config)
@@ -66,21 +66,21 @@ function isUnusable(error: unknown): error is Error {
 }
 
 /**
- * Throws a ConfigError if this process has no secret key and enabled connections have sealed secrets: without it, they
- * would never bind, and only the log would show why.
+ * Throws a ConfigError if this process has no secret key and an enabled connection has a sealed secret; otherwise it would
+ * never bind, and only the log would contain the reason.
  */
 export async function requireSecretKey({ db, config }: LoadOptions): Promise<void> {
   if (config.secretKey) return
   const names = (await listUnreadable({ db, config })).filter(({ enabled }) => enabled).map(({ name }) => name)
   if (names.length === 0) return
   throw new ConfigError([
-    `CARILLON_SECRET_KEY is needed: secrets of connections are sealed (${names.join(', ')}). ${secretKeyHint}`,
+    `CARILLON_SECRET_KEY is required: secrets of connections are sealed (${names.join(', ')}). ${secretKeyHint}`,
   ])
 }
 
 /**
- * Returns the names of connections with a secret that this process cannot decrypt. The connection of CARILLON_SMPP_URL is
- * never one, because its password is in the environment.
+ * Returns the names of connections with a secret that this process cannot decrypt, without the connection of
+ * CARILLON_SMPP_URL, whose password is in the environment.
  */
 export async function listUnreadableConnections(options: UnreadableOptions): Promise<string[]> {
   return (await listUnreadable(options)).map(({ name }) => name)

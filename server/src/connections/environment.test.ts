@@ -6,7 +6,7 @@ import { changeConnection } from './changes.ts'
 import { type ConnectionRow, findConnection } from './connections.queries.ts'
 import { ensureEnvironmentConnection } from './environment.ts'
 
-// Changes of the connection of CARILLON_SMPP_URL.
+// Changes to the connection of CARILLON_SMPP_URL.
 
 const api = useApi()
 
@@ -14,7 +14,7 @@ const config = readEnv({
   CARILLON_SECRET_KEY: 'ca'.repeat(32),
 })
 
-async function ensured(query: string = '?window=25') {
+async function ensureRow(query: string = '?window=25') {
   const { smpp } = readEnv({ CARILLON_SMPP_URL: `smpp://carillon:swordfish@127.0.0.1:2775${query}` })
   if (!smpp) throw new Error('CARILLON_SMPP_URL is not set')
   const id = await ensureEnvironmentConnection({ db: api.db, clock: api.rt.clock, config }, smpp)
@@ -29,8 +29,8 @@ test.each([
   [{ password: new Secret('swordfish') }, 'password'],
   [{ name: 'Other' }, 'name'],
   [{ window: 26 }, 'window'],
-])('%j is rejected, because CARILLON_SMPP_URL sets it', async (change, field) => {
-  const row = await ensured()
+])('rejects %j, because CARILLON_SMPP_URL sets it', async (change, field) => {
+  const row = await ensureRow()
   const changing = changeConnection({ db: api.db, clock: api.rt.clock, config }, row.id, { mps: 3, ...change })
   await expect(changing).rejects.toMatchObject({
     details: { [`connection.${field}`]: ['is set by CARILLON_SMPP_URL; change it there'] },
@@ -38,8 +38,8 @@ test.each([
   expect(await findConnection(api.db, row.id)).toEqual(row)
 })
 
-test('settings that the URL does not name can be changed', async () => {
-  const row = await ensured()
+test('accepts changes of settings that the URL does not have', async () => {
+  const row = await ensureRow()
   const same = { host: row.host ?? '', window: 25, systemId: 'carillon', name: 'default' }
   const change = { ...same, mps: 3, slots: 4, charset: 'latin1' as const }
   expect(await changeConnection({ db: api.db, clock: api.rt.clock, config }, row.id, change)).toMatchObject({
@@ -48,7 +48,7 @@ test('settings that the URL does not name can be changed', async () => {
   })
   const response = await api.owner.put(`/connections/${row.id}`, { connection: { enabled: false } })
   expect(response.body.connection).toMatchObject({ window: 25, enabled: false, from_environment: true })
-  expect(await ensured()).toMatchObject({ window: 25, mps: 3, slots: 4, charset: 'latin1', enabled: false })
+  expect(await ensureRow()).toMatchObject({ window: 25, mps: 3, slots: 4, charset: 'latin1', enabled: false })
 })
 
 test.each([
@@ -56,17 +56,17 @@ test.each([
   ['mps', 50],
   ['slots', 3],
 ])(
-  '%s is rejected by every process, from a gateway start with it in the URL to the next one without',
+  'rejects a change of %s in every process, after a gateway start with it in the URL and until a start without it',
   async (field, value) => {
-    const { id } = await ensured('?window=25&mps=200&binds=2')
+    const { id } = await ensureRow('?window=25&mps=200&binds=2')
     const put = () => api.owner.put(`/connections/${id}`, { connection: { [field]: value } })
     expect(await put()).toMatchObject({
       status: 422,
       body: { details: { [`connection.${field}`]: ['is set by CARILLON_SMPP_URL; change it there'] } },
     })
-    expect(await ensured('?window=25&mps=200&binds=2')).toMatchObject({ window: 25, mps: 200, slots: 2, version: 2 })
-    await ensured('')
+    expect(await ensureRow('?window=25&mps=200&binds=2')).toMatchObject({ window: 25, mps: 200, slots: 2, version: 2 })
+    await ensureRow('')
     expect((await put()).body.connection).toMatchObject({ [field]: value })
-    expect(await ensured('')).toMatchObject({ [field]: value })
+    expect(await ensureRow('')).toMatchObject({ [field]: value })
   },
 )

@@ -15,12 +15,12 @@ import {
 } from './connections.queries.ts'
 import { makeSealer, matchesSecret, sealSecret } from './secrets.ts'
 
-/** The name of the connection that CARILLON_SMPP_URL describes. */
+/** The name of the connection of CARILLON_SMPP_URL. */
 export const environmentName = 'default'
 
 /**
- * Creates or updates the connection of CARILLON_SMPP_URL and returns its id: address and credentials always, window, cap
- * and slots if the URL names them. Any number of processes may call it at once; only a change wakes the gateways.
+ * Creates or updates the connection of CARILLON_SMPP_URL and returns its id. It updates address and credentials, and window,
+ * cap and slots if the URL has them. Processes may call it concurrently; only a change notifies the gateways.
  */
 export function ensureEnvironmentConnection(
   { db, clock, config }: { db: Db; clock: Clock; config: Pick<Config, 'secretKey'> },
@@ -28,7 +28,7 @@ export function ensureEnvironmentConnection(
 ): Promise<number> {
   const sealer = makeSealer(config)
   return db.tx(async (tx) => {
-    // select first: each insert that conflicts would use up an id, and there are 32,767
+    // selected first, because a conflicting insert would use up an id, and there are only 32,767
     const known = await lockConnectionByName(tx, environmentName)
     const isNew = !known && (await addConnection(tx, environmentName, clock.now())) === 1
     const row = known ?? (await lockConnectionByName(tx, environmentName))
@@ -45,8 +45,8 @@ export function ensureEnvironmentConnection(
 }
 
 /**
- * Disables the connection of a CARILLON_SMPP_URL that is no longer set; an operator may edit and enable it again.
- * Returns whether there was one.
+ * Disables the connection of CARILLON_SMPP_URL after the variable was removed; operators may then edit and enable it.
+ * Returns whether there was such a connection.
  */
 export function releaseEnvironment({ db, clock }: { db: Db; clock: Clock }): Promise<boolean> {
   return db.tx(async (tx) => {
@@ -76,7 +76,7 @@ function namesIn({ window, mps, binds }: SmppAddress): EnvironmentName[] {
   return (['window', 'mps', 'slots'] as const).filter((name) => given[name] !== undefined)
 }
 
-/** Whether the row has this password; true in a process without the secret key, which cannot compare. */
+/** Returns whether the row has this password; true in a process without the secret key, which cannot compare them. */
 function hasPassword(row: ConnectionRow, smpp: SmppAddress, sealer: Sealer | undefined): boolean {
   if (!sealer) return true
   return row.password !== null && matchesSecret(sealer, 'password', row.password, smpp.password)

@@ -4,14 +4,14 @@ import type { Connection } from './connection.ts'
 
 export type ProbeStepName = 'resolve' | 'connect' | 'tls' | 'bind' | 'enquire_link' | 'unbind'
 
-/** The step that failed, with the error thrown and the error of its socket, if any. */
+/** The step that failed, with the error that it threw and the error of its socket, if any. */
 export type ProbeFailure = { step: ProbeStepName; error: Error; socketError: Error | undefined; isLate: boolean }
 type Target = Pick<Connection, 'host' | 'port' | 'tls' | 'tlsCertificate' | 'tlsServerName' | 'systemId'>
 type Context = { ownBinds: number; timeoutMs: number }
 
-// No message quotes what the other side sent: the service on that port may not be an SMSC.
+// Messages do not quote received data, because the service on that port may not be an SMSC.
 
-/** Returns the cause of a failed test, in a sentence or two, and what to check. */
+/** Returns the cause of a failed test and the settings to check, in one or two sentences. */
 export function describeProbeError(
   { step, error, socketError, isLate }: ProbeFailure,
   target: Target,
@@ -59,7 +59,7 @@ function describeTimeout(step: ProbeStepName, { host, port, tls }: Target, secon
 
 function describeConnectError(code: string, { host, port }: Target): string {
   if (code === 'ECONNREFUSED')
-    return `${host} refused the connection on port ${port}: no service listens there, or a firewall rejects us.`
+    return `${host} refused the connection on port ${port}: no service listens there, or a firewall rejects the connection.`
   if (code === 'ECONNRESET') return `${host} closed the connection on port ${port} immediately.`
   if (/^E(HOST|NET)UNREACH$/.test(code)) return `This machine has no route to ${host}.`
   if (code === 'ETIMEDOUT') return `${host} does not respond on port ${port}.`
@@ -97,7 +97,7 @@ function describeTlsError(code: string, target: Target): string {
   return `The TLS handshake with ${host} failed (${code || 'no error code'}).`
 }
 
-/** Whether the server rejected our certificate or the lack of one; with TLS 1.3 it does so only after the handshake. */
+/** Returns whether the server rejected our certificate, or that we have none; with TLS 1.3, it does so after the handshake. */
 function isAlert(code: string): boolean {
   return /_ALERT_(CERTIFICATE|BAD_CERTIFICATE|UNKNOWN_CA|ACCESS_DENIED|HANDSHAKE_FAILURE)|HANDSHAKE_FAILURE/.test(code)
 }

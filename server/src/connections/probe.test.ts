@@ -57,7 +57,7 @@ function connectionTo(port: number, given: Partial<Connection> = {}): Connection
   }
 }
 
-/** An SMSC that responds to each bind with `status`, by default ESME_ROK. */
+/** Starts an SMSC that responds to each bind with `status`, by default ESME_ROK; returns its port. */
 async function startSmsc(given: Partial<ServerOptions> & { status?: StatusName } = {}): Promise<number> {
   const { status = 'ESME_ROK', ...options } = given
   const server = createServer({
@@ -73,7 +73,7 @@ async function startSmsc(given: Partial<ServerOptions> & { status?: StatusName }
   return port
 }
 
-/** A TCP server that is not an SMSC. */
+/** Starts a TCP server that is not an SMSC; returns its port. */
 async function startListener(onSocket: (socket: net.Socket) => void): Promise<number> {
   const sockets = new Set<net.Socket>()
   const server = net.createServer((socket) => {
@@ -105,21 +105,21 @@ describe('a working connection', () => {
     expect(stepsOf(await probe(connectionTo(port)))[0]).toBe('transceiver connect')
   })
 
-  test('is tested with its bind type and credentials, the binds of a pair one after the other', async () => {
-    const seen: string[] = []
+  test('is tested with its bind type and credentials, and the binds of a pair one after the other', async () => {
+    const received: string[] = []
     const port = await startSmsc({
       onBind: (_, { command, system_id, password, system_type }) => {
-        seen.push(`${command} ${system_id} ${password} ${system_type}`)
+        received.push(`${command} ${system_id} ${password} ${system_type}`)
         return { command_status: commandStatus.ESME_ROK }
       },
     })
     const result = await probe(connectionTo(port, { bindType: 'pair', systemType: 'VMA' }))
     expect(result).toMatchObject({ ok: true })
     expect(stepsOf(result)).toHaveLength(8)
-    expect(seen).toEqual(['bind_transmitter cedar swordfish VMA', 'bind_receiver cedar swordfish VMA'])
+    expect(received).toEqual(['bind_transmitter cedar swordfish VMA', 'bind_receiver cedar swordfish VMA'])
   })
 
-  test('passes at a server of the npm package smpp', async () => {
+  test('passes with a server of the npm package smpp', async () => {
     const server = npm.createServer((session) => {
       session.on('error', () => {})
       for (const command of ['bind_transceiver', 'enquire_link', 'unbind']) {
@@ -134,7 +134,7 @@ describe('a working connection', () => {
 
   const text = { source_addr: '12065550143', destination_addr: '88222', short_message: Buffer.from('YES') }
 
-  test('a text that arrives during the test is rejected temporarily', async () => {
+  test('temporarily rejects a text that arrives during the test', async () => {
     const { promise: responded, resolve } = Promise.withResolvers<number>()
     const port = await startSmsc({
       onSession: (session) => {
@@ -146,7 +146,7 @@ describe('a working connection', () => {
   })
 })
 
-describe('reports the cause of a failure', () => {
+describe('the test reports the cause if', () => {
   const why = async (connection: Connection, options: Parameters<typeof probe>[1] = { timeoutMs: 400 }) => {
     const result = await probe(connection, options)
     expect(result.ok).toBe(false)
@@ -159,12 +159,12 @@ describe('reports the cause of a failure', () => {
     const port = await startSmsc()
     await closers.pop()?.()
     expect(await why(connectionTo(port))).toBe(
-      `connect failed: 127.0.0.1 refused the connection on port ${port}: no service listens there, or a firewall rejects us.`,
+      `connect failed: 127.0.0.1 refused the connection on port ${port}: no service listens there, or a firewall rejects the connection.`,
     )
   })
 
   test('the host name does not exist', async () => {
-    // .invalid never exists (RFC 6761); on a machine without DNS the message is another one
+    // .invalid never exists (RFC 6761); the message differs on a machine without DNS
     expect(await why(connectionTo(2775, { host: 'smsc.invalid' }), {})).toMatch(
       /^resolve failed: The (host name smsc\.invalid does not exist in DNS|DNS server (of this machine )?did not respond for)/,
     )
@@ -177,11 +177,11 @@ describe('reports the cause of a failure', () => {
     ['ESME_RBINDFAIL', 'The SMSC rejected the bind (ESME_RBINDFAIL): system_id, password or bind_type may be wrong'],
     ['ESME_RALYBND', 'The SMSC allows no more binds of cedar (ESME_RALYBND).'],
     ['ESME_RSYSERR', 'The SMSC rejected the bind: ESME_RSYSERR.'],
-  ])('%s', async (status, message) => {
+  ])('the SMSC responds with %s', async (status, message) => {
     expect(await why(connectionTo(await startSmsc({ status })))).toContain(`bind failed: ${message}`)
   })
 
-  test('no more binds are allowed, and our gateways have some open', async () => {
+  test('no more binds are allowed and our gateways have open binds', async () => {
     const port = await startSmsc({ status: 'ESME_RALYBND' })
     expect(await why(connectionTo(port), { ownBinds: 2 })).toContain(
       'Our gateways have 2 binds open, which may be the reason',
@@ -208,7 +208,7 @@ describe('reports the cause of a failure', () => {
     )
   })
 
-  test('the server is not an SMSC, and its data is not quoted', async () => {
+  test('the server is not an SMSC, without quoting its data', async () => {
     const port = await startListener((socket) => socket.end('HTTP/1.1 400 Bad Request: swordfish\r\n\r\n'))
     expect(await why(connectionTo(port))).toBe(
       `bind failed: The service on port ${port} of 127.0.0.1 does not use SMPP.`,
@@ -224,10 +224,10 @@ describe('reports the cause of a failure', () => {
   })
 })
 
-describe('at the simulator', () => {
+describe('with the simulator', () => {
   const simulator = useSimulator()
 
-  test('passes, unless the password is wrong or all binds are in use', async () => {
+  test('the test passes, unless the password is wrong or all binds are in use', async () => {
     const probeWith = (password: string) =>
       probe(connectionTo(simulator.smppPort(), { systemId: 'carillon', password: new Secret(password) }))
     expect(await probeWith('swordfish')).toMatchObject({ ok: true, why: null })
@@ -263,7 +263,7 @@ describe('with TLS', () => {
     const port = await startSmsc({ tls: { ...server, ca: authority.cert, ...requires } })
     expect(await probe(connectionTo(port, { ...trusting, ...withCertificate }))).toMatchObject({ ok: true })
     expect(await why(port, trusting)).toBe('127.0.0.1 requires a client certificate: set tls_certificate and tls_key.')
-    const foreign = makeAuthority('Somebody else').issue('us')
+    const foreign = makeAuthority('Another authority').issue('us')
     const wrong = { tlsCertificate: foreign.cert, tlsKey: new Secret(foreign.key) }
     expect(await why(port, { ...trusting, ...wrong })).toMatch(/reject(ed|s)? our client certificate/)
   })

@@ -21,8 +21,8 @@ export type ProbeResult = {
 const maxDurationMs = 10_000
 
 /**
- * Tests a connection with a bind of its own besides those of the gateways: bind, enquire_link, unbind. Returns within ten
- * seconds and never throws. A text that the SMSC delivers during the test is rejected temporarily, not accepted.
+ * Tests a connection (bind, enquire_link, unbind) with its own bind in addition to the binds of the gateways. Returns within
+ * `timeoutMs` (default 10 s) and never throws. Temporarily rejects a text that the SMSC delivers during the test.
  */
 export async function probe(
   connection: Connection,
@@ -41,7 +41,7 @@ export async function probe(
   return { ok: true, ms: since(startedAt), steps, why: null }
 }
 
-/** Runs the steps of one bind and appends each to `steps`; returns the failure of the last one, if it failed. */
+/** Runs the steps of one bind and appends each to `steps`; returns the failure of the last step, if any. */
 async function testBind(
   connection: Connection,
   bindType: BindType,
@@ -65,7 +65,7 @@ async function testBind(
     })
     socket.once('connect', () => advance(connection.tls ? 'tls' : 'bind'))
     socket.once('secureConnect', () => advance('bind'))
-    // the session reports only that it closed; the cause is in the socket's error
+    // the session only reports that it was closed; the socket's error has the cause
     socket.on('error', (error) => {
       socketError = error
     })

@@ -17,7 +17,7 @@ export function sealSecret(sealer: Sealer, field: SecretField, secret: Secret): 
   return sealer.seal(secret.reveal(), purposeOf(field))
 }
 
-/** Whether `sealed` contains this secret, sealed with this key. */
+/** Returns whether `sealed` contains this secret, sealed with this key. */
 export function matchesSecret(sealer: Sealer, field: SecretField, sealed: Buffer, secret: Secret): boolean {
   try {
     return sealer.open(sealed, purposeOf(field)) === secret.reveal()

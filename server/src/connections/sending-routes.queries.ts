@@ -1,9 +1,9 @@
 import type { Db } from '../db/db.ts'
 
-/** A short code's use of one connection; traffic goes to the lowest tier with a bound connection, by weight. */
+/** A short code's use of one connection; texts are sent through the lowest tier with a bound connection, by weight. */
 export type SendingRoute = { connectionId: number; name: string; tier: number; weight: number }
 
-/** Locks the short code, of whichever account, and returns it with its cap. */
+/** Locks the short code of any account, and returns it with its cap. */
 export function lockShortCode(tx: Db, code: string) {
   return tx.maybeOne<{ id: number; mps: number | null }>(
     'lock_short_code',
@@ -12,7 +12,7 @@ export function lockShortCode(tx: Db, code: string) {
   )
 }
 
-/** Returns the short code, of whichever account, with its cap. */
+/** Returns the short code of any account, with its cap. */
 export function findAnyShortCode(db: Db, code: string) {
   return db.maybeOne<{ id: number; mps: number | null }>(
     'find_any_short_code',
@@ -36,7 +36,7 @@ export function listSendingRoutes(db: Db, shortCodeId: number) {
   )
 }
 
-/** Returns the ids that exist, locked so that no other transaction removes their connections before this one ends. */
+/** Locks these connections, so that no other transaction deletes them before this one ends; returns the ids that exist. */
 export async function lockConnections(tx: Db, ids: number[]): Promise<number[]> {
   const rows = await tx.many<{ id: number }>(
     'lock_connections',

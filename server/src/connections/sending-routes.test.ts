@@ -32,14 +32,14 @@ describe('sending routes of a short code', () => {
   })
 
   test.each([
-    [{ routes: [{ connection_id: 32_000 }] }, 'Routes name connections that do not exist: 32000'],
-    [{ routes: [{ connection_id: 1 }, { connection_id: 1 }] }, 'Routes name connection 1 twice'],
+    [{ routes: [{ connection_id: 32_000 }] }, 'Routes contain connections that do not exist: 32000'],
+    [{ routes: [{ connection_id: 1 }, { connection_id: 1 }] }, 'Routes must not contain connection 1 twice'],
     [{ routes: [{}] }, "can't be blank"],
     [{ routes: [{ connection_id: 1, tier: 100 }] }, 'must be less than or equal to 99'],
     [{ routes: [{ connection_id: 1, weight: 0 }] }, 'must be greater than or equal to 1'],
     [{ routes: null }, 'Routes must be an array'],
     [{ mps: 0 }, 'Mps must be greater than or equal to 1'],
-  ])('%j is rejected, and nothing changes', async (shortcode, message) => {
+  ])('are not changed by %j', async (shortcode, message) => {
     const id = await create()
     const path = `/shortcodes/${api.owner.shortCode.code}/routes`
     await api.owner.put(path, { shortcode: { mps: 7, routes: [{ connection_id: id, weight: 7 }] } })

@@ -19,7 +19,7 @@ export type SendingSettingsChange = {
   routes?: Pick<SendingRoute, 'connectionId' | 'tier' | 'weight'>[] | undefined
 }
 
-/** Returns the sending settings of a short code, of whichever account; throws if the short code does not exist. */
+/** Returns the sending settings of a short code of any account; throws a 404 if the short code does not exist. */
 export async function getSendingSettings(db: Db, code: string): Promise<SendingSettings> {
   const shortCode = await findAnyShortCode(db, code)
   if (!shortCode) throw errors.shortCodeNotFound()
@@ -28,7 +28,8 @@ export async function getSendingSettings(db: Db, code: string): Promise<SendingS
 
 /**
  * Changes the sending settings of a short code and returns them; gateways apply them within a second. `routes` replaces
- * all existing routes. Throws if the short code or a connection does not exist, or a connection is named twice.
+ * all existing routes. Throws a 404 if the short code does not exist, and a 422 if a connection does not exist or is listed
+ * twice.
  */
 export async function changeSendingSettings(
   db: Db,
@@ -42,11 +43,11 @@ export async function changeSendingSettings(
     if (routes !== undefined) {
       const ids = routes.map(({ connectionId }) => connectionId)
       const repeated = ids.find((id, index) => ids.indexOf(id) < index)
-      if (repeated !== undefined) throw errors.invalid({ 'shortcode.routes': [`name connection ${repeated} twice`] })
+      if (repeated !== undefined) throw errors.invalid({ 'shortcode.routes': [`must not contain connection ${repeated} twice`] })
       const known = new Set(await lockConnections(tx, ids))
       const missing = ids.filter((id) => !known.has(id))
       if (missing.length > 0)
-        throw errors.invalid({ 'shortcode.routes': [`name connections that do not exist: ${missing.join(', ')}`] })
+        throw errors.invalid({ 'shortcode.routes': [`contain connections that do not exist: ${missing.join(', ')}`] })
       await replaceSendingRoutes(tx, shortCode.id, routes)
     }
     await wake(tx, 'connections')

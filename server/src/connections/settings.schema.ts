@@ -1,4 +1,4 @@
-// The settings of a connection as the API and the command line name them: their schemas, and the mapping to and from a row.
+// The settings of a connection with their names in the API and on the command line: schemas, and the mapping to and from a row.
 
 import { type Static, Type } from 'typebox'
 import { Compile } from 'typebox/compile'
@@ -24,8 +24,8 @@ const Credential = (maxLength: number, description: string) =>
 /** The settings that an operator can change; the command line uses the same names. */
 export const settable = {
   name: Type.String({ minLength: 1, maxLength: 60, pattern: '^\\S(.*\\S)?$', description: 'Name shown to operators.' }),
-  enabled: Type.Boolean({ description: 'Whether gateways bind to it.' }),
-  serves_all: Type.Boolean({ description: 'Whether short codes without sending routes send through it.' }),
+  enabled: Type.Boolean({ description: 'Whether gateways bind to the connection.' }),
+  serves_all: Type.Boolean({ description: 'Whether short codes without sending routes use the connection.' }),
   host: Type.String({ minLength: 1, maxLength: 253, description: 'Host name or IP address of the SMSC.' }),
   port: Whole(1, 65_535, 'Port of the SMSC; the default is 2775, or 3550 with TLS.'),
   tls: Type.Boolean({ description: 'Whether to use TLS.' }),
@@ -74,17 +74,17 @@ export const settable = {
   response_deadline_ms: WholeOrNull(
     100,
     300_000,
-    'Maximum wait for a submit_sm_resp; null means the setting of the installation.',
+    'Milliseconds to wait for a submit_sm_resp; null means the setting of the installation.',
   ),
   receipt_deadline_s: WholeOrNull(
     1,
     2_592_000,
-    'Maximum wait for a receipt; null means the setting of the installation.',
+    'Seconds to wait for a receipt; null means the setting of the installation.',
   ),
   enquire_link_s: Whole(1, 3_600, 'Seconds without traffic before an enquire_link is sent.'),
   receipt_id_form: Word(
     ['any', 'as_is', 'hex', 'decimal'],
-    'Form of the message id in receipts: `any` ignores case and leading zeros, `as_is` matches exactly, `hex` or `decimal` is the base of receipts where responses use the other one.',
+    'Form of the message id in receipts: `any` ignores case and leading zeros, `as_is` matches exactly, `hex` or `decimal` is the base in receipts if responses use the other base.',
   ),
   error_map: Type.Object(
     {
@@ -101,9 +101,9 @@ export const settable = {
   query_after_s: Whole(1, 2_592_000, 'Seconds without a receipt before the query_sm.'),
 }
 
-/** Settings that are accepted and never returned. */
+/** Settings that requests may contain and responses never do. */
 const secrets = {
-  password: Credential(63, 'Never returned.'),
+  password: Credential(63, 'Password that the SMSC assigned to us. Never returned.'),
   tls_key: TextOrNull({
     maxLength: maxPemLength,
     description: 'Private key (PEM) of the client certificate. Never returned.',
@@ -113,7 +113,7 @@ const secrets = {
 /** All settings that a request can contain, each optional. */
 export const fields = Type.Partial(Type.Object({ ...settable, ...secrets }))
 
-/** Maps a row to its settings, without secrets. */
+/** Returns the settings of a row, without secrets. */
 export function presentSettings(row: ConnectionRow) {
   return {
     name: row.name,
@@ -150,7 +150,7 @@ export function presentSettings(row: ConnectionRow) {
   }
 }
 
-/** Maps the keys of a body to a change; a missing key changes nothing. */
+/** Returns the change of a body; settings of missing keys do not change. */
 export function readConnectionChange(body: Static<typeof fields>): ConnectionChange {
   return {
     name: body.name,
@@ -197,7 +197,7 @@ export const connectionFields: Record<string, Field> = JSON.parse(JSON.stringify
 const compiled = Compile(fields)
 
 /**
- * Parses values typed on the command line and validates them like a body of the API; `none` is null. Throws the error
+ * Parses values from the command line, where `none` means null, and validates them like a body of the API. Throws the error
  * that the API returns for such a body.
  */
 export function parseConnectionFields(values: Readonly<Record<string, string>>): ConnectionChange {

@@ -4,7 +4,7 @@ import { StatusMap } from './status-map.ts'
 
 const defaults = new StatusMap({})
 
-test('without an error map, the stat decides, except for a few well-known codes', () => {
+test('without an error map, the stat determines the status, except for a few well-known codes', () => {
   expect(defaults.ofReceipt('DELIVRD', '000')).toEqual({ state: 'delivered', reason: null })
   expect(defaults.ofReceipt('UNDELIV', '')).toEqual({ state: 'bounced', reason: 'soft' })
   expect(defaults.ofReceipt('UNDELIV', '001')).toEqual({ state: 'bounced', reason: 'hard' })

@@ -3,12 +3,12 @@ import type { ReceiptStat } from '../smpp/pdu/receipt-text.ts'
 import type { ErrorMap, MappedStatus } from './connection.ts'
 
 /**
- * Why a text bounced. hard: the number is dead; soft: a retry may succeed; blocked: the carrier rejects this text or this
- * sender, and the number may be fine; opted_out: the carrier has an opt-out of this person on record.
+ * The reason of a bounce. hard: the number is dead; soft: a retry may succeed; blocked: the carrier rejects this text or
+ * this sender, but the number may be valid; opted_out: the carrier has an opt-out of this person on record.
  */
 export type BounceReason = Exclude<MappedStatus, 'delivered'>
 
-/** The status in a final receipt. A soft bounce that the carrier reports as expired counts as expired. */
+/** The state of a final receipt. A soft bounce that the carrier reports as expired counts as expired. */
 export type FinalState = 'delivered' | 'bounced' | 'expired'
 export type DeliveryStatus = { state: FinalState; reason: BounceReason | null }
 
@@ -19,13 +19,13 @@ const statusOfStat: Record<ReceiptStat, DeliveryStatus | undefined> = {
   UNDELIV: { state: 'bounced', reason: 'soft' },
   UNKNOWN: { state: 'bounced', reason: 'soft' },
   REJECTD: { state: 'bounced', reason: 'blocked' },
-  // not final: another receipt follows
+  // not final, because another receipt follows
   ENROUTE: undefined,
   ACCEPTD: undefined,
 }
 
-// Only codes with the same definition at every SMSC: three-digit codes are vendor-specific, and a wrong `hard` removes a
-// live number from its list. All other codes belong in the error map of the connection.
+// Only codes with the same definition at every SMSC, because a wrong `hard` removes a valid number from its list. Other
+// codes, such as most three-digit ones, are vendor-specific and belong in the error map of the connection.
 const defaultErrors: Record<string, MappedStatus> = {
   // GSM: unknown subscriber, teleservice not provisioned
   '1': 'hard',
@@ -43,8 +43,8 @@ const defaultErrors: Record<string, MappedStatus> = {
   '21610': 'opted_out',
 }
 
-// The PDU, the sender or our account is at fault, not the number. The statuses of the destination's TON and NPI are
-// included: a wrong TON in the connection's settings must not remove every number from its list.
+// Errors of the PDU, the sender or our account, not of the number. They include the statuses of the destination's TON and
+// NPI, because a wrong TON in the connection's settings must not remove every number from its list.
 const senderErrors: StatusName[] = [
   'ESME_RINVMSGLEN',
   'ESME_RINVCMDLEN',
@@ -83,7 +83,7 @@ export class StatusMap {
     this.#errors = new Map([...Object.entries(defaultErrors), ...Object.entries(map.receipt ?? {}).map(normalizeEntry)])
     this.#statuses = new Map(defaultStatuses)
     for (const [key, status] of Object.entries(map.status ?? {})) {
-      // a rejected text cannot be delivered: it has no id that a receipt could refer to
+      // a rejected text cannot be delivered, because it has no id to which a receipt could refer
       if (status !== 'delivered') this.#statuses.set(parseStatusKey(key), status)
     }
   }
@@ -101,12 +101,12 @@ export class StatusMap {
     return { state: mapped === 'soft' ? byStat.state : 'bounced', reason: mapped }
   }
 
-  /** Returns the bounce reason of a text that the SMSC rejected for good with this command_status. */
+  /** Returns the bounce reason of a text that the SMSC rejected permanently with this command_status. */
   ofStatus(status: number): BounceReason {
     return this.#statuses.get(status) ?? 'soft'
   }
 
-  /** Whether the operator or a default maps this command_status; such a text is not retried. */
+  /** Returns whether the operator or a default maps this command_status, so that the text is not retried. */
   knowsStatus(status: number): boolean {
     return this.#statuses.has(status)
   }
@@ -114,7 +114,7 @@ export class StatusMap {
 
 const normalizeEntry = ([key, status]: [string, MappedStatus]): [string, MappedStatus] => [normalizeCode(key), status]
 
-/** Codes are compared without case and leading zeros. */
+/** Returns a code without case and leading zeros, for comparison. */
 function normalizeCode(code: string): string {
   return code
     .trim()

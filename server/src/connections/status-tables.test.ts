@@ -3,9 +3,9 @@ import { commandStatus } from '../smpp/pdu/command-status.ts'
 import { type ReceiptStat, statOfState } from '../smpp/pdu/receipt-text.ts'
 import { StatusMap } from './status-map.ts'
 
-// The whole of each table, written out a second time by hand: a row that is changed, lost or added fails here.
+// A second, hand-written copy of each table, so that a changed, removed or added row fails a test.
 
-const usual = new StatusMap({})
+const defaults = new StatusMap({})
 
 describe('the state of a receipt without an error code', () => {
   test.each<[ReceiptStat, number, string | undefined, string | null | undefined]>([
@@ -20,22 +20,22 @@ describe('the state of a receipt without an error code', () => {
     ['REJECTD', 8, 'bounced', 'blocked'],
   ])('%s, message_state %i, is %s (%s)', (stat, messageState, state, reason) => {
     const expected = state === undefined ? undefined : { state, reason }
-    for (const err of ['', '0', '000', '255', '099']) expect(usual.ofReceipt(stat, err)).toEqual(expected)
+    for (const err of ['', '0', '000', '255', '099']) expect(defaults.ofReceipt(stat, err)).toEqual(expected)
     expect(statOfState.get(messageState)).toBe(stat)
   })
 
-  test('there are no other states', () => {
+  test('is one of these eight', () => {
     expect([...statOfState.keys()].sort()).toEqual([1, 2, 3, 4, 5, 6, 7, 8])
   })
 
-  test('no state alone says that the number is dead, or that its subscriber opted out', () => {
+  test('never means that the number is dead or that the person opted out', () => {
     for (const stat of statOfState.values()) {
-      expect(['hard', 'opted_out']).not.toContain(usual.ofReceipt(stat, '')?.reason)
+      expect(['hard', 'opted_out']).not.toContain(defaults.ofReceipt(stat, '')?.reason)
     }
   })
 })
 
-describe('the error codes that mean the same at every carrier', () => {
+describe('the error codes with the same definition at every carrier', () => {
   const known: Record<string, string> = {
     // GSM 09.02 MAP errors: unknown subscriber, teleservice not provisioned
     1: 'hard',
@@ -63,20 +63,20 @@ describe('the error codes that mean the same at every carrier', () => {
     ['REJECTD', 'bounced', 'blocked'],
   ]
 
-  test.each(Object.entries(known))('%s is %s', (code, reason) => {
+  test.each(Object.entries(known))('include %s, which is %s', (code, reason) => {
     for (const [stat] of states) {
-      expect(usual.ofReceipt(stat, code)).toEqual({ state: 'bounced', reason })
-      expect(usual.ofReceipt(stat, `00${code} `)).toEqual({ state: 'bounced', reason })
+      expect(defaults.ofReceipt(stat, code)).toEqual({ state: 'bounced', reason })
+      expect(defaults.ofReceipt(stat, `00${code} `)).toEqual({ state: 'bounced', reason })
     }
-    expect(usual.ofReceipt('DELIVRD', code)).toEqual({ state: 'delivered', reason: null })
-    for (const stat of ['ENROUTE', 'ACCEPTD'] as const) expect(usual.ofReceipt(stat, code)).toBeUndefined()
+    expect(defaults.ofReceipt('DELIVRD', code)).toEqual({ state: 'delivered', reason: null })
+    for (const stat of ['ENROUTE', 'ACCEPTD'] as const) expect(defaults.ofReceipt(stat, code)).toBeUndefined()
   })
 
-  test('no other code changes what the state says', () => {
+  test('are the only codes that change the status of a state', () => {
     for (let code = 0; code <= 40_000; code++) {
       if (code in known) continue
       for (const [stat, state, reason] of states) {
-        const status = usual.ofReceipt(stat, String(code))
+        const status = defaults.ofReceipt(stat, String(code))
         if (status?.state !== state || status.reason !== reason) expect.fail(`${stat} ${code} is ${status?.reason}`)
       }
     }
@@ -84,8 +84,8 @@ describe('the error codes that mean the same at every carrier', () => {
 })
 
 describe('the command_status of a rejected submit_sm', () => {
-  // SMPP 3.4 §5.1.3: the PDU, the sender or the account is at fault, and the number may be fine
-  const ourFaults = [
+  // SMPP 3.4 §5.1.3: errors of the PDU, the sender or the account; the number may be valid
+  const senderErrors = [
     0x01, // message length
     0x02, // command length
     0x03, // command id
@@ -109,24 +109,24 @@ describe('the command_status of a rejected submit_sm', () => {
     0xc3, // expected optional parameter missing
     0xc4, // optional parameter value
   ]
-  const expected = new Map<number, string>([...ourFaults.map((status): [number, string] => [status, 'blocked'])])
+  const expected = new Map<number, string>([...senderErrors.map((status): [number, string] => [status, 'blocked'])])
   expected.set(0x0b, 'hard') // destination address
 
   test.each([...expected])('0x%s is %s', (status, reason) => {
-    expect(usual.ofStatus(status)).toBe(reason)
-    expect(usual.knowsStatus(status)).toBe(true)
+    expect(defaults.ofStatus(status)).toBe(reason)
+    expect(defaults.knowsStatus(status)).toBe(true)
   })
 
-  test('every other status is a soft bounce, known to nobody', () => {
+  test('is a soft bounce and not mapped for every other status', () => {
     const statuses = [...Array(0x600).keys(), ...Object.values(commandStatus)]
     for (const status of statuses.filter((each) => !expected.has(each))) {
-      expect([status, usual.ofStatus(status), usual.knowsStatus(status)]).toEqual([status, 'soft', false])
+      expect([status, defaults.ofStatus(status), defaults.knowsStatus(status)]).toEqual([status, 'soft', false])
     }
   })
 })
 
-test('the names of the statuses stand for the numbers of SMPP 3.4', () => {
-  // the numbers that a map of an operator may name; a wrong one would map another status
+test('the names of the statuses have the numbers of SMPP 3.4', () => {
+  // an operator may use a name in an error map, and a wrong number would map another status
   expect(commandStatus).toEqual({
     ESME_ROK: 0,
     ESME_RINVMSGLEN: 1,

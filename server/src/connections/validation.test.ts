@@ -95,12 +95,12 @@ const cases: Record<string, Case[]> = {
 }
 
 describe.each(Object.entries(cases))('%s', (_, all) => {
-  test.each(all.map((each, n): [number, ...Case] => [n, ...each]))('case %i', (_n, given, errors) => {
+  test.each(all.map((each, n): [number, ...Case] => [n, ...each]))('is validated (case %i)', (_n, given, errors) => {
     expect(findSettingErrors(given, 'production')).toEqual(errors)
   })
 })
 
-test('all errors are returned at once', () => {
+test('the errors of all settings are returned', () => {
   expect(Object.keys(findSettingErrors({ name: '7', host: 'a b', carrierMps: { x: 1 } }, 'production'))).toEqual([
     'name',
     'host',
@@ -114,7 +114,7 @@ test.each([
   ['localhost', undefined],
   ['192.0.2.7', 'must be this machine (127.0.0.1) in sandbox mode'],
   ['smpp.cedar.example', 'must be this machine (127.0.0.1) in sandbox mode'],
-])('in sandbox mode the host %s has the error %s', (host, error) => {
+])('the host %s has the error "%s" in sandbox mode', (host, error) => {
   expect(findSettingErrors({ host }, 'sandbox').host).toBe(error)
 })
 

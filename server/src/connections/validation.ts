@@ -5,9 +5,9 @@ import { isLoopbackHost } from '../lib/address-ranges.ts'
 import { type ErrorMap, mappedStatuses } from './connection.ts'
 import { parseStatusKey } from './status-map.ts'
 
-// Rules for connections that a JSON schema cannot express. Each function returns an error that completes "<field> ...".
+// Rules for connections that a JSON schema cannot express. Each function returns an error that continues "<field> ...".
 
-/** The settings to validate; undefined ones are skipped. */
+/** The settings to validate; undefined settings are skipped. */
 export type CheckedSettings = {
   name?: string | undefined
   host?: string | undefined
@@ -20,7 +20,7 @@ export type CheckedSettings = {
 }
 export type OwnTls = { certificate: string | null; key: Secret | null }
 
-/** Returns the first error of each invalid setting, by the name of its field on the wire. */
+/** Returns the first error of each invalid setting, by the name of its field in the API. */
 export function findSettingErrors(given: CheckedSettings, mode: 'sandbox' | 'production'): Record<string, string> {
   const { name, host, tlsCa, tlsServerName, carrierMps, errorMap, ownTls } = given
   const errors = {
@@ -36,7 +36,7 @@ export function findSettingErrors(given: CheckedSettings, mode: 'sandbox' | 'pro
   return Object.fromEntries(Object.entries(errors).filter((entry): entry is [string, string] => Boolean(entry[1])))
 }
 
-/** The command line takes a connection's name or id, so a name must not look like an id. */
+/** Rejects a name that looks like an id, because the command line accepts a connection's name or id. */
 function nameError(name: string): string | undefined {
   return /^\d+$/.test(name) ? 'must not be a number' : undefined
 }
@@ -79,7 +79,7 @@ const block = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g
 function certificatesError(pem: string): string | undefined {
   try {
     const certificates = certificatesIn(pem)
-    // the API returns certificates, so a private key pasted with them would be exposed
+    // the API returns certificates, so a private key that was pasted with them would be exposed
     if (/PRIVATE KEY-----/.test(pem)) return 'must not contain a private key'
     return certificates.length > 0 ? undefined : 'must be a certificate in PEM'
   } catch {
@@ -116,7 +116,7 @@ function errorMapError(map: ErrorMap): string | undefined {
     : undefined
 }
 
-/** An error message quotes at most 40 characters of a value. */
+/** Returns at most 40 characters of a value, for an error message. */
 function shorten(value: string): string {
   return value.slice(0, 40)
 }

@@ -83,7 +83,7 @@ describe('the timing of a message', () => {
     [{ local_time: true }, 'Local time requires a send_at'],
     ...['9:00', '25:00', '10:60', '', 'noon', '10:00'].map((from) => [
       { send_hours: { from, to: '10:00' } },
-      'Send hours must be two times such as 09:00 and 20:00, the earlier one first',
+      'Send hours must be two times such as 09:00 and 20:00, with from before to',
     ]),
     [
       { local_time: true, phone_number: '2065550143' },
