@@ -105,7 +105,7 @@ test('every operation that the document lacks is marked as an extension, and no 
   expect(theirs.sort()).toEqual(operations.map(({ method, path }) => `${method} ${path}`).sort())
 })
 
-const heading = '## What the tests found'
+const heading = '## Results of the tests'
 
 function check(operation: Operation, code: string, response: ApiResponse, expected: string | RegExp) {
   expect({ code: response.status, body: response.body }).toMatchObject({
