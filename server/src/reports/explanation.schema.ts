@@ -3,7 +3,8 @@ import { errors } from '../errors.ts'
 import { textParam } from '../http/path-params.ts'
 import { TextOrNull, TimeOrNull } from '../http/schema.ts'
 import { formatPhoneNumber } from '../sms/phone-number.ts'
-import type { Explanation, Step } from './explanation.ts'
+import type { Explanation } from './explanation.ts'
+import type { Step } from './explanation-trail.ts'
 
 const StepSchema = Type.Object({
   at: TimeOrNull,

@@ -6,7 +6,8 @@ import { waitFor } from '../../test/wait-for.ts'
 import { expandOnce } from '../broadcasts/expand.ts'
 import { acceptBroadcast, sendToNumbers } from '../messages/messages.ts'
 import { cancelMessage } from '../messages/stop/cancel.ts'
-import { explain, type Step } from './explanation.ts'
+import { explain } from './explanation.ts'
+import type { Step } from './explanation-trail.ts'
 
 const events = (trail: Step[]) => trail.map(({ event }) => event)
 

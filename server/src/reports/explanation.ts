@@ -5,8 +5,6 @@ import {
   type ExplainedChunk,
   type ExplainedConsent,
   type ExplainedMessage,
-  type ExplainedRow,
-  type ExplainedSubmit,
   findBlock,
   findExplainedChunk,
   findExplainedMessage,
@@ -15,33 +13,7 @@ import {
   listExplainedConsent,
   listExplainedSubmits,
 } from './explanation.queries.ts'
-
-/** One recorded event of a text. */
-export type Step = {
-  at: Date | null
-  event:
-    | 'consent'
-    | 'accepted'
-    | 'chosen'
-    | 'not_chosen'
-    | 'suppressed'
-    | 'waits'
-    | 'tried'
-    | 'submitted'
-    | 'unconfirmed'
-    | 'again'
-    | 'receipt'
-    | 'closed'
-    | 'cancelled'
-  detail: string
-  /** End of the sending window of the text. */
-  until?: Date | null
-  part?: number
-  connection?: string
-  commandStatus?: string
-  smscId?: string
-  responseMs?: number | null
-}
+import { bounces, consentStep, type Found, inOrder, type Step, suppressions, trailOf } from './explanation-trail.ts'
 
 export type Explanation = {
   messageId: number
@@ -87,6 +59,7 @@ export async function explain(
       attempts: await listExplainedAttempts(tx, row.id),
       chunk: row.state === 'queued' ? await findExplainedChunk(tx, messageId, row) : undefined,
     }
+    const summary = summaryOf(found)
     return {
       messageId,
       phone,
@@ -95,19 +68,10 @@ export async function explain(
       carrierStatus: row.carrierStatus,
       content: row.content ?? message.content,
       partCount: row.partCount,
-      summary: summaryOf(found),
-      trail: trailOf(found),
+      summary,
+      trail: trailOf(found, summary),
     }
   })
-}
-
-type Found = {
-  message: ExplainedMessage
-  row: ExplainedRow
-  consent: ExplainedConsent[]
-  submits: ExplainedSubmit[]
-  attempts: ExplainedAttempt[]
-  chunk: ExplainedChunk | undefined
 }
 
 /** Explains why a number has no log row, by its consent in the ledger at the time of the audience. */
@@ -171,22 +135,6 @@ function reasonOfAbsence(message: ExplainedMessage, consent: ExplainedConsent[],
   return { reason: 'not_subscribed', summary: `The number was not subscribed at the time of the message.${blocked}` }
 }
 
-const suppressions: Record<string, string> = {
-  opted_out: 'the number opted out before the text was sent',
-  not_subscribed: 'the number was no longer subscribed when the text was to be sent',
-  too_late: 'the delivery deadline of the message had passed',
-  too_long: 'the text exceeded the maximum number of parts',
-  no_window: 'it had no sending window',
-  blank: 'the text was blank after its merge tags were replaced',
-}
-
-const bounces: Record<string, string> = {
-  hard: 'the number is dead',
-  soft: 'the phone could not be reached; a later text may arrive',
-  blocked: 'the carrier blocked the text',
-  opted_out: 'the carrier has an opt-out of the person on record',
-}
-
 function summaryOf({ row, attempts, chunk, message }: Found): string {
   const status = row.carrierStatus ? ` (${row.carrierStatus})` : ''
   switch (row.state) {
@@ -205,7 +153,7 @@ function summaryOf({ row, attempts, chunk, message }: Found): string {
     case 'expired':
       return row.reason === 'no_receipt'
         ? 'The SMSC accepted it, and no receipt arrived before the deadline.'
-        : `The carrier gave up on it${status}.`
+        : `The carrier stopped trying to deliver it${status}.`
     case 'suppressed':
       return `It was not sent: ${suppressions[row.reason ?? ''] ?? row.reason ?? 'consent was missing'}.`
     case 'cancelled':
@@ -221,101 +169,4 @@ function queuedSummary(message: ExplainedMessage, attempts: ExplainedAttempt[], 
   if (chunk?.paused) return `It waits: the message is paused.${lastSubmit}`
   if (message.status === 'cancelled') return 'The message was cancelled; it will not be sent.'
   return `It is queued.${lastSubmit}`
-}
-
-function trailOf({ message, row, consent, submits, attempts, chunk }: Found): Step[] {
-  const trail: Step[] = consent.map(consentStep)
-  trail.push({ at: message.acceptedAt, event: 'accepted', detail: `Accepted, to be sent from ${message.shortCode}` })
-  if (row.state === 'suppressed') {
-    const reason = suppressions[row.reason ?? ''] ?? row.reason
-    trail.push({ at: row.closedAt, event: 'suppressed', detail: `Not sent: ${reason}` })
-  } else trail.push({ at: message.audienceAt, event: 'chosen', detail: describeChoice(message) })
-  if (row.state === 'cancelled')
-    trail.push({ at: row.closedAt, event: 'cancelled', detail: 'Cancelled before it was sent' })
-  if (chunk) trail.push({ at: chunk.dueAt, event: 'waits', detail: describeWait(chunk), until: chunk.closesAt })
-  for (const attempt of attempts) {
-    const { part, connection, responseMs, outcome } = attempt
-    const step = { part: part + 1, connection, responseMs, commandStatus: outcome }
-    trail.push({ at: attempt.writtenAt, event: 'tried', detail: `Part ${part + 1} was rejected: ${outcome}`, ...step })
-  }
-  for (const submit of submits) trail.push(submitStep(submit, row.partCount))
-  if (row.requeuedAt)
-    trail.push({ at: row.requeuedAt, event: 'again', detail: 'No response and no receipt; requeued once' })
-  if (row.state === 'unknown') {
-    trail.push({
-      at: row.submittedAt,
-      event: 'unconfirmed',
-      detail: 'The response was lost; a receipt may still arrive',
-    })
-  }
-  const hasReceipt = submits.length > 0 && row.carrierStatus !== null && row.state !== 'unknown'
-  if (hasReceipt) trail.push({ at: row.closedAt, event: 'receipt', detail: describeReceipt(row) })
-  else if (['bounced', 'expired'].includes(row.state)) {
-    trail.push({
-      at: row.closedAt,
-      event: 'closed',
-      detail: summaryOf({ message, row, consent, submits, attempts, chunk }),
-    })
-  }
-  return inOrder(trail)
-}
-
-function describeChoice({ kind, isFiltered }: ExplainedMessage): string {
-  if (kind !== 'broadcast') return 'The message was addressed to this number'
-  return isFiltered
-    ? 'Subscribed at that time, and matched the audience filters'
-    : 'Subscribed to the list at that time'
-}
-
-function describeWait({ paused, leaseUntil }: ExplainedChunk): string {
-  if (paused) return 'The message is paused'
-  return leaseUntil ? 'Due, and leased by a gateway' : 'Due, and not leased by a gateway yet'
-}
-
-function submitStep(submit: ExplainedSubmit, partCount: number): Step {
-  const { part, connection, smscId, writtenAt, responseMs } = submit
-  // one PDU may contain all parts
-  const subject = part < 0 || partCount === 1 ? 'The text' : `Part ${part + 1} of ${partCount}`
-  return {
-    at: writtenAt,
-    event: 'submitted',
-    detail: `${subject} was accepted by the SMSC`,
-    ...(part < 0 ? {} : { part: part + 1 }),
-    connection,
-    commandStatus: 'ESME_ROK',
-    smscId,
-    responseMs,
-  }
-}
-
-function describeReceipt(row: ExplainedRow): string {
-  const arrived = row.partsDelivered < 0 ? row.partCount : countBits(row.partsDelivered)
-  if (row.state === 'delivered') return `${row.carrierStatus}: delivered`
-  if (row.state === 'sent') return `${row.carrierStatus}: ${arrived} of ${row.partCount} parts have arrived`
-  return `${row.carrierStatus}: ${row.state}${row.reason ? `, ${bounces[row.reason] ?? row.reason}` : ''}`
-}
-
-function countBits(bits: number): number {
-  let count = 0
-  for (let rest = bits; rest > 0; rest >>>= 1) count += rest & 1
-  return count
-}
-
-function consentStep({ kind, method, at }: ExplainedConsent): Step {
-  const descriptions = {
-    opt_in_requested: 'Received an opt-in request',
-    opt_in: 'Opted in',
-    opt_out: 'Opted out',
-    cleaned: 'Cleaned as a dead number',
-  }
-  return { at, event: 'consent', detail: `${descriptions[kind]} (by ${method})` }
-}
-
-/** Returns the steps sorted by time; steps without a time are last, because they are in the future. */
-function inOrder(trail: Step[]): Step[] {
-  const time = ({ at }: Step) => at?.getTime() ?? Number.POSITIVE_INFINITY
-  return trail
-    .map((step, index) => ({ step, index }))
-    .sort((a, b) => time(a.step) - time(b.step) || a.index - b.index)
-    .map(({ step }) => step)
 }
