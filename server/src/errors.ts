@@ -25,7 +25,7 @@ const notFound = (code: string, noun: string) => () => new AppError(404, code, `
 export const errors = {
   unreadableRequest: (reason: string) => new AppError(400, 'unreadable_request', reason),
   unauthorized: () => new AppError(401, 'unauthorized', 'API key authorization failure'),
-  metricsNotForYou: () =>
+  metricsUnauthorized: () =>
     new AppError(401, 'unauthorized', 'Metrics require CARILLON_METRICS_TOKEN, or a request from this machine'),
   metricsNeedToken: () =>
     new AppError(403, 'metrics_need_token', 'Metrics are disabled in production unless CARILLON_METRICS_TOKEN is set'),

@@ -2,7 +2,7 @@ import { type Logger, pino } from 'pino'
 import { type Config, ConfigError, readEnv } from '../config/config.ts'
 import { loadEnvFileIfPresent } from '../config/environment.ts'
 import { poolDb } from '../db/db.ts'
-import { boundedBy, makePool } from '../db/pool.ts'
+import { idleTransactionTimeout, makePool } from '../db/pool.ts'
 import { OperatorError } from '../errors.ts'
 import { systemClock } from '../lib/clock.ts'
 import type { Runtime } from '../runtime.ts'
@@ -20,7 +20,7 @@ export function runRole(name: string, start: (rt: Runtime) => Promise<RunningRol
   return runProcess(name, async ({ config, log }) => {
     const databaseUrl = config.databaseUrl?.reveal()
     if (!databaseUrl) throw new ConfigError(['DATABASE_URL is not set, but a role without a supervisor requires it'])
-    const pool = makePool(databaseUrl, log, { name: `carillon ${name}`, settings: boundedBy(config.send.leaseMs) })
+    const pool = makePool(databaseUrl, log, { name: `carillon ${name}`, settings: idleTransactionTimeout(config.send.leaseMs) })
     const db = poolDb(pool)
     await assertMode(db, config.mode)
     const metrics = new Metrics(name)

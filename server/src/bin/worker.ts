@@ -16,7 +16,7 @@ import { cleanSoftBouncedJob } from '../opt-ins/opt-ins.jobs.ts'
 import { forgetReceiptsJob } from '../receipts/receipts.jobs.ts'
 import type { Runtime } from '../runtime.ts'
 import { applyChanges } from '../subscribers/subscribers.jobs.ts'
-import { beat } from '../system/heartbeats.queries.ts'
+import { upsertHeartbeat } from '../system/heartbeats.queries.ts'
 import { forgetHeartbeatsJob } from '../system/system.jobs.ts'
 import { runRole } from './role.ts'
 
@@ -69,7 +69,7 @@ async function startWorker(rt: Runtime) {
   const expansionRepeaters = repeatSweep(expand)
   const sweepRepeaters = [...expansionRepeaters, ...Object.values(others).flatMap(repeatSweep)]
   const heartbeat = repeat(
-    () => beat(db, 'worker', instanceId, { metrics: rt.metrics.news() }),
+    () => upsertHeartbeat(db, 'worker', instanceId, { metrics: rt.metrics.snapshotIfDue() }),
     1_000,
     'update the heartbeat',
   )

@@ -1,4 +1,4 @@
-import { isDatabaseAway } from './pg-errors.ts'
+import { isDatabaseUnavailable } from './pg-errors.ts'
 
 /** The items of a round: all except some, or only one. */
 export type Choice = { except: number[]; only: number | null }
@@ -21,7 +21,7 @@ export async function allOrEach(
     if (!worked) failed.clear()
     return worked
   } catch (error) {
-    if (isDatabaseAway(error)) throw error
+    if (isDatabaseUnavailable(error)) throw error
     if (ids.length === 1) failed.add(ids[0] as number)
     else for (const id of ids) if (!(await succeeds(() => work({ except: [], only: id }, () => {})))) failed.add(id)
     throw error
@@ -33,7 +33,7 @@ async function succeeds(work: () => Promise<unknown>): Promise<boolean> {
     await work()
     return true
   } catch (error) {
-    if (isDatabaseAway(error)) throw error
+    if (isDatabaseUnavailable(error)) throw error
     return false
   }
 }

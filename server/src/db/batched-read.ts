@@ -1,4 +1,4 @@
-import { isDatabaseAway } from './pg-errors.ts'
+import { isDatabaseUnavailable } from './pg-errors.ts'
 
 /** Reads one result per key, in the order of the keys. */
 export type ReadMany<K, R> = (keys: K[]) => Promise<R[]>
@@ -54,7 +54,7 @@ export class BatchedRead<K, R> {
       const results = await this.#readMany(batch.map(({ key }) => key))
       for (const [index, { resolve }] of batch.entries()) resolve(results[index] as R)
     } catch (error) {
-      if (batch.length === 1 || isDatabaseAway(error)) {
+      if (batch.length === 1 || isDatabaseUnavailable(error)) {
         for (const { reject } of batch) reject(error)
         return
       }

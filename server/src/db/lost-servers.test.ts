@@ -4,7 +4,7 @@ import { pino } from 'pino'
 import { afterEach, beforeEach, expect, inject, test } from 'vitest'
 import { waitFor } from '../../test/wait-for.ts'
 import { endLostConnections } from './lost-servers.ts'
-import { isDatabaseAway } from './pg-errors.ts'
+import { isDatabaseUnavailable } from './pg-errors.ts'
 
 const log = pino({ level: 'silent' })
 
@@ -50,7 +50,7 @@ test('a statement without a backend fails, and the next statement reaches the ne
   await pool.query('select 1')
   disconnectSilently()
   const fault = await pool.query('select 2').catch((error) => error)
-  expect(isDatabaseAway(fault)).toBe(true)
+  expect(isDatabaseUnavailable(fault)).toBe(true)
   expect((await pool.query('select 3 as n')).rows).toEqual([{ n: 3 }])
 })
 

@@ -25,7 +25,7 @@ const idleInTransactionTimeout = '25P03'
  * Returns whether the database is unavailable (stopped, restarting, out of connections), or has ended the session because
  * the process was idle in a transaction, so that the caller should wait and retry.
  */
-export function isDatabaseAway(error: unknown): boolean {
+export function isDatabaseUnavailable(error: unknown): boolean {
   if (error instanceof pg.DatabaseError) {
     const code = error.code ?? ''
     return code.startsWith('08') || code.startsWith('57P') || code === '53300' || code === idleInTransactionTimeout

@@ -24,7 +24,7 @@ const maxIdleMs = 5_000
  * paused or disconnected): PostgreSQL ends an idle session, and releases its locks, after the lease or five seconds,
  * whichever is shorter.
  */
-export function boundedBy(leaseMs: number): Record<string, string> {
+export function idleTransactionTimeout(leaseMs: number): Record<string, string> {
   return { idle_in_transaction_session_timeout: String(Math.min(leaseMs, maxIdleMs)) }
 }
 

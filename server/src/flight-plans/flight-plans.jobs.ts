@@ -7,7 +7,7 @@ export const computeFlightPlanJob: Job<{ flightPlanId: number }> = {
   name: computeJob,
   options: { concurrency: 2, retries: 5 },
   run: (rt, { flightPlanId }, signal) => computeFlightPlan(rt, flightPlanId, signal),
-  async onGivenUp(rt, { flightPlanId }) {
+  async onFinalFailure(rt, { flightPlanId }) {
     await finishFlightPlan(rt.db, flightPlanId, null, rt.clock.now())
   },
 }

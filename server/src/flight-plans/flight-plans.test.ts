@@ -288,7 +288,7 @@ test('plans are not found by another account', async () => {
 
 test('a plan fails after the last attempt of its job, and its status does not change afterwards', async () => {
   const { id } = planOf(await request({ content: 'Hello' }))
-  await computeFlightPlanJob.onGivenUp?.(rt(), { flightPlanId: id }, new Error('broken'))
+  await computeFlightPlanJob.onFinalFailure?.(rt(), { flightPlanId: id }, new Error('broken'))
   expect(await show(id)).toMatchObject({ status: 'failed' })
   // a concurrent run finishes afterwards
   await finishFlightPlan(api.db, id, {} as FlightPlanResult, now)

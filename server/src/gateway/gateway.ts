@@ -3,14 +3,14 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { requireSecretKey } from '../connections/connections.ts'
 import { ensureEnvironmentConnection } from '../connections/environment.ts'
 import { poolDb } from '../db/db.ts'
-import { boundedBy, makePool } from '../db/pool.ts'
+import { idleTransactionTimeout, makePool } from '../db/pool.ts'
 import { listenForWork } from '../db/wake.ts'
 import { interpretInbound } from '../inbound/inbound.ts'
 import { Repeater } from '../lib/repeater.ts'
 import { ReceiptBook } from '../receipts/receipts.ts'
 import { settleWaitingReceipts } from '../receipts/waiting.ts'
 import type { Runtime } from '../runtime.ts'
-import { beat } from '../system/heartbeats.queries.ts'
+import { upsertHeartbeat } from '../system/heartbeats.queries.ts'
 import { isSendingPaused } from '../system/installation.queries.ts'
 import { BindGroups } from './binds/bind-groups.ts'
 import { Dispatcher } from './dispatch/dispatcher.ts'
@@ -44,7 +44,7 @@ export async function startGateway(rt: Runtime): Promise<Gateway> {
   const { config, log, clock } = rt
   assertTiming(timing, config.send.leaseMs)
   const instanceId = randomUUID()
-  const settings = { ...onePlan, ...boundedBy(config.send.leaseMs) }
+  const settings = { ...onePlan, ...idleTransactionTimeout(config.send.leaseMs) }
   const pool = makePool(rt.databaseUrl, log, { max: 8, settings, name: 'carillon gateway' })
   const db = poolDb(pool)
   await requireSecretKey({ db, config })
@@ -96,9 +96,9 @@ export async function startGateway(rt: Runtime): Promise<Gateway> {
     'settle waiting receipts',
   )
   const sendHeartbeat = (serving: boolean) =>
-    beat(db, 'gateway', instanceId, {
+    upsertHeartbeat(db, 'gateway', instanceId, {
       details: { bound: groups.bound, connections: groups.enabled, serving },
-      metrics: rt.metrics.news(),
+      metrics: rt.metrics.snapshotIfDue(),
     })
   const heartbeat = repeat(() => sendHeartbeat(isPaused === false), timing.heartbeatMs, 'send a heartbeat')
   // a restored copy must not take receipts and MOs from the original, so it does not even bind

@@ -38,7 +38,7 @@ import type { Runtime } from '../runtime.ts'
 import { shortCodeRoutes } from '../short-codes/short-codes.routes.ts'
 import { subscriberRoutes } from '../subscribers/subscribers.routes.ts'
 import { tagRoutes } from '../subscribers/tags.routes.ts'
-import { beat } from '../system/heartbeats.queries.ts'
+import { upsertHeartbeat } from '../system/heartbeats.queries.ts'
 import type { Metrics } from '../system/metrics.ts'
 import { webhookRoutes } from '../webhooks/webhooks.routes.ts'
 import { useAuth } from './auth.ts'
@@ -144,7 +144,7 @@ export async function startApi(rt: Runtime): Promise<{ port: number; stop(): Pro
   const { port } = app.server.address() as AddressInfo
   const instanceId = randomUUID()
   const heartbeat = new Repeater(
-    () => beat(rt.db, 'api', instanceId, { metrics: rt.metrics.news() }),
+    () => upsertHeartbeat(rt.db, 'api', instanceId, { metrics: rt.metrics.snapshotIfDue() }),
     1_000,
     (error) => rt.log.debug({ err: error }, 'heartbeat failed, retrying'),
   )

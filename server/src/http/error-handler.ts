@@ -1,6 +1,6 @@
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import pg from 'pg'
-import { isBadValue, isDatabaseAway, isRaceLost } from '../db/pg-errors.ts'
+import { isBadValue, isDatabaseUnavailable, isRaceLost } from '../db/pg-errors.ts'
 import { AppError, errors } from '../errors.ts'
 import { notFoundOf } from './path-params.ts'
 import { detailsOf } from './validation.ts'
@@ -31,7 +31,7 @@ export function presentError({ message, code, details }: AppError, requestId: st
 function toAppError(error: FastifyError, req: FastifyRequest): AppError {
   if (error instanceof AppError) return error
   if (error.validation) return toValidationError(error, req)
-  if (isDatabaseAway(error) || isRaceLost(error)) return errors.unavailable()
+  if (isDatabaseUnavailable(error) || isRaceLost(error)) return errors.unavailable()
   if (isBadValue(error)) return errors.unstorable()
   if (error.code === 'FST_ERR_CTP_BODY_TOO_LARGE') return errors.bodyTooLarge(req.routeOptions.bodyLimit)
   // the plugin that serves the console's files responds 403 to paths such as `..`

@@ -185,7 +185,7 @@ test('a number that subscribes concurrently with a slice is counted once', async
 
 test('an import that cannot be applied fails, and its rows are deleted', async () => {
   const { id } = await receive(makeFile())
-  await applyImport.onGivenUp?.(rt, { importId: id }, new Error('broken'))
+  await applyImport.onFinalFailure?.(rt, { importId: id }, new Error('broken'))
   expect(await countEffects(id)).toMatchObject({ status: 'failed', added: 0, tables: 0 })
   expect(await applyNextSlice(rt, id)).toBe(false)
 })

@@ -12,7 +12,7 @@ export const applyImport: Job<{ importId: number }> = {
       more = await applyNextSlice(rt, importId)
     }
   },
-  async onGivenUp(rt, { importId }) {
+  async onFinalFailure(rt, { importId }) {
     await rt.db.tx((tx) =>
       endImport(tx, importId, 'an internal error; rows after the applied ones were not changed', rt.clock.now()),
     )

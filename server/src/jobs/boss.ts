@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { PgBoss } from 'pg-boss'
 import type { Logger } from 'pino'
-import { isDatabaseAway } from '../db/pg-errors.ts'
-import { boundedBy, keepAlive, sessionOptions } from '../db/pool.ts'
+import { isDatabaseUnavailable } from '../db/pg-errors.ts'
+import { idleTransactionTimeout, keepAlive, sessionOptions } from '../db/pool.ts'
 import type { Runtime } from '../runtime.ts'
 import { bossOn, enqueue, type Job, queueOptions, type Schedule, schema } from './jobs.ts'
 
@@ -34,7 +34,7 @@ export async function startJobs(rt: Runtime, jobs: Job[], schedules: Schedule[])
     schema,
     max: 4,
     application_name: 'carillon jobs',
-    options: sessionOptions(boundedBy(rt.config.send.leaseMs)),
+    options: sessionOptions(idleTransactionTimeout(rt.config.send.leaseMs)),
     ...keepAlive,
     schedule: false, // the schedules of pg-boss are in whole minutes; runSchedule is in seconds
     useListenNotify: true,
@@ -75,7 +75,7 @@ export async function startJobs(rt: Runtime, jobs: Job[], schedules: Schedule[])
           const isLast = fetched.retryCount >= fetched.retryLimit
           const fields = { err: error, job: job.name, attempt: fetched.retryCount + 1 }
           rt.log[isLast ? 'error' : 'warn'](fields, 'job failed')
-          if (isLast) await job.onGivenUp?.(rt, payload, error)
+          if (isLast) await job.onFinalFailure?.(rt, payload, error)
           throw error
         }
       },
@@ -121,7 +121,7 @@ async function runThroughOutages(job: Job, rt: Runtime, payload: object, signal:
     try {
       return await job.run(rt, payload, signal)
     } catch (error) {
-      if (!isDatabaseAway(error) || signal.aborted) throw error
+      if (!isDatabaseUnavailable(error) || signal.aborted) throw error
       await sleep(500, undefined, { signal })
     }
   }

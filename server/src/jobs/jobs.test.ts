@@ -57,7 +57,7 @@ test('a new job runs immediately, without waiting for a poll', async () => {
 
 test('a failed run is retried, and onFinalFailure is called after the last attempt', async () => {
   const attempts: number[] = []
-  const onGivenUp = vi.fn()
+  const onFinalFailure = vi.fn()
   await start([
     {
       name: 'test.fail',
@@ -66,14 +66,14 @@ test('a failed run is retried, and onFinalFailure is called after the last attem
         attempts.push(performance.now())
         throw new Error('always fails')
       },
-      onGivenUp: async (_rt, payload, error) => onGivenUp(payload, (error as Error).message),
+      onFinalFailure: async (_rt, payload, error) => onFinalFailure(payload, (error as Error).message),
     },
   ])
   await enqueue(database.db, 'test.fail', { n: 7 })
-  await waitFor(() => onGivenUp.mock.calls.length > 0, { timeoutMs: 15_000 })
+  await waitFor(() => onFinalFailure.mock.calls.length > 0, { timeoutMs: 15_000 })
   expect(attempts).toHaveLength(2)
   expect((attempts[1] ?? 0) - (attempts[0] ?? 0)).toBeGreaterThan(900)
-  expect(onGivenUp.mock.calls).toEqual([[{ n: 7 }, 'always fails']])
+  expect(onFinalFailure.mock.calls).toEqual([[{ n: 7 }, 'always fails']])
 })
 
 test('another worker runs the job of a dead worker', async () => {

@@ -11,7 +11,7 @@ export type Job<Payload extends object = object> = {
   /** Runs the job, which is retried if this throws. `signal` aborts if the process stops or another worker has the job. */
   run(rt: Runtime, payload: Payload, signal: AbortSignal): Promise<void>
   /** Called once, after the last attempt has failed. */
-  onGivenUp?(rt: Runtime, payload: Payload, error: unknown): Promise<void>
+  onFinalFailure?(rt: Runtime, payload: Payload, error: unknown): Promise<void>
   options?: JobOptions
 }
 

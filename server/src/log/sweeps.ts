@@ -1,5 +1,5 @@
 import { allOrEach, type Choice } from '../db/all-or-each.ts'
-import { isDatabaseAway } from '../db/pg-errors.ts'
+import { isDatabaseUnavailable } from '../db/pg-errors.ts'
 
 /**
  * One round of a sweep; returns the number of items it worked on, or whether there were any. `failed` has the ids of
@@ -36,7 +36,7 @@ export function eachMessage<Rt, Found extends { messageId: number }>(work: EachM
       try {
         if ((await work.apply(rt, message)) !== false) worked++
       } catch (error) {
-        if (isDatabaseAway(error)) throw error
+        if (isDatabaseUnavailable(error)) throw error
         failed.add(message.messageId)
         errors.push(error)
       }

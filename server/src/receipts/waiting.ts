@@ -1,6 +1,6 @@
 import { alternativeMessageIds } from '../connections/message-id.ts'
 import type { Db } from '../db/db.ts'
-import { isDatabaseAway } from '../db/pg-errors.ts'
+import { isDatabaseUnavailable } from '../db/pg-errors.ts'
 import { retryLostRaces } from '../db/retry.ts'
 import { listLogDays } from '../log/receipts.queries.ts'
 import { insertFoundSubmit } from '../log/submits.queries.ts'
@@ -74,7 +74,7 @@ async function applyWaiting(
       }),
     )
   } catch (error) {
-    if (isDatabaseAway(error)) throw error
+    if (isDatabaseUnavailable(error)) throw error
     if (batch.length === 1) {
       faults.push(error)
       return []

@@ -16,7 +16,7 @@ export const metricsRoutes: FastifyPluginAsyncTypebox = async (app) => {
     if (isClosed(app.rt)) throw errors.metricsNeedToken()
     if (!mayScrape(req, app.rt)) {
       reply.header('www-authenticate', 'Bearer realm="Carillon metrics"')
-      throw errors.metricsNotForYou()
+      throw errors.metricsUnauthorized()
     }
     return reply.type(metricsContentType).send(await renderMetrics(await gather(app.rt)))
   })

@@ -8,7 +8,7 @@ import { readEnv } from '../config/config.ts'
 import type { Db } from '../db/db.ts'
 import { makeApp } from '../http/app.ts'
 import { acceptBroadcast, sendToNumbers } from '../messages/messages.ts'
-import { beat, listMetrics } from '../system/heartbeats.queries.ts'
+import { upsertHeartbeat, listMetrics } from '../system/heartbeats.queries.ts'
 import { Metrics } from '../system/metrics.ts'
 
 const api = useApi()
@@ -37,7 +37,7 @@ test('one request returns the metrics of every live process', async () => {
   const gateway = new Metrics('gateway', 'elsewhere:7')
   const values = [{ labels: { connection: 'default' }, value: 12 }]
   gateway.register(() => ({ name: 'carillon_submits_total', help: 'x', type: 'counter', values }))
-  await beat(api.db, 'gateway', randomUUID(), { metrics: gateway.snapshot() })
+  await upsertHeartbeat(api.db, 'gateway', randomUUID(), { metrics: gateway.snapshot() })
   await api.owner.get('/lists')
   const response = await scrape()
   expect(response.statusCode).toBe(200)
@@ -54,11 +54,11 @@ test('processes report metrics with a heartbeat every five seconds', async () =>
   const metrics = new Metrics('gateway')
   metrics.register(() => ({ name: 'carillon_some', help: 'x', type: 'gauge', values: [{ labels: {}, value: 3 }] }))
   const instance = randomUUID()
-  const snapshot = metrics.news()
+  const snapshot = metrics.snapshotIfDue()
   expect(snapshot).toHaveLength(1)
-  await beat(api.db, 'gateway', instance, { metrics: snapshot })
-  expect(metrics.news()).toBeUndefined()
-  await beat(api.db, 'gateway', instance, { metrics: metrics.news() })
+  await upsertHeartbeat(api.db, 'gateway', instance, { metrics: snapshot })
+  expect(metrics.snapshotIfDue()).toBeUndefined()
+  await upsertHeartbeat(api.db, 'gateway', instance, { metrics: metrics.snapshotIfDue() })
   expect(await listMetrics(api.db)).toContainEqual(snapshot)
   expect(new Metrics('gateway').process, 'another process on this machine with this process id').not.toBe(metrics.process)
 })

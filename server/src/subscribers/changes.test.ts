@@ -142,7 +142,7 @@ test('a change that fails permanently does not block the next one', async () => 
   await queue({ kind: 'remove_tags', phones: null, tags: ['a'] })
   await rt.db.exec('poison', `alter table subscribers add constraint nobody check (first_name <> 'Nobody')`)
   await expect(applyChanges.run(rt, { listId }, new AbortController().signal)).rejects.toThrow('nobody')
-  await applyChanges.onGivenUp?.(rt, { listId }, new Error('nobody'))
+  await applyChanges.onFinalFailure?.(rt, { listId }, new Error('nobody'))
   await applyChanges.run(rt, { listId }, new AbortController().signal)
   expect(await tagSets()).toEqual([['b', people]])
 })

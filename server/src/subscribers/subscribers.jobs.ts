@@ -12,7 +12,7 @@ export const applyChanges: Job<{ listId: number }> = {
       more = await applyNextSlice(rt, listId)
     }
   },
-  async onGivenUp(rt, { listId }) {
+  async onFinalFailure(rt, { listId }) {
     const changeId = await dropOldestChange(rt, listId)
     rt.log.error({ listId, changeId }, 'change to subscribers dropped after its last attempt')
   },
