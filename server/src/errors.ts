@@ -67,7 +67,11 @@ export const errors = {
     new AppError(422, 'no_secret_key', `A secret cannot be stored, because no secret key is set. ${remedy}`),
   shortCodeTaken: () => new AppError(422, 'short_code_taken', 'Shortcode is taken already'),
   tooManyFlightPlans: (limit: number) =>
-    new AppError(422, 'too_many_flight_plans', `At most ${limit} flight plans of an account can be computed concurrently`),
+    new AppError(
+      422,
+      'too_many_flight_plans',
+      `At most ${limit} flight plans of an account can be computed concurrently`,
+    ),
   keyInUse: () =>
     new AppError(422, 'key_in_use', 'An API key cannot disable or revoke itself; use another API key of the account'),
   noShortCode: () => new AppError(422, 'no_short_code', 'Validation failed: Account has no short code'),

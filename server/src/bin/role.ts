@@ -20,7 +20,10 @@ export function runRole(name: string, start: (rt: Runtime) => Promise<RunningRol
   return runProcess(name, async ({ config, log }) => {
     const databaseUrl = config.databaseUrl?.reveal()
     if (!databaseUrl) throw new ConfigError(['DATABASE_URL is not set, but a role without a supervisor requires it'])
-    const pool = makePool(databaseUrl, log, { name: `carillon ${name}`, settings: idleTransactionTimeout(config.send.leaseMs) })
+    const pool = makePool(databaseUrl, log, {
+      name: `carillon ${name}`,
+      settings: idleTransactionTimeout(config.send.leaseMs),
+    })
     const db = poolDb(pool)
     await assertMode(db, config.mode)
     const metrics = new Metrics(name)

@@ -93,7 +93,9 @@ function readArguments(command: CliCommand, args: readonly string[]): { options:
 
 function checkArguments(command: CliCommand, options: Options, names: string[]) {
   const { name, names: required = [] } = command
-  const missing = Object.entries(command.options ?? {}).find(([option, { required: isRequired }]) => isRequired && !options[option])
+  const missing = Object.entries(command.options ?? {}).find(
+    ([option, { required: isRequired }]) => isRequired && !options[option],
+  )
   if (missing) throw new UsageError(`--${missing[0]} is required. See npm run carillon -- ${name} --help`)
   if (names.length !== required.length) {
     throw new UsageError(`Usage: npm run carillon -- ${[name, ...required].join(' ')}. See --help`)

@@ -170,12 +170,9 @@ test('a short code gets sending routes and a cap', async () => {
   for (const name of ['Cedar SMS', 'Spare']) await make.connection(database.db, { name })
   expect(await run(['short-code', 'route', '55555'])).toContain('uses the connections for all short codes')
   expect(await run(['short-code', 'route', '55555', '--through', 'Spare/1, Cedar SMS/0/3'])).toBe(
-    [
-      '55555 sends without its own cap.',
-      'CONNECTION  TIER  WEIGHT',
-      'Cedar SMS   0     3',
-      'Spare       1     1',
-    ].join('\n'),
+    ['55555 sends without its own cap.', 'CONNECTION  TIER  WEIGHT', 'Cedar SMS   0     3', 'Spare       1     1'].join(
+      '\n',
+    ),
   )
   expect(await json('short-code', 'set', '55555', '--mps', '30')).toMatchObject({ mps: 30, routes: [{}, {}] })
   for (const [args, message] of [

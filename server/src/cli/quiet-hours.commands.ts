@@ -84,7 +84,9 @@ const keep: CliCommand = {
     const { broadcasts, transactional } = await readQuietHours(context.db, account.id)
     const describe = (on: boolean) => (on ? 'observe quiet hours' : 'are sent at any hour')
     return {
-      lines: [`Account ${account.id}: broadcasts ${describe(broadcasts)}, texts to given numbers ${describe(transactional)}.`],
+      lines: [
+        `Account ${account.id}: broadcasts ${describe(broadcasts)}, texts to given numbers ${describe(transactional)}.`,
+      ],
       json: { account_id: account.id, broadcasts, transactional },
     }
   },

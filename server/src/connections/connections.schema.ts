@@ -34,7 +34,9 @@ export const ConnectionSchema = Type.Object(
     id: Id('Id of the connection.'),
     from_environment: Type.Boolean({ description: 'Whether CARILLON_SMPP_URL sets its address and credentials.' }),
     ...settable,
-    host: TextOrNull({ description: 'Host name or IP address of the SMSC; null if the connection has no address yet.' }),
+    host: TextOrNull({
+      description: 'Host name or IP address of the SMSC; null if the connection has no address yet.',
+    }),
     port: Type.Unsafe<number | null>({ type: ['integer', 'null'] }),
     has_password: Type.Boolean(),
     has_tls_key: Type.Boolean(),

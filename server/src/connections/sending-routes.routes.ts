@@ -58,7 +58,10 @@ export const sendingRouteRoutes: FastifyPluginAsyncTypebox = async (app) => {
           weight,
         })),
       }
-      return presentSendingSettings(req.params.shortcode, await changeSendingSettings(rt.db, req.params.shortcode, change))
+      return presentSendingSettings(
+        req.params.shortcode,
+        await changeSendingSettings(rt.db, req.params.shortcode, change),
+      )
     },
   )
 }

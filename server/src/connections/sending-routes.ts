@@ -43,7 +43,8 @@ export async function changeSendingSettings(
     if (routes !== undefined) {
       const ids = routes.map(({ connectionId }) => connectionId)
       const repeated = ids.find((id, index) => ids.indexOf(id) < index)
-      if (repeated !== undefined) throw errors.invalid({ 'shortcode.routes': [`must not contain connection ${repeated} twice`] })
+      if (repeated !== undefined)
+        throw errors.invalid({ 'shortcode.routes': [`must not contain connection ${repeated} twice`] })
       const known = new Set(await lockConnections(tx, ids))
       const missing = ids.filter((id) => !known.has(id))
       if (missing.length > 0)

@@ -44,9 +44,12 @@ test('serves the account at its path from before 2021, and no other resource', a
 })
 
 describe('the router', () => {
-  test.each(['/nothing', '/lists/1/nothing', '/lists/1/subscribers/2/3', '//'])('responds 404 to the path %s', async (path) => {
-    expect(await call('GET', path)).toMatchObject({ status: 404, body: { status: 'error', error: 'Path not found' } })
-  })
+  test.each(['/nothing', '/lists/1/nothing', '/lists/1/subscribers/2/3', '//'])(
+    'responds 404 to the path %s',
+    async (path) => {
+      expect(await call('GET', path)).toMatchObject({ status: 404, body: { status: 'error', error: 'Path not found' } })
+    },
+  )
 
   test.each<[Method, string, string]>([
     ['PATCH', '/lists/1', 'GET, HEAD, PUT, DELETE'],

@@ -9,7 +9,9 @@ const Health = Type.Object({ status: Type.Literal('ok') })
 const Readiness = Type.Object({
   status: Type.Union([Type.Literal('ready'), Type.Literal('not_ready')]),
   mode: Type.Union([Type.Literal('sandbox'), Type.Literal('production')]),
-  problems: Type.Array(Type.String(), { description: 'Reasons why no text can be sent, for people; empty when ready.' }),
+  problems: Type.Array(Type.String(), {
+    description: 'Reasons why no text can be sent, for people; empty when ready.',
+  }),
   checks: Type.Object({
     database: Type.Boolean(),
     worker: Type.Boolean(),

@@ -35,7 +35,10 @@ export const ErrorResponse = Type.Object(
   {
     status: Type.Literal('error'),
     error: Type.String({ description: 'Description of the error, for people.' }),
-    code: Type.String({ description: 'Identifier of the error, for programs; a code never changes.', 'x-extension': true }),
+    code: Type.String({
+      description: 'Identifier of the error, for programs; a code never changes.',
+      'x-extension': true,
+    }),
     details: Type.Optional(
       Type.Record(Type.String(), Type.Array(Type.String()), {
         description: 'Errors per field.',

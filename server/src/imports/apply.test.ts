@@ -153,7 +153,9 @@ test('an opt-out that is concurrent with a slice takes precedence', async () => 
     })
   })
   await slice
-  const row = await database.db.one('subscriber', 'select state, first_name from subscribers where phone = $1', [optedOut])
+  const row = await database.db.one('subscriber', 'select state, first_name from subscribers where phone = $1', [
+    optedOut,
+  ])
   expect(row).toEqual({ state: 'unsubscribed', first_name: 'Ana' })
   expect(await countEffects(id)).toMatchObject({
     status: 'done',
@@ -180,7 +182,13 @@ test('a number that subscribes concurrently with a slice is counted once', async
     })
   })
   await slice
-  expect(await countEffects(id)).toMatchObject({ status: 'done', added: 189, updated: 1, subscribers: 190, deltas: 190 })
+  expect(await countEffects(id)).toMatchObject({
+    status: 'done',
+    added: 189,
+    updated: 1,
+    subscribers: 190,
+    deltas: 190,
+  })
 })
 
 test('an import that cannot be applied fails, and its rows are deleted', async () => {

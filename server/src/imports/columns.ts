@@ -81,7 +81,10 @@ export function readHeader(
   if (!indexes.includes(0)) throw errors.badImportFile(line, 'there is no phone_number column')
   const repeated = indexes.find((column, index) => column !== undefined && indexes.indexOf(column) !== index)
   if (repeated !== undefined)
-    throw errors.badImportFile(line, `there are two columns for ${columns[repeated] ?? fields[repeated - columns.length]?.key}`)
+    throw errors.badImportFile(
+      line,
+      `there are two columns for ${columns[repeated] ?? fields[repeated - columns.length]?.key}`,
+    )
   if (unknown.length > 0 && unknownColumns === 'reject') throw unknownColumnsAt(line, unknown)
   return { indexes, ignored: unknown.map(shorten) }
 }

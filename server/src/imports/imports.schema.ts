@@ -36,7 +36,10 @@ const importKeys = {
   skipped: Type.Integer(),
   skip_reasons: Type.Record(Type.String(), Type.Integer(), { description: 'Number of skipped rows for each reason.' }),
   ignored_columns: Type.Array(Type.String()),
-  error: Type.Unsafe<string | null>({ type: ['string', 'null'], description: 'Reason for the failure; null unless `status` is failed.' }),
+  error: Type.Unsafe<string | null>({
+    type: ['string', 'null'],
+    description: 'Reason for the failure; null unless `status` is failed.',
+  }),
   created_at: Time,
   started_at: TimeOrNull,
   completed_at: TimeOrNull,

@@ -257,11 +257,14 @@ test.each(csvFaults)('rejects a malformed CSV file and stores nothing: %s', asyn
   expect(await countLeftovers()).toEqual({ tables: 0, imports: 0, jobs: 0 })
 })
 
-test.each(ndjsonFaults)('rejects a malformed NDJSON file and stores nothing: %s', async (_name, file, line, expected) => {
-  const listId = await makeList()
-  expectFault(await upload(listId, file, { type: 'application/x-ndjson' }), line, expected)
-  expect(await countLeftovers()).toEqual({ tables: 0, imports: 0, jobs: 0 })
-})
+test.each(ndjsonFaults)(
+  'rejects a malformed NDJSON file and stores nothing: %s',
+  async (_name, file, line, expected) => {
+    const listId = await makeList()
+    expectFault(await upload(listId, file, { type: 'application/x-ndjson' }), line, expected)
+    expect(await countLeftovers()).toEqual({ tables: 0, imports: 0, jobs: 0 })
+  },
+)
 
 test.each(['application/json', 'text/plain', 'multipart/form-data; boundary=x', 'text/csv; charset=iso-8859-1'])(
   'rejects the content type %s',

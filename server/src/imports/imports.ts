@@ -57,11 +57,7 @@ export type Upload = {
  * malformed file, and a 408 after `timeoutMs` without bytes. It is one transaction, so a malformed or interrupted upload
  * stores nothing. The file is never entirely in memory, because COPY applies backpressure to the sender.
  */
-export async function receiveImport(
-  rt: Runtime,
-  upload: Upload,
-  timeoutMs = uploadTimeoutMs,
-): Promise<{ id: number }> {
+export async function receiveImport(rt: Runtime, upload: Upload, timeoutMs = uploadTimeoutMs): Promise<{ id: number }> {
   const { accountId, listId } = upload
   await getList(rt.db, accountId, listId)
   return rt.db.tx(async (tx) => {

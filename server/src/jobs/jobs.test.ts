@@ -127,7 +127,8 @@ test('a run that lost its database connection is repeated without a retry of the
       name: 'test.query',
       run: async (rt) => {
         ran.push(performance.now())
-        if (ran.length === 1) await rt.db.many('terminate_own_connection', 'select pg_terminate_backend(pg_backend_pid())')
+        if (ran.length === 1)
+          await rt.db.many('terminate_own_connection', 'select pg_terminate_backend(pg_backend_pid())')
       },
     },
   ])

@@ -30,7 +30,10 @@ const limits = { timeoutMs: 5_000, maxBytes: 1_000 }
 const loopbackFetch = makeGuardedFetch({ allowed: loopbackRanges })
 const publicFetch = makeGuardedFetch({ allowed: [] })
 
-async function faultOf(fetch: typeof loopbackFetch, request: Partial<GuardedRequest> & { url: string }): Promise<FetchError> {
+async function faultOf(
+  fetch: typeof loopbackFetch,
+  request: Partial<GuardedRequest> & { url: string },
+): Promise<FetchError> {
   return fetch({ ...limits, ...request }).then(
     ({ status }) => {
       throw new Error(`HTTP status ${status}`)
@@ -92,12 +95,9 @@ describe('rejects', () => {
     expect(called).toBe(1)
   })
 
-  test.each(['ftp://example.org/', 'file:///etc/passwd', 'example.org', 'http://', ''])(
-    'the URL %j',
-    async (url) => {
-      expect((await faultOf(loopbackFetch, { url })).reason).toBe('bad_url')
-    },
-  )
+  test.each(['ftp://example.org/', 'file:///etc/passwd', 'example.org', 'http://', ''])('the URL %j', async (url) => {
+    expect((await faultOf(loopbackFetch, { url })).reason).toBe('bad_url')
+  })
 })
 
 test('a name is resolved once, and the request is sent to that address', async () => {

@@ -66,7 +66,9 @@ export async function updateSwitches(
 
 /** Replaces the legal hours of a state; a state without hours has those of `US`. */
 export async function replaceLegalHours(tx: Db, state: string, hours: OwnHours[], asOf: string) {
-  await tx.exec('delete_legal_hours', /* sql */ `delete from quiet_hours where account_id is null and state = $1`, [state])
+  await tx.exec('delete_legal_hours', /* sql */ `delete from quiet_hours where account_id is null and state = $1`, [
+    state,
+  ])
   await insertHours(tx, null, hours, asOf)
 }
 

@@ -27,9 +27,7 @@ export const RateBody = Type.Object({
       since: Type.Optional(
         Type.String({ maxLength: 10, description: 'First day (UTC), YYYY-MM-DD; by default today.' }),
       ),
-      source: Type.Optional(
-        TextOrNull({ maxLength: 255, description: 'Source of the price, such as an invoice.' }),
-      ),
+      source: Type.Optional(TextOrNull({ maxLength: 255, description: 'Source of the price, such as an invoice.' })),
     },
     { additionalProperties: false },
   ),

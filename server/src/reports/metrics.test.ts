@@ -8,7 +8,7 @@ import { readEnv } from '../config/config.ts'
 import type { Db } from '../db/db.ts'
 import { makeApp } from '../http/app.ts'
 import { acceptBroadcast, sendToNumbers } from '../messages/messages.ts'
-import { upsertHeartbeat, listMetrics } from '../system/heartbeats.queries.ts'
+import { listMetrics, upsertHeartbeat } from '../system/heartbeats.queries.ts'
 import { Metrics } from '../system/metrics.ts'
 
 const api = useApi()
@@ -60,7 +60,9 @@ test('processes report metrics with a heartbeat every five seconds', async () =>
   expect(metrics.snapshotIfDue()).toBeUndefined()
   await upsertHeartbeat(api.db, 'gateway', instance, { metrics: metrics.snapshotIfDue() })
   expect(await listMetrics(api.db)).toContainEqual(snapshot)
-  expect(new Metrics('gateway').process, 'another process on this machine with this process id').not.toBe(metrics.process)
+  expect(new Metrics('gateway').process, 'another process on this machine with this process id').not.toBe(
+    metrics.process,
+  )
 })
 
 test('the metrics have the queue by lane, and the age of its oldest due text', async () => {

@@ -68,7 +68,11 @@ test.each([
   ['2026-02-01 00:00:00+0530', '2026-02-01T00:00:00+05:30'],
 ])('the time %s is returned as %s', async (given, returned) => {
   const response = await api.owner.post('/momt_reports', { date_from: given, date_to: given, webhook_callback_url: '' })
-  expect(response.body.momt_report).toMatchObject({ date_from: returned, date_to: returned, webhook_callback_url: null })
+  expect(response.body.momt_report).toMatchObject({
+    date_from: returned,
+    date_to: returned,
+    webhook_callback_url: null,
+  })
 })
 
 describe('a request is rejected with', () => {

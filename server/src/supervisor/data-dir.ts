@@ -120,7 +120,12 @@ function readNames(path: string): string[] {
   }
 }
 
-async function acquireLock(lockFile: string, me: ProcessId, path: string, report: (line: string) => void): Promise<void> {
+async function acquireLock(
+  lockFile: string,
+  me: ProcessId,
+  path: string,
+  report: (line: string) => void,
+): Promise<void> {
   const draft = `${lockFile}.${randomBytes(4).toString('hex')}`
   for (;;) {
     const owner = readLock(lockFile)
@@ -166,7 +171,9 @@ async function endRemainingProcesses({ watchdog, children }: Lock, report: (line
   const remaining = children.filter(isRunning)
   for (const { pid } of remaining) killGroup(pid)
   if (!(await waitUntilGone(remaining, 5_000))) {
-    throw new OperatorError(`Processes of the last run cannot be killed: ${remaining.map(({ pid }) => pid).join(', ')}.`)
+    throw new OperatorError(
+      `Processes of the last run cannot be killed: ${remaining.map(({ pid }) => pid).join(', ')}.`,
+    )
   }
 }
 
