@@ -25,7 +25,7 @@ export const accountRoutes: FastifyPluginAsyncTypebox = async (app) => {
     {
       schema: {
         operationId: 'getCurrentAccount',
-        summary: 'Show the account of the key in use',
+        summary: 'Get the account of the key in use',
         tags: ['Accounts'],
         response: { 200: AccountResponse, ...commonErrors },
       },

@@ -90,7 +90,7 @@ export const apiKeyRoutes: FastifyPluginAsyncTypebox = async (app) => {
     {
       schema: {
         operationId: 'updateApiKey',
-        summary: 'Change the name or the rate limit of an API key',
+        summary: 'Update the name or the rate limit of an API key',
         ...common,
         params,
         body: ApiKeyUpdateBody,

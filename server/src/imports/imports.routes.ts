@@ -54,7 +54,7 @@ export const importRoutes: FastifyPluginAsyncTypebox = async (app) => {
     {
       schema: {
         operationId: 'getImport',
-        summary: 'Show the progress of an import, and its first 1,000 skipped rows',
+        summary: 'Get the progress of an import, and its first 1,000 skipped rows',
         'x-extension': true,
         tags,
         params: Type.Object({ list_id: ListIdParam, import_id: ImportIdParam }),

@@ -44,7 +44,7 @@ export const momtReportRoutes: FastifyPluginAsyncTypebox = async (app) => {
     {
       schema: {
         operationId: 'getMomtReport',
-        summary: 'Show a report of the message log',
+        summary: 'Get a report of the message log',
         tags,
         params: Type.Object({ momt_report_id: MomtReportIdParam }),
         response: { 200: MomtReportResponse, 404: errorResponse('No such report on this account.'), ...commonErrors },

@@ -73,7 +73,7 @@ export const webhookRoutes: FastifyPluginAsyncTypebox = async (app) => {
     {
       schema: {
         operationId: 'getWebhook',
-        summary: 'Show a webhook',
+        summary: 'Get a webhook',
         tags,
         params,
         response: { 200: WebhookResponse, 404: notFound, ...commonErrors },
@@ -91,7 +91,7 @@ export const webhookRoutes: FastifyPluginAsyncTypebox = async (app) => {
     {
       schema: {
         operationId: 'updateWebhook',
-        summary: 'Change a webhook',
+        summary: 'Update a webhook',
         tags,
         params,
         body: WebhookUpdateBody,
