@@ -15,8 +15,8 @@ declare
 begin
   if to_regclass(submits_table) is not null then return; end if;
   perform pg_advisory_xact_lock(hashtext('ensure_log_day'));
-  -- Two sessions may create the same day at once. The second one waits for the lock, and to_regclass would then still
-  -- return the absence that its session has cached; a read of pg_class itself returns the present state.
+  -- Two sessions may create the same day concurrently. The second one waits for the lock; to_regclass would then still
+  -- return null from the session's cache, and a read of pg_class returns the current state.
   if exists (select from pg_class where relname = submits_table and relnamespace = current_schema()::regnamespace) then
     return;
   end if;
@@ -26,15 +26,16 @@ begin
        constraint %I check (logged_on >= %L and logged_on < %L)) with (fillfactor = 45)',
     log_table, log_table || '_pkey', log_table || '_day', day, day + 1);
   execute format('create index %I on %I (phone, id)', log_table || '_phone', log_table);
-  -- the check makes attaching skip the scan of the table, and is not needed afterwards
+  -- with the check, attaching does not scan the table; it is not needed afterwards
   execute format('alter table message_log attach partition %I for values from (%L) to (%L)', log_table, day, day + 1);
   execute format('alter table %I drop constraint %I', log_table, log_table || '_day');
   execute format(
     'create table %I (like submits including defaults, constraint %I check (logged_on >= %L and logged_on < %L))',
     submits_table, submits_table || '_day', day, day + 1);
   execute format('create index %I on %I (smsc_id, connection_id)', submits_table || '_smsc_id', submits_table);
-  -- A submit is searched by its log row only for an explanation to a person: an index of a few pages per million rows is
-  -- enough for that and costs the send path nothing. Concurrent broadcasts interleave their ids, hence several ranges.
+  -- Submits are searched by log row only to explain one recipient: an index of a few pages per million rows suffices
+  -- for that and costs the send path nothing. Concurrent broadcasts interleave their ids, hence several ranges per
+  -- block.
   execute format(
     'create index %I on %I using brin (log_id int8_minmax_multi_ops) with (pages_per_range = 32, autosummarize = on)',
     submits_table || '_log_id', submits_table);
@@ -54,13 +55,13 @@ create table accounts (
   id bigint not null generated always as identity,
   email text not null,
   username text not null,
-  -- the zone whose offset the account's response times carry
+  -- the time zone of the times in responses to the account
   time_zone text not null default 'America/Los_Angeles',
-  -- may change what belongs to the whole installation, such as connections; true of the first account
+  -- may change settings of the whole installation, such as connections; true for the first account
   is_operator boolean not null default false,
-  -- broadcasts observe quiet hours
+  -- whether broadcasts observe quiet hours
   quiet_hours boolean not null default false,
-  -- texts to given numbers observe them too
+  -- whether texts to given numbers observe them too
   quiet_hours_transactional boolean not null default false,
   created_at timestamptz not null,
   constraint accounts_pkey primary key (id)
@@ -82,7 +83,7 @@ create table api_keys (
   seeded boolean not null default false,
   -- `calls/seconds` or `off`; null means the installation's setting
   rate_limit text,
-  -- to the minute: not every call writes it
+  -- accurate to the minute, so that few calls write it
   last_used_at timestamptz,
   disabled_at timestamptz,
   revoked_at timestamptz,
@@ -95,22 +96,22 @@ create table api_keys (
 );
 create index api_keys_account on api_keys (account_id);
 
--- The right to hold one of a connection's binds. One gateway at a time owns it, through a lease.
+-- The right to open one of a connection's binds. One gateway at a time owns it, through a lease.
 create table bind_slots (
   connection_id smallint not null,
   slot smallint not null,
   leased_by uuid,
   lease_until timestamptz,
   bound boolean not null default false,
-  -- the latest reason of the SMSC or the network why it is not bound
+  -- the latest error of the SMSC or the network that prevented the bind
   last_error text,
   changed_at timestamptz not null default now(),
   constraint bind_slots_pkey primary key (connection_id, slot),
   constraint bind_slots_connection_id_fkey foreign key (connection_id) references connections(id) on delete cascade
 ) with (fillfactor=50);
 
--- Phone numbers that sent STOP to a short code and have not opted in to one of its lists since. For a list's subscribers
--- their state says the same; blocks also cover texts that go to no list, and numbers that are on none.
+-- Phone numbers that sent STOP to a short code and have not opted in to one of its lists since. The state of a list's
+-- subscribers contains the same; blocks also cover texts that belong to no list, and numbers that are on none.
 create table blocks (
   short_code_id bigint not null,
   phone bigint not null,
@@ -119,25 +120,25 @@ create table blocks (
   constraint blocks_short_code_id_fkey foreign key (short_code_id) references short_codes(id)
 );
 
--- Our SMPP account at an aggregator or SMSC. Operators edit the row while gateways run; gateways follow without a restart.
--- A receipt is matched within the connection that delivered it.
+-- Our SMPP account at an aggregator or SMSC. Operators edit the row while gateways run; gateways follow without a
+-- restart. A receipt is matched within the connection that delivered it.
 create table connections (
   id smallint not null generated always as identity,
   name text not null,
-  -- address and credentials are those of CARILLON_SMPP_URL
+  -- whether address and credentials are those of CARILLON_SMPP_URL
   from_environment boolean not null default false,
-  -- the settings among window, mps and slots that CARILLON_SMPP_URL names. A process without that variable rejects changes
+  -- the settings that CARILLON_SMPP_URL sets, of window, mps and slots. A process without that variable rejects changes
   -- to them too, because the next start of a gateway would undo the change
   environment_names text[] not null default '{}',
   enabled boolean not null default true,
-  -- carries the texts of short codes that have no sending routes
+  -- whether it sends the texts of short codes without sending routes
   serves_all boolean not null default false,
   host text,
   port integer,
   tls boolean not null default false,
   -- PEM; null trusts the system's root certificates
   tls_ca text,
-  -- the name that the server's certificate must have, where it differs from the host
+  -- the name that the server's certificate must contain, if it differs from the host
   tls_server_name text,
   tls_certificate text,
   -- sealed, like all secrets of a connection
@@ -149,15 +150,15 @@ create table connections (
   bind_type text not null default 'transceiver',
   slots smallint not null default 1,
   "window" smallint not null default 10,
-  -- submit_sm in any second, over all gateways; null means no cap
+  -- maximum number of submit_sm in any second, over all gateways; null means no cap
   mps integer,
-  -- by the carrier's number: {"31001": 75}
+  -- caps by the carrier's number: {"31001": 75}
   carrier_mps jsonb not null default '{}',
   -- the alphabet that this SMSC uses for data_coding 0
   charset text not null default 'gsm7',
   long_text text not null default 'udh8',
   service_type text not null default '',
-  -- null: derived from the length of the address
+  -- null means derived from the length of the address
   source_ton smallint,
   source_npi smallint,
   dest_ton smallint,
@@ -167,9 +168,9 @@ create table connections (
   response_deadline_ms integer,
   receipt_deadline_s integer,
   enquire_link_s integer not null default 15,
-  -- how a receipt spells the id of the response: in any way, letter for letter, or in a base of its own
+  -- the form of the response's id in a receipt: any form, unchanged, hexadecimal or decimal
   receipt_id_form text not null default 'any',
-  -- the statuses of this SMSC's codes: {"receipt": {"4470": "blocked"}, "status": {"0x45": "soft"}}
+  -- the statuses of this SMSC's own codes: {"receipt": {"4470": "blocked"}, "status": {"0x45": "soft"}}
   error_map jsonb not null default '{}',
   query_sm boolean not null default false,
   query_after_s integer not null default 1800,
@@ -199,7 +200,7 @@ create table connections (
   constraint connections_window check (("window" >= 1) and ("window" <= 1000))
 );
 
--- Properties of subscribers that a list defines besides the profile. The values are in the subscribers' rows.
+-- Attributes that a list defines for its subscribers besides the profile. The values are in the subscribers' rows.
 create table custom_fields (
   id bigint not null generated always as identity,
   list_id bigint not null,
@@ -222,7 +223,7 @@ create table custom_fields (
   constraint custom_fields_list_id_fkey foreign key (list_id) references lists(id)
 );
 
--- Gifts reported by a donation platform, booked on the subscriber who gave or on the message that led to the gift.
+-- Gifts reported by a donation platform, recorded on the subscriber who gave or on the message that prompted the gift.
 create table donations (
   id bigint not null generated always as identity,
   list_id bigint not null,
@@ -250,7 +251,7 @@ create index donations_list on donations (list_id, id);
 create index donations_message on donations (message_id) where (message_id is not null);
 create index donations_phone on donations (list_id, phone, id) where (phone is not null);
 
--- How far a broadcast's audience has been written. The cursor commits with each slice, so that a slice happens once.
+-- The progress of writing a broadcast's audience. The cursor commits with each slice, so that a slice is written once.
 create table expansions (
   message_id bigint not null,
   -- the last phone written
@@ -259,7 +260,7 @@ create table expansions (
   constraint expansions_message_id_fkey foreign key (message_id) references messages(id) on delete cascade
 );
 
--- The expected result of sending a message, computed over the real list and stored for a day.
+-- Forecasts of a message's parts, price and duration, computed on the real list and stored for a day.
 create table flight_plans (
   id bigint not null generated always as identity,
   account_id bigint not null,
@@ -303,15 +304,15 @@ create unlogged table heartbeats (
   constraint heartbeats_pkey primary key (role, instance_id)
 );
 
--- A POST that carried an Idempotency-Key. The stored response commits with the effect, so that neither exists without
--- the other; until then the row marks the request as running, and the mark is void when its lease ends.
+-- A POST with an Idempotency-Key. The stored response commits with the effect, so that neither exists without the
+-- other; until then the row marks the request as running, until its lease ends.
 create table idempotency_keys (
   api_key_id bigint not null,
   key text collate "C" not null,
   -- SHA-256 of path, query and body; the bytes of an upload arrive last and are hashed in body_hash
   request_hash bytea not null,
   body_hash bytea,
-  -- identifies the request that holds the lease; a request that takes over after its end has another token
+  -- identifies the request that owns the lease; a request that takes over after its end has another token
   token uuid not null,
   lease_until timestamptz not null,
   -- the response, with null in place of each secret
@@ -332,31 +333,32 @@ create table import_skips (
   constraint import_skips_import_id_fkey foreign key (import_id) references imports(id) on delete cascade
 );
 
--- A file of subscribers that was stored whole and is applied in slices. Its valid rows wait in a table of their own,
--- `import_rows_<id>`, created in the transaction that stored the file and dropped with the last slice. An aborted upload
--- thus leaves nothing, no other table is locked, and a server with wal_level=minimal writes the file only once.
+-- A file of subscribers that is stored in one transaction and applied in slices. Its valid rows are in a table of their
+-- own, `import_rows_<id>`, created in the transaction that stores the file and dropped with the last slice. An aborted
+-- upload therefore stores nothing, no other table is locked, and a server with wal_level=minimal writes the file only
+-- once.
 create table imports (
   id bigint not null generated always as identity,
   account_id bigint not null,
   list_id bigint not null,
   api_key_id bigint,
   status text not null default 'queued',
-  -- source of the consent, for rows that name none themselves
+  -- source of the consent, for rows without their own
   source text,
   -- columns of the file that the caller excluded
   ignored_columns text[] not null default '{}',
   total_rows bigint not null default 0,
-  -- in the end each row of the file is counted in exactly one of these
+  -- when the import is done, each row of the file is counted in exactly one of these
   added bigint not null default 0,
   updated bigint not null default 0,
   unchanged bigint not null default 0,
   skipped bigint not null default 0,
   -- the skipped rows by reason: {"bad_phone": 3}
   skip_reasons jsonb not null default '{}',
-  -- the last staged row that is applied, in the order of (phone, line); commits with its slice
+  -- the last applied row, in the order of (phone, line); commits with its slice
   cursor_phone bigint not null default 0,
   cursor_line bigint not null default 0,
-  -- why it failed, in words for people
+  -- the reason of a failure, as shown to users
   error text,
   created_at timestamptz not null,
   started_at timestamptz,
@@ -369,18 +371,18 @@ create table imports (
 );
 create index imports_list on imports (list_id, id);
 
--- An MO is stored, then acknowledged, then interpreted, in order per handset.
+-- An MO is stored, then acknowledged, then interpreted; the MOs of one phone in their order.
 create table inbound_messages (
   id bigint not null generated always as identity,
   connection_id smallint not null,
   short_code text not null,
   phone bigint not null,
   content text not null,
-  -- the bytes of the carrier, for content that we cannot decode
+  -- the bytes as received, for content that we cannot decode
   raw bytea not null,
   data_coding smallint not null,
   received_at timestamptz not null,
-  -- the opt-out is committed; its confirmation may still wait for a text that is being submitted
+  -- when the opt-out was committed; its confirmation may still wait for a text that is being submitted
   opted_out_at timestamptz,
   -- the number of lists that the opt-out applied to
   lists_left integer,
@@ -395,11 +397,12 @@ create table inbound_messages (
 create index inbound_messages_phone on inbound_messages (phone, id);
 create index inbound_messages_waiting on inbound_messages (phone, id) where (interpreted_at is null);
 
--- One row: what this database is and which mode it was made for. A process of another mode does not start on it.
+-- One row: the mode of this database and its state as a whole. A process in the other mode does not start on it.
 create table installation (
   only_row boolean not null default true,
   mode text not null,
-  -- set by a restore: the copy sends nothing until an operator resumes it, because the original may still be running
+  -- set by a restore: the copy sends nothing until an operator resumes sending, because the original may still be
+  -- running
   sending_paused boolean not null default false,
   created_at timestamptz not null default now(),
   constraint installation_pkey primary key (only_row),
@@ -422,12 +425,12 @@ create table keywords (
 create index keywords_list on keywords (list_id) where (released_at is null);
 create unique index keywords_one_owner on keywords (short_code_id, name) where (released_at is null);
 
--- Counting on the list's own row would make every opt-in wait for the one before it, so each
--- transaction adds a row here; a reader sums base and deltas in one snapshot, a job folds them.
+-- Changes of a list's counts. Updating the list's own row would make every opt-in wait for the one before it, so each
+-- transaction adds a row here; readers sum base and deltas in one snapshot, and a job adds the deltas to the base.
 create table list_deltas (
   id bigint not null generated always as identity,
   list_id bigint not null,
-  -- the first five digits of the phone numbers that the delta counts, or 0 when number_ranges counts it already
+  -- the first five digits of the phone numbers that the delta counts, or 0 if number_ranges already counts them
   prefix integer not null,
   subscribed bigint not null default 0,
   unsubscribed bigint not null default 0,
@@ -454,21 +457,21 @@ create table lists (
   email_subscribe jsonb,
   email_unsubscribe jsonb,
   opt_in_type text not null default 'single',
-  -- hours during which an unanswered confirmation text prevents a second one
+  -- hours during which an unanswered opt-in request prevents a second one
   resend_block_hours smallint not null default 48,
   -- hours after an opt-out during which only the subscriber can opt in again
   resubscribe_timeout_hours smallint not null default 48,
-  -- new subscribers get no welcome text from us
+  -- whether new subscribers get no welcome text
   bypass_opt_in_response boolean not null default false,
   -- minutes after its due time during which a scheduled message may still start, after an outage of the installation
   scheduled_lateness_minutes integer not null default 60,
-  -- at the receipt deadline, a text that may or may not have been sent is left alone or queued once more
+  -- the action for unknown texts at the receipt deadline: close them, or requeue them once
   when_unknown text not null default 'never_twice',
-  -- broadcasts observe quiet hours, and besides these hours of the recipient's day
+  -- whether broadcasts observe quiet hours; and the hours of the recipient's day in which they may be sent
   quiet_hours boolean not null default false,
   send_from time,
   send_to time,
-  -- base of the counts; list_deltas holds the changes that are not folded in yet
+  -- base of the counts; list_deltas has the changes that are not yet added
   subscribed_count bigint not null default 0,
   unsubscribed_count bigint not null default 0,
   cleaned_count bigint not null default 0,
@@ -491,22 +494,22 @@ create index lists_short_code on lists (short_code_id, id) where (deleted_at is 
 -- Parts and cost of a message: computed when it is sent, and again when it is closed.
 create table message_bills (
   message_id bigint not null,
-  -- of all recipients, and of the recipient with the fewest and with the most
+  -- parts of all recipients, and of the recipient with the fewest and with the most
   parts bigint not null,
   least_parts smallint not null,
   most_parts smallint not null,
-  -- of the parts that a carrier accepted
+  -- cost of the parts, without those that the SMSC rejected in its response
   cost numeric(16,6) not null,
   billed_at timestamptz not null,
   constraint message_bills_pkey primary key (message_id),
   constraint message_bills_message_id_fkey foreign key (message_id) references messages(id) on delete cascade
 );
 
--- How many recipients are in each state; changes in the transaction that moves the rows. A table of its
--- own, with nearly empty pages: the many updates of a row stay on its page and do not rewrite the message's content.
+-- The number of recipients in each state; changes in the transaction that changes the rows. A separate table with
+-- nearly empty pages: the many updates of a row stay on its page and do not rewrite the message's content.
 --
--- A broadcast has several counter rows, so that its batches do not wait for each other's commit: each connection adds to
--- one of them. A single row may be negative; only the sums count anything.
+-- A broadcast has several counter rows, so that its batches do not wait for each other's commit: each database
+-- connection adds to one of them. A single row may be negative; only the sums are meaningful.
 create table message_counters (
   message_id bigint not null,
   counter_row smallint not null default 0,
@@ -526,34 +529,34 @@ create table message_counters (
   constraint message_counters_message_id_fkey foreign key (message_id) references messages(id) on delete cascade
 ) with (fillfactor=10);
 
--- One row per recipient, durable before anything is sent. No index holds a column that changes after
--- insert, and pages have free room, so that the updates of a row stay on its page (HOT).
+-- One row per recipient, durable before anything is sent. No index contains a column that changes after the insert, and
+-- pages have free space, so that updates of a row stay on its page (HOT).
 create table message_log (
   id bigint not null,
   logged_on date not null,
   message_id bigint not null,
   phone bigint not null,
   state message_state not null,
-  -- why it is suppressed, or how it bounced: opted_out, not_subscribed, hard, soft, ...
+  -- the reason why it is suppressed or bounced: opted_out, not_subscribed, hard, soft, ...
   reason text,
-  -- the status that decided it, as the carrier spelled it: a command_status, or a receipt's stat and err
+  -- the carrier's status that decided the state, unchanged: a command_status, or a receipt's stat and err
   carrier_status text,
   part_count smallint not null,
-  -- the parts that were delivered, one bit each: the row is delivered when all are
+  -- the parts that were delivered, one bit each: the row is delivered when all parts are
   parts_delivered integer not null default 0,
   submitted_at timestamptz,
   closed_at timestamptz,
   -- recipient-specific text; null means the message's content
   content text,
-  -- the chunk in which the row waits, where that differs from the chunk of its neighbors: a text that its carrier could
-  -- not accept waits for the next attempt in a chunk of its own, so that the others of its chunk do not wait for it
+  -- the row's chunk, if it differs from the chunk of the neighboring rows: texts that are retried later move to a new
+  -- chunk, so that the other texts of the old chunk do not wait for them
   chunk_id bigint,
-  -- when a text of unknown end was queued once more
+  -- when the row was requeued because it was unknown
   requeued_at timestamptz
 ) partition by range (logged_on);
 
--- Every text we send is a message: a broadcast to a list, a transactional text, or a system text
--- (confirmation, HELP, opt-in question) to one number. Its recipients are rows of message_log.
+-- Everything that we send is a message: a broadcast to a list, a transactional message, or a system text (confirmation,
+-- HELP, opt-in question) to one number. Its recipients are rows of message_log.
 create table messages (
   id bigint not null generated always as identity,
   account_id bigint not null,
@@ -562,47 +565,49 @@ create table messages (
   kind text not null,
   name text,
   content text not null,
-  -- the one recipient; null for a broadcast
+  -- the recipient, if there is exactly one; null for a broadcast
   phone bigint,
-  -- the numbers that may be texted: the list's subscribers; numbers that have not opted out of the list; the same without
-  -- those that sent STOP to the short code; the sender of the inbound text that this message replies to
+  -- the numbers that may be texted. subscribed: the list's subscribers; not_opted_out: numbers that have not opted out
+  -- of the list; not_blocked: the same, without those that sent STOP to the short code; answer: the sender of the
+  -- inbound text that this message replies to
   consent text not null,
-  -- the selection among the list's subscribers, as the API spells it: {"tags_any": ["a"], ...}; null means all of them
+  -- the selection of the list's subscribers, as in the API: {"tags_any": ["a"], ...}; null means all of them
   audience jsonb,
   part_count smallint not null,
-  -- most parts that its text may have; null means the contract's 160 characters
+  -- maximum number of parts of its text; null means the contract's limit of 160 characters
   max_parts smallint,
   status text not null,
-  -- why we cancelled it ourselves: too_late, list_deleted
+  -- the reason if Carillon cancelled it: too_late, list_deleted, content
   cancel_reason text,
-  -- the day partition of all its log rows, fixed when it is accepted, so that a restart past midnight cannot double it
+  -- the day partition of all its log rows, fixed when it is accepted, so that a restart after midnight cannot duplicate
+  -- rows
   logged_on date,
   created_at timestamptz not null,
-  -- when a scheduled message is due; its audience is the subscribers of that moment, even if it starts late
+  -- when a scheduled message is due; its audience is the subscribers at that time, even if it starts late
   send_at timestamptz,
-  -- requested by the author; local_at follows from it and send_at once the message is scheduled
+  -- requested by the author; when the message is scheduled, local_at is computed from it and send_at
   local_time boolean not null default false,
-  -- each recipient's wall-clock time in the recipient's zone; send_at is that of the account's zone
+  -- the wall-clock time at each recipient's location; send_at is the same wall-clock time in the account's time zone
   local_at timestamp,
-  -- when a scheduled message begins: send_at, or earlier where a zone is ahead of the account's
+  -- when a scheduled message starts: send_at, or earlier if a time zone is ahead of the account's
   starts_at timestamptz,
   accepted_at timestamptz,
-  -- the whole audience is written
+  -- when its whole audience was written
   expanded_at timestamptz,
-  -- nothing of it leaves until it is resumed; queued rows stay queued
+  -- when it was paused: none of its texts is sent until it is resumed, and queued rows stay queued
   paused_at timestamptz,
-  -- recipients that are not texted by then never are
+  -- the deadline: recipients that have not been texted by then are suppressed
   deliver_by timestamptz,
-  -- it observes the hours that the law and the account allow at the handset's location
+  -- whether it observes quiet hours at the phone's location, even if the list and the account do not
   quiet_hours boolean not null default false,
-  -- and besides these hours of the day there
+  -- the hours of the day there in which it may be sent
   send_from time,
   send_to time,
-  -- no recipient is queued or submitting any more
+  -- when the last row was no longer queued or submitting
   sent_at timestamptz,
-  -- when texts of unknown end were queued once more: receipts are awaited from then on
+  -- when its unknown texts were requeued: the receipt deadline counts from then on
   requeued_at timestamptz,
-  -- past the receipt deadline: rows that are still unknown stay so
+  -- when it was closed, at its receipt deadline: rows that are still unknown stay unknown
   closed_at timestamptz,
   cancelled_at timestamptz,
   billed_at timestamptz,
@@ -631,13 +636,13 @@ create index messages_paused on messages (id) where ((status = 'sending') and (p
 create index messages_unbilled on messages (id) where ((billed_at is null) and (accepted_at is not null) and (status = any (array['sent', 'cancelled'])));
 create index messages_unclosed on messages (sent_at) where ((status = 'sent') and (closed_at is null));
 
--- Orders for an export of the message log, both directions. The contract calls the run of one an import.
+-- Requested exports of the message log, MT and MO. The contract calls the run of one an import.
 create table momt_reports (
   id bigint not null generated always as identity,
   account_id bigint not null,
   date_from timestamptz not null,
   date_to timestamptz not null,
-  -- the offsets of the request, Z or -07:00, because the API returns the dates with them
+  -- the UTC offsets in the request, Z or -07:00, because the API returns the dates with them
   date_from_offset text not null,
   date_to_offset text not null,
   webhook_callback_url text,
@@ -660,7 +665,7 @@ create table momt_reports (
 create index momt_reports_account on momt_reports (account_id, id);
 create index momt_reports_waiting on momt_reports (id) where (import_completed_at is null);
 
--- The latest look-up of a number. A fact about the number and not about any list, so all accounts share it.
+-- The latest look-up of a number. The result does not depend on a list, so all accounts share it.
 create table number_look_ups (
   phone bigint not null,
   kind text not null,
@@ -674,9 +679,9 @@ create table number_look_ups (
   constraint number_look_ups_kind check (kind = any (array['mobile', 'landline', 'voip', 'toll_free', 'unreachable', 'unknown']))
 );
 
--- Subscribers of a list per range of phone numbers. A page deep inside a large list is found by adding up ranges instead of
--- reading all numbers before it. A range is a prefix: the first three digits of the numbers (the area code), or the first
--- five, of which an area code has a hundred. Ranges without subscribers have no row.
+-- Numbers of a list's subscribers per range of phone numbers. A page deep inside a large list is found by adding up
+-- ranges instead of reading all numbers before it. A range is a prefix: the first three digits of the numbers (the area
+-- code), or the first five, of which an area code has a hundred. Ranges without subscribers have no row.
 create table number_ranges (
   list_id bigint not null,
   prefix integer not null,
@@ -713,7 +718,7 @@ create table opt_in_requests (
   constraint opt_in_requests_list_id_fkey foreign key (list_id) references lists(id)
 );
 
--- The append-only ledger of consent: actor, time, method, source, and the words that were shown.
+-- The append-only ledger of consent: actor, time, method, source, and the wording shown.
 create table opts (
   id bigint not null generated always as identity,
   account_id bigint not null,
@@ -725,7 +730,7 @@ create table opts (
   source text,
   keyword_name text,
   wording text,
-  -- when the person consented, where that is known to differ from the time of this row
+  -- when the person consented, if that is known to differ from the time of this row
   consented_at timestamptz,
   -- the cause: an API key (`key:12`), an import (`import:7`), an inbound text (`mo:99`), a receipt (`mt:123`)
   actor text not null,
@@ -735,8 +740,8 @@ create table opts (
 );
 create trigger opts_append_only before delete or update or truncate on opts for each statement execute function reject_change();
 
--- Per queried connection and day: how far the texts without a receipt have been queried (query_sm). One gateway at a time
--- continues, through a lease; after the last text of the day the round starts again at `due_at`.
+-- The progress of status queries (query_sm) for texts without a receipt, per connection and day. One gateway at a time
+-- continues the round, through a lease; after the last text of the day it starts again at `due_at`.
 create table query_rounds (
   connection_id smallint not null,
   logged_on date not null,
@@ -747,12 +752,12 @@ create table query_rounds (
   constraint query_rounds_connection_id_fkey foreign key (connection_id) references connections(id) on delete cascade
 ) with (fillfactor=50);
 
--- The hours of the day during which people may be texted, in their local time. Rows without an account are the law as we
--- know it; an account's own rows for a state replace them for that state on those days.
+-- The hours of the day during which people may be texted, in their local time. Rows without an account are our reading
+-- of the law; an account's own rows for a state replace them for that state on those days.
 create table quiet_hours (
   id bigint not null generated always as identity,
   account_id bigint,
-  -- US stands for every state without rows of its own
+  -- US means every state without rows of its own
   state text not null,
   -- 1 is Monday, 7 is Sunday
   weekdays smallint[] not null,
@@ -768,38 +773,38 @@ create table quiet_hours (
 );
 create index quiet_hours_account on quiet_hours (account_id, state);
 
--- Incremented whenever a share of the cap grows. A gateway that grows its share names the version it read, and is rejected
--- when another gateway was faster.
+-- Incremented whenever a share of the cap grows. A gateway that increases its share names the version that it read; the
+-- update fails if another gateway was faster.
 create table rate_caps (
   cap text not null,
   version integer not null default 0,
   constraint rate_caps_pkey primary key (cap)
 ) with (fillfactor=50);
 
--- The part of a cap that one gateway may submit in any second. The shares of a cap never add up to more than the cap.
+-- The part of a cap that one gateway may use in any second. The sum of a cap's shares never exceeds the cap.
 create table rate_shares (
-  -- connection:3, short_code:7, carrier:3:31001
+  -- for example connection:3, short_code:7, carrier:3:31001
   cap text not null,
   gateway uuid not null,
   mps integer not null,
   lease_until timestamptz not null,
-  -- this gateway has texts waiting for the cap; an idle gateway holds only a small share
+  -- whether this gateway has texts waiting for the cap; an idle gateway has only a small share
   wanted boolean not null default false,
   constraint rate_shares_pkey primary key (cap, gateway)
 ) with (fillfactor=50);
 
--- The price of one part of a text. The rate that applies: the account's own before the general one, its carrier's before
--- that of any carrier, and among those the latest that had begun.
+-- The price of one part of a text. The account's own rate takes precedence over the general one, then the rate of the
+-- phone's carrier over the one for all carriers, then the latest rate in effect over earlier ones.
 create table rates (
   id bigint not null generated always as identity,
   account_id bigint,
   channel text not null,
-  -- the carrier of the handset, by its number in the API
+  -- the carrier of the phone, by its number in the API; null means all carriers
   carrier integer,
   -- US dollars
   price numeric(10,6) not null,
   since date not null,
-  -- the document behind it: a contract, an invoice
+  -- the document that contains it: a contract, an invoice
   source text not null default '',
   constraint rates_pkey primary key (id),
   constraint rates_once unique nulls not distinct (account_id, channel, carrier, since),
@@ -808,24 +813,24 @@ create table rates (
   constraint rates_account_id_fkey foreign key (account_id) references accounts(id)
 );
 
--- Receipts that match no submit yet: they overtook their submit_sm_resp, or the response was lost.
--- Stored before they are acknowledged, retried until they match or the day is over.
+-- Receipts that match no submit yet: they arrived before their submit_sm_resp, or the response was lost. They are
+-- stored before they are acknowledged, and retried until they match or the day is over.
 create table receipts (
   id bigint not null generated always as identity,
   connection_id smallint not null,
   smsc_id text collate "C" not null,
   phone bigint,
   short_code text not null,
-  -- our user_message_reference, where the carrier echoes it
+  -- our user_message_reference, if the carrier returns it
   reference integer,
-  -- the receipt as read on arrival: delivered, bounced or expired; hard or soft; the carrier's own words
+  -- the delivery status, determined on arrival: delivered, bounced or expired; hard or soft; the carrier's own status
   state text not null,
   reason text,
   carrier_status text not null,
   submit_date text,
   excerpt text,
   received_at timestamptz not null,
-  -- waiting, or how it ended: applied, settled (an unknown row), orphan
+  -- waiting, or the result: applied, settled (an unknown row), orphan
   outcome text not null default 'waiting',
   attempts integer not null default 0,
   retry_at timestamptz not null,
@@ -838,7 +843,7 @@ create index receipts_ended on receipts (ended_at) where (outcome <> 'waiting');
 create index receipts_orphans on receipts (connection_id, id) where (outcome = 'orphan');
 create index receipts_waiting on receipts (retry_at) where (outcome = 'waiting');
 
--- About a thousand log rows of consecutive ids: the unit that a gateway leases.
+-- About a thousand log rows of consecutive ids: the unit of work that a gateway leases.
 create table send_chunks (
   id bigint not null generated always as identity,
   message_id bigint not null,
@@ -854,14 +859,14 @@ create table send_chunks (
   lease_until timestamptz,
   done_at timestamptz,
   short_code_id bigint not null,
-  -- its message is paused: no gateway leases it
+  -- whether its message is paused: no gateway leases it then
   paused boolean not null default false,
-  -- after this none of its rows may be texted until it gets a new due time
+  -- when its window closes: none of its texts may be sent from then until it has a new due time
   closes_at timestamptz,
-  -- number of earlier attempts of its texts
+  -- number of earlier attempts to submit its texts
   attempt smallint not null default 0,
-  -- the location of the phones of all its rows (quiet-hours/locations.ts), so that the next window is computed without reading
-  -- the rows; null where no window applies
+  -- the location of the phones of all its rows (quiet-hours/locations.ts), so that the next window is computed without
+  -- reading the rows; null if no window applies
   location text,
   constraint send_chunks_pkey primary key (id),
   constraint send_chunks_message_id_fkey foreign key (message_id) references messages(id) on delete cascade,
@@ -874,7 +879,7 @@ create index send_chunks_message on send_chunks (message_id, first_log_id);
 create index send_chunks_open on send_chunks (lane, due_at, id) where (done_at is null);
 create index send_chunks_paused on send_chunks (message_id) where ((done_at is null) and paused);
 
--- A short code's sending routes: the connections that carry its texts. The lowest tier with a bound connection is used;
+-- A short code's sending routes: the connections that send its texts. The lowest tier with a bound connection is used;
 -- weights divide the texts within the tier.
 create table short_code_routes (
   short_code_id bigint not null,
@@ -889,12 +894,12 @@ create table short_code_routes (
 );
 create index short_code_routes_connection on short_code_routes (connection_id);
 
--- A short code is any sender address: short code, ten-digit or toll-free number.
+-- A short code is any sender address: a short code proper, a ten-digit number or a toll-free number.
 create table short_codes (
   id bigint not null generated always as identity,
   account_id bigint not null,
   code text not null,
-  -- submit_sm in any second from this sender, over all connections; null means no cap
+  -- maximum number of submit_sm in any second from this sender, over all connections; null means no cap
   mps integer,
   created_at timestamptz not null,
   constraint short_codes_pkey primary key (id),
@@ -904,8 +909,8 @@ create table short_codes (
 );
 create index short_codes_account on short_codes (account_id, id);
 
--- Consecutive soft bounces of a number on a list, counted as they happen. A delivery in between does not reset the count,
--- because that would cost each delivery a write: the count only says which numbers' logs are worth reading.
+-- Consecutive soft bounces of a number on a list, counted as they happen. A delivery in between does not reset the
+-- count, because that would cost each delivery a write: the count only selects the numbers whose log is read.
 create table soft_bounces (
   list_id bigint not null,
   phone bigint not null,
@@ -917,17 +922,17 @@ create table soft_bounces (
 ) with (fillfactor=80);
 create index soft_bounces_many on soft_bounces (list_id, phone) where (consecutive_count >= 7);
 
--- The attempts to submit a log row that failed, for the explanation of one recipient.
+-- The failed attempts to submit a log row, for the explanation of one recipient.
 create table submit_attempts (
   log_id bigint not null,
   logged_on date not null,
   part smallint not null,
   connection_id smallint not null,
-  -- when the PDU was written; null when it never was
+  -- when the PDU was written; null if it was not
   written_at timestamptz,
-  -- null when no response came
+  -- null if there was no response
   response_ms integer,
-  -- the command_status by its name, or `no response`, `not written`
+  -- the name of the command_status, or `no response` or `not written`
   outcome text not null
 );
 create index submit_attempts_day on submit_attempts using brin (logged_on) with (autosummarize='on');
@@ -943,14 +948,14 @@ create table submits (
   -- when the PDU was written, and the time until its response
   written_at timestamptz,
   response_ms integer,
-  -- An SMSC may give one id to two texts; the handset tells which of them a receipt is for. Null matches any.
+  -- An SMSC may assign one id to two texts; the phone identifies the text of a receipt. Null matches any phone.
   phone bigint,
-  -- the id as the SMSC wrote it, where that differs from our normalized form: query_sm has to spell it so
+  -- the id as the SMSC wrote it, if that differs from our normalized form: query_sm must contain it unchanged
   spelling text collate "C"
 ) partition by range (logged_on);
 
--- Changes to many subscribers, or deferred changes to one, whose request has its response already. A list's changes are
--- applied in the order of their ids, each slice in one transaction with the cursor; a completed change is deleted.
+-- Updates of many subscribers, or deferred updates of one, that run after the request has returned. A list's changes
+-- are applied in the order of their ids, each slice in one transaction with the cursor; a completed change is deleted.
 create table subscriber_changes (
   id bigint not null generated always as identity,
   list_id bigint not null,
@@ -959,7 +964,7 @@ create table subscriber_changes (
   phones bigint[],
   tags text[] not null default '{}',
   profile jsonb,
-  -- the last number that is done
+  -- the last number that has been processed
   cursor_phone bigint not null default 0,
   created_at timestamptz not null,
   constraint subscriber_changes_pkey primary key (id),
@@ -968,7 +973,7 @@ create table subscriber_changes (
 );
 create index subscriber_changes_list on subscriber_changes (list_id, id);
 
--- One phone number on one list, with its opt-in state. The row is derived: `opts` is the record of consent.
+-- One phone number on one list, with its consent state. The state is derived: `opts` is the record of consent.
 create table subscribers (
   id bigint not null generated always as identity,
   list_id bigint not null,
@@ -981,22 +986,23 @@ create table subscribers (
   birthdate text not null default '',
   gender text,
   tags text[] not null default '{}',
-  -- by key: texts, numbers, and instants as UTC texts with milliseconds. The value of a deleted field remains, invisible
+  -- values by key: strings, numbers, and instants as UTC strings with milliseconds. The value of a deleted field
+  -- remains but is not shown
   custom_fields jsonb not null default '{}',
   carrier integer not null default 0,
   carrier_name text,
-  -- of the second numbering that some look-ups know besides the first
+  -- the carrier in a second numbering scheme, which some look-ups return as well
   global_carrier_id text,
   global_carrier_name text,
-  -- how the number first joined
+  -- the method by which the number first opted in
   opt_in_method text,
   api_source text,
   keyword_name text,
-  -- first subscription; survives opt-out and return
+  -- time of the first subscription; an opt-out or a later subscription does not change it
   subscribed_at timestamptz,
-  -- latest subscription: numbers that joined after a broadcast was accepted are not in its audience
+  -- time of the latest subscription: numbers that joined after a broadcast was accepted are not in its audience
   opted_in_at timestamptz,
-  -- latest confirmation text, while it is unanswered
+  -- time of the latest opt-in request, while it is unanswered
   opt_in_requested_at timestamptz,
   opted_out_at timestamptz,
   cleaned_at timestamptz,
@@ -1010,7 +1016,7 @@ create table subscribers (
 create index subscribers_cleaned on subscribers (list_id, phone) where (state = 'cleaned');
 create index subscribers_unsubscribed on subscribers (list_id, phone) where (state = 'unsubscribed');
 
--- A person of an account. The password is an argon2id hash in the usual text form, `$argon2id$v=19$m=...`.
+-- A user of an account. The password is an argon2id hash in the usual text form, `$argon2id$v=19$m=...`.
 create table users (
   id bigint not null generated always as identity,
   account_id bigint not null,
@@ -1025,7 +1031,7 @@ create table users (
 create index users_account on users (account_id, id);
 create unique index users_email_key on users (lower(email));
 
--- The URLs to which the events of a list are posted, with the events that each receives.
+-- The callbacks of a list's webhooks, with the events that each receives.
 create table webhooks (
   id bigint not null generated always as identity,
   list_id bigint not null,

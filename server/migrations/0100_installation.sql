@@ -1,8 +1,9 @@
--- One row: what this database is and which mode it was made for. A process of another mode does not start on it.
+-- One row: the mode of this database and its state as a whole. A process in the other mode does not start on it.
 create table installation (
   only_row boolean primary key default true constraint installation_only_row check (only_row),
   mode text not null constraint installation_mode check (mode in ('sandbox', 'production')),
-  -- set by a restore: the copy sends nothing until an operator resumes it, because the original may still be running
+  -- set by a restore: the copy sends nothing until an operator resumes sending, because the original may still be
+  -- running
   sending_paused boolean not null default false,
   created_at timestamptz not null default now()
 );

@@ -2,19 +2,19 @@ create table accounts (
   id bigint generated always as identity primary key,
   email text not null,
   username text not null,
-  -- the zone whose offset the account's response times carry
+  -- the time zone of the times in responses to the account
   time_zone text not null default 'America/Los_Angeles',
-  -- may change what belongs to the whole installation, such as connections; true of the first account
+  -- may change settings of the whole installation, such as connections; true for the first account
   is_operator boolean not null default false,
-  -- broadcasts observe quiet hours
+  -- whether broadcasts observe quiet hours
   quiet_hours boolean not null default false,
-  -- texts to given numbers observe them too
+  -- whether texts to given numbers observe them too
   quiet_hours_transactional boolean not null default false,
   created_at timestamptz not null
 );
 create unique index accounts_email_key on accounts (lower(email));
 
--- A person of an account. The password is an argon2id hash in the usual text form, `$argon2id$v=19$m=...`.
+-- A user of an account. The password is an argon2id hash in the usual text form, `$argon2id$v=19$m=...`.
 create table users (
   id bigint generated always as identity primary key,
   account_id bigint not null references accounts,
@@ -42,7 +42,7 @@ create table api_keys (
   -- `calls/seconds` or `off`; null means the installation's setting
   rate_limit text
     constraint api_keys_rate_limit check (rate_limit ~ '^(off|[1-9][0-9]{0,6}/[1-9][0-9]{0,3})$'),
-  -- to the minute: not every call writes it
+  -- accurate to the minute, so that few calls write it
   last_used_at timestamptz,
   disabled_at timestamptz,
   revoked_at timestamptz,
@@ -50,15 +50,15 @@ create table api_keys (
 );
 create index api_keys_account on api_keys (account_id);
 
--- A POST that carried an Idempotency-Key. The stored response commits with the effect, so that neither exists without
--- the other; until then the row marks the request as running, and the mark is void when its lease ends.
+-- A POST with an Idempotency-Key. The stored response commits with the effect, so that neither exists without the
+-- other; until then the row marks the request as running, until its lease ends.
 create table idempotency_keys (
   api_key_id bigint not null references api_keys,
   key text collate "C" not null,
   -- SHA-256 of path, query and body; the bytes of an upload arrive last and are hashed in body_hash
   request_hash bytea not null,
   body_hash bytea,
-  -- identifies the request that holds the lease; a request that takes over after its end has another token
+  -- identifies the request that owns the lease; a request that takes over after its end has another token
   token uuid not null,
   lease_until timestamptz not null,
   -- the response, with null in place of each secret

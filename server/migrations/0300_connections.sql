@@ -1,34 +1,34 @@
--- A short code is any sender address: short code, ten-digit or toll-free number.
+-- A short code is any sender address: a short code proper, a ten-digit number or a toll-free number.
 create table short_codes (
   id bigint generated always as identity primary key,
   account_id bigint not null references accounts,
   code text not null constraint short_codes_code_key unique,
-  -- submit_sm in any second from this sender, over all connections; null means no cap
+  -- maximum number of submit_sm in any second from this sender, over all connections; null means no cap
   mps integer constraint short_codes_mps check (mps between 1 and 100000),
   created_at timestamptz not null
 );
 create index short_codes_account on short_codes (account_id, id);
 
--- Our SMPP account at an aggregator or SMSC. Operators edit the row while gateways run; gateways follow without a restart.
--- A receipt is matched within the connection that delivered it.
+-- Our SMPP account at an aggregator or SMSC. Operators edit the row while gateways run; gateways follow without a
+-- restart. A receipt is matched within the connection that delivered it.
 create table connections (
   id smallint generated always as identity primary key,
   name text not null constraint connections_name_key unique,
-  -- address and credentials are those of CARILLON_SMPP_URL
+  -- whether address and credentials are those of CARILLON_SMPP_URL
   from_environment boolean not null default false,
-  -- the settings among window, mps and slots that CARILLON_SMPP_URL names. A process without that variable rejects changes
+  -- the settings that CARILLON_SMPP_URL sets, of window, mps and slots. A process without that variable rejects changes
   -- to them too, because the next start of a gateway would undo the change
   environment_names text[] not null default '{}'
     constraint connections_environment_names check (environment_names <@ '{window,mps,slots}'),
   enabled boolean not null default true,
-  -- carries the texts of short codes that have no sending routes
+  -- whether it sends the texts of short codes without sending routes
   serves_all boolean not null default false,
   host text,
   port integer constraint connections_port check (port between 1 and 65535),
   tls boolean not null default false,
   -- PEM; null trusts the system's root certificates
   tls_ca text,
-  -- the name that the server's certificate must have, where it differs from the host
+  -- the name that the server's certificate must contain, if it differs from the host
   tls_server_name text,
   tls_certificate text,
   -- sealed, like all secrets of a connection
@@ -41,16 +41,16 @@ create table connections (
     constraint connections_bind_type check (bind_type in ('transceiver', 'pair', 'transmitter', 'receiver')),
   slots smallint not null default 1 constraint connections_slots check (slots between 1 and 64),
   "window" smallint not null default 10 constraint connections_window check ("window" between 1 and 1000),
-  -- submit_sm in any second, over all gateways; null means no cap
+  -- maximum number of submit_sm in any second, over all gateways; null means no cap
   mps integer constraint connections_mps check (mps between 1 and 100000),
-  -- by the carrier's number: {"31001": 75}
+  -- caps by the carrier's number: {"31001": 75}
   carrier_mps jsonb not null default '{}',
   -- the alphabet that this SMSC uses for data_coding 0
   charset text not null default 'gsm7' constraint connections_charset check (charset in ('gsm7', 'latin1')),
   long_text text not null default 'udh8'
     constraint connections_long_text check (long_text in ('udh8', 'udh16', 'sar', 'payload')),
   service_type text not null default '',
-  -- null: derived from the length of the address
+  -- null means derived from the length of the address
   source_ton smallint constraint connections_source_ton check (source_ton between 0 and 255),
   source_npi smallint constraint connections_source_npi check (source_npi between 0 and 255),
   dest_ton smallint constraint connections_dest_ton check (dest_ton between 0 and 255),
@@ -63,10 +63,10 @@ create table connections (
     constraint connections_receipt_deadline check (receipt_deadline_s between 1 and 2592000),
   enquire_link_s integer not null default 15
     constraint connections_enquire_link check (enquire_link_s between 1 and 3600),
-  -- how a receipt spells the id of the response: in any way, letter for letter, or in a base of its own
+  -- the form of the response's id in a receipt: any form, unchanged, hexadecimal or decimal
   receipt_id_form text not null default 'any'
     constraint connections_receipt_id_form check (receipt_id_form in ('any', 'as_is', 'hex', 'decimal')),
-  -- the statuses of this SMSC's codes: {"receipt": {"4470": "blocked"}, "status": {"0x45": "soft"}}
+  -- the statuses of this SMSC's own codes: {"receipt": {"4470": "blocked"}, "status": {"0x45": "soft"}}
   error_map jsonb not null default '{}',
   query_sm boolean not null default false,
   query_after_s integer not null default 1800
@@ -77,7 +77,7 @@ create table connections (
   updated_at timestamptz not null
 );
 
--- A short code's sending routes: the connections that carry its texts. The lowest tier with a bound connection is used;
+-- A short code's sending routes: the connections that send its texts. The lowest tier with a bound connection is used;
 -- weights divide the texts within the tier.
 create table short_code_routes (
   short_code_id bigint not null references short_codes,
@@ -88,40 +88,40 @@ create table short_code_routes (
 );
 create index short_code_routes_connection on short_code_routes (connection_id);
 
--- The right to hold one of a connection's binds. One gateway at a time owns it, through a lease.
+-- The right to open one of a connection's binds. One gateway at a time owns it, through a lease.
 create table bind_slots (
   connection_id smallint not null references connections on delete cascade,
   slot smallint not null,
   leased_by uuid,
   lease_until timestamptz,
   bound boolean not null default false,
-  -- the latest reason of the SMSC or the network why it is not bound
+  -- the latest error of the SMSC or the network that prevented the bind
   last_error text,
   changed_at timestamptz not null default now(),
   primary key (connection_id, slot)
 ) with (fillfactor = 50);
 
--- The part of a cap that one gateway may submit in any second. The shares of a cap never add up to more than the cap.
+-- The part of a cap that one gateway may use in any second. The sum of a cap's shares never exceeds the cap.
 create table rate_shares (
-  -- connection:3, short_code:7, carrier:3:31001
+  -- for example connection:3, short_code:7, carrier:3:31001
   cap text not null,
   gateway uuid not null,
   mps integer not null,
   lease_until timestamptz not null,
-  -- this gateway has texts waiting for the cap; an idle gateway holds only a small share
+  -- whether this gateway has texts waiting for the cap; an idle gateway has only a small share
   wanted boolean not null default false,
   primary key (cap, gateway)
 ) with (fillfactor = 50);
 
--- Incremented whenever a share of the cap grows. A gateway that grows its share names the version it read, and is rejected
--- when another gateway was faster.
+-- Incremented whenever a share of the cap grows. A gateway that increases its share names the version that it read; the
+-- update fails if another gateway was faster.
 create table rate_caps (
   cap text primary key,
   version integer not null default 0
 ) with (fillfactor = 50);
 
--- Per queried connection and day: how far the texts without a receipt have been queried (query_sm). One gateway at a time
--- continues, through a lease; after the last text of the day the round starts again at `due_at`.
+-- The progress of status queries (query_sm) for texts without a receipt, per connection and day. One gateway at a time
+-- continues the round, through a lease; after the last text of the day it starts again at `due_at`.
 create table query_rounds (
   connection_id smallint not null references connections on delete cascade,
   logged_on date not null,

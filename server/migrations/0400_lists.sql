@@ -15,25 +15,25 @@ create table lists (
   email_subscribe jsonb,
   email_unsubscribe jsonb,
   opt_in_type text not null default 'single' constraint lists_opt_in_type check (opt_in_type in ('single', 'double')),
-  -- hours during which an unanswered confirmation text prevents a second one
+  -- hours during which an unanswered opt-in request prevents a second one
   resend_block_hours smallint not null default 48
     constraint lists_resend_block check (resend_block_hours between 0 and 48),
   -- hours after an opt-out during which only the subscriber can opt in again
   resubscribe_timeout_hours smallint not null default 48
     constraint lists_resubscribe_timeout check (resubscribe_timeout_hours between 0 and 720),
-  -- new subscribers get no welcome text from us
+  -- whether new subscribers get no welcome text
   bypass_opt_in_response boolean not null default false,
   -- minutes after its due time during which a scheduled message may still start, after an outage of the installation
   scheduled_lateness_minutes integer not null default 60
     constraint lists_scheduled_lateness_minutes check (scheduled_lateness_minutes between 1 and 10080),
-  -- at the receipt deadline, a text that may or may not have been sent is left alone or queued once more
+  -- the action for unknown texts at the receipt deadline: close them, or requeue them once
   when_unknown text not null default 'never_twice'
     constraint lists_when_unknown check (when_unknown in ('never_twice', 'never_miss')),
-  -- broadcasts observe quiet hours, and besides these hours of the recipient's day
+  -- whether broadcasts observe quiet hours; and the hours of the recipient's day in which they may be sent
   quiet_hours boolean not null default false,
   send_from time,
   send_to time,
-  -- base of the counts; list_deltas holds the changes that are not folded in yet
+  -- base of the counts; list_deltas has the changes that are not yet added
   subscribed_count bigint not null default 0,
   unsubscribed_count bigint not null default 0,
   cleaned_count bigint not null default 0,
@@ -45,12 +45,12 @@ create table lists (
 create index lists_account on lists (account_id, id) where deleted_at is null;
 create index lists_short_code on lists (short_code_id, id) where deleted_at is null;
 
--- Counting on the list's own row would make every opt-in wait for the one before it, so each
--- transaction adds a row here; a reader sums base and deltas in one snapshot, a job folds them.
+-- Changes of a list's counts. Updating the list's own row would make every opt-in wait for the one before it, so each
+-- transaction adds a row here; readers sum base and deltas in one snapshot, and a job adds the deltas to the base.
 create table list_deltas (
   id bigint generated always as identity primary key,
   list_id bigint not null references lists,
-  -- the first five digits of the phone numbers that the delta counts, or 0 when number_ranges counts it already
+  -- the first five digits of the phone numbers that the delta counts, or 0 if number_ranges already counts them
   prefix integer not null,
   subscribed bigint not null default 0,
   unsubscribed bigint not null default 0,
@@ -58,9 +58,9 @@ create table list_deltas (
 );
 create index list_deltas_list on list_deltas (list_id);
 
--- Subscribers of a list per range of phone numbers. A page deep inside a large list is found by adding up ranges instead of
--- reading all numbers before it. A range is a prefix: the first three digits of the numbers (the area code), or the first
--- five, of which an area code has a hundred. Ranges without subscribers have no row.
+-- Numbers of a list's subscribers per range of phone numbers. A page deep inside a large list is found by adding up
+-- ranges instead of reading all numbers before it. A range is a prefix: the first three digits of the numbers (the area
+-- code), or the first five, of which an area code has a hundred. Ranges without subscribers have no row.
 create table number_ranges (
   list_id bigint not null references lists,
   prefix integer not null constraint number_ranges_prefix check (prefix between 200 and 999 or prefix between 20000 and 99999),
@@ -88,7 +88,7 @@ create table former_short_codes (
   primary key (short_code_id, list_id)
 );
 
--- Properties of subscribers that a list defines besides the profile. The values are in the subscribers' rows.
+-- Attributes that a list defines for its subscribers besides the profile. The values are in the subscribers' rows.
 create table custom_fields (
   id bigint generated always as identity primary key,
   list_id bigint not null references lists,
@@ -129,7 +129,7 @@ create table opt_in_requests (
   constraint opt_in_requests_step_number unique (list_id, step_number)
 );
 
--- The URLs to which the events of a list are posted, with the events that each receives.
+-- The callbacks of a list's webhooks, with the events that each receives.
 create table webhooks (
   id bigint generated always as identity primary key,
   list_id bigint not null references lists,

@@ -1,4 +1,4 @@
--- One phone number on one list, with its opt-in state. The row is derived: `opts` is the record of consent.
+-- One phone number on one list, with its consent state. The state is derived: `opts` is the record of consent.
 create table subscribers (
   id bigint generated always as identity,
   list_id bigint not null references lists,
@@ -11,22 +11,23 @@ create table subscribers (
   birthdate text not null default '',
   gender text constraint subscribers_gender check (gender in ('Male', 'Female')),
   tags text[] not null default '{}',
-  -- by key: texts, numbers, and instants as UTC texts with milliseconds. The value of a deleted field remains, invisible
+  -- values by key: strings, numbers, and instants as UTC strings with milliseconds. The value of a deleted field
+  -- remains but is not shown
   custom_fields jsonb not null default '{}',
   carrier integer not null default 0,
   carrier_name text,
-  -- of the second numbering that some look-ups know besides the first
+  -- the carrier in a second numbering scheme, which some look-ups return as well
   global_carrier_id text,
   global_carrier_name text,
-  -- how the number first joined
+  -- the method by which the number first opted in
   opt_in_method text,
   api_source text,
   keyword_name text,
-  -- first subscription; survives opt-out and return
+  -- time of the first subscription; an opt-out or a later subscription does not change it
   subscribed_at timestamptz,
-  -- latest subscription: numbers that joined after a broadcast was accepted are not in its audience
+  -- time of the latest subscription: numbers that joined after a broadcast was accepted are not in its audience
   opted_in_at timestamptz,
-  -- latest confirmation text, while it is unanswered
+  -- time of the latest opt-in request, while it is unanswered
   opt_in_requested_at timestamptz,
   opted_out_at timestamptz,
   cleaned_at timestamptz,
@@ -34,11 +35,11 @@ create table subscribers (
   -- the state is included so that pages and audiences are read from the index alone
   primary key (list_id, phone) include (state)
 ) with (fillfactor = 90);
--- Few rows are in these states, and a page of them should not read all others.
+-- Few rows are in these states, and a page of them must not read all other rows.
 create index subscribers_unsubscribed on subscribers (list_id, phone) where state = 'unsubscribed';
 create index subscribers_cleaned on subscribers (list_id, phone) where state = 'cleaned';
 
--- The append-only ledger of consent: actor, time, method, source, and the words that were shown.
+-- The append-only ledger of consent: actor, time, method, source, and the wording shown.
 create table opts (
   id bigint generated always as identity,
   account_id bigint not null,
@@ -50,7 +51,7 @@ create table opts (
   source text,
   keyword_name text,
   wording text,
-  -- when the person consented, where that is known to differ from the time of this row
+  -- when the person consented, if that is known to differ from the time of this row
   consented_at timestamptz,
   -- the cause: an API key (`key:12`), an import (`import:7`), an inbound text (`mo:99`), a receipt (`mt:123`)
   actor text not null,
@@ -65,8 +66,8 @@ end $$;
 create trigger opts_append_only before update or delete or truncate on opts
   for each statement execute function reject_change();
 
--- Phone numbers that sent STOP to a short code and have not opted in to one of its lists since. For a list's subscribers
--- their state says the same; blocks also cover texts that go to no list, and numbers that are on none.
+-- Phone numbers that sent STOP to a short code and have not opted in to one of its lists since. The state of a list's
+-- subscribers contains the same; blocks also cover texts that belong to no list, and numbers that are on none.
 create table blocks (
   short_code_id bigint not null references short_codes,
   phone bigint not null,
@@ -74,8 +75,8 @@ create table blocks (
   primary key (short_code_id, phone)
 );
 
--- Consecutive soft bounces of a number on a list, counted as they happen. A delivery in between does not reset the count,
--- because that would cost each delivery a write: the count only says which numbers' logs are worth reading.
+-- Consecutive soft bounces of a number on a list, counted as they happen. A delivery in between does not reset the
+-- count, because that would cost each delivery a write: the count only selects the numbers whose log is read.
 create table soft_bounces (
   list_id bigint not null,
   phone bigint not null,
@@ -87,7 +88,7 @@ create table soft_bounces (
 ) with (fillfactor = 80);
 create index soft_bounces_many on soft_bounces (list_id, phone) where consecutive_count >= 7;
 
--- The latest look-up of a number. A fact about the number and not about any list, so all accounts share it.
+-- The latest look-up of a number. The result does not depend on a list, so all accounts share it.
 create table number_look_ups (
   phone bigint primary key,
   kind text not null constraint number_look_ups_kind
@@ -100,8 +101,8 @@ create table number_look_ups (
   looked_up_at timestamptz not null
 );
 
--- Changes to many subscribers, or deferred changes to one, whose request has its response already. A list's changes are
--- applied in the order of their ids, each slice in one transaction with the cursor; a completed change is deleted.
+-- Updates of many subscribers, or deferred updates of one, that run after the request has returned. A list's changes
+-- are applied in the order of their ids, each slice in one transaction with the cursor; a completed change is deleted.
 create table subscriber_changes (
   id bigint generated always as identity primary key,
   list_id bigint not null references lists,
@@ -111,7 +112,7 @@ create table subscriber_changes (
   phones bigint[],
   tags text[] not null default '{}',
   profile jsonb,
-  -- the last number that is done
+  -- the last number that has been processed
   cursor_phone bigint not null default 0,
   created_at timestamptz not null
 );

@@ -1,6 +1,7 @@
--- A file of subscribers that was stored whole and is applied in slices. Its valid rows wait in a table of their own,
--- `import_rows_<id>`, created in the transaction that stored the file and dropped with the last slice. An aborted upload
--- thus leaves nothing, no other table is locked, and a server with wal_level=minimal writes the file only once.
+-- A file of subscribers that is stored in one transaction and applied in slices. Its valid rows are in a table of their
+-- own, `import_rows_<id>`, created in the transaction that stores the file and dropped with the last slice. An aborted
+-- upload therefore stores nothing, no other table is locked, and a server with wal_level=minimal writes the file only
+-- once.
 create table imports (
   id bigint generated always as identity primary key,
   account_id bigint not null references accounts,
@@ -8,22 +9,22 @@ create table imports (
   api_key_id bigint references api_keys,
   status text not null default 'queued'
     constraint imports_status check (status in ('queued', 'running', 'done', 'failed')),
-  -- source of the consent, for rows that name none themselves
+  -- source of the consent, for rows without their own
   source text,
   -- columns of the file that the caller excluded
   ignored_columns text[] not null default '{}',
   total_rows bigint not null default 0,
-  -- in the end each row of the file is counted in exactly one of these
+  -- when the import is done, each row of the file is counted in exactly one of these
   added bigint not null default 0,
   updated bigint not null default 0,
   unchanged bigint not null default 0,
   skipped bigint not null default 0,
   -- the skipped rows by reason: {"bad_phone": 3}
   skip_reasons jsonb not null default '{}',
-  -- the last staged row that is applied, in the order of (phone, line); commits with its slice
+  -- the last applied row, in the order of (phone, line); commits with its slice
   cursor_phone bigint not null default 0,
   cursor_line bigint not null default 0,
-  -- why it failed, in words for people
+  -- the reason of a failure, as shown to users
   error text,
   created_at timestamptz not null,
   started_at timestamptz,

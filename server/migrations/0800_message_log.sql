@@ -1,33 +1,33 @@
--- Only server/src/log/ writes the rows of these tables.
+-- Only server/src/log/ writes to these tables.
 
 -- An enum, not text with a check: four bytes, and no check to evaluate on the three updates of each row
 -- (docs/decisions/0003-states-of-the-log-are-an-enum.md).
 create type message_state as enum
   ('queued', 'submitting', 'sent', 'unknown', 'delivered', 'bounced', 'expired', 'suppressed', 'cancelled');
 
--- One row per recipient, durable before anything is sent. No index holds a column that changes after
--- insert, and pages have free room, so that the updates of a row stay on its page (HOT).
+-- One row per recipient, durable before anything is sent. No index contains a column that changes after the insert, and
+-- pages have free space, so that updates of a row stay on its page (HOT).
 create table message_log (
   id bigint not null,
   logged_on date not null,
   message_id bigint not null,
   phone bigint not null,
   state message_state not null,
-  -- why it is suppressed, or how it bounced: opted_out, not_subscribed, hard, soft, ...
+  -- the reason why it is suppressed or bounced: opted_out, not_subscribed, hard, soft, ...
   reason text,
-  -- the status that decided it, as the carrier spelled it: a command_status, or a receipt's stat and err
+  -- the carrier's status that decided the state, unchanged: a command_status, or a receipt's stat and err
   carrier_status text,
   part_count smallint not null,
-  -- the parts that were delivered, one bit each: the row is delivered when all are
+  -- the parts that were delivered, one bit each: the row is delivered when all parts are
   parts_delivered integer not null default 0,
   submitted_at timestamptz,
   closed_at timestamptz,
   -- recipient-specific text; null means the message's content
   content text,
-  -- the chunk in which the row waits, where that differs from the chunk of its neighbors: a text that its carrier could
-  -- not accept waits for the next attempt in a chunk of its own, so that the others of its chunk do not wait for it
+  -- the row's chunk, if it differs from the chunk of the neighboring rows: texts that are retried later move to a new
+  -- chunk, so that the other texts of the old chunk do not wait for them
   chunk_id bigint,
-  -- when a text of unknown end was queued once more
+  -- when the row was requeued because it was unknown
   requeued_at timestamptz
 ) partition by range (logged_on);
 
@@ -41,17 +41,18 @@ create table submits (
   -- when the PDU was written, and the time until its response
   written_at timestamptz,
   response_ms integer,
-  -- An SMSC may give one id to two texts; the handset tells which of them a receipt is for. Null matches any.
+  -- An SMSC may assign one id to two texts; the phone identifies the text of a receipt. Null matches any phone.
   phone bigint,
-  -- the id as the SMSC wrote it, where that differs from our normalized form: query_sm has to spell it so
+  -- the id as the SMSC wrote it, if that differs from our normalized form: query_sm must contain it unchanged
   spelling text collate "C"
 ) partition by range (logged_on);
 
--- Log ids are assigned in blocks of 16,384, so that a slice's ids are consecutive whatever runs at the same time.
+-- Log ids are assigned in blocks of 16,384, so that a slice's ids are consecutive even if other slices are written at
+-- the same time.
 create sequence message_log_blocks;
 
--- Creates the partitions of one day; does nothing when they exist. They are created as plain tables and then attached,
--- because creating them in place would lock the parents against every reader.
+-- Creates the partitions of one day; does nothing if they exist. They are created as plain tables and then attached,
+-- because creating them as partitions would lock the parent tables against every reader.
 create function ensure_log_day(day date) returns void language plpgsql as $$
 declare
   suffix text := to_char(day, 'YYYYMMDD');
@@ -60,8 +61,8 @@ declare
 begin
   if to_regclass(submits_table) is not null then return; end if;
   perform pg_advisory_xact_lock(hashtext('ensure_log_day'));
-  -- Two sessions may create the same day at once. The second one waits for the lock, and to_regclass would then still
-  -- return the absence that its session has cached; a read of pg_class itself returns the present state.
+  -- Two sessions may create the same day concurrently. The second one waits for the lock; to_regclass would then still
+  -- return null from the session's cache, and a read of pg_class returns the current state.
   if exists (select from pg_class where relname = submits_table and relnamespace = current_schema()::regnamespace) then
     return;
   end if;
@@ -71,15 +72,16 @@ begin
        constraint %I check (logged_on >= %L and logged_on < %L)) with (fillfactor = 45)',
     log_table, log_table || '_pkey', log_table || '_day', day, day + 1);
   execute format('create index %I on %I (phone, id)', log_table || '_phone', log_table);
-  -- the check makes attaching skip the scan of the table, and is not needed afterwards
+  -- with the check, attaching does not scan the table; it is not needed afterwards
   execute format('alter table message_log attach partition %I for values from (%L) to (%L)', log_table, day, day + 1);
   execute format('alter table %I drop constraint %I', log_table, log_table || '_day');
   execute format(
     'create table %I (like submits including defaults, constraint %I check (logged_on >= %L and logged_on < %L))',
     submits_table, submits_table || '_day', day, day + 1);
   execute format('create index %I on %I (smsc_id, connection_id)', submits_table || '_smsc_id', submits_table);
-  -- A submit is searched by its log row only for an explanation to a person: an index of a few pages per million rows is
-  -- enough for that and costs the send path nothing. Concurrent broadcasts interleave their ids, hence several ranges.
+  -- Submits are searched by log row only to explain one recipient: an index of a few pages per million rows suffices
+  -- for that and costs the send path nothing. Concurrent broadcasts interleave their ids, hence several ranges per
+  -- block.
   execute format(
     'create index %I on %I using brin (log_id int8_minmax_multi_ops) with (pages_per_range = 32, autosummarize = on)',
     submits_table || '_log_id', submits_table);
@@ -87,11 +89,11 @@ begin
   execute format('alter table %I drop constraint %I', submits_table, submits_table || '_day');
 end $$;
 
--- How many recipients are in each state; changes in the transaction that moves the rows. A table of its
--- own, with nearly empty pages: the many updates of a row stay on its page and do not rewrite the message's content.
+-- The number of recipients in each state; changes in the transaction that changes the rows. A separate table with
+-- nearly empty pages: the many updates of a row stay on its page and do not rewrite the message's content.
 --
--- A broadcast has several counter rows, so that its batches do not wait for each other's commit: each connection adds to
--- one of them. A single row may be negative; only the sums count anything.
+-- A broadcast has several counter rows, so that its batches do not wait for each other's commit: each database
+-- connection adds to one of them. A single row may be negative; only the sums are meaningful.
 create table message_counters (
   message_id bigint not null references messages on delete cascade,
   counter_row smallint not null default 0,
@@ -119,14 +121,14 @@ select message_id, sum(audience)::bigint as audience, sum(queued)::bigint as que
        sum(clean_count)::bigint as clean_count, sum(unsubscribe_count)::bigint as unsubscribe_count
   from message_counters group by message_id;
 
--- How far a broadcast's audience has been written. The cursor commits with each slice, so that a slice happens once.
+-- The progress of writing a broadcast's audience. The cursor commits with each slice, so that a slice is written once.
 create table expansions (
   message_id bigint primary key references messages on delete cascade,
   -- the last phone written
   cursor_phone bigint not null default 0
 );
 
--- About a thousand log rows of consecutive ids: the unit that a gateway leases.
+-- About a thousand log rows of consecutive ids: the unit of work that a gateway leases.
 create table send_chunks (
   id bigint generated always as identity primary key,
   message_id bigint not null references messages on delete cascade,
@@ -142,41 +144,41 @@ create table send_chunks (
   lease_until timestamptz,
   done_at timestamptz,
   short_code_id bigint not null references short_codes,
-  -- its message is paused: no gateway leases it
+  -- whether its message is paused: no gateway leases it then
   paused boolean not null default false,
-  -- after this none of its rows may be texted until it gets a new due time
+  -- when its window closes: none of its texts may be sent from then until it has a new due time
   closes_at timestamptz,
-  -- number of earlier attempts of its texts
+  -- number of earlier attempts to submit its texts
   attempt smallint not null default 0,
-  -- the location of the phones of all its rows (quiet-hours/locations.ts), so that the next window is computed without reading
-  -- the rows; null where no window applies
+  -- the location of the phones of all its rows (quiet-hours/locations.ts), so that the next window is computed without
+  -- reading the rows; null if no window applies
   location text
 ) with (fillfactor = 70);
 create index send_chunks_open on send_chunks (lane, due_at, id) where done_at is null;
 create index send_chunks_message on send_chunks (message_id, first_log_id);
--- Gateways take turns among the open broadcasts, whatever number of chunks each has.
+-- Gateways take turns among the open broadcasts, regardless of their numbers of chunks.
 create index send_chunks_by_broadcast on send_chunks (message_id, due_at, id)
   where done_at is null and not paused and lane = 2;
--- Gateways take turns among the short codes with waiting texts: those of a short code that cannot send now cost the
--- others nothing, whatever their number.
+-- Gateways step from short code to short code: the chunks of a short code that cannot send now cost the others nothing,
+-- regardless of their number.
 create index send_chunks_by_code on send_chunks (short_code_id, lane, due_at, id) where done_at is null and not paused;
--- A worker searches continuously for chunks whose window has closed, and for paused ones.
+-- A worker polls for chunks whose window has closed, and for paused chunks.
 create index send_chunks_closing on send_chunks (closes_at) where done_at is null and closes_at is not null;
 create index send_chunks_paused on send_chunks (message_id) where done_at is null and paused;
 
--- The attempts to submit a log row that failed, for the explanation of one recipient.
+-- The failed attempts to submit a log row, for the explanation of one recipient.
 create table submit_attempts (
   log_id bigint not null,
   logged_on date not null,
   part smallint not null,
   connection_id smallint not null,
-  -- when the PDU was written; null when it never was
+  -- when the PDU was written; null if it was not
   written_at timestamptz,
-  -- null when no response came
+  -- null if there was no response
   response_ms integer,
-  -- the command_status by its name, or `no response`, `not written`
+  -- the name of the command_status, or `no response` or `not written`
   outcome text not null
 );
 create index submit_attempts_log on submit_attempts (log_id);
--- Attempts are inserted in the order of their days, so that retention finds the old ones through a few pages per day.
+-- Attempts are inserted in the order of their days, so that the deletion of old ones reads a few index pages per day.
 create index submit_attempts_day on submit_attempts using brin (logged_on) with (autosummarize = on);

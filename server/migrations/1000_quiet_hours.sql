@@ -1,9 +1,9 @@
--- The hours of the day during which people may be texted, in their local time. Rows without an account are the law as we
--- know it; an account's own rows for a state replace them for that state on those days.
+-- The hours of the day during which people may be texted, in their local time. Rows without an account are our reading
+-- of the law; an account's own rows for a state replace them for that state on those days.
 create table quiet_hours (
   id bigint generated always as identity primary key,
   account_id bigint references accounts,
-  -- US stands for every state without rows of its own
+  -- US means every state without rows of its own
   state text not null constraint quiet_hours_state check (state ~ '^[A-Z]{2}$'),
   -- 1 is Monday, 7 is Sunday
   weekdays smallint[] not null

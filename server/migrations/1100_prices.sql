@@ -1,15 +1,15 @@
--- The price of one part of a text. The rate that applies: the account's own before the general one, its carrier's before
--- that of any carrier, and among those the latest that had begun.
+-- The price of one part of a text. The account's own rate takes precedence over the general one, then the rate of the
+-- phone's carrier over the one for all carriers, then the latest rate in effect over earlier ones.
 create table rates (
   id bigint generated always as identity primary key,
   account_id bigint references accounts,
   channel text not null constraint rates_channel check (channel in ('sms', 'mms')),
-  -- the carrier of the handset, by its number in the API
+  -- the carrier of the phone, by its number in the API; null means all carriers
   carrier integer,
   -- US dollars
   price numeric(10, 6) not null constraint rates_price check (price >= 0),
   since date not null,
-  -- the document behind it: a contract, an invoice
+  -- the document that contains it: a contract, an invoice
   source text not null default '',
   constraint rates_once unique nulls not distinct (account_id, channel, carrier, since)
 );
@@ -17,16 +17,16 @@ create table rates (
 -- Parts and cost of a message: computed when it is sent, and again when it is closed.
 create table message_bills (
   message_id bigint primary key references messages on delete cascade,
-  -- of all recipients, and of the recipient with the fewest and with the most
+  -- parts of all recipients, and of the recipient with the fewest and with the most
   parts bigint not null,
   least_parts smallint not null,
   most_parts smallint not null,
-  -- of the parts that a carrier accepted
+  -- cost of the parts, without those that the SMSC rejected in its response
   cost numeric(16, 6) not null,
   billed_at timestamptz not null
 );
 
--- The expected result of sending a message, computed over the real list and stored for a day.
+-- Forecasts of a message's parts, price and duration, computed on the real list and stored for a day.
 create table flight_plans (
   id bigint generated always as identity primary key,
   account_id bigint not null references accounts,

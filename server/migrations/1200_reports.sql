@@ -1,10 +1,10 @@
--- Orders for an export of the message log, both directions. The contract calls the run of one an import.
+-- Requested exports of the message log, MT and MO. The contract calls the run of one an import.
 create table momt_reports (
   id bigint generated always as identity primary key,
   account_id bigint not null references accounts,
   date_from timestamptz not null,
   date_to timestamptz not null,
-  -- the offsets of the request, Z or -07:00, because the API returns the dates with them
+  -- the UTC offsets in the request, Z or -07:00, because the API returns the dates with them
   date_from_offset text not null,
   date_to_offset text not null,
   webhook_callback_url text,
@@ -25,7 +25,7 @@ create table momt_reports (
 create index momt_reports_account on momt_reports (account_id, id);
 create index momt_reports_waiting on momt_reports (id) where import_completed_at is null;
 
--- Gifts reported by a donation platform, booked on the subscriber who gave or on the message that led to the gift.
+-- Gifts reported by a donation platform, recorded on the subscriber who gave or on the message that prompted the gift.
 create table donations (
   id bigint generated always as identity primary key,
   list_id bigint not null references lists,
@@ -43,7 +43,7 @@ create table donations (
   refcodes text[] not null,
   created_at timestamptz not null,
   constraint donations_source check ((phone is null) <> (message_id is null)),
-  -- a second report with the same uid is the same gift
+  -- a second report with the same uid is about the same gift
   constraint donations_platform_uid unique (list_id, donation_platform, donation_platform_uid)
 );
 create index donations_list on donations (list_id, id);
