@@ -12,7 +12,7 @@ import { type Gateway, startGateway } from '../src/gateway/gateway.ts'
 import { type Clock, systemClock } from '../src/lib/clock.ts'
 import { Repeater } from '../src/lib/repeater.ts'
 import { finishMessages } from '../src/log/finish.queries.ts'
-import { alignChunks } from '../src/log/pause.queries.ts'
+import { correctPausedFlags } from '../src/log/pause.queries.ts'
 import { startDue } from '../src/messages/drafts/drafts.ts'
 import { acceptBroadcast } from '../src/messages/messages.ts'
 import type { Runtime } from '../src/runtime.ts'
@@ -92,7 +92,7 @@ export async function startSending(options: Options = {}) {
     () => cancelQueued(rt),
     () => reopenClosed(rt),
     () => suppressLate(rt),
-    () => alignChunks(db),
+    () => correctPausedFlags(db),
     () => finishMessages(db, rt.clock.now()),
   ]
   const rounds = work.map((turn) => new Repeater(turn, 20, () => {}))

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
-import { closeOverdueJob, forgetAttemptsJob, makeLogDaysJob } from '../broadcasts/broadcasts.jobs.ts'
-import { makeLogDaysAhead } from '../broadcasts/close.ts'
+import { closeOverdueJob, createLogDaysJob, deleteAttemptsJob } from '../broadcasts/broadcasts.jobs.ts'
+import { createLogDaysAhead } from '../broadcasts/close.ts'
 import { sweeps } from '../broadcasts/sweeps.ts'
 import { listenForWork } from '../db/wake.ts'
 import { computeFlightPlanJob, forgetFlightPlansJob } from '../flight-plans/flight-plans.jobs.ts'
@@ -10,7 +10,7 @@ import { startJobs } from '../jobs/boss.ts'
 import type { Job, Schedule } from '../jobs/jobs.ts'
 import { Repeater } from '../lib/repeater.ts'
 import { foldListDeltasJob } from '../lists/lists.jobs.ts'
-import { alignChunks } from '../log/pause.queries.ts'
+import { correctPausedFlags } from '../log/pause.queries.ts'
 import { startDue } from '../messages/drafts/drafts.ts'
 import { cleanSoftBouncedJob } from '../opt-ins/opt-ins.jobs.ts'
 import { forgetReceiptsJob } from '../receipts/receipts.jobs.ts'
@@ -25,11 +25,11 @@ const jobs: Job[] = [
   applyChanges,
   closeOverdueJob,
   cleanSoftBouncedJob,
-  makeLogDaysJob,
+  createLogDaysJob,
   foldListDeltasJob,
   forgetHeartbeatsJob,
   forgetReceiptsJob,
-  forgetAttemptsJob,
+  deleteAttemptsJob,
   forgetIdempotencyKeysJob,
   computeFlightPlanJob,
   forgetFlightPlansJob,
@@ -39,9 +39,9 @@ const schedules: Schedule[] = [
   { name: closeOverdueJob.name, everySeconds: 60 },
   { name: foldListDeltasJob.name, everySeconds: 5 },
   { name: cleanSoftBouncedJob.name, everySeconds: 10 },
-  { name: makeLogDaysJob.name, everySeconds: 3_600 },
+  { name: createLogDaysJob.name, everySeconds: 3_600 },
   { name: forgetReceiptsJob.name, everySeconds: 3_600 },
-  { name: forgetAttemptsJob.name, everySeconds: 3_600 },
+  { name: deleteAttemptsJob.name, everySeconds: 3_600 },
   { name: forgetHeartbeatsJob.name, everySeconds: 3_600 },
   { name: forgetIdempotencyKeysJob.name, everySeconds: 3_600 },
   { name: forgetFlightPlansJob.name, everySeconds: 3_600 },
@@ -60,9 +60,9 @@ async function startWorker(rt: Runtime) {
     const failed = new Set<number>()
     return () => work(rt, failed)
   }
-  await makeLogDaysAhead(rt)
+  await createLogDaysAhead(rt)
   const due = repeat(skippingFailed(startDue), 250, 'start scheduled messages')
-  const align = repeat(() => alignChunks(db), 1_000, 'flag the chunks of paused messages')
+  const correctFlags = repeat(() => correctPausedFlags(db), 1_000, 'flag the chunks of paused messages')
   const repeatSweep = ({ name, everyMs, round }: (typeof sweeps)[keyof typeof sweeps]) =>
     everyMs === null ? [] : [repeat(skippingFailed(round), everyMs, name)]
   const { expand, ...others } = sweeps
@@ -78,7 +78,7 @@ async function startWorker(rt: Runtime) {
   listenForWork(rt.databaseUrl, log, stopped.signal, (work) => {
     if (work === 'expansions') for (const repeater of expansionRepeaters) repeater.now()
   })
-  const repeaters = [due, align, heartbeat, ...sweepRepeaters]
+  const repeaters = [due, correctFlags, heartbeat, ...sweepRepeaters]
   for (const repeater of repeaters) repeater.start()
   return {
     async stop() {

@@ -8,8 +8,8 @@ import { priceOfPart } from '../rates/rates.sql.ts'
 export type Billable = { messageId: number; loggedOn: string; audience: number }
 
 /**
- * Locks messages without a bill that have been sent, or were cancelled and have no row queued or submitting; skips those
- * that another worker has locked.
+ * Locks up to `limit` messages without a bill that are sent or cancelled and have no row queued or submitting; skips
+ * those that another worker has locked.
  */
 export function claimUnbilled(tx: Db, limit: number, { except, only }: Choice) {
   return tx.many<Billable>(
@@ -28,14 +28,14 @@ export function claimUnbilled(tx: Db, limit: number, { except, only }: Choice) {
 
 export type IdRange = { messageId: number; listId: number | null; first: number; last: number }
 
-/** The id ranges of these messages' log rows, in order; retried texts are in two ranges. */
+/** Returns the id ranges of these messages' log rows in order; the ids of retried texts are in two ranges. */
 export function listRanges(db: Db, messageIds: number[]) {
   return db.many<IdRange>(
     'list_ranges',
     /* sql */ `
     select m.id as "messageId", m.list_id as "listId", c.first_log_id as first, c.last_log_id as last
-      from unnest($1::bigint[]) as asked(id)
-      join messages m on m.id = asked.id
+      from unnest($1::bigint[]) as given(id)
+      join messages m on m.id = given.id
      cross join lateral (
        select first_log_id, last_log_id from send_chunks where message_id = m.id offset 0) c
      order by c.first_log_id, c.last_log_id`,
@@ -43,26 +43,26 @@ export function listRanges(db: Db, messageIds: number[]) {
   )
 }
 
-/** The parts of one message to handsets of one carrier. */
+/** The parts of one message to phones of one carrier. */
 export type Tally = {
   messageId: number
   carrier: number | null
   parts: number
-  /** Of these, the parts that a carrier accepted. */
-  taken: number
+  /** The billable ones of these parts: all but those that the SMSC rejected in its response. */
+  billable: number
   least: number
   most: number
 }
 
-/** Adds up the parts of the log rows of a day in these ranges, by message and the carrier of the handset. */
+/** Adds up the parts of the log rows of a day in these ranges, by message and by the phone's carrier. */
 export function tally(db: Db, day: string, ranges: IdRange[]) {
   return db.many<Tally>(
     `tally_${day}`,
     /* sql */ `
     with counted as materialized (
-      select l.message_id, coalesce(look.carrier, nullif(s.carrier, 0)) as carrier, l.part_count,
-             -- a text that was rejected by its response has the name or the number of a command_status
-             case when l.state <> 'bounced' or l.carrier_status !~ '^(ESME_|0x)' then l.part_count else 0 end as taken
+      select l.message_id, coalesce(look_up.carrier, nullif(s.carrier, 0)) as carrier, l.part_count,
+             -- the carrier_status of a text that was rejected in the response is the name or number of a command_status
+             case when l.state <> 'bounced' or l.carrier_status !~ '^(ESME_|0x)' then l.part_count else 0 end as billable
         from unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[]) as r(message_id, first, last, list_id)
        cross join lateral (
          select message_id, phone, part_count, state, coalesce(carrier_status, '') as carrier_status
@@ -70,12 +70,12 @@ export function tally(db: Db, day: string, ranges: IdRange[]) {
           where id between r.first and r.last and message_id = r.message_id
             and state in ('queued', 'submitting', 'sent', 'unknown', 'delivered', 'bounced', 'expired')
          offset 0) l
-        left join lateral (select carrier from number_look_ups where phone = l.phone offset 0) look on true
+        left join lateral (select carrier from number_look_ups where phone = l.phone offset 0) look_up on true
         left join lateral (
           select carrier from subscribers
-           where look.carrier is null and list_id = r.list_id and phone = l.phone offset 0) s on true
+           where look_up.carrier is null and list_id = r.list_id and phone = l.phone offset 0) s on true
     )
-    select message_id as "messageId", carrier, sum(part_count) as parts, sum(taken) as taken,
+    select message_id as "messageId", carrier, sum(part_count) as parts, sum(billable) as billable,
            min(part_count) as least, max(part_count) as most
       from counted group by message_id, carrier`,
     [
@@ -88,8 +88,8 @@ export function tally(db: Db, day: string, ranges: IdRange[]) {
 }
 
 /**
- * Writes or corrects the bills of these messages: the sums of their tallies, and the cost by the rates of the day on which
- * they were accepted. A message without a tally was sent to nobody.
+ * Writes or corrects the bills of these messages: the sums of their tallies, and the cost at the rates of the day on
+ * which they were accepted. A message without a tally has a bill of zero parts.
  */
 export async function writeBills(tx: Db, messageIds: number[], tallies: Tally[], at: Date): Promise<void> {
   const [ids, now] = [param(messageIds), param(at)]
@@ -98,11 +98,11 @@ export async function writeBills(tx: Db, messageIds: number[], tallies: Tally[],
     'write_bills',
     sql`
     with priced as (
-      select t.message_id, t.parts, t.least, t.most, t.taken * coalesce(rate.price, 0) as cost
+      select t.message_id, t.parts, t.least, t.most, t.billable * coalesce(rate.price, 0) as cost
         from unnest(${tallies.map((one) => one.messageId)}::bigint[], ${tallies.map((one) => one.carrier)}::int[],
-                    ${tallies.map((one) => one.parts)}::bigint[], ${tallies.map((one) => one.taken)}::bigint[],
+                    ${tallies.map((one) => one.parts)}::bigint[], ${tallies.map((one) => one.billable)}::bigint[],
                     ${tallies.map((one) => one.least)}::smallint[], ${tallies.map((one) => one.most)}::smallint[])
-               as t(message_id, carrier, parts, taken, least, most)
+               as t(message_id, carrier, parts, billable, least, most)
         join messages m on m.id = t.message_id
         left join lateral ${rate} rate on true
     ), billed as (

@@ -5,7 +5,7 @@ import { makeRuntime } from '../../test/runtime.ts'
 import { finishMessages } from '../log/finish.queries.ts'
 import { acceptBroadcast, sendToNumbers } from '../messages/messages.ts'
 import { type NewRate, upsertRate } from '../rates/rates.queries.ts'
-import { billSent, merge } from './bill.ts'
+import { billSent, mergeRanges } from './bill.ts'
 import { closeOverdue } from './close.ts'
 import { expandOnce } from './expand.ts'
 
@@ -35,21 +35,23 @@ const rate = (price: string, given: Partial<NewRate> = {}) =>
 
 const send = async (content = 'Hello') => (await acceptBroadcast(rt(), { accountId: list.accountId, list, content })).id
 
-/** Writes the audience and lets each number have its fate; the others are sent. */
-async function deliver(messageId: number, fates: Record<number, [state: string, carrierStatus?: string]> = {}) {
+/** Writes the audience, sets the given numbers to their states and the others to `sent`. */
+async function deliver(messageId: number, outcomes: Record<number, [state: string, carrierStatus?: string]> = {}) {
   while (await expandOnce(rt()));
   const { db } = database
   await db.exec('all_sent', `update message_log set state = 'sent' where message_id = $1 and state = 'queued'`, [
     messageId,
   ])
-  for (const [phone, [state, status]] of Object.entries(fates)) {
+  for (const [phone, [state, status]] of Object.entries(outcomes)) {
     await db.exec(
-      'fate',
+      'set_state',
       `update message_log set state = $3::message_state, carrier_status = $4 where message_id = $1 and phone = $2`,
       [messageId, phone, state, status ?? null],
     )
   }
-  await db.exec('forget_counts', 'delete from message_counters where message_id = $1 and counter_row > 0', [messageId])
+  await db.exec('delete_counters', 'delete from message_counters where message_id = $1 and counter_row > 0', [
+    messageId,
+  ])
   await db.exec(
     'recount',
     `update message_counters c set queued = n.queued, sent = n.sent, delivered = n.delivered, bounced = n.bounced,
@@ -92,7 +94,7 @@ async function subscribe(...carriers: (number | null)[]) {
   }
 }
 
-test('adds up the parts of what went out, and what they cost by the carriers of the handsets', async () => {
+test("adds up the parts of the submitted texts, and their cost at the rates of the phones' carriers", async () => {
   await subscribe(att, verizon, null, att)
   await rate('0.0079')
   await rate('0.0041', { carrier: att })
@@ -105,7 +107,7 @@ test('adds up the parts of what went out, and what they cost by the carriers of 
   expect(await billSent(rt())).toBe(false)
 })
 
-test('who got nothing is not in it; what was refused at the door has parts and no price', async () => {
+test('excludes texts that were not submitted; counts the parts of texts that the SMSC rejected, at no cost', async () => {
   await subscribe(null, null, null, null, null, null)
   await rate('1')
   const id = await send()
@@ -121,7 +123,7 @@ test('who got nothing is not in it; what was refused at the door has parts and n
   expect(await billOf(id)).toEqual({ parts: 4, least: 1, most: 1, cost: '2' })
 })
 
-test('nothing is billed before it is sent; what was cancelled on the way is, once nothing moves', async () => {
+test('bills a message when it is sent, or when it is cancelled and no row is queued or submitting', async () => {
   await subscribe(null, null)
   await rate('0.5')
   const id = await send()
@@ -134,14 +136,14 @@ test('nothing is billed before it is sent; what was cancelled on the way is, onc
   expect(await billOf(id)).toEqual({ parts: 1, least: 1, most: 1, cost: '0.5' })
 })
 
-test('a message to nobody comes to nothing', async () => {
+test('bills zero parts for a message without recipients', async () => {
   const id = await send()
   await deliver(id)
   await billSent(rt())
   expect(await billOf(id)).toEqual({ parts: 0, least: 0, most: 0, cost: '0' })
 })
 
-test('texts to given numbers are billed many at once, each by its own', async () => {
+test('bills several messages to given numbers in one round, each separately', async () => {
   await rate('0.01')
   const ids: number[] = []
   for (const [n, phone] of [2065560001, 2065560002, 2065560003].entries()) {
@@ -155,7 +157,7 @@ test('texts to given numbers are billed many at once, each by its own', async ()
   expect(await Promise.all(ids.map(billOf))).toMatchObject([{ cost: '0.01' }, { cost: '0.02' }, { cost: '0.02' }])
 })
 
-describe('of several rates', () => {
+describe('with several rates', () => {
   const cost = async () => {
     await subscribe(att)
     const id = await send()
@@ -164,21 +166,21 @@ describe('of several rates', () => {
     return ((await billOf(id)) as { cost: string }).cost
   }
 
-  test("a carrier's comes before any carrier's", async () => {
+  test('prefers the rate of the carrier to the rate for all carriers', async () => {
     await rate('1')
     await rate('2', { carrier: att })
     await rate('3', { carrier: verizon })
     expect(await cost()).toBe('2')
   })
 
-  test("the account's comes before everybody's, even a carrier's", async () => {
+  test("prefers the account's rate to rates for all accounts, even one of the carrier", async () => {
     await rate('2', { carrier: att })
     await rate('1', { accountId: list.accountId })
     await rate('9', { accountId: (await make.account(database.db)).id })
     expect(await cost()).toBe('1')
   })
 
-  test('the latest that has begun counts, of its channel', async () => {
+  test('uses the latest rate of the channel that is in effect', async () => {
     await rate('1', { since: '2019-01-01' })
     await rate('2', { since: '2025-01-01' })
     await rate('3', { since: '2999-01-01' })
@@ -186,14 +188,14 @@ describe('of several rates', () => {
     expect(await cost()).toBe('2')
   })
 
-  test('the same again corrects the first', async () => {
+  test('replaces a rate by one with the same key', async () => {
     await rate('1')
     await rate('0.000001')
     expect(await cost()).toBe('0.000001')
   })
 })
 
-test('it is reckoned again when it is closed, by what is known of the handsets then', async () => {
+test('bills a message again when it is closed, with the carriers known by then', async () => {
   await subscribe(null)
   await rate('1')
   await rate('2', { carrier: att })
@@ -202,7 +204,7 @@ test('it is reckoned again when it is closed, by what is known of the handsets t
   await billSent(rt())
   expect(await billOf(id)).toMatchObject({ cost: '1' })
   await database.db.exec(
-    'learn',
+    'look_up',
     `insert into number_look_ups (phone, kind, carrier, looked_up_at) values (2065560001, 'mobile', $1, now())`,
     [att],
   )
@@ -217,9 +219,9 @@ test('it is reckoned again when it is closed, by what is known of the handsets t
   expect(closed).toBe(true)
 })
 
-test("where no look-up knows a handset's carrier, the list's word counts", async () => {
+test("uses the carrier stored on the list if there is no look-up of a phone's carrier", async () => {
   await subscribe(null, verizon)
-  await database.db.exec('say', 'update subscribers set carrier = $2 where list_id = $1', [list.id, att])
+  await database.db.exec('set_carriers', 'update subscribers set carrier = $2 where list_id = $1', [list.id, att])
   await rate('1')
   await rate('2', { carrier: att })
   await rate('4', { carrier: verizon })
@@ -229,7 +231,7 @@ test("where no look-up knows a handset's carrier, the list's word counts", async
   expect(await billOf(id)).toMatchObject({ cost: '6' })
 })
 
-test('two workers bill each message once, and one that dies leaves it to the next', async () => {
+test('bills a message once with two workers, and writes no bill if a worker dies before its commit', async () => {
   await subscribe(null)
   await rate('1')
   const id = await send()
@@ -249,7 +251,7 @@ test('two workers bill each message once, and one that dies leaves it to the nex
   expect(await billOf(id)).toMatchObject({ cost: '1' })
 })
 
-test('rows that are in two chunks are counted once', async () => {
+test('counts rows that are in two chunks once', async () => {
   await subscribe(null, null, null)
   await rate('1')
   const id = await send()
@@ -265,8 +267,8 @@ test('rows that are in two chunks are counted once', async () => {
   expect(await billOf(id)).toMatchObject({ parts: 3, cost: '3' })
 })
 
-test('ranges are merged where they touch or overlap, those of one message only', () => {
+test('merges adjacent and overlapping ranges of the same message', () => {
   const range = (messageId: number, first: number, last: number) => ({ messageId, listId: 1, first, last })
   const ranges = [range(1, 1, 5), range(1, 2, 3), range(1, 6, 9), range(2, 10, 12), range(2, 14, 15)]
-  expect(merge(ranges)).toEqual([range(1, 1, 9), range(2, 10, 12), range(2, 14, 15)])
+  expect(mergeRanges(ranges)).toEqual([range(1, 1, 9), range(2, 10, 12), range(2, 14, 15)])
 })

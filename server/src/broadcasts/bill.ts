@@ -12,26 +12,26 @@ import {
   writeBills,
 } from './bill.queries.ts'
 
-// The parts and the cost of a message. They are computed off the hot path, from the rows as they are, and written at the
-// end: a crash in between leaves nothing, and computing them twice changes nothing.
+// The parts and the cost of a message. They are computed outside the send path, from the current rows, and written
+// last: a crash before that writes nothing, and a repeated computation gives the same result.
 
 const messagesAtOnce = 200
 const recipientsAtOnce = 100_000
-/** Far below the second that no statement may exceed. */
+/** Rows per statement: takes far less than the limit of one second per statement. */
 const rowsAtOnce = 20_000
 
 /** Bills messages that have been sent and have no bill yet; returns whether there were any. */
 export const billSent = manyMessages<Pick<Runtime, 'db' | 'clock'>>((rt, choice, claimed) =>
   rt.db.tx(async (tx) => {
-    const messages = atOnce(await claimUnbilled(tx, messagesAtOnce, choice))
+    const messages = firstBatch(await claimUnbilled(tx, messagesAtOnce, choice))
     claimed(messages.map(({ messageId }) => messageId))
     await bill(tx, messages, rt.clock.now())
     return messages.length > 0
   }),
 )
 
-/** The first of these messages, with at most 100,000 recipients: many texts to single numbers, or one large broadcast. */
-function atOnce(messages: Billable[]): Billable[] {
+/** Returns the first of these messages with at most 100,000 recipients in total; at least one, even if it has more. */
+function firstBatch(messages: Billable[]): Billable[] {
   let recipients = 0
   return messages.filter(({ audience }, n) => {
     recipients += audience
@@ -39,38 +39,38 @@ function atOnce(messages: Billable[]): Billable[] {
   })
 }
 
-/** Bills these messages, whether or not they have a bill already. */
+/** Bills these messages; replaces the bills that exist. */
 export async function bill(tx: Db, messages: Omit<Billable, 'audience'>[], at: Date): Promise<void> {
   if (messages.length === 0) return
   await findByKeys(tx)
   const ids = messages.map((message) => message.messageId)
   const dayOf = new Map(messages.map((message) => [message.messageId, message.loggedOn]))
   const tallies = new Map<string, Tally>()
-  const ranges = cut(merge(await listRanges(tx, ids)))
+  const ranges = splitRanges(mergeRanges(await listRanges(tx, ids)))
   for (const day of new Set(dayOf.values())) {
-    const ofDay = ranges.filter((range) => dayOf.get(range.messageId) === day)
-    for (const slice of slices(ofDay)) {
-      for (const one of await tally(tx, day, slice)) add(tallies, one)
+    const rangesOfDay = ranges.filter((range) => dayOf.get(range.messageId) === day)
+    for (const slice of batchRanges(rangesOfDay)) {
+      for (const row of await tally(tx, day, slice)) add(tallies, row)
     }
   }
   await writeBills(tx, ids, [...tallies.values()], at)
 }
 
-function add(tallies: Map<string, Tally>, one: Tally): void {
-  const key = `${one.messageId} ${one.carrier}`
-  const known = tallies.get(key)
-  if (!known) {
-    tallies.set(key, { ...one })
+function add(tallies: Map<string, Tally>, row: Tally): void {
+  const key = `${row.messageId} ${row.carrier}`
+  const sum = tallies.get(key)
+  if (!sum) {
+    tallies.set(key, { ...row })
     return
   }
-  known.parts += one.parts
-  known.taken += one.taken
-  known.least = Math.min(known.least, one.least)
-  known.most = Math.max(known.most, one.most)
+  sum.parts += row.parts
+  sum.billable += row.billable
+  sum.least = Math.min(sum.least, row.least)
+  sum.most = Math.max(sum.most, row.most)
 }
 
 /** Merges ordered ranges that overlap, so that no row is counted twice. */
-export function merge(ranges: IdRange[]): IdRange[] {
+export function mergeRanges(ranges: IdRange[]): IdRange[] {
   const merged: IdRange[] = []
   for (const range of ranges) {
     const last = merged.at(-1)
@@ -83,27 +83,27 @@ export function merge(ranges: IdRange[]): IdRange[] {
   return merged
 }
 
-function cut(ranges: IdRange[]): IdRange[] {
+function splitRanges(ranges: IdRange[]): IdRange[] {
   return ranges.flatMap((range) => {
-    const pieces: IdRange[] = []
+    const subranges: IdRange[] = []
     for (let first = range.first; first <= range.last; first += rowsAtOnce) {
-      pieces.push({ ...range, first, last: Math.min(range.last, first + rowsAtOnce - 1) })
+      subranges.push({ ...range, first, last: Math.min(range.last, first + rowsAtOnce - 1) })
     }
-    return pieces
+    return subranges
   })
 }
 
-function slices(ranges: IdRange[]): IdRange[][] {
-  const all: IdRange[][] = []
+function batchRanges(ranges: IdRange[]): IdRange[][] {
+  const batches: IdRange[][] = []
   let rows = Number.POSITIVE_INFINITY
   for (const range of ranges) {
-    const more = range.last - range.first + 1
-    if (rows + more > rowsAtOnce) {
-      all.push([])
+    const length = range.last - range.first + 1
+    if (rows + length > rowsAtOnce) {
+      batches.push([])
       rows = 0
     }
-    all.at(-1)?.push(range)
-    rows += more
+    batches.at(-1)?.push(range)
+    rows += length
   }
-  return all
+  return batches
 }

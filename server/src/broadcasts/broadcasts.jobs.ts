@@ -1,39 +1,39 @@
 import type { Job } from '../jobs/jobs.ts'
 import { utcDay } from '../lib/clock.ts'
 import { deleteAttempts } from '../log/attempts.queries.ts'
-import { closeOverdue, makeLogDaysAhead } from './close.ts'
+import { closeOverdue, createLogDaysAhead } from './close.ts'
 
-/** Closes messages whose receipts are overdue. */
+/** Closes messages at their receipt deadline. */
 export const closeOverdueJob: Job = {
   name: 'broadcasts.close-overdue',
   async run(rt, _payload, signal) {
     const failed = new Set<number>()
-    const faults: unknown[] = []
+    const errors: unknown[] = []
     for (let closed = 1; closed > 0 && !signal.aborted; ) {
       const before = failed.size
       try {
         closed = await closeOverdue(rt, failed)
       } catch (error) {
-        // some messages failed, and the next round skips them
+        // the next round skips the messages that failed
         if (failed.size === before) throw error
-        faults.push(error)
+        errors.push(error)
       }
     }
-    if (faults.length > 0) throw faults[0]
+    if (errors.length > 0) throw errors[0]
   },
 }
 
-/** Creates the log's next partitions. */
-export const makeLogDaysJob: Job = {
+/** Creates the log's partitions of the next days. */
+export const createLogDaysJob: Job = {
   name: 'broadcasts.make-log-days',
-  run: (rt) => makeLogDaysAhead(rt),
+  run: (rt) => createLogDaysAhead(rt),
 }
 
-/** Days for which failed attempts are stored. */
+/** Days after which attempts are deleted. */
 const attemptDays = 30
 
-/** Deletes failed attempts a month after their text. */
-export const forgetAttemptsJob: Job = {
+/** Deletes attempts 30 days after the day of their text. */
+export const deleteAttemptsJob: Job = {
   name: 'broadcasts.forget-attempts',
   async run({ db, clock }, _payload, signal) {
     const before = utcDay(new Date(clock.now().getTime() - attemptDays * 86_400_000))

@@ -33,11 +33,11 @@ async function broadcast(recipients: number): Promise<number> {
 async function leaseChunk() {
   const claim = { owner: crypto.randomUUID(), leaseMs: 60_000, now: new Date(), fromLane: 2, toLane: 2, limit: 1 }
   const [chunk] = await claimChunks(ctx.db, claim)
-  if (!chunk) throw new Error('there was no chunk to lease')
+  if (!chunk) throw new Error('no chunk to lease')
   return { chunk, queued: await listQueued(ctx.db, chunk) }
 }
 
-test('no mark lets a text of a cancelled message out, not even one that had been out and came back', async () => {
+test('a mark cancels the texts of a cancelled message, including texts that were unmarked', async () => {
   const id = await broadcast(10)
   const { chunk, queued } = await leaseChunk()
   const first = await markSubmitting(ctx.db, chunk, queued.slice(0, 5), new Date())
@@ -49,7 +49,7 @@ test('no mark lets a text of a cancelled message out, not even one that had been
   await checkBooks(ctx.db, id)
 })
 
-test('whoever is queued becomes cancelled, whoever is on the way is left alone', async () => {
+test('cancelQueued cancels the queued rows of cancelled messages, and does not change submitting rows', async () => {
   const id = await broadcast(13_500)
   const { chunk, queued } = await leaseChunk()
   await markSubmitting(ctx.db, chunk, queued.slice(0, 5), new Date())

@@ -1,20 +1,21 @@
 import { retryLostRaces } from '../db/retry.ts'
-import { type Cancelled, cancelChunks, listCancelledQueued } from '../log/cancel.queries.ts'
+import { type CancelledMessage, cancelChunks, listCancelledQueued } from '../log/cancel.queries.ts'
 import { eachMessage } from '../log/sweeps.ts'
 import type { Runtime } from '../runtime.ts'
 
 type Rt = Pick<Runtime, 'db' | 'clock'>
 
 /**
- * Moves the queued rows of cancelled messages to cancelled, slice by slice, and returns the number of such messages. Only
- * counters depend on this, because no mark lets these texts out; after a crash the rest is found again.
+ * Marks the queued rows of cancelled messages as cancelled, a few chunks at a time, and returns the number of such
+ * messages. Only counters depend on this, because a mark would cancel these rows too; after a crash the next round
+ * finds the rest.
  */
-export const cancelQueued = eachMessage<Rt, Cancelled>({
+export const cancelQueued = eachMessage<Rt, CancelledMessage>({
   find: (rt, except) => listCancelledQueued(rt.db, except),
   apply: cancelAll,
 })
 
-async function cancelAll(rt: Rt, message: Cancelled): Promise<void> {
+async function cancelAll(rt: Rt, message: CancelledMessage): Promise<void> {
   let last: number | undefined = 0
   while (last !== undefined) {
     const after: number = last

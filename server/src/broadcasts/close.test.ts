@@ -34,7 +34,7 @@ const rt = (at = new Date(), db: Db = database.db) => ({ ...makeRuntime({ db }),
 const close = (hours: number, db?: Db) => closeOverdue(rt(later(hours), db))
 const counters = () => readCounters(database.db, messageId)
 
-/** The first of four texts is sent; of the others nobody knows. The message is sent. */
+/** The first of four texts is sent, the others are unknown. The message is sent. */
 beforeEach(async () => {
   database = await freshDatabase()
   connectionId = (await make.connection(database.db, { name: 'default' })).id
@@ -88,29 +88,29 @@ const receiptOf = (n: number, smscId: string) => ({
   shortCode: '1',
 })
 
-describe('texts of which nobody can tell whether they were sent', () => {
-  test('are left alone where nobody is to be texted twice', async () => {
+describe('unknown texts', () => {
+  test('stay unknown if the list is never to text anyone twice', async () => {
     await close(73)
     expect(await counters()).toMatchObject({ expired: 1, unknown: 3, queued: 0 })
     expect(await message()).toEqual({ status: 'sent', closed: true })
   })
 
-  test('queued once more, find a receipt by its words, and hold up no other', async () => {
+  test('can be settled after requeuing by a receipt with an excerpt of the content', async () => {
     await neverMiss()
     await close(73)
     const submitDate = new Date().toISOString().replace(/\D/g, '').slice(2, 12)
     const { code } = await database.db.one<{ code: string }>('code', 'select code from short_codes where id = $1', [
       list.shortCodeId,
     ])
-    const told = { ...receiptOf(1, 'b1'), shortCode: code, connectionId, reference: null, submitDate }
-    await insertWaitingReceipts(database.db, [{ ...told, excerpt: 'The pantry opens at ', receivedAt: later(73) }])
+    const receipt = { ...receiptOf(1, 'b1'), shortCode: code, connectionId, reference: null, submitDate }
+    await insertWaitingReceipts(database.db, [{ ...receipt, excerpt: 'The pantry opens at ', receivedAt: later(73) }])
     await database.db.exec('due', `update receipts set retry_at = now() - interval '1 second'`)
     await settleWaitingReceipts(rt(later(73)))
     expect(await counters()).toMatchObject({ queued: 2, delivered: 1 })
     await checkBooks(database.db, messageId)
   })
 
-  test('are queued once more, and only once, where nobody is to be missed', async () => {
+  test('are requeued once, and only once, if the list is never to miss anyone', async () => {
     await neverMiss()
     await close(71)
     expect(await counters()).toMatchObject({ sent: 1, unknown: 3, queued: 0 })
@@ -118,7 +118,7 @@ describe('texts of which nobody can tell whether they were sent', () => {
     expect(await counters()).toMatchObject({ expired: 1, unknown: 0, queued: 3 })
     expect(await message()).toEqual({ status: 'sending', closed: false })
     await checkBooks(database.db, messageId)
-    // nothing of it is overdue while it is being sent
+    // a message that is being sent is not overdue
     expect(await close(200)).toBe(0)
 
     const { chunk, marked } = await markAll(later(73))
@@ -135,26 +135,26 @@ describe('texts of which nobody can tell whether they were sent', () => {
     await checkBooks(database.db, messageId)
   })
 
-  test('are not sent to who has left meanwhile, be it before or after that', async () => {
+  test('are not sent to subscribers who opted out before or after the requeuing', async () => {
     await neverMiss()
-    const leave = (n: number) =>
+    const unsubscribe = (n: number) =>
       optOut(rt(), { accountId: list.accountId, listId: list.id, phone: phoneOf(n), method: 'api', actor: 'key:1' })
-    await leave(1)
+    await unsubscribe(1)
     await close(73)
-    await leave(2)
+    await unsubscribe(2)
     const { marked } = await markAll(later(73))
     expect(marked).toEqual([ids[3]])
     expect(await counters()).toMatchObject({ submitting: 1, suppressed: 2, unknown: 0, queued: 0 })
     await checkBooks(database.db, messageId)
   })
 
-  test('are not sent when they turn out to have arrived, while they wait for their turn', async () => {
+  test('are not sent again if a receipt reports delivery after the requeuing', async () => {
     await neverMiss()
     await close(73)
-    const kept = { connectionId, submitDate: null, excerpt: null, receivedAt: new Date() }
+    const waiting = { connectionId, submitDate: null, excerpt: null, receivedAt: new Date() }
     const { code } = await database.db.one<{ code: string }>('code', 'select code from short_codes')
     const reference = referenceOf(ids[2] as number, 0)
-    await insertWaitingReceipts(database.db, [{ ...receiptOf(2, 'c2'), ...kept, reference, shortCode: code }])
+    await insertWaitingReceipts(database.db, [{ ...receiptOf(2, 'c2'), ...waiting, reference, shortCode: code }])
     await database.db.exec('due', `update receipts set retry_at = now() - interval '1 second'`)
     await settleWaitingReceipts(rt())
     expect(await counters()).toMatchObject({ queued: 2, delivered: 1 })
@@ -163,7 +163,7 @@ describe('texts of which nobody can tell whether they were sent', () => {
     await checkBooks(database.db, messageId)
   })
 
-  test('are not sent to who turns out to have opted out at the carrier, nor to a dead number', async () => {
+  test('are not sent again to people who opted out at the carrier, nor to dead numbers', async () => {
     await neverMiss()
     await close(73)
     const { code } = await database.db.one<{ code: string }>('code', 'select code from short_codes')
@@ -176,15 +176,15 @@ describe('texts of which nobody can tell whether they were sent', () => {
     await insertWaitingReceipts(database.db, [bounced(1, 'opted_out'), bounced(2, 'hard'), bounced(3, 'soft')])
     await database.db.exec('due', `update receipts set retry_at = now() - interval '1 second'`)
     await settleWaitingReceipts(rt())
-    // what failed for now is what the second try is for
+    // a soft bounce does not prevent the second text
     expect(await counters()).toMatchObject({ queued: 1, bounced: 2, cleanCount: 1 })
     await checkBooks(database.db, messageId)
-    const left = await database.db.many(
-      'left',
+    const remaining = await database.db.many(
+      'remaining',
       `select phone, state from subscribers where list_id = $1 and state <> 'subscribed' order by phone`,
       [list.id],
     )
-    expect(left).toEqual([
+    expect(remaining).toEqual([
       { phone: phoneOf(1), state: 'unsubscribed' },
       { phone: phoneOf(2), state: 'cleaned' },
     ])
@@ -194,7 +194,7 @@ describe('texts of which nobody can tell whether they were sent', () => {
     await end(chunk, later(73))
   })
 
-  test('that are stopped by receipts one and all leave nothing open', async () => {
+  test('do not keep the message open when receipts settle all of them after the requeuing', async () => {
     await neverMiss()
     await close(73)
     for (const n of [1, 2, 3]) {
@@ -217,11 +217,11 @@ describe('texts of which nobody can tell whether they were sent', () => {
   })
 
   test.each<[string, string]>([
-    ['its list is deleted', 'update lists set deleted_at = now()'],
-    ['its deadline is past', `update messages set deliver_by = now() + interval '1 hour'`],
-    ['it is a text of the house', `update messages set kind = 'system'`],
-    ['it was cancelled', `update messages set status = 'cancelled', cancelled_at = now()`],
-  ])('are left alone when %s', async (_, change) => {
+    ['the list is deleted', 'update lists set deleted_at = now()'],
+    ["the message's deadline has passed", `update messages set deliver_by = now() + interval '1 hour'`],
+    ['the message is a system message', `update messages set kind = 'system'`],
+    ['the message was cancelled', `update messages set status = 'cancelled', cancelled_at = now()`],
+  ])('stay unknown if %s', async (_, change) => {
     await neverMiss()
     await database.db.exec('change', change)
     await close(73)
@@ -229,59 +229,59 @@ describe('texts of which nobody can tell whether they were sent', () => {
     expect(await message()).toMatchObject({ closed: true })
   })
 
-  test('are left alone when it is cancelled in the very moment', async () => {
+  test('stay unknown if the message is cancelled just before they are requeued', async () => {
     await neverMiss()
     const { db } = database
-    const late: Db = {
+    const cancelling: Db = {
       ...db,
       tx: async (work) => {
         await db.exec('cancel', `update messages set status = 'cancelled', cancelled_at = now()`)
         return db.tx(work)
       },
     }
-    await close(73, late)
+    await close(73, cancelling)
     expect(await counters()).toMatchObject({ unknown: 3, queued: 0 })
     expect((await message()).status).toBe('cancelled')
   })
 
-  test('wait for the next window where there are windows', async () => {
+  test('wait for their next window if the chunk has a location', async () => {
     await neverMiss()
     await database.db.exec('location', `update send_chunks set location = 'WA', closes_at = now()`)
     await close(73)
     expect(await counters()).toMatchObject({ queued: 3 })
-    // closed, so that the next one is looked for
+    // the window is closed, so that a worker sets the next one
     const window = 'select done_at is null and closes_at <= due_at as closed from send_chunks'
     expect(await database.db.one('window', window)).toEqual({ closed: true })
   })
 
-  test('survive the death of the worker between any two statements, and two workers at once', async () => {
+  test('are requeued once even if the worker dies between any two statements', async () => {
     await neverMiss()
-    for (let lives = 0; ; lives++) {
-      let left = lives
-      const perhaps = async (work: () => Promise<unknown>) => {
-        if (left-- === 0) throw new Error('killed')
+    for (let survived = 0; ; survived++) {
+      let remaining = survived
+      const runOrDie = async (work: () => Promise<unknown>) => {
+        if (remaining-- === 0) throw new Error('killed')
         return work()
       }
       const mortal = (db: Db): Db =>
         ({
           ...db,
-          one: (...call: Parameters<Db['one']>) => perhaps(() => db.one(...call)),
-          exec: (...call: Parameters<Db['exec']>) => perhaps(() => db.exec(...call)),
+          one: (...call: Parameters<Db['one']>) => runOrDie(() => db.one(...call)),
+          exec: (...call: Parameters<Db['exec']>) => runOrDie(() => db.exec(...call)),
           tx: (work: (tx: Db) => Promise<unknown>) => db.tx((tx) => work(mortal(tx))),
         }) as Db
-      const fault = await close(73, mortal(database.db)).catch((error: Error) => error.message)
+      const error = await close(73, mortal(database.db)).catch((error: Error) => error.message)
       await checkBooks(database.db, messageId)
       const { unknown, queued } = await counters()
       expect(unknown + queued).toBe(3)
-      // queued texts of a message that counts as sent would be no opt-out's business
+      // an opt-out does not find queued texts of a message in status `sent`
       if (queued > 0) expect(await message()).toEqual({ status: 'sending', closed: false })
-      if (fault !== 'killed') break
+      if (error !== 'killed') break
       expect((await message()).closed).toBe(false)
     }
     expect(await counters()).toMatchObject({ queued: 3, expired: 1 })
   })
 
-  test('are queued once by two workers at once', async () => {
+  test('are requeued once by two concurrent workers', async () => {
     await neverMiss()
     await Promise.all([close(73), close(73)])
     expect(await counters()).toMatchObject({ queued: 3, unknown: 0, expired: 1 })
@@ -289,15 +289,16 @@ describe('texts of which nobody can tell whether they were sent', () => {
   })
 })
 
-describe('how long receipts are waited for', () => {
-  const patience = (name: string, seconds: number | null) =>
-    database.db.exec('patience', `update connections set receipt_deadline_s = $2, serves_all = true where name = $1`, [
-      name,
-      seconds,
-    ])
+describe('the receipt deadline', () => {
+  const setDeadline = (name: string, seconds: number | null) =>
+    database.db.exec(
+      'set_deadline',
+      `update connections set receipt_deadline_s = $2, serves_all = true where name = $1`,
+      [name, seconds],
+    )
 
-  test('each connection may say', async () => {
-    await patience('default', 7_200)
+  test("is the connection's own deadline if it has one", async () => {
+    await setDeadline('default', 7_200)
     await close(1.9)
     expect(await counters()).toMatchObject({ sent: 1 })
     await close(2.1)
@@ -305,10 +306,10 @@ describe('how long receipts are waited for', () => {
     expect(await message()).toMatchObject({ closed: true })
   })
 
-  test('and of several the most patient counts that the short code may send over', async () => {
-    await patience('default', 7_200)
+  test("is the latest deadline of the short code's connections", async () => {
+    await setDeadline('default', 7_200)
     const otherId = (await make.connection(database.db, { name: 'other' })).id
-    await patience('other', 14_400)
+    await setDeadline('other', 14_400)
     await close(3.9)
     expect(await counters()).toMatchObject({ sent: 1 })
     await database.db.exec(
@@ -322,23 +323,23 @@ describe('how long receipts are waited for', () => {
   })
 })
 
-test('a receipt that has to wait for its row holds nothing of the others', async () => {
+test('a receipt that waits for a locked row does not block the other receipts', async () => {
   const { code } = await database.db.one<{ code: string }>('code', 'select code from short_codes where id = $1', [
     list.shortCodeId,
   ])
-  const told = (n: number, smscId: string, reference: number | null) => ({
+  const receipt = (n: number, smscId: string, reference: number | null) => ({
     ...receiptOf(n, smscId),
     ...{ shortCode: code, connectionId, reference, submitDate: null, excerpt: null, receivedAt: new Date() },
   })
-  const held = ids[1] as number
-  await insertWaitingReceipts(database.db, [told(0, 'a0', null), told(1, 'b1', referenceOf(held, 0))])
+  const lockedId = ids[1] as number
+  await insertWaitingReceipts(database.db, [receipt(0, 'a0', null), receipt(1, 'b1', referenceOf(lockedId, 0))])
   await database.db.exec('due', `update receipts set retry_at = now() - interval '1 second'`)
   let settling: Promise<boolean> | undefined
   await database.db.tx(async (tx) => {
-    await tx.exec('hold', 'select from message_log where id = $1 for update', [held])
+    await tx.exec('lock', 'select from message_log where id = $1 for update', [lockedId])
     settling = settleWaitingReceipts(rt())
     await waitFor(async () => (await counters()).delivered === 1)
-    // whoever counts something of the broadcast need not wait
+    // other statements can update the counters meanwhile
     await tx.exec('count', 'select from message_counters where message_id = $1 for update nowait', [messageId])
   })
   expect(await settling).toBe(true)

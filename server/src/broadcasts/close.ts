@@ -7,17 +7,17 @@ import { ensureLogDays } from '../log/log-days.queries.ts'
 import { eachMessage } from '../log/sweeps.ts'
 import type { Runtime } from '../runtime.ts'
 import { bill } from './bill.ts'
-import { claimResend, listOverdue, type OverdueMessage } from './overdue.queries.ts'
+import { claimRequeue, listOverdue, type OverdueMessage } from './overdue.queries.ts'
 
-/** Texts that one statement queues again. */
-const requeuedAtATime = 2_000
+/** Texts that one statement requeues. */
+const requeueBatch = 2_000
 
 type Rt = Pick<Runtime, 'db' | 'clock' | 'config'>
 
 /**
- * Closes the messages whose receipts are overdue: rows that are still sent become expired; unknown rows stay unknown, or
- * are queued again where the list prefers a second text to none. Returns the number of messages. After a crash the rest
- * is found again.
+ * Closes the messages at their receipt deadline: rows that are still sent become expired; unknown rows stay unknown, or
+ * are requeued if the list prefers a second text to none. Returns the number of messages. After a crash the next round
+ * finds the remaining rows.
  */
 export const closeOverdue = eachMessage<Rt, OverdueMessage>({
   find: (rt, except) => listOverdue(rt.db, rt.clock.now(), rt.config.send.receiptDeadlineMs, except),
@@ -30,27 +30,27 @@ async function close(db: Db, message: OverdueMessage, at: Date): Promise<void> {
     const after: number = last
     last = await retryLostRaces(() => expireChunks(db, message, after, at))
   }
-  if (message.resends && (await queueAgain(db, message, at)) > 0) return
-  // the last bill: the chunks, through which its rows are found, are deleted with closing
+  if (message.mayRequeue && (await requeue(db, message, at)) > 0) return
+  // bill for the last time, before closeMessage deletes the chunks, by which the rows are found
   await db.tx((tx) => bill(tx, [message], at))
   await closeMessage(db, message, at)
 }
 
-/** Queues a message's unknown texts again, all of them in one commit, and returns their number. */
-async function queueAgain(db: Db, message: OverdueMessage, at: Date): Promise<number> {
+/** Requeues a message's unknown texts, all of them in one commit, and returns their number. */
+async function requeue(db: Db, message: OverdueMessage, at: Date): Promise<number> {
   const ids: number[] = []
   for (let last: number | null = 0; last !== null; ) {
-    const some: Awaited<ReturnType<typeof listUnknown>> = await listUnknown(db, message, last)
-    ids.push(...some.ids)
-    last = some.last
+    const batch: Awaited<ReturnType<typeof listUnknown>> = await listUnknown(db, message, last)
+    ids.push(...batch.ids)
+    last = batch.last
   }
   if (ids.length === 0) return 0
   return retryLostRaces(() =>
     db.tx(async (tx) => {
-      if (!(await claimResend(tx, message))) return 0
+      if (!(await claimRequeue(tx, message))) return 0
       let queued = 0
-      for (let from = 0; from < ids.length; from += requeuedAtATime) {
-        queued += await requeueUnknown(tx, message, ids.slice(from, from + requeuedAtATime), at)
+      for (let from = 0; from < ids.length; from += requeueBatch) {
+        queued += await requeueUnknown(tx, message, ids.slice(from, from + requeueBatch), at)
       }
       if (queued > 0) await wake(tx, 'chunks')
       return queued
@@ -58,8 +58,8 @@ async function queueAgain(db: Db, message: OverdueMessage, at: Date): Promise<nu
   )
 }
 
-/** Creates the log's partitions from yesterday to a week ahead, so that no request has to. */
-export async function makeLogDaysAhead(rt: Pick<Runtime, 'db' | 'clock'>): Promise<void> {
+/** Creates the log's partitions from yesterday to a week ahead, so that no request has to create them. */
+export async function createLogDaysAhead(rt: Pick<Runtime, 'db' | 'clock'>): Promise<void> {
   const today = rt.clock.now().getTime()
   const days = Array.from({ length: 9 }, (_, n) => utcDay(new Date(today + (n - 1) * 86_400_000)))
   await ensureLogDays(rt.db, days)

@@ -35,7 +35,7 @@ async function expandAll() {
   while (await expandOnce(rt()));
 }
 
-test('a broadcast that cannot be written does not hold up the others', async () => {
+test('expands the other broadcasts when one fails', async () => {
   await fill(3)
   const broken = await send('Hello {first_name}')
   await database.db.exec('break', 'update messages set logged_on = $2 where id = $1', [broken, '1999-01-01'])
@@ -44,21 +44,21 @@ test('a broadcast that cannot be written does not hold up the others', async () 
   expect(await readCounters(database.db, id)).toMatchObject({ audience: 3, queued: 3 })
 })
 
-test('everybody subscribed gets one queued row, in chunks of consecutive ids', async () => {
+test('writes one queued row per subscriber, in chunks of consecutive ids', async () => {
   await fill(12_345)
   const id = await send()
   await expandAll()
   expect(await readCounters(database.db, id)).toMatchObject({ audience: 12_345, queued: 12_345, suppressed: 0 })
   await checkBooks(database.db, id)
   const rows = await database.db.one(
-    'select_count_distinct_phone_as_phones_count_distin',
+    'count_distinct',
     'select count(distinct phone) as phones, count(distinct id) as ids from message_log where message_id = $1',
     [id],
   )
   expect(rows).toEqual({ phones: 12_345, ids: 12_345 })
-  // the chunks cover the rows exactly, none larger than a thousand
+  // each row is in exactly one chunk, and no chunk has more than 1,000 rows
   const { uncovered, largest, chunks } = await database.db.one<{ uncovered: number; largest: number; chunks: number }>(
-    'c',
+    'chunks',
     `select (select count(*) from message_log l where l.message_id = $1 and 1 <> (
                select count(*) from send_chunks c where l.id between c.first_log_id and c.last_log_id)) as uncovered,
             max(last_log_id - first_log_id + 1) as largest, count(*) as chunks
@@ -68,7 +68,7 @@ test('everybody subscribed gets one queued row, in chunks of consecutive ids', a
   expect({ uncovered, largest, chunks }).toEqual({ uncovered: 0, largest: 1_000, chunks: 13 })
 })
 
-test('two workers at once write everybody once', async () => {
+test('writes each recipient once when several workers expand concurrently', async () => {
   await fill(30_000)
   const id = await send()
   const workers = await Promise.all([expandAll(), expandAll(), expandAll()])
@@ -78,7 +78,7 @@ test('two workers at once write everybody once', async () => {
   await checkBooks(database.db, id)
 })
 
-test('a worker that dies in the middle of a slice leaves nothing of it', async () => {
+test('writes nothing of a slice whose worker dies', async () => {
   await fill(3_000)
   const id = await send()
   await expandSlice(rt(), id)
@@ -94,7 +94,7 @@ test('a worker that dies in the middle of a slice leaves nothing of it', async (
   await checkBooks(database.db, id)
 })
 
-test('a slice under way is left to its worker', async () => {
+test('skips a broadcast whose expansion another worker has locked', async () => {
   await fill(10)
   const id = await send()
   await database.db.tx(async (tx) => {
@@ -103,33 +103,30 @@ test('a slice under way is left to its worker', async () => {
   })
 })
 
-test('who joins later is not in the audience, who leaves meanwhile is in it as suppressed', async () => {
-  const { phone: stays } = await make.subscriber(database.db, { listId: list.id })
-  const { phone: leaves } = await make.subscriber(database.db, { listId: list.id })
-  const { phone: left } = await make.subscriber(database.db, { listId: list.id, state: 'unsubscribed' })
+test('omits subscribers who join after it was accepted, and suppresses those who opt out', async () => {
+  const { phone: subscribedPhone } = await make.subscriber(database.db, { listId: list.id })
+  const { phone: optedOutPhone } = await make.subscriber(database.db, { listId: list.id })
+  const { phone: formerPhone } = await make.subscriber(database.db, { listId: list.id, state: 'unsubscribed' })
   await make.subscriber(database.db, { listId: list.id, state: 'pending' })
   const id = await send()
   const later = new Date(Date.now() + 1_000)
   await make.subscriber(database.db, { listId: list.id, at: later })
   await database.db.exec(
-    'update_subscribers_set_state',
+    'unsubscribe',
     `update subscribers set state = 'unsubscribed', opted_out_at = $2 where phone = $1`,
-    [leaves, later],
+    [optedOutPhone, later],
   )
   await expandAll()
-  const rows = await database.db.many(
-    'select_phone_state_reason_from_message_log_order_b',
-    'select phone, state, reason from message_log order by phone',
-  )
+  const rows = await database.db.many('rows', 'select phone, state, reason from message_log order by phone')
   expect(rows).toEqual([
-    { phone: stays, state: 'queued', reason: null },
-    { phone: leaves, state: 'suppressed', reason: 'opted_out' },
+    { phone: subscribedPhone, state: 'queued', reason: null },
+    { phone: optedOutPhone, state: 'suppressed', reason: 'opted_out' },
   ])
-  expect(rows).not.toContainEqual(expect.objectContaining({ phone: left }))
+  expect(rows).not.toContainEqual(expect.objectContaining({ phone: formerPhone }))
   await checkBooks(database.db, id)
 })
 
-test('a broadcast is not sent before its audience is written, nor while anybody is queued or on the way', async () => {
+test('marks a broadcast as sent when its audience is written and no row is queued or submitting', async () => {
   await fill(3)
   const id = await send()
   expect(await finishMessages(database.db, new Date())).toBe(0)
@@ -145,27 +142,22 @@ test('a broadcast is not sent before its audience is written, nor while anybody 
   expect(await finishMessages(database.db, new Date())).toBe(1)
 })
 
-test('a broadcast to nobody is sent at once', async () => {
+test('marks a broadcast to an empty list as sent', async () => {
   const id = await send()
   await expandAll()
   expect(await finishMessages(database.db, new Date())).toBe(1)
-  expect(
-    await database.db.one('select_status_from_messages_where_id', 'select status from messages where id = $1', [id]),
-  ).toEqual({ status: 'sent' })
+  expect(await database.db.one('status', 'select status from messages where id = $1', [id])).toEqual({ status: 'sent' })
 })
 
-test('a message past midnight keeps the day it was accepted on', async () => {
+test('writes rows of slices after midnight to the day on which the message was accepted', async () => {
   await fill(2_500)
   const accepted = new Date('2026-03-01T23:59:59.500Z')
   const evening = { ...rt(), clock: { now: () => accepted } }
-  await database.db.exec('update_subscribers_set_opted_in_at', `update subscribers set opted_in_at = '2026-01-01'`)
+  await database.db.exec('set_opted_in_at', `update subscribers set opted_in_at = '2026-01-01'`)
   const { id } = await acceptBroadcast(evening, { accountId: list.accountId, list, content: 'Good night' })
   await expandSlice(evening, id)
   const morning = { ...rt(), clock: { now: () => new Date('2026-03-02T00:00:05Z') } }
   while (await expandOnce(morning));
-  const rows = await database.db.many(
-    'select_logged_on_count_as_n_from_message_log_group',
-    'select logged_on, count(*) as n from message_log group by 1',
-  )
+  const rows = await database.db.many('rows_by_day', 'select logged_on, count(*) as n from message_log group by 1')
   expect(rows).toEqual([{ logged_on: '2026-03-01', n: 2_500 }])
 })

@@ -9,16 +9,20 @@ import { sliceAudience } from './audience.sql.ts'
 import { claimExpansion, listOpenExpansions, type OpenExpansion } from './expansion.queries.ts'
 import { expandPersonally } from './personal-slice.ts'
 
-/** Rows of a chunk: enough that leasing costs little compared with sending, few enough to be shared among gateways. */
+/**
+ * Rows per chunk: enough that leasing costs little compared with sending, few enough to share a broadcast among
+ * gateways.
+ */
 const chunkRows = 1_000
-/** The first slice is small, so that texts leave while the rest is being written. */
+/** The first slice is small, so that texts are sent while the rest is written. */
 const firstSliceRows = 1_000
-/** At most one block of log ids (16,384); takes some 0.2 s, far below the second that no statement may exceed. */
+/** At most one block of log ids (16,384); takes about 0.2 s, far below the limit of one second per statement. */
 const sliceRows = 10_000
 
 /**
- * Writes one slice of the audience of each broadcast that has more to write, and returns whether there was any. A
- * slice and its cursor commit together, so a crash between two slices neither loses nor doubles anybody.
+ * Writes the next slice of the audience of each broadcast that is not completely expanded, and returns whether there
+ * was any. A slice and its cursor commit together, so a crash between two slices neither loses nor duplicates a
+ * recipient.
  */
 export const expandOnce: Round<Pick<Runtime, 'db' | 'clock'>, boolean> = async (rt) => (await expandEach(rt)) > 0
 
@@ -27,7 +31,9 @@ const expandEach = eachMessage<Pick<Runtime, 'db' | 'clock'>, OpenExpansion>({
   apply: (rt, { messageId }) => expandSlice(rt, messageId),
 })
 
-/** Writes the next slice of one broadcast; false when another worker has it or it is done. */
+/**
+ * Writes the next slice of one broadcast; returns false if another worker has locked it or its audience is complete.
+ */
 export function expandSlice(rt: Pick<Runtime, 'db' | 'clock'>, messageId: number): Promise<boolean> {
   return rt.db.tx(async (tx) => {
     const cursor = await claimExpansion(tx, messageId)
@@ -37,8 +43,8 @@ export function expandSlice(rt: Pick<Runtime, 'db' | 'clock'>, messageId: number
     const slice = { ...cursor, messageId, rows, chunkRows, lane: lanes.broadcast, dueAt: now }
     const text = await readPersonalText(tx, cursor.listId, cursor.content)
     const rules = await windowRulesOf(tx, messageId)
-    const isSame = text === undefined && rules === undefined
-    const { written, ended } = await (isSame
+    const isUniform = text === undefined && rules === undefined
+    const { written, ended } = await (isUniform
       ? writeSlice(tx, slice, sliceAudience(slice, messageId, cursor.isFiltered))
       : expandPersonally(tx, slice, { text, rules }))
     if (ended) await endExpansion(tx, messageId, now)

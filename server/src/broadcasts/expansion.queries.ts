@@ -3,7 +3,10 @@ import type { Audience } from '../messages/audience/audience.ts'
 
 export type OpenExpansion = { messageId: number }
 
-/** Messages whose audience is not completely written, except those of the ids; those with the least written first. */
+/**
+ * Returns up to 100 messages whose audience is not completely written, except these ids, those with the lowest cursor
+ * first.
+ */
 export function listOpenExpansions(db: Db, except: number[]) {
   return db.many<OpenExpansion>(
     'list_open_expansions',
@@ -18,17 +21,20 @@ export type Cursor = {
   cursorPhone: number
   listId: number
   loggedOn: string
-  /** The audience is the subscribers of this moment: when the message was accepted, or when it was due. */
+  /** The time at which the audience is taken: when the message was accepted, or when it fell due. */
   audienceAt: Date
   partCount: number
-  /** Only the list's subscribers who pass the message's tests. */
+  /** Whether the message has audience filters. */
   isFiltered: boolean
   audience: Audience | null
   content: string
   maxParts: number | null
 }
 
-/** Locks an expansion until the end of the transaction; undefined when another worker has locked it, or it is done. */
+/**
+ * Locks an expansion until the end of the transaction; returns undefined if another worker has locked it or it is
+ * complete.
+ */
 export function claimExpansion(tx: Db, messageId: number) {
   return tx.maybeOne<Cursor>(
     'claim_expansion',

@@ -4,61 +4,64 @@ import { totalsOf } from '../log/counters.sql.ts'
 export type OverdueMessage = {
   messageId: number
   loggedOn: string
-  /** When its unknown texts were last queued again. */
+  /** When its unknown texts were last requeued. */
   requeuedAt: Date | null
-  /** Unknown texts may be queued again. */
-  resends: boolean
+  /** Whether its unknown texts may be requeued. */
+  mayRequeue: boolean
 }
 
 /**
- * Messages, sent or cancelled, at their receipt deadline, the oldest first, except those of the ids. A connection may have
- * its own deadline; a message's is the latest of the connections of its short code, else `patienceMs`.
+ * Returns up to 100 sent or cancelled messages at their receipt deadline, the oldest first, except these ids. A
+ * connection may have its own deadline; a message's deadline is the latest one of its short code's connections.
+ * `defaultDeadlineMs` applies to connections without their own.
  */
-export function listOverdue(db: Db, now: Date, patienceMs: number, except: number[]) {
+export function listOverdue(db: Db, now: Date, defaultDeadlineMs: number, except: number[]) {
   return db.many<OverdueMessage>(
     'list_overdue',
     /* sql */ `
-    with patience as materialized (
+    with deadlines as materialized (
       select s.id as short_code_id,
-             coalesce(max(coalesce(c.receipt_deadline_s * 1000, $2)), $2) * interval '1 millisecond' as time
+             coalesce(max(coalesce(c.receipt_deadline_s * 1000, $2)), $2) * interval '1 millisecond' as deadline
         from short_codes s
         left join connections c
                on exists (select from short_code_routes r where r.short_code_id = s.id and r.connection_id = c.id)
                or (c.serves_all and not exists (select from short_code_routes r where r.short_code_id = s.id))
        group by s.id
-    ), latest as materialized (
-      select $1::timestamptz - coalesce(min(time), interval '0') as at from patience
+    ), cutoff as materialized (
+      select $1::timestamptz - coalesce(min(deadline), interval '0') as at from deadlines
     )
-    select id as "messageId", logged_on as "loggedOn", requeued_at as "requeuedAt", resends from (
+    select id as "messageId", logged_on as "loggedOn", requeued_at as "requeuedAt", may_requeue as "mayRequeue" from (
       select m.id, m.logged_on, m.requeued_at, m.sent_at as ended_at,
-             -- not one whose unknown texts were sent again before, or whose list was deleted
+             -- not if its unknown texts were requeued before, or its list was deleted
              m.requeued_at is null and m.kind <> 'system' and coalesce(m.deliver_by > $1, true)
                and exists (select from lists l
                             where l.id = m.list_id and l.when_unknown = 'never_miss' and l.deleted_at is null)
-               as resends
-        from messages m join patience p on p.short_code_id = m.short_code_id
-       where m.status = 'sent' and m.closed_at is null and m.sent_at < (select at from latest)
-         and greatest(m.sent_at, m.requeued_at) < $1 - p.time
+               as may_requeue
+        from messages m join deadlines d on d.short_code_id = m.short_code_id
+       where m.status = 'sent' and m.closed_at is null and m.sent_at < (select at from cutoff)
+         and greatest(m.sent_at, m.requeued_at) < $1 - d.deadline
       union all
       select m.id, m.logged_on, m.requeued_at, m.cancelled_at, false
         from messages m
-        join patience p on p.short_code_id = m.short_code_id
+        join deadlines d on d.short_code_id = m.short_code_id
         cross join ${totalsOf('m.id')} c
-       where m.status = 'cancelled' and m.closed_at is null and m.cancelled_at < (select at from latest)
-         and m.cancelled_at < $1 - p.time
-         -- rows that a gateway left submitting have to become unknown first
+       where m.status = 'cancelled' and m.closed_at is null and m.cancelled_at < (select at from cutoff)
+         and m.cancelled_at < $1 - d.deadline
+         -- rows that a gateway left submitting must become unknown first
          and c.queued = 0 and c.submitting = 0
     ) ended
      where id <> all($3::bigint[])
      order by ended_at limit 100`,
-    [now, patienceMs, except],
+    [now, defaultDeadlineMs, except],
   )
 }
 
-/** Locks a message whose unknown texts may be queued again; false when that was done before, or it was cancelled. */
-export async function claimResend(tx: Db, message: { messageId: number }): Promise<boolean> {
+/**
+ * Locks a message whose unknown texts may be requeued; returns false if they were requeued before, or it was cancelled.
+ */
+export async function claimRequeue(tx: Db, message: { messageId: number }): Promise<boolean> {
   const row = await tx.maybeOne(
-    'claim_resend',
+    'claim_requeue',
     /* sql */ `
     select 1 from messages where id = $1 and status = 'sent' and closed_at is null and requeued_at is null for update`,
     [message.messageId],

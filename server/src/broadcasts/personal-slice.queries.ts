@@ -5,15 +5,15 @@ import { audienceRows, type ExtraColumn } from './audience.sql.ts'
 
 export type AudienceSlice = {
   listId: number
-  /** Null: the whole list. */
+  /** Null means the whole list. */
   audience: Audience | null
   cursorPhone: number
   audienceAt: Date
-  /** Subscribers to look at. */
+  /** Maximum number of subscribers to read. */
   rows: number
-  /** Custom fields whose values are read along. */
+  /** Keys of the custom fields whose values are returned. */
   fieldKeys: string[]
-  /** Also returns the carriers of the handsets. */
+  /** Whether to return the carriers of the phones. */
   withCarriers?: boolean
 }
 
@@ -26,7 +26,10 @@ export type AudienceRow = {
   email: string
   zipCode: string
   values: unknown[]
-  /** Of the handset, by the last look-up, or else by the list; null where it is not known or was not requested. */
+  /**
+   * The phone's carrier by the last look-up, otherwise as stored on the list; null if it is unknown or was not
+   * requested.
+   */
   carrier: number | null
 }
 
@@ -37,34 +40,34 @@ const profile: ExtraColumn[] = ['first_name', 'last_name', 'email', 'zip_code'].
 const fieldValues = (fieldKeys: string[]): ExtraColumn => ({
   name: 'field_values',
   from: ['custom_fields'],
-  as: sql`array(select s.custom_fields -> key from unnest(${fieldKeys}::text[]) with ordinality as asked(key, n) order by n)`,
+  as: sql`array(select s.custom_fields -> key from unnest(${fieldKeys}::text[]) with ordinality as field(key, n) order by n)`,
 })
 
-const lookedUp: ExtraColumn = {
+const carrierOfPhone: ExtraColumn = {
   name: 'looked_up',
   from: ['carrier'],
   as: sql`coalesce((select n.carrier from number_look_ups n where n.phone = s.phone), nullif(s.carrier, 0))`,
 }
 
-const notAsked: ExtraColumn = { name: 'looked_up', from: [], as: sql`null::int` }
+const noCarrier: ExtraColumn = { name: 'looked_up', from: [], as: sql`null::int` }
 
 const noValues: ExtraColumn = { name: 'field_values', from: [], as: sql`'{}'::jsonb[]` }
 
 /** Returns the next recipients of an audience after the cursor, and the last phone that was read. */
 export async function readAudienceSlice(db: Db, slice: AudienceSlice): Promise<AudienceRead> {
   const { audience, fieldKeys } = slice
-  const also = [
+  const extra = [
     ...profile,
     fieldKeys.length > 0 ? fieldValues(fieldKeys) : noValues,
-    slice.withCarriers ? lookedUp : notAsked,
+    slice.withCarriers ? carrierOfPhone : noCarrier,
   ]
   const rows = await db.many<AudienceRow & { rows: number; lastPhone: number | null }>(
     `read_audience${audience ? '_filtered' : ''}${fieldKeys.length > 0 ? '_with_fields' : ''}${slice.withCarriers ? '_with_carriers' : ''}`,
     sql`
-    with ${audienceRows(slice, audience ? sql`${JSON.stringify(audience)}::jsonb` : undefined, also)}
+    with ${audienceRows(slice, audience ? sql`${JSON.stringify(audience)}::jsonb` : undefined, extra)}
     select a.phone, a.subscribed, a.first_name as "firstName", a.last_name as "lastName", a.email, a.zip_code as "zipCode",
            a.field_values as values, a.looked_up as carrier, p.rows, p.last_phone as "lastPhone"
-      from passed p left join audience a on true
+      from progress p left join audience a on true
      order by a.phone`,
   )
   const [first] = rows

@@ -6,7 +6,7 @@ import { checkBooks, readCounters } from '../../test/sending.ts'
 import type { Audience } from '../messages/audience/audience.ts'
 import { acceptBroadcast } from '../messages/messages.ts'
 import { expandOnce, expandSlice } from './expand.ts'
-import { layOut } from './personal-slice.ts'
+import { groupByWindow } from './personal-slice.ts'
 
 let database: TestDatabase
 let list: Awaited<ReturnType<typeof make.list>>
@@ -50,7 +50,7 @@ const rows = (id: number) =>
     [id],
   )
 
-test('each recipient has his own text, in chunks of consecutive ids', async () => {
+test('writes personal texts, in chunks of consecutive ids', async () => {
   await addField('team')
   await fill(12_345)
   const id = await send('Hi {first_name}, {team} meets at nine.')
@@ -77,7 +77,7 @@ test('each recipient has his own text, in chunks of consecutive ids', async () =
   expect(chunks).toEqual({ uncovered: 0, largest: 1_000, chunks: 13 })
 })
 
-test('parts are counted for each text, and what is longer than it may be is not sent', async () => {
+test('counts the parts of each text, and suppresses texts with too many', async () => {
   const named = (phone: number, firstName: string) =>
     make.subscriber(database.db, { listId: list.id, phone, firstName })
   await named(2065560001, 'Ana')
@@ -85,7 +85,7 @@ test('parts are counted for each text, and what is longer than it may be is not 
   await named(2065560003, 'x'.repeat(50))
   await named(2065560004, '')
   const id = await send(`{first_name|-}${'a'.repeat(120)}`)
-  const inParts = await send(`{first_name|-}${'a'.repeat(120)}`, { maxParts: 1 })
+  const singlePart = await send(`{first_name|-}${'a'.repeat(120)}`, { maxParts: 1 })
   await expandAll()
   expect((await rows(id)).map((row) => [row.state, row.reason, row.parts])).toEqual([
     ['queued', null, 1],
@@ -94,11 +94,11 @@ test('parts are counted for each text, and what is longer than it may be is not 
     ['queued', null, 1],
   ])
   expect(await readCounters(database.db, id)).toMatchObject({ audience: 4, queued: 3, suppressed: 1 })
-  expect((await rows(inParts)).map((row) => row.reason)).toEqual([null, 'too_long', 'too_long', null])
-  await checkBooks(database.db, inParts)
+  expect((await rows(singlePart)).map((row) => row.reason)).toEqual([null, 'too_long', 'too_long', null])
+  await checkBooks(database.db, singlePart)
 })
 
-test("only a text that differs from the message's is kept", async () => {
+test("stores only texts that differ from the message's content", async () => {
   await make.subscriber(database.db, { listId: list.id, firstName: '{first_name}' })
   await make.subscriber(database.db, { listId: list.id, firstName: '{last_name}' })
   const id = await send('{first_name}')
@@ -106,14 +106,14 @@ test("only a text that differs from the message's is kept", async () => {
   expect((await rows(id)).map((row) => row.content)).toEqual([null, '{last_name}'])
 })
 
-test('an escaped brace goes out as a brace', async () => {
+test('sends an escaped brace as a brace', async () => {
   await fill(1)
   const id = await send('\\{first_name}')
   await expandAll()
   expect((await rows(id)).map((row) => row.content)).toEqual(['{first_name}'])
 })
 
-test('its audience is tested like any other', async () => {
+test('applies audience filters to a personal message', async () => {
   await fill(3_000)
   const id = await send('Hi {first_name}', { audience: { tags_any: ['third'] } })
   await expandAll()
@@ -123,12 +123,12 @@ test('its audience is tested like any other', async () => {
   await checkBooks(database.db, id)
 })
 
-test('who leaves meanwhile is in it as suppressed, who joins later is not in it', async () => {
+test('suppresses subscribers who opted out after it was accepted, and omits those who joined later', async () => {
   await fill(2)
   const id = await send('Hi {first_name}')
   const later = new Date(Date.now() + 1_000)
   await database.db.exec(
-    'leave',
+    'unsubscribe',
     `update subscribers set state = 'unsubscribed', opted_out_at = $1 where phone = 2065560001`,
     [later],
   )
@@ -140,7 +140,7 @@ test('who leaves meanwhile is in it as suppressed, who joins later is not in it'
   ])
 })
 
-test('to nobody it is at its end at once', async () => {
+test('completes the expansion of a broadcast to an empty list', async () => {
   const id = await send('Hi {first_name}')
   await expandAll()
   expect(await readCounters(database.db, id)).toMatchObject({ audience: 0 })
@@ -152,7 +152,7 @@ test('to nobody it is at its end at once', async () => {
   expect(expanded).toBe(true)
 })
 
-test('two workers at once write everybody once', async () => {
+test('writes each recipient once when several workers expand concurrently', async () => {
   await fill(30_000)
   const id = await send('Hi {first_name}')
   await Promise.all([expandAll(), expandAll(), expandAll()])
@@ -161,7 +161,7 @@ test('two workers at once write everybody once', async () => {
   await checkBooks(database.db, id)
 })
 
-test('a worker that dies in the middle of a slice leaves nothing of it', async () => {
+test('writes nothing of a slice whose worker dies', async () => {
   await fill(3_000)
   const id = await send('Hi {first_name}')
   await expandSlice(rt(), id)
@@ -177,7 +177,7 @@ test('a worker that dies in the middle of a slice leaves nothing of it', async (
   await checkBooks(database.db, id)
 })
 
-test('those who share a place and a window are side by side, the earliest first', () => {
+test('groups recipients by location and window, the earliest window first', () => {
   const row = (phone: number) => ({ phone, reason: null, content: null, partCount: 1 })
   const [nine, ten] = [new Date('2031-05-06T09:00:00Z'), new Date('2031-05-06T10:00:00Z')]
   const [east, west] = [
@@ -185,7 +185,7 @@ test('those who share a place and a window are side by side, the earliest first'
     { opensAt: ten, closesAt: null, location: 'CA:P' },
   ]
   const planned = [west, east, west, east, east].map((window, n) => ({ row: row(n), window }))
-  const { rows, chunks } = layOut(planned, 2)
+  const { rows, chunks } = groupByWindow(planned, 2)
   expect(rows.map(({ phone }) => phone)).toEqual([1, 3, 4, 0, 2])
   expect(chunks).toEqual([
     { ...east, first: 0, last: 1 },

@@ -8,18 +8,19 @@ import { findWindow, type WindowRules } from '../quiet-hours/windows.ts'
 import type { Cursor } from './expansion.queries.ts'
 import { type AudienceRow, readAudienceSlice } from './personal-slice.queries.ts'
 
-// The slices of a message that differs between recipients. They are read, computed here and written, in the transaction
-// that has locked the cursor. Subscribers who leave in between are written as queued, and stopped by the mark.
+// The slices of a message that differs between recipients. A slice is read, computed here and written in the
+// transaction that has locked the cursor. Subscribers who opt out in between are written as queued, and the mark
+// suppresses them.
 
-/** When a recipient may be texted; all rows of a chunk have the same location. */
+/** The window in which a recipient may be texted; all rows of a chunk have the same location. */
 export type PlannedWindow = { opensAt: Date; closesAt: Date | null; location: string | null }
 
-/** How a message differs between recipients: by its text, by the time at which it may go out, or both. */
+/** How a message differs between recipients: in the content, in the time at which it may be sent, or both. */
 export type Personal = { text: PersonalText | undefined; rules: WindowRules | undefined }
 
 /**
- * Writes the next recipients after the cursor, each with their own text where it differs from the message's and in their
- * own window, and moves the cursor. Returns how many were written, and whether that was the end of the list.
+ * Writes the next recipients after the cursor, each in their own window and with their own content if it differs from
+ * the message's, and advances the cursor. Returns how many were written, and whether the end of the list was reached.
  */
 export async function expandPersonally(
   tx: Db,
@@ -36,7 +37,7 @@ export async function expandPersonally(
     if (window) return { row, window }
     return { row: { ...row, reason: row.reason ?? 'no_window', content: null }, window: anyTime }
   })
-  const { rows, chunks } = layOut(planned, slice.chunkRows)
+  const { rows, chunks } = groupByWindow(planned, slice.chunkRows)
   await writePersonalSlice(tx, {
     messageId: slice.messageId,
     loggedOn: slice.loggedOn,
@@ -49,7 +50,7 @@ export async function expandPersonally(
   return { written: rows.length, ended }
 }
 
-/** A person's row: suppressed when they have left, or when their text is longer than the message may be. */
+/** Returns a person's row: suppressed if they have opted out, or if their text is blank or has too many parts. */
 function logRow(
   person: AudienceRow,
   message: { content: string; maxParts: number | null; partCount: number },
@@ -63,17 +64,17 @@ function logRow(
   })
   if (!person.subscribed) return suppressed('opted_out')
   if (!text) return { phone: person.phone, reason: null, content: null, partCount: message.partCount }
-  const own = text.textFor(person)
-  if (own.trim() === '') return suppressed('blank')
-  const partCount = partsWithin(own, message.maxParts)
+  const content = text.textFor(person)
+  if (content.trim() === '') return suppressed('blank')
+  const partCount = partsWithin(content, message.maxParts)
   if (partCount === undefined) return suppressed('too_long')
-  return { phone: person.phone, reason: null, content: own === message.content ? null : own, partCount }
+  return { phone: person.phone, reason: null, content: content === message.content ? null : content, partCount }
 }
 
 type Planned = { row: LogRow; window: PlannedWindow }
 
-/** Groups recipients by window, in the order of their phones within a window, and splits the groups into chunks. */
-export function layOut(planned: Planned[], chunkRows: number): { rows: LogRow[]; chunks: ChunkOfSlice[] } {
+/** Groups recipients by window, preserving their order within a window, and splits the groups into chunks. */
+export function groupByWindow(planned: Planned[], chunkRows: number): { rows: LogRow[]; chunks: ChunkOfSlice[] } {
   const groups = new Map<string, { window: PlannedWindow; rows: LogRow[] }>()
   for (const { row, window } of planned) {
     const key = `${window.location} ${window.opensAt.getTime()}`
@@ -81,14 +82,14 @@ export function layOut(planned: Planned[], chunkRows: number): { rows: LogRow[];
     if (group) group.rows.push(row)
     else groups.set(key, { window, rows: [row] })
   }
-  const inOrder = [...groups.values()].sort((a, b) => a.window.opensAt.getTime() - b.window.opensAt.getTime())
+  const ordered = [...groups.values()].sort((a, b) => a.window.opensAt.getTime() - b.window.opensAt.getTime())
   const rows: LogRow[] = []
   const chunks: ChunkOfSlice[] = []
-  for (const group of inOrder) {
+  for (const group of ordered) {
     for (let at = 0; at < group.rows.length; at += chunkRows) {
-      const some = group.rows.slice(at, at + chunkRows)
-      chunks.push({ ...group.window, first: rows.length, last: rows.length + some.length - 1 })
-      rows.push(...some)
+      const chunk = group.rows.slice(at, at + chunkRows)
+      chunks.push({ ...group.window, first: rows.length, last: rows.length + chunk.length - 1 })
+      rows.push(...chunk)
     }
   }
   return { rows, chunks }

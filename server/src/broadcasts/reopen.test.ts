@@ -12,7 +12,7 @@ import { acceptBroadcast } from '../messages/messages.ts'
 import { expandOnce } from './expand.ts'
 import { reopenClosed, suppressLate } from './reopen.ts'
 
-// Messages that keep to quiet hours: whom they may text when, and what becomes of those for whom it got too late.
+// Messages with quiet hours: the windows of their recipients, and the recipients for whom it has become too late.
 
 let database: TestDatabase
 let list: Awaited<ReturnType<typeof make.list>>
@@ -43,7 +43,7 @@ async function send(): Promise<number> {
   return id
 }
 
-/** Who waits for what: the numbers of each open chunk, from when to when they may be texted. */
+/** Returns the queued numbers of each open chunk, with the start and the end of its window. */
 async function windows() {
   const rows = await database.db.many<{ phones: number[]; opens: Date; closes: Date | null }>(
     'windows',
@@ -70,7 +70,7 @@ const reasons = (messageId: number) =>
 const all = [String(seattle), String(tampa), String(providence)]
 
 describe('a broadcast', () => {
-  test('reaches each in the window of his place, and the next one when that has closed', async () => {
+  test('gives each chunk the window of its location, and the next one when that has closed', async () => {
     at('2031-05-06T23:30:00Z')
     await send()
     expect(await windows()).toEqual([
@@ -92,7 +92,7 @@ describe('a broadcast', () => {
     expect(await reopenClosed(rt())).toBe(false)
   })
 
-  test('is not taken from a gateway that still holds it', async () => {
+  test('is not reopened while a gateway has leased its chunks', async () => {
     at('2031-05-06T23:30:00Z')
     await send()
     await claim()
@@ -101,36 +101,36 @@ describe('a broadcast', () => {
   })
 
   test.each([
-    ['nobody has a window any more', `update lists set send_from = '20:00', send_to = '22:00'`],
+    ['no recipient has a window any more', `update lists set send_from = '20:00', send_to = '22:00'`],
     ['there is a window tomorrow', 'select'],
-  ])('is void for one that comes back after its lease, where %s', async (_, narrow) => {
+  ])('is not requeued by a gateway that resumes after its lease has expired when %s', async (_, change) => {
     at('2031-05-06T23:30:00Z')
     const id = await send()
-    const frozen = (await claim()).find((chunk) => chunk.closesAt?.toISOString() === '2031-05-07T00:00:00.000Z')
-    if (!frozen) throw new Error('no chunk that closes at midnight')
-    const queued = await listQueued(database.db, frozen)
-    const marked = await markSubmitting(database.db, frozen, queued, now)
+    const oldChunk = (await claim()).find((chunk) => chunk.closesAt?.toISOString() === '2031-05-07T00:00:00.000Z')
+    if (!oldChunk) throw new Error('no chunk that closes at midnight')
+    const queued = await listQueued(database.db, oldChunk)
+    const marked = await markSubmitting(database.db, oldChunk, queued, now)
     expect(marked).toHaveLength(1)
     await set(`update send_chunks set lease_until = clock_timestamp() - interval '1 second'`)
-    await set(narrow)
+    await set(change)
     at('2031-05-07T00:00:00Z')
     expect(await reopenClosed(rt())).toBe(true)
-    // it wakes: what it marked cannot be queued for the hours that are closed
-    expect(await unmarkSubmitting(database.db, frozen, marked)).toBe(0)
-    expect(await queueForLater(database.db, frozen, marked, now)).toBe(0)
-    expect(await renewLeases(database.db, 60_000, [frozen])).toEqual(new Map())
-    await releaseChunks(database.db, [frozen])
+    // the suspended gateway resumes: it cannot requeue its marked rows for the closed window
+    expect(await unmarkSubmitting(database.db, oldChunk, marked)).toBe(0)
+    expect(await queueForLater(database.db, oldChunk, marked, now)).toBe(0)
+    expect(await renewLeases(database.db, 60_000, [oldChunk])).toEqual(new Map())
+    await releaseChunks(database.db, [oldChunk])
     at('2031-05-07T12:00:00Z')
-    const [next] = (await claim()).filter((chunk) => chunk.id === frozen.id)
-    if (!next) throw new Error('nobody comes for what it left in the middle')
-    expect(await markSubmitting(database.db, frozen, queued, now)).toEqual([])
+    const [next] = (await claim()).filter((chunk) => chunk.id === oldChunk.id)
+    if (!next) throw new Error('the chunk was not leased again')
+    expect(await markSubmitting(database.db, oldChunk, queued, now)).toEqual([])
     expect(await abandonSubmitting(database.db, next)).toBe(1)
     expect(await listQueued(database.db, next)).toEqual([])
     expect(await readCounters(database.db, id)).toMatchObject({ queued: 2, submitting: 0, unknown: 1 })
     await checkBooks(database.db, id)
   })
 
-  test('of two workers at once, each closed chunk is given its window by one', async () => {
+  test('gets each next window once from concurrent workers', async () => {
     at('2031-05-06T23:30:00Z')
     await send()
     at('2031-05-07T10:00:00Z')
@@ -139,7 +139,7 @@ describe('a broadcast', () => {
     expect((await windows()).map(([, opens]) => opens)).toEqual(['05-07T12:00Z', '05-07T13:00Z', '05-07T15:00Z'])
   })
 
-  test('whose deadline comes before the next window ends for those whom it would have been', async () => {
+  test('is suppressed for recipients whose next window opens after its deadline', async () => {
     at('2031-05-06T23:30:00Z')
     const id = await send()
     await set(`update messages set deliver_by = '2031-05-07T14:00:00Z'`)
@@ -151,7 +151,7 @@ describe('a broadcast', () => {
       [all[2], '05-07T13:00Z', '05-07T22:00Z'],
     ])
     await checkBooks(database.db, id)
-    // and for the others when it has come
+    // the other recipients are suppressed at the deadline
     expect(await suppressLate(rt())).toBe(0)
     at('2031-05-07T14:00:00Z')
     expect(await suppressLate(rt())).toBe(1)
@@ -160,7 +160,7 @@ describe('a broadcast', () => {
     expect(await finishMessages(database.db, now)).toBe(1)
   })
 
-  test('whose hours were switched off goes on at once', async () => {
+  test('continues immediately when quiet hours are switched off', async () => {
     at('2031-05-06T23:30:00Z')
     await send()
     await set(`update accounts set quiet_hours = false`)
@@ -172,7 +172,7 @@ describe('a broadcast', () => {
     ])
   })
 
-  test('whose hours never meet those of a place is not sent there', async () => {
+  test('is not sent to a location whose hours never overlap its own', async () => {
     await set(`update lists set send_from = '18:00', send_to = '20:00'`)
     at('2031-05-06T23:30:00Z')
     const id = await send()
@@ -184,7 +184,7 @@ describe('a broadcast', () => {
     await checkBooks(database.db, id)
   })
 
-  test('at a local time texts each when it is that time where he is, in the hours there', async () => {
+  test('with a local time is sent at that time of each location, within the hours there', async () => {
     at('2031-05-06T12:00:00Z')
     const { id } = await acceptBroadcast(rt(), { accountId: list.accountId, list, content: 'Soup on Friday' })
     await set(`update messages set local_at = '2031-05-06 19:00' where id = ${id}`)
@@ -194,13 +194,13 @@ describe('a broadcast', () => {
       [all[0], '05-07T02:00Z', '05-07T03:00Z'],
       [all[2], '05-07T13:00Z', '05-07T22:00Z'],
     ])
-    // once it has come, only the hours count, however long ago that was
+    // after the local time, only the hours of the location matter
     at('2031-05-07T12:30:00Z')
     while (await reopenClosed(rt()));
     expect((await windows()).map(([, opens]) => opens)).toEqual(['05-07T12:30Z', '05-07T13:00Z', '05-07T15:00Z'])
   })
 
-  test('paused overnight, it goes on in the morning', async () => {
+  test('that is paused overnight continues in the morning', async () => {
     at('2031-05-06T23:30:00Z')
     const id = await send()
     await set(`update send_chunks set paused = true`)

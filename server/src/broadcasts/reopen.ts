@@ -2,12 +2,12 @@ import type { Choice } from '../db/all-or-each.ts'
 import type { Db } from '../db/db.ts'
 import { retryLostRaces } from '../db/retry.ts'
 import {
+  type ChunkWindow,
   type ClosedChunk,
-  claimClosed,
-  type Late,
+  claimClosedChunks,
+  type LateMessage,
   listChunksAfter,
   listLate,
-  type Reopening,
   reopenChunks,
   suppressChunks,
 } from '../log/reopen.queries.ts'
@@ -19,13 +19,13 @@ import type { Runtime } from '../runtime.ts'
 
 type Rt = Pick<Runtime, 'db' | 'clock'>
 
-/** Chunks whose rows are suppressed by one statement, which may take no longer than a second. */
+/** Chunks whose rows one statement suppresses; a statement may take no longer than a second. */
 const chunksAtOnce = 5
 
 /**
- * Gives chunks whose window has closed their next window, by the current rules, and returns whether there were any. Rows
- * without a window before the message's deadline are suppressed as too late; rows without any window, because the hours
- * were narrowed until nothing was left of them, as having no window.
+ * Sets the next window of chunks whose window has closed, by the current rules, and returns whether there were any.
+ * Rows whose next window opens after the message's deadline are suppressed as `too_late`; rows without any window,
+ * because the allowed hours have been narrowed to nothing, as `no_window`.
  */
 export const reopenClosed = manyMessages<Rt>((rt, choice, claimed) => reopenSome(rt, choice, claimed))
 
@@ -33,46 +33,46 @@ function reopenSome(rt: Rt, choice: Choice, claimed: (messageIds: number[]) => v
   return retryLostRaces(() =>
     rt.db.tx(async (tx) => {
       const now = rt.clock.now()
-      const closed = await claimClosed(tx, now, choice)
+      const closed = await claimClosedChunks(tx, now, choice)
       claimed([...new Set(closed.map((chunk) => chunk.messageId))])
       if (closed.length === 0) return false
       const timings = await readTimings(tx, [...new Set(closed.map((chunk) => chunk.messageId))])
-      const reopenings: Reopening[] = []
+      const windows: ChunkWindow[] = []
       for (const [messageId, timing] of timings) {
         const chunks = closed.filter((chunk) => chunk.messageId === messageId)
-        reopenings.push(...(await reopen(tx, chunks, timing, now)))
+        windows.push(...(await reopen(tx, chunks, timing, now)))
       }
       await reopenChunks(
         tx,
-        reopenings.sort((a, b) => a.id - b.id),
+        windows.sort((a, b) => a.id - b.id),
       )
       return true
     }),
   )
 }
 
-async function reopen(tx: Db, chunks: ClosedChunk[], timing: MessageTiming, now: Date): Promise<Reopening[]> {
-  // the chunk was open, so its local time has come
+async function reopen(tx: Db, chunks: ClosedChunk[], timing: MessageTiming, now: Date): Promise<ChunkWindow[]> {
+  // the chunk has been open, so the message's local time has passed
   const rules = timing.cancelled ? undefined : await rulesOf(tx, { ...timing, localAt: null })
-  const reopenings: Reopening[] = []
-  const ends = { too_late: [] as ClosedChunk[], no_window: [] as ClosedChunk[] }
+  const windows: ChunkWindow[] = []
+  const suppressed = { too_late: [] as ClosedChunk[], no_window: [] as ClosedChunk[] }
   for (const chunk of chunks) {
     const window = nextWindow(chunk.location, rules, now)
     const isLate = window && timing.deliverBy && window.opensAt >= timing.deliverBy
-    const end = window === undefined ? ends.no_window : isLate ? ends.too_late : undefined
-    // the other chunks stay closed until the next round
-    if (end?.length === chunksAtOnce) continue
-    end?.push(chunk)
-    // a gateway leases the chunk once more, to finish it and to mark rows that its predecessor left submitting
-    const next = end || !window ? { opensAt: now, closesAt: null } : window
-    reopenings.push({ id: chunk.id, dueAt: next.opensAt, closesAt: next.closesAt })
+    const group = window === undefined ? suppressed.no_window : isLate ? suppressed.too_late : undefined
+    // the rest of the group stays closed until the next round
+    if (group?.length === chunksAtOnce) continue
+    group?.push(chunk)
+    // a gateway leases the chunk again, to finish it and to mark rows that an earlier owner left submitting
+    const next = group || !window ? { opensAt: now, closesAt: null } : window
+    windows.push({ id: chunk.id, dueAt: next.opensAt, closesAt: next.closesAt })
   }
   for (const reason of ['too_late', 'no_window'] as const) {
-    const [first] = ends[reason]
-    const ids = ends[reason].map((chunk) => chunk.id)
+    const [first] = suppressed[reason]
+    const ids = suppressed[reason].map((chunk) => chunk.id)
     if (first) await suppressChunks(tx, first, ids, reason, now)
   }
-  return reopenings
+  return windows
 }
 
 function nextWindow(location: string | null, rules: WindowRules | undefined, now: Date) {
@@ -81,15 +81,16 @@ function nextWindow(location: string | null, rules: WindowRules | undefined, now
 }
 
 /**
- * Suppresses as too late the queued rows of messages past their deadline, paused ones as well, slice by slice, and returns
- * the number of such messages. The marks let none of these texts out; this is for rows that no mark comes to.
+ * Suppresses as `too_late` the queued rows of messages past their deadline, including paused messages, a few chunks at
+ * a time, and returns the number of such messages. A mark would suppress these rows as well; this sweep finds the rows
+ * that no gateway marks.
  */
-export const suppressLate = eachMessage<Rt, Late>({
+export const suppressLate = eachMessage<Rt, LateMessage>({
   find: (rt, except) => listLate(rt.db, rt.clock.now(), except),
   apply: suppressAll,
 })
 
-async function suppressAll(rt: Rt, message: Late): Promise<void> {
+async function suppressAll(rt: Rt, message: LateMessage): Promise<void> {
   for (let after = 0; ; ) {
     const chunks = await listChunksAfter(rt.db, message.messageId, after, chunksAtOnce)
     const last = chunks.at(-1)

@@ -7,7 +7,7 @@ import { closeOverdue } from './close.ts'
 import { expandOnce } from './expand.ts'
 import { reopenClosed, suppressLate } from './reopen.ts'
 
-/** Marks as sent the messages of which no row is queued or submitting any more; returns whether there were any. */
+/** Marks as sent the expanded messages without queued or submitting rows; returns whether there were any. */
 export const finishSent = manyMessages<Pick<Runtime, 'db' | 'clock'>>(async (rt, choice, claimed) => {
   const ids = await listFinished(rt.db, choice)
   claimed(ids)
@@ -16,9 +16,9 @@ export const finishSent = manyMessages<Pick<Runtime, 'db' | 'clock'>>(async (rt,
 
 type SweepName = 'expand' | 'cancel' | 'reopen' | 'suppress' | 'finish' | 'bill' | 'close'
 
-/** What workers do about messages on their way, from the first slice of the audience to the receipt deadline. */
+/** The workers' sweeps over accepted messages, from the first slice of the audience to the receipt deadline. */
 export const sweeps: Record<SweepName, Sweep<Runtime>> = {
-  // a notification about new expansions starts a round at once
+  // a notification about new expansions starts a round immediately
   expand: { name: 'write audiences', everyMs: 500, round: expandOnce },
   cancel: { name: 'cancel queued texts', everyMs: 250, round: cancelQueued },
   reopen: { name: 'reopen closed chunks', everyMs: 250, round: reopenClosed },

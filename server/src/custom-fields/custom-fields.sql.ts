@@ -1,4 +1,6 @@
-/** An SQL expression for the fields of a list as JSON (`ValueRules[]`), for statements that read subscribers. */
+/**
+ * Returns an SQL expression for the fields of a list as JSON (`ValueRules[]`), for statements that read subscribers.
+ */
 export function customFieldsJson(listId: string): string {
   return /* sql */ `
   (select coalesce(json_agg(json_build_object(

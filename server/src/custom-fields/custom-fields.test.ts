@@ -131,7 +131,7 @@ describe('a field', () => {
     await withField()
   })
 
-  test("of a stranger's list is not found", async () => {
+  test("of another account's list is not found", async () => {
     const list = await withField()
     for (const response of [
       await api.stranger.get(`${list}/custom_fields`),
@@ -198,7 +198,7 @@ describe('values', () => {
     expect((await add(list, { household_size: '-1' })).body.subscriber).toMatchObject({ household_size: -1 })
   })
 
-  test('of a deleted field are hidden, and come back with a field of the same key and type', async () => {
+  test('of a deleted field are hidden, and are presented again for a field with the same key and type', async () => {
     const list = await withField()
     await add(list, { household_size: 3 })
     const path = `${list}/subscribers/${phone}`

@@ -72,7 +72,10 @@ export function createCustomField(
   })
 }
 
-/** Deletes the field; the values of subscribers stay stored and are no longer presented. Throws if there is no such field. */
+/**
+ * Deletes the field; the values of subscribers stay stored and are no longer presented. Throws if there is no such
+ * field.
+ */
 export async function removeCustomField(rt: Clocked, accountId: number, listId: number, key: string): Promise<void> {
   await rt.db.tx(async (tx) => {
     await lockList(tx, accountId, listId)

@@ -16,7 +16,7 @@ const change = fc.record(
   { requiredKeys: [] },
 )
 
-test('for any updates, the last value of each field wins, tags accumulate, and unknown keys are ignored', async () => {
+test('a series of updates leaves the last value of each field and all tags, and ignores unknown keys', async () => {
   const { owner, db } = api
   const list = await make.list(db, { accountId: owner.accountId, shortCodeId: owner.shortCode.id })
   const fields = `/lists/${list.id}/custom_fields`

@@ -1,7 +1,7 @@
 import { RE2JS, RE2JSException } from 're2js'
 
-// Users supply the patterns, so they run on RE2, which takes linear time for any input. The length of a value and the size
-// of a compiled pattern are bounded here and in values.ts.
+// Users supply the patterns, so they run on RE2, which takes linear time for any input. The length of a value and the
+// size of a compiled pattern are bounded here and in values.ts.
 
 /** Maximum size of a compiled pattern, in RE2 instructions. */
 const maxProgramSize = 500
@@ -9,7 +9,7 @@ const maxCached = 500
 
 const compiled = new Map<string, RE2JS>()
 
-/** Whether the pattern compiles, to a program that is small enough to run on every value. */
+/** Returns whether the pattern compiles to a program that is small enough to run on every value. */
 export function isValidPattern(pattern: string): boolean {
   try {
     return compile(pattern).programSize() <= maxProgramSize
@@ -19,7 +19,7 @@ export function isValidPattern(pattern: string): boolean {
   }
 }
 
-/** Whether the pattern matches anywhere in the value. */
+/** Returns whether the pattern matches anywhere in the value. */
 export function matchesPattern(pattern: string, value: string): boolean {
   return compile(pattern).matcher(value).find()
 }

@@ -36,7 +36,7 @@ test.each<[ContentType, unknown, unknown]>([
   ['datetime', '2025-03-09T10:00:00.25Z', { value: '2025-03-09T10:00:00.250Z' }],
   ['datetime', '2025-02-30', { error: 'type' }],
   ['datetime', 'soon', { error: 'type' }],
-])('%s: %j', (contentType, input, expected) => {
+])('reads a value of type %s: %j', (contentType, input, expected) => {
   expect(readValue(rules(contentType), input)).toEqual(expected)
 })
 
@@ -70,7 +70,7 @@ test('a default is presented in the type of its field', () => {
   })
 })
 
-test('every valid value is presented as it was read', () => {
+test('every valid value can be read again as it is presented', () => {
   fc.assert(
     fc.property(
       fc.constantFrom<ContentType>('text', 'number', 'datetime'),

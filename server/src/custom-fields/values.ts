@@ -53,8 +53,8 @@ function parseNumber(digits: string): number | undefined {
 }
 
 /**
- * Returns a subscriber's value of a field, or the default if there is no value, or only one of another type from a deleted
- * field with the same key.
+ * Returns a subscriber's value of a field, or the default if there is no value, or only one of another type from a
+ * deleted field with the same key.
  */
 export function valueOrDefault(field: ValueRules, stored: Record<string, unknown>): CustomValue | null {
   const value = Object.hasOwn(stored, field.key) ? stored[field.key] : undefined
@@ -62,6 +62,6 @@ export function valueOrDefault(field: ValueRules, stored: Record<string, unknown
     const isForeign = field.contentType === 'datetime' && readInstant(value as string) !== value
     if (!isForeign) return value as CustomValue
   }
-  const byDefault = readValue(field, field.defaultValue)
-  return 'value' in byDefault ? byDefault.value : null
+  const result = readValue(field, field.defaultValue)
+  return 'value' in result ? result.value : null
 }

@@ -18,7 +18,7 @@ export type Gift = {
 
 export type Donation = Gift & { id: number; phone: number | null }
 
-/** The subscriber who gave, or the message that brought the gift in. */
+/** The subscriber who gave, or the message that prompted the gift. */
 export type DonationSource = { phone: number; messageId?: undefined } | { phone?: undefined; messageId: number }
 
 const donationColumns = /* sql */ `
@@ -26,29 +26,29 @@ const donationColumns = /* sql */ `
   donation_platform_uid as "donationPlatformUid", utm_campaign as "utmCampaign", utm_medium as "utmMedium",
   utm_source as "utmSource", utm_term as "utmTerm", utm_content as "utmContent", refcodes`
 
-/** A page of the list's donations, or of one number's there, newest first. */
+/** Returns a page of the list's donations, or with a phone of that subscriber's donations, newest first. */
 export function listDonations(db: Db, listId: number, phone: number | null, page: PageBounds) {
   return db.many<Donation>(
     phone === null ? 'list_donations' : 'list_donations_of_phone',
     sql`select ${raw(donationColumns)} from donations
-         where ${isOf(listId, phone)} order by id desc offset ${page.offset} limit ${page.perPage}`,
+         where ${filterOf(listId, phone)} order by id desc offset ${page.offset} limit ${page.perPage}`,
   )
 }
 
-/** The number of donations on those pages. An index-only scan counts them. */
+/** Returns the number of donations on all pages of `listDonations`, by an index-only scan. */
 export async function countDonations(db: Db, listId: number, phone: number | null): Promise<number> {
   const { n } = await db.one<{ n: number }>(
     phone === null ? 'count_donations' : 'count_donations_of_phone',
-    sql`select count(*) as n from donations where ${isOf(listId, phone)}`,
+    sql`select count(*) as n from donations where ${filterOf(listId, phone)}`,
   )
   return n
 }
 
-function isOf(listId: number, phone: number | null): Sql {
+function filterOf(listId: number, phone: number | null): Sql {
   return phone === null ? sql`list_id = ${listId}` : sql`list_id = ${listId} and phone = ${phone}`
 }
 
-/** Writes a gift and returns it; violates `donations_platform_uid` when it is booked already. */
+/** Inserts a gift and returns it; violates `donations_platform_uid` if it is already recorded. */
 export function insertDonation(db: Db, listId: number, source: DonationSource, gift: Gift, now: Date) {
   const row = {
     list_id: listId,
@@ -72,7 +72,9 @@ export function insertDonation(db: Db, listId: number, source: DonationSource, g
   )
 }
 
-/** Whether the list has such a message that went out, or began to; a draft brings nothing in and may be deleted. */
+/**
+ * Returns whether the list has this broadcast and has started sending it; a draft prompts no gift and may be deleted.
+ */
 export async function isMessageOfList(db: Db, listId: number, messageId: number): Promise<boolean> {
   const row = await db.maybeOne(
     'is_message_of_list',

@@ -25,7 +25,7 @@ const tags = ['Donations']
 const listParams = Type.Object({ list_id: ListIdParam })
 const subscriberParams = Type.Object({ list_id: ListIdParam, phone_number: PhoneParam })
 const messageParams = Type.Object({ list_id: ListIdParam, message_id: MessageIdParam })
-const noSubscriber = errorResponse('No such subscriber, or no such list.')
+const subscriberNotFound = errorResponse('No such subscriber, or no such list.')
 const unacceptable = errorResponse('A value is not acceptable, or the list already has this donation.')
 
 export const donationRoutes: FastifyPluginAsyncTypebox = async (app) => {
@@ -65,7 +65,7 @@ export const donationRoutes: FastifyPluginAsyncTypebox = async (app) => {
         tags,
         params: subscriberParams,
         querystring: PageQuery,
-        response: { 200: DonationPage, 404: noSubscriber, ...commonErrors },
+        response: { 200: DonationPage, 404: subscriberNotFound, ...commonErrors },
       },
     },
     async (req) => {
@@ -82,11 +82,11 @@ export const donationRoutes: FastifyPluginAsyncTypebox = async (app) => {
       preValidation: unwrap,
       schema: {
         operationId: 'createSubscriberDonation',
-        summary: 'Book a donation of a subscriber',
+        summary: 'Record a donation of a subscriber',
         tags,
         params: subscriberParams,
         body: DonationBody,
-        response: { 201: DonationCreatedResponse, 404: noSubscriber, 422: unacceptable, ...commonErrors },
+        response: { 201: DonationCreatedResponse, 404: subscriberNotFound, 422: unacceptable, ...commonErrors },
       },
     },
     async (req, reply) => {
@@ -104,7 +104,7 @@ export const donationRoutes: FastifyPluginAsyncTypebox = async (app) => {
       preValidation: unwrap,
       schema: {
         operationId: 'createMessageDonation',
-        summary: 'Book a donation that a message brought in',
+        summary: 'Record a donation that a message prompted',
         tags,
         params: messageParams,
         body: DonationBody,

@@ -19,7 +19,7 @@ export const DonationBody = Type.Object(
       description: 'US dollars, up to 999999.99.',
       examples: ['25.50'],
     }),
-    donation_platform: Platform('Who took it.'),
+    donation_platform: Platform('The platform that received the donation.'),
     donation_platform_uid: Platform('Id of the donation on that platform, unique within the list.'),
     donated_at: Type.Optional(TextOrNull({ maxLength: 40, description: 'ISO 8601 with an offset; by default now.' })),
     utm_campaign: Utm,
@@ -69,7 +69,7 @@ export const DonationCreatedResponse = Type.Object({
   donation: DonationSchema,
 })
 
-/** The flat version of a body with the former envelope. Any other body is returned as it is. */
+/** Returns the flat version of a body with the former envelope; returns any other body unchanged. */
 export function withoutEnvelope(body: unknown): unknown {
   if (!isObject(body) || !isObject(body.donation)) return body
   const { refcodes_attributes: attributes, ...flat } = body.donation
@@ -81,7 +81,7 @@ function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 
-/** The gift in a validated body; throws for what the schema cannot express. */
+/** Returns the gift in a validated body; throws for errors that the schema cannot express. */
 export function readGift(body: Static<typeof DonationBody>, now: Date): Gift {
   const faults: Record<string, string[]> = {}
   const amount = String(body.amount).trim()
@@ -107,7 +107,7 @@ export function readGift(body: Static<typeof DonationBody>, now: Date): Gift {
 export function presentDonation(donation: Donation, timeZone: string): Static<typeof DonationSchema> {
   return {
     id: donation.id,
-    // two decimal digits in the database; on the wire as few as possible, but at least one
+    // the database returns two decimal digits, the contract as few as possible, but at least one
     amount: donation.amount.replace(/0$/, ''),
     donated_at: formatTimeWithMs(donation.donatedAt, timeZone),
     donation_platform: donation.donationPlatform,

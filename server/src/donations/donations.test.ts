@@ -29,7 +29,7 @@ const byMessage = (body: object, person = api.owner) =>
 const all = async () => (await api.owner.get(`/lists/${list.id}/donations`)).body
 
 describe('recording', () => {
-  test('on a current and on an opted-out subscriber', async () => {
+  test('accepts a gift of a subscriber who has opted out', async () => {
     const given = {
       ...gift,
       donated_at: '2025-10-02T01:20:11.123Z',
@@ -52,7 +52,7 @@ describe('recording', () => {
     })
   })
 
-  test('on a message, without a number; by default now', async () => {
+  test('accepts a gift that a message prompted, without a number; donated_at is now by default', async () => {
     const response = await byMessage({ ...gift, amount: 40.5 })
     expect(response.status).toBe(201)
     expect(response.body).toEqual({
@@ -68,7 +68,7 @@ describe('recording', () => {
     })
   })
 
-  test('in the former envelope', async () => {
+  test('accepts the former envelope', async () => {
     const donation = { ...gift, refcodes_attributes: [{ refcode: 'a' }, { refcode: 'b' }] }
     expect((await byPhone({ donation })).body.donation).toMatchObject({ ...gift, amount: '25.0', refcodes: ['a', 'b'] })
     const form = { headers: { 'content-type': 'application/x-www-form-urlencoded' } }
@@ -88,22 +88,22 @@ describe('recording', () => {
     [1000, '1000.0'],
     ['7.500', '7.5'],
     [' 12.30 ', '12.3'],
-  ])('an amount of %j is %s', async (amount, shown) => {
+  ])('presents an amount of %j as %s', async (amount, shown) => {
     expect((await byPhone({ ...gift, amount })).body.donation).toMatchObject({ amount: shown })
   })
 
-  const noNumber = 'must be a number of dollars up to 999999.99'
+  const amountError = 'must be a number of dollars up to 999999.99'
   test.each([
     [
       {},
       { amount: ["can't be blank"], donation_platform: ["can't be blank"], donation_platform_uid: ["can't be blank"] },
     ],
-    [{ ...gift, amount: '-5' }, { amount: [noNumber] }],
-    [{ ...gift, amount: '1000000' }, { amount: [noNumber] }],
-    [{ ...gift, amount: '1.234' }, { amount: [noNumber] }],
-    [{ ...gift, amount: '$5' }, { amount: [noNumber] }],
-    [{ ...gift, amount: '' }, { amount: [noNumber] }],
-    [{ ...gift, amount: 1e21 }, { amount: [noNumber] }],
+    [{ ...gift, amount: '-5' }, { amount: [amountError] }],
+    [{ ...gift, amount: '1000000' }, { amount: [amountError] }],
+    [{ ...gift, amount: '1.234' }, { amount: [amountError] }],
+    [{ ...gift, amount: '$5' }, { amount: [amountError] }],
+    [{ ...gift, amount: '' }, { amount: [amountError] }],
+    [{ ...gift, amount: 1e21 }, { amount: [amountError] }],
     [{ ...gift, amount: '0.00' }, { amount: ['must be greater than 0'] }],
     [{ ...gift, amount: null }, { amount: ['must be a string or a number'] }],
     [{ ...gift, donation_platform: ' ' }, { donation_platform: ["can't be blank"] }],
@@ -119,7 +119,7 @@ describe('recording', () => {
     [{ ...gift, refcodes: 'a' }, { refcodes: ['must be an array or null'] }],
     [{ donation: { ...gift, refcodes_attributes: [{}] } }, { refcodes: ['must be a string'] }],
     [{ donation: 5 }, { amount: ["can't be blank"] }],
-  ])('%j is rejected', async (body, details) => {
+  ])('rejects %j', async (body, details) => {
     for (const response of [await byPhone(body), await byMessage(body)]) {
       expect(response).toMatchObject({ status: 422, body: { code: 'invalid', details } })
     }
@@ -141,7 +141,7 @@ describe('recording', () => {
     expect((await api.owner.post(`/lists/${other.id}/subscribers/${phone}/donations`, gift)).status).toBe(201)
   })
 
-  test('concurrently, it is recorded once', async () => {
+  test('records a platform id once when requests are concurrent', async () => {
     const fresh = await freshDatabase()
     try {
       const { id: accountId } = await make.account(fresh.db)
@@ -159,7 +159,7 @@ describe('recording', () => {
 })
 
 describe('reading', () => {
-  test('in pages, newest first: all of a list, or those of a number', async () => {
+  test('returns pages, newest first, of all donations of a list or those of a number', async () => {
     for (const uid of ['1', '2', '3']) await byPhone({ ...gift, donation_platform_uid: uid })
     await byMessage({ ...gift, donation_platform_uid: '4' })
     const uids = (body: Record<string, unknown>) =>
@@ -181,8 +181,8 @@ test('a draft has no donations, and can be deleted', async () => {
   expect((await api.owner.delete(`/lists/${list.id}/messages/${messageId}`)).status).toBe(200)
 })
 
-test('unknown ids and paths', async () => {
-  const on = (path: string, person = api.owner) => [
+test('responds with 404 for unknown ids and for other accounts', async () => {
+  const requestsTo = (path: string, person = api.owner) => [
     person.post(`${path}/donations`, gift),
     ...(path.includes('messages') ? [] : [person.get(`${path}/donations`)]),
   ]
@@ -197,7 +197,7 @@ test('unknown ids and paths', async () => {
   const theirs = await make.list(api.db, { accountId: api.stranger.accountId })
   cases.push([`/lists/${theirs.id}/messages/${messageId}`, 'Message not found', api.stranger])
   for (const [path, error, person] of cases) {
-    for (const response of await Promise.all(on(path, person))) {
+    for (const response of await Promise.all(requestsTo(path, person))) {
       expect(response, path).toMatchObject({ status: 404, body: { error } })
     }
   }

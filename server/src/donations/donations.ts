@@ -18,7 +18,7 @@ import {
 
 type Rt = Pick<Runtime, 'db' | 'clock'>
 
-/** A page of the donations of the account's list, newest first; throws when there is no such list. */
+/** Returns a page of the donations of the account's list, newest first; throws if there is no such list. */
 export async function getDonationPage(
   db: Db,
   accountId: number,
@@ -29,7 +29,7 @@ export async function getDonationPage(
   return pageOf(countDonations(db, listId, null), listDonations(db, listId, null, page))
 }
 
-/** A page of one subscriber's donations, newest first; throws when there is no such list or subscriber. */
+/** Returns a page of one subscriber's donations, newest first; throws if there is no such list or subscriber. */
 export async function getSubscriberDonationPage(
   db: Db,
   accountId: number,
@@ -41,7 +41,10 @@ export async function getSubscriberDonationPage(
   return pageOf(countDonations(db, listId, phone), listDonations(db, listId, phone, page))
 }
 
-/** Books a gift on a subscriber, whatever their consent; throws when there is no such list or subscriber, or as `book` does. */
+/**
+ * Records a gift of a subscriber in any state; throws if there is no such list or subscriber, or the gift is already
+ * recorded.
+ */
 export async function createSubscriberDonation(
   rt: Rt,
   accountId: number,
@@ -50,10 +53,12 @@ export async function createSubscriberDonation(
   gift: Gift,
 ): Promise<Donation> {
   const phone = await getDonor(rt.db, accountId, listId, phoneNumber)
-  return book(rt, listId, { phone }, gift)
+  return recordGift(rt, listId, { phone }, gift)
 }
 
-/** Books a gift on the message that brought it in; throws when there is no such list or message, or as `book` does. */
+/**
+ * Records a gift that a message prompted; throws if there is no such list or message, or the gift is already recorded.
+ */
 export async function createMessageDonation(
   rt: Rt,
   accountId: number,
@@ -63,11 +68,11 @@ export async function createMessageDonation(
 ): Promise<Donation> {
   await getList(rt.db, accountId, listId)
   if (!(await isMessageOfList(rt.db, listId, messageId))) throw errors.messageNotFound()
-  return book(rt, listId, { messageId }, gift)
+  return recordGift(rt, listId, { messageId }, gift)
 }
 
-/** Books a gift once per list: throws when the list has a donation with this id of the donation platform. */
-async function book(rt: Rt, listId: number, source: DonationSource, gift: Gift): Promise<Donation> {
+/** Records a gift once per list: throws if the list has a donation with this id of the donation platform. */
+async function recordGift(rt: Rt, listId: number, source: DonationSource, gift: Gift): Promise<Donation> {
   try {
     return await rt.db.tx((tx) => insertDonation(tx, listId, source, gift, rt.clock.now()))
   } catch (error) {

@@ -11,7 +11,6 @@ import {
   type Inbound,
   insertInbound,
   listWaitingInbound,
-  lockConfirmations,
   markIgnored,
   markInterpreted,
   markOptedOut,
@@ -141,7 +140,6 @@ async function confirmOptOut(tx: Db, rt: Rt, waiting: WaitingInbound): Promise<b
   const code = await findShortCodeLists(tx, mo.shortCode)
   const at = rt.clock.now()
   if (code && !(await isInForce(tx, mo.phone, code, at))) return false
-  await lockConfirmations(tx, mo.phone, mo.shortCode)
   let reply: number | null = null
   const since = new Date(at.getTime() - confirmationIntervalMs)
   if (code && (mo.listsLeft || !(await wasConfirmedSince(tx, mo.phone, mo.shortCode, since)))) {

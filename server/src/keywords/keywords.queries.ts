@@ -1,13 +1,15 @@
 import type { Db } from '../db/db.ts'
 
-/** Reserves words for a list and returns the ones that were free; the others belong to a list of the same short code. */
+/**
+ * Reserves words for a list and returns the ones that were free; the others belong to a list of the same short code.
+ */
 export async function insertKeywords(
   db: Db,
   list: { id: number; shortCodeId: number },
   names: string[],
   now: Date,
 ): Promise<string[]> {
-  // always in the same order, so that two lists that want the same words do not deadlock
+  // always in the same order, so that two lists that reserve the same words do not deadlock
   const rows = await db.many<{ name: string }>(
     'insert_keywords',
     /* sql */ `
@@ -20,7 +22,7 @@ export async function insertKeywords(
   return rows.map(({ name }) => name)
 }
 
-/** The words of a list, in alphabetical order. */
+/** Returns the keywords of a list in alphabetical order. */
 export async function listKeywordNames(db: Db, listId: number): Promise<string[]> {
   const rows = await db.many<{ name: string }>(
     'list_keyword_names',
@@ -41,7 +43,7 @@ export function releaseKeywords(db: Db, listId: number, now: Date, except: strin
   )
 }
 
-/** Whether a word belongs to a list of this short code. */
+/** Returns whether a word belongs to a list of this short code. */
 export async function isKeywordTaken(db: Db, shortCodeId: number, name: string): Promise<boolean> {
   const row = await db.maybeOne(
     'find_keyword_owner',

@@ -14,7 +14,7 @@ const KeywordTestResponse = Type.Object({
   keyword_name: Type.Union([Type.Literal('available'), Type.Literal('unavailable')], {
     description: 'The result, not the word.',
   }),
-  error: Type.Optional(Type.String({ description: 'Why it is unavailable.', examples: ['Name is in use'] })),
+  error: Type.Optional(Type.String({ description: 'The reason why it is unavailable.', examples: ['Name is in use'] })),
 })
 
 export const keywordRoutes: FastifyPluginAsyncTypebox = async (app) => {
@@ -24,7 +24,7 @@ export const keywordRoutes: FastifyPluginAsyncTypebox = async (app) => {
       schema: {
         operationId: 'testKeyword',
         summary: 'Test a keyword',
-        description: 'Whether a list of this short code can have the word. Nothing is reserved.',
+        description: 'Reports whether a list of this short code can have the word. Nothing is reserved.',
         tags: ['Short codes'],
         params: Type.Object({ shortcode: ShortCodeParam }),
         body: KeywordTestBody,

@@ -24,7 +24,7 @@ async function keywordsOf(list: { id: number }) {
 }
 
 describe('the keywords of a list', () => {
-  test('are replaced as a set, in upper case, each once', async () => {
+  test('are replaced as a set, in upper case and without duplicates', async () => {
     const list = await newList(['OLD', 'PANTRY'])
     expect(await put(list, ['pantry', ' Fresh ', 'FRESH', 'cedar'])).toMatchObject({
       status: 200,
@@ -40,7 +40,7 @@ describe('the keywords of a list', () => {
     expect(await keywordsOf(list)).toEqual([])
   })
 
-  test('do not change when one is taken or invalid, and the error names all of those', async () => {
+  test('do not change if one is taken or invalid; the error names all of those', async () => {
     await newList(['PIZZA', 'SALAD'])
     const list = await newList(['BREAD'])
     expect(await put(list, ['FRESH', 'pizza', 'stop', 'shit', 'x', 'salad'])).toMatchObject({
@@ -57,13 +57,13 @@ describe('the keywords of a list', () => {
   })
 
   test.each([
-    ['nothing', undefined, "Keyword names can't be blank"],
+    ['undefined', undefined, "Keyword names can't be blank"],
     ['null', null, 'Keyword names must be an array'],
-    ['one word', 'PIZZA', 'Keyword names must be an array'],
-    ['a number', [1], 'Keyword names must be a string'],
-    ['a hundred and one', Array(101).fill('AB'), 'Keyword names has too many items (maximum is 100)'],
-    ['an endless word', ['A'.repeat(101)], 'Keyword names is too long (maximum is 100 characters)'],
-  ])('%s is rejected', async (_case, given, error) => {
+    ['a string', 'PIZZA', 'Keyword names must be an array'],
+    ['an array with a number', [1], 'Keyword names must be a string'],
+    ['101 words', Array(101).fill('AB'), 'Keyword names has too many items (maximum is 100)'],
+    ['a word of 101 letters', ['A'.repeat(101)], 'Keyword names is too long (maximum is 100 characters)'],
+  ])('cannot be set to %s', async (_case, given, error) => {
     const list = await newList(['PIZZA'])
     expect(await put(list, given)).toMatchObject({ status: 422, body: { error: `Validation failed: ${error}` } })
     expect(await keywordsOf(list)).toEqual(['PIZZA'])
@@ -116,18 +116,21 @@ describe('testing a word', () => {
     expect(await availability(word)).toMatchObject({ status: 200, body: { keyword_name: 'unavailable', error } })
   })
 
-  test.each([undefined, null, 7, ['FRESH']])('%j is not a word', async (word) => {
+  test.each([undefined, null, 7, ['FRESH']])('%j is rejected', async (word) => {
     expect(await availability(word)).toMatchObject({ status: 422, body: { status: 'error', code: 'invalid' } })
   })
 
-  test.each(['00000', 'nonsense', '%00', 'a b', '1'.repeat(30)])('on the unknown short code %s', async (code) => {
-    expect(await availability('FRESH', api.owner, code)).toMatchObject({
-      status: 404,
-      body: { error: 'Shortcode not found', code: 'short_code_not_found' },
-    })
-  })
+  test.each(['00000', 'nonsense', '%00', 'a b', '1'.repeat(30)])(
+    'responds with 404 for the unknown short code %s',
+    async (code) => {
+      expect(await availability('FRESH', api.owner, code)).toMatchObject({
+        status: 404,
+        body: { error: 'Shortcode not found', code: 'short_code_not_found' },
+      })
+    },
+  )
 
-  test("on another account's short code", async () => {
+  test("responds with 404 for another account's short code", async () => {
     expect(await availability('FRESH', api.stranger)).toMatchObject({
       status: 404,
       body: { error: 'Shortcode not found' },
@@ -136,7 +139,7 @@ describe('testing a word', () => {
 })
 
 describe('obscene words', () => {
-  test.each(['FUCK', 'F4CK', '5HIT', 'ASSHOLE', 'FUCKYOU', 'CUNT', 'BITCH'])('%s is one', (word) => {
+  test.each(['FUCK', 'F4CK', '5HIT', 'ASSHOLE', 'FUCKYOU', 'CUNT', 'BITCH'])('%s is obscene', (word) => {
     expect(isObscene(word)).toBe(true)
   })
 
@@ -148,8 +151,8 @@ describe('obscene words', () => {
   })
 })
 
-describe('at the same time', () => {
-  async function world() {
+describe('concurrently', () => {
+  async function setUp() {
     const fresh = await freshDatabase()
     const rt = makeRuntime(fresh)
     const { id: accountId } = await make.account(fresh.db)
@@ -161,8 +164,8 @@ describe('at the same time', () => {
     return { fresh, list, change, ownersOf }
   }
 
-  test('a word goes to one of many lists that request it', async () => {
-    const { fresh, list, change, ownersOf } = await world()
+  test('a word belongs to one of several lists that request it', async () => {
+    const { fresh, list, change, ownersOf } = await setUp()
     try {
       const lists = await Promise.all(Array.from({ length: 6 }, () => list([])))
       for (let round = 0; round < 5; round += 1) {
@@ -178,8 +181,8 @@ describe('at the same time', () => {
     }
   })
 
-  test('two lists that swap their words each end with one, in any order', async () => {
-    const { fresh, list, change, ownersOf } = await world()
+  test('two lists that swap their words end with both words reserved, in any order', async () => {
+    const { fresh, list, change, ownersOf } = await setUp()
     try {
       const [one, two] = [await list(['AA']), await list(['BB'])]
       for (let round = 0; round < 10; round += 1) {
@@ -197,8 +200,8 @@ describe('at the same time', () => {
     }
   })
 
-  test('of two sets for one list, one remains whole', async () => {
-    const { fresh, list, change } = await world()
+  test('two sets for one list leave all keywords of one of them', async () => {
+    const { fresh, list, change } = await setUp()
     try {
       const one = await list(['OLD'])
       await Promise.all([change(one, ['AA', 'BB']), change(one, ['BB', 'CC'])])

@@ -15,12 +15,12 @@ const reserved = new Set([
   ...['OPT_OUT', 'REMOVE', 'ARRET', 'ARRÊT', 'ALTO', 'ST0P', 'HELP', 'INFO', 'AIDE', 'YES', 'START', 'UNSTOP'],
 ])
 
-/** The word as it is stored and compared. */
+/** Returns the word as it is stored and compared. */
 function normalize(given: string): string {
   return given.trim().normalize('NFC').toUpperCase()
 }
 
-/** Why a word cannot be a keyword on any short code; undefined when it can. */
+/** Returns the reason why a word cannot be a keyword on any short code; undefined if it can. */
 function faultOf(name: string): string | undefined {
   const { length } = [...name]
   if (length < minLength) return `Name is too short (minimum is ${minLength} characters)`
@@ -33,8 +33,8 @@ function faultOf(name: string): string | undefined {
 type Owner = { id: number; shortCodeId: number }
 
 /**
- * Reserves keywords for a list: all of them, or none; throws with the words that are taken. A word belongs to one list per
- * short code; a unique index decides races, so two callers never both succeed.
+ * Reserves keywords for a list: all of them, or none; throws an error that names the words that are taken or invalid. A
+ * word belongs to one list per short code; a unique index decides races, so two callers never both succeed.
  */
 export async function attachKeywords(tx: Db, list: Owner, given: string[], now: Date) {
   const { names, unusable } = readNames(given)
@@ -42,26 +42,28 @@ export async function attachKeywords(tx: Db, list: Owner, given: string[], now: 
 }
 
 /**
- * Replaces the keywords of a list, all of them or none, and returns them as they are stored. Former keywords that are not
- * among them become free. The caller has locked the list.
+ * Replaces the keywords of a list, all of them or none, and returns them as they are stored; throws as `attachKeywords`
+ * does. Former keywords that are not among them become free. The caller must have locked the list.
  */
 export async function replaceKeywords(tx: Db, list: Owner, given: string[], now: Date): Promise<string[]> {
   const { names, unusable } = readNames(given)
-  const had = await listKeywordNames(tx, list.id)
+  const current = await listKeywordNames(tx, list.id)
   await releaseKeywords(tx, list.id, now, names)
-  const added = names.filter((name) => !had.includes(name))
+  const added = names.filter((name) => !current.includes(name))
   rejectInvalid([...unusable, ...(await reserve(tx, list, added, now))])
   return names
 }
 
-/** Moves a list's keywords to its new short code, all or none. The caller has locked the list. */
+/**
+ * Moves a list's keywords to its new short code; throws if one is taken there. The caller must have locked the list.
+ */
 export async function moveKeywords(tx: Db, list: Owner, now: Date) {
   const names = await listKeywordNames(tx, list.id)
   await releaseKeywords(tx, list.id, now)
   rejectInvalid(await reserve(tx, list, names, now))
 }
 
-/** Why a list of this short code cannot have the word now; undefined when it can. */
+/** Returns the reason why a list of this short code cannot have the word now; undefined if it can. */
 export async function findKeywordFault(db: Db, shortCodeId: number, given: string): Promise<string | undefined> {
   const name = normalize(given)
   return faultOf(name) ?? ((await isKeywordTaken(db, shortCodeId, name)) ? 'Name is in use' : undefined)
@@ -73,7 +75,7 @@ function readNames(given: string[]) {
   return { names: [...new Set(usable.map(normalize))], unusable }
 }
 
-/** Reserves the free words, and returns the taken ones. */
+/** Reserves the free words and returns the taken ones. */
 async function reserve(tx: Db, list: Owner, names: string[], now: Date): Promise<string[]> {
   if (names.length === 0) return []
   const free = await insertKeywords(tx, list, names, now)

@@ -1,8 +1,8 @@
 import type { Db } from '../db/db.ts'
 
 /**
- * Folds deltas into the lists' counts and ranges, and returns the number of folded deltas. One statement, so a reader that
- * sums base and deltas in one snapshot counts each delta exactly once. Skips rows that another fold has locked.
+ * Folds deltas into the lists' counts and ranges, and returns the number of folded deltas. One statement, so a reader
+ * that sums base and deltas in one snapshot counts each delta exactly once. Skips rows that another fold has locked.
  */
 export function foldListDeltas(db: Db, limit: number): Promise<number> {
   return db
@@ -16,13 +16,13 @@ export function foldListDeltas(db: Db, limit: number): Promise<number> {
     ), sums as (
       select list_id, sum(subscribed) as subscribed, sum(unsubscribed) as unsubscribed, sum(cleaned) as cleaned
         from folded group by list_id
-    ), counted as (
+    ), updated_lists as (
       update lists l
          set subscribed_count = l.subscribed_count + s.subscribed,
              unsubscribed_count = l.unsubscribed_count + s.unsubscribed,
              cleaned_count = l.cleaned_count + s.cleaned
         from sums s where l.id = s.list_id
-    ), ranged as (
+    ), updated_ranges as (
       insert into number_ranges as r (list_id, prefix, subscribed, unsubscribed, cleaned)
       select list_id, digits, sum(subscribed), sum(unsubscribed), sum(cleaned)
         from folded cross join lateral (values (prefix), (prefix / 100)) as ranges (digits)

@@ -22,11 +22,11 @@ export type ListSettings = {
   resendBlockHours: number
   /** Hours for which only the person can resubscribe a number that opted out. */
   resubscribeTimeoutHours: number
-  /** Minutes after its time within which a scheduled message is still sent. */
+  /** Minutes that a scheduled message may be late and is still sent. */
   scheduledLatenessMinutes: number
-  /** Applies quiet hours to the list's broadcasts even if the account does not. */
+  /** Whether quiet hours apply to the list's broadcasts even if the account does not apply them. */
   quietHours: boolean
-  /** Broadcasts are sent only in these hours at the location of the phone. */
+  /** The hours of the day, at the phone's location, in which broadcasts may be sent; null means all. */
   sendHours: Hours | null
   /** Whether `unknown` texts are closed at the receipt deadline, or requeued once. */
   whenUnknown: 'never_twice' | 'never_miss'
@@ -37,7 +37,7 @@ export type List = ListSettings & {
   accountId: number
   shortCodeId: number
   optInType: 'single' | 'double'
-  /** No welcome is sent after a single opt-in. */
+  /** Whether no welcome text is sent after a single opt-in. */
   bypassOptInResponse: boolean
 }
 
@@ -82,7 +82,7 @@ export function findList(db: Db, accountId: number, listId: number) {
   )
 }
 
-/** As `findList`, and nobody else changes or deletes it before this transaction ends. */
+/** As `findList`, and locks the list: no other transaction changes or deletes it before this one ends. */
 export function findListForUpdate(tx: Db, accountId: number, listId: number) {
   return tx.maybeOne<List>(
     'find_list_for_update',
@@ -94,7 +94,7 @@ export function findListForUpdate(tx: Db, accountId: number, listId: number) {
   )
 }
 
-/** A list with its keywords and counts. */
+/** Returns the account's list with its keywords and counts. */
 export function findListView(db: Db, accountId: number, listId: number) {
   return db.maybeOne<ListView>(
     'find_list_view',
@@ -103,7 +103,7 @@ export function findListView(db: Db, accountId: number, listId: number) {
   )
 }
 
-/** A page of the account's lists, oldest first. */
+/** Returns a page of the account's lists, oldest first. */
 export function listListViews(db: Db, accountId: number, page: PageBounds) {
   return db.many<ListView>(
     'list_list_views',
@@ -145,12 +145,12 @@ export function updateList(db: Db, listId: number, settings: ListSettings, now: 
   return db.exec('update_list', sql`update lists set ${assignmentsOf(row)} where id = ${listId}`)
 }
 
-/** The list sends from another short code from now on. A STOP to the one it leaves still means it. */
+/** Makes the list send from another short code. A STOP to the former one still applies to the list. */
 export function moveToShortCode(db: Db, listId: number, shortCodeId: number) {
   return db.exec(
     'move_to_short_code',
     /* sql */ `
-    with left_behind as (
+    with former as (
       insert into former_short_codes (short_code_id, list_id) select short_code_id, id from lists where id = $1
           on conflict do nothing
     )

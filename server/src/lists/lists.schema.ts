@@ -8,7 +8,7 @@ import type { ListSettings, ListView } from './lists.queries.ts'
 import type { ListChange } from './lists.ts'
 import { OptInRequest, presentOptInRequest } from './opt-in-settings.schema.ts'
 
-// ten parts in GSM-7, so that a mistake cannot cost more parts
+// ten parts in GSM-7: a limit to the cost of a mistake
 const maxText = 1_530
 
 const Name = Type.String({ maxLength: 25, pattern: '\\S', description: 'Internal label.' })
@@ -162,7 +162,7 @@ export const ListResponse = Type.Object({ status: Type.Literal('OK'), list: List
 export const ListCreatedResponse = Type.Object({ status: Type.Literal('List created'), list: ListSchema })
 export const ListDestroyedResponse = Type.Object({ status: Type.Literal('List Destroyed') })
 
-/** A list on the wire. */
+/** Presents a list. */
 export function presentList(list: ListView, timeZone: string): Static<typeof ListSchema> {
   return {
     id: list.id,
@@ -211,12 +211,12 @@ const blank: Omit<ListSettings, 'name'> = {
   whenUnknown: 'never_twice',
 }
 
-/** All settings of a new list: the given values, and the defaults for the others. */
+/** Returns all settings of a new list: the given values, and the defaults for the others. */
 export function readNewList(body: Static<typeof ListCreateBody>['list']): ListSettings {
   return { ...blank, name: body.name, ...readListChange(body) }
 }
 
-/** The settings that a body names. The two welcome texts are never null. */
+/** Returns the settings that a body names; the two welcome texts are never null. */
 export function readListChange(body: Static<typeof ListUpdateBody>['list']): ListChange {
   const given: ListChange = {
     name: body.name,

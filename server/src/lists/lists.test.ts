@@ -16,8 +16,8 @@ async function create(list: object = {}) {
   return listOf(await api.owner.post('/lists', { list: { name: 'Pantry', ...list } }))
 }
 
-describe('creating', () => {
-  test('a name is enough; everything else has the defaults of the contract', async () => {
+describe('creating a list', () => {
+  test("requires a name only; the other values have the contract's defaults", async () => {
     const response = await api.owner.post('/lists', { list: { name: 'Pantry' } })
     expect(response.status).toBe(200)
     expect(response.body).toEqual({
@@ -72,7 +72,7 @@ describe('creating', () => {
     })
   })
 
-  test('null for a welcome means none, and unknown keys are ignored', async () => {
+  test('accepts null for no welcome text, and ignores unknown keys', async () => {
     expect(await create({ first_optin_message: null, color: 'red' })).toMatchObject({ first_optin_message: '' })
   })
 
@@ -97,13 +97,13 @@ describe('creating', () => {
       { name: 'a', keyword_names: [1] },
       'Validation failed: Keyword names must be a string',
     ],
-  ])('%s is rejected', async (_case, list, error) => {
+  ])('rejects %s', async (_case, list, error) => {
     const response = await api.owner.post('/lists', { list })
     expect(response.status).toBe(422)
     expect(response.body).toMatchObject({ status: 'error', error, code: 'invalid', details: expect.any(Object) })
   })
 
-  test('half a million invalid keywords cause one error', async () => {
+  test('responds with a single error to half a million invalid keywords', async () => {
     const response = await api.owner.post('/lists', { list: { name: 'a', keyword_names: Array(400_000).fill(1) } })
     expect(response).toMatchObject({
       status: 422,
@@ -111,7 +111,7 @@ describe('creating', () => {
     })
   })
 
-  test('a form can give one keyword as a plain field', async () => {
+  test('accepts a form with one keyword as a plain field', async () => {
     const headers = { 'content-type': 'application/x-www-form-urlencoded' }
     const payload = 'list[name]=Pantry+of+Hope&list[keyword_names]=PIZZA&list[email_subscribe]='
     expect(listOf(await api.owner.post('/lists', undefined, { headers, payload }))).toMatchObject({
@@ -121,11 +121,11 @@ describe('creating', () => {
     })
   })
 
-  test('25 characters are counted, not bytes or halves of a surrogate pair', async () => {
+  test('counts 25 characters, not bytes or halves of a surrogate pair', async () => {
     expect(await create({ name: '🙏'.repeat(25) })).toMatchObject({ name: '🙏'.repeat(25) })
   })
 
-  test('needs a short code to send from', async () => {
+  test('requires a short code to send from', async () => {
     await api.db.exec('drop', 'delete from short_codes where account_id = $1', [api.owner.accountId])
     const response = await api.owner.post('/lists', { list: { name: 'a' } })
     expect(response).toMatchObject({ status: 422, body: { code: 'no_short_code' } })
@@ -167,12 +167,12 @@ describe('keywords', () => {
     '-AB',
     'A--B',
     '5h1t',
-  ])('%j cannot be one', async (name) => {
+  ])('%j cannot be a keyword', async (name) => {
     const response = await api.owner.post('/lists', { list: { name: 'a', keyword_names: ['GOOD', name] } })
     expect(response).toMatchObject({ status: 422, body: { error: `invalid keyword names: ${name}` } })
   })
 
-  test.each(['AB', 'A'.repeat(15), 'food4all', 'NIÑO', 'WIC-2'])('%j can', async (name) => {
+  test.each(['AB', 'A'.repeat(15), 'food4all', 'NIÑO', 'WIC-2'])('%j can be a keyword', async (name) => {
     expect(await create({ keyword_names: [name] })).toMatchObject({ keyword_names: [name.toUpperCase()] })
   })
 
@@ -182,7 +182,7 @@ describe('keywords', () => {
     expect(await create({ keyword_names: ['PIZZA'] })).toMatchObject({ keyword_names: ['PIZZA'] })
   })
 
-  test('go to one of two lists that are created concurrently, in any order of the keywords', async () => {
+  test('belong to one of two lists that are created concurrently, in any order of the keywords', async () => {
     const fresh = await freshDatabase()
     try {
       const rt = makeRuntime(fresh)
@@ -205,8 +205,8 @@ describe('keywords', () => {
   })
 })
 
-describe('settings that the vendor has in its web product only', () => {
-  test('are set on a new list, and changed', async () => {
+describe('settings that the vendor offers only in its web product', () => {
+  test('can be set on a new list, and changed', async () => {
     const second = await make.shortCode(api.db, { accountId: api.owner.accountId })
     const settings = {
       short_code: second.code,
@@ -233,7 +233,7 @@ describe('settings that the vendor has in its web product only', () => {
     ['short_code', 88222, 'must be a string'],
     ['short_code', 'none', 'is not one of the account'],
     ['short_code', '', 'is not one of the account'],
-  ])('%s of %j is rejected', async (key, value, fault) => {
+  ])('%s cannot be %j', async (key, value, fault) => {
     const { id } = await create()
     for (const response of [
       await api.owner.put(`/lists/${id}`, { list: { [key]: value } }),
@@ -243,7 +243,7 @@ describe('settings that the vendor has in its web product only', () => {
     }
   })
 
-  test("a stranger's short code cannot be sent from", async () => {
+  test("do not accept another account's short code", async () => {
     const response = await api.owner.post('/lists', { list: { name: 'b', short_code: api.stranger.shortCode.code } })
     expect(response).toMatchObject({
       status: 422,
@@ -251,7 +251,7 @@ describe('settings that the vendor has in its web product only', () => {
     })
   })
 
-  test('a list that moves to another short code moves its keywords, too, or does not move', async () => {
+  test('move the keywords with the list to another short code, or neither', async () => {
     const second = await make.shortCode(api.db, { accountId: api.owner.accountId })
     const { id } = await create({ keyword_names: ['PIZZA', 'SALAD'] })
     const other = await create({ short_code: second.code, keyword_names: ['SALAD'] })
@@ -267,13 +267,13 @@ describe('settings that the vendor has in its web product only', () => {
     await api.owner.put(`/lists/${other.id}/keywords`, { keyword_names: [] })
     const moved = await api.owner.put(`/lists/${id}`, { list: { short_code: second.code } })
     expect(moved.body.list).toMatchObject({ short_code: second.code, keyword_names: ['PIZZA', 'SALAD'] })
-    // free where it came from
+    // the keyword is free on the former short code
     expect(await create({ keyword_names: ['PIZZA'] })).toMatchObject({ short_code: api.owner.shortCode.code })
   })
 })
 
-describe('changing', () => {
-  test('only the keys present change', async () => {
+describe('changing a list', () => {
+  test('changes only the given keys', async () => {
     const { id, ...before } = await create({
       message_yes: 'Reply YES',
       message_help: 'Help!',
@@ -287,7 +287,7 @@ describe('changing', () => {
     expect((await api.owner.get(`/lists/${id}`)).body).toEqual(response.body)
   })
 
-  test('nothing changes when a value is rejected', async () => {
+  test('changes nothing if a value is rejected', async () => {
     const { id } = await create()
     expect((await api.owner.put(`/lists/${id}`, { list: { message_help: 'x', name: '' } })).status).toBe(422)
     expect((await api.owner.get(`/lists/${id}`)).body.list).toMatchObject({ name: 'Pantry', message_help: null })
@@ -310,7 +310,7 @@ test('a deleted list is not found by any operation', async () => {
   expect((await api.owner.get('/lists')).body).toMatchObject({ count: 0, lists: [] })
 })
 
-test("a stranger's list is not found and stays as it is", async () => {
+test("another account's list is not found, and does not change", async () => {
   const { id } = await create({ keyword_names: ['PIZZA'] })
   for (const response of [
     await api.stranger.get(`/lists/${id}`),
@@ -323,13 +323,13 @@ test("a stranger's list is not found and stays as it is", async () => {
 })
 
 test.each(['0', '-1', 'abc', '1.5', '1e3', '99999999999999999999', '%00', '9007199254740993'])(
-  'a list id of %s names nothing',
+  'responds with 404 for %s as a list id',
   async (id) => {
     expect(await api.owner.get(`/lists/${id}`)).toMatchObject({ status: 404, body: { error: 'List not found' } })
   },
 )
 
-test('lists come in pages, with base and deltas added up', async () => {
+test('lists are returned in pages, with the sums of base counts and deltas', async () => {
   const ids: number[] = []
   for (const name of ['a', 'b', 'c']) ids.push((await create({ name })).id)
   const [first = 0] = ids

@@ -25,7 +25,7 @@ type Clocked = Pick<Runtime, 'db' | 'clock'>
 
 export type ListChange = Partial<ListSettings>
 
-/** The account's list; throws when it is another account's, deleted or unknown. */
+/** Returns the account's list; throws if it belongs to another account, is deleted or does not exist. */
 export async function getList(db: Db, accountId: number, listId: number): Promise<List> {
   const list = await findList(db, accountId, listId)
   if (!list) throw errors.listNotFound()
@@ -39,12 +39,15 @@ export async function getListView(db: Db, accountId: number, listId: number): Pr
   return list
 }
 
-/** A page of the account's lists, oldest first, with keywords and counts. */
+/** Returns a page of the account's lists, oldest first, with keywords and counts. */
 export function getListPage(db: Db, accountId: number, page: Page): Promise<PageOf<ListView>> {
   return pageOf(countLists(db, accountId), listListViews(db, accountId, page))
 }
 
-/** Creates a list with its keywords, or neither; it sends from this short code, by default from the account's first one. */
+/**
+ * Creates a list with its keywords, or neither if a keyword is taken. The default short code is the account's first
+ * one.
+ */
 export function createList(
   rt: Clocked,
   accountId: number,
@@ -61,7 +64,10 @@ export function createList(
   })
 }
 
-/** Changes what the change names. On a move to another short code the keywords move, too. */
+/**
+ * Changes the given settings. If the list moves to another short code, its keywords move too; throws if one is taken
+ * there.
+ */
 export function changeList(
   rt: Clocked,
   accountId: number,
@@ -88,13 +94,13 @@ export function changeList(
 
 /** Replaces the list's keywords, all of them or none, and returns them as they are stored. */
 export function changeKeywords(rt: Clocked, accountId: number, listId: number, given: string[]): Promise<string[]> {
-  // two lists that swap words can meet in a deadlock
+  // two lists that swap words can deadlock
   return retryLostRaces(() =>
     rt.db.tx(async (tx) => replaceKeywords(tx, await lockList(tx, accountId, listId), given, rt.clock.now())),
   )
 }
 
-/** Marks the list as deleted: no request finds it. Its rows stay, as a record of consent and texts. */
+/** Marks the list as deleted: no request finds it any more. Its rows remain as a record of consent and texts. */
 export function deleteList(rt: Clocked, accountId: number, listId: number): Promise<void> {
   return rt.db.tx(async (tx) => {
     await lockList(tx, accountId, listId)
@@ -103,10 +109,10 @@ export function deleteList(rt: Clocked, accountId: number, listId: number): Prom
   })
 }
 
-/** The id of the account's short code of this name, or of its first one. */
+/** Returns the id of the account's short code with this name, or of its first one; throws if there is none. */
 async function chooseShortCode(tx: Db, accountId: number, code: string | undefined): Promise<number> {
-  const own = await listShortCodes(tx, accountId)
-  const chosen = code === undefined ? own[0] : own.find((shortCode) => shortCode.code === code)
+  const shortCodes = await listShortCodes(tx, accountId)
+  const chosen = code === undefined ? shortCodes[0] : shortCodes.find((shortCode) => shortCode.code === code)
   if (chosen) return chosen.id
   if (code === undefined) throw errors.noShortCode()
   throw errors.invalid({ 'list.short_code': ['is not one of the account'] })

@@ -14,13 +14,13 @@ export type OptInRequest = {
   bypassOptInResponse: boolean
 }
 
-/** A stored step. PostgreSQL hands it over as JSON, so its times are texts. */
+/** A stored step. PostgreSQL returns it as JSON, so its times are strings. */
 export type OptInRequestRow = OptInRequest & { id: number; listId: number; createdAt: string; updatedAt: string }
 
 export type OptInSettings = {
   optInType: 'single' | 'double'
   bypassOptInResponse: boolean
-  /** Undefined stays as it is, here and below. */
+  /** Undefined does not change the stored text, here and below. */
   firstOptinMessage: string | undefined
   secondOptinMessage: string | undefined
 }
@@ -63,7 +63,7 @@ export async function replaceOptInRequests(tx: Db, listId: number, requests: Opt
   )
 }
 
-/** The steps of list `l` in order, as JSON. */
+/** SQL for the steps of list `l` in order, as JSON. */
 export const optInRequestsOfList = /* sql */ `(
   select coalesce(json_agg(json_build_object(
            'id', r.id, 'listId', r.list_id, 'collectedData', r.collected_data, 'requestMessage', r.request_message,

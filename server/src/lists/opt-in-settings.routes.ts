@@ -18,8 +18,8 @@ export const optInSettingsRoutes: FastifyPluginAsyncTypebox = async (app) => {
         operationId: 'configureOptIn',
         summary: 'Set how people opt in',
         description:
-          'For double, `opt_in_requests` replaces the stored steps; without it they stay, even through a change to ' +
-          'as single.',
+          'For double, `opt_in_requests` replaces the stored steps; without it they do not change. A change to single ' +
+          'does not delete them.',
         tags: ['Lists'],
         params: Type.Object({ list_id: ListIdParam }),
         body: OptInSettingsBody,

@@ -15,7 +15,7 @@ const CollectedData = Type.Unsafe<Request['collectedData']>({
 const SuccessAction = Type.Unsafe<Request['successAction']>({
   type: ['string', 'null'],
   enum: ['nextrequest', 'optinsubscriber', null],
-  description: 'What happens after a valid reply. The last step subscribes the number; null means the same there.',
+  description: 'The action after a valid reply. The last step subscribes the number; null means the same there.',
 })
 const followUpHours = { minimum: 1, maximum: 720, description: 'Hours until the reminder.' }
 
@@ -23,12 +23,12 @@ const OptInRequestInput = Type.Object({
   collected_data: CollectedData,
   request_message: Type.Optional(Text('The question.')),
   retry_message: Type.Optional(Text('Sent after an invalid answer.')),
-  follow_up: Type.Optional(Flag('Whether a reminder is sent when no answer comes.')),
+  follow_up: Type.Optional(Flag('Whether a reminder is sent if there is no answer.')),
   follow_up_hour: Type.Optional(Type.Unsafe<number | null>({ type: ['integer', 'null'], ...followUpHours })),
   no_response_message: Type.Optional(Text('The reminder.')),
   success_action: Type.Optional(SuccessAction),
   opt_in_message: Type.Optional(Text('Welcomes a number that was never on the list.')),
-  second_opt_in_message: Type.Optional(Text('Welcomes a number that comes back.')),
+  second_opt_in_message: Type.Optional(Text('Welcomes a number that was on the list before.')),
   bypass_opt_in_response: Type.Optional(Flag('No welcome after this step.')),
 })
 
@@ -40,7 +40,7 @@ export const OptInSettingsBody = Type.Object({
   }),
   bypass_opt_in_response: Type.Optional(Flag('No welcome.')),
   first_optin_message: Type.Optional(Text('Welcomes a number that was never on the list. For single.')),
-  second_optin_message: Type.Optional(Text('Welcomes a number that comes back. For single.')),
+  second_optin_message: Type.Optional(Text('Welcomes a number that was on the list before. For single.')),
   opt_in_requests: Type.Optional(
     Type.Array(OptInRequestInput, {
       maxItems: 20,
@@ -49,7 +49,7 @@ export const OptInSettingsBody = Type.Object({
   ),
 })
 
-/** A step on the wire; the contract prints its keys in alphabetical order. */
+/** A presented step; the contract has its keys in alphabetical order. */
 export const OptInRequest = Type.Object(
   {
     bypass_opt_in_response: Type.Boolean(),
@@ -97,7 +97,7 @@ export function presentOptInRequest(request: OptInRequestRow, timeZone: string):
   }
 }
 
-/** The change in a validated body; throws when the steps cannot be completed. */
+/** Returns the change in a validated body; throws if a person could not complete the steps. */
 export function readOptInSettings(body: Static<typeof OptInSettingsBody>): OptInChange {
   const bypassOptInResponse = isSet(body.bypass_opt_in_response)
   if (body.opt_in_type === 'single') {

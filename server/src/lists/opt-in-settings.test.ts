@@ -49,8 +49,8 @@ const rest = {
   bypass_opt_in_response: false,
 }
 
-describe('double', () => {
-  test('stores the steps and returns them as they were given, keys in alphabetical order', async () => {
+describe('double opt-in', () => {
+  test('stores the steps and returns them unchanged, with keys in alphabetical order', async () => {
     const list = await newList()
     const response = await put(list, { opt_in_type: 'double', opt_in_requests: [zipCode, yes] })
     const stored = { id: expect.any(Number), list_id: list.id, created_at: '2026-03-02T02:00:00-08:00' }
@@ -72,7 +72,7 @@ describe('double', () => {
     expect(lists).toMatchObject([{ id: list.id, opt_in_requests: steps }])
   })
 
-  test('replaces the stored steps by the given ones, and does not change them without any', async () => {
+  test('replaces the stored steps only if steps are given', async () => {
     const list = await newList()
     const { opt_in_requests: first } = (await put(list, { opt_in_type: 'double', opt_in_requests: [zipCode, yes] }))
       .body
@@ -83,7 +83,7 @@ describe('double', () => {
     expect((await put(list, { opt_in_type: 'double', opt_in_requests: [] })).body.opt_in_requests).toEqual([])
   })
 
-  test('stores the steps through a change to single, in which they are not shown', async () => {
+  test('does not delete the steps on a change to single, which does not show them', async () => {
     const list = await newList()
     await put(list, { opt_in_type: 'double', opt_in_requests: [yes] })
     await put(list, { opt_in_type: 'single', opt_in_requests: [zipCode] })
@@ -92,7 +92,7 @@ describe('double', () => {
     expect(await shown(list)).toMatchObject({ opt_in_type: 'double', opt_in_requests: [yes] })
   })
 
-  test('returns null for the action of the last step when it was given as null', async () => {
+  test('returns null for an action of the last step that was given as null', async () => {
     const list = await newList()
     const response = await put(list, {
       opt_in_type: 'double',
@@ -118,18 +118,22 @@ describe('double', () => {
       'Collected data is not included in the list',
     ],
     ['an unknown action', [{ ...yes, success_action: 'jump' }], 'Success action is not included in the list'],
-    ['a last step that leads on', [zipCode], 'Opt in requests must end with optinsubscriber'],
+    ['a last step that leads to a next one', [zipCode], 'Opt in requests must end with optinsubscriber'],
     [
-      'a nudge without its hour',
+      'a reminder without its hour',
       [{ ...zipCode, follow_up_hour: null }, yes],
       'Opt in requests must have a follow_up_hour where follow_up is true',
     ],
-    ['a nudge at once', [{ ...zipCode, follow_up_hour: 0 }, yes], 'Follow up hour must be greater than or equal to 1'],
-    ['a text without end', [{ ...yes, retry_message: 'a'.repeat(1_531) }], 'Retry message is too long'],
+    [
+      'a reminder after zero hours',
+      [{ ...zipCode, follow_up_hour: 0 }, yes],
+      'Follow up hour must be greater than or equal to 1',
+    ],
+    ['a text of 1,531 characters', [{ ...yes, retry_message: 'a'.repeat(1_531) }], 'Retry message is too long'],
     ['twenty-one steps', Array(21).fill(yes), 'Opt in requests has too many items (maximum is 20)'],
-    ['a step that is a text', ['yes'], 'Opt in requests must be an object'],
-    ['no array', yes, 'Opt in requests must be an array'],
-  ])('%s is rejected, and nothing changes', async (_case, opt_in_requests, error) => {
+    ['a string as a step', ['yes'], 'Opt in requests must be an object'],
+    ['an object instead of an array', yes, 'Opt in requests must be an array'],
+  ])('rejects %s, and changes nothing', async (_case, opt_in_requests, error) => {
     const list = await newList()
     const before = await shown(list)
     const response = await put(list, { opt_in_type: 'double', opt_in_requests })
@@ -139,8 +143,8 @@ describe('double', () => {
   })
 })
 
-describe('single', () => {
-  test('stores the two welcomes that are given', async () => {
+describe('single opt-in', () => {
+  test('stores the given welcome texts', async () => {
     const list = await newList()
     const response = await put(list, { opt_in_type: 'single', second_optin_message: 'Welcome back' })
     expect(response.status).toBe(200)
@@ -157,7 +161,7 @@ describe('single', () => {
     expect(await shown(list)).toMatchObject({ opt_in_type: 'single', first_optin_message: '' })
   })
 
-  test('can omit the welcome', async () => {
+  test('can omit the welcome text', async () => {
     const list = await newList()
     await put(list, { opt_in_type: 'single', bypass_opt_in_response: true })
     expect(await shown(list)).toMatchObject({ bypass_opt_in_response: true })
@@ -175,20 +179,20 @@ test.each([
   [{ opt_in_type: null }],
   [{ opt_in_type: 'triple' }],
   [{ opt_in_settings: { opt_in_type: 'single' } }],
-])('%j chooses nothing', async (body) => {
+])('rejects %j', async (body) => {
   expect(await put(await newList(), body)).toMatchObject({ status: 422, body: { status: 'error', code: 'invalid' } })
 })
 
-test('of two concurrent changes one remains whole', async () => {
+test('two concurrent changes leave all steps of one of them', async () => {
   const fresh = await freshDatabase()
   try {
     const rt = makeRuntime(fresh)
     const list = await make.list(fresh.db)
-    const flowOf = (collected_data: 'yes' | 'zip_code') =>
+    const settingsOf = (collected_data: 'yes' | 'zip_code') =>
       readOptInSettings({ opt_in_type: 'double', opt_in_requests: Array(3).fill({ collected_data }) })
     for (let round = 0; round < 5; round += 1) {
-      const both = [flowOf('yes'), flowOf('zip_code')]
-      await Promise.all(both.map((flow) => changeOptInSettings(rt, list.accountId, list.id, flow)))
+      const both = [settingsOf('yes'), settingsOf('zip_code')]
+      await Promise.all(both.map((settings) => changeOptInSettings(rt, list.accountId, list.id, settings)))
       const { optInRequests } = await getListView(fresh.db, list.accountId, list.id)
       expect(new Set(optInRequests.map(({ collectedData }) => collectedData)).size).toBe(1)
       expect(optInRequests).toHaveLength(3)
@@ -198,7 +202,7 @@ test('of two concurrent changes one remains whole', async () => {
   }
 })
 
-test("a stranger's list does not change", async () => {
+test("another account's list cannot be changed", async () => {
   const list = await newList()
   const response = await api.stranger.put(`/lists/${list.id}/opt_in_settings`, {
     opt_in_type: 'double',

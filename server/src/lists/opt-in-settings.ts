@@ -13,7 +13,9 @@ export type OptInChange = OptInSettings & {
   requests: OptInRequest[] | undefined
 }
 
-/** Changes the opt-in settings of a list. A change to single opt-in does not delete the stored steps of double opt-in. */
+/**
+ * Changes the opt-in settings of a list. A change to single opt-in does not delete the stored steps of double opt-in.
+ */
 export function changeOptInSettings(
   rt: Pick<Runtime, 'db' | 'clock'>,
   accountId: number,

@@ -6,10 +6,10 @@ export type Attempt = {
   day: string
   part: number
   connectionId: number
-  /** Null when no octet of it was written. */
+  /** Null if no octet of it was written. */
   writtenAt: Date | null
   responseMs: number | null
-  /** The command_status by its name, or `no response`, `not written`. */
+  /** The name of the command_status, or `no response` or `not written`. */
   outcome: string
 }
 
@@ -31,7 +31,7 @@ export async function insertAttempts(db: Db, attempts: Attempt[]): Promise<void>
   )
 }
 
-/** Deletes up to `limit` attempts of texts logged before this day (YYYY-MM-DD), and returns their number. */
+/** Deletes up to `limit` attempts of texts logged before this day (YYYY-MM-DD); returns how many it deleted. */
 export function deleteAttempts(db: Db, before: string, limit: number): Promise<number> {
   return db.exec(
     'delete_attempts',

@@ -5,11 +5,11 @@ import { countMoves, totalsOf } from './counters.sql.ts'
 import { logTable } from './log-days.ts'
 import { from, to } from './transitions.ts'
 
-export type Cancelled = { messageId: number; loggedOn: string }
+export type CancelledMessage = { messageId: number; loggedOn: string }
 
-/** Cancelled messages with queued rows, except those of the ids. */
+/** Returns up to 20 cancelled messages with queued rows, except these ids. */
 export function listCancelledQueued(db: Db, except: number[]) {
-  return db.many<Cancelled>(
+  return db.many<CancelledMessage>(
     'list_cancelled_queued',
     /* sql */ `
     select m.id as "messageId", m.logged_on as "loggedOn"
@@ -20,10 +20,12 @@ export function listCancelledQueued(db: Db, except: number[]) {
   )
 }
 
-/** Cancels the queued rows of the message's next chunks; returns the last log id of these, undefined at the end. */
+/**
+ * Cancels the queued rows of the message's next five chunks; returns their last log id, or undefined if none is left.
+ */
 export async function cancelChunks(
   db: Db,
-  { messageId, loggedOn }: Cancelled,
+  { messageId, loggedOn }: CancelledMessage,
   afterLogId: number,
   at: Date,
 ): Promise<number | undefined> {
@@ -56,17 +58,17 @@ export async function deleteExpansion(tx: Db, listId: number, messageId: number)
   )
 }
 
-/** Whether a gateway may be writing texts of this message now, or waits for their responses. */
-export async function isOnItsWay(db: Db, messageId: number): Promise<boolean> {
-  const { moving } = await db.one<{ moving: boolean }>(
-    'is_on_its_way',
+/** Returns whether a gateway may be sending texts of this message now, or is waiting for their responses. */
+export async function hasSubmittingTexts(db: Db, messageId: number): Promise<boolean> {
+  const { submitting } = await db.one<{ submitting: boolean }>(
+    'has_submitting_texts',
     /* sql */ `
     select c.submitting > 0
-           -- after its lease nobody writes a row any more, even if it has not been marked as unknown yet
+           -- no gateway submits a row after its lease has expired, even if it has not been marked as unknown yet
            and exists (select from send_chunks k
-                        where k.message_id = $1 and k.done_at is null and k.lease_until > clock_timestamp()) as moving
+                        where k.message_id = $1 and k.done_at is null and k.lease_until > clock_timestamp()) as submitting
       from message_totals c where c.message_id = $1`,
     [messageId],
   )
-  return moving
+  return submitting
 }

@@ -2,9 +2,9 @@ import { raw, type Sql, sql } from '../db/sql.ts'
 import { logTable } from './log-days.ts'
 
 /**
- * The ids, in ascending order, of the log rows in this state that the chunks of a CTE `chunks` (first_log_id, last_log_id)
- * hold of a message. An array of ids leaves the planner no choice but the key: a join with the chunks, planned while the
- * day was small, reads the whole day.
+ * SQL for an array of the ids, in ascending order, of a message's log rows in this state within the chunks of a CTE
+ * `chunks` (first_log_id, last_log_id). An array forces a look-up by id: a join with the chunks, planned while the day
+ * was small, reads the whole day.
  */
 export const rowsOfChunks = (day: string, messageId: Sql, state: 'queued' | 'sent' | 'unknown') => sql`
   array(select log_row.id

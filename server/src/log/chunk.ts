@@ -1,6 +1,6 @@
 import type { Consent } from './consent.ts'
 
-/** A leased chunk with what its message says of each text in it. */
+/** A leased chunk, with the data of its message that apply to each text. */
 export type Chunk = {
   id: number
   epoch: number
@@ -10,16 +10,16 @@ export type Chunk = {
   lane: number
   firstLogId: number
   lastLogId: number
-  /** How often its texts were tried before. */
+  /** Number of earlier attempts to submit its texts. */
   attempt: number
   listId: number | null
   shortCodeId: number
   consent: Consent
   content: string
   shortCode: string
-  /** After this nobody in it may be texted until it is given a new due time. */
+  /** When its window closes: none of its texts may be submitted from then until it has a new due time. */
   closesAt: Date | null
-  /** After this nobody is texted at all. */
+  /** The message's deadline: its texts are suppressed from then on. */
   deliverBy: Date | null
 }
 
@@ -30,18 +30,18 @@ export type Claim = {
   fromLane: number
   toLane: number
   limit: number
-  /** The short codes that the owner can send from, only these, or all but these; left out, all. */
+  /** The short codes that the owner can send from: only `ids`, or all but `ids`; undefined means all. */
   codes?: { allBut: boolean; ids: number[] }
 }
 
 export type BroadcastClaim = Omit<Claim, 'fromLane' | 'toLane'> & {
-  /** Broadcasts of which the owner has enough in hand. */
+  /** Broadcasts that are not claimed now, because the owner has leased enough of their chunks. */
   enough: number[]
-  /** Broadcasts that the owner was given chunks of, longest ago first: others come before them. */
+  /** Broadcasts whose chunks the owner leased before, the least recent first; all others precede them. */
   served: number[]
 }
 
-/** What the rows of this chunk say of it: nothing, or its id where it lies in the range of an older one. */
+/** The `chunk_id` of this chunk's log rows: null, or its id if it is a retry in the id range of an earlier chunk. */
 export function ownChunkId({ id, attempt }: Pick<Chunk, 'id' | 'attempt'>): number | null {
   return attempt > 0 ? id : null
 }
@@ -50,10 +50,10 @@ export function ownChunkId({ id, attempt }: Pick<Chunk, 'id' | 'attempt'>): numb
 export type Recipient = {
   id: number
   phone: number
-  /** His own text; without one he gets what the message says to all. */
+  /** Recipient-specific text; null means the message's content. */
   content?: string | null
-  /** Parts of his text, as the log has them. */
+  /** Parts of the text, as stored in the log. */
   partCount: number
-  /** The number of the handset's carrier, where it was asked for and is known. */
+  /** The number of the phone's carrier; undefined if it was not requested or is not known. */
   carrier?: string | undefined
 }

@@ -2,20 +2,22 @@ import type { Db } from '../db/db.ts'
 import { param, raw, type Sql, sql } from '../db/sql.ts'
 import type { BroadcastClaim, Chunk, Claim } from './chunk.ts'
 
-/** Time before the end of its window in which a chunk is not leased: a text that is marked now arrives only after it. */
+/**
+ * A chunk is not leased this long before its window closes, in milliseconds: its texts would arrive after the window.
+ */
 export const closingReserveMs = 1_000
 
 const isFree = raw(`(lease_until is null or lease_until < clock_timestamp())`)
 
 type Gateway = Pick<Claim, 'owner' | 'leaseMs' | 'now' | 'limit' | 'codes'>
 
-/** The parts of a claim that both kinds share. */
+/** SQL that both kinds of claims share. */
 type Shared = {
   now: Sql
   limit: Sql
-  /** The condition for a chunk to be leased now. */
+  /** The condition under which a chunk can be leased now. */
   isOpen: Sql
-  /** The condition for its short code to be one that the owner can send from. */
+  /** The condition under which the owner can send from a chunk's short code. */
   maySendFrom: Sql
 }
 
@@ -25,16 +27,17 @@ type Search = {
   candidates: Sql
   /** The order in which candidates are leased. */
   ranking: Sql
-  /** Ranked candidates: more than wanted, because other gateways may be claiming the same. */
+  /** Number of ranked candidates: more than the limit, because other gateways may be claiming some of them. */
   ranked: Sql
-  /** The same order in terms of the chunks themselves. */
+  /** The same order as an expression over `send_chunks`. */
   order: Sql
 }
 
 /**
- * Leases chunks: steps through the candidates, ranks them, locks the first ones that no other gateway is claiming (`skip
- * locked` on chunk rows), and returns them with the data of their messages. A chunk whose lease has expired is taken over, and
- * the new epoch voids the marks of its old owner. While sending is paused none is leased.
+ * Leases chunks: steps through the candidates, ranks them, locks the first ones that no other gateway is claiming
+ * (`skip locked` on chunk rows), and returns them with the data of their messages. A chunk whose lease has expired is
+ * taken over, and the new epoch invalidates later marks of its old owner. No chunk is leased while the installation's
+ * sending is paused.
  */
 function lease(db: Db, name: string, gateway: Gateway, searchOf: (shared: Shared) => Search) {
   const now = param(gateway.now)
@@ -49,7 +52,7 @@ function lease(db: Db, name: string, gateway: Gateway, searchOf: (shared: Shared
     sql`
     with recursive ${search.candidates}, ranked as materialized (
       select array(select id from candidates order by ${search.ranking} limit ${search.ranked}) as ids
-    ), picked as (
+    ), locked as (
       select id from send_chunks
        where id = any((select ids from ranked)::bigint[]) and done_at is null and ${isOpen}
          and not exists (select from installation where sending_paused)
@@ -60,7 +63,7 @@ function lease(db: Db, name: string, gateway: Gateway, searchOf: (shared: Shared
       update send_chunks c
          set leased_by = ${gateway.owner}, epoch = c.epoch + 1,
              lease_until = clock_timestamp() + ${gateway.leaseMs} * interval '1 millisecond'
-        from picked where c.id = picked.id
+        from locked where c.id = locked.id
       returning c.id, c.epoch, c.message_id, c.logged_on, c.lane, c.first_log_id, c.last_log_id, c.closes_at,
                 c.attempt
     )
@@ -69,7 +72,7 @@ function lease(db: Db, name: string, gateway: Gateway, searchOf: (shared: Shared
            m.short_code_id as "shortCodeId", m.consent, m.content, s.code as "shortCode",
            l.closes_at as "closesAt", m.deliver_by as "deliverBy"
       from leased l
-      -- a look-up per chunk, whatever the statistics were when this was planned
+      -- a look-up per chunk, regardless of the statistics when this was planned
       cross join lateral (select * from messages where id = l.message_id offset 0) m
       cross join lateral (select code from short_codes where id = m.short_code_id offset 0) s
      order by l.lane, l.id`,
@@ -77,8 +80,9 @@ function lease(db: Db, name: string, gateway: Gateway, searchOf: (shared: Shared
 }
 
 /**
- * Leases open chunks of these lanes and short codes to `owner`, first lane and earliest due first. It steps from short
- * code to short code by their index, so that texts which nobody can send now cost no time, whatever their number.
+ * Leases open chunks of these lanes and short codes to `owner`, in the order of lanes and due times. The query steps
+ * through an index from short code to short code, so that chunks of short codes that no gateway can send from cost no
+ * time.
  */
 export function claimChunks(db: Db, claim: Claim) {
   return lease(db, 'claim_chunks', claim, ({ now, limit, isOpen, maySendFrom }) => ({
@@ -94,9 +98,9 @@ export function claimChunks(db: Db, claim: Claim) {
            order by short_code_id limit 1) next
     ), candidates as materialized (
       select c.id, c.lane, c.due_at
-        from code cross join generate_series(${claim.fromLane}::int, ${claim.toLane}::int) as of_lane(n) cross join lateral (
+        from code cross join generate_series(${claim.fromLane}::int, ${claim.toLane}::int) as lanes(lane) cross join lateral (
           select id, lane, due_at from send_chunks
-           where short_code_id = code.short_code_id and lane = of_lane.n and done_at is null and due_at <= ${now}
+           where short_code_id = code.short_code_id and lane = lanes.lane and done_at is null and due_at <= ${now}
              and ${isOpen}
            order by due_at, id
            limit 4 * ${limit}::int) c
@@ -109,8 +113,9 @@ export function claimChunks(db: Db, claim: Claim) {
 }
 
 /**
- * Leases open chunks of broadcasts in turn: one of each broadcast before a second one of any. It steps from broadcast to
- * broadcast by their index, so that a broadcast of 680 chunks costs no more to step over than one of a single chunk.
+ * Leases open chunks of broadcasts in turn: one of each broadcast before a second one of any. The query steps through
+ * an index from broadcast to broadcast, so that skipping a broadcast of 680 chunks costs no more than skipping one
+ * chunk.
  */
 export function claimBroadcasts(db: Db, claim: BroadcastClaim) {
   return lease(db, 'claim_broadcasts', claim, ({ now, limit, isOpen, maySendFrom }) => ({
@@ -125,9 +130,9 @@ export function claimBroadcasts(db: Db, claim: BroadcastClaim) {
            where done_at is null and not paused and lane = 2 and message_id > b.message_id
            order by message_id limit 1) next
     ), candidates as materialized (
-      select c.id, c.turn, b.message_id
+      select c.id, c.chunk_number, b.message_id
         from broadcast b cross join lateral (
-          select id, row_number() over (order by due_at, id) as turn
+          select id, row_number() over (order by due_at, id) as chunk_number
             from (select id, due_at from send_chunks
                    where message_id = b.message_id and done_at is null and lane = 2 and due_at <= ${now}
                      and ${isOpen}
@@ -135,7 +140,7 @@ export function claimBroadcasts(db: Db, claim: BroadcastClaim) {
                    limit 2 * ${limit}::int) free) c
        where ${maySendFrom} and b.message_id <> all(${claim.enough}::bigint[])
     )`,
-    ranking: sql`turn, array_position(${claim.served}::bigint[], message_id) nulls first, message_id`,
+    ranking: sql`chunk_number, array_position(${claim.served}::bigint[], message_id) nulls first, message_id`,
     ranked: sql`2 * ${limit}::int`,
     order: sql`array_position((select ids from ranked), id)`,
   }))

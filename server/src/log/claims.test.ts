@@ -6,7 +6,7 @@ import type { Sql } from '../db/sql.ts'
 import type { BroadcastClaim } from './chunk.ts'
 import { claimBroadcasts, claimChunks } from './claims.queries.ts'
 
-// Broadcasts take turns, whatever the number of chunks that each of them has.
+// Broadcasts take turns, regardless of their numbers of chunks.
 
 let database: TestDatabase
 beforeEach(async () => {
@@ -14,7 +14,7 @@ beforeEach(async () => {
 })
 afterEach(() => database.close())
 
-/** A broadcast with so many chunks that wait to be leased. */
+/** Makes a broadcast with this number of chunks, all of them free. */
 async function broadcast(chunks: number, shortCodeId?: number) {
   const list = await make.list(database.db, shortCodeId === undefined ? {} : { shortCodeId })
   const { id } = await database.db.one<{ id: number }>(
@@ -47,13 +47,13 @@ function claim(given: Partial<BroadcastClaim> = {}) {
 
 const messagesOf = (chunks: Array<{ messageId: number }>) => chunks.map((chunk) => chunk.messageId).sort()
 
-test('one chunk of each before a second one of any', async () => {
+test('leases one chunk of each broadcast before a second one of any', async () => {
   const [big, small, other] = [await broadcast(50), await broadcast(1), await broadcast(3)]
   expect(messagesOf(await claim())).toEqual([big.id, big.id, small.id, other.id])
   expect(messagesOf(await claim())).toEqual([big.id, big.id, other.id, other.id])
 })
 
-test('those of which there is enough are passed over, and who waited longest comes first', async () => {
+test('skips broadcasts in `enough`, and leases the least recently served first', async () => {
   const [first, second, third] = [await broadcast(9), await broadcast(9), await broadcast(9)]
   expect(messagesOf(await claim({ enough: [first.id], limit: 2 }))).toEqual([second.id, third.id])
   const served = [third.id, first.id]
@@ -61,16 +61,18 @@ test('those of which there is enough are passed over, and who waited longest com
   expect(messagesOf(await claim({ served: [second.id, ...served], limit: 2 }))).toEqual([second.id, third.id])
 })
 
-test('a short code that cannot be sent from holds up no other, nor does a paused broadcast', async () => {
-  const [away, here, paused] = [await broadcast(100), await broadcast(2), await broadcast(100)]
+test('skips short codes that the gateway cannot send from, and paused broadcasts', async () => {
+  const [unreachable, reachable, paused] = [await broadcast(100), await broadcast(2), await broadcast(100)]
   await database.db.exec('pause', 'update send_chunks set paused = true where message_id = $1', [paused.id])
-  const codes = { allBut: true, ids: [away.shortCodeId] }
-  expect(messagesOf(await claim({ codes }))).toEqual([here.id, here.id])
+  const codes = { allBut: true, ids: [unreachable.shortCodeId] }
+  expect(messagesOf(await claim({ codes }))).toEqual([reachable.id, reachable.id])
   expect(await claim({ codes })).toEqual([])
-  expect(messagesOf(await claim({ codes: { allBut: false, ids: [away.shortCodeId] }, limit: 1 }))).toEqual([away.id])
+  expect(messagesOf(await claim({ codes: { allBut: false, ids: [unreachable.shortCodeId] }, limit: 1 }))).toEqual([
+    unreachable.id,
+  ])
 })
 
-test('chunks that are not due, or about to close, are left alone', async () => {
+test('does not lease chunks that are not due or are about to close', async () => {
   const { id } = await broadcast(3)
   await database.db.exec(
     'set_times',
@@ -81,7 +83,7 @@ test('chunks that are not due, or about to close, are left alone', async () => {
   expect((await claim()).map((chunk) => chunk.firstLogId)).toEqual([3_000])
 })
 
-test('gateways that claim at once never get the same', async () => {
+test('never leases one chunk to two gateways that claim concurrently', async () => {
   for (let n = 0; n < 5; n++) await broadcast(8)
   const claimed = (await Promise.all(Array.from({ length: 6 }, () => claim()))).flat()
   expect(new Set(claimed.map((chunk) => chunk.id)).size).toBe(claimed.length)
@@ -89,11 +91,11 @@ test('gateways that claim at once never get the same', async () => {
   expect(claimed.length + rest.length).toBe(40)
 })
 
-test('urgent texts that nobody can send now are not read to find one that can be sent', async () => {
-  const [away, here, paused] = [await broadcast(2_000), await broadcast(1), await broadcast(2_000)]
+test('does not read urgent chunks that cannot be sent now to find one that can', async () => {
+  const [unreachable, reachable, paused] = [await broadcast(2_000), await broadcast(1), await broadcast(2_000)]
   await database.db.exec('pause', 'update send_chunks set paused = true where message_id = $1', [paused.id])
   await database.db.exec('urgent', 'update send_chunks set lane = 1')
-  const codes = { allBut: true, ids: [away.shortCodeId] }
+  const codes = { allBut: true, ids: [unreachable.shortCodeId] }
   const given = {
     owner: crypto.randomUUID(),
     leaseMs: 60_000,
@@ -120,5 +122,5 @@ test('urgent texts that nobody can send now are not read to find one that can be
   await claimChunks(explaining, given)
   const read = [...(plans[0] ?? '').matchAll(/rows=(\d+)(?:\.\d+)? loops|Removed by Filter: (\d+)/g)]
   expect(Math.max(...read.map(([, rows, removed]) => Number(rows ?? removed))), plans[0]).toBeLessThan(100)
-  expect(messagesOf(await claimChunks(database.db, given))).toEqual([here.id])
+  expect(messagesOf(await claimChunks(database.db, given))).toEqual([reachable.id])
 })

@@ -6,22 +6,26 @@ import { logTable } from './log-days.ts'
 import { from, to } from './transitions.ts'
 
 /** A message at its receipt deadline. */
-export type Overdue = {
+export type MessageAtDeadline = {
   messageId: number
   loggedOn: string
-  /** When its unknown texts were last queued again. */
+  /** When its unknown texts were last requeued. */
   requeuedAt: Date | null
 }
 
-// Another worker may be ahead with the same message: then it is being sent again, or was.
-const isOverdue = (messageId: Sql, { requeuedAt }: Overdue) => sql`
+// Another worker may have processed the same message already: then its texts have been requeued, or it has been sent
+// again.
+const isOverdue = (messageId: Sql, { requeuedAt }: MessageAtDeadline) => sql`
       exists (select from messages where id = ${messageId} and status <> 'sending'
                  and requeued_at is not distinct from ${requeuedAt})`
 
-/** Expires the sent rows of the message's next chunks after `afterLogId`; returns their last log id, undefined at the end. */
+/**
+ * Expires the sent rows of the message's next five chunks after `afterLogId`; returns their last log id, or undefined
+ * if none is left.
+ */
 export async function expireChunks(
   db: Db,
-  overdue: Overdue,
+  overdue: MessageAtDeadline,
   afterLogId: number,
   at: Date,
 ): Promise<number | undefined> {
@@ -45,8 +49,11 @@ ${countMoves(['close'])}
   return last ?? undefined
 }
 
-/** The unknown rows of the message's next chunks after `afterLogId`, and the last log id of these chunks; null at the end. */
-export async function listUnknown(db: Db, overdue: Overdue, afterLogId: number) {
+/**
+ * Returns the unknown rows of the message's next five chunks after `afterLogId`, and the last log id of these chunks,
+ * null if none is left.
+ */
+export async function listUnknown(db: Db, overdue: MessageAtDeadline, afterLogId: number) {
   const messageId = param(overdue.messageId)
   return db.one<{ ids: number[]; last: number | null }>(
     `list_unknown_${overdue.loggedOn}`,
@@ -60,10 +67,10 @@ export async function listUnknown(db: Db, overdue: Overdue, afterLogId: number) 
 }
 
 /**
- * Queues these unknown texts again, each at most once, and reopens their chunks; returns their number. The marks check
- * consent, cancelling, deadline and quiet hours as for any queued text.
+ * Requeues these unknown texts, each at most once, and reopens their chunks; returns their number. As for any queued
+ * text, the mark checks consent, cancellation, deadline and quiet hours.
  */
-export async function requeueUnknown(tx: Db, overdue: Overdue, ids: number[], at: Date): Promise<number> {
+export async function requeueUnknown(tx: Db, overdue: MessageAtDeadline, ids: number[], at: Date): Promise<number> {
   const messageId = param(overdue.messageId)
   const time = param(at)
   const { n } = await tx.one<{ n: number }>(
@@ -74,10 +81,11 @@ export async function requeueUnknown(tx: Db, overdue: Overdue, ids: number[], at
          set state = ${to('requeue')}, requeued_at = ${time}, submitted_at = null, carrier_status = null
        where l.id = any(${ids}::bigint[]) and l.state = ${from('requeue')} and l.requeued_at is null
       returning l.id, l.message_id
-    ), opened as (
+    ), reopened as (
       update send_chunks c
          set done_at = null, leased_by = null, lease_until = null, due_at = ${time},
-             -- where there are windows, a worker finds the next one before anybody is texted
+             -- a chunk with a location is closed at first, so that a worker sets its next window before any text is
+             -- sent
              closes_at = case when c.location is not null then least(c.closes_at, ${time}) end
        where c.message_id = ${messageId}
          and exists (select from moved where moved.id between c.first_log_id and c.last_log_id)
@@ -91,8 +99,8 @@ ${countMoves(['requeue'])}
   return n
 }
 
-/** Closes a message at its receipt deadline, and deletes its chunks; returns false when rows are still sent. */
-export async function closeMessage(db: Db, overdue: Overdue, at: Date): Promise<boolean> {
+/** Closes a message at its receipt deadline and deletes its chunks; returns false if rows in state `sent` remain. */
+export async function closeMessage(db: Db, overdue: MessageAtDeadline, at: Date): Promise<boolean> {
   const rows = await db.exec(
     'close_message',
     /* sql */ `

@@ -5,7 +5,9 @@ const isFinished = /* sql */ `
   m.status = 'sending' and m.expanded_at is not null
   and (select queued + submitting from message_totals where message_id = m.id) = 0`
 
-/** Messages that are being sent, whose audience is written, and of which no row is queued or submitting any more. */
+/**
+ * Returns up to 1,000 messages in status `sending` whose audience is written and that have no row queued or submitting.
+ */
 export async function listFinished(db: Db, { except, only }: Choice): Promise<number[]> {
   const rows = await db.many<{ id: number }>(
     'list_finished',
@@ -19,8 +21,9 @@ export async function listFinished(db: Db, { except, only }: Choice): Promise<nu
 }
 
 /**
- * Marks these messages as sent, or all, where they are finished, and returns how many were. A paused message has queued
- * rows, or else there was nothing to pause. sent_at stays as it is when some rows are sent again later.
+ * Marks the finished ones of these messages (null: of all) as sent, and returns their number. A paused message can be
+ * finished only if no row of it is queued, so its pause has no effect any more. `sent_at` keeps its first value when
+ * rows are requeued later.
  */
 export function finishMessages(db: Db, at: Date, ids: number[] | null = null): Promise<number> {
   return db.exec(

@@ -5,8 +5,8 @@ import { logTable } from './log-days.ts'
 import { from, to } from './transitions.ts'
 
 /**
- * Renews leases and returns the chunks that are still leased to the caller, each with whether its message is cancelled. A
- * chunk is still the caller's while its epoch is the same, even if the lease had expired, because nobody claimed it.
+ * Renews leases and returns, by chunk id, whether the message is cancelled, for the chunks that are still leased to the
+ * caller. An unchanged epoch proves that no other gateway has claimed the chunk, even if the lease had expired.
  */
 export async function renewLeases(db: Db, leaseMs: number, chunks: Array<{ id: number; epoch: number }>) {
   const leased = [...chunks].sort((a, b) => a.id - b.id)
@@ -14,28 +14,28 @@ export async function renewLeases(db: Db, leaseMs: number, chunks: Array<{ id: n
     'renew_leases',
     /* sql */ `
     update send_chunks c set lease_until = clock_timestamp() + $1 * interval '1 millisecond'
-      from unnest($2::bigint[], $3::int[]) as h(id, epoch)
-     where c.id = h.id and c.epoch = h.epoch and c.done_at is null
+      from unnest($2::bigint[], $3::int[]) as own(id, epoch)
+     where c.id = own.id and c.epoch = own.epoch and c.done_at is null
     returning c.id, (select m.status = 'cancelled' from messages m where m.id = c.message_id) as cancelled`,
     [leaseMs, leased.map((c) => c.id), leased.map((c) => c.epoch)],
   )
   return new Map(rows.map((row) => [row.id, row.cancelled]))
 }
 
-/** Ends leases early, so that another gateway can continue at once. */
+/** Ends leases early, so that another gateway can lease the chunks immediately. */
 export async function releaseChunks(db: Db, chunks: Array<{ id: number; epoch: number }>) {
   const leased = [...chunks].sort((a, b) => a.id - b.id)
   await db.exec(
     'release_chunks',
     /* sql */ `
     update send_chunks c set lease_until = null, leased_by = null
-      from unnest($1::bigint[], $2::int[]) as h(id, epoch)
-     where c.id = h.id and c.epoch = h.epoch and c.done_at is null`,
+      from unnest($1::bigint[], $2::int[]) as own(id, epoch)
+     where c.id = own.id and c.epoch = own.epoch and c.done_at is null`,
     [leased.map((c) => c.id), leased.map((c) => c.epoch)],
   )
 }
 
-/** Closes a chunk without queued and submitting rows; returns false when it has any, or has a newer epoch. */
+/** Closes a chunk; returns false if it has queued or submitting rows, or a newer epoch. */
 export async function finishChunk(db: Db, chunk: Chunk): Promise<boolean> {
   const rows = await db.exec(
     `finish_chunk_${chunk.loggedOn}`,
@@ -51,8 +51,8 @@ export async function finishChunk(db: Db, chunk: Chunk): Promise<boolean> {
 }
 
 /**
- * Marks as unknown the rows that an earlier owner of the chunk left submitting: it may have written their PDUs, and nobody
- * will read the responses, so only a receipt can settle them. Returns 0 when there were none.
+ * Marks as unknown the submitting rows of an earlier owner of the chunk, and returns their number: their PDUs may have
+ * been written, and no process will read the responses, so only a receipt can settle them.
  */
 export function abandonSubmitting(db: Db, chunk: Chunk): Promise<number> {
   return db.exec(

@@ -12,11 +12,12 @@ import { abandonSubmitting, finishChunk, releaseChunks, renewLeases } from './le
 import { listQueued, markSubmitting, unmarkSubmitting } from './marks.queries.ts'
 import { queueForLater } from './retry.queries.ts'
 
-// A gateway that was frozen, or cut off from the database, wakes up and goes on as if its chunk were still its own.
+// A gateway that was suspended, or lost its database connection, resumes work on a chunk that another gateway has
+// leased.
 
 let database: TestDatabase
 let messageId: number
-let mine: Chunk
+let ownChunk: Chunk
 let rows: Recipient[]
 
 beforeEach(async () => {
@@ -26,8 +27,8 @@ beforeEach(async () => {
   for (let n = 1; n <= 4; n++) await make.subscriber(database.db, { listId: list.id, phone: 2_065_560_000 + n })
   messageId = (await acceptBroadcast(rt, { accountId: list.accountId, list, content: 'Hello' })).id
   while (await expandOnce(rt));
-  mine = (await lease()) as Chunk
-  rows = await listQueued(database.db, mine)
+  ownChunk = (await lease()) as Chunk
+  rows = await listQueued(database.db, ownChunk)
 })
 afterEach(() => database.close())
 
@@ -43,67 +44,67 @@ async function takeOver(): Promise<Chunk> {
   return (await lease()) as Chunk
 }
 
-test("a chunk under lease is its owner's alone", async () => {
+test('does not lease a chunk to a second gateway before its lease expires', async () => {
   expect(await lease()).toBeUndefined()
   expect((await takeOver()).epoch).toBe(2)
 })
 
-test('an earlier owner marks nothing any more', async () => {
+test('does not mark rows for an earlier owner', async () => {
   await takeOver()
-  expect(await markSubmitting(database.db, mine, rows, new Date())).toEqual([])
+  expect(await markSubmitting(database.db, ownChunk, rows, new Date())).toEqual([])
   expect(await readCounters(database.db, messageId)).toMatchObject({ queued: 4, submitting: 0, suppressed: 0 })
 })
 
-test('an earlier owner takes no marks of its successor back, and ends nothing of it', async () => {
-  const theirs = await takeOver()
-  expect(await markSubmitting(database.db, theirs, rows.slice(0, 2), new Date())).toHaveLength(2)
+test("does not let an earlier owner undo its successor's marks, renew the lease or release the chunk", async () => {
+  const successorChunk = await takeOver()
+  expect(await markSubmitting(database.db, successorChunk, rows.slice(0, 2), new Date())).toHaveLength(2)
   await unmarkSubmitting(
     database.db,
-    mine,
+    ownChunk,
     rows.map((row) => row.id),
   )
-  await abandonSubmitting(database.db, mine)
+  await abandonSubmitting(database.db, ownChunk)
   expect(await readCounters(database.db, messageId)).toMatchObject({ queued: 2, submitting: 2, unknown: 0 })
-  expect(await renewLeases(database.db, 60_000, [mine])).toEqual(new Map())
-  await releaseChunks(database.db, [mine])
+  expect(await renewLeases(database.db, 60_000, [ownChunk])).toEqual(new Map())
+  await releaseChunks(database.db, [ownChunk])
   expect(await lease()).toBeUndefined()
   await checkBooks(database.db, messageId)
 })
 
-test('a chunk cannot be taken over while a mark in it is being made, even past its lease', async () => {
+test('does not lease a chunk while a mark in it is uncommitted, even after its lease has expired', async () => {
   await endLease()
   await database.db.tx(async (tx) => {
-    expect(await markSubmitting(tx, mine, rows.slice(0, 1), new Date())).toHaveLength(1)
+    expect(await markSubmitting(tx, ownChunk, rows.slice(0, 1), new Date())).toHaveLength(1)
     expect(await lease()).toBeUndefined()
   })
-  const theirs = (await lease()) as Chunk
-  await abandonSubmitting(database.db, theirs)
+  const successorChunk = (await lease()) as Chunk
+  await abandonSubmitting(database.db, successorChunk)
   expect(await readCounters(database.db, messageId)).toMatchObject({ queued: 3, submitting: 0, unknown: 1 })
   await checkBooks(database.db, messageId)
 })
 
 test.each([
-  ['taken back', (db: Db, ids: number[]) => unmarkSubmitting(db, mine, ids)],
+  ['unmarks rows', (db: Db, ids: number[]) => unmarkSubmitting(db, ownChunk, ids)],
   [
-    'queued for a later attempt',
-    (db: Db, ids: number[]) => queueForLater(db, mine, ids, new Date(Date.now() + 60_000)),
+    'queues rows for a later attempt',
+    (db: Db, ids: number[]) => queueForLater(db, ownChunk, ids, new Date(Date.now() + 60_000)),
   ],
-  ['given up', (db: Db) => abandonSubmitting(db, mine)],
-])('a chunk cannot be taken over while a mark in it is being %s', async (_, change) => {
-  const marked = await markSubmitting(database.db, mine, rows.slice(0, 1), new Date())
+  ['abandons rows', (db: Db) => abandonSubmitting(db, ownChunk)],
+])('does not lease a chunk while a statement that %s is uncommitted', async (_, change) => {
+  const marked = await markSubmitting(database.db, ownChunk, rows.slice(0, 1), new Date())
   await endLease()
   await database.db.tx(async (tx) => {
     expect(await change(tx, marked)).toBe(1)
     expect(await lease()).toBeUndefined()
   })
-  expect(await lease()).toMatchObject({ id: mine.id, epoch: 2 })
+  expect(await lease()).toMatchObject({ id: ownChunk.id, epoch: 2 })
   await checkBooks(database.db, messageId)
 })
 
 test.each([
-  ['renewed', (db: Db, chunks: Chunk[]) => renewLeases(db, 60_000, chunks)],
-  ['released', releaseChunks],
-])('chunks are locked in the order of their ids when they are %s', async (_, change) => {
+  ['renewing', (db: Db, chunks: Chunk[]) => renewLeases(db, 60_000, chunks)],
+  ['releasing', releaseChunks],
+])('locks chunks in the order of their ids when %s them', async (_, change) => {
   let locked: unknown
   const db = {
     ...database.db,
@@ -118,18 +119,18 @@ test.each([
   }
   await change(
     db,
-    [30, 4, 200].map((id) => ({ ...mine, id })),
+    [30, 4, 200].map((id) => ({ ...ownChunk, id })),
   )
   expect(locked).toEqual([4, 30, 200])
 })
 
-test('a chunk is closed when nobody in it is queued or submitting, by its owner only', async () => {
-  expect(await finishChunk(database.db, mine)).toBe(false)
-  await markSubmitting(database.db, mine, rows, new Date())
-  expect(await finishChunk(database.db, mine)).toBe(false)
-  await abandonSubmitting(database.db, mine)
-  expect(await finishChunk(database.db, { ...mine, epoch: mine.epoch - 1 })).toBe(false)
-  expect(await finishChunk(database.db, mine)).toBe(true)
+test('closes a chunk without queued or submitting rows, for its current owner only', async () => {
+  expect(await finishChunk(database.db, ownChunk)).toBe(false)
+  await markSubmitting(database.db, ownChunk, rows, new Date())
+  expect(await finishChunk(database.db, ownChunk)).toBe(false)
+  await abandonSubmitting(database.db, ownChunk)
+  expect(await finishChunk(database.db, { ...ownChunk, epoch: ownChunk.epoch - 1 })).toBe(false)
+  expect(await finishChunk(database.db, ownChunk)).toBe(true)
   await endLease()
   expect(await lease()).toBeUndefined()
 })

@@ -12,7 +12,7 @@ import { acceptBroadcast } from '../messages/messages.ts'
 import { markSent } from './marks.queries.ts'
 import { applyReceipts } from './receipts.queries.ts'
 
-// Every lost deadlock costs a second in which nothing of the broadcasts concerned moves.
+// Each deadlock costs a second during which the broadcasts concerned make no progress.
 
 let database: TestDatabase
 let pool: ReturnType<typeof makePool>
@@ -29,7 +29,7 @@ afterEach(async () => {
 
 type Row = { id: number; phone: number; day: string; key: number }
 
-test('batches that are of several broadcasts never wait for each other in a circle', async () => {
+test('concurrent batches with rows of several broadcasts never deadlock', async () => {
   const { id: connectionId } = await make.connection(db)
   const list = await make.list(db)
   await db.exec(
@@ -44,7 +44,7 @@ test('batches that are of several broadcasts never wait for each other in a circ
     messages.push((await acceptBroadcast(rt, { accountId: list.accountId, list, content: 'Hello' })).id)
   }
   while (await expandOnce(rt));
-  // in one counter row for all connections, as messages to single numbers have it
+  // one counter row for all database connections, as for messages to single numbers
   await db.exec(
     'submitting',
     `update message_counters c set audience = t.audience, queued = 0, submitting = t.queued
@@ -66,7 +66,7 @@ test('batches that are of several broadcasts never wait for each other in a circ
       batch.map(({ id, phone }) => ({ logId: id, phone, part: 0, smscId: `s${id}`, complete: true })),
     )
   const arrived = { shortCode: '1', state: 'delivered' as const, reason: null, carrierStatus: 'DELIVRD' }
-  const received = (batch: Row[], day: string) =>
+  const applied = (batch: Row[], day: string) =>
     applyReceipts(
       db,
       day,
@@ -74,22 +74,22 @@ test('batches that are of several broadcasts never wait for each other in a circ
       batch.map(({ id, phone }) => ({ ...arrived, smscId: `s${id}`, phone })),
       new Date(),
     )
-  const answered: Row[][] = []
+  const responded: Row[][] = []
   const sender = async () => {
     for (let batch = batches.pop(); batch; batch = batches.pop()) {
       await sent(batch, batch[0]?.day as string)
-      answered.push(batch)
+      responded.push(batch)
     }
   }
   const receiver = async () => {
-    while (batches.length > 0 || answered.length > 0) {
-      const batch = answered.shift()
-      if (batch) await received(batch, batch[0]?.day as string)
-      else await db.one('breathe', 'select 1')
+    while (batches.length > 0 || responded.length > 0) {
+      const batch = responded.shift()
+      if (batch) await applied(batch, batch[0]?.day as string)
+      else await db.one('wait', 'select 1')
     }
   }
   await Promise.all([sender(), sender(), receiver(), receiver()])
-  while (answered.length > 0) await receiver()
+  while (responded.length > 0) await receiver()
   for (const id of messages) await checkBooks(db, id)
   const { delivered } = await db.one<{ delivered: number }>(
     'delivered',

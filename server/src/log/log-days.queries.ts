@@ -1,11 +1,11 @@
 import type { Db } from '../db/db.ts'
 
-/** Makes the partitions of a day where they are missing; cheap where they are there. */
+/** Creates the partitions of a day (YYYY-MM-DD) if they are missing; cheap if they exist. */
 export async function ensureLogDay(tx: Db, day: string) {
   await tx.exec('ensure_log_day', /* sql */ `select ensure_log_day($1::date)`, [day])
 }
 
-/** Makes the log's partitions of these days (YYYY-MM-DD) where they are missing. */
+/** Creates the log's partitions of these days (YYYY-MM-DD) if they are missing. */
 export async function ensureLogDays(db: Db, days: string[]): Promise<void> {
   await db.exec('ensure_log_days', /* sql */ `select ensure_log_day(day::date) from unnest($1::text[]) as day`, [days])
 }

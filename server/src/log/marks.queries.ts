@@ -7,21 +7,24 @@ import { countMoves } from './counters.sql.ts'
 import { logTable, submitsTable } from './log-days.ts'
 import { from, to } from './transitions.ts'
 
-// The marks that a gateway makes on log rows around a submit_sm. Each moves the rows and the message's counters in one
-// statement, in batches of a few hundred ids in ascending order. A mark before the PDU names the lease's epoch and
-// locks the chunk row (`for share`), so that no other gateway can take the chunk over before the mark has committed.
+// The state changes that a gateway makes before and after a submit_sm. Each statement updates a batch of a few hundred
+// rows, in ascending order of ids, and the message's counters. A mark before the PDU names the lease's epoch and locks
+// the chunk row (`for share`), so that no other gateway can take the chunk over before the mark has committed.
 
-const hasNotLeft = `(s.state is null or s.state in ('pending', 'subscribed'))`
+const notOptedOut = `(s.state is null or s.state in ('pending', 'subscribed'))`
 
-/** The condition for a number to be texted, checked again in the statement that marks its text as submitting. */
+/**
+ * The SQL condition under which a number may be texted; the statement that marks its text as submitting checks it
+ * again.
+ */
 export const consentGiven: Record<Chunk['consent'], string> = {
   subscribed: `s.state = 'subscribed'`,
-  not_opted_out: hasNotLeft,
-  not_blocked: `(${hasNotLeft} and b.since is null)`,
+  not_opted_out: notOptedOut,
+  not_blocked: `(${notOptedOut} and b.since is null)`,
   answer: 'true',
 }
 
-/** The block of each recipient `r` as `b`, for messages whose consent asks for it; else nothing. */
+/** A join that adds the block `b` of each recipient `r`; empty unless the message's consent is `not_blocked`. */
 export const blockOfRecipient = ({ consent, shortCodeId }: Chunk): Sql =>
   consent !== 'not_blocked'
     ? raw('')
@@ -29,7 +32,7 @@ export const blockOfRecipient = ({ consent, shortCodeId }: Chunk): Sql =>
         left join lateral (select since from blocks
                             where short_code_id = ${shortCodeId} and phone = r.phone offset 0) b on true`
 
-/** The queued recipients of a chunk, in the order of their ids. */
+/** Returns the queued recipients of a chunk in the order of their ids. */
 export function listQueued(db: Db, chunk: Chunk) {
   return db.many<Recipient>(
     `list_queued_${chunk.loggedOn}`,
@@ -40,7 +43,7 @@ export function listQueued(db: Db, chunk: Chunk) {
   )
 }
 
-/** The queued recipients of a chunk with their carriers, for connections with caps by carrier. */
+/** Returns the queued recipients of a chunk with their carriers, for connections with a cap per carrier. */
 export async function listQueuedWithCarriers(db: Db, chunk: Chunk): Promise<Recipient[]> {
   const rows = await db.many<Omit<Recipient, 'carrier'> & { carrier: number | null }>(
     `list_queued_with_carriers_${chunk.loggedOn}`,
@@ -56,9 +59,9 @@ export async function listQueuedWithCarriers(db: Db, chunk: Chunk): Promise<Reci
 }
 
 /**
- * Marks as submitting the queued rows that may still be texted, and returns their ids; the others become
- * suppressed or cancelled. While the message is paused, or when the chunk's window has closed at `now`, all stay queued.
- * The PDU may be written only after this has committed.
+ * Marks as submitting the queued rows that may still be texted, and returns their ids; the others become suppressed or
+ * cancelled. All rows stay queued while the message is paused, or if the chunk's window has closed at `now`. The PDU
+ * may be written only after this has committed.
  */
 export async function markSubmitting(db: Db, chunk: Chunk, recipients: Recipient[], now: Date): Promise<number[]> {
   const time = param(now)
@@ -66,7 +69,7 @@ export async function markSubmitting(db: Db, chunk: Chunk, recipients: Recipient
     `mark_submitting_${chunk.consent}_${chunk.loggedOn}`,
     sql`
     with lease as materialized (
-      select m.cancelled, m.late, m.paused or c.paused or coalesce(c.closes_at <= ${time}, false) as waits
+      select m.cancelled, m.late, m.paused or c.paused or coalesce(c.closes_at <= ${time}, false) as waiting
         from send_chunks c cross join lateral (
           select status = 'cancelled' as cancelled, paused_at is not null as paused,
                  coalesce(deliver_by <= ${time}, false) as late
@@ -75,31 +78,31 @@ export async function markSubmitting(db: Db, chunk: Chunk, recipients: Recipient
          for share of c
     ), checked as materialized (
       select r.id, lease.cancelled, lease.late,
-             not lease.cancelled and not lease.late and (${raw(consentGiven[chunk.consent])}) as may
+             not lease.cancelled and not lease.late and (${raw(consentGiven[chunk.consent])}) as allowed
         from lease cross join unnest(${recipients.map((one) => one.id)}::bigint[],
                                      ${recipients.map((one) => one.phone)}::bigint[]) as r(id, phone)
-        -- lateral and offset leave the planner one choice, a look-up per recipient
+        -- lateral and offset 0 force one plan: a look-up per recipient
         left join lateral (select state from subscribers
                             where list_id = ${chunk.listId} and phone = r.phone offset 0) s on true
         ${blockOfRecipient(chunk)}
-       where lease.cancelled or lease.late or not lease.waits
+       where lease.cancelled or lease.late or not lease.waiting
     ), decision as materialized (
-      select array_agg(id) as ids, array_agg(id) filter (where may is not true) as stopped,
+      select array_agg(id) as ids, array_agg(id) filter (where allowed is not true) as not_allowed,
              bool_or(cancelled) as cancelled, bool_or(late) as late
         from checked
     ), moved as (
-      -- by an array of ids, not by a join: a join that is planned while the day is small reads the whole day, and goes
-      -- on reading it when the day has grown
+      -- by an array of ids, not by a join: a join that is planned while the day is small reads the whole day, and the
+      -- cached plan still does so when the day has grown
       update ${logTable(chunk.loggedOn)} l
-         set state = case when (l.id = any((select stopped from decision)::bigint[])) is not true then ${to('submit')}
+         set state = case when (l.id = any((select not_allowed from decision)::bigint[])) is not true then ${to('submit')}
                           when (select cancelled from decision) then ${to('cancelAtMark')}
                           else ${to('suppressAtMark')} end::message_state,
-             reason = case when l.id = any((select stopped from decision)::bigint[])
+             reason = case when l.id = any((select not_allowed from decision)::bigint[])
                             and not (select cancelled from decision)
                            then case when (select late from decision) then 'too_late' else 'not_subscribed' end end,
-             submitted_at = case when (l.id = any((select stopped from decision)::bigint[])) is not true
+             submitted_at = case when (l.id = any((select not_allowed from decision)::bigint[])) is not true
                                  then ${time}::timestamptz end,
-             closed_at = case when l.id = any((select stopped from decision)::bigint[]) then ${time}::timestamptz end
+             closed_at = case when l.id = any((select not_allowed from decision)::bigint[]) then ${time}::timestamptz end
        where l.id = any((select ids from decision)::bigint[]) and l.state = ${from('submit')}
       returning l.id, l.message_id, l.state
     ), counted as (${countMoves(['submit', 'suppressAtMark', 'cancelAtMark'])}
@@ -121,7 +124,9 @@ export function correctPartCounts(db: Db, day: string, texts: Array<{ id: number
   )
 }
 
-/** Queues rows again whose PDU was not written, or was rejected for now; does nothing when the chunk has a newer epoch. */
+/**
+ * Requeues rows whose PDU was not written, or was rejected temporarily; does nothing if the chunk has a newer epoch.
+ */
 export function unmarkSubmitting(db: Db, chunk: Chunk, ids: number[]): Promise<number> {
   return db.exec(
     `unmark_submitting_${chunk.loggedOn}`,
@@ -137,8 +142,9 @@ export function unmarkSubmitting(db: Db, chunk: Chunk, ids: number[]): Promise<n
 }
 
 /**
- * One accepted part: the SMSC's id for it, and whether it was the last part of its text to get its response. Part -1 is
- * all parts in one PDU. An empty id means that the response had none; `spelling` is the id as the SMSC wrote it.
+ * One accepted part: its SMSC id, and whether all other parts of its text have their responses (`complete`). Part -1
+ * means all parts in one PDU. An empty id means that the response contained none; `spelling` is the id as the SMSC
+ * wrote it.
  */
 export type Accepted = {
   logId: number
@@ -153,13 +159,13 @@ export type Accepted = {
 }
 
 /**
- * Inserts the SMSC's ids and marks as sent the texts whose parts are all accepted, in one commit. A row that has become
- * unknown in the meantime becomes sent too.
+ * Inserts the SMSC ids and marks as sent the texts whose parts are all accepted, in one commit. A row that has become
+ * unknown in the meantime also becomes sent.
  */
 export async function markSent(db: Db, day: string, connectionId: number, accepted: Accepted[]): Promise<void> {
-  const complete = accepted.filter((part) => part.complete).map((part) => part.logId)
-  const named = accepted.filter((part) => part.smscId !== '')
-  if (named.length < accepted.length) {
+  const completeIds = accepted.filter((part) => part.complete).map((part) => part.logId)
+  const withIds = accepted.filter((part) => part.smscId !== '')
+  if (withIds.length < accepted.length) {
     await flagMissingIds(
       db,
       day,
@@ -174,28 +180,30 @@ export async function markSent(db: Db, day: string, connectionId: number, accept
              (connection_id, smsc_id, spelling, log_id, phone, part, logged_on, written_at, response_ms)
       select ${connectionId}::smallint, a.smsc_id, a.spelling, a.log_id, a.phone, a.part, ${day}::date,
              to_timestamp(a.written_ms / 1000.0), a.response_ms
-        from unnest(${named.map((part) => part.logId)}::bigint[], ${named.map((part) => part.phone)}::bigint[],
-                    ${named.map((part) => part.part)}::smallint[], ${named.map((part) => part.smscId)}::text[],
-                    ${named.map(storedSpelling)}::text[], ${named.map((part) => part.writtenAt ?? null)}::float8[],
-                    ${named.map((part) => part.responseMs ?? null)}::int[])
+        from unnest(${withIds.map((part) => part.logId)}::bigint[], ${withIds.map((part) => part.phone)}::bigint[],
+                    ${withIds.map((part) => part.part)}::smallint[], ${withIds.map((part) => part.smscId)}::text[],
+                    ${withIds.map(storedSpelling)}::text[], ${withIds.map((part) => part.writtenAt ?? null)}::float8[],
+                    ${withIds.map((part) => part.responseMs ?? null)}::int[])
                as a(log_id, phone, part, smsc_id, spelling, written_ms, response_ms)
     ), moved as (
       update ${logTable(day)} l set state = ${to('accept')}
-       where l.id = any(${complete}::bigint[]) and l.state = ${from('accept')}
+       where l.id = any(${completeIds}::bigint[]) and l.state = ${from('accept')}
       returning l.message_id
     ), counted as (${countMoves(['accept'])}
     )
     select count(*) as moved from moved`,
   )
-  if (moved < complete.length) await markUnknownSent(db, day, complete)
+  if (moved < completeIds.length) await markUnknownSent(db, day, completeIds)
 }
 
-/** The id as the SMSC wrote it, where that differs from the normalized one; cut to what the column stores. */
+/**
+ * Returns the id as the SMSC wrote it, truncated to the column's 255 characters; null if it equals the normalized id.
+ */
 function storedSpelling({ smscId, spelling }: Accepted): string | null {
   return spelling === smscId ? null : (spelling?.slice(0, 255).replaceAll('\0', '') ?? null)
 }
 
-/** Flags texts whose response had no id: their receipts find them by handset and text. */
+/** Flags texts whose response contained no id: their receipts are matched by phone number and content. */
 function flagMissingIds(db: Db, day: string, ids: number[]) {
   return db.exec(
     `flag_missing_ids_${day}`,
@@ -224,8 +232,8 @@ ${countMoves(['acceptLate'])}`,
 export type Rejected = { logId: number; reason: BounceReason; carrierStatus: string }
 
 /**
- * Marks as bounced the texts that the SMSC rejected for good; a number that it called dead leaves its list. Returns the
- * texts to people who opted out at the carrier; callers must apply these opt-outs in the same transaction.
+ * Marks as bounced the texts that the SMSC rejected permanently, and cleans the numbers that it reported as dead.
+ * Returns the texts to people who opted out at the carrier; callers must apply these opt-outs in the same transaction.
  */
 export async function markRejected(db: Db, day: string, rejected: Rejected[], at: Date): Promise<CarrierOptOut[]> {
   const time = param(at)
@@ -238,7 +246,7 @@ export async function markRejected(db: Db, day: string, rejected: Rejected[], at
          set state = ${to('reject')}, reason = r.reason, carrier_status = r.carrier_status, closed_at = ${time}
         from unnest(${logIds}::bigint[], ${rejected.map((row) => row.reason)}::text[],
                     ${rejected.map((row) => row.carrierStatus)}::text[]) as r(log_id, reason, carrier_status)
-       -- the array says it once more: whatever the join's plan, it reads no other rows
+       -- the array repeats the condition, so that every plan of the join reads these rows only
        where l.id = r.log_id and l.id = any(${logIds}::bigint[]) and l.state = ${from('reject')}
       returning l.id, l.message_id, l.phone, l.state, l.reason, l.carrier_status
     ), ${cleanDeadNumbers(time)}, counted as (
@@ -252,7 +260,10 @@ ${countMoves(['reject'], {
   )
 }
 
-/** Marks as unknown the texts without a response: after a deadline or a lost connection nothing shows whether they went out. */
+/**
+ * Marks as unknown the texts that got no response before the deadline or a lost socket: they may or may not have been
+ * sent.
+ */
 export function markUnknown(db: Db, day: string, ids: number[]): Promise<number> {
   return db.exec(
     `mark_unknown_${day}`,

@@ -9,7 +9,7 @@ import type { Chunk, Recipient } from './chunk.ts'
 import { claimChunks } from './claims.queries.ts'
 import { listQueued, markSubmitting } from './marks.queries.ts'
 
-// What a mark asks besides consent: is the message paused, past its deadline, or its chunk past its window?
+// The checks of a mark besides consent: a pause, the message's deadline, the chunk's window.
 
 const now = new Date('2031-05-06T18:00:00Z')
 const later = (minutes: number) => new Date(now.getTime() + minutes * 60_000)
@@ -31,13 +31,13 @@ beforeEach(async () => {
 })
 afterEach(() => database.close())
 
-const set = (what: string, value: Date | null = now) =>
-  database.db.exec(`set_${what}`, `update messages set ${what} = $2 where id = $1`, [messageId, value])
-const setChunk = (what: string) => database.db.exec('set_chunk', `update send_chunks set ${what}`)
+const set = (column: string, value: Date | null = now) =>
+  database.db.exec(`set_${column}`, `update messages set ${column} = $2 where id = $1`, [messageId, value])
+const setChunk = (assignment: string) => database.db.exec('set_chunk', `update send_chunks set ${assignment}`)
 const mark = async (at = now) => (await markSubmitting(database.db, chunk, queued, at)).length
 const reasons = () =>
   database.db.many('reasons', 'select distinct state, reason from message_log where message_id = $1', [messageId])
-const books = async () => {
+const checkedCounters = async () => {
   await checkBooks(database.db, messageId)
   return readCounters(database.db, messageId)
 }
@@ -45,14 +45,14 @@ const books = async () => {
 test.each([
   ['the message is paused', () => set('paused_at')],
   ['the chunk is paused', () => setChunk('paused = true')],
-  ['the window closes at this moment', () => setChunk(`closes_at = '2031-05-06T18:00:00Z'`)],
-])('when %s, all stay queued', async (_when, arrange) => {
+  ['the window closes at the time of the mark', () => setChunk(`closes_at = '2031-05-06T18:00:00Z'`)],
+])('leaves all rows queued when %s', async (_when, arrange) => {
   await arrange()
   expect(await mark()).toBe(0)
-  expect(await books()).toMatchObject({ queued: 3, submitting: 0, suppressed: 0 })
+  expect(await checkedCounters()).toMatchObject({ queued: 3, submitting: 0, suppressed: 0 })
 })
 
-test('resumed, or in an open window, they go out', async () => {
+test('marks rows of a resumed message in an open window', async () => {
   await set('paused_at')
   await mark()
   await set('paused_at', null)
@@ -60,19 +60,19 @@ test('resumed, or in an open window, they go out', async () => {
   expect(await mark()).toBe(3)
 })
 
-test('past its deadline nobody is texted, and the log says why', async () => {
+test('suppresses rows from the deadline on, and records the reason', async () => {
   await set('deliver_by', later(5))
   const [first] = queued
   expect(await markSubmitting(database.db, chunk, first ? [first] : [], later(4))).toHaveLength(1)
   expect(await mark(later(5))).toBe(0)
-  expect(await books()).toMatchObject({ queued: 0, submitting: 1, suppressed: 2 })
+  expect(await checkedCounters()).toMatchObject({ queued: 0, submitting: 1, suppressed: 2 })
   expect(await reasons()).toContainEqual({ state: 'suppressed', reason: 'too_late' })
 })
 
-test('cancelled while it is paused and late, it is cancelled', async () => {
+test('cancels rows of a cancelled message that is also paused and past its deadline', async () => {
   await set('paused_at')
   await set('deliver_by')
   await database.db.exec('cancel', `update messages set status = 'cancelled', cancelled_at = $1`, [now])
   expect(await mark()).toBe(0)
-  expect(await books()).toMatchObject({ queued: 0, cancelled: 3, suppressed: 0 })
+  expect(await checkedCounters()).toMatchObject({ queued: 0, cancelled: 3, suppressed: 0 })
 })

@@ -1,12 +1,15 @@
 import type { Db } from '../db/db.ts'
 import { raw, type Sql, sql } from '../db/sql.ts'
-import { countMore, countMoves } from './counters.sql.ts'
+import { addToCounter, countMoves } from './counters.sql.ts'
 import { from, to } from './transitions.ts'
 
-/** What an opt-out is for: texts of these lists and, where there is one, all others from the short code. */
+/**
+ * The texts that an opt-out stops: those of these lists and, unless `shortCodeId` is null, all texts from that short
+ * code.
+ */
 export type OptOutScope = { listIds: number[]; shortCodeId: number | null }
 
-// only these partitions can hold rows that are still queued or submitting
+// only these partitions can contain rows that are still queued or submitting
 const openDays = `array(select logged_on from messages where status = 'sending'
                   union select logged_on from messages where status = 'cancelled' and closed_at is null)`
 
@@ -14,8 +17,8 @@ const isInScope = ({ listIds, shortCodeId }: OptOutScope): Sql =>
   sql`(m.list_id = any(${listIds}::bigint[]) or m.short_code_id = ${shortCodeId})`
 
 /**
- * Suppresses the rows within the scope that are queued for the numbers. It waits for a mark that has locked such a row;
- * a row that the mark has made submitting stays so.
+ * Suppresses the numbers' queued rows within the scope, and returns how many. It waits for a mark that has locked such
+ * a row; if the mark makes the row submitting, it stays submitting.
  */
 export function suppressQueued(tx: Db, phones: number[], scope: OptOutScope, at: Date): Promise<number> {
   return tx.exec(
@@ -39,16 +42,19 @@ ${countMoves(['optOut'])}`,
   )
 }
 
-/** The number of texts within the scope that a gateway may be writing to the phone now, or whose responses it awaits. */
-export async function countInFlight(db: Db, phone: number, scope: OptOutScope): Promise<number> {
+/**
+ * Returns the number of texts within the scope that a gateway may be sending to the phone now, or that await a
+ * response.
+ */
+export async function countSubmitting(db: Db, phone: number, scope: OptOutScope): Promise<number> {
   const { count } = await db.one<{ count: number }>(
-    'count_in_flight',
+    'count_submitting',
     sql`
     select count(*) as count
       from message_log l join messages m on m.id = l.message_id
      where l.phone = ${phone} and l.logged_on = any(${raw(openDays)}) and l.state = 'submitting'
        and ${isInScope(scope)} and m.consent <> 'answer'
-       -- after its lease nobody writes a row any more, even if it has not been marked as unknown yet
+       -- no gateway submits a row after its lease has expired, even if it has not been marked as unknown yet
        and exists (select from send_chunks c
                     where c.message_id = l.message_id and c.first_log_id <= l.id and c.last_log_id >= l.id
                       and c.lease_until > clock_timestamp())`,
@@ -56,8 +62,8 @@ export async function countInFlight(db: Db, phone: number, scope: OptOutScope): 
   return count
 }
 
-/** Counts each opt-out against the last broadcast that the list sent to the number. */
-export async function countUnsubscribes(tx: Db, left: Array<{ phone: number; listId: number }>) {
+/** Adds each opt-out to the `unsubscribe_count` of the last broadcast that the list sent to the number. */
+export async function countUnsubscribes(tx: Db, optOuts: Array<{ phone: number; listId: number }>) {
   await tx.exec(
     'count_unsubscribes',
     /* sql */ `
@@ -70,7 +76,7 @@ export async function countUnsubscribes(tx: Db, left: Array<{ phone: number; lis
             and l.state in ('sent', 'delivered', 'unknown')
           order by l.id desc limit 1) last
     )
-${countMore('unsubscribe_count', 'counted')}`,
-    [left.map((each) => each.phone), left.map((each) => each.listId)],
+${addToCounter('unsubscribe_count', 'counted')}`,
+    [optOuts.map((each) => each.phone), optOuts.map((each) => each.listId)],
   )
 }

@@ -9,7 +9,7 @@ import { countUnsubscribes } from './opt-out.queries.ts'
 
 const ctx = useDatabase()
 
-test('an opt-out counts against the last broadcast of its list that was sent to the number', async () => {
+test('counts an opt-out for the last broadcast of its list that was sent to the number', async () => {
   const rt = makeRuntime({ db: ctx.db })
   const list = await make.list(ctx.db)
   const other = await make.list(ctx.db, { accountId: list.accountId })

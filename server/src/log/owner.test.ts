@@ -3,19 +3,19 @@ import { join, sep } from 'node:path'
 import { expect, test } from 'vitest'
 import { transitions } from './transitions.ts'
 
-// Only log/ writes the tables of the message log, and only by the table of transitions.
+// Only log/ writes the tables of the message log, and only according to the table of transitions.
 
 const root = join(import.meta.dirname, '..')
 const sources = readdirSync(root, { recursive: true, encoding: 'utf8' })
   .map((path) => path.split(sep).join('/'))
   .filter((path) => path.endsWith('.ts') && !path.endsWith('.test.ts'))
   .map((path) => ({ path, text: readFileSync(join(root, path), 'utf8') }))
-const ofLog = sources.filter(({ path }) => path.startsWith('log/'))
+const logSources = sources.filter(({ path }) => path.startsWith('log/'))
 
 const WRITE =
   /\b(?:insert\s+into|update|delete\s+from|truncate|merge\s+into)\s+(?:only\s+)?(?:message_log\w*|submits\w*|message_counters|send_chunks|expansions|\$\{[^}]*(?:logTable|submitsTable)\()/gi
 
-/** Writes to the log's tables in a piece of source. */
+/** Returns the statements in a source text that write to the log's tables. */
 const writesIn = (text: string) => [...text.matchAll(WRITE)].map(([found]) => found)
 
 test.each([
@@ -27,32 +27,32 @@ test.each([
   ['update expansions set cursor_phone = 1', 1],
   ['select * from message_log for update', 0],
   ['insert into submit_attempts (log_id) values (1)', 0],
-])('a write is recognized in: %s', (text, writes) => {
+])('counts the writes in: %s', (text, writes) => {
   expect(writesIn(text)).toHaveLength(writes)
 })
 
-test('no other folder writes the tables of the log', () => {
+test('no other folder writes to the tables of the log', () => {
   const others = sources.filter(({ path }) => !path.startsWith('log/'))
   expect(others.length).toBeGreaterThan(200)
   expect(others.flatMap(({ path, text }) => writesIn(text).map((write) => `${path}: ${write}`))).toEqual([])
-  expect(ofLog.flatMap(({ text }) => writesIn(text)).length).toBeGreaterThan(20)
+  expect(logSources.flatMap(({ text }) => writesIn(text)).length).toBeGreaterThan(20)
 })
 
-test('every assigned state comes from the table of transitions', () => {
-  const assigned = ofLog.flatMap(({ path, text }) => {
+test('no statement assigns a literal state', () => {
+  const assigned = logSources.flatMap(({ path, text }) => {
     const literals = text.matchAll(/(?:\bset\s+|,\s*\n\s*)state\s*=\s*'\w+'|'\w+'(?:\s+end)?::message_state/g)
     return [...literals].map(([found]) => `${path}: ${found}`)
   })
   expect(assigned).toEqual([])
 })
 
-test('only the builder changes counters of states', () => {
-  const writers = ofLog.filter(({ text }) => /\b(?:update|insert\s+into)\s+message_counters\b/.test(text))
+test('only counters.sql.ts changes counters', () => {
+  const writers = logSources.filter(({ text }) => /\b(?:update|insert\s+into)\s+message_counters\b/.test(text))
   expect(writers.map(({ path }) => path)).toEqual(['log/counters.sql.ts'])
 })
 
-test('every transition is counted by some statement', () => {
-  const source = ofLog.filter(({ path }) => path !== 'log/transitions.ts').map(({ text }) => text)
+test('each transition is used by a statement', () => {
+  const source = logSources.filter(({ path }) => path !== 'log/transitions.ts').map(({ text }) => text)
   const unused = Object.keys(transitions).filter((name) => !source.some((text) => text.includes(`'${name}'`)))
   expect(unused).toEqual([])
 })

@@ -4,8 +4,8 @@ import type { Chunk, Recipient } from './chunk.ts'
 import { blockOfRecipient, consentGiven } from './marks.queries.ts'
 
 /**
- * The texts, of which some parts have been submitted, whose other parts may follow: checks all conditions of a mark again,
- * except a pause, which does not stop a text that has begun. Returns their ids; none when the chunk has a newer epoch.
+ * Returns the ids of the partial sends whose other parts may be submitted now; none if the chunk has a newer epoch. It
+ * checks all conditions of a mark again, except a pause, which does not stop a text that has been sent in part.
  */
 export async function listStillAllowed(db: Db, chunk: Chunk, recipients: Recipient[], now: Date): Promise<number[]> {
   const time = param(now)

@@ -1,9 +1,11 @@
 import type { Db } from '../db/db.ts'
 
-/** Locks the message's expansion: waits for a slice that is being written, and no other slice begins meanwhile. */
-export async function holdExpansion(tx: Db, listId: number, messageId: number) {
+/**
+ * Locks the message's expansion: waits for a slice that is being written, and prevents the next one until the commit.
+ */
+export async function lockExpansion(tx: Db, listId: number, messageId: number) {
   await tx.exec(
-    'hold_expansion',
+    'lock_expansion',
     /* sql */ `
     select from expansions e join messages m on m.id = e.message_id
      where e.message_id = $1 and m.list_id = $2 for update of e`,
@@ -11,10 +13,10 @@ export async function holdExpansion(tx: Db, listId: number, messageId: number) {
   )
 }
 
-/** Sets the paused flag of the message's open chunks; waits for marks that are being made in them. */
-export async function flagChunks(tx: Db, messageId: number, paused: boolean) {
+/** Sets the paused flag of the message's open chunks; waits for uncommitted marks in them. */
+export async function setChunksPaused(tx: Db, messageId: number, paused: boolean) {
   await tx.exec(
-    'flag_chunks',
+    'set_chunks_paused',
     /* sql */ `
     with open as materialized (
       select id from send_chunks
@@ -27,12 +29,12 @@ export async function flagChunks(tx: Db, messageId: number, paused: boolean) {
 }
 
 /**
- * Corrects the paused flag of chunks where it differs from their message: those that were written at the moment when it
- * was paused or resumed. Returns their number.
+ * Corrects the paused flag of open chunks that differ from their message: a slice that was written while the message
+ * was being paused or resumed leaves such chunks. Returns their number.
  */
-export async function alignChunks(db: Db): Promise<number> {
-  const { flagged } = await db.one<{ flagged: number }>(
-    'align_chunks',
+export async function correctPausedFlags(db: Db): Promise<number> {
+  const { corrected } = await db.one<{ corrected: number }>(
+    'correct_paused_flags',
     /* sql */ `
     with wrong as (
       select c.id, true as paused
@@ -46,10 +48,10 @@ export async function alignChunks(db: Db): Promise<number> {
        where c.done_at is null and c.paused
     ), locked as materialized (
       select c.id, wrong.paused from send_chunks c join wrong on wrong.id = c.id order by c.id for update of c skip locked
-    ), flagged as (
+    ), corrected as (
       update send_chunks c set paused = locked.paused from locked where c.id = locked.id returning 1
     )
-    select count(*) as flagged from flagged`,
+    select count(*) as corrected from corrected`,
   )
-  return flagged
+  return corrected
 }

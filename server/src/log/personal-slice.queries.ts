@@ -6,14 +6,14 @@ import { to } from './transitions.ts'
 
 export type LogRow = {
   phone: number
-  /** Why the recipient gets nothing; null for one who gets the text. */
+  /** Why the recipient is suppressed; null if the text is queued. */
   reason: string | null
   /** Recipient-specific text; null means the message's content. */
   content: string | null
   partCount: number
 }
 
-/** Rows from `first` to `last`, by their index in the slice. */
+/** The slice's rows with the indexes `first` to `last`, which share a window. */
 export type ChunkOfSlice = {
   first: number
   last: number
@@ -32,7 +32,10 @@ export type PersonalSlice = {
   lastPhone: number
 }
 
-/** Writes these recipients in their order, with their chunks and counters, and moves the cursor: all in one statement. */
+/**
+ * Writes these recipients in their order, with their chunks and counters, and advances the cursor, all in one
+ * statement.
+ */
 export async function writePersonalSlice(tx: Db, slice: PersonalSlice): Promise<void> {
   const { rows, chunks } = slice
   const messageId = param(slice.messageId)

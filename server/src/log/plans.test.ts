@@ -31,8 +31,9 @@ import { suppressChunks } from './reopen.queries.ts'
 import { queueForLater } from './retry.queries.ts'
 import { type RecipientSlice, writeSlice } from './slices.queries.ts'
 
-// The hot statements are planned once and for all, perhaps on a day that is still empty. Whatever the tables hold, each
-// must find its rows by key: a plan that reads a day's log or submits from end to end is how a fast send dies.
+// The gateway's sessions cache the plans of the hot statements, possibly on a day that is still empty. Each plan must
+// find its rows by key, regardless of the sizes of the tables: a plan that scans a day's log or submits stops a fast
+// send.
 
 let database: TestDatabase
 beforeEach(async () => {
@@ -67,7 +68,7 @@ const hot: Record<string, (db: Db) => Promise<unknown>> = {
   'read a tested audience': (db) => readAudienceSlice(db, { ...audience, audience: { tags_any: ['a'] } }),
   'write a personal slice': (db) => writePersonalSlice(db, { ...personal, rows: [], chunks: [] }),
   'list ranges of ids': (db) => listRanges(db, [1]),
-  'tally what went out': (db) => tally(db, day, []),
+  'tally submitted parts': (db) => tally(db, day, []),
   'cancel chunks': (db) => cancelChunks(db, { messageId: 1, loggedOn: day }, 0, new Date()),
   'suppress chunks': (db) => suppressChunks(db, { messageId: 1, loggedOn: day }, [1], 'too_late', new Date()),
   'list opted out': (db) => listOptedOut(db, 1, 1, []),
@@ -75,14 +76,14 @@ const hot: Record<string, (db: Db) => Promise<unknown>> = {
   'finish chunk': (db) => finishChunk(db, chunk),
 }
 
-/** The plans of all statements that `work` runs, as the gateway's sessions make them. */
+/** Returns the plans of all statements that `work` runs, as the gateway's sessions plan them. */
 async function plansOf(work: (db: Db) => Promise<unknown>): Promise<string> {
   const statements: string[] = []
-  const note = async (_: string, statement: Statement) => {
+  const record = async (_: string, statement: Statement) => {
     statements.push(textOf(statement))
     return { known: [], ids: [], early: [], states: ['queued'], optOuts: [], rows: 1, moved: 0 } as never
   }
-  await work({ ...database.db, one: note, many: async (_, sql) => [await note(_, sql)], exec: note })
+  await work({ ...database.db, one: record, many: async (_, sql) => [await record(_, sql)], exec: record })
   const plans: string[] = []
   await database.db.withClient(async (client) => {
     for (const [name, value] of Object.entries(onePlan)) await client.query(`set ${name} = ${value}`)
@@ -95,8 +96,8 @@ async function plansOf(work: (db: Db) => Promise<unknown>): Promise<string> {
   return plans.join('\n\n')
 }
 
-/** Scans of big tables that no key confines, with the lines below each. */
-function unconfinedScans(plan: string): string[] {
+/** Returns the lines of a plan that scan a big table without a condition on a key. */
+function scansWithoutKey(plan: string): string[] {
   const lines = plan.split('\n')
   return lines.filter((line, n) => {
     const scan =
@@ -106,16 +107,16 @@ function unconfinedScans(plan: string): string[] {
   })
 }
 
-describe('on a day that is still empty', () => {
+describe('on an empty day', () => {
   beforeEach(() => database.db.exec('ensure_a_day', `select ensure_log_day($1)`, [day]))
 
-  test.each(Object.keys(hot))('%s looks up by key', async (name) => {
+  test.each(Object.keys(hot))('%s finds its rows by key', async (name) => {
     const plan = await plansOf(hot[name] as (typeof hot)[string])
-    expect(unconfinedScans(plan), plan).toEqual([])
+    expect(scansWithoutKey(plan), plan).toEqual([])
   })
 })
 
-/** A day with so many recipients in its log, all of them sent to. */
+/** Fills the day with the log rows and submits of this number of recipients. */
 async function fillDay(rows: number): Promise<void> {
   const list = await make.list(database.db)
   await database.db.exec(
@@ -134,19 +135,22 @@ async function fillDay(rows: number): Promise<void> {
   )
 }
 
-// a plan is kept until the table is next analysed: one made for a small day must still do for a big one
+// a plan is cached until the table is analyzed again, so a plan for a small day must also suit a big one
 test.each([
-  { rows: 1, analysed: true },
-  { rows: 60, analysed: false },
-  { rows: 60, analysed: true },
-  { rows: 1_000, analysed: false },
-  { rows: 1_000, analysed: true },
-  { rows: 20_000, analysed: true },
-])('on a day with $rows rows, analysed: $analysed, all of them look up by key', async ({ rows, analysed }) => {
-  await fillDay(rows)
-  if (analysed) await database.db.exec('analyze_all', 'analyze')
-  for (const [name, work] of Object.entries(hot)) {
-    const plan = await plansOf(work)
-    expect(unconfinedScans(plan), `${name}\n${plan}`).toEqual([])
-  }
-})
+  { rows: 1, analyzed: true },
+  { rows: 60, analyzed: false },
+  { rows: 60, analyzed: true },
+  { rows: 1_000, analyzed: false },
+  { rows: 1_000, analyzed: true },
+  { rows: 20_000, analyzed: true },
+])(
+  'all statements find their rows by key on a day with $rows rows (analyzed: $analyzed)',
+  async ({ rows, analyzed }) => {
+    await fillDay(rows)
+    if (analyzed) await database.db.exec('analyze_all', 'analyze')
+    for (const [name, work] of Object.entries(hot)) {
+      const plan = await plansOf(work)
+      expect(scansWithoutKey(plan), `${name}\n${plan}`).toEqual([])
+    }
+  },
+)

@@ -5,13 +5,13 @@ import type { CarrierOptOut } from '../subscribers/clean.sql.ts'
 export type AppliedReceipt = DeliveryStatus & {
   smscId: string
   carrierStatus: string
-  /** The handset, and who sent to it; some carriers have the two the other way round. Null when it is no number. */
+  /** The phone that was texted; null if it is not a phone number. Some carriers swap `phone` and `shortCode`. */
   phone: number | null
   shortCode: string
 }
 
 /**
- * The result of a batch of receipts, by their index in it (from 1): those with a known text, those with a known text of
- * which some response is still missing; and the opt-outs that a carrier reported.
+ * The result of a batch of receipts: the indexes (from 1) of those with a known text, the indexes of those whose text
+ * still awaits a response, and the opt-outs that a carrier reported.
  */
 export type Applied = { known: number[]; early: number[]; optOuts: CarrierOptOut[] }

@@ -2,7 +2,7 @@ import { param, raw, type Sql, sql } from '../db/sql.ts'
 import { insertCountersOfQueued } from './counters.sql.ts'
 import { to } from './transitions.ts'
 
-/** Recipients from `first` to `last`, by their index, that share a window. */
+/** The recipients with the indexes `first` to `last`, which share a window. */
 export type AddressedChunk = {
   first: number
   last: number
@@ -15,15 +15,18 @@ export type AddressedRecipients = {
   shortCodeId: number
   loggedOn: string
   lane: number
-  /** Null content means the message's. */
+  /** Null content means the message's content. */
   recipients: Array<{ phone: number; content: string | null; partCount: number }>
   chunks: AddressedChunk[]
 }
 
-/** Begins the expansion of the messages of a CTE (id). */
+/** The statement that starts the expansion of the messages of a CTE (id). */
 export const insertExpansions = (cte: string) => `insert into expansions (message_id) select id from ${cte}`
 
-/** CTEs that write the log rows, chunks and counters of the one message of a CTE (id), whose recipients are all known. */
+/**
+ * Returns CTEs that write the log rows, chunks and counters of the one message of a CTE (id), whose recipients are all
+ * known.
+ */
 export function insertRecipients(cte: string, given: AddressedRecipients): Sql {
   const { recipients, chunks } = given
   const message = raw(cte)

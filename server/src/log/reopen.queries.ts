@@ -9,12 +9,12 @@ import { from, to } from './transitions.ts'
 export type ClosedChunk = { id: number; messageId: number; loggedOn: string; location: string | null }
 
 /**
- * Locks chunks of the chosen messages whose window has closed and that no gateway has leased, in the order in which they
- * closed.
+ * Locks up to 200 open chunks of the chosen messages whose window has closed and that no gateway has leased, in the
+ * order of their closing; skips those that another worker has locked.
  */
-export function claimClosed(tx: Db, now: Date, { except, only }: Choice) {
+export function claimClosedChunks(tx: Db, now: Date, { except, only }: Choice) {
   return tx.many<ClosedChunk>(
-    'claim_closed',
+    'claim_closed_chunks',
     /* sql */ `
     select id, message_id as "messageId", logged_on as "loggedOn", location
       from send_chunks
@@ -26,24 +26,24 @@ export function claimClosed(tx: Db, now: Date, { except, only }: Choice) {
   )
 }
 
-export type Reopening = { id: number; dueAt: Date; closesAt: Date | null }
+export type ChunkWindow = { id: number; dueAt: Date; closesAt: Date | null }
 
 /**
- * Gives chunks, which the transaction has locked, their next window. Because of the new epoch, an owner that outlived its
- * lease cannot queue rows again that it had marked in the old window.
+ * Sets the next windows of chunks that the transaction has locked. The new epoch prevents a gateway whose lease has
+ * expired from requeuing rows that it marked in the old window.
  */
-export async function reopenChunks(tx: Db, reopenings: Reopening[]) {
+export async function reopenChunks(tx: Db, windows: ChunkWindow[]) {
   await tx.exec(
     'reopen_chunks',
     /* sql */ `
     update send_chunks c set due_at = r.due_at, closes_at = r.closes_at, epoch = c.epoch + 1
       from unnest($1::bigint[], $2::timestamptz[], $3::timestamptz[]) as r(id, due_at, closes_at)
      where c.id = r.id and c.id = any($1::bigint[])`,
-    [reopenings.map((each) => each.id), reopenings.map((each) => each.dueAt), reopenings.map((each) => each.closesAt)],
+    [windows.map((each) => each.id), windows.map((each) => each.dueAt), windows.map((each) => each.closesAt)],
   )
 }
 
-/** Suppresses the queued rows of these chunks of a message. */
+/** Suppresses the queued rows in these chunks of a message. */
 export async function suppressChunks(
   tx: Db,
   message: { messageId: number; loggedOn: string },
@@ -67,11 +67,11 @@ ${countMoves(['suppress'])}`,
   )
 }
 
-export type Late = { messageId: number; loggedOn: string }
+export type LateMessage = { messageId: number; loggedOn: string }
 
-/** Messages past their deadline with queued rows, except those of the ids. */
+/** Returns up to 20 messages past their deadline with queued rows, except these ids. */
 export function listLate(db: Db, now: Date, except: number[]) {
-  return db.many<Late>(
+  return db.many<LateMessage>(
     'list_late',
     /* sql */ `
     select m.id as "messageId", m.logged_on as "loggedOn"
@@ -82,7 +82,7 @@ export function listLate(db: Db, now: Date, except: number[]) {
   )
 }
 
-/** The message's next chunks after `afterLogId`. */
+/** Returns the message's next chunks after `afterLogId`. */
 export function listChunksAfter(db: Db, messageId: number, afterLogId: number, limit: number) {
   return db.many<{ id: number; lastLogId: number }>(
     'list_chunks_after',

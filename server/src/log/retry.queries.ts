@@ -5,8 +5,8 @@ import { logTable } from './log-days.ts'
 import { from, to } from './transitions.ts'
 
 /**
- * Queues these submitting texts of a chunk again, due at a later time, in a new chunk with the windows of the old one.
- * Returns their number: 0 when the chunk has a newer epoch, or when it was done before.
+ * Requeues these submitting texts of a chunk, due at `dueAt`, in a new chunk with the window of the old one. Returns
+ * their number; 0 if the chunk has a newer epoch, or if they were requeued before.
  */
 export async function queueForLater(db: Db, chunk: Chunk, ids: number[], dueAt: Date): Promise<number> {
   const { n } = await db.one<{ n: number }>(
@@ -23,16 +23,16 @@ export async function queueForLater(db: Db, chunk: Chunk, ids: number[], dueAt: 
       update ${logTable(chunk.loggedOn)} l
          set state = ${to('retryLater')}, submitted_at = null, chunk_id = (select next_id from leased)
        where l.id = any($3::bigint[]) and l.state = ${from('retryLater')} and exists (select from leased)
-         -- asked twice, the row may be submitting again by now, as part of the new chunk
+         -- if this runs twice, the row may be submitting again by now, as part of the new chunk
          and l.chunk_id is not distinct from $5
       returning l.id, l.message_id
     ), added as (
       insert into send_chunks (id, message_id, short_code_id, logged_on, lane, due_at, closes_at, location, paused,
                                first_log_id, last_log_id, attempt)
       overriding system value
-      select h.next_id, h.message_id, h.short_code_id, h.logged_on, h.lane, $4, h.closes_at, h.location, h.paused,
-             r.first, r.last, h.attempt + 1
-        from leased h, (select min(id) as first, max(id) as last from moved) r
+      select o.next_id, o.message_id, o.short_code_id, o.logged_on, o.lane, $4, o.closes_at, o.location, o.paused,
+             r.first, r.last, o.attempt + 1
+        from leased o, (select min(id) as first, max(id) as last from moved) r
        where r.first is not null
     ), counted as (${countMoves(['retryLater'])}
     )

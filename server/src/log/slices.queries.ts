@@ -7,7 +7,7 @@ import { to } from './transitions.ts'
 export type RecipientSlice = {
   messageId: number
   loggedOn: string
-  /** Subscribers to read. */
+  /** Maximum number of subscribers to read. */
   rows: number
   partCount: number
   dueAt: Date
@@ -16,15 +16,15 @@ export type RecipientSlice = {
 }
 
 /**
- * The CTEs `audience` (phone, subscribed), the next recipients in the order of their phones, and `passed` (rows,
- * last_phone), the subscribers that were read; and a name for their composition.
+ * The CTEs `audience` (phone, subscribed), the next recipients in the order of their phones, and `progress` (rows,
+ * last_phone), the subscribers that were read; `name` tells statements with different CTEs apart.
  */
 export type SliceAudience = { name: string; ctes: Sql }
 
 /**
  * Writes the next recipients after the cursor, in the order of their phones, with their chunks and counters, and
- * moves the cursor: all in one statement. Returns how many were written, and whether that was the end of the list.
- * Subscribers who left after the audience's moment belong to it and are written as suppressed.
+ * advances the cursor, all in one statement. Returns how many were written, and whether the end of the list was
+ * reached. Subscribers who opted out after the audience was taken belong to it and are written as suppressed.
  */
 export async function writeSlice(
   tx: Db,
@@ -35,7 +35,7 @@ export async function writeSlice(
   const loggedOn = param(slice.loggedOn)
   const dueAt = param(slice.dueAt)
   const chunkRows = param(slice.chunkRows)
-  const { written, passed } = await tx.one<{ written: number; passed: number }>(
+  const { written, read } = await tx.one<{ written: number; read: number }>(
     `write_slice_${audience.name}_${slice.loggedOn}`,
     sql`
     with block as materialized (
@@ -62,15 +62,15 @@ export async function writeSlice(
       select ${messageId}::bigint as message_id,
              case when subscribed then ${to('enqueue')} else ${to('exclude')} end as state from numbered
     ), counted as (${countMoves(['enqueue', 'exclude'], { moved: 'entered' })}
-    ), moved_on as (
-      update expansions e set cursor_phone = p.last_phone from passed p where e.message_id = ${messageId} and p.rows > 0
+    ), advanced as (
+      update expansions e set cursor_phone = p.last_phone from progress p where e.message_id = ${messageId} and p.rows > 0
     )
-    select (select count(*) from numbered) as written, passed.rows as passed from passed`,
+    select (select count(*) from numbered) as written, progress.rows as read from progress`,
   )
-  return { written, ended: passed < slice.rows }
+  return { written, ended: read < slice.rows }
 }
 
-/** The whole audience is written. */
+/** Ends the expansion of a message whose whole audience is written. */
 export async function endExpansion(tx: Db, messageId: number, at: Date) {
   await tx.exec(
     'end_expansion',

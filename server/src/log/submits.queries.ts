@@ -1,6 +1,9 @@
 import type { Db } from '../db/db.ts'
 
-/** Lets a row know the id it got after all, so that the receipt applies to it like any other. */
+/**
+ * Inserts the SMSC id of a row whose response was lost, as its receipt reports it, so that the receipt applies as
+ * usual.
+ */
 export async function insertFoundSubmit(
   tx: Db,
   receipt: { connectionId: number; smscId: string; phone: number | null },

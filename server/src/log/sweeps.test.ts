@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { eachMessage } from './sweeps.ts'
 
-const away = Object.assign(new Error('connect ECONNREFUSED'), { code: 'ECONNREFUSED' })
+const unreachable = Object.assign(new Error('connect ECONNREFUSED'), { code: 'ECONNREFUSED' })
 
 function sweepOf(apply: (messageId: number) => Promise<unknown>) {
   const tried: number[] = []
@@ -16,7 +16,7 @@ function sweepOf(apply: (messageId: number) => Promise<unknown>) {
   return { tried, round }
 }
 
-test('a message that fails does not hold up the others, and is skipped in the next round', async () => {
+test('processes the other messages after one fails, and skips it in the next round', async () => {
   const { tried, round } = sweepOf(async (id) => {
     if (id === 1) throw new Error('broken')
   })
@@ -27,17 +27,17 @@ test('a message that fails does not hold up the others, and is skipped in the ne
   expect(tried).toEqual([1, 2, 3, 2, 3])
 })
 
-test('no further message is tried when the database is away, and none counts as failed', async () => {
+test('ends the round when the database is unreachable, without marking a message as failed', async () => {
   const { tried, round } = sweepOf(async () => {
-    throw away
+    throw unreachable
   })
   const failed = new Set<number>()
-  await expect(round({}, failed)).rejects.toThrow(away)
+  await expect(round({}, failed)).rejects.toThrow(unreachable)
   expect(tried).toEqual([1])
   expect(failed.size).toBe(0)
 })
 
-test('messages that failed are tried again when there is nothing else', async () => {
+test('retries failed messages when no other message has work', async () => {
   const { round } = sweepOf(async () => {
     throw new Error('broken')
   })

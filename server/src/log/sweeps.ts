@@ -2,29 +2,33 @@ import { allOrEach, type Choice } from '../db/all-or-each.ts'
 import { isDatabaseUnavailable } from '../db/pg-errors.ts'
 
 /**
- * One round of a sweep; returns the number of items it worked on, or whether there were any. `failed` has the ids of
- * messages whose work failed in earlier rounds: they are skipped until there is nothing else to do, and then tried again.
+ * One round of a sweep; returns the number of messages with work, or whether there were any. `failed` has the ids of
+ * messages whose work failed in earlier rounds: they are skipped until no other message has work, and then tried again.
  */
 export type Round<Rt, Result extends number | boolean> = (rt: Rt, failed?: Set<number>) => Promise<Result>
 
-/** Work on messages that a worker looks for repeatedly. */
+/** Work on messages that a worker polls for. */
 export type Sweep<Rt> = {
   name: string
-  /** Pause between two rounds of a worker; null: a job does it, in one worker at a time. A round that returns true is repeated at once. */
+  /**
+   * Pause between two rounds, in milliseconds; null: a job runs it, in one worker at a time. A round that returns true
+   * is repeated immediately.
+   */
   everyMs: number | null
   round: Round<Rt, number | boolean>
 }
 
 type EachMessage<Rt, Found> = {
-  /** Messages with work, except those of the ids. */
+  /** Returns messages with work, except these ids. */
   find: (rt: Rt, except: number[]) => Promise<Found[]>
-  /** Does the work of one message; returns false when there was none. */
+  /** Does the work of one message; returns false if there was none. */
   apply: (rt: Rt, message: Found) => Promise<unknown>
 }
 
 /**
- * Makes a round of work that is done for one message after the other, and returns how many had any. A message that fails
- * does not hold up the others: the first error is thrown after all had their turn, or at once when the database is away.
+ * Builds a round that processes one message after the other and returns the number that had work. An error of one
+ * message does not affect the others: the round throws the first error at its end, or immediately if the database is
+ * unreachable.
  */
 export function eachMessage<Rt, Found extends { messageId: number }>(work: EachMessage<Rt, Found>): Round<Rt, number> {
   return async (rt, failed = new Set()) => {
@@ -47,8 +51,8 @@ export function eachMessage<Rt, Found extends { messageId: number }>(work: EachM
 }
 
 /**
- * Makes a round of work that is done for many messages in one transaction, and for each of them alone when that fails;
- * returns whether there were any. `work` claims messages by the choice and reports their ids to `claimed`.
+ * Builds a round that processes many messages in one transaction, and each of them alone if that fails; it returns
+ * whether there were any. `work` claims messages by the choice and reports their ids to `claimed`.
  */
 export function manyMessages<Rt>(
   work: (rt: Rt, choice: Choice, claimed: (messageIds: number[]) => void) => Promise<boolean>,

@@ -56,8 +56,8 @@ afterAll(async () => {
 })
 
 /**
- * Every state has two rows, in this order, with the times and statuses that such rows have; the chunk is open and leased,
- * the message is on its way.
+ * Sets two rows to each state, in the order of `states`, with the times and statuses of such rows; the chunk is open
+ * and leased, the message is being sent.
  */
 beforeEach(async () => {
   await db.exec(
@@ -85,7 +85,10 @@ type Ids = number[]
 const phonesOf = (ids: Ids) => rows.filter((row) => ids.includes(row.id)).map((row) => row.phone)
 const setStatus = (status: string) => db.exec('set_status', 'update messages set status = $1', [status])
 
-async function applyTo(ids: Ids, status: { state: 'delivered' | 'bounced' | 'expired'; reason: 'hard' | null }) {
+async function applyReceiptsTo(
+  ids: Ids,
+  status: { state: 'delivered' | 'bounced' | 'expired'; reason: 'hard' | null },
+) {
   const submits = ids.map((id) => ({ id, smscId: `s${++smscIds}` }))
   await db.exec(
     'add_submits',
@@ -97,7 +100,7 @@ async function applyTo(ids: Ids, status: { state: 'delivered' | 'bounced' | 'exp
   await applyReceipts(db, message.loggedOn, connectionId, receipts, now)
 }
 
-/** How rows are asked to make a transition, and the other transitions that the same call makes where it can. */
+/** A call that makes a transition, and the other transitions that the same call makes for rows in other states. */
 type Exercise = { run: (ids: Ids) => Promise<unknown>; also?: TransitionName[] }
 
 const mark = (ids: Ids) =>
@@ -114,15 +117,15 @@ const sent = (ids: Ids) =>
     connectionId,
     ids.map((logId) => ({ logId, phone: 0, part: 0, smscId: `s${++smscIds}`, complete: true })),
   )
-const delivered = (ids: Ids) => applyTo(ids, { state: 'delivered', reason: null })
-const bounced = (ids: Ids) => applyTo(ids, { state: 'bounced', reason: 'hard' })
-const expired = (ids: Ids) => applyTo(ids, { state: 'expired', reason: 'hard' })
+const delivered = (ids: Ids) => applyReceiptsTo(ids, { state: 'delivered', reason: null })
+const bounced = (ids: Ids) => applyReceiptsTo(ids, { state: 'bounced', reason: 'hard' })
+const expired = (ids: Ids) => applyReceiptsTo(ids, { state: 'expired', reason: 'hard' })
 
 const exercises: Record<Exclude<TransitionName, 'enqueue' | 'exclude'>, Exercise> = {
   submit: { run: mark },
   suppressAtMark: {
     async run(ids) {
-      await db.exec('leave', `update subscribers set state = 'unsubscribed'`)
+      await db.exec('unsubscribe', `update subscribers set state = 'unsubscribed'`)
       await mark(ids)
     },
   },
@@ -175,7 +178,7 @@ const exercises: Record<Exclude<TransitionName, 'enqueue' | 'exclude'>, Exercise
   },
 }
 
-/** A log row's state, and its columns that change together with it. */
+/** A log row's state, and the columns that change together with it. */
 type LogRow = { id: number; state: State } & Record<LogColumn, unknown>
 
 const columns: LogColumn[] = [
@@ -192,7 +195,7 @@ const readRows = () =>
   db.many<LogRow>('read_rows', `select id, state, ${columns.join(', ')} from message_log order by id`)
 
 describe.each(Object.entries(exercises) as [TransitionName, Exercise][])('%s', (name, { run, also = [] }) => {
-  test('moves the rows in its state, and their counters, and no others', async () => {
+  test('moves exactly the rows in its old state, and their counters', async () => {
     const targets = new Map([name, ...also].map((each) => [transitions[each].from as State, transitions[each].to]))
     const before = await readRows()
     await run(rows.map(({ id }) => id))
@@ -201,7 +204,7 @@ describe.each(Object.entries(exercises) as [TransitionName, Exercise][])('%s', (
     await checkBooks(db, message.messageId)
   })
 
-  test('changes the columns of the table, and no others', async () => {
+  test('changes exactly the columns in the table of transitions', async () => {
     const before = await readRows()
     await run(rows.map(({ id }) => id))
     const after = await readRows()
@@ -215,7 +218,7 @@ describe.each(Object.entries(exercises) as [TransitionName, Exercise][])('%s', (
   })
 })
 
-test('rows enter the log as queued or suppressed, and are counted in the audience', async () => {
+test('new rows are queued or suppressed, and counted in the audience', async () => {
   const other = await freshDatabase()
   try {
     const list = await make.list(other.db)
@@ -223,14 +226,14 @@ test('rows enter the log as queued or suppressed, and are counted in the audienc
     const rt = { ...makeRuntime({ db: other.db }), clock: { now: () => now } }
     const { id } = await acceptBroadcast(rt, { accountId: list.accountId, list, content: 'Soup on Friday' })
     await other.db.exec(
-      'leave',
+      'unsubscribe',
       `update subscribers set state = 'unsubscribed', opted_out_at = $1 where phone = (select min(phone) from subscribers)`,
       [new Date(now.getTime() + 1)],
     )
     while (await expandOnce(rt));
     expect(
       await other.db.many(
-        'entered',
+        'new_rows',
         'select state, reason is not null and closed_at is not null as ended from message_log order by phone',
       ),
     ).toEqual([
@@ -244,8 +247,8 @@ test('rows enter the log as queued or suppressed, and are counted in the audienc
   }
 })
 
-describe('B1 as a property', () => {
-  // cancelling at the mark, or a list that everybody has left, would end each sequence at once
+describe('promise B1 as a property', () => {
+  // after a cancel, or after all subscribers have left, no further transition could happen
   const names = (Object.keys(exercises) as (keyof typeof exercises)[]).filter(
     (name) => name !== 'suppressAtMark' && name !== 'cancelAtMark',
   )
@@ -255,7 +258,7 @@ describe('B1 as a property', () => {
   })
   const sequence = fc.array(step, { minLength: 1, maxLength: 8 })
 
-  test('the counters are exact at every instant, whatever moves at the same time', async () => {
+  test('the counters match the log rows at every instant during concurrent transitions', async () => {
     await fc.assert(
       fc.asyncProperty(fc.array(sequence, { minLength: 1, maxLength: 4 }), async (sequences) => {
         let running = true

@@ -14,14 +14,14 @@ export const states = [
 ] as const
 export type State = (typeof states)[number]
 
-/** The processes that change rows of the log; a command line changes none. */
+/** The processes that change rows of the log; the command-line tools change none. */
 export type MovingRole = 'api' | 'worker' | 'gateway'
 
 export type Transition = {
-  /** Null: the row is inserted, and counted in the audience. */
+  /** Null: the row is inserted and counted in the audience. */
   from: State | null
   to: State
-  /** The roles that make it; the scenario of all faults compares them with the sessions that changed rows. */
+  /** The roles that make it; the faults scenario compares them with the database sessions that changed rows. */
   by: readonly MovingRole[]
   /** The columns of message_log that change together with the state. */
   sets: readonly LogColumn[]
@@ -36,13 +36,13 @@ export type LogColumn =
   | 'requeued_at'
   | 'parts_delivered'
 
-/** What a receipt sets: a text that arrived has no reason, and one that failed has no further delivered parts. */
+/** The columns that a receipt sets: a delivered text has no reason, and a failed one no further delivered parts. */
 const arrived = ['parts_delivered', 'carrier_status', 'closed_at'] as const
 const failed = ['reason', 'carrier_status', 'closed_at'] as const
 
-/** Every way in which a log row gets or changes its state. No statement may assign a state that is not in this table. */
+/** All state changes of log rows. No statement may assign a state that is not in this table. */
 export const transitions = {
-  // the audience is written, by an expansion or with the message itself
+  // the row is written, by an expansion or together with its message
   enqueue: { from: null, to: 'queued', by: ['api', 'worker', 'gateway'], sets: [] },
   exclude: { from: null, to: 'suppressed', by: ['worker'], sets: ['reason', 'closed_at'] },
 
@@ -51,7 +51,7 @@ export const transitions = {
   suppressAtMark: { from: 'queued', to: 'suppressed', by: ['gateway'], sets: ['reason', 'closed_at'] },
   cancelAtMark: { from: 'queued', to: 'cancelled', by: ['gateway'], sets: ['closed_at'] },
 
-  // the PDU was not written, or the carrier rejected it for now
+  // the PDU was not written, or the carrier rejected it temporarily
   unmark: { from: 'submitting', to: 'queued', by: ['gateway'], sets: ['submitted_at'] },
   retryLater: { from: 'submitting', to: 'queued', by: ['gateway'], sets: ['submitted_at', 'chunk_id'] },
 
@@ -62,7 +62,7 @@ export const transitions = {
   loseResponse: { from: 'submitting', to: 'unknown', by: ['gateway'], sets: ['carrier_status'] },
   abandon: { from: 'submitting', to: 'unknown', by: ['gateway'], sets: ['carrier_status'] },
 
-  // the receipt; it also settles a row whose response was lost, and one that was queued again because of that
+  // the receipt; it also settles a row whose response was lost, and one that was requeued for that reason
   deliver: { from: 'sent', to: 'delivered', by: ['gateway'], sets: arrived },
   bounce: { from: 'sent', to: 'bounced', by: ['gateway'], sets: failed },
   expire: { from: 'sent', to: 'expired', by: ['gateway'], sets: failed },
@@ -73,7 +73,7 @@ export const transitions = {
   bounceQueued: { from: 'queued', to: 'bounced', by: ['gateway'], sets: failed },
   expireQueued: { from: 'queued', to: 'expired', by: ['gateway'], sets: failed },
 
-  // decisions about rows that wait
+  // decisions about queued rows
   optOut: { from: 'queued', to: 'suppressed', by: ['api', 'gateway', 'worker'], sets: ['reason', 'closed_at'] },
   suppress: { from: 'queued', to: 'suppressed', by: ['worker'], sets: ['reason', 'closed_at'] },
   cancel: { from: 'queued', to: 'cancelled', by: ['worker'], sets: ['closed_at'] },
@@ -90,14 +90,14 @@ export const transitions = {
 
 export type TransitionName = keyof typeof transitions
 
-/** The state, as an SQL literal, that a row of this transition comes from; throws for one that inserts rows. */
+/** Returns the old state of a transition as an SQL literal; throws if the transition inserts rows. */
 export function from(name: TransitionName): Sql {
   const state = transitions[name].from
-  if (state === null) throw new Error(`${name} has no state to come from`)
+  if (state === null) throw new Error(`${name} has no old state`)
   return raw(`'${state}'`)
 }
 
-/** The state, as an SQL literal, that a row of this transition gets. */
+/** Returns the new state of a transition as an SQL literal. */
 export function to(name: TransitionName): Sql {
   return raw(`'${transitions[name].to}'`)
 }

@@ -22,7 +22,7 @@ export type NewMessage = {
 
 export type NewBroadcast = NewMessage & { maxParts: number | null; audience: Audience | null }
 
-/** A message that nobody is sent yet, with its counters at zero. */
+/** Inserts a draft or, with a planned time, a scheduled message, with its counters at zero; returns its id. */
 export async function insertDraft(tx: Db, message: NewBroadcast, sendAt: Date | null): Promise<number> {
   const row = {
     ...broadcastRow(message),
@@ -42,7 +42,9 @@ export async function insertDraft(tx: Db, message: NewBroadcast, sendAt: Date | 
   return id
 }
 
-/** A message on its way, with its counters at zero and its expansion at the beginning. */
+/**
+ * Inserts a broadcast that is being sent, with its counters at zero and its expansion at the beginning; returns its id.
+ */
 export async function insertBroadcast(tx: Db, message: NewBroadcast, loggedOn: string): Promise<number> {
   const row = { ...broadcastRow(message), status: 'sending', accepted_at: message.createdAt, logged_on: loggedOn }
   const { id } = await tx.one<{ id: number }>(
@@ -59,8 +61,8 @@ export async function insertBroadcast(tx: Db, message: NewBroadcast, loggedOn: s
 }
 
 /**
- * Starts a draft or scheduled message, whose row the transaction has locked. Its audience are the subscribers at its planned
- * time, or now without one.
+ * Starts a draft or scheduled message, whose row the transaction has locked. Its audience is the list's subscribers at
+ * the planned time, or at `at` if `sendAt` is null.
  */
 export async function startDraft(tx: Db, messageId: number, at: Date, loggedOn: string, sendAt: Date | null) {
   await tx.exec(
@@ -84,29 +86,32 @@ export async function startDraft(tx: Db, messageId: number, at: Date, loggedOn: 
 }
 
 /** Recipient-specific text, sent instead of the message's content. */
-export type OwnText = { content: string; partCount: number }
+export type PersonalContent = { content: string; partCount: number }
 
-/** Inserts a message to at most a thousand numbers with its log rows and chunks, so it needs no expansion; returns its id. */
+/**
+ * Inserts a message to at most a thousand numbers with its log rows and chunks, so it needs no expansion; returns its
+ * id.
+ */
 export async function insertAddressed(
   tx: Db,
   message: NewMessage,
   given: {
     phones: number[]
-    owns?: OwnText[]
+    personal?: PersonalContent[]
     lane: number
     loggedOn: string
     deliverBy?: Date | null
-    /** One of all that is due at once, when there are none. */
+    /** The chunks of `phones`; undefined means a single chunk without a window, due immediately. */
     chunks?: AddressedChunk[]
   },
 ): Promise<number> {
-  const { phones, owns, lane, loggedOn } = given
+  const { phones, personal, lane, loggedOn } = given
   const recipients = phones.map((phone, n) => {
-    return { phone, content: owns?.[n]?.content ?? null, partCount: owns?.[n]?.partCount ?? message.partCount }
+    return { phone, content: personal?.[n]?.content ?? null, partCount: personal?.[n]?.partCount ?? message.partCount }
   })
-  const atOnce = { first: 0, last: phones.length - 1, dueAt: message.createdAt, closesAt: null, location: null }
+  const single = { first: 0, last: phones.length - 1, dueAt: message.createdAt, closesAt: null, location: null }
   const { shortCodeId, createdAt } = message
-  const added = { shortCodeId, loggedOn, lane, recipients, chunks: given.chunks ?? [atOnce] }
+  const added = { shortCodeId, loggedOn, lane, recipients, chunks: given.chunks ?? [single] }
   const row = {
     ...messageRow(message),
     webhook_callback_url: message.webhookCallbackUrl ?? null,
@@ -128,7 +133,7 @@ export async function insertAddressed(
   return id
 }
 
-/** The columns that every message has. */
+/** Returns the columns that every message has. */
 function messageRow(message: NewMessage) {
   return {
     account_id: message.accountId,

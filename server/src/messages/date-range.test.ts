@@ -7,28 +7,30 @@ import { readDays } from './messages.schema.ts'
 const api = useApi()
 
 const dayMs = 86_400_000
-const written = (time: number) => new Date(time).toISOString().slice(0, 10).replaceAll('-', '')
+const dayOf = (time: number) => new Date(time).toISOString().slice(0, 10).replaceAll('-', '')
 
-/** Instants of a few weeks around a new year, with midnights and leap days among them more often than chance has it. */
+/** Instants within 80 days around New Year, with more midnights and leap days than a uniform distribution has. */
 const first = Date.UTC(2027, 11, 20)
 const instant = fc.oneof(
   fc.nat(80 * 86_400).map((second) => first + second * 1_000),
   fc.tuple(fc.nat(80), fc.constantFrom(-1_000, 0, 1_000)).map(([day, ms]) => first + day * dayMs + ms),
 )
-const bound = fc.option(instant.map(written), { nil: undefined })
+const bound = fc.option(instant.map(dayOf), { nil: undefined })
 
-test('both days of a range count, as UTC days, and either may be missing', () => {
+test('a range includes both of its UTC days, and either may be missing', () => {
   fc.assert(
     fc.property(bound, bound, instant, (start_date, end_date, time) => {
       const { from, to } = readDays({ start_date, end_date })
-      const isIn = (from === null || time >= from.getTime()) && (to === null || time < to.getTime())
-      const day = written(time)
-      expect(isIn).toBe((start_date === undefined || day >= start_date) && (end_date === undefined || day <= end_date))
+      const isIncluded = (from === null || time >= from.getTime()) && (to === null || time < to.getTime())
+      const day = dayOf(time)
+      expect(isIncluded).toBe(
+        (start_date === undefined || day >= start_date) && (end_date === undefined || day <= end_date),
+      )
     }),
   )
 })
 
-test('a string that is not a calendar date is rejected', () => {
+test('rejects strings that are not calendar dates', () => {
   fc.assert(
     fc.property(
       fc.oneof(
@@ -49,7 +51,7 @@ test('a string that is not a calendar date is rejected', () => {
   )
 })
 
-test('the sent collection has the messages of these days only', async () => {
+test('the sent collection contains only messages within the range', async () => {
   const { owner, db } = api
   const list = await make.list(db, { accountId: owner.accountId, shortCodeId: owner.shortCode.id })
   const { body } = await owner.post(`/lists/${list.id}/messages`, { message: { content: 'Hello' } })
@@ -62,9 +64,9 @@ test('the sent collection has the messages of these days only', async () => {
       ])
       const days = Object.entries({ start_date, end_date }).filter(([, day]) => day !== undefined) as [string, string][]
       const { body: page } = await owner.get(`/lists/${list.id}/messages?${new URLSearchParams(days)}`)
-      const day = written(time)
-      const isIn = (start_date === undefined || day >= start_date) && (end_date === undefined || day <= end_date)
-      expect(page).toMatchObject({ count: isIn ? 1 : 0, messages: isIn ? [{ id }] : [] })
+      const day = dayOf(time)
+      const isIncluded = (start_date === undefined || day >= start_date) && (end_date === undefined || day <= end_date)
+      expect(page).toMatchObject({ count: isIncluded ? 1 : 0, messages: isIncluded ? [{ id }] : [] })
     }),
     { numRuns: 60 },
   )

@@ -5,7 +5,7 @@ import { AudienceOrNull } from './audience/audience.schema.ts'
 import { maxPhones, readPhones } from './audience/recipients.ts'
 import { SendAt, timingKeys } from './timing/timing.schema.ts'
 
-// The bodies of requests that write messages.
+// The bodies of requests that create, change or test messages.
 
 const extension = { 'x-extension': true }
 
@@ -50,12 +50,15 @@ export const MessageCreateBody = Type.Object({
 
 export type MessageCreate = Static<typeof MessageCreateBody>['message']
 
-/** The numbers that a message names as its recipients; undefined when it names none and goes to the list. Throws when a number or another key is not acceptable. */
+/**
+ * Returns the numbers that a message names as its recipients; undefined if it goes to the list. Throws if a number is
+ * malformed, or if another key is only for messages to the list.
+ */
 export function readRecipients(message: MessageCreate): number[] | undefined {
   const { phone_number, phone_numbers } = message
   if (phone_number === undefined && phone_numbers === undefined) return undefined
-  const forLists = ['audience', 'draft', 'send_at', 'local_time', 'quiet_hours', 'send_hours'] as const
-  const misplaced = forLists.filter((key) => message[key])
+  const listOnly = ['audience', 'draft', 'send_at', 'local_time', 'quiet_hours', 'send_hours'] as const
+  const misplaced = listOnly.filter((key) => message[key])
   if (misplaced.length > 0) {
     const details = misplaced.map((key) => [
       `message.${key}`,
@@ -63,9 +66,9 @@ export function readRecipients(message: MessageCreate): number[] | undefined {
     ])
     throw errors.invalid(Object.fromEntries(details))
   }
-  const ones = phone_number === undefined ? [] : readPhones([phone_number], 'message.phone_number')
-  const others = phone_numbers === undefined ? [] : readPhones(phone_numbers, 'message.phone_numbers')
-  return [...new Set([...ones, ...others])]
+  const single = phone_number === undefined ? [] : readPhones([phone_number], 'message.phone_number')
+  const several = phone_numbers === undefined ? [] : readPhones(phone_numbers, 'message.phone_numbers')
+  return [...new Set([...single, ...several])]
 }
 
 export const MessageUpdateBody = Type.Object({

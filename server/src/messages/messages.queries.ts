@@ -26,7 +26,7 @@ export type MessageView = {
   cancelReason: string | null
   /** The bill, once computed; the cost in dollars and cents. */
   bill: { parts: number; least: number; most: number; cost: number } | null
-  /** No text is sent while this is set. */
+  /** The time since when the message is paused; null if it is not. */
   pausedAt: Date | null
   timing: { localTime: boolean; deliverBy: string | null; quietHours: boolean; sendHours: Hours | null }
   counters: Record<
@@ -85,7 +85,7 @@ function filterOf(collection: Collection, given: MessageFilter): Sql {
     and (${from}::timestamptz is null or ${raw(time)} >= ${from}) and (${to}::timestamptz is null or ${raw(time)} < ${to})`
 }
 
-/** A page of the list's broadcasts, newest first. */
+/** Returns a page of the list's broadcasts, newest first. */
 export function listMessages(db: Db, collection: Collection, given: MessageFilter, page: PageBounds) {
   return db.many<MessageView>(
     `list_${collection}_messages`,

@@ -16,7 +16,7 @@ function send(listId: number, message: unknown) {
 }
 
 describe('sending', () => {
-  test('accepts a broadcast, which is in the sent collection at once', async () => {
+  test('accepts a broadcast, which is immediately in the sent collection', async () => {
     const list = await ownList()
     const response = await send(list.id, { content: 'Fresh produce on Saturday', name: 'Produce', color: 'red' })
     expect(response).toMatchObject({ status: 200, body: { status: 'OK', message: { id: expect.any(Number) } } })
@@ -57,7 +57,7 @@ describe('sending', () => {
     ['160 letters', 'a'.repeat(160)],
     ['160 code points, twice as many code units', '🙏'.repeat(160)],
     ['letters beyond GSM-7', 'żółć'],
-  ])('%s are taken', async (_case, content) => {
+  ])('accepts %s', async (_case, content) => {
     const list = await ownList()
     const response = await send(list.id, { content })
     expect(response.status).toBe(200)
@@ -68,62 +68,70 @@ describe('sending', () => {
   test.each([
     ['161 letters', { content: 'a'.repeat(161) }, 'Content is too long (maximum is 160 characters)'],
     ['161 code points', { content: '🙏'.repeat(161) }, 'Content is too long (maximum is 160 characters)'],
-    ['an empty text', { content: '' }, "Content can't be blank"],
-    ['blanks', { content: ' \n\t' }, "Content can't be blank"],
-    ['no text', {}, "Content can't be blank"],
-    ['null', { content: null }, 'Content must be a string'],
-    ['a number', { content: 5 }, 'Content must be a string'],
-    ['a list', { content: ['a'] }, 'Content must be a string'],
-    ['a NUL', { content: 'a\0' }, 'Content contains a NUL character'],
-    ['null as the recipient', { content: 'a', phone_number: null }, 'Phone number must be a string or an integer'],
-    ['a malformed recipient', { content: 'a', phone_number: '555' }, 'Phone number must be ten digits'],
-    ['an empty recipient', { content: 'a', phone_number: '' }, 'Phone number must be ten digits'],
-    ['no recipients', { content: 'a', phone_numbers: [] }, "Phone numbers can't be blank"],
+    ['empty content', { content: '' }, "Content can't be blank"],
+    ['blank content', { content: ' \n\t' }, "Content can't be blank"],
+    ['no content', {}, "Content can't be blank"],
+    ['null as the content', { content: null }, 'Content must be a string'],
+    ['a number as the content', { content: 5 }, 'Content must be a string'],
+    ['an array as the content', { content: ['a'] }, 'Content must be a string'],
+    ['a NUL character', { content: 'a\0' }, 'Content contains a NUL character'],
+    ['null as the phone number', { content: 'a', phone_number: null }, 'Phone number must be a string or an integer'],
+    ['a malformed phone number', { content: 'a', phone_number: '555' }, 'Phone number must be ten digits'],
+    ['an empty phone number', { content: 'a', phone_number: '' }, 'Phone number must be ten digits'],
+    ['an empty array of phone numbers', { content: 'a', phone_numbers: [] }, "Phone numbers can't be blank"],
     [
       'a draft to one number',
       { content: 'a', phone_number: '2065550143', draft: true },
       'Draft is only for a message to the list, not for one with phone numbers',
     ],
     [
-      'a planned draft',
+      'a draft with a planned time',
       { content: 'a', draft: true, send_at: '2026-03-02T11:00:00Z' },
       'Send at is not allowed for a draft',
     ],
-    ['a time that is past', { content: 'a', send_at: '2026-03-02T10:00:00Z' }, 'Send at must be in the future'],
+    ['a planned time in the past', { content: 'a', send_at: '2026-03-02T10:00:00Z' }, 'Send at must be in the future'],
     [
-      'a time without an offset',
+      'a planned time without an offset',
       { content: 'a', send_at: '2026-03-02T11:00:00' },
       'Send at must be a time with an offset, as 2031-05-06T09:00:00-07:00',
     ],
     [
-      'a day that does not exist',
+      'a planned time on a day that does not exist',
       { content: 'a', send_at: '2026-02-30T11:00:00Z' },
       'Send at must be a time with an offset, as 2031-05-06T09:00:00-07:00',
     ],
-    ['no parts', { content: 'a', max_parts: 0 }, 'Max parts must be greater than or equal to 1'],
+    ['zero parts', { content: 'a', max_parts: 0 }, 'Max parts must be greater than or equal to 1'],
     ['eleven parts', { content: 'a', max_parts: 11 }, 'Max parts must be less than or equal to 10'],
     [
-      'two parts where one may be',
+      'two parts if one is allowed',
       { content: 'a'.repeat(161), max_parts: 1 },
       'Content is too long (maximum is 1 part)',
     ],
     [
-      '307 letters in two parts',
+      '307 letters if two parts are allowed',
       { content: 'a'.repeat(307), max_parts: 2 },
       'Content is too long (maximum is 2 parts)',
     ],
-    ['an endless text', { content: 'a'.repeat(90_000), max_parts: 10 }, 'Content is too long (maximum is 10 parts)'],
-    ['an audience of nothing', { content: 'a', audience: {} }, "Audience can't be blank"],
-    ['an audience of no tags', { content: 'a', audience: { tags_any: [] } }, "Tags any can't be blank"],
-    ['a test we do not know', { content: 'a', audience: { tags_any: ['a'], tag_none: ['b'] } }, 'Audience is invalid'],
+    ['90,000 letters', { content: 'a'.repeat(90_000), max_parts: 10 }, 'Content is too long (maximum is 10 parts)'],
+    ['an empty audience', { content: 'a', audience: {} }, "Audience can't be blank"],
     [
-      'a field we do not know',
+      'an audience with an empty array of tags',
+      { content: 'a', audience: { tags_any: [] } },
+      "Tags any can't be blank",
+    ],
+    [
+      'an unknown key of an audience',
+      { content: 'a', audience: { tags_any: ['a'], tag_none: ['b'] } },
+      'Audience is invalid',
+    ],
+    [
+      'an unknown custom field',
       { content: 'a', audience: { custom_fields: [{ key: 'team', op: 'exists' }] } },
       'Custom fields name a field that the list does not have: team',
     ],
     ['no message', undefined, "Message can't be blank"],
-    ['a message that is a text', 'Hello', 'Message must be an object'],
-  ])('%s is rejected, and nothing is sent', async (_case, message, error) => {
+    ['a string as the message', 'Hello', 'Message must be an object'],
+  ])('rejects %s, and sends nothing', async (_case, message, error) => {
     const list = await ownList()
     const response = await send(list.id, message)
     expect(response).toMatchObject({ status: 422, body: { status: 'error', error: `Validation failed: ${error}` } })
@@ -166,7 +174,7 @@ async function makeMessage(given: Made): Promise<number> {
 }
 
 describe('collections', () => {
-  test('list the messages of their status, newest first', async () => {
+  test('contain the messages of their status, newest first', async () => {
     const { id: listId } = await ownList()
     const sent = await makeMessage({ listId, sentAt: '2026-03-01T00:00:00Z' })
     const sending = await makeMessage({ listId, status: 'sending' })
@@ -186,7 +194,7 @@ describe('collections', () => {
     expect(await idsOf('/scheduled')).toEqual([scheduled])
   })
 
-  test('are filtered by dates, in UTC and both inclusive, from the query or a body', async () => {
+  test('are filtered by UTC dates, both inclusive, in the query or a body', async () => {
     const { id: listId } = await ownList()
     const times = ['2026-02-27T23:59:59Z', '2026-02-28T00:00:00Z', '2026-03-01T23:59:59Z', '2026-03-02T00:00:00Z']
     const ids: number[] = []
@@ -212,7 +220,7 @@ describe('collections', () => {
   test.each([
     ['draft', 'createdAt'],
     ['scheduled', 'sendAt'],
-  ] as const)('of %s messages are cut by %s', async (status, key) => {
+  ] as const)('of %s messages are filtered by %s', async (status, key) => {
     const { id: listId } = await ownList()
     const other = { createdAt: '2026-01-01T00:00:00Z', sendAt: '2027-01-01T00:00:00Z' }
     const ids: number[] = []
@@ -229,7 +237,7 @@ describe('collections', () => {
     expect((response.body.messages as { id: number }[]).map(({ id }) => id)).toEqual([ids[2], ids[1]])
   })
 
-  test.each(['2026-03-01', '20260230', 'abc', '2026030'])('%s is not a date', async (day) => {
+  test.each(['2026-03-01', '20260230', 'abc', '2026030'])('reject %s as a date', async (day) => {
     const { id } = await ownList()
     expect(await api.owner.get(`/lists/${id}/messages?start_date=${day}`)).toMatchObject({
       status: 422,
@@ -238,7 +246,7 @@ describe('collections', () => {
   })
 })
 
-test('a message of another list or account, or one that is not a broadcast, is not found', async () => {
+test('responds with 404 for a message of another list or account, and for a system message', async () => {
   const list = await ownList()
   const id = await makeMessage({ listId: list.id })
   const other = await ownList()
@@ -260,7 +268,7 @@ test('a message of another list or account, or one that is not a broadcast, is n
   }
 })
 
-describe('counters in the words of v2', () => {
+describe('the counters of a presented message', () => {
   const counters = {
     queued: 1,
     submitting: 2,
@@ -296,7 +304,7 @@ describe('counters in the words of v2', () => {
   }
   const zone = 'America/New_York'
 
-  test('open: unknown is pending', () => {
+  test('count unknown texts as pending while the message is open', () => {
     expect(presentMessage(message, zone, clock.now())).toMatchObject({
       sent_at: '2026-03-02T04:30:00-05:00',
       recipient_count: 127,
@@ -310,7 +318,7 @@ describe('counters in the words of v2', () => {
     })
   })
 
-  test('closed: unknown is a bounce', () => {
+  test('count unknown texts as bounces when the message is closed', () => {
     expect(presentMessage({ ...message, closedAt: clock.now() }, zone, clock.now())).toMatchObject({
       recipient_count: 127,
       bounces_count: 104,
@@ -318,12 +326,12 @@ describe('counters in the words of v2', () => {
     })
   })
 
-  test('parts are shown half an hour after the send', () => {
+  test('include parts from half an hour after the send', () => {
     expect(presentMessage(message, zone, new Date('2026-03-02T09:59:59Z'))).not.toHaveProperty('parts')
     expect(presentMessage({ ...message, sentAt: null }, zone, clock.now())).not.toHaveProperty('parts')
   })
 
-  test('the cost of a bill is shown at once, its parts half an hour after the send', () => {
+  test('include the cost of a bill immediately, and its parts from half an hour after the send', () => {
     const billed = { ...message, bill: { parts: 300, least: 1, most: 4, cost: 27.63 } }
     expect(presentMessage(billed, zone, clock.now())).toMatchObject({
       send_cost: 27.63,
@@ -335,7 +343,7 @@ describe('counters in the words of v2', () => {
     expect(presentMessage(message, zone, clock.now())).toMatchObject({ send_cost: 0 })
   })
 
-  test('a text to one number is not a broadcast and shows the number', () => {
+  test('come with the phone number, and is_broadcast false, for a text to one number', () => {
     expect(presentMessage({ ...message, kind: 'transactional', phone: 2065550143 }, zone, clock.now())).toMatchObject({
       is_broadcast: false,
       phone_number: '2065550143',

@@ -25,7 +25,7 @@ import { atAnyTime } from './timing/timing.ts'
 
 const tags = ['Messages']
 const listParams = Type.Object({ list_id: ListIdParam })
-const noList = errorResponse('No such list on this account.')
+const listNotFound = errorResponse('No such list on this account.')
 
 const collections = [
   { path: 'messages', collection: 'sent', operationId: 'listSentMessages', summary: 'List sent messages' },
@@ -38,7 +38,7 @@ const collections = [
   },
 ] as const
 
-const days: Record<Collection, string> = {
+const comparedTime: Record<Collection, string> = {
   sent: 'compared with the time of the send',
   draft: 'compared with the time of creation',
   scheduled: 'compared with the planned time',
@@ -54,13 +54,13 @@ export const messageRoutes: FastifyPluginAsyncTypebox = async (app) => {
         schema: {
           operationId,
           summary,
-          description: `Newest first. Both dates are inclusive, in UTC, and ${days[collection]}; they may also come in a JSON body.`,
+          description: `Newest first. Both dates are inclusive, in UTC, and ${comparedTime[collection]}; they are also accepted in a JSON body.`,
           tags,
           params: listParams,
           querystring: MessagesQuery,
           response: {
             200: MessagePage,
-            404: noList,
+            404: listNotFound,
             422: errorResponse('start_date or end_date is not a date (YYYYMMDD).'),
             ...commonErrors,
           },
@@ -91,7 +91,7 @@ export const messageRoutes: FastifyPluginAsyncTypebox = async (app) => {
         body: MessageCreateBody,
         response: {
           200: MessageCreatedResponse,
-          404: noList,
+          404: listNotFound,
           422: errorResponse(
             'The content is empty or too long, a number has opted out, or another value is not acceptable.',
           ),
@@ -126,8 +126,8 @@ export const messageRoutes: FastifyPluginAsyncTypebox = async (app) => {
       if (timing.localTime && !sendAt && !message.draft) {
         throw errors.invalid({ 'message.local_time': ['requires a send_at'] })
       }
-      const waits = message.draft || sendAt
-      const { id } = await (waits
+      const isDeferred = message.draft || sendAt
+      const { id } = await (isDeferred
         ? createDraft(rt, { ...input, audience, timing }, sendAt)
         : acceptBroadcast(rt, { ...input, audience, timing }))
       return respond(id)

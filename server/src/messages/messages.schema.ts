@@ -27,7 +27,10 @@ export const TransactionalMessageIdParam = idParam('Id of the message.', errors.
 
 export const MessagesQuery = Type.Object({ ...pageQuery, start_date: Day, end_date: Day })
 
-/** The dates of a query as instants, in UTC: from the start of the first day up to, not including, the end of the last. Throws when one is not a date. */
+/**
+ * Returns the dates of a query as instants in UTC: the start of the first day, and the start of the day after the last.
+ * Throws if one is not a date.
+ */
 export function readDays({ start_date, end_date }: Static<typeof MessagesQuery>) {
   const from = readDay('start_date', start_date)
   const last = readDay('end_date', end_date)
@@ -56,10 +59,12 @@ export const MessageSchema = Type.Object(
     is_broadcast: Type.Boolean({ description: 'Whether it goes to the list and has been started.' }),
     phone_number: Type.Optional(Type.String({ description: 'The recipient, if there is exactly one.' })),
     recipient_count: Type.Integer({ description: 'success_count + bounces_count + pending_count.' }),
-    success_count: Type.Integer({ description: 'Texts that the handset has received.' }),
+    success_count: Type.Integer({ description: 'Texts that were delivered to the phone.' }),
     bounces_count: Type.Integer({ description: 'Texts that were not delivered.' }),
     pending_count: Type.Integer({ description: 'Texts without a final status.' }),
-    clean_count: Type.Integer({ description: 'Numbers removed from the list because this message found them dead.' }),
+    clean_count: Type.Integer({
+      description: 'Numbers removed from the list because a text of this message bounced hard.',
+    }),
     unsubscribe_count: Type.Integer({ description: 'Numbers that opted out in reply to it.' }),
     sms_count: Type.Integer(),
     mms_count: Type.Integer(),
@@ -107,7 +112,7 @@ export const MessageSchema = Type.Object(
       }),
     ),
     send_hours: Type.Optional(
-      HoursObject('The hours of the day, at the location of the handset, in which texts are sent.'),
+      HoursObject('The hours of the day, at the location of the phone, in which texts are sent.'),
     ),
     max_parts: Type.Optional(Type.Integer(extension)),
     audience: Type.Optional(Type.Unsafe<Static<typeof AudienceSchema>>({ ...AudienceSchema, ...extension })),
@@ -123,14 +128,14 @@ export const MessageSchema = Type.Object(
 
 export const MessagePage = pageSchema('messages', MessageSchema)
 
-/** A response with a message and a sentence that names what was done to it. */
+/** The schema of a response with a message and a sentence that names the change. */
 export function messageResponse<Sentence extends string>(sentence: Sentence) {
   return Type.Object({ status: Type.Literal(sentence), message: MessageSchema })
 }
 
 export const MessageResponse = Type.Object({ status: Type.Literal('OK'), message: MessageSchema })
 
-/** Parts by the bill; of a message older than bills, by its content. */
+/** Returns the parts by the bill; for a message accepted before bills existed, by its content. */
 function partsOf({ bill, partCount }: MessageView, recipients: number) {
   if (bill) return { sum: bill.parts, minimum: bill.least, maximum: bill.most }
   return { sum: partCount * recipients, minimum: partCount, maximum: partCount }
@@ -148,7 +153,7 @@ function presentTiming(timing: MessageView['timing'], timeZone: string) {
 
 const partsAfterMs = 30 * 60_000
 
-/** A message on the wire. An `unknown` text is pending until the message is closed, and a bounce from then on. */
+/** Presents a message. An `unknown` text is pending until the message is closed, and a bounce from then on. */
 export function presentMessage(message: MessageView, timeZone: string, now: Date): Static<typeof MessageSchema> {
   const { counters } = message
   const isClosed = message.closedAt !== null

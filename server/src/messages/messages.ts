@@ -10,9 +10,9 @@ import type { AddressedChunk } from '../log/recipients.sql.ts'
 import type { Runtime } from '../runtime.ts'
 import { countParts } from '../sms/parts.ts'
 import { formatPhoneNumber } from '../sms/phone-number.ts'
-import { insertAddressed, insertBroadcast, type NewBroadcast, type OwnText } from './accept.queries.ts'
+import { insertAddressed, insertBroadcast, type NewBroadcast, type PersonalContent } from './accept.queries.ts'
 import type { Audience } from './audience/audience.ts'
-import { listKnown } from './audience/recipients.queries.ts'
+import { listProfiles } from './audience/recipients.queries.ts'
 import { rejectOptedOut } from './audience/recipients.ts'
 import { partsWithin, typicalPartCount } from './content/content.ts'
 import { readPersonalText } from './content/personal-text.ts'
@@ -24,13 +24,13 @@ import {
   type MessageFilter,
   type MessageView,
 } from './messages.queries.ts'
-import { layOutAddressed } from './timing/addressed-windows.ts'
+import { groupByLocation } from './timing/addressed-windows.ts'
 import type { Timing } from './timing/timing.queries.ts'
 import { atAnyTime, storeTiming, validateTiming } from './timing/timing.ts'
 
 type Rt = Pick<Runtime, 'db' | 'clock'>
 
-/** The order in which gateways take work; a lower lane overtakes. */
+/** The priorities of chunks: gateways lease those of a lower lane first. */
 export const lanes = { system: 0, transactional: 1, broadcast: 2 } as const
 
 export type BroadcastInput = {
@@ -40,14 +40,14 @@ export type BroadcastInput = {
   name?: string | null
   /** The maximum number of parts, instead of 160 characters. */
   maxParts?: number | null
-  /** Null for the whole list. */
+  /** Null means the whole list. */
   audience?: Audience | null
   timing?: Timing
 }
 
 /**
- * Accepts a broadcast to the subscribers of the list at this moment. When this returns, the message and its expansion
- * are durable; a worker then writes the texts.
+ * Accepts a broadcast to the list's current subscribers, and returns its id. When this returns, the message and its
+ * expansion are durable; a worker then writes the texts. Throws if the deadline has passed.
  */
 export async function acceptBroadcast(rt: Rt, input: BroadcastInput): Promise<{ id: number }> {
   const message = newBroadcast(input, rt.clock.now())
@@ -63,7 +63,7 @@ export async function acceptBroadcast(rt: Rt, input: BroadcastInput): Promise<{ 
   return { id }
 }
 
-/** A page of the broadcasts of the account's list, newest first; throws when there is no such list. */
+/** Returns a page of the broadcasts of the account's list, newest first; throws if there is no such list. */
 export async function getMessagePage(
   db: Db,
   accountId: number,
@@ -75,7 +75,7 @@ export async function getMessagePage(
   return pageOf(countMessages(db, collection, filter), listMessages(db, collection, filter, page))
 }
 
-/** The message of this id; throws when the account has no such list or the list no such message. */
+/** Returns the message with this id; throws if the account has no such list or the list no such message. */
 export async function getMessage(db: Db, accountId: number, listId: number, id: number): Promise<MessageView> {
   await getList(db, accountId, listId)
   const message = await findMessage(db, listId, id)
@@ -83,7 +83,7 @@ export async function getMessage(db: Db, accountId: number, listId: number, id: 
   return message
 }
 
-/** The row of a broadcast. */
+/** Returns the row of a new broadcast. */
 export function newBroadcast(input: BroadcastInput, createdAt: Date): NewBroadcast {
   return {
     accountId: input.accountId,
@@ -102,7 +102,7 @@ export function newBroadcast(input: BroadcastInput, createdAt: Date): NewBroadca
 
 export type AddressedInput = {
   accountId: number
-  /** The list that it is sent for, if any: a number that left it is an error. */
+  /** The list that it is sent for, if any: a number that has opted out of it is an error. */
   listId: number | null
   shortCodeId: number
   phones: number[]
@@ -111,16 +111,16 @@ export type AddressedInput = {
   webhookCallbackUrl?: string | null
   /** The maximum number of parts, instead of 160 characters. */
   maxParts?: number | null
-  /** Numbers that were not texted by then are suppressed. */
+  /** The deadline: numbers that have not been texted by then are suppressed. */
   deliverBy?: Date | null
-  /** The name of the numbers in an error. */
+  /** The field that an error about the numbers names. */
   field: string
 }
 
 /**
- * Queues one text to a few numbers in the lane before broadcasts, with merge tags replaced by each number's profile on
- * the list; a text without a list is sent as it is written. Throws, and sends nothing, when one number has opted out; a
- * number that opts out later, before its text is sent, is suppressed.
+ * Queues one text to each of a few numbers, in the lane before broadcasts, and returns the message's id. Merge tags are
+ * replaced by the number's profile on the list; without a list, the content is sent unchanged. Throws, and sends
+ * nothing, if a number has opted out; a number that opts out before its text is sent is suppressed.
  */
 export async function sendToNumbers(rt: Rt, input: AddressedInput): Promise<{ id: number }> {
   const { field, ...texts } = input
@@ -128,27 +128,30 @@ export async function sendToNumbers(rt: Rt, input: AddressedInput): Promise<{ id
   if (input.deliverBy) validateTiming({ ...atAnyTime, deliverBy: input.deliverBy }, null, now)
   const id = await rt.db.tx(async (tx) => {
     await rejectOptedOut(tx, { ...texts, field })
-    const owns = await ownTexts(tx, input)
-    const layout = await layOutAddressed(tx, input, now)
-    const laidOut = layout && {
-      phones: inOrder(layout.order, input.phones),
-      owns: owns && inOrder(layout.order, owns),
+    const personal = await personalTexts(tx, input)
+    const layout = await groupByLocation(tx, input, now)
+    const reordered = layout && {
+      phones: reorder(layout.order, input.phones),
+      personal: personal && reorder(layout.order, personal),
       chunks: layout.chunks,
     }
     const lane = lanes.transactional
-    return queueTexts(tx, rt, { ...texts, owns, ...laidOut, kind: 'transactional', consent: 'not_blocked', lane })
+    return queueTexts(tx, rt, { ...texts, personal, ...reordered, kind: 'transactional', consent: 'not_blocked', lane })
   })
   return { id }
 }
 
-const inOrder = <T>(order: number[], things: T[]): T[] => order.flatMap((n) => things.slice(n, n + 1))
+const reorder = <T>(order: number[], things: T[]): T[] => order.flatMap((n) => things.slice(n, n + 1))
 
-/** The text for each number, in their order; undefined when it is the same for all. */
-async function ownTexts(tx: Db, input: AddressedInput): Promise<OwnText[] | undefined> {
+/**
+ * Returns the text for each number, in their order; undefined if it is the same for all. Throws if one is too long or
+ * blank.
+ */
+async function personalTexts(tx: Db, input: AddressedInput): Promise<PersonalContent[] | undefined> {
   const { listId, content, phones, maxParts = null, field } = input
   const text = listId === null ? undefined : await readPersonalText(tx, listId, content)
   if (listId === null || !text) return undefined
-  return (await listKnown(tx, listId, phones, text.fieldKeys)).map((person) => {
+  return (await listProfiles(tx, listId, phones, text.fieldKeys)).map((person) => {
     const own = text.textFor(person)
     const partCount = partsWithin(own, maxParts)
     if (partCount !== undefined && own.trim() !== '') return { content: own, partCount }
@@ -177,7 +180,7 @@ export async function sendSystemText(tx: Db, rt: Pick<Runtime, 'clock'>, input: 
 }
 
 type Texts = Omit<AddressedInput, 'field' | 'maxParts'> & {
-  owns?: OwnText[]
+  personal?: PersonalContent[]
   chunks?: AddressedChunk[]
   kind: 'transactional' | 'system'
   consent: Consent
@@ -185,15 +188,15 @@ type Texts = Omit<AddressedInput, 'field' | 'maxParts'> & {
 }
 
 async function queueTexts(tx: Db, rt: Pick<Runtime, 'clock'>, texts: Texts): Promise<number> {
-  const { phones, owns, chunks, deliverBy, lane, name = null, ...message } = texts
+  const { phones, personal, chunks, deliverBy, lane, name = null, ...message } = texts
   const createdAt = rt.clock.now()
   const loggedOn = utcDay(createdAt)
   await ensureLogDay(tx, loggedOn)
-  const partCount = owns ? typicalPartCount(message.content) : countParts(message.content).partCount
+  const partCount = personal ? typicalPartCount(message.content) : countParts(message.content).partCount
   const id = await insertAddressed(
     tx,
     { ...message, name, partCount, createdAt },
-    { phones, owns, chunks, deliverBy, lane, loggedOn },
+    { phones, personal, chunks, deliverBy, lane, loggedOn },
   )
   await wake(tx, 'chunks')
   return id

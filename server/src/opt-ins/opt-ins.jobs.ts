@@ -1,7 +1,7 @@
 import type { Job } from '../jobs/jobs.ts'
 import { cleanSoftBounced } from './soft-bounces.ts'
 
-/** Cleans numbers with too many soft bounces in a row. */
+/** Cleans numbers with too many consecutive soft bounces. */
 export const cleanSoftBouncedJob: Job = {
   name: 'opt-ins.clean-soft-bounced',
   async run(rt, _payload, signal) {

@@ -13,12 +13,13 @@ export type ListOptOut = {
   at: Date
 }
 
-/** A number and a list that it left. */
+/** A number and a list that it has opted out of. */
 export type LeftList = { phone: number; listId: number }
 
 /**
- * Moves the numbers to unsubscribed on each of the lists where they have a row, with the ledger and the lists' counts, and
- * returns the lists that each number left. A cleaned number opts out as well, because its opt-out must outlast its state.
+ * Sets the numbers to unsubscribed on each of the lists where they have a row, with the ledger and the lists' counts,
+ * and returns the lists that each number opted out of. A cleaned number opts out as well, so that its opt-out is on
+ * record if it is added again.
  */
 export function optOutOfLists(tx: Db, optOut: ListOptOut): Promise<LeftList[]> {
   return tx.many<LeftList>(
@@ -28,21 +29,21 @@ export function optOutOfLists(tx: Db, optOut: ListOptOut): Promise<LeftList[]> {
       select list_id, phone, state from subscribers
        where list_id = any($2::bigint[]) and phone = any($3::bigint[]) and state <> 'unsubscribed'
        order by list_id, phone for update
-    ), gone as (
+    ), unsubscribed_rows as (
       update subscribers s set state = 'unsubscribed', opted_out_at = $8
         from before b where s.list_id = b.list_id and s.phone = b.phone
       returning s.list_id, s.phone
-    ), noted as (
+    ), ledger_rows as (
       insert into opts (account_id, list_id, phone, kind, method, source, wording, actor, created_at)
       select $1, list_id, phone, 'opt_out', $4, $5, wording, actor, $8
-        from gone join unnest($3::bigint[], $6::text[], $7::text[]) as l(phone, wording, actor) using (phone)
-    ), counted as (
+        from unsubscribed_rows join unnest($3::bigint[], $6::text[], $7::text[]) as l(phone, wording, actor) using (phone)
+    ), deltas as (
       insert into list_deltas (list_id, prefix, subscribed, unsubscribed, cleaned)
       select list_id, phone / 100000, -count(*) filter (where state = 'subscribed'), count(*),
              -count(*) filter (where state = 'cleaned')
         from before group by list_id, phone / 100000
     )
-    select phone, list_id as "listId" from gone order by list_id, phone`,
+    select phone, list_id as "listId" from unsubscribed_rows order by list_id, phone`,
     [
       optOut.accountId,
       optOut.listIds,
@@ -57,9 +58,9 @@ export function optOutOfLists(tx: Db, optOut: ListOptOut): Promise<LeftList[]> {
 }
 
 /**
- * Inserts pending rows for numbers that are not on these lists while an import of theirs runs. The opt-out that follows then
- * has a row to update, and the import finds it and skips the number. If the import is writing the number at the same time,
- * this waits for it.
+ * Inserts pending rows for numbers that are not on these lists while an import of theirs runs. The opt-out that follows
+ * then has a row to update, and the import finds it and skips the number. If the import is writing the number at the
+ * same time, this waits for it.
  */
 export async function reservePendingRows(tx: Db, phones: number[], listIds: number[], now: Date) {
   await tx.exec(

@@ -19,12 +19,12 @@ let list: Awaited<ReturnType<typeof make.list>>
 let messageId: number
 let chunk: Chunk
 const phone = 2_065_560_002
-/** Number of queries for texts in flight to a number. */
+/** Number of queries for texts that are submitting to a number. */
 let queries: number
 const counting = (db: Db): Db => ({
   ...db,
   one: <T>(...given: Parameters<Db['one']>) => {
-    if (given[0] === 'count_in_flight') queries++
+    if (given[0] === 'count_submitting') queries++
     return db.one<T>(...given)
   },
 })
@@ -54,7 +54,7 @@ const optOutPhone = () =>
 const rowState = async () =>
   (await database.db.one<{ state: string }>('s', 'select state from message_log where phone = $1', [phone])).state
 
-/** Whether a promise settles; false once it is seen to wait, with a few more queries or for a lock. */
+/** Returns whether a promise settles; false once it has run a few more queries, or waits for a lock. */
 async function settled(promise: Promise<unknown>): Promise<boolean> {
   let done = false
   promise.finally(() => {
@@ -71,13 +71,13 @@ test('an opt-out suppresses queued rows, with the ledger, the counts and the cou
   expect(await rowState()).toBe('suppressed')
   expect(await readCounters(database.db, messageId)).toMatchObject({ audience: 3, queued: 2, suppressed: 1 })
   await checkBooks(database.db, messageId)
-  expect(await database.db.many('select_kind_method_actor_from_opts', 'select kind, method, actor from opts')).toEqual([
+  expect(await database.db.many('ledger', 'select kind, method, actor from opts')).toEqual([
     { kind: 'opt_out', method: 'api', actor: 'key:1' },
   ])
   const sums = 'select sum(subscribed)::int as subscribed, sum(unsubscribed)::int as unsubscribed from list_deltas'
   expect(await database.db.one('was_out', sums)).toEqual({ subscribed: 2, unsubscribed: 1 })
   expect(await optOutPhone()).toBe('was_out')
-  expect(await database.db.many('select_from_opts', 'select 1 from opts')).toHaveLength(1)
+  expect(await database.db.many('ledger_size', 'select 1 from opts')).toHaveLength(1)
 })
 
 test('queued rows are suppressed in the transaction of the opt-out, even if the process dies before it is in force', async () => {
@@ -95,14 +95,14 @@ test('a number that was never on the list is unknown', async () => {
   )
 })
 
-test('an opt-out is not in force until the text in flight has a response', async () => {
+test('an opt-out is not in force until the submitting text has a response', async () => {
   const queued = await listQueued(database.db, chunk)
   const marked = await markSubmitting(database.db, chunk, queued, new Date())
   expect(marked).toHaveLength(3)
   const optingOut = optOutPhone()
   expect(await settled(optingOut)).toBe(false)
   await database.db.exec(
-    'insert_into_connections_name_values',
+    'insert_connection',
     `insert into connections (name, created_at, updated_at) values ('default', now(), now())`,
   )
   const accepted = queued.map((row, n) => ({
@@ -117,7 +117,7 @@ test('an opt-out is not in force until the text in flight has a response', async
   await checkBooks(database.db, messageId)
 })
 
-test('an opt-out waits for a mark that has begun, and for the text that it marked', async () => {
+test('an opt-out waits for an uncommitted mark, and for the text that it marked', async () => {
   const client = new pg.Client({ connectionString: database.url })
   await client.connect()
   await client.query('begin')
@@ -131,10 +131,7 @@ test('an opt-out waits for a mark that has begun, and for the text that it marke
   expect(await settled(optingOut)).toBe(false)
   expect(await rowState()).toBe('submitting')
   // after the lease has expired, no gateway writes the PDU
-  await database.db.exec(
-    'update_send_chunks_set_lease_until_clock_timestamp',
-    `update send_chunks set lease_until = clock_timestamp() - interval '1 second'`,
-  )
+  await database.db.exec('end_lease', `update send_chunks set lease_until = clock_timestamp() - interval '1 second'`)
   expect(await optingOut).toBe('opted_out')
 })
 
@@ -142,12 +139,12 @@ test('a committed opt-out is not in force while a mark that began before it is u
   const client = new pg.Client({ connectionString: database.url })
   await client.connect()
   await client.query('begin')
-  // a row that the opt-out did not see, because its slice was not committed then
+  // a row that the opt-out did not find, because its slice was not yet committed
   expect(await markSubmitting(clientDb(client), chunk, await listQueued(database.db, chunk), new Date())).toHaveLength(
     3,
   )
   await database.db.exec(
-    'left',
+    'unsubscribe',
     `update subscribers set state = 'unsubscribed', opted_out_at = now() where phone = $1`,
     [phone],
   )
@@ -181,7 +178,7 @@ test('a mark whose snapshot is older than the opt-out submits nothing', async ()
 
 test('rows written after the opt-out by an older expansion are suppressed by the mark', async () => {
   await database.db.exec(
-    'update_subscribers_set_state',
+    'unsubscribe',
     `update subscribers set state = 'unsubscribed', opted_out_at = now() where phone = $1`,
     [phone],
   )
@@ -192,26 +189,21 @@ test('rows written after the opt-out by an older expansion are suppressed by the
 })
 
 test('a cancelled message is not marked', async () => {
-  await database.db.exec('update_messages_set_status', `update messages set status = 'cancelled' where id = $1`, [
-    messageId,
-  ])
+  await database.db.exec('cancel', `update messages set status = 'cancelled' where id = $1`, [messageId])
   expect(await markSubmitting(database.db, chunk, await listQueued(database.db, chunk), new Date())).toEqual([])
   expect(await readCounters(database.db, messageId)).toMatchObject({ queued: 0, cancelled: 3 })
   await checkBooks(database.db, messageId)
 })
 
-test('after a takeover the marks of the old lease are void, and submitting rows are unknown', async () => {
+test('after a takeover the old lease cannot mark rows, and its submitting rows are unknown', async () => {
   const queued = await listQueued(database.db, chunk)
   await markSubmitting(database.db, chunk, queued.slice(0, 1), new Date())
-  await database.db.exec(
-    'update_send_chunks_set_lease_until_clock_timestamp',
-    `update send_chunks set lease_until = clock_timestamp() - interval '1 second'`,
-  )
-  const taken = await lease(60_000)
-  expect(taken.epoch).toBe(chunk.epoch + 1)
-  expect(await abandonSubmitting(database.db, taken)).toBe(1)
+  await database.db.exec('end_lease', `update send_chunks set lease_until = clock_timestamp() - interval '1 second'`)
+  const successorChunk = await lease(60_000)
+  expect(successorChunk.epoch).toBe(chunk.epoch + 1)
+  expect(await abandonSubmitting(database.db, successorChunk)).toBe(1)
   expect(await markSubmitting(database.db, chunk, queued.slice(1), new Date())).toEqual([])
-  expect(await markSubmitting(database.db, taken, queued, new Date())).toHaveLength(2)
+  expect(await markSubmitting(database.db, successorChunk, queued, new Date())).toHaveLength(2)
   expect(await readCounters(database.db, messageId)).toMatchObject({ queued: 0, submitting: 2, unknown: 1 })
   await checkBooks(database.db, messageId)
 })

@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Db } from '../db/db.ts'
 import { retryLostRaces } from '../db/retry.ts'
-import { countInFlight, countUnsubscribes, type OptOutScope, suppressQueued } from '../log/opt-out.queries.ts'
+import { countSubmitting, countUnsubscribes, type OptOutScope, suppressQueued } from '../log/opt-out.queries.ts'
 import type { Runtime } from '../runtime.ts'
 import { blockNumbers } from '../short-codes/short-codes.queries.ts'
 import { findSubscriberState } from '../subscribers/subscribers.queries.ts'
@@ -17,8 +17,8 @@ export type OptOutInput = {
 }
 
 /**
- * Opts a number out of a list and returns once the opt-out is in force: no text of the list is sent to it any more, and none
- * is in flight. Returns `was_out` if it had opted out before, `unknown` if it was never on the list.
+ * Opts a number out of a list and returns once the opt-out is in force: no text of the list is sent to it any more, and
+ * none is submitting. Returns `was_out` if it had opted out before, `unknown` if it was never on the list.
  */
 export async function optOut(
   rt: Pick<Runtime, 'db' | 'clock'>,
@@ -47,7 +47,7 @@ export type ShortCodeLists = { shortCodeId: number; accountId: number; listIds: 
 
 /**
  * Opts numbers out of everything that a short code sends: its lists, texts without a list, and queued rows. Returns the
- * lists that each number left. The opt-outs are in force once `isInForce` returns true.
+ * lists that each number opted out of. The opt-outs are in force once `isInForce` returns true.
  */
 export async function optOutOfShortCode(
   tx: Db,
@@ -64,7 +64,10 @@ export async function optOutOfShortCode(
   return left
 }
 
-/** Waits until no text within the scope is in flight to the number: at most a response deadline or a lease. */
+/**
+ * Waits until no text within the scope is submitting to the number: at most the response deadline or the rest of a
+ * lease.
+ */
 export async function waitUntilInForce(
   rt: Pick<Runtime, 'db' | 'clock'>,
   phone: number,
@@ -74,10 +77,10 @@ export async function waitUntilInForce(
 }
 
 /**
- * Whether a committed opt-out of this scope is in force. It first suppresses rows that were queued since, because a mark
- * that began before the opt-out committed may have locked and then released them.
+ * Returns whether a committed opt-out of this scope is in force. It first suppresses rows that are queued again,
+ * because a mark that began before the opt-out committed may have locked rows and been undone.
  */
 export async function isInForce(db: Db, phone: number, scope: OptOutScope, at: Date): Promise<boolean> {
   await suppressQueued(db, [phone], scope, at)
-  return (await countInFlight(db, phone, scope)) === 0
+  return (await countSubmitting(db, phone, scope)) === 0
 }

@@ -28,10 +28,10 @@ async function prepare(given: Db) {
 }
 beforeEach(() => prepare(ctx.db))
 
-type End = 'delivered' | 'expired' | BounceReason
+type Outcome = 'delivered' | 'expired' | BounceReason
 
 /** Sends a broadcast to the list, with this outcome for every text. */
-async function send(end: End, to: List = list): Promise<number> {
+async function send(outcome: Outcome, to: List = list): Promise<number> {
   const { id } = await acceptBroadcast(rt(), { accountId: to.accountId, list: to, content: 'Hello' })
   while (await expandOnce(rt()));
   const claim = { owner: crypto.randomUUID(), leaseMs: 60_000, now: new Date(), fromLane: 0, toLane: 2, limit: 1 }
@@ -39,8 +39,8 @@ async function send(end: End, to: List = list): Promise<number> {
   if (!chunk) throw new Error('no chunk to lease')
   const rows = await listQueued(db, chunk)
   await markSubmitting(db, chunk, rows, new Date())
-  if (end !== 'delivered' && end !== 'expired') {
-    const rejected = rows.map((row) => ({ logId: row.id, reason: end, carrierStatus: 'ESME_RSUBMITFAIL' }))
+  if (outcome !== 'delivered' && outcome !== 'expired') {
+    const rejected = rows.map((row) => ({ logId: row.id, reason: outcome, carrierStatus: 'ESME_RSUBMITFAIL' }))
     await markRejected(db, chunk.loggedOn, rejected, new Date())
   } else {
     const named = rows.map((row) => ({ row, smscId: `id${row.id}` }))
@@ -52,8 +52,8 @@ async function send(end: End, to: List = list): Promise<number> {
       complete: true,
     }))
     await markSent(db, chunk.loggedOn, connectionId, accepted)
-    const reason = end === 'expired' ? ('soft' as const) : null
-    const status = { state: end, reason, carrierStatus: end, shortCode: chunk.shortCode }
+    const reason = outcome === 'expired' ? ('soft' as const) : null
+    const status = { state: outcome, reason, carrierStatus: outcome, shortCode: chunk.shortCode }
     const receipts = named.map(({ row, smscId }) => ({ ...status, smscId, phone: row.phone }))
     await applyReceipts(db, chunk.loggedOn, connectionId, receipts, new Date())
   }
@@ -61,13 +61,13 @@ async function send(end: End, to: List = list): Promise<number> {
   return id
 }
 
-async function sendAll(...ends: End[]): Promise<number> {
+async function sendAll(...outcomes: Outcome[]): Promise<number> {
   let last = 0
-  for (const end of ends) last = await send(end)
+  for (const outcome of outcomes) last = await send(outcome)
   return last
 }
 
-const times = (n: number, end: End): End[] => Array.from({ length: n }, () => end)
+const times = (n: number, outcome: Outcome): Outcome[] => Array.from({ length: n }, () => outcome)
 
 const stateOf = async (listId = list.id) =>
   (
@@ -84,7 +84,7 @@ const countOf = async () =>
     ])
   )?.n
 
-test('seven soft bounces in a row clean a number, in the ledger, the counts and the last message', async () => {
+test('seven consecutive soft bounces clean a number, with the ledger, the counts and the counter of the last message', async () => {
   const last = await sendAll(...times(3, 'soft'), ...times(2, 'expired'), ...times(2, 'soft'))
   expect(await stateOf()).toBe('subscribed')
   expect(await cleanSoftBounced(rt())).toBe(1)
@@ -98,18 +98,18 @@ test('seven soft bounces in a row clean a number, in the ledger, the counts and 
   expect(await cleanSoftBounced(rt())).toBe(0)
 })
 
-test.each<[string, End[]]>([
+test.each<[string, Outcome[]]>([
   ['six', times(6, 'soft')],
-  ['seven with a delivery in between', [...times(4, 'soft'), 'delivered', ...times(3, 'soft')]],
-  ['seven with a delivery after them', [...times(7, 'soft'), 'delivered']],
-  ['six, and texts that were blocked', [...times(6, 'soft'), 'blocked', 'blocked']],
-])('%s clean no number', async (_, ends) => {
-  await sendAll(...ends)
+  ['seven, with a delivery in between,', [...times(4, 'soft'), 'delivered', ...times(3, 'soft')]],
+  ['seven, with a delivery after them,', [...times(7, 'soft'), 'delivered']],
+  ['six, and two blocked texts,', [...times(6, 'soft'), 'blocked', 'blocked']],
+])('%s soft bounces do not clean a number', async (_, outcomes) => {
+  await sendAll(...outcomes)
   await cleanSoftBounced(rt())
   expect(await stateOf()).toBe('subscribed')
 })
 
-test('a blocked text is no delivery and does not reset the count', async () => {
+test('a blocked text does not reset the count', async () => {
   await sendAll(...times(6, 'soft'), 'blocked', 'soft')
   await cleanSoftBounced(rt())
   expect(await stateOf()).toBe('cleaned')

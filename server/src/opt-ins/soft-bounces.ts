@@ -2,12 +2,12 @@ import { retryLostRaces } from '../db/retry.ts'
 import type { Runtime } from '../runtime.ts'
 import { claimSoftBouncers, cleanSoftBouncers, correctSoftBounces } from './soft-bounces.queries.ts'
 
-/** Number of soft bounces in a row after which a number counts as dead. The index of soft_bounces has the same value. */
+/** Consecutive soft bounces after which a number counts as dead. The index of soft_bounces has the same value. */
 const limit = 7
 
 /**
- * Cleans numbers with too many soft bounces in a row and no delivery in between; returns how many numbers it checked. The
- * message log decides, because the count in soft_bounces does not include deliveries.
+ * Cleans numbers with too many soft bounces and no delivery in between; returns how many numbers it checked. The
+ * message log decides, because the count in soft_bounces is not reset by deliveries.
  */
 export async function cleanSoftBounced(rt: Pick<Runtime, 'db' | 'clock'>): Promise<number> {
   return retryLostRaces(() =>

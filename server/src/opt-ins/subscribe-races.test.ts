@@ -61,17 +61,17 @@ test('an add that waits for an opt-out is rejected', async () => {
   const { fresh, rt, list, input, state } = await setUp()
   try {
     await make.subscriber(fresh.db, { listId: list.id, phone, state: 'pending', at: start })
-    const waiting = Promise.withResolvers<void>()
-    const leaving = fresh.db.tx(async (tx) => {
+    const locked = Promise.withResolvers<void>()
+    const optingOut = fresh.db.tx(async (tx) => {
       await findSubscriberForUpdate(tx, list.id, phone)
-      waiting.resolve()
+      locked.resolve()
       await waitFor(() => hasLockWaiter(fresh.db))
       const out = { accountId: list.accountId, listId: list.id, phone, actor: 'key:1' }
       await optOut({ ...rt, db: tx }, { ...out, method: 'api' })
     })
-    await waiting.promise
+    await locked.promise
     const added = await addSubscriber(rt, { ...input, bypassProcess: true })
-    await leaving
+    await optingOut
     expect(added.outcome).toBe('security_timeout')
     expect(await state()).toBe('unsubscribed')
   } finally {

@@ -15,7 +15,8 @@ export type OptIn = {
   now: Date
 }
 
-// An opt-in to a list lifts the number's block at the list's short code. `written` is the CTE that wrote the subscriber.
+// An opt-in to a list lifts the number's block at the list's short code. `written` is the CTE that wrote the
+// subscriber.
 const liftBlock = (written: Sql, given: { state: Sql; listId: Sql; phone: Sql }) => sql`
       delete from blocks b using lists l
        where ${given.state} = 'subscribed' and exists (select from ${written})
@@ -28,7 +29,7 @@ const paramsOf = (optIn: OptIn) => ({
   now: param(optIn.now),
 })
 
-/** Adds a number that the list does not have, with the ledger's row and the count; returns whether it was added. */
+/** Adds a number that is not on the list, with the ledger's row and the count; returns false if it was on the list. */
 export async function insertSubscriber(tx: Db, optIn: OptIn): Promise<boolean> {
   const given = paramsOf(optIn)
   const { state, listId, phone, now } = given
@@ -43,13 +44,13 @@ export async function insertSubscriber(tx: Db, optIn: OptIn): Promise<boolean> {
               case when ${state} = 'pending' then ${now}::timestamptz end, ${now})
           on conflict (list_id, phone) do nothing
       returning list_id, phone),
-    noted as (
+    ledger_rows as (
       insert into opts (account_id, list_id, phone, kind, method, wording, actor, created_at)
       select ${optIn.accountId}, list_id, phone, case when ${state} = 'pending' then 'opt_in_requested' else 'opt_in' end,
              'api', ${optIn.wording}, ${optIn.actor}, ${now}
         from added),
-    lifted as (${liftBlock(sql`added`, given)}),
-    counted as (
+    lifted_blocks as (${liftBlock(sql`added`, given)}),
+    deltas as (
       insert into list_deltas (list_id, prefix, subscribed)
       select list_id, phone / 100000, 1 from added where ${state} = 'subscribed')
     select from added`,
@@ -57,7 +58,9 @@ export async function insertSubscriber(tx: Db, optIn: OptIn): Promise<boolean> {
   return row !== undefined
 }
 
-/** Moves a known number, whose row the transaction has locked, to its new state, with the ledger's row and the counts. */
+/**
+ * Moves a known number, whose row the transaction has locked, to its new state, with the ledger's row and the counts.
+ */
 export function moveSubscriber(tx: Db, optIn: OptIn) {
   const given = paramsOf(optIn)
   const { state, listId, phone, now } = given
@@ -73,19 +76,19 @@ export function moveSubscriber(tx: Db, optIn: OptIn) {
              opt_in_method = coalesce(s.opt_in_method, 'api')
         from subscribers before
        where s.list_id = ${listId} and s.phone = ${phone} and before.list_id = ${listId} and before.phone = ${phone}
-      returning before.state as was),
-    noted as (
+      returning before.state as old_state),
+    ledger_rows as (
       insert into opts (account_id, list_id, phone, kind, method, wording, actor, created_at)
       select ${optIn.accountId}, ${listId}, ${phone},
              case when ${state} = 'pending' then 'opt_in_requested' else 'opt_in' end, 'api', ${optIn.wording},
              ${optIn.actor}, ${now}
         from moved),
-    lifted as (${liftBlock(sql`moved`, given)})
+    lifted_blocks as (${liftBlock(sql`moved`, given)})
     insert into list_deltas (list_id, prefix, subscribed, unsubscribed, cleaned)
-    select ${listId}, ${phone}::bigint / 100000, (${state} = 'subscribed')::int, -(was = 'unsubscribed')::int,
-           -(was = 'cleaned')::int
+    select ${listId}, ${phone}::bigint / 100000, (${state} = 'subscribed')::int, -(old_state = 'unsubscribed')::int,
+           -(old_state = 'cleaned')::int
       from moved
-     where ${state} = 'subscribed' or was <> 'pending'`,
+     where ${state} = 'subscribed' or old_state <> 'pending'`,
   )
 }
 

@@ -12,7 +12,7 @@ afterEach(() => {
   clock.time = start
 })
 
-function pass(hours: number, minutes = 0) {
+function advance(hours: number, minutes = 0) {
   clock.time = new Date(clock.time.getTime() + (hours * 60 + minutes) * 60_000)
 }
 
@@ -96,10 +96,10 @@ describe('without bypass', () => {
     expect(await textsOf(list)).toEqual([expect.stringMatching(/^Pantry: reply YES .*STOP/)])
   })
 
-  test('a second request is sent only after 48 hours, and nothing changes before', async () => {
+  test('a second request is sent only after 48 hours, and nothing changes before then', async () => {
     const list = await newList()
     await add(list, { first_name: 'Marisol' })
-    pass(47, 59)
+    advance(47, 59)
     const response = await add(list, { first_name: 'Other' })
     expect(response).toMatchObject({
       status: 201,
@@ -109,7 +109,7 @@ describe('without bypass', () => {
       },
     })
     expect(await textsOf(list)).toHaveLength(1)
-    pass(0, 1)
+    advance(0, 1)
     expect((await add(list, { first_name: 'Other' })).body).toMatchObject({
       status: pending,
       subscriber: { first_name: 'Other' },
@@ -121,9 +121,9 @@ describe('without bypass', () => {
   test('a list may set another interval between requests', async () => {
     const list = await newList({ resend_block_hours: 1 })
     await add(list)
-    pass(0, 59)
+    advance(0, 59)
     expect((await add(list)).body.status).toMatch(/^Subscriber has already been sent/)
-    pass(0, 1)
+    advance(0, 1)
     expect((await add(list)).body.status).toBe(pending)
     await api.owner.put(`/lists/${list.id}`, { list: { resend_block_hours: 0 } })
     expect((await add(list)).body.status).toBe(pending)
@@ -132,7 +132,7 @@ describe('without bypass', () => {
 })
 
 describe('with bypass', () => {
-  test('of both: subscribed, without a text', async () => {
+  test('of both, the number is subscribed without a text', async () => {
     const list = await newList({ first_optin_message: 'Welcome' })
     const response = await add(list, bypassed)
     expect(response).toMatchObject({
@@ -144,11 +144,11 @@ describe('with bypass', () => {
     expect((await ledgerOf(list)).map(({ kind }) => kind)).toEqual(['opt_in'])
   })
 
-  test('of the request only: subscribed and welcomed, with another text after a return', async () => {
+  test('of the request only, the number is subscribed and gets a welcome, another one if it was subscribed before', async () => {
     const list = await newList({ first_optin_message: 'Welcome', second_optin_message: 'Welcome back' })
     expect((await add(list, { bypass_opt_in_process: true })).body.status).toBe('Subscriber added')
     await api.owner.delete(`/lists/${list.id}/subscribers/${phone}`)
-    pass(48)
+    advance(48)
     const response = await add(list, { bypass_opt_in_process: true })
     expect(response.body).toMatchObject({
       status: 'Subscriber added',
@@ -159,15 +159,15 @@ describe('with bypass', () => {
     expect(await countsOf(list)).toEqual({ subscribers: 1, unsubscribed: 0, cleaned: 0 })
   })
 
-  test('of the request, on a list without a welcome: no text', async () => {
+  test('of the request, a list without a welcome sends no text', async () => {
     expect((await add(await newList(), { bypass_opt_in_process: true })).body.status).toBe(silent)
   })
 
-  test('of the welcome only: the request is sent', async () => {
+  test('of the welcome only, the request is sent', async () => {
     expect((await add(await newList(), { bypass_opt_in_response: true })).body.status).toBe(pending)
   })
 
-  test('a pending number is subscribed', async () => {
+  test('of both, a pending number is subscribed', async () => {
     const list = await newList()
     await add(list)
     expect((await add(list, bypassed)).body).toMatchObject({ status: silent, subscriber: { optin_in_progress: false } })
@@ -191,7 +191,7 @@ describe('with bypass', () => {
 test('a subscribed number stays unchanged, including its profile', async () => {
   const list = await newList({ first_optin_message: 'Welcome' })
   await add(list, { ...bypassed, first_name: 'Marisol', tags: ['a'] })
-  pass(100)
+  advance(100)
   const response = await add(list, { bypass_opt_in_process: true, first_name: 'Other', tags: 'b' })
   expect(response).toMatchObject({
     status: 200,
@@ -217,7 +217,7 @@ describe('after an opt-out', () => {
     ['both flags', bypassed],
   ])('the number cannot be added for 48 hours: %s', async (_case, flags) => {
     const list = await optedOut()
-    pass(0, 5)
+    advance(0, 5)
     const response = await add(list, { ...flags, first_name: 'Other' })
     expect(response).toMatchObject({
       status: 201,
@@ -228,7 +228,7 @@ describe('after an opt-out', () => {
     })
     expect(await textsOf(list)).toEqual([])
     expect(await countsOf(list)).toEqual({ subscribers: 0, unsubscribed: 1, cleaned: 0 })
-    pass(47, 55)
+    advance(47, 55)
     expect((await add(list)).body).toMatchObject({ status: pending, subscriber: { optin_in_progress: true } })
     expect(await countsOf(list)).toEqual({ subscribers: 0, unsubscribed: 0, cleaned: 0 })
   })
@@ -236,7 +236,7 @@ describe('after an opt-out', () => {
   test('a list may set another timeout', async () => {
     const list = await optedOut()
     await api.owner.put(`/lists/${list.id}`, { list: { resubscribe_timeout_hours: 100 } })
-    pass(50)
+    advance(50)
     expect((await add(list, bypassed)).body.status).toBe(
       'Subscriber cannot be added: security timeout, wait 50 hours and 0 minutes',
     )
@@ -244,13 +244,13 @@ describe('after an opt-out', () => {
     expect((await add(list, bypassed)).body.status).toBe(silent)
   })
 
-  test('another list of the same account accepts the number', async () => {
+  test('another list of the account accepts the number', async () => {
     await optedOut()
     expect((await add(await newList(), bypassed)).body.status).toBe(silent)
   })
 })
 
-test('a cleaned number starts over', async () => {
+test('a cleaned number can be added again', async () => {
   const list = await newList()
   await make.subscriber(api.db, { listId: list.id, phone: Number(phone), state: 'cleaned', at: new Date('2026-01-01') })
   expect(await countsOf(list)).toEqual({ subscribers: 0, unsubscribed: 0, cleaned: 1 })
@@ -287,7 +287,7 @@ describe('the carrier in the look-up', () => {
     return (await api.owner.get(`/lists/${list.id}/subscribers/${phone}`)).body.subscriber
   }
 
-  test('is stored with an added number and with a returning one', async () => {
+  test('is stored with a new number and with one that is added again', async () => {
     const list = await newList()
     expect(await addWith(list, lookUp)).toMatchObject(shown)
     await api.db.exec('clean', `update subscribers set state = 'cleaned', carrier = 1 where list_id = $1`, [list.id])
@@ -303,8 +303,8 @@ describe('the carrier in the look-up', () => {
   })
 })
 
-describe('rejected', () => {
-  test('a landline, in the sandbox', async () => {
+describe('the request is rejected', () => {
+  test('for a landline of the sandbox', async () => {
     const list = await newList()
     const response = await add(list, { phone_number: '2065550100' })
     expect(response).toMatchObject({
@@ -315,7 +315,7 @@ describe('rejected', () => {
   })
 
   test.each(['', '206555014', '22065550143', '1065550143', 'abcdefghij', 206555014, '2065550143x'])(
-    'the number %j',
+    'for the number %j',
     async (phone_number) => {
       expect(await add(await newList(), { phone_number })).toMatchObject({
         status: 422,
@@ -327,17 +327,17 @@ describe('rejected', () => {
   test.each([
     ['no number', { phone_number: undefined }, "Phone number can't be blank"],
     ['a null number', { phone_number: null }, 'Phone number must be a string or an integer'],
-    ['a number that is a list', { phone_number: ['2065550143'] }, 'Phone number must be a string or an integer'],
+    ['an array as the number', { phone_number: ['2065550143'] }, 'Phone number must be a string or an integer'],
     ['a long name', { first_name: 'a'.repeat(51) }, 'First name is too long (maximum is 50 characters)'],
     ['a long zip code', { zip_code: '1234567' }, 'Zip code is too long (maximum is 6 characters)'],
     ['an unknown gender', { gender: 'male' }, 'Gender is not included in the list'],
     ['a date that does not exist', { birthdate: '19910231' }, 'Birthdate is invalid'],
     ['a date without a century', { birthdate: '910217' }, 'Birthdate is invalid'],
-    ['a name that is an object', { last_name: {} }, 'Last name must be a string or null'],
-    ['a NUL', { first_name: 'a\0b' }, 'First name contains a NUL character'],
+    ['an object as the name', { last_name: {} }, 'Last name must be a string or null'],
+    ['a NUL character', { first_name: 'a\0b' }, 'First name contains a NUL character'],
     ['a long tag', { tags: 'a'.repeat(256) }, 'Tags is too long (maximum is 255 characters)'],
-    ['tags that are numbers', { tags: [1, 2] }, 'Tags must be a string'],
-  ])('%s', async (_case, subscriber, error) => {
+    ['numbers as tags', { tags: [1, 2] }, 'Tags must be a string'],
+  ])('for %s', async (_case, subscriber, error) => {
     const list = await newList()
     const response = await add(list, subscriber)
     expect(response.status).toBe(422)
@@ -345,7 +345,7 @@ describe('rejected', () => {
     expect(await ledgerOf(list)).toEqual([])
   })
 
-  test("on a stranger's list", async () => {
+  test("on another account's list", async () => {
     const list = await newList()
     const response = await api.stranger.post(`/lists/${list.id}/subscribers`, { subscriber: { phone_number: phone } })
     expect(response).toMatchObject({ status: 404, body: { error: 'List not found' } })

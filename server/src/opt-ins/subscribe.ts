@@ -21,9 +21,9 @@ export type AddInput = {
   list: List
   phone: number
   profile: Profile
-  /** Subscribe without double opt-in, because the caller has the person's consent. */
+  /** Whether to subscribe without double opt-in, because the caller has the person's consent. */
   bypassProcess: boolean
-  /** Send no welcome text. */
+  /** Whether to send no welcome text. */
   bypassResponse: boolean
   /** The result of the number's look-up. */
   lookUp?: LookUpResult | undefined
@@ -42,8 +42,8 @@ type Outcome =
   | { outcome: 'security_timeout'; waitMs: number }
 
 /**
- * Adds a number to a list: sends it the opt-in request, or subscribes it directly if the caller has its consent. A number
- * that is subscribed, or that received a request or opted out recently, stays unchanged, including its profile.
+ * Adds a number to a list: sends it the opt-in request, or subscribes it directly if the caller has its consent. A
+ * number that is subscribed, or that received a request or opted out recently, stays unchanged, including its profile.
  */
 export function addSubscriber(rt: Runtime, input: AddInput): Promise<AddResult> {
   return retryLostRaces(() =>
@@ -71,8 +71,8 @@ async function applyAdd(rt: Runtime, tx: Db, input: AddInput): Promise<Outcome> 
     now,
   } as const
 
-  // The unique key decides between concurrent adds of a new number. The second one finds the row of the first, locked until
-  // its text is recorded.
+  // The unique key decides between concurrent adds of a new number. The second one finds the row of the first, locked
+  // until its text is recorded.
   const isNew = await insertSubscriber(tx, optIn)
   const known = isNew ? undefined : await findSubscriberForUpdate(tx, list.id, phone)
   if (known) {

@@ -30,8 +30,8 @@ export function insertChange(tx: Db, change: NewChange, now: Date) {
 }
 
 /**
- * Returns the oldest change of a list, locked for a slice. Undefined also when another worker ended that change while this
- * statement waited for its lock, so callers must check `hasChanges` before they stop.
+ * Returns the oldest change of a list, locked for a slice. Undefined also when another worker ended that change while
+ * this statement waited for its lock, so callers must check `hasChanges` before they stop.
  */
 export function lockOldestChange(tx: Db, listId: number) {
   return tx.maybeOne<Change>(
@@ -48,12 +48,12 @@ export function lockOldestChange(tx: Db, listId: number) {
 }
 
 export async function hasChanges(db: Db, listId: number): Promise<boolean> {
-  const { waiting } = await db.one<{ waiting: boolean }>(
+  const { found } = await db.one<{ found: boolean }>(
     'has_subscriber_changes',
-    /* sql */ `select exists (select from subscriber_changes where list_id = $1) as waiting`,
+    /* sql */ `select exists (select from subscriber_changes where list_id = $1) as found`,
     [listId],
   )
-  return waiting
+  return found
 }
 
 export function moveChange(tx: Db, id: number, cursorPhone: number) {
@@ -84,7 +84,7 @@ const newTags = {
   add_tags: (tags: Sql) => sql`tags || array(select tag from unnest(${tags}) with ordinality given (tag, n)
                                               where tag <> all (tags) order by n)`,
   replace_tags: (tags: Sql) => tags,
-  remove_tags: (tags: Sql) => sql`array(select tag from unnest(tags) with ordinality had (tag, n)
+  remove_tags: (tags: Sql) => sql`array(select tag from unnest(tags) with ordinality stored (tag, n)
                                          where tag <> all (${tags}) order by n)`,
 }
 

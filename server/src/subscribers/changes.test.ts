@@ -10,7 +10,7 @@ import type { NewChange } from './changes.queries.ts'
 import { applyNextSlice, queueChange } from './changes.ts'
 import { applyChanges } from './subscribers.jobs.ts'
 
-// Each change is made once, in its turn, whatever dies on the way.
+// Each change is applied once and in order, even if processes die.
 
 let database: TestDatabase
 let rt: Runtime
@@ -48,7 +48,7 @@ async function tagSets() {
 const openChanges = () =>
   rt.db.many<{ cursor: number }>('open', 'select cursor_phone as cursor from subscriber_changes')
 
-/** A database that dies in the middle of its n-th statement. */
+/** Returns a database whose statements fail after this number of them. */
 function dyingAfter(db: Db, statements: number): Db {
   let left = statements
   const wrap = (inner: Db): Db => {
@@ -79,7 +79,7 @@ test('a run that is killed at any statement applies every change exactly once af
       while (await applyNextSlice(on, listId, 7));
     }
     await run(dying).catch((error) => expect(error.message).toBe('killed'))
-    // numbers of applied slices get the tag again by a later call, and must not lose it
+    // a later request adds the tag again to the numbers of applied slices, and the restart must not remove it
     const done = await rt.db.exec(
       'again',
       `update subscribers set tags = '{a}' where list_id = $1 and not 'a' = any(tags)
@@ -96,7 +96,7 @@ test('a run that is killed at any statement applies every change exactly once af
   }
 })
 
-test('a job that is stopped leaves the rest to the next one', async () => {
+test('a job continues where a stopped job ended', async () => {
   await queue({ kind: 'remove_tags', phones: null, tags: ['a'] })
   await expect(applyChanges.run(rt, { listId }, AbortSignal.abort(new Error('stopping')))).rejects.toThrow('stopping')
   expect(await tagSets()).toEqual([['a,b', people]])
@@ -127,9 +127,9 @@ test('a job enqueued in the transaction of the change applies it', async () => {
     await expect(
       rt.db.tx(async (tx) => {
         await queueChange(tx, { listId, kind: 'remove_tags', phones: null, tags: ['a'] }, new Date())
-        throw new Error('never mind')
+        throw new Error('rolled back')
       }),
-    ).rejects.toThrow('never mind')
+    ).rejects.toThrow('rolled back')
     await jobs.drain()
     expect(await tagSets()).toEqual([['a', people]])
   } finally {
@@ -140,14 +140,14 @@ test('a job enqueued in the transaction of the change applies it', async () => {
 test('a change that fails permanently does not block the next one', async () => {
   await queue({ kind: 'update_profile', phones: [firstPhone], profile: { firstName: 'Nobody' } })
   await queue({ kind: 'remove_tags', phones: null, tags: ['a'] })
-  await rt.db.exec('poison', `alter table subscribers add constraint nobody check (first_name <> 'Nobody')`)
+  await rt.db.exec('add_constraint', `alter table subscribers add constraint nobody check (first_name <> 'Nobody')`)
   await expect(applyChanges.run(rt, { listId }, new AbortController().signal)).rejects.toThrow('nobody')
   await applyChanges.onFinalFailure?.(rt, { listId }, new Error('nobody'))
   await applyChanges.run(rt, { listId }, new AbortController().signal)
   expect(await tagSets()).toEqual([['b', people]])
 })
 
-test('batched changes of tags and profile have the result of single ones', async () => {
+test('batched changes of tags and profile have the same result as changes one by one', async () => {
   const tag = fc.constantFrom<string>('a', 'b', 'c', 'd')
   const tags = fc.uniqueArray(tag, { minLength: 1, maxLength: 3 })
   const phones = fc.uniqueArray(fc.integer({ min: firstPhone, max: firstPhone + 5 }), { minLength: 1, maxLength: 4 })

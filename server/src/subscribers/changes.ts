@@ -17,7 +17,7 @@ import { updateProfile } from './subscribers.queries.ts'
 
 export const applyChangesJob = 'subscribers.apply-changes'
 
-/** Numbers of a slice: 0.1 s of work when all of them change. */
+/** Numbers per slice: 0.1 s of work if all of them change. */
 export const sliceNumbers = 5_000
 
 /** Appends a change to the list's queue, in the caller's transaction. */
@@ -65,9 +65,9 @@ async function nextPhones(tx: Db, change: Change, limit: number): Promise<{ phon
     const { seen, last, tagged } = await listNextTagged(tx, change.listId, change.cursorPhone, limit, tags)
     return { phones: tagged, last: seen < limit ? null : last }
   }
-  const ahead = change.phones.filter((phone) => phone > change.cursorPhone).sort((a, b) => a - b)
-  const phones = ahead.slice(0, limit)
-  return { phones, last: ahead.length > limit ? (phones.at(-1) ?? null) : null }
+  const remaining = change.phones.filter((phone) => phone > change.cursorPhone).sort((a, b) => a - b)
+  const phones = remaining.slice(0, limit)
+  return { phones, last: remaining.length > limit ? (phones.at(-1) ?? null) : null }
 }
 
 /** Deletes the list's oldest change, so that it no longer blocks the others; returns its id, if there was one. */

@@ -4,8 +4,8 @@ import { type Sql, sql } from '../db/sql.ts'
 export type CarrierOptOut = { logId: number; phone: number; shortCode: string; carrierStatus: string }
 
 /**
- * The part of a statement that writes the ledger and the counts of the numbers that its CTE `cleaned` took off lists; `at`
- * is the parameter of its time.
+ * CTEs that write the ledger and the counts of the numbers that the statement's CTE `cleaned` has cleaned; `at` is the
+ * parameter of their time.
  */
 export const recordCleaned = (at: Sql) => sql`
   cleaned_opts as (
@@ -17,27 +17,27 @@ export const recordCleaned = (at: Sql) => sql`
   )`
 
 /**
- * The part of a statement that removes dead numbers: `moved` is a CTE of log rows (id, message_id, phone, state, reason)
- * that this statement has just changed. Those bounced for good leave the list of their message, with the ledger and the
- * list's counts, in the very commit that records the bounce. CTE `cleaned` then has (message_id, list_id, phone). Soft
- * bounces are counted, for `soft-bounces.ts` to look at those with many.
+ * CTEs that clean dead numbers. `moved` is the statement's CTE of the log rows (id, message_id, phone, state, reason)
+ * that it has changed. Numbers with a hard bounce are cleaned from the list of their message, with the ledger and the
+ * list's counts, in the commit that records the bounce; the CTE `cleaned` returns them (message_id, list_id, phone).
+ * Soft bounces are counted, so that `soft-bounces.ts` finds the numbers with many.
  */
 export const cleanDeadNumbers = (at: Sql) => sql`
-  lasting as materialized (
+  bounces as materialized (
     select m.account_id, m.list_id, m.id as message_id, b.phone, b.id as log_id, b.reason
       from moved b
-      -- lateral and offset, and below the arrays, leave the planner one choice: look-ups by key
+      -- lateral with offset 0 here, and the arrays below, force look-ups by key
      cross join lateral (select id, account_id, list_id from messages where id = b.message_id offset 0) m
      where b.state in ('bounced', 'expired') and b.reason in ('hard', 'soft') and m.list_id is not null
   ), soft as (
     insert into soft_bounces as s (list_id, phone, consecutive_count, message_id, log_id)
     select list_id, phone, count(*), max(message_id), max(log_id)
-      from lasting where reason = 'soft' group by list_id, phone order by list_id, phone
+      from bounces where reason = 'soft' group by list_id, phone order by list_id, phone
         on conflict (list_id, phone) do update
        set consecutive_count = s.consecutive_count + excluded.consecutive_count, message_id = excluded.message_id, log_id = excluded.log_id
   ), dead as materialized (
     select distinct on (list_id, phone) account_id, list_id, message_id, phone, log_id
-      from lasting where reason = 'hard'
+      from bounces where reason = 'hard'
      order by list_id, phone, log_id desc
   ), cleaned as (
     update subscribers s set state = 'cleaned', cleaned_at = ${at}::timestamptz

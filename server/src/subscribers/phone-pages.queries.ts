@@ -4,9 +4,9 @@ import type { PageBounds } from '../lib/paging.ts'
 export type PagedState = 'subscribed' | 'unsubscribed' | 'cleaned'
 
 /**
- * A page of the list's numbers in one state, and how many there are; undefined when the account has no such list. How
- * deep the page is hardly matters: the areas before it are added up, then the ranges of its area, and only within one
- * range of 100,000 numbers does it count its way. Counts, ranges, deltas and numbers are of one snapshot.
+ * Returns a page of the list's numbers in one state, and their total number; undefined if the account has no such list.
+ * A deep page costs hardly more than the first: the statement adds up the areas before it, then the ranges of its area,
+ * and counts rows only within one range of 100,000 numbers. Counts, ranges, deltas and numbers come from one snapshot.
  */
 export function listPhones(db: Db, accountId: number, listId: number, state: PagedState, page: PageBounds) {
   return db.maybeOne<{ count: number; phones: string[] }>(`list_phones_${state}`, statements[state], [
@@ -17,7 +17,7 @@ export function listPhones(db: Db, accountId: number, listId: number, state: Pag
   ])
 }
 
-// The state is in the text, not a parameter, so that the small indexes for the rare ones can be used.
+// The state is a literal, not a parameter, so that the planner can use the small indexes of the rare states.
 const statementFor = (state: PagedState) => /* sql */ `
   with deltas as materialized (
     select prefix, sum(${state})::bigint as n from list_deltas where list_id = $1 group by prefix
@@ -27,27 +27,27 @@ const statementFor = (state: PagedState) => /* sql */ `
             union all
             select prefix / 100, n from deltas where prefix > 0) a
      group by prefix
-  ), these_areas as materialized (
-    select area, upto - n as before
-      from (select area, n, (sum(n) over (order by area))::bigint as upto from areas) a
-     where n > 0 and upto > $3::bigint and upto - n < $3::bigint + $4::bigint
+  ), page_areas as materialized (
+    select area, running_total - n as before
+      from (select area, n, (sum(n) over (order by area))::bigint as running_total from areas) a
+     where n > 0 and running_total > $3::bigint and running_total - n < $3::bigint + $4::bigint
   ), ranges as (
     select area, before, prefix, sum(n)::bigint as n
       from (select a.area, a.before, r.prefix, r.n
-              from these_areas a
+              from page_areas a
              cross join lateral (select prefix, ${state} as n from number_ranges
                                   where list_id = $1 and prefix between a.area * 100 and a.area * 100 + 99 offset 0) r
             union all
-            select a.area, a.before, d.prefix, d.n from these_areas a join deltas d on d.prefix / 100 = a.area) r
+            select a.area, a.before, d.prefix, d.n from page_areas a join deltas d on d.prefix / 100 = a.area) r
      group by area, before, prefix
-  ), these_ranges as materialized (
-    select prefix::bigint * 100000 as first_phone, n, upto - n as before
-      from (select prefix, n, before + (sum(n) over (partition by area order by prefix))::bigint as upto from ranges) r
-     where n > 0 and upto > $3::bigint and upto - n < $3::bigint + $4::bigint
+  ), page_ranges as materialized (
+    select prefix::bigint * 100000 as first_phone, n, running_total - n as before
+      from (select prefix, n, before + (sum(n) over (partition by area order by prefix))::bigint as running_total from ranges) r
+     where n > 0 and running_total > $3::bigint and running_total - n < $3::bigint + $4::bigint
   )
   select (l.${state}_count + coalesce((select sum(n) from deltas), 0))::bigint as count,
          array(select p.phone::text
-                 from these_ranges r
+                 from page_ranges r
                 cross join lateral (
                   select s.phone from subscribers s
                    where s.list_id = $1 and s.state = '${state}'

@@ -18,17 +18,17 @@ import { listPhones, type PagedState } from './phone-pages.queries.ts'
 const ctx = useDatabase()
 const states = ['subscribed', 'unsubscribed', 'cleaned'] as const
 
-/** The page that a walk over all numbers yields. */
-async function walk(db: Db, listId: number, state: PagedState, offset: number, perPage: number) {
+/** Returns a page by a plain query over all numbers. */
+async function plainPage(db: Db, listId: number, state: PagedState, offset: number, perPage: number) {
   const rows = await db.many<{ phone: number }>(
-    'walk',
+    'plain_page',
     'select phone from subscribers where list_id = $1 and state = $2 order by phone offset $3 limit $4',
     [listId, state, offset, perPage],
   )
   return rows.map(({ phone }) => String(phone))
 }
 
-// numbers at both ends of ranges and areas, and enough in one range to share it
+// numbers at both ends of ranges and areas, and several in one range
 const phones = fc.oneof(
   fc
     .tuple(
@@ -78,8 +78,8 @@ async function newList(db: Db): Promise<OwnList> {
   return { ...list, messageId }
 }
 
-/** Takes the step by the very statements that the product uses for it. */
-async function take(db: Db, list: OwnList, step: Step) {
+/** Runs the step with the product's own statements. */
+async function run(db: Db, list: OwnList, step: Step) {
   const now = new Date()
   if (step.do === 'fold') await foldListDeltas(db, step.limit)
   else if (step.do === 'import') await importPhones(db, list, step.phones)
@@ -135,14 +135,14 @@ async function importPhones(db: Db, list: OwnList, given: number[]) {
 }
 
 describe('a page', () => {
-  test('equals that of a walk over all numbers, after any history', async () => {
+  test('equals a page of a plain query over all numbers, after any sequence of steps', async () => {
     const sizes = fc.constantFrom(1, 2, 3, 10, 1_000)
     await fc.assert(
       fc.asyncProperty(steps, sizes, async (taken, perPage) => {
         const list = await newList(ctx.db)
-        for (const step of taken) await take(ctx.db, list, step)
+        for (const step of taken) await run(ctx.db, list, step)
         for (const state of states) {
-          const all = await walk(ctx.db, list.id, state, 0, 100_000)
+          const all = await plainPage(ctx.db, list.id, state, 0, 100_000)
           const pages = Math.ceil(all.length / perPage) + 1
           for (let page = 0; page < pages; page++) {
             const offset = page * perPage
@@ -158,14 +158,14 @@ describe('a page', () => {
 
   test('far past the end is empty', async () => {
     const list = await newList(ctx.db)
-    await take(ctx.db, list, { do: 'join', phone: 2_065_550_143 })
+    await run(ctx.db, list, { do: 'join', phone: 2_065_550_143 })
     const page = { offset: 999_999_999 * 1_000, perPage: 1_000 }
     expect(await listPhones(ctx.db, list.accountId, list.id, 'subscribed', page)).toEqual({ count: 1, phones: [] })
   })
 
-  test('is looked up, not walked to: in a list of 200,000, with and without statistics', async () => {
+  test('equals a page of a plain query in a list of 200,000, with and without statistics', async () => {
     const list = await newList(ctx.db)
-    // one range is full, the others have a number each
+    // one range is full, the others have one number each
     await ctx.db.exec(
       'fill',
       `insert into subscribers (list_id, phone, created_at, state, subscribed_at, opted_in_at)
@@ -190,13 +190,13 @@ describe('a page', () => {
         ['unsubscribed', 150],
       ] as const) {
         const found = await listPhones(ctx.db, list.accountId, list.id, state, { offset, perPage: 10 })
-        expect(found?.phones).toEqual(await walk(ctx.db, list.id, state, offset, 10))
+        expect(found?.phones).toEqual(await plainPage(ctx.db, list.id, state, offset, 10))
       }
     }
   })
 })
 
-test('a page is correct at every instant, while numbers are added and removed and deltas are folded', async () => {
+test('a page is correct at every instant while numbers are added and removed and deltas are folded', async () => {
   const database = await freshDatabase()
   try {
     const list = await newList(database.db)
@@ -205,7 +205,7 @@ test('a page is correct at every instant, while numbers are added and removed an
     const work = async (first: number) => {
       for (let n = first; n < first + 150; n++) {
         const phone = phoneOf(n)
-        await database.db.tx((tx) => take(tx, list, { do: n % 3 === 0 ? 'leave' : 'join', phone }))
+        await database.db.tx((tx) => run(tx, list, { do: n % 3 === 0 ? 'leave' : 'join', phone }))
       }
       busy--
     }
@@ -219,13 +219,13 @@ test('a page is correct at every instant, while numbers are added and removed an
     const fold = async () => {
       while (busy > 0) await retryLostRaces(() => foldListDeltas(database.db, 10))
     }
-    let looks = 0
-    const look = async () => {
-      for (; busy > 0; looks++) {
+    let checks = 0
+    const check = async () => {
+      for (; busy > 0; checks++) {
         await database.db.tx(async (tx) => {
           await tx.exec('one_snapshot', 'set transaction isolation level repeatable read')
           for (const state of ['subscribed', 'unsubscribed'] as const) {
-            const all = await walk(tx, list.id, state, 0, 1_000)
+            const all = await plainPage(tx, list.id, state, 0, 1_000)
             const offset = Math.floor(all.length / 2)
             const found = await listPhones(tx, list.accountId, list.id, state, { offset, perPage: 20 })
             expect(found).toEqual({ count: all.length, phones: all.slice(offset, offset + 20) })
@@ -233,8 +233,8 @@ test('a page is correct at every instant, while numbers are added and removed an
         })
       }
     }
-    await Promise.all([work(0), work(100), imports(), fold(), fold(), look()])
-    expect(looks).toBeGreaterThan(3)
+    await Promise.all([work(0), work(100), imports(), fold(), fold(), check()])
+    expect(checks).toBeGreaterThan(3)
     expect(await faultsOfCounts(database.db)).toEqual([])
   } finally {
     await database.close()

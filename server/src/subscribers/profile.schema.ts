@@ -35,7 +35,10 @@ export const profileKeys = {
 
 const ProfileBody = Type.Object(profileKeys)
 
-/** The profile in a validated body, with the values of these custom fields; throws for what the schema cannot express. */
+/**
+ * Returns the profile in a validated body, with the values of these custom fields; throws for errors that the schema
+ * cannot express.
+ */
 export function readProfile(body: Static<typeof ProfileBody>, customFields: ValueRules[]): Profile {
   const birthdate = body.birthdate === undefined ? undefined : String(body.birthdate ?? '')
   if (birthdate && !isDay(birthdate)) throw errors.invalid({ 'subscriber.birthdate': ['is invalid'] })
@@ -58,12 +61,12 @@ const fixedKeys: ReadonlySet<string> = new Set([
   'bypass_opt_in_response',
 ])
 
-/** Whether a body has keys that may be custom fields. Most bodies have none, which saves a query. */
+/** Returns whether a body has keys that may be custom fields. Most bodies have none, which saves a query. */
 export function mayNameFields(body: object): boolean {
   return Object.keys(body).some((key) => !fixedKeys.has(key))
 }
 
-/** Keys that are no custom field are ignored, because callers send additional keys. */
+/** Reads the values of the custom fields; ignores other keys, because callers send additional ones. */
 function readCustomValues(body: object, fields: ValueRules[]): Profile['customValues'] {
   const values: Record<string, CustomValue | null> = {}
   const faults: Record<string, string[]> = {}
@@ -71,14 +74,14 @@ function readCustomValues(body: object, fields: ValueRules[]): Profile['customVa
     const given = Object.hasOwn(body, field.key) ? (body as Record<string, unknown>)[field.key] : undefined
     if (given === undefined) continue
     const read = readValue(field, given)
-    if ('error' in read) faults[`subscriber.${field.key}`] = [wordsOf(read.error, field)]
+    if ('error' in read) faults[`subscriber.${field.key}`] = [errorMessage(read.error, field)]
     else values[field.key] = read.value
   }
   if (Object.keys(faults).length > 0) throw errors.invalid(faults)
   return Object.keys(values).length > 0 ? values : undefined
 }
 
-function wordsOf(fault: ValueError, field: ValueRules): string {
+function errorMessage(fault: ValueError, field: ValueRules): string {
   if (fault === 'length') return `is too long (maximum is ${field.maxLength} characters)`
   if (fault === 'pattern') return 'is invalid'
   return { text: 'must be a text', number: 'is not a number', datetime: 'is not a date or time' }[field.contentType]

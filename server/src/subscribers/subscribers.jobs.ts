@@ -1,7 +1,10 @@
 import type { Job } from '../jobs/jobs.ts'
 import { applyChangesJob, applyNextSlice, dropOldestChange } from './changes.ts'
 
-/** Applies a list's queued changes, oldest first. A concurrent run, or one after a crash, continues after the last slice. */
+/**
+ * Applies a list's queued changes, oldest first. A concurrent run, or one after a crash, continues after the last
+ * slice.
+ */
 export const applyChanges: Job<{ listId: number }> = {
   name: applyChangesJob,
   options: { concurrency: 2, expireSeconds: 3_600 },

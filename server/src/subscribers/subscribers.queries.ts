@@ -68,7 +68,7 @@ export function findSubscriber(db: Db, listId: number, phone: number) {
   )
 }
 
-/** Returns the number on the account's list: undefined without such a list, `phone` null when it never was on it. */
+/** Returns the number on the account's list: undefined without such a list, `phone` null if it was never on it. */
 export function findSubscriberOnList(db: Db, accountId: number, listId: number, phone: number) {
   return db.maybeOne<Subscriber | { phone: null }>(
     'find_subscriber_on_list',
@@ -80,7 +80,10 @@ export function findSubscriberOnList(db: Db, accountId: number, listId: number, 
   )
 }
 
-/** As `findSubscriber`, and locks the row: no opt-in or opt-out of this number on this list commits before the transaction ends. */
+/**
+ * As `findSubscriber`, and locks the row: no opt-in or opt-out of this number on this list commits before the
+ * transaction ends.
+ */
 export function findSubscriberForUpdate(tx: Db, listId: number, phone: number) {
   return tx.maybeOne<Subscriber>(
     'find_subscriber_for_update',
@@ -92,9 +95,9 @@ export function findSubscriberForUpdate(tx: Db, listId: number, phone: number) {
 export type SubscriberKey = { accountId: number; listId: number; phone: number | null }
 
 /**
- * Returns for each key the subscriber and the number of broadcasts of the list that were sent to the number. There is no
- * row for a key whose list is not the account's, and `phone` is null for a number that was never on the list. Without
- * `offset 0`, a plan cached from empty tables searched subscribers by phone alone.
+ * Returns for each key the subscriber and the number of broadcasts of the list that were sent to the number. There is
+ * no row for a key whose list is not the account's, and `phone` is null for a number that was never on the list.
+ * Without `offset 0`, a plan cached from empty tables searched subscribers by phone alone.
  */
 export function findSubscriberDetails(db: Db, keys: SubscriberKey[]) {
   return db.many<{ index: number } & (SubscriberDetail | { phone: null })>(
@@ -134,7 +137,7 @@ export function updateProfile(db: Db, listId: number, phone: number, profile: Pr
   )
 }
 
-/** Returns the state of a number on a list; undefined when it never was on it. */
+/** Returns the state of a number on a list; undefined if it was never on it. */
 export async function findSubscriberState(db: Db, listId: number, phone: number): Promise<SubscriberState | undefined> {
   const row = await db.maybeOne<{ state: SubscriberState }>(
     'find_subscriber_state',

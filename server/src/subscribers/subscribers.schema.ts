@@ -48,7 +48,7 @@ const keys = {
   global_carrier_name: TextOrNull(),
 }
 
-// only for the reference page: in the static type it would loosen the keys above
+// only for the API reference: in the static type it would loosen the types of the keys above
 const customKeys: object = {
   additionalProperties: {
     type: ['string', 'number', 'null'],
@@ -80,7 +80,7 @@ export const SubscriberUpdatedResponse = Type.Object({
 
 export const SubscriberQueuedResponse = Type.Object({ status: Type.Literal('Subscriber update is being processed.') })
 
-/** A subscriber on the wire. */
+/** Presents a subscriber, with the custom fields of the list. */
 export function presentSubscriber(subscriber: Subscriber, timeZone: string): Static<typeof SubscriberSchema> {
   return {
     phone_number: formatPhoneNumber(subscriber.phone),

@@ -17,7 +17,7 @@ async function withSubscriber(given: object = {}) {
 }
 
 describe('reading one', () => {
-  test('in any state, under any spelling of the number', async () => {
+  test('returns a number in any state, in any format of the path', async () => {
     const { path } = await withSubscriber({ state: 'unsubscribed', at: new Date('2026-07-01T12:00:00.123Z') })
     const response = await api.owner.get(path)
     expect(response.body).toMatchObject({
@@ -35,7 +35,7 @@ describe('reading one', () => {
     expect((await api.owner.get(spelling)).body).toEqual(response.body)
   })
 
-  test('counts the broadcasts of this list that went to the number', async () => {
+  test('counts the broadcasts of this list that were sent to the number', async () => {
     const { list, path } = await withSubscriber()
     const other = await make.list(api.db, { accountId: api.owner.accountId, shortCodeId: api.owner.shortCode.id })
     await ensureLogDay(api.db, '2026-03-02')
@@ -125,8 +125,8 @@ describe('changing one', () => {
   })
 })
 
-describe('leaving', () => {
-  test('the record remains, and the ledger and the counts change', async () => {
+describe('unsubscribing one', () => {
+  test('changes the ledger and the counts, and does not delete the record', async () => {
     const { list, path } = await withSubscriber()
     const response = await api.owner.delete(path)
     expect(response).toMatchObject({
@@ -166,7 +166,7 @@ test('another account finds neither list nor number', async () => {
   expect((await api.owner.get(path)).body.subscriber).toMatchObject({ first_name: 'Marisol', opted_out_at: null })
 })
 
-test('numbers come in pages by state', async () => {
+test('numbers are listed in pages by state', async () => {
   const list = await ownList()
   const states = ['subscribed', 'unsubscribed', 'subscribed', 'cleaned', 'subscribed', 'pending'] as const
   for (const [index, state] of states.entries()) {

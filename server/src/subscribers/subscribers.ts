@@ -16,19 +16,22 @@ import {
   updateProfile,
 } from './subscribers.queries.ts'
 
-/** The phone number in a path; throws `subscriber_not_found` when it is malformed. */
+/** Returns the phone number in a path; throws `subscriber_not_found` if it is malformed. */
 export function phoneOfPath(text: string): number {
   const phone = parsePhoneNumber(text)
   if (phone === undefined) throw errors.subscriberNotFound()
   return phone
 }
 
-/** The subscriber of this number on the account's list, in whatever state. */
+/**
+ * Returns the subscriber with this number on the account's list, in any state; throws if there is no such list or
+ * subscriber.
+ */
 export async function getSubscriber(db: Db, accountId: number, listId: number, phone: string): Promise<Subscriber> {
   const number = parsePhoneNumber(phone)
   const found = number === undefined ? undefined : await findSubscriberOnList(db, accountId, listId, number)
   if (found && found.phone !== null) return found
-  // the list is checked first, so that an unknown list is the error whatever the number
+  // the list is checked first: an unknown list is the error for every number
   await getList(db, accountId, listId)
   throw errors.subscriberNotFound()
 }
@@ -45,14 +48,14 @@ export function subscriberReader(db: Db) {
   })
   return async (accountId: number, listId: number, phone: string): Promise<SubscriberDetail> => {
     const found = await details.read({ accountId, listId, phone: parsePhoneNumber(phone) ?? null })
-    // a caller who does not own the list must not learn what a valid number looks like
+    // the same error for every number: a caller without the list must not learn whether a number is valid
     if (found === undefined) throw errors.listNotFound()
     if (found.phone === null) throw errors.subscriberNotFound()
     return found
   }
 }
 
-/** Changes the profile fields that `read` finds, given the list's custom fields; adds tags and touches no consent. */
+/** Changes the profile as `read` returns it for the list's custom fields; adds tags, and does not change consent. */
 export async function changeProfile(
   db: Db,
   accountId: number,
@@ -65,7 +68,10 @@ export async function changeProfile(
   return getSubscriber(db, accountId, listId, phone)
 }
 
-/** A page of the numbers of the account's list that are in this state, in ascending order; throws when there is no such list. */
+/**
+ * Returns a page of the numbers of the account's list in this state, in ascending order; throws if there is no such
+ * list.
+ */
 export async function getPhonePage(
   db: Db,
   accountId: number,

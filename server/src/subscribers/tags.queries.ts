@@ -1,22 +1,22 @@
 import type { Db } from '../db/db.ts'
 
-/** Removes tags from one subscriber; returns the tags it had before, or undefined when it is not on the list. */
+/** Removes tags from one subscriber; returns the tags before that, or undefined if the number is not on the list. */
 export async function removeTags(db: Db, listId: number, phone: number, tags: string[]): Promise<string[] | undefined> {
-  const row = await db.maybeOne<{ had: string[] }>(
+  const row = await db.maybeOne<{ before: string[] }>(
     'remove_tags_of_one',
     /* sql */ `
     update subscribers s
-       set tags = array(select tag from unnest(s.tags) with ordinality had (tag, n)
+       set tags = array(select tag from unnest(s.tags) with ordinality stored (tag, n)
                          where tag <> all ($3::text[]) order by n)
-      from (select tags from subscribers where list_id = $1 and phone = $2 for no key update) before
+      from (select tags from subscribers where list_id = $1 and phone = $2 for no key update) old
      where s.list_id = $1 and s.phone = $2
-    returning before.tags as had`,
+    returning old.tags as before`,
     [listId, phone, tags],
   )
-  return row?.had
+  return row?.before
 }
 
-/** Those of these numbers that are subscribed to the list. */
+/** Returns the numbers among these that are subscribed to the list. */
 export async function listSubscribedAmong(db: Db, listId: number, phones: number[]): Promise<number[]> {
   const rows = await db.many<{ phone: number }>(
     'list_subscribed_among',

@@ -54,10 +54,10 @@ export const tagRoutes: FastifyPluginAsyncTypebox = async (app) => {
     },
     async (req) => {
       const list = await getList(rt.db, req.account.id, req.params.list_id)
-      const named = readNamedTags(req.body.tags)
-      const had = await removeTags(rt.db, list.id, phoneOfPath(req.params.phone_number), named)
-      if (!had) throw errors.subscriberNotFound()
-      return presentRemoval(named, had)
+      const requested = readNamedTags(req.body.tags)
+      const before = await removeTags(rt.db, list.id, phoneOfPath(req.params.phone_number), requested)
+      if (!before) throw errors.subscriberNotFound()
+      return presentRemoval(requested, before)
     },
   )
 

@@ -20,8 +20,8 @@ export function TagsInput(maxItems: number, description: string) {
 }
 
 /**
- * The tags in a value, trimmed and without duplicates; case matters. Throws when there are too many. `field` is the name of
- * the value in the error.
+ * Returns the tags in a value, trimmed and without duplicates; case matters. Throws if there are too many, or one is
+ * too long. `field` is the name of the value in the error.
  */
 export function readTags(given: string | string[] | null, field: string, limit: number): string[] {
   const texts = typeof given === 'string' ? given.split(',') : (given ?? [])
@@ -43,10 +43,10 @@ const NumbersInput = Type.Unsafe<string | (string | number)[] | null>({
 const bulkKeys = {
   phone_numbers: Type.Optional(NumbersInput),
   tags: Type.Optional(TagsInput(maxBulkTags, `At most ${maxBulkTags}.`)),
-  replace_tags: Type.Optional(Flag('Take away all other tags; without `tags`, all there are.')),
+  replace_tags: Type.Optional(Flag('Whether to remove all other tags; without `tags`, all tags.')),
 }
 
-export const TagsBody = Type.Object({ tags: TagsInput(maxTags, 'Case counts.') })
+export const TagsBody = Type.Object({ tags: TagsInput(maxTags, 'Case matters.') })
 export const AddTagsBody = Type.Object({
   phone_numbers: NumbersInput,
   tags: TagsInput(maxBulkTags, `At most ${maxBulkTags}.`),
@@ -74,7 +74,7 @@ export const BulkTaggingResponse = Type.Object({
 export const TagsDeletedResponse = Type.Object({ status: Type.Literal('Tags enqueued for deletion') })
 export const TagsAppliedResponse = Type.Object({ status: Type.Literal('Tags were applied') })
 
-/** The tags of a body; throws when there are none. */
+/** Returns the tags of a body; throws if there are none. */
 export function readNamedTags(given: string | string[] | null, limit = maxTags): string[] {
   const tags = readTags(given, 'tags', limit)
   if (tags.length === 0) throw errors.invalid({ tags: ["can't be blank"] })
@@ -90,7 +90,7 @@ export type Numbers = {
   invalid: string[]
 }
 
-/** The phone numbers in a value. */
+/** Returns the phone numbers in a value; throws if there are none or too many. */
 export function readNumbers(given: string | (string | number)[] | null | undefined, field: string): Numbers {
   const texts = (typeof given === 'string' ? given.split(',') : (given ?? [])).map((text) => String(text).trim())
   if (texts.length === 0 || (typeof given === 'string' && given.trim() === '')) {
@@ -109,7 +109,7 @@ export function readNumbers(given: string | (string | number)[] | null | undefin
 
 export type BulkTagging = { numbers: Numbers; tags: string[]; replace: boolean }
 
-/** The tagging in a validated body, of the present or the former version. */
+/** Returns the tagging in a validated body, of the current or the former version. */
 export function readBulkTagging(body: Static<typeof BulkTaggingBody>): BulkTagging {
   const envelope = body.bulk_tagging
   if (!envelope && body.phone_numbers === undefined) throw errors.invalid({ bulk_tagging: ["can't be blank"] })
@@ -122,13 +122,13 @@ export function readBulkTagging(body: Static<typeof BulkTaggingBody>): BulkTaggi
   return { numbers, tags, replace }
 }
 
-/** The tagging in a body of the former operation. */
+/** Returns the tagging in a body of the former operation. */
 export function readAddTags(body: Static<typeof AddTagsBody>): BulkTagging {
   const numbers = readNumbers(body.phone_numbers, 'phone_numbers')
   return { numbers, tags: readNamedTags(body.tags, maxBulkTags), replace: false }
 }
 
-/** A queued tagging on the wire. */
+/** Presents a queued tagging. */
 export function presentBulkTagging(
   { numbers, tags, replace }: BulkTagging,
   subscribed: number[],
@@ -150,10 +150,10 @@ export function presentBulkTagging(
   }
 }
 
-/** The result of removing tags from one subscriber. */
-export function presentRemoval(tags: string[], had: string[]): Static<typeof TagsRemovedResponse> {
-  const deleted = tags.filter((tag) => had.includes(tag))
-  const notFound = tags.filter((tag) => !had.includes(tag))
+/** Presents the result of removing tags from one subscriber that had the tags `before`. */
+export function presentRemoval(tags: string[], before: string[]): Static<typeof TagsRemovedResponse> {
+  const deleted = tags.filter((tag) => before.includes(tag))
+  const notFound = tags.filter((tag) => !before.includes(tag))
   return {
     status: 'OK',
     deleted,

@@ -7,14 +7,14 @@ import { applyChanges } from './subscribers.jobs.ts'
 import { readTags } from './tags.schema.ts'
 
 const api = useApi()
-const [ana, ben, cem, gone] = ['2065550141', '2065550142', '2065550143', '2065550144'] as const
+const [ana, ben, cem, optedOut] = ['2065550141', '2065550142', '2065550143', '2065550144'] as const
 
 /** A list with three subscribers and one that opted out, each with the tags a and b. */
 async function newList(tags: string | string[] = 'a,b') {
   const { accountId, shortCode } = api.owner
   const { id } = await make.list(api.db, { accountId, shortCodeId: shortCode.id })
-  for (const phone of [ana, ben, cem, gone]) {
-    const state = phone === gone ? ('unsubscribed' as const) : ('subscribed' as const)
+  for (const phone of [ana, ben, cem, optedOut]) {
+    const state = phone === optedOut ? ('unsubscribed' as const) : ('subscribed' as const)
     await make.subscriber(api.db, { listId: id, phone: Number(phone), state })
     await api.owner.put(`/lists/${id}/subscribers/${phone}`, { subscriber: { tags } })
   }
@@ -27,8 +27,8 @@ async function tagsOf(list: string, phone: string) {
 
 const drain = () => drainJobs(api.rt, [applyChanges])
 
-describe('from one subscriber', () => {
-  test('tags are removed, and the response lists the ones it had', async () => {
+describe('removing tags from one subscriber', () => {
+  test('removes the tags, and lists the removed ones', async () => {
     const list = await newList()
     const path = `${list}/subscribers/${ana}/tags`
     expect((await api.owner.delete(path, { tags: ['b', 'nope', 'b'] })).body).toEqual({
@@ -48,13 +48,13 @@ describe('from one subscriber', () => {
     expect(await tagsOf(list, ben)).toEqual(['a', 'b'])
   })
 
-  test('case matters', async () => {
+  test('is case-sensitive', async () => {
     const list = await newList()
     const response = await api.owner.delete(`${list}/subscribers/${ana}/tags`, { tags: ['A'] })
     expect(response.body).toMatchObject({ deleted: [], not_found: ['A'] })
   })
 
-  test.each([[[]], [''], [' , '], [['']]])('%j has no tags', async (tags) => {
+  test.each([[[]], [''], [' , '], [['']]])('rejects %j as tags', async (tags) => {
     const list = await newList()
     expect(await api.owner.delete(`${list}/subscribers/${ana}/tags`, { tags })).toMatchObject({
       status: 422,
@@ -62,7 +62,7 @@ describe('from one subscriber', () => {
     })
   })
 
-  test.each(['2065550149', 'abc'])('%s is not found', async (phone) => {
+  test.each(['2065550149', 'abc'])('responds with 404 for the number %s', async (phone) => {
     expect(await api.owner.delete(`${await newList()}/subscribers/${phone}/tags`, { tags: ['a'] })).toMatchObject({
       status: 404,
       body: { error: 'Subscriber not found' },
@@ -73,7 +73,7 @@ describe('from one subscriber', () => {
 describe('bulk tagging', () => {
   test('adds tags to subscribed numbers, and lists the others', async () => {
     const list = await newList()
-    // one landline by the sandbox's rule, one that a look-up has found
+    // besides the landline of the sandbox, a landline by its look-up
     await api.db.exec(
       'a_known_landline',
       `insert into number_look_ups (phone, kind, looked_up_at) values (2065550147, 'landline', now())`,
@@ -84,7 +84,7 @@ describe('bulk tagging', () => {
           ana,
           '+1 (206) 555-0142',
           2065550142,
-          gone,
+          optedOut,
           '2065550149',
           '12',
           'x',
@@ -101,7 +101,7 @@ describe('bulk tagging', () => {
       tag_count: 2,
       subscribers_to_update: 2,
       replace_tags: false,
-      not_subscribed: [gone, '2065550149'],
+      not_subscribed: [optedOut, '2065550149'],
       invalid_numbers: ['12', 'x', '2065550100', '2065550147'],
     })
     expect(await tagsOf(list, ana)).toEqual(['a', 'b'])
@@ -109,7 +109,7 @@ describe('bulk tagging', () => {
     expect(await tagsOf(list, ana)).toEqual(['a', 'b', 'gala'])
     expect(await tagsOf(list, ben)).toEqual(['a', 'b', 'gala'])
     expect(await tagsOf(list, cem)).toEqual(['a', 'b'])
-    expect(await tagsOf(list, gone)).toEqual(['a', 'b'])
+    expect(await tagsOf(list, optedOut)).toEqual(['a', 'b'])
   })
 
   test('accepts keys without an envelope, and omits empty lists', async () => {
@@ -144,7 +144,7 @@ describe('bulk tagging', () => {
       'Tags has too many items (maximum is 50)',
     ],
     [
-      'as many in one text',
+      'more than 50 tags in one string',
       { tags: Array.from({ length: 51 }, (_, n) => n).join() },
       'Tags has too many items (maximum is 50)',
     ],
@@ -156,7 +156,7 @@ describe('bulk tagging', () => {
       'Phone numbers has too many items (maximum is 1000)',
     ],
     ['no numbers', { phone_numbers: [] }, "Phone numbers can't be blank"],
-    ['numbers that are none', { phone_numbers: [{}] }, 'Phone numbers must be a string or an integer'],
+    ['objects as numbers', { phone_numbers: [{}] }, 'Phone numbers must be a string or an integer'],
   ])('rejects %s', async (_case, given, error) => {
     const list = await newList()
     const bulk_tagging = { phone_numbers: [ana], tags: ['x'], ...given }
@@ -171,25 +171,25 @@ describe('bulk tagging', () => {
   })
 })
 
-test('the former operation adds tags at once', async () => {
+test('the former operation adds tags immediately', async () => {
   const list = await newList()
-  const body = { phone_numbers: [ana, gone, '2065550149', 'x'], tags: ['b', 'driver'] }
+  const body = { phone_numbers: [ana, optedOut, '2065550149', 'x'], tags: ['b', 'driver'] }
   expect(await api.owner.post(`${list}/subscribers/add_tags`, body)).toMatchObject({
     status: 200,
     body: { status: 'Tags were applied' },
   })
   expect(await tagsOf(list, ana)).toEqual(['a', 'b', 'driver'])
-  expect(await tagsOf(list, gone)).toEqual(['a', 'b', 'driver'])
+  expect(await tagsOf(list, optedOut)).toEqual(['a', 'b', 'driver'])
   expect(await tagsOf(list, ben)).toEqual(['a', 'b'])
 })
 
-test('tags are removed from every subscriber of the list, and of no other list', async () => {
+test('tags are removed from all subscribers of the list, and of no other list', async () => {
   const list = await newList('a,b,c')
   const other = await newList('a,b,c')
   const response = await api.owner.delete(`${list}/tags`, { tags: ['c', 'a', 'nope'] })
   expect(response).toMatchObject({ status: 200, body: { status: 'Tags enqueued for deletion' } })
   await drain()
-  for (const phone of [ana, ben, cem, gone]) expect(await tagsOf(list, phone)).toEqual(['b'])
+  for (const phone of [ana, ben, cem, optedOut]) expect(await tagsOf(list, phone)).toEqual(['b'])
   expect(await tagsOf(other, ana)).toEqual(['a', 'b', 'c'])
 })
 
@@ -210,7 +210,7 @@ test('changes are applied in the order of the requests', async () => {
   })
 })
 
-describe('a later update', () => {
+describe('a deferred update', () => {
   test('responds before the change is applied', async () => {
     const list = await newList()
     const path = `${list}/subscribers/${ana}`
@@ -223,7 +223,7 @@ describe('a later update', () => {
     expect((await api.owner.get(path)).body.subscriber).toMatchObject({ first_name: 'Ana', tags: ['a', 'b'] })
   })
 
-  test('rejects the same bodies as the plain update', async () => {
+  test('rejects the same bodies as the immediate update', async () => {
     const list = await newList()
     const path = `${list}/subscribers`
     expect((await api.owner.put(`${path}/${ana}/async`, { subscriber: { gender: 'x' } })).status).toBe(422)
@@ -231,7 +231,7 @@ describe('a later update', () => {
   })
 })
 
-test('changes of a list that was deleted meanwhile are dropped', async () => {
+test('changes of a list that has been deleted are dropped', async () => {
   const list = await newList()
   await api.owner.delete(`${list}/tags`, { tags: ['a'] })
   await api.owner.delete(list)

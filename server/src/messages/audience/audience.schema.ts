@@ -25,14 +25,14 @@ export const AudienceSchema = Type.Object(
           },
           { additionalProperties: false },
         ),
-        { maxItems: 20, description: 'Tests of stored values; the default of a field does not count as a value.' },
+        { maxItems: 20, description: 'Tests of stored values; the default of a field is not a stored value.' },
       ),
     ),
   },
   {
     additionalProperties: false,
     description:
-      'Sends only to subscribers who pass all tests when the audience is written. Unknown keys are an error.',
+      'Sends only to subscribers who match all filters when the audience is written. Unknown keys are an error.',
   },
 )
 

@@ -9,7 +9,7 @@ export type FieldTest = {
   value?: string | number | boolean | null
 }
 
-/** A selection of a list's subscribers: the ones who pass all tests. Stored in the form of the API. */
+/** A selection of a list's subscribers: those who match all filters. Stored in the form of the API. */
 export type Audience = {
   tags_any?: string[]
   tags_all?: string[]
@@ -20,8 +20,9 @@ export type Audience = {
 const field = 'message.audience'
 
 /**
- * An audience as it is stored: tags trimmed, values converted to the type of the list's field. Throws for everything that
- * could make it larger than intended: no test, a test without a value, a field that the list does not have.
+ * Returns an audience as it is stored: tags trimmed, values converted to the type of the list's field. Throws for
+ * errors that could make the audience larger than intended: no filter, a test without a value, a field that the list
+ * does not have.
  */
 export async function readAudience(db: Db, listId: number, given: Audience): Promise<Audience> {
   const audience: Audience = {}

@@ -1,6 +1,9 @@
 import type { Db } from '../../db/db.ts'
 
-/** The numbers among these that have left the list, if there is one, or are blocked on the short code. */
+/**
+ * Returns those of these numbers that have opted out of or been cleaned from the list, or are blocked on the short
+ * code.
+ */
 export async function listOptedOut(
   db: Db,
   listId: number | null,
@@ -21,7 +24,7 @@ export async function listOptedOut(
   return rows.map((row) => row.phone)
 }
 
-/** The time zone of the list's account. */
+/** Returns the time zone of the list's account. */
 export async function findTimeZone(db: Db, listId: number): Promise<string> {
   const { timeZone } = await db.one<{ timeZone: string }>(
     'find_time_zone',
@@ -31,7 +34,7 @@ export async function findTimeZone(db: Db, listId: number): Promise<string> {
   return timeZone
 }
 
-export type KnownPerson = {
+export type PersonProfile = {
   phone: number
   firstName: string
   lastName: string
@@ -40,10 +43,10 @@ export type KnownPerson = {
   values: unknown[]
 }
 
-/** The profile of each of these numbers on the list, in their order; empty for a number that is not on it. */
-export function listKnown(db: Db, listId: number, phones: number[], fieldKeys: string[]) {
-  return db.many<KnownPerson>(
-    'list_known',
+/** Returns the profile of each of these numbers on the list, in their order; empty for a number that is not on it. */
+export function listProfiles(db: Db, listId: number, phones: number[], fieldKeys: string[]) {
+  return db.many<PersonProfile>(
+    'list_profiles',
     /* sql */ `
     select g.phone, coalesce(s.first_name, '') as "firstName", coalesce(s.last_name, '') as "lastName",
            coalesce(s.email, '') as email, coalesce(s.zip_code, '') as "zipCode",

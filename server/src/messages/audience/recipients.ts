@@ -3,10 +3,13 @@ import { errors } from '../../errors.ts'
 import { formatPhoneNumber, parsePhoneNumber } from '../../sms/phone-number.ts'
 import { listOptedOut } from './recipients.queries.ts'
 
-/** The most numbers that one message may name. */
+/** The maximum number of phone numbers in one message. */
 export const maxPhones = 1_000
 
-/** Phone numbers of a body, without duplicates; throws when one is malformed. `field` is their name in the error. */
+/**
+ * Returns the phone numbers of a body without duplicates; throws if one is malformed. `field` is their name in the
+ * error.
+ */
 export function readPhones(given: unknown[], field: string): number[] {
   const phones = new Set<number>()
   for (const text of given) {
@@ -19,7 +22,7 @@ export function readPhones(given: unknown[], field: string): number[] {
   return [...phones]
 }
 
-/** Throws when a number has left the list, or has sent STOP to the short code and not opted in since. */
+/** Throws if a number has opted out of the list, or has sent STOP to the short code and not opted in since. */
 export async function rejectOptedOut(
   db: Db,
   {
@@ -29,6 +32,6 @@ export async function rejectOptedOut(
     field,
   }: { listId: number | null; shortCodeId: number; phones: number[]; field: string },
 ): Promise<void> {
-  const out = await listOptedOut(db, listId, shortCodeId, phones)
-  if (out.length > 0) throw errors.optedOut(field, out.map(formatPhoneNumber))
+  const optedOut = await listOptedOut(db, listId, shortCodeId, phones)
+  if (optedOut.length > 0) throw errors.optedOut(field, optedOut.map(formatPhoneNumber))
 }

@@ -8,12 +8,13 @@ import { fieldsFor, personalText, unknownTags } from './personal-text.ts'
 const maxCharacters = 160
 /** Ten parts of 153 GSM-7 characters: no valid content is longer. */
 const longestTextCharacters = 1_530
-/** The maximum length with merge tags and their fall-backs included. */
+/** The maximum length of content, including merge tags and their fallbacks. */
 const longestContent = 5_000
 
 /**
- * Throws when the content has more than 160 code points, or more than `maxParts` parts where that is given, or a merge tag
- * that the list has no value for. Content with merge tags is measured with their fall-backs.
+ * Throws if the content has more than 160 code points (with `maxParts`: more than that number of parts) or a merge tag
+ * that is neither in the profile nor a custom field of the list. Content with merge tags is measured with their
+ * fallbacks.
  */
 export async function validateContent(db: Db, listId: number, content: string, maxParts: number | null): Promise<void> {
   if (content.length > longestContent) throw tooLong(maxParts)
@@ -35,8 +36,8 @@ export async function validateContent(db: Db, listId: number, content: string, m
 }
 
 /**
- * The number of parts of a text, or undefined when it is longer than a message with this `max_parts` may be. The rule is
- * the same for the content and for each recipient's text.
+ * Returns the number of parts of a text, or undefined if it exceeds the limit of a message with this `max_parts`. The
+ * rule is the same for the content and for each recipient's text.
  */
 export function partsWithin(text: string, maxParts: number | null): number | undefined {
   if (maxParts === null && text.length > maxCharacters && countCharacters(text) > maxCharacters) return undefined
@@ -45,7 +46,7 @@ export function partsWithin(text: string, maxParts: number | null): number | und
   return maxParts === null || partCount <= maxParts ? partCount : undefined
 }
 
-/** The number of parts of the content with the fall-backs of its merge tags. */
+/** Returns the number of parts of the content with the fallbacks of its merge tags. */
 export function typicalPartCount(content: string): number {
   if (isPlain(content)) return countParts(content).partCount
   return countParts(personalText(parseTemplate(content), [], 'UTC').fallbackText).partCount

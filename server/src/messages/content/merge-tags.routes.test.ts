@@ -44,7 +44,7 @@ describe('a message with merge tags', () => {
     '{50% off} :-{ }',
     '\\{unknown} is a brace',
     `{first_name}${'a'.repeat(154)}`,
-  ])('is taken: %j', async (content) => {
+  ])('is accepted: %j', async (content) => {
     expect(await send({ content })).toMatchObject({ status: 200 })
     expect(await send({ content, draft: true })).toMatchObject({ status: 200 })
   })
@@ -70,7 +70,7 @@ describe('a message with merge tags', () => {
     expect(await count()).toBe(1)
   })
 
-  test('has only the fields of its own list', async () => {
+  test('cannot use the custom fields of another list', async () => {
     const { accountId, shortCode } = api.owner
     const other = await make.list(api.db, { accountId, shortCodeId: shortCode.id })
     expect(await api.owner.post(`/lists/${other.id}/messages`, { message: { content: '{team}' } })).toMatchObject({
@@ -78,28 +78,28 @@ describe('a message with merge tags', () => {
     })
   })
 
-  test('is shown as it was written', async () => {
+  test('is shown with its tags', async () => {
     const id = await draft('Hi {first_name}')
     expect((await api.owner.get(`${path}/${id}`)).body.message).toMatchObject({ content: 'Hi {first_name}' })
   })
 })
 
-describe('to given numbers', () => {
-  test("each number gets its profile's values, and a number that is not on the list the fall-backs", async () => {
+describe('a message to given numbers', () => {
+  test("uses the values of each number's profile, and the fallbacks for a number that is not on the list", async () => {
     await make.subscriber(api.db, { listId, phone: 2065550143, firstName: 'Ana' })
     const response = await send({ content: 'Hi {first_name} of {team}', phone_numbers: ['2065550144', '2065550143'] })
     const { id } = response.body.message as { id: number }
     expect(await texts(id)).toEqual(['Hi friend of the pantry', 'Hi Ana of the pantry'])
   })
 
-  test('a test of a message is rendered for its recipient', async () => {
+  test('is rendered for its recipient if it is a test of a draft', async () => {
     await make.subscriber(api.db, { listId, phone: 2065550143, firstName: 'Ana' })
     const id = await draft('Hi {first_name}')
     const response = await api.owner.post(`${path}/${id}/test`, { phone_numbers: ['2065550143'] })
     expect(await texts((response.body.message as { id: number }).id)).toEqual(['Hi Ana'])
   })
 
-  test('one number whose text would be too long rejects the request, and is named', async () => {
+  test('is rejected if one text would be too long, with the number in the error', async () => {
     await make.subscriber(api.db, { listId, phone: 2065550143, firstName: 'A'.repeat(50) })
     const content = `{first_name}${'a'.repeat(120)}`
     expect(await send({ content, phone_numbers: ['2065550143', '2065550144'] })).toMatchObject({
@@ -110,7 +110,7 @@ describe('to given numbers', () => {
     expect(await send({ content, max_parts: 2, phone_numbers: ['2065550143'] })).toMatchObject({ status: 200 })
   })
 
-  test('without a list, braces are plain text', async () => {
+  test('contains braces as plain text if it has no list', async () => {
     const text = { number: '2065550143', content: 'Your code: {first_name}' }
     const response = await api.owner.post('/transactional_messages', { transactional_message: text })
     const { id } = response.body.transactional_message as { id: number }
@@ -118,7 +118,7 @@ describe('to given numbers', () => {
   })
 })
 
-describe('when the field of a tag was deleted', () => {
+describe('after the custom field of a tag is deleted', () => {
   const removeField = () => api.owner.delete(`${list}/custom_fields`, { key: 'team' })
 
   test('a draft cannot be sent', async () => {

@@ -6,7 +6,7 @@ import { cleanValue, doubledTags, isPlain, parseTemplate, render } from './merge
 const rendered = (content: string, values: Record<string, string> = {}) =>
   render(parseTemplate(content), (tag) => values[tag.name] || tag.fallback || '-')
 
-describe('a text with merge tags', () => {
+describe('content with merge tags', () => {
   test.each([
     ['Hi {first_name}!', 'Hi Ana!'],
     ['{first_name}', 'Ana'],
@@ -23,11 +23,11 @@ describe('a text with merge tags', () => {
     ['{a{first_name}', '{aAna'],
     ['back\\slash', 'back\\slash'],
     ['', ''],
-  ])('%j reads %j', (content, text) => {
+  ])('%j is rendered as %j', (content, text) => {
     expect(rendered(content, { first_name: 'Ana' })).toBe(text)
   })
 
-  test('lists its tags, misspelled ones included', () => {
+  test('lists its tags, including unknown names', () => {
     expect(parseTemplate('{first name} {prénom} {last-name|x}').tags).toEqual([
       { name: 'first name', fallback: undefined },
       { name: 'prénom', fallback: undefined },
@@ -35,7 +35,7 @@ describe('a text with merge tags', () => {
     ])
   })
 
-  test('distinguishes tags in one pair of braces from tags in two', () => {
+  test('distinguishes tags in one pair of braces from tags in two pairs', () => {
     const names = (content: string) => doubledTags(parseTemplate(content)).map((tag) => tag.name)
     expect(names('{{first_name}} and {last_name}')).toEqual(['first_name'])
     expect(names('{ {first_name}} :-{{first_name} }')).toEqual([])
@@ -53,7 +53,7 @@ test('a value is never parsed as a tag', () => {
   )
 })
 
-test('a text without tags or escapes is sent as it is written', () => {
+test('content without tags or escapes is sent unchanged', () => {
   fc.assert(
     fc.property(fc.string({ unit: fc.constantFrom('{', '}', '\\', 'a', '|', ' ', '%') }), (content) => {
       if (isPlain(content)) expect(rendered(content)).toBe(content)
@@ -62,7 +62,7 @@ test('a text without tags or escapes is sent as it is written', () => {
   )
 })
 
-test('5,000 arbitrary characters are parsed without delay', () => {
+test('5,000 characters of nested braces are parsed within half a second', () => {
   for (const unit of ['{', '{a ', '{a', '{a|', ' ', '{a      ', '\\{']) {
     const content = unit.repeat(5_000 / unit.length)
     expect(cpuMs(() => rendered(content))).toBeLessThan(500)
@@ -73,6 +73,6 @@ test.each([
   ['  Ana\r\nSTOP\tnow ', 'Ana STOP now'],
   ['a\u0000b\u2028c\u0085d', 'a b c d'],
   ['Zoë 👩‍🌾', 'Zoë 👩‍🌾'],
-])('the value %j may stand as %j', (value, cleaned) => {
+])('the value %j is cleaned to %j', (value, cleaned) => {
   expect(cleanValue(value)).toBe(cleaned)
 })

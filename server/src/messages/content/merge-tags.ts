@@ -7,12 +7,10 @@ export type Tag = { name: string; fallback: string | undefined }
 /** Parsed content: plain pieces and tags in order. */
 export type Template = { pieces: (string | Tag)[]; tags: Tag[] }
 
-// Words in braces, with or without a fall-back. Other braces stay as they are: `{50% off}`, `:-{`.
+// Words in braces, with or without a fallback. Other braces are plain text: `{50% off}`, `:-{`.
 const tagAt = /\{ {0,9}([\p{L}\p{N}_][\p{L}\p{N}_ -]{0,99}?) {0,9}(?:\|([^{}]*))?\}/uy
 
-/**
- * Parses content. `\{` is a brace that begins no tag. Names are in lower case; the caller decides which ones exist.
- */
+/** Parses content. `\{` is a plain brace. Tag names become lower case; the caller decides which ones exist. */
 export function parseTemplate(content: string): Template {
   const pieces: (string | Tag)[] = []
   const tags: Tag[] = []
@@ -40,22 +38,24 @@ export function parseTemplate(content: string): Template {
   return { pieces, tags }
 }
 
-/** Whether the content is sent unchanged to all recipients. */
+/** Returns whether the content is sent unchanged to all recipients. */
 export function isPlain(content: string): boolean {
   return !content.includes('{') || (!content.includes('\\{') && parseTemplate(content).tags.length === 0)
 }
 
-/** The text for one recipient. */
+/** Returns the text for one recipient. */
 export function render(template: Template, valueFor: (tag: Tag) => string): string {
   let text = ''
   for (const piece of template.pieces) text += typeof piece === 'string' ? piece : valueFor(piece)
   return text
 }
 
-/** A tag as it is written in content. */
+/** Returns a tag as it is written in content, without its fallback. */
 export const tagText = (tag: Tag) => `{${tag.name}}`
 
-/** Tags in two pairs of braces, as in other products; here one pair would stay in the text. */
+/**
+ * Returns the tags in two pairs of braces, which other products require; here the outer pair would stay in the text.
+ */
 export function doubledTags(template: Template): Tag[] {
   const { pieces } = template
   return template.tags.filter((tag) => {
@@ -68,7 +68,7 @@ export function doubledTags(template: Template): Tag[] {
 // control characters, and the two line breaks of Unicode
 const breaks = /[\p{Cc}\u2028\u2029]+/gu
 
-/** A value cleaned for a text: one line, without control characters, trimmed. */
+/** Returns a value cleaned for a text: one line, without control characters, trimmed. */
 export function cleanValue(value: string): string {
   return value.replace(breaks, ' ').trim()
 }

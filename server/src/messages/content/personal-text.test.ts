@@ -43,38 +43,43 @@ describe('the value of a tag', () => {
     ['Hi {first_name|}!', stranger, 'Hi !'],
     ['Dear {last_name}.', stranger, 'Dear .'],
     ['Hi {constructor}{__proto__}.', ana, 'Hi .'],
-  ])('%j', (content, person, text) => {
+  ])('is rendered: %j', (content, person, text) => {
     expect(render(content, person)).toBe(text)
   })
 
   test.each<[string, ValueRules, unknown, string]>([
     ['its value', field('team'), 'Blue', 'Blue'],
-    ['its value, cleaned', field('team'), 'Blue\nRed', 'Blue Red'],
-    ['a number as it is', field('team', { contentType: 'number' }), 12.5, '12.5'],
-    ['a day as it is', field('team', { contentType: 'datetime' }), '2031-05-06T00:00:00.000Z', '5/6/31'],
+    ['its cleaned value', field('team'), 'Blue\nRed', 'Blue Red'],
+    ['a number unchanged', field('team', { contentType: 'number' }), 12.5, '12.5'],
+    ['a day in US format', field('team', { contentType: 'datetime' }), '2031-05-06T00:00:00.000Z', '5/6/31'],
     [
-      "an instant by the account's clock",
+      "an instant in the account's time zone",
       field('team', { contentType: 'datetime' }),
       '2031-05-06T03:00:00.000Z',
       '5/5/31',
     ],
-    ["the field's default where there is none", field('team', { defaultValue: 'Any' }), null, 'Any'],
-    ['nothing where there is no default', field('team'), null, ''],
-    ['the default for a value of another type', field('team', { contentType: 'number', defaultValue: '3' }), 'x', '3'],
-  ])('of a custom field: %s', (_case, rules, value, text) => {
+    ["the field's default if there is no value", field('team', { defaultValue: 'Any' }), null, 'Any'],
+    ['nothing if there is no default either', field('team'), null, ''],
+    [
+      'the default if the value has another type',
+      field('team', { contentType: 'number', defaultValue: '3' }),
+      'x',
+      '3',
+    ],
+  ])('of a custom field is %s', (_case, rules, value, text) => {
     expect(render('{team}', ana, [rules], [value])).toBe(text)
   })
 
-  test('a custom field called state wins over the state of the zip code', () => {
+  test('a custom field with the key state takes precedence over the state of the zip code', () => {
     expect(render('{state}', ana, [field('state')], ['open'])).toBe('open')
     expect(render('{state}', ana, [field('state')], [null])).toBe('')
   })
 
-  test('the fall-back in the text comes before the default of the field', () => {
+  test('the fallback in the content takes precedence over the default of the field', () => {
     expect(render('{team|Nobody}', ana, [field('team', { defaultValue: 'Any' })], [null])).toBe('Nobody')
   })
 
-  test('values have the order of the requested fields, each once', () => {
+  test('values are read in the order of fieldKeys, which contains each field once', () => {
     const fields = [field('a'), field('b'), field('c')]
     const text = personalText(parseTemplate('{c} {a} {first_name} {c}'), fields, 'UTC')
     expect(text.fieldKeys).toEqual(['c', 'a'])

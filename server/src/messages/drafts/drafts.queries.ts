@@ -14,7 +14,10 @@ export type LockedBroadcast = {
   sendAt: Date | null
 } & Timing
 
-/** A broadcast of the list, locked: no other transaction changes, starts or deletes it before this one ends. */
+/**
+ * Returns a broadcast of the list and locks it: no other transaction can change, start or delete it before this one
+ * ends.
+ */
 export function findBroadcastForUpdate(tx: Db, listId: number, messageId: number) {
   return tx.maybeOne<LockedBroadcast>(
     'find_broadcast_for_update',
@@ -28,7 +31,10 @@ export function findBroadcastForUpdate(tx: Db, listId: number, messageId: number
   )
 }
 
-/** Rewrites a draft or a scheduled broadcast, with the list's present short code. With a time it is scheduled, else a draft. */
+/**
+ * Rewrites a draft or a scheduled broadcast, with the list's current short code: scheduled if `sendAt` is set,
+ * otherwise a draft.
+ */
 export async function updateDraft(tx: Db, messageId: number, message: NewBroadcast, sendAt: Date | null) {
   await tx.exec(
     'update_draft',
@@ -69,8 +75,9 @@ export type DueBroadcast = {
 }
 
 /**
- * Locks the scheduled broadcast that has been due the longest and that no other worker has locked; those of `except` are
- * skipped. None is due while sending is paused, so that none is sent too late after a long pause.
+ * Locks and returns the scheduled broadcast that has been due the longest, except those of `except` and those that
+ * another worker has locked. None is due while the installation's sending is paused, so that the lateness after a pause
+ * is checked.
  */
 export function claimDue(tx: Db, now: Date, except: number[]) {
   return tx.maybeOne<DueBroadcast>(
@@ -88,7 +95,7 @@ export function claimDue(tx: Db, now: Date, except: number[]) {
   )
 }
 
-/** Cancels a message that was not started. The transaction must have locked its row. */
+/** Cancels a message that has not started. The transaction must have locked its row. */
 export async function cancelDraft(
   tx: Db,
   messageId: number,

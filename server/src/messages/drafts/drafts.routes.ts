@@ -23,7 +23,7 @@ const common = {
   'x-extension': true,
 }
 const config = { sends: true }
-const others = { 404: errorResponse('No such message, or no such list.'), ...commonErrors }
+const commonResponses = { 404: errorResponse('No such message, or no such list.'), ...commonErrors }
 const wrongStatus = errorResponse('The status of the message does not allow this.')
 
 export const draftRoutes: FastifyPluginAsyncTypebox = async (app) => {
@@ -48,7 +48,7 @@ export const draftRoutes: FastifyPluginAsyncTypebox = async (app) => {
         response: {
           200: messageResponse('Message updated'),
           422: errorResponse('The status of the message does not allow this, or a value is not acceptable.'),
-          ...others,
+          ...commonResponses,
         },
       },
     },
@@ -77,7 +77,11 @@ export const draftRoutes: FastifyPluginAsyncTypebox = async (app) => {
         ...common,
         operationId: 'deleteMessage',
         summary: 'Delete a draft',
-        response: { 200: Type.Object({ status: Type.Literal('Message destroyed') }), 422: wrongStatus, ...others },
+        response: {
+          200: Type.Object({ status: Type.Literal('Message destroyed') }),
+          422: wrongStatus,
+          ...commonResponses,
+        },
       },
     },
     async (req) => {
@@ -96,7 +100,7 @@ export const draftRoutes: FastifyPluginAsyncTypebox = async (app) => {
         operationId: 'sendWaitingMessage',
         summary: 'Send a draft or a scheduled message now',
         description: 'Sends to the numbers of its audience that are subscribed when the request is accepted.',
-        response: { 200: messageResponse('Message sending'), 422: wrongStatus, ...others },
+        response: { 200: messageResponse('Message sending'), 422: wrongStatus, ...commonResponses },
       },
     },
     async (req) => {
@@ -110,7 +114,7 @@ export const draftRoutes: FastifyPluginAsyncTypebox = async (app) => {
     `${path}/cancel`,
     {
       config,
-      // after the commit, which comes after the handler when there is an Idempotency-Key
+      // waits after the commit, which follows the handler if there is an Idempotency-Key
       onSend: async (req, reply, payload) => {
         if (reply.statusCode === 200) await waitUntilIdle(rt, req.params.message_id)
         return payload
@@ -122,7 +126,7 @@ export const draftRoutes: FastifyPluginAsyncTypebox = async (app) => {
         description:
           'Responds when no more texts of the message are sent. Remaining recipients are counted as cancelled, which ' +
           'may take a moment longer; receipts of texts that were sent before are still counted.',
-        response: { 200: messageResponse('Message cancelled'), 422: wrongStatus, ...others },
+        response: { 200: messageResponse('Message cancelled'), 422: wrongStatus, ...commonResponses },
       },
     },
     async (req) => {
@@ -146,7 +150,7 @@ export const draftRoutes: FastifyPluginAsyncTypebox = async (app) => {
         response: {
           200: MessageCreatedResponse,
           422: errorResponse('A number is not a phone number, or has opted out.'),
-          ...others,
+          ...commonResponses,
         },
       },
     },
@@ -166,7 +170,7 @@ export const draftRoutes: FastifyPluginAsyncTypebox = async (app) => {
         ...common,
         operationId: 'copyMessage',
         summary: 'Copy a message into a new draft',
-        response: { 200: messageResponse('Message copied'), ...others },
+        response: { 200: messageResponse('Message copied'), ...commonResponses },
       },
     },
     async (req) => {

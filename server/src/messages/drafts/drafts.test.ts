@@ -73,7 +73,7 @@ describe('a draft', () => {
     expect(await show(id)).toMatchObject({ content: 'a'.repeat(300), max_parts: 2 })
   })
 
-  test('is sent on request, and only once', async () => {
+  test('is sent on request, only once', async () => {
     const id = await post({ draft: true })
     expect(await api.owner.post(`${path}/${id}/send`)).toMatchObject({
       status: 200,
@@ -121,7 +121,7 @@ describe('a scheduled message', () => {
     expect([await idsOf(), await idsOf('/draft'), await idsOf('/scheduled')]).toEqual([[], [], [id]])
   })
 
-  test('accepts another time, or none', async () => {
+  test('can be given another planned time, or none', async () => {
     const id = await post({ send_at: '2026-03-02T11:00:00Z' })
     const put = async (send_at: string | null) => api.owner.put(`${path}/${id}`, { message: { send_at } })
     expect((await put('2026-03-02T12:00:00+01:00')).body.message).toMatchObject({ send_at: inAnHour })
@@ -132,14 +132,14 @@ describe('a scheduled message', () => {
     expect((await put(null)).body.message).toMatchObject({ status: 'draft', sent_at: null })
   })
 
-  test('is sent early, to the subscribers of that moment', async () => {
+  test('can be sent early', async () => {
     const id = await post({ send_at: '2026-03-02T11:00:00Z' })
     const sent = await api.owner.post(`${path}/${id}/send`)
     expect(sent.body.message).toMatchObject({ status: 'sending', sent_at: null })
     expect(sent.body.message).not.toHaveProperty('send_at')
   })
 
-  test('is cancelled, any number of times', async () => {
+  test('is cancelled, and cancelling it again has no further effect', async () => {
     const id = await post({ send_at: '2026-03-02T11:00:00Z' })
     const cancelled = {
       status: 200,
@@ -155,14 +155,14 @@ describe('a scheduled message', () => {
   })
 })
 
-test('a message that is being sent is cancelled before its audience is written', async () => {
+test('a message that is being sent can be cancelled before its audience is written', async () => {
   const id = await post({})
   expect(await expansions(id)).toBe(1)
   expect((await api.owner.post(`${path}/${id}/cancel`)).status).toBe(200)
   expect(await expansions(id)).toBe(0)
 })
 
-test('a copy is a draft of the same', async () => {
+test('a copy is a draft with the same content, name and audience', async () => {
   const id = await post({ name: 'Friday', max_parts: 3, audience: { tags_none: ['out'] } })
   const copied = await api.owner.post(`${path}/${id}/copy`)
   expect(copied).toMatchObject({
@@ -181,7 +181,7 @@ test('a copy is a draft of the same', async () => {
   expect((copied.body.message as Message).id).not.toBe(id)
 })
 
-describe('to given numbers', () => {
+describe('a message to given numbers', () => {
   const logOf = (id: number) =>
     api.db.many<{ phone: number; state: string }>(
       'log_of',
@@ -189,7 +189,7 @@ describe('to given numbers', () => {
       [id],
     )
 
-  test('one number gets it, and the sent collection does not show it', async () => {
+  test('is sent to one number, and is not in the sent collection', async () => {
     const id = await post({ phone_number: '(206) 555-0143' })
     expect(await show(id)).toMatchObject({
       is_broadcast: false,
@@ -201,7 +201,7 @@ describe('to given numbers', () => {
     expect(await logOf(id)).toEqual([{ phone: 2065550143, state: 'queued' }])
   })
 
-  test('several get it, each once, in one chunk', async () => {
+  test('is sent to several numbers, once each, in one chunk', async () => {
     const id = await post({ phone_numbers: ['2065550143', 2065550144, '+1 206 555 0143'], phone_number: '2065550145' })
     expect((await logOf(id)).map(({ phone }) => phone).sort()).toEqual([2065550143, 2065550144, 2065550145])
     expect(await show(id)).toMatchObject({ is_broadcast: false, recipient_count: 3 })
@@ -214,7 +214,7 @@ describe('to given numbers', () => {
     expect(chunks).toEqual([{ rows: 3 }])
   })
 
-  test.each(['unsubscribed', 'cleaned'] as const)('no number gets it when one is %s', async (state) => {
+  test.each(['unsubscribed', 'cleaned'] as const)('is rejected for all numbers if one is %s', async (state) => {
     await make.subscriber(api.db, { listId, phone: 2065550144, state })
     const response = await api.owner.post(path, {
       message: { content: 'x', phone_numbers: ['2065550143', '2065550144'] },
@@ -226,12 +226,12 @@ describe('to given numbers', () => {
     expect(await api.db.many('all_messages', 'select from messages')).toEqual([])
   })
 
-  test('nor when one sent STOP to the short code before it was on this list', async () => {
+  test('is rejected if one number sent STOP to the short code before it was on the list', async () => {
     await blockNumbers(api.db, api.owner.shortCode.id, [2065550143], now)
     expect((await api.owner.post(path, { message: { content: 'x', phone_number: '2065550143' } })).status).toBe(422)
   })
 
-  test('a test of a draft is not counted in the draft', async () => {
+  test('is not counted in the draft of which it is a test', async () => {
     const id = await post({ draft: true })
     const response = await api.owner.post(`${path}/${id}/test`, { phone_numbers: ['2065550143', '2065550144'] })
     expect(response).toMatchObject({ status: 200, body: { status: 'OK' } })
@@ -245,7 +245,7 @@ describe('to given numbers', () => {
   })
 })
 
-describe('everybody else', () => {
+describe('access', () => {
   const operations = [
     ['PUT', '', { message: { content: 'x' } }],
     ['DELETE', '', undefined],
@@ -262,7 +262,7 @@ describe('everybody else', () => {
   }
 
   test.each(operations)(
-    '%s %s finds no message of a stranger, of another list, or of no broadcast',
+    '%s %s responds with 404 for another account, another list, an unknown id or a message that is not a broadcast',
     async (method, end, body) => {
       const id = await post({ draft: true })
       const single = await post({ phone_number: '2065550143' })
@@ -272,7 +272,7 @@ describe('everybody else', () => {
         [await call(api.stranger, method, `${path}/${id}${end}`, body), 'List not found'],
         [await call(api.owner, method, `/lists/${other.id}/messages/${id}${end}`, body), 'Message not found'],
         [await call(api.owner, method, `${path}/999999999${end}`, body), 'Message not found'],
-        // of a text to one number there is nothing to change, but it can be stopped
+        // a message to one number cannot be changed, but can be cancelled
         ...(end === '/cancel'
           ? []
           : [[await call(api.owner, method, `${path}/${single}${end}`, body), 'Message not found']]),
@@ -282,7 +282,7 @@ describe('everybody else', () => {
     },
   )
 
-  test.each(operations)('%s %s is for keys that may send', async (method, end, body) => {
+  test.each(operations)('%s %s requires an API key that may send', async (method, end, body) => {
     for (const [scope, allowed] of [
       ['send', true],
       ['read', false],

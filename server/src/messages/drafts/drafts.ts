@@ -21,12 +21,14 @@ import {
 } from './drafts.queries.ts'
 
 // Drafts, and scheduled broadcasts until they are due. Each change and each start locks the message's row first, so the
-// second of two finds the message as the first left it.
+// second of two concurrent ones sees the result of the first.
 
 type Rt = Pick<Runtime, 'db' | 'clock'>
 type ListRef = { id: number; accountId: number; shortCodeId: number }
 
-/** Stores a broadcast as a draft, or as scheduled when it has a planned time; throws when the timing is in the past. */
+/**
+ * Stores a broadcast as a draft or, with a planned time, as scheduled; returns its id. Throws if a time is in the past.
+ */
 export async function createDraft(rt: Rt, input: BroadcastInput, sendAt: Date | null): Promise<{ id: number }> {
   const now = rt.clock.now()
   validateSendAt(sendAt, now)
@@ -52,7 +54,7 @@ export type DraftChange = {
   sendAt?: Date | null
 } & Partial<Timing>
 
-/** Changes what the change names, of a draft or a scheduled broadcast; throws when it has another status. */
+/** Changes the given properties of a draft or a scheduled broadcast; throws if it has another status. */
 export function changeDraft(rt: Rt, list: ListRef, messageId: number, change: DraftChange): Promise<void> {
   return rt.db.tx(async (tx) => {
     const locked = await lockDraft(tx, list, messageId, 'changed')
@@ -68,12 +70,12 @@ export function changeDraft(rt: Rt, list: ListRef, messageId: number, change: Dr
   })
 }
 
-/** Sends a draft or a scheduled broadcast now, to the subscribers of this moment. */
+/** Sends a draft or a scheduled broadcast now, to the current subscribers; throws if it has another status. */
 export function sendDraft(rt: Rt, list: ListRef, messageId: number): Promise<void> {
   return rt.db.tx(async (tx) => {
     const { content, maxParts, ...timing } = await lockDraft(tx, list, messageId, 'sent')
     validateTiming(timing, null, rt.clock.now())
-    // a custom field of a merge tag may have been deleted since
+    // a custom field of a merge tag may have been deleted since the message was stored
     await validateContent(tx, list.id, content, maxParts)
     await start(tx, messageId, rt.clock.now(), null)
   })
@@ -88,7 +90,10 @@ export function deleteDraft(rt: Rt, list: ListRef, messageId: number): Promise<v
   })
 }
 
-/** Creates a draft with the content, audience and hours of a broadcast of any status. */
+/**
+ * Creates a draft with the content, audience and timing of a broadcast of any status, without its deadline; returns its
+ * id.
+ */
 export function copyBroadcast(rt: Rt, list: ListRef, messageId: number): Promise<{ id: number }> {
   return rt.db.tx(async (tx) => {
     const { content, name, maxParts, audience, ...timing } = await lockBroadcast(tx, list, messageId)
@@ -97,7 +102,7 @@ export function copyBroadcast(rt: Rt, list: ListRef, messageId: number): Promise
   })
 }
 
-/** Sends the content of a broadcast to these numbers, as a separate message that the broadcast does not count. */
+/** Sends the content of a broadcast to these numbers, as a separate message with its own counters; returns its id. */
 export async function sendTest(rt: Rt, list: ListRef, messageId: number, phones: number[]): Promise<{ id: number }> {
   const { content, maxParts } = await rt.db.tx((tx) => lockBroadcast(tx, list, messageId))
   return sendToNumbers(rt, {
@@ -113,9 +118,9 @@ export async function sendTest(rt: Rt, list: ListRef, messageId: number, phones:
 }
 
 /**
- * Starts the scheduled broadcast that has been due the longest; returns false when none is due. Its row is locked, so
- * another worker starts the next one. A broadcast that is later than its list allows is cancelled instead. See allOrEach
- * for `failed`.
+ * Starts the scheduled broadcast that has been due the longest; returns false if none is due. Its row is locked, so
+ * another worker starts the next one. A broadcast that starts later than its list allows is cancelled instead. See
+ * allOrEach for `failed`.
  */
 export function startDue(rt: Rt, failed = new Set<number>()): Promise<boolean> {
   return allOrEach(failed, ({ except }, claimed) =>
@@ -135,12 +140,15 @@ async function startOrCancel(tx: Db, due: DueBroadcast, now: Date): Promise<void
     now.getTime() - due.startsAt.getTime() > due.latenessMinutes * 60_000 || (due.deliverBy && due.deliverBy <= now)
   if (due.listDeleted) await cancelDraft(tx, due.id, now, 'list_deleted')
   else if (isLate) await cancelDraft(tx, due.id, now, 'too_late')
-  else if (await hasFault(tx, due)) await cancelDraft(tx, due.id, now, 'content')
+  else if (await isInvalid(tx, due)) await cancelDraft(tx, due.id, now, 'content')
   else await start(tx, due.id, now, due.sendAt)
 }
 
-/** Whether the content has become invalid: a custom field of a merge tag was deleted, or has another default. */
-async function hasFault(tx: Db, { listId, content, maxParts }: DueBroadcast): Promise<boolean> {
+/**
+ * Returns whether the content has become invalid: a custom field of a merge tag was deleted, or its default has
+ * changed.
+ */
+async function isInvalid(tx: Db, { listId, content, maxParts }: DueBroadcast): Promise<boolean> {
   try {
     await validateContent(tx, listId, content, maxParts)
     return false
@@ -157,9 +165,10 @@ async function start(tx: Db, messageId: number, now: Date, sendAt: Date | null):
   await wake(tx, 'expansions')
 }
 
-async function lockDraft(tx: Db, list: ListRef, messageId: number, done: string) {
+async function lockDraft(tx: Db, list: ListRef, messageId: number, participle: string) {
   const locked = await lockBroadcast(tx, list, messageId)
-  if (locked.status !== 'draft' && locked.status !== 'scheduled') throw errors.wrongMessageStatus(locked.status, done)
+  if (locked.status !== 'draft' && locked.status !== 'scheduled')
+    throw errors.wrongMessageStatus(locked.status, participle)
   return locked
 }
 

@@ -8,7 +8,7 @@ import { expandOnce } from '../../broadcasts/expand.ts'
 import { cancelMessage } from '../stop/cancel.ts'
 import { createDraft, sendDraft, startDue } from './drafts.ts'
 
-// Real commits and several connections: who starts a scheduled broadcast, and when.
+// Concurrent starts of scheduled broadcasts, on several database connections with real commits.
 
 const dueAt = new Date('2031-05-06T23:59:00Z')
 const minutesLater = (minutes: number) => new Date(dueAt.getTime() + minutes * 60_000)
@@ -37,7 +37,7 @@ const rowOf = (id: number) =>
     [id],
   )
 
-test('it is sent from the short code that the list has at that time', async () => {
+test('sends from the short code that the list has when the message starts', async () => {
   const id = await schedule()
   const code = await make.shortCode(database.db, { accountId: list.accountId })
   await database.db.exec('move', 'update lists set short_code_id = $2 where id = $1', [list.id, code.id])
@@ -46,7 +46,7 @@ test('it is sent from the short code that the list has at that time', async () =
   expect(await database.db.one('code_of', sql, [id])).toEqual({ code: code.id })
 })
 
-test('nothing is started before its time', async () => {
+test('starts a message at its planned time, not before', async () => {
   const id = await schedule()
   expect(await startDue(at(minutesLater(-1)))).toBe(false)
   expect(await rowOf(id)).toMatchObject({ status: 'scheduled', day: null })
@@ -54,7 +54,7 @@ test('nothing is started before its time', async () => {
   expect(await rowOf(id)).toMatchObject({ status: 'sending', day: '2031-05-06', accepted_at: dueAt, expansions: 1 })
 })
 
-test('two workers that wake at once start each once', async () => {
+test('starts each message once when several workers run concurrently', async () => {
   const ids = [await schedule('a'), await schedule('b'), await schedule('c')]
   const rounds = await Promise.all(Array.from({ length: 8 }, () => startDue(at(dueAt))))
   while (await startDue(at(dueAt)));
@@ -62,10 +62,10 @@ test('two workers that wake at once start each once', async () => {
   for (const id of ids) expect(await rowOf(id)).toMatchObject({ status: 'sending', expansions: 1 })
 })
 
-test('a worker skips a message that another worker has locked', async () => {
+test('skips a message that another worker has locked', async () => {
   const first = await schedule('a')
   const second = await schedule('b')
-  // as a worker does a week ahead
+  // a worker creates it a week ahead
   await database.db.exec('make_the_day', 'select ensure_log_day($1)', [dueAt])
   await database.db.tx(async (tx) => {
     await startDue({ ...at(dueAt), db: tx })
@@ -75,14 +75,14 @@ test('a worker skips a message that another worker has locked', async () => {
   for (const id of [first, second]) expect(await rowOf(id)).toMatchObject({ status: 'sending', expansions: 1 })
 })
 
-/** Waits until somebody waits for a lock. */
+/** Waits until a database session waits for a lock. */
 const untilBlocked = () =>
   waitFor(async () => {
     const sql = `select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`
     return (await database.db.exec('blocked', sql)) > 0
   })
 
-test('two that are the first on a day of the log both start', async () => {
+test('starts two concurrent messages that are the first of a day of the log', async () => {
   const ids = [await schedule('a'), await schedule('b')]
   let second: Promise<boolean> | undefined
   await database.db.tx(async (tx) => {
@@ -94,7 +94,7 @@ test('two that are the first on a day of the log both start', async () => {
   for (const id of ids) expect(await rowOf(id)).toMatchObject({ status: 'sending', expansions: 1 })
 })
 
-test('a cancel that waits for the start of the message ends its expansion, too', async () => {
+test('ends the expansion of a message whose cancel waits for its start', async () => {
   const id = await schedule()
   let cancelled: Promise<void> | undefined
   await database.db.tx(async (tx) => {
@@ -106,7 +106,7 @@ test('a cancel that waits for the start of the message ends its expansion, too',
   expect(await rowOf(id)).toMatchObject({ status: 'cancelled', expansions: 0 })
 })
 
-test('a worker that crashes before the commit leaves it scheduled', async () => {
+test('optedOutPhone a message scheduled if the worker dies before the commit', async () => {
   const id = await schedule()
   const killed = database.db.tx(async (tx) => {
     await startDue({ ...at(dueAt), db: tx })
@@ -117,7 +117,7 @@ test('a worker that crashes before the commit leaves it scheduled', async () => 
   expect(await startDue(at(dueAt))).toBe(true)
 })
 
-test('after an outage it is sent within the lateness that the list allows, on the day of the start', async () => {
+test('starts a late message within the lateness that the list allows, on the day of the start', async () => {
   const id = await schedule()
   expect(await startDue(at(minutesLater(60)))).toBe(true)
   expect(await rowOf(id)).toMatchObject({ status: 'sending', day: '2031-05-07' })
@@ -126,33 +126,43 @@ test('after an outage it is sent within the lateness that the list allows, on th
 test.each([
   [60.1, null],
   [5.1, 5],
-])('%d minutes late it is cancelled where %s are allowed, with the reason', async (late, allowed) => {
-  if (allowed !== null) {
-    const sql = 'update lists set scheduled_lateness_minutes = $2 where id = $1'
-    await database.db.exec('set_lateness', sql, [list.id, allowed])
-  }
-  const id = await schedule()
-  expect(await startDue(at(minutesLater(late)))).toBe(true)
-  expect(await rowOf(id)).toMatchObject({ status: 'cancelled', reason: 'too_late', expansions: 0, closed: true })
-  expect(await startDue(at(minutesLater(late)))).toBe(false)
-})
+])(
+  'cancels a message that is %d minutes late when %s minutes are allowed (null: the default)',
+  async (late, allowed) => {
+    if (allowed !== null) {
+      const sql = 'update lists set scheduled_lateness_minutes = $2 where id = $1'
+      await database.db.exec('set_lateness', sql, [list.id, allowed])
+    }
+    const id = await schedule()
+    expect(await startDue(at(minutesLater(late)))).toBe(true)
+    expect(await rowOf(id)).toMatchObject({ status: 'cancelled', reason: 'too_late', expansions: 0, closed: true })
+    expect(await startDue(at(minutesLater(late)))).toBe(false)
+  },
+)
 
-test('a scheduled message of a deleted list is cancelled', async () => {
+test('cancels a scheduled message of a deleted list', async () => {
   const id = await schedule()
   await database.db.exec('delete_list', 'update lists set deleted_at = now() where id = $1', [list.id])
   await startDue(at(dueAt))
   expect(await rowOf(id)).toMatchObject({ status: 'cancelled', reason: 'list_deleted' })
 })
 
-test('its audience are the subscribers at its due time', async () => {
+test('takes the audience at the planned time', async () => {
   const day = 86_400_000
-  const { phone: stays } = await make.subscriber(database.db, { listId: list.id, at: new Date(dueAt.getTime() - day) })
-  const { phone: leaves } = await make.subscriber(database.db, { listId: list.id, at: new Date(dueAt.getTime() - day) })
+  const { phone: subscribedPhone } = await make.subscriber(database.db, {
+    listId: list.id,
+    at: new Date(dueAt.getTime() - day),
+  })
+  const { phone: optedOutPhone } = await make.subscriber(database.db, {
+    listId: list.id,
+    at: new Date(dueAt.getTime() - day),
+  })
   await make.subscriber(database.db, { listId: list.id, at: minutesLater(10) })
-  await database.db.exec('leave', `update subscribers set state = 'unsubscribed', opted_out_at = $2 where phone = $1`, [
-    leaves,
-    minutesLater(15),
-  ])
+  await database.db.exec(
+    'unsubscribe',
+    `update subscribers set state = 'unsubscribed', opted_out_at = $2 where phone = $1`,
+    [optedOutPhone, minutesLater(15)],
+  )
   const id = await schedule()
   await startDue(at(minutesLater(30)))
   while (await expandOnce(at(minutesLater(30))));
@@ -162,13 +172,13 @@ test('its audience are the subscribers at its due time', async () => {
     [id],
   )
   expect(rows).toEqual([
-    { phone: stays, state: 'queued' },
-    { phone: leaves, state: 'suppressed' },
+    { phone: subscribedPhone, state: 'queued' },
+    { phone: optedOutPhone, state: 'suppressed' },
   ])
   await checkBooks(database.db, id)
 })
 
-test('starting, sending and cancelling at once leave one message and one audience', async () => {
+test('optedOutPhone one cancelled message and at most one audience after concurrent starts, sends and a cancel', async () => {
   for (let n = 0; n < 3; n++) await make.subscriber(database.db, { listId: list.id })
   for (let round = 0; round < 10; round++) {
     const id = await schedule()

@@ -16,7 +16,7 @@ const common = {
   'x-extension': true,
 }
 const config = { sends: true }
-const others = {
+const commonResponses = {
   404: errorResponse('No such message, or no such list.'),
   422: errorResponse('The message is not being sent.'),
   ...commonErrors,
@@ -35,7 +35,7 @@ export const pauseRoutes: FastifyPluginAsyncTypebox = async (app) => {
     `${path}/pause`,
     {
       config,
-      // after the commit, which comes after the handler when there is an Idempotency-Key: only then is the remainder known
+      // the remainder is known only after the commit, which follows the handler if there is an Idempotency-Key
       onSend: async (req, reply, payload) => {
         if (reply.statusCode !== 200 || reply.hasHeader('idempotency-replayed')) return payload
         await waitUntilIdle(rt, req.params.message_id)
@@ -50,7 +50,7 @@ export const pauseRoutes: FastifyPluginAsyncTypebox = async (app) => {
           'Responds when no more texts of the message are sent; `queued_count` is the exact number of remaining ' +
           'recipients. The audience, the status `sending` and the deadline stay as they are. Pausing twice has no ' +
           'further effect.',
-        response: { 200: messageResponse('Message paused'), ...others },
+        response: { 200: messageResponse('Message paused'), ...commonResponses },
       },
     },
     async (req) => {
@@ -70,7 +70,7 @@ export const pauseRoutes: FastifyPluginAsyncTypebox = async (app) => {
         summary: 'Resume a paused message',
         description:
           'Sends to exactly the remaining recipients, once each. Has no effect on a message that is not paused.',
-        response: { 200: messageResponse('Message resumed'), ...others },
+        response: { 200: messageResponse('Message resumed'), ...commonResponses },
       },
     },
     async (req) => {

@@ -8,13 +8,13 @@ import { expandOnce, expandSlice } from '../../broadcasts/expand.ts'
 import { claimChunks } from '../../log/claims.queries.ts'
 import { finishMessages } from '../../log/finish.queries.ts'
 import { listQueued, markSubmitting } from '../../log/marks.queries.ts'
-import { alignChunks } from '../../log/pause.queries.ts'
+import { correctPausedFlags } from '../../log/pause.queries.ts'
 import { createDraft } from '../drafts/drafts.ts'
 import { acceptBroadcast } from '../messages.ts'
 import { cancelMessage } from './cancel.ts'
 import { pauseMessage, resumeMessage } from './pause.ts'
 
-// Real commits and several connections: what a pause meets on its way.
+// Pauses that run concurrently with slices, marks and cancels, on several database connections with real commits.
 
 let database: TestDatabase
 let list: Awaited<ReturnType<typeof make.list>>
@@ -53,15 +53,15 @@ const claim = () =>
     codes: { allBut: true, ids: [] },
   })
 
-/** Waits until somebody waits for a lock. */
+/** Waits until a database session waits for a lock. */
 const untilBlocked = () =>
   waitFor(async () => {
     const sql = `select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`
     return (await database.db.exec('blocked', sql)) > 0
   })
 
-test('a slice that is being written when it is paused is paused with it', async () => {
-  // more than the first slice takes
+test('sets the paused flag of a slice that is being written when the message is paused', async () => {
+  // more than the rows of the first slice
   await database.db.exec(
     'fill',
     `insert into subscribers (list_id, phone, created_at, state, subscribed_at, opted_in_at)
@@ -82,11 +82,11 @@ test('a slice that is being written when it is paused is paused with it', async 
   expect(await claim()).toEqual([])
 })
 
-test('pausing waits for a running mark, and the next mark finds the message paused', async () => {
+test('waits for a running mark, and the next mark finds the message paused', async () => {
   const id = await send()
   await expandAll()
   const [chunk] = await claim()
-  if (!chunk) throw new Error('there is no chunk')
+  if (!chunk) throw new Error('no chunk to lease')
   const queued = await listQueued(database.db, chunk)
   let paused: Promise<void> | undefined
   await database.db.tx(async (tx) => {
@@ -101,7 +101,7 @@ test('pausing waits for a running mark, and the next mark finds the message paus
   expect(await markSubmitting(database.db, chunk, queued, new Date())).toHaveLength(3)
 })
 
-test('a crash before the commit changes nothing', async () => {
+test('changes nothing if the process dies before the commit', async () => {
   const id = await send()
   await expandAll()
   const killed = database.db.tx(async (tx) => {
@@ -113,34 +113,34 @@ test('a crash before the commit changes nothing', async () => {
   expect(await claim()).toHaveLength(1)
 })
 
-test('chunks written at the same moment get the flag of their message', async () => {
-  const [one, other] = [await send(), await send()]
+test('corrects the flag of chunks that differ from their message', async () => {
+  const [first, second] = [await send(), await send()]
   await expandAll()
-  await pause(one)
+  await pause(first)
   await database.db.exec('swap_flags', 'update send_chunks set paused = not paused')
-  expect(await alignChunks(database.db)).toBe(2)
-  expect([await flags(one), await flags(other)]).toEqual([[true], [false]])
-  expect(await alignChunks(database.db)).toBe(0)
+  expect(await correctPausedFlags(database.db)).toBe(2)
+  expect([await flags(first), await flags(second)]).toEqual([[true], [false]])
+  expect(await correctPausedFlags(database.db)).toBe(0)
 })
 
-test('a paused message with queued rows is not finished', async () => {
+test('does not mark a paused message with queued rows as sent', async () => {
   const id = await send()
   await expandAll()
   await pause(id)
   expect(await finishMessages(database.db, new Date())).toBe(0)
 })
 
-test("a message that is not being sent cannot be paused, and another account's is not found", async () => {
+test("rejects a message that is not being sent, and does not find another account's message", async () => {
   const { id: draft } = await createDraft(rt(), { accountId: list.accountId, list, content: 'Soup' }, null)
   await expect(pause(draft)).rejects.toThrow('Message is draft and cannot be paused')
   await expect(resume(draft)).rejects.toThrow('Message is draft and cannot be resumed')
   const id = await send()
-  const strangers = await make.list(database.db)
-  await expect(pauseMessage(rt(), strangers.id, id)).rejects.toMatchObject({ status: 404 })
+  const strangersList = await make.list(database.db)
+  await expect(pauseMessage(rt(), strangersList.id, id)).rejects.toMatchObject({ status: 404 })
   expect(await flags(id)).toEqual([])
 })
 
-test('pausing, resuming, writing and cancelling concurrently leave correct counters and nothing paused', async () => {
+test('leaves correct counters and no paused chunk after concurrent pauses, resumes, slices and a cancel', async () => {
   for (let round = 0; round < 10; round++) {
     const id = await send()
     const outcomes = await Promise.allSettled([
@@ -154,7 +154,7 @@ test('pausing, resuming, writing and cancelling concurrently leave correct count
     ])
     expect(outcomes[5]?.status).toBe('fulfilled')
     await expandAll()
-    await alignChunks(database.db)
+    await correctPausedFlags(database.db)
     expect((await flags(id)).includes(true)).toBe(false)
     const sql = 'select status, paused_at from messages where id = $1'
     expect(await database.db.one('status_of', sql, [id])).toEqual({ status: 'cancelled', paused_at: null })

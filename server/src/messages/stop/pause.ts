@@ -1,38 +1,42 @@
 import { retryLostRaces } from '../../db/retry.ts'
 import { wake } from '../../db/wake.ts'
 import { errors } from '../../errors.ts'
-import { flagChunks, holdExpansion } from '../../log/pause.queries.ts'
+import { lockExpansion, setChunksPaused } from '../../log/pause.queries.ts'
 import type { Runtime } from '../../runtime.ts'
 import { findStatus, markPaused } from './stop.queries.ts'
 
 type Rt = Pick<Runtime, 'db' | 'clock'>
 
 /**
- * Pauses a message that is being sent; pausing twice has no further effect. Its chunks are flagged in the same
- * transaction, and later chunks of its audience as they are written. No mark allows their texts, so after the commit only
- * texts marked before can still be sent, and `waitUntilIdle` waits for those. Queued rows stay queued.
+ * Pauses a message that is being sent; throws for any other status. Pausing twice has no further effect. Its chunks are
+ * flagged in the same transaction, and later chunks of its audience when they are written. Marks leave their rows
+ * queued, so after the commit only texts marked before it can still be sent, and `waitUntilIdle` waits for those.
  */
 export function pauseMessage(rt: Rt, listId: number, messageId: number): Promise<void> {
   return setPaused(rt, listId, messageId, rt.clock.now(), 'paused')
 }
 
-/** Resumes a paused message: exactly the rows that are still queued are sent. No effect on one that is not paused. */
+/**
+ * Resumes a paused message: exactly the rows that are still queued are sent. Has no effect on a message that is not
+ * paused.
+ */
 export function resumeMessage(rt: Rt, listId: number, messageId: number): Promise<void> {
   return setPaused(rt, listId, messageId, null, 'resumed')
 }
 
-function setPaused(rt: Rt, listId: number, messageId: number, at: Date | null, done: string): Promise<void> {
+function setPaused(rt: Rt, listId: number, messageId: number, at: Date | null, participle: string): Promise<void> {
   return retryLostRaces(() =>
     rt.db.tx(async (tx) => {
-      // the cursor before the message, as an expansion locks them; and once more for one that has just been started
-      await holdExpansion(tx, listId, messageId)
+      // locks the cursor before the message, in the order of an expansion; locks again for a message that has just
+      // started
+      await lockExpansion(tx, listId, messageId)
       if (!(await markPaused(tx, listId, messageId, at))) {
         const status = await findStatus(tx, listId, messageId)
         if (status === undefined) throw errors.messageNotFound()
-        throw errors.wrongMessageStatus(status, done)
+        throw errors.wrongMessageStatus(status, participle)
       }
-      await holdExpansion(tx, listId, messageId)
-      await flagChunks(tx, messageId, at !== null)
+      await lockExpansion(tx, listId, messageId)
+      await setChunksPaused(tx, messageId, at !== null)
       if (at === null) await wake(tx, 'chunks')
     }),
   )

@@ -1,7 +1,7 @@
 import type { Db } from '../../db/db.ts'
 import type { MessageStatus } from '../accept.queries.ts'
 
-/** Cancels a message that is scheduled or being sent; false when it is neither. */
+/** Cancels a message that is scheduled or being sent; returns false for any other status. */
 export async function markCancelled(tx: Db, listId: number, messageId: number, at: Date): Promise<boolean> {
   const rows = await tx.exec(
     'mark_cancelled',
@@ -26,7 +26,10 @@ export async function findStatus(tx: Db, listId: number, messageId: number): Pro
   return row?.status
 }
 
-/** Marks a message that is being sent as paused since `at`, unless it is paused already, or with null as not paused; false when it is not being sent. */
+/**
+ * Sets or, with null, clears the time since when a message is paused; an earlier time remains. Returns false if the
+ * message is not being sent.
+ */
 export async function markPaused(tx: Db, listId: number, messageId: number, at: Date | null): Promise<boolean> {
   const rows = await tx.exec(
     'mark_paused',

@@ -5,7 +5,7 @@ import { makeRuntime } from '../../../test/runtime.ts'
 import { checkBooks } from '../../../test/sending.ts'
 import { reopenClosed, suppressLate } from '../../broadcasts/reopen.ts'
 
-// Texts to given numbers, and the hours of their account.
+// Quiet hours of the account applied to texts to given numbers.
 
 let now: Date
 const clock = { now: () => now }
@@ -19,7 +19,7 @@ beforeEach(async () => {
   listId = (await make.list(api.db, { accountId, shortCodeId: shortCode.id })).id
 })
 
-const keepHours = (transactional = true) => api.owner.put('/quiet_hours', { quiet_hours: { transactional } })
+const setQuietHours = (transactional = true) => api.owner.put('/quiet_hours', { quiet_hours: { transactional } })
 const [seattle, tampa, providence, tacoma] = ['2065560001', '8135560001', '4015560001', '2535560001']
 
 async function send(message: object): Promise<number> {
@@ -45,14 +45,14 @@ async function chunks(id: number) {
 
 const all = [seattle, tampa, providence, tacoma]
 
-test('are sent at once by default', async () => {
+test('texts are sent immediately by default', async () => {
   await api.owner.put('/quiet_hours', { quiet_hours: { broadcasts: true } })
   const id = await send({ phone_numbers: all })
   expect(await chunks(id)).toEqual([[all.map((phone) => `${phone} Hi friend!`).join(', '), '05-06T23:30Z', null]])
 })
 
-test('wait for the window of each location where the account applies quiet hours, each with its own text', async () => {
-  await keepHours()
+test('texts wait for the window of their location if the account applies quiet hours', async () => {
+  await setQuietHours()
   await make.subscriber(api.db, { listId, phone: Number(tampa), firstName: 'Marisol' })
   const id = await send({ phone_numbers: all })
   expect(await chunks(id)).toEqual([
@@ -65,8 +65,8 @@ test('wait for the window of each location where the account applies quiet hours
   expect((await chunks(id))[1]).toEqual([`${tampa} Hi Marisol!`, '05-07T12:00Z', '05-08T00:00Z'])
 })
 
-test("use the zip code of the list's profile", async () => {
-  await keepHours()
+test('the location comes from the zip code of the profile on the list', async () => {
+  await setQuietHours()
   await make.subscriber(api.db, { listId, phone: Number(seattle) })
   await api.owner.put(`/lists/${listId}/subscribers/${seattle}`, { subscriber: { zip_code: '33601' } })
   expect(await chunks(await send({ phone_number: seattle }))).toEqual([
@@ -74,16 +74,16 @@ test("use the zip code of the list's profile", async () => {
   ])
 })
 
-test('are sent at once when the account switches quiet hours off', async () => {
-  await keepHours()
+test('texts are sent immediately when the account switches quiet hours off', async () => {
+  await setQuietHours()
   const id = await send({ phone_number: tampa })
-  await keepHours(false)
+  await setQuietHours(false)
   now = new Date('2031-05-07T00:00:00Z')
   await reopenClosed(rt())
   expect(await chunks(id)).toEqual([[`${tampa} Hi friend!`, '05-07T00:00Z', null]])
 })
 
-test('find the only allowed hour of the week', async () => {
+test('texts wait for the only allowed hour of the week', async () => {
   const { state, ...hours } = { state: 'WA', weekdays: [3], from: '08:00', to: '09:00', source: 'Us' }
   await api.owner.put('/quiet_hours', { quiet_hours: { transactional: true, hours: [{ state, ...hours }] } })
   // a Wednesday is never more than a week away
@@ -92,14 +92,14 @@ test('find the only allowed hour of the week', async () => {
   ])
 })
 
-test.each(['/transactional_messages', 'list'])('of %s end at their deadline', async (where) => {
-  await keepHours()
+test.each(['/transactional_messages', 'list'])('texts to %s are suppressed at their deadline', async (target) => {
+  await setQuietHours()
   const deliver_by = '2031-05-07T10:00:00Z'
   let id: number
-  if (where === 'list') id = await send({ phone_number: providence, deliver_by })
+  if (target === 'list') id = await send({ phone_number: providence, deliver_by })
   else {
     const message = { number: providence, content: 'Hi!', deliver_by }
-    const response = await api.owner.post(where, { transactional_message: message })
+    const response = await api.owner.post(target, { transactional_message: message })
     id = (response.body.transactional_message as { id: number }).id
   }
   now = new Date(deliver_by)
@@ -114,7 +114,7 @@ test.each(['/transactional_messages', 'list'])('of %s end at their deadline', as
 test.each([
   ['2031-05-06T23:30:00Z', 'must be in the future'],
   ['tonight', 'must be a time with an offset, as 2031-05-06T09:00:00-07:00'],
-])('a deadline of %s is rejected', async (deliver_by, fault) => {
+])('rejects %s as a deadline', async (deliver_by, fault) => {
   const message = { number: seattle, content: 'Hi!', deliver_by }
   const response = await api.owner.post('/transactional_messages', { transactional_message: message })
   expect(response).toMatchObject({ status: 422, body: { error: `Validation failed: Deliver by ${fault}` } })

@@ -5,7 +5,7 @@ import { findSwitches } from '../../quiet-hours/quiet-hours.queries.ts'
 import { loadQuietHours } from '../../quiet-hours/quiet-hours.ts'
 import { findWindow, type SendingWindow, type WindowRules } from '../../quiet-hours/windows.ts'
 import { formatPhoneNumber } from '../../sms/phone-number.ts'
-import { listKnown } from '../audience/recipients.queries.ts'
+import { listProfiles } from '../audience/recipients.queries.ts'
 
 type Addressed = { accountId: number; listId: number | null; phones: number[]; field: string }
 
@@ -13,16 +13,17 @@ type Addressed = { accountId: number; listId: number | null; phones: number[]; f
 export type Layout = { order: number[]; chunks: AddressedChunk[] }
 
 /**
- * The chunks of a transactional message when the account applies quiet hours to those: one chunk for each location, due
- * when its window opens. Undefined when the texts are sent at once. Throws when a number has no window.
+ * Returns the chunks of a transactional message if the account applies quiet hours to such messages: one chunk per
+ * location, due when its window opens. Returns undefined if the texts are sent immediately. Throws if a number has no
+ * window.
  */
-export async function layOutAddressed(tx: Db, given: Addressed, now: Date): Promise<Layout | undefined> {
+export async function groupByLocation(tx: Db, given: Addressed, now: Date): Promise<Layout | undefined> {
   const { transactional } = await findSwitches(tx, given.accountId)
   if (!transactional) return undefined
   const quietHours = await loadQuietHours(tx, given.accountId)
   const rules: WindowRules = { quietHours, alsoWithin: [], localAt: null }
   const { listId, phones, field } = given
-  const people = listId === null ? phones.map((phone) => ({ phone })) : await listKnown(tx, listId, phones, [])
+  const people = listId === null ? phones.map((phone) => ({ phone })) : await listProfiles(tx, listId, phones, [])
   const byLocation = new Map<string, { window: SendingWindow; indexes: number[] }>()
   people.forEach((person, n) => {
     const window = findWindow(person, rules, now)

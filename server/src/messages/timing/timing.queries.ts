@@ -1,19 +1,19 @@
 import type { Db } from '../../db/db.ts'
 import type { Hours } from '../../quiet-hours/windows.ts'
 
-/** When the texts of a message may go out, besides its planned time. */
+/** The rules for when the texts of a message may be sent, besides its planned time. */
 export type Timing = {
-  /** Each recipient is texted at the planned time by the clock at their location. */
+  /** Whether each recipient is texted at the planned time by the clock at their location. */
   localTime: boolean
-  /** No text is sent from then on. */
+  /** The deadline: no text is sent from then on. */
   deliverBy: Date | null
-  /** Quiet hours apply, even if the list and the account have none. */
+  /** Whether quiet hours apply even if the list and the account have none. */
   quietHours: boolean
-  /** The hours of the day, at the location of the handset, in which its texts may go out; null for all. */
+  /** The hours of the day, at the phone's location, in which its texts may be sent; null means all. */
   sendHours: Hours | null
 }
 
-/** Writes a message's timing. */
+/** Sets a message's timing. */
 export async function writeTiming(
   tx: Db,
   messageId: number,
@@ -41,7 +41,7 @@ export async function writeTiming(
   )
 }
 
-/** The time zone of an account. */
+/** Returns the time zone of an account. */
 export async function findAccountTimeZone(db: Db, accountId: number): Promise<string> {
   const { timeZone } = await db.one<{ timeZone: string }>(
     'find_account_time_zone',

@@ -18,7 +18,10 @@ export const SendAt = Type.Optional(
 /** The deadline of a message: none of its texts is sent from then on. */
 export const DeliverBy = Type.Optional(
   Type.Unsafe<string | null>({
-    ...TextOrNull({ maxLength: 40, description: 'No text is sent from then on: ISO 8601 with an offset.' }),
+    ...TextOrNull({
+      maxLength: 40,
+      description: 'The deadline, from which on no text is sent: ISO 8601 with an offset.',
+    }),
     ...extension,
   }),
 )
@@ -29,8 +32,8 @@ export const timingKeys = {
     Type.Boolean({
       description:
         "Sends to each recipient when the clock at their location shows the time that `send_at` has by the account's " +
-        'clock. The zip code gives the location, else the area code; every time zone that it allows counts. The ' +
-        'message starts when the first time zone reaches that time, with the subscribers of that moment as its ' +
+        'clock. The zip code, or else the area code, determines the location and all time zones in which it may be. The ' +
+        'message starts when the first time zone reaches that time, with the subscribers at that moment as its ' +
         'audience, and can be changed until then.',
       ...extension,
     }),
@@ -48,12 +51,14 @@ export const timingKeys = {
 
 const TimingKeys = Type.Object(timingKeys)
 
-/** The planned time in a body: null for none, undefined where the body has no such key; throws when it is malformed. */
+/**
+ * Returns the planned time in a body: null for none, undefined if the body has no such key; throws if it is malformed.
+ */
 export function readSendAt(given: string | null | undefined): Date | null | undefined {
   return readTime(given, 'message.send_at')
 }
 
-/** A time in a body, as `readSendAt`; `field` is its name in the error. */
+/** Returns a time in a body, as `readSendAt` does; `field` is its name in the error. */
 export function readTime(given: string | null | undefined, field: string): Date | null | undefined {
   if (given === undefined || given === null) return given
   const read = parseInstant(given)
@@ -61,13 +66,13 @@ export function readTime(given: string | null | undefined, field: string): Date 
   throw errors.invalid({ [field]: [timeFault] })
 }
 
-/** The timing keys that a body has; throws when a value is malformed. */
+/** Returns the timing in a body, without the keys that the body lacks; throws if a value is malformed. */
 export function readTiming(given: Partial<Static<typeof TimingKeys>>): Partial<Timing> {
-  const named = {
+  const timing = {
     localTime: given.local_time,
     deliverBy: readTime(given.deliver_by, 'message.deliver_by'),
     quietHours: given.quiet_hours,
     sendHours: readHours(given.send_hours, 'message.send_hours'),
   }
-  return Object.fromEntries(Object.entries(named).filter(([, value]) => value !== undefined))
+  return Object.fromEntries(Object.entries(timing).filter(([, value]) => value !== undefined))
 }

@@ -5,7 +5,7 @@ import { makeRuntime } from '../../../test/runtime.ts'
 import { expandOnce } from '../../broadcasts/expand.ts'
 import { startDue } from '../drafts/drafts.ts'
 
-// The timing of a message. The account's time zone is that of Los Angeles.
+// The timing of a message. The account's time zone is America/Los_Angeles.
 
 let now: Date
 const clock = { now: () => now }
@@ -41,9 +41,9 @@ const rowOf = (id: number) =>
     `select starts_at as starts, local_at::text as local from messages where id = $1`,
     [id],
   )
-const dues = async (id: number) => {
+const dueTimes = async (id: number) => {
   const rows = await api.db.many<{ phone: number; due: Date }>(
-    'dues',
+    'dueTimes',
     `select l.phone, c.due_at as due from send_chunks c
        join message_log l on l.message_id = c.message_id and l.id between c.first_log_id and c.last_log_id
       where c.message_id = $1 order by c.due_at`,
@@ -60,7 +60,7 @@ const all = {
 const sendAt = '2031-05-06T09:00:00-07:00'
 
 describe('the timing of a message', () => {
-  test('is shown as it was given, and can be removed', async () => {
+  test('is shown as given, and can be removed', async () => {
     const id = await postId({ ...all, send_at: sendAt, local_time: true })
     expect(await show(id)).toMatchObject({ ...all, local_time: true, send_at: sendAt, status: 'scheduled' })
     expect(await put(id, { name: 'Friday' })).toMatchObject({ ...all, local_time: true })
@@ -98,7 +98,7 @@ describe('the timing of a message', () => {
     expect((await api.owner.get(path)).body.count).toBe(0)
   })
 
-  test('a draft whose deadline has passed cannot be sent', async () => {
+  test('prevents sending a draft whose deadline has passed', async () => {
     const id = await postId({ draft: true, deliver_by: all.deliver_by })
     now = new Date(all.deliver_by)
     expect(await api.owner.post(`${path}/${id}/send`)).toMatchObject({ status: 422 })
@@ -106,7 +106,7 @@ describe('the timing of a message', () => {
     expect(await api.owner.post(`${path}/${id}/send`)).toMatchObject({ status: 200 })
   })
 
-  test('a scheduled message that starts after its deadline is cancelled', async () => {
+  test('cancels a scheduled message that is due at or after its deadline', async () => {
     const id = await postId({ send_at: sendAt, deliver_by: '2031-05-06T09:10:00-07:00' })
     now = new Date('2031-05-06T09:10:00-07:00')
     expect(await startDue(rt())).toBe(true)
@@ -119,7 +119,7 @@ describe('local time', () => {
     for (const phone of phones) await make.subscriber(api.db, { listId, phone, at: new Date('2031-01-01') })
   }
 
-  test('starts when the first zone reaches that time, and texts each recipient at their own', async () => {
+  test('starts when the first time zone reaches that time, and texts recipients at that time of their location', async () => {
     await subscribe(2_065_560_001, 2_125_560_001, 8_085_560_001)
     const id = await postId({ send_at: sendAt, local_time: true })
     // 09:00 in Newfoundland
@@ -129,7 +129,7 @@ describe('local time', () => {
     now = new Date('2031-05-06T11:30:00Z')
     expect(await startDue(rt())).toBe(true)
     while (await expandOnce(rt()));
-    expect(await dues(id)).toEqual([
+    expect(await dueTimes(id)).toEqual([
       [2_125_560_001, '2031-05-06T13:00:00.000Z'],
       [2_065_560_001, '2031-05-06T16:00:00.000Z'],
       [8_085_560_001, '2031-05-06T19:00:00.000Z'],
@@ -153,22 +153,22 @@ describe('local time', () => {
     expect(await api.owner.put(`${path}/${id}`, { message: { local_time: false } })).toMatchObject({ status: 422 })
   })
 
-  test('a message that is sent early is sent to all zones at once', async () => {
+  test('is ignored for a message that is sent early', async () => {
     await subscribe(2_065_560_001, 2_125_560_001)
     const id = await postId({ send_at: sendAt, local_time: true })
     await api.owner.post(`${path}/${id}/send`)
     while (await expandOnce(rt()));
-    expect(new Set((await dues(id)).map(([, due]) => due))).toEqual(new Set([now.toISOString()]))
+    expect(new Set((await dueTimes(id)).map(([, due]) => due))).toEqual(new Set([now.toISOString()]))
   })
 
-  test('a planned time that has passed in the east starts at once, with the subscribers of that moment', async () => {
+  test('that has passed in the east starts immediately, with the current subscribers', async () => {
     await subscribe(2_065_560_001, 2_125_560_001)
     now = new Date('2031-05-06T15:00:00Z')
     const id = await postId({ send_at: sendAt, local_time: true })
     expect(await rowOf(id)).toMatchObject({ starts: now })
     await startDue(rt())
     while (await expandOnce(rt()));
-    expect(await dues(id)).toEqual([
+    expect(await dueTimes(id)).toEqual([
       [2_125_560_001, '2031-05-06T15:00:00.000Z'],
       [2_065_560_001, '2031-05-06T16:00:00.000Z'],
     ])

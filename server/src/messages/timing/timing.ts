@@ -5,7 +5,10 @@ import { findAccountTimeZone, type Timing, writeTiming } from './timing.queries.
 
 export const atAnyTime: Timing = { localTime: false, deliverBy: null, quietHours: false, sendHours: null }
 
-/** Throws when the deadline is in the past, or not later than the planned time; `sendAt` is null for a message that is sent now. */
+/**
+ * Throws if the deadline is in the past, or not later than the planned time; `sendAt` is null for a message that is
+ * sent now.
+ */
 export function validateTiming(timing: Timing, sendAt: Date | null, now: Date): void {
   const { deliverBy } = timing
   if (deliverBy && deliverBy <= now) throw errors.invalid({ 'message.deliver_by': ['must be in the future'] })
@@ -28,7 +31,7 @@ export async function storeTiming(
   const isLocal = timing.localTime && sendAt !== null
   const localAt = isLocal ? localDateTime(sendAt, await findAccountTimeZone(tx, message.accountId)) : null
   const first = localAt !== null && sendAt ? firstOccurrence(localAt, sendAt) : sendAt
-  // its audience are the subscribers at its start, and that cannot be in the past
+  // the audience is the list's subscribers at the start, which therefore cannot be in the past
   const startsAt = isLocal && first && first < now ? now : first
   await writeTiming(tx, message.id, { ...timing, localAt, startsAt })
 }

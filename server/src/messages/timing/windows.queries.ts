@@ -1,8 +1,8 @@
 import type { Db } from '../../db/db.ts'
 
-type Times = { from: number; to: number } | null
+type MinuteRange = { from: number; to: number } | null
 
-/** The settings of a message, its list and its account for when its texts may be sent. */
+/** The settings of a message, its list and its account that restrict when its texts may be sent. */
 export type MessageTiming = {
   accountId: number
   kind: 'broadcast' | 'transactional' | 'system'
@@ -10,21 +10,21 @@ export type MessageTiming = {
   localAt: string | null
   deliverBy: Date | null
   quietHours: boolean
-  sendHours: Times
+  sendHours: MinuteRange
   listQuietHours: boolean
-  listSendHours: Times
+  listSendHours: MinuteRange
   accountQuietHours: boolean
   accountTransactionalQuietHours: boolean
 }
 
 const minutesOf = (column: string) => `(extract(epoch from ${column}::interval) / 60)::int`
 
-/** The hours of the day as minutes since midnight, or null. */
+/** SQL for the hours of the day as minutes since midnight; null if there are none. */
 export const hoursOf = (alias: string) => /* sql */ `
   case when ${alias}.send_from is not null
        then json_build_object('from', ${minutesOf(`${alias}.send_from`)}, 'to', ${minutesOf(`${alias}.send_to`)}) end`
 
-/** The timing of these messages, by their ids. */
+/** Returns the timing of these messages by their ids. */
 export async function readTimings(db: Db, messageIds: number[]): Promise<Map<number, MessageTiming>> {
   const rows = await db.many<MessageTiming & { id: number }>(
     'read_timings',
@@ -41,7 +41,7 @@ export async function readTimings(db: Db, messageIds: number[]): Promise<Map<num
   return new Map(rows.map(({ id, ...timing }) => [id, timing]))
 }
 
-/** The timing of a broadcast to the list that has no settings of its own. */
+/** Returns the timing of a broadcast to the list without settings of its own. */
 export function readTimingOfList(db: Db, listId: number) {
   return db.one<MessageTiming>(
     'read_timing_of_list',

@@ -25,7 +25,9 @@ const keys = {
 export const TransactionalBody = Type.Object({
   transactional_message: Type.Optional(Type.Object(keys)),
   transactional_messages: Type.Optional(
-    Type.Object(keys, { description: 'Another name of transactional_message; the keys may also come without either.' }),
+    Type.Object(keys, {
+      description: 'Another name of transactional_message; the keys are also accepted without either.',
+    }),
   ),
   ...keys,
 })
@@ -43,9 +45,9 @@ export const TransactionalResponse = Type.Object({
   ),
 })
 
-/** The message of a body, in any of its envelopes; throws for everything that the schema cannot express. */
+/** Returns the message of a body, with or without an envelope; throws for errors that the schema cannot express. */
 export function readTransactional(body: Static<typeof TransactionalBody>) {
-  const { envelope, message } = open(body)
+  const { envelope, message } = readEnvelope(body)
   const nameOf = (key: string) => (envelope === '' ? key : `${envelope}.${key}`)
   if (isSet(message.is_mms)) throw errors.mmsNotSupported(nameOf('is_mms'))
 
@@ -66,7 +68,7 @@ export function readTransactional(body: Static<typeof TransactionalBody>) {
   return { phone, content, deliverBy, webhookCallbackUrl: url || null, field: numberField }
 }
 
-function open(body: Static<typeof TransactionalBody>) {
+function readEnvelope(body: Static<typeof TransactionalBody>) {
   for (const envelope of ['transactional_message', 'transactional_messages'] as const) {
     const message = body[envelope]
     if (message) return { envelope, message }

@@ -13,13 +13,13 @@ const countMessages = async () =>
 
 describe('a text to one number', () => {
   test.each([
-    ['under the name of the contract', { transactional_message: text }],
-    ['under its plural', { transactional_messages: text }],
-    ['under no name', text],
-    ['with the number under its other name', { phone_number: '(206) 555-0143', content: text.content }],
-    ['with all that P1 and the samples send', { transactional_message: { ...text, is_mms: false, subject: null } }],
-    ['with a number that is one', { transactional_message: { ...text, number: 2065550143 } }],
-  ])('is taken %s', async (_case, body) => {
+    ["in the contract's envelope", { transactional_message: text }],
+    ["in the plural form of the contract's envelope", { transactional_messages: text }],
+    ['without an envelope', text],
+    ['with phone_number instead of number', { phone_number: '(206) 555-0143', content: text.content }],
+    ["with all keys of the contract's examples", { transactional_message: { ...text, is_mms: false, subject: null } }],
+    ['with the phone number as an integer', { transactional_message: { ...text, number: 2065550143 } }],
+  ])('is accepted %s', async (_case, body) => {
     const response = await api.owner.post(path, body)
     expect(response).toMatchObject({
       status: 200,
@@ -30,7 +30,7 @@ describe('a text to one number', () => {
     })
   })
 
-  test('is queued at once, in its lane, from the first short code, with its callback address stored', async () => {
+  test('is queued in its lane, from the first short code, with its callback address', async () => {
     await make.shortCode(api.db, { accountId: api.owner.accountId })
     const url = 'https://pantry.example/texts?secret=1'
     const response = await api.owner.post(path, { transactional_message: { ...text, webhook_callback_url: url } })
@@ -55,7 +55,7 @@ describe('a text to one number', () => {
     })
   })
 
-  test('needs a key of scope send, not read', async () => {
+  test('requires an API key with the scope send, not read', async () => {
     for (const [scope, status] of [
       ['send', 200],
       ['read', 403],
@@ -66,20 +66,20 @@ describe('a text to one number', () => {
   })
 })
 
-describe('rejected', () => {
+describe('the request is rejected', () => {
   test.each([
-    ['161 letters', { ...text, content: 'a'.repeat(161) }, 'Content is too long (maximum is 160 characters)'],
-    ['a blank text', { ...text, content: ' ' }, "Content can't be blank"],
-    ['nothing in it', {}, "Number can't be blank, Content can't be blank"],
-    ['a malformed number', { ...text, number: '555' }, 'Number must be ten digits'],
-    ['null as its number', { ...text, number: null }, 'Number must be a string or an integer'],
+    ['with 161 letters', { ...text, content: 'a'.repeat(161) }, 'Content is too long (maximum is 160 characters)'],
+    ['with blank content', { ...text, content: ' ' }, "Content can't be blank"],
+    ['without any key', {}, "Number can't be blank, Content can't be blank"],
+    ['with a malformed number', { ...text, number: '555' }, 'Number must be ten digits'],
+    ['with null as the number', { ...text, number: null }, 'Number must be a string or an integer'],
     [
-      'an MMS',
+      'for an MMS',
       { ...text, is_mms: true, content: 'a'.repeat(900) },
       'Is mms is not supported yet: only SMS can be sent',
     ],
     [
-      'a callback that is no address',
+      'with a callback address that is not http or https',
       { ...text, webhook_callback_url: 'ftp://x' },
       'Webhook callback url must be an http or https address',
     ],
@@ -89,7 +89,7 @@ describe('rejected', () => {
     expect(await countMessages()).toBe(0)
   })
 
-  test('without a name, what is wrong with its keys', async () => {
+  test('with the names of the keys if there is no envelope', async () => {
     const response = await api.owner.post(path, { content: 'Hello' })
     expect(response).toMatchObject({ status: 422, body: { details: { number: ["can't be blank"] } } })
   })
@@ -125,13 +125,13 @@ describe('a number that has sent STOP to the short code', () => {
     expect((await api.owner.post(path, text)).status).toBe(200)
   })
 
-  test("gets texts from another's short code", async () => {
+  test("gets texts from another account's short code", async () => {
     await block(api.stranger.shortCode.id)
     expect((await api.owner.post(path, text)).status).toBe(200)
     expect((await api.stranger.post(path, text)).status).toBe(422)
   })
 
-  test('is lifted by a first opt-in, too', async () => {
+  test('is accepted after a first opt-in with bypass', async () => {
     await block(api.owner.shortCode.id)
     const given = { accountId: api.owner.accountId, shortCodeId: api.owner.shortCode.id }
     const list = await make.list(api.db, given)

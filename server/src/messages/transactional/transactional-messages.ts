@@ -9,13 +9,13 @@ export type TransactionalInput = {
   content: string
   webhookCallbackUrl: string | null
   deliverBy?: Date | null
-  /** The name of the number in an error. */
+  /** The field that an error about the number names. */
   field: string
 }
 
 /**
- * Queues a text to one person from the account's first short code. The number need not be on a list. Throws when it has
- * sent STOP to that short code and not opted in since, or when the account has no short code.
+ * Queues a text to one person from the account's first short code, and returns the message's id. The number need not be
+ * on a list. Throws if it has sent STOP to that short code and not opted in since, or if the account has no short code.
  */
 export async function sendTransactional(rt: Pick<Runtime, 'db' | 'clock'>, input: TransactionalInput) {
   const { phone, ...texts } = input

@@ -11,7 +11,7 @@ import { cancelQueued } from './cancelled.ts'
 import { expandOnce } from './expand.ts'
 import { reopenClosed, suppressLate } from './reopen.ts'
 
-// One message of which a statement always fails holds up no others: it is the first of three.
+// A message for which a statement always fails does not delay the others. It is the first of three.
 
 let database: TestDatabase
 let list: Awaited<ReturnType<typeof make.list>>
@@ -45,16 +45,16 @@ async function finish() {
   await finishMessages(database.db, now)
 }
 
-/** From now on no row of the first message can be changed in this table; the answer ends that. */
-async function spoil(table: 'messages' | 'send_chunks' | 'message_counters') {
+/** Makes all changes of the first message's rows in this table fail; returns a function that ends this. */
+async function failChanges(table: 'messages' | 'send_chunks' | 'message_counters') {
   const column = table === 'messages' ? 'id' : 'message_id'
-  await set(`create function spoil() returns trigger language plpgsql as $$ begin raise 'it is spoilt'; end $$`)
-  await set(`create trigger spoil before update or delete on ${table} for each row
-               when (old.${column} = ${ids[0]}) execute function spoil()`)
-  return () => set(`drop trigger spoil on ${table}`)
+  await set(`create function fail_changes() returns trigger language plpgsql as $$ begin raise 'broken row'; end $$`)
+  await set(`create trigger fail_changes before update or delete on ${table} for each row
+               when (old.${column} = ${ids[0]}) execute function fail_changes()`)
+  return () => set(`drop trigger fail_changes on ${table}`)
 }
 
-const where = async (condition: string) =>
+const idsWhere = async (condition: string) =>
   (
     await database.db.many<{ id: number }>(
       `where_${++statements}`,
@@ -62,86 +62,89 @@ const where = async (condition: string) =>
     )
   ).map(({ id }) => id)
 
-test('their bills are written, and its own when it can be', async () => {
+test('billing: bills the other messages, and the failing one after the repair', async () => {
   await send()
   await finish()
-  const mend = await spoil('messages')
+  const repair = await failChanges('messages')
   const failed = new Set<number>()
-  await expect(billSent(rt(), failed)).rejects.toThrow('it is spoilt')
-  expect(await where('billed_at is not null')).toEqual(ids.slice(1))
-  // it is passed over, until there is nothing else
+  await expect(billSent(rt(), failed)).rejects.toThrow('broken row')
+  expect(await idsWhere('billed_at is not null')).toEqual(ids.slice(1))
+  // the failed message is skipped until no other message has work
   await set(`update messages set billed_at = null where id = ${ids[2]}`)
   expect(await billSent(rt(), failed)).toBe(true)
-  expect(await where('billed_at is not null')).toEqual(ids.slice(1))
+  expect(await idsWhere('billed_at is not null')).toEqual(ids.slice(1))
   expect(await billSent(rt(), failed)).toBe(false)
-  await expect(billSent(rt(), failed)).rejects.toThrow('it is spoilt')
+  await expect(billSent(rt(), failed)).rejects.toThrow('broken row')
   expect(await billSent(rt(), failed)).toBe(false)
-  await mend()
+  await repair()
   expect(await billSent(rt(), failed)).toBe(true)
-  expect(await where('billed_at is not null')).toEqual(ids)
+  expect(await idsWhere('billed_at is not null')).toEqual(ids)
 })
 
-test('they are closed, and it when it can be', async () => {
+test('closing: closes the other messages, and the failing one after the repair', async () => {
   await send()
   await finish()
   await set(`update messages set sent_at = sent_at - interval '1 hour' where id = ${ids[0]}`)
-  const mend = await spoil('messages')
+  const repair = await failChanges('messages')
   now = new Date('2031-06-01T00:00:00Z')
   const close = async () => closeOverdueJob.run(rt(), {}, new AbortController().signal)
-  await expect(close()).rejects.toThrow('it is spoilt')
-  expect(await where('closed_at is not null')).toEqual(ids.slice(1))
-  await mend()
+  await expect(close()).rejects.toThrow('broken row')
+  expect(await idsWhere('closed_at is not null')).toEqual(ids.slice(1))
+  await repair()
   await close()
-  expect(await where('closed_at is not null')).toEqual(ids)
+  expect(await idsWhere('closed_at is not null')).toEqual(ids)
 })
 
-test('their windows are opened, and its own when they can be', async () => {
+test('reopening: sets the next windows of the other messages, and of the failing one after the repair', async () => {
   await set(`update accounts set quiet_hours = true`)
   await send()
-  const mend = await spoil('send_chunks')
+  const repair = await failChanges('send_chunks')
   now = new Date('2031-05-07T10:00:00Z')
   const failed = new Set<number>()
   const closed = `exists (select from send_chunks where message_id = messages.id and closes_at < '2031-05-07T10:00:00Z')`
-  await expect(reopenClosed(rt(), failed)).rejects.toThrow('it is spoilt')
-  expect(await where(closed)).toEqual([ids[0]])
+  await expect(reopenClosed(rt(), failed)).rejects.toThrow('broken row')
+  expect(await idsWhere(closed)).toEqual([ids[0]])
   expect(await reopenClosed(rt(), failed)).toBe(false)
-  await mend()
+  await repair()
   expect(await reopenClosed(rt(), failed)).toBe(true)
-  expect(await where(closed)).toEqual([])
+  expect(await idsWhere(closed)).toEqual([])
 })
 
-test('they start when they are due, and it when it can', async () => {
+test('starting: starts the other due messages, and the failing one after the repair', async () => {
   ids = []
   const dueAt = new Date('2031-05-07T10:00:00Z')
   for (let n = 0; n < 3; n++) {
     ids.push((await createDraft(rt(), { accountId: list.accountId, list, content: 'Soup' }, dueAt)).id)
   }
-  const mend = await spoil('messages')
+  const repair = await failChanges('messages')
   now = dueAt
   const failed = new Set<number>()
-  await expect(startDue(rt(), failed)).rejects.toThrow('it is spoilt')
+  await expect(startDue(rt(), failed)).rejects.toThrow('broken row')
   expect(await startDue(rt(), failed)).toBe(true)
   expect(await startDue(rt(), failed)).toBe(true)
-  expect(await where(`status = 'sending'`)).toEqual(ids.slice(1))
+  expect(await idsWhere(`status = 'sending'`)).toEqual(ids.slice(1))
   expect(await startDue(rt(), failed)).toBe(false)
-  await expect(startDue(rt(), failed)).rejects.toThrow('it is spoilt')
+  await expect(startDue(rt(), failed)).rejects.toThrow('broken row')
   expect(await startDue(rt(), failed)).toBe(false)
-  await mend()
+  await repair()
   expect(await startDue(rt(), failed)).toBe(true)
-  expect(await where(`status = 'sending'`)).toEqual(ids)
+  expect(await idsWhere(`status = 'sending'`)).toEqual(ids)
 })
 
 test.each([
-  ['cancelled', `update messages set status = 'cancelled', cancelled_at = now()`, cancelQueued],
-  ['at their deadline', `update messages set deliver_by = '2031-05-06T23:30:00Z'`, suppressLate],
-] as const)('who is queued in them does not stay so when they are %s', async (_, change, end) => {
-  await send()
-  await set(change)
-  const mend = await spoil('message_counters')
-  const queued = `(select queued from message_totals where message_id = messages.id) > 0`
-  await expect(end(rt())).rejects.toThrow('it is spoilt')
-  expect(await where(queued)).toEqual([ids[0]])
-  await mend()
-  expect(await end(rt())).toBe(1)
-  expect(await where(queued)).toEqual([])
-})
+  ['cancelling', `update messages set status = 'cancelled', cancelled_at = now()`, cancelQueued],
+  ['the deadline', `update messages set deliver_by = '2031-05-06T23:30:00Z'`, suppressLate],
+] as const)(
+  '%s: ends the queued rows of the other messages, and of the failing one after the repair',
+  async (_, change, end) => {
+    await send()
+    await set(change)
+    const repair = await failChanges('message_counters')
+    const queued = `(select queued from message_totals where message_id = messages.id) > 0`
+    await expect(end(rt())).rejects.toThrow('broken row')
+    expect(await idsWhere(queued)).toEqual([ids[0]])
+    await repair()
+    expect(await end(rt())).toBe(1)
+    expect(await idsWhere(queued)).toEqual([])
+  },
+)
