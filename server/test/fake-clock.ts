@@ -1,14 +1,17 @@
-import { setImmediate as turn } from 'node:timers/promises'
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { MonotonicClock } from '../src/smpp/deadline-timer.ts'
 
 /** Waits until in-memory streams have delivered their data. */
 export async function settle(): Promise<void> {
-  for (let i = 0; i < 8; i++) await turn()
+  for (let i = 0; i < 8; i++) await nextTurn()
 }
 
 type Timer = { due: number; run: () => void }
 
-/** A clock that moves only by `advance` and `stall`: timers fire in order, and streams settle before and after each. */
+/**
+ * A clock that moves only by `advance` and `stall`; timers fire in order, and streams settle before and after each
+ * timer.
+ */
 export class FakeClock implements MonotonicClock {
   #now = 1_000
   readonly #timers = new Set<Timer>()
@@ -27,19 +30,20 @@ export class FakeClock implements MonotonicClock {
     this.#timers.delete(timer as Timer)
   }
 
+  /** Moves the clock by `ms`, firing the timers that are due. */
   async advance(ms: number): Promise<void> {
-    const until = this.#now + ms
+    const end = this.#now + ms
     await settle()
-    for (let next = this.#next(until); next; next = this.#next(until)) {
+    for (let next = this.#next(end); next; next = this.#next(end)) {
       this.#timers.delete(next)
       this.#now = Math.max(this.#now, next.due)
       next.run()
       await settle()
     }
-    this.#now = until
+    this.#now = end
   }
 
-  /** Simulates a frozen process: the time passes first, and then all timers fire that became due. */
+  /** Simulates a frozen process: first the time passes, then all timers that became due fire. */
   async stall(ms: number, beforeTimers: () => void): Promise<void> {
     this.#now += ms
     for (const timer of [...this.#timers]) {

@@ -8,15 +8,15 @@ import { Session } from '../src/smpp/session.ts'
 import type { SessionOptions } from '../src/smpp/session.types.ts'
 import { FakeClock, settle } from './fake-clock.ts'
 
-/** The far side of a session as raw bytes: sends the given PDUs and records those it receives. */
+/** The far end of a session as raw bytes: sends the given PDUs and records those that it receives. */
 export class RawPeer {
   readonly stream: Duplex
   readonly received: Pdu[] = []
-  /** Number of received chunks, that is, of writes by the session. */
+  /** Number of received chunks, which is the number of writes by the session. */
   chunks = 0
   ended = false
-  /** Leaves its side open when the session closes. */
-  keepsOpen = false
+  /** Whether its end stays open when the session closes. */
+  staysOpen = false
 
   constructor(stream: Duplex) {
     this.stream = stream
@@ -27,7 +27,7 @@ export class RawPeer {
     })
     stream.on('end', () => {
       this.ended = true
-      if (!this.keepsOpen) stream.end()
+      if (!this.staysOpen) stream.end()
     })
   }
 
@@ -42,7 +42,7 @@ export class RawPeer {
   }
 }
 
-/** Makes a session whose far side is raw bytes, on a fake clock. */
+/** Makes a session whose far end is raw bytes, on a fake clock. */
 export function makeSession(options: SessionOptions = {}) {
   const [near, far] = duplexPair()
   const clock = new FakeClock()
@@ -52,7 +52,7 @@ export function makeSession(options: SessionOptions = {}) {
   return { session, clock, peer: new RawPeer(far), stream: near, closes }
 }
 
-/** Makes two connected sessions, bound as ESME and SMSC, and records every request to the SMSC without a response. */
+/** Makes two connected sessions, bound as ESME and SMSC; records each request to the SMSC and sends no response. */
 export async function makeBoundPair(
   options: SessionOptions = {},
   kind: 'transceiver' | 'transmitter' | 'receiver' = 'transceiver',

@@ -16,7 +16,7 @@ const table: [RequestCommand, esme: string, smsc: string][] = [
   ['query_sm', 'bound_tx bound_trx', ''],
   ['cancel_sm', 'bound_tx bound_trx', ''],
   ['replace_sm', 'bound_tx bound_trx', ''],
-  // an exception of ours: an enquire_link before the bind does no harm
+  // our exception: an enquire_link before the bind is harmless
   ['enquire_link', 'open bound_tx bound_rx bound_trx', 'open bound_tx bound_rx bound_trx'],
   ['alert_notification', '', 'bound_rx bound_trx'],
 ]
@@ -24,7 +24,7 @@ const table: [RequestCommand, esme: string, smsc: string][] = [
 const states: SessionState[] = ['open', 'bound_tx', 'bound_rx', 'bound_trx', 'closed']
 const sides: Side[] = ['esme', 'smsc']
 
-test.each(table)('%s', (command, ...expected) => {
+test.each(table)('each end may send %s in the states of the table', (command, ...expected) => {
   const allowed = sides.map((side) => states.filter((state) => isAllowed(command, side, state)).join(' '))
   expect(allowed).toEqual(expected)
   expect(isAllowed(command, undefined, 'open')).toBe(expected.some((text) => text.includes('open')))

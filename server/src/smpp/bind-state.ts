@@ -19,8 +19,8 @@ const receives: readonly SessionState[] = ['bound_rx', 'bound_trx']
 const open: readonly SessionState[] = ['open']
 const never: readonly SessionState[] = []
 
-// SMPP 3.4 table 2-1: the states in which each end may send a command. enquire_link is allowed in every state, as one
-// before the bind does no harm.
+// SMPP 3.4 table 2-1: the states in which each end may send a command. enquire_link is allowed in every state, because it
+// is harmless before the bind.
 const rules: Record<RequestCommand, Record<Side, readonly SessionState[]>> = {
   bind_transmitter: { esme: open, smsc: never },
   bind_receiver: { esme: open, smsc: never },
@@ -38,7 +38,7 @@ const rules: Record<RequestCommand, Record<Side, readonly SessionState[]>> = {
   alert_notification: { esme: never, smsc: receives },
 }
 
-/** Whether this end may send this command in this state. Before the bind the side is undefined, and either end may. */
+/** Returns whether an end may send a command in a state. Before the bind, `by` is undefined, and either end is assumed. */
 export function isAllowed(command: RequestCommand, by: Side | undefined, state: SessionState): boolean {
   const rule = rules[command]
   return by ? rule[by].includes(state) : rule.esme.includes(state) || rule.smsc.includes(state)

@@ -9,7 +9,7 @@ import type { SessionOptions } from './session.types.ts'
 export type ConnectOptions = SessionOptions & {
   host: string
   port: number
-  /** True: TLS with the system's root certificates. An object is passed to node:tls: ca, servername, client cert and key. */
+  /** `true` uses TLS with the system's root certificates. An object is passed to node:tls (ca, servername, cert, key). */
   tls?: boolean | tls.ConnectionOptions
   system_id: string
   password: string
@@ -22,7 +22,7 @@ export type ConnectOptions = SessionOptions & {
   onSocket?: (socket: net.Socket) => void
 }
 
-/** The SMSC rejected the bind. */
+/** The SMSC rejected the bind with `command_status`. */
 export class BindError extends Error {
   override name = 'BindError'
   readonly command_status: number
@@ -34,9 +34,9 @@ export class BindError extends Error {
 }
 
 /**
- * Connects, binds and returns the bound session. Throws BindError when the SMSC rejects the bind, the socket's error, or a
+ * Connects, binds and returns the bound session. Throws BindError if the SMSC rejects the bind, the socket's error, or a
  * TimeoutError after connectTimeoutMs. The session reads nothing between the bind response and the caller's continuation,
- * so listeners that are attached there miss nothing.
+ * so listeners attached there receive every PDU.
  */
 export async function connect(options: ConnectOptions): Promise<Session> {
   const deadline = AbortSignal.timeout(options.connectTimeoutMs ?? 10_000)

@@ -31,7 +31,7 @@ async function listen(options: Partial<ServerOptions> = {}, port = 0) {
   return { server, port: listening, sessions }
 }
 
-/** Destroys every session without an unbind, as a crash would, and frees the port. */
+/** Destroys every session without an unbind, as in a crash, and frees the port. */
 async function closeNow(server: SmppServer) {
   for (const session of server.sessions) session.destroy('crash')
   await server.close()
@@ -65,14 +65,14 @@ describe('connect', () => {
     await waitFor(() => server.sessions.size === 0)
   })
 
-  test.each(['transmitter', 'receiver', 'transceiver'] as const)('as %s', async (kind) => {
+  test.each(['transmitter', 'receiver', 'transceiver'] as const)('binds as %s', async (kind) => {
     const { port } = await listen()
     const session = await connect({ ...account(port), bind: kind })
     expect(session.state).toBe({ transmitter: 'bound_tx', receiver: 'bound_rx', transceiver: 'bound_trx' }[kind])
     await session.unbind()
   })
 
-  test('a rejected bind throws its status and closes the connection', async () => {
+  test('throws the status of a rejected bind and closes the socket', async () => {
     const { server, port } = await listen({ onBind: () => ({ command_status: 0x0e }) })
     const error = await connect(account(port)).catch((caught) => caught)
     expect(error).toBeInstanceOf(BindError)
@@ -80,45 +80,45 @@ describe('connect', () => {
     await waitFor(() => server.sessions.size === 0)
   })
 
-  test('closes the connection of a rejected bind even if the server does not', async () => {
-    let hungUp = false
-    const rude = net.createServer((socket) => {
+  test('closes the socket of a rejected bind even if the server does not', async () => {
+    let isClosed = false
+    const server = net.createServer((socket) => {
       socket.on('data', () =>
         socket.write(encodePdu({ ...blankPdu('bind_transceiver_resp'), command_status: 0x0d, sequence_number: 1 })),
       )
       socket.on('close', () => {
-        hungUp = true
+        isClosed = true
       })
       socket.on('error', () => {})
     })
-    await new Promise<void>((resolve) => rude.listen(0, '127.0.0.1', resolve))
-    closers.push(() => new Promise((resolve) => rude.close(resolve)))
-    await expect(connect(account((rude.address() as net.AddressInfo).port))).rejects.toMatchObject({
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+    closers.push(() => new Promise((resolve) => server.close(resolve)))
+    await expect(connect(account((server.address() as net.AddressInfo).port))).rejects.toMatchObject({
       command_status: 0x0d,
     })
-    await waitFor(() => hungUp)
+    await waitFor(() => isClosed)
   })
 
-  test('an exception in onBind rejects the bind with ESME_RSYSERR', async () => {
+  test('throws ESME_RSYSERR after an exception in onBind', async () => {
     const { port } = await listen({ onBind: () => Promise.reject(new Error('database unavailable')) })
     await expect(connect(account(port))).rejects.toMatchObject({ command_status: 0x08 })
   })
 
-  test('rejects on a closed port, on a server that never responds, and on abort', async () => {
-    const mute = net.createServer((socket) => socket.resume())
+  test('throws for a closed port, for a server that never responds, and after an abort', async () => {
+    const silentServer = net.createServer((socket) => socket.resume())
     const port = await new Promise<number>((resolve) =>
-      mute.listen(0, '127.0.0.1', () => resolve((mute.address() as net.AddressInfo).port)),
+      silentServer.listen(0, '127.0.0.1', () => resolve((silentServer.address() as net.AddressInfo).port)),
     )
     await expect(connect({ ...account(port), connectTimeoutMs: 50 })).rejects.toMatchObject({ name: 'TimeoutError' })
-    await expect(connect({ ...account(port), signal: AbortSignal.abort('enough') })).rejects.toBe('enough')
+    await expect(connect({ ...account(port), signal: AbortSignal.abort('stopped') })).rejects.toBe('stopped')
     const abort = new AbortController()
-    mute.once('connection', () => abort.abort('enough'))
-    await expect(connect({ ...account(port), signal: abort.signal })).rejects.toBe('enough')
-    await new Promise((resolve) => mute.close(resolve))
+    silentServer.once('connection', () => abort.abort('stopped'))
+    await expect(connect({ ...account(port), signal: abort.signal })).rejects.toBe('stopped')
+    await new Promise((resolve) => silentServer.close(resolve))
     await expect(connect(account(port))).rejects.toMatchObject({ code: 'ECONNREFUSED' })
   })
 
-  test('a request right after the bind response reaches its listener', async () => {
+  test('emits requests that arrive right after the bind response', async () => {
     const { port } = await listen({
       onSession: (session) => {
         for (let i = 0; i < 3; i++) {
@@ -140,7 +140,7 @@ describe('connect', () => {
     await session.unbind()
   })
 
-  test('64 KB of message_payload arrives complete, window after window', async () => {
+  test('sends message_payloads of 64 KB with a full window', async () => {
     const sizes: (number | undefined)[] = []
     const { port } = await listen({
       onSession: (session) =>
@@ -159,14 +159,14 @@ describe('connect', () => {
 })
 
 describe('createServer', () => {
-  test('a connection that never binds is closed', async () => {
+  test('closes a socket that never binds', async () => {
     const { server, port } = await listen({ bindDeadlineMs: 30 })
     const socket = net.connect(port, '127.0.0.1')
     await new Promise((resolve) => socket.once('close', resolve))
     await waitFor(() => server.sessions.size === 0)
   })
 
-  test('closes the connection after it has rejected the bind', async () => {
+  test('closes the socket after it rejected the bind', async () => {
     const { server, port } = await listen({ onBind: () => ({ command_status: 0x0d }) })
     const socket = net.connect({ port, host: '127.0.0.1', allowHalfOpen: true })
     socket.write(encodePdu({ ...bind('bind_transceiver', { system_id: 'a', password: 'b' }), sequence_number: 1 }))
@@ -187,54 +187,54 @@ describe('createServer', () => {
 })
 
 describe('Connector', () => {
-  function watch(options: ConnectOptions) {
+  function startConnector(options: ConnectOptions) {
     const connector = new Connector(options)
-    const seen: string[] = []
+    const events: string[] = []
     const retries: number[] = []
-    connector.on('bound', () => seen.push('bound'))
-    connector.on('lost', (reason) => seen.push(`lost: ${reason}`))
+    connector.on('bound', () => events.push('bound'))
+    connector.on('lost', (reason) => events.push(`lost: ${reason}`))
     connector.on('failed', (error, retryMs) => {
       retries.push(retryMs)
-      seen.push(error instanceof BindError ? 'rejected' : 'failed')
+      events.push(error instanceof BindError ? 'rejected' : 'failed')
     })
     closers.push(() => connector.stop())
     connector.start()
-    return { connector, seen, retries }
+    return { connector, events, retries }
   }
 
-  test('reconnects after its server restarted', async () => {
+  test('reconnects after a restart of the server', async () => {
     const first = await listen()
-    const { connector, seen, retries } = watch(account(first.port))
+    const { connector, events, retries } = startConnector(account(first.port))
     await waitFor(() => connector.session?.bound)
     await closeNow(first.server)
-    await waitFor(() => seen.filter((event) => event === 'failed').length >= 2)
+    await waitFor(() => events.filter((event) => event === 'failed').length >= 2)
     await listen({}, first.port)
-    await waitFor(() => seen.at(-1) === 'bound')
-    expect(seen[0]).toBe('bound')
-    expect(seen[1]).toMatch(/^lost/)
+    await waitFor(() => events.at(-1) === 'bound')
+    expect(events[0]).toBe('bound')
+    expect(events[1]).toMatch(/^lost/)
     expect(await connector.session?.send(submit())).toMatchObject({ message_id: 'id-1' })
     for (const ms of retries) expect(ms).toBeGreaterThanOrEqual(50)
     expect(Math.max(...retries)).toBeLessThanOrEqual(5_000)
   })
 
-  test('retries every second while the SMSC responds ESME_RALYBND', async () => {
+  test('retries every second while the SMSC responds with ESME_RALYBND', async () => {
     const { port } = await listen({ onBind: () => ({ command_status: 0x05 }) })
-    const { seen, retries } = watch(account(port))
-    await waitFor(() => seen.length >= 2)
+    const { events, retries } = startConnector(account(port))
+    await waitFor(() => events.length >= 2)
     expect(retries.slice(0, 2)).toEqual([1_000, 1_000])
   })
 
-  test('stop() unbinds and does not reconnect', async () => {
+  test('unbinds and does not reconnect after stop()', async () => {
     const { server, port } = await listen()
-    const { connector, seen } = watch(account(port))
+    const { connector, events } = startConnector(account(port))
     await waitFor(() => connector.session)
     await connector.stop()
     await waitFor(() => server.sessions.size === 0)
-    expect(seen).toEqual(['bound', 'lost: unbound'])
+    expect(events).toEqual(['bound', 'lost: unbound'])
     expect(connector.session).toBeUndefined()
   })
 
-  test('stop() during the retries ends them', async () => {
+  test('ends its retries on stop()', async () => {
     const { server, port } = await listen()
     await closeNow(server)
     const timers = new Set<unknown>()
@@ -253,13 +253,13 @@ describe('Connector', () => {
         monotonicClock.clearTimeout(timer)
       },
     }
-    const { connector, seen } = watch({ ...account(port), clock })
-    await waitFor(() => seen.length >= 1)
+    const { connector, events } = startConnector({ ...account(port), clock })
+    await waitFor(() => events.length >= 1)
     await connector.stop()
     expect(timers.size).toBe(0)
-    const after = seen.length
+    const after = events.length
     await listen({}, port)
     await new Promise((resolve) => setImmediate(resolve))
-    expect(seen).toHaveLength(after)
+    expect(events).toHaveLength(after)
   })
 })

@@ -7,7 +7,7 @@ import type { Session } from './session.ts'
 export type ConnectorOptions = Omit<ConnectOptions, 'signal'>
 
 export type ConnectorEvents = {
-  /** A new bound session. Listeners must attach to it synchronously. */
+  /** A new session is bound. Listeners must attach to it synchronously. */
   bound: [session: Session]
   /** The bound session closed. */
   lost: [reason: string]
@@ -15,9 +15,9 @@ export type ConnectorEvents = {
   failed: [error: Error, retryMs: number]
 }
 
-const FIRST_RETRY_MS = 100
-const LAST_RETRY_MS = 5_000
-/** ESME_RALYBND: the SMSC has not released our previous bind yet. It will, and each second of delay costs throughput. */
+const MIN_RETRY_MS = 100
+const MAX_RETRY_MS = 5_000
+/** Delay after ESME_RALYBND: the SMSC releases our previous bind soon, and each second of delay costs throughput. */
 const ALREADY_BOUND_RETRY_MS = 1_000
 /** Lifetime after which a bind counts as stable and resets the back-off. */
 const STABLE_MS = 1_000
@@ -29,7 +29,7 @@ export class Connector extends EventEmitter<ConnectorEvents> {
   #session: Session | undefined
   #abort: AbortController | undefined
   #timer: unknown
-  #tries = 0
+  #attempts = 0
   #connecting: Promise<void> = Promise.resolve()
 
   constructor(options: ConnectorOptions) {
@@ -38,7 +38,7 @@ export class Connector extends EventEmitter<ConnectorEvents> {
     this.#clock = options.clock ?? monotonicClock
   }
 
-  /** The bound session; undefined while there is none. */
+  /** The bound session; undefined while unbound. */
   get session(): Session | undefined {
     return this.#session
   }
@@ -49,7 +49,7 @@ export class Connector extends EventEmitter<ConnectorEvents> {
     this.#connecting = this.#connect(this.#abort.signal)
   }
 
-  /** Unbinds and does not reconnect. Resolves when the connection is closed. */
+  /** Unbinds and does not reconnect. Resolves when the socket is closed. */
   async stop(): Promise<void> {
     this.#abort?.abort()
     this.#abort = undefined
@@ -76,7 +76,7 @@ export class Connector extends EventEmitter<ConnectorEvents> {
     this.#session = session
     session.once('close', (reason) => {
       this.#session = undefined
-      if (this.#clock.now() - boundAt >= STABLE_MS) this.#tries = 0
+      if (this.#clock.now() - boundAt >= STABLE_MS) this.#attempts = 0
       this.emit('lost', reason)
       this.#retry(undefined, stopped)
     })
@@ -96,7 +96,7 @@ export class Connector extends EventEmitter<ConnectorEvents> {
 
   #retryMs(error: Error | undefined): number {
     if (error instanceof BindError && error.command_status === commandStatus.ESME_RALYBND) return ALREADY_BOUND_RETRY_MS
-    const maxMs = Math.min(LAST_RETRY_MS, FIRST_RETRY_MS * 2 ** this.#tries++)
+    const maxMs = Math.min(MAX_RETRY_MS, MIN_RETRY_MS * 2 ** this.#attempts++)
     return maxMs * (0.5 + Math.random() / 2)
   }
 }

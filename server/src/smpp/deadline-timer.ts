@@ -1,4 +1,4 @@
-/** Clock for deadlines: monotonic milliseconds and one kind of timer. Tests pass their own. */
+/** Clock for deadlines: monotonic milliseconds and timers. Tests pass a fake clock. */
 export type MonotonicClock = {
   now(): number
   setTimeout(run: () => void, ms: number): unknown
@@ -11,27 +11,27 @@ export const monotonicClock: MonotonicClock = {
   clearTimeout: (timer) => clearTimeout(timer as NodeJS.Timeout),
 }
 
-/** A timer this late means that our process stood still, not the peer. */
+/** Minimum lateness of a timer that indicates a standstill of our process rather than silence of the peer. */
 const STALL_MS = 100
 
 /**
- * One timer that rings at the earliest requested time. After a standstill of the process (SIGSTOP, a long garbage
- * collection) it rings one turn of the event loop later, so that responses in the socket buffer are read before their
+ * One timer that fires at the earliest requested time. After a standstill of the process (SIGSTOP, a long garbage
+ * collection) it fires one turn of the event loop later, so that responses in the socket buffer are read before their
  * requests time out.
  */
 export class DeadlineTimer {
   readonly #clock: MonotonicClock
-  readonly #ring: () => void
+  readonly #onDeadline: () => void
   #timer: unknown
   #due = Number.POSITIVE_INFINITY
   #stalled = false
 
-  constructor(clock: MonotonicClock, ring: () => void) {
+  constructor(clock: MonotonicClock, onDeadline: () => void) {
     this.#clock = clock
-    this.#ring = ring
+    this.#onDeadline = onDeadline
   }
 
-  ringAt(due: number) {
+  fireAt(due: number) {
     if (due >= this.#due) return
     this.#clock.clearTimeout(this.#timer)
     this.#due = due
@@ -47,7 +47,7 @@ export class DeadlineTimer {
     const now = this.#clock.now()
     this.#stalled = !this.#stalled && now - this.#due > STALL_MS
     this.#due = Number.POSITIVE_INFINITY
-    if (this.#stalled) this.ringAt(now)
-    else this.#ring()
+    if (this.#stalled) this.fireAt(now)
+    else this.#onDeadline()
   }
 }

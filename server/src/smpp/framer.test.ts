@@ -8,7 +8,7 @@ const two = encodePdu(enquireLink())
 const three = encodePdu(submitSm({ destination_addr: '12065550101', short_message: Buffer.from('goodbye') }))
 const stream = Buffer.concat([one, two, three])
 
-test('every split of a stream in two, and in three, gives the same PDUs', () => {
+test('returns the same PDUs for every split of a stream in two and in three', () => {
   for (let first = 0; first <= stream.length; first++) {
     for (let second = first; second <= stream.length; second += first % 7 === 0 ? 1 : 11) {
       const framer = new Framer()
@@ -20,7 +20,7 @@ test('every split of a stream in two, and in three, gives the same PDUs', () => 
   }
 })
 
-test('fed octet by octet, each PDU comes out with its last octet', () => {
+test('returns each PDU at its last octet if the stream arrives octet by octet', () => {
   const framer = new Framer()
   const completedAt = new Map<number, Buffer>()
   stream.forEach((octet, at) => {
@@ -33,7 +33,7 @@ test('fed octet by octet, each PDU comes out with its last octet', () => {
   ])
 })
 
-test('a command_length below 16 or above the maximum throws as soon as it is read', () => {
+test('throws for a command_length below 16 or above the maximum as soon as it is read', () => {
   for (const length of [0, 15, 70_000, 0xffff_ffff]) {
     const bytes = Buffer.alloc(4)
     bytes.writeUInt32BE(length)
@@ -43,7 +43,7 @@ test('a command_length below 16 or above the maximum throws as soon as it is rea
   expect(new Framer(20).push(Buffer.from('00000014', 'hex'))).toEqual([])
 })
 
-test('whole PDUs before the malformed one are returned with the error', () => {
+test('returns the whole PDUs before the malformed one with the error', () => {
   const framer = new Framer()
   const error = (() => {
     try {

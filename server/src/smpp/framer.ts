@@ -1,6 +1,6 @@
 import { commandStatus } from './pdu/command-status.ts'
 
-/** An impossible command_length. `frames` are the whole PDUs before it. */
+/** An invalid command_length. `frames` contains the whole PDUs before it. */
 export class FrameError extends Error {
   override name = 'FrameError'
   readonly command_status = commandStatus.ESME_RINVCMDLEN
@@ -27,7 +27,7 @@ export class Framer {
     this.#maxLength = maxLength
   }
 
-  /** Returns the PDUs that this chunk completes. Throws FrameError on an impossible length; the framer is then unusable. */
+  /** Returns the PDUs that this chunk completes. Throws FrameError for an invalid length; the framer is then unusable. */
   push(chunk: Buffer): Buffer[] {
     if (this.#piecesLength === 0) return this.#cut(chunk)
     this.#pieces.push(chunk)

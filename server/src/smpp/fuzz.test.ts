@@ -1,5 +1,5 @@
-// 100,000 mutated PDUs through framer, codec and session, from a fixed seed: for any input of a peer, the process survives,
-// responds in whole PDUs, and uses no more memory.
+// Sends 100,000 mutated PDUs from a fixed seed through framer, codec and session: for any input of a peer, the process
+// continues, responds in whole PDUs, and uses no more memory.
 
 import { type Duplex, duplexPair } from 'node:stream'
 import v8 from 'node:v8'
@@ -14,7 +14,7 @@ import { Session } from './session.ts'
 
 const MUTANTS = 100_000
 const PER_WRITE = 50
-/** The number of PDUs bounds the test. This only ends a test that hangs, however busy the machine is. */
+/** The number of PDUs limits the test; this timeout only ends a test that hangs, also on a busy machine. */
 const DEADLINE_MS = 300_000
 
 /** Collects garbage, so that only reachable objects remain. */
@@ -23,9 +23,9 @@ const collectGarbage = vm.runInNewContext('gc') as () => void
 
 function randomFrom(seed: number) {
   let state = seed >>> 0
-  return (below: number) => {
+  return (limit: number) => {
     state = (Math.imul(state, 1103515245) + 12345) >>> 0
-    return (state >>> 8) % below
+    return (state >>> 8) % limit
   }
 }
 
@@ -67,22 +67,22 @@ function mutate(random: (below: number) => number): Buffer {
   return bytes
 }
 
-type Tally = { received: number; requests: number; closes: number; sessions: number; outcomes: number }
+type Counts = { received: number; requests: number; closes: number; sessions: number; outcomes: number }
 
-/** A bound session with requests in flight, and the far end of its stream. */
-async function openSession(side: 'esme' | 'smsc', tally: Tally): Promise<{ session: Session; far: Duplex }> {
+/** Makes a bound session, and returns it with the far end of its stream. */
+async function openSession(side: 'esme' | 'smsc', counts: Counts): Promise<{ session: Session; far: Duplex }> {
   const [near, far] = duplexPair()
   const session = new Session(near)
-  tally.sessions++
+  counts.sessions++
   const framer = new Framer()
   far.on('data', (chunk: Buffer) => {
     for (const frame of framer.push(chunk)) {
       decodePdu(frame)
-      tally.received++
+      counts.received++
     }
   })
   far.on('end', () => far.end())
-  session.on('close', () => tally.closes++)
+  session.on('close', () => counts.closes++)
   if (side === 'smsc') {
     session.once('request', (request) => session.respond(request, { system_id: 'smsc' }))
     far.write(encodePdu({ ...bind('bind_transceiver', { system_id: 'a', password: 'b' }), sequence_number: 1 }))
@@ -92,7 +92,7 @@ async function openSession(side: 'esme' | 'smsc', tally: Tally): Promise<{ sessi
   }
   await turn()
   session.on('request', (request) => {
-    tally.requests++
+    counts.requests++
     session.respond(request, { message_id: '1' })
   })
   return { session, far }
@@ -100,19 +100,19 @@ async function openSession(side: 'esme' | 'smsc', tally: Tally): Promise<{ sessi
 
 const turn = () => new Promise((resolve) => setImmediate(resolve))
 
-function fillWindow(session: Session, side: 'esme' | 'smsc', tally: Tally) {
+function fillWindow(session: Session, side: 'esme' | 'smsc', counts: Counts) {
   const text = { source_addr: '12345', destination_addr: '12065550100', short_message: Buffer.from('hi') }
   while (session.free > 80) {
-    session.request(side === 'esme' ? submitSm(text) : deliverSm(text), () => tally.outcomes++)
+    session.request(side === 'esme' ? submitSm(text) : deliverSm(text), () => counts.outcomes++)
   }
 }
 
-async function flood(random: (below: number) => number, mutants: number, tally: Tally) {
+async function flood(random: (below: number) => number, mutants: number, counts: Counts) {
   for (const side of ['esme', 'smsc'] as const) {
-    let { session, far } = await openSession(side, tally)
+    let { session, far } = await openSession(side, counts)
     for (let sent = 0; sent < mutants / 2; sent += PER_WRITE) {
-      if (!session.bound) ({ session, far } = await openSession(side, tally))
-      fillWindow(session, side, tally)
+      if (!session.bound) ({ session, far } = await openSession(side, counts))
+      fillWindow(session, side, counts)
       far.write(Buffer.concat(Array.from({ length: PER_WRITE }, () => mutate(random))))
       await turn()
     }
@@ -129,18 +129,20 @@ async function memoryInUse(): Promise<number> {
   return heapUsed + external
 }
 
-test('100,000 mutated PDUs: no crash, whole responses, no growth of memory', { timeout: DEADLINE_MS }, async () => {
+test('100,000 mutated PDUs cause no crash, no partial responses and no growth of memory', {
+  timeout: DEADLINE_MS,
+}, async () => {
   const random = randomFrom(0x5eed)
-  const tally: Tally = { received: 0, requests: 0, closes: 0, sessions: 0, outcomes: 0 }
-  await flood(random, MUTANTS * 0.3, tally)
+  const counts: Counts = { received: 0, requests: 0, closes: 0, sessions: 0, outcomes: 0 }
+  await flood(random, MUTANTS * 0.3, counts)
   const before = await memoryInUse()
-  await flood(random, MUTANTS * 0.7, tally)
+  await flood(random, MUTANTS * 0.7, counts)
   const grown = (await memoryInUse()) - before
-  // the input reached every part of the code
-  expect(tally.requests).toBeGreaterThan(5_000)
-  expect(tally.received).toBeGreaterThan(20_000)
-  expect(tally.outcomes).toBeGreaterThan(1_000)
-  expect(tally.closes).toBe(tally.sessions)
+  // the input reached all parts of the code
+  expect(counts.requests).toBeGreaterThan(5_000)
+  expect(counts.received).toBeGreaterThan(20_000)
+  expect(counts.outcomes).toBeGreaterThan(1_000)
+  expect(counts.closes).toBe(counts.sessions)
   // a leak of 30 octets for each of these 70,000 PDUs would exceed this
   expect(grown).toBeLessThan(2 * 1024 * 1024)
 })

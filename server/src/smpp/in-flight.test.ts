@@ -7,13 +7,13 @@ const submit = (sequence_number: number) =>
 const response = (sequence_number: number): SubmitSmResp => ({ ...blankPdu('submit_sm_resp'), sequence_number })
 const noop = () => {}
 
-test('sequence numbers end at 0x7fffffff, start over at 1 (§3.2), and skip those in use', () => {
+test('sequence numbers restart at 1 after 0x7fffffff (§3.2), and skip numbers in use', () => {
   const inFlight = new InFlight(0x7fff_fffd)
   inFlight.add(submit(1), noop, { writtenAt: 0, deadline: 100 }, true)
   expect([1, 2, 3].map(() => inFlight.nextSequenceNumber())).toEqual([0x7fff_fffe, 0x7fff_ffff, 2])
 })
 
-test('the last 4,096 timed-out requests are remembered for late responses, older ones are not', () => {
+test('matches late responses to the last 4,096 timed-out requests only', () => {
   const inFlight = new InFlight()
   for (let n = 1; n <= 5_000; n++) inFlight.add(submit(n), noop, { writtenAt: 0, deadline: n }, true)
   let overdue = 0
@@ -24,7 +24,7 @@ test('the last 4,096 timed-out requests are remembered for late responses, older
   expect(inFlight.takeExpired(response(5_000))?.sequence_number).toBe(5_000)
 })
 
-test('a reused sequence number is no longer late', () => {
+test('does not match a late response to a reused sequence number', () => {
   const inFlight = new InFlight()
   inFlight.add(submit(1), noop, { writtenAt: 0, deadline: 10 }, true)
   inFlight.takeOverdue(10)

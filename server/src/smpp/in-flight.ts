@@ -1,8 +1,8 @@
 import { type RequestPdu, type ResponsePdu, responseOf } from './pdu/pdu.ts'
 
 /**
- * How a request ended. `closed` with `sent: false` means that not one octet of it was handed to the stream: the peer
- * cannot have seen it. With `sent: true`, and after a timeout, the peer may have seen it.
+ * Result of a request. `closed` with `sent: false` means that no octet of the request was passed to the stream, so the peer
+ * cannot have received it. With `sent: true`, and after a timeout, the peer may have received it.
  */
 export type Outcome =
   | { kind: 'response'; pdu: ResponsePdu }
@@ -20,14 +20,14 @@ export type Pending = {
   usesWindow: boolean
 }
 
-/** Timed-out requests that a late response can still match. */
+/** Maximum number of timed-out requests that a late response can still match. */
 const MAX_EXPIRED = 4096
 const LAST_SEQUENCE_NUMBER = 0x7fff_ffff
 
 /**
- * The requests without a response. All have the same time to live, so the order of the map is the order of the deadlines,
- * and one timer for its oldest entry is enough for any window. After a caller shortens that time, newer requests expire no
- * earlier than older ones.
+ * The requests without a response. All have the same deadline in ms, so the order of the map is the order of the deadlines,
+ * and one timer for the oldest entry is enough for any window. After a caller shortens the deadline, newer requests expire
+ * no earlier than older ones.
  */
 export class InFlight {
   readonly #pending = new Map<number, Pending>()
@@ -40,7 +40,7 @@ export class InFlight {
     this.#lastSequenceNumber = lastSequenceNumber
   }
 
-  /** Requests that use a window slot. */
+  /** Number of requests that use a window slot. */
   get windowSlots() {
     return this.#windowSlots
   }
@@ -58,7 +58,7 @@ export class InFlight {
     return this.#pending.values().next().value
   }
 
-  /** The next unused number from 1 to 0x7fffffff (§3.2), starting over at the end. */
+  /** Returns the next unused number from 1 to 0x7fffffff (§3.2), restarting at 1 after the maximum. */
   nextSequenceNumber(): number {
     let next = this.#lastSequenceNumber
     do next = next === LAST_SEQUENCE_NUMBER ? 1 : next + 1
@@ -73,15 +73,15 @@ export class InFlight {
     if (usesWindow) this.#windowSlots++
   }
 
-  /** Removes and returns the request of this response; undefined when none matches its number and command. */
+  /** Removes and returns the request of this response; undefined if none matches its number and command. */
   take(response: ResponsePdu): Pending | undefined {
     const pending = this.#pending.get(response.sequence_number)
     if (!pending || !isResponseTo(response, pending.pdu)) return undefined
-    this.#forget(pending)
+    this.#remove(pending)
     return pending
   }
 
-  /** Removes and returns the timed-out request of this late response. */
+  /** Removes and returns the timed-out request of this late response; undefined if none matches. */
   takeExpired(response: ResponsePdu): RequestPdu | undefined {
     const request = this.#expired.get(response.sequence_number)
     if (!request || !isResponseTo(response, request)) return undefined
@@ -93,7 +93,7 @@ export class InFlight {
   takeOverdue(now: number): Pending | undefined {
     const oldest = this.oldest
     if (!oldest || oldest.deadline > now) return undefined
-    this.#forget(oldest)
+    this.#remove(oldest)
     this.#expired.set(oldest.pdu.sequence_number, oldest.pdu)
     if (this.#expired.size > MAX_EXPIRED) {
       for (const sequenceNumber of this.#expired.keys()) {
@@ -111,7 +111,7 @@ export class InFlight {
     return all
   }
 
-  #forget(pending: Pending) {
+  #remove(pending: Pending) {
     this.#pending.delete(pending.pdu.sequence_number)
     if (pending.usesWindow) this.#windowSlots--
   }

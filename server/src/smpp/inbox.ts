@@ -2,12 +2,12 @@ import type { Duplex } from 'node:stream'
 import { FrameError, Framer } from './framer.ts'
 
 export type InboxEvents = {
-  /** Octets arrived; called before any frame of them. */
-  onHeard(): void
+  /** Octets arrived; called before their frames. */
+  onOctets(): void
   onFrame(frame: Buffer): void
   /** All frames of one read were delivered. */
   onRead(): void
-  /** The stream has an impossible command_length; no more frames follow. */
+  /** The stream has an invalid command_length; no more frames follow. */
   onFrameError(error: FrameError): void
 }
 
@@ -33,7 +33,7 @@ export class Inbox {
     return this.#paused
   }
 
-  /** Delivers no more frames until resume(), not even the rest of the current read. */
+  /** Delivers no more frames until resume(), including the rest of the current read. */
   pause() {
     this.#paused = true
     this.#stream.pause()
@@ -46,7 +46,7 @@ export class Inbox {
     this.#flow()
   }
 
-  /** Stops or resumes reading from the stream; frames that were read are still delivered. */
+  /** Stops or resumes reading from the stream; frames that were already read are still delivered. */
   setBlocked(blocked: boolean) {
     if (blocked === this.#blocked) return
     this.#blocked = blocked
@@ -54,7 +54,7 @@ export class Inbox {
     else this.#flow()
   }
 
-  /** Delivers no more frames, but reads on so that the stream can end. */
+  /** Delivers no more frames, but continues to read so that the stream can end. */
   close() {
     this.#closed = true
     this.#frames = []
@@ -67,7 +67,7 @@ export class Inbox {
 
   #read(chunk: Buffer) {
     if (this.#closed || this.#error) return
-    this.#events.onHeard()
+    this.#events.onOctets()
     try {
       const frames = this.#framer.push(chunk)
       this.#frames = this.#frames.length === 0 ? frames : this.#frames.concat(frames)

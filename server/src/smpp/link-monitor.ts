@@ -1,15 +1,15 @@
 /**
- * Whether the peer is alive. A peer is suspect once a request timed out and not one octet has arrived since that request
- * was written; it stays suspect until the next octet.
+ * Monitors whether the peer is alive. A peer is suspect after a request timed out if no octet has arrived since that
+ * request was written; it stays suspect until the next octet.
  */
 export class LinkMonitor {
-  #lastHeardAt: number
+  #lastReceivedAt: number
   #isSuspect = false
-  /** An enquire_link is outstanding. */
+  /** Whether an enquire_link is in flight. */
   isEnquiring = false
 
   constructor(now: number) {
-    this.#lastHeardAt = now
+    this.#lastReceivedAt = now
   }
 
   get isSuspect(): boolean {
@@ -17,29 +17,29 @@ export class LinkMonitor {
   }
 
   /** Records that octets arrived; returns whether the peer was suspect until now. */
-  heard(now: number): boolean {
+  octetsReceived(now: number): boolean {
     const wasSuspect = this.#isSuspect
-    this.#lastHeardAt = now
+    this.#lastReceivedAt = now
     this.#isSuspect = false
     return wasSuspect
   }
 
-  /** Starts the silence anew: while the session did not read, it could not hear the peer. */
+  /** Restarts the silence: while the session did not read, octets of the peer could not be received. */
   restartSilence(now: number): void {
-    this.#lastHeardAt = now
+    this.#lastReceivedAt = now
   }
 
   isSilentSince(time: number): boolean {
-    return this.#lastHeardAt <= time
+    return this.#lastReceivedAt <= time
   }
 
-  /** Marks the peer as suspect if it has been silent since the request that just timed out was written. */
+  /** Marks the peer as suspect if it has been silent since `writtenAt`, when the timed-out request was written. */
   requestTimedOut(writtenAt: number): void {
     if (this.isSilentSince(writtenAt)) this.#isSuspect = true
   }
 
-  /** The time at which the silence is `enquireLinkMs` long. */
+  /** Returns the time at which the silence reaches `enquireLinkMs`. */
   enquireAt(enquireLinkMs: number): number {
-    return this.#lastHeardAt + enquireLinkMs
+    return this.#lastReceivedAt + enquireLinkMs
   }
 }

@@ -17,15 +17,15 @@ afterEach(async () => {
 
 const authority = makeAuthority()
 
-/** Our client, bound to their server over TLS; the server records each request and sends the given responses. */
-async function bindToTheirs(responses: Record<string, Record<string, unknown>>) {
+/** Binds our client to npm's server over TLS; the server records each request and sends the given responses. */
+async function bindToNpmServer(responses: Record<string, Record<string, unknown>>) {
   const received: npm.PDU[] = []
   let server: npm.Session | undefined
   const serve = (session: npm.Session) => {
     server = session
     session.on('pdu', (pdu: npm.PDU) => {
       received.push(pdu)
-      if (pdu.command.startsWith('bind')) session.send(pdu.response({ system_id: 'theirs' }))
+      if (pdu.command.startsWith('bind')) session.send(pdu.response({ system_id: 'npm' }))
       if (pdu.command in responses) session.send(pdu.response(responses[pdu.command]))
     })
   }
@@ -41,9 +41,9 @@ async function bindToTheirs(responses: Record<string, Record<string, unknown>>) 
   return { session, server: server as npm.Session, received, requests }
 }
 
-test('submit_multi: they decode every destination, we decode the rejected ones', async () => {
+test('submit_multi: npm decodes all destinations, and we decode the rejected ones', async () => {
   const rejected = { dest_addr_ton: 1, dest_addr_npi: 1, destination_addr: '12065550101', error_status_code: 0x0b }
-  const { session, received } = await bindToTheirs({ submit_multi: { message_id: 'M1', unsuccess_sme: [rejected] } })
+  const { session, received } = await bindToNpmServer({ submit_multi: { message_id: 'M1', unsuccess_sme: [rejected] } })
   const pdu = submitMulti({
     source_addr: '12345',
     dest_address: [
@@ -67,8 +67,8 @@ test('submit_multi: they decode every destination, we decode the rejected ones',
   })
 })
 
-test('query_sm, cancel_sm and replace_sm', async () => {
-  const { session, received } = await bindToTheirs({
+test('query_sm, cancel_sm and replace_sm: npm decodes our requests, and we decode its responses', async () => {
+  const { session, received } = await bindToNpmServer({
     query_sm: { message_id: 'M1', final_date: new Date('2026-01-02T15:30:00Z'), message_state: 2, error_code: 0 },
     cancel_sm: { command_status: 0x11 },
     replace_sm: {},
@@ -93,8 +93,8 @@ test('query_sm, cancel_sm and replace_sm', async () => {
   ])
 })
 
-test('data_sm both ways: an MT from us, an MO and a receipt from them', async () => {
-  const { session, server, received, requests } = await bindToTheirs({ data_sm: { message_id: 'D1' } })
+test('data_sm in both directions: we send an MT, and npm sends an MO and a receipt', async () => {
+  const { session, server, received, requests } = await bindToNpmServer({ data_sm: { message_id: 'D1' } })
   const tlvs = { message_payload: Buffer.from('Longer than long. '.repeat(30)), user_message_reference: 5 }
   expect(await session.send(dataSm({ source_addr: '12345', destination_addr: '12065550100', tlvs }))).toMatchObject({
     command: 'data_sm_resp',
@@ -122,7 +122,7 @@ test('data_sm both ways: an MT from us, an MO and a receipt from them', async ()
 })
 
 test('alert_notification is decoded and gets no response', async () => {
-  const { session, server, received, requests } = await bindToTheirs({ query_sm: {} })
+  const { session, server, received, requests } = await bindToNpmServer({ query_sm: {} })
   server.alert_notification({ source_addr: '12065550100', esme_addr: '12345', ms_availability_status: 0 })
   await waitFor(() => requests.length === 1)
   expect(requests).toMatchObject([

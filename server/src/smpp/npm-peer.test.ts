@@ -1,4 +1,4 @@
-// npm `smpp`, an independent implementation, at the other end: agreement of both is evidence that our reading is right.
+// Tests with npm `smpp`, an independent implementation, at the other end; agreement is evidence that both are correct.
 
 import npm from 'smpp'
 import { afterEach, expect, test } from 'vitest'
@@ -27,8 +27,8 @@ const receipt = {
   doneDate: new Date('2026-01-02T15:31:00Z'),
 } as const
 
-// Fields and commands that it names after SMPP 5.0, or in its own way.
-const theirNames: Record<string, string> = {
+// Names of npm `smpp` that are from SMPP 5.0 or differ for another reason.
+const npmNames: Record<string, string> = {
   ESME_RINVOPTPARSTREAM: 'ESME_RINVTLVSTREAM',
   ESME_ROPTPARNOTALLWD: 'ESME_RTLVNOTALLWD',
   ESME_RINVPARLEN: 'ESME_RINVTLVLEN',
@@ -37,24 +37,24 @@ const theirNames: Record<string, string> = {
   destination_port: 'dest_port',
 }
 
-test('the tables agree', () => {
+test('commands, statuses and TLVs have the same numbers as in npm smpp', () => {
   for (const [name, value] of Object.entries(commandStatus)) {
-    expect([name, npm.errors[theirNames[name] ?? name]]).toEqual([name, value])
+    expect([name, npm.errors[npmNames[name] ?? name]]).toEqual([name, value])
   }
   for (const [name, { id }] of Object.entries(commands)) {
     expect([name, npm.commands[name]?.id]).toEqual([name, id])
   }
   for (const [name, [tag]] of Object.entries(tlvTable)) {
-    expect([name, npm.tlvs[theirNames[name] ?? name]?.id]).toEqual([name, tag])
+    expect([name, npm.tlvs[npmNames[name] ?? name]?.id]).toEqual([name, tag])
   }
 })
 
-test('our client, their server: bind, submit, receipt, unbind', async () => {
+test("our client and npm's server bind, submit, exchange a receipt and unbind", async () => {
   const submits: npm.PDU[] = []
   const responses: npm.PDU[] = []
   let unbinds = 0
   const port = await serve((session) => {
-    session.on('bind_transceiver', (pdu: npm.PDU) => session.send(pdu.response({ system_id: 'theirs' })))
+    session.on('bind_transceiver', (pdu: npm.PDU) => session.send(pdu.response({ system_id: 'npm' })))
     session.on('submit_sm', (pdu: npm.PDU) => {
       submits.push(pdu)
       session.send(pdu.response({ message_id: 'A1B' }))
@@ -108,7 +108,7 @@ test('our client, their server: bind, submit, receipt, unbind', async () => {
   expect(unbinds).toBe(1)
 })
 
-test('our client keeps its bind on their server alive with enquire_link', async () => {
+test("our client maintains its bind on npm's server with enquire_link", async () => {
   let enquiries = 0
   const port = await serve((session) => {
     session.on('bind_transceiver', (pdu: npm.PDU) => session.send(pdu.response()))
@@ -123,7 +123,7 @@ test('our client keeps its bind on their server alive with enquire_link', async 
   session.destroy()
 })
 
-test('their client, our server: bind, submit, receipt, unbind', async () => {
+test("npm's client and our server bind, submit, exchange a receipt and unbind", async () => {
   const submits: SubmitSm[] = []
   const outcomes: string[] = []
   const server = createServer({
@@ -156,7 +156,7 @@ test('their client, our server: bind, submit, receipt, unbind', async () => {
     client.send(pdu.response())
   })
   const bound = await new Promise<npm.PDU>((resolve) =>
-    client.bind_transceiver({ system_id: 'theirs', password: 'secret' }, resolve),
+    client.bind_transceiver({ system_id: 'npm', password: 'secret' }, resolve),
   )
   expect(bound).toMatchObject({ command_status: 0, system_id: 'ours' })
   const fields = {
@@ -177,19 +177,19 @@ test('their client, our server: bind, submit, receipt, unbind', async () => {
   await waitFor(() => server.sessions.size === 0)
 })
 
-test('their client receives ESME_RINVPASWD for a wrong password', async () => {
+test("npm's client receives ESME_RINVPASWD for a wrong password", async () => {
   const server = createServer({ onBind: () => ({ command_status: 0x0e }), onSession: () => {} })
   closers.push(() => server.close())
   const client = npm.connect({ host: '127.0.0.1', port: await server.listen(0, '127.0.0.1') })
   client.on('error', () => {})
   const response = await new Promise<npm.PDU>((resolve) =>
-    client.bind_transceiver({ system_id: 'theirs', password: 'wrong' }, resolve),
+    client.bind_transceiver({ system_id: 'npm', password: 'wrong' }, resolve),
   )
   expect(response.command_status).toBe(0x0e)
   client.destroy()
 })
 
-test('they decode our PDUs, and we decode theirs', () => {
+test("npm decodes our PDUs, and we decode npm's", () => {
   const ours = submitSm({
     sequence_number: 9,
     service_type: 'CMT',
@@ -203,7 +203,7 @@ test('they decode our PDUs, and we decode theirs', () => {
     short_message: Buffer.from('00ff80017f', 'hex'),
     tlvs: { sar_msg_ref_num: 10, network_error_code: Buffer.from('030001', 'hex') },
   })
-  const theirs = new npm.PDU(encodePdu(ours))
-  expect(theirs).toMatchObject({ command: 'submit_sm', source_addr: 'Carillon', data_coding: 4, sar_msg_ref_num: 10 })
-  expect(decodePdu(theirs.toBuffer())).toEqual(ours)
+  const npmPdu = new npm.PDU(encodePdu(ours))
+  expect(npmPdu).toMatchObject({ command: 'submit_sm', source_addr: 'Carillon', data_coding: 4, sar_msg_ref_num: 10 })
+  expect(decodePdu(npmPdu.toBuffer())).toEqual(ours)
 })

@@ -5,19 +5,19 @@ import type { Pdu } from './pdu/pdu.ts'
 const SLAB = 64 * 1024
 
 export type OutboxOptions = {
-  /** Age at which an unwritten prompt PDU is stale and must not be written any more. */
+  /** Age at which an unwritten prompt PDU is stale and must no longer be written. */
   staleMs: number
-  /** Everything was handed to the stream. */
+  /** All PDUs were passed to the stream. */
   onFlush(): void
   /** The stream was blocked and accepts more now. */
   onUnblocked(): void
-  /** A prompt PDU is stale; nothing of this flush was written. */
+  /** A prompt PDU is stale; this flush wrote nothing. */
   onStale(): void
 }
 
 /**
- * The writing side of a session. Encodes PDUs straight into a slab, writes the PDUs of one turn of the event loop in one
- * write, and writes nothing to a blocked stream. A region of a slab is used once, so no bytes are copied.
+ * The writing side of a session. Encodes PDUs directly into a slab, writes the PDUs of one turn of the event loop in one
+ * write, and writes nothing to a blocked stream. Each region of a slab is used once, so no bytes are copied.
  */
 export class Outbox {
   readonly #stream: Duplex
@@ -42,7 +42,7 @@ export class Outbox {
     })
   }
 
-  /** Octets that the peer has not read yet: those here and those inside the stream. */
+  /** Octets that the peer has not read yet: those in the outbox and those in the stream. */
   get backlog(): number {
     return this.#piecesLength + this.#at - this.#from + this.#stream.writableLength
   }
@@ -52,7 +52,7 @@ export class Outbox {
     return this.#blocked
   }
 
-  /** Encodes the PDU for the next write. Throws PduError, and adds nothing, when it cannot be encoded. */
+  /** Encodes the PDU for the next write. Throws PduError, and adds nothing, if the PDU cannot be encoded. */
   add(pdu: Pdu, isPrompt = false) {
     const bound = encodedBound(pdu)
     if (bound > this.#slab.length - this.#at) this.#startSlab(bound)
@@ -69,8 +69,8 @@ export class Outbox {
   }
 
   /**
-   * Writes everything now, even to a blocked stream, unless a prompt PDU is stale: after a standstill of the process, the
-   * facts behind that PDU (a subscriber's consent) may have changed.
+   * Writes all PDUs now, even to a blocked stream, unless a prompt PDU is stale: during a standstill of the process, the
+   * facts on which that PDU depends (a subscriber's consent) may have changed.
    */
   flush() {
     if (this.#stream.destroyed || this.#stream.writableEnded) return

@@ -1,5 +1,5 @@
 // The requests that a session sends: each one uses the window, has a deadline and ends exactly once. The session's own
-// enquire_link is one of them, and one timer serves the deadlines and the silence of the peer.
+// enquire_link is one of them; one timer serves the deadlines and the silence of the peer.
 
 import { DeadlineTimer, type MonotonicClock } from './deadline-timer.ts'
 import { InFlight, type OnOutcome, type Outcome, type Pending } from './in-flight.ts'
@@ -9,7 +9,7 @@ import type { Outbox } from './outbox.ts'
 import { enquireLink, type Notice, type RequestCommand, type RequestPdu, type ResponsePdu } from './pdu/pdu.ts'
 import { type SessionOptions, WindowFull } from './session.types.ts'
 
-/** What the requests need of their session. */
+/** The parts of a session that its requests use. */
 export type RequestsHost = {
   clock: MonotonicClock
   inbox: Inbox
@@ -18,11 +18,11 @@ export type RequestsHost = {
   isUnbinding(): boolean
   /** Window slots became free. */
   onDrain(): void
-  /** A request ended, and no other one is in flight. */
+  /** A request ended, and no request is in flight. */
   onIdle(): void
-  /** A response arrived after the deadline of its request. */
+  /** A response arrived after its request's deadline. */
   onLate(request: RequestPdu, response: ResponsePdu): void
-  /** The peer was silent until the deadline of an enquire_link too. */
+  /** The peer was silent until the deadline of an enquire_link, too. */
   onSilent(): void
 }
 
@@ -47,17 +47,17 @@ export class OutgoingRequests {
     this.#link = new LinkMonitor(host.clock.now())
   }
 
-  /** Requests without a response. */
+  /** Number of requests without a response. */
   get size(): number {
     return this.#inFlight.size
   }
 
-  /** Used window slots. */
+  /** Number of used window slots. */
   get windowSlots(): number {
     return this.#inFlight.windowSlots
   }
 
-  /** Free window slots; 0 when a text would be written to a peer that may not read it. */
+  /** Number of free window slots; 0 if the peer might not read a text written now. */
   get free(): number {
     const { outbox } = this.#host
     if (!this.#host.isBound() || this.#host.isUnbinding() || this.#link.isSuspect || outbox.isBlocked) return 0
@@ -65,8 +65,8 @@ export class OutgoingRequests {
   }
 
   /**
-   * Sends a request under a new sequence number and calls `onOutcome` exactly once. Throws WindowFull when no window slot
-   * is free and PduError when the PDU cannot be encoded; then nothing was sent and `onOutcome` is never called.
+   * Sends a request under a new sequence number and calls `onOutcome` exactly once. Throws WindowFull if no window slot is
+   * free and PduError if the PDU cannot be encoded; then nothing was sent and `onOutcome` is never called.
    */
   send(pdu: RequestPdu, onOutcome: OnOutcome): void {
     const usesWindow = usesWindowSlot(pdu.command)
@@ -79,13 +79,13 @@ export class OutgoingRequests {
     if (this.#inFlight.size === 1) this.arm()
   }
 
-  /** Sends a PDU that has no response, under a new sequence number. Throws PduError when it cannot be encoded. */
+  /** Sends a PDU that has no response, under a new sequence number. Throws PduError if it cannot be encoded. */
   notify(pdu: Notice): void {
     pdu.sequence_number = this.#inFlight.nextSequenceNumber()
     this.#host.outbox.add(pdu)
   }
 
-  /** Removes and returns the request of this response, for settle(). Undefined when it timed out or never existed. */
+  /** Removes and returns the request of this response, for settle(). Returns undefined if it timed out or never existed. */
   take(response: ResponsePdu): Pending | undefined {
     const pending = this.#inFlight.take(response)
     if (pending) return pending
@@ -101,7 +101,7 @@ export class OutgoingRequests {
     if (this.#inFlight.size === 0) this.#host.onIdle()
   }
 
-  /** Records that the outbox handed all requests so far to the stream: the peer may see them. */
+  /** Records that the outbox passed all requests so far to the stream, so the peer may receive them. */
   flushed(): void {
     this.#sentOrdinal = this.#inFlight.ordinal
   }
@@ -113,16 +113,16 @@ export class OutgoingRequests {
   }
 
   /** Records that octets of the peer arrived. */
-  heard(): void {
-    if (this.#link.heard(this.#host.clock.now())) this.#hasFreedSlots = true
+  octetsReceived(): void {
+    if (this.#link.octetsReceived(this.#host.clock.now())) this.#hasFreedSlots = true
   }
 
-  /** Starts the silence of the peer anew, after a time without reading. */
+  /** Restarts the silence of the peer, after a time without reading. */
   restartSilence(): void {
     this.#link.restartSilence(this.#host.clock.now())
   }
 
-  /** Reports freed window slots, once for all that were freed since the last report. */
+  /** Reports the window slots that were freed since the last report, if any. */
   emitDrain(): void {
     if (!this.#hasFreedSlots) return
     this.#hasFreedSlots = false
@@ -133,8 +133,8 @@ export class OutgoingRequests {
   arm(): void {
     if (this.#isClosed) return
     const oldest = this.#inFlight.oldest
-    if (oldest) this.#timer.ringAt(oldest.deadline)
-    if (this.#isListening) this.#timer.ringAt(this.#link.enquireAt(this.enquireLinkMs))
+    if (oldest) this.#timer.fireAt(oldest.deadline)
+    if (this.#isListening) this.#timer.fireAt(this.#link.enquireAt(this.enquireLinkMs))
   }
 
   /** Ends all requests in flight as `closed`. */
@@ -152,9 +152,9 @@ export class OutgoingRequests {
 
   #tick() {
     const now = this.#host.clock.now()
-    for (let late = this.#inFlight.takeOverdue(now); late; late = this.#inFlight.takeOverdue(now)) {
-      if (!this.#host.inbox.paused) this.#link.requestTimedOut(late.writtenAt)
-      this.settle(late, { kind: 'timeout' })
+    for (let overdue = this.#inFlight.takeOverdue(now); overdue; overdue = this.#inFlight.takeOverdue(now)) {
+      if (!this.#host.inbox.paused) this.#link.requestTimedOut(overdue.writtenAt)
+      this.settle(overdue, { kind: 'timeout' })
     }
     const isSuspect = this.#link.isSuspect && !this.#host.isUnbinding()
     const isSilent = isSuspect || now >= this.#link.enquireAt(this.enquireLinkMs)

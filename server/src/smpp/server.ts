@@ -8,13 +8,13 @@ import type { SessionOptions } from './session.types.ts'
 export type BindDecision = { command_status: number; system_id?: string }
 
 export type ServerOptions = SessionOptions & {
-  /** Accepts or rejects a bind. The server sends the decision, and closes the connection of a rejected bind. */
+  /** Accepts or rejects a bind. The server sends the decision, and closes the socket of a rejected bind. */
   onBind(session: Session, bind: Bind): BindDecision | Promise<BindDecision>
-  /** Called with a bound session; its bind response precedes anything sent from here. */
+  /** Called with a bound session; the bind response precedes all PDUs sent from here. */
   onSession(session: Session, bind: Bind): void
-  /** Time after which a connection without a bind is closed (the spec's session_init_timer, §7.2). */
+  /** Time after which a socket without a bind is closed (the spec's session_init_timer, §7.2). */
   bindDeadlineMs?: number
-  /** Key and cert; with requestCert and ca, clients need a certificate too. */
+  /** Key and cert; with requestCert and ca, clients need a certificate, too. */
   tls?: tls.TlsOptions
 }
 
@@ -28,7 +28,7 @@ export type SmppServer = {
   close(): Promise<void>
 }
 
-/** The SMSC's end: accepts connections and binds, and passes bound sessions to onSession. */
+/** Makes the SMSC's end: it accepts sockets and binds, and passes bound sessions to onSession. */
 export function createServer(options: ServerOptions): SmppServer {
   const sessions = new Set<Session>()
   const accept = (socket: net.Socket) => acceptSession(socket, sessions, options)
@@ -36,13 +36,13 @@ export function createServer(options: ServerOptions): SmppServer {
   const listener = options.tls
     ? tls.createServer({ handshakeTimeout: bindDeadlineMs, ...options.tls }, accept)
     : net.createServer(accept)
-  // Node emits this for a handshake that takes too long, but does not close its connection
+  // Node emits this event for a handshake that takes too long, but does not close the socket
   listener.on('tlsClientError', (_error: Error, socket: net.Socket) => socket.destroy())
-  // a connection during its TLS handshake is not a session yet; close() must not wait for it
-  const connections = new Set<net.Socket>()
+  // a socket during its TLS handshake has no session yet; close() must not wait for it
+  const sockets = new Set<net.Socket>()
   listener.on('connection', (socket: net.Socket) => {
-    connections.add(socket)
-    socket.once('close', () => connections.delete(socket))
+    sockets.add(socket)
+    socket.once('close', () => sockets.delete(socket))
   })
 
   return {
@@ -52,7 +52,7 @@ export function createServer(options: ServerOptions): SmppServer {
         listener.once('error', reject)
         listener.listen(port, host, () => {
           listener.off('error', reject)
-          // an accept error (no file descriptor left) affects that connection only
+          // an accept error (such as no free file descriptor) affects one socket only
           listener.on('error', () => {})
           resolve((listener.address() as net.AddressInfo).port)
         })
@@ -60,7 +60,7 @@ export function createServer(options: ServerOptions): SmppServer {
     close: async () => {
       const closed = new Promise<void>((resolve) => listener.close(() => resolve()))
       await Promise.all([...sessions].map((session) => session.unbind()))
-      for (const socket of connections) socket.destroy()
+      for (const socket of sockets) socket.destroy()
       await closed
     },
   }

@@ -7,7 +7,7 @@ import { alertNotification, bind, blankPdu, enquireLink, outbind, querySm, type 
 import { SmppClosed } from './session.types.ts'
 
 describe('states (table 2-1)', () => {
-  test('before the bind only a bind is accepted', async () => {
+  test('accepts only a bind and enquire_link before the bind', async () => {
     const { session, peer } = makeSession()
     session.on('request', (request) => session.respond(request))
     await peer.send({ ...submit(), sequence_number: 1 }, { ...enquireLink(), sequence_number: 2 })
@@ -22,7 +22,7 @@ describe('states (table 2-1)', () => {
     expect(peer.take()).toMatchObject([{ command: 'bind_receiver_resp', command_status: 0x05 }])
   })
 
-  test('a receiver may not submit, and an ESME may not send deliver_sm', async () => {
+  test('rejects a submit_sm of a receiver, and a deliver_sm of an ESME', async () => {
     const { session, peer } = makeSession()
     session.on('request', (request) => session.respond(request))
     await peer.send({ ...bind('bind_receiver', { system_id: 'a', password: 'b' }), sequence_number: 1 })
@@ -33,7 +33,7 @@ describe('states (table 2-1)', () => {
     ])
   })
 
-  test('a request that our own state does not allow is never written', async () => {
+  test('does not write requests that our own state does not allow', async () => {
     const { session, peer } = makeSession()
     expect(session.free).toBe(0)
     const outcome = await new Promise<Outcome>((resolve) => session.request(submit(), resolve))
@@ -42,7 +42,7 @@ describe('states (table 2-1)', () => {
     expect(peer.take()).toEqual([])
   })
 
-  test('a request without a response gets none, with or without a listener; in a wrong state it gets generic_nack', async () => {
+  test('sends no response to an alert_notification, and generic_nack to an outbind in a wrong state', async () => {
     const { peer, session } = await makeEsme()
     const alert = alertNotification({ sequence_number: 8, source_addr: '12065550100', esme_addr: '12345' })
     await peer.send(alert)
@@ -58,7 +58,7 @@ describe('states (table 2-1)', () => {
     expect(peer.take()).toMatchObject([{ command: 'generic_nack', command_status: 4, sequence_number: 9 }])
   })
 
-  test('notify() sends a PDU without a response where the state allows it, and tracks nothing', async () => {
+  test('notify() sends a PDU without a response if the state allows it', async () => {
     const { smsc, esme } = await makeBoundPair()
     const received: RequestPdu[] = []
     esme.on('request', (request) => received.push(request))
@@ -74,18 +74,18 @@ describe('states (table 2-1)', () => {
     expect(smsc.state).toBe('closed')
   })
 
-  test('a request without a listener gets ESME_RX_T_APPN, so that the peer retries', async () => {
+  test('responds with ESME_RX_T_APPN to a request without a listener, so that the peer retries', async () => {
     const { peer } = await makeEsme()
     await peer.send(deliver(5))
     expect(peer.take()).toMatchObject([{ command: 'deliver_sm_resp', command_status: 0x64, sequence_number: 5 }])
   })
 })
 
-describe('the end', () => {
-  test('unbind() rejects new requests, waits for those in flight, and then unbinds', async () => {
+describe('the end of a session', () => {
+  test('unbind() rejects new requests, waits for requests in flight, and then unbinds', async () => {
     const { session, peer, outcomes, send, closes } = await makeEsme()
     send()
-    const left = session.unbind()
+    const unbound = session.unbind()
     await settle()
     expect(peer.take().map((pdu) => pdu.command)).toEqual(['submit_sm'])
     send()
@@ -94,37 +94,37 @@ describe('the end', () => {
     await peer.send(submitResp(2))
     expect(peer.take()).toMatchObject([{ command: 'unbind', sequence_number: 3 }])
     await peer.send({ ...blankPdu('unbind_resp'), sequence_number: 3 })
-    await left
+    await unbound
     expect(closes).toEqual(['unbound'])
     expect(outcomes[1]).toMatchObject({ kind: 'response' })
     expect(peer.ended).toBe(true)
   })
 
-  test('unbind() ends at the deadlines when the peer is silent', async () => {
+  test('unbind() ends at the deadlines if the peer is silent', async () => {
     const { session, clock, outcomes, send, closes } = await makeEsme({ responseDeadlineMs: 1_000 })
     send()
-    const left = session.unbind()
+    const unbound = session.unbind()
     await clock.advance(1_000)
     expect(outcomes).toEqual([{ kind: 'timeout' }])
     await clock.advance(1_000)
-    await left
+    await unbound
     expect(closes).toEqual(['unbound'])
   })
 
-  test('the session closes the connection of a peer that does not close it after its unbind_resp', async () => {
+  test('the session closes the socket if the peer does not close it after its unbind_resp', async () => {
     const { session, peer, stream, clock } = await makeEsme()
-    peer.keepsOpen = true
-    const left = session.unbind()
+    peer.staysOpen = true
+    const unbound = session.unbind()
     await settle()
     await peer.send({ ...blankPdu('unbind_resp'), sequence_number: 2 })
     await clock.advance(999)
     expect(stream.closed).toBe(false)
     await clock.advance(1)
-    await left
+    await unbound
     expect(stream.closed).toBe(true)
   })
 
-  test("the peer's unbind gets a response and ends the session", async () => {
+  test('an unbind of the peer gets a response and ends the session', async () => {
     const { peer, closes } = await makeEsme()
     await peer.send({ ...unbind(), sequence_number: 9 })
     expect(peer.take()).toMatchObject([{ command: 'unbind_resp', command_status: 0, sequence_number: 9 }])
@@ -132,7 +132,7 @@ describe('the end', () => {
     expect(peer.ended).toBe(true)
   })
 
-  test('a peer that unbinds while the window is full still responds to it, and nothing new is sent', async () => {
+  test('after an unbind of the peer, responses to a full window are read, and no request is sent', async () => {
     const { session, peer, outcomes, send, closes } = await makeEsme({ window: 2 })
     send()
     send()
@@ -152,7 +152,7 @@ describe('the end', () => {
     expect(closes).toEqual(['peer unbound'])
   })
 
-  test('a peer that unbinds and then responds to nothing is disconnected after one second', async () => {
+  test('a peer that unbinds and does not respond to open requests is disconnected after one second', async () => {
     const { peer, clock, outcomes, send, closes } = await makeEsme()
     send()
     await settle()
@@ -165,7 +165,7 @@ describe('the end', () => {
     expect(peer.received.at(-1)).toMatchObject({ command: 'unbind_resp', sequence_number: 9 })
   })
 
-  test('both ends unbind at once: each responds to its open requests, and neither waits for the other', async () => {
+  test('two ends that unbind simultaneously respond to open requests without waiting for each other', async () => {
     const { esme, smsc, requests, clock } = await makeBoundPair()
     const ended: string[] = []
     const delivered: RequestPdu[] = []
@@ -173,43 +173,43 @@ describe('the end', () => {
     esme.request(submit(), ({ kind }) => ended.push(`submit ${kind}`))
     smsc.request(deliver(), ({ kind }) => ended.push(`deliver ${kind}`))
     await settle()
-    const left = Promise.all([esme.unbind(), smsc.unbind()])
+    const unbound = Promise.all([esme.unbind(), smsc.unbind()])
     esme.respond(delivered[0] as RequestPdu)
     await settle()
     smsc.respond(requests[0] as RequestPdu)
     await clock.advance(1)
-    await left
+    await unbound
     expect(ended).toEqual(['deliver response', 'submit response'])
   })
 
-  test('unbinds that cross on the wire end both sessions at once', async () => {
+  test('unbinds that cross on the wire end both sessions immediately', async () => {
     const { esme, smsc, clock } = await makeBoundPair()
-    const left = Promise.all([esme.unbind(), smsc.unbind()])
+    const unbound = Promise.all([esme.unbind(), smsc.unbind()])
     await clock.advance(1)
-    await left
+    await unbound
   })
 
-  test('a close ends each request in flight once, and reports which ones the peer cannot have seen', async () => {
+  test('a close ends each request in flight once, and reports whether it was sent', async () => {
     const { session, peer, outcomes, send, closes } = await makeEsme()
     send()
     await settle()
     send()
-    session.destroy('pulled')
+    session.destroy('reset')
     send()
     await settle()
     expect(outcomes).toEqual([
-      { kind: 'closed', sent: true, reason: 'pulled' },
-      { kind: 'closed', sent: false, reason: 'pulled' },
+      { kind: 'closed', sent: true, reason: 'reset' },
+      { kind: 'closed', sent: false, reason: 'reset' },
       { kind: 'closed', sent: false, reason: 'closed' },
     ])
-    expect(closes).toEqual(['pulled'])
+    expect(closes).toEqual(['reset'])
     expect(peer.take()).toHaveLength(1)
     await expect(session.send(submit())).rejects.toThrow(SmppClosed)
   })
 
   const standStill = () => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 25)
 
-  test('a response is written even after a standstill of the process', async () => {
+  test('a response is written after a standstill of the process', async () => {
     const { session, peer, closes } = await makeEsme({ staleMs: 20 })
     session.on('request', (request) => session.respond(request))
     peer.stream.write(encoded(deliver(7)))
@@ -219,7 +219,7 @@ describe('the end', () => {
     expect(closes).toEqual([])
   })
 
-  test('a peer that does not read has no free window slots until it reads again', async () => {
+  test('the session has no free window slots while the peer does not read', async () => {
     const { session, peer, send } = await makeEsme({ staleMs: 20 })
     let drains = 0
     session.on('drain', () => drains++)
@@ -232,7 +232,7 @@ describe('the end', () => {
     expect([session.free, drains]).toEqual([97, 1])
   })
 
-  test('a standstill between a request and its write closes the session with the request unwritten', async () => {
+  test('a standstill between a request and its write closes the session without writing the request', async () => {
     const { peer, outcomes, send, closes } = await makeEsme({ staleMs: 20 })
     send()
     await settle()
@@ -245,21 +245,21 @@ describe('the end', () => {
     expect(closes).toEqual(['stale before it could be written'])
   })
 
-  test('requests that wait for a peer that does not read are reported as not sent', async () => {
+  test('requests that wait because the peer does not read are reported as not sent', async () => {
     const { session, peer, outcomes, send } = await makeEsme()
     peer.stream.pause()
     for (let i = 0; i < 10; i++) send({ ...submit(), tlvs: { message_payload: Buffer.alloc(60_000) } })
     await settle()
     send(submit())
     await settle()
-    session.destroy('pulled')
+    session.destroy('reset')
     expect(outcomes.map((outcome) => outcome.kind === 'closed' && outcome.sent)).toEqual([
       ...Array(10).fill(true),
       false,
     ])
   })
 
-  test('a connection closed by the peer closes the session', async () => {
+  test('a socket closed by the peer closes the session', async () => {
     const { peer, outcomes, send, closes } = await makeEsme()
     send()
     await settle()
@@ -271,7 +271,7 @@ describe('the end', () => {
 })
 
 describe('malformed input', () => {
-  test('a malformed body gets its own response, an unknown command generic_nack; the session continues', async () => {
+  test('gets an error response to a malformed body and generic_nack to an unknown command, and does not end the session', async () => {
     const { session, peer } = await makeEsme()
     const cut = encoded(deliver(5)).subarray(0, 30)
     cut.writeUInt32BE(30)
@@ -285,16 +285,16 @@ describe('malformed input', () => {
     expect(session.state).toBe('bound_trx')
   })
 
-  test('an unknown response command is ignored: a generic_nack to it would end a request of the same number', async () => {
+  test('is ignored if it is an unknown response: a generic_nack to it would end a request of the same number', async () => {
     const { peer, session } = await makeEsme()
-    const odd = encoded({ ...blankPdu('data_sm_resp'), sequence_number: 5 })
-    odd.writeUInt32BE(0x8000_0777, 4)
-    await peer.send(odd)
+    const unknown = encoded({ ...blankPdu('data_sm_resp'), sequence_number: 5 })
+    unknown.writeUInt32BE(0x8000_0777, 4)
+    await peer.send(unknown)
     expect(peer.take()).toEqual([])
     expect(session.bound).toBe(true)
   })
 
-  test('an impossible length gets generic_nack and ends the session, after the whole PDUs before it', async () => {
+  test('gets generic_nack and ends the session, after the PDUs before it, if it is an invalid length', async () => {
     const { session, peer, closes } = await makeEsme()
     session.on('request', (request) => session.respond(request))
     await peer.send(deliver(5), Buffer.from('ffffffff000000040000000000000001', 'hex'))
@@ -307,7 +307,7 @@ describe('malformed input', () => {
   })
 })
 
-test('the session reads only a bounded amount from a peer that does not read, and catches up later', async () => {
+test('the session reads a limited amount while the peer does not read, and the rest afterwards', async () => {
   const { session, peer } = await makeEsme()
   const rejected = { ...blankPdu('deliver_sm_resp'), message_id: 'x'.repeat(60) }
   let responses = 0

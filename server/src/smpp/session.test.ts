@@ -18,7 +18,7 @@ import {
 import { SmppTimeout, WindowFull } from './session.types.ts'
 
 describe('requests and responses', () => {
-  test('responses match requests by sequence_number, in any order', async () => {
+  test('match by sequence_number, in any order', async () => {
     const { esme, smsc, requests } = await makeBoundPair()
     const ids: string[] = []
     for (const name of ['a', 'b', 'c']) {
@@ -34,7 +34,7 @@ describe('requests and responses', () => {
     expect(ids).toEqual(['c=id-c', 'b=id-b', 'a=id-a'])
   })
 
-  test('PDUs of one turn of the event loop are sent in one write', async () => {
+  test('are sent in one write per turn of the event loop', async () => {
     const { peer, send } = await makeEsme()
     const chunks = peer.chunks
     for (let i = 0; i < 50; i++) send()
@@ -43,7 +43,7 @@ describe('requests and responses', () => {
     expect(peer.chunks - chunks).toBe(1)
   })
 
-  test('an error status is a response', async () => {
+  test('end with a response also for an error status', async () => {
     const { esme, smsc, requests } = await makeBoundPair()
     const response = esme.send(submit())
     await settle()
@@ -51,7 +51,7 @@ describe('requests and responses', () => {
     expect(await response).toMatchObject({ command: 'submit_sm_resp', command_status: 0x58, message_id: '' })
   })
 
-  test('generic_nack ends a request; a response of another command or to an unknown number does not', async () => {
+  test('match if the response is generic_nack, but not if it is of another command or number', async () => {
     const { peer, outcomes, send, session } = await makeEsme()
     send()
     await settle()
@@ -62,7 +62,7 @@ describe('requests and responses', () => {
     expect(outcomes).toMatchObject([{ kind: 'response', pdu: { command: 'generic_nack', command_status: 0x03 } }])
   })
 
-  test('sequence numbers count from 1, regardless of the number in the PDU', async () => {
+  test('have consecutive sequence numbers, regardless of the number in the PDU', async () => {
     const { peer, send } = await makeEsme()
     send({ ...submit(), sequence_number: 1234 })
     send()
@@ -70,7 +70,7 @@ describe('requests and responses', () => {
     expect(peer.take().map((pdu) => pdu.sequence_number)).toEqual([2, 3])
   })
 
-  test('a PDU that cannot be encoded throws and uses no window slot', async () => {
+  test('throw if they cannot be encoded, and then use no window slot', async () => {
     const { session, peer, outcomes, send } = await makeEsme()
     expect(() => send({ ...submit(), destination_addr: '1'.repeat(30) })).toThrow('destination_addr')
     send()
@@ -82,7 +82,7 @@ describe('requests and responses', () => {
 })
 
 describe('the window', () => {
-  test('a full window throws, and every read that frees window slots emits drain once', async () => {
+  test('throws if it is full, and emits drain once per read that frees slots', async () => {
     const { session, peer, send } = await makeEsme({ window: 3 })
     let drains = 0
     session.on('drain', () => drains++)
@@ -95,13 +95,13 @@ describe('the window', () => {
     expect([session.free, session.inFlight, drains]).toEqual([2, 1, 1])
   })
 
-  test('a submit_multi uses a window slot', async () => {
+  test('counts submit_multi', async () => {
     const { session } = await makeEsme()
     session.request(submitMulti({ dest_address: [toHandset('911')], short_message: Buffer.from('hi') }), () => {})
     expect(session.inFlight).toBe(1)
   })
 
-  test('other requests and responses use no window slot', async () => {
+  test('does not count other requests and responses', async () => {
     const { session, peer, send } = await makeEsme({ window: 1 })
     send()
     send(querySm({ message_id: 'x' }))
@@ -112,7 +112,7 @@ describe('the window', () => {
     expect(session.inFlight).toBe(1)
   })
 
-  test('a timeout frees the window slot', async () => {
+  test('has a free slot after a timeout', async () => {
     const { session, clock, peer, send } = await makeEsme({ window: 1, responseDeadlineMs: 500 })
     let drains = 0
     session.on('drain', () => drains++)
@@ -125,7 +125,7 @@ describe('the window', () => {
 })
 
 describe('deadlines', () => {
-  test('each request has its own deadline, to the millisecond', async () => {
+  test('expire separately for each request, to the millisecond', async () => {
     const { clock, outcomes, send } = await makeEsme({ responseDeadlineMs: 1_000 })
     send()
     await clock.advance(400)
@@ -140,7 +140,7 @@ describe('deadlines', () => {
     expect(outcomes).toHaveLength(2)
   })
 
-  test('a late response is emitted once with its request, and `onOutcome` is not called again', async () => {
+  test('emit a late response once with its request, without calling `onOutcome` again', async () => {
     const { session, clock, peer, outcomes, send } = await makeEsme({ responseDeadlineMs: 1_000 })
     const late: [RequestPdu, ResponsePdu][] = []
     session.on('late', (...pair) => late.push(pair))
@@ -154,7 +154,7 @@ describe('deadlines', () => {
     expect(late[0]?.[1]).toMatchObject({ message_id: 'abc' })
   })
 
-  test('after a standstill of the process, responses in the socket are read before requests time out', async () => {
+  test('expire after the responses in the socket are read, following a standstill of the process', async () => {
     const { clock, peer, outcomes, send } = await makeEsme({ responseDeadlineMs: 1_000, enquireLinkMs: 5_000 })
     send()
     send()
@@ -163,7 +163,7 @@ describe('deadlines', () => {
     expect(outcomes.map(({ kind }) => kind)).toEqual(['response', 'timeout'])
   })
 
-  test('every command at either end has a deadline', async () => {
+  test('apply to all commands at both ends', async () => {
     const { esme, smsc, clock } = await makeBoundPair({ responseDeadlineMs: 1_000 })
     const silent = () => {}
     esme.on('request', silent)
@@ -187,7 +187,7 @@ describe('deadlines', () => {
     )
   })
 
-  test('send() rejects at the deadline', async () => {
+  test('make send() reject', async () => {
     const { session, clock } = await makeEsme({ responseDeadlineMs: 1_000 })
     const response = expect(session.send(submit())).rejects.toThrow(SmppTimeout)
     await clock.advance(1_000)
@@ -195,8 +195,8 @@ describe('deadlines', () => {
   })
 })
 
-describe('silence', () => {
-  test('a silent peer gets an enquire_link, and the session closes when it does not respond', async () => {
+describe('silence of the peer', () => {
+  test('causes an enquire_link, and closes the session if the peer does not respond', async () => {
     const { session, clock, peer, outcomes, send, closes } = await makeEsme({
       enquireLinkMs: 5_000,
       responseDeadlineMs: 2_000,
@@ -213,7 +213,7 @@ describe('silence', () => {
     expect(outcomes).toMatchObject([{ kind: 'closed', sent: true }])
   })
 
-  test('a peer that is silent through a timeout gets no more requests until it sends something', async () => {
+  test('stops requests after a timeout until the peer sends an octet', async () => {
     const { session, clock, peer, outcomes, send, closes } = await makeEsme({
       window: 10,
       enquireLinkMs: 60_000,
@@ -234,7 +234,7 @@ describe('silence', () => {
     expect(closes).toEqual(['silent'])
   })
 
-  test('a peer that misses one response but sends other PDUs is not suspect', async () => {
+  test('does not include a missing response of a peer that sends other PDUs', async () => {
     const { session, clock, peer, outcomes, send } = await makeEsme({
       enquireLinkMs: 60_000,
       responseDeadlineMs: 1_000,
@@ -248,7 +248,7 @@ describe('silence', () => {
     expect(peer.take().map(({ command }) => command)).not.toContain('enquire_link')
   })
 
-  test('a peer that responds gets the next enquire_link only after the next silence', async () => {
+  test('causes the next enquire_link only after the next period of silence', async () => {
     const { session, clock, peer } = await makeEsme({ enquireLinkMs: 5_000, responseDeadlineMs: 2_000 })
     for (let round = 0; round < 3; round++) {
       await clock.advance(5_000)
@@ -259,7 +259,7 @@ describe('silence', () => {
     expect(session.state).toBe('bound_trx')
   })
 
-  test('a paused session closes no silent peer; requests that arrived meanwhile are emitted at resume', async () => {
+  test('is not measured while the session is paused; requests that arrive during the pause are emitted later', async () => {
     const { session, clock, peer, closes } = await makeEsme({ enquireLinkMs: 5_000, responseDeadlineMs: 2_000 })
     const requests: RequestPdu[] = []
     session.on('request', (request) => {
@@ -278,7 +278,7 @@ describe('silence', () => {
   })
 })
 
-test('a listener that pauses and resumes at once gets every request once, in order', async () => {
+test('a listener that pauses and immediately resumes the session gets each request once, in order', async () => {
   const { session, peer } = await makeEsme()
   const requests: number[] = []
   session.on('request', (request) => {

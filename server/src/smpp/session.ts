@@ -1,10 +1,8 @@
-// One SMPP session over any duplex stream, for either end of the link: its bind state and the requests of the peer, which are
-// checked against that state and emitted as events. `OutgoingRequests` has our own requests.
+// One SMPP session over any duplex stream, for either end of the link: its bind state and the requests of the peer, which
+// are checked against that state and emitted as events. `OutgoingRequests` handles the requests of this end.
 
 import { EventEmitter } from 'node:events'
-import { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
-import { TLSSocket } from 'node:tls'
 import { type BoundState, boundStateOf, isAllowed, type SessionState, type Side } from './bind-state.ts'
 import { type MonotonicClock, monotonicClock } from './deadline-timer.ts'
 import type { OnOutcome, Outcome } from './in-flight.ts'
@@ -36,11 +34,12 @@ import {
   SmppClosed,
   SmppTimeout,
 } from './session.types.ts'
-import { LINGER_MS, Unbinding } from './unbinding.ts'
+import { destroyStream, disableWriteDelay, endStream, watchStream } from './stream.ts'
+import { Unbinding } from './unbinding.ts'
 
 const COMMAND_ID_AT = 4
 const FIRST_RESPONSE_ID = 0x8000_0000
-/** Unsent octets above which the session stops reading, until the peer has read some of them. */
+/** Maximum number of unsent octets; above it, the session stops reading until the peer reads some of them. */
 const BACKLOG_LIMIT = 1024 * 1024
 
 export class Session extends EventEmitter<SessionEvents> {
@@ -57,8 +56,7 @@ export class Session extends EventEmitter<SessionEvents> {
     super()
     this.#clock = options.clock ?? monotonicClock
     this.#stream = stream
-    // Without it, Nagle's algorithm and delayed acknowledgements delay each write by 40 ms.
-    if ('setNoDelay' in stream && typeof stream.setNoDelay === 'function') stream.setNoDelay(true)
+    disableWriteDelay(stream)
     this.#outbox = new Outbox(stream, {
       staleMs: options.staleMs ?? Number.POSITIVE_INFINITY,
       onFlush: () => {
@@ -69,7 +67,7 @@ export class Session extends EventEmitter<SessionEvents> {
       onStale: () => this.destroy('stale before it could be written'),
     })
     this.#inbox = new Inbox(stream, {
-      onHeard: () => this.#requests.heard(),
+      onOctets: () => this.#requests.octetsReceived(),
       onFrame: (frame) => this.#handleFrame(frame),
       onRead: () => {
         this.#requests.emitDrain()
@@ -86,7 +84,7 @@ export class Session extends EventEmitter<SessionEvents> {
         inbox: this.#inbox,
         outbox: this.#outbox,
         isBound: () => this.bound,
-        isUnbinding: () => this.#unbinding.hasBegun,
+        isUnbinding: () => this.#unbinding.hasStarted,
         onDrain: () => this.emit('drain'),
         onIdle: () => this.#unbinding.idle(),
         onLate: (request, response) => this.emit('late', request, response),
@@ -94,23 +92,19 @@ export class Session extends EventEmitter<SessionEvents> {
       },
       options,
     )
+    const end = (reason: string) => this.#end(reason)
     this.#unbinding = new Unbinding({
       stream,
       clock: this.#clock,
       requests: this.#requests,
       isBound: () => this.bound,
       respond: (request) => this.respond(request),
-      end: (reason) => this.#end(reason),
+      end,
     })
-    let streamError: Error | undefined
-    stream.on('end', () => this.#end('peer closed'))
-    stream.on('error', (error) => {
-      streamError = error
-    })
-    stream.on('close', () => this.#close(streamError?.message ?? 'peer closed'))
+    watchStream(stream, end, (reason) => this.#close(reason))
   }
 
-  /** Maximum number of used window slots; a change applies to later requests, as that of the two durations below does. */
+  /** Maximum number of used window slots; like the two durations below, a change applies to later requests. */
   get window(): number {
     return this.#requests.window
   }
@@ -143,47 +137,51 @@ export class Session extends EventEmitter<SessionEvents> {
     return this.#state === 'bound_trx' || this.#state === 'bound_tx' || this.#state === 'bound_rx'
   }
 
-  /** Used window slots. */
+  /** Number of used window slots. */
   get inFlight(): number {
     return this.#requests.windowSlots
   }
 
   /**
-   * Free window slots. 0 unless bound, and while the session unbinds, the stream is blocked, or the peer is suspect: a text
-   * that is written to a dead peer stays unconfirmed.
+   * Number of free window slots. It is 0 unless bound, while the session unbinds, while the stream is blocked, and while the
+   * peer is suspect, because a text that is written to a dead peer stays unconfirmed.
    */
   get free(): number {
     return this.#requests.free
   }
 
-  /** Octets that the peer has not read yet. */
+  /** Number of octets that the peer has not read yet. */
   get backlog(): number {
     return this.#outbox.backlog
   }
 
   /**
    * Sends a request under a new sequence number (written into the PDU) and calls `onOutcome` exactly once, never before
-   * request() returns. Throws WindowFull when no window slot is free and PduError when the PDU cannot be encoded; then
-   * nothing was sent and `onOutcome` is never called.
+   * request() returns. Throws WindowFull if no window slot is free and PduError if the PDU cannot be encoded; then nothing
+   * was sent and `onOutcome` is never called.
    */
   request(pdu: RequestPdu, onOutcome: OnOutcome) {
-    if (this.#unbinding.hasBegun || !isAllowed(pdu.command, this.#side, this.#state)) {
+    if (this.#unbinding.hasStarted || !isAllowed(pdu.command, this.#side, this.#state)) {
       const reason =
-        this.#state === 'closed' ? 'closed' : this.#unbinding.hasBegun ? 'unbinding' : `not allowed when ${this.#state}`
+        this.#state === 'closed'
+          ? 'closed'
+          : this.#unbinding.hasStarted
+            ? 'unbinding'
+            : `not allowed when ${this.#state}`
       process.nextTick(onOutcome, { kind: 'closed', sent: false, reason } satisfies Outcome)
       return
     }
     this.#requests.send(pdu, onOutcome)
   }
 
-  /** Sends a PDU that has no response. Returns whether the bind state allowed it; throws PduError as request() does. */
+  /** Sends a PDU that has no response. Returns whether the bind state allowed it; throws PduError like request(). */
   notify(pdu: Notice): boolean {
-    if (this.#unbinding.hasBegun || !isAllowed(pdu.command, this.#side, this.#state)) return false
+    if (this.#unbinding.hasStarted || !isAllowed(pdu.command, this.#side, this.#state)) return false
     this.#requests.notify(pdu)
     return true
   }
 
-  /** request() as a promise of the response, with any command_status. Rejects with SmppTimeout or SmppClosed. */
+  /** Like request(), as a promise of the response with any command_status. Rejects with SmppTimeout or SmppClosed. */
   send<C extends RequestCommand>(pdu: PduOf<C>): Promise<ResponseTo<C>> {
     return new Promise((resolve, reject) => {
       this.request(pdu as RequestPdu, (outcome) => {
@@ -195,8 +193,8 @@ export class Session extends EventEmitter<SessionEvents> {
   }
 
   /**
-   * Responds to a request of the peer. Does nothing when the session is closed or the request has no response. ESME_ROK to a
-   * bind makes the session bound.
+   * Responds to a request of the peer, unless the session is closed or the request has no response. ESME_ROK to a bind makes
+   * the session bound.
    */
   respond(request: RequestPdu, fields?: ResponseFields) {
     if (this.#state === 'closed' || isNotice(request)) return
@@ -209,7 +207,7 @@ export class Session extends EventEmitter<SessionEvents> {
     this.#outbox.add(response)
   }
 
-  /** Stops reading and emitting requests, in the middle of a read too; the pause does not count as silence of the peer. */
+  /** Stops reading and emitting requests immediately, even within a read; the pause does not count as silence. */
   pause() {
     this.#inbox.pause()
   }
@@ -229,14 +227,11 @@ export class Session extends EventEmitter<SessionEvents> {
     return this.#unbinding.start()
   }
 
-  /** Closes the session at once: requests in flight end as `closed`, and the system sends no octet it still buffers. */
+  /** Closes the session immediately: requests in flight end as `closed`, and octets that the system buffers are not sent. */
   destroy(reason = 'destroyed') {
     const hasOpenRequests = this.#requests.size > 0
     this.#close(reason)
-    // after any other close, the system would go on offering the written octets to a peer that does not read
-    if (hasOpenRequests && this.#stream instanceof Socket && !(this.#stream instanceof TLSSocket))
-      this.#stream.resetAndDestroy()
-    else this.#stream.destroy()
+    destroyStream(this.#stream, hasOpenRequests)
   }
 
   #handleFrame(frame: Buffer) {
@@ -245,7 +240,7 @@ export class Session extends EventEmitter<SessionEvents> {
       pdu = decodePdu(frame)
     } catch (error) {
       if (!(error instanceof PduError)) throw error
-      // NOTE: a generic_nack to a malformed response would be the response to the peer's own request of that number.
+      // NOTE: a generic_nack to a malformed response would be the response to the peer's request with that number.
       if (frame.readUInt32BE(COMMAND_ID_AT) < FIRST_RESPONSE_ID) this.#reject(error)
       return
     }
@@ -253,7 +248,7 @@ export class Session extends EventEmitter<SessionEvents> {
     else this.#handleRequest(pdu)
   }
 
-  /** Rejects a malformed body with the command's own response, anything worse with generic_nack (§4.3). */
+  /** Rejects a malformed body with the command's response, and other malformed PDUs with generic_nack (§4.3). */
   #reject(error: PduError) {
     const { command, command_status, sequence_number } = error
     const response = command && command in responseOf ? responseOf[command as RequestCommand] : 'generic_nack'
@@ -289,19 +284,17 @@ export class Session extends EventEmitter<SessionEvents> {
     this.#requests.arm()
   }
 
-  /** Stops reading while the peer does not read our responses, and resumes when it does. */
+  /** Stops reading while the peer does not read our responses. */
   #applyBackpressure() {
     this.#inbox.setBlocked(this.#outbox.backlog > BACKLOG_LIMIT)
   }
 
-  /** Closes in order: sends the written PDUs and gives the peer LINGER_MS to close its side. */
+  /** Closes in order: sends the written PDUs and waits until the peer closes its side. */
   #end(reason: string) {
     if (this.#state === 'closed') return
     this.#outbox.flush()
     this.#close(reason)
-    const timer = this.#clock.setTimeout(() => this.#stream.destroy(), LINGER_MS)
-    this.#stream.once('close', () => this.#clock.clearTimeout(timer))
-    this.#stream.end()
+    endStream(this.#stream, this.#clock)
   }
 
   #close(reason: string) {

@@ -1,4 +1,4 @@
-// What a caller sees of a session besides its methods: options, events, response fields and errors.
+// The public types of a session: options, events, response fields and errors.
 
 import type { MonotonicClock } from './deadline-timer.ts'
 import type { RejectedDestination } from './pdu/destinations.ts'
@@ -11,7 +11,7 @@ export type SessionOptions = {
   responseDeadlineMs?: number
   /** Silence of the peer after which the session sends enquire_link. */
   enquireLinkMs?: number
-  /** Age at which an unwritten request that uses a window slot is stale: the session closes instead of writing it. */
+  /** Age at which an unwritten request that uses a window slot is stale; then the session closes instead of writing it. */
   staleMs?: number
   clock?: MonotonicClock
 }
@@ -19,9 +19,9 @@ export type SessionOptions = {
 export type SessionEvents = {
   /** A request that the bind state allows; the listener calls respond(). The session handles enquire_link and unbind. */
   request: [pdu: RequestPdu]
-  /** Window slots became free; emitted once for all that one read or one tick freed. */
+  /** Window slots became free; emitted once per read or tick that freed slots. */
   drain: []
-  /** A response after its deadline, with the very request object, while the session remembers it. */
+  /** A response after its request's deadline, with the same request object, for the last 4,096 timed-out requests. */
   late: [request: RequestPdu, response: ResponsePdu]
   close: [reason: string]
 }
@@ -42,12 +42,12 @@ export class WindowFull extends Error {
   override name = 'WindowFull'
 }
 
-/** send() got no response before the deadline. */
+/** send() received no response before the deadline. */
 export class SmppTimeout extends Error {
   override name = 'SmppTimeout'
 }
 
-/** The session closed before send() got its response. With `sent` false the peer cannot have seen the request. */
+/** The session closed before send() received its response. If `sent` is false, the peer cannot have received the request. */
 export class SmppClosed extends Error {
   override name = 'SmppClosed'
   readonly sent: boolean

@@ -51,7 +51,7 @@ describe('the client', () => {
     ['an unknown authority', { servername: 'smpp.carrier.example' }, 'UNABLE_TO_VERIFY_LEAF_SIGNATURE'],
     ['another name', { ...trusted, servername: 'smpp.other.example' }, 'ERR_TLS_CERT_ALTNAME_INVALID'],
     ['the address instead of the name', { ca: authority.cert }, 'ERR_TLS_CERT_ALTNAME_INVALID'],
-  ])('does not bind to %s', async (_what, options, code) => {
+  ])('does not bind to %s', async (_case, options, code) => {
     const { server, port } = await listen()
     await expect(connect(account(port, options))).rejects.toMatchObject({ code })
     await waitFor(() => server.sessions.size === 0)
@@ -63,7 +63,7 @@ describe('the client', () => {
     await session.unbind()
   })
 
-  test('fails in time when the other end does not speak TLS', async () => {
+  test('throws if the server does not support TLS', async () => {
     const plain = createServer({ onBind: () => ({ command_status: 0 }), onSession: () => {} })
     const port = await plain.listen(0, '127.0.0.1')
     closers.push(() => plain.close())
@@ -72,22 +72,22 @@ describe('the client', () => {
 })
 
 describe('the server', () => {
-  test('that requires client certificates accepts those of its authority and no others', async () => {
+  test('accepts only client certificates of its authority if it requires certificates', async () => {
     const { server, port } = await listen({ requestCert: true, ca: authority.cert })
     const session = await connect(account(port, { ...trusted, ...authority.issue('esme.example') }))
     expect(session.bound).toBe(true)
     await session.unbind()
-    const stranger = makeAuthority('Somebody else').issue('esme.example')
+    const stranger = makeAuthority('Another authority').issue('esme.example')
     await expect(connect(account(port, { ...trusted, ...stranger }))).rejects.toThrow()
     await expect(connect(account(port, trusted))).rejects.toThrow()
     await waitFor(() => server.sessions.size === 0)
   })
 
-  test('closes a connection without a TLS handshake, and close() does not wait for one', async () => {
+  test('closes a socket without a TLS handshake, and does not wait for it in close()', async () => {
     const { port } = await listen({}, { bindDeadlineMs: 50 })
-    const mute = net.connect(port, '127.0.0.1')
-    mute.on('error', () => {}).resume()
-    await new Promise((resolve) => mute.once('close', resolve))
+    const silent = net.connect(port, '127.0.0.1')
+    silent.on('error', () => {}).resume()
+    await new Promise((resolve) => silent.once('close', resolve))
     const { server, port: other } = await listen()
     const second = net.connect(other, '127.0.0.1')
     second.on('error', () => {}).resume()

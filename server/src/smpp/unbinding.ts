@@ -2,11 +2,9 @@ import type { Duplex } from 'node:stream'
 import type { MonotonicClock } from './deadline-timer.ts'
 import type { OutgoingRequests } from './outgoing-requests.ts'
 import { type Unbind, unbind } from './pdu/pdu.ts'
+import { LINGER_MS } from './stream.ts'
 
-/** Time that a socket has to close in order, and that a peer that unbinds has to respond to open requests. */
-export const LINGER_MS = 1_000
-
-/** What the unbind needs of its session. */
+/** The parts of a session that unbinding uses. */
 export type UnbindingHost = {
   stream: Duplex
   clock: MonotonicClock
@@ -16,7 +14,7 @@ export type UnbindingHost = {
   end(reason: string): void
 }
 
-/** The orderly end of a session, which either end can begin: it waits for the requests in flight. */
+/** The orderly end of a session, started by either end, which waits for the requests in flight. */
 export class Unbinding {
   readonly #host: UnbindingHost
   #done: Promise<void> | undefined
@@ -27,8 +25,8 @@ export class Unbinding {
     this.#host = host
   }
 
-  /** Whether either end has begun to unbind and was able to wait: the session then sends no more requests. */
-  get hasBegun(): boolean {
+  /** Whether either end has started to unbind; from then on the session sends no more requests. */
+  get hasStarted(): boolean {
     return this.#done !== undefined
   }
 
@@ -38,7 +36,7 @@ export class Unbinding {
     return this.#done
   }
 
-  /** The peer unbinds: requests in flight get LINGER_MS for their responses, as a lost response leaves a text unconfirmed. */
+  /** Handles the peer's unbind: waits at most LINGER_MS for open responses, because a lost one leaves a text unconfirmed. */
   handleRequest(request: Unbind): void {
     const { clock, requests } = this.#host
     const finish = () => {
@@ -59,7 +57,7 @@ export class Unbinding {
     }
   }
 
-  /** Continues an unbind that waits: no request is in flight any more. */
+  /** Continues a waiting unbind, when no request is in flight. */
   idle(): void {
     this.#onIdle?.()
   }

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { decodeGsm7, encodeGsm7, fitsGsm7, septetsOf } from './gsm7.ts'
 
-// Golden values from the table of TS 23.038 §6.2.1, column by column: the corners and every irregular one.
+// Golden values from the table of TS 23.038 §6.2.1, column by column: the corners and all irregular characters.
 const basic: [character: string, septet: number][] = [
   ['@', 0x00],
   ['£', 0x01],
@@ -49,25 +49,25 @@ const extended: [character: string, septet: number][] = [
   ['€', 0x65],
 ]
 
-test.each(basic)('%j is one septet', (character, septet) => {
+test.each(basic)('encodes %j as one septet', (character, septet) => {
   expect([...encodeGsm7(character)]).toEqual([septet])
   expect(septetsOf(character.charCodeAt(0))).toBe(1)
   expect(decodeGsm7(Uint8Array.of(septet))).toBe(character)
 })
 
-test.each(extended)('%j is an escape and a septet', (character, septet) => {
+test.each(extended)('encodes %j as an escape and a septet', (character, septet) => {
   expect([...encodeGsm7(character)]).toEqual([0x1b, septet])
   expect(septetsOf(character.charCodeAt(0))).toBe(2)
   expect(decodeGsm7(Uint8Array.of(0x1b, septet))).toBe(character)
 })
 
-test('all 127 septets but the escape survive a round trip', () => {
+test('all 127 septets except the escape are unchanged after a round trip', () => {
   const septets = Array.from({ length: 128 }, (_, septet) => septet).filter((septet) => septet !== 0x1b)
   expect([...encodeGsm7(decodeGsm7(Uint8Array.from(septets)))]).toEqual(septets)
 })
 
 test.each(['ç', '`', 'ê', '’', '–', '\t', '\u00a0', '\x1b', '\0', '🙏', 'й'])(
-  '%j is not in the alphabet and is never replaced',
+  'rejects %j, which is not in the alphabet, instead of replacing it',
   (text) => {
     expect(fitsGsm7(text)).toBe(false)
     expect(() => encodeGsm7(`a${text}`)).toThrow(RangeError)
@@ -75,10 +75,10 @@ test.each(['ç', '`', 'ê', '’', '–', '\t', '\u00a0', '\x1b', '\0', '🙏', 
 )
 
 test.each([
-  ['an escape before an undefined septet shows the basic character', [0x41, 0x1b, 0x42], 'AB'],
-  ['an escape at the end is a blank', [0x41, 0x1b], 'A '],
-  ['two escapes are a blank', [0x1b, 0x1b, 0x41], ' A'],
-  ['octets above 0x7f are Latin-1', [0xe9, 0x41], 'éA'],
+  ['decodes an escape before an undefined septet as the basic character', [0x41, 0x1b, 0x42], 'AB'],
+  ['decodes an escape at the end as a space', [0x41, 0x1b], 'A '],
+  ['decodes two escapes as a space', [0x1b, 0x1b, 0x41], ' A'],
+  ['decodes octets above 0x7f as Latin-1', [0xe9, 0x41], 'éA'],
 ])('%s', (_name, bytes, text) => {
   expect(decodeGsm7(Uint8Array.from(bytes))).toBe(text)
 })

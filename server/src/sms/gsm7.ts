@@ -27,37 +27,38 @@ const EXTENSION: readonly (readonly [septet: number, character: string])[] = [
   [0x65, '€'],
 ]
 
-// One array lookup per character, as every recipient's text is checked. The euro sign is the highest code unit of the set.
-const LACKING = 0xffff
+// One array lookup per character, because every recipient's text is checked. The euro sign is the highest code unit of
+// the set.
+const MISSING = 0xffff
 const ESCAPED = 0x100
-const septetByUnit = new Uint16Array('€'.charCodeAt(0) + 1).fill(LACKING)
+const septetByUnit = new Uint16Array('€'.charCodeAt(0) + 1).fill(MISSING)
 for (let septet = 0; septet < BASIC.length; septet++) septetByUnit[BASIC.charCodeAt(septet)] = septet
 for (const [septet, character] of EXTENSION) septetByUnit[character.charCodeAt(0)] = ESCAPED | septet
 
 const extensionBySeptet = new Map(EXTENSION)
 
-/** Returns the number of septets of this UTF-16 code unit: 1, 2 with its escape, or 0 when the alphabet lacks it. */
+/** Returns the number of septets of this UTF-16 code unit: 1, 2 with its escape, or 0 if it is not in the alphabet. */
 export function septetsOf(codeUnit: number): 0 | 1 | 2 {
-  const entry = septetByUnit[codeUnit] ?? LACKING
-  if (entry === LACKING) return 0
+  const entry = septetByUnit[codeUnit] ?? MISSING
+  if (entry === MISSING) return 0
   return entry < ESCAPED ? 1 : 2
 }
 
-/** Whether the whole text can be written in GSM-7 without replacing a character. */
+/** Returns whether every character of the text is in GSM-7. */
 export function fitsGsm7(text: string): boolean {
   for (let i = 0; i < text.length; i++) {
-    if ((septetByUnit[text.charCodeAt(i)] ?? LACKING) === LACKING) return false
+    if ((septetByUnit[text.charCodeAt(i)] ?? MISSING) === MISSING) return false
   }
   return true
 }
 
-/** Encodes a text as unpacked septets; throws a RangeError on a character that the alphabet lacks. */
+/** Encodes a text as unpacked septets; throws a RangeError for a character that is not in the alphabet. */
 export function encodeGsm7(text: string): Buffer {
   const septets = Buffer.allocUnsafe(text.length * 2)
   let length = 0
   for (let i = 0; i < text.length; i++) {
-    const entry = septetByUnit[text.charCodeAt(i)] ?? LACKING
-    if (entry === LACKING) throw new RangeError(`GSM-7 lacks the character at ${i}`)
+    const entry = septetByUnit[text.charCodeAt(i)] ?? MISSING
+    if (entry === MISSING) throw new RangeError(`the character at ${i} is not in GSM-7`)
     if (entry >= ESCAPED) septets[length++] = ESCAPE
     septets[length++] = entry & 0x7f
   }
@@ -65,7 +66,7 @@ export function encodeGsm7(text: string): Buffer {
 }
 
 /**
- * Decodes unpacked septets. An escape before a septet that the extension table does not define gives that septet's basic
+ * Decodes unpacked septets. An escape before a septet that is not in the extension table becomes that septet's basic
  * character, as TS 23.038 requires of a handset without the table. Octets above 0x7f, which only an SMSC with Latin-1 as its
  * default alphabet sends, are decoded as Latin-1.
  */

@@ -21,11 +21,11 @@ test.each([
   ['½', ''],
   ['👍', ''],
   ['字', ''],
-])('%j is written %j', (character, text) => {
+])('replaces %j with %j', (character, text) => {
   expect(lookAlike(character)).toBe(text)
 })
 
-test('toGsm7 converts any text to GSM-7 and does not change a GSM-7 text', () => {
+test('toGsm7 converts any text to GSM-7 and does not change GSM-7 texts', () => {
   fc.assert(
     fc.property(fc.string({ unit: 'grapheme' }), (text) => {
       const plain = toGsm7(text)

@@ -33,7 +33,7 @@ for (const [small, capital] of ['łL', 'đD', 'þT'].map((pair) => [...pair] as 
 
 const marks = /\p{M}+/gu
 
-/** Returns a character's replacement in GSM-7: its look-alike, its letter without the accent, or '' without either. */
+/** Returns a character's replacement in GSM-7: its look-alike, its letter without the accent, or '' if it has neither. */
 export function lookAlike(character: string): string {
   if (fitsGsm7(character)) return character
   const known = replacements.get(character)
@@ -42,17 +42,17 @@ export function lookAlike(character: string): string {
   return plain !== '' && fitsGsm7(plain) ? plain : ''
 }
 
-/** Returns the characters of a text that GSM-7 lacks, each once. */
+/** Returns the distinct characters of a text that are not in GSM-7. */
 export function charactersOutsideGsm7(text: string): Set<string> {
-  const lacking = new Set<string>()
-  if (fitsGsm7(text)) return lacking
+  const missing = new Set<string>()
+  if (fitsGsm7(text)) return missing
   for (const character of text) {
-    if (character.length > 1 || septetsOf(character.charCodeAt(0)) === 0) lacking.add(character)
+    if (character.length > 1 || septetsOf(character.charCodeAt(0)) === 0) missing.add(character)
   }
-  return lacking
+  return missing
 }
 
-/** Replaces the characters that GSM-7 lacks with their look-alikes, and removes those without one. */
+/** Replaces the characters that are not in GSM-7 with their look-alikes, and removes those without one. */
 export function toGsm7(text: string): string {
   if (fitsGsm7(text)) return text
   let plain = ''

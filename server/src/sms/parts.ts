@@ -1,18 +1,19 @@
-// Encodes a text as the octets of its parts, and back (3GPP TS 23.038 alphabets, TS 23.040 §9.2.3.24 user data header).
+// Encodes a text as the octets of its parts, and decodes them (3GPP TS 23.038 alphabets, TS 23.040 §9.2.3.24 user data
+// header).
 
 import { decodeGsm7, encodeGsm7, fitsGsm7, septetsOf } from './gsm7.ts'
 import { cutsSurrogatePair, decodeUcs2, encodeUcs2 } from './ucs2.ts'
 
 export type Encoding = 'gsm7' | 'ucs2'
 
-/** The fields of the submit_sm of one part. */
+/** Fields of the submit_sm of one part. */
 export type EncodedPart = {
   data_coding: 0 | 8
   esm_class: 0 | 0x40
   short_message: Buffer
   /** Concatenation fields, for parts without a user data header. */
   sar?: Concat
-  /** The whole text, which the SMSC splits; short_message is empty then. */
+  /** The whole text, which the SMSC splits; short_message is then empty. */
   message_payload?: Buffer
 }
 
@@ -24,12 +25,12 @@ export type EncodingOptions = {
   longText: 'udh8' | 'udh16' | 'sar' | 'payload'
 }
 
-/** A concatenated message's reference (8 or 16 bits), its number of parts, and this part's number from 1. */
+/** A concatenated message's reference (8 or 16 bits), its number of parts, and the number of this part from 1. */
 export type Concat = { reference: number; total: number; sequence: number }
 
 export type DecodedMessage = { text: string; concat?: Concat }
 
-/** The total in the user data header is one octet. */
+/** The number of parts in the user data header is one octet. */
 export const MAX_PARTS = 255
 
 // Capacity in septets or 16-bit units: 140 octets, minus six for the user data header if there are several parts, or minus
@@ -48,7 +49,7 @@ const LATIN_1 = 3
 const UCS_2 = 8
 
 /**
- * Splits a text into its parts; one character that GSM-7 lacks makes the whole text UCS-2. Escape pairs and surrogate pairs
+ * Splits a text into its parts; one character outside GSM-7 makes the whole text UCS-2. Escape pairs and surrogate pairs
  * are never split. An empty text is one empty part. Throws a RangeError for a text of more than 255 parts.
  */
 export function splitText(text: string): { encoding: Encoding; parts: string[] } {
@@ -89,7 +90,7 @@ export function encodeParts(text: string, reference: number, options = defaults)
   return parts.map((part, index) => {
     const concat = { reference, total: parts.length, sequence: index + 1 }
     if (longText === 'sar') {
-      // the SMSC makes the header: with a one-octet reference it can make the short one, for which the parts have capacity
+      // the SMSC writes the header: a one-octet reference permits the short header, for which the parts have capacity
       const sar = { ...concat, reference: reference & 0xff }
       return { data_coding, esm_class: 0, short_message: encode(part), sar }
     }
@@ -106,7 +107,7 @@ function headerOf({ reference, total, sequence }: Concat, isWide: boolean): Buff
 
 const encodeLatin1 = (text: string) => Buffer.from(text, 'latin1')
 
-/** Whether every character of the text is in Latin-1. */
+/** Returns whether every character of the text is in Latin-1. */
 function isLatin1(text: string): boolean {
   for (let i = 0; i < text.length; i++) if (text.charCodeAt(i) > 0xff) return false
   return true
@@ -142,9 +143,9 @@ function layOut(text: string, encoding: Encoding, kind: PartKind): number[] {
   return ends
 }
 
-/** Returns the length in septets or 16-bit units: exact up to `enough`, any greater number above it. */
-function lengthIn(encoding: Encoding, text: string, enough: number): number {
-  if (encoding === 'ucs2' || text.length > enough) return text.length
+/** Returns the length in septets or 16-bit units: exact up to `limit`; above it, any number greater than `limit`. */
+function lengthIn(encoding: Encoding, text: string, limit: number): number {
+  if (encoding === 'ucs2' || text.length > limit) return text.length
   let septets = 0
   for (let i = 0; i < text.length; i++) septets += septetsOf(text.charCodeAt(i))
   return septets
@@ -177,7 +178,7 @@ function ucs2Ends(text: string, capacity: number): number[] {
   return ends
 }
 
-/** Reads the header's total length and its concatenation; returns undefined when it does not fit the message. */
+/** Reads the header's length and its concatenation; returns undefined if the header extends past the message. */
 function readUserDataHeader(bytes: Uint8Array): { length: number; concat?: Concat } | undefined {
   const length = (bytes[0] ?? 0) + 1
   if (length > bytes.length) return undefined
@@ -185,7 +186,7 @@ function readUserDataHeader(bytes: Uint8Array): { length: number; concat?: Conca
   for (let at = 1; at + 1 < length; ) {
     const element = bytes[at]
     const value = bytes.subarray(at + 2, Math.min(at + 2 + (bytes[at + 1] ?? 0), length))
-    // the last one of a repeated element counts (TS 23.040 §9.2.3.24)
+    // of a repeated element, the last one is valid (TS 23.040 §9.2.3.24)
     concat = readConcat(element, value) ?? concat
     at += 2 + (bytes[at + 1] ?? 0)
   }
@@ -211,8 +212,8 @@ function decodeBody(bytes: Uint8Array, data_coding: number): string {
 }
 
 /**
- * Values below 0x10 are SMPP's own (SMPP 3.4 §5.2.19), ASCII (1) being the lower half of Latin-1. Above, some SMSCs pass
- * the handset's scheme through (TS 23.038 §4): bits 3-2 name the alphabet below 0x80, 0xe0 is UCS-2, 0xf0 has bit 2.
+ * Values below 0x10 are defined by SMPP (SMPP 3.4 §5.2.19); ASCII (1) is the lower half of Latin-1. For values above, some
+ * SMSCs use the handset's scheme (TS 23.038 §4): bits 3-2 name the alphabet below 0x80, 0xe0 is UCS-2, 0xf0 has bit 2.
  */
 function alphabetOf(data_coding: number): typeof GSM_DEFAULT | typeof LATIN_1 | typeof UCS_2 {
   if (data_coding < 0x10) return data_coding === GSM_DEFAULT || data_coding === UCS_2 ? data_coding : LATIN_1

@@ -15,11 +15,11 @@ describe('parsePhoneNumber', () => {
     '\u202a+1 415\u00a0555\u20110100\u202c',
     4155550100,
     14155550100,
-  ])('%j is 4155550100', (input) => {
+  ])('parses %j as 4155550100', (input) => {
     expect(parsePhoneNumber(input)).toBe(4155550100)
   })
 
-  test('it does not check the numbering plan: an exchange may begin with 1', () => {
+  test('does not check the numbering plan: an exchange may begin with 1', () => {
     expect(parsePhoneNumber('2061234567')).toBe(2061234567)
   })
 
@@ -49,26 +49,28 @@ describe('parsePhoneNumber', () => {
     true,
     ['4155550100'],
     {},
-  ])('%s is rejected', (input) => {
+  ])('rejects %s', (input) => {
     expect(parsePhoneNumber(input)).toBeUndefined()
   })
 })
 
-describe('SMPP addresses', () => {
-  test.each(['14155550100', '4155550100', '+14155550100'])('%s is 4155550100', (address) => {
+describe('fromSmppAddress', () => {
+  test.each(['14155550100', '4155550100', '+14155550100'])('parses %s as 4155550100', (address) => {
     expect(fromSmppAddress(address)).toBe(4155550100)
   })
 
-  test.each(['12345', '', '447700900123', '415-555-0100', 'Carillon'])('%j is not a phone number', (address) => {
+  test.each(['12345', '', '447700900123', '415-555-0100', 'Carillon'])('returns undefined for %j', (address) => {
     expect(fromSmppAddress(address)).toBeUndefined()
   })
+})
 
-  test('are formatted with the country code', () => {
+describe('toSmppAddress', () => {
+  test('adds the country code', () => {
     expect(toSmppAddress(4155550100)).toBe('14155550100')
   })
 })
 
-test('every number survives a round trip in both formats', () => {
+test('every number is unchanged after a round trip in both formats', () => {
   fc.assert(
     fc.property(fc.integer({ min: 2_000_000_000, max: 9_999_999_999 }), (phone) => {
       expect(parsePhoneNumber(formatPhoneNumber(phone))).toBe(phone)

@@ -1,5 +1,5 @@
-// A phone number is ten digits, first digit 2 to 9; in code it is a JS number, in the database a bigint. The parser does not
-// check whether the number exists; the look-up does.
+// A phone number is ten digits, the first from 2 to 9; in code it is a JS number, in the database a bigint. The parser
+// does not check whether the number exists; the look-up does.
 
 const TEN_DIGITS = /^[2-9][0-9]{9}$/
 const WITH_COUNTRY_CODE = /^(?:\+?1)?([2-9][0-9]{9})$/
@@ -7,8 +7,8 @@ const WITH_COUNTRY_CODE = /^(?:\+?1)?([2-9][0-9]{9})$/
 const PUNCTUATION = /[\s\p{P}\p{Cf}]/gu
 
 /**
- * Parses a phone number with any punctuation and with or without a leading 1 or +1; returns undefined when it is not ten
- * digits with a first digit of 2 to 9. A JSON number is parsed by its digits.
+ * Parses a phone number with any punctuation and with or without a leading 1 or +1; returns undefined unless it has ten
+ * digits, the first from 2 to 9. A JSON number is parsed by its digits.
  */
 export function parsePhoneNumber(input: unknown): number | undefined {
   if (typeof input === 'number') return Number.isSafeInteger(input) ? fromSmppAddress(String(input)) : undefined

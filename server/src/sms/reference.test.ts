@@ -3,7 +3,7 @@ import { referenceOf } from './reference.ts'
 
 const block = 16_384
 
-test('rows of one slice have distinct references, as far as the bits allow', () => {
+test('4,096 consecutive rows have distinct references', () => {
   const references = new Set(Array.from({ length: 4_096 }, (_, n) => referenceOf(7 * block + n, 0)))
   expect(references.size).toBe(4_096)
 })

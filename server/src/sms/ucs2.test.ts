@@ -8,12 +8,12 @@ test.each([
   ['€', '20ac'],
   ['🙏', 'd83dde4f'],
   ['', ''],
-])('%j is big-endian %s', (text, hex) => {
+])('encodes %j as big-endian %s', (text, hex) => {
   expect(encodeUcs2(text).toString('hex')).toBe(hex)
   expect(decodeUcs2(Buffer.from(hex, 'hex'))).toBe(text)
 })
 
-test('an odd last octet is dropped, and the input bytes are unchanged', () => {
+test('drops an odd last octet, and does not change the input', () => {
   const bytes = Uint8Array.of(0x00, 0x41, 0x00)
   expect(decodeUcs2(bytes)).toBe('A')
   expect([...bytes]).toEqual([0x00, 0x41, 0x00])
@@ -27,6 +27,6 @@ test.each([
   ['\u{10000}', 1, true],
   ['\u{10ffff}', 1, true],
   ['a\ud83d', 2, false],
-])('%j cut before %i parts a pair: %s', (text, index, cuts) => {
+])('a split of %j before index %i separates a surrogate pair: %s', (text, index, cuts) => {
   expect(cutsSurrogatePair(text, index)).toBe(cuts)
 })

@@ -11,7 +11,7 @@ export function decodeUcs2(bytes: Uint8Array): string {
   return Buffer.from(bytes.subarray(0, whole)).swap16().toString('utf16le')
 }
 
-/** Whether a split before `index` would separate a surrogate pair. */
+/** Returns whether a split before `index` would separate a surrogate pair. */
 export function cutsSurrogatePair(text: string, index: number): boolean {
   return isBetween(text.charCodeAt(index - 1), 0xd800, 0xdbff) && isBetween(text.charCodeAt(index), 0xdc00, 0xdfff)
 }

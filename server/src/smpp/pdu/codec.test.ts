@@ -19,7 +19,7 @@ function rejection(bytes: Buffer): { command_status: number; sequence_number: nu
   throw new Error('decodePdu did not throw')
 }
 
-const cut = (bytes: Buffer, length: number) => {
+const truncate = (bytes: Buffer, length: number) => {
   const shorter = Buffer.from(bytes.subarray(0, length))
   shorter.writeUInt32BE(length)
   return shorter
@@ -28,7 +28,7 @@ const cut = (bytes: Buffer, length: number) => {
 describe('decodePdu rejects', () => {
   const bytes = pduBytes('00000004', '00000000', '00000007', ...submitBody)
 
-  test('a header that is cut off, and a command_length that differs from the length', () => {
+  test('a truncated header, and a command_length that differs from the length', () => {
     expect(rejection(bytes.subarray(0, 15))).toMatchObject({ command_status: 0x02, sequence_number: 0 })
     expect(rejection(bytes.subarray(0, 40))).toMatchObject({ command_status: 0x02, sequence_number: 7 })
   })
@@ -40,13 +40,13 @@ describe('decodePdu rejects', () => {
     })
   })
 
-  test('a request that is cut off at any octet', () => {
+  test('a request that is truncated at any octet', () => {
     for (let length = 16; length < bytes.length; length++) {
-      expect(rejection(cut(bytes, length))).toMatchObject({ sequence_number: 7, command: 'submit_sm' })
+      expect(rejection(truncate(bytes, length))).toMatchObject({ sequence_number: 7, command: 'submit_sm' })
     }
   })
 
-  test('an address that is too long, with the status of its own field', () => {
+  test('an address that is too long, with the status of its field', () => {
     const long = pduBytes(
       '00000004',
       '00000000',
@@ -59,12 +59,12 @@ describe('decodePdu rejects', () => {
   })
 
   test.each([
-    ['none at all', '00', commandStatus.ESME_RINVNUMDESTS],
-    ['fewer than its count', `02 01 01 01 ${text('911')}00`, commandStatus.ESME_RINVDESTFLAG],
-    ['a flag of no kind', `01 03 01 01 ${text('911')}00`, commandStatus.ESME_RINVDESTFLAG],
+    ['an empty list', '00', commandStatus.ESME_RINVNUMDESTS],
+    ['a list shorter than its count', `02 01 01 01 ${text('911')}00`, commandStatus.ESME_RINVDESTFLAG],
+    ['an unknown flag', `01 03 01 01 ${text('911')}00`, commandStatus.ESME_RINVDESTFLAG],
     ['an address that is too long', `01 01 01 01 ${text('9'.repeat(21))}00`, commandStatus.ESME_RINVDSTADR],
     ['a list name that is too long', `01 02 ${text('x'.repeat(21))}00`, commandStatus.ESME_RINVDLNAME],
-  ])('destinations: %s', (_what, destinations, command_status) => {
+  ])('destinations with %s', (_case, destinations, command_status) => {
     const bytes = pduBytes('00000021', '00000000', '00000007', '00 00 00 00', destinations, '00'.repeat(10))
     expect(rejection(bytes)).toMatchObject({ command_status, command: 'submit_multi', sequence_number: 7 })
   })
@@ -76,9 +76,9 @@ describe('decodePdu rejects', () => {
     })
   })
 
-  test('TLVs that are cut off', () => {
-    const stray = pduBytes('00000004', '00000000', '00000007', ...submitBody, '0204 00')
-    expect(rejection(stray)).toMatchObject({
+  test('truncated TLVs', () => {
+    const truncated = pduBytes('00000004', '00000000', '00000007', ...submitBody, '0204 00')
+    expect(rejection(truncated)).toMatchObject({
       command_status: commandStatus.ESME_RINVOPTPARSTREAM,
       command: 'submit_sm',
     })
@@ -88,14 +88,14 @@ describe('decodePdu rejects', () => {
 })
 
 describe('decodePdu tolerates', () => {
-  test('a response without its body, or with one that is cut off, because the peer has already acted', () => {
+  test('a response with a missing or truncated body, because the peer has already acted', () => {
     expect(decodePdu(pduBytes('80000004', '00000000', '00000007'))).toMatchObject({ message_id: '' })
     expect(decodePdu(pduBytes('80000004', '00000000', '00000007', text('1a2b')))).toMatchObject({ message_id: '1a2b' })
-    const odd = pduBytes('80000004', '00000000', '00000007', `${text('1a2b')}00`, '0204 0009')
-    expect(decodePdu(odd)).toMatchObject({ message_id: '1a2b' })
+    const truncated = pduBytes('80000004', '00000000', '00000007', `${text('1a2b')}00`, '0204 0009')
+    expect(decodePdu(truncated)).toMatchObject({ message_id: '1a2b' })
   })
 
-  test('rejected destinations that are cut off: those before the cut are returned', () => {
+  test('a truncated list of rejected destinations, of which it returns the whole ones', () => {
     const one = `01 01 ${text('911')}00 0000000B`
     const bytes = pduBytes('80000021', '00000000', '00000007', `${text('1a')}00 02`, one, '01 01 39')
     expect(decodePdu(bytes)).toMatchObject({
@@ -109,7 +109,7 @@ describe('decodePdu tolerates', () => {
     expect(decodePdu(bytes).tlvs).toEqual({ receipted_message_id: '1a2b' })
   })
 
-  test('a known TLV of a wrong length, or a repeated one, as an unknown TLV', () => {
+  test('a known TLV of a wrong length or a repeated TLV, which become unknown TLVs', () => {
     const bytes = pduBytes(
       '00000004',
       '00000000',
@@ -132,35 +132,37 @@ describe('decodePdu tolerates', () => {
 describe('encodePdu rejects', () => {
   const rejected: [string, Partial<PduOf<'submit_sm'>>, number][] = [
     ['a NUL inside a string', { destination_addr: '1206\x005550100' }, commandStatus.ESME_RINVDSTADR],
-    ['a character beyond one octet', { source_addr: 'Ω' }, commandStatus.ESME_RINVSRCADR],
-    ['21 characters of address', { destination_addr: '1'.repeat(21) }, commandStatus.ESME_RINVDSTADR],
-    ['255 octets of text', { short_message: Buffer.alloc(255) }, commandStatus.ESME_RINVMSGLEN],
-    ['256 in an octet', { data_coding: 256 }, commandStatus.ESME_RSYSERR],
-    ['a fraction in an octet', { data_coding: 1.5 }, commandStatus.ESME_RSYSERR],
-    ['65,536 in two octets', { tlvs: { user_message_reference: 65536 } }, commandStatus.ESME_RINVOPTPARAMVAL],
+    ['a character above 0xff', { source_addr: 'Ω' }, commandStatus.ESME_RINVSRCADR],
+    ['an address of 21 characters', { destination_addr: '1'.repeat(21) }, commandStatus.ESME_RINVDSTADR],
+    ['a text of 255 octets', { short_message: Buffer.alloc(255) }, commandStatus.ESME_RINVMSGLEN],
+    ['256 in a one-octet field', { data_coding: 256 }, commandStatus.ESME_RSYSERR],
+    ['a fraction in a one-octet field', { data_coding: 1.5 }, commandStatus.ESME_RSYSERR],
+    ['65,536 in a two-octet field', { tlvs: { user_message_reference: 65536 } }, commandStatus.ESME_RINVOPTPARAMVAL],
     [
-      '64 KB of payload and one more octet',
+      'a payload of 65,536 octets',
       { tlvs: { message_payload: Buffer.alloc(65536) } },
       commandStatus.ESME_RINVOPTPARAMVAL,
     ],
     ['a NUL inside a TLV', { tlvs: { receipted_message_id: 'a\0b' } }, commandStatus.ESME_RINVOPTPARAMVAL],
   ]
-  test.each(rejected)('%s', (_what, fields, command_status) => {
+  test.each(rejected)('%s', (_case, fields, command_status) => {
     expect(() => encodePdu({ ...submit, ...fields })).toThrow(expect.objectContaining({ command_status }))
   })
 
   test.each([
     ['no destination', [], commandStatus.ESME_RINVNUMDESTS],
-    ['255 of them', Array.from({ length: 255 }, () => toHandset('911')), commandStatus.ESME_RINVNUMDESTS],
-    ['an address of 21', [toHandset('9'.repeat(21))], commandStatus.ESME_RINVDSTADR],
+    ['255 destinations', Array.from({ length: 255 }, () => toHandset('911')), commandStatus.ESME_RINVNUMDESTS],
+    ['an address of 21 characters', [toHandset('9'.repeat(21))], commandStatus.ESME_RINVDSTADR],
     ['an address with a NUL', [toHandset('9\x001')], commandStatus.ESME_RINVDSTADR],
-    ['a type of number beyond an octet', [toHandset('911', 256)], commandStatus.ESME_RINVDSTTON],
-  ])('submit_multi: %s', (_what, dest_address, command_status) => {
+    ['a type of number above 255', [toHandset('911', 256)], commandStatus.ESME_RINVDSTTON],
+  ])('submit_multi with %s', (_case, dest_address, command_status) => {
     const pdu = submitMulti({ dest_address, short_message: Buffer.from('hi') })
     expect(() => encodePdu(pdu)).toThrow(expect.objectContaining({ command_status, command: 'submit_multi' }))
   })
+})
 
-  test('accepts the longest list of destinations and of rejected destinations', () => {
+describe('encodePdu accepts', () => {
+  test('the longest list of destinations and of rejected destinations', () => {
     const dest_address = Array.from({ length: 254 }, () => toHandset('9'.repeat(20), 255, 255))
     const multi = submitMulti({ dest_address, short_message: Buffer.alloc(254, 5) })
     expect(decodePdu(encodePdu(multi))).toEqual(multi)
@@ -174,7 +176,7 @@ describe('encodePdu rejects', () => {
     expect(decodePdu(encodePdu(response))).toEqual(response)
   })
 
-  test('accepts the maximum length of every field', () => {
+  test('the maximum length of every field', () => {
     const longest = submitSm({
       service_type: '12345',
       source_addr: '1'.repeat(20),
@@ -241,12 +243,12 @@ const anyPdu = fc.constantFrom(...(Object.keys(commands) as Command[])).chain((c
   })
 }) as unknown as fc.Arbitrary<Pdu>
 
-test('random PDUs survive a round trip', () => {
+test('random PDUs are unchanged after a round trip', () => {
   fc.assert(
     fc.property(anyPdu, (pdu) => {
-      const back = decodePdu(encodePdu(pdu))
+      const decoded = decodePdu(encodePdu(pdu))
       if (pdu.tlvs && Object.keys(pdu.tlvs).length === 0) pdu.tlvs = undefined
-      expect(back).toEqual(pdu)
+      expect(decoded).toEqual(pdu)
     }),
     { numRuns: 2_000, seed: 34 },
   )
@@ -254,16 +256,16 @@ test('random PDUs survive a round trip', () => {
 
 test('mutated PDUs are decoded or throw PduError', () => {
   let random = 0x5eed
-  const next = (below: number) => {
+  const next = (limit: number) => {
     random = (Math.imul(random, 1103515245) + 12345) >>> 0
-    return (random >>> 8) % below
+    return (random >>> 8) % limit
   }
   const seeds = golden.map(([, bytes]) => bytes)
   const outcomes = { read: 0, rejected: 0 }
   for (let i = 0; i < 20_000; i++) {
     const bytes = Buffer.from(seeds[next(seeds.length)] as Buffer)
     for (let flips = next(4); flips >= 0; flips--) bytes[next(bytes.length)] = next(256)
-    const mutant = next(3) === 0 ? cut(bytes, 16 + next(bytes.length - 15)) : bytes
+    const mutant = next(3) === 0 ? truncate(bytes, 16 + next(bytes.length - 15)) : bytes
     if (next(4) > 0) mutant.writeUInt32BE(mutant.length)
     try {
       const pdu = decodePdu(mutant)

@@ -1,5 +1,5 @@
-// Encodes and decodes PDUs by walking the table of commands. Encoding is exact. Decoding of requests is exact in structure;
-// a response is decoded as far as possible, because the peer has already acted on its request.
+// Encodes and decodes PDUs according to the table of commands. Encoding is exact. Decoding of requests is exact in
+// structure; a response is decoded as far as possible, because the peer has already acted on its request.
 
 import { commandStatus } from './command-status.ts'
 import { type Command, commands, type Field } from './commands.ts'
@@ -45,7 +45,7 @@ for (const command of Object.keys(commands) as Command[]) {
 
 /**
  * Decodes one whole PDU. `short_message` and TLV values are views into `bytes`, not copies. Throws PduError with the
- * command_status of the response when the PDU does not match its header.
+ * command_status of the response if the PDU does not match its header.
  */
 export function decodePdu(bytes: Buffer): Pdu {
   const end = bytes.length
@@ -77,7 +77,7 @@ function decodeBody(pdu: AnyPdu, layout: Layout, bytes: Buffer): number {
   for (const field of layout.fields) {
     if (at >= end) {
       if (layout.response) return end
-      throw cutOff(layout, pdu, field)
+      throw truncated(layout, pdu, field)
     }
     if (field.type === 'uint8') {
       pdu[field.name] = bytes[at++]
@@ -88,13 +88,13 @@ function decodeBody(pdu: AnyPdu, layout: Layout, bytes: Buffer): number {
       }
       const from = at
       while (at < end && bytes[at] !== 0) at++
-      if ((at === end || at - from >= field.max) && !layout.response) throw cutOff(layout, pdu, field)
+      if ((at === end || at - from >= field.max) && !layout.response) throw truncated(layout, pdu, field)
       pdu[field.name] = bytes.toString('latin1', from, at++)
     } else if (field.type !== 'octets') {
       at = decodeList(pdu, layout, field, bytes, at)
     } else {
       const length = bytes[at++] as number
-      if (length > end - at) throw cutOff(layout, pdu, field)
+      if (length > end - at) throw truncated(layout, pdu, field)
       if (length > 0) pdu[field.name] = bytes.subarray(at, at + length)
       at += length
     }
@@ -109,15 +109,15 @@ function decodeList(pdu: AnyPdu, layout: Layout, field: Field, bytes: Buffer, at
     return end
   } catch (error) {
     if (!(error instanceof ListError)) throw error
-    throw cutOff(layout, pdu, { ...field, status: error.command_status })
+    throw truncated(layout, pdu, { ...field, status: error.command_status })
   }
 }
 
-function cutOff(layout: Layout, pdu: AnyPdu, field: Field): PduError {
+function truncated(layout: Layout, pdu: AnyPdu, field: Field): PduError {
   return new PduError(
     field.status,
     pdu.sequence_number,
-    `${layout.command}.${field.name} is cut off or too long`,
+    `${layout.command}.${field.name} is truncated or too long`,
     layout.command,
   )
 }
@@ -132,7 +132,7 @@ function withCommand(error: unknown, layout: Layout) {
   )
 }
 
-/** Encodes a PDU. Throws PduError when a value does not fit its field; values are never truncated. */
+/** Encodes a PDU. Throws PduError if a value does not fit its field; values are never truncated. */
 export function encodePdu(pdu: Pdu): Buffer {
   const target = Buffer.allocUnsafe(encodedBound(pdu))
   return target.subarray(0, encodePduInto(target, 0, pdu))
@@ -144,7 +144,7 @@ export function encodedBound(pdu: Pdu): number {
   return pdu.tlvs === undefined ? bound : bound + tlvsBound(pdu.tlvs)
 }
 
-/** Writes the PDU at `start` and returns its end. The target must have encodedBound(pdu) octets left. */
+/** Writes the PDU at `start` and returns its end. The target must have encodedBound(pdu) octets after `start`. */
 export function encodePduInto(target: Buffer, start: number, pdu: Pdu): number {
   const layout = layouts[pdu.command]
   let at = start + HEADER_LENGTH

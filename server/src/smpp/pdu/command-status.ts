@@ -1,4 +1,4 @@
-// command_status values, SMPP 3.4 §5.1.3. Vendors define their own in 0x0400-0x04ff; statusName() prints those in hex.
+// command_status values, SMPP 3.4 §5.1.3. Vendors define others in 0x0400-0x04ff, which statusName() returns in hex.
 
 export const commandStatus = {
   ESME_ROK: 0x00,
@@ -55,7 +55,7 @@ export type StatusName = keyof typeof commandStatus
 
 const names = new Map<number, string>(Object.entries(commandStatus).map(([name, value]) => [value, name]))
 
-/** Returns the spec's name of a command_status, or its hex value (`0x00000401`) when the spec has none. */
+/** Returns the spec's name of a command_status, or its hex value (such as `0x00000401`) if the spec has none. */
 export function statusName(status: number): string {
   return names.get(status) ?? `0x${status.toString(16).padStart(8, '0')}`
 }

@@ -1,5 +1,5 @@
-// The table of the protocol: every supported command, its id (SMPP 3.4 §5.1.2.1) and the mandatory fields of its body in
-// wire order (§4). The codec walks this table and the PDU types are derived from it, so each field is declared once.
+// The table of commands: every supported command, its id (SMPP 3.4 §5.1.2.1) and the mandatory fields of its body in
+// wire order (§4). The codec iterates over this table and the PDU types are derived from it, so each field is declared once.
 
 import { commandStatus as status } from './command-status.ts'
 
@@ -21,7 +21,7 @@ const destinations = {
   status: status.ESME_RINVNUMDESTS,
 } as const
 
-/** no_unsuccess and unsuccess_sme(s) (§4.5.2.1): the rejected destinations, each with its reason. */
+/** no_unsuccess and unsuccess_sme(s) (§4.5.2.1): the rejected destinations with their reasons. */
 const rejected = { name: 'unsuccess_sme', type: 'rejected', max: 6_886, status: status.ESME_RINVNUMDESTS } as const
 
 // NOTE: §4.1.1 allows 15 characters of system_id and 8 of password; aggregators assign longer ones, so 63 are accepted.

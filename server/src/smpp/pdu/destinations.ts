@@ -26,7 +26,7 @@ const MAX_DESTINATIONS = 254
 /** Includes the NUL. */
 const ADDRESS_LENGTH = 21
 
-/** A malformed list; `command_status` names the part at fault. */
+/** A malformed list; `command_status` identifies the malformed part. */
 export class ListError extends Error {
   override name = 'ListError'
   readonly command_status: number
@@ -52,7 +52,7 @@ export function decodeDestinations(bytes: Buffer, at: number): { list: Destinati
   return { list, end: reader.at }
 }
 
-/** Decodes as many entries as are whole: the SMSC has already acted, so a cut-off rest is no reason to reject all. */
+/** Decodes the whole entries and ignores a truncated rest, because the SMSC has already acted. */
 export function decodeRejected(bytes: Buffer, at: number): { list: RejectedDestination[]; end: number } {
   const reader = new Reader(bytes, at)
   const list: RejectedDestination[] = []

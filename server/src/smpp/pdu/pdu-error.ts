@@ -2,8 +2,8 @@ import { statusName } from './command-status.ts'
 import type { Command } from './commands.ts'
 
 /**
- * A PDU that cannot be decoded or encoded. The response to it has this `command_status` and `sequence_number` (0 when the
- * header is cut off); `command` is undefined when its command_id is unknown.
+ * A PDU that cannot be decoded or encoded. The response to it has this `command_status` and `sequence_number` (0 if the
+ * header is truncated); `command` is undefined if the command_id is unknown.
  */
 export class PduError extends Error {
   override name = 'PduError'

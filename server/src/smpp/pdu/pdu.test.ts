@@ -30,12 +30,12 @@ test('a receipt in a data_sm is recognized by its text or by its TLVs', () => {
     submitDate: new Date(),
     doneDate: new Date(),
   })
-  const spoken = asDeliverSm(dataSm({ ...addresses, esm_class: 4, tlvs: { message_payload } }))
-  expect([isReceipt(spoken), parseReceipt(spoken)]).toMatchObject([true, { message_id: '1a', stat: 'EXPIRED' }])
-  const bare = asDeliverSm(
+  const withText = asDeliverSm(dataSm({ ...addresses, esm_class: 4, tlvs: { message_payload } }))
+  expect([isReceipt(withText), parseReceipt(withText)]).toMatchObject([true, { message_id: '1a', stat: 'EXPIRED' }])
+  const withTlvs = asDeliverSm(
     dataSm({ ...addresses, esm_class: 4, tlvs: { receipted_message_id: '1b', message_state: 2 } }),
   )
-  expect([isReceipt(bare), parseReceipt(bare)]).toMatchObject([true, { message_id: '1b', stat: 'DELIVRD' }])
+  expect([isReceipt(withTlvs), parseReceipt(withTlvs)]).toMatchObject([true, { message_id: '1b', stat: 'DELIVRD' }])
 })
 
 test('a data_sm without optional parameters has an empty text', () => {

@@ -13,7 +13,7 @@ const deliver = (text: string | Buffer, tlvs?: Tlvs, more = {}) =>
     ...more,
   })
 
-const layouts: [why: string, text: string, receipt: Receipt | undefined][] = [
+const layouts: [name: string, text: string, receipt: Receipt | undefined][] = [
   [
     'appendix B',
     'id:0123456789 sub:001 dlvrd:001 submit date:2601021530 done date:2601021531 stat:DELIVRD err:000 text:Hello there',
@@ -50,7 +50,7 @@ const layouts: [why: string, text: string, receipt: Receipt | undefined][] = [
     { message_id: '77', stat: 'ACCEPTD', text: '' },
   ],
   ['another order', 'stat:DELIVRD err:000 id:77', { message_id: '77', stat: 'DELIVRD', err: '000' }],
-  ['the word in full', 'id:77 status:UNDELIVERABLE error:1', { message_id: '77', stat: 'UNDELIV', err: '1' }],
+  ['a state word in full', 'id:77 status:UNDELIVERABLE error:1', { message_id: '77', stat: 'UNDELIV', err: '1' }],
   ['an unknown state', 'id:77 stat:WHATEVER', { message_id: '77', stat: 'UNKNOWN' }],
   [
     'a text that looks like fields',
@@ -58,7 +58,7 @@ const layouts: [why: string, text: string, receipt: Receipt | undefined][] = [
     { message_id: '77', stat: 'DELIVRD', text: 'id:66 stat:UNDELIV' },
   ],
   ['a UUID', 'id:6f1c-44-aa stat:DELETED', { message_id: '6f1c-44-aa', stat: 'DELETED' }],
-  ['spaces before the colons, a bar between', 'id : 77|stat : DELIVRD', { message_id: '77', stat: 'DELIVRD' }],
+  ['spaces before the colons, and a vertical bar', 'id : 77|stat : DELIVRD', { message_id: '77', stat: 'DELIVRD' }],
   [
     "a vendor's own fields",
     'id:77 mccmnc:310410 stat:DELIVRD err:000 grid:5 x2:1 text:hi',
@@ -72,15 +72,15 @@ const layouts: [why: string, text: string, receipt: Receipt | undefined][] = [
   ['an empty id', 'id: stat:DELIVRD', { message_id: '', stat: 'DELIVRD' }],
   ['no state', 'id:77 err:000', undefined],
   ['a text of a person', 'hello, what is my id?', undefined],
-  ['nothing', '', undefined],
+  ['an empty text', '', undefined],
 ]
 
-describe('parseReceipt parses the text', () => {
-  test.each(layouts)('%s', (_why, text, receipt) => {
+describe('parseReceipt parses', () => {
+  test.each(layouts)('%s', (_name, text, receipt) => {
     expect(parseReceipt(deliver(text))).toEqual(receipt)
   })
 
-  test('in message_payload, in UCS-2, and behind a user data header', () => {
+  test('a text in message_payload, in UCS-2, and after a user data header', () => {
     const text = 'id:77 stat:DELIVRD'
     const expected = { message_id: '77', stat: 'DELIVRD' }
     expect(parseReceipt(deliver('', { message_payload: Buffer.from(text) }))).toEqual(expected)
@@ -91,7 +91,7 @@ describe('parseReceipt parses the text', () => {
   })
 })
 
-test('TLVs take precedence over the text, and suffice alone', () => {
+test('TLVs take precedence over the text, and are sufficient without a text', () => {
   const tlvs = { receipted_message_id: 'abc', message_state: 5, network_error_code: Buffer.from('03001b', 'hex') }
   expect(parseReceipt(deliver('', tlvs))).toEqual({ message_id: 'abc', stat: 'UNDELIV', err: '027' })
   expect(parseReceipt(deliver('id:1 stat:DELIVRD err:000 text:hi', tlvs))).toEqual({
@@ -106,7 +106,7 @@ test('TLVs take precedence over the text, and suffice alone', () => {
   })
 })
 
-test('esm_class alone decides whether it is a receipt (§5.2.12)', () => {
+test('isReceipt depends on esm_class only (§5.2.12)', () => {
   const kinds: [number, boolean][] = [
     [0x00, false],
     [0x40, false],
@@ -143,12 +143,12 @@ test.each([
   ['1000', '1000'],
   ['12\0ab', '12ab'],
   ['f'.repeat(60_000), 'f'.repeat(255)],
-])('canonicalMessageId(%j) is %j', (id, normal) => {
-  expect(canonicalMessageId(id)).toBe(normal)
+])('canonicalMessageId(%j) returns %j', (id, canonical) => {
+  expect(canonicalMessageId(id)).toBe(canonical)
 })
 
 test.each([
-  // appendix B, the words in full, and those that SMSCs have been seen to use
+  // the words of appendix B, full words, and words observed from SMSCs
   ['ENROUTE', ['ENROUTE', 'enroute', 'BUFFERED', 'BUFFERD']],
   ['DELIVRD', ['DELIVRD', 'DELIVERED', 'delivrd']],
   ['EXPIRED', ['EXPIRED', 'EXPIRD']],
@@ -157,7 +157,7 @@ test.each([
   ['ACCEPTD', ['ACCEPTD', 'ACCEPTED']],
   ['UNKNOWN', ['UNKNOWN', 'FOO', 'SKIPPED']],
   ['REJECTD', ['REJECTD', 'REJECTED']],
-])('the state %s is read from the words %j', (stat, words) => {
+])('parseReceipt returns the state %s for the words %j', (stat, words) => {
   for (const word of words) expect(parseReceipt(deliver(`id:77 stat:${word}`))?.stat).toBe(stat)
 })
 
@@ -165,7 +165,7 @@ test.each([
   ['submit date:2601021530 done date:2601021531'],
   ['submit_date:2601021530 done_date:2601021531'],
   ['submitdate:2601021530 donedate:2601021531'],
-])('the dates are read from %j', (dates) => {
+])('parseReceipt reads the dates of %j', (dates) => {
   expect(parseReceipt(deliver(`id:77 ${dates} stat:DELIVRD`))).toMatchObject({
     submit_date: '2601021530',
     done_date: '2601021531',

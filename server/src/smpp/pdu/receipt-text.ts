@@ -15,7 +15,7 @@ export type Receipt = {
   text?: string
 }
 
-/** The word in a receipt's text for each message_state of a TLV or a query_sm_resp. */
+/** The state word of a receipt's text for each message_state of a TLV or a query_sm_resp. */
 export const statOfState: ReadonlyMap<number, ReceiptStat> = new Map<number, ReceiptStat>([
   [messageState.ENROUTE, 'ENROUTE'],
   [messageState.DELIVERED, 'DELIVRD'],
@@ -40,16 +40,16 @@ const statPrefixes: [string, ReceiptStat][] = [
   ['REJ', 'REJECTD'],
 ]
 
-/** Whether a deliver_sm is a receipt, final or intermediate (§5.2.12), and not an MO. */
+/** Returns whether a deliver_sm is a receipt, final or intermediate (§5.2.12), and not an MO. */
 export function isReceipt(pdu: DeliverSm): boolean {
   const type = pdu.esm_class & esmClass.typeMask
   return type === esmClass.receipt || type === esmClass.intermediateNotification
 }
 
 /**
- * Parses a receipt: from its TLVs where present, else from its text, in any case, order and spacing. Returns undefined when
- * it names no state. An unrecognized state word is UNKNOWN; `message_id` (empty when missing) and the dates are as the SMSC
- * wrote them.
+ * Parses a receipt from its TLVs where present, otherwise from its text, in any case, order and spacing. Returns undefined
+ * if it has no state. An unrecognized state word becomes UNKNOWN; `message_id` (empty if missing) and the dates are as the
+ * SMSC wrote them.
  */
 export function parseReceipt(pdu: DeliverSm): Receipt | undefined {
   const tlvs = pdu.tlvs
@@ -94,9 +94,9 @@ const fieldNames = new Map<string, FieldName>([
   ['text', 'text'],
 ])
 
-// Hand-written, from colon to colon, as it runs for every text sent: regular expressions took twice as long. A value ends
-// at the next name, recognized or not, so it never contains its neighbor; `text` extends to the end, because the repeated
-// text may contain anything.
+// Hand-written, from colon to colon, because it runs for every text sent: regular expressions took twice as long. A value
+// ends at the next name, recognized or not, so it never contains the next field; `text` extends to the end, because it may
+// contain anything.
 function readFields(text: string): Fields {
   const fields: Fields = {}
   let name: FieldName | undefined
@@ -121,7 +121,7 @@ function readFields(text: string): Fields {
   return fields
 }
 
-/** The start of the word that ends at `end`, trailing spaces included. */
+/** Returns the start of the word that ends at `end`, ignoring trailing spaces. */
 function wordBefore(text: string, end: number): number {
   while (end > 0 && text[end - 1] === ' ') end--
   while (end > 0 && isWordCharacter(text.charCodeAt(end - 1))) end--
@@ -145,12 +145,13 @@ function readStat(word: string | undefined): ReceiptStat | undefined {
   return statPrefixes.find(([prefix]) => upper.startsWith(prefix))?.[1] ?? 'UNKNOWN'
 }
 
-/** §4.4.2 allows 64 characters. A longer id than this is malformed, and too large for a database index. */
+/** §4.4.2 allows 64 characters. A longer id is malformed, and too large for a database index. */
 const MAX_ID_LENGTH = 255
 
 /**
- * Returns one spelling for an id that an SMSC spells in several ways: lower case, no leading zeros ("0" when nothing else is
- * left), no NUL. It does not convert between hex and decimal: that is a setting of the connection.
+ * Returns the canonical spelling of an id that an SMSC spells in several ways: lower case, without NUL and leading
+ * zeros ("0" if nothing else remains). It does not convert between hex and decimal: that is a setting of the
+ * connection.
  */
 export function canonicalMessageId(id: string): string {
   return id
@@ -187,7 +188,7 @@ export function formatReceipt({
   )
 }
 
-// A busy SMSC formats many receipts of the same minute: caching its text halves the cost of a receipt.
+// A busy SMSC formats many receipts per minute: caching the minute's text halves the cost of a receipt.
 let cachedMinute = Number.NaN
 let cachedText = ''
 

@@ -1,5 +1,5 @@
-// SMPP times (§7.1.1): YYMMDDhhmmsstnnp, sixteen characters. With `p` = R the rest is a period from now on; with + or - it
-// is a local time that is `nn` quarters of an hour ahead of or behind UTC.
+// SMPP times (§7.1.1): YYMMDDhhmmsstnnp, sixteen characters. If `p` is R, the rest is a period from now on; if it is + or -,
+// the rest is a local time that is `nn` quarters of an hour ahead of or behind UTC.
 
 const TIME = /^(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)(\d)(\d\d)([+\-R])$/
 const SECOND_MS = 1_000
@@ -30,7 +30,10 @@ export function absoluteTime(at: number): string {
   return `${new Date(at).toISOString().replace(/\D/g, '').slice(2, 15)}00+`
 }
 
-/** Formats a relative time in whole seconds, rounded up: at least 1 second, at most 31 days, which no month shortens. */
+/**
+ * Formats a relative time in whole seconds, rounded up: at least 1 second, at most 31 days. Longer periods would need
+ * months.
+ */
 export function relativeTime(ms: number): string {
   const total = Math.min(Math.max(1, Math.ceil(ms / SECOND_MS)), MAX_DAYS * DAY_S)
   const fields = [Math.floor(total / DAY_S), Math.floor(total / 3_600) % 24, Math.floor(total / 60) % 60, total % 60]

@@ -1,10 +1,10 @@
-// Optional parameters (tag, length, value), SMPP 3.4 §5.3.2. TLVs that are unknown, or do not have the form of the spec, are
-// preserved byte for byte in `unknown`: a vendor's nonstandard TLV must never cost a receipt.
+// Optional parameters (tag, length, value), SMPP 3.4 §5.3.2. Unknown TLVs, and TLVs that do not have the spec's format, are
+// preserved byte for byte in `unknown`: a vendor's nonstandard TLV must never cause the loss of a receipt.
 
 import { commandStatus } from './command-status.ts'
 import { PduError } from './pdu-error.ts'
 
-// [tag, type]; 'uint8', 'uint16' and 'uint32' have exactly that length, a flag has length 0.
+// [tag, type]; 'uint8', 'uint16' and 'uint32' have exactly that length; a flag has length 0.
 export const tlvTable = {
   dest_addr_subunit: [0x0005, 'uint8'],
   dest_network_type: [0x0006, 'uint8'],
@@ -77,17 +77,17 @@ for (const [name, [tag, type]] of Object.entries(tlvTable) as [TlvName, [number,
 
 const fixedLength: Record<string, number> = { flag: 0, uint8: 1, uint16: 2, uint32: 4 }
 
-/** Decodes the optional parameters from `at` to the end of the PDU; throws PduError when one is cut off. */
+/** Decodes the optional parameters from `at` to the end of the PDU; throws PduError if one is truncated. */
 export function decodeTlvs(bytes: Buffer, at: number, sequence_number: number): Tlvs {
   const tlvs: Record<string, unknown> & { unknown?: UnknownTlv[] } = {}
   const end = bytes.length
   while (at < end) {
     if (end - at < 4)
-      throw new PduError(commandStatus.ESME_RINVOPTPARSTREAM, sequence_number, 'a TLV header is cut off')
+      throw new PduError(commandStatus.ESME_RINVOPTPARSTREAM, sequence_number, 'a TLV header is truncated')
     const tag = bytes.readUInt16BE(at)
     const length = bytes.readUInt16BE(at + 2)
     at += 4
-    if (length > end - at) throw new PduError(commandStatus.ESME_RINVPARLEN, sequence_number, 'a TLV is cut off')
+    if (length > end - at) throw new PduError(commandStatus.ESME_RINVPARLEN, sequence_number, 'a TLV is truncated')
     const entry = byTag.get(tag)
     const value = entry && tlvs[entry.name] === undefined ? decodeValue(entry.type, bytes, at, length) : undefined
     if (entry && value !== undefined) tlvs[entry.name] = value
@@ -113,7 +113,7 @@ function decodeValue(type: TlvType, bytes: Buffer, at: number, length: number) {
     case 'octets':
       return bytes.subarray(at, at + length)
     case 'cstring': {
-      // Several SMSCs omit the NUL of receipted_message_id: the length determines its end either way.
+      // Several SMSCs omit the NUL of receipted_message_id: the length determines its end in both cases.
       let end = at
       while (end < at + length && bytes[end] !== 0) end++
       return bytes.toString('latin1', at, end)
@@ -135,7 +135,7 @@ export function tlvsBound(tlvs: Tlvs): number {
   return bound
 }
 
-/** Encodes the optional parameters at `at` and returns their end; throws PduError on a value that does not fit. */
+/** Encodes the optional parameters at `at` and returns their end; throws PduError for a value that does not fit. */
 export function encodeTlvs(target: Buffer, at: number, tlvs: Tlvs): number {
   for (const name in tlvs) {
     if (name === 'unknown') continue
