@@ -5,12 +5,12 @@ import { join } from 'node:path'
 
 const binary = new URL('../../server/src/bin/simulator.ts', import.meta.url)
 
-/** A simulator in a process of its own, without the rest of the product. */
+/** A simulator in a separate process, without the rest of the product. */
 export type SimulatorProcess = {
   pid: number
   smppPort: number
   rawFile: string
-  /** Returns its counters since its start. */
+  /** Returns the simulator's counters since its start. */
   counts(): Promise<{ receiptsAcknowledged: number }>
   stop(): void
 }
@@ -39,8 +39,8 @@ export async function startSimulatorProcess({ receiptDelayMs = 0 } = {}): Promis
       rawFile: join(folder, 'simulator', 'submits.raw'),
       async counts() {
         const response = await fetch(`http://127.0.0.1:${controlPort}/state`)
-        const { receipts } = (await response.json()) as { receipts: { answered: number } }
-        return { receiptsAcknowledged: receipts.answered }
+        const { receipts } = (await response.json()) as { receipts: { acknowledged: number } }
+        return { receiptsAcknowledged: receipts.acknowledged }
       },
       stop,
     }

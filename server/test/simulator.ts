@@ -16,10 +16,10 @@ import type { Certificate } from './certificates.ts'
 /** A client bound to the simulator, and the PDUs delivered to it. */
 export type Client = { session: Session; delivered: DeliverSm[] }
 
-/** A client's response to a delivered PDU; ESME_ROK by default. */
-export type ClientOptions = Partial<ConnectOptions> & { answers?: number | 'nothing' }
+/** `responseStatus`: command_status of the response to each delivered PDU, ESME_ROK by default; null sends no response. */
+export type ClientOptions = Partial<ConnectOptions> & { responseStatus?: number | null }
 
-/** The parts of the control API's responses that tests read. */
+/** Fields of the control API's responses that tests read. */
 type ControlBody = {
   owed: number
   accepted: number
@@ -68,7 +68,7 @@ export function useSimulator({ tls }: { tls?: Certificate } = {}) {
     smppPort: () => simulator.smppPort,
     tlsPort: () => simulator.tlsPort,
 
-    async bind({ answers = commandStatus.ESME_ROK, ...options }: ClientOptions = {}): Promise<Client> {
+    async bind({ responseStatus = commandStatus.ESME_ROK, ...options }: ClientOptions = {}): Promise<Client> {
       const session = await connect({
         host: '127.0.0.1',
         port: simulator.smppPort,
@@ -80,7 +80,7 @@ export function useSimulator({ tls }: { tls?: Certificate } = {}) {
       const delivered: DeliverSm[] = []
       session.on('request', (pdu) => {
         if (pdu.command === 'deliver_sm') delivered.push(pdu)
-        if (answers !== 'nothing') session.respond(pdu, { command_status: answers })
+        if (responseStatus !== null) session.respond(pdu, { command_status: responseStatus })
       })
       return { session, delivered }
     },
@@ -97,7 +97,7 @@ export function useSimulator({ tls }: { tls?: Certificate } = {}) {
   }
 }
 
-/** A text of one part that requests a receipt and has a reference. */
+/** Makes a submit_sm of one part that requests a receipt and has a reference. */
 export function textTo(destination_addr: string, fields: Partial<SubmitSm> = {}): SubmitSm {
   return submitSm({
     source_addr: '12345',

@@ -5,9 +5,9 @@ import { drawRejected, type Fate } from './fates.ts'
 import { RateWindow } from './rate-window.ts'
 import type { Settings } from './settings.ts'
 
-/** Above this number of owed receipts new messages get ESME_RMSGQFUL; 400,000 receipts use 150 MB. */
+/** Maximum number of owed receipts; above it, new messages get ESME_RMSGQFUL. 400,000 receipts use 150 MB. */
 const MAX_OWED = 400_000
-/** Texts of the fate throttled_twice that were throttled once or twice so far. */
+/** Maximum number of stored texts with the fate throttled_twice. */
 const MAX_THROTTLED = 10_000
 
 const DESTINATION = /^\+?[0-9]{1,20}$/

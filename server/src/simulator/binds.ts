@@ -10,7 +10,7 @@ export type BindInfo = {
   kind: Session['state']
   since: number
   submits: number
-  /** Its submits when the drop rule was set. */
+  /** Number of submits when the drop rule was set. */
   submitsBeforeRule: number
 }
 
@@ -55,7 +55,7 @@ export class Binds {
     return [...this.#sessions.values()]
   }
 
-  /** Sets the rule that drops a bind at its n-th submit from now on. Setting the current rule again does not restart the count. */
+  /** Sets the rule that drops a bind at its n-th submit from now on. Setting the same rule object again has no effect. */
   dropAfter(rule: DropRule | null): void {
     if (rule === this.#dropRule) return
     this.#dropRule = rule
@@ -63,7 +63,7 @@ export class Binds {
     for (const info of this.#sessions.values()) info.submitsBeforeRule = info.submits
   }
 
-  /** Counts a message of this bind, and drops the bind if the rule says so. */
+  /** Counts a message of this bind, and drops the bind according to the rule. */
   submitted(session: Session, info: BindInfo): void {
     info.submits++
     const rule = this.#dropRule
@@ -72,7 +72,7 @@ export class Binds {
     session.destroy('dropped by rule')
   }
 
-  /** Destroys the connection of one bind, or of all, without an unbind. Returns the number of binds. */
+  /** Destroys the sockets of one bind or of all binds, without an unbind. Returns the number of binds. */
   drop(id?: number): number {
     let dropped = 0
     for (const [session, info] of [...this.#sessions]) {

@@ -14,7 +14,7 @@ const phone = '12125550199'
 const settings = (body: unknown) => control('PATCH', '/settings', body)
 
 describe('settings', () => {
-  test('latency_ms: every response is delayed, and responses stay in order', async () => {
+  test('latency_ms delays all responses and preserves their order', async () => {
     const client = await simulator.bind()
     await settings({ latency_ms: 80 })
     const order: number[] = []
@@ -29,7 +29,7 @@ describe('settings', () => {
     expect(order).toEqual(Array.from({ length: 20 }, (_, index) => index))
   })
 
-  test('receipt_delay_ms starts at the response', async () => {
+  test('receipt_delay_ms delays a receipt after its response', async () => {
     const client = await simulator.bind()
     await settings({ latency_ms: 20, receipt_delay_ms: 100 })
     const sentAt = performance.now()
@@ -39,14 +39,14 @@ describe('settings', () => {
     expect(performance.now() - sentAt).toBeGreaterThanOrEqual(118)
   })
 
-  test('receipt_mix: shares over numbers that choose no fate', async () => {
+  test('receipt_mix determines the outcomes of numbers without a fate', async () => {
     const client = await simulator.bind()
     await settings({ receipt_mix: { delivered: 50, hard: 25, soft: 15, none: 10 } })
     for (let i = 0; i < 10; i++) await Promise.all(Array.from({ length: 100 }, () => submit(client, textTo(phone))))
     await submit(client, textTo('12125550101'))
     await waitFor(async () => (await control('GET', '/state')).body.owed === 0)
     const outcomes = receiptsOf(client).map((receipt) => `${receipt?.stat} ${receipt?.err}`)
-    const count = (outcome: string) => outcomes.filter((one) => one === outcome).length
+    const count = (outcome: string) => outcomes.filter((value) => value === outcome).length
     expect(count('DELIVRD 000')).toBeGreaterThan(450)
     expect(count('DELIVRD 000')).toBeLessThan(550)
     expect(count('UNDELIV 001')).toBeGreaterThan(200)
@@ -55,19 +55,19 @@ describe('settings', () => {
     expect(outcomes.length).toBeLessThan(950)
   })
 
-  test('throttle: no second has more than mps texts, and the rest is not in the raw file', async () => {
+  test('throttle accepts at most mps texts per second, and rejected texts are not in the raw file', async () => {
     const client = await simulator.bind()
     await settings({ throttle: { mps: 30 } })
     const responses = await Promise.all(Array.from({ length: 100 }, () => submit(client, textTo(phone))))
-    const taken = responses.filter((response) => response.command_status === status.ESME_ROK)
-    expect(taken).toHaveLength(30)
+    const accepted = responses.filter((response) => response.command_status === status.ESME_ROK)
+    expect(accepted).toHaveLength(30)
     expect(responses.every(({ command_status: s }) => s === status.ESME_ROK || s === status.ESME_RTHROTTLED)).toBe(true)
     expect(simulator.raw()).toHaveLength(30)
     await settings({ throttle: null })
     expect((await submit(client, textTo(phone))).command_status).toBe(status.ESME_ROK)
   })
 
-  test('echo_reference and receipt_tlvs off: a receipt has only its text', async () => {
+  test('echo_reference and receipt_tlvs remove these TLVs from receipts if they are false', async () => {
     const client = await simulator.bind()
     await settings({ echo_reference: false })
     await submit(client, textTo(phone))
@@ -86,17 +86,17 @@ describe('settings', () => {
     ['hex_padded', (id: string) => canonicalMessageId(id)],
     ['decimal', (id: string) => Number(id).toString(16)],
     ['decimal_padded', (id: string) => Number(id).toString(16)],
-  ])('receipt_id_form %s: another spelling of the same id', async (receipt_id_form, undo) => {
+  ])('receipt_id_form %s is another spelling of the same id', async (receipt_id_form, toHex) => {
     const client = await simulator.bind()
     await settings({ receipt_id_form })
     const { message_id } = await submit(client, textTo(phone))
     await waitFor(() => client.delivered.length > 0)
     const spelled = receiptsOf(client)[0]?.message_id ?? ''
     expect(spelled).not.toBe(message_id)
-    expect(undo(spelled)).toBe(message_id)
+    expect(toHex(spelled)).toBe(message_id)
   })
 
-  test('hex_mixed: every receipt has its id in one of the hex spellings', async () => {
+  test('receipt_id_form hex_mixed varies between the hex spellings', async () => {
     const client = await simulator.bind()
     await settings({ receipt_id_form: 'hex_mixed' })
     const ids: string[] = []
@@ -109,22 +109,22 @@ describe('settings', () => {
     expect(spelled.some((id) => id !== id.toLowerCase())).toBe(true)
   })
 
-  test('answer false: silence on existing and new binds, and every response and receipt later', async () => {
+  test('responding false stops all PDUs on existing and new binds until it is true', async () => {
     const client = await simulator.bind({ responseDeadlineMs: 500 })
     await settings({ latency_ms: 10 })
     await submit(client, textTo(phone))
-    await settings({ answer: false })
+    await settings({ responding: false })
     await expect(submit(client, textTo('12125550198'))).rejects.toThrow('no response')
     await expect(simulator.bind({ connectTimeoutMs: 100 })).rejects.toThrow()
     expect(simulator.raw()).toHaveLength(1)
     const late = new Promise((resolve) => client.session.once('late', (_, response) => resolve(response)))
-    await settings({ answer: true })
+    await settings({ responding: true })
     expect(await late).toMatchObject({ command_status: status.ESME_ROK })
     expect(simulator.raw()).toHaveLength(2)
     await waitFor(() => receiptsOf(client).length >= 2)
   })
 
-  test('max_binds: a further bind gets ESME_RALYBND', async () => {
+  test('max_binds rejects a further bind with ESME_RALYBND', async () => {
     await simulator.bind()
     await settings({ max_binds: 1 })
     const error = await simulator.bind().catch((fault) => fault)
@@ -148,9 +148,9 @@ describe('settings', () => {
     [{ receipt_mix: { delivered: 100, lost: 0 } }, 'receipt_mix'],
     [{ throttle: 5 }, 'throttle'],
     [{ throttle: { mps: 0 } }, 'throttle'],
-    [{ answer: 1 }, 'answer'],
+    [{ responding: 1 }, 'responding'],
     [{ id_form: 'roman' }, 'id_form'],
-  ])('%o is rejected whole', async (body, field) => {
+  ])('an invalid setting rejects the whole body %o', async (body, field) => {
     const response = await settings({ ...body, echo_reference: false })
     expect(response).toMatchObject({ status: 422, body: { status: 'error', code: 'invalid' } })
     expect(Object.keys((response.body as unknown as { details: object }).details)).toEqual([field])
@@ -178,32 +178,32 @@ describe('POST /binds/drop', () => {
   })
 })
 
-describe('handsets', () => {
+describe('a handset', () => {
   test('sends an MO and receives the reply', async () => {
     const client = await simulator.bind()
     client.session.on('request', (pdu) => {
       if (pdu.command !== 'deliver_sm' || pdu.esm_class & 0x04) return
-      const question = decodeShortMessage(pdu.short_message, pdu.data_coding, pdu.esm_class).text
-      const short_message = Buffer.from(`You said ${question}.`)
+      const content = decodeShortMessage(pdu.short_message, pdu.data_coding, pdu.esm_class).text
+      const short_message = Buffer.from(`Received ${content}.`)
       client.session.request(textTo(pdu.source_addr, { short_message }), () => {})
     })
-    const written = await control('POST', '/handsets/(212)%20555-0142/messages', { to: '12345', content: 'PIZZA' })
-    expect(written).toMatchObject({ status: 200, body: { direction: 'MO', short_code: '12345', content: 'PIZZA' } })
+    const response = await control('POST', '/handsets/(212)%20555-0142/messages', { to: '12345', content: 'PIZZA' })
+    expect(response).toMatchObject({ status: 200, body: { direction: 'MO', short_code: '12345', content: 'PIZZA' } })
     const { body } = await waitFor(async () => {
-      const response = await control('GET', '/handsets/2125550142/messages')
-      return response.body.messages.length === 2 ? response : undefined
+      const handset = await control('GET', '/handsets/2125550142/messages')
+      return handset.body.messages.length === 2 ? handset : undefined
     })
     expect(body).toMatchObject({
       phone_number: '2125550142',
       messages: [
         { direction: 'MO', content: 'PIZZA', short_code: '12345' },
-        { direction: 'MT', content: 'You said PIZZA.', short_code: '12345', part_count: 1, complete: true },
+        { direction: 'MT', content: 'Received PIZZA.', short_code: '12345', part_count: 1, complete: true },
       ],
     })
     expect(mosOf(client)).toMatchObject([{ source_addr: '12125550142', destination_addr: '12345' }])
   })
 
-  test('a long UCS-2 text is sent in parts with their header, once a bind exists', async () => {
+  test('sends a long UCS-2 text in parts with headers as soon as a bind exists', async () => {
     const content = 'Привет 🙏 '.repeat(20)
     await control('POST', '/handsets/2125550142/messages', { to: '12345', content })
     const client = await simulator.bind()
@@ -213,19 +213,19 @@ describe('handsets', () => {
     expect(parts.map((part) => part.text).join('')).toBe(content)
   })
 
-  test('parts are joined in any order; before the last one the text is incomplete', async () => {
+  test('joins parts in any order, and shows the text as incomplete before the last part', async () => {
     const client = await simulator.bind()
     const content = 'A'.repeat(153) + 'B'.repeat(153) + 'C'.repeat(9)
     const [first, second, third] = encodeParts(content, 9)
     await submit(client, textTo(phone, third))
     await submit(client, textTo(phone, first))
-    const read = async () => (await control('GET', '/handsets/2125550199/messages')).body.messages
-    expect(await read()).toMatchObject([{ part_count: 3, complete: false }])
+    const readMessages = async () => (await control('GET', '/handsets/2125550199/messages')).body.messages
+    expect(await readMessages()).toMatchObject([{ part_count: 3, complete: false }])
     await submit(client, textTo(phone, second))
-    expect(await read()).toMatchObject([{ part_count: 3, complete: true, content, direction: 'MT' }])
+    expect(await readMessages()).toMatchObject([{ part_count: 3, complete: true, content, direction: 'MT' }])
   })
 
-  test('a bounced text never reaches its handset', async () => {
+  test('does not receive a bounced text', async () => {
     const client = await simulator.bind()
     await submit(client, textTo('12125550101'))
     expect((await control('GET', '/handsets/2125550101/messages')).body.messages).toEqual([])
@@ -238,14 +238,14 @@ describe('handsets', () => {
     ['/handsets/2125550142/messages', { to: '12345', content: '' }, 422],
     ['/handsets/2125550142/messages', { to: '12345', content: 'x'.repeat(255 * 153 + 1) }, 422],
     ['/handsets/2125550142/messages', [], 400],
-  ])('POST %s %j is rejected', async (path, body, expected) => {
+  ])('rejects POST %s %j', async (path, body, expected) => {
     const response = await control('POST', path, body)
     expect(response).toMatchObject({ status: expected, body: { status: 'error' } })
     expect((await control('GET', '/state')).body.owed).toBe(0)
   })
 })
 
-test('POST /reset: counts, settings and owed receipts are reset; the raw file stays', async () => {
+test('POST /reset resets counts, settings and owed receipts, but not the raw file', async () => {
   const client = await simulator.bind({ bind: 'transmitter' })
   await settings({ latency_ms: 3 })
   await submit(client, textTo(phone))
@@ -254,8 +254,8 @@ test('POST /reset: counts, settings and owed receipts are reset; the raw file st
   expect(simulator.raw()).toHaveLength(1)
 })
 
-describe('requests', () => {
-  test('unknown paths, wrong methods, unreadable and oversized bodies', async () => {
+describe('the control API', () => {
+  test('rejects unknown paths, wrong methods, and malformed and oversized bodies', async () => {
     expect((await control('GET', '/nowhere')).status).toBe(404)
     expect((await control('DELETE', '/settings')).status).toBe(405)
     const base = `http://127.0.0.1:${simulator.controlPort()}`
@@ -263,13 +263,16 @@ describe('requests', () => {
     expect((await fetch(`${base}/settings`, { method: 'PATCH', body: 'x'.repeat(70_000) })).status).toBe(413)
   })
 
-  test.each([{ host: 'carillon.example' }, { origin: 'http://localhost' }])('%o gets 403', async (headers) => {
-    const request = http.request({ port: simulator.controlPort(), host: '127.0.0.1', path: '/state', headers })
-    const statusCode = await new Promise((resolve, reject) => {
-      request.on('response', (response) => resolve(response.resume().statusCode))
-      request.on('error', reject)
-      request.end()
-    })
-    expect(statusCode).toBe(403)
-  })
+  test.each([{ host: 'carillon.example' }, { origin: 'http://localhost' }])(
+    'responds with 403 to %o',
+    async (headers) => {
+      const request = http.request({ port: simulator.controlPort(), host: '127.0.0.1', path: '/state', headers })
+      const statusCode = await new Promise((resolve, reject) => {
+        request.on('response', (response) => resolve(response.resume().statusCode))
+        request.on('error', reject)
+        request.end()
+      })
+      expect(statusCode).toBe(403)
+    },
+  )
 })

@@ -134,11 +134,11 @@ function presentState({ smsc, binds }: Controlled) {
   const { counts, outgoingCounts: outgoing } = smsc
   return {
     accepted: counts.accepted,
-    refused: counts.rejected,
+    rejected: counts.rejected,
     throttled: counts.throttled,
-    answers_lost: counts.responsesLost,
-    receipts: { sent: outgoing.receiptsSent, answered: outgoing.receiptsAcknowledged },
-    mos: { sent: outgoing.mosSent, answered: outgoing.mosAcknowledged },
+    responses_lost: counts.responsesLost,
+    receipts: { sent: outgoing.receiptsSent, acknowledged: outgoing.receiptsAcknowledged },
+    mos: { sent: outgoing.mosSent, acknowledged: outgoing.mosAcknowledged },
     owed: smsc.owed,
     binds: binds.list().map(({ id, systemId, kind, since, submits }) => ({
       id,

@@ -9,7 +9,7 @@ function takeDue(lanes: DelayLanes<string>, now: number): string[] {
   return taken
 }
 
-test('items are taken when they are due, those of one delay in their order', () => {
+test('DelayLanes takes items when they are due, and items of one delay in order', () => {
   const lanes = new DelayLanes<string>()
   expect(lanes.nextDueAt()).toBe(Number.POSITIVE_INFINITY)
   lanes.push('slow', 30_000, 0)
@@ -26,7 +26,7 @@ test('items are taken when they are due, those of one delay in their order', () 
   expect(lanes.length).toBe(0)
 })
 
-test('a withdrawn item is never due', () => {
+test('DelayLanes never takes a withdrawn item', () => {
   const lanes = new DelayLanes<string>()
   for (const item of ['a1', 'b1', 'a2']) lanes.push(item, 10, 0)
   lanes.push('a3', 20, 0)
@@ -36,7 +36,7 @@ test('a withdrawn item is never due', () => {
   expect(lanes.length).toBe(0)
 })
 
-test('an item that is pushed during takeDue waits for its own time', () => {
+test('DelayLanes takes an item that is pushed during takeDue when it is due', () => {
   const lanes = new DelayLanes<string>()
   lanes.push('first', 10, 0)
   const taken: string[] = []

@@ -1,14 +1,14 @@
 import { Fifo } from './fifo.ts'
 
 /** An entry of a lane; withdraw() removes its item. */
-type Waiting<T> = { item: T | undefined; dueAt: number }
+type LaneEntry<T> = { item: T | undefined; dueAt: number }
 
 /**
- * Delays items without a timer each. All items with the same delay are one queue (a lane), due in the order of their
- * arrival. Delays are few (a setting, or that of a fate), so finding the due items reads a handful of queue heads.
+ * Delays items without a timer per item. All items with the same delay are in one queue (a lane), in the order of their
+ * arrival. There are few different delays (a setting, or the delay of a fate), so takeDue() checks only a few queue heads.
  */
 export class DelayLanes<T> {
-  readonly #lanes = new Map<number, Fifo<Waiting<T>>>()
+  readonly #lanes = new Map<number, Fifo<LaneEntry<T>>>()
   #length = 0
 
   get length(): number {
@@ -25,14 +25,14 @@ export class DelayLanes<T> {
     this.#length++
   }
 
-  /** When the next item is due; Infinity when nothing waits. */
+  /** Returns the time at which the next item is due; Infinity if there is none. */
   nextDueAt(): number {
     let next = Number.POSITIVE_INFINITY
     for (const lane of this.#lanes.values()) next = Math.min(next, lane.peek()?.dueAt ?? next)
     return next
   }
 
-  /** Removes every due item and passes it to `take`, each lane in its own order. */
+  /** Removes every due item and passes it to `take`, in the order of each lane. */
   takeDue(now: number, take: (item: T) => void): void {
     for (const [delayMs, lane] of this.#lanes) {
       for (let head = lane.peek(); head !== undefined && head.dueAt <= now; head = lane.peek()) {
@@ -51,14 +51,14 @@ export class DelayLanes<T> {
     }
   }
 
-  /** Removes and returns all matching items, due or not; scans every item. */
+  /** Removes and returns all matching items, due or not, after a scan of all items. */
   withdraw(matches: (item: T) => boolean): T[] {
     const withdrawn: T[] = []
     for (const lane of this.#lanes.values()) {
-      for (const waiting of lane) {
-        if (waiting.item === undefined || !matches(waiting.item)) continue
-        withdrawn.push(waiting.item)
-        waiting.item = undefined
+      for (const entry of lane) {
+        if (entry.item === undefined || !matches(entry.item)) continue
+        withdrawn.push(entry.item)
+        entry.item = undefined
         this.#length--
       }
     }

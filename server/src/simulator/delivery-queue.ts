@@ -15,13 +15,13 @@ export type DeliveryQueueEvents<T> = {
   toPdu: (item: T) => DeliverSm | DataSm
   sent: (item: T) => void
   acknowledged: (item: T) => void
-  /** The client requested a retry: the caller adds the item again later. */
+  /** The client requested a retry; the listener adds the item again later. */
   onDefer: (item: T) => void
 }
 
 /**
- * Sends receipts and texts of handsets over the receiving binds, within each bind's window, and remembers each until it is
- * acknowledged: a dropped bind or a missing response returns it to the queue.
+ * Sends receipts and texts of handsets over the receiving binds, within each bind's window, and stores each item until it is
+ * acknowledged: after a dropped bind or a missing response, the item is queued again.
  */
 export class DeliveryQueue<T> {
   readonly #events: DeliveryQueueEvents<T>
@@ -36,7 +36,7 @@ export class DeliveryQueue<T> {
     this.#events = events
   }
 
-  /** Items that wait for a bind or a window slot, and items sent but not acknowledged. */
+  /** Number of items that wait for a bind or a window slot, or for their acknowledgement. */
   get length(): number {
     return this.#queue.length + this.#unacknowledged
   }
@@ -62,7 +62,7 @@ export class DeliveryQueue<T> {
     if (!isPaused) this.#schedule()
   }
 
-  /** Drops all items. Unacknowledged ones are not sent again. */
+  /** Drops all items. Unacknowledged items are not sent again. */
   clear(): void {
     this.#queue = new Fifo()
     this.#unacknowledged = 0
@@ -94,9 +94,9 @@ export class DeliveryQueue<T> {
     }
   }
 
-  /** The next bind, round robin, with a free window slot. */
+  /** Returns the next bind with a free window slot, round robin. */
   #nextFree(): Session | undefined {
-    for (let tried = 0; tried < this.#receivers.length; tried++) {
+    for (let n = 0; n < this.#receivers.length; n++) {
       this.#nextReceiver = (this.#nextReceiver + 1) % this.#receivers.length
       const session = this.#receivers[this.#nextReceiver]
       if (session && session.free > 0) return session

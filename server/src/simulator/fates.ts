@@ -1,9 +1,9 @@
-// The fate of a text depends on its destination, as with the card numbers of payment test modes: the last four digits of a
-// 555-01xx number choose a fate, and every other number is delivered (or follows the receipt mix, when one is set).
+// The fate of a text depends on its destination, like the test card numbers of payment systems: the last four digits of a
+// 555-01xx number choose a fate, and texts to other numbers are delivered (or follow the receipt mix, if it is set).
 
 export type ReceiptOutcome = 'delivered' | 'hard' | 'soft' | 'none'
 
-/** What a receipt can say: what the handset did, or that the message ended before it. */
+/** The state in a receipt: the handset's result, or the earlier end of the message. */
 export type ReceiptState = Exclude<ReceiptOutcome, 'none'> | 'expired' | 'deleted'
 
 export type Fate = {
@@ -16,14 +16,14 @@ export type Fate = {
   /** Number of times the receipt is sent. */
   receiptCount: 1 | 2
   receiptDelayMs: number
-  /** Text that the handset sends back one second later. */
+  /** Text that the handset sends one second later. */
   reply?: string
 }
 
 const plain: Fate = { response: 'accepted', outcome: 'delivered', receiptCount: 1, receiptDelayMs: 0 }
 
 const fates: Record<string, Fate> = {
-  // the look-up finds landlines before anything is sent; a text that is sent all the same hard-bounces
+  // the product's look-up excludes landlines before sending; a text to one is nevertheless a hard bounce
   '0100': { ...plain, outcome: 'hard' },
   '0101': { ...plain, outcome: 'hard' },
   '0102': { ...plain, outcome: 'soft' },
@@ -43,7 +43,7 @@ export function fateOf(destination: string): Fate | undefined {
   return fates[destination.slice(-4)]
 }
 
-/** The fate of a number that chooses none, by the outcome in its receipt. */
+/** The fate of a number without one, by the outcome in its receipt. */
 export const fateByOutcome: Record<ReceiptOutcome, Fate> = {
   delivered: plain,
   hard: { ...plain, outcome: 'hard' },
@@ -51,7 +51,7 @@ export const fateByOutcome: Record<ReceiptOutcome, Fate> = {
   none: { ...plain, outcome: 'none' },
 }
 
-/** Draws a message's outcome by a mix in percent, as a function of its id, so that the draw needs no memory. */
+/** Draws a message's outcome from a mix in percent, as a function of its id, so that no draw must be stored. */
 export function drawOutcome(mix: Record<ReceiptOutcome, number>, id: number): ReceiptOutcome {
   if (mix.delivered === 100) return 'delivered'
   const drawn = draw(id, 0x9e3779b1)
@@ -60,17 +60,17 @@ export function drawOutcome(mix: Record<ReceiptOutcome, number>, id: number): Re
   return drawn < mix.delivered + mix.hard + mix.soft ? 'soft' : 'none'
 }
 
-/** Whether the response to this message is among the lost share; independent of the message's outcome. */
+/** Returns whether the response to this message is in the lost share; independent of the message's outcome. */
 export function drawLost(percent: number, id: number): boolean {
   return percent > 0 && draw(id, 0x85ebca6b) < percent
 }
 
-/** Whether the message with this ordinal is among the rejected share. */
+/** Returns whether the message with this ordinal is in the rejected share. */
 export function drawRejected(percent: number, ordinal: number): boolean {
   return draw(ordinal, 0xc2b2ae35) < percent
 }
 
-/** Returns 0 to 100: Fibonacci hashing spreads consecutive numbers evenly over the range. */
+/** Returns a number from 0 to 100: Fibonacci hashing distributes consecutive ordinals evenly over the range. */
 function draw(ordinal: number, multiplier: number): number {
   return ((Math.imul(ordinal | 0, multiplier) >>> 0) / 2 ** 32) * 100
 }

@@ -1,4 +1,4 @@
-/** A queue whose `shift` is cheap at any length; that of an array moves every element. */
+/** A queue with a fast `shift` at any length; Array.shift() moves every element. */
 export class Fifo<T> {
   #items: (T | undefined)[] = []
   #head = 0

@@ -1,6 +1,6 @@
-// The memory of the virtual handsets: texts that a number received and sent. A broadcast reaches hundreds of thousands of
-// numbers that no test reads, so texts are stored only for followed numbers (those that were read, or that sent a text). A
-// ring of the last messages provides the earlier texts of a number when it is read for the first time.
+// Stores the texts that virtual handsets received and sent. A broadcast reaches hundreds of thousands of numbers that no
+// test reads, so texts are stored only for followed numbers (numbers that were read or that sent a text). A ring of the last
+// messages provides the earlier texts of a number when it is read for the first time.
 
 import type { Tlvs } from '../smpp/pdu/tlvs.ts'
 import { type Concat, decodeShortMessage } from '../sms/parts.ts'
@@ -10,8 +10,8 @@ const MAX_HANDSETS = 10_000
 const MAX_TEXTS = 50
 const MAX_RECENT = 8_192
 
-/** One part as it went over the air, with the field names of submit_sm. */
-export type AirMessage = {
+/** A part that a handset received, with the field names of submit_sm. */
+export type ReceivedPart = {
   smscId: string
   destination_addr: string
   source_addr: string
@@ -19,11 +19,11 @@ export type AirMessage = {
   esm_class: number
   text: Buffer
   at: number
-  /** Concatenation by the sar TLVs, where there is no user data header. */
+  /** Concatenation by the sar TLVs, used if there is no user data header. */
   sar: Concat | undefined
 }
 
-/** Reads the sar TLVs of a part (§5.3.2.22 to 24); returns undefined without them. */
+/** Reads the sar TLVs of a part (§5.3.2.22 to 24); returns undefined if they are missing or invalid. */
 export function sarOf(tlvs: Tlvs | undefined): Concat | undefined {
   const { sar_msg_ref_num: reference, sar_total_segments: total, sar_segment_seqnum: sequence } = tlvs ?? {}
   if (reference === undefined || !total || !sequence || sequence > total) return undefined
@@ -31,11 +31,11 @@ export function sarOf(tlvs: Tlvs | undefined): Concat | undefined {
 }
 
 export type HandsetText = {
-  /** From the view of the platform: the handset received an MT and sent an MO. */
+  /** The platform's view: the handset received an MT and sent an MO. */
   direction: 'MT' | 'MO'
   shortCode: string
   at: number
-  /** The parts that have arrived, each at its index, and the SMSC ids of received parts. */
+  /** The parts that have arrived, at their indexes, and the SMSC ids of received parts. */
   parts: string[]
   ids: string[]
   partCount: number
@@ -43,13 +43,13 @@ export type HandsetText = {
 }
 
 export class Handsets {
-  /** In the order of their last use. */
+  /** Texts by phone number, in the order of last use. */
   readonly #followed = new Map<number, HandsetText[]>()
-  #recent: (AirMessage | undefined)[] = []
+  #recent: (ReceivedPart | undefined)[] = []
   #oldest = 0
 
-  /** Records a part that arrives at the handset. */
-  receive(message: AirMessage): void {
+  /** Records a part that the handset receives. */
+  recordReceived(message: ReceivedPart): void {
     if (this.#recent.length < MAX_RECENT) this.#recent.push(message)
     else {
       this.#recent[this.#oldest] = message
@@ -76,26 +76,26 @@ export class Handsets {
     }
   }
 
-  /** Replaces the text of a received part, in the same data_coding; returns the part, if it is remembered. */
-  replace(smscId: string, text: Buffer): AirMessage | undefined {
+  /** Replaces the text of a received part, in the same data_coding; returns the part, or undefined if it is not stored. */
+  replace(smscId: string, text: Buffer): ReceivedPart | undefined {
     const message = this.#recent.find((recent) => recent?.smscId === smscId)
     if (!message) return undefined
     message.text = text
     const phone = fromSmppAddress(message.destination_addr)
-    const shown = phone === undefined ? undefined : this.#followed.get(phone)?.find(({ ids }) => ids.includes(smscId))
-    if (shown) {
-      shown.parts[shown.ids.indexOf(smscId)] = decodeShortMessage(text, message.data_coding, message.esm_class).text
+    const stored = phone === undefined ? undefined : this.#followed.get(phone)?.find(({ ids }) => ids.includes(smscId))
+    if (stored) {
+      stored.parts[stored.ids.indexOf(smscId)] = decodeShortMessage(text, message.data_coding, message.esm_class).text
     }
     return message
   }
 
   /** Records a text that the handset sends. */
-  write(phone: number, shortCode: string, content: string, partCount: number, at: number): void {
+  recordSent(phone: number, shortCode: string, content: string, partCount: number, at: number): void {
     const texts = this.#follow(phone)
     addText(texts, { direction: 'MO', shortCode, at, parts: [content], ids: [], partCount, reference: undefined })
   }
 
-  /** Returns the texts on the handset, oldest first, and follows the handset from now on. */
+  /** Returns the handset's texts, oldest first, and follows the handset from now on. */
   textsOf(phone: number): readonly HandsetText[] {
     return this.#follow(phone)
   }
@@ -109,18 +109,18 @@ export class Handsets {
   #follow(phone: number): HandsetText[] {
     let texts = this.#followed.get(phone)
     if (texts) this.#followed.delete(phone)
-    else texts = this.#recall(phone)
+    else texts = this.#findRecent(phone)
     this.#followed.set(phone, texts)
     if (this.#followed.size > MAX_HANDSETS) {
-      for (const longestUnused of this.#followed.keys()) {
-        this.#followed.delete(longestUnused)
+      for (const leastRecentlyUsed of this.#followed.keys()) {
+        this.#followed.delete(leastRecentlyUsed)
         break
       }
     }
     return texts
   }
 
-  #recall(phone: number): HandsetText[] {
+  #findRecent(phone: number): HandsetText[] {
     const texts: HandsetText[] = []
     const digits = String(phone)
     for (let i = 0; i < this.#recent.length; i++) {
@@ -132,10 +132,10 @@ export class Handsets {
   }
 }
 
-function addReceived(texts: HandsetText[], message: AirMessage): void {
+function addReceived(texts: HandsetText[], message: ReceivedPart): void {
   const { text, concat = message.sar } = decodeShortMessage(message.text, message.data_coding, message.esm_class)
   const index = (concat?.sequence ?? 1) - 1
-  const partial = concat && texts.findLast((candidate) => lacksPart(candidate, message.source_addr, concat))
+  const partial = concat && texts.findLast((candidate) => isMissingPart(candidate, message.source_addr, concat))
   if (partial) {
     partial.parts[index] = text
     partial.ids[index] = message.smscId
@@ -156,7 +156,7 @@ function addReceived(texts: HandsetText[], message: AirMessage): void {
   })
 }
 
-function lacksPart(text: HandsetText, shortCode: string, { reference, total, sequence }: Concat): boolean {
+function isMissingPart(text: HandsetText, shortCode: string, { reference, total, sequence }: Concat): boolean {
   return (
     text.direction === 'MT' &&
     text.shortCode === shortCode &&

@@ -14,19 +14,19 @@ export type IntakeCounts = { accepted: number; rejected: number; throttled: numb
 
 export type IntakeOptions = {
   rawFile: RawFile
-  /** The last SMSC id of an earlier run. */
+  /** The last SMSC id of earlier runs. */
   lastId: number
   log: Logger
   settings(): Settings
-  /** Receipts and texts of handsets that are owed. */
+  /** Returns the number of owed receipts and texts of handsets. */
   owed(): number
-  /** The texts of one turn of the event loop; the accepted ones are in the raw file. */
+  /** Called with the texts of one turn of the event loop, after the accepted ones are in the raw file. */
   onWritten(batch: PendingResponse[]): void
 }
 
 /**
- * Accepts or rejects submitted texts. The texts of one turn of the event loop are one batch, appended to the raw file in one
- * write before any response.
+ * Accepts or rejects submitted texts. The texts of one turn of the event loop are one batch, which is appended to the raw
+ * file in one write before any response.
  */
 export class Intake {
   counts: IntakeCounts = blankCounts()
@@ -41,7 +41,7 @@ export class Intake {
     this.#lastId = options.lastId
   }
 
-  /** Texts that are not written yet. */
+  /** Number of texts that are not written yet. */
   get length(): number {
     return this.#batch.length
   }

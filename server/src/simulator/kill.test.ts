@@ -31,15 +31,15 @@ async function start(dataDir: string): Promise<Run> {
   })
 }
 
-/** Submits continuously until the connection closes, and records the responses. */
-async function attach({ smppPort }: Run, messages: number, answered: Set<string>, receipts: Set<string>) {
+/** Submits up to `messages` texts, and records the ids of responses and receipts. */
+async function submitTexts({ smppPort }: Run, messages: number, responded: Set<string>, receipts: Set<string>) {
   const session = await connect({ host: '127.0.0.1', port: smppPort, system_id: 'any', password: 'any' })
   let sent = 0
   const fill = (): void => {
     for (; session.free > 0 && sent < messages; sent++) {
       session.request(textTo(String(12_126_000_000 + sent)), (outcome) => {
         if (outcome.kind === 'response' && outcome.pdu.command === 'submit_sm_resp')
-          answered.add(outcome.pdu.message_id)
+          responded.add(outcome.pdu.message_id)
       })
     }
   }
@@ -52,28 +52,28 @@ async function attach({ smppPort }: Run, messages: number, answered: Set<string>
   return session
 }
 
-test('kill -9: every id of a response is in the raw file, and gets its receipt from the next run', async () => {
+test('after kill -9, every id of a response is in the raw file and gets its receipt from the next run', async () => {
   const dataDir = await mkdtemp(join(tmpdir(), 'carillon-kill-'))
   const runs: Run[] = []
   let session: Session | undefined
   try {
-    const answered = new Set<string>()
+    const responded = new Set<string>()
     const receipts = new Set<string>()
     runs.push(await start(dataDir))
-    session = await attach(runs[0] as Run, 1_000_000, answered, receipts)
-    await waitFor(() => answered.size > 3_000 && receipts.size > 500, { timeoutMs: 10_000 })
+    session = await submitTexts(runs[0] as Run, 1_000_000, responded, receipts)
+    await waitFor(() => responded.size > 3_000 && receipts.size > 500, { timeoutMs: 10_000 })
     runs[0]?.process.kill('SIGKILL')
     await waitFor(() => session?.state === 'closed')
-    expect(receipts.size).toBeLessThan(answered.size)
+    expect(receipts.size).toBeLessThan(responded.size)
 
     const written = new Set([...readRawFile(join(dataDir, 'simulator', 'submits.raw'))].map(({ smscId }) => smscId))
-    expect([...answered].filter((id) => !written.has(id))).toEqual([])
-    // at most one window was written without a response, or with one still on its way
-    expect(written.size - answered.size).toBeLessThanOrEqual(100)
+    expect([...responded].filter((id) => !written.has(id))).toEqual([])
+    // at most one window of texts was written before its responses arrived
+    expect(written.size - responded.size).toBeLessThanOrEqual(100)
 
     runs.push(await start(dataDir))
-    session = await attach(runs[1] as Run, 0, answered, receipts)
-    await waitFor(() => receipts.size === written.size, { timeoutMs: 10_000, what: 'every receipt' })
+    session = await submitTexts(runs[1] as Run, 0, responded, receipts)
+    await waitFor(() => receipts.size === written.size, { timeoutMs: 10_000, what: 'all receipts' })
     expect(receipts).toEqual(written)
   } finally {
     session?.destroy()

@@ -19,7 +19,7 @@ export type MessageOperationOptions = {
   withdraw(smscId: string): OwedReceipt[]
   /** Returns the receipts of this message that are not due yet. */
   pending(smscId: string): OwedReceipt[]
-  /** Adds a receipt that is due at once. */
+  /** Adds a receipt that is due immediately. */
   add(receipt: OwedReceipt): void
 }
 
@@ -27,7 +27,7 @@ export function isMessageOperation(request: RequestPdu): request is MessageOpera
   return request.command === 'query_sm' || request.command === 'cancel_sm' || request.command === 'replace_sm'
 }
 
-/** query_sm, cancel_sm and replace_sm on a submitted message (§4.8 to §4.10). */
+/** Handles query_sm, cancel_sm and replace_sm on submitted messages (§4.8 to §4.10). */
 export class MessageOperations {
   readonly #options: MessageOperationOptions
 
@@ -51,7 +51,7 @@ export class MessageOperations {
     }
   }
 
-  /** Cancels one message, or without an id all pending messages between these addresses. */
+  /** Cancels one message, or, without an id, all pending messages between these addresses. */
   #cancel({ message_id, source_addr, destination_addr }: CancelSm, now: number): ResponseFields {
     const { states } = this.#options
     const id = this.#readId(message_id)
@@ -71,7 +71,7 @@ export class MessageOperations {
     for (const receipt of withdraw(smscId)) add({ ...receipt, outcome: 'deleted', isUnrequested: false })
   }
 
-  /** Replaces the text, in the data_coding of the old one, because replace_sm has no such field. */
+  /** Replaces the text in its data_coding, because replace_sm has no data_coding. */
   #replace({ message_id, source_addr, short_message }: ReplaceSm, now: number): ResponseFields {
     const { states, handsets, pending } = this.#options
     const id = this.#readId(message_id)

@@ -1,5 +1,5 @@
-// The states of the last 200,000 accepted messages, for query_sm, cancel_sm and replace_sm. They are in flat arrays, because
-// a broadcast must not increase the simulator's memory. Ids count up by one, so the id determines the index.
+// The states of the last 200,000 accepted messages, for query_sm, cancel_sm and replace_sm. They are in flat arrays so
+// that a broadcast does not increase the simulator's memory. Ids are consecutive, so an id determines its index.
 
 import { messageState } from '../smpp/pdu/flags.ts'
 
@@ -22,7 +22,7 @@ export class MessageStates {
     this.#states = new Uint8Array(capacity)
   }
 
-  /** Adds a message that is ENROUTE until `finalAt` and in this state from then on. */
+  /** Adds a message that is ENROUTE until `finalAt`, and then has this state. */
   add(id: number, source: string, destination: string, state: MessageState, finalAt: number): void {
     const at = id % this.#ids.length
     this.#ids[at] = id
@@ -32,7 +32,7 @@ export class MessageStates {
     this.#states[at] = state
   }
 
-  /** Returns undefined for a forgotten or unknown message, and for one of another sender. */
+  /** Returns the state of a message; undefined if it is not stored or belongs to another sender. */
   find(id: number, source: string, now: number): { state: MessageState; finalAt: number | undefined } | undefined {
     const at = id % this.#ids.length
     if (this.#ids[at] !== id || this.#sources[at] !== hashOf(source)) return undefined
@@ -41,12 +41,12 @@ export class MessageStates {
     return { state: this.#states[at] as MessageState, finalAt }
   }
 
-  /** Whether the message is ENROUTE, so that it can be cancelled or replaced. */
+  /** Returns whether the message is ENROUTE and can be cancelled or replaced. */
   isPending(id: number, source: string, now: number): boolean {
     return this.find(id, source, now)?.state === messageState.ENROUTE
   }
 
-  /** Returns the messages of this sender to this handset that are ENROUTE. */
+  /** Returns the ids of this sender's messages to this handset that are ENROUTE. */
   pendingBetween(source: string, destination: string, now: number): number[] {
     const from = hashOf(source)
     const to = hashOf(destination)

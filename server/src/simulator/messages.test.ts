@@ -18,14 +18,14 @@ const number = (lastTwo: string) => `121255501${lastTwo}`
 const plain = number('99')
 const settings = (body: unknown) => control('PATCH', '/settings', body)
 const state = async () => (await control('GET', '/state')).body
-const shown = async (phone: string) => (await control('GET', `/handsets/${phone}/messages`)).body.messages
+const textsOn = async (phone: string) => (await control('GET', `/handsets/${phone}/messages`)).body.messages
 const query = ({ session }: Client, message_id: string, source_addr = '12345') =>
   session.send(querySm({ message_id, source_addr }))
 const cancel = ({ session }: Client, message_id: string, destination_addr = '') =>
   session.send(cancelSm({ message_id, source_addr: '12345', destination_addr }))
 
 describe('query_sm', () => {
-  test('ENROUTE first, then the final state and its time', async () => {
+  test('reports ENROUTE first, then the final state and its time', async () => {
     const client = await simulator.bind()
     await settings({ receipt_delay_ms: 80 })
     const { message_id } = await submit(client, textTo(plain))
@@ -45,7 +45,7 @@ describe('query_sm', () => {
   test.each([
     ['01', messageState.UNDELIVERABLE],
     ['03', messageState.DELIVERED],
-  ])('555-01%s, receipt or none: state %i', async (lastTwo, message_state) => {
+  ])('reports the final state of 555-01%s with and without a receipt: %i', async (lastTwo, message_state) => {
     const client = await simulator.bind()
     const { message_id } = await submit(client, textTo(number(lastTwo)))
     expect(await query(client, message_id)).toMatchObject({ command_status: 0, message_state })
@@ -65,22 +65,22 @@ describe('query_sm', () => {
 })
 
 describe('cancel_sm', () => {
-  test('deletes a pending text: its receipt is DELETED at once, and the handset has no text', async () => {
+  test('deletes a pending text: its receipt is DELETED immediately, and the handset has no text', async () => {
     const client = await simulator.bind()
     await settings({ receipt_delay_ms: 60_000 })
     const { message_id } = await submit(client, textTo(plain))
-    expect(await shown('2125550199')).toHaveLength(1)
+    expect(await textsOn('2125550199')).toHaveLength(1)
     expect(await cancel(client, message_id)).toMatchObject({ command: 'cancel_sm_resp', command_status: 0 })
     await waitFor(() => client.delivered.length === 1)
     expect(receiptsOf(client)).toMatchObject([{ message_id, stat: 'DELETED' }])
-    expect(await shown('2125550199')).toEqual([])
+    expect(await textsOn('2125550199')).toEqual([])
     expect(await query(client, message_id)).toMatchObject({ message_state: messageState.DELETED })
     await waitFor(async () => (await state()).owed === 0)
     expect(await cancel(client, message_id)).toMatchObject({ command_status: status.ESME_RCANCELFAIL })
   })
 
   test.each([0, 300])(
-    'sends the receipt with registered_delivery onFailure too, with responses after %i ms',
+    'sends the receipt also with registered_delivery onFailure, with responses after %i ms',
     async (latency_ms) => {
       const client = await simulator.bind()
       await settings({ latency_ms, receipt_delay_ms: 60_000, receipt_count: 2 })
@@ -93,11 +93,11 @@ describe('cancel_sm', () => {
       expect(receiptsOf(client)).toMatchObject([{ message_id: (await cancelled).message_id, stat: 'DELETED' }])
       await delivered
       await waitFor(async () => (await state()).owed === 0)
-      // and a delivered one gets no receipt
+      // a delivered text gets no receipt
       await settings({ latency_ms: 0, receipt_delay_ms: 30 })
       const { message_id } = await submit(client, textTo(plain, { registered_delivery: 2 }))
-      const ends = async () => (await query(client, message_id)) as { message_state?: number }
-      await waitFor(async () => (await ends()).message_state === messageState.DELIVERED)
+      const queryState = async () => (await query(client, message_id)) as { message_state?: number }
+      await waitFor(async () => (await queryState()).message_state === messageState.DELIVERED)
       await submit(client, textTo(number('97')))
       await waitFor(() => client.delivered.length === 3)
       expect(receiptsOf(client).map((receipt) => receipt?.stat)).toEqual(['DELETED', 'DELIVRD', 'DELIVRD'])
@@ -105,17 +105,17 @@ describe('cancel_sm', () => {
     },
   )
 
-  test('rejects a message in its final state and an unknown one', async () => {
+  test('rejects a message in its final state and an unknown message', async () => {
     const client = await simulator.bind()
     const { message_id } = await submit(client, textTo(plain))
     await waitFor(() => client.delivered.length === 1)
     for (const id of [message_id, '123', 'no id']) {
       expect(await cancel(client, id)).toMatchObject({ command_status: status.ESME_RCANCELFAIL })
     }
-    expect(await shown('2125550199')).toHaveLength(1)
+    expect(await textsOn('2125550199')).toHaveLength(1)
   })
 
-  test('without an id: deletes all pending texts to that handset, including those without a response, and no others', async () => {
+  test('deletes, without an id, exactly the pending texts to the handset, including texts without a response', async () => {
     const client = await simulator.bind()
     await settings({ receipt_delay_ms: 60_000 })
     const first = await submit(client, textTo(plain))
@@ -138,10 +138,10 @@ test('replace_sm replaces a pending text', async () => {
   const client = await simulator.bind()
   await settings({ receipt_delay_ms: 1_500 })
   const { message_id } = await submit(client, textTo(plain))
-  expect(await shown('2125550199')).toMatchObject([{ content: 'Hello there' }])
+  expect(await textsOn('2125550199')).toMatchObject([{ content: 'Hello there' }])
   const pdu = () => replaceSm({ message_id, source_addr: '12345', short_message: Buffer.from('Goodbye') })
   expect(await client.session.send(pdu())).toMatchObject({ command: 'replace_sm_resp', command_status: 0 })
-  expect(await shown('2125550199')).toMatchObject([{ content: 'Goodbye' }])
+  expect(await textsOn('2125550199')).toMatchObject([{ content: 'Goodbye' }])
   await waitFor(() => client.delivered.length === 1)
   expect(receiptsOf(client)).toMatchObject([{ message_id, stat: 'DELIVRD', text: 'Goodbye' }])
   expect(await client.session.send(pdu())).toMatchObject({ command_status: status.ESME_RREPLACEFAIL })
@@ -152,7 +152,7 @@ describe('submit_multi', () => {
   const multi = (...dest_address: Parameters<typeof submitMulti>[0]['dest_address'][number][]) =>
     submitMulti({ source_addr: '12345', dest_address, short_message: Buffer.from('Hi all'), registered_delivery: 1 })
 
-  test('is one message per handset: consecutive ids, a receipt each, and the rejected destinations', async () => {
+  test('is one message per handset, with consecutive ids, a receipt each, and the rejected destinations', async () => {
     const client = await simulator.bind()
     const response = await client.session.send(
       multi(toHandset(plain), toHandset(number('10'), 1, 1), toHandset(number('01'))),
@@ -179,7 +179,7 @@ describe('submit_multi', () => {
     ])
   })
 
-  test('without an accepted destination is rejected; so is one to a distribution list', async () => {
+  test('is rejected without an accepted destination, and with a distribution list', async () => {
     const client = await simulator.bind()
     expect(await client.session.send(multi(toHandset(number('10'))))).toMatchObject({
       command_status: status.ESME_RINVDSTADR,
@@ -191,16 +191,16 @@ describe('submit_multi', () => {
     expect(simulator.raw()).toEqual([])
   })
 
-  test('gets no response when the response to one of its texts is lost', async () => {
+  test('gets no response if the response to one of its texts is lost', async () => {
     const client = await simulator.bind({ responseDeadlineMs: 100 })
     await expect(client.session.send(multi(toHandset(plain), toHandset(number('05'))))).rejects.toThrow('no response')
     expect(simulator.raw()).toHaveLength(2)
-    expect(await state()).toMatchObject({ accepted: 2, answers_lost: 1 })
+    expect(await state()).toMatchObject({ accepted: 2, responses_lost: 1 })
   })
 })
 
 describe('data_sm', () => {
-  test('carries a text in message_payload', async () => {
+  test('submits the text in message_payload', async () => {
     const client = await simulator.bind()
     const payload = Buffer.from('A text longer than a short_message. '.repeat(10))
     const response = await client.session.send(
@@ -218,7 +218,7 @@ describe('data_sm', () => {
     expect(receiptsOf(client)).toMatchObject([{ stat: 'DELIVRD', text: 'A text longer than a' }])
   })
 
-  test('is EXPIRED when its qos_time_to_live is shorter than its delay', async () => {
+  test('is EXPIRED if its qos_time_to_live is shorter than its delay', async () => {
     const client = await simulator.bind()
     await settings({ receipt_delay_ms: 60_000 })
     const tlvs = { message_payload: Buffer.from('hi'), qos_time_to_live: 1 }
@@ -227,7 +227,7 @@ describe('data_sm', () => {
     expect(receiptsOf(client)).toMatchObject([{ stat: 'EXPIRED' }])
   })
 
-  test('receipt_pdu data_sm: receipts are data_sm', async () => {
+  test('is the PDU of receipts if receipt_pdu is data_sm', async () => {
     const client = await simulator.bind()
     const receipts: unknown[] = []
     client.session.on('request', (pdu) => {
@@ -244,21 +244,24 @@ describe('data_sm', () => {
 
 describe('validity_period', () => {
   test.each([
-    ['a span', () => relativeTime(1_000)],
-    ['a moment', () => absoluteTime(Date.now() + 300)],
-    ['a moment that has been', () => absoluteTime(Date.now() - 60_000)],
-  ])('%s that is over before the delay: EXPIRED then, and never on the handset', async (_what, validity) => {
-    const client = await simulator.bind()
-    await settings({ receipt_delay_ms: 60_000 })
-    const { message_id } = await submit(client, textTo(plain, { validity_period: validity() }))
-    await waitFor(() => client.delivered.length === 1)
-    expect(receiptsOf(client)).toMatchObject([{ message_id, stat: 'EXPIRED' }])
-    expect(client.delivered[0]?.tlvs).toMatchObject({ message_state: messageState.EXPIRED })
-    expect(await query(client, message_id)).toMatchObject({ message_state: messageState.EXPIRED })
-    expect(await shown('2125550199')).toEqual([])
-  })
+    ['a period', () => relativeTime(1_000)],
+    ['a time', () => absoluteTime(Date.now() + 300)],
+    ['a time in the past', () => absoluteTime(Date.now() - 60_000)],
+  ])(
+    '%s that ends before the delay makes the text EXPIRED, so that the handset does not receive it',
+    async (_case, validity) => {
+      const client = await simulator.bind()
+      await settings({ receipt_delay_ms: 60_000 })
+      const { message_id } = await submit(client, textTo(plain, { validity_period: validity() }))
+      await waitFor(() => client.delivered.length === 1)
+      expect(receiptsOf(client)).toMatchObject([{ message_id, stat: 'EXPIRED' }])
+      expect(client.delivered[0]?.tlvs).toMatchObject({ message_state: messageState.EXPIRED })
+      expect(await query(client, message_id)).toMatchObject({ message_state: messageState.EXPIRED })
+      expect(await textsOn('2125550199')).toEqual([])
+    },
+  )
 
-  test('that is long enough changes nothing; a malformed one is rejected', async () => {
+  test('has no effect if it is long enough, and rejects the text if it is malformed', async () => {
     const client = await simulator.bind()
     await submit(client, textTo(plain, { validity_period: relativeTime(60_000) }))
     await waitFor(() => client.delivered.length === 1)
@@ -271,38 +274,38 @@ describe('validity_period', () => {
 test.each([
   ['gsm7', Buffer.from('at \u0000 home', 'latin1')],
   ['latin1', Buffer.from('at @ home', 'latin1')],
-])('charset %s: what data_coding 0 means to a handset', async (charset, short_message) => {
+])('charset %s is the charset of data_coding 0 on a handset', async (charset, short_message) => {
   const client = await simulator.bind()
   await settings({ charset })
   await submit(client, textTo(plain, { short_message }))
-  expect(await shown('2125550199')).toMatchObject([{ content: 'at @ home' }])
+  expect(await textsOn('2125550199')).toMatchObject([{ content: 'at @ home' }])
 })
 
-describe('a long text on the handset is one text', () => {
+describe('a handset', () => {
   const parts = ['First, ', 'second ', 'and last.']
 
-  test('joined by sar TLVs, in any order', async () => {
+  test('joins parts by sar TLVs, in any order', async () => {
     const client = await simulator.bind()
     for (const sequence of [3, 1, 2]) {
       const tlvs = { sar_msg_ref_num: 700, sar_total_segments: 3, sar_segment_seqnum: sequence }
       await submit(client, textTo(plain, { short_message: Buffer.from(parts[sequence - 1] ?? ''), tlvs }))
     }
     const whole = { content: 'First, second and last.', part_count: 3, complete: true }
-    expect(await shown('2125550199')).toMatchObject([whole])
-    expect((await shown('2125550199')).length).toBe(1)
+    expect(await textsOn('2125550199')).toMatchObject([whole])
+    expect((await textsOn('2125550199')).length).toBe(1)
   })
 
-  test('joined by a user data header with a 16-bit reference', async () => {
+  test('joins parts by a user data header with a 16-bit reference', async () => {
     const client = await simulator.bind()
     for (const [index, part] of parts.entries()) {
       const header = Buffer.from([0x06, 0x08, 0x04, 0x02, 0xbc, 3, index + 1])
       const short_message = Buffer.concat([header, Buffer.from(part)])
       await submit(client, textTo(plain, { esm_class: 0x40, short_message }))
     }
-    expect(await shown('2125550199')).toMatchObject([{ content: 'First, second and last.', complete: true }])
+    expect(await textsOn('2125550199')).toMatchObject([{ content: 'First, second and last.', complete: true }])
   })
 
-  test('a handset replies once, to the last part', async () => {
+  test('replies once, to the last part', async () => {
     const client = await simulator.bind()
     await settings({ receipt_mix: { none: 100 } })
     for (const sequence of [1, 2]) {
@@ -313,7 +316,7 @@ describe('a long text on the handset is one text', () => {
   })
 })
 
-test('MessageStates: only the last messages are stored, and ids that share an index are distinct', () => {
+test('MessageStates stores only the last messages, and distinguishes ids that share an index', () => {
   const states = new MessageStates(10)
   for (let id = 1; id <= 15; id++) states.add(id, 'from', 'to', messageState.DELIVERED, 100 + id)
   expect(states.find(5, 'from', 1_000)).toBeUndefined()

@@ -1,4 +1,4 @@
-// npm `smpp` as the client of our simulator, over TLS: every operation of an ESME by an independent implementation.
+// Tests our simulator with npm `smpp` as the client, over TLS: every operation of an ESME by an independent implementation.
 
 import npm from 'smpp'
 import { afterEach, expect, test } from 'vitest'
@@ -15,7 +15,7 @@ afterEach(() => {
 
 type Operation = 'bind_transceiver' | 'submit_sm' | 'submit_multi' | 'data_sm' | 'query_sm' | 'cancel_sm' | 'replace_sm'
 
-async function bindTheirs() {
+async function bindNpmClient() {
   const client = npm.connect({ host: '127.0.0.1', port: simulator.tlsPort(), tls: true, ca: authority.cert })
   clients.push(client)
   client.on('error', () => {})
@@ -33,8 +33,8 @@ async function bindTheirs() {
 
 const text = { source_addr: '12345', destination_addr: '12125550199', registered_delivery: 1 }
 
-test('submit_sm, query_sm and the receipt', async () => {
-  const { request, receipts } = await bindTheirs()
+test('submit_sm gets a receipt, and query_sm the final state', async () => {
+  const { request, receipts } = await bindNpmClient()
   const { message_id } = await request('submit_sm', { ...text, short_message: 'Hello' })
   await waitFor(() => receipts.length === 1)
   expect(receipts[0]).toMatchObject({ esm_class: 4, receipted_message_id: message_id, message_state: 2 })
@@ -43,8 +43,8 @@ test('submit_sm, query_sm and the receipt', async () => {
   expect(Math.abs(Number(response.final_date) - Date.now())).toBeLessThan(60_000)
 })
 
-test('submit_multi: a receipt for each handset, and the rejected one', async () => {
-  const { request, receipts } = await bindTheirs()
+test('submit_multi gets a receipt for each handset, and the rejected handset', async () => {
+  const { request, receipts } = await bindNpmClient()
   const handsets = ['12125550199', '12125550110', '12125550198']
   const response = await request('submit_multi', {
     source_addr: '12345',
@@ -61,8 +61,8 @@ test('submit_multi: a receipt for each handset, and the rejected one', async () 
   expect(receipts[0]?.receipted_message_id).toBe(response.message_id)
 })
 
-test('data_sm, replace_sm and cancel_sm of a pending text', async () => {
-  const { request, receipts } = await bindTheirs()
+test('data_sm submits a text, which replace_sm replaces and cancel_sm deletes', async () => {
+  const { request, receipts } = await bindNpmClient()
   await simulator.control('PATCH', '/settings', { receipt_delay_ms: 60_000 })
   const { message_id } = await request('data_sm', { ...text, message_payload: 'Hello there' })
   const message = { message_id, source_addr: '12345' }
@@ -74,8 +74,8 @@ test('data_sm, replace_sm and cancel_sm of a pending text', async () => {
   expect(receipts[0]).toMatchObject({ receipted_message_id: message_id, message_state: 4 })
 })
 
-test('validity_period in their format: EXPIRED', async () => {
-  const { request, receipts } = await bindTheirs()
+test("a text with a validity_period in npm's format becomes EXPIRED", async () => {
+  const { request, receipts } = await bindNpmClient()
   await simulator.control('PATCH', '/settings', { receipt_delay_ms: 60_000 })
   await request('submit_sm', { ...text, short_message: 'Hello', validity_period: new Date(Date.now() + 200) })
   await waitFor(() => receipts.length === 1)

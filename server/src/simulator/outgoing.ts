@@ -13,7 +13,7 @@ export type OutgoingOptions = {
   receiptAcknowledged(receipt: OwedReceipt): void
   /** A handset's reply is due. */
   replyDue(reply: Reply): void
-  /** An item was deferred: nextDueAt() may have changed. */
+  /** An item was deferred, so nextDueAt() may have changed. */
   onDefer(): void
 }
 
@@ -26,14 +26,14 @@ export type OutgoingCounts = {
 
 const DEFER_MS = 1_000
 
-/** Everything that the simulator sends on its own: receipts and texts of handsets, when they are due. */
+/** Sends receipts and texts of handsets when they are due. */
 export class Outgoing {
   counts: OutgoingCounts = blankCounts()
   readonly #options: OutgoingOptions
   readonly #later = new DelayLanes<OwedReceipt | Mo | Reply>()
   /** Number of unrequested receipts in `#later`. */
   #unrequested = 0
-  /** Separate queues, so that receipts can be paused alone and a person's text does not wait behind all receipts. */
+  /** Separate queues, so that receipts can be paused separately and a person's text does not wait for all receipts. */
   readonly #mos: DeliveryQueue<Mo>
   readonly #receipts: DeliveryQueue<OwedReceipt>
 
@@ -60,12 +60,12 @@ export class Outgoing {
     })
   }
 
-  /** Items that wait for their time, a bind, a window slot or a response. */
+  /** Number of items that wait until they are due, or for a bind, a window slot or a response. */
   get length(): number {
     return this.#later.length - this.#unrequested + this.#mos.length + this.#receipts.length
   }
 
-  /** Receipts that are due and not acknowledged. */
+  /** Number of receipts that are due and not acknowledged. */
   get receiptsDue(): number {
     return this.#receipts.length
   }
@@ -80,7 +80,7 @@ export class Outgoing {
     this.#receipts.setPaused(all || receipts)
   }
 
-  /** Schedules a receipt. An unrequested one can be withdrawn until it is due, and is dropped then. */
+  /** Schedules a receipt. An unrequested receipt can be withdrawn until it is due, and is then dropped. */
   addReceipt(receipt: OwedReceipt, delayMs: number): void {
     if (delayMs > 0) {
       if (receipt.isUnrequested) this.#unrequested++
@@ -96,7 +96,7 @@ export class Outgoing {
     this.#wait(reply, reply.delayMs)
   }
 
-  /** The receipts of this message that are not due yet. */
+  /** Returns the receipts of this message that are not due yet. */
   pending(smscId: string): OwedReceipt[] {
     return [...this.#later].filter((item) => isReceiptOf(item, smscId)) as OwedReceipt[]
   }

@@ -9,7 +9,7 @@ import type { MultiResponse, Submission } from './submissions.ts'
 export type PendingResponse = {
   session: Session
   request: Submission
-  /** The common response of the request's texts, where it has several. */
+  /** The common response to all texts of the request, if it has several. */
   multi: MultiResponse | undefined
   pdu: SubmitSm
   command_status: number
@@ -17,7 +17,7 @@ export type PendingResponse = {
   smscId: string
   submittedAt: number
   receipt: OwedReceipt | undefined
-  /** Counted from the response on. */
+  /** Delay after the response. */
   receiptDelayMs: number
   fate: Fate
   isLost: boolean
@@ -26,13 +26,13 @@ export type PendingResponse = {
 
 const noText = Buffer.alloc(0)
 
-/** Sends the response; without fields the response is lost. */
+/** Sends the response; `undefined` means that the response is lost. */
 export function sendResponse({ session, request, multi, pdu }: PendingResponse, fields: ResponseFields | undefined) {
   if (multi) multi.add(pdu, fields)
   else if (fields) session.respond(request, fields)
 }
 
-/** The octets of a text, from short_message or message_payload. */
+/** Returns the octets of a text, from short_message or message_payload. */
 export function textOf(pdu: SubmitSm): Buffer {
   return pdu.short_message.length > 0 ? pdu.short_message : (pdu.tlvs?.message_payload ?? noText)
 }

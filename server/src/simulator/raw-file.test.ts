@@ -32,7 +32,7 @@ function write(...ids: string[]) {
 
 const idsIn = () => [...readRawFile(path)].map((record) => record.smscId)
 
-test('records are read back field by field, across several runs', () => {
+test('readRawFile returns all fields of all runs', () => {
   write('a1', 'a2')
   write('a3')
   expect(idsIn()).toEqual(['a1', 'a2', 'a3'])
@@ -49,11 +49,11 @@ test('records are read back field by field, across several runs', () => {
   })
 })
 
-test('a missing file counts as empty', () => {
+test('readRawFile returns no records for a missing file', () => {
   expect(idsIn()).toEqual([])
 })
 
-test('flush writes the batch', () => {
+test('flush() writes the batch', () => {
   const file = new RawFile(path)
   file.add(1_000, 'a1', fields, Buffer.from('hi'), undefined)
   expect(idsIn()).toEqual([])
@@ -63,37 +63,37 @@ test('flush writes the batch', () => {
   file.close()
 })
 
-test('a line that is cut off at any octet is skipped, and later lines are read', () => {
+test('readRawFile skips a line that is truncated at any octet, and returns later lines', () => {
   write('a1', 'a2')
   const whole = readFileSync(path)
   const lineLength = whole.length / 2
   for (let length = lineLength; length < whole.length; length++) {
     writeFileSync(path, whole)
     truncateSync(path, length)
-    // without its line end the line is still complete
-    const survivors = length === whole.length - 1 ? ['a1', 'a2'] : ['a1']
-    expect(idsIn()).toEqual(survivors)
+    // a line without its line end is complete
+    const complete = length === whole.length - 1 ? ['a1', 'a2'] : ['a1']
+    expect(idsIn()).toEqual(complete)
     write('a3')
-    expect(idsIn()).toEqual([...survivors, 'a3'])
+    expect(idsIn()).toEqual([...complete, 'a3'])
   }
 })
 
-test('a large file is read line by line', () => {
+test('readRawFile reads a large file', () => {
   const ids = Array.from({ length: 20_000 }, (_, index) => index.toString(16))
   write(...ids)
   expect(idsIn()).toEqual(ids)
 })
 
 describe('SettledReceipts', () => {
-  const open = () => openSettledReceipts(`${path}.answered`, path, (record) => record.smscId)
-  const settledLines = () => readFileSync(`${path}.answered`, 'latin1').trimEnd().split('\n')
+  const open = () => openSettledReceipts(`${path}.acknowledged`, path, (record) => record.smscId)
+  const settledLines = () => readFileSync(`${path}.acknowledged`, 'latin1').trimEnd().split('\n')
 
   function settle(file: SettledReceipts, ...ids: string[]) {
     for (const id of ids) file.add(id)
     file.flush()
   }
 
-  test('receipts of accepted and unacknowledged texts are owed, run after run', () => {
+  test('returns the receipts of accepted, unacknowledged texts as owed in each run', () => {
     write('a1', 'a2', 'a3')
     const first = open()
     expect(first).toMatchObject({ owed: ['a1', 'a2', 'a3'], lastId: 0xa3 })
@@ -102,8 +102,8 @@ describe('SettledReceipts', () => {
     const second = open()
     expect(second).toMatchObject({ owed: ['a2', 'a4'], lastId: 0xa4 })
     settle(second.file, 'a4')
-    // a cut-off line settles nothing: that receipt may be sent twice
-    appendFileSync(`${path}.answered`, 'a2')
+    // a truncated line settles no receipt, so that receipt may be sent twice
+    appendFileSync(`${path}.acknowledged`, 'a2')
     const third = open()
     expect(third.owed).toEqual(['a2'])
     settle(third.file, 'a2')
@@ -113,7 +113,7 @@ describe('SettledReceipts', () => {
     third.file.close()
   })
 
-  test('has one line when nothing is owed at the start', () => {
+  test('has one line if no receipt is owed at the start', () => {
     write('a1', 'a2')
     const first = open()
     settle(first.file, 'a1', 'a2')
@@ -126,7 +126,7 @@ describe('SettledReceipts', () => {
     expect(open().owed).toEqual(['a3'])
   })
 
-  test('compacts the file at run time once it is large', () => {
+  test('compacts the file at run time when it is large', () => {
     write('a1')
     const { file } = open()
     settle(file, 'a1')

@@ -1,10 +1,10 @@
 // The raw file: one line for every submit_sm that the simulator accepts, appended with write(2) before the response is sent,
-// so that the file is complete even when the process is killed at that moment. Crash tests compare the product's records
-// with this file.
+// so that the file is complete even if the process is killed immediately afterwards. Crash tests compare the product's
+// records with this file.
 //
 // The fields of a line, separated by tabs: time (ms since 1970), SMSC id (lower-case hex), destination, source, esm_class,
 // data_coding, registered_delivery, user_message_reference or '-', length of the text in octets, the text in hex. The length
-// makes a line that a kill cut off recognizable; its message never got a response.
+// identifies a line that a kill truncated; its message never got a response.
 
 import { closeSync, existsSync, fstatSync, ftruncateSync, mkdirSync, openSync, readSync, writeSync } from 'node:fs'
 import { dirname } from 'node:path'
@@ -40,11 +40,11 @@ export class RawFile {
     mkdirSync(dirname(path), { recursive: true })
     this.#fd = openSync(path, 'a+')
     this.#size = fstatSync(this.#fd).size
-    // a kill may have cut off the last line; it stays as it is, and the next one starts on a new line
+    // a kill may have truncated the last line; it stays unchanged, and the next record starts on a new line
     if (this.#size > 0 && this.#lastByte() !== 0x0a) this.#lines = '\n'
   }
 
-  /** Octets written so far: the offset of the next line after a flush. */
+  /** Number of octets written: the offset of the next line after a flush. */
   get size(): number {
     return this.#size
   }
@@ -56,7 +56,7 @@ export class RawFile {
     }\t${pdu.registered_delivery}\t${reference ?? '-'}\t${text.length}\t${text.toString('hex')}\n`
   }
 
-  /** Writes the batch to the kernel. Throws on a full disk, and then removes what it wrote of the batch. */
+  /** Writes the batch to the kernel. Throws if the disk is full, after it removed the written part of the batch. */
   flush(): void {
     if (this.#lines === '') return
     const bytes = Buffer.from(this.#lines, 'latin1')
@@ -81,7 +81,7 @@ export class RawFile {
   }
 }
 
-/** Reads a raw file in the order of acceptance, in constant memory; a missing file counts as empty. */
+/** Reads a raw file in the order of acceptance, in constant memory; a missing file has no records. */
 export function* readRawFile(path: string): Generator<RawRecord> {
   for (const line of rawLines(path, 0)) {
     const record = readRawLine(line)
@@ -89,7 +89,7 @@ export function* readRawFile(path: string): Generator<RawRecord> {
   }
 }
 
-/** Yields the lines from an offset on, including a last line that a kill cut off. */
+/** Yields the lines from an offset on, including a truncated last line. */
 export function* rawLines(path: string, from: number): Generator<string> {
   if (!existsSync(path)) return
   const fd = openSync(path, 'r')
@@ -115,7 +115,7 @@ export function smscIdOf(line: string): string {
   return line.slice(start, line.indexOf('\t', start))
 }
 
-/** Parses a line; returns undefined for one that is cut off. */
+/** Parses a line; returns undefined for a truncated line. */
 export function readRawLine(line: string): RawRecord | undefined {
   const cells = line.split('\t')
   const [time, smscId, destination, source, esmClass, dataCoding, registered, reference, octets, hex] = cells

@@ -9,7 +9,7 @@ import type { RawRecord } from './raw-file.ts'
 import type { Settings } from './settings.ts'
 import { spellId } from './smsc-id.ts'
 
-/** A receipt that is owed. Small, because hundreds of thousands of them wait for a client that receives none. */
+/** An owed receipt. It is small, because hundreds of thousands of receipts may wait for a client that receives none. */
 export type OwedReceipt = {
   kind: 'receipt'
   smscId: string
@@ -20,13 +20,13 @@ export type OwedReceipt = {
   excerpt: string
   reference: number | undefined
   outcome: ReceiptState
-  /** Not requested by registered_delivery; sent only if the message is cancelled before it is due. */
+  /** True if registered_delivery does not request it; then it is sent only if the message is cancelled before it is due. */
   isUnrequested: boolean
-  /** Number of this message's receipts without an acknowledgement, if there are several or the response waits for them. */
-  group: { left: number; onSettled: (() => void) | undefined } | undefined
+  /** The message's unacknowledged receipts, if it has several or its response waits for them. */
+  group: { unacknowledged: number; onSettled: (() => void) | undefined } | undefined
 }
 
-const spellings: Record<ReceiptState, { stat: ReceiptStat; state: MessageState }> = {
+const receiptStates: Record<ReceiptState, { stat: ReceiptStat; state: MessageState }> = {
   delivered: { stat: 'DELIVRD', state: messageState.DELIVERED },
   hard: { stat: 'UNDELIV', state: messageState.UNDELIVERABLE },
   soft: { stat: 'UNDELIV', state: messageState.UNDELIVERABLE },
@@ -34,9 +34,9 @@ const spellings: Record<ReceiptState, { stat: ReceiptStat; state: MessageState }
   deleted: { stat: 'DELETED', state: messageState.DELETED },
 }
 
-/** The message_state for query_sm; without a receipt the message is still delivered. */
+/** Returns the message_state for query_sm; a message without a receipt is also delivered. */
 export function stateOf(outcome: ReceiptState | 'none'): MessageState {
-  return spellings[outcome === 'none' ? 'delivered' : outcome].state
+  return receiptStates[outcome === 'none' ? 'delivered' : outcome].state
 }
 
 /** Network type GSM in network_error_code (§5.3.2.31). */
@@ -46,7 +46,10 @@ const EXCERPT_LENGTH = 20
 /** Hex digits of a text that cover a user data header and EXCERPT_LENGTH characters of two octets. */
 const EXCERPT_HEX = 160
 
-/** Makes a message's receipt; undefined if it gets none. A delivered message with onFailure gets an unrequested one. */
+/**
+ * Makes a message's receipt; undefined if it gets none. For a delivered message with onFailure, the receipt is
+ * unrequested.
+ */
 export function makeReceipt(
   smscId: string,
   submittedAt: number,
@@ -72,7 +75,7 @@ export function makeReceipt(
   }
 }
 
-/** Makes the receipt of a message of an earlier run by its number's fate, as the mix of that run is unknown. */
+/** Makes the receipt of a message of an earlier run by its number's fate, because the mix of that run is unknown. */
 export function receiptOfRecord(record: RawRecord): OwedReceipt | undefined {
   const outcome = fateOf(record.destination)?.outcome ?? 'delivered'
   const pdu = {
@@ -88,14 +91,14 @@ export function receiptOfRecord(record: RawRecord): OwedReceipt | undefined {
   return receipt?.isUnrequested ? undefined : receipt
 }
 
-/** Returns the first characters of a text for its receipt: one octet each, "?" for characters outside Latin-1. */
+/** Returns the first characters of a text for its receipt: one octet each, and "?" for characters outside Latin-1. */
 export function excerptOf(text: Buffer, data_coding: number, esm_class: number): string {
   if (data_coding === 0 && !(esm_class & esmClass.udhi)) return text.toString('latin1', 0, EXCERPT_LENGTH)
   const decoded = decodeShortMessage(text, data_coding, esm_class).text.slice(0, EXCERPT_LENGTH)
   return decoded.replace(/[^ -ÿ]/g, '?')
 }
 
-/** Whether a message with this registered_delivery gets a receipt for this outcome (SMPP 3.4 §5.2.17). */
+/** Returns whether a message with this registered_delivery gets a receipt for this outcome (SMPP 3.4 §5.2.17). */
 function wantsReceipt(registered_delivery: number, outcome: OwedReceipt['outcome']): boolean {
   const wanted = registered_delivery & 0x03
   return wanted === registeredDelivery.always || (wanted === registeredDelivery.onFailure && outcome !== 'delivered')
@@ -110,7 +113,7 @@ export function receiptPdu(receipt: OwedReceipt, settings: Settings, now: number
 }
 
 function receiptAsDeliverSm(receipt: OwedReceipt, settings: Settings, now: number): DeliverSm {
-  const { stat } = spellings[receipt.outcome]
+  const { stat } = receiptStates[receipt.outcome]
   const message_id = spellId(receipt.smscId, settings.receiptIdForm)
   return deliverSm({
     source_addr_ton: ton.international,
@@ -133,7 +136,7 @@ function receiptAsDeliverSm(receipt: OwedReceipt, settings: Settings, now: numbe
 function receiptTlvs({ outcome, reference }: OwedReceipt, message_id: string, settings: Settings): Tlvs | undefined {
   const echo = settings.echoReference && reference !== undefined
   if (!settings.receiptTlvs) return echo ? { user_message_reference: reference } : undefined
-  const tlvs: Tlvs = { receipted_message_id: message_id, message_state: spellings[outcome].state }
+  const tlvs: Tlvs = { receipted_message_id: message_id, message_state: receiptStates[outcome].state }
   const code = outcome === 'delivered' ? 0 : Number(settings.receiptError[outcome])
   if (code > 0 && code <= 0xffff) tlvs.network_error_code = Buffer.from([GSM_NETWORK, code >> 8, code])
   if (echo) tlvs.user_message_reference = reference

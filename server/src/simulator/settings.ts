@@ -1,4 +1,4 @@
-// The settings that the control API changes at run time, and the only file that knows their JSON names.
+// The settings that the control API changes at run time, with their JSON names.
 
 import { commandStatus, statusName } from '../smpp/pdu/command-status.ts'
 import type { ReceiptState } from './fates.ts'
@@ -9,7 +9,7 @@ export type Settings = {
   /** Maximum additional latency, drawn for each response, so that responses are sent out of order. */
   latencyJitterMs: number
   receiptDelayMs: number
-  /** Percentages, for numbers that choose no fate. */
+  /** Outcomes in percent, for numbers without a fate. */
   receiptMix: { delivered: number; hard: number; soft: number; none: number }
   /** The `err` field of receipts, by state. */
   receiptError: Record<ReceiptState, string>
@@ -19,7 +19,7 @@ export type Settings = {
   receiptCount: number
   /** Responses wait until their receipts are acknowledged. */
   receiptsFirst: boolean
-  /** While true no receipt is sent; texts of handsets are. */
+  /** While true, no receipt is sent, but texts of handsets are. */
   pauseReceipts: boolean
   /** Maximum number of submit_sm in any second; further ones get ESME_RTHROTTLED. */
   throttle: { mps: number } | null
@@ -29,11 +29,11 @@ export type Settings = {
   loseResponses: number
   /** Drops a bind at its n-th message, before the response; `times` in all. */
   dropAfter: DropRule | null
-  /** The meaning of data_coding 0 in texts to handsets. */
+  /** The charset of data_coding 0 in texts to handsets. */
   charset: 'gsm7' | 'latin1'
   echoReference: boolean
   receiptTlvs: boolean
-  /** While false the simulator reads and sends nothing, on existing and new binds. */
+  /** While false, the simulator reads and sends nothing, on existing and new binds. */
   responding: boolean
   idForm: IdSpelling
   receiptIdForm: IdSpelling
@@ -53,7 +53,7 @@ export class SettingsError extends Error {
   }
 }
 
-export function startingSettings(latencyMs: number, receiptDelayMs: number): Settings {
+export function initialSettings(latencyMs: number, receiptDelayMs: number): Settings {
   return {
     latencyMs,
     latencyJitterMs: 0,
@@ -82,17 +82,17 @@ export function startingSettings(latencyMs: number, receiptDelayMs: number): Set
 /** An invalid value; the message continues the setting's name. */
 class InvalidValue extends Error {}
 
-/** A setting's JSON name, its parser (which throws InvalidValue) and, unless JSON has the value itself, its presenter. */
-type Spelling<T> = { name: string; read(value: unknown, now: T): T; present?(value: T): unknown }
+/** A setting's JSON name, its parser (which throws InvalidValue) and its presenter, unless the JSON value is the value. */
+type Format<T> = { name: string; read(value: unknown, now: T): T; present?(value: T): unknown }
 
 const HOUR_MS = 3_600_000
 const OUTCOMES = ['delivered', 'hard', 'soft', 'none'] as const
-const ENDINGS = ['delivered', 'hard', 'soft', 'expired', 'deleted'] as const
+const RECEIPT_STATES = ['delivered', 'hard', 'soft', 'expired', 'deleted'] as const
 const RECEIPT_PDUS = ['deliver_sm', 'data_sm'] as const
 const CHARSETS = ['gsm7', 'latin1'] as const
 const ERROR_CODE = /^[0-9A-Za-z]{1,10}$/
 
-const spellings: { [K in keyof Settings]: Spelling<Settings[K]> } = {
+const formats: { [K in keyof Settings]: Format<Settings[K]> } = {
   latencyMs: { name: 'latency_ms', read: wholeNumber(0, HOUR_MS) },
   latencyJitterMs: { name: 'latency_jitter_ms', read: wholeNumber(0, HOUR_MS) },
   receiptDelayMs: { name: 'receipt_delay_ms', read: wholeNumber(0, HOUR_MS) },
@@ -101,28 +101,28 @@ const spellings: { [K in keyof Settings]: Spelling<Settings[K]> } = {
   receiptPdu: { name: 'receipt_pdu', read: oneOf(RECEIPT_PDUS) },
   receiptCount: { name: 'receipt_count', read: wholeNumber(1, 5) },
   receiptsFirst: { name: 'receipts_first', read: readBoolean },
-  pauseReceipts: { name: 'hold_receipts', read: readBoolean },
+  pauseReceipts: { name: 'pause_receipts', read: readBoolean },
   throttle: { name: 'throttle', read: orNull(readThrottle) },
   reject: {
-    name: 'refuse',
+    name: 'reject',
     read: orNull(readRejection),
     present: (reject) => reject && { ...reject, status: statusName(reject.status) },
   },
-  loseResponses: { name: 'lose_answers', read: percent },
+  loseResponses: { name: 'lose_responses', read: percent },
   dropAfter: { name: 'drop_after', read: orNull(readDropRule) },
   charset: { name: 'charset', read: oneOf(CHARSETS) },
   echoReference: { name: 'echo_reference', read: readBoolean },
   receiptTlvs: { name: 'receipt_tlvs', read: readBoolean },
-  responding: { name: 'answer', read: readBoolean },
+  responding: { name: 'responding', read: readBoolean },
   idForm: { name: 'id_form', read: oneOf(idSpellings) },
   receiptIdForm: { name: 'receipt_id_form', read: oneOf(idSpellings) },
   maxBinds: { name: 'max_binds', read: orNull(wholeNumber(0, 1_000)) },
 }
 
-const keys = Object.keys(spellings) as (keyof Settings)[]
-const keyByName = new Map<string, keyof Settings>(keys.map((key) => [spellings[key].name, key]))
+const keys = Object.keys(formats) as (keyof Settings)[]
+const keyByName = new Map<string, keyof Settings>(keys.map((key) => [formats[key].name, key]))
 
-/** Returns the settings with the changes of `body`; throws SettingsError with every invalid field. */
+/** Returns the settings with the changes of `body`; throws SettingsError with all invalid fields. */
 export function changeSettings(settings: Settings, body: unknown): Settings {
   if (!isObject(body)) throw new SettingsError({ body: ['is not an object'] })
   const details: Record<string, string[]> = {}
@@ -137,12 +137,12 @@ export function changeSettings(settings: Settings, body: unknown): Settings {
 }
 
 export function presentSettings(settings: Settings): Record<string, unknown> {
-  return Object.fromEntries(keys.map((key) => [spellings[key].name, present(settings, key)]))
+  return Object.fromEntries(keys.map((key) => [formats[key].name, present(settings, key)]))
 }
 
 function change<K extends keyof Settings>(settings: Settings, key: K, value: unknown): string | undefined {
   try {
-    settings[key] = spellings[key].read(value, settings[key])
+    settings[key] = formats[key].read(value, settings[key])
   } catch (error) {
     if (!(error instanceof InvalidValue)) throw error
     return error.message
@@ -150,8 +150,8 @@ function change<K extends keyof Settings>(settings: Settings, key: K, value: unk
 }
 
 function present<K extends keyof Settings>(settings: Settings, key: K): unknown {
-  const spelling = spellings[key]
-  return spelling.present ? spelling.present(settings[key]) : settings[key]
+  const format = formats[key]
+  return format.present ? format.present(settings[key]) : settings[key]
 }
 
 function orNull<T>(read: (value: unknown) => T) {
@@ -177,13 +177,13 @@ function readBoolean(value: unknown): boolean {
 
 function oneOf<T extends string>(known: readonly T[]) {
   return (value: unknown): T => {
-    const found = known.find((one) => one === value)
+    const found = known.find((name) => name === value)
     if (found) return found
     throw new InvalidValue(`is not one of ${known.join(', ')}`)
   }
 }
 
-/** Omitted shares are 0. */
+/** Reads percentages; omitted ones are 0. */
 function readMix(value: unknown): Settings['receiptMix'] {
   const mix = { delivered: 0, hard: 0, soft: 0, none: 0 }
   for (const [outcome, share] of entriesOf(value, OUTCOMES)) {
@@ -195,10 +195,10 @@ function readMix(value: unknown): Settings['receiptMix'] {
   return mix
 }
 
-/** Omitted codes stay unchanged. */
+/** Reads error codes; omitted ones stay unchanged. */
 function readErrors(value: unknown, now: Settings['receiptError']): Settings['receiptError'] {
   const errors = { ...now }
-  for (const [outcome, code] of entriesOf(value, ENDINGS)) {
+  for (const [outcome, code] of entriesOf(value, RECEIPT_STATES)) {
     if (typeof code !== 'string' || !ERROR_CODE.test(code)) throw new InvalidValue(`${outcome} is not an error code`)
     errors[outcome] = code
   }
@@ -208,7 +208,7 @@ function readErrors(value: unknown, now: Settings['receiptError']): Settings['re
 function entriesOf<N extends string>(value: unknown, names: readonly N[]): [N, unknown][] {
   if (!isObject(value)) throw new InvalidValue(`is not an object of ${names.join(', ')}`)
   return Object.entries(value).map(([name, entry]) => {
-    const known = names.find((one) => one === name)
+    const known = names.find((candidate) => candidate === name)
     if (!known) throw new InvalidValue(`${name} is not one of ${names.join(', ')}`)
     return [known, entry]
   })

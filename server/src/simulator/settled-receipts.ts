@@ -1,12 +1,12 @@
-// The receipts that need not be sent any more, in a file, so that owed receipts survive a kill of the simulator, as they
-// would at a real SMSC. The first line is an offset into the raw file, before which no receipt is owed; the other lines are
-// SMSC ids after it whose receipt was acknowledged or will never be sent. With nothing owed, the file has one line.
+// A file of the receipts that no longer need to be sent, so that owed receipts are sent after a kill of the simulator, as at a real
+// SMSC. The first line is an offset into the raw file, before which no receipt is owed; the other lines are SMSC ids after
+// it whose receipt was acknowledged or will never be sent. If no receipt is owed, the file has one line.
 
 import { closeSync, mkdirSync, openSync, readFileSync, renameSync, statSync, writeSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { type RawRecord, rawLines, readRawLine, smscIdOf } from './raw-file.ts'
 
-/** Size in octets from which rewriting the file is worthwhile. */
+/** Minimum size in octets at which compact() rewrites the file. */
 const COMPACT_ABOVE = 256 * 1024
 
 export class SettledReceipts {
@@ -23,14 +23,14 @@ export class SettledReceipts {
     this.#lines += `${smscId}\n`
   }
 
-  /** Appends the batch. A kill before this costs no more than a receipt that is sent again. */
+  /** Appends the batch. After a kill before this call, receipts of the batch are sent again. */
   flush(): void {
     if (this.#lines === '' || this.#fd === undefined) return
     this.#size += writeSync(this.#fd, this.#lines, null, 'latin1')
     this.#lines = ''
   }
 
-  /** When nothing is owed: starts over at the raw file's end, if the file is large. */
+  /** Starts a new file at the raw file's end if the file is large; only for callers that owe no receipt. */
   compact(rawSize: number): void {
     if (this.#size > COMPACT_ABOVE) this.startAt(rawSize, [])
   }
@@ -56,8 +56,8 @@ export class SettledReceipts {
 }
 
 /**
- * Opens the file of the last run. Returns it with the receipts which that run still owed (as made by `toReceipt`, which
- * returns undefined for a message without one) and with its last SMSC id.
+ * Opens the file of the last run. Returns it with the receipts that this run still owed (made by `toReceipt`, which returns
+ * undefined for a message without a receipt) and with the last SMSC id in the raw file.
  */
 export function openSettledReceipts<T>(
   path: string,
@@ -98,7 +98,7 @@ function readSettled(path: string): { offset: number; settled: Set<string> } {
     return { offset: 0, settled: new Set() }
   }
   const lines = text.split('\n')
-  // the last piece is empty, or a line that a kill cut off
+  // the last element is empty, or a line that a kill truncated
   lines.pop()
   const offset = Number(lines.shift() ?? 0)
   return { offset, settled: new Set(lines) }

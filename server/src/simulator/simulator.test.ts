@@ -12,7 +12,7 @@ const number = (lastTwo: string) => `121255501${lastTwo}`
 const plain = number('99')
 
 describe('fates', () => {
-  test('a plain number is delivered: an id, a receipt with that id, and a line in the raw file', async () => {
+  test('a number without a fate is delivered, with an id, a receipt with that id, and a line in the raw file', async () => {
     const client = await simulator.bind()
     const response = await submit(client, textTo(plain))
     expect(response.command_status).toBe(status.ESME_ROK)
@@ -53,7 +53,7 @@ describe('fates', () => {
     expect(client.delivered[0]?.tlvs).toMatchObject({ message_state: 5, network_error_code: expect.any(Buffer) })
   })
 
-  test('555-0103: accepted, and never a receipt', async () => {
+  test('555-0103: accepted without a receipt', async () => {
     const client = await simulator.bind()
     expect((await submit(client, textTo(number('03')))).command_status).toBe(status.ESME_ROK)
     await submit(client, textTo(plain))
@@ -62,7 +62,7 @@ describe('fates', () => {
     expect((await simulator.control('GET', '/state')).body).toMatchObject({ accepted: 2, owed: 0 })
   })
 
-  test('555-0104: each text is throttled twice and then accepted, and so is the next one', async () => {
+  test('555-0104: each text is throttled twice and then accepted', async () => {
     const client = await simulator.bind()
     const statuses: number[] = []
     for (let i = 0; i < 6; i++) statuses.push((await submit(client, textTo(number('04')))).command_status)
@@ -81,14 +81,14 @@ describe('fates', () => {
     const [line] = simulator.raw()
     expect(receiptsOf(client)).toMatchObject([{ message_id: line?.smscId, stat: 'DELIVRD' }])
     expect(client.delivered[0]?.tlvs?.user_message_reference).toBe(4711)
-    expect((await simulator.control('GET', '/state')).body).toMatchObject({ accepted: 1, answers_lost: 1 })
+    expect((await simulator.control('GET', '/state')).body).toMatchObject({ accepted: 1, responses_lost: 1 })
   })
 
   test.each([
     ['06', 'STOP'],
     ['07', 'YES'],
   ])(
-    '555-01%s: delivered, replies %s after a second, but not to the confirmation of its reply',
+    '555-01%s: delivered; the handset replies %s after a second, but not to the confirmation of its reply',
     async (lastTwo, word) => {
       const client = await simulator.bind()
       const [first, last] = encodeParts('A'.repeat(200), 7)
@@ -103,11 +103,14 @@ describe('fates', () => {
 
       await submit(client, textTo(number(lastTwo), { short_message: Buffer.from('You are out.') }))
       await waitFor(() => receiptsOf(client).length === 3)
-      expect((await simulator.control('GET', '/state')).body).toMatchObject({ owed: 0, mos: { sent: 1, answered: 1 } })
+      expect((await simulator.control('GET', '/state')).body).toMatchObject({
+        owed: 0,
+        mos: { sent: 1, acknowledged: 1 },
+      })
     },
   )
 
-  test('555-0108: its receipt is still owed when a later one is acknowledged', async () => {
+  test('555-0108: its receipt is still owed when the receipt of a later text is acknowledged', async () => {
     const client = await simulator.bind()
     await submit(client, textTo(number('08')))
     await submit(client, textTo(plain))
@@ -121,12 +124,12 @@ describe('fates', () => {
     const order: string[] = []
     client.session.on('request', () => order.push('receipt'))
     const { message_id } = await submit(client, textTo(number('09')))
-    order.push('answer')
-    expect(order).toEqual(['receipt', 'receipt', 'answer'])
+    order.push('response')
+    expect(order).toEqual(['receipt', 'receipt', 'response'])
     expect(receiptsOf(client).map((receipt) => receipt?.message_id)).toEqual([message_id, message_id])
   })
 
-  test('555-0109 gets its response even when no bind receives receipts', async () => {
+  test('555-0109: gets its response even if no bind receives receipts', async () => {
     const client = await simulator.bind({ bind: 'transmitter' })
     expect((await submit(client, textTo(number('09')))).command_status).toBe(status.ESME_ROK)
   })
@@ -136,10 +139,10 @@ describe('fates', () => {
     const response = await submit(client, textTo(number('10')))
     expect(response).toMatchObject({ command_status: status.ESME_RINVDSTADR, message_id: '' })
     expect(simulator.raw()).toEqual([])
-    expect((await simulator.control('GET', '/state')).body).toMatchObject({ accepted: 0, refused: 1 })
+    expect((await simulator.control('GET', '/state')).body).toMatchObject({ accepted: 0, rejected: 1 })
   })
 
-  test('malformed addresses are rejected', async () => {
+  test('malformed addresses: rejected', async () => {
     const client = await simulator.bind()
     expect((await submit(client, textTo('not-a-number'))).command_status).toBe(status.ESME_RINVDSTADR)
     expect((await submit(client, textTo(plain, { source_addr: '1\t2' }))).command_status).toBe(status.ESME_RINVSRCADR)
@@ -148,7 +151,7 @@ describe('fates', () => {
 })
 
 describe('receipts', () => {
-  test('registered_delivery decides: none, or failures only', async () => {
+  test('are sent as registered_delivery requests: none, or failures only', async () => {
     const client = await simulator.bind()
     await submit(client, textTo(plain, { registered_delivery: 0 }))
     await submit(client, textTo(plain, { registered_delivery: 2 }))
@@ -168,8 +171,8 @@ describe('receipts', () => {
     expect((await simulator.control('GET', '/state')).body).toMatchObject({ receipts: { sent: 1 } })
   })
 
-  test('are sent again after a bind dropped without acknowledging them', async () => {
-    const first = await simulator.bind({ answers: 'nothing' })
+  test('are sent again after a bind is dropped without acknowledging them', async () => {
+    const first = await simulator.bind({ responseStatus: null })
     const ids = new Set<string>()
     for (let i = 0; i < 5; i++) ids.add((await submit(first, textTo(plain))).message_id)
     await waitFor(() => first.delivered.length === 5)
@@ -181,21 +184,21 @@ describe('receipts', () => {
   })
 
   test('are sent again to a client that responds with a retry status', async () => {
-    const client = await simulator.bind({ answers: status.ESME_RX_T_APPN })
+    const client = await simulator.bind({ responseStatus: status.ESME_RX_T_APPN })
     await submit(client, textTo(plain))
     await waitFor(() => client.delivered.length >= 2)
-    expect((await simulator.control('GET', '/state')).body).toMatchObject({ receipts: { answered: 0 }, owed: 1 })
+    expect((await simulator.control('GET', '/state')).body).toMatchObject({ receipts: { acknowledged: 0 }, owed: 1 })
   })
 
-  test('survive a restart: the next run sends unacknowledged receipts, and no others', async () => {
-    const deaf = await simulator.bind({ bind: 'transmitter' })
-    const first = await submit(deaf, textTo(plain))
+  test('are sent by the next run after a restart if they are unacknowledged', async () => {
+    const transmitter = await simulator.bind({ bind: 'transmitter' })
+    const first = await submit(transmitter, textTo(plain))
     const client = await simulator.bind()
     await waitFor(() => client.delivered.length === 1)
     await waitFor(async () => (await simulator.control('GET', '/state')).body.owed === 0)
     client.session.destroy()
     await waitFor(async () => (await simulator.control('GET', '/state')).body.binds.length === 1)
-    const second = await submit(deaf, textTo(number('01')))
+    const second = await submit(transmitter, textTo(number('01')))
     await simulator.stop()
     await simulator.start()
 
@@ -209,7 +212,7 @@ describe('receipts', () => {
     expect(simulator.raw().map((line) => line.smscId)).toEqual([first.message_id, second.message_id, third.message_id])
   })
 
-  test('that the mix suppressed are not owed by the next run', async () => {
+  test('are not owed by the next run if the mix suppressed them', async () => {
     const client = await simulator.bind()
     await simulator.control('PATCH', '/settings', { receipt_mix: { none: 100 } })
     await submit(client, textTo(plain))
@@ -218,8 +221,8 @@ describe('receipts', () => {
     expect((await simulator.control('GET', '/state')).body.owed).toBe(0)
   })
 
-  test('stay within the window of the bind', async () => {
-    const client = await simulator.bind({ answers: 'nothing', window: 200 })
+  test('do not exceed the window of the bind', async () => {
+    const client = await simulator.bind({ responseStatus: null, window: 200 })
     await Promise.all(Array.from({ length: 150 }, () => submit(client, textTo(plain))))
     await waitFor(() => client.delivered.length >= 100)
     expect((await simulator.control('GET', '/state')).body).toMatchObject({ receipts: { sent: 100 }, owed: 150 })
@@ -227,7 +230,7 @@ describe('receipts', () => {
 })
 
 describe('the raw file', () => {
-  test('has the line when the response arrives', async () => {
+  test('contains the line when the response arrives', async () => {
     const client = await simulator.bind()
     const lines = await new Promise((resolve) => {
       client.session.request(textTo(plain), () => resolve(simulator.raw().length))
@@ -235,17 +238,17 @@ describe('the raw file', () => {
     expect(lines).toBe(1)
   })
 
-  test('has every text with a response, for any end of the bind', async () => {
+  test('contains every text that got a response before the bind was dropped', async () => {
     const client = await simulator.bind({ window: 500 })
-    const answered = new Set<string>()
+    const responded = new Set<string>()
     const sent = 2_000
     let submitted = 0
     const fill = () => {
       while (submitted < sent && client.session.free > 0) {
         client.session.request(textTo(`1212${String(6_000_000 + submitted++)}`), (outcome) => {
           if (outcome.kind === 'response' && outcome.pdu.command === 'submit_sm_resp') {
-            answered.add(outcome.pdu.message_id)
-            if (answered.size === 700) client.session.destroy()
+            responded.add(outcome.pdu.message_id)
+            if (responded.size === 700) client.session.destroy()
           }
         })
       }
@@ -256,7 +259,7 @@ describe('the raw file', () => {
     const written = simulator.raw()
     const ids = new Set(written.map((line) => line.smscId))
     expect(ids.size).toBe(written.length)
-    expect([...answered].filter((id) => !ids.has(id))).toEqual([])
+    expect([...responded].filter((id) => !ids.has(id))).toEqual([])
     expect(written.length).toBeLessThanOrEqual(submitted)
     expect(written.map((line) => line.destination)).toEqual(
       Array.from({ length: written.length }, (_, index) => `1212${6_000_000 + index}`),
@@ -277,13 +280,13 @@ describe('binds', () => {
   test.each([
     [{ system_id: 'stranger' }, status.ESME_RINVSYSID],
     [{ password: 'wrong' }, status.ESME_RINVPASWD],
-  ])('%o is rejected', async (credentials, command_status) => {
+  ])('with %o are rejected', async (credentials, command_status) => {
     const error = await simulator.bind(credentials).catch((fault) => fault)
     expect(error).toBeInstanceOf(BindError)
     expect(error.command_status).toBe(command_status)
   })
 
-  test('stop() sends the pending responses, then unbinds', async () => {
+  test('get pending responses before stop() unbinds them', async () => {
     const { session } = await simulator.bind()
     await simulator.control('PATCH', '/settings', { latency_ms: 60_000 })
     const response = session.send(textTo(plain))
@@ -295,11 +298,11 @@ describe('binds', () => {
   })
 
   test.each([{ latency_ms: 60_000 }, { latency_ms: 0, latency_jitter_ms: 60_000 }, { receipts_first: true }])(
-    'stop() responds at once to later texts, at %j',
+    'get immediate responses to later texts during stop(), with %j',
     async (settings) => {
-      const { session } = await simulator.bind({ answers: 'nothing' })
+      const { session } = await simulator.bind({ responseStatus: null })
       // an unresponsive bind delays the stop
-      const other = await simulator.bind({ answers: 'nothing' })
+      const other = await simulator.bind({ responseStatus: null })
       await simulator.control('PATCH', '/settings', settings)
       const stopping = simulator.stop()
       const response = await session.send(textTo(plain))
@@ -311,7 +314,7 @@ describe('binds', () => {
     },
   )
 
-  test('query_sm of an unknown message fails', async () => {
+  test('get ESME_RQUERYFAIL for a query_sm of an unknown message', async () => {
     const { session } = await simulator.bind()
     const response = await session.send(querySm({ message_id: 'abc', source_addr: '12345' }))
     expect(response.command_status).toBe(status.ESME_RQUERYFAIL)

@@ -1,5 +1,5 @@
-// The carrier in a box: an SMPP server on our own session that writes accepted texts to a raw file and decides each text's
-// fate by its number. It is a process of its own that never uses the database, so its records of a crash are independent.
+// A carrier simulator: an SMPP server that writes accepted texts to a raw file and determines each text's fate by its
+// number. It is a separate process that never uses the database, so its records of a crash are independent.
 
 import { readFileSync } from 'node:fs'
 import type { Logger } from 'pino'
@@ -9,19 +9,19 @@ import { Binds } from './binds.ts'
 import { startControl } from './control.ts'
 import { RawFile } from './raw-file.ts'
 import { receiptOfRecord } from './receipts.ts'
-import { type Settings, startingSettings } from './settings.ts'
+import { initialSettings, type Settings } from './settings.ts'
 import { openSettledReceipts } from './settled-receipts.ts'
 import { Smsc } from './smsc.ts'
 import { idBase } from './smsc-id.ts'
 import { isSubmission } from './submissions.ts'
 
 const LOOPBACK = '127.0.0.1'
-/** Time that clients have to unbind at a stop, before their connections are closed. */
+/** Time limit for clients to unbind during a stop; afterwards their sockets are closed. */
 const CLOSE_MS = 2_000
 
 export type Simulator = {
   smppPort: number
-  /** Undefined without TLS. */
+  /** Undefined if TLS is not configured. */
   tlsPort: number | undefined
   controlPort: number
   stop(): Promise<void>
@@ -33,8 +33,8 @@ export type SimulatorRuntime = { config: Pick<Config, 'simulator' | 'smpp'>; log
 export async function startSimulator({ config, log }: SimulatorRuntime): Promise<Simulator> {
   const { rawFile: rawPath, latencyMs, receiptDelayMs, smppPort, tls, controlPort } = config.simulator
   const rawFile = new RawFile(rawPath)
-  const settled = openSettledReceipts(`${rawPath}.answered`, rawPath, receiptOfRecord)
-  const initial = startingSettings(latencyMs, receiptDelayMs)
+  const settled = openSettledReceipts(`${rawPath}.acknowledged`, rawPath, receiptOfRecord)
+  const initial = initialSettings(latencyMs, receiptDelayMs)
   const smsc = new Smsc({
     rawFile,
     settledReceipts: settled.file,

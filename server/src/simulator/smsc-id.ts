@@ -1,6 +1,6 @@
 // An SMSC id is a whole number: the millisecond of the simulator's start plus a count, so that ids are unique over restarts
-// without stored state (512 ids per millisecond exceed any throughput). Internally an id is spelled in lower-case hex: twelve
-// digits until 2042, the longest string that V8 copies instead of keeping a slice of its parent.
+// without stored state (512 ids per millisecond exceed any throughput). Internally an id is in lower-case hex: twelve digits
+// until 2042, the longest string that V8 copies instead of referencing a slice of its parent.
 
 const ID_EPOCH = Date.UTC(2025, 0, 1)
 const IDS_PER_MS = 512
@@ -10,7 +10,7 @@ export const idSpellings = ['hex', 'hex_upper', 'hex_padded', 'hex_mixed', 'deci
 const hexForms = ['hex', 'hex_upper', 'hex_padded'] as const
 export type IdSpelling = (typeof idSpellings)[number]
 
-/** Returns the id before the first one of a simulator that started at this time. */
+/** Returns the id before the first id of a simulator that started at this time. */
 export function idBase(startedAt: number): number {
   return (startedAt - ID_EPOCH) * IDS_PER_MS
 }
@@ -39,7 +39,7 @@ export function spellId(hex: string, form: IdSpelling): string {
   }
 }
 
-/** Parses an id in any hex or any decimal spelling, by the form; returns NaN for a malformed one. */
+/** Parses an id in any hex or any decimal spelling, depending on the form; returns NaN for a malformed id. */
 export function readId(text: string, form: IdSpelling): number {
   if (form.startsWith('decimal')) return /^[0-9]{1,20}$/.test(text) ? Number(text) : Number.NaN
   return /^[0-9a-f]{1,16}$/i.test(text) ? Number.parseInt(text, 16) : Number.NaN

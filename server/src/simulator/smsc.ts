@@ -1,16 +1,16 @@
-// The message center: decides what happens to each accepted text, responds after the set latency and sends the receipts.
-// Nothing here has a timer or a promise per message, so that the simulator never limits a measurement of the product.
+// The message center: determines the course of each accepted text, responds after the set latency and sends the receipts. It
+// uses no timer and no promise per message, so that the simulator never limits a measurement of the product.
 
 import type { Logger } from 'pino'
 import { commandStatus as status } from '../smpp/pdu/command-status.ts'
 import { dataCoding, npi, ton } from '../smpp/pdu/flags.ts'
 import type { RequestPdu } from '../smpp/pdu/pdu.ts'
-import { readSmppTime } from '../smpp/pdu/time.ts'
 import type { Session } from '../smpp/session.ts'
 import { encodeParts } from '../sms/parts.ts'
 import { toSmppAddress } from '../sms/phone-number.ts'
 import { DelayLanes } from './delay-lanes.ts'
-import { fateByOutcome, fateOf, type ReceiptState } from './fates.ts'
+import { drawJitter, setReceiptDelay, slowdownMs } from './delays.ts'
+import { fateByOutcome, fateOf } from './fates.ts'
 import { Handsets, sarOf } from './handsets.ts'
 import { Intake, type IntakeCounts } from './intake.ts'
 import { isMessageOperation, MessageOperations } from './message-operations.ts'
@@ -27,14 +27,9 @@ import { isSubmission } from './submissions.ts'
 
 export type Counts = IntakeCounts & { responsesLost: number }
 
-/** A response that waits for its receipts is sent after this time at the latest. */
+/** Maximum delay of a response that waits for its receipts. */
 const AFTER_RECEIPTS_MS = 1_000
-/** Above this number of overdue receipts, responses slow down by 1 ms per 1,000 receipts, so that memory stays flat. */
-const CROWDED_ABOVE = 30_000
-const MAX_CROWDED_MS = 50
 const SETTLED_FLUSH_MS = 20
-const JITTER_STEPS = 32
-const FINE_BELOW_MS = 10_000
 
 export type SmscOptions = {
   rawFile: RawFile
@@ -65,7 +60,7 @@ export class Smsc {
   #timerDueAt = Number.POSITIVE_INFINITY
   #settledTimer: NodeJS.Timeout | undefined
   #moReference = 0
-  /** Every response is due at once, and no timer runs. */
+  /** While true, all responses are due immediately and no timer runs. */
   #isStopping = false
 
   constructor({ rawFile, settledReceipts, settings, lastId, log }: SmscOptions) {
@@ -102,7 +97,7 @@ export class Smsc {
     return this.#settings
   }
 
-  /** Receipts and texts of handsets that wait for their time, a bind, a window slot or a response. */
+  /** Number of receipts and texts of handsets that are not acknowledged, whether due or not. */
   get owed(): number {
     return this.#outgoing.length
   }
@@ -118,7 +113,7 @@ export class Smsc {
     this.#outgoing.addReceiver(session)
   }
 
-  /** Schedules the receipts that an earlier run still owed. */
+  /** Schedules the receipts that earlier runs still owed. */
   restore(receipts: OwedReceipt[]): void {
     for (const receipt of receipts) {
       const waitMs = receipt.submittedAt + (fateOf(receipt.destination)?.receiptDelayMs ?? 0) - Date.now()
@@ -134,11 +129,11 @@ export class Smsc {
     else session.respond(request, { command_status: status.ESME_RINVCMDID })
   }
 
-  /** Sends a text of a virtual handset, as one deliver_sm per part. */
+  /** Sends a text of a virtual handset, with one deliver_sm per part. */
   sendMo(phone: number, shortCode: string, content: string): void {
     this.#moReference = (this.#moReference + 1) & 0xff
     const parts = encodeParts(content, this.#moReference)
-    this.handsets.write(phone, shortCode, content, parts.length, Date.now())
+    this.handsets.recordSent(phone, shortCode, content, parts.length, Date.now())
     for (const part of parts) {
       this.#outgoing.addMo({
         source_addr_ton: ton.international,
@@ -150,7 +145,7 @@ export class Smsc {
     }
   }
 
-  /** Drops everything owed and resets the counts; pending responses are still sent, and the raw file stays as it is. */
+  /** Drops all owed items and resets the counts; pending responses are still sent, and the raw file is unchanged. */
   reset(): void {
     this.#outgoing.clear()
     this.#replies.clear()
@@ -162,7 +157,7 @@ export class Smsc {
     this.#settledReceipts.startAt(this.#rawFile.size, [])
   }
 
-  /** Before a stop: sends every pending response, responds at once to later requests, and sends no receipt or MO. */
+  /** Prepares a stop: sends all pending responses, responds immediately to later requests, and sends no receipts and MOs. */
   respondToAll(): void {
     this.#isStopping = true
     this.#outgoing.pause(true, true)
@@ -171,7 +166,7 @@ export class Smsc {
     this.#responses.takeDue(Number.POSITIVE_INFINITY, (pending) => this.#respond(pending))
   }
 
-  /** Closes the files, once every session is closed. The next run sends the receipts still owed. */
+  /** Closes the files; call it when all sessions are closed. The next run sends the receipts still owed. */
   close(): void {
     clearTimeout(this.#timer)
     clearTimeout(this.#settledTimer)
@@ -183,7 +178,9 @@ export class Smsc {
   #process(batch: PendingResponse[]): void {
     const now = performance.now()
     const { responding, latencyJitterMs } = this.#settings
-    const minLatencyMs = this.#settings.latencyMs + this.#crowdedMs()
+    // paused receipts and receipts that are not due are not delayed by the client
+    const overdue = this.#settings.pauseReceipts ? 0 : this.#outgoing.receiptsDue
+    const minLatencyMs = this.#settings.latencyMs + slowdownMs(overdue)
     for (const pending of batch) {
       if (pending.command_status === status.ESME_ROK) this.#accept(pending, minLatencyMs)
       const latencyMs = latencyJitterMs > 0 ? minLatencyMs + drawJitter(latencyJitterMs) : minLatencyMs
@@ -195,43 +192,25 @@ export class Smsc {
     this.#arm()
   }
 
-  /** Additional latency while the client acknowledges receipts more slowly than it submits. */
-  #crowdedMs(): number {
-    // receipts that are paused or not due yet are not the client's delay
-    const overdue = this.#settings.pauseReceipts ? 0 : this.#outgoing.receiptsDue
-    return Math.min(MAX_CROWDED_MS, Math.ceil(Math.max(0, overdue - CROWDED_ABOVE) / 1_000))
-  }
-
   #accept(pending: PendingResponse, latencyMs: number): void {
     const { pdu, fate, id, smscId, submittedAt } = pending
     const text = textOf(pdu)
-    const state = this.#finalStateOf(pending, latencyMs)
-    if (state === 'delivered' || state === 'none') this.#reachHandset(pending, text)
+    const state = setReceiptDelay(pending, latencyMs, this.#settings.receiptDelayMs)
+    if (state === 'delivered' || state === 'none') this.#deliver(pending, text)
     pending.receipt = makeReceipt(smscId, submittedAt, state, pdu, text)
     if (pending.receipt) this.#groupReceipts(pending, pending.receipt)
     const finalAt = submittedAt + latencyMs + pending.receiptDelayMs
     this.#states.add(id, pdu.source_addr, pdu.destination_addr, stateOf(state), finalAt)
-    // the next run may draw another outcome: it must not owe a receipt that this run decided not to send
+    // the next run may draw another outcome, and must not owe a receipt that this run does not send
     if (fate === fateByOutcome.none) this.#settleReceipt(smscId)
   }
 
-  /** The final state of the message, by its fate unless its validity period ends first; sets the receipt's delay. */
-  #finalStateOf(pending: PendingResponse, latencyMs: number): ReceiptState | 'none' {
-    const { pdu, fate, submittedAt } = pending
-    pending.receiptDelayMs = this.#settings.receiptDelayMs + fate.receiptDelayMs
-    if (pdu.validity_period === '' || fate.outcome === 'none') return fate.outcome
-    const lifeMs = (readSmppTime(pdu.validity_period, submittedAt) ?? submittedAt) - submittedAt
-    if (lifeMs >= latencyMs + pending.receiptDelayMs) return fate.outcome
-    pending.receiptDelayMs = coarse(Math.max(0, lifeMs - latencyMs))
-    return 'expired'
-  }
-
-  #reachHandset({ pdu, fate, smscId, submittedAt: at }: PendingResponse, text: Buffer): void {
+  #deliver({ pdu, fate, smscId, submittedAt: at }: PendingResponse, text: Buffer): void {
     const { destination_addr, source_addr, esm_class, tlvs } = pdu
     const isLatin1 = pdu.data_coding === dataCoding.smscDefault && this.#settings.charset === 'latin1'
     const data_coding = isLatin1 ? dataCoding.latin1 : pdu.data_coding
     const sar = tlvs === undefined ? undefined : sarOf(tlvs)
-    this.handsets.receive({ smscId, destination_addr, source_addr, data_coding, esm_class, text, at, sar })
+    this.handsets.recordReceived({ smscId, destination_addr, source_addr, data_coding, esm_class, text, at, sar })
     const reply = fate.reply && this.#replies.replyTo(pdu, text, fate.reply, at)
     if (reply) this.#outgoing.addReply(reply)
   }
@@ -240,7 +219,7 @@ export class Smsc {
     const isFirst = pending.fate.response === 'after_receipts' || this.#settings.receiptsFirst
     const count = Math.max(pending.fate.receiptCount, this.#settings.receiptCount)
     if (receipt.isUnrequested || (!isFirst && count === 1)) return
-    receipt.group = { left: count, onSettled: isFirst ? () => this.#respond(pending) : undefined }
+    receipt.group = { unacknowledged: count, onSettled: isFirst ? () => this.#respond(pending) : undefined }
   }
 
   #sendReceiptsFirst(pending: PendingResponse, receipt: OwedReceipt, now: number): void {
@@ -262,12 +241,12 @@ export class Smsc {
     if (receipt) this.#addReceipt(receipt, pending.receiptDelayMs)
   }
 
-  /** Schedules the receipt as many times as it is to be sent. */
+  /** Schedules the receipt once for each time that it must be sent. */
   #addReceipt(receipt: OwedReceipt, delayMs: number): void {
-    for (let left = receipt.group?.left ?? 1; left > 0; left--) this.#outgoing.addReceipt(receipt, delayMs)
+    for (let n = receipt.group?.unacknowledged ?? 1; n > 0; n--) this.#outgoing.addReceipt(receipt, delayMs)
   }
 
-  /** The receipts of this message that are not due yet, including those of pending responses. */
+  /** Returns the receipts of this message that are not due yet, including those of pending responses. */
   #pending(smscId: string): OwedReceipt[] {
     const unsent = [...this.#responses].filter((pending) => pending.smscId === smscId).map(({ receipt }) => receipt)
     return this.#outgoing.pending(smscId).concat(unsent.filter((receipt) => receipt !== undefined))
@@ -284,7 +263,7 @@ export class Smsc {
   }
 
   #receiptAcknowledged(receipt: OwedReceipt): void {
-    if (receipt.group && --receipt.group.left > 0) return
+    if (receipt.group && --receipt.group.unacknowledged > 0) return
     receipt.group?.onSettled?.()
     this.#settleReceipt(receipt.smscId)
   }
@@ -317,15 +296,4 @@ export class Smsc {
     this.#timerDueAt = dueAt
     this.#timer = setTimeout(this.#tick, Math.max(0, dueAt - performance.now()))
   }
-}
-
-/** Rounds up to a step, as each distinct delay has a queue of its own. */
-function coarse(ms: number): number {
-  const step = ms < FINE_BELOW_MS ? 50 : 1_000
-  return Math.ceil(ms / step) * step
-}
-
-/** Draws one of JITTER_STEPS delays up to `maxMs`, as each distinct delay has a queue of its own. */
-function drawJitter(maxMs: number): number {
-  return (Math.floor(Math.random() * (JITTER_STEPS + 1)) * maxMs) / JITTER_STEPS
 }

@@ -9,7 +9,7 @@ import type { ResponseFields } from '../smpp/session.types.ts'
 
 export type Submission = SubmitSm | DataSm | SubmitMulti
 
-const none = Buffer.alloc(0)
+const noText = Buffer.alloc(0)
 
 export function isSubmission(request: RequestPdu): request is Submission {
   return request.command === 'submit_sm' || request.command === 'data_sm' || request.command === 'submit_multi'
@@ -19,10 +19,10 @@ export function isSubmission(request: RequestPdu): request is Submission {
 export function fromDataSm({ command: _, ...pdu }: DataSm): SubmitSm {
   const lifeS = pdu.tlvs?.qos_time_to_live
   const validity_period = lifeS ? relativeTime(lifeS * 1_000) : ''
-  return submitSm({ ...pdu, validity_period, short_message: pdu.tlvs?.message_payload ?? none })
+  return submitSm({ ...pdu, validity_period, short_message: pdu.tlvs?.message_payload ?? noText })
 }
 
-/** Converts a submit_multi to one submit_sm per handset; undefined when a destination is a distribution list. */
+/** Converts a submit_multi to one submit_sm per handset; undefined if a destination is a distribution list. */
 export function fromSubmitMulti({ command: _, dest_address, ...pdu }: SubmitMulti): SubmitSm[] | undefined {
   const submits: SubmitSm[] = []
   for (const destination of dest_address) {
@@ -32,27 +32,27 @@ export function fromSubmitMulti({ command: _, dest_address, ...pdu }: SubmitMult
   return submits
 }
 
-/** The common response to all texts of a submit_multi: the first id and the rejected destinations (§4.5.2). */
+/** Collects the common response to all texts of a submit_multi: the first id and the rejected destinations (§4.5.2). */
 export class MultiResponse {
   readonly #session: Session
   readonly #request: SubmitMulti
   readonly #rejected: RejectedDestination[] = []
-  #left: number
+  #remaining: number
   #messageId: string | undefined
   #lost = false
 
   constructor(session: Session, request: SubmitMulti, submits: number) {
     this.#session = session
     this.#request = request
-    this.#left = submits
+    this.#remaining = submits
   }
 
-  /** Adds the response to one text; undefined for a lost one. The last call sends the response. */
+  /** Adds the response to one text; undefined means that it is lost. The last call sends the common response. */
   add(pdu: SubmitSm, fields: ResponseFields | undefined): void {
     if (!fields) this.#lost = true
     else if (fields.command_status) this.#rejected.push(rejectedDestination(pdu, fields.command_status))
     else this.#messageId ??= fields.message_id
-    if (--this.#left > 0 || this.#lost) return
+    if (--this.#remaining > 0 || this.#lost) return
     const [first] = this.#rejected
     this.#session.respond(this.#request, {
       command_status: this.#messageId === undefined && first ? first.error_status_code : status.ESME_ROK,

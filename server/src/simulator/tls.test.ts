@@ -6,7 +6,7 @@ import { waitFor } from '../../test/wait-for.ts'
 const authority = makeAuthority()
 const simulator = useSimulator({ tls: authority.issue('127.0.0.1') })
 
-test('one simulator on two ports: a text over TLS, its receipt over either', async () => {
+test('a text sent over the TLS port gets its receipt over the other port', async () => {
   const sender = await simulator.bind({
     port: simulator.tlsPort() ?? 0,
     tls: { ca: authority.cert },
@@ -19,12 +19,12 @@ test('one simulator on two ports: a text over TLS, its receipt over either', asy
   expect((await simulator.control('POST', '/binds/drop')).body).toEqual({ dropped: 2 })
 })
 
-test('answer false silences both', async () => {
+test('responding false applies to the TLS port, too', async () => {
   const secure = await simulator.bind({
     port: simulator.tlsPort() ?? 0,
     tls: { ca: authority.cert },
     responseDeadlineMs: 80,
   })
-  await simulator.control('PATCH', '/settings', { answer: false })
+  await simulator.control('PATCH', '/settings', { responding: false })
   await expect(submit(secure, textTo('12125550199'))).rejects.toThrow('no response')
 })

@@ -12,15 +12,15 @@ import { waitFor } from '../wait-for.ts'
 const bin = (name: string) => fileURLToPath(new URL(`../../src/bin/${name}`, import.meta.url))
 
 test.skipIf(process.platform !== 'linux')(
-  'production starts without a carrier, is given one while it runs, and finds it again',
+  'production starts without a connection, binds to one added while it runs, and binds again after a restart',
   { timeout: 60_000 },
   async () => {
     const binds: string[] = []
     const smsc = createServer({
       onBind: (_, { system_id, password }) => {
         binds.push(`${system_id} ${password}`)
-        const isRight = password === 'swordfish'
-        return { command_status: isRight ? commandStatus.ESME_ROK : commandStatus.ESME_RINVPASWD }
+        const isCorrect = password === 'swordfish'
+        return { command_status: isCorrect ? commandStatus.ESME_ROK : commandStatus.ESME_RINVPASWD }
       },
       onSession: () => {},
     })
@@ -32,8 +32,8 @@ test.skipIf(process.platform !== 'linux')(
     const env = { CARILLON_MODE: 'production' }
 
     async function carillon(...args: string[]): Promise<string> {
-      const kept = Object.entries(process.env).filter(([name]) => !/^(CARILLON_|DATABASE_URL|npm_)/.test(name))
-      const all = { ...Object.fromEntries(kept), ...env, CARILLON_DATA_DIR: dataDir, INIT_CWD: scratch.path }
+      const unrelated = Object.entries(process.env).filter(([name]) => !/^(CARILLON_|DATABASE_URL|npm_)/.test(name))
+      const all = { ...Object.fromEntries(unrelated), ...env, CARILLON_DATA_DIR: dataDir, INIT_CWD: scratch.path }
       return (await promisify(execFile)(process.execPath, [bin('carillon.ts'), ...args], { env: all })).stdout
     }
     const start = async () => {

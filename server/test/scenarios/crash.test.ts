@@ -1,7 +1,7 @@
 import { afterAll, describe, expect, onTestFailed, test } from 'vitest'
 import { Installation } from './installation.ts'
 import {
-  broadcastUnderFire,
+  broadcastDuringFaults,
   faultsOf,
   phonesFrom,
   processFaults,
@@ -11,24 +11,24 @@ import {
   tableOf,
 } from './random-faults.ts'
 
-// Promises B1 and B2 on the real processes, in short; `npm run torture` is the long form. Repeat a failure
+// Promises B1 and B2 on the real processes, in the short form; `npm run torture` is the long form. Repeat a failure
 // with CARILLON_TEST_SEED=<the printed seed>.
 
 const seed = Number(process.env.CARILLON_TEST_SEED ?? Math.floor(Math.random() * 1_000_000))
 const random = randomFrom(seed)
 const recipients = 3_000
 
-describe.skipIf(process.platform !== 'linux')('a broadcast while its processes are killed', () => {
+describe.skipIf(process.platform !== 'linux')('a broadcast whose processes are killed', () => {
   let installation: Installation | undefined
-  afterAll(() => installation?.endEverything())
+  afterAll(() => installation?.destroy())
 
-  test(`every subscriber is texted exactly once (seed ${seed})`, { timeout: 120_000 }, async () => {
+  test(`texts every subscriber exactly once (seed ${seed})`, { timeout: 120_000 }, async () => {
     onTestFailed(() => console.error(`seed ${seed}\n${installation?.logTails()}`))
     installation = await Installation.open({ binds: 2, window: 50, latencyMs: 100, leaseMs: 2_000 })
     const phones = phonesFrom(2_126_000_000, recipients)
-    const listId = await installation.makeList('Under fire', phones)
+    const listId = await installation.makeList('Broadcast with faults', phones)
     const third: RandomFault = random() < 0.5 ? processFaults.api : processFaults.worker
-    const outcome = await broadcastUnderFire(installation, {
+    const outcome = await broadcastDuringFaults(installation, {
       listId,
       phones,
       content: 'The water is safe to drink again',

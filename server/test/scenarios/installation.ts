@@ -9,9 +9,9 @@ import { listPostgresProcesses } from '../../src/supervisor/postgres-processes.t
 import { signal } from '../../src/supervisor/processes.ts'
 import { type Carillon, makeScratch, processesOf, startCarillon } from '../carillon-process.ts'
 import { waitFor } from '../wait-for.ts'
-import { Wire } from './wire.ts'
+import { TcpProxy } from './tcp-proxy.ts'
 
-// The whole product as real processes with its own directory: started from the checkout, used over its API and the
+// The whole product as real processes with its own directory: started from the checkout, used through its API and the
 // simulator's control API, killed by tests, and removed at the end of every test.
 
 const startScript = fileURLToPath(new URL('../../src/bin/start.ts', import.meta.url))
@@ -22,8 +22,8 @@ const scripts = {
 
 const email = 'sandbox@example.org'
 const apiKey = 'a-key-for-the-tests'
-/** A part of the command line of each process under the supervisor. */
-const marks = {
+/** A substring of the command line of each process under the supervisor. */
+const commandLineParts = {
   api: 'src/bin/api.ts',
   worker: 'src/bin/worker.ts',
   gateway: 'src/bin/gateway.ts',
@@ -31,7 +31,7 @@ const marks = {
   postmaster: 'bin/postgres',
 }
 
-export type Role = keyof typeof marks | 'supervisor'
+export type Role = keyof typeof commandLineParts | 'supervisor'
 
 export type InstallationOptions = {
   binds: number
@@ -41,8 +41,8 @@ export type InstallationOptions = {
   leaseMs: number
   /** Time without a response after which a text is unknown; 5 s by default. */
   responseDeadlineMs?: number
-  /** Whether binds go through a Wire, which can be made to fail. */
-  wire?: boolean
+  /** Whether binds go through a TcpProxy, which tests can disturb. */
+  proxy?: boolean
   env?: Record<string, string>
 }
 
@@ -50,7 +50,7 @@ export type ApiResponse = { status: number; body: Record<string, unknown> }
 
 const open = new Set<Installation>()
 process.once('exit', () => {
-  for (const installation of open) installation.endEverything()
+  for (const installation of open) installation.destroy()
 })
 
 export class Installation {
@@ -63,8 +63,8 @@ export class Installation {
   #smppPort = 0
   #databaseUrl = ''
   #controlUrl = ''
-  /** The wire of the binds, if the installation was opened with one. */
-  wire: Wire | undefined
+  /** The proxy of the binds, if the options asked for one. */
+  proxy: TcpProxy | undefined
 
   private constructor(options: InstallationOptions) {
     this.options = options
@@ -76,12 +76,12 @@ export class Installation {
     const installation = new Installation(options)
     try {
       installation.#smppPort = await freePort()
-      if (options.wire) installation.wire = await Wire.to(installation.#smppPort)
+      if (options.proxy) installation.proxy = await TcpProxy.start(installation.#smppPort)
       await installation.start()
       return installation
     } catch (error) {
       console.error(installation.logTails())
-      installation.endEverything()
+      installation.destroy()
       throw error
     }
   }
@@ -89,7 +89,7 @@ export class Installation {
   /** Starts the supervisor, for the first time or after a kill, and waits until texts can be sent. */
   async start(): Promise<void> {
     const { binds, window, latencyMs, leaseMs, responseDeadlineMs = 5_000 } = this.options
-    const port = this.wire?.port ?? this.#smppPort
+    const port = this.proxy?.port ?? this.#smppPort
     this.#carillon = startCarillon({
       dataDir: this.#dataDir,
       script: startScript,
@@ -110,7 +110,7 @@ export class Installation {
     const value = (name: string) => environment.find((entry) => entry.startsWith(`${name}=`))?.slice(name.length + 1)
     this.#databaseUrl = value('DATABASE_URL') ?? ''
     this.#controlUrl = value('CARILLON_SIMULATOR_URL') ?? ''
-    await waitFor(() => this.isReady(), { timeoutMs: 60_000, what: 'an installation that is ready' })
+    await waitFor(() => this.isReady(), { timeoutMs: 60_000, what: 'the installation to be ready' })
   }
 
   async isReady(): Promise<boolean> {
@@ -124,7 +124,7 @@ export class Installation {
     body?: object | string,
     headers: Record<string, string> = {},
   ): Promise<ApiResponse> {
-    return ask(`http://127.0.0.1:${this.#port}/api/v2${path}`, method, body, {
+    return request(`http://127.0.0.1:${this.#port}/api/v2${path}`, method, body, {
       authorization: `Basic ${Buffer.from(`${email}:${apiKey}`).toString('base64')}`,
       ...headers,
     })
@@ -132,21 +132,21 @@ export class Installation {
 
   /** Calls the simulator's control API. */
   control(method: string, path: string, body?: object): Promise<ApiResponse> {
-    return ask(`${this.#controlUrl}${path}`, method, body)
+    return request(`${this.#controlUrl}${path}`, method, body)
   }
 
   /** Opens a connection to the product's database. */
   async connect(): Promise<pg.Client> {
     const client = new pg.Client({ connectionString: this.#databaseUrl, application_name: 'scenario' })
-    client.on('error', () => {}) // PostgreSQL is going to be killed under us
+    client.on('error', () => {}) // scenarios kill PostgreSQL
     await client.connect()
     return client
   }
 
   /** Creates a list and imports these subscribers. */
   async makeList(name: string, phones: readonly number[]): Promise<number> {
-    const made = await this.call('POST', '/lists', { list: { name } })
-    const listId = (made.body.list as { id: number }).id
+    const created = await this.call('POST', '/lists', { list: { name } })
+    const listId = (created.body.list as { id: number }).id
     const csv = `phone_number\n${phones.map((phone) => formatPhoneNumber(phone)).join('\n')}\n`
     const queued = await this.call('POST', `/lists/${listId}/imports`, csv)
     if (queued.status !== 202) throw new Error(`the import was rejected: ${JSON.stringify(queued.body)}`)
@@ -157,7 +157,7 @@ export class Installation {
         const state = body.import as { status: string; added: number }
         return state.status === 'done' ? state.added : undefined
       },
-      { timeoutMs: 30_000, what: 'the import to be applied' },
+      { timeoutMs: 30_000, what: 'the import to be done' },
     )
     if (added !== phones.length) throw new Error(`${added} of ${phones.length} subscribers were added`)
     return listId
@@ -175,13 +175,13 @@ export class Installation {
     const supervisor = this.#carillon?.supervisorPid()
     if (supervisor === undefined) throw new Error('nothing runs')
     if (role === 'supervisor') return supervisor
-    const child = childrenOf(supervisor).find((pid) => commandOf(pid).includes(marks[role]))
+    const child = childrenOf(supervisor).find((pid) => commandOf(pid).includes(commandLineParts[role]))
     if (child === undefined) throw new Error(`no ${role} runs`)
     return child
   }
 
   kill(role: Role, name: NodeJS.Signals = 'SIGKILL'): void {
-    if (!signal(this.pid(role), name)) throw new Error(`the ${role} was gone already`)
+    if (!signal(this.pid(role), name)) throw new Error(`the ${role} had already ended`)
   }
 
   /** Sends a signal to all processes of PostgreSQL. */
@@ -202,11 +202,11 @@ export class Installation {
       .split('\0')
       .filter(Boolean)
     const env = Object.fromEntries(environ.map((entry) => entry.split(/=(.*)/s).slice(0, 2)))
-    delete env.NODE_CHANNEL_FD // it is nobody's child process with a channel
-    const said = openSync(join(this.#dataDir, 'log', `second ${role}.log`), 'a')
-    const second = spawn(process.execPath, [scripts[role]], { env, stdio: ['ignore', said, said] })
-    closeSync(said)
-    if (second.pid === undefined) throw new Error(`a second ${role} could not be started`)
+    delete env.NODE_CHANNEL_FD // the new process has no channel to the supervisor
+    const logFile = openSync(join(this.#dataDir, 'log', `second ${role}.log`), 'a')
+    const second = spawn(process.execPath, [scripts[role]], { env, stdio: ['ignore', logFile, logFile] })
+    closeSync(logFile)
+    if (second.pid === undefined) throw new Error(`failed to start a second ${role}`)
     return second.pid
   }
 
@@ -217,49 +217,49 @@ export class Installation {
     return exit?.code ?? null
   }
 
-  /** Waits until the killed supervisor's process is gone, which is when the next one may be started. */
-  async supervisorGone(): Promise<void> {
+  /** Waits until the killed supervisor's process has ended; only then may the next one be started. */
+  async waitForSupervisorExit(): Promise<void> {
     await this.#carillon?.exit
   }
 
   /** Returns the log of a role. */
   log(role: Role | 'second gateway' | 'second worker'): string {
-    return look(join(this.#dataDir, 'log', `${role === 'postmaster' ? 'postgres' : role}.log`))
+    return readIfExists(join(this.#dataDir, 'log', `${role === 'postmaster' ? 'postgres' : role}.log`))
   }
 
   /** Returns the last log lines of each process, for the analysis of a failed test. */
   logTails(lines = 12): string {
     const folder = join(this.#dataDir, 'log')
-    return names(folder)
+    return listIfExists(folder)
       .map((name) => {
-        const said = readFileSync(join(folder, name), 'utf8').trimEnd().split('\n').slice(-lines)
-        return `--- ${name}\n${said.map((line) => line.slice(0, 400)).join('\n')}`
+        const tail = readFileSync(join(folder, name), 'utf8').trimEnd().split('\n').slice(-lines)
+        return `--- ${name}\n${tail.map((line) => line.slice(0, 400)).join('\n')}`
       })
       .join('\n')
   }
 
   /** Kills all processes of this installation, repeatedly until none is left, and removes its directory. */
-  endEverything(): void {
+  destroy(): void {
     open.delete(this)
-    this.wire?.close()
+    this.proxy?.close()
     // a process may have started another one before it was killed
-    for (let looks = 0; looks < 300; looks++) {
-      const left = processesOf(this.#dataDir)
-      if (left.length === 0) break
-      for (const { pid } of left) signal(pid, 'SIGKILL')
+    for (let attempt = 0; attempt < 300; attempt++) {
+      const running = processesOf(this.#dataDir)
+      if (running.length === 0) break
+      for (const { pid } of running) signal(pid, 'SIGKILL')
       Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 10)
     }
     this.#scratch.remove()
   }
 }
 
-async function ask(url: string, method: string, body?: object | string, headers: Record<string, string> = {}) {
+async function request(url: string, method: string, body?: object | string, headers: Record<string, string> = {}) {
   const type = typeof body === 'string' ? 'text/csv' : 'application/json'
   const response = await fetch(url, {
     method,
     headers: { ...headers, ...(body === undefined ? {} : { 'content-type': type }) },
     body: typeof body === 'object' ? JSON.stringify(body) : body,
-    signal: AbortSignal.timeout(60_000), // whoever answers by then was not killed
+    signal: AbortSignal.timeout(60_000), // a killed process never responds
   })
   return { status: response.status, body: (await response.json()) as Record<string, unknown> }
 }
@@ -273,19 +273,19 @@ async function freePort(): Promise<number> {
 }
 
 function childrenOf(parent: number): number[] {
-  return names('/proc')
+  return listIfExists('/proc')
     .filter((name) => /^\d+$/.test(name))
     .map(Number)
     .filter((pid) => {
-      const stat = look(`/proc/${pid}/stat`)
+      const stat = readIfExists(`/proc/${pid}/stat`)
       const [state, ppid] = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
       return Number(ppid) === parent && state !== 'Z'
     })
 }
 
-const commandOf = (pid: number) => look(`/proc/${pid}/cmdline`).replaceAll('\0', ' ')
+const commandOf = (pid: number) => readIfExists(`/proc/${pid}/cmdline`).replaceAll('\0', ' ')
 
-function names(folder: string): string[] {
+function listIfExists(folder: string): string[] {
   try {
     return readdirSync(folder)
   } catch {
@@ -293,10 +293,10 @@ function names(folder: string): string[] {
   }
 }
 
-function look(path: string): string {
+function readIfExists(path: string): string {
   try {
     return readFileSync(path, 'utf8')
   } catch {
-    return '' // it ended while we looked
+    return '' // the process has ended
   }
 }

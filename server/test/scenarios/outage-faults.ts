@@ -3,37 +3,37 @@ import { signal } from '../../src/supervisor/processes.ts'
 import type { Installation } from './installation.ts'
 import type { RandomFault } from './random-faults.ts'
 
-// Faults without a killed process: a failing carrier, a wire that loses everything, a database that hangs.
+// Faults that kill no process: a failing carrier, sockets that lose all traffic, a hanging database.
 
-const lasting = (ms: number) => delay(ms)
+const faultMs = 3_000
 
 async function set(installation: Installation, settings: object): Promise<void> {
   const { status, body } = await installation.control('PATCH', '/settings', settings)
   if (status !== 200) throw new Error(`the simulator rejected ${JSON.stringify(settings)}: ${JSON.stringify(body)}`)
 }
 
-/** Applies these settings to the carrier for some seconds. */
-function carrier(name: string, settings: object, mended: object, leavesUnconfirmed = false): RandomFault {
+/** Returns a fault that applies settings to the simulator for `faultMs`, then the settings that undo them. */
+function carrierFault(name: string, settings: object, restored: object, leavesUnconfirmed = false): RandomFault {
   return {
     name,
     leavesUnconfirmed,
     async inject(installation, injected) {
       await set(installation, settings)
       injected()
-      await lasting(3_000)
-      await set(installation, mended)
+      await delay(faultMs)
+      await set(installation, restored)
     },
   }
 }
 
 export const outageFaults: RandomFault[] = [
-  carrier('answers lost', { lose_answers: 5 }, { lose_answers: 0 }),
-  carrier('answers late', { latency_ms: 3_500 }, { latency_ms: 100 }),
-  carrier('answers out of order', { latency_jitter_ms: 300 }, { latency_jitter_ms: 0 }),
-  carrier('throttling', { throttle: { mps: 100 } }, { throttle: null }),
-  carrier('receipts twice', { receipt_count: 2 }, { receipt_count: 1 }),
-  carrier('receipts first', { receipts_first: true }, { receipts_first: false }),
-  carrier('receipts held', { hold_receipts: true }, { hold_receipts: false }),
+  carrierFault('responses lost', { lose_responses: 5 }, { lose_responses: 0 }),
+  carrierFault('responses late', { latency_ms: 3_500 }, { latency_ms: 100 }),
+  carrierFault('responses out of order', { latency_jitter_ms: 300 }, { latency_jitter_ms: 0 }),
+  carrierFault('throttling', { throttle: { mps: 100 } }, { throttle: null }),
+  carrierFault('receipts twice', { receipt_count: 2 }, { receipt_count: 1 }),
+  carrierFault('receipts first', { receipts_first: true }, { receipts_first: false }),
+  carrierFault('receipts paused', { pause_receipts: true }, { pause_receipts: false }),
   {
     name: 'binds dropped',
     leavesUnconfirmed: true,
@@ -43,13 +43,13 @@ export const outageFaults: RandomFault[] = [
     },
   },
   {
-    name: 'connections half open',
+    name: 'sockets half open',
     leavesUnconfirmed: true,
     async inject(installation, injected) {
-      const notice = installation.wire?.swallow()
+      const closeSockets = installation.proxy?.discardTraffic()
       injected()
-      await lasting(6_000)
-      notice?.()
+      await delay(6_000)
+      closeSockets?.()
     },
   },
   {
@@ -58,7 +58,7 @@ export const outageFaults: RandomFault[] = [
     async inject(installation, injected) {
       installation.signalDatabase('SIGSTOP')
       injected()
-      await lasting(3_000)
+      await delay(faultMs)
       installation.signalDatabase('SIGCONT')
     },
   },
@@ -69,7 +69,7 @@ export const outageFaults: RandomFault[] = [
       const gateway = installation.pid('gateway')
       signal(gateway, 'SIGSTOP')
       injected()
-      await lasting(3_000)
+      await delay(faultMs)
       signal(gateway, 'SIGCONT')
     },
   },

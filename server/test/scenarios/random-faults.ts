@@ -4,7 +4,7 @@ import { waitFor } from '../wait-for.ts'
 import type { Installation, Role } from './installation.ts'
 import {
   isSettled,
-  longestStandstill,
+  longestPause,
   type Reconciliation,
   readSubmits,
   reconcile,
@@ -12,15 +12,15 @@ import {
   SubmitCounter,
 } from './reconcile.ts'
 
-// A broadcast with random faults: processes are killed or frozen at random times, and at the end the message log and the
-// raw file are compared. One seed determines everything.
+// A broadcast with random faults: processes are killed or frozen at random times, and at the end the message log is
+// compared with the raw file. The seed determines everything.
 
 /** A fault that is injected during a broadcast. */
 export type RandomFault = {
   name: string
-  /** Whether it can leave unconfirmed texts. */
+  /** Whether the fault can leave unconfirmed texts. */
   leavesUnconfirmed: boolean
-  /** Its share of the broadcast's duration, relative to faults of weight 1. */
+  /** Share of the broadcast's duration, relative to faults of weight 1. */
   weight?: number
   /** Calls `injected` at the moment of the fault, and returns after the recovery. */
   inject(installation: Installation, injected: () => void): Promise<void>
@@ -45,7 +45,7 @@ export const processFaults = {
   postmaster: kill('postmaster', true),
   simulator: kill('simulator', true),
 
-  /** Kills one server process of PostgreSQL, which then ends all others and recovers. */
+  /** Kills one backend of PostgreSQL, which then ends all others and recovers. */
   backend: {
     name: 'backend',
     leavesUnconfirmed: true,
@@ -56,7 +56,7 @@ export const processFaults = {
           `select pid from pg_stat_activity where application_name = 'carillon gateway' order by query_start desc limit 1`,
         )
         const pid = rows[0]?.pid
-        if (pid === undefined || !signal(pid, 'SIGKILL')) throw new Error('no backend of the gateway to kill')
+        if (pid === undefined || !signal(pid, 'SIGKILL')) throw new Error('found no backend of the gateway')
         injected()
       } finally {
         await client.end().catch(() => {})
@@ -64,87 +64,91 @@ export const processFaults = {
     },
   },
 
-  /** Kills the supervisor, whose watchdog then ends everything, and starts it again. */
+  /** Kills the supervisor, whose watchdog then ends all processes, and starts it again. */
   supervisor: {
     name: 'supervisor',
     leavesUnconfirmed: true,
     async inject(installation, injected) {
       await killRole(installation, 'supervisor', injected)
-      await installation.supervisorGone()
+      await installation.waitForSupervisorExit()
       await installation.start()
     },
   },
 
-  /** Freezes a gateway for longer than its lease, until another has taken over its work. */
+  /** Freezes a gateway for longer than its lease, until another gateway takes over its chunks. */
   freeze: {
     name: 'gateway (frozen)',
     leavesUnconfirmed: true,
     weight: 2.5,
     async inject(installation, injected) {
-      const partner = await startPartner(installation)
-      await freezeOne(installation, partner, injected)
-      await stopPartner(partner)
+      const second = await startSecondGateway(installation)
+      await freezeBusyGateway(installation, second, injected)
+      await stopSecondGateway(second)
     },
   },
 } satisfies Record<string, RandomFault>
 
-/** A second gateway, and the ids of both. */
-export type Partner = { pid: number; id: string; ofSupervisor: string }
+/** A second gateway: its pid and id, and the id of the supervisor's gateway. */
+export type SecondGateway = { pid: number; id: string; firstId: string }
 
-/** Starts a gateway beside the supervisor's and waits until it has a share of the binds. */
-export async function startPartner(installation: Installation): Promise<Partner> {
-  const [ofSupervisor] = await waitFor(async () => onlyOne(await boundGateways(installation)), {
+/** Starts a second gateway and waits until it has a share of the binds. */
+export async function startSecondGateway(installation: Installation): Promise<SecondGateway> {
+  const [firstId] = await waitFor(async () => singleElement(await boundGateways(installation)), {
     timeoutMs: 10_000,
     what: 'the first gateway to bind',
   })
   const pid = installation.startSecond('gateway')
-  const others = await waitFor(
-    async () => onlyOne((await boundGateways(installation)).filter((gateway) => gateway !== ofSupervisor)),
+  const [id] = await waitFor(
+    async () => singleElement((await boundGateways(installation)).filter((gateway) => gateway !== firstId)),
     { timeoutMs: 10_000, what: 'the second gateway to bind' },
   )
-  return { pid, id: others[0], ofSupervisor }
+  return { pid, id, firstId }
 }
 
-const onlyOne = (found: string[]) => (found.length === 1 ? (found as [string]) : undefined)
+const singleElement = (ids: string[]) => (ids.length === 1 ? (ids as [string]) : undefined)
 
-export async function stopPartner({ pid }: Partner): Promise<void> {
+export async function stopSecondGateway({ pid }: SecondGateway): Promise<void> {
   signal(pid, 'SIGTERM')
   await waitFor(() => !isAlive(pid), { timeoutMs: 10_000, what: 'the second gateway to stop in order' })
 }
 
-/** Freezes the gateway that has work until the other has taken it over; the thawed gateway must notice that. */
-export async function freezeOne(installation: Installation, partner: Partner, injected: () => void): Promise<void> {
-  const worker = await waitFor(
+/** Freezes the gateway that has leased chunks until the other one takes them over; the thawed gateway must notice that. */
+export async function freezeBusyGateway(
+  installation: Installation,
+  second: SecondGateway,
+  injected: () => void,
+): Promise<void> {
+  const busyId = await waitFor(
     async () => {
-      for (const id of [partner.ofSupervisor, partner.id]) {
+      for (const id of [second.firstId, second.id]) {
         if ((await chunksOf(installation, id)).length > 0) return id
       }
     },
-    { timeoutMs: 5_000, what: 'a gateway at work' },
+    { timeoutMs: 5_000, what: 'a gateway with leased chunks' },
   )
-  const isPartner = worker === partner.id
-  const frozen = isPartner ? partner.pid : installation.pid('gateway')
-  const log = isPartner ? 'second gateway' : 'gateway'
+  const isSecond = busyId === second.id
+  const frozen = isSecond ? second.pid : installation.pid('gateway')
+  const log = isSecond ? 'second gateway' : 'gateway'
   signal(frozen, 'SIGSTOP')
   injected()
-  const held = await chunksOf(installation, worker)
-  if (held.length === 0) throw new Error('what was to be frozen had just done its work')
-  await waitFor(() => isTakenOver(installation, held, worker), {
+  const leased = await chunksOf(installation, busyId)
+  if (leased.length === 0) throw new Error('the gateway finished its chunks before it was frozen')
+  await waitFor(() => isTakenOver(installation, leased, busyId), {
     timeoutMs: installation.options.leaseMs + 5_000,
-    what: 'the other gateway to take the work of the frozen one over',
+    what: 'the other gateway to take over the chunks',
   })
   const noticed = () => installation.log(log).split('lost a chunk to another gateway').length
   const noticedBefore = noticed()
-  signal(frozen, 'SIGCONT') // its successor is in full swing now
+  signal(frozen, 'SIGCONT') // the other gateway is sending its texts now
   await waitFor(() => noticed() > noticedBefore, {
     timeoutMs: 10_000,
-    what: 'the gateway to notice on waking up that its work is gone',
+    what: 'the thawed gateway to notice that it lost its chunks',
   })
 }
 
 const isAlive = (pid: number) => identify(pid) !== undefined
 
-/** Returns the gateways that have a bind; two share the slots of a connection. */
+/** Returns the ids of the gateways that have a bind. */
 export async function boundGateways(installation: Installation): Promise<string[]> {
   const rows = await query<{ id: string }>(
     installation,
@@ -153,16 +157,16 @@ export async function boundGateways(installation: Installation): Promise<string[
   return rows.map(({ id }) => id)
 }
 
-/** Returns the chunks that this gateway has leased and not finished. */
+/** Returns the ids of the chunks that this gateway has leased and not finished. */
 export async function chunksOf(installation: Installation, gateway: string): Promise<string[]> {
-  const held = `select id from send_chunks where done_at is null and leased_by = '${gateway}'`
-  return (await query<{ id: string }>(installation, held)).map(({ id }) => id)
+  const sql = `select id from send_chunks where done_at is null and leased_by = '${gateway}'`
+  return (await query<{ id: string }>(installation, sql)).map(({ id }) => id)
 }
 
 /** Returns whether another gateway has leased one of these chunks. */
-async function isTakenOver(installation: Installation, chunks: string[], from: string): Promise<boolean> {
-  const taken = `select from send_chunks where id in (${chunks.join(', ')}) and leased_by <> '${from}'`
-  return (await query(installation, taken)).length > 0
+async function isTakenOver(installation: Installation, chunks: string[], former: string): Promise<boolean> {
+  const sql = `select from send_chunks where id in (${chunks.join(', ')}) and leased_by <> '${former}'`
+  return (await query(installation, sql)).length > 0
 }
 
 async function query<T extends pg.QueryResultRow>(installation: Installation, sql: string): Promise<T[]> {
@@ -174,25 +178,25 @@ async function query<T extends pg.QueryResultRow>(installation: Installation, sq
   }
 }
 
-export type InjectedFault = { name: string; at: number; fraction: number; standstillMs: number }
+export type InjectedFault = { name: string; at: number; fraction: number; longestPauseMs: number }
 
 export type Outcome = Reconciliation & {
   injected: InjectedFault[]
   samples: number
   mostUnknown: number
-  /** The highest allowed number of unknown rows: two windows per bind and per fault that leaves texts unconfirmed. */
+  /** Maximum number of unknown rows: two windows per bind and per fault that leaves texts unconfirmed. */
   unknownAllowed: number
   seconds: number
-  /** Time from the last text until every row was closed. */
+  /** Time from the last text until all rows were closed. */
   settledAfterMs: number
 }
 
-const firstAt = 0.08
-const lastAt = 0.9
-const settleMs = 40_000
+const firstFaultAtShare = 0.08
+const lastFaultAtShare = 0.9
+const settleTimeoutMs = 40_000
 
-/** Sends a broadcast, injects each fault at a different time of it, and compares log and raw file. */
-export async function broadcastUnderFire(
+/** Sends a broadcast, injects the faults one after the other during it, and compares the log with the raw file. */
+export async function broadcastDuringFaults(
   installation: Installation,
   input: {
     listId: number
@@ -204,27 +208,28 @@ export async function broadcastUnderFire(
 ): Promise<Outcome> {
   const { listId, phones, content, random } = input
   const counter = new SubmitCounter(installation)
-  const before = counter.count
-  const begun = performance.now()
+  const countBefore = counter.count
+  const startedAt = performance.now()
   const messageId = await installation.broadcast(listId, content)
   const sampler = new Sampler(installation, messageId)
   try {
     const injectedAt: Array<{ name: string; at: number }> = []
     const weights = input.processFaults.reduce((sum, { weight = 1 }) => sum + weight, 0)
-    let from = firstAt
+    let from = firstFaultAtShare
     for (const fault of input.processFaults) {
-      // each comes in the first third of its share, so that the installation has recovered before the next one
-      const share = ((lastAt - firstAt) * (fault.weight ?? 1)) / weights
-      const point = before + phones.length * (from + (share * random()) / 3)
+      // each fault is in the first third of its share, so that the installation recovers before the next one
+      const share = ((lastFaultAtShare - firstFaultAtShare) * (fault.weight ?? 1)) / weights
+      const point = countBefore + phones.length * (from + (share * random()) / 3)
       from += share
       await waitFor(() => counter.count >= point, { timeoutMs: 40_000, what: `the moment to inject the ${fault.name}` })
       await fault.inject(installation, () => injectedAt.push({ name: fault.name, at: Date.now() }))
     }
     const client = await waitFor(() => installation.connect(), { timeoutMs: 10_000, what: 'the database to be back' })
     try {
-      await waitFor(() => isSettled(client, messageId), { timeoutMs: settleMs, what: 'the broadcast to settle' }).catch(
-        (error: Error) => sampler.faults.push(error.message),
-      )
+      await waitFor(() => isSettled(client, messageId), {
+        timeoutMs: settleTimeoutMs,
+        what: 'the broadcast to settle',
+      }).catch((error: Error) => sampler.faults.push(error.message))
       const settledAt = Date.now()
       await sampler.stop()
       const reconciliation = await reconcile(installation, client, { messageId, content, phones })
@@ -234,7 +239,7 @@ export async function broadcastUnderFire(
         name,
         at,
         fraction: records.filter(({ time }) => time <= at).length / records.length,
-        standstillMs: longestStandstill(records, at, injectedAt[n + 1]?.at ?? last),
+        longestPauseMs: longestPause(records, at, injectedAt[n + 1]?.at ?? last),
       }))
       const { binds, window } = installation.options
       return {
@@ -245,7 +250,7 @@ export async function broadcastUnderFire(
         mostUnknown: sampler.mostUnknown,
         unknownAllowed:
           input.processFaults.filter(({ leavesUnconfirmed }) => leavesUnconfirmed).length * 2 * window * binds,
-        seconds: (performance.now() - begun) / 1_000,
+        seconds: (performance.now() - startedAt) / 1_000,
         settledAfterMs: settledAt - last,
       }
     } finally {
@@ -256,12 +261,12 @@ export async function broadcastUnderFire(
   }
 }
 
-/** Returns the broken promises of an outcome, a sentence each. */
+/** Returns the violations of promises in an outcome, one sentence each. */
 export function faultsOf(outcome: Outcome): string[] {
   const faults = [...outcome.faults]
-  for (const { name, fraction, standstillMs } of outcome.injected) {
+  for (const { name, fraction, longestPauseMs } of outcome.injected) {
     if (fraction < 0.05 || fraction > 0.95) faults.push(`${name} was injected at ${percent(fraction)}, outside 5-95 %`)
-    if (standstillMs > 10_000) faults.push(`${standstillMs} ms without a text after ${name} was injected`)
+    if (longestPauseMs > 10_000) faults.push(`${longestPauseMs} ms without a text after ${name} was injected`)
   }
   if (outcome.everUnknown > outcome.unknownAllowed) {
     faults.push(`${outcome.everUnknown} rows became unknown, ${outcome.unknownAllowed} are allowed`)
@@ -270,17 +275,17 @@ export function faultsOf(outcome: Outcome): string[] {
   return faults
 }
 
-/** Returns the faults of an outcome as a table. */
+/** Returns the injected faults of an outcome as a table. */
 export function tableOf({ injected }: Outcome): string {
-  const rows = injected.map(({ name, fraction, standstillMs }) =>
-    [name.padEnd(18), percent(fraction).padStart(8), `${standstillMs} ms`.padStart(12)].join(''),
+  const rows = injected.map(({ name, fraction, longestPauseMs }) =>
+    [name.padEnd(18), percent(fraction).padStart(8), `${longestPauseMs} ms`.padStart(12)].join(''),
   )
-  return [`${'injected'.padEnd(18)}${'at'.padStart(8)}${'standstill'.padStart(12)}`, ...rows].join('\n')
+  return [`${'injected'.padEnd(18)}${'at'.padStart(8)}${'pause'.padStart(12)}`, ...rows].join('\n')
 }
 
 export const percent = (fraction: number) => `${(fraction * 100).toFixed(1)} %`
 
-/** Returns a generator of numbers from 0 to 1, the same ones for the same seed (Lehmer's). */
+/** Returns a generator of numbers from 0 to 1, determined by the seed (Lehmer's algorithm). */
 export function randomFrom(seed: number): () => number {
   let state = (seed % 2_147_483_646) + 1
   const next = () => {
@@ -293,12 +298,12 @@ export function randomFrom(seed: number): () => number {
 
 export function shuffled<T>(items: readonly T[], random: () => number): T[] {
   return items
-    .map((item) => ({ item, place: random() }))
-    .sort((a, b) => a.place - b.place)
+    .map((item) => ({ item, key: random() }))
+    .sort((a, b) => a.key - b.key)
     .map(({ item }) => item)
 }
 
-/** Returns phone numbers whose texts the simulator delivers: none has the exchange 555. */
+/** Returns `count` consecutive phone numbers; the simulator delivers all texts unless their exchange is 555. */
 export function phonesFrom(first: number, count: number): number[] {
   return Array.from({ length: count }, (_, n) => first + n)
 }

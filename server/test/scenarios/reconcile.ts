@@ -5,11 +5,11 @@ import { type RawRecord, readRawFile } from '../../src/simulator/raw-file.ts'
 import { fromSmppAddress } from '../../src/sms/phone-number.ts'
 import type { Installation } from './installation.ts'
 
-// Compares the message log with the texts that the carrier accepted (the simulator's raw file).
+// Compares the message log with the texts that the carrier accepted, which are in the simulator's raw file.
 
 type Counters = Record<State | 'audience', number>
 
-/** Returns the accepted submits of one text, in order. */
+/** Returns the accepted submits with this content, in order. */
 export function readSubmits(installation: Installation, content: string): RawRecord[] {
   const wanted = Buffer.from(content, 'latin1').toString('hex')
   return [...readRawFile(installation.rawFile)].filter((record) => record.shortMessage === wanted)
@@ -43,7 +43,7 @@ export class SubmitCounter {
   }
 }
 
-/** Checks B1 in one snapshot; returns its faults, a sentence each, and the counts. */
+/** Checks promise B1 in one snapshot; returns its violations, one sentence each, and the counts. */
 export async function checkCounts(client: pg.Client, messageId: number) {
   await client.query('begin isolation level repeatable read, read only')
   const counters = (await client.query<Counters>('select * from message_totals where message_id = $1', [messageId]))
@@ -63,15 +63,15 @@ export async function checkCounts(client: pg.Client, messageId: number) {
   const audience = Number(counters.audience)
   const faults = states
     .filter((state) => counts[state] !== (rows.get(state) ?? 0))
-    .map((state) => `${state}: counted ${counts[state]}, in the log ${rows.get(state) ?? 0}`)
+    .map((state) => `${state}: counters ${counts[state]}, rows in the log ${rows.get(state) ?? 0}`)
   if (audience !== sum) faults.push(`audience ${audience}, sum of the states ${sum}`)
   if (audience !== total) faults.push(`audience ${audience}, rows in the log ${total}`)
   return { faults, counts: { ...counts, audience } }
 }
 
-const pauseMs = 60
+const sampleEveryMs = 60
 
-/** Checks B1 repeatedly while processes are killed. */
+/** Checks promise B1 repeatedly while processes are killed. */
 export class Sampler {
   readonly #installation: Installation
   readonly #messageId: number
@@ -106,7 +106,7 @@ export class Sampler {
         await client?.end().catch(() => {})
         client = undefined
       }
-      await new Promise((resolve) => setTimeout(resolve, pauseMs))
+      await new Promise((resolve) => setTimeout(resolve, sampleEveryMs))
     }
     await client?.end()
   }
@@ -114,10 +114,10 @@ export class Sampler {
 
 export type Reconciliation = {
   counts: Counters
-  /** Violations of B1 or B2, a sentence each. */
+  /** Violations of promises B1 and B2, one sentence each. */
   faults: string[]
   accepted: number
-  /** Rows that were unknown at some time. */
+  /** Number of rows that were unknown at any time. */
   everUnknown: number
 }
 
@@ -132,7 +132,10 @@ export async function isSettled(client: pg.Client, messageId: number): Promise<b
   return rows.length > 0
 }
 
-/** Compares log and raw file at the end. The simulator must send a receipt for each accepted text, with our reference. */
+/**
+ * Compares the log with the raw file after a broadcast. The simulator must send receipts for all accepted texts, with
+ * our reference.
+ */
 export async function reconcile(
   installation: Installation,
   client: pg.Client,
@@ -140,57 +143,59 @@ export async function reconcile(
 ): Promise<Reconciliation> {
   const { messageId, content, phones } = broadcast
   const { faults, counts } = await checkCounts(client, messageId)
-  const times = new Map<number, number>()
+  const acceptedByPhone = new Map<number, number>()
   for (const record of readSubmits(installation, content)) {
     const phone = phoneOf(record)
-    times.set(phone, (times.get(phone) ?? 0) + 1)
+    acceptedByPhone.set(phone, (acceptedByPhone.get(phone) ?? 0) + 1)
   }
   const log = await client.query<{ phone: string; state: State }>(
     'select phone, state from message_log where message_id = $1',
     [messageId],
   )
-  const stateOf = new Map(log.rows.map((row) => [Number(row.phone), row.state]))
+  const stateByPhone = new Map(log.rows.map((row) => [Number(row.phone), row.state]))
 
-  const tell = (what: string, who: number[]) => {
-    if (who.length > 0) faults.push(`${who.length} ${what}: ${who.slice(0, 5).map(masked).join(', ')}`)
+  const report = (fault: string, affected: number[]) => {
+    if (affected.length > 0) {
+      faults.push(`${affected.length} ${fault}: ${affected.slice(0, 5).map(masked).join(', ')}`)
+    }
   }
   const audience = new Set(phones)
-  const inRaw = (phone: number) => times.has(phone)
-  const among = (...wanted: State[]) => phones.filter((phone) => wanted.includes(stateOf.get(phone) ?? 'queued'))
-  tell(
-    'texted more than once',
-    [...times].filter(([, n]) => n > 1).map(([phone]) => phone),
+  const isAccepted = (phone: number) => acceptedByPhone.has(phone)
+  const inState = (...wanted: State[]) => phones.filter((phone) => wanted.includes(stateByPhone.get(phone) ?? 'queued'))
+  report(
+    'accepted more than once',
+    [...acceptedByPhone].filter(([, n]) => n > 1).map(([phone]) => phone),
   )
-  tell(
-    'texted, but not of the audience',
-    [...times.keys()].filter((phone) => !audience.has(phone)),
+  report(
+    'accepted, but not in the audience',
+    [...acceptedByPhone.keys()].filter((phone) => !audience.has(phone)),
   )
-  tell(
+  report(
     'without a row in the log',
-    phones.filter((phone) => !stateOf.has(phone)),
+    phones.filter((phone) => !stateByPhone.has(phone)),
   )
-  tell('with a row more than they should have', log.rows.length > stateOf.size ? [0] : [])
-  for (const state of ['queued', 'submitting', 'sent'] as const) tell(`still ${state}`, among(state))
-  tell('texted, but suppressed or cancelled in the log', among('suppressed', 'cancelled').filter(inRaw))
-  tell('texted and receipted, but unknown in the log', among('unknown').filter(inRaw))
-  tell(
-    'delivered in the log, but never taken',
-    among('delivered').filter((phone) => !inRaw(phone)),
+  report('with more than one row', log.rows.length > stateByPhone.size ? [0] : [])
+  for (const state of ['queued', 'submitting', 'sent'] as const) report(`still ${state}`, inState(state))
+  report('accepted, but suppressed or cancelled in the log', inState('suppressed', 'cancelled').filter(isAccepted))
+  report('accepted and receipted, but unknown in the log', inState('unknown').filter(isAccepted))
+  report(
+    'delivered in the log, but never accepted',
+    inState('delivered').filter((phone) => !isAccepted(phone)),
   )
-  tell('bounced or expired, though nobody refused them', among('bounced', 'expired'))
+  report('bounced or expired without a rejection', inState('bounced', 'expired'))
 
   const settled = await client.query<{ n: string }>(`select count(*) as n from receipts where outcome = 'settled'`)
   const unknown = counts?.unknown ?? 0
   return {
     counts: counts ?? ({} as Counters),
     faults,
-    accepted: [...times.values()].reduce((sum, n) => sum + n, 0),
+    accepted: [...acceptedByPhone.values()].reduce((sum, n) => sum + n, 0),
     everUnknown: unknown + Number(settled.rows[0]?.n),
   }
 }
 
-/** Returns the longest time between two accepted texts from `after` to `until`. */
-export function longestStandstill(records: readonly RawRecord[], after: number, until: number): number {
+/** Returns the longest time between two accepted texts between the times `after` and `until`. */
+export function longestPause(records: readonly RawRecord[], after: number, until: number): number {
   let longest = 0
   let last = after
   for (const { time } of records) {

@@ -1,11 +1,11 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
 import { waitFor } from '../wait-for.ts'
-import { checkPromises, isQuiet } from './check-promises.ts'
+import { checkPromises, settledSql } from './check-promises.ts'
 import { Installation } from './installation.ts'
 import { outageFaults } from './outage-faults.ts'
 import {
-  broadcastUnderFire,
+  broadcastDuringFaults,
   faultsOf,
   phonesFrom,
   processFaults,
@@ -16,9 +16,9 @@ import {
 } from './random-faults.ts'
 import { Traffic } from './traffic.ts'
 
-// `npm run torture`: the long form of the crash test. Every process is killed and a gateway frozen during one broadcast,
-// then log and raw file are compared. With `-- --minutes 10` it runs broadcasts, single texts, STOPs, opt-outs over the API
-// and random faults at the same time. The last line is PASS or FAIL and the seed.
+// `npm run torture`: the long form of the crash test. All processes are killed and a gateway is frozen during one
+// broadcast, then the log is compared with the raw file. With `-- --minutes 10`, broadcasts, single texts, STOPs, opt-outs
+// over the API and random faults run at the same time. The last line is PASS or FAIL and the seed.
 
 const { values } = parseArgs({
   options: {
@@ -29,31 +29,31 @@ const { values } = parseArgs({
   },
 })
 const recipients = Number(values.recipients)
-const quietMs = 180_000
+const settleMs = 180_000
 
-// the installations are removed on exit, and a signal alone does not cause a normal exit
+// installations are removed by an exit handler, which does not run when a signal ends the process
 for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(name, () => process.exit(130))
 
 let failed = false
 if (values.minutes !== undefined) {
-  failed = !(await endure(Number(values.seed), Number(values.minutes)))
+  failed = !(await runTraffic(Number(values.seed), Number(values.minutes)))
 } else {
   for (let round = 0; round < Number(values.rounds); round++) {
-    failed = !(await torture(Number(values.seed) + round)) || failed
+    failed = !(await runBroadcast(Number(values.seed) + round)) || failed
   }
 }
 process.exit(failed ? 1 : 0)
 
 /** Sends one broadcast and injects every fault once. */
-async function torture(seed: number): Promise<boolean> {
+async function runBroadcast(seed: number): Promise<boolean> {
   const random = randomFrom(seed)
   let installation: Installation | undefined
   try {
     installation = await Installation.open({ binds: 2, window: 50, latencyMs: 200, leaseMs: 2_000 })
     console.log(`seed ${seed}: ${recipients} recipients, 2 binds with a window of 50`)
     const phones = phonesFrom(2_126_000_000, recipients)
-    const listId = await installation.makeList('Under torture', phones)
-    const outcome = await broadcastUnderFire(installation, {
+    const listId = await installation.makeList('All subscribers', phones)
+    const outcome = await broadcastDuringFaults(installation, {
       listId,
       phones,
       content: 'The water is safe to drink again',
@@ -65,10 +65,10 @@ async function torture(seed: number): Promise<boolean> {
     if (exitCode !== 0) faults.push(`the supervisor ended with code ${exitCode}`)
     const { counts, accepted, samples, everUnknown, mostUnknown, unknownAllowed } = outcome
     console.log(`${tableOf(outcome)}
-${recipients} in the audience, ${accepted} taken by the carrier, ${samples} samples of the counts in ${outcome.seconds.toFixed(1)} s
+audience ${recipients}, ${accepted} accepted by the carrier, ${samples} samples of the counts in ${outcome.seconds.toFixed(1)} s
 settled ${outcome.settledAfterMs} ms after the last text
-in the end ${JSON.stringify(counts)}
-unknown: ${everUnknown} rows at some time, ${mostUnknown} at once, ${counts.unknown} for good; ${unknownAllowed} allowed`)
+final counts ${JSON.stringify(counts)}
+unknown rows: ${everUnknown} in total, at most ${mostUnknown} at the same time, ${counts.unknown} at the end; ${unknownAllowed} allowed`)
     if (faults.length > 0) console.log(`${installation.logTails()}\n${faults.join('\n')}`)
     console.log(`${faults.length === 0 ? 'PASS' : 'FAIL'} seed ${seed}`)
     return faults.length === 0
@@ -76,12 +76,12 @@ unknown: ${everUnknown} rows at some time, ${mostUnknown} at once, ${counts.unkn
     console.error(error, `\n${installation?.logTails()}\nFAIL seed ${seed}`)
     return false
   } finally {
-    installation?.endEverything()
+    installation?.destroy()
   }
 }
 
-/** Runs everything at once for some minutes, and then checks all promises. */
-async function endure(seed: number, minutes: number): Promise<boolean> {
+/** Runs traffic and random faults for `minutes`, and then checks all promises. */
+async function runTraffic(seed: number, minutes: number): Promise<boolean> {
   const random = randomFrom(seed)
   let installation: Installation | undefined
   try {
@@ -92,10 +92,10 @@ async function endure(seed: number, minutes: number): Promise<boolean> {
       latencyMs: 100,
       leaseMs: 2_000,
       responseDeadlineMs: 3_000,
-      wire: true,
+      proxy: true,
     })
     console.log(`seed ${seed}: ${minutes} minutes, 2 binds with a window of 50`)
-    const traffic = new Traffic(installation, { towns: 6, people: 3_000, singlesPerSecond: 8, random })
+    const traffic = new Traffic(installation, { lists: 6, subscribers: 3_000, singleTextsPerSecond: 8, random })
     await traffic.start()
     const injected = await injectAtRandom(installation, traffic, minutes, random)
     await traffic.stop()
@@ -104,25 +104,25 @@ async function endure(seed: number, minutes: number): Promise<boolean> {
       timeoutMs: 30_000,
       what: 'the database',
     })
-    await waitFor(async () => ((await client.query(isQuiet)).rowCount ?? 0) > 0, {
-      timeoutMs: quietMs,
-      what: 'everything to be settled',
+    await waitFor(async () => ((await client.query(settledSql)).rowCount ?? 0) > 0, {
+      timeoutMs: settleMs,
+      what: 'all texts to settle',
     }).catch((error: Error) => faults.push(error.message))
     const report = await checkPromises(installation, client, traffic)
     faults.push(...report.faults)
     await client.end()
     const exitCode = await installation.stop()
     if (exitCode !== 0) faults.push(`the supervisor ended with code ${exitCode}`)
-    const doubtful = injected.filter(({ leavesUnconfirmed }) => leavesUnconfirmed).length
-    const allowed = doubtful * 2 * window * binds
+    const unconfirmingFaults = injected.filter(({ leavesUnconfirmed }) => leavesUnconfirmed).length
+    const allowed = unconfirmingFaults * 2 * window * binds
     const unknown = report.states.unknown ?? 0
-    if (unknown > allowed) faults.push(`${unknown} rows are unknown for good, ${allowed} are allowed`)
-    const tally = new Map<string, number>()
-    for (const { name } of injected) tally.set(name, (tally.get(name) ?? 0) + 1)
-    console.log(`${[...tally].map(([name, n]) => `${String(n).padStart(4)} x ${name}`).join('\n')}
-${traffic.broadcasts.length} broadcasts, ${traffic.singles.length} texts to single people, ${report.texts} texts taken by the carrier
-${traffic.departures.length} people left, ${report.promised} were told that it is in force
-in the end ${JSON.stringify(report.states)}; ${allowed} may be unknown`)
+    if (unknown > allowed) faults.push(`${unknown} rows are still unknown, ${allowed} are allowed`)
+    const countByName = new Map<string, number>()
+    for (const { name } of injected) countByName.set(name, (countByName.get(name) ?? 0) + 1)
+    console.log(`${[...countByName].map(([name, n]) => `${String(n).padStart(4)} x ${name}`).join('\n')}
+${traffic.broadcasts.length} broadcasts, ${traffic.singleTexts.length} single texts, ${report.acceptedTexts} texts accepted by the carrier
+${traffic.optOuts.length} opt-outs, ${report.promisedOptOuts} of them confirmed by a response
+final counts ${JSON.stringify(report.states)}; ${allowed} may be unknown`)
     if (faults.length > 0) console.log(`${installation.logTails()}\n${faults.slice(0, 40).join('\n')}`)
     console.log(`${faults.length === 0 ? 'PASS' : 'FAIL'} seed ${seed}`)
     return faults.length === 0
@@ -130,7 +130,7 @@ in the end ${JSON.stringify(report.states)}; ${allowed} may be unknown`)
     console.error(error, `\n${installation?.logTails()}\nFAIL seed ${seed}`)
     return false
   } finally {
-    installation?.endEverything()
+    installation?.destroy()
   }
 }
 
@@ -142,31 +142,31 @@ async function injectAtRandom(
 ): Promise<RandomFault[]> {
   const all: RandomFault[] = [...Object.values(processFaults), ...outageFaults]
   const injected: RandomFault[] = []
-  const begun = performance.now()
-  for (let told = begun; performance.now() - begun < minutes * 60_000; ) {
+  const startedAt = performance.now()
+  for (let loggedAt = startedAt; performance.now() - startedAt < minutes * 60_000; ) {
     await delay(1_000 + 4_000 * random())
     const fault = all[Math.floor(random() * all.length)] as RandomFault
     try {
-      // it counts from the moment when it can have had an effect
+      // a fault counts from the moment when it may have had an effect
       await fault.inject(installation, () => injected.push(fault))
       await waitFor(() => installation.isReady(), {
         timeoutMs: 60_000,
-        what: `an installation that is ready after ${fault.name}`,
+        what: `the installation to be ready after ${fault.name}`,
       })
     } catch (error) {
-      // its target may be down; an installation that does not recover fails below
-      if (!injected.includes(fault)) console.log(`${fault.name} missed: ${(error as Error).message}`)
+      // the target may be down; if the installation does not recover, the next wait fails
+      if (!injected.includes(fault)) console.log(`${fault.name} not injected: ${(error as Error).message}`)
       else console.log(`${fault.name}: ${(error as Error).message}`)
       await waitFor(() => installation.isReady(), {
         timeoutMs: 60_000,
-        what: `an installation that is ready after ${fault.name}`,
+        what: `the installation to be ready after ${fault.name}`,
       })
     }
-    if (performance.now() - told < 30_000) continue
-    told = performance.now()
-    const minute = ((told - begun) / 60_000).toFixed(1)
+    if (performance.now() - loggedAt < 30_000) continue
+    loggedAt = performance.now()
+    const minute = ((loggedAt - startedAt) / 60_000).toFixed(1)
     console.log(
-      `${minute} min: ${injected.length} faults, ${traffic.broadcasts.length} broadcasts, ${traffic.singles.length} single texts`,
+      `${minute} min: ${injected.length} faults, ${traffic.broadcasts.length} broadcasts, ${traffic.singleTexts.length} single texts`,
     )
   }
   return injected

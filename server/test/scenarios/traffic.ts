@@ -6,51 +6,55 @@ import type { ApiResponse, Installation } from './installation.ts'
 import { optOutByStop } from './opt-outs.ts'
 import { phonesFrom } from './random-faults.ts'
 
-// The traffic of a busy day: repeated broadcasts, single texts and opt-outs. All promises are recorded, and
-// check-promises.ts compares them with the texts that the carrier accepted.
+// The traffic of a busy day: repeated broadcasts, single texts and opt-outs. Records everything that the API promised;
+// check-promises.ts compares the records with the texts that the carrier accepted.
 
-export type Town = { listId: number; phones: number[] }
+export type TestList = { listId: number; phones: number[] }
 
 export type Broadcast = {
   messageId: number
   content: string
-  town: Town
-  /** Times of the first request and of the successful response. */
+  list: TestList
+  /** Time of the first request. */
   postedAt: number
-  answeredAt: number
 }
 
-export type Single = { content: string; phone: number; messageId: number }
+export type SingleText = { content: string; phone: number; messageId: number }
 
-/** An opt-out, its list, and the time from which it is in force; infinite when no response promised it. */
-export type Departure = {
+/** A requested opt-out, and the time from which it is in force; undefined if no response promised it. */
+export type RequestedOptOut = {
   phone: number
-  town: Town
+  list: TestList
   by: 'api' | 'stop'
-  askedAt: number
+  requestedAt: number
   inForceAt: number | undefined
 }
 
-export type TrafficOptions = { towns: number; people: number; singlesPerSecond: number; random: () => number }
+export type TrafficOptions = {
+  lists: number
+  /** Number of subscribers per list. */
+  subscribers: number
+  singleTextsPerSecond: number
+  random: () => number
+}
 
-const firstTown = 2_126_000_000
-const firstSingle = 3_126_000_000
+const firstSubscriber = 2_126_000_000
+const firstSingleRecipient = 3_126_000_000
 /** Time between two opt-outs. */
 const optOutEveryMs = 400
-/** Time between two checks whether broadcasts have ended. */
-const lookMs = 200
-/** Number of simultaneous broadcasts. */
-const beside = 2
+/** Time between two checks whether a broadcast has ended. */
+const statusPollMs = 200
+const simultaneousBroadcasts = 2
 
 export class Traffic {
   readonly broadcasts: Broadcast[] = []
-  readonly singles: Single[] = []
-  readonly departures: Departure[] = []
-  /** Responses that violate a promise, a sentence each. */
+  readonly singleTexts: SingleText[] = []
+  readonly optOuts: RequestedOptOut[] = []
+  /** Responses that violate a promise, one sentence each. */
   readonly faults: string[] = []
   readonly #installation: Installation
   readonly #options: TrafficOptions
-  readonly #towns: Town[] = []
+  readonly #lists: TestList[] = []
   readonly #stopping = new AbortController()
   #running: Promise<unknown> = Promise.resolve()
 
@@ -59,22 +63,22 @@ export class Traffic {
     this.#options = options
   }
 
-  /** Imports the towns and starts all traffic. */
+  /** Imports the lists and starts all traffic. */
   async start(): Promise<void> {
-    const { towns, people } = this.#options
-    for (let n = 0; n < towns; n++) {
-      const phones = phonesFrom(firstTown + n * 10_000_000, people)
-      this.#towns.push({ listId: await this.#installation.makeList(`Town ${n}`, phones), phones })
+    const { lists, subscribers } = this.#options
+    for (let n = 0; n < lists; n++) {
+      const phones = phonesFrom(firstSubscriber + n * 10_000_000, subscribers)
+      this.#lists.push({ listId: await this.#installation.makeList(`List ${n}`, phones), phones })
     }
-    const all = [this.#post(), this.#optOutByApi(), this.#optOutByStop()]
-    for (let n = 0; n < beside; n++) all.push(this.#text(n))
-    for (const each of all) {
-      each.catch((error) => this.faults.push(`the traffic broke down: ${(error as Error).stack}`))
+    const senders = [this.#sendSingleTexts(), this.#optOutByApi(), this.#optOutByStop()]
+    for (let n = 0; n < simultaneousBroadcasts; n++) senders.push(this.#sendBroadcasts(n))
+    for (const sender of senders) {
+      sender.catch((error) => this.faults.push(`traffic failed: ${(error as Error).stack}`))
     }
-    this.#running = Promise.allSettled(all)
+    this.#running = Promise.allSettled(senders)
   }
 
-  /** Stops new traffic, and waits for the responses to the rest. */
+  /** Stops new requests, and waits for the responses to the others. */
   async stop(): Promise<void> {
     this.#stopping.abort()
     await this.#running
@@ -84,104 +88,103 @@ export class Traffic {
     return this.#stopping.signal.aborted
   }
 
-  /** Texts one town after the other. */
-  async #text(lane: number): Promise<void> {
+  /** Sends a broadcast to one list after the other. */
+  async #sendBroadcasts(lane: number): Promise<void> {
     for (let round = 0; !this.#isStopping; round++) {
-      const town = this.#towns[(round * beside + lane) % this.#towns.length] as Town
-      const content = `Town ${town.listId}, notice ${round}-${lane}: the water is safe`
+      const list = this.#lists[(round * simultaneousBroadcasts + lane) % this.#lists.length] as TestList
+      const content = `List ${list.listId}, notice ${round}-${lane}: the water is safe`
       const postedAt = Date.now()
-      const answer = await this.#postOnce(`/lists/${town.listId}/messages`, { message: { content } })
-      if (answer === undefined) return
-      const { id: messageId } = answer.body.message as { id: number }
-      this.broadcasts.push({ messageId, content, town, postedAt, answeredAt: Date.now() })
+      const response = await this.#postOnce(`/lists/${list.listId}/messages`, { message: { content } })
+      const { id: messageId } = response.body.message as { id: number }
+      this.broadcasts.push({ messageId, content, list, postedAt })
       while (!this.#isStopping) {
-        const now = await this.#installation
-          .call('GET', `/lists/${town.listId}/messages/${messageId}`)
+        const shown = await this.#installation
+          .call('GET', `/lists/${list.listId}/messages/${messageId}`)
           .catch(() => undefined)
-        if ((now?.body.message as { status: string } | undefined)?.status === 'sent') break
-        await delay(lookMs)
+        if ((shown?.body.message as { status: string } | undefined)?.status === 'sent') break
+        await delay(statusPollMs)
       }
     }
   }
 
-  /** Sends single texts at a steady rate while they are accepted. */
-  async #post(): Promise<void> {
+  /** Sends single texts at a steady rate. */
+  async #sendSingleTexts(): Promise<void> {
     for (let n = 0; !this.#isStopping; n++) {
-      await delay(1_000 / this.#options.singlesPerSecond)
-      const phone = firstSingle + n
+      await delay(1_000 / this.#options.singleTextsPerSecond)
+      const phone = firstSingleRecipient + n
       const content = `Your code is ${100_000 + n}`
       const message = { transactional_message: { number: formatPhoneNumber(phone), content } }
-      const answer = await this.#postOnce('/transactional_messages', message)
-      if (answer === undefined) return
-      const { id } = answer.body.transactional_message as { id: number }
-      this.singles.push({ content, phone, messageId: id })
+      const response = await this.#postOnce('/transactional_messages', message)
+      const { id } = response.body.transactional_message as { id: number }
+      this.singleTexts.push({ content, phone, messageId: id })
     }
   }
 
-  /** Posts with one idempotency key until it succeeds; undefined when the run has ended. */
-  async #postOnce(path: string, body: object): Promise<ApiResponse | undefined> {
+  /** Posts with one idempotency key until it succeeds; throws after a minute or on a client error. */
+  async #postOnce(path: string, body: object): Promise<ApiResponse> {
     const key = randomUUID()
-    for (const until = performance.now() + 60_000; ; await delay(100)) {
-      const answer = await this.#installation
+    for (const deadline = performance.now() + 60_000; ; await delay(100)) {
+      const response = await this.#installation
         .call('POST', path, body, { 'idempotency-key': key })
         .catch(() => undefined)
-      if (answer?.status === 200) return answer
-      const isPassing = answer === undefined || answer.status === 409 || answer.status >= 500
-      if (!isPassing) throw new Error(`POST ${path} was answered with ${answer.status} ${JSON.stringify(answer.body)}`)
-      if (performance.now() > until) throw new Error(`POST ${path} was not answered for a minute`)
+      if (response?.status === 200) return response
+      const isTemporary = response === undefined || response.status === 409 || response.status >= 500
+      if (!isTemporary) throw new Error(`POST ${path}: unexpected ${response.status} ${JSON.stringify(response.body)}`)
+      if (performance.now() > deadline) throw new Error(`POST ${path} did not succeed for a minute`)
     }
   }
 
   async #optOutByApi(): Promise<void> {
     while (!this.#isStopping) {
       await delay(optOutEveryMs)
-      const departure = this.#choose('api')
-      if (!departure) continue
-      const path = `/lists/${departure.town.listId}/subscribers/${formatPhoneNumber(departure.phone)}`
-      for (let tries = 0; ; tries++) {
-        const answer = await this.#installation.call('DELETE', path).catch(() => undefined)
-        if (answer?.status === 200) {
-          departure.inForceAt = Date.now()
+      const optOut = this.#choose('api')
+      if (!optOut) continue
+      const path = `/lists/${optOut.list.listId}/subscribers/${formatPhoneNumber(optOut.phone)}`
+      for (let attempt = 0; ; attempt++) {
+        const response = await this.#installation.call('DELETE', path).catch(() => undefined)
+        if (response?.status === 200) {
+          optOut.inForceAt = Date.now()
           break
         }
-        // the first request may have succeeded and its response been lost: then nothing was promised
-        if (answer && answer.status < 500) {
-          if (tries === 0) this.faults.push(`${path} was answered with ${answer.status} ${JSON.stringify(answer.body)}`)
+        // if an earlier request succeeded and its response was lost, nothing was promised
+        if (response && response.status < 500) {
+          if (attempt === 0)
+            this.faults.push(`DELETE ${path}: unexpected ${response.status} ${JSON.stringify(response.body)}`)
           break
         }
-        if (tries > 600) throw new Error(`${path} was not answered for a minute`)
+        if (attempt > 600) throw new Error(`DELETE ${path} did not succeed for a minute`)
         await delay(100)
       }
     }
   }
 
-  /** One STOP at a time, because the count of answered MOs cannot tell them apart. */
+  /** Sends one STOP at a time, because the count of acknowledged MOs does not distinguish them. */
   async #optOutByStop(): Promise<void> {
     while (!this.#isStopping) {
       await delay(optOutEveryMs)
-      const departure = this.#choose('stop')
-      if (!departure) continue
+      const optOut = this.#choose('stop')
+      if (!optOut) continue
       try {
-        const { inForceAt } = await optOutByStop(this.#installation, departure.phone, { timeoutMs: 20_000 })
-        departure.inForceAt = inForceAt
+        const { inForceAt } = await optOutByStop(this.#installation, optOut.phone, { timeoutMs: 20_000 })
+        optOut.inForceAt = inForceAt
       } catch {
-        // a carrier that was killed has lost its MOs, so nothing was promised
+        // a killed simulator loses its MOs, so nothing was promised
         await waitFor(() => this.#installation.control('GET', '/state'), {
           timeoutMs: 60_000,
-          what: 'the carrier to be back',
+          what: 'the simulator to be back',
         })
       }
     }
   }
 
-  /** Returns a subscriber of a town who has not opted out. */
-  #choose(by: Departure['by']): Departure | undefined {
+  /** Records an opt-out of a random subscriber; returns undefined if that one has opted out already. */
+  #choose(by: RequestedOptOut['by']): RequestedOptOut | undefined {
     const { random } = this.#options
-    const town = this.#towns[Math.floor(random() * this.#towns.length)] as Town
-    const phone = town.phones[Math.floor(random() * town.phones.length)] as number
-    if (this.departures.some((departure) => departure.phone === phone)) return undefined
-    const departure: Departure = { phone, town, by, askedAt: Date.now(), inForceAt: undefined }
-    this.departures.push(departure)
-    return departure
+    const list = this.#lists[Math.floor(random() * this.#lists.length)] as TestList
+    const phone = list.phones[Math.floor(random() * list.phones.length)] as number
+    if (this.optOuts.some((optOut) => optOut.phone === phone)) return undefined
+    const optOut: RequestedOptOut = { phone, list, by, requestedAt: Date.now(), inForceAt: undefined }
+    this.optOuts.push(optOut)
+    return optOut
   }
 }

@@ -1,104 +1,111 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { signal } from '../../../src/supervisor/processes.ts'
 import { waitFor } from '../../wait-for.ts'
-import { freezeOne, type Partner, startPartner, stopPartner } from '../random-faults.ts'
-import { limitFiles, padSubmits } from './full-disk.ts'
-import type { Fault, Scene } from './scene.ts'
+import { freezeBusyGateway, type SecondGateway, startSecondGateway, stopSecondGateway } from '../random-faults.ts'
+import type { Fault, FaultRun } from './fault-run.ts'
+import { fillSubmitsTable, limitFiles } from './full-disk.ts'
 
-// Faults of a carrier, the network, the database and the machine.
+// Faults of the carrier, the network, the database and the machine. A name completes "keeps its promises while ...".
 
-const seconds = (scene: Scene, short: number, long: number) => delay((scene.form === 'short' ? short : long) * 1_000)
+const seconds = (run: FaultRun, short: number, long: number) => delay((run.form === 'short' ? short : long) * 1_000)
 
-function atLeast(what: string, found: number, least: number): void {
-  if (found < least) throw new Error(`${what}: ${found}, and ${least} were expected`)
+function assertAtLeast(what: string, count: number, min: number): void {
+  if (count < min) throw new Error(`${what}: ${count}, expected at least ${min}`)
 }
 
-/** Waits until a text was unknown. */
-const untilUnknown = (scene: Scene) =>
-  waitFor(() => scene.sampler.mostUnknown > 0, { timeoutMs: 20_000, what: 'a text that is unknown' })
+function assertNone(what: string, count: number): void {
+  if (count > 0) throw new Error(`${what}: ${count}, expected none`)
+}
 
-const bindLost = (scene: Scene) => atLeast('binds lost', scene.said('gateway', 'bind lost'), 1)
+/** Waits until a text has been unknown. */
+const waitUntilUnknown = (run: FaultRun) =>
+  waitFor(() => run.sampler.mostUnknown > 0, { timeoutMs: 20_000, what: 'a text to become unknown' })
 
-const logSegmentMebibytes = 16
-let partner: Partner | undefined
+const checkBindLost = (run: FaultRun) => assertAtLeast('binds lost', run.countLogLines('gateway', 'bind lost'), 1)
+
+const walSegmentMebibytes = 16
+let second: SecondGateway | undefined
 
 export const faults: Fault[] = [
   {
-    name: 'answers are lost',
-    carrier: { lose_answers: 3 },
-    async happened(scene) {
-      atLeast('answers lost', (await scene.carrier()).answersLost, 5)
-      atLeast('rows unknown meanwhile', scene.sampler.mostUnknown, 1)
+    name: 'responses are lost',
+    settings: { lose_responses: 3 },
+    async checkEffect(run) {
+      assertAtLeast('responses lost', (await run.counts()).responsesLost, 5)
+      assertAtLeast('unknown rows during the fault', run.sampler.mostUnknown, 1)
     },
   },
   {
-    name: 'answers come after the deadline',
-    carrier: { hold_receipts: true },
-    async inject(scene) {
-      const deadlineMs = scene.installation.options.responseDeadlineMs ?? 5_000
-      await scene.set({ latency_ms: deadlineMs + 500 })
-      await untilUnknown(scene)
-      await scene.set({ latency_ms: scene.installation.options.latencyMs })
-      await scene.untilTexted()
-      const unknown = `select from message_totals where message_id = ${scene.messageId} and unknown > 0`
-      await waitFor(async () => (await scene.query(unknown)).length === 0, {
+    name: 'responses arrive after the deadline',
+    settings: { pause_receipts: true },
+    async inject(run) {
+      const deadlineMs = run.installation.options.responseDeadlineMs ?? 5_000
+      await run.set({ latency_ms: deadlineMs + 500 })
+      await waitUntilUnknown(run)
+      await run.set({ latency_ms: run.installation.options.latencyMs })
+      await run.waitUntilSubmitted()
+      const unknown = `select from message_totals where message_id = ${run.messageId} and unknown > 0`
+      await waitFor(async () => (await run.query(unknown)).length === 0, {
         timeoutMs: 10_000,
-        what: 'the late answers, without a receipt, to settle what was unknown',
+        what: 'the late responses to settle unknown texts without a receipt',
       })
     },
-    happened: (scene) => atLeast('rows unknown meanwhile', scene.sampler.mostUnknown, 1),
+    checkEffect: (run) => assertAtLeast('unknown rows during the fault', run.sampler.mostUnknown, 1),
   },
-  { name: 'answers are out of order', carrier: { latency_jitter_ms: 300 } },
+  { name: 'responses arrive out of order', settings: { latency_jitter_ms: 300 } },
   {
     name: 'a bind is dropped in the middle of its window',
-    carrier: { drop_after: { submits: 150, times: 8 } },
-    doubts: 1,
-    happened: bindLost,
+    settings: { drop_after: { submits: 150, times: 8 } },
+    unconfirmedTimes: 1,
+    checkEffect: checkBindLost,
   },
   {
-    name: 'the connections are half open',
-    ahead: 250,
-    doubts: 1,
-    async inject({ installation, said }) {
-      if (!installation.wire) throw new Error('this installation has no wire')
-      const notice = installation.wire.swallow()
-      await waitFor(() => said('gateway', 'bind lost') >= installation.options.binds, {
+    name: 'the sockets are half open',
+    optOutDistance: 250,
+    unconfirmedTimes: 1,
+    async inject({ installation, countLogLines }) {
+      if (!installation.proxy) throw new Error('this installation has no proxy')
+      const closeSockets = installation.proxy.discardTraffic()
+      await waitFor(() => countLogLines('gateway', 'bind lost') >= installation.options.binds, {
         timeoutMs: 40_000,
-        what: 'the gateway to notice that nobody is there',
+        what: 'the gateway to detect the dead sockets',
       })
-      notice()
+      closeSockets()
     },
-    happened: bindLost,
+    checkEffect: checkBindLost,
   },
   {
-    name: 'the carrier is silent',
-    ahead: 250,
-    async inject(scene) {
-      await scene.set({ answer: false })
-      await seconds(scene, 4, 20) // longer than it takes to find out that nobody is there
-      await scene.set({ answer: true })
+    name: 'the SMSC does not respond',
+    optOutDistance: 250,
+    async inject(run) {
+      await run.set({ responding: false })
+      await seconds(run, 4, 20) // longer than the gateway needs to detect a dead bind
+      await run.set({ responding: true })
     },
-    happened: (scene) => atLeast('rows unknown meanwhile', scene.sampler.mostUnknown, 1),
+    checkEffect: (run) => assertAtLeast('unknown rows during the fault', run.sampler.mostUnknown, 1),
   },
-  { name: 'receipts come before the answers', carrier: { receipts_first: true } },
+  { name: 'receipts arrive before the responses', settings: { receipts_first: true } },
   {
-    name: 'receipts come twice',
-    carrier: { receipt_count: 2 },
-    async happened(scene) {
-      const { accepted, receiptsAnswered } = await scene.carrier()
-      atLeast('receipts', receiptsAnswered, 1.9 * accepted)
+    name: 'receipts arrive twice',
+    settings: { receipt_count: 2 },
+    async checkEffect(run) {
+      const { accepted, receiptsAcknowledged } = await run.counts()
+      assertAtLeast('receipts', receiptsAcknowledged, 1.9 * accepted)
     },
   },
-  { name: 'ids are decimal, and hex in receipts', carrier: { id_form: 'decimal', receipt_id_form: 'hex_mixed' } },
   {
-    name: 'receipts come after a restart',
-    carrier: { hold_receipts: true },
-    async inject(scene) {
-      await scene.untilTexted()
-      atLeast('receipts before', 1, 1 + (await scene.carrier()).receiptsAnswered)
-      scene.installation.kill('gateway')
-      scene.installation.signalDatabase('SIGKILL')
-      await waitFor(() => scene.said('gateway', '"bound"') > 0, {
+    name: 'message ids are decimal, and hexadecimal in receipts',
+    settings: { id_form: 'decimal', receipt_id_form: 'hex_mixed' },
+  },
+  {
+    name: 'receipts arrive after a restart',
+    settings: { pause_receipts: true },
+    async inject(run) {
+      await run.waitUntilSubmitted()
+      assertNone('receipts before the restart', (await run.counts()).receiptsAcknowledged)
+      run.installation.kill('gateway')
+      run.installation.signalDatabase('SIGKILL')
+      await waitFor(() => run.countLogLines('gateway', '"bound"') > 0, {
         timeoutMs: 10_000,
         what: 'the gateway to bind again',
       })
@@ -106,71 +113,71 @@ export const faults: Fault[] = [
   },
   {
     name: 'the database hangs',
-    doubts: 1,
-    async inject(scene) {
-      scene.installation.signalDatabase('SIGSTOP')
-      await seconds(scene, 2.5, 20)
-      scene.installation.signalDatabase('SIGCONT')
+    unconfirmedTimes: 1,
+    async inject(run) {
+      run.installation.signalDatabase('SIGSTOP')
+      await seconds(run, 2.5, 20)
+      run.installation.signalDatabase('SIGCONT')
     },
   },
   {
-    name: 'the database is gone for a while',
-    doubts: 1,
-    async inject(scene) {
-      const supervisor = scene.installation.pid('supervisor')
-      signal(supervisor, 'SIGSTOP') // or it would be back at once
-      scene.installation.signalDatabase('SIGKILL')
-      await seconds(scene, 2, 20)
+    name: 'the database is down for a while',
+    unconfirmedTimes: 1,
+    async inject(run) {
+      const supervisor = run.installation.pid('supervisor')
+      signal(supervisor, 'SIGSTOP') // otherwise it restarts the database immediately
+      run.installation.signalDatabase('SIGKILL')
+      await seconds(run, 2, 20)
       signal(supervisor, 'SIGCONT')
     },
-    happened: (scene) => atLeast('words on it', scene.said('gateway', 'failed to'), 1),
+    checkEffect: (run) => assertAtLeast('failures logged', run.countLogLines('gateway', 'failed to'), 1),
   },
   {
-    name: "the database's files may not grow",
+    name: "the database's files cannot grow",
     latencyMs: 250,
-    prepare: (installation) => padSubmits(installation, logSegmentMebibytes),
-    async inject(scene) {
-      const lift = limitFiles(scene.installation.databasePids(), logSegmentMebibytes) // the log may still be written
-      await seconds(scene, 2, 20)
-      lift()
+    prepare: (installation) => fillSubmitsTable(installation, walSegmentMebibytes),
+    async inject(run) {
+      const removeLimit = limitFiles(run.installation.databasePids(), walSegmentMebibytes) // WAL segments still fit
+      await seconds(run, 2, 20)
+      removeLimit()
     },
-    happened: (scene) => atLeast('words on it', scene.said('postmaster', 'File too large'), 1),
+    checkEffect: (run) => assertAtLeast('errors logged', run.countLogLines('postmaster', 'File too large'), 1),
   },
   {
-    name: "the database's log may not be written",
-    doubts: 1,
-    async inject(scene) {
-      const lift = limitFiles([scene.installation.pid('supervisor'), ...scene.installation.databasePids()], 1)
-      await seconds(scene, 2, 20)
-      lift()
+    name: 'the write-ahead log cannot be written',
+    unconfirmedTimes: 1,
+    async inject(run) {
+      const removeLimit = limitFiles([run.installation.pid('supervisor'), ...run.installation.databasePids()], 1)
+      await seconds(run, 2, 20)
+      removeLimit()
     },
-    happened: (scene) => atLeast('words on it', scene.said('postmaster', 'File too large'), 1),
+    checkEffect: (run) => assertAtLeast('errors logged', run.countLogLines('postmaster', 'File too large'), 1),
   },
   {
-    name: 'a gateway is frozen past its lease',
+    name: 'a gateway is frozen for longer than its lease',
     latencyMs: 250,
-    doubts: 1,
+    unconfirmedTimes: 1,
     async prepare(installation) {
-      partner = await startPartner(installation)
+      second = await startSecondGateway(installation)
     },
     async inject({ installation }) {
-      if (!partner) throw new Error('there is no second gateway')
-      await freezeOne(installation, partner, () => {})
-      await stopPartner(partner)
+      if (!second) throw new Error('no second gateway was started')
+      await freezeBusyGateway(installation, second, () => {})
+      await stopSecondGateway(second)
     },
   },
-  // these two come last, because the bind group sends slowly for a while afterwards
+  // these two are last, because the bind group sends slowly for a while after them
   {
-    name: 'a storm of throttling',
-    async inject(scene) {
-      await scene.set({ throttle: { mps: 100 } })
-      await seconds(scene, 2, 30)
+    name: 'the carrier throttles',
+    async inject(run) {
+      await run.set({ throttle: { mps: 100 } })
+      await seconds(run, 2, 30)
     },
-    happened: async (scene) => atLeast('texts throttled', (await scene.carrier()).throttled, 20),
+    checkEffect: async (run) => assertAtLeast('texts throttled', (await run.counts()).throttled, 20),
   },
   {
-    name: "the carrier's queue is full at times",
-    carrier: { refuse: { status: 'ESME_RMSGQFUL', percent: 5 } },
-    happened: async (scene) => atLeast('texts refused', (await scene.carrier()).refused, 10),
+    name: "the carrier's queue is full for some texts",
+    settings: { reject: { status: 'ESME_RMSGQFUL', percent: 5 } },
+    checkEffect: async (run) => assertAtLeast('texts rejected', (await run.counts()).rejected, 10),
   },
 ]

@@ -9,12 +9,12 @@ export function limitFiles(pids: readonly number[], mebibytes: number): () => vo
   const limited = new Set(pids)
   for (const pid of limited) setLimit(pid, String(mebibytes * 1024 * 1024))
   return () => {
-    // processes that were started meanwhile inherited it
-    for (const pid of [...limited, ...heirsOf(limited)]) setLimit(pid, 'unlimited')
+    // processes that were started during the limit inherited it
+    for (const pid of [...limited, ...descendantsOf(limited)]) setLimit(pid, 'unlimited')
   }
 }
 
-/** Only the hard limit would need a privilege; the soft one can be changed by the same account. */
+/** Changes the soft limit, which the owner of the process may change; the hard limit would require a privilege. */
 function setLimit(pid: number, octets: string): void {
   const owner = statSync(`/proc/${pid}`, { throwIfNoEntry: false })
   if (!owner) return
@@ -26,7 +26,7 @@ function setLimit(pid: number, octets: string): void {
   }
 }
 
-function heirsOf(ancestors: ReadonlySet<number>): number[] {
+function descendantsOf(ancestors: ReadonlySet<number>): number[] {
   const rows = execFileSync('ps', ['-eo', 'pid=,ppid='], { encoding: 'utf8' }).trim().split('\n')
   const parents = new Map(rows.map((row) => row.trim().split(/\s+/).map(Number) as [number, number]))
   return [...parents.keys()].filter((pid) => {
@@ -35,10 +35,10 @@ function heirsOf(ancestors: ReadonlySet<number>): number[] {
   })
 }
 
-/** Fills today's table of SMSC ids so that its next row needs a larger file than that. */
-export async function padSubmits(installation: Installation, mebibytes: number): Promise<void> {
+/** Fills today's table of SMSC ids so that its next row requires a file larger than `mebibytes`. */
+export async function fillSubmitsTable(installation: Installation, mebibytes: number): Promise<void> {
   const client = await installation.connect()
-  // rows of a connection and of texts that there are not
+  // the rows belong to a connection and to texts that do not exist
   const add = (id: string, rows: number) =>
     client.query(`
       insert into submits (connection_id, smsc_id, log_id, part, logged_on)
@@ -49,8 +49,8 @@ export async function padSubmits(installation: Installation, mebibytes: number):
   }
   try {
     await add(`n || repeat('x', 1100)`, mebibytes * 128 * 7)
-    // what is left on those pages is filled with the smallest rows there are, until they need a new page as well
-    for (const before = await pages(); (await pages()) < before + 2; ) await add("''", 2_000)
+    // the smallest possible rows fill the remaining space on those pages, until they need a new page as well
+    for (const pagesBefore = await pages(); (await pages()) < pagesBefore + 2; ) await add("''", 2_000)
   } finally {
     await client.end()
   }

@@ -2,7 +2,7 @@ import type pg from 'pg'
 import { waitFor } from '../../wait-for.ts'
 import type { Installation } from '../installation.ts'
 import { checkOptOuts, type OptOut, optOutByApi, optOutByStop } from '../opt-outs.ts'
-import { isSettled, longestStandstill, readSubmits, reconcile, Sampler, SubmitCounter } from '../reconcile.ts'
+import { isSettled, longestPause, readSubmits, reconcile, Sampler, SubmitCounter } from '../reconcile.ts'
 
 // A broadcast with one fault and opt-outs at the same time; at the end the message log and the raw file are
 // compared. The short form is part of `npm test`, the long form is `npm run test:faults`.
@@ -10,96 +10,103 @@ import { isSettled, longestStandstill, readSubmits, reconcile, Sampler, SubmitCo
 export type Form = 'short' | 'long'
 
 /** The simulator's counters. */
-export type CarrierCounts = {
+export type SimulatorCounts = {
   accepted: number
-  refused: number
+  rejected: number
   throttled: number
-  answersLost: number
-  receiptsAnswered: number
+  responsesLost: number
+  receiptsAcknowledged: number
 }
 
 /** A fault during a broadcast. */
 export type Fault = {
+  /** Completes the test title "keeps its promises while ...". */
   name: string
-  /** Settings of the carrier from before the broadcast until the end of the fault. */
-  carrier?: Record<string, unknown>
+  /** The simulator's settings from before the broadcast until the end of the fault. */
+  settings?: Record<string, unknown>
   /** A higher latency, so that the broadcast does not end before the fault. */
   latencyMs?: number
-  /** Distance in texts from the last accepted one to the first opt-out; nearer texts may be with the carrier already. */
-  ahead?: number
-  /** How often two windows per bind may become unknown. */
-  doubts?: number
+  /** Number of texts from the last accepted one to the first opt-out; nearer texts may have been submitted already. */
+  optOutDistance?: number
+  /** Number of times that two windows of texts per bind may stay unconfirmed. */
+  unconfirmedTimes?: number
   /** Runs before the broadcast. */
   prepare?(installation: Installation): Promise<void>
   /** Injects the fault and returns when it is over. */
-  inject?(scene: Scene): Promise<void>
-  /** Throws unless the fault had an effect: one without effect has proved nothing. */
-  happened?(scene: Scene): Promise<void> | void
+  inject?(run: FaultRun): Promise<void>
+  /** Throws unless the fault had an effect; without an effect, the test proves nothing. */
+  checkEffect?(run: FaultRun): Promise<void> | void
 }
 
 /** A broadcast with a fault. */
-export type Scene = {
+export type FaultRun = {
   installation: Installation
   form: Form
   messageId: number
   sampler: Sampler
   /** The simulator's counters since the broadcast began. */
-  carrier(): Promise<CarrierCounts>
-  /** How often a role has logged this since the broadcast began. */
-  said(role: 'gateway' | 'worker' | 'api' | 'postmaster', words: string): number
+  counts(): Promise<SimulatorCounts>
+  /** Number of log lines of a role with these words since the broadcast began. */
+  countLogLines(role: 'gateway' | 'worker' | 'api' | 'postmaster', words: string): number
   query<T extends pg.QueryResultRow>(sql: string): Promise<T[]>
   /** Waits until this share of the texts is accepted. */
-  untilTaken(share: number): Promise<void>
-  /** Waits until every text was submitted. */
-  untilTexted(): Promise<void>
+  waitUntilAccepted(share: number): Promise<void>
+  /** Waits until every text is submitted. */
+  waitUntilSubmitted(): Promise<void>
   set(settings: Record<string, unknown>): Promise<void>
 }
 
-export type Town = { listId: number; phones: number[] }
+export type TestList = { listId: number; phones: number[] }
 
-export type FaultReport = { faults: string[]; seconds: number; standstillMs: number; unknown: number; left: number }
+export type FaultReport = {
+  faults: string[]
+  seconds: number
+  longestPauseMs: number
+  unknown: number
+  optOuts: number
+}
 
-const beginAt = 0.1
-const settleMs = { short: 40_000, long: 120_000 } satisfies Record<Form, number>
+const injectAtShare = 0.1
+const settleTimeoutMs = { short: 40_000, long: 120_000 } satisfies Record<Form, number>
 
-/** Texts the town during the fault; removes opted-out phones from the town. */
-export async function broadcastWith(
+/** Sends a broadcast to the list during the fault and checks all promises; removes opted-out phones from the list. */
+export async function runFault(
   installation: Installation,
-  town: Town,
+  list: TestList,
   fault: Fault,
   form: Form,
 ): Promise<FaultReport> {
-  const { listId } = town
-  const phones = [...town.phones]
+  const { listId } = list
+  const phones = [...list.phones]
   const content = `${fault.name}: the road is closed`
   const latencyMs = fault.latencyMs ?? installation.options.latencyMs
   const set = async (settings: Record<string, unknown>, method = 'PATCH') => {
     const { status, body } = await installation.control(method, '/settings', settings)
     if (status !== 200) throw new Error(`the simulator rejected ${JSON.stringify(settings)}: ${JSON.stringify(body)}`)
   }
-  await set({ latency_ms: latencyMs, receipt_delay_ms: 50, ...fault.carrier }, 'PUT')
+  await set({ latency_ms: latencyMs, receipt_delay_ms: 50, ...fault.settings }, 'PUT')
   await fault.prepare?.(installation)
-  const before = await countsOf(installation)
-  const settledBefore = await settledReceipts(installation)
+  const before = await readSimulatorCounts(installation)
+  const settledBefore = await countSettledReceipts(installation)
   const logsBefore = new Map(roles.map((role) => [role, installation.log(role).length]))
   const counter = new SubmitCounter(installation)
-  const begin = counter.count
-  const begun = Date.now()
+  const countBefore = counter.count
+  const startedAt = Date.now()
   const messageId = await installation.broadcast(listId, content)
   const sampler = new Sampler(installation, messageId)
-  const scene: Scene = {
+  const run: FaultRun = {
     installation,
     form,
     messageId,
     sampler,
     set,
-    async carrier() {
-      const now = await countsOf(installation)
+    async counts() {
+      const now = await readSimulatorCounts(installation)
       return Object.fromEntries(
-        Object.entries(now).map(([name, n]) => [name, n - before[name as keyof CarrierCounts]]),
-      ) as CarrierCounts
+        Object.entries(now).map(([name, n]) => [name, n - before[name as keyof SimulatorCounts]]),
+      ) as SimulatorCounts
     },
-    said: (role, words) => installation.log(role).slice(logsBefore.get(role)).split(words).length - 1,
+    countLogLines: (role, words) => installation.log(role).slice(logsBefore.get(role)).split(words).length - 1,
     async query<T extends pg.QueryResultRow>(sql: string) {
       const client = await installation.connect()
       try {
@@ -108,41 +115,45 @@ export async function broadcastWith(
         await client.end()
       }
     },
-    async untilTaken(share) {
-      const point = begin + phones.length * share
-      await waitFor(() => counter.count >= point, { timeoutMs: settleMs[form], what: `${share} of the texts` })
+    async waitUntilAccepted(share) {
+      const point = countBefore + phones.length * share
+      await waitFor(() => counter.count >= point, { timeoutMs: settleTimeoutMs[form], what: `${share} of the texts` })
     },
-    async untilTexted() {
+    async waitUntilSubmitted() {
       const open = `select from message_totals c join messages m on m.id = c.message_id
                      where c.message_id = ${messageId} and m.status = 'sent' and c.queued + c.submitting = 0`
-      await waitFor(async () => (await scene.query(open)).length > 0, { timeoutMs: settleMs[form], what: 'all texts' })
+      await waitFor(async () => (await run.query(open)).length > 0, {
+        timeoutMs: settleTimeoutMs[form],
+        what: 'all texts',
+      })
     },
   }
   try {
-    await scene.untilTaken(beginAt)
+    await run.waitUntilAccepted(injectAtShare)
     const injectedAt = Date.now()
-    const chosen = [0, 80, 160].map((n) => phones[counter.count - begin + (fault.ahead ?? 5) + n] ?? 0).filter(Boolean)
-    const leaving = leave(installation, listId, chosen, settleMs[form])
-    leaving.catch(() => {}) // told below
-    await fault.inject?.(scene)
-    const mendedAt = Date.now()
-    const optOuts = await leaving
+    const next = counter.count - countBefore + (fault.optOutDistance ?? 5)
+    const chosen = [0, 80, 160].map((n) => phones[next + n] ?? 0).filter(Boolean)
+    const optingOut = optOutAll(installation, listId, chosen, settleTimeoutMs[form])
+    optingOut.catch(() => {}) // awaited below
+    await fault.inject?.(run)
+    const repairedAt = Date.now()
+    const optOuts = await optingOut
     if (fault.inject) await set({ latency_ms: latencyMs, receipt_delay_ms: 50 }, 'PUT')
     const client = await waitFor(() => installation.connect(), { timeoutMs: 15_000, what: 'the database to be back' })
     try {
       const faults: string[] = []
-      // the carrier may still hold receipts for a connection of which it does not know yet that it is dead
+      // the simulator may still owe receipts to a bind that it has not yet detected as dead
       const isOver = async () => {
         const { owed } = (await installation.control('GET', '/state')).body
         return owed === 0 && (await isSettled(client, messageId))
       }
       await waitFor(isOver, {
-        timeoutMs: settleMs[form],
+        timeoutMs: settleTimeoutMs[form],
         what: 'the broadcast to settle',
       }).catch((error: Error) => faults.push(error.message))
-      await waitFor(async () => (await client.query(openAnswers)).rowCount === 0, {
-        timeoutMs: settleMs[form],
-        what: 'the answers to those who left',
+      await waitFor(async () => (await client.query(openConfirmations)).rowCount === 0, {
+        timeoutMs: settleTimeoutMs[form],
+        what: 'the confirmations of the opt-outs',
       }).catch((error: Error) => faults.push(error.message))
       await sampler.stop()
       const {
@@ -153,30 +164,30 @@ export async function broadcastWith(
       faults.push(
         ...sampler.faults.slice(0, 3),
         ...found,
-        ...checkOptOuts(installation, content, optOuts, begun).faults,
+        ...checkOptOuts(installation, content, optOuts, startedAt).faults,
       )
-      const gone = new Set(optOuts.map(({ phone }) => phone))
-      town.phones = phones.filter((phone) => !gone.has(phone))
+      const optedOut = new Set(optOuts.map(({ phone }) => phone))
+      list.phones = phones.filter((phone) => !optedOut.has(phone))
       const { binds, window } = installation.options
-      const doubtful = (fault.doubts ?? 0) * 2 * binds * window
-      if (counts.unknown > doubtful) faults.push(`${counts.unknown} rows are unknown for good, allowed are ${doubtful}`)
+      const allowed = (fault.unconfirmedTimes ?? 0) * 2 * binds * window
+      if (counts.unknown > allowed) faults.push(`${counts.unknown} rows are still unknown, ${allowed} are allowed`)
       const records = readSubmits(installation, content)
-      const standstillMs = longestStandstill(records, mendedAt, records.at(-1)?.time ?? 0)
-      if (standstillMs > 10_000) faults.push(`${standstillMs} ms without a text after it was over`)
+      const longestPauseMs = longestPause(records, repairedAt, records.at(-1)?.time ?? 0)
+      if (longestPauseMs > 10_000) faults.push(`${longestPauseMs} ms without a text after the end of the fault`)
       if (injectedAt > (records.at(Math.floor(records.length * 0.9))?.time ?? 0) && fault.inject) {
-        faults.push('it came when nearly everybody had been texted')
+        faults.push('the fault was injected when more than 90 % of the texts were accepted')
       }
       try {
-        await fault.happened?.(scene)
+        await fault.checkEffect?.(run)
       } catch (error) {
         faults.push(`the fault had no effect: ${(error as Error).message}`)
       }
       return {
         faults,
-        seconds: (Date.now() - begun) / 1_000,
-        standstillMs,
+        seconds: (Date.now() - startedAt) / 1_000,
+        longestPauseMs,
         unknown: everUnknown - settledBefore,
-        left: optOuts.length,
+        optOuts: optOuts.length,
       }
     } finally {
       await client.end()
@@ -189,11 +200,11 @@ export async function broadcastWith(
 
 const roles = ['gateway', 'worker', 'api', 'postmaster'] as const
 
-const openAnswers = `select from messages where status = 'sending'
+const openConfirmations = `select from messages where status = 'sending'
                      union all select from inbound_messages where interpreted_at is null`
 
 /** Opts two subscribers out by API and one by STOP at the same time. */
-async function leave(
+async function optOutAll(
   installation: Installation,
   listId: number,
   phones: number[],
@@ -209,7 +220,7 @@ async function leave(
 }
 
 /** Returns the number of receipts that have settled an unknown text, of all broadcasts. */
-async function settledReceipts(installation: Installation): Promise<number> {
+async function countSettledReceipts(installation: Installation): Promise<number> {
   const client = await installation.connect()
   try {
     const { rows } = await client.query<{ n: string }>(`select count(*) as n from receipts where outcome = 'settled'`)
@@ -219,14 +230,14 @@ async function settledReceipts(installation: Installation): Promise<number> {
   }
 }
 
-async function countsOf(installation: Installation): Promise<CarrierCounts> {
+async function readSimulatorCounts(installation: Installation): Promise<SimulatorCounts> {
   const { body } = await installation.control('GET', '/state')
-  const { accepted, refused, throttled, answers_lost, receipts } = body as {
+  const { accepted, rejected, throttled, responses_lost, receipts } = body as {
     accepted: number
-    refused: number
+    rejected: number
     throttled: number
-    answers_lost: number
-    receipts: { answered: number }
+    responses_lost: number
+    receipts: { acknowledged: number }
   }
-  return { accepted, refused, throttled, answersLost: answers_lost, receiptsAnswered: receipts.answered }
+  return { accepted, rejected, throttled, responsesLost: responses_lost, receiptsAcknowledged: receipts.acknowledged }
 }

@@ -2,8 +2,8 @@ import { connect, createServer, type Server, type Socket } from 'node:net'
 
 type Pair = { near: Socket; far: Socket }
 
-/** A TCP proxy between the product and a carrier that can be made to fail. */
-export class Wire {
+/** A TCP proxy between the product and a carrier, whose sockets can be made half open. */
+export class TcpProxy {
   readonly #server: Server
   readonly #pairs = new Set<Pair>()
   port = 0
@@ -12,13 +12,13 @@ export class Wire {
     this.#server = server
   }
 
-  /** Starts a wire to this local port. */
-  static async to(farPort: number): Promise<Wire> {
-    const wire: Wire = new Wire(
+  /** Starts a proxy on a free local port that forwards to `farPort` on this machine. */
+  static async start(farPort: number): Promise<TcpProxy> {
+    const proxy: TcpProxy = new TcpProxy(
       createServer((near) => {
         const far = connect(farPort, '127.0.0.1')
         const pair = { near, far }
-        wire.#pairs.add(pair)
+        proxy.#pairs.add(pair)
         for (const [one, other] of [
           [near, far],
           [far, near],
@@ -31,32 +31,32 @@ export class Wire {
           one.on('error', () => {})
           one.on('close', () => {
             other.destroy()
-            wire.#pairs.delete(pair)
+            proxy.#pairs.delete(pair)
           })
         }
       }),
     )
-    await new Promise<void>((resolve) => wire.#server.listen(0, '127.0.0.1', resolve))
-    const address = wire.#server.address()
-    wire.port = typeof address === 'object' && address ? address.port : 0
-    return wire
+    await new Promise<void>((resolve) => proxy.#server.listen(0, '127.0.0.1', resolve))
+    const address = proxy.#server.address()
+    proxy.port = typeof address === 'object' && address ? address.port : 0
+    return proxy
   }
 
   /**
-   * Half open: existing connections carry nothing any more, and neither end is closed; new ones work. The returned
-   * function closes them, as the far end does when it notices.
+   * Makes the existing sockets half open: they lose all traffic, and neither end is closed; new ones work. The returned
+   * function closes them, as the far end does when it detects the failure.
    */
-  swallow(): () => void {
-    const swallowed = [...this.#pairs]
-    for (const { near, far } of swallowed) {
+  discardTraffic(): () => void {
+    const discarding = [...this.#pairs]
+    for (const { near, far } of discarding) {
       for (const end of [near, far]) {
         end.removeAllListeners('data')
         end.removeAllListeners('drain')
-        end.resume() // what comes is read, as by a network that loses it
+        end.resume() // data is read and discarded, as by a network that loses packets
       }
     }
     return () => {
-      for (const { near, far } of swallowed) {
+      for (const { near, far } of discarding) {
         near.destroy()
         far.destroy()
       }
