@@ -1,5 +1,5 @@
-// Requests per second of one api process with a large list: the whole product, over HTTP, with a cheap client in a process
-// of its own. Fastify's bare hello on the same machine is the reference for the figures.
+// Requests per second of one api process with a large list: the whole product, over HTTP, with a low-overhead client in a
+// separate process. Fastify's minimal route on the same machine is the reference for the figures.
 
 import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
@@ -16,7 +16,7 @@ const flags = '"bypass_opt_in_process":true,"bypass_opt_in_response":true'
 
 type Row = { operation: string; perSecond: number; p50: number; p95: number; p99: number; goal: string; met: string }
 
-/** Imports `rows` numbers, then reads, adds and pages through subscribers; each rate is the median of `runs` runs. */
+/** Imports `rows` numbers, then reads, adds and lists subscribers; each rate is the median of `runs` runs. */
 export async function run(args: string[] = process.argv.slice(3)) {
   const { values } = parseArgs({
     args,
@@ -37,12 +37,12 @@ export async function run(args: string[] = process.argv.slice(3)) {
     const { list } = await installation.call<{ list: { id: number } }>('POST', '/lists', { list: { name: 'Bench' } })
     const path = `/lists/${list.id}`
     const figures: Row[] = []
-    // each number is used once: imports use the first numbers, adds start far behind them
+    // each number is used once: imports use the first numbers, adds start far after them
     let nextAdd = 10_000_000
-    const load = async (given: Pick<Load, 'method' | 'path'> & Partial<Load>) => {
+    const load = async (options: Pick<Load, 'method' | 'path'> & Partial<Load>) => {
       const results: LoadResult[] = []
       for (let n = 0; n < (runs ?? 1); n++) {
-        const phones = given.body === undefined ? { below: rows ?? 1 } : { from: nextAdd }
+        const phones = options.body === undefined ? { below: rows ?? 1 } : { from: nextAdd }
         nextAdd += 1_000_000
         results.push(
           await runLoad({
@@ -51,13 +51,13 @@ export async function run(args: string[] = process.argv.slice(3)) {
             seconds: seconds ?? 5,
             authorization: installation.authorization,
             phones,
-            ...given,
+            ...options,
           }),
         )
       }
       results.sort((a, b) => a.perSecond - b.perSecond)
       const median = results[Math.floor(results.length / 2)] as LoadResult
-      if (median.failed > 0) throw new Error(`${given.method} ${given.path}: ${median.failed} requests failed`)
+      if (median.failed > 0) throw new Error(`${options.method} ${options.path}: ${median.failed} requests failed`)
       return median
     }
     const report = (
@@ -72,19 +72,19 @@ export async function run(args: string[] = process.argv.slice(3)) {
     }
 
     const hello = await withHello((port) => load({ method: 'GET', path: '/hello', port }))
-    report("Fastify's bare hello", hello, '', '')
+    report("Fastify's minimal route", hello, '', '')
 
     await importRows(installation, path, rows ?? 1, phoneNumber)
-    const deep = Math.floor(((rows ?? 1) * 67) / 680)
-    const after = await readPages(installation, path, '', () => deep)
-    report(`page ${deep} after the import`, { ...after, perSecond: 0 }, 'p95 < 100 ms', after.p95 < 100)
+    const deepPage = Math.floor(((rows ?? 1) * 67) / 680)
+    const after = await readPages(installation, path, '', () => deepPage)
+    report(`page ${deepPage} after the import`, { ...after, perSecond: 0 }, 'p95 < 100 ms', after.p95 < 100)
 
     const firstAdd = nextAdd
     nextAdd += 1_000_000
     const adds = { perSecond: 500, numberOf: (n: number) => phoneNumber(firstAdd + n) }
-    const during = await readDuringAdds(installation, path, deep, adds)
+    const during = await readDuringAdds(installation, path, deepPage, adds)
     report(
-      `page ${deep} during ${during.addsPerSecond} adds/s`,
+      `page ${deepPage} during ${during.addsPerSecond} adds/s`,
       { ...during, perSecond: 0 },
       'p95 < 100 ms',
       during.p95 < 100,
@@ -104,7 +104,7 @@ export async function run(args: string[] = process.argv.slice(3)) {
 
     const ratios = { get: round(get.perSecond / hello.perSecond, 3), post: round(post.perSecond / hello.perSecond, 3) }
     printTable(`One api process, ${rows?.toLocaleString('en')} subscribers; load before ${machine.loadBefore}`, figures)
-    console.log(`\nratio to the hello: GET subscriber ${ratios.get}, POST subscriber ${ratios.post}`)
+    console.log(`\nratio to Fastify's minimal route: GET subscriber ${ratios.get}, POST subscriber ${ratios.post}`)
     console.log(JSON.stringify({ bench: 'api', rows, runs, seconds, machine, figures, ratios }))
     await installation.stop()
     return { figures, ratios }

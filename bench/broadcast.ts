@@ -1,6 +1,6 @@
-// The main task of the product: import a list, send it a broadcast, and wait until the last receipt is stored. All roles,
-// PostgreSQL and the simulator run as after `npm start`, on a data directory of their own, without simulated latency.
-// Prints tables and a line of JSON; fails when a text is missing, sent twice or counted wrongly.
+// The main task of the product: imports a list, sends it a broadcast, and waits until the last receipt is stored. All
+// roles, PostgreSQL and the simulator run as after `npm start`, with a separate data directory and no simulated latency.
+// Prints tables and a line of JSON; fails if a text is missing, sent twice or counted incorrectly.
 
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
@@ -11,7 +11,7 @@ import { findKannel, runKannel } from './lib/kannel.ts'
 import { canReadProcesses, type Usage, Watch } from './lib/processes.ts'
 import { describeMachine, printTable, round } from './lib/report.ts'
 import { DatabaseWatch } from './lib/statements.ts'
-import { type ImportFigures, makeList, type SendFigures, textList } from './lib/texting.ts'
+import { type ImportFigures, makeList, type SendFigures, sendToList } from './lib/texting.ts'
 
 const profiledRoles = ['gateway', 'worker', 'simulator']
 
@@ -30,7 +30,10 @@ type Options = {
 /** Limit of the private memory of each process, for a list of any size (promise B7). */
 const memoryLimitMb = 300
 
-/** Runs the measurement of the command line; throws when texts are missing, sent twice or counted wrongly. */
+/**
+ * Runs the measurement with these command-line arguments; throws if texts are missing, sent twice or counted
+ * incorrectly.
+ */
 export async function run(args: string[] = process.argv.slice(3)): Promise<void> {
   const options = readOptions(args)
   const machine = describeMachine()
@@ -66,7 +69,7 @@ export async function run(args: string[] = process.argv.slice(3)): Promise<void>
     }
     for (let n = 0; n < broadcasts; n++) {
       watch.reset()
-      sent.push(await textList(installation, database, listId, options))
+      sent.push(await sendToList(installation, database, listId, options))
       sendUsage.push(watch.usage())
       printTable(`Broadcast ${n + 1}`, [sendRow(sent[n] as SendFigures)])
       printUsage(`Processes during broadcast ${n + 1}`, sendUsage[n] as Usage[])
@@ -96,7 +99,7 @@ export async function run(args: string[] = process.argv.slice(3)): Promise<void>
     console.log(`\n${JSON.stringify(figures, (_key, value) => (typeof value === 'number' ? round(value, 3) : value))}`)
   } finally {
     watch.stop()
-    if (options.keep) console.log(`Kept: ${installation.dataDir}`)
+    if (options.keep) console.log(`Data directory: ${installation.dataDir}`)
     else installation.remove()
   }
 }
@@ -129,17 +132,17 @@ function readOptions(args: string[]): Options {
   }
 }
 
-/** Runs Kannel on the same task after our own run, and returns its figures with our speed relative to it. */
+/** Runs Kannel on the same task, and returns its figures with the ratio of our speed to Kannel's. */
 async function compareWithKannel(options: Options, ours: SendFigures) {
   const { kannel: messages, binds, window, content } = options
   if (messages === 0) return
   if (!findKannel()) {
-    console.log('\nKannel is not installed here (Debian: apt-get install kannel): no comparison.')
+    console.log('\nKannel is not installed (Debian: apt-get install kannel): no comparison.')
     return
   }
   const figures = await runKannel({ messages, binds, window, content })
   const ratio = ours.messagesPerSecond / figures.messagesPerSecond
-  printTable('Kannel with its store file and receipts, its queue filled beforehand', [
+  printTable('Kannel with its store file and receipts, with a queue filled beforehand', [
     {
       messages,
       'last submit s': figures.secondsToLastSubmit,
@@ -185,12 +188,12 @@ function printUsage(title: string, usage: Usage[]): void {
   const isIdle = ({ name, cpuSeconds }: Usage) => name.startsWith('postgres:') && cpuSeconds < 0.05
   const rows = [
     ...usage.filter((kind) => !isIdle(kind)),
-    summed('postgres: idle', usage.filter(isIdle)),
-    summed(
+    sumUsage('postgres: idle', usage.filter(isIdle)),
+    sumUsage(
       'PostgreSQL, total',
       usage.filter(({ name }) => name.startsWith('postgres:')),
     ),
-    summed('total', usage),
+    sumUsage('total', usage),
   ]
   printTable(
     title,
@@ -203,7 +206,7 @@ function printUsage(title: string, usage: Usage[]): void {
   )
 }
 
-function summed(name: string, usage: Usage[]): Usage {
+function sumUsage(name: string, usage: Usage[]): Usage {
   return {
     name,
     processes: usage.reduce((sum, kind) => sum + kind.processes, 0),

@@ -1,6 +1,7 @@
-// Whether a cap is kept and used: a broadcast that could be sent much faster than the cap of its connection, by one gateway
-// and by several that share it (promise B5). By the gateways' write times, no sliding second may contain more submits than
-// the cap; at the simulator, none more than 3 % or 2 above it; and 97 % of the cap must be used over the measured time.
+// Checks that a cap is respected and fully used: a broadcast that could be sent much faster than the cap of its
+// connection, by one gateway and by several that share the cap (promise B5). By the gateways' write times, no sliding
+// second may contain more submits than the cap; by the simulator's times, at most 3 % or 2 submits more. At least 97 % of
+// the cap must be used over the measured time.
 
 import { type ChildProcess, spawn } from 'node:child_process'
 import { readdirSync, readFileSync } from 'node:fs'
@@ -18,7 +19,7 @@ const useGoal = 0.97
 const arrivalTolerance = 0.03
 const binds = 3
 const window = 100
-/** Time within which gateways that start together have divided the cap. */
+/** Maximum time until gateways that start together have divided the cap. */
 const settleSeconds = 4
 const timeoutMs = 30_000
 
@@ -27,7 +28,7 @@ type Setup = { mps: number; gateways: number; seconds: number }
 type Figures = {
   mps: number
   gateways: number
-  /** Largest number in a sliding second, by the gateways' write times (undefined if not recorded) and the simulator's. */
+  /** Maximum in a sliding second, by the gateways' write times (undefined if not recorded) and by the simulator's times. */
   written: number | undefined
   arrived: number
   arrivedLimit: number
@@ -35,7 +36,7 @@ type Figures = {
   seconds: number
 }
 
-/** Measures each cap with each number of gateways; sets exit code 1 when a cap is exceeded or not used. */
+/** Measures each cap with each number of gateways; sets exit code 1 if a cap is exceeded or not used. */
 export async function run(args: string[] = process.argv.slice(3)): Promise<void> {
   const { values } = parseArgs({
     args,
@@ -58,7 +59,7 @@ export async function run(args: string[] = process.argv.slice(3)): Promise<void>
     }
   }
   printTable(
-    'Submits in the fullest second, and use of the cap',
+    'Submits in the busiest second, and use of the cap',
     figures.map((figure) => ({
       cap: figure.mps,
       gateways: figure.gateways,
@@ -87,11 +88,11 @@ async function measure({ mps, gateways, seconds }: Setup): Promise<Figures> {
     await database.start()
     const { listId } = await makeList(installation, mps * (seconds + settleSeconds + 5))
     for (let n = 1; n < gateways; n++) others.push(startGateway(installation))
-    await waitUntilShared(database, gateways)
+    await waitUntilAllBound(database, gateways)
     const { id, postedAt } = await startBroadcast(installation, listId, 'The library is open until ten.')
     const first = await waitForFirstSubmit(installation.rawFile, postedAt)
     await sleep((settleSeconds + seconds) * 1_000 + 500)
-    const arrivals = timesIn(installation.rawFile, postedAt)
+    const arrivals = submitTimes(installation.rawFile, postedAt)
     const from = first + settleSeconds * 1_000
     const used = arrivals.filter((time) => time >= from && time < from + seconds * 1_000).length / (mps * seconds)
     const written = await writeTimes(database, id)
@@ -101,8 +102,8 @@ async function measure({ mps, gateways, seconds }: Setup): Promise<Figures> {
     return {
       mps,
       gateways,
-      written: written && fullestSecond(written),
-      arrived: fullestSecond(arrivals),
+      written: written && maxPerSecond(written),
+      arrived: maxPerSecond(arrivals),
       arrivedLimit: Math.max(Math.floor(mps * (1 + arrivalTolerance)), mps + 2),
       used,
       seconds: (performance.now() - startedAt) / 1_000,
@@ -114,7 +115,7 @@ async function measure({ mps, gateways, seconds }: Setup): Promise<Figures> {
   }
 }
 
-/** Starts another gateway with the settings of the installation's own. */
+/** Starts another gateway with the settings of the installation's gateway. */
 function startGateway(installation: Installation): ChildProcess {
   const own = readdirSync('/proc').find((pid) => /^\d+$/.test(pid) && isGatewayOf(installation, pid))
   if (own === undefined) throw new Error('the installation has no gateway')
@@ -140,28 +141,28 @@ async function stopProcess(child: ChildProcess): Promise<void> {
   await ended
 }
 
-/** Waits until all binds are bound and each gateway has one. */
-async function waitUntilShared(database: DatabaseWatch, gateways: number): Promise<void> {
-  const shared = () =>
+/** Waits until all binds are bound and each gateway has at least one. */
+async function waitUntilAllBound(database: DatabaseWatch, gateways: number): Promise<void> {
+  const readBinds = () =>
     database.one<{ gateways: number; bound: number }>(/* sql */ `
       select count(distinct leased_by)::int as gateways, count(*)::int as bound
         from bind_slots where bound and lease_until > clock_timestamp()`)
-  for (const until = performance.now() + timeoutMs; performance.now() < until; await sleep(100)) {
-    const now = await shared()
+  for (const deadline = performance.now() + timeoutMs; performance.now() < deadline; await sleep(100)) {
+    const now = await readBinds()
     if (now.gateways === gateways && now.bound === binds) return
   }
-  throw new Error(`the binds were not shared: ${JSON.stringify(await shared())}`)
+  throw new Error(`the gateways did not share the binds: ${JSON.stringify(await readBinds())}`)
 }
 
 async function waitForFirstSubmit(rawFile: string, since: number): Promise<number> {
-  for (const until = performance.now() + timeoutMs; performance.now() < until; await sleep(50)) {
-    const [first] = timesIn(rawFile, since)
+  for (const deadline = performance.now() + timeoutMs; performance.now() < deadline; await sleep(50)) {
+    const [first] = submitTimes(rawFile, since)
     if (first !== undefined) return first
   }
-  throw new Error('nothing was sent')
+  throw new Error('no text was submitted')
 }
 
-function timesIn(rawFile: string, since: number): number[] {
+function submitTimes(rawFile: string, since: number): number[] {
   const times: number[] = []
   for (const { time } of readRawFile(rawFile)) if (time >= since) times.push(time)
   return times
@@ -178,8 +179,8 @@ async function writeTimes(database: DatabaseWatch, messageId: number): Promise<n
   return times.includes(null) ? undefined : (times as number[])
 }
 
-/** Returns the largest number of these sorted times within one second. */
-function fullestSecond(times: readonly number[]): number {
+/** Returns the maximum number of these sorted times within one sliding second. */
+function maxPerSecond(times: readonly number[]): number {
   let max = 0
   for (let first = 0, last = 0; last < times.length; last++) {
     while ((times[last] as number) - (times[first] as number) >= 1_000) first++

@@ -1,6 +1,6 @@
-// Speed of an import by stage, on a temporary PostgreSQL with the product's durable settings: reading and validating the
-// file alone, the upload (read, validate, COPY), the slices, and a second import of the same file, which changes nothing.
-// Prints a table and a line of JSON.
+// Speed of an import by stage, on a temporary PostgreSQL with the product's settings for durability: reading and
+// validating the file alone, the upload (read, validate, COPY), the slices, and a second import of the same file, which
+// changes no rows. Prints a table and a line of JSON.
 
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -75,23 +75,23 @@ async function measureAll(rt: Runtime, rows: number): Promise<Stage[]> {
 
   const measure = async (stage: string, work: () => Promise<{ longestSliceMs?: number }>) => {
     let peak = 0
-    const look = () => {
+    const sample = () => {
       peak = Math.max(peak, process.memoryUsage.rss())
     }
-    const timer = setInterval(look, 20)
+    const timer = setInterval(sample, 20)
     const cpu = process.cpuUsage()
     const started = performance.now()
-    const found = await work()
+    const result = await work()
     const seconds = (performance.now() - started) / 1_000
     const { user, system } = process.cpuUsage(cpu)
     clearInterval(timer)
-    look()
+    sample()
     stages.push({
       stage,
       seconds: round(seconds, 2),
       rowsPerSecond: Math.round(rows / seconds),
       nodeCpuSeconds: round((user + system) / 1e6, 2),
-      longestSliceMs: found.longestSliceMs ?? '',
+      longestSliceMs: result.longestSliceMs ?? '',
       peakNodeMb: Math.round(peak / 1e6),
     })
   }
@@ -128,8 +128,8 @@ async function measureAll(rt: Runtime, rows: number): Promise<Stage[]> {
       'select added, unchanged from imports where id = $1',
       [id],
     )
-    const right = name === 'first' ? added : unchanged
-    if (right !== rows) throw new Error(`${name}: added ${added}, unchanged ${unchanged} of ${rows}`)
+    const count = name === 'first' ? added : unchanged
+    if (count !== rows) throw new Error(`${name}: added ${added}, unchanged ${unchanged} of ${rows}`)
   }
   return stages
 }

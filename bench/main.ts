@@ -1,13 +1,14 @@
-// `npm run bench -- <name> [options]`: each bench is one file with a function `run`.
+// `npm run bench -- <name> [options]`: runs one bench, a file that exports a function `run`.
 
 const benches: Record<string, { description: string; load: () => Promise<{ run(): Promise<unknown> }> }> = {
   broadcast: {
     description:
-      'import a list and send it a broadcast: the whole product (--recipients --broadcasts --binds --window --profile --keep --kannel)',
+      'import a list and send it a broadcast with the whole product (--recipients --broadcasts --binds --window --profile --keep --kannel)',
     load: () => import('./broadcast.ts'),
   },
   rtt: {
-    description: 'use of the window at a distant carrier (--ms --window 10,100 --binds 1,2 --seconds --runs)',
+    description:
+      'use of the window at a carrier with a long round trip (--ms --window 10,100 --binds 1,2 --seconds --runs)',
     load: () => import('./rtt.ts'),
   },
   mixed: {
@@ -17,7 +18,7 @@ const benches: Record<string, { description: string; load: () => Promise<{ run()
   },
   cap: {
     description:
-      'whether a cap is kept and used, by one gateway and by several (--mps 100,1000 --gateways 1,3 --seconds)',
+      'whether a cap is respected and fully used, by one gateway and by several (--mps 100,1000 --gateways 1,3 --seconds)',
     load: () => import('./cap.ts'),
   },
   api: {
@@ -31,7 +32,7 @@ const benches: Record<string, { description: string; load: () => Promise<{ run()
   },
   pages: {
     description:
-      'a page deep inside a large list, during its import, after it, and during adds (--rows --adds --dense)',
+      'response time of a late page of a large list, during its import, after it, and during adds (--rows --adds --dense)',
     load: () => import('./pages.ts'),
   },
   smpp: { description: 'our SMPP codec and session, compared with npm smpp', load: () => import('./smpp.ts') },

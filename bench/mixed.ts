@@ -1,4 +1,4 @@
-// Whether transactional messages overtake a broadcast: they are posted at a steady rate while a large broadcast runs, and
+// Checks that transactional messages overtake a broadcast: they are posted at a steady rate during a large broadcast, and
 // timed from the client's POST to the simulator's acceptance of the submit_sm (promise B6). Measured without a cap, and
 // with a cap that the broadcast alone would use up.
 
@@ -12,10 +12,10 @@ import { expectEqual, makeList, startBroadcast } from './lib/texting.ts'
 
 const p99LimitMs = 250
 /** Index of the first number for transactional messages; none of them is on the list. */
-const firstSingle = 50_000_000
-/** First words of each transactional message, and of no other text. */
-const code = 'Your code is '
-const opening = Buffer.from(code).toString('hex')
+const firstRecipient = 50_000_000
+/** Prefix of each transactional message, and of no other text. */
+const prefix = 'Your code is '
+const prefixHex = Buffer.from(prefix).toString('hex')
 /** Time limit for the acceptance of all posted messages. */
 const timeoutMs = 30_000
 
@@ -40,7 +40,7 @@ type Figures = {
   broadcastPerSecond: number
 }
 
-/** Measures without a cap and with one; sets exit code 1 when the p99 is 250 ms or more. */
+/** Measures without a cap and with one; sets exit code 1 if the p99 is 250 ms or more. */
 export async function run(args: string[] = process.argv.slice(3)): Promise<void> {
   const { values } = parseArgs({
     args,
@@ -84,33 +84,33 @@ async function measure({ recipients, perSecond, seconds, binds, window, mps }: S
     const stopping = new AbortController()
     const posting = postSteadily(installation, perSecond, posted, stopping.signal)
     while (Date.now() - from < seconds * 1_000 && (await isSending(installation, listId, id))) await sleep(100)
-    const until = Date.now()
+    const end = Date.now()
     stopping.abort()
     await posting
     if (await isSending(installation, listId, id))
       await installation.call('POST', `/lists/${listId}/messages/${id}/cancel`)
 
-    const found = await waitUntilAccepted(installation, posted)
+    const acceptedAt = await waitUntilAccepted(installation, posted)
     // messages posted after the end of the broadcast do not count
-    const during = posted.filter((text) => text.sentAt < until)
-    const waits = during.map((text) => (found.get(text.content) ?? Number.POSITIVE_INFINITY) - text.sentAt)
+    const during = posted.filter((text) => text.sentAt < end)
+    const delays = during.map((text) => (acceptedAt.get(text.content) ?? Number.POSITIVE_INFINITY) - text.sentAt)
     let broadcast = 0
     for (const record of readRawFile(installation.rawFile)) {
-      if (record.time >= from && record.time < until && !isSingle(record)) broadcast++
+      if (record.time >= from && record.time < end && !isTransactional(record)) broadcast++
     }
     await installation.stop()
     return {
       cap: mps === undefined ? 'none' : `${mps}/s`,
       texts: during.length,
-      seconds: round((until - from) / 1_000, 1),
-      p50: quantile(waits, 0.5),
-      p99: quantile(waits, 0.99),
-      max: quantile(waits, 1),
+      seconds: round((end - from) / 1_000, 1),
+      p50: quantile(delays, 0.5),
+      p99: quantile(delays, 0.99),
+      max: quantile(delays, 1),
       responseP99: quantile(
         during.map((text) => text.respondedAt - text.sentAt),
         0.99,
       ),
-      broadcastPerSecond: round((broadcast * 1_000) / (until - from), 0),
+      broadcastPerSecond: round((broadcast * 1_000) / (end - from), 0),
     }
   } finally {
     installation.remove()
@@ -130,9 +130,13 @@ async function postSteadily(
   const responses: Promise<unknown>[] = []
   for (let n = 0; !signal.aborted; n++) {
     await sleep(Math.max(0, from + (n * 1_000) / perSecond - performance.now()))
-    const text: Posted = { content: `${code}${100_000 + n}`, sentAt: Date.now(), respondedAt: Number.POSITIVE_INFINITY }
+    const text: Posted = {
+      content: `${prefix}${100_000 + n}`,
+      sentAt: Date.now(),
+      respondedAt: Number.POSITIVE_INFINITY,
+    }
     posted.push(text)
-    const body = { transactional_message: { number: phoneNumber(firstSingle + n), content: text.content } }
+    const body = { transactional_message: { number: phoneNumber(firstRecipient + n), content: text.content } }
     responses.push(
       installation.call('POST', '/transactional_messages', body).then(() => {
         text.respondedAt = Date.now()
@@ -142,18 +146,21 @@ async function postSteadily(
   await Promise.all(responses)
 }
 
-/** Returns when the simulator accepted each message; throws when one was accepted twice or not in time. */
+/**
+ * Returns the time at which the simulator accepted each message, by content; throws if one was accepted twice or not in
+ * time.
+ */
 async function waitUntilAccepted(installation: Installation, posted: Posted[]): Promise<Map<string, number>> {
-  const until = Date.now() + timeoutMs
+  const deadline = Date.now() + timeoutMs
   for (;;) {
     const accepted = new Map<string, number>()
     let lines = 0
     for (const record of readRawFile(installation.rawFile)) {
-      if (!isSingle(record)) continue
+      if (!isTransactional(record)) continue
       lines++
       accepted.set(Buffer.from(record.shortMessage, 'hex').toString('latin1'), record.time)
     }
-    if (lines >= posted.length || Date.now() > until) {
+    if (lines >= posted.length || Date.now() > deadline) {
       expectEqual('transactional messages that the simulator accepted', lines, posted.length)
       expectEqual('distinct messages among them', accepted.size, posted.length)
       return accepted
@@ -162,10 +169,10 @@ async function waitUntilAccepted(installation: Installation, posted: Posted[]): 
   }
 }
 
-const isSingle = (record: { shortMessage: string }) => record.shortMessage.startsWith(opening)
+const isTransactional = (record: { shortMessage: string }) => record.shortMessage.startsWith(prefixHex)
 
 async function waitForFirstSubmit(installation: Installation, since: number): Promise<void> {
-  for (const until = Date.now() + timeoutMs; Date.now() < until; await sleep(20)) {
+  for (const deadline = Date.now() + timeoutMs; Date.now() < deadline; await sleep(20)) {
     for (const { time } of readRawFile(installation.rawFile)) if (time >= since) return
   }
   throw new Error('no text of the broadcast was submitted')

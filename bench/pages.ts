@@ -1,5 +1,5 @@
-// Response time of a page deep inside a large list: during its import, after it, and during adds. The whole product, over
-// HTTP. `--dense` uses consecutive numbers, so that they are in a few ranges.
+// Response time of a late page of a large list, over HTTP with the whole product: during the list's import, after it, and
+// during adds. `--dense` uses consecutive numbers, which are in a few ranges.
 
 import { setTimeout as sleep } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
@@ -12,7 +12,7 @@ type Row = { moment: string; pages: number; p50: number; p95: number; p99: numbe
 const perPage = 10
 const callsEach = 300
 
-/** Imports `rows` numbers and reads pages near their end, in each of these moments. */
+/** Imports `rows` numbers and reads pages near their end, during the import, after it and during adds. */
 export async function run(args: string[] = process.argv.slice(3)) {
   const { values } = parseArgs({
     args,
@@ -29,15 +29,17 @@ export async function run(args: string[] = process.argv.slice(3)) {
   try {
     const { list } = await installation.call<{ list: { id: number } }>('POST', '/lists', { list: { name: 'Bench' } })
     const path = `/lists/${list.id}`
-    const deep = Math.floor((rows * 0.986) / perPage)
+    const deepPage = Math.floor((rows * 0.986) / perPage)
     const imported = importRows(installation, path, rows, numberOf)
     const figures: Row[] = []
-    figures.push(await readPages(installation, path, 'during the import', () => 1 + Math.floor(Math.random() * deep)))
+    figures.push(
+      await readPages(installation, path, 'during the import', () => 1 + Math.floor(Math.random() * deepPage)),
+    )
     await imported
-    figures.push(await readPages(installation, path, `after the import, page ${deep}`, () => deep))
+    figures.push(await readPages(installation, path, `after the import, page ${deepPage}`, () => deepPage))
     figures.push(await readPages(installation, path, 'after the import, page 1', () => 1))
     const adds = { perSecond: Number(values.adds), numberOf: (n: number) => numberOf(rows + n) }
-    figures.push(await readDuringAdds(installation, path, deep, adds))
+    figures.push(await readDuringAdds(installation, path, deepPage, adds))
     printTable(`Pages of ${perPage} in a list of ${rows.toLocaleString('en')}, ms; load ${machine.loadBefore}`, figures)
     console.log(JSON.stringify({ bench: 'pages', rows, dense: values.dense, machine, figures }))
     await installation.stop()
@@ -49,16 +51,17 @@ export async function run(args: string[] = process.argv.slice(3)) {
 
 type Page = { phone_numbers: string[] }
 
+/** Reads at least `callsEach` pages, for at least `minMs`, and returns their response times in ms. */
 export async function readPages(
   installation: Installation,
   path: string,
   moment: string,
   pageOf: () => number,
-  forMs = 0,
+  minMs = 0,
 ): Promise<Row> {
   const times: number[] = []
   const from = performance.now()
-  while (times.length < callsEach || performance.now() - from < forMs) {
+  while (times.length < callsEach || performance.now() - from < minMs) {
     const before = performance.now()
     await installation.call<Page>('GET', `${path}/subscribers?page=${pageOf()}&per_page=${perPage}`)
     times.push(performance.now() - before)
@@ -70,7 +73,7 @@ export async function readPages(
   return { moment, pages: times.length, p50: at(0.5), p95: at(0.95), p99: at(0.99), max: at(1), addsPerSecond: 0 }
 }
 
-/** Reads a page while numbers are added to the list; the returned row has the measured rate of the adds. */
+/** Reads a page while numbers are added to the list; the returned row contains the measured rate of the adds. */
 export async function readDuringAdds(
   installation: Installation,
   path: string,
@@ -89,6 +92,7 @@ export async function readDuringAdds(
   return row
 }
 
+/** Uploads an import and waits until it is done; throws if it fails. */
 export async function importRows(
   installation: Installation,
   path: string,

@@ -1,6 +1,6 @@
-// Use of the window at a distant carrier: a broadcast through the whole product, with a simulator that delays each
-// submit_sm_resp, at several windows. A window of w texts and a round trip of r seconds allow w/r texts per second; the
-// goal is 95 % of that.
+// Use of the window at a carrier with a long round trip: a broadcast through the whole product, with a simulator that
+// delays each submit_sm_resp, with several windows. A window of w texts and a round trip of r seconds permit w/r texts per
+// second; the goal is 95 % of that.
 
 import { parseArgs } from 'node:util'
 import { startInstallation } from './lib/installation.ts'
@@ -15,11 +15,11 @@ type Figures = {
   recipients: number
   seconds: number
   perSecond: number
-  best: number
+  limit: number
   share: number
 }
 
-/** Measures each window with each number of binds; sets exit code 1 when one of them is below 95 %. */
+/** Measures each window with each number of binds; sets exit code 1 if one of them is below 95 %. */
 export async function run(args: string[] = process.argv.slice(3)): Promise<void> {
   const { values } = parseArgs({
     args,
@@ -37,13 +37,13 @@ export async function run(args: string[] = process.argv.slice(3)): Promise<void>
   const figures: Figures[] = []
   for (const binds of numbers(values.binds)) {
     for (const window of numbers(values.window)) {
-      const found: Figures[] = []
-      for (let n = 0; n < runs; n++) found.push(await measure({ ms, window, binds, seconds }))
-      found.sort((a, b) => a.share - b.share)
-      const median = found[Math.floor(found.length / 2)] as Figures
+      const results: Figures[] = []
+      for (let n = 0; n < runs; n++) results.push(await measure({ ms, window, binds, seconds }))
+      results.sort((a, b) => a.share - b.share)
+      const median = results[Math.floor(results.length / 2)] as Figures
       figures.push(median)
       console.log(
-        `window ${window}, ${binds} bind(s): ${found.map(({ share }) => percent(share)).join(', ')} of ${median.best}/s`,
+        `window ${window}, ${binds} bind(s): ${results.map(({ share }) => percent(share)).join(', ')} of ${median.limit}/s`,
       )
     }
   }
@@ -63,18 +63,18 @@ export async function run(args: string[] = process.argv.slice(3)): Promise<void>
 type Setup = { ms: number; window: number; binds: number; seconds: number }
 
 async function measure({ ms, window, binds, seconds }: Setup): Promise<Figures> {
-  const best = (binds * window * 1_000) / ms
-  const recipients = Math.ceil(best * seconds)
+  const limit = (binds * window * 1_000) / ms
+  const recipients = Math.ceil(limit * seconds)
   const installation = await startInstallation({ binds, window, env: { CARILLON_SIMULATOR_LATENCY_MS: String(ms) } })
   try {
     const { listId } = await makeList(installation, recipients)
     const { id, postedAt } = await startBroadcast(installation, listId, 'The river is at its highest tonight.')
     await waitUntilClosed(installation, listId, id)
     const { first, last } = checkRawFile(installation.rawFile, postedAt, recipients)
-    // the first window is sent at once, so the time between first and last text covers the others
+    // the first window is sent immediately, so the time between the first and last text covers the other texts
     const perSecond = ((recipients - binds * window) * 1_000) / (last - first)
     await installation.stop()
-    return { window, binds, recipients, seconds: (last - first) / 1_000, perSecond, best, share: perSecond / best }
+    return { window, binds, recipients, seconds: (last - first) / 1_000, perSecond, limit, share: perSecond / limit }
   } finally {
     installation.remove()
   }

@@ -1,5 +1,5 @@
-// Limit of the simulator, to distinguish it from the product's: our own session as the client, the simulator in a process
-// of its own, no latency, a receipt for every message. Prints a table and a line of JSON.
+// Maximum throughput of the simulator, to distinguish it from the product's: our own session as the client, the simulator
+// in a separate process, no latency, a receipt for every message. Prints a table and a line of JSON.
 
 import { readFileSync, statSync } from 'node:fs'
 import { parseArgs } from 'node:util'

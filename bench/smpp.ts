@@ -109,19 +109,19 @@ async function runOurs(count: number, receipts: boolean): Promise<number> {
   const rate = await timed(count, (finished) => {
     let sent = 0
     let open = receipts ? count * 2 : count
-    const one = () => {
+    const countDown = () => {
       if (--open === 0) finished()
     }
     for (const session of sessions) {
       session.on('request', (request: RequestPdu) => {
         session.respond(request)
-        one()
+        countDown()
       })
       const fill = () => {
         for (; session.free > 0 && sent < count; sent++) {
           session.request(submit(), (outcome) => {
             if (outcome.kind !== 'response' || outcome.pdu.command_status !== 0) throw new Error('submit_sm failed')
-            one()
+            countDown()
           })
         }
       }
@@ -152,7 +152,7 @@ function serveOurs(session: Session, receipts: boolean, makeId: () => string) {
   session.on('drain', deliver)
 }
 
-/** As `runOurs`, with npm `smpp` at both ends. It has no window, so this code keeps one; TCP_NODELAY is set for it. */
+/** Like `runOurs`, with npm `smpp` at both ends. npm `smpp` has no window and no TCP_NODELAY, so this code adds both. */
 async function runNpm(count: number, receipts: boolean): Promise<number> {
   let nextId = 0
   const server = npm.createServer((session) => {
@@ -183,12 +183,12 @@ async function runNpm(count: number, receipts: boolean): Promise<number> {
     let sent = 0
     let open = receipts ? count * 2 : count
     for (const session of sessions) {
-      const one = () => {
+      const countDown = () => {
         if (--open === 0) finished()
       }
       session.on('deliver_sm', (pdu: npm.PDU) => {
         session.send(pdu.response())
-        one()
+        countDown()
       })
       const next = () => {
         if (sent++ >= count) return
@@ -204,7 +204,7 @@ async function runNpm(count: number, receipts: boolean): Promise<number> {
           },
           () => {
             next()
-            one()
+            countDown()
           },
         )
       }

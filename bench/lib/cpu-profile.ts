@@ -13,12 +13,12 @@ type Profile = {
 
 export type SelfTime = { location: string; share: number; seconds: number }
 
-/** Returns the environment in which node writes a profile of each process into this directory. */
+/** Returns the environment that makes Node write a profile of each process into this directory. */
 export function profileEnv(directory: string): Record<string, string> {
   return { NODE_OPTIONS: `--cpu-prof --cpu-prof-dir=${directory} --cpu-prof-interval=1000` }
 }
 
-/** Returns the time of the profiles' clock in microseconds: the monotonic clock, which all processes share. */
+/** Returns the time in microseconds of the monotonic clock, which profiles use and all processes share. */
 export function profileClock(): number {
   return Number(process.hrtime.bigint() / 1_000n)
 }
@@ -31,19 +31,19 @@ export function topFunctions(directory: string, role: string, from: number, to: 
     const frames = new Map(profile.nodes.map((node) => [node.id, node.callFrame]))
     let at = profile.startTime
     profile.samples.forEach((id, index) => {
-      const spent = profile.timeDeltas[index] ?? 0
-      at += spent
+      const elapsed = profile.timeDeltas[index] ?? 0
+      at += elapsed
       const frame = frames.get(id)
       if (at < from || at > to || !frame || frame.functionName === '(idle)') return
       const location = locationOf(frame)
-      times.set(location, (times.get(location) ?? 0) + spent)
-      total += spent
+      times.set(location, (times.get(location) ?? 0) + elapsed)
+      total += elapsed
     })
   }
   return [...times]
     .sort(([, a], [, b]) => b - a)
     .slice(0, limit)
-    .map(([location, spent]) => ({ location, share: spent / total, seconds: spent / 1e6 }))
+    .map(([location, time]) => ({ location, share: time / total, seconds: time / 1e6 }))
 }
 
 function readProfiles(directory: string, role: string): Profile[] {

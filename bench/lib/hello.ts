@@ -1,4 +1,4 @@
-// Fastify's smallest route, as a reference for the current speed of the machine.
+// A minimal Fastify route, as a reference for the current speed of the machine.
 
 import type { AddressInfo } from 'node:net'
 import Fastify from 'fastify'

@@ -5,16 +5,16 @@ import { fileURLToPath } from 'node:url'
 import { checkPort } from '../../server/src/supervisor/port.ts'
 import { makeScratch, startCarillon } from '../../server/test/carillon-process.ts'
 
-// The whole product with all roles, on a data directory of its own.
+// The whole product with all roles and its own data directory.
 
 const startScript = fileURLToPath(new URL('../../server/src/bin/start.ts', import.meta.url))
 const stopMs = 60_000
 
 export type InstallationOptions = {
-  /** Binds to the simulator, and unanswered submits on each: at most 100 per bind and 1,000 in total. */
+  /** Number of binds to the simulator, and window slots of each: at most 100 per bind and 1,000 in total. */
   binds: number
   window: number
-  /** Cap in submits per second; unlimited without it. */
+  /** Cap in submits per second; unlimited if undefined. */
   mps?: number | undefined
   env?: Record<string, string>
 }
@@ -30,7 +30,7 @@ export type Installation = {
   authorization: string
   /** Calls the API as the sandbox account and returns the body; throws an Error with the body of an error response. */
   call<T>(method: string, path: string, body?: unknown): Promise<T>
-  /** Stops the installation; throws when its exit code is not 0. */
+  /** Stops the installation; throws if its exit code is not 0. */
   stop(): Promise<void>
   /** Removes the data directory and kills the remaining processes that use it. */
   remove(): void
@@ -78,9 +78,9 @@ export async function startInstallation({ binds, window, mps, env = {} }: Instal
       },
       async stop() {
         carillon.process.kill('SIGTERM')
-        const late = setTimeout(() => carillon.process.kill('SIGKILL'), stopMs)
+        const timer = setTimeout(() => carillon.process.kill('SIGKILL'), stopMs)
         const { code, by } = await carillon.exit
-        clearTimeout(late)
+        clearTimeout(timer)
         if (code !== 0) throw new Error(`Carillon ended with ${by ?? `code ${code}`}:\n${carillon.output()}`)
       },
       remove: scratch.remove,
@@ -92,7 +92,7 @@ export async function startInstallation({ binds, window, mps, env = {} }: Instal
 }
 
 async function waitUntilReady(url: string): Promise<void> {
-  for (const until = performance.now() + 30_000; performance.now() < until; ) {
+  for (const deadline = performance.now() + 30_000; performance.now() < deadline; ) {
     const response = await fetch(`${url}/readyz`)
     await response.text()
     if (response.ok) return
@@ -101,7 +101,7 @@ async function waitUntilReady(url: string): Promise<void> {
   throw new Error('Carillon was not ready within 30 s')
 }
 
-/** Returns the URL of the embedded database, read from the files in its directory. */
+/** Returns the URL of the embedded database, according to the files in its directory. */
 function findDatabaseUrl(dataDir: string): string {
   const home = join(dataDir, 'postgres')
   const record = join(home, 'location')

@@ -1,6 +1,6 @@
-// Kannel, the well-known SMS gateway, on the same task and the same simulator, configured for speed and for a fair
-// comparison: its queue is filled while it cannot reach the simulator, so that its HTTP intake is not measured; it uses its
-// store file, requests receipts, and has our numbers of binds and window slots. It calls no webhooks.
+// Kannel, a widely used SMS gateway, on the same task and the same simulator, configured for speed and for a fair
+// comparison: its queue is filled while it cannot reach the simulator, so that its HTTP intake is not measured; it uses
+// its store file, requests receipts, and has our numbers of binds and window slots. It calls no webhooks.
 
 import { type ChildProcess, spawn } from 'node:child_process'
 import { accessSync, constants, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
@@ -12,7 +12,7 @@ import { phoneNumber } from './numbers.ts'
 import { type SimulatorProcess, startSimulatorProcess } from './simulator-process.ts'
 import { checkRawFile, expectEqual } from './texting.ts'
 
-const feeders = 16
+const senders = 16
 const startMs = 15_000
 const timeoutMs = 120_000
 
@@ -20,7 +20,7 @@ export type KannelOptions = { messages: number; binds: number; window: number; c
 
 export type KannelFigures = {
   messages: number
-  /** From the first accepted submit_sm to the last. */
+  /** From the first to the last accepted submit_sm. */
   secondsToLastSubmit: number
   /** From the first accepted submit_sm to the last deliver_sm_resp of Kannel. */
   secondsToLastReceipt: number
@@ -29,7 +29,7 @@ export type KannelFigures = {
 
 type Ports = { admin: number; box: number; http: number }
 
-/** Returns the paths of Kannel's two programs; undefined when it is not installed. */
+/** Returns the paths of Kannel's two programs; undefined if it is not installed. */
 export function findKannel(): { bearerbox: string; smsbox: string } | undefined {
   const bearerbox = findProgram('bearerbox')
   const smsbox = findProgram('smsbox')
@@ -70,13 +70,13 @@ export async function runKannel({ messages, binds, window, content }: KannelOpti
       writeFileSync(path, configuration({ folder, ports, smppPort, binds, window }))
       return path
     }
-    const offline = configure('offline.conf', await freePort()) // no server listens there
+    const offline = configure('offline.conf', await freePort()) // no server listens on this port
     const first = run(programs.bearerbox, offline)
     await waitUntilUp(`http://127.0.0.1:${ports.admin}/status.txt?password=bench`)
     run(programs.smsbox, offline)
     await waitUntilUp(`http://127.0.0.1:${ports.http}/`)
-    await fill(ports.http, messages, content)
-    await stop(first) // the smsbox ends with it; the queue is in the store
+    await fillQueue(ports.http, messages, content)
+    await stop(first) // the smsbox ends, too; the queue is in the store file
 
     const connected = configure('connected.conf', simulator.smppPort)
     run(programs.bearerbox, connected)
@@ -101,9 +101,9 @@ export async function runKannel({ messages, binds, window, content }: KannelOpti
   }
 }
 
-type Given = { folder: string; ports: Ports; smppPort: number; binds: number; window: number }
+type KannelConfig = { folder: string; ports: Ports; smppPort: number; binds: number; window: number }
 
-function configuration({ folder, ports, smppPort, binds, window }: Given): string {
+function configuration({ folder, ports, smppPort, binds, window }: KannelConfig): string {
   return `
 group = core
 admin-port = ${ports.admin}
@@ -152,9 +152,9 @@ max-messages = 1
 `
 }
 
-async function fill(port: number, messages: number, content: string): Promise<void> {
+async function fillQueue(port: number, messages: number, content: string): Promise<void> {
   let next = 0
-  const feed = async () => {
+  const sendMessages = async () => {
     for (let n = next++; n < messages; n = next++) {
       const query = new URLSearchParams({
         username: 'bench',
@@ -166,29 +166,29 @@ async function fill(port: number, messages: number, content: string): Promise<vo
       })
       const response = await fetch(`http://127.0.0.1:${port}/cgi-bin/sendsms?${query}`)
       const text = await response.text()
-      if (response.status !== 202) throw new Error(`Kannel responded ${response.status}: ${text}`)
+      if (response.status !== 202) throw new Error(`Kannel responded with ${response.status}: ${text}`)
     }
   }
-  await Promise.all(Array.from({ length: feeders }, feed))
+  await Promise.all(Array.from({ length: senders }, sendMessages))
 }
 
 async function waitForReceipts(simulator: SimulatorProcess, expected: number): Promise<number> {
   let last = -1
-  for (let quietSince = Date.now(); ; await sleep(50)) {
+  for (let progressAt = Date.now(); ; await sleep(50)) {
     const { receiptsAcknowledged } = await simulator.counts()
     const now = Date.now()
     if (receiptsAcknowledged >= expected) {
       expectEqual('receipts that Kannel has acknowledged', receiptsAcknowledged, expected)
       return now
     }
-    if (receiptsAcknowledged !== last) quietSince = now
+    if (receiptsAcknowledged !== last) progressAt = now
     last = receiptsAcknowledged
-    if (now - quietSince > timeoutMs) throw new Error(`${expected - receiptsAcknowledged} receipts are missing`)
+    if (now - progressAt > timeoutMs) throw new Error(`${expected - receiptsAcknowledged} receipts are missing`)
   }
 }
 
 async function waitUntilUp(url: string): Promise<void> {
-  for (const until = Date.now() + startMs; Date.now() < until; await sleep(50)) {
+  for (const deadline = Date.now() + startMs; Date.now() < deadline; await sleep(50)) {
     try {
       await (await fetch(url)).text()
       return
@@ -201,11 +201,11 @@ async function waitUntilUp(url: string): Promise<void> {
 
 async function stop(child: ChildProcess): Promise<void> {
   if (child.exitCode !== null || child.signalCode !== null) return
-  const gone = new Promise((resolve) => child.once('exit', resolve))
+  const ended = new Promise((resolve) => child.once('exit', resolve))
   child.kill('SIGTERM')
-  const late = setTimeout(() => child.kill('SIGKILL'), 10_000)
-  await gone
-  clearTimeout(late)
+  const timer = setTimeout(() => child.kill('SIGKILL'), 10_000)
+  await ended
+  clearTimeout(timer)
 }
 
 const freePort = () => checkPort('127.0.0.1', 0)

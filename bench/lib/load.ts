@@ -1,5 +1,5 @@
-// A client in a process of its own: each connection sends a request as soon as it has the previous response, over plain
-// sockets to save CPU time. Its argument is a `Load` as JSON, and it sends a `LoadResult` to its parent.
+// A load client in a separate process: each connection sends a request as soon as it has the previous response, over plain
+// sockets to save CPU time. Its argument is a `Load` as JSON; it sends a `LoadResult` to its parent.
 
 import { connect } from 'node:net'
 import { phoneNumber } from './numbers.ts'
@@ -24,7 +24,7 @@ let failed = 0
 let requests = 0
 
 const from = performance.now()
-const until = from + load.seconds * 1_000
+const deadline = from + load.seconds * 1_000
 await Promise.all(Array.from({ length: load.connections }, run))
 const seconds = (performance.now() - from) / 1_000
 
@@ -42,7 +42,7 @@ const result: LoadResult = {
 process.send?.(result)
 process.disconnect?.()
 
-/** Sends requests over one connection, one after the other, until the time is up. */
+/** Sends requests over one connection, one after the other, until the deadline. */
 function run(): Promise<void> {
   return new Promise((resolve, reject) => {
     const socket = connect(load.port, '127.0.0.1')
@@ -50,7 +50,7 @@ function run(): Promise<void> {
     let buffered = ''
     let sentAt = 0
     const send = () => {
-      if (performance.now() >= until) return void socket.end(resolve)
+      if (performance.now() >= deadline) return void socket.end(resolve)
       sentAt = performance.now()
       socket.write(request())
     }

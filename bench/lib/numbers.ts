@@ -1,5 +1,5 @@
 // Generated phone numbers: ten digits, the same in each run, distributed over many area codes like a real list. None has
-// the exchange 555, because the simulator gives fates to its numbers.
+// the exchange 555, because the simulator assigns fates to such numbers.
 
 const areaCodes = Array.from({ length: 800 }, (_, n) => n + 200).filter((code) => code % 10 !== 9 && code % 100 !== 11)
 const exchanges = Array.from({ length: 800 }, (_, n) => n + 200).filter((code) => code !== 555 && code % 100 !== 11)

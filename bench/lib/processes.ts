@@ -13,7 +13,7 @@ export const canReadProcesses = process.platform === 'linux'
 export type Usage = { name: string; processes: number; cpuSeconds: number; peakMb: number }
 
 /** CPU ticks and peak private memory of one process. */
-type Sampled = { name: string; ticks: number; ticksBefore: number; peakKb: number }
+type ProcessSample = { name: string; ticks: number; ticksBefore: number; peakKb: number }
 
 export type WatchOptions = {
   /** The roots of the sampled process trees. */
@@ -25,7 +25,7 @@ export type WatchOptions = {
 /** Samples a process tree until it is stopped, and reports by process name. */
 export class Watch {
   readonly #options: WatchOptions
-  readonly #seen = new Map<number, Sampled>()
+  readonly #samples = new Map<number, ProcessSample>()
   #timer: NodeJS.Timeout | undefined
 
   constructor(options: WatchOptions) {
@@ -42,21 +42,21 @@ export class Watch {
     clearInterval(this.#timer)
   }
 
-  /** Restarts counting, and forgets the peaks. */
+  /** Resets the counts and the peaks. */
   reset(): void {
     this.#sample()
-    for (const seen of this.#seen.values()) {
-      seen.ticksBefore = seen.ticks
-      seen.peakKb = 0
+    for (const sample of this.#samples.values()) {
+      sample.ticksBefore = sample.ticks
+      sample.peakKb = 0
     }
     this.#sample()
   }
 
-  /** Returns usage by name, largest CPU time first; the peak is that of the largest process of the name. */
+  /** Returns the usage by name, largest CPU time first; the peak is that of the largest process with the name. */
   usage(): Usage[] {
     this.#sample()
     const kinds = new Map<string, Usage>()
-    for (const { name, ticks, ticksBefore, peakKb } of this.#seen.values()) {
+    for (const { name, ticks, ticksBefore, peakKb } of this.#samples.values()) {
       const kind = kinds.get(name) ?? { name, processes: 0, cpuSeconds: 0, peakMb: 0 }
       kind.processes++
       kind.cpuSeconds += (ticks - ticksBefore) / ticksPerSecond
@@ -69,26 +69,26 @@ export class Watch {
   #sample(): void {
     if (!canReadProcesses) return
     const stats = readStats()
-    const wanted = new Set(this.#options.roots)
+    const pids = new Set(this.#options.roots)
     // a parent may have a higher pid than its child, so repeat until the set stops growing
-    for (let before = -1; before !== wanted.size; ) {
-      before = wanted.size
-      for (const [pid, stat] of stats) if (wanted.has(stat.parent)) wanted.add(pid)
+    for (let before = -1; before !== pids.size; ) {
+      before = pids.size
+      for (const [pid, stat] of stats) if (pids.has(stat.parent)) pids.add(pid)
     }
-    for (const pid of wanted) {
+    for (const pid of pids) {
       const stat = stats.get(pid)
       if (stat) this.#record(pid, stat.ticks)
     }
   }
 
   #record(pid: number, ticks: number): void {
-    const seen = this.#seen.get(pid) ?? { name: '', ticks, ticksBefore: 0, peakKb: 0 }
-    this.#seen.set(pid, seen)
-    // on every sample: the command line of a process changes when it executes its program
-    seen.name = this.#options.nameOf(pid, read(pid, 'cmdline').replaceAll('\0', ' ').trim()) || seen.name
-    seen.ticks = ticks
+    const sample = this.#samples.get(pid) ?? { name: '', ticks, ticksBefore: 0, peakKb: 0 }
+    this.#samples.set(pid, sample)
+    // read for every sample, because a process changes its command line when it executes its program
+    sample.name = this.#options.nameOf(pid, read(pid, 'cmdline').replaceAll('\0', ' ').trim()) || sample.name
+    sample.ticks = ticks
     const anonymous = /^RssAnon:\s+(\d+)/m.exec(read(pid, 'status'))?.[1]
-    seen.peakKb = Math.max(seen.peakKb, Number(anonymous ?? 0))
+    sample.peakKb = Math.max(sample.peakKb, Number(anonymous ?? 0))
   }
 }
 
@@ -100,7 +100,7 @@ function readStats(): Map<number, Stat> {
     const pid = Number(name)
     if (!Number.isInteger(pid)) continue
     const line = read(pid, 'stat')
-    const fields = line.slice(line.lastIndexOf(')') + 2).split(' ') // the name before it may contain blanks
+    const fields = line.slice(line.lastIndexOf(')') + 2).split(' ') // the name before it may contain spaces
     if (fields.length > 12) {
       stats.set(pid, { parent: Number(fields[1]), ticks: Number(fields[11]) + Number(fields[12]) })
     }

@@ -1,6 +1,6 @@
 import { availableParallelism, cpus, loadavg } from 'node:os'
 
-/** The machine of a measurement; `loadBefore` is its load average just before. */
+/** The machine of a measurement; `loadBefore` is its load average just before the measurement. */
 export type Machine = { node: string; cores: number; model: string; loadBefore: number }
 
 export function describeMachine(): Machine {

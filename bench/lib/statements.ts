@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import pg from 'pg'
 
-// Samples the database over a connection of its own: the names of its processes and, for a profile, their statements.
+// Samples the database over a separate connection: the names of its processes and, for a profile, their statements.
 
 const sampleMs = 20
 
@@ -33,7 +33,7 @@ export class DatabaseWatch {
   }
 
   /**
-   * Enables pg_stat_statements, if the server's package contains it. This stops the server, and the supervisor starts it
+   * Enables pg_stat_statements, if the server's package contains it. This stops the server, which the supervisor starts
    * again.
    */
   static async countStatements(databaseUrl: string): Promise<void> {
@@ -58,8 +58,8 @@ export class DatabaseWatch {
         ({ on }) => on,
         () => false,
       )
-    for (let tries = 0; !(await restarted()); tries++) {
-      if (tries === 100) throw new Error('the database did not restart within 10 s')
+    for (let attempts = 0; !(await restarted()); attempts++) {
+      if (attempts === 100) throw new Error('the database did not restart within 10 s')
       await sleep(100)
     }
     await query('create extension pg_stat_statements')
@@ -106,7 +106,7 @@ export class DatabaseWatch {
     return (await this.#client.query(sql, params)).rows[0] as T
   }
 
-  /** Returns statements by their share, largest first. */
+  /** Returns the statements by their share of samples, largest first. */
   statements(): StatementShare[] {
     const all = [...this.#samples.values()].reduce((sum, sample) => sum + sample.total, 0)
     return [...this.#samples]
@@ -139,7 +139,7 @@ export class DatabaseWatch {
         if (countStatements && row.state === 'active' && row.application !== 'bench') this.#count(row)
       }
     } catch {
-      // the database is stopping or away; the next sample tries again
+      // the database is stopping or down; the next sample retries
     } finally {
       this.#busy = false
     }
@@ -150,12 +150,12 @@ export class DatabaseWatch {
     const sample = this.#samples.get(statement) ?? { total: 0, waits: new Map<string, number>() }
     this.#samples.set(statement, sample)
     sample.total++
-    const waiting = wait ?? 'on CPU'
-    sample.waits.set(waiting, (sample.waits.get(waiting) ?? 0) + 1)
+    const event = wait ?? 'on CPU'
+    sample.waits.set(event, (sample.waits.get(event) ?? 0) + 1)
   }
 }
 
-/** The name that a statement carries in a comment, or its beginning. */
+/** Returns the name in a statement's leading comment, or the beginning of the statement. */
 function label(query: string): string {
   const name = /^\/\* (\S+) \*\//.exec(query)?.[1]
   return (name ?? query.replaceAll(/\s+/g, ' ').trim().slice(0, 60)).replaceAll(/_?\d{4}-\d\d-\d\d/g, '')

@@ -1,5 +1,5 @@
-// A list of made-up numbers, and a text to all of it: done over the API as a client would, and checked afterwards against
-// what the simulator took and what the log says.
+// Imports a list of generated numbers and sends it a broadcast over the API, as a client does; then compares the result
+// with the texts that the simulator accepted and with the message log.
 
 import { Readable } from 'node:stream'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -53,10 +53,10 @@ async function importNumbers(installation: Installation, listId: number, recipie
   const { id } = (JSON.parse(text) as ImportView).import
   const uploadedAt = performance.now()
   for (;;) {
-    const { import: now } = await installation.call<ImportView>('GET', `/lists/${listId}/imports/${id}`)
-    if (now.status === 'failed') throw new Error(`the import failed: ${now.error}`)
-    if (now.status === 'done') {
-      expectEqual('rows added by the import', now.added, recipients)
+    const { import: state } = await installation.call<ImportView>('GET', `/lists/${listId}/imports/${id}`)
+    if (state.status === 'failed') throw new Error(`the import failed: ${state.error}`)
+    if (state.status === 'done') {
+      expectEqual('rows added by the import', state.added, recipients)
       break
     }
     await sleep(pollMs)
@@ -91,18 +91,18 @@ export async function startBroadcast(installation: Installation, listId: number,
 
 /** Polls a broadcast like a client until no recipient is open; returns that time. */
 export async function waitUntilClosed(installation: Installation, listId: number, messageId: number): Promise<number> {
-  for (let quietSince = Date.now(), lastSuccess = -1; ; await sleep(pollMs)) {
+  for (let progressAt = Date.now(), lastSuccess = -1; ; await sleep(pollMs)) {
     const { message } = await installation.call<MessageView>('GET', `/lists/${listId}/messages/${messageId}`)
     const now = Date.now()
     if (message.status === 'sent' && message.pending_count === 0) return now
-    if (message.success_count !== lastSuccess) quietSince = now
+    if (message.success_count !== lastSuccess) progressAt = now
     lastSuccess = message.success_count
-    if (now - quietSince > timeoutMs) throw new Error(`no progress for a minute: ${JSON.stringify(message)}`)
+    if (now - progressAt > timeoutMs) throw new Error(`no progress for a minute: ${JSON.stringify(message)}`)
   }
 }
 
-/** Sends a broadcast to the list and waits until no recipient is open; throws unless each one received it once. */
-export async function textList(
+/** Sends a broadcast to the list and waits until no recipient is open; throws unless each recipient received it once. */
+export async function sendToList(
   installation: Installation,
   database: Queryable,
   listId: number,
@@ -121,7 +121,10 @@ export async function textList(
   }
 }
 
-/** Throws unless the simulator accepted one text per recipient since `since`; returns the times of the first and last. */
+/**
+ * Throws unless the simulator accepted one text per recipient since `since`; returns the times of the first and the
+ * last text.
+ */
 export function checkRawFile(path: string, since: number, recipients: number): { first: number; last: number } {
   const destinations = new Set<string>()
   let lines = 0
@@ -139,7 +142,7 @@ export function checkRawFile(path: string, since: number, recipients: number): {
   return { first, last }
 }
 
-/** Throws unless the log has every recipient as delivered, and the counters agree with the log. */
+/** Throws unless the log contains every recipient as delivered and the counters match the log. */
 async function checkLog(database: Queryable, messageId: number, recipients: number): Promise<void> {
   const counted = await database.one<Record<string, number>>(
     /* sql */ `
