@@ -1,6 +1,6 @@
-// Runs before `npm start`, `npm test` and the like, on whatever Node (20 or newer) is installed and before anything else is:
-// installs the packages when node_modules does not match the lock file, and builds the console when its sources changed.
-// When there is nothing to do it prints nothing and returns at once.
+// Runs before `npm start`, `npm test` and others, on any installed Node (20 or newer) and before packages are installed:
+// installs the packages if node_modules does not match the lock file, and builds the console if its sources changed.
+// If there is nothing to do, it prints nothing.
 import { spawn } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import {
@@ -36,7 +36,7 @@ async function main() {
     throw new SetupError(`Node ${process.versions.node} is too old: install Node 20 or newer (https://nodejs.org).`)
   }
   if (isReady()) return
-  const release = await takeTurn()
+  const release = await acquireLock()
   try {
     if (!isInstalled()) await install()
     if (servesConsole && !isBuilt()) await build()
@@ -63,17 +63,17 @@ function installKey() {
   return hash(readFileSync(lockFile), process.platform, process.arch)
 }
 
-/** Returns whether node_modules matches the lock file after an npm run by hand, according to npm's own record of it. */
+/** Returns whether node_modules matches the lock file after an npm run by hand, according to npm's record. */
 function isInstalledByHand() {
   const wanted = packagesOf(lockFile)
   const found = packagesOf(at('node_modules', '.package-lock.json'))
   if (!wanted || !found) return false
-  const same = (path) => JSON.stringify(found[path]) === JSON.stringify(wanted[path])
+  const isSame = (path) => JSON.stringify(found[path]) === JSON.stringify(wanted[path])
   const paths = Object.keys(wanted).filter((path) => path.startsWith('node_modules/'))
   return (
     Object.keys(found).every((path) => path in wanted) &&
-    paths.every((path) => (path in found ? same(path) : wanted[path].optional === true)) &&
-    paths.filter((path) => isForUs(wanted[path])).every((path) => path in found)
+    paths.every((path) => (path in found ? isSame(path) : wanted[path].optional === true)) &&
+    paths.filter((path) => isForThisPlatform(wanted[path])).every((path) => path in found)
   )
 }
 
@@ -85,13 +85,13 @@ function packagesOf(path) {
   }
 }
 
-/** Returns whether a package contains binaries for this platform; those must be installed although they are optional. */
-function isForUs({ os, cpu, libc }) {
+/** Returns whether a package contains binaries for this platform; such packages are optional, but must be installed. */
+function isForThisPlatform({ os, cpu, libc }) {
   return os?.includes(process.platform) === true && cpu?.includes(process.arch) === true && libc === undefined
 }
 
 async function install() {
-  console.log('Installing packages (npm ci); the first time this takes a minute.')
+  console.log('Installing packages (npm ci); the first installation takes about a minute.')
   // with NODE_ENV=production npm would omit the build tools of the console
   await npm(['ci', '--include=dev', '--include=optional', '--no-audit', '--no-fund', '--loglevel=error'], 'npm ci')
   if (!existsSync(pinnedNode)) {
@@ -128,78 +128,81 @@ async function build() {
 
 // ── npm ──
 
-/** Runs npm and prints its output only when it failed. */
+/** Runs npm and prints its output only if it fails. */
 async function npm(args, what) {
   const cli = process.env.npm_execpath
-  const ours = cli !== undefined && basename(cli) === 'npm-cli.js'
-  // npm's own Node, not the pinned one: `npm ci` takes that away while it runs
-  const [command, first] = ours ? [process.env.npm_node_execpath ?? process.execPath, [cli]] : ['npm', []]
+  const isNpmCli = cli !== undefined && basename(cli) === 'npm-cli.js'
+  // npm's own Node, because `npm ci` removes the pinned one while it runs
+  const [command, first] = isNpmCli ? [process.env.npm_node_execpath ?? process.execPath, [cli]] : ['npm', []]
   const child = spawn(command, [...first, ...args], {
     cwd: root,
     env: npmEnv(),
     stdio: ['ignore', 'pipe', 'pipe'],
-    shell: !ours && process.platform === 'win32', // npm.cmd
+    shell: !isNpmCli && process.platform === 'win32', // npm.cmd
   })
-  let said = ''
-  child.stdout.on('data', (bytes) => (said += bytes))
-  child.stderr.on('data', (bytes) => (said += bytes))
+  let output = ''
+  child.stdout.on('data', (bytes) => (output += bytes))
+  child.stderr.on('data', (bytes) => (output += bytes))
   const code = await new Promise((resolve) => {
     child.once('error', (e) => resolve(e.message))
     child.once('close', (exitCode, by) => resolve(by ?? exitCode))
   })
   if (code === 0) return
-  const lines = said.trim().split('\n').slice(0, 25) // npm explains its usage after that
-  throw new SetupError(`${what} failed (${code}).${hintFor(said)}\n\n${lines.join('\n')}`)
+  const lines = output.trim().split('\n').slice(0, 25) // then npm prints its usage
+  throw new SetupError(`${what} failed (${code}).${hintFor(output)}\n\n${lines.join('\n')}`)
 }
 
-/** Removes the outer npm's variables, which the inner one would take for options; the user's settings stay. */
+/** Removes the outer npm's variables, which the inner npm would read as options; the user's settings remain. */
 function npmEnv() {
   const foreign =
     /^(npm_(lifecycle|package|command|config_(local_prefix|loglevel|workspaces?|omit|include|json))|NODE_ENV$)/i
   return Object.fromEntries(Object.entries(process.env).filter(([name]) => !foreign.test(name)))
 }
 
-function hintFor(said) {
-  if (/ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ETIMEDOUT|ECONNRESET/.test(said)) {
-    return ' The package registry cannot be reached: look at the network, or at the proxy settings of npm.'
+function hintFor(output) {
+  if (/ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ETIMEDOUT|ECONNRESET/.test(output)) {
+    return ' The package registry cannot be reached: check the network and the proxy settings of npm.'
   }
-  if (/ENOSPC/.test(said)) return ' The disk is full.'
-  if (/EACCES|EPERM/.test(said)) return ` This account may not write below ${root}.`
+  if (/ENOSPC/.test(output)) return ' The disk is full.'
+  if (/EACCES|EPERM/.test(output)) return ` This account may not write below ${root}.`
   return ''
 }
 
 // ── one at a time ──
 
-const turn = at('.carillon-setup')
+const lockDir = at('.carillon-setup')
 const staleMs = 15_000
 
-/** Waits for another set-up that is running. A running set-up touches its directory, so a stale one was killed. */
-async function takeTurn() {
-  for (let told = false; ; told = true) {
+/**
+ * Waits for another running setup, and returns a function that releases the lock. A running setup touches the lock
+ * directory, so a stale one is from a killed setup.
+ */
+async function acquireLock() {
+  for (let logged = false; ; logged = true) {
     try {
-      mkdirSync(turn)
+      mkdirSync(lockDir)
       break
     } catch (e) {
       if (e.code !== 'EEXIST') throw new SetupError(`${root} cannot be written to: ${e.message}`)
     }
-    const touched = statSync(turn, { throwIfNoEntry: false })?.mtimeMs
+    const touched = statSync(lockDir, { throwIfNoEntry: false })?.mtimeMs
     if (touched !== undefined && Date.now() - touched > staleMs) {
-      const aside = `${turn}.${process.pid}`
+      const aside = `${lockDir}.${process.pid}`
       try {
-        renameSync(turn, aside)
+        renameSync(lockDir, aside)
         rmSync(aside, { recursive: true, force: true })
       } catch {
-        // another one was faster
+        // another setup removed it first
       }
       continue
     }
-    if (!told) console.log('Another set-up is running; waiting for it.')
+    if (!logged) console.log('Another setup is running; waiting for it.')
     await sleep(200)
   }
-  const touch = setInterval(() => utimesSync(turn, new Date(), new Date()), 2_000)
+  const touch = setInterval(() => utimesSync(lockDir, new Date(), new Date()), 2_000)
   return () => {
     clearInterval(touch)
-    rmSync(turn, { recursive: true, force: true })
+    rmSync(lockDir, { recursive: true, force: true })
   }
 }
 

@@ -1,6 +1,6 @@
-// `npm run test:dates`: runs the suite, PostgreSQL included, on other days than today. Names select days; other
-// arguments go on to vitest: `npm run test:dates -- leap-day new-year server/src/messages`.
-// It needs Debian's faketime (apt-get install faketime) and runs on Linux only.
+// `npm run test:dates`: runs the suite, PostgreSQL included, on other days than today. Day names select days; other
+// arguments are passed to vitest: `npm run test:dates -- leap-day new-year server/src/messages`.
+// Requires Linux and Debian's faketime (apt-get install faketime).
 import { spawn, spawnSync } from 'node:child_process'
 import { readdirSync } from 'node:fs'
 import { dirname, join } from 'node:path'
@@ -22,7 +22,7 @@ const days = {
   'new-year': next((y) => Date.UTC(y, 11, 31, 23, 57)),
 }
 
-/** The first of these instants, one a year, that is later than now. */
+/** Returns the first instant of `ofYear` that is later than now. */
 function next(ofYear) {
   for (let y = year; ; y++) {
     const instant = ofYear(y)
@@ -34,7 +34,7 @@ function isLeapYear(y) {
   return new Date(Date.UTC(y, 1, 29)).getUTCMonth() === 1
 }
 
-/** Midnight UTC of the first Sunday of a month that is not before `day`. */
+/** Returns midnight UTC of the month's first Sunday on or after `day`. */
 function sunday(y, month, day) {
   const weekday = new Date(Date.UTC(y, month, day)).getUTCDay()
   return Date.UTC(y, month, day + ((7 - weekday) % 7))
@@ -44,7 +44,7 @@ function hours(hour, minute) {
   return (hour * 60 + minute) * 60_000
 }
 
-/** The library that is loaded into each process; the MT build is the one for programs with threads. */
+/** Returns the path of the library to preload; the MT build is for programs with threads. */
 function findLibrary() {
   for (const folder of ['/usr/lib', '/usr/local/lib', '/usr/lib64']) {
     for (const below of ['', ...foldersOf(folder)]) {
@@ -67,7 +67,7 @@ function environment(library, instant) {
   return {
     ...process.env,
     LD_PRELOAD: library,
-    // an offset, because with an instant each process would start its clock at that instant
+    // an offset, because with an absolute time each process would start its clock at that time
     FAKETIME: `+${seconds}`,
     // timers use the monotonic clock, which is not shifted
     DONT_FAKE_MONOTONIC: '1',
@@ -76,7 +76,7 @@ function environment(library, instant) {
 
 const library = process.platform === 'linux' ? findLibrary() : undefined
 if (!library) {
-  console.error('test:dates needs libfaketime on Linux: apt-get install faketime')
+  console.error('test:dates requires libfaketime on Linux: apt-get install faketime')
   process.exit(1)
 }
 

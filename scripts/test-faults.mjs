@@ -1,5 +1,5 @@
-// `npm run test:faults`: the long form of each fault scenario, with the leases, deadlines and durations of real life.
-// Arguments go on to vitest: `npm run test:faults -- -t 'half open'`.
+// `npm run test:faults`: the long form of each fault scenario, with the leases, deadlines and durations of production.
+// Arguments are passed to vitest: `npm run test:faults -- -t 'half open'`.
 process.env.CARILLON_TEST_FORM = 'long'
 process.argv.splice(
   2,

@@ -1,5 +1,5 @@
-// `npm test`: runs the server's tests on the pinned Node. Arguments go on to vitest:
-// `npm test -- server/src/sms` runs those of one folder, `npm test -- -t 'opt-out'` those of that name.
+// `npm test`: runs the server's tests on the pinned Node. Arguments are passed to vitest:
+// `npm test -- server/src/sms` runs the tests of a folder, `npm test -- -t 'opt-out'` those with that title.
 import { spawn } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { constants } from 'node:os'
@@ -11,14 +11,14 @@ const pinned = join(root, 'node_modules', '.bin', 'node')
 const node = process.platform !== 'win32' && existsSync(pinned) ? pinned : process.execPath
 const vitest = join(root, 'node_modules', 'vitest', 'vitest.mjs')
 
-// paths are given from the root of the repository, as an editor or a shell completes them
+// paths are relative to the root of the repository, as an editor or a shell completes them
 const args = process.argv.slice(2).map((arg) => arg.replace(/^(\.\/)?server\//, ''))
 
 const child = spawn(node, [vitest, 'run', '--root', 'server', ...args], { cwd: root, stdio: 'inherit' })
 for (const name of ['SIGTERM', 'SIGHUP']) process.on(name, () => child.kill(name))
-process.on('SIGINT', () => {}) // vitest gets it from the terminal as well, and cleans up
+process.on('SIGINT', () => {}) // the terminal also signals vitest, which cleans up
 child.once('error', (e) => {
-  console.error(`The tests could not be started: ${e.message}`)
+  console.error(`Failed to start the tests: ${e.message}`)
   process.exit(1)
 })
 child.once('exit', (code, by) => process.exit(by ? 128 + constants.signals[by] : code))

@@ -70,10 +70,10 @@ export function readResponse(response: Awaited<ReturnType<FastifyInstance['injec
   }
 }
 
-/** The app on a test file's rolled-back database, with two accounts that are empty: `owner`, an operator, and `stranger`. */
-export function useApi(given: Partial<Runtime> = {}) {
+/** Provides the app on a test file's rolled-back database, with two empty accounts: `owner`, an operator, and `stranger`. */
+export function useApi(overrides: Partial<Runtime> = {}) {
   const ctx = useDatabase()
-  // each test has a new transaction, the app is built once
+  // each test has a new transaction, and the app is built once
   const db: Db = {
     many: (...args) => ctx.db.many(...args),
     maybeOne: (...args) => ctx.db.maybeOne(...args),
@@ -82,27 +82,27 @@ export function useApi(given: Partial<Runtime> = {}) {
     tx: (work) => ctx.db.tx(work),
     withClient: (work) => ctx.db.withClient(work),
   }
-  const rt = makeRuntime({ ...given, db })
-  const there = {} as { app: FastifyInstance; owner: Person; stranger: Person }
+  const rt = makeRuntime({ ...overrides, db })
+  const state = {} as { app: FastifyInstance; owner: Person; stranger: Person }
   beforeAll(async () => {
-    there.app = await makeApp(rt)
+    state.app = await makeApp(rt)
   })
   beforeEach(async () => {
-    there.owner = await makePerson(db, there.app, true)
-    there.stranger = await makePerson(db, there.app)
+    state.owner = await makePerson(db, state.app, true)
+    state.stranger = await makePerson(db, state.app)
   })
-  afterAll(() => there.app.close())
+  afterAll(() => state.app.close())
   return {
     db,
     rt,
     get app() {
-      return there.app
+      return state.app
     },
     get owner() {
-      return there.owner
+      return state.owner
     },
     get stranger() {
-      return there.stranger
+      return state.stranger
     },
   }
 }

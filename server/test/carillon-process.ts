@@ -17,17 +17,18 @@ import { identify, type ProcessId } from '../src/supervisor/processes.ts'
 import type { KillList } from '../src/supervisor/watchdog.ts'
 import { waitFor } from './wait-for.ts'
 
-// Carillon as a real process tree with its own directory, for tests that start it, kill it and check what is left.
+// Carillon as a real process tree with its own directory, for tests that start it, kill it and check for remaining
+// processes.
 
 const standInStart = fileURLToPath(new URL('stand-ins/start.ts', import.meta.url))
 
 export type Carillon = {
-  /** The started process: npm or the supervisor. It leads its own process group. */
+  /** The started process, npm or the supervisor, which leads its own process group. */
   process: ChildProcess
   dataDir: string
   output: () => string
   exit: Promise<{ code: number | null; by: NodeJS.Signals | null }>
-  /** Waits for the banner and returns the port in it. */
+  /** Waits for the banner and returns the API port in it. */
   ready: () => Promise<number>
   supervisorPid: () => number
 }
@@ -35,22 +36,22 @@ export type Carillon = {
 export type CarillonOptions = {
   dataDir: string
   env?: Record<string, string>
-  /** Starts it as `npm start` does, in this directory. */
+  /** Directory in which to run `npm start`; without it, the script runs directly. */
   npmIn?: string
   script?: string
 }
 
-/** Starts Carillon, with stand-ins for the roles unless another script is named, on any free port. */
+/** Starts Carillon, on a free port; by default with stand-ins for the roles. */
 export function startCarillon({ dataDir, env = {}, npmIn, script = standInStart }: CarillonOptions): Carillon {
   if (npmIn) writeFileSync(join(npmIn, 'package.json'), JSON.stringify({ scripts: { start: `exec node ${script}` } }))
   const [command, args] = npmIn ? ['npm', ['start', '--silent']] : [process.execPath, [script]]
   const child = spawn(command, args, {
     cwd: npmIn,
-    env: { ...inherited(), CARILLON_DATA_DIR: dataDir, CARILLON_PORT: '0', ...env },
+    env: { ...inheritedEnv(), CARILLON_DATA_DIR: dataDir, CARILLON_PORT: '0', ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
     detached: true,
   })
-  tie(child)
+  endWithTests(child)
   let output = ''
   for (const stream of [child.stdout, child.stderr]) stream.on('data', (bytes) => (output += String(bytes)))
   const exit = new Promise<{ code: number | null; by: NodeJS.Signals | null }>((resolve) =>
@@ -62,23 +63,23 @@ export function startCarillon({ dataDir, env = {}, npmIn, script = standInStart 
     output: () => output,
     exit,
     async ready() {
-      const ended = exit.then(() => Promise.reject(new Error(`it ended instead of starting:\n${output}`)))
-      const begun = waitFor(() => /Console +http:\/\/[^:]+:(\d+)\//.exec(output), {
+      const ended = exit.then(() => Promise.reject(new Error(`the process ended before it was ready:\n${output}`)))
+      const banner = waitFor(() => /Console +http:\/\/[^:]+:(\d+)\//.exec(output), {
         timeoutMs: 60_000,
-        what: 'a banner',
+        what: 'the banner',
       })
-      return Number((await Promise.race([begun, ended]))[1])
+      return Number((await Promise.race([banner, ended]))[1])
     },
     supervisorPid: () => (JSON.parse(readFileSync(join(dataDir, 'lock'), 'utf8')) as { pid: number }).pid,
   }
 }
 
 const watchdogScript = fileURLToPath(new URL('../src/bin/watchdog.ts', import.meta.url))
-const tied: ProcessId[] = []
+const watched: ProcessId[] = []
 let watchdog: ChildProcess | undefined
 
-/** Ends the processes of a test when the tests are killed; the product's watchdog does it. */
-function tie({ pid }: ChildProcess) {
+/** Registers a process with the product's watchdog, which ends it if the test process is killed. */
+function endWithTests({ pid }: ChildProcess) {
   const id = pid === undefined ? undefined : identify(pid)
   if (!id) return
   if (!watchdog) {
@@ -86,30 +87,35 @@ function tie({ pid }: ChildProcess) {
     watchdog.unref()
     ;(watchdog.stdin as Socket).unref()
   }
-  tied.push(id)
-  watchdog.stdin?.write(`${JSON.stringify({ roles: tied, clusterName: undefined } satisfies KillList)}\n`)
+  watched.push(id)
+  watchdog.stdin?.write(`${JSON.stringify({ roles: watched, clusterName: undefined } satisfies KillList)}\n`)
 }
 
-/** The environment with the pinned Node first and without variables that configure Carillon or the inner npm. */
-function inherited(): NodeJS.ProcessEnv {
-  const kept = Object.entries(process.env).filter(
+/**
+ * Returns the environment with the pinned Node first in PATH, without variables that configure Carillon or the inner
+ * npm.
+ */
+function inheritedEnv(): NodeJS.ProcessEnv {
+  const unrelated = Object.entries(process.env).filter(
     ([name]) => !/^(CARILLON_|DATABASE_URL|npm_|VITEST|NODE_ENV)/.test(name),
   )
   const path = `${dirname(process.execPath)}:${process.env.PATH}`
-  return { ...Object.fromEntries(kept), PATH: path }
+  return { ...Object.fromEntries(unrelated), PATH: path }
 }
 
-export type Left = { pid: number; command: string }
+export type RunningProcess = { pid: number; command: string }
 
-/** Returns the processes of this data directory, found by their environment, arguments or working directory. */
-export function processesOf(dataDir: string): Left[] {
-  const places = [dataDir, relocatedCluster(dataDir)].filter((place) => place !== undefined)
-  const ours = (text: string) => places.some((place) => text.includes(place))
+/** Returns the processes that have this data directory in their environment, arguments or working directory. */
+export function processesOf(dataDir: string): RunningProcess[] {
+  const folders = [dataDir, relocatedCluster(dataDir)].filter((folder) => folder !== undefined)
+  const matches = (text: string) => folders.some((folder) => text.includes(folder))
   return readdirSync('/proc')
     .filter((name) => /^\d+$/.test(name) && Number(name) !== process.pid)
-    .map((pid) => ({ pid: Number(pid), command: look(pid, 'cmdline').replaceAll('\0', ' ') }))
-    .filter(({ command }) => command !== '') // the kernel's own, and zombies
-    .filter(({ pid, command }) => ours(command) || ours(workingDirectory(pid)) || ours(look(pid, 'environ')))
+    .map((pid) => ({ pid: Number(pid), command: readProc(pid, 'cmdline').replaceAll('\0', ' ') }))
+    .filter(({ command }) => command !== '') // kernel threads and zombies
+    .filter(
+      ({ pid, command }) => matches(command) || matches(workingDirectory(pid)) || matches(readProc(pid, 'environ')),
+    )
 }
 
 function relocatedCluster(dataDir: string): string | undefined {
@@ -117,7 +123,7 @@ function relocatedCluster(dataDir: string): string | undefined {
   return existsSync(record) ? readFileSync(record, 'utf8').trim() : undefined
 }
 
-function look(pid: number | string, name: string): string {
+function readProc(pid: number | string, name: string): string {
   try {
     return readFileSync(`/proc/${pid}/${name}`, 'utf8')
   } catch {
@@ -133,7 +139,7 @@ function workingDirectory(pid: number): string {
   }
 }
 
-/** Returns the process of this data directory whose command line contains the words. */
+/** Returns the process of this data directory whose command line contains `part`. */
 export function findProcess(dataDir: string, part: string): number | undefined {
   return processesOf(dataDir).find(({ command }) => command.includes(part))?.pid
 }
@@ -148,13 +154,13 @@ export async function isPortFree(port: number): Promise<boolean> {
   return free
 }
 
-/** Waits until the port is free and no process is left; the watchdog needs up to five seconds. */
+/** Waits until the port is free and no process is running; the watchdog needs up to five seconds. */
 export async function waitUntilFree(dataDir: string, port: number, timeoutMs = 5_000): Promise<void> {
   await waitFor(async () => (await isPortFree(port)) && processesOf(dataDir).length === 0, {
     timeoutMs,
-    what: `port ${port} and the processes of ${dataDir} to be gone`,
+    what: `port ${port} and the processes of ${dataDir} to end`,
   }).catch((e: Error) => {
-    throw new Error(`${e.message}; left: ${JSON.stringify(processesOf(dataDir))}`)
+    throw new Error(`${e.message}; still running: ${JSON.stringify(processesOf(dataDir))}`)
   })
 }
 

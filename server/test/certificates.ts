@@ -14,8 +14,8 @@ const OID = {
   subjectAltName: [0x55, 0x1d, 0x11],
 }
 
-/** A new certificate authority: `cert` is its certificate, `issue` signs one for a host name or an address. */
-export function makeAuthority(name = 'Authority of a test') {
+/** Makes a certificate authority: `cert` is its certificate, `issue` signs one for a host name or an address. */
+export function makeAuthority(name = 'Test authority') {
   const keys = generateKeyPairSync('ec', { namedCurve: 'P-256' })
   const constraints = extension(OID.basicConstraints, sequence(der(0x01, Buffer.from([0xff]))), true)
   return {
@@ -39,7 +39,7 @@ export function makeAuthority(name = 'Authority of a test') {
   }
 }
 
-function certificate(subject: string, key: KeyObject, extensions: Buffer, issuer: string, by: KeyObject): string {
+function certificate(subject: string, key: KeyObject, extensions: Buffer, issuer: string, signer: KeyObject): string {
   const algorithm = sequence(oid(OID.ecdsaWithSha256))
   const body = sequence(
     der(0xa0, der(0x02, Buffer.from([2]))),
@@ -51,7 +51,7 @@ function certificate(subject: string, key: KeyObject, extensions: Buffer, issuer
     key.export({ type: 'spki', format: 'der' }),
     der(0xa3, sequence(extensions)),
   )
-  const signature = der(0x03, Buffer.concat([Buffer.from([0]), sign('sha256', body, by)]))
+  const signature = der(0x03, Buffer.concat([Buffer.from([0]), sign('sha256', body, signer)]))
   const base64 = sequence(body, algorithm, signature).toString('base64').replace(/.{64}/g, '$&\n')
   return `-----BEGIN CERTIFICATE-----\n${base64.trimEnd()}\n-----END CERTIFICATE-----\n`
 }
@@ -62,13 +62,13 @@ const distinguishedName = (name: string) =>
 const extension = (id: number[], value: Buffer, critical = false) =>
   sequence(oid(id), ...(critical ? [der(0x01, Buffer.from([0xff]))] : []), der(0x04, value))
 
-/** UTCTime: two digits of the year, to the second. */
+/** Encodes a UTCTime, which has a two-digit year and seconds. */
 const time = (at: number) => der(0x17, Buffer.from(`${new Date(at).toISOString().replace(/\D/g, '').slice(2, 14)}Z`))
 
 const oid = (octets: number[]) => der(0x06, Buffer.from(octets))
 const sequence = (...items: Buffer[]) => der(0x30, Buffer.concat(items))
 
-/** Tag, length, value. */
+/** Encodes a tag, a length and a value. */
 function der(tag: number, value: Buffer): Buffer {
   const { length } = value
   if (length < 0x80) return Buffer.concat([Buffer.from([tag, length]), value])

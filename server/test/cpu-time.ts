@@ -1,4 +1,4 @@
-/** Returns the processor time in ms that `work` took, which does not depend on the load of the machine. */
+/** Returns the CPU time of `work` in ms, which does not depend on the load of the machine. */
 export function cpuMs(work: () => void): number {
   const before = process.cpuUsage()
   work()

@@ -14,10 +14,10 @@ function urlOf(database: string): string {
 }
 
 /**
- * Copies the files of the template. The default writes each page to the WAL, which takes ten times as long here, and only
- * saves checkpoints that cost nothing in a cluster without fsync.
+ * Strategy of clones. The default writes each page to the WAL, which takes about ten times as long; the checkpoints that it
+ * avoids cost nothing in a cluster without fsync.
  */
-const byFiles = 'strategy file_copy'
+const copyByFile = 'strategy file_copy'
 
 async function clone(database: string): Promise<string> {
   const admin = new pg.Client({ connectionString: inject('clusterUrl') })
@@ -25,8 +25,9 @@ async function clone(database: string): Promise<string> {
   try {
     // cloning locks the template; another worker may be cloning
     await admin.query('select pg_advisory_lock(1)')
-    const known = await admin.query('select from pg_database where datname = $1', [database])
-    if (known.rowCount === 0) await admin.query(`create database ${database} template template_carillon ${byFiles}`)
+    const existing = await admin.query('select from pg_database where datname = $1', [database])
+    if (existing.rowCount === 0)
+      await admin.query(`create database ${database} template template_carillon ${copyByFile}`)
   } finally {
     await admin.end()
   }
@@ -87,15 +88,15 @@ export async function freshDatabase(): Promise<TestDatabase> {
 
 export type EmptyDatabase = { url: string; close(): Promise<void> }
 
-/** A database without tables, for a test that migrates it; close it at the end. */
+/** Creates a database without tables for a test that migrates it; the test must close it. */
 export async function emptyDatabase(): Promise<EmptyDatabase> {
   const name = `empty_${randomUUID().replaceAll('-', '')}`
-  const asAdmin = async (statement: string) => {
+  const runAsAdmin = async (statement: string) => {
     const admin = new pg.Client({ connectionString: inject('clusterUrl') })
     await admin.connect()
     await admin.query(statement)
     await admin.end()
   }
-  await asAdmin(`create database ${name} template template0 ${byFiles}`)
-  return { url: urlOf(name), close: () => asAdmin(`drop database ${name} with (force)`) }
+  await runAsAdmin(`create database ${name} template template0 ${copyByFile}`)
+  return { url: urlOf(name), close: () => runAsAdmin(`drop database ${name} with (force)`) }
 }

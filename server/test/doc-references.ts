@@ -1,28 +1,29 @@
-// What a documentation page says about the tree: paths, `path#name`, links and log lines, with a sentence for each that is wrong.
+// Extracts the references to the repository from documentation pages (paths, `path#name`, links, log lines) and finds
+// the broken ones.
 
 export type DocPage = { path: string; text: string }
 
 /** The tree that pages are compared with; paths are relative to its root, with forward slashes. */
 export type Tree = { files: string[]; read: (path: string) => string }
 
-// not .json: the names of settings and data files that a running Carillon writes look the same
+// .json is missing because a running Carillon writes settings and data files with such names
 const FILE = /^\w[\w.@-]*(?:\/[\w.@-]+)*\.(?:ts|tsx|mjs|js|sql|md|ya?ml|pl)$/
 const FOLDER = /^[\w.@-]+(?:\/[\w.@-]+)*\/$/
-/** A noun that a page invents, as `<!-- example noun: templates -->`: paths with this word are skipped. */
+/** The invented noun of a page, such as `<!-- example noun: templates -->`; paths that contain it are skipped. */
 const EXAMPLE = /<!-- example noun: (\w+) -->/
 const FENCE = /^( *)(```|~~~)[\s\S]*?^\1\2[^\n]*$/gm
 
 /** Folders that a path in a page may be relative to; the folder of the page comes first. */
 const BASES = ['', 'server/', 'server/src/', 'docs/']
 
-/** What the page mentions that the tree does not have. */
+/** Returns one sentence for each reference of the page to something that the tree does not have. */
 export function faultsOfPage(page: DocPage, tree: Tree): string[] {
   const text = page.text.replace(FENCE, '')
   const faults = [...faultsOfSpans(page, text, tree), ...faultsOfLinks(page, text, tree)]
   return [...new Set(faults)].map((fault) => `${page.path}: ${fault}`)
 }
 
-/** The code spans of a page, without those in fenced blocks. */
+/** Returns the code spans of a page whose fenced blocks were removed. */
 function spansOf(text: string): string[] {
   return [...text.matchAll(/(?<!`)`([^`\n]+)`(?!`)/g)].map(([, span = '']) => span)
 }
@@ -43,8 +44,8 @@ function faultsOfSpans(page: DocPage, text: string, tree: Tree): string[] {
 }
 
 /**
- * The files that a path in a page may mean: relative to a base, or the end of a path below the folder of the page, or
- * anywhere for the pages that belong to no folder of the code.
+ * Returns the files that a path in a page may refer to: relative to a base, or ending with this path below the page's
+ * folder; for pages outside `server/`, ending with this path anywhere.
  */
 function resolvePath({ path: page }: DocPage, path: string, { files }: Tree): string[] {
   const folder = page.replace(/[^/]+$/, '')
@@ -59,7 +60,7 @@ function isFolder({ path: page }: DocPage, path: string, { files }: Tree): boole
   return [folder, ...BASES, 'server/test/'].some((base) => files.some((file) => file.startsWith(base + path)))
 }
 
-/** Whether a file declares a function, class, constant, type or method of this name. */
+/** Returns whether a file declares a function, class, constant, type or method of this name. */
 function declares(text: string, name: string): boolean {
   const escaped = name.replace(/[^\w]/g, '\\$&')
   const declaration = new RegExp(`\\b(?:function|class|const|let|type|interface)\\s+${escaped}\\b`)
@@ -72,14 +73,14 @@ function faultsOfLinks(page: DocPage, text: string, tree: Tree): string[] {
     if (/^[a-z]+:/.test(target)) return []
     const [path = '', anchor] = target.split('#')
     const file = path === '' ? page.path : new URL(path, `file:///${page.path}`).pathname.slice(1)
-    const isThere = tree.files.includes(file) || tree.files.some((each) => each.startsWith(file.replace(/\/?$/, '/')))
-    if (!isThere) return [`broken link to ${target}`]
+    const exists = tree.files.includes(file) || tree.files.some((each) => each.startsWith(file.replace(/\/?$/, '/')))
+    if (!exists) return [`broken link to ${target}`]
     if (anchor && !anchorsOf(tree.read(file)).includes(anchor)) return [`no heading for the link to ${target}`]
     return []
   })
 }
 
-/** The anchors that GitHub makes of a page's headings. */
+/** Returns the anchors that GitHub generates for a page's headings. */
 function anchorsOf(text: string): string[] {
   return [...text.matchAll(/^#+ (.+)$/gm)].map(([, heading = '']) =>
     heading
@@ -91,7 +92,10 @@ function anchorsOf(text: string): string[] {
 
 export type StateChange = { from: string | null; to: string; by: string[] }
 
-/** The arrows of a page's mermaid state diagram; a label begins with the roles that move the state: "api, worker: ...". */
+/**
+ * Returns the arrows of a page's mermaid state diagram; a label begins with the roles that change the state: "api,
+ * worker: ...".
+ */
 export function stateChangesOf(text: string): StateChange[] {
   const diagram = /```mermaid\nstateDiagram-v2\n([\s\S]*?)```/.exec(text)?.[1] ?? ''
   return [...diagram.matchAll(/^\s*(\S+) --> (\w+): ([\w, ]+)/gm)].map(([, from = '', to = '', roles = '']) => ({
@@ -107,8 +111,8 @@ export function stateChangesOf(text: string): StateChange[] {
 export type LogLine = { level: string; line: string }
 
 /**
- * The messages that a file logs as warn, error or fatal. An expression in a template becomes `…`; a message that is no
- * literal is `…` alone.
+ * Returns the messages that a file logs as warn, error or fatal. An expression in a template becomes `…`; a message that
+ * is no literal is `…` alone.
  */
 export function logLinesOf(source: string): LogLine[] {
   return [...source.matchAll(/\blog\??\.(warn|error|fatal)\(/g)].map((match) => ({
@@ -117,7 +121,7 @@ export function logLinesOf(source: string): LogLine[] {
   }))
 }
 
-/** The first string literal that is a whole argument of the call whose arguments begin at `start`. */
+/** Returns the first string literal that is a whole argument of the call whose arguments begin at `start`. */
 function messageIn(source: string, start: number): string {
   let depth = 0
   for (let at = start; at < source.length; at++) {
@@ -132,16 +136,16 @@ function messageIn(source: string, start: number): string {
   return '…'
 }
 
-/** The names of repeated work that a file declares: `repeat(..., 'name')`, and the sweeps that a worker repeats. */
+/** Returns the names of repeated work that a file declares: `repeat(..., 'name')`, and the sweeps of a worker. */
 export function repeatedWorkOf(source: string): string[] {
   const sweeps = [...source.matchAll(/\bname: '([^']+)', everyMs: \d/g)].map(([, name = '']) => name)
   if (!source.includes('new Repeater(')) return sweeps
   const calls = source.split(/\brepeat\(/).slice(1)
-  return [...sweeps, ...calls.flatMap((call) => /'([^']*)',?\s*\)$/.exec(upToEnd(call))?.[1] ?? [])]
+  return [...sweeps, ...calls.flatMap((call) => /'([^']*)',?\s*\)$/.exec(argumentsOf(call))?.[1] ?? [])]
 }
 
-/** A call's arguments with their closing parenthesis. */
-function upToEnd(call: string): string {
+/** Returns a call's arguments with their closing parenthesis. */
+function argumentsOf(call: string): string {
   let depth = 1
   for (let at = 0; at < call.length; at++) {
     if (call[at] === '(') depth++
@@ -150,7 +154,7 @@ function upToEnd(call: string): string {
   return call
 }
 
-/** The rows of the page's table of log lines, whose first two cells are the line in backquotes and its level. */
+/** Returns the rows of the page's table of log lines, whose first two cells are the line in backquotes and its level. */
 export function documentedLogLines(text: string): LogLine[] {
   return [...text.matchAll(/^\| `([^`]+)` \| (warn|error|fatal) \|/gm)].map(([, line = '', level = '']) => ({
     level,

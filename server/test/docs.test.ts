@@ -12,48 +12,35 @@ import {
 } from './doc-references.ts'
 
 const root = join(import.meta.dirname, '../..')
-const list = (patterns: string[], cwd = root) =>
+const listFiles = (patterns: string[], cwd = root) =>
   globSync(patterns, { cwd, exclude: (path) => /(^|[/\\])(node_modules|dist)$/.test(String(path)) }).map((path) =>
     path.replaceAll(sep, '/'),
   )
 const read = (path: string) => readFileSync(join(root, path), 'utf8')
 const tree: Tree = {
-  files: list(['*.*', '.env.example', 'LICENSE', '.ci/run', '{bench,console,docs,scripts,server}/**/*.*']),
+  files: listFiles(['*.*', '.env.example', 'LICENSE', '.ci/run', '{bench,console,docs,scripts,server}/**/*.*']),
   read,
 }
 
-describe('the pages of the documentation', () => {
-  const pages = list(['README.md', 'CONTRIBUTING.md', 'docs/*.md', 'server/**/README.md'])
+const asText = ({ line, level }: { line: string; level: string }) => `${level}: ${line}`
 
-  test.each(pages)('%s names only files, functions and headings that exist', (path) => {
+describe('the documentation', () => {
+  const pages = listFiles(['README.md', 'CONTRIBUTING.md', 'docs/*.md', 'server/**/README.md'])
+
+  test.each(pages)('refers only to files, functions and headings that exist in %s', (path) => {
     expect(faultsOfPage({ path, text: read(path) }, tree)).toEqual([])
-  })
-
-  test('faults are found', () => {
-    const small: Tree = {
-      files: ['docs/here.md', 'server/src/lists/lists.ts'],
-      read: (path) => (path.endsWith('.md') ? '# One heading' : 'export function getList() {}\n'),
-    }
-    const faults = (text: string) => faultsOfPage({ path: 'docs/page.md', text }, small)
-    expect(faults('`lists/lists.ts#getList` [a](here.md#one-heading) `<noun>.ts` `lists/`')).toEqual([])
-    expect(faults('`lists/gone.ts`')).toEqual(['docs/page.md: no file lists/gone.ts'])
-    expect(faults('`gone/`')).toEqual(['docs/page.md: no folder gone/'])
-    expect(faults('`lists/lists.ts#gone`')).toEqual(['docs/page.md: lists/lists.ts declares no gone'])
-    expect(faults('[a](gone.md)')).toEqual(['docs/page.md: broken link to gone.md'])
-    expect(faults('[a](here.md#two)')).toEqual(['docs/page.md: no heading for the link to here.md#two'])
-    expect(faults('<!-- example noun: gone -->\n`lists/gone.ts`')).toEqual([])
   })
 })
 
 describe('docs/architecture.md', () => {
-  test('shows each change of state with the roles that make it', () => {
+  test('shows each state transition with the roles that make it', () => {
     const roles = new Map<string, Set<string>>()
     for (const { from, to, by } of Object.values<Transition>(transitions)) {
       const change = `${from} -> ${to}`
       roles.set(change, new Set([...(roles.get(change) ?? []), ...by]))
     }
-    const shown = stateChangesOf(read('docs/architecture.md')).map(({ from, to, by }) => [`${from} -> ${to}`, by])
-    expect(Object.fromEntries(shown)).toEqual(
+    const documented = stateChangesOf(read('docs/architecture.md')).map(({ from, to, by }) => [`${from} -> ${to}`, by])
+    expect(Object.fromEntries(documented)).toEqual(
       Object.fromEntries([...roles].map(([change, by]) => [change, [...by].sort()])),
     )
   })
@@ -62,9 +49,8 @@ describe('docs/architecture.md', () => {
 describe('docs/logging.md', () => {
   const page = read('docs/logging.md')
   const sources = tree.files.filter((path) => /^server\/src\/.*(?<!\.test)\.ts$/.test(path)).map(read)
-  const asText = ({ line, level }: { line: string; level: string }) => `${level}: ${line}`
 
-  test('has a row for each line of warn, error and fatal, and no other', () => {
+  test('has exactly one row for each log line of level warn, error or fatal', () => {
     const logged = sources.flatMap(logLinesOf).map(asText)
     const documented = documentedLogLines(page).map(asText)
     expect(logged.length).toBeGreaterThan(20)
@@ -79,15 +65,30 @@ describe('docs/logging.md', () => {
     expect(work.length).toBeGreaterThan(10)
     expect(work.filter((name) => !page.includes(`\`${name}\``))).toEqual([])
   })
+})
 
-  test('lines are found, whatever their form', () => {
-    const found = logLinesOf(`
-      log.warn('one')
-      this.#log.error({ err: error, id: f('no') }, 'two')
-      log.fatal({ a: 'no' }, \`three \${x} of it\`)
-      rt.log.warn(line)
-      log.info('not this')`)
-    expect(found.map(asText)).toEqual(['warn: one', 'error: two', 'fatal: three … of it', 'warn: …'])
-    expect(repeatedWorkOf("new Repeater(a)\nconst b = repeat(async () => { f('no') }, 5, 'do it')")).toEqual(['do it'])
-  })
+test('faultsOfPage reports broken references', () => {
+  const tree: Tree = {
+    files: ['docs/here.md', 'server/src/lists/lists.ts'],
+    read: (path) => (path.endsWith('.md') ? '# One heading' : 'export function getList() {}\n'),
+  }
+  const faults = (text: string) => faultsOfPage({ path: 'docs/page.md', text }, tree)
+  expect(faults('`lists/lists.ts#getList` [a](here.md#one-heading) `<noun>.ts` `lists/`')).toEqual([])
+  expect(faults('`lists/gone.ts`')).toEqual(['docs/page.md: no file lists/gone.ts'])
+  expect(faults('`gone/`')).toEqual(['docs/page.md: no folder gone/'])
+  expect(faults('`lists/lists.ts#gone`')).toEqual(['docs/page.md: lists/lists.ts declares no gone'])
+  expect(faults('[a](gone.md)')).toEqual(['docs/page.md: broken link to gone.md'])
+  expect(faults('[a](here.md#two)')).toEqual(['docs/page.md: no heading for the link to here.md#two'])
+  expect(faults('<!-- example noun: gone -->\n`lists/gone.ts`')).toEqual([])
+})
+
+test('logLinesOf and repeatedWorkOf find calls in all forms', () => {
+  const found = logLinesOf(`
+    log.warn('one')
+    this.#log.error({ err: error, id: f('no') }, 'two')
+    log.fatal({ a: 'no' }, \`three \${x} of it\`)
+    rt.log.warn(line)
+    log.info('not this')`)
+  expect(found.map(asText)).toEqual(['warn: one', 'error: two', 'fatal: three … of it', 'warn: …'])
+  expect(repeatedWorkOf("new Repeater(a)\nconst b = repeat(async () => { f('no') }, 5, 'do it')")).toEqual(['do it'])
 })

@@ -11,7 +11,7 @@ import { WatchdogLink } from '../src/supervisor/watchdog-link.ts'
 
 declare module 'vitest' {
   export interface ProvidedContext {
-    /** The throwaway cluster's maintenance database; `template` in it is migrated and ready to be cloned. */
+    /** URL of the throwaway cluster's maintenance database. The cluster's `template_carillon` is migrated, for cloning. */
     clusterUrl: string
   }
 }
@@ -19,7 +19,7 @@ declare module 'vitest' {
 /** Starts a throwaway PostgreSQL with a migrated template database, and removes both at the end. */
 export default async function setup(project: TestProject) {
   const folder = await mkdtemp(join(tmpdir(), 'carillon-test-'))
-  // the watchdog ends PostgreSQL when the tests are killed or this set-up fails
+  // the watchdog ends PostgreSQL when the tests are killed or this setup fails
   const watchdog = new WatchdogLink(() => {})
   watchdog.start()
   const postgres = await startPostgres({
@@ -29,7 +29,7 @@ export default async function setup(project: TestProject) {
   })
   const admin = new pg.Client({ connectionString: postgres.url })
   await admin.connect()
-  await assertOneClock(admin)
+  await assertSameClock(admin)
   await admin.query('create database template_carillon')
   await migrate(databaseUrl(postgres.url, 'template_carillon'))
   await installJobs(databaseUrl(postgres.url, 'template_carillon'))
@@ -42,14 +42,15 @@ export default async function setup(project: TestProject) {
   }
 }
 
-/** Throws when the database is on another day than the tests, which `npm run test:dates` must shift together. */
-async function assertOneClock(admin: pg.Client): Promise<void> {
+/** Throws if the database's clock differs from the tests' clock; `npm run test:dates` must shift both. */
+async function assertSameClock(admin: pg.Client): Promise<void> {
   const { rows } = await admin.query<{ now: Date }>('select clock_timestamp() as now')
-  const apartMs = Math.abs((rows[0]?.now.getTime() ?? Number.NaN) - Date.now())
-  if (!(apartMs < 60_000)) throw new Error(`the clocks of PostgreSQL and of the tests are ${apartMs} ms apart`)
+  const differenceMs = Math.abs((rows[0]?.now.getTime() ?? Number.NaN) - Date.now())
+  if (!(differenceMs < 60_000))
+    throw new Error(`the clocks of PostgreSQL and of the tests differ by ${differenceMs} ms`)
 }
 
-/** The same server's address with another database in it. */
+/** Returns the URL of another database in the same cluster. */
 export function databaseUrl(clusterUrl: string, database: string): string {
   const url = new URL(clusterUrl)
   url.pathname = `/${database}`

@@ -56,7 +56,7 @@ export const submit = submitSm({
 
 export const golden: [clause: string, bytes: Buffer, pdu: Pdu][] = [
   [
-    '§3.2.2, the example of the spec itself: bind_transmitter',
+    "§3.2.2, the specification's example: bind_transmitter",
     hex(
       '0000002F 00000002 00000000 00000001 53 4D 50 50 33 54 45 53 54 00 73 65 63 72 65 74 30 38 00',
       '53 55 42 4D 49 54 31 00 50 01 01 00',
@@ -117,7 +117,7 @@ export const golden: [clause: string, bytes: Buffer, pdu: Pdu][] = [
     { ...blankPdu('submit_sm_resp'), command_status: commandStatus.ESME_RTHROTTLED, sequence_number: 7 },
   ],
   [
-    '§4.6.1 deliver_sm, a receipt with its TLVs (§5.3.2.12, §5.3.2.31, §5.3.2.35) and a vendor one',
+    '§4.6.1 deliver_sm, a receipt with its TLVs (§5.3.2.12, §5.3.2.31, §5.3.2.35) and a vendor-specific TLV',
     pduBytes(
       '00000005',
       '00000000',

@@ -1,16 +1,16 @@
-// Which file of `server/src` may import which, as one function over a path and its text. The folders:
+// The import rules of `server/src`, as a function of a file's path and text. The folders:
 //
 //   foundation   errors.ts, lib/, sms/, smpp/                     node only
 //   engine room  config/, runtime.ts, db/, jobs/, system/, http/  the foundation, and the engine room as listed below
 //   nouns        accounts/ ... webhooks/                          all of these, and the nouns downhill of them
-//   processes    gateway/, simulator/, supervisor/, cli/          what their own line says
-//   bin/         anything, and nobody imports it
+//   processes    gateway/, simulator/, supervisor/, cli/          the folders in PROCESSES
+//   bin/         all folders; no folder imports bin/
 
 export type SourceFile = { path: string; text: string }
 
 const FOUNDATION = ['errors.ts', 'lib', 'sms', 'smpp']
 
-/** Each may import the nouns before it. News goes the other way as a job row in the same transaction. */
+/** Each noun may import the nouns before it. Work for a noun further up is enqueued as a job in the same transaction. */
 const DOWNHILL = [
   'accounts',
   'quiet-hours',
@@ -57,10 +57,10 @@ const PROCESSES: Record<string, string[]> = {
 }
 
 /**
- * The rooms of the gateway, and the rooms that each may import: one way only. `gateway.ts` puts them together, and
- * every room may use the files that stand beside it.
+ * The gateway's folders, and the folders that each may import, without circles. `gateway.ts` connects them, and every
+ * folder may import the files beside it.
  */
-const GATEWAY_ROOMS: Record<string, string[]> = {
+const GATEWAY_FOLDERS: Record<string, string[]> = {
   caps: [],
   binds: ['caps'],
   submit: ['binds', 'caps'],
@@ -73,17 +73,17 @@ const IMPORT =
 const COMMENT = /\/\*[\s\S]*?\*\/|^\s*\/\/.*$/gm
 const ENVIRONMENT = /\bprocess\s*(?:\?\.|\.)\s*env\b|\bprocess\[|\benv\b[^'"\n]*from 'node:process'/
 
-/** What is wrong with a file's imports, a sentence each; `path` is relative to `server/src`, with forward slashes. */
+/** Returns the violations of a file, one sentence each; `path` is relative to `server/src`, with forward slashes. */
 export function faultsOf({ path, text }: SourceFile): string[] {
   const code = text.replace(COMMENT, '')
   const faults = importsOf(code).map((specifier) => faultOf(path, specifier))
   if (!['config', 'bin'].includes(folderOf(path)) && ENVIRONMENT.test(code)) {
-    faults.push(`${path} reads the environment, which is for config/ and bin/`)
+    faults.push(`${path} reads the environment; only config/ and bin/ may`)
   }
   return faults.filter((fault) => fault !== undefined)
 }
 
-/** Each circle of imports among these files, type imports included, as its paths in order. */
+/** Returns each circle of imports among these files, including type imports, as its paths in order. */
 export function circularImportsOf(files: SourceFile[]): string[] {
   const imports = new Map(
     files.map(({ path, text }) => [
@@ -106,7 +106,7 @@ export function circularImportsOf(files: SourceFile[]): string[] {
   return circles
 }
 
-/** The specifiers that a file imports, statically, for effect, or by `import()`. */
+/** Returns the specifiers that a file imports, by `import`, `export ... from` or `import()`. */
 export function importsOf(code: string): string[] {
   return [...code.matchAll(IMPORT)].map((match) => match[1] ?? match[2] ?? match[3] ?? '')
 }
@@ -119,12 +119,12 @@ function faultOf(path: string, specifier: string): string | undefined {
   if (/\.test\.ts$/.test(target)) return `${path} imports a test`
   const to = folderOf(target)
   if (from === 'bin') return undefined
-  if (to === 'bin') return `${path} imports from bin/, which nobody may`
+  if (to === 'bin') return `${path} imports from bin/, which no file may import`
   if (from === to) return faultWithin(path, target)
-  // The one place that knows every noun, by its routes only.
+  // http/app.ts registers the routes of all nouns
   if (path === 'http/app.ts' && DOWNHILL.includes(to) && target.endsWith('.routes.ts')) return undefined
   const allowed = allowedFor(from)
-  if (allowed === undefined) return `${path} is in a folder that has no line in the import rules`
+  if (allowed === undefined) return `${path} is in a folder that is not in the import rules`
   if (!allowed.includes(to)) return `${path} must not import ${target}`
   return faultBetweenNouns(path, target)
 }
@@ -137,57 +137,57 @@ function allowedFor(from: string): string[] | undefined {
 }
 
 function faultOfPackage(path: string, from: string, specifier: string): string | undefined {
-  if (specifier.startsWith('@carillon/')) return `${path} imports ${specifier}; only openapi.json crosses`
+  if (specifier.startsWith('@carillon/')) return `${path} imports ${specifier}; the packages share only openapi.json`
   if (FOUNDATION.includes(from) && !specifier.startsWith('node:')) return `${path} imports ${specifier}, not node only`
   const isRulesOrQueries = DOWNHILL.includes(from) && !/\.(routes|schema)\.ts$/.test(path)
-  if (isRulesOrQueries && /^(@fastify\/|fastify)/.test(specifier)) return `${path} knows Fastify`
+  if (isRulesOrQueries && /^(@fastify\/|fastify)/.test(specifier)) return `${path} imports Fastify`
   return undefined
 }
 
-/** A noun is reached through its rules, queries and shapes, never through its routes or jobs. */
+/** A noun may import another noun's rules, queries and schemas, but not its routes or jobs. */
 function faultBetweenNouns(path: string, target: string): string | undefined {
   if (/\.(routes|jobs)\.ts$/.test(target)) return `${path} imports another noun's ${target}`
   if (path.endsWith('.queries.ts') && target.endsWith('.queries.ts')) return `${path} imports the queries ${target}`
-  const reachesHttp = folderOf(target) === 'http' && DOWNHILL.includes(folderOf(path))
-  if (reachesHttp && !/\.(routes|schema)\.ts$/.test(path)) return `${path} knows ${target}`
+  const importsHttp = folderOf(target) === 'http' && DOWNHILL.includes(folderOf(path))
+  if (importsHttp && !/\.(routes|schema)\.ts$/.test(path)) return `${path} imports http: ${target}`
   return undefined
 }
 
-/** Queries are the bottom of a noun; nothing but the process that registers them imports routes. */
+/** Within a noun, queries may import neither routes nor jobs. */
 function faultWithin(path: string, target: string): string | undefined {
   const upward = path.endsWith('.queries.ts') && /\.(routes|jobs)\.ts$/.test(target)
   if (upward) return `${path} imports ${target}, which is above it`
-  return folderOf(path) === 'gateway' ? faultBetweenRooms(path, target) : undefined
+  return folderOf(path) === 'gateway' ? faultBetweenGatewayFolders(path, target) : undefined
 }
 
-function faultBetweenRooms(path: string, target: string): string | undefined {
-  const [from, to] = [roomOf(path), roomOf(target)]
+function faultBetweenGatewayFolders(path: string, target: string): string | undefined {
+  const [from, to] = [gatewayFolderOf(path), gatewayFolderOf(target)]
   if (from === undefined || from === to) return undefined
   if (target === 'gateway/gateway.ts') return `${path} imports ${target}, which is above it`
   if (to === undefined) return undefined
-  const allowed = GATEWAY_ROOMS[from]
-  if (allowed === undefined) return `${path} is in a room of the gateway that has no line in the import rules`
+  const allowed = GATEWAY_FOLDERS[from]
+  if (allowed === undefined) return `${path} is in a gateway folder that is not in the import rules`
   return allowed.includes(to) ? undefined : `${path} must not import ${target}`
 }
 
-/** The gateway's room that a file is in; undefined for the files beside the rooms. */
-function roomOf(path: string): string | undefined {
-  const [, room, file] = path.split('/')
-  return file === undefined ? undefined : room
+/** Returns the gateway folder of a file; undefined for the files beside the folders. */
+function gatewayFolderOf(path: string): string | undefined {
+  const [, folder, file] = path.split('/')
+  return file === undefined ? undefined : folder
 }
 
 function folderOf(path: string): string {
   return path.split('/')[0] ?? path
 }
 
-/** The imported file relative to `server/src`, or undefined when it is not inside. */
+/** Returns the imported file relative to `server/src`, or undefined if it is outside. */
 function resolve(path: string, specifier: string): string | undefined {
   const base = 'file:///root/src/'
   const { href } = new URL(specifier, base + path)
   return href.startsWith(base) ? href.slice(base.length) : undefined
 }
 
-/** The names under which more than one file exports a type, an interface or a class, with those files. */
+/** Returns the names of types, interfaces and classes that several files export, with those files. */
 export function typesExportedTwice(files: SourceFile[]): string[] {
   const filesByName = new Map<string, string[]>()
   for (const { path, text } of files) {

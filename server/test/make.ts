@@ -1,7 +1,7 @@
 import { createHash, randomBytes } from 'node:crypto'
 import type { Db } from '../src/db/db.ts'
 
-// Factories: rows with usual defaults, so that a test names only the columns that it tests.
+// Factories: rows with defaults, so that a test names only the columns that it tests.
 
 let counter = 0
 const next = () => ++counter

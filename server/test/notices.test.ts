@@ -15,8 +15,8 @@ import { makeRuntime } from './runtime.ts'
 import { startSending } from './sending.ts'
 import { waitFor } from './wait-for.ts'
 
-// Work that is not announced starts with the next poll, so no other test notices a missing wake(). These tests check that
-// each operation announces its work and nothing else.
+// Work that is not announced starts with the next poll, so no other test detects a missing wake(). These tests check that
+// each operation announces its own work and no other work.
 
 let database: TestDatabase
 let list: Awaited<ReturnType<typeof make.list>>
@@ -35,19 +35,19 @@ afterEach(() => database.close())
 describe('an expansion is announced', () => {
   const broadcast = () => ({ accountId: list.accountId, list, content })
 
-  test('by an accepted broadcast; its slices then announce chunks', async () => {
+  test('by an accepted broadcast, whose slices then announce chunks', async () => {
     expect(await notices(() => acceptBroadcast(rt(), broadcast()))).toEqual(['expansions'])
     expect(await notices(() => expandOnce(rt()))).toEqual(['chunks'])
     expect(await notices(() => expandOnce(rt()))).toEqual([])
   })
 
-  test('by a draft that is sent, not by one that is stored', async () => {
+  test('when a draft is sent, not when it is stored', async () => {
     let id = 0
     expect(await notices(async () => (id = (await createDraft(rt(), broadcast(), null)).id))).toEqual([])
     expect(await notices(() => sendDraft(rt(), list, id))).toEqual(['expansions'])
   })
 
-  test('by a scheduled broadcast that is due', async () => {
+  test('when a scheduled broadcast is due', async () => {
     const soon = new Date(Date.now() + 3_600_000)
     await createDraft(rt(), broadcast(), soon)
     expect(await notices(() => startDue(rt()))).toEqual([])
@@ -63,12 +63,12 @@ describe('chunks are announced', () => {
     expect(await notices(send)).toEqual(['chunks'])
   })
 
-  test('by a text of the system', async () => {
+  test('by a system text', async () => {
     const send = () => database.db.tx((tx) => sendSystemText(tx, rt(), { ...text(), phone, consent: 'answer' }))
     expect(await notices(send)).toEqual(['chunks'])
   })
 
-  test('by a broadcast that is resumed, not by one that is paused', async () => {
+  test('when a broadcast is resumed, not when it is paused', async () => {
     const { id } = await acceptBroadcast(rt(), { accountId: list.accountId, list, content })
     while (await expandOnce(rt()));
     expect(await notices(() => pauseMessage(rt(), list.id, id))).toEqual([])
@@ -80,7 +80,7 @@ describe('a change of connections is announced', () => {
   const given = () => ({ ...rt(), db: database.db })
   const connection = { name: 'Cedar SMS', host: '127.0.0.1', port: 1, enabled: false }
 
-  test('by a connection that is created, changed or removed, not by a change to the same values', async () => {
+  test('when a connection is created, changed or removed, not by a change to the same values', async () => {
     let id = 0
     expect(await notices(async () => (id = (await createConnection(given(), connection)).id))).toEqual(['connections'])
     expect(await notices(() => changeConnection(given(), id, { window: 77 }))).toEqual(['connections'])
@@ -88,16 +88,16 @@ describe('a change of connections is announced', () => {
     expect(await notices(() => removeConnection(given(), id))).toEqual(['connections'])
   })
 
-  test('by the sending routes of a short code', async () => {
+  test("by changes of a short code's sending routes", async () => {
     const { code } = await make.shortCode(database.db, { accountId: list.accountId })
     expect(await notices(() => changeSendingSettings(database.db, code, { mps: 50 }))).toEqual(['connections'])
     expect(await notices(() => changeSendingSettings(database.db, code, { routes: [] }))).toEqual(['connections'])
   })
 
-  test('by a new CARILLON_SMPP_URL, a changed one, and one that is gone', async () => {
+  test('when CARILLON_SMPP_URL is set, changed or removed', async () => {
     const ensure = (mps: number) => () => {
       const { smpp } = readEnv({ CARILLON_SMPP_URL: `smpp://carillon:swordfish@127.0.0.1:2775?mps=${mps}` })
-      if (!smpp) throw new Error('the address was not read')
+      if (!smpp) throw new Error('the URL was not parsed')
       return ensureEnvironmentConnection(given(), { ...smpp, password: new Secret('swordfish') })
     }
     expect(await notices(ensure(50))).toEqual(['connections'])
@@ -107,27 +107,27 @@ describe('a change of connections is announced', () => {
     expect(await notices(() => releaseEnvironment(given()))).toEqual([])
   })
 
-  test('by a gateway that gives a bind slot back to another', async () => {
+  test('when a gateway releases a bind slot to another', async () => {
     const sending = await startSending({ binds: 2 })
     try {
-      const untilBoundBy = (gateways: number) =>
+      const waitUntilBoundBy = (gateways: number) =>
         waitFor(
           async () => {
-            const slots = await sending.db.many<{ by: string }>(
+            const slots = await sending.db.many<{ gateway: string }>(
               'slots',
-              'select leased_by as by from bind_slots where bound',
+              'select leased_by as gateway from bind_slots where bound',
             )
-            return slots.length === 2 && new Set(slots.map(({ by }) => by)).size === gateways
+            return slots.length === 2 && new Set(slots.map(({ gateway }) => gateway)).size === gateways
           },
           { timeoutMs: 15_000 },
         )
       await sending.startGateway()
-      await untilBoundBy(1)
-      const second = async () => {
+      await waitUntilBoundBy(1)
+      const startSecond = async () => {
         await sending.startGateway()
-        await untilBoundBy(2)
+        await waitUntilBoundBy(2)
       }
-      expect(await noticesDuring(sending.rt.databaseUrl, second)).toEqual(['connections'])
+      expect(await noticesDuring(sending.rt.databaseUrl, startSecond)).toEqual(['connections'])
     } finally {
       await sending.stop()
     }

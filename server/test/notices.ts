@@ -1,8 +1,8 @@
 import pg from 'pg'
 
 /**
- * Returns the kinds of work that were announced (see db/wake.ts) while `action` ran, each once and sorted. PostgreSQL
- * delivers notices in commit order, so the notice `end` arrives after all others.
+ * Returns the distinct kinds of work that were announced (see db/wake.ts) while `action` ran, sorted. PostgreSQL
+ * delivers notices in commit order, so the notice `end` arrives last.
  */
 export async function noticesDuring(databaseUrl: string, action: () => Promise<unknown>): Promise<string[]> {
   const client = new pg.Client({ connectionString: databaseUrl })

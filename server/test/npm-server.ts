@@ -2,14 +2,14 @@ import npm from 'smpp'
 
 export type Closers = (() => Promise<unknown> | unknown)[]
 
-/** Starts a server of npm `smpp` on a free port, with TLS where a key and a certificate are given. */
+/** Starts a server of npm `smpp` on a free port and returns the port; uses TLS if `tls` has a key and a certificate. */
 export async function npmServer(
   closers: Closers,
   onSession: (session: npm.Session) => void,
   tls: { key?: string; cert?: string } = {},
 ): Promise<number> {
   const server = npm.createServer(tls, (session) => {
-    // An `error` event of a closed socket without a listener would end the process.
+    // without a listener, an `error` event of a closed socket would end the process
     session.on('error', () => {})
     onSession(session)
   })

@@ -6,7 +6,7 @@ import type { Session } from '../src/smpp/session.ts'
 import type { ResponseFields } from '../src/smpp/session.types.ts'
 import { waitFor } from './wait-for.ts'
 
-/** Returns the response to a submit_sm; undefined means that none is sent. */
+/** Returns the response to a submit_sm; if undefined, none is sent. */
 export type Responder = (pdu: SubmitSm, ordinal: number) => ResponseFields | undefined
 
 /** Starts a carrier whose submit_sm responses the test determines. */
@@ -30,7 +30,7 @@ export async function startCarrier(respond: Responder) {
   return { submits, bound, server, port }
 }
 
-/** Starts a carrier that misbehaves in ways that the simulator cannot, and a gateway that is bound to it. */
+/** Starts a carrier that misbehaves in ways that the simulator cannot, and a gateway bound to it. */
 export async function startOddCarrier(rt: Runtime, respond: Responder) {
   const { submits, bound, server, port } = await startCarrier(respond)
   const { smpp } = rt.config

@@ -5,7 +5,7 @@ import { systemClock } from '../src/lib/clock.ts'
 import type { Runtime } from '../src/runtime.ts'
 import { Metrics } from '../src/system/metrics.ts'
 
-/** Returns the Runtime of a process on a test's database: default settings without a rate limit, a silent log, the system clock. */
+/** Returns a Runtime on a test's database: default settings without a rate limit, a silent log and the system clock. */
 export function makeRuntime(given: { db: Db; url?: string } & Partial<Runtime>): Runtime {
   const { url, ...rest } = given
   return {

@@ -50,7 +50,7 @@ type Options = {
 
 /**
  * Starts the whole send path in this process: a new database, the simulator on TCP, the worker's jobs, and gateways on
- * request. Nothing is delayed unless an option says so.
+ * request. All delays are zero unless an option sets them.
  */
 export async function startSending(options: Options = {}) {
   const folder = await mkdtemp(join(tmpdir(), 'carillon-sending-'))
@@ -95,8 +95,8 @@ export async function startSending(options: Options = {}) {
     () => correctPausedFlags(db),
     () => finishMessages(db, rt.clock.now()),
   ]
-  const rounds = work.map((turn) => new Repeater(turn, 20, () => {}))
-  for (const round of rounds) round.start()
+  const repeaters = work.map((run) => new Repeater(run, 20, () => {}))
+  for (const repeater of repeaters) repeater.start()
   const { id: accountId } = await make.account(db)
   const shortCode = await make.shortCode(db, { accountId })
   const list = await make.list(db, {
@@ -133,7 +133,7 @@ export async function startSending(options: Options = {}) {
 
     counters: (messageId: number) => readCounters(db, messageId),
 
-    /** Waits until a message has these counters, and then checks that they match its log. */
+    /** Waits until a message has these counters, then checks that they match its log. */
     async untilCounted(messageId: number, expected: Partial<Counters>, timeoutMs = 10_000) {
       let last: Counters | undefined
       await waitFor(
@@ -143,7 +143,7 @@ export async function startSending(options: Options = {}) {
         },
         { timeoutMs, what: `counters ${JSON.stringify(expected)}` },
       ).catch((error) => {
-        throw new Error(`${error.message}; they are ${JSON.stringify(last)}`)
+        throw new Error(`${error.message}; last were ${JSON.stringify(last)}`)
       })
       await checkBooks(db, messageId)
     },
@@ -176,7 +176,7 @@ export async function startSending(options: Options = {}) {
     },
 
     async stop() {
-      await Promise.all(rounds.map((round) => round.stop()))
+      await Promise.all(repeaters.map((repeater) => repeater.stop()))
       await Promise.all([...gateways].map((gateway) => gateway.stop()))
       await simulator.stop()
       await database.close()
@@ -198,8 +198,8 @@ export async function readCounters(db: Db, messageId: number): Promise<Counters>
 
 /** Throws unless the message's counters match its log rows in one snapshot (promise B1). */
 export async function checkBooks(db: Db, messageId: number): Promise<void> {
-  const { wrong } = await db.one<{ wrong: string | null }>(
-    'check_books',
+  const { fault } = await db.one<{ fault: string | null }>(
+    'check_counters',
     `with counted as (
        select count(*) as audience, count(*) filter (where state = 'queued') as queued,
               count(*) filter (where state = 'submitting') as submitting, count(*) filter (where state = 'sent') as sent,
@@ -211,9 +211,9 @@ export async function checkBooks(db: Db, messageId: number): Promise<void> {
      select case when (c.audience, c.queued, c.submitting, c.sent, c.unknown, c.delivered, c.bounced, c.expired, c.suppressed, c.cancelled)
                    is distinct from
                       (l.audience, l.queued, l.submitting, l.sent, l.unknown, l.delivered, l.bounced, l.expired, l.suppressed, l.cancelled)
-                 then 'counters ' || row_to_json(c)::text || ' but the log has ' || row_to_json(l)::text end as wrong
+                 then 'counters ' || row_to_json(c)::text || ' but the log has ' || row_to_json(l)::text end as fault
        from counted l, message_totals c where c.message_id = $1`,
     [messageId],
   )
-  if (wrong) throw new Error(wrong)
+  if (fault) throw new Error(fault)
 }

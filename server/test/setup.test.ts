@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { waitFor } from './wait-for.ts'
 
-// scripts/setup.mjs in a small checkout. Every fresh clone tests a real installation.
+// Tests scripts/setup.mjs in a small checkout; every fresh clone tests a real installation of packages.
 
 const setup = join(import.meta.dirname, '../../scripts/setup.mjs')
 const lock = (version: string) => JSON.stringify({ packages: { '': {}, 'node_modules/left': { version } } })
@@ -25,7 +25,7 @@ beforeEach(() => {
 
 afterEach(() => rmSync(checkout, { recursive: true }))
 
-function run(env: NodeJS.ProcessEnv = {}) {
+function startSetup(env: NodeJS.ProcessEnv = {}) {
   const child = spawn(process.execPath, [join(checkout, 'scripts', 'setup.mjs'), 'test'], {
     env: { ...process.env, npm_execpath: undefined, npm_config_cache: join(checkout, 'cache'), ...env },
   })
@@ -39,42 +39,45 @@ function run(env: NodeJS.ProcessEnv = {}) {
   return { exit, output: () => output }
 }
 
-test('prints nothing when node_modules matches the lock file', async () => {
-  for (let time = 0; time < 2; time++) {
-    const { exit, output } = run()
+test('the setup prints nothing if node_modules matches the lock file', async () => {
+  for (let run = 0; run < 2; run++) {
+    const { exit, output } = startSetup()
     expect(await exit).toBe(0)
     expect(output()).toBe('')
   }
 })
 
-test('installs packages when it does not match, and prints why an installation failed', async () => {
+test('the setup installs packages if node_modules does not match, and prints the reason of a failed installation', async () => {
   const { port, close } = await closedPort()
   close()
   writeFileSync(join(checkout, 'package-lock.json'), lock('2.0.0'))
-  const { exit, output } = run({ npm_config_registry: `http://127.0.0.1:${port}/`, npm_config_fetch_retries: '0' })
+  const { exit, output } = startSetup({
+    npm_config_registry: `http://127.0.0.1:${port}/`,
+    npm_config_fetch_retries: '0',
+  })
   expect(await exit).toBe(1)
   expect(output()).toContain('Installing packages')
   expect(output()).toContain('The package registry cannot be reached')
   expect(output()).not.toMatch(/\n {4}at /)
 })
 
-test('waits for another set-up that is running, and takes over from one that was killed', async () => {
+test('the setup waits for another setup that is running, and continues after one that was killed', async () => {
   rmSync(join(checkout, 'node_modules', '.package-lock.json'))
-  const turn = join(checkout, '.carillon-setup')
-  mkdirSync(turn)
-  const waiting = run()
-  await waitFor(() => waiting.output().includes('Another set-up is running'))
+  const lockDir = join(checkout, '.carillon-setup')
+  mkdirSync(lockDir)
+  const waiting = startSetup()
+  await waitFor(() => waiting.output().includes('Another setup is running'))
   expect(waiting.output()).not.toContain('Installing')
   writeFileSync(join(checkout, 'node_modules', '.package-lock.json'), lock('1.0.0'))
-  rmSync(turn, { recursive: true })
-  expect(await waiting.exit).toBe(0) // the other one did it
+  rmSync(lockDir, { recursive: true })
+  expect(await waiting.exit).toBe(0) // the other setup installed the packages
   expect(waiting.output()).not.toContain('Installing')
 
   rmSync(join(checkout, 'node_modules', '.carillon-install'))
   rmSync(join(checkout, 'node_modules', '.package-lock.json'))
-  mkdirSync(turn)
-  utimesSync(turn, new Date(0), new Date(0))
-  const next = run({ npm_config_registry: 'http://127.0.0.1:1/', npm_config_fetch_retries: '0' })
+  mkdirSync(lockDir)
+  utimesSync(lockDir, new Date(0), new Date(0))
+  const next = startSetup({ npm_config_registry: 'http://127.0.0.1:1/', npm_config_fetch_retries: '0' })
   await waitFor(() => next.output().includes('Installing'))
   await next.exit
 })

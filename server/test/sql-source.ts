@@ -1,23 +1,23 @@
 import { globSync, readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 
-// Finds the SQL in our source without running it, for rules that no statement may break.
+// Finds the SQL in the source files without running it, for tests of rules that apply to all statements.
 
 const src = fileURLToPath(new URL('../src/', import.meta.url))
 
-/** Marks in a text where the template has `${...}`. */
+/** Replaces each `${...}` of a template in its text. */
 export const hole = '\u0001'
 
 export type Template = {
   file: string
-  /** What it is called: the statement's name before it, or the constant, property or function that holds it. */
+  /** The statement's name, or the constant, property or function that contains the template. */
   name: string
   text: string
-  /** Whether it is the statement of a call such as `db.many('name', ...)`. */
+  /** Whether the template is the statement of a call such as `db.many('name', ...)`. */
   isStatement: boolean
 }
 
-/** Returns the templates and strings with SQL of all source files but tests. */
+/** Returns the templates and strings with SQL in all source files except tests. */
 export function listSql(): Template[] {
   return globSync('**/*.ts', { cwd: src })
     .filter((file) => !file.endsWith('.test.ts'))
@@ -45,10 +45,10 @@ function readTemplates(file: string, source: string): Template[] {
         text += source[i++]
       }
     }
-    found.push({ file, text, ...placeOf(source.slice(0, start)) })
+    found.push({ file, text, ...nameOf(source.slice(0, start)) })
     return i + 1
   }
-  /** Returns the index after the code that ends with `end`, and reads the templates in it. */
+  /** Reads the templates in the code up to the character `end`, and returns the index after it. */
   const skipCode = (start: number, end: string): number => {
     let depth = 0
     let i = start
@@ -61,7 +61,7 @@ function readTemplates(file: string, source: string): Template[] {
         const begin = i
         for (i++; source[i] !== c && source[i] !== '\n'; i++) if (source[i] === '\\') i++
         i++
-        found.push({ file, text: source.slice(begin + 1, i - 1), ...placeOf(source.slice(0, begin)) })
+        found.push({ file, text: source.slice(begin + 1, i - 1), ...nameOf(source.slice(0, begin)) })
       } else if (c === end && depth === 0) return i + 1
       else {
         if (c === '{') depth++
@@ -75,11 +75,11 @@ function readTemplates(file: string, source: string): Template[] {
   return found
 }
 
-function placeOf(before: string): { name: string; isStatement: boolean } {
+function nameOf(before: string): { name: string; isStatement: boolean } {
   const statement = /['`]([\w${}]+)['`],\s*(?:\/\* sql \*\/\s*|sql)?$/.exec(before)
   if (statement) return { name: statement[1] as string, isStatement: true }
-  const holder = [...before.slice(-2_000).matchAll(/(?:const|function|^ {2,}) ?(\w+)(?:: [^=\n]+)?(?: =|\(|:)/gm)].at(
-    -1,
-  )
-  return { name: holder?.[1] ?? '', isStatement: false }
+  const container = [
+    ...before.slice(-2_000).matchAll(/(?:const|function|^ {2,}) ?(\w+)(?:: [^=\n]+)?(?: =|\(|:)/gm),
+  ].at(-1)
+  return { name: container?.[1] ?? '', isStatement: false }
 }

@@ -1,15 +1,15 @@
-/** The shortest limit for a condition, also when its test names less: at load 8 Carillon is about ten times slower. */
-const minimumMs = 20_000
+/** Minimum timeout, also if a test passes less: at load 8, Carillon is about ten times slower. */
+const minTimeoutMs = 20_000
 
 /**
- * Returns the first truthy value of `condition`, which is called every 10 ms; throws when the time is up. A limit below
- * 20 s counts as 20 s: durations are measured in bench/.
+ * Calls `condition` every 10 ms and returns its first truthy value; throws after the timeout. A timeout below 20 s counts
+ * as 20 s: durations are measured in bench/.
  */
 export async function waitFor<T>(
   condition: () => T | Promise<T>,
   options: { timeoutMs?: number; what?: string } = {},
 ): Promise<NonNullable<T>> {
-  const until = performance.now() + Math.max(options.timeoutMs ?? 0, minimumMs)
+  const deadline = performance.now() + Math.max(options.timeoutMs ?? 0, minTimeoutMs)
   let fault: unknown
   for (;;) {
     try {
@@ -19,7 +19,7 @@ export async function waitFor<T>(
     } catch (error) {
       fault = error
     }
-    if (performance.now() > until) {
+    if (performance.now() > deadline) {
       throw new Error(`timed out waiting for ${options.what ?? condition.toString().slice(0, 200)}`, { cause: fault })
     }
     await new Promise((resolve) => setTimeout(resolve, 10))

@@ -69,7 +69,7 @@ test('an uncaught exception is logged and ends the role', async () => {
   const role = run('broken.ts')
   expect(await role.exit).toBe(1)
   expect(role.output()).toContain('"level":60')
-  expect(role.output()).toContain('the cupboard is bare')
+  expect(role.output()).toContain('this role always fails')
 })
 
 test('invalid settings are printed as a message', async () => {

@@ -27,7 +27,7 @@ const cancel = ({ session }: Client, message_id: string, destination_addr = '') 
 describe('query_sm', () => {
   test('reports ENROUTE first, then the final state and its time', async () => {
     const client = await simulator.bind()
-    await settings({ receipt_delay_ms: 80 })
+    await settings({ receipt_delay_ms: 2_000 })
     const { message_id } = await submit(client, textTo(plain))
     expect(await query(client, message_id)).toMatchObject({
       command_status: 0,

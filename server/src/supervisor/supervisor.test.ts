@@ -251,7 +251,7 @@ describe.skipIf(process.platform !== 'linux')('npm start fails with a message', 
   test("with the role's last log lines if a role does not start, and leaves no process", async () => {
     const output = await startAndFail({ CARILLON_TEST_GATEWAY: 'broken.ts' })
     expect(output).toContain('gateway failed to start (code 1')
-    expect(output).toContain('the cupboard is bare')
+    expect(output).toContain('this role always fails')
     expect(processesOf(dataDir)).toEqual([])
   })
 })

@@ -4,12 +4,13 @@ import { beforeEach, describe, expect, test } from 'vitest'
 import { type ApiResponse, basic, readResponse, useApi } from '../api.ts'
 import { make } from '../make.ts'
 import { faultsOf, type Operation, operations } from './document.ts'
-import { type Outcome, outcomes, type World } from './outcomes.ts'
+import type { Outcome, OutcomeFixtures } from './outcome.ts'
+import { outcomes } from './outcomes.ts'
 
-// Provokes each outcome that the vendor's contract documents: the response matches the schema and has the literal sentence.
+// Triggers each outcome that the vendor's contract documents, and compares the response with its schema and sentence.
 
 const api = useApi()
-let world: World
+let fixtures: OutcomeFixtures
 
 beforeEach(async () => {
   const { owner, db } = api
@@ -18,7 +19,7 @@ beforeEach(async () => {
   const webhook = await make.webhook(db, { listId: list.id })
   const report = await make.momtReport(db, { accountId: owner.accountId })
   const sent = await owner.post(`/lists/${list.id}/messages`, { message: { content: 'Hello' } })
-  world = {
+  fixtures = {
     owner,
     ids: {
       list_id: String(list.id),
@@ -31,25 +32,25 @@ beforeEach(async () => {
   }
 })
 
-type Shared = (operation: Operation) => Promise<ApiResponse>
+type SharedTrigger = (operation: Operation) => Promise<ApiResponse>
 
-/** Outcomes that operations have in common. `default` stands for every other error. */
-const shared: Record<string, { sentence: string | RegExp; provoke: Shared }> = {
-  '400': { sentence: /^Malformed request body/, provoke: (operation) => call(operation, {}, { payload: '{"list":' }) },
+/** Outcomes that operations share; `default` represents every other error. */
+const shared: Record<string, { sentence: string | RegExp; trigger: SharedTrigger }> = {
+  '400': { sentence: /^Malformed request body/, trigger: (operation) => call(operation, {}, { payload: '{"list":' }) },
   '401': {
     sentence: 'API key authorization failure',
-    provoke: (operation) => call(operation, {}, { key: 'tatango_key_unknown' }),
+    trigger: (operation) => call(operation, {}, { key: 'tatango_key_unknown' }),
   },
   '403': {
     sentence: 'This API key is disabled',
-    async provoke(operation) {
+    async trigger(operation) {
       const { key } = await make.apiKey(api.db, { accountId: api.owner.accountId, disabled: true })
       return call(operation, {}, { key })
     },
   },
   '429': {
     sentence: 'Rate limit exceeded',
-    async provoke(operation) {
+    async trigger(operation) {
       const { id, key } = await make.apiKey(api.db, { accountId: api.owner.accountId })
       await api.db.exec('limit_key', `update api_keys set rate_limit = '1/3600' where id = $1`, [id])
       await api.owner.get('/accounts/me', { headers: { authorization: basic(key) } })
@@ -60,49 +61,49 @@ const shared: Record<string, { sentence: string | RegExp; provoke: Shared }> = {
   },
   default: {
     sentence: 'Accept does not include application/json',
-    provoke: (operation) => call(operation, {}, { accept: 'text/html' }),
+    trigger: (operation) => call(operation, {}, { accept: 'text/html' }),
   },
 }
 
 describe.each(operations)('$method $path', (operation) => {
   const own = outcomes[operation.id]?.outcomes ?? {}
 
-  test('has every outcome of the document in the table, and no other', () => {
+  test('has exactly the outcomes of the document in the table', () => {
     const known = operation.outcomes.filter((outcome) => !(outcome in shared))
     expect(Object.keys(own).sort()).toEqual(known.sort())
   })
 
-  const provoked = Object.entries(own).filter(([, { waits }]) => waits === undefined)
-  test.each(provoked)('%s', async (name, outcome) => {
-    await outcome.first?.(world)
+  const triggered = Object.entries(own).filter(([, { unsupported }]) => unsupported === undefined)
+  test.each(triggered)('responds as documented: %s', async (name, outcome) => {
+    await outcome.prepare?.(fixtures)
     const response = await call(operation, outcome)
     check(operation, name.split(' ')[0] ?? '', response, outcome.sentence)
     if (outcome.response) expect(response.body).toMatchObject(outcome.response)
   })
 
   const common = operation.outcomes.filter((outcome) => outcome in shared)
-  test.each(common)('%s', async (code) => {
-    const { sentence, provoke } = shared[code] as (typeof shared)[string]
-    check(operation, code, await provoke(operation), sentence)
+  test.each(common)('responds as documented: %s', async (code) => {
+    const { sentence, trigger } = shared[code] as (typeof shared)[string]
+    check(operation, code, await trigger(operation), sentence)
   })
 })
 
-test('the table in docs/compatibility.md is up to date; `npm test -- contract -u` writes it', async () => {
+test('docs/compatibility.md contains the current table, which `npm test -- contract -u` writes', async () => {
   const file = fileURLToPath(new URL('../../../docs/compatibility.md', import.meta.url))
-  const [written = ''] = readFileSync(file, 'utf8').split(heading)
-  await expect(`${written}${heading}\n\n${table()}`).toMatchFileSnapshot(file)
+  const [handwritten = ''] = readFileSync(file, 'utf8').split(heading)
+  await expect(`${handwritten}${heading}\n\n${table()}`).toMatchFileSnapshot(file)
 })
 
-test('every operation that the document lacks is marked as an extension, and no other', () => {
+test('only operations that the document lacks are marked as extensions', () => {
   const { paths } = api.app.swagger() as { paths: Record<string, Record<string, Described>> }
   const described = Object.entries(paths).flatMap(([path, methods]) =>
     Object.entries(methods).map(([method, operation]) => ({
       name: `${method.toUpperCase()} ${path.replace('/api/v2', '')}`,
-      isOurs: operation['x-extension'] === true,
+      isExtension: operation['x-extension'] === true,
     })),
   )
-  const theirs = described.filter(({ isOurs }) => !isOurs).map(({ name }) => name)
-  expect(theirs.sort()).toEqual(operations.map(({ method, path }) => `${method} ${path}`).sort())
+  const vendorOperations = described.filter(({ isExtension }) => !isExtension).map(({ name }) => name)
+  expect(vendorOperations.sort()).toEqual(operations.map(({ method, path }) => `${method} ${path}`).sort())
 })
 
 const heading = '## Results of the tests'
@@ -119,18 +120,18 @@ function check(operation: Operation, code: string, response: ApiResponse, expect
 
 type Call = { key?: string; payload?: string; accept?: string }
 
-async function call(operation: Operation, { body, ids = {}, query = '' }: Partial<Outcome>, as: Call = {}) {
-  const all: Record<string, string> = { ...world.ids, ...ids }
-  const path = operation.path.replace(/\{(\w+)\}/g, (_, name) => all[name] ?? '')
-  const sent = body ?? outcomes[operation.id]?.body
-  const payload = as.payload ?? (sent && JSON.stringify(sent))
+async function call(operation: Operation, { body, ids = {}, query = '' }: Partial<Outcome>, options: Call = {}) {
+  const idByName: Record<string, string> = { ...fixtures.ids, ...ids }
+  const path = operation.path.replace(/\{(\w+)\}/g, (_, name) => idByName[name] ?? '')
+  const validBody = body ?? outcomes[operation.id]?.body
+  const payload = options.payload ?? (validBody && JSON.stringify(validBody))
   return readResponse(
     await api.app.inject({
       method: operation.method as 'GET',
       url: `/api/v2${path}${query}`,
       headers: {
-        authorization: basic(as.key ?? api.owner.key),
-        accept: as.accept ?? 'application/json',
+        authorization: basic(options.key ?? api.owner.key),
+        accept: options.accept ?? 'application/json',
         'content-type': 'application/json',
       },
       ...(payload === undefined ? {} : { payload }),
@@ -138,7 +139,7 @@ async function call(operation: Operation, { body, ids = {}, query = '' }: Partia
   )
 }
 
-/** Returns the outcomes as a table; each row is tested above. */
+/** Returns the outcomes as a Markdown table; the tests above check each row. */
 function table(): string {
   const rows = operations.flatMap((operation) => {
     const { outcomes: own } = outcomes[operation.id] ?? { outcomes: {} }
@@ -148,33 +149,33 @@ function table(): string {
     return [
       ...Object.entries(own)
         .sort()
-        .map(([outcome, { sentence, waits }]) => [
+        .map(([outcome, { sentence, unsupported }]) => [
           name,
           outcome,
           sentenceText(sentence),
-          waits ? `open: ${waits}` : 'met',
+          unsupported ? `not supported: ${unsupported}` : 'passes',
         ]),
-      [name, codes, 'the sentences below', 'met'],
+      [name, codes, 'the sentences below', 'passes'],
     ]
   })
   const lines = [['operation', 'outcome', 'sentence', 'result'], ['---', '---', '---', '---'], ...rows]
-  const words = Object.entries(shared).map(
+  const sentences = Object.entries(shared).map(
     ([code, { sentence }]) =>
       `* ${code === 'default' ? '406, for every other error' : code}: ${sentenceText(sentence)}`,
   )
   return `${[
-    '`npm test -- contract -u` writes this part, and every run of the tests compares it.',
+    '`npm test -- contract -u` writes this part, and each test run compares it.',
     'Operations that the vendor does not have:',
-    ours().join('\n'),
+    listExtensions().join('\n'),
     "The vendor's operations, and each of their documented outcomes:",
     lines.map((cells) => `| ${cells.join(' | ')} |`).join('\n'),
-    'The sentences that operations have in common:',
-    words.join('\n'),
+    'The sentences that operations share:',
+    sentences.join('\n'),
   ].join('\n\n')}\n`
 }
 
-/** The operations that are marked as extensions in our own document. */
-function ours(): string[] {
+/** Returns the operations that our OpenAPI document marks as extensions, as Markdown list items. */
+function listExtensions(): string[] {
   const { paths } = api.app.swagger() as { paths: Record<string, Record<string, Described>> }
   return Object.entries(paths).flatMap(([path, methods]) =>
     Object.entries(methods)

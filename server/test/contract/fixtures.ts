@@ -10,23 +10,23 @@ export type Ids = Record<string, string>
 /** Creates one of each noun for a caller and returns their ids. */
 export async function createFixtures(
   db: Db,
-  person: Person,
+  caller: Person,
   { name, phone }: { name: string; phone: number },
 ): Promise<Ids> {
-  const { accountId, shortCode } = person
+  const { accountId, shortCode } = caller
   const list = await make.list(db, { accountId, shortCodeId: shortCode.id, name })
-  const at = `/lists/${list.id}`
+  const path = `/lists/${list.id}`
   await make.subscriber(db, { listId: list.id, phone })
-  await person.put(`${at}/subscribers/${phone}`, { subscriber: { tags: 'local' } })
-  await person.post(`${at}/custom_fields`, { custom_field: field })
-  await person.put(`${at}/keywords`, { keyword_names: ['CEDAR'] })
-  await person.post(`${at}/subscribers/${phone}/donations`, { ...donation, donation_platform_uid: 'gr-0' })
+  await caller.put(`${path}/subscribers/${phone}`, { subscriber: { tags: 'local' } })
+  await caller.post(`${path}/custom_fields`, { custom_field: field })
+  await caller.put(`${path}/keywords`, { keyword_names: ['CEDAR'] })
+  await caller.post(`${path}/subscribers/${phone}/donations`, { ...donation, donation_platform_uid: 'gr-0' })
   const message = { content: 'Cedar Valley Pantry: closed on Monday.', draft: true }
-  const draft = await person.post(`${at}/messages`, { message })
+  const draft = await caller.post(`${path}/messages`, { message })
   const transactional_message = { number: phone, content: 'Cedar Valley Pantry: your box is ready.' }
-  const text = await person.post('/transactional_messages', { transactional_message })
-  const planned = await person.post(`${at}/flight_plans`, { message: { content: 'Closed on {first_name}.' } })
-  const imported = await person.post(`${at}/imports`, undefined, {
+  const text = await caller.post('/transactional_messages', { transactional_message })
+  const plan = await caller.post(`${path}/flight_plans`, { message: { content: 'Closed on {first_name}.' } })
+  const imported = await caller.post(`${path}/imports`, undefined, {
     payload: `phone_number\n${phone + 1}\n`,
     headers: { 'content-type': 'text/csv' },
   })
@@ -48,7 +48,7 @@ export async function createFixtures(
     phone_number: String(phone),
     message_id: String((draft.body.message as { id: number }).id),
     transactional_message_id: String((text.body.transactional_message as { id: number }).id),
-    flight_plan_id: String((planned.body.flight_plan as { id: number }).id),
+    flight_plan_id: String((plan.body.flight_plan as { id: number }).id),
     import_id: String((imported.body.import as { id: number }).id),
     webhook_id: String(webhook.id),
     momt_report_id: String(report.id),

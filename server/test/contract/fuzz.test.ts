@@ -4,22 +4,22 @@ import { bodies } from './bodies.ts'
 import { createFixtures } from './fixtures.ts'
 import { deepBody, type Fuzz, makeFuzz, rawBodies } from './fuzz.ts'
 
-// Malformed traffic on every operation: none of it may cause a 5xx, and every request gets a response. A run is bounded by
-// time and repeatable by its seed: `FUZZ_SEED=7 FUZZ_ROUNDS=50 npm test -- contract/fuzz`. A round is one transaction, which cannot
-// hold the locks of all objects that a longer one would create.
+// Malformed traffic on every operation: every request gets a response, and none gets a 5xx. A run is limited by time and
+// repeatable by its seed: `FUZZ_SEED=7 FUZZ_ROUNDS=50 npm test -- contract/fuzz`. A round is one transaction; a longer one
+// would need more locks than PostgreSQL provides, one per created object.
 
 const api = useApi()
 const seed = Number(process.env.FUZZ_SEED ?? Date.now() % 1_000_000)
 const rounds = Number(process.env.FUZZ_ROUNDS ?? 2)
 const roundMs = 2_000
-const patienceMs = 5_000
+const responseTimeoutMs = 5_000
 
 type Call = { method: string; url: string; headers: Record<string, string>; payload?: string | Buffer }
 
 const seeds = Array.from({ length: rounds }, (_, n) => seed + n)
 
 test.each(seeds)(
-  'every malformed request gets a response other than a 5xx (FUZZ_SEED=%i)',
+  'responds to every malformed request without a 5xx (FUZZ_SEED=%i)',
   { timeout: 60_000 },
   async (seed) => {
     console.log(`fuzzing with FUZZ_SEED=${seed} for ${roundMs} ms`)
@@ -28,8 +28,8 @@ test.each(seeds)(
     const operations = Object.entries(bodies)
     const statuses: Record<string, number> = {}
     const faults: string[] = []
-    const until = performance.now() + roundMs
-    for (let n = 0; performance.now() < until || n < operations.length; n++) {
+    const deadline = performance.now() + roundMs
+    for (let n = 0; performance.now() < deadline || n < operations.length; n++) {
       const [operation = '', body = null] = operations[n % operations.length] ?? []
       const call = malform(fuzz, operation, body, ids)
       await api.db.exec('before', 'savepoint before')
@@ -42,7 +42,7 @@ test.each(seeds)(
     }
     expect(faults, `FUZZ_SEED=${seed}`).toEqual([])
     console.log(`responses: ${JSON.stringify(statuses)}`)
-    // it passes authentication, too
+    // the requests also passed authentication and validation
     expect(statuses['422']).toBeGreaterThan(10)
     expect(Object.keys(statuses).some((code) => code.startsWith('2'))).toBe(true)
   },
@@ -58,11 +58,11 @@ function malform(fuzz: Fuzz, operation: string, body: object | string | null, id
     'content-type': isFile ? fuzz.pick(['text/csv', 'application/x-ndjson']) : 'application/json',
     ...(fuzz.chance(0.1) ? fuzz.header() : {}),
   }
-  const way = fuzz.int(10)
+  const kind = fuzz.int(10)
   const payload =
-    way === 0
+    kind === 0
       ? fuzz.pick(rawBodies)
-      : way === 1
+      : kind === 1
         ? deepBody(fuzz, body)
         : isFile
           ? fuzz.file(body)
@@ -74,17 +74,17 @@ function malform(fuzz: Fuzz, operation: string, body: object | string | null, id
 
 async function responseTo({ method, ...call }: Call) {
   let timer: NodeJS.Timeout | undefined
-  const late = new Promise<undefined>((resolve) => {
-    timer = setTimeout(() => resolve(undefined), patienceMs)
+  const timeout = new Promise<undefined>((resolve) => {
+    timer = setTimeout(() => resolve(undefined), responseTimeoutMs)
   })
   try {
-    return await Promise.race([api.app.inject({ method: method as 'GET', ...call }), late])
+    return await Promise.race([api.app.inject({ method: method as 'GET', ...call }), timeout])
   } finally {
     clearTimeout(timer)
   }
 }
 
-/** Returns the fault of a response, if any: a 5xx, or a body that Carillon would not send. */
+/** Returns the fault of a response, or undefined: no response, a 5xx, or a body without Carillon's envelope. */
 function faultOf(response: Awaited<ReturnType<typeof responseTo>>): string | undefined {
   if (!response) return 'no response'
   if (response.statusCode >= 500) return String(response.statusCode)

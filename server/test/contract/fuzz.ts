@@ -1,6 +1,6 @@
-// Turns valid requests into malformed ones, the same ones for the same seed.
+// Changes valid requests into malformed ones, determined by a seed.
 
-const odd: unknown[] = [
+const unusualValues: unknown[] = [
   null,
   true,
   false,
@@ -84,7 +84,7 @@ const odd: unknown[] = [
   { '': '' },
 ]
 
-const oddPathParts = [
+const unusualPathParts = [
   '0',
   '-1',
   '1.5',
@@ -135,7 +135,7 @@ const queryKeys = [
   'subscriber[phone_number]',
 ]
 
-const oddHeaders: Record<string, string>[] = [
+const unusualHeaders: Record<string, string>[] = [
   { 'content-type': '' },
   { 'content-type': 'json' },
   { 'content-type': 'application/x-www-form-urlencoded' },
@@ -156,7 +156,7 @@ const oddHeaders: Record<string, string>[] = [
   { 'transfer-encoding': 'identity' },
 ]
 
-/** Bodies that must be rejected before they reach a schema. */
+/** Bodies that must be rejected before schema validation. */
 export const rawBodies: (string | Buffer)[] = [
   '{',
   '{"list":',
@@ -210,7 +210,7 @@ export const rawBodies: (string | Buffer)[] = [
 
 export type Fuzz = ReturnType<typeof makeFuzz>
 
-/** All choices are made by the seed. */
+/** Makes a generator of malformed values; the seed determines all choices. */
 export function makeFuzz(seed: number) {
   let state = seed >>> 0
   const random = () => {
@@ -219,12 +219,12 @@ export function makeFuzz(seed: number) {
     t ^= t + Math.imul(t ^ (t >>> 7), t | 61)
     return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32
   }
-  const int = (below: number) => Math.floor(random() * below)
-  const chance = (share: number) => random() < share
+  const int = (limit: number) => Math.floor(random() * limit)
+  const chance = (probability: number) => random() < probability
   const pick = <T>(from: readonly T[]): T => from[int(from.length)] as T
-  const value = () => pick(odd)
+  const value = () => pick(unusualValues)
 
-  /** Returns a copy with one or several faults. */
+  /** Returns a copy with one or more faults. */
   function mutate(given: unknown): unknown {
     if (typeof given !== 'object' || given === null) return chance(0.8) ? value() : given
     if (chance(0.05)) return value()
@@ -269,7 +269,7 @@ export function makeFuzz(seed: number) {
   }
 
   function queryValue(): string {
-    if (chance(0.5)) return pick(oddPathParts)
+    if (chance(0.5)) return pick(unusualPathParts)
     const given = value()
     return encodeURIComponent((typeof given === 'string' ? given : JSON.stringify(given)).toWellFormed()).slice(
       0,
@@ -277,7 +277,7 @@ export function makeFuzz(seed: number) {
     )
   }
 
-  /** A file with some bytes of another, or some of its own twice. */
+  /** Returns the file with unusual bytes inserted at a random position. */
   function file(text: string): Buffer {
     const bytes = Buffer.from(text)
     const pieces = [
@@ -308,8 +308,8 @@ export function makeFuzz(seed: number) {
     mutate,
     query,
     file,
-    pathPart: () => pick(oddPathParts),
-    header: () => pick(oddHeaders),
+    pathPart: () => pick(unusualPathParts),
+    header: () => pick(unusualHeaders),
   }
 }
 
@@ -317,7 +317,7 @@ function textOf(given: unknown): string {
   return typeof given === 'string' ? given : JSON.stringify(given)
 }
 
-/** The body with one of its values very deep. */
+/** Returns the body with one deeply nested value. */
 export function deepBody(fuzz: Fuzz, body: object | string | null): string {
   const depth = 10 ** (1 + fuzz.int(4))
   const deep = fuzz.chance(0.5)

@@ -6,18 +6,18 @@ import { bodies, isForOperators } from './bodies.ts'
 import { createFixtures, type Ids } from './fixtures.ts'
 import { registeredOperations } from './routes.ts'
 
-// Two accounts: every operation with the other account's ids responds 404 and changes nothing.
+// Two accounts: with the other account's ids, every operation responds with 404 and changes nothing.
 
 const api = useApi()
-let theirs: Ids
-let mine: Ids
+let ownerIds: Ids
+let strangerIds: Ids
 
 beforeEach(async () => {
-  theirs = await createFixtures(api.db, api.owner, { name: 'owner list', phone: 2_065_550_143 })
-  mine = await createFixtures(api.db, api.stranger, { name: 'stranger list', phone: 2_065_550_155 })
+  ownerIds = await createFixtures(api.db, api.owner, { name: 'owner list', phone: 2_065_550_143 })
+  strangerIds = await createFixtures(api.db, api.stranger, { name: 'stranger list', phone: 2_065_550_155 })
 })
 
-test('the table of bodies has every operation', () => {
+test('the table of bodies has exactly the registered operations', () => {
   expect(Object.keys(bodies).sort()).toEqual(registeredOperations(api.app).sort())
 })
 
@@ -27,21 +27,21 @@ describe.each(withIds)('%s', (operation, body) => {
   const [method = '', template = ''] = operation.split(' ')
   const names = [...template.matchAll(/\{(\w+)\}/g)].map(([, name = '']) => name)
 
-  // all of it another's; and with one's own list, what is on another's
+  // all ids of the other account; and the caller's own list with the other ids of the other account
   const mixes = [names, ...(names.length > 1 ? [names.slice(1)] : [])]
-  test.each(mixes)("with another's %s is not there, and changes nothing", async (...foreign) => {
-    const before = await dump()
-    const response = await call(api.stranger.key, (name) => (foreign.includes(name) ? theirs : mine)[name])
+  test.each(mixes)("responds with 404 and changes nothing with another account's %s", async (...foreign) => {
+    const before = await checksums()
+    const response = await call(api.stranger.key, (name) => (foreign.includes(name) ? ownerIds : strangerIds)[name])
     expect(response).toMatchObject({ statusCode: 404 })
     expect(response.json()).toMatchObject({ status: 'error', error: expect.stringMatching(/ not found$/) })
-    expect(await dump()).toEqual(before)
+    expect(await checksums()).toEqual(before)
   })
 
-  test('with the ids of the caller is there', async () => {
-    // a donation needs a message that was sent
+  test('finds the ids of the caller', async () => {
+    // a donation requires a sent message
     if (template.endsWith('{message_id}/donations'))
-      await api.stranger.post(`/lists/${mine.list_id}/messages/${mine.message_id}/send`)
-    const [key, ids] = isForOperators(operation) ? [api.owner.key, theirs] : [api.stranger.key, mine]
+      await api.stranger.post(`/lists/${strangerIds.list_id}/messages/${strangerIds.message_id}/send`)
+    const [key, ids] = isForOperators(operation) ? [api.owner.key, ownerIds] : [api.stranger.key, strangerIds]
     const response = await call(key, (name) => ids[name])
     expect(response.statusCode).not.toBe(404)
     expect(response.statusCode).toBeLessThan(500)
@@ -56,7 +56,7 @@ describe.each(withIds)('%s', (operation, body) => {
   }
 })
 
-test("what an account reads without naming anything has nothing of another's in it", async () => {
+test('operations without ids return nothing of another account', async () => {
   const reads = Object.keys(bodies).filter((operation) => operation.startsWith('GET ') && !operation.includes('{'))
   expect(reads.length).toBeGreaterThan(3)
   for (const operation of reads) {
@@ -68,24 +68,24 @@ test("what an account reads without naming anything has nothing of another's in 
   }
 })
 
-test("no list of one's own sends from another's short code", async () => {
-  const before = await dump()
+test("a list cannot use another account's short code", async () => {
+  const before = await checksums()
   const short_code = api.owner.shortCode.code
   expect((await api.stranger.post('/lists', { list: { name: 'Mine', short_code } })).status).toBe(422)
-  expect((await api.stranger.put(`/lists/${mine.list_id}`, { list: { short_code } })).status).toBe(422)
-  expect(await dump()).toEqual(before)
+  expect((await api.stranger.put(`/lists/${strangerIds.list_id}`, { list: { short_code } })).status).toBe(422)
+  expect(await checksums()).toEqual(before)
 })
 
-test('operations for operators are not found by other accounts and by keys of a narrower scope', async () => {
+test('operator operations reject other accounts with 404 and keys of a narrower scope with 403', async () => {
   const operations = Object.entries(bodies).filter(([operation]) => isForOperators(operation))
   expect(operations.length).toBeGreaterThan(5)
   const keys = await Promise.all(
     ['read', 'send'].map((scope) => make.apiKey(api.db, { accountId: api.owner.accountId, scope })),
   )
-  const before = await dump()
+  const before = await checksums()
   for (const [operation, body] of operations) {
     const [method = '', template = ''] = operation.split(' ')
-    const url = `/api/v2${template.replace(/\{(\w+)\}/g, (_, name) => theirs[name] ?? '')}`
+    const url = `/api/v2${template.replace(/\{(\w+)\}/g, (_, name) => ownerIds[name] ?? '')}`
     const callAs = (key: string) => {
       const headers = { authorization: basic(key), 'content-type': 'application/json' }
       return api.app.inject({ method: method as 'GET', url, headers, payload: JSON.stringify(body) })
@@ -93,11 +93,11 @@ test('operations for operators are not found by other accounts and by keys of a 
     expect((await callAs(api.stranger.key)).json(), operation).toMatchObject({ error: 'Path not found' })
     for (const { key } of keys) expect((await callAs(key)).statusCode, operation).toBe(403)
   }
-  expect(await dump()).toEqual(before)
+  expect(await checksums()).toEqual(before)
 })
 
-/** Returns a checksum of all rows of each table, without the time of a key's last use. */
-async function dump(): Promise<Record<string, string>> {
+/** Returns a checksum of all rows of each table, except the last use of keys. */
+async function checksums(): Promise<Record<string, string>> {
   const tables = await api.db.many<{ name: string }>(
     'list_tables',
     `select format('%I.%I', n.nspname, c.relname) as name
@@ -112,8 +112,8 @@ async function dump(): Promise<Record<string, string>> {
       md5(coalesce(string_agg((to_jsonb(t) - 'last_used_at')::text, '|' order by (to_jsonb(t))::text), '')) as sum
       from ${name} t`,
   )
-  // named by its tables, of which an upload may have made one
-  const statement = `dump_${createHash('md5')
+  // the name contains a hash of the tables, because an import may have created one
+  const statement = `checksums_${createHash('md5')
     .update(tables.map(({ name }) => name).join())
     .digest('hex')}`
   const rows = await api.db.many<{ name: string; sum: string }>(statement, sums.join(' union all '), [])

@@ -3,7 +3,7 @@ import { basic, useApi } from '../api.ts'
 import { bodies } from './bodies.ts'
 import { createFixtures, type Ids } from './fixtures.ts'
 
-// Each id of each path, malformed: the response is the one for an unknown id of the same noun.
+// Malformed ids in paths get the same response as unknown ids of the same noun.
 
 const api = useApi()
 let ids: Ids
@@ -14,7 +14,7 @@ beforeEach(async () => {
 
 const malformed = ['abc', '0', '-1', '1.5', '1e3', '9'.repeat(20), '9'.repeat(500), '%E2%82%AC', '%00', '%2F', '%20']
 
-/** A well-formed id that nothing has. */
+/** Well-formed ids that do not exist. */
 const unknown: Record<string, string> = { phone_number: '2065550199', shortcode: '000000' }
 const unknownNumbers = ['1000000000', String(2 ** 31), String(Number.MAX_SAFE_INTEGER)]
 
@@ -23,12 +23,12 @@ const cases = Object.entries(bodies).flatMap(([operation, body]) =>
 )
 
 describe.each(cases)('%s of %s', (name, operation, body) => {
-  test('is not found when it is malformed or unknown', async () => {
-    // the explanation of a broadcast exists for every phone number: it gives the reason why the number was not chosen
-    const isExplained = operation === 'GET /lists/{list_id}/messages/{message_id}/recipients/{phone_number}'
+  test('responds with 404 if it is malformed or unknown', async () => {
+    // a broadcast has an explanation for every phone number, with the reason if the number is not a recipient
+    const isExplanation = operation === 'GET /lists/{list_id}/messages/{message_id}/recipients/{phone_number}'
     const candidates = unknown[name] === undefined ? unknownNumbers : [unknown[name]]
     const notFound =
-      isExplained && name === 'phone_number'
+      isExplanation && name === 'phone_number'
         ? { status: 'error', error: 'Recipient not found', code: 'recipient_not_found' }
         : await call(candidates[0] ?? '')
     expect(notFound).toMatchObject({ status: 'error', code: expect.stringMatching(/_not_found$/) })

@@ -5,10 +5,10 @@ import { beforeEach, expect, test } from 'vitest'
 import { openApiOf } from '../../src/http/openapi.ts'
 import { basic, readResponse, useApi } from '../api.ts'
 import { bodies } from './bodies.ts'
-import { operations as theirs } from './document.ts'
+import { operations as vendorOperations } from './document.ts'
 import { createFixtures, type Ids } from './fixtures.ts'
 
-// openapi.json is correct, because its examples are calls that were made here, and complete.
+// Checks that openapi.json is complete, and correct: its examples are calls made by these tests.
 
 type Media = { schema: object; example?: unknown }
 type Described = {
@@ -27,7 +27,7 @@ type Document = {
   components: { schemas: object }
 }
 
-// the examples show a day of this clock, so that they stay the same on every day
+// a fixed clock, so that the examples are the same on every day
 const api = useApi({ clock: { now: () => new Date('2026-03-02T17:30:00Z') } })
 const document = () => openApiOf(api.app) as unknown as Document
 const operations = (): Operation[] =>
@@ -45,11 +45,11 @@ beforeEach(async () => {
   ids = await createFixtures(api.db, api.owner, { name: 'Cedar Valley Pantry', phone: 2_065_550_143 })
 })
 
-test('the examples are real calls; `npm test -- contract -u` writes them, then `npm run gen`', async () => {
+test('the examples are real calls (`npm test -- contract -u` writes them, then run `npm run gen`)', async () => {
   for (const role of ['worker', 'gateway']) {
-    const beat = `insert into heartbeats (role, instance_id, details, seen_at)
+    const sql = `insert into heartbeats (role, instance_id, details, seen_at)
       values ('${role}', gen_random_uuid(), '{"bound": 1}', clock_timestamp())`
-    await api.db.exec(`beat_${role}`, beat)
+    await api.db.exec(`insert_heartbeat_${role}`, sql)
   }
   const examples: Record<string, object> = {}
   for (const operation of operations()) {
@@ -61,20 +61,20 @@ test('the examples are real calls; `npm test -- contract -u` writes them, then `
     examples[operation.operationId] = {
       ...(body === null || typeof body === 'string' ? {} : { body }),
       code: String(status),
-      response: plain(response),
+      response: normalize(response),
     }
   }
   const file = fileURLToPath(new URL('../../src/http/examples.gen.json', import.meta.url))
   await expect(`${JSON.stringify(examples, null, 2)}\n`).toMatchFileSnapshot(file)
 })
 
-test('each operation has a name of its own, a summary, a described tag, and the mark of an extension if it is one', () => {
+test('each operation has a unique id, a summary, a described tag, and is marked if it is an extension', () => {
   const { tags } = document()
-  const known = new Set(theirs.map(({ method, path }) => `${method} ${path}`))
+  const ofVendor = new Set(vendorOperations.map(({ method, path }) => `${method} ${path}`))
   const names = operations().map(({ operationId }) => operationId)
   expect(new Set(names).size).toBe(names.length)
   for (const operation of operations()) {
-    const { name, operationId, summary, 'x-extension': isOurs = false } = operation
+    const { name, operationId, summary, 'x-extension': isExtension = false } = operation
     expect(operationId, name).toMatch(/^[a-z]+([A-Z][a-z]+)*$/)
     expect(summary, name).toMatch(/^[A-Z].*[^.]$/)
     expect(operation.tags, name).toHaveLength(1)
@@ -82,11 +82,11 @@ test('each operation has a name of its own, a summary, a described tag, and the 
       tags.map((tag) => tag.name),
       name,
     ).toContain(operation.tags?.[0])
-    expect(isOurs, name).toBe(!known.has(name))
+    expect(isExtension, name).toBe(!ofVendor.has(name))
   }
 })
 
-test('each operation describes the parameters of its path, its body and all its responses', () => {
+test('each operation describes its path parameters, its body and all its responses', () => {
   for (const { name, path, parameters = [], requestBody, responses } of operations()) {
     const named = [...path.matchAll(/\{(\w+)\}/g)].map((match) => match[1])
     expect(
@@ -107,27 +107,27 @@ test('each operation describes the parameters of its path, its body and all its 
   }
 })
 
-test('each body and each success has an example that fits its schema', () => {
+test('each body and each success has an example that matches its schema', () => {
   const ajv = new Ajv2020({ strict: false, allErrors: true })
   formats.default(ajv)
   ajv.addSchema({ $id: 'own', components: document().components })
-  const fits = (where: string, media: Media | undefined) => {
+  const expectValid = (where: string, media: Media | undefined) => {
     expect(media?.example, where).toBeDefined()
-    const rooted = JSON.stringify(media?.schema).replaceAll('"#/components', '"own#/components')
-    const validate = ajv.compile(JSON.parse(rooted))
+    const absolute = JSON.stringify(media?.schema).replaceAll('"#/components', '"own#/components')
+    const validate = ajv.compile(JSON.parse(absolute))
     validate(media?.example)
     expect(validate.errors, where).toBeNull()
   }
   for (const { name, requestBody, responses } of operations()) {
-    for (const media of Object.values(requestBody?.content ?? {})) fits(`${name}, body`, media)
+    for (const media of Object.values(requestBody?.content ?? {})) expectValid(`${name}, body`, media)
     const successes = Object.entries(responses).filter(([code]) => code.startsWith('2'))
     const shown = successes.filter(([, response]) => response.content?.['application/json']?.example !== undefined)
     expect(shown, name).toHaveLength(1)
-    for (const [code, response] of shown) fits(`${name}, ${code}`, response.content?.['application/json'])
+    for (const [code, response] of shown) expectValid(`${name}, ${code}`, response.content?.['application/json'])
   }
 })
 
-test('each reference has a target, and each schema a reference', () => {
+test('each reference has a target, and each schema is referenced', () => {
   const referred = new Set(
     [...JSON.stringify(document()).matchAll(/"#\/components\/schemas\/(\w+)"/g)].map((match) => match[1]),
   )
@@ -138,7 +138,7 @@ async function call({ name, path }: Operation, body: object | string | null) {
   const message = `/lists/${ids.list_id}/messages/${ids.message_id}`
   if (name.endsWith('/cancel')) await api.owner.put(message, { message: { send_at: '2098-01-02T03:04:05Z' } })
   if (/\/(pause|resume)$/.test(name)) await api.owner.post(`${message}/send`)
-  // a donation needs a message that was sent
+  // a donation requires a sent message
   if (name.endsWith('{message_id}/donations')) await api.owner.post(`${message}/send`)
   const payload = body === null ? {} : { payload: typeof body === 'string' ? body : JSON.stringify(body) }
   const type = typeof body === 'string' ? 'text/csv' : 'application/json'
@@ -152,7 +152,7 @@ async function call({ name, path }: Operation, body: object | string | null) {
   )
 }
 
-const plainIds: Record<string, number> = {
+const exampleIds: Record<string, number> = {
   account: 712,
   list: 4021,
   message: 30517,
@@ -164,24 +164,24 @@ const plainIds: Record<string, number> = {
   connection: 3,
 }
 
-/** Returns the response with fixed values for everything that changes between runs: ids, times and the account. */
-function plain(value: unknown, noun = ''): unknown {
-  if (Array.isArray(value)) return value.map((part) => plain(part, noun))
-  if (typeof value === 'string') return plainText(value)
+/** Returns the response with fixed values for all data that changes between runs: ids, times and the account. */
+function normalize(value: unknown, noun = ''): unknown {
+  if (Array.isArray(value)) return value.map((part) => normalize(part, noun))
+  if (typeof value === 'string') return normalizeText(value)
   if (typeof value !== 'object' || value === null) return value
   const entries = Object.entries(value).map(([key, part]) => {
     const owner = key === 'id' ? noun : /^(\w+)_id$/.exec(key)?.[1]
-    if (owner !== undefined && typeof part === 'number') return [key, plainIds[owner] ?? 1]
+    if (owner !== undefined && typeof part === 'number') return [key, exampleIds[owner] ?? 1]
     if (key === 'username') return [key, 'cedarvalley']
     if (key === 'ms') return [key, 20]
-    // written after the response, at any time
+    // updated at some time after the response
     if (key === 'last_used_at') return [key, null]
-    return [key, plain(part, key.replace(/s$/, ''))]
+    return [key, normalize(part, key.replace(/s$/, ''))]
   })
   return Object.fromEntries(entries)
 }
 
-function plainText(text: string): string {
+function normalizeText(text: string): string {
   const { email, shortCode, key } = api.owner
   if (text === email) return 'dev@cedarvalley.example'
   if (text.endsWith(shortCode.code)) return `${text.slice(0, -shortCode.code.length)}48822`

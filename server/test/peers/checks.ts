@@ -1,67 +1,69 @@
 import { setTimeout as pause } from 'node:timers/promises'
 
-/** A list of checks, printed as one line of PASS, FAIL or SKIP each. */
+/** Runs checks and prints one line with PASS, FAIL or SKIP for each. */
 export class Checks {
   #passed = 0
   #failed = 0
   #skipped = 0
 
-  /** Returns whether the check neither threw nor returned false within its time. */
-  async check(what: string, holds: () => unknown, withinMs = 10_000): Promise<boolean> {
-    const over = new AbortController()
+  /** Runs a check; returns false if it threw, returned false or exceeded its time. */
+  async check(name: string, run: () => unknown, timeoutMs = 10_000): Promise<boolean> {
+    const finished = new AbortController()
     try {
-      const late = pause(withinMs, undefined, { signal: over.signal }).then(() => {
-        throw new Error(`nothing happened for ${withinMs / 1_000} s`)
+      const timeout = pause(timeoutMs, undefined, { signal: finished.signal }).then(() => {
+        throw new Error(`timed out after ${timeoutMs / 1_000} s`)
       })
-      late.catch(() => {})
-      const answer = await Promise.race([holds(), late])
-      if (answer === false) throw new Error('it does not')
+      timeout.catch(() => {})
+      const result = await Promise.race([run(), timeout])
+      if (result === false) throw new Error('returned false')
       this.#passed++
-      console.log(`PASS  ${what}`)
+      console.log(`PASS  ${name}`)
       return true
     } catch (fault) {
       this.#failed++
-      console.log(`FAIL  ${what}: ${fault instanceof Error ? fault.message : fault}`)
+      console.log(`FAIL  ${name}: ${fault instanceof Error ? fault.message : fault}`)
       return false
     } finally {
-      over.abort()
+      finished.abort()
     }
   }
 
-  skip(what: string, why: string): void {
+  skip(name: string, reason: string): void {
     this.#skipped++
-    console.log(`SKIP  ${what}: ${why}`)
+    console.log(`SKIP  ${name}: ${reason}`)
   }
 
-  /** Prints the result and returns whether no check failed. */
-  sum(): boolean {
+  /** Prints the numbers and returns true if no check failed. */
+  summarize(): boolean {
     console.log(`\n${this.#passed} passed, ${this.#failed} failed, ${this.#skipped} skipped`)
     return this.#failed === 0
   }
 }
 
-/** Throws unless `got` has every property of `wanted` with the same value. */
-export function expectFields(got: unknown, wanted: Record<string, unknown>): void {
-  const fields = (got ?? {}) as Record<string, unknown>
-  const wrong = Object.entries(wanted).filter(([name, value]) => !same(fields[name], value))
+/** Throws unless `actual` has all properties of `expected` with the same values, or matching a RegExp. */
+export function expectFields(actual: unknown, expected: Record<string, unknown>): void {
+  const fields = (actual ?? {}) as Record<string, unknown>
+  const wrong = Object.entries(expected).filter(([name, value]) => !isSame(fields[name], value))
   if (wrong.length === 0) return
   throw new Error(
     wrong.map(([name, value]) => `${name} is ${JSON.stringify(fields[name])}, not ${JSON.stringify(value)}`).join('; '),
   )
 }
 
-function same(got: unknown, wanted: unknown): boolean {
-  return wanted instanceof RegExp ? wanted.test(String(got)) : JSON.stringify(got) === JSON.stringify(wanted)
+function isSame(actual: unknown, expected: unknown): boolean {
+  return expected instanceof RegExp
+    ? expected.test(String(actual))
+    : JSON.stringify(actual) === JSON.stringify(expected)
 }
 
-/** Repeats the query until its result is neither false nor undefined; throws when the time is up. */
-export async function until<T>(
-  look: () => T | undefined | false | Promise<T | undefined | false>,
-  withinMs = 9_000,
+/** Calls `query` until its result is neither false nor undefined, and returns it; throws after the timeout. */
+export async function waitUntil<T>(
+  query: () => T | undefined | false | Promise<T | undefined | false>,
+  timeoutMs = 9_000,
 ): Promise<T> {
-  for (const end = performance.now() + withinMs; performance.now() < end; await pause(25)) {
-    const answer = await look()
-    if (answer !== undefined && answer !== false) return answer
+  for (const end = performance.now() + timeoutMs; performance.now() < end; await pause(25)) {
+    const result = await query()
+    if (result !== undefined && result !== false) return result
   }
-  throw new Error('it did not come')
+  throw new Error('timed out')
 }

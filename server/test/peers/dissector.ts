@@ -1,4 +1,4 @@
-// Wireshark's dissector reads the bytes that we write: one PDU of each kind that the gateway sends.
+// Checks with Wireshark's dissector that the bytes of our PDUs are correct: one PDU of each kind that we send.
 
 import { execFileSync } from 'node:child_process'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
@@ -30,7 +30,7 @@ const addresses = { source_addr: '12345', dest_addr_ton: 1, dest_addr_npi: 1, de
 const short_message = Buffer.from('Hello')
 const message = { message_id: '1a2b', source_addr: '12345' }
 
-// What each is expected to be read as: fields of Wireshark's, by their filter names.
+// Each PDU with the expected Wireshark fields, by their filter names.
 const pdus: [pdu: Pdu, fields: Record<string, string>][] = [
   [
     bind('bind_transceiver', { system_id: 'carillon', password: 'chimes', sequence_number: 1 }),
@@ -102,7 +102,7 @@ const pdus: [pdu: Pdu, fields: Record<string, string>][] = [
   [genericNack(3, 13), { 'smpp.command_id': '0x80000000', 'smpp.command_status': '0x00000003' }],
 ]
 
-/** Each PDU as a packet of its own. */
+/** Checks each PDU as a separate packet. */
 export async function checkDissector(checks: Checks): Promise<void> {
   const folder = mkdtempSync(join(tmpdir(), 'carillon-peers-'))
   try {
@@ -111,16 +111,16 @@ export async function checkDissector(checks: Checks): Promise<void> {
     execFileSync('text2pcap', ['-q', '-T', '40000,2775', join(folder, 'pdus.txt'), join(folder, CAPTURE)], {
       stdio: 'ignore',
     })
-    for (const [index, [pdu, wanted]] of pdus.entries()) {
-      await checks.check(`Wireshark reads our ${pdu.command} as we meant it`, () => {
+    for (const [index, [pdu, expected]] of pdus.entries()) {
+      await checks.check(`Wireshark reads the fields of our ${pdu.command}`, () => {
         const names = ['_ws.malformed', '_ws.col.Protocol', 'smpp.command_length', 'smpp.sequence_number']
-        const got = readFields(folder, index + 1, [...names, ...Object.keys(wanted)])
-        expectFields(got, {
+        const actual = readFields(folder, index + 1, [...names, ...Object.keys(expected)])
+        expectFields(actual, {
           '_ws.malformed': '',
           '_ws.col.Protocol': 'SMPP',
           'smpp.command_length': String(encodePdu(pdu).length),
           'smpp.sequence_number': String(pdu.sequence_number),
-          ...wanted,
+          ...expected,
         })
       })
     }
@@ -129,7 +129,7 @@ export async function checkDissector(checks: Checks): Promise<void> {
   }
 }
 
-/** With an empty home: a preference of whoever runs this must not change what is read. */
+/** Reads fields of one packet, with an empty HOME so that the user's Wireshark preferences have no effect. */
 function readFields(folder: string, frame: number, names: string[]): Record<string, string> {
   const args = [
     '-r',
@@ -151,7 +151,7 @@ function readFields(folder: string, frame: number, names: string[]): Record<stri
   return Object.fromEntries(names.map((name, index) => [name, values[index] ?? '']))
 }
 
-/** The offset and the octets of one packet, as text2pcap reads them. */
+/** Returns the offsets and octets of one packet in the format of text2pcap. */
 function hexDump(bytes: Buffer): string {
   const lines: string[] = []
   for (let at = 0; at < bytes.length; at += 16) {

@@ -1,5 +1,5 @@
 #!/usr/bin/perl
-# Net::SMPP as an ESME: binds to the port it is given, tries each operation, and prints what it read, a JSON object a line.
+# Net::SMPP as an ESME: binds to the given port, tries each operation, and prints each PDU that it reads as a line of JSON.
 use strict;
 use warnings;
 use Net::SMPP;
@@ -10,7 +10,7 @@ my $json = JSON::PP->new->canonical->latin1;
 my %name = map { $_ => Net::SMPP::pdu_tab->{$_}{cmd} } keys %{ Net::SMPP::pdu_tab() };
 $| = 1;
 
-# Text as it is, anything else as hex; the raw body and the TLVs by number are left out.
+# Printable text is unchanged, other values are in hex; the raw body and TLVs by number are omitted.
 sub readable {
     my $value = shift;
     return [map { readable($_) } @$value] if ref $value;
@@ -33,21 +33,21 @@ my ($smpp, $bound) = Net::SMPP->new_transceiver(
 ) or die "no connection: $!";
 show('bind', $bound);
 
-# Waits for the response to a request, and takes what is delivered meanwhile.
+# Waits for the response to a request, and acknowledges deliver_sm and enquire_link PDUs until then.
 sub await {
     my ($as, $response, $seq) = @_;
     while (my $pdu = $smpp->read_pdu) {
-        if ($pdu->{cmd} == Net::SMPP::CMD_deliver_sm) { take($pdu) }
+        if ($pdu->{cmd} == Net::SMPP::CMD_deliver_sm) { acknowledge($pdu) }
         elsif ($pdu->{cmd} == Net::SMPP::CMD_enquire_link) { $smpp->enquire_link_resp(seq => $pdu->{seq}) }
         elsif ($pdu->{cmd} == $response && $pdu->{seq} == $seq) { show($as, $pdu); return $pdu }
-        else { show('stray', $pdu) }
+        else { show('unexpected', $pdu) }
     }
-    die "the connection ended before $as was answered";
+    die "the connection ended before $as got a response";
 }
 
 my $delivered = 0;
 
-sub take {
+sub acknowledge {
     my $pdu = shift;
     show('delivered', $pdu);
     $smpp->deliver_sm_resp(message_id => '', seq => $pdu->{seq}, async => 1);
@@ -59,7 +59,7 @@ my @to   = (destination_addr => '12125550199', dest_addr_ton => 1, dest_addr_npi
 
 my $text = await('submit', Net::SMPP::CMD_submit_sm_resp,
     $smpp->submit_sm(@from, @to, registered_delivery => 1, short_message => 'Hello from Perl', async => 1));
-await('refused', Net::SMPP::CMD_submit_sm_resp,
+await('rejected', Net::SMPP::CMD_submit_sm_resp,
     $smpp->submit_sm(@from, @to, destination_addr => '12125550110', short_message => 'Nobody', async => 1));
 await('multi', Net::SMPP::CMD_submit_multi_resp,
     $smpp->submit_multi(
@@ -80,7 +80,7 @@ await('cancel', Net::SMPP::CMD_cancel_sm_resp,
     $smpp->cancel_sm(message_id => $text->{message_id}, @from, @to, async => 1));
 await('enquire', Net::SMPP::CMD_enquire_link_resp, $smpp->enquire_link(async => 1));
 while ($delivered < 3) {
-    my $pdu = $smpp->read_pdu or die 'the connection ended before the receipts came';
-    take($pdu) if $pdu->{cmd} == Net::SMPP::CMD_deliver_sm;
+    my $pdu = $smpp->read_pdu or die 'the connection ended before the receipts arrived';
+    acknowledge($pdu) if $pdu->{cmd} == Net::SMPP::CMD_deliver_sm;
 }
 await('unbind', Net::SMPP::CMD_unbind_resp, $smpp->unbind(async => 1));

@@ -1,5 +1,5 @@
-// npm run test:peers: SMPP software that we did not write, at the other end of the wire. Debian's packages are installed
-// where they are missing and that is possible; else their checks are skipped with a reason.
+// npm run test:peers: tests our SMPP with SMPP software of others. Missing Debian packages are installed if possible;
+// otherwise their checks are skipped with a reason.
 
 import { Checks } from './checks.ts'
 import { checkDissector } from './dissector.ts'
@@ -22,8 +22,8 @@ const peers: Peer[] = [
 const checks = new Checks()
 for (const { name, packages, run } of peers) {
   console.log(`\n${name}`)
-  const why = install(packages)
-  if (why) checks.skip(name, why)
+  const reason = install(packages)
+  if (reason) checks.skip(name, reason)
   else for (const check of run) await check(checks)
 }
-process.exitCode = checks.sum() ? 0 : 1
+process.exitCode = checks.summarize() ? 0 : 1

@@ -1,11 +1,11 @@
-// Perl's Net::SMPP 1.19, at either end.
+// Perl's Net::SMPP 1.19, as a client and as a server.
 
 import { fileURLToPath } from 'node:url'
 import { connect } from '../../src/smpp/client.ts'
 import { toHandset } from '../../src/smpp/pdu/destinations.ts'
 import { asDeliverSm, type DeliverSm, querySm, submitMulti, submitSm } from '../../src/smpp/pdu/pdu.ts'
 import { isReceipt, parseReceipt } from '../../src/smpp/pdu/receipt-text.ts'
-import { type Checks, expectFields, until } from './checks.ts'
+import { type Checks, expectFields, waitUntil } from './checks.ts'
 import { startPeerSimulator } from './peer-simulator.ts'
 import { Program } from './programs.ts'
 
@@ -18,21 +18,21 @@ const hexOf = (text: string) => `hex:${Buffer.from(`${text}\0`).toString('hex')}
 export async function checkPerlClient(checks: Checks): Promise<void> {
   const simulator = await startPeerSimulator()
   await simulator.settings({ receipt_delay_ms: 300 })
-  const said: Pdu[] = []
+  const printed: Pdu[] = []
   const args = [script('esme.pl'), String(simulator.port), simulator.systemId, simulator.password]
-  const perl = new Program('perl', args, (line) => said.push(JSON.parse(line)))
-  const heard = (as: string) => until(() => said.find((pdu) => pdu.as === as))
+  const perl = new Program('perl', args, (line) => printed.push(JSON.parse(line)))
+  const waitForPdu = (as: string) => waitUntil(() => printed.find((pdu) => pdu.as === as))
   const ok = { status: '0' }
   try {
     await checks.check('Net::SMPP binds to our simulator', async () =>
-      expectFields(await heard('bind'), { ...ok, system_id: 'carillon-simulator' }),
+      expectFields(await waitForPdu('bind'), { ...ok, system_id: 'carillon-simulator' }),
     )
-    await checks.check('it submits, and reads the id', async () =>
-      expectFields(await heard('submit'), { ...ok, message_id: /^[0-9a-f]{12}$/ }),
+    await checks.check('it submits and reads the id', async () =>
+      expectFields(await waitForPdu('submit'), { ...ok, message_id: /^[0-9a-f]{12}$/ }),
     )
-    await checks.check('it reads a refusal', async () => expectFields(await heard('refused'), { status: '11' }))
-    await checks.check('it submits to several with submit_multi, and reads who was not taken', async () =>
-      expectFields(await heard('multi'), {
+    await checks.check('it reads a rejection', async () => expectFields(await waitForPdu('rejected'), { status: '11' }))
+    await checks.check('it submits to two phones with submit_multi and reads the rejected one', async () =>
+      expectFields(await waitForPdu('multi'), {
         ...ok,
         no_unsuccess: '1',
         destination_addr: ['12125550110'],
@@ -40,32 +40,32 @@ export async function checkPerlClient(checks: Checks): Promise<void> {
       }),
     )
     await checks.check('it submits with data_sm', async () =>
-      expectFields(await heard('data'), { ...ok, message_id: /^[0-9a-f]{12}$/ }),
+      expectFields(await waitForPdu('data'), { ...ok, message_id: /^[0-9a-f]{12}$/ }),
     )
-    await checks.check('query_sm: on its way', async () =>
-      expectFields(await heard('query'), { ...ok, message_state: '1', final_date: '' }),
+    await checks.check('query_sm: enroute', async () =>
+      expectFields(await waitForPdu('query'), { ...ok, message_state: '1', final_date: '' }),
     )
-    await checks.check('cancel_sm', async () => expectFields(await heard('cancel'), ok))
-    await checks.check('enquire_link', async () => expectFields(await heard('enquire'), ok))
+    await checks.check('cancel_sm', async () => expectFields(await waitForPdu('cancel'), ok))
+    await checks.check('enquire_link', async () => expectFields(await waitForPdu('enquire'), ok))
     await checks.check('it reads three receipts: one deleted, two delivered', async () => {
-      const receipts = await until(() => {
-        const all = said.filter((pdu) => pdu.as === 'delivered')
+      const receipts = await waitUntil(() => {
+        const all = printed.filter((pdu) => pdu.as === 'delivered')
         return all.length === 3 && all
       })
-      const { message_id = '' } = await heard('submit')
+      const { message_id = '' } = await waitForPdu('submit')
       expectFields(receipts[0], {
         esm_class: '4',
         message_state: 'hex:04',
         receipted_message_id: hexOf(String(message_id)),
         short_message: /stat:DELETED .* text:Hello from Perl$/,
       })
-      const { message_id: multiId = '' } = await heard('multi')
+      const { message_id: multiId = '' } = await waitForPdu('multi')
       expectFields(receipts[1], { message_state: 'hex:02', receipted_message_id: hexOf(String(multiId)) })
       expectFields(receipts[2], { short_message: /stat:DELIVRD .* text:Hello data$/ })
     })
-    await checks.check('it unbinds', async () => expectFields(await heard('unbind'), ok))
-    await checks.check('nothing is owed, and no bind is left', () =>
-      until(async () => {
+    await checks.check('it unbinds', async () => expectFields(await waitForPdu('unbind'), ok))
+    await checks.check('no receipt is owed and no bind is open', () =>
+      waitUntil(async () => {
         const { owed, binds } = await simulator.state()
         return owed === 0 && binds.length === 0
       }),
@@ -78,11 +78,11 @@ export async function checkPerlClient(checks: Checks): Promise<void> {
 
 /** Our gateway's session as a client of Net::SMPP. */
 export async function checkPerlServer(checks: Checks): Promise<void> {
-  const said: Pdu[] = []
-  const perl = new Program('perl', [script('smsc.pl')], (line) => said.push(JSON.parse(line)))
-  const heard = (cmd: string) => until(() => said.find((pdu) => pdu.cmd === cmd))
+  const printed: Pdu[] = []
+  const perl = new Program('perl', [script('smsc.pl')], (line) => printed.push(JSON.parse(line)))
+  const waitForPdu = (cmd: string) => waitUntil(() => printed.find((pdu) => pdu.cmd === cmd))
   try {
-    const { port } = (await until(() => said.find((pdu) => 'port' in pdu))) as { port: number }
+    const { port } = (await waitUntil(() => printed.find((pdu) => 'port' in pdu))) as { port: number }
     const session = await connect({
       host: '127.0.0.1',
       port,
@@ -97,14 +97,14 @@ export async function checkPerlServer(checks: Checks): Promise<void> {
       session.respond(pdu)
     })
     await checks.check('our session binds to a Net::SMPP server', async () => {
-      expectFields(await heard('bind_transceiver'), {
+      expectFields(await waitForPdu('bind_transceiver'), {
         system_id: 'carillon',
         password: 'chimes',
         interface_version: '52',
       })
       return session.bound
     })
-    await checks.check('it reads our submit_sm, field by field, and we its id', async () => {
+    await checks.check('it reads all fields of our submit_sm, and we read its id', async () => {
       const submit = submitSm({
         source_addr: '12345',
         dest_addr_ton: 1,
@@ -117,7 +117,7 @@ export async function checkPerlServer(checks: Checks): Promise<void> {
         tlvs: { user_message_reference: 0x1267 },
       })
       expectFields(await session.send(submit), { command_status: 0, message_id: 'P1' })
-      expectFields(await heard('submit_sm'), {
+      expectFields(await waitForPdu('submit_sm'), {
         source_addr: '12345',
         dest_addr_ton: '1',
         dest_addr_npi: '1',
@@ -130,7 +130,7 @@ export async function checkPerlServer(checks: Checks): Promise<void> {
       })
     })
     await checks.check('we read its receipt, its MO and its MO as data_sm', async () => {
-      await until(() => delivered.length === 3)
+      await waitUntil(() => delivered.length === 3)
       const [receipt, mo, data] = delivered as [DeliverSm, DeliverSm, DeliverSm]
       expectFields(parseReceipt(receipt), { message_id: 'P1', stat: 'DELIVRD', err: '000', done_date: '2601021531' })
       expectFields({ mo: isReceipt(mo), text: mo.short_message.toString('latin1') }, { mo: false, text: 'STOP' })
@@ -152,21 +152,21 @@ export async function checkPerlServer(checks: Checks): Promise<void> {
     await checks.check('submit_multi', async () => {
       const dest_address = [toHandset('12125550142', 1, 1), toHandset('12125550110', 1, 1)]
       const pdu = submitMulti({ source_addr: '12345', dest_address, short_message: Buffer.from('Hello all') })
-      const answer = await session.send(pdu)
-      expectFields(answer, {
+      const response = await session.send(pdu)
+      expectFields(response, {
         message_id: 'P-multi',
         unsuccess_sme: [{ dest_addr_ton: 1, dest_addr_npi: 1, destination_addr: '12125550110', error_status_code: 11 }],
       })
-      expectFields(await heard('submit_multi'), { destination_addr: ['12125550142', '12125550110'] })
+      expectFields(await waitForPdu('submit_multi'), { destination_addr: ['12125550142', '12125550110'] })
     })
-    await checks.check('it answers our enquire_link', async () => {
-      await heard('enquire_link')
+    await checks.check('it responds to our enquire_link', async () => {
+      await waitForPdu('enquire_link')
       return session.bound
     })
-    await checks.check('it answers our unbind', async () => {
+    await checks.check('it responds to our unbind', async () => {
       await session.unbind()
-      await heard('unbind')
-      await perl.ended()
+      await waitForPdu('unbind')
+      await perl.waitForExit()
     })
   } finally {
     await perl.stop()

@@ -13,7 +13,7 @@ export type SimulatorState = {
   binds: { id: number; state: string }[]
 }
 
-/** Our simulator for one peer, with an account that the peer is told. */
+/** Starts our simulator for one peer; the result has the account that the peer must use. */
 export async function startPeerSimulator() {
   const folder = await mkdtemp(join(tmpdir(), 'carillon-peers-'))
   const account = { host: '127.0.0.1', port: 0, tls: false, window: 100, mps: undefined, binds: 1 }
@@ -46,12 +46,12 @@ export async function startPeerSimulator() {
     password: 'chimes',
     state: () => control<SimulatorState>('GET', '/state'),
     settings: (body: unknown) => control('PATCH', '/settings', body),
-    /** The texts that the handset got, oldest first. */
+    /** Returns the texts that the handset received, oldest first. */
     async received(phone: string): Promise<HandsetMessage[]> {
       const { messages } = await control<{ messages: HandsetMessage[] }>('GET', `/handsets/${phone}/messages`)
       return messages.filter(({ direction }) => direction === 'MT')
     },
-    write: (phone: string, to: string, content: string) =>
+    sendMo: (phone: string, to: string, content: string) =>
       control('POST', `/handsets/${phone}/messages`, { to, content }),
     async stop() {
       await simulator.stop()

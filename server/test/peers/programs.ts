@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { createServer } from 'node:net'
 import { createInterface } from 'node:readline'
 
-/** Whether this program, or for "perl Module" this module, can be run here. */
+/** Returns whether the program, or the module of "perl Module", is installed. */
 export function isInstalled(program: string): boolean {
   const [name = '', module] = program.split(' ')
   const args = module ? [`-M${module}`, '-e', '1'] : ['--version']
@@ -12,31 +12,31 @@ export function isInstalled(program: string): boolean {
   )
 }
 
-/** Installs those packages whose program is missing; returns the reason when it cannot. */
+/** Installs the packages whose program is missing; returns the reason if that fails. */
 export function install(packages: Record<string, string>): string | undefined {
   const names = missingOf(packages)
   if (names.length === 0) return undefined
-  if (process.getuid?.() !== 0) return `${names.join(', ')} not installed, and only root can install`
-  if (!isInstalled('apt-get')) return `${names.join(', ')} not installed, and there is no apt-get`
+  if (process.getuid?.() !== 0) return `${names.join(', ')} not installed, and only root can install packages`
+  if (!isInstalled('apt-get')) return `${names.join(', ')} not installed, and apt-get is missing`
   console.log(`installing ${names.join(', ')}`)
   const quiet = { stdio: 'ignore' as const, env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive' } }
   try {
     execFileSync('apt-get', ['update'], quiet)
     execFileSync('apt-get', ['install', '-y', '--no-install-recommends', ...names], quiet)
   } catch {
-    return `apt-get could not install ${names.join(', ')}`
+    return `apt-get failed to install ${names.join(', ')}`
   }
-  // Debian starts installed services, on ports that other programs may need.
+  // Debian starts installed services, whose ports other programs may need
   if (names.includes('kannel')) spawnSync('service', ['kannel', 'stop'], quiet)
-  const lost = missingOf(packages)
-  return lost.length > 0 ? `${lost.join(', ')} installed, but not to be found on the PATH` : undefined
+  const missing = missingOf(packages)
+  return missing.length > 0 ? `${missing.join(', ')} installed, but not found in PATH` : undefined
 }
 
 function missingOf(packages: Record<string, string>): string[] {
   return Object.keys(packages).filter((name) => !isInstalled(packages[name] ?? ''))
 }
 
-/** A child process, ended with SIGTERM and, if that is not enough, SIGKILL. */
+/** A child process; `stop` sends SIGTERM, and SIGKILL after 5 s. */
 export class Program {
   readonly #child: ChildProcess
   #ended: Promise<unknown>
@@ -52,20 +52,20 @@ export class Program {
     return this.#child.exitCode === null && this.#child.signalCode === null
   }
 
-  async ended(): Promise<void> {
+  async waitForExit(): Promise<void> {
     await this.#ended
   }
 
   async stop(): Promise<void> {
     if (!this.running) return
     this.#child.kill('SIGTERM')
-    const hard = setTimeout(() => this.#child.kill('SIGKILL'), 5_000)
+    const timer = setTimeout(() => this.#child.kill('SIGKILL'), 5_000)
     await this.#ended
-    clearTimeout(hard)
+    clearTimeout(timer)
   }
 }
 
-/** A port that was free a moment ago, for programs that cannot take any. */
+/** Returns a port that was free a moment ago, for programs that cannot choose a port. */
 export async function freePort(): Promise<number> {
   const server = createServer().listen(0, '127.0.0.1')
   await once(server, 'listening')

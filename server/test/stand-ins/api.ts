@@ -1,11 +1,11 @@
 import { createServer } from 'node:http'
 import { runRole } from '../../src/bin/role.ts'
 
-// Replaces the api role in tests of the supervisor: it listens on the port and can query the database.
+// Replaces the api role in tests of the supervisor: listens on the port and queries the database per request.
 await runRole('api', async ({ config, db }) => {
   const server = createServer(async (_request, response) => {
     try {
-      await db.one('answer', 'select 1 as answer')
+      await db.one('check_database', 'select 1 as one')
       response.end('ok')
     } catch {
       response.writeHead(503).end()

@@ -2,5 +2,5 @@ import { runProcess } from '../../src/bin/role.ts'
 
 // Replaces a role that cannot start.
 await runProcess('broken', async () => {
-  throw new Error('the cupboard is bare')
+  throw new Error('this role always fails')
 })

@@ -1,7 +1,7 @@
 import { createServer, type Server } from 'node:net'
 import { runProcess } from '../../src/bin/role.ts'
 
-// Replaces the simulator: it listens on its two ports, also after a restart.
+// Replaces the simulator: listens on its two ports, also after a restart.
 await runProcess('simulator', async ({ config }) => {
   const servers = [await listen(config.simulator.smppPort), await listen(config.simulator.controlPort)]
   const [smppPort, controlPort] = servers.map(portOf)

@@ -3,7 +3,7 @@ import { ConfigError, readEnv } from '../../src/config/config.ts'
 import { OperatorError } from '../../src/errors.ts'
 import { type RoleName, supervise } from '../../src/supervisor/supervisor.ts'
 
-// bin/start.ts with stand-ins for the roles; CARILLON_TEST_GATEWAY names another one for the gateway.
+// bin/start.ts with stand-ins for the roles; CARILLON_TEST_GATEWAY names another stand-in for the gateway.
 const scripts: Record<RoleName, string> = {
   api: 'api.ts',
   worker: 'idle.ts',
@@ -17,7 +17,7 @@ try {
     env: process.env,
     print: (line) => console.log(line),
     prepare: async ({ databaseUrl, config }) => {
-      await giveMode(databaseUrl, config.mode)
+      await insertMode(databaseUrl, config.mode)
       return { email: 'sandbox@example.org', apiKey: 'a-key-for-the-tests', listId: 7, shortCode: '88222' }
     },
     scriptOf: (role) => `${import.meta.dirname}/${scripts[role]}`,
@@ -28,8 +28,8 @@ try {
   process.exit(1)
 }
 
-/** These tests need a database that responds and has a mode. */
-async function giveMode(databaseUrl: string, mode: string) {
+/** Inserts the mode, which the roles check at start. */
+async function insertMode(databaseUrl: string, mode: string) {
   const client = new pg.Client({ connectionString: databaseUrl })
   await client.connect()
   try {

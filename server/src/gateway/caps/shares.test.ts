@@ -3,7 +3,7 @@ import fc from 'fast-check'
 import { pino } from 'pino'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest'
 import { freshDatabase, type TestDatabase } from '../../../test/database.ts'
-import { ShareWorld } from '../../../test/share-world.ts'
+import { ShareSimulation } from '../../../test/share-simulation.ts'
 import { waitFor } from '../../../test/wait-for.ts'
 import { Caps } from './caps.ts'
 import { shareTable } from './shares.queries.ts'
@@ -71,10 +71,10 @@ describe('over several gateways', () => {
   test('no second that slides holds more than the cap, while gateways freeze, die, start and have work', async () => {
     await fc.assert(
       fc.asyncProperty(fc.integer({ min: 1, max: 40 }), gateways, seed, async (mps, plans, random) => {
-        const world = new ShareWorld({ mps: [{ at: 0, mps }], random })
+        const world = new ShareSimulation({ mps: [{ at: 0, mps }], seed: random })
         for (const plan of plans) world.addGateway(plan)
         await world.run(15_000)
-        expect(world.worstSecond()).toBeLessThanOrEqual(mps)
+        expect(world.maxWritesPerSecond()).toBeLessThanOrEqual(mps)
       }),
       { numRuns: 40 },
     )
@@ -87,17 +87,20 @@ describe('over several gateways', () => {
     )
     await fc.assert(
       fc.asyncProperty(changes, gateways, seed, async (mps, plans, random) => {
-        const world = new ShareWorld({ mps: [{ at: 0, mps: 20 }, ...mps.sort((a, b) => a.at - b.at)], random })
+        const world = new ShareSimulation({
+          mps: [{ at: 0, mps: 20 }, ...mps.sort((a, b) => a.at - b.at)],
+          seed: random,
+        })
         for (const plan of plans) world.addGateway({ ...plan, freezes: [] })
         await world.run(15_000)
-        expect(world.secondsAbove((at) => world.mostSince(at - 2_000, at + 1_000))).toEqual([])
+        expect(world.secondsAbove((at) => world.highestCap(at - 2_000, at + 1_000))).toEqual([])
       }),
       { numRuns: 40 },
     )
   })
 
   test('97 percent are used while all have work, and when one dies the others take its share', async () => {
-    const world = new ShareWorld({ mps: [{ at: 0, mps: 200 }], random: 7 })
+    const world = new ShareSimulation({ mps: [{ at: 0, mps: 200 }], seed: 7 })
     for (const diesAt of [null, null, 10_000]) {
       world.addGateway({ startsAt: 0, demand: [{ at: 0, wanted: true }], freezes: [], diesAt })
     }
@@ -108,7 +111,7 @@ describe('over several gateways', () => {
   })
 
   test('a single gateway has the whole cap at once', async () => {
-    const world = new ShareWorld({ mps: [{ at: 0, mps: 200 }], random: 7 })
+    const world = new ShareSimulation({ mps: [{ at: 0, mps: 200 }], seed: 7 })
     world.addGateway({ startsAt: 0, demand: [{ at: 0, wanted: true }], freezes: [], diesAt: null })
     await world.run(1_100)
     expect(world.writes[0]).toBeLessThan(200)

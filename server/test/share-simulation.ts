@@ -1,4 +1,4 @@
-import { setImmediate as turn } from 'node:timers/promises'
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import { pino } from 'pino'
 import { Caps } from '../src/gateway/caps/caps.ts'
 import type { LeasedShare, ShareTable } from '../src/gateway/caps/shares.queries.ts'
@@ -21,7 +21,7 @@ export type GatewayPlan = {
 
 type Row = Pick<LeasedShare, 'gateway' | 'mps' | 'wanted'> & { leaseUntil: number }
 
-export class ShareWorld {
+export class ShareSimulation {
   readonly #mps: ReadonlyArray<{ at: number; mps: number }>
   #seed: number
   #now = 0
@@ -29,14 +29,15 @@ export class ShareWorld {
   #rows = new Map<string, Row>()
   #version = 0
   #gateways = 0
-  /** The times of all writes, of all gateways. */
+  /** Times of all writes by all gateways. */
   readonly writes: number[] = []
 
-  constructor({ mps, random }: { mps: ReadonlyArray<{ at: number; mps: number }>; random: number }) {
+  constructor({ mps, seed }: { mps: ReadonlyArray<{ at: number; mps: number }>; seed: number }) {
     this.#mps = mps
-    this.#seed = random
+    this.#seed = seed
   }
 
+  /** Adds a gateway that starts, demands tokens, freezes and dies as planned. */
   addGateway(plan: GatewayPlan): void {
     const gateway = `g${this.#gateways++}`
     const sleep = (ms: number) => this.#sleep(plan, ms)
@@ -53,24 +54,24 @@ export class ShareWorld {
     void (async () => {
       await sleep(plan.startsAt)
       follow()
-      void this.#forEver(async () => {
+      void this.#repeat(async () => {
         await shares.turn()
         await sleep(shares.isMoving ? 150 : leaseMs / 5)
       })
-      void this.#forEver(async () => {
+      void this.#repeat(async () => {
         await sleep(100 + this.#random(700))
         const before = this.#mpsAt(this.#now)
         follow()
         if (before !== undefined) await sleep(1)
       })
-      void this.#forEver(async () => {
+      void this.#repeat(async () => {
         if (wanted()) void this.#write(caps, sleep)
         await sleep(2 + this.#random(6))
       })
     })()
   }
 
-  /** Marks as many texts as the cap allows and writes them when their time has come. */
+  /** Marks as many texts as the cap allows and writes each when the cap is ready. */
   async #write(caps: Caps, sleep: (ms: number) => Promise<void>): Promise<void> {
     const set = caps.of(cap)
     const tokens = set.free(this.#now)
@@ -78,11 +79,11 @@ export class ShareWorld {
     if (tokens === 0) return
     set.reserve(tokens)
     await sleep(5 + this.#random(20))
-    const givesUpAt = this.#now + 1_000
-    for (let left = tokens; left > 0; left--) {
+    const deadline = this.#now + 1_000
+    for (let remaining = tokens; remaining > 0; remaining--) {
       while (!set.isReady(this.#now)) {
-        if (this.#now > givesUpAt) {
-          set.release(left)
+        if (this.#now > deadline) {
+          set.release(remaining)
           return
         }
         await sleep(Math.max(1, Math.min(50, set.readyAt(this.#now) - this.#now)))
@@ -92,8 +93,9 @@ export class ShareWorld {
     }
   }
 
+  /** Runs all events up to this time. */
   async run(untilMs: number): Promise<void> {
-    await turn()
+    await nextTurn()
     for (;;) {
       let next: { at: number; run: () => void } | undefined
       for (const event of this.#events) if (!next || event.at < next.at) next = event
@@ -101,33 +103,33 @@ export class ShareWorld {
       this.#events.splice(this.#events.indexOf(next), 1)
       this.#now = next.at
       next.run()
-      await turn()
+      await nextTurn()
     }
   }
 
-  /** The highest number of writes in any sliding second. */
-  worstSecond(): number {
-    let worst = 0
+  /** Returns the highest number of writes in any sliding second. */
+  maxWritesPerSecond(): number {
+    let max = 0
     for (let first = 0, last = 0; last < this.writes.length; last++) {
       while ((this.writes[last] as number) - (this.writes[first] as number) >= 1_000) first++
-      worst = Math.max(worst, last - first + 1)
+      max = Math.max(max, last - first + 1)
     }
-    return worst
+    return max
   }
 
-  /** Seconds, by their first write, that contain more writes than allowed. */
-  secondsAbove(most: (at: number) => number): Array<{ at: number; written: number; most: number }> {
+  /** Returns the seconds, each beginning with a write, that contain more writes than `limit` allows. */
+  secondsAbove(limit: (at: number) => number): Array<{ at: number; written: number; limit: number }> {
     return this.writes
       .map((at, n) => {
         const after = this.writes.slice(n)
         const end = after.findIndex((other) => other >= at + 1_000)
-        return { at, written: end === -1 ? after.length : end, most: most(at) }
+        return { at, written: end === -1 ? after.length : end, limit: limit(at) }
       })
-      .filter((second) => second.written > second.most)
+      .filter((second) => second.written > second.limit)
   }
 
-  /** The highest value of the cap between two times. */
-  mostSince(from: number, until: number): number {
+  /** Returns the highest value of the cap between two times. */
+  highestCap(from: number, until: number): number {
     const inForce = this.#mps.filter(({ at }, n) => at <= until && (this.#mps[n + 1]?.at ?? until) >= from)
     return Math.max(...inForce.map(({ mps }) => mps))
   }
@@ -138,7 +140,7 @@ export class ShareWorld {
 
   #tableOf(gateway: string, sleep: (ms: number) => Promise<void>): ShareTable {
     const statement = async <T>(work: () => T): Promise<T> => {
-      // a statement that is under way is done even if its gateway dies
+      // a statement that was sent takes effect even if its gateway dies
       const done = new Promise<T>((resolve) => this.#at(this.#now + this.#random(10), () => resolve(work())))
       const result = await done
       await sleep(this.#random(10))
@@ -177,19 +179,19 @@ export class ShareWorld {
     }
   }
 
-  async #forEver(work: () => Promise<void>): Promise<never> {
+  async #repeat(work: () => Promise<void>): Promise<never> {
     for (;;) await work()
   }
 
-  /** Resumes its gateway after this time, or when it is no longer frozen; never when it is dead by then. */
+  /** Resolves after this time, or when the gateway is no longer frozen; never if the gateway is dead by then. */
   #sleep(plan: GatewayPlan, ms: number): Promise<void> {
     let at = this.#now + ms
-    for (let hasMoved = true; hasMoved; ) {
-      hasMoved = false
+    for (let isDelayed = true; isDelayed; ) {
+      isDelayed = false
       for (const freeze of plan.freezes) {
         if (at < freeze.at || at >= freeze.at + freeze.ms) continue
         at = freeze.at + freeze.ms
-        hasMoved = true
+        isDelayed = true
       }
     }
     return new Promise((resolve) => {
@@ -203,8 +205,8 @@ export class ShareWorld {
     this.#events.push({ at, run })
   }
 
-  #random(below: number): number {
+  #random(limit: number): number {
     this.#seed = (Math.imul(this.#seed, 1_103_515_245) + 12_345) & 0x7fff_ffff
-    return this.#seed % below
+    return this.#seed % limit
   }
 }
