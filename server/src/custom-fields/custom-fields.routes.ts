@@ -84,7 +84,7 @@ export const customFieldRoutes: FastifyPluginAsyncTypebox = async (app) => {
         operationId: 'deleteCustomField',
         summary: 'Delete a custom field',
         description:
-          'The key disappears from subscribers. Their values stay stored: a new field with the same key and type restores ' +
+          'The key disappears from subscribers. Their values remain stored: a new field with the same key and type restores ' +
           'them.',
         tags,
         params,

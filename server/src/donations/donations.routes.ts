@@ -26,7 +26,7 @@ const listParams = Type.Object({ list_id: ListIdParam })
 const subscriberParams = Type.Object({ list_id: ListIdParam, phone_number: PhoneParam })
 const messageParams = Type.Object({ list_id: ListIdParam, message_id: MessageIdParam })
 const subscriberNotFound = errorResponse('No such subscriber, or no such list.')
-const unacceptable = errorResponse('A value is not acceptable, or the list already has this donation.')
+const unacceptable = errorResponse('A value is invalid, or the list already has this donation.')
 
 export const donationRoutes: FastifyPluginAsyncTypebox = async (app) => {
   const { rt } = app

@@ -23,7 +23,7 @@ const tags = [
     name: 'Custom fields',
     description: 'Attributes that a list defines for its subscribers in addition to the profile.',
   },
-  { name: 'Tags', description: 'Labels that group the subscribers of a list.' },
+  { name: 'Tags', description: 'Words that the owner of a list assigns to subscribers.' },
   { name: 'Imports', description: 'Many subscribers in one file.' },
   { name: 'Messages', description: 'Texts to a whole list, and to single phone numbers.' },
   { name: 'Webhooks', description: 'Subscriptions to the events of a list.' },

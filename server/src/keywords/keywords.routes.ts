@@ -12,7 +12,7 @@ const KeywordTestBody = Type.Object({
 const KeywordTestResponse = Type.Object({
   status: Type.Literal('OK'),
   keyword_name: Type.Union([Type.Literal('available'), Type.Literal('unavailable')], {
-    description: 'The result, not the word.',
+    description: 'The result of the test, not the word itself.',
   }),
   error: Type.Optional(Type.String({ description: 'The reason why it is unavailable.', examples: ['Name is in use'] })),
 })

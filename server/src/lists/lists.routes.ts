@@ -53,7 +53,7 @@ export const listRoutes: FastifyPluginAsyncTypebox = async (app) => {
         body: ListCreateBody,
         response: {
           200: ListCreatedResponse,
-          422: errorResponse('A keyword is taken, or a value is not acceptable.'),
+          422: errorResponse('A keyword is taken, or a value is invalid.'),
           ...commonErrors,
         },
       },
@@ -70,7 +70,7 @@ export const listRoutes: FastifyPluginAsyncTypebox = async (app) => {
     {
       schema: {
         operationId: 'getList',
-        summary: 'Show a list',
+        summary: 'Get a list',
         tags,
         params,
         response: { 200: ListResponse, 404: notFound, ...commonErrors },
@@ -87,14 +87,14 @@ export const listRoutes: FastifyPluginAsyncTypebox = async (app) => {
     {
       schema: {
         operationId: 'updateList',
-        summary: 'Change a list',
+        summary: 'Update a list',
         tags,
         params,
         body: ListUpdateBody,
         response: {
           200: ListResponse,
           404: notFound,
-          422: errorResponse('A value is not acceptable.'),
+          422: errorResponse('A value is invalid.'),
           ...commonErrors,
         },
       },
@@ -138,7 +138,8 @@ export const listRoutes: FastifyPluginAsyncTypebox = async (app) => {
       schema: {
         operationId: 'deleteList',
         summary: 'Delete a list',
-        description: 'Its keywords become free. Its subscribers and messages stay on record but cannot be requested.',
+        description:
+          'Its keywords become free for other lists. Its subscribers and messages are kept but can no longer be requested.',
         tags,
         params,
         response: { 200: ListDestroyedResponse, 404: notFound, ...commonErrors },

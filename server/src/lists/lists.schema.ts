@@ -11,7 +11,11 @@ import { OptInRequest, presentOptInRequest } from './opt-in-settings.schema.ts'
 // ten parts in GSM-7: a limit to the cost of a mistake
 const maxText = 1_530
 
-const Name = Type.String({ maxLength: 25, pattern: '\\S', description: 'Internal label.' })
+const Name = Type.String({
+  maxLength: 25,
+  pattern: '\\S',
+  description: 'Name for your own use; subscribers do not see it.',
+})
 
 const EmailNotice = Type.Unsafe<string | boolean | null>({
   type: ['string', 'boolean', 'null'],
@@ -21,7 +25,7 @@ const EmailNotice = Type.Unsafe<string | boolean | null>({
 
 const texts = {
   message_yes: Type.Optional(
-    TextOrNull({ maxLength: maxText, description: 'Sent to a number that was added by API, as the opt-in request.' }),
+    TextOrNull({ maxLength: maxText, description: 'Opt-in request, sent to a number that was added through the API.' }),
   ),
   message_help: Type.Optional(TextOrNull({ maxLength: maxText, description: 'Sent in reply to HELP.' })),
   message_stop: Type.Optional(TextOrNull({ maxLength: maxText, description: 'Sent in reply to STOP.' })),
@@ -100,7 +104,7 @@ export const ListCreateBody = Type.Object({
 export const ListUpdateBody = Type.Object({
   list: Type.Object(
     { name: Type.Optional(Name), ...texts, ...extensions },
-    { description: 'Only the keys present change.' },
+    { description: 'Only the keys in the request change.' },
   ),
 })
 
@@ -130,10 +134,10 @@ export const ListSchema = Type.Object(
     opt_in_type: Type.Union([Type.Literal('single'), Type.Literal('double')]),
     opt_in_requests: Type.Array(OptInRequest, { description: 'Empty for single opt-in.' }),
     bypass_opt_in_response: Type.Boolean({
-      description: 'A number that is subscribed without a question gets no welcome text.',
+      description: 'Whether a number that is subscribed without an opt-in request gets no welcome text.',
       'x-extension': true,
     }),
-    short_code: Type.String({ description: 'The number it sends from.', 'x-extension': true }),
+    short_code: Type.String({ description: 'The number that the list sends from.', 'x-extension': true }),
     resend_block_hours: ResendBlock,
     resubscribe_timeout_hours: ResubscribeTimeout,
     scheduled_lateness_minutes: ScheduledLateness,

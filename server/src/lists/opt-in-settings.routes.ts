@@ -26,7 +26,7 @@ export const optInSettingsRoutes: FastifyPluginAsyncTypebox = async (app) => {
         response: {
           200: OptInSettingsResponse,
           404: errorResponse('No such list on this account.'),
-          422: errorResponse('A value is not acceptable.'),
+          422: errorResponse('A value is invalid.'),
           ...commonErrors,
         },
       },

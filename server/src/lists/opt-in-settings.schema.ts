@@ -29,7 +29,7 @@ const OptInRequestInput = Type.Object({
   success_action: Type.Optional(SuccessAction),
   opt_in_message: Type.Optional(Text('Welcomes a number that was never on the list.')),
   second_opt_in_message: Type.Optional(Text('Welcomes a number that was on the list before.')),
-  bypass_opt_in_response: Type.Optional(Flag('No welcome after this step.')),
+  bypass_opt_in_response: Type.Optional(Flag('Whether to send no welcome text after this step.')),
 })
 
 export const OptInSettingsBody = Type.Object({
@@ -38,7 +38,7 @@ export const OptInSettingsBody = Type.Object({
     enum: ['single', 'double'],
     description: 'single: the keyword subscribes. double: the number completes the steps first.',
   }),
-  bypass_opt_in_response: Type.Optional(Flag('No welcome.')),
+  bypass_opt_in_response: Type.Optional(Flag('Whether to send no welcome text.')),
   first_optin_message: Type.Optional(Text('Welcomes a number that was never on the list. For single.')),
   second_optin_message: Type.Optional(Text('Welcomes a number that was on the list before. For single.')),
   opt_in_requests: Type.Optional(

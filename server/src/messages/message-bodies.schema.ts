@@ -83,7 +83,7 @@ export const MessageUpdateBody = Type.Object({
       ),
       ...timingKeys,
     },
-    { description: 'Only the keys present change.' },
+    { description: 'Only the keys in the request change.' },
   ),
 })
 

@@ -92,9 +92,7 @@ export const messageRoutes: FastifyPluginAsyncTypebox = async (app) => {
         response: {
           200: MessageCreatedResponse,
           404: listNotFound,
-          422: errorResponse(
-            'The content is empty or too long, a number has opted out, or another value is not acceptable.',
-          ),
+          422: errorResponse('The content is empty or too long, a number has opted out, or another value is invalid.'),
           ...commonErrors,
         },
       },
@@ -139,7 +137,7 @@ export const messageRoutes: FastifyPluginAsyncTypebox = async (app) => {
     {
       schema: {
         operationId: 'getMessage',
-        summary: 'Show a message',
+        summary: 'Get a message',
         tags,
         params: Type.Object({ list_id: ListIdParam, message_id: MessageIdParam }),
         response: { 200: MessageResponse, 404: errorResponse('No such message, or no such list.'), ...commonErrors },

@@ -56,7 +56,7 @@ export const MessageSchema = Type.Object(
     }),
     status: Type.String({ examples: ['draft', 'scheduled', 'sending', 'sent', 'cancelled'] }),
     name: TextOrNull(),
-    is_broadcast: Type.Boolean({ description: 'Whether it goes to the list and has been started.' }),
+    is_broadcast: Type.Boolean({ description: 'Whether the message goes to the whole list and has started.' }),
     phone_number: Type.Optional(Type.String({ description: 'The recipient, if there is exactly one.' })),
     recipient_count: Type.Integer({ description: 'success_count + bounces_count + pending_count.' }),
     success_count: Type.Integer({ description: 'Texts that were delivered to the phone.' }),

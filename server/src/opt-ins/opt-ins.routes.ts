@@ -72,7 +72,8 @@ export const optInRoutes: FastifyPluginAsyncTypebox = async (app) => {
       schema: {
         operationId: 'unsubscribeSubscriber',
         summary: 'Unsubscribe a subscriber',
-        description: 'Once this request returns, no text of the list is sent to the number any more. Its record stays.',
+        description:
+          'After the response, no further text of the list is sent to the number. The record of the subscriber is kept.',
         tags,
         params: Type.Object({ list_id: ListIdParam, phone_number: PhoneParam }),
         response: {

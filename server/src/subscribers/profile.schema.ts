@@ -30,7 +30,7 @@ export const profileKeys = {
   gender: Type.Optional(
     Type.Unsafe<'Male' | 'Female' | '' | null>({ type: ['string', 'null'], enum: ['Male', 'Female', '', null] }),
   ),
-  tags: Type.Optional(TagsInput(maxTags, 'Added to the tags there are.')),
+  tags: Type.Optional(TagsInput(maxTags, 'Added to the tags that the subscriber already has.')),
 }
 
 const ProfileBody = Type.Object(profileKeys)

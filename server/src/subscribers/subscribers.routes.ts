@@ -76,7 +76,7 @@ export const subscriberRoutes: FastifyPluginAsyncTypebox = async (app) => {
     {
       schema: {
         operationId: 'getSubscriber',
-        summary: 'Show a subscriber',
+        summary: 'Get a subscriber',
         description: 'Includes numbers that opted out or were cleaned.',
         tags,
         params,
@@ -99,7 +99,7 @@ export const subscriberRoutes: FastifyPluginAsyncTypebox = async (app) => {
     {
       schema: {
         operationId: 'updateSubscriber',
-        summary: 'Change a subscriber',
+        summary: 'Update a subscriber',
         description: 'Changes the given fields and adds the given tags. Consent does not change.',
         tags,
         params,
@@ -107,7 +107,7 @@ export const subscriberRoutes: FastifyPluginAsyncTypebox = async (app) => {
         response: {
           200: SubscriberUpdatedResponse,
           404: notFound,
-          422: errorResponse('A value is not acceptable.'),
+          422: errorResponse('A value is invalid.'),
           ...commonErrors,
         },
       },
@@ -130,15 +130,15 @@ export const subscriberRoutes: FastifyPluginAsyncTypebox = async (app) => {
     {
       schema: {
         operationId: 'updateSubscriberLater',
-        summary: 'Change a subscriber in the background',
-        description: 'Validates like the plain update; the change is made within a few seconds.',
+        summary: 'Update a subscriber in the background',
+        description: 'Validates like the plain update; the change is applied within a few seconds.',
         tags,
         params,
         body: SubscriberUpdateBody,
         response: {
           200: SubscriberQueuedResponse,
           404: notFound,
-          422: errorResponse('A value is not acceptable.'),
+          422: errorResponse('A value is invalid.'),
           ...commonErrors,
         },
       },

@@ -22,7 +22,7 @@ export const SubscriberUpdateBody = Type.Object({
       phone_number: Type.Optional(Type.Unknown({ description: 'Ignored; the path has the number.' })),
       ...profileKeys,
     },
-    { description: 'Only the keys present change.' },
+    { description: 'Only the keys in the request change.' },
   ),
 })
 

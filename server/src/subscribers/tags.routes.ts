@@ -114,8 +114,8 @@ export const tagRoutes: FastifyPluginAsyncTypebox = async (app) => {
     {
       schema: {
         operationId: 'addSubscriberTags',
-        summary: 'Tag many subscribers at once',
-        description: 'The former version of bulk_taggings. Numbers that are not on the list are skipped.',
+        summary: 'Tag many subscribers (former version of bulk_taggings)',
+        description: 'Numbers that are not on the list are skipped.',
         tags,
         params,
         body: AddTagsBody,

@@ -46,7 +46,7 @@ const bulkKeys = {
   replace_tags: Type.Optional(Flag('Whether to remove all other tags; without `tags`, all tags.')),
 }
 
-export const TagsBody = Type.Object({ tags: TagsInput(maxTags, 'Case matters.') })
+export const TagsBody = Type.Object({ tags: TagsInput(maxTags, 'Case-sensitive.') })
 export const AddTagsBody = Type.Object({
   phone_numbers: NumbersInput,
   tags: TagsInput(maxBulkTags, `At most ${maxBulkTags}.`),
@@ -69,7 +69,7 @@ export const BulkTaggingResponse = Type.Object({
   subscribers_to_update: Type.Integer({ description: 'Numbers of the request that are subscribed.' }),
   replace_tags: Type.Boolean(),
   not_subscribed: Type.Optional(Type.Array(Type.String(), { description: 'Absent when empty.' })),
-  invalid_numbers: Type.Optional(Type.Array(Type.String(), { description: 'As they were sent. Absent when empty.' })),
+  invalid_numbers: Type.Optional(Type.Array(Type.String(), { description: 'As in the request. Absent when empty.' })),
 })
 export const TagsDeletedResponse = Type.Object({ status: Type.Literal('Tags enqueued for deletion') })
 export const TagsAppliedResponse = Type.Object({ status: Type.Literal('Tags were applied') })

@@ -42,12 +42,13 @@ export const draftRoutes: FastifyPluginAsyncTypebox = async (app) => {
       schema: {
         ...common,
         operationId: 'updateMessage',
-        summary: 'Change a draft or a scheduled message',
-        description: 'Only the keys present change. A `send_at` schedules the message; null turns it into a draft.',
+        summary: 'Update a draft or a scheduled message',
+        description:
+          'Only the keys in the request change. A `send_at` schedules the message; null turns it into a draft.',
         body: MessageUpdateBody,
         response: {
           200: messageResponse('Message updated'),
-          422: errorResponse('The status of the message does not allow this, or a value is not acceptable.'),
+          422: errorResponse('The status of the message does not allow this, or a value is invalid.'),
           ...commonResponses,
         },
       },

@@ -31,8 +31,8 @@ export const timingKeys = {
   local_time: Type.Optional(
     Type.Boolean({
       description:
-        "Sends to each recipient when the clock at their location shows the time that `send_at` has by the account's " +
-        'clock. The zip code, or else the area code, determines the location and all time zones in which it may be. The ' +
+        "Sends to each recipient when the local time at their location equals the account's local time at `send_at`. " +
+        'The ZIP code, or else the area code, determines the location and all time zones in which it may be. The ' +
         'message starts when the first time zone reaches that time, with the subscribers at that moment as its ' +
         'audience, and can be changed until then.',
       ...extension,

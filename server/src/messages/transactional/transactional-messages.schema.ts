@@ -13,7 +13,7 @@ const PhoneText = (description: string) =>
 
 const keys = {
   number: PhoneText('Ten digits. Required.'),
-  phone_number: PhoneText('Another name of number.'),
+  phone_number: PhoneText('Another name for number.'),
   content: Type.Optional(Type.String({ pattern: '\\S', description: 'At most 160 characters. Required.' })),
   is_mms: Type.Optional(Flag('MMS is not supported yet: true is an error.')),
   deliver_by: DeliverBy,
@@ -26,7 +26,7 @@ export const TransactionalBody = Type.Object({
   transactional_message: Type.Optional(Type.Object(keys)),
   transactional_messages: Type.Optional(
     Type.Object(keys, {
-      description: 'Another name of transactional_message; the keys are also accepted without either.',
+      description: 'Another name for transactional_message; the keys are also accepted without either.',
     }),
   ),
   ...keys,
