@@ -66,7 +66,7 @@ export const settings = {
     secret: true,
   }),
   CARILLON_SMPP_URL: optional({
-    help: 'First SMPP connection; add more while Carillon runs (docs/operations.md). window: submit_sm per bind that await a response (10); mps: parts per second (no cap); binds: number of binds (1)',
+    help: 'First SMPP connection; add more while Carillon runs (docs/operations.md). window: submit_sm per bind that await a response (10); mps: submit_sm per second over all binds (no cap); binds: number of binds (1)',
     parse: smppUrl,
     example: 'smpps://system_id:password@smsc.example.net:3550?window=10&mps=30&binds=1',
     secret: true,

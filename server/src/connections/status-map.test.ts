@@ -30,6 +30,13 @@ test("the operator's error map takes precedence, in any case and without leading
   expect(mapped.ofReceipt('REJECTD', '77')).toEqual({ state: 'bounced', reason: 'hard' })
 })
 
+test('a mapped UNKNOWN applies to the state words of a carrier, which are read as UNKNOWN, but not to a mapped err', () => {
+  // smpp/pdu/receipt-text.test.ts: FOO is read as UNKNOWN
+  const mapped = new StatusMap({ receipt: { UNKNOWN: 'blocked', '043': 'hard', FOO: 'hard' } })
+  expect(mapped.ofReceipt('UNKNOWN', '042')).toEqual({ state: 'bounced', reason: 'blocked' })
+  expect(mapped.ofReceipt('UNKNOWN', '043')).toEqual({ state: 'bounced', reason: 'hard' })
+})
+
 test('an expired text with a code mapped to hard is a bounce', () => {
   const mapped = new StatusMap({ receipt: { '8': 'soft', '9': 'hard' } })
   expect(mapped.ofReceipt('EXPIRED', '008')).toEqual({ state: 'expired', reason: 'soft' })

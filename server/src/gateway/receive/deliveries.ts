@@ -140,7 +140,7 @@ export class Deliveries {
   #respondWhenRead(id: number, respond: Respond): void {
     const timer = setTimeout(() => {
       this.#optOuts.delete(id)
-      this.#rt.log.warn({ mo: id }, 'opt-out not in force in time, the carrier sends the MO again')
+      this.#rt.log.warn({ mo: id }, 'opt-out not committed in time, the carrier sends the MO again')
       respond({ command_status: commandStatus.ESME_RX_T_APPN })
     }, optOutMaxMs)
     timer.unref()
