@@ -14,12 +14,12 @@ const log = pino({ level: 'silent' })
 
 export type GatewayPlan = {
   startsAt: number
-  demand: ReadonlyArray<{ at: number; wanted: boolean }>
+  demand: ReadonlyArray<{ at: number; hasWork: boolean }>
   freezes: ReadonlyArray<{ at: number; ms: number }>
   diesAt: number | null
 }
 
-type Row = Pick<LeasedShare, 'gateway' | 'mps' | 'wanted'> & { leaseUntil: number }
+type Row = Pick<LeasedShare, 'gateway' | 'mps' | 'needsTokens'> & { leaseUntil: number }
 
 export class ShareSimulation {
   readonly #mps: ReadonlyArray<{ at: number; mps: number }>
@@ -49,23 +49,23 @@ export class ShareSimulation {
       log,
       now: () => this.#now,
     })
-    const follow = () => shares.follow(new Map([[cap, this.#mpsAt(this.#now)]]), () => true)
-    const wanted = () => plan.demand.findLast(({ at }) => at <= this.#now)?.wanted ?? false
+    const setLimits = () => shares.setLimits(new Map([[cap, this.#mpsAt(this.#now)]]), () => true)
+    const hasWork = () => plan.demand.findLast(({ at }) => at <= this.#now)?.hasWork ?? false
     void (async () => {
       await sleep(plan.startsAt)
-      follow()
+      setLimits()
       void this.#repeat(async () => {
-        await shares.turn()
+        await shares.sync()
         await sleep(shares.isMoving ? 150 : leaseMs / 5)
       })
       void this.#repeat(async () => {
         await sleep(100 + this.#random(700))
         const before = this.#mpsAt(this.#now)
-        follow()
+        setLimits()
         if (before !== undefined) await sleep(1)
       })
       void this.#repeat(async () => {
-        if (wanted()) void this.#write(caps, sleep)
+        if (hasWork()) void this.#write(caps, sleep)
         await sleep(2 + this.#random(6))
       })
     })()
@@ -153,16 +153,17 @@ export class ShareSimulation {
           const row = rows.get(gateway)
           const renewal = renewals[0]
           if (!row || !renewal) return new Set()
-          const { kept, wanted } = renewal
-          rows.set(gateway, { ...row, mps: Math.min(row.mps, kept), wanted, leaseUntil: this.#now + ms })
+          const { effectiveLimit, needsTokens } = renewal
+          const reduced = Math.min(row.mps, effectiveLimit)
+          rows.set(gateway, { ...row, mps: reduced, needsTokens, leaseUntil: this.#now + ms })
           return new Set([cap])
         }),
       join: (ms) =>
         statement(() => {
-          const row = rows.get(gateway) ?? { gateway, mps: 0, wanted: false }
+          const row = rows.get(gateway) ?? { gateway, mps: 0, needsTokens: false }
           rows.set(gateway, { ...row, leaseUntil: this.#now + ms })
         }),
-      forget: () =>
+      deleteExpired: () =>
         statement(() => {
           for (const [owner, { leaseUntil }] of rows) if (leaseUntil < this.#now - graceMs) rows.delete(owner)
         }),
@@ -175,7 +176,7 @@ export class ShareSimulation {
           if (row) rows.set(gateway, { ...row, mps })
           return row !== undefined
         }),
-      leave: () => statement(() => {}),
+      release: () => statement(() => {}),
     }
   }
 

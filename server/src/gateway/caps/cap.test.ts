@@ -2,14 +2,14 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { Cap } from './cap.ts'
 
-/** The most writes in any second that slides. */
-function worstSecond(times: readonly number[]): number {
-  let worst = 0
+/** The highest number of writes in any sliding second. */
+function maxPerSecond(times: readonly number[]): number {
+  let max = 0
   for (let first = 0, last = 0; last < times.length; last++) {
     while ((times[last] as number) - (times[first] as number) >= 1_000) first++
-    worst = Math.max(worst, last - first + 1)
+    max = Math.max(max, last - first + 1)
   }
-  return worst
+  return max
 }
 
 function granted(mps: number): Cap {
@@ -18,7 +18,10 @@ function granted(mps: number): Cap {
   return cap
 }
 
-/** Writes for as long as told, as a gateway does that marks what it reserves: a write can be late, and never early. */
+/**
+ * Writes from `from` until `until` like a gateway that marks as many texts as it reserves tokens, and returns the write times. A
+ * write can be late, but never early.
+ */
 function send(
   cap: Cap,
   options: { from: number; until: number; markMs: number; tickMs: number; delay?: () => number },
@@ -40,12 +43,12 @@ function send(
   return times
 }
 
-describe('the share of a cap', () => {
-  test('is exceeded in no second, by no pattern, and not while it changes', () => {
+describe('Cap', () => {
+  test('never exceeds the share in any second, with any pattern of writes and changes of the share', () => {
     const steps = fc.array(
       fc.record({
         wait: fc.oneof(fc.integer({ min: 0, max: 50 }), fc.integer({ min: 0, max: 700 })),
-        want: fc.integer({ min: 1, max: 20 }),
+        count: fc.integer({ min: 1, max: 20 }),
         grant: fc.option(fc.integer({ min: 0, max: 25 }), { freq: 4 }),
       }),
       { minLength: 20, maxLength: 60 },
@@ -56,16 +59,16 @@ describe('the share of a cap', () => {
         const limits = [{ at: 0, mps }]
         const times: number[] = []
         let now = 0
-        for (const { wait, want, grant } of pattern) {
+        for (const { wait, count, grant } of pattern) {
           now += wait
           if (grant !== null) {
             cap.grant(grant, Number.POSITIVE_INFINITY, now)
             limits.push({ at: now, mps: grant })
           }
-          const take = Math.min(want, cap.free(now))
-          cap.reserve(take)
+          const reserved = Math.min(count, cap.free(now))
+          cap.reserve(reserved)
           now += 3
-          for (let n = 0; n < take; n++) {
+          for (let n = 0; n < reserved; n++) {
             const readyAt = cap.readyAt(now)
             if (readyAt < now + 100) now = readyAt
             if (cap.ready(now) >= 1) {
@@ -76,29 +79,29 @@ describe('the share of a cap', () => {
         }
         for (const start of times) {
           const inForce = limits.filter(({ at }, n) => at < start + 1_000 && (limits[n + 1]?.at ?? now) >= start)
-          const most = Math.max(...inForce.map((limit) => limit.mps))
-          expect(times.filter((time) => time >= start && time < start + 1_000).length).toBeLessThanOrEqual(most)
+          const max = Math.max(...inForce.map((limit) => limit.mps))
+          expect(times.filter((time) => time >= start && time < start + 1_000).length).toBeLessThanOrEqual(max)
         }
       }),
       { numRuns: 500 },
     )
   })
 
-  test.each([1, 7, 100, 1_000, 20_000])('of %i is used to 97 per cent while marks take 20 ms', (mps) => {
+  test.each([1, 7, 100, 1_000, 20_000])('uses 97 percent of a share of %i while marks take 20 ms', (mps) => {
     const times = send(granted(mps), { from: 0, until: 60_000, markMs: 20, tickMs: 3 })
-    expect(worstSecond(times)).toBeLessThanOrEqual(mps)
+    expect(maxPerSecond(times)).toBeLessThanOrEqual(mps)
     expect(times.length).toBeGreaterThanOrEqual(0.97 * mps * 60)
   })
 
-  test('is used to 97 percent with delays of 60 ms, which are made up for within the second', () => {
-    let turn = 0
-    const delay = () => (++turn % 300 === 0 ? 60 : 0)
+  test('uses 97 percent of the share despite delays of 60 ms', () => {
+    let calls = 0
+    const delay = () => (++calls % 300 === 0 ? 60 : 0)
     const times = send(granted(500), { from: 0, until: 60_000, markMs: 20, tickMs: 3, delay })
-    expect(worstSecond(times)).toBeLessThanOrEqual(500)
+    expect(maxPerSecond(times)).toBeLessThanOrEqual(500)
     expect(times.length).toBeGreaterThanOrEqual(0.97 * 500 * 60)
   })
 
-  test('is spread over the second, also after a pause', () => {
+  test('spreads writes evenly over the second, even after a pause', () => {
     const cap = granted(1_000)
     const times = [
       ...send(cap, { from: 0, until: 3_000, markMs: 20, tickMs: 3 }),
@@ -109,21 +112,21 @@ describe('the share of a cap', () => {
     }
   })
 
-  test('counts a bunch from the time of its arrival', () => {
+  test('counts bunched writes from the time of their arrival', () => {
     const cap = granted(100)
     const before = send(cap, { from: 0, until: 1_500, markMs: 0, tickMs: 1 })
-    const stuck = before.filter((time) => time > 1_400)
-    expect(stuck.length).toBeGreaterThan(8)
-    // answers say that these arrived all together
-    for (const time of stuck) cap.noteBunch(time, 1_500)
+    const bunched = before.filter((time) => time > 1_400)
+    expect(bunched.length).toBeGreaterThan(8)
+    // according to their responses, these arrived at the same time
+    for (const time of bunched) cap.noteBunch(time, 1_500)
     const after = send(cap, { from: 1_500, until: 4_000, markMs: 0, tickMs: 1 })
     expect(after.filter((time) => time > 2_425 && time < 2_480)).toEqual([])
     expect(after.filter((time) => time >= 2_480 && time < 2_580).length).toBeGreaterThan(8)
     const arrivals = [...before.map((time) => (time > 1_400 ? 1_500 : time)), ...after]
-    expect(worstSecond(arrivals)).toBeLessThanOrEqual(102)
+    expect(maxPerSecond(arrivals)).toBeLessThanOrEqual(102)
   })
 
-  test('goes on when all responses become slow', () => {
+  test('continues when all responses become slow', () => {
     const cap = granted(100)
     const times: number[] = []
     for (let now = 0; now < 10_000; now += 2) {
@@ -136,17 +139,17 @@ describe('the share of a cap', () => {
     expect(times.length).toBeGreaterThan(900)
   })
 
-  test('is reserved the earlier the longer marks take', () => {
+  test('reserves tokens earlier when marks take longer', () => {
     const cap = granted(100)
     cap.noteMarking(10)
-    const [few, slow] = [cap.capacity, granted(100)]
+    const [fastCapacity, slow] = [cap.capacity, granted(100)]
     slow.noteMarking(120)
-    expect(slow.capacity).toBeGreaterThan(few * 2)
+    expect(slow.capacity).toBeGreaterThan(fastCapacity * 2)
     for (let n = 0; n < 200; n++) slow.noteMarking(10)
-    expect(slow.capacity).toBeLessThanOrEqual(few)
+    expect(slow.capacity).toBeLessThanOrEqual(fastCapacity)
   })
 
-  test('allows no write after its lease', () => {
+  test('allows no write after the lease of its share', () => {
     const cap = new Cap()
     expect(cap.free(0)).toBe(0)
     cap.grant(10, 4_000, 0)
@@ -155,7 +158,7 @@ describe('the share of a cap', () => {
     expect([cap.free(4_000), cap.ready(4_000), cap.readyAt(4_000)]).toEqual([0, 0, Number.POSITIVE_INFINITY])
   })
 
-  test('that is cut is given up only after a second within the smaller one', () => {
+  test('reports a smaller effective limit only after a second within the smaller share', () => {
     const cap = granted(100)
     const before = send(cap, { from: 0, until: 2_000, markMs: 0, tickMs: 3 })
     expect(before.length).toBeGreaterThan(150)
@@ -164,31 +167,31 @@ describe('the share of a cap', () => {
     const after = send(cap, { from: 2_000, until: 2_500, markMs: 0, tickMs: 3 })
     expect(cap.effectiveLimit(2_500)).toBe(100)
     after.push(...send(cap, { from: 2_500, until: 3_000, markMs: 0, tickMs: 3 }))
-    // the old writes are no reason to be silent
+    // the writes before the cut do not stop new ones
     expect(after.length).toBeGreaterThan(30)
     expect(after.length).toBeLessThanOrEqual(40)
     expect(cap.effectiveLimit(3_030)).toBe(40)
   })
 
-  test('that is cut is kept in every second that begins then', () => {
+  test('respects a smaller share in every second that starts after the cut', () => {
     const cap = granted(200)
     send(cap, { from: 0, until: 1_500, markMs: 0, tickMs: 3 })
     cap.cut(100, 1_500)
     const after = send(cap, { from: 1_500, until: 5_000, markMs: 0, tickMs: 3 })
     expect(after[0]).toBeLessThan(1_520)
-    expect(worstSecond(after)).toBe(100)
+    expect(maxPerSecond(after)).toBe(100)
   })
 
-  test('of an idle gateway is given up at once, and kept then', () => {
+  test('reports a smaller effective limit immediately if few texts were written, and then respects it', () => {
     const cap = granted(100)
-    const few = send(cap, { from: 0, until: 1, markMs: 0, tickMs: 3 })
-    expect(few.length).toBeLessThan(5)
+    const written = send(cap, { from: 0, until: 1, markMs: 0, tickMs: 3 })
+    expect(written.length).toBeLessThan(5)
     cap.cut(5, 100)
     expect(cap.effectiveLimit(100)).toBe(5)
-    expect(send(cap, { from: 100, until: 950, markMs: 0, tickMs: 3 }).length).toBe(5 - few.length)
+    expect(send(cap, { from: 100, until: 950, markMs: 0, tickMs: 3 }).length).toBe(5 - written.length)
   })
 
-  test('that was small causes no wait once it is large', () => {
+  test('does not delay the first write of a larger share by the spacing of the smaller one', () => {
     const cap = granted(1)
     cap.reserve(1)
     cap.use(0)
@@ -197,7 +200,7 @@ describe('the share of a cap', () => {
     expect(cap.readyAt(10)).toBeLessThan(40)
   })
 
-  test('says when tokens are free', () => {
+  test('returns the time at which tokens become free', () => {
     const cap = granted(10)
     const times = send(cap, { from: 0, until: 1_300, markMs: 0, tickMs: 1 })
     const free = cap.free(1_300)
@@ -208,7 +211,7 @@ describe('the share of a cap', () => {
     expect(cap.readyAt(1_300)).toBeGreaterThan(times.at(-1) as number)
   })
 
-  test('of a lifted cap lets reserved tokens be used', () => {
+  test('allows the use of reserved tokens after the cap was lifted', () => {
     const cap = granted(1)
     cap.reserve(3)
     cap.lift()

@@ -1,237 +1,242 @@
 import { timing } from '../timing.ts'
 
 const { burstMs, capBatchMs, capIdleMs, capSpareMs, reserveAheadMaxMs, tokenReturnMs } = timing
-/** A delay is made up for at this multiple of the cap's pace, within the same second. */
-const catchUp = 1.25
+/** Catch-up rate after a delay, as a multiple of the share: a delay is made up for within the same second. */
+const catchUpRate = 1.25
 
 /**
- * What this gateway may write of one cap, exact by the times of its own writes: no second that slides holds more than its
- * share. Within a second writes are spread evenly, because a bunch of writes may arrive closer to the bunch before it. A token
- * may be reserved a little before it comes free; it is used when it is `ready`. All times are monotonic milliseconds.
+ * What this gateway may write under one cap, by the times of its own writes: no sliding second contains more writes than its
+ * share. Writes are spaced evenly within a second, because a burst of writes may reach the carrier closer to the previous
+ * burst. A token can be reserved shortly before it is free; it may be used when `ready` counts it. All times are in monotonic
+ * milliseconds.
  */
 export class Cap {
+  // the share, in writes per second, and the end of its lease
   #limit = 0
-  #until = Number.NEGATIVE_INFINITY
-  #lifted = false
-  // the times of the last second's writes, a ring whose length is a power of two
-  #times = new Float64Array(16)
+  #leaseUntil = Number.NEGATIVE_INFINITY
+  #isLifted = false
+  // write times whose tokens have not returned: a ring buffer whose length is a power of two
+  #writeTimes = new Float64Array(16)
   #head = 0
   #size = 0
-  // this many of them were written before the share was cut, when it was #outer
-  #before = 0
-  #outer = 0
+  // how many of these writes were made before the share was cut, and the limit until then
+  #writesBeforeCut = 0
+  #limitBeforeCut = 0
   #reserved = 0
-  // when the next write is due if writes are spread evenly
-  #due = Number.NEGATIVE_INFINITY
-  #shortAt = Number.NEGATIVE_INFINITY
-  // pairs of ascending times: writes between the two reached the carrier only at the second
+  // when the next write is due if writes are spaced evenly
+  #nextDueAt = Number.NEGATIVE_INFINITY
+  #shortageAt = Number.NEGATIVE_INFINITY
+  // in ascending order: writes between `from` and `until` reached the carrier at `until`
   #bunches: Array<{ from: number; until: number }> = []
-  // how long texts were marked before they could be written; slower marks count more
+  // average duration of a mark; a slower mark replaces it immediately
   #markingMs = 20
   readonly #onShortage: () => void
 
-  /** `onShortage` is called when there are too few tokens again after a pause. */
+  /** `onShortage` is called at the first shortage of tokens after `capIdleMs` without one. */
   constructor(onShortage: () => void = () => {}) {
     this.#onShortage = onShortage
   }
 
-  /** Writes allowed in any second from now on, until the lease of the share ends. */
+  /** Maximum number of writes in any second that starts now, until the lease of the share ends. */
   get limit(): number {
     return this.#limit
   }
 
-  /** Sets this gateway's share of the cap, which may be larger or smaller than before. */
-  grant(limit: number, until: number, now: number): void {
+  /** Sets this gateway's share of the cap, larger or smaller than before, and the end of its lease. */
+  grant(limit: number, leaseUntil: number, now: number): void {
     if (limit < this.#limit) {
-      this.#forget(now)
-      // a second that has begun may end with the old share, one that begins now may not; a second cut within the first
-      // one's second counts from the first
-      if (this.#before === 0) {
-        this.#outer = Math.max(this.#size, this.#limit)
-        this.#before = this.#size
+      this.#dropReturned(now)
+      // A second that started before the cut may end with the old share; one that starts after it may not. A second cut within
+      // a second of the first one is counted from the first one.
+      if (this.#writesBeforeCut === 0) {
+        this.#limitBeforeCut = Math.max(this.#size, this.#limit)
+        this.#writesBeforeCut = this.#size
       }
     }
     this.#limit = limit
-    this.#until = until
-    // the long pauses of a small share end with it
-    this.#due = Math.min(this.#due, now + Math.max(burstMs, this.#spacing))
+    this.#leaseUntil = leaseUntil
+    // the wide spacing of a small share must not delay the first write of a larger one
+    this.#nextDueAt = Math.min(this.#nextDueAt, now + Math.max(burstMs, this.#spacingMs))
   }
 
-  /** Makes the share smaller, until its lease ends. */
+  /** Reduces the share until its lease ends; does nothing if the share is not larger than `limit`. */
   cut(limit: number, now: number): void {
-    if (limit < this.#limit) this.grant(limit, this.#until, now)
+    if (limit < this.#limit) this.grant(limit, this.#leaseUntil, now)
   }
 
-  /** The cap exists no more: tokens that are reserved may be used. */
+  /** Removes the limit because the cap was deleted: reserved tokens may be used immediately. */
   lift(): void {
-    this.#lifted = true
+    this.#isLifted = true
   }
 
-  /** The smallest share that it has kept to for a whole second, and keeps to: the rest is free for other gateways. */
+  /** The share that writes have respected for a whole second; other gateways may lease the rest of the cap. */
   effectiveLimit(now: number): number {
-    this.#forget(now)
-    if (this.#size > this.#limit) return Math.max(this.#outer, this.#limit)
-    this.#before = 0
+    this.#dropReturned(now)
+    if (this.#size > this.#limit) return Math.max(this.#limitBeforeCut, this.#limit)
+    this.#writesBeforeCut = 0
     return this.#limit
   }
 
-  /** There are too few tokens for the texts that could be marked. */
+  /** Notes that there were too few tokens for the texts that could have been marked. */
   reportShortage(now: number): void {
     const wasShort = this.hadShortage(now)
-    this.#shortAt = now
+    this.#shortageAt = now
     if (!wasShort) this.#onShortage()
   }
 
-  /** Whether there were too few lately. */
+  /** Whether there was a shortage of tokens within the last `capIdleMs`. */
   hadShortage(now: number): boolean {
-    return now - this.#shortAt < capIdleMs
+    return now - this.#shortageAt < capIdleMs
   }
 
-  /** Tokens that can ever be reserved at once. */
+  /** Maximum number of tokens that can be reserved at one time. */
   get capacity(): number {
-    if (this.#lifted) return Number.POSITIVE_INFINITY
-    return Math.min(this.#limit, this.#evenly(this.#ahead))
+    if (this.#isLifted) return Number.POSITIVE_INFINITY
+    return Math.min(this.#limit, this.#spacedWrites(this.#reserveAheadMs))
   }
 
-  /** Tokens that justify a mark. */
-  get batch(): number {
-    return this.#lifted ? 1 : Math.min(this.capacity, Math.ceil((this.#limit * capBatchMs) / 1_000))
+  /** Minimum number of free tokens that are worth a mark. */
+  get minBatch(): number {
+    return this.#isLifted ? 1 : Math.min(this.capacity, Math.ceil((this.#limit * capBatchMs) / 1_000))
   }
 
-  /** Tokens that may be reserved now: the free ones, and those that come free while texts are marked. */
+  /** Tokens that can be reserved now: the free ones, and those that become free while texts are marked. */
   free(now: number): number {
-    if (this.#lifted) return Number.POSITIVE_INFINITY
-    if (now >= this.#until || this.#limit === 0) return 0
-    this.#forget(now)
-    const then = now + this.#ahead
-    const left = this.#size - this.#countUntil(this.#cutoff(then))
-    const evenly = this.#evenly(then - Math.max(this.#due, now))
-    return Math.max(0, Math.min(this.#room(left), evenly) - this.#reserved)
+    if (this.#isLifted) return Number.POSITIVE_INFINITY
+    if (now >= this.#leaseUntil || this.#limit === 0) return 0
+    this.#dropReturned(now)
+    const then = now + this.#reserveAheadMs
+    const unreturned = this.#size - this.#countUntil(this.#returnedBefore(then))
+    const spaced = this.#spacedWrites(then - Math.max(this.#nextDueAt, now))
+    return Math.max(0, Math.min(this.#allowedAfter(unreturned), spaced) - this.#reserved)
   }
 
-  /** When this many may be reserved, as far as is known. */
+  /** The earliest time at which this many tokens can be reserved, as far as it is known; infinity without a share. */
   freeAt(now: number, tokens: number): number {
-    if (this.#lifted) return now
-    if (now >= this.#until || this.#limit === 0) return Number.POSITIVE_INFINITY
-    const wanted = this.#reserved + Math.min(tokens, this.capacity)
-    const evenly = Math.max(this.#due, now) + (wanted - 1) * this.#spacing
-    const counted = this.#whenRoomFor(Math.min(wanted, this.#limit), now)
-    return Math.max(now, Math.max(evenly, counted) - this.#ahead)
+    if (this.#isLifted) return now
+    if (now >= this.#leaseUntil || this.#limit === 0) return Number.POSITIVE_INFINITY
+    const writes = this.#reserved + Math.min(tokens, this.capacity)
+    const spacedAt = Math.max(this.#nextDueAt, now) + (writes - 1) * this.#spacingMs
+    const allowedAt = this.#allowedAt(Math.min(writes, this.#limit), now)
+    return Math.max(now, Math.max(spacedAt, allowedAt) - this.#reserveAheadMs)
   }
 
   reserve(tokens: number): void {
     this.#reserved += tokens
   }
 
-  /** Gives back tokens that were not used. */
+  /** Releases reserved tokens that were not used. */
   release(tokens: number): void {
     this.#reserved -= tokens
   }
 
-  /** Reserved tokens that may be used now. */
+  /** Number of reserved tokens that may be used now. */
   ready(now: number): number {
-    if (this.#lifted) return Number.POSITIVE_INFINITY
-    if (now >= this.#until) return 0
-    this.#forget(now)
-    const room = this.#room(this.#size)
-    if (room <= 0) return 0
-    const evenly = this.#evenly(now + burstMs - Math.max(this.#due, now))
-    return Math.max(0, Math.min(room, evenly))
+    if (this.#isLifted) return Number.POSITIVE_INFINITY
+    if (now >= this.#leaseUntil) return 0
+    this.#dropReturned(now)
+    const allowed = this.#allowedAfter(this.#size)
+    if (allowed <= 0) return 0
+    const spaced = this.#spacedWrites(now + burstMs - Math.max(this.#nextDueAt, now))
+    return Math.max(0, Math.min(allowed, spaced))
   }
 
-  /** When the next reserved token may be used; infinity when that depends on another share. */
+  /** When the next reserved token may be used; infinity if a larger share or a new lease is needed first. */
   readyAt(now: number): number {
-    if (this.#lifted) return now
-    if (now >= this.#until || this.#limit === 0) return Number.POSITIVE_INFINITY
-    return Math.max(now, this.#due - burstMs, this.#whenRoomFor(1, now))
+    if (this.#isLifted) return now
+    if (now >= this.#leaseUntil || this.#limit === 0) return Number.POSITIVE_INFINITY
+    return Math.max(now, this.#nextDueAt - burstMs, this.#allowedAt(1, now))
   }
 
-  /** One reserved token is used now. */
+  /** Uses one reserved token for a write at this time. */
   use(now: number): void {
     this.#reserved--
-    if (this.#lifted) return
-    if (this.#size === this.#times.length) this.#grow()
-    this.#times[(this.#head + this.#size) & (this.#times.length - 1)] = now
+    if (this.#isLifted) return
+    if (this.#size === this.#writeTimes.length) this.#grow()
+    this.#writeTimes[(this.#head + this.#size) & (this.#writeTimes.length - 1)] = now
     this.#size++
-    this.#due = Math.max(this.#due, now) + this.#spacing
+    this.#nextDueAt = Math.max(this.#nextDueAt, now) + this.#spacingMs
   }
 
-  /** Writes between these two times reached the carrier at the second one. */
+  /** Notes that writes between `from` and `until` reached the carrier at `until`, so their tokens return a second later. */
   noteBunch(from: number, until: number): void {
     const last = this.#bunches.at(-1)
     if (!last || from > last.from + 1) this.#bunches.push({ from, until: Math.max(until, last?.until ?? 0) })
     else last.until = Math.max(last.until, until)
   }
 
-  /** The mark of texts with reserved tokens took this long. */
+  /** Notes the duration of a mark whose texts had tokens reserved. */
   noteMarking(ms: number): void {
     this.#markingMs = ms > this.#markingMs ? ms : this.#markingMs + (ms - this.#markingMs) / 20
   }
 
-  get #spacing(): number {
-    return 1_000 / (this.#limit * catchUp)
+  get #spacingMs(): number {
+    return 1_000 / (this.#limit * catchUpRate)
   }
 
-  /** Writes that fit into this time when they are spread evenly, one at its beginning; a rounding error is forgiven. */
-  #evenly(ms: number): number {
-    return Math.floor(ms / this.#spacing + 1e-6) + 1
+  /** Number of evenly spaced writes that fit into this time, one of them at its start; tolerates rounding errors. */
+  #spacedWrites(ms: number): number {
+    return Math.floor(ms / this.#spacingMs + 1e-6) + 1
   }
 
-  get #ahead(): number {
-    // rare tokens are reserved earlier, so that a text of several parts gets all of its tokens
-    return Math.min(reserveAheadMaxMs, Math.max(capBatchMs + 1.25 * this.#markingMs + capSpareMs, 2 * this.#spacing))
+  /** How long before it is ready a token can be reserved. */
+  get #reserveAheadMs(): number {
+    // tokens of a small share are reserved earlier, so that a text of several parts gets all of its tokens
+    return Math.min(reserveAheadMaxMs, Math.max(capBatchMs + 1.25 * this.#markingMs + capSpareMs, 2 * this.#spacingMs))
   }
 
-  get #most(): number {
-    return this.#before > 0 ? Math.max(this.#outer, this.#limit) : this.#limit
+  /** Maximum number of writes in the current second. */
+  get #maxInSecond(): number {
+    return this.#writesBeforeCut > 0 ? Math.max(this.#limitBeforeCut, this.#limit) : this.#limit
   }
 
-  /** Writes that are left in the second of the last of `size` writes. */
-  #room(size: number): number {
-    const before = Math.max(0, this.#before - (this.#size - size))
+  /** Number of further writes allowed in a second that contains the latest `size` writes. */
+  #allowedAfter(size: number): number {
+    const before = Math.max(0, this.#writesBeforeCut - (this.#size - size))
     if (before === 0) return this.#limit - size
-    return Math.min(this.#most - size, this.#limit - (size - before))
+    return Math.min(this.#maxInSecond - size, this.#limit - (size - before))
   }
 
-  /** When there is room for this many writes. */
-  #whenRoomFor(writes: number, now: number): number {
-    this.#forget(now)
-    if (this.#room(this.#size) >= writes) return now
-    // with writes from before a cut, either those after it must expire as well, or as many of the old ones
-    const gone =
-      this.#before > 0 && this.#size - this.#before + writes <= this.#limit
-        ? this.#size + writes - this.#most
+  /** When this many further writes are allowed. */
+  #allowedAt(writes: number, now: number): number {
+    this.#dropReturned(now)
+    if (this.#allowedAfter(this.#size) >= writes) return now
+    // if the writes since a cut and these fit into the new limit, only the limit before the cut counts, so fewer tokens must return
+    const needed =
+      this.#writesBeforeCut > 0 && this.#size - this.#writesBeforeCut + writes <= this.#limit
+        ? this.#size + writes - this.#maxInSecond
         : this.#size + writes - this.#limit
-    return gone > this.#size ? Number.POSITIVE_INFINITY : this.#backAt(this.#timeAt(gone - 1))
+    return needed > this.#size ? Number.POSITIVE_INFINITY : this.#returnsAt(this.#timeAt(needed - 1))
   }
 
   #timeAt(index: number): number {
-    return this.#times[(this.#head + index) & (this.#times.length - 1)] ?? 0
+    return this.#writeTimes[(this.#head + index) & (this.#writeTimes.length - 1)] ?? 0
   }
 
   /** When the token of a write at this time returns. */
-  #backAt(time: number): number {
+  #returnsAt(time: number): number {
     const bunch = this.#bunches.findLast(({ from }) => from <= time)
     return Math.max(time + tokenReturnMs, bunch && time <= bunch.until ? bunch.until + 1_000 : 0)
   }
 
-  /** Tokens used up to the returned time are back by `now`. */
-  #cutoff(now: number): number {
+  /** The latest write time whose token has returned by `now`, as have those of all earlier writes. */
+  #returnedBefore(now: number): number {
     const bunch = this.#bunches.find(({ until }) => until + 1_000 > now)
     return Math.min(now - tokenReturnMs, bunch ? bunch.from - 1e-3 : now)
   }
 
   /** Drops the writes whose tokens have returned. */
-  #forget(now: number): void {
-    const until = this.#cutoff(now)
+  #dropReturned(now: number): void {
+    const until = this.#returnedBefore(now)
     while (this.#bunches.length > 0 && (this.#bunches[0]?.until ?? 0) + tokenReturnMs < now) this.#bunches.shift()
     while (this.#size > 0 && this.#timeAt(0) <= until) {
-      this.#head = (this.#head + 1) & (this.#times.length - 1)
+      this.#head = (this.#head + 1) & (this.#writeTimes.length - 1)
       this.#size--
-      if (this.#before > 0) this.#before--
+      if (this.#writesBeforeCut > 0) this.#writesBeforeCut--
     }
   }
 
+  /** Number of writes at or before this time, by binary search. */
   #countUntil(time: number): number {
     let low = 0
     for (let high = this.#size; low < high; ) {
@@ -243,9 +248,9 @@ export class Cap {
   }
 
   #grow(): void {
-    const times = new Float64Array(this.#times.length * 2)
+    const times = new Float64Array(this.#writeTimes.length * 2)
     for (let index = 0; index < this.#size; index++) times[index] = this.#timeAt(index)
-    this.#times = times
+    this.#writeTimes = times
     this.#head = 0
   }
 }

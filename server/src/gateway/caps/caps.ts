@@ -4,23 +4,23 @@ export const connectionCap = (connectionId: number) => `connection:${connectionI
 export const shortCodeCap = (shortCodeId: number) => `short_code:${shortCodeId}`
 export const carrierCap = (connectionId: number, carrier: string) => `carrier:${connectionId}:${carrier}`
 
-/** The caps that exist, by their keys. */
+/** All caps, by their keys. */
 export class Caps {
   readonly #caps = new Map<string, Cap>()
   #sets = new Map<string, CapSet>()
-  /** Called when there are too few tokens of a cap again after a pause. */
+  /** Called at the first shortage of a cap's tokens after `capIdleMs` without one. */
   onShortage: () => void = () => {}
 
   /**
-   * Sets which caps exist. A new one allows no write before it is granted a share; of one that exists no more the reserved
-   * tokens may be used.
+   * Sets which caps exist. A new cap allows no write before a share is granted; reserved tokens of a deleted cap may be used
+   * immediately.
    */
-  follow(keys: Iterable<string>): void {
-    const wanted = new Set(keys)
-    const gone = [...this.#caps.keys()].filter((key) => !wanted.has(key))
-    const added = [...wanted].filter((key) => !this.#caps.has(key))
-    if (gone.length + added.length === 0) return
-    for (const key of gone) {
+  setKeys(keys: Iterable<string>): void {
+    const existing = new Set(keys)
+    const deleted = [...this.#caps.keys()].filter((key) => !existing.has(key))
+    const added = [...existing].filter((key) => !this.#caps.has(key))
+    if (deleted.length + added.length === 0) return
+    for (const key of deleted) {
       this.#caps.get(key)?.lift()
       this.#caps.delete(key)
     }
@@ -33,22 +33,22 @@ export class Caps {
   }
 
   /**
-   * The caps among these keys, as one set to reserve tokens from. Callers get it anew for each batch, and release tokens to the
-   * set that they reserved them from.
+   * Returns the existing caps among these keys as one set to reserve tokens from. Callers must call this again for each batch,
+   * because caps change, and must release tokens to the set from which they reserved them.
    */
   of(...keys: string[]): CapSet {
     if (this.#caps.size === 0) return noCaps
-    const name = keys.join(' ')
-    const known = this.#sets.get(name)
+    const setKey = keys.join(' ')
+    const known = this.#sets.get(setKey)
     if (known) return known
     const caps = keys.map((key) => this.#caps.get(key)).filter((cap) => cap !== undefined)
     const set = caps.length === 0 ? noCaps : new CapSet(caps)
-    this.#sets.set(name, set)
+    this.#sets.set(setKey, set)
     return set
   }
 }
 
-/** The caps that one submit_sm is under: it takes a token of each. */
+/** The caps that apply to one submit_sm, which uses a token of each. */
 export class CapSet {
   readonly #caps: readonly Cap[]
 
@@ -60,39 +60,39 @@ export class CapSet {
     return this.#caps.length === 0
   }
 
-  /** Whether this gateway has no share of one of them, so that no write is possible at any time. */
+  /** Whether this gateway has no share of one of the caps, so that nothing can be written. */
   get isClosed(): boolean {
     for (const cap of this.#caps) if (cap.capacity === 0) return true
     return false
   }
 
-  /** Tokens that can ever be reserved at once. */
+  /** Maximum number of tokens that can be reserved at one time. */
   get capacity(): number {
-    let least = Number.POSITIVE_INFINITY
-    for (const cap of this.#caps) least = Math.min(least, cap.capacity)
-    return least
+    let min = Number.POSITIVE_INFINITY
+    for (const cap of this.#caps) min = Math.min(min, cap.capacity)
+    return min
   }
 
-  /** Tokens that justify a mark. */
-  get batch(): number {
-    let least = Number.POSITIVE_INFINITY
-    for (const cap of this.#caps) least = Math.min(least, cap.batch)
-    return least
+  /** Minimum number of free tokens that are worth a mark. */
+  get minBatch(): number {
+    let min = Number.POSITIVE_INFINITY
+    for (const cap of this.#caps) min = Math.min(min, cap.minBatch)
+    return min
   }
 
-  /** This many tokens are wanted now: where there are too few, a larger share would help. */
+  /** Notes a shortage of each cap that has fewer than this many free tokens. */
   reportShortage(now: number, tokens: number): void {
     for (const cap of this.#caps) if (cap.free(now) < tokens) cap.reportShortage(now)
   }
 
   /** Tokens that can be reserved now. */
   free(now: number): number {
-    let least = Number.POSITIVE_INFINITY
-    for (const cap of this.#caps) least = Math.min(least, cap.free(now))
-    return least
+    let min = Number.POSITIVE_INFINITY
+    for (const cap of this.#caps) min = Math.min(min, cap.free(now))
+    return min
   }
 
-  /** When this many can be reserved, as far as is known. */
+  /** The earliest time at which this many tokens can be reserved, as far as it is known. */
   freeAt(now: number, tokens: number): number {
     let last = now
     for (const cap of this.#caps) last = Math.max(last, cap.freeAt(now, tokens))
@@ -103,7 +103,7 @@ export class CapSet {
     for (const cap of this.#caps) cap.reserve(tokens)
   }
 
-  /** Gives back tokens that were not used. */
+  /** Releases reserved tokens that were not used. */
   release(tokens: number): void {
     for (const cap of this.#caps) cap.release(tokens)
   }
@@ -114,28 +114,28 @@ export class CapSet {
     return true
   }
 
-  /** When the next reserved token may be used; infinity when that depends on another share. */
+  /** When the next reserved token may be used; infinity if a larger share or a new lease is needed first. */
   readyAt(now: number): number {
     let last = now
     for (const cap of this.#caps) last = Math.max(last, cap.readyAt(now))
     return last
   }
 
-  /** Writes between these two times reached the carrier at the second one. */
+  /** Notes that writes between `from` and `until` reached the carrier at `until`. */
   noteBunch(from: number, until: number): void {
     for (const cap of this.#caps) cap.noteBunch(from, until)
   }
 
-  /** The mark of texts with reserved tokens took this long. */
+  /** Notes the duration of a mark whose texts had tokens reserved. */
   noteMarking(ms: number): void {
     for (const cap of this.#caps) cap.noteMarking(ms)
   }
 
-  /** One reserved token is used now. */
+  /** Uses one reserved token of each cap for a write at this time. */
   use(now: number): void {
     for (const cap of this.#caps) cap.use(now)
   }
 }
 
-/** The set of texts that are under no cap. */
+/** For texts to which no cap applies. */
 export const noCaps = new CapSet([])

@@ -1,16 +1,16 @@
 import { expect, test } from 'vitest'
 import { CarrierPace } from './carrier-pace.ts'
 
-/** Plays a carrier that takes `perSecond`, and returns how many texts it took and how many it throttled. */
-function play(pace: CarrierPace, perSecond: number, seconds: number, from: number) {
-  let [taken, throttled, inSecond, second] = [0, 0, 0, -1]
+/** Simulates a carrier that accepts `perSecond` texts, and returns how many it accepted and how many it throttled. */
+function simulate(pace: CarrierPace, perSecond: number, seconds: number, from: number) {
+  let [accepted, throttled, inSecond, second] = [0, 0, 0, -1]
   for (let now = from; now < from + seconds * 1_000; now += 10) {
     if (Math.floor(now / 1_000) !== second) [second, inSecond] = [Math.floor(now / 1_000), 0]
     const submits = Math.min(50, pace.free(now))
-    pace.take(submits)
+    pace.reserve(submits)
     for (let n = 0; n < submits; n++) {
       if (inSecond++ < perSecond) {
-        taken++
+        accepted++
         pace.accepted(now)
       } else {
         throttled++
@@ -18,18 +18,18 @@ function play(pace: CarrierPace, perSecond: number, seconds: number, from: numbe
       }
     }
   }
-  return { taken, throttled }
+  return { accepted, throttled }
 }
 
 test('a bind group that is never throttled has no limit', () => {
-  expect(play(new CarrierPace(), 1e9, 2, 0)).toEqual({ taken: 10_000, throttled: 0 })
+  expect(simulate(new CarrierPace(), 1e9, 2, 0)).toEqual({ accepted: 10_000, throttled: 0 })
 })
 
-test('a bind group that is throttled soon writes nearly what its carrier takes, and little more', () => {
+test('a throttled bind group soon writes nearly as many texts as its carrier accepts, and few more', () => {
   const pace = new CarrierPace()
-  play(pace, 100, 3, 0)
-  const { taken, throttled } = play(pace, 100, 20, 3_000)
-  expect(taken).toBeGreaterThan(1_500)
+  simulate(pace, 100, 3, 0)
+  const { accepted, throttled } = simulate(pace, 100, 20, 3_000)
+  expect(accepted).toBeGreaterThan(1_500)
   expect(throttled).toBeLessThan(100)
 })
 
@@ -56,7 +56,7 @@ test('one burst of throttled texts cuts the pace once', () => {
   expect(pace.perSecond).toBeLessThan(80)
 })
 
-test('the pace is never zero, and the limit is dropped after a while', () => {
+test('the pace is never zero, and the limit ends after 30 s without throttling', () => {
   const pace = new CarrierPace()
   for (let now = 0; now < 60_000; now += 400) pace.throttled(now)
   expect(pace.perSecond).toBeGreaterThanOrEqual(1)

@@ -1,40 +1,41 @@
 import { timing } from '../timing.ts'
 
-const { paceForgottenMs, paceIntervalMs, paceTrustedMs, throttleStormMs } = timing
-/** Throttled texts that are a smaller part of all responses do not cut the pace. */
-const partOfPace = 0.1
-/** Fewer throttled texts than this in a second cut the pace only where they are half of all responses; a single one never does. */
-const fewRefusals = 5
-/** The pace after a cut, as a part of what was accepted in the last second. */
-const cut = 0.8
-/** Growth of the pace in each second; more without throttling for a while. */
+const { paceCutIntervalMs, paceIntervalMs, paceResetMs, paceTrustedMs } = timing
+/** Minimum share of throttled texts among all responses for a cut of the pace. */
+const minThrottledShare = 0.1
+/** Fewer throttled texts than this in a second cut the pace only if they are half of all responses; a single one never does. */
+const minThrottled = 5
+/** The pace after a cut, as a fraction of the texts accepted in the last second. */
+const cutFactor = 0.8
+/** Relative growth of the pace per second; faster after a while without throttling. */
 const growthPerSecond = 0.05
 
 /**
- * Keeps a bind group at the pace that its carrier accepts: when it answers more than a few texts with ESME_RTHROTTLED or
- * ESME_RMSGQFUL, the pace is cut below what was accepted in the last second, and grows from there until the next time.
+ * Limits a bind group to the pace that its carrier accepts. When the carrier responds to more than a few texts with
+ * ESME_RTHROTTLED or ESME_RMSGQFUL, the pace is cut below the number of texts accepted in the last second; from there it grows
+ * until the carrier throttles again. All times are in monotonic milliseconds.
  */
 export class CarrierPace {
   #perSecond = Number.POSITIVE_INFINITY
   #tokens = 0
   #filledAt = 0
-  #refusedAt = Number.NEGATIVE_INFINITY
+  #throttledAt = Number.NEGATIVE_INFINITY
   #cutAt = Number.NEGATIVE_INFINITY
-  // responses in this half of a second, and in the one before
-  #half = 0
+  // responses in the current interval of half a second, and in the one before
+  #interval = 0
   #accepted = 0
   #acceptedBefore = 0
-  #refused = 0
-  #refusedBefore = 0
+  #throttled = 0
+  #throttledBefore = 0
 
-  /** Texts a second; infinity without a limit. */
+  /** Texts per second; infinity without a limit. */
   get perSecond(): number {
     return this.#perSecond
   }
 
-  /** Texts that may ever be written at once. */
+  /** Maximum number of texts that may be written at one time. */
   get burst(): number {
-    // a fifth of a second's worth, for marks of more than one text
+    // the texts of a fifth of a second, so that a mark can have more than one
     return Math.max(1, this.#perSecond / 5)
   }
 
@@ -45,15 +46,15 @@ export class CarrierPace {
 
   throttled(now: number): void {
     this.#roll(now)
-    this.#refused++
-    const taken = this.#accepted + this.#acceptedBefore
-    const refused = this.#refused + this.#refusedBefore
-    const part = refused / (taken + refused)
-    if (part < partOfPace || refused < 2 || (refused < fewRefusals && part < 0.5)) return
-    this.#refusedAt = now
-    if (now - this.#cutAt < throttleStormMs) return
+    this.#throttled++
+    const accepted = this.#accepted + this.#acceptedBefore
+    const throttled = this.#throttled + this.#throttledBefore
+    const share = throttled / (accepted + throttled)
+    if (share < minThrottledShare || throttled < 2 || (throttled < minThrottled && share < 0.5)) return
+    this.#throttledAt = now
+    if (now - this.#cutAt < paceCutIntervalMs) return
     this.#fill(now)
-    this.#perSecond = Math.max(1, cut * Math.min(this.#perSecond, Math.max(1, taken)))
+    this.#perSecond = Math.max(1, cutFactor * Math.min(this.#perSecond, Math.max(1, accepted)))
     this.#tokens = 0
     this.#filledAt = now
     this.#cutAt = now
@@ -62,7 +63,7 @@ export class CarrierPace {
   /** Texts that may be written now. */
   free(now: number): number {
     if (this.#perSecond === Number.POSITIVE_INFINITY) return Number.POSITIVE_INFINITY
-    if (now - this.#refusedAt > paceForgottenMs) {
+    if (now - this.#throttledAt > paceResetMs) {
       this.#perSecond = Number.POSITIVE_INFINITY
       return Number.POSITIVE_INFINITY
     }
@@ -76,32 +77,33 @@ export class CarrierPace {
     return now + ((1 - this.#tokens) * 1_000) / this.#perSecond
   }
 
-  take(submits: number): void {
-    this.#tokens -= submits
+  reserve(texts: number): void {
+    this.#tokens -= texts
   }
 
-  /** Gives back what was taken and not written. */
-  giveBack(submits: number): void {
-    this.#tokens += submits
+  /** Releases what was reserved for texts that were not written. */
+  release(texts: number): void {
+    this.#tokens += texts
   }
 
   #fill(now: number): void {
     if (this.#perSecond === Number.POSITIVE_INFINITY) return
     const seconds = (now - this.#filledAt) / 1_000
     this.#filledAt = now
-    const trust = Math.max(1, (now - this.#refusedAt - paceTrustedMs) / paceIntervalMs)
-    this.#perSecond *= 1 + growthPerSecond * seconds * trust
+    const acceleration = Math.max(1, (now - this.#throttledAt - paceTrustedMs) / paceIntervalMs)
+    this.#perSecond *= 1 + growthPerSecond * seconds * acceleration
     this.#tokens = Math.min(this.#tokens + this.#perSecond * seconds, this.burst)
   }
 
+  /** Starts a new interval when the current one is over. */
   #roll(now: number): void {
-    const half = Math.floor(now / paceIntervalMs)
-    if (half === this.#half) return
-    const isNext = half === this.#half + 1
+    const interval = Math.floor(now / paceIntervalMs)
+    if (interval === this.#interval) return
+    const isNext = interval === this.#interval + 1
     this.#acceptedBefore = isNext ? this.#accepted : 0
-    this.#refusedBefore = isNext ? this.#refused : 0
+    this.#throttledBefore = isNext ? this.#throttled : 0
     this.#accepted = 0
-    this.#refused = 0
-    this.#half = half
+    this.#throttled = 0
+    this.#interval = interval
   }
 }
