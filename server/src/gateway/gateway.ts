@@ -24,10 +24,10 @@ import { Trace } from './submit/trace.ts'
 import { assertTiming, timing } from './timing.ts'
 
 /**
- * Sessions of the send path plan nothing but index look-ups by key: a plan made while a day's partition was empty
- * must still be right when it holds a million rows.
+ * Settings of the send path's database sessions, which restrict plans to index look-ups by key: a plan made while a day's
+ * partition was empty must still be good when the partition has a million rows.
  */
-export const onePlan = {
+export const planSettings = {
   enable_seqscan: 'off',
   enable_hashjoin: 'off',
   enable_mergejoin: 'off',
@@ -39,12 +39,15 @@ export const onePlan = {
 
 export type Gateway = { stop(): Promise<void> }
 
-/** Binds to the carrier, submits what is due, and takes receipts and MOs, until it is stopped. */
+/**
+ * Starts a gateway, which opens binds, submits due texts and stores receipts and MOs until it is stopped. Rejects if the timing
+ * is inconsistent, the database is unavailable, or the secret key is needed but not set.
+ */
 export async function startGateway(rt: Runtime): Promise<Gateway> {
   const { config, log, clock } = rt
   assertTiming(timing, config.send.leaseMs)
   const instanceId = randomUUID()
-  const settings = { ...onePlan, ...idleTransactionTimeout(config.send.leaseMs) }
+  const settings = { ...planSettings, ...idleTransactionTimeout(config.send.leaseMs) }
   const pool = makePool(rt.databaseUrl, log, { max: 8, settings, name: 'carillon gateway' })
   const db = poolDb(pool)
   await requireSecretKey({ db, config })
@@ -74,9 +77,9 @@ export async function startGateway(rt: Runtime): Promise<Gateway> {
         dispatcher.pump()
       },
       onChange: () => dispatcher.pump(),
-      onShare: () => dispatcher.lookForWork(),
-      onDeliver: (connection, session, pdu) => deliveries.take(connection, session, pdu),
-      onLate: (request, response) => submitter.late(request, response),
+      onShareGrown: () => dispatcher.claimNow(),
+      onDeliver: (connection, session, pdu) => deliveries.handle(connection, session, pdu),
+      onLate: (request, response) => submitter.handleLateResponse(request, response),
     },
   )
   const dispatcher = new Dispatcher({ db, clock, log, routes: groups.routes, instanceId, leaseMs })
@@ -85,12 +88,12 @@ export async function startGateway(rt: Runtime): Promise<Gateway> {
   let isPaused: boolean | undefined
   const stopped = new AbortController()
   listenForWork(rt.databaseUrl, log, stopped.signal, (work) => {
-    if (work === 'chunks') dispatcher.lookForWork()
-    if (work === 'connections' && isPaused === false) groups.look()
+    if (work === 'chunks') dispatcher.claimNow()
+    if (work === 'connections' && isPaused === false) groups.reload()
   })
   const statusQueries = new StatusQueries({ db, clock, log }, groups, receipts)
-  const querying = repeat(() => statusQueries.turn(), timing.statusQueryPollMs, 'query texts')
-  const waiting = repeat(
+  const querying = repeat(() => statusQueries.start(), timing.statusQueryPollMs, 'query texts')
+  const settling = repeat(
     () => settleWaitingReceipts({ db, clock }),
     timing.waitingReceiptsPollMs,
     'settle waiting receipts',
@@ -101,40 +104,41 @@ export async function startGateway(rt: Runtime): Promise<Gateway> {
       metrics: rt.metrics.snapshotIfDue(),
     })
   const heartbeat = repeat(() => sendHeartbeat(isPaused === false), timing.heartbeatMs, 'send a heartbeat')
-  // a restored copy must not take receipts and MOs from the original, so it does not even bind
-  const opening = repeat(
+  // a restored copy does not even bind, because it would receive receipts and MOs meant for the original
+  const resuming = repeat(
     async () => {
       if (isPaused === false) return
-      const was = isPaused
+      const wasPaused = isPaused
       isPaused = await isSendingPaused(db)
-      if (isPaused && !was) log.warn('sending is paused (npm run carillon -- sending resume), not binding')
+      if (isPaused && !wasPaused) log.warn('sending is paused (npm run carillon -- sending resume), not binding')
       if (!isPaused) groups.start()
     },
     timing.pausedPollMs,
     'check whether sending is paused',
   )
+  const repeaters = [resuming, inbound, settling, querying, heartbeat]
   dispatcher.start(submitter)
-  for (const repeater of [opening, inbound, waiting, querying, heartbeat]) repeater.start()
+  for (const repeater of repeaters) repeater.start()
 
   return {
     async stop() {
       stopped.abort()
-      const asked = statusQueries.stop()
+      const queriesStopped = statusQueries.stop()
       await dispatcher.stop(Math.min(config.send.responseDeadlineMs, timing.drainMaxMs))
-      await Promise.all([asked, ...[opening, inbound, waiting, querying, heartbeat].map((repeater) => repeater.stop())])
-      // outcomes that cannot be recorded because the database is away become unknown under the next lease
+      await Promise.all([queriesStopped, ...repeaters.map((repeater) => repeater.stop())])
+      // texts whose outcomes cannot be recorded, because the database is unavailable, become unknown under the next lease
       await Promise.race([
         Promise.all([recorder.flushed(), receipts.flushed(), attempts.flushed()]),
         delay(timing.flushMaxMs, undefined, { ref: false }),
       ])
-      const leave = async () => {
-        // other gateways need not wait for our silence to take our share
+      const releaseLeases = async () => {
+        // so that other gateways do not wait for missing heartbeats before they claim our share of the bind slots
         await sendHeartbeat(false)
         await groups.stop()
       }
       await Promise.race([
-        leave().catch((error) => log.warn({ err: error }, 'failed to release leases on shutdown')),
-        delay(timing.leaveMaxMs, undefined, { ref: false }),
+        releaseLeases().catch((error) => log.warn({ err: error }, 'failed to release leases on shutdown')),
+        delay(timing.releaseMaxMs, undefined, { ref: false }),
       ])
       await pool.end()
     },

@@ -2,10 +2,10 @@ import { Histogram, LabeledCounter, type MetricFamily } from '../lib/metric-seri
 import { statusName } from '../smpp/pdu/command-status.ts'
 import type { Metrics } from '../system/metrics.ts'
 
-/** What a scrape reads of a bind group: its window slots, and how many wait for a response. */
+/** A bind group's window slots, and how many of them await a response. */
 export type BindGroupState = { connection: string; window: number; inFlight: number }
 
-/** Counts what goes over the wire, by connection. On the way of every PDU: an addition in a map, nothing more. */
+/** Counts PDUs by connection for /metrics. It is called for every PDU, so each call only increments a number in a map. */
 export class Meter {
   readonly #submits = new LabeledCounter()
   readonly #responses = new LabeledCounter()
@@ -21,12 +21,12 @@ export class Meter {
         const values = groups().map((group) => ({ labels: { connection: group.connection }, value: value(group) }))
         return { name, help, type: 'gauge', values }
       })
-    counter('carillon_submits_total', 'submit_sm written, parts and retries too', () =>
+    counter('carillon_submits_total', 'submit_sm written, including each part and each retry', () =>
       this.#submits.samples(['connection']),
     )
     counter(
       'carillon_submit_responses_total',
-      'What became of each submit_sm: its command_status, timeout or closed',
+      'Outcomes of submit_sm: the command_status of the response, timeout or closed',
       () => this.#responses.samples(['connection', 'status']),
     )
     const seconds = 'carillon_submit_response_seconds'
@@ -36,16 +36,16 @@ export class Meter {
       type: 'histogram',
       values: this.#responseSeconds.samples(seconds, 'connection'),
     }))
-    counter('carillon_receipts_total', 'Receipts, by their state', () =>
+    counter('carillon_receipts_total', 'Receipts by state', () =>
       this.#receipts.samples(['connection', 'state']),
     )
     counter('carillon_inbound_total', 'MOs stored', () => this.#inbound.samples(['connection']))
     gauge(
       'carillon_window_size',
-      'Window slots of all binds of the connection that this process holds',
+      'Window slots of all binds that this process has at the connection',
       (group) => group.window,
     )
-    gauge('carillon_window_used', 'Window slots that wait for a response', (group) => group.inFlight)
+    gauge('carillon_window_used', 'Window slots that await a response', (group) => group.inFlight)
   }
 
   submitted(connection: string): void {
@@ -57,7 +57,7 @@ export class Meter {
     this.#responseSeconds.add(connection, ms / 1_000)
   }
 
-  /** No response came: its deadline passed, or its session ended. */
+  /** Counts a submit_sm without a response: its deadline passed, or its session ended. */
   failed(connection: string, why: 'timeout' | 'closed'): void {
     this.#responses.add(connection, why)
   }

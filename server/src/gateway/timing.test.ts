@@ -8,8 +8,8 @@ const numbers = Object.entries(timing).flatMap(([name, value]) =>
   typeof value === 'number' ? [name] : value.map((_, n) => `${name}[${n}]`),
 )
 
-/** The durations with one of them, or one element of a list, multiplied. */
-function changed(name: string, factor: number): Durations {
+/** Returns the durations with one of them, or one element of a list, multiplied by a factor. */
+function multiplied(name: string, factor: number): Durations {
   const [key = '', index] = name.split(/[[\]]/)
   const value = (timing as Durations)[key] as number | readonly number[]
   const next =
@@ -17,6 +17,7 @@ function changed(name: string, factor: number): Durations {
   return { ...timing, [key]: next }
 }
 
+/** Returns the error message of assertTiming; empty if it does not throw. */
 function faultOf(durations: Durations): string {
   try {
     assertTiming(durations, leaseMs)
@@ -26,29 +27,29 @@ function faultOf(durations: Durations): string {
   }
 }
 
-test('the durations as they are keep all inequalities', () => {
+test('the actual durations satisfy all inequalities', () => {
   expect(faultOf(timing)).toBe('')
 })
 
-test.each(numbers)('%s cannot become a thousand times as long or as short without an error that names it', (name) => {
-  const faults = [faultOf(changed(name, 1_000)), faultOf(changed(name, 0.001))]
+test.each(numbers)('multiplying %s by 1000 or 0.001 is an error that names it', (name) => {
+  const faults = [faultOf(multiplied(name, 1_000)), faultOf(multiplied(name, 0.001))]
   expect(faults.join()).toContain(`${name} (`)
 })
 
 test.each([
-  ['markFreshMs', 1.01, 'B3: no text leaves a second after an opt-out is in force'],
-  ['staleWriteMs', 1.01, 'B3: no text leaves a second after an opt-out is in force'],
+  ['markFreshMs', 1.01, 'B3: no text is written a second after an opt-out is in force'],
+  ['staleWriteMs', 1.01, 'B3: no text is written a second after an opt-out is in force'],
   ['slowMarkMs', 1.01, 'a mark of twice the limit must still be usable'],
-  ['tokenReturnMs', 0.98, 'B5: no second that slides holds more than the cap'],
-  ['shareGraceMs', 0.8, 'B5: a share is free after the last write under it is a second old'],
+  ['tokenReturnMs', 0.98, 'B5: no sliding second contains more submit_sm than the cap'],
+  ['shareGraceMs', 0.8, 'B5: a share is free only when its last write is more than a second old'],
   ['partRetryMs', 2, 'three retries of a part fit into its wait'],
   ['leaseReserveMaxMs', 4, 'a stranded chunk is released sooner than its lease ends'],
   ['heartbeatMs', 2, 'two heartbeats may fail'],
-])('%s times %d is an error: %s', (name, factor, why) => {
-  expect(faultOf(changed(name, factor))).toContain(why)
+])('multiplying %s by %d is an error: %s', (name, factor, why) => {
+  expect(faultOf(multiplied(name, factor))).toContain(why)
 })
 
-test('a duration without a value is an error', () => {
+test('a missing duration is an error', () => {
   const { markFreshMs, ...others } = timing
   expect(faultOf(others)).toContain('markFreshMs')
 })
@@ -71,7 +72,7 @@ describe('a gateway', () => {
       timing: { ...timing, markFreshMs: 800 },
     }))
     const { startGateway } = await import('./gateway.ts')
-    // before it touches the database: there is none
+    // there is no database: the check comes before the first access to it
     const rt = makeRuntime({ db: undefined as never, url: 'postgres://nowhere' })
     await expect(startGateway(rt)).rejects.toThrow(
       'inconsistent gateway timing: markFreshMs (800 ms) + staleWriteMs (300 ms) must be at most second (1000 ms): B3',

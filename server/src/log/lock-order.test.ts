@@ -7,7 +7,7 @@ import { checkBooks } from '../../test/sending.ts'
 import { expandOnce } from '../broadcasts/expand.ts'
 import { type Db, poolDb } from '../db/db.ts'
 import { makePool } from '../db/pool.ts'
-import { onePlan } from '../gateway/gateway.ts'
+import { planSettings } from '../gateway/gateway.ts'
 import { acceptBroadcast } from '../messages/messages.ts'
 import { markSent } from './marks.queries.ts'
 import { applyReceipts } from './receipts.queries.ts'
@@ -19,7 +19,7 @@ let pool: ReturnType<typeof makePool>
 let db: Db
 beforeEach(async () => {
   database = await freshDatabase()
-  pool = makePool(database.url, pino({ level: 'silent' }), { max: 4, settings: onePlan })
+  pool = makePool(database.url, pino({ level: 'silent' }), { max: 4, settings: planSettings })
   db = poolDb(pool)
 })
 afterEach(async () => {

@@ -8,7 +8,7 @@ import { expandOnce } from '../broadcasts/expand.ts'
 import { readAudienceSlice } from '../broadcasts/personal-slice.queries.ts'
 import type { Db } from '../db/db.ts'
 import { type Statement, textOf } from '../db/sql.ts'
-import { onePlan } from '../gateway/gateway.ts'
+import { planSettings } from '../gateway/gateway.ts'
 import { listOptedOut } from '../messages/audience/recipients.queries.ts'
 import { acceptBroadcast } from '../messages/messages.ts'
 import { cancelChunks } from './cancel.queries.ts'
@@ -86,7 +86,7 @@ async function plansOf(work: (db: Db) => Promise<unknown>): Promise<string> {
   await work({ ...database.db, one: record, many: async (_, sql) => [await record(_, sql)], exec: record })
   const plans: string[] = []
   await database.db.withClient(async (client) => {
-    for (const [name, value] of Object.entries(onePlan)) await client.query(`set ${name} = ${value}`)
+    for (const [name, value] of Object.entries(planSettings)) await client.query(`set ${name} = ${value}`)
     for (const sql of statements) {
       const { rows } = await client.query(`explain (generic_plan, costs off) ${sql}`)
       plans.push(rows.map((row) => row['QUERY PLAN']).join('\n'))

@@ -6,18 +6,18 @@ import type { DataSm, DeliverSm, QuerySm, ResponsePdu, SubmitSm } from '../../sm
 import type { Session } from '../../smpp/session.ts'
 import { type CapSet, type Caps, carrierCap, connectionCap, shortCodeCap } from '../caps/caps.ts'
 import { leaseTiming } from '../timing.ts'
-import { bindingOf } from './binding.ts'
+import { bindKeyOf } from './bind-key.ts'
 import { LateArrivals } from './late-arrivals.ts'
 import { SlotBind } from './slot-bind.ts'
 import { WindowSlots } from './window-slots.ts'
 
 export type BindGroupEvents = {
-  /** Window slots of this group came free, or one of its binds. */
+  /** Window slots of this group became free, or one of its binds was opened. */
   onFree(group: BindGroup): void
-  /** A bind slot is bound now, or no longer. */
+  /** A bind slot became bound or unbound. */
   onChange(): void
   onDeliver(connection: Connection, session: Session, pdu: DeliverSm | DataSm): void
-  /** The response to a submit_sm came after its deadline. */
+  /** The response to a submit_sm arrived after its deadline. */
   onLate(request: SubmitSm, response: ResponsePdu): void
 }
 
@@ -29,12 +29,13 @@ export type BindGroupOptions = {
   events: BindGroupEvents
 }
 
-/** The binds that this gateway has of one connection, one for each bind slot that it owns. */
+/** The binds that this gateway has at one connection: one, or a pair, for each bind slot that it leases. */
 export class BindGroup {
   connection: Connection
   readonly #options: BindGroupOptions
   readonly #binds = new Map<number, SlotBind>()
-  readonly #leaving = new Set<SlotBind>()
+  // removed from #binds, but not closed yet
+  readonly #closing = new Set<SlotBind>()
   readonly #reserveMs: number
   readonly #lateArrivals = new LateArrivals()
   readonly windowSlots: WindowSlots
@@ -46,48 +47,48 @@ export class BindGroup {
     this.windowSlots = new WindowSlots(this)
   }
 
-  /** The bind slots that are ours, without those that are being given up. */
+  /** The leased bind slots, without those that are closing. */
   get slots(): Iterable<SlotBind> {
     return this.#binds.values()
   }
 
-  get owned(): number {
+  get slotCount(): number {
     return this.#binds.size
   }
 
-  /** A bind slot is ours up to this time (monotonic milliseconds): binds it. */
-  take(slot: number, leaseUntil: number): void {
+  /** Binds a slot that is leased until this time (monotonic milliseconds). */
+  addSlot(slot: number, leaseUntil: number): void {
     if (this.#binds.has(slot)) return
     this.#binds.set(slot, this.#bind(slot, leaseUntil))
   }
 
-  /** Gives a bind slot up in order: takes no more texts, waits for the responses to those in flight, unbinds. */
-  async unbind(slot: number): Promise<void> {
+  /** Stops the submission through a slot, waits for the responses to texts in flight, and unbinds. */
+  async closeSlot(slot: number): Promise<void> {
     const bind = this.#binds.get(slot)
     if (!bind) return
     this.#binds.delete(slot)
-    await this.#leave(bind)
+    await this.#close(bind)
   }
 
-  /** A bind slot is another gateway's by now: its sessions end at once. */
-  lose(slot: number): void {
+  /** Ends the sessions of a slot immediately, because another gateway has leased it. */
+  dropSlot(slot: number): void {
     const bind = this.#binds.get(slot)
     this.#binds.delete(slot)
-    void bind?.abandon()
+    void bind?.destroy()
   }
 
   /**
-   * Applies changed settings, at once where the binds may stay, else by new binds beside the old ones; false when nothing
-   * changed.
+   * Applies changed settings and returns whether any changed. Settings that require a new bind are applied by opening new binds;
+   * the old ones close when texts in flight have their responses.
    */
   apply(connection: Connection): boolean {
     const before = this.connection
     if (connection.version === before.version && connection.enabled === before.enabled) return false
     this.connection = connection
-    if (bindingOf(connection) !== bindingOf(before)) {
+    if (bindKeyOf(connection) !== bindKeyOf(before)) {
       for (const [slot, bind] of [...this.#binds]) {
         this.#binds.set(slot, this.#bind(slot, bind.leaseUntil))
-        void this.#leave(bind)
+        void this.#close(bind)
       }
       return true
     }
@@ -100,36 +101,36 @@ export class BindGroup {
     return true
   }
 
-  /** Resolves when the binds that were given up or replaced are closed. */
-  async left(): Promise<void> {
-    await Promise.all([...this.#leaving].map((bind) => bind.leave()))
+  /** Resolves when all closing binds are closed. */
+  async whenClosed(): Promise<void> {
+    await Promise.all([...this.#closing].map((bind) => bind.close()))
   }
 
   get #responseDeadlineMs(): number {
     return this.connection.responseDeadlineMs ?? this.#options.responseDeadlineMs
   }
 
-  /** BindSlots that are bound, receivers included. */
+  /** Number of slots that are bound, including receivers. */
   get bound(): number {
     let bound = 0
     for (const bind of this.#binds.values()) if (bind.bound) bound++
     return bound
   }
 
-  /** Whether a text could be submitted at some time without a new bind. */
-  get transmits(): boolean {
+  /** Whether one of the binds can transmit, now or when a window slot becomes free. */
+  get canTransmit(): boolean {
     for (const bind of this.#binds.values()) if (bind.transmitting) return true
     return false
   }
 
-  /** Whether texts should take this way now: it is bound, and its window is not presumed dead. */
+  /** Whether new texts should use this group now: it is bound, and its window is not presumed dead. */
   isUsable(now: number): boolean {
-    if (!this.#maySubmit(now)) return false
+    if (!this.#canTransmitAt(now)) return false
     return this.freeAt(now) > 0 || !this.windowSlots.isDead(now)
   }
 
-  #maySubmit(now: number): boolean {
-    for (const bind of this.#binds.values()) if (bind.transmitting && this.#isOurs(bind, now)) return true
+  #canTransmitAt(now: number): boolean {
+    for (const bind of this.#binds.values()) if (bind.transmitting && this.#isLeased(bind, now)) return true
     return false
   }
 
@@ -140,33 +141,33 @@ export class BindGroup {
     return slots
   }
 
-  /** Window slots that wait for a response. */
+  /** Window slots that await a response. */
   get inFlight(): number {
     let slots = 0
     for (const { transmitting } of this.#binds.values()) slots += transmitting?.inFlight ?? 0
     return slots
   }
 
-  /** Free window slots of the binds that are surely ours at this time. */
+  /** Free window slots of the binds whose leases allow a write at this time. */
   freeAt(now: number): number {
     let slots = 0
     for (const bind of this.#binds.values()) {
-      if (bind.transmitting && this.#isOurs(bind, now)) slots += bind.transmitting.free
+      if (bind.transmitting && this.#isLeased(bind, now)) slots += bind.transmitting.free
     }
     return slots
   }
 
-  /** The carrier of this recipient's handset, where this connection has a cap for it. */
+  /** The carrier of this recipient's phone if the connection has a cap for that carrier, otherwise undefined. */
   carrierOf({ carrier }: Recipient): string | undefined {
     return carrier !== undefined && carrier in this.connection.carrierMps ? carrier : undefined
   }
 
-  /** Whether texts are marked by the carriers of their handsets, because carriers have caps. */
+  /** Whether texts must be marked separately by carrier, because carriers have caps. */
   get needsCarriers(): boolean {
     return Object.keys(this.connection.carrierMps).length > 0
   }
 
-  /** The caps that texts of this short code are under, by this group and to handsets of this carrier. */
+  /** The caps that apply to texts from this short code, through this group, to phones of this carrier. */
   capsFor(shortCodeId: number, carrier?: string): CapSet {
     const { id } = this.connection
     const keys = [connectionCap(id), shortCodeCap(shortCodeId)]
@@ -174,31 +175,31 @@ export class BindGroup {
     return this.#options.caps.of(...keys)
   }
 
-  /** Texts a second that its own cap lets us write. */
+  /** Our share of the connection's cap, in submit_sm per second; infinity without a cap. */
   get pace(): number {
     return this.#options.caps.get(connectionCap(this.connection.id))?.limit ?? Number.POSITIVE_INFINITY
   }
 
-  /** Reserves window slots, and as many tokens of the caps. */
+  /** Reserves window slots and the same number of tokens of each cap. */
   reserve(slots: number, caps: CapSet): void {
     this.windowSlots.reserve(slots)
     caps.reserve(slots)
   }
 
-  /** Gives back window slots and tokens that were not used. */
+  /** Releases reserved window slots and tokens that were not used. */
   release(slots: number, caps: CapSet): void {
     this.windowSlots.release(slots)
     caps.release(slots)
   }
 
-  /** The bind with the emptiest window, for all parts of a text to go the same way, in order. */
+  /** The bind with the most free window slots, so that all parts of a text use one bind, in order; undefined if all are full. */
   emptiest(): Session | undefined {
     const now = performance.now()
     let best: Session | undefined
     let bestFree = 0
     for (const bind of this.#binds.values()) {
       const session = bind.transmitting
-      if (session && session.free > bestFree && this.#isOurs(bind, now)) {
+      if (session && session.free > bestFree && this.#isLeased(bind, now)) {
         best = session
         bestFree = session.free
       }
@@ -206,7 +207,7 @@ export class BindGroup {
     return best
   }
 
-  /** Sends a query_sm beside the texts; undefined, and nothing sent, while texts take all window slots. */
+  /** Sends a query_sm and returns its response; sends nothing and returns undefined while texts use all window slots. */
   async query(pdu: QuerySm): Promise<ResponsePdu | undefined> {
     if (this.windowSlots.free() < 2 && this.window > 1) return undefined
     const session = this.emptiest()
@@ -214,19 +215,20 @@ export class BindGroup {
   }
 
   /**
-   * Writes into a reserved window slot, of the preferred bind if that has a free one; false, and nothing written, when no bind
-   * has one. Throws PduError for a PDU that cannot be encoded; the reservation is used up then.
+   * Writes a PDU, using a reserved window slot and a token of each cap; the preferred bind is used if it has a free slot. Returns
+   * false and writes nothing if no bind has a free slot. Throws PduError if the PDU cannot be encoded; the reserved slot and
+   * tokens are used up even then.
    */
   submit(pdu: SubmitSm, caps: CapSet, preferred: Session | undefined, onOutcome: OnOutcome): boolean {
     const now = performance.now()
-    const session = preferred && this.#mayTake(preferred, now) ? preferred : this.emptiest()
+    const session = preferred && this.#canUse(preferred, now) ? preferred : this.emptiest()
     if (!session) return false
     caps.use(now)
     this.windowSlots.use(now, session.inFlight === 0)
     session.request(pdu, (outcome) => {
       if (outcome.kind === 'response') {
         const at = performance.now()
-        this.windowSlots.responded(now, at, outcome.pdu.command_status === 0)
+        this.windowSlots.noteResponse(now, at, outcome.pdu.command_status === 0)
         if (!caps.isUnlimited) this.#lateArrivals.note(now, at, caps)
       }
       onOutcome(outcome)
@@ -234,13 +236,14 @@ export class BindGroup {
     return true
   }
 
-  #mayTake(session: Session, now: number): boolean {
+  #canUse(session: Session, now: number): boolean {
     if (session.free === 0) return false
-    for (const bind of this.#binds.values()) if (bind.transmitting === session) return this.#isOurs(bind, now)
+    for (const bind of this.#binds.values()) if (bind.transmitting === session) return this.#isLeased(bind, now)
     return false
   }
 
-  #isOurs(bind: SlotBind, now: number): boolean {
+  /** Whether the lease of the slot allows a write: its reserve has not begun. */
+  #isLeased(bind: SlotBind, now: number): boolean {
     return now < bind.leaseUntil - this.#reserveMs
   }
 
@@ -256,9 +259,9 @@ export class BindGroup {
     return bind
   }
 
-  async #leave(bind: SlotBind): Promise<void> {
-    this.#leaving.add(bind)
-    await bind.leave()
-    this.#leaving.delete(bind)
+  async #close(bind: SlotBind): Promise<void> {
+    this.#closing.add(bind)
+    await bind.close()
+    this.#closing.delete(bind)
   }
 }

@@ -17,10 +17,10 @@ export type BindGroupsOptions = { rt: Runtime; gateway: string; leaseMs: number;
 
 export type BindGroupsEvents = BindGroupEvents & {
   /** A share of a cap has grown. */
-  onShare(): void
+  onShareGrown(): void
 }
 
-/** All bind groups of this gateway, kept equal to the rows that an operator edits: connections, bind slots, sending routes. */
+/** All bind groups of this gateway. It follows the rows that an operator edits: connections, sending routes and caps. */
 export class BindGroups {
   readonly routes: SendingRoutes
   readonly #options: BindGroupsOptions
@@ -30,11 +30,12 @@ export class BindGroups {
   readonly #caps = new Caps()
   readonly #shares: Shares
   #shortCodeCaps: Array<{ shortCodeId: number; mps: number }> = []
-  readonly #following: Repeater
+  readonly #reading: Repeater
   readonly #leasing: Repeater
-  readonly #toldUnusable = new Map<number, string>()
-  // a connection has changed, so rows of bind slots may be missing
-  #mustMakeSlots = false
+  // by connection: the last logged reason why it cannot be used
+  readonly #loggedFaults = new Map<number, string>()
+  // whether rows of bind slots may be missing, because a connection has changed
+  #mustInsertSlots = false
 
   constructor(options: BindGroupsOptions, events: BindGroupsEvents) {
     const { rt, gateway, leaseMs } = options
@@ -43,48 +44,48 @@ export class BindGroups {
       ...events,
       onChange: () => {
         this.#leasing.now()
-        this.#followCaps()
+        this.#updateCaps()
         events.onChange()
       },
     }
     this.routes = new SendingRoutes(this.#groups)
     this.#slots = new BindSlots({ db: rt.db, log: rt.log, gateway, leaseMs, groups: this.#groups })
     const table = shareTable(rt.db, gateway)
-    this.#shares = new Shares(this.#caps, { table, gateway, leaseMs, log: rt.log, onGrow: events.onShare })
+    this.#shares = new Shares(this.#caps, { table, gateway, leaseMs, log: rt.log, onGrow: events.onShareGrown })
     const repeat = (work: () => Promise<unknown>, pauseMs: number, what: string) =>
       new Repeater(work, pauseMs, (error) => rt.log.warn({ err: error }, `failed to ${what}, retrying`))
-    this.#following = repeat(() => this.#follow(), followMs, 'read connections')
-    this.#leasing = repeat(() => this.#slots.turn(), leaseTiming(leaseMs).renewEveryMs, 'lease bind slots')
+    this.#reading = repeat(() => this.#read(), followMs, 'read connections')
+    this.#leasing = repeat(() => this.#slots.sync(), leaseTiming(leaseMs).renewEveryMs, 'lease bind slots')
   }
 
   start(): void {
-    this.#following.start()
+    this.#reading.start()
     this.#leasing.start()
     this.#shares.start()
   }
 
-  /** Connections, sending routes or bind slots have changed: reads them at once. */
-  look(): void {
-    this.#following.now()
+  /** Reads connections and sending routes and synchronizes bind slots now, because a notice said that they have changed. */
+  reload(): void {
+    this.#reading.now()
     this.#leasing.now()
   }
 
-  /** Unbinds in order, when the texts in flight have their responses. */
+  /** Waits for the responses to texts in flight, unbinds, and releases the bind slots and the shares of caps. */
   async stop(): Promise<void> {
-    await Promise.all([this.#following.stop(), this.#leasing.stop()])
+    await Promise.all([this.#reading.stop(), this.#leasing.stop()])
     await this.#slots.stop()
-    await Promise.all([...this.#groups.values()].map((group) => group.left()))
+    await Promise.all([...this.#groups.values()].map((group) => group.whenClosed()))
     await this.#shares.stop()
   }
 
-  /** Bind slots that are bound. */
+  /** Number of bind slots that are bound. */
   get bound(): number {
     let bound = 0
     for (const group of this.#groups.values()) bound += group.bound
     return bound
   }
 
-  /** Connections that are enabled. */
+  /** Number of connections that are enabled. */
   get enabled(): number {
     let enabled = 0
     for (const group of this.#groups.values()) if (group.connection.enabled) enabled += 1
@@ -95,60 +96,60 @@ export class BindGroups {
     return this.#groups.values()
   }
 
-  async #follow(): Promise<void> {
+  async #read(): Promise<void> {
     const { rt } = this.#options
     const [connections, routes] = [await this.#load(), await listAllSendingRoutes(rt.db)]
     this.#shortCodeCaps = await listShortCodeCaps(rt.db)
     for (const connection of connections) {
       const group = this.#groups.get(connection.id)
-      if (group) this.#mustMakeSlots = group.apply(connection) || this.#mustMakeSlots
+      if (group) this.#mustInsertSlots = group.apply(connection) || this.#mustInsertSlots
       else if (connection.enabled) {
         this.#groups.set(connection.id, this.#newGroup(connection))
-        this.#mustMakeSlots = true
+        this.#mustInsertSlots = true
       }
     }
     for (const [id, group] of this.#groups) {
       if (connections.some((connection) => connection.id === id)) continue
       if (group.connection.enabled) group.apply({ ...group.connection, enabled: false })
-      else if (group.owned === 0) this.#groups.delete(id)
+      else if (group.slotCount === 0) this.#groups.delete(id)
     }
     this.routes.set(
       routes,
       connections.filter((connection) => connection.servesAll).map((connection) => connection.id),
       this.#shortCodeCaps.map(({ shortCodeId }) => shortCodeId),
     )
-    this.#followCaps()
-    if (!this.#mustMakeSlots) return
-    await this.#slots.make()
-    this.#mustMakeSlots = false
+    this.#updateCaps()
+    if (!this.#mustInsertSlots) return
+    await this.#slots.insertMissing()
+    this.#mustInsertSlots = false
     this.#leasing.now()
   }
 
-  /** Reports all caps to the shares, and which of them the bound groups could use. */
-  #followCaps(): void {
+  /** Sets all caps, and the ones that the bound groups can use. */
+  #updateCaps(): void {
     const limits = new Map<string, number>()
-    const ours = new Set<string>()
-    const add = (cap: string, mps: number, isOurs: boolean) => {
+    const usable = new Set<string>()
+    const add = (cap: string, mps: number, isUsable: boolean) => {
       limits.set(cap, mps)
-      if (isOurs) ours.add(cap)
+      if (isUsable) usable.add(cap)
     }
-    for (const { connection, transmits } of this.#groups.values()) {
+    for (const { connection, canTransmit } of this.#groups.values()) {
       const { id, mps, carrierMps } = connection
-      if (mps !== null) add(connectionCap(id), mps, transmits)
-      for (const [carrier, most] of Object.entries(carrierMps)) add(carrierCap(id, carrier), most, transmits)
+      if (mps !== null) add(connectionCap(id), mps, canTransmit)
+      for (const [carrier, limit] of Object.entries(carrierMps)) add(carrierCap(id, carrier), limit, canTransmit)
     }
     for (const { shortCodeId, mps } of this.#shortCodeCaps) {
       add(shortCodeCap(shortCodeId), mps, this.routes.isBound(shortCodeId))
     }
-    this.#shares.follow(limits, (cap) => ours.has(cap))
+    this.#shares.setLimits(limits, (cap) => usable.has(cap))
   }
 
   async #load(): Promise<Connection[]> {
     const { log } = this.#options.rt
-    return loadConnections(this.#options.rt, ({ id, name }, why) => {
-      if (this.#toldUnusable.get(id) === why) return
-      this.#toldUnusable.set(id, why)
-      log.error({ connection: name }, why)
+    return loadConnections(this.#options.rt, ({ id, name }, reason) => {
+      if (this.#loggedFaults.get(id) === reason) return
+      this.#loggedFaults.set(id, reason)
+      log.error({ connection: name }, reason)
     })
   }
 

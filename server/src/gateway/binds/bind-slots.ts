@@ -23,47 +23,48 @@ export type BindSlotsOptions = {
   groups: ReadonlyMap<number, BindGroup>
 }
 
-/** A bind slot that cannot be bound for this many leases is left to other gateways, for as many leases. */
-const fruitlessLeases = 2
+/** If no slot of a connection can be bound for this many leases, this gateway claims none for as many leases. */
+const maxUnboundLeases = 2
 
 /**
- * Leases this gateway's fair share of the bind slots of all connections, renews the leases, and gives up the surplus in order.
+ * Leases this gateway's fair share of the bind slots of all connections, renews the leases, and releases surplus slots after
+ * their binds are closed.
  */
 export class BindSlots {
   readonly #options: BindSlotsOptions
-  // being given up: still leased, until their binds are closed
-  readonly #leaving = new Map<string, SlotKey>()
-  readonly #releasing = new Set<Promise<void>>()
-  // whether other gateways could take slots, when last claimed
+  // slots to be released: still leased, until their binds are closed
+  readonly #closing = new Map<string, SlotKey>()
+  readonly #releases = new Set<Promise<void>>()
+  // whether another gateway could have claimed slots at the last claim
   #isShared = false
-  // connections whose slots could not be bound with these settings, and since when other gateways have the first try
-  readonly #fruitless = new Map<number, { since: number; version: number }>()
+  // by connection: when this gateway stopped claiming its slots because it could not bind them with this version of the settings
+  readonly #yielded = new Map<number, { since: number; version: number }>()
 
   constructor(options: BindSlotsOptions) {
     this.#options = options
   }
 
-  /** Inserts the rows of bind slots that have none yet. */
-  async make(): Promise<void> {
+  /** Inserts missing rows of bind slots. */
+  async insertMissing(): Promise<void> {
     await syncSlots(this.#options.db)
   }
 
-  /** Renews our slots and claims those that are due to us; called every fifth of a lease, and after any change. */
-  async turn(): Promise<void> {
+  /** Renews the leases of our slots and claims our share of the others; called every fifth of a lease and after any change. */
+  async sync(): Promise<void> {
     const { groups } = this.#options
     await this.#renew()
     const now = performance.now()
-    const wanting = [...groups.values()].filter((group) => group.connection.enabled && !this.#cannotBind(group, now))
-    await this.#take(wanting)
+    const claiming = [...groups.values()].filter((group) => group.connection.enabled && !this.#yields(group, now))
+    await this.#claim(claiming)
     for (const group of groups.values()) {
       if (!group.connection.enabled) this.#releaseSurplus(group, 0)
     }
   }
 
-  /** Gives all slots up, and resolves when they are released. */
+  /** Closes all binds; resolves when their slots are released. */
   async stop(): Promise<void> {
     for (const group of this.#options.groups.values()) this.#releaseSurplus(group, 0)
-    await Promise.all(this.#releasing)
+    await Promise.all(this.#releases)
   }
 
   async #renew(): Promise<void> {
@@ -74,40 +75,40 @@ export class BindSlots {
         owned.push({ connectionId: group.connection.id, slot, bound, lastError: lastError?.slice(0, 500) ?? null })
       }
     }
-    for (const slot of this.#leaving.values()) owned.push({ ...slot, bound: false, lastError: null })
+    for (const slot of this.#closing.values()) owned.push({ ...slot, bound: false, lastError: null })
     if (owned.length === 0) return
-    const asked = performance.now()
-    const ours = new Set((await renewSlots(db, gateway, leaseMs, owned)).map(keyOf))
+    const startedAt = performance.now()
+    const renewed = new Set((await renewSlots(db, gateway, leaseMs, owned)).map(keyOf))
     for (const group of groups.values()) {
       for (const bind of [...group.slots]) {
         const key = keyOf({ connectionId: group.connection.id, slot: bind.slot })
-        if (ours.has(key)) bind.leaseUntil = asked + leaseMs
-        // claimed or inserted during the statement
+        if (renewed.has(key)) bind.leaseUntil = startedAt + leaseMs
+        // slots that were added while the statement ran are not lost
         else if (owned.some((slot) => keyOf(slot) === key)) {
           log.warn({ connection: group.connection.name, slot: bind.slot }, 'lost a bind slot to another gateway')
-          group.lose(bind.slot)
+          group.dropSlot(bind.slot)
         }
       }
     }
   }
 
-  async #take(wanting: BindGroup[]): Promise<void> {
-    if (wanting.length === 0) return
+  async #claim(claiming: BindGroup[]): Promise<void> {
+    if (claiming.length === 0) return
     const { db, gateway, leaseMs } = this.#options
-    const asked = performance.now()
-    const ids = wanting.map((group) => group.connection.id)
+    const startedAt = performance.now()
+    const ids = claiming.map((group) => group.connection.id)
     for (const { connectionId, share, shared, claimed } of await claimSlots(db, gateway, leaseMs, ids)) {
       this.#isShared = shared
-      const group = wanting.find((each) => each.connection.id === connectionId)
+      const group = claiming.find((each) => each.connection.id === connectionId)
       if (!group) continue
       for (const slot of claimed) {
-        if (!this.#leaving.has(keyOf({ connectionId, slot }))) group.take(slot, asked + leaseMs)
+        if (!this.#closing.has(keyOf({ connectionId, slot }))) group.addSlot(slot, startedAt + leaseMs)
       }
       this.#releaseSurplus(group, Math.min(share, group.connection.slots))
     }
   }
 
-  /** Gives up slots beyond this share, and those that the connection no longer has. */
+  /** Starts to release the slots beyond this share, and those that the connection no longer has. */
   #releaseSurplus(group: BindGroup, share: number): void {
     const surplus = [...group.slots]
       .map((bind) => bind.slot)
@@ -115,16 +116,16 @@ export class BindSlots {
       .filter((slot, n) => n >= share || slot >= group.connection.slots)
     for (const slot of surplus) {
       const key = { connectionId: group.connection.id, slot }
-      const releasing: Promise<void> = this.#release(group, key).finally(() => this.#releasing.delete(releasing))
-      this.#releasing.add(releasing)
+      const release: Promise<void> = this.#release(group, key).finally(() => this.#releases.delete(release))
+      this.#releases.add(release)
     }
   }
 
   async #release(group: BindGroup, slot: SlotKey): Promise<void> {
     const { db, gateway, log } = this.#options
-    this.#leaving.set(keyOf(slot), slot)
-    await group.unbind(slot.slot)
-    this.#leaving.delete(keyOf(slot))
+    this.#closing.set(keyOf(slot), slot)
+    await group.closeSlot(slot.slot)
+    this.#closing.delete(keyOf(slot))
     try {
       await Promise.race([releaseSlots(db, gateway, [slot]), delay(slotReleaseMs, undefined, { ref: false })])
       if (slot.slot >= group.connection.slots) await syncSlots(db)
@@ -134,17 +135,20 @@ export class BindSlots {
     }
   }
 
-  /** Whether other gateways should try: none of our slots of this connection has been bound for long. */
-  #cannotBind(group: BindGroup, now: number): boolean {
-    const maxFruitlessMs = fruitlessLeases * this.#options.leaseMs
+  /**
+   * Whether this gateway should not claim slots of this connection for a while, so that other gateways try to bind them: it could
+   * bind none of its own for `maxUnboundLeases`. Releases its slots at the first such call.
+   */
+  #yields(group: BindGroup, now: number): boolean {
+    const maxUnboundMs = maxUnboundLeases * this.#options.leaseMs
     const { id, version } = group.connection
-    const given = this.#fruitless.get(id)
-    if (given?.version === version && now - given.since < maxFruitlessMs) return true
-    this.#fruitless.delete(id)
+    const yielded = this.#yielded.get(id)
+    if (yielded?.version === version && now - yielded.since < maxUnboundMs) return true
+    this.#yielded.delete(id)
     const slots = [...group.slots]
     if (!this.#isShared || slots.length === 0) return false
-    if (slots.some((bind) => bind.bound || now - bind.lastBoundAt < maxFruitlessMs)) return false
-    this.#fruitless.set(id, { since: now, version })
+    if (slots.some((bind) => bind.bound || now - bind.lastBoundAt < maxUnboundMs)) return false
+    this.#yielded.set(id, { since: now, version })
     this.#releaseSurplus(group, 0)
     return true
   }

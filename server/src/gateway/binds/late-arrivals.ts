@@ -3,22 +3,23 @@ import { timing } from '../timing.ts'
 
 const { lateArrivalMaxMs, tokenReturnMs } = timing
 
-/** Jitter that the return of tokens allows for anyway. */
+/** Network jitter for which the return of tokens already allows. */
 const jitterMs = tokenReturnMs - 1_000
 
 /**
- * Notices texts that reached the carrier late, by responses that took longer than usual: they, and those written right behind
- * them, may count in a later second of the carrier than in ours.
+ * Detects texts that reached the carrier late, from responses that took longer than usual. The carrier may count these texts,
+ * and those written right after them, in a later second than we do.
  */
 export class LateArrivals {
-  // the median of the times from a text to its response
-  #usualTripMs: number | undefined
+  // a running estimate of the median response time
+  #usualResponseMs: number | undefined
 
+  /** Notes one response and, if it was late, reports the bunch of writes to the caps. */
   note(writtenAt: number, respondedAt: number, caps: CapSet): void {
-    const trip = respondedAt - writtenAt
-    this.#usualTripMs ??= trip
-    const late = Math.min(trip - this.#usualTripMs, lateArrivalMaxMs)
-    this.#usualTripMs += Math.sign(late) * (0.05 + this.#usualTripMs / 200)
-    if (late > jitterMs) caps.noteBunch(writtenAt, writtenAt + late)
+    const responseMs = respondedAt - writtenAt
+    this.#usualResponseMs ??= responseMs
+    const lateMs = Math.min(responseMs - this.#usualResponseMs, lateArrivalMaxMs)
+    this.#usualResponseMs += Math.sign(lateMs) * (0.05 + this.#usualResponseMs / 200)
+    if (lateMs > jitterMs) caps.noteBunch(writtenAt, writtenAt + lateMs)
   }
 }

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { MarkAhead } from './mark-ahead.ts'
 
-test('marked ahead are the slots that come free during a mark: half a window at most, none of a near carrier', () => {
+test('counts the slots that become free during a mark: at most half a window, none if responses are fast', () => {
   const ahead = new MarkAhead()
   for (let n = 0; n < 100; n++) ahead.noteMarking(3)
   expect(ahead.count(100, 50, 25)).toBe(39)
@@ -11,7 +11,7 @@ test('marked ahead are the slots that come free during a mark: half a window at 
   expect(ahead.count(100, 5, 25)).toBe(0)
 })
 
-test('slower marks count soon, faster ones slowly', () => {
+test('the average duration of marks rises quickly and falls slowly', () => {
   const ahead = new MarkAhead()
   for (let n = 0; n < 8; n++) ahead.noteMarking(13)
   expect(ahead.count(100, 100, 0)).toBeGreaterThan(15)

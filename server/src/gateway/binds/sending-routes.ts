@@ -1,63 +1,64 @@
 import type { ShortCodeSendingRoute } from '../../connections/sending-routes.queries.ts'
 import type { BindGroup } from './bind-group.ts'
 
-type SendingRoute = { connectionId: number; tier: number; weight: number; turn: number; wasUsable: boolean }
+/** `progress` is the number of texts sent so far divided by the weight; the route with the lowest one is next. */
+type SendingRoute = { connectionId: number; tier: number; weight: number; progress: number; wasUsable: boolean }
 
-/** Short codes that can be sent from: only these, or all but these. */
+/** Short codes that can be sent from: only these ids, or all but these. */
 export type SendableCodes = { allBut: boolean; ids: number[] }
 
-/** Stands for all short codes without routes or caps of their own. */
+/** An id that stands for all short codes without routes or caps of their own. */
 const noShortCode = 0
 
 /**
- * Chooses the bind group for a short code's next texts: of the lowest tier that has a usable one, each group in proportion to its
- * weight. A group that is lost, or can take no more for now by a cap or its carrier's pace, is passed over until it is back.
+ * Chooses the bind group for a short code's next texts. Groups of the lowest tier with a usable group are chosen in proportion to
+ * their weights. A group that is unbound, or full because of a cap or its carrier's pace, is passed over until it is usable again.
  */
 export class SendingRoutes {
   readonly #groups: ReadonlyMap<number, BindGroup>
   #ofCodes = new Map<number, SendingRoute[]>()
   #forAll: SendingRoute[] = []
-  // short codes that have a cap
+  // ids of the short codes that have a cap
   #capped: number[] = []
 
   constructor(groups: ReadonlyMap<number, BindGroup>) {
     this.#groups = groups
   }
 
-  /** Replaces the routes, and the connections that serve all short codes without routes. */
-  set(table: ShortCodeSendingRoute[], servingAll: number[], capped: number[]): void {
+  /** Replaces the routes, the connections that serve all short codes without routes, and the short codes that have a cap. */
+  set(rows: ShortCodeSendingRoute[], servingAll: number[], capped: number[]): void {
     const before = this.#ofCodes
     const ofCodes = new Map<number, SendingRoute[]>()
-    for (const row of table) {
+    for (const row of rows) {
       const routes = ofCodes.get(row.shortCodeId) ?? []
       ofCodes.set(row.shortCodeId, routes)
-      routes.push(keep(before.get(row.shortCodeId), row))
+      routes.push(withProgress(before.get(row.shortCodeId), row))
     }
     this.#ofCodes = ofCodes
     this.#capped = capped
-    this.#forAll = servingAll.map((connectionId) => keep(this.#forAll, { connectionId, tier: 0, weight: 1 }))
+    this.#forAll = servingAll.map((connectionId) => withProgress(this.#forAll, { connectionId, tier: 0, weight: 1 }))
   }
 
   /**
-   * The bind groups that the next texts of this short code may take: the one whose turn it is before those that stand in for it;
-   * none while none is usable.
+   * Returns the usable bind groups for the next texts of this short code, in the order in which they should be tried: the one
+   * with the lowest progress first, then those that can replace it.
    */
-  inTurn(shortCodeId: number, now: number): BindGroup[] {
+  groupsInOrder(shortCodeId: number, now: number): BindGroup[] {
     const routes = this.#routesOf(shortCodeId)
     const usable: Array<{ group: BindGroup; route: SendingRoute }> = []
     for (const route of routes) {
-      // routes are in the order of their tiers
+      // routes are sorted by tier
       if (usable[0] && route.tier > usable[0].route.tier) break
       const group = this.#groups.get(route.connectionId)
       const isUsable = (group?.isUsable(now) && !group.capsFor(shortCodeId).isClosed) ?? false
-      if (isUsable && !route.wasUsable) route.turn = Math.max(route.turn, lowestTurn(routes, route))
+      if (isUsable && !route.wasUsable) route.progress = Math.max(route.progress, lowestProgress(routes, route))
       route.wasUsable = isUsable
       if (group && isUsable) usable.push({ group, route })
     }
-    return usable.sort((a, b) => a.route.turn - b.route.turn).map(({ group }) => group)
+    return usable.sort((a, b) => a.route.progress - b.route.progress).map(({ group }) => group)
   }
 
-  /** Counts texts that took this group, for the weights. Groups that it stood in for get no compensation. */
+  /** Counts texts that use this group. Groups that were passed over for it do not get these texts back later. */
   count(shortCodeId: number, group: BindGroup, texts: number, passedOver: readonly BindGroup[] = []): void {
     const routes = this.#routesOf(shortCodeId)
     const routeOf = ({ connection }: BindGroup) => routes.find((each) => each.connectionId === connection.id)
@@ -65,25 +66,25 @@ export class SendingRoutes {
     if (!route) return
     for (const each of passedOver) {
       const other = routeOf(each)
-      if (other) other.turn = Math.max(other.turn, route.turn)
+      if (other) other.progress = Math.max(other.progress, route.progress)
     }
-    route.turn += texts / route.weight
+    route.progress += texts / route.weight
   }
 
-  /** Whether any bind group of this short code is bound for sending. */
+  /** Whether any bind group of this short code can transmit. */
   isBound(shortCodeId: number): boolean {
-    return this.#groupsOf(shortCodeId).some((group) => group.transmits)
+    return this.#groupsOf(shortCodeId).some((group) => group.canTransmit)
   }
 
-  /** Whether any bind group of this short code is bound for sending and has a share of its caps. */
+  /** Whether any bind group of this short code can transmit and has a share of each cap. */
   canSend(shortCodeId: number): boolean {
-    return this.#groupsOf(shortCodeId).some((group) => group.transmits && !group.capsFor(shortCodeId).isClosed)
+    return this.#groupsOf(shortCodeId).some((group) => group.canTransmit && !group.capsFor(shortCodeId).isClosed)
   }
 
-  /** Texts a second that the caps of all bound groups allow. */
+  /** The sum of the paces of all groups that can transmit, in submit_sm per second. */
   get pace(): number {
     let pace = 0
-    for (const group of this.#groups.values()) if (group.transmits) pace += group.pace
+    for (const group of this.#groups.values()) if (group.canTransmit) pace += group.pace
     return pace
   }
 
@@ -92,7 +93,7 @@ export class SendingRoutes {
     return this.#groupsOf(shortCodeId).some((group) => group.needsCarriers)
   }
 
-  /** The short codes for which canSend is true; undefined without any. */
+  /** The short codes for which canSend is true; undefined if there are none. */
   sendable(): SendableCodes | undefined {
     const allBut = this.canSend(noShortCode)
     const ids = [...new Set([...this.#ofCodes.keys(), ...this.#capped])].filter((id) => this.canSend(id) !== allBut)
@@ -110,21 +111,22 @@ export class SendingRoutes {
   }
 }
 
-function keep(
+/** Returns the route of a row, with its progress if it existed before. */
+function withProgress(
   before: SendingRoute[] | undefined,
   row: Pick<SendingRoute, 'connectionId' | 'tier' | 'weight'>,
 ): SendingRoute {
   const known = before?.find((route) => route.connectionId === row.connectionId)
   const { connectionId, tier, weight } = row
-  if (!known) return { connectionId, tier, weight, turn: 0, wasUsable: false }
+  if (!known) return { connectionId, tier, weight, progress: 0, wasUsable: false }
   return { ...known, tier, weight }
 }
 
-/** A group that was away gets no compensation: it begins where the others are. */
-function lowestTurn(routes: SendingRoute[], except: SendingRoute): number {
+/** The progress from which a route that was unusable continues: it does not catch up on texts that others have sent meanwhile. */
+function lowestProgress(routes: SendingRoute[], except: SendingRoute): number {
   let lowest = Number.POSITIVE_INFINITY
   for (const route of routes) {
-    if (route !== except && route.tier === except.tier && route.wasUsable) lowest = Math.min(lowest, route.turn)
+    if (route !== except && route.tier === except.tier && route.wasUsable) lowest = Math.min(lowest, route.progress)
   }
   return lowest === Number.POSITIVE_INFINITY ? 0 : lowest
 }

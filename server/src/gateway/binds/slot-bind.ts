@@ -10,28 +10,28 @@ import { timing } from '../timing.ts'
 const { staleWriteMs } = timing
 
 export type SlotBindEvents = {
-  /** A window slot came free, or the bind itself. */
+  /** A window slot became free, or the bind was opened. */
   onFree(): void
-  /** It is bound now, or no longer. */
+  /** The slot became bound or unbound. */
   onChange(): void
   onDeliver(session: Session, pdu: DeliverSm | DataSm): void
-  /** The response to a submit_sm came after its deadline. */
+  /** The response to a submit_sm arrived after its deadline. */
   onLate(request: SubmitSm, response: ResponsePdu): void
 }
 
-/** One bind slot that is ours: keeps its bind alive, or both binds of a pair. */
+/** A bind slot that this gateway leases: opens its bind, or both binds of a pair, and reopens a lost bind. */
 export class SlotBind {
   readonly slot: number
-  /** Up to this time (monotonic milliseconds) the slot is surely ours. */
+  /** End of the lease of the slot (monotonic milliseconds). */
   leaseUntil: number
-  /** The session that takes submit_sm; undefined unless the whole slot is bound. */
+  /** The session for submit_sm; undefined unless the whole slot is bound. */
   transmitting: Session | undefined
   bound = false
-  /** When it was last bound, or became ours. */
+  /** When the slot was last bound, or else leased (monotonic milliseconds). */
   lastBoundAt = performance.now()
-  /** The last reason why it is not bound, of the other side or the network. */
+  /** The latest error of the SMSC or the network while the slot is not bound. */
   lastError: string | null = null
-  #leaving = false
+  #isClosing = false
   readonly #connectors: Connector[]
 
   constructor(
@@ -52,26 +52,26 @@ export class SlotBind {
         enquireLinkMs: connection.enquireLinkS * 1_000,
         staleMs: staleWriteMs,
       })
-      const about = { connection: connection.name, slot: this.slot, bind }
+      const logFields = { connection: connection.name, slot: this.slot, bind }
       connector.on('bound', (session) => {
-        log.info(about, 'bound')
+        log.info(logFields, 'bound')
         session.on('drain', events.onFree)
         session.on('request', (pdu: RequestPdu) => {
           if (pdu.command === 'deliver_sm' || pdu.command === 'data_sm') events.onDeliver(session, pdu)
-          // without a response it would take a slot of the carrier's window for good
+          // without a response, the request would use a slot of the SMSC's window forever
           else session.respond(pdu, { command_status: commandStatus.ESME_RINVCMDID })
         })
         session.on('late', (request, response) => {
           if (request.command === 'submit_sm') events.onLate(request, response)
         })
-        this.#look(null, events)
+        this.#update(null, events)
       })
       connector.on('lost', (reason) => {
-        log.warn({ ...about, reason }, 'bind lost')
-        this.#look(reason, events)
+        log.warn({ ...logFields, reason }, 'bind lost')
+        this.#update(reason, events)
       })
       connector.on('failed', (error) => {
-        log.debug({ ...about, err: error }, 'failed to bind, retrying')
+        log.debug({ ...logFields, err: error }, 'failed to bind, retrying')
         this.lastError = error.message
       })
       return connector
@@ -82,37 +82,38 @@ export class SlotBind {
     for (const connector of this.#connectors) connector.start()
   }
 
-  /** Takes no more submit_sm, and unbinds when those in flight have their responses. */
-  async leave(): Promise<void> {
-    this.#leaving = true
+  /** Accepts no more submit_sm, waits for the responses to those in flight, and unbinds; resolves when the sockets are closed. */
+  async close(): Promise<void> {
+    this.#isClosing = true
     this.transmitting = undefined
     await Promise.all(this.#connectors.map((connector) => connector.stop()))
   }
 
-  /** Ends its sessions at once: the bind slot is another gateway's. */
-  async abandon(): Promise<void> {
-    this.#leaving = true
+  /** Closes the sockets immediately, because another gateway has leased the slot. */
+  async destroy(): Promise<void> {
+    this.#isClosing = true
     this.transmitting = undefined
     const sessions = this.#connectors.map((connector) => connector.session)
     const stopped = this.#connectors.map((connector) => connector.stop())
-    for (const session of sessions) session?.destroy('the slot is no longer ours')
+    for (const session of sessions) session?.destroy('the bind slot was lost to another gateway')
     await Promise.all(stopped)
   }
 
-  /** Applies settings that need no new bind; `responseDeadlineMs` is for requests from now on. */
+  /** Applies settings that do not require a new bind; `responseDeadlineMs` applies to new requests. */
   applySettings(settings: { window: number; responseDeadlineMs: number; enquireLinkMs: number }): void {
     for (const connector of this.#connectors) connector.applySettings(settings)
   }
 
-  #look(error: string | null, events: SlotBindEvents): void {
+  /** Derives the state of the slot from the states of its binds. */
+  #update(error: string | null, events: SlotBindEvents): void {
     const sessions = this.#connectors.map((connector) => connector.session)
-    const was = this.bound
+    const wasBound = this.bound
     this.bound = sessions.every((session) => session !== undefined)
-    if (this.bound || was) this.lastBoundAt = performance.now()
+    if (this.bound || wasBound) this.lastBoundAt = performance.now()
     this.lastError = this.bound ? null : (error ?? this.lastError)
-    const transmits = this.bound && !this.#leaving
-    this.transmitting = transmits ? sessions.find((session) => session?.state !== 'bound_rx') : undefined
-    if (this.bound !== was) events.onChange()
+    const canTransmit = this.bound && !this.#isClosing
+    this.transmitting = canTransmit ? sessions.find((session) => session?.state !== 'bound_rx') : undefined
+    if (this.bound !== wasBound) events.onChange()
     if (this.bound) events.onFree()
   }
 }

@@ -5,10 +5,10 @@ import { MarkAhead } from './mark-ahead.ts'
 
 const { deadWindowMs, sparseSlotMs, urgentRecentMs } = timing
 
-/** The part of a window that broadcasts leave to urgent texts where these are likely. */
+/** Share of a window that is reserved for urgent texts while they are likely. */
 const urgentShare = 0.1
 
-/** What the binds of a group have at this moment. */
+/** The windows of a group's binds, added up. */
 export type BindWindows = {
   /** Window slots of all binds, free or not. */
   readonly window: number
@@ -17,8 +17,8 @@ export type BindWindows = {
 }
 
 /**
- * The window slots of a bind group, as one window. Slots are reserved before texts are marked, so that each marked text has
- * one; while the carrier throttles, no more of them are free than its pace allows.
+ * The window slots of a bind group, as one window. Slots are reserved before texts are marked, so that each marked text has a
+ * slot. While the carrier throttles, no more slots count as free than its pace allows.
  */
 export class WindowSlots {
   readonly #binds: BindWindows
@@ -27,45 +27,45 @@ export class WindowSlots {
   #reserved = 0
   #respondedAt = 0
   #urgentAt = Number.NEGATIVE_INFINITY
-  // how long a response takes, on average
+  // average time from a PDU to its response
   #latencyMs = 0
-  /** Too few slots for a full mark have waited long enough for more. */
-  isImpatient = false
+  /** Whether the next mark may have fewer texts than usual, because it has waited for slots for `slotBatchMs`. */
+  allowsSmallMark = false
 
   constructor(binds: BindWindows) {
     this.#binds = binds
   }
 
-  /** Slots that can ever be free at once. */
+  /** Maximum number of slots that can be free at one time. */
   get capacity(): number {
     return Math.min(this.#binds.window, Math.floor(this.#pace.burst))
   }
 
   /**
-   * Slots that broadcasts leave free at this time. Usually one comes free in no time and urgent texts have the first choice of
-   * it; where that takes long, or shortly after an urgent text, some are left to them.
+   * Number of slots that broadcasts must leave free at this time. Usually slots become free often enough, and urgent texts get
+   * the first one. Some slots are reserved for them if slots become free rarely, or shortly after an urgent text.
    */
   urgentReserve(now: number): number {
     const { window } = this.#binds
     if (window <= 1) return 0
     const isSparse = this.#latencyMs / window > sparseSlotMs
-    return isSparse || now - this.#urgentAt < urgentRecentMs ? shareOf(window) : 0
+    return isSparse || now - this.#urgentAt < urgentRecentMs ? urgentSlotsOf(window) : 0
   }
 
-  /** An urgent text is marked for this group. */
+  /** Notes that an urgent text is marked for this group. */
   noteUrgent(now: number): void {
     this.#urgentAt = now
   }
 
-  /** Slots that can be reserved now for texts that may be written at once. */
+  /** Number of slots that can be reserved now for texts that are written immediately. */
   free(): number {
     const now = performance.now()
     return Math.max(0, Math.min(this.#unreserved(now), this.#pace.free(now)))
   }
 
   /**
-   * Slots that can be reserved now for texts that are yet to be marked: those that come free during the mark are included,
-   * and for urgent texts some more, for which other texts then wait. The caps are not.
+   * Number of slots that can be reserved now for texts that are not marked yet. It includes slots that become free during the
+   * mark and, for urgent texts, some that other texts then have to wait for. It does not consider the number of free tokens.
    */
   freeToMark(caps: CapSet, isUrgent: boolean): number {
     const now = performance.now()
@@ -73,65 +73,65 @@ export class WindowSlots {
     if (!caps.isUnlimited || this.isThrottled || !isResponding) return this.free()
     const { window } = this.#binds
     let ahead = this.#ahead.count(window, this.#latencyMs, Math.ceil(this.capacity / 4))
-    if (ahead > 0 && isUrgent) ahead += shareOf(window)
+    if (ahead > 0 && isUrgent) ahead += urgentSlotsOf(window)
     return Math.max(0, this.#unreserved(now) + ahead)
   }
 
-  /** Free slots less those that are reserved: below zero while texts wait for theirs. */
+  /** Free slots minus reserved ones; negative while marked texts wait for a slot. */
   #unreserved(now: number): number {
     return this.#binds.freeAt(now) - this.#reserved
   }
 
   reserve(slots: number): void {
     this.#reserved += slots
-    this.#pace.take(slots)
+    this.#pace.reserve(slots)
   }
 
-  /** Gives back slots that were not used. */
+  /** Releases reserved slots that were not used. */
   release(slots: number): void {
     this.#reserved -= slots
-    this.#pace.giveBack(slots)
+    this.#pace.release(slots)
   }
 
-  /** A reserved slot is taken by a PDU. */
+  /** Uses a reserved slot for a PDU. */
   use(now: number, isFirstInFlight: boolean): void {
     this.#reserved--
     if (isFirstInFlight) this.#respondedAt = now
   }
 
-  /** A response came to a PDU that was written at this time. */
-  responded(writtenAt: number, now: number, isAccepted: boolean): void {
+  /** Notes the response to a PDU that was written at `writtenAt`. */
+  noteResponse(writtenAt: number, now: number, isAccepted: boolean): void {
     this.#respondedAt = now
     this.#latencyMs += (now - writtenAt - this.#latencyMs) / 16
     if (isAccepted) this.#pace.accepted(now)
   }
 
-  /** A mark took this long. */
+  /** Notes the duration of a mark. */
   noteMarking(ms: number): void {
     this.#ahead.noteMarking(ms)
   }
 
-  /** Whether a full window has had no response for so long that it is presumed dead. */
+  /** Whether a full window is presumed dead, because no response has arrived for `deadWindowMs`. */
   isDead(now: number): boolean {
     return now - this.#respondedAt >= deadWindowMs
   }
 
-  /** The carrier throttled a text: from now on the group keeps to the pace that it accepts. */
-  throttled(): void {
+  /** Notes that the carrier throttled a text, which limits the group to the pace that the carrier accepts. */
+  noteThrottled(): void {
     this.#pace.throttled(performance.now())
   }
 
-  /** Whether the carrier has throttled texts lately. */
+  /** Whether the group's pace is limited because the carrier throttled texts. */
   get isThrottled(): boolean {
     return this.#pace.perSecond !== Number.POSITIVE_INFINITY
   }
 
-  /** When the pace of a throttled group allows the next slot; in the past for any other group. */
+  /** When the pace allows the next slot; `now` if the pace is not limited. */
   nextAt(now: number): number {
     return this.#pace.freeAt(now)
   }
 }
 
-function shareOf(window: number): number {
+function urgentSlotsOf(window: number): number {
   return Math.max(1, Math.floor(window * urgentShare))
 }

@@ -30,7 +30,7 @@ test('after a slow mark the next one has half as many recipients, and after a fa
       now += tookMs
     },
   }
-  const windowSlots = { capacity: 1_000, urgentReserve: () => 0, freeToMark: () => 1_000, isImpatient: false }
+  const windowSlots = { capacity: 1_000, urgentReserve: () => 0, freeToMark: () => 1_000, allowsSmallMark: false }
   const group = { windowSlots, window: 1_000, needsCarriers: false, capsFor: () => noCaps, reserve: () => {} }
   const leased = {
     chunk: { shortCodeId: 1 },

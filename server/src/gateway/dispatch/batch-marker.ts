@@ -7,7 +7,7 @@ import type { Submitter } from '../submit/submitter.ts'
 import { timing } from '../timing.ts'
 import { MarkSize } from './mark-size.ts'
 
-const { companyWaitMs } = timing
+const { slotBatchMs } = timing
 
 /** Marks beside each other: more than three gain nothing. Urgent texts may begin two more. */
 const maxMarks = 3
@@ -138,7 +138,7 @@ export class BatchMarker {
     const room = slots === 0 ? 0 : Math.max(0, Math.floor((windowSlots.freeToMark(caps, isUrgent) - reserve) / slots))
     // a mark costs nearly the same for few rows as for many: wait a moment for a quarter of the window to be free
     const worthwhile = Math.min(wanted, Math.ceil(capacity / 4 / slots))
-    if (room === 0 || (room < worthwhile && !isUrgent && !windowSlots.isImpatient)) {
+    if (room === 0 || (room < worthwhile && !isUrgent && !windowSlots.allowsSmallMark)) {
       if (room > 0) this.#waitForCompany(group)
       else if (windowSlots.nextAt(now) > now) this.wakeAt(windowSlots.nextAt(now))
       // slots left to urgent texts are free for them, but their turn was before
@@ -155,7 +155,7 @@ export class BatchMarker {
     }
     const recipients = leased.take(Math.min(wanted, room, affordable), among)
     group.reserve(recipients.length * slots, caps)
-    windowSlots.isImpatient = false
+    windowSlots.allowsSmallMark = false
     if (isUrgent) windowSlots.noteUrgent(now)
     else this.#options.onMarked(leased, recipients.length)
     this.#marking++
@@ -172,9 +172,9 @@ export class BatchMarker {
     this.#waitingForCompany.add(group)
     this.#companyTimer ??= setTimeout(() => {
       this.#companyTimer = undefined
-      for (const each of this.#waitingForCompany) each.windowSlots.isImpatient = true
+      for (const each of this.#waitingForCompany) each.windowSlots.allowsSmallMark = true
       this.#waitingForCompany.clear()
       this.#options.onChange()
-    }, companyWaitMs)
+    }, slotBatchMs)
   }
 }

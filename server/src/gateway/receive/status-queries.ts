@@ -45,7 +45,7 @@ export class StatusQueries {
 
   /** Begins to query each connection for its next few texts; one that is still at the last few goes on. */
   async turn(): Promise<void> {
-    const groups = [...this.#groups.all].filter(({ connection, transmits }) => connection.querySm && transmits)
+    const groups = [...this.#groups.all].filter(({ connection, canTransmit }) => connection.querySm && canTransmit)
     if (groups.length === 0) return
     const days = await listLogDays(this.#rt.db)
     if (this.#isStopping) return

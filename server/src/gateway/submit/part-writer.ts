@@ -83,7 +83,7 @@ export class PartWriter {
       this.#apply(text, { kind: 'rejected', status: error.command_status })
       return
     }
-    if (!group.transmits) {
+    if (!group.canTransmit) {
       this.returnPart(text, part)
       return
     }
@@ -104,7 +104,7 @@ export class PartWriter {
     }
     const status = outcome.pdu.command_status
     if (status !== 0 || outcome.pdu.command !== 'submit_sm_resp') {
-      if (throttling.has(status)) text.group.windowSlots.throttled()
+      if (throttling.has(status)) text.group.windowSlots.noteThrottled()
       this.#apply(text, this.#eventOf(text, part, status))
       return
     }

@@ -40,7 +40,7 @@ export class PartialSends {
     const unchecked: WaitingRest[] = []
     for (const rest of rests) {
       const { text, since } = rest
-      const isOver = !text.group.transmits && now - since > partialSendMaxMs
+      const isOver = !text.group.canTransmit && now - since > partialSendMaxMs
       if (isOver || !text.leased.mayContinue(now)) this.#options.onAbandon(text)
       else if (now - text.allowedAt >= consentFreshMs) unchecked.push(rest)
       else this.#resumeText(rest, now, full, onTokens)

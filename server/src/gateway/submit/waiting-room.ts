@@ -5,7 +5,7 @@ import { timing } from '../timing.ts'
 import type { LeasedChunk } from './leased-chunk.ts'
 import type { OutgoingText } from './outgoing-text.ts'
 
-const { requeueBatchMs, strokeMs, waitLookMs, waitMaxMs } = timing
+const { requeueBatchMs, tokenBatchMs, waitCheckMs, waitMaxMs } = timing
 
 /** A part that is marked and has a token reserved. */
 type WaitingPart = { text: OutgoingText; part: number; since: number }
@@ -84,7 +84,7 @@ export class WaitingRoom {
   waitForSlot(text: OutgoingText, part: number): void {
     const since = performance.now()
     this.#forSlots.add(text.group, { text, part, since })
-    this.#runAt(since + waitLookMs)
+    this.#runAt(since + waitCheckMs)
   }
 
   /** Window slots of this bind group came free: writes the parts that wait for them. */
@@ -174,9 +174,9 @@ export class WaitingRoom {
     this.#returnLate(now)
     if (!this.#forTokens.isEmpty) {
       // soon enough to give up what waits in vain
-      next = this.#hasMore ? now : now + Math.min(Math.max(next - now, strokeMs), waitLookMs)
+      next = this.#hasMore ? now : now + Math.min(Math.max(next - now, tokenBatchMs), waitCheckMs)
     }
-    if (!this.#forSlots.isEmpty) next = Math.min(next, now + waitLookMs)
+    if (!this.#forSlots.isEmpty) next = Math.min(next, now + waitCheckMs)
     next = Math.min(next, this.#timed[0]?.at ?? Number.POSITIVE_INFINITY)
     this.#isRunning = false
     if (next < Number.POSITIVE_INFINITY) this.#runAt(next)

@@ -1,7 +1,7 @@
 import type { Connection } from '../../connections/connection.ts'
 
-/** The settings that a bind is made with, as one string: when it changes, only a new bind has them. */
-export function bindingOf(connection: Connection): string {
+/** Returns the settings that a bind uses when it is opened, as one string; a change of them requires a new bind. */
+export function bindKeyOf(connection: Connection): string {
   const { host, port, tls, tlsCa, tlsServerName, tlsCertificate, systemId, systemType, bindType } = connection
   const secrets = [connection.password.reveal(), connection.tlsKey?.reveal()]
   return JSON.stringify([
