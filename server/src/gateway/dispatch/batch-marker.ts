@@ -64,8 +64,8 @@ export class BatchMarker {
     const { shortCodeId } = leased.chunk
     const passedOver: BindGroup[] = []
     for (const group of routes.inTurn(shortCodeId, now)) {
-      if (group.needsCarriers && !leased.knowsCarriers) {
-        leased.mustBeListedAnew = true
+      if (group.needsCarriers && !leased.hasCarriers) {
+        leased.mustReload = true
         return false
       }
       const texts = this.#fillGroup(leased, group, now, full)

@@ -91,7 +91,7 @@ export class ChunkLeases {
         leased.open === 0 &&
         (now - (leased.strandedSince ?? now) > strandedMs ||
           this.#options.isClosing(leased) ||
-          leased.mustBeListedAnew),
+          leased.mustReload),
     )
     for (const leased of unusable) leased.lost = true
     await this.#release(unusable)

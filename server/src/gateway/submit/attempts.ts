@@ -7,10 +7,10 @@ import { timing } from '../timing.ts'
 
 const { attemptBatchMs } = timing
 
-/** More than these wait only while the database is away for long; counters do not depend on them. */
-const mostWaiting = 20_000
+/** Further attempts are dropped while this many wait for a database that is unavailable; counters do not depend on them. */
+const maxWaiting = 20_000
 
-/** Records failed attempts for the explanation of a text. Nothing waits for it. */
+/** Records failed attempts, which only explanations of texts use; a loss is tolerable. */
 export class Attempts {
   readonly #batcher: Batcher<Attempt>
 
@@ -22,12 +22,12 @@ export class Attempts {
       write: (batch) => insertAttempts(db, batch),
       onFailure: (error) => log.debug({ err: error }, 'failed to record attempts, retrying'),
       isPermanent: isBadValue,
-      onDropped: (attempt, error) => log.warn({ err: error, row: attempt.logId }, 'attempt cannot be recorded'),
+      onDropped: (attempt, error) => log.warn({ err: error, row: attempt.logId }, 'failed to record an attempt'),
     })
   }
 
   add(attempt: Attempt): void {
-    if (this.#batcher.pending < mostWaiting) this.#batcher.add(attempt)
+    if (this.#batcher.pending < maxWaiting) this.#batcher.add(attempt)
   }
 
   flushed(): Promise<void> {

@@ -8,28 +8,27 @@ import { toSmppAddress } from '../../sms/phone-number.ts'
 import { mixLogId, referenceOf } from '../../sms/reference.ts'
 import { sourceAddress } from './source-address.ts'
 
-/** The settings of a connection that shape the PDUs of a text. */
+/** The settings of a connection that determine the PDUs of a text. */
 export type TextSettings = Pick<
   Connection,
   'charset' | 'longText' | 'serviceType' | 'sourceTon' | 'sourceNpi' | 'destTon' | 'destNpi' | 'validityS'
 >
 
-/** The number that stands for all parts of a text where one PDU carries them. */
+/** The part number of a PDU that contains all parts of a text. */
 export const allParts = -1
 
-/** A recipient's text as the PDUs that carry it. */
 export type EncodedText = {
   pdus: EncodedPart[]
-  /** Parts that the handset gets: more than PDUs, where the SMSC cuts the text. */
+  /** Number of parts that the phone receives; greater than the number of PDUs if the SMSC splits the text. */
   partCount: number
 }
 
-/** Encodes the texts of one chunk for one connection; the content that all have in common is encoded once. */
+/** Encodes the texts of one chunk for one connection; content that all recipients share is encoded once. */
 export class ChunkEncoder {
   readonly #settings: TextSettings
   readonly #chunk: Pick<Chunk, 'content' | 'closesAt' | 'deliverBy'>
   readonly #source: ReturnType<typeof sourceAddress>
-  // by concatenation reference: parts of two texts to one handset must not have the same one
+  // the message's content by concatenation reference, which must differ between two texts to one phone
   readonly #encoded = new Map<number, EncodedText>()
 
   constructor(chunk: Pick<Chunk, 'content' | 'shortCode' | 'closesAt' | 'deliverBy'>, settings: TextSettings) {
@@ -38,21 +37,24 @@ export class ChunkEncoder {
     this.#source = sourceAddress(chunk.shortCode, settings)
   }
 
-  /** PDUs that a recipient's text takes, as far as is known without encoding it. */
+  /** Returns the number of PDUs of a recipient's text; for a recipient-specific text an estimate, because it is not encoded yet. */
   pduCount({ content, partCount }: Recipient): number {
-    if (content === null || content === undefined) return this.#common(0).pdus.length
+    if (content === null || content === undefined) return this.#encodeShared(0).pdus.length
     return this.#settings.longText === 'payload' ? 1 : partCount
   }
 
-  /** Recipient-specific text; without one the message's content. */
+  /** Encodes the recipient-specific content, or the message's content if there is none. */
   encode({ id, content, partCount }: Recipient): EncodedText {
     if (content !== null && content !== undefined) return this.#encode(content, this.#referenceOf(id), partCount)
     // a text of one part has no reference
-    const common = this.#common(0)
-    return common.pdus.length === 1 ? common : this.#common(this.#referenceOf(id))
+    const shared = this.#encodeShared(0)
+    return shared.pdus.length === 1 ? shared : this.#encodeShared(this.#referenceOf(id))
   }
 
-  /** Validity of a text that is submitted at `now`: not past its chunk's window, nor its deadline. */
+  /**
+   * Returns the validity_period of a text that is submitted at `now`: that of the connection, but not past the end of the chunk's
+   * sending window or the message's deadline. Empty if nothing limits it.
+   */
   validityAt(now: Date): string {
     const { closesAt, deliverBy } = this.#chunk
     const limits = [closesAt, deliverBy].map((at) => (at === null ? Infinity : at.getTime() - now.getTime()))
@@ -61,7 +63,7 @@ export class ChunkEncoder {
     return ms === Infinity ? '' : relativeTime(Math.floor(ms / 1_000) * 1_000)
   }
 
-  /** The submit_sm with PDU number `n` of a text. It requests a final receipt and carries our reference for it. */
+  /** Returns the submit_sm with index `n` of a text. It requests a final receipt and contains our reference for matching it. */
   pdu(recipient: Recipient, encoded: EncodedText, n: number, validity: string): SubmitSm {
     const { data_coding, esm_class, short_message, sar, message_payload } = encoded.pdus[n] as EncodedPart
     const tlvs: Tlvs = { user_message_reference: referenceOf(recipient.id, n) }
@@ -86,7 +88,7 @@ export class ChunkEncoder {
     })
   }
 
-  #common(reference: number): EncodedText {
+  #encodeShared(reference: number): EncodedText {
     let encoded = this.#encoded.get(reference)
     if (!encoded) {
       encoded = this.#encode(this.#chunk.content, reference)

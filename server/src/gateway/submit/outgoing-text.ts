@@ -11,25 +11,25 @@ const { markFreshMs } = timing
 
 type Mark = Pick<OutgoingText, 'leased' | 'group' | 'recipient' | 'encoder' | 'caps' | 'allowedAt' | 'validity'>
 
-/** One marked text on its way to the carrier: where it goes, what it is made of, and its state. */
+/** A marked text: its chunk, its bind group, its PDUs, and its state. */
 export class OutgoingText {
   readonly leased: LeasedChunk
-  /** All its parts go this way. */
+  /** The bind group that sends all its parts. */
   readonly group: BindGroup
   readonly recipient: Recipient
   readonly encoder: ChunkEncoder
   readonly encoded: EncodedText
-  /** Those of today: they change while no token of them is reserved. */
+  /** The caps of its reserved tokens; replaced by the current caps when no token is reserved. */
   caps: CapSet
-  /** The bind that all its parts take while it has a free window slot. */
+  /** The bind that sends all its parts as long as it has free window slots. */
   bind: Session | undefined = undefined
-  /** How long the carrier may try to deliver it, as a PDU says it. */
+  /** The validity_period of its PDUs. */
   validity: string
-  /** When the database was last asked whether it may be written (monotonic milliseconds). */
+  /** When its last consent check started (monotonic milliseconds). */
   allowedAt: number
   state: TextState
 
-  /** A text that is marked, with window slots and tokens reserved for its first `count` parts. */
+  /** Window slots and tokens must be reserved for its first `count` parts. */
   constructor(mark: Mark, count: number) {
     this.leased = mark.leased
     this.group = mark.group
@@ -46,7 +46,7 @@ export class OutgoingText {
     return this.encoded.pdus.length
   }
 
-  /** How often the whole text was rejected by an SMSC in trouble before. */
+  /** How often the whole text was rejected with a temporary error before. */
   get attempt(): number {
     return this.leased.chunk.attempt
   }
@@ -55,12 +55,12 @@ export class OutgoingText {
     return this.leased.isUrgent
   }
 
-  /** Whether the chunk is still ours, and the mark that allowed the text is fresh. */
+  /** Whether a part may be written now: the chunk is still leased, and the last consent check is fresh. */
   mayWrite(now: number): boolean {
     return this.leased.mayWrite(now) && now - this.allowedAt < markFreshMs
   }
 
-  /** Moves to the state after an event, and returns that state. */
+  /** Applies an event and returns the new state; throws if the event cannot happen in the current state. */
   apply(event: TextEvent): TextState {
     this.state = transition(this.state, event, this)
     return this.state

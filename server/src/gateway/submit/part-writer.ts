@@ -8,13 +8,13 @@ import { allParts } from './chunk-encoder.ts'
 import type { OutgoingText } from './outgoing-text.ts'
 import type { Recorder } from './recorder.ts'
 import type { TextEvent } from './text-state.ts'
-import { msSince, rightNow, type Trace, type WrittenAt } from './trace.ts'
+import { currentTimes, msSince, type Trace, type WrittenAt } from './trace.ts'
 import type { WaitingRoom } from './waiting-room.ts'
 
-/** The SMSC asks for the same text a little later. */
-const throttling: ReadonlySet<number> = new Set([commandStatus.ESME_RTHROTTLED, commandStatus.ESME_RMSGQFUL])
-/** Something is wrong at the SMSC: the same text may be retried, but not at once. */
-const trouble: ReadonlySet<number> = new Set([commandStatus.ESME_RSYSERR, commandStatus.ESME_RX_T_APPN])
+/** Statuses after which the SMSC may accept the same text a little later. */
+const throttledStatuses: ReadonlySet<number> = new Set([commandStatus.ESME_RTHROTTLED, commandStatus.ESME_RMSGQFUL])
+/** Statuses of a temporary error of the SMSC: the same text is retried, but not immediately. */
+const temporaryErrors: ReadonlySet<number> = new Set([commandStatus.ESME_RSYSERR, commandStatus.ESME_RX_T_APPN])
 
 const accepted: TextEvent = { kind: 'accepted' }
 const unconfirmed: TextEvent = { kind: 'unconfirmed' }
@@ -24,46 +24,46 @@ export type PartWriterOptions = {
   room: WaitingRoom
   recorder: Recorder
   trace: Trace
-  /** No part of the text is on its way any more, and not all were accepted: its state says what is next. */
+  /** All written parts of the text have an outcome, and not all were accepted; its state determines what to do next. */
   onSettled(text: OutgoingText): void
   /** The outcome of the whole text is durable. */
   onRecorded(text: OutgoingText): void
 }
 
-/** Writes parts for which a window slot and a token are reserved, and turns their outcomes into events of their text. */
+/** Writes parts for which a window slot and tokens are reserved, and applies their outcomes to the state of their text. */
 export class PartWriter {
   readonly #options: PartWriterOptions
-  // requests whose deadline has passed, for a response that comes all the same
+  // requests whose deadline has passed, in case a late response arrives
   readonly #overdue = new WeakMap<SubmitSm, { text: OutgoingText; part: number; written: WrittenAt }>()
 
   constructor(options: PartWriterOptions) {
     this.#options = options
   }
 
-  /** Writes a part when its token is ready, which is at once where no cap is set. */
+  /** Writes a part when its tokens are ready; immediately if no cap applies. */
   writeWhenReady(text: OutgoingText, part: number): void {
     if (text.caps.isUnlimited) this.#write(text, part)
     else this.#options.room.waitForTokens(text, part)
   }
 
-  /** What the part waited for is there: writes it, unless its mark is too old by now. */
-  ready(text: OutgoingText, part: number, waitedFor: 'tokens' | 'window slot'): void {
+  /** Writes a part after its wait, or returns it if its mark is too old. */
+  writeAfterWait(text: OutgoingText, part: number, waitedFor: 'tokens' | 'window slot'): void {
     if (!text.mayWrite(performance.now())) this.returnPart(text, part)
     else if (waitedFor === 'tokens') this.#write(text, part)
     else this.writeWhenReady(text, part)
   }
 
-  /** The part is not written: releases what is reserved for it. */
+  /** Releases what is reserved for a part that is not written, and applies that to the text. */
   returnPart(text: OutgoingText, part: number): void {
     text.group.release(1, text.caps)
     this.#apply(text, { kind: 'returned', part })
   }
 
-  /** A response after its deadline: the text, unknown by now, was sent after all. */
-  late(request: SubmitSm, response: ResponsePdu): void {
-    const known = this.#overdue.get(request)
-    if (!known || response.command !== 'submit_sm_resp' || response.command_status !== 0) return
-    const { text, part, written } = known
+  /** Records an acceptance that arrived after its deadline: the text, which has become unknown, was sent. */
+  handleLateResponse(request: SubmitSm, response: ResponsePdu): void {
+    const overdue = this.#overdue.get(request)
+    if (!overdue || response.command !== 'submit_sm_resp' || response.command_status !== 0) return
+    const { text, part, written } = overdue
     const isComplete = text.apply(acceptedLate).name === 'accepted'
     const responseMs = msSince(written)
     this.#recordPart(text, part, response.message_id, isComplete, { writtenAt: written.at, responseMs }, () => {})
@@ -73,12 +73,13 @@ export class PartWriter {
     const { group } = text
     const pdu = text.encoder.pdu(text.recipient, text.encoded, part, text.validity)
     text.bind ??= group.emptiest()
-    const written = rightNow()
-    const onOutcome = (outcome: Outcome) => this.#ended(text, part, pdu, written, outcome)
+    const written = currentTimes()
+    const onOutcome = (outcome: Outcome) => this.#handleOutcome(text, part, pdu, written, outcome)
     try {
       if (group.submit(pdu, text.caps, text.bind, onOutcome)) return
     } catch (error) {
-      // a sender or a text that no PDU can carry is rejected alone; the reservation went with the attempt
+      // Only this text is rejected, because its sender or its content does not fit into a PDU. `submit` has used up what was
+      // reserved for the part.
       if (!(error instanceof PduError)) throw error
       this.#apply(text, { kind: 'rejected', status: error.command_status })
       return
@@ -87,15 +88,15 @@ export class PartWriter {
       this.returnPart(text, part)
       return
     }
-    // its window slot was given away a little before it is free
+    // the text was marked ahead of its window slot, which is not free yet
     text.bind = undefined
     this.#options.room.waitForSlot(text, part)
   }
 
-  #ended(text: OutgoingText, part: number, pdu: SubmitSm, written: WrittenAt, outcome: Outcome): void {
+  #handleOutcome(text: OutgoingText, part: number, pdu: SubmitSm, written: WrittenAt, outcome: Outcome): void {
     const { connection } = text.group
-    const row = { logId: text.recipient.id, day: text.leased.chunk.loggedOn, part, connection, ...written }
-    const responseMs = this.#options.trace.ended(row, outcome)
+    const submit = { logId: text.recipient.id, day: text.leased.chunk.loggedOn, part, connection, ...written }
+    const responseMs = this.#options.trace.record(submit, outcome)
     if (outcome.kind !== 'response') {
       if (outcome.kind === 'timeout') this.#overdue.set(pdu, { text, part, written })
       const isUnsent = outcome.kind === 'closed' && !outcome.sent
@@ -104,7 +105,7 @@ export class PartWriter {
     }
     const status = outcome.pdu.command_status
     if (status !== 0 || outcome.pdu.command !== 'submit_sm_resp') {
-      if (throttling.has(status)) text.group.windowSlots.noteThrottled()
+      if (throttledStatuses.has(status)) text.group.windowSlots.noteThrottled()
       this.#apply(text, this.#eventOf(text, part, status))
       return
     }
@@ -116,10 +117,10 @@ export class PartWriter {
   }
 
   #eventOf(text: OutgoingText, part: number, status: number): TextEvent {
-    if (throttling.has(status)) return { kind: 'throttled', part }
-    // the connection's own meaning of a status comes first
-    const isTrouble = trouble.has(status) && !statusMapOf(text.group.connection).knowsStatus(status)
-    return isTrouble ? { kind: 'troubled', part, status } : { kind: 'rejected', status }
+    if (throttledStatuses.has(status)) return { kind: 'throttled', part }
+    // a status that the connection's status map contains is not retried
+    const isTemporary = temporaryErrors.has(status) && !statusMapOf(text.group.connection).knowsStatus(status)
+    return isTemporary ? { kind: 'deferred', part, status } : { kind: 'rejected', status }
   }
 
   #apply(text: OutgoingText, event: TextEvent): void {

@@ -6,22 +6,22 @@ import { sendToNumbers } from '../../messages/messages.ts'
 import { optOut } from '../../opt-ins/opt-out.ts'
 import { commandStatus } from '../../smpp/pdu/command-status.ts'
 
-// Further parts of a text that the carrier has in part: consent and deadlines are checked again.
+// Before the remaining parts of a partial send, consent and deadlines are checked again.
 
 let sending: Awaited<ReturnType<typeof startSending>>
 let carrier: Awaited<ReturnType<typeof startOddCarrier>>
 let message: number
-let takesAll: boolean
+let acceptsAll: boolean
 const phone = 2_065_560_001
 const another = 2_065_560_002
 
 beforeEach(async () => {
   sending = await startSending({ binds: 1 })
   await sending.subscribe(phone)
-  // the second part of a text is not taken
-  takesAll = false
+  // the second part of a text is throttled
+  acceptsAll = false
   carrier = await startOddCarrier(sending.rt, (pdu, ordinal) =>
-    pdu.short_message[5] === 2 && !takesAll
+    pdu.short_message[5] === 2 && !acceptsAll
       ? { command_status: commandStatus.ESME_RTHROTTLED }
       : { message_id: `id${ordinal}` },
   )
@@ -33,12 +33,13 @@ afterEach(async () => {
   await sending.stop()
 })
 
-async function untilEnded() {
+/** Waits until the text is unknown, and asserts that no part of it is written before a later text. */
+async function expectAbandoned() {
   await sending.untilCounted(message, { unknown: 1, submitting: 0 }, 3_000)
   const submitsTo = (number: number) => carrier.submits.filter((pdu) => pdu.destination_addr === `1${number}`)
   const { length } = submitsTo(phone)
-  // further parts go before another text
-  takesAll = true
+  // remaining parts would be written before the next text
+  acceptsAll = true
   const { accountId, id: listId, shortCodeId } = sending.list
   const input = { accountId, listId, shortCodeId, phones: [another], content: 'y'.repeat(200), field: 'phones' }
   const { id } = await sendToNumbers(sending.rt, { ...input, maxParts: null, name: null })
@@ -46,16 +47,16 @@ async function untilEnded() {
   expect(submitsTo(phone)).toHaveLength(length)
 }
 
-test('no further part goes to a person who has opted out meanwhile', async () => {
+test('no remaining part is sent after an opt-out', async () => {
   const { accountId, id: listId } = sending.list
   await optOut(sending.rt, { accountId, listId, phone, method: 'api', actor: 'key:1' })
-  await untilEnded()
+  await expectAbandoned()
 })
 
 test.each([
-  ['its deadline', 'update messages set deliver_by = now()'],
-  ['its window', 'update send_chunks set closes_at = now()'],
-])('no further part goes out after %s', async (_, change) => {
+  ['the deadline', 'update messages set deliver_by = now()'],
+  ['the end of the sending window', 'update send_chunks set closes_at = now()'],
+])('no remaining part is sent after %s', async (_, change) => {
   await sending.db.exec('change', change)
-  await untilEnded()
+  await expectAbandoned()
 })

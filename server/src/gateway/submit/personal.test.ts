@@ -14,13 +14,13 @@ afterEach(() => sending.stop())
 const subscribe = (phone: number, firstName: string) =>
   make.subscriber(sending.db, { listId: sending.list.id, phone, firstName })
 
-/** What a handset shows, oldest first. */
+/** Returns the texts on a phone, oldest first. */
 async function inbox(phone: number): Promise<string[]> {
   const { messages } = await sending.control('GET', `/handsets/${phone}/messages`)
   return (messages as { content: string; direction?: string }[]).map((message) => message.content)
 }
 
-test('each handset shows its own text in its own number of parts, and the bill counts them', async () => {
+test('each phone receives its own text, and the bill counts the parts of each', async () => {
   const { db, rt, list } = sending
   await upsertRate(db, {
     accountId: null,
@@ -33,19 +33,19 @@ test('each handset shows its own text in its own number of parts, and the bill c
   await subscribe(2065560010, 'Ana')
   await subscribe(2065560020, 'Łucja')
   await subscribe(2065560030, '')
-  const rest = `, ${'come along '.repeat(12)}`
+  const ending = `, ${'come along '.repeat(12)}`
   const { id } = await acceptBroadcast(rt, {
     accountId: list.accountId,
     list,
-    content: `Hi {first_name}${rest}`,
+    content: `Hi {first_name}${ending}`,
     maxParts: 3,
   })
   const gateway = await sending.startGateway()
   await sending.untilCounted(id, { delivered: 3 })
   await gateway.stop()
-  expect(await inbox(2065560010)).toEqual([`Hi Ana${rest}`])
-  expect(await inbox(2065560020)).toEqual([`Hi Łucja${rest}`])
-  expect(await inbox(2065560030)).toEqual([`Hi friend${rest}`])
+  expect(await inbox(2065560010)).toEqual([`Hi Ana${ending}`])
+  expect(await inbox(2065560020)).toEqual([`Hi Łucja${ending}`])
+  expect(await inbox(2065560030)).toEqual([`Hi friend${ending}`])
   expect(sending.raw()).toHaveLength(5)
   await billSent(rt)
   const bill = await db.one(
@@ -56,7 +56,7 @@ test('each handset shows its own text in its own number of parts, and the bill c
   expect(bill).toEqual({ parts: 5, least: 1, most: 3, cost: 0.05 })
 })
 
-test('each of a few given numbers shows its own text', async () => {
+test('each number of a transactional message receives its own text', async () => {
   const { rt, list } = sending
   await subscribe(2065560010, 'Ana')
   const gateway = await sending.startGateway()

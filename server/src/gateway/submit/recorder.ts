@@ -15,16 +15,19 @@ type Entry<T> = T & { day: string; recorded: () => void }
 type AcceptedBy = Accepted & { connectionId: number }
 type Delayed = { logId: number; chunk: Chunk; afterMs: number }
 
-/** Rows of one write: fewer cost more commits, more leave more unknown when the process dies (measured: 250-500). */
+/**
+ * Rows per statement. Smaller batches cost more commits; larger ones leave more texts unknown if the process dies. The best
+ * values measured were 250 to 500.
+ */
 const batchSize = 400
 
-/** Records the outcome of each text in batches, and retries while the database is away. */
+/** Records the outcomes of texts in batches, and retries while the database is unavailable. */
 export class Recorder {
   readonly #accepted: Batcher<Entry<AcceptedBy>>
   readonly #rejected: Batcher<Entry<Rejected>>
   readonly #unknown: Batcher<Entry<{ logId: number }>>
   readonly #delayed: Batcher<Entry<Delayed>>
-  // ids that are on their way into the database, and the receipts that wait for them
+  // by SMSC id that is being recorded: the callbacks of the receipts that wait for it
   readonly #pendingIds = new Map<string, Array<() => void>>()
 
   constructor(rt: Pick<Runtime, 'db' | 'clock' | 'log'>) {
@@ -74,12 +77,12 @@ export class Recorder {
     }, 1)
   }
 
-  /** A text was rejected for now, and is queued again in a chunk of its own that is due after the delay. */
+  /** Requeues a text that was rejected with a temporary error, in a chunk of its own that is due after the delay. */
   delayed(entry: Entry<Delayed>): void {
     this.#delayed.add(entry)
   }
 
-  /** A part was accepted; `recorded` is called when that is durable. */
+  /** Records that a part was accepted; `recorded` is called when that is durable. */
   accepted(entry: Entry<AcceptedBy>): void {
     const { recorded } = entry
     const key = `${entry.connectionId} ${entry.smscId}`
@@ -88,31 +91,32 @@ export class Recorder {
     entry.recorded = () => {
       if (this.#pendingIds.get(key) === waiting) this.#pendingIds.delete(key)
       recorded()
-      for (const then of waiting) then()
+      for (const callback of waiting) callback()
     }
     this.#accepted.add(entry)
   }
 
-  /** A text was rejected for good. */
+  /** Records that a text was rejected permanently. */
   rejected(entry: Entry<Rejected>): void {
     this.#rejected.add(entry)
   }
 
-  /** A text was submitted and no response came. */
+  /** Records that a text was submitted without a response. */
   unknown(entry: Entry<{ logId: number }>): void {
     this.#unknown.add(entry)
   }
 
   /**
-   * Calls `then` when the SMSC's id is in the database: at once, unless its response has come and is still being
-   * recorded. A receipt is often here that early.
+   * Calls `callback` immediately, unless this SMSC id has been received and is being recorded; then it calls it when the id is in
+   * the database. Receipts often arrive while the id is being recorded.
    */
-  whenRecorded(connectionId: number, smscId: string, then: () => void): void {
+  whenRecorded(connectionId: number, smscId: string, callback: () => void): void {
     const waiting = this.#pendingIds.get(`${connectionId} ${smscId}`)
-    if (waiting) waiting.push(then)
-    else then()
+    if (waiting) waiting.push(callback)
+    else callback()
   }
 
+  /** Resolves when all outcomes added so far are durable. */
   async flushed(): Promise<void> {
     await Promise.all([
       this.#accepted.flushed(),
@@ -130,7 +134,7 @@ function byDay<T extends { logId: number }>(batch: Entry<T>[]): Array<[string, E
     if (entries) entries.push(entry)
     else days.set(entry.day, [entry])
   }
-  // ascending ids: two batches then never wait for each other in a circle
+  // in ascending order of ids, so that two batches cannot deadlock
   for (const entries of days.values()) entries.sort((a, b) => a.logId - b.logId)
   return [...days]
 }

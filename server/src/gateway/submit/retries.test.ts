@@ -7,7 +7,7 @@ import { listQueued, markSubmitting } from '../../log/marks.queries.ts'
 import { queueForLater } from '../../log/retry.queries.ts'
 import { commandStatus } from '../../smpp/pdu/command-status.ts'
 
-// Texts that an SMSC in trouble rejects are retried with growing delays, each time with all checks of a first attempt.
+// Texts that were rejected with a temporary error are retried with growing delays, each time with all checks of a first attempt.
 
 let sending: Awaited<ReturnType<typeof startSending>>
 let carrier: Awaited<ReturnType<typeof startOddCarrier>> | undefined
@@ -25,47 +25,48 @@ afterEach(async () => {
 })
 
 const phones = (count: number) => Array.from({ length: count }, (_, n) => 2_065_560_001 + n)
-const trouble = { command_status: commandStatus.ESME_RSYSERR }
+const temporaryError = { command_status: commandStatus.ESME_RSYSERR }
 
-/** A gateway whose clock the test moves, at a carrier that answers so. */
+/** Starts a carrier, and a gateway whose clock is `aheadMs` ahead. */
 async function start(respond: Responder) {
   const clock = { now: () => new Date(Date.now() + aheadMs) }
   carrier = await startOddCarrier({ ...sending.rt, clock }, respond)
   return carrier
 }
 
-const waiting = () =>
+/** Returns the chunks that wait for a retry. */
+const waitingChunks = () =>
   sending.db.many<{ attempt: number; inMs: number; rows: number }>(
-    'waiting',
+    'waiting_chunks',
     `select attempt, round(extract(epoch from due_at - clock_timestamp()) * 1000)::int as "inMs",
             (select count(*)::int from message_log l where l.chunk_id = c.id and l.state = 'queued') as rows
        from send_chunks c where done_at is null and attempt > 0`,
   )
 
-test('a text that an SMSC in trouble rejects is retried, and its neighbors do not wait for it', async () => {
-  let troubles = 2
+test('a text that was rejected with a temporary error is retried and does not delay other texts', async () => {
+  let errors = 2
   const { submits } = await start((pdu, ordinal) =>
-    pdu.destination_addr === '12065560002' && troubles-- > 0 ? trouble : { message_id: `id${ordinal}` },
+    pdu.destination_addr === '12065560002' && errors-- > 0 ? temporaryError : { message_id: `id${ordinal}` },
   )
   const id = await sending.broadcast()
   await sending.untilCounted(id, { sent: 2, queued: 1 })
   await waitFor(async () => (await sending.db.exec('open', 'select from send_chunks where done_at is null')) === 1)
-  expect(await waiting()).toMatchObject([{ attempt: 1, rows: 1 }])
+  expect(await waitingChunks()).toMatchObject([{ attempt: 1, rows: 1 }])
   expect(submits).toHaveLength(3)
   aheadMs = 5_001
   await waitFor(() => submits.length === 4)
-  await waitFor(async () => (await waiting())[0]?.attempt === 2)
+  await waitFor(async () => (await waitingChunks())[0]?.attempt === 2)
   aheadMs = 35_100
   await sending.untilCounted(id, { sent: 3, queued: 0 })
   expect(submits).toHaveLength(5)
 })
 
-test('after the last retry it has bounced', async () => {
-  const { submits } = await start(() => trouble)
+test('a text bounces when its last retry is rejected', async () => {
+  const { submits } = await start(() => temporaryError)
   const id = await sending.broadcast()
   for (const [attempt, ms] of [5_000, 30_000, 120_000, 600_000].entries()) {
-    await waitFor(async () => (await waiting())[0]?.attempt === attempt + 1, { what: `try ${attempt + 1}` })
-    const [chunk] = await waiting()
+    await waitFor(async () => (await waitingChunks())[0]?.attempt === attempt + 1, { what: `attempt ${attempt + 1}` })
+    const [chunk] = await waitingChunks()
     expect(chunk).toMatchObject({ rows: 3 })
     expect((chunk?.inMs ?? 0) - aheadMs).toBeGreaterThan(ms - 4_000)
     expect((chunk?.inMs ?? 0) - aheadMs).toBeLessThanOrEqual(ms)
@@ -76,15 +77,15 @@ test('after the last retry it has bounced', async () => {
   expect(await sending.states(id)).toMatchObject({ 2065560001: 'bounced soft' })
 })
 
-test('a text is not retried after an opt-out, nor after a cancel', async () => {
-  const { submits } = await start(() => trouble)
+test('a text is not retried after an opt-out or a cancel', async () => {
+  const { submits } = await start(() => temporaryError)
   const id = await sending.broadcast()
   await sending.untilCounted(id, { queued: 3 })
-  await waitFor(async () => (await waiting())[0]?.rows === 3)
-  await sending.db.exec('leave', `update subscribers set state = 'unsubscribed' where phone = 2065560001`)
+  await waitFor(async () => (await waitingChunks())[0]?.rows === 3)
+  await sending.db.exec('unsubscribe', `update subscribers set state = 'unsubscribed' where phone = 2065560001`)
   aheadMs = 5_100
   await sending.untilCounted(id, { suppressed: 1, queued: 2 })
-  await waitFor(async () => (await waiting())[0]?.attempt === 2)
+  await waitFor(async () => (await waitingChunks())[0]?.attempt === 2)
   expect(submits).toHaveLength(5)
   await sending.db.exec('cancel', `update messages set status = 'cancelled' where id = $1`, [id])
   aheadMs = 36_000
@@ -92,23 +93,23 @@ test('a text is not retried after an opt-out, nor after a cancel', async () => {
   expect(submits).toHaveLength(5)
 })
 
-test('the status map of the connection overrides the retry', async () => {
+test('a status in the status map of the connection is not retried', async () => {
   await sending.db.exec(
     'map',
     `insert into connections (name, serves_all, error_map, created_at, updated_at)
      values ('default', true, '{"status": {"0x08": "blocked"}}', now(), now())`,
   )
-  const { submits } = await start(() => trouble)
+  const { submits } = await start(() => temporaryError)
   const id = await sending.broadcast()
   await sending.untilCounted(id, { bounced: 3 })
   expect(await sending.states(id)).toMatchObject({ 2065560001: 'bounced blocked' })
   expect(submits).toHaveLength(3)
 })
 
-test('a part that is rejected for a while does not make its text start again', async () => {
-  let troubles = 1
+test('only the rejected part of a text is retried', async () => {
+  let errors = 1
   const { submits } = await start((pdu, ordinal) =>
-    pdu.short_message[5] === 2 && troubles-- > 0 ? trouble : { message_id: `id${ordinal}` },
+    pdu.short_message[5] === 2 && errors-- > 0 ? temporaryError : { message_id: `id${ordinal}` },
   )
   await sending.db.exec('one', 'delete from subscribers where phone <> 2065560001')
   const id = await sending.broadcast('x'.repeat(200))
@@ -116,7 +117,7 @@ test('a part that is rejected for a while does not make its text start again', a
   expect(submits.map((pdu) => pdu.short_message[5])).toEqual([1, 2, 2])
 })
 
-test('a retry belongs neither to its former chunk, nor to a gateway that lost that chunk', async () => {
+test('a retry belongs to a chunk of its own, and a gateway that lost the former chunk cannot requeue it', async () => {
   const id = await sending.broadcast()
   await sending.untilCounted(id, { queued: 3 })
   const claim = { owner: crypto.randomUUID(), leaseMs: 60_000, now: new Date(), fromLane: 2, toLane: 2, limit: 1 }
@@ -125,7 +126,7 @@ test('a retry belongs neither to its former chunk, nor to a gateway that lost th
   const rows = await listQueued(sending.db, chunk)
   const [first = 0, second = 0] = await markSubmitting(sending.db, chunk, rows.slice(0, 2), new Date())
   expect(await queueForLater(sending.db, chunk, [first], new Date(0))).toBe(1)
-  // twice, as when the answer of the database was lost
+  // a repetition, as after a lost response of the database
   expect(await queueForLater(sending.db, chunk, [first], new Date(0))).toBe(0)
   expect(await queueForLater(sending.db, { ...chunk, epoch: 0 }, [second], new Date(0))).toBe(0)
   expect(await listQueued(sending.db, chunk)).toMatchObject([{ id: rows[2]?.id }])
@@ -134,7 +135,7 @@ test('a retry belongs neither to its former chunk, nor to a gateway that lost th
   expect(retry).toMatchObject({ attempt: 1, messageId: chunk.messageId, firstLogId: first, lastLogId: first })
   expect(await listQueued(sending.db, retry)).toMatchObject([{ id: first }])
   expect(await markSubmitting(sending.db, retry, await listQueued(sending.db, retry), new Date())).toEqual([first])
-  // the gateway that queued it heard nothing of that for so long, and tells it again
+  // a late repetition by the gateway that requeued it
   expect(await queueForLater(sending.db, chunk, [first], new Date(0))).toBe(0)
   await sending.untilCounted(id, { queued: 1, submitting: 2 })
 })

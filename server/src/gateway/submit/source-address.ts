@@ -1,12 +1,12 @@
 import type { Connection } from '../../connections/connection.ts'
 
-/** A sender as a PDU names it: its type follows from its length, unless the connection sets it. */
+/** Returns the source address fields of a PDU; TON and NPI follow from the length of the short code unless the connection sets them. */
 export function sourceAddress(
   shortCode: string,
   { sourceTon, sourceNpi }: Pick<Connection, 'sourceTon' | 'sourceNpi'>,
 ) {
   const source_addr = shortCode.length === 10 ? `1${shortCode}` : shortCode
-  // a five- or six-digit code is network specific, a full number international (SMPP 3.4 §5.2.5)
+  // TON 3 is network specific, for five- and six-digit codes; TON 1 is international (SMPP 3.4 §5.2.5)
   const isShort = source_addr.length <= 6
   return {
     source_addr_ton: sourceTon ?? (isShort ? 3 : 1),

@@ -36,8 +36,8 @@ beforeEach(async () => {
   database = await freshDatabase()
   const { db } = database
   const rt = makeRuntime({ db })
-  // the second part of a text is never taken
   onSubmit = () => {}
+  // the second part of a text is always throttled
   carrier = await startCarrier((pdu, ordinal) => {
     onSubmit()
     return pdu.short_message[5] === 2
@@ -53,14 +53,14 @@ beforeEach(async () => {
     log: rt.log,
     events,
   })
-  group.take(0, performance.now() + leaseMs)
+  group.addSlot(0, performance.now() + leaseMs)
   await waitFor(() => group.bound === 1)
   const trace = new Trace(new Meter(rt.metrics, () => []), new Attempts(db, rt.log))
   submitter = new Submitter({ ...rt, db }, new Recorder({ ...rt, db }), trace, () => {})
 })
 afterEach(async () => {
   vi.restoreAllMocks()
-  await group.unbind(0)
+  await group.closeSlot(0)
   await carrier.server.close()
   await database.close()
 })
@@ -83,7 +83,7 @@ async function prepare(content: string) {
 
 const leased = (leaseUntil: number) => new LeasedChunk(chunk, rows, leaseUntil, leaseMs)
 
-test('a gateway that was frozen between the mark and the PDU writes none and takes the mark back', async () => {
+test('a gateway whose lease is about to end after the mark writes no PDU and unmarks the text', async () => {
   await prepare('short')
   const late = leased(performance.now() + 500)
   group.reserve(1, noCaps)
@@ -91,25 +91,25 @@ test('a gateway that was frozen between the mark and the PDU writes none and tak
   expect(carrier.submits).toEqual([])
   expect(await readCounters(database.db, messageId)).toMatchObject({ queued: 1, submitting: 0 })
   expect(late.open).toBe(0)
-  expect(late.left).toBe(1)
+  expect(late.remaining).toBe(1)
   expect(group.windowSlots.free()).toBe(10)
 })
 
-test('a mark that took too long is made again, so that a person who opted out meanwhile gets no text', async () => {
+test('a mark that took too long is repeated, so that consent is checked again', async () => {
   await prepare('short')
   const mine = leased(performance.now() + leaseMs)
   const { now } = performance
-  let later = 0
-  vi.spyOn(performance, 'now').mockImplementation(() => now.call(performance) + later)
+  let aheadMs = 0
+  vi.spyOn(performance, 'now').mockImplementation(() => now.call(performance) + aheadMs)
   group.reserve(1, noCaps)
   const submitted = submitter.submit(mine, group, mine.take(10), 1)
-  later = 700
+  aheadMs = 700
   await submitted
   expect(carrier.submits).toEqual([])
   expect(await readCounters(database.db, messageId)).toMatchObject({ queued: 1, submitting: 0 })
-  expect(mine.left).toBe(1)
+  expect(mine.remaining).toBe(1)
   expect(mine.ready()).toBe(0)
-  later = 2_000
+  aheadMs = 2_000
   await waitFor(() => mine.ready() === 1)
   group.reserve(1, noCaps)
   await submitter.submit(mine, group, mine.take(10), 1)
@@ -117,7 +117,7 @@ test('a mark that took too long is made again, so that a person who opted out me
   await waitFor(() => mine.open === 0)
 })
 
-test('further parts of a text are not written after the lease has ended', async () => {
+test('remaining parts of a text are not written after the lease has ended', async () => {
   await prepare('x'.repeat(400))
   const mine = leased(performance.now() + leaseMs)
   group.reserve(3, noCaps)
@@ -134,7 +134,7 @@ test('further parts of a text are not written after the lease has ended', async 
   await checkBooks(database.db, messageId)
 })
 
-test('a wall clock that is set while a text is in flight does not change its times', async () => {
+test('setting the wall clock while a text is in flight does not change its response time', async () => {
   const { now } = Date
   onSubmit = () => vi.spyOn(Date, 'now').mockImplementation(() => now() + 3_000_000_000)
   await prepare('short')
@@ -148,7 +148,7 @@ test('a wall clock that is set while a text is in flight does not change its tim
   expect(ms).toBeLessThan(10_000)
 })
 
-test('in the last second of a lease nothing is written', async () => {
+test('nothing is written in the last second of a lease', async () => {
   await prepare('short')
   expect(leased(1_000).mayWrite(1)).toBe(false)
   expect(leased(1_002).mayWrite(1)).toBe(true)

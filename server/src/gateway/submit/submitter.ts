@@ -20,8 +20,8 @@ import { WaitingRoom } from './waiting-room.ts'
 const { remarkMaxMs, remarkMinMs } = timing
 
 /**
- * Takes recipients from the mark to the outcome: marks them in the database, writes their PDUs into window slots that are
- * reserved beforehand, and hands the outcome of each text to the recorder.
+ * Submits texts: marks their recipients in the database, writes their PDUs into window slots that were reserved before, and
+ * passes the outcome of each text to the recorder.
  */
 export class Submitter {
   readonly #rt: Pick<Runtime, 'db' | 'clock' | 'log'>
@@ -36,7 +36,7 @@ export class Submitter {
     this.#recorder = recorder
     this.#onChange = onChange
     this.#room = new WaitingRoom({
-      onReady: (text, part, waitedFor) => this.#writer.ready(text, part, waitedFor),
+      onReady: (text, part, waitedFor) => this.#writer.writeAfterWait(text, part, waitedFor),
       onTimeout: (text, part) => this.#writer.returnPart(text, part),
       onUnmark: (leased, recipients, delayMs) => void this.#unmark(leased, recipients, delayMs),
       onChange,
@@ -45,8 +45,8 @@ export class Submitter {
       room: this.#room,
       recorder,
       trace,
-      onSettled: (text) => this.#settled(text),
-      onRecorded: (text) => this.#recorded(text),
+      onSettled: (text) => this.#handleSettled(text),
+      onRecorded: (text) => this.#handleRecorded(text),
     })
     this.#partialSends = new PartialSends({
       ...rt,
@@ -54,15 +54,16 @@ export class Submitter {
       write: (text, part) => this.#writer.writeWhenReady(text, part),
       onAbandon: (text) => {
         text.apply({ kind: 'abandoned' })
-        this.#settled(text)
+        this.#handleSettled(text)
       },
       onChange,
     })
   }
 
   /**
-   * Marks these recipients of the chunk and submits to those that may be texted. `slots` window slots of the bind group and
-   * tokens of the caps are reserved for each; further parts of a text follow as slots come free. Never rejects.
+   * Marks these recipients of the chunk and writes the texts of those that may be texted. Callers must have reserved `slots`
+   * window slots of the bind group, and as many tokens of each cap, for each recipient; further parts of a text are written as
+   * slots become free. Resolves when the texts are written or the mark has failed; never rejects.
    */
   async submit(
     leased: LeasedChunk,
@@ -73,77 +74,77 @@ export class Submitter {
   ): Promise<void> {
     const { db, clock, log } = this.#rt
     leased.open += recipients.length
-    const began = performance.now()
+    const startedAt = performance.now()
     let marked: number[]
     try {
       marked = await retryLostRaces(() => markSubmitting(db, leased.chunk, recipients, clock.now()))
     } catch (error) {
-      // the mark may have committed all the same: take it back before anything else happens to these rows
+      // the mark may have been committed although the statement failed, so the rows are unmarked before anything else
       log.warn({ err: error, chunk: leased.chunk.id }, 'failed to mark texts, retrying')
       group.release(recipients.length * slots, caps)
       await this.#unmark(leased, recipients, remarkMinMs)
       return
     }
-    const tookMs = performance.now() - began
-    group.windowSlots.noteMarking(tookMs)
-    caps.noteMarking(tookMs)
-    const allowed = new Set(marked)
-    const going = recipients.filter((recipient) => allowed.has(recipient.id))
-    group.release((recipients.length - going.length) * slots, caps)
-    leased.open -= recipients.length - going.length
-    if (going.length > 0 && !(await this.#write(leased, group, going, { slots, caps, began }))) {
-      group.release(going.length * slots, caps)
-      await this.#unmark(leased, going, Math.min(remarkMaxMs, Math.max(remarkMinMs, tookMs)))
+    const markingMs = performance.now() - startedAt
+    group.windowSlots.noteMarking(markingMs)
+    caps.noteMarking(markingMs)
+    const markedIds = new Set(marked)
+    const allowed = recipients.filter((recipient) => markedIds.has(recipient.id))
+    group.release((recipients.length - allowed.length) * slots, caps)
+    leased.open -= recipients.length - allowed.length
+    if (allowed.length > 0 && !(await this.#write(leased, group, allowed, { slots, caps, startedAt }))) {
+      group.release(allowed.length * slots, caps)
+      await this.#unmark(leased, allowed, Math.min(remarkMaxMs, Math.max(remarkMinMs, markingMs)))
       return
     }
     this.#onChange()
   }
 
-  /** Continues texts that the carrier has in part; see PartialSends. */
+  /** Continues partial sends; see `PartialSends.resume`. */
   resume(now: number, onTokens: (at: number) => void): Set<BindGroup | CapSet> {
     return this.#partialSends.resume(now, onTokens)
   }
 
-  /** Window slots of this bind group came free. */
+  /** Writes texts that were marked ahead, because window slots of this bind group became free. */
   slotsFreed(group: BindGroup): void {
     this.#room.slotsFreed(group)
   }
 
-  /** A response came after its deadline. */
-  late(request: SubmitSm, response: ResponsePdu): void {
-    this.#writer.late(request, response)
+  /** Handles a response that arrived after its deadline. */
+  handleLateResponse(request: SubmitSm, response: ResponsePdu): void {
+    this.#writer.handleLateResponse(request, response)
   }
 
-  /** Writes texts that are marked; false, and nothing written, when it is too late for that. */
+  /** Writes marked texts; returns false and writes nothing if the mark is too old or part counts cannot be corrected. */
   async #write(
     leased: LeasedChunk,
     group: BindGroup,
     recipients: Recipient[],
-    { slots, caps, began }: { slots: number; caps: CapSet; began: number },
+    { slots, caps, startedAt }: { slots: number; caps: CapSet; startedAt: number },
   ): Promise<boolean> {
     const { clock, log } = this.#rt
     const { encoder } = leased.encoderFor(group)
     const validity = encoder.validityAt(clock.now())
     const texts = recipients.map(
-      (recipient) => new OutgoingText({ leased, group, recipient, encoder, caps, allowedAt: began, validity }, slots),
+      (recipient) => new OutgoingText({ leased, group, recipient, encoder, caps, allowedAt: startedAt, validity }, slots),
     )
     if (!(await this.#correctPartCounts(leased, texts))) return false
     const now = performance.now()
     if (!texts.every((text) => text.mayWrite(now))) {
       if (!leased.lost)
-        log.warn({ chunk: leased.chunk.id, ms: now - began }, 'marks too old to write their texts, retrying')
+        log.warn({ chunk: leased.chunk.id, ms: now - startedAt }, 'marks too old to write their texts, retrying')
       return false
     }
     for (const text of texts) {
       const count = Math.min(slots, text.parts)
-      // slots were reserved for the longest text of the chunk
+      // the reservation was for the longest text of the chunk
       if (count < slots) group.release(slots - count, caps)
       for (let part = 0; part < count; part++) this.#writer.writeWhenReady(text, part)
     }
     return true
   }
 
-  /** Stores the number of parts where it was not known, for receipts to find theirs; false when that failed. */
+  /** Corrects wrong part counts in the message log, which receipts of long texts need; returns false if that failed. */
   async #correctPartCounts(leased: LeasedChunk, texts: OutgoingText[]): Promise<boolean> {
     const { db, log } = this.#rt
     const wrong = texts
@@ -160,10 +161,10 @@ export class Submitter {
     }
   }
 
-  /** Does what the state of a text asks for that is no longer being submitted. */
-  #settled(text: OutgoingText): void {
+  /** Records, requeues or continues a text whose written parts all have an outcome. */
+  #handleSettled(text: OutgoingText): void {
     const { leased, recipient, state, group } = text
-    const entry = { logId: recipient.id, day: leased.chunk.loggedOn, recorded: () => this.#recorded(text) }
+    const entry = { logId: recipient.id, day: leased.chunk.loggedOn, recorded: () => this.#handleRecorded(text) }
     switch (state.name) {
       case 'rejected': {
         const reason = statusMapOf(group.connection).ofStatus(state.status)
@@ -180,14 +181,14 @@ export class Submitter {
         this.#room.waitForUnmark(leased, recipient, state.delayMs)
         break
       case 'partial':
-        this.#room.waitWithRest(text, state.delayMs)
+        this.#room.waitWithRemaining(text, state.delayMs)
         break
       default:
         throw new Error(`a text that is ${state.name} is not settled`)
     }
   }
 
-  #recorded({ leased }: OutgoingText): void {
+  #handleRecorded({ leased }: OutgoingText): void {
     leased.open--
     if (leased.finished) this.#onChange()
   }

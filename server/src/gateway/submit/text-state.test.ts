@@ -10,7 +10,7 @@ const late: TextEvent = { kind: 'accepted late' }
 const abandoned: TextEvent = { kind: 'abandoned' }
 const rejected = (status: number): TextEvent => ({ kind: 'rejected', status })
 const throttled = (part: number): TextEvent => ({ kind: 'throttled', part })
-const troubled = (part: number, status = 8): TextEvent => ({ kind: 'troubled', part, status })
+const deferred = (part: number, status = 8): TextEvent => ({ kind: 'deferred', part, status })
 const returned = (part: number): TextEvent => ({ kind: 'returned', part })
 const resumed = (count: number): TextEvent => ({ kind: 'resumed', count })
 
@@ -33,27 +33,27 @@ const rows: Row[] = [
   ['one part has no response', 1, 1, [unconfirmed], { name: 'unknown', accepted: 0 }],
   ['one part is throttled', 1, 1, [throttled(0)], { name: 'requeued', delayMs: throttledRetryMs }],
   ['one part is not written', 1, 1, [returned(0)], { name: 'requeued', delayMs: unboundRetryMs }],
-  ['an SMSC in trouble, first attempt', 1, 1, [troubled(0)], { name: 'delayed', delayMs: retryDelaysMs[0] }, 0],
-  ['an SMSC in trouble, last retry', 1, 1, [troubled(0)], { name: 'delayed', delayMs: retryDelaysMs[3] }, 3],
-  ['an SMSC in trouble, no retry left', 1, 1, [troubled(0, 8)], { name: 'rejected', status: 8 }, 4],
+  ['the first attempt gets a temporary error', 1, 1, [deferred(0)], { name: 'delayed', delayMs: retryDelaysMs[0] }, 0],
+  ['the last but one attempt gets a temporary error', 1, 1, [deferred(0)], { name: 'delayed', delayMs: retryDelaysMs[3] }, 3],
+  ['the last attempt gets a temporary error', 1, 1, [deferred(0, 8)], { name: 'rejected', status: 8 }, 4],
 
   ['a response is missing', 2, 2, [accepted], { name: 'submitting', outstanding: 1, accepted: 1 }],
   ['all parts are accepted', 3, 3, [accepted, accepted, accepted], { name: 'accepted' }],
-  ['one of two is rejected', 2, 2, [accepted, rejected(11)], { name: 'rejected', status: 11, accepted: 1 }],
-  ['the first rejection counts', 2, 2, [rejected(11), rejected(12)], { name: 'rejected', status: 11 }],
-  ['a rejection is more than a lost response', 2, 2, [unconfirmed, rejected(11)], { name: 'rejected', status: 11 }],
-  ['a lost response is more than a throttled part', 2, 2, [throttled(0), unconfirmed], { name: 'unknown' }],
-  ['a lost response is more than trouble', 2, 2, [troubled(0), unconfirmed], { name: 'unknown' }],
-  ['all are throttled', 2, 2, [throttled(0), throttled(1)], { name: 'requeued', delayMs: throttledRetryMs }],
+  ['one of two parts is rejected', 2, 2, [accepted, rejected(11)], { name: 'rejected', status: 11, accepted: 1 }],
+  ['two parts are rejected: the first status counts', 2, 2, [rejected(11), rejected(12)], { name: 'rejected', status: 11 }],
+  ['one part is rejected and one has no response', 2, 2, [unconfirmed, rejected(11)], { name: 'rejected', status: 11 }],
+  ['one part is throttled and one has no response', 2, 2, [throttled(0), unconfirmed], { name: 'unknown' }],
+  ['one part gets a temporary error and one has no response', 2, 2, [deferred(0), unconfirmed], { name: 'unknown' }],
+  ['all parts are throttled', 2, 2, [throttled(0), throttled(1)], { name: 'requeued', delayMs: throttledRetryMs }],
   [
-    'throttled after a part that was not written',
+    'a part is throttled after another was not written',
     2,
     2,
     [returned(0), throttled(1)],
     { name: 'requeued', delayMs: throttledRetryMs },
   ],
   [
-    'not written after a throttled part',
+    'a part is not written after another was throttled',
     2,
     2,
     [throttled(0), returned(1)],
@@ -61,67 +61,67 @@ const rows: Row[] = [
   ],
 
   [
-    'one of two is throttled',
+    'one of two parts is throttled',
     2,
     2,
     [accepted, throttled(1)],
     { name: 'partial', accepted: 1, pending: [1], delayMs: throttledRetryMs, partRetries: 0 },
   ],
-  ['window slots for two of four', 4, 2, [accepted, accepted], { name: 'partial', pending: [2, 3], delayMs: 0 }],
+  ['only two of four parts had window slots', 4, 2, [accepted, accepted], { name: 'partial', pending: [2, 3], delayMs: 0 }],
   [
-    'the rest follows piece by piece',
+    'the remaining parts are resumed one by one',
     4,
     2,
     [accepted, accepted, resumed(1), accepted],
     { name: 'partial', accepted: 3, pending: [3], delayMs: 0 },
   ],
-  ['the rest is accepted', 2, 2, [accepted, throttled(1), resumed(1), accepted], { name: 'accepted' }],
+  ['the remaining part is accepted', 2, 2, [accepted, throttled(1), resumed(1), accepted], { name: 'accepted' }],
   [
-    'the rest is resumed',
+    'the remaining parts are resumed',
     3,
     1,
     [accepted, resumed(2)],
     { name: 'submitting', outstanding: 2, accepted: 1, pending: [] },
   ],
-  ['the rest may not follow', 2, 2, [accepted, throttled(1), abandoned], { name: 'unknown', accepted: 1 }],
+  ['the remaining part is abandoned', 2, 2, [accepted, throttled(1), abandoned], { name: 'unknown', accepted: 1 }],
   [
-    'trouble with the second part',
+    'the second part gets a temporary error',
     2,
     2,
-    [accepted, troubled(1)],
+    [accepted, deferred(1)],
     { name: 'partial', pending: [1], delayMs: partRetryMs, partRetries: 1 },
   ],
   [
-    'trouble with the second part, third retry',
+    'the second part gets its third temporary error',
     2,
     2,
-    [accepted, troubled(1), resumed(1), troubled(1), resumed(1), troubled(1)],
+    [accepted, deferred(1), resumed(1), deferred(1), resumed(1), deferred(1)],
     { name: 'partial', partRetries: 3 },
   ],
   [
-    'trouble with the second part, no retry left',
+    'the second part gets its fourth temporary error',
     2,
     2,
-    [accepted, troubled(1), resumed(1), troubled(1), resumed(1), troubled(1), resumed(1), troubled(1, 100)],
+    [accepted, deferred(1), resumed(1), deferred(1), resumed(1), deferred(1), resumed(1), deferred(1, 100)],
     { name: 'rejected', status: 100, accepted: 1 },
   ],
   [
-    'a throttled part uses up no retry',
+    'a part is throttled after a temporary error',
     2,
     2,
-    [accepted, troubled(1), resumed(1), throttled(1)],
+    [accepted, deferred(1), resumed(1), throttled(1)],
     { name: 'partial', partRetries: 1, delayMs: throttledRetryMs },
   ],
 
-  ['a late response to one part', 1, 1, [unconfirmed, late], { name: 'accepted' }],
-  ['one late response of two', 2, 2, [unconfirmed, unconfirmed, late], { name: 'unknown', accepted: 1 }],
-  ['both responses late', 2, 2, [unconfirmed, unconfirmed, late, late], { name: 'accepted' }],
-  ['a late response before the others', 2, 2, [unconfirmed, late, accepted], { name: 'accepted' }],
-  ['a late response to a rejected text', 2, 2, [unconfirmed, rejected(9), late], { name: 'rejected', accepted: 1 }],
+  ['a late response arrives for the only part', 1, 1, [unconfirmed, late], { name: 'accepted' }],
+  ['a late response arrives for one of two parts', 2, 2, [unconfirmed, unconfirmed, late], { name: 'unknown', accepted: 1 }],
+  ['late responses arrive for both parts', 2, 2, [unconfirmed, unconfirmed, late, late], { name: 'accepted' }],
+  ['a late response arrives before another response', 2, 2, [unconfirmed, late, accepted], { name: 'accepted' }],
+  ['a late response arrives for a rejected text', 2, 2, [unconfirmed, rejected(9), late], { name: 'rejected', accepted: 1 }],
 ]
 
-describe('a text', () => {
-  test.each(rows)('%s', (_, parts, handedOver, events, state, attempt) => {
+describe('transition', () => {
+  test.each(rows)('returns the right state when %s', (_, parts, handedOver, events, state, attempt) => {
     expect(stateAfter(parts, handedOver, events, attempt)).toMatchObject(state)
   })
 })
@@ -136,12 +136,12 @@ test.each<[string, TextEvent[]]>([
   expect(() => stateAfter(1, 1, events)).toThrow('cannot be')
 })
 
-test('texts of one part allocate no state for the usual way', () => {
+test('an accepted text of one part allocates no state', () => {
   expect(initialState(1, 1)).toBe(initialState(1, 1))
   expect(stateAfter(1, 1, [accepted])).toBe(stateAfter(2, 2, [accepted, accepted]))
 })
 
-test('a transition changes no state in place', () => {
+test('a transition does not modify the previous state', () => {
   const state = initialState(2, 2)
   const before = structuredClone(state)
   transition(state, accepted, { parts: 2, attempt: 0 })

@@ -2,36 +2,36 @@ import { timing } from '../timing.ts'
 
 const { partRetryMs, retryDelaysMs, throttledRetryMs, unboundRetryMs } = timing
 
-/** Retries of a part whose text is with the carrier in part: the text cannot wait for the delays of a whole one. */
+/** Maximum retries of one part after temporary errors, if other parts were accepted: it cannot wait as long as a whole text. */
 const maxPartRetries = 3
 
-/** Parts of the text wait for tokens, for a window slot, or for their responses. */
+/** Parts of the text wait for tokens, a window slot, or their responses. */
 type Submitting = {
   name: 'submitting'
-  /** Parts that are handed over and have no outcome yet. */
+  /** Number of parts that are handed over to be written and have no outcome yet. */
   outstanding: number
   accepted: number
-  /** Parts that the carrier certainly does not have yet, and the delay before they may be written. */
+  /** Parts that the carrier certainly does not have, and the delay before they may be written. */
   pending: readonly number[]
   delayMs: number
-  /** The first status that rejected a part for good. */
+  /** The first status that rejected a part permanently. */
   rejection: number | undefined
-  /** The status of a part that an SMSC in trouble rejected. */
-  trouble: number | undefined
+  /** The status of a part that was rejected with a temporary error. */
+  temporaryError: number | undefined
   /** A part was written and got no response. */
   isUnconfirmed: boolean
   partRetries: number
 }
 
 /**
- * What has become of a text as a whole:
+ * The state of a text as a whole:
  *
  * - `submitting`: see above
- * - `partial`: the carrier has some parts; the others are written after a delay, unless the person opts out first
- * - `requeued`: no part has left; the text is queued again in its chunk after a delay
- * - `delayed`: an SMSC in trouble rejected it; it gets a chunk of its own that is due after a delay
- * - `accepted`, `rejected`: the carrier has all parts, or rejected one for good
- * - `unknown`: a part was written and got no response, or the other parts may not follow
+ * - `partial`: some parts were accepted; the others are written after a delay, unless the person opts out first
+ * - `requeued`: no part was sent; the text returns to its chunk after a delay
+ * - `delayed`: the SMSC rejected it with a temporary error; it moves to a chunk of its own that is due after a delay
+ * - `accepted`, `rejected`: all parts were accepted, or one was rejected permanently
+ * - `unknown`: a part was written and got no response, or the remaining parts must not be written
  */
 export type TextState =
   | Submitting
@@ -42,32 +42,33 @@ export type TextState =
   | { name: 'rejected'; status: number; accepted: number }
   | { name: 'unknown'; accepted: number }
 
-/** What can happen to a text. Events of a part need its number only where it may be written again. */
+/** Events of a text. An event of one part has its number only if the part may be written again. */
 export type TextEvent =
   | { kind: 'accepted' }
   | { kind: 'rejected'; status: number }
-  /** The SMSC asks for the same part a little later. */
+  /** The SMSC may accept the same part a little later. */
   | { kind: 'throttled'; part: number }
-  /** The SMSC is in trouble and may take the same part much later. */
-  | { kind: 'troubled'; part: number; status: number }
+  /** The SMSC reported a temporary error and may accept the same part much later. */
+  | { kind: 'deferred'; part: number; status: number }
   /** The part was not written: no token, no window slot, no bind, or its mark was too old. */
   | { kind: 'returned'; part: number }
+  /** The part was written and got no response. */
   | { kind: 'unconfirmed' }
-  /** The first `count` pending parts are handed over. */
+  /** The first `count` pending parts are handed over to be written. */
   | { kind: 'resumed'; count: number }
-  /** The pending parts must not be written any more. */
+  /** The pending parts must not be written. */
   | { kind: 'abandoned' }
-  /** A response came after its deadline. */
+  /** A response arrived after its deadline. */
   | { kind: 'accepted late' }
 
-/** What a transition needs to know of the text: its parts, and how often the whole text was tried before. */
+/** The facts on which transitions depend: the number of parts, and the number of earlier attempts to send the whole text. */
 export type TextFacts = { parts: number; attempt: number }
 
 const accepted: TextState = { name: 'accepted' }
 const nothingPending: readonly number[] = []
 const onePart: TextState = submitting(1, nothingPending)
 
-/** The state of a text of which the first `count` parts are handed over. Texts of one part share one object. */
+/** Returns the state of a text whose first `count` parts are handed over to be written. Texts of one part share one object. */
 export function initialState(parts: number, count: number): TextState {
   if (parts === 1 && count === 1) return onePart
   const pending: number[] = []
@@ -83,13 +84,13 @@ function submitting(outstanding: number, pending: readonly number[], acceptedPar
     pending,
     delayMs: 0,
     rejection: undefined,
-    trouble: undefined,
+    temporaryError: undefined,
     isUnconfirmed: false,
     partRetries,
   }
 }
 
-/** The state after an event. Throws when the event cannot happen in this state. */
+/** Returns the state after an event. Throws if the event cannot happen in this state. */
 export function transition(state: TextState, event: TextEvent, facts: TextFacts): TextState {
   if (event.kind === 'accepted late') return afterLateResponse(state, facts)
   if (state.name === 'submitting') return afterOutcome(state, event, facts)
@@ -103,7 +104,7 @@ export function transition(state: TextState, event: TextEvent, facts: TextFacts)
 }
 
 function afterOutcome(state: Submitting, event: TextEvent, facts: TextFacts): TextState {
-  // of most texts the only event, so nothing is allocated for it
+  // the only event of most texts, so it allocates nothing
   if (event.kind === 'accepted' && state.accepted + 1 === facts.parts) return accepted
   const next: Submitting = { ...state, outstanding: state.outstanding - 1 }
   switch (event.kind) {
@@ -117,9 +118,9 @@ function afterOutcome(state: Submitting, event: TextEvent, facts: TextFacts): Te
       next.pending = [...state.pending, event.part]
       next.delayMs = throttledRetryMs
       break
-    case 'troubled':
+    case 'deferred':
       next.pending = [...state.pending, event.part]
-      next.trouble = event.status
+      next.temporaryError = event.status
       break
     case 'returned':
       next.pending = [...state.pending, event.part]
@@ -134,27 +135,27 @@ function afterOutcome(state: Submitting, event: TextEvent, facts: TextFacts): Te
   return next.outstanding === 0 ? settle(next, facts) : next
 }
 
-/** All parts that were handed over have their outcome, and not all parts are accepted. */
+/** Returns the next state when all written parts have an outcome and not all parts are accepted. */
 function settle(state: Submitting, facts: TextFacts): TextState {
-  const { rejection, trouble, pending, delayMs } = state
+  const { rejection, temporaryError, pending, delayMs } = state
   if (rejection !== undefined) return { name: 'rejected', status: rejection, accepted: state.accepted }
   if (state.isUnconfirmed) return { name: 'unknown', accepted: state.accepted }
-  const isBegun = state.accepted > 0
-  if (trouble === undefined) {
-    // once the carrier has a part, the text cannot start anew: only its other parts are written again
-    if (!isBegun) return { name: 'requeued', delayMs }
+  const isPartlyAccepted = state.accepted > 0
+  if (temporaryError === undefined) {
+    // once a part was accepted, only the remaining parts may be written, not the whole text again
+    if (!isPartlyAccepted) return { name: 'requeued', delayMs }
     return { name: 'partial', accepted: state.accepted, pending, delayMs, partRetries: state.partRetries }
   }
-  if (isBegun && state.partRetries < maxPartRetries) {
+  if (isPartlyAccepted && state.partRetries < maxPartRetries) {
     const partRetries = state.partRetries + 1
     return { name: 'partial', accepted: state.accepted, pending, delayMs: partRetryMs, partRetries }
   }
-  const retryDelayMs = isBegun ? undefined : retryDelaysMs[facts.attempt]
-  if (retryDelayMs === undefined) return { name: 'rejected', status: trouble, accepted: state.accepted }
+  const retryDelayMs = isPartlyAccepted ? undefined : retryDelaysMs[facts.attempt]
+  if (retryDelayMs === undefined) return { name: 'rejected', status: temporaryError, accepted: state.accepted }
   return { name: 'delayed', delayMs: retryDelayMs }
 }
 
-/** A late response counts a part; where that was the last one missing, the text was accepted after all. */
+/** Counts the part of a late response; if it was the last part, the text is accepted. */
 function afterLateResponse(state: TextState, facts: TextFacts): TextState {
   if (!('accepted' in state)) return state
   const count = state.accepted + 1

@@ -4,18 +4,18 @@ import { statusName } from '../../smpp/pdu/command-status.ts'
 import type { Meter } from '../meter.ts'
 import type { Attempts } from './attempts.ts'
 
-/** When a PDU was written: by the wall clock, and by a clock that is never set. */
+/** When a PDU was written, in milliseconds: by the wall clock, and by the monotonic clock. */
 export type WrittenAt = { at: number; tick: number }
 
-/** A part of a text that was handed to a connection. */
-export type Written = WrittenAt & { logId: number; day: string; part: number; connection: Connection }
+/** A submit_sm of one part of a text. */
+export type SubmittedPart = WrittenAt & { logId: number; day: string; part: number; connection: Connection }
 
-export const rightNow = (): WrittenAt => ({ at: Date.now(), tick: performance.now() })
+export const currentTimes = (): WrittenAt => ({ at: Date.now(), tick: performance.now() })
 
-/** Whole milliseconds since then, independent of the wall clock. */
+/** Returns the whole milliseconds since a PDU was written, by the monotonic clock. */
 export const msSince = ({ tick }: WrittenAt): number => Math.round(performance.now() - tick)
 
-/** Notes the outcome of every submit_sm: all of them for the metrics, failed ones for the explanation of a text. */
+/** Records the outcome of every submit_sm: all for the metrics, failed ones also for explanations of texts. */
 export class Trace {
   readonly #meter: Meter
   readonly #attempts: Attempts
@@ -25,9 +25,9 @@ export class Trace {
     this.#attempts = attempts
   }
 
-  /** Returns the time until the response in milliseconds; null without a response. */
-  ended(written: Written, outcome: Outcome): number | null {
-    const { connection, at, tick, ...rest } = written
+  /** Records one outcome and returns the time until the response in milliseconds; null without a response. */
+  record(submit: SubmittedPart, outcome: Outcome): number | null {
+    const { connection, at, tick, ...row } = submit
     const isUnsent = outcome.kind === 'closed' && !outcome.sent
     if (!isUnsent) this.#meter.submitted(connection.name)
     const responseMs = outcome.kind === 'response' ? msSince({ at, tick }) : null
@@ -35,13 +35,13 @@ export class Trace {
       this.#meter.responded(connection.name, outcome.pdu.command_status, responseMs ?? 0)
       if (outcome.pdu.command_status === 0) return responseMs
     } else if (!isUnsent) this.#meter.failed(connection.name, outcome.kind)
-    const said = outcome.kind === 'response' ? statusName(outcome.pdu.command_status) : undefined
+    const status = outcome.kind === 'response' ? statusName(outcome.pdu.command_status) : undefined
     this.#attempts.add({
-      ...rest,
+      ...row,
       connectionId: connection.id,
       writtenAt: isUnsent ? null : new Date(at),
       responseMs,
-      outcome: said ?? (isUnsent ? 'not written' : 'no response'),
+      outcome: status ?? (isUnsent ? 'not written' : 'no response'),
     })
     return responseMs
   }

@@ -10,8 +10,9 @@ import type { WaitingRoom } from './waiting-room.ts'
 const { unmarkRetryMaxMs, unmarkRetryMinMs } = timing
 
 /**
- * Takes the marks of these recipients back and queues them again for a retry after the delay. Tries again while the
- * database is away and the chunk is ours; the next lease of a lost chunk makes its marked texts unknown.
+ * Moves these recipients from `submitting` back to `queued`, and adds them to the waiting room for a retry after the delay. A
+ * failed statement is retried until the chunk is lost; the next lease of a lost chunk marks its `submitting` texts unknown.
+ * Never rejects.
  */
 export async function unmark(
   { db, log }: Pick<Runtime, 'db' | 'log'>,

@@ -16,21 +16,21 @@ afterEach(() => {
 
 type Group = { free: number }
 
-/** A room, and what it has reported, one word each. */
+/** Returns a waiting room and the events that it has reported, as strings. */
 function makeRoom() {
-  const heard: string[] = []
+  const events: string[] = []
   const unmarked: Array<{ recipients: Recipient[]; delayMs: number }> = []
   const room = new WaitingRoom({
     onReady(text, _, waitedFor) {
-      heard.push(nameOf(text))
+      events.push(nameOf(text))
       if (waitedFor === 'tokens') text.caps.use(performance.now())
       else (text.group as unknown as Group).free--
     },
-    onTimeout: (text) => heard.push(`no ${nameOf(text)}`),
+    onTimeout: (text) => events.push(`timeout ${nameOf(text)}`),
     onUnmark: (_, recipients, delayMs) => unmarked.push({ recipients, delayMs }),
-    onChange: () => heard.push('change'),
+    onChange: () => events.push('change'),
   })
-  return { room, heard, unmarked }
+  return { room, events, unmarked }
 }
 
 const nameOf = (text: OutgoingText) => (text as unknown as { name: string }).name
@@ -45,129 +45,129 @@ function makeText(name: string, { caps = new CapSet([]), group = makeGroup(0), i
 }
 
 function makeChunk() {
-  const offered: Recipient[][] = []
-  let expected = 0
+  const requeued: Recipient[][] = []
+  let delayed = 0
   const chunk = {
-    expect: (count: number) => {
-      expected += count
+    addDelayed: (count: number) => {
+      delayed += count
     },
-    offerAgain: (recipients: Recipient[]) => offered.push(recipients),
+    requeue: (recipients: Recipient[]) => requeued.push(recipients),
   } as unknown as LeasedChunk
-  return { chunk, offered, expected: () => expected }
+  return { chunk, requeued, delayed: () => delayed }
 }
 
 const recipient = (id: number) => ({ id }) as Recipient
 
-/** A cap with this many tokens a second. */
+/** Returns a set of one cap with this many tokens per second. */
 function capOf(limit: number): CapSet {
   const cap = new Cap()
   cap.grant(limit, Number.POSITIVE_INFINITY, performance.now())
   return new CapSet([cap])
 }
 
-describe('for tokens', () => {
-  test('a token that is far away does not delay those of other caps', () => {
-    const { room, heard } = makeRoom()
+describe('a wait for tokens', () => {
+  test('does not delay parts under other caps', () => {
+    const { room, events } = makeRoom()
     const slow = capOf(2)
     for (const name of ['first', 'slow']) {
       slow.reserve(1)
       room.waitForTokens(makeText(name, { caps: slow }), 0)
     }
     vi.advanceTimersByTime(30)
-    expect(heard).toEqual(['first'])
+    expect(events).toEqual(['first'])
     const fast = capOf(1_000)
     fast.reserve(1)
     room.waitForTokens(makeText('fast', { caps: fast }), 0)
     vi.advanceTimersByTime(5)
-    expect(heard).toEqual(['first', 'fast'])
+    expect(events).toEqual(['first', 'fast'])
     vi.advanceTimersByTime(600)
-    expect(heard).toEqual(['first', 'fast', 'slow'])
+    expect(events).toEqual(['first', 'fast', 'slow'])
   })
 
-  test('urgent parts go first, and then all in order', () => {
-    const { room, heard } = makeRoom()
+  test('ends for urgent parts first, then for the others in order', () => {
+    const { room, events } = makeRoom()
     const caps = capOf(1_000)
     caps.reserve(4)
     for (const name of ['a', 'b']) room.waitForTokens(makeText(name, { caps }), 0)
     for (const name of ['c', 'd']) room.waitForTokens(makeText(name, { caps, isUrgent: true }), 0)
     vi.advanceTimersByTime(10)
-    expect(heard).toEqual(['c', 'd', 'a', 'b'])
+    expect(events).toEqual(['c', 'd', 'a', 'b'])
   })
 
-  test('a part whose cap is closed is given up after 0.7 s', () => {
-    const { room, heard } = makeRoom()
+  test('times out after 0.7 s if the gateway has no share of the cap', () => {
+    const { room, events } = makeRoom()
     const caps = capOf(0)
     room.waitForTokens(makeText('a', { caps }), 0)
     vi.advanceTimersByTime(690)
-    expect(heard).toEqual([])
+    expect(events).toEqual([])
     vi.advanceTimersByTime(190)
-    expect(heard).toEqual(['no a'])
+    expect(events).toEqual(['timeout a'])
   })
 })
 
-describe('for window slots', () => {
-  test('slots that come free are taken by urgent parts first, then in order, one each', () => {
-    const { room, heard } = makeRoom()
+describe('a wait for window slots', () => {
+  test('ends for one part per free slot, for urgent parts first, then for the others in order', () => {
+    const { room, events } = makeRoom()
     const group = makeGroup(0)
     const other = makeGroup(0)
     for (const name of ['a', 'b', 'c']) room.waitForSlot(makeText(name, { group }), 0)
     room.waitForSlot(makeText('other', { group: other }), 0)
     room.waitForSlot(makeText('urgent', { group, isUrgent: true }), 0)
     room.slotsFreed(group)
-    expect(heard).toEqual([])
+    expect(events).toEqual([])
     group.free = 2
     room.slotsFreed(group)
-    expect(heard).toEqual(['urgent', 'a'])
+    expect(events).toEqual(['urgent', 'a'])
     group.free = 5
     room.slotsFreed(group)
-    expect(heard).toEqual(['urgent', 'a', 'b', 'c'])
+    expect(events).toEqual(['urgent', 'a', 'b', 'c'])
   })
 
-  test('a part that waits alone is given up after 0.7 s', () => {
-    const { room, heard } = makeRoom()
+  test('times out after 0.7 s for a single part', () => {
+    const { room, events } = makeRoom()
     room.waitForSlot(makeText('alone'), 0)
     vi.advanceTimersByTime(690)
-    expect(heard).toEqual([])
+    expect(events).toEqual([])
     vi.advanceTimersByTime(190)
-    expect(heard).toEqual(['no alone'])
+    expect(events).toEqual(['timeout alone'])
   })
 
-  test('a part that has waited 0.7 s is given up, and no other', () => {
-    const { room, heard } = makeRoom()
+  test('times out only for parts that have waited for 0.7 s', () => {
+    const { room, events } = makeRoom()
     const group = makeGroup(0)
     room.waitForSlot(makeText('early', { group }), 0)
     vi.advanceTimersByTime(600)
     room.waitForSlot(makeText('late', { group }), 0)
     vi.advanceTimersByTime(290)
-    expect(heard).toEqual(['no early'])
+    expect(events).toEqual(['timeout early'])
     group.free = 2
     room.slotsFreed(group)
-    expect(heard).toEqual(['no early', 'late'])
+    expect(events).toEqual(['timeout early', 'late'])
     vi.advanceTimersByTime(5_000)
-    expect(heard).toHaveLength(2)
+    expect(events).toHaveLength(2)
   })
 })
 
-describe('for a time', () => {
-  test('the rest of a text can be taken when its delay is over, and again when it was put back', () => {
-    const { room, heard } = makeRoom()
+describe('a wait for a delay', () => {
+  test('ends for remaining parts, which can be put back and taken again', () => {
+    const { room, events } = makeRoom()
     const [later, now] = [makeText('later'), makeText('now')]
-    room.waitWithRest(later, 500)
-    room.waitWithRest(now, 0)
-    const [rest] = room.takeRests()
-    expect(rest?.text).toBe(now)
-    expect(room.takeRests()).toEqual([])
+    room.waitWithRemaining(later, 500)
+    room.waitWithRemaining(now, 0)
+    const [remaining] = room.takeRemaining()
+    expect(remaining?.text).toBe(now)
+    expect(room.takeRemaining()).toEqual([])
     vi.advanceTimersByTime(1)
-    expect(heard).toEqual(['change'])
-    if (rest) room.putBack(rest)
+    expect(events).toEqual(['change'])
+    if (remaining) room.putBack(remaining)
     vi.advanceTimersByTime(498)
-    expect(heard).toEqual(['change'])
+    expect(events).toEqual(['change'])
     vi.advanceTimersByTime(1)
-    expect(heard).toEqual(['change', 'change'])
-    expect(room.takeRests().map(({ text }) => nameOf(text))).toEqual(['now', 'later'])
+    expect(events).toEqual(['change', 'change'])
+    expect(room.takeRemaining().map(({ text }) => nameOf(text))).toEqual(['now', 'later'])
   })
 
-  test('marks of one chunk are taken back together, with the longest of their delays', () => {
+  test('ends together for texts of one chunk that must be unmarked, with the longest of their retry delays', () => {
     const { room, unmarked } = makeRoom()
     const [{ chunk }, { chunk: other }] = [makeChunk(), makeChunk()]
     room.waitForUnmark(chunk, recipient(1), 50)
@@ -184,20 +184,20 @@ describe('for a time', () => {
     expect(unmarked).toHaveLength(3)
   })
 
-  test('recipients are offered again when their delay is over, whatever else waits', () => {
-    const { room, heard } = makeRoom()
-    const { chunk, offered, expected } = makeChunk()
+  test('ends for requeued recipients in the order of their delays', () => {
+    const { room, events } = makeRoom()
+    const { chunk, requeued, delayed } = makeChunk()
     room.waitForRetry(chunk, [recipient(1)], 500)
     room.waitForRetry(chunk, [recipient(2)], 100)
     room.waitForRetry(chunk, [recipient(3)], 0)
-    expect(expected()).toBe(3)
-    expect(offered).toEqual([[recipient(3)]])
+    expect(delayed()).toBe(3)
+    expect(requeued).toEqual([[recipient(3)]])
     vi.advanceTimersByTime(100)
-    expect(offered).toEqual([[recipient(3)], [recipient(2)]])
+    expect(requeued).toEqual([[recipient(3)], [recipient(2)]])
     vi.advanceTimersByTime(399)
-    expect(offered).toHaveLength(2)
+    expect(requeued).toHaveLength(2)
     vi.advanceTimersByTime(1)
-    expect(offered.at(-1)).toEqual([recipient(1)])
-    expect(heard).toEqual(['change', 'change'])
+    expect(requeued.at(-1)).toEqual([recipient(1)])
+    expect(events).toEqual(['change', 'change'])
   })
 })

@@ -7,34 +7,34 @@ import type { OutgoingText } from './outgoing-text.ts'
 
 const { requeueBatchMs, tokenBatchMs, waitCheckMs, waitMaxMs } = timing
 
-/** A part that is marked and has a token reserved. */
+/** A part of a marked text with a reserved token; `since` is the start of its wait. */
 type WaitingPart = { text: OutgoingText; part: number; since: number }
 
-/** The rest of a text that the carrier has in part; `since` is when it began to wait. */
-export type WaitingRest = { text: OutgoingText; since: number }
+/** The remaining parts of a partial send; `since` is the start of their wait. */
+export type RemainingParts = { text: OutgoingText; since: number }
 
-/** What waits for a time: the rest of a text, marks to be taken back, and recipients to be marked again. */
+/** Work that is due at a time: to write remaining parts, to unmark texts, or to mark recipients again. */
 type Timed =
-  | { at: number; kind: 'rest'; rest: WaitingRest }
+  | { at: number; kind: 'write'; remaining: RemainingParts }
   | { at: number; kind: 'unmark'; leased: LeasedChunk; recipients: Recipient[]; delayMs: number }
   | { at: number; kind: 'retry'; leased: LeasedChunk; recipients: Recipient[] }
 
 export type WaitingRoomEvents = {
-  /** The part's token is ready, or its bind group has a window slot: writes it. */
+  /** The part can be written: its token is ready, or its bind group has a free window slot. */
   onReady(text: OutgoingText, part: number, waitedFor: 'tokens' | 'window slot'): void
-  /** The part has waited too long: releases what is reserved for it. */
+  /** The part has waited too long; what is reserved for it must be released. */
   onTimeout(text: OutgoingText, part: number): void
-  /** These marks are to be taken back, as many of one chunk as came together. */
+  /** These texts must be unmarked; they are all texts of one chunk that were added within `requeueBatchMs`. */
   onUnmark(leased: LeasedChunk, recipients: Recipient[], delayMs: number): void
-  /** There may be something to mark or to write that was not there before. */
+  /** More texts than before may be ready to be marked or written. */
   onChange(): void
 }
 
-/** Queues by what is waited for; within each, urgent parts go before all others, and both in order. */
+/** One queue for each set of caps or bind group that parts wait for. Urgent parts come before all others; both are in order. */
 class Queues<Target> {
   readonly #urgent = new Map<Target, WaitingPart[]>()
   readonly #others = new Map<Target, WaitingPart[]>()
-  /** Urgent ones first. */
+  /** The queues of urgent parts first. */
   readonly all: ReadonlyArray<Map<Target, WaitingPart[]>> = [this.#urgent, this.#others]
 
   add(target: Target, waiting: WaitingPart): void {
@@ -50,18 +50,19 @@ class Queues<Target> {
 }
 
 /**
- * Where marked texts wait, for all of a gateway and with one timer: parts for their tokens or for a window slot, the rest of
- * texts for a time, for room or for a bind, and texts that did not leave for their retry.
+ * Holds all marked texts of a gateway that cannot be written yet, with one timer: parts that wait for their tokens or a window
+ * slot, remaining parts of partial sends that wait for a delay, a window slot or a bind, and texts that wait to be unmarked and
+ * retried.
  */
 export class WaitingRoom {
   readonly #events: WaitingRoomEvents
   readonly #forTokens = new Queues<CapSet>()
   readonly #forSlots = new Queues<BindGroup>()
-  // ascending by time
+  // sorted by time
   readonly #timed: Timed[] = []
   readonly #unmarks = new Map<LeasedChunk, Timed & { kind: 'unmark' }>()
-  // may be written as soon as there is room for them
-  #rests: WaitingRest[] = []
+  // can be written as soon as window slots and tokens are free
+  #remaining: RemainingParts[] = []
   #timer: NodeJS.Timeout | undefined
   #nextAt = Number.POSITIVE_INFINITY
   #isRunning = false
@@ -72,7 +73,7 @@ export class WaitingRoom {
     this.#events = events
   }
 
-  /** The part has a token reserved and waits until that is ready, a moment at most. */
+  /** Adds a part with a reserved token, until the token is ready; at most for `waitMaxMs`. */
   waitForTokens(text: OutgoingText, part: number): void {
     const since = performance.now()
     this.#forTokens.add(text.caps, { text, part, since })
@@ -80,14 +81,14 @@ export class WaitingRoom {
     else this.#runAt(since)
   }
 
-  /** The part was marked ahead of its window slot and waits for the response that frees one. */
+  /** Adds a part that was marked ahead of its window slot, until a response frees a slot; at most for `waitMaxMs`. */
   waitForSlot(text: OutgoingText, part: number): void {
     const since = performance.now()
     this.#forSlots.add(text.group, { text, part, since })
     this.#runAt(since + waitCheckMs)
   }
 
-  /** Window slots of this bind group came free: writes the parts that wait for them. */
+  /** Passes as many parts to `onReady` as this bind group has free window slots. */
   slotsFreed(group: BindGroup): void {
     if (this.#forSlots.isEmpty) return
     for (const queues of this.#forSlots.all) {
@@ -101,33 +102,33 @@ export class WaitingRoom {
     }
   }
 
-  /** The rest of a text may be written after this delay, as soon as there is room for it. */
-  waitWithRest(text: OutgoingText, delayMs: number): void {
+  /** Adds the remaining parts of a text; `takeRemaining` returns them after this delay. */
+  waitWithRemaining(text: OutgoingText, delayMs: number): void {
     const since = performance.now()
     if (delayMs > 0) {
-      this.#addTimed({ at: since + delayMs, kind: 'rest', rest: { text, since } })
+      this.#addTimed({ at: since + delayMs, kind: 'write', remaining: { text, since } })
       return
     }
-    this.#rests.push({ text, since })
+    this.#remaining.push({ text, since })
     this.#isChanged = true
     this.#runAt(since)
   }
 
-  /** There was no room for this rest, or it is not known yet whether it may be written. */
-  putBack(rest: WaitingRest, delayMs = 0): void {
-    if (delayMs === 0) this.#rests.push(rest)
-    else this.#addTimed({ at: performance.now() + delayMs, kind: 'rest', rest })
+  /** Adds remaining parts again that were taken but not written: too few slots or tokens were free, or consent is not checked. */
+  putBack(remaining: RemainingParts, delayMs = 0): void {
+    if (delayMs === 0) this.#remaining.push(remaining)
+    else this.#addTimed({ at: performance.now() + delayMs, kind: 'write', remaining })
   }
 
-  /** Takes out the rests whose time has come, in order. */
-  takeRests(): WaitingRest[] {
-    if (this.#rests.length === 0) return this.#rests
-    const rests = this.#rests
-    this.#rests = []
-    return rests
+  /** Removes and returns the remaining parts whose delays have ended, in order. */
+  takeRemaining(): RemainingParts[] {
+    if (this.#remaining.length === 0) return this.#remaining
+    const taken = this.#remaining
+    this.#remaining = []
+    return taken
   }
 
-  /** No part of the text has left: its mark is taken back with others of its chunk, and it is retried after the delay. */
+  /** Adds a text of which no part was sent: it is unmarked together with others of its chunk, and retried after the delay. */
   waitForUnmark(leased: LeasedChunk, recipient: Recipient, delayMs: number): void {
     const waiting = this.#unmarks.get(leased)
     if (waiting) {
@@ -141,22 +142,22 @@ export class WaitingRoom {
     this.#addTimed(unmark)
   }
 
-  /** These recipients of the chunk are queued again, and may be marked after the delay. */
+  /** Adds recipients of the chunk that were requeued; they can be marked again after the delay. */
   waitForRetry(leased: LeasedChunk, recipients: Recipient[], delayMs: number): void {
-    leased.expect(recipients.length)
-    if (delayMs === 0) leased.offerAgain(recipients)
+    leased.addDelayed(recipients.length)
+    if (delayMs === 0) leased.requeue(recipients)
     else this.#addTimed({ at: performance.now() + delayMs, kind: 'retry', leased, recipients })
   }
 
   #addTimed(timed: Timed): void {
-    // nearly all delays are of few lengths, so the place is near the end
-    let place = this.#timed.length
-    while (place > 0 && (this.#timed[place - 1] as Timed).at > timed.at) place--
-    this.#timed.splice(place, 0, timed)
+    // nearly all delays have one of a few lengths, so the index is near the end
+    let index = this.#timed.length
+    while (index > 0 && (this.#timed[index - 1] as Timed).at > timed.at) index--
+    this.#timed.splice(index, 0, timed)
     this.#runAt(timed.at)
   }
 
-  /** Runs at this time, unless it runs sooner anyway. */
+  /** Sets the timer to this time, unless it fires sooner. */
   #runAt(at: number): void {
     if (this.#isRunning || at >= this.#nextAt) return
     clearTimeout(this.#timer)
@@ -169,11 +170,11 @@ export class WaitingRoom {
     this.#isRunning = true
     this.#hasMore = false
     this.#runTimed(performance.now())
-    let next = this.#runTokens()
+    let next = this.#writeReadyParts()
     const now = performance.now()
-    this.#returnLate(now)
+    this.#endSlotWaits(now)
     if (!this.#forTokens.isEmpty) {
-      // soon enough to give up what waits in vain
+      // at least every waitCheckMs, to find parts that have waited too long
       next = this.#hasMore ? now : now + Math.min(Math.max(next - now, tokenBatchMs), waitCheckMs)
     }
     if (!this.#forSlots.isEmpty) next = Math.min(next, now + waitCheckMs)
@@ -193,14 +194,14 @@ export class WaitingRoom {
         this.#events.onUnmark(first.leased, first.recipients, first.delayMs)
         continue
       }
-      if (first.kind === 'rest') this.#rests.push(first.rest)
-      else first.leased.offerAgain(first.recipients)
+      if (first.kind === 'write') this.#remaining.push(first.remaining)
+      else first.leased.requeue(first.recipients)
       this.#isChanged = true
     }
   }
 
-  /** Writes the parts whose tokens are ready, gives up those that waited too long, and returns when more will be ready. */
-  #runTokens(): number {
+  /** Ends the wait of parts whose tokens are ready or that have waited too long; returns when the next token will be ready. */
+  #writeReadyParts(): number {
     let next = Number.POSITIVE_INFINITY
     for (const queues of this.#forTokens.all) {
       for (const [caps, queue] of queues) {
@@ -224,7 +225,8 @@ export class WaitingRoom {
     return queue.length === 0 ? Number.POSITIVE_INFINITY : caps.readyAt(now)
   }
 
-  #returnLate(now: number): void {
+  /** Ends the wait of parts that have waited too long for a window slot. */
+  #endSlotWaits(now: number): void {
     for (const queues of this.#forSlots.all) {
       for (const [group, queue] of queues) {
         while (queue[0] && now - queue[0].since > waitMaxMs) {
