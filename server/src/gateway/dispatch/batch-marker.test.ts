@@ -10,7 +10,7 @@ import { MarkSize } from './mark-size.ts'
 
 const { slowMarkMs } = timing
 
-test('the size of a mark halves after each slow one, down to 16, and doubles after the others, up to 250', () => {
+test('the size of a mark is halved after each slow mark, down to 16, and doubled after each fast one, up to 250', () => {
   const size = new MarkSize()
   const sizes = [1, 1, 1, 1, 1, 0, 0, 0, 0, 0].map((isSlow) => {
     size.note(isSlow ? slowMarkMs + 1 : slowMarkMs)
@@ -19,15 +19,15 @@ test('the size of a mark halves after each slow one, down to 16, and doubles aft
   expect(sizes).toEqual([125, 62, 31, 16, 16, 32, 64, 128, 250, 250])
 })
 
-test('after a slow mark the next one has half as many recipients, and after a fast one as many as before', async () => {
+test('the next mark has half as many recipients after a slow mark, and twice as many after a fast one', async () => {
   let now = 0
   vi.spyOn(performance, 'now').mockImplementation(() => now)
   const sizes: number[] = []
-  let tookMs = 0
+  let markingMs = 0
   const submitter = {
     submit: async (_: LeasedChunk, __: BindGroup, recipients: Recipient[]) => {
       sizes.push(recipients.length)
-      now += tookMs
+      now += markingMs
     },
   }
   const windowSlots = { capacity: 1_000, urgentReserve: () => 0, freeToMark: () => 1_000, allowsSmallMark: false }
@@ -39,10 +39,10 @@ test('after a slow mark the next one has half as many recipients, and after a fa
     take: (count: number) => Array.from({ length: count }, (_, id) => ({ id })),
     encoderFor: () => ({ pduCount: 1 }),
   } as unknown as LeasedChunk
-  const routes = { inTurn: () => [group], count: () => {} } as unknown as SendingRoutes
+  const routes = { groupsInOrder: () => [group], count: () => {} } as unknown as SendingRoutes
   const marker = new BatchMarker({ routes, submitter, onMarked: () => {}, onChange: () => {} })
   for (const ms of [slowMarkMs + 1, slowMarkMs + 1, 10, 10]) {
-    tookMs = ms
+    markingMs = ms
     expect(marker.fill(leased, now, new Set())).toBe(true)
     await vi.waitFor(() => expect(marker.isMarking).toBe(false))
   }

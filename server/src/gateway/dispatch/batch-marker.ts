@@ -9,61 +9,62 @@ import { MarkSize } from './mark-size.ts'
 
 const { slotBatchMs } = timing
 
-/** Marks beside each other: more than three gain nothing. Urgent texts may begin two more. */
+/** Maximum concurrent marks: more than three gain nothing. Urgent texts may start two more. */
 const maxMarks = 3
 const maxUrgentMarks = maxMarks + 2
 
-/** The bind groups with too few window slots for now, and the caps with too few tokens. */
+/** The bind groups that currently have too few window slots, and the caps that have too few tokens. */
 export type Full = Set<BindGroup | CapSet>
-type Among = (recipient: Recipient) => boolean
+type Filter = (recipient: Recipient) => boolean
 
 export type BatchMarkerOptions = {
   routes: SendingRoutes
   submitter: Pick<Submitter, 'submit'>
-  /** So many recipients of this broadcast are marked. */
+  /** This many recipients of a broadcast are being marked. */
   onMarked(leased: LeasedChunk, texts: number): void
-  /** A mark has ended, or tokens or window slots have come free: there may be something to mark. */
+  /** A mark has ended, or tokens or window slots became free, so that another mark may be possible. */
   onChange(): void
 }
 
-/** Chooses the bind group and the size of the next batch of a chunk, and has it marked. */
+/** Chooses the bind group and the size of the next batch of a chunk, and submits it. */
 export class BatchMarker {
   readonly #options: BatchMarkerOptions
   readonly #size = new MarkSize()
-  // marks that are under way
+  // number of marks that are running
   #marking = 0
-  #tokensAt = Number.POSITIVE_INFINITY
-  #tokensTimer: NodeJS.Timeout | undefined
-  #companyTimer: NodeJS.Timeout | undefined
-  readonly #waitingForCompany = new Set<BindGroup>()
+  #wakeAt = Number.POSITIVE_INFINITY
+  #wakeTimer: NodeJS.Timeout | undefined
+  #smallMarkTimer: NodeJS.Timeout | undefined
+  // groups that wait for enough window slots for a full mark
+  readonly #waitingForSlots = new Set<BindGroup>()
 
   constructor(options: BatchMarkerOptions) {
     this.#options = options
   }
 
   stop(): void {
-    clearTimeout(this.#companyTimer)
-    clearTimeout(this.#tokensTimer)
+    clearTimeout(this.#smallMarkTimer)
+    clearTimeout(this.#wakeTimer)
   }
 
   get isMarking(): boolean {
     return this.#marking > 0
   }
 
-  /** Whether another mark may begin. */
+  /** Whether another mark may start. */
   hasRoom(isUrgent: boolean): boolean {
     return this.#marking < (isUrgent ? maxUrgentMarks : maxMarks)
   }
 
   /**
-   * Marks a batch of this chunk for the bind group whose turn it is, or, where the carrier or the caps of that group take no more
-   * for now, for one that stands in for it; false when these have too little room.
+   * Marks a batch of this chunk for the bind group that is next, or for another one if the caps or the carrier's pace of that
+   * group are used up. Returns false if no group has enough free window slots and tokens.
    */
   fill(leased: LeasedChunk, now: number, full: Full): boolean {
     const { routes } = this.#options
     const { shortCodeId } = leased.chunk
     const passedOver: BindGroup[] = []
-    for (const group of routes.inTurn(shortCodeId, now)) {
+    for (const group of routes.groupsInOrder(shortCodeId, now)) {
       if (group.needsCarriers && !leased.hasCarriers) {
         leased.mustReload = true
         return false
@@ -73,87 +74,88 @@ export class BatchMarker {
         routes.count(shortCodeId, group, texts, passedOver)
         return true
       }
-      // one that is merely busy keeps its turn: weights count texts, not what each group could carry
+      // no other group replaces one whose window is full: weights are shares of the texts, not of the throughput
       if (full.has(group) && !group.windowSlots.isThrottled) return false
       passedOver.push(group)
     }
     return false
   }
 
-  /** Calls `onChange` at this time: tokens of some caps come free. */
+  /** Calls `onChange` at this time (monotonic milliseconds), or sooner if an earlier time was set. */
   wakeAt(at: number): void {
-    if (at >= this.#tokensAt) return
-    clearTimeout(this.#tokensTimer)
-    this.#tokensAt = at
-    this.#tokensTimer = setTimeout(
+    if (at >= this.#wakeAt) return
+    clearTimeout(this.#wakeTimer)
+    this.#wakeAt = at
+    this.#wakeTimer = setTimeout(
       () => {
-        this.#tokensAt = Number.POSITIVE_INFINITY
+        this.#wakeAt = Number.POSITIVE_INFINITY
         this.#options.onChange()
       },
       Math.max(1, at - performance.now()),
     )
   }
 
-  /** Marks a batch of this chunk for this group; returns the number of texts. */
+  /** Marks a batch of this chunk for this group and returns the number of texts. */
   #fillGroup(leased: LeasedChunk, group: BindGroup, now: number, full: Full): number {
     const { shortCodeId } = leased.chunk
     if (full.has(group)) return 0
     if (!group.needsCarriers) return this.#mark(leased, group, group.capsFor(shortCodeId), undefined, now, full)
-    // the texts to one carrier must not delay those to others
+    // batches per carrier, so that texts to one carrier do not delay those to others
     const carriers = new Set<string | undefined>(Object.keys(group.connection.carrierMps)).add(undefined)
     for (const carrier of carriers) {
-      const among = (recipient: Recipient) => group.carrierOf(recipient) === carrier
-      const texts = this.#mark(leased, group, group.capsFor(shortCodeId, carrier), among, now, full)
+      const filter = (recipient: Recipient) => group.carrierOf(recipient) === carrier
+      const texts = this.#mark(leased, group, group.capsFor(shortCodeId, carrier), filter, now, full)
       if (texts > 0) return texts
     }
     return 0
   }
 
   /**
-   * Marks a batch for this group, under these caps, and returns the number of texts: none when no recipient is ready or there
-   * is too little room for now, which it notes as full.
+   * Marks a batch for this group, under these caps, and returns the number of texts. It is 0 if no recipient is ready, or if the
+   * group or the caps are full, in which case they are added to `full`.
    */
   #mark(
     leased: LeasedChunk,
     group: BindGroup,
     caps: CapSet,
-    among: Among | undefined,
+    filter: Filter | undefined,
     now: number,
     full: Full,
   ): number {
     const { windowSlots } = group
     const { isUrgent } = leased
-    const ready = leased.ready(among)
+    const ready = leased.ready(filter)
     if (ready === 0 || full.has(group) || full.has(caps)) return 0
     if (caps.isClosed) {
       caps.reportShortage(now, 1)
       full.add(caps)
       return 0
     }
-    // a text of more parts than can ever be in flight at once takes all slots, and its other parts wait for slots later
-    const reserve = isUrgent ? 0 : windowSlots.urgentReserve(now)
-    const capacity = Math.min(windowSlots.capacity, group.window - reserve, caps.capacity)
+    const urgentReserve = isUrgent ? 0 : windowSlots.urgentReserve(now)
+    const capacity = Math.min(windowSlots.capacity, group.window - urgentReserve, caps.capacity)
+    // a text with more parts than the capacity gets all slots now, and its other parts wait for slots later
     const slots = Math.min(leased.encoderFor(group).pduCount, capacity)
-    const wanted = Math.min(ready, this.#size.rows)
-    const room = slots === 0 ? 0 : Math.max(0, Math.floor((windowSlots.freeToMark(caps, isUrgent) - reserve) / slots))
-    // a mark costs nearly the same for few rows as for many: wait a moment for a quarter of the window to be free
-    const worthwhile = Math.min(wanted, Math.ceil(capacity / 4 / slots))
-    if (room === 0 || (room < worthwhile && !isUrgent && !windowSlots.allowsSmallMark)) {
-      if (room > 0) this.#waitForCompany(group)
+    const maxTexts = Math.min(ready, this.#size.rows)
+    const freeSlots = windowSlots.freeToMark(caps, isUrgent) - urgentReserve
+    const textsBySlots = slots === 0 ? 0 : Math.max(0, Math.floor(freeSlots / slots))
+    // a mark costs nearly the same for few rows as for many, so it waits a moment until a quarter of the window is free
+    const minTextsBySlots = Math.min(maxTexts, Math.ceil(capacity / 4 / slots))
+    if (textsBySlots === 0 || (textsBySlots < minTextsBySlots && !isUrgent && !windowSlots.allowsSmallMark)) {
+      if (textsBySlots > 0) this.#waitForSlots(group)
       else if (windowSlots.nextAt(now) > now) this.wakeAt(windowSlots.nextAt(now))
-      // slots left to urgent texts are free for them, but their turn was before
+      // even if slots are reserved for urgent texts: these were marked before
       full.add(group)
       return 0
     }
-    const enough = isUrgent ? 1 : Math.min(wanted, Math.ceil(caps.batch / slots))
-    const affordable = Math.floor(caps.free(now) / slots)
-    if (affordable < enough) {
+    const minTextsByTokens = isUrgent ? 1 : Math.min(maxTexts, Math.ceil(caps.minBatch / slots))
+    const textsByTokens = Math.floor(caps.free(now) / slots)
+    if (textsByTokens < minTextsByTokens) {
       full.add(caps)
-      caps.reportShortage(now, enough * slots)
-      this.wakeAt(caps.freeAt(now, enough * slots))
+      caps.reportShortage(now, minTextsByTokens * slots)
+      this.wakeAt(caps.freeAt(now, minTextsByTokens * slots))
       return 0
     }
-    const recipients = leased.take(Math.min(wanted, room, affordable), among)
+    const recipients = leased.take(Math.min(maxTexts, textsBySlots, textsByTokens), filter)
     group.reserve(recipients.length * slots, caps)
     windowSlots.allowsSmallMark = false
     if (isUrgent) windowSlots.noteUrgent(now)
@@ -167,13 +169,13 @@ export class BatchMarker {
     return recipients.length
   }
 
-  /** This group has too few free slots for a full mark: after a moment they are enough. */
-  #waitForCompany(group: BindGroup): void {
-    this.#waitingForCompany.add(group)
-    this.#companyTimer ??= setTimeout(() => {
-      this.#companyTimer = undefined
-      for (const each of this.#waitingForCompany) each.windowSlots.allowsSmallMark = true
-      this.#waitingForCompany.clear()
+  /** Waits for more free slots of this group; after `slotBatchMs`, a mark with fewer texts is allowed. */
+  #waitForSlots(group: BindGroup): void {
+    this.#waitingForSlots.add(group)
+    this.#smallMarkTimer ??= setTimeout(() => {
+      this.#smallMarkTimer = undefined
+      for (const each of this.#waitingForSlots) each.windowSlots.allowsSmallMark = true
+      this.#waitingForSlots.clear()
       this.#options.onChange()
     }, slotBatchMs)
   }

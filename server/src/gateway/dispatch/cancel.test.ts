@@ -21,11 +21,10 @@ const fill = (count: number) =>
     [sending.list.id, count],
   )
 
-/** Cancels as the API does; answers when that is in force. */
-async function cancel(messageId: number): Promise<number> {
+/** Cancels as the API does; resolves when the cancel is in force. */
+async function cancel(messageId: number): Promise<void> {
   await cancelMessage(sending.rt, sending.list.id, messageId)
   await waitUntilIdle(sending.rt, messageId)
-  return Date.now()
 }
 
 const statusOf = async (messageId: number) =>
@@ -35,38 +34,37 @@ const statusOf = async (messageId: number) =>
     [messageId],
   )
 
-/** Cancels by the API; answers when the answer came. */
+/** Cancels through the API and returns the time of the response. */
 async function post(messageId: number, headers: Record<string, string>): Promise<number> {
   const app = await makeApp(sending.rt)
   try {
     const { key } = await make.apiKey(sending.db, { accountId: sending.list.accountId })
     const url = `/api/v2/lists/${sending.list.id}/messages/${messageId}/cancel`
-    const answer = await app.inject({ method: 'POST', url, headers: { authorization: basic(key), ...headers } })
-    expect(answer.json()).toMatchObject({ status: 'Message cancelled', message: { status: 'cancelled' } })
+    const response = await app.inject({ method: 'POST', url, headers: { authorization: basic(key), ...headers } })
+    expect(response.json()).toMatchObject({ status: 'Message cancelled', message: { status: 'cancelled' } })
     return Date.now()
   } finally {
     await app.close()
   }
 }
 
-// with a key the handler's work commits only after it is through, and nothing may be waited for before
-describe.each<Record<string, string>>([{}, { 'idempotency-key': 'once' }])('asked with headers %j', (headers) => {
-  test('no submit_sm leaves later than a second after the response, and earlier texts are counted', async () => {
+// with an idempotency key, the transaction commits only after the handler has returned, so the handler must not wait for its effect
+describe.each<Record<string, string>>([{}, { 'idempotency-key': 'once' }])('a cancel with headers %j', (headers) => {
+  test('stops all submit_sm within a second of the response, and counts the texts sent before', async () => {
     sending = await startSending({ latencyMs: 60, window: 20, binds: 1 })
     await sending.startGateway()
     await fill(3_000)
     const id = await sending.broadcast()
     await waitFor(() => sending.raw().length >= 100)
-    const answeredAt = await post(id, headers)
-    // nothing is on its way any more, though the carrier takes its time
+    const respondedAt = await post(id, headers)
+    // no text is being submitted, although the carrier is slow
     expect(await sending.counters(id)).toMatchObject({ submitting: 0 })
-    const left = sending.raw().length
-    expect(left).toBeLessThan(2_000)
+    expect(sending.raw().length).toBeLessThan(2_000)
     await sending.untilCounted(id, { queued: 0, submitting: 0, sent: 0 })
     const { audience, delivered, cancelled } = await sending.counters(id)
     expect({ delivered, audience }).toEqual({ delivered: sending.raw().length, audience: delivered + cancelled })
-    expect(sending.raw().filter((record) => record.time > answeredAt + 1_000)).toEqual([])
-    // the gateway is done with it, and the next message is not held up
+    expect(sending.raw().filter((record) => record.time > respondedAt + 1_000)).toEqual([])
+    // the gateway closes its chunks, so they do not delay the next message
     await waitFor(async () => {
       const open = 'select from send_chunks where message_id = $1 and done_at is null'
       return (await sending.db.exec('open_chunks', open, [id])) === 0
@@ -75,10 +73,10 @@ describe.each<Record<string, string>>([{}, { 'idempotency-key': 'once' }])('aske
   })
 })
 
-test('further parts of a text are not written any more', async () => {
+test('remaining parts of a text are not written after a cancel', async () => {
   sending = await startSending({ leaseMs: 500 })
   await sending.startGateway()
-  // the carrier takes the first part, and asks to come again with the other two
+  // the carrier accepts the first part and throttles the other two
   await sending.control('PATCH', '/settings', { throttle: { mps: 1 } })
   await sending.subscribe(2_065_560_001)
   const id = await sending.broadcast('a'.repeat(400))
@@ -89,7 +87,7 @@ test('further parts of a text are not written any more', async () => {
   expect(sending.raw()).toHaveLength(1)
 })
 
-test('an audience that is still being written does not grow any more', async () => {
+test('an audience that is still being written does not grow after a cancel', async () => {
   sending = await startSending()
   await fill(40_000)
   const id = await sending.broadcast()
@@ -100,7 +98,7 @@ test('an audience that is still being written does not grow any more', async () 
   expect(await sending.db.exec('expansions', 'select from expansions')).toBe(0)
 })
 
-test('the response waits for a dead gateway until its lease ends, and its texts become unknown', async () => {
+test('a cancel waits for the end of a dead gateway’s lease, and the gateway’s texts become unknown', async () => {
   sending = await startSending()
   await sending.subscribe(...Array.from({ length: 30 }, (_, n) => 2_065_560_001 + n))
   const id = await sending.broadcast()
@@ -123,26 +121,26 @@ test('the response waits for a dead gateway until its lease ends, and its texts 
   expect(await statusOf(id)).toEqual({ status: 'cancelled', closed: true })
 })
 
-test('a receipt that comes after the cancel still counts, though the message is the only one of its day', async () => {
+test('a receipt that arrives after the cancel still counts, even if no other message of that day is open', async () => {
   sending = await startSending()
   await sending.control('PATCH', '/settings', { receipt_delay_ms: 600 })
   await sending.startGateway()
   await fill(3)
   const id = await sending.broadcast()
   await waitFor(() => sending.raw().length === 3)
-  // finished or not, its row says cancelled
+  // cancelled even if the message is already finished
   await sending.db.exec(
-    'cancel_whatever',
+    'force_cancel',
     `update messages set status = 'cancelled', cancelled_at = now(), sent_at = null where id = $1`,
     [id],
   )
   await sending.untilCounted(id, { delivered: 3 })
 })
 
-test('with several gateways, connections and waiting retries, no text leaves after the response', async () => {
+test('no text is sent after the response to a cancel, with several gateways, connections and waiting retries', async () => {
   sending = await startSending({ latencyMs: 40, window: 10, binds: 1 })
   await sending.startGateway()
-  // a second account at the same carrier
+  // a second connection to the same carrier
   await sending.db.exec(
     'second_connection',
     `insert into connections (name, host, port, system_id, password, "window", slots, serves_all, created_at, updated_at)
@@ -153,13 +151,13 @@ test('with several gateways, connections and waiting retries, no text leaves aft
   await fill(2_000)
   const id = await sending.broadcast()
   await waitFor(() => sending.raw().length >= 60)
-  // some are asked to come again, and wait for that when it is cancelled
+  // some texts are throttled and wait for their retry when the message is cancelled
   await sending.control('PATCH', '/settings', { throttle: { mps: 20 } })
   const before = sending.raw().length
   await waitFor(() => sending.raw().length >= before + 10)
   await cancel(id)
-  const left = sending.raw().length
+  const written = sending.raw().length
   await sending.control('PATCH', '/settings', { throttle: null })
-  await sending.untilCounted(id, { delivered: left, cancelled: 2_000 - left, queued: 0, submitting: 0 })
-  expect(sending.raw()).toHaveLength(left)
+  await sending.untilCounted(id, { delivered: written, cancelled: 2_000 - written, queued: 0, submitting: 0 })
+  expect(sending.raw()).toHaveLength(written)
 })

@@ -16,7 +16,7 @@ let leases: ChunkLeases
 let leased: LeasedChunk
 let canSend: boolean
 let isClosing: boolean
-let later: number
+let aheadMs: number
 
 beforeAll(async () => {
   database = await freshDatabase()
@@ -33,9 +33,9 @@ beforeEach(async () => {
   leased = new LeasedChunk(chunk, [{ id: 1 } as never], performance.now() + leaseMs, leaseMs)
   canSend = true
   isClosing = false
-  later = 0
+  aheadMs = 0
   const { now } = performance
-  vi.spyOn(performance, 'now').mockImplementation(() => now.call(performance) + later)
+  vi.spyOn(performance, 'now').mockImplementation(() => now.call(performance) + aheadMs)
   leases = new ChunkLeases({
     db: database.db,
     log: rt.log,
@@ -50,29 +50,29 @@ afterEach(async () => {
   await claim()
 })
 
-/** What another gateway is given: chunks that nobody has under lease. */
+/** Claims chunks as another gateway; returns those that were not leased. */
 function claim(): Promise<Chunk[]> {
   const lanes = { fromLane: 0, toLane: 2, limit: 10 }
   return claimChunks(database.db, { owner: crypto.randomUUID(), leaseMs, now: new Date(), ...lanes })
 }
 
-test('a chunk that has been stranded for a second is released, long before its lease ends', async () => {
+test('a chunk without a usable bind group for a second is released, long before its lease ends', async () => {
   canSend = false
   await leases.renew()
   expect(await claim()).toEqual([])
-  later = timing.strandedMs + 1
+  aheadMs = timing.strandedMs + 1
   await leases.renew()
   expect((await claim()).map(({ id }) => id)).toEqual([leased.chunk.id])
   expect(leased.lost).toBe(true)
 })
 
-test('a chunk whose bind group comes back in time stays', async () => {
+test('a chunk stays leased if its bind group is usable again within a second', async () => {
   canSend = false
   await leases.renew()
   canSend = true
   await leases.renew()
   canSend = false
-  later = timing.strandedMs + 1
+  aheadMs = timing.strandedMs + 1
   await leases.renew()
   expect(await claim()).toEqual([])
 })
@@ -87,9 +87,9 @@ test('a chunk with an open text is not released', async () => {
   expect(await claim()).toHaveLength(1)
 })
 
-test('a chunk that another gateway has taken over is lost, and dropped when no text is open', async () => {
+test('a chunk that another gateway has leased is lost, and dropped when no text is open', async () => {
   leased.open = 1
-  await database.db.exec('take', 'update send_chunks set epoch = epoch + 1 where id = $1', [leased.chunk.id])
+  await database.db.exec('take_over', 'update send_chunks set epoch = epoch + 1 where id = $1', [leased.chunk.id])
   await leases.renew()
   expect(leased.lost).toBe(true)
   expect(leases.dropFinished()).toBe(false)

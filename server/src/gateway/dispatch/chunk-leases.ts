@@ -12,11 +12,11 @@ export type ChunkLeasesOptions = {
   log: Logger
   routes: Pick<SendingRoutes, 'canSend'>
   leaseMs: number
-  /** Whether the chunk's window is about to close, so that its recipients wait for the next one. */
+  /** Whether the chunk's sending window is about to close, so that its recipients must wait for the next one. */
   isClosing(leased: LeasedChunk): boolean
 }
 
-/** The chunks that this gateway has under lease, in the order of their lanes: renews, releases and finishes them. */
+/** The chunks that this gateway leases, sorted by lane. It renews, releases and finishes them. */
 export class ChunkLeases {
   readonly #options: ChunkLeasesOptions
   #all: LeasedChunk[] = []
@@ -35,7 +35,7 @@ export class ChunkLeases {
     this.#all.splice(index === -1 ? this.#all.length : index, 0, leased)
   }
 
-  /** Drops chunks without open texts that are lost or finished, and closes the finished ones; whether there were any. */
+  /** Drops chunks that are finished, or lost and without open texts; closes the finished ones. Returns whether any was dropped. */
   dropFinished(): boolean {
     const done = this.#all.filter((leased) => leased.finished || (leased.lost && leased.open === 0))
     if (done.length === 0) return false
@@ -47,27 +47,27 @@ export class ChunkLeases {
   async #finish({ chunk }: LeasedChunk): Promise<void> {
     const { db, log } = this.#options
     try {
-      // a row is still open in it when a mark was lost with its response: the next lease settles that
+      // if the response to a mark was lost, a row of the chunk is still open; the next lease of the chunk settles it
       if (!(await finishChunk(db, chunk))) await releaseChunks(db, [chunk])
     } catch (error) {
       log.warn({ err: error, chunk: chunk.id }, 'failed to close a chunk, its lease runs out')
     }
   }
 
-  /** Renews all leases but those of stranded chunks, whose leases run out for a gateway that has a bind group. */
+  /** Renews all leases except those of stranded chunks, so that a gateway with a usable bind group can lease these. */
   async renew(): Promise<void> {
     const { db, log, leaseMs } = this.#options
     await this.#releaseUnusable()
     const renewed = this.#all.filter((each) => !each.lost && each.strandedSince === undefined)
     if (renewed.length === 0) return
-    const asked = performance.now()
+    const startedAt = performance.now()
     try {
       const chunks = renewed.map((each) => each.chunk)
-      const ours = await renewLeases(db, leaseMs, chunks)
+      const cancelledById = await renewLeases(db, leaseMs, chunks)
       for (const each of renewed) {
-        if (ours.has(each.chunk.id)) {
-          each.leaseUntil = asked + leaseMs
-          each.cancelled = ours.get(each.chunk.id) === true
+        if (cancelledById.has(each.chunk.id)) {
+          each.leaseUntil = startedAt + leaseMs
+          each.cancelled = cancelledById.get(each.chunk.id) === true
         } else if (this.#all.includes(each)) {
           each.lost = true
           log.warn({ chunk: each.chunk.id }, 'lost a chunk to another gateway')
@@ -78,7 +78,7 @@ export class ChunkLeases {
     }
   }
 
-  /** Releases chunks that have been stranded for long, must wait for their next window, or must be listed anew. */
+  /** Releases chunks without open texts that have been stranded for `strandedMs`, whose window closes, or that must be reloaded. */
   async #releaseUnusable(): Promise<void> {
     const now = performance.now()
     for (const leased of this.#all) {
@@ -97,7 +97,7 @@ export class ChunkLeases {
     await this.#release(unusable)
   }
 
-  /** Releases all chunks of which no text is open. */
+  /** Releases all chunks without open texts. */
   async releaseAll(): Promise<void> {
     await this.#release(this.#all.filter((leased) => !leased.lost && leased.open === 0))
   }

@@ -19,28 +19,28 @@ const routes = {
 let database: TestDatabase
 let claims: Claims
 let leased: LeasedChunk[]
-// claims for broadcasts: how many were made, and how many are under way
-let asked: number
-let underWay: number
+// claims of broadcast chunks: how many were started, and how many are running
+let started: number
+let running: number
 
 beforeEach(async () => {
   database = await freshDatabase()
   const { db } = database
   leased = []
-  asked = 0
-  underWay = 0
+  started = 0
+  running = 0
   const { many } = db
-  const watched = async (name: string, ...rest: [string, unknown[]?]) => {
-    if (name !== 'claim_broadcasts') return many(name, ...rest)
-    asked++
-    underWay++
-    return many(name, ...rest).finally(() => underWay--)
+  const countedMany = async (name: string, ...query: [string, unknown[]?]) => {
+    if (name !== 'claim_broadcasts') return many(name, ...query)
+    started++
+    running++
+    return many(name, ...query).finally(() => running--)
   }
   const instanceId = '0d9b4a34-6c0f-4a7c-9c0e-0d2f6a3c1b11'
   const { clock, log } = makeRuntime({ db })
-  // nothing is found by polling here: what is asked for, is asked for because it is wanted
+  // the poll is never due in these tests, so every claim has another cause
   const options = {
-    db: { ...db, many: watched as Db['many'] },
+    db: { ...db, many: countedMany as Db['many'] },
     clock,
     log,
     routes,
@@ -48,7 +48,7 @@ beforeEach(async () => {
     leaseMs: 60_000,
     pollMs: 3_600_000,
   }
-  claims = new Claims({ ...options, leased: () => leased, take: (chunk) => leased.push(chunk) })
+  claims = new Claims({ ...options, leased: () => leased, onLeased: (chunk) => leased.push(chunk) })
 })
 afterEach(async () => {
   claims.stop()
@@ -69,39 +69,39 @@ async function broadcast(recipients: number): Promise<void> {
   while (await expandOnce(rt)) {}
 }
 
-const left = () => leased.reduce((sum, each) => sum + each.left, 0)
+const remaining = () => leased.reduce((sum, each) => sum + each.remaining, 0)
 
-/** So many of what is in hand are texted. */
-function text(recipients: number): void {
+/** Takes this many recipients from the leased chunks. */
+function takeRecipients(count: number): void {
   for (const each of leased) {
-    const taken = each.take(Math.min(recipients, each.left)).length
-    recipients -= taken
+    const taken = each.take(Math.min(count, each.remaining)).length
+    count -= taken
   }
-  leased = leased.filter((each) => each.left > 0)
+  leased = leased.filter((each) => each.remaining > 0)
 }
 
 test('a single broadcast is claimed again before its leased recipients run out', async () => {
   await broadcast(12_000)
-  claims.look()
-  await waitFor(() => left() >= 3_000)
-  for (let texted = 0; texted < 8_000; texted += 250) {
-    text(250)
-    claims.lookIfWanted()
-    await waitFor(() => underWay === 0)
-    await waitFor(() => left() > 1_500, { timeoutMs: 3_000, what: 'more of it to be leased' })
+  claims.claimNow()
+  await waitFor(() => remaining() >= 3_000)
+  for (let taken = 0; taken < 8_000; taken += 250) {
+    takeRecipients(250)
+    claims.claimIfLow()
+    await waitFor(() => running === 0)
+    await waitFor(() => remaining() > 1_500, { timeoutMs: 3_000, what: 'more of its chunks to be leased' })
   }
 })
 
-test('an exhausted broadcast is not claimed after each text', async () => {
+test('a broadcast without further chunks is not claimed after each text', async () => {
   await broadcast(900)
-  claims.look()
-  await waitFor(() => left() === 900)
-  asked = 0
+  claims.claimNow()
+  await waitFor(() => remaining() === 900)
+  started = 0
   for (let n = 0; n < 50; n++) {
-    text(10)
-    claims.lookIfWanted()
+    takeRecipients(10)
+    claims.claimIfLow()
     await new Promise((resolve) => setImmediate(resolve))
   }
-  expect(left()).toBe(400)
-  expect(asked).toBeLessThanOrEqual(3)
+  expect(remaining()).toBe(400)
+  expect(started).toBeLessThanOrEqual(3)
 })

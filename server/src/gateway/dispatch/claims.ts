@@ -21,65 +21,68 @@ export type ClaimsOptions = {
   leaseMs: number
   /** All chunks under lease. */
   leased(): readonly LeasedChunk[]
-  /** Takes a chunk that was leased. */
-  take(leased: LeasedChunk): void
-  /** Interval at which work is looked for without a notice. */
+  /** A chunk was leased. */
+  onLeased(leased: LeasedChunk): void
+  /** Interval at which chunks are claimed if no notice arrives. */
   pollMs?: number
 }
 
-/** Leased recipients of broadcasts below which more chunks are claimed, and how many chunks at a time. */
-const mostRows = 3_000
-const broadcastChunks = 4
+/** More broadcast chunks are claimed while fewer recipients of broadcasts than this are leased. */
+const targetRows = 3_000
+/** Maximum number of broadcast chunks per claim, and the usual number of recipients of one. */
+const chunksPerClaim = 4
 const chunkRows = 1_000
-/** Leased chunks of broadcasts at most, and leased recipients of one broadcast below which more of it are claimed. */
-const mostBroadcastChunks = 64
-const fewRows = 250
+/** Maximum number of leased broadcast chunks. */
+const maxBroadcastChunks = 64
+/** More chunks of one broadcast are claimed when at most this many of its recipients are leased; higher for few broadcasts. */
+const lowRows = 250
+/** Maximum number of leased urgent texts. Each is a chunk of its own, whose lease is renewed, and other gateways can send it. */
+const maxUrgentChunks = 2_000
 /**
- * Leased texts to one number each at most: every one is a chunk of its own that is renewed, and other gateways may send it as well.
- * Of one short code this many are claimed at a time, and none while it has as many: where they leave slowly, they must not delay
- * those of other short codes.
+ * Maximum number of urgent texts per claim. No more texts of a short code are claimed while this many are leased: if its texts
+ * are written slowly, they must not delay those of other short codes.
  */
-const mostSingles = 2_000
-const singlesAtOnce = 50
+const urgentChunksPerClaim = 50
 
-/** One kind of work, claimed by one statement at a time. */
-type Kind = {
-  isUnderWay: boolean
-  again: boolean
-  /** The last claim found no more: the next notice or poll claims again. */
+/** The claims of one kind of chunks; only one statement runs at a time. */
+type Claiming = {
+  isRunning: boolean
+  mustRepeat: boolean
+  /** The last claim found no more chunks; the next claim waits for a notice or the poll. */
   isDrained: boolean
+  /** Claims once and returns whether to claim again immediately. */
   claim(): Promise<boolean>
 }
 
-/** Leases chunks: urgent texts, and beside them those of broadcasts, in turn. */
+/** Leases chunks of urgent texts and, independently, of broadcasts. */
 export class Claims {
   readonly #options: ClaimsOptions
-  readonly #urgent: Kind
-  readonly #broadcasts: Kind
-  // broadcasts of which chunks were claimed, longest ago first
+  readonly #urgent: Claiming
+  readonly #broadcasts: Claiming
+  // ids of the broadcasts of which chunks were claimed, the longest ago first
   #served: number[] = []
-  // short codes with so many leased texts that no more were claimed
-  #passedOver: number[] = []
-  // broadcasts that had no more chunks in the last claim: the next notice or poll claims again
+  // ids of the short codes for which the last claim was skipped, because too many of their texts were leased
+  #skippedCodes: number[] = []
+  // ids of the broadcasts without further chunks at the last claim; the next claim waits for a notice or the poll
   readonly #exhausted = new Set<number>()
   #timer: NodeJS.Timeout | undefined
   #stopped = false
 
   constructor(options: ClaimsOptions) {
     this.#options = options
-    const kind = (claim: () => Promise<boolean>): Kind => ({
-      isUnderWay: false,
-      again: false,
+    const claiming = (claim: () => Promise<boolean>): Claiming => ({
+      isRunning: false,
+      mustRepeat: false,
       isDrained: false,
       claim,
     })
-    this.#urgent = kind(() => this.#claimUrgent())
-    this.#broadcasts = kind(() => this.#claimBroadcasts())
+    this.#urgent = claiming(() => this.#claimUrgent())
+    this.#broadcasts = claiming(() => this.#claimBroadcasts())
   }
 
   start(): void {
-    this.#timer = setInterval(() => this.look(), this.#options.pollMs ?? claimPollMs)
-    this.look()
+    this.#timer = setInterval(() => this.claimNow(), this.#options.pollMs ?? claimPollMs)
+    this.claimNow()
   }
 
   stop(): void {
@@ -87,88 +90,91 @@ export class Claims {
     clearInterval(this.#timer)
   }
 
-  /** There may be chunks to claim: a notice came, or the poll is due. */
-  look(): void {
+  /** Starts claims of all kinds, because a notice arrived or the poll is due. */
+  claimNow(): void {
     this.#exhausted.clear()
-    this.#look(this.#urgent)
-    this.#look(this.#broadcasts)
+    this.#start(this.#urgent)
+    this.#start(this.#broadcasts)
   }
 
-  /** Claims more where few recipients are leased. */
-  lookIfWanted(): void {
-    const { crowded, rows, broadcasts } = this.#countLeased()
-    const hasRoom = this.#passedOver.some((code) => !crowded.includes(code))
-    if (hasRoom || !this.#urgent.isDrained) this.#look(this.#urgent)
+  /** Starts claims of the kinds of which few recipients are leased, unless the last claim found no more chunks. */
+  claimIfLow(): void {
+    const { fullCodes, rows, broadcasts } = this.#countLeased()
+    const hasRoom = this.#skippedCodes.some((code) => !fullCodes.includes(code))
+    if (hasRoom || !this.#urgent.isDrained) this.#start(this.#urgent)
     if (rows >= this.#enoughRows) return
-    const few = fewOf(broadcasts)
-    const isLow = [...broadcasts].some(([id, { left }]) => left <= few && !this.#exhausted.has(id))
-    if (isLow || (broadcasts.size === 0 && !this.#broadcasts.isDrained)) this.#look(this.#broadcasts)
+    const low = lowRowsFor(broadcasts)
+    const isLow = [...broadcasts].some(([id, { remaining }]) => remaining <= low && !this.#exhausted.has(id))
+    if (isLow || (broadcasts.size === 0 && !this.#broadcasts.isDrained)) this.#start(this.#broadcasts)
   }
 
-  #look(kind: Kind): void {
-    if (kind.isUnderWay) {
-      kind.again = true
+  #start(claiming: Claiming): void {
+    if (claiming.isRunning) {
+      claiming.mustRepeat = true
       return
     }
-    kind.isUnderWay = true
-    void this.#run(kind).finally(() => {
-      kind.isUnderWay = false
-      if (kind.again && !this.#stopped) {
-        kind.again = false
-        this.#look(kind)
+    claiming.isRunning = true
+    void this.#run(claiming).finally(() => {
+      claiming.isRunning = false
+      if (claiming.mustRepeat && !this.#stopped) {
+        claiming.mustRepeat = false
+        this.#start(claiming)
       }
     })
   }
 
-  async #run(kind: Kind): Promise<void> {
+  async #run(claiming: Claiming): Promise<void> {
     try {
-      while (!this.#stopped && (await kind.claim()));
+      while (!this.#stopped && (await claiming.claim()));
     } catch (error) {
       this.#options.log.warn({ err: error }, 'failed to claim chunks, retrying at the next poll')
-      // the database is away: more frequent claims would not find it sooner
-      kind.isDrained = true
+      // claims before the next poll would not succeed sooner while the database is unavailable
+      claiming.isDrained = true
       for (const messageId of this.#countLeased().broadcasts.keys()) this.#exhausted.add(messageId)
     }
   }
 
+  /** Number of leased recipients of broadcasts above which no more are claimed, except of broadcasts without any. */
   get #enoughRows(): number {
-    return Math.min(mostRows, Math.max(fewRows, (this.#options.routes.pace * claimAheadMs) / 1_000))
+    return Math.min(targetRows, Math.max(lowRows, (this.#options.routes.pace * claimAheadMs) / 1_000))
   }
 
-  /** Counts what is leased: chunks of one text, crowded short codes, and recipients of broadcasts, in all and of each. */
+  /**
+   * Counts leased urgent chunks and leased recipients of broadcasts, in total and per broadcast; `fullCodes` are the short codes
+   * of which no more urgent texts may be leased.
+   */
   #countLeased() {
-    const ofCodes = new Map<number, number>()
-    const broadcasts = new Map<number, { left: number; chunks: number }>()
-    let [singles, rows] = [0, 0]
-    for (const { chunk, left } of this.#options.leased()) {
+    const urgentByCode = new Map<number, number>()
+    const broadcasts = new Map<number, { remaining: number; chunks: number }>()
+    let [urgent, rows] = [0, 0]
+    for (const { chunk, remaining } of this.#options.leased()) {
       if (chunk.lane === lanes.broadcast) {
-        const own = broadcasts.get(chunk.messageId) ?? { left: 0, chunks: 0 }
-        broadcasts.set(chunk.messageId, { left: own.left + left, chunks: own.chunks + 1 })
-        rows += left
+        const own = broadcasts.get(chunk.messageId) ?? { remaining: 0, chunks: 0 }
+        broadcasts.set(chunk.messageId, { remaining: own.remaining + remaining, chunks: own.chunks + 1 })
+        rows += remaining
       } else {
-        singles++
-        ofCodes.set(chunk.shortCodeId, (ofCodes.get(chunk.shortCodeId) ?? 0) + 1)
+        urgent++
+        urgentByCode.set(chunk.shortCodeId, (urgentByCode.get(chunk.shortCodeId) ?? 0) + 1)
       }
     }
-    const crowded = [...ofCodes].filter(([, count]) => count >= singlesAtOnce).map(([code]) => code)
-    return { singles, crowded, rows, broadcasts }
+    const fullCodes = [...urgentByCode].filter(([, count]) => count >= urgentChunksPerClaim).map(([code]) => code)
+    return { urgent, fullCodes, rows, broadcasts }
   }
 
-  /** Returns whether to claim again at once. */
   async #claimUrgent(): Promise<boolean> {
     const { db, clock, routes, instanceId, leaseMs } = this.#options
-    const { singles, crowded } = this.#countLeased()
-    const limit = Math.min(singlesAtOnce, mostSingles - singles)
-    const codes = without(routes.sendable(), crowded)
-    this.#passedOver = crowded
+    const { urgent, fullCodes } = this.#countLeased()
+    const limit = Math.min(urgentChunksPerClaim, maxUrgentChunks - urgent)
+    const codes = withoutCodes(routes.sendable(), fullCodes)
+    this.#skippedCodes = fullCodes
     this.#urgent.isDrained = true
     if (!codes || limit <= 0) return false
-    const asked = performance.now()
+    const startedAt = performance.now()
     const [fromLane, toLane] = [lanes.system, lanes.transactional]
     const claim = { owner: instanceId, leaseMs, now: clock.now(), codes, limit }
     const chunks = await claimChunks(db, { ...claim, fromLane, toLane })
     this.#urgent.isDrained = chunks.length < limit
-    await this.#hold(chunks, asked + leaseMs)
+    await this.#load(chunks, startedAt + leaseMs)
     return false
   }
 
@@ -176,30 +182,31 @@ export class Claims {
     const { db, clock, routes, instanceId, leaseMs } = this.#options
     const codes = routes.sendable()
     const { rows, broadcasts } = this.#countLeased()
-    const chunksInHand = [...broadcasts.values()].reduce((sum, { chunks }) => sum + chunks, 0)
-    if (!codes || chunksInHand >= mostBroadcastChunks) return false
-    // with plenty leased, only broadcasts without any leased recipient are claimed
+    const leasedChunks = [...broadcasts.values()].reduce((sum, { chunks }) => sum + chunks, 0)
+    if (!codes || leasedChunks >= maxBroadcastChunks) return false
+    // if enough recipients are leased, only broadcasts without a leased recipient are claimed
     const missing = this.#enoughRows - rows
-    const few = missing <= 0 ? 0 : fewOf(broadcasts)
-    const enough = [...broadcasts].filter(([, { left }]) => left > few).map(([messageId]) => messageId)
-    const asked = performance.now()
-    const limit = missing <= 0 ? broadcastChunks : Math.min(broadcastChunks, Math.ceil(missing / chunkRows))
+    const low = missing <= 0 ? 0 : lowRowsFor(broadcasts)
+    const enough = [...broadcasts].filter(([, { remaining }]) => remaining > low).map(([messageId]) => messageId)
+    const startedAt = performance.now()
+    const limit = missing <= 0 ? chunksPerClaim : Math.min(chunksPerClaim, Math.ceil(missing / chunkRows))
     const claim = { owner: instanceId, leaseMs, now: clock.now(), codes, limit, enough, served: this.#served }
     const chunks = await claimBroadcasts(db, claim)
     this.#broadcasts.isDrained = chunks.length === 0 && enough.length === 0
-    for (const [id, { left }] of broadcasts) {
-      if (left <= few && !chunks.some(({ messageId }) => messageId === id)) this.#exhausted.add(id)
+    for (const [id, { remaining }] of broadcasts) {
+      if (remaining <= low && !chunks.some(({ messageId }) => messageId === id)) this.#exhausted.add(id)
     }
     for (const { messageId } of chunks) {
       this.#served = [...this.#served.filter((id) => id !== messageId), messageId].slice(-1_000)
     }
-    await this.#hold(chunks, asked + leaseMs)
-    // as many as the limit, each of another broadcast: there may be more broadcasts without any
+    await this.#load(chunks, startedAt + leaseMs)
+    // If the limit was reached with chunks of different broadcasts, there may be more broadcasts without a leased chunk.
     return new Set(chunks.map((chunk) => chunk.messageId)).size === limit
   }
 
-  async #hold(chunks: Chunk[], leaseUntil: number): Promise<void> {
-    const { db, log, routes, leaseMs, take } = this.#options
+  /** Loads the queued recipients of claimed chunks. `submitting` texts of a chunk that another gateway lost become unknown. */
+  async #load(chunks: Chunk[], leaseUntil: number): Promise<void> {
+    const { db, log, routes, leaseMs, onLeased } = this.#options
     for (const chunk of chunks) {
       if (chunk.epoch > 1) {
         const abandoned = await abandonSubmitting(db, chunk)
@@ -207,19 +214,20 @@ export class Claims {
       }
       const needsCarriers = routes.needsCarriers(chunk.shortCodeId)
       const queue = await (needsCarriers ? listQueuedWithCarriers(db, chunk) : listQueued(db, chunk))
-      take(new LeasedChunk(chunk, queue, leaseUntil, leaseMs, needsCarriers))
+      onLeased(new LeasedChunk(chunk, queue, leaseUntil, leaseMs, needsCarriers))
     }
   }
 }
 
-function without(codes: SendableCodes | undefined, others: number[]): SendableCodes | undefined {
-  if (!codes || others.length === 0) return codes
-  if (codes.allBut) return { allBut: true, ids: [...new Set([...codes.ids, ...others])] }
-  const ids = codes.ids.filter((id) => !others.includes(id))
+/** Returns the sendable short codes without these ids; undefined if none is left. */
+function withoutCodes(codes: SendableCodes | undefined, excluded: number[]): SendableCodes | undefined {
+  if (!codes || excluded.length === 0) return codes
+  if (codes.allBut) return { allBut: true, ids: [...new Set([...codes.ids, ...excluded])] }
+  const ids = codes.ids.filter((id) => !excluded.includes(id))
   return ids.length > 0 ? { allBut: false, ids } : undefined
 }
 
-/** Leased recipients of one broadcast below which more of it are claimed, beside this many other broadcasts. */
-function fewOf(broadcasts: ReadonlyMap<number, unknown>): number {
-  return Math.max(fewRows, mostRows / (broadcasts.size + 1))
+/** Returns the number of leased recipients of a broadcast at or below which more of it are claimed. */
+function lowRowsFor(broadcasts: ReadonlyMap<number, unknown>): number {
+  return Math.max(lowRows, targetRows / (broadcasts.size + 1))
 }

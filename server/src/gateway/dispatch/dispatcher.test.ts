@@ -23,7 +23,7 @@ afterEach(async () => {
   await sending.stop()
 })
 
-test('a gateway without a bind releases its chunks to one that has a bind', async () => {
+test('a gateway without a bind releases its chunks for one that has a bind', async () => {
   carrier = await startOddCarrier(sending.rt, silent)
   await sending.subscribe(...phones(20))
   const id = await sending.broadcast()
@@ -34,7 +34,7 @@ test('a gateway without a bind releases its chunks to one that has a bind', asyn
   await sending.untilCounted(id, { queued: 0, submitting: 0, unknown: submits.length, delivered: 20 - submits.length })
 })
 
-test('while the database rejects claims, chunks are claimed no more often than by the poll', async () => {
+test('failed claims are retried no sooner than at the next poll', async () => {
   let failures = 0
   const lines = new Writable({
     write(line, _, done) {
@@ -45,14 +45,14 @@ test('while the database rejects claims, chunks are claimed no more often than b
   await sending.db.exec('hide', 'alter table send_chunks rename to hidden_chunks')
   carrier = await startOddCarrier({ ...sending.rt, log: pino({ level: 'warn' }, lines) }, silent)
   await waitFor(() => failures > 0)
-  const [before, since] = [failures, performance.now()]
+  const [before, startedAt] = [failures, performance.now()]
   await waitFor(() => failures >= before + 10)
-  // urgent ones and broadcasts are asked for beside each other, four times a second
-  expect(performance.now() - since).toBeGreaterThan(500)
+  // urgent texts and broadcasts are claimed separately, each four times per second
+  expect(performance.now() - startedAt).toBeGreaterThan(500)
   await sending.db.exec('show', 'alter table hidden_chunks rename to send_chunks')
 })
 
-test('a flood of texts to one number each is leased in batches, to the end', async () => {
+test('many urgent texts are leased in batches, and all are sent', async () => {
   const texts = 250
   for (const phone of phones(texts)) {
     await sending.db.tx((tx) =>
@@ -81,7 +81,7 @@ test('a flood of texts to one number each is leased in batches, to the end', asy
   expect(sending.raw()).toHaveLength(texts - submits.length)
 })
 
-describe('beside a big broadcast', () => {
+describe('during a big broadcast', () => {
   const bigSize = 4_000
   let big: number
 
@@ -99,7 +99,7 @@ describe('beside a big broadcast', () => {
     await waitFor(() => sending.raw().length > 100)
   })
 
-  test('a small one goes out in turn with it', async () => {
+  test('a small broadcast gets an equal share of the throughput', async () => {
     const { accountId, shortCodeId } = sending.list
     const list = await make.list(sending.db, { accountId, shortCodeId })
     for (const phone of phones(150)) await make.subscriber(sending.db, { listId: list.id, phone })
@@ -113,28 +113,28 @@ describe('beside a big broadcast', () => {
     await sending.untilCounted(id, { delivered: 150 })
   })
 
-  test('a system text overtakes all texts that are not in flight yet', async () => {
+  test('a system text overtakes all texts of the broadcast that are not in flight yet', async () => {
     const { accountId, id: listId, shortCodeId } = sending.list
     const text = { accountId, listId, shortCodeId, phone: 2_065_560_001, content: 'Welcome.' }
     await sending.db.tx((tx) => sendSystemText(tx, sending.rt, { ...text, consent: 'not_opted_out' }))
     const before = sending.raw().length
-    const place = await waitFor(() => sending.raw().findIndex(({ destination }) => destination === '12065560001') + 1)
-    expect(place - before).toBeLessThan(100)
+    const ordinal = await waitFor(() => sending.raw().findIndex(({ destination }) => destination === '12065560001') + 1)
+    expect(ordinal - before).toBeLessThan(100)
     expect((await sending.counters(big)).queued).toBeGreaterThan(1_000)
   })
 })
 
-test('a carrier that throttles gets texts at the pace it accepts, and every recipient once', async () => {
-  const taken: number[] = []
+test('a throttling carrier receives texts at the pace that it accepts, and each recipient gets one text', async () => {
+  const acceptedAt: number[] = []
   let throttled = 0
   carrier = await startOddCarrier(sending.rt, (_, ordinal) => {
     const now = performance.now()
-    while ((taken[0] ?? now) < now - 1_000) taken.shift()
-    if (taken.length >= 50) {
+    while ((acceptedAt[0] ?? now) < now - 1_000) acceptedAt.shift()
+    if (acceptedAt.length >= 50) {
       throttled++
       return { command_status: commandStatus.ESME_RTHROTTLED }
     }
-    taken.push(now)
+    acceptedAt.push(now)
     return { message_id: `id${ordinal}` }
   })
   await sending.subscribe(...phones(150))

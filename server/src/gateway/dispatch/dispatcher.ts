@@ -23,7 +23,7 @@ export type DispatcherOptions = {
   leaseMs: number
 }
 
-/** Leases chunks, the urgent lanes first, and fills the windows of the bind groups from them. */
+/** Leases chunks, urgent lanes first, and fills the windows of the bind groups with their texts. */
 export class Dispatcher {
   readonly #options: DispatcherOptions
   readonly #claims: Claims
@@ -31,13 +31,13 @@ export class Dispatcher {
   readonly #fairShare = new FairShare()
   #submitter: Submitter | undefined
   #marker: BatchMarker | undefined
-  #renewing: NodeJS.Timeout | undefined
+  #renewTimer: NodeJS.Timeout | undefined
   #isStopping = false
 
   constructor(options: DispatcherOptions) {
     this.#options = options
     this.#leases = new ChunkLeases({ ...options, isClosing: (leased) => this.#isClosing(leased) })
-    this.#claims = new Claims({ ...options, leased: () => this.#leases.all, take: (leased) => this.#take(leased) })
+    this.#claims = new Claims({ ...options, leased: () => this.#leases.all, onLeased: (leased) => this.#add(leased) })
   }
 
   start(submitter: Submitter): void {
@@ -50,44 +50,47 @@ export class Dispatcher {
       onChange: this.pump,
     })
     this.#claims.start()
-    this.#renewing = setInterval(() => void this.#leases.renew().then(this.pump), leaseTiming(leaseMs).renewEveryMs)
+    this.#renewTimer = setInterval(() => void this.#leases.renew().then(this.pump), leaseTiming(leaseMs).renewEveryMs)
   }
 
-  /** Takes no more work, waits until texts in flight have their outcomes recorded, and releases the chunks. */
-  async stop(deadlineMs: number): Promise<void> {
+  /**
+   * Stops claiming and marking, waits at most `maxWaitMs` until the outcomes of texts in flight are recorded, and releases the
+   * chunks without open texts.
+   */
+  async stop(maxWaitMs: number): Promise<void> {
     this.#isStopping = true
     this.#claims.stop()
-    const until = performance.now() + deadlineMs
+    const until = performance.now() + maxWaitMs
     const isBusy = () => this.#marker?.isMarking || this.#leases.all.some((leased) => leased.open > 0)
     while (performance.now() < until && isBusy()) await delay(drainPollMs)
-    clearInterval(this.#renewing)
+    clearInterval(this.#renewTimer)
     this.#marker?.stop()
     await this.#leases.releaseAll()
   }
 
-  /** There may be chunks to lease. */
-  lookForWork(): void {
-    this.#claims.look()
+  /** Claims chunks now, because there may be new ones. */
+  claimNow(): void {
+    this.#claims.claimNow()
   }
 
-  #take(leased: LeasedChunk): void {
+  #add(leased: LeasedChunk): void {
     this.#leases.add(leased)
-    this.#followBroadcasts()
+    this.#updateBroadcasts()
     this.pump()
   }
 
-  #followBroadcasts(): void {
-    this.#fairShare.follow(this.#leases.all.filter((leased) => !leased.isUrgent).map(({ chunk }) => chunk))
+  #updateBroadcasts(): void {
+    this.#fairShare.setBroadcasts(this.#leases.all.filter((leased) => !leased.isUrgent).map(({ chunk }) => chunk))
   }
 
-  /** A window slot, a retry or a chunk came free: fills the windows and drops the chunks that are finished. */
+  /** Fills the windows and drops finished chunks; called whenever window slots, tokens, retries or chunks become available. */
   readonly pump = (): void => {
     const submitter = this.#submitter
     const marker = this.#marker
     if (!submitter || !marker) return
-    if (this.#leases.dropFinished()) this.#followBroadcasts()
+    if (this.#leases.dropFinished()) this.#updateBroadcasts()
     const now = performance.now()
-    // texts that the carrier has in part go before all others: the handset waits for the rest
+    // partial sends come before all other texts, because the phone waits for the remaining parts
     const full = submitter.resume(now, (at) => marker.wakeAt(at))
     if (this.#isStopping) return
     for (const leased of this.#leases.all) {
@@ -95,10 +98,10 @@ export class Dispatcher {
       while (marker.hasRoom(true) && this.#isReady(leased, now) && marker.fill(leased, now, full));
     }
     this.#fillFromBroadcasts(marker, now, full)
-    this.#claims.lookIfWanted()
+    this.#claims.claimIfLow()
   }
 
-  /** Marks batch by batch, each from the broadcast whose turn it is. */
+  /** Marks batch after batch, each from the broadcast that is next by fair share. */
   #fillFromBroadcasts(marker: BatchMarker, now: number, full: Full): void {
     if (!marker.hasRoom(false)) return
     let waiting = this.#leases.all.filter((leased) => !leased.isUrgent && this.#isReady(leased, now))

@@ -1,17 +1,18 @@
 import type { Chunk } from '../../log/chunk.ts'
 
-type Place = Pick<Chunk, 'accountId' | 'messageId' | 'id'>
+type ChunkKey = Pick<Chunk, 'accountId' | 'messageId' | 'id'>
+/** Numbers of texts counted for an account, and for each of its broadcasts. */
 type Account = { served: number; messages: Map<number, number> }
 
-/** Decides whose turn it is: accounts share evenly what can be sent, and so do the broadcasts of one account. */
+/** Determines which broadcast is next: accounts share the throughput equally, and so do the broadcasts of one account. */
 export class FairShare {
   #accounts = new Map<number, Account>()
 
-  /** Sets the leased broadcasts. A new one begins where the others are: it has nothing to make up for. */
-  follow(inHand: Place[]): void {
+  /** Sets the leased broadcasts. A new one starts with the lowest count of the others, so it does not catch up on their texts. */
+  setBroadcasts(leased: ChunkKey[]): void {
     const before = this.#accounts
     this.#accounts = new Map()
-    for (const { accountId, messageId } of inHand) {
+    for (const { accountId, messageId } of leased) {
       const known = before.get(accountId)
       let account = this.#accounts.get(accountId)
       if (!account) {
@@ -26,25 +27,26 @@ export class FairShare {
     }
   }
 
-  count({ accountId, messageId }: Place, texts: number): void {
+  /** Counts marked texts of a broadcast. */
+  count({ accountId, messageId }: ChunkKey, texts: number): void {
     const account = this.#accounts.get(accountId)
     if (!account) return
     account.served += texts
     account.messages.set(messageId, (account.messages.get(messageId) ?? 0) + texts)
   }
 
-  /** Negative when `a` is to be served before `b`. */
-  compare(a: Place, b: Place): number {
+  /** Compares two chunks; the result is negative if `a` comes before `b`. Chunks of one broadcast are in ascending order of ids. */
+  compare(a: ChunkKey, b: ChunkKey): number {
     if (a.messageId === b.messageId) return a.id - b.id
     if (a.accountId === b.accountId) return this.#ofMessage(a) - this.#ofMessage(b) || a.id - b.id
     return this.#ofAccount(a) - this.#ofAccount(b) || a.id - b.id
   }
 
-  #ofAccount({ accountId }: Place): number {
+  #ofAccount({ accountId }: ChunkKey): number {
     return this.#accounts.get(accountId)?.served ?? 0
   }
 
-  #ofMessage({ accountId, messageId }: Place): number {
+  #ofMessage({ accountId, messageId }: ChunkKey): number {
     return this.#accounts.get(accountId)?.messages.get(messageId) ?? 0
   }
 }

@@ -19,17 +19,17 @@ const fill = (count: number) =>
     [sending.list.id, count],
   )
 
-type Answer = { status: string; message: Record<string, unknown> }
+type ResponseJson = { status: string; message: Record<string, unknown> }
 
-/** Asks the API for it; answers when the answer came. */
-async function post(messageId: number, what: string, headers: Record<string, string> = {}): Promise<Answer> {
+/** Pauses or resumes through the API and returns the body of the response. */
+async function post(messageId: number, action: string, headers: Record<string, string> = {}): Promise<ResponseJson> {
   const app = await makeApp(sending.rt)
   try {
     const { key } = await make.apiKey(sending.db, { accountId: sending.list.accountId })
-    const url = `/api/v2/lists/${sending.list.id}/messages/${messageId}/${what}`
-    const answer = await app.inject({ method: 'POST', url, headers: { authorization: basic(key), ...headers } })
-    expect(answer.statusCode).toBe(200)
-    return answer.json()
+    const url = `/api/v2/lists/${sending.list.id}/messages/${messageId}/${action}`
+    const response = await app.inject({ method: 'POST', url, headers: { authorization: basic(key), ...headers } })
+    expect(response.statusCode).toBe(200)
+    return response.json()
   } finally {
     await app.close()
   }
@@ -43,16 +43,17 @@ const resume = (messageId: number) => resumeMessage(sending.rt, sending.list.id,
 
 const phonesSentTo = () => sending.raw().map((record) => record.destination)
 
-/** Lets the gateways and the worker go round a few times, as their heartbeats tell. */
-async function aWhile() {
-  const beats = async () =>
-    (await sending.db.one<{ n: Date }>('beats', `select max(seen_at) as n from heartbeats where role = 'gateway'`)).n
-  const before = await beats()
-  await waitFor(async () => (await beats()).getTime() > before.getTime() + 900, { timeoutMs: 5_000 })
+/** Waits until a gateway has sent its next heartbeat, so that gateways and jobs would have had time to send more texts. */
+async function untilNextHeartbeat() {
+  const lastBeat = async () =>
+    (await sending.db.one<{ at: Date }>('last_beat', `select max(seen_at) as at from heartbeats where role = 'gateway'`))
+      .at
+  const before = await lastBeat()
+  await waitFor(async () => (await lastBeat()).getTime() > before.getTime() + 900, { timeoutMs: 5_000 })
 }
 
-describe.each<Record<string, string>>([{}, { 'idempotency-key': 'once' }])('asked with headers %j', (headers) => {
-  test('no text leaves after the response, which has the exact remainder, and the remainder gets it once', async () => {
+describe.each<Record<string, string>>([{}, { 'idempotency-key': 'once' }])('a pause with headers %j', (headers) => {
+  test('stops all texts before its response, which has the exact number of queued rows; a resume sends these', async () => {
     sending = await startSending({ latencyMs: 30, window: 20, binds: 1 })
     await sending.startGateway()
     await sending.startGateway()
@@ -60,16 +61,16 @@ describe.each<Record<string, string>>([{}, { 'idempotency-key': 'once' }])('aske
     const id = await sending.broadcast()
     await waitFor(() => sending.raw().length >= 100)
     const { status, message } = await post(id, 'pause', headers)
-    const left = sending.raw().length
-    expect({ status, is: message.status, queued: message.queued_count }).toEqual({
+    const written = sending.raw().length
+    expect({ status, messageStatus: message.status, queued: message.queued_count }).toEqual({
       status: 'Message paused',
-      is: 'sending',
-      queued: 1_500 - left,
+      messageStatus: 'sending',
+      queued: 1_500 - written,
     })
-    expect(left).toBeLessThan(1_300)
-    await aWhile()
-    expect(sending.raw().length).toBe(left)
-    expect(await sending.counters(id)).toMatchObject({ queued: 1_500 - left, submitting: 0 })
+    expect(written).toBeLessThan(1_300)
+    await untilNextHeartbeat()
+    expect(sending.raw().length).toBe(written)
+    expect(await sending.counters(id)).toMatchObject({ queued: 1_500 - written, submitting: 0 })
     expect((await post(id, 'resume', headers)).message).not.toHaveProperty('paused_at')
     await sending.untilCounted(id, { delivered: 1_500 })
     expect(new Set(phonesSentTo()).size).toBe(1_500)
@@ -77,21 +78,21 @@ describe.each<Record<string, string>>([{}, { 'idempotency-key': 'once' }])('aske
   })
 })
 
-test('an audience that is still being written is paused as it is written', async () => {
+test('rows that are written after a pause are paused as well', async () => {
   sending = await startSending({ latencyMs: 20, window: 10 })
   await fill(1_500)
   const id = await sending.broadcast()
   await pause(id)
   await sending.startGateway()
   await waitFor(async () => (await sending.counters(id)).audience === 1_500)
-  await aWhile()
+  await untilNextHeartbeat()
   expect(sending.raw()).toEqual([])
   expect(await sending.counters(id)).toMatchObject({ queued: 1_500 })
   await resume(id)
   await sending.untilCounted(id, { delivered: 1_500 }, 15_000)
 })
 
-test('paused and resumed over and over, every recipient gets it once', async () => {
+test('each recipient gets one text although the message is paused and resumed repeatedly', async () => {
   sending = await startSending({ latencyMs: 20, window: 20 })
   await sending.startGateway()
   await sending.startGateway()
@@ -102,24 +103,24 @@ test('paused and resumed over and over, every recipient gets it once', async () 
     await waitFor(() => sending.raw().length > before + 20 || sending.raw().length >= 2_000)
     if (sending.raw().length > 1_900) break
     await Promise.all([pause(id), pause(id)])
-    const left = sending.raw().length
-    expect(await sending.counters(id)).toMatchObject({ submitting: 0, queued: 2_000 - left })
+    const written = sending.raw().length
+    expect(await sending.counters(id)).toMatchObject({ submitting: 0, queued: 2_000 - written })
     await Promise.all([resume(id), resume(id)])
   }
   await sending.untilCounted(id, { delivered: 2_000 })
   expect(phonesSentTo()).toHaveLength(2_000)
 })
 
-test('cancelled while paused, the rest is cancelled and the gateway releases it', async () => {
+test('a cancel of a paused message cancels its queued rows, and gateways release its chunks', async () => {
   sending = await startSending({ latencyMs: 40, window: 20 })
   await sending.startGateway()
   await fill(2_000)
   const id = await sending.broadcast()
   await waitFor(() => sending.raw().length >= 50)
   await pause(id)
-  const left = sending.raw().length
+  const written = sending.raw().length
   await cancelMessage(sending.rt, sending.list.id, id)
-  await sending.untilCounted(id, { delivered: left, cancelled: 2_000 - left })
+  await sending.untilCounted(id, { delivered: written, cancelled: 2_000 - written })
   await waitFor(
     async () => {
       const open = 'select from send_chunks where message_id = $1 and done_at is null'
@@ -130,16 +131,16 @@ test('cancelled while paused, the rest is cancelled and the gateway releases it'
   await expect(resume(id)).rejects.toThrow('Message is cancelled and cannot be resumed')
 })
 
-test('past its deadline a paused message ends, and its rest is suppressed', async () => {
+test('a paused message ends at its deadline, and its queued rows are suppressed', async () => {
   sending = await startSending({ latencyMs: 40, window: 20 })
   await sending.startGateway()
   await fill(1_000)
   const id = await sending.broadcast()
   await waitFor(() => sending.raw().length >= 50)
   await pause(id)
-  const left = sending.raw().length
+  const written = sending.raw().length
   await sending.db.exec('set_deadline', 'update messages set deliver_by = now() where id = $1', [id])
-  await sending.untilCounted(id, { delivered: left, suppressed: 1_000 - left })
+  await sending.untilCounted(id, { delivered: written, suppressed: 1_000 - written })
   const sql = 'select status, paused_at from messages where id = $1'
   await waitFor(async () => (await sending.db.one<{ status: string }>('status_of', sql, [id])).status === 'sent')
   expect(await sending.db.one('status_of', sql, [id])).toEqual({ status: 'sent', paused_at: null })

@@ -4,24 +4,24 @@ import { startSending } from '../../../test/sending.ts'
 import { waitFor } from '../../../test/wait-for.ts'
 import { acceptBroadcast } from '../../messages/messages.ts'
 
-// Texts with hours in which they may go out, from the audience to the carrier.
+// Sending windows from end to end, from the audience of a broadcast to the carrier.
 
 let sending: Awaited<ReturnType<typeof startSending>>
 let now: Date
-const at = (time: string) => {
+const setClock = (time: string) => {
   now = new Date(time)
 }
-beforeEach(() => at('2031-05-06T23:30:00Z'))
+beforeEach(() => setClock('2031-05-06T23:30:00Z'))
 afterEach(() => sending.stop())
 
 const start = async (options: Parameters<typeof startSending>[0] = {}) => {
   sending = await startSending({ clock: { now: () => now }, ...options })
   await sending.startGateway()
-  await set(`update accounts set quiet_hours = true`)
+  await update(`update accounts set quiet_hours = true`)
 }
 
 let statements = 0
-const set = (sql: string) => sending.db.exec(`set_${++statements}`, sql)
+const update = (sql: string) => sending.db.exec(`update_${++statements}`, sql)
 
 const seattle = 2_065_560_000
 const tampa = 8_135_560_000
@@ -39,51 +39,51 @@ const sentTo = (first: number) => {
   return phones.filter((phone) => Math.floor(phone / 10_000) === Math.floor(first / 10_000)).length
 }
 
-test('each recipient is texted in the window of their location only', async () => {
+test('each recipient is texted only within the sending window of their location', async () => {
   await start()
   await fill(seattle, 20)
   await fill(tampa, 20)
-  at('2031-05-07T00:30:00Z')
+  setClock('2031-05-07T00:30:00Z')
   const id = await sending.broadcast()
   await sending.untilCounted(id, { delivered: 20, queued: 20 })
   expect([sentTo(seattle), sentTo(tampa)]).toEqual([20, 0])
-  at('2031-05-07T12:00:00Z')
+  setClock('2031-05-07T12:00:00Z')
   await sending.untilCounted(id, { delivered: 40 })
   expect(sending.raw()).toHaveLength(40)
 })
 
-test('when a window closes in the middle, the rest goes out in the next one, each once', async () => {
+test('recipients not reached before a sending window ends are texted in the next one, each once', async () => {
   await start({ window: 5, binds: 1, latencyMs: 40 })
   await sending.startGateway()
   await fill(tampa, 200)
   const id = await sending.broadcast()
   await waitFor(() => sending.raw().length >= 30)
-  at('2031-05-07T00:00:00Z')
-  // what was marked before is still answered
+  setClock('2031-05-07T00:00:00Z')
+  // texts marked before still get their responses
   await waitFor(async () => (await sending.counters(id)).submitting === 0)
-  const left = sending.raw().length
-  expect(left).toBeLessThan(150)
+  const written = sending.raw().length
+  expect(written).toBeLessThan(150)
   await waitFor(async () => {
     const sql = `select from send_chunks where message_id = $1 and due_at = '2031-05-07T12:00:00Z'`
     return (await sending.db.exec('reopened', sql, [id])) === 1
   })
-  expect(sending.raw().length).toBe(left)
-  expect(await sending.counters(id)).toMatchObject({ queued: 200 - left })
-  at('2031-05-07T12:00:01Z')
+  expect(sending.raw().length).toBe(written)
+  expect(await sending.counters(id)).toMatchObject({ queued: 200 - written })
+  setClock('2031-05-07T12:00:01Z')
   await sending.untilCounted(id, { delivered: 200 })
   expect(sending.raw()).toHaveLength(200)
 })
 
-test('a window that closes too late for the deadline ends the message', async () => {
+test('a message ends when its sending window ends and the next one starts after its deadline', async () => {
   await start({ window: 5, binds: 1, latencyMs: 40 })
   await fill(tampa, 150)
   const id = await sending.broadcast()
-  await set(`update messages set deliver_by = '2031-05-07T06:00:00Z'`)
+  await update(`update messages set deliver_by = '2031-05-07T06:00:00Z'`)
   await waitFor(() => sending.raw().length >= 30)
-  at('2031-05-07T00:00:00Z')
+  setClock('2031-05-07T00:00:00Z')
   await waitFor(async () => (await sending.counters(id)).queued === 0)
-  const left = sending.raw().length
-  await sending.untilCounted(id, { delivered: left, suppressed: 150 - left })
+  const written = sending.raw().length
+  await sending.untilCounted(id, { delivered: written, suppressed: 150 - written })
   await waitFor(async () => {
     const sql = `select from messages where id = $1 and status = 'sent'`
     return (await sending.db.exec('is_sent', sql, [id])) === 1
@@ -94,28 +94,28 @@ test('a window that closes too late for the deadline ends the message', async ()
   })
 })
 
-test('a text that the carrier keeps throttling is not retried past its deadline', async () => {
+test('a throttled text is not retried after its deadline', async () => {
   await start({ window: 5, binds: 1 })
   await fill(seattle, 40)
   await sending.control('PATCH', '/settings', { throttle: { mps: 1 } })
   const id = await sending.broadcast()
-  await set(`update messages set deliver_by = '2031-05-06T23:40:00Z'`)
+  await update(`update messages set deliver_by = '2031-05-06T23:40:00Z'`)
   await waitFor(() => sending.raw().length >= 1)
-  at('2031-05-06T23:40:00Z')
+  setClock('2031-05-06T23:40:00Z')
   await waitFor(async () => {
     const { queued, submitting } = await sending.counters(id)
     return queued + submitting === 0
   })
-  const left = sending.raw().length
+  const written = sending.raw().length
   await sending.control('PATCH', '/settings', { throttle: null })
-  await sending.untilCounted(id, { delivered: left, suppressed: 40 - left })
+  await sending.untilCounted(id, { delivered: written, suppressed: 40 - written })
   expect(await sending.states(id)).toMatchObject({ [seattle + 40]: 'suppressed too_late' })
-  expect(sending.raw()).toHaveLength(left)
+  expect(sending.raw()).toHaveLength(written)
 })
 
-test('each text has a validity up to the end of its window, or to the deadline', async () => {
+test('the validity period of a text ends with its sending window or at its deadline', async () => {
   sending = await startSending({ clock: { now: () => now } })
-  await set(`update accounts set quiet_hours = true`)
+  await update(`update accounts set quiet_hours = true`)
   const carrier = await startOddCarrier(sending.rt, (_, n) => ({ message_id: `id${n}` }))
   try {
     await sending.subscribe(seattle + 1, tampa + 1)
