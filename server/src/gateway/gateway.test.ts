@@ -10,7 +10,7 @@ let sending: Sending
 
 const textsTo = (phone: number) => sending.raw().filter((record) => record.destination === `1${phone}`)
 
-describe('a broadcast to every fate', () => {
+describe('a broadcast to simulated phones', () => {
   let gateway: Awaited<ReturnType<Sending['startGateway']>>
   beforeEach(async () => {
     sending = await startSending({ responseDeadlineMs: 400 })
@@ -18,7 +18,7 @@ describe('a broadcast to every fate', () => {
   })
   afterEach(() => sending.stop())
 
-  test('ends as each number says, with exact counters', async () => {
+  test('has the outcome that the fate of each number determines, with exact counters', async () => {
     await sending.control('PATCH', '/settings', { receipt_delay_ms: 5 })
     const phones = [0, 1, 2, 3, 4, 5, 9, 10, 11, 12].map((n) => 2_065_550_100 + n)
     await sending.subscribe(...phones)
@@ -36,21 +36,21 @@ describe('a broadcast to every fate', () => {
       2065550111: 'delivered',
       2065550112: 'delivered',
     })
-    // nobody twice, whatever happened on the way: throttled texts are taken once, lost answers not sent again
+    // nobody gets two texts: a throttled text is accepted once, and a text whose response was lost is not sent again
     const destinations = sending.raw().map((record) => record.destination)
     expect(new Set(destinations).size).toBe(destinations.length)
     await waitFor(async () => {
       const sql = `select from messages where id = $1 and status = 'sent' and sent_at is not null`
-      return (await sending.db.exec('a_number_the_carrier_calls_dead_leaves_the_list_wi', sql, [id])) === 1
+      return (await sending.db.exec('is_sent', sql, [id])) === 1
     })
   })
 
-  test('a number the carrier calls dead leaves the list, with the ledger and the counts', async () => {
+  test('cleans a number that the carrier reports as dead, in the list, the ledger and the counts', async () => {
     await sending.subscribe(2_065_550_101, 2_065_550_110, 2_065_560_001)
     const id = await sending.broadcast()
     await sending.untilCounted(id, { delivered: 1, bounced: 2, cleanCount: 2 })
     const states = await sending.db.many(
-      'select_phone_state_from_subscribers_where_list_id_',
+      'states_of_list',
       'select phone, state from subscribers where list_id = $1 order by phone',
       [sending.list.id],
     )
@@ -60,7 +60,7 @@ describe('a broadcast to every fate', () => {
       { phone: 2_065_560_001, state: 'subscribed' },
     ])
     const opts = await sending.db.many(
-      'select_phone_method_from_opts_where_kind',
+      'cleaned_opts',
       `select phone, method from opts where kind = 'cleaned' order by phone`,
     )
     expect(opts).toEqual([
@@ -68,7 +68,7 @@ describe('a broadcast to every fate', () => {
       { phone: 2_065_550_110, method: 'carrier' },
     ])
     const counts = await sending.db.one(
-      'select_sum_subscribed_int_as_subscribed_sum_cleane',
+      'list_counts',
       'select sum(subscribed)::int as subscribed, sum(cleaned)::int as cleaned from list_deltas where list_id = $1',
       [sending.list.id],
     )
@@ -80,8 +80,8 @@ describe('a broadcast to every fate', () => {
     ['udh16', 4],
     ['sar', 3],
     ['payload', 1],
-  ])('a text of three parts as %s is delivered whole', async (longText, pdus) => {
-    // the next gateway knows it from its start on
+  ])('delivers a text of three parts as %s', async (longText, pdus) => {
+    // the next gateway starts with the changed connection
     await gateway.stop()
     const set = `update connections set long_text = '${longText}', charset = 'latin1', version = version + 1`
     await sending.db.exec('set', set)
@@ -98,7 +98,7 @@ describe('a broadcast to every fate', () => {
     expect(JSON.stringify(handset)).toContain(content)
   })
 
-  test('a long text goes out in parts and is delivered when all have arrived', async () => {
+  test('sends a long text in parts, which is delivered when all parts are', async () => {
     await sending.subscribe(2_065_560_001, 2_065_560_002)
     const id = await sending.broadcast(`${'a'.repeat(152)}€${'b'.repeat(200)}`)
     await sending.untilCounted(id, { delivered: 2 })
@@ -114,16 +114,16 @@ describe('a broadcast to every fate', () => {
   })
 })
 
-describe('faults', () => {
+describe('a gateway', () => {
   afterEach(() => sending.stop())
 
-  test('texts that a dead gateway had marked become unknown, the others go out once', async () => {
+  test('that replaces a dead one marks the texts unknown that were submitting, and sends the others', async () => {
     sending = await startSending()
     const phones = Array.from({ length: 30 }, (_, n) => 2_065_560_001 + n)
     await sending.subscribe(...phones)
     const id = await sending.broadcast()
     await sending.untilCounted(id, { queued: 30 })
-    // a gateway that leases the chunk, marks ten and dies before it writes a PDU
+    // the first gateway leases the chunk, marks ten texts and dies before it writes a PDU
     const claim = { owner: crypto.randomUUID(), leaseMs: 300, now: new Date(), fromLane: 2, toLane: 2, limit: 1 }
     const [chunk] = await claimChunks(sending.db, claim)
     if (!chunk) throw new Error('there was no chunk to lease')
@@ -132,11 +132,11 @@ describe('faults', () => {
     await sending.startGateway()
     await sending.untilCounted(id, { delivered: 20, unknown: 10 })
     expect(sending.raw()).toHaveLength(20)
-    // its marks are void once the chunk is another's
+    // it can mark no more texts once another gateway has leased the chunk
     expect(await markSubmitting(sending.db, chunk, queued.slice(10, 20), new Date())).toEqual([])
   })
 
-  test('a bind lost in the middle leaves texts in flight unknown, until their receipts come', async () => {
+  test('that loses its bind leaves texts in flight unknown until their receipts arrive', async () => {
     sending = await startSending({ latencyMs: 150, window: 10, binds: 1 })
     await sending.control('PATCH', '/settings', { receipt_delay_ms: 700 })
     await sending.startGateway()
@@ -149,19 +149,19 @@ describe('faults', () => {
     expect(sending.raw()).toHaveLength(40)
   })
 
-  test('a receipt without our reference is matched by handset, time and first words', async () => {
+  test('matches a receipt without our reference by phone, time and excerpt', async () => {
     sending = await startSending({ responseDeadlineMs: 200 })
     await sending.control('PATCH', '/settings', { echo_reference: false })
     await sending.startGateway()
     await sending.subscribe(2_065_550_105)
     const id = await sending.broadcast()
     await sending.untilCounted(id, { delivered: 1 })
-    expect(await sending.db.one('select_outcome_from_receipts', 'select outcome from receipts')).toEqual({
+    expect(await sending.db.one('outcome', 'select outcome from receipts')).toEqual({
       outcome: 'settled',
     })
   })
 
-  test('two gateways share a broadcast and every recipient gets it once', async () => {
+  test('shares a broadcast with another one, and each recipient gets one text', async () => {
     sending = await startSending({ window: 20, latencyMs: 5 })
     await sending.db.exec(
       'fill',
@@ -173,18 +173,15 @@ describe('faults', () => {
     const shared = 'select distinct leased_by from bind_slots where bound'
     await waitFor(async () => (await sending.db.exec('shared', shared)) === 2, { what: 'a slot for each' })
     const id = await sending.broadcast()
-    // three runs on two cores at load 12 took 11, 17 and 34 s
+    // three runs on two cores at a load of 12 took 11, 17 and 34 s
     await sending.untilCounted(id, { delivered: 9_999 }, 60_000)
     expect(new Set(sending.raw().map((record) => record.destination)).size).toBe(9_999)
     expect(sending.raw()).toHaveLength(9_999)
-    const owners = await sending.db.many(
-      'select_distinct_leased_by_from_send_chunks',
-      'select distinct leased_by from send_chunks',
-    )
-    expect(owners).toHaveLength(2)
+    const gateways = await sending.db.many('gateways', 'select distinct leased_by from send_chunks')
+    expect(gateways).toHaveLength(2)
   }, 90_000)
 
-  test('a stopped gateway finishes the texts in flight and the rest stays queued', async () => {
+  test('that is stopped waits for the responses to texts in flight, and the other texts stay queued', async () => {
     sending = await startSending({ latencyMs: 50, window: 5, binds: 1 })
     const gateway = await sending.startGateway()
     await sending.subscribe(...Array.from({ length: 60 }, (_, n) => 2_065_560_001 + n))
@@ -198,14 +195,14 @@ describe('faults', () => {
     await sending.untilCounted(id, { delivered: 60 })
   })
 
-  test('no second sees more PDUs than the rate allows', async () => {
+  test('writes no more PDUs in any second than the cap allows', async () => {
     sending = await startSending({ mps: 40 })
     await sending.startGateway()
     await sending.subscribe(...Array.from({ length: 100 }, (_, n) => 2_065_560_001 + n))
     const id = await sending.broadcast()
     await sending.untilCounted(id, { delivered: 100 })
     const times = sending.raw().map((record) => record.time)
-    // written by our clock, read by the simulator's: a few milliseconds may lie between the two
+    // the times are those of the simulator, which receives PDUs a few milliseconds after the gateway writes them
     times.forEach((time, n) => {
       if (n >= 42) expect(time - (times[n - 42] as number)).toBeGreaterThanOrEqual(950)
     })

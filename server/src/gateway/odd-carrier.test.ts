@@ -6,7 +6,7 @@ import { wake } from '../db/wake.ts'
 import { commandStatus } from '../smpp/pdu/command-status.ts'
 import { dataSm, deliverSm } from '../smpp/pdu/pdu.ts'
 
-// Carriers respond late, twice, without content or with garbage. None of it may affect other texts.
+// Carriers that respond late, twice, without content or with garbage. None of this may affect other texts.
 
 let sending: Awaited<ReturnType<typeof startSending>>
 let carrier: Awaited<ReturnType<typeof startOddCarrier>>
@@ -24,17 +24,17 @@ const phones = (count: number) => Array.from({ length: count }, (_, n) => 2_065_
 const accept: Responder = (_, ordinal) => ({ message_id: `id${ordinal}` })
 const longText = 'x'.repeat(400)
 
-describe('the outcome of a text', () => {
+describe('receipts and MOs', () => {
   beforeEach(async () => {
     await start(accept)
     await sending.subscribe(...phones(1))
   })
 
   test.each([
-    ['a NUL in the error', 'id:id1 stat:DELIVRD err:0\0x text:'],
-    ['a NUL in the id and in the date', 'id:id\0x1 submit date:26\0x01 stat:DELIVRD err:000'],
-    ['an id of many kilobytes', Buffer.alloc(0)],
-  ])('%s is answered, and does not hold up the next receipt', async (_, text) => {
+    ['a receipt with a NUL in the error', 'id:id1 stat:DELIVRD err:0\0x text:'],
+    ['a receipt with a NUL in the id and the date', 'id:id\0x1 submit date:26\0x01 stat:DELIVRD err:000'],
+    ['a receipt with an id of many kilobytes', Buffer.alloc(0)],
+  ])('%s gets a response and does not delay the next receipt', async (_, text) => {
     const id = await sending.broadcast()
     await sending.untilCounted(id, { sent: 1 })
     const tlvs = text.length === 0 ? { receipted_message_id: 'f'.repeat(60_000), message_state: 2 } : undefined
@@ -45,35 +45,34 @@ describe('the outcome of a text', () => {
 
   test.each([
     ['a receipt', 'receipts', 'id:nobody stat:DELIVRD err:000', 4],
-    ['a text of a handset', 'inbound_messages', 'Hello', 0],
-  ])('%s is answered when it is durable, not before', async (_, table, text, esm_class) => {
-    let answered = false
-    let answer: Promise<number> | undefined
+    ['an MO', 'inbound_messages', 'Hello', 0],
+  ])('%s gets a response only when it is durable', async (_, table, text, esm_class) => {
+    let hasResponse = false
+    let response: Promise<number> | undefined
     await sending.db.tx(async (tx) => {
       await tx.exec(`lock_${table}`, `lock table ${table} in share mode`)
-      answer = carrier.receipt(text, { esm_class }).finally(() => {
-        answered = true
+      response = carrier.receipt(text, { esm_class }).finally(() => {
+        hasResponse = true
       })
       for (let n = 0; n < 10; n++) await tx.one('pause', 'select pg_sleep(0.02)')
-      expect(answered).toBe(false)
+      expect(hasResponse).toBe(false)
     })
-    expect(await answer).toBe(0)
-    expect(await sending.db.many(`kept_${table}`, `select from ${table}`)).toHaveLength(1)
+    expect(await response).toBe(0)
+    expect(await sending.db.many(`rows_of_${table}`, `select from ${table}`)).toHaveLength(1)
   })
 
-  test('a receipt may come as data_sm, and so may a text', async () => {
+  test('receipts and MOs are accepted as data_sm', async () => {
     const id = await sending.broadcast()
     await sending.untilCounted(id, { sent: 1 })
-    const ends = { source_addr: '12065560001', destination_addr: sending.shortCode.code }
-    const say = async (fields: Parameters<typeof dataSm>[0]) =>
-      (await (await carrier.anyBind()).send(dataSm({ ...fields, ...ends }))).command_status
-    expect(
-      await say({ esm_class: 4, tlvs: { receipted_message_id: 'id1', message_state: 2 }, destination_addr: '' }),
-    ).toBe(0)
+    const addresses = { source_addr: '12065560001', destination_addr: sending.shortCode.code }
+    const sendDataSm = async (fields: Parameters<typeof dataSm>[0]) =>
+      (await (await carrier.anyBind()).send(dataSm({ ...fields, ...addresses }))).command_status
+    const receiptTlvs = { receipted_message_id: 'id1', message_state: 2 }
+    expect(await sendDataSm({ esm_class: 4, tlvs: receiptTlvs, destination_addr: '' })).toBe(0)
     await sending.untilCounted(id, { delivered: 1 })
-    expect(await say({ tlvs: { message_payload: Buffer.from('STOP') }, destination_addr: '' })).toBe(0)
-    const heard = await sending.db.one('heard', 'select phone, content from inbound_messages')
-    expect(heard).toEqual({ phone: 2_065_560_001, content: 'STOP' })
+    expect(await sendDataSm({ tlvs: { message_payload: Buffer.from('STOP') }, destination_addr: '' })).toBe(0)
+    const mo = await sending.db.one('mo', 'select phone, content from inbound_messages')
+    expect(mo).toEqual({ phone: 2_065_560_001, content: 'STOP' })
   })
 
   test('an unreadable receipt gets a response', async () => {
@@ -81,11 +80,11 @@ describe('the outcome of a text', () => {
   })
 })
 
-describe('ids of an SMSC', () => {
+describe('texts are sent although the SMSC assigns', () => {
   test.each([
-    ['none at all', ''],
-    ['the same for all', 'same'],
-  ])('%s: the texts are sent all the same', async (_, messageId) => {
+    ['no ids', ''],
+    ['the same id to all', 'same'],
+  ])('%s', async (_, messageId) => {
     await start(() => ({ message_id: messageId }))
     await sending.subscribe(...phones(3))
     const id = await sending.broadcast()
@@ -93,7 +92,7 @@ describe('ids of an SMSC', () => {
   })
 })
 
-test('a sender that no PDU can carry bounces its own texts, and no others', async () => {
+test('texts bounce if their sender does not fit into a PDU, and later texts are sent', async () => {
   await start(accept)
   await sending.subscribe(...phones(2))
   const setCode = (code: string) =>
@@ -107,32 +106,32 @@ test('a sender that no PDU can carry bounces its own texts, and no others', asyn
   await sending.untilCounted(next, { sent: 2 })
 })
 
-test('data_coding 0 is decoded by the charset of the connection', async () => {
+test('an MO with data_coding 0 is decoded by the charset of the connection', async () => {
   await start(accept)
   const destination_addr = sending.shortCode.code
   const short_message = Buffer.from('caf\u00e9 @ $5', 'latin1')
-  const hears = async () => {
+  const receive = async () => {
     await (await carrier.anyBind()).send(deliverSm({ source_addr: '12065560001', destination_addr, short_message }))
     const last = 'select content from inbound_messages order by id desc limit 1'
-    return (await sending.db.one<{ content: string }>('heard', last)).content
+    return (await sending.db.one<{ content: string }>('last_mo', last)).content
   }
-  expect(await hears()).toBe('café ¡ ¤5')
+  expect(await receive()).toBe('café ¡ ¤5')
   await sending.db.exec('latin1', `update connections set charset = 'latin1', version = version + 1`)
   await sending.db.tx((tx) => wake(tx, 'connections'))
-  await waitFor(async () => (await hears()) === 'café @ $5', { what: 'a text read as Latin-1' })
+  await waitFor(async () => (await receive()) === 'café @ $5', { what: 'an MO decoded as Latin-1' })
 })
 
-test('texts of one handset are stored in the order in which they came', async () => {
+test('MOs of one phone are stored in order of arrival', async () => {
   await start(accept)
-  // the first insert takes a moment, and there are connections enough for the second to overtake it
+  // the first insert is slow, and there are enough database connections for the second to overtake it
   await sending.db.exec(
     'slow',
-    `create function dawdle() returns trigger language plpgsql as
+    `create function delay_stop() returns trigger language plpgsql as
        $$ begin if new.content = 'STOP' then perform pg_sleep(0.3); end if; return new; end $$`,
   )
   await sending.db.exec(
     'trigger',
-    'create trigger dawdle before insert on inbound_messages for each row execute function dawdle()',
+    'create trigger delay_stop before insert on inbound_messages for each row execute function delay_stop()',
   )
   const bind = await carrier.anyBind()
   const write = (content: string) =>
@@ -143,51 +142,51 @@ test('texts of one handset are stored in the order in which they came', async ()
         short_message: Buffer.from(content),
       }),
     )
-  const answers = await Promise.all([write('STOP'), write('HELP')])
-  expect(answers.map((answer) => answer.command_status)).toEqual([0, 0])
+  const responses = await Promise.all([write('STOP'), write('HELP')])
+  expect(responses.map((response) => response.command_status)).toEqual([0, 0])
   const kinds = `select kind from inbound_messages where interpreted_at is not null order by interpreted_at`
-  const read = await waitFor(async () => {
+  const interpreted = await waitFor(async () => {
     const rows = await sending.db.many<{ kind: string }>('kinds', kinds)
     return rows.length === 2 && rows
   })
-  expect(read).toEqual([{ kind: 'opt_out' }, { kind: 'help' }])
+  expect(interpreted).toEqual([{ kind: 'opt_out' }, { kind: 'help' }])
 })
 
-test('a STOP gets its response only when its opt-out is committed', async () => {
+test('a STOP gets its response only when the opt-out is committed', async () => {
   await start(accept)
   const [phone = 0] = phones(1)
   await sending.subscribe(phone)
   const bind = await carrier.anyBind()
-  let answer: number | undefined
-  let told = Promise.resolve()
-  const read = `select from inbound_messages where opted_out_at is not null`
+  let commandStatusOfStop: number | undefined
+  let responded = Promise.resolve()
   await sending.db.tx(async (tx) => {
-    await tx.exec('hold', 'select from subscribers where phone = $1 for update', [phone])
+    await tx.exec('lock', 'select from subscribers where phone = $1 for update', [phone])
     const stop = deliverSm({
       source_addr: `1${phone}`,
       destination_addr: sending.shortCode.code,
       short_message: Buffer.from('Stop!'),
     })
-    told = bind.send(stop).then(async ({ command_status }) => {
-      answer = command_status
+    responded = bind.send(stop).then(async ({ command_status }) => {
+      commandStatusOfStop = command_status
     })
-    const isHeldUp = `select from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()`
-    await waitFor(async () => (await tx.many('held_up', isHeldUp)).length > 0, { what: 'the opt-out to be held up' })
-    // a word that asks for nothing is answered meanwhile
+    const blocked = `select from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()`
+    await waitFor(async () => (await tx.many('blocked', blocked)).length > 0, { what: 'the opt-out to be blocked' })
+    // an ordinary MO gets its response meanwhile
     const other = dataSm({
       source_addr: '12065560009',
       destination_addr: sending.shortCode.code,
       tlvs: { message_payload: Buffer.from('Thanks') },
     })
     expect((await bind.send(other)).command_status).toBe(0)
-    expect(answer).toBeUndefined()
+    expect(commandStatusOfStop).toBeUndefined()
   })
-  await told
-  expect(answer).toBe(0)
-  expect(await sending.db.many('read', read)).toHaveLength(1)
+  await responded
+  expect(commandStatusOfStop).toBe(0)
+  const optedOut = `select from inbound_messages where opted_out_at is not null`
+  expect(await sending.db.many('opted_out', optedOut)).toHaveLength(1)
 })
 
-test('a response after its deadline still counts', async () => {
+test('a response that arrives after its deadline still counts', async () => {
   await start(() => undefined)
   await sending.subscribe(...phones(1))
   const id = await sending.broadcast()
@@ -203,12 +202,12 @@ test('a response after its deadline still counts', async () => {
 })
 
 describe('a text of three parts', () => {
-  const statusOf = (pdu: { short_message: Buffer }) => pdu.short_message[5] as number
+  const sequenceOf = (pdu: { short_message: Buffer }) => pdu.short_message[5] as number
 
-  test('goes out whole when one part is throttled at first, and its receipts count', async () => {
+  test('is sent completely although one part is throttled at first, and its receipts count', async () => {
     let throttled = 0
     await start((pdu, ordinal) => {
-      if (statusOf(pdu) === 2 && throttled++ < 2) return { command_status: commandStatus.ESME_RTHROTTLED }
+      if (sequenceOf(pdu) === 2 && throttled++ < 2) return { command_status: commandStatus.ESME_RTHROTTLED }
       return { message_id: `id${ordinal}` }
     })
     await sending.subscribe(...phones(1))
@@ -216,7 +215,7 @@ describe('a text of three parts', () => {
     await waitFor(() => carrier.submits.length >= 3)
     expect(await carrier.receipt('id:id1 stat:DELIVRD err:000')).toBe(0)
     await sending.untilCounted(id, { sent: 1 })
-    expect(carrier.submits.map(statusOf)).toEqual([1, 2, 3, 2, 2])
+    expect(carrier.submits.map(sequenceOf)).toEqual([1, 2, 3, 2, 2])
     await carrier.receipt('id:id3 stat:DELIVRD err:000')
     await carrier.receipt('id:id5 stat:DELIVRD err:000')
     await sending.untilCounted(id, { delivered: 1 })
@@ -224,7 +223,7 @@ describe('a text of three parts', () => {
 
   test('bounces when a part is rejected', async () => {
     await start((pdu, ordinal) =>
-      statusOf(pdu) === 2 ? { command_status: commandStatus.ESME_RSUBMITFAIL } : { message_id: `id${ordinal}` },
+      sequenceOf(pdu) === 2 ? { command_status: commandStatus.ESME_RSUBMITFAIL } : { message_id: `id${ordinal}` },
     )
     await sending.subscribe(...phones(2))
     const id = await sending.broadcast(longText)
@@ -233,7 +232,7 @@ describe('a text of three parts', () => {
   })
 
   test('is unknown, and not sent again, when a part gets no response', async () => {
-    await start((pdu, ordinal) => (statusOf(pdu) === 2 ? undefined : { message_id: `id${ordinal}` }))
+    await start((pdu, ordinal) => (sequenceOf(pdu) === 2 ? undefined : { message_id: `id${ordinal}` }))
     await sending.subscribe(...phones(2))
     const id = await sending.broadcast(longText)
     await sending.untilCounted(id, { unknown: 2 })
@@ -243,29 +242,29 @@ describe('a text of three parts', () => {
   test.each([
     ['a window of two', { window: 2 }],
     ['a window of one', { window: 1 }],
-    ['two a second', { mps: 2 }],
-  ])('passes %s, and so does what is behind it', async (_, options) => {
+    ['a cap of two per second', { mps: 2 }],
+  ])('is sent with %s, as is the text after it', async (_, options) => {
     await start(accept, options)
     await sending.subscribe(...phones(2))
     const long = await sending.broadcast(longText)
     await sending.untilCounted(long, { sent: 2 })
-    expect(carrier.submits.map(statusOf)).toEqual(expect.arrayContaining([1, 2, 3]))
+    expect(carrier.submits.map(sequenceOf)).toEqual(expect.arrayContaining([1, 2, 3]))
     expect(carrier.submits).toHaveLength(6)
     const short = await sending.broadcast('short')
     await sending.untilCounted(short, { sent: 2 })
   })
 
-  test('whose part is throttled goes on beside a broadcast that takes every window slot and token', async () => {
+  test('with a throttled part is completed during a broadcast that uses every window slot and token', async () => {
     let throttled = 0
     let isThrottling = true
     let lastPartAt = 0
     await start(
       (pdu, ordinal) => {
-        if (pdu.esm_class === 0x40 && statusOf(pdu) === 3) {
+        if (pdu.esm_class === 0x40 && sequenceOf(pdu) === 3) {
           if (isThrottling) throttled++
           else lastPartAt = ordinal
         }
-        return pdu.esm_class === 0x40 && statusOf(pdu) === 3 && isThrottling
+        return pdu.esm_class === 0x40 && sequenceOf(pdu) === 3 && isThrottling
           ? { command_status: commandStatus.ESME_RTHROTTLED }
           : { message_id: `id${ordinal}` }
       },
@@ -279,7 +278,7 @@ describe('a text of three parts', () => {
     await waitFor(async () => (await sending.counters(short)).sent > 0)
     isThrottling = false
     await sending.untilCounted(long, { sent: 1 })
-    // three parts of the long text, those that were throttled, and by far not all of the short ones
+    // the last part was submitted long before all short texts
     expect(lastPartAt - throttled).toBeLessThan(300)
   })
 })

@@ -13,26 +13,26 @@ beforeEach(async () => {
 
 afterEach(() => sending.stop())
 
-/** How many binds the gateway last said it has, once it has said so `beats` times more. */
-async function boundAfter(beats: number): Promise<number> {
+/** Returns the number of bound slots in the gateway's heartbeat after this many further heartbeats. */
+async function boundAfter(heartbeats: number): Promise<number> {
   const read = () =>
     sending.db.maybeOne<{ seenAt: Date; bound: number }>(
       'read_beat',
       `select seen_at as "seenAt", (details->>'bound')::int as bound from heartbeats where role = 'gateway'`,
     )
   let last = await read()
-  for (let heard = 0; heard < beats; heard += 1) {
+  for (let n = 0; n < heartbeats; n += 1) {
     const before = last?.seenAt.getTime()
-    const hasBeaten = async () => {
+    const isNew = async () => {
       last = await read()
       return last?.seenAt.getTime() !== before
     }
-    await waitFor(hasBeaten, { timeoutMs: 5_000, what: 'a beat' })
+    await waitFor(isNew, { timeoutMs: 5_000, what: 'a heartbeat' })
   }
   return last?.bound ?? Number.NaN
 }
 
-test('while sending is paused a gateway does not bind; after a resume all texts go out', async () => {
+test('a gateway does not bind while sending is paused, and sends all texts after a resume', async () => {
   await sending.subscribe(2_065_550_143, 2_065_550_144)
   await sending.startGateway()
   const id = await sending.broadcast()
@@ -43,7 +43,7 @@ test('while sending is paused a gateway does not bind; after a resume all texts 
   await sending.untilCounted(id, { delivered: 2 })
 })
 
-test('a bound gateway leases no chunk after sending was paused', async () => {
+test('a bound gateway sends no further text after sending was paused', async () => {
   await sending.subscribe(2_065_550_143)
   await setSendingPaused(sending.db, false)
   await sending.startGateway()

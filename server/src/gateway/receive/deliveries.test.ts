@@ -11,7 +11,7 @@ import { Meter } from '../meter.ts'
 import { Recorder } from '../submit/recorder.ts'
 import { Deliveries } from './deliveries.ts'
 
-// When an MO gets its response. Timers are fake: eight seconds pass at once.
+// When an MO gets its response. Timers are fake, so that eight seconds pass immediately.
 
 const ctx = useDatabase()
 const responses: (number | undefined)[] = []
@@ -39,7 +39,7 @@ async function receive(content: string) {
   const session = {
     respond: (_: unknown, fields?: ResponseFields) => responses.push(fields?.command_status),
   } as unknown as Session
-  const from = {
+  const source = {
     id: connectionId,
     name: 'Cedar SMS',
     charset: 'gsm7' as const,
@@ -54,16 +54,16 @@ async function receive(content: string) {
     destination_addr: shortCode,
     short_message: Buffer.from(content),
   } as unknown as DeliverSm
-  deliveries.take(from, session, pdu)
+  deliveries.handle(source, session, pdu)
   await stored
 }
 
-test('an MO without an opt-out gets its response when it is stored', async () => {
+test('an MO that is no opt-out gets its response when it is stored', async () => {
   await receive('stop this bill')
   expect(responses).toEqual([undefined])
 })
 
-test('a STOP that was interpreted gets one response, and its time limit ends', async () => {
+test('a STOP gets one response when it was interpreted, and none at its time limit', async () => {
   await receive('STOP')
   await deliveries.respondToOptOuts()
   expect(responses).toEqual([])
@@ -74,12 +74,12 @@ test('a STOP that was interpreted gets one response, and its time limit ends', a
   expect(responses).toEqual([undefined])
 })
 
-test('a STOP that is not interpreted within 8 s is handed back to the carrier', async () => {
+test('a STOP that is not interpreted within 8 s is rejected with ESME_RX_T_APPN', async () => {
   await receive('STOP')
   vi.advanceTimersByTime(7_999)
   expect(responses).toEqual([])
   vi.advanceTimersByTime(1)
-  // ESME_RX_T_APPN: the carrier sends it again
+  // after ESME_RX_T_APPN the carrier sends the MO again
   expect(responses).toEqual([0x64])
   await interpretInbound(makeRuntime({ db: ctx.db }))
   await deliveries.respondToOptOuts()

@@ -20,14 +20,14 @@ import { timing } from '../timing.ts'
 
 const { optOutMaxMs } = timing
 
-/** What must be known of the connection that a PDU comes from. */
-type From = Pick<Connection, 'id' | 'name' | 'charset' | 'errorMap' | 'receiptIdForm'>
+/** The columns of a connection that the handling of its PDUs uses. */
+type Source = Pick<Connection, 'id' | 'name' | 'charset' | 'errorMap' | 'receiptIdForm'>
 
 type Respond = (fields?: ResponseFields) => void
 
 /**
- * Takes what the SMSC delivers. A receipt and an MO are durable before their response. An MO that asks to opt out gets its response
- * when the opt-out is committed: from then on it is in force, even if this process stands still.
+ * Handles deliver_sm and data_sm. Receipts and MOs are durable before their responses are sent. An opt-out gets its response when
+ * it is committed: from then on it is in force, even if this process freezes.
  */
 export class Deliveries {
   readonly #rt: Pick<Runtime, 'db' | 'clock' | 'log'>
@@ -35,9 +35,9 @@ export class Deliveries {
   readonly #receipts: ReceiptBook
   readonly #meter: Meter
   readonly #onInbound: () => void
-  // the last MO of each handset that is being stored
+  // by phone: the latest MO that is being stored
   readonly #storing = new Map<number, Promise<void>>()
-  // MOs that ask to opt out, by their ids, with their responses
+  // by MO id: the functions that respond to opt-outs that are not committed yet
   readonly #optOuts = new Map<number, () => void>()
 
   constructor(
@@ -54,71 +54,72 @@ export class Deliveries {
     this.#onInbound = onInbound
   }
 
-  take(from: From, session: Session, request: DeliverSm | DataSm): void {
-    // a data_sm has the same in other fields
+  /** Stores the receipt or MO that a PDU contains, and then responds to the PDU. */
+  handle(source: Source, session: Session, request: DeliverSm | DataSm): void {
+    // a data_sm has the same values in other fields
     const pdu = request.command === 'data_sm' ? asDeliverSm(request) : request
     const respond: Respond = (fields) => session.respond(request, fields)
-    if (isReceipt(pdu)) this.#takeReceipt(from, pdu, respond)
-    else this.#takeInbound(from, pdu, respond)
+    if (isReceipt(pdu)) this.#handleReceipt(source, pdu, respond)
+    else this.#handleInbound(source, pdu, respond)
   }
 
-  /** Responds to the MOs that ask to opt out and have been interpreted since. */
+  /** Responds to the opt-outs that were committed since the last call. */
   async respondToOptOuts(): Promise<void> {
     if (this.#optOuts.size === 0) return
     for (const id of await listHandled(this.#rt.db, [...this.#optOuts.keys()])) this.#optOuts.get(id)?.()
   }
 
-  #takeReceipt(from: From, pdu: DeliverSm, respond: Respond): void {
+  #handleReceipt(source: Source, pdu: DeliverSm, respond: Respond): void {
     const receipt = parseReceipt(pdu)
-    this.#meter.receipt(from.name, receipt?.stat ?? 'unreadable')
-    const err = storable(receipt?.err ?? '')
-    const judgement = receipt && statusMapOf(from).ofReceipt(receipt.stat, err)
-    if (!receipt || !judgement) {
+    this.#meter.receipt(source.name, receipt?.stat ?? 'unreadable')
+    const err = toStorable(receipt?.err ?? '')
+    const deliveryStatus = receipt && statusMapOf(source).ofReceipt(receipt.stat, err)
+    if (!receipt || !deliveryStatus) {
       if (!receipt) this.#rt.log.warn({ esm_class: pdu.esm_class }, 'receipt without a state ignored')
       respond()
       return
     }
     const row: WaitingReceipt = {
-      smscId: normalizeMessageId(from.receiptIdForm, 'receipt', receipt.message_id),
-      ...judgement,
+      smscId: normalizeMessageId(source.receiptIdForm, 'receipt', receipt.message_id),
+      ...deliveryStatus,
       carrierStatus: err ? `${receipt.stat} ${err}` : receipt.stat,
-      connectionId: from.id,
+      connectionId: source.id,
       phone: fromSmppAddress(pdu.source_addr) ?? null,
       shortCode: shortCodeOf(pdu.destination_addr),
       reference: pdu.tlvs?.user_message_reference ?? null,
-      submitDate: receipt.submit_date === undefined ? null : storable(receipt.submit_date),
-      excerpt: receipt.text === undefined ? null : storable(receipt.text),
+      submitDate: receipt.submit_date === undefined ? null : toStorable(receipt.submit_date),
+      excerpt: receipt.text === undefined ? null : toStorable(receipt.text),
       receivedAt: this.#rt.clock.now(),
     }
-    this.#recorder.whenRecorded(from.id, row.smscId, () => this.#receipts.add(row, respond))
+    this.#recorder.whenRecorded(source.id, row.smscId, () => this.#receipts.add(row, respond))
   }
 
-  /** MOs of one handset are stored one after the other: a STOP and the text after it must not change places. */
-  #takeInbound(from: From, pdu: DeliverSm, respond: Respond): void {
+  /** Stores MOs of one phone one after the other, so that a STOP and the next text stay in order. */
+  #handleInbound(source: Source, pdu: DeliverSm, respond: Respond): void {
     const phone = fromSmppAddress(pdu.source_addr)
     if (phone === undefined) {
-      this.#rt.log.warn('MO from an address that is no phone number ignored')
+      this.#rt.log.warn('MO ignored, its source address is not a phone number')
       respond()
       return
     }
-    const before = this.#storing.get(phone)
-    const take = () => this.#storeInbound(from, pdu, phone, respond)
-    const stored = before ? before.then(take) : take()
+    const previous = this.#storing.get(phone)
+    const store = () => this.#storeInbound(source, pdu, phone, respond)
+    const stored = previous ? previous.then(store) : store()
     this.#storing.set(phone, stored)
     void stored.then(() => {
       if (this.#storing.get(phone) === stored) this.#storing.delete(phone)
     })
   }
 
-  /** Resolves when the MO is stored; its response may come later. */
-  async #storeInbound(from: From, pdu: DeliverSm, phone: number, respond: Respond): Promise<void> {
+  /** Resolves when the MO is stored or the attempt has failed; the response may be sent later. */
+  async #storeInbound(source: Source, pdu: DeliverSm, phone: number, respond: Respond): Promise<void> {
     const raw = pdu.short_message.length > 0 ? pdu.short_message : (pdu.tlvs?.message_payload ?? pdu.short_message)
     let content: string
     let id: number
     try {
-      content = decodeShortMessage(raw, pdu.data_coding, pdu.esm_class, from.charset).text
+      content = decodeShortMessage(raw, pdu.data_coding, pdu.esm_class, source.charset).text
       id = await storeInbound(this.#rt.db, {
-        connectionId: from.id,
+        connectionId: source.id,
         shortCode: shortCodeOf(pdu.destination_addr),
         phone,
         content,
@@ -131,13 +132,13 @@ export class Deliveries {
       respond({ command_status: commandStatus.ESME_RX_T_APPN })
       return
     }
-    this.#meter.inbound(from.name)
-    if (isOptOutText(content)) this.#respondWhenRead(id, respond)
+    this.#meter.inbound(source.name)
+    if (isOptOutText(content)) this.#respondWhenOptedOut(id, respond)
     else respond()
     this.#onInbound()
   }
 
-  #respondWhenRead(id: number, respond: Respond): void {
+  #respondWhenOptedOut(id: number, respond: Respond): void {
     const timer = setTimeout(() => {
       this.#optOuts.delete(id)
       this.#rt.log.warn({ mo: id }, 'opt-out not committed in time, the carrier sends the MO again')
@@ -152,12 +153,12 @@ export class Deliveries {
   }
 }
 
-/** A carrier's text as PostgreSQL can store it: one NUL would make a whole batch of receipts fail forever. */
-function storable(words: string): string {
-  return words.slice(0, 200).replaceAll('\0', '')
+/** Removes NUL characters, which PostgreSQL rejects: one would make a whole batch of receipts fail forever. Limits the length. */
+function toStorable(value: string): string {
+  return value.slice(0, 200).replaceAll('\0', '')
 }
 
-/** The sender address as short_codes has it: a ten-digit number without its country code. */
+/** Returns the short code of an address as in the table short_codes: a ten-digit number has no country code there. */
 function shortCodeOf(address: string): string {
   return String(fromSmppAddress(address) ?? address.replace(/^\+/, ''))
 }

@@ -4,7 +4,7 @@ import { startSending } from '../../../test/sending.ts'
 import { waitFor } from '../../../test/wait-for.ts'
 import { closeOverdue } from '../../broadcasts/close.ts'
 
-// The meaning of a carrier's codes and the form of its ids belong to the connection.
+// Receipts are handled according to the connection: its status map and the form of its ids.
 
 let sending: Awaited<ReturnType<typeof startSending>>
 let carrier: Awaited<ReturnType<typeof startOddCarrier>>
@@ -16,7 +16,7 @@ afterEach(async () => {
 const first = 2_065_560_001
 const withId: Responder = (_, ordinal) => ({ message_id: `id${ordinal}` })
 
-async function start(respond: Responder, settings: { errorMap?: object; idForm?: string } = {}, handsets = 1) {
+async function start(respond: Responder, settings: { errorMap?: object; idForm?: string } = {}, phones = 1) {
   sending = await startSending({ binds: 1, responseDeadlineMs: 500 })
   await sending.db.exec(
     'set_up_connection',
@@ -25,12 +25,12 @@ async function start(respond: Responder, settings: { errorMap?: object; idForm?:
     [settings.errorMap ?? {}, settings.idForm ?? 'any'],
   )
   carrier = await startOddCarrier(sending.rt, respond)
-  for (let n = 0; n < handsets; n++) await sending.subscribe(first + n)
+  for (let n = 0; n < phones; n++) await sending.subscribe(first + n)
 }
 
-/** A receipt of the handset that is so many after the first. */
-const receipt = (handset: number, text: string) =>
-  carrier.receipt(text, { source_addr: `1${first + handset}`, destination_addr: sending.shortCode.code })
+/** Delivers a receipt from the phone with this index and returns the command_status of its response. */
+const receipt = (index: number, text: string) =>
+  carrier.receipt(text, { source_addr: `1${first + index}`, destination_addr: sending.shortCode.code })
 
 const settleNow = () =>
   sending.db.exec('settle_now', `update receipts set retry_at = now() - interval '1 second' where outcome = 'waiting'`)
@@ -38,23 +38,23 @@ const settleNow = () =>
 const stateOf = (phone: number) =>
   sending.db.one<{ state: string }>('state_of', 'select state from subscribers where phone = $1', [phone])
 
-describe('a receipt is read by the status map of its connection', () => {
+describe('the status map of the connection applies to receipts', () => {
   test.each([
     ['err:0042 stat:UNDELIV', { '42': 'hard' }, { bounced: 1, cleanCount: 1 }, 'bounced hard', 'cleaned'],
     ['err:001 stat:UNDELIV', { '001': 'blocked' }, { bounced: 1, cleanCount: 0 }, 'bounced blocked', 'subscribed'],
     ['err:902 stat:UNDELIV', { '902': 'delivered' }, { delivered: 1 }, 'delivered', 'subscribed'],
     ['err:4775 stat:REJECTD', {}, { bounced: 1, unsubscribeCount: 0 }, 'bounced opted_out', 'unsubscribed'],
-  ])('%s with %o', async (words, map, counters, state, subscriber) => {
+  ])('%s with %o', async (codes, map, counters, state, subscriber) => {
     await start(withId, { errorMap: { receipt: map } })
     const id = await sending.broadcast()
     await sending.untilCounted(id, { sent: 1 })
-    expect(await receipt(0, `id:id1 ${words}`)).toBe(0)
+    expect(await receipt(0, `id:id1 ${codes}`)).toBe(0)
     await sending.untilCounted(id, counters)
     expect(await sending.states(id)).toEqual({ [first]: state })
     expect(await stateOf(first)).toEqual({ state: subscriber })
   })
 
-  test('an intermediate receipt ends nothing', async () => {
+  test('an intermediate receipt does not settle the text', async () => {
     await start(withId)
     const id = await sending.broadcast()
     await sending.untilCounted(id, { sent: 1 })
@@ -65,16 +65,16 @@ describe('a receipt is read by the status map of its connection', () => {
   })
 })
 
-describe('a rejection is read by the status map of its connection', () => {
+describe('the status map of the connection applies to rejections', () => {
   test.each([
     ['hard', 'cleaned'],
     ['blocked', 'subscribed'],
     ['opted_out', 'unsubscribed'],
-  ])('%s', async (meaning, subscriber) => {
-    await start(() => ({ command_status: 0x0455 }), { errorMap: { status: { '0x455': meaning } } })
+  ])('%s', async (status, subscriber) => {
+    await start(() => ({ command_status: 0x0455 }), { errorMap: { status: { '0x455': status } } })
     const id = await sending.broadcast()
     await sending.untilCounted(id, { bounced: 1 })
-    expect(await sending.states(id)).toEqual({ [first]: `bounced ${meaning}` })
+    expect(await sending.states(id)).toEqual({ [first]: `bounced ${status}` })
     expect(await stateOf(first)).toEqual({ state: subscriber })
   })
 })
@@ -84,26 +84,26 @@ describe('ids are matched in the form of the connection', () => {
     ['hex', '000123456', '0001E240'],
     ['decimal', '1E240', '00123456'],
     ['as_is', 'A-0001', 'A-0001'],
-  ])('%s: %s comes back as %s', async (idForm, given, spelt) => {
-    await start(() => ({ message_id: given }), { idForm })
+  ])('%s: response %s, receipt %s', async (idForm, inResponse, inReceipt) => {
+    await start(() => ({ message_id: inResponse }), { idForm })
     const id = await sending.broadcast()
     await sending.untilCounted(id, { sent: 1 })
-    await receipt(0, `id:${spelt} stat:DELIVRD err:000`)
+    await receipt(0, `id:${inReceipt} stat:DELIVRD err:000`)
     await sending.untilCounted(id, { delivered: 1 })
-    expect(await sending.db.many('kept', 'select from receipts')).toHaveLength(0)
+    expect(await sending.db.many('waiting', 'select from receipts')).toHaveLength(0)
   })
 
-  test('ids of two texts may differ only in case where case counts', async () => {
+  test('as_is: ids of two texts may differ only in case', async () => {
     await start((_, ordinal) => ({ message_id: ordinal === 1 ? 'ab' : 'AB' }), { idForm: 'as_is' }, 2)
     const id = await sending.broadcast()
     await sending.untilCounted(id, { sent: 2 })
-    const bound = carrier.submits[1]?.destination_addr ?? ''
-    await carrier.receipt('id:AB stat:DELIVRD err:000', { source_addr: bound })
+    const phone = carrier.submits[1]?.destination_addr ?? ''
+    await carrier.receipt('id:AB stat:DELIVRD err:000', { source_addr: phone })
     await sending.untilCounted(id, { sent: 1, delivered: 1 })
   })
 })
 
-test('of two texts with one id, the receipt of each settles its own', async () => {
+test('receipts for two texts with the same id settle the text to their own phone', async () => {
   await start(() => ({ message_id: 'same' }), {}, 2)
   const id = await sending.broadcast()
   await sending.untilCounted(id, { sent: 2 })
@@ -116,7 +116,7 @@ test('of two texts with one id, the receipt of each settles its own', async () =
 
 test('receipts with source and destination swapped are matched', async () => {
   await start(withId)
-  // a ten-digit sender: either end of the receipt may be the handset
+  // a ten-digit sender, so that either address of the receipt may be the phone
   await sending.db.exec('ten_digits', `update short_codes set code = '2065559999' where id = $1`, [
     sending.shortCode.id,
   ])
@@ -125,10 +125,10 @@ test('receipts with source and destination swapped are matched', async () => {
   const swapped = { source_addr: '12065559999', destination_addr: `1${first}` }
   await carrier.receipt('id:id1 stat:DELIVRD err:000', swapped)
   await sending.untilCounted(id, { delivered: 1 })
-  expect(await sending.db.many('kept', 'select from receipts')).toHaveLength(0)
+  expect(await sending.db.many('waiting', 'select from receipts')).toHaveLength(0)
 })
 
-test('a receipt with an unreadable handset is matched where its id is unique', async () => {
+test('a receipt with another phone number is matched if its id is unique', async () => {
   await start(withId)
   const id = await sending.broadcast()
   await sending.untilCounted(id, { sent: 1 })
@@ -137,15 +137,15 @@ test('a receipt with an unreadable handset is matched where its id is unique', a
   await sending.untilCounted(id, { delivered: 1 })
 })
 
-describe('a response without an id', () => {
-  const nameless: Responder = () => ({ message_id: '' })
-  const soon = () => {
+describe('for a text whose response had no id', () => {
+  const withoutId: Responder = () => ({ message_id: '' })
+  const datesNow = () => {
     const date = new Date().toISOString().replace(/\D/g, '').slice(2, 12)
     return `submit date:${date} done date:${date}`
   }
 
-  test('its receipt finds the text by the reference that it echoes', async () => {
-    await start(nameless, {}, 2)
+  test('a receipt is matched by our reference if it echoes that', async () => {
+    await start(withoutId, {}, 2)
     const id = await sending.broadcast()
     await sending.untilCounted(id, { sent: 2 })
     for (const submit of carrier.submits) {
@@ -161,19 +161,19 @@ describe('a response without an id', () => {
     await sending.untilCounted(id, { sent: 0, delivered: 2 })
   })
 
-  test('without a reference, handset and words match it, even where the receipt has no id', async () => {
-    await start(nameless, {}, 2)
+  test('a receipt without a reference, or even an id, is matched by phone and excerpt', async () => {
+    await start(withoutId, {}, 2)
     const id = await sending.broadcast('The pantry opens at nine.')
     await sending.untilCounted(id, { sent: 2 })
-    await receipt(0, `id:777 ${soon()} stat:DELIVRD err:000 text:The pantry opens at `)
-    await receipt(1, `id: ${soon()} stat:DELIVRD err:000 text:The pantry opens at `)
-    await waitFor(async () => (await sending.db.many('kept', 'select from receipts')).length === 2)
+    await receipt(0, `id:777 ${datesNow()} stat:DELIVRD err:000 text:The pantry opens at `)
+    await receipt(1, `id: ${datesNow()} stat:DELIVRD err:000 text:The pantry opens at `)
+    await waitFor(async () => (await sending.db.many('waiting', 'select from receipts')).length === 2)
     await settleNow()
     await sending.untilCounted(id, { sent: 0, delivered: 2 })
   })
 
-  test('without a receipt the text expires like any other', async () => {
-    await start(nameless)
+  test('no id is stored, and the text is sent like any other', async () => {
+    await start(withoutId)
     const id = await sending.broadcast()
     await sending.untilCounted(id, { sent: 1 })
     expect(await sending.states(id)).toEqual({ [first]: 'sent' })
@@ -181,14 +181,14 @@ describe('a response without an id', () => {
   })
 })
 
-test('a text whose response was lost goes out once more at the deadline of a never_miss list', async () => {
+test('a text of a never_miss list whose response was lost is sent once more at the receipt deadline', async () => {
   await start((_, ordinal) => (ordinal === 1 ? undefined : { message_id: `id${ordinal}` }))
   await sending.db.exec('never_miss', `update lists set when_unknown = 'never_miss'`)
   const id = await sending.broadcast()
   await sending.untilCounted(id, { unknown: 1 })
   await waitFor(async () => {
-    const over = `update messages set sent_at = sent_at - interval '73 hours' where status = 'sent'`
-    return (await sending.db.exec('over', over)) === 1
+    const passDeadline = `update messages set sent_at = sent_at - interval '73 hours' where status = 'sent'`
+    return (await sending.db.exec('pass_deadline', passDeadline)) === 1
   })
   await closeOverdue(sending.rt)
   await sending.untilCounted(id, { unknown: 0, sent: 1 })

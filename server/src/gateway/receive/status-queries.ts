@@ -1,13 +1,13 @@
 import type { Connection } from '../../connections/connection.ts'
 import { statusMapOf } from '../../connections/status-map.ts'
 import { listLogDays } from '../../log/receipts.queries.ts'
-import type { ReceiptBook } from '../../receipts/receipts.ts'
+import type { ReceiptBatcher } from '../../receipts/receipts.ts'
 import {
   claimQueryRound,
-  listUnheard,
+  listPartsWithoutReceipt,
+  type PartWithoutReceipt,
   type QueryRound,
   releaseQueryRound,
-  type Unheard,
 } from '../../receipts/status-queries.queries.ts'
 import type { Runtime } from '../../runtime.ts'
 import { querySm, type ResponsePdu } from '../../smpp/pdu/pdu.ts'
@@ -18,119 +18,124 @@ import { timing } from '../timing.ts'
 
 const { queryRoundLeaseMs } = timing
 
-/** Status queries to one connection in one turn: few enough not to delay texts. */
-const maxQueriesPerTurn = 20
-/** A text without any response of the SMSC is skipped after this many queries, until the next round. */
-const maxQueriesOfSilent = 2
+/** Maximum number of texts per connection that are queried before the next call of `start`; few enough not to delay texts. */
+const maxTextsPerStart = 20
+/** A text is skipped until the next round after this many queries without a response. */
+const maxUnansweredQueries = 2
 
 /**
- * Sends query_sm for texts whose receipts do not come, where the connection says so. A response that names the final state of a
- * text is applied like the receipt that it stands for.
+ * Sends query_sm for texts without a receipt, if the connection allows it. A response with the final state of a text is applied
+ * like a receipt.
  */
 export class StatusQueries {
   readonly #rt: Pick<Runtime, 'db' | 'clock' | 'log'>
   readonly #groups: { all: Iterable<BindGroup> }
-  readonly #receipts: ReceiptBook
-  // by connection: the row whose last query had no response, and how many had none
-  readonly #silent = new Map<number, { logId: number; queries: number }>()
-  // by connection, so that a slow one delays no other
-  readonly #underWay = new Map<number, { over: Promise<void>; hurry: () => void }>()
+  readonly #receipts: ReceiptBatcher
+  // by connection: the row whose latest query got no response, and the number of its queries without a response
+  readonly #unanswered = new Map<number, { logId: number; queries: number }>()
+  // by connection, so that a slow one does not delay others
+  readonly #running = new Map<number, { done: Promise<void>; cancel: () => void }>()
   #isStopping = false
 
-  constructor(rt: Pick<Runtime, 'db' | 'clock' | 'log'>, groups: { all: Iterable<BindGroup> }, receipts: ReceiptBook) {
+  constructor(
+    rt: Pick<Runtime, 'db' | 'clock' | 'log'>,
+    groups: { all: Iterable<BindGroup> },
+    receipts: ReceiptBatcher,
+  ) {
     this.#rt = rt
     this.#groups = groups
     this.#receipts = receipts
   }
 
-  /** Begins to query each connection for its next few texts; one that is still at the last few goes on. */
-  async turn(): Promise<void> {
+  /** Starts to query the next texts of each connection whose previous queries are finished. */
+  async start(): Promise<void> {
     const groups = [...this.#groups.all].filter(({ connection, canTransmit }) => connection.querySm && canTransmit)
     if (groups.length === 0) return
     const days = await listLogDays(this.#rt.db)
     if (this.#isStopping) return
     for (const group of groups) {
       const { id, name } = group.connection
-      if (this.#underWay.has(id)) continue
-      // a new promise for each turn: handlers of a promise live as long as it does
-      const { promise: hurried, resolve } = Promise.withResolvers<undefined>()
-      const over = this.#queryGroup(group, days, hurried)
+      if (this.#running.has(id)) continue
+      // a new promise for each start, because Promise.race adds handlers that live as long as the promise
+      const { promise: cancelled, resolve } = Promise.withResolvers<undefined>()
+      const done = this.#queryGroup(group, days, cancelled)
         .catch((error) => this.#rt.log.warn({ err: error, connection: name }, 'failed to query texts, retrying'))
-        .finally(() => this.#underWay.delete(id))
-      this.#underWay.set(id, { over, hurry: () => resolve(undefined) })
+        .finally(() => this.#running.delete(id))
+      this.#running.set(id, { done, cancel: () => resolve(undefined) })
     }
   }
 
-  /** Stops waiting for responses; resolves when no query is under way. */
+  /** Stops waiting for responses; resolves when the rounds that were running are released. */
   async stop(): Promise<void> {
     this.#isStopping = true
-    const underWay = [...this.#underWay.values()]
-    for (const { hurry } of underWay) hurry()
-    await Promise.all(underWay.map(({ over }) => over))
+    const running = [...this.#running.values()]
+    for (const { cancel } of running) cancel()
+    await Promise.all(running.map(({ done }) => done))
   }
 
-  async #queryGroup(group: BindGroup, days: string[], hurried: Promise<undefined>): Promise<void> {
+  async #queryGroup(group: BindGroup, days: string[], cancelled: Promise<undefined>): Promise<void> {
     const { db, clock } = this.#rt
     const now = clock.now()
     const { id, queryAfterS } = group.connection
     const round = await claimQueryRound(db, id, days, now, queryRoundLeaseMs)
     if (!round) return
     const afterMs = queryAfterS * 1_000
-    const { unheard, last } = await listUnheard(db, round, new Date(now.getTime() - afterMs), maxQueriesPerTurn)
-    const asked = await this.#queryAll(group, unheard, hurried)
-    if (asked < unheard.length) return releaseQueryRound(db, round, before(round, unheard[asked]), null)
-    // texts that were skipped are queried again in the next round
-    this.#silent.delete(id)
+    const before = new Date(now.getTime() - afterMs)
+    const { parts, last } = await listPartsWithoutReceipt(db, round, before, maxTextsPerStart)
+    const queried = await this.#queryAll(group, parts, cancelled)
+    if (queried < parts.length) return releaseQueryRound(db, round, cursorBefore(round, parts[queried]), null)
+    // skipped texts are queried again in the next round
+    this.#unanswered.delete(id)
     if (last !== null) await releaseQueryRound(db, round, last, null)
     else await releaseQueryRound(db, round, 0, new Date(now.getTime() + afterMs))
   }
 
-  /** Queries one text after the other and returns how many: it stops where there is no window slot, or no response. */
-  async #queryAll(group: BindGroup, unheard: Unheard[], hurried: Promise<undefined>): Promise<number> {
-    for (const [n, text] of unheard.entries()) {
+  /** Queries the parts one after the other and returns how many; stops if no window slot is free or no response arrives. */
+  async #queryAll(group: BindGroup, parts: PartWithoutReceipt[], cancelled: Promise<undefined>): Promise<number> {
+    for (const [n, part] of parts.entries()) {
       if (this.#isStopping) return n
-      const silent = this.#silent.get(group.connection.id)
-      // all its parts: the round goes on after a row, not in the middle of it
-      if (silent?.logId === text.logId && silent.queries >= maxQueriesOfSilent) continue
-      const answer = await Promise.race([this.#query(group, text), hurried])
-      if (!answer) return n
-      this.#apply(group.connection, text, answer)
+      const unanswered = this.#unanswered.get(group.connection.id)
+      // skips all parts of the text, because a round can continue only after a row
+      if (unanswered?.logId === part.logId && unanswered.queries >= maxUnansweredQueries) continue
+      const response = await Promise.race([this.#query(group, part), cancelled])
+      if (!response) return n
+      this.#apply(group.connection, part, response)
     }
-    return unheard.length
+    return parts.length
   }
 
-  async #query(group: BindGroup, { logId, spelling, shortCode }: Unheard): Promise<ResponsePdu | undefined> {
+  async #query(group: BindGroup, { logId, spelling, shortCode }: PartWithoutReceipt): Promise<ResponsePdu | undefined> {
     const { connection } = group
     try {
       return await group.query(querySm({ message_id: spelling, ...sourceAddress(shortCode, connection) }))
     } catch (error) {
-      const silent = this.#silent.get(connection.id)
-      this.#silent.set(connection.id, { logId, queries: silent?.logId === logId ? silent.queries + 1 : 1 })
+      const unanswered = this.#unanswered.get(connection.id)
+      this.#unanswered.set(connection.id, { logId, queries: unanswered?.logId === logId ? unanswered.queries + 1 : 1 })
       this.#rt.log.info({ err: error, connection: connection.name }, 'query_sm had no response')
     }
   }
 
-  #apply(connection: Connection, text: Unheard, answer: ResponsePdu): void {
-    if (answer.command !== 'query_sm_resp' || answer.command_status !== 0) return
-    const stat = statOfState.get(answer.message_state)
-    // an SMSC that does not know the text any more does not know its final state
+  #apply(connection: Connection, part: PartWithoutReceipt, response: ResponsePdu): void {
+    if (response.command !== 'query_sm_resp' || response.command_status !== 0) return
+    const stat = statOfState.get(response.message_state)
+    // UNKNOWN is no final state: the SMSC has deleted its record of the text
     if (stat === undefined || stat === 'UNKNOWN') return
-    const err = answer.error_code === 0 ? '' : String(answer.error_code).padStart(3, '0')
-    const judgement = statusMapOf(connection).ofReceipt(stat, err)
-    if (!judgement) return
-    const { smscId, phone, shortCode } = text
-    const words = { reference: null, submitDate: null, excerpt: null }
+    const err = response.error_code === 0 ? '' : String(response.error_code).padStart(3, '0')
+    const deliveryStatus = statusMapOf(connection).ofReceipt(stat, err)
+    if (!deliveryStatus) return
+    const { smscId, phone, shortCode } = part
+    const missing = { reference: null, submitDate: null, excerpt: null }
     const carrierStatus = err ? `${stat} ${err}` : stat
     const receivedAt = this.#rt.clock.now()
-    // lost when the process dies before it is recorded: the next round queries it again
+    // if the process dies before this is recorded, the next round queries the text again
     this.#receipts.add(
-      { ...judgement, ...words, smscId, phone, shortCode, carrierStatus, connectionId: connection.id, receivedAt },
+      { ...deliveryStatus, ...missing, smscId, phone, shortCode, carrierStatus, connectionId: connection.id, receivedAt },
       () => {},
     )
   }
 }
 
-/** The row after which the round goes on when this text is the next one. */
-function before(round: QueryRound, text: Unheard | undefined): number {
-  return text ? text.logId - 1 : round.cursor
+/** Returns the cursor from which the round continues with this part. */
+function cursorBefore(round: QueryRound, part: PartWithoutReceipt | undefined): number {
+  return part ? part.logId - 1 : round.cursor
 }
