@@ -28,33 +28,45 @@ export function useCarriers() {
     await sending.stop()
   })
 
-  const ctx = {
+  async function startGatewayWithoutEnvironment(options: { log?: Logger } = {}) {
+    const { rt } = sending
+    const gateway = await startGateway({ ...rt, ...options, config: { ...rt.config, smpp: undefined } })
+    let stopped: Promise<void> | undefined
+    const stop = () => {
+      stopped ??= gateway.stop()
+      return stopped
+    }
+    cleanUp.push(stop)
+    return { stop }
+  }
+
+  async function startUnconnectedCarrier(respond: Responder = accept) {
+    const carrier = await startCarrier(respond)
+    cleanUp.push(() => carrier.server.close())
+    return carrier
+  }
+
+  const slotsOf = (connectionId: number) =>
+    sending.db.many<{ leasedBy: string | null; bound: boolean; lastError: string | null }>(
+      'slots_of',
+      `select leased_by as "leasedBy", bound, last_error as "lastError"
+         from bind_slots where connection_id = $1 order by slot`,
+      [connectionId],
+    )
+
+  return {
     get sending() {
       return sending
     },
 
-    async startGateway(options: { log?: Logger } = {}) {
-      const { rt } = sending
-      const gateway = await startGateway({ ...rt, ...options, config: { ...rt.config, smpp: undefined } })
-      let stopped: Promise<void> | undefined
-      const stop = () => {
-        stopped ??= gateway.stop()
-        return stopped
-      }
-      cleanUp.push(stop)
-      return { stop }
-    },
+    startGateway: startGatewayWithoutEnvironment,
 
     /** Starts a carrier without a connection to it. */
-    async startCarrier(respond: Responder = accept) {
-      const carrier = await startCarrier(respond)
-      cleanUp.push(() => carrier.server.close())
-      return carrier
-    },
+    startCarrier: startUnconnectedCarrier,
 
     /** Starts a carrier and creates the connection to it; `id` is that of the connection. */
     async connectCarrier(respond: Responder = accept) {
-      const carrier = await ctx.startCarrier(respond)
+      const carrier = await startUnconnectedCarrier(respond)
       const { id } = await make.connection(sending.db, { port: carrier.port })
       return { ...carrier, id }
     },
@@ -81,18 +93,11 @@ export function useCarriers() {
       })
     },
 
-    slotsOf: (connectionId: number) =>
-      sending.db.many<{ leasedBy: string | null; bound: boolean; lastError: string | null }>(
-        'slots_of',
-        `select leased_by as "leasedBy", bound, last_error as "lastError"
-           from bind_slots where connection_id = $1 order by slot`,
-        [connectionId],
-      ),
+    slotsOf,
 
     untilBound: (connectionId: number, count = 1) =>
-      waitFor(async () => (await ctx.slotsOf(connectionId)).filter((slot) => slot.bound).length === count, {
+      waitFor(async () => (await slotsOf(connectionId)).filter((slot) => slot.bound).length === count, {
         what: `${count} slots bound`,
       }),
   }
-  return ctx
 }

@@ -13,7 +13,7 @@ import { foldListDeltasJob } from '../lists/lists.jobs.ts'
 import { correctPausedFlags } from '../log/pause.queries.ts'
 import { startDue } from '../messages/drafts/drafts.ts'
 import { cleanSoftBouncedJob } from '../opt-ins/opt-ins.jobs.ts'
-import { forgetReceiptsJob } from '../receipts/receipts.jobs.ts'
+import { deleteReceiptsJob } from '../receipts/receipts.jobs.ts'
 import type { Runtime } from '../runtime.ts'
 import { applyChanges } from '../subscribers/subscribers.jobs.ts'
 import { upsertHeartbeat } from '../system/heartbeats.queries.ts'
@@ -28,7 +28,7 @@ const jobs: Job[] = [
   createLogDaysJob,
   foldListDeltasJob,
   forgetHeartbeatsJob,
-  forgetReceiptsJob,
+  deleteReceiptsJob,
   deleteAttemptsJob,
   forgetIdempotencyKeysJob,
   computeFlightPlanJob,
@@ -40,7 +40,7 @@ const schedules: Schedule[] = [
   { name: foldListDeltasJob.name, everySeconds: 5 },
   { name: cleanSoftBouncedJob.name, everySeconds: 10 },
   { name: createLogDaysJob.name, everySeconds: 3_600 },
-  { name: forgetReceiptsJob.name, everySeconds: 3_600 },
+  { name: deleteReceiptsJob.name, everySeconds: 3_600 },
   { name: deleteAttemptsJob.name, everySeconds: 3_600 },
   { name: forgetHeartbeatsJob.name, everySeconds: 3_600 },
   { name: forgetIdempotencyKeysJob.name, everySeconds: 3_600 },

@@ -7,7 +7,7 @@ import { idleTransactionTimeout, makePool } from '../db/pool.ts'
 import { listenForWork } from '../db/wake.ts'
 import { interpretInbound } from '../inbound/inbound.ts'
 import { Repeater } from '../lib/repeater.ts'
-import { ReceiptBook } from '../receipts/receipts.ts'
+import { ReceiptBatcher } from '../receipts/receipts.ts'
 import { settleWaitingReceipts } from '../receipts/waiting.ts'
 import type { Runtime } from '../runtime.ts'
 import { upsertHeartbeat } from '../system/heartbeats.queries.ts'
@@ -58,7 +58,7 @@ export async function startGateway(rt: Runtime): Promise<Gateway> {
   const meter = new Meter(rt.metrics, () =>
     [...groups.all].map(({ connection, window, inFlight }) => ({ connection: connection.name, window, inFlight })),
   )
-  const receipts = new ReceiptBook({ db, clock, log })
+  const receipts = new ReceiptBatcher({ db, clock, log })
   const repeat = (work: () => Promise<unknown>, pauseMs: number, what: string) =>
     new Repeater(work, pauseMs, (error) => log.warn({ err: error }, `failed to ${what}, retrying`))
   const interpret = async () => {

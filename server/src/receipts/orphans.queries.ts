@@ -2,7 +2,7 @@ import type { FinalState } from '../connections/status-map.ts'
 import type { Db } from '../db/db.ts'
 import type { PageBounds } from '../lib/paging.ts'
 
-/** A receipt whose text was not found for a day. */
+/** A receipt that could not be matched to a text within a day. */
 export type Orphan = {
   id: number
   smscId: string
@@ -16,7 +16,7 @@ export type Orphan = {
   receivedAt: Date
 }
 
-/** One page of a connection's orphans, the newest first. */
+/** Returns one page of a connection's orphans, newest first. */
 export function listOrphans(db: Db, connectionId: number, page: PageBounds) {
   return db.many<Orphan>(
     'list_orphans',
@@ -39,7 +39,7 @@ export async function countOrphans(db: Db, connectionId: number): Promise<number
   return n
 }
 
-/** Deletes up to `limit` receipts that ended before a time; returns their number. */
+/** Deletes up to `limit` receipts whose wait ended before a time, and returns their number. */
 export function deleteEndedReceipts(db: Db, before: Date, limit: number): Promise<number> {
   return db.exec(
     'delete_ended_receipts',

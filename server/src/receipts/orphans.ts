@@ -4,7 +4,7 @@ import { errors } from '../errors.ts'
 import { type Page, type PageOf, pageOf } from '../lib/paging.ts'
 import { countOrphans, listOrphans, type Orphan } from './orphans.queries.ts'
 
-/** A page of the orphan receipts of a connection, newest first; throws when there is no such connection. */
+/** Returns a page of a connection's orphan receipts, newest first; throws if the connection does not exist. */
 export async function getOrphanPage(db: Db, connectionId: number, page: Page): Promise<PageOf<Orphan>> {
   if (!(await findConnection(db, connectionId))) throw errors.connectionNotFound()
   return pageOf(countOrphans(db, connectionId), listOrphans(db, connectionId, page))

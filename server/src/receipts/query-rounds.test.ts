@@ -3,7 +3,7 @@ import { useDatabase } from '../../test/database.ts'
 import { make } from '../../test/make.ts'
 import { claimQueryRound, releaseQueryRound } from './status-queries.queries.ts'
 
-// Whose turn it is to query a day's texts: one gateway at a time, and each round from where the last one stopped.
+// One gateway at a time queries the texts of a day, and each claim continues where the last one stopped.
 
 const ctx = useDatabase()
 const days = ['2031-05-06', '2031-05-07']
@@ -15,9 +15,9 @@ beforeEach(async () => {
   connectionId = (await make.connection(ctx.db, { name: 'Cedar SMS' })).id
 })
 
-const claim = (at = now, of = days) => claimQueryRound(ctx.db, connectionId, of, at, 60_000)
+const claim = (at = now, ofDays = days) => claimQueryRound(ctx.db, connectionId, ofDays, at, 60_000)
 
-test('each day is leased once, the oldest first, and none of another connection', async () => {
+test('each day of a connection is leased once, oldest first', async () => {
   const other = (await make.connection(ctx.db, { name: 'Birch SMS' })).id
   expect(await claim()).toEqual({ connectionId, loggedOn: days[0], cursor: 0 })
   expect(await claim()).toEqual({ connectionId, loggedOn: days[1], cursor: 0 })
@@ -29,20 +29,20 @@ test('each day is leased once, the oldest first, and none of another connection'
   })
 })
 
-test('a lease that ran out is taken over', async () => {
+test('a round can be claimed again after its lease', async () => {
   await claim()
   await ctx.db.exec('expire', `update query_rounds set lease_until = clock_timestamp() - interval '1 second'`)
   expect(await claim()).toMatchObject({ loggedOn: days[0] })
 })
 
-test('a round goes on after its last row, and begins again when it is due', async () => {
+test('a round continues after its last row, and starts again when it is due', async () => {
   const day = days.slice(0, 1)
   const round = await claim(now, day)
   if (!round) throw new Error('no round was leased')
   await releaseQueryRound(ctx.db, round, 700, null)
   const next = await claim(now, day)
   expect(next).toEqual({ ...round, cursor: 700 })
-  // the round of before is not this one any more
+  // a release with an outdated cursor has no effect
   await releaseQueryRound(ctx.db, round, 900, null)
   expect(await claim(now, day)).toBeUndefined()
   await releaseQueryRound(ctx.db, { ...round, cursor: 700 }, 0, later)
@@ -50,7 +50,7 @@ test('a round goes on after its last row, and begins again when it is due', asyn
   expect(await claim(later, day)).toEqual({ ...round, cursor: 0 })
 })
 
-test('a day that is no longer queried is forgotten', async () => {
+test('the round of a day that is no longer queried is deleted', async () => {
   await claim(now, days)
   await claim(now, days.slice(1))
   const left = await ctx.db.many<{ day: string }>('left', 'select logged_on as day from query_rounds')

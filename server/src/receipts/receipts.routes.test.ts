@@ -1,7 +1,7 @@
 import { beforeEach, expect, test } from 'vitest'
 import { useApi } from '../../test/api.ts'
 import { make } from '../../test/make.ts'
-import { forgetReceiptsJob } from './receipts.jobs.ts'
+import { deleteReceiptsJob } from './receipts.jobs.ts'
 import { insertWaitingReceipts, type WaitingReceipt } from './waiting.queries.ts'
 
 const api = useApi()
@@ -11,9 +11,10 @@ beforeEach(async () => {
   connectionId = (await make.connection(api.db)).id
 })
 
-const keep = async (given: Partial<WaitingReceipt>, outcome = 'orphan') => {
-  const words = { state: 'delivered' as const, reason: null, carrierStatus: 'DELIVRD 000' }
-  const ends = {
+/** Stores a receipt that has ended with this outcome. */
+const store = async (fields: Partial<WaitingReceipt>, outcome = 'orphan') => {
+  const status = { state: 'delivered' as const, reason: null, carrierStatus: 'DELIVRD 000' }
+  const defaults = {
     connectionId,
     phone: 2_065_560_001,
     shortCode: '88222',
@@ -22,7 +23,7 @@ const keep = async (given: Partial<WaitingReceipt>, outcome = 'orphan') => {
     excerpt: null,
   }
   const receivedAt = new Date('2026-03-01T10:00:00Z')
-  await insertWaitingReceipts(api.db, [{ smscId: 'a1', ...words, ...ends, receivedAt, ...given }])
+  await insertWaitingReceipts(api.db, [{ smscId: 'a1', ...status, ...defaults, receivedAt, ...fields }])
   await api.db.exec(
     'end',
     `update receipts set outcome = $1, ended_at = now() where id = (select max(id) from receipts)`,
@@ -32,15 +33,15 @@ const keep = async (given: Partial<WaitingReceipt>, outcome = 'orphan') => {
 
 const list = (query = '') => api.owner.get(`/connections/${connectionId}/orphan_receipts${query}`)
 
-test('receipts that nothing explained are listed, the newest first, page by page', async () => {
-  await keep({ reference: 77, submitDate: '2603010959' })
-  await keep({ smscId: '', phone: null, state: 'bounced', reason: 'blocked', carrierStatus: 'REJECTD' })
-  await keep({ smscId: 'a3' }, 'waiting')
-  await keep({ smscId: 'a4' }, 'settled')
-  await keep({ connectionId: (await make.connection(api.db)).id })
-  const answer = await list()
-  expect(answer).toMatchObject({ status: 200, body: { status: 'OK', count: 2, page: 1, pages_count: 1 } })
-  expect(answer.body.orphan_receipts).toEqual([
+test('orphans of a connection are listed newest first, in pages', async () => {
+  await store({ reference: 77, submitDate: '2603010959' })
+  await store({ smscId: '', phone: null, state: 'bounced', reason: 'blocked', carrierStatus: 'REJECTD' })
+  await store({ smscId: 'a3' }, 'waiting')
+  await store({ smscId: 'a4' }, 'settled')
+  await store({ connectionId: (await make.connection(api.db)).id })
+  const response = await list()
+  expect(response).toMatchObject({ status: 200, body: { status: 'OK', count: 2, page: 1, pages_count: 1 } })
+  expect(response.body.orphan_receipts).toEqual([
     {
       id: expect.any(Number),
       message_id: '',
@@ -68,20 +69,20 @@ test('receipts that nothing explained are listed, the newest first, page by page
   expect((await list('?page=9')).body).toMatchObject({ count: 2, orphan_receipts: [] })
 })
 
-test('of no connection there are none, and to others than operators none at all', async () => {
-  await keep({})
+test('the response is 404 if the connection does not exist, or the account is not an operator', async () => {
+  await store({})
   expect(await api.owner.get('/connections/32767/orphan_receipts')).toMatchObject({ status: 404 })
   await api.db.exec('demote', 'update accounts set is_operator = false where id = $1', [api.owner.accountId])
   expect(await list()).toMatchObject({ status: 404 })
 })
 
-test('a month after their end receipts are forgotten, but not while they wait', async () => {
-  await keep({ smscId: 'old' })
-  await keep({ smscId: 'older' }, 'applied')
-  await keep({ smscId: 'waits' }, 'waiting')
+test('receipts are deleted 30 days after their wait has ended, but not while they wait', async () => {
+  await store({ smscId: 'old' })
+  await store({ smscId: 'older' }, 'applied')
+  await store({ smscId: 'waits' }, 'waiting')
   await api.db.exec('age', `update receipts set ended_at = now() - interval '31 days'`)
-  await keep({ smscId: 'young' })
-  await forgetReceiptsJob.run(api.rt, {}, new AbortController().signal)
+  await store({ smscId: 'young' })
+  await deleteReceiptsJob.run(api.rt, {}, new AbortController().signal)
   const left = await api.db.many('left', 'select smsc_id as id from receipts order by id')
   expect(left).toEqual([{ id: 'waits' }, { id: 'young' }])
 })

@@ -7,7 +7,7 @@ import { commonErrors, errorResponse } from '../http/schema.ts'
 import { getOrphanPage } from './orphans.ts'
 import { OrphanPage, presentOrphan } from './receipts.schema.ts'
 
-/** What carriers have told us and we could make nothing of; to all but operators it is not there. */
+/** The route of orphan receipts; it responds 404 to accounts that are not operators. */
 export const receiptRoutes: FastifyPluginAsyncTypebox = async (app) => {
   useOperatorsOnly(app)
 
@@ -16,9 +16,9 @@ export const receiptRoutes: FastifyPluginAsyncTypebox = async (app) => {
     {
       schema: {
         operationId: 'listOrphanReceipts',
-        summary: 'List the receipts that no text explains, newest first',
+        summary: 'List receipts that match no text, newest first',
         description:
-          'A receipt whose id we do not know is matched for a day, by what else it tells; then it is listed here, for a month. Many of them mean that ids are spelt otherwise than `receipt_id_form` says, or that somebody else sends over the same account.',
+          'For a day, Carillon tries to match a receipt with an unknown id by its other fields. Then the receipt is listed here for a month. Many such receipts mean that ids are spelled differently from `receipt_id_form`, or that another system sends over the same account.',
         tags: ['Connections'],
         'x-extension': true,
         params: Type.Object({ connection_id: ConnectionIdParam }),

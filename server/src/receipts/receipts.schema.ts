@@ -6,20 +6,20 @@ import type { Orphan } from './orphans.queries.ts'
 const OrphanSchema = Type.Object(
   {
     id: Type.Integer(),
-    message_id: Type.String({ description: "The SMSC's id, as we compare it; empty where the receipt named none." }),
-    phone_number: TextOrNull({ description: 'The handset; null where the receipt named no number.' }),
+    message_id: Type.String({ description: "The SMSC's id in normalized form; empty if the receipt had none." }),
+    phone_number: TextOrNull({ description: "The recipient's phone number; null if the receipt had none." }),
     shortcode: Type.String(),
     meaning: Type.Unsafe<string>({
       type: 'string',
       enum: ['delivered', 'soft', 'hard', 'blocked', 'opted_out'],
-      description: 'What it would have meant.',
+      description: 'The delivery status that the text would have got.',
     }),
-    carrier_status: Type.String({ description: 'State and error as the carrier wrote them.' }),
+    carrier_status: Type.String({ description: 'State and error code as in the receipt.' }),
     user_message_reference: Type.Unsafe<number | null>({
       type: ['integer', 'null'],
-      description: 'Our reference, where the carrier echoed one.',
+      description: 'Our reference; null if the carrier did not echo it.',
     }),
-    submit_date: TextOrNull({ description: 'As the carrier wrote it.' }),
+    submit_date: TextOrNull({ description: 'As in the receipt.' }),
     received_at: Time,
   },
   { title: 'OrphanReceipt' },
@@ -27,7 +27,7 @@ const OrphanSchema = Type.Object(
 
 export const OrphanPage = pageSchema('orphan_receipts', OrphanSchema)
 
-/** An orphan on the wire. */
+/** Returns an orphan as in the response. */
 export function presentOrphan(orphan: Orphan, timeZone: string): Static<typeof OrphanSchema> {
   return {
     id: orphan.id,

@@ -5,16 +5,13 @@ import { Batcher } from '../lib/batcher.ts'
 import type { AppliedReceipt } from '../log/receipt.ts'
 import { applyReceipts, listLogDays } from '../log/receipts.queries.ts'
 import type { Runtime } from '../runtime.ts'
-import { cutOptOuts, optOutByCarrier } from './carrier-opt-outs.ts'
+import { splitOptOuts, optOutByCarrier } from './carrier-opt-outs.ts'
 import { insertWaitingReceipts, type WaitingReceipt } from './waiting.queries.ts'
 
-type Entry = WaitingReceipt & { durable: () => void }
+type Entry = WaitingReceipt & { onDurable: () => void }
 
-/**
- * Applies receipts in batches. Each is durable before `durable` is called: applied to its log row, or stored until its
- * row is known.
- */
-export class ReceiptBook {
+/** Applies receipts to their log rows in batches, and stores those whose rows are not known yet. */
+export class ReceiptBatcher {
   readonly #rt: Pick<Runtime, 'db' | 'clock' | 'log'>
   readonly #batcher: Batcher<Entry>
   #days: string[] = []
@@ -27,83 +24,89 @@ export class ReceiptBook {
       writers: 2,
       write: async (batch) => {
         await this.#apply(batch)
-        for (const entry of batch) entry.durable()
+        for (const entry of batch) entry.onDurable()
       },
-      onFailure: (error) => rt.log.warn({ err: error }, 'receipts not recorded, retrying'),
+      onFailure: (error) => rt.log.warn({ err: error }, 'failed to record receipts, retrying'),
       isPermanent: isBadValue,
       onDropped(entry, error) {
         rt.log.error({ err: error, connection: entry.connectionId }, 'receipt lost, it cannot be stored')
-        entry.durable()
+        entry.onDurable()
       },
     })
   }
 
-  add(receipt: WaitingReceipt, durable: () => void): void {
-    this.#batcher.add({ ...receipt, durable })
+  /**
+   * Calls `onDurable` when the receipt is applied or stored, or if PostgreSQL rejects its values, in which case it is lost and an
+   * error is logged.
+   */
+  add(receipt: WaitingReceipt, onDurable: () => void): void {
+    this.#batcher.add({ ...receipt, onDurable })
   }
 
+  /** Resolves when all receipts added so far are durable. */
   flushed(): Promise<void> {
     return this.#batcher.flushed()
   }
 
   async #apply(batch: Entry[]): Promise<void> {
     try {
-      await this.#applyOrKeep(batch)
+      await this.#applyOrStore(batch)
     } catch (error) {
-      // one of the days may have been dropped meanwhile
+      // the partition of a day may have been dropped
       this.#days = []
       throw error
     }
   }
 
-  async #applyOrKeep(batch: Entry[]): Promise<void> {
-    let rest: Entry[] = batch
-    for (const day of this.#days) rest = await this.#applyDay(day, rest)
-    if (rest.length > 0) {
-      // the text may be of a day that was not known yet
+  async #applyOrStore(batch: Entry[]): Promise<void> {
+    let unknown: Entry[] = batch
+    for (const day of this.#days) unknown = await this.#applyDay(day, unknown)
+    if (unknown.length > 0) {
+      // the texts may belong to a day that is not in the list yet
       const before = new Set(this.#days)
       this.#days = await listLogDays(this.#rt.db)
-      for (const day of this.#days) if (!before.has(day)) rest = await this.#applyDay(day, rest)
+      for (const day of this.#days) if (!before.has(day)) unknown = await this.#applyDay(day, unknown)
     }
-    if (rest.length > 0) await insertWaitingReceipts(this.#rt.db, rest)
+    if (unknown.length > 0) await insertWaitingReceipts(this.#rt.db, unknown)
   }
 
+  /** Applies the receipts for texts of one day and returns the others. */
   async #applyDay(day: string, batch: Entry[]): Promise<Entry[]> {
     if (batch.length === 0) return batch
-    const rest: Entry[] = []
+    const unknown: Entry[] = []
     for (const [connectionId, entries] of byConnection(batch)) {
-      const { others, optOuts } = cutOptOuts(entries)
+      const { others, optOuts } = splitOptOuts(entries)
       if (others.length > 0) {
         const { known } = await retryLostRaces(() =>
           applyReceipts(this.#rt.db, day, connectionId, others, this.#rt.clock.now()),
         )
-        rest.push(...unknownOf(others, known))
+        unknown.push(...withoutKnown(others, known))
       }
-      for (const some of optOuts) {
+      for (const optOutBatch of optOuts) {
         const { known } = await retryLostRaces(() =>
-          this.#rt.db.tx((tx) => applyFully(tx, this.#rt.clock.now(), day, connectionId, some)),
+          this.#rt.db.tx((tx) => applyWithOptOuts(tx, this.#rt.clock.now(), day, connectionId, optOutBatch)),
         )
-        rest.push(...unknownOf(some, known))
+        unknown.push(...withoutKnown(optOutBatch, known))
       }
     }
-    return rest
+    return unknown
   }
 }
 
-/** Applies receipts, and the opt-outs that they report, in the caller's transaction. */
-export async function applyFully(tx: Db, now: Date, day: string, connectionId: number, receipts: AppliedReceipt[]) {
+/** Applies receipts and the opt-outs that they report. Must run in a transaction. */
+export async function applyWithOptOuts(tx: Db, now: Date, day: string, connectionId: number, receipts: AppliedReceipt[]) {
   const applied = await applyReceipts(tx, day, connectionId, receipts, now)
   await optOutByCarrier(tx, applied.optOuts, now)
   return applied
 }
 
-/** The receipts of a batch without those of these indexes, which count from 1. */
-function unknownOf<T>(batch: T[], known: number[]): T[] {
+/** Returns the receipts of a batch except those with these indexes, which start at 1 as in SQL. */
+function withoutKnown<T>(batch: T[], known: number[]): T[] {
   const indexes = new Set(known)
   return batch.filter((_, index) => !indexes.has(index + 1))
 }
 
-/** Groups entries by their connection. */
+/** Groups entries by connection id. */
 export function byConnection<T extends { connectionId: number }>(batch: T[]): Map<number, T[]> {
   const groups = new Map<number, T[]>()
   for (const entry of batch) {

@@ -1,19 +1,19 @@
 import { markRejected, type Rejected } from '../log/marks.queries.ts'
 import type { Runtime } from '../runtime.ts'
-import { cutOptOuts, optOutByCarrier } from './carrier-opt-outs.ts'
+import { splitOptOuts, optOutByCarrier } from './carrier-opt-outs.ts'
 
-/** Records texts that the SMSC rejected for good: the bounces, cleaned numbers and opt-outs. */
+/** Records texts that the SMSC rejected permanently: as bounces, and where their reason requires it, as cleaned numbers or opt-outs. */
 export async function recordRejected(
   { db, clock }: Pick<Runtime, 'db' | 'clock'>,
   day: string,
-  refused: Rejected[],
+  rejected: Rejected[],
 ): Promise<void> {
-  const { others, optOuts } = cutOptOuts(refused)
+  const { others, optOuts } = splitOptOuts(rejected)
   if (others.length > 0) await markRejected(db, day, others, clock.now())
-  for (const some of optOuts) {
+  for (const optOutBatch of optOuts) {
     await db.tx(async (tx) => {
       const at = clock.now()
-      await optOutByCarrier(tx, await markRejected(tx, day, some, at), at)
+      await optOutByCarrier(tx, await markRejected(tx, day, optOutBatch, at), at)
     })
   }
 }

@@ -1,15 +1,15 @@
 import type { Db } from '../db/db.ts'
 import { logTable, submitsTable } from '../log/log-days.ts'
 
-/** A day of a connection whose texts without a receipt are queried, and the last row that was queried. */
+/** A round of status queries: the texts of one connection and day; `cursor` is the id of the last row that was queried. */
 export type QueryRound = { connectionId: number; loggedOn: string; cursor: number }
 
-/** Leases a round of the connection that is due, of these days only; undefined when there is none. */
+/** Leases a due round of the connection, for one of these days; undefined if there is none. Deletes rounds of other days. */
 export async function claimQueryRound(db: Db, connectionId: number, days: string[], now: Date, leaseMs: number) {
   await db.exec(
     'make_query_rounds',
     /* sql */ `
-    with over as (
+    with deleted_rounds as (
       delete from query_rounds where connection_id = $1 and logged_on <> all($2::date[])
     )
     insert into query_rounds (connection_id, logged_on, due_at)
@@ -31,7 +31,7 @@ export async function claimQueryRound(db: Db, connectionId: number, days: string
   )
 }
 
-/** Releases the lease of a round. The next one continues after this row, or starts from the beginning at `nextAt`. */
+/** Releases a round, which continues after the row `cursor`, or starts again at `nextAt`; no effect if its cursor has changed. */
 export async function releaseQueryRound(db: Db, round: QueryRound, cursor: number, nextAt: Date | null) {
   await db.exec(
     'release_query_round',
@@ -42,39 +42,39 @@ export async function releaseQueryRound(db: Db, round: QueryRound, cursor: numbe
   )
 }
 
-/** A part that was sent and has no receipt yet. */
-export type Unheard = { logId: number; phone: number; shortCode: string; smscId: string; spelling: string }
+/** A part of a text that was sent and has no receipt yet; `spelling` is its SMSC id as in the response. */
+export type PartWithoutReceipt = { logId: number; phone: number; shortCode: string; smscId: string; spelling: string }
 
 /** Maximum number of log rows that one call reads. */
-const rowsAtOnce = 5_000
+const maxRows = 5_000
 
 /**
- * The next texts of a round that were submitted before `before` and are still without a receipt, in the order of their
- * rows, and the row to continue after; null at the end of the day.
+ * Returns the parts of the next texts of a round that were submitted before `before` and have no receipt yet, in the order of
+ * their rows, for at most `limit` texts. `last` is the row after which to continue; null at the end of the day.
  */
-export async function listUnheard(db: Db, round: QueryRound, before: Date, limit: number) {
+export async function listPartsWithoutReceipt(db: Db, round: QueryRound, before: Date, limit: number) {
   const { ids, last } = await db.one<{ ids: number[]; last: number | null }>(
-    `list_unheard_${round.loggedOn}`,
+    `list_texts_without_receipt_${round.loggedOn}`,
     /* sql */ `
-    with looked as materialized (
+    with next_rows as materialized (
       select id, state, submitted_at, carrier_status from ${logTable(round.loggedOn)}
-       where id > $1 order by id limit ${rowsAtOnce}
-    ), waiting as materialized (
-      select id from looked
+       where id > $1 order by id limit ${maxRows}
+    ), texts as materialized (
+      select id from next_rows
        where state = 'sent' and submitted_at < $2 and carrier_status is distinct from 'no id'
        order by id limit $3
     )
     select coalesce(array_agg(id), '{}')::bigint[] as ids,
-           case when count(*) = $3 then max(id) else (select max(id) from looked) end as last
-      from waiting`,
+           case when count(*) = $3 then max(id) else (select max(id) from next_rows) end as last
+      from texts`,
     [round.cursor, before, limit],
   )
-  if (ids.length === 0) return { unheard: [], last }
-  const unheard = await db.tx(async (tx) => {
-    // a BRIN index is read by a bitmap scan only
-    await tx.exec('allow_coarse_index', `set local enable_bitmapscan = on`)
-    return tx.many<Unheard>(
-      `list_unheard_parts_${round.loggedOn}`,
+  if (ids.length === 0) return { parts: [], last }
+  const parts = await db.tx(async (tx) => {
+    // the planner uses a BRIN index only in bitmap scans, which gateways disable otherwise
+    await tx.exec('allow_bitmap_scan', `set local enable_bitmapscan = on`)
+    return tx.many<PartWithoutReceipt>(
+      `list_parts_without_receipt_${round.loggedOn}`,
       /* sql */ `
       select l.id as "logId", l.phone, c.code as "shortCode", s.smsc_id as "smscId",
              coalesce(s.spelling, s.smsc_id) as spelling
@@ -89,5 +89,5 @@ export async function listUnheard(db: Db, round: QueryRound, before: Date, limit
       [ids[0], ids.at(-1), ids, round.connectionId],
     )
   })
-  return { unheard, last }
+  return { parts, last }
 }

@@ -2,17 +2,17 @@ import type { Db } from '../db/db.ts'
 import { sql } from '../db/sql.ts'
 import type { AppliedReceipt } from '../log/receipt.ts'
 
-/** A receipt as it arrived, stored because its submit is not known yet. */
+/** A receipt whose text may not be known yet. */
 export type WaitingReceipt = AppliedReceipt & {
   connectionId: number
-  /** Our user_message_reference, where the carrier echoes it. */
+  /** Our user_message_reference if the carrier echoes it. */
   reference: number | null
   submitDate: string | null
   excerpt: string | null
   receivedAt: Date
 }
 
-/** Stores receipts until their submit is known. */
+/** Stores receipts until their texts are known. */
 export async function insertWaitingReceipts(db: Db, receipts: WaitingReceipt[]): Promise<void> {
   await db.exec(
     'insert_waiting_receipts',
@@ -35,8 +35,9 @@ export async function insertWaitingReceipts(db: Db, receipts: WaitingReceipt[]):
 export type StoredReceipt = WaitingReceipt & { id: number }
 
 /**
- * Claims the oldest of the waiting receipts that are due for another attempt, and delays the next one: by a fifth of a
- * second, doubled with each attempt, up to an hour. So the others have their turn, whatever the result of this attempt.
+ * Claims up to `limit` waiting receipts that are due for another attempt, the longest due first, and sets the time of the attempt
+ * after it: a fifth of a second later, doubled with each attempt, at most an hour. That time is set before the attempt, so that
+ * receipts that fail do not keep the others from being claimed.
  */
 export async function claimWaitingReceipts(db: Db, limit: number): Promise<StoredReceipt[]> {
   const receipts = await db.many<StoredReceipt>(
@@ -57,12 +58,12 @@ export async function claimWaitingReceipts(db: Db, limit: number): Promise<Store
   return receipts.sort((a, b) => a.id - b.id)
 }
 
-/** Locks the receipts among these that still wait, and returns their ids; skips those that another gateway has locked. */
+/** Locks those of these receipts that are still waiting, and returns their ids; skips those that another gateway has locked. */
 export async function lockWaitingReceipts(tx: Db, ids: number[]): Promise<Set<number>> {
   const rows = await tx.many<{ id: number }>(
     'lock_waiting_receipts',
     /* sql */ `
-    -- offset leaves the planner the primary key alone: the index of those that wait has all of them
+    -- offset 0 makes the planner use the primary key instead of the index of all waiting receipts
     select id from (select id, outcome from receipts where id = any($1::bigint[])
                      order by id offset 0 for update skip locked) locked
      where outcome = 'waiting'`,
@@ -71,7 +72,7 @@ export async function lockWaitingReceipts(tx: Db, ids: number[]): Promise<Set<nu
   return new Set(rows.map(({ id }) => id))
 }
 
-/** Ends waiting receipts: applied by their id, settled by their handset, or orphans. */
+/** Ends the wait of receipts: `applied` by their id, `settled` by their phone, or `orphan`. */
 export async function endReceipts(tx: Db, ids: number[], outcome: 'applied' | 'settled' | 'orphan', at: Date) {
   if (ids.length === 0) return
   await tx.exec(
@@ -88,25 +89,24 @@ type FoundRow = UnknownRow & {
   submittedAt: Date
   partCount: number
   byReference: boolean
-  /** Its response, and with it its id, may still come. */
-  onItsWay: boolean
+  /** Its response, which contains its id, may still arrive. */
+  awaitsResponse: boolean
 }
 
 /**
- * The texts to this number from this short code whose SMSC id we do not know, the latest last, and which a receipt without
- * a known id could be for: by the reference that we gave the part, else by the beginning of the text, sent not after the
- * receipt's submit date.
+ * Returns the texts to the receipt's phone from its short code whose SMSC id is unknown, latest last: the candidates for a
+ * receipt with an unknown id. `byReference` is true if the receipt echoes the reference of one of the text's parts.
  */
 export function listUnknownRows(tx: Db, receipt: StoredReceipt, days: string[]) {
   return tx.many<FoundRow>(
     'list_unknown_rows',
     /* sql */ `
     select l.id as "logId", l.logged_on as "loggedOn", coalesce(l.content, m.content) as content,
-           -- in one PDU with all its parts it has one receipt
+           -- a text whose parts are all in one PDU gets one receipt
            case when c.long_text = 'payload' and l.part_count > 1 then -1 else coalesce($3::int & 15, 0) end as part,
-           -- one that is queued once more has been submitted all the same, at some time since it was accepted
+           -- a requeued text has been submitted before, at an unknown time after its message was accepted
            coalesce(l.submitted_at, m.accepted_at) as "submittedAt", l.part_count as "partCount",
-           l.state = 'submitting' as "onItsWay",
+           l.state = 'submitting' as "awaitsResponse",
            coalesce(((l.id # (l.id >> 14)) & 4095) << 4 = $3::int & 65520 and $3::int & 15 < l.part_count
                     and l.parts_delivered & (1 << ($3::int & 15)) = 0, false) as "byReference"
       from message_log l
@@ -122,35 +122,35 @@ export function listUnknownRows(tx: Db, receipt: StoredReceipt, days: string[]) 
 }
 
 /**
- * The open text, if exactly one, to the receipt's handset, whose SMSC id is one of these, over whatever connection: the
- * receipt's own id, spelt as the response may have spelt it, or known from another bind of the same account. The handset
- * has to be the same, because another text may well have that id.
+ * Returns the open text to the receipt's phone whose SMSC id is one of these, on any connection; undefined if there is none or
+ * more than one. The ids are other spellings of the receipt's id, and that id itself, which another connection to the same
+ * account may have received. The phone must be the same, because another text may have one of these ids, too.
  */
-export async function findRespelled(tx: Db, receipt: StoredReceipt, ids: string[], days: string[]) {
-  const rows = await tx.many<UnknownRow & { ofConnection: boolean }>(
-    'find_respelled',
+export async function findByAlternativeId(tx: Db, receipt: StoredReceipt, ids: string[], days: string[]) {
+  const rows = await tx.many<UnknownRow & { isOwnConnection: boolean }>(
+    'find_by_alternative_id',
     /* sql */ `
-    select s.log_id as "logId", s.logged_on as "loggedOn", s.part, s.connection_id = $2 as "ofConnection"
+    select s.log_id as "logId", s.logged_on as "loggedOn", s.part, s.connection_id = $2 as "isOwnConnection"
       from submits s join message_log l on l.id = s.log_id and l.logged_on = s.logged_on
      where s.smsc_id = any($1::text[]) and s.logged_on = any($3::date[])
        and l.phone = $4 and l.state in ('sent', 'unknown', 'queued')
-       -- its own id was known on its own connection, and found wanting
+       -- the receipt's own id on its own connection was looked up before, without success
        and (s.smsc_id <> $5 or s.connection_id <> $2)
      limit 3`,
     [ids, receipt.connectionId, days, receipt.phone, receipt.smscId],
   )
-  const own = rows.filter((row) => row.ofConnection)
+  const own = rows.filter((row) => row.isOwnConnection)
   const candidates = own.length > 0 ? own : rows
   return candidates.length === 1 ? candidates[0] : undefined
 }
 
 /**
- * The open text, if exactly one, whose SMSC id is the receipt's, although it was sent to another number: some carriers
- * write a handset's number in a way of their own. Only for a receipt whose number we have nothing open for.
+ * Returns the open text with the receipt's SMSC id, although it was sent to another number, because some carriers write phone
+ * numbers differently in receipts. Undefined if there is none or more than one, or if a text to the receipt's number is open.
  */
-export async function findMisaddressed(tx: Db, receipt: StoredReceipt, days: string[]) {
+export async function findByIdOnly(tx: Db, receipt: StoredReceipt, days: string[]) {
   const rows = await tx.many<UnknownRow>(
-    'find_misaddressed',
+    'find_by_id_only',
     /* sql */ `
     select s.log_id as "logId", s.logged_on as "loggedOn", s.part
       from submits s join message_log l on l.id = s.log_id and l.logged_on = s.logged_on

@@ -5,46 +5,47 @@ import { retryLostRaces } from '../db/retry.ts'
 import { listLogDays } from '../log/receipts.queries.ts'
 import { insertFoundSubmit } from '../log/submits.queries.ts'
 import type { Runtime } from '../runtime.ts'
-import { cutOptOuts } from './carrier-opt-outs.ts'
-import { applyFully, byConnection } from './receipts.ts'
+import { splitOptOuts } from './carrier-opt-outs.ts'
+import { applyWithOptOuts, byConnection } from './receipts.ts'
 import {
   claimWaitingReceipts,
   endReceipts,
-  findMisaddressed,
-  findRespelled,
+  findByAlternativeId,
+  findByIdOnly,
   listUnknownRows,
   lockWaitingReceipts,
   type StoredReceipt,
   type UnknownRow,
 } from './waiting.queries.ts'
 
-/** Receipts of one round. */
-const atOnce = 200
+/** Maximum receipts per call. */
+const batchSize = 200
 
-/** Time for which a receipt without a known text is tried again. */
-const patienceMs = 24 * 3_600_000
+/** How long a receipt is retried before it becomes an orphan. */
+const maxWaitMs = 24 * 3_600_000
 
 /**
- * Tries the waiting receipts that are due and returns whether there were any: by their id, which may be known by
- * now, else as the receipt of an unknown text to the same handset. One that fails does not hold up the others.
+ * Tries to match the waiting receipts that are due, and returns whether there were any. A receipt is matched by its id, which may
+ * be known by now, or else to a text to the same phone whose id is unknown. A receipt that cannot be applied does not affect the
+ * others; its error is thrown after they are applied.
  */
 export async function settleWaitingReceipts(rt: Pick<Runtime, 'db' | 'clock'>): Promise<boolean> {
   const { db } = rt
   const now = rt.clock.now()
-  const waiting = await claimWaitingReceipts(db, atOnce)
+  const waiting = await claimWaitingReceipts(db, batchSize)
   if (waiting.length === 0) return false
   const days = await listLogDays(db)
   const faults: unknown[] = []
   const unknown: StoredReceipt[] = []
   for (const ofConnection of byConnection(waiting).values()) {
-    const { others, optOuts } = cutOptOuts(ofConnection)
+    const { others, optOuts } = splitOptOuts(ofConnection)
     for (const batch of [others, ...optOuts]) unknown.push(...(await applyWaiting(db, now, days, batch, faults)))
   }
-  // one by one: two receipts to one handset must not both take the same unknown row. And each in its own transaction, for
-  // what it holds nothing else of that broadcast can pass
+  // One after the other, because two receipts for one phone must not both settle the same row; and each in its own transaction,
+  // because the locks of a transaction block everything else of the same broadcast.
   for (const receipt of unknown) {
     try {
-      await settleByHandset(db, now, receipt, days)
+      await settleByPhone(db, now, receipt, days)
     } catch (error) {
       faults.push(error)
     }
@@ -54,8 +55,9 @@ export async function settleWaitingReceipts(rt: Pick<Runtime, 'db' | 'clock'>): 
 }
 
 /**
- * Applies the receipts whose id is known by now, in one transaction, and returns the others. When that fails each half is
- * tried by itself, and so on down to the receipt that fails.
+ * Applies the receipts whose ids are known by now, in one transaction, and returns the others. If the transaction fails, each
+ * half of the batch is tried separately, and so on, until only the receipts that fail are left; their errors are added to
+ * `faults`. Throws only if the database is unavailable.
  */
 async function applyWaiting(
   db: Db,
@@ -68,8 +70,8 @@ async function applyWaiting(
   try {
     return await retryLostRaces(() =>
       db.tx(async (tx) => {
-        const still = await lockWaitingReceipts(tx, idsOf(batch))
-        const receipts = batch.filter(({ id }) => still.has(id))
+        const locked = await lockWaitingReceipts(tx, idsOf(batch))
+        const receipts = batch.filter(({ id }) => locked.has(id))
         return applyById(tx, now, days, receipts, 'applied')
       }),
     )
@@ -80,57 +82,61 @@ async function applyWaiting(
       return []
     }
     const middle = batch.length >> 1
-    const first = await applyWaiting(db, now, days, batch.slice(0, middle), faults)
-    return [...first, ...(await applyWaiting(db, now, days, batch.slice(middle), faults))]
+    const unknown = await applyWaiting(db, now, days, batch.slice(0, middle), faults)
+    return [...unknown, ...(await applyWaiting(db, now, days, batch.slice(middle), faults))]
   }
 }
 
-/** Applies a receipt to its row, if exactly one fits; ends it when it has waited for too long. */
-async function settleByHandset(db: Db, now: Date, receipt: StoredReceipt, days: string[]): Promise<void> {
+/** Applies a receipt to the only row that matches it; ends it as an orphan if there is none and it has waited too long. */
+async function settleByPhone(db: Db, now: Date, receipt: StoredReceipt, days: string[]): Promise<void> {
   const row = await findRow(db, receipt, days)
-  // it may be the receipt of a text without a response yet, and that can take longer than a day
-  if (row === 'on its way') return
-  if (!row && receipt.receivedAt.getTime() >= now.getTime() - patienceMs) return
+  // the text may still await its response, which can take longer than a day
+  if (row === 'awaits response') return
+  if (!row && receipt.receivedAt.getTime() >= now.getTime() - maxWaitMs) return
   await retryLostRaces(() =>
     db.tx(async (tx) => {
-      // another gateway may be at it as well
+      // another gateway may be settling the same receipt
       if (!(await lockWaitingReceipts(tx, [receipt.id])).has(receipt.id)) return
-      // a text may have got this very id since that was looked up, and was then missing among the candidates: the id
-      // comes in the commit in which its text stops being on its way
+      // A text may have received this id after the search by id and before the candidates were read. It is then missing among the
+      // candidates, because it stops awaiting its response in the same commit.
       const unknown = await applyById(tx, now, days, [receipt], 'applied')
       if (unknown.length === 0) return
       if (!row) return endReceipts(tx, [receipt.id], 'orphan', now)
-      // one without an id gets one of its own: with none, it would stand for each later text to that handset
-      const named = receipt.smscId === '' ? { ...receipt, smscId: `receipt ${receipt.id}` } : receipt
-      await insertFoundSubmit(tx, named, row)
-      await applyById(tx, now, [row.loggedOn], [named], 'settled')
+      // a receipt without an id gets a made-up one, because an empty id would match each later text to that phone
+      const withId = receipt.smscId === '' ? { ...receipt, smscId: `receipt ${receipt.id}` } : receipt
+      await insertFoundSubmit(tx, withId, row)
+      await applyById(tx, now, [row.loggedOn], [withId], 'settled')
     }),
   )
 }
 
 /**
- * The row of a receipt whose id nobody knows: one whose id is spelt otherwise or came over another connection, one that
- * never got an id, or one whose handset the carrier writes in a way of its own. `on its way` while the id may still come.
+ * Returns the row of a receipt with an unknown id: one whose id is spelled differently or is known from another connection, one
+ * that never got an id, or one whose phone number is written differently. Returns `awaits response` while the id may still arrive.
  */
-async function findRow(db: Db, receipt: StoredReceipt, days: string[]): Promise<UnknownRow | 'on its way' | undefined> {
+async function findRow(
+  db: Db,
+  receipt: StoredReceipt,
+  days: string[],
+): Promise<UnknownRow | 'awaits response' | undefined> {
   if (receipt.phone === null) return undefined
-  // the candidates first: one that got its response since is found by its id
+  // the candidates are read first, so that a text that gets its response meanwhile is found by its id
   const candidates = await listUnknownRows(db, receipt, days)
   if (receipt.smscId !== '') {
     const ids = [receipt.smscId, ...alternativeMessageIds(receipt.smscId)]
-    const respelled = await findRespelled(db, receipt, ids, days)
-    if (respelled) return respelled
+    const row = await findByAlternativeId(db, receipt, ids, days)
+    if (row) return row
   }
-  const unknown = findUnknown(receipt, candidates)
-  // the response, which may still come, has the id; and the receipt must not settle an older text that is open as well
-  if (unknown?.onItsWay) return 'on its way'
-  if (unknown || receipt.smscId === '') return unknown
-  return findMisaddressed(db, receipt, days)
+  const candidate = chooseCandidate(receipt, candidates)
+  // the response may still bring the id, and until then the receipt must not settle an older open text
+  if (candidate?.awaitsResponse) return 'awaits response'
+  if (candidate || receipt.smscId === '') return candidate
+  return findByIdOnly(db, receipt, days)
 }
 
 /**
- * Applies receipts whose SMSC id is known on one of these days, and returns the others. A receipt for a text of which some
- * response is missing waits for that, however long it takes.
+ * Applies receipts whose SMSC ids are known on one of these days, and returns the others, except those for texts that still await
+ * the response to some part: these receipts stay waiting until the response arrives or the text becomes unknown.
  */
 async function applyById(
   tx: Db,
@@ -142,11 +148,12 @@ async function applyById(
   let unknown = receipts
   for (const day of days) {
     for (const [connectionId, entries] of byConnection(unknown)) {
-      const { known, early } = await applyFully(tx, now, day, connectionId, entries)
-      const applied = known.map((place) => entries[place - 1] as StoredReceipt)
+      const { known, early } = await applyWithOptOuts(tx, now, day, connectionId, entries)
+      // these indexes start at 1
+      const applied = known.map((index) => entries[index - 1] as StoredReceipt)
       await endReceipts(tx, idsOf(applied), outcome, now)
-      const met = new Set([...known, ...early].map((place) => entries[place - 1]))
-      unknown = unknown.filter((receipt) => !met.has(receipt))
+      const matched = new Set([...known, ...early].map((index) => entries[index - 1]))
+      unknown = unknown.filter((receipt) => !matched.has(receipt))
     }
   }
   return unknown
@@ -157,35 +164,35 @@ const idsOf = (receipts: StoredReceipt[]) => receipts.map((receipt) => receipt.i
 type Candidate = Awaited<ReturnType<typeof listUnknownRows>>[number]
 
 /**
- * The unknown text a receipt is for: the one whose reference it echoes; without one, the only one to that handset
- * that begins with the receipt's excerpt and was submitted before the receipt's submit date. Of several, one that is on its
- * way: nothing can be told before its answer.
+ * Returns the candidate to which a receipt belongs: the one whose reference it echoes, or, without a reference, the only one that
+ * starts with the receipt's excerpt and was submitted before the receipt's submit date. If several match, it returns one that
+ * awaits its response, because its id may decide; otherwise undefined.
  */
-export function findUnknown(receipt: StoredReceipt, candidates: Candidate[]): Candidate | undefined {
+export function chooseCandidate(receipt: StoredReceipt, candidates: Candidate[]): Candidate | undefined {
   if (receipt.reference !== null) {
-    // its few bits come round again some day: the words tell then, else the latest text is the likeliest
-    const named = candidates.filter((candidate) => candidate.byReference)
-    return named.findLast((candidate) => beginsWith(candidate, receipt.excerpt)) ?? named.at(-1)
+    // references repeat after some time, so several texts may match: prefer the excerpt, then the latest text
+    const withReference = candidates.filter((candidate) => candidate.byReference)
+    return withReference.findLast((candidate) => startsWithExcerpt(candidate, receipt.excerpt)) ?? withReference.at(-1)
   }
-  const fitting = candidates.filter(
+  const matching = candidates.filter(
     (candidate) =>
       (candidate.partCount === 1 || candidate.part === -1) &&
-      beginsWith(candidate, receipt.excerpt) &&
-      submittedBefore(candidate.submittedAt, receipt.submitDate),
+      startsWithExcerpt(candidate, receipt.excerpt) &&
+      mayBeSubmittedBefore(candidate.submittedAt, receipt.submitDate),
   )
-  return fitting.length === 1 ? fitting[0] : fitting.find((candidate) => candidate.onItsWay)
+  return matching.length === 1 ? matching[0] : matching.find((candidate) => candidate.awaitsResponse)
 }
 
-function beginsWith({ content }: Candidate, excerpt: string | null): boolean {
+function startsWithExcerpt({ content }: Candidate, excerpt: string | null): boolean {
   return !!excerpt && content.slice(0, 20).startsWith(excerpt.trimEnd().slice(0, 20))
 }
 
-/** Whether `YYMMDDhhmm[ss]`, in a zone the carrier does not tell, can be the time of a text submitted at `at`. */
-function submittedBefore(at: Date, submitDate: string | null): boolean {
+/** Whether a text submitted at `at` can have the submit date `YYMMDDhhmm[ss]`, which is in an unknown time zone. */
+function mayBeSubmittedBefore(at: Date, submitDate: string | null): boolean {
   const digits = /^(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)?$/.exec(submitDate ?? '')
   if (!digits) return false
   const [, year, month, day, hour, minute, second] = digits.map(Number)
   const carrierTime = Date.UTC(2000 + (year ?? 0), (month ?? 1) - 1, day, hour, minute, second || 59)
-  // the carrier's clock may show the time of any zone from UTC-12 to UTC+14, and be a minute off
+  // the carrier's time zone may be anything from UTC-12 to UTC+14, and its clock may be wrong by a minute
   return carrierTime >= at.getTime() - 12 * 3_600_000 - 60_000
 }

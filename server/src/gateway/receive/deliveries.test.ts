@@ -3,7 +3,7 @@ import { useDatabase } from '../../../test/database.ts'
 import { make } from '../../../test/make.ts'
 import { makeRuntime } from '../../../test/runtime.ts'
 import { interpretInbound } from '../../inbound/inbound.ts'
-import { ReceiptBook } from '../../receipts/receipts.ts'
+import { ReceiptBatcher } from '../../receipts/receipts.ts'
 import type { DeliverSm } from '../../smpp/pdu/pdu.ts'
 import type { Session } from '../../smpp/session.ts'
 import type { ResponseFields } from '../../smpp/session.types.ts'
@@ -28,7 +28,7 @@ beforeEach(async () => {
   const rt = makeRuntime({ db: ctx.db })
   const { promise, resolve } = Promise.withResolvers<void>()
   stored = promise
-  deliveries = new Deliveries(rt, new Recorder(rt), new ReceiptBook(rt), new Meter(rt.metrics, () => []), resolve)
+  deliveries = new Deliveries(rt, new Recorder(rt), new ReceiptBatcher(rt), new Meter(rt.metrics, () => []), resolve)
   vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
 })
 afterEach(() => {

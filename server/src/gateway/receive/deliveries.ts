@@ -3,7 +3,7 @@ import { normalizeMessageId } from '../../connections/message-id.ts'
 import { statusMapOf } from '../../connections/status-map.ts'
 import { listHandled } from '../../inbound/inbound.queries.ts'
 import { isOptOutText, storeInbound } from '../../inbound/inbound.ts'
-import type { ReceiptBook } from '../../receipts/receipts.ts'
+import type { ReceiptBatcher } from '../../receipts/receipts.ts'
 import type { WaitingReceipt } from '../../receipts/waiting.queries.ts'
 import type { Runtime } from '../../runtime.ts'
 import { commandStatus } from '../../smpp/pdu/command-status.ts'
@@ -32,7 +32,7 @@ type Respond = (fields?: ResponseFields) => void
 export class Deliveries {
   readonly #rt: Pick<Runtime, 'db' | 'clock' | 'log'>
   readonly #recorder: Recorder
-  readonly #receipts: ReceiptBook
+  readonly #receipts: ReceiptBatcher
   readonly #meter: Meter
   readonly #onInbound: () => void
   // by phone: the latest MO that is being stored
@@ -43,7 +43,7 @@ export class Deliveries {
   constructor(
     rt: Pick<Runtime, 'db' | 'clock' | 'log'>,
     recorder: Recorder,
-    receipts: ReceiptBook,
+    receipts: ReceiptBatcher,
     meter: Meter,
     onInbound: () => void,
   ) {

@@ -10,7 +10,7 @@ import { listQueued, markSent, markSubmitting, markUnknown } from '../log/marks.
 import type { Applied } from '../log/receipt.ts'
 import { applyReceipts } from '../log/receipts.queries.ts'
 import { acceptBroadcast } from '../messages/messages.ts'
-import { ReceiptBook } from './receipts.ts'
+import { ReceiptBatcher } from './receipts.ts'
 
 let database: TestDatabase
 let connectionId: number
@@ -20,13 +20,13 @@ beforeEach(async () => {
 })
 afterEach(() => database.close())
 
-function add(book: ReceiptBook, smscId: string, phone: number | null = null): void {
-  const words = { reason: null, carrierStatus: 'DELIVRD', submitDate: null, excerpt: null, reference: null }
-  const receipt = { smscId, state: 'delivered' as const, connectionId, phone, shortCode: '77777', ...words }
-  book.add({ ...receipt, receivedAt: new Date() }, () => {})
+function add(batcher: ReceiptBatcher, smscId: string, phone: number | null = null): void {
+  const defaults = { reason: null, carrierStatus: 'DELIVRD', submitDate: null, excerpt: null, reference: null }
+  const receipt = { smscId, state: 'delivered' as const, connectionId, phone, shortCode: '77777', ...defaults }
+  batcher.add({ ...receipt, receivedAt: new Date() }, () => {})
 }
 
-test('a receipt is not lost on a text that is just leaving unknown for sent', async () => {
+test('a receipt is applied although its text changes from unknown to sent at the same time', async () => {
   const rt = makeRuntime({ db: database.db })
   const list = await make.list(database.db)
   const { phone } = await make.subscriber(database.db, { listId: list.id })
@@ -50,7 +50,7 @@ test('a receipt is not lost on a text that is just leaving unknown for sent', as
   })
   let applying: Promise<Applied> | undefined
   await database.db.tx(async (tx) => {
-    // the answer to the other part, late
+    // the late response to the other part
     await markSent(tx, day, connectionId, [{ logId, phone, part: 1, smscId: 'a1', complete: true }])
     applying = applyReceipts(database.db, day, connectionId, [receipt('a0')], new Date())
     await waitFor(async () => {
@@ -64,7 +64,7 @@ test('a receipt is not lost on a text that is just leaving unknown for sent', as
   await checkBooks(database.db, id)
 })
 
-test('the first receipt of a day is applied at once', async () => {
+test('the first receipt of a day is applied without waiting', async () => {
   const rt = makeRuntime({ db: database.db })
   const list = await make.list(database.db)
   const { phone } = await make.subscriber(database.db, { listId: list.id })
@@ -75,28 +75,28 @@ test('the first receipt of a day is applied at once', async () => {
   if (!chunk) throw new Error('no chunk to lease')
   const [logId = 0] = await markSubmitting(database.db, chunk, await listQueued(database.db, chunk), new Date())
   await markSent(database.db, chunk.loggedOn, connectionId, [{ logId, phone, part: 0, smscId: 'a1', complete: true }])
-  const book = new ReceiptBook(rt)
-  add(book, 'a1', phone)
-  await book.flushed()
+  const batcher = new ReceiptBatcher(rt)
+  add(batcher, 'a1', phone)
+  await batcher.flushed()
   expect(await readCounters(database.db, id)).toMatchObject({ delivered: 1, sent: 0 })
-  expect(await database.db.many('kept', 'select smsc_id as id from receipts order by id')).toEqual([])
+  expect(await database.db.many('waiting', 'select smsc_id as id from receipts order by id')).toEqual([])
 })
 
-test('receipts go on being kept when a day that was known is dropped', async () => {
+test('receipts are stored even after the partition of a known day was dropped', async () => {
   const rt = makeRuntime({ db: database.db })
   const list = await make.list(database.db)
   await acceptBroadcast(rt, { accountId: list.accountId, list, content: 'Hello' })
-  const book = new ReceiptBook(rt)
-  add(book, 'a1')
-  await book.flushed()
+  const batcher = new ReceiptBatcher(rt)
+  add(batcher, 'a1')
+  await batcher.flushed()
   const { day } = await database.db.one<{ day: string }>(
     'day',
     `update messages set status = 'cancelled', closed_at = now() returning to_char(logged_on, 'YYYYMMDD') as day`,
   )
   await database.db.exec('drop', `drop table submits_${day}`)
-  add(book, 'a2')
-  await book.flushed()
-  expect(await database.db.many('kept', 'select smsc_id as id from receipts order by id')).toEqual([
+  add(batcher, 'a2')
+  await batcher.flushed()
+  expect(await database.db.many('waiting', 'select smsc_id as id from receipts order by id')).toEqual([
     { id: 'a1' },
     { id: 'a2' },
   ])
