@@ -126,6 +126,18 @@ export async function markIgnored(tx: Db, ids: number[], at: Date) {
   )
 }
 
+/**
+ * Locks the confirmations to this phone from this short code until the transaction ends. Without it, two gateways that
+ * confirm two STOPs of one phone at the same time do not see each other's confirmation, and the person gets both.
+ */
+export async function lockConfirmations(tx: Db, phone: number, shortCode: string): Promise<void> {
+  await tx.exec(
+    'lock_confirmations',
+    /* sql */ `select pg_advisory_xact_lock(hashtext($1), hashtext($2::bigint::text))`,
+    [shortCode, phone],
+  )
+}
+
 /** Whether an opt-out of this phone from this short code, received after `since`, was confirmed. */
 export async function wasConfirmedSince(tx: Db, phone: number, shortCode: string, since: Date): Promise<boolean> {
   const row = await tx.maybeOne(

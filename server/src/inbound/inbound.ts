@@ -11,6 +11,7 @@ import {
   type Inbound,
   insertInbound,
   listWaitingInbound,
+  lockConfirmations,
   markIgnored,
   markInterpreted,
   markOptedOut,
@@ -140,6 +141,7 @@ async function confirmOptOut(tx: Db, rt: Rt, waiting: WaitingInbound): Promise<b
   const code = await findShortCodeLists(tx, mo.shortCode)
   const at = rt.clock.now()
   if (code && !(await isInForce(tx, mo.phone, code, at))) return false
+  await lockConfirmations(tx, mo.phone, mo.shortCode)
   let reply: number | null = null
   const since = new Date(at.getTime() - confirmationIntervalMs)
   if (code && (mo.listsLeft || !(await wasConfirmedSince(tx, mo.phone, mo.shortCode, since)))) {

@@ -3,7 +3,9 @@ import { freshDatabase, type TestDatabase } from '../../test/database.ts'
 import { make } from '../../test/make.ts'
 import { makeRuntime } from '../../test/runtime.ts'
 import { checkBooks, readCounters } from '../../test/sending.ts'
+import { waitFor } from '../../test/wait-for.ts'
 import { expandOnce } from '../broadcasts/expand.ts'
+import type { Db } from '../db/db.ts'
 import { claimChunks } from '../log/claims.queries.ts'
 import { listQueued, markSent, markSubmitting } from '../log/marks.queries.ts'
 import { acceptBroadcast } from '../messages/messages.ts'
@@ -25,16 +27,16 @@ beforeEach(async () => {
 })
 afterEach(() => database.close())
 
-const text = (phone: number, content: string, shortCode = '77777', receivedAt = new Date()) =>
-  storeInbound(database.db, {
-    connectionId,
-    shortCode,
-    phone,
-    content,
-    raw: Buffer.from(content),
-    dataCoding: 0,
-    receivedAt,
-  })
+const mo = (phone: number, content: string, shortCode = '77777', receivedAt = new Date()) => ({
+  connectionId,
+  shortCode,
+  phone,
+  content,
+  raw: Buffer.from(content),
+  dataCoding: 0,
+  receivedAt,
+})
+const text = (...args: Parameters<typeof mo>) => storeInbound(database.db, mo(...args))
 
 const count = (where: string) =>
   database.db.withClient(async (client) => {
@@ -198,6 +200,49 @@ test.each([
   }
   expect(await count('interpreted_at is not null')).toBe(2)
   expect(await count('reply_message_id is not null')).toBe(confirmations)
+})
+
+test('two STOPs of one phone that two gateways confirm at the same time get one confirmation', async () => {
+  // the MO with the lower id is committed only after the other one is opted out
+  const lower = Promise.withResolvers<void>()
+  const inserted = Promise.withResolvers<void>()
+  const late = database.db.tx(async (tx) => {
+    await storeInbound(tx, mo(first, 'STOP'))
+    inserted.resolve()
+    await lower.promise
+  })
+  await inserted.promise
+  await text(first, 'STOP')
+  const confirming = Promise.withResolvers<void>()
+  const commit = Promise.withResolvers<void>()
+  const isConfirmed = 'select from inbound_messages where reply_message_id is not null'
+  const slow: Db = {
+    ...database.db,
+    tx: (work) =>
+      database.db.tx(async (tx) => {
+        const result = await work(tx)
+        if ((await tx.many('is_confirmed', isConfirmed)).length > 0) {
+          confirming.resolve()
+          await commit.promise
+        }
+        return result
+      }),
+  }
+  const interpretAll = async (db: Db) => {
+    while (await interpretInbound({ ...rt(), db }));
+  }
+  const one = interpretAll(slow)
+  await confirming.promise
+  lower.resolve()
+  await late
+  const other = interpretAll(database.db)
+  const waiting = `select from pg_locks where locktype = 'advisory' and not granted`
+  const isWaiting = async () => (await database.db.many('waiting', waiting)).length > 0
+  await Promise.race([other, waitFor(isWaiting, { what: 'the second gateway to wait' })])
+  commit.resolve()
+  await Promise.all([one, other])
+  expect(await count('interpreted_at is not null')).toBe(2)
+  expect(await count('reply_message_id is not null')).toBe(1)
 })
 
 test('a STOP soon after a confirmed one is confirmed where it left a list', async () => {
