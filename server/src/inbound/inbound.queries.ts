@@ -24,7 +24,7 @@ export async function insertInbound(db: Db, mo: NewInbound): Promise<number> {
   return id
 }
 
-/** Returns the MOs that are handled, apart from the confirmation of an opt-out. */
+/** Returns those of these MOs that are handled; the confirmation of an opt-out may be missing. */
 export async function listHandled(db: Db, ids: number[]): Promise<number[]> {
   const rows = await db.many<{ id: number }>(
     'list_handled',
@@ -94,7 +94,7 @@ export function claimUnhandled(tx: Db, ids: number[]) {
   )
 }
 
-/** Marks MOs as opted out, with the number of lists that each left; confirmations follow when the opt-outs are in force. */
+/** Marks MOs as opted out, with the number of lists from which each unsubscribed its phone. They are confirmed later. */
 export async function markOptedOut(tx: Db, optOuts: Array<{ id: number; listsLeft: number }>, at: Date) {
   await tx.exec(
     'mark_opted_out',
@@ -106,7 +106,7 @@ export async function markOptedOut(tx: Db, optOuts: Array<{ id: number; listsLef
   )
 }
 
-/** Marks an MO as interpreted, with its kind and the message that replied to it, if any. */
+/** Marks an MO as interpreted, with its kind and the message that is the reply to it, if any. */
 export async function markInterpreted(tx: Db, id: number, kind: BareWord, replyMessageId: number | null, at: Date) {
   await tx.exec(
     'mark_interpreted',
@@ -138,7 +138,7 @@ export async function lockConfirmations(tx: Db, phone: number, shortCode: string
   )
 }
 
-/** Whether an opt-out of this phone from this short code, received after `since`, was confirmed. */
+/** Returns whether an opt-out of this phone from this short code that was received after `since` was confirmed. */
 export async function wasConfirmedSince(tx: Db, phone: number, shortCode: string, since: Date): Promise<boolean> {
   const row = await tx.maybeOne(
     'was_confirmed_since',
@@ -171,19 +171,19 @@ export function findShortCodeLists(tx: Db, code: string) {
 
 export type ReplyTexts = { listId: number; messageStop: string | null; messageHelp: string | null }
 
-/** Returns the reply texts of the list that texted the number last; undefined if none of the lists did. */
+/** Returns the reply texts of that one of these lists which sent the latest text to the phone; undefined if none did. */
 export function findLastListTexts(tx: Db, phone: number, listIds: number[]) {
   return tx.maybeOne<ReplyTexts>(
     'find_last_list_texts',
     /* sql */ `
-    with last as (
+    with last_text as (
       select m.list_id
         from message_log l join messages m on m.id = l.message_id
        where l.phone = $1 and m.list_id = any($2::bigint[]) and l.state in ('submitting', 'sent', 'unknown', 'delivered')
        order by l.id desc limit 1
     )
     select l.id as "listId", l.message_stop as "messageStop", l.message_help as "messageHelp"
-      from lists l join last on last.list_id = l.id`,
+      from lists l join last_text t on t.list_id = l.id`,
     [phone, listIds],
   )
 }

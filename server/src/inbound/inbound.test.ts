@@ -34,8 +34,8 @@ const stateOn = async (listId: number) =>
     ])
   ).state
 
-/** A STOP to the short code, to be stored without a gateway. */
-async function stop() {
+/** Returns a STOP to the short code, to be stored without a gateway. */
+async function makeStop() {
   const { id: connectionId } = await sending.db.one<{ id: number }>('a_connection', 'select id from connections')
   const raw = Buffer.from('STOP')
   const { code: shortCode } = sending.shortCode
@@ -68,18 +68,18 @@ test('a bare STOP opts out of every list of the short code, with one confirmatio
   expect(received()[1]).toBe('You are out of the pantry list.')
   expect((await sending.counters(id)).unsubscribeCount).toBe(1)
   const opts = await sending.db.many(
-    'select_list_id_method_wording_from_opts_where_kind',
+    'opt_outs',
     `select list_id, method, wording from opts where kind = 'opt_out' order by list_id`,
   )
   expect(opts).toEqual([
     { list_id: sending.list.id, method: 'stop', wording: ' Stop. ' },
     { list_id: other.id, method: 'stop', wording: ' Stop. ' },
   ])
-  // a second STOP leaves no list and is not confirmed again
+  // a second STOP changes no list and is not confirmed again
   await sending.text(phone, 'STOP')
   await allInterpreted(2)
   expect(
-    await sending.db.many('select_from_messages_where_kind', `select 1 from messages where kind = 'system'`),
+    await sending.db.many('system_messages', `select 1 from messages where kind = 'system'`),
   ).toHaveLength(1)
 })
 
@@ -92,7 +92,7 @@ test('a STOP also opts out of lists that moved to another short code', async () 
   await sending.text(phone, 'STOP')
   await allInterpreted(1)
   expect(await stateOn(sending.list.id)).toBe('unsubscribed')
-  // a list that moved back is left once
+  // after the list has moved back, a STOP unsubscribes the phone from it once
   await change(sending.shortCode.code)
   await sending.db.exec('again', `update subscribers set state = 'subscribed' where phone = $1`, [phone])
   await sending.text(phone, 'STOP')
@@ -106,7 +106,7 @@ test('a STOP suppresses texts that are queued already', async () => {
   const id = await sending.broadcast()
   await sending.untilCounted(id, { audience: 2, queued: 2 })
   // no gateway runs to mark the text before the STOP is handled
-  await storeInbound(sending.db, await stop())
+  await storeInbound(sending.db, await makeStop())
   expect(await interpretInbound(sending.rt)).toBe(true)
   await sending.untilCounted(id, { queued: 1, suppressed: 1 })
   expect(await sending.states(id)).toEqual({ [phone]: 'suppressed opted_out', [phone + 1]: 'queued' })
@@ -126,7 +126,7 @@ test('HELP and STOP get a reply from any phone, other texts get none', async () 
   await allInterpreted(3)
   expect(received()).toHaveLength(2)
   const kinds = await sending.db.many(
-    'select_meaning_from_inbound_messages_order_by_id',
+    'kinds',
     'select kind from inbound_messages order by id',
   )
   expect(kinds).toEqual([{ kind: 'help' }, { kind: 'opt_out' }, { kind: 'other' }])
@@ -137,7 +137,7 @@ test('an MO is stored unchanged in any alphabet', async () => {
   await allInterpreted(1)
   expect(
     await sending.db.one(
-      'select_content_short_code_phone_from_inbound_messa',
+      'stored_mo',
       'select content, short_code, phone from inbound_messages',
     ),
   ).toEqual({
@@ -164,7 +164,7 @@ test('a STOP also stops texts without a list', async () => {
   // queue a text while no gateway runs to mark it
   await gateway.stop()
   const queued = await transactional()
-  await storeInbound(sending.db, await stop())
+  await storeInbound(sending.db, await makeStop())
   expect(await interpretInbound(sending.rt)).toBe(true)
   await sending.untilCounted(queued.id, { suppressed: 1 })
   gateway = await sending.startGateway()
@@ -191,7 +191,7 @@ test('a text accepted before the STOP is suppressed by the mark after it', async
   expect(received()).toEqual([])
 })
 
-test('a STOP takes precedence over a file with the number that is being imported', async () => {
+test('a STOP takes precedence over a running import of the same number', async () => {
   const rows = `phone_number\n${phone}\n${phone + 1}\n`
   const { id } = await receiveImport(sending.rt, {
     accountId: sending.list.accountId,

@@ -21,7 +21,7 @@ import {
 } from './inbound.queries.ts'
 import { parseBareWord } from './words.ts'
 
-type Rt = Pick<Runtime, 'db' | 'clock' | 'log'>
+type InboundRuntime = Pick<Runtime, 'db' | 'clock' | 'log'>
 
 const defaultStopText = 'You are unsubscribed and will get no more texts from us. Text HELP for help.'
 const defaultHelpText = 'Text STOP to get no more texts from us. Msg & data rates may apply.'
@@ -32,7 +32,7 @@ const maxConcurrent = 50
 /** Maximum number of MOs searched for opt-outs in one transaction. */
 const batchSize = 250
 
-/** Within this time of a confirmed STOP, another STOP that leaves no list is not confirmed again. */
+/** A STOP within this time of a confirmed one is not confirmed again if it unsubscribed the phone from no list. */
 const confirmationIntervalMs = 24 * 3_600_000
 
 /** Stores an MO for `interpretInbound` and returns its id. Callers must not respond to the SMSC before it returns. */
@@ -51,7 +51,7 @@ export function isOptOutText(content: string): boolean {
  * called in between. A phone whose opt-out is not in force yet does not delay others. It is checked again in the next call;
  * until then, only further opt-outs from that phone to that short code are interpreted.
  */
-export async function interpretInbound(rt: Rt, onOptedOut?: () => Promise<void>): Promise<boolean> {
+export async function interpretInbound(rt: InboundRuntime, onOptedOut?: () => Promise<void>): Promise<boolean> {
   const waiting = await listWaitingInbound(rt.db, { unhandled: batchSize, optedOut: maxConcurrent })
   const unhandled = waiting.filter((each) => !each.optedOut)
   const handled = await handleBatch(rt, unhandled)
@@ -65,25 +65,25 @@ export async function interpretInbound(rt: Rt, onOptedOut?: () => Promise<void>)
 }
 
 /**
- * Applies all opt-outs among these MOs and marks ordinary texts in one transaction, and returns the ids of both. In a flood
- * this takes a tenth of the time of one transaction per MO. If it fails, the MOs are interpreted one by one.
+ * Applies all opt-outs among these MOs and marks ordinary texts in one transaction, and returns the ids of both. With many MOs,
+ * this takes a tenth of the time of one transaction per MO. If it fails, it returns no ids, and the MOs are interpreted one by one.
  */
-async function handleBatch(rt: Rt, unhandled: WaitingInbound[]): Promise<Set<number>> {
+async function handleBatch(rt: InboundRuntime, unhandled: WaitingInbound[]): Promise<Set<number>> {
   if (unhandled.length === 0) return new Set()
   try {
     return new Set(await retryLostRaces(() => rt.db.tx((tx) => optOutBatch(tx, unhandled, rt.clock.now()))))
   } catch (error) {
-    rt.log.warn({ err: error }, 'opt-outs failed as a batch, retrying one by one')
+    rt.log.warn({ err: error }, 'failed to apply opt-outs as a batch, retrying one by one')
     return new Set()
   }
 }
 
 async function optOutBatch(tx: Db, unhandled: WaitingInbound[], at: Date): Promise<number[]> {
   const ids = unhandled.map((each) => each.id)
-  const words = Map.groupBy(await claimUnhandled(tx, ids), (mo) => parseBareWord(mo.content))
-  const stops = words.get('opt_out') ?? []
-  // most texts are ordinary, and a STOP after a flood of them must take effect soon
-  const handled = (words.get('other') ?? []).map((mo) => mo.id)
+  const byWord = Map.groupBy(await claimUnhandled(tx, ids), (mo) => parseBareWord(mo.content))
+  const stops = byWord.get('opt_out') ?? []
+  // ordinary texts are marked here as well, because a STOP after many of them must take effect soon
+  const handled = (byWord.get('other') ?? []).map((mo) => mo.id)
   await markIgnored(tx, handled, at)
   for (const [shortCode, mos] of Map.groupBy(stops, (mo) => mo.shortCode)) {
     const code = await findShortCodeLists(tx, shortCode)
@@ -94,11 +94,11 @@ async function optOutBatch(tx: Db, unhandled: WaitingInbound[], at: Date): Promi
   return handled
 }
 
-/** Opts the senders out of the short code. Confirmations wait until texts in flight have a response. */
+/** Opts the senders out of the short code. They are confirmed later, when texts in flight have their responses. */
 async function optOutSenders(tx: Db, code: ShortCodeLists, mos: Inbound[], at: Date): Promise<void> {
   const senders = mos.map(({ id, phone, content }) => ({ phone, wording: content.slice(0, 200), actor: `mo:${id}` }))
-  const left = await optOutOfShortCode(tx, code, { senders, method: 'stop', at })
-  const lists = Map.groupBy(left, (each) => each.phone)
+  const unsubscribed = await optOutOfShortCode(tx, code, { senders, method: 'stop', at })
+  const lists = Map.groupBy(unsubscribed, (each) => each.phone)
   const optOuts = mos.map(({ id, phone }) => ({ id, listsLeft: lists.get(phone)?.length ?? 0 }))
   await markOptedOut(tx, optOuts, at)
 }
@@ -107,16 +107,16 @@ async function optOutSenders(tx: Db, code: ShortCodeLists, mos: Inbound[], at: D
  * Handles MOs concurrently, each in its own transaction, and returns whether one made progress. A failed one is retried in
  * the next call and does not affect the others.
  */
-async function handleEach(rt: Rt, waiting: WaitingInbound[], handle: typeof interpret): Promise<boolean> {
+async function handleEach(rt: InboundRuntime, waiting: WaitingInbound[], handle: typeof interpret): Promise<boolean> {
   const outcomes = await Promise.allSettled(
     waiting.map((each) => retryLostRaces(() => rt.db.tx((tx) => handle(tx, rt, each)))),
   )
   const failure = outcomes.find((outcome) => outcome.status === 'rejected')
-  if (failure) rt.log.warn({ err: failure.reason }, 'MO failed, retrying')
+  if (failure) rt.log.warn({ err: failure.reason }, 'failed to interpret an MO, retrying')
   return outcomes.some((outcome) => outcome.status === 'fulfilled' && outcome.value)
 }
 
-async function interpret(tx: Db, rt: Rt, waiting: WaitingInbound): Promise<boolean> {
+async function interpret(tx: Db, rt: InboundRuntime, waiting: WaitingInbound): Promise<boolean> {
   const mo = await claimInbound(tx, waiting)
   if (!mo) return false
   const { id } = mo
@@ -135,7 +135,7 @@ async function interpret(tx: Db, rt: Rt, waiting: WaitingInbound): Promise<boole
   return true
 }
 
-async function confirmOptOut(tx: Db, rt: Rt, waiting: WaitingInbound): Promise<boolean> {
+async function confirmOptOut(tx: Db, rt: InboundRuntime, waiting: WaitingInbound): Promise<boolean> {
   const mo = await claimInbound(tx, waiting)
   if (!mo) return false
   const code = await findShortCodeLists(tx, mo.shortCode)
@@ -152,7 +152,7 @@ async function confirmOptOut(tx: Db, rt: Rt, waiting: WaitingInbound): Promise<b
   return true
 }
 
-function sendReply(tx: Db, rt: Rt, mo: Inbound, code: ShortCodeLists, listId: number | null, content: string) {
+function sendReply(tx: Db, rt: InboundRuntime, mo: Inbound, code: ShortCodeLists, listId: number | null, content: string) {
   return sendSystemText(tx, rt, {
     accountId: code.accountId,
     listId,

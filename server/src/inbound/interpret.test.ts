@@ -63,7 +63,7 @@ async function submitTo(phones: number) {
     )
 }
 
-test('opt-outs that wait for responses of the carrier do not delay others', async () => {
+test('confirmations that wait for responses of the carrier do not delay other opt-outs', async () => {
   const respond = await submitTo(60)
   for (let n = 0; n < 60; n++) await text(first + n, 'STOP')
   while (await interpretInbound(rt()));
@@ -77,7 +77,7 @@ test('opt-outs that wait for responses of the carrier do not delay others', asyn
   expect(await count('interpreted_at is not null and reply_message_id is not null')).toBe(61)
 })
 
-test('while a confirmation waits, another STOP is handled, to another short code too, and HELP waits', async () => {
+test('a phone whose confirmation waits can send further STOPs, also to another short code, but its HELP waits', async () => {
   await make.shortCode(database.db, { accountId: list.accountId, code: '88888' })
   const respond = await submitTo(1)
   await text(first, 'STOP')
@@ -95,7 +95,7 @@ test('while a confirmation waits, another STOP is handled, to another short code
   expect(await count('reply_message_id is not null')).toBe(3)
 })
 
-test('queued rows are suppressed with the STOP, before it is confirmed', async () => {
+test('a STOP suppresses queued rows before it is confirmed', async () => {
   await make.subscriber(database.db, { listId: list.id, phone: first })
   await acceptBroadcast(rt(), { accountId: list.accountId, list, content: 'Hello' })
   while (await expandOnce(rt()));
@@ -132,9 +132,9 @@ test('a STOP that another gateway handled is not handled again', async () => {
   expect(await claimInbound(database.db, { id, optedOut: true })).toMatchObject({ listsLeft: 1 })
 })
 
-test('a STOP after a flood of ordinary texts is handled soon', async () => {
+test('a STOP after many ordinary texts is handled soon', async () => {
   await database.db.exec(
-    'chatter',
+    'ordinary_texts',
     `insert into inbound_messages (connection_id, short_code, phone, content, raw, data_coding, received_at)
      select $1, '77777', $2::bigint + n, 'Hello', '', 0, now() from generate_series(1, 600) n`,
     [connectionId, first],
@@ -145,7 +145,7 @@ test('a STOP after a flood of ordinary texts is handled soon', async () => {
   expect(await count(`kind = 'other' and interpreted_at is not null`)).toBe(600)
 })
 
-test('each STOP of a flood is one opt-out with its own wording, with two gateways', async () => {
+test('each of many STOPs is one opt-out with its own wording, even with two gateways', async () => {
   const phones = 600
   await database.db.exec(
     'fill',
@@ -159,20 +159,20 @@ test('each STOP of a flood is one opt-out with its own wording, with two gateway
   const { id } = await acceptBroadcast(rt(), { accountId: list.accountId, list, content: 'Hello' })
   while (await expandOnce(rt()));
   await database.db.exec(
-    'flood',
+    'many_stops',
     `insert into inbound_messages (connection_id, short_code, phone, content, raw, data_coding, received_at)
      select $1, '77777', $2::bigint + n, case when n % 50 = 7 then 'Hello' else 'Stop' || repeat('!', n % 9) end, '', 0, now()
        from generate_series(0, $3) n`,
     [connectionId, first, phones],
   )
   await text(first, 'HELP')
-  const readAll = async () => {
+  const interpretAll = async () => {
     while (await interpretInbound(rt()));
   }
-  await Promise.all([readAll(), readAll()])
-  const left = `select phone, wording, actor = 'mo:' || (select id from inbound_messages i where i.phone = o.phone
+  await Promise.all([interpretAll(), interpretAll()])
+  const optOuts = `select phone, wording, actor = 'mo:' || (select id from inbound_messages i where i.phone = o.phone
                        and i.content = o.wording) as by from opts o where list_id = $1 order by phone`
-  const opts = await database.db.many<{ phone: number; wording: string; by: boolean }>('left', left, [list.id])
+  const opts = await database.db.many<{ phone: number; wording: string; by: boolean }>('opt_outs', optOuts, [list.id])
   expect(opts).toHaveLength(phones - 12)
   expect(opts.every(({ phone, wording, by }) => by && wording === `Stop${'!'.repeat((phone - first) % 9)}`)).toBe(true)
   const counted = 'select -sum(subscribed)::int as n, sum(unsubscribed)::int as out from list_deltas where list_id = $1'
@@ -245,7 +245,7 @@ test('two STOPs of one phone that two gateways confirm at the same time get one 
   expect(await count('reply_message_id is not null')).toBe(1)
 })
 
-test('a STOP soon after a confirmed one is confirmed where it left a list', async () => {
+test('a STOP soon after a confirmed one is confirmed if it unsubscribed the phone from a list', async () => {
   await text(first, 'STOP')
   while (await interpretInbound(rt()));
   await make.subscriber(database.db, { listId: list.id, phone: first })

@@ -1,9 +1,9 @@
-// Opt-out and help words. The text must consist of the word alone: "stop this bill" is a reply, and treating it as an
-// opt-out would silence a subscriber who wants the texts.
+// Opt-out and help words. The text must consist only of the word: "stop this bill" is a reply, and if it counted as an opt-out, a
+// subscriber who wants the texts would no longer get them.
 
 export type BareWord = 'opt_out' | 'help' | 'other'
 
-/** The words required by carriers, by the FCC's rule and in Canadian French, and the typo with 0 instead of O. */
+/** The words required by carriers, by the FCC and in Canadian French, and STOP with a zero. */
 const OPT_OUT = new Set([
   'STOP',
   'STOPALL',
@@ -25,13 +25,13 @@ const OPT_OUT = new Set([
 const HELP = new Set(['HELP', 'INFO', 'AIDE'])
 
 const FIRST_TO_LAST_LETTER = /[\p{L}\p{N}].*[\p{L}\p{N}]/su
-// A dash counts as a blank: OPT-OUT, STOP-ALL.
+// A dash or underscore counts as a space: OPT-OUT, STOP_ALL.
 const JOINT = /[\s\p{Pd}_]+/gu
 const INVISIBLE = /\p{Cf}/gu
 
 /**
- * Returns the kind of word that a text consists of, in any case. Characters other than letters and digits (blanks,
- * punctuation, emoji) around it are ignored, and white space inside it is folded.
+ * Returns the kind of word of which a text consists, in any case. Spaces, punctuation and emoji around the word are ignored, and
+ * white space inside it counts as one space.
  */
 export function parseBareWord(content: string): BareWord {
   const core = FIRST_TO_LAST_LETTER.exec(content)?.[0]
