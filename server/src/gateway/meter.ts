@@ -36,9 +36,7 @@ export class Meter {
       type: 'histogram',
       values: this.#responseSeconds.samples(seconds, 'connection'),
     }))
-    counter('carillon_receipts_total', 'Receipts by state', () =>
-      this.#receipts.samples(['connection', 'state']),
-    )
+    counter('carillon_receipts_total', 'Receipts by state', () => this.#receipts.samples(['connection', 'state']))
     counter('carillon_inbound_total', 'MOs stored', () => this.#inbound.samples(['connection']))
     gauge(
       'carillon_window_size',

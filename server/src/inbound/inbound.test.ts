@@ -78,9 +78,7 @@ test('a bare STOP opts out of every list of the short code, with one confirmatio
   // a second STOP changes no list and is not confirmed again
   await sending.text(phone, 'STOP')
   await allInterpreted(2)
-  expect(
-    await sending.db.many('system_messages', `select 1 from messages where kind = 'system'`),
-  ).toHaveLength(1)
+  expect(await sending.db.many('system_messages', `select 1 from messages where kind = 'system'`)).toHaveLength(1)
 })
 
 test('a STOP also opts out of lists that moved to another short code', async () => {
@@ -125,22 +123,14 @@ test('HELP and STOP get a reply from any phone, other texts get none', async () 
   await sending.text(phone, 'stop this bill')
   await allInterpreted(3)
   expect(received()).toHaveLength(2)
-  const kinds = await sending.db.many(
-    'kinds',
-    'select kind from inbound_messages order by id',
-  )
+  const kinds = await sending.db.many('kinds', 'select kind from inbound_messages order by id')
   expect(kinds).toEqual([{ kind: 'help' }, { kind: 'opt_out' }, { kind: 'other' }])
 })
 
 test('an MO is stored unchanged in any alphabet', async () => {
   await sending.text(phone, 'Grüße 👋 from the pantry')
   await allInterpreted(1)
-  expect(
-    await sending.db.one(
-      'stored_mo',
-      'select content, short_code, phone from inbound_messages',
-    ),
-  ).toEqual({
+  expect(await sending.db.one('stored_mo', 'select content, short_code, phone from inbound_messages')).toEqual({
     content: 'Grüße 👋 from the pantry',
     short_code: sending.shortCode.code,
     phone,

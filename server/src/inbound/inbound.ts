@@ -152,7 +152,14 @@ async function confirmOptOut(tx: Db, rt: InboundRuntime, waiting: WaitingInbound
   return true
 }
 
-function sendReply(tx: Db, rt: InboundRuntime, mo: Inbound, code: ShortCodeLists, listId: number | null, content: string) {
+function sendReply(
+  tx: Db,
+  rt: InboundRuntime,
+  mo: Inbound,
+  code: ShortCodeLists,
+  listId: number | null,
+  content: string,
+) {
   return sendSystemText(tx, rt, {
     accountId: code.accountId,
     listId,

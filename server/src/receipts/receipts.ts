@@ -5,7 +5,7 @@ import { Batcher } from '../lib/batcher.ts'
 import type { AppliedReceipt } from '../log/receipt.ts'
 import { applyReceipts, listLogDays } from '../log/receipts.queries.ts'
 import type { Runtime } from '../runtime.ts'
-import { splitOptOuts, optOutByCarrier } from './carrier-opt-outs.ts'
+import { optOutByCarrier, splitOptOuts } from './carrier-opt-outs.ts'
 import { insertWaitingReceipts, type WaitingReceipt } from './waiting.queries.ts'
 
 type Entry = WaitingReceipt & { onDurable: () => void }
@@ -94,7 +94,13 @@ export class ReceiptBatcher {
 }
 
 /** Applies receipts and the opt-outs that they report. Must run in a transaction. */
-export async function applyWithOptOuts(tx: Db, now: Date, day: string, connectionId: number, receipts: AppliedReceipt[]) {
+export async function applyWithOptOuts(
+  tx: Db,
+  now: Date,
+  day: string,
+  connectionId: number,
+  receipts: AppliedReceipt[],
+) {
   const applied = await applyReceipts(tx, day, connectionId, receipts, now)
   await optOutByCarrier(tx, applied.optOuts, now)
   return applied

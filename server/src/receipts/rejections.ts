@@ -1,6 +1,6 @@
 import { markRejected, type Rejected } from '../log/marks.queries.ts'
 import type { Runtime } from '../runtime.ts'
-import { splitOptOuts, optOutByCarrier } from './carrier-opt-outs.ts'
+import { optOutByCarrier, splitOptOuts } from './carrier-opt-outs.ts'
 
 /** Records texts that the SMSC rejected permanently: as bounces, and where their reason requires it, as cleaned numbers or opt-outs. */
 export async function recordRejected(

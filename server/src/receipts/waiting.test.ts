@@ -96,10 +96,7 @@ describe('receipts that cannot be applied', () => {
     await expect(settle()).rejects.toThrow('out of range')
     expect(await outcomes()).toEqual(['applied', 'waiting', 'applied', 'applied'])
     expect(await counters()).toMatchObject({ sent: 1, delivered: 1, bounced: 2 })
-    const unsubscribed = await ctx.db.many(
-      'unsubscribed',
-      `select phone from subscribers where state = 'unsubscribed'`,
-    )
+    const unsubscribed = await ctx.db.many('unsubscribed', `select phone from subscribers where state = 'unsubscribed'`)
     expect(unsubscribed).toEqual([{ phone: textOf(3).phone }])
     await checkBooks()
     // its next attempt is later than the first attempt of new receipts
@@ -148,10 +145,25 @@ describe('chooseCandidate', () => {
     ['none of two that match', receipt({}), [candidate(), candidate({ logId: 2 })], false],
     ['none whose content differs from the excerpt', receipt({ excerpt: 'Another text' }), [candidate()], false],
     ['none for a receipt without an excerpt', receipt({ excerpt: '' }), [candidate()], false],
-    ['none that was submitted a day after the submit date', receipt({ submitDate: '2602281000' }), [candidate()], false],
+    [
+      'none that was submitted a day after the submit date',
+      receipt({ submitDate: '2602281000' }),
+      [candidate()],
+      false,
+    ],
     ['none for a receipt without a submit date', receipt({ submitDate: null }), [candidate()], false],
-    ['one whose submit date matches in another time zone', receipt({ submitDate: '260301020030' }), [candidate()], true],
-    ['one with the reference of the receipt', receipt({ reference: 16, excerpt: null }), [candidate({ byReference: true })], true],
+    [
+      'one whose submit date matches in another time zone',
+      receipt({ submitDate: '260301020030' }),
+      [candidate()],
+      true,
+    ],
+    [
+      'one with the reference of the receipt',
+      receipt({ reference: 16, excerpt: null }),
+      [candidate({ byReference: true })],
+      true,
+    ],
     ['none with another reference', receipt({ reference: 16 }), [candidate()], false],
   ])('returns %s', (_, given, candidates, isFound) => {
     expect(chooseCandidate(given, candidates) !== undefined).toBe(isFound)

@@ -37,7 +37,10 @@ describe('divide', () => {
   })
 
   test('returns shares that add up to the cap', () => {
-    const someClaims = fc.array(fc.record({ mps: fc.nat(50), needsTokens: fc.boolean() }), { minLength: 1, maxLength: 8 })
+    const someClaims = fc.array(fc.record({ mps: fc.nat(50), needsTokens: fc.boolean() }), {
+      minLength: 1,
+      maxLength: 8,
+    })
     fc.assert(
       fc.property(fc.integer({ min: 1, max: 300 }), someClaims, (mps, claims) => {
         const shares = divide(

@@ -101,7 +101,8 @@ export class Shares {
       const before = this.#limits.get(cap)
       if (before === mps) continue
       hasChanged = true
-      if (before !== undefined && mps < before) this.#caps.get(cap)?.cut(this.#ownShare(mps, this.#listed.get(cap)), now)
+      if (before !== undefined && mps < before)
+        this.#caps.get(cap)?.cut(this.#ownShare(mps, this.#listed.get(cap)), now)
     }
     for (const cap of this.#limits.keys()) {
       if (usable.has(cap)) continue

@@ -89,9 +89,7 @@ export class ChunkLeases {
       (leased) =>
         !leased.lost &&
         leased.open === 0 &&
-        (now - (leased.strandedSince ?? now) > strandedMs ||
-          this.#options.isClosing(leased) ||
-          leased.mustReload),
+        (now - (leased.strandedSince ?? now) > strandedMs || this.#options.isClosing(leased) || leased.mustReload),
     )
     for (const leased of unusable) leased.lost = true
     await this.#release(unusable)

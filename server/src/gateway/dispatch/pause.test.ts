@@ -46,8 +46,12 @@ const phonesSentTo = () => sending.raw().map((record) => record.destination)
 /** Waits until a gateway has sent its next heartbeat, so that gateways and jobs would have had time to send more texts. */
 async function untilNextHeartbeat() {
   const lastBeat = async () =>
-    (await sending.db.one<{ at: Date }>('last_beat', `select max(seen_at) as at from heartbeats where role = 'gateway'`))
-      .at
+    (
+      await sending.db.one<{ at: Date }>(
+        'last_beat',
+        `select max(seen_at) as at from heartbeats where role = 'gateway'`,
+      )
+    ).at
   const before = await lastBeat()
   await waitFor(async () => (await lastBeat()).getTime() > before.getTime() + 900, { timeoutMs: 5_000 })
 }

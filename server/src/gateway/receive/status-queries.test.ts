@@ -112,7 +112,9 @@ describe('status queries to a carrier', () => {
 
   test('skip a text that never gets a response', async () => {
     await start()
-    await startCarrierFor(3, ({ message_id }) => (message_id === '00ID2' ? undefined : { message_id, message_state: 2 }))
+    await startCarrierFor(3, ({ message_id }) =>
+      message_id === '00ID2' ? undefined : { message_id, message_state: 2 },
+    )
     const id = await sending.broadcast()
     await sending.untilCounted(id, { sent: 3 })
     await ageTexts()

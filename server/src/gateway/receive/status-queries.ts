@@ -129,7 +129,16 @@ export class StatusQueries {
     const receivedAt = this.#rt.clock.now()
     // if the process dies before this is recorded, the next round queries the text again
     this.#receipts.add(
-      { ...deliveryStatus, ...missing, smscId, phone, shortCode, carrierStatus, connectionId: connection.id, receivedAt },
+      {
+        ...deliveryStatus,
+        ...missing,
+        smscId,
+        phone,
+        shortCode,
+        carrierStatus,
+        connectionId: connection.id,
+        receivedAt,
+      },
       () => {},
     )
   }

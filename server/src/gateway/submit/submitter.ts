@@ -126,7 +126,8 @@ export class Submitter {
     const { encoder } = leased.encoderFor(group)
     const validity = encoder.validityAt(clock.now())
     const texts = recipients.map(
-      (recipient) => new OutgoingText({ leased, group, recipient, encoder, caps, allowedAt: startedAt, validity }, slots),
+      (recipient) =>
+        new OutgoingText({ leased, group, recipient, encoder, caps, allowedAt: startedAt, validity }, slots),
     )
     if (!(await this.#correctPartCounts(leased, texts))) return false
     const now = performance.now()

@@ -34,13 +34,26 @@ const rows: Row[] = [
   ['one part is throttled', 1, 1, [throttled(0)], { name: 'requeued', delayMs: throttledRetryMs }],
   ['one part is not written', 1, 1, [returned(0)], { name: 'requeued', delayMs: unboundRetryMs }],
   ['the first attempt gets a temporary error', 1, 1, [deferred(0)], { name: 'delayed', delayMs: retryDelaysMs[0] }, 0],
-  ['the last but one attempt gets a temporary error', 1, 1, [deferred(0)], { name: 'delayed', delayMs: retryDelaysMs[3] }, 3],
+  [
+    'the last but one attempt gets a temporary error',
+    1,
+    1,
+    [deferred(0)],
+    { name: 'delayed', delayMs: retryDelaysMs[3] },
+    3,
+  ],
   ['the last attempt gets a temporary error', 1, 1, [deferred(0, 8)], { name: 'rejected', status: 8 }, 4],
 
   ['a response is missing', 2, 2, [accepted], { name: 'submitting', outstanding: 1, accepted: 1 }],
   ['all parts are accepted', 3, 3, [accepted, accepted, accepted], { name: 'accepted' }],
   ['one of two parts is rejected', 2, 2, [accepted, rejected(11)], { name: 'rejected', status: 11, accepted: 1 }],
-  ['two parts are rejected: the first status counts', 2, 2, [rejected(11), rejected(12)], { name: 'rejected', status: 11 }],
+  [
+    'two parts are rejected: the first status counts',
+    2,
+    2,
+    [rejected(11), rejected(12)],
+    { name: 'rejected', status: 11 },
+  ],
   ['one part is rejected and one has no response', 2, 2, [unconfirmed, rejected(11)], { name: 'rejected', status: 11 }],
   ['one part is throttled and one has no response', 2, 2, [throttled(0), unconfirmed], { name: 'unknown' }],
   ['one part gets a temporary error and one has no response', 2, 2, [deferred(0), unconfirmed], { name: 'unknown' }],
@@ -67,7 +80,13 @@ const rows: Row[] = [
     [accepted, throttled(1)],
     { name: 'partial', accepted: 1, pending: [1], delayMs: throttledRetryMs, partRetries: 0 },
   ],
-  ['only two of four parts had window slots', 4, 2, [accepted, accepted], { name: 'partial', pending: [2, 3], delayMs: 0 }],
+  [
+    'only two of four parts had window slots',
+    4,
+    2,
+    [accepted, accepted],
+    { name: 'partial', pending: [2, 3], delayMs: 0 },
+  ],
   [
     'the remaining parts are resumed one by one',
     4,
@@ -114,10 +133,22 @@ const rows: Row[] = [
   ],
 
   ['a late response arrives for the only part', 1, 1, [unconfirmed, late], { name: 'accepted' }],
-  ['a late response arrives for one of two parts', 2, 2, [unconfirmed, unconfirmed, late], { name: 'unknown', accepted: 1 }],
+  [
+    'a late response arrives for one of two parts',
+    2,
+    2,
+    [unconfirmed, unconfirmed, late],
+    { name: 'unknown', accepted: 1 },
+  ],
   ['late responses arrive for both parts', 2, 2, [unconfirmed, unconfirmed, late, late], { name: 'accepted' }],
   ['a late response arrives before another response', 2, 2, [unconfirmed, late, accepted], { name: 'accepted' }],
-  ['a late response arrives for a rejected text', 2, 2, [unconfirmed, rejected(9), late], { name: 'rejected', accepted: 1 }],
+  [
+    'a late response arrives for a rejected text',
+    2,
+    2,
+    [unconfirmed, rejected(9), late],
+    { name: 'rejected', accepted: 1 },
+  ],
 ]
 
 describe('transition', () => {
