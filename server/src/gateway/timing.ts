@@ -34,7 +34,7 @@ export const timing = {
   shareMovingMs: 150,
   /** A share counts this long after the end of its lease, so that its last writes are more than a second old. */
   shareGraceMs: 1_250,
-  /** Of the delay of a response beyond the usual, at most this much counts as a late arrival of its text; more is a slow carrier. */
+  /** A response later than usual counts as a late arrival of its text by at most this time; a longer delay is a slow carrier. */
   lateArrivalMaxMs: 100,
 
   // ---- the pace of a carrier that throttles -----------------------------------------------------------------------
@@ -96,7 +96,7 @@ export const timing = {
   unboundRetryMs: 50,
   /** Delays before the retries of a text that was rejected with a temporary error; after the last one it bounces. */
   retryDelaysMs: [5_000, 30_000, 120_000, 600_000],
-  /** The same for one part of a text whose other parts were accepted; short, because the handset waits for it. */
+  /** The same for one part of a text whose other parts were accepted; short, because the phone waits for it. */
   partRetryMs: 5_000,
   /** The remaining parts of a text wait this long for their bind group; then the text becomes unknown. */
   partialSendMaxMs: 30_000,
@@ -168,7 +168,7 @@ const rules: Rule[] = [
   below('reserveAheadMaxMs + burstMs', 'waitMaxMs', 'reserved tokens must be ready before their texts are requeued'),
   below('waitCheckMs + waitCheckMs', 'waitMaxMs', 'a text that has waited too long must be found soon'),
   below('consentFreshMs', 'markFreshMs', 'the consent check of further parts is no older than that of a mark'),
-  below('consentFreshMs', 'second', 'B3 holds for further parts'),
+  below('consentFreshMs', 'second', 'B3 is true of remaining parts, too'),
   below('leaseReserveMaxMs + strandedMs', 'defaultLeaseMs', 'a stranded chunk is released sooner than its lease ends'),
   below('claimPollMs + strandedMs', 'defaultLeaseMs', 'another gateway finds a released chunk'),
   below('defaultLeaseMs + claimPollMs + shareGraceMs', 'resumeAfterKillMs', 'B2: a dead gateway is replaced in time'),

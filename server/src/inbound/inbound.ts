@@ -66,7 +66,7 @@ export async function interpretInbound(rt: InboundRuntime, onOptedOut?: () => Pr
 
 /**
  * Applies all opt-outs among these MOs and marks ordinary texts in one transaction, and returns the ids of both. With many MOs,
- * this takes a tenth of the time of one transaction per MO. If it fails, it returns no ids, and the MOs are interpreted one by one.
+ * this takes a tenth of the time of one transaction per MO. If it fails, it returns no ids; then MOs are interpreted one by one.
  */
 async function handleBatch(rt: InboundRuntime, unhandled: WaitingInbound[]): Promise<Set<number>> {
   if (unhandled.length === 0) return new Set()

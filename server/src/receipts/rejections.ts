@@ -2,7 +2,7 @@ import { markRejected, type Rejected } from '../log/marks.queries.ts'
 import type { Runtime } from '../runtime.ts'
 import { optOutByCarrier, splitOptOuts } from './carrier-opt-outs.ts'
 
-/** Records texts that the SMSC rejected permanently: as bounces, and where their reason requires it, as cleaned numbers or opt-outs. */
+/** Records texts that the SMSC rejected permanently as bounces; depending on the reason, cleans numbers or opts them out. */
 export async function recordRejected(
   { db, clock }: Pick<Runtime, 'db' | 'clock'>,
   day: string,

@@ -112,7 +112,7 @@ async function settleByPhone(db: Db, now: Date, receipt: StoredReceipt, days: st
 
 /**
  * Returns the row of a receipt with an unknown id: one whose id is spelled differently or is known from another connection, one
- * that never got an id, or one whose phone number is written differently. Returns `awaits response` while the id may still arrive.
+ * that never got an id, or one whose phone number is written differently. Returns `awaits response` if the id may still arrive.
  */
 async function findRow(
   db: Db,

@@ -12,7 +12,7 @@ const noShortCode = 0
 
 /**
  * Chooses the bind group for a short code's next texts. Groups of the lowest tier with a usable group are chosen in proportion to
- * their weights. A group that is unbound, or full because of a cap or its carrier's pace, is passed over until it is usable again.
+ * their weights. A group is passed over while it is unbound, or full because of a cap or its carrier's pace.
  */
 export class SendingRoutes {
   readonly #groups: ReadonlyMap<number, BindGroup>

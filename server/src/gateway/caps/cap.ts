@@ -201,7 +201,7 @@ export class Cap {
   #allowedAt(writes: number, now: number): number {
     this.#dropReturned(now)
     if (this.#allowedAfter(this.#size) >= writes) return now
-    // if the writes since a cut and these fit into the new limit, only the limit before the cut counts, so fewer tokens must return
+    // if the writes since a cut and these fit into the new limit, only the limit before the cut counts: fewer tokens must return
     const needed =
       this.#writesBeforeCut > 0 && this.#size - this.#writesBeforeCut + writes <= this.#limit
         ? this.#size + writes - this.#maxInSecond

@@ -25,7 +25,7 @@ export type ShareTable = {
 /** Returns the statements on shares, for one gateway. */
 export function shareTable(db: Db, gateway: string): ShareTable {
   return {
-    /** Renews the leases of our shares, reduces each to its effective limit, and returns the caps that we still have a share of. */
+    /** Renews the leases of our shares, reduced to their effective limits, and returns the caps of which we still have a share. */
     async renew(leaseMs, renewals) {
       const rows = await db.many<{ cap: string }>(
         'renew_shares',

@@ -48,7 +48,7 @@ async function post(messageId: number, headers: Record<string, string>): Promise
   }
 }
 
-// with an idempotency key, the transaction commits only after the handler has returned, so the handler must not wait for its effect
+// with an idempotency key, the handler's transaction commits after the handler has returned, so it must not wait for its effect
 describe.each<Record<string, string>>([{}, { 'idempotency-key': 'once' }])('a cancel with headers %j', (headers) => {
   test('stops all submit_sm within a second of the response, and counts the texts sent before', async () => {
     sending = await startSending({ latencyMs: 60, window: 20, binds: 1 })

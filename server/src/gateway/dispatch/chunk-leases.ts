@@ -35,7 +35,7 @@ export class ChunkLeases {
     this.#all.splice(index === -1 ? this.#all.length : index, 0, leased)
   }
 
-  /** Drops chunks that are finished, or lost and without open texts; closes the finished ones. Returns whether any was dropped. */
+  /** Drops finished chunks and lost ones without open texts, and closes the finished ones. Returns whether any was dropped. */
   dropFinished(): boolean {
     const done = this.#all.filter((leased) => leased.finished || (leased.lost && leased.open === 0))
     if (done.length === 0) return false
@@ -78,7 +78,7 @@ export class ChunkLeases {
     }
   }
 
-  /** Releases chunks without open texts that have been stranded for `strandedMs`, whose window closes, or that must be reloaded. */
+  /** Releases chunks without open texts that are stranded for `strandedMs`, whose window closes, or that must be reloaded. */
   async #releaseUnusable(): Promise<void> {
     const now = performance.now()
     for (const leased of this.#all) {

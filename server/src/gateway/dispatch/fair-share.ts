@@ -35,7 +35,7 @@ export class FairShare {
     account.messages.set(messageId, (account.messages.get(messageId) ?? 0) + texts)
   }
 
-  /** Compares two chunks; the result is negative if `a` comes before `b`. Chunks of one broadcast are in ascending order of ids. */
+  /** Returns a negative number if `a` comes before `b`. Chunks of one broadcast are in ascending order of ids. */
   compare(a: ChunkKey, b: ChunkKey): number {
     if (a.messageId === b.messageId) return a.id - b.id
     if (a.accountId === b.accountId) return this.#ofMessage(a) - this.#ofMessage(b) || a.id - b.id

@@ -37,7 +37,7 @@ export class ChunkEncoder {
     this.#source = sourceAddress(chunk.shortCode, settings)
   }
 
-  /** Returns the number of PDUs of a recipient's text; for a recipient-specific text an estimate, because it is not encoded yet. */
+  /** Returns the number of PDUs of a recipient's text; an estimate if its content is recipient-specific and not encoded yet. */
   pduCount({ content, partCount }: Recipient): number {
     if (content === null || content === undefined) return this.#encodeShared(0).pdus.length
     return this.#settings.longText === 'payload' ? 1 : partCount

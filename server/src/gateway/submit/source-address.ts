@@ -1,6 +1,6 @@
 import type { Connection } from '../../connections/connection.ts'
 
-/** Returns the source address fields of a PDU; TON and NPI follow from the length of the short code unless the connection sets them. */
+/** Returns the source address fields of a PDU. TON and NPI depend on the short code's length unless the connection sets them. */
 export function sourceAddress(
   shortCode: string,
   { sourceTon, sourceNpi }: Pick<Connection, 'sourceTon' | 'sourceNpi'>,
