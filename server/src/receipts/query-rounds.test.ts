@@ -53,6 +53,6 @@ test('a round continues after its last row, and starts again when it is due', as
 test('the round of a day that is no longer queried is deleted', async () => {
   await claim(now, days)
   await claim(now, days.slice(1))
-  const left = await ctx.db.many<{ day: string }>('left', 'select logged_on as day from query_rounds')
-  expect(left).toEqual([{ day: days[1] }])
+  const remaining = await ctx.db.many<{ day: string }>('remaining', 'select logged_on as day from query_rounds')
+  expect(remaining).toEqual([{ day: days[1] }])
 })

@@ -50,9 +50,8 @@ class Queues<Target> {
 }
 
 /**
- * Holds all marked texts of a gateway that cannot be written yet, with one timer: parts that wait for their tokens or a window
- * slot, remaining parts of partial sends that wait for a delay, a window slot or a bind, and texts that wait to be unmarked and
- * retried.
+ * All marked texts of a gateway that cannot be written yet, with one timer: parts that wait for their tokens or a window slot,
+ * remaining parts of partial sends that wait for a delay, a window slot or a bind, and texts that wait to be unmarked and retried.
  */
 export class WaitingRoom {
   readonly #events: WaitingRoomEvents
