@@ -84,5 +84,5 @@ test('receipts are deleted 30 days after their wait has ended, but not while the
   await store({ smscId: 'recent' })
   await deleteReceiptsJob.run(api.rt, {}, new AbortController().signal)
   const remaining = await api.db.many('remaining', 'select smsc_id as id from receipts order by id')
-  expect(remaining).toEqual([{ id: 'waiting' }, { id: 'recent' }])
+  expect(remaining).toEqual([{ id: 'recent' }, { id: 'waiting' }])
 })

@@ -107,7 +107,7 @@ describe('a connection whose responses have no ids', () => {
   test('gets receipts matched for each text to the same phone', async () => {
     await prepare()
     const { phone } = textOf(0)
-    await ctx.db.exec('same_phone', 'update message_log set phone = $1', [phone])
+    await ctx.db.exec('same_phone_for_all', 'update message_log set phone = $1', [phone])
     await accept(0, '')
     await storeAndSettle({ reference: reference(0) })
     expect(await counters()).toMatchObject({ delivered: 1, sent: 0 })
