@@ -16,7 +16,7 @@ export const receiptRoutes: FastifyPluginAsyncTypebox = async (app) => {
     {
       schema: {
         operationId: 'listOrphanReceipts',
-        summary: 'List receipts that match no text, newest first',
+        summary: 'List the receipts that match no text, latest first',
         description:
           'For a day, Carillon tries to match a receipt with an unknown id by its other fields. Then the receipt is listed here for a month. Many such receipts mean that ids are spelled differently from `receipt_id_form`, or that another system sends over the same account.',
         tags: ['Connections'],
