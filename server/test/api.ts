@@ -15,7 +15,7 @@ export type ApiResponse = {
 }
 
 /** A caller of the API with an account, a key and a short code. Paths are below /api/v2. */
-export type Person = {
+export type ApiCaller = {
   accountId: number
   email: string
   keyId: number
@@ -33,7 +33,7 @@ export function basic(key: string, userName = 'anybody'): string {
 }
 
 /** Creates a caller of `app`, which must use `db`. */
-export async function makePerson(db: Db, app: FastifyInstance, isOperator = false): Promise<Person> {
+export async function makeCaller(db: Db, app: FastifyInstance, isOperator = false): Promise<ApiCaller> {
   const account = await make.account(db, { isOperator })
   const { id: keyId, key } = await make.apiKey(db, { accountId: account.id })
   const shortCode = await make.shortCode(db, { accountId: account.id })
@@ -83,13 +83,13 @@ export function useApi(overrides: Partial<Runtime> = {}) {
     withClient: (work) => ctx.db.withClient(work),
   }
   const rt = makeRuntime({ ...overrides, db })
-  const state = {} as { app: FastifyInstance; owner: Person; stranger: Person }
+  const state = {} as { app: FastifyInstance; owner: ApiCaller; stranger: ApiCaller }
   beforeAll(async () => {
     state.app = await makeApp(rt)
   })
   beforeEach(async () => {
-    state.owner = await makePerson(db, state.app, true)
-    state.stranger = await makePerson(db, state.app)
+    state.owner = await makeCaller(db, state.app, true)
+    state.stranger = await makeCaller(db, state.app)
   })
   afterAll(() => state.app.close())
   return {

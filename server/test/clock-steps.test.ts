@@ -44,7 +44,7 @@ test.each([
     await waitFor(() => sending.raw().length > before + textsPerStep || performance.now() > deadline)
     expect(sending.raw().length, `texts at step ${n}: the jump came after the last text`).toBeLessThan(recipients)
   }
-  await sending.untilCounted(id, { audience: recipients, delivered: recipients }, 15_000)
+  await sending.waitForCounters(id, { audience: recipients, delivered: recipients }, 15_000)
   const texted = sending.raw().map(({ destination }) => fromSmppAddress(destination))
   expect(texted).toHaveLength(recipients)
   expect(new Set(texted)).toEqual(new Set(phones))
@@ -59,7 +59,7 @@ test('sends messages that were accepted before and after a change of the day', a
   await waitFor(() => sending.raw().length > 20, { what: 'the first texts' })
   clock.offsetMs = 36 * hour
   const second = await sending.broadcast('The pantry opens at ten.')
-  for (const id of [first, second]) await sending.untilCounted(id, { audience: 200, delivered: 200 }, 15_000)
+  for (const id of [first, second]) await sending.waitForCounters(id, { audience: 200, delivered: 200 }, 15_000)
   const days = await sending.db.many('days_of_messages', 'select distinct logged_on from message_log')
   expect(days).toHaveLength(2)
   expect(sending.raw()).toHaveLength(400)

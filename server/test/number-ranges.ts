@@ -1,7 +1,7 @@
 import type { Db } from '../src/db/db.ts'
 
 /** Returns one line for each count of a list or of its number ranges that differs from its subscribers. */
-export async function faultsOfCounts(db: Db): Promise<string[]> {
+export async function listWrongCounts(db: Db): Promise<string[]> {
   const faults = await db.many<{ fault: string }>(
     'faults_of_counts',
     `with counted as (

@@ -12,7 +12,7 @@ import { settleWaitingReceipts } from '../src/receipts/waiting.ts'
 import { useDatabase } from './database.ts'
 import { make } from './make.ts'
 import { makeRuntime } from './runtime.ts'
-import { checkBooks, readCounters } from './sending.ts'
+import { checkCounters, readCounters } from './sending.ts'
 
 export const content = 'The pantry opens at nine. Bring a bag.'
 
@@ -132,6 +132,6 @@ export function useReceipts() {
     },
 
     counters: () => readCounters(database.db, messageId),
-    checkBooks: () => checkBooks(database.db, messageId),
+    checkCounters: () => checkCounters(database.db, messageId),
   }
 }

@@ -134,7 +134,7 @@ export async function startSending(options: Options = {}) {
     counters: (messageId: number) => readCounters(db, messageId),
 
     /** Waits until a message has these counters, then checks that they match its log. */
-    async untilCounted(messageId: number, expected: Partial<Counters>, timeoutMs = 10_000) {
+    async waitForCounters(messageId: number, expected: Partial<Counters>, timeoutMs = 10_000) {
       let last: Counters | undefined
       await waitFor(
         async () => {
@@ -145,7 +145,7 @@ export async function startSending(options: Options = {}) {
       ).catch((error) => {
         throw new Error(`${error.message}; last were ${JSON.stringify(last)}`)
       })
-      await checkBooks(db, messageId)
+      await checkCounters(db, messageId)
     },
 
     async states(messageId: number) {
@@ -171,7 +171,7 @@ export async function startSending(options: Options = {}) {
     },
 
     /** Sends an MO from a handset to the short code. */
-    async text(phone: number, content: string) {
+    async sendMo(phone: number, content: string) {
       await sending.control('POST', `/handsets/${phone}/messages`, { to: shortCode.code, content })
     },
 
@@ -197,7 +197,7 @@ export async function readCounters(db: Db, messageId: number): Promise<Counters>
 }
 
 /** Throws unless the message's counters match its log rows in one snapshot (promise B1). */
-export async function checkBooks(db: Db, messageId: number): Promise<void> {
+export async function checkCounters(db: Db, messageId: number): Promise<void> {
   const { fault } = await db.one<{ fault: string | null }>(
     'check_counters',
     `with counted as (

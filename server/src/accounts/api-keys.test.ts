@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { basic, makePerson, type Person, readResponse, useApi } from '../../test/api.ts'
+import { type ApiCaller, basic, makeCaller, readResponse, useApi } from '../../test/api.ts'
 import { freshDatabase } from '../../test/database.ts'
 import { make } from '../../test/make.ts'
 import { makeRuntime } from '../../test/runtime.ts'
@@ -13,7 +13,7 @@ const api = useApi()
 
 type KeyView = Record<string, unknown> & { id: number; key: string }
 
-async function createKey(person: Person, fields: object = {}): Promise<KeyView> {
+async function createKey(person: ApiCaller, fields: object = {}): Promise<KeyView> {
   const response = await person.post('/api_keys', { api_key: { name: 'Mailer', ...fields } })
   expect(response.status).toBe(201)
   return response.body.api_key as KeyView
@@ -98,7 +98,7 @@ test('name and limit can be changed separately, and a new limit applies immediat
 
 test('a limit above the limit of the installation is rejected', async () => {
   const app = await makeApp(makeRuntime({ db: api.db, config: readEnv({ CARILLON_RATE_LIMIT: 'default' }) }))
-  const person = await makePerson(api.db, app)
+  const person = await makeCaller(api.db, app)
   const set = async (limit: string) =>
     (await person.post('/api_keys', { api_key: { name: 'x', rate_limit: limit } })).status
   expect([await set('3000/60'), await set('3001/60'), await set('off')]).toEqual([201, 422, 422])
@@ -192,7 +192,7 @@ describe('with real commits', () => {
     const database = await freshDatabase()
     const at = { now: new Date('2026-11-21T12:00:00Z') }
     const app = await makeApp(makeRuntime({ db: database.db, clock: { now: () => at.now } }))
-    const person = await makePerson(database.db, app)
+    const person = await makeCaller(database.db, app)
     const lastUsed = async () => {
       const sql = 'select last_used_at as at from api_keys where id = $1'
       return (await database.db.one<{ at: Date | null }>('last_used', sql, [person.keyId])).at?.toISOString()

@@ -2,7 +2,7 @@ import { beforeEach, describe, expect, test } from 'vitest'
 import { useDatabase } from '../../test/database.ts'
 import { make } from '../../test/make.ts'
 import { makeRuntime } from '../../test/runtime.ts'
-import { checkBooks, readCounters } from '../../test/sending.ts'
+import { checkCounters, readCounters } from '../../test/sending.ts'
 import { type Audience, readAudience } from '../messages/audience/audience.ts'
 import { acceptBroadcast } from '../messages/messages.ts'
 import { expandOnce, expandSlice } from './expand.ts'
@@ -45,7 +45,7 @@ async function namesOf(given: Audience): Promise<string> {
   const audience = await readAudience(ctx.db, list.id, given)
   const { id } = await acceptBroadcast(rt(), { accountId: list.accountId, list, content: 'Hello', audience })
   while (await expandOnce(rt()));
-  await checkBooks(ctx.db, id)
+  await checkCounters(ctx.db, id)
   const rows = await ctx.db.many<{ name: string }>(
     'names_of',
     `select s.first_name as name from message_log l join subscribers s on s.phone = l.phone and s.list_id = $2
@@ -134,7 +134,7 @@ describe('a list with few matching subscribers', () => {
     ])
     expect(phones).toEqual([{ phone: 2_065_560_001 }, { phone: 2_065_580_000 }, { phone: last }])
     expect(await readCounters(ctx.db, id)).toMatchObject({ audience: 3, queued: 3 })
-    await checkBooks(ctx.db, id)
+    await checkCounters(ctx.db, id)
   })
 })
 

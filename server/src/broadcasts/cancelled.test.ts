@@ -2,7 +2,7 @@ import { beforeEach, expect, test } from 'vitest'
 import { useDatabase } from '../../test/database.ts'
 import { make } from '../../test/make.ts'
 import { makeRuntime } from '../../test/runtime.ts'
-import { checkBooks, readCounters } from '../../test/sending.ts'
+import { checkCounters, readCounters } from '../../test/sending.ts'
 import { claimChunks } from '../log/claims.queries.ts'
 import { listQueued, markSubmitting, unmarkSubmitting } from '../log/marks.queries.ts'
 import { acceptBroadcast } from '../messages/messages.ts'
@@ -46,7 +46,7 @@ test('a mark cancels the texts of a cancelled message, including texts that were
   await unmarkSubmitting(ctx.db, chunk, first)
   expect(await markSubmitting(ctx.db, chunk, queued, new Date())).toEqual([])
   expect(await readCounters(ctx.db, id)).toMatchObject({ audience: 10, cancelled: 10, queued: 0, submitting: 0 })
-  await checkBooks(ctx.db, id)
+  await checkCounters(ctx.db, id)
 })
 
 test('cancelQueued cancels the queued rows of cancelled messages, and does not change submitting rows', async () => {
@@ -61,5 +61,5 @@ test('cancelQueued cancels the queued rows of cancelled messages, and does not c
   expect(await readCounters(ctx.db, id)).toMatchObject({ cancelled: 13_495, submitting: 5, queued: 0 })
   expect(await readCounters(ctx.db, other.id)).toMatchObject({ cancelled: 0, queued: 13_500 })
   expect(await cancelQueued(rt())).toBe(0)
-  for (const each of [id, other.id]) await checkBooks(ctx.db, each)
+  for (const each of [id, other.id]) await checkCounters(ctx.db, each)
 })

@@ -3,7 +3,7 @@ import { freshDatabase, type TestDatabase } from '../../test/database.ts'
 import { make } from '../../test/make.ts'
 import { noticesDuring } from '../../test/notices.ts'
 import { makeRuntime } from '../../test/runtime.ts'
-import { checkBooks, readCounters } from '../../test/sending.ts'
+import { checkCounters, readCounters } from '../../test/sending.ts'
 import { waitFor } from '../../test/wait-for.ts'
 import type { Db } from '../db/db.ts'
 import type { Chunk } from '../log/chunk.ts'
@@ -107,7 +107,7 @@ describe('unknown texts', () => {
     await database.db.exec('due', `update receipts set retry_at = now() - interval '1 second'`)
     await settleWaitingReceipts(rt(later(73)))
     expect(await counters()).toMatchObject({ queued: 2, delivered: 1 })
-    await checkBooks(database.db, messageId)
+    await checkCounters(database.db, messageId)
   })
 
   test('are requeued once, and only once, if the list is never to miss anyone', async () => {
@@ -117,7 +117,7 @@ describe('unknown texts', () => {
     expect(await noticesDuring(database.url, () => close(73))).toEqual(['chunks'])
     expect(await counters()).toMatchObject({ expired: 1, unknown: 0, queued: 3 })
     expect(await message()).toEqual({ status: 'sending', closed: false })
-    await checkBooks(database.db, messageId)
+    await checkCounters(database.db, messageId)
     // a message that is being sent is not overdue
     expect(await close(200)).toBe(0)
 
@@ -132,7 +132,7 @@ describe('unknown texts', () => {
     await close(146)
     expect(await counters()).toMatchObject({ expired: 2, delivered: 1, unknown: 1, queued: 0 })
     expect(await message()).toEqual({ status: 'sent', closed: true })
-    await checkBooks(database.db, messageId)
+    await checkCounters(database.db, messageId)
   })
 
   test('are not sent to subscribers who opted out before or after the requeuing', async () => {
@@ -145,7 +145,7 @@ describe('unknown texts', () => {
     const { marked } = await markAll(later(73))
     expect(marked).toEqual([ids[3]])
     expect(await counters()).toMatchObject({ submitting: 1, suppressed: 2, unknown: 0, queued: 0 })
-    await checkBooks(database.db, messageId)
+    await checkCounters(database.db, messageId)
   })
 
   test('are not sent again if a receipt reports delivery after the requeuing', async () => {
@@ -160,7 +160,7 @@ describe('unknown texts', () => {
     expect(await counters()).toMatchObject({ queued: 2, delivered: 1 })
     const { marked } = await markAll(later(73))
     expect(marked).toEqual([ids[1], ids[3]])
-    await checkBooks(database.db, messageId)
+    await checkCounters(database.db, messageId)
   })
 
   test('are not sent again to people who opted out at the carrier, nor to dead numbers', async () => {
@@ -178,7 +178,7 @@ describe('unknown texts', () => {
     await settleWaitingReceipts(rt())
     // a soft bounce does not prevent the second text
     expect(await counters()).toMatchObject({ queued: 1, bounced: 2, cleanCount: 1 })
-    await checkBooks(database.db, messageId)
+    await checkCounters(database.db, messageId)
     const remaining = await database.db.many(
       'remaining',
       `select phone, state from subscribers where list_id = $1 and state <> 'subscribed' order by phone`,
@@ -213,7 +213,7 @@ describe('unknown texts', () => {
     expect(await finishChunk(database.db, chunk)).toBe(true)
     await close(146)
     expect(await message()).toEqual({ status: 'sent', closed: true })
-    await checkBooks(database.db, messageId)
+    await checkCounters(database.db, messageId)
   })
 
   test.each<[string, string]>([
@@ -270,7 +270,7 @@ describe('unknown texts', () => {
           tx: (work: (tx: Db) => Promise<unknown>) => db.tx((tx) => work(mortal(tx))),
         }) as Db
       const error = await close(73, mortal(database.db)).catch((error: Error) => error.message)
-      await checkBooks(database.db, messageId)
+      await checkCounters(database.db, messageId)
       const { unknown, queued } = await counters()
       expect(unknown + queued).toBe(3)
       // an opt-out does not find queued texts of a message in status `sent`
@@ -285,7 +285,7 @@ describe('unknown texts', () => {
     await neverMiss()
     await Promise.all([close(73), close(73)])
     expect(await counters()).toMatchObject({ queued: 3, unknown: 0, expired: 1 })
-    await checkBooks(database.db, messageId)
+    await checkCounters(database.db, messageId)
   })
 })
 
@@ -344,5 +344,5 @@ test('a receipt that waits for a locked row does not block the other receipts', 
   })
   expect(await settling).toBe(true)
   expect(await counters()).toMatchObject({ delivered: 2, unknown: 2 })
-  await checkBooks(database.db, messageId)
+  await checkCounters(database.db, messageId)
 })

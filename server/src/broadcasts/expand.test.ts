@@ -2,7 +2,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest'
 import { freshDatabase, type TestDatabase } from '../../test/database.ts'
 import { make } from '../../test/make.ts'
 import { makeRuntime } from '../../test/runtime.ts'
-import { checkBooks, readCounters } from '../../test/sending.ts'
+import { checkCounters, readCounters } from '../../test/sending.ts'
 import { claimChunks } from '../log/claims.queries.ts'
 import { finishMessages } from '../log/finish.queries.ts'
 import { listQueued, markSubmitting, markUnknown } from '../log/marks.queries.ts'
@@ -49,7 +49,7 @@ test('writes one queued row per subscriber, in chunks of consecutive ids', async
   const id = await send()
   await expandAll()
   expect(await readCounters(database.db, id)).toMatchObject({ audience: 12_345, queued: 12_345, suppressed: 0 })
-  await checkBooks(database.db, id)
+  await checkCounters(database.db, id)
   const rows = await database.db.one(
     'count_distinct',
     'select count(distinct phone) as phones, count(distinct id) as ids from message_log where message_id = $1',
@@ -75,7 +75,7 @@ test('writes each recipient once when several workers expand concurrently', asyn
   expect(workers).toHaveLength(3)
   await expandAll()
   expect((await readCounters(database.db, id)).audience).toBe(30_000)
-  await checkBooks(database.db, id)
+  await checkCounters(database.db, id)
 })
 
 test('writes nothing of a slice whose worker dies', async () => {
@@ -91,7 +91,7 @@ test('writes nothing of a slice whose worker dies', async () => {
   expect((await readCounters(database.db, id)).audience).toBe(1_000)
   await expandAll()
   expect((await readCounters(database.db, id)).audience).toBe(3_000)
-  await checkBooks(database.db, id)
+  await checkCounters(database.db, id)
 })
 
 test('skips a broadcast whose expansion another worker has locked', async () => {
@@ -123,7 +123,7 @@ test('omits subscribers who join after it was accepted, and suppresses those who
     { phone: optedOutPhone, state: 'suppressed', reason: 'opted_out' },
   ])
   expect(rows).not.toContainEqual(expect.objectContaining({ phone: formerPhone }))
-  await checkBooks(database.db, id)
+  await checkCounters(database.db, id)
 })
 
 test('marks a broadcast as sent when its audience is written and no row is queued or submitting', async () => {

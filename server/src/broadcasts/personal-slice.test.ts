@@ -2,7 +2,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest'
 import { freshDatabase, type TestDatabase } from '../../test/database.ts'
 import { make } from '../../test/make.ts'
 import { makeRuntime } from '../../test/runtime.ts'
-import { checkBooks, readCounters } from '../../test/sending.ts'
+import { checkCounters, readCounters } from '../../test/sending.ts'
 import type { Audience } from '../messages/audience/audience.ts'
 import { acceptBroadcast } from '../messages/messages.ts'
 import { expandOnce, expandSlice } from './expand.ts'
@@ -55,7 +55,7 @@ test('writes personal texts, in chunks of consecutive ids', async () => {
   await fill(12_345)
   const id = await send('Hi {first_name}, {team} meets at nine.')
   await expandAll()
-  await checkBooks(database.db, id)
+  await checkCounters(database.db, id)
   const written = await rows(id)
   expect(written).toHaveLength(12_345)
   expect(written[6]).toEqual({
@@ -95,7 +95,7 @@ test('counts the parts of each text, and suppresses texts with too many', async 
   ])
   expect(await readCounters(database.db, id)).toMatchObject({ audience: 4, queued: 3, suppressed: 1 })
   expect((await rows(singlePart)).map((row) => row.reason)).toEqual([null, 'too_long', 'too_long', null])
-  await checkBooks(database.db, singlePart)
+  await checkCounters(database.db, singlePart)
 })
 
 test("stores only texts that differ from the message's content", async () => {
@@ -120,7 +120,7 @@ test('applies audience filters to a personal message', async () => {
   const written = await rows(id)
   expect(written).toHaveLength(1_000)
   expect(written.every((row) => row.phone % 3 === 2065560000 % 3)).toBe(true)
-  await checkBooks(database.db, id)
+  await checkCounters(database.db, id)
 })
 
 test('suppresses subscribers who opted out after it was accepted, and omits those who joined later', async () => {
@@ -158,7 +158,7 @@ test('writes each recipient once when several workers expand concurrently', asyn
   await Promise.all([expandAll(), expandAll(), expandAll()])
   await expandAll()
   expect((await readCounters(database.db, id)).audience).toBe(30_000)
-  await checkBooks(database.db, id)
+  await checkCounters(database.db, id)
 })
 
 test('writes nothing of a slice whose worker dies', async () => {
@@ -174,7 +174,7 @@ test('writes nothing of a slice whose worker dies', async () => {
   expect((await readCounters(database.db, id)).audience).toBe(1_000)
   await expandAll()
   expect((await readCounters(database.db, id)).audience).toBe(3_000)
-  await checkBooks(database.db, id)
+  await checkCounters(database.db, id)
 })
 
 test('groups recipients by location and window, the earliest window first', () => {

@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { freshDatabase, type TestDatabase } from '../../test/database.ts'
 import { make } from '../../test/make.ts'
 import { makeRuntime } from '../../test/runtime.ts'
-import { checkBooks, readCounters } from '../../test/sending.ts'
+import { checkCounters, readCounters } from '../../test/sending.ts'
 import { claimChunks } from '../log/claims.queries.ts'
 import { finishMessages } from '../log/finish.queries.ts'
 import { abandonSubmitting, releaseChunks, renewLeases } from '../log/leases.queries.ts'
@@ -127,7 +127,7 @@ describe('a broadcast', () => {
     expect(await abandonSubmitting(database.db, next)).toBe(1)
     expect(await listQueued(database.db, next)).toEqual([])
     expect(await readCounters(database.db, id)).toMatchObject({ queued: 2, submitting: 0, unknown: 1 })
-    await checkBooks(database.db, id)
+    await checkCounters(database.db, id)
   })
 
   test('gets each next window once from concurrent workers', async () => {
@@ -150,13 +150,13 @@ describe('a broadcast', () => {
       [all[1], '05-07T12:00Z', '05-08T00:00Z'],
       [all[2], '05-07T13:00Z', '05-07T22:00Z'],
     ])
-    await checkBooks(database.db, id)
+    await checkCounters(database.db, id)
     // the other recipients are suppressed at the deadline
     expect(await suppressLate(rt())).toBe(0)
     at('2031-05-07T14:00:00Z')
     expect(await suppressLate(rt())).toBe(1)
     expect(await readCounters(database.db, id)).toMatchObject({ audience: 3, queued: 0, suppressed: 3 })
-    await checkBooks(database.db, id)
+    await checkCounters(database.db, id)
     expect(await finishMessages(database.db, now)).toBe(1)
   })
 
@@ -181,7 +181,7 @@ describe('a broadcast', () => {
     at('2031-05-07T03:00:00Z')
     while (await reopenClosed(rt()));
     expect(await readCounters(database.db, id)).toMatchObject({ queued: 0, suppressed: 3 })
-    await checkBooks(database.db, id)
+    await checkCounters(database.db, id)
   })
 
   test('with a local time is sent at that time of each location, within the hours there', async () => {

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { faultsOfCounts } from '../../test/number-ranges.ts'
+import { listWrongCounts } from '../../test/number-ranges.ts'
 import { startSending } from '../../test/sending.ts'
 import { waitFor } from '../../test/wait-for.ts'
 import { claimChunks } from '../log/claims.queries.ts'
@@ -23,7 +23,7 @@ describe('a broadcast to simulated phones', () => {
     const phones = [0, 1, 2, 3, 4, 5, 9, 10, 11, 12].map((n) => 2_065_550_100 + n)
     await sending.subscribe(...phones)
     const id = await sending.broadcast()
-    await sending.untilCounted(id, { audience: 10, delivered: 5, bounced: 4, sent: 1, unknown: 0 })
+    await sending.waitForCounters(id, { audience: 10, delivered: 5, bounced: 4, sent: 1, unknown: 0 })
     expect(await sending.states(id)).toEqual({
       2065550100: 'bounced hard',
       2065550101: 'bounced hard',
@@ -48,7 +48,7 @@ describe('a broadcast to simulated phones', () => {
   test('cleans a number that the carrier reports as dead, in the list, the ledger and the counts', async () => {
     await sending.subscribe(2_065_550_101, 2_065_550_110, 2_065_560_001)
     const id = await sending.broadcast()
-    await sending.untilCounted(id, { delivered: 1, bounced: 2, cleanCount: 2 })
+    await sending.waitForCounters(id, { delivered: 1, bounced: 2, cleanCount: 2 })
     const states = await sending.db.many(
       'states_of_list',
       'select phone, state from subscribers where list_id = $1 order by phone',
@@ -73,7 +73,7 @@ describe('a broadcast to simulated phones', () => {
       [sending.list.id],
     )
     expect(counts).toEqual({ subscribed: 1, cleaned: 2 })
-    expect(await faultsOfCounts(sending.db)).toEqual([])
+    expect(await listWrongCounts(sending.db)).toEqual([])
   })
 
   test.each([
@@ -90,7 +90,7 @@ describe('a broadcast to simulated phones', () => {
     await sending.subscribe(phone)
     const content = `Olé ${'x'.repeat(455)}`
     const id = await sending.broadcast(content)
-    await sending.untilCounted(id, { delivered: 1 })
+    await sending.waitForCounters(id, { delivered: 1 })
     expect(textsTo(phone)).toHaveLength(pdus)
     const { parts } = await sending.db.one<{ parts: number }>('parts', 'select part_count as parts from message_log')
     expect(parts).toBe(longText === 'udh16' ? 4 : 3)
@@ -101,7 +101,7 @@ describe('a broadcast to simulated phones', () => {
   test('sends a long text in parts, which is delivered when all parts are', async () => {
     await sending.subscribe(2_065_560_001, 2_065_560_002)
     const id = await sending.broadcast(`${'a'.repeat(152)}€${'b'.repeat(200)}`)
-    await sending.untilCounted(id, { delivered: 2 })
+    await sending.waitForCounters(id, { delivered: 2 })
     const parts = textsTo(2_065_560_001)
     expect(parts.map((part) => part.esmClass & 0x40)).toEqual([0x40, 0x40, 0x40])
     const headers = parts.map((part) => Buffer.from(part.shortMessage, 'hex').subarray(0, 6))
@@ -122,7 +122,7 @@ describe('a gateway', () => {
     const phones = Array.from({ length: 30 }, (_, n) => 2_065_560_001 + n)
     await sending.subscribe(...phones)
     const id = await sending.broadcast()
-    await sending.untilCounted(id, { queued: 30 })
+    await sending.waitForCounters(id, { queued: 30 })
     // the first gateway leases the chunk, marks ten texts and dies before it writes a PDU
     const claim = { owner: crypto.randomUUID(), leaseMs: 300, now: new Date(), fromLane: 2, toLane: 2, limit: 1 }
     const [chunk] = await claimChunks(sending.db, claim)
@@ -130,7 +130,7 @@ describe('a gateway', () => {
     const queued = await listQueued(sending.db, chunk)
     expect(await markSubmitting(sending.db, chunk, queued.slice(0, 10), new Date())).toHaveLength(10)
     await sending.startGateway()
-    await sending.untilCounted(id, { delivered: 20, unknown: 10 })
+    await sending.waitForCounters(id, { delivered: 20, unknown: 10 })
     expect(sending.raw()).toHaveLength(20)
     // it can mark no more texts once another gateway has leased the chunk
     expect(await markSubmitting(sending.db, chunk, queued.slice(10, 20), new Date())).toEqual([])
@@ -145,7 +145,7 @@ describe('a gateway', () => {
     await waitFor(() => sending.raw().length >= 10)
     await sending.control('POST', '/binds/drop', {})
     await waitFor(async () => (await sending.counters(id)).unknown > 0, { what: 'unknown texts' })
-    await sending.untilCounted(id, { delivered: 40, unknown: 0 })
+    await sending.waitForCounters(id, { delivered: 40, unknown: 0 })
     expect(sending.raw()).toHaveLength(40)
   })
 
@@ -155,7 +155,7 @@ describe('a gateway', () => {
     await sending.startGateway()
     await sending.subscribe(2_065_550_105)
     const id = await sending.broadcast()
-    await sending.untilCounted(id, { delivered: 1 })
+    await sending.waitForCounters(id, { delivered: 1 })
     expect(await sending.db.one('outcome', 'select outcome from receipts')).toEqual({
       outcome: 'settled',
     })
@@ -174,7 +174,7 @@ describe('a gateway', () => {
     await waitFor(async () => (await sending.db.exec('shared', shared)) === 2, { what: 'a slot for each' })
     const id = await sending.broadcast()
     // three runs on two cores at a load of 12 took 11, 17 and 34 s
-    await sending.untilCounted(id, { delivered: 9_999 }, 60_000)
+    await sending.waitForCounters(id, { delivered: 9_999 }, 60_000)
     expect(new Set(sending.raw().map((record) => record.destination)).size).toBe(9_999)
     expect(sending.raw()).toHaveLength(9_999)
     const gateways = await sending.db.many('gateways', 'select distinct leased_by from send_chunks')
@@ -192,7 +192,7 @@ describe('a gateway', () => {
     expect(counters.submitting + counters.unknown).toBe(0)
     expect(counters.queued).toBe(60 - sending.raw().length)
     await sending.startGateway()
-    await sending.untilCounted(id, { delivered: 60 })
+    await sending.waitForCounters(id, { delivered: 60 })
   })
 
   test('writes no more PDUs in any second than the cap allows', async () => {
@@ -200,7 +200,7 @@ describe('a gateway', () => {
     await sending.startGateway()
     await sending.subscribe(...Array.from({ length: 100 }, (_, n) => 2_065_560_001 + n))
     const id = await sending.broadcast()
-    await sending.untilCounted(id, { delivered: 100 })
+    await sending.waitForCounters(id, { delivered: 100 })
     const times = sending.raw().map((record) => record.time)
     // the times are those of the simulator, which receives PDUs a few milliseconds after the gateway writes them
     times.forEach((time, n) => {

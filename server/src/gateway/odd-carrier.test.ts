@@ -36,11 +36,11 @@ describe('receipts and MOs', () => {
     ['a receipt with an id of many kilobytes', Buffer.alloc(0)],
   ])('%s gets a response and does not delay the next receipt', async (_, text) => {
     const id = await sending.broadcast()
-    await sending.untilCounted(id, { sent: 1 })
+    await sending.waitForCounters(id, { sent: 1 })
     const tlvs = text.length === 0 ? { receipted_message_id: 'f'.repeat(60_000), message_state: 2 } : undefined
     expect(await carrier.receipt(text, tlvs ? { tlvs } : {})).toBe(0)
     expect(await carrier.receipt('id:id1 stat:DELIVRD err:000')).toBe(0)
-    await sending.untilCounted(id, { delivered: 1 })
+    await sending.waitForCounters(id, { delivered: 1 })
   })
 
   test.each([
@@ -63,13 +63,13 @@ describe('receipts and MOs', () => {
 
   test('receipts and MOs are accepted as data_sm', async () => {
     const id = await sending.broadcast()
-    await sending.untilCounted(id, { sent: 1 })
+    await sending.waitForCounters(id, { sent: 1 })
     const addresses = { source_addr: '12065560001', destination_addr: sending.shortCode.code }
     const sendDataSm = async (fields: Parameters<typeof dataSm>[0]) =>
       (await (await carrier.anyBind()).send(dataSm({ ...fields, ...addresses }))).command_status
     const receiptTlvs = { receipted_message_id: 'id1', message_state: 2 }
     expect(await sendDataSm({ esm_class: 4, tlvs: receiptTlvs, destination_addr: '' })).toBe(0)
-    await sending.untilCounted(id, { delivered: 1 })
+    await sending.waitForCounters(id, { delivered: 1 })
     expect(await sendDataSm({ tlvs: { message_payload: Buffer.from('STOP') }, destination_addr: '' })).toBe(0)
     const mo = await sending.db.one('mo', 'select phone, content from inbound_messages')
     expect(mo).toEqual({ phone: 2_065_560_001, content: 'STOP' })
@@ -88,7 +88,7 @@ describe('texts are sent although the SMSC assigns', () => {
     await start(() => ({ message_id: messageId }))
     await sending.subscribe(...phones(3))
     const id = await sending.broadcast()
-    await sending.untilCounted(id, { sent: 3 })
+    await sending.waitForCounters(id, { sent: 3 })
   })
 })
 
@@ -99,11 +99,11 @@ test('texts bounce if their sender does not fit into a PDU, and later texts are 
     sending.db.exec('set_code', 'update short_codes set code = $2 where id = $1', [sending.shortCode.id, code])
   await setCode('7'.repeat(30))
   const id = await sending.broadcast()
-  await sending.untilCounted(id, { bounced: 2 })
+  await sending.waitForCounters(id, { bounced: 2 })
   expect(carrier.submits).toEqual([])
   await setCode('77777')
   const next = await sending.broadcast()
-  await sending.untilCounted(next, { sent: 2 })
+  await sending.waitForCounters(next, { sent: 2 })
 })
 
 test('an MO with data_coding 0 is decoded by the charset of the connection', async () => {
@@ -190,14 +190,14 @@ test('a response that arrives after its deadline still counts', async () => {
   await start(() => undefined)
   await sending.subscribe(...phones(1))
   const id = await sending.broadcast()
-  await sending.untilCounted(id, { unknown: 1 })
+  await sending.waitForCounters(id, { unknown: 1 })
   const [submit] = carrier.submits
   if (!submit) throw new Error('nothing was submitted')
   const bind = await carrier.anyBind()
   bind.respond(submit, { message_id: 'late' })
-  await sending.untilCounted(id, { sent: 1, unknown: 0 })
+  await sending.waitForCounters(id, { sent: 1, unknown: 0 })
   await carrier.receipt('id:late stat:DELIVRD err:000')
-  await sending.untilCounted(id, { delivered: 1 })
+  await sending.waitForCounters(id, { delivered: 1 })
   expect(carrier.submits).toHaveLength(1)
 })
 
@@ -214,11 +214,11 @@ describe('a text of three parts', () => {
     const id = await sending.broadcast(longText)
     await waitFor(() => carrier.submits.length >= 3)
     expect(await carrier.receipt('id:id1 stat:DELIVRD err:000')).toBe(0)
-    await sending.untilCounted(id, { sent: 1 })
+    await sending.waitForCounters(id, { sent: 1 })
     expect(carrier.submits.map(sequenceOf)).toEqual([1, 2, 3, 2, 2])
     await carrier.receipt('id:id3 stat:DELIVRD err:000')
     await carrier.receipt('id:id5 stat:DELIVRD err:000')
-    await sending.untilCounted(id, { delivered: 1 })
+    await sending.waitForCounters(id, { delivered: 1 })
   })
 
   test('bounces when a part is rejected', async () => {
@@ -227,7 +227,7 @@ describe('a text of three parts', () => {
     )
     await sending.subscribe(...phones(2))
     const id = await sending.broadcast(longText)
-    await sending.untilCounted(id, { bounced: 2 })
+    await sending.waitForCounters(id, { bounced: 2 })
     expect(carrier.submits).toHaveLength(6)
   })
 
@@ -235,7 +235,7 @@ describe('a text of three parts', () => {
     await start((pdu, ordinal) => (sequenceOf(pdu) === 2 ? undefined : { message_id: `id${ordinal}` }))
     await sending.subscribe(...phones(2))
     const id = await sending.broadcast(longText)
-    await sending.untilCounted(id, { unknown: 2 })
+    await sending.waitForCounters(id, { unknown: 2 })
     expect(carrier.submits).toHaveLength(6)
   })
 
@@ -247,11 +247,11 @@ describe('a text of three parts', () => {
     await start(accept, options)
     await sending.subscribe(...phones(2))
     const long = await sending.broadcast(longText)
-    await sending.untilCounted(long, { sent: 2 })
+    await sending.waitForCounters(long, { sent: 2 })
     expect(carrier.submits.map(sequenceOf)).toEqual(expect.arrayContaining([1, 2, 3]))
     expect(carrier.submits).toHaveLength(6)
     const short = await sending.broadcast('short')
-    await sending.untilCounted(short, { sent: 2 })
+    await sending.waitForCounters(short, { sent: 2 })
   })
 
   test('with a throttled part is completed during a broadcast that uses every window slot and token', async () => {
@@ -277,7 +277,7 @@ describe('a text of three parts', () => {
     const short = await sending.broadcast('short')
     await waitFor(async () => (await sending.counters(short)).sent > 0)
     isThrottling = false
-    await sending.untilCounted(long, { sent: 1 })
+    await sending.waitForCounters(long, { sent: 1 })
     // the last part was submitted long before all short texts
     expect(lastPartAt - throttled).toBeLessThan(300)
   })

@@ -1,6 +1,6 @@
 import type { InjectOptions } from 'fastify'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { type ApiResponse, basic, makePerson, type Person, readResponse } from '../../test/api.ts'
+import { type ApiCaller, type ApiResponse, basic, makeCaller, readResponse } from '../../test/api.ts'
 import { freshDatabase, type TestDatabase } from '../../test/database.ts'
 import { make } from '../../test/make.ts'
 import { makeRuntime } from '../../test/runtime.ts'
@@ -12,7 +12,7 @@ type App = Awaited<ReturnType<typeof makeApp>>
 
 let database: TestDatabase
 let app: App
-let owner: Person
+let owner: ApiCaller
 let now: Date
 let list: { id: number }
 /** Hooks that delay a request, or end it by throwing: after its work, before its commit, after its commit. */
@@ -27,7 +27,7 @@ beforeEach(async () => {
   beforeCommit = undefined
   afterCommit = undefined
   app = await makeApp(makeRuntime({ db: interruptible(database.db), clock: { now: () => now } }))
-  owner = await makePerson(database.db, app)
+  owner = await makeCaller(database.db, app)
   list = await make.list(database.db, { accountId: owner.accountId, shortCodeId: owner.shortCode.id })
 })
 
@@ -110,7 +110,7 @@ test('a repeated broadcast is created once', async () => {
 })
 
 test('an idempotency key belongs to one API key', async () => {
-  const stranger = await makePerson(database.db, app)
+  const stranger = await makeCaller(database.db, app)
   await post('k', '/lists', newList('Pantry'))
   const headers = { 'idempotency-key': 'k' }
   const other = await stranger.post('/lists', newList('Other'), { headers })

@@ -3,7 +3,7 @@ import { type ClientRequest, type IncomingMessage, request } from 'node:http'
 import { type AddressInfo, connect } from 'node:net'
 import type { FastifyInstance } from 'fastify'
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import { basic, makePerson } from '../../test/api.ts'
+import { basic, makeCaller } from '../../test/api.ts'
 import { freshDatabase, type TestDatabase } from '../../test/database.ts'
 import { make } from '../../test/make.ts'
 import { makeRuntime } from '../../test/runtime.ts'
@@ -23,7 +23,7 @@ beforeEach(async () => {
   database = await freshDatabase()
   app = await makeApp(makeRuntime(database))
   await app.listen({ host: '127.0.0.1', port: 0 })
-  const person = await makePerson(database.db, app)
+  const person = await makeCaller(database.db, app)
   key = person.key
   listId = (await make.list(database.db, { accountId: person.accountId, shortCodeId: person.shortCode.id })).id
 })

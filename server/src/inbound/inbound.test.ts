@@ -58,8 +58,8 @@ test('a bare STOP opts out of every list of the short code, with one confirmatio
   await make.subscriber(sending.db, { listId: other.id, phone, state: 'pending' })
   await make.subscriber(sending.db, { listId: elsewhere.id, phone })
   const id = await sending.broadcast()
-  await sending.untilCounted(id, { delivered: 1 })
-  await sending.text(phone, ' Stop. ')
+  await sending.waitForCounters(id, { delivered: 1 })
+  await sending.sendMo(phone, ' Stop. ')
   await allInterpreted(1)
   expect(await stateOn(sending.list.id)).toBe('unsubscribed')
   expect(await stateOn(other.id)).toBe('unsubscribed')
@@ -76,7 +76,7 @@ test('a bare STOP opts out of every list of the short code, with one confirmatio
     { list_id: other.id, method: 'stop', wording: ' Stop. ' },
   ])
   // a second STOP changes no list and is not confirmed again
-  await sending.text(phone, 'STOP')
+  await sending.sendMo(phone, 'STOP')
   await allInterpreted(2)
   expect(await sending.db.many('system_messages', `select 1 from messages where kind = 'system'`)).toHaveLength(1)
 })
@@ -87,13 +87,13 @@ test('a STOP also opts out of lists that moved to another short code', async () 
   const change = (shortCode: string) =>
     changeList({ ...sending, clock: systemClock }, sending.list.accountId, sending.list.id, {}, shortCode)
   await change(elsewhere.code)
-  await sending.text(phone, 'STOP')
+  await sending.sendMo(phone, 'STOP')
   await allInterpreted(1)
   expect(await stateOn(sending.list.id)).toBe('unsubscribed')
   // after the list has moved back, a STOP unsubscribes the phone from it once
   await change(sending.shortCode.code)
   await sending.db.exec('again', `update subscribers set state = 'subscribed' where phone = $1`, [phone])
-  await sending.text(phone, 'STOP')
+  await sending.sendMo(phone, 'STOP')
   await allInterpreted(2)
   expect(await stateOn(sending.list.id)).toBe('unsubscribed')
 })
@@ -102,25 +102,25 @@ test('a STOP suppresses texts that are queued already', async () => {
   await sending.subscribe(phone, phone + 1)
   await gateway.stop()
   const id = await sending.broadcast()
-  await sending.untilCounted(id, { audience: 2, queued: 2 })
+  await sending.waitForCounters(id, { audience: 2, queued: 2 })
   // no gateway runs to mark the text before the STOP is handled
   await storeInbound(sending.db, await makeStop())
   expect(await interpretInbound(sending.rt)).toBe(true)
-  await sending.untilCounted(id, { queued: 1, suppressed: 1 })
+  await sending.waitForCounters(id, { queued: 1, suppressed: 1 })
   expect(await sending.states(id)).toEqual({ [phone]: 'suppressed opted_out', [phone + 1]: 'queued' })
   gateway = await sending.startGateway()
-  await sending.untilCounted(id, { suppressed: 1, delivered: 1 })
+  await sending.waitForCounters(id, { suppressed: 1, delivered: 1 })
   await waitFor(() => received().length === 1)
   expect(received()).toEqual(['You are unsubscribed and will get no more texts from us. Text HELP for help.'])
 })
 
 test('HELP and STOP get a reply from any phone, other texts get none', async () => {
-  await sending.text(phone, 'help')
+  await sending.sendMo(phone, 'help')
   await waitFor(() => received().length === 1)
   expect(received()[0]).toContain('STOP')
-  await sending.text(phone, 'Unsubscribe')
+  await sending.sendMo(phone, 'Unsubscribe')
   await waitFor(() => received().length === 2)
-  await sending.text(phone, 'stop this bill')
+  await sending.sendMo(phone, 'stop this bill')
   await allInterpreted(3)
   expect(received()).toHaveLength(2)
   const kinds = await sending.db.many('kinds', 'select kind from inbound_messages order by id')
@@ -128,7 +128,7 @@ test('HELP and STOP get a reply from any phone, other texts get none', async () 
 })
 
 test('an MO is stored unchanged in any alphabet', async () => {
-  await sending.text(phone, 'Grüße 👋 from the pantry')
+  await sending.sendMo(phone, 'Grüße 👋 from the pantry')
   await allInterpreted(1)
   expect(await sending.db.one('stored_mo', 'select content, short_code, phone from inbound_messages')).toEqual({
     content: 'Grüße 👋 from the pantry',
@@ -149,14 +149,14 @@ test('a STOP also stops texts without a list', async () => {
       field: 'number',
     })
   const before = await transactional()
-  await sending.untilCounted(before.id, { delivered: 1 })
+  await sending.waitForCounters(before.id, { delivered: 1 })
 
   // queue a text while no gateway runs to mark it
   await gateway.stop()
   const queued = await transactional()
   await storeInbound(sending.db, await makeStop())
   expect(await interpretInbound(sending.rt)).toBe(true)
-  await sending.untilCounted(queued.id, { suppressed: 1 })
+  await sending.waitForCounters(queued.id, { suppressed: 1 })
   gateway = await sending.startGateway()
   await allInterpreted(1)
   await expect(transactional()).rejects.toThrow('Number has opted out: 2065560001')
@@ -177,7 +177,7 @@ test('a text accepted before the STOP is suppressed by the mark after it', async
   })
   await blockNumbers(sending.db, sending.shortCode.id, [phone], systemClock.now())
   gateway = await sending.startGateway()
-  await sending.untilCounted(id, { suppressed: 1, delivered: 1 })
+  await sending.waitForCounters(id, { suppressed: 1, delivered: 1 })
   expect(received()).toEqual([])
 })
 
@@ -192,7 +192,7 @@ test('a STOP takes precedence over a running import of the same number', async (
     unknownColumns: 'reject',
     body: Readable.from([Buffer.from(rows)]),
   })
-  await sending.text(phone, 'STOP')
+  await sending.sendMo(phone, 'STOP')
   await allInterpreted(1)
   while (await applyNextSlice(sending.rt, id));
   expect(await stateOn(sending.list.id)).toBe('unsubscribed')

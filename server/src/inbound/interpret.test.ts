@@ -2,7 +2,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest'
 import { freshDatabase, type TestDatabase } from '../../test/database.ts'
 import { make } from '../../test/make.ts'
 import { makeRuntime } from '../../test/runtime.ts'
-import { checkBooks, readCounters } from '../../test/sending.ts'
+import { checkCounters, readCounters } from '../../test/sending.ts'
 import { waitFor } from '../../test/wait-for.ts'
 import { expandOnce } from '../broadcasts/expand.ts'
 import type { Db } from '../db/db.ts'
@@ -178,7 +178,7 @@ test('each of many STOPs is one opt-out with its own wording, even with two gate
   const counted = 'select -sum(subscribed)::int as n, sum(unsubscribed)::int as out from list_deltas where list_id = $1'
   expect(await database.db.one('counted', counted, [list.id])).toEqual({ n: phones - 12, out: phones - 12 })
   expect(await readCounters(database.db, id)).toMatchObject({ queued: 12, suppressed: phones - 12 })
-  await checkBooks(database.db, id)
+  await checkCounters(database.db, id)
   // a number on no list is blocked as well; the lists of another short code are not affected
   expect(await database.db.many('blocks', 'select from blocks')).toHaveLength(phones - 12 + 1)
   const state = `select state from subscribers where list_id = $1`

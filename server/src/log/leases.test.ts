@@ -2,7 +2,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest'
 import { freshDatabase, type TestDatabase } from '../../test/database.ts'
 import { make } from '../../test/make.ts'
 import { makeRuntime } from '../../test/runtime.ts'
-import { checkBooks, readCounters } from '../../test/sending.ts'
+import { checkCounters, readCounters } from '../../test/sending.ts'
 import { expandOnce } from '../broadcasts/expand.ts'
 import type { Db } from '../db/db.ts'
 import { acceptBroadcast } from '../messages/messages.ts'
@@ -68,7 +68,7 @@ test("does not let an earlier owner undo its successor's marks, renew the lease 
   expect(await renewLeases(database.db, 60_000, [ownChunk])).toEqual(new Map())
   await releaseChunks(database.db, [ownChunk])
   expect(await lease()).toBeUndefined()
-  await checkBooks(database.db, messageId)
+  await checkCounters(database.db, messageId)
 })
 
 test('does not lease a chunk while a mark in it is uncommitted, even after its lease has expired', async () => {
@@ -80,7 +80,7 @@ test('does not lease a chunk while a mark in it is uncommitted, even after its l
   const successorChunk = (await lease()) as Chunk
   await abandonSubmitting(database.db, successorChunk)
   expect(await readCounters(database.db, messageId)).toMatchObject({ queued: 3, submitting: 0, unknown: 1 })
-  await checkBooks(database.db, messageId)
+  await checkCounters(database.db, messageId)
 })
 
 test.each([
@@ -98,7 +98,7 @@ test.each([
     expect(await lease()).toBeUndefined()
   })
   expect(await lease()).toMatchObject({ id: ownChunk.id, epoch: 2 })
-  await checkBooks(database.db, messageId)
+  await checkCounters(database.db, messageId)
 })
 
 test.each([

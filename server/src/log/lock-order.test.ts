@@ -3,7 +3,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest'
 import { freshDatabase, type TestDatabase } from '../../test/database.ts'
 import { make } from '../../test/make.ts'
 import { makeRuntime } from '../../test/runtime.ts'
-import { checkBooks } from '../../test/sending.ts'
+import { checkCounters } from '../../test/sending.ts'
 import { expandOnce } from '../broadcasts/expand.ts'
 import { type Db, poolDb } from '../db/db.ts'
 import { makePool } from '../db/pool.ts'
@@ -90,7 +90,7 @@ test('concurrent batches with rows of several broadcasts never deadlock', async 
   }
   await Promise.all([sender(), sender(), receiver(), receiver()])
   while (responded.length > 0) await receiver()
-  for (const id of messages) await checkBooks(db, id)
+  for (const id of messages) await checkCounters(db, id)
   const { delivered } = await db.one<{ delivered: number }>(
     'delivered',
     'select sum(delivered)::int as delivered from message_counters',

@@ -2,7 +2,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest'
 import { freshDatabase, type TestDatabase } from '../../test/database.ts'
 import { make } from '../../test/make.ts'
 import { makeRuntime } from '../../test/runtime.ts'
-import { checkBooks, readCounters } from '../../test/sending.ts'
+import { checkCounters, readCounters } from '../../test/sending.ts'
 import { expandOnce } from '../broadcasts/expand.ts'
 import { acceptBroadcast } from '../messages/messages.ts'
 import type { Chunk, Recipient } from './chunk.ts'
@@ -38,7 +38,7 @@ const mark = async (at = now) => (await markSubmitting(database.db, chunk, queue
 const reasons = () =>
   database.db.many('reasons', 'select distinct state, reason from message_log where message_id = $1', [messageId])
 const checkedCounters = async () => {
-  await checkBooks(database.db, messageId)
+  await checkCounters(database.db, messageId)
   return readCounters(database.db, messageId)
 }
 

@@ -5,7 +5,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { freshDatabase, type TestDatabase } from '../../test/database.ts'
 import { make } from '../../test/make.ts'
 import { makeRuntime } from '../../test/runtime.ts'
-import { checkBooks } from '../../test/sending.ts'
+import { checkCounters } from '../../test/sending.ts'
 import { expandOnce } from '../broadcasts/expand.ts'
 import { type Db, poolDb } from '../db/db.ts'
 import { makePool } from '../db/pool.ts'
@@ -201,7 +201,7 @@ describe.each(Object.entries(exercises) as [TransitionName, Exercise][])('%s', (
     await run(rows.map(({ id }) => id))
     const after = await readRows()
     expect(after.map(({ state }) => state)).toEqual(before.map(({ state }) => targets.get(state) ?? state))
-    await checkBooks(db, message.messageId)
+    await checkCounters(db, message.messageId)
   })
 
   test('changes exactly the columns in the table of transitions', async () => {
@@ -241,7 +241,7 @@ test('new rows are queued or suppressed, and counted in the audience', async () 
       { state: transitions.enqueue.to, ended: false },
       { state: transitions.enqueue.to, ended: false },
     ])
-    await checkBooks(other.db, id)
+    await checkCounters(other.db, id)
   } finally {
     await other.close()
   }
@@ -263,7 +263,7 @@ describe('promise B1 as a property', () => {
       fc.asyncProperty(fc.array(sequence, { minLength: 1, maxLength: 4 }), async (sequences) => {
         let running = true
         const checked = (async () => {
-          while (running) await checkBooks(db, message.messageId)
+          while (running) await checkCounters(db, message.messageId)
         })()
         try {
           await Promise.all(
@@ -278,7 +278,7 @@ describe('promise B1 as a property', () => {
           running = false
           await checked
         }
-        await checkBooks(db, message.messageId)
+        await checkCounters(db, message.messageId)
       }),
       { numRuns: 25 },
     )

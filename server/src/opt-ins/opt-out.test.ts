@@ -3,7 +3,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest'
 import { freshDatabase, type TestDatabase } from '../../test/database.ts'
 import { make } from '../../test/make.ts'
 import { makeRuntime } from '../../test/runtime.ts'
-import { checkBooks, readCounters } from '../../test/sending.ts'
+import { checkCounters, readCounters } from '../../test/sending.ts'
 import { waitFor } from '../../test/wait-for.ts'
 import { expandOnce } from '../broadcasts/expand.ts'
 import { clientDb, type Db } from '../db/db.ts'
@@ -70,7 +70,7 @@ test('an opt-out suppresses queued rows, with the ledger, the counts and the cou
   expect(await optOutPhone()).toBe('opted_out')
   expect(await rowState()).toBe('suppressed')
   expect(await readCounters(database.db, messageId)).toMatchObject({ audience: 3, queued: 2, suppressed: 1 })
-  await checkBooks(database.db, messageId)
+  await checkCounters(database.db, messageId)
   expect(await database.db.many('ledger', 'select kind, method, actor from opts')).toEqual([
     { kind: 'opt_out', method: 'api', actor: 'key:1' },
   ])
@@ -86,7 +86,7 @@ test('queued rows are suppressed in the transaction of the opt-out, even if the 
   const optingOut = optOut(dying, { accountId: list.accountId, listId: list.id, phone, method: 'api', actor: 'key:1' })
   await expect(optingOut).rejects.toThrow('killed')
   expect(await rowState()).toBe('suppressed')
-  await checkBooks(database.db, messageId)
+  await checkCounters(database.db, messageId)
 })
 
 test('a number that was never on the list is unknown', async () => {
@@ -114,7 +114,7 @@ test('an opt-out is not in force until the submitting text has a response', asyn
   }))
   await markSent(database.db, chunk.loggedOn, 1, accepted)
   expect(await optingOut).toBe('opted_out')
-  await checkBooks(database.db, messageId)
+  await checkCounters(database.db, messageId)
 })
 
 test('an opt-out waits for an uncommitted mark, and for the text that it marked', async () => {
@@ -173,7 +173,7 @@ test('a mark whose snapshot is older than the opt-out submits nothing', async ()
   const marked = await marking
   expect(marked).toHaveLength(2)
   expect(await rowState()).toBe('suppressed')
-  await checkBooks(database.db, messageId)
+  await checkCounters(database.db, messageId)
 })
 
 test('rows written after the opt-out by an older expansion are suppressed by the mark', async () => {
@@ -185,14 +185,14 @@ test('rows written after the opt-out by an older expansion are suppressed by the
   const marked = await markSubmitting(database.db, chunk, await listQueued(database.db, chunk), new Date())
   expect(marked).toHaveLength(2)
   expect(await rowState()).toBe('suppressed')
-  await checkBooks(database.db, messageId)
+  await checkCounters(database.db, messageId)
 })
 
 test('a cancelled message is not marked', async () => {
   await database.db.exec('cancel', `update messages set status = 'cancelled' where id = $1`, [messageId])
   expect(await markSubmitting(database.db, chunk, await listQueued(database.db, chunk), new Date())).toEqual([])
   expect(await readCounters(database.db, messageId)).toMatchObject({ queued: 0, cancelled: 3 })
-  await checkBooks(database.db, messageId)
+  await checkCounters(database.db, messageId)
 })
 
 test('after a takeover the old lease cannot mark rows, and its submitting rows are unknown', async () => {
@@ -205,5 +205,5 @@ test('after a takeover the old lease cannot mark rows, and its submitting rows a
   expect(await markSubmitting(database.db, chunk, queued.slice(1), new Date())).toEqual([])
   expect(await markSubmitting(database.db, successorChunk, queued, new Date())).toHaveLength(2)
   expect(await readCounters(database.db, messageId)).toMatchObject({ queued: 0, submitting: 2, unknown: 1 })
-  await checkBooks(database.db, messageId)
+  await checkCounters(database.db, messageId)
 })

@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { freshDatabase, type TestDatabase, useDatabase } from '../../test/database.ts'
 import { make } from '../../test/make.ts'
 import { makeRuntime } from '../../test/runtime.ts'
-import { checkBooks, readCounters } from '../../test/sending.ts'
+import { checkCounters, readCounters } from '../../test/sending.ts'
 import { expandOnce } from '../broadcasts/expand.ts'
 import type { BounceReason } from '../connections/status-map.ts'
 import type { Db } from '../db/db.ts'
@@ -57,7 +57,7 @@ async function send(outcome: Outcome, to: List = list): Promise<number> {
     const receipts = named.map(({ row, smscId }) => ({ ...status, smscId, phone: row.phone }))
     await applyReceipts(db, chunk.loggedOn, connectionId, receipts, new Date())
   }
-  await checkBooks(db, id)
+  await checkCounters(db, id)
   return id
 }
 

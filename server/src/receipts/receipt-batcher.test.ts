@@ -2,7 +2,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest'
 import { freshDatabase, type TestDatabase } from '../../test/database.ts'
 import { make } from '../../test/make.ts'
 import { makeRuntime } from '../../test/runtime.ts'
-import { checkBooks, readCounters } from '../../test/sending.ts'
+import { checkCounters, readCounters } from '../../test/sending.ts'
 import { waitFor } from '../../test/wait-for.ts'
 import { expandOnce } from '../broadcasts/expand.ts'
 import { claimChunks } from '../log/claims.queries.ts'
@@ -61,7 +61,7 @@ test('a receipt is applied although its text changes from unknown to sent at the
   expect((await applying)?.known).toEqual([1])
   await applyReceipts(database.db, day, connectionId, [receipt('a1')], new Date())
   expect(await readCounters(database.db, id)).toMatchObject({ delivered: 1, sent: 0, unknown: 0 })
-  await checkBooks(database.db, id)
+  await checkCounters(database.db, id)
 })
 
 test('the first receipt of a day is applied without waiting', async () => {

@@ -9,7 +9,7 @@ import { applyReceipts, listLogDays } from '../log/receipts.queries.ts'
 // Receipts whose SMSC ids are known. Those with unknown ids are in unknown-ids.test.ts.
 
 const ctx = useReceipts()
-const { accept, apply, bounced, checkBooks, counters, delivered, loseResponse, prepare, textOf } = ctx
+const { accept, apply, bounced, checkCounters, counters, delivered, loseResponse, prepare, textOf } = ctx
 
 describe('a text of one part', () => {
   beforeEach(() => prepare())
@@ -21,7 +21,7 @@ describe('a text of one part', () => {
     expect(await apply(delivered('a1'))).toEqual([1])
     expect(await apply(bounced('a1', 'hard'))).toEqual([1])
     expect(await counters()).toMatchObject({ delivered: 1, bounced: 0, cleanCount: 0 })
-    await checkBooks()
+    await checkCounters()
   })
 
   test('that bounces hard does not clean a subscriber who has unsubscribed meanwhile', async () => {
@@ -42,7 +42,7 @@ describe('a text of one part', () => {
     await accept(0, 'a1')
     expect(await apply(delivered('a1'), delivered('a1'))).toEqual([1, 2])
     expect(await counters()).toMatchObject({ delivered: 1 })
-    await checkBooks()
+    await checkCounters()
   })
 
   test('that is unknown is settled by a receipt with its id', async () => {
@@ -50,14 +50,14 @@ describe('a text of one part', () => {
     await loseResponse(0)
     await apply(delivered('a1'))
     expect(await counters()).toMatchObject({ delivered: 1, unknown: 0 })
-    await checkBooks()
+    await checkCounters()
   })
 
   test('that is unknown becomes sent by a late response', async () => {
     await loseResponse(0)
     await accept(0, 'a1')
     expect(await counters()).toMatchObject({ sent: 1, unknown: 0 })
-    await checkBooks()
+    await checkCounters()
   })
 
   test('expires at the receipt deadline if it is sent, and stays unknown if it is unknown', async () => {
@@ -71,7 +71,7 @@ describe('a text of one part', () => {
     expect(await counters()).toMatchObject({ sent: 1, expired: 0 })
     await closeOverdue(later(73))
     expect(await counters()).toMatchObject({ sent: 0, expired: 1, delivered: 1, unknown: 1 })
-    await checkBooks()
+    await checkCounters()
     const closed = await ctx.db.one<{ closed: boolean }>('c', 'select closed_at is not null as closed from messages')
     expect(closed).toEqual({ closed: true })
     // a receipt after the deadline changes nothing
@@ -92,7 +92,7 @@ describe('a text of three parts', () => {
     expect(await counters()).toMatchObject({ sent: 1, delivered: 0 })
     await apply(delivered('a2'))
     expect(await counters()).toMatchObject({ sent: 0, delivered: 1 })
-    await checkBooks()
+    await checkCounters()
   })
 
   test('is not settled by a receipt that arrives while other parts await their responses, but afterwards', async () => {
@@ -107,7 +107,7 @@ describe('a text of three parts', () => {
     expect(await counters()).toMatchObject({ submitting: 2, sent: 1, delivered: 0 })
     await ctx.settle()
     expect(await counters()).toMatchObject({ submitting: 2, sent: 0, delivered: 1 })
-    await checkBooks()
+    await checkCounters()
   })
 
   test('has the carrier status of the part that failed, whatever other receipts are in the batch', async () => {
@@ -126,7 +126,7 @@ describe('a text of three parts', () => {
     await apply(delivered('a1'), bounced('a2', 'soft'))
     await apply(delivered('a3'))
     expect(await counters()).toMatchObject({ sent: 0, bounced: 1, delivered: 0 })
-    await checkBooks()
+    await checkCounters()
   })
 
   test('bounces for the most serious reason of its parts', async () => {
@@ -147,7 +147,7 @@ describe('a text of three parts in one PDU', () => {
     await accept(1, 'a2', -1)
     expect(await apply(delivered('a1'), delivered('a2'))).toEqual([1, 2])
     expect(await counters()).toMatchObject({ sent: 0, delivered: 2 })
-    await checkBooks()
+    await checkCounters()
   })
 
   test('is delivered by one receipt in a batch with receipts for parts of other texts', async () => {
@@ -158,7 +158,7 @@ describe('a text of three parts in one PDU', () => {
     await accept(2, 'c1', -1)
     await apply(delivered('b1'), delivered('b2'), delivered('a1'), bounced('c1', 'soft'))
     expect(await counters()).toMatchObject({ sent: 1, delivered: 1, bounced: 1 })
-    await checkBooks()
+    await checkCounters()
   })
 })
 

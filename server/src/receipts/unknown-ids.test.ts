@@ -9,7 +9,8 @@ import { settleWaitingReceipts } from './waiting.ts'
 // Receipts whose SMSC ids are not known when they arrive: they wait, and are matched by id later, or by phone.
 
 const ctx = useReceipts()
-const { accept, apply, checkBooks, counters, delivered, loseResponse, outcomes, prepare, settle, store, textOf } = ctx
+const { accept, apply, checkCounters, counters, delivered, loseResponse, outcomes, prepare, settle, store, textOf } =
+  ctx
 
 const reference = (n: number, part = 0) => referenceOf(textOf(n).logId, part)
 
@@ -60,7 +61,7 @@ describe('a waiting receipt', () => {
     ])
     await settle()
     expect(await counters()).toMatchObject({ unknown: 0, submitting: 1, delivered: 2 })
-    await checkBooks()
+    await checkCounters()
   })
 
   test('does not settle an unknown text that another receipt has settled', async () => {
@@ -82,7 +83,7 @@ describe('a waiting receipt', () => {
     await store({ smscId: inReceipt })
     await settle()
     expect(await counters()).toMatchObject({ sent: 0, delivered: 1 })
-    await checkBooks()
+    await checkCounters()
   })
 
   test('from another connection matches a text by id and phone', async () => {
@@ -115,7 +116,7 @@ describe('a connection whose responses have no ids', () => {
     expect(await apply(delivered('', phone))).toEqual([])
     await storeAndSettle({ reference: reference(1) })
     expect(await counters()).toMatchObject({ delivered: 2, sent: 0 })
-    await checkBooks()
+    await checkCounters()
   })
 
   test('gets receipts matched for each part of a text', async () => {
@@ -123,7 +124,7 @@ describe('a connection whose responses have no ids', () => {
     for (const part of [0, 1, 2]) await accept(0, '', part, part === 2)
     for (const part of [1, 0, 2]) await storeAndSettle({ reference: reference(0, part) })
     expect(await counters()).toMatchObject({ delivered: 1, sent: 0 })
-    await checkBooks()
+    await checkCounters()
   })
 })
 
@@ -138,5 +139,5 @@ test('a text of three parts in one PDU is delivered by a receipt that is matched
   )
   await settle()
   expect(await counters()).toMatchObject({ unknown: 0, delivered: 2 })
-  await checkBooks()
+  await checkCounters()
 })

@@ -6,7 +6,7 @@ import type { StoredReceipt, WaitingReceipt } from './waiting.queries.ts'
 import { chooseCandidate } from './waiting.ts'
 
 const ctx = useReceipts()
-const { accept, checkBooks, counters, loseResponse, outcomes, prepare, settle, textOf } = ctx
+const { accept, checkCounters, counters, loseResponse, outcomes, prepare, settle, textOf } = ctx
 const dayAgo = new Date(Date.now() - 25 * 3_600_000)
 
 /** Stores receipts, one for each phone in order, with the excerpt of the text and a submit date of now. */
@@ -47,7 +47,7 @@ describe('a receipt does not settle an older text to the same phone if its id be
     const states = await ctx.db.many('states', 'select state from message_log order by id limit 2')
     expect(states).toEqual([{ state: 'unknown' }, { state: 'delivered' }])
     expect(await outcomes()).toEqual([outcome])
-    await checkBooks()
+    await checkCounters()
   })
 })
 
@@ -72,7 +72,7 @@ describe('a receipt does not become an orphan while a text to its phone', () => 
     await loseResponse(0)
     await settle()
     expect(await outcomes()).toEqual(['applied'])
-    await checkBooks()
+    await checkCounters()
   })
 })
 
@@ -98,7 +98,7 @@ describe('receipts that cannot be applied', () => {
     expect(await counters()).toMatchObject({ sent: 1, delivered: 1, bounced: 2 })
     const unsubscribed = await ctx.db.many('unsubscribed', `select phone from subscribers where state = 'unsubscribed'`)
     expect(unsubscribed).toEqual([{ phone: textOf(3).phone }])
-    await checkBooks()
+    await checkCounters()
     // its next attempt is later than the first attempt of new receipts
     const delayed = `select from receipts where outcome = 'waiting' and retry_at >= $1::timestamptz + interval '200 milliseconds'`
     expect(await ctx.db.exec('delayed', delayed, [before])).toBe(1)

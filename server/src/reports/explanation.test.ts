@@ -128,14 +128,14 @@ describe('explains a text that was', () => {
     sending = await startSending()
     await sending.subscribe(delivered, dead, rejected, optedOut)
     messageId = await sending.broadcast()
-    await sending.untilCounted(messageId, { queued: 4 })
+    await sending.waitForCounters(messageId, { queued: 4 })
     await sending.db.exec(
       'opt_out',
       `update subscribers set state = 'unsubscribed', opted_out_at = now() where list_id = $1 and phone = $2`,
       [sending.list.id, optedOut],
     )
     await sending.startGateway()
-    await sending.untilCounted(messageId, { delivered: 1, bounced: 2, suppressed: 1 })
+    await sending.waitForCounters(messageId, { delivered: 1, bounced: 2, suppressed: 1 })
   })
   afterAll(() => sending.stop())
 

@@ -3,7 +3,7 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { freshDatabase, useDatabase } from '../../test/database.ts'
 import { make } from '../../test/make.ts'
-import { faultsOfCounts } from '../../test/number-ranges.ts'
+import { listWrongCounts } from '../../test/number-ranges.ts'
 import { makeRuntime } from '../../test/runtime.ts'
 import type { Db } from '../db/db.ts'
 import { retryLostRaces } from '../db/retry.ts'
@@ -150,7 +150,7 @@ describe('a page', () => {
             expect(found).toEqual({ count: all.length, phones: all.slice(offset, offset + perPage) })
           }
         }
-        expect(await faultsOfCounts(ctx.db)).toEqual([])
+        expect(await listWrongCounts(ctx.db)).toEqual([])
       }),
       { numRuns: 40 },
     )
@@ -235,7 +235,7 @@ test('a page is correct at every instant while numbers are added and removed and
     }
     await Promise.all([work(0), work(100), imports(), fold(), fold(), check()])
     expect(checks).toBeGreaterThan(3)
-    expect(await faultsOfCounts(database.db)).toEqual([])
+    expect(await listWrongCounts(database.db)).toEqual([])
   } finally {
     await database.close()
   }

@@ -1,6 +1,6 @@
 import type { Db } from '../../src/db/db.ts'
 import { upsertRate } from '../../src/rates/rates.queries.ts'
-import type { Person } from '../api.ts'
+import type { ApiCaller } from '../api.ts'
 import { make } from '../make.ts'
 import { donation, field } from './bodies.ts'
 
@@ -10,7 +10,7 @@ export type Ids = Record<string, string>
 /** Creates one of each noun for a caller and returns their ids. */
 export async function createFixtures(
   db: Db,
-  caller: Person,
+  caller: ApiCaller,
   { name, phone }: { name: string; phone: number },
 ): Promise<Ids> {
   const { accountId, shortCode } = caller

@@ -1,10 +1,10 @@
-import type { Person } from '../api.ts'
+import type { ApiCaller } from '../api.ts'
 
 // The type of a documented outcome, and the parts that outcomes of several nouns share.
 
 /** The fixtures of an outcome: an owner's list with one of each noun. */
 export type OutcomeFixtures = {
-  owner: Person
+  owner: ApiCaller
   ids: Record<'list_id' | 'phone_number' | 'message_id' | 'webhook_id' | 'momt_report_id' | 'shortcode', string>
 }
 

@@ -4,7 +4,7 @@ import { pino } from 'pino'
 import { expect, test } from 'vitest'
 import { phones, useCarriers } from '../../../test/carriers.ts'
 import { make } from '../../../test/make.ts'
-import { checkBooks } from '../../../test/sending.ts'
+import { checkCounters } from '../../../test/sending.ts'
 import { waitFor } from '../../../test/wait-for.ts'
 import { claimSlots, renewSlots, syncSlots } from '../../connections/bind-slots.queries.ts'
 import { listenForWork } from '../../db/wake.ts'
@@ -30,10 +30,10 @@ test('two gateways share the slots, and one that stops releases its slots immedi
   await waitFor(async () => (await slotCounts()) === '2,2')
   expect(carrier.bound.size).toBe(4)
   await sending.subscribe(...phones(50))
-  await sending.untilCounted(await sending.broadcast(), { sent: 50 })
+  await sending.waitForCounters(await sending.broadcast(), { sent: 50 })
   await first.stop()
   await waitFor(async () => (await slotCounts()) === '4', { timeoutMs: 1_400 })
-  await sending.untilCounted(await sending.broadcast(), { sent: 50 })
+  await sending.waitForCounters(await sending.broadcast(), { sent: 50 })
 })
 
 test('a released slot can be claimed immediately, and other gateways are notified', async () => {
@@ -164,5 +164,5 @@ test('slots that this gateway cannot bind are released for other gateways', asyn
   await waitFor(async () => (await ctx.slotsOf(carrier.id))[0]?.leasedBy === null, { timeoutMs: 6_000 })
   await ctx.updateConnection(carrier.id, `port = ${carrier.port}`)
   await ctx.untilBound(carrier.id)
-  await checkBooks(sending.db, await sending.broadcast())
+  await checkCounters(sending.db, await sending.broadcast())
 })

@@ -60,7 +60,7 @@ test('a connection respects its cap', async () => {
   await sending.subscribe(...phones(200))
   await sending.startGateway()
   const id = await sending.broadcast()
-  await sending.untilCounted(id, { delivered: 200 })
+  await sending.waitForCounters(id, { delivered: 200 })
   await expectWithinCap(100)
 })
 
@@ -74,7 +74,7 @@ test('three gateways share a cap', async () => {
   // several broadcasts of one chunk each, so that each gateway leases one
   const ids: number[] = []
   for (let n = 0; n < 6; n++) ids.push(await sending.broadcast(`Parcel ${n} is here.`))
-  for (const id of ids) await sending.untilCounted(id, { delivered: 30 })
+  for (const id of ids) await sending.waitForCounters(id, { delivered: 30 })
   await expectWithinCap(120)
 }, 20_000)
 
@@ -85,7 +85,7 @@ test('all texts are sent although the cap is too small to give each gateway a sh
   await waitFor(async () => (await sending.db.many('bound', 'select from bind_slots where bound')).length === 3)
   const ids: number[] = []
   for (let n = 0; n < 3; n++) ids.push(await sending.broadcast(`Parcel ${n} is here.`))
-  for (const id of ids) await sending.untilCounted(id, { delivered: 2 })
+  for (const id of ids) await sending.waitForCounters(id, { delivered: 2 })
   await expectWithinCap(2)
 }, 20_000)
 
@@ -95,7 +95,7 @@ test('a short code has a cap of its own', async () => {
   await sending.db.exec('cap_code', 'update short_codes set mps = 10 where id = $1', [sending.shortCode.id])
   await sending.startGateway()
   const id = await sending.broadcast()
-  await sending.untilCounted(id, { delivered: 25 })
+  await sending.waitForCounters(id, { delivered: 25 })
   await expectWithinCap(10)
   expect(secondsElapsed()).toBeGreaterThan(1.3)
 })
@@ -113,7 +113,7 @@ test('texts to a capped carrier do not delay later texts to other carriers', asy
     [slow],
   )
   const id = await sending.broadcast()
-  await sending.untilCounted(id, { delivered: 125 })
+  await sending.waitForCounters(id, { delivered: 125 })
   const raw = sending.raw().map(({ destination }) => Number(destination.slice(1)))
   expect(raw.lastIndexOf(others.at(-1) as number)).toBeLessThan(115)
   await expectWithinCap(10, slow)
@@ -131,7 +131,7 @@ test('lowering and lifting a cap during a broadcast takes effect immediately', a
   await waitFor(() => (sending.raw().at(-1)?.time ?? 0) > loweredAt + 2_700)
   await updateConnections('mps = null')
   const liftedAt = Date.now()
-  await sending.untilCounted(id, { delivered: 500 }, 3_000)
+  await sending.waitForCounters(id, { delivered: 500 }, 3_000)
   const slow = (await writeTimes()).filter((time) => time > loweredAt + 1_000 && time < liftedAt)
   expect(slow.length).toBeGreaterThan(20)
   expect(maxPerSecond(slow)).toBeLessThanOrEqual(20)

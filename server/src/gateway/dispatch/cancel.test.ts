@@ -60,7 +60,7 @@ describe.each<Record<string, string>>([{}, { 'idempotency-key': 'once' }])('a ca
     // no text is being submitted, although the carrier is slow
     expect(await sending.counters(id)).toMatchObject({ submitting: 0 })
     expect(sending.raw().length).toBeLessThan(2_000)
-    await sending.untilCounted(id, { queued: 0, submitting: 0, sent: 0 })
+    await sending.waitForCounters(id, { queued: 0, submitting: 0, sent: 0 })
     const { audience, delivered, cancelled } = await sending.counters(id)
     expect({ delivered, audience }).toEqual({ delivered: sending.raw().length, audience: delivered + cancelled })
     expect(sending.raw().filter((record) => record.time > respondedAt + 1_000)).toEqual([])
@@ -83,7 +83,7 @@ test('remaining parts of a text are not written after a cancel', async () => {
   await waitFor(() => sending.raw().length === 1)
   await cancel(id)
   expect(sending.raw()).toHaveLength(1)
-  await sending.untilCounted(id, { audience: 1, unknown: 1 })
+  await sending.waitForCounters(id, { audience: 1, unknown: 1 })
   expect(sending.raw()).toHaveLength(1)
 })
 
@@ -94,7 +94,7 @@ test('an audience that is still being written does not grow after a cancel', asy
   await waitFor(async () => (await sending.counters(id)).audience > 0)
   await cancel(id)
   const { audience } = await sending.counters(id)
-  await sending.untilCounted(id, { audience, cancelled: audience, queued: 0 })
+  await sending.waitForCounters(id, { audience, cancelled: audience, queued: 0 })
   expect(await sending.db.exec('expansions', 'select from expansions')).toBe(0)
 })
 
@@ -102,18 +102,18 @@ test('a cancel waits for the end of a dead gateway’s lease, and the gateway’
   sending = await startSending()
   await sending.subscribe(...Array.from({ length: 30 }, (_, n) => 2_065_560_001 + n))
   const id = await sending.broadcast()
-  await sending.untilCounted(id, { queued: 30 })
+  await sending.waitForCounters(id, { queued: 30 })
   const claim = { owner: crypto.randomUUID(), leaseMs: 400, now: new Date(), fromLane: 2, toLane: 2, limit: 1 }
   const [chunk] = await claimChunks(sending.db, claim)
   if (!chunk) throw new Error('there was no chunk to lease')
   await markSubmitting(sending.db, chunk, (await listQueued(sending.db, chunk)).slice(0, 10), new Date())
   await cancel(id)
-  await sending.untilCounted(id, { submitting: 10, cancelled: 20 })
+  await sending.waitForCounters(id, { submitting: 10, cancelled: 20 })
   const later = (hours: number) => ({ now: () => new Date(Date.now() + hours * 3_600_000) })
   await closeOverdue({ ...sending.rt, clock: later(73) })
   expect(await statusOf(id)).toMatchObject({ closed: false })
   await sending.startGateway()
-  await sending.untilCounted(id, { unknown: 10, cancelled: 20 })
+  await sending.waitForCounters(id, { unknown: 10, cancelled: 20 })
   expect(sending.raw()).toEqual([])
   await closeOverdue({ ...sending.rt, clock: later(71) })
   expect(await statusOf(id)).toMatchObject({ closed: false })
@@ -134,7 +134,7 @@ test('a receipt that arrives after the cancel still counts, even if no other mes
     `update messages set status = 'cancelled', cancelled_at = now(), sent_at = null where id = $1`,
     [id],
   )
-  await sending.untilCounted(id, { delivered: 3 })
+  await sending.waitForCounters(id, { delivered: 3 })
 })
 
 test('no text is sent after the response to a cancel, with several gateways, connections and waiting retries', async () => {
@@ -158,6 +158,6 @@ test('no text is sent after the response to a cancel, with several gateways, con
   await cancel(id)
   const written = sending.raw().length
   await sending.control('PATCH', '/settings', { throttle: null })
-  await sending.untilCounted(id, { delivered: written, cancelled: 2_000 - written, queued: 0, submitting: 0 })
+  await sending.waitForCounters(id, { delivered: written, cancelled: 2_000 - written, queued: 0, submitting: 0 })
   expect(sending.raw()).toHaveLength(written)
 })

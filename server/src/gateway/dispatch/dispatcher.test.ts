@@ -31,7 +31,12 @@ test('a gateway without a bind releases its chunks for one that has a bind', asy
   await waitFor(() => submits.length > 0)
   await carrier.close()
   await sending.startGateway()
-  await sending.untilCounted(id, { queued: 0, submitting: 0, unknown: submits.length, delivered: 20 - submits.length })
+  await sending.waitForCounters(id, {
+    queued: 0,
+    submitting: 0,
+    unknown: submits.length,
+    delivered: 20 - submits.length,
+  })
 })
 
 test('failed claims are retried no sooner than at the next poll', async () => {
@@ -110,7 +115,7 @@ describe('during a big broadcast', () => {
     const span = order.slice(order.indexOf(true), order.lastIndexOf(true) + 1)
     expect(span.length).toBeGreaterThan(250)
     expect(span.length).toBeLessThan(360)
-    await sending.untilCounted(id, { delivered: 150 })
+    await sending.waitForCounters(id, { delivered: 150 })
   })
 
   test('a system text overtakes all texts of the broadcast that are not in flight yet', async () => {
@@ -139,7 +144,7 @@ test('a throttling carrier receives texts at the pace that it accepts, and each 
   })
   await sending.subscribe(...phones(150))
   const id = await sending.broadcast()
-  await sending.untilCounted(id, { sent: 150 })
+  await sending.waitForCounters(id, { sent: 150 })
   expect(throttled).toBeGreaterThan(0)
   expect(throttled).toBeLessThan(60)
 })

@@ -76,7 +76,7 @@ describe.each<Record<string, string>>([{}, { 'idempotency-key': 'once' }])('a pa
     expect(sending.raw().length).toBe(written)
     expect(await sending.counters(id)).toMatchObject({ queued: 1_500 - written, submitting: 0 })
     expect((await post(id, 'resume', headers)).message).not.toHaveProperty('paused_at')
-    await sending.untilCounted(id, { delivered: 1_500 })
+    await sending.waitForCounters(id, { delivered: 1_500 })
     expect(new Set(phonesSentTo()).size).toBe(1_500)
     expect(phonesSentTo()).toHaveLength(1_500)
   })
@@ -93,7 +93,7 @@ test('rows that are written after a pause are paused as well', async () => {
   expect(sending.raw()).toEqual([])
   expect(await sending.counters(id)).toMatchObject({ queued: 1_500 })
   await resume(id)
-  await sending.untilCounted(id, { delivered: 1_500 }, 15_000)
+  await sending.waitForCounters(id, { delivered: 1_500 }, 15_000)
 })
 
 test('each recipient gets one text although the message is paused and resumed repeatedly', async () => {
@@ -111,7 +111,7 @@ test('each recipient gets one text although the message is paused and resumed re
     expect(await sending.counters(id)).toMatchObject({ submitting: 0, queued: 2_000 - written })
     await Promise.all([resume(id), resume(id)])
   }
-  await sending.untilCounted(id, { delivered: 2_000 })
+  await sending.waitForCounters(id, { delivered: 2_000 })
   expect(phonesSentTo()).toHaveLength(2_000)
 })
 
@@ -124,7 +124,7 @@ test('a cancel of a paused message cancels its queued rows, and gateways release
   await pause(id)
   const written = sending.raw().length
   await cancelMessage(sending.rt, sending.list.id, id)
-  await sending.untilCounted(id, { delivered: written, cancelled: 2_000 - written })
+  await sending.waitForCounters(id, { delivered: written, cancelled: 2_000 - written })
   await waitFor(
     async () => {
       const open = 'select from send_chunks where message_id = $1 and done_at is null'
@@ -144,7 +144,7 @@ test('a paused message ends at its deadline, and its queued rows are suppressed'
   await pause(id)
   const written = sending.raw().length
   await sending.db.exec('set_deadline', 'update messages set deliver_by = now() where id = $1', [id])
-  await sending.untilCounted(id, { delivered: written, suppressed: 1_000 - written })
+  await sending.waitForCounters(id, { delivered: written, suppressed: 1_000 - written })
   const sql = 'select status, paused_at from messages where id = $1'
   await waitFor(async () => (await sending.db.one<{ status: string }>('status_of', sql, [id])).status === 'sent')
   expect(await sending.db.one('status_of', sql, [id])).toEqual({ status: 'sent', paused_at: null })

@@ -45,10 +45,10 @@ test('each recipient is texted only within the sending window of their location'
   await fill(tampa, 20)
   setClock('2031-05-07T00:30:00Z')
   const id = await sending.broadcast()
-  await sending.untilCounted(id, { delivered: 20, queued: 20 })
+  await sending.waitForCounters(id, { delivered: 20, queued: 20 })
   expect([sentTo(seattle), sentTo(tampa)]).toEqual([20, 0])
   setClock('2031-05-07T12:00:00Z')
-  await sending.untilCounted(id, { delivered: 40 })
+  await sending.waitForCounters(id, { delivered: 40 })
   expect(sending.raw()).toHaveLength(40)
 })
 
@@ -70,7 +70,7 @@ test('recipients not reached before a sending window ends are texted in the next
   expect(sending.raw().length).toBe(written)
   expect(await sending.counters(id)).toMatchObject({ queued: 200 - written })
   setClock('2031-05-07T12:00:01Z')
-  await sending.untilCounted(id, { delivered: 200 })
+  await sending.waitForCounters(id, { delivered: 200 })
   expect(sending.raw()).toHaveLength(200)
 })
 
@@ -83,7 +83,7 @@ test('a message ends when its sending window ends and the next one starts after 
   setClock('2031-05-07T00:00:00Z')
   await waitFor(async () => (await sending.counters(id)).queued === 0)
   const written = sending.raw().length
-  await sending.untilCounted(id, { delivered: written, suppressed: 150 - written })
+  await sending.waitForCounters(id, { delivered: written, suppressed: 150 - written })
   await waitFor(async () => {
     const sql = `select from messages where id = $1 and status = 'sent'`
     return (await sending.db.exec('is_sent', sql, [id])) === 1
@@ -108,7 +108,7 @@ test('a throttled text is not retried after its deadline', async () => {
   })
   const written = sending.raw().length
   await sending.control('PATCH', '/settings', { throttle: null })
-  await sending.untilCounted(id, { delivered: written, suppressed: 40 - written })
+  await sending.waitForCounters(id, { delivered: written, suppressed: 40 - written })
   expect(await sending.states(id)).toMatchObject({ [seattle + 40]: 'suppressed too_late' })
   expect(sending.raw()).toHaveLength(written)
 })

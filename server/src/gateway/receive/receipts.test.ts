@@ -47,9 +47,9 @@ describe('the status map of the connection applies to receipts', () => {
   ])('%s with %o', async (codes, map, counters, state, subscriber) => {
     await start(withId, { errorMap: { receipt: map } })
     const id = await sending.broadcast()
-    await sending.untilCounted(id, { sent: 1 })
+    await sending.waitForCounters(id, { sent: 1 })
     expect(await receipt(0, `id:id1 ${codes}`)).toBe(0)
-    await sending.untilCounted(id, counters)
+    await sending.waitForCounters(id, counters)
     expect(await sending.states(id)).toEqual({ [first]: state })
     expect(await stateOf(first)).toEqual({ state: subscriber })
   })
@@ -57,11 +57,11 @@ describe('the status map of the connection applies to receipts', () => {
   test('an intermediate receipt does not settle the text', async () => {
     await start(withId)
     const id = await sending.broadcast()
-    await sending.untilCounted(id, { sent: 1 })
+    await sending.waitForCounters(id, { sent: 1 })
     expect(await receipt(0, 'id:id1 stat:ENROUTE err:001')).toBe(0)
     expect(await receipt(0, 'id:id1 stat:ACCEPTD err:001')).toBe(0)
     expect(await receipt(0, 'id:id1 stat:DELIVRD err:000')).toBe(0)
-    await sending.untilCounted(id, { delivered: 1 })
+    await sending.waitForCounters(id, { delivered: 1 })
   })
 })
 
@@ -73,7 +73,7 @@ describe('the status map of the connection applies to rejections', () => {
   ])('%s', async (status, subscriber) => {
     await start(() => ({ command_status: 0x0455 }), { errorMap: { status: { '0x455': status } } })
     const id = await sending.broadcast()
-    await sending.untilCounted(id, { bounced: 1 })
+    await sending.waitForCounters(id, { bounced: 1 })
     expect(await sending.states(id)).toEqual({ [first]: `bounced ${status}` })
     expect(await stateOf(first)).toEqual({ state: subscriber })
   })
@@ -87,30 +87,30 @@ describe('ids are matched in the form of the connection', () => {
   ])('%s: response %s, receipt %s', async (idForm, inResponse, inReceipt) => {
     await start(() => ({ message_id: inResponse }), { idForm })
     const id = await sending.broadcast()
-    await sending.untilCounted(id, { sent: 1 })
+    await sending.waitForCounters(id, { sent: 1 })
     await receipt(0, `id:${inReceipt} stat:DELIVRD err:000`)
-    await sending.untilCounted(id, { delivered: 1 })
+    await sending.waitForCounters(id, { delivered: 1 })
     expect(await sending.db.many('waiting', 'select from receipts')).toHaveLength(0)
   })
 
   test('as_is: ids of two texts may differ only in case', async () => {
     await start((_, ordinal) => ({ message_id: ordinal === 1 ? 'ab' : 'AB' }), { idForm: 'as_is' }, 2)
     const id = await sending.broadcast()
-    await sending.untilCounted(id, { sent: 2 })
+    await sending.waitForCounters(id, { sent: 2 })
     const phone = carrier.submits[1]?.destination_addr ?? ''
     await carrier.receipt('id:AB stat:DELIVRD err:000', { source_addr: phone })
-    await sending.untilCounted(id, { sent: 1, delivered: 1 })
+    await sending.waitForCounters(id, { sent: 1, delivered: 1 })
   })
 })
 
 test('receipts for two texts with the same id settle the text to their own phone', async () => {
   await start(() => ({ message_id: 'same' }), {}, 2)
   const id = await sending.broadcast()
-  await sending.untilCounted(id, { sent: 2 })
+  await sending.waitForCounters(id, { sent: 2 })
   await receipt(1, 'id:same stat:DELIVRD err:000')
-  await sending.untilCounted(id, { sent: 1, delivered: 1 })
+  await sending.waitForCounters(id, { sent: 1, delivered: 1 })
   await receipt(0, 'id:same stat:UNDELIV err:000')
-  await sending.untilCounted(id, { bounced: 1, delivered: 1 })
+  await sending.waitForCounters(id, { bounced: 1, delivered: 1 })
   expect(await sending.states(id)).toEqual({ [first]: 'bounced soft', [first + 1]: 'delivered' })
 })
 
@@ -121,20 +121,20 @@ test('receipts with source and destination swapped are matched', async () => {
     sending.shortCode.id,
   ])
   const id = await sending.broadcast()
-  await sending.untilCounted(id, { sent: 1 })
+  await sending.waitForCounters(id, { sent: 1 })
   const swapped = { source_addr: '12065559999', destination_addr: `1${first}` }
   await carrier.receipt('id:id1 stat:DELIVRD err:000', swapped)
-  await sending.untilCounted(id, { delivered: 1 })
+  await sending.waitForCounters(id, { delivered: 1 })
   expect(await sending.db.many('waiting', 'select from receipts')).toHaveLength(0)
 })
 
 test('a receipt with another phone number is matched if its id is unique', async () => {
   await start(withId)
   const id = await sending.broadcast()
-  await sending.untilCounted(id, { sent: 1 })
+  await sending.waitForCounters(id, { sent: 1 })
   await carrier.receipt('id:id1 stat:DELIVRD err:000', { source_addr: '12065569999' })
   await settleNow()
-  await sending.untilCounted(id, { delivered: 1 })
+  await sending.waitForCounters(id, { delivered: 1 })
 })
 
 describe('for a text whose response had no id', () => {
@@ -147,7 +147,7 @@ describe('for a text whose response had no id', () => {
   test('a receipt is matched by our reference if it echoes that', async () => {
     await start(withoutId, {}, 2)
     const id = await sending.broadcast()
-    await sending.untilCounted(id, { sent: 2 })
+    await sending.waitForCounters(id, { sent: 2 })
     for (const submit of carrier.submits) {
       const reference = submit.tlvs?.user_message_reference
       if (reference === undefined) throw new Error('a text without a reference')
@@ -158,24 +158,24 @@ describe('for a text whose response had no id', () => {
       })
     }
     await settleNow()
-    await sending.untilCounted(id, { sent: 0, delivered: 2 })
+    await sending.waitForCounters(id, { sent: 0, delivered: 2 })
   })
 
   test('a receipt without a reference, or even an id, is matched by phone and excerpt', async () => {
     await start(withoutId, {}, 2)
     const id = await sending.broadcast('The pantry opens at nine.')
-    await sending.untilCounted(id, { sent: 2 })
+    await sending.waitForCounters(id, { sent: 2 })
     await receipt(0, `id:777 ${datesNow()} stat:DELIVRD err:000 text:The pantry opens at `)
     await receipt(1, `id: ${datesNow()} stat:DELIVRD err:000 text:The pantry opens at `)
     await waitFor(async () => (await sending.db.many('waiting', 'select from receipts')).length === 2)
     await settleNow()
-    await sending.untilCounted(id, { sent: 0, delivered: 2 })
+    await sending.waitForCounters(id, { sent: 0, delivered: 2 })
   })
 
   test('no id is stored, and the text is sent like any other', async () => {
     await start(withoutId)
     const id = await sending.broadcast()
-    await sending.untilCounted(id, { sent: 1 })
+    await sending.waitForCounters(id, { sent: 1 })
     expect(await sending.states(id)).toEqual({ [first]: 'sent' })
     expect(await sending.db.many('ids', 'select from submits')).toHaveLength(0)
   })
@@ -185,14 +185,14 @@ test('a text of a never_miss list whose response was lost is sent once more at t
   await start((_, ordinal) => (ordinal === 1 ? undefined : { message_id: `id${ordinal}` }))
   await sending.db.exec('never_miss', `update lists set when_unknown = 'never_miss'`)
   const id = await sending.broadcast()
-  await sending.untilCounted(id, { unknown: 1 })
+  await sending.waitForCounters(id, { unknown: 1 })
   await waitFor(async () => {
     const passDeadline = `update messages set sent_at = sent_at - interval '73 hours' where status = 'sent'`
     return (await sending.db.exec('pass_deadline', passDeadline)) === 1
   })
   await closeOverdue(sending.rt)
-  await sending.untilCounted(id, { unknown: 0, sent: 1 })
+  await sending.waitForCounters(id, { unknown: 0, sent: 1 })
   expect(carrier.submits).toHaveLength(2)
   await receipt(0, 'id:id2 stat:DELIVRD err:000')
-  await sending.untilCounted(id, { delivered: 1 })
+  await sending.waitForCounters(id, { delivered: 1 })
 })

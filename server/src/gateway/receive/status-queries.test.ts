@@ -59,9 +59,9 @@ describe('status queries to a carrier', () => {
     await start()
     await startCarrierFor(1, ({ message_id }) => ({ message_id, ...fields }))
     const id = await sending.broadcast()
-    await sending.untilCounted(id, { sent: 1 })
+    await sending.waitForCounters(id, { sent: 1 })
     await ageTexts()
-    await sending.untilCounted(id, counters)
+    await sending.waitForCounters(id, counters)
     expect(await sending.states(id)).toEqual({ [first]: state })
     // with the id as spelled in the response to the submit_sm, and the text's source address
     expect(statusQueries).toMatchObject([
@@ -77,7 +77,7 @@ describe('status queries to a carrier', () => {
     await start()
     await startCarrierFor(1, () => fields)
     const id = await sending.broadcast()
-    await sending.untilCounted(id, { sent: 1 })
+    await sending.waitForCounters(id, { sent: 1 })
     await ageTexts()
     await waitFor(() => statusQueries.length === 1)
     // the round of the day is finished, and the next one is due in an hour
@@ -100,9 +100,9 @@ describe('status queries to a carrier', () => {
       return undefined
     })
     const id = await sending.broadcast()
-    await sending.untilCounted(id, { sent: 45 })
+    await sending.waitForCounters(id, { sent: 45 })
     await ageTexts()
-    await sending.untilCounted(id, { sent: 44, delivered: 1 })
+    await sending.waitForCounters(id, { sent: 44, delivered: 1 })
     await waitFor(() => statusQueries.length === 46)
     const counts = new Map<string, number>()
     for (const { message_id } of statusQueries) counts.set(message_id, (counts.get(message_id) ?? 0) + 1)
@@ -116,9 +116,9 @@ describe('status queries to a carrier', () => {
       message_id === '00ID2' ? undefined : { message_id, message_state: 2 },
     )
     const id = await sending.broadcast()
-    await sending.untilCounted(id, { sent: 3 })
+    await sending.waitForCounters(id, { sent: 3 })
     await ageTexts()
-    await sending.untilCounted(id, { sent: 1, delivered: 2 })
+    await sending.waitForCounters(id, { sent: 1, delivered: 2 })
     expect(statusQueries.filter(({ message_id }) => message_id === '00ID2')).toHaveLength(2)
   })
 
@@ -129,7 +129,7 @@ describe('status queries to a carrier', () => {
       silent.includes(message_id) ? undefined : { message_id, message_state: messageState.DELIVERED },
     )
     const id = await sending.broadcast('x'.repeat(200))
-    await sending.untilCounted(id, { sent: 2 })
+    await sending.waitForCounters(id, { sent: 2 })
     // parts of two texts may be submitted alternately, so the ids of the first text are read from the table
     const ofFirst = await sending.db.many<{ smscId: string }>(
       'of_first',
@@ -137,7 +137,7 @@ describe('status queries to a carrier', () => {
     )
     silent.splice(0, 2, ...ofFirst.map(({ smscId }) => smscId))
     await ageTexts()
-    await sending.untilCounted(id, { sent: 1, delivered: 1 })
+    await sending.waitForCounters(id, { sent: 1, delivered: 1 })
     expect(statusQueries.filter(({ message_id }) => silent.includes(message_id))).toHaveLength(2)
   })
 
@@ -145,16 +145,16 @@ describe('status queries to a carrier', () => {
     await start()
     await startCarrierFor(1, ({ message_id }) => ({ message_id, message_state: messageState.DELIVERED }))
     const id = await sending.broadcast('x'.repeat(200))
-    await sending.untilCounted(id, { sent: 1 })
+    await sending.waitForCounters(id, { sent: 1 })
     const recent = await sending.broadcast()
-    await sending.untilCounted(recent, { sent: 1 })
+    await sending.waitForCounters(recent, { sent: 1 })
     await carrier.receipt('id:00ID1 stat:DELIVRD err:000')
     await sending.db.exec(
       'age_one',
       `update message_log set submitted_at = submitted_at - interval '2 hours' where message_id = $1`,
       [id],
     )
-    await sending.untilCounted(id, { delivered: 1 })
+    await sending.waitForCounters(id, { delivered: 1 })
     expect(statusQueries.map((query) => query.message_id)).toEqual(['00ID2'])
     expect((await sending.counters(recent)).sent).toBe(1)
   })
@@ -163,7 +163,7 @@ describe('status queries to a carrier', () => {
     await start('query_sm = false')
     await startCarrierFor(1, () => ({}))
     const id = await sending.broadcast()
-    await sending.untilCounted(id, { sent: 1 })
+    await sending.waitForCounters(id, { sent: 1 })
     await ageTexts()
     await sending.db.exec('switch_on', `update connections set query_sm = true, version = version + 1`)
     await waitFor(() => statusQueries.length === 1)
@@ -197,7 +197,7 @@ test('missing responses of one carrier do not delay queries to another', async (
     for (const { listen } of [responding, silent]) await listen()
     for (let n = 0; n < 60; n++) await sending.subscribe(first + n)
     const id = await sending.broadcast()
-    await sending.untilCounted(id, { sent: 60 })
+    await sending.waitForCounters(id, { sent: 60 })
     await ageTexts()
     // more than one start queries
     await waitFor(() => responding.statusQueries.length > 20, { what: 'queries' })
@@ -223,8 +223,8 @@ describe('status queries to the simulator', () => {
   test('settle texts whose receipts are never sent', async () => {
     await sending.subscribe(2_065_550_103, first)
     const id = await sending.broadcast()
-    await sending.untilCounted(id, { sent: 1, delivered: 1 })
+    await sending.waitForCounters(id, { sent: 1, delivered: 1 })
     await ageTexts()
-    await sending.untilCounted(id, { sent: 0, delivered: 2 })
+    await sending.waitForCounters(id, { sent: 0, delivered: 2 })
   })
 })

@@ -35,7 +35,7 @@ afterEach(async () => {
 
 /** Waits until the text is unknown, and asserts that no part of it is written before a later text. */
 async function expectAbandoned() {
-  await sending.untilCounted(message, { unknown: 1, submitting: 0 }, 3_000)
+  await sending.waitForCounters(message, { unknown: 1, submitting: 0 }, 3_000)
   const submitsTo = (number: number) => carrier.submits.filter((pdu) => pdu.destination_addr === `1${number}`)
   const { length } = submitsTo(phone)
   // remaining parts would be written before the next text
@@ -43,7 +43,7 @@ async function expectAbandoned() {
   const { accountId, id: listId, shortCodeId } = sending.list
   const input = { accountId, listId, shortCodeId, phones: [another], content: 'y'.repeat(200), field: 'phones' }
   const { id } = await sendToNumbers(sending.rt, { ...input, maxParts: null, name: null })
-  await sending.untilCounted(id, { sent: 1 })
+  await sending.waitForCounters(id, { sent: 1 })
   expect(submitsTo(phone)).toHaveLength(length)
 }
 

@@ -41,7 +41,7 @@ test('each phone receives its own text, and the bill counts the parts of each', 
     maxParts: 3,
   })
   const gateway = await sending.startGateway()
-  await sending.untilCounted(id, { delivered: 3 })
+  await sending.waitForCounters(id, { delivered: 3 })
   await gateway.stop()
   expect(await inbox(2065560010)).toEqual([`Hi Ana${ending}`])
   expect(await inbox(2065560020)).toEqual([`Hi Łucja${ending}`])
@@ -63,7 +63,7 @@ test('each number of a transactional message receives its own text', async () =>
   const texts = { accountId: list.accountId, listId: list.id, shortCodeId: list.shortCodeId, field: 'x' }
   const phones = [2065560010, 2065560020]
   const { id } = await sendToNumbers(rt, { ...texts, phones, content: 'Hi {first_name|neighbor}' })
-  await sending.untilCounted(id, { delivered: 2 })
+  await sending.waitForCounters(id, { delivered: 2 })
   await gateway.stop()
   expect(await inbox(2065560010)).toEqual(['Hi Ana'])
   expect(await inbox(2065560020)).toEqual(['Hi neighbor'])

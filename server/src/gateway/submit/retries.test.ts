@@ -49,7 +49,7 @@ test('a text that was rejected with a temporary error is retried and does not de
     pdu.destination_addr === '12065560002' && errors-- > 0 ? temporaryError : { message_id: `id${ordinal}` },
   )
   const id = await sending.broadcast()
-  await sending.untilCounted(id, { sent: 2, queued: 1 })
+  await sending.waitForCounters(id, { sent: 2, queued: 1 })
   await waitFor(async () => (await sending.db.exec('open', 'select from send_chunks where done_at is null')) === 1)
   expect(await waitingChunks()).toMatchObject([{ attempt: 1, rows: 1 }])
   expect(submits).toHaveLength(3)
@@ -57,7 +57,7 @@ test('a text that was rejected with a temporary error is retried and does not de
   await waitFor(() => submits.length === 4)
   await waitFor(async () => (await waitingChunks())[0]?.attempt === 2)
   aheadMs = 35_100
-  await sending.untilCounted(id, { sent: 3, queued: 0 })
+  await sending.waitForCounters(id, { sent: 3, queued: 0 })
   expect(submits).toHaveLength(5)
 })
 
@@ -72,7 +72,7 @@ test('a text bounces when its last retry is rejected', async () => {
     expect((chunk?.inMs ?? 0) - aheadMs).toBeLessThanOrEqual(ms)
     aheadMs = (chunk?.inMs ?? 0) + 100
   }
-  await sending.untilCounted(id, { bounced: 3, queued: 0 })
+  await sending.waitForCounters(id, { bounced: 3, queued: 0 })
   expect(submits).toHaveLength(15)
   expect(await sending.states(id)).toMatchObject({ 2065560001: 'bounced soft' })
 })
@@ -80,16 +80,16 @@ test('a text bounces when its last retry is rejected', async () => {
 test('a text is not retried after an opt-out or a cancel', async () => {
   const { submits } = await start(() => temporaryError)
   const id = await sending.broadcast()
-  await sending.untilCounted(id, { queued: 3 })
+  await sending.waitForCounters(id, { queued: 3 })
   await waitFor(async () => (await waitingChunks())[0]?.rows === 3)
   await sending.db.exec('unsubscribe', `update subscribers set state = 'unsubscribed' where phone = 2065560001`)
   aheadMs = 5_100
-  await sending.untilCounted(id, { suppressed: 1, queued: 2 })
+  await sending.waitForCounters(id, { suppressed: 1, queued: 2 })
   await waitFor(async () => (await waitingChunks())[0]?.attempt === 2)
   expect(submits).toHaveLength(5)
   await sending.db.exec('cancel', `update messages set status = 'cancelled' where id = $1`, [id])
   aheadMs = 36_000
-  await sending.untilCounted(id, { suppressed: 1, cancelled: 2, queued: 0 })
+  await sending.waitForCounters(id, { suppressed: 1, cancelled: 2, queued: 0 })
   expect(submits).toHaveLength(5)
 })
 
@@ -101,7 +101,7 @@ test('a status in the status map of the connection is not retried', async () => 
   )
   const { submits } = await start(() => temporaryError)
   const id = await sending.broadcast()
-  await sending.untilCounted(id, { bounced: 3 })
+  await sending.waitForCounters(id, { bounced: 3 })
   expect(await sending.states(id)).toMatchObject({ 2065560001: 'bounced blocked' })
   expect(submits).toHaveLength(3)
 })
@@ -113,13 +113,13 @@ test('only the rejected part of a text is retried', async () => {
   )
   await sending.db.exec('one', 'delete from subscribers where phone <> 2065560001')
   const id = await sending.broadcast('x'.repeat(200))
-  await sending.untilCounted(id, { sent: 1 }, 8_000)
+  await sending.waitForCounters(id, { sent: 1 }, 8_000)
   expect(submits.map((pdu) => pdu.short_message[5])).toEqual([1, 2, 2])
 })
 
 test('a retry belongs to a chunk of its own, and a gateway that lost the former chunk cannot requeue it', async () => {
   const id = await sending.broadcast()
-  await sending.untilCounted(id, { queued: 3 })
+  await sending.waitForCounters(id, { queued: 3 })
   const claim = { owner: crypto.randomUUID(), leaseMs: 60_000, now: new Date(), fromLane: 2, toLane: 2, limit: 1 }
   const [chunk] = await claimChunks(sending.db, claim)
   if (!chunk) throw new Error('no chunk to lease')
@@ -137,5 +137,5 @@ test('a retry belongs to a chunk of its own, and a gateway that lost the former 
   expect(await markSubmitting(sending.db, retry, await listQueued(sending.db, retry), new Date())).toEqual([first])
   // a late repetition by the gateway that requeued it
   expect(await queueForLater(sending.db, chunk, [first], new Date(0))).toBe(0)
-  await sending.untilCounted(id, { queued: 1, submitting: 2 })
+  await sending.waitForCounters(id, { queued: 1, submitting: 2 })
 })

@@ -3,7 +3,7 @@ import { freshDatabase, type TestDatabase } from '../../../test/database.ts'
 import { make } from '../../../test/make.ts'
 import { startCarrier } from '../../../test/odd-carrier.ts'
 import { makeRuntime } from '../../../test/runtime.ts'
-import { checkBooks, readCounters } from '../../../test/sending.ts'
+import { checkCounters, readCounters } from '../../../test/sending.ts'
 import { waitFor } from '../../../test/wait-for.ts'
 import { expandOnce } from '../../broadcasts/expand.ts'
 import type { Connection } from '../../connections/connection.ts'
@@ -131,7 +131,7 @@ test('remaining parts of a text are not written after the lease has ended', asyn
   })
   expect(carrier.submits).toHaveLength(3)
   expect(await readCounters(database.db, messageId)).toMatchObject({ unknown: 1, submitting: 0 })
-  await checkBooks(database.db, messageId)
+  await checkCounters(database.db, messageId)
 })
 
 test('setting the wall clock while a text is in flight does not change its response time', async () => {

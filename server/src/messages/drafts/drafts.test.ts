@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, test } from 'vitest'
-import { basic, type Person, useApi } from '../../../test/api.ts'
+import { type ApiCaller, basic, useApi } from '../../../test/api.ts'
 import { make } from '../../../test/make.ts'
 import { blockNumbers } from '../../short-codes/short-codes.queries.ts'
 
@@ -255,7 +255,7 @@ describe('access', () => {
     ['POST', '/copy', undefined],
   ] as const
 
-  const call = (person: Person, method: string, url: string, body: object | undefined, authorization?: string) => {
+  const call = (person: ApiCaller, method: string, url: string, body: object | undefined, authorization?: string) => {
     const options = authorization ? { headers: { authorization } } : {}
     if (method === 'PUT') return person.put(url, body, options)
     return method === 'DELETE' ? person.delete(url, body, options) : person.post(url, body, options)

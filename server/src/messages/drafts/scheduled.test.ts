@@ -2,7 +2,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest'
 import { freshDatabase, type TestDatabase } from '../../../test/database.ts'
 import { make } from '../../../test/make.ts'
 import { makeRuntime } from '../../../test/runtime.ts'
-import { checkBooks, readCounters } from '../../../test/sending.ts'
+import { checkCounters, readCounters } from '../../../test/sending.ts'
 import { waitFor } from '../../../test/wait-for.ts'
 import { expandOnce } from '../../broadcasts/expand.ts'
 import { cancelMessage } from '../stop/cancel.ts'
@@ -175,7 +175,7 @@ test('takes the audience at the planned time', async () => {
     { phone: subscribedPhone, state: 'queued' },
     { phone: optedOutPhone, state: 'suppressed' },
   ])
-  await checkBooks(database.db, id)
+  await checkCounters(database.db, id)
 })
 
 test('optedOutPhone one cancelled message and at most one audience after concurrent starts, sends and a cancel', async () => {
@@ -194,6 +194,6 @@ test('optedOutPhone one cancelled message and at most one audience after concurr
     while (await expandOnce(at(dueAt)));
     expect(await rowOf(id)).toMatchObject({ status: 'cancelled', expansions: 0 })
     expect([0, 3]).toContain((await readCounters(database.db, id)).audience)
-    await checkBooks(database.db, id)
+    await checkCounters(database.db, id)
   }
 })

@@ -2,7 +2,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest'
 import { freshDatabase, type TestDatabase } from '../../../test/database.ts'
 import { make } from '../../../test/make.ts'
 import { makeRuntime } from '../../../test/runtime.ts'
-import { checkBooks, readCounters } from '../../../test/sending.ts'
+import { checkCounters, readCounters } from '../../../test/sending.ts'
 import { waitFor } from '../../../test/wait-for.ts'
 import { expandOnce, expandSlice } from '../../broadcasts/expand.ts'
 import { claimChunks } from '../../log/claims.queries.ts'
@@ -158,6 +158,6 @@ test('leaves correct counters and no paused chunk after concurrent pauses, resum
     expect((await flags(id)).includes(true)).toBe(false)
     const sql = 'select status, paused_at from messages where id = $1'
     expect(await database.db.one('status_of', sql, [id])).toEqual({ status: 'cancelled', paused_at: null })
-    await checkBooks(database.db, id)
+    await checkCounters(database.db, id)
   }
 })

@@ -2,7 +2,7 @@ import { beforeEach, expect, test } from 'vitest'
 import { useApi } from '../../../test/api.ts'
 import { make } from '../../../test/make.ts'
 import { makeRuntime } from '../../../test/runtime.ts'
-import { checkBooks } from '../../../test/sending.ts'
+import { checkCounters } from '../../../test/sending.ts'
 import { reopenClosed, suppressLate } from '../../broadcasts/reopen.ts'
 
 // Quiet hours of the account applied to texts to given numbers.
@@ -31,7 +31,7 @@ async function send(message: object): Promise<number> {
 }
 
 async function chunks(id: number) {
-  await checkBooks(api.db, id)
+  await checkCounters(api.db, id)
   const rows = await api.db.many<{ texts: string[]; due: Date; closes: Date | null }>(
     'chunks_of',
     `select array_agg(l.phone || coalesce(' ' || l.content, '') order by l.id) as texts, c.due_at as due, c.closes_at as closes
@@ -104,7 +104,7 @@ test.each(['/transactional_messages', 'list'])('texts to %s are suppressed at th
   }
   now = new Date(deliver_by)
   expect(await suppressLate(rt())).toBe(1)
-  await checkBooks(api.db, id)
+  await checkCounters(api.db, id)
   expect(await api.db.one('reason_of', 'select state, reason from message_log where message_id = $1', [id])).toEqual({
     state: 'suppressed',
     reason: 'too_late',
