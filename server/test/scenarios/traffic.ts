@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
+import { leaseMs as idempotencyLeaseMs } from '../../src/http/idempotency.queries.ts'
 import { formatPhoneNumber } from '../../src/sms/phone-number.ts'
 import { waitFor } from '../wait-for.ts'
 import type { ApiResponse, Installation } from './installation.ts'
@@ -123,14 +124,15 @@ export class Traffic {
   /** Posts with one idempotency key until it succeeds; throws after a minute or on a client error. */
   async #postOnce(path: string, body: object): Promise<ApiResponse> {
     const key = randomUUID()
-    for (const deadline = performance.now() + 60_000; ; await delay(100)) {
+    // the key of a request whose api was killed is claimed until its lease ends
+    for (const deadline = performance.now() + idempotencyLeaseMs + 60_000; ; await delay(100)) {
       const response = await this.#installation
         .call('POST', path, body, { 'idempotency-key': key })
         .catch(() => undefined)
       if (response?.status === 200) return response
       const isTemporary = response === undefined || response.status === 409 || response.status >= 500
       if (!isTemporary) throw new Error(`POST ${path}: unexpected ${response.status} ${JSON.stringify(response.body)}`)
-      if (performance.now() > deadline) throw new Error(`POST ${path} did not succeed for a minute`)
+      if (performance.now() > deadline) throw new Error(`POST ${path} did not succeed for two minutes`)
     }
   }
 
