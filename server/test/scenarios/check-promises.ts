@@ -77,7 +77,7 @@ export async function checkPromises(
 
 async function checkBroadcast(
   client: pg.Client,
-  { messageId, list, postedAt }: Broadcast,
+  { messageId, list }: Broadcast,
   records: RawRecord[],
   optOutByPhone: ReadonlyMap<number, RequestedOptOut>,
   states: Record<string, number>,
@@ -87,6 +87,10 @@ async function checkBroadcast(
     'select phone, state from message_log where message_id = $1',
     [messageId],
   )
+  const { rows: accepted } = await client.query<{ at: Date }>('select accepted_at as at from messages where id = $1', [
+    messageId,
+  ])
+  const acceptedAt = accepted[0]?.at.getTime() ?? 0
   const stateByPhone = new Map(log.rows.map((row) => [Number(row.phone), row.state]))
   for (const { state } of log.rows) states[state] = (states[state] ?? 0) + 1
   if (log.rows.length !== stateByPhone.size) faults.push('a phone has more than one row')
@@ -98,7 +102,7 @@ async function checkBroadcast(
     const state = stateByPhone.get(phone)
     const count = counts.get(phone) ?? 0
     const optOut = optOutByPhone.get(phone)
-    const isInAudience = optOut === undefined || optOut.requestedAt > postedAt
+    const isInAudience = optOut === undefined || optOut.requestedAt > acceptedAt
     if (count > 1) add('accepted more than once', phone)
     if (state === undefined && isInAudience) add('not in the audience', phone)
     if (count === 0 && (state === 'delivered' || state === 'sent'))

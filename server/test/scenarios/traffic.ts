@@ -16,8 +16,6 @@ export type Broadcast = {
   messageId: number
   content: string
   list: TestList
-  /** Time of the first request. */
-  postedAt: number
 }
 
 export type SingleText = { content: string; phone: number; messageId: number }
@@ -94,10 +92,9 @@ export class Traffic {
     for (let round = 0; !this.#isStopping; round++) {
       const list = this.#lists[(round * simultaneousBroadcasts + lane) % this.#lists.length] as TestList
       const content = `List ${list.listId}, notice ${round}-${lane}: the water is safe`
-      const postedAt = Date.now()
       const response = await this.#postOnce(`/lists/${list.listId}/messages`, { message: { content } })
       const { id: messageId } = response.body.message as { id: number }
-      this.broadcasts.push({ messageId, content, list, postedAt })
+      this.broadcasts.push({ messageId, content, list })
       while (!this.#isStopping) {
         const shown = await this.#installation
           .call('GET', `/lists/${list.listId}/messages/${messageId}`)

@@ -52,7 +52,7 @@ async function untilNextHeartbeat() {
         `select max(seen_at) as at from heartbeats where role = 'gateway'`,
       )
     ).at
-  const before = await lastBeat()
+  const before = await waitFor(lastBeat, { what: 'a first heartbeat' })
   await waitFor(async () => (await lastBeat()).getTime() > before.getTime() + 900, { timeoutMs: 5_000 })
 }
 
