@@ -21,6 +21,10 @@ export default defineConfig({
         },
       },
       {
+        root: '../console',
+        test: { name: 'console', include: ['src/**/*.test.ts'], pool: 'forks', maxWorkers: 3 },
+      },
+      {
         test: {
           name: 'scenarios',
           include: [scenarios],
