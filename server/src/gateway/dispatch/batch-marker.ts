@@ -9,8 +9,11 @@ import { MarkSize } from './mark-size.ts'
 
 const { slotBatchMs } = timing
 
-/** Maximum concurrent marks: more than three gain nothing. Urgent texts may start two more. */
-const maxMarks = 3
+/**
+ * Maximum concurrent marks. A third one gains nothing since marks no longer wait for each other's counters (measured on two
+ * cores), and it takes the database's time from urgent texts, which may start two more.
+ */
+const maxMarks = 2
 const maxUrgentMarks = maxMarks + 2
 
 /** The bind groups that currently have too few window slots, and the caps that have too few tokens. */
