@@ -80,6 +80,11 @@ if (!library) {
   process.exit(1)
 }
 
+// Tests that cannot run under libfaketime: PostgreSQL's own timeouts never fire (statement_timeout of 0.5 s with 0.9.10), and
+// the times of files are not shifted.
+const excluded = ['blocks no text for longer than its lease', 'waits for another setup that is running']
+const titles = process.argv.includes('-t') ? [] : ['-t', `^(?!.*(${excluded.join('|')}))`]
+
 const args = process.argv.slice(2)
 const named = args.filter((arg) => arg in days)
 const others = args.filter((arg) => !(arg in days))
@@ -88,7 +93,7 @@ for (const name of named.length > 0 ? named : Object.keys(days)) {
   const env = environment(library, days[name])
   console.log(`\n${name}: the tests start at ${new Date(days[name]).toISOString()}`)
   const script = join(dirname(fileURLToPath(import.meta.url)), 'test.mjs')
-  const child = spawn(process.execPath, [script, ...others], { env, stdio: 'inherit' })
+  const child = spawn(process.execPath, [script, ...titles, ...others], { env, stdio: 'inherit' })
   const code = await new Promise((resolve) => {
     child.once('error', () => resolve(1))
     child.once('exit', (exitCode) => resolve(exitCode ?? 1))
