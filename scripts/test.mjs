@@ -1,4 +1,4 @@
-// `npm test`: runs the server's tests on the pinned Node. Arguments are passed to vitest:
+// `npm test`: runs the tests of server and console on the pinned Node. Arguments are passed to vitest:
 // `npm test -- server/src/sms` runs the tests of a folder, `npm test -- -t 'opt-out'` those with that title.
 import { spawn } from 'node:child_process'
 import { existsSync } from 'node:fs'
