@@ -32,30 +32,66 @@ export const blockOfRecipient = ({ consent, shortCodeId }: Chunk): Sql =>
         left join lateral (select since from blocks
                             where short_code_id = ${shortCodeId} and phone = r.phone offset 0) b on true`
 
+/** The log rows of each chunk `c` that wait to be submitted. */
+const queuedRows = (day: string) => `
+    unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[]) as c(id, first_log_id, last_log_id, own_id)
+      -- lateral and offset 0 force one plan: a look-up per chunk
+      cross join lateral (
+        select id, phone, content, part_count from ${logTable(day)}
+         where id between c.first_log_id and c.last_log_id and state = 'queued'
+           and chunk_id is not distinct from c.own_id offset 0) l`
+
+const chunkParams = (chunks: readonly Chunk[]) => [
+  chunks.map(({ id }) => id),
+  chunks.map(({ firstLogId }) => firstLogId),
+  chunks.map(({ lastLogId }) => lastLogId),
+  chunks.map(ownChunkId),
+]
+
 /** Returns the queued recipients of a chunk in the order of their ids. */
-export function listQueued(db: Db, chunk: Chunk) {
-  return db.many<Recipient>(
-    `list_queued_${chunk.loggedOn}`,
-    /* sql */ `
-    select id, phone, content, part_count as "partCount" from ${logTable(chunk.loggedOn)}
-     where id between $1 and $2 and state = 'queued' and chunk_id is not distinct from $3 order by id`,
-    [chunk.firstLogId, chunk.lastLogId, ownChunkId(chunk)],
-  )
+export async function listQueued(db: Db, chunk: Chunk): Promise<Recipient[]> {
+  const recipients = await listQueuedByChunk(db, chunk.loggedOn, [chunk])
+  return recipients.get(chunk.id) ?? []
 }
 
-/** Returns the queued recipients of a chunk with their carriers, for connections with a cap per carrier. */
-export async function listQueuedWithCarriers(db: Db, chunk: Chunk): Promise<Recipient[]> {
-  const rows = await db.many<Omit<Recipient, 'carrier'> & { carrier: number | null }>(
-    `list_queued_with_carriers_${chunk.loggedOn}`,
+/** Returns the queued recipients of chunks of one day, by chunk, in the order of their ids. */
+export async function listQueuedByChunk(db: Db, day: string, chunks: readonly Chunk[]) {
+  const rows = await db.many<Recipient & { chunkId: number }>(
+    `list_queued_${day}`,
     /* sql */ `
-    select l.id, l.phone, l.content, l.part_count as "partCount", coalesce(n.carrier, nullif(s.carrier, 0)) as carrier
-      from ${logTable(chunk.loggedOn)} l
-      left join lateral (select carrier from number_look_ups where phone = l.phone offset 0) n on true
-      left join lateral (select carrier from subscribers where list_id = $3 and phone = l.phone offset 0) s on true
-     where l.id between $1 and $2 and l.state = 'queued' and l.chunk_id is not distinct from $4 order by l.id`,
-    [chunk.firstLogId, chunk.lastLogId, chunk.listId, ownChunkId(chunk)],
+    select c.id as "chunkId", l.id, l.phone, l.content, l.part_count as "partCount"
+      from ${queuedRows(day)} order by l.id`,
+    chunkParams(chunks),
   )
-  return rows.map(({ carrier, ...row }) => ({ ...row, carrier: carrier === null ? undefined : String(carrier) }))
+  return byChunk(rows)
+}
+
+/** Returns the same with the recipients' carriers, for connections with a cap per carrier. */
+export async function listQueuedWithCarriers(db: Db, day: string, chunks: readonly Chunk[]) {
+  const rows = await db.many<Recipient & { chunkId: number }>(
+    `list_queued_with_carriers_${day}`,
+    /* sql */ `
+    select c.id as "chunkId", l.id, l.phone, l.content, l.part_count as "partCount",
+           coalesce(n.carrier, nullif(s.carrier, 0))::text as carrier
+      from ${queuedRows(day)}
+      left join lateral (select carrier from number_look_ups where phone = l.phone offset 0) n on true
+      left join lateral (
+        select carrier from subscribers
+         where list_id = ($5::bigint[])[array_position($1::bigint[], c.id)] and phone = l.phone offset 0) s on true
+     order by l.id`,
+    [...chunkParams(chunks), chunks.map(({ listId }) => listId)],
+  )
+  return byChunk(rows.map((row) => ({ ...row, carrier: row.carrier ?? undefined })))
+}
+
+function byChunk(rows: Array<Recipient & { chunkId: number }>): Map<number, Recipient[]> {
+  const recipients = new Map<number, Recipient[]>()
+  for (const { chunkId, ...recipient } of rows) {
+    const own = recipients.get(chunkId)
+    if (own) own.push(recipient)
+    else recipients.set(chunkId, [recipient])
+  }
+  return recipients
 }
 
 /**

@@ -50,7 +50,7 @@ const personal = { messageId: 1, loggedOn: day, lane: 2, at: new Date(), lastPho
 
 const hot: Record<string, (db: Db) => Promise<unknown>> = {
   'list queued': (db) => listQueued(db, chunk),
-  'list queued with carriers': (db) => listQueuedWithCarriers(db, chunk),
+  'list queued with carriers': (db) => listQueuedWithCarriers(db, day, [chunk]),
   'mark submitting, subscribers': (db) => markSubmitting(db, { ...chunk, consent: 'subscribed' }, [], new Date()),
   'mark submitting, not opted out': (db) => markSubmitting(db, { ...chunk, consent: 'not_opted_out' }, [], new Date()),
   'mark submitting, not blocked': (db) => markSubmitting(db, { ...chunk, consent: 'not_blocked' }, [], new Date()),

@@ -6,6 +6,7 @@ import { waitFor } from '../../../test/wait-for.ts'
 import { expandOnce } from '../../broadcasts/expand.ts'
 import type { Db } from '../../db/db.ts'
 import { acceptBroadcast } from '../../messages/messages.ts'
+import { sendTransactional } from '../../messages/transactional/transactional-messages.ts'
 import type { SendingRoutes } from '../binds/sending-routes.ts'
 import type { LeasedChunk } from '../submit/leased-chunk.ts'
 import { Claims } from './claims.ts'
@@ -22,6 +23,8 @@ let leased: LeasedChunk[]
 // claims of broadcast chunks: how many were started, and how many are running
 let started: number
 let running: number
+// statements that loaded recipients
+let loads: number
 
 beforeEach(async () => {
   database = await freshDatabase()
@@ -29,8 +32,10 @@ beforeEach(async () => {
   leased = []
   started = 0
   running = 0
+  loads = 0
   const { many } = db
   const countedMany = async (name: string, ...query: [string, unknown[]?]) => {
+    if (name.startsWith('list_queued')) loads++
     if (name !== 'claim_broadcasts') return many(name, ...query)
     started++
     running++
@@ -104,4 +109,18 @@ test('a broadcast without further chunks is not claimed after each text', async 
   }
   expect(remaining()).toBe(400)
   expect(started).toBeLessThanOrEqual(3)
+})
+
+test('the recipients of urgent texts that are claimed together are loaded together', async () => {
+  const rt = makeRuntime({ db: database.db })
+  const { accountId } = await make.list(database.db)
+  const phones = [2065550101, 2065550102, 2065550103]
+  for (const phone of phones) {
+    const text = { accountId, phone, content: 'Your code is 318', webhookCallbackUrl: null, field: 'number' }
+    await sendTransactional(rt, text)
+  }
+  claims.claimNow()
+  await waitFor(() => leased.length === phones.length)
+  expect(loads).toBe(1)
+  expect(leased.map((each) => each.take(9).map(({ phone }) => phone))).toEqual(phones.map((phone) => [phone]))
 })

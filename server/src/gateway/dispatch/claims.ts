@@ -4,7 +4,7 @@ import type { Clock } from '../../lib/clock.ts'
 import type { Chunk } from '../../log/chunk.ts'
 import { claimBroadcasts, claimChunks } from '../../log/claims.queries.ts'
 import { abandonSubmitting } from '../../log/leases.queries.ts'
-import { listQueued, listQueuedWithCarriers } from '../../log/marks.queries.ts'
+import { listQueuedByChunk, listQueuedWithCarriers } from '../../log/marks.queries.ts'
 import { lanes } from '../../messages/messages.ts'
 import type { SendableCodes, SendingRoutes } from '../binds/sending-routes.ts'
 import { LeasedChunk } from '../submit/leased-chunk.ts'
@@ -204,17 +204,25 @@ export class Claims {
     return new Set(chunks.map((chunk) => chunk.messageId)).size === limit
   }
 
-  /** Loads the queued recipients of claimed chunks. `submitting` texts of a chunk that another gateway lost become unknown. */
+  /**
+   * Loads the queued recipients of claimed chunks, with one statement per day. `submitting` texts of a chunk that another gateway
+   * lost become unknown.
+   */
   async #load(chunks: Chunk[], leaseUntil: number): Promise<void> {
     const { db, log, routes, leaseMs, onLeased } = this.#options
     for (const chunk of chunks) {
-      if (chunk.epoch > 1) {
-        const abandoned = await abandonSubmitting(db, chunk)
-        if (abandoned > 0) log.warn({ chunk: chunk.id, texts: abandoned }, 'took over a chunk with unconfirmed texts')
+      if (chunk.epoch === 1) continue
+      const abandoned = await abandonSubmitting(db, chunk)
+      if (abandoned > 0) log.warn({ chunk: chunk.id, texts: abandoned }, 'took over a chunk with unconfirmed texts')
+    }
+    for (const needsCarriers of [false, true]) {
+      const alike = chunks.filter((chunk) => routes.needsCarriers(chunk.shortCodeId) === needsCarriers)
+      for (const [day, ofDay] of Map.groupBy(alike, (chunk) => chunk.loggedOn)) {
+        const recipients = await (needsCarriers ? listQueuedWithCarriers : listQueuedByChunk)(db, day, ofDay)
+        for (const chunk of ofDay) {
+          onLeased(new LeasedChunk(chunk, recipients.get(chunk.id) ?? [], leaseUntil, leaseMs, needsCarriers))
+        }
       }
-      const needsCarriers = routes.needsCarriers(chunk.shortCodeId)
-      const queue = await (needsCarriers ? listQueuedWithCarriers(db, chunk) : listQueued(db, chunk))
-      onLeased(new LeasedChunk(chunk, queue, leaseUntil, leaseMs, needsCarriers))
     }
   }
 }

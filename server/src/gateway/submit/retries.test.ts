@@ -3,7 +3,7 @@ import { type Responder, startOddCarrier } from '../../../test/odd-carrier.ts'
 import { startSending } from '../../../test/sending.ts'
 import { waitFor } from '../../../test/wait-for.ts'
 import { claimChunks } from '../../log/claims.queries.ts'
-import { listQueued, markSubmitting } from '../../log/marks.queries.ts'
+import { listQueued, listQueuedByChunk, markSubmitting } from '../../log/marks.queries.ts'
 import { queueForLater } from '../../log/retry.queries.ts'
 import { commandStatus } from '../../smpp/pdu/command-status.ts'
 
@@ -134,6 +134,9 @@ test('a retry belongs to a chunk of its own, and a gateway that lost the former 
   if (!retry) throw new Error('no retry to lease')
   expect(retry).toMatchObject({ attempt: 1, messageId: chunk.messageId, firstLogId: first, lastLogId: first })
   expect(await listQueued(sending.db, retry)).toMatchObject([{ id: first }])
+  const byChunk = await listQueuedByChunk(sending.db, chunk.loggedOn, [retry, chunk])
+  expect(byChunk.get(chunk.id)).toMatchObject([{ id: rows[2]?.id }])
+  expect(byChunk.get(retry.id)).toMatchObject([{ id: first }])
   expect(await markSubmitting(sending.db, retry, await listQueued(sending.db, retry), new Date())).toEqual([first])
   // a late repetition by the gateway that requeued it
   expect(await queueForLater(sending.db, chunk, [first], new Date(0))).toBe(0)
