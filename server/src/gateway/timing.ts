@@ -52,7 +52,7 @@ export const timing = {
   followMs: 1_000,
   /** A full window without a response for this long is presumed dead, and other bind groups send its texts. */
   deadWindowMs: 1_000,
-  /** Window slots are reserved for urgent texts for this long after the last one. */
+  /** For this long after an urgent text, window slots are reserved for others, and broadcasts are marked one batch at a time. */
   urgentRecentMs: 10_000,
   /** If window slots become free less often than this, some are always reserved for urgent texts. */
   sparseSlotMs: 50,

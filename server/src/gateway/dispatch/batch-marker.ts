@@ -7,14 +7,17 @@ import type { Submitter } from '../submit/submitter.ts'
 import { timing } from '../timing.ts'
 import { MarkSize } from './mark-size.ts'
 
-const { slotBatchMs } = timing
+const { slotBatchMs, urgentRecentMs } = timing
 
 /**
- * Maximum concurrent marks. A third one gains nothing since marks no longer wait for each other's counters (measured on two
- * cores), and it takes the database's time from urgent texts, which may start two more.
+ * Maximum concurrent marks of broadcasts. A third one gains nothing since marks no longer wait for each other's counters
+ * (measured on two cores).
  */
 const maxMarks = 2
-const maxUrgentMarks = maxMarks + 2
+/** The maximum shortly after an urgent text: a second mark takes the database's time from the next urgent text. */
+const maxMarksBesideUrgent = 1
+/** Maximum concurrent marks of all kinds when an urgent text is marked. */
+const maxUrgentMarks = 4
 
 /** The bind groups that currently have too few window slots, and the caps that have too few tokens. */
 export type Full = Set<BindGroup | CapSet>
@@ -35,6 +38,8 @@ export class BatchMarker {
   readonly #size = new MarkSize()
   // number of marks that are running
   #marking = 0
+  // when the last urgent text was marked
+  #urgentAt = Number.NEGATIVE_INFINITY
   #wakeAt = Number.POSITIVE_INFINITY
   #wakeTimer: NodeJS.Timeout | undefined
   #smallMarkTimer: NodeJS.Timeout | undefined
@@ -55,8 +60,9 @@ export class BatchMarker {
   }
 
   /** Whether another mark may start. */
-  hasRoom(isUrgent: boolean): boolean {
-    return this.#marking < (isUrgent ? maxUrgentMarks : maxMarks)
+  hasRoom(isUrgent: boolean, now: number): boolean {
+    if (isUrgent) return this.#marking < maxUrgentMarks
+    return this.#marking < (now - this.#urgentAt < urgentRecentMs ? maxMarksBesideUrgent : maxMarks)
   }
 
   /**
@@ -161,8 +167,10 @@ export class BatchMarker {
     const recipients = leased.take(Math.min(maxTexts, textsBySlots, textsByTokens), filter)
     group.reserve(recipients.length * slots, caps)
     windowSlots.allowsSmallMark = false
-    if (isUrgent) windowSlots.noteUrgent(now)
-    else this.#options.onMarked(leased, recipients.length)
+    if (isUrgent) {
+      this.#urgentAt = now
+      windowSlots.noteUrgent(now)
+    } else this.#options.onMarked(leased, recipients.length)
     this.#marking++
     void this.#options.submitter.submit(leased, group, recipients, slots, caps).finally(() => {
       this.#marking--

@@ -94,8 +94,8 @@ export class Dispatcher {
     const full = submitter.resume(now, (at) => marker.wakeAt(at))
     if (this.#isStopping) return
     for (const leased of this.#leases.all) {
-      if (!leased.isUrgent || !marker.hasRoom(true)) break
-      while (marker.hasRoom(true) && this.#isReady(leased, now) && marker.fill(leased, now, full));
+      if (!leased.isUrgent || !marker.hasRoom(true, now)) break
+      while (marker.hasRoom(true, now) && this.#isReady(leased, now) && marker.fill(leased, now, full));
     }
     this.#fillFromBroadcasts(marker, now, full)
     this.#claims.claimIfLow()
@@ -103,9 +103,9 @@ export class Dispatcher {
 
   /** Marks batch after batch, each from the broadcast that is next by fair share. */
   #fillFromBroadcasts(marker: BatchMarker, now: number, full: Full): void {
-    if (!marker.hasRoom(false)) return
+    if (!marker.hasRoom(false, now)) return
     let waiting = this.#leases.all.filter((leased) => !leased.isUrgent && this.#isReady(leased, now))
-    while (waiting.length > 0 && marker.hasRoom(false)) {
+    while (waiting.length > 0 && marker.hasRoom(false, now)) {
       let next = waiting[0] as LeasedChunk
       for (const leased of waiting) if (this.#fairShare.compare(leased.chunk, next.chunk) < 0) next = leased
       const isFilled = marker.fill(next, now, full)
