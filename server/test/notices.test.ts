@@ -64,7 +64,7 @@ describe('chunks are announced', () => {
   })
 
   test('by a system text', async () => {
-    const send = () => database.db.tx((tx) => sendSystemText(tx, rt(), { ...text(), phone, consent: 'answer' }))
+    const send = () => database.db.tx((tx) => sendSystemText(tx, rt(), { ...text(), phone, consent: 'reply' }))
     expect(await notices(send)).toEqual(['chunks'])
   })
 

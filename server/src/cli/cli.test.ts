@@ -1,9 +1,8 @@
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { basic, readResponse } from '../../test/api.ts'
-import { freshDatabase, type TestDatabase } from '../../test/database.ts'
+import { useCli } from '../../test/cli.ts'
 import { make } from '../../test/make.ts'
 import { makeRuntime } from '../../test/runtime.ts'
 import { isPassword } from '../accounts/passwords.ts'
@@ -11,29 +10,8 @@ import { makeApp } from '../http/app.ts'
 import { commands, runCli } from './cli.ts'
 import { UsageError } from './command.ts'
 
-let database: TestDatabase
-let folder: string
-
-beforeEach(async () => {
-  database = await freshDatabase()
-  folder = mkdtempSync(join(tmpdir(), 'carillon-cli-'))
-  await database.db.exec('mode', `insert into installation (mode) values ('sandbox')`)
-})
-
-afterEach(async () => {
-  rmSync(folder, { recursive: true, force: true })
-  await database.close()
-})
-
-function run(line: string, ...more: string[]): Promise<string> {
-  const args = [...line.split(' ').filter((word) => word !== ''), ...more]
-  return runCli({ args, env: { DATABASE_URL: database.url }, cwd: folder })
-}
-
-// biome-ignore lint/suspicious/noExplicitAny: the JSON of any command
-async function json(line: string, ...more: string[]): Promise<any> {
-  return JSON.parse(await run(line, ...more, '--json'))
-}
+const cli = useCli()
+const { run, json } = cli
 
 describe('the command line', () => {
   test('lists the commands, and prints the help of each', async () => {
@@ -68,17 +46,17 @@ describe('the command line', () => {
     const error = await run(line).catch((fault) => fault)
     expect(error).toBeInstanceOf(UsageError)
     expect(error.message).toMatch(message)
-    expect(await database.db.many('none', 'select id from accounts')).toEqual([])
+    expect(await cli.database.db.many('none', 'select id from accounts')).toEqual([])
   })
 
   test('rejects a database that is not up to date, and invalid settings', async () => {
-    await database.db.exec('undo', `delete from schema_migrations where name like '0600%'`)
+    await cli.database.db.exec('undo', `delete from schema_migrations where name like '0600%'`)
     await expect(run('account list')).rejects.toThrow('The database is not up to date (0600_imports.sql is missing)')
     await expect(
-      runCli({ args: ['account', 'list'], env: { DATABASE_URL: 'mysql://x/y' }, cwd: folder }),
+      runCli({ args: ['account', 'list'], env: { DATABASE_URL: 'mysql://x/y' }, cwd: cli.folder }),
     ).rejects.toThrow('DATABASE_URL must look like postgresql://')
-    const nowhere = { CARILLON_DATA_DIR: join(folder, 'nothing') }
-    await expect(runCli({ args: ['account', 'list'], env: nowhere, cwd: folder })).rejects.toThrow(
+    const nowhere = { CARILLON_DATA_DIR: join(cli.folder, 'nothing') }
+    await expect(runCli({ args: ['account', 'list'], env: nowhere, cwd: cli.folder })).rejects.toThrow(
       /^.*nothing is not a data directory of Carillon yet\. Run npm start once/,
     )
   })
@@ -92,7 +70,7 @@ describe('accounts', () => {
       short_code: expect.stringMatching(/^\d{5}$/),
       password: expect.stringMatching(/^[\w-]{20}$/),
     })
-    const app = await makeApp(makeRuntime({ db: database.db, url: database.url }))
+    const app = await makeApp(makeRuntime({ db: cli.database.db, url: cli.database.url }))
     const call = async (url: string, payload: object) => {
       const headers = { authorization: basic(made.api_key.key), 'content-type': 'application/json' }
       return readResponse(
@@ -103,7 +81,7 @@ describe('accounts', () => {
     const { id } = body.list as { id: number }
     expect((await call(`/lists/${id}/messages`, { message: { content: 'Hello' } })).status).toBe(200)
     await app.close()
-    const user = await database.db.one<{ role: string; hash: string }>(
+    const user = await cli.database.db.one<{ role: string; hash: string }>(
       'user',
       'select role, password_hash as hash from users where email = $1',
       ['ana@cedar.example'],
@@ -135,35 +113,35 @@ describe('accounts', () => {
   })
 
   test('a password from a file is not printed', async () => {
-    writeFileSync(join(folder, 'secret'), 'correct horse battery\n')
+    writeFileSync(join(cli.folder, 'secret'), 'correct horse battery\n')
     const made = await json('account create --email ana@cedar.example --password-file secret')
     expect(made).not.toHaveProperty('password')
-    writeFileSync(join(folder, 'short'), 'short\n')
+    writeFileSync(join(cli.folder, 'short'), 'short\n')
     await expect(run('user add --account 1 --email b@c.example --password-file short')).rejects.toThrow(
       /at least 12|no account/,
     )
   })
 
   test('a short code is required in production', async () => {
-    await database.db.exec('production', `update installation set mode = 'production'`)
+    await cli.database.db.exec('production', `update installation set mode = 'production'`)
     await expect(run('account create --email ana@cedar.example')).rejects.toThrow(
       '--short-code is required in production',
     )
     const made = await json('account create --email ana@cedar.example --short-code +1(206)555-0100')
     expect(made.short_code).toBe('2065550100')
-    expect(await database.db.many('keys', 'select sandbox from api_keys')).toEqual([{ sandbox: false }])
+    expect(await cli.database.db.many('keys', 'select sandbox from api_keys')).toEqual([{ sandbox: false }])
   })
 })
 
 test('keys are created, listed, limited, disabled, enabled and revoked', async () => {
-  const { id } = await make.account(database.db, { email: 'ana@cedar.example' })
+  const { id } = await make.account(cli.database.db, { email: 'ana@cedar.example' })
   const made = await json(
     'key create --account ana@cedar.example --scope read --rate-limit 10/60 --name',
     'Weekly report',
   )
   const key = made.api_key
   expect(key).toMatchObject({ account_id: id, name: 'Weekly report', scope: 'read', rate_limit: '10/60' })
-  const app = await makeApp(makeRuntime({ db: database.db }))
+  const app = await makeApp(makeRuntime({ db: cli.database.db }))
   const status = async () =>
     (await app.inject({ url: '/api/v2/lists', headers: { authorization: basic(key.key) } })).statusCode
   expect(await status()).toBe(200)
@@ -184,7 +162,7 @@ test('keys are created, listed, limited, disabled, enabled and revoked', async (
 })
 
 test('short codes are stored in one format and belong to one account', async () => {
-  const { id } = await make.account(database.db, { email: 'ana@cedar.example' })
+  const { id } = await make.account(cli.database.db, { email: 'ana@cedar.example' })
   await run(`short-code add 55555 --account ${id}`)
   await run('short-code add +1-206-555-0100 --account ana@cedar.example')
   await expect(run('short-code add 2065550100 --account ana@cedar.example')).rejects.toThrow(
@@ -201,10 +179,10 @@ test('short codes are stored in one format and belong to one account', async () 
 
 describe('modes', () => {
   test('mode switch prints the plan, switches with --yes, and pauses sending', async () => {
-    const { id: accountId } = await make.account(database.db)
-    await make.apiKey(database.db, { accountId })
+    const { id: accountId } = await make.account(cli.database.db)
+    await make.apiKey(cli.database.db, { accountId })
     expect(await run('mode show')).toBe('sandbox')
-    await make.connection(database.db)
+    await make.connection(cli.database.db)
     const plan = await json('mode switch production')
     expect(plan.will.join('\n')).toContain('Connections (1) are disabled until you enable them')
     expect(plan).toMatchObject({ mode: 'sandbox', switched: false })
@@ -212,19 +190,19 @@ describe('modes', () => {
     expect(await run('mode show')).toBe('sandbox')
     expect(await json('mode switch production --yes')).toMatchObject({ mode: 'production', switched: true })
     expect(await json('mode show')).toEqual({ mode: 'production', sending_paused: true })
-    expect(await database.db.many('enabled', 'select enabled from connections')).toEqual([{ enabled: false }])
+    expect(await cli.database.db.many('enabled', 'select enabled from connections')).toEqual([{ enabled: false }])
     expect(await json('mode switch production --yes')).toMatchObject({ switched: false })
   })
 
   test('mode switch is rejected while a process runs on the database', async () => {
     const heartbeat = `insert into heartbeats (role, instance_id, seen_at) values ('worker', gen_random_uuid(), clock_timestamp())`
-    await database.db.exec('insert_heartbeat', heartbeat)
+    await cli.database.db.exec('insert_heartbeat', heartbeat)
     await expect(run('mode switch production --yes')).rejects.toThrow('Carillon runs on this database (worker)')
     expect(await run('mode show')).toBe('sandbox')
   })
 
   test('sending resume requires --yes', async () => {
-    await database.db.exec('pause', 'update installation set sending_paused = true')
+    await cli.database.db.exec('pause', 'update installation set sending_paused = true')
     expect(await run('sending show')).toMatch(/^Sending is paused\.\n0 messages are being sent, 0 texts wait/)
     expect(await json('sending resume')).toMatchObject({ resumed: false, sending_paused: true })
     expect(await json('sending resume --yes')).toMatchObject({ resumed: true, sending_paused: false })
@@ -236,123 +214,4 @@ describe('modes', () => {
 test('the script in package.json runs the CLI', () => {
   const { scripts } = JSON.parse(readFileSync(join(import.meta.dirname, '../../../package.json'), 'utf8'))
   expect(scripts.carillon).toBe('exec node server/src/bin/carillon.ts')
-})
-
-describe('rates', () => {
-  test('are set, corrected, listed and removed', async () => {
-    const { id: accountId } = await make.account(database.db)
-    expect(await run('rate set --price 0.0079 --since 2031-05-06')).toBe(
-      'A part costs $0.0079 for all accounts, sms, carrier any, since 2031-05-06.',
-    )
-    await run('rate set --price $0.008 --since 5/6/2031 --source', 'the invoice')
-    await run(`rate set --price 0.004 --since 2031-05-06 --account ${accountId} --carrier at&t`)
-    const { rates } = await json('rate list')
-    expect(rates).toEqual([
-      {
-        id: expect.any(Number),
-        account_id: null,
-        channel: 'sms',
-        carrier: null,
-        price: '0.008',
-        since: '2031-05-06',
-        source: 'the invoice',
-      },
-      expect.objectContaining({ account_id: accountId, carrier: 383, price: '0.004' }),
-    ])
-    expect(await run('rate list')).toContain('AT&T (383)')
-    await run(`rate remove ${rates[0].id}`)
-    expect((await json('rate list')).rates).toHaveLength(1)
-    await expect(run(`rate remove ${rates[0].id}`)).rejects.toThrow(`There is no rate ${rates[0].id}.`)
-  })
-
-  test.each([
-    ['rate set', /^--price is required/],
-    ['rate set --price -1', /price/],
-    ['rate set --price 0.0000001', /^--price must be dollars such as 0.0079, not 0.0000001$/],
-    ['rate set --price 1e2', /^--price must be dollars/],
-    ['rate set --price 1 --carrier Pigeon', /^--carrier must be a carrier of the table/],
-    ['rate set --price 1 --carrier 99999', /^--carrier must be/],
-    ['rate set --price 1 --since yesterday', /^--since must be a day/],
-    ['rate set --price 1 --channel rcs', /^--channel must be sms or mms, not rcs$/],
-  ])('are not changed by "%s"', async (line, reason) => {
-    await expect(run(line)).rejects.toThrow(reason)
-    expect((await json('rate list')).rates).toEqual([])
-  })
-})
-
-describe('quiet hours', () => {
-  const hoursOf = async (state: string) => {
-    const { hours } = await json('quiet-hours list')
-    return hours.filter((row: { state: string }) => row.state === state)
-  }
-
-  test('of a state are set with their source and removed', async () => {
-    await run(
-      'quiet-hours set --state FL --source',
-      'SB 1',
-      '--as-of',
-      '2031-05-06',
-      '--hours',
-      '1-5 09:00-18:00, 7 10:00-24:00',
-    )
-    const row = { state: 'FL', source: 'SB 1', as_of: '2031-05-06', own: false }
-    expect(await hoursOf('FL')).toEqual([
-      { ...row, weekdays: [1, 2, 3, 4, 5], from: '09:00', to: '18:00' },
-      { ...row, weekdays: [7], from: '10:00', to: '24:00' },
-    ])
-    expect(await run('quiet-hours list')).toMatch(/^FL +Sun +10:00 +24:00 +2031-05-06 +SB 1$/m)
-    await run('quiet-hours set --state FL --source repealed --hours none')
-    expect(await hoursOf('FL')).toEqual([])
-    expect(await hoursOf('GA')).toEqual([])
-  })
-
-  test('of an account apply to the texts that quiet-hours keep sets, and quiet-hours list shows them', async () => {
-    const { id } = await make.account(database.db)
-    expect(await json(`quiet-hours keep --account ${id} --broadcasts on`)).toEqual({
-      account_id: id,
-      broadcasts: true,
-      transactional: false,
-    })
-    expect(await run(`quiet-hours keep --account ${id} --broadcasts off --transactional on`)).toBe(
-      `Account ${id}: broadcasts are sent at any hour, texts to given numbers observe quiet hours.`,
-    )
-    expect(await run(`quiet-hours list --account ${id}`)).toContain('47 CFR 64.1200')
-  })
-
-  test.each([
-    ['quiet-hours set --state Florida --source x --hours none', /^--state must be two capital letters, not Florida$/],
-    [
-      'quiet-hours set --state ZZ --source x --hours none',
-      /^--state must be a state of the United States or US, not ZZ$/,
-    ],
-    ['quiet-hours set --state US --source x --hours none', /^--hours of US cannot be none$/],
-    ['quiet-hours set --state FL --source x --hours 09:00-18:00', /^--hours must be such as 1-5 09:00-18:00, or none/],
-    ['quiet-hours set --state FL --source x --as-of now --hours none', /^--as-of must be a day/],
-    ['quiet-hours keep --account 999', /^There is no account 999\.$/],
-  ])('are not changed by "%s"', async (line, reason) => {
-    const before = await hoursOf('FL')
-    await expect(run(line)).rejects.toThrow(reason)
-    expect(await hoursOf('FL')).toEqual(before)
-  })
-
-  test.each([
-    '1-5 18:00-09:00',
-    '5-1 09:00-18:00',
-    '8 09:00-18:00',
-    '1 9:00-18:00',
-    '1-5 09:00-12:00, 5-6 14:00-18:00',
-    '',
-  ])('are not changed by the malformed hours "%s"', async (hours) => {
-    await expect(run('quiet-hours set --state FL --source x --hours', hours)).rejects.toThrow(/^--hours/)
-  })
-
-  test.each([
-    ['production', true],
-    ['sandbox', false],
-  ])('apply to broadcasts of a new account in %s mode: %s', async (mode, applies) => {
-    await database.db.exec('set_mode', 'update installation set mode = $1', [mode])
-    const { account } = await json('account create --email new@cedar.example --short-code 33733')
-    const sql = 'select quiet_hours from accounts where id = $1'
-    expect(await database.db.one('quiet_hours', sql, [account.id])).toEqual({ quiet_hours: applies })
-  })
 })

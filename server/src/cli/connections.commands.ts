@@ -177,7 +177,7 @@ const test: CliCommand = {
     return {
       lines: [
         ...result.steps.map(({ step, bind, ok, ms }) => `${ok ? 'ok    ' : 'failed'}  ${bind} ${step}, ${ms} ms`),
-        result.why ?? `Connection ${row.name} works.`,
+        result.error ?? `Connection ${row.name} works.`,
       ],
       json: { test: presentTest(result) },
     }

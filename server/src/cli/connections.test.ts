@@ -1,9 +1,9 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { afterEach, beforeEach, expect, test } from 'vitest'
+import { expect, test } from 'vitest'
 import { makeAuthority } from '../../test/certificates.ts'
-import { freshDatabase, type TestDatabase } from '../../test/database.ts'
+import { useCli } from '../../test/cli.ts'
+import { freshDatabase } from '../../test/database.ts'
 import { make } from '../../test/make.ts'
 import { readEnv } from '../config/config.ts'
 import { listConnections } from '../connections/connections.queries.ts'
@@ -13,22 +13,14 @@ import { createServer } from '../smpp/server.ts'
 import { runCli } from './cli.ts'
 
 const secrets = { CARILLON_SECRET_KEY: 'ca'.repeat(32) }
-let database: TestDatabase
-let folder: string
-
-beforeEach(async () => {
-  database = await freshDatabase()
-  folder = mkdtempSync(join(tmpdir(), 'carillon-cli-'))
-  await database.db.exec('mode', `insert into installation (mode) values ('sandbox')`)
-})
-
-afterEach(async () => {
-  rmSync(folder, { recursive: true, force: true })
-  await database.close()
-})
+const cli = useCli()
 
 function run(args: string[], env: Record<string, string> = secrets): Promise<string> {
-  return runCli({ args, env: { DATABASE_URL: database.url, CARILLON_DATA_DIR: folder, ...env }, cwd: folder })
+  return runCli({
+    args,
+    env: { DATABASE_URL: cli.database.url, CARILLON_DATA_DIR: cli.folder, ...env },
+    cwd: cli.folder,
+  })
 }
 
 // biome-ignore lint/suspicious/noExplicitAny: the JSON of any command
@@ -37,7 +29,7 @@ async function json(...args: string[]): Promise<any> {
 }
 
 test('a connection is added, shown, changed, disabled and removed, with the field names of the API', async () => {
-  writeFileSync(join(folder, 'password'), 'swordfish\n')
+  writeFileSync(join(cli.folder, 'password'), 'swordfish\n')
   const options = ['--host', '127.0.0.1', '--password-file', 'password', '--system-id', 'cedar', '--enabled', 'no']
   expect(await run(['connection', 'add', 'Cedar SMS', ...options])).toBe('Added connection Cedar SMS (1), disabled.')
   const changes = ['--mps', '40', '--carrier-mps', '{"383": 20}', '--bind-type', 'pair', '--query-sm', 'yes']
@@ -53,7 +45,7 @@ test('a connection is added, shown, changed, disabled and removed, with the fiel
   expect(shown).toMatch(/^has_password +yes$/m)
   expect(shown).not.toContain('swordfish')
   const config = readEnv(secrets)
-  expect((await loadConnections({ db: database.db, config }))[0]?.password.reveal()).toBe('swordfish')
+  expect((await loadConnections({ db: cli.database.db, config }))[0]?.password.reveal()).toBe('swordfish')
   await expect(run(['connection', 'remove', 'Cedar'])).rejects.toThrow('It is enabled; disable it first')
   expect(await run(['connection', 'disable', 'Cedar'])).toBe('Connection Cedar (1) is disabled.')
   expect(await run(['connection', 'remove', '1'])).toBe('Removed connection Cedar.')
@@ -63,14 +55,14 @@ test('a connection is added, shown, changed, disabled and removed, with the fiel
 test('certificates are read from files and returned unchanged', async () => {
   const authority = makeAuthority()
   const own = authority.issue('us')
-  for (const [name, text] of Object.entries({ ca: authority.cert, ...own })) writeFileSync(join(folder, name), text)
+  for (const [name, text] of Object.entries({ ca: authority.cert, ...own })) writeFileSync(join(cli.folder, name), text)
   const files = ['--tls', 'yes', '--tls-ca', 'ca', '--tls-certificate', 'cert', '--tls-key-file', 'key']
   const made = await json('connection', 'add', 'Cedar SMS', '--host', '127.0.0.1', ...files)
   expect(made.connection).toMatchObject({ tls: true, port: 3550, tls_ca: authority.cert, tls_certificate: own.cert })
   expect(made.connection.has_tls_key).toBe(true)
   expect(JSON.stringify(made)).not.toContain('PRIVATE')
   const other = makeAuthority().issue('them')
-  writeFileSync(join(folder, 'other'), other.cert)
+  writeFileSync(join(cli.folder, 'other'), other.cert)
   const set = (...args: string[]) => run(['connection', 'set', 'Cedar SMS', ...args])
   await expect(set('--tls-certificate', 'other')).rejects.toThrow('Tls certificate does not belong to the key')
   await expect(set('--tls-key-file', 'none')).rejects.toThrow('Tls key is required with tls_certificate')
@@ -83,8 +75,8 @@ test('certificates are read from files and returned unchanged', async () => {
 })
 
 test('an invalid value is rejected with the message of the API, and nothing changes', async () => {
-  await make.connection(database.db, { name: 'Cedar SMS' })
-  const before = await listConnections(database.db)
+  await make.connection(cli.database.db, { name: 'Cedar SMS' })
+  const before = await listConnections(cli.database.db)
   for (const [option, value, message] of [
     ['--window', '0', 'Window must be greater than or equal to 1'],
     ['--window', 'ten', 'Window must be an integer'],
@@ -101,29 +93,29 @@ test('an invalid value is rejected with the message of the API, and nothing chan
   await expect(run(['connection', 'set', 'Cedar SMS'])).rejects.toThrow('No change is given')
   await expect(run(['connection', 'add', 'Other'])).rejects.toThrow('--host is required')
   await expect(run(['connection', 'add', 'Cedar SMS', '--host', '127.0.0.1'])).rejects.toThrow('has this name')
-  expect(await listConnections(database.db)).toEqual(before)
+  expect(await listConnections(cli.database.db)).toEqual(before)
 })
 
 test('a password is not stored without a secret key, which is created in a data directory', async () => {
-  writeFileSync(join(folder, 'password'), 'swordfish')
+  writeFileSync(join(cli.folder, 'password'), 'swordfish')
   const add = ['connection', 'add', 'Cedar SMS', '--host', '127.0.0.1', '--password-file', 'password']
   await expect(run(add, {})).rejects.toThrow('no secret key is set. Set CARILLON_SECRET_KEY')
-  expect(await listConnections(database.db)).toEqual([])
-  writeFileSync(join(folder, 'carillon.json'), JSON.stringify({ product: 'carillon', format: 1, mode: 'sandbox' }))
+  expect(await listConnections(cli.database.db)).toEqual([])
+  writeFileSync(join(cli.folder, 'carillon.json'), JSON.stringify({ product: 'carillon', format: 1, mode: 'sandbox' }))
   expect(await run(add, {})).toBe('Added connection Cedar SMS (1).')
   expect(await run(['connection', 'list'], {})).not.toContain('sealed')
   expect(await run(['connection', 'list'])).toContain('was sealed with another key')
 })
 
 test('none is a file name for a required field and no value for an optional field', async () => {
-  writeFileSync(join(folder, 'password'), 'swordfish')
+  writeFileSync(join(cli.folder, 'password'), 'swordfish')
   await run(['connection', 'add', 'Cedar SMS', '--host', '127.0.0.1', '--password-file', 'password'])
   const set = ['connection', 'set', 'Cedar SMS']
   await expect(run([...set, '--password-file', 'none'])).rejects.toThrow('--password-file cannot be read')
   expect((await json(...set, '--tls-ca', 'none', '--tls-key-file', 'none')).connection.has_tls_key).toBe(false)
-  writeFileSync(join(folder, 'none'), 'sturgeon')
+  writeFileSync(join(cli.folder, 'none'), 'sturgeon')
   await run([...set, '--password-file', 'none'])
-  const [connection] = await loadConnections({ db: database.db, config: readEnv(secrets) })
+  const [connection] = await loadConnections({ db: cli.database.db, config: readEnv(secrets) })
   expect(connection?.password.reveal()).toBe('sturgeon')
 })
 
@@ -148,14 +140,14 @@ test('connection test reports each step', async () => {
   })
   const port = await server.listen(0, '127.0.0.1')
   try {
-    await make.connection(database.db, { name: 'Cedar SMS', port })
+    await make.connection(cli.database.db, { name: 'Cedar SMS', port })
     expect(await run(['connection', 'test', 'Cedar SMS'])).toMatch(
       /^ok {4} {2}transceiver connect, \d+ ms\nfailed {2}transceiver bind, \d+ ms\nThe SMSC rejected the password of/,
     )
-    writeFileSync(join(folder, 'password'), 'swordfish')
+    writeFileSync(join(cli.folder, 'password'), 'swordfish')
     await run(['connection', 'set', 'Cedar SMS', '--password-file', 'password'])
     expect(await run(['connection', 'test', 'Cedar SMS'])).toMatch(/unbind, \d+ ms\nConnection Cedar SMS works\.$/)
-    await database.db.exec('set_host', `update connections set host = 'smsc.cedar.example'`)
+    await cli.database.db.exec('set_host', `update connections set host = 'smsc.cedar.example'`)
     await expect(run(['connection', 'test', 'Cedar SMS'])).rejects.toThrow(
       'sandbox mode allows loopback addresses only',
     )
@@ -165,9 +157,9 @@ test('connection test reports each step', async () => {
 })
 
 test('a short code gets sending routes and a cap', async () => {
-  const { id } = await make.account(database.db)
-  await make.shortCode(database.db, { accountId: id, code: '55555' })
-  for (const name of ['Cedar SMS', 'Spare']) await make.connection(database.db, { name })
+  const { id } = await make.account(cli.database.db)
+  await make.shortCode(cli.database.db, { accountId: id, code: '55555' })
+  for (const name of ['Cedar SMS', 'Spare']) await make.connection(cli.database.db, { name })
   expect(await run(['short-code', 'route', '55555'])).toContain('uses the connections for all short codes')
   expect(await run(['short-code', 'route', '55555', '--through', 'Spare/1, Cedar SMS/0/3'])).toBe(
     ['55555 sends without its own cap.', 'CONNECTION  TIER  WEIGHT', 'Cedar SMS   0     3', 'Spare       1     1'].join(
@@ -205,7 +197,7 @@ test('the first account is an operator, and other accounts can become operators'
 })
 
 test('restore lists the connections whose secrets need the original key', async () => {
-  writeFileSync(join(folder, 'password'), 'swordfish')
+  writeFileSync(join(cli.folder, 'password'), 'swordfish')
   await run(['connection', 'add', 'Cedar SMS', '--host', '127.0.0.1', '--password-file', 'password'])
   await run(['backup', 'monday.backup'])
   const copy = await freshDatabase()

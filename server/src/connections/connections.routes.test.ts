@@ -5,12 +5,9 @@ import { makeRuntime } from '../../test/runtime.ts'
 import { readEnv } from '../config/config.ts'
 import { Secret } from '../config/secret.ts'
 import { errors } from '../errors.ts'
-import { commandStatus } from '../smpp/pdu/command-status.ts'
-import { createServer } from '../smpp/server.ts'
-import { changeConnection, createConnection, removeConnection } from './changes.ts'
+import { changeConnection, createConnection } from './changes.ts'
 import { findConnection, listConnections } from './connections.queries.ts'
 import { loadConnections } from './connections.ts'
-import { ensureEnvironmentConnection } from './environment.ts'
 
 const api = useApi()
 
@@ -228,59 +225,6 @@ describe('updating', () => {
   })
 })
 
-describe('deleting', () => {
-  const rejection = (reason: string) => ({
-    status: 422,
-    body: { code: 'connection_in_use', error: expect.stringContaining(reason) },
-  })
-
-  test('requires a connection that is disabled, unbound, without sending routes and without traffic', async () => {
-    const { id } = await create()
-    const remove = () => api.owner.delete(`/connections/${id}`)
-    expect(await remove()).toMatchObject(rejection('It is enabled; disable it first'))
-    await api.owner.put(`/connections/${id}`, { connection: { enabled: false } })
-    const { code } = api.stranger.shortCode
-    await api.owner.put(`/shortcodes/${code}/routes`, { shortcode: { routes: [{ connection_id: id }] } })
-    expect(await remove()).toMatchObject(rejection(`Shortcodes send through it: ${code}`))
-    await api.owner.put(`/shortcodes/${code}/routes`, { shortcode: { routes: [] } })
-    await api.db.exec(
-      'lease',
-      `insert into bind_slots (connection_id, slot, leased_by, lease_until, bound)
-       values ($1, 0, gen_random_uuid(), clock_timestamp() + interval '5 s', true)`,
-      [id],
-    )
-    expect(await remove()).toMatchObject(rejection('A gateway is still bound to it'))
-    await api.db.exec('expire', `update bind_slots set lease_until = clock_timestamp()`)
-    await api.db.exec('day', 'select ensure_log_day(current_date)')
-    await api.db.exec('submit', 'insert into submits values ($1, $2, 1, 1, current_date)', [id, 'abc'])
-    expect(await remove()).toMatchObject(
-      rejection('It has sent or received texts, and their rows refer to it; disable it instead'),
-    )
-    await api.db.exec('forget', 'delete from submits')
-    await api.db.exec(
-      'attempt',
-      `insert into submit_attempts (log_id, logged_on, part, connection_id, outcome)
-       values (1, current_date, 0, $1, 'no response')`,
-      [id],
-    )
-    expect(await remove()).toMatchObject(
-      rejection('It has sent or received texts, and their rows refer to it; disable it instead'),
-    )
-    await api.db.exec('forget_attempts', 'delete from submit_attempts')
-    expect(await remove()).toMatchObject({ status: 200, body: { status: 'Connection destroyed' } })
-    expect(await remove()).toMatchObject({ status: 404, body: { error: 'Connection not found' } })
-    expect(await listConnections(api.db)).toEqual([])
-  })
-
-  test('is not possible for the connection of CARILLON_SMPP_URL', async () => {
-    const smpp = readEnv({ CARILLON_SMPP_URL: 'smpp://a:b@127.0.0.1' }).smpp
-    if (!smpp) throw new Error('CARILLON_SMPP_URL is not set')
-    const id = await ensureEnvironmentConnection(api.rt, smpp)
-    await api.owner.put(`/connections/${id}`, { connection: { enabled: false } })
-    await expect(removeConnection(api.rt, id)).rejects.toThrow('It belongs to CARILLON_SMPP_URL; disable it instead')
-  })
-})
-
 test('returns each slot as its gateway has reported it, and no gateway for an expired lease', async () => {
   const { id } = await create({ slots: 3 })
   await api.db.exec(
@@ -298,51 +242,6 @@ test('returns each slot as its gateway has reported it, and no gateway for an ex
     { slot: 1, gateway, bound: false, last_error: 'bind refused: ESME_RALYBND', since },
     { slot: 2, gateway: null, bound: false, last_error: null, since },
   ])
-})
-
-describe('testing', () => {
-  test('returns each step and the cause of a failure, and no secret', async () => {
-    let status: number = commandStatus.ESME_ROK
-    const smsc = createServer({ onBind: () => ({ command_status: status }), onSession: () => {} })
-    const port = await smsc.listen(0, '127.0.0.1')
-    try {
-      const { id } = await create({ port, password: 'swordfish', enabled: false })
-      const good = await api.owner.post(`/connections/${id}/test`)
-      const steps = ['connect', 'bind', 'enquire_link', 'unbind'].map((step) => {
-        return { step, bind: 'transceiver', ok: true, ms: expect.any(Number) }
-      })
-      expect(good).toMatchObject({ status: 200, body: { status: 'OK', test: { ok: true, why: null, steps } } })
-      status = commandStatus.ESME_RALYBND
-      await api.db.exec(
-        'lease_slot',
-        `insert into bind_slots (connection_id, slot, leased_by, lease_until, bound)
-         values ($1, 0, gen_random_uuid(), clock_timestamp() + interval '5 s', true)`,
-        [id],
-      )
-      const full = await api.owner.post(`/connections/${id}/test`)
-      expect(full.body.test).toMatchObject({
-        ok: false,
-        why: expect.stringContaining('Our gateways have one bind open'),
-      })
-      expect(good.text + full.text).not.toContain('swordfish')
-    } finally {
-      await smsc.close()
-    }
-  })
-
-  test('rejects an unusable connection', async () => {
-    const { id } = await create()
-    await api.db.exec('set_remote_host', `update connections set host = 'smsc.cedar.example'`)
-    expect(await api.owner.post(`/connections/${id}/test`)).toMatchObject({
-      status: 422,
-      body: {
-        code: 'connection_unusable',
-        error: expect.stringContaining('is not on this machine (smsc.cedar.example)'),
-      },
-    })
-    await api.db.exec('remove_host', `update connections set host = null`)
-    expect((await api.owner.post(`/connections/${id}/test`)).body.error).toContain('has no address yet')
-  })
 })
 
 test('a malformed id is not found', async () => {

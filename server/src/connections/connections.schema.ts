@@ -77,15 +77,15 @@ export const ConnectionTested = Type.Object({
     {
       ok: Type.Boolean({ description: 'Whether the SMSC accepted the bind, the enquire_link and the unbind.' }),
       ms: Type.Integer({ description: 'Duration of the test in milliseconds.' }),
-      why: TextOrNull({ description: 'Cause of the failure, and settings to check; null if the test passed.' }),
+      error: TextOrNull({ description: 'Cause of the failure, and settings to check; null if the test passed.' }),
       steps: Type.Array(TestStep, { description: 'All steps up to the first failure.' }),
     },
     { title: 'ConnectionTest' },
   ),
 })
 
-export function presentTest({ ok, ms, why, steps }: ProbeResult): Static<typeof ConnectionTested>['test'] {
-  return { ok, ms, why, steps }
+export function presentTest({ ok, ms, error, steps }: ProbeResult): Static<typeof ConnectionTested>['test'] {
+  return { ok, ms, error, steps }
 }
 
 export type ConnectionState = { binds: BindSlot[]; problem: string | null }

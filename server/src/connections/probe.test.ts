@@ -96,7 +96,7 @@ describe('a working connection', () => {
   test('passes each step', async () => {
     const port = await startSmsc()
     const result = await probe(connectionTo(port, { host: 'localhost' }))
-    expect(result).toMatchObject({ ok: true, why: null })
+    expect(result).toMatchObject({ ok: true, error: null })
     expect(stepsOf(result)).toEqual(
       ['resolve', 'connect', 'bind', 'enquire_link', 'unbind'].map((step) => `transceiver ${step}`),
     )
@@ -129,7 +129,7 @@ describe('a working connection', () => {
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
     closers.push(() => new Promise((resolve) => server.close(resolve)))
     const result = await probe(connectionTo((server.address() as net.AddressInfo).port))
-    expect(result).toMatchObject({ ok: true, why: null })
+    expect(result).toMatchObject({ ok: true, error: null })
   })
 
   const text = { source_addr: '12065550143', destination_addr: '88222', short_message: Buffer.from('YES') }
@@ -147,25 +147,25 @@ describe('a working connection', () => {
 })
 
 describe('the test reports the cause if', () => {
-  const why = async (connection: Connection, options: Parameters<typeof probe>[1] = { timeoutMs: 400 }) => {
+  const errorOf = async (connection: Connection, options: Parameters<typeof probe>[1] = { timeoutMs: 400 }) => {
     const result = await probe(connection, options)
     expect(result.ok).toBe(false)
     // the usual limit is ten seconds
     expect(result.ms).toBeLessThan(9_000)
-    return `${stepsOf(result).at(-1)?.split(' ').slice(1).join(' ')}: ${result.why}`
+    return `${stepsOf(result).at(-1)?.split(' ').slice(1).join(' ')}: ${result.error}`
   }
 
   test('no service listens on the port', async () => {
     const port = await startSmsc()
     await closers.pop()?.()
-    expect(await why(connectionTo(port))).toBe(
+    expect(await errorOf(connectionTo(port))).toBe(
       `connect failed: 127.0.0.1 refused the connection on port ${port}: no service listens there, or a firewall rejects the connection.`,
     )
   })
 
   test('the host name does not exist', async () => {
     // .invalid never exists (RFC 6761); the message differs on a machine without DNS
-    expect(await why(connectionTo(2775, { host: 'smsc.invalid' }), {})).toMatch(
+    expect(await errorOf(connectionTo(2775, { host: 'smsc.invalid' }), {})).toMatch(
       /^resolve failed: The (host name smsc\.invalid does not exist in DNS|DNS server (of this machine )?did not respond for)/,
     )
   })
@@ -178,47 +178,49 @@ describe('the test reports the cause if', () => {
     ['ESME_RALYBND', 'The SMSC allows no more binds of cedar (ESME_RALYBND).'],
     ['ESME_RSYSERR', 'The SMSC rejected the bind: ESME_RSYSERR.'],
   ])('the SMSC responds with %s', async (status, message) => {
-    expect(await why(connectionTo(await startSmsc({ status })))).toContain(`bind failed: ${message}`)
+    expect(await errorOf(connectionTo(await startSmsc({ status })))).toContain(`bind failed: ${message}`)
   })
 
   test('no more binds are allowed and our gateways have open binds', async () => {
     const port = await startSmsc({ status: 'ESME_RALYBND' })
-    expect(await why(connectionTo(port), { ownBinds: 2 })).toContain(
+    expect(await errorOf(connectionTo(port), { ownBinds: 2 })).toContain(
       'Our gateways have 2 binds open, which may be the reason',
     )
   })
 
   test('the server accepts the connection and sends nothing', async () => {
     const port = await startListener(() => {})
-    expect(await why(connectionTo(port))).toBe(
+    expect(await errorOf(connectionTo(port))).toBe(
       'bind failed: 127.0.0.1 accepted the connection, but did not respond to the bind within 1 s. Does the SMSC require TLS?',
     )
-    expect(await why(connectionTo(port, { tls: true }))).toContain(
+    expect(await errorOf(connectionTo(port, { tls: true }))).toContain(
       `tls failed: 127.0.0.1 accepted the connection on port ${port}, but did not complete the TLS handshake`,
     )
   })
 
   test('the server closes the connection', async () => {
     const port = await startListener((socket) => socket.end())
-    expect(await why(connectionTo(port))).toBe(
+    expect(await errorOf(connectionTo(port))).toBe(
       'bind failed: 127.0.0.1 closed the connection instead of responding to the bind. Our IP address may not be allowed, or it requires TLS.',
     )
-    expect(await why(connectionTo(port, { tls: true }))).toContain(
+    expect(await errorOf(connectionTo(port, { tls: true }))).toContain(
       'tls failed: 127.0.0.1 closed the connection during the TLS handshake',
     )
   })
 
   test('the server is not an SMSC, without quoting its data', async () => {
     const port = await startListener((socket) => socket.end('HTTP/1.1 400 Bad Request: swordfish\r\n\r\n'))
-    expect(await why(connectionTo(port))).toBe(
+    expect(await errorOf(connectionTo(port))).toBe(
       `bind failed: The service on port ${port} of 127.0.0.1 does not use SMPP.`,
     )
-    expect(await why(connectionTo(port, { tls: true }))).toBe(`tls failed: 127.0.0.1 does not use TLS on port ${port}.`)
+    expect(await errorOf(connectionTo(port, { tls: true }))).toBe(
+      `tls failed: 127.0.0.1 does not use TLS on port ${port}.`,
+    )
   })
 
   test('the SMSC accepts the bind and then sends nothing', async () => {
     const port = await startSmsc({ onSession: (session) => session.pause() })
-    expect(await why(connectionTo(port))).toBe(
+    expect(await errorOf(connectionTo(port))).toBe(
       'enquire_link failed: The bind succeeded, but the SMSC did not respond to the enquire_link within 1 s.',
     )
   })
@@ -230,11 +232,11 @@ describe('with the simulator', () => {
   test('the test passes, unless the password is wrong or all binds are in use', async () => {
     const probeWith = (password: string) =>
       probe(connectionTo(simulator.smppPort(), { systemId: 'carillon', password: new Secret(password) }))
-    expect(await probeWith('swordfish')).toMatchObject({ ok: true, why: null })
-    expect((await probeWith('sturgeon')).why).toBe('The SMSC rejected the password of carillon (ESME_RINVPASWD).')
+    expect(await probeWith('swordfish')).toMatchObject({ ok: true, error: null })
+    expect((await probeWith('sturgeon')).error).toBe('The SMSC rejected the password of carillon (ESME_RINVPASWD).')
     await simulator.bind()
     await simulator.control('PUT', '/settings', { max_binds: 1 })
-    expect((await probeWith('swordfish')).why).toBe('The SMSC allows no more binds of carillon (ESME_RALYBND).')
+    expect((await probeWith('swordfish')).error).toBe('The SMSC allows no more binds of carillon (ESME_RALYBND).')
   })
 })
 
@@ -244,27 +246,29 @@ describe('with TLS', () => {
   const client = authority.issue('us')
   const trusting = { tls: true, tlsCa: authority.cert, tlsServerName: 'smsc.cedar.example' }
   const withCertificate = { tlsCertificate: client.cert, tlsKey: new Secret(client.key) }
-  const why = async (port: number, given: Partial<Connection>) => (await probe(connectionTo(port, given))).why
+  const errorOf = async (port: number, given: Partial<Connection>) => (await probe(connectionTo(port, given))).error
 
   test('the server certificate must be signed by a trusted authority and contain the host name', async () => {
     const port = await startSmsc({ tls: server })
     const result = await probe(connectionTo(port, trusting))
-    expect(result).toMatchObject({ ok: true, why: null })
+    expect(result).toMatchObject({ ok: true, error: null })
     expect(stepsOf(result)).toContain('transceiver tls')
-    expect(await why(port, { ...trusting, tlsCa: null })).toContain('is not signed by a trusted authority')
-    expect(await why(port, { ...trusting, tlsCa: makeAuthority().cert })).toContain('set tls_ca')
-    expect(await why(port, { ...trusting, tlsServerName: null })).toContain('is not for 127.0.0.1')
-    expect(await why(port, { ...trusting, tlsServerName: 'other.example' })).toContain('is not for other.example')
-    expect(await why(port, {})).toContain('or it requires TLS.')
+    expect(await errorOf(port, { ...trusting, tlsCa: null })).toContain('is not signed by a trusted authority')
+    expect(await errorOf(port, { ...trusting, tlsCa: makeAuthority().cert })).toContain('set tls_ca')
+    expect(await errorOf(port, { ...trusting, tlsServerName: null })).toContain('is not for 127.0.0.1')
+    expect(await errorOf(port, { ...trusting, tlsServerName: 'other.example' })).toContain('is not for other.example')
+    expect(await errorOf(port, {})).toContain('or it requires TLS.')
   })
 
   test.each(['TLSv1.2', 'TLSv1.3'] as const)('the server requires a client certificate (%s)', async (version) => {
     const requires = { requestCert: true, rejectUnauthorized: true, minVersion: version, maxVersion: version }
     const port = await startSmsc({ tls: { ...server, ca: authority.cert, ...requires } })
     expect(await probe(connectionTo(port, { ...trusting, ...withCertificate }))).toMatchObject({ ok: true })
-    expect(await why(port, trusting)).toBe('127.0.0.1 requires a client certificate: set tls_certificate and tls_key.')
+    expect(await errorOf(port, trusting)).toBe(
+      '127.0.0.1 requires a client certificate: set tls_certificate and tls_key.',
+    )
     const foreign = makeAuthority('Another authority').issue('us')
     const wrong = { tlsCertificate: foreign.cert, tlsKey: new Secret(foreign.key) }
-    expect(await why(port, { ...trusting, ...wrong })).toMatch(/reject(ed|s)? our client certificate/)
+    expect(await errorOf(port, { ...trusting, ...wrong })).toMatch(/reject(ed|s)? our client certificate/)
   })
 })

@@ -15,7 +15,7 @@ export type ProbeResult = {
   ms: number
   steps: ProbeStep[]
   /** The cause of the failure, for the operator; null if the test passed. */
-  why: string | null
+  error: string | null
 }
 
 const maxDurationMs = 10_000
@@ -34,11 +34,11 @@ export async function probe(
   for (const bindType of bindsOf[connection.bindType]) {
     const failure = await testBind(connection, bindType, steps, deadline)
     if (failure) {
-      const why = describeProbeError(failure, connection, { ownBinds, timeoutMs })
-      return { ok: false, ms: since(startedAt), steps, why }
+      const error = describeProbeError(failure, connection, { ownBinds, timeoutMs })
+      return { ok: false, ms: since(startedAt), steps, error }
     }
   }
-  return { ok: true, ms: since(startedAt), steps, why: null }
+  return { ok: true, ms: since(startedAt), steps, error: null }
 }
 
 /** Runs the steps of one bind and appends each to `steps`; returns the failure of the last step, if any. */

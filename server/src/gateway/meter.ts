@@ -56,8 +56,8 @@ export class Meter {
   }
 
   /** Counts a submit_sm without a response: its deadline passed, or its session ended. */
-  failed(connection: string, why: 'timeout' | 'closed'): void {
-    this.#responses.add(connection, why)
+  failed(connection: string, cause: 'timeout' | 'closed'): void {
+    this.#responses.add(connection, cause)
   }
 
   receipt(connection: string, state: string): void {

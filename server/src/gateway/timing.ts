@@ -155,10 +155,15 @@ const externalDurations: Durations = {
   stopMaxMs: 8_000,
 }
 
-type Rule = { sum: string[]; limit: string; isStrict: boolean; why: string }
+type Rule = { sum: string[]; limit: string; isStrict: boolean; reason: string }
 
-const below = (sum: string, limit: string, why: string): Rule => ({ sum: sum.split(' + '), limit, isStrict: true, why })
-const atMost = (sum: string, limit: string, why: string): Rule => ({ ...below(sum, limit, why), isStrict: false })
+const below = (sum: string, limit: string, reason: string): Rule => ({
+  sum: sum.split(' + '),
+  limit,
+  isStrict: true,
+  reason,
+})
+const atMost = (sum: string, limit: string, reason: string): Rule => ({ ...below(sum, limit, reason), isStrict: false })
 
 const rules: Rule[] = [
   atMost('markFreshMs + staleWriteMs', 'second', 'B3: no text is written a second after an opt-out is in force'),
@@ -252,8 +257,8 @@ export function assertTiming(durations: Durations, leaseMs: number): void {
       // written so that a name without a value breaks its rule
       return !(isStrict ? total < msOf(limit) : total <= msOf(limit))
     })
-    .map(({ sum, limit, isStrict, why }) => {
-      return `${sum.map(format).join(' + ')} must be ${isStrict ? 'below' : 'at most'} ${format(limit)}: ${why}`
+    .map(({ sum, limit, isStrict, reason }) => {
+      return `${sum.map(format).join(' + ')} must be ${isStrict ? 'below' : 'at most'} ${format(limit)}: ${reason}`
     })
   const { reserveMs, renewEveryMs } = leaseTiming(leaseMs)
   if (!(reserveMs + 2 * renewEveryMs < leaseMs)) {

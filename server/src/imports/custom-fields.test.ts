@@ -52,7 +52,7 @@ test('stores the values of columns named by key or label, and skips rows with an
     skip_reasons: {
       'custom_field_too_long: team': 1,
       'bad_custom_field: size': 1,
-      'custom_field_unlike_its_pattern: size': 1,
+      'custom_field_pattern_mismatch: size': 1,
       'bad_custom_field: birthday': 1,
     },
   })

@@ -65,7 +65,7 @@ export function checkRow(cells: Cells, fields: readonly FieldColumn[]): CheckedR
 const customFaults: Record<ValueError, string> = {
   type: 'bad_custom_field',
   length: 'custom_field_too_long',
-  pattern: 'custom_field_unlike_its_pattern',
+  pattern: 'custom_field_pattern_mismatch',
 }
 
 /** Returns the five digits of a ZIP+4, and a Canadian code without its space: the contract allows six characters. */

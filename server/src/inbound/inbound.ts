@@ -166,6 +166,6 @@ function sendReply(
     shortCodeId: code.shortCodeId,
     phone: mo.phone,
     content,
-    consent: 'answer',
+    consent: 'reply',
   })
 }

@@ -21,7 +21,7 @@ export const consentGiven: Record<Chunk['consent'], string> = {
   subscribed: `s.state = 'subscribed'`,
   not_opted_out: notOptedOut,
   not_blocked: `(${notOptedOut} and b.since is null)`,
-  answer: 'true',
+  reply: 'true',
 }
 
 /** A join that adds the block `b` of each recipient `r`; empty unless the message's consent is `not_blocked`. */

@@ -28,7 +28,7 @@ export function suppressQueued(tx: Db, phones: number[], scope: OptOutScope, at:
       select l.id, l.logged_on
         from message_log l join messages m on m.id = l.message_id
        where l.phone = any(${phones}::bigint[]) and l.logged_on = any(${raw(openDays)}) and l.state = ${from('optOut')}
-         and ${isInScope(scope)} and m.consent <> 'answer'
+         and ${isInScope(scope)} and m.consent <> 'reply'
        order by l.id
          for update of l
     ), moved as (
@@ -53,7 +53,7 @@ export async function countSubmitting(db: Db, phone: number, scope: OptOutScope)
     select count(*) as count
       from message_log l join messages m on m.id = l.message_id
      where l.phone = ${phone} and l.logged_on = any(${raw(openDays)}) and l.state = 'submitting'
-       and ${isInScope(scope)} and m.consent <> 'answer'
+       and ${isInScope(scope)} and m.consent <> 'reply'
        -- no gateway submits a row after its lease has expired, even if it has not been marked as unknown yet
        and exists (select from send_chunks c
                     where c.message_id = l.message_id and c.first_log_id <= l.id and c.last_log_id >= l.id

@@ -167,7 +167,7 @@ export type SystemTextInput = {
   phone: number
   content: string
   /** `answer` needs no consent, because it replies to a text from that number. */
-  consent: 'not_opted_out' | 'answer'
+  consent: 'not_opted_out' | 'reply'
 }
 
 /**

@@ -180,7 +180,7 @@ test('listLogDays returns the days of messages that may still get receipts, newe
     'other_days',
     `insert into messages (account_id, short_code_id, kind, content, consent, part_count, status, logged_on, accepted_at,
                            closed_at, created_at)
-     select account_id, short_code_id, 'system', 'Hi', 'answer', 1, given.status, given.day, now(), given.closed_at, now()
+     select account_id, short_code_id, 'system', 'Hi', 'reply', 1, given.status, given.day, now(), given.closed_at, now()
        from messages,
             (values ('sent', date '2026-01-02', null), ('sent', '2026-01-02', null), ('sending', '2026-01-05', null),
                     ('sent', '2026-01-03', timestamptz '2026-01-06'), ('cancelled', '2026-01-04', null))

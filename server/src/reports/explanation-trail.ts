@@ -16,11 +16,11 @@ export type Step = {
     | 'chosen'
     | 'not_chosen'
     | 'suppressed'
-    | 'waits'
-    | 'tried'
+    | 'waiting'
+    | 'attempt_failed'
     | 'submitted'
     | 'unconfirmed'
-    | 'again'
+    | 'requeued'
     | 'receipt'
     | 'closed'
     | 'cancelled'
@@ -72,15 +72,20 @@ export function trailOf({ message, row, consent, submits, attempts, chunk }: Fou
   } else trail.push({ at: message.audienceAt, event: 'chosen', detail: describeChoice(message) })
   if (row.state === 'cancelled')
     trail.push({ at: row.closedAt, event: 'cancelled', detail: 'Cancelled before it was sent' })
-  if (chunk) trail.push({ at: chunk.dueAt, event: 'waits', detail: describeWait(chunk), until: chunk.closesAt })
+  if (chunk) trail.push({ at: chunk.dueAt, event: 'waiting', detail: describeWait(chunk), until: chunk.closesAt })
   for (const attempt of attempts) {
     const { part, connection, responseMs, outcome } = attempt
     const step = { part: part + 1, connection, responseMs, commandStatus: outcome }
-    trail.push({ at: attempt.writtenAt, event: 'tried', detail: `Part ${part + 1} was rejected: ${outcome}`, ...step })
+    trail.push({
+      at: attempt.writtenAt,
+      event: 'attempt_failed',
+      detail: `Part ${part + 1} was rejected: ${outcome}`,
+      ...step,
+    })
   }
   for (const submit of submits) trail.push(submitStep(submit, row.partCount))
   if (row.requeuedAt)
-    trail.push({ at: row.requeuedAt, event: 'again', detail: 'No response and no receipt; requeued once' })
+    trail.push({ at: row.requeuedAt, event: 'requeued', detail: 'No response and no receipt; requeued once' })
   if (row.state === 'unknown') {
     trail.push({
       at: row.submittedAt,

@@ -9,7 +9,17 @@ import type { Step } from './explanation-trail.ts'
 const StepSchema = Type.Object({
   at: TimeOrNull,
   event: Type.String({
-    examples: ['consent', 'accepted', 'chosen', 'suppressed', 'waits', 'tried', 'submitted', 'unconfirmed', 'receipt'],
+    examples: [
+      'consent',
+      'accepted',
+      'chosen',
+      'suppressed',
+      'waiting',
+      'attempt_failed',
+      'submitted',
+      'unconfirmed',
+      'receipt',
+    ],
   }),
   detail: Type.String({ description: 'Description of the step, in one sentence.' }),
   until: Type.Optional(

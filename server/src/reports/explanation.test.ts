@@ -161,10 +161,13 @@ describe('explains a text that was', () => {
     const bySubmit = await explained(rejected)
     expect(bySubmit.summary).toBe('It bounced (ESME_RINVDSTADR): the number is dead.')
     // attempts are stored shortly after the text is closed
-    const tried = await waitFor(async () => (await explained(rejected)).trail.find(({ event }) => event === 'tried'), {
-      timeoutMs: 5_000,
-      what: 'the explained attempt',
-    })
+    const tried = await waitFor(
+      async () => (await explained(rejected)).trail.find(({ event }) => event === 'attempt_failed'),
+      {
+        timeoutMs: 5_000,
+        what: 'the explained attempt',
+      },
+    )
     expect(tried).toMatchObject({ part: 1, connection: 'default', commandStatus: 'ESME_RINVDSTADR' })
     expect(tried?.at).toBeInstanceOf(Date)
   })
@@ -192,7 +195,7 @@ describe('explains a text that was', () => {
       },
       { timeoutMs: 15_000, what: 'a throttled text to be delivered' },
     )
-    const tries = explanation.trail.filter(({ event }) => event === 'tried')
+    const tries = explanation.trail.filter(({ event }) => event === 'attempt_failed')
     expect(tries.map(({ commandStatus }) => commandStatus)).toEqual(['ESME_RTHROTTLED', 'ESME_RTHROTTLED'])
   })
 })

@@ -20,7 +20,7 @@ async function startBoundGateway() {
 async function systemText(shortCodeId: number, listId: number, phone: number) {
   const { sending } = ctx
   const text = { accountId: sending.list.accountId, listId, shortCodeId, phone, content: 'Welcome.' }
-  await sending.db.tx((tx) => sendSystemText(tx, sending.rt, { ...text, consent: 'answer' }))
+  await sending.db.tx((tx) => sendSystemText(tx, sending.rt, { ...text, consent: 'reply' }))
 }
 
 test('a connection with a small cap does not slow down others of its tier', async () => {
