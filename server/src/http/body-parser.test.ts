@@ -53,12 +53,23 @@ describe('parseBody', () => {
     ['{"list":{"name":"a\\u0000b"}}', { 'list.name': ['contains a NUL character'] }],
     ['{"a":["x","\\u0000"]}', { 'a.1': ['contains a NUL character'] }],
     ['a=b%00', { a: ['contains a NUL character'] }],
-  ])('rejects the NUL in %j', (text, details) => {
+    ['{"a\\u0000":1}', { 'a\0': ['contains a NUL character'] }],
+    [JSON.stringify('{"a":"\\u0000"}'), { a: ['contains a NUL character'] }],
+    ['{"message":{"content":"Hi \\ud83d"}}', { 'message.content': ['contains half of a surrogate pair'] }],
+    ['{"a":["x","\\uDE00\\uD83D"]}', { 'a.1': ['contains half of a surrogate pair'] }],
+    ['{"a":{"\\udfff":1}}', { 'a.\ufffd': ['contains half of a surrogate pair'] }],
+    [JSON.stringify('{"a":"\\udbff!"}'), { a: ['contains half of a surrogate pair'] }],
+  ])('rejects what cannot be stored in %j', (text, details) => {
     expect(toAppError(() => read(text))).toMatchObject({ status: 422, details })
   })
 
   test('accepts an escaped backslash before u0000', () => {
     expect(read('{"a":"\\\\u0000"}').body).toEqual({ a: '\\u0000' })
+    expect(read('{"a":"\\\\ud83d"}').body).toEqual({ a: '\\ud83d' })
+  })
+
+  test('accepts an escaped surrogate pair', () => {
+    expect(read('{"a":"\\ud83d\\ude00"}').body).toEqual({ a: '😀' })
   })
 })
 

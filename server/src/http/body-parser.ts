@@ -34,13 +34,20 @@ export function useBodyParser(app: FastifyInstance) {
 export function parseBody(bytes: Uint8Array): { body: unknown; isForm: boolean } {
   const text = decode(bytes).trim()
   if (text === '') return { body: undefined, isForm: false }
-  if (!/^(?:[[{"]|null$)/.test(text)) return { body: withoutNul(readForm(text)), isForm: true }
+  if (!/^(?:[[{"]|null$)/.test(text)) return { body: rejectUnstorable(readForm(text)), isForm: true }
+  let source = text
   let body = parseJson(text)
-  if (typeof body === 'string' && body.trim() !== '') body = parseJson(body)
-  if (text.includes('\\u0000')) withoutNul(body)
+  if (typeof body === 'string' && body.trim() !== '') {
+    source = body
+    body = parseJson(source)
+  }
+  if (unstorableEscape.test(source)) rejectUnstorable(body)
   const isNothing = body === null || body === '' || (Array.isArray(body) && body.length === 0)
   return { body: isNothing ? undefined : body, isForm: false }
 }
+
+/** The escapes of JSON that can make a NUL or a lone surrogate; UTF-8 contains no other surrogates. */
+const unstorableEscape = /\\u(?:0000|d[89a-f])/i
 
 function decode(bytes: Uint8Array): string {
   try {
@@ -66,15 +73,23 @@ function readForm(text: string) {
   return parseForm(text)
 }
 
-/** Returns the body; throws a 422 if it contains a NUL, which PostgreSQL cannot store in a string. */
-function withoutNul<T>(body: T): T {
+/**
+ * Returns the body; throws a 422 if a string in it, or a key, contains a NUL, which PostgreSQL cannot store, or one half
+ * of a surrogate pair, which would be stored as another character.
+ */
+export function rejectUnstorable<T>(body: T): T {
   const pending: [path: string, value: unknown][] = [['', body]]
   for (let next = pending.pop(); next; next = pending.pop()) {
     const [path, value] = next
-    if (typeof value === 'string' && value.includes('\0'))
-      throw errors.invalid({ [path]: ['contains a NUL character'] })
+    rejectText(path, path.slice(path.lastIndexOf('.') + 1))
+    if (typeof value === 'string') rejectText(path, value)
     if (typeof value !== 'object' || value === null) continue
     for (const [key, part] of Object.entries(value)) pending.push([path === '' ? key : `${path}.${key}`, part])
   }
   return body
+}
+
+function rejectText(path: string, text: string): void {
+  if (text.includes('\0')) throw errors.invalid({ [path]: ['contains a NUL character'] })
+  if (!text.isWellFormed()) throw errors.invalid({ [path.toWellFormed()]: ['contains half of a surrogate pair'] })
 }

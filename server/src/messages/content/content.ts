@@ -1,7 +1,7 @@
 import type { Db } from '../../db/db.ts'
 import { errors } from '../../errors.ts'
 import { countParts } from '../../sms/parts.ts'
-import { doubledTags, isPlain, parseTemplate, tagText } from './merge-tags.ts'
+import { findTagFaults, isPlain, parseTemplate, tagText } from './merge-tags.ts'
 import { fieldsFor, personalText, unknownTags } from './personal-text.ts'
 
 /** The contract's limit, in Unicode code points. */
@@ -12,20 +12,18 @@ const longestTextCharacters = 1_530
 const longestContent = 5_000
 
 /**
- * Throws if the content has more than 160 code points (with `maxParts`: more than that number of parts) or a merge tag
- * that is neither in the profile nor a custom field of the list. Content with merge tags is measured with their
+ * Throws if the content has more than 160 code points (with `maxParts`: more than that number of parts) a merge tag that
+ * is malformed, or one that is neither in the profile nor a custom field of the list. Content with merge tags is measured with their
  * fallbacks.
  */
 export async function validateContent(db: Db, listId: number, content: string, maxParts: number | null): Promise<void> {
   if (content.length > longestContent) throw tooLong(maxParts)
+  rejectTagFaults(content)
   if (isPlain(content)) {
     if (partsWithin(content, maxParts) === undefined) throw tooLong(maxParts)
     return
   }
   const template = parseTemplate(content)
-  const doubled = doubledTags(template)
-  if (doubled.length > 0)
-    throw contentError(`has merge tags in two pairs of braces, one is enough: ${namesOf(doubled)}`)
   const fields = await fieldsFor(db, listId, template)
   const unknown = unknownTags(template, fields)
   if (unknown.length > 0) throw contentError(`has unknown merge tags: ${namesOf(unknown)}`)
@@ -33,6 +31,15 @@ export async function validateContent(db: Db, listId: number, content: string, m
   if (fallbackText.trim() === '')
     throw contentError('would be blank for some recipients: add fall-backs to its merge tags')
   if (partsWithin(fallbackText, maxParts) === undefined) throw tooLong(maxParts)
+}
+
+/** Throws for braces that were meant as a merge tag: they would stay in every recipient's text. */
+function rejectTagFaults(content: string): void {
+  const { doubled, malformed } = findTagFaults(content)
+  if (doubled.length > 0)
+    throw contentError(`has merge tags in two pairs of braces, one is enough: ${doubled.join(', ')}`)
+  if (malformed.length > 0)
+    throw contentError(`has malformed merge tags (write \\{ for a brace): ${malformed.join(', ')}`)
 }
 
 /**

@@ -43,6 +43,7 @@ describe('a message with merge tags', () => {
     'Hi {first_name|neighbor}, {email} {zip_code} {phone_number}',
     '{50% off} :-{ }',
     '\\{unknown} is a brace',
+    '\\{{first_name}} \\{subscriber.first_name}',
     `{first_name}${'a'.repeat(154)}`,
   ])('is accepted: %j', async (content) => {
     expect(await send({ content })).toMatchObject({ status: 200 })
@@ -53,6 +54,15 @@ describe('a message with merge tags', () => {
     ['Hi {firstname}, {team}, {nobody|x}!', 'Content has unknown merge tags: {firstname}, {nobody}'],
     ['Hi {first name}', 'Content has unknown merge tags: {first name}'],
     ['Hi {{first_name}}', 'Content has merge tags in two pairs of braces, one is enough: {first_name}'],
+    [
+      'Hi {first_name|{last_name}}!',
+      'Content has malformed merge tags (write \\{ for a brace): {first_name|{last_name}}',
+    ],
+    ['Hi {first_name', 'Content has malformed merge tags (write \\{ for a brace): {first_name'],
+    [
+      'Hi {subscriber.first_name|you}, {team',
+      'Content has malformed merge tags (write \\{ for a brace): {subscriber.first_name|you}, {team',
+    ],
     ['{last_name} {email}', 'Content would be blank for some recipients: add fall-backs to its merge tags'],
     [`{first_name}${'a'.repeat(155)}`, 'Content is too long (maximum is 160 characters)'],
     [`{first_name|${'x'.repeat(5_000)}}`, 'Content is too long (maximum is 160 characters)'],

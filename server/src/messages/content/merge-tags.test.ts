@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { cpuMs } from '../../../test/cpu-time.ts'
-import { cleanValue, doubledTags, isPlain, parseTemplate, render } from './merge-tags.ts'
+import { cleanValue, findTagFaults, isPlain, parseTemplate, render } from './merge-tags.ts'
 
 const rendered = (content: string, values: Record<string, string> = {}) =>
   render(parseTemplate(content), (tag) => values[tag.name] || tag.fallback || '-')
@@ -35,10 +35,42 @@ describe('content with merge tags', () => {
     ])
   })
 
-  test('distinguishes tags in one pair of braces from tags in two pairs', () => {
-    const names = (content: string) => doubledTags(parseTemplate(content)).map((tag) => tag.name)
-    expect(names('{{first_name}} and {last_name}')).toEqual(['first_name'])
-    expect(names('{ {first_name}} :-{{first_name} }')).toEqual([])
+  test.each([
+    ['{{first_name}} and {last_name}', ['{first_name}'], []],
+    ['{{ first_name }} { {last_name} }', ['{first_name}', '{last_name}'], []],
+    ['{{{first_name}}}', ['{first_name}'], []],
+    ['Hi {first_name|{last_name}}!', [], ['{first_name|{last_name}}']],
+    ['Hi {first_name|{last_name|friend}}!', [], ['{first_name|{last_name|friend}}']],
+    ['Hi {first_name, welcome', [], ['{first_name']],
+    ['Hi {first_name|friend', [], ['{first_name']],
+    ['Hi {first_name', [], ['{first_name']],
+    ['Hi {\nfirst_name}', [], ['{\nfirst_name}']],
+    ['Hi {first_name]!', [], ['{first_name']],
+    ['Hi {subscriber.first_name}!', [], ['{subscriber.first_name}']],
+    ['Hi {first.name|you}, {contact.team}', [], ['{first.name|you}', '{contact.team}']],
+    [
+      'Hi {first_name:friend} {%last_name%} {$team} {#if}',
+      [],
+      ['{first_name:friend}', '{%last_name%}', '{$team}', '{#if}'],
+    ],
+    ['{a{first_name}', [], ['{a']],
+    ['Hi {{first_name}!', [], ['{{first_name}']],
+    ['Hi {first_name}}!', [], ['{first_name}}']],
+    ['Hi first_name}!', [], ['first_name}']],
+    ['Hi {2nd_team!', [], ['{2nd_team']],
+  ])('names the faults of %j', (content, doubled, malformed) => {
+    expect(findTagFaults(content)).toEqual({ doubled, malformed })
+  })
+
+  test.each([
+    'Hi {first_name} {team|St. Ann}',
+    '{50% off} {} {?} :-{ }{ :-}',
+    '\\{first_name} \\{{first_name}} \\{subscriber.name} \\{a',
+    '{50% off for {first_name}}',
+    'a } b} c',
+    '{team|a.b, c: d}',
+  ])('finds no fault in %j', (content) => {
+    expect(findTagFaults(content)).toEqual({ doubled: [], malformed: [] })
   })
 })
 
@@ -65,7 +97,7 @@ test('content without tags or escapes is sent unchanged', () => {
 test('5,000 characters of nested braces are parsed within half a second', () => {
   for (const unit of ['{', '{a ', '{a', '{a|', ' ', '{a      ', '\\{']) {
     const content = unit.repeat(5_000 / unit.length)
-    expect(cpuMs(() => rendered(content))).toBeLessThan(500)
+    expect(cpuMs(() => [rendered(content), findTagFaults(content)])).toBeLessThan(500)
   }
 })
 
@@ -73,6 +105,10 @@ test.each([
   ['  Ana\r\nSTOP\tnow ', 'Ana STOP now'],
   ['a\u0000b\u2028c\u0085d', 'a b c d'],
   ['Zoë 👩‍🌾', 'Zoë 👩‍🌾'],
+  ['\u202eanA\u202c \u2067Ruiz\u2069\u200f', 'anA Ruiz'],
+  ['\ufeffAn\u200ba\u00ad', 'Ana'],
+  ['\u061c\u0007', ''],
+  ['क्‍ष 🏴󠁧󠁢󠁥󠁮󠁧󠁿', 'क्‍ष 🏴󠁧󠁢󠁥󠁮󠁧󠁿'],
 ])('the value %j is cleaned to %j', (value, cleaned) => {
   expect(cleanValue(value)).toBe(cleaned)
 })

@@ -7,7 +7,8 @@ export type Tag = { name: string; fallback: string | undefined }
 /** Parsed content: plain pieces and tags in order. */
 export type Template = { pieces: (string | Tag)[]; tags: Tag[] }
 
-// Words in braces, with or without a fallback. Other braces are plain text: `{50% off}`, `:-{`.
+// Words in braces, with or without a fallback. Other braces are plain text: `{50% off}`, `:-{`. Validation rejects those
+// that look like a tag.
 const tagAt = /\{ {0,9}([\p{L}\p{N}_][\p{L}\p{N}_ -]{0,99}?) {0,9}(?:\|([^{}]*))?\}/uy
 
 /** Parses content. `\{` is a plain brace. Tag names become lower case; the caller decides which ones exist. */
@@ -53,30 +54,91 @@ export function render(template: Template, valueFor: (tag: Tag) => string): stri
 /** Returns a tag as it is written in content, without its fallback. */
 export const tagText = (tag: Tag) => `{${tag.name}}`
 
+/** Braces that look like a merge tag and are not one; `doubled` are tags in two pairs of braces. */
+export type TagFaults = { doubled: string[]; malformed: string[] }
+
+// A brace before a word: a tag that is not closed, is nested or dotted, or has a template language's sign.
+const tagLikeAt = /\{\s*(?:[$#%@*./]\s*)?(?:[\p{L}_]|\p{N}+[\p{L}_])/uy
+const tagStartAt = /\{\s*[$#%@*./]?[\p{L}\p{N}_.-]*/uy
+const nameAtEnd = /[\p{L}\p{N}]*_[\p{L}\p{N}_]*$/u
+const longestExcerpt = 60
+
 /**
- * Returns the tags in two pairs of braces, which other products require; here the outer pair would stay in the text.
+ * Returns the tags in two pairs of braces, which other products require, and the braces that were meant as a tag: here
+ * they would stay in the text. A brace after a backslash, and one that is not beside a word, is plain text.
  */
-export function doubledTags(template: Template): Tag[] {
-  const { pieces } = template
-  return template.tags.filter((tag) => {
-    const at = pieces.indexOf(tag)
-    const [before, after] = [pieces[at - 1], pieces[at + 1]]
-    return typeof before === 'string' && before.endsWith('{') && typeof after === 'string' && after.startsWith('}')
-  })
+export function findTagFaults(content: string): TagFaults {
+  const doubled = new Set<string>()
+  const malformed = new Set<string>()
+  let openBraces = 0
+  let afterTag = -1
+  for (let at = 0; at < content.length; at++) {
+    const character = content.charAt(at)
+    if (character === '\\' && content.charAt(at + 1) === '{') {
+      openBraces++
+      at++
+    } else if (character === '{') {
+      const tag = readTag(content, at)
+      const inner = tag ? undefined : readTag(content, nextBrace(content, at))
+      if (tag) {
+        afterTag = tag.end
+        at = tag.end - 1
+      } else if (inner && /^\s*\}/.test(content.slice(inner.end, inner.end + longestExcerpt))) {
+        doubled.add(tagText(inner.tag))
+        at = content.indexOf('}', inner.end)
+      } else {
+        if (inner) malformed.add(content.slice(at, inner.end))
+        else if (matchesAt(tagLikeAt, content, at)) malformed.add(excerptAt(content, at))
+        openBraces++
+      }
+    } else if (character === '}') {
+      const name = nameAtEnd.exec(content.slice(Math.max(0, at - longestExcerpt), at))?.[0]
+      if (openBraces > 0) openBraces--
+      else if (at === afterTag) malformed.add(content.slice(content.lastIndexOf('{', at), at + 1))
+      else if (name !== undefined) malformed.add(`${name}}`)
+    }
+  }
+  return { doubled: [...doubled], malformed: [...malformed] }
 }
 
 // control characters, and the two line breaks of Unicode
 const breaks = /[\p{Cc}\u2028\u2029]+/gu
+// Format characters, which are invisible: direction marks such as U+202E reverse the rest of the text. The two joiners
+// remain, because emoji and Indic scripts need them, and so do the tag characters in the flags of England and Scotland.
+const invisible = /(?!\u200C|\u200D|[\u{E0020}-\u{E007F}])\p{Cf}/gu
 
-/** Returns a value cleaned for a text: one line, without control characters, trimmed. */
+/** Returns a value cleaned for a text: one line, without control, direction and other invisible characters, trimmed. */
 export function cleanValue(value: string): string {
-  return value.replace(breaks, ' ').trim()
+  return value.replace(breaks, ' ').replace(invisible, '').toWellFormed().trim()
 }
 
 function readTag(content: string, at: number): { tag: Tag; end: number } | undefined {
+  if (at < 0) return undefined
   tagAt.lastIndex = at
   const match = tagAt.exec(content)
   if (!match) return undefined
   const [whole, name = '', fallback] = match
   return { tag: { name: name.toLowerCase(), fallback: fallback?.trim() }, end: at + whole.length }
+}
+
+/** Returns the index of the brace that follows the one at `at`, possibly after blanks; -1 for none. */
+function nextBrace(content: string, at: number): number {
+  const blanks = /^\s*/.exec(content.slice(at + 1, at + 1 + longestExcerpt))?.[0].length ?? 0
+  return content.charAt(at + 1 + blanks) === '{' ? at + 1 + blanks : -1
+}
+
+function matchesAt(pattern: RegExp, content: string, at: number): boolean {
+  pattern.lastIndex = at
+  return pattern.test(content)
+}
+
+/** Returns the braces at `at` with all that is in them, or only their first word if they are not closed nearby. */
+function excerptAt(content: string, at: number): string {
+  let depth = 0
+  for (let end = at; end < Math.min(content.length, at + longestExcerpt); end++) {
+    if (content.charAt(end) === '{') depth++
+    else if (content.charAt(end) === '}' && --depth === 0) return content.slice(at, end + 1)
+  }
+  tagStartAt.lastIndex = at
+  return (tagStartAt.exec(content)?.[0] ?? '{').slice(0, longestExcerpt)
 }

@@ -121,6 +121,15 @@ describe('a scheduled message', () => {
     expect([await idsOf(), await idsOf('/draft'), await idsOf('/scheduled')]).toEqual([[], [], [id]])
   })
 
+  test.each(['send_at', 'deliver_by'])('has a %s in the year 2100 at the latest', async (key) => {
+    const fault = { status: 422, body: { details: { [`message.${key}`]: ['must not be later than the year 2100'] } } }
+    for (const late of ['2101-01-01T00:00:00Z', '9999-12-31T23:59:59Z', '2100-12-31T23:00:00-05:00']) {
+      expect(await api.owner.post(path, { message: { content: 'Hi', [key]: late } })).toMatchObject(fault)
+    }
+    const id = await post({ send_at: '2100-12-31T23:59:58Z', [key]: '2100-12-31T23:59:59Z' })
+    expect(await api.owner.put(`${path}/${id}`, { message: { [key]: '2101-01-01T00:00:00Z' } })).toMatchObject(fault)
+  })
+
   test('can be given another planned time, or none', async () => {
     const id = await post({ send_at: '2026-03-02T11:00:00Z' })
     const put = async (send_at: string | null) => api.owner.put(`${path}/${id}`, { message: { send_at } })

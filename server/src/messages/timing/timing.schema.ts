@@ -58,12 +58,22 @@ export function readSendAt(given: string | null | undefined): Date | null | unde
   return readTime(given, 'message.send_at')
 }
 
+/** The last year of a message's times: a later one is a slip, such as milliseconds read as seconds. */
+const lastYear = 2100
+
+/** The error of a message's time that is too late. */
+export const lateFault = `must not be later than the year ${lastYear}`
+
+/** Returns whether a message's time is too late to be meant. */
+export const isTooLate = (instant: Date) => instant.getUTCFullYear() > lastYear
+
 /** Returns a time in a body, as `readSendAt` does; `field` is its name in the error. */
 export function readTime(given: string | null | undefined, field: string): Date | null | undefined {
   if (given === undefined || given === null) return given
   const read = parseInstant(given)
-  if (read) return read.instant
-  throw errors.invalid({ [field]: [timeFault] })
+  if (!read) throw errors.invalid({ [field]: [timeFault] })
+  if (isTooLate(read.instant)) throw errors.invalid({ [field]: [lateFault] })
+  return read.instant
 }
 
 /** Returns the timing in a body, without the keys that the body lacks; throws if a value is malformed. */

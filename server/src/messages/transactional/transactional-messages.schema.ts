@@ -4,7 +4,7 @@ import { Flag, Id, isSet, TextOrNull, timeFault } from '../../http/schema.ts'
 import { parseInstant } from '../../lib/dates.ts'
 import { isCallbackUrl } from '../../lib/guarded-fetch.ts'
 import { parsePhoneNumber } from '../../sms/phone-number.ts'
-import { DeliverBy } from '../timing/timing.schema.ts'
+import { DeliverBy, isTooLate, lateFault } from '../timing/timing.schema.ts'
 
 const maxCharacters = 160
 
@@ -63,6 +63,7 @@ export function readTransactional(body: Static<typeof TransactionalBody>) {
   }
   const deliverBy = message.deliver_by ? parseInstant(message.deliver_by)?.instant : null
   if (deliverBy === undefined) faults[nameOf('deliver_by')] = [timeFault]
+  else if (deliverBy && isTooLate(deliverBy)) faults[nameOf('deliver_by')] = [lateFault]
   if (url && !isCallbackUrl(url)) faults[nameOf('webhook_callback_url')] = ['must be an http or https address']
   if (Object.keys(faults).length > 0 || phone === undefined || content === undefined) throw errors.invalid(faults)
   return { phone, content, deliverBy, webhookCallbackUrl: url || null, field: numberField }
