@@ -12,6 +12,7 @@ import { asDeliverSm } from '../../smpp/pdu/pdu.ts'
 import { isReceipt, parseReceipt } from '../../smpp/pdu/receipt-text.ts'
 import type { Session } from '../../smpp/session.ts'
 import type { ResponseFields } from '../../smpp/session.types.ts'
+import { fromHandsetAddress } from '../../sms/handset-address.ts'
 import { decodeShortMessage } from '../../sms/parts.ts'
 import { fromSmppAddress } from '../../sms/phone-number.ts'
 import type { Meter } from '../meter.ts'
@@ -59,6 +60,10 @@ export class Deliveries {
     // a data_sm has the same values in other fields
     const pdu = request.command === 'data_sm' ? asDeliverSm(request) : request
     const respond: Respond = (fields) => session.respond(request, fields)
+    if (request.flaw !== undefined) {
+      const fields = { connection: source.name, sequence: request.sequence_number, flaw: request.flaw }
+      this.#rt.log.warn(fields, 'malformed deliver_sm, using its readable fields')
+    }
     if (isReceipt(pdu)) this.#handleReceipt(source, pdu, respond)
     else this.#handleInbound(source, pdu, respond)
   }
@@ -84,7 +89,7 @@ export class Deliveries {
       ...deliveryStatus,
       carrierStatus: err ? `${receipt.stat} ${err}` : receipt.stat,
       connectionId: source.id,
-      phone: fromSmppAddress(pdu.source_addr) ?? null,
+      phone: fromHandsetAddress(pdu.source_addr) ?? null,
       shortCode: shortCodeOf(pdu.destination_addr),
       reference: pdu.tlvs?.user_message_reference ?? null,
       submitDate: receipt.submit_date === undefined ? null : toStorable(receipt.submit_date),
@@ -96,7 +101,7 @@ export class Deliveries {
 
   /** Stores MOs of one phone one after the other, so that a STOP and the next text stay in order. */
   #handleInbound(source: Source, pdu: DeliverSm, respond: Respond): void {
-    const phone = fromSmppAddress(pdu.source_addr)
+    const phone = fromHandsetAddress(pdu.source_addr)
     if (phone === undefined) {
       this.#rt.log.warn('MO ignored, its source address is not a phone number')
       respond()

@@ -129,6 +129,55 @@ describe('decodePdu tolerates', () => {
   })
 })
 
+describe('decodePdu of a deliver_sm', () => {
+  const header = ['00000005', '00000000', '00000007']
+  const upToText = ['00 0101', `${text('12065550100')}00`, '0300', `${text('12345')}00`, '00'.repeat(9)]
+  const decode = (...rest: string[]) =>
+    decodePdu(pduBytes(...(header as [string, string, string]), ...upToText, ...rest))
+  const stop = text('STOP')
+
+  test.each([
+    ['one octet behind the text', `04 ${stop} 00`, 'STOP', undefined],
+    [
+      'a truncated TLV behind a whole one',
+      `04 ${stop} 0204 0002 0007 1401 000a 3737`,
+      'STOP',
+      { user_message_reference: 7 },
+    ],
+    ['half a TLV header behind a whole one', `04 ${stop} 0204 0002 0007 14`, 'STOP', { user_message_reference: 7 }],
+    ['an sm_length beyond the end', `0a ${stop}`, 'STOP', undefined],
+    ['an sm_length that is too small', `02 ${stop}`, 'STOP', undefined],
+    ['an sm_length of 0 before the text', `00 ${stop}`, 'STOP', undefined],
+    ['no sm_length', '', '', undefined],
+    ['a truncated message_payload', `00 0424 000a ${stop}`, '', { message_payload: Buffer.from('STOP') }],
+    ['a truncated receipted_message_id', `04 ${stop} 001e 000a ${text('1a2')}`, 'STOP', undefined],
+  ])('with %s has a flaw and what is readable', (_case, rest, content, tlvs) => {
+    const pdu = decode(rest)
+    expect(pdu).toMatchObject({ command: 'deliver_sm', source_addr: '12065550100', flaw: expect.any(String) })
+    expect((pdu as PduOf<'deliver_sm'>).short_message.toString()).toBe(content)
+    expect(pdu.tlvs).toEqual(tlvs)
+  })
+
+  test('with an address that is too long has a flaw and the whole address', () => {
+    const body = ['00 0101', `${text('0'.repeat(20))}${text('12065550100')}00`, ...upToText.slice(2), `04 ${stop}`]
+    expect(decodePdu(pduBytes('00000005', '00000000', '00000007', ...body))).toMatchObject({
+      source_addr: `${'0'.repeat(20)}12065550100`,
+      flaw: expect.any(String),
+    })
+  })
+
+  test('without a flaw has none, and the TLVs of vendors are no flaw', () => {
+    expect(decode(`04 ${stop} 1401 0002 3737`).flaw).toBeUndefined()
+  })
+
+  test('that ends before its text is rejected', () => {
+    const bytes = pduBytes('00000005', '00000000', '00000007', ...upToText)
+    for (let length = 16; length < bytes.length; length++) {
+      expect(rejection(truncate(bytes, length))).toMatchObject({ sequence_number: 7, command: 'deliver_sm' })
+    }
+  })
+})
+
 describe('encodePdu rejects', () => {
   const rejected: [string, Partial<PduOf<'submit_sm'>>, number][] = [
     ['a NUL inside a string', { destination_addr: '1206\x005550100' }, commandStatus.ESME_RINVDSTADR],

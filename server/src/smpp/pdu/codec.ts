@@ -1,5 +1,6 @@
 // Encodes and decodes PDUs according to the table of commands. Encoding is exact. Decoding of requests is exact in
-// structure; a response is decoded as far as possible, because the peer has already acted on its request.
+// structure, except of deliver_sm and data_sm: a rejected one may be a STOP that is lost. Those and responses, whose
+// requests the peer has already acted on, are decoded as far as possible.
 
 import { commandStatus } from './command-status.ts'
 import { type Command, commands, type Field } from './commands.ts'
@@ -18,7 +19,7 @@ import { decodeTlvs, encodeTlvs, tlvsBound } from './tlvs.ts'
 
 export const HEADER_LENGTH = 16
 
-type AnyPdu = Record<string, unknown> & Pick<Pdu, 'command' | 'command_status' | 'sequence_number' | 'tlvs'>
+type AnyPdu = Record<string, unknown> & Pick<Pdu, 'command' | 'command_status' | 'sequence_number' | 'tlvs' | 'flaw'>
 
 type Layout = {
   command: Command
@@ -27,6 +28,8 @@ type Layout = {
   tlvs: boolean
   bare: boolean
   response: boolean
+  /** whether a malformed PDU is decoded as far as possible, with a description of its flaw */
+  lenient: boolean
   /** maximum length of header and body */
   bound: number
   blank: AnyPdu
@@ -39,13 +42,15 @@ for (const command of Object.keys(commands) as Command[]) {
   const fields: readonly Field[] = body
   const bound = fields.reduce((sum, field) => sum + field.max, HEADER_LENGTH)
   const blank = blankPdu(command) as unknown as AnyPdu
-  layouts[command] = { command, id, fields, tlvs, bare, response: id >= 0x8000_0000, bound, blank }
+  const lenient = command === 'deliver_sm' || command === 'data_sm'
+  layouts[command] = { command, id, fields, tlvs, bare, response: id >= 0x8000_0000, lenient, bound, blank }
   layoutsById.set(id, layouts[command])
 }
 
 /**
  * Decodes one whole PDU. `short_message` and TLV values are views into `bytes`, not copies. Throws PduError with the
- * command_status of the response if the PDU does not match its header.
+ * command_status of the response if the PDU does not match its header; of a deliver_sm or data_sm only if a field before
+ * its text is missing, otherwise it returns what is readable, with a `flaw`.
  */
 export function decodePdu(bytes: Buffer): Pdu {
   const end = bytes.length
@@ -62,13 +67,20 @@ export function decodePdu(bytes: Buffer): Pdu {
   pdu.sequence_number = sequence_number
   const at = decodeBody(pdu, layout, bytes)
   if (layout.tlvs && at < end) {
-    try {
-      pdu.tlvs = decodeTlvs(bytes, at, sequence_number)
-    } catch (error) {
-      if (!layout.response) throw withCommand(error, layout)
-    }
+    const decoded = decodeTlvs(bytes, at, sequence_number)
+    const { error } = decoded
+    if (error && !layout.response && !layout.lenient) throw withCommand(error, layout)
+    if (decoded.end > at || decoded.tlvs.message_payload) pdu.tlvs = decoded.tlvs
+    else if (layout.lenient) appendToText(pdu, bytes.subarray(at))
+    if (error && layout.lenient) pdu.flaw = error.message
   }
   return pdu as unknown as Pdu
+}
+
+/** Octets after the text that are no TLV but printable belong to the text: the SMSC's sm_length is too small. */
+function appendToText(pdu: AnyPdu, surplus: Buffer) {
+  if (!Buffer.isBuffer(pdu.short_message) || !surplus.every((octet) => octet >= 0x20 && octet < 0x7f)) return
+  pdu.short_message = Buffer.concat([pdu.short_message, surplus])
 }
 
 function decodeBody(pdu: AnyPdu, layout: Layout, bytes: Buffer): number {
@@ -77,7 +89,10 @@ function decodeBody(pdu: AnyPdu, layout: Layout, bytes: Buffer): number {
   for (const field of layout.fields) {
     if (at >= end) {
       if (layout.response) return end
-      throw truncated(layout, pdu, field)
+      const error = truncated(layout, pdu, field)
+      if (!layout.lenient || field.type !== 'octets') throw error
+      pdu.flaw = error.message
+      return end
     }
     if (field.type === 'uint8') {
       pdu[field.name] = bytes[at++]
@@ -88,13 +103,22 @@ function decodeBody(pdu: AnyPdu, layout: Layout, bytes: Buffer): number {
       }
       const from = at
       while (at < end && bytes[at] !== 0) at++
-      if ((at === end || at - from >= field.max) && !layout.response) throw truncated(layout, pdu, field)
+      if ((at === end || at - from >= field.max) && !layout.response) {
+        const error = truncated(layout, pdu, field)
+        if (!layout.lenient || at === end) throw error
+        pdu.flaw = error.message
+      }
       pdu[field.name] = bytes.toString('latin1', from, at++)
     } else if (field.type !== 'octets') {
       at = decodeList(pdu, layout, field, bytes, at)
     } else {
-      const length = bytes[at++] as number
-      if (length > end - at) throw truncated(layout, pdu, field)
+      let length = bytes[at++] as number
+      if (length > end - at) {
+        const error = truncated(layout, pdu, field)
+        if (!layout.lenient) throw error
+        pdu.flaw = error.message
+        length = end - at
+      }
       if (length > 0) pdu[field.name] = bytes.subarray(at, at + length)
       at += length
     }

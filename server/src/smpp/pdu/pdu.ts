@@ -17,7 +17,10 @@ type ValueOf<F> = F extends { type: keyof Values } ? Values[F['type']] : never
 
 export type PduHeader<C extends Command> = { command: C; command_status: number; sequence_number: number }
 export type Body<C extends Command> = { [F in FieldOf<C> as F['name']]: ValueOf<F> }
-export type PduOf<C extends Command> = C extends Command ? PduHeader<C> & Body<C> & { tlvs?: Tlvs } : never
+/** Of a PDU that was decoded although it is malformed, `flaw` describes what is wrong. */
+export type PduOf<C extends Command> = C extends Command
+  ? PduHeader<C> & Body<C> & { tlvs?: Tlvs; flaw?: string }
+  : never
 export type Pdu = PduOf<Command>
 
 export type BindCommand = 'bind_transmitter' | 'bind_receiver' | 'bind_transceiver'

@@ -77,27 +77,38 @@ for (const [name, [tag, type]] of Object.entries(tlvTable) as [TlvName, [number,
 
 const fixedLength: Record<string, number> = { flag: 0, uint8: 1, uint16: 2, uint32: 4 }
 
-/** Decodes the optional parameters from `at` to the end of the PDU; throws PduError if one is truncated. */
-export function decodeTlvs(bytes: Buffer, at: number, sequence_number: number): Tlvs {
+/** The optional parameters up to `end`; `error` is undefined if that is the end of the PDU. */
+export type DecodedTlvs = { tlvs: Tlvs; end: number; error: PduError | undefined }
+
+/**
+ * Decodes the optional parameters from `at`, as far as they are whole. Of a truncated message_payload it keeps the octets
+ * that arrived, because they may be a STOP; of other truncated parameters a part could be mistaken for the whole.
+ */
+export function decodeTlvs(bytes: Buffer, at: number, sequence_number: number): DecodedTlvs {
   const tlvs: Record<string, unknown> & { unknown?: UnknownTlv[] } = {}
   const end = bytes.length
+  const stop = (status: number, message: string): DecodedTlvs => {
+    return { tlvs: tlvs as Tlvs, end: at, error: new PduError(status, sequence_number, message) }
+  }
   while (at < end) {
-    if (end - at < 4)
-      throw new PduError(commandStatus.ESME_RINVOPTPARSTREAM, sequence_number, 'a TLV header is truncated')
+    if (end - at < 4) return stop(commandStatus.ESME_RINVOPTPARSTREAM, 'a TLV header is truncated')
     const tag = bytes.readUInt16BE(at)
     const length = bytes.readUInt16BE(at + 2)
-    at += 4
-    if (length > end - at) throw new PduError(commandStatus.ESME_RINVPARLEN, sequence_number, 'a TLV is truncated')
+    const from = at + 4
+    if (length > end - from) {
+      if (tag === tlvTable.message_payload[0] && end > from) tlvs.message_payload ??= bytes.subarray(from, end)
+      return stop(commandStatus.ESME_RINVPARLEN, 'a TLV is truncated')
+    }
     const entry = byTag.get(tag)
-    const value = entry && tlvs[entry.name] === undefined ? decodeValue(entry.type, bytes, at, length) : undefined
+    const value = entry && tlvs[entry.name] === undefined ? decodeValue(entry.type, bytes, from, length) : undefined
     if (entry && value !== undefined) tlvs[entry.name] = value
     else {
       tlvs.unknown ??= []
-      tlvs.unknown.push({ tag, value: bytes.subarray(at, at + length) })
+      tlvs.unknown.push({ tag, value: bytes.subarray(from, from + length) })
     }
-    at += length
+    at = from + length
   }
-  return tlvs as Tlvs
+  return { tlvs: tlvs as Tlvs, end, error: undefined }
 }
 
 function decodeValue(type: TlvType, bytes: Buffer, at: number, length: number) {
