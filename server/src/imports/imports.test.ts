@@ -188,6 +188,21 @@ test('skips a malformed row with the name of the field, and counts it once', asy
   expect(view.skip_reasons).toMatchObject({ bad_phone: 2, bad_gender: 1 })
 })
 
+test('reads a number with a decimal point by its integer part, in files, bodies and paths', async () => {
+  const listId = await makeList()
+  const file = 'phone\n2065550141.0\n206555014.0\n2.065550142E+09\n2.06555E+09\n206\u2212555\u22120143\n'
+  expect(await importFile(listId, file)).toMatchObject({ added: 3, skip_reasons: { bad_phone: 2 } })
+  expect((await findSubscribers(listId)).map(({ phone }) => phone)).toEqual([2065550141, 2065550142, 2065550143])
+  const add = (phone_number: unknown) =>
+    ctx.owner.post(`/lists/${listId}/subscribers`, { subscriber: { phone_number } })
+  expect((await add('206555014.1')).status).toBe(422)
+  expect((await add('2065550141.0')).status).toBe(200)
+  const statuses = ['2065550141.0', '0012065550141', '206555014.1', '206555014.10'].map(
+    async (path) => (await ctx.owner.get(`/lists/${listId}/subscribers/${path}`)).status,
+  )
+  expect(await Promise.all(statuses)).toEqual([200, 200, 404, 404])
+})
+
 test('shows the first thousand skipped rows of all reasons, and counts all of them', async () => {
   const listId = await makeList()
   const lines = Array.from({ length: 1_500 }, (_, index) => (index % 2 === 0 ? '12' : '2062000101'))
