@@ -568,8 +568,7 @@ create table messages (
   -- the recipient, if there is exactly one; null for a broadcast
   phone bigint,
   -- the numbers that may be texted. subscribed: the list's subscribers; not_opted_out: numbers that have not opted out
-  -- of the list; not_blocked: the same, without those that sent STOP to the short code; reply: the sender of the
-  -- inbound text that this message replies to
+  -- of the list; both without blocked numbers; reply: the sender of the inbound text that this message replies to
   consent text not null,
   -- the selection of the list's subscribers, as in the API: {"tags_any": ["a"], ...}; null means all of them
   audience jsonb,
@@ -615,7 +614,7 @@ create table messages (
   webhook_callback_url text,
   constraint messages_pkey primary key (id),
   constraint messages_accepted check ((status = any (array['draft', 'scheduled', 'cancelled'])) or ((accepted_at is not null) and (logged_on is not null))),
-  constraint messages_consent check (consent = any (array['subscribed', 'not_opted_out', 'not_blocked', 'reply'])),
+  constraint messages_consent check (consent = any (array['subscribed', 'not_opted_out', 'reply'])),
   constraint messages_kind check (kind = any (array['broadcast', 'transactional', 'system'])),
   constraint messages_max_parts check ((max_parts >= 1) and (max_parts <= 10)),
   constraint messages_scheduled check ((status <> 'scheduled') or (send_at is not null)),

@@ -13,14 +13,16 @@ export type AudienceSlice = {
   rows: number
   /** Keys of the custom fields whose values are returned. */
   fieldKeys: string[]
-  /** Whether to return the carriers of the phones. */
-  withCarriers?: boolean
+  /** Whether to return what a flight plan needs besides: the carriers of the phones, and the numbers that are blocked. */
+  withForecast?: boolean
 }
 
 /** A recipient, with the fields that merge tags can use. */
 export type AudienceRow = {
   phone: number
   subscribed: boolean
+  /** Whether the number is blocked at the list's short code; null if that was not requested. */
+  stopped: boolean | null
   firstName: string
   lastName: string
   email: string
@@ -49,6 +51,17 @@ const carrierOfPhone: ExtraColumn = {
   as: sql`coalesce((select n.carrier from number_look_ups n where n.phone = s.phone), nullif(s.carrier, 0))`,
 }
 
+// a scalar subquery with offset 0 has one plan: a look-up per phone
+const blocked = (listId: number): ExtraColumn => ({
+  name: 'stopped',
+  from: [],
+  as: sql`coalesce((select true from blocks
+                     where short_code_id = (select short_code_id from lists where id = ${listId})
+                       and phone = s.phone offset 0), false)`,
+})
+
+const notRequested: ExtraColumn = { name: 'stopped', from: [], as: sql`null::boolean` }
+
 const noCarrier: ExtraColumn = { name: 'looked_up', from: [], as: sql`null::int` }
 
 const noValues: ExtraColumn = { name: 'field_values', from: [], as: sql`'{}'::jsonb[]` }
@@ -59,14 +72,15 @@ export async function readAudienceSlice(db: Db, slice: AudienceSlice): Promise<A
   const extra = [
     ...profile,
     fieldKeys.length > 0 ? fieldValues(fieldKeys) : noValues,
-    slice.withCarriers ? carrierOfPhone : noCarrier,
+    slice.withForecast ? carrierOfPhone : noCarrier,
+    slice.withForecast ? blocked(slice.listId) : notRequested,
   ]
   const rows = await db.many<AudienceRow & { rows: number; lastPhone: number | null }>(
-    `read_audience${audience ? '_filtered' : ''}${fieldKeys.length > 0 ? '_with_fields' : ''}${slice.withCarriers ? '_with_carriers' : ''}`,
+    `read_audience${audience ? '_filtered' : ''}${fieldKeys.length > 0 ? '_with_fields' : ''}${slice.withForecast ? '_with_forecast' : ''}`,
     sql`
     with ${audienceRows(slice, audience ? sql`${JSON.stringify(audience)}::jsonb` : undefined, extra)}
     select a.phone, a.subscribed, a.first_name as "firstName", a.last_name as "lastName", a.email, a.zip_code as "zipCode",
-           a.field_values as values, a.looked_up as carrier, p.rows, p.last_phone as "lastPhone"
+           a.field_values as values, a.looked_up as carrier, a.stopped, p.rows, p.last_phone as "lastPhone"
       from progress p left join audience a on true
      order by a.phone`,
   )

@@ -22,6 +22,10 @@ const Result = Type.Object({
   suppressed: Type.Object(
     {
       opted_out: Type.Integer({ description: 'Number of members who opted out while the plan was computed.' }),
+      stopped: Type.Integer({
+        description:
+          'Number of members who sent STOP to the short code and are on the list nevertheless, for example by a move.',
+      }),
       too_long: Type.Integer({ description: 'Number of members whose text would be too long.' }),
       blank: Type.Integer({ description: 'Number of members whose text would be blank.' }),
       no_window: Type.Integer({ description: 'Number of members who may not be texted in any hour of the week.' }),

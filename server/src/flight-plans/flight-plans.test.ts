@@ -3,6 +3,7 @@ import { useApi } from '../../test/api.ts'
 import { make } from '../../test/make.ts'
 import { makeRuntime } from '../../test/runtime.ts'
 import { upsertRate } from '../rates/rates.queries.ts'
+import { blockNumbers } from '../short-codes/short-codes.queries.ts'
 import { computeFlightPlanJob, forgetFlightPlansJob } from './flight-plans.jobs.ts'
 import { finishFlightPlan } from './flight-plans.queries.ts'
 
@@ -51,6 +52,16 @@ test('the request returns immediately, and a job computes the plan', async () =>
   expect(queued).toEqual([{ data: { flightPlanId: id } }])
   await computeFlightPlanJob.run(rt(), { flightPlanId: id }, alive)
   expect(await show(id)).toMatchObject({ status: 'done', result: { audience: 1, recipients: 1 } })
+})
+
+test('a plan counts members who sent STOP to the short code, as the mark will suppress them', async () => {
+  await subscribe(2065560001)
+  await subscribe(2065560002)
+  await subscribe(2065560003)
+  const elsewhere = await make.shortCode(api.db, { accountId: api.owner.accountId })
+  await blockNumbers(api.db, api.owner.shortCode.id, [2065560002], now)
+  await blockNumbers(api.db, elsewhere.id, [2065560003], now)
+  expect(await compute({ content: 'Hello' })).toMatchObject({ audience: 3, suppressed: { stopped: 1 }, recipients: 2 })
 })
 
 test('a plan counts the audience and suppressed members like an expansion', async () => {

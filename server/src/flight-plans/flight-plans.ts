@@ -79,7 +79,7 @@ export async function computeFlightPlan(rt: Rt, id: number, signal: AbortSignal)
     audience: plan.audience,
     audienceAt: now,
     fieldKeys: text?.fieldKeys ?? [],
-    withCarriers: true,
+    withForecast: true,
     rows: sliceRows,
   }
   for (let cursorPhone: number | null = 0; cursorPhone !== null; ) {

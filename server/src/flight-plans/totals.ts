@@ -6,7 +6,7 @@ import { countParts } from '../sms/parts.ts'
 /** The totals of an audience, whose size does not depend on the size of the audience. */
 export type Totals = {
   audience: number
-  suppressed: Record<'opted_out' | 'too_long' | 'blank' | 'no_window' | 'too_late', number>
+  suppressed: Record<'opted_out' | 'stopped' | 'too_long' | 'blank' | 'no_window' | 'too_late', number>
   /** Number of recipients by part count. */
   histogram: Map<number, number>
   carriers: Map<number | null, { recipients: number; parts: number }>
@@ -27,7 +27,7 @@ const maxCharacters = 1_000
 export function newTotals(): Totals {
   return {
     audience: 0,
-    suppressed: { opted_out: 0, too_long: 0, blank: 0, no_window: 0, too_late: 0 },
+    suppressed: { opted_out: 0, stopped: 0, too_long: 0, blank: 0, no_window: 0, too_late: 0 },
     histogram: new Map(),
     carriers: new Map(),
     ucs2: { recipients: 0, parts: 0, partsAsGsm7: 0, characters: new Map() },
@@ -55,7 +55,7 @@ type CheckedText = {
   partsAsGsm7: number
 }
 
-/** Adds members of the audience to the totals, with the same rules as an expansion. */
+/** Adds members of the audience to the totals, with the same rules as an expansion and the mark. */
 export class TotalsCounter {
   readonly #totals: Totals
   readonly #planned: PlannedMessage
@@ -72,6 +72,10 @@ export class TotalsCounter {
     this.#totals.audience++
     if (!person.subscribed) {
       suppressed.opted_out++
+      return
+    }
+    if (person.stopped) {
+      suppressed.stopped++
       return
     }
     const checked = this.#check(this.#planned.textFor(person))

@@ -15,19 +15,18 @@ const notOptedOut = `(s.state is null or s.state in ('pending', 'subscribed'))`
 
 /**
  * The SQL condition under which a number may be texted; the statement that marks its text as submitting checks it
- * again.
+ * again. Only a reply to the person's own text is sent to a blocked number.
  */
 export const consentGiven: Record<Chunk['consent'], string> = {
-  subscribed: `s.state = 'subscribed'`,
-  not_opted_out: notOptedOut,
-  not_blocked: `(${notOptedOut} and b.since is null)`,
+  subscribed: `(s.state = 'subscribed' and b.since is null)`,
+  not_opted_out: `(${notOptedOut} and b.since is null)`,
   reply: 'true',
 }
 
-/** A join that adds the block `b` of each recipient `r`; empty unless the message's consent is `not_blocked`. */
+/** A join that adds the block `b` of each recipient `r`; a reply to the person's own text has none. */
 export const blockOfRecipient = ({ consent, shortCodeId }: Chunk): Sql =>
-  consent !== 'not_blocked'
-    ? raw('')
+  consent === 'reply'
+    ? raw('cross join (select null::timestamptz as since) b')
     : sql`
         left join lateral (select since from blocks
                             where short_code_id = ${shortCodeId} and phone = r.phone offset 0) b on true`
@@ -95,8 +94,8 @@ function byChunk(rows: Array<Recipient & { chunkId: number }>): Map<number, Reci
 }
 
 /**
- * Marks as submitting the queued rows that may still be texted, and returns their ids; the others become suppressed or
- * cancelled. All rows stay queued while the message is paused, or if the chunk's window has closed at `now`. The PDU
+ * Marks as submitting the queued rows that may still be texted, and returns their ids; the others become cancelled, or
+ * suppressed as `stopped` (a STOP to the short code), `not_subscribed` or `too_late`. All rows stay queued while the message is paused, or if the chunk's window has closed at `now`. The PDU
  * may be written only after this has committed.
  */
 export async function markSubmitting(db: Db, chunk: Chunk, recipients: Recipient[], now: Date): Promise<number[]> {
@@ -113,7 +112,7 @@ export async function markSubmitting(db: Db, chunk: Chunk, recipients: Recipient
        where c.id = ${chunk.id} and c.epoch = ${chunk.epoch}
          for share of c
     ), checked as materialized (
-      select r.id, lease.cancelled, lease.late,
+      select r.id, lease.cancelled, lease.late, b.since is not null as stopped,
              not lease.cancelled and not lease.late and (${raw(consentGiven[chunk.consent])}) as allowed
         from lease cross join unnest(${recipients.map((one) => one.id)}::bigint[],
                                      ${recipients.map((one) => one.phone)}::bigint[]) as r(id, phone)
@@ -124,6 +123,7 @@ export async function markSubmitting(db: Db, chunk: Chunk, recipients: Recipient
        where lease.cancelled or lease.late or not lease.waiting
     ), decision as materialized (
       select array_agg(id) as ids, array_agg(id) filter (where allowed is not true) as not_allowed,
+             array_agg(id) filter (where stopped) as stopped,
              bool_or(cancelled) as cancelled, bool_or(late) as late
         from checked
     ), moved as (
@@ -135,7 +135,9 @@ export async function markSubmitting(db: Db, chunk: Chunk, recipients: Recipient
                           else ${to('suppressAtMark')} end::message_state,
              reason = case when l.id = any((select not_allowed from decision)::bigint[])
                             and not (select cancelled from decision)
-                           then case when (select late from decision) then 'too_late' else 'not_subscribed' end end,
+                           then case when (select late from decision) then 'too_late'
+                                     when l.id = any((select stopped from decision)::bigint[]) then 'stopped'
+                                     else 'not_subscribed' end end,
              submitted_at = case when (l.id = any((select not_allowed from decision)::bigint[])) is not true
                                  then ${time}::timestamptz end,
              closed_at = case when l.id = any((select not_allowed from decision)::bigint[]) then ${time}::timestamptz end

@@ -136,7 +136,14 @@ export async function sendToNumbers(rt: Rt, input: AddressedInput): Promise<{ id
       chunks: layout.chunks,
     }
     const lane = lanes.transactional
-    return queueTexts(tx, rt, { ...texts, personal, ...reordered, kind: 'transactional', consent: 'not_blocked', lane })
+    return queueTexts(tx, rt, {
+      ...texts,
+      personal,
+      ...reordered,
+      kind: 'transactional',
+      consent: 'not_opted_out',
+      lane,
+    })
   })
   return { id }
 }
@@ -166,7 +173,7 @@ export type SystemTextInput = {
   shortCodeId: number
   phone: number
   content: string
-  /** `answer` needs no consent, because it replies to a text from that number. */
+  /** `reply` needs no consent, because it replies to a text from that number. */
   consent: 'not_opted_out' | 'reply'
 }
 

@@ -47,6 +47,7 @@ export type Found = {
 /** Descriptions of the reasons for which a text is suppressed. */
 export const suppressions: Record<string, string> = {
   opted_out: 'the number opted out before the text was sent',
+  stopped: 'the number had sent STOP to the short code',
   not_subscribed: 'the number was no longer subscribed when the text was to be sent',
   too_late: 'the delivery deadline of the message had passed',
   too_long: 'the text exceeded the maximum number of parts',
