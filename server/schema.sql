@@ -110,8 +110,8 @@ create table bind_slots (
   constraint bind_slots_connection_id_fkey foreign key (connection_id) references connections(id) on delete cascade
 ) with (fillfactor=50);
 
--- Phone numbers that sent STOP to a short code and have not opted in to one of its lists since. The state of a list's
--- subscribers contains the same; blocks also cover texts that belong to no list, and numbers that are on none.
+-- Phone numbers that sent STOP to a short code and have not opted in since. The mark before each text reads them,
+-- because a number may be on no list, or may come to another list of the short code. docs/consent.md has the rule.
 create table blocks (
   short_code_id bigint not null,
   phone bigint not null,
@@ -568,7 +568,8 @@ create table messages (
   -- the recipient, if there is exactly one; null for a broadcast
   phone bigint,
   -- the numbers that may be texted. subscribed: the list's subscribers; not_opted_out: numbers that have not opted out
-  -- of the list; both without blocked numbers; reply: the sender of the inbound text that this message replies to
+  -- of the list; both without blocked numbers; opt_in_request: numbers that have not opted out of the list, and have not
+  -- sent STOP since the message was created; reply: the sender of the inbound text that this message replies to
   consent text not null,
   -- the selection of the list's subscribers, as in the API: {"tags_any": ["a"], ...}; null means all of them
   audience jsonb,
@@ -614,7 +615,7 @@ create table messages (
   webhook_callback_url text,
   constraint messages_pkey primary key (id),
   constraint messages_accepted check ((status = any (array['draft', 'scheduled', 'cancelled'])) or ((accepted_at is not null) and (logged_on is not null))),
-  constraint messages_consent check (consent = any (array['subscribed', 'not_opted_out', 'reply'])),
+  constraint messages_consent check (consent = any (array['subscribed', 'not_opted_out', 'opt_in_request', 'reply'])),
   constraint messages_kind check (kind = any (array['broadcast', 'transactional', 'system'])),
   constraint messages_max_parts check ((max_parts >= 1) and (max_parts <= 10)),
   constraint messages_scheduled check ((status <> 'scheduled') or (send_at is not null)),
@@ -721,7 +722,10 @@ create table opt_in_requests (
 create table opts (
   id bigint not null generated always as identity,
   account_id bigint not null,
-  list_id bigint not null,
+  -- null if the change applies to no list
+  list_id bigint,
+  -- the short code, if the change applies to everything that it sends: a STOP, an opt-out at the carrier, a lifted block
+  short_code_id bigint,
   phone bigint not null,
   kind text not null,
   -- api, import, keyword, stop, carrier
@@ -734,9 +738,11 @@ create table opts (
   -- the cause: an API key (`key:12`), an import (`import:7`), an inbound text (`mo:99`), a receipt (`mt:123`)
   actor text not null,
   created_at timestamptz not null,
-  constraint opts_pkey primary key (list_id, phone, id),
-  constraint opts_kind check (kind = any (array['opt_in_requested', 'opt_in', 'opt_out', 'cleaned']))
+  constraint opts_kind check (kind = any (array['opt_in_requested', 'opt_in', 'opt_out', 'cleaned', 'block_lifted'])),
+  constraint opts_scope check ((list_id is not null) or (short_code_id is not null))
 );
+create unique index opts_list on opts (list_id, phone, id);
+create index opts_short_code on opts (short_code_id, phone, id) where (list_id is null);
 create trigger opts_append_only before delete or update or truncate on opts for each statement execute function reject_change();
 
 -- The progress of status queries (query_sm) for texts without a receipt, per connection and day. One gateway at a time

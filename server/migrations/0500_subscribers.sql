@@ -43,9 +43,13 @@ create index subscribers_cleaned on subscribers (list_id, phone) where state = '
 create table opts (
   id bigint generated always as identity,
   account_id bigint not null,
-  list_id bigint not null,
+  -- null if the change applies to no list
+  list_id bigint,
+  -- the short code, if the change applies to everything that it sends: a STOP, an opt-out at the carrier, a lifted block
+  short_code_id bigint,
   phone bigint not null,
-  kind text not null constraint opts_kind check (kind in ('opt_in_requested', 'opt_in', 'opt_out', 'cleaned')),
+  kind text not null
+    constraint opts_kind check (kind in ('opt_in_requested', 'opt_in', 'opt_out', 'cleaned', 'block_lifted')),
   -- api, import, keyword, stop, carrier
   method text not null,
   source text,
@@ -56,8 +60,11 @@ create table opts (
   -- the cause: an API key (`key:12`), an import (`import:7`), an inbound text (`mo:99`), a receipt (`mt:123`)
   actor text not null,
   created_at timestamptz not null,
-  primary key (list_id, phone, id)
+  constraint opts_scope check (list_id is not null or short_code_id is not null)
 );
+-- not a primary key, because list_id may be null
+create unique index opts_list on opts (list_id, phone, id);
+create index opts_short_code on opts (short_code_id, phone, id) where list_id is null;
 
 create function reject_change() returns trigger language plpgsql as $$
 begin
@@ -66,8 +73,8 @@ end $$;
 create trigger opts_append_only before update or delete or truncate on opts
   for each statement execute function reject_change();
 
--- Phone numbers that sent STOP to a short code and have not opted in to one of its lists since. The state of a list's
--- subscribers contains the same; blocks also cover texts that belong to no list, and numbers that are on none.
+-- Phone numbers that sent STOP to a short code and have not opted in since. The mark before each text reads them,
+-- because a number may be on no list, or may come to another list of the short code. docs/consent.md has the rule.
 create table blocks (
   short_code_id bigint not null references short_codes,
   phone bigint not null,

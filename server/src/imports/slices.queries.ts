@@ -42,8 +42,8 @@ export type SliceCounts = {
 export type Slice = { importId: number; cursor: ImportCursor; limit: number; now: Date }
 
 /**
- * Applies one slice and returns its counts. Opted-out and cleaned numbers do not change, a blank cell does not change its
- * field, and each new subscriber gets a ledger row. Each write checks the state again, so a concurrent opt-out takes
+ * Applies one slice and returns its counts. Opted-out and cleaned numbers do not change, nor do numbers that are blocked at
+ * the list's short code; those are not added either. A blank cell does not change its field, and each new subscriber gets a ledger row. Each write checks the state again, so a concurrent opt-out takes
  * precedence; `inserted` and `changed` then differ from `added` and `updated`.
  */
 export async function applySlice(db: Db, { importId, cursor, limit, now }: Slice): Promise<SliceCounts> {
@@ -68,8 +68,8 @@ export async function applySlice(db: Db, { importId, cursor, limit, now }: Slice
     classified as materialized (
       select a.*, s.state,
              case when is_duplicate then 'duplicate'
+                  when s.state = 'unsubscribed' or b.since is not null then 'opted_out'
                   when s.state is null then 'added'
-                  when s.state = 'unsubscribed' then 'opted_out'
                   when s.state = 'cleaned' then 'cleaned'
                   when s.state = 'pending'
                     or a.first_name <> s.first_name or a.last_name <> s.last_name or a.email <> s.email
@@ -81,6 +81,9 @@ export async function applySlice(db: Db, { importId, cursor, limit, now }: Slice
         from staged a left join lateral
              (select state, first_name, last_name, email, zip_code, birthdate, gender, tags, custom_fields
                 from subscribers where list_id = $1 and phone = a.phone and not a.is_duplicate offset 0) s on true
+                   left join lateral 
+             (select since from blocks
+               where short_code_id = (select short_code_id from lists where id = $1) and phone = a.phone offset 0) b on true
        where n <= $4::int
     ),
     inserted as (

@@ -6,7 +6,7 @@ import { waitFor } from '../../test/wait-for.ts'
 import { applyNextSlice, receiveImport } from '../imports/imports.ts'
 import { systemClock } from '../lib/clock.ts'
 import { changeList } from '../lists/lists.ts'
-import { sendToNumbers } from '../messages/messages.ts'
+import { acceptBroadcast, sendToNumbers } from '../messages/messages.ts'
 import { blockNumbers } from '../short-codes/short-codes.queries.ts'
 import { interpretInbound, storeInbound } from './inbound.ts'
 
@@ -125,6 +125,36 @@ test('HELP and STOP get a reply from any phone, other texts get none', async () 
   expect(received()).toHaveLength(2)
   const kinds = await sending.db.many('kinds', 'select kind from inbound_messages order by id')
   expect(kinds).toEqual([{ kind: 'help' }, { kind: 'opt_out' }, { kind: 'other' }])
+})
+
+test('after a STOP, no list of the short code texts the phone, however it got onto the list', async () => {
+  const { accountId } = sending.list
+  await sending.subscribe(phone)
+  await sending.sendMo(phone, 'STOP')
+  await allInterpreted(1)
+  await waitFor(() => received().length === 1)
+  const made = await make.list(sending.db, { accountId, shortCodeId: sending.shortCode.id })
+  const moved = await make.list(sending.db, { accountId })
+  for (const { id: listId } of [made, moved]) {
+    for (const each of [phone, phone + 1]) await make.subscriber(sending.db, { listId, phone: each })
+  }
+  await changeList(sending.rt, accountId, moved.id, {}, sending.shortCode.code)
+  for (const { id } of [made, moved]) {
+    const list = { id, shortCodeId: sending.shortCode.id }
+    const broadcast = await acceptBroadcast(sending.rt, { accountId, list, content: 'From another list' })
+    await sending.waitForCounters(broadcast.id, { suppressed: 1, delivered: 1 })
+    expect(await sending.states(broadcast.id)).toMatchObject({ [phone]: 'suppressed stopped' })
+  }
+  expect(received()).toEqual([expect.stringMatching(/^You are unsubscribed/)])
+})
+
+test('a STOP from a phone on no list is recorded with the short code', async () => {
+  await sending.sendMo(phone, 'STOP')
+  await allInterpreted(1)
+  const ledger = 'select list_id, short_code_id, kind, method, wording from opts where phone = $1'
+  expect(await sending.db.many('ledger', ledger, [phone])).toEqual([
+    { list_id: null, short_code_id: sending.shortCode.id, kind: 'opt_out', method: 'stop', wording: 'STOP' },
+  ])
 })
 
 test('an MO is stored unchanged in any alphabet', async () => {

@@ -1,8 +1,9 @@
 import type { BounceReason } from '../connections/status-map.ts'
 import type { Db } from '../db/db.ts'
-import { param, raw, type Sql, sql } from '../db/sql.ts'
+import { param, raw, sql } from '../db/sql.ts'
 import { type CarrierOptOut, cleanDeadNumbers } from '../subscribers/clean.sql.ts'
 import { type Chunk, ownChunkId, type Recipient } from './chunk.ts'
+import { blockOfRecipient, consentGiven } from './consent.sql.ts'
 import { countMoves } from './counters.sql.ts'
 import { logTable, submitsTable } from './log-days.ts'
 import { from, to } from './transitions.ts'
@@ -10,26 +11,6 @@ import { from, to } from './transitions.ts'
 // The state changes that a gateway makes before and after a submit_sm. Each statement updates a batch of a few hundred
 // rows, in ascending order of ids, and the message's counters. A mark before the PDU names the lease's epoch and locks
 // the chunk row (`for share`), so that no other gateway can take the chunk over before the mark has committed.
-
-const notOptedOut = `(s.state is null or s.state in ('pending', 'subscribed'))`
-
-/**
- * The SQL condition under which a number may be texted; the statement that marks its text as submitting checks it
- * again. Only a reply to the person's own text is sent to a blocked number.
- */
-export const consentGiven: Record<Chunk['consent'], string> = {
-  subscribed: `(s.state = 'subscribed' and b.since is null)`,
-  not_opted_out: `(${notOptedOut} and b.since is null)`,
-  reply: 'true',
-}
-
-/** A join that adds the block `b` of each recipient `r`; a reply to the person's own text has none. */
-export const blockOfRecipient = ({ consent, shortCodeId }: Chunk): Sql =>
-  consent === 'reply'
-    ? raw('cross join (select null::timestamptz as since) b')
-    : sql`
-        left join lateral (select since from blocks
-                            where short_code_id = ${shortCodeId} and phone = r.phone offset 0) b on true`
 
 /** The log rows of each chunk `c` that wait to be submitted. */
 const queuedRows = (day: string) => `

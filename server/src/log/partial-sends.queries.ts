@@ -1,7 +1,7 @@
 import type { Db } from '../db/db.ts'
 import { param, raw, sql } from '../db/sql.ts'
 import type { Chunk, Recipient } from './chunk.ts'
-import { blockOfRecipient, consentGiven } from './marks.queries.ts'
+import { blockOfRecipient, consentGiven } from './consent.sql.ts'
 
 /**
  * Returns the ids of the partial sends whose other parts may be submitted now; none if the chunk has a newer epoch. It

@@ -7,6 +7,8 @@ export type ListOptOut = {
   accountId: number
   senders: OptOutSender[]
   listIds: number[]
+  /** The short code that the opt-out applies to; null if it is from one list only. */
+  shortCodeId: number | null
   /** api, stop or carrier. */
   method: string
   source: string | null
@@ -34,8 +36,8 @@ export function optOutOfLists(tx: Db, optOut: ListOptOut): Promise<LeftList[]> {
         from before b where s.list_id = b.list_id and s.phone = b.phone
       returning s.list_id, s.phone
     ), ledger_rows as (
-      insert into opts (account_id, list_id, phone, kind, method, source, wording, actor, created_at)
-      select $1, list_id, phone, 'opt_out', $4, $5, wording, actor, $8
+      insert into opts (account_id, list_id, short_code_id, phone, kind, method, source, wording, actor, created_at)
+      select $1, list_id, $9, phone, 'opt_out', $4, $5, wording, actor, $8
         from unsubscribed_rows join unnest($3::bigint[], $6::text[], $7::text[]) as l(phone, wording, actor) using (phone)
     ), deltas as (
       insert into list_deltas (list_id, prefix, subscribed, unsubscribed, cleaned)
@@ -53,6 +55,7 @@ export function optOutOfLists(tx: Db, optOut: ListOptOut): Promise<LeftList[]> {
       optOut.senders.map((sender) => sender.wording),
       optOut.senders.map((sender) => sender.actor),
       optOut.at,
+      optOut.shortCodeId,
     ],
   )
 }

@@ -5,6 +5,7 @@ import { countSubmitting, countUnsubscribes, type OptOutScope, suppressQueued } 
 import type { Runtime } from '../runtime.ts'
 import { blockNumbers } from '../short-codes/short-codes.queries.ts'
 import { findSubscriberState } from '../subscribers/subscribers.queries.ts'
+import { recordOptOutsOfNoList } from './blocks.queries.ts'
 import { type LeftList, type OptOutSender, optOutOfLists, reservePendingRows } from './opt-out.queries.ts'
 
 export type OptOutInput = {
@@ -30,7 +31,7 @@ export async function optOut(
       const at = rt.clock.now()
       const { accountId, method, source = null, phone, actor } = input
       const senders = [{ phone, wording: null, actor }]
-      const left = await optOutOfLists(tx, { accountId, senders, listIds: scope.listIds, method, source, at })
+      const left = await optOutOfLists(tx, { accountId, senders, ...scope, method, source, at })
       if (left.length > 0) {
         await suppressQueued(tx, [phone], scope, at)
         return 'opted_out'
@@ -46,8 +47,8 @@ export async function optOut(
 export type ShortCodeLists = { shortCodeId: number; accountId: number; listIds: number[] }
 
 /**
- * Opts numbers out of everything that a short code sends: its lists, texts without a list, and queued rows. Returns the
- * lists that each number opted out of. The opt-outs are in force once `isInForce` returns true.
+ * Opts numbers out of everything that a short code sends: its lists, texts without a list, and queued rows. Each number
+ * gets at least one row in the ledger. Returns the lists that each number opted out of. The opt-outs are in force once `isInForce` returns true.
  */
 export async function optOutOfShortCode(
   tx: Db,
@@ -56,9 +57,13 @@ export async function optOutOfShortCode(
 ): Promise<LeftList[]> {
   const { accountId, listIds, shortCodeId } = code
   const phones = optOuts.senders.map((sender) => sender.phone)
-  await reservePendingRows(tx, phones, listIds, optOuts.at)
-  const left = await optOutOfLists(tx, { ...optOuts, accountId, listIds, source: null })
+  // first, because it waits for an add that has locked the block, and what follows then finds the rows of that add
   await blockNumbers(tx, shortCodeId, phones, optOuts.at)
+  await reservePendingRows(tx, phones, listIds, optOuts.at)
+  const left = await optOutOfLists(tx, { ...optOuts, accountId, listIds, shortCodeId, source: null })
+  const leavers = new Set(left.map((each) => each.phone))
+  const senders = optOuts.senders.filter((sender) => !leavers.has(sender.phone))
+  await recordOptOutsOfNoList(tx, code, { ...optOuts, senders })
   await suppressQueued(tx, phones, code, optOuts.at)
   if (left.length > 0) await countUnsubscribes(tx, left)
   return left

@@ -1,6 +1,6 @@
 import type { LookUpResult } from '../carriers/look-up-provider.ts'
 import type { Db } from '../db/db.ts'
-import { param, type Sql, sql } from '../db/sql.ts'
+import { param, sql } from '../db/sql.ts'
 
 /** An opt-in request to a number, or its opt-in. */
 export type OptIn = {
@@ -15,13 +15,6 @@ export type OptIn = {
   now: Date
 }
 
-// An opt-in to a list lifts the number's block at the list's short code. `written` is the CTE that wrote the
-// subscriber.
-const liftBlock = (written: Sql, given: { state: Sql; listId: Sql; phone: Sql }) => sql`
-      delete from blocks b using lists l
-       where ${given.state} = 'subscribed' and exists (select from ${written})
-         and l.id = ${given.listId} and b.short_code_id = l.short_code_id and b.phone = ${given.phone}`
-
 const paramsOf = (optIn: OptIn) => ({
   state: param(optIn.state),
   listId: param(optIn.listId),
@@ -31,8 +24,7 @@ const paramsOf = (optIn: OptIn) => ({
 
 /** Adds a number that is not on the list, with the ledger's row and the count; returns false if it was on the list. */
 export async function insertSubscriber(tx: Db, optIn: OptIn): Promise<boolean> {
-  const given = paramsOf(optIn)
-  const { state, listId, phone, now } = given
+  const { state, listId, phone, now } = paramsOf(optIn)
   const row = await tx.maybeOne(
     'insert_subscriber',
     sql`
@@ -49,7 +41,6 @@ export async function insertSubscriber(tx: Db, optIn: OptIn): Promise<boolean> {
       select ${optIn.accountId}, list_id, phone, case when ${state} = 'pending' then 'opt_in_requested' else 'opt_in' end,
              'api', ${optIn.wording}, ${optIn.actor}, ${now}
         from added),
-    lifted_blocks as (${liftBlock(sql`added`, given)}),
     deltas as (
       insert into list_deltas (list_id, prefix, subscribed)
       select list_id, phone / 100000, 1 from added where ${state} = 'subscribed')
@@ -62,8 +53,7 @@ export async function insertSubscriber(tx: Db, optIn: OptIn): Promise<boolean> {
  * Moves a known number, whose row the transaction has locked, to its new state, with the ledger's row and the counts.
  */
 export function moveSubscriber(tx: Db, optIn: OptIn) {
-  const given = paramsOf(optIn)
-  const { state, listId, phone, now } = given
+  const { state, listId, phone, now } = paramsOf(optIn)
   return tx.exec(
     'move_subscriber',
     sql`
@@ -82,13 +72,12 @@ export function moveSubscriber(tx: Db, optIn: OptIn) {
       select ${optIn.accountId}, ${listId}, ${phone},
              case when ${state} = 'pending' then 'opt_in_requested' else 'opt_in' end, 'api', ${optIn.wording},
              ${optIn.actor}, ${now}
-        from moved),
-    lifted_blocks as (${liftBlock(sql`moved`, given)})
+        from moved)
     insert into list_deltas (list_id, prefix, subscribed, unsubscribed, cleaned)
-    select ${listId}, ${phone}::bigint / 100000, (${state} = 'subscribed')::int, -(old_state = 'unsubscribed')::int,
-           -(old_state = 'cleaned')::int
+    select ${listId}, ${phone}::bigint / 100000, (${state} = 'subscribed')::int - (old_state = 'subscribed')::int,
+           -(old_state = 'unsubscribed')::int, -(old_state = 'cleaned')::int
       from moved
-     where ${state} = 'subscribed' or old_state <> 'pending'`,
+     where old_state <> ${state}`,
   )
 }
 

@@ -1,5 +1,6 @@
 import type { LookUp } from '../carriers/look-up.ts'
 import type { LookUpResult } from '../carriers/look-up-provider.ts'
+import { listCustomFields } from '../custom-fields/custom-fields.queries.ts'
 import type { Db } from '../db/db.ts'
 import { retryLostRaces } from '../db/retry.ts'
 import { errors } from '../errors.ts'
@@ -13,6 +14,7 @@ import {
   type Subscriber,
   updateProfile,
 } from '../subscribers/subscribers.queries.ts'
+import { type Block, findBlockForUpdate, liftBlock } from './blocks.queries.ts'
 import { insertSubscriber, moveSubscriber, updateCarrier } from './subscribe.queries.ts'
 
 const hourMs = 3_600_000
@@ -23,7 +25,7 @@ export type AddInput = {
   profile: Profile
   /** Whether to subscribe without double opt-in, because the caller has the person's consent. */
   bypassProcess: boolean
-  /** Whether to send no welcome text. */
+  /** Whether to send no welcome text; a blocked number is subscribed without double opt-in only with both flags. */
   bypassResponse: boolean
   /** The result of the number's look-up. */
   lookUp?: LookUpResult | undefined
@@ -44,23 +46,30 @@ type Outcome =
 /**
  * Adds a number to a list: sends it the opt-in request, or subscribes it directly if the caller has its consent. A
  * number that is subscribed, or that received a request or opted out recently, stays unchanged, including its profile.
+ * A number that sent STOP to the list's short code recently is not added to any of its lists; later, an add with both
+ * bypass flags lifts the block, and any other add sends the opt-in request.
  */
 export function addSubscriber(rt: Runtime, input: AddInput): Promise<AddResult> {
   return retryLostRaces(() =>
     rt.db.tx(async (tx) => {
-      const outcome = await applyAdd(rt, tx, input)
-      const subscriber = await findSubscriber(tx, input.list.id, input.phone)
+      const block = await findBlockForUpdate(tx, input.list.shortCodeId, input.phone)
+      const outcome = await applyAdd(rt, tx, input, block)
+      const subscriber =
+        (await findSubscriber(tx, input.list.id, input.phone)) ?? (block && (await blockedStranger(tx, input, block)))
       if (!subscriber) throw new Error('the added subscriber was not found')
       return { ...outcome, subscriber }
     }),
   )
 }
 
-async function applyAdd(rt: Runtime, tx: Db, input: AddInput): Promise<Outcome> {
+async function applyAdd(rt: Runtime, tx: Db, input: AddInput, block: Block | undefined): Promise<Outcome> {
   const { list, phone } = input
   const now = rt.clock.now()
-  const state = input.bypassProcess ? 'subscribed' : 'pending'
-  const wording = input.bypassProcess ? null : confirmationOf(list)
+  const waitMs = block ? remainingMs(block.timeoutHours * hourMs, block.since, now) : 0
+  if (waitMs > 0) return { outcome: 'security_timeout', waitMs }
+  const isDirect = input.bypassProcess && (!block || input.bypassResponse)
+  const state = isDirect ? 'subscribed' : 'pending'
+  const wording = isDirect ? null : confirmationOf(list)
   const optIn = {
     accountId: list.accountId,
     listId: list.id,
@@ -76,15 +85,19 @@ async function applyAdd(rt: Runtime, tx: Db, input: AddInput): Promise<Outcome> 
   const isNew = await insertSubscriber(tx, optIn)
   const known = isNew ? undefined : await findSubscriberForUpdate(tx, list.id, phone)
   if (known) {
-    const reason = reasonToSkip(known, input, now)
+    const reason = reasonToSkip(known, input, { isDirect, isBlocked: block !== undefined, now })
     if (reason) return reason
     await moveSubscriber(tx, optIn)
+  }
+  if (block && isDirect) {
+    const { accountId, shortCodeId } = list
+    await liftBlock(tx, { accountId, shortCodeId, phone, method: 'api', actor: input.actor, at: now })
   }
   if (input.lookUp?.carrier || input.lookUp?.globalCarrierId) await updateCarrier(tx, list.id, phone, input.lookUp)
   const hasProfile = Object.values(input.profile).some((field) => field !== undefined)
   if (hasProfile) await updateProfile(tx, list.id, phone, input.profile)
 
-  const text = input.bypassProcess ? welcomeOf(input, known) : confirmationOf(list)
+  const text = isDirect ? welcomeOf(input, known) : confirmationOf(list)
   if (text !== '') {
     const { accountId, shortCodeId } = list
     await sendSystemText(tx, rt, {
@@ -93,22 +106,50 @@ async function applyAdd(rt: Runtime, tx: Db, input: AddInput): Promise<Outcome> 
       shortCodeId,
       phone,
       content: text,
-      consent: 'not_opted_out',
+      consent: block && !isDirect ? 'opt_in_request' : 'not_opted_out',
     })
   }
-  if (!input.bypassProcess) return { outcome: 'confirmation_sent' }
+  if (!isDirect) return { outcome: 'confirmation_sent' }
   return { outcome: text === '' ? 'added' : 'welcomed' }
 }
 
 /** Returns the reason why a known number stays unchanged; undefined if the add applies. */
-function reasonToSkip(known: Subscriber, { list, bypassProcess }: AddInput, now: Date): Outcome | undefined {
-  if (known.state === 'subscribed') return { outcome: 'already_subscribed' }
+function reasonToSkip(
+  known: Subscriber,
+  { list }: AddInput,
+  { isDirect, isBlocked, now }: { isDirect: boolean; isBlocked: boolean; now: Date },
+): Outcome | undefined {
+  // a blocked number can be subscribed if its list moved to the short code; its texts are suppressed
+  if (known.state === 'subscribed') return isBlocked ? undefined : { outcome: 'already_subscribed' }
   if (known.state === 'pending') {
-    const isBlocked = !bypassProcess && remainingMs(list.resendBlockHours * hourMs, known.optInRequestedAt, now) > 0
-    return isBlocked ? { outcome: 'already_asked' } : undefined
+    const wasAsked = !isDirect && remainingMs(list.resendBlockHours * hourMs, known.optInRequestedAt, now) > 0
+    return wasAsked ? { outcome: 'already_asked' } : undefined
   }
   const waitMs = remainingMs(list.resubscribeTimeoutHours * hourMs, known.optedOutAt, now)
   return waitMs > 0 ? { outcome: 'security_timeout', waitMs } : undefined
+}
+
+/** Returns a blocked number that is not on the list as a subscriber for the response; nothing is stored. */
+async function blockedStranger(tx: Db, { list, phone }: AddInput, { since }: Block): Promise<Subscriber> {
+  const none = { gender: null, carrier: 0, carrierName: null, globalCarrierId: null, globalCarrierName: null }
+  const noOptIn = { optInMethod: null, apiSource: null, keywordName: null, subscribedAt: null, optInRequestedAt: null }
+  return {
+    listId: list.id,
+    phone,
+    state: 'unsubscribed',
+    firstName: '',
+    lastName: '',
+    email: '',
+    zipCode: '',
+    birthdate: '',
+    tags: [],
+    ...none,
+    ...noOptIn,
+    optedOutAt: since,
+    cleanedAt: null,
+    customValues: {},
+    customFields: await listCustomFields(tx, list.id),
+  }
 }
 
 function remainingMs(durationMs: number, since: Date | null, now: Date): number {

@@ -143,12 +143,13 @@ function countBits(bits: number): number {
 }
 
 /** Returns a change of consent as a step. */
-export function consentStep({ kind, method, at }: ExplainedConsent): Step {
+export function consentStep({ kind, isOfList, method, at }: ExplainedConsent): Step {
   const descriptions = {
     opt_in_requested: 'Received an opt-in request',
     opt_in: 'Opted in',
-    opt_out: 'Opted out',
+    opt_out: isOfList ? 'Opted out' : 'Opted out of the short code',
     cleaned: 'Cleaned as a dead number',
+    block_lifted: 'Block at the short code lifted',
   }
   return { at, event: 'consent', detail: `${descriptions[kind]} (by ${method})` }
 }

@@ -123,18 +123,30 @@ export function findExplainedChunk(db: Db, messageId: number, row: Pick<Explaine
 }
 
 export type ExplainedConsent = {
-  kind: 'opt_in_requested' | 'opt_in' | 'opt_out' | 'cleaned'
+  kind: 'opt_in_requested' | 'opt_in' | 'opt_out' | 'cleaned' | 'block_lifted'
+  /** Whether the change applies to a list; otherwise it applies to the short code only. */
+  isOfList: boolean
   method: string
   at: Date
 }
 
-/** Returns the last fifty changes of the number's consent on the list, newest first. */
-export function listExplainedConsent(db: Db, listId: number, phone: number) {
+/**
+ * Returns the last fifty changes of the number's consent on the list, and those at the short code that changed no list,
+ * newest first.
+ */
+export function listExplainedConsent(db: Db, listId: number | null, shortCode: string, phone: number) {
   return db.many<ExplainedConsent>(
     'list_explained_consent',
     /* sql */ `
-    select kind, method, created_at as at from opts where list_id = $1 and phone = $2 order by id desc limit 50`,
-    [listId, phone],
+    (select id, kind, true as "isOfList", method, created_at as at
+       from opts where list_id = $1 and phone = $3 order by id desc limit 50)
+     union all
+    (select id, kind, false as "isOfList", method, created_at as at
+       from opts
+      where list_id is null and short_code_id = (select id from short_codes where code = $2) and phone = $3
+      order by id desc limit 50)
+      order by id desc limit 50`,
+    [listId, shortCode, phone],
   )
 }
 

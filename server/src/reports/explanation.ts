@@ -46,7 +46,7 @@ export async function explain(
   return db.tx(async (tx) => {
     const message = await findExplainedMessage(tx, accountId, listId, messageId)
     if (!message || (listId === null && message.kind === 'broadcast')) throw errors.messageNotFound()
-    const consent = message.listId === null ? [] : await listExplainedConsent(tx, message.listId, phone)
+    const consent = await listExplainedConsent(tx, message.listId, message.shortCode, phone)
     const row = message.loggedOn === null ? undefined : await findExplainedRow(tx, message.loggedOn, messageId, phone)
     if (!row && message.kind !== 'broadcast') throw errors.recipientNotFound()
     if (!row) return explainAbsence(message, phone, consent, await findBlock(tx, message.shortCode, phone))
@@ -104,8 +104,9 @@ function reasonOfAbsence(message: ExplainedMessage, consent: ExplainedConsent[],
   if (audienceAt === null || message.status === 'draft' || message.status === 'scheduled') {
     return { reason: 'not_started', summary: 'The message has not started, so its audience is not determined yet.' }
   }
-  const before = consent.find(({ at }) => at <= audienceAt)
-  const joinedLater = consent.some(({ kind, at }) => kind === 'opt_in' && at > audienceAt)
+  const ofList = consent.filter(({ isOfList }) => isOfList)
+  const before = ofList.find(({ at }) => at <= audienceAt)
+  const joinedLater = ofList.some(({ kind, at }) => kind === 'opt_in' && at > audienceAt)
   if (before?.kind === 'opt_out') {
     return { reason: 'opted_out', summary: `The number opted out before the message (by ${before.method}).` }
   }

@@ -29,16 +29,16 @@ export function findShortCode(db: Db, accountId: number, code: string) {
 }
 
 /**
- * Blocks numbers that sent STOP to the short code: until they opt in to one of its lists, it sends them only replies to
- * texts from them. An import does not lift a block, because an opt-out takes precedence over a file.
+ * Blocks numbers that sent STOP to the short code: it sends them only replies to texts from them until the block is
+ * lifted (`docs/consent.md`). A further STOP starts the wait again.
  */
 export async function blockNumbers(tx: Db, shortCodeId: number, phones: number[], at: Date): Promise<void> {
   await tx.exec(
     'block_numbers',
     /* sql */ `
-    insert into blocks (short_code_id, phone, since) 
+    insert into blocks (short_code_id, phone, since)
     select $1, phone, $3 from unnest($2::bigint[]) as phone order by phone
-        on conflict (short_code_id, phone) do update set since = excluded.since`,
+        on conflict (short_code_id, phone) do update set since = greatest(blocks.since, excluded.since)`,
     [shortCodeId, phones, at],
   )
 }

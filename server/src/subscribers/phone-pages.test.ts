@@ -103,6 +103,7 @@ async function run(db: Db, list: OwnList, step: Step) {
     else if (known.state !== 'subscribed') await moveSubscriber(db, joining)
   } else if (step.do === 'leave') {
     await optOutOfLists(db, {
+      shortCodeId: null,
       accountId: list.accountId,
       listIds: [list.id],
       senders: [{ phone: step.phone, wording: null, actor: 'key:1' }],

@@ -1,0 +1,136 @@
+import { Readable } from 'node:stream'
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import { freshDatabase, type TestDatabase } from '../../test/database.ts'
+import { make } from '../../test/make.ts'
+import { makeRuntime } from '../../test/runtime.ts'
+import { waitFor } from '../../test/wait-for.ts'
+import { changeList } from '../lists/lists.ts'
+import { optOutOfShortCode } from '../opt-ins/opt-out.ts'
+import type { Runtime } from '../runtime.ts'
+import { applyNextSlice, receiveImport } from './imports.ts'
+
+// Files with numbers that sent STOP to the short code of the list. docs/consent.md states the rule.
+
+const stopped = 2_062_000_101
+const other = 2_062_000_102
+
+let database: TestDatabase
+let rt: Runtime
+let list: Awaited<ReturnType<typeof make.list>>
+beforeEach(async () => {
+  database = await freshDatabase()
+  rt = makeRuntime(database)
+  list = await make.list(database.db)
+})
+afterEach(() => database.close())
+
+/** A STOP to the first list's short code, which has these lists. */
+const stop = (listIds = [list.id]) =>
+  database.db.tx((tx) => {
+    const senders = [{ phone: stopped, wording: 'STOP', actor: 'mo:1' }]
+    return optOutOfShortCode(tx, { ...list, listIds }, { senders, method: 'stop', at: new Date() })
+  })
+
+const receive = (listId: number, body: Readable) =>
+  receiveImport(rt, {
+    accountId: list.accountId,
+    listId,
+    apiKeyId: null,
+    format: 'csv',
+    unknownColumns: 'reject',
+    source: null,
+    body,
+  })
+
+const file = `phone,first_name\n${stopped},Ana\n${other},Bob\n`
+const bodyOf = (content: string) => Readable.from([Buffer.from(content)])
+
+async function apply(id: number) {
+  while (await applyNextSlice(rt, id));
+  const { added, updated } = await database.db.one<{ added: number; updated: number }>(
+    'counts',
+    'select added, updated from imports where id = $1',
+    [id],
+  )
+  const skips = await database.db.many('skips', 'select line, reason from import_skips where import_id = $1', [id])
+  return { added, updated, skips }
+}
+
+const states = (listId: number) =>
+  database.db.many(
+    'states',
+    'select phone, state, first_name as name from subscribers where list_id = $1 order by phone',
+    [listId],
+  )
+const keptOut = { line: 2, reason: 'opted_out' }
+
+test('a number that sent STOP is not added to a new list of the short code', async () => {
+  await stop()
+  const made = await make.list(database.db, list)
+  const { id } = await receive(made.id, bodyOf(file))
+  expect(await apply(id)).toEqual({ added: 1, updated: 0, skips: [keptOut] })
+  expect(await states(made.id)).toEqual([{ phone: other, state: 'subscribed', name: 'Bob' }])
+})
+
+test.each(['pending', 'subscribed', 'cleaned'] as const)(
+  'a blocked number that is %s does not change',
+  async (state) => {
+    await stop([])
+    await make.subscriber(database.db, { listId: list.id, phone: stopped, state, firstName: 'Old' })
+    const { id } = await receive(list.id, bodyOf(file))
+    expect(await apply(id)).toEqual({ added: 1, updated: 0, skips: [keptOut] })
+    expect((await states(list.id))[0]).toEqual({ phone: stopped, state, name: 'Old' })
+  },
+)
+
+test('a STOP during the upload is found when the file is applied', async () => {
+  const stoppedThen = Promise.withResolvers<void>()
+  async function* body() {
+    yield Buffer.from('phone,first_name\n')
+    await stoppedThen.promise
+    yield Buffer.from(`${stopped},Ana\n${other},Bob\n`)
+  }
+  let bytes = 0
+  const receiving = receiveImport(rt, {
+    accountId: list.accountId,
+    listId: list.id,
+    apiKeyId: null,
+    format: 'csv',
+    unknownColumns: 'reject',
+    source: null,
+    body: Readable.from(body()),
+    onBytes: (chunk) => {
+      bytes += chunk.length
+    },
+  })
+  await waitFor(() => bytes > 0)
+  await stop()
+  stoppedThen.resolve()
+  expect(await apply((await receiving).id)).toEqual({ added: 1, updated: 0, skips: [keptOut] })
+})
+
+test('a STOP between the upload and its slices is found as well, and one after them unsubscribes', async () => {
+  const first = await receive(list.id, bodyOf(file))
+  await stop()
+  expect(await apply(first.id)).toEqual({ added: 1, updated: 0, skips: [keptOut] })
+  const made = await make.list(database.db, list)
+  await database.db.exec('unblock', 'delete from blocks')
+  const second = await receive(made.id, bodyOf(file))
+  expect(await apply(second.id)).toMatchObject({ added: 2 })
+  await stop([made.id])
+  expect((await states(made.id))[0]).toMatchObject({ state: 'unsubscribed' })
+})
+
+test('the block at the short code that the list sends from counts, before and after a move', async () => {
+  await stop()
+  const elsewhere = await make.shortCode(database.db, { accountId: list.accountId })
+  const moving = await make.list(database.db, { accountId: list.accountId, shortCodeId: elsewhere.id })
+  const first = await receive(moving.id, bodyOf(file))
+  expect(await apply(first.id)).toMatchObject({ added: 2, skips: [] })
+  const { code } = await database.db.one<{ code: string }>('code', 'select code from short_codes where id = $1', [
+    list.shortCodeId,
+  ])
+  await changeList(rt, list.accountId, moving.id, {}, code)
+  const second = await receive(moving.id, bodyOf(file.replace('Ana', 'Anna')))
+  expect(await apply(second.id)).toEqual({ added: 0, updated: 0, skips: [keptOut] })
+})
