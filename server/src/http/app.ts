@@ -25,6 +25,7 @@ import { listRoutes } from '../lists/lists.routes.ts'
 import { optInSettingsRoutes } from '../lists/opt-in-settings.routes.ts'
 import { draftRoutes } from '../messages/drafts/drafts.routes.ts'
 import { messageRoutes } from '../messages/messages.routes.ts'
+import { deleteListRoutes } from '../messages/stop/delete-list.routes.ts'
 import { pauseRoutes } from '../messages/stop/pause.routes.ts'
 import { transactionalMessageRoutes } from '../messages/transactional/transactional-messages.routes.ts'
 import { optInRoutes } from '../opt-ins/opt-ins.routes.ts'
@@ -119,6 +120,7 @@ const api: FastifyPluginAsync<{ rt: Runtime; scope: RequestScope }> = async (app
   await app.register(receiptRoutes)
   await app.register(keywordRoutes)
   await app.register(listRoutes)
+  await app.register(deleteListRoutes)
   await app.register(optInSettingsRoutes)
   await app.register(customFieldRoutes)
   await app.register(subscriberRoutes)

@@ -82,6 +82,15 @@ export function findList(db: Db, accountId: number, listId: number) {
   )
 }
 
+/** As `findList`, but also returns a deleted list. */
+export function findListOrDeleted(db: Db, accountId: number, listId: number) {
+  return db.maybeOne<List>(
+    'find_list_or_deleted',
+    /* sql */ `select ${listColumns} from lists l where l.id = $1 and l.account_id = $2`,
+    [listId, accountId],
+  )
+}
+
 /** As `findList`, and locks the list: no other transaction changes or deletes it before this one ends. */
 export function findListForUpdate(tx: Db, accountId: number, listId: number) {
   return tx.maybeOne<List>(
@@ -92,6 +101,16 @@ export function findListForUpdate(tx: Db, accountId: number, listId: number) {
        for no key update`,
     [listId, accountId],
   )
+}
+
+/** Locks a list against changes and deletion, not against other such locks; returns false for a deleted list. */
+export async function shareList(tx: Db, listId: number): Promise<boolean> {
+  const rows = await tx.exec(
+    'share_list',
+    /* sql */ `select from lists where id = $1 and deleted_at is null for share`,
+    [listId],
+  )
+  return rows === 1
 }
 
 /** Returns the account's list with its keywords and counts. */

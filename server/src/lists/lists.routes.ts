@@ -7,7 +7,6 @@ import {
   KeywordsResponse,
   ListCreateBody,
   ListCreatedResponse,
-  ListDestroyedResponse,
   ListIdParam,
   ListPage,
   ListResponse,
@@ -16,7 +15,7 @@ import {
   readListChange,
   readNewList,
 } from './lists.schema.ts'
-import { changeKeywords, changeList, createList, deleteList, getListPage, getListView } from './lists.ts'
+import { changeKeywords, changeList, createList, getListPage, getListView } from './lists.ts'
 
 const tags = ['Lists']
 const params = Type.Object({ list_id: ListIdParam })
@@ -129,25 +128,6 @@ export const listRoutes: FastifyPluginAsyncTypebox = async (app) => {
       const { list_id: listId } = req.params
       const keyword_names = await changeKeywords(rt, req.account.id, listId, req.body.keyword_names)
       return { status: 'Keywords changed' as const, keyword_names }
-    },
-  )
-
-  app.delete(
-    '/lists/:list_id',
-    {
-      schema: {
-        operationId: 'deleteList',
-        summary: 'Delete a list',
-        description:
-          'Its keywords become free for other lists. Its subscribers and messages are kept but can no longer be requested.',
-        tags,
-        params,
-        response: { 200: ListDestroyedResponse, 404: notFound, ...commonErrors },
-      },
-    },
-    async (req) => {
-      await deleteList(rt, req.account.id, req.params.list_id)
-      return { status: 'List Destroyed' as const }
     },
   )
 }

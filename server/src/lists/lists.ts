@@ -1,7 +1,6 @@
 import type { Db } from '../db/db.ts'
 import { retryLostRaces } from '../db/retry.ts'
 import { errors } from '../errors.ts'
-import { releaseKeywords } from '../keywords/keywords.queries.ts'
 import { attachKeywords, moveKeywords, replaceKeywords } from '../keywords/keywords.ts'
 import { type Page, type PageOf, pageOf } from '../lib/paging.ts'
 import type { Runtime } from '../runtime.ts'
@@ -10,14 +9,15 @@ import {
   countLists,
   findList,
   findListForUpdate,
+  findListOrDeleted,
   findListView,
   insertList,
   type List,
   type ListSettings,
   type ListView,
   listListViews,
-  markListDeleted,
   moveToShortCode,
+  shareList,
   updateList,
 } from './lists.queries.ts'
 
@@ -28,6 +28,13 @@ export type ListChange = Partial<ListSettings>
 /** Returns the account's list; throws if it belongs to another account, is deleted or does not exist. */
 export async function getList(db: Db, accountId: number, listId: number): Promise<List> {
   const list = await findList(db, accountId, listId)
+  if (!list) throw errors.listNotFound()
+  return list
+}
+
+/** As `getList`, but also returns a deleted list: a person can still be taken off it. */
+export async function getListOrDeleted(db: Db, accountId: number, listId: number): Promise<List> {
+  const list = await findListOrDeleted(db, accountId, listId)
   if (!list) throw errors.listNotFound()
   return list
 }
@@ -100,15 +107,6 @@ export function changeKeywords(rt: Clocked, accountId: number, listId: number, g
   )
 }
 
-/** Marks the list as deleted: no request finds it any more. Its rows remain as a record of consent and texts. */
-export function deleteList(rt: Clocked, accountId: number, listId: number): Promise<void> {
-  return rt.db.tx(async (tx) => {
-    await lockList(tx, accountId, listId)
-    await releaseKeywords(tx, listId, rt.clock.now())
-    await markListDeleted(tx, listId, rt.clock.now())
-  })
-}
-
 /** Returns the id of the account's short code with this name, or of its first one; throws if there is none. */
 async function chooseShortCode(tx: Db, accountId: number, code: string | undefined): Promise<number> {
   const shortCodes = await listShortCodes(tx, accountId)
@@ -116,6 +114,14 @@ async function chooseShortCode(tx: Db, accountId: number, code: string | undefin
   if (chosen) return chosen.id
   if (code === undefined) throw errors.noShortCode()
   throw errors.invalid({ 'list.short_code': ['is not one of the account'] })
+}
+
+/**
+ * Prevents the deletion of a list before the transaction ends, because deleting it stops only messages that have
+ * started; throws if it is already deleted.
+ */
+export async function holdListOpen(tx: Db, listId: number): Promise<void> {
+  if (!(await shareList(tx, listId))) throw errors.listNotFound()
 }
 
 /** As `getList`, and locks the list: no other transaction changes or deletes it before this one ends. */

@@ -58,6 +58,20 @@ export async function deleteExpansion(tx: Db, listId: number, messageId: number)
   )
 }
 
+/** Ends the expansions of all messages of a list; waits for slices that are being written. */
+export async function deleteExpansionsOfList(tx: Db, listId: number) {
+  await tx.exec(
+    'delete_expansions_of_list',
+    /* sql */ `
+    with open as materialized (
+      select e.message_id from expansions e join messages m on m.id = e.message_id
+       where m.list_id = $1 order by e.message_id for update of e
+    )
+    delete from expansions e using open where e.message_id = open.message_id`,
+    [listId],
+  )
+}
+
 /** Returns whether a gateway may be sending texts of this message now, or is waiting for their responses. */
 export async function hasSubmittingTexts(db: Db, messageId: number): Promise<boolean> {
   const { submitting } = await db.one<{ submitting: boolean }>(

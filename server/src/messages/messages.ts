@@ -3,7 +3,7 @@ import { wake } from '../db/wake.ts'
 import { errors } from '../errors.ts'
 import { utcDay } from '../lib/clock.ts'
 import { type Page, type PageOf, pageOf } from '../lib/paging.ts'
-import { getList } from '../lists/lists.ts'
+import { getList, holdListOpen } from '../lists/lists.ts'
 import type { Consent } from '../log/consent.ts'
 import { ensureLogDay } from '../log/log-days.queries.ts'
 import type { AddressedChunk } from '../log/recipients.sql.ts'
@@ -54,6 +54,7 @@ export async function acceptBroadcast(rt: Rt, input: BroadcastInput): Promise<{ 
   if (input.timing) validateTiming(input.timing, null, message.createdAt)
   const loggedOn = utcDay(message.createdAt)
   const id = await rt.db.tx(async (tx) => {
+    await holdListOpen(tx, input.list.id)
     await ensureLogDay(tx, loggedOn)
     const id = await insertBroadcast(tx, message, loggedOn)
     if (input.timing) await storeTiming(tx, { ...message, id }, input.timing, null, message.createdAt)
@@ -127,6 +128,7 @@ export async function sendToNumbers(rt: Rt, input: AddressedInput): Promise<{ id
   const now = rt.clock.now()
   if (input.deliverBy) validateTiming({ ...atAnyTime, deliverBy: input.deliverBy }, null, now)
   const id = await rt.db.tx(async (tx) => {
+    if (input.listId !== null) await holdListOpen(tx, input.listId)
     await rejectOptedOut(tx, { ...texts, field })
     const personal = await personalTexts(tx, input)
     const layout = await groupByLocation(tx, input, now)

@@ -5,11 +5,12 @@ import { listCustomFields } from '../custom-fields/custom-fields.queries.ts'
 import { errors } from '../errors.ts'
 import { commonErrors, errorResponse, isSet } from '../http/schema.ts'
 import { ListIdParam } from '../lists/lists.schema.ts'
-import { getList } from '../lists/lists.ts'
+import { getList, getListOrDeleted } from '../lists/lists.ts'
 import { parsePhoneNumber } from '../sms/phone-number.ts'
 import { mayNameFields, readProfile } from '../subscribers/profile.schema.ts'
+import { findSubscriber } from '../subscribers/subscribers.queries.ts'
 import { PhoneParam, presentSubscriber } from '../subscribers/subscribers.schema.ts'
-import { getSubscriber, phoneOfPath } from '../subscribers/subscribers.ts'
+import { phoneOfPath } from '../subscribers/subscribers.ts'
 import { addStatusOf, SubscriberAddBody, SubscriberAddedResponse, UnsubscribedResponse } from './opt-ins.schema.ts'
 import { optOut } from './opt-out.ts'
 import { addSubscriber, lookUpReachable } from './subscribe.ts'
@@ -75,7 +76,8 @@ export const optInRoutes: FastifyPluginAsyncTypebox = async (app) => {
         operationId: 'unsubscribeSubscriber',
         summary: 'Unsubscribe a subscriber',
         description:
-          'After the response, no further text of the list is sent to the number. The record of the subscriber is kept.',
+          'After the response, no further text of the list is sent to the number. The record of the subscriber is kept. ' +
+          'Also accepted for a deleted list.',
         tags,
         params: Type.Object({ list_id: ListIdParam, phone_number: PhoneParam }),
         response: {
@@ -88,11 +90,14 @@ export const optInRoutes: FastifyPluginAsyncTypebox = async (app) => {
     async (req) => {
       const { list_id: listId, phone_number: phone } = req.params
       const { id: accountId, timeZone } = req.account
-      const list = await getList(rt.db, accountId, listId)
+      const list = await getListOrDeleted(rt.db, accountId, listId)
       const actor = `key:${req.apiKey.id}`
       const outcome = await optOut(rt, { accountId, listId: list.id, phone: phoneOfPath(phone), method: 'api', actor })
-      if (outcome === 'unknown') throw errors.subscriberNotFound()
-      const subscriber = await getSubscriber(rt.db, accountId, listId, phone)
+      const subscriber = outcome === 'unknown' ? undefined : await findSubscriber(rt.db, list.id, phoneOfPath(phone))
+      if (!subscriber) {
+        await getList(rt.db, accountId, listId)
+        throw errors.subscriberNotFound()
+      }
       return { status: 'successfully unsubscribed' as const, subscriber: presentSubscriber(subscriber, timeZone) }
     },
   )

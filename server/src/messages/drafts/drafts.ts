@@ -3,6 +3,7 @@ import type { Db } from '../../db/db.ts'
 import { wake } from '../../db/wake.ts'
 import { AppError, errors } from '../../errors.ts'
 import { utcDay } from '../../lib/clock.ts'
+import { holdListOpen } from '../../lists/lists.ts'
 import { ensureLogDay } from '../../log/log-days.queries.ts'
 import type { Runtime } from '../../runtime.ts'
 import { insertDraft, startDraft } from '../accept.queries.ts'
@@ -73,6 +74,8 @@ export function changeDraft(rt: Rt, list: ListRef, messageId: number, change: Dr
 /** Sends a draft or a scheduled broadcast now, to the current subscribers; throws if it has another status. */
 export function sendDraft(rt: Rt, list: ListRef, messageId: number): Promise<void> {
   return rt.db.tx(async (tx) => {
+    // before the message, in the order of a deletion of the list
+    await holdListOpen(tx, list.id)
     const { content, maxParts, ...timing } = await lockDraft(tx, list, messageId, 'sent')
     validateTiming(timing, null, rt.clock.now())
     // a custom field of a merge tag may have been deleted since the message was stored

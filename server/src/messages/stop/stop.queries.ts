@@ -15,6 +15,33 @@ export async function markCancelled(tx: Db, listId: number, messageId: number, a
   return rows === 1
 }
 
+/**
+ * Cancels the messages of a deleted list that are scheduled or being sent, and returns their ids. Waits for a message
+ * that is being started or cancelled.
+ */
+export async function markListCancelled(tx: Db, listId: number, at: Date): Promise<number[]> {
+  const rows = await tx.many<{ id: number }>(
+    'mark_list_cancelled',
+    /* sql */ `
+    -- two branches, one per partial index: a list may have many messages
+    with waiting as materialized (
+      select id from messages where status = 'sending' and list_id = $1 and kind in ('broadcast', 'transactional')
+      union
+      select id from messages where status = 'scheduled' and list_id = $1
+    ), locked as materialized (
+      select m.id from messages m where m.id in (select id from waiting) order by m.id for no key update
+    )
+    update messages m
+       set status = 'cancelled', cancel_reason = 'list_deleted', paused_at = null, cancelled_at = $2,
+           closed_at = case when accepted_at is null then $2::timestamptz end
+      from locked
+     where m.id = locked.id and m.status in ('scheduled', 'sending')
+    returning m.id`,
+    [listId, at],
+  )
+  return rows.map((row) => row.id)
+}
+
 /** Returns the status of the list's message, or undefined if it does not exist. */
 export async function findStatus(tx: Db, listId: number, messageId: number): Promise<MessageStatus | undefined> {
   const row = await tx.maybeOne<{ status: MessageStatus }>(
