@@ -112,38 +112,66 @@ export async function stopSecondGateway({ pid }: SecondGateway): Promise<void> {
   await waitFor(() => !isAlive(pid), { timeoutMs: 10_000, what: 'the second gateway to stop in order' })
 }
 
-/** Freezes the gateway that has leased chunks until the other one takes them over; the thawed gateway must notice that. */
+/**
+ * Freezes a gateway in the middle of a chunk until the other one takes the chunk over; the thawed gateway must notice that.
+ */
 export async function freezeBusyGateway(
   installation: Installation,
   second: SecondGateway,
   injected: () => void,
 ): Promise<void> {
-  const busyId = await waitFor(
-    async () => {
-      for (const id of [second.firstId, second.id]) {
-        if ((await chunksOf(installation, id)).length > 0) return id
-      }
-    },
-    { timeoutMs: 5_000, what: 'a gateway with leased chunks' },
-  )
-  const isSecond = busyId === second.id
-  const frozen = isSecond ? second.pid : installation.pid('gateway')
-  const log = isSecond ? 'second gateway' : 'gateway'
-  signal(frozen, 'SIGSTOP')
+  const pids = new Map([
+    [second.firstId, installation.pid('gateway')],
+    [second.id, second.pid],
+  ])
+  const { id, pid, chunks } = await waitFor(() => freezeInChunk(installation, pids), {
+    timeoutMs: 10_000,
+    what: 'a gateway in the middle of a chunk',
+  })
   injected()
-  const leased = await chunksOf(installation, busyId)
-  if (leased.length === 0) throw new Error('the gateway finished its chunks before it was frozen')
-  await waitFor(() => isTakenOver(installation, leased, busyId), {
+  await waitFor(() => isTakenOver(installation, chunks, id), {
     timeoutMs: installation.options.leaseMs + 5_000,
     what: 'the other gateway to take over the chunks',
   })
+  const log = id === second.id ? 'second gateway' : 'gateway'
   const noticed = () => installation.log(log).split('lost a chunk to another gateway').length
   const noticedBefore = noticed()
-  signal(frozen, 'SIGCONT') // the other gateway is sending its texts now
+  signal(pid, 'SIGCONT') // the other gateway is sending its texts now
   await waitFor(() => noticed() > noticedBefore, {
     timeoutMs: 10_000,
     what: 'the thawed gateway to notice that it lost its chunks',
   })
+}
+
+/** Freezes one of these gateways if it is in the middle of a chunk; otherwise returns undefined, and all of them run. */
+async function freezeInChunk(installation: Installation, pids: ReadonlyMap<string, number>) {
+  for (const [id, pid] of pids) {
+    if ((await chunksInProgress(installation, id)).length === 0) continue
+    signal(pid, 'SIGSTOP')
+    const chunks = await chunksInProgress(installation, id)
+    if (chunks.length > 0) return { id, pid, chunks }
+    signal(pid, 'SIGCONT')
+  }
+  return undefined
+}
+
+/**
+ * Returns the ids of the chunks that this gateway has loaded and that have more queued texts than two windows: marks that are
+ * running cannot finish these chunks, so the gateway misses them after its lease.
+ */
+async function chunksInProgress(installation: Installation, gateway: string): Promise<string[]> {
+  const { binds, window } = installation.options
+  const rows = await query<{ id: string }>(
+    installation,
+    `select c.id
+       from send_chunks c
+       join message_log l on l.logged_on = c.logged_on and l.id between c.first_log_id and c.last_log_id
+      where c.done_at is null and c.leased_by = '${gateway}'
+      group by c.id
+     having count(*) filter (where l.state = 'queued') > ${2 * binds * window}
+        and count(*) filter (where l.submitted_at is not null) > 0`,
+  )
+  return rows.map(({ id }) => id)
 }
 
 const isAlive = (pid: number) => identify(pid) !== undefined
