@@ -12,21 +12,16 @@ import { from, to } from './transitions.ts'
 // rows, in ascending order of ids, and the message's counters. A mark before the PDU names the lease's epoch and locks
 // the chunk row (`for share`), so that no other gateway can take the chunk over before the mark has committed.
 
-/** The log rows of each chunk `c` that wait to be submitted. */
-const queuedRows = (day: string) => `
-    unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[]) as c(id, first_log_id, last_log_id, own_id)
+/** A join of these chunks `c` of one day with their log rows `l` that wait to be submitted. */
+const queuedRows = (day: string, chunks: readonly Chunk[]) => sql`
+    unnest(${chunks.map(({ id }) => id)}::bigint[], ${chunks.map(({ listId }) => listId)}::bigint[],
+           ${chunks.map(({ firstLogId }) => firstLogId)}::bigint[], ${chunks.map(({ lastLogId }) => lastLogId)}::bigint[],
+           ${chunks.map(ownChunkId)}::bigint[]) as c(id, list_id, first_log_id, last_log_id, own_id)
       -- lateral and offset 0 force one plan: a look-up per chunk
       cross join lateral (
         select id, phone, content, part_count from ${logTable(day)}
          where id between c.first_log_id and c.last_log_id and state = 'queued'
            and chunk_id is not distinct from c.own_id offset 0) l`
-
-const chunkParams = (chunks: readonly Chunk[]) => [
-  chunks.map(({ id }) => id),
-  chunks.map(({ firstLogId }) => firstLogId),
-  chunks.map(({ lastLogId }) => lastLogId),
-  chunks.map(ownChunkId),
-]
 
 /** Returns the queued recipients of a chunk in the order of their ids. */
 export async function listQueued(db: Db, chunk: Chunk): Promise<Recipient[]> {
@@ -38,10 +33,9 @@ export async function listQueued(db: Db, chunk: Chunk): Promise<Recipient[]> {
 export async function listQueuedByChunk(db: Db, day: string, chunks: readonly Chunk[]) {
   const rows = await db.many<Recipient & { chunkId: number }>(
     `list_queued_${day}`,
-    /* sql */ `
+    sql`
     select c.id as "chunkId", l.id, l.phone, l.content, l.part_count as "partCount"
-      from ${queuedRows(day)} order by l.id`,
-    chunkParams(chunks),
+      from ${queuedRows(day, chunks)} order by l.id`,
   )
   return byChunk(rows)
 }
@@ -50,16 +44,14 @@ export async function listQueuedByChunk(db: Db, day: string, chunks: readonly Ch
 export async function listQueuedWithCarriers(db: Db, day: string, chunks: readonly Chunk[]) {
   const rows = await db.many<Recipient & { chunkId: number }>(
     `list_queued_with_carriers_${day}`,
-    /* sql */ `
+    sql`
     select c.id as "chunkId", l.id, l.phone, l.content, l.part_count as "partCount",
            coalesce(n.carrier, nullif(s.carrier, 0))::text as carrier
-      from ${queuedRows(day)}
+      from ${queuedRows(day, chunks)}
       left join lateral (select carrier from number_look_ups where phone = l.phone offset 0) n on true
-      left join lateral (
-        select carrier from subscribers
-         where list_id = ($5::bigint[])[array_position($1::bigint[], c.id)] and phone = l.phone offset 0) s on true
+      left join lateral (select carrier from subscribers
+                          where list_id = c.list_id and phone = l.phone offset 0) s on true
      order by l.id`,
-    [...chunkParams(chunks), chunks.map(({ listId }) => listId)],
   )
   return byChunk(rows.map((row) => ({ ...row, carrier: row.carrier ?? undefined })))
 }
