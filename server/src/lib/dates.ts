@@ -2,31 +2,70 @@
 
 const datePatterns = [
   /^(?<year>\d{4})(?<month>\d\d)(?<day>\d\d)$/,
-  /^(?<year>\d{4})-(?<month>\d\d?)-(?<day>\d\d?)$/,
-  /^(?<month>\d\d?)\/(?<day>\d\d?)\/(?<year>\d{4})$/,
+  /^(?<year>\d{4})(?<separator>[-/])(?<month>\d\d?)\k<separator>(?<day>\d\d?)$/,
+  /^(?<month>\d\d?)(?<separator>[-/])(?<day>\d\d?)\k<separator>(?<year>\d{4})$/,
+  /^(?<month>[a-z]{3,9})\.? (?<day>\d\d?)(?:st|nd|rd|th)?,? (?<year>\d{4})$/i,
+  /^(?<day>\d\d?)[- ](?<month>[a-z]{3,9})\.?[- ](?<year>\d{4})$/i,
 ]
 
-/** Parses `YYYYMMDD`, `YYYY-MM-DD` or the American `M/D/YYYY` to `YYYY-MM-DD`; returns undefined for an invalid date. */
+const months = [
+  'january',
+  'february',
+  'march',
+  'april',
+  'may',
+  'june',
+  'july',
+  'august',
+  'september',
+  'october',
+  'november',
+  'december',
+]
+
+function monthOf(text: string): number {
+  if (/^\d/.test(text)) return Number(text)
+  return months.findIndex((name) => name.startsWith(text.toLowerCase().replace(/^sept$/, 'sep'))) + 1
+}
+
+/**
+ * Parses `YYYYMMDD`, `YYYY-MM-DD`, the American `M/D/YYYY`, `May 6, 1980` or `6 May 1980` to `YYYY-MM-DD`; returns
+ * undefined for an invalid date.
+ */
 export function readDate(text: string): string | undefined {
   const found = datePatterns.map((pattern) => pattern.exec(text)?.groups).find((groups) => groups !== undefined)
   if (!found) return undefined
-  const [year, month, day] = [Number(found.year), Number(found.month), Number(found.day)]
+  const [year, month, day] = [Number(found.year), monthOf(found.month ?? ''), Number(found.day)]
   const date = new Date(Date.UTC(year, month - 1, day))
   if (year < 1800 || year > 2200 || date.getUTCMonth() !== month - 1 || date.getUTCDate() !== day) return undefined
   return date.toISOString().slice(0, 10)
 }
 
 const instantPattern = /^\d{4}-\d\d-\d\d[T ]\d\d:\d\d(?::\d\d(?:\.\d+)?)?\s?(?<offset>Z|[+-]\d\d:?\d\d)?$/i
+// a date in another form and a time, as spreadsheets and exports for people write them: 5/6/2024 3:07 PM
+const spokenPattern =
+  /^(?<date>.*\d{4}|\d{4}[-/].*?),? (?<hour>\d\d?):(?<minute>\d\d)(?::(?<second>\d\d)(?:\.\d+)?)?(?: ?(?<half>[ap])\.?m\.?)?(?: (?:UTC|GMT))?$/i
 
 /** Parses a date (midnight UTC) or a date and time (UTC without an offset) to ISO 8601 in UTC; returns undefined if invalid. */
 export function readInstant(text: string): string | undefined {
   const day = readDate(text)
   if (day !== undefined) return `${day}T00:00:00.000Z`
   const offset = instantPattern.exec(text)?.groups
-  if (!offset) return undefined
+  if (!offset) return readSpokenInstant(text)
   const instant = new Date(`${text.replace(' ', 'T').replace(/\s/g, '')}${offset.offset === undefined ? 'Z' : ''}`)
   if (Number.isNaN(instant.getTime()) || readDate(text.slice(0, 10)) === undefined) return undefined
   return instant.toISOString()
+}
+
+function readSpokenInstant(text: string): string | undefined {
+  const { date = '', hour, minute, second = '00', half } = spokenPattern.exec(text)?.groups ?? {}
+  const day = readDate(date)
+  if (day === undefined || hour === undefined) return undefined
+  const isTwelveHours = half !== undefined
+  if (isTwelveHours && (Number(hour) < 1 || Number(hour) > 12)) return undefined
+  const hours = isTwelveHours ? (Number(hour) % 12) + (half?.toLowerCase() === 'p' ? 12 : 0) : Number(hour)
+  const instant = new Date(`${day}T${String(hours).padStart(2, '0')}:${minute}:${second}Z`)
+  return Number.isNaN(instant.getTime()) ? undefined : instant.toISOString()
 }
 
 const instantWithOffsetPattern = /^(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d(?::\d\d(?:\.\d{1,9})?)?)(Z|[+-]\d\d:?\d\d)$/i

@@ -2,6 +2,7 @@ import { type Static, Type } from 'typebox'
 import { type CustomValue, readValue, type ValueError, type ValueRules } from '../custom-fields/values.ts'
 import { errors } from '../errors.ts'
 import { TextOrNull } from '../http/schema.ts'
+import { readBirthdate, readGender, readZipCode } from './profile-values.ts'
 import type { Profile } from './subscribers.queries.ts'
 import { maxTags, readTags, TagsInput } from './tags.schema.ts'
 
@@ -13,22 +14,25 @@ export const profileKeys = {
   birthdate: Type.Optional(
     Type.Unsafe<string | number | null>({
       type: ['string', 'integer', 'null'],
-      pattern: '^(?:[0-9]{8})?$',
+      maxLength: 40,
       minimum: 10_000_101,
       maximum: 99_991_231,
-      description: 'A date: YYYYMMDD.',
+      description: 'A date: YYYYMMDD; YYYY-MM-DD, M/D/YYYY and a month by its name are also accepted.',
     }),
   ),
   zip_code: Type.Optional(
     Type.Unsafe<string | number | null>({
       type: ['string', 'integer', 'null'],
-      maxLength: 6,
       minimum: 0,
       maximum: 999_999,
+      description: 'At most six characters; of a ZIP+4, the first five digits are stored.',
     }),
   ),
   gender: Type.Optional(
-    Type.Unsafe<'Male' | 'Female' | '' | null>({ type: ['string', 'null'], enum: ['Male', 'Female', '', null] }),
+    Type.Unsafe<string | null>({
+      type: ['string', 'null'],
+      description: 'Male or Female, also in lower case and by the first letter.',
+    }),
   ),
   tags: Type.Optional(TagsInput(maxTags, 'Added to the tags that the subscriber already has.')),
 }
@@ -40,18 +44,33 @@ const ProfileBody = Type.Object(profileKeys)
  * cannot express.
  */
 export function readProfile(body: Static<typeof ProfileBody>, customFields: ValueRules[]): Profile {
-  const birthdate = body.birthdate === undefined ? undefined : String(body.birthdate ?? '')
-  if (birthdate && !isDay(birthdate)) throw errors.invalid({ 'subscriber.birthdate': ['is invalid'] })
   return {
     firstName: textOf(body.first_name),
     lastName: textOf(body.last_name),
     email: textOf(body.email),
-    zipCode: body.zip_code === undefined ? undefined : String(body.zip_code ?? ''),
-    birthdate,
-    gender: body.gender === '' ? null : body.gender,
+    ...readDetails(body),
     tags: body.tags === undefined ? undefined : readTags(body.tags, 'subscriber.tags', maxTags),
     customValues: readCustomValues(body, customFields),
   }
+}
+
+/** Reads the values that people write in several ways; throws for those that have no meaning or more than one. */
+function readDetails(body: Static<typeof ProfileBody>): Pick<Profile, 'zipCode' | 'birthdate' | 'gender'> {
+  const faults: Record<string, string[]> = {}
+  const read = <T>(key: 'zip_code' | 'birthdate' | 'gender', parse: (text: string) => T | undefined, fault: string) => {
+    const given = body[key]
+    if (given === undefined) return undefined
+    const text = String(given ?? '').trim()
+    if (text === '') return ''
+    const value = parse(text)
+    if (value === undefined) faults[`subscriber.${key}`] = [text.length > 6 || key === 'gender' ? fault : 'is invalid']
+    return value
+  }
+  const zipCode = read('zip_code', readZipCode, 'is too long (maximum is 6 characters)')
+  const birthdate = read('birthdate', (text) => (isDay(text) ? text : readBirthdate(text)), 'is invalid')
+  const gender = read('gender', readGender, 'is not included in the list')
+  if (Object.keys(faults).length > 0) throw errors.invalid(faults)
+  return { zipCode, birthdate, gender: gender === '' ? null : gender }
 }
 
 const fixedKeys: ReadonlySet<string> = new Set([
@@ -92,6 +111,7 @@ function textOf(given: string | null | undefined): string | undefined {
 }
 
 function isDay(digits: string): boolean {
+  if (!/^\d{8}$/.test(digits)) return false
   const day = `${digits.slice(0, 4)}-${digits.slice(4, 6)}-${digits.slice(6)}`
   const time = Date.parse(day)
   return !Number.isNaN(time) && new Date(time).toISOString().startsWith(day)

@@ -99,6 +99,20 @@ describe('changing one', () => {
     expect(second.body.subscriber).toMatchObject({ opted_out_at: expect.any(String) })
   })
 
+  test.each([
+    [{ birthdate: '1991-04-17' }, { birthdate: '19910417' }],
+    [{ birthdate: '4/17/1991' }, { birthdate: '19910417' }],
+    [{ birthdate: 'April 17, 1991' }, { birthdate: '19910417' }],
+    [{ zip_code: '98118-1234' }, { zip_code: '98118' }],
+    [{ zip_code: 'K1A 0B1' }, { zip_code: 'K1A0B1' }],
+    [{ gender: 'male' }, { gender: 'Male' }],
+    [{ gender: ' F ' }, { gender: 'Female' }],
+  ])('reads %j as %j', async (given, expected) => {
+    const { path } = await withSubscriber()
+    const { status, body } = await api.owner.put(path, { subscriber: given })
+    expect([status, body.subscriber]).toMatchObject([200, expected])
+  })
+
   test('null and an empty string erase a value', async () => {
     const { path } = await withSubscriber()
     await api.owner.put(path, { subscriber: { gender: 'Male', birthdate: 19910417, email: 'a@b.example' } })
