@@ -329,8 +329,21 @@ create table import_skips (
   import_id bigint not null,
   line bigint not null,
   reason text not null,
+  -- the beginning of the value that is the reason
+  value text not null,
   constraint import_skips_pkey primary key (import_id, line),
   constraint import_skips_import_id_fkey foreign key (import_id) references imports(id) on delete cascade
+);
+
+-- The first values that could not be read and were left out, at most a thousand per import.
+create table import_warnings (
+  import_id bigint not null,
+  line bigint not null,
+  column_name text not null,
+  reason text not null,
+  value text not null,
+  constraint import_warnings_pkey primary key (import_id, line, column_name),
+  constraint import_warnings_import_id_fkey foreign key (import_id) references imports(id) on delete cascade
 );
 
 -- A file of subscribers that is stored in one transaction and applied in slices. Its valid rows are in a table of their
@@ -355,6 +368,13 @@ create table imports (
   skipped bigint not null default 0,
   -- the skipped rows by reason: {"bad_phone": 3}
   skip_reasons jsonb not null default '{}',
+  -- rows that would have subscribed a number that opted out
+  kept_opted_out bigint not null default 0,
+  -- numbers that the file opted out or cleaned; their rows are also counted above
+  opted_out bigint not null default 0,
+  cleaned bigint not null default 0,
+  -- values that could not be read and were left out
+  warning_count bigint not null default 0,
   -- the last applied row, in the order of (phone, line); commits with its slice
   cursor_phone bigint not null default 0,
   cursor_line bigint not null default 0,
@@ -469,6 +489,8 @@ create table lists (
   when_unknown text not null default 'never_twice',
   -- whether broadcasts observe quiet hours; and the hours of the recipient's day in which they may be sent
   quiet_hours boolean not null default false,
+  -- imports skip rows with an optional value that cannot be read, instead of only the value
+  reject_unreadable_values boolean not null default false,
   send_from time,
   send_to time,
   -- base of the counts; list_deltas has the changes that are not yet added

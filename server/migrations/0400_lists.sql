@@ -31,6 +31,8 @@ create table lists (
     constraint lists_when_unknown check (when_unknown in ('never_twice', 'never_miss')),
   -- whether broadcasts observe quiet hours; and the hours of the recipient's day in which they may be sent
   quiet_hours boolean not null default false,
+  -- imports skip rows with an optional value that cannot be read, instead of only the value
+  reject_unreadable_values boolean not null default false,
   send_from time,
   send_to time,
   -- base of the counts; list_deltas has the changes that are not yet added

@@ -21,6 +21,13 @@ create table imports (
   skipped bigint not null default 0,
   -- the skipped rows by reason: {"bad_phone": 3}
   skip_reasons jsonb not null default '{}',
+  -- rows that would have subscribed a number that opted out
+  kept_opted_out bigint not null default 0,
+  -- numbers that the file opted out or cleaned; their rows are also counted above
+  opted_out bigint not null default 0,
+  cleaned bigint not null default 0,
+  -- values that could not be read and were left out
+  warning_count bigint not null default 0,
   -- the last applied row, in the order of (phone, line); commits with its slice
   cursor_phone bigint not null default 0,
   cursor_line bigint not null default 0,
@@ -37,5 +44,17 @@ create table import_skips (
   import_id bigint not null references imports on delete cascade,
   line bigint not null,
   reason text not null,
+  -- the beginning of the value that is the reason
+  value text not null,
   primary key (import_id, line)
+);
+
+-- The first values that could not be read and were left out, at most a thousand per import.
+create table import_warnings (
+  import_id bigint not null references imports on delete cascade,
+  line bigint not null,
+  column_name text not null,
+  reason text not null,
+  value text not null,
+  primary key (import_id, line, column_name)
 );

@@ -9,7 +9,8 @@ type Options = { type?: string; query?: string; as?: 'owner' | 'stranger' }
 type ImportView = Record<string, unknown> & {
   id: number
   skip_reasons: Record<string, number>
-  skips: { line: number; reason: string }[]
+  skips: { line: number; reason: string; value: string }[]
+  warnings: { line: number; column: string; reason: string; value: string }[]
 }
 
 /** Returns functions that import files into lists of the owner through the API. */
@@ -31,7 +32,7 @@ export function useImports(ctx: ReturnType<typeof useApi>) {
   }
 
   /** Uploads and applies a file; returns the import as the API presents it afterwards. */
-  async function importFile(listId: number, file: string, options: Options = {}): Promise<ImportView> {
+  async function importFile(listId: number, file: string | Buffer, options: Options = {}): Promise<ImportView> {
     const queued = await upload(listId, file, options)
     expect(queued.text).toContain('"Import queued"')
     expect(queued.status).toBe(202)

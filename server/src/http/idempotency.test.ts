@@ -293,7 +293,7 @@ describe('an upload', () => {
   })
 
   test('can be corrected and sent again after it was rejected', async () => {
-    expect((await upload('k', 'telephone\n2065550143\n')).status).toBe(422)
+    expect((await upload('k', 'fax\n2065550143\n')).status).toBe(422)
     expect((await upload('k', 'phone_number\n2065550143\n')).status).toBe(202)
     expect(await count('imports')).toBe(1)
   })

@@ -2,6 +2,7 @@ import { Readable } from 'node:stream'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { freshDatabase, type TestDatabase } from '../../test/database.ts'
 import { make } from '../../test/make.ts'
+import { listWrongCounts } from '../../test/number-ranges.ts'
 import { makeRuntime } from '../../test/runtime.ts'
 import { waitFor } from '../../test/wait-for.ts'
 import type { Runtime } from '../runtime.ts'
@@ -51,7 +52,7 @@ async function applyAll(importId: number, limit: number, on = rt) {
 function countEffects(importId: number) {
   return database.db.one(
     'count_effects',
-    `select i.status, i.added, i.updated, i.unchanged, i.skipped, i.skip_reasons as reasons,
+    `select i.status, i.added, i.updated, i.unchanged, i.kept_opted_out, i.skipped, i.skip_reasons as reasons,
             (select count(*) from subscribers where list_id = i.list_id) as subscribers,
             (select count(*) from opts where list_id = i.list_id) as opts,
             (select coalesce(sum(subscribed), 0)::int from list_deltas where list_id = i.list_id) as deltas,
@@ -66,6 +67,7 @@ const allAdded = {
   added: 190,
   updated: 0,
   unchanged: 0,
+  kept_opted_out: 0,
   skipped: duplicates,
   reasons: { duplicate: duplicates },
   subscribers: 190,
@@ -160,8 +162,9 @@ test('an opt-out that is concurrent with a slice takes precedence', async () => 
   expect(await countEffects(id)).toMatchObject({
     status: 'done',
     updated: 189,
-    skipped: duplicates + 1,
-    reasons: { duplicate: duplicates, opted_out: 1 },
+    kept_opted_out: 1,
+    skipped: duplicates,
+    reasons: { duplicate: duplicates },
     opts: 190,
   })
 })
@@ -204,4 +207,55 @@ test('a client that stops sending is disconnected, and nothing is stored', async
   await expect(receiveImport(rt, makeUpload(body), 50)).rejects.toMatchObject({ status: 408, code: 'upload_stalled' })
   const { count } = await database.db.one<{ count: number }>('count', 'select count(*) as count from imports')
   expect(count).toBe(0)
+})
+
+const statedFile = [
+  'phone,status',
+  ...Array.from({ length: 30 }, (_, n) => `${firstPhone + n},${['active', 'out', 'cleaned'][n % 3]}`),
+  // the same numbers, each with another state
+  ...Array.from({ length: 30 }, (_, n) => `${firstPhone + n},${['out', 'active', 'active'][n % 3]}`),
+].join('\n')
+
+test.each([1, 2, 3, 7, 100])('slices of %i rows count stated opt-outs once and apply all of them', async (limit) => {
+  await make.subscriber(database.db, { listId: list.id, phone: firstPhone })
+  const { id } = await receive(statedFile)
+  await applyAll(id, limit)
+  const states = await database.db.many(
+    'stated_states',
+    'select phone % 3 as n, state, count(*) from subscribers where list_id = $1 group by 1, 2 order by 1, 2',
+    [list.id],
+  )
+  // an opt-out in either row counts, and a number that is cleaned is not added again by its later row
+  const expected = [
+    { n: 0, state: 'unsubscribed', count: 10 },
+    { n: 1, state: 'cleaned', count: 10 },
+    { n: 2, state: 'unsubscribed', count: 10 },
+  ]
+  expect(states).toEqual(expected)
+  const { sum, total } = await database.db.one<{ sum: number; total: number }>(
+    'stated_sum',
+    'select added + updated + unchanged + kept_opted_out + skipped as sum, total_rows as total from imports where id = $1',
+    [id],
+  )
+  expect([sum, total]).toEqual([60, 60])
+  expect(await listWrongCounts(database.db)).toEqual([])
+})
+
+test('an opt-out of a file does not end a later opt-in of the person', async () => {
+  for (const phone of [firstPhone, firstPhone + 1]) await make.subscriber(database.db, { listId: list.id, phone })
+  await database.db.exec(
+    'opt_in_by_keyword',
+    `insert into opts (account_id, list_id, phone, kind, method, actor, created_at)
+     values ($1, $2, $3, 'opt_in', 'keyword', 'mo:1', '2025-03-01')`,
+    [list.accountId, list.id, firstPhone],
+  )
+  const out = (date: string) => `phone,unsubscribed_at\n${firstPhone},${date}\n${firstPhone + 1},${date}\n`
+  const states = () =>
+    database.db.many<{ state: string }>('states', 'select state from subscribers where list_id = $1 order by phone', [
+      list.id,
+    ])
+  await applyAll((await receive(out('2025-02-01'))).id, 100)
+  expect(await states()).toEqual([{ state: 'subscribed' }, { state: 'unsubscribed' }])
+  await applyAll((await receive(out('2025-04-01'))).id, 100)
+  expect(await states()).toEqual([{ state: 'unsubscribed' }, { state: 'unsubscribed' }])
 })

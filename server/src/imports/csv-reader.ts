@@ -1,7 +1,9 @@
 import type { Duplex } from 'node:stream'
 import { CsvError, parse } from 'csv-parse'
 import { errors } from '../errors.ts'
-import { type FieldColumn, type Header, readHeader } from './columns.ts'
+import { ColumnFinder, type ColumnMapping, type FieldColumn, type Header, readHeader } from './columns.ts'
+import { joinFlags } from './consent-state.ts'
+import { detectDelimiter, statedDelimiter } from './delimiters.ts'
 import type { StagedRows } from './staged-rows.ts'
 
 /** Maximum length of a line, in characters. No real row is longer, but after a missing quote the rest of the file is one row. */
@@ -11,9 +13,13 @@ export type ReaderOptions = {
   unknownColumns: 'reject' | 'ignore'
   /** The custom fields of the list, each of which may have a column. */
   customFields?: readonly FieldColumn[]
+  /** The meaning of columns that the caller states. */
+  columns?: ColumnMapping | undefined
+  /** The beginning of the file, from which the delimiter is detected; without it, the delimiter is a comma. */
+  sample?: string
 }
 
-/** Converts the bytes of a file to blocks for COPY; fails at the first syntax error. */
+/** Converts the bytes of a file in UTF-8 to blocks for COPY; fails at the first error that concerns the whole file. */
 export type Reader = {
   stream: Duplex
   ignoredColumns(): string[]
@@ -21,8 +27,11 @@ export type Reader = {
   faultOf(error: unknown): unknown
 }
 
-/** Reads CSV with a header line (RFC 4180, with any line ends and an optional BOM). */
+/** Reads CSV with a header line (RFC 4180, with any line ends, the usual delimiters and an optional BOM). */
 export function readCsv(rows: StagedRows, options: ReaderOptions): Reader {
+  const { customFields = [], sample = '' } = options
+  const finder = new ColumnFinder(customFields, options.columns)
+  const delimiter = detectDelimiter(sample, (name) => finder.find(name) !== 'unknown' && name.trim() !== '')
   let header: Header | undefined
   // csv-parse counts a CRLF inside a quoted field as two lines; this is the number of lines that it counted too many
   let excessLines = 0
@@ -30,9 +39,13 @@ export function readCsv(rows: StagedRows, options: ReaderOptions): Reader {
 
   const stream = parse({
     bom: true,
-    trim: true,
+    // not rtrim: it makes text after a closing quote an error
+    ltrim: true,
+    delimiter,
     // on_record skips blank lines, not the parser, because the line number of the next row depends on them
     relax_column_count: true,
+    // a quote inside a field is a part of its text, as in 5'2" or in Excel's ="0123"
+    relax_quotes: true,
     record_delimiter: ['\r\n', '\n', '\r'],
     max_record_size: longestLine,
     on_record: (fields: string[], { lines }) => {
@@ -50,16 +63,24 @@ export function readCsv(rows: StagedRows, options: ReaderOptions): Reader {
       line = lines - excessLines
       if (fields.length === 1 && fields[0] === '') return null
       if (!header) {
-        header = readHeader(first, fields, options.unknownColumns, options.customFields ?? [])
+        if (first === 1 && statedDelimiter.test(fields.join(''))) return null
+        if (isBlank(fields, 0)) return null
+        header = readHeader(first, fields.map(plainText), finder, options.unknownColumns, customFields)
         return null
       }
-      if (fields.length !== header.indexes.length) {
-        throw errors.badImportFile(first, 'the number of fields differs from the header')
+      const { indexes } = header
+      if (fields.length > indexes.length && !isBlank(fields, indexes.length)) {
+        rows.skip(first, 'too_many_cells', fields.slice(indexes.length).join(delimiter))
+        return null
       }
       const cells: string[] = []
-      for (const [index, column] of header.indexes.entries()) {
-        if (column !== undefined) cells[column] = fields[index] ?? ''
+      for (const [index, column] of indexes.entries()) {
+        if (column === undefined) continue
+        const text = plainText(fields[index] ?? '')
+        cells[column] = cells[column] === undefined ? text : joinFlags(cells[column], text)
       }
+      // spreadsheets write rows of delimiters below the last one
+      if (fields[0] === '' && isBlank(fields, 0)) return null
       const block = rows.add(first, cells)
       // pushed, because csv-parse would treat a returned value as a record
       if (block) stream.push(block)
@@ -77,15 +98,29 @@ export function readCsv(rows: StagedRows, options: ReaderOptions): Reader {
   }
 }
 
+function isBlank(fields: string[], from: number): boolean {
+  for (let index = from; index < fields.length; index++) if (fields[index] !== '') return false
+  return true
+}
+
+const equals = '='.charCodeAt(0)
+const quote = '"'.charCodeAt(0)
+
+/** Returns the text of Excel's formula ="…", with which exports keep leading zeros, and of a quoted cell before blanks. */
+function plainText(field: string): string {
+  const first = field.charCodeAt(0)
+  if (first !== equals && first !== quote) return field
+  const formula = first === equals ? /^="(.*)"\s*$/s.exec(field)?.[1] : undefined
+  if (formula !== undefined) return formula.replaceAll('""', '"')
+  // relax_quotes returns a quoted cell with its quotes if blanks follow it
+  return /^"(.*)"\s+$/s.exec(field)?.[1] ?? field
+}
+
 /** Replaces the library's messages, which quote the row and thus a phone number. `line` is the row's first line. */
 function faultOf(error: CsvError, line: number) {
   switch (error.code) {
     case 'CSV_QUOTE_NOT_CLOSED':
       return errors.badImportFile(line, 'a quote that opens in this row is not closed')
-    case 'CSV_INVALID_CLOSING_QUOTE':
-      return errors.badImportFile(line, 'there is text after a closing quote')
-    case 'INVALID_OPENING_QUOTE':
-      return errors.badImportFile(line, 'there is a quote inside an unquoted field')
     case 'CSV_MAX_RECORD_SIZE':
       return errors.badImportFile(line, `the line is too long (maximum is ${longestLine} characters)`)
     default:

@@ -1,5 +1,6 @@
 import type { Db } from '../db/db.ts'
 import type { PageBounds } from '../lib/paging.ts'
+import type { Skip, Warning } from './staged-rows.ts'
 
 export type ImportStatus = 'queued' | 'running' | 'done' | 'failed'
 
@@ -13,8 +14,12 @@ export type Import = {
   added: number
   updated: number
   unchanged: number
+  keptOptedOut: number
   skipped: number
   skipReasons: Record<string, number>
+  optedOut: number
+  cleaned: number
+  warningCount: number
   error: string | null
   createdAt: Date
   startedAt: Date | null
@@ -23,7 +28,8 @@ export type Import = {
 
 const importColumns = /* sql */ `
   id, list_id as "listId", status, source, ignored_columns as "ignoredColumns", total_rows as "totalRows",
-  added, updated, unchanged, skipped, skip_reasons as "skipReasons", error,
+  added, updated, unchanged, kept_opted_out as "keptOptedOut", skipped, skip_reasons as "skipReasons",
+  opted_out as "optedOut", cleaned, warning_count as "warningCount", error,
   created_at as "createdAt", started_at as "startedAt", completed_at as "completedAt"`
 
 export function findImport(db: Db, accountId: number, listId: number, id: number) {
@@ -55,9 +61,20 @@ export async function countImports(db: Db, listId: number): Promise<number> {
 
 /** Returns the stored skips of an import (at most 1,000), in the order of their lines. */
 export function listSkips(db: Db, importId: number) {
-  return db.many<{ line: number; reason: string }>(
+  return db.many<Skip>(
     'list_import_skips',
-    /* sql */ `select line, reason from import_skips where import_id = $1 order by line`,
+    /* sql */ `select line, reason, value from import_skips where import_id = $1 order by line`,
+    [importId],
+  )
+}
+
+/** Returns the stored warnings of an import (at most 1,000), in the order of their lines. */
+export function listWarnings(db: Db, importId: number) {
+  return db.many<Warning>(
+    'list_import_warnings',
+    /* sql */ `
+    select line, column_name as column, reason, value from import_warnings where import_id = $1
+     order by line, column_name`,
     [importId],
   )
 }
@@ -84,24 +101,42 @@ export type Received = {
   totalRows: number
   ignoredColumns: string[]
   skipReasons: Record<string, number>
-  skips: { line: number; reason: string }[]
+  skips: Skip[]
+  warningCount: number
+  warnings: Warning[]
 }
 
-/** Stores the counts and skips that the upload found. */
-export async function markReceived(db: Db, id: number, { totalRows, ignoredColumns, skipReasons, skips }: Received) {
+/** Stores the counts, skips and warnings that the upload found. */
+export async function markReceived(db: Db, id: number, received: Received) {
+  const { totalRows, ignoredColumns, skipReasons, skips, warningCount, warnings } = received
   const skipped = Object.values(skipReasons).reduce((sum, count) => sum + count, 0)
   await db.exec(
     'mark_import_received',
     /* sql */ `
-    update imports set total_rows = $2, ignored_columns = $3, skipped = $4, skip_reasons = $5::jsonb where id = $1`,
-    [id, totalRows, ignoredColumns, skipped, JSON.stringify(skipReasons)],
+    update imports
+       set total_rows = $2, ignored_columns = $3, skipped = $4, skip_reasons = $5::jsonb, warning_count = $6
+     where id = $1`,
+    [id, totalRows, ignoredColumns, skipped, JSON.stringify(skipReasons), warningCount],
   )
   await db.exec(
     'insert_import_skips',
     /* sql */ `
-    insert into import_skips (import_id, line, reason)
-    select $1, line, reason from unnest($2::bigint[], $3::text[]) as skip (line, reason)`,
-    [id, skips.map((skip) => skip.line), skips.map((skip) => skip.reason)],
+    insert into import_skips (import_id, line, reason, value)
+    select $1, line, reason, value from unnest($2::bigint[], $3::text[], $4::text[]) as skip (line, reason, value)`,
+    [id, skips.map((skip) => skip.line), skips.map((skip) => skip.reason), skips.map((skip) => skip.value)],
+  )
+  await db.exec(
+    'insert_import_warnings',
+    /* sql */ `
+    insert into import_warnings (import_id, line, column_name, reason, value)
+    select $1, w.* from unnest($2::bigint[], $3::text[], $4::text[], $5::text[]) as w (line, column_name, reason, value)`,
+    [
+      id,
+      warnings.map((warning) => warning.line),
+      warnings.map((warning) => warning.column),
+      warnings.map((warning) => warning.reason),
+      warnings.map((warning) => warning.value),
+    ],
   )
 }
 

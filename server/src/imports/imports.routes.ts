@@ -7,7 +7,7 @@ import { PageQuery, pageFrom, presentPage } from '../http/pagination.ts'
 import { commonErrors, errorResponse } from '../http/schema.ts'
 import { ListIdParam } from '../lists/lists.schema.ts'
 import { getList } from '../lists/lists.ts'
-import { listSkips } from './imports.queries.ts'
+import { listSkips, listWarnings } from './imports.queries.ts'
 import {
   ImportIdParam,
   ImportPage,
@@ -15,12 +15,13 @@ import {
   ImportQueuedResponse,
   ImportResponse,
   presentImport,
+  readColumns,
 } from './imports.schema.ts'
-import { getImport, getImportPage, receiveImport } from './imports.ts'
+import { getImport, getImportPage, receiveImport, type Upload } from './imports.ts'
 import { UploadGate } from './upload-gate.ts'
 
 const tags = ['Imports']
-const accepted = 'text/csv or application/x-ndjson (UTF-8)'
+const accepted = 'text/csv, application/x-ndjson or application/gzip'
 const maxConcurrentUploads = 4
 
 /** Time after which a client that is still sending a rejected upload is disconnected. */
@@ -54,7 +55,7 @@ export const importRoutes: FastifyPluginAsyncTypebox = async (app) => {
     {
       schema: {
         operationId: 'getImport',
-        summary: 'Get the progress of an import, and its first 1,000 skipped rows',
+        summary: 'Get the progress of an import, and its first 1,000 skipped rows and warnings',
         'x-extension': true,
         tags,
         params: Type.Object({ list_id: ListIdParam, import_id: ImportIdParam }),
@@ -68,7 +69,8 @@ export const importRoutes: FastifyPluginAsyncTypebox = async (app) => {
     async (req) => {
       const found = await getImport(rt, req.account.id, req.params.list_id, req.params.import_id)
       const skips = await listSkips(rt.db, found.id)
-      return { status: 'OK' as const, import: { ...presentImport(found, req.account.timeZone), skips } }
+      const warnings = await listWarnings(rt.db, found.id)
+      return { status: 'OK' as const, import: { ...presentImport(found, req.account.timeZone), skips, warnings } }
     },
   )
 
@@ -90,15 +92,19 @@ const uploadRoute: FastifyPluginAsyncTypebox = async (app) => {
         operationId: 'createImport',
         summary: 'Import subscribers from a file',
         description:
-          'Streams a CSV file with a header row, or one JSON object per line, of any size. The columns are phone_number ' +
+          'Streams a CSV file with a header row, or one JSON object per line, of any size; gzip, other delimiters than the ' +
+          'comma, UTF-16 with a byte order mark and Windows-1252 are detected. The columns are phone_number ' +
           '(required), first_name, last_name, email, zip_code, birthdate, gender, tags, consented_at, consent_source, ' +
-          'consent_text, and the custom fields of the list by key or label. A 202 means that every row is stored ' +
-          'and will be applied. A malformed file is rejected with the line number, and nothing is stored. No ' +
+          'consent_text, the custom fields of the list by key or label, and status, opted_in, opted_out, ' +
+          'unsubscribed_at and cleaned_at, which state who must not be texted. Usual other names are accepted, and ' +
+          '`columns` states the meaning of others. A 202 means that every row is stored ' +
+          'and will be applied. A malformed file is rejected with the line number, and nothing is stored; a malformed ' +
+          'row is skipped, and an optional value that cannot be read is left out with a warning. No ' +
           'texts are sent. A blank cell does not change its field, the last row of a number takes precedence, and ' +
-          'numbers that opted out or were cleaned are skipped.',
+          'numbers that opted out or were cleaned stay so.',
         'x-extension': true,
         tags,
-        consumes: ['text/csv', 'application/x-ndjson'],
+        consumes: ['text/csv', 'application/x-ndjson', 'application/gzip'],
         params: Type.Object({ list_id: ListIdParam }),
         querystring: ImportQuery,
         response: {
@@ -114,9 +120,10 @@ const uploadRoute: FastifyPluginAsyncTypebox = async (app) => {
       onError: async (req) => drainRequest(req),
     },
     async (req, reply) => {
-      const format = formatOf(req.headers['content-type'])
+      const { format, charset } = formatOf(req.headers['content-type'])
       const { list_id: listId } = req.params
       const { source = null, unknown_columns: unknownColumns = 'reject' } = req.query
+      const columns = readColumns(req.query.columns)
       await getList(rt.db, req.account.id, listId)
       const { id } = await gate.run(() =>
         receiveImport(rt, {
@@ -124,6 +131,8 @@ const uploadRoute: FastifyPluginAsyncTypebox = async (app) => {
           listId,
           apiKeyId: req.apiKey.id,
           format,
+          charset,
+          columns,
           unknownColumns,
           source: source || null,
           body: req.body as Readable,
@@ -139,7 +148,18 @@ const uploadRoute: FastifyPluginAsyncTypebox = async (app) => {
   )
 }
 
-function formatOf(contentType: string | undefined): 'csv' | 'ndjson' {
+// a byte order mark states which of the UTF encodings a file has
+const charsets = new Set(['utf-8', 'utf8', 'us-ascii', 'utf-16', 'utf-16le', 'utf-16be', 'windows-1252', 'cp1252'])
+const formats: Readonly<Record<string, Upload['format']>> = {
+  'text/csv': 'csv',
+  'text/tab-separated-values': 'csv',
+  'application/x-ndjson': 'ndjson',
+  'application/ndjson': 'ndjson',
+  'application/gzip': 'csv',
+  'application/x-gzip': 'csv',
+}
+
+function formatOf(contentType: string | undefined): Pick<Upload, 'format' | 'charset'> {
   const [type = '', ...params] = (contentType ?? '')
     .toLowerCase()
     .split(';')
@@ -148,12 +168,11 @@ function formatOf(contentType: string | undefined): 'csv' | 'ndjson' {
     .find((param) => param.startsWith('charset='))
     ?.slice('charset='.length)
     .replaceAll('"', '')
-  if (charset !== undefined && charset !== 'utf-8' && charset !== 'utf8' && charset !== 'us-ascii') {
+  const format = Object.hasOwn(formats, type) ? formats[type] : undefined
+  if (format === undefined || (charset !== undefined && !charsets.has(charset))) {
     throw errors.unsupportedMediaType(accepted)
   }
-  if (type === 'text/csv') return 'csv'
-  if (type === 'application/x-ndjson') return 'ndjson'
-  throw errors.unsupportedMediaType(accepted)
+  return { format, charset: charset === 'windows-1252' || charset === 'cp1252' ? 'windows-1252' : undefined }
 }
 
 /**

@@ -3,6 +3,7 @@ import { errors } from '../errors.ts'
 import { pageSchema } from '../http/pagination.ts'
 import { idParam } from '../http/path-params.ts'
 import { formatTime, Time, TimeOrNull, type Wire } from '../http/schema.ts'
+import type { ColumnMapping } from './columns.ts'
 import type { Import } from './imports.queries.ts'
 
 export const ImportQuery = Type.Object({
@@ -17,7 +18,19 @@ export const ImportQuery = Type.Object({
       type: 'string',
       enum: ['reject', 'ignore'],
       default: 'reject',
-      description: 'Whether an unknown column is an error (`reject`) or is skipped (`ignore`).',
+      description:
+        'Whether an unknown column is an error (`reject`) or is skipped (`ignore`). A column that may state who must not ' +
+        'be texted is always an error, unless `columns` has it.',
+    }),
+  ),
+  columns: Type.Optional(
+    Type.Unsafe<string | Record<string, unknown>>({
+      type: ['string', 'object'],
+      maxLength: 10_000,
+      additionalProperties: { type: 'string' },
+      description:
+        'The meaning of columns: for each name in the file, a column, the key of a custom field, or `ignore`, as ' +
+        '`columns[Home Phone]=phone_number` or as one JSON object.',
     }),
   ),
 })
@@ -28,13 +41,17 @@ const importKeys = {
   status: Type.Unsafe<Import['status']>({ type: 'string', enum: ['queued', 'running', 'done', 'failed'] }),
   source: Type.Unsafe<string | null>({ type: ['string', 'null'] }),
   total_rows: Type.Integer(),
-  processed_rows: Type.Integer({ description: 'added + updated + unchanged + skipped.' }),
+  processed_rows: Type.Integer({ description: 'added + updated + unchanged + kept_opted_out + skipped.' }),
   percent_complete: Type.Integer(),
-  added: Type.Integer({ description: 'Numbers that were new to the list.' }),
-  updated: Type.Integer({ description: 'Numbers whose profile changed, or whose opt-in was pending.' }),
+  added: Type.Integer({ description: 'Numbers that were new to the list, in any state.' }),
+  updated: Type.Integer({ description: 'Numbers whose profile or state changed.' }),
   unchanged: Type.Integer(),
+  kept_opted_out: Type.Integer({ description: 'Rows that did not resubscribe a number that opted out.' }),
   skipped: Type.Integer(),
   skip_reasons: Type.Record(Type.String(), Type.Integer(), { description: 'Number of skipped rows for each reason.' }),
+  opted_out: Type.Integer({ description: 'Numbers that the file opted out; their rows are also counted above.' }),
+  cleaned: Type.Integer({ description: 'Numbers that the file cleaned; their rows are also counted above.' }),
+  warning_count: Type.Integer({ description: 'Optional values that could not be read and were left out.' }),
   ignored_columns: Type.Array(Type.String()),
   error: Type.Unsafe<string | null>({
     type: ['string', 'null'],
@@ -45,12 +62,34 @@ const importKeys = {
   completed_at: TimeOrNull,
 }
 
+/** Returns the meaning of columns in a validated query; throws if it is not an object of names. */
+export function readColumns(given: string | Record<string, unknown> | undefined): ColumnMapping | undefined {
+  if (given === undefined || given === '') return undefined
+  const mapping = typeof given === 'string' ? parseJson(given) : given
+  if (typeof mapping === 'object' && mapping !== null && !Array.isArray(mapping)) {
+    const entries = Object.entries(mapping)
+    if (entries.every(([, target]) => typeof target === 'string')) return Object.fromEntries(entries)
+  }
+  throw errors.invalid({ columns: ['must have a column, the key of a custom field or ignore for each name'] })
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined
+  }
+}
+
 /** The id of an import in a path. */
 export const ImportIdParam = idParam('Id of the import.', errors.importNotFound)
 
 export const ImportSchema = Type.Object(importKeys, { title: 'Import' })
 
-const Skip = Type.Object({ line: Type.Integer({ description: 'Line of the file, from 1.' }), reason: Type.String() })
+const Line = Type.Integer({ description: 'Line of the file, from 1.' })
+const Value = Type.String({ description: 'The value that is the reason, at most its first 100 characters.' })
+const Skip = Type.Object({ line: Line, reason: Type.String(), value: Value })
+const Warning = Type.Object({ line: Line, column: Type.String(), reason: Type.String(), value: Value })
 
 export const ImportQueuedResponse = Type.Object({ status: Type.Literal('Import queued'), import: ImportSchema })
 
@@ -58,15 +97,16 @@ export const ImportResponse = Type.Object({
   status: Type.Literal('OK'),
   import: Type.Object({
     ...importKeys,
-    skips: Type.Array(Skip, { description: 'The first 1,000 skipped rows.' }),
+    skips: Type.Array(Skip, { description: 'The first 1,000 rows that were skipped or kept opted out.' }),
+    warnings: Type.Array(Warning, { description: 'The first 1,000 values that were left out.' }),
   }),
 })
 
 export const ImportPage = pageSchema('imports', ImportSchema)
 
 export function presentImport(found: Import, timeZone: string): Wire<typeof ImportSchema> {
-  const { added, updated, unchanged, skipped, totalRows } = found
-  const processed = added + updated + unchanged + skipped
+  const { added, updated, unchanged, keptOptedOut, skipped, totalRows } = found
+  const processed = added + updated + unchanged + keptOptedOut + skipped
   return {
     id: found.id,
     list_id: found.listId,
@@ -78,8 +118,12 @@ export function presentImport(found: Import, timeZone: string): Wire<typeof Impo
     added,
     updated,
     unchanged,
+    kept_opted_out: keptOptedOut,
     skipped,
     skip_reasons: found.skipReasons,
+    opted_out: found.optedOut,
+    cleaned: found.cleaned,
+    warning_count: found.warningCount,
     ignored_columns: found.ignoredColumns,
     error: found.error,
     created_at: formatTime(found.createdAt, timeZone),

@@ -94,7 +94,12 @@ test('adds the lines of an NDJSON file as subscribers', async () => {
     '{"phone_number":"12"}',
   ].join('\n')
   const view = await importFile(listId, file, { type: 'application/x-ndjson; charset=utf-8' })
-  expect(view).toMatchObject({ total_rows: 3, added: 2, skipped: 1, skips: [{ line: 4, reason: 'bad_phone' }] })
+  expect(view).toMatchObject({
+    total_rows: 3,
+    added: 2,
+    skipped: 1,
+    skips: [{ line: 4, reason: 'bad_phone', value: '12' }],
+  })
   expect(await findSubscribers(listId)).toMatchObject([
     { phone: 2062000101, first_name: 'Zoë', tags: ['a', 'b'] },
     { phone: 2062000102, zip_code: '98101', gender: null },
@@ -132,14 +137,14 @@ test('applies the last row of a duplicate number and skips its other rows', asyn
     skipped: 2,
     skip_reasons: { duplicate: 2 },
     skips: [
-      { line: 2, reason: 'duplicate' },
-      { line: 4, reason: 'duplicate' },
+      { line: 2, reason: 'duplicate', value: '2062000101' },
+      { line: 4, reason: 'duplicate', value: '2062000101' },
     ],
   })
   expect(await findSubscribers(listId)).toMatchObject([{ first_name: 'Three' }, { first_name: 'Bob' }])
 })
 
-test('skips numbers that opted out or were cleaned, and subscribes pending numbers', async () => {
+test('keeps numbers that opted out or were cleaned, and subscribes pending numbers', async () => {
   const listId = await makeList()
   await make.subscriber(ctx.db, { listId, phone: 2062000101, state: 'unsubscribed', firstName: 'Old' })
   await make.subscriber(ctx.db, { listId, phone: 2062000102, state: 'cleaned', firstName: 'Old' })
@@ -150,11 +155,13 @@ test('skips numbers that opted out or were cleaned, and subscribes pending numbe
   expect(await importFile(listId, file)).toMatchObject({
     added: 0,
     updated: 1,
-    skipped: 2,
-    skip_reasons: { opted_out: 1, cleaned: 1 },
+    kept_opted_out: 1,
+    skipped: 1,
+    processed_rows: 3,
+    skip_reasons: { cleaned: 1 },
     skips: [
-      { line: 2, reason: 'opted_out' },
-      { line: 3, reason: 'cleaned' },
+      { line: 2, reason: 'opted_out', value: '2062000101' },
+      { line: 3, reason: 'cleaned', value: '2062000102' },
     ],
   })
   const after = await findSubscribers(listId)
@@ -163,29 +170,60 @@ test('skips numbers that opted out or were cleaned, and subscribes pending numbe
   expect(await findOpts(listId)).toHaveLength(optsBefore + 1)
 })
 
-test('skips a malformed row with the name of the field, and counts it once', async () => {
+const allColumns =
+  'phone_number,first_name,last_name,email,zip_code,birthdate,gender,tags,consented_at,consent_source,consent_text'
+const long = 'x'.repeat(51)
+const unreadable: [column: string, reason: string, value: string][] = [
+  ['first_name', 'first_name_too_long', long],
+  ['last_name', 'last_name_too_long', long],
+  ['email', 'email_too_long', long],
+  ['zip_code', 'bad_zip_code', '1234567'],
+  ['birthdate', 'bad_birthdate', '19810229'],
+  ['gender', 'bad_gender', 'x'],
+  ['tags', 'bad_tags', 't'.repeat(256)],
+  ['consented_at', 'bad_consented_at', 'yesterday'],
+  ['consent_source', 'consent_source_too_long', 's'.repeat(256)],
+  ['consent_text', 'consent_text_too_long', 't'.repeat(2001)],
+]
+
+function makeUnreadable(): string {
+  const names = allColumns.split(',')
+  const rows = unreadable.map(([column, , value], index) =>
+    names.map((name) => (name === 'phone_number' ? 2062000101 + index : name === column ? value : '')).join(','),
+  )
+  return [allColumns, ...rows].join('\n')
+}
+
+test('leaves out a value that cannot be read, with a warning, and imports the person', async () => {
   const listId = await makeList()
-  const long = 'x'.repeat(51)
-  const rows = [
-    ['bad_phone', '1062000101,,,,,,,,,,'],
-    ['bad_phone', ',Ana,,,,,,,,,'],
-    ['first_name_too_long', `2062000101,${long},,,,,,,,,`],
-    ['last_name_too_long', `2062000101,,${long},,,,,,,,`],
-    ['email_too_long', `2062000101,,,${long},,,,,,,`],
-    ['zip_code_too_long', '2062000101,,,,1234567,,,,,,'],
-    ['bad_birthdate', '2062000101,,,,,19810229,,,,,'],
-    ['bad_gender', '2062000101,,,,,,x,,,,'],
-    ['bad_tags', `2062000101,,,,,,,${'t'.repeat(256)},,,`],
-    ['bad_consented_at', '2062000101,,,,,,,,yesterday,,'],
-    ['consent_source_too_long', `2062000101,,,,,,,,,${'s'.repeat(256)},`],
-    ['consent_text_too_long', `2062000101,,,,,,,,,,${'t'.repeat(2001)}`],
-  ]
-  const header =
-    'phone_number,first_name,last_name,email,zip_code,birthdate,gender,tags,consented_at,consent_source,consent_text'
-  const view = await importFile(listId, [header, ...rows.map((row) => row[1])].join('\n'))
-  expect(view).toMatchObject({ status: 'done', total_rows: rows.length, skipped: rows.length, added: 0 })
-  expect(view.skips).toEqual(rows.map(([reason], index) => ({ line: index + 2, reason })))
-  expect(view.skip_reasons).toMatchObject({ bad_phone: 2, bad_gender: 1 })
+  const view = await importFile(listId, makeUnreadable())
+  expect(view).toMatchObject({ status: 'done', added: 10, skipped: 0, skips: [], warning_count: 10 })
+  expect(view.warnings).toEqual(
+    unreadable.map(([column, reason, value], index) => ({
+      line: index + 2,
+      column,
+      reason,
+      value: value.length > 100 ? `${value.slice(0, 100)}…` : value,
+    })),
+  )
+})
+
+test('skips rows with an unreadable value if the list requires it', async () => {
+  const listId = await makeList()
+  const changed = await ctx.owner.put(`/lists/${listId}`, { list: { reject_unreadable_values: true } })
+  expect(changed.body.list).toMatchObject({ reject_unreadable_values: true })
+  const view = await importFile(listId, `${makeUnreadable()}\n12,,,,,,,,,,\n`)
+  expect(view).toMatchObject({ added: 0, total_rows: 11, skipped: 11, warning_count: 0, warnings: [] })
+  expect(view.skips.map(({ reason }) => reason)).toEqual([...unreadable.map(([, reason]) => reason), 'bad_phone'])
+})
+
+test('counts all warnings and lists the first thousand', async () => {
+  const listId = await makeList()
+  const rows = Array.from({ length: 1_200 }, (_, index) => `${2062000101 + index},U,0000-00-00`)
+  const view = await importFile(listId, `phone,gender,dob\n${rows.join('\n')}\n`)
+  expect(view).toMatchObject({ added: 1_200, warning_count: 2_400 })
+  expect(view.warnings).toHaveLength(1_000)
+  expect(view.warnings[1]).toEqual({ line: 2, column: 'gender', reason: 'bad_gender', value: 'U' })
 })
 
 test('reads a number with a decimal point by its integer part, in files, bodies and paths', async () => {
@@ -229,32 +267,24 @@ test('accepts a file with only a header', async () => {
 })
 
 const phone = '2062000101'
-const csvFaults: [name: string, file: string | Buffer, line: number, expected: string][] = [
+const csvFaults: [name: string, file: string, line: number, expected: string][] = [
   ['no phone column', 'first_name\nAna\n', 1, 'phone_number'],
-  ['two phone columns', `phone,mobile\n${phone},${phone}\n`, 1, 'two columns'],
+  ['two phone columns', `phone,mobile\n${phone},${phone}\n`, 1, 'two columns for phone_number: "phone", "mobile"'],
+  ['no header', `${phone},Ana\n`, 1, 'not a header'],
   ['empty file', '', 1, 'empty'],
   ['blank lines only', '\n\n', 1, 'empty'],
   ['a quote never closed', `phone,first_name\n${phone},Ana\n\n${phone},"Bob\n1\n2\n3\n`, 4, 'not closed'],
-  ['text after a closing quote', `phone,first_name\n${phone},"Ana"x\n`, 2, 'after a closing quote'],
-  ['a quote inside a field', `phone,first_name\n${phone},A"na\n`, 2, 'quote inside'],
-  ['too few fields', `phone,first_name\n${phone},Ana\n${phone}\n`, 3, 'number of fields'],
-  ['too many fields', `phone,first_name\n${phone},"A\r\nna"\r\n${phone},Ana,x\n`, 4, 'number of fields'],
   ['a line of 10 MB', `phone,first_name\n${phone},${'x'.repeat(10_000_000)}\n`, 2, 'too long'],
   ['a header of 10 MB', `phone,${'x'.repeat(10_000_000)}\n`, 1, 'too long'],
-  ['not UTF-8', Buffer.from(`phone,first_name\n${phone},Ana\n${phone},Jos\xe9\n`, 'latin1'), 3, 'UTF-8'],
-  ['NUL', `phone,first_name\n${phone},A\0na\n`, 2, 'NUL'],
-  ['NUL in an ignored column of the header', `phone,\0\n`, 1, 'unknown columns'],
+  ['NUL in an ignored column of the header', `phone,${'x'.repeat(17_000)}\0\n`, 1, 'unknown columns'],
 ]
 const ndjsonFaults: typeof csvFaults = [
   ['empty file', '', 1, 'empty'],
-  ['bad JSON', `{"phone":"${phone}"}\n{"phone":\n`, 2, 'not JSON'],
-  ['not an object', `{"phone":"${phone}"}\n\n["${phone}"]\n`, 3, 'not a JSON object'],
+  ['bad JSON in the first line', `{"phone":\n{"phone":"${phone}"}\n`, 1, 'not a JSON object'],
+  ['one array', `[\n{"phone":"${phone}"}\n]\n`, 1, 'JSON array'],
   ['null', 'null', 1, 'not a JSON object'],
   ['an unknown key', `{"phone":"${phone}","color":"red"}`, 1, '"color"'],
-  ['a wrong type', `{"phone":"${phone}","first_name":{"a":1}}`, 1, 'first_name'],
-  ['not UTF-8', Buffer.from(`{"phone":"${phone}","first_name":"Jos\xe9"}\n`, 'latin1'), 1, 'UTF-8'],
-  ['half a surrogate pair', `{"phone":"${phone}","first_name":"\\ud83d"}`, 1, 'UTF-8'],
-  ['NUL', `{"phone":"${phone}","first_name":"\\u0000"}`, 1, 'NUL'],
+  ['two phone numbers', `{"phone":"${phone}"}\n{"phone":"${phone}","mobile":"2062000102"}`, 2, '"phone", "mobile"'],
   ['a line of 10 MB', `{"phone":"${'1'.repeat(10_000_000)}"}`, 1, 'too long'],
 ]
 

@@ -8,6 +8,7 @@ import { enqueue } from '../jobs/jobs.ts'
 import { type Page, type PageOf, pageOf } from '../lib/paging.ts'
 import { getList } from '../lists/lists.ts'
 import type { Runtime } from '../runtime.ts'
+import type { ColumnMapping } from './columns.ts'
 import { type Reader, readCsv } from './csv-reader.ts'
 import {
   countImports,
@@ -19,17 +20,20 @@ import {
   markReceived,
 } from './imports.queries.ts'
 import { readNdjson } from './ndjson-reader.ts'
+import { openFile } from './open-file.ts'
 import {
   applySlice,
   insertListDelta,
   lockImport,
   markSlice,
+  markStated,
   type Slice,
   type SliceCounts,
   trimSkips,
 } from './slices.queries.ts'
 import { StagedRows } from './staged-rows.ts'
 import { copyRows, createRowsTable, dropRowsTable, indexRows, rowsTable } from './staging.queries.ts'
+import { applyStatedStates } from './stated.queries.ts'
 
 export const applyJob = 'imports.apply'
 
@@ -43,7 +47,10 @@ export type Upload = {
   accountId: number
   listId: number
   apiKeyId: number | null
+  /** As stated by the sender; a file of JSON objects is read as NDJSON in any case. */
   format: 'csv' | 'ndjson'
+  charset?: 'windows-1252' | undefined
+  columns?: ColumnMapping | undefined
   unknownColumns: 'reject' | 'ignore'
   source: string | null
   /** The file's bytes; not destroyed on an error, so that the error response can still be sent. */
@@ -58,15 +65,17 @@ export type Upload = {
  * stores nothing. The file is never entirely in memory, because COPY applies backpressure to the sender.
  */
 export async function receiveImport(rt: Runtime, upload: Upload, timeoutMs = uploadTimeoutMs): Promise<{ id: number }> {
-  const { accountId, listId } = upload
-  await getList(rt.db, accountId, listId)
+  const { accountId, listId, columns, unknownColumns } = upload
+  const { rejectsUnreadable } = await getList(rt.db, accountId, listId)
   return rt.db.tx(async (tx) => {
     const { id } = await insertImport(tx, { ...upload, now: rt.clock.now() })
     await createRowsTable(tx, id)
     const customFields = await listCustomFields(tx, listId)
-    const rows = new StagedRows(customFields)
-    const reader = (upload.format === 'csv' ? readCsv : readNdjson)(rows, { ...upload, customFields })
-    await stage(tx, id, readWithTimeout(upload, timeoutMs), reader, rows)
+    const rows = new StagedRows(customFields, rejectsUnreadable)
+    const { sample, bytes } = await openFile(readWithTimeout(upload, timeoutMs), upload)
+    const isJson = upload.format === 'ndjson' || /^\s*\{\s*"/.test(sample)
+    const reader = (isJson ? readNdjson : readCsv)(rows, { unknownColumns, customFields, columns, sample })
+    await stage(tx, id, bytes, reader, rows)
     const ignoredColumns = reader.ignoredColumns()
     await indexRows(tx, id)
     await markReceived(tx, id, { ...rows, totalRows: rows.total, ignoredColumns })
@@ -151,6 +160,7 @@ async function applySliceIn(tx: Db, rt: Runtime, importId: number, limit: number
   const slice: Slice = { importId, cursor, limit, now }
   const counts = await applySlice(tx, slice)
   if (!addsUp(counts)) throw new SliceRaced(`a subscriber of ${rowsTable(importId)} changed concurrently`)
+  if (counts.stated > 0) await applyStated(tx, slice, counts)
   if (counts.rows > 0) {
     await markSlice(tx, slice, counts)
     if (counts.subscribed > 0) await insertListDelta(tx, cursor.listId, counts.subscribed)
@@ -161,9 +171,22 @@ async function applySliceIn(tx: Db, rt: Runtime, importId: number, limit: number
   return false
 }
 
-function addsUp({ rows, added, updated, unchanged, skipReasons, inserted, changed }: SliceCounts): boolean {
+/** Applies the opt-outs and cleanings of a slice, and adds their rows to its counts. */
+async function applyStated(tx: Db, slice: Slice, counts: SliceCounts) {
+  const stated = await applyStatedStates(tx, slice, { phone: counts.lastPhone, line: counts.lastLine })
+  if (stated.inserted !== stated.toInsert) throw new SliceRaced('a number of an opt-out was added concurrently')
+  counts.added += stated.added
+  counts.updated += stated.updated
+  counts.unchanged += stated.unchanged
+  counts.keptOptedOut += stated.keptOptedOut
+  await markStated(tx, slice.importId, stated)
+}
+
+function addsUp(counts: SliceCounts): boolean {
+  const { added, updated, unchanged, keptOptedOut, lastStated, skipReasons } = counts
   const skipped = Object.values(skipReasons).reduce((sum, count) => sum + count, 0)
-  return added + updated + unchanged + skipped === rows && inserted === added && changed === updated
+  const sum = added + updated + unchanged + keptOptedOut + lastStated + skipped
+  return sum === counts.rows && counts.inserted === added && counts.changed === updated
 }
 
 /** Returns a page of the imports of the account's list, latest first; throws a 404 if the list does not exist. */

@@ -1,16 +1,20 @@
 import { Transform } from 'node:stream'
 import { errors } from '../errors.ts'
-import { columns, findColumn, unknownColumnsAt } from './columns.ts'
+import { columns, storedColumns } from './column-names.ts'
+import { ColumnFinder, columnNames, rejectUnknown, repeatedColumn } from './columns.ts'
+import { joinFlags } from './consent-state.ts'
 import { longestLine, type Reader, type ReaderOptions } from './csv-reader.ts'
 import type { Cells } from './rows.ts'
 import type { StagedRows } from './staged-rows.ts'
 
 const newline = 0x0a
 
-/** Reads one JSON object per line; ignores blank lines and a BOM. */
+/** Reads one JSON object per line; ignores blank lines and a BOM. A line that is not an object is skipped. */
 export function readNdjson(rows: StagedRows, options: ReaderOptions): Reader {
-  const utf8 = new TextDecoder('utf-8', { fatal: true })
+  const utf8 = new TextDecoder('utf-8')
   const { customFields = [] } = options
+  const finder = new ColumnFinder(customFields, options.columns)
+  const names = columnNames(customFields)
   const ignored = new Set<string>()
   let line = 0
   let isEmpty = true
@@ -19,26 +23,44 @@ export function readNdjson(rows: StagedRows, options: ReaderOptions): Reader {
   const addLine = (bytes: Buffer): string | null => {
     line++
     if (bytes.length > longestLine) throw tooLong(line)
-    const text = decode(bytes).trim()
+    const text = utf8.decode(bytes).trim()
     if (text === '') return null
-    isEmpty = false
-    return rows.add(line, cellsOf(text))
-  }
-  const decode = (bytes: Buffer): string => {
-    try {
-      return utf8.decode(bytes)
-    } catch {
-      throw errors.badImportFile(line, 'the text is not valid UTF-8')
+    const object = parseObject(text)
+    if (object === undefined) {
+      // a file in another format, such as one JSON array, would be skipped line by line
+      if (isEmpty) throw errors.badImportFile(line, 'the line is not a JSON object')
+      rows.skip(line, 'not_a_json_object', text)
+      return null
     }
+    isEmpty = false
+    return rows.add(line, cellsOf(object))
   }
-  const cellsOf = (text: string): Cells => {
-    const object = parseObject(line, text)
+  const cellsOf = (object: object): Cells => {
     const cells: string[] = []
+    const keys: string[] = []
+    const ranks: number[] = []
     for (const [name, value] of Object.entries(object)) {
-      const column = findColumn(name, customFields)
-      if (column !== undefined) cells[column] = textOf(line, name, column, value)
-      else if (options.unknownColumns === 'reject') throw unknownColumnsAt(line, [name])
-      else if (ignored.size < 100) ignored.add(name)
+      const meaning = finder.find(name)
+      if (typeof meaning === 'string') {
+        if (meaning === 'unknown') rejectUnknown(line, [name], options.unknownColumns)
+        if (ignored.size < 100) ignored.add(name)
+        continue
+      }
+      const { index, rank } = meaning
+      const text = textOf(index, value)
+      const other = cells[index]
+      if (other !== undefined && index === columns.indexOf('opted_out')) {
+        cells[index] = joinFlags(other, text)
+        continue
+      }
+      // of several keys for one value, the only one that is filled counts
+      if (other !== undefined && (text.trim() === '' || rank > (ranks[index] ?? 0))) continue
+      if (other !== undefined && other.trim() !== '' && other !== text && rank === ranks[index]) {
+        throw repeatedColumn(line, names[index] ?? '', [keys[index] ?? '', name])
+      }
+      cells[index] = text
+      keys[index] = name
+      ranks[index] = rank
     }
     return cells
   }
@@ -87,23 +109,23 @@ function tooLong(line: number) {
   return errors.badImportFile(line, `the line is too long (maximum is ${longestLine} bytes)`)
 }
 
-function parseObject(line: number, text: string): object {
-  let value: unknown
+/** Returns undefined for a text that is not a JSON object. */
+function parseObject(text: string): object | undefined {
   try {
-    value = JSON.parse(text)
+    const value: unknown = JSON.parse(text)
+    return typeof value === 'object' && value !== null && !Array.isArray(value) ? value : undefined
   } catch {
-    throw errors.badImportFile(line, 'the line is not JSON')
+    return undefined
   }
-  if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value
-  throw errors.badImportFile(line, 'the line is not a JSON object')
 }
 
-function textOf(line: number, name: string, column: number, value: unknown): string {
+/** Returns a value as the text of a cell; a value of another type is returned with a NUL, which no column accepts. */
+function textOf(column: number, value: unknown): string {
   if (value === null) return ''
   if (typeof value === 'string') return value
   if (typeof value === 'number') return String(value)
-  if (typeof value === 'boolean' && column >= columns.length) return String(value)
+  if (typeof value === 'boolean' && column >= storedColumns) return String(value)
   const isTags = column === columns.indexOf('tags')
   if (isTags && Array.isArray(value) && value.every((tag) => typeof tag === 'string')) return value.join(',')
-  throw errors.badImportFile(line, `${name} has a value of the wrong type`)
+  return `\0${JSON.stringify(value)}`
 }

@@ -32,10 +32,13 @@ function unescapeCopy(text: string): string | null {
 
 const phone = '2062000101'
 const lineEnd = fc.constantFrom('\n', '\r\n', '\r')
-const cell = fc.string({
-  unit: fc.constantFrom('a', 'é', '🙏', '"', ',', ' ', '\\', '\t', '\n', '\r\n', '\r'),
-  maxLength: 12,
-})
+// a cell whose content has quotes around it and blanks after them cannot be told from a quoted cell before blanks
+const cell = fc
+  .string({
+    unit: fc.constantFrom('a', 'é', '🙏', '"', ',', ' ', '\\', '\t', '\n', '\r\n', '\r'),
+    maxLength: 12,
+  })
+  .filter((text) => !/^".*"\s+$/s.test(text))
 const row = fc.record({
   first: cell,
   last: cell,

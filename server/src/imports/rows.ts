@@ -1,14 +1,22 @@
 import { type CustomValue, readValue, type ValueError } from '../custom-fields/values.ts'
-import { readDate, readInstant } from '../lib/dates.ts'
+import { readInstant } from '../lib/dates.ts'
 import { parsePhoneNumber } from '../sms/phone-number.ts'
-import { type Column, columns, type FieldColumn } from './columns.ts'
+import { readBirthdate, readGender, readZipCode } from '../subscribers/profile-values.ts'
+import { type Column, columns, storedColumns } from './column-names.ts'
+import type { FieldColumn } from './columns.ts'
+import { readConsent } from './consent-state.ts'
 
-// Validates one row of a file and converts its values to their stored form. An invalid row is skipped with the name of the
-// invalid field; the other rows of the file are applied.
+// Validates one row of a file and converts its values to their stored form. A row without a phone number is skipped; an
+// optional value that cannot be read is left out, with a warning. The other rows of the file are applied.
 
 export type Cells = readonly (string | undefined)[]
 
-export type CheckedRow = { phone: number; values: (string | null)[] } | { skip: string }
+/** A value that was left out, with the reason that a skipped row would have. */
+export type Unreadable = { column: string; reason: string; value: string }
+
+export type CheckedRow =
+  | { phone: number; values: (string | null)[]; unreadable: readonly Unreadable[] }
+  | { skip: string; value: string }
 
 /** Returns the value to store, null for a blank one, or undefined for an invalid one. */
 type Check = (text: string) => string | null | undefined
@@ -18,12 +26,17 @@ const upTo =
   (text) =>
     text.length <= limit || [...text].length <= limit ? text : undefined
 
-const checks: Record<Exclude<Column, 'phone_number'>, { check: Check; fault: string }> = {
+type StoredColumn = Exclude<
+  Column,
+  'phone_number' | 'status' | 'opted_in' | 'opted_out' | 'unsubscribed_at' | 'cleaned_at'
+>
+
+const checks: Record<StoredColumn, { check: Check; fault: string }> = {
   first_name: { check: upTo(50), fault: 'first_name_too_long' },
   last_name: { check: upTo(50), fault: 'last_name_too_long' },
   email: { check: upTo(50), fault: 'email_too_long' },
-  zip_code: { check: (text) => upTo(6)(plainZip(text)), fault: 'zip_code_too_long' },
-  birthdate: { check: (text) => readDate(text)?.replaceAll('-', ''), fault: 'bad_birthdate' },
+  zip_code: { check: readZipCode, fault: 'bad_zip_code' },
+  birthdate: { check: readBirthdate, fault: 'bad_birthdate' },
   gender: { check: readGender, fault: 'bad_gender' },
   tags: { check: readTags, fault: 'bad_tags' },
   consented_at: { check: readInstant, fault: 'bad_consented_at' },
@@ -31,35 +44,71 @@ const checks: Record<Exclude<Column, 'phone_number'>, { check: Check; fault: str
   consent_text: { check: upTo(2_000), fault: 'consent_text_too_long' },
 }
 
-const valueChecks = columns.slice(1).map((column) => checks[column as keyof typeof checks])
+const valueChecks = columns
+  .slice(1, storedColumns)
+  .map((column) => ({ column, ...checks[column as keyof typeof checks] }))
+const consentedAt = columns.indexOf('consented_at') - 1
+const [status, optedIn, optedOut, unsubscribedAt, cleanedAt] = [0, 1, 2, 3, 4].map((n) => storedColumns + n) as [
+  number,
+  number,
+  number,
+  number,
+  number,
+]
+const none: readonly Unreadable[] = []
 
 /**
  * Validates the cells of a row, in the order of `columns` and then of the list's custom fields. `values` are the values of
- * `columns` without the phone number, then the custom values as JSON, or null.
+ * the stored columns without the phone number, the custom values as JSON or null, and the state of an opted-out or cleaned
+ * number with its date.
  */
 export function checkRow(cells: Cells, fields: readonly FieldColumn[]): CheckedRow {
   const phone = parsePhoneNumber(cells[0]?.trim())
-  if (phone === undefined) return { skip: 'bad_phone' }
+  if (phone === undefined) return { skip: 'bad_phone', value: cells[0] ?? '' }
+  let unreadable: Unreadable[] | undefined
+  const leaveOut = (column: string, reason: string, value: string) => {
+    unreadable ??= []
+    unreadable.push({ column, reason, value })
+  }
   const values: (string | null)[] = []
   let index = 0
-  for (const { check, fault } of valueChecks) {
+  for (const { column, check, fault } of valueChecks) {
     const text = cells[++index]?.trim()
-    const value = text ? check(text) : null
-    if (value === undefined) return { skip: fault }
+    let value = text ? (isStorable(text) ? check(text) : undefined) : null
+    if (value === undefined) {
+      leaveOut(column, text && isStorable(text) ? fault : `bad_${column}`, text ?? '')
+      value = null
+    }
     values.push(value)
   }
   let custom: Record<string, CustomValue> | undefined
-  for (const field of fields) {
-    const text = cells[++index]?.trim()
+  for (const [at, field] of fields.entries()) {
+    const text = cells[columns.length + at]?.trim()
     if (!text) continue
-    const read = readValue(field, text)
-    if ('error' in read) return { skip: `${customFaults[read.error]}: ${field.key}` }
+    const read = isStorable(text) ? readValue(field, text) : { error: 'type' as const }
+    if ('error' in read) {
+      leaveOut(field.key, `${customFaults[read.error]}: ${field.key}`, text)
+      continue
+    }
     if (read.value === null) continue
     custom ??= {}
     custom[field.key] = read.value
   }
   values.push(custom ? JSON.stringify(custom) : null)
-  return { phone, values }
+  const stated =
+    cells.length > storedColumns
+      ? readConsent({
+          status: cells[status]?.trim(),
+          optedIn: cells[optedIn]?.trim(),
+          optedOut: cells[optedOut]?.trim(),
+          unsubscribedAt: cells[unsubscribedAt]?.trim(),
+          cleanedAt: cells[cleanedAt]?.trim(),
+          consentedAt: values[consentedAt] ?? null,
+        })
+      : undefined
+  if (stated && 'skip' in stated) return stated
+  values.push(stated?.state ?? null, stated?.at ?? null)
+  return { phone, values, unreadable: unreadable ?? none }
 }
 
 const customFaults: Record<ValueError, string> = {
@@ -68,20 +117,22 @@ const customFaults: Record<ValueError, string> = {
   pattern: 'custom_field_pattern_mismatch',
 }
 
-/** Returns the five digits of a ZIP+4, and a Canadian code without its space: the contract allows six characters. */
-function plainZip(text: string): string {
-  const compact = text.replace(/\s/g, '')
-  return /^\d{5}-\d{4}$/.test(compact) ? compact.slice(0, 5) : compact
-}
+const unstorable = /[\0\ufffd]/
 
-function readGender(text: string): string | undefined {
-  const letter = text.toLowerCase()
-  if (letter === 'male' || letter === 'm') return 'Male'
-  return letter === 'female' || letter === 'f' ? 'Female' : undefined
+/** Returns false for a NUL, for U+FFFD, to which bytes without a certain meaning are decoded, and for half of a surrogate pair. */
+function isStorable(text: string): boolean {
+  return !unstorable.test(text) && text.isWellFormed()
 }
 
 function readTags(text: string): string | null | undefined {
-  const tags = new Set(text.split(',').map((tag) => tag.trim()))
+  const tags = new Set(
+    text.split(',').map((tag) =>
+      tag
+        .trim()
+        .replace(/^"(.*)"$/, '$1')
+        .trim(),
+    ),
+  )
   tags.delete('')
   if (tags.size > 1_000 || [...tags].some((tag) => upTo(255)(tag) === undefined)) return undefined
   return tags.size === 0 ? null : [...tags].join(',')

@@ -1,4 +1,5 @@
 import type { Db } from '../db/db.ts'
+import { sql } from '../db/sql.ts'
 import type { ImportStatus } from './imports.queries.ts'
 import { rowsTable, runUnprepared } from './staging.queries.ts'
 
@@ -30,7 +31,12 @@ export type SliceCounts = {
   added: number
   updated: number
   unchanged: number
+  keptOptedOut: number
   subscribed: number
+  /** Rows that state that their number opted out or was cleaned, which `applyStatedStates` applies. */
+  stated: number
+  /** Those of them that are the last row of their number, which the other counts omit. */
+  lastStated: number
   skipReasons: Record<string, number>
   /** Numbers of rows that were written; they differ from `added` and `updated` after a concurrent write. */
   inserted: number
@@ -68,6 +74,7 @@ export async function applySlice(db: Db, { importId, cursor, limit, now }: Slice
     classified as materialized (
       select a.*, s.state,
              case when is_duplicate then 'duplicate'
+                  when a.stated_state is not null then 'stated'
                   when s.state = 'unsubscribed' or b.since is not null then 'opted_out'
                   when s.state is null then 'added'
                   when s.state = 'cleaned' then 'cleaned'
@@ -131,8 +138,8 @@ export async function applySlice(db: Db, { importId, cursor, limit, now }: Slice
           on conflict (list_id, prefix) do update set subscribed = r.subscribed + excluded.subscribed
     ),
     listed_skips as (
-      insert into import_skips (import_id, line, reason)
-      select $9, line, outcome from classified
+      insert into import_skips (import_id, line, reason, value)
+      select $9, line, outcome, phone from classified
        where outcome in ('duplicate', 'opted_out', 'cleaned')
          and line < (select case count(*) when 1000 then max(line) else 9e18 end from import_skips where import_id = $9)
        order by line limit 1000
@@ -141,10 +148,12 @@ export async function applySlice(db: Db, { importId, cursor, limit, now }: Slice
            count(*) filter (where outcome = 'added') as added,
            count(*) filter (where outcome = 'updated') as updated,
            count(*) filter (where outcome = 'unchanged') as unchanged,
+           count(*) filter (where outcome = 'opted_out') as "keptOptedOut",
            count(*) filter (where outcome = 'added' or outcome = 'updated' and state = 'pending') as subscribed,
+           count(stated_state) as stated,
+           count(*) filter (where outcome = 'stated') as "lastStated",
            jsonb_strip_nulls(jsonb_build_object(
              'duplicate', nullif(count(*) filter (where outcome = 'duplicate'), 0),
-             'opted_out', nullif(count(*) filter (where outcome = 'opted_out'), 0),
              'cleaned', nullif(count(*) filter (where outcome = 'cleaned'), 0))) as "skipReasons",
            (select count(*) from inserted) as inserted,
            (select count(*) from changed) as changed,
@@ -184,26 +193,26 @@ export async function markSlice(db: Db, { importId, now }: Slice, counts: SliceC
   const skipped = Object.values(counts.skipReasons).reduce((sum, count) => sum + count, 0)
   await db.exec(
     'mark_import_slice',
-    /* sql */ `
+    sql`
     update imports
-       set status = 'running', started_at = coalesce(started_at, $2),
-           added = added + $3, updated = updated + $4, unchanged = unchanged + $5, skipped = skipped + $6,
+       set status = 'running', started_at = coalesce(started_at, ${now}),
+           added = added + ${counts.added}, updated = updated + ${counts.updated},
+           unchanged = unchanged + ${counts.unchanged}, kept_opted_out = kept_opted_out + ${counts.keptOptedOut},
+           skipped = skipped + ${skipped},
            skip_reasons = skip_reasons || (
              select coalesce(jsonb_object_agg(key, value::bigint + coalesce((skip_reasons ->> key)::bigint, 0)), '{}')
-               from jsonb_each_text($7::jsonb)),
-           cursor_phone = $8, cursor_line = $9
-     where id = $1`,
-    [
-      importId,
-      now,
-      counts.added,
-      counts.updated,
-      counts.unchanged,
-      skipped,
-      JSON.stringify(counts.skipReasons),
-      counts.lastPhone,
-      counts.lastLine,
-    ],
+               from jsonb_each_text(${JSON.stringify(counts.skipReasons)}::jsonb)),
+           cursor_phone = ${counts.lastPhone}, cursor_line = ${counts.lastLine}
+     where id = ${importId}`,
+  )
+}
+
+/** Adds the numbers that a slice opted out or cleaned to the import's counts. */
+export async function markStated(db: Db, importId: number, counts: { optedOut: number; cleaned: number }) {
+  await db.exec(
+    'mark_import_stated',
+    /* sql */ `update imports set opted_out = opted_out + $2, cleaned = cleaned + $3 where id = $1`,
+    [importId, counts.optedOut, counts.cleaned],
   )
 }
 

@@ -1,45 +1,66 @@
-import { errors } from '../errors.ts'
 import type { FieldColumn } from './columns.ts'
-import { type Cells, checkRow } from './rows.ts'
+import { type Cells, checkRow, type Unreadable } from './rows.ts'
 
-/** Number of skipped rows that an import lists; the others are only counted. */
-export const shownSkips = 1_000
+/** Number of skipped rows and of warnings that an import lists; the others are only counted. */
+export const shownRows = 1_000
+
+const shownCharacters = 100
+
+export type Skip = { line: number; reason: string; value: string }
+export type Warning = { line: number; column: string; reason: string; value: string }
 
 const blockLength = 65_536
 
 /**
  * Converts the rows of one file for the staging table: valid rows to the text format of COPY, in blocks of about 64 KB.
- * Counts invalid rows by reason, and lists the first thousand with their line numbers.
+ * Counts skipped rows by reason, and values that were left out, and lists the first thousand of each with their lines.
  */
 export class StagedRows {
   total = 0
   readonly skipReasons: Record<string, number> = {}
-  readonly skips: { line: number; reason: string }[] = []
+  readonly skips: Skip[] = []
+  warningCount = 0
+  readonly warnings: Warning[] = []
   readonly #fields: readonly FieldColumn[]
+  readonly #skipUnreadable: boolean
   #block = ''
 
-  constructor(fields: readonly FieldColumn[] = []) {
+  /** With `skipUnreadable`, a row with a value that cannot be read is skipped, as without a phone number. */
+  constructor(fields: readonly FieldColumn[] = [], skipUnreadable = false) {
     this.#fields = fields
+    this.#skipUnreadable = skipUnreadable
   }
 
-  /** Adds a row; returns a block if one is full, otherwise null. Throws a 422 for a string that PostgreSQL cannot store. */
+  /** Adds a row; returns a block if one is full, otherwise null. */
   add(line: number, cells: Cells): string | null {
-    for (const cell of cells) {
-      if (cell === undefined || isStorable(cell)) continue
-      if (cell.includes('\0')) throw errors.badImportFile(line, 'there is a NUL character')
-      throw errors.badImportFile(line, 'the text is not valid UTF-8')
+    const row = checkRow(cells, this.#fields)
+    if ('skip' in row) return this.skip(line, row.skip, row.value)
+    const { unreadable } = row
+    if (unreadable.length > 0) {
+      const [first] = unreadable
+      if (this.#skipUnreadable && first) return this.skip(line, first.reason, first.value)
+      this.#warn(line, unreadable)
     }
     this.total++
-    const row = checkRow(cells, this.#fields)
-    if ('skip' in row) {
-      this.skipReasons[row.skip] = (this.skipReasons[row.skip] ?? 0) + 1
-      if (this.skips.length < shownSkips) this.skips.push({ line, reason: row.skip })
-      return null
-    }
     let text = `${line}\t${row.phone}`
     for (const value of row.values) text += value === null ? '\t\\N' : `\t${escapeForCopy(value)}`
     this.#block += `${text}\n`
     return this.#block.length < blockLength ? null : this.rest()
+  }
+
+  /** Counts a row that is not imported, and lists it with the value that is wrong. */
+  skip(line: number, reason: string, value: string): null {
+    this.total++
+    this.skipReasons[reason] = (this.skipReasons[reason] ?? 0) + 1
+    if (this.skips.length < shownRows) this.skips.push({ line, reason, value: shown(value) })
+    return null
+  }
+
+  #warn(line: number, unreadable: readonly Unreadable[]) {
+    this.warningCount += unreadable.length
+    for (const { column, reason, value } of unreadable) {
+      if (this.warnings.length < shownRows) this.warnings.push({ line, column, reason, value: shown(value) })
+    }
   }
 
   /** Returns the last, partly filled block. */
@@ -50,9 +71,15 @@ export class StagedRows {
   }
 }
 
-/** Returns false for a NUL, for U+FFFD, to which the reader decodes invalid UTF-8, and for half of a surrogate pair. */
-function isStorable(text: string): boolean {
-  return !text.includes('\0') && !text.includes('\ufffd') && text.isWellFormed()
+/** Returns the beginning of a value in a form that PostgreSQL can store. */
+function shown(value: string): string {
+  const characters = [
+    ...value
+      .slice(0, shownCharacters * 2)
+      .replaceAll('\0', '')
+      .toWellFormed(),
+  ]
+  return characters.length > shownCharacters ? `${characters.slice(0, shownCharacters).join('')}…` : characters.join('')
 }
 
 const special = /[\\\t\n\r]/

@@ -23,7 +23,8 @@ export async function createRowsTable(db: Db, importId: number) {
     create table ${rowsTable(importId)} (
       line bigint not null, phone bigint not null,
       first_name text, last_name text, email text, zip_code text, birthdate text, gender text, tags text,
-      consented_at timestamptz, consent_source text, consent_text text, custom_fields jsonb
+      consented_at timestamptz, consent_source text, consent_text text, custom_fields jsonb,
+      stated_state text, stated_at timestamptz
     ) with (autovacuum_enabled = off)`,
   )
 }

@@ -26,6 +26,8 @@ export type ListSettings = {
   scheduledLatenessMinutes: number
   /** Whether quiet hours apply to the list's broadcasts even if the account does not apply them. */
   quietHours: boolean
+  /** Imports skip rows with a value that cannot be read, instead of only the value. */
+  rejectsUnreadable: boolean
   /** The hours of the day, at the phone's location, in which broadcasts may be sent; null means all. */
   sendHours: Hours | null
   /** Whether `unknown` texts are closed at the receipt deadline, or requeued once. */
@@ -57,6 +59,7 @@ const listColumns = /* sql */ `
   l.email_subscribe as "emailSubscribe", l.email_unsubscribe as "emailUnsubscribe", l.resend_block_hours as "resendBlockHours",
   l.resubscribe_timeout_hours as "resubscribeTimeoutHours",
   l.scheduled_lateness_minutes as "scheduledLatenessMinutes", l.quiet_hours as "quietHours",
+  l.reject_unreadable_values as "rejectsUnreadable",
   case when l.send_from is not null
        then json_build_object('from', (extract(epoch from l.send_from::interval) / 60)::int,
                               'to', (extract(epoch from l.send_to::interval) / 60)::int) end as "sendHours", l.when_unknown as "whenUnknown", l.opt_in_type as "optInType",
@@ -201,6 +204,7 @@ function settingColumns(settings: ListSettings): Row {
     scheduled_lateness_minutes: settings.scheduledLatenessMinutes,
     when_unknown: settings.whenUnknown,
     quiet_hours: settings.quietHours,
+    reject_unreadable_values: settings.rejectsUnreadable,
     send_from: settings.sendHours && formatTimeOfDay(settings.sendHours.from),
     send_to: settings.sendHours && formatTimeOfDay(settings.sendHours.to),
   }

@@ -69,6 +69,12 @@ const QuietHours = Type.Boolean({
   'x-extension': true,
 })
 
+const RejectUnreadable = Type.Boolean({
+  description:
+    'Imports skip a row with an optional value that cannot be read; otherwise they leave out the value, with a warning.',
+  'x-extension': true,
+})
+
 const extensions = {
   short_code: Type.Optional(
     Type.String({
@@ -81,6 +87,7 @@ const extensions = {
   resubscribe_timeout_hours: Type.Optional(ResubscribeTimeout),
   scheduled_lateness_minutes: Type.Optional(ScheduledLateness),
   quiet_hours: Type.Optional(QuietHours),
+  reject_unreadable_values: Type.Optional(RejectUnreadable),
   send_hours: Type.Optional(HoursOrNull('Broadcasts are sent only in these hours at the location of the phone.')),
   when_unknown: Type.Optional(WhenUnknown),
 }
@@ -142,6 +149,7 @@ export const ListSchema = Type.Object(
     resubscribe_timeout_hours: ResubscribeTimeout,
     scheduled_lateness_minutes: ScheduledLateness,
     quiet_hours: QuietHours,
+    reject_unreadable_values: RejectUnreadable,
     send_hours: HoursOrNull('Broadcasts are sent only in these hours at the location of the phone.'),
     when_unknown: WhenUnknown,
   },
@@ -191,6 +199,7 @@ export function presentList(list: ListView, timeZone: string): Static<typeof Lis
     resubscribe_timeout_hours: list.resubscribeTimeoutHours,
     scheduled_lateness_minutes: list.scheduledLatenessMinutes,
     quiet_hours: list.quietHours,
+    reject_unreadable_values: list.rejectsUnreadable,
     send_hours: list.sendHours && presentHours(list.sendHours),
     when_unknown: list.whenUnknown,
   }
@@ -211,6 +220,7 @@ const blank: Omit<ListSettings, 'name'> = {
   resubscribeTimeoutHours: 48,
   scheduledLatenessMinutes: 60,
   quietHours: false,
+  rejectsUnreadable: false,
   sendHours: null,
   whenUnknown: 'never_twice',
 }
@@ -238,6 +248,7 @@ export function readListChange(body: Static<typeof ListUpdateBody>['list']): Lis
     resubscribeTimeoutHours: body.resubscribe_timeout_hours,
     scheduledLatenessMinutes: body.scheduled_lateness_minutes,
     quietHours: body.quiet_hours,
+    rejectsUnreadable: body.reject_unreadable_values,
     sendHours: readHours(body.send_hours, 'list.send_hours'),
     whenUnknown: body.when_unknown,
   }

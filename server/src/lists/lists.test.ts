@@ -45,6 +45,7 @@ describe('creating a list', () => {
         resubscribe_timeout_hours: 48,
         scheduled_lateness_minutes: 60,
         quiet_hours: false,
+        reject_unreadable_values: false,
         send_hours: null,
         when_unknown: 'never_twice',
       },
