@@ -55,7 +55,7 @@ create table opts (
   source text,
   keyword_name text,
   wording text,
-  -- when the person consented, if that is known to differ from the time of this row
+  -- when the person consented, opted out or was cleaned, if that is known to differ from the time of this row
   consented_at timestamptz,
   -- the cause: an API key (`key:12`), an import (`import:7`), an inbound text (`mo:99`), a receipt (`mt:123`)
   actor text not null,

@@ -43,18 +43,19 @@ const names: Readonly<Record<Column, string>> = {
     telephonenumber telephoneno telno tel msisdn sms smsnumber smsphone smsphonenumber textnumber textphone wireless
     wirelessphone wirelessnumber primaryphone primaryphonenumber primarymobile primarycell contactphone contactnumber
     contactphonenumber contactmobile customerphone subscribernumber subscriberphone recipientphone phone1 phone1value
-    phonemobile phonecell donorphone mobile1 mobilephone1 cell1 cellphone1 preferredphone phoneprimary voterphone cellphoneclean`,
+    phonemobile phonecell donorphone mobile1 mobilephone1 cell1 cellphone1 preferredphone phoneprimary voterphone
+    cellphoneclean telefono telefonocelular telefonomovil celular movil numerodetelefono`,
   first_name:
-    'firstname first fname givenname given forename namefirst donorfirstname contactfirstname customerfirstname subscriberfirstname',
+    'firstname first fname givenname given forename namefirst donorfirstname contactfirstname customerfirstname subscriberfirstname nombre prenom',
   last_name:
-    'lastname last lname surname familyname family namelast donorlastname secondname contactlastname customerlastname subscriberlastname',
+    'lastname last lname surname familyname family namelast donorlastname secondname contactlastname customerlastname subscriberlastname apellido apellidos',
   email:
-    'emailaddress mail emailid primaryemail emailaddress1 email1 email1value donoremail emails contactemail personalemail preferredemail emailprimary',
+    'emailaddress mail emailid primaryemail emailaddress1 email1 email1value donoremail emails contactemail personalemail preferredemail emailprimary correo correoelectronico courriel',
   zip_code: `
     zip zip5 zipcode5 postalcode postcode postal zippostal zippostalcode postalzip postalzipcode mailingzip mailingzipcode
     mailingzip5 mailingpostalcode mailingzippostalcode homepostalcode donorzip mzip5 mzip homezip homezipcode addresszip addresspostalcode primaryzip primaryaddresszip
-    defaultaddresszip billingzip billingpostcode shippingzip zipcodepostalcode`,
-  birthdate: 'birthday dob dateofbirth bornat birthdt bday bdate datebirth born',
+    defaultaddresszip billingzip billingpostcode shippingzip zipcodepostalcode codigopostal codepostal`,
+  birthdate: 'birthday dob dateofbirth bornat birthdt bday bdate datebirth born fechadenacimiento',
   gender: 'sex',
   tags: 'tag taglist tagnames',
   consented_at: `

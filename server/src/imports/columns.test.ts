@@ -15,7 +15,8 @@ test.each([
     ['Phone Number', 'PHONE', 'phoneNumber', 'Phone #', 'Cell', 'cell phone', 'Mobile', 'mobile_no.', 'MSISDN'],
   ],
   ['phone_number', ['Telephone', 'Phone 1 - Value', 'SMS Number', ' Mobile\u00a0Phone ']],
-  ['first_name', ['First', 'FirstName', 'Given Name', 'given-name', 'FNAME']],
+  ['phone_number', ['Teléfono', 'Celular']],
+  ['first_name', ['Nombre', 'First', 'FirstName', 'Given Name', 'given-name', 'FNAME']],
   ['last_name', ['Last Name', 'surname', 'Family Name', 'lname']],
   ['email', ['E-mail Address', 'EmailAddress', 'e-mail', 'E-mail 1 - Value']],
   ['zip_code', ['zip5', 'ZIP Code', 'Postal Code', 'Zip/Postal Code', 'Mailing Zip']],
@@ -96,6 +97,12 @@ test('maps columns to columns, custom fields and nothing', async () => {
   expect(view).toMatchObject({ added: 1, ignored_columns: ['Note'] })
   const { body } = await ctx.owner.get(`/lists/${listId}/subscribers/2065550141`)
   expect(body.subscriber).toMatchObject({ first_name: 'Ana', team: 'red' })
+})
+
+test('rejects a name in the mapping that the file lacks', async () => {
+  const query = '?unknown_columns=ignore&columns[SMS%20OKAY]=opted_in'
+  const { status, body } = await upload(await makeList(), 'phone,SMS OK?\n2065550141,no\n', { query })
+  expect([status, body.error]).toEqual([422, expect.stringContaining('"SMS OKAY"')])
 })
 
 test.each(['?columns[a]=nonsense', '?columns=[1]', '?columns={', '?columns={"a":1}', '?columns[a][b]=email'])(

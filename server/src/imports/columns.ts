@@ -20,12 +20,14 @@ export function columnNames(fields: readonly FieldColumn[]): string[] {
 export class ColumnFinder {
   readonly #fields: readonly FieldColumn[]
   readonly #mapping = new Map<string, Meaning>()
+  readonly #chosen: string[]
   readonly #found = new Map<string, Meaning>()
   /** The columns that the caller chose; other columns of the file with their meaning are ignored. */
   readonly #mappedColumns = new Set<number>()
 
   constructor(fields: readonly FieldColumn[], mapping: ColumnMapping = {}) {
     this.#fields = fields
+    this.#chosen = Object.keys(mapping)
     for (const [name, target] of Object.entries(mapping)) {
       const index = this.#indexOf((own) => own === target)
       if (index < 0 && target !== 'ignore') {
@@ -52,6 +54,12 @@ export class ColumnFinder {
     if (mapped !== undefined) return mapped
     const found = this.#findUnmapped(plain)
     return typeof found === 'object' && this.#mappedColumns.has(found.index) ? 'ignored' : found
+  }
+
+  /** Returns the names that the caller chose and a file with these columns lacks. */
+  missing(names: string[]): string[] {
+    const present = new Set(names.map(words))
+    return this.#chosen.filter((name) => !present.has(words(name)))
   }
 
   #findUnmapped(plain: string): Meaning {
@@ -95,6 +103,10 @@ export function readHeader(
   const indexes = meanings.map((meaning, at) =>
     typeof meaning === 'object' && isBest(meaning, at, meanings) ? meaning.index : undefined,
   )
+  const missing = finder.missing(names)
+  if (missing.length > 0) {
+    throw errors.badImportFile(line, `the file lacks the columns ${quote(missing)}, which the request names`)
+  }
   if (!indexes.includes(0)) throw noPhoneNumber(line, names)
   const repeated = indexes.find(
     (column, at) => column !== undefined && column !== columns.indexOf('opted_out') && indexes.indexOf(column) !== at,

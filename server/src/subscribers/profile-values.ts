@@ -11,8 +11,11 @@ export function readBirthdate(text: string): string | undefined {
   return readDate(day.replace(/^(\d{8})\.0+$/, '$1'))?.replaceAll('-', '')
 }
 
+const fiveDigits = /^\d{5}$/
+
 /** Returns the five digits of a US code, also of a ZIP+4, and any other code without spaces, with at most six characters. */
 export function readZipCode(text: string): string | undefined {
+  if (fiveDigits.test(text)) return text
   const compact = text.replace(/\s/g, '').replace(/^'/, '')
   const digits = /^(\d{5})(?:-?\d{4}|-|\.0+)?$/.exec(compact)?.[1] ?? /^(\d{5})\d{4}\.0+$/.exec(compact)?.[1]
   if (digits !== undefined) return digits
