@@ -396,12 +396,28 @@ create table inbound_messages (
   id bigint not null generated always as identity,
   connection_id smallint not null,
   short_code text not null,
-  phone bigint not null,
+  -- null if the source address is no phone number
+  phone bigint,
+  -- as received
+  source_addr text not null,
   content text not null,
   -- the bytes as received, for content that we cannot decode
   raw bytea not null,
   data_coding smallint not null,
+  esm_class smallint not null,
+  -- the user data header, and the place in a longer text, from that header or from sar fields
+  udh bytea,
+  part_reference integer,
+  part_total smallint,
+  part_number smallint,
   received_at timestamptz not null,
+  -- SHA-256 of the octets. Until the carrier has our response, equal octets are the same MO, sent again; after that, they are
+  -- another one, because people send the same word twice
+  delivery_key bytea,
+  acknowledged_at timestamptz,
+  redeliveries integer not null default 0,
+  -- why operators see it: the sender is no phone number, or the destination none of our short codes
+  problem text,
   -- when the opt-out was committed; its confirmation may still wait for a text that is being submitted
   opted_out_at timestamptz,
   -- the number of lists that the opt-out applied to
@@ -411,10 +427,13 @@ create table inbound_messages (
   reply_message_id bigint,
   interpreted_at timestamptz,
   constraint inbound_messages_pkey primary key (id),
+  constraint inbound_messages_problem check (problem = any (array['sender', 'destination'])),
   constraint inbound_messages_connection_id_fkey foreign key (connection_id) references connections(id),
   constraint inbound_messages_reply_message_id_fkey foreign key (reply_message_id) references messages(id)
 );
+create unique index inbound_messages_delivery on inbound_messages (delivery_key) where (acknowledged_at is null);
 create index inbound_messages_phone on inbound_messages (phone, id);
+create index inbound_messages_problem on inbound_messages (connection_id, id) where (problem is not null);
 create index inbound_messages_waiting on inbound_messages (phone, id) where (interpreted_at is null);
 
 -- One row: the mode of this database and its state as a whole. A process in the other mode does not start on it.
@@ -850,8 +869,9 @@ create table receipts (
   short_code text not null,
   -- our user_message_reference, if the carrier returns it
   reference integer,
-  -- the delivery status, determined on arrival: delivered, bounced or expired; hard or soft; the carrier's own status
-  state text not null,
+  -- the delivery status, determined on arrival: delivered, bounced or expired; hard or soft; the carrier's own status.
+  -- Without a state it cannot be read, and is an orphan from the beginning
+  state text,
   reason text,
   carrier_status text not null,
   submit_date text,
@@ -864,6 +884,7 @@ create table receipts (
   ended_at timestamptz,
   constraint receipts_pkey primary key (id),
   constraint receipts_outcome check (outcome = any (array['waiting', 'applied', 'settled', 'orphan'])),
+  constraint receipts_state check ((state is not null) or (outcome = 'orphan')),
   constraint receipts_connection_id_fkey foreign key (connection_id) references connections(id)
 );
 create index receipts_ended on receipts (ended_at) where (outcome <> 'waiting');

@@ -3,12 +3,28 @@ create table inbound_messages (
   id bigint generated always as identity primary key,
   connection_id smallint not null references connections,
   short_code text not null,
-  phone bigint not null,
+  -- null if the source address is no phone number
+  phone bigint,
+  -- as received
+  source_addr text not null,
   content text not null,
   -- the bytes as received, for content that we cannot decode
   raw bytea not null,
   data_coding smallint not null,
+  esm_class smallint not null,
+  -- the user data header, and the place in a longer text, from that header or from sar fields
+  udh bytea,
+  part_reference integer,
+  part_total smallint,
+  part_number smallint,
   received_at timestamptz not null,
+  -- SHA-256 of the octets. Until the carrier has our response, equal octets are the same MO, sent again; after that, they are
+  -- another one, because people send the same word twice
+  delivery_key bytea,
+  acknowledged_at timestamptz,
+  redeliveries integer not null default 0,
+  -- why operators see it: the sender is no phone number, or the destination none of our short codes
+  problem text constraint inbound_messages_problem check (problem in ('sender', 'destination')),
   -- when the opt-out was committed; its confirmation may still wait for a text that is being submitted
   opted_out_at timestamptz,
   -- the number of lists that the opt-out applied to
@@ -20,6 +36,8 @@ create table inbound_messages (
 );
 create index inbound_messages_waiting on inbound_messages (phone, id) where interpreted_at is null;
 create index inbound_messages_phone on inbound_messages (phone, id);
+create unique index inbound_messages_delivery on inbound_messages (delivery_key) where acknowledged_at is null;
+create index inbound_messages_problem on inbound_messages (connection_id, id) where problem is not null;
 
 -- Receipts that match no submit yet: they arrived before their submit_sm_resp, or the response was lost. They are
 -- stored before they are acknowledged, and retried until they match or the day is over.
@@ -31,8 +49,9 @@ create table receipts (
   short_code text not null,
   -- our user_message_reference, if the carrier returns it
   reference integer,
-  -- the delivery status, determined on arrival: delivered, bounced or expired; hard or soft; the carrier's own status
-  state text not null,
+  -- the delivery status, determined on arrival: delivered, bounced or expired; hard or soft; the carrier's own status.
+  -- Without a state it cannot be read, and is an orphan from the beginning
+  state text constraint receipts_state check (state is not null or outcome = 'orphan'),
   reason text,
   carrier_status text not null,
   submit_date text,

@@ -106,7 +106,7 @@ export function useDeliveries() {
       errorMap: {},
       receiptIdForm: 'any' as const,
     }
-    deliveries.handle(source, Object.assign(session ?? ({} as Session), { respond }), pdu)
+    deliveries.handle(source, Object.assign(session ?? ({ bound: true } as Session), { respond }), pdu)
     await waitFor(() => responses.length > 0 || stored > before, { what: 'the deliver_sm to be stored' })
     while (await interpretInbound(rt()));
     await deliveries.respondToOptOuts()

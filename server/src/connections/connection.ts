@@ -1,7 +1,7 @@
 import type { Secret } from '../config/secret.ts'
 
-/** The statuses to which an operator may map a code of an SMSC. */
-export const mappedStatuses = ['delivered', 'soft', 'hard', 'blocked', 'opted_out'] as const
+/** The statuses to which an operator may map a code or word of an SMSC; not_final ends nothing, another receipt follows. */
+export const mappedStatuses = ['delivered', 'soft', 'hard', 'blocked', 'opted_out', 'not_final'] as const
 export type MappedStatus = (typeof mappedStatuses)[number]
 
 /** Our SMPP account at an aggregator: a row that operators edit and gateways apply. */
@@ -45,5 +45,5 @@ export type Connection = {
   version: number
 }
 
-/** Keys are the err of a receipt, and the command_status as a number such as 0x45 or by its name. */
+/** Keys are the err or the state word of a receipt, and the command_status as a number such as 0x45 or by its name. */
 export type ErrorMap = { receipt?: Record<string, MappedStatus>; status?: Record<string, MappedStatus> }

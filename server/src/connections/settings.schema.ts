@@ -93,7 +93,7 @@ export const settable = {
     },
     {
       description:
-        'Status of the codes of this SMSC: delivered, soft, hard, blocked or opted_out, by the err of a receipt and by command_status.',
+        'Status of the codes and words of this SMSC: delivered, soft, hard, blocked, opted_out or not_final, by the err or the state word of a receipt and by command_status.',
       examples: [{ receipt: { 4470: 'blocked' }, status: { '0x45': 'soft' } }],
     },
   ),

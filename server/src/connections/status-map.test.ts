@@ -30,11 +30,38 @@ test("the operator's error map takes precedence, in any case and without leading
   expect(mapped.ofReceipt('REJECTD', '77')).toEqual({ state: 'bounced', reason: 'hard' })
 })
 
-test('a mapped UNKNOWN applies to the state words of a carrier, which are read as UNKNOWN, but not to a mapped err', () => {
-  // smpp/pdu/receipt-text.test.ts: FOO is read as UNKNOWN
-  const mapped = new StatusMap({ receipt: { UNKNOWN: 'blocked', '043': 'hard', FOO: 'hard' } })
+test('an unknown word is not final, with any well-known code, until an operator maps the word or the code', () => {
+  for (const err of ['', '000', '001', '4775']) expect(defaults.ofReceipt('OTHER', err, 'FOO')).toBeUndefined()
+  const mapped = new StatusMap({ receipt: { UNKNOWN: 'blocked', '043': 'hard', foo: 'delivered' } })
+  expect(mapped.ofReceipt('OTHER', '042', 'BAR')).toBeUndefined()
+  expect(mapped.ofReceipt('OTHER', '043', 'BAR')).toEqual({ state: 'bounced', reason: 'hard' })
+  expect(mapped.ofReceipt('OTHER', '042', 'FOO')).toEqual({ state: 'delivered', reason: null })
   expect(mapped.ofReceipt('UNKNOWN', '042')).toEqual({ state: 'bounced', reason: 'blocked' })
-  expect(mapped.ofReceipt('UNKNOWN', '043')).toEqual({ state: 'bounced', reason: 'hard' })
+  expect([mapped.knowsReceipt('', 'FOO'), mapped.knowsReceipt('43', 'BAR'), mapped.knowsReceipt('', 'BAR')]).toEqual([
+    true,
+    true,
+    false,
+  ])
+})
+
+test('any word can be mapped, by itself or by the state that it stands for, also to not_final', () => {
+  const mapped = new StatusMap({
+    receipt: { ACCEPTD: 'delivered', FAILED: 'hard', UNDELIV: 'soft', DELIVRD: 'not_final', '077': 'not_final' },
+  })
+  expect(mapped.ofReceipt('ACCEPTD', '000')).toEqual({ state: 'delivered', reason: null })
+  expect(mapped.ofReceipt('ACCEPTD', '000', 'ACCEPTED')).toEqual({ state: 'delivered', reason: null })
+  expect(mapped.ofReceipt('UNDELIV', '', 'FAILED')).toEqual({ state: 'bounced', reason: 'hard' })
+  expect(mapped.ofReceipt('UNDELIV', '')).toEqual({ state: 'bounced', reason: 'soft' })
+  expect(mapped.ofReceipt('DELIVRD', '000')).toBeUndefined()
+  expect(mapped.ofReceipt('REJECTD', '077')).toBeUndefined()
+  expect(mapped.ofReceipt('ENROUTE', '077')).toBeUndefined()
+})
+
+test('trouble with our account or the system of the carrier is blocked, unless it is mapped', () => {
+  for (const stat of ['NOCRED', 'SYSERR'] as const) {
+    expect(defaults.ofReceipt(stat, '000')).toEqual({ state: 'bounced', reason: 'blocked' })
+    expect(new StatusMap({ receipt: { [stat]: 'soft' } }).ofReceipt(stat, '')?.reason).toBe('soft')
+  }
 })
 
 test('an expired text with a code mapped to hard is a bounce', () => {

@@ -6,7 +6,7 @@ import type { ErrorMap, MappedStatus } from './connection.ts'
  * The reason of a bounce. hard: the number is dead; soft: a retry may succeed; blocked: the carrier rejects this text or
  * this sender, but the number may be valid; opted_out: the carrier has an opt-out of this person on record.
  */
-export type BounceReason = Exclude<MappedStatus, 'delivered'>
+export type BounceReason = Exclude<MappedStatus, 'delivered' | 'not_final'>
 
 /** The state of a final receipt. A soft bounce that the carrier reports as expired counts as expired. */
 export type FinalState = 'delivered' | 'bounced' | 'expired'
@@ -19,9 +19,14 @@ const statusOfStat: Record<ReceiptStat, DeliveryStatus | undefined> = {
   UNDELIV: { state: 'bounced', reason: 'soft' },
   UNKNOWN: { state: 'bounced', reason: 'soft' },
   REJECTD: { state: 'bounced', reason: 'blocked' },
+  // our trouble with the carrier: the number may be valid
+  NOCRED: { state: 'bounced', reason: 'blocked' },
+  SYSERR: { state: 'bounced', reason: 'blocked' },
   // not final, because another receipt follows
   ENROUTE: undefined,
   ACCEPTD: undefined,
+  // An unknown word may be final or not. It ends nothing: a later receipt, or the receipt deadline, ends the text.
+  OTHER: undefined,
 }
 
 // Only codes with the same definition at every SMSC, because a wrong `hard` removes a valid number from its list. Other
@@ -74,31 +79,41 @@ const defaultStatuses = new Map<number, BounceReason>([
   [commandStatus.ESME_RINVDSTADR, 'hard'],
 ])
 
-/** The statuses of one connection's codes: the operator's error map, then the defaults. */
+/** The statuses of one connection's codes and words: the operator's error map, then the defaults. */
 export class StatusMap {
-  readonly #errors: Map<string, MappedStatus>
+  readonly #mapped: Map<string, MappedStatus>
   readonly #statuses: Map<number, BounceReason>
 
   constructor(map: ErrorMap) {
-    this.#errors = new Map([...Object.entries(defaultErrors), ...Object.entries(map.receipt ?? {}).map(normalizeEntry)])
+    this.#mapped = new Map(Object.entries(map.receipt ?? {}).map(([key, status]) => [normalizeCode(key), status]))
     this.#statuses = new Map(defaultStatuses)
     for (const [key, status] of Object.entries(map.status ?? {})) {
-      // a rejected text cannot be delivered, because it has no id to which a receipt could refer
-      if (status !== 'delivered') this.#statuses.set(parseStatusKey(key), status)
+      // a rejected text has no id to which a receipt could refer, so its rejection is final and no delivery
+      if (status !== 'delivered' && status !== 'not_final') this.#statuses.set(parseStatusKey(key), status)
     }
   }
 
   /**
-   * Returns the delivery status in a receipt; undefined if the receipt is not final. A mapped err takes precedence over
-   * the stat, except over DELIVRD; the stat itself may be mapped like an err.
+   * Returns the delivery status in a receipt; undefined if the receipt is not final. A mapped err takes precedence over the stat,
+   * except over those that report a delivery or are not final; the carrier's word and the stat may be mapped like an err.
    */
-  ofReceipt(stat: ReceiptStat, err: string): DeliveryStatus | undefined {
+  ofReceipt(stat: ReceiptStat, err: string, word: string = stat): DeliveryStatus | undefined {
     const byStat = statusOfStat[stat]
-    if (byStat === undefined || byStat.state === 'delivered') return byStat
-    const mapped = this.#errors.get(normalizeCode(err)) ?? this.#errors.get(stat.toLowerCase())
+    const byWord = this.#mapped.get(normalizeCode(word)) ?? this.#mapped.get(normalizeCode(stat))
+    const byErr = this.#mapped.get(normalizeCode(err))
+    const isFailure = byStat !== undefined && byStat.state !== 'delivered'
+    const mapped = isFailure
+      ? (byErr ?? byWord ?? defaultErrors[normalizeCode(err)])
+      : (byWord ?? (stat === 'OTHER' ? byErr : undefined))
     if (mapped === undefined) return byStat
+    if (mapped === 'not_final') return undefined
     if (mapped === 'delivered') return statusOfStat.DELIVRD
-    return { state: mapped === 'soft' ? byStat.state : 'bounced', reason: mapped }
+    return { state: mapped === 'soft' && isFailure ? byStat.state : 'bounced', reason: mapped }
+  }
+
+  /** Returns whether an operator has mapped this word or code, so that it is not unknown. */
+  knowsReceipt(err: string, word: string): boolean {
+    return this.#mapped.has(normalizeCode(word)) || this.#mapped.has(normalizeCode(err))
   }
 
   /** Returns the bounce reason of a text that the SMSC rejected permanently with this command_status. */
@@ -112,10 +127,8 @@ export class StatusMap {
   }
 }
 
-const normalizeEntry = ([key, status]: [string, MappedStatus]): [string, MappedStatus] => [normalizeCode(key), status]
-
-/** Returns a code without case and leading zeros, for comparison. */
-function normalizeCode(code: string): string {
+/** Returns a code or word without case and leading zeros, for comparison. */
+export function normalizeCode(code: string): string {
   return code
     .trim()
     .toLowerCase()

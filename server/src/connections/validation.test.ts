@@ -83,9 +83,24 @@ const cases: Record<string, Case[]> = {
     ),
     [
       { errorMap: { receipt: { 5: 'odd' as 'soft' } } },
-      { error_map: 'must map codes to delivered, soft, hard, blocked, opted_out, not odd' },
+      { error_map: 'must map codes to delivered, soft, hard, blocked, opted_out, not_final, not odd' },
     ],
     [{ errorMap: { status: { '0x45': 'delivered' } } }, { error_map: 'must not map a command_status to delivered' }],
+    [{ errorMap: { status: { '0x45': 'not_final' } } }, { error_map: 'must not map a command_status to not_final' }],
+    [{ errorMap: { receipt: { FOO: 'soft', 'NO ROUTE': 'blocked', BUFFRED: 'not_final', acceptd: 'delivered' } } }, {}],
+    [
+      { errorMap: { receipt: { '042': 'soft', 42: 'hard' } } },
+      { error_map: 'has the receipt code 042 twice; case and leading zeros are ignored' },
+    ],
+    [
+      { errorMap: { receipt: { foo: 'soft', FOO: 'hard' } } },
+      { error_map: 'has the receipt code FOO twice; case and leading zeros are ignored' },
+    ],
+    [{ errorMap: { status: { '0x45': 'soft', 69: 'hard' } } }, { error_map: 'has the command_status 0x45 twice' }],
+    [
+      { errorMap: { status: { '0x45': 'soft', ESME_RSUBMITFAIL: 'hard' } } },
+      { error_map: 'has the command_status ESME_RSUBMITFAIL twice' },
+    ],
     [{ errorMap: { receipt: numbered(999, 'soft' as const), status: { 1: 'soft' } } }, {}],
     [
       { errorMap: { receipt: numbered(1_000, 'soft' as const), status: { 1: 'soft' } } },

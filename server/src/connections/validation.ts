@@ -3,7 +3,7 @@ import { isIP } from 'node:net'
 import type { Secret } from '../config/secret.ts'
 import { isLoopbackHost } from '../lib/address-ranges.ts'
 import { type ErrorMap, mappedStatuses } from './connection.ts'
-import { parseStatusKey } from './status-map.ts'
+import { normalizeCode, parseStatusKey } from './status-map.ts'
 
 // Rules for connections that a JSON schema cannot express. Each function returns an error that continues "<field> ...".
 
@@ -103,17 +103,27 @@ function errorMapError(map: ErrorMap): string | undefined {
   const codes = Object.keys({ ...map.receipt })
   const statuses = Object.keys({ ...map.status })
   if (codes.length + statuses.length > 1_000) return 'has too many codes (maximum is 1000)'
-  const badCode = codes.find((code) => !/^[0-9a-z_-]{1,20}$/i.test(code))
+  const badCode = codes.find((code) => !/^([0-9a-z_-][0-9a-z_.-]{0,39}|[a-z][0-9a-z_. -]{0,39})$/i.test(code))
   if (badCode !== undefined) return `has an invalid receipt code: ${shorten(badCode)}`
+  const twice = findRepeated(codes, normalizeCode)
+  if (twice !== undefined) return `has the receipt code ${shorten(twice)} twice; case and leading zeros are ignored`
   const badStatus = statuses.find((status) => !isStatus(status))
   if (badStatus !== undefined)
     return `has an invalid command_status: ${shorten(badStatus)} (0x45 and ESME_RSUBMITFAIL are valid)`
+  const statusTwice = findRepeated(statuses, (key) => String(parseStatusKey(key)))
+  if (statusTwice !== undefined) return `has the command_status ${shorten(statusTwice)} twice`
   const mapped = [...Object.values({ ...map.receipt }), ...Object.values({ ...map.status })]
   const unknown = mapped.find((status) => !mappedStatuses.includes(status))
   if (unknown !== undefined) return `must map codes to ${mappedStatuses.join(', ')}, not ${shorten(unknown)}`
-  return Object.values({ ...map.status }).includes('delivered')
-    ? 'must not map a command_status to delivered'
-    : undefined
+  // a rejected text has no id to which another receipt could refer
+  const noEffect = Object.values({ ...map.status }).find((status) => status === 'delivered' || status === 'not_final')
+  return noEffect === undefined ? undefined : `must not map a command_status to ${noEffect}`
+}
+
+/** Returns the first key that has the same normal form as an earlier one: one of the two entries would have no effect. */
+function findRepeated(keys: string[], normalize: (key: string) => string): string | undefined {
+  const seen = new Set<string>()
+  return keys.find((key) => seen.size === seen.add(normalize(key)).size)
 }
 
 /** Returns at most 40 characters of a value, for an error message. */

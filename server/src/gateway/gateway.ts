@@ -128,7 +128,7 @@ export async function startGateway(rt: Runtime): Promise<Gateway> {
       await Promise.all([queriesStopped, ...repeaters.map((repeater) => repeater.stop())])
       // texts whose outcomes cannot be recorded, because the database is unavailable, become unknown under the next lease
       await Promise.race([
-        Promise.all([recorder.flushed(), receipts.flushed(), attempts.flushed()]),
+        Promise.all([recorder.flushed(), receipts.flushed(), attempts.flushed(), deliveries.flushed()]),
         delay(timing.flushMaxMs, undefined, { ref: false }),
       ])
       const releaseLeases = async () => {

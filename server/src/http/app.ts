@@ -18,6 +18,7 @@ import { donationRoutes } from '../donations/donations.routes.ts'
 import { errors } from '../errors.ts'
 import { flightPlanRoutes } from '../flight-plans/flight-plans.routes.ts'
 import { importRoutes } from '../imports/imports.routes.ts'
+import { inboundRoutes } from '../inbound/inbound.routes.ts'
 import { keywordRoutes } from '../keywords/keywords.routes.ts'
 import { Histogram, LabeledCounter } from '../lib/metric-series.ts'
 import { Repeater } from '../lib/repeater.ts'
@@ -117,6 +118,7 @@ const api: FastifyPluginAsync<{ rt: Runtime; scope: RequestScope }> = async (app
   await app.register(connectionRoutes)
   await app.register(sendingRouteRoutes)
   await app.register(rateRoutes)
+  await app.register(inboundRoutes)
   await app.register(receiptRoutes)
   await app.register(keywordRoutes)
   await app.register(listRoutes)

@@ -1,27 +1,77 @@
 import type { Db } from '../db/db.ts'
+import { sql } from '../db/sql.ts'
 import type { ShortCodeLists } from '../opt-ins/opt-out.ts'
 import type { BareWord } from './words.ts'
 
 export type NewInbound = {
   connectionId: number
+  /** As received: it may be none of ours. */
   shortCode: string
-  phone: number
+  /** Null if the source address is no phone number: the MO is kept for operators, but never interpreted. */
+  phone: number | null
   content: string
   raw: Buffer
   dataCoding: number
   receivedAt: Date
+  sourceAddress?: string
+  esmClass?: number
+  udh?: Buffer | null
+  /** Its place in a longer text. A part is never interpreted by itself. */
+  part?: { reference: number | null; total: number | null; number: number | null } | undefined
+  /** Identifies the octets of the MO; a copy of an MO that was not acknowledged is the same MO. */
+  deliveryKey?: Buffer | null
 }
 
-/** Inserts an MO and returns its id. */
-export async function insertInbound(db: Db, mo: NewInbound): Promise<number> {
-  const { id } = await db.one<{ id: number }>(
+/**
+ * Inserts an MO and returns its id. A copy of an MO since `since` that was not acknowledged updates that row instead, and an
+ * opt-out is then applied once more, because the number may have been added again meanwhile. Returns undefined if such a row is
+ * older than `since`.
+ */
+export async function insertInbound(db: Db, mo: NewInbound, since: Date): Promise<number | undefined> {
+  const part = mo.part
+  const row = await db.maybeOne<{ id: number }>(
     'insert_inbound',
-    /* sql */ `
-    insert into inbound_messages (connection_id, short_code, phone, content, raw, data_coding, received_at)
-    values ($1, $2, $3, $4, $5, $6, $7) returning id`,
-    [mo.connectionId, mo.shortCode, mo.phone, mo.content, mo.raw, mo.dataCoding, mo.receivedAt],
+    sql`
+    insert into inbound_messages as i
+           (connection_id, short_code, phone, content, raw, data_coding, received_at, source_addr, esm_class, udh,
+            part_reference, part_total, part_number, delivery_key, problem, kind, interpreted_at)
+    values (${mo.connectionId}, ${mo.shortCode}, ${mo.phone}, ${mo.content}, ${mo.raw}, ${mo.dataCoding}, ${mo.receivedAt},
+            ${mo.sourceAddress ?? ''}, ${mo.esmClass ?? 0}, ${mo.udh ?? null}, ${part?.reference ?? null},
+            ${part?.total ?? null}, ${part?.number ?? null}, ${mo.deliveryKey ?? null},
+            case when ${mo.phone}::bigint is null then 'sender'
+                 when not exists (select from short_codes where code = ${mo.shortCode}) then 'destination' end,
+            case when ${mo.phone}::bigint is null then 'other' end,
+            case when ${mo.phone}::bigint is null then ${mo.receivedAt}::timestamptz end)
+        on conflict (delivery_key) where acknowledged_at is null
+        do update set redeliveries = i.redeliveries + 1, opted_out_at = null,
+                      interpreted_at = case when i.kind = 'opt_out' then null else i.interpreted_at end
+           where i.received_at > ${since}
+    returning id`,
   )
-  return id
+  return row?.id
+}
+
+/** Marks MOs as acknowledged: the carrier has their responses, so equal octets are another MO from now on. */
+export async function markAcknowledged(db: Db, ids: number[], at: Date): Promise<void> {
+  await db.exec(
+    'mark_acknowledged',
+    /* sql */ `
+    update inbound_messages set acknowledged_at = $2
+     where id = any(array(select id from inbound_messages where id = any($1::bigint[]) order by id for update))
+       and acknowledged_at is null`,
+    [ids, at],
+  )
+}
+
+/** Ends the wait for copies of an MO that was received before a time. */
+export async function endRedelivery(db: Db, deliveryKey: Buffer, before: Date): Promise<void> {
+  await db.exec(
+    'end_redelivery',
+    /* sql */ `
+    update inbound_messages set acknowledged_at = received_at
+     where delivery_key = $1 and acknowledged_at is null and received_at <= $2`,
+    [deliveryKey, before],
+  )
 }
 
 /** Returns those of these MOs that are handled; the confirmation of an opt-out may be missing. */
@@ -65,14 +115,27 @@ export function listWaitingInbound(db: Db, limits: { unhandled: number; optedOut
   )
 }
 
-export type Inbound = { id: number; phone: number; shortCode: string; content: string; listsLeft: number | null }
+export type Inbound = {
+  id: number
+  phone: number
+  connectionId: number
+  shortCode: string
+  content: string
+  isPart: boolean
+  listsLeft: number | null
+  redeliveries: number
+}
+
+const claimed = /* sql */ `
+  id, phone, connection_id as "connectionId", short_code as "shortCode", content, lists_left as "listsLeft", redeliveries,
+  coalesce(part_total > 1 or part_number > 1, false) as "isPart"`
 
 /** Locks an MO that still waits; returns undefined if another gateway has locked or handled it. */
 export function claimInbound(tx: Db, { id, optedOut }: Pick<WaitingInbound, 'id' | 'optedOut'>) {
   return tx.maybeOne<Inbound>(
     'claim_inbound',
     /* sql */ `
-    select id, phone, short_code as "shortCode", content, lists_left as "listsLeft"
+    select ${claimed}
       from inbound_messages
      where id = $1 and interpreted_at is null and (opted_out_at is not null) = $2
        for update skip locked`,
@@ -85,7 +148,7 @@ export function claimUnhandled(tx: Db, ids: number[]) {
   return tx.many<Inbound>(
     'claim_unhandled',
     /* sql */ `
-    select id, phone, short_code as "shortCode", content, lists_left as "listsLeft"
+    select ${claimed}
       from inbound_messages
      where id = any($1::bigint[]) and interpreted_at is null and opted_out_at is null
      order by id
@@ -99,7 +162,8 @@ export async function markOptedOut(tx: Db, optOuts: Array<{ id: number; listsLef
   await tx.exec(
     'mark_opted_out',
     /* sql */ `
-    update inbound_messages i set kind = 'opt_out', lists_left = o.lists_left, opted_out_at = $3
+    update inbound_messages i
+       set kind = 'opt_out', lists_left = greatest(i.lists_left, o.lists_left), opted_out_at = $3
       from unnest($1::bigint[], $2::int[]) as o(id, lists_left)
      where i.id = o.id and i.id = any($1::bigint[])`,
     [optOuts.map((each) => each.id), optOuts.map((each) => each.listsLeft), at],
@@ -111,7 +175,8 @@ export async function markInterpreted(tx: Db, id: number, kind: BareWord, replyM
   await tx.exec(
     'mark_interpreted',
     /* sql */ `
-    update inbound_messages set kind = $2, reply_message_id = $3, interpreted_at = $4 where id = $1`,
+    update inbound_messages set kind = $2, reply_message_id = coalesce($3, reply_message_id), interpreted_at = $4
+     where id = $1`,
     [id, kind, replyMessageId, at],
   )
 }
@@ -166,6 +231,25 @@ export function findShortCodeLists(tx: Db, code: string) {
                   order by id) as "listIds"
       from short_codes s where s.code = $1`,
     [code],
+  )
+}
+
+/** Returns the short codes that send through a connection, with all their lists. */
+export function listServedShortCodes(tx: Db, connectionId: number) {
+  return tx.many<ShortCodeLists>(
+    'list_served_short_codes',
+    /* sql */ `
+    select s.id as "shortCodeId", s.account_id as "accountId",
+           array(select l.id from lists l where l.short_code_id = s.id
+                  union
+                 select f.list_id from former_short_codes f where f.short_code_id = s.id
+                  order by id) as "listIds"
+      from short_codes s
+     where exists (select from short_code_routes r where r.short_code_id = s.id and r.connection_id = $1)
+        or (select serves_all from connections where id = $1)
+           and not exists (select from short_code_routes r where r.short_code_id = s.id)
+     order by s.id`,
+    [connectionId],
   )
 }
 

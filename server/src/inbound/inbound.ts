@@ -6,20 +6,23 @@ import type { Runtime } from '../runtime.ts'
 import {
   claimInbound,
   claimUnhandled,
+  endRedelivery,
   findLastListTexts,
   findShortCodeLists,
   type Inbound,
   insertInbound,
+  listServedShortCodes,
   listWaitingInbound,
   lockConfirmations,
   markIgnored,
   markInterpreted,
   markOptedOut,
   type NewInbound,
+  type ReplyTexts,
   type WaitingInbound,
   wasConfirmedSince,
 } from './inbound.queries.ts'
-import { parseBareWord } from './words.ts'
+import { type BareWord, parseBareWord } from './words.ts'
 
 type InboundRuntime = Pick<Runtime, 'db' | 'clock' | 'log'>
 
@@ -35,14 +38,30 @@ const batchSize = 250
 /** A STOP within this time of a confirmed one is not confirmed again if it unsubscribed the phone from no list. */
 const confirmationIntervalMs = 24 * 3_600_000
 
-/** Stores an MO for `interpretInbound` and returns its id. Callers must not respond to the SMSC before it returns. */
-export function storeInbound(db: Db, mo: NewInbound): Promise<number> {
-  return insertInbound(db, mo)
+/** A copy of an MO that was not acknowledged counts as the same MO for this long: carriers give up after a day. */
+const redeliveryMs = 24 * 3_600_000
+
+/**
+ * Stores an MO for `interpretInbound` and returns its id, which for a copy of an unacknowledged MO is the id of that one. Callers
+ * must not respond to the SMSC before it returns.
+ */
+export async function storeInbound(db: Db, mo: NewInbound): Promise<number> {
+  const since = new Date(mo.receivedAt.getTime() - redeliveryMs)
+  for (;;) {
+    const id = await insertInbound(db, mo, since)
+    if (id !== undefined) return id
+    if (mo.deliveryKey) await endRedelivery(db, mo.deliveryKey, since)
+  }
 }
 
-/** Whether this MO is an opt-out; its deliver_sm_resp waits until the opt-out is committed. */
-export function isOptOutText(content: string): boolean {
-  return parseBareWord(content) === 'opt_out'
+/** Returns whether this MO is an opt-out; its deliver_sm_resp waits until the opt-out is committed. */
+export function isOptOut({ content, part }: Pick<NewInbound, 'content' | 'part'>): boolean {
+  return wordOf({ content, isPart: (part?.total ?? 0) > 1 || (part?.number ?? 0) > 1 }) === 'opt_out'
+}
+
+/** A part of a longer text is never interpreted by itself: ` end` would be an opt-out. */
+function wordOf(mo: Pick<Inbound, 'content' | 'isPart'>): BareWord {
+  return mo.isPart ? 'other' : parseBareWord(mo.content)
 }
 
 /**
@@ -71,35 +90,58 @@ export async function interpretInbound(rt: InboundRuntime, onOptedOut?: () => Pr
 async function handleBatch(rt: InboundRuntime, unhandled: WaitingInbound[]): Promise<Set<number>> {
   if (unhandled.length === 0) return new Set()
   try {
-    return new Set(await retryLostRaces(() => rt.db.tx((tx) => optOutBatch(tx, unhandled, rt.clock.now()))))
+    return new Set(await retryLostRaces(() => rt.db.tx((tx) => optOutBatch(tx, rt, unhandled, rt.clock.now()))))
   } catch (error) {
     rt.log.warn({ err: error }, 'failed to apply opt-outs as a batch, retrying one by one')
     return new Set()
   }
 }
 
-async function optOutBatch(tx: Db, unhandled: WaitingInbound[], at: Date): Promise<number[]> {
+async function optOutBatch(tx: Db, rt: InboundRuntime, unhandled: WaitingInbound[], at: Date): Promise<number[]> {
   const ids = unhandled.map((each) => each.id)
-  const byWord = Map.groupBy(await claimUnhandled(tx, ids), (mo) => parseBareWord(mo.content))
+  const byWord = Map.groupBy(await claimUnhandled(tx, ids), wordOf)
   const stops = byWord.get('opt_out') ?? []
   // ordinary texts are marked here as well, because a STOP after many of them must take effect soon
   const handled = (byWord.get('other') ?? []).map((mo) => mo.id)
   await markIgnored(tx, handled, at)
-  for (const [shortCode, mos] of Map.groupBy(stops, (mo) => mo.shortCode)) {
-    const code = await findShortCodeLists(tx, shortCode)
-    if (!code) continue
-    await optOutSenders(tx, code, mos, at)
+  for (const mos of Map.groupBy(stops, (mo) => `${mo.connectionId} ${mo.shortCode}`).values()) {
+    const codes = await findCodes(tx, mos[0] as Inbound)
+    if (codes.length === 0) continue
+    await optOutSenders(tx, rt, codes, mos, at)
     handled.push(...mos.map((mo) => mo.id))
   }
   return handled
 }
 
-/** Opts the senders out of the short code. They are confirmed later, when texts in flight have their responses. */
-async function optOutSenders(tx: Db, code: ShortCodeLists, mos: Inbound[], at: Date): Promise<void> {
+/**
+ * Returns the short code that an MO was sent to, or, if that is none of ours, all that send through its connection: some carriers
+ * write the destination in another form, and a STOP to one of them must not be lost.
+ */
+async function findCodes(tx: Db, { shortCode, connectionId }: Inbound): Promise<ShortCodeLists[]> {
+  const code = await findShortCodeLists(tx, shortCode)
+  return code ? [code] : listServedShortCodes(tx, connectionId)
+}
+
+/** Opts the senders out of the short codes. They are confirmed later, when texts in flight have their responses. */
+async function optOutSenders(
+  tx: Db,
+  rt: InboundRuntime,
+  codes: ShortCodeLists[],
+  mos: Inbound[],
+  at: Date,
+): Promise<void> {
+  const [{ shortCode, connectionId }] = mos as [Inbound]
+  if (!(await findShortCodeLists(tx, shortCode))) {
+    const fields = { connection_id: connectionId, mos: mos.map(({ id }) => id), destination: shortCode.slice(0, 6) }
+    rt.log.warn(fields, 'opt-out to an unknown destination, applied to every sender of its connection')
+  }
   const senders = mos.map(({ id, phone, content }) => ({ phone, wording: content.slice(0, 200), actor: `mo:${id}` }))
-  const unsubscribed = await optOutOfShortCode(tx, code, { senders, method: 'stop', at })
-  const lists = Map.groupBy(unsubscribed, (each) => each.phone)
-  const optOuts = mos.map(({ id, phone }) => ({ id, listsLeft: lists.get(phone)?.length ?? 0 }))
+  const lists = new Map<number, number>()
+  for (const code of codes) {
+    for (const { phone } of await optOutOfShortCode(tx, code, { senders, method: 'stop', at }))
+      lists.set(phone, (lists.get(phone) ?? 0) + 1)
+  }
+  const optOuts = mos.map(({ id, phone }) => ({ id, listsLeft: lists.get(phone) ?? 0 }))
   await markOptedOut(tx, optOuts, at)
 }
 
@@ -121,16 +163,17 @@ async function interpret(tx: Db, rt: InboundRuntime, waiting: WaitingInbound): P
   if (!mo) return false
   const { id } = mo
   const at = rt.clock.now()
-  const code = await findShortCodeLists(tx, mo.shortCode)
-  const word = parseBareWord(mo.content)
-  if (!code || word === 'other') {
-    await markInterpreted(tx, id, 'other', null, at)
-  } else if (word === 'opt_out') {
-    await optOutSenders(tx, code, [mo], at)
+  const codes = await findCodes(tx, mo)
+  const word = wordOf(mo)
+  if (word === 'opt_out' && codes.length > 0) {
+    await optOutSenders(tx, rt, codes, [mo], at)
+  } else if (word === 'help' && codes.length > 0) {
+    const sender = await findReplySender(tx, mo, codes)
+    const content = sender?.texts?.messageHelp || defaultHelpText
+    const reply = sender ? await sendReply(tx, rt, mo, sender, content) : null
+    await markInterpreted(tx, id, reply === null ? 'other' : 'help', reply, at)
   } else {
-    const texts = await findLastListTexts(tx, mo.phone, code.listIds)
-    const reply = await sendReply(tx, rt, mo, code, texts?.listId ?? null, texts?.messageHelp || defaultHelpText)
-    await markInterpreted(tx, id, 'help', reply, at)
+    await markInterpreted(tx, id, 'other', null, at)
   }
   return true
 }
@@ -138,31 +181,38 @@ async function interpret(tx: Db, rt: InboundRuntime, waiting: WaitingInbound): P
 async function confirmOptOut(tx: Db, rt: InboundRuntime, waiting: WaitingInbound): Promise<boolean> {
   const mo = await claimInbound(tx, waiting)
   if (!mo) return false
-  const code = await findShortCodeLists(tx, mo.shortCode)
+  const codes = await findCodes(tx, mo)
   const at = rt.clock.now()
-  if (code && !(await isInForce(tx, mo.phone, code, at))) return false
+  for (const code of codes) if (!(await isInForce(tx, mo.phone, code, at))) return false
   await lockConfirmations(tx, mo.phone, mo.shortCode)
   let reply: number | null = null
   const since = new Date(at.getTime() - confirmationIntervalMs)
-  if (code && (mo.listsLeft || !(await wasConfirmedSince(tx, mo.phone, mo.shortCode, since)))) {
-    const texts = await findLastListTexts(tx, mo.phone, code.listIds)
-    reply = await sendReply(tx, rt, mo, code, texts?.listId ?? null, texts?.messageStop || defaultStopText)
+  const hasLeft = mo.listsLeft && mo.redeliveries === 0
+  if (codes.length > 0 && (hasLeft || !(await wasConfirmedSince(tx, mo.phone, mo.shortCode, since)))) {
+    const sender = await findReplySender(tx, mo, codes)
+    if (sender) reply = await sendReply(tx, rt, mo, sender, sender.texts?.messageStop || defaultStopText)
   }
   await markInterpreted(tx, mo.id, 'opt_out', reply, at)
   return true
 }
 
-function sendReply(
-  tx: Db,
-  rt: InboundRuntime,
-  mo: Inbound,
-  code: ShortCodeLists,
-  listId: number | null,
-  content: string,
-) {
+type ReplySender = { code: ShortCodeLists; texts: ReplyTexts | undefined }
+
+/** Returns the short code that replies: the only one, or of several the one that sent the latest text to the phone. */
+async function findReplySender(tx: Db, mo: Inbound, codes: ShortCodeLists[]): Promise<ReplySender | undefined> {
+  const texts = await findLastListTexts(
+    tx,
+    mo.phone,
+    codes.flatMap(({ listIds }) => listIds),
+  )
+  const code = codes.length === 1 ? codes[0] : codes.find(({ listIds }) => texts && listIds.includes(texts.listId))
+  return code && { code, texts }
+}
+
+function sendReply(tx: Db, rt: InboundRuntime, mo: Inbound, { code, texts }: ReplySender, content: string) {
   return sendSystemText(tx, rt, {
     accountId: code.accountId,
-    listId,
+    listId: texts?.listId ?? null,
     shortCodeId: code.shortCodeId,
     phone: mo.phone,
     content,

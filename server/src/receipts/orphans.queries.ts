@@ -2,17 +2,19 @@ import type { FinalState } from '../connections/status-map.ts'
 import type { Db } from '../db/db.ts'
 import type { PageBounds } from '../lib/paging.ts'
 
-/** A receipt that could not be matched to a text within a day. */
+/** A receipt that could not be matched to a text within a day, or whose state is missing or not known. */
 export type Orphan = {
   id: number
   smscId: string
   phone: number | null
   shortCode: string
-  state: FinalState
+  /** Null if the state is missing or not known. */
+  state: FinalState | null
   reason: string | null
   carrierStatus: string
   reference: number | null
   submitDate: string | null
+  excerpt: string | null
   receivedAt: Date
 }
 
@@ -22,7 +24,7 @@ export function listOrphans(db: Db, connectionId: number, page: PageBounds) {
     'list_orphans',
     /* sql */ `
     select id, smsc_id as "smscId", phone, short_code as "shortCode", state, reason, carrier_status as "carrierStatus",
-           reference, submit_date as "submitDate", received_at as "receivedAt"
+           reference, submit_date as "submitDate", excerpt, received_at as "receivedAt"
       from receipts
      where connection_id = $1 and outcome = 'orphan'
      order by id desc limit $2 offset $3`,

@@ -51,6 +51,7 @@ test('orphans of a connection are listed newest first, in pages', async () => {
       carrier_status: 'REJECTD',
       user_message_reference: null,
       submit_date: null,
+      excerpt: null,
       received_at: '2026-03-01T02:00:00-08:00',
     },
     {
@@ -62,6 +63,7 @@ test('orphans of a connection are listed newest first, in pages', async () => {
       carrier_status: 'DELIVRD 000',
       user_message_reference: 77,
       submit_date: '2603010959',
+      excerpt: null,
       received_at: '2026-03-01T02:00:00-08:00',
     },
   ])

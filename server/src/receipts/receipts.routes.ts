@@ -18,7 +18,7 @@ export const receiptRoutes: FastifyPluginAsyncTypebox = async (app) => {
         operationId: 'listOrphanReceipts',
         summary: 'List the receipts that match no text, latest first',
         description:
-          'For a day, Carillon tries to match a receipt with an unknown id by its other fields. Then the receipt is listed here for a month. Many such receipts mean that ids are spelled differently from `receipt_id_form`, or that another system sends over the same account.',
+          'For a day, Carillon tries to match a receipt with an unknown id by its other fields. Then the receipt is listed here for a month. A receipt without a state, or with an unknown one, is listed immediately. Many such receipts mean that ids are spelled differently from `receipt_id_form`, or that another system sends over the same account.',
         tags: ['Connections'],
         'x-extension': true,
         params: Type.Object({ connection_id: ConnectionIdParam }),

@@ -11,10 +11,14 @@ const OrphanSchema = Type.Object(
     shortcode: Type.String(),
     meaning: Type.Unsafe<string>({
       type: 'string',
-      enum: ['delivered', 'soft', 'hard', 'blocked', 'opted_out'],
-      description: 'The delivery status that the text would have got.',
+      enum: ['delivered', 'soft', 'hard', 'blocked', 'opted_out', 'unknown'],
+      description:
+        'The delivery status that the text would have got; `unknown` if the receipt has no state or one that is not known.',
     }),
-    carrier_status: Type.String({ description: 'State and error code as in the receipt.' }),
+    carrier_status: Type.String({ description: 'State and error code as in the receipt; empty if it has no state.' }),
+    excerpt: TextOrNull({
+      description: 'The first words of the text, if the receipt has them; of a receipt without a state, its own text.',
+    }),
     user_message_reference: Type.Unsafe<number | null>({
       type: ['integer', 'null'],
       description: 'Our reference; null if the carrier did not echo it.',
@@ -34,10 +38,16 @@ export function presentOrphan(orphan: Orphan, timeZone: string): Static<typeof O
     message_id: orphan.smscId,
     phone_number: orphan.phone === null ? null : String(orphan.phone),
     shortcode: orphan.shortCode,
-    meaning: orphan.state === 'delivered' ? 'delivered' : (orphan.reason ?? 'soft'),
+    meaning: meaningOf(orphan),
     carrier_status: orphan.carrierStatus,
     user_message_reference: orphan.reference,
     submit_date: orphan.submitDate,
+    excerpt: orphan.excerpt,
     received_at: formatTime(orphan.receivedAt, timeZone),
   }
+}
+
+function meaningOf({ state, reason }: Orphan): string {
+  if (state === null) return 'unknown'
+  return state === 'delivered' ? 'delivered' : (reason ?? 'soft')
 }

@@ -6,30 +6,43 @@ import type { AppliedReceipt } from '../log/receipt.ts'
 import { applyReceipts, listLogDays } from '../log/receipts.queries.ts'
 import type { Runtime } from '../runtime.ts'
 import { optOutByCarrier, splitOptOuts } from './carrier-opt-outs.ts'
-import { insertWaitingReceipts, type WaitingReceipt } from './waiting.queries.ts'
+import {
+  insertUnreadReceipts,
+  insertWaitingReceipts,
+  type UnreadReceipt,
+  type WaitingReceipt,
+} from './waiting.queries.ts'
 
 type Entry = WaitingReceipt & { onDurable: () => void }
+type UnreadEntry = UnreadReceipt & { onDurable: () => void }
 
 /** Applies receipts to their log rows in batches, and stores those whose rows are not known yet. */
 export class ReceiptBatcher {
   readonly #rt: Pick<Runtime, 'db' | 'clock' | 'log'>
   readonly #batcher: Batcher<Entry>
+  readonly #unread: Batcher<UnreadEntry>
   #days: string[] = []
 
   constructor(rt: Pick<Runtime, 'db' | 'clock' | 'log'>) {
     this.#rt = rt
-    this.#batcher = new Batcher<Entry>({
+    this.#batcher = this.#makeBatcher((batch) => this.#apply(batch))
+    this.#unread = this.#makeBatcher((batch) => insertUnreadReceipts(rt.db, batch))
+  }
+
+  #makeBatcher<T extends Entry | UnreadEntry>(write: (batch: T[]) => Promise<void>): Batcher<T> {
+    const { log } = this.#rt
+    return new Batcher<T>({
       size: 400,
       maxDelayMs: 5,
       writers: 2,
       write: async (batch) => {
-        await this.#apply(batch)
+        await write(batch)
         for (const entry of batch) entry.onDurable()
       },
-      onFailure: (error) => rt.log.warn({ err: error }, 'failed to record receipts, retrying'),
+      onFailure: (error) => log.warn({ err: error }, 'failed to record receipts, retrying'),
       isPermanent: isBadValue,
       onDropped(entry, error) {
-        rt.log.error({ err: error, connection: entry.connectionId }, 'receipt lost, it cannot be stored')
+        log.error({ err: error, connection: entry.connectionId }, 'receipt lost, it cannot be stored')
         entry.onDurable()
       },
     })
@@ -43,9 +56,14 @@ export class ReceiptBatcher {
     this.#batcher.add({ ...receipt, onDurable })
   }
 
+  /** Stores a receipt that cannot be read as an orphan, for operators, and calls `onDurable` as `add` does. */
+  addUnread(receipt: UnreadReceipt, onDurable: () => void): void {
+    this.#unread.add({ ...receipt, onDurable })
+  }
+
   /** Resolves when all receipts added so far are durable. */
-  flushed(): Promise<void> {
-    return this.#batcher.flushed()
+  async flushed(): Promise<void> {
+    await Promise.all([this.#batcher.flushed(), this.#unread.flushed()])
   }
 
   async #apply(batch: Entry[]): Promise<void> {

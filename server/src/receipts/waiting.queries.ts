@@ -12,23 +12,36 @@ export type WaitingReceipt = AppliedReceipt & {
   receivedAt: Date
 }
 
+/** A receipt whose state is missing or not known; it is never matched. */
+export type UnreadReceipt = Omit<WaitingReceipt, 'state' | 'reason'> & { state: null; reason: null }
+
 /** Stores receipts until their texts are known. */
 export async function insertWaitingReceipts(db: Db, receipts: WaitingReceipt[]): Promise<void> {
+  await insertReceipts(db, receipts, 'waiting')
+}
+
+/** Stores receipts that cannot be read, as orphans. */
+export async function insertUnreadReceipts(db: Db, receipts: UnreadReceipt[]): Promise<void> {
+  await insertReceipts(db, receipts, 'orphan')
+}
+
+async function insertReceipts(db: Db, receipts: (WaitingReceipt | UnreadReceipt)[], outcome: 'waiting' | 'orphan') {
+  const column = <T>(of: (receipt: WaitingReceipt | UnreadReceipt) => T) => receipts.map(of)
   await db.exec(
-    'insert_waiting_receipts',
+    'insert_receipts',
     sql`
     insert into receipts (connection_id, smsc_id, phone, short_code, reference, state, reason, carrier_status,
-                          submit_date, excerpt, received_at, retry_at)
-    select r.*, clock_timestamp() + interval '100 milliseconds'
-      from unnest(${receipts.map((receipt) => receipt.connectionId)}::smallint[],
-                  ${receipts.map((receipt) => receipt.smscId)}::text[], ${receipts.map((receipt) => receipt.phone)}::bigint[],
-                  ${receipts.map((receipt) => receipt.shortCode)}::text[],
-                  ${receipts.map((receipt) => receipt.reference)}::int[], ${receipts.map((receipt) => receipt.state)}::text[],
-                  ${receipts.map((receipt) => receipt.reason)}::text[],
-                  ${receipts.map((receipt) => receipt.carrierStatus)}::text[],
-                  ${receipts.map((receipt) => receipt.submitDate)}::text[],
-                  ${receipts.map((receipt) => receipt.excerpt)}::text[],
-                  ${receipts.map((receipt) => receipt.receivedAt)}::timestamptz[]) as r`,
+                          submit_date, excerpt, received_at, retry_at, outcome, ended_at)
+    select r.*, clock_timestamp() + interval '100 milliseconds', ${outcome}::text,
+           case when ${outcome}::text <> 'waiting' then r.received_at end
+      from unnest(${column((r) => r.connectionId)}::smallint[], ${column((r) => r.smscId)}::text[],
+                  ${column((r) => r.phone)}::bigint[], ${column((r) => r.shortCode)}::text[],
+                  ${column((r) => r.reference)}::int[], ${column((r) => r.state)}::text[],
+                  ${column((r) => r.reason)}::text[], ${column((r) => r.carrierStatus)}::text[],
+                  ${column((r) => r.submitDate)}::text[], ${column((r) => r.excerpt)}::text[],
+                  ${column((r) => r.receivedAt)}::timestamptz[])
+             as r(connection_id, smsc_id, phone, short_code, reference, state, reason, carrier_status, submit_date, excerpt,
+                  received_at)`,
   )
 }
 

@@ -91,3 +91,14 @@ export function decodeGsm7(bytes: Uint8Array): string {
   }
   return text
 }
+
+/** Unpacks septets that are packed as on the radio interface (TS 23.038 §6.1.2.1): eight in seven octets. */
+export function unpackSeptets(bytes: Uint8Array): Buffer {
+  const septets = Buffer.alloc(Math.floor((bytes.length * 8) / 7))
+  for (let n = 0; n < septets.length; n++) {
+    const bit = n * 7
+    const pair = (bytes[bit >> 3] ?? 0) | ((bytes[(bit >> 3) + 1] ?? 0) << 8)
+    septets[n] = (pair >> (bit & 7)) & 0x7f
+  }
+  return septets
+}

@@ -131,6 +131,12 @@ export function decodeShortMessage(
   return header?.concat ? { text, concat: header.concat } : { text }
 }
 
+/** Splits a short_message into its user data header, if it has one that is not longer than the message, and its text. */
+export function splitHeader(bytes: Uint8Array, esm_class: number): { header: Uint8Array; body: Uint8Array } {
+  const length = esm_class & UDH_INDICATOR ? (readUserDataHeader(bytes)?.length ?? 0) : 0
+  return { header: bytes.subarray(0, length), body: bytes.subarray(length) }
+}
+
 const encodingOf = (text: string): Encoding => (fitsGsm7(text) ? 'gsm7' : 'ucs2')
 
 /** Returns the index after the last character of each part. */

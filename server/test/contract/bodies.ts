@@ -31,6 +31,7 @@ export const bodies: Record<string, object | string | null> = {
   },
   'GET /connections/{connection_id}': null,
   'GET /connections/{connection_id}/orphan_receipts': null,
+  'GET /connections/{connection_id}/unmatched_mos': null,
   'PUT /connections/{connection_id}': { connection: { window: 100, mps: null } },
   'DELETE /connections/{connection_id}': null,
   'POST /connections/{connection_id}/test': null,

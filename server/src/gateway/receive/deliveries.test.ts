@@ -37,6 +37,7 @@ afterEach(() => {
 
 async function receive(content: string) {
   const session = {
+    bound: true,
     respond: (_: unknown, fields?: ResponseFields) => responses.push(fields?.command_status),
   } as unknown as Session
   const source = {

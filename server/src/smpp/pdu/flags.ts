@@ -31,8 +31,9 @@ export const ton = {
 /** Numbering plan indicator, §5.2.6. */
 export const npi = { unknown: 0, isdn: 1 } as const
 
-/** message_state, §5.2.28. */
+/** message_state, §5.2.28; SCHEDULED is of SMPP 5.0. */
 export const messageState = {
+  SCHEDULED: 0,
   ENROUTE: 1,
   DELIVERED: 2,
   EXPIRED: 3,

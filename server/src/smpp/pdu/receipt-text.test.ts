@@ -50,8 +50,12 @@ const layouts: [name: string, text: string, receipt: Receipt | undefined][] = [
     { message_id: '77', stat: 'ACCEPTD', text: '' },
   ],
   ['another order', 'stat:DELIVRD err:000 id:77', { message_id: '77', stat: 'DELIVRD', err: '000' }],
-  ['a state word in full', 'id:77 status:UNDELIVERABLE error:1', { message_id: '77', stat: 'UNDELIV', err: '1' }],
-  ['an unknown state', 'id:77 stat:WHATEVER', { message_id: '77', stat: 'UNKNOWN' }],
+  [
+    'a state word in full',
+    'id:77 status:UNDELIVERABLE error:1',
+    { message_id: '77', stat: 'UNDELIV', word: 'UNDELIVERABLE', err: '1' },
+  ],
+  ['an unknown state', 'id:77 stat:WHATEVER', { message_id: '77', stat: 'OTHER', word: 'WHATEVER' }],
   [
     'a text that looks like fields',
     'id:77 stat:DELIVRD text:id:66 stat:UNDELIV',
@@ -97,6 +101,7 @@ test('TLVs take precedence over the text, and are sufficient without a text', ()
   expect(parseReceipt(deliver('id:1 stat:DELIVRD err:000 text:hi', tlvs))).toEqual({
     message_id: 'abc',
     stat: 'UNDELIV',
+    word: 'DELIVRD',
     err: '027',
     text: 'hi',
   })
@@ -106,7 +111,59 @@ test('TLVs take precedence over the text, and are sufficient without a text', ()
   })
 })
 
-test('isReceipt depends on esm_class only (§5.2.12)', () => {
+test.each([
+  ['303031', 'err:005', '001'],
+  ['303031', 'err:001', '001'],
+  ['303030', 'err:001', '001'],
+  ['030000', 'err:001', '001'],
+  ['030000', '', '000'],
+  ['03001b', 'err:001', '027'],
+  ['001b', 'err:001', '027'],
+  ['30303031', 'err:005', '0001'],
+  ['30303100', 'err:005', '001'],
+  ['03', 'err:001', '001'],
+  ['', 'err:001', '001'],
+])('the network_error_code %s and the text %j are the error %s', (code, text, err) => {
+  const tlvs = { network_error_code: Buffer.from(code, 'hex') }
+  expect(parseReceipt(deliver(`id:1 stat:UNDELIV ${text}`, tlvs))?.err).toBe(err)
+})
+
+test.each<[string, Buffer, number]>([
+  ['ASCII with data_coding 8 and an even length', Buffer.from('id:77 stat:DELIVRD'), 8],
+  ['ASCII with data_coding 8 and an odd length', Buffer.from('id:777 stat:DELIVRD'), 8],
+  ['ASCII with data_coding 0x18', Buffer.from('id:77 stat:DELIVRD'), 0x18],
+  ['UCS-2 with data_coding 0', Buffer.from('id:77 stat:DELIVRD', 'utf16le').swap16(), 0],
+  ['little-endian UCS-2 with data_coding 8', Buffer.from('id:77 stat:DELIVRD', 'utf16le'), 8],
+  ['little-endian UCS-2 with data_coding 0', Buffer.from('id:77 stat:DELIVRD', 'utf16le'), 0],
+])('parseReceipt reads %s', (_case, octets, data_coding) => {
+  expect(parseReceipt(deliver(octets, undefined, { data_coding }))).toMatchObject({ stat: 'DELIVRD' })
+})
+
+test.each<[string, Tlvs | undefined, string, boolean]>([
+  ['an id and a state', { receipted_message_id: '1', message_state: 2 }, '', true],
+  [
+    'an id and a state of two octets',
+    { receipted_message_id: '1', unknown: [{ tag: 0x0427, value: Buffer.from([0, 2]) }] },
+    '',
+    true,
+  ],
+  ['an id, and a state in the text', { receipted_message_id: '1' }, 'id:1 stat:DELIVRD', true],
+  ['only an id', { receipted_message_id: '1' }, 'STOP', false],
+  ['only a state', { message_state: 2 }, 'STOP', false],
+  ['a text like that of a receipt', undefined, 'id:1 stat:DELIVRD', false],
+])('a deliver_sm of esm_class 0 with %s: is a receipt or not', (_case, tlvs, text, receipt) => {
+  expect(isReceipt(deliver(text, tlvs, { esm_class: 0 }))).toBe(receipt)
+})
+
+test('a message_state that is not defined is an unknown word', () => {
+  expect(parseReceipt(deliver('id:1', { message_state: 99 }))).toEqual({
+    message_id: '1',
+    stat: 'OTHER',
+    word: 'STATE 99',
+  })
+})
+
+test('isReceipt depends on esm_class only (§5.2.12), if there is no receipted_message_id', () => {
   const kinds: [number, boolean][] = [
     [0x00, false],
     [0x40, false],
@@ -149,13 +206,16 @@ test.each([
 
 test.each([
   // the words of appendix B, full words, and words observed from SMSCs
-  ['ENROUTE', ['ENROUTE', 'enroute', 'BUFFERED', 'BUFFERD']],
+  ['ENROUTE', ['ENROUTE', 'enroute', 'BUFFERED', 'BUFFERD', 'BUFFRED', 'SCHEDULED', 'QUEUED', 'SENT']],
   ['DELIVRD', ['DELIVRD', 'DELIVERED', 'delivrd']],
   ['EXPIRED', ['EXPIRED', 'EXPIRD']],
   ['DELETED', ['DELETED']],
   ['UNDELIV', ['UNDELIV', 'UNDELIVERED', 'UNDELIVERABLE', 'FAILED', 'FAIL']],
   ['ACCEPTD', ['ACCEPTD', 'ACCEPTED']],
-  ['UNKNOWN', ['UNKNOWN', 'FOO', 'SKIPPED']],
+  ['UNKNOWN', ['UNKNOWN']],
+  ['OTHER', ['FOO', 'SKIPPED', 'CREDIT']],
+  ['NOCRED', ['NOCRED', 'NO_CREDIT', 'NO CREDIT', 'INSUFFICIENT_CREDIT']],
+  ['SYSERR', ['SYSERR', 'SYS_ERR', 'SYSTEM_ERROR']],
   ['REJECTD', ['REJECTD', 'REJECTED']],
 ])('parseReceipt returns the state %s for the words %j', (stat, words) => {
   for (const word of words) expect(parseReceipt(deliver(`id:77 stat:${word}`))?.stat).toBe(stat)

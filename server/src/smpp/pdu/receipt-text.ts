@@ -3,12 +3,27 @@
 
 import { dataCoding, esmClass, messageState } from './flags.ts'
 import type { DeliverSm } from './pdu.ts'
+import { type Tlvs, tlvTable } from './tlvs.ts'
 
-export type ReceiptStat = 'ENROUTE' | 'DELIVRD' | 'EXPIRED' | 'DELETED' | 'UNDELIV' | 'ACCEPTD' | 'UNKNOWN' | 'REJECTD'
+/** The eight states of SMPP, two that carriers add for trouble with our account or their system, and OTHER for an unknown word. */
+export type ReceiptStat =
+  | 'ENROUTE'
+  | 'DELIVRD'
+  | 'EXPIRED'
+  | 'DELETED'
+  | 'UNDELIV'
+  | 'ACCEPTD'
+  | 'UNKNOWN'
+  | 'REJECTD'
+  | 'NOCRED'
+  | 'SYSERR'
+  | 'OTHER'
 
 export type Receipt = {
   message_id: string
   stat: ReceiptStat
+  /** The carrier's own word in upper case, if it is not `stat`. */
+  word?: string
   err?: string
   submit_date?: string
   done_date?: string
@@ -17,6 +32,7 @@ export type Receipt = {
 
 /** The state word of a receipt's text for each message_state of a TLV or a query_sm_resp. */
 export const statOfState: ReadonlyMap<number, ReceiptStat> = new Map<number, ReceiptStat>([
+  [messageState.SCHEDULED, 'ENROUTE'],
   [messageState.ENROUTE, 'ENROUTE'],
   [messageState.DELIVERED, 'DELIVRD'],
   [messageState.EXPIRED, 'EXPIRED'],
@@ -35,32 +51,61 @@ const statPrefixes: [string, ReceiptStat][] = [
   ['UNDEL', 'UNDELIV'],
   ['FAIL', 'UNDELIV'],
   ['ACCEPT', 'ACCEPTD'],
-  ['BUFFER', 'ENROUTE'],
+  ['BUFF', 'ENROUTE'],
   ['ENROUT', 'ENROUTE'],
+  ['EN_ROUT', 'ENROUTE'],
+  ['SCHED', 'ENROUTE'],
+  ['QUEUE', 'ENROUTE'],
+  ['PENDING', 'ENROUTE'],
+  ['RETRY', 'ENROUTE'],
+  ['SENT', 'ENROUTE'],
+  ['SUBMIT', 'ENROUTE'],
   ['REJ', 'REJECTD'],
+  ['UNKNOWN', 'UNKNOWN'],
+  ['UNKNWN', 'UNKNOWN'],
+  ['NOCRED', 'NOCRED'],
+  ['NO_CRED', 'NOCRED'],
+  ['NO CRED', 'NOCRED'],
+  ['NO-CRED', 'NOCRED'],
+  ['NOFUND', 'NOCRED'],
+  ['INSUF', 'NOCRED'],
+  ['SYSERR', 'SYSERR'],
+  ['SYS_ERR', 'SYSERR'],
+  ['SYSTEM', 'SYSERR'],
 ]
 
-/** Returns whether a deliver_sm is a receipt, final or intermediate (§5.2.12), and not an MO. */
+/**
+ * Returns whether a deliver_sm is a receipt, final or intermediate (§5.2.12), and not an MO. Without a type in its esm_class it is
+ * one if it has a receipted_message_id and a state, because no handset can write that TLV.
+ */
 export function isReceipt(pdu: DeliverSm): boolean {
   const type = pdu.esm_class & esmClass.typeMask
-  return type === esmClass.receipt || type === esmClass.intermediateNotification
+  if (type === esmClass.receipt || isIntermediate(pdu)) return true
+  if (type !== 0 || pdu.tlvs?.receipted_message_id === undefined) return false
+  return stateIn(pdu.tlvs) !== undefined || readReceiptText(pdu).stat !== undefined
+}
+
+/** Returns whether the esm_class marks a receipt as intermediate: another one follows, whatever its state is. */
+export function isIntermediate(pdu: DeliverSm): boolean {
+  return (pdu.esm_class & esmClass.intermediateNotification) !== 0
 }
 
 /**
  * Parses a receipt from its TLVs where present, otherwise from its text, in any case, order and spacing. Returns undefined
- * if it has no state. An unrecognized state word becomes UNKNOWN; `message_id` (empty if missing) and the dates are as the
+ * if it has no state. An unrecognized state word becomes OTHER; `message_id` (empty if missing) and the dates are as the
  * SMSC wrote them.
  */
 export function parseReceipt(pdu: DeliverSm): Receipt | undefined {
   const tlvs = pdu.tlvs
-  const fields = readFields(receiptText(pdu))
+  const fields = readReceiptText(pdu)
   const message_id = tlvs?.receipted_message_id || fields.id || ''
-  const stat = statOfState.get(tlvs?.message_state ?? 0) ?? readStat(fields.stat)
-  if (!stat) return undefined
-  const receipt: Receipt = { message_id, stat }
-  // §5.3.2.31: one octet of network type, then the code.
-  const code = tlvs?.network_error_code
-  const err = code?.length === 3 ? String(code.readUInt16BE(1)).padStart(3, '0') : fields.err
+  const state = tlvs && stateIn(tlvs)
+  const stat = (state === undefined ? undefined : statOfState.get(state)) ?? readStat(fields.stat)
+  if (!stat && state === undefined) return undefined
+  const receipt: Receipt = { message_id, stat: stat ?? 'OTHER' }
+  const word = (fields.stat || (stat ? '' : `STATE ${state}`)).toUpperCase()
+  if (word && word !== receipt.stat) receipt.word = word
+  const err = readErr(tlvs?.network_error_code, fields.err)
   if (err) receipt.err = err
   if (fields.submit_date) receipt.submit_date = fields.submit_date
   if (fields.done_date) receipt.done_date = fields.done_date
@@ -68,12 +113,53 @@ export function parseReceipt(pdu: DeliverSm): Receipt | undefined {
   return receipt
 }
 
-function receiptText(pdu: DeliverSm): string {
-  let bytes = pdu.short_message.length > 0 ? pdu.short_message : pdu.tlvs?.message_payload
-  if (!bytes) return ''
-  if (pdu.esm_class & esmClass.udhi) bytes = bytes.subarray(1 + (bytes[0] ?? 0))
-  if (pdu.data_coding !== dataCoding.ucs2 || bytes.length % 2 !== 0) return bytes.toString('latin1')
-  return Buffer.from(bytes).swap16().toString('utf16le')
+/** Returns the message_state, also of a TLV that has more octets than the specification allows. */
+function stateIn(tlvs: Tlvs): number | undefined {
+  if (tlvs.message_state !== undefined) return tlvs.message_state
+  return tlvs.unknown?.find(({ tag, value }) => tag === tlvTable.message_state[0] && value.length > 0)?.value.at(-1)
+}
+
+/**
+ * Returns the error code. §5.3.2.31 defines network_error_code as one octet of network type, then a code of two octets, but some
+ * SMSCs write ASCII digits. A code of 0 reports no error of the network, so the `err` of the text is the better one.
+ */
+function readErr(code: Buffer | undefined, inText: string | undefined): string | undefined {
+  if (!code || code.length === 0) return inText
+  const digits = code.toString('latin1').replaceAll('\0', '')
+  let err: string | undefined
+  if (/^\d{2,6}$/.test(digits)) err = digits
+  else if (code.length === 3 || code.length === 2) err = String(code.readUInt16BE(code.length - 2)).padStart(3, '0')
+  return err === undefined || (Number(err) === 0 && inText) ? inText : err
+}
+
+/** Returns the octets of a receipt's text, without a user data header. */
+function receiptOctets(pdu: DeliverSm): Buffer {
+  const octets = pdu.short_message.length > 0 ? pdu.short_message : (pdu.tlvs?.message_payload ?? pdu.short_message)
+  return pdu.esm_class & esmClass.udhi ? octets.subarray(1 + (octets[0] ?? 0)) : octets
+}
+
+const inBigEndian = (octets: Buffer) =>
+  Buffer.from(octets.subarray(0, octets.length & ~1))
+    .swap16()
+    .toString('utf16le')
+
+/** Returns the text of a receipt, as its data_coding says. */
+export function receiptText(pdu: DeliverSm): string {
+  const octets = receiptOctets(pdu)
+  return pdu.data_coding === dataCoding.ucs2 ? inBigEndian(octets) : octets.toString('latin1')
+}
+
+/** Reads the fields of the text; if the data_coding yields none, in each other encoding, because carriers confuse them. */
+function readReceiptText(pdu: DeliverSm): Fields {
+  const fields = readFields(receiptText(pdu))
+  if (fields.stat !== undefined || fields.id !== undefined) return fields
+  const octets = receiptOctets(pdu)
+  if (octets.length === 0) return fields
+  for (const text of [octets.toString('latin1'), inBigEndian(octets), octets.toString('utf16le')]) {
+    const others = readFields(text)
+    if (others.stat !== undefined || others.id !== undefined) return others
+  }
+  return fields
 }
 
 type FieldName = 'id' | 'sub' | 'dlvrd' | 'submit_date' | 'done_date' | 'stat' | 'err' | 'text'
@@ -142,7 +228,7 @@ function tidy(value: string): string {
 function readStat(word: string | undefined): ReceiptStat | undefined {
   if (!word) return undefined
   const upper = word.toUpperCase()
-  return statPrefixes.find(([prefix]) => upper.startsWith(prefix))?.[1] ?? 'UNKNOWN'
+  return statPrefixes.find(([prefix]) => upper.startsWith(prefix))?.[1] ?? 'OTHER'
 }
 
 /** §4.4.2 allows 64 characters. A longer id is malformed, and too large for a database index. */

@@ -1,0 +1,133 @@
+import { expect, test } from 'vitest'
+import { phone, tlv, useDeliveries } from '../../../test/deliveries.ts'
+import { make } from '../../../test/make.ts'
+import type { Session } from '../../smpp/session.ts'
+
+// MOs as carriers write them: encodings, destinations, senders, parts and copies.
+
+const ctx = useDeliveries()
+
+const ucs2 = (content: string) => Buffer.from(content, 'utf16le').swap16()
+const header = (total: number, number: number) => Buffer.from([5, 0, 3, 9, total, number])
+
+test.each([
+  ['UCS-2 with data_coding 0', { text: ucs2('STOP') }],
+  ['UCS-2 with data_coding 3', { text: ucs2('Stop'), dataCoding: 3 }],
+  ['little-endian UCS-2', { text: Buffer.from('STOP', 'utf16le'), dataCoding: 8 }],
+  ['ASCII with data_coding 8', { text: 'STOP', dataCoding: 8 }],
+  ['a payload in UCS-2 with data_coding 0', { after: tlv('0424', ucs2('STOP')) }],
+  ['the only part of a text', { text: Buffer.concat([header(1, 1), Buffer.from('STOP')]), esmClass: 0x40 }],
+])('a STOP in %s is obeyed', async (_case, octets) => {
+  expect(await ctx.receive(octets)).toBe(0)
+  expect(await ctx.isBlocked()).toBe(true)
+})
+
+test.each(['155123', '055123', '', '+1 55123', 'CEDAR'])(
+  'a STOP to %j is an opt-out from every sender of its connection',
+  async (destination) => {
+    const other = await make.shortCode(ctx.db, { accountId: ctx.list.accountId })
+    const elsewhere = await make.shortCode(ctx.db, { accountId: ctx.list.accountId })
+    const otherConnection = await make.connection(ctx.db)
+    await ctx.db.exec('route', 'insert into short_code_routes (short_code_id, connection_id) values ($1, $2)', [
+      elsewhere.id,
+      otherConnection.id,
+    ])
+    await make.subscriber(ctx.db, { listId: ctx.list.id, phone })
+    expect(await ctx.receive({ text: 'STOP', destination })).toBe(0)
+    expect(await ctx.isBlocked()).toBe(true)
+    expect(await ctx.isBlocked(other.code)).toBe(true)
+    expect(await ctx.isBlocked(elsewhere.code)).toBe(false)
+    expect(ctx.warnings.map(({ message }) => message)).toContain(
+      'opt-out to an unknown destination, applied to every sender of its connection',
+    )
+    const states = 'select state from subscribers where phone = $1'
+    expect(await ctx.db.many('states', states, [phone])).toEqual([{ state: 'unsubscribed' }])
+  },
+)
+
+test('a STOP to a known sender is an opt-out from that sender only', async () => {
+  const other = await make.shortCode(ctx.db, { accountId: ctx.list.accountId })
+  await ctx.receive({ text: 'STOP' })
+  expect([await ctx.isBlocked(), await ctx.isBlocked(other.code)]).toEqual([true, false])
+  expect(ctx.warnings).toEqual([])
+})
+
+test('a STOP to an unknown destination is confirmed by the only sender of its connection', async () => {
+  await ctx.receive({ text: 'STOP', destination: '155123' })
+  const replies = 'select from inbound_messages where reply_message_id is not null'
+  expect(await ctx.db.many('replies', replies)).toHaveLength(1)
+})
+
+test.each([
+  ['the last part', { text: Buffer.concat([header(3, 3), Buffer.from(' end')]), esmClass: 0x40 }],
+  ['the first part', { text: Buffer.concat([header(2, 1), Buffer.from('STOP')]), esmClass: 0x40 }],
+  ['a part whose header has no bit in the esm_class', { text: Buffer.concat([header(3, 2), Buffer.from('quit')]) }],
+  ['a part with sar fields', { text: 'END', after: `020c00020009020e000103020f000103` }],
+])('%s of a longer text is kept with its place, and is no opt-out', async (_case, octets) => {
+  expect(await ctx.receive(octets)).toBe(0)
+  expect(await ctx.isBlocked()).toBe(false)
+  const parts = 'select kind, part_reference, part_total > 1 as is_part from inbound_messages'
+  expect(await ctx.db.many('parts', parts)).toEqual([{ kind: 'other', part_reference: 9, is_part: true }])
+})
+
+test('esm_class and user data header are stored with an MO', async () => {
+  await ctx.receive({ text: Buffer.concat([header(3, 2), Buffer.from('abc')]), esmClass: 0x43 })
+  const stored = 'select esm_class, udh, content, part_number from inbound_messages'
+  expect(await ctx.db.many('stored', stored)).toEqual([
+    { esm_class: 0x43, udh: header(3, 2), content: 'abc', part_number: 2 },
+  ])
+})
+
+test.each(['CEDAR', '77', '442071838750', ''])('an MO from %j is kept for operators', async (source) => {
+  expect(await ctx.receive({ text: 'STOP', source, sequence: 9 })).toBe(0)
+  const kept = 'select phone, source_addr, content, problem from inbound_messages'
+  expect(await ctx.db.many('kept', kept)).toEqual([
+    { phone: null, source_addr: source, content: 'STOP', problem: 'sender' },
+  ])
+  expect(ctx.warnings).toEqual([
+    {
+      message: 'MO from an address that is no phone number, listed for operators',
+      fields: { connection: 'Cedar SMS', sequence: 9 },
+    },
+  ])
+})
+
+const bound = () => ({ bound: true }) as Session
+
+test('a person may send the same word twice', async () => {
+  const session = bound()
+  for (const text of ['HELP', 'HELP', 'STOP', 'STOP']) await ctx.receive({ text }, session)
+  expect((await ctx.mos()).map(({ kind }) => kind)).toEqual(['help', 'help', 'opt_out', 'opt_out'])
+})
+
+test('an MO whose response was lost with its session is one row when it is sent again', async () => {
+  const session = { bound: true }
+  await ctx.receive({ text: 'HELP' }, session as Session)
+  session.bound = false
+  expect(await ctx.receive({ text: 'HELP' })).toBe(0)
+  const rows = 'select redeliveries, reply_message_id is not null as replied from inbound_messages'
+  expect(await ctx.db.many('rows', rows)).toEqual([{ redeliveries: 1, replied: true }])
+})
+
+test('an MO that differs in one octet is another one, also after a lost response', async () => {
+  const session = { bound: true }
+  await ctx.receive({ text: 'HELP' }, session as Session)
+  session.bound = false
+  await ctx.receive({ text: 'Help' })
+  await ctx.receive({ text: 'HELP', source: '12065560002' })
+  expect(await ctx.mos()).toHaveLength(3)
+})
+
+test('a STOP that is sent again is one row with one confirmation, and opts the person out once more', async () => {
+  await make.subscriber(ctx.db, { listId: ctx.list.id, phone })
+  const session = { bound: true }
+  await ctx.receive({ text: 'STOP' }, session as Session)
+  session.bound = false
+  await ctx.db.exec('back', `update subscribers set state = 'subscribed' where phone = $1`, [phone])
+  expect(await ctx.receive({ text: 'STOP' })).toBe(0)
+  expect(await ctx.mos()).toEqual([{ phone, content: 'STOP', kind: 'opt_out' }])
+  expect(await ctx.db.many('state', 'select state from subscribers')).toEqual([{ state: 'unsubscribed' }])
+  expect(await ctx.db.many('replies', `select from messages where content like 'You are unsubscribed%'`)).toHaveLength(
+    1,
+  )
+})
