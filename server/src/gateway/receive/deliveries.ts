@@ -4,9 +4,10 @@ import { isOptOut, storeInbound } from '../../inbound/inbound.ts'
 import type { ReceiptBatcher } from '../../receipts/receipts.ts'
 import type { Runtime } from '../../runtime.ts'
 import { commandStatus } from '../../smpp/pdu/command-status.ts'
+import { esmClass } from '../../smpp/pdu/flags.ts'
 import type { DataSm, DeliverSm } from '../../smpp/pdu/pdu.ts'
 import { asDeliverSm } from '../../smpp/pdu/pdu.ts'
-import { isReceipt } from '../../smpp/pdu/receipt-text.ts'
+import { isReceipt, parseReceipt } from '../../smpp/pdu/receipt-text.ts'
 import type { Session } from '../../smpp/session.ts'
 import type { ResponseFields } from '../../smpp/session.types.ts'
 import type { Meter } from '../meter.ts'
@@ -66,8 +67,14 @@ export class Deliveries {
       const fields = { connection: source.name, sequence: request.sequence_number, flaw: request.flaw }
       this.#rt.log.warn(fields, 'malformed deliver_sm, using its readable fields')
     }
-    if (isReceipt(pdu)) this.#handleReceipt(source, pdu, request.sequence_number, respond)
+    if (isReceipt(pdu) && !this.#isOptOut(source, pdu)) this.#handleReceipt(source, pdu, request.sequence_number, respond)
     else this.#handleInbound(source, pdu, request.sequence_number, session, respond)
+  }
+
+  /** Returns whether a PDU that looks like a receipt by its TLVs or esm_class only is an opt-out by its text. */
+  #isOptOut(source: Source, pdu: DeliverSm): boolean {
+    const isCertain = pdu.esm_class & esmClass.typeMask && parseReceipt(pdu)
+    return !isCertain && isOptOut(readInbound(source, pdu, this.#rt.clock.now()))
   }
 
   /** Responds to the opt-outs that were committed since the last call. */

@@ -22,6 +22,15 @@ test.each([
   expect(await ctx.isBlocked()).toBe(true)
 })
 
+test.each([
+  ['the TLVs of a receipt', { after: tlv('001e', '77') + tlv('0427', Buffer.from([2])) }],
+  ['the esm_class of a receipt', { esmClass: 0x04 }],
+  ['the esm_class of an intermediate notification', { esmClass: 0x20 }],
+])('a STOP with %s is obeyed', async (_case, octets) => {
+  expect(await ctx.receive({ text: 'STOP', ...octets })).toBe(0)
+  expect(await ctx.isBlocked()).toBe(true)
+})
+
 test.each(['155123', '055123', '', '+1 55123', 'CEDAR'])(
   'a STOP to %j is an opt-out from every sender of its connection',
   async (destination) => {
