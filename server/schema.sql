@@ -164,12 +164,16 @@ create table connections (
   dest_ton smallint,
   dest_npi smallint,
   validity_s integer,
+  -- the form of validity_period in a submit_sm; off sends none, also none of the text's own deadline
+  validity_period text not null default 'relative',
   -- null means the installation's setting
   response_deadline_ms integer,
   receipt_deadline_s integer,
   enquire_link_s integer not null default 15,
   -- the form of the response's id in a receipt: any form, unchanged, hexadecimal or decimal
   receipt_id_form text not null default 'any',
+  -- whether a text in parts gets a receipt for each part, or only one
+  receipts text not null default 'each_part',
   -- the statuses of this SMSC's own codes: {"receipt": {"4470": "blocked"}, "status": {"0x45": "soft"}}
   error_map jsonb not null default '{}',
   query_sm boolean not null default false,
@@ -192,11 +196,13 @@ create table connections (
   constraint connections_query_after check ((query_after_s >= 1) and (query_after_s <= 2592000)),
   constraint connections_receipt_deadline check ((receipt_deadline_s >= 1) and (receipt_deadline_s <= 2592000)),
   constraint connections_receipt_id_form check (receipt_id_form = any (array['any', 'as_is', 'hex', 'decimal'])),
+  constraint connections_receipts check (receipts = any (array['each_part', 'one_per_text'])),
   constraint connections_response_deadline check ((response_deadline_ms >= 100) and (response_deadline_ms <= 300000)),
   constraint connections_slots check ((slots >= 1) and (slots <= 64)),
   constraint connections_source_npi check ((source_npi >= 0) and (source_npi <= 255)),
   constraint connections_source_ton check ((source_ton >= 0) and (source_ton <= 255)),
   constraint connections_validity check ((validity_s >= 60) and (validity_s <= 2592000)),
+  constraint connections_validity_period check (validity_period = any (array['relative', 'absolute', 'off'])),
   constraint connections_window check (("window" >= 1) and ("window" <= 1000))
 );
 
@@ -399,12 +405,12 @@ create table inbound_messages (
   -- null if the source address is no phone number
   phone bigint,
   -- as received
-  source_addr text not null,
+  source_addr text not null default '',
   content text not null,
   -- the bytes as received, for content that we cannot decode
   raw bytea not null,
   data_coding smallint not null,
-  esm_class smallint not null,
+  esm_class smallint not null default 0,
   -- the user data header, and the place in a longer text, from that header or from sar fields
   udh bytea,
   part_reference integer,

@@ -56,6 +56,9 @@ create table connections (
   dest_ton smallint constraint connections_dest_ton check (dest_ton between 0 and 255),
   dest_npi smallint constraint connections_dest_npi check (dest_npi between 0 and 255),
   validity_s integer constraint connections_validity check (validity_s between 60 and 2592000),
+  -- the form of validity_period in a submit_sm; off sends none, also none of the text's own deadline
+  validity_period text not null default 'relative'
+    constraint connections_validity_period check (validity_period in ('relative', 'absolute', 'off')),
   -- null means the installation's setting
   response_deadline_ms integer
     constraint connections_response_deadline check (response_deadline_ms between 100 and 300000),
@@ -66,6 +69,9 @@ create table connections (
   -- the form of the response's id in a receipt: any form, unchanged, hexadecimal or decimal
   receipt_id_form text not null default 'any'
     constraint connections_receipt_id_form check (receipt_id_form in ('any', 'as_is', 'hex', 'decimal')),
+  -- whether a text in parts gets a receipt for each part, or only one
+  receipts text not null default 'each_part'
+    constraint connections_receipts check (receipts in ('each_part', 'one_per_text')),
   -- the statuses of this SMSC's own codes: {"receipt": {"4470": "blocked"}, "status": {"0x45": "soft"}}
   error_map jsonb not null default '{}',
   query_sm boolean not null default false,

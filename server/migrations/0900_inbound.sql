@@ -6,12 +6,12 @@ create table inbound_messages (
   -- null if the source address is no phone number
   phone bigint,
   -- as received
-  source_addr text not null,
+  source_addr text not null default '',
   content text not null,
   -- the bytes as received, for content that we cannot decode
   raw bytea not null,
   data_coding smallint not null,
-  esm_class smallint not null,
+  esm_class smallint not null default 0,
   -- the user data header, and the place in a longer text, from that header or from sar fields
   udh bytea,
   part_reference integer,

@@ -12,6 +12,7 @@ export type Responder = (pdu: SubmitSm, ordinal: number) => ResponseFields | und
 /** Starts a carrier whose submit_sm responses the test determines. */
 export async function startCarrier(respond: Responder) {
   const submits: SubmitSm[] = []
+  const binds: Session[] = []
   const bound = new Set<Session>()
   const server = createServer({
     onBind: () => ({ command_status: 0 }),
@@ -21,18 +22,19 @@ export async function startCarrier(respond: Responder) {
       session.on('request', (pdu: RequestPdu) => {
         if (pdu.command !== 'submit_sm') return
         submits.push(pdu)
+        binds.push(session)
         const response = respond(pdu, submits.length)
         if (response) session.respond(pdu, response)
       })
     },
   })
   const port = await server.listen(0, '127.0.0.1')
-  return { submits, bound, server, port }
+  return { submits, binds, bound, server, port }
 }
 
 /** Starts a carrier that misbehaves in ways that the simulator cannot, and a gateway bound to it. */
 export async function startOddCarrier(rt: Runtime, respond: Responder) {
-  const { submits, bound, server, port } = await startCarrier(respond)
+  const { submits, binds, bound, server, port } = await startCarrier(respond)
   const { smpp } = rt.config
   if (!smpp) throw new Error('the gateway has no SMPP account')
   const gateway = await startGateway({ ...rt, config: { ...rt.config, smpp: { ...smpp, port } } })
@@ -41,6 +43,9 @@ export async function startOddCarrier(rt: Runtime, respond: Responder) {
 
   return {
     submits,
+    /** The bind of each of `submits`. */
+    binds,
+    bound,
     anyBind,
 
     /** Delivers a receipt with this text and returns the command_status of its response. */

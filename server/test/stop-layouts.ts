@@ -37,7 +37,7 @@ export const stopLayouts: [layout: string, octets: Octets][] = [
   ['little-endian UCS-2 as the default alphabet', { text: littleEndian('STOP') }],
   ['ASCII as UCS-2', { text: 'STOP', dataCoding: 8 }],
   ['ASCII of an odd length as UCS-2', { text: 'STOP!', dataCoding: 8 }],
-  ['packed septets', { text: Buffer.from('d3e21304', 'hex') }],
+  ['packed septets', { text: Buffer.from('53ea130a', 'hex') }],
   ['an emoji in UCS-2', { text: ucs2('STOP 🛑'), dataCoding: 8 }],
   ['the payload of a long text', payload('STOP')],
   ['a payload in UCS-2', { ...payload(ucs2('STOP')), dataCoding: 8 }],

@@ -35,10 +35,12 @@ export type Connection = {
   destTon: number | null
   destNpi: number | null
   validityS: number | null
+  validityPeriod: 'relative' | 'absolute' | 'off'
   responseDeadlineMs: number | null
   receiptDeadlineS: number | null
   enquireLinkS: number
   receiptIdForm: 'any' | 'as_is' | 'hex' | 'decimal'
+  receipts: 'each_part' | 'one_per_text'
   errorMap: ErrorMap
   querySm: boolean
   queryAfterS: number

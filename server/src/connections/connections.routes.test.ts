@@ -143,7 +143,7 @@ const invalid: [object, string][] = [
   [{ receipt_id_form: 'octal' }, 'Receipt id form is not included in the list'],
   [
     { error_map: { receipt: { 4470: 'dead' } } },
-    'Error map must map codes to delivered, soft, hard, blocked, opted_out, not dead',
+    'Error map must map codes to delivered, soft, hard, blocked, opted_out, not_final, not dead',
   ],
   [{ error_map: { receipt: { '44 70': 'hard' } } }, 'Error map has an invalid receipt code: 44 70'],
   [{ error_map: { status: { ESME_RNONSENSE: 'hard' } } }, 'Error map has an invalid command_status: ESME_RNONSENSE'],

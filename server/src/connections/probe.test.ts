@@ -49,6 +49,8 @@ function connectionTo(port: number, given: Partial<Connection> = {}): Connection
     receiptDeadlineS: null,
     enquireLinkS: 15,
     receiptIdForm: 'any',
+    receipts: 'each_part',
+    validityPeriod: 'relative',
     errorMap: {},
     querySm: false,
     queryAfterS: 1_800,

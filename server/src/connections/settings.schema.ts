@@ -71,6 +71,10 @@ export const settable = {
     2_592_000,
     'Seconds for which the SMSC attempts delivery; null means the default of the SMSC.',
   ),
+  validity_period: Word(
+    ['relative', 'absolute', 'off'],
+    'Form of the validity_period in a submit_sm: a duration, a time in UTC, or none. With `off`, the SMSC may deliver a text after the hours or the deadline of its message.',
+  ),
   response_deadline_ms: WholeOrNull(
     100,
     300_000,
@@ -85,6 +89,10 @@ export const settable = {
   receipt_id_form: Word(
     ['any', 'as_is', 'hex', 'decimal'],
     'Form of the message id in receipts: `any` ignores case and leading zeros, `as_is` matches exactly, `hex` or `decimal` is the base in receipts if responses use the other base.',
+  ),
+  receipts: Word(
+    ['each_part', 'one_per_text'],
+    'Receipts of a text in parts: one for each part, or only one, for example for the first or the last part, which then applies to the whole text.',
   ),
   error_map: Type.Object(
     {
@@ -140,10 +148,12 @@ export function presentSettings(row: ConnectionRow) {
     dest_ton: row.destTon,
     dest_npi: row.destNpi,
     validity_s: row.validityS,
+    validity_period: row.validityPeriod,
     response_deadline_ms: row.responseDeadlineMs,
     receipt_deadline_s: row.receiptDeadlineS,
     enquire_link_s: row.enquireLinkS,
     receipt_id_form: row.receiptIdForm,
+    receipts: row.receipts,
     error_map: row.errorMap,
     query_sm: row.querySm,
     query_after_s: row.queryAfterS,
@@ -179,10 +189,12 @@ export function readConnectionChange(body: Static<typeof fields>): ConnectionCha
     destTon: body.dest_ton,
     destNpi: body.dest_npi,
     validityS: body.validity_s,
+    validityPeriod: body.validity_period,
     responseDeadlineMs: body.response_deadline_ms,
     receiptDeadlineS: body.receipt_deadline_s,
     enquireLinkS: body.enquire_link_s,
     receiptIdForm: body.receipt_id_form,
+    receipts: body.receipts,
     errorMap: body.error_map,
     querySm: body.query_sm,
     queryAfterS: body.query_after_s,

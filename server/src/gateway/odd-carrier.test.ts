@@ -221,6 +221,29 @@ describe('a text of three parts', () => {
     await sending.waitForCounters(id, { delivered: 1 })
   })
 
+  test('is retried on the bind of its other parts, also if another bind has more free window slots', async () => {
+    let isShortInFlight = false
+    await start(
+      (pdu, ordinal) => {
+        if (pdu.esm_class !== 0x40) {
+          isShortInFlight = true
+          return undefined
+        }
+        if (sequenceOf(pdu) === 2 && !isShortInFlight) return { command_status: commandStatus.ESME_RTHROTTLED }
+        return { message_id: `id${ordinal}` }
+      },
+      { binds: 2, responseDeadlineMs: 30_000 },
+    )
+    await waitFor(() => carrier.bound.size === 2)
+    await sending.subscribe(...phones(1))
+    const long = await sending.broadcast(longText)
+    await waitFor(() => carrier.submits.length >= 3)
+    await sending.broadcast('short')
+    await sending.waitForCounters(long, { sent: 1 })
+    const ofLong = carrier.binds.filter((_, index) => carrier.submits[index]?.esm_class === 0x40)
+    expect(new Set(ofLong).size).toBe(1)
+  })
+
   test('bounces when a part is rejected', async () => {
     await start((pdu, ordinal) =>
       sequenceOf(pdu) === 2 ? { command_status: commandStatus.ESME_RSUBMITFAIL } : { message_id: `id${ordinal}` },

@@ -106,6 +106,8 @@ function applyTo(day: string, from: AppliedFrom, batch: Batch): Sql {
   const state = raw(`'${from}'`)
   const table = logTable(day)
   // the flag remains until the row ends: receipts of its other parts are matched by phone and content too
+  // a text in parts that gets only one receipt is delivered with it
+  const onePerText = sql`(select receipts = 'one_per_text' from connections where id = ${batch.connectionId}::bigint)`
   const stillWithoutId = raw(`l.carrier_status = 'no id'`)
   return sql`
     with matches as materialized (
@@ -116,7 +118,7 @@ function applyTo(day: string, from: AppliedFrom, batch: Batch): Sql {
         ${textsOfReceipts(day, batch)}
     ), per_row as materialized (
       select log_id,
-             coalesce(bit_or(case when part < 0 then -1 else 1 << part end) filter (where state = 'delivered'), 0)
+             coalesce(bit_or(case when part < 0 or ${onePerText} then -1 else 1 << part end) filter (where state = 'delivered'), 0)
                as delivered,
              min(state) filter (where state <> 'delivered') as failure,
              (${reasons})[min(array_position(${reasons}, reason))] as reason,

@@ -2,6 +2,7 @@ import { beforeEach, describe, expect, test } from 'vitest'
 import { content, submitDate, useReceipts } from '../../test/receipts.ts'
 import type { Db } from '../db/db.ts'
 import { markSent } from '../log/marks.queries.ts'
+import { encodeGsm7 } from '../sms/gsm7.ts'
 import type { StoredReceipt, WaitingReceipt } from './waiting.queries.ts'
 import { chooseCandidate } from './waiting.ts'
 
@@ -180,5 +181,34 @@ describe('chooseCandidate', () => {
   ])('returns, of two with the same reference, %s', (_, excerpt, logId) => {
     const candidates = [candidate({ byReference: true }), candidate({ byReference: true, logId: 2, content: 'Hello' })]
     expect(chooseCandidate(receipt({ reference: 16, excerpt }), candidates)?.logId).toBe(logId)
+  })
+
+  test.each([
+    ['20260301100000', true],
+    ['20260301100059', true],
+    ['202603011000', true],
+    ['2026-03-01 10:00:00', true],
+    ['20260227100000', false],
+    ['202602271000', false],
+    ['20261301100000', false],
+    ['yesterday', false],
+  ])('reads the submit date %s', (date, isFound) => {
+    expect(chooseCandidate(receipt({ submitDate: date }), [candidate()]) !== undefined).toBe(isFound)
+  })
+
+  const accented = 'Café @ 5 € – ça va?'
+  const gsm7 = 'Café @ $5 €, à demain'
+  test.each([
+    ['Latin-1', gsm7, Buffer.from('Café @ $5 ', 'latin1'), true],
+    ['GSM-7', gsm7, encodeGsm7(gsm7).subarray(0, 20), true],
+    ['UTF-8', gsm7, Buffer.from(gsm7).subarray(0, 20), true],
+    ['UTF-8, cut inside a character', gsm7, Buffer.from(gsm7).subarray(0, 4), true],
+    ['UTF-8 of a text outside GSM-7', accented, Buffer.from(accented).subarray(0, 20), true],
+    ['GSM-7 of another text', gsm7, encodeGsm7('Cafè @ $5 €'), false],
+    ['UTF-8 of another text', gsm7, Buffer.from('Cafè @ $5 €'), false],
+  ])('reads an excerpt in %s', (_, text, octets, isFound) => {
+    // as stored: one character per octet, without NUL
+    const excerpt = octets.toString('latin1').replaceAll('\0', '')
+    expect(chooseCandidate(receipt({ excerpt }), [candidate({ content: text })]) !== undefined).toBe(isFound)
   })
 })

@@ -5,6 +5,7 @@ import { retryLostRaces } from '../db/retry.ts'
 import { listLogDays } from '../log/receipts.queries.ts'
 import { insertFoundSubmit } from '../log/submits.queries.ts'
 import type { Runtime } from '../runtime.ts'
+import { encodeGsm7, fitsGsm7 } from '../sms/gsm7.ts'
 import { splitOptOuts } from './carrier-opt-outs.ts'
 import { applyWithOptOuts, byConnection } from './receipts.ts'
 import {
@@ -183,16 +184,37 @@ export function chooseCandidate(receipt: StoredReceipt, candidates: Candidate[])
   return matching.length === 1 ? matching[0] : matching.find((candidate) => candidate.awaitsResponse)
 }
 
+/** Whether a text starts with the excerpt, which is read octet by octet: of GSM-7 and UTF-8 as well as of Latin-1. */
 function startsWithExcerpt({ content }: Candidate, excerpt: string | null): boolean {
-  return !!excerpt && content.slice(0, 20).startsWith(excerpt.trimEnd().slice(0, 20))
+  if (!excerpt) return false
+  const start = excerpt.trimEnd().slice(0, 20)
+  if (content.slice(0, 20).startsWith(start)) return true
+  const first = content.slice(0, 20)
+  const octets = [Buffer.from(first), ...(fitsGsm7(first) ? [encodeGsm7(first)] : [])]
+  // a stored excerpt has no NUL, which is the @ of GSM-7
+  return octets.some((each) => each.toString('latin1').replaceAll('\0', '').startsWith(start))
 }
 
-/** Whether a text submitted at `at` can have the submit date `YYMMDDhhmm[ss]`, which is in an unknown time zone. */
+/** Whether a text submitted at `at` can have this submit date, which is in an unknown time zone. */
 function mayBeSubmittedBefore(at: Date, submitDate: string | null): boolean {
-  const digits = /^(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)?$/.exec(submitDate ?? '')
-  if (!digits) return false
-  const [, year, month, day, hour, minute, second] = digits.map(Number)
-  const carrierTime = Date.UTC(2000 + (year ?? 0), (month ?? 1) - 1, day, hour, minute, second || 59)
+  const carrierTime = readReceiptDate(submitDate ?? '')
+  if (carrierTime === undefined) return false
   // the carrier's time zone may be anything from UTC-12 to UTC+14, and its clock may be wrong by a minute
   return carrierTime >= at.getTime() - 12 * 3_600_000 - 60_000
+}
+
+const dateForms = [/^(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)?$/, /^20(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)?$/]
+
+/** Parses YYMMDDhhmm[ss] or YYYYMMDDhhmm[ss], with any separators, as if in UTC; without seconds, the last one of the minute. */
+export function readReceiptDate(date: string): number | undefined {
+  const digits = date.replace(/\D/g, '')
+  for (const form of dateForms) {
+    const match = form.exec(digits)
+    if (!match) continue
+    const [year = 0, month = 0, day = 0, hour = 0, minute = 0] = match.slice(1, 6).map(Number)
+    const second = match[6] === undefined ? 59 : Number(match[6])
+    if (month < 1 || month > 12 || day < 1 || day > 31 || hour > 23 || minute > 59) continue
+    return Date.UTC(2000 + year, month - 1, day, hour, minute, second)
+  }
+  return undefined
 }

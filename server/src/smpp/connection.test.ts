@@ -224,6 +224,26 @@ describe('Connector', () => {
     expect(retries.slice(0, 2)).toEqual([1_000, 1_000])
   })
 
+  test('backs off to minutes while the SMSC rejects the bind, and binds again when it does not', async () => {
+    let command_status = 0x0e
+    const { port } = await listen({ onBind: () => ({ command_status }) })
+    // time passes twenty thousand times as fast for retries, but not for deadlines
+    const waits: number[] = []
+    const clock: MonotonicClock = {
+      ...monotonicClock,
+      setTimeout: (run, ms) => monotonicClock.setTimeout(run, waits.includes(ms) ? ms / 20_000 : ms),
+    }
+    const connector = new Connector({ ...account(port), clock })
+    connector.on('failed', (_, ms) => waits.push(ms))
+    closers.push(() => connector.stop())
+    connector.start()
+    await waitFor(() => waits.length >= 16)
+    for (const ms of waits.slice(12)) expect(ms).toBeGreaterThanOrEqual(90_000)
+    expect(Math.max(...waits)).toBeLessThanOrEqual(180_000)
+    command_status = 0
+    await waitFor(() => connector.session?.bound)
+  })
+
   test('unbinds and does not reconnect after stop()', async () => {
     const { server, port } = await listen()
     const { connector, events } = startConnector(account(port))

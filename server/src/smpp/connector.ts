@@ -11,12 +11,14 @@ export type ConnectorEvents = {
   bound: [session: Session]
   /** The bound session closed. */
   lost: [reason: string]
-  /** A connection attempt failed; the next one follows after `retryMs`. */
+  /** A connection attempt failed; the next one follows after `retryMs`, at most 5 s, or 3 minutes if the SMSC rejects the bind. */
   failed: [error: Error, retryMs: number]
 }
 
 const MIN_RETRY_MS = 100
 const MAX_RETRY_MS = 5_000
+/** A rejected bind is retried less often: SMSCs lock accounts that repeat a wrong password. */
+const MAX_REJECTED_RETRY_MS = 180_000
 /** Delay after ESME_RALYBND: the SMSC releases our previous bind soon, and each second of delay costs throughput. */
 const ALREADY_BOUND_RETRY_MS = 1_000
 /** Lifetime after which a bind counts as stable and resets the back-off. */
@@ -96,7 +98,8 @@ export class Connector extends EventEmitter<ConnectorEvents> {
 
   #retryMs(error: Error | undefined): number {
     if (error instanceof BindError && error.command_status === commandStatus.ESME_RALYBND) return ALREADY_BOUND_RETRY_MS
-    const maxMs = Math.min(MAX_RETRY_MS, MIN_RETRY_MS * 2 ** this.#attempts++)
+    const limit = error instanceof BindError ? MAX_REJECTED_RETRY_MS : MAX_RETRY_MS
+    const maxMs = Math.min(limit, MIN_RETRY_MS * 2 ** Math.min(this.#attempts++, 30))
     return maxMs * (0.5 + Math.random() / 2)
   }
 }

@@ -7,7 +7,7 @@ import type { DataSm, DeliverSm, RequestPdu, ResponsePdu, SubmitSm } from '../..
 import type { Session } from '../../smpp/session.ts'
 import { timing } from '../timing.ts'
 
-const { staleWriteMs } = timing
+const { staleWriteMs, bindAlarmMs } = timing
 
 export type SlotBindEvents = {
   /** A window slot became free, or the bind was opened. */
@@ -70,8 +70,9 @@ export class SlotBind {
         log.warn({ ...logFields, reason }, 'bind lost')
         this.#update(reason, events)
       })
-      connector.on('failed', (error) => {
+      connector.on('failed', (error, retryMs) => {
         log.debug({ ...logFields, err: error }, 'failed to bind, retrying')
+        if (retryMs >= bindAlarmMs) log.error({ ...logFields, err: error }, 'SMSC keeps rejecting the bind')
         this.lastError = error.message
       })
       return connector

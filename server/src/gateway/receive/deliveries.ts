@@ -7,7 +7,7 @@ import { commandStatus } from '../../smpp/pdu/command-status.ts'
 import { esmClass } from '../../smpp/pdu/flags.ts'
 import type { DataSm, DeliverSm } from '../../smpp/pdu/pdu.ts'
 import { asDeliverSm } from '../../smpp/pdu/pdu.ts'
-import { isReceipt, parseReceipt } from '../../smpp/pdu/receipt-text.ts'
+import { isReceipt } from '../../smpp/pdu/receipt-text.ts'
 import type { Session } from '../../smpp/session.ts'
 import type { ResponseFields } from '../../smpp/session.types.ts'
 import type { Meter } from '../meter.ts'
@@ -16,7 +16,7 @@ import { timing } from '../timing.ts'
 import { Acknowledgements } from './acknowledgements.ts'
 import { Alarms } from './alarms.ts'
 import { readInbound } from './inbound-row.ts'
-import { readReceipt } from './receipt-row.ts'
+import { type ReadReceipt, readReceipt } from './receipt-row.ts'
 
 const { optOutMaxMs } = timing
 
@@ -67,14 +67,11 @@ export class Deliveries {
       const fields = { connection: source.name, sequence: request.sequence_number, flaw: request.flaw }
       this.#rt.log.warn(fields, 'malformed deliver_sm, using its readable fields')
     }
-    if (isReceipt(pdu) && !this.#isOptOut(source, pdu)) this.#handleReceipt(source, pdu, request.sequence_number, respond)
+    const now = this.#rt.clock.now()
+    const receipt = isReceipt(pdu) ? readReceipt(source, pdu, now) : undefined
+    if (receipt && (isCertain(pdu, receipt) || !isOptOut(readInbound(source, pdu, now))))
+      this.#handleReceipt(source, receipt, request.sequence_number, respond)
     else this.#handleInbound(source, pdu, request.sequence_number, session, respond)
-  }
-
-  /** Returns whether a PDU that looks like a receipt by its TLVs or esm_class only is an opt-out by its text. */
-  #isOptOut(source: Source, pdu: DeliverSm): boolean {
-    const isCertain = pdu.esm_class & esmClass.typeMask && parseReceipt(pdu)
-    return !isCertain && isOptOut(readInbound(source, pdu, this.#rt.clock.now()))
   }
 
   /** Responds to the opt-outs that were committed since the last call. */
@@ -89,8 +86,7 @@ export class Deliveries {
     return this.#acknowledgements.flush()
   }
 
-  #handleReceipt(source: Source, pdu: DeliverSm, sequence: number, respond: Respond): void {
-    const receipt = readReceipt(source, pdu, this.#rt.clock.now())
+  #handleReceipt(source: Source, receipt: ReadReceipt, sequence: number, respond: Respond): void {
     const { kind, stat } = receipt
     this.#meter.receipt(source.name, stat ?? 'unreadable')
     if (kind === 'intermediate') {
@@ -167,4 +163,9 @@ export class Deliveries {
     timer.unref()
     waiting.add(finish)
   }
+}
+
+/** Whether both esm_class and content are those of a receipt; otherwise it may be a STOP with a wrong esm_class or surplus TLVs. */
+function isCertain(pdu: DeliverSm, { stat }: ReadReceipt): boolean {
+  return (pdu.esm_class & esmClass.typeMask) !== 0 && stat !== undefined
 }

@@ -136,7 +136,7 @@ test('a STOP that is sent again is one row with one confirmation, and opts the p
   expect(await ctx.receive({ text: 'STOP' })).toBe(0)
   expect(await ctx.mos()).toEqual([{ phone, content: 'STOP', kind: 'opt_out' }])
   expect(await ctx.db.many('state', 'select state from subscribers')).toEqual([{ state: 'unsubscribed' }])
-  expect(await ctx.db.many('replies', `select from messages where content like 'You are unsubscribed%'`)).toHaveLength(
-    1,
-  )
+  expect(
+    await ctx.db.many('confirmations', `select from messages where content like 'You are unsubscribed%'`),
+  ).toHaveLength(1)
 })

@@ -114,6 +114,41 @@ test('receipts for two texts with the same id settle the text to their own phone
   expect(await sending.states(id)).toEqual({ [first]: 'bounced soft', [first + 1]: 'delivered' })
 })
 
+describe('a text of three parts with one receipt', () => {
+  const longText = 'x'.repeat(400)
+  const startWith = async (receipts: string) => {
+    await start(withId)
+    await sending.db.exec('set_receipts', 'update connections set receipts = $1', [receipts])
+    const id = await sending.broadcast(longText)
+    await sending.waitForCounters(id, { sent: 1 })
+    return id
+  }
+
+  test.each(['id1', 'id2', 'id3'])(
+    'is delivered with the receipt %s, if the connection has one per text',
+    async (smscId) => {
+      const id = await startWith('one_per_text')
+      await receipt(0, `id:${smscId} stat:DELIVRD err:000`)
+      await sending.waitForCounters(id, { delivered: 1 })
+    },
+  )
+
+  test('waits for the others, if the connection has one for each part', async () => {
+    const id = await startWith('each_part')
+    await receipt(0, 'id:id1 stat:DELIVRD err:000')
+    await receipt(0, 'id:id3 stat:DELIVRD err:000')
+    await sending.waitForCounters(id, { sent: 1 })
+    await receipt(0, 'id:id2 stat:DELIVRD err:000')
+    await sending.waitForCounters(id, { delivered: 1 })
+  })
+
+  test('bounces with it, if it reports a failure', async () => {
+    const id = await startWith('one_per_text')
+    await receipt(0, 'id:id1 stat:UNDELIV err:000')
+    await sending.waitForCounters(id, { bounced: 1 })
+  })
+})
+
 test('receipts with source and destination swapped are matched', async () => {
   await start(withId)
   // a ten-digit sender, so that either address of the receipt may be the phone

@@ -13,6 +13,7 @@ const defaultSettings: TextSettings = {
   destTon: null,
   destNpi: null,
   validityS: null,
+  validityPeriod: 'relative' as const,
 }
 const now = new Date('2030-06-01T12:00:00.400Z')
 const after = (seconds: number) => new Date(now.getTime() + seconds * 1_000)
@@ -170,4 +171,16 @@ describe('validity_period', () => {
     const limit = Math.min(...[closesAt, deliverBy].map((at) => at?.getTime() ?? Number.POSITIVE_INFINITY))
     if (validity) expect(readSmppTime(validity, now.getTime())).toBeLessThanOrEqual(limit)
   })
+})
+
+test('the validity_period is a time in UTC or missing, if the connection requires that', () => {
+  const at = new Date('2026-03-01T10:00:00.900Z')
+  const of = (validityPeriod: 'absolute' | 'off') =>
+    encoderOf('a', { validityS: 3_600, validityPeriod }, { deliverBy: null, closesAt: null }).validityAt(at)
+  expect(of('absolute')).toBe('260301110000000+')
+  expect(of('off')).toBe('')
+  const unlimited = encoderOf('a', { validityPeriod: 'absolute' }, { deliverBy: null, closesAt: null })
+  expect(unlimited.validityAt(at)).toBe('')
+  const past = encoderOf('a', { validityPeriod: 'absolute' }, { deliverBy: new Date(0), closesAt: null })
+  expect(past.validityAt(at)).toBe('260301100001000+')
 })

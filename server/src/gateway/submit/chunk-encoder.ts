@@ -1,7 +1,7 @@
 import type { Connection } from '../../connections/connection.ts'
 import type { Chunk, Recipient } from '../../log/chunk.ts'
 import { type SubmitSm, submitSm } from '../../smpp/pdu/pdu.ts'
-import { relativeTime } from '../../smpp/pdu/time.ts'
+import { absoluteTime, relativeTime } from '../../smpp/pdu/time.ts'
 import type { Tlvs } from '../../smpp/pdu/tlvs.ts'
 import { type EncodedPart, encodeParts } from '../../sms/parts.ts'
 import { toSmppAddress } from '../../sms/phone-number.ts'
@@ -11,7 +11,15 @@ import { sourceAddress } from './source-address.ts'
 /** The settings of a connection that determine the PDUs of a text. */
 export type TextSettings = Pick<
   Connection,
-  'charset' | 'longText' | 'serviceType' | 'sourceTon' | 'sourceNpi' | 'destTon' | 'destNpi' | 'validityS'
+  | 'charset'
+  | 'longText'
+  | 'serviceType'
+  | 'sourceTon'
+  | 'sourceNpi'
+  | 'destTon'
+  | 'destNpi'
+  | 'validityS'
+  | 'validityPeriod'
 >
 
 /** The part number of a PDU that contains all parts of a text. */
@@ -53,14 +61,19 @@ export class ChunkEncoder {
 
   /**
    * Returns the validity_period of a text that is submitted at `now`: that of the connection, but not past the end of the chunk's
-   * sending window or the message's deadline. Empty if nothing limits it.
+   * sending window or the message's deadline. Empty if nothing limits it, or if the connection sends none.
    */
   validityAt(now: Date): string {
+    const { validityS, validityPeriod } = this.#settings
+    if (validityPeriod === 'off') return ''
     const { closesAt, deliverBy } = this.#chunk
     const limits = [closesAt, deliverBy].map((at) => (at === null ? Infinity : at.getTime() - now.getTime()))
-    const ms = Math.min((this.#settings.validityS ?? Infinity) * 1_000, ...limits)
+    const ms = Math.min((validityS ?? Infinity) * 1_000, ...limits)
+    if (ms === Infinity) return ''
     // in whole seconds, rounded down
-    return ms === Infinity ? '' : relativeTime(Math.floor(ms / 1_000) * 1_000)
+    const wholeMs = Math.floor(ms / 1_000) * 1_000
+    if (validityPeriod === 'relative') return relativeTime(wholeMs)
+    return absoluteTime(Math.floor((now.getTime() + Math.max(wholeMs, 1_000)) / 1_000) * 1_000)
   }
 
   /** Returns the submit_sm with index `n` of a text. It requests a final receipt and contains our reference for matching it. */

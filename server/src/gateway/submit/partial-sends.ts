@@ -74,7 +74,7 @@ export class PartialSends {
       return
     }
     group.reserve(count, text.caps)
-    text.bind = undefined
+    // its bind stays the preferred one: some SMSCs join only the parts of one bind
     text.validity = text.encoder.validityAt(this.#options.clock.now())
     text.apply({ kind: 'resumed', count })
     for (const part of pending.slice(0, count)) this.#options.write(text, part)
