@@ -69,7 +69,7 @@ const cases: Record<string, Case[]> = {
     [{ errorMap: { receipt: { '00a1': 'hard', rejectd: 'soft', '5': 'delivered' } } }, {}],
     [{ errorMap: { status: { '0x45': 'hard', '1': 'soft', ESME_RSYSERR: 'blocked', '0xffffffff': 'soft' } } }, {}],
     [{ errorMap: { other: {} } as object }, { error_map: 'must have the keys receipt and status only, not other' }],
-    ...['', '4 b', 'x'.repeat(41)].map(
+    ...['', '4 b', 'a/b'].map(
       (code): Case => [
         { errorMap: { receipt: { [code]: 'soft' } } },
         { error_map: `has an invalid receipt code: ${code}` },

@@ -56,8 +56,6 @@ export const timing = {
   urgentRecentMs: 10_000,
   /** If window slots become free less often than this, some are always reserved for urgent texts. */
   sparseSlotMs: 50,
-  /** A bind that is rejected for long enough that its retry waits for this time is an alarm: a person must act. */
-  bindAlarmMs: 30_000,
   /** A PDU that was not written to the socket within this time of its creation is discarded. */
   staleWriteMs: 300,
   /** If responses are faster than this, marking ahead of free window slots gains nothing. */
