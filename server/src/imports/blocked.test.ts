@@ -4,6 +4,7 @@ import { freshDatabase, type TestDatabase } from '../../test/database.ts'
 import { make } from '../../test/make.ts'
 import { makeRuntime } from '../../test/runtime.ts'
 import { waitFor } from '../../test/wait-for.ts'
+import type { Db } from '../db/db.ts'
 import { changeList } from '../lists/lists.ts'
 import { optOutOfShortCode } from '../opt-ins/opt-out.ts'
 import type { Runtime } from '../runtime.ts'
@@ -25,11 +26,16 @@ beforeEach(async () => {
 afterEach(() => database.close())
 
 /** A STOP to the first list's short code, which has these lists. */
-const stop = (listIds = [list.id]) =>
-  database.db.tx((tx) => {
-    const senders = [{ phone: stopped, wording: 'STOP', actor: 'mo:1' }]
-    return optOutOfShortCode(tx, { ...list, listIds }, { senders, method: 'stop', at: new Date() })
-  })
+const stopIn = (tx: Db, listIds = [list.id]) => {
+  const senders = [{ phone: stopped, wording: 'STOP', actor: 'mo:1' }]
+  return optOutOfShortCode(tx, { ...list, listIds }, { senders, method: 'stop', at: new Date() })
+}
+const stop = (listIds = [list.id]) => database.db.tx((tx) => stopIn(tx, listIds))
+
+const hasLockWaiter = async () => {
+  const waiting = `select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`
+  return (await database.db.many('waiting', waiting)).length > 0
+}
 
 const receive = (listId: number, body: Readable) =>
   receiveImport(rt, {
@@ -119,6 +125,30 @@ test('a STOP between the upload and its slices is found as well, and one after t
   expect(await apply(second.id)).toMatchObject({ added: 2 })
   await stop([made.id])
   expect((await states(made.id))[0]).toMatchObject({ state: 'unsubscribed' })
+})
+
+test('a STOP during a slice waits for it, and unsubscribes the number', async () => {
+  const { id } = await receive(list.id, bodyOf(file))
+  const { stopping } = await database.db.tx(async (tx) => {
+    await applyNextSlice({ ...rt, db: tx }, id)
+    const stopping = stop()
+    await waitFor(hasLockWaiter)
+    return { stopping }
+  })
+  await stopping
+  expect(await states(list.id)).toMatchObject([{ state: 'unsubscribed' }, { state: 'subscribed' }])
+})
+
+test('a slice during a STOP waits for it, and does not add the number', async () => {
+  const { id } = await receive(list.id, bodyOf(file))
+  const { applying } = await database.db.tx(async (tx) => {
+    await stopIn(tx)
+    const applying = apply(id)
+    await waitFor(hasLockWaiter)
+    return { applying }
+  })
+  expect(await applying).toEqual({ added: 1, updated: 0, skips: [keptOut] })
+  expect(await states(list.id)).toMatchObject([{ state: 'unsubscribed' }, { state: 'subscribed' }])
 })
 
 test('the block at the short code that the list sends from counts, before and after a move', async () => {

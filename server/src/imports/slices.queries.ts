@@ -88,7 +88,7 @@ export async function applySlice(db: Db, { importId, cursor, limit, now }: Slice
         from staged a left join lateral
              (select state, first_name, last_name, email, zip_code, birthdate, gender, tags, custom_fields
                 from subscribers where list_id = $1 and phone = a.phone and not a.is_duplicate offset 0) s on true
-                   left join lateral 
+        left join lateral
              (select since from blocks
                where short_code_id = (select short_code_id from lists where id = $1) and phone = a.phone offset 0) b on true
        where n <= $4::int
