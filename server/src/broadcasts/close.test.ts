@@ -346,3 +346,26 @@ test('a receipt that waits for a locked row does not block the other receipts', 
   expect(await counters()).toMatchObject({ delivered: 2, unknown: 2 })
   await checkCounters(database.db, messageId)
 })
+
+test.each([
+  ['one of three parts', 3, 0b100, 1],
+  ['the first of two parts', 2, 0b01, 1],
+  ['two of three parts', 3, 0b110, 0],
+  ['none of three parts', 3, 0, 0],
+  ['a text of one part', 1, 0, 0],
+])(
+  'an expired text with a receipt for %s: one receipt per text is proposed or not',
+  async (_case, parts, delivered, proposals) => {
+    await database.db.exec('set_parts', 'update message_log set part_count = $2, parts_delivered = $3 where id = $1', [
+      ids[0],
+      parts,
+      delivered,
+    ])
+    const warnings: string[] = []
+    const { log, ...rest } = rt(later(73))
+    const warn = (_: object, line: string) => warnings.push(line)
+    await closeOverdue({ ...rest, log: Object.assign(Object.create(log), { warn }) as typeof log })
+    expect(await counters()).toMatchObject({ expired: 1 })
+    expect(warnings).toHaveLength(proposals)
+  },
+)

@@ -20,17 +20,17 @@ const isOverdue = (messageId: Sql, { requeuedAt }: MessageAtDeadline) => sql`
                  and requeued_at is not distinct from ${requeuedAt})`
 
 /**
- * Expires the sent rows of the message's next five chunks after `afterLogId`; returns their last log id, or undefined
- * if none is left.
+ * Expires the sent rows of the message's next five chunks after `afterLogId`; returns the last log id of these chunks, null if
+ * none is left, the number of expired texts in parts, and of those with a receipt for exactly one part.
  */
 export async function expireChunks(
   db: Db,
   overdue: MessageAtDeadline,
   afterLogId: number,
   at: Date,
-): Promise<number | undefined> {
+): Promise<{ last: number | null; inParts: number; withOneReceipt: number }> {
   const messageId = param(overdue.messageId)
-  const { last } = await db.one<{ last: number | null }>(
+  return db.one(
     `expire_chunks_${overdue.loggedOn}`,
     sql`
     with chunks as materialized (
@@ -40,13 +40,16 @@ export async function expireChunks(
       update ${logTable(overdue.loggedOn)} l set state = ${to('close')}, reason = 'no_receipt', closed_at = ${at}
        where l.state = ${from('close')} and l.id = any(${rowsOfChunks(overdue.loggedOn, messageId, 'sent')})
          and ${isOverdue(messageId, overdue)}
-      returning l.message_id
+      returning l.message_id, l.part_count, l.parts_delivered
     ), counted as (
 ${countMoves(['close'])}
     )
-    select max(last_log_id) as last from chunks`,
+    select max(last_log_id) as last,
+           (select count(*) from moved where part_count > 1) as "inParts",
+           (select count(*) from moved where part_count > 1 and parts_delivered <> 0
+                                         and parts_delivered & (parts_delivered - 1) = 0) as "withOneReceipt"
+      from chunks`,
   )
-  return last ?? undefined
 }
 
 /**
