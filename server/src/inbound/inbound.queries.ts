@@ -51,6 +51,19 @@ export async function insertInbound(db: Db, mo: NewInbound, since: Date): Promis
   return row?.id
 }
 
+/** Counts a copy of an MO; an opt-out is applied once more, because the number may have been added again meanwhile. */
+export async function noteRedelivery(db: Db, id: number): Promise<void> {
+  await db.exec(
+    'note_redelivery',
+    /* sql */ `
+    update inbound_messages
+       set redeliveries = redeliveries + 1, opted_out_at = null,
+           interpreted_at = case when kind = 'opt_out' then null else interpreted_at end
+     where id = $1`,
+    [id],
+  )
+}
+
 /** Marks MOs as acknowledged: the carrier has their responses, so equal octets are another MO from now on. */
 export async function markAcknowledged(db: Db, ids: number[], at: Date): Promise<void> {
   await db.exec(

@@ -3,6 +3,9 @@ import { markAcknowledged } from '../../inbound/inbound.queries.ts'
 import type { Runtime } from '../../runtime.ts'
 import type { Session } from '../../smpp/session.ts'
 
+/** MOs of a session that are remembered by their sequence numbers; SMSCs repeat a PDU soon or not at all. */
+const maxRemembered = 1_000
+
 /** A response counts as received if its session is still bound after this time. */
 const confirmAfterMs = 1_000
 
@@ -17,15 +20,28 @@ export class Acknowledgements {
   readonly #rt: { db: Db } & Pick<Runtime, 'clock' | 'log'>
   // by delivery key in hexadecimal
   readonly #pending = new Map<string, Acknowledged>()
+  // by session and sequence number: the id and the key of the MO
+  readonly #bySequence = new WeakMap<Session, Map<number, { id: number; key: string }>>()
   #timer: NodeJS.Timeout | undefined
 
   constructor(rt: { db: Db } & Pick<Runtime, 'clock' | 'log'>) {
     this.#rt = rt
   }
 
+  /** Returns the id of the MO with this key that had this sequence number on this session: the SMSC repeats the PDU. */
+  findRepeated(key: Buffer, session: Session, sequence: number): number | undefined {
+    const known = this.#bySequence.get(session)?.get(sequence)
+    return known?.key === key.toString('hex') ? known.id : undefined
+  }
+
   /** Notes that the response to an MO was written to this session. */
-  add(key: Buffer, id: number, session: Session): void {
-    this.#pending.set(key.toString('hex'), { id, session })
+  add(key: Buffer, id: number, session: Session, sequence: number): void {
+    const hex = key.toString('hex')
+    this.#pending.set(hex, { id, session })
+    const ofSession = this.#bySequence.get(session) ?? new Map<number, { id: number; key: string }>()
+    this.#bySequence.set(session, ofSession)
+    if (ofSession.size >= maxRemembered) ofSession.clear()
+    ofSession.set(sequence, { id, key: hex })
     this.#timer ??= setTimeout(() => void this.flush(), confirmAfterMs).unref()
   }
 

@@ -1,5 +1,5 @@
 import type { Connection } from '../../connections/connection.ts'
-import { listHandled } from '../../inbound/inbound.queries.ts'
+import { listHandled, noteRedelivery } from '../../inbound/inbound.queries.ts'
 import { isOptOut, storeInbound } from '../../inbound/inbound.ts'
 import type { ReceiptBatcher } from '../../receipts/receipts.ts'
 import type { Runtime } from '../../runtime.ts'
@@ -116,7 +116,7 @@ export class Deliveries {
     }
     const sender = mo.phone ?? pdu.source_addr
     const previous = this.#storing.get(sender)
-    const store = () => this.#storeInbound(source, mo, session, respond)
+    const store = () => this.#storeInbound(source, mo, session, sequence, respond)
     const stored = previous ? previous.then(store) : store()
     this.#storing.set(sender, stored)
     void stored.then(() => {
@@ -125,11 +125,23 @@ export class Deliveries {
   }
 
   /** Resolves when the MO is stored or the attempt has failed; the response may be sent later. */
-  async #storeInbound(source: Source, mo: InboundRow, session: Session, respond: Respond): Promise<void> {
+  async #storeInbound(
+    source: Source,
+    mo: InboundRow,
+    session: Session,
+    sequence: number,
+    respond: Respond,
+  ): Promise<void> {
     let id: number
     try {
-      await this.#acknowledgements.settle(mo.deliveryKey)
-      id = await storeInbound(this.#rt.db, mo)
+      const repeated = this.#acknowledgements.findRepeated(mo.deliveryKey, session, sequence)
+      if (repeated !== undefined) {
+        id = repeated
+        await noteRedelivery(this.#rt.db, id)
+      } else {
+        await this.#acknowledgements.settle(mo.deliveryKey)
+        id = await storeInbound(this.#rt.db, mo)
+      }
     } catch (error) {
       this.#rt.log.warn({ err: error }, 'failed to store an MO, the carrier sends it again')
       respond({ command_status: commandStatus.ESME_RX_T_APPN })
@@ -138,7 +150,7 @@ export class Deliveries {
     this.#meter.inbound(source.name)
     const acknowledge = () => {
       respond()
-      this.#acknowledgements.add(mo.deliveryKey, id, session)
+      this.#acknowledgements.add(mo.deliveryKey, id, session, sequence)
     }
     if (mo.phone !== null && isOptOut(mo)) this.#respondWhenOptedOut(id, acknowledge, respond)
     else acknowledge()

@@ -140,3 +140,18 @@ test('a STOP that is sent again is one row with one confirmation, and opts the p
     await ctx.db.many('confirmations', `select from messages where content like 'You are unsubscribed%'`),
   ).toHaveLength(1)
 })
+
+test('a PDU that is repeated with its sequence number on its session is one row, and its STOP is applied once more', async () => {
+  await make.subscriber(ctx.db, { listId: ctx.list.id, phone })
+  const session = bound()
+  await ctx.receive({ text: 'STOP', sequence: 5 }, session)
+  await ctx.db.exec('back', `update subscribers set state = 'subscribed' where phone = $1`, [phone])
+  expect(await ctx.receive({ text: 'STOP', sequence: 5 }, session)).toBe(0)
+  expect(await ctx.mos()).toHaveLength(1)
+  expect(await ctx.db.many('state', 'select state from subscribers')).toEqual([{ state: 'unsubscribed' }])
+  // another sequence number is another text, and so is another text with this number
+  await ctx.receive({ text: 'STOP', sequence: 6 }, session)
+  await ctx.receive({ text: 'HELP', sequence: 6 }, session)
+  await ctx.receive({ text: 'STOP', sequence: 5 }, bound())
+  expect((await ctx.mos()).map(({ content }) => content)).toEqual(['STOP', 'STOP', 'HELP', 'STOP'])
+})
