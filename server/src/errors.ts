@@ -45,6 +45,12 @@ export const errors = {
   bodyTooLarge: (limit: number) => new AppError(413, 'body_too_large', `Body is too large (maximum is ${limit} bytes)`),
   unsupportedMediaType: (accepted: string) =>
     new AppError(415, 'unsupported_media_type', `Content-Type must be ${accepted}`),
+  unsupportedEncoding: () =>
+    new AppError(
+      415,
+      'unsupported_media_type',
+      'Content-Encoding must be identity: compressed bodies are not accepted',
+    ),
   listNotFound: notFound('list_not_found', 'List'),
   subscriberNotFound: notFound('subscriber_not_found', 'Subscriber'),
   messageNotFound: notFound('message_not_found', 'Message'),

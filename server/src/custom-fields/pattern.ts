@@ -1,4 +1,5 @@
 import { RE2JS, RE2JSException } from 're2js'
+import { translateRubyPattern } from './ruby-syntax.ts'
 
 // Users supply the patterns, so they run on RE2, which takes linear time for any input. The length of a value and the
 // size of a compiled pattern are bounded here and in values.ts.
@@ -27,7 +28,7 @@ export function matchesPattern(pattern: string, value: string): boolean {
 function compile(pattern: string): RE2JS {
   const cached = compiled.get(pattern)
   if (cached) return cached
-  const program = RE2JS.compile(pattern)
+  const program = RE2JS.compile(translateRubyPattern(pattern))
   if (compiled.size >= maxCached) compiled.clear()
   compiled.set(pattern, program)
   return program

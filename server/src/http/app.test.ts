@@ -52,9 +52,9 @@ describe('the router', () => {
   )
 
   test.each<[Method, string, string]>([
-    ['PATCH', '/lists/1', 'GET, HEAD, PUT, DELETE'],
+    ['PATCH', '/lists', 'GET, HEAD, POST'],
     ['DELETE', '/lists/', 'GET, HEAD, POST'],
-    ['POST', '/lists/1/subscribers/2065550143?x=1', 'GET, HEAD, PUT, DELETE'],
+    ['POST', '/lists/1/subscribers/2065550143?x=1', 'GET, HEAD, PUT, PATCH, DELETE'],
     ['PUT', '/accounts/me', 'GET, HEAD'],
   ])('responds 405 to %s %s', async (method, path, allow) => {
     const response = await call(method, path, {}, '{}')
@@ -260,4 +260,11 @@ describe('the server', () => {
       code: 'unreadable_request',
     })
   })
+})
+
+test('a path with an escape that is not UTF-8 is a 4xx', async () => {
+  for (const path of ['/lists/%E9', '/lists/1/subscribers/%ED%A0%80', '/lists/1/webhooks/1?x=%E9', '/%ff']) {
+    const { status } = await api.owner.get(path)
+    expect([400, 404], path).toContain(status)
+  }
 })

@@ -64,7 +64,7 @@ export async function makeApp(rt: Runtime): Promise<FastifyInstance> {
     logController: new LogController({ disableRequestLogging: true, requestIdLogLabel: 'request_id' }),
     genReqId: makeRequestId,
     bodyLimit,
-    rewriteUrl: rewriteFormerPath,
+    rewriteUrl: rewriteRequest,
     // neither `Host` nor a proxy's headers are trusted: published URLs start with CARILLON_PUBLIC_URL
     trustProxy: false,
     routerOptions: {
@@ -161,9 +161,13 @@ export async function startApi(rt: Runtime): Promise<{ port: number; stop(): Pro
   }
 }
 
-/** Rewrites the path that the vendor's account resource had before 2021; only this resource was below /api. */
-function rewriteFormerPath({ url = '/' }: { url?: string }): string {
-  return url.replace(/^\/+api\/+accounts\/+me(?=\/*(?:\?|$))/, '/api/v2/accounts/me')
+/**
+ * Rewrites the path that the vendor's account resource had before 2021 (only this resource was below /api), and PATCH to
+ * PUT, because every PUT changes only the keys in the request.
+ */
+function rewriteRequest(req: { url?: string; method?: string }): string {
+  if (req.method === 'PATCH') req.method = 'PUT'
+  return (req.url ?? '/').replace(/^\/+api\/+accounts\/+me(?=\/*(?:\?|$))/, '/api/v2/accounts/me')
 }
 
 const randomPool = Buffer.alloc(12 * 256)

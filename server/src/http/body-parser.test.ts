@@ -52,6 +52,7 @@ describe('parseBody', () => {
   test.each([
     ['{"list":{"name":"a\\u0000b"}}', { 'list.name': ['contains a NUL character'] }],
     ['{"a":["x","\\u0000"]}', { 'a.1': ['contains a NUL character'] }],
+    ['a=%ED%A0%BD', { a: ['contains half of a surrogate pair'] }],
     ['a=b%00', { a: ['contains a NUL character'] }],
     ['{"a\\u0000":1}', { 'a\0': ['contains a NUL character'] }],
     [JSON.stringify('{"a":"\\u0000"}'), { a: ['contains a NUL character'] }],
@@ -73,6 +74,31 @@ describe('parseBody', () => {
   })
 })
 
+describe('a multipart form', () => {
+  const part = (name: string, value: string) => `Content-Disposition: form-data; name="${name}"\r\n\r\n${value}`
+  const crlf = (...parts: string[]) => `--x=1\r\n${parts.join('\r\n--x=1\r\n')}\r\n--x=1--\r\n`
+
+  test.each<[string, unknown]>([
+    [crlf(part('a', '1'), part('b', 'two\r\nlines')), { a: '1', b: 'two\r\nlines' }],
+    [crlf(part('subscriber[tags][]', 'a'), part('subscriber[tags][]', 'b')), { subscriber: { tags: ['a', 'b'] } }],
+    [crlf(`Content-Type: text/plain; charset=utf-8\r\n${part('a', '50% +é')}`), { a: '50% +é' }],
+    [crlf('content-disposition: form-data; filename="x.csv"; name=file\r\n\r\n1,2'), { file: '1,2' }],
+    [crlf(part('a', ''), part('b', 'in --x=1 the text')), { a: '', b: 'in --x=1 the text' }],
+    [crlf(part('a', '1')).replaceAll('\r\n', '\n'), { a: '1' }],
+  ])('is parsed: %j', (text, form) => {
+    expect(plain(read(text).body ?? {})).toEqual(form)
+  })
+
+  test.each([
+    crlf(part('a', '1')).replace('--x=1--', ''),
+    crlf('Content-Type: text/plain\r\n\r\n1'),
+    crlf('name="a"'),
+    '--\r\n',
+  ])('is rejected: %j', (text) => {
+    expect(toAppError(() => read(text))).toMatchObject({ status: 400, code: 'unreadable_request' })
+  })
+})
+
 describe('parseForm', () => {
   test.each<[string, unknown]>([
     ['a=1&b=2', { a: '1', b: '2' }],
@@ -88,6 +114,7 @@ describe('parseForm', () => {
     ['a[b]=2&a=1', { a: '1' }],
     ['a[]=1&a[b]=2', { a: { b: '2' } }],
     ['100%=%zz', { '100%': '%zz' }],
+    ['a=50%+off+%C3%A9&b=Ren%E9&c=%93Hi%94', { a: '50% off é', b: 'René', c: '“Hi”' }],
     ['[a]=1&b]=2&c[=3', { '[a]': '1', 'b]': '2', 'c[': '3' }],
     ['a[b][c][d][e][f]=1', { 'a[b][c][d][e][f]': '1' }],
     ['a=b=c', { a: 'b=c' }],

@@ -1,6 +1,7 @@
-import type { FastifyInstance } from 'fastify'
+import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { errors } from '../errors.ts'
 import { parseForm } from './form.ts'
+import { parseMultipart } from './multipart.ts'
 
 // Clients of the vendor send wrong content types: JSON as a form, an empty body as JSON, JSON inside a JSON string, and
 // arguments in the body of a GET. So one parser accepts every content type and inspects the body itself.
@@ -14,7 +15,8 @@ export function useBodyParser(app: FastifyInstance) {
   app.addHttpMethod('GET', { hasBody: true, overrideExisting: true })
   app.decorateRequest('isForm', false)
   app.removeAllContentTypeParsers()
-  app.addContentTypeParser('*', { parseAs: 'buffer' }, async (req: { isForm: boolean }, bytes: Buffer) => {
+  app.addContentTypeParser('*', { parseAs: 'buffer' }, async (req: FastifyRequest, bytes: Buffer) => {
+    rejectCompressed(req.headers['content-encoding'], bytes)
     const { body, isForm } = parseBody(bytes)
     req.isForm = isForm
     return body
@@ -28,7 +30,7 @@ export function useBodyParser(app: FastifyInstance) {
 }
 
 /**
- * Parses a body of any content type: as JSON if it starts like JSON, otherwise as a form. Returns undefined for an empty
+ * Parses a body of any content type: as JSON if it starts like JSON, otherwise as a form or a multipart form. Returns undefined for an empty
  * body, `null` and `[]`; parses a JSON string that contains JSON a second time. Throws a 400 for a malformed body.
  */
 export function parseBody(bytes: Uint8Array): { body: unknown; isForm: boolean } {
@@ -49,6 +51,12 @@ export function parseBody(bytes: Uint8Array): { body: unknown; isForm: boolean }
 /** The escapes of JSON that can make a NUL or a lone surrogate; UTF-8 contains no other surrogates. */
 const unstorableEscape = /\\u(?:0000|d[89a-f])/i
 
+/** Throws a 415 for a compressed body: 1 MB of gzip may be a gigabyte. Imports, which are streamed, have their own parser. */
+function rejectCompressed(encoding: string | undefined, bytes: Buffer): void {
+  const isEncoded = encoding !== undefined && !/^\s*(?:identity)?\s*$/i.test(encoding)
+  if (isEncoded || (bytes[0] === 0x1f && bytes[1] === 0x8b)) throw errors.unsupportedEncoding()
+}
+
 function decode(bytes: Uint8Array): string {
   try {
     return utf8.decode(bytes)
@@ -67,9 +75,9 @@ function parseJson(text: string): unknown {
 }
 
 function readForm(text: string) {
-  // `--` starts a multipart body, and its boundary may contain a `=`
-  if (!text.includes('=') || text.startsWith('--'))
-    throw errors.unreadableRequest('Malformed request body: neither JSON nor a form')
+  // the boundary of a multipart body may contain a `=`
+  if (text.startsWith('--')) return parseMultipart(text)
+  if (!text.includes('=')) throw errors.unreadableRequest('Malformed request body: neither JSON nor a form')
   return parseForm(text)
 }
 

@@ -8,15 +8,23 @@ const maxDepth = 5
 
 /**
  * Parses `a=1&b[c]=2&d[]=3` into an object. Skips empty pairs (one client starts its queries with `?&`), does not change
- * a malformed percent escape, and uses the last value of a repeated name.
+ * a malformed percent escape, and uses the last value of a repeated name. Escapes that are not UTF-8 are read as
+ * Windows-1252, which older clients send (`Ren%E9`).
  */
 export function parseForm(text: string): Form {
+  return formOf(
+    text.split('&', maxPairs).map((pair) => {
+      const equals = pair.indexOf('=')
+      const name = decodePart(equals < 0 ? pair : pair.slice(0, equals))
+      return [name, equals < 0 ? '' : decodePart(pair.slice(equals + 1))]
+    }),
+  )
+}
+
+/** Returns the form of these names and values, in the notation of `parseForm`; skips pairs without a name. */
+export function formOf(pairs: Iterable<[name: string, value: string]>): Form {
   const form = emptyForm()
-  for (const pair of text.split('&', maxPairs)) {
-    const equals = pair.indexOf('=')
-    const name = decodePart(equals < 0 ? pair : pair.slice(0, equals))
-    if (name !== '') setPath(form, pathOf(name), equals < 0 ? '' : decodePart(pair.slice(equals + 1)))
-  }
+  for (const [name, value] of pairs) if (name !== '') setPath(form, pathOf(name), value)
   return form
 }
 
@@ -25,12 +33,20 @@ function emptyForm(): Form {
   return Object.create(null)
 }
 
+const windows1252 = new TextDecoder('windows-1252')
+const surrogateEscape = /%ed%[ab][0-9a-f]%[89ab][0-9a-f]/i
+
 function decodePart(text: string): string {
-  const spaced = text.replaceAll('+', ' ')
+  return text.replaceAll('+', ' ').replace(/(?:%[0-9a-f]{2})+/gi, decodeEscapes)
+}
+
+function decodeEscapes(escapes: string): string {
   try {
-    return decodeURIComponent(spaced)
+    return decodeURIComponent(escapes)
   } catch {
-    return spaced
+    // half of a surrogate pair, which the validation rejects
+    if (surrogateEscape.test(escapes)) return '\ud800'
+    return windows1252.decode(Buffer.from(escapes.replaceAll('%', ''), 'hex'))
   }
 }
 

@@ -1,11 +1,12 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { errors } from '../errors.ts'
+import { rejectUnstorable } from './body-parser.ts'
 import { normalizePage } from './pagination.ts'
 
 // Conversions between parsing and validation. JSON values are not converted. Strings in a path, a query or a form become
 // numbers and booleans where the schema requires them.
 
-/** Merges the body of a GET into its query, clamps page numbers, and converts strings to the schema's types. */
+/** Merges the body of a GET into its query and the query of other methods into their body, clamps page numbers, and converts strings to the schema's types. */
 export function useLeniency(app: FastifyInstance) {
   app.addHook('preValidation', async (req) => {
     const { params, querystring, body } = (req.routeOptions.schema ?? {}) as Record<string, Schema | undefined>
@@ -13,9 +14,11 @@ export function useLeniency(app: FastifyInstance) {
     if (querystring?.properties && 'page' in querystring.properties) normalizePage(req.query as Record<string, unknown>)
     if (params) req.params = convert(params, req.params)
     if (querystring) req.query = convert(querystring, req.query)
+    rejectUnstorable(req.query)
     // a missing body is reported as missing fields
     if (body) req.body ??= {}
     if (body && req.isForm) req.body = convert(body, req.body)
+    if (body && req.method !== 'GET') mergeQueryIntoBody(req, body, querystring)
     if (body) rejectLongArrays(body, req.body, '')
   })
 }
@@ -24,6 +27,31 @@ export function useLeniency(app: FastifyInstance) {
 function mergeBodyIntoQuery(req: FastifyRequest) {
   if (typeof req.body !== 'object' || req.body === null || Array.isArray(req.body)) return
   req.query = { ...req.body, ...(req.query as object) }
+}
+
+/**
+ * Adds the keys of the query that the body's schema has to the body, for clients that send arguments of a DELETE or a
+ * POST in the URL; a key in the body takes precedence, and so does the query's own schema.
+ */
+function mergeQueryIntoBody(req: FastifyRequest, schema: Schema, querystring: Schema | undefined) {
+  if (!isPlainObject(req.body)) return
+  const given = Object.entries(req.query as object).filter(
+    ([key]) => Object.hasOwn(schema.properties ?? {}, key) && !Object.hasOwn(querystring?.properties ?? {}, key),
+  )
+  if (given.length === 0) return
+  req.body = merge(convert(schema, Object.fromEntries(given)), req.body)
+}
+
+/** Returns both objects in one, with the values of `winner` where both have a key; objects in them are merged, too. */
+function merge(given: unknown, winner: unknown): unknown {
+  if (!isPlainObject(given) || !isPlainObject(winner)) return winner
+  const merged: Record<string, unknown> = Object.assign(Object.create(null), given)
+  for (const [key, value] of Object.entries(winner)) merged[key] = key in merged ? merge(merged[key], value) : value
+  return merged
+}
+
+function isPlainObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 
 export type Schema = {

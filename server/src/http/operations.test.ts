@@ -1,3 +1,4 @@
+import { gzipSync } from 'node:zlib'
 import { beforeEach, describe, expect, test } from 'vitest'
 import { basic, readResponse, useApi } from '../../test/api.ts'
 import { make } from '../../test/make.ts'
@@ -6,7 +7,12 @@ type Method = 'GET' | 'POST' | 'PUT' | 'DELETE'
 
 const api = useApi()
 
-async function call(method: Method, path: string, headers: Record<string, string>, payload: string | undefined) {
+async function call(
+  method: Method | 'PATCH',
+  path: string,
+  headers: Record<string, string>,
+  payload: string | Buffer | undefined,
+) {
   const authorization = basic(api.owner.key)
   const body = payload === undefined ? {} : { payload }
   return readResponse(
@@ -62,6 +68,7 @@ const operations: [method: Method, path: string, body: object | undefined, succe
   ['POST', '/lists/LIST/webhooks', { webhook: { callback_url: 'https://hooks.cedar.example/' } }, 201],
   ['GET', '/lists/LIST/webhooks/HOOK', undefined, 200],
   ['PUT', '/lists/LIST/webhooks/HOOK', { webhook: { cleaned: true } }, 200],
+  ['POST', '/lists/LIST/webhooks/HOOK', { webhook: { cleaned: true } }, 200],
   ['DELETE', '/lists/LIST/webhooks/HOOK', undefined, 200],
   ['GET', '/lists/LIST/donations', undefined, 200],
   ['GET', `/lists/LIST/subscribers/${phone}/donations`, undefined, 200],
@@ -103,15 +110,25 @@ const fillIn = (path: string) =>
 
 /** Encodes a body as a form, in the notation of PHP and Rails. */
 function formOf(body: object): string {
-  const pairs = (value: unknown, name: string): [string, string][] => {
-    if (typeof value !== 'object' || value === null) return [[name, String(value)]]
-    return Object.entries(value).flatMap(([key, part]) => {
-      return pairs(part, name === '' ? key : `${name}[${Array.isArray(value) ? '' : key}]`)
-    })
-  }
-  return pairs(body, '')
+  return pairsOf(body)
     .map((pair) => pair.map(encodeURIComponent).join('='))
     .join('&')
+}
+
+/** Encodes a body as a multipart form with the boundary `cedar`. */
+function multipartOf(body: object): string {
+  const parts = pairsOf(body).map(
+    ([name, value]) => `--cedar\r\nContent-Disposition: form-data; name="${name}"\r\n\r\n${value}\r\n`,
+  )
+  return `${parts.join('')}--cedar--\r\n`
+}
+
+/** Returns the names and values of the fields of a body as a form. */
+function pairsOf(value: unknown, name = ''): [string, string][] {
+  if (typeof value !== 'object' || value === null) return [[name, String(value)]]
+  return Object.entries(value).flatMap(([key, part]) => {
+    return pairsOf(part, name === '' ? key : `${name}[${Array.isArray(value) ? '' : key}]`)
+  })
 }
 
 /** Adds keys next to the fields of a body: inside its envelope, if it has one. */
@@ -168,7 +185,33 @@ describe.each(operations)('%s %s', (method, path, body, success) => {
     expect((await callAndRollBack({ 'content-type': 'application/json' }, JSON.stringify(json))).status).toBe(success)
     const form = { 'content-type': 'application/x-www-form-urlencoded' }
     expect((await callAndRollBack(form, formOf(body ?? {}))).status).toBe(success)
+    const multipart = { 'content-type': 'multipart/form-data; boundary=cedar' }
+    expect((await callAndRollBack(multipart, multipartOf(body ?? {}))).status).toBe(success)
   })
+
+  test('responds 415 to a compressed body', async () => {
+    const compressed = gzipSync(json ?? '{}')
+    for (const headers of [{ 'content-encoding': 'gzip' }, {} as Record<string, string>]) {
+      expect((await callAndRollBack(headers, compressed)).status).toBe(415)
+    }
+    expect((await callAndRollBack({ 'content-encoding': 'identity' }, json)).status).toBe(success)
+  })
+
+  if (method === 'PUT') {
+    test('is also available as PATCH', async () => {
+      expect((await callAndRollBack({}, json, 'PATCH')).status).toBe(success)
+    })
+  }
+
+  if (body !== undefined && method !== 'GET') {
+    test('reads a body in the query', async () => {
+      const query = `?${formOf(body)}`
+      expect((await callAndRollBack({}, undefined, method, query)).status).toBe(success)
+      // the body takes precedence
+      const wrong = `?${formOf(Object.fromEntries(Object.keys(body).map((key) => [key, 'x'])))}`
+      expect((await callAndRollBack({}, json, method, wrong)).status).toBe(success)
+    })
+  }
 
   if (body === undefined) {
     test.each(['', ' ', 'null', '[]', '{}', '{"page":1}'])('accepts a body of %j', async (payload) => {
@@ -226,10 +269,15 @@ describe.each(operations)('%s %s', (method, path, body, success) => {
   }
 
   /** Calls the operation and undoes its changes, so that a test can call it again. */
-  async function callAndRollBack(headers: Record<string, string>, payload: string | undefined) {
+  async function callAndRollBack(
+    headers: Record<string, string>,
+    payload: string | Buffer | undefined,
+    sentMethod: Method | 'PATCH' = method,
+    query = '',
+  ) {
     await api.db.exec('before', 'savepoint before')
     try {
-      return await call(method, fillIn(path), headers, payload)
+      return await call(sentMethod, fillIn(path) + query, headers, payload)
     } finally {
       await api.db.exec('undo', 'rollback to savepoint before')
     }

@@ -8,7 +8,9 @@ export function useNotFound(app: FastifyInstance) {
   app.addHook('onRoute', ({ path, method }) => {
     if (path.includes('*')) return
     const known = methodsByPath.get(path) ?? { pattern: patternOf(path), methods: new Set() }
-    for (const name of [method].flat()) known.methods.add(name)
+    // PATCH is rewritten to PUT
+    for (const name of [method].flat())
+      for (const each of name === 'PUT' ? ['PUT', 'PATCH'] : [name]) known.methods.add(each)
     methodsByPath.set(path, known)
   })
   app.setNotFoundHandler((req, reply) => {

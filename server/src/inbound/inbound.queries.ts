@@ -229,6 +229,19 @@ export async function wasConfirmedSince(tx: Db, phone: number, shortCode: string
   return row !== undefined
 }
 
+/** Returns whether a HELP of this phone to this short code got a reply after `since`. */
+export async function wasHelpedSince(tx: Db, phone: number, shortCode: string, since: Date): Promise<boolean> {
+  const row = await tx.maybeOne(
+    'was_helped_since',
+    /* sql */ `
+    select 1 from inbound_messages
+     where phone = $1 and short_code = $2 and kind = 'help' and reply_message_id is not null
+       and interpreted_at > $3 limit 1`,
+    [phone, shortCode, since],
+  )
+  return row !== undefined
+}
+
 /**
  * Returns the short code of an MO with all its lists, including deleted lists and lists that moved to another short code,
  * because an opt-out applies to those as well.

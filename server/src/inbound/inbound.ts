@@ -21,6 +21,7 @@ import {
   type ReplyTexts,
   type WaitingInbound,
   wasConfirmedSince,
+  wasHelpedSince,
 } from './inbound.queries.ts'
 import { type BareWord, parseBareWord } from './words.ts'
 
@@ -37,6 +38,9 @@ const batchSize = 250
 
 /** A STOP within this time of a confirmed one is not confirmed again if it unsubscribed the phone from no list. */
 const confirmationIntervalMs = 24 * 3_600_000
+
+/** A HELP within this time of one with a reply gets none: another robot that replies HELP must not cause endless texts. */
+const helpIntervalMs = 60_000
 
 /** A copy of an MO that was not acknowledged counts as the same MO for this long: carriers give up after a day. */
 const redeliveryMs = 24 * 3_600_000
@@ -169,13 +173,25 @@ async function interpret(tx: Db, rt: InboundRuntime, waiting: WaitingInbound): P
     await optOutSenders(tx, rt, codes, [mo], at)
   } else if (word === 'help' && codes.length > 0) {
     const sender = await findReplySender(tx, mo, codes)
-    const content = sender?.texts?.messageHelp || defaultHelpText
-    const reply = sender ? await sendReply(tx, rt, mo, sender, content) : null
-    await markInterpreted(tx, id, reply === null ? 'other' : 'help', reply, at)
+    const reply = sender ? await replyToHelp(tx, rt, mo, sender, at) : null
+    await markInterpreted(tx, id, sender ? 'help' : 'other', reply, at)
   } else {
     await markInterpreted(tx, id, 'other', null, at)
   }
   return true
+}
+
+/** Sends the help text and returns its message's id; null if the phone had one within the last minute. */
+async function replyToHelp(
+  tx: Db,
+  rt: InboundRuntime,
+  mo: Inbound,
+  sender: ReplySender,
+  at: Date,
+): Promise<number | null> {
+  await lockConfirmations(tx, mo.phone, mo.shortCode)
+  if (await wasHelpedSince(tx, mo.phone, mo.shortCode, new Date(at.getTime() - helpIntervalMs))) return null
+  return sendReply(tx, rt, mo, sender, sender.texts?.messageHelp || defaultHelpText)
 }
 
 async function confirmOptOut(tx: Db, rt: InboundRuntime, waiting: WaitingInbound): Promise<boolean> {

@@ -253,3 +253,30 @@ test('a STOP soon after a confirmed one is confirmed if it unsubscribed the phon
   while (await interpretInbound(rt()));
   expect(await count('reply_message_id is not null')).toBe(2)
 })
+
+test('HELP gets one reply per phone, short code and minute', async () => {
+  let now = new Date('2026-03-02T10:00:00Z')
+  const runtime = { ...makeRuntime({ db: database.db }), clock: { now: () => now } }
+  await make.shortCode(database.db, { accountId: list.accountId, code: '88888' })
+  const replies = () => count('reply_message_id is not null')
+  const interpretAll = async () => {
+    while (await interpretInbound(runtime));
+  }
+  // received at other times than they are interpreted, as after an outage
+  for (let n = 0; n < 5; n++) await text(first, 'HELP', '77777', new Date(now.getTime() - n * 120_000))
+  await interpretAll()
+  expect(await replies()).toBe(1)
+  await text(first + 1, 'HELP')
+  await text(first, 'INFO', '88888')
+  await interpretAll()
+  expect(await replies()).toBe(3)
+  now = new Date(now.getTime() + 59_000)
+  await text(first, 'help!')
+  await interpretAll()
+  expect(await replies()).toBe(3)
+  now = new Date(now.getTime() + 1_001)
+  await text(first, 'help!')
+  await interpretAll()
+  expect(await replies()).toBe(4)
+  expect(await count('interpreted_at is null')).toBe(0)
+})

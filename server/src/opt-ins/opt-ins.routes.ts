@@ -61,6 +61,7 @@ export const optInRoutes: FastifyPluginAsyncTypebox = async (app) => {
         bypassResponse: isSet(body.bypass_opt_in_response),
         lookUp: await lookUpReachable(lookUp, phone),
         actor: `key:${req.apiKey.id}`,
+        apiKeyId: req.apiKey.id,
       })
       const subscriber = presentSubscriber(added.subscriber, req.account.timeZone)
       return reply

@@ -12,6 +12,8 @@ export type OptIn = {
   wording: string | null
   /** The actor for the ledger, such as `key:12`. */
   actor: string
+  /** The API key whose name is stored as the source, if one adds the number. */
+  apiKeyId?: number | undefined
   now: Date
 }
 
@@ -22,6 +24,8 @@ const paramsOf = (optIn: OptIn) => ({
   now: param(optIn.now),
 })
 
+const nameOfKey = ({ apiKeyId }: OptIn) => sql`(select name from api_keys where id = ${apiKeyId ?? null}::bigint)`
+
 /** Adds a number that is not on the list, with the ledger's row and the count; returns false if it was on the list. */
 export async function insertSubscriber(tx: Db, optIn: OptIn): Promise<boolean> {
   const { state, listId, phone, now } = paramsOf(optIn)
@@ -29,17 +33,17 @@ export async function insertSubscriber(tx: Db, optIn: OptIn): Promise<boolean> {
     'insert_subscriber',
     sql`
     with added as (
-      insert into subscribers (list_id, phone, state, opt_in_method, subscribed_at, opted_in_at, opt_in_requested_at,
-                               created_at)
-      values (${listId}, ${phone}, ${state}, 'api', case when ${state} = 'subscribed' then ${now}::timestamptz end,
+      insert into subscribers (list_id, phone, state, opt_in_method, api_source, subscribed_at, opted_in_at,
+                               opt_in_requested_at, created_at)
+      values (${listId}, ${phone}, ${state}, 'api', ${nameOfKey(optIn)}, case when ${state} = 'subscribed' then ${now}::timestamptz end,
               case when ${state} = 'subscribed' then ${now}::timestamptz end,
               case when ${state} = 'pending' then ${now}::timestamptz end, ${now})
           on conflict (list_id, phone) do nothing
       returning list_id, phone),
     ledger_rows as (
-      insert into opts (account_id, list_id, phone, kind, method, wording, actor, created_at)
+      insert into opts (account_id, list_id, phone, kind, method, source, wording, actor, created_at)
       select ${optIn.accountId}, list_id, phone, case when ${state} = 'pending' then 'opt_in_requested' else 'opt_in' end,
-             'api', ${optIn.wording}, ${optIn.actor}, ${now}
+             'api', ${nameOfKey(optIn)}, ${optIn.wording}, ${optIn.actor}, ${now}
         from added),
     deltas as (
       insert into list_deltas (list_id, prefix, subscribed)
@@ -63,7 +67,7 @@ export function moveSubscriber(tx: Db, optIn: OptIn) {
              subscribed_at = case when ${state} = 'subscribed' then coalesce(s.subscribed_at, ${now}) else s.subscribed_at end,
              opted_in_at = case when ${state} = 'subscribed' then ${now} else s.opted_in_at end,
              opt_in_requested_at = case when ${state} = 'pending' then ${now}::timestamptz end,
-             opt_in_method = coalesce(s.opt_in_method, 'api')
+             opt_in_method = coalesce(s.opt_in_method, 'api'), api_source = coalesce(s.api_source, ${nameOfKey(optIn)})
         from subscribers before
        where s.list_id = ${listId} and s.phone = ${phone} and before.list_id = ${listId} and before.phone = ${phone}
       returning before.state as old_state),

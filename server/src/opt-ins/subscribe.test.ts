@@ -74,7 +74,7 @@ describe('without bypass', () => {
         opted_out_at: null,
         optin_in_progress: true,
         opt_in_method: 'api',
-        api_source: null,
+        api_source: 'test',
         keyword_name: null,
         carrier: 0,
         carrier_name: null,

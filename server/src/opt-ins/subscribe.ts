@@ -30,6 +30,8 @@ export type AddInput = {
   /** The result of the number's look-up. */
   lookUp?: LookUpResult | undefined
   actor: string
+  /** The API key that adds the number, if one does. */
+  apiKeyId?: number
 }
 
 export type AddResult =
@@ -77,6 +79,7 @@ async function applyAdd(rt: Runtime, tx: Db, input: AddInput, block: Block | und
     state,
     wording,
     actor: input.actor,
+    apiKeyId: input.apiKeyId,
     now,
   } as const
 

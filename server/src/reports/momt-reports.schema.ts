@@ -2,7 +2,7 @@ import { type Static, Type } from 'typebox'
 import { errors } from '../errors.ts'
 import { idParam } from '../http/path-params.ts'
 import { formatTime, Id, TextOrNull, Time, TimeOrNull, timeFault } from '../http/schema.ts'
-import { formatInstant, type InstantWithOffset, parseInstant } from '../lib/dates.ts'
+import { formatInstant, type InstantWithOffset, parseInstant, readDate } from '../lib/dates.ts'
 import { isCallbackUrl } from '../lib/guarded-fetch.ts'
 import type { MomtReport, NewMomtReport } from './momt-reports.queries.ts'
 
@@ -10,8 +10,14 @@ import type { MomtReport, NewMomtReport } from './momt-reports.queries.ts'
 export const MomtReportIdParam = idParam('Id of the report.', errors.momtReportNotFound)
 
 export const MomtReportBody = Type.Object({
-  date_from: Type.String({ maxLength: 40, description: 'ISO 8601 with an offset; returned with that offset.' }),
-  date_to: Type.String({ maxLength: 40, description: 'ISO 8601 with an offset; returned with that offset.' }),
+  date_from: Type.String({
+    maxLength: 40,
+    description: 'ISO 8601 with an offset, which is returned, or a plain date: a day in UTC, both days inclusive.',
+  }),
+  date_to: Type.String({
+    maxLength: 40,
+    description: 'ISO 8601 with an offset, which is returned, or a plain date: a day in UTC, both days inclusive.',
+  }),
   webhook_callback_url: Type.Optional(
     TextOrNull({ maxLength: 2_048, description: 'The http or https URL to call when the report is complete.' }),
   ),
@@ -112,8 +118,16 @@ export function readMomtReport(body: Static<typeof MomtReportBody>, accountId: n
   }
 }
 
-function readTime(field: string, given: string, faults: Record<string, string[]>): InstantWithOffset | undefined {
-  const time = parseInstant(given)
+/** Reads a time, or a plain date as the whole day in UTC: its first second as a start, its last one as an end. */
+function readTime(
+  field: 'date_from' | 'date_to',
+  given: string,
+  faults: Record<string, string[]>,
+): InstantWithOffset | undefined {
+  const day = readDate(given.trim())
+  const time = parseInstant(
+    day === undefined ? given : `${day}T${field === 'date_from' ? '00:00:00' : '23:59:59.999'}Z`,
+  )
   if (!time) faults[field] = [timeFault]
   return time
 }

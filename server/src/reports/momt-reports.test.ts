@@ -75,11 +75,27 @@ test.each([
   })
 })
 
+test.each([
+  ['2026-02-01', '2026-02-28'],
+  ['20260201', '20260228'],
+  ['2/1/2026', '02/28/2026'],
+])('the dates %s and %s are whole days in UTC', async (date_from, date_to) => {
+  const response = await api.owner.post('/momt_reports', { date_from, date_to })
+  expect(response.body.momt_report).toMatchObject({
+    date_from: '2026-02-01T00:00:00Z',
+    date_to: '2026-02-28T23:59:59Z',
+  })
+})
+
 describe('a request is rejected with', () => {
   const timeError = 'must be a time with an offset, as 2031-05-06T09:00:00-07:00'
   test.each([
     ['an empty body', {}, { date_from: ["can't be blank"], date_to: ["can't be blank"] }],
-    ['dates', { date_from: '20260201', date_to: '2026-02-28' }, { date_from: [timeError], date_to: [timeError] }],
+    [
+      'invalid dates',
+      { date_from: '20260230', date_to: '2026-13-28' },
+      { date_from: [timeError], date_to: [timeError] },
+    ],
     ['a time without an offset', { ...period, date_to: '2026-02-28T00:00:00' }, { date_to: [timeError] }],
     ['a day that does not exist', { ...period, date_to: '2026-02-30T00:00:00Z' }, { date_to: [timeError] }],
     ['a number', { ...period, date_from: 20_260_201 }, { date_from: ['must be a string'] }],

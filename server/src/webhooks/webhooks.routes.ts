@@ -86,25 +86,32 @@ export const webhookRoutes: FastifyPluginAsyncTypebox = async (app) => {
     },
   )
 
-  app.put(
-    '/lists/:list_id/webhooks/:webhook_id',
-    {
+  // the vendor documents an update with PUT and prints its example with POST
+  const updates = [
+    { method: 'PUT', operationId: 'updateWebhook', summary: 'Update a webhook' },
+    { method: 'POST', operationId: 'updateWebhookByPost', summary: 'Update a webhook, as the vendor prints it' },
+  ] as const
+  for (const { method, operationId, summary } of updates) {
+    app.route({
+      method,
+      url: '/lists/:list_id/webhooks/:webhook_id',
       schema: {
-        operationId: 'updateWebhook',
-        summary: 'Update a webhook',
+        operationId,
+        summary,
+        ...(method === 'POST' && { 'x-extension': true }),
         tags,
         params,
         body: WebhookUpdateBody,
         response: { 200: WebhookUpdatedResponse, 404: notFound, 422: invalid, ...commonErrors },
       },
-    },
-    async (req) => {
-      const { list_id, webhook_id } = req.params
-      const change = readWebhookChange(req.body.webhook)
-      const webhook = await changeWebhook(rt, req.account.id, list_id, webhook_id, change)
-      return { status: 'Webhook updated' as const, webhook: presentWebhook(webhook, req.account.timeZone) }
-    },
-  )
+      handler: async (req) => {
+        const { list_id, webhook_id } = req.params
+        const change = readWebhookChange(req.body.webhook)
+        const webhook = await changeWebhook(rt, req.account.id, list_id, webhook_id, change)
+        return { status: 'Webhook updated' as const, webhook: presentWebhook(webhook, req.account.timeZone) }
+      },
+    })
+  }
 
   app.delete(
     '/lists/:list_id/webhooks/:webhook_id',

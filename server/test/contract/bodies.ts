@@ -120,6 +120,7 @@ export const bodies: Record<string, object | string | null> = {
   'POST /lists/{list_id}/webhooks': { webhook: { callback_url: 'https://hooks.cedar.example/' } },
   'GET /lists/{list_id}/webhooks/{webhook_id}': null,
   'PUT /lists/{list_id}/webhooks/{webhook_id}': { webhook: { cleaned: true } },
+  'POST /lists/{list_id}/webhooks/{webhook_id}': { webhook: { cleaned: true } },
   'DELETE /lists/{list_id}/webhooks/{webhook_id}': null,
   'GET /lists/{list_id}/donations': null,
   'GET /lists/{list_id}/subscribers/{phone_number}/donations': null,

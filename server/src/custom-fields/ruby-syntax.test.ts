@@ -1,0 +1,34 @@
+import { expect, test } from 'vitest'
+import { isValidPattern, matchesPattern } from './pattern.ts'
+import { translateRubyPattern } from './ruby-syntax.ts'
+
+test.each<[string, string[], string[]]>([
+  ['^\\p{Alpha}+$', ['Ana', 'Zoë', 'Ñandú'], ['Ana 2', '']],
+  ['^[\\p{Alpha} -]+$', ['Ana-Zoë M'], ['Ana.']],
+  ['^\\p{alnum}+$', ['Ana2'], ['a-b']],
+  ['^\\P{Alpha}+$', ['12 3'], ['1a']],
+  ['^\\p{^Digit}+$', ['abc'], ['a1']],
+  ['^\\p{Upper}\\p{Lower}+\\p{Punct}$', ['Ana!'], ['ana!', 'Ana']],
+  ['^[^\\p{Space}]+$', ['ab'], ['a b', 'a\u00a0b']],
+  ['^#\\h{6}$', ['#00ffA9'], ['#00ffAg', '# 0ffA9']],
+  ['^[\\h:]+$', ['00:1f'], ['zz']],
+  ['^\\H+$', ['xyz'], ['xay']],
+  ['\\Aa\\Z', ['a', 'a\n'], ['ab']],
+  ['^[]\\h]+$', [']a'], ['z']],
+  ['^[[:alpha:]\\h]+$', ['xyz9'], ['!']],
+])('%s matches as in Ruby', (pattern, matching, others) => {
+  expect(isValidPattern(pattern)).toBe(true)
+  for (const value of matching) expect(matchesPattern(pattern, value), value).toBe(true)
+  for (const value of others) expect(matchesPattern(pattern, value), value).toBe(false)
+})
+
+test.each(['\\\\h', '\\\\p{Alpha}', '\\Q\\h\\E', '\\p{L}\\p{Latin}', '^[A-Z]{2}\\d+$', 'a[b', '\\'])(
+  '%s is unchanged',
+  (pattern) => {
+    expect(translateRubyPattern(pattern)).toBe(pattern)
+  },
+)
+
+test.each(['[\\P{Alpha}]', '[\\H]', '\\p{Nonsense}', '(?=a)'])('%s stays invalid', (pattern) => {
+  expect(isValidPattern(pattern)).toBe(false)
+})
