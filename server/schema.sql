@@ -547,6 +547,8 @@ create table message_bills (
   most_parts smallint not null,
   -- cost of the parts, without those that the SMSC rejected in its response
   cost numeric(16,6) not null,
+  -- the number of suppressed recipients by the reason in their log rows
+  suppressions jsonb not null default '{}',
   billed_at timestamptz not null,
   constraint message_bills_pkey primary key (message_id),
   constraint message_bills_message_id_fkey foreign key (message_id) references messages(id) on delete cascade

@@ -87,12 +87,48 @@ export function tally(db: Db, day: string, ranges: IdRange[]) {
   )
 }
 
+/** Returns those of these messages that have suppressed recipients. */
+export async function listSuppressing(db: Db, messageIds: number[]): Promise<number[]> {
+  const rows = await db.many<{ id: number }>(
+    'list_suppressing',
+    /* sql */ `
+    select given.id from unnest($1::bigint[]) as given(id) cross join ${totalsOf('given.id')} c where c.suppressed > 0`,
+    [messageIds],
+  )
+  return rows.map((row) => row.id)
+}
+
+/** Counts the suppressed log rows of a day in these ranges, by message and reason. */
+export function countSuppressed(db: Db, day: string, ranges: IdRange[]) {
+  return db.many<{ messageId: number; reason: string; n: number }>(
+    `count_suppressed_${day}`,
+    /* sql */ `
+    select l.message_id as "messageId", l.reason, count(*) as n
+      from unnest($1::bigint[], $2::bigint[], $3::bigint[]) as r(message_id, first, last)
+     cross join lateral (
+       select message_id, coalesce(reason, 'unknown') as reason from ${logTable(day)}
+        where id between r.first and r.last and message_id = r.message_id and state = 'suppressed' offset 0) l
+     group by l.message_id, l.reason`,
+    [ranges.map((range) => range.messageId), ranges.map((range) => range.first), ranges.map((range) => range.last)],
+  )
+}
+
+/** The number of suppressed recipients by reason. */
+export type Suppressions = Record<string, number>
+
 /**
- * Writes or corrects the bills of these messages: the sums of their tallies, and the cost at the rates of the day on
- * which they were accepted. A message without a tally has a bill of zero parts.
+ * Writes or corrects the bills of these messages: the sums of their tallies, the cost at the rates of the day on which
+ * they were accepted, and the suppressed recipients by reason. A message without a tally has a bill of zero parts.
  */
-export async function writeBills(tx: Db, messageIds: number[], tallies: Tally[], at: Date): Promise<void> {
+export async function writeBills(
+  tx: Db,
+  messageIds: number[],
+  tallies: Tally[],
+  suppressions: Map<number, Suppressions>,
+  at: Date,
+): Promise<void> {
   const [ids, now] = [param(messageIds), param(at)]
+  const reasons = messageIds.map((id) => JSON.stringify(suppressions.get(id) ?? {}))
   const rate = priceOfPart({ accountId: sql`m.account_id`, carrier: sql`t.carrier`, day: sql`m.logged_on` })
   await tx.exec(
     'write_bills',
@@ -106,14 +142,14 @@ export async function writeBills(tx: Db, messageIds: number[], tallies: Tally[],
         join messages m on m.id = t.message_id
         left join lateral ${rate} rate on true
     ), billed as (
-      insert into message_bills (message_id, parts, least_parts, most_parts, cost, billed_at)
+      insert into message_bills (message_id, parts, least_parts, most_parts, cost, suppressions, billed_at)
       select id, coalesce(sum(p.parts), 0), coalesce(min(p.least), 0), coalesce(max(p.most), 0), coalesce(sum(p.cost), 0),
-             ${now}
-        from unnest(${ids}::bigint[]) as m(id) left join priced p on p.message_id = m.id
-       group by id
+             reasons::jsonb, ${now}
+        from unnest(${ids}::bigint[], ${reasons}::text[]) as m(id, reasons) left join priced p on p.message_id = m.id
+       group by id, reasons
           on conflict (message_id) do update
          set parts = excluded.parts, least_parts = excluded.least_parts, most_parts = excluded.most_parts,
-             cost = excluded.cost, billed_at = excluded.billed_at
+             cost = excluded.cost, suppressions = excluded.suppressions, billed_at = excluded.billed_at
     )
     update messages set billed_at = ${now} where id = any(${ids}::bigint[])`,
   )

@@ -5,7 +5,7 @@ import { makeRuntime } from '../../test/runtime.ts'
 import { finishMessages } from '../log/finish.queries.ts'
 import { acceptBroadcast, sendToNumbers } from '../messages/messages.ts'
 import { type NewRate, upsertRate } from '../rates/rates.queries.ts'
-import { billSent, mergeRanges } from './bill.ts'
+import { bill, billSent, mergeRanges } from './bill.ts'
 import { closeOverdue } from './close.ts'
 import { expandOnce } from './expand.ts'
 
@@ -121,6 +121,41 @@ test('excludes texts that were not submitted; counts the parts of texts that the
   })
   await billSent(rt())
   expect(await billOf(id)).toEqual({ parts: 4, least: 1, most: 1, cost: '2' })
+})
+
+test('counts suppressed recipients by the reasons in the log, and again when the message is closed', async () => {
+  await subscribe(null, null, null, null, null)
+  const id = await send()
+  await deliver(id, {
+    2065560001: ['suppressed'],
+    2065560002: ['suppressed'],
+    2065560003: ['suppressed'],
+    2065560004: ['suppressed'],
+  })
+  const reason = (phone: number, text: string) =>
+    database.db.exec('reason', 'update message_log set reason = $3 where message_id = $1 and phone = $2', [
+      id,
+      phone,
+      text,
+    ])
+  await reason(2065560001, 'opted_out')
+  await reason(2065560002, 'opted_out')
+  await reason(2065560003, 'a reason of tomorrow')
+  await billSent(rt())
+  const suppressions = async () =>
+    (
+      await database.db.one<{ suppressions: object }>(
+        'suppressions',
+        'select suppressions from message_bills where message_id = $1',
+        [id],
+      )
+    ).suppressions
+  expect(await suppressions()).toEqual({ opted_out: 2, 'a reason of tomorrow': 1, unknown: 1 })
+  await reason(2065560004, 'too_late')
+  await database.db.tx((tx) =>
+    bill(tx, [{ messageId: id, loggedOn: new Date().toISOString().slice(0, 10) }], new Date()),
+  )
+  expect(await suppressions()).toEqual({ opted_out: 2, 'a reason of tomorrow': 1, too_late: 1 })
 })
 
 test('bills a message when it is sent, or when it is cancelled and no row is queued or submitting', async () => {

@@ -5,8 +5,11 @@ import type { Runtime } from '../runtime.ts'
 import {
   type Billable,
   claimUnbilled,
+  countSuppressed,
   type IdRange,
   listRanges,
+  listSuppressing,
+  type Suppressions,
   type Tally,
   tally,
   writeBills,
@@ -53,7 +56,32 @@ export async function bill(tx: Db, messages: Omit<Billable, 'audience'>[], at: D
       for (const row of await tally(tx, day, slice)) add(tallies, row)
     }
   }
-  await writeBills(tx, ids, [...tallies.values()], at)
+  await writeBills(tx, ids, [...tallies.values()], await suppressionsOf(tx, ids, ranges, dayOf), at)
+}
+
+/** Returns the suppressed recipients of each message by reason; reads only messages that have some. */
+async function suppressionsOf(
+  tx: Db,
+  ids: number[],
+  ranges: IdRange[],
+  dayOf: Map<number, string>,
+): Promise<Map<number, Suppressions>> {
+  const suppressing = new Set(await listSuppressing(tx, ids))
+  const found = new Map<number, Suppressions>()
+  const byDay = Map.groupBy(
+    ranges.filter((range) => suppressing.has(range.messageId)),
+    (range) => dayOf.get(range.messageId) ?? '',
+  )
+  for (const [day, rangesOfDay] of byDay) {
+    for (const slice of batchRanges(rangesOfDay)) {
+      for (const { messageId, reason, n } of await countSuppressed(tx, day, slice)) {
+        const counts = found.get(messageId) ?? {}
+        counts[reason] = (counts[reason] ?? 0) + n
+        found.set(messageId, counts)
+      }
+    }
+  }
+  return found
 }
 
 function add(tallies: Map<string, Tally>, row: Tally): void {

@@ -62,21 +62,34 @@ export async function countSubmitting(db: Db, phone: number, scope: OptOutScope)
   return count
 }
 
-/** Adds each opt-out to the `unsubscribe_count` of the last broadcast that the list sent to the number. */
-export async function countUnsubscribes(tx: Db, optOuts: Array<{ phone: number; listId: number }>) {
+/**
+ * Adds each number to the `unsubscribe_count` of the message that it replied to: the last one, other than a system text,
+ * that the short code sent to it. A number that has already left since that message was sent is not counted again.
+ */
+export async function countUnsubscribes(
+  tx: Db,
+  { shortCodeId, listIds }: { shortCodeId: number; listIds: number[] },
+  phones: number[],
+  at: Date,
+) {
   await tx.exec(
     'count_unsubscribes',
     /* sql */ `
     with counted as (
-      select last.id as message_id
-        from unnest($1::bigint[], $2::bigint[]) as g(phone, list_id)
+      select last.message_id
+        from unnest($2::bigint[]) as g(phone)
        cross join lateral (
-         select m.id from message_log l join messages m on m.id = l.message_id
-          where l.phone = g.phone and m.list_id = g.list_id and m.kind = 'broadcast'
-            and l.state in ('sent', 'delivered', 'unknown')
+         select m.id as message_id, l.submitted_at
+           from message_log l join messages m on m.id = l.message_id
+          where l.phone = g.phone and m.short_code_id = $1 and m.kind <> 'system'
+            and l.state in ('submitting', 'sent', 'delivered', 'unknown', 'expired')
           order by l.id desc limit 1) last
+       where not exists (
+         select from opts o
+          where o.list_id = any($4::bigint[]) and o.phone = g.phone and o.kind = 'opt_out' and o.method = 'stop'
+            and o.created_at >= last.submitted_at and o.created_at < $3)
     )
 ${addToCounter('unsubscribe_count', 'counted')}`,
-    [optOuts.map((each) => each.phone), optOuts.map((each) => each.listId)],
+    [shortCodeId, phones, at, listIds],
   )
 }

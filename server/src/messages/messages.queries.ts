@@ -24,13 +24,22 @@ export type MessageView = {
   closedAt: Date | null
   cancelledAt: Date | null
   cancelReason: string | null
-  /** The bill, once computed; the cost in dollars and cents. */
-  bill: { parts: number; least: number; most: number; cost: number } | null
+  /** The bill, once computed: the cost in dollars and cents, and the suppressed recipients by reason. */
+  bill: { parts: number; least: number; most: number; cost: number; suppressions: Record<string, number> } | null
   /** The time since when the message is paused; null if it is not. */
   pausedAt: Date | null
   timing: { localTime: boolean; deliverBy: string | null; quietHours: boolean; sendHours: Hours | null }
   counters: Record<
-    'queued' | 'submitting' | 'sent' | 'unknown' | 'delivered' | 'bounced' | 'expired' | 'cleaned' | 'unsubscribed',
+    | 'queued'
+    | 'submitting'
+    | 'sent'
+    | 'unknown'
+    | 'delivered'
+    | 'bounced'
+    | 'expired'
+    | 'suppressed'
+    | 'cleaned'
+    | 'unsubscribed',
     number
   >
 }
@@ -43,9 +52,9 @@ const messageColumns = /* sql */ `
   json_build_object('localTime', m.local_time, 'deliverBy', m.deliver_by, 'quietHours', m.quiet_hours,
                     'sendHours', ${hoursOf('m')}) as timing,
   json_build_object('queued', c.queued, 'submitting', c.submitting, 'sent', c.sent, 'unknown', c.unknown,
-                    'delivered', c.delivered, 'bounced', c.bounced, 'expired', c.expired, 'cleaned', c.clean_count,
+                    'delivered', c.delivered, 'bounced', c.bounced, 'expired', c.expired, 'suppressed', c.suppressed, 'cleaned', c.clean_count,
                     'unsubscribed', c.unsubscribe_count) as counters,
-  (select json_build_object('parts', b.parts, 'least', b.least_parts, 'most', b.most_parts, 'cost', round(b.cost, 2))
+  (select json_build_object('parts', b.parts, 'least', b.least_parts, 'most', b.most_parts, 'cost', round(b.cost, 2), 'suppressions', b.suppressions)
      from message_bills b where b.message_id = m.id) as bill`
 
 /** Returns the list's message, in any status: a broadcast or a transactional message. */

@@ -24,7 +24,7 @@ describe('sending', () => {
     const message = {
       id,
       content: 'Fresh produce on Saturday',
-      sent_at: null,
+      sent_at: '2026-03-02T02:00:00-08:00',
       status: 'sending',
       name: 'Produce',
       is_broadcast: true,
@@ -34,6 +34,7 @@ describe('sending', () => {
       pending_count: 0,
       clean_count: 0,
       unsubscribe_count: 0,
+      suppressed_count: 0,
       sms_count: 0,
       mms_count: 0,
       rcs_count: 0,
@@ -277,6 +278,7 @@ describe('the counters of a presented message', () => {
     delivered: 16,
     bounced: 32,
     expired: 64,
+    suppressed: 128,
     cleaned: 3,
     unsubscribed: 5,
   }
@@ -313,6 +315,7 @@ describe('the counters of a presented message', () => {
       pending_count: 15,
       clean_count: 3,
       unsubscribe_count: 5,
+      suppressed_count: 128,
       sms_count: 16,
       parts: { sum: 254, minimum: 2, maximum: 2 },
     })
@@ -332,15 +335,20 @@ describe('the counters of a presented message', () => {
   })
 
   test('include the cost of a bill immediately, and its parts from half an hour after the send', () => {
-    const billed = { ...message, bill: { parts: 300, least: 1, most: 4, cost: 27.63 } }
+    const billed = {
+      ...message,
+      bill: { parts: 300, least: 1, most: 4, cost: 27.63, suppressions: { opted_out: 128 } },
+    }
     expect(presentMessage(billed, zone, clock.now())).toMatchObject({
       send_cost: 27.63,
+      suppressed_reasons: { opted_out: 128 },
       parts: { sum: 300, minimum: 1, maximum: 4 },
     })
     const early = presentMessage(billed, zone, new Date('2026-03-02T09:59:59Z'))
     expect(early).toMatchObject({ send_cost: 27.63 })
     expect(early).not.toHaveProperty('parts')
     expect(presentMessage(message, zone, clock.now())).toMatchObject({ send_cost: 0 })
+    expect(presentMessage(message, zone, clock.now())).not.toHaveProperty('suppressed_reasons')
   })
 
   test('come with the phone number, and is_broadcast false, for a text to one number', () => {

@@ -50,12 +50,14 @@ export const MessageSchema = Type.Object(
   {
     id: Type.Integer(),
     content: Type.String(),
-    sent_at: Type.Unsafe<string | null>({
-      ...TimeOrNull,
-      description: 'When the send ended; the planned time of a scheduled message.',
+    sent_at: Type.String({
+      format: 'date-time',
+      description:
+        'When the send ended; of a draft its creation, of a scheduled message its planned time, while it is being sent ' +
+        'its start, of a cancelled message its cancellation.',
     }),
     status: Type.String({ examples: ['draft', 'scheduled', 'sending', 'sent', 'cancelled'] }),
-    name: TextOrNull(),
+    name: Type.String({ description: 'Empty for a message without a name.' }),
     is_broadcast: Type.Boolean({ description: 'Whether the message goes to the whole list and has started.' }),
     phone_number: Type.Optional(Type.String({ description: 'The recipient, if there is exactly one.' })),
     recipient_count: Type.Integer({ description: 'success_count + bounces_count + pending_count.' }),
@@ -65,7 +67,17 @@ export const MessageSchema = Type.Object(
     clean_count: Type.Integer({
       description: 'Numbers removed from the list because a text of this message bounced hard.',
     }),
-    unsubscribe_count: Type.Integer({ description: 'Numbers that opted out in reply to it.' }),
+    unsubscribe_count: Type.Integer({ description: 'Numbers that opted out in reply to it, each counted once.' }),
+    suppressed_count: Type.Integer({
+      description: 'Members of the audience who were not sent a text, for example because they had opted out.',
+      ...extension,
+    }),
+    suppressed_reasons: Type.Optional(
+      Type.Record(Type.String(), Type.Integer(), {
+        description: '`suppressed_count` by reason, such as opted_out or too_late; shown soon after the send.',
+        ...extension,
+      }),
+    ),
     sms_count: Type.Integer(),
     mms_count: Type.Integer(),
     rcs_count: Type.Integer(),
@@ -151,6 +163,15 @@ function presentTiming(timing: MessageView['timing'], timeZone: string) {
   }
 }
 
+/** Returns the time that `sent_at` shows: it is never null, because the contract has a string. */
+function sentAtOf(message: MessageView): Date {
+  const { status, createdAt } = message
+  if (status === 'draft') return createdAt
+  if (status === 'scheduled') return message.sendAt ?? createdAt
+  if (status === 'cancelled') return message.cancelledAt ?? createdAt
+  return message.sentAt ?? message.acceptedAt ?? createdAt
+}
+
 const partsAfterMs = 30 * 60_000
 
 /** Presents a message. An `unknown` text is pending until the message is closed, and a bounce from then on. */
@@ -166,9 +187,9 @@ export function presentMessage(message: MessageView, timeZone: string, now: Date
   return {
     id: message.id,
     content: message.content,
-    sent_at: formatTime(message.status === 'scheduled' ? message.sendAt : message.sentAt, timeZone),
+    sent_at: formatTime(sentAtOf(message), timeZone),
     status: message.status,
-    name: message.name,
+    name: message.name ?? '',
     is_broadcast: message.kind === 'broadcast' && message.acceptedAt !== null,
     ...(message.phone === null ? {} : { phone_number: formatPhoneNumber(message.phone) }),
     recipient_count: recipients,
@@ -177,6 +198,8 @@ export function presentMessage(message: MessageView, timeZone: string, now: Date
     pending_count: pending,
     clean_count: counters.cleaned,
     unsubscribe_count: counters.unsubscribed,
+    suppressed_count: counters.suppressed,
+    ...(counters.suppressed > 0 && message.bill ? { suppressed_reasons: message.bill.suppressions } : {}),
     sms_count: success,
     mms_count: 0,
     rcs_count: 0,

@@ -65,7 +65,8 @@ export async function optOutOfShortCode(
   const senders = optOuts.senders.filter((sender) => !leavers.has(sender.phone))
   await recordOptOutsOfNoList(tx, code, { ...optOuts, senders })
   await suppressQueued(tx, phones, code, optOuts.at)
-  if (left.length > 0) await countUnsubscribes(tx, left)
+  // the carrier's opt-outs are no replies
+  if (leavers.size > 0 && optOuts.method === 'stop') await countUnsubscribes(tx, code, [...leavers], optOuts.at)
   return left
 }
 

@@ -50,7 +50,7 @@ export async function cleanSoftBouncers(tx: Db, counts: SoftBounceCount[], at: D
       update subscribers s set state = 'cleaned', cleaned_at = ${time}::timestamptz
         from deleted g join lists on lists.id = g.list_id
        where s.list_id = g.list_id and s.phone = g.phone and s.state = 'subscribed'
-      returning lists.account_id, g.message_id, g.log_id, s.list_id, s.phone
+      returning lists.account_id, g.message_id, g.log_id, s.list_id, s.phone, 'subscribed' as was
     ), ${recordCleaned(time)}, counted as (${addToCounter('clean_count', 'cleaned')}
     )
     select count(*) as n from cleaned`,

@@ -4,8 +4,8 @@ import { type Sql, sql } from '../db/sql.ts'
 export type CarrierOptOut = { logId: number; phone: number; shortCode: string; carrierStatus: string }
 
 /**
- * CTEs that write the ledger and the counts of the numbers that the statement's CTE `cleaned` has cleaned; `at` is the
- * parameter of their time.
+ * CTEs that write the ledger and the counts of the numbers that the statement's CTE `cleaned` has cleaned (`was` is their
+ * former state); `at` is the parameter of their time.
  */
 export const recordCleaned = (at: Sql) => sql`
   cleaned_opts as (
@@ -13,12 +13,13 @@ export const recordCleaned = (at: Sql) => sql`
     select account_id, list_id, phone, 'cleaned', 'carrier', 'mt:' || log_id, ${at}::timestamptz from cleaned
   ), cleaned_deltas as (
     insert into list_deltas (list_id, prefix, subscribed, cleaned)
-    select list_id, phone / 100000, -count(*), count(*) from cleaned group by list_id, phone / 100000
+    select list_id, phone / 100000, -count(*) filter (where was = 'subscribed'), count(*)
+      from cleaned group by list_id, phone / 100000
   )`
 
 /**
  * CTEs that clean dead numbers. `moved` is the statement's CTE of the log rows (id, message_id, phone, state, reason)
- * that it has changed. Numbers with a hard bounce are cleaned from the list of their message, with the ledger and the
+ * that it has changed. Subscribed and pending numbers with a hard bounce are cleaned from the list of their message, with the ledger and the
  * list's counts, in the commit that records the bounce; the CTE `cleaned` returns them (message_id, list_id, phone).
  * Soft bounces are counted, so that `soft-bounces.ts` finds the numbers with many.
  */
@@ -39,11 +40,17 @@ export const cleanDeadNumbers = (at: Sql) => sql`
     select distinct on (list_id, phone) account_id, list_id, message_id, phone, log_id
       from bounces where reason = 'hard'
      order by list_id, phone, log_id desc
+  ), formerly as materialized (
+    select d.*, s.state as was
+      from dead d cross join lateral (
+        select state from subscribers where list_id = d.list_id and phone = d.phone offset 0) s
+     where s.state in ('subscribed', 'pending')
   ), cleaned as (
     update subscribers s set state = 'cleaned', cleaned_at = ${at}::timestamptz
-      from dead d
-     where s.list_id = d.list_id and s.phone = d.phone and s.state = 'subscribed'
+      from formerly d
+     -- a number whose state has just changed is not dead: it has opted in or out in the meantime
+     where s.list_id = d.list_id and s.phone = d.phone and s.state = d.was
        and s.list_id = any((select array_agg(distinct list_id) from dead)::bigint[])
        and s.phone = any((select array_agg(phone) from dead)::bigint[])
-    returning d.account_id, d.message_id, d.log_id, s.list_id, s.phone
+    returning d.account_id, d.message_id, d.log_id, s.list_id, s.phone, d.was
   ), ${recordCleaned(at)}`

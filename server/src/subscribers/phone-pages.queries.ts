@@ -17,6 +17,24 @@ export function listPhones(db: Db, accountId: number, listId: number, state: Pag
   ])
 }
 
+/** Returns up to `limit` numbers of the list in one state that follow this number, in ascending order. */
+export async function listPhonesAfter(
+  db: Db,
+  listId: number,
+  state: PagedState,
+  after: number,
+  limit: number,
+): Promise<string[]> {
+  const rows = await db.many<{ phone: string }>(
+    `list_phones_after_${state}`,
+    /* sql */ `
+    select phone::text as phone from subscribers
+     where list_id = $1 and state = '${state}' and phone > $2 order by subscribers.phone limit $3`,
+    [listId, after, limit],
+  )
+  return rows.map((row) => row.phone)
+}
+
 // The state is a literal, not a parameter, so that the planner can use the small indexes of the rare states.
 const statementFor = (state: PagedState) => /* sql */ `
   with deltas as materialized (

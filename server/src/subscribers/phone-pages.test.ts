@@ -14,6 +14,7 @@ import { optOutOfLists } from '../opt-ins/opt-out.queries.ts'
 import { insertSubscriber, moveSubscriber } from '../opt-ins/subscribe.queries.ts'
 import { cleanDeadNumbers } from './clean.sql.ts'
 import { listPhones, type PagedState } from './phone-pages.queries.ts'
+import { getPhonesAfter } from './subscribers.ts'
 
 const ctx = useDatabase()
 const states = ['subscribed', 'unsubscribed', 'cleaned'] as const
@@ -241,3 +242,45 @@ test('a page is correct at every instant while numbers are added and removed and
     await database.close()
   }
 }, 60_000)
+
+describe('the numbers after a cursor', () => {
+  const readAll = async (listId: number, state: PagedState, between: (page: number) => Promise<unknown>) => {
+    const found: string[] = []
+    let cursor: string | null = '0'
+    for (let page = 1; cursor !== null; page++) {
+      const read: Awaited<ReturnType<typeof getPhonesAfter>> = await getPhonesAfter(ctx.db, accountId, listId, state, {
+        after: Number(cursor),
+        perPage: 3,
+      })
+      found.push(...read.records)
+      cursor = read.next
+      await between(page)
+    }
+    return found
+  }
+  let accountId: number
+  const makeList = async (count: number) => {
+    const list = await make.list(ctx.db)
+    accountId = list.accountId
+    for (let n = 0; n < count; n++) await make.subscriber(ctx.db, { listId: list.id, phone: 2_065_560_000 + n })
+    return list.id
+  }
+
+  test.each([0, 1, 3, 7])('are complete for %d numbers', async (count) => {
+    const listId = await makeList(count)
+    const expected = Array.from({ length: count }, (_, n) => String(2_065_560_000 + n))
+    expect(await readAll(listId, 'subscribed', async () => {})).toEqual(expected)
+    expect(await readAll(listId, 'cleaned', async () => {})).toEqual([])
+  })
+
+  test('include every number that stays while others leave', async () => {
+    const listId = await makeList(10)
+    const found = await readAll(listId, 'subscribed', (page) =>
+      ctx.db.exec('leave', `update subscribers set state = 'unsubscribed' where list_id = $1 and phone = $2`, [
+        listId,
+        2_065_560_000 + page - 1,
+      ]),
+    )
+    expect(found).toEqual(Array.from({ length: 10 }, (_, n) => String(2_065_560_000 + n)))
+  })
+})

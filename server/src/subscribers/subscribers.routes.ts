@@ -1,6 +1,6 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from 'typebox'
-import { PageQuery, pageFrom, presentPage } from '../http/pagination.ts'
+import { pageFrom, presentPage } from '../http/pagination.ts'
 import { commonErrors, errorResponse } from '../http/schema.ts'
 import { ListIdParam } from '../lists/lists.schema.ts'
 import { queueChange } from './changes.ts'
@@ -8,13 +8,15 @@ import { readProfile } from './profile.schema.ts'
 import {
   PhonePage,
   PhoneParam,
+  PhonesQuery,
   presentSubscriber,
+  readCursor,
   SubscriberQueuedResponse,
   SubscriberResponse,
   SubscriberUpdateBody,
   SubscriberUpdatedResponse,
 } from './subscribers.schema.ts'
-import { changeProfile, getPhonePage, getSubscriber, subscriberReader } from './subscribers.ts'
+import { changeProfile, getPhonePage, getPhonesAfter, getSubscriber, subscriberReader } from './subscribers.ts'
 
 const tags = ['Subscribers']
 const listParams = Type.Object({ list_id: ListIdParam })
@@ -55,16 +57,24 @@ export const subscriberRoutes: FastifyPluginAsyncTypebox = async (app) => {
           summary,
           tags,
           params: listParams,
-          querystring: PageQuery,
+          querystring: PhonesQuery,
           response: {
             200: PhonePage,
             404: errorResponse('No such list on this account.'),
+            422: errorResponse('cursor is neither 0 nor a next_cursor.'),
             ...commonErrors,
           },
         },
       },
       async (req) => {
         const page = pageFrom(req.query)
+        const after = readCursor(req.query.cursor)
+        if (after !== undefined) {
+          const given = { after, perPage: page.perPage }
+          const found = await getPhonesAfter(rt.db, req.account.id, req.params.list_id, state, given)
+          const presented = presentPage('phone_numbers', { ...page, page: 1 }, found, (phone) => phone)
+          return { ...presented, next_cursor: found.next }
+        }
         const found = await getPhonePage(rt.db, req.account.id, req.params.list_id, state, page)
         return presentPage('phone_numbers', page, found, (phone) => phone)
       },

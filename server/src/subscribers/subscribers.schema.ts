@@ -1,7 +1,7 @@
 import { type Static, Type } from 'typebox'
 import { presentValues } from '../custom-fields/custom-fields.schema.ts'
 import { errors } from '../errors.ts'
-import { pageSchema } from '../http/pagination.ts'
+import { pageQuery, pageSchema } from '../http/pagination.ts'
 import { textParam } from '../http/path-params.ts'
 import { formatTime, TextOrNull, TimeOrNull } from '../http/schema.ts'
 import { formatPhoneNumber } from '../sms/phone-number.ts'
@@ -62,7 +62,38 @@ export const PhoneParam = textParam(
   errors.subscriberNotFound,
 )
 
-export const PhonePage = pageSchema('phone_numbers', Type.String())
+export const PhonePage = Type.Object({
+  ...pageSchema('phone_numbers', Type.String()).properties,
+  next_cursor: Type.Optional(
+    Type.Unsafe<string | null>({
+      type: ['string', 'null'],
+      description:
+        'The `cursor` of the next page, null on the last one; only in responses to a request with a `cursor`.',
+      'x-extension': true,
+    }),
+  ),
+})
+
+export const PhonesQuery = Type.Object({
+  ...pageQuery,
+  cursor: Type.Optional(
+    Type.String({
+      maxLength: 20,
+      description:
+        'Reads the numbers in order without missing one that stays in the collection while others leave it: `0` at first, ' +
+        'then the `next_cursor` of each response. Takes precedence over `page`.',
+      'x-extension': true,
+    }),
+  ),
+})
+
+/** Returns the number of a cursor, 0 at the start, or undefined without one; throws if it is malformed. */
+export function readCursor(cursor: string | undefined): number | undefined {
+  if (cursor === undefined) return undefined
+  if (cursor === '' || cursor === '0') return 0
+  if (!/^[2-9][0-9]{9}$/.test(cursor)) throw errors.invalid({ cursor: ['must be 0 or a next_cursor'] })
+  return Number(cursor)
+}
 
 export const SubscriberSchema = Type.Object(keys, { title: 'Subscriber', ...customKeys })
 

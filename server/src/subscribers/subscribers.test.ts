@@ -200,3 +200,29 @@ test('numbers are listed in pages by state', async () => {
   expect((await api.owner.get(`${path}/unsubscribed`)).body).toMatchObject({ count: 1, phone_numbers: ['2065550148'] })
   expect((await api.owner.get(`${path}/cleaned/`)).body).toMatchObject({ count: 1, phone_numbers: ['2065550146'] })
 })
+
+test('numbers are read in order with a cursor', async () => {
+  const { accountId, shortCode } = api.owner
+  const { id } = await make.list(api.db, { accountId, shortCodeId: shortCode.id })
+  for (const phone of [2_065_550_101, 2_065_550_102, 2_065_550_103])
+    await make.subscriber(api.db, { listId: id, phone })
+  const read = (query: string) => api.owner.get(`/lists/${id}/subscribers?per_page=2${query}`)
+  expect((await read('')).body).not.toHaveProperty('next_cursor')
+  const first = await read('&cursor=0')
+  expect(first.body).toMatchObject({
+    status: 'OK',
+    count: 3,
+    pages_count: 2,
+    phone_numbers: ['2065550101', '2065550102'],
+    next_cursor: '2065550102',
+  })
+  expect((await read(`&cursor=${first.body.next_cursor}&page=7`)).body).toMatchObject({
+    phone_numbers: ['2065550103'],
+    next_cursor: null,
+  })
+  expect(await read('&cursor=abc')).toMatchObject({
+    status: 422,
+    body: { details: { cursor: ['must be 0 or a next_cursor'] } },
+  })
+  expect(await api.stranger.get(`/lists/${id}/subscribers?cursor=0`)).toMatchObject({ status: 404 })
+})

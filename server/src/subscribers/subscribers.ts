@@ -5,7 +5,7 @@ import { errors } from '../errors.ts'
 import type { Page, PageOf } from '../lib/paging.ts'
 import { getList } from '../lists/lists.ts'
 import { parsePhoneNumber } from '../sms/phone-number.ts'
-import { listPhones, type PagedState } from './phone-pages.queries.ts'
+import { listPhones, listPhonesAfter, type PagedState } from './phone-pages.queries.ts'
 import {
   findSubscriberDetails,
   findSubscriberOnList,
@@ -82,4 +82,22 @@ export async function getPhonePage(
   const found = await listPhones(db, accountId, listId, state, page)
   if (!found) throw errors.listNotFound()
   return { count: found.count, records: found.phones }
+}
+
+/**
+ * Returns the numbers of the account's list in this state that follow `after`, with the count of all of them, and the
+ * number after which the next page starts, null at the end. Unlike pages, it misses no number that keeps its state while
+ * others leave. Throws if there is no such list.
+ */
+export async function getPhonesAfter(
+  db: Db,
+  accountId: number,
+  listId: number,
+  state: PagedState,
+  given: { after: number; perPage: number },
+): Promise<PageOf<string> & { next: string | null }> {
+  const counted = await listPhones(db, accountId, listId, state, { offset: 0, perPage: 0 })
+  if (!counted) throw errors.listNotFound()
+  const records = await listPhonesAfter(db, listId, state, given.after, given.perPage)
+  return { count: counted.count, records, next: records.length < given.perPage ? null : (records.at(-1) ?? null) }
 }

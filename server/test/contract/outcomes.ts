@@ -126,7 +126,7 @@ export const outcomes: Record<string, OperationOutcomes> = {
         ...ok,
         prepare: (fixtures) =>
           fixtures.owner.post(listPath(fixtures, '/messages'), { message: { content: 'Later', draft: true } }),
-        response: { count: 1, messages: [{ status: 'draft', is_broadcast: false, sent_at: null }] },
+        response: { count: 1, messages: [{ status: 'draft', is_broadcast: false }] },
       },
       '404': listNotFound,
     },

