@@ -43,7 +43,7 @@ const names: Readonly<Record<Column, string>> = {
     telephonenumber telephoneno telno tel msisdn sms smsnumber smsphone smsphonenumber textnumber textphone wireless
     wirelessphone wirelessnumber primaryphone primaryphonenumber primarymobile primarycell contactphone contactnumber
     contactphonenumber contactmobile customerphone subscribernumber subscriberphone recipientphone phone1 phone1value
-    phonemobile phonecell donorphone mobile1 mobilephone1 cell1 cellphone1 preferredphone phoneprimary voterphone
+    phonemobile phonecell donorphone can2phone mobile1 mobilephone1 cell1 cellphone1 preferredphone phoneprimary voterphone
     cellphoneclean telefono telefonocelular telefonomovil celular movil numerodetelefono`,
   first_name:
     'firstname first fname givenname given forename namefirst donorfirstname contactfirstname customerfirstname subscriberfirstname nombre prenom',
@@ -57,7 +57,7 @@ const names: Readonly<Record<Column, string>> = {
     defaultaddresszip billingzip billingpostcode shippingzip zipcodepostalcode codigopostal codepostal`,
   birthdate: 'birthday dob dateofbirth bornat birthdt bday bdate datebirth born fechadenacimiento',
   gender: 'sex',
-  tags: 'tag taglist tagnames',
+  tags: 'tag taglist tagnames can2usertags',
   consented_at: `
     consentdate consenttime consenttimestamp consentedon dateofconsent smsconsenttimestamp smsconsentdate mostrecentoptin
     lastoptin optinat optedinat optindate optintime optintimestamp optedinon smsoptinat smsoptindate smsoptintime
@@ -67,7 +67,7 @@ const names: Readonly<Record<Column, string>> = {
     'consentmethod optinsource smsoptinsource smsconsentsource smsconsentmethod optinmethod signupsource source',
   consent_text: 'wording consentwording consentmessage consentlanguage optinwording optinlanguage',
   status: `
-    substatus subscriptionstatus subscriberstatus subscriptionstate subscriberstate contactstatus optinstatus optoutstatus
+    substatus can2smsstatus subscriptionstatus subscriberstatus subscriptionstate subscriberstate contactstatus optinstatus optoutstatus
     optstatus consentstatus consentstate consent smsconsent smsconsentstatus smsconsentstate smsstatus smssubscription
     smssubscriptionstatus smsmarketingconsent smsmarketingstatus smsmarketingstate textstatus textmessagestatus
     mobilestatus mobilesubscriptionstatus phonestatus phonenumberstatus marketingstatus memberstatus smsoptinstatus

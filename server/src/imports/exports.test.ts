@@ -108,19 +108,30 @@ const files: Record<string, Export> = {
   },
   NationBuilder: {
     file: lines(
-      'nationbuilder_id,external_id,prefix,first_name,middle_name,last_name,suffix,email,email_opt_in,phone_number,work_phone_number,mobile_number,is_mobile_bad,mobile_opt_in,do_not_call,do_not_contact,federal_do_not_call,sex,born_at,primary_zip,tag_list',
+      'nationbuilder_id,external_id,prefix,first_name,middle_name,last_name,suffix,email,email_opt_in,phone_number,work_phone_number,mobile_number,is_mobile_bad,mobile_opt_in,do_not_call,do_not_contact,federal_donotcall,sex,born_at,primary_zip,tag_list',
       '1,,,Ana,,López,,ana@cedar.example,true,2065550199,,2065550141.0,false,true,false,false,false,F,1980-05-06,98101,"vip, donor"',
       '2,,,Bob,,,,,true,,,2065550142,false,true,false,true,false,M,,,',
       '3,,,Cleo,,,,,true,,,2065550143,true,true,false,false,true,F,,,',
       '4,,,Dan,,,,,true,,,2065550144,false,false,false,false,false,M,,,',
     ),
-    query: `${ignore}&columns[mobile_number]=phone_number&columns[federal_do_not_call]=ignore`,
+    query: `${ignore}&columns[mobile_number]=phone_number&columns[federal_donotcall]=ignore`,
     counts: { added: 3, opted_out: 1, cleaned: 1, skipped: 1 },
     people: [
       '2065550141 Ana López ana@cedar.example 98101 19800506 Female vip+donor',
       '2065550142 unsubscribed Bob Male',
       '2065550143 cleaned Cleo Female',
     ],
+  },
+  'Action Network': {
+    file: lines(
+      'uuid,first_name,last_name,email,can2_phone,can2_user_address,can2_user_city,can2_user_state,zip_code,County,can2_user_tags,can2_subscription_status,can2_sms_status',
+      '1a,Ana,López,ana@cedar.example,12065550141,,Seattle,WA,98101,King,"vip, donor",unsubscribed,subscribed',
+      '1b,Bob,,bob@cedar.example,12065550142,,,,,,,subscribed,unsubscribed',
+      '1c,Cleo,,cleo@cedar.example,,,,,,,,subscribed,',
+    ),
+    query: ignore,
+    counts: { added: 2, opted_out: 1, skipped: 1 },
+    people: ['2065550141 Ana López ana@cedar.example 98101 vip+donor', '2065550142 unsubscribed Bob bob@cedar.example'],
   },
   ActBlue: {
     file: lines(

@@ -49,12 +49,20 @@ function formatName(start: Buffer): string | undefined {
   if (signature) return signature[1]
   if (isGzip(start)) return 'compressed with gzip twice'
   if (hex.startsWith('fffe') || hex.startsWith('feff')) return undefined
-  if (start.includes(0)) return isWide(start) ? 'UTF-16 text without a byte order mark' : 'not a text file'
+  if (isWide(start)) return 'UTF-16 text without a byte order mark'
+  if (hasManyNuls(start)) return 'not a text file'
   const text = start
     .subarray(0, 200)
     .toString('utf8')
     .replace(/^\ufeff?\s*/, '')
   return markup.find(([pattern]) => pattern.test(text))?.[1]
+}
+
+/** Returns whether NULs are more than a slip: a damaged row of a text file costs only itself. */
+function hasManyNuls(start: Buffer): boolean {
+  let count = 0
+  for (const byte of start) if (byte === 0) count++
+  return count > Math.ceil(start.length / 500)
 }
 
 /** Returns whether every second byte at the beginning is a NUL, as of Latin letters in UTF-16. */

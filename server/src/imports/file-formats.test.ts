@@ -93,6 +93,20 @@ test.each([
   expect(await findNames(listId)).toEqual(['2065550141', '2065550142 Bob'])
 })
 
+test('leaves out a value with a NUL', async () => {
+  const listId = await makeList()
+  const view = await importFile(listId, 'phone,first_name\n2065550141,A\0na\n2065550142,Bob\n')
+  expect(view).toMatchObject({ added: 2, warnings: [{ line: 2, column: 'first_name', value: 'Ana' }] })
+  expect(await findNames(listId)).toEqual(['2065550141', '2065550142 Bob'])
+})
+
+test.each(['application/vnd.ms-excel', 'application/csv', 'text/tab-separated-values', 'TEXT/CSV; charset="UTF-16"'])(
+  'reads CSV with the media type %s',
+  async (type) => {
+    expect(await importFile(await makeList(), 'phone\n2065550141\n', { type })).toMatchObject({ added: 1 })
+  },
+)
+
 test('reads Windows-1252 that the sender states', async () => {
   const listId = await makeList()
   const file = Buffer.concat([Buffer.from('phone,first_name\n2065550141,'), Buffer.from([0x8a]), Buffer.from('ana\n')])
@@ -114,7 +128,7 @@ test.each([
   ['the gzip file is damaged', gzipSync(delimited(',')).subarray(0, 40)],
   ['UTF-16 text without a byte order mark', Buffer.from(delimited(','), 'utf16le')],
   ['UTF-32 text', Buffer.from('fffe000070000000', 'hex')],
-  ['not a text file', Buffer.from([1, 2, 0, 3, 4, 5])],
+  ['not a text file', Buffer.from([1, 2, 0, 3, 0, 4, 5])],
 ])('names a file that is %s', async (name, file) => {
   const listId = await makeList()
   const { status, body } = await upload(listId, file)

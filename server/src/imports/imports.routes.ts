@@ -152,6 +152,9 @@ const uploadRoute: FastifyPluginAsyncTypebox = async (app) => {
 const charsets = new Set(['utf-8', 'utf8', 'us-ascii', 'utf-16', 'utf-16le', 'utf-16be', 'windows-1252', 'cp1252'])
 const formats: Readonly<Record<string, Upload['format']>> = {
   'text/csv': 'csv',
+  'application/csv': 'csv',
+  // of .csv files in Windows, where Excel is installed
+  'application/vnd.ms-excel': 'csv',
   'text/tab-separated-values': 'csv',
   'application/x-ndjson': 'ndjson',
   'application/ndjson': 'ndjson',
