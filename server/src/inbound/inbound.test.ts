@@ -226,8 +226,8 @@ test('a STOP takes precedence over a running import of the same number', async (
   await allInterpreted(1)
   while (await applyNextSlice(sending.rt, id));
   expect(await stateOn(sending.list.id)).toBe('unsubscribed')
-  const skipped = await sending.db.one('skipped_of_import', 'select added, skip_reasons from imports where id = $1', [
+  const counts = await sending.db.one('counts_of_import', 'select added, kept_opted_out from imports where id = $1', [
     id,
   ])
-  expect(skipped).toEqual({ added: 1, skip_reasons: { opted_out: 1 } })
+  expect(counts).toEqual({ added: 1, kept_opted_out: 1 })
 })
