@@ -2,8 +2,9 @@ import { afterAll, describe, expect, onTestFailed, test } from 'vitest'
 import { signal } from '../../src/supervisor/processes.ts'
 import { waitFor } from '../wait-for.ts'
 import { Installation } from './installation.ts'
-import { chunksOf, phonesFrom, startSecondGateway } from './random-faults.ts'
+import { phonesFrom } from './random-faults.ts'
 import { isSettled, phoneOf, readSubmits, reconcile, Sampler, SubmitCounter } from './reconcile.ts'
+import { chunksOf, startSecondGateway } from './second-gateway.ts'
 
 // Two gateways and two workers on one database share the binds and the work. When one of each is killed, the others take
 // over its binds and work within ten seconds.

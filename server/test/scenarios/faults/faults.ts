@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { signal } from '../../../src/supervisor/processes.ts'
 import { waitFor } from '../../wait-for.ts'
-import { freezeBusyGateway, type SecondGateway, startSecondGateway, stopSecondGateway } from '../random-faults.ts'
+import { freezeBusyGateway, type SecondGateway, startSecondGateway, stopSecondGateway } from '../second-gateway.ts'
 import type { Fault, FaultRun } from './fault-run.ts'
 import { fillSubmitsTable, limitFiles } from './full-disk.ts'
 
