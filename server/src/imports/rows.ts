@@ -129,7 +129,7 @@ function readTags(text: string): string | null | undefined {
     text.split(',').map((tag) =>
       tag
         .trim()
-        .replace(/^"(.*)"$/, '$1')
+        .replace(/^"(.*)"$/, (_, inner: string) => inner)
         .trim(),
     ),
   )

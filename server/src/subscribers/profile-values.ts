@@ -8,7 +8,7 @@ export function readBirthdate(text: string): string | undefined {
   const day = text
     .trim()
     .replace(/(?:[T ]|, )\d{1,2}:\d\d(?::\d\d(?:\.\d+)?)?(?:\s?[AP]M)?(?:\s?(?:Z|UTC|[+-]\d\d:?\d\d))?$/i, '')
-  return readDate(day.replace(/^(\d{8})\.0+$/, '$1'))?.replaceAll('-', '')
+  return readDate(day.replace(/(?<=^\d{8})\.0+$/, ''))?.replaceAll('-', '')
 }
 
 const fiveDigits = /^\d{5}$/
