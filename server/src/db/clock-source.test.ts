@@ -38,7 +38,7 @@ const allowed: Record<string, string> = {
   'log/opt-out.queries.ts count_submitting': lock,
   'log/reopen.queries.ts claim_closed_chunks': lock,
   'receipts/status-queries.queries.ts claim_query_round': lease,
-  'receipts/waiting.queries.ts insert_waiting_receipts': 'retry_at: the retries of a queue that all gateways work on',
+  'receipts/waiting.queries.ts insert_receipts': 'retry_at: the retries of a queue that all gateways work on',
   'receipts/waiting.queries.ts claim_waiting_receipts': 'retry_at: the retries of a queue that all gateways work on',
   'reports/explanation.queries.ts find_explained_chunk': lock,
   'reports/queue.queries.ts measure_binds': lock,
