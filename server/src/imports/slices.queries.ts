@@ -49,7 +49,8 @@ export type Slice = { importId: number; cursor: ImportCursor; limit: number; now
 
 /**
  * Applies one slice and returns its counts. Opted-out and cleaned numbers do not change, nor do numbers that are blocked at
- * the list's short code; those are not added either. A blank cell does not change its field, and each new subscriber gets a ledger row. Each write checks the state again, so a concurrent opt-out takes
+ * the list's short code; those are not added either. A blank cell does not change its field, and each new subscriber
+ * gets a ledger row. Each write checks the state again, so a concurrent opt-out takes
  * precedence; `inserted` and `changed` then differ from `added` and `updated`.
  */
 export async function applySlice(db: Db, { importId, cursor, limit, now }: Slice): Promise<SliceCounts> {

@@ -68,7 +68,8 @@ function byChunk(rows: Array<Recipient & { chunkId: number }>): Map<number, Reci
 
 /**
  * Marks as submitting the queued rows that may still be texted, and returns their ids; the others become cancelled, or
- * suppressed as `stopped` (a STOP to the short code), `not_subscribed` or `too_late`. All rows stay queued while the message is paused, or if the chunk's window has closed at `now`. The PDU
+ * suppressed as `stopped` (a STOP to the short code), `not_subscribed` or `too_late`. All rows stay queued while the
+ * message is paused, or if the chunk's window has closed at `now`. The PDU
  * may be written only after this has committed.
  */
 export async function markSubmitting(db: Db, chunk: Chunk, recipients: Recipient[], now: Date): Promise<number[]> {

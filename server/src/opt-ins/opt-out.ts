@@ -48,7 +48,8 @@ export type ShortCodeLists = { shortCodeId: number; accountId: number; listIds: 
 
 /**
  * Opts numbers out of everything that a short code sends: its lists, texts without a list, and queued rows. Each number
- * gets at least one row in the ledger. Returns the lists that each number opted out of. The opt-outs are in force once `isInForce` returns true.
+ * gets at least one row in the ledger. Returns the lists that each number opted out of. The opt-outs are in force once
+ * `isInForce` returns true.
  */
 export async function optOutOfShortCode(
   tx: Db,

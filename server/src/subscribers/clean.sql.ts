@@ -19,7 +19,8 @@ export const recordCleaned = (at: Sql) => sql`
 
 /**
  * CTEs that clean dead numbers. `moved` is the statement's CTE of the log rows (id, message_id, phone, state, reason)
- * that it has changed. Subscribed and pending numbers with a hard bounce are cleaned from the list of their message, with the ledger and the
+ * that it has changed. Subscribed and pending numbers with a hard bounce are cleaned from the list of their message,
+ * with the ledger and the
  * list's counts, in the commit that records the bounce; the CTE `cleaned` returns them (message_id, list_id, phone).
  * Soft bounces are counted, so that `soft-bounces.ts` finds the numbers with many.
  */
