@@ -31,8 +31,8 @@ export function useBodyParser(app: FastifyInstance) {
 
 /**
  * Parses a body of any content type: as JSON if it starts like JSON, otherwise as a form or a multipart form. Returns
- * undefined for an empty
- * body, `null` and `[]`; parses a JSON string that contains JSON a second time. Throws a 400 for a malformed body.
+ * undefined for an empty body, `null` and `[]`; parses a JSON string that contains JSON a second time. Throws a 400 for a
+ * malformed body.
  */
 export function parseBody(bytes: Uint8Array): { body: unknown; isForm: boolean } {
   const text = decode(bytes).trim()

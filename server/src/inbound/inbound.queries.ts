@@ -5,7 +5,7 @@ import type { BareWord } from './words.ts'
 
 export type NewInbound = {
   connectionId: number
-  /** As received: it may be none of ours. */
+  /** As received: possibly not one of ours. */
   shortCode: string
   /** Null if the source address is no phone number: the MO is kept for operators, but never interpreted. */
   phone: number | null

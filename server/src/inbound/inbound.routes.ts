@@ -18,7 +18,7 @@ export const inboundRoutes: FastifyPluginAsyncTypebox = async (app) => {
         operationId: 'listUnmatchedMos',
         summary: 'List the MOs with an unknown sender or destination, latest first',
         description:
-          'An MO whose sender is no phone number cannot be interpreted, so it is listed here. An MO whose destination is none of our short codes is listed as well; if it is an opt-out, it applies to every short code that sends through the connection.',
+          'An MO with a sender that is not a phone number cannot be interpreted, so it is listed here. An MO with a destination that is not one of our short codes is listed as well; if it is an opt-out, it applies to every short code that sends through the connection.',
         tags: ['Connections'],
         'x-extension': true,
         params: Type.Object({ connection_id: ConnectionIdParam }),

@@ -10,7 +10,7 @@ const UnmatchedMoSchema = Type.Object(
       type: 'string',
       enum: ['sender', 'destination'],
       description:
-        'The address that is unknown: `sender` is no phone number, or `destination` is none of our short codes.',
+        'The unknown address: the `sender` is not a phone number, or the `destination` is not one of our short codes.',
     }),
     source_address: Type.String({ description: 'The sender as the carrier wrote it.' }),
     destination_address: Type.String({ description: 'The destination as the carrier wrote it.' }),

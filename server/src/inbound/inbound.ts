@@ -118,7 +118,7 @@ async function optOutBatch(tx: Db, rt: InboundRuntime, unhandled: WaitingInbound
 }
 
 /**
- * Returns the short code that an MO was sent to, or, if that is none of ours, all that send through its connection: some carriers
+ * Returns the short code that an MO was sent to, or, if it is not one of ours, all that send through its connection: some carriers
  * write the destination in another form, and a STOP to one of them must not be lost.
  */
 async function findCodes(tx: Db, { shortCode, connectionId }: Inbound): Promise<ShortCodeLists[]> {

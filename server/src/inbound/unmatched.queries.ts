@@ -1,7 +1,7 @@
 import type { Db } from '../db/db.ts'
 import type { PageBounds } from '../lib/paging.ts'
 
-/** An MO whose sender is no phone number, or whose destination is none of our short codes. */
+/** An MO with a sender that is not a phone number, or with a destination that is not one of our short codes. */
 export type UnmatchedInbound = {
   id: number
   problem: 'sender' | 'destination'

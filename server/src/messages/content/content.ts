@@ -12,9 +12,9 @@ const longestTextCharacters = 1_530
 const longestContent = 5_000
 
 /**
- * Throws if the content has more than 160 code points (with `maxParts`: more than that number of parts) a merge tag that
- * is malformed, or one that is neither in the profile nor a custom field of the list. Content with merge tags is measured with their
- * fallbacks.
+ * Throws if the content has more than 160 code points (with `maxParts`: more than that number of parts), a malformed
+ * merge tag, or one that is neither in the profile nor a custom field of the list. Content with merge tags is measured
+ * with their fallbacks.
  */
 export async function validateContent(db: Db, listId: number, content: string, maxParts: number | null): Promise<void> {
   if (content.length > longestContent) throw tooLong(maxParts)
