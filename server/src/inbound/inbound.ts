@@ -109,33 +109,38 @@ async function optOutBatch(tx: Db, rt: InboundRuntime, unhandled: WaitingInbound
   const handled = (byWord.get('other') ?? []).map((mo) => mo.id)
   await markIgnored(tx, handled, at)
   for (const mos of Map.groupBy(stops, (mo) => `${mo.connectionId} ${mo.shortCode}`).values()) {
-    const codes = await findCodes(tx, mos[0] as Inbound)
-    if (codes.length === 0) continue
-    await optOutSenders(tx, rt, codes, mos, at)
+    const destination = await findDestination(tx, mos[0] as Inbound)
+    if (destination.codes.length === 0) continue
+    await optOutSenders(tx, rt, destination, mos, at)
     handled.push(...mos.map((mo) => mo.id))
   }
   return handled
 }
 
+/** The short codes that an MO concerns; `isKnown` if its destination is one of ours. */
+type Destination = { codes: ShortCodeLists[]; isKnown: boolean }
+
 /**
  * Returns the short code that an MO was sent to, or, if it is not one of ours, all that send through its connection: some carriers
  * write the destination in another form, and a STOP to one of them must not be lost.
  */
-async function findCodes(tx: Db, { shortCode, connectionId }: Inbound): Promise<ShortCodeLists[]> {
+async function findDestination(tx: Db, { shortCode, connectionId }: Inbound): Promise<Destination> {
   const code = await findShortCodeLists(tx, shortCode)
-  return code ? [code] : listServedShortCodes(tx, connectionId)
+  return code
+    ? { codes: [code], isKnown: true }
+    : { codes: await listServedShortCodes(tx, connectionId), isKnown: false }
 }
 
 /** Opts the senders out of the short codes. They are confirmed later, when texts in flight have their responses. */
 async function optOutSenders(
   tx: Db,
   rt: InboundRuntime,
-  codes: ShortCodeLists[],
+  { codes, isKnown }: Destination,
   mos: Inbound[],
   at: Date,
 ): Promise<void> {
   const [{ shortCode, connectionId }] = mos as [Inbound]
-  if (!(await findShortCodeLists(tx, shortCode))) {
+  if (!isKnown) {
     const fields = { connection_id: connectionId, mos: mos.map(({ id }) => id), destination: shortCode.slice(0, 6) }
     rt.log.warn(fields, 'opt-out to an unknown destination, applied to every sender of its connection')
   }
@@ -167,10 +172,11 @@ async function interpret(tx: Db, rt: InboundRuntime, waiting: WaitingInbound): P
   if (!mo) return false
   const { id } = mo
   const at = rt.clock.now()
-  const codes = await findCodes(tx, mo)
+  const destination = await findDestination(tx, mo)
+  const { codes } = destination
   const word = wordOf(mo)
   if (word === 'opt_out' && codes.length > 0) {
-    await optOutSenders(tx, rt, codes, [mo], at)
+    await optOutSenders(tx, rt, destination, [mo], at)
   } else if (word === 'help' && codes.length > 0) {
     const sender = await findReplySender(tx, mo, codes)
     const reply = sender ? await replyToHelp(tx, rt, mo, sender, at) : null
@@ -197,7 +203,7 @@ async function replyToHelp(
 async function confirmOptOut(tx: Db, rt: InboundRuntime, waiting: WaitingInbound): Promise<boolean> {
   const mo = await claimInbound(tx, waiting)
   if (!mo) return false
-  const codes = await findCodes(tx, mo)
+  const { codes } = await findDestination(tx, mo)
   const at = rt.clock.now()
   for (const code of codes) if (!(await isInForce(tx, mo.phone, code, at))) return false
   await lockConfirmations(tx, mo.phone, mo.shortCode)
