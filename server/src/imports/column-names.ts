@@ -44,7 +44,7 @@ const names: Readonly<Record<Column, string>> = {
     wirelessphone wirelessnumber primaryphone primaryphonenumber primarymobile primarycell contactphone contactnumber
     contactphonenumber contactmobile customerphone subscribernumber subscriberphone recipientphone phone1 phone1value
     phonemobile phonecell donorphone can2phone mobile1 mobilephone1 cell1 cellphone1 preferredphone phoneprimary voterphone
-    cellphoneclean telefono telefonocelular telefonomovil celular movil numerodetelefono`,
+    cellphoneclean billingphone telefono telefonocelular telefonomovil celular movil numerodetelefono`,
   first_name:
     'firstname first fname givenname given forename namefirst donorfirstname contactfirstname customerfirstname subscriberfirstname nombre prenom',
   last_name:
@@ -53,7 +53,7 @@ const names: Readonly<Record<Column, string>> = {
     'emailaddress mail emailid primaryemail emailaddress1 email1 email1value donoremail emails contactemail personalemail preferredemail emailprimary correo correoelectronico courriel',
   zip_code: `
     zip zip5 zipcode5 postalcode postcode postal zippostal zippostalcode postalzip postalzipcode mailingzip mailingzipcode
-    mailingzip5 mailingpostalcode mailingzippostalcode homepostalcode donorzip mzip5 mzip homezip homezipcode addresszip addresspostalcode primaryzip primaryaddresszip
+    mailingzip5 mailingpostalcode mailingzippostalcode homepostalcode donorzip mzip5 mzip homezip homezipcode addresszip address1zip address1postalcode addresspostalcode homeaddresszip primaryzip primaryaddresszip
     defaultaddresszip billingzip billingpostcode shippingzip zipcodepostalcode codigopostal codepostal`,
   birthdate: 'birthday dob dateofbirth bornat birthdt bday bdate datebirth born fechadenacimiento',
   gender: 'sex',
@@ -68,10 +68,11 @@ const names: Readonly<Record<Column, string>> = {
   consent_text: 'wording consentwording consentmessage consentlanguage optinwording optinlanguage',
   status: `
     substatus can2smsstatus subscriptionstatus subscriberstatus subscriptionstate subscriberstate contactstatus optinstatus optoutstatus
-    optstatus consentstatus consentstate consent smsconsent smsconsentstatus smsconsentstate smsstatus smssubscription
+    optstatus consentstatus consentstate consent smsconsent smsconsentstatus smsconsentstate smsstatus smssubscriberstatus smssubscription
     smssubscriptionstatus smsmarketingconsent smsmarketingstatus smsmarketingstate textstatus textmessagestatus
     mobilestatus mobilesubscriptionstatus phonestatus phonenumberstatus marketingstatus memberstatus smsoptinstatus
-    mobileoptinstatus smsoptstatus`,
+    mobileoptinstatus smsoptstatus smsoptoutstatus
+    textoptoutstatus mobileoptoutstatus`,
   opted_in: `
     optin isoptin isoptedin hasoptedin smsoptin smsoptedin textoptin textsoptin textingoptin mobileoptin phoneoptin
     textmessageoptin subscribed issubscribed smssubscribed smssubscriber mobilesubscribed subscribedtosms acceptssms
@@ -86,8 +87,7 @@ const names: Readonly<Record<Column, string>> = {
     unsubscribedon unsubscribedate unsubscribetime unsubscribeddate dateunsubscribed unsubscribetimestamp unsubdate
     smsunsubscribetimestamp optedoutat optedouton optedoutdate optoutat optoutdate optouttime optouttimestamp optoutconfirmationtime
     smsoptoutat smsoptoutdate smsoptouttime smsunsubscribedat mobileoptoutdate dateoptedout dateofoptout optoutson`,
-  cleaned_at:
-    'cleanedon cleandate cleaneddate ismobilebad mobilebad isbadnumber badnumber cleantime bouncedat hardbouncedat',
+  cleaned_at: 'cleanedon cleandate cleaneddate ismobilebad mobilebad isbadnumber badnumber bouncedat hardbouncedat',
 }
 
 const strict: ReadonlySet<Column> = new Set([
@@ -99,10 +99,13 @@ const strict: ReadonlySet<Column> = new Set([
   'cleaned_at',
 ])
 
+/** Names of a phone number that count only without a clearer one: shops have a number for the bill, too. */
+const weak: ReadonlySet<string> = new Set(['billingphone'])
+
 const aliases = new Map<string, { column: Column; rank: number }>()
 for (const [column, list] of Object.entries(names) as [Column, string][]) {
   for (const [index, name] of list.trim().split(/\s+/).entries()) {
-    aliases.set(name, { column, rank: strict.has(column) ? 0 : index + 1 })
+    aliases.set(name, { column, rank: strict.has(column) ? (weak.has(name) ? 1 : 0) : index + 1 })
   }
 }
 
@@ -118,10 +121,17 @@ export const needlessColumns: ReadonlySet<string> = new Set(
 )
 
 const consentWords =
-  /opt(?:ed)?(?:in|out|s)|consent|unsub|subscri(?:be|bed|ption)s?$|donot|dontcontact|donttext|permission|suppress|blacklist|blocklist|smsmarketing|textmarketing|acceptsmarketing|tcpa|^dnc|dnc$|^status$|(?:sms|text|mobile|phone|subscriber)(?:state|status)$/
+  /opt(?:ed)?(?:in|out|s)|consent|unsub|subscri(?:be|bed|ption)s?$|donot|dontcontact|donttext|permission|suppress|blacklist|blocklist|smsmarketing|textmarketing|acceptsmarketing|tcpa|^cleantime$|receive(?:text|sms)|canwetext|maywetext|(?:text|sms)(?:you|me)$|(?:text|sms)(?:updates|alerts|notifications)|^dnc|dnc$|^status$|(?:sms|text|mobile|phone|subscriber)(?:state|status)$/
 
 // e-mail and letters, and the circumstances of an opt-in
 const aboutOthers = /mail|newsletter|(?:ip|ipaddress|url|page|form|useragent|id)$/
+
+const aboutOptOut = /^(?:unsub|optout|clean).*(?:reason|campaign|title|other|comment|source|method)/
+
+/** Returns whether a column describes an opt-out whose date another column has. */
+export function describesOptOut(name: string): boolean {
+  return aboutOptOut.test(words(name))
+}
 
 /** Returns whether a column may state that a person must not be texted. Consent to e-mail and letters is another matter. */
 export function looksLikeConsent(name: string): boolean {

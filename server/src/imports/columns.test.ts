@@ -27,7 +27,8 @@ test.each([
   ['opted_in', ['opt_in', 'SMS Opt-In', 'Accepts SMS Marketing', 'optedIn']],
   ['opted_out', ['Do Not Text', 'do_not_call', 'Opted Out', 'Unsubscribed', 'DNC']],
   ['unsubscribed_at', ['unsubscribed_at', 'Opt-Out Date', 'optedOutAt']],
-  ['ignored', ['list_id', 'report_run_date', '']],
+  ['ignored', ['list_id', 'report_run_date', 'companyName']],
+  ['unnamed', ['', ' ', '#', 'Unnamed: 0', 'Unnamed: 12']],
   ['unknown', ['Favorite color', 'id', 'Home address', 'Work Phone Extension']],
 ])('finds %s by %j', (column, names) => {
   expect(names.map(find)).toEqual(names.map(() => column))

@@ -8,15 +8,28 @@ export type FieldColumn = ValueRules & { label: string }
 /** The caller's columns: for each name in the file, a column, the key of a custom field, or `ignore`. */
 export type ColumnMapping = Readonly<Record<string, string>>
 
-/** What a column of a file is: an index (see `columnNames`), a column that is not needed, or unknown. */
-type Meaning = { index: number; rank: number } | 'ignored' | 'unknown'
+/**
+ * What a column of a file is: an index (see `columnNames`), a column that is not needed, one without a name, or unknown.
+ * `consent` is the column about consent whose name a custom field has, too.
+ */
+export type Meaning =
+  | { index: number; rank: number; consent?: StatedColumn | undefined }
+  | 'ignored'
+  | 'unnamed'
+  | 'unknown'
+
+/** A column about consent: its index, and whether only a word for an opt-out counts, as in a column `consent_note`. */
+export type StatedColumn = { index: number; onlyOptOuts: boolean }
 
 /** Returns the names of all columns: of `columns`, then the keys of the custom fields. An index in a file refers to this array. */
 export function columnNames(fields: readonly FieldColumn[]): string[] {
   return [...columns, ...fields.map(({ key }) => key)]
 }
 
-/** Finds the columns of a file by their names; the key of a custom field takes precedence over another name of a column. */
+/**
+ * Finds the columns of a file by their names; the key of a custom field takes precedence over another name of a column. A
+ * custom field that has the name of a column about consent does not: the column is both, so that no opt-out is lost.
+ */
 export class ColumnFinder {
   readonly #fields: readonly FieldColumn[]
   readonly #mapping = new Map<string, Meaning>()
@@ -29,12 +42,9 @@ export class ColumnFinder {
     this.#fields = fields
     this.#chosen = Object.keys(mapping)
     for (const [name, target] of Object.entries(mapping)) {
-      const index = this.#indexOf((own) => own === target)
-      if (index < 0 && target !== 'ignore') {
-        throw errors.invalid({ columns: [`has an unknown column ${JSON.stringify(shorten(target))}`] })
-      }
-      this.#mapping.set(words(name), index < 0 ? 'ignored' : { index, rank: 0 })
-      if (index >= 0) this.#mappedColumns.add(index)
+      const meaning = this.#findTarget(target)
+      this.#mapping.set(words(name), meaning)
+      if (typeof meaning === 'object' && meaning.index !== several) this.#mappedColumns.add(meaning.index)
     }
   }
 
@@ -52,8 +62,22 @@ export class ColumnFinder {
     const plain = words(name)
     const mapped = this.#mapping.get(plain)
     if (mapped !== undefined) return mapped
-    const found = this.#findUnmapped(plain)
-    return typeof found === 'object' && this.#mappedColumns.has(found.index) ? 'ignored' : found
+    const found = this.#findUnmapped(name, plain)
+    if (typeof found !== 'object' || !this.#mappedColumns.has(found.index)) return found
+    // the caller chose another column for the custom field, but not for the consent
+    if (found.consent?.onlyOptOuts) return 'unknown'
+    return found.consent ? { index: found.consent.index, rank: 0 } : 'ignored'
+  }
+
+  /** Returns the meaning that the caller states: a column, `ignore`, or a custom field, with `custom_fields.` nothing but that. */
+  #findTarget(target: string): Meaning {
+    if (target === 'ignore') return 'ignored'
+    const onlyField = target.startsWith(fieldPrefix)
+    const key = onlyField ? target.slice(fieldPrefix.length) : target
+    const index = onlyField ? this.#indexOfField((own) => own === key) : this.#indexOf((own) => own === key)
+    if (index < 0) throw errors.invalid({ columns: [`has an unknown column ${JSON.stringify(shorten(target))}`] })
+    if (onlyField || index < columns.length) return { index, rank: 0 }
+    return { index, rank: 0, consent: consentColumnOf(words(key)) ?? hiddenConsent(key) }
   }
 
   /** Returns the names that the caller chose and a file with these columns lacks. */
@@ -62,81 +86,75 @@ export class ColumnFinder {
     return this.#chosen.filter((name) => !present.has(words(name)))
   }
 
-  #findUnmapped(plain: string): Meaning {
-    if (plain === '') return 'ignored'
-    const own = this.#indexOf((name) => words(name) === plain)
-    if (own >= 0) return { index: own, rank: 0 }
+  #findUnmapped(name: string, plain: string): Meaning {
+    if (plain === '' || generatedName.test(name)) return 'unnamed'
+    const own = this.#indexOf((key) => words(key) === plain)
+    const field = own >= columns.length ? own : this.#findByLabel(plain)
+    const consent = consentColumnOf(plain)
+    if (field >= 0 && (own < 0 || own >= storedColumns) && consent) return { index: field, rank: 0, consent }
+    if (own >= 0) return { index: own, rank: 0, consent: own < columns.length ? undefined : hiddenConsent(name) }
     const alias = aliasOf(plain)
     if (alias !== undefined) return { index: columns.indexOf(alias.column), rank: alias.rank }
-    const byLabel = this.#fields.findIndex(({ label }) => words(label) === plain)
-    if (byLabel >= 0) return { index: columns.length + byLabel, rank: 0 }
+    if (field >= 0) return { index: field, rank: 0, consent: hiddenConsent(name) }
     return needlessColumns.has(plain) ? 'ignored' : 'unknown'
+  }
+
+  #findByLabel(plain: string): number {
+    const at = this.#fields.findIndex(({ label }) => words(label) === plain)
+    return at < 0 ? at : columns.length + at
   }
 
   /** A custom field takes precedence over a column about consent, because a list may have a field `status`. */
   #indexOf(matches: (name: string) => boolean): number {
     const stored = columns.slice(0, storedColumns).findIndex(matches)
     if (stored >= 0) return stored
-    const field = this.#fields.findIndex(({ key }) => matches(key))
-    return field >= 0 ? columns.length + field : columns.findIndex(matches)
+    const field = this.#indexOfField(matches)
+    return field >= 0 ? field : columns.findIndex(matches)
+  }
+
+  #indexOfField(matches: (key: string) => boolean): number {
+    const at = this.#fields.findIndex(({ key }) => matches(key))
+    return at < 0 ? at : columns.length + at
   }
 }
 
-export type Header = {
-  /** For each column of the file its index (see `columnNames`), or undefined for an ignored column. */
-  indexes: (number | undefined)[]
-  ignored: string[]
+/** Before the key of a custom field in the caller's columns: its column states nothing about consent. */
+const fieldPrefix = 'custom_fields.'
+
+/** The column of which a file may have several: any of them opts a number out. */
+export const several = columns.indexOf('opted_out')
+
+/** The names that pandas gives to columns without one. */
+const generatedName = /^unnamed: ?\d+(?:_level_\d+)?$/i
+
+/** Returns the column about consent that has this name, given as `words` returns it. */
+function consentColumnOf(plain: string): StatedColumn | undefined {
+  const exact = columns.findIndex((column) => words(column) === plain)
+  const alias = aliasOf(plain)
+  const index = exact >= 0 || alias === undefined ? exact : columns.indexOf(alias.column)
+  return index < storedColumns ? undefined : { index, onlyOptOuts: false }
+}
+
+/** Returns the column for the opt-outs in a custom field whose name is about consent, but no usual one. */
+function hiddenConsent(name: string): StatedColumn | undefined {
+  return looksLikeConsent(name) ? { index: several, onlyOptOuts: true } : undefined
 }
 
 /**
- * Parses a CSV header. Throws a 422 if there is no phone number, a column is repeated, a column about consent is not
- * understood, or, with `reject`, any column is unknown.
+ * Throws a 422 with the names of unknown columns, unless they may be ignored. Columns about consent never are, except those
+ * that `isNeedless` accepts.
  */
-export function readHeader(
+export function rejectUnknown(
   line: number,
-  names: string[],
-  finder: ColumnFinder,
+  unknown: string[],
   unknownColumns: 'reject' | 'ignore',
-  fields: readonly FieldColumn[],
-): Header {
-  const meanings = names.map((name) => finder.find(name))
-  const indexes = meanings.map((meaning, at) =>
-    typeof meaning === 'object' && isBest(meaning, at, meanings) ? meaning.index : undefined,
-  )
-  const missing = finder.missing(names)
-  if (missing.length > 0) {
-    throw errors.badImportFile(line, `the file lacks the columns ${quote(missing)}, which the request names`)
-  }
-  if (!indexes.includes(0)) throw noPhoneNumber(line, names)
-  const repeated = indexes.find(
-    (column, at) => column !== undefined && column !== columns.indexOf('opted_out') && indexes.indexOf(column) !== at,
-  )
-  if (repeated !== undefined) {
-    const same = names.filter((_name, at) => indexes[at] === repeated)
-    throw repeatedColumn(line, columnNames(fields)[repeated] ?? '', same)
-  }
-  rejectUnknown(
-    line,
-    names.filter((_name, at) => meanings[at] === 'unknown'),
-    unknownColumns,
-  )
-  return { indexes, ignored: names.filter((name, at) => name !== '' && indexes[at] === undefined).map(shorten) }
-}
-
-/** Returns whether no other column of the file names the same thing more clearly. */
-function isBest({ index, rank }: { index: number; rank: number }, at: number, meanings: Meaning[]): boolean {
-  return !meanings.some(
-    (other, otherAt) => typeof other === 'object' && otherAt !== at && other.index === index && other.rank < rank,
-  )
-}
-
-/** Throws a 422 with the names of unknown columns, unless they may be ignored. Columns about consent never are. */
-export function rejectUnknown(line: number, unknown: string[], unknownColumns: 'reject' | 'ignore') {
+  isNeedless: (name: string) => boolean = () => false,
+) {
   if (unknown.length === 0) return
   if (unknownColumns === 'reject') {
     throw errors.badImportFile(line, `unknown columns ${quote(unknown)}; unknown_columns=ignore ignores them`)
   }
-  const consent = unknown.filter(looksLikeConsent)
+  const consent = unknown.filter((name) => looksLikeConsent(name) && !isNeedless(name))
   if (consent.length === 0) return
   const example = `columns[${shorten(consent[0] ?? '')}]=opted_in`
   throw errors.badImportFile(
@@ -153,22 +171,16 @@ export function repeatedColumn(line: number, name: string, same: string[]) {
   )
 }
 
-function noPhoneNumber(line: number, names: string[]) {
-  const hint = names.some((name) => /\d{7}/.test(name)) ? 'the first line is not a header, and ' : ''
-  const shown = names.length === 1 ? 'the only column is' : 'the columns are'
-  const list = hint === '' ? `; ${shown} ${quote(names)}` : ''
-  return errors.badImportFile(line, `${hint}there is no phone_number column${list}`)
-}
-
 /** Returns the first 20 names, quoted. */
-function quote(names: string[]): string {
+export function quote(names: string[]): string {
   return names
     .slice(0, 20)
     .map((name) => JSON.stringify(shorten(name)))
     .join(', ')
 }
 
-function shorten(name: string): string {
+/** Returns the beginning of a name. */
+export function shorten(name: string): string {
   const text = name.trim()
   return text.length > 60 ? `${text.slice(0, 60)}…` : text
 }

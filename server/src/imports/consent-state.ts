@@ -1,5 +1,6 @@
 import { readInstant } from '../lib/dates.ts'
-import { words } from './column-names.ts'
+import { columns, words } from './column-names.ts'
+import type { StatedColumn } from './columns.ts'
 
 // Reads the columns of a row that state whether the number may be texted. A row whose statement is not understood is
 // skipped: it must not become a subscriber by mistake.
@@ -21,8 +22,8 @@ const vocabulary: Readonly<Record<Word, string>> = {
   cleaned: `cleaned bounced hardbounced hardbounce invalid invalidnumber undeliverable landline disconnected deactivated dead
     failed unreachable badnumber wrongnumber`,
   none: `no n false f 0 off disabled denied declined rejected pending unconfirmed neversubscribed notsubscribed
-    nonsubscribed nonsubscriber notoptedin notset none null unknown na inactive requested invited never waiting removed
-    deleted archived transactional optinpending pendingoptin`,
+    nonsubscribed nonsubscriber notoptedin notset none null nan unspecified unknown na inactive requested invited never waiting removed
+    deleted archived transactional optinpending pendingoptin noconsent notconsented neveroptedin`,
 }
 
 const wordOf = new Map<string, Word>(
@@ -33,6 +34,15 @@ const wordOf = new Map<string, Word>(
       .map((name): [string, Word] => [name, word]),
   ),
 )
+
+// "Unsubscribed (keyword)" and "Opted out by the carrier" are opt-outs, too
+const optOutStart = /^(?:unsubscribed|opted?out|donot(?:call|contact|text))/
+
+/** Returns what a text states; a number may be one of a float column, such as 1.0. */
+function wordIn(text: string): Word | undefined {
+  const plain = words(text.replace(/\.0+$/, ''))
+  return wordOf.get(plain) ?? (optOutStart.test(plain) ? 'out' : undefined)
+}
 
 export type ConsentCells = {
   status: string | undefined
@@ -46,18 +56,18 @@ export type ConsentCells = {
 
 /** Returns the state that a row states; undefined means subscribed. Of contradicting cells, the more careful one counts. */
 export function readConsent(cells: ConsentCells): StatedConsent {
-  const status = cells.status ? wordOf.get(words(cells.status)) : undefined
+  const status = cells.status ? wordIn(cells.status) : undefined
   const optedOut = flagOf(cells.optedOut)
   const unsubscribedAt = readTime(cells.unsubscribedAt)
   const cleanedAt = readTime(cells.cleanedAt)
   const unsubscribed = { state: 'unsubscribed', at: unsubscribedAt ?? null } as const
   const cleaned = { state: 'cleaned', at: cleanedAt ?? null } as const
-  if (status === 'out' || optedOut === true) return unsubscribed
-  if (status === undefined && cells.status) return unknown(cells.status)
-  if (optedOut === undefined) return unknown(cells.optedOut)
+  if (status === 'out' || optedOut === true || isOptOutWord(cells.optedIn ?? '')) return unsubscribed
   // an earlier opt-out than the latest consent is history, if the status says so
   const rejoined = status === 'in' && !!cells.consentedAt && !!unsubscribedAt && cells.consentedAt > unsubscribedAt
   if (cells.unsubscribedAt && flagOf(cells.unsubscribedAt) !== false && !rejoined) return unsubscribed
+  if (status === undefined && cells.status) return unknown(cells.status)
+  if (optedOut === undefined) return unknown(cells.optedOut)
   if (status === 'cleaned') return cleaned
   if (cells.cleanedAt && status !== 'in' && flagOf(cells.cleanedAt) !== false) return cleaned
   if (status === 'none') return { skip: 'not_opted_in', value: cells.status ?? '' }
@@ -67,11 +77,33 @@ export function readConsent(cells: ConsentCells): StatedConsent {
 /** Reads a cell of the column opted_in, which may also be the date of the consent. */
 function readOptedIn(text: string): StatedConsent {
   if (text === '') return { skip: 'not_opted_in', value: '' }
-  const word = wordOf.get(words(text))
+  const word = wordIn(text)
   if (word === 'in' || (word === undefined && readTime(text))) return undefined
   if (word === 'none') return { skip: 'not_opted_in', value: text }
-  if (word === 'out') return { state: 'unsubscribed', at: null }
   return word === 'cleaned' ? { state: 'cleaned', at: null } : unknown(text)
+}
+
+const dates: ReadonlySet<number> = new Set([columns.indexOf('unsubscribed_at'), columns.indexOf('cleaned_at')])
+const statusColumn = columns.indexOf('status')
+
+/**
+ * Returns whether a value of a custom field is a statement about consent, in the column that has the name of the field.
+ * Other values of the field, such as Gold in a field `status`, state nothing.
+ */
+export function statesConsent(text: string, { index, onlyOptOuts }: StatedColumn): boolean {
+  if (onlyOptOuts) return isOptOutWord(text)
+  if (dates.has(index) || wordIn(text) !== undefined) return true
+  return index !== statusColumn && (readTime(text) !== undefined || /^\d{5}(?:\.\d+)?$/.test(text))
+}
+
+/** Returns whether a text is a word for an opt-out. */
+export function isOptOutWord(text: string): boolean {
+  return wordIn(text) === 'out'
+}
+
+/** Returns whether the cell of a date of an opt-out or a cleaning has a date, but none that can be read. */
+export function isUnreadableDate(text: string): boolean {
+  return readTime(text) === undefined && singleFlag(text) === undefined
 }
 
 /** Joins the cells of several columns for opted_out, such as do_not_call and do_not_text. */
@@ -85,11 +117,16 @@ function flagOf(text: string | undefined): boolean | undefined {
   return flags.includes(true) || (flags.includes(undefined) ? undefined : false)
 }
 
+const affirmative = new Set('yes y true t 1 on x checked enabled confirmed'.split(' '))
+const optedInAgain = new Set(
+  'subscribed subscriber optedin optin in active resubscribed smssubscribed joined'.split(' '),
+)
+
 function singleFlag(text: string): boolean | undefined {
-  const plain = words(text)
-  const word = wordOf.get(plain)
-  if (plain === '' || word === 'none' || /^0000/.test(plain)) return false
-  return word !== undefined || readTime(text) !== undefined || undefined
+  const plain = words(text.replace(/\.0+$/, ''))
+  const word = wordIn(text)
+  if (plain === '' || word === 'none' || /^0000/.test(plain) || optedInAgain.has(plain)) return false
+  return word === 'out' || word === 'cleaned' || affirmative.has(plain) || readTime(text) !== undefined || undefined
 }
 
 function readTime(text: string | undefined): string | undefined {

@@ -1,9 +1,11 @@
 import type { Duplex } from 'node:stream'
 import { CsvError, parse } from 'csv-parse'
 import { errors } from '../errors.ts'
-import { ColumnFinder, type ColumnMapping, type FieldColumn, type Header, readHeader } from './columns.ts'
-import { joinFlags } from './consent-state.ts'
-import { detectDelimiter, statedDelimiter } from './delimiters.ts'
+import { ColumnFinder, type ColumnMapping, type FieldColumn } from './columns.ts'
+import { cellsOf, leftOutOf, plainText, swallowsRow } from './csv-rows.ts'
+import type { DaySerials } from './day-serials.ts'
+import { detectDelimiter, splitRows, statedDelimiter } from './delimiters.ts'
+import { type Header, HeaderSearch, isPhone } from './header.ts'
 import type { StagedRows } from './staged-rows.ts'
 
 /** Maximum length of a line, in characters. No real row is longer, but after a missing quote the rest of the file is one row. */
@@ -17,6 +19,7 @@ export type ReaderOptions = {
   columns?: ColumnMapping | undefined
   /** The beginning of the file, from which the delimiter is detected; without it, the delimiter is a comma. */
   sample?: string
+  serials?: DaySerials
 }
 
 /** Converts the bytes of a file in UTF-8 to blocks for COPY; fails at the first error that concerns the whole file. */
@@ -31,7 +34,9 @@ export type Reader = {
 export function readCsv(rows: StagedRows, options: ReaderOptions): Reader {
   const { customFields = [], sample = '' } = options
   const finder = new ColumnFinder(customFields, options.columns)
-  const delimiter = detectDelimiter(sample, (name) => finder.find(name) !== 'unknown' && name.trim() !== '')
+  const isKnown = (name: string) => finder.find(name) !== 'unknown' && name.trim() !== ''
+  const delimiter = detectDelimiter(sample, isKnown, (name) => isPhone(finder.find(name)))
+  const search = new HeaderSearch({ finder, unknownColumns: options.unknownColumns, fields: customFields })
   let header: Header | undefined
   // csv-parse counts a CRLF inside a quoted field as two lines; this is the number of lines that it counted too many
   let excessLines = 0
@@ -65,23 +70,25 @@ export function readCsv(rows: StagedRows, options: ReaderOptions): Reader {
       if (!header) {
         if (first === 1 && statedDelimiter.test(fields.join(''))) return null
         if (isBlank(fields, 0)) return null
-        header = readHeader(first, fields.map(plainText), finder, options.unknownColumns, customFields)
+        header = search.add(first, fields.map(plainText))
+        if (header && options.serials) observe(header, splitRows(sample, delimiter, Infinity), options.serials)
         return null
       }
       const { indexes } = header
+      if (inside > 0 && swallowsRow(fields, delimiter, indexes)) throw errors.badImportFile(first, openQuote)
       if (fields.length > indexes.length && !isBlank(fields, indexes.length)) {
         rows.skip(first, 'too_many_cells', fields.slice(indexes.length).join(delimiter))
         return null
       }
-      const cells: string[] = []
-      for (const [index, column] of indexes.entries()) {
-        if (column === undefined) continue
-        const text = plainText(fields[index] ?? '')
-        cells[column] = cells[column] === undefined ? text : joinFlags(cells[column], text)
-      }
+      const cells = cellsOf(fields, header)
       // spreadsheets write rows of delimiters below the last one
       if (fields[0] === '' && isBlank(fields, 0)) return null
-      const block = rows.add(first, cells)
+      const leftOut = header.unnamed.length === 0 ? undefined : leftOutOf(fields, header.unnamed)
+      if (typeof leftOut === 'string') {
+        rows.skip(first, 'unknown_consent_state', leftOut)
+        return null
+      }
+      const block = rows.add(first, cells, leftOut)
       // pushed, because csv-parse would treat a returned value as a record
       if (block) stream.push(block)
       return null
@@ -91,8 +98,7 @@ export function readCsv(rows: StagedRows, options: ReaderOptions): Reader {
   return {
     stream,
     ignoredColumns() {
-      if (!header) throw errors.badImportFile(1, 'the file is empty')
-      return header.ignored
+      return (header ?? search.end()).ignored
     },
     faultOf: (error) => (error instanceof CsvError ? faultOf(error, line + 1) : error),
   }
@@ -103,24 +109,25 @@ function isBlank(fields: string[], from: number): boolean {
   return true
 }
 
-const equals = '='.charCodeAt(0)
-const quote = '"'.charCodeAt(0)
+const openQuote = 'a quote that opens in this row is not closed'
 
-/** Returns the text of Excel's formula ="…", with which exports keep leading zeros, and of a quoted cell before blanks. */
-function plainText(field: string): string {
-  const first = field.charCodeAt(0)
-  if (first !== equals && first !== quote) return field
-  const formula = first === equals ? /^="(.*)"\s*$/s.exec(field)?.[1] : undefined
-  if (formula !== undefined) return formula.replaceAll('""', '"')
-  // relax_quotes returns a quoted cell with its quotes if blanks follow it
-  return /^"(.*)"\s+$/s.exec(field)?.[1] ?? field
+/** Notes the numbers in the first rows below the header, so that only a column of nothing but day counts is one of dates. */
+function observe({ indexes }: Header, sampleRows: string[][], serials: DaySerials) {
+  const phone = indexes.indexOf(0)
+  const from = sampleRows.findIndex((row) => indexes.length <= row.length && !/\d/.test(row[phone] ?? '')) + 1
+  // the last row may be incomplete
+  for (const row of sampleRows.slice(from, -1)) {
+    for (const [at, index] of indexes.entries()) {
+      if (index !== undefined && index > 0) serials.observe(index, (row[at] ?? '').trim())
+    }
+  }
 }
 
 /** Replaces the library's messages, which quote the row and thus a phone number. `line` is the row's first line. */
 function faultOf(error: CsvError, line: number) {
   switch (error.code) {
     case 'CSV_QUOTE_NOT_CLOSED':
-      return errors.badImportFile(line, 'a quote that opens in this row is not closed')
+      return errors.badImportFile(line, openQuote)
     case 'CSV_MAX_RECORD_SIZE':
       return errors.badImportFile(line, `the line is too long (maximum is ${longestLine} characters)`)
     default:

@@ -1,37 +1,59 @@
 const candidates = [',', ';', '\t', '|']
 
-/** Excel's first line that states the delimiter. */
-export const statedDelimiter = /^sep=(.)?\s*$/i
+/** Excel's first line that states the delimiter; some programs quote it. */
+export const statedDelimiter = /^"?sep=(.)?"?\s*$/i
+
+/** Number of rows at the beginning of a file among which the header is searched: titles may be above it. */
+export const headerRows = 20
 
 /**
- * Returns the delimiter of a CSV file: the one that its first line states, or the one with which the header has the most
- * columns that `isKnown` accepts; of equals, the one with the most columns.
+ * Returns the delimiter of a CSV file: the one that its first line states, or the one with which the first row with a
+ * column that `isPhone` accepts has the most columns that `isKnown` accepts; of equals, the one with the most columns.
  */
-export function detectDelimiter(sample: string, isKnown: (name: string) => boolean): string {
-  const stated = /^\s*sep=([^\r\n])[\r\n]/i.exec(sample)?.[1]
+export function detectDelimiter(
+  sample: string,
+  isKnown: (name: string) => boolean,
+  isPhone: (name: string) => boolean,
+): string {
+  const stated = /^\s*"?sep=([^\r\n])"?[\r\n]/i.exec(sample)?.[1]
   if (stated !== undefined) return stated
-  let best = { delimiter: ',', known: -1, columns: 0 }
+  let best = { delimiter: ',', row: headerRows, known: -1, columns: 0 }
   for (const delimiter of candidates) {
-    const names = splitHeader(sample, delimiter)
-    const found = { delimiter, known: names.filter(isKnown).length, columns: names.length }
-    if (found.known > best.known || (found.known === best.known && found.columns > best.columns)) best = found
+    const rows = splitRows(sample, delimiter, headerRows)
+    const at = rows.findIndex((names) => names.some(isPhone))
+    const names = rows[Math.max(at, 0)] ?? []
+    const row = at < 0 ? headerRows : at
+    const found = { delimiter, row, known: names.filter(isKnown).length, columns: names.length }
+    const difference = best.row - found.row || found.known - best.known || found.columns - best.columns
+    if (difference > 0) best = found
   }
   return best.delimiter
 }
 
-/** Splits the first line that is not blank. */
-function splitHeader(sample: string, delimiter: string): string[] {
-  const names: string[] = []
-  let name = ''
+/** Splits the first rows of a sample that are not blank; the last of them may be incomplete. */
+export function splitRows(sample: string, delimiter: string, limit: number): string[][] {
+  const rows: string[][] = []
+  let row: string[] = []
+  let cell = ''
   let inQuotes = false
+  const endRow = () => {
+    row.push(cell)
+    if (row.some((text) => text.trim() !== '')) rows.push(row)
+    row = []
+    cell = ''
+  }
   for (const character of sample.replace(/^[\s;,|]*[\r\n]+/, '')) {
     if (character === '"') inQuotes = !inQuotes
-    else if (inQuotes) name += character
+    else if (inQuotes) cell += character
     else if (character === delimiter) {
-      names.push(name)
-      name = ''
-    } else if (character === '\n' || character === '\r') break
-    else name += character
+      row.push(cell)
+      cell = ''
+    } else if (character !== '\n' && character !== '\r') cell += character
+    else {
+      endRow()
+      if (rows.length === limit) return rows
+    }
   }
-  return [...names, name]
+  endRow()
+  return rows
 }

@@ -4,6 +4,7 @@ import { isAscii, isUtf8 } from 'node:buffer'
 // the readers decode them to U+FFFD, so that they cost only the cell that contains them.
 
 const newline = 0x0a
+const carriageReturn = 0x0d
 
 /** Returns the name of the encoding that a byte order mark states. */
 function markedEncoding(start: Buffer): 'utf-16le' | 'utf-16be' | undefined {
@@ -19,7 +20,7 @@ export async function* toUtf8(
 ): AsyncGenerator<Buffer> {
   const wide = markedEncoding(start)
   if (wide) yield* fromUtf16(bytes, wide)
-  else yield* fromMixed(bytes, charset === 'windows-1252' ? () => true : isCertainly1252)
+  else yield* fromMixed(bytes, lineEndOf(start), charset === 'windows-1252' ? () => true : isCertainly1252)
 }
 
 async function* fromUtf16(bytes: AsyncIterable<Buffer>, encoding: string): AsyncGenerator<Buffer> {
@@ -32,8 +33,17 @@ async function* fromUtf16(bytes: AsyncIterable<Buffer>, encoding: string): Async
   if (rest !== '') yield Buffer.from(rest)
 }
 
+/** Returns the last byte of the lines of a file; files of old Macintoshes have no other line end than CR. */
+function lineEndOf(start: Buffer): number {
+  return !start.includes(newline) && start.includes(carriageReturn) ? carriageReturn : newline
+}
+
 /** Converts the lines that are not UTF-8 from Windows-1252, if `is1252` permits it. Files from two sources contain both. */
-async function* fromMixed(bytes: AsyncIterable<Buffer>, is1252: (line: Buffer) => boolean): AsyncGenerator<Buffer> {
+async function* fromMixed(
+  bytes: AsyncIterable<Buffer>,
+  lineEnd: number,
+  is1252: (line: Buffer) => boolean,
+): AsyncGenerator<Buffer> {
   const decoder = new TextDecoder('windows-1252')
   const convert = (line: Buffer) => (isUtf8(line) || !is1252(line) ? line : Buffer.from(decoder.decode(line)))
   let partial: Buffer = Buffer.alloc(0)
@@ -44,7 +54,7 @@ async function* fromMixed(bytes: AsyncIterable<Buffer>, is1252: (line: Buffer) =
     }
     const whole = partial.length === 0 ? chunk : Buffer.concat([partial, chunk])
     // without a line end, a part of a file is converted by itself: the readers reject it as too long anyway
-    const end = whole.lastIndexOf(newline) + 1 || (whole.length > maxLine ? whole.length : 0)
+    const end = whole.lastIndexOf(lineEnd) + 1 || (whole.length > maxLine ? whole.length : 0)
     partial = Buffer.from(whole.subarray(end))
     const lines = whole.subarray(0, end)
     if (isUtf8(lines)) {
@@ -53,7 +63,7 @@ async function* fromMixed(bytes: AsyncIterable<Buffer>, is1252: (line: Buffer) =
     }
     const converted: Buffer[] = []
     for (let from = 0; from < end; ) {
-      const next = lines.indexOf(newline, from) + 1 || end
+      const next = lines.indexOf(lineEnd, from) + 1 || end
       converted.push(convert(lines.subarray(from, next)))
       from = next
     }

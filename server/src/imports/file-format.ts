@@ -19,7 +19,7 @@ const signatures: readonly [bytes: string, name: string][] = [
 ]
 
 const markup: readonly [start: RegExp, name: string][] = [
-  [/^<(?:!doctype html|html|head|table|meta)/i, 'an HTML page, for example of a login'],
+  [/^<(?:!doctype html|!--|html|head|body|table|meta|div|script)/i, 'an HTML page, for example of a login'],
   [/^<\?xml|^<[a-z]+[\s>]/i, 'an XML document'],
   [/^\{\\rtf/i, 'a document in Rich Text Format'],
   [/^BEGIN:VCARD/i, 'a vCard'],

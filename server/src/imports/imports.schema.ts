@@ -30,7 +30,8 @@ export const ImportQuery = Type.Object({
       additionalProperties: { type: 'string' },
       description:
         'The meaning of columns: for each name in the file, a column, the key of a custom field, or `ignore`, as ' +
-        '`columns[Home Phone]=phone_number` or as one JSON object.',
+        '`columns[Home Phone]=phone_number` or as one JSON object. `custom_fields.` before a key states that the column ' +
+        'says nothing about consent.',
     }),
   ),
 })

@@ -1,13 +1,15 @@
 import { Transform } from 'node:stream'
 import { errors } from '../errors.ts'
 import { columns, storedColumns } from './column-names.ts'
-import { ColumnFinder, columnNames, rejectUnknown, repeatedColumn } from './columns.ts'
-import { joinFlags } from './consent-state.ts'
+import { ColumnFinder, columnNames, rejectUnknown, repeatedColumn, several } from './columns.ts'
+import { joinFlags, statesConsent } from './consent-state.ts'
 import { longestLine, type Reader, type ReaderOptions } from './csv-reader.ts'
+import { parseEntries } from './json-lines.ts'
 import type { Cells } from './rows.ts'
 import type { StagedRows } from './staged-rows.ts'
 
 const newline = 0x0a
+const carriageReturn = 0x0d
 
 /** Reads one JSON object per line; ignores blank lines and a BOM. A line that is not an object is skipped. */
 export function readNdjson(rows: StagedRows, options: ReaderOptions): Reader {
@@ -20,47 +22,56 @@ export function readNdjson(rows: StagedRows, options: ReaderOptions): Reader {
   let isEmpty = true
   let partialLine: Buffer = Buffer.alloc(0)
 
+  const { sample = '' } = options
+  // a file of an old Macintosh has no other line end
+  const lineEnd = !sample.includes('\n') && sample.includes('\r') ? carriageReturn : newline
+
   const addLine = (bytes: Buffer): string | null => {
     line++
     if (bytes.length > longestLine) throw tooLong(line)
     const text = utf8.decode(bytes).trim()
     if (text === '') return null
-    const object = parseObject(text)
-    if (object === undefined) {
+    const entries = parseEntries(text)
+    if (entries === undefined) {
       // a file in another format, such as one JSON array, would be skipped line by line
-      if (isEmpty) throw errors.badImportFile(line, 'the line is not a JSON object')
+      if (isEmpty)
+        throw errors.badImportFile(line, 'the line is not a JSON object; NDJSON has one whole object per line')
       rows.skip(line, 'not_a_json_object', text)
       return null
     }
     isEmpty = false
-    return rows.add(line, cellsOf(object))
+    return rows.add(line, cellsOf(entries))
   }
-  const cellsOf = (object: object): Cells => {
+  const cellsOf = (entries: [string, unknown][]): Cells => {
     const cells: string[] = []
     const keys: string[] = []
     const ranks: number[] = []
-    for (const [name, value] of Object.entries(object)) {
-      const meaning = finder.find(name)
-      if (typeof meaning === 'string') {
-        if (meaning === 'unknown') rejectUnknown(line, [name], options.unknownColumns)
-        if (ignored.size < 100) ignored.add(name)
-        continue
-      }
-      const { index, rank } = meaning
-      const text = textOf(index, value)
+    const add = (index: number, rank: number, name: string, text: string) => {
       const other = cells[index]
-      if (other !== undefined && index === columns.indexOf('opted_out')) {
+      if (other !== undefined && index === several) {
         cells[index] = joinFlags(other, text)
-        continue
+        return
       }
       // of several keys for one value, the only one that is filled counts
-      if (other !== undefined && (text.trim() === '' || rank > (ranks[index] ?? 0))) continue
+      if (other !== undefined && (text.trim() === '' || rank > (ranks[index] ?? 0))) return
       if (other !== undefined && other.trim() !== '' && other !== text && rank === ranks[index]) {
         throw repeatedColumn(line, names[index] ?? '', [keys[index] ?? '', name])
       }
       cells[index] = text
       keys[index] = name
       ranks[index] = rank
+    }
+    for (const [name, value] of entries) {
+      const meaning = finder.find(name)
+      if (typeof meaning === 'string') {
+        if (meaning !== 'ignored') rejectUnknown(line, [name], options.unknownColumns)
+        if (ignored.size < 100) ignored.add(name)
+        continue
+      }
+      const { index, rank, consent } = meaning
+      const text = textOf(index, value)
+      if (consent && text.trim() !== '' && statesConsent(text.trim(), consent)) add(consent.index, 0, name, text)
+      add(index, rank, name, text)
     }
     return cells
   }
@@ -70,7 +81,7 @@ export function readNdjson(rows: StagedRows, options: ReaderOptions): Reader {
     transform(chunk: Buffer, _encoding, done) {
       try {
         let from = 0
-        for (let end = chunk.indexOf(newline); end >= 0; end = chunk.indexOf(newline, from)) {
+        for (let end = chunk.indexOf(lineEnd); end >= 0; end = chunk.indexOf(lineEnd, from)) {
           const bytes = chunk.subarray(from, end)
           const block = addLine(partialLine.length > 0 ? Buffer.concat([partialLine, bytes]) : bytes)
           if (block) this.push(block)
@@ -107,16 +118,6 @@ export function readNdjson(rows: StagedRows, options: ReaderOptions): Reader {
 
 function tooLong(line: number) {
   return errors.badImportFile(line, `the line is too long (maximum is ${longestLine} bytes)`)
-}
-
-/** Returns undefined for a text that is not a JSON object. */
-function parseObject(text: string): object | undefined {
-  try {
-    const value: unknown = JSON.parse(text)
-    return typeof value === 'object' && value !== null && !Array.isArray(value) ? value : undefined
-  } catch {
-    return undefined
-  }
 }
 
 /** Returns a value as the text of a cell; a value of another type is returned with a NUL, which no column accepts. */

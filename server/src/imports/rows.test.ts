@@ -1,12 +1,15 @@
 import { expect, test } from 'vitest'
 import { columns, storedColumns } from './column-names.ts'
+import { DaySerials } from './day-serials.ts'
 import { checkRow } from './rows.ts'
+
+const serials = new DaySerials(new Date('2026-11-02T10:00:00Z'))
 
 function check(column: string, text: string) {
   const cells = columns
     .slice(0, storedColumns)
     .map((name) => (name === 'phone_number' ? '2062000101' : name === column ? text : ''))
-  const row = checkRow(cells, [])
+  const row = checkRow(cells, { fields: [], serials })
   if ('skip' in row) return row.skip
   return row.unreadable[0]?.reason ?? row.values[columns.indexOf(column as 'email') - 1]
 }
@@ -41,7 +44,12 @@ test.each([
   ['birthdate', '2/29/80', 'bad_birthdate'],
   ['birthdate', '0000-00-00', 'bad_birthdate'],
   ['birthdate', '1980/02-29', 'bad_birthdate'],
-  ['birthdate', '29280', 'bad_birthdate'],
+  ['birthdate', '29280', '19800229'],
+  ['birthdate', '29280.0', '19800229'],
+  ['birthdate', '29280.5', 'bad_birthdate'],
+  ['birthdate', '46329', 'bad_birthdate'],
+  ['birthdate', '1980', 'bad_birthdate'],
+  ['birthdate', '101280', 'bad_birthdate'],
   ['birthdate', 'Smarch 3, 1980', 'bad_birthdate'],
   ['birthdate', '1981-02-29', 'bad_birthdate'],
   ['birthdate', '13/01/1980', 'bad_birthdate'],
@@ -50,6 +58,9 @@ test.each([
   ['gender', 'woman', 'Female'],
   ['gender', 'n/a', 'bad_gender'],
   ['gender', 'constructor', 'bad_gender'],
+  ['first_name', '#N/A', 'bad_first_name'],
+  ['last_name', '########', 'bad_last_name'],
+  ['first_name', '#1 fan', '#1 fan'],
   ['first_name', 'Jos\ufffd', 'bad_first_name'],
   ['first_name', 'A\0', 'bad_first_name'],
   ['first_name', '\ud83d', 'bad_first_name'],
@@ -66,6 +77,10 @@ test.each([
   ['consented_at', '5/1/2024, 12:07:09 am', '2024-05-01T00:07:09.000Z'],
   ['consented_at', 'May 1, 2024 10:00', '2024-05-01T10:00:00.000Z'],
   ['consented_at', '2024-05-01 10:00:00 UTC', '2024-05-01T10:00:00.000Z'],
+  ['consented_at', '45236', '2023-11-06T00:00:00.000Z'],
+  ['consented_at', '45236.4166666667', '2023-11-06T10:00:00.000Z'],
+  ['consented_at', '29280', 'bad_consented_at'],
+  ['consented_at', '98101', 'bad_consented_at'],
   ['consented_at', '5/1/2024 13:07 PM', 'bad_consented_at'],
   ['consented_at', '5/1/2024 3:67 PM', 'bad_consented_at'],
   ['consented_at', '2024-02-30T10:00:00Z', 'bad_consented_at'],

@@ -1,10 +1,11 @@
-import { type CustomValue, readValue, type ValueError } from '../custom-fields/values.ts'
+import { type CustomValue, readValue, type ValueError, type ValueResult } from '../custom-fields/values.ts'
 import { readInstant } from '../lib/dates.ts'
 import { parsePhoneNumber } from '../sms/phone-number.ts'
 import { readBirthdate, readGender, readZipCode } from '../subscribers/profile-values.ts'
 import { type Column, columns, storedColumns } from './column-names.ts'
 import type { FieldColumn } from './columns.ts'
-import { readConsent } from './consent-state.ts'
+import { isOptOutWord, isUnreadableDate, readConsent } from './consent-state.ts'
+import type { DaySerials } from './day-serials.ts'
 
 // Validates one row of a file and converts its values to their stored form. A row without a phone number is skipped; an
 // optional value that cannot be read is left out, with a warning. The other rows of the file are applied.
@@ -15,11 +16,19 @@ export type Cells = readonly (string | undefined)[]
 export type Unreadable = { column: string; reason: string; value: string }
 
 export type CheckedRow =
-  | { phone: number; values: (string | null)[]; unreadable: readonly Unreadable[] }
+  | { phone: number; values: (string | null)[]; unreadable: readonly Unreadable[]; isStated: boolean }
   | { skip: string; value: string }
 
 /** Returns the value to store, null for a blank one, or undefined for an invalid one. */
 type Check = (text: string) => string | null | undefined
+
+/** What the rows of a file are validated with. */
+export type RowRules = {
+  /** The custom fields of the list. */
+  fields: readonly FieldColumn[]
+  /** Without it, a day count of Excel is not a date. */
+  serials?: DaySerials | undefined
+}
 
 const upTo =
   (limit: number): Check =>
@@ -46,7 +55,7 @@ const checks: Record<StoredColumn, { check: Check; fault: string }> = {
 
 const valueChecks = columns
   .slice(1, storedColumns)
-  .map((column) => ({ column, ...checks[column as keyof typeof checks] }))
+  .map((column) => ({ column: column as StoredColumn, ...checks[column as StoredColumn] }))
 const consentedAt = columns.indexOf('consented_at') - 1
 const [status, optedIn, optedOut, unsubscribedAt, cleanedAt] = [0, 1, 2, 3, 4].map((n) => storedColumns + n) as [
   number,
@@ -60,9 +69,9 @@ const none: readonly Unreadable[] = []
 /**
  * Validates the cells of a row, in the order of `columns` and then of the list's custom fields. `values` are the values of
  * the stored columns without the phone number, the custom values as JSON or null, and the state of an opted-out or cleaned
- * number with its date.
+ * number with its date; `isStated` is whether there is such a state.
  */
-export function checkRow(cells: Cells, fields: readonly FieldColumn[]): CheckedRow {
+export function checkRow(cells: Cells, { fields, serials }: RowRules): CheckedRow {
   const phone = parsePhoneNumber(cells[0]?.trim())
   if (phone === undefined) return { skip: 'bad_phone', value: cells[0] ?? '' }
   let unreadable: Unreadable[] | undefined
@@ -75,6 +84,7 @@ export function checkRow(cells: Cells, fields: readonly FieldColumn[]): CheckedR
   for (const { column, check, fault } of valueChecks) {
     const text = cells[++index]?.trim()
     let value = text ? (isStorable(text) ? check(text) : undefined) : null
+    if (value === undefined && text) value = dateOf(serials?.read(index, text), column)
     if (value === undefined) {
       leaveOut(column, text && isStorable(text) ? fault : `bad_${column}`, text ?? '')
       value = null
@@ -85,7 +95,7 @@ export function checkRow(cells: Cells, fields: readonly FieldColumn[]): CheckedR
   for (const [at, field] of fields.entries()) {
     const text = cells[columns.length + at]?.trim()
     if (!text) continue
-    const read = isStorable(text) ? readValue(field, text) : { error: 'type' as const }
+    const read = isStorable(text) ? readField(field, text, columns.length + at, serials) : { error: 'type' as const }
     if ('error' in read) {
       leaveOut(field.key, `${customFaults[read.error]}: ${field.key}`, text)
       continue
@@ -96,19 +106,50 @@ export function checkRow(cells: Cells, fields: readonly FieldColumn[]): CheckedR
   }
   values.push(custom ? JSON.stringify(custom) : null)
   const stated =
-    cells.length > storedColumns
-      ? readConsent({
-          status: cells[status]?.trim(),
-          optedIn: cells[optedIn]?.trim(),
-          optedOut: cells[optedOut]?.trim(),
-          unsubscribedAt: cells[unsubscribedAt]?.trim(),
-          cleanedAt: cells[cleanedAt]?.trim(),
-          consentedAt: values[consentedAt] ?? null,
-        })
-      : undefined
+    cells.length > storedColumns ? readStated(cells, values[consentedAt] ?? null, serials, leaveOut) : undefined
   if (stated && 'skip' in stated) return stated
   values.push(stated?.state ?? null, stated?.at ?? null)
-  return { phone, values, unreadable: unreadable ?? none }
+  return { phone, values, unreadable: unreadable ?? none, isStated: stated !== undefined }
+}
+
+/** Reads the state that the cells about consent state; calls `leaveOut` with the date of an opt-out that cannot be read. */
+function readStated(
+  cells: Cells,
+  consent: string | null,
+  serials: DaySerials | undefined,
+  leaveOut: (column: string, reason: string, value: string) => void,
+) {
+  const textOf = (index: number) => {
+    const text = cells[index]?.trim()
+    return text && serials ? serials.inDates(index, text) : text
+  }
+  const texts = {
+    status: textOf(status),
+    optedIn: textOf(optedIn),
+    optedOut: textOf(optedOut),
+    unsubscribedAt: textOf(unsubscribedAt),
+    cleanedAt: textOf(cleanedAt),
+  }
+  const stated = readConsent({ ...texts, consentedAt: consent })
+  if (stated && 'state' in stated && stated.at === null) {
+    const isOptOut = stated.state === 'unsubscribed'
+    const date = isOptOut ? texts.unsubscribedAt : texts.cleanedAt
+    const column = isOptOut ? 'unsubscribed_at' : 'cleaned_at'
+    if (date && isUnreadableDate(date)) leaveOut(column, `bad_${column}`, date)
+  }
+  return stated
+}
+
+/** Returns a day count of Excel in the form of the column. */
+function dateOf(instant: string | undefined, column: StoredColumn): string | undefined {
+  return column === 'birthdate' ? instant?.slice(0, 10).replaceAll('-', '') : instant
+}
+
+function readField(field: FieldColumn, text: string, index: number, serials: DaySerials | undefined): ValueResult {
+  const read = readValue(field, text)
+  if (!('error' in read) || field.contentType !== 'datetime' || read.error !== 'type') return read
+  const instant = serials?.read(index, text)
+  return instant === undefined ? read : { value: instant }
 }
 
 const customFaults: Record<ValueError, string> = {
@@ -118,10 +159,23 @@ const customFaults: Record<ValueError, string> = {
 }
 
 const unstorable = /[\0\ufffd]/
+// what a spreadsheet shows instead of a value
+const spreadsheetError = /^#(?:N\/A|REF!|VALUE!|NAME\?|DIV\/0!|NULL!|NUM!|ERROR!|#+)$/i
+const hash = '#'.charCodeAt(0)
 
-/** Returns false for a NUL, for U+FFFD, to which bytes without a certain meaning are decoded, and for half of a surrogate pair. */
+/**
+ * Returns false for a NUL, for U+FFFD, to which bytes without a certain meaning are decoded, for half of a surrogate pair,
+ * and for an error of a spreadsheet.
+ */
 function isStorable(text: string): boolean {
-  return !unstorable.test(text) && text.isWellFormed()
+  if (unstorable.test(text) || !text.isWellFormed()) return false
+  return text.charCodeAt(0) !== hash || !spreadsheetError.test(text)
+}
+
+/** Returns how a value of a column without a name is read: an index is not needed, and an opt-out must not be lost. */
+export function readUnnamed(text: string): 'needless' | 'opt_out' | 'unknown' {
+  if (text === '' || /^\d+(?:\.0+)?$/.test(text)) return 'needless'
+  return isOptOutWord(text) ? 'opt_out' : 'unknown'
 }
 
 function readTags(text: string): string | null | undefined {

@@ -1,5 +1,4 @@
-import type { FieldColumn } from './columns.ts'
-import { type Cells, checkRow, type Unreadable } from './rows.ts'
+import { type Cells, checkRow, type RowRules, type Unreadable } from './rows.ts'
 
 /** Number of skipped rows and of warnings that an import lists; the others are only counted. */
 export const shownRows = 1_000
@@ -10,6 +9,7 @@ export type Skip = { line: number; reason: string; value: string }
 export type Warning = { line: number; column: string; reason: string; value: string }
 
 const blockLength = 65_536
+const noValues: readonly Unreadable[] = []
 
 /**
  * Converts the rows of one file for the staging table: valid rows to the text format of COPY, in blocks of about 64 KB.
@@ -21,25 +21,26 @@ export class StagedRows {
   readonly skips: Skip[] = []
   warningCount = 0
   readonly warnings: Warning[] = []
-  readonly #fields: readonly FieldColumn[]
+  readonly #rules: RowRules
   readonly #skipUnreadable: boolean
   #block = ''
 
-  /** With `skipUnreadable`, a row with a value that cannot be read is skipped, as without a phone number. */
-  constructor(fields: readonly FieldColumn[] = [], skipUnreadable = false) {
-    this.#fields = fields
+  /** With `skipUnreadable`, a row with a value that cannot be read is skipped, as without a phone number, unless it is an opt-out. */
+  constructor(rules: RowRules = { fields: [] }, skipUnreadable = false) {
+    this.#rules = rules
     this.#skipUnreadable = skipUnreadable
   }
 
-  /** Adds a row; returns a block if one is full, otherwise null. */
-  add(line: number, cells: Cells): string | null {
-    const row = checkRow(cells, this.#fields)
+  /** Adds a row, with the values that its reader left out; returns a block if one is full, otherwise null. */
+  add(line: number, cells: Cells, leftOut: readonly Unreadable[] = noValues): string | null {
+    const row = checkRow(cells, this.#rules)
     if ('skip' in row) return this.skip(line, row.skip, row.value)
     const { unreadable } = row
-    if (unreadable.length > 0) {
-      const [first] = unreadable
-      if (this.#skipUnreadable && first) return this.skip(line, first.reason, first.value)
-      this.#warn(line, unreadable)
+    if (unreadable.length > 0 || leftOut.length > 0) {
+      const all = leftOut.length > 0 ? [...leftOut, ...unreadable] : unreadable
+      const [first] = all
+      if (this.#skipUnreadable && first && !row.isStated) return this.skip(line, first.reason, first.value)
+      this.#warn(line, all)
     }
     this.total++
     let text = `${line}\t${row.phone}`
