@@ -102,6 +102,79 @@ test('logs one line per request, without key, phone number or body', async () =>
   }
 })
 
+test.each([
+  ['{"per_page":3}', { page: 2, per_page: 3 }],
+  ['{"per_page":"3","page":4}', { page: 4, per_page: 3 }],
+  ['per_page=3', { page: 2, per_page: 3 }],
+  ['{"start_date":"20260101"}', { page: 2, per_page: 5 }],
+  ['[]', { page: 2, per_page: 5 }],
+  ['null', { page: 2, per_page: 5 }],
+  ['', { page: 2, per_page: 5 }],
+])('reads the body %j of a GET before its query', async (payload, page) => {
+  const response = await call('GET', `/lists/${list.id}/messages?page=2&per_page=5&start_date=20260201`, {}, payload)
+  expect(response).toMatchObject({ status: 200, body: page })
+})
+
+test('a value in the body of a GET or DELETE replaces the value in the query', async () => {
+  const path = `/lists/${list.id}/messages?start_date=20260230`
+  expect(await call('GET', path)).toMatchObject({
+    status: 422,
+    body: { details: { start_date: [expect.any(String)] } },
+  })
+  expect(await call('GET', path, {}, '{"start_date":"20260201"}')).toMatchObject({ status: 200 })
+  const tags = `/lists/${list.id}/subscribers/${phone}/tags`
+  expect(await call('DELETE', `${tags}?tags[]=a`, {}, '{"tags":["b"]}')).toMatchObject({ body: { not_found: ['b'] } })
+  expect(await call('DELETE', `${tags}?tags[]=a`)).toMatchObject({ body: { not_found: ['a'] } })
+})
+
+describe('a form', () => {
+  const form = { 'content-type': 'application/x-www-form-urlencoded; charset=UTF-8' }
+
+  test('may have arrays as PHP writes them, with indexes', async () => {
+    const tags = 'subscriber[tags][0]=first&subscriber[tags][3]=second'
+    expect(await call('PUT', `/lists/${list.id}/subscribers/${phone}`, form, tags)).toMatchObject({
+      status: 200,
+      body: { subscriber: { tags: ['first', 'second'] } },
+    })
+    const removed = await call('DELETE', `/lists/${list.id}/subscribers/${phone}/tags?tags[0]=first&tags[1]=x`)
+    expect(removed).toMatchObject({ status: 200, body: { deleted: ['first'], not_found: ['x'] } })
+  })
+
+  test('may have arrays of objects as Rails and PHP write them', async () => {
+    const steps = ['collected_data=zip_code', 'request_message=ZIP?', 'collected_data=yes', 'request_message=Reply YES']
+    const rails = steps.map((step) => `opt_in_requests[][${step.replace('=', ']=')}`)
+    const php = steps.map((step, n) => `opt_in_requests[${n >> 1}][${step.replace('=', ']=')}`)
+    for (const pairs of [rails, php]) {
+      const body = ['opt_in_type=double', ...pairs].join('&')
+      expect(await call('PUT', `/lists/${list.id}/opt_in_settings`, form, body)).toMatchObject({
+        status: 200,
+        body: {
+          opt_in_requests: [
+            { collected_data: 'zip_code', request_message: 'ZIP?' },
+            { collected_data: 'yes', request_message: 'Reply YES' },
+          ],
+        },
+      })
+    }
+  })
+
+  test('may have an empty field for a number that it does not set', async () => {
+    const field = 'custom_field[label]=Size&custom_field[key]=size&custom_field[content_type]=number'
+    const path = `/lists/${list.id}/custom_fields`
+    expect(await call('POST', path, form, `${field}&custom_field[max_length]=`)).toMatchObject({
+      status: 422,
+      body: { details: { 'custom_field.max_length': [expect.any(String)] } },
+    })
+    const message = 'message[content]=Hello&message[draft]=1&message[max_parts]='
+    expect(await call('POST', `/lists/${list.id}/messages`, form, message)).toMatchObject({ status: 200 })
+  })
+
+  test('an object with indexes in JSON is no array', async () => {
+    const body = '{"subscriber":{"tags":{"0":"a"}}}'
+    expect((await call('PUT', `/lists/${list.id}/subscribers/${phone}`, {}, body)).status).toBe(422)
+  })
+})
+
 describe('after a database error, the API', () => {
   async function responseTo(error: Error) {
     const lines: string[] = []
@@ -251,6 +324,26 @@ describe('the server', () => {
     const auth = `Authorization: ${basic(api.owner.key)}\r\nContent-Length: ${body.length}`
     expect(await raw(`${head}\r\n${auth}\r\n\r\n${body}`)).toContain('Start date is not a date')
   })
+
+  test.each(['Content-Length: 3000000', 'Transfer-Encoding: chunked'])(
+    'a body that is too large gets its 413 even if the client reads only after it has sent everything: %s',
+    async (framing) => {
+      const socket = connect(server.port, '127.0.0.1')
+      const head = `POST /api/v2/lists HTTP/1.1\r\nHost: example.org\r\nAuthorization: ${basic(api.owner.key)}`
+      socket.write(`${head}\r\n${framing}\r\n\r\n`)
+      socket.pause()
+      const isChunked = framing.endsWith('chunked')
+      for (let sent = 0; sent < 3_000_000; sent += 100_000) {
+        const bytes = 'x'.repeat(100_000)
+        const chunk = isChunked ? `${bytes.length.toString(16)}\r\n${bytes}\r\n` : bytes
+        await new Promise<void>((resolve, reject) =>
+          socket.write(chunk, (error) => (error ? reject(error) : resolve())),
+        )
+      }
+      socket.end(isChunked ? '0\r\n\r\n' : '')
+      expect(await text(socket)).toMatch(/^HTTP\/1\.1 413 [\s\S]*"code":"body_too_large"/)
+    },
+  )
 
   test('responds to bytes that are not HTTP with the error envelope', async () => {
     const response = await raw('HELLO\r\n\r\n')

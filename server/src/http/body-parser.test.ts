@@ -75,27 +75,95 @@ describe('parseBody', () => {
 })
 
 describe('a multipart form', () => {
-  const part = (name: string, value: string) => `Content-Disposition: form-data; name="${name}"\r\n\r\n${value}`
-  const crlf = (...parts: string[]) => `--x=1\r\n${parts.join('\r\n--x=1\r\n')}\r\n--x=1--\r\n`
+  const named = (disposition: string, value = '1') => `Content-Disposition: form-data; ${disposition}\r\n\r\n${value}`
+  const part = (name: string, value: string) => named(`name="${name}"`, value)
+  const withBoundary = (boundary: string, parts: string[]) =>
+    `${parts.map((each) => `--${boundary}\r\n${each}\r\n`).join('')}--${boundary}--\r\n`
+  const crlf = (...parts: string[]) => withBoundary('x=1', parts)
 
   test.each<[string, unknown]>([
     [crlf(part('a', '1'), part('b', 'two\r\nlines')), { a: '1', b: 'two\r\nlines' }],
     [crlf(part('subscriber[tags][]', 'a'), part('subscriber[tags][]', 'b')), { subscriber: { tags: ['a', 'b'] } }],
+    [crlf(part('a', '1'), part('a', '2')), { a: '2' }],
     [crlf(`Content-Type: text/plain; charset=utf-8\r\n${part('a', '50% +é')}`), { a: '50% +é' }],
+    [crlf(`Content-Transfer-Encoding: 8bit\r\n${part('a', '1')}`), { a: '1' }],
     [crlf('content-disposition: form-data; filename="x.csv"; name=file\r\n\r\n1,2'), { file: '1,2' }],
     [crlf(part('a', ''), part('b', 'in --x=1 the text')), { a: '', b: 'in --x=1 the text' }],
+    [crlf(part('a', '\r\n')), { a: '\r\n' }],
+    [crlf(part('a', '-- \r\n--x')), { a: '-- \r\n--x' }],
     [crlf(part('a', '1')).replaceAll('\r\n', '\n'), { a: '1' }],
+    [`${crlf(part('a', '1'))}an epilogue`, { a: '1' }],
+    [`\r\n${crlf(part('a', '1'))}`, { a: '1' }],
+    [withBoundary('x--', [part('a', '1')]), { a: '1' }],
+    [withBoundary('.*?(x)', [part('a', '1')]), { a: '1' }],
+    [crlf(part('a', '1')).replaceAll(/--x=1(?=\r)/g, '--x=1 \t'), { a: '1' }],
+    // names
+    [crlf(named('name="a"; filename="x; name=b"')), { a: '1' }],
+    [crlf(named('filename="x; name=b"; name="a"')), { a: '1' }],
+    [crlf(named('filename="; name=\\"b\\""; name="a"')), { a: '1' }],
+    [crlf(named('filename*=utf-8\'\'n%3B; NAME = "a b" ; x')), { 'a b': '1' }],
+    [crlf(named('name="a\\"b"')), { 'a"b': '1' }],
+    [crlf(named('\r\n name="a"')), { a: '1' }],
+    [crlf('X-Note: name="b"\r\nContent-Disposition:form-data;name=a\r\n\r\n1'), { a: '1' }],
+    ['--x--', {}],
+    ['--x--\r\n', {}],
   ])('is parsed: %j', (text, form) => {
     expect(plain(read(text).body ?? {})).toEqual(form)
   })
 
   test.each([
     crlf(part('a', '1')).replace('--x=1--', ''),
+    crlf(part('a', '1')).replace('--x=1--', '--x=1'),
     crlf('Content-Type: text/plain\r\n\r\n1'),
     crlf('name="a"'),
+    crlf('Content-Disposition: form-data\r\n\r\n1'),
+    crlf(named('filename="name=a"')),
+    crlf(named("name*=utf-8''a")),
+    crlf('\r\n1'),
+    crlf(''),
+    crlf('Content-Disposition: form-data; name="a"'),
+    crlf(`Content-Transfer-Encoding: base64\r\n${part('a', 'MQ==')}`),
+    crlf(`Content-Transfer-Encoding: quoted-printable\r\n${part('a', '=31')}`),
     '--\r\n',
+    '--x',
+    '----',
+    `--${'x'.repeat(71)}\r\n${part('a', '1')}\r\n--${'x'.repeat(71)}--`,
   ])('is rejected: %j', (text) => {
     expect(toAppError(() => read(text))).toMatchObject({ status: 400, code: 'unreadable_request' })
+  })
+
+  test('is rejected with a value that is binary or contains a NUL character', () => {
+    const [before = '', after = ''] = crlf(part('photo', '|')).split('|')
+    const jpeg = Buffer.concat([Buffer.from(before), Buffer.from('ffd8ffe0', 'hex'), Buffer.from(after)])
+    expect(toAppError(() => parseBody(jpeg))).toMatchObject({ status: 400 })
+    expect(toAppError(() => read(crlf(part('a', '\0'))))).toMatchObject({ status: 422 })
+  })
+
+  test('is parsed or rejected without other errors, whatever it contains, and has no limit of parts', () => {
+    const bytes = fc.constantFrom(
+      '--x',
+      '--x--',
+      '\r\n',
+      '\n',
+      ' ',
+      '"',
+      '\\',
+      ';',
+      'name=',
+      'Content-Disposition:',
+      'a',
+    )
+    fc.assert(
+      fc.property(fc.array(bytes, { maxLength: 60 }), (tokens) => {
+        try {
+          read(`--x\r\n${tokens.join('')}`)
+        } catch (error) {
+          expect(error).toBeInstanceOf(AppError)
+        }
+      }),
+    )
+    const many = Array.from({ length: 5_000 }, (_, n) => part('a[]', String(n)))
+    expect((read(crlf(...many)).body as { a: string[] }).a).toHaveLength(5_000)
   })
 })
 
@@ -118,8 +186,17 @@ describe('parseForm', () => {
     ['[a]=1&b]=2&c[=3', { '[a]': '1', 'b]': '2', 'c[': '3' }],
     ['a[b][c][d][e][f]=1', { 'a[b][c][d][e][f]': '1' }],
     ['a=b=c', { a: 'b=c' }],
+    ['a[][b]=1&a[][c]=2&a[][b]=3', { a: [{ b: '1', c: '2' }, { b: '3' }] }],
+    ['a[][b][c]=1&a[][b][d]=2&a[][e][]=3&a[][e][]=4', { a: [{ b: { c: '1', d: '2' }, e: ['3', '4'] }] }],
+    ['a[][b]=1&a[][b][c]=2&a[][]=3', { a: [{ b: '1' }, { b: { c: '2' } }, ['3']] }],
+    ['a[0]=x&a[1]=y', { a: { 0: 'x', 1: 'y' } }],
   ])('parses %s', (text, form) => {
     expect(plain(parseForm(text))).toEqual(form)
+  })
+
+  test('has no limit of pairs: a value that is silently lost would be a person on no list', () => {
+    const text = Array.from({ length: 5_000 }, (_, n) => `a[]=${n}`).join('&')
+    expect((parseForm(text) as { a: string[] }).a.at(-1)).toBe('4999')
   })
 
   test('does not change a prototype', () => {

@@ -2,6 +2,7 @@ import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from
 import pg from 'pg'
 import { isBadValue, isDatabaseUnavailable, isRaceLost } from '../db/pg-errors.ts'
 import { AppError, errors } from '../errors.ts'
+import { drainRequest } from './drain-request.ts'
 import { notFoundOf } from './path-params.ts'
 import { detailsOf } from './validation.ts'
 
@@ -10,6 +11,11 @@ export function useErrorHandler(app: FastifyInstance) {
   app.setErrorHandler((error: FastifyError, req, reply) => {
     const appError = toAppError(error, req)
     if (appError.status >= 500) req.log.error({ err: loggable(error), route: req.routeOptions.url }, 'request failed')
+    if (appError.status === 413) {
+      // Fastify would close the connection, which most clients report instead of the response
+      reply.removeHeader('connection')
+      drainRequest(req)
+    }
     return sendError(appError, req, reply)
   })
 }

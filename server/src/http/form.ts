@@ -1,9 +1,9 @@
-// Query strings and form bodies, in the notation that PHP and Rails share: `subscriber[tags][]=a`.
+// Query strings and form bodies, in the notations of PHP and Rails: `subscriber[tags][]=a`. PHP also writes `[tags][0]`, which
+// leniency.ts converts where the schema requires an array.
 
 export type FormValue = string | FormValue[] | Form
 export type Form = { [key: string]: FormValue }
 
-const maxPairs = 2_000
 const maxDepth = 5
 
 /**
@@ -13,7 +13,7 @@ const maxDepth = 5
  */
 export function parseForm(text: string): Form {
   return formOf(
-    text.split('&', maxPairs).map((pair) => {
+    text.split('&').map((pair) => {
       const equals = pair.indexOf('=')
       const name = decodePart(equals < 0 ? pair : pair.slice(0, equals))
       return [name, equals < 0 ? '' : decodePart(pair.slice(equals + 1))]
@@ -64,6 +64,12 @@ function setPath(form: Form, path: string[], value: string) {
     const rest = path.slice(index + 1)
     const next: FormValue = rest.length === 0 ? value : rest[0] === '' ? [] : emptyForm()
     if (Array.isArray(target)) {
+      const last = target.at(-1)
+      // `a[][b]=1&a[][c]=2` is one item with two keys
+      if (rest.length > 0 && rest[0] !== '' && isForm(last) && !hasPath(last, rest)) {
+        target = last
+        continue
+      }
       target.push(next)
     } else {
       const existing: FormValue | undefined = target[key]
@@ -76,4 +82,15 @@ function setPath(form: Form, path: string[], value: string) {
     if (typeof next === 'string') return
     target = next
   }
+}
+
+function isForm(value: FormValue | undefined): value is Form {
+  return typeof value === 'object' && !Array.isArray(value)
+}
+
+/** Returns whether the form has a value at the path; an array at its end accepts further values. */
+function hasPath(form: Form, [key = '', ...rest]: string[]): boolean {
+  const value = form[key]
+  if (value === undefined || rest[0] === '') return false
+  return rest.length === 0 || !isForm(value) || hasPath(value, rest)
 }

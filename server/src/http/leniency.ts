@@ -23,10 +23,9 @@ export function useLeniency(app: FastifyInstance) {
   })
 }
 
-/** The vendor's samples send the dates of a GET in a JSON body; the query takes precedence. */
+/** The vendor's samples send the dates of a GET in a JSON body, which takes precedence as in any other method. */
 function mergeBodyIntoQuery(req: FastifyRequest) {
-  if (typeof req.body !== 'object' || req.body === null || Array.isArray(req.body)) return
-  req.query = { ...req.body, ...(req.query as object) }
+  if (isPlainObject(req.body)) req.query = merge(req.query, req.body)
 }
 
 /**
@@ -61,7 +60,10 @@ export type Schema = {
   maxItems?: number
 }
 
-/** Returns the value with each string converted to the number, boolean or array of the schema, where it can be parsed. */
+/**
+ * Returns the value with each string converted to the number, boolean or array of the schema, where it can be parsed, and
+ * without empty strings in place of numbers.
+ */
 export function convert(schema: Schema, value: unknown): unknown {
   const accepts = (type: string) => (Array.isArray(schema.type) ? schema.type.includes(type) : schema.type === type)
   if (typeof value === 'string') {
@@ -74,13 +76,29 @@ export function convert(schema: Schema, value: unknown): unknown {
     if (accepts('array')) return [convert(schema.items ?? {}, value)]
     return value
   }
-  if (Array.isArray(value)) return schema.items ? value.map((item) => convert(schema.items ?? {}, item)) : value
+  const items = accepts('array') ? itemsOf(value) : undefined
+  if (items) return items.map((item) => convert(schema.items ?? {}, item))
   if (typeof value !== 'object' || value === null || !schema.properties) return value
   for (const [key, part] of Object.entries(schema.properties)) {
     const given = (value as Record<string, unknown>)[key]
-    if (given !== undefined) (value as Record<string, unknown>)[key] = convert(part, given)
+    if (given === '' && isNumeric(part)) delete (value as Record<string, unknown>)[key]
+    else if (given !== undefined) (value as Record<string, unknown>)[key] = convert(part, given)
   }
   return value
+}
+
+/** Returns the items of an array, or of an object whose keys are indexes, as in `tags[0]=a&tags[1]=b`. */
+function itemsOf(value: unknown): unknown[] | undefined {
+  if (Array.isArray(value)) return value
+  const keys = isPlainObject(value) ? Object.keys(value) : []
+  // an object has keys that are numbers in ascending order
+  const isIndexed = keys.length > 0 && keys.every((key) => /^(?:0|[1-9]\d{0,8})$/.test(key))
+  return isIndexed ? Object.values(value as object) : undefined
+}
+
+/** Returns whether the schema accepts numbers only; an empty field of a form, which has no number, is then absent. */
+function isNumeric({ type }: Schema): boolean {
+  return type === 'integer' || type === 'number'
 }
 
 /** Validation reports every error, so an array of half a million invalid items must be rejected before validation. */

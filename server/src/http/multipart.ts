@@ -1,32 +1,48 @@
 import { errors } from '../errors.ts'
 import { type Form, formOf } from './form.ts'
 
-// Bodies of multipart/form-data, which some HTTP libraries send for every form.
+// Bodies of multipart/form-data, which some HTTP libraries send for every form. Not busboy or @fastify/multipart: those
+// need the Content-Type header, which callers omit or send without its boundary, accept no line feeds without carriage
+// return, and omit parts that they cannot read or that exceed a limit, so that a field would be lost without an error.
 
-const maxParts = 2_000
 const openingLine = /^--([^\r\n]{1,70}?)[ \t]*\r?\n/
+const closingLineOnly = /^--[^\r\n]{1,70}--\s*$/
 const partPattern = /^[ \t]*\r?\n(?<headers>(?:[^\r\n]+\r?\n)*)\r?\n(?<value>[\s\S]*)$/
-const namePattern = /^content-disposition:[^\r\n]*;[ \t]*name=(?:"((?:[^"\\\r\n]|\\.)*)"|([^";\s]+))/im
+const foldedLine = /\r?\n[ \t]+/g
+const disposition = /^content-disposition:[^;\r\n]*(?<params>[^\r\n]*)/im
+const parameter = /[ \t]*;[ \t]*(?:(?<key>[^\s=;"]+)[ \t]*=[ \t]*(?:"(?<quoted>(?:[^"\\]|\\.)*)"|(?<bare>[^;\s"]*)))?/gy
+const transferEncoding = /^content-transfer-encoding:(?![ \t]*(?:7bit|8bit|binary)?[ \t]*$)/im
 
 /**
  * Parses a multipart body into the same form as its fields have in `parseForm`; a file is a string. Throws a 400 if the
- * body ends before its closing boundary, or if a part has no name.
+ * body ends before its closing boundary, or if a part has no name or a transfer encoding such as base64.
  */
 export function parseMultipart(text: string): Form {
+  if (closingLineOnly.test(text)) return formOf([])
   const boundary = openingLine.exec(text)?.[1]
   if (boundary === undefined) throw malformed('no boundary')
-  const [, ...parts] = `\n${text}`.split(`\n--${boundary}`, maxParts + 2)
+  const [, ...parts] = `\n${text}`.split(`\n--${boundary}`)
   const closing = parts.findIndex((part) => part.startsWith('--'))
   if (closing < 0) throw malformed('no closing boundary')
   return formOf(parts.slice(0, closing).map(readPart))
 }
 
 function readPart(part: string): [name: string, value: string] {
-  const { headers, value } = partPattern.exec(part.replace(/\r$/, ''))?.groups ?? {}
-  const [, quoted, bare] = namePattern.exec(headers ?? '') ?? []
-  const name = quoted?.replace(/\\(?=.)/g, '') ?? bare
+  const { headers = '', value } = partPattern.exec(part.replace(/\r$/, ''))?.groups ?? {}
+  const unfolded = headers.replace(foldedLine, ' ')
+  const name = nameOf(unfolded)
   if (name === undefined || value === undefined) throw malformed('a part without a name')
+  if (transferEncoding.test(unfolded)) throw malformed('a Content-Transfer-Encoding')
   return [name, value]
+}
+
+/** Returns the first `name` of a part's Content-Disposition, in which a file name may contain anything. */
+function nameOf(headers: string): string | undefined {
+  const { params = '' } = disposition.exec(headers)?.groups ?? {}
+  for (const { groups: { key, quoted, bare } = {} } of params.matchAll(parameter)) {
+    if (key?.toLowerCase() === 'name') return quoted?.replace(/\\(?=.)/g, '') ?? bare
+  }
+  return undefined
 }
 
 const malformed = (fault: string) => errors.unreadableRequest(`Malformed request body: multipart form with ${fault}`)

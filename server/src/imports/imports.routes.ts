@@ -1,8 +1,8 @@
 import type { Readable } from 'node:stream'
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
-import type { FastifyRequest } from 'fastify'
 import { Type } from 'typebox'
 import { errors } from '../errors.ts'
+import { drainRequest } from '../http/drain-request.ts'
 import { PageQuery, pageFrom, presentPage } from '../http/pagination.ts'
 import { commonErrors, errorResponse } from '../http/schema.ts'
 import { ListIdParam } from '../lists/lists.schema.ts'
@@ -23,9 +23,6 @@ import { UploadGate } from './upload-gate.ts'
 const tags = ['Imports']
 const accepted = 'text/csv, application/x-ndjson or application/gzip'
 const maxConcurrentUploads = 4
-
-/** Time after which a client that is still sending a rejected upload is disconnected. */
-const drainTimeoutMs = 10_000
 
 export const importRoutes: FastifyPluginAsyncTypebox = async (app) => {
   const { rt } = app
@@ -176,16 +173,4 @@ function formatOf(contentType: string | undefined): Pick<Upload, 'format' | 'cha
     throw errors.unsupportedMediaType(accepted)
   }
   return { format, charset: charset === 'windows-1252' || charset === 'cp1252' ? 'windows-1252' : undefined }
-}
-
-/**
- * Reads and discards the rest of an upload, up to a time limit: most clients read the response only after they have sent
- * everything, and would not get it if the socket were closed.
- */
-function drainRequest(req: FastifyRequest) {
-  if (req.raw.complete || req.raw.destroyed) return
-  const timer = setTimeout(() => req.raw.destroy(), drainTimeoutMs)
-  timer.unref()
-  req.raw.once('close', () => clearTimeout(timer))
-  req.raw.resume()
 }

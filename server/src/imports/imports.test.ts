@@ -66,6 +66,7 @@ test('adds the rows of a CSV file as subscribers, each with consent in the ledge
       gender: 'Female',
       tags: ['vip', 'donor'],
       opt_in_method: 'import',
+      api_source: null,
     },
     { phone: 2062000102, state: 'subscribed', first_name: '', zip_code: 'K1A0B1', gender: null, tags: [] },
   ])

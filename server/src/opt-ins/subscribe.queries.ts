@@ -12,7 +12,7 @@ export type OptIn = {
   wording: string | null
   /** The actor for the ledger, such as `key:12`. */
   actor: string
-  /** The API key whose name is stored as the source, if one adds the number. */
+  /** The API key whose name is stored as the source, if one adds the number; the last one is the number's api_source. */
   apiKeyId?: number | undefined
   now: Date
 }
@@ -67,15 +67,15 @@ export function moveSubscriber(tx: Db, optIn: OptIn) {
              subscribed_at = case when ${state} = 'subscribed' then coalesce(s.subscribed_at, ${now}) else s.subscribed_at end,
              opted_in_at = case when ${state} = 'subscribed' then ${now} else s.opted_in_at end,
              opt_in_requested_at = case when ${state} = 'pending' then ${now}::timestamptz end,
-             opt_in_method = coalesce(s.opt_in_method, 'api'), api_source = coalesce(s.api_source, ${nameOfKey(optIn)})
+             opt_in_method = coalesce(s.opt_in_method, 'api'), api_source = coalesce(${nameOfKey(optIn)}, s.api_source)
         from subscribers before
        where s.list_id = ${listId} and s.phone = ${phone} and before.list_id = ${listId} and before.phone = ${phone}
       returning before.state as old_state),
     ledger_rows as (
-      insert into opts (account_id, list_id, phone, kind, method, wording, actor, created_at)
+      insert into opts (account_id, list_id, phone, kind, method, source, wording, actor, created_at)
       select ${optIn.accountId}, ${listId}, ${phone},
-             case when ${state} = 'pending' then 'opt_in_requested' else 'opt_in' end, 'api', ${optIn.wording},
-             ${optIn.actor}, ${now}
+             case when ${state} = 'pending' then 'opt_in_requested' else 'opt_in' end, 'api', ${nameOfKey(optIn)},
+             ${optIn.wording}, ${optIn.actor}, ${now}
         from moved)
     insert into list_deltas (list_id, prefix, subscribed, unsubscribed, cleaned)
     select ${listId}, ${phone}::bigint / 100000, (${state} = 'subscribed')::int - (old_state = 'subscribed')::int,

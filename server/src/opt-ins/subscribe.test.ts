@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, test } from 'vitest'
-import { type ApiResponse, useApi } from '../../test/api.ts'
+import { type ApiResponse, basic, useApi } from '../../test/api.ts'
 import { make } from '../../test/make.ts'
 import { getList } from '../lists/lists.ts'
 import { addSubscriber } from './subscribe.ts'
@@ -88,6 +88,22 @@ describe('without bypass', () => {
     expect(await ledgerOf(list)).toEqual([
       { kind: 'opt_in_requested', method: 'api', actor: `key:${api.owner.keyId}`, wording: 'Pantry: reply YES' },
     ])
+  })
+
+  test('api_source is the name of the key that added the number last', async () => {
+    const list = await newList()
+    await add(list)
+    const created = await api.owner.post('/api_keys', { api_key: { name: 'CRM' } })
+    const { key } = created.body.api_key as { key: string }
+    advance(48)
+    const path = `/lists/${list.id}/subscribers`
+    const again = { subscriber: { phone_number: phone } }
+    expect(await api.owner.post(path, again, { headers: { authorization: basic(key) } })).toMatchObject({
+      status: 201,
+      body: { status: pending, subscriber: { opt_in_method: 'api', api_source: 'CRM' } },
+    })
+    const rows = await api.db.many('read_sources', 'select source from opts where list_id = $1 order by id', [list.id])
+    expect(rows).toEqual([{ source: 'test' }, { source: 'CRM' }])
   })
 
   test('a list without its own request text sends the default', async () => {
