@@ -32,7 +32,12 @@ function faultsOf(env: Env): readonly string[] {
 test('an empty environment yields a sandbox on loopback', () => {
   const config = readEnv({})
   expect(config.mode).toBe('sandbox')
-  expect(config.http).toEqual({ host: '127.0.0.1', port: 8080, publicUrl: 'http://127.0.0.1:8080' })
+  expect(config.http).toEqual({
+    host: '127.0.0.1',
+    port: 8080,
+    publicUrl: 'http://127.0.0.1:8080',
+    trustedProxies: [],
+  })
   expect(config.dataDir).toMatch(/\/data$/)
   expect(config.simulator.rawFile).toBe(join(config.dataDir, 'simulator', 'submits.raw'))
   expect(config.send).toEqual({ leaseMs: 5000, responseDeadlineMs: 10_000, receiptDeadlineMs: 259_200_000 })
@@ -46,6 +51,61 @@ test('the operator sets the private ranges, to which the sandbox adds loopback',
   const env = { CARILLON_ALLOW_PRIVATE_URLS: '10.0.0.0/8' }
   expect(readEnv({ ...production, ...env }).allowPrivateUrls).toEqual(['10.0.0.0/8'])
   expect(readEnv(env).allowPrivateUrls).toEqual(['10.0.0.0/8', '127.0.0.0/8', '::1/128'])
+})
+
+test.each([
+  ['https://texts.example.org', 'https://texts.example.org'],
+  ['https://texts.example.org/', 'https://texts.example.org'],
+  ['HTTPS://Texts.Example.org:443', 'https://texts.example.org'],
+  ['https://texts.example.org:8443', 'https://texts.example.org:8443'],
+  ['http://[::1]:8080', 'http://[::1]:8080'],
+])('reads the public URL %s as %s', (url, base) => {
+  expect(readEnv({ CARILLON_PUBLIC_URL: url }).http.publicUrl).toBe(base)
+})
+
+test.each([
+  ...[
+    'texts.example.org',
+    'texts.example.org:443',
+    '//texts.example.org',
+    'ftp://texts.example.org',
+    'https:',
+    'https://',
+  ],
+  ...['https://texts.example.org/texts', 'https://texts.example.org/?', 'https://texts.example.org#a', 'https:/x/y'],
+  ...[
+    'https://me@texts.example.org',
+    'https://:pw@texts.example.org',
+    'https://texts.example.org:99999',
+    'https://a b',
+  ],
+])('rejects the public URL %s', (url) => {
+  expect(faultsOf({ CARILLON_PUBLIC_URL: url })).toEqual([
+    expect.stringMatching(
+      /^CARILLON_PUBLIC_URL must be an http:\/\/ or https:\/\/ address without path and query, not /,
+    ),
+  ])
+})
+
+test('the trusted proxies are addresses, ranges and the word loopback', () => {
+  const read = (text: string) => readEnv({ CARILLON_TRUSTED_PROXIES: text }).http.trustedProxies
+  expect(read('loopback')).toEqual(['127.0.0.0/8', '::1/128'])
+  expect(read(' 10.20.0.7, Loopback ,fd00::/8,')).toEqual(['10.20.0.7', '127.0.0.0/8', '::1/128', 'fd00::/8'])
+  for (const text of [
+    'true',
+    '*',
+    '1',
+    'proxy.example.org',
+    'loopback/8',
+    'loopbacks',
+    '10.0.0.0/33',
+    '0.0.0.0/0',
+    '::/00',
+  ]) {
+    expect(faultsOf({ CARILLON_TRUSTED_PROXIES: text }), text).toEqual([
+      expect.stringContaining('CARILLON_TRUSTED_PROXIES must be'),
+    ])
+  }
 })
 
 test.each(['lookup.example', 'ftp://lookup.example/', 'https://user:pw@lookup.example/', 'https://lookup.example/#x'])(

@@ -9,7 +9,8 @@ import { type Setting, type SettingName, type SettingValue, settings } from './s
 
 export type Config = {
   mode: 'sandbox' | 'production'
-  http: { host: string; port: number; publicUrl: string }
+  /** `trustedProxies` are the ranges of the proxies that state the address of a client. */
+  http: { host: string; port: number; publicUrl: string; trustedProxies: string[] }
   /** An absolute path. */
   dataDir: string
   /** URL of an external server; undefined if the supervisor runs the embedded PostgreSQL. */
@@ -68,7 +69,12 @@ export function readEnv(env: Env): Config {
   const tlsFile = read('CARILLON_SIMULATOR_TLS_FILE')
   const config: Config = {
     mode,
-    http: { host, port, publicUrl: read('CARILLON_PUBLIC_URL') ?? defaultPublicUrl(host, port) },
+    http: {
+      host,
+      port,
+      publicUrl: read('CARILLON_PUBLIC_URL') ?? defaultPublicUrl(host, port),
+      trustedProxies: read('CARILLON_TRUSTED_PROXIES'),
+    },
     dataDir,
     databaseUrl: read('DATABASE_URL'),
     smpp: read('CARILLON_SMPP_URL'),

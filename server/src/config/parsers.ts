@@ -1,4 +1,5 @@
 import { isIP } from 'node:net'
+import { loopbackRanges } from '../lib/address-ranges.ts'
 import { Secret } from './secret.ts'
 
 /** Parses the value of a setting; throws an Error with a message that continues "<name> ...". */
@@ -67,13 +68,11 @@ export const bearerToken: Parser<Secret> = (text) => {
   throw new Error('must be printable characters without blanks')
 }
 
-/** A base URL, without query and trailing slash. */
+/** Scheme, host and port of a URL; without a path, because the pages of Carillon are served at fixed paths. */
 export const baseUrl: Parser<string> = (text) => {
   const url = parseUrl(text)
-  if (url && /^https?:$/.test(url.protocol) && url.host && !url.search && !url.hash && !url.username) {
-    return url.href.replace(/\/+$/, '')
-  }
-  throw new Error(`must be an http:// or https:// address without query, not ${quote(text)}`)
+  if (url && /^https?:$/.test(url.protocol) && /^[^/]*\/\/[^/?#@\\]+\/?$/.test(text)) return url.origin
+  throw new Error(`must be an http:// or https:// address without path and query, not ${quote(text)}`)
 }
 
 /** A URL, which may have a query. */
@@ -121,13 +120,25 @@ export const smppUrl: Parser<SmppAddress> = (text) => {
 
 /** Comma-separated ranges such as 10.0.0.0/8, fd00::/8; an address without a prefix length is a range of one. */
 export const cidrList: Parser<string[]> = (text) => {
-  const ranges = text
-    .split(',')
-    .map((range) => range.trim())
-    .filter((range) => range !== '')
+  const ranges = itemsOf(text)
   const invalid = ranges.find((range) => !isRange(range))
   if (invalid) throw new Error(`must be address ranges such as 10.0.0.0/8, separated by commas, not ${quote(invalid)}`)
   return ranges
+}
+
+/** As `cidrList`, with the word `loopback` for the addresses of this machine, and without ranges of all addresses. */
+export const proxyList: Parser<string[]> = (text) =>
+  itemsOf(text).flatMap((item) => {
+    if (item.toLowerCase() === 'loopback') return loopbackRanges
+    if (isRange(item) && !/\/0+$/.test(item)) return [item]
+    throw new Error(`must be loopback, addresses or ranges such as 10.0.0.0/8, separated by commas, not ${quote(item)}`)
+  })
+
+function itemsOf(text: string): string[] {
+  return text
+    .split(',')
+    .map((item) => item.trim())
+    .filter((item) => item !== '')
 }
 
 function isRange(range: string): boolean {

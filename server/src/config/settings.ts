@@ -9,6 +9,7 @@ import {
   type Parser,
   plainText,
   postgresUrl,
+  proxyList,
   secretKey,
   smppUrl,
   webAddress,
@@ -51,9 +52,14 @@ export const settings = {
     parse: wholeNumber(0, 65_535),
   }),
   CARILLON_PUBLIC_URL: optional({
-    help: 'Base of every URL that Carillon publishes; default: http://<host>:<port>',
+    help: 'Base of every URL that Carillon publishes, without a path; default: http://<host>:<port>',
     parse: baseUrl,
     example: 'https://texts.example.org',
+  }),
+  CARILLON_TRUSTED_PROXIES: required('', {
+    help: 'Addresses and ranges of proxies whose X-Forwarded-For states the address of a client, separated by commas; loopback means this machine. From all others the header is ignored (docs/operations.md)',
+    parse: proxyList,
+    example: 'loopback,10.20.0.7',
   }),
   CARILLON_DATA_DIR: required('./data', {
     help: 'Directory of the embedded database, the logs and the keys; a relative path starts at the checkout',

@@ -59,14 +59,15 @@ const bodyLimit = 1_000_000
 
 /** Returns the api role's HTTP server, ready to listen or to receive injected requests; only requests access the database. */
 export async function makeApp(rt: Runtime): Promise<FastifyInstance> {
+  const { trustedProxies } = rt.config.http
   const app = Fastify({
     loggerInstance: rt.log as FastifyBaseLogger,
     logController: new LogController({ disableRequestLogging: true, requestIdLogLabel: 'request_id' }),
     genReqId: makeRequestId,
     bodyLimit,
     rewriteUrl: rewriteRequest,
-    // neither `Host` nor a proxy's headers are trusted: published URLs start with CARILLON_PUBLIC_URL
-    trustProxy: false,
+    // published URLs start with CARILLON_PUBLIC_URL, whatever `Host` and the headers of a proxy say
+    trustProxy: trustedProxies.length > 0 && [...trustedProxies],
     routerOptions: {
       ignoreTrailingSlash: true,
       ignoreDuplicateSlashes: true,
@@ -196,6 +197,7 @@ function useAccessLog(app: FastifyInstance) {
       status: reply.statusCode,
       ms: Math.round(reply.elapsedTime),
       account: req.account?.id,
+      client: req.ip,
     }
     req.log.info(fields, 'request completed')
   })

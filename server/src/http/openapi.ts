@@ -37,6 +37,7 @@ export async function useOpenApi(app: FastifyInstance) {
   await app.register(swagger, {
     openapi: {
       openapi: '3.1.0',
+      servers: [{ url: app.rt.config.http.publicUrl }],
       info: { title: 'Carillon API', version: '2.0.0', description, license: { name: 'Apache-2.0' } },
       tags,
       security: [{ basicAuth: [] }],
@@ -51,7 +52,8 @@ export async function useOpenApi(app: FastifyInstance) {
   await app.register(swaggerUi, {
     routePrefix: '/docs',
     staticCSP: "default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'; object-src 'none'",
-    transformSpecification: () => openApiOf(app),
+    // requests from the page work at any address that serves it
+    transformSpecification: () => ({ ...openApiOf(app), servers: serversOfPage(app) }),
     transformSpecificationClone: false,
     // the top bar shows the library's logo and a field for the URL of another API
     theme: {
@@ -60,6 +62,10 @@ export async function useOpenApi(app: FastifyInstance) {
     },
     uiConfig: { docExpansion: 'list', defaultModelsExpandDepth: -1 },
   })
+}
+
+function serversOfPage(app: FastifyInstance) {
+  return [{ url: '/', description: 'The address of this page' }, { url: app.rt.config.http.publicUrl }]
 }
 
 const documents = new WeakMap<FastifyInstance, Document>()

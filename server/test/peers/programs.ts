@@ -27,7 +27,7 @@ export function install(packages: Record<string, string>): string | undefined {
     return `apt-get failed to install ${names.join(', ')}`
   }
   // Debian starts installed services, whose ports other programs may need
-  if (names.includes('kannel')) spawnSync('service', ['kannel', 'stop'], quiet)
+  for (const service of ['kannel', 'nginx']) if (names.includes(service)) spawnSync('service', [service, 'stop'], quiet)
   const missing = missingOf(packages)
   return missing.length > 0 ? `${missing.join(', ')} installed, but not found in PATH` : undefined
 }
