@@ -22,7 +22,11 @@ export class WatchdogLink {
   }
 
   start() {
-    const watchdog = spawn(process.execPath, [script], { stdio: ['pipe', 'ignore', 'ignore'], detached: true })
+    // the list is an argument, too, because the supervisor may be killed before it writes to the pipe
+    const watchdog = spawn(process.execPath, [script, JSON.stringify(this.#killList)], {
+      stdio: ['pipe', 'ignore', 'ignore'],
+      detached: true,
+    })
     watchdog.stdin?.on('error', () => {}) // the watchdog has exited; the exit handler below starts another
     watchdog.on('error', () => {})
     watchdog.once('exit', () => {
@@ -31,7 +35,6 @@ export class WatchdogLink {
     })
     this.#process = watchdog
     this.#id = watchdog.pid === undefined ? undefined : identify(watchdog.pid)
-    this.#send()
     this.#onChange()
   }
 

@@ -14,11 +14,12 @@ export type KillList = {
 }
 
 /**
- * Reads the kill list, one JSON line per change, until the pipe closes because the supervisor has exited; then ends the
- * listed processes within five seconds. It is necessary because PostgreSQL does not detect the exit of its parent.
+ * Reads the kill list, first from `initial` and then from the pipe, one JSON line per change, until the pipe closes because
+ * the supervisor has exited; then ends the listed processes within five seconds. It is necessary because PostgreSQL does not
+ * detect the exit of its parent.
  */
-export async function guardSupervisor(pipe: Readable): Promise<void> {
-  let killList: KillList = { roles: [], clusterName: undefined }
+export async function guardSupervisor(pipe: Readable, initial?: string): Promise<void> {
+  let killList: KillList = initial === undefined ? { roles: [], clusterName: undefined } : JSON.parse(initial)
   for await (const line of createInterface({ input: pipe })) {
     try {
       killList = JSON.parse(line) as KillList
