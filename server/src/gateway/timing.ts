@@ -1,3 +1,5 @@
+import { MAX_REJECTED_RETRY_MS } from '../smpp/connector.ts'
+
 // All durations of the gateway with their reasons, and the inequalities between them. A change that would break a promise of
 // docs/architecture.md stops the process at start, instead of breaking the promise under load.
 //
@@ -56,6 +58,8 @@ export const timing = {
   urgentRecentMs: 10_000,
   /** If window slots become free less often than this, some are always reserved for urgent texts. */
   sparseSlotMs: 50,
+  /** A rejected bind whose next attempt is this far away is an alarm: a person must act. */
+  bindAlarmMs: 30_000,
   /** A PDU that was not written to the socket within this time of its creation is discarded. */
   staleWriteMs: 300,
   /** If responses are faster than this, marking ahead of free window slots gains nothing. */
@@ -124,6 +128,10 @@ export const timing = {
   heartbeatMs: 1_000,
   /** A STOP that is not in force after this time is rejected, before the carrier's response timer (10 s) ends. */
   optOutMaxMs: 8_000,
+  /** The response to an MO counts as received if its session is still bound after this time. */
+  acknowledgedMs: 1_000,
+  /** An alarm is logged at most this often, because a carrier without credit reports every text of a broadcast. */
+  alarmIntervalMs: 60_000,
 
   // ---- shutdown -----------------------------------------------------------------------------------------------------------
   /** Time limit for the responses to texts in flight. */
@@ -149,6 +157,8 @@ const externalDurations: Durations = {
   defaultLeaseMs: 5_000,
   /** `system/heartbeats.queries.ts` presumes a process dead after this silence. */
   presumedDeadMs: 5_000,
+  /** Longest delay between attempts to open a bind that the SMSC rejects. */
+  rejectedRetryMaxMs: MAX_REJECTED_RETRY_MS,
   /** Usual response timer of an SMSC, after which it sends a deliver_sm again. */
   carrierResponseMs: 10_000,
   /** `bin/role.ts` kills a process that takes longer to stop. */
@@ -232,6 +242,12 @@ const rules: Rule[] = [
   below('pausedPollMs', 'second', 'sending starts within a second of a resume'),
   below('heartbeatMs + heartbeatMs + heartbeatMs', 'presumedDeadMs', 'two heartbeats may fail'),
   below('second + optOutMaxMs', 'carrierResponseMs', 'a STOP is rejected before the carrier repeats it'),
+  below('resumeAfterKillMs', 'bindAlarmMs', 'binds that a killed gateway seems to hold are no alarm'),
+  below('bindAlarmMs', 'rejectedRetryMaxMs', 'the delay of a bind that stays rejected reaches the alarm'),
+  atMost('staleWriteMs', 'acknowledgedMs', 'a response was written or discarded before it counts as received'),
+  below('acknowledgedMs', 'carrierResponseMs', 'a response counts as received before the carrier could repeat its MO'),
+  atMost('retryDelaysMs[1]', 'alarmIntervalMs', 'quick retries of one text log one alarm'),
+  below('alarmIntervalMs', 'retryDelaysMs[3]', 'an alarm is logged again while its texts are still retried'),
   below('drainPollMs', 'second', 'the end of the drain is noticed soon'),
   below('drainMaxMs + flushMaxMs + releaseMaxMs', 'stopMaxMs', 'a stopping gateway exits before it is killed'),
 ]

@@ -18,7 +18,7 @@ export type ConnectorEvents = {
 const MIN_RETRY_MS = 100
 const MAX_RETRY_MS = 5_000
 /** A rejected bind is retried less often: SMSCs lock accounts that repeat a wrong password. */
-const MAX_REJECTED_RETRY_MS = 180_000
+export const MAX_REJECTED_RETRY_MS = 180_000
 /** Delay after ESME_RALYBND: the SMSC releases our previous bind soon, and each second of delay costs throughput. */
 const ALREADY_BOUND_RETRY_MS = 1_000
 /** Lifetime after which a bind counts as stable and resets the back-off. */

@@ -7,10 +7,7 @@ import type { DataSm, DeliverSm, RequestPdu, ResponsePdu, SubmitSm } from '../..
 import type { Session } from '../../smpp/session.ts'
 import { timing } from '../timing.ts'
 
-const { staleWriteMs } = timing
-
-/** A bind whose retries have backed off to this delay is an alarm: a person must act. */
-const bindAlarmMs = 30_000
+const { bindAlarmMs, staleWriteMs } = timing
 
 export type SlotBindEvents = {
   /** A window slot became free, or the bind was opened. */

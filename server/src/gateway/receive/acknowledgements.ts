@@ -2,12 +2,12 @@ import type { Db } from '../../db/db.ts'
 import { markAcknowledged } from '../../inbound/inbound.queries.ts'
 import type { Runtime } from '../../runtime.ts'
 import type { Session } from '../../smpp/session.ts'
+import { timing } from '../timing.ts'
+
+const { acknowledgedMs } = timing
 
 /** MOs of a session that are remembered by their sequence numbers; SMSCs repeat a PDU soon or not at all. */
 const maxRemembered = 1_000
-
-/** A response counts as received if its session is still bound after this time. */
-const confirmAfterMs = 1_000
 
 type Acknowledged = { id: number; session: Session }
 
@@ -42,7 +42,7 @@ export class Acknowledgements {
     this.#bySequence.set(session, ofSession)
     if (ofSession.size >= maxRemembered) ofSession.clear()
     ofSession.set(sequence, { id, key: hex })
-    this.#timer ??= setTimeout(() => void this.flush(), confirmAfterMs).unref()
+    this.#timer ??= setTimeout(() => void this.flush(), acknowledgedMs).unref()
   }
 
   /** Records the acknowledgement of an MO with this key, if there is one, so that an equal MO is stored as another one. */
@@ -65,7 +65,7 @@ export class Acknowledgements {
       for (const [key, acknowledged] of all) if (this.#pending.get(key) === acknowledged) this.#pending.delete(key)
     } catch (error) {
       this.#rt.log.warn({ err: error }, 'failed to record acknowledgements, retrying')
-      this.#timer ??= setTimeout(() => void this.flush(), confirmAfterMs).unref()
+      this.#timer ??= setTimeout(() => void this.flush(), acknowledgedMs).unref()
     }
   }
 }
