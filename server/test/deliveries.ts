@@ -83,8 +83,8 @@ export function useDeliveries() {
     const runtime = rt()
     deliveries = new Deliveries(
       runtime,
-      new Recorder(runtime),
-      new ReceiptBatcher(runtime),
+      new Recorder(runtime, () => 2),
+      new ReceiptBatcher(runtime, () => 2),
       new Meter(runtime.metrics, () => []),
       () => stored++,
     )

@@ -22,6 +22,7 @@ import { Recorder } from './submit/recorder.ts'
 import { Submitter } from './submit/submitter.ts'
 import { Trace } from './submit/trace.ts'
 import { assertTiming, timing } from './timing.ts'
+import { Urgency } from './urgency.ts'
 
 /**
  * Settings of the send path's database sessions, which restrict plans to index look-ups by key: a plan made while a day's
@@ -53,12 +54,14 @@ export async function startGateway(rt: Runtime): Promise<Gateway> {
   await requireSecretKey({ db, config })
   if (config.smpp) await ensureEnvironmentConnection({ db, clock, config }, config.smpp)
 
-  const recorder = new Recorder({ db, clock, log })
+  const urgency = new Urgency()
+  const writers = () => urgency.writers(performance.now())
+  const recorder = new Recorder({ db, clock, log }, writers)
   const attempts = new Attempts(db, log)
   const meter = new Meter(rt.metrics, () =>
     [...groups.all].map(({ connection, window, inFlight }) => ({ connection: connection.name, window, inFlight })),
   )
-  const receipts = new ReceiptBatcher({ db, clock, log })
+  const receipts = new ReceiptBatcher({ db, clock, log }, writers)
   const repeat = (work: () => Promise<unknown>, pauseMs: number, what: string) =>
     new Repeater(work, pauseMs, (error) => log.warn({ err: error }, `failed to ${what}, retrying`))
   const interpret = async () => {
@@ -82,7 +85,7 @@ export async function startGateway(rt: Runtime): Promise<Gateway> {
       onLate: (request, response) => submitter.handleLateResponse(request, response),
     },
   )
-  const dispatcher = new Dispatcher({ db, clock, log, routes: groups.routes, instanceId, leaseMs })
+  const dispatcher = new Dispatcher({ db, clock, log, routes: groups.routes, urgency, instanceId, leaseMs })
   const submitter = new Submitter({ db, clock, log }, recorder, new Trace(meter, attempts), dispatcher.pump)
 
   let isPaused: boolean | undefined

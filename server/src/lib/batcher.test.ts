@@ -9,7 +9,7 @@ function makeBatcher(options: { size?: number; writers?: number } = {}) {
   const batcher = new Batcher<number>({
     size: options.size ?? 3,
     maxDelayMs: 1,
-    writers: options.writers ?? 1,
+    writers: () => options.writers ?? 1,
     write: (batch) =>
       new Promise((resolve, reject) => {
         writes.push({ batch: [...batch], end: (error) => (error ? reject(error) : resolve()) })
@@ -77,7 +77,7 @@ test('an entry with a permanent error is dropped, and all others are written', a
   const batcher = new Batcher<number>({
     size: 5,
     maxDelayMs: 1,
-    writers: 1,
+    writers: () => 1,
     async write(batch) {
       if (batch.includes(3)) throw new RangeError('permanent')
       written.push(batch)

@@ -5,8 +5,8 @@ export type BatcherOptions<T> = {
   size: number
   /** Maximum delay of the first entry of a batch, in milliseconds. */
   maxDelayMs: number
-  /** Maximum number of concurrent writes. */
-  writers: number
+  /** Returns the maximum number of concurrent writes at this time. */
+  writers(): number
   write(batch: T[]): Promise<void>
   /** Called after each failed write, before the same batch is retried. */
   onFailure(error: unknown): void
@@ -64,7 +64,7 @@ export class Batcher<T> {
   #pump(): void {
     clearTimeout(this.#timer)
     this.#timer = undefined
-    while (this.#waiting.length > 0 && this.#writing < this.#options.writers) {
+    while (this.#waiting.length > 0 && this.#writing < this.#options.writers()) {
       const batch = this.#waiting.splice(0, this.#options.size)
       void this.#write(batch)
     }

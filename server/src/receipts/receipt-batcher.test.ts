@@ -1,12 +1,13 @@
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { freshDatabase, type TestDatabase } from '../../test/database.ts'
 import { make } from '../../test/make.ts'
+import { listQueued } from '../../test/queued.ts'
 import { makeRuntime } from '../../test/runtime.ts'
 import { checkCounters, readCounters } from '../../test/sending.ts'
 import { waitFor } from '../../test/wait-for.ts'
 import { expandOnce } from '../broadcasts/expand.ts'
 import { claimChunks } from '../log/claims.queries.ts'
-import { listQueued, markSent, markSubmitting, markUnknown } from '../log/marks.queries.ts'
+import { markSent, markSubmitting, markUnknown } from '../log/marks.queries.ts'
 import type { Applied } from '../log/receipt.ts'
 import { applyReceipts } from '../log/receipts.queries.ts'
 import { acceptBroadcast } from '../messages/messages.ts'
@@ -75,7 +76,7 @@ test('the first receipt of a day is applied without waiting', async () => {
   if (!chunk) throw new Error('no chunk to lease')
   const [logId = 0] = await markSubmitting(database.db, chunk, await listQueued(database.db, chunk), new Date())
   await markSent(database.db, chunk.loggedOn, connectionId, [{ logId, phone, part: 0, smscId: 'a1', complete: true }])
-  const batcher = new ReceiptBatcher(rt)
+  const batcher = new ReceiptBatcher(rt, () => 2)
   add(batcher, 'a1', phone)
   await batcher.flushed()
   expect(await readCounters(database.db, id)).toMatchObject({ delivered: 1, sent: 0 })
@@ -86,7 +87,7 @@ test('receipts are stored even after the partition of a known day was dropped', 
   const rt = makeRuntime({ db: database.db })
   const list = await make.list(database.db)
   await acceptBroadcast(rt, { accountId: list.accountId, list, content: 'Hello' })
-  const batcher = new ReceiptBatcher(rt)
+  const batcher = new ReceiptBatcher(rt, () => 2)
   add(batcher, 'a1')
   await batcher.flushed()
   const { day } = await database.db.one<{ day: string }>(

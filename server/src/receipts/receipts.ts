@@ -23,18 +23,19 @@ export class ReceiptBatcher {
   readonly #unread: Batcher<UnreadEntry>
   #days: string[] = []
 
-  constructor(rt: Pick<Runtime, 'db' | 'clock' | 'log'>) {
+  /** `writers` returns the maximum number of concurrent statements. */
+  constructor(rt: Pick<Runtime, 'db' | 'clock' | 'log'>, writers: () => number) {
     this.#rt = rt
-    this.#batcher = this.#makeBatcher((batch) => this.#apply(batch))
-    this.#unread = this.#makeBatcher((batch) => insertUnreadReceipts(rt.db, batch))
+    this.#batcher = this.#makeBatcher((batch) => this.#apply(batch), writers)
+    this.#unread = this.#makeBatcher((batch) => insertUnreadReceipts(rt.db, batch), writers)
   }
 
-  #makeBatcher<T extends Entry | UnreadEntry>(write: (batch: T[]) => Promise<void>): Batcher<T> {
+  #makeBatcher<T extends Entry | UnreadEntry>(write: (batch: T[]) => Promise<void>, writers: () => number): Batcher<T> {
     const { log } = this.#rt
     return new Batcher<T>({
       size: 400,
       maxDelayMs: 5,
-      writers: 2,
+      writers,
       write: async (batch) => {
         await write(batch)
         for (const entry of batch) entry.onDurable()

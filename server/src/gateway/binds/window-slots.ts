@@ -1,9 +1,10 @@
 import type { CapSet } from '../caps/caps.ts'
 import { CarrierPace } from '../caps/carrier-pace.ts'
 import { timing } from '../timing.ts'
+import { Urgency } from '../urgency.ts'
 import { MarkAhead } from './mark-ahead.ts'
 
-const { deadWindowMs, sparseSlotMs, urgentRecentMs } = timing
+const { deadWindowMs, sparseSlotMs } = timing
 
 /** Share of a window that is reserved for urgent texts while they are likely. */
 const urgentShare = 0.1
@@ -26,7 +27,7 @@ export class WindowSlots {
   readonly #ahead = new MarkAhead()
   #reserved = 0
   #respondedAt = 0
-  #urgentAt = Number.NEGATIVE_INFINITY
+  readonly #urgency = new Urgency()
   // average time from a PDU to its response
   #latencyMs = 0
   /** Whether the next mark may have fewer texts than usual, because it has waited for slots for `slotBatchMs`. */
@@ -49,12 +50,12 @@ export class WindowSlots {
     const { window } = this.#binds
     if (window <= 1) return 0
     const isSparse = this.#latencyMs / window > sparseSlotMs
-    return isSparse || now - this.#urgentAt < urgentRecentMs ? urgentSlotsOf(window) : 0
+    return isSparse || this.#urgency.isRecent(now) ? urgentSlotsOf(window) : 0
   }
 
   /** Notes that an urgent text is marked for this group. */
   noteUrgent(now: number): void {
-    this.#urgentAt = now
+    this.#urgency.note(now)
   }
 
   /** Number of slots that can be reserved now for texts that are written immediately. */

@@ -5,6 +5,7 @@ import type { SendingRoutes } from '../binds/sending-routes.ts'
 import { noCaps } from '../caps/caps.ts'
 import type { LeasedChunk } from '../submit/leased-chunk.ts'
 import { timing } from '../timing.ts'
+import { Urgency } from '../urgency.ts'
 import { BatchMarker } from './batch-marker.ts'
 import { MarkSize } from './mark-size.ts'
 
@@ -31,7 +32,7 @@ function makeMarker(submit: (recipients: Recipient[]) => Promise<void>) {
   const group = { windowSlots, window: 1_000, needsCarriers: false, capsFor: () => noCaps, reserve: () => {} }
   const routes = { groupsInOrder: () => [group], count: () => {} } as unknown as SendingRoutes
   const submitter = { submit: (_: LeasedChunk, __: BindGroup, recipients: Recipient[]) => submit(recipients) }
-  const marker = new BatchMarker({ routes, submitter, onMarked: () => {}, onChange: () => {} })
+  const marker = new BatchMarker({ routes, submitter, urgency: new Urgency(), onMarked: () => {}, onChange: () => {} })
   const markOne = (isUrgent: boolean, now: number) => {
     const leased = {
       chunk: { shortCodeId: 1 },

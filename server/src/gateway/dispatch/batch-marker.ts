@@ -5,9 +5,10 @@ import type { CapSet } from '../caps/caps.ts'
 import type { LeasedChunk } from '../submit/leased-chunk.ts'
 import type { Submitter } from '../submit/submitter.ts'
 import { timing } from '../timing.ts'
+import type { Urgency } from '../urgency.ts'
 import { MarkSize } from './mark-size.ts'
 
-const { slotBatchMs, urgentRecentMs } = timing
+const { slotBatchMs } = timing
 
 /**
  * Maximum concurrent marks of broadcasts. A third one gains nothing since marks no longer wait for each other's counters
@@ -26,6 +27,7 @@ type Filter = (recipient: Recipient) => boolean
 export type BatchMarkerOptions = {
   routes: SendingRoutes
   submitter: Pick<Submitter, 'submit'>
+  urgency: Urgency
   /** This many recipients of a broadcast are being marked. */
   onMarked(leased: LeasedChunk, texts: number): void
   /** A mark has ended, or tokens or window slots became free, so that another mark may be possible. */
@@ -38,8 +40,6 @@ export class BatchMarker {
   readonly #size = new MarkSize()
   // number of marks that are running
   #marking = 0
-  // when the last urgent text was marked
-  #urgentAt = Number.NEGATIVE_INFINITY
   #wakeAt = Number.POSITIVE_INFINITY
   #wakeTimer: NodeJS.Timeout | undefined
   #smallMarkTimer: NodeJS.Timeout | undefined
@@ -62,7 +62,7 @@ export class BatchMarker {
   /** Whether another mark may start. */
   hasRoom(isUrgent: boolean, now: number): boolean {
     if (isUrgent) return this.#marking < maxUrgentMarks
-    return this.#marking < (now - this.#urgentAt < urgentRecentMs ? maxMarksBesideUrgent : maxMarks)
+    return this.#marking < (this.#options.urgency.isRecent(now) ? maxMarksBesideUrgent : maxMarks)
   }
 
   /**
@@ -168,7 +168,7 @@ export class BatchMarker {
     group.reserve(recipients.length * slots, caps)
     windowSlots.allowsSmallMark = false
     if (isUrgent) {
-      this.#urgentAt = now
+      this.#options.urgency.note(now)
       windowSlots.noteUrgent(now)
     } else this.#options.onMarked(leased, recipients.length)
     this.#marking++

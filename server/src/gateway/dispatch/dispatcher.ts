@@ -7,6 +7,7 @@ import type { SendingRoutes } from '../binds/sending-routes.ts'
 import type { LeasedChunk } from '../submit/leased-chunk.ts'
 import type { Submitter } from '../submit/submitter.ts'
 import { leaseTiming, timing } from '../timing.ts'
+import type { Urgency } from '../urgency.ts'
 import { BatchMarker, type Full } from './batch-marker.ts'
 import { ChunkLeases } from './chunk-leases.ts'
 import { Claims } from './claims.ts'
@@ -19,6 +20,7 @@ export type DispatcherOptions = {
   clock: Clock
   log: Logger
   routes: SendingRoutes
+  urgency: Urgency
   instanceId: string
   leaseMs: number
 }
@@ -41,11 +43,12 @@ export class Dispatcher {
   }
 
   start(submitter: Submitter): void {
-    const { routes, leaseMs } = this.#options
+    const { routes, urgency, leaseMs } = this.#options
     this.#submitter = submitter
     this.#marker = new BatchMarker({
       routes,
       submitter,
+      urgency,
       onMarked: ({ chunk }, texts) => this.#fairShare.count(chunk, texts),
       onChange: this.pump,
     })

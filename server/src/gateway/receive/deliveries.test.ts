@@ -28,7 +28,9 @@ beforeEach(async () => {
   const rt = makeRuntime({ db: ctx.db })
   const { promise, resolve } = Promise.withResolvers<void>()
   stored = promise
-  deliveries = new Deliveries(rt, new Recorder(rt), new ReceiptBatcher(rt), new Meter(rt.metrics, () => []), resolve)
+  const recorder = new Recorder(rt, () => 2)
+  const receipts = new ReceiptBatcher(rt, () => 2)
+  deliveries = new Deliveries(rt, recorder, receipts, new Meter(rt.metrics, () => []), resolve)
   vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
 })
 afterEach(() => {

@@ -18,7 +18,7 @@ export class Attempts {
     this.#batcher = new Batcher<Attempt>({
       size: 500,
       maxDelayMs: attemptBatchMs,
-      writers: 1,
+      writers: () => 1,
       write: (batch) => insertAttempts(db, batch),
       onFailure: (error) => log.debug({ err: error }, 'failed to record attempts, retrying'),
       isPermanent: isBadValue,

@@ -30,16 +30,17 @@ export class Recorder {
   // by SMSC id that is being recorded: the callbacks of the receipts that wait for it
   readonly #pendingIds = new Map<string, Array<() => void>>()
 
-  constructor(rt: Pick<Runtime, 'db' | 'clock' | 'log'>) {
+  /** `writers` returns the maximum number of concurrent statements that record accepted texts. */
+  constructor(rt: Pick<Runtime, 'db' | 'clock' | 'log'>, writers: () => number) {
     const { db, clock, log } = rt
     const batcher = <T extends { logId: number }>(
       write: (day: string, batch: T[]) => Promise<unknown>,
-      writers: number,
+      maxWriters = () => 1,
     ) =>
       new Batcher<Entry<T>>({
         size: batchSize,
         maxDelayMs: recordBatchMs,
-        writers,
+        writers: maxWriters,
         async write(batch) {
           for (const [day, entries] of byDay(batch)) await retryLostRaces(() => write(day, entries))
           for (const entry of batch) entry.recorded()
@@ -53,16 +54,14 @@ export class Recorder {
       })
     this.#accepted = batcher(async (day, batch) => {
       for (const [connectionId, parts] of byConnection(batch)) await markSent(db, day, connectionId, parts)
-    }, 2)
-    this.#rejected = batcher((day, batch) => recordRejected(rt, day, batch), 1)
-    this.#unknown = batcher(
-      (day, batch) =>
-        markUnknown(
-          db,
-          day,
-          batch.map((row) => row.logId),
-        ),
-      1,
+    }, writers)
+    this.#rejected = batcher((day, batch) => recordRejected(rt, day, batch))
+    this.#unknown = batcher((day, batch) =>
+      markUnknown(
+        db,
+        day,
+        batch.map((row) => row.logId),
+      ),
     )
     this.#delayed = batcher(async (_, batch) => {
       for (const [chunk, entries] of Map.groupBy(batch, (entry) => entry.chunk)) {
@@ -74,7 +73,7 @@ export class Recorder {
           dueAt,
         )
       }
-    }, 1)
+    })
   }
 
   /** Requeues a text that was rejected with a temporary error, in a chunk of its own that is due after the delay. */

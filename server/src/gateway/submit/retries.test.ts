@@ -1,9 +1,10 @@
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { type Responder, startOddCarrier } from '../../../test/odd-carrier.ts'
+import { listQueued } from '../../../test/queued.ts'
 import { startSending } from '../../../test/sending.ts'
 import { waitFor } from '../../../test/wait-for.ts'
 import { claimChunks } from '../../log/claims.queries.ts'
-import { listQueued, listQueuedByChunk, markSubmitting } from '../../log/marks.queries.ts'
+import { listQueuedByChunk, markSubmitting } from '../../log/marks.queries.ts'
 import { queueForLater } from '../../log/retry.queries.ts'
 import { commandStatus } from '../../smpp/pdu/command-status.ts'
 

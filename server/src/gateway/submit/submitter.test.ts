@@ -2,6 +2,7 @@ import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import { freshDatabase, type TestDatabase } from '../../../test/database.ts'
 import { make } from '../../../test/make.ts'
 import { startCarrier } from '../../../test/odd-carrier.ts'
+import { listQueued } from '../../../test/queued.ts'
 import { makeRuntime } from '../../../test/runtime.ts'
 import { checkCounters, readCounters } from '../../../test/sending.ts'
 import { waitFor } from '../../../test/wait-for.ts'
@@ -10,7 +11,6 @@ import type { Connection } from '../../connections/connection.ts'
 import { loadConnections } from '../../connections/connections.ts'
 import type { Chunk, Recipient } from '../../log/chunk.ts'
 import { claimChunks } from '../../log/claims.queries.ts'
-import { listQueued } from '../../log/marks.queries.ts'
 import { acceptBroadcast } from '../../messages/messages.ts'
 import { commandStatus } from '../../smpp/pdu/command-status.ts'
 import { BindGroup } from '../binds/bind-group.ts'
@@ -56,7 +56,7 @@ beforeEach(async () => {
   group.addSlot(0, performance.now() + leaseMs)
   await waitFor(() => group.bound === 1)
   const trace = new Trace(new Meter(rt.metrics, () => []), new Attempts(db, rt.log))
-  submitter = new Submitter({ ...rt, db }, new Recorder({ ...rt, db }), trace, () => {})
+  submitter = new Submitter({ ...rt, db }, new Recorder({ ...rt, db }, () => 2), trace, () => {})
 })
 afterEach(async () => {
   vi.restoreAllMocks()
