@@ -14,6 +14,8 @@ export type ApiResponse = {
   text: string
 }
 
+export type Method = 'GET' | 'POST' | 'PUT' | 'DELETE' | 'PATCH'
+
 /** A caller of the API with an account, a key and a short code. Paths are below /api/v2. */
 export type ApiCaller = {
   accountId: number
@@ -25,6 +27,8 @@ export type ApiCaller = {
   post(path: string, body?: unknown, options?: InjectOptions): Promise<ApiResponse>
   put(path: string, body?: unknown, options?: InjectOptions): Promise<ApiResponse>
   delete(path: string, body?: unknown, options?: InjectOptions): Promise<ApiResponse>
+  /** Sends exactly this body, and no header besides these and the key's. */
+  send(method: Method, path: string, headers?: Record<string, string>, payload?: string | Buffer): Promise<ApiResponse>
 }
 
 /** The Authorization header for a key. */
@@ -57,6 +61,13 @@ export async function makeCaller(db: Db, app: FastifyInstance, isOperator = fals
     post: (path, body, options) => call('POST', path, body, options),
     put: (path, body, options) => call('PUT', path, body, options),
     delete: (path, body, options) => call('DELETE', path, body, options),
+    async send(method, path, headers = {}, payload = undefined) {
+      const body = payload === undefined ? {} : { payload }
+      const url = `/api/v2${path}`
+      return readResponse(
+        await app.inject({ method, url, headers: { authorization: basic(key), ...headers }, ...body }),
+      )
+    },
   }
 }
 

@@ -107,6 +107,17 @@ async function subscriber(db: Db, given: SubscriberGiven) {
   return { phone, listId: given.listId }
 }
 
+/** Subscribes `count` numbers, which follow `after`, to a list since a day ago. */
+async function subscribers(db: Db, given: { listId: number; count: number; after?: number }) {
+  await db.exec(
+    'make_subscribers',
+    `insert into subscribers (list_id, phone, created_at, state, subscribed_at, opted_in_at)
+     select $1, $2::bigint + n, now(), 'subscribed', now() - interval '1 day', now() - interval '1 day'
+       from generate_series(1, $3::int) n`,
+    [given.listId, given.after ?? 2_065_560_000, given.count],
+  )
+}
+
 async function webhook(db: Db, given: { listId: number; callbackUrl?: string }) {
   return db.one<{ id: number }>(
     'make_webhook',
@@ -142,4 +153,4 @@ async function connection(db: Db, given: ConnectionGiven = {}) {
   )
 }
 
-export const make = { account, apiKey, shortCode, list, subscriber, webhook, momtReport, connection }
+export const make = { account, apiKey, shortCode, list, subscriber, subscribers, webhook, momtReport, connection }

@@ -1,10 +1,11 @@
 import { beforeEach, expect, test } from 'vitest'
 import { useDatabase } from '../../test/database.ts'
 import { make } from '../../test/make.ts'
+import { listQueued } from '../../test/queued.ts'
 import { makeRuntime } from '../../test/runtime.ts'
 import { checkCounters, readCounters } from '../../test/sending.ts'
 import { claimChunks } from '../log/claims.queries.ts'
-import { listQueued, markSubmitting, unmarkSubmitting } from '../log/marks.queries.ts'
+import { markSubmitting, unmarkSubmitting } from '../log/marks.queries.ts'
 import { acceptBroadcast } from '../messages/messages.ts'
 import { cancelMessage } from '../messages/stop/cancel.ts'
 import { cancelQueued } from './cancelled.ts'
@@ -18,13 +19,7 @@ beforeEach(async () => {
 })
 
 async function broadcast(recipients: number): Promise<number> {
-  await ctx.db.exec(
-    'fill',
-    `insert into subscribers (list_id, phone, created_at, state, subscribed_at, opted_in_at)
-     select $1, 2065560000 + n, now(), 'subscribed', now() - interval '1 day', now() - interval '1 day'
-       from generate_series(1, $2::int) n`,
-    [list.id, recipients],
-  )
+  await make.subscribers(ctx.db, { listId: list.id, count: recipients })
   const { id } = await acceptBroadcast(rt(), { accountId: list.accountId, list, content: 'Hello' })
   while (await expandOnce(rt()));
   return id

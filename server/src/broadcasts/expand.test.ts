@@ -1,11 +1,12 @@
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { freshDatabase, type TestDatabase } from '../../test/database.ts'
 import { make } from '../../test/make.ts'
+import { listQueued } from '../../test/queued.ts'
 import { makeRuntime } from '../../test/runtime.ts'
 import { checkCounters, readCounters } from '../../test/sending.ts'
 import { claimChunks } from '../log/claims.queries.ts'
 import { finishMessages } from '../log/finish.queries.ts'
-import { listQueued, markSubmitting, markUnknown } from '../log/marks.queries.ts'
+import { markSubmitting, markUnknown } from '../log/marks.queries.ts'
 import { acceptBroadcast } from '../messages/messages.ts'
 import { expandOnce, expandSlice } from './expand.ts'
 import { claimExpansion } from './expansion.queries.ts'
@@ -20,14 +21,7 @@ beforeEach(async () => {
 })
 afterEach(() => database.close())
 
-const fill = (count: number, listId = list.id) =>
-  database.db.exec(
-    'fill',
-    `insert into subscribers (list_id, phone, created_at, state, subscribed_at, opted_in_at)
-     select $1, 2065560000 + n, now(), 'subscribed', now() - interval '1 day', now() - interval '1 day'
-       from generate_series(1, $2::int) n`,
-    [listId, count],
-  )
+const fill = (count: number, listId = list.id) => make.subscribers(database.db, { listId, count })
 
 const send = async (content = 'Hello') => (await acceptBroadcast(rt(), { accountId: list.accountId, list, content })).id
 

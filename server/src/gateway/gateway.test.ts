@@ -1,9 +1,11 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { make } from '../../test/make.ts'
 import { listWrongCounts } from '../../test/number-ranges.ts'
+import { listQueued } from '../../test/queued.ts'
 import { startSending } from '../../test/sending.ts'
 import { waitFor } from '../../test/wait-for.ts'
 import { claimChunks } from '../log/claims.queries.ts'
-import { listQueued, markSubmitting } from '../log/marks.queries.ts'
+import { markSubmitting } from '../log/marks.queries.ts'
 
 type Sending = Awaited<ReturnType<typeof startSending>>
 let sending: Sending
@@ -163,12 +165,7 @@ describe('a gateway', () => {
 
   test('shares a broadcast with another one, and each recipient gets one text', async () => {
     sending = await startSending({ window: 20, latencyMs: 5 })
-    await sending.db.exec(
-      'fill',
-      `insert into subscribers (list_id, phone, created_at, state, subscribed_at, opted_in_at)
-       select $1, 2065560000 + n, now(), 'subscribed', now() - interval '1 day', now() - interval '1 day' from generate_series(1, 9999) n`,
-      [sending.list.id],
-    )
+    await make.subscribers(sending.db, { listId: sending.list.id, count: 9_999 })
     await Promise.all([sending.startGateway(), sending.startGateway()])
     const shared = 'select distinct leased_by from bind_slots where bound'
     await waitFor(async () => (await sending.db.exec('shared', shared)) === 2, { what: 'a slot for each' })

@@ -2,25 +2,17 @@ import { connect } from 'node:net'
 import { text } from 'node:stream/consumers'
 import { pino } from 'pino'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
-import { basic, readResponse, useApi } from '../../test/api.ts'
+import { type ApiCaller, basic, type Method, readResponse, useApi } from '../../test/api.ts'
 import { make } from '../../test/make.ts'
 import { makeRuntime } from '../../test/runtime.ts'
 import { readEnv } from '../config/config.ts'
 import type { Db } from '../db/db.ts'
 import { makeApp, startApi } from './app.ts'
 
-type Method = 'GET' | 'POST' | 'PUT' | 'DELETE' | 'PATCH'
-
 const log: string[] = []
 const api = useApi({ log: pino({ level: 'trace' }, { write: (line: string) => void log.push(line) }) as never })
 
-async function call(method: Method, path: string, headers: Record<string, string> = {}, payload?: string) {
-  const authorization = basic(api.owner.key)
-  const body = payload === undefined ? {} : { payload }
-  return readResponse(
-    await api.app.inject({ method, url: `/api/v2${path}`, headers: { authorization, ...headers }, ...body }),
-  )
-}
+const call: ApiCaller['send'] = (...request) => api.owner.send(...request)
 
 let list = { id: 0 }
 const phone = '2065550143'

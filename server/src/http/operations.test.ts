@@ -1,24 +1,11 @@
 import { gzipSync } from 'node:zlib'
 import { beforeEach, describe, expect, test } from 'vitest'
-import { basic, readResponse, useApi } from '../../test/api.ts'
+import { type ApiCaller, basic, type Method, readResponse, useApi } from '../../test/api.ts'
 import { make } from '../../test/make.ts'
-
-type Method = 'GET' | 'POST' | 'PUT' | 'DELETE'
 
 const api = useApi()
 
-async function call(
-  method: Method | 'PATCH',
-  path: string,
-  headers: Record<string, string>,
-  payload: string | Buffer | undefined,
-) {
-  const authorization = basic(api.owner.key)
-  const body = payload === undefined ? {} : { payload }
-  return readResponse(
-    await api.app.inject({ method, url: `/api/v2${path}`, headers: { authorization, ...headers }, ...body }),
-  )
-}
+const call: ApiCaller['send'] = (...request) => api.owner.send(...request)
 
 let list = { id: 0 }
 let webhook = { id: 0 }
@@ -272,7 +259,7 @@ describe.each(operations)('%s %s', (method, path, body, success) => {
   async function callAndRollBack(
     headers: Record<string, string>,
     payload: string | Buffer | undefined,
-    sentMethod: Method | 'PATCH' = method,
+    sentMethod: Method = method,
     query = '',
   ) {
     await api.db.exec('before', 'savepoint before')

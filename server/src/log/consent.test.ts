@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { freshDatabase, type TestDatabase } from '../../test/database.ts'
 import { make } from '../../test/make.ts'
+import { listQueued } from '../../test/queued.ts'
 import { makeRuntime } from '../../test/runtime.ts'
 import { checkCounters, readCounters } from '../../test/sending.ts'
 import { expandOnce } from '../broadcasts/expand.ts'
@@ -10,7 +11,7 @@ import { blockNumbers } from '../short-codes/short-codes.queries.ts'
 import type { Chunk } from './chunk.ts'
 import { claimChunks } from './claims.queries.ts'
 import type { Consent } from './consent.ts'
-import { listQueued, markSubmitting } from './marks.queries.ts'
+import { markSubmitting } from './marks.queries.ts'
 import { listStillAllowed } from './partial-sends.queries.ts'
 
 // The consent that a mark checks, for each kind of message.

@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { freshDatabase, type TestDatabase } from '../../test/database.ts'
 import { make } from '../../test/make.ts'
+import { listQueued } from '../../test/queued.ts'
 import { makeRuntime } from '../../test/runtime.ts'
 import { checkCounters, readCounters } from '../../test/sending.ts'
 import { expandOnce } from '../broadcasts/expand.ts'
@@ -9,7 +10,7 @@ import { acceptBroadcast } from '../messages/messages.ts'
 import type { Chunk, Recipient } from './chunk.ts'
 import { claimChunks } from './claims.queries.ts'
 import { abandonSubmitting, finishChunk, releaseChunks, renewLeases } from './leases.queries.ts'
-import { listQueued, markSubmitting, unmarkSubmitting } from './marks.queries.ts'
+import { markSubmitting, unmarkSubmitting } from './marks.queries.ts'
 import { queueForLater } from './retry.queries.ts'
 
 // A gateway that was suspended, or lost its database connection, resumes work on a chunk that another gateway has

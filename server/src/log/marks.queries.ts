@@ -23,12 +23,6 @@ const queuedRows = (day: string, chunks: readonly Chunk[]) => sql`
          where id between c.first_log_id and c.last_log_id and state = 'queued'
            and chunk_id is not distinct from c.own_id offset 0) l`
 
-/** Returns the queued recipients of a chunk in the order of their ids. */
-export async function listQueued(db: Db, chunk: Chunk): Promise<Recipient[]> {
-  const recipients = await listQueuedByChunk(db, chunk.loggedOn, [chunk])
-  return recipients.get(chunk.id) ?? []
-}
-
 /** Returns the queued recipients of chunks of one day, by chunk, in the order of their ids. */
 export async function listQueuedByChunk(db: Db, day: string, chunks: readonly Chunk[]) {
   const rows = await db.many<Recipient & { chunkId: number }>(

@@ -1,13 +1,14 @@
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { freshDatabase, type TestDatabase } from '../../test/database.ts'
 import { make } from '../../test/make.ts'
+import { listQueued } from '../../test/queued.ts'
 import { makeRuntime } from '../../test/runtime.ts'
 import { checkCounters, readCounters } from '../../test/sending.ts'
 import { expandOnce } from '../broadcasts/expand.ts'
 import { acceptBroadcast } from '../messages/messages.ts'
 import type { Chunk, Recipient } from './chunk.ts'
 import { claimChunks } from './claims.queries.ts'
-import { listQueued, markSubmitting } from './marks.queries.ts'
+import { markSubmitting } from './marks.queries.ts'
 
 // The checks of a mark besides consent: a pause, the message's deadline, the chunk's window.
 

@@ -16,7 +16,7 @@ import type { Chunk } from './chunk.ts'
 import { abandonSubmitting, finishChunk } from './leases.queries.ts'
 import {
   correctPartCounts,
-  listQueued,
+  listQueuedByChunk,
   listQueuedWithCarriers,
   markRejected,
   markSent,
@@ -49,7 +49,7 @@ const audience = { listId: 1, audience: null, cursorPhone: 0, audienceAt: new Da
 const personal = { messageId: 1, loggedOn: day, lane: 2, at: new Date(), lastPhone: 1 }
 
 const hot: Record<string, (db: Db) => Promise<unknown>> = {
-  'list queued': (db) => listQueued(db, chunk),
+  'list queued': (db) => listQueuedByChunk(db, day, [chunk]),
   'list queued with carriers': (db) => listQueuedWithCarriers(db, day, [chunk]),
   'mark submitting, subscribers': (db) => markSubmitting(db, { ...chunk, consent: 'subscribed' }, [], new Date()),
   'mark submitting, not opted out': (db) => markSubmitting(db, { ...chunk, consent: 'not_opted_out' }, [], new Date()),

@@ -1,9 +1,10 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { useApi } from '../../test/api.ts'
 import { make } from '../../test/make.ts'
+import { listQueued } from '../../test/queued.ts'
 import { findShortCodeLists } from '../inbound/inbound.queries.ts'
 import { claimChunks } from '../log/claims.queries.ts'
-import { listQueued, markSubmitting } from '../log/marks.queries.ts'
+import { markSubmitting } from '../log/marks.queries.ts'
 import { optOutOfShortCode } from './opt-out.ts'
 
 // Adds of numbers that sent STOP to the short code of the list. docs/consent.md states the rule.

@@ -1,25 +1,19 @@
 import { afterEach, describe, expect, test } from 'vitest'
 import { basic } from '../../../test/api.ts'
 import { make } from '../../../test/make.ts'
+import { listQueued } from '../../../test/queued.ts'
 import { startSending } from '../../../test/sending.ts'
 import { waitFor } from '../../../test/wait-for.ts'
 import { closeOverdue } from '../../broadcasts/close.ts'
 import { makeApp } from '../../http/app.ts'
 import { claimChunks } from '../../log/claims.queries.ts'
-import { listQueued, markSubmitting } from '../../log/marks.queries.ts'
+import { markSubmitting } from '../../log/marks.queries.ts'
 import { cancelMessage, waitUntilIdle } from '../../messages/stop/cancel.ts'
 
 let sending: Awaited<ReturnType<typeof startSending>>
 afterEach(() => sending.stop())
 
-const fill = (count: number) =>
-  sending.db.exec(
-    'fill',
-    `insert into subscribers (list_id, phone, created_at, state, subscribed_at, opted_in_at)
-     select $1, 2065560000 + n, now(), 'subscribed', now() - interval '1 day', now() - interval '1 day'
-       from generate_series(1, $2::int) n`,
-    [sending.list.id, count],
-  )
+const fill = (count: number) => make.subscribers(sending.db, { listId: sending.list.id, count })
 
 /** Cancels as the API does; resolves when the cancel is in force. */
 async function cancel(messageId: number): Promise<void> {

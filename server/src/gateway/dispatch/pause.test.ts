@@ -10,14 +10,7 @@ import { pauseMessage, resumeMessage } from '../../messages/stop/pause.ts'
 let sending: Awaited<ReturnType<typeof startSending>>
 afterEach(() => sending.stop())
 
-const fill = (count: number) =>
-  sending.db.exec(
-    'fill',
-    `insert into subscribers (list_id, phone, created_at, state, subscribed_at, opted_in_at)
-     select $1, 2065560000 + n, now(), 'subscribed', now() - interval '1 day', now() - interval '1 day'
-       from generate_series(1, $2::int) n`,
-    [sending.list.id, count],
-  )
+const fill = (count: number) => make.subscribers(sending.db, { listId: sending.list.id, count })
 
 type ResponseJson = { status: string; message: Record<string, unknown> }
 

@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, expect, test } from 'vitest'
+import { make } from '../../../test/make.ts'
 import { startOddCarrier } from '../../../test/odd-carrier.ts'
 import { startSending } from '../../../test/sending.ts'
 import { waitFor } from '../../../test/wait-for.ts'
@@ -25,14 +26,7 @@ const update = (sql: string) => sending.db.exec(`update_${++statements}`, sql)
 
 const seattle = 2_065_560_000
 const tampa = 8_135_560_000
-const fill = (first: number, count: number) =>
-  sending.db.exec(
-    'fill',
-    `insert into subscribers (list_id, phone, created_at, state, subscribed_at, opted_in_at)
-     select $1, $2::bigint + n, now(), 'subscribed', now() - interval '1 day', now() - interval '1 day'
-       from generate_series(1, $3::int) n`,
-    [sending.list.id, first, count],
-  )
+const fill = (after: number, count: number) => make.subscribers(sending.db, { listId: sending.list.id, count, after })
 
 const sentTo = (first: number) => {
   const phones = sending.raw().map((record) => Number(record.destination.slice(-10)))

@@ -24,14 +24,7 @@ afterEach(async () => {
   await sending.stop()
 })
 
-const fill = (count: number) =>
-  sending.db.exec(
-    'fill',
-    `insert into subscribers (list_id, phone, created_at, state, subscribed_at, opted_in_at)
-     select $1, 2065560000 + n, now(), 'subscribed', now() - interval '1 day', now() - interval '1 day'
-       from generate_series(1, $2::int) n`,
-    [sending.list.id, count],
-  )
+const fill = (count: number) => make.subscribers(sending.db, { listId: sending.list.id, count })
 
 async function remove(path: string) {
   const response = await app.inject({
