@@ -116,6 +116,8 @@ create table blocks (
   short_code_id bigint not null,
   phone bigint not null,
   since timestamptz not null,
+  -- the MO that was the STOP, or the last MO that had arrived before another opt-out: only later ones lift the block
+  last_mo_id bigint not null,
   constraint blocks_pkey primary key (short_code_id, phone),
   constraint blocks_short_code_id_fkey foreign key (short_code_id) references short_codes(id)
 );
@@ -428,7 +430,7 @@ create table inbound_messages (
   opted_out_at timestamptz,
   -- the number of lists that the opt-out applied to
   lists_left integer,
-  -- opt_out, help, other
+  -- opt_out, help, opt_in (it lifted a block), other
   kind text,
   reply_message_id bigint,
   interpreted_at timestamptz,
@@ -617,8 +619,7 @@ create table messages (
   -- the recipient, if there is exactly one; null for a broadcast
   phone bigint,
   -- the numbers that may be texted. subscribed: the list's subscribers; not_opted_out: numbers that have not opted out
-  -- of the list; both without blocked numbers; opt_in_request: numbers that have not opted out of the list, and have not
-  -- sent STOP since the message was created; reply: the sender of the inbound text that this message replies to
+  -- of the list; both without blocked numbers; reply: the sender of the inbound text that this message replies to
   consent text not null,
   -- the selection of the list's subscribers, as in the API: {"tags_any": ["a"], ...}; null means all of them
   audience jsonb,
@@ -664,7 +665,7 @@ create table messages (
   webhook_callback_url text,
   constraint messages_pkey primary key (id),
   constraint messages_accepted check ((status = any (array['draft', 'scheduled', 'cancelled'])) or ((accepted_at is not null) and (logged_on is not null))),
-  constraint messages_consent check (consent = any (array['subscribed', 'not_opted_out', 'opt_in_request', 'reply'])),
+  constraint messages_consent check (consent = any (array['subscribed', 'not_opted_out', 'reply'])),
   constraint messages_kind check (kind = any (array['broadcast', 'transactional', 'system'])),
   constraint messages_max_parts check ((max_parts >= 1) and (max_parts <= 10)),
   constraint messages_scheduled check ((status <> 'scheduled') or (send_at is not null)),
@@ -777,7 +778,7 @@ create table opts (
   short_code_id bigint,
   phone bigint not null,
   kind text not null,
-  -- api, import, keyword, stop, carrier
+  -- api, import, keyword, start, stop, carrier
   method text not null,
   source text,
   keyword_name text,

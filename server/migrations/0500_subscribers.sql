@@ -50,7 +50,7 @@ create table opts (
   phone bigint not null,
   kind text not null
     constraint opts_kind check (kind in ('opt_in_requested', 'opt_in', 'opt_out', 'cleaned', 'block_lifted')),
-  -- api, import, keyword, stop, carrier
+  -- api, import, keyword, start, stop, carrier
   method text not null,
   source text,
   keyword_name text,
@@ -79,6 +79,8 @@ create table blocks (
   short_code_id bigint not null references short_codes,
   phone bigint not null,
   since timestamptz not null,
+  -- the MO that was the STOP, or the last MO that had arrived before another opt-out: only later ones lift the block
+  last_mo_id bigint not null,
   primary key (short_code_id, phone)
 );
 

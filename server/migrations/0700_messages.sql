@@ -11,10 +11,9 @@ create table messages (
   -- the recipient, if there is exactly one; null for a broadcast
   phone bigint,
   -- the numbers that may be texted. subscribed: the list's subscribers; not_opted_out: numbers that have not opted out
-  -- of the list; both without blocked numbers; opt_in_request: numbers that have not opted out of the list, and have not
-  -- sent STOP since the message was created; reply: the sender of the inbound text that this message replies to
+  -- of the list; both without blocked numbers; reply: the sender of the inbound text that this message replies to
   consent text not null
-    constraint messages_consent check (consent in ('subscribed', 'not_opted_out', 'opt_in_request', 'reply')),
+    constraint messages_consent check (consent in ('subscribed', 'not_opted_out', 'reply')),
   -- the selection of the list's subscribers, as in the API: {"tags_any": ["a"], ...}; null means all of them
   audience jsonb,
   part_count smallint not null,

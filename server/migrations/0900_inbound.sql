@@ -29,7 +29,7 @@ create table inbound_messages (
   opted_out_at timestamptz,
   -- the number of lists that the opt-out applied to
   lists_left integer,
-  -- opt_out, help, other
+  -- opt_out, help, opt_in (it lifted a block), other
   kind text,
   reply_message_id bigint references messages,
   interpreted_at timestamptz

@@ -6,7 +6,13 @@ export const hourMs = 3_600_000
 /** The default of `resend_block_hours`. */
 const resendBlockMs = 48 * hourMs
 
-type Member = { state: 'pending' | 'subscribed' | 'unsubscribed'; askedAt: number; optedOutAt: number }
+type Member = {
+  state: 'pending' | 'subscribed' | 'unsubscribed'
+  askedAt: number
+  optedOutAt: number
+  /** The short code whose STOP ended the subscription, as long as START there would renew it. */
+  leftBy: number | null
+}
 type ModelList = { codeId: number; formerCodeIds: Set<number>; isDeleted: boolean; timeoutHours: number }
 type OpenMessage = {
   name: string
@@ -48,6 +54,18 @@ export class ConsentModel {
     this.#list(listId).isDeleted = true
   }
 
+  codeOf(listId: number): number {
+    return this.#list(listId).codeId
+  }
+
+  timeoutHoursOf(listId: number): number {
+    return this.#list(listId).timeoutHours
+  }
+
+  isMember(listId: number, phone: number): boolean {
+    return this.#members.has(`${listId} ${phone}`)
+  }
+
   isBlocked(codeId: number, phone: number): boolean {
     return this.#blocks.has(`${codeId} ${phone}`)
   }
@@ -60,9 +78,9 @@ export class ConsentModel {
     )
     for (const id of listIds) {
       if (id === importing && !this.#members.has(`${id} ${phone}`)) {
-        this.#members.set(`${id} ${phone}`, { state: 'pending', askedAt: 0, optedOutAt: 0 })
+        this.#members.set(`${id} ${phone}`, { state: 'pending', askedAt: 0, optedOutAt: 0, leftBy: null })
       }
-      this.#unsubscribe(id, phone)
+      this.#unsubscribe(id, phone, codeId)
     }
     for (const message of this.#messages) {
       const isInScope = message.codeId === codeId || (message.listId !== null && listIds.has(message.listId))
@@ -70,10 +88,29 @@ export class ConsentModel {
     }
   }
 
+  /** START, UNSTOP or YES to a short code, or a keyword of a list. */
+  start(codeId: number, phone: number, keywordListId?: number) {
+    if (!this.isBlocked(codeId, phone)) return
+    const lists = [...this.#lists].filter(([, list]) => list.codeId === codeId && !list.isDeleted)
+    const meant = lists.filter(([id]) => keywordListId === undefined || id === keywordListId)
+    if (keywordListId !== undefined && meant.length === 0) return
+    for (const [id] of meant) {
+      const member = this.#members.get(`${id} ${phone}`)
+      if (member?.leftBy === codeId) this.subscribe(id, phone)
+    }
+    this.#lift(codeId, phone)
+  }
+
+  /** A number that an add or a file subscribes, or that returns. */
+  subscribe(listId: number, phone: number) {
+    const optedOutAt = this.#members.get(`${listId} ${phone}`)?.optedOutAt ?? 0
+    this.#members.set(`${listId} ${phone}`, { state: 'subscribed', askedAt: 0, optedOutAt, leftBy: null })
+  }
+
   leave(listId: number, phone: number) {
     const member = this.#members.get(`${listId} ${phone}`)
     if (!member || member.state === 'unsubscribed') return
-    this.#unsubscribe(listId, phone)
+    this.#unsubscribe(listId, phone, null)
     for (const message of this.#messages) if (message.listId === listId) message.phones.delete(phone)
   }
 
@@ -84,18 +121,20 @@ export class ConsentModel {
     if (stoppedAt !== undefined && this.#now() < stoppedAt + this.#waitOf(list.codeId)) return 'security_timeout'
     const isDirect = flags.bypassProcess && (stoppedAt === undefined || flags.bypassResponse)
     const member = this.#members.get(`${listId} ${phone}`)
-    if (member?.state === 'subscribed' && stoppedAt === undefined) return 'already_subscribed'
+    if (member?.state === 'subscribed' && !(isDirect && stoppedAt !== undefined)) return 'already_subscribed'
     if (member?.state === 'pending' && !isDirect && this.#now() < member.askedAt + resendBlockMs) return 'already_asked'
     if (member?.state === 'unsubscribed' && this.#now() < member.optedOutAt + list.timeoutHours * hourMs) {
       return 'security_timeout'
     }
-    const optedOutAt = member?.optedOutAt ?? 0
     if (isDirect) {
-      this.#members.set(`${listId} ${phone}`, { state: 'subscribed', askedAt: 0, optedOutAt })
-      this.#blocks.delete(key)
+      this.subscribe(listId, phone)
+      if (stoppedAt !== undefined) this.#lift(list.codeId, phone)
       return 'added'
     }
-    this.#members.set(`${listId} ${phone}`, { state: 'pending', askedAt: this.#now(), optedOutAt })
+    const { optedOutAt = 0, leftBy = null } = member ?? {}
+    const askedAt = stoppedAt === undefined ? this.#now() : 0
+    this.#members.set(`${listId} ${phone}`, { state: 'pending', askedAt, optedOutAt, leftBy })
+    if (stoppedAt !== undefined) return 'pending'
     const request = { name: `request of ${listId}`, kind: 'request', listId, codeId: list.codeId } as const
     this.#messages.push({ ...request, phones: new Set([phone]) })
     return 'confirmation_sent'
@@ -105,7 +144,7 @@ export class ConsentModel {
     for (const phone of phones) {
       const member = this.#members.get(`${listId} ${phone}`)
       if (this.isBlocked(this.#list(listId).codeId, phone) || member?.state === 'unsubscribed') continue
-      this.#members.set(`${listId} ${phone}`, { state: 'subscribed', askedAt: 0, optedOutAt: member?.optedOutAt ?? 0 })
+      this.subscribe(listId, phone)
     }
   }
 
@@ -136,15 +175,22 @@ export class ConsentModel {
     return [...this.#members].map(([key, { state }]) => `${key} ${state}`).sort()
   }
 
+  /** The short codes and numbers that are blocked. */
+  blocked(): Array<{ codeId: number; phone: number }> {
+    return [...this.#blocks.keys()].map((key) => {
+      const [codeId, phone] = key.split(' ').map(Number)
+      return { codeId: Number(codeId), phone: Number(phone) }
+    })
+  }
+
   blocks(): string[] {
     return [...this.#blocks.keys()].sort()
   }
 
   #maySend({ kind, listId, codeId }: OpenMessage, phone: number): boolean {
     const state = this.#members.get(`${listId} ${phone}`)?.state
-    // a request to a blocked number was written after the wait, and a STOP since then has removed it
-    if (kind === 'request') return state !== 'unsubscribed'
-    return !this.isBlocked(codeId, phone) && (kind === 'text' || state === 'subscribed')
+    if (this.isBlocked(codeId, phone)) return false
+    return kind === 'broadcast' ? state === 'subscribed' : state !== 'unsubscribed'
   }
 
   #waitOf(codeId: number): number {
@@ -152,10 +198,18 @@ export class ConsentModel {
     return Math.max(0, ...lists.map(({ timeoutHours }) => timeoutHours)) * hourMs
   }
 
-  #unsubscribe(listId: number, phone: number) {
+  #unsubscribe(listId: number, phone: number, by: number | null) {
     const member = this.#members.get(`${listId} ${phone}`)
     if (!member || member.state === 'unsubscribed') return
-    this.#members.set(`${listId} ${phone}`, { ...member, state: 'unsubscribed', optedOutAt: this.#now() })
+    const leftBy = member.state === 'subscribed' || member.leftBy === by ? by : null
+    this.#members.set(`${listId} ${phone}`, { ...member, state: 'unsubscribed', optedOutAt: this.#now(), leftBy })
+  }
+
+  #lift(codeId: number, phone: number) {
+    this.#blocks.delete(`${codeId} ${phone}`)
+    for (const [key, member] of this.#members) {
+      if (key.endsWith(` ${phone}`) && member.leftBy === codeId) this.#members.set(key, { ...member, leftBy: null })
+    }
   }
 
   #list(listId: number): ModelList {

@@ -194,7 +194,7 @@ export async function markInterpreted(tx: Db, id: number, kind: BareWord, replyM
   )
 }
 
-/** Marks MOs without an opt-out or help word as interpreted. */
+/** Marks MOs without effect as interpreted. */
 export async function markIgnored(tx: Db, ids: number[], at: Date) {
   if (ids.length === 0) return
   await tx.exec(
@@ -216,14 +216,21 @@ export async function lockConfirmations(tx: Db, phone: number, shortCode: string
   )
 }
 
-/** Returns whether an opt-out of this phone from this short code that was received after `since` was confirmed. */
+/**
+ * Returns whether an opt-out of this phone from this short code that was received after `since` was confirmed, and the
+ * phone has not opted in again since then.
+ */
 export async function wasConfirmedSince(tx: Db, phone: number, shortCode: string, since: Date): Promise<boolean> {
   const row = await tx.maybeOne(
     'was_confirmed_since',
     /* sql */ `
-    select 1 from inbound_messages
+    select 1 from inbound_messages i
      where phone = $1 and short_code = $2 and kind = 'opt_out' and reply_message_id is not null
-       and received_at > $3 limit 1`,
+       and received_at > $3
+       and not exists (
+         select from opts o join short_codes s on s.id = o.short_code_id
+          where s.code = $2 and o.phone = $1 and o.list_id is null and o.kind = 'block_lifted'
+            and o.created_at >= i.interpreted_at) limit 1`,
     [phone, shortCode, since],
   )
   return row !== undefined

@@ -17,7 +17,9 @@ const UnmatchedMoSchema = Type.Object(
     content: Type.String({ description: 'The text.' }),
     data_coding: Type.Integer(),
     esm_class: Type.Integer(),
-    kind: TextOrNull({ description: '`opt_out`, `help` or `other`; null until it is interpreted.' }),
+    kind: TextOrNull({
+      description: '`opt_out`, `help`, `opt_in` (it lifted a block) or `other`; null until it is interpreted.',
+    }),
     received_at: Time,
   },
   { title: 'UnmatchedMo' },

@@ -23,6 +23,7 @@ import {
   wasConfirmedSince,
   wasHelpedSince,
 } from './inbound.queries.ts'
+import { applyOptIn, findOptIns } from './opt-in-texts.ts'
 import { type BareWord, parseBareWord } from './words.ts'
 
 type InboundRuntime = Pick<Runtime, 'db' | 'clock' | 'log'>
@@ -88,7 +89,7 @@ export async function interpretInbound(rt: InboundRuntime, onOptedOut?: () => Pr
 }
 
 /**
- * Applies all opt-outs among these MOs and marks ordinary texts in one transaction, and returns the ids of both. With many MOs,
+ * Applies all opt-outs among these MOs and marks texts without effect in one transaction, and returns the ids of both. With many MOs,
  * this takes a tenth of the time of one transaction per MO. If it fails, it returns no ids; then MOs are interpreted one by one.
  */
 async function handleBatch(rt: InboundRuntime, unhandled: WaitingInbound[]): Promise<Set<number>> {
@@ -105,16 +106,19 @@ async function optOutBatch(tx: Db, rt: InboundRuntime, unhandled: WaitingInbound
   const ids = unhandled.map((each) => each.id)
   const byWord = Map.groupBy(await claimUnhandled(tx, ids), wordOf)
   const stops = byWord.get('opt_out') ?? []
-  // ordinary texts are marked here as well, because a STOP after many of them must take effect soon
-  const handled = (byWord.get('other') ?? []).map((mo) => mo.id)
-  await markIgnored(tx, handled, at)
+  const handled: number[] = []
   for (const mos of Map.groupBy(stops, (mo) => `${mo.connectionId} ${mo.shortCode}`).values()) {
     const destination = await findDestination(tx, mos[0] as Inbound)
     if (destination.codes.length === 0) continue
     await optOutSenders(tx, rt, destination, mos, at)
     handled.push(...mos.map((mo) => mo.id))
   }
-  return handled
+  // texts without effect are marked here as well, because a STOP after many of them must take effect soon
+  const others = [...(byWord.get('other') ?? []), ...(byWord.get('opt_in') ?? [])]
+  const optIns = await findOptIns(tx, others)
+  const ignored = others.map((mo) => mo.id).filter((id) => !optIns.has(id))
+  await markIgnored(tx, ignored, at)
+  return [...handled, ...ignored]
 }
 
 /** The short codes that an MO concerns; `isKnown` if its destination is one of ours. */
@@ -144,7 +148,10 @@ async function optOutSenders(
     const fields = { connection_id: connectionId, mos: mos.map(({ id }) => id), destination: shortCode.slice(0, 6) }
     rt.log.warn(fields, 'opt-out to an unknown destination, applied to every sender of its connection')
   }
-  const senders = mos.map(({ id, phone, content }) => ({ phone, wording: content.slice(0, 200), actor: `mo:${id}` }))
+  const senders = mos.map(({ id, phone, content, redeliveries }) => {
+    // a copy may be a newer STOP with the same octets, so no opt-in that has arrived by now lifts its block
+    return { phone, wording: content.slice(0, 200), actor: `mo:${id}`, moId: redeliveries > 0 ? null : id }
+  })
   const lists = new Map<number, number>()
   for (const code of codes) {
     for (const { phone } of await optOutOfShortCode(tx, code, { senders, method: 'stop', at }))
@@ -182,7 +189,10 @@ async function interpret(tx: Db, rt: InboundRuntime, waiting: WaitingInbound): P
     const reply = sender ? await replyToHelp(tx, rt, mo, sender, at) : null
     await markInterpreted(tx, id, sender ? 'help' : 'other', reply, at)
   } else {
-    await markInterpreted(tx, id, 'other', null, at)
+    const optIn = (await findOptIns(tx, [mo])).get(id)
+    const applied = optIn && (await applyOptIn(tx, rt, mo, optIn))
+    if (applied === 'waiting') return false
+    await markInterpreted(tx, id, applied ? 'opt_in' : 'other', applied?.replyMessageId ?? null, at)
   }
   return true
 }

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { cpuMs } from '../../test/cpu-time.ts'
-import { type BareWord, parseBareWord } from './words.ts'
+import { type BareWord, keywordForm, parseBareWord } from './words.ts'
 
 const cases: Record<BareWord, string[]> = {
   opt_out: [
@@ -54,6 +54,7 @@ const cases: Record<BareWord, string[]> = {
     `${'!'.repeat(5000)}stop${' '.repeat(5000)}`,
   ],
   help: ['HELP', 'help', 'Help!', ' help?? ', 'info', 'INFO.', 'Aide', '🙏 help'],
+  opt_in: ['START', 'start', ' Start! ', '“Unstop”', 'UNSTOP.', 'yes', 'Yes 👍🏽', 'ＳＴＡＲＴ', 'st\u200bart'],
   other: [
     '',
     ' ',
@@ -83,9 +84,9 @@ const cases: Record<BareWord, string[]> = {
     'information',
     'help stop',
     'stop help',
-    'yes',
-    'START',
-    'UNSTOP',
+    'yes please',
+    'START NOW',
+    'restart',
     '0',
     `stop${' '.repeat(5000)}all of it`,
     'stop\ud83d\ude4fall',
@@ -100,6 +101,22 @@ for (const [word, texts] of Object.entries(cases)) {
     },
   )
 }
+
+test.each([
+  ['savenow', 'SAVENOW'],
+  [' "Save now!" 🙏', 'SAVENOW'],
+  ['save-now', 'SAVENOW'],
+  ['SAVE_NOW', 'SAVENOW'],
+  ['ｓａｖｅ', 'SAVE'],
+  ['cafe\u0301', 'CAFÉ'],
+  ['save our soup', 'SAVEOURSOUP'],
+  ['save.now', 'SAVE.NOW'],
+  ['s', undefined],
+  ['🙏', undefined],
+  ['a text that is longer than any keyword', undefined],
+])('%j is compared with keywords as %j', (content, form) => {
+  expect(keywordForm(content)).toBe(form)
+})
 
 test('parsing a long text takes linear time', () => {
   const texts = ['!'.repeat(40_000), 'a'.repeat(40_000), 'a!'.repeat(20_000), `stop ${'\u200b'.repeat(40_000)}`]

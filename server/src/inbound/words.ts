@@ -1,7 +1,7 @@
-// Opt-out and help words. The text must consist only of the word: "stop this bill" is a reply, and if it counted as an opt-out, a
-// subscriber who wants the texts would no longer get them.
+// Opt-out, help and opt-in words, and keywords. The text must consist only of the word: "stop this bill" is a reply, and if it counted
+// as an opt-out, a subscriber who wants the texts would no longer get them.
 
-export type BareWord = 'opt_out' | 'help' | 'other'
+export type BareWord = 'opt_out' | 'help' | 'opt_in' | 'other'
 
 /** The words required by carriers, by the FCC and in Canadian French, and STOP with a zero. */
 const OPT_OUT = new Set([
@@ -24,6 +24,12 @@ const OPT_OUT = new Set([
 
 const HELP = new Set(['HELP', 'INFO', 'AIDE'])
 
+/** The words by which a person opts in again after STOP, at carriers as well. */
+const OPT_IN = new Set(['START', 'UNSTOP', 'YES'])
+
+// In UTF-16: 15 characters of any script.
+const LONGEST_KEYWORD = 30
+
 const FIRST_TO_LAST_LETTER = /[\p{L}\p{N}].*[\p{L}\p{N}]/su
 // A dash or underscore counts as a space: OPT-OUT, STOP_ALL.
 const JOINT = /[\s\p{Pd}_]+/gu
@@ -34,10 +40,24 @@ const INVISIBLE = /\p{Cf}/gu
  * white space inside it counts as one space.
  */
 export function parseBareWord(content: string): BareWord {
-  const core = FIRST_TO_LAST_LETTER.exec(content)?.[0]
-  if (core === undefined) return 'other'
-  // NFKC composes a letter and its accent, and replaces the full-width letters of East Asian keyboards.
-  const word = core.replace(INVISIBLE, '').replace(JOINT, ' ').normalize('NFKC').toUpperCase()
+  const word = normalize(content)
+  if (word === undefined) return 'other'
   if (OPT_OUT.has(word)) return 'opt_out'
-  return HELP.has(word) ? 'help' : 'other'
+  if (HELP.has(word)) return 'help'
+  return OPT_IN.has(word) ? 'opt_in' : 'other'
+}
+
+/**
+ * Returns the form in which a text is compared with keywords: as for the other words, and without spaces and dashes inside
+ * it. Returns undefined if the text is too short or too long for a keyword.
+ */
+export function keywordForm(content: string): string | undefined {
+  const form = normalize(content)?.replaceAll(' ', '')
+  return form !== undefined && form.length <= LONGEST_KEYWORD ? form : undefined
+}
+
+function normalize(content: string): string | undefined {
+  // NFC composes the last letter and its accent; NFKC replaces the full-width letters of East Asian keyboards.
+  const core = FIRST_TO_LAST_LETTER.exec(content.normalize('NFC'))?.[0]
+  return core?.replace(INVISIBLE, '').replace(JOINT, ' ').normalize('NFKC').toUpperCase()
 }

@@ -3,7 +3,7 @@ import type { Db } from '../db/db.ts'
 import { param, raw, sql } from '../db/sql.ts'
 import { type CarrierOptOut, cleanDeadNumbers } from '../subscribers/clean.sql.ts'
 import { type Chunk, ownChunkId, type Recipient } from './chunk.ts'
-import { blockOfRecipient, consentGiven } from './consent.sql.ts'
+import { consentGiven, recipientsWithBlocks } from './consent.sql.ts'
 import { countMoves } from './counters.sql.ts'
 import { logTable, submitsTable } from './log-days.ts'
 import { from, to } from './transitions.ts'
@@ -80,14 +80,12 @@ export async function markSubmitting(db: Db, chunk: Chunk, recipients: Recipient
        where c.id = ${chunk.id} and c.epoch = ${chunk.epoch}
          for share of c
     ), checked as materialized (
-      select r.id, lease.cancelled, lease.late, b.since is not null as stopped,
+      select r.id, lease.cancelled, lease.late, r.is_blocked as stopped,
              not lease.cancelled and not lease.late and (${raw(consentGiven[chunk.consent])}) as allowed
-        from lease cross join unnest(${recipients.map((one) => one.id)}::bigint[],
-                                     ${recipients.map((one) => one.phone)}::bigint[]) as r(id, phone)
+        from lease cross join ${recipientsWithBlocks(chunk, recipients)}
         -- lateral and offset 0 force one plan: a look-up per recipient
         left join lateral (select state from subscribers
                             where list_id = ${chunk.listId} and phone = r.phone offset 0) s on true
-        ${blockOfRecipient(chunk)}
        where lease.cancelled or lease.late or not lease.waiting
     ), decision as materialized (
       select array_agg(id) as ids, array_agg(id) filter (where allowed is not true) as not_allowed,

@@ -1,7 +1,7 @@
 import type { Db } from '../db/db.ts'
 import { param, raw, sql } from '../db/sql.ts'
 import type { Chunk, Recipient } from './chunk.ts'
-import { blockOfRecipient, consentGiven } from './consent.sql.ts'
+import { consentGiven, recipientsWithBlocks } from './consent.sql.ts'
 
 /**
  * Returns the ids of the partial sends whose other parts may be submitted now; none if the chunk has a newer epoch. It
@@ -15,11 +15,9 @@ export async function listStillAllowed(db: Db, chunk: Chunk, recipients: Recipie
     select r.id
       from send_chunks c
       cross join lateral (select status, deliver_by from messages where id = ${chunk.messageId} offset 0) m
-      cross join unnest(${recipients.map((one) => one.id)}::bigint[],
-                        ${recipients.map((one) => one.phone)}::bigint[]) as r(id, phone)
+      cross join ${recipientsWithBlocks(chunk, recipients)}
         left join lateral (select state from subscribers
                             where list_id = ${chunk.listId} and phone = r.phone offset 0) s on true
-        ${blockOfRecipient(chunk)}
      where c.id = ${chunk.id} and c.epoch = ${chunk.epoch} and coalesce(c.closes_at > ${time}, true)
        and m.status <> 'cancelled' and coalesce(m.deliver_by > ${time}, true) and (${raw(consentGiven[chunk.consent])})`,
   )

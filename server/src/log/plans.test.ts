@@ -53,8 +53,6 @@ const hot: Record<string, (db: Db) => Promise<unknown>> = {
   'list queued with carriers': (db) => listQueuedWithCarriers(db, day, [chunk]),
   'mark submitting, subscribers': (db) => markSubmitting(db, { ...chunk, consent: 'subscribed' }, [], new Date()),
   'mark submitting, not opted out': (db) => markSubmitting(db, { ...chunk, consent: 'not_opted_out' }, [], new Date()),
-  'mark submitting, opt-in request': (db) =>
-    markSubmitting(db, { ...chunk, consent: 'opt_in_request' }, [], new Date()),
   'list still allowed': (db) => listStillAllowed(db, { ...chunk, consent: 'subscribed' }, [], new Date()),
   'unmark submitting': (db) => unmarkSubmitting(db, chunk, []),
   'correct part counts': (db) => correctPartCounts(db, day, []),

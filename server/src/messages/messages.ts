@@ -176,7 +176,7 @@ export type SystemTextInput = {
   phone: number
   content: string
   /** `reply` needs no consent, because it replies to a text from that number. */
-  consent: 'not_opted_out' | 'opt_in_request' | 'reply'
+  consent: 'not_opted_out' | 'reply'
 }
 
 /**

@@ -5,6 +5,7 @@ import { listQueued } from '../../test/queued.ts'
 import { findShortCodeLists } from '../inbound/inbound.queries.ts'
 import { claimChunks } from '../log/claims.queries.ts'
 import { markSubmitting } from '../log/marks.queries.ts'
+import { blockNumbers } from '../short-codes/short-codes.queries.ts'
 import { optOutOfShortCode } from './opt-out.ts'
 
 // Adds of numbers that sent STOP to the short code of the list. docs/consent.md states the rule.
@@ -166,36 +167,62 @@ describe('after the wait', () => {
     ['no flags', {}],
     ['the flag of the request', { bypass_opt_in_process: true }],
     ['the flag of the welcome', { bypass_opt_in_response: true }],
-  ])('an add with %s sends the opt-in request only, and the block remains', async (_case, flags) => {
-    await api.owner.put(`/lists/${listId}`, { list: { first_optin_message: 'Welcome' } })
-    expect((await add(listId, flags)).body.status).toBe(pending)
+  ])('an add with %s makes the number pending, sends no text, and the block remains', async (_case, flags) => {
+    const before = await ledger()
+    for (let n = 0; n < 2; n++) {
+      const { status, body } = await add(listId, { first_name: `Ana ${n}`, ...flags })
+      expect(status).toBe(201)
+      expect(body).toMatchObject({ status: pending, subscriber: { first_name: `Ana ${n}`, optin_in_progress: true } })
+    }
     expect(await stateOn(listId)).toBe('pending')
     expect(await isBlocked()).toBe(true)
+    expect(await countTexts()).toBe(0)
+    // the number has not been asked
+    expect(await ledger()).toEqual(before)
+  })
+
+  test('an add without flags asks a number that has lifted its block meanwhile', async () => {
+    await add(listId)
+    await add(otherListId, both)
+    expect((await add(listId)).body.status).toBe(pending)
     expect(await submitted()).toEqual([phone])
     expect((await add(listId)).body.status).toMatch(/^Subscriber has already been sent/)
-    expect(await countTexts()).toBe(1)
   })
 
-  test('a subscribed number that must confirm is counted as a subscriber no more', async () => {
+  test('an add with one flag changes nothing for a number that is subscribed and blocked', async () => {
     await make.subscriber(api.db, { listId, phone })
-    expect((await add(listId)).body.status).toBe(pending)
-    const { body } = await api.owner.get(`/lists/${listId}`)
-    expect(body.list).toMatchObject({ counts: { subscribers: 0, unsubscribed: 0, cleaned: 0 } })
+    const { status, body } = await add(listId, { bypass_opt_in_process: true })
+    expect({ status, text: body.status }).toEqual({
+      status: 200,
+      text: 'Subscriber is already subscribed to this campaign.',
+    })
+    expect(await isBlocked()).toBe(true)
+    expect(await countTexts()).toBe(0)
   })
 
-  test('a STOP stops the opt-in request that is queued, and the wait starts again', async () => {
+  test('a STOP takes a pending number off its list, and the wait starts again', async () => {
     await add(listId)
     hours(1)
     await stop()
-    expect(await submitted()).toEqual([])
     expect(await stateOn(listId)).toBe('unsubscribed')
     expect((await add(otherListId, both)).body.status).toMatch(/security timeout/)
   })
+})
 
-  test('a request that is written after a newer STOP is suppressed by the mark', async () => {
-    await add(listId)
-    // as if the STOP had not seen the request and the subscriber
-    await api.db.exec('newer', `update blocks set since = $1`, [new Date(clock.time.getTime() + 1)])
+describe('the opt-in request of a number that is not blocked', () => {
+  beforeEach(async () => {
+    expect((await add(listId)).body.status).toBe(pending)
+    expect(await countTexts()).toBe(1)
+  })
+
+  test('is stopped by a STOP', async () => {
+    await stop()
+    expect(await submitted()).toEqual([])
+    expect(await stateOn(listId)).toBe('unsubscribed')
+  })
+
+  test('is suppressed by its mark if the STOP did not see it', async () => {
+    await blockNumbers(api.db, api.owner.shortCode.id, [phone], clock.time)
     expect(await submitted()).toEqual([])
     const row = await api.db.one('reason', 'select state, reason from message_log where phone = $1', [phone])
     expect(row).toEqual({ state: 'suppressed', reason: 'stopped' })

@@ -6,6 +6,8 @@ export type Block = {
   since: Date
   /** The longest `resubscribe_timeout_hours` of all lists of the short code, including deleted ones. */
   timeoutHours: number
+  /** The MO that was the STOP, or the last one that had arrived before another opt-out. */
+  lastMoId: number
 }
 
 /**
@@ -16,7 +18,7 @@ export function findBlockForUpdate(tx: Db, shortCodeId: number, phone: number) {
   return tx.maybeOne<Block>(
     'find_block_for_update',
     /* sql */ `
-    select b.since, coalesce((select max(l.resubscribe_timeout_hours) from lists l where l.short_code_id = $1), 0)
+    select b.since, b.last_mo_id as "lastMoId", coalesce((select max(l.resubscribe_timeout_hours) from lists l where l.short_code_id = $1), 0)
                     as "timeoutHours"
       from blocks b where b.short_code_id = $1 and b.phone = $2
        for update of b`,
@@ -28,7 +30,9 @@ export type BlockLift = {
   accountId: number
   shortCodeId: number
   phone: number
-  method: 'api'
+  method: 'api' | 'start' | 'keyword'
+  /** The text of the person, if it lifts the block. */
+  wording: string | null
   actor: string
   at: Date
 }
@@ -41,9 +45,39 @@ export async function liftBlock(tx: Db, lift: BlockLift): Promise<void> {
     with lifted as (
       delete from blocks where short_code_id = $2 and phone = $3 returning short_code_id, phone
     )
-    insert into opts (account_id, short_code_id, phone, kind, method, actor, created_at)
-    select $1, short_code_id, phone, 'block_lifted', $4, $5, $6 from lifted`,
-    [lift.accountId, lift.shortCodeId, lift.phone, lift.method, lift.actor, lift.at],
+    insert into opts (account_id, short_code_id, phone, kind, method, wording, actor, created_at)
+    select $1, short_code_id, phone, 'block_lifted', $4, $5, $6, $7 from lifted`,
+    [lift.accountId, lift.shortCodeId, lift.phone, lift.method, lift.wording, lift.actor, lift.at],
+  )
+}
+
+/** A list that a person left by STOP; `welcome` is its text for a return, empty for none. */
+export type LeftByStop = { listId: number; welcome: string }
+
+/**
+ * Returns the lists of the short code, locked for this number, that it was subscribed to when it sent the STOP of its
+ * block: on these, the ledger without the opt-outs of the block ends with an opt-in. Deleted lists and those that moved to
+ * another short code are not among them.
+ */
+export function listLeftByStop(tx: Db, shortCodeId: number, phone: number) {
+  return tx.many<LeftByStop>(
+    'list_left_by_stop',
+    /* sql */ `
+    with last_lift as materialized (
+      select coalesce(max(id), 0) as id
+        from opts where short_code_id = $1 and phone = $2 and list_id is null and kind = 'block_lifted'
+    )
+    select l.id as "listId", case when l.bypass_opt_in_response then '' else l.second_optin_message end as welcome
+      from lists l join subscribers s on s.list_id = l.id and s.phone = $2
+     where l.short_code_id = $1 and l.deleted_at is null and s.state in ('unsubscribed', 'pending')
+       and (select o.kind
+              from opts o
+             where o.list_id = l.id and o.phone = $2 and o.kind <> 'opt_in_requested'
+               and (o.kind = 'opt_out' and o.short_code_id = $1 and o.id > (select id from last_lift)) is not true
+             order by o.id desc limit 1) = 'opt_in'
+     order by l.id
+       for no key update of s`,
+    [shortCodeId, phone],
   )
 }
 

@@ -31,7 +31,7 @@ export const optInRoutes: FastifyPluginAsyncTypebox = async (app) => {
           'Without the bypass flags, the number receives a text that asks for confirmation with YES, even on a single opt-in ' +
           'list. A rejected add returns 201 as well: the outcome is in `status`. A number that sent STOP to the short code of the ' +
           'list cannot be added to any of its lists during the wait (`resubscribe_timeout_hours`); after that, only both ' +
-          'bypass flags together subscribe it without confirmation.',
+          'bypass flags together subscribe it, and any other add makes it pending without a text.',
         tags,
         params: Type.Object({ list_id: ListIdParam }),
         body: SubscriberAddBody,

@@ -31,6 +31,7 @@ export const UnsubscribedResponse = Type.Object({
 
 const statuses: Record<Exclude<AddResult['outcome'], 'security_timeout'>, string> = {
   confirmation_sent: 'Subscriber being added to campaign pending confirmation',
+  pending: 'Subscriber being added to campaign pending confirmation',
   already_asked: 'Subscriber has already been sent opt-in message for this campaign.',
   welcomed: 'Subscriber added',
   added: 'Subscriber has been added - no opt-in message was sent due to list settings.',

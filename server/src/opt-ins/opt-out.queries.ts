@@ -1,7 +1,10 @@
 import type { Db } from '../db/db.ts'
 
-/** A number that opts out, with the wording of its text, if any, and the actor for the ledger. */
-export type OptOutSender = { phone: number; wording: string | null; actor: string }
+/**
+ * A number that opts out, with the wording of its text, if any, and the actor for the ledger. `moId` is the MO, if it
+ * decides which later MOs may lift the block; otherwise those that arrive from now on may.
+ */
+export type OptOutSender = { phone: number; wording: string | null; actor: string; moId?: number | null }
 
 export type ListOptOut = {
   accountId: number

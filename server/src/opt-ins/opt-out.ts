@@ -59,7 +59,8 @@ export async function optOutOfShortCode(
   const { accountId, listIds, shortCodeId } = code
   const phones = optOuts.senders.map((sender) => sender.phone)
   // first, because it waits for an add that has locked the block, and what follows then finds the rows of that add
-  await blockNumbers(tx, shortCodeId, phones, optOuts.at)
+  const moIds = optOuts.senders.map(({ moId = null }) => moId)
+  await blockNumbers(tx, shortCodeId, phones, optOuts.at, moIds)
   await reservePendingRows(tx, phones, listIds, optOuts.at)
   const left = await optOutOfLists(tx, { ...optOuts, accountId, listIds, shortCodeId, source: null })
   const leavers = new Set(left.map((each) => each.phone))

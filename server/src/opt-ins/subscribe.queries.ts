@@ -2,13 +2,14 @@ import type { LookUpResult } from '../carriers/look-up-provider.ts'
 import type { Db } from '../db/db.ts'
 import { param, sql } from '../db/sql.ts'
 
-/** An opt-in request to a number, or its opt-in. */
+/** A number that becomes pending, or its opt-in. */
 export type OptIn = {
   accountId: number
   listId: number
   phone: number
   state: 'pending' | 'subscribed'
-  /** The text that the number receives. */
+  method: 'api' | 'start' | 'keyword'
+  /** The opt-in request that the number receives, or its own text; null if there is neither. */
   wording: string | null
   /** The actor for the ledger, such as `key:12`. */
   actor: string
@@ -21,30 +22,36 @@ const paramsOf = (optIn: OptIn) => ({
   state: param(optIn.state),
   listId: param(optIn.listId),
   phone: param(optIn.phone),
+  method: param(optIn.method),
   now: param(optIn.now),
+  isAsked: param(optIn.state === 'pending' && optIn.wording !== null),
 })
 
 const nameOfKey = ({ apiKeyId }: OptIn) => sql`(select name from api_keys where id = ${apiKeyId ?? null}::bigint)`
 
-/** Adds a number that is not on the list, with the ledger's row and the count; returns false if it was on the list. */
+/**
+ * Adds a number that is not on the list, with the count and, if it opts in or is asked to, the ledger's row; returns false
+ * if it was on the list.
+ */
 export async function insertSubscriber(tx: Db, optIn: OptIn): Promise<boolean> {
-  const { state, listId, phone, now } = paramsOf(optIn)
+  const { state, listId, phone, method, isAsked, now } = paramsOf(optIn)
   const row = await tx.maybeOne(
     'insert_subscriber',
     sql`
     with added as (
       insert into subscribers (list_id, phone, state, opt_in_method, api_source, subscribed_at, opted_in_at,
                                opt_in_requested_at, created_at)
-      values (${listId}, ${phone}, ${state}, 'api', ${nameOfKey(optIn)}, case when ${state} = 'subscribed' then ${now}::timestamptz end,
+      values (${listId}, ${phone}, ${state}, ${method}, ${nameOfKey(optIn)},
               case when ${state} = 'subscribed' then ${now}::timestamptz end,
-              case when ${state} = 'pending' then ${now}::timestamptz end, ${now})
+              case when ${state} = 'subscribed' then ${now}::timestamptz end,
+              case when ${isAsked}::boolean then ${now}::timestamptz end, ${now})
           on conflict (list_id, phone) do nothing
       returning list_id, phone),
     ledger_rows as (
       insert into opts (account_id, list_id, phone, kind, method, source, wording, actor, created_at)
       select ${optIn.accountId}, list_id, phone, case when ${state} = 'pending' then 'opt_in_requested' else 'opt_in' end,
-             'api', ${nameOfKey(optIn)}, ${optIn.wording}, ${optIn.actor}, ${now}
-        from added),
+             ${method}, ${nameOfKey(optIn)}, ${optIn.wording}, ${optIn.actor}, ${now}
+        from added where ${state} = 'subscribed' or ${isAsked}),
     deltas as (
       insert into list_deltas (list_id, prefix, subscribed)
       select list_id, phone / 100000, 1 from added where ${state} = 'subscribed')
@@ -54,10 +61,11 @@ export async function insertSubscriber(tx: Db, optIn: OptIn): Promise<boolean> {
 }
 
 /**
- * Moves a known number, whose row the transaction has locked, to its new state, with the ledger's row and the counts.
+ * Moves a known number, whose row the transaction has locked, to its new state, with the counts and, if it opts in or is
+ * asked to, the ledger's row.
  */
 export function moveSubscriber(tx: Db, optIn: OptIn) {
-  const { state, listId, phone, now } = paramsOf(optIn)
+  const { state, listId, phone, method, isAsked, now } = paramsOf(optIn)
   return tx.exec(
     'move_subscriber',
     sql`
@@ -66,17 +74,17 @@ export function moveSubscriber(tx: Db, optIn: OptIn) {
          set state = ${state},
              subscribed_at = case when ${state} = 'subscribed' then coalesce(s.subscribed_at, ${now}) else s.subscribed_at end,
              opted_in_at = case when ${state} = 'subscribed' then ${now} else s.opted_in_at end,
-             opt_in_requested_at = case when ${state} = 'pending' then ${now}::timestamptz end,
-             opt_in_method = coalesce(s.opt_in_method, 'api'), api_source = coalesce(${nameOfKey(optIn)}, s.api_source)
+             opt_in_requested_at = case when ${isAsked}::boolean then ${now}::timestamptz end,
+             opt_in_method = coalesce(s.opt_in_method, ${method}), api_source = coalesce(${nameOfKey(optIn)}, s.api_source)
         from subscribers before
        where s.list_id = ${listId} and s.phone = ${phone} and before.list_id = ${listId} and before.phone = ${phone}
       returning before.state as old_state),
     ledger_rows as (
       insert into opts (account_id, list_id, phone, kind, method, source, wording, actor, created_at)
       select ${optIn.accountId}, ${listId}, ${phone},
-             case when ${state} = 'pending' then 'opt_in_requested' else 'opt_in' end, 'api', ${nameOfKey(optIn)},
+             case when ${state} = 'pending' then 'opt_in_requested' else 'opt_in' end, ${method}, ${nameOfKey(optIn)},
              ${optIn.wording}, ${optIn.actor}, ${now}
-        from moved)
+        from moved where ${state} = 'subscribed' or ${isAsked})
     insert into list_deltas (list_id, prefix, subscribed, unsubscribed, cleaned)
     select ${listId}, ${phone}::bigint / 100000, (${state} = 'subscribed')::int - (old_state = 'subscribed')::int,
            -(old_state = 'unsubscribed')::int, -(old_state = 'cleaned')::int

@@ -36,7 +36,7 @@ export type AddInput = {
 
 export type AddResult =
   | {
-      outcome: 'confirmation_sent' | 'already_asked' | 'welcomed' | 'added' | 'already_subscribed'
+      outcome: 'confirmation_sent' | 'pending' | 'already_asked' | 'welcomed' | 'added' | 'already_subscribed'
       subscriber: Subscriber
     }
   | { outcome: 'security_timeout'; waitMs: number; subscriber: Subscriber }
@@ -49,7 +49,7 @@ type Outcome =
  * Adds a number to a list: sends it the opt-in request, or subscribes it directly if the caller has its consent. A
  * number that is subscribed, or that received a request or opted out recently, stays unchanged, including its profile.
  * A number that sent STOP to the list's short code recently is not added to any of its lists; later, an add with both
- * bypass flags lifts the block, and any other add sends the opt-in request.
+ * bypass flags lifts the block, and any other add makes the number pending without a text.
  */
 export function addSubscriber(rt: Runtime, input: AddInput): Promise<AddResult> {
   return retryLostRaces(() =>
@@ -71,12 +71,14 @@ async function applyAdd(rt: Runtime, tx: Db, input: AddInput, block: Block | und
   if (waitMs > 0) return { outcome: 'security_timeout', waitMs }
   const isDirect = input.bypassProcess && (!block || input.bypassResponse)
   const state = isDirect ? 'subscribed' : 'pending'
-  const wording = isDirect ? null : confirmationOf(list)
+  // a blocked number gets no text, not even the request
+  const wording = isDirect || block ? null : confirmationOf(list)
   const optIn = {
     accountId: list.accountId,
     listId: list.id,
     phone,
     state,
+    method: 'api',
     wording,
     actor: input.actor,
     apiKeyId: input.apiKeyId,
@@ -94,13 +96,13 @@ async function applyAdd(rt: Runtime, tx: Db, input: AddInput, block: Block | und
   }
   if (block && isDirect) {
     const { accountId, shortCodeId } = list
-    await liftBlock(tx, { accountId, shortCodeId, phone, method: 'api', actor: input.actor, at: now })
+    await liftBlock(tx, { accountId, shortCodeId, phone, method: 'api', wording: null, actor: input.actor, at: now })
   }
   if (input.lookUp?.carrier || input.lookUp?.globalCarrierId) await updateCarrier(tx, list.id, phone, input.lookUp)
   const hasProfile = Object.values(input.profile).some((field) => field !== undefined)
   if (hasProfile) await updateProfile(tx, list.id, phone, input.profile)
 
-  const text = isDirect ? welcomeOf(input, known) : confirmationOf(list)
+  const text = isDirect ? welcomeOf(input, known) : (wording ?? '')
   if (text !== '') {
     const { accountId, shortCodeId } = list
     await sendSystemText(tx, rt, {
@@ -109,10 +111,10 @@ async function applyAdd(rt: Runtime, tx: Db, input: AddInput, block: Block | und
       shortCodeId,
       phone,
       content: text,
-      consent: block && !isDirect ? 'opt_in_request' : 'not_opted_out',
+      consent: 'not_opted_out',
     })
   }
-  if (!isDirect) return { outcome: 'confirmation_sent' }
+  if (!isDirect) return { outcome: block ? 'pending' : 'confirmation_sent' }
   return { outcome: text === '' ? 'added' : 'welcomed' }
 }
 
@@ -122,8 +124,8 @@ function reasonToSkip(
   { list }: AddInput,
   { isDirect, isBlocked, now }: { isDirect: boolean; isBlocked: boolean; now: Date },
 ): Outcome | undefined {
-  // a blocked number can be subscribed if its list moved to the short code; its texts are suppressed
-  if (known.state === 'subscribed') return isBlocked ? undefined : { outcome: 'already_subscribed' }
+  // a number of a list that moved to the short code can be subscribed and blocked there; its texts are suppressed
+  if (known.state === 'subscribed') return isBlocked && isDirect ? undefined : { outcome: 'already_subscribed' }
   if (known.state === 'pending') {
     const wasAsked = !isDirect && remainingMs(list.resendBlockHours * hourMs, known.optInRequestedAt, now) > 0
     return wasAsked ? { outcome: 'already_asked' } : undefined

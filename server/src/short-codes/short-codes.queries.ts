@@ -30,15 +30,25 @@ export function findShortCode(db: Db, accountId: number, code: string) {
 
 /**
  * Blocks numbers that sent STOP to the short code: it sends them only replies to texts from them until the block is
- * lifted (`docs/consent.md`). A further STOP starts the wait again.
+ * lifted (`docs/consent.md`). A further STOP starts the wait again. `moIds` are the MOs that were the STOPs; without one, no
+ * MO that has arrived by now lifts the block.
  */
-export async function blockNumbers(tx: Db, shortCodeId: number, phones: number[], at: Date): Promise<void> {
+export async function blockNumbers(
+  tx: Db,
+  shortCodeId: number,
+  phones: number[],
+  at: Date,
+  moIds: Array<number | null> = phones.map(() => null),
+): Promise<void> {
   await tx.exec(
     'block_numbers',
     /* sql */ `
-    insert into blocks (short_code_id, phone, since)
-    select $1, phone, $3 from unnest($2::bigint[]) as phone order by phone
-        on conflict (short_code_id, phone) do update set since = greatest(blocks.since, excluded.since)`,
-    [shortCodeId, phones, at],
+    insert into blocks (short_code_id, phone, since, last_mo_id)
+    select $1, phone, $3, coalesce(mo_id, (select coalesce(max(id), 0) from inbound_messages))
+      from unnest($2::bigint[], $4::bigint[]) as stop(phone, mo_id) order by phone
+        on conflict (short_code_id, phone)
+        do update set since = greatest(blocks.since, excluded.since),
+                      last_mo_id = greatest(blocks.last_mo_id, excluded.last_mo_id)`,
+    [shortCodeId, phones, at, moIds],
   )
 }

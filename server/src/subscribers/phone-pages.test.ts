@@ -91,6 +91,7 @@ async function run(db: Db, list: OwnList, step: Step) {
       listId: list.id,
       phone: step.phone,
       state,
+      method: 'api' as const,
       wording: null,
       actor: 'key:1',
       now,
