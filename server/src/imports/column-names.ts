@@ -44,18 +44,20 @@ const names: Readonly<Record<Column, string>> = {
     wirelessphone wirelessnumber primaryphone primaryphonenumber primarymobile primarycell contactphone contactnumber
     contactphonenumber contactmobile customerphone subscribernumber subscriberphone recipientphone phone1 phone1value
     phonemobile phonecell donorphone can2phone mobile1 mobilephone1 cell1 cellphone1 preferredphone phoneprimary voterphone
-    cellphoneclean billingphone telefono telefonocelular telefonomovil celular movil numerodetelefono`,
+    cellphoneclean billingphone telefono telefonocelular telefonomovil celular movil numerodetelefono
+    numerodetelephone telephoneportable telefon telefonnummer handy handynummer mobilnummer`,
   first_name:
-    'firstname first fname givenname given forename namefirst donorfirstname contactfirstname customerfirstname subscriberfirstname nombre prenom',
+    'firstname first fname givenname given forename namefirst donorfirstname contactfirstname customerfirstname subscriberfirstname nombre prenom vorname',
   last_name:
-    'lastname last lname surname familyname family namelast donorlastname secondname contactlastname customerlastname subscriberlastname apellido apellidos',
+    'lastname last lname surname familyname family namelast donorlastname secondname contactlastname customerlastname subscriberlastname apellido apellidos nachname',
   email:
     'emailaddress mail emailid primaryemail emailaddress1 email1 email1value donoremail emails contactemail personalemail preferredemail emailprimary correo correoelectronico courriel',
   zip_code: `
     zip zip5 zipcode5 postalcode postcode postal zippostal zippostalcode postalzip postalzipcode mailingzip mailingzipcode
     mailingzip5 mailingpostalcode mailingzippostalcode homepostalcode donorzip mzip5 mzip homezip homezipcode addresszip address1zip address1postalcode addresspostalcode homeaddresszip primaryzip primaryaddresszip
-    defaultaddresszip billingzip billingpostcode shippingzip zipcodepostalcode codigopostal codepostal`,
-  birthdate: 'birthday dob dateofbirth bornat birthdt bday bdate datebirth born fechadenacimiento',
+    defaultaddresszip billingzip billingpostcode shippingzip zipcodepostalcode codigopostal codepostal postleitzahl plz`,
+  birthdate:
+    'birthday dob dateofbirth bornat birthdt bday bdate datebirth born fechadenacimiento datedenaissance geburtsdatum',
   gender: 'sex',
   tags: 'tag taglist tagnames can2usertags',
   consented_at: `

@@ -15,7 +15,7 @@ test.each([
     ['Phone Number', 'PHONE', 'phoneNumber', 'Phone #', 'Cell', 'cell phone', 'Mobile', 'mobile_no.', 'MSISDN'],
   ],
   ['phone_number', ['Telephone', 'Phone 1 - Value', 'SMS Number', ' Mobile\u00a0Phone ']],
-  ['phone_number', ['Teléfono', 'Celular']],
+  ['phone_number', ['Teléfono', 'Celular', 'Téléphone portable', 'Handynummer']],
   ['first_name', ['Nombre', 'First', 'FirstName', 'Given Name', 'given-name', 'FNAME']],
   ['last_name', ['Last Name', 'surname', 'Family Name', 'lname']],
   ['email', ['E-mail Address', 'EmailAddress', 'e-mail', 'E-mail 1 - Value']],
@@ -23,12 +23,17 @@ test.each([
   ['birthdate', ['DOB', 'Date of Birth', 'birthday', 'BirthDate']],
   ['gender', ['Sex', 'GENDER']],
   ['consented_at', ['Consent Date', 'most_recent_opt_in', 'Opt-In Date', 'subscribedAt']],
-  ['status', ['Status', 'Subscription Status', 'SMS Consent', 'consent']],
+  [
+    'status',
+    ['Status', 'Subscription Status', 'SMS Consent', 'consent', 'SMS Consent Status', 'SMS subscriber status'],
+  ],
+  ['status', ['SMS Opt-Out Status', 'can2_sms_status']],
   ['opted_in', ['opt_in', 'SMS Opt-In', 'Accepts SMS Marketing', 'optedIn']],
-  ['opted_out', ['Do Not Text', 'do_not_call', 'Opted Out', 'Unsubscribed', 'DNC']],
+  ['opted_out', ['Do Not Text', 'do_not_call', 'Opted Out', 'Unsubscribed', 'DNC', 'Phone Opt-Out', 'Do Not Contact?']],
   ['unsubscribed_at', ['unsubscribed_at', 'Opt-Out Date', 'optedOutAt']],
   ['ignored', ['list_id', 'report_run_date', 'companyName']],
   ['unnamed', ['', ' ', '#', 'Unnamed: 0', 'Unnamed: 12']],
+  ['unknown', ['EMAIL_STATUS', 'Email Opt Out', 'Accepts Email Marketing', 'Lead Status', 'Attendee Status']],
   ['unknown', ['Favorite color', 'id', 'Home address', 'Work Phone Extension']],
 ])('finds %s by %j', (column, names) => {
   expect(names.map(find)).toEqual(names.map(() => column))

@@ -49,7 +49,7 @@ const files: Record<string, ExportFile> = {
     people: ['2065550141 Ana López ana@cedar.example vip'],
     ignored: ['CLEAN_TIME'],
   },
-  // the header is that of no public program that we found; the names are those of Klaviyo's documentation
+  // a program that writes such files (Klaviyo ID, Email Marketing Consent), and Klaviyo's documentation of text consent
   Klaviyo: {
     file: lines(
       'Email,Klaviyo ID,First Name,Last Name,Organization,Title,Phone Number,Address,Address 2,City,State / Region,Country,Zip Code,Date Added,Last Active,Email Marketing Consent,SMS Marketing Consent,SMS Consent Timestamp',
@@ -73,6 +73,22 @@ const files: Record<string, ExportFile> = {
     counts: { added: 1, skipped: 1 },
     people: ['2065550141 Ana López ana@cedar.example 02134 vip'],
     ignored: ['Accepts Email Marketing', 'Default Address Phone'],
+  },
+  // Listrak's documentation of its lists of contacts to texts, subscribed and opted out
+  'opted-out contacts of Listrak': {
+    file: lines(
+      'Phone,Email,Opt-out Date,Reason',
+      '2065550141,ana@cedar.example,3/4/2025 10:12 AM,STOP',
+      '2065550142,,3/5/2025 10:12 AM,Banned',
+    ),
+    query: ignore,
+    counts: { added: 2, opted_out: 2 },
+    people: ['2065550141 unsubscribed ana@cedar.example', '2065550142 unsubscribed'],
+  },
+  'subscribed contacts of Listrak': {
+    file: lines('Phone,Email,Subscribe Date,List Name', '2065550141,ana@cedar.example,3/4/2024 10:12 AM,News'),
+    counts: { added: 1 },
+    people: ['2065550141 ana@cedar.example'],
   },
   // the fixtures of a program that reads exports of 30 products
   WooCommerce: {

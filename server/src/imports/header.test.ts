@@ -10,7 +10,7 @@ const titled: [name: string, file: string][] = [
   ['a title in a row of blank cells', 'Contacts exported 11/02/2026,,\n,,\nphone,first_name,zip\n2065550141,Ana,\n'],
   ['a title with the delimiter in it', 'Contacts, exported 11/02/2026\nphone,first_name,zip\n2065550141,Ana,98101\n'],
   ['names and values', 'Report:,Members\nRun on,2026-11-02 10:00\nphone,first_name,zip\n2065550141,Ana,\n'],
-  ['semicolons', 'Contacts, exported 11/02/2026\r\n\r\nVorname;Phone;First Name\r\nx;2065550141;Ana\r\n'],
+  ['semicolons', 'Contacts, exported 11/02/2026\r\n\r\nAnrede;Phone;First Name\r\nx;2065550141;Ana\r\n'],
   ['a title and a single column', 'Our members\nphone\n2065550141\n'],
   ['a title after sep=', '"sep=;"\nOur members\nphone;first_name\n2065550141;Ana\n'],
 ]

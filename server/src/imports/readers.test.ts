@@ -2,8 +2,11 @@ import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
+import { AppError } from '../errors.ts'
 import { readCsv } from './csv-reader.ts'
+import { DaySerials } from './day-serials.ts'
 import { readNdjson } from './ndjson-reader.ts'
+import { openFile } from './open-file.ts'
 import { StagedRows } from './staged-rows.ts'
 
 /** Returns the staged rows as [line, phone, first name, last name], with COPY's escapes decoded. */
@@ -99,5 +102,68 @@ test('reads any NDJSON, split into any chunks, as it was written', async () => {
       },
     ),
     { numRuns: 200 },
+  )
+})
+
+// pieces of files; the last ones are bytes that are not UTF-8
+const pieces = [
+  ...[
+    'phone',
+    'status',
+    'opted_out',
+    'birthday',
+    'Unnamed: 0',
+    '',
+    'Contacts exported 11/02/2026',
+    'STOP',
+    'yes',
+    '19045',
+  ],
+  ...['2065550141', '2065550142.0', '2.06E9', ' ', '="', "'", '#N/A', '\ufeff', '\0', '🙏', '\ud83d', 'sep=;'],
+  ...['{"phone":"2065550141"}', '{"phone":2.06e9,"phone":null}', '{', '}', '[', ']', '"phone":', 'null', '\\', '\\"'],
+].map((text) => Buffer.from(text))
+const piece = fc.constantFrom(...pieces, Buffer.from([0x8e]), Buffer.from([0xe9]))
+const mark = fc.constantFrom(',', ',', ';', '\t', '|', '"', '\n', '\n', '\r\n', '\r').map((text) => Buffer.from(text))
+
+test('reads any file or rejects it with a reason, and counts each row once', async () => {
+  const rules = { fields: [], serials: new DaySerials(new Date('2026-11-02T10:00:00Z')) }
+  const readFile = async (file: Buffer, reader: typeof readCsv, unknownColumns: 'reject' | 'ignore') => {
+    const rows = new StagedRows(rules)
+    async function* body() {
+      yield file
+    }
+    const { sample, bytes } = await openFile(body())
+    const { stream, ignoredColumns, faultOf } = reader(rows, { unknownColumns, sample, serials: rules.serials })
+    let staged = ''
+    try {
+      await pipeline(Readable.from(bytes, { objectMode: false }), stream, async (blocks: AsyncIterable<string>) => {
+        for await (const block of blocks) staged += block
+      })
+    } catch (error) {
+      throw faultOf(error)
+    }
+    ignoredColumns()
+    staged += rows.rest()
+    const skipped = Object.values(rows.skipReasons).reduce((sum, count) => sum + count, 0)
+    expect(staged.split('\n').length - 1 + skipped).toBe(rows.total)
+    const phones = staged.split('\n').map((line) => line.split('\t')[1])
+    expect(phones.filter((phone) => phone && !/^206555014[12]$/.test(phone))).toEqual([])
+  }
+  await fc.assert(
+    fc.asyncProperty(
+      fc.array(fc.tuple(piece, mark), { maxLength: 40 }),
+      fc.constantFrom(readCsv, readNdjson),
+      fc.constantFrom('reject' as const, 'ignore' as const),
+      fc.constantFrom('', 'phone,status\n', 'phone;;birthday\r\n', '{"phone":"2065550141"}\n'),
+      async (parts, reader, unknownColumns, start) => {
+        try {
+          await readFile(Buffer.concat([Buffer.from(start), ...parts.flat()]), reader, unknownColumns)
+        } catch (error) {
+          if (!(error instanceof AppError)) throw error
+          expect([error.status, error.code]).toEqual([422, 'bad_import_file'])
+        }
+      },
+    ),
+    { numRuns: 2_000 },
   )
 })
