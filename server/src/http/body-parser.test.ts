@@ -139,6 +139,19 @@ describe('a multipart form', () => {
     expect(toAppError(() => read(crlf(part('a', '\0'))))).toMatchObject({ status: 422 })
   })
 
+  // a pattern with quadratic time would need hours
+  test.each([' ', '; ', ';', 'a="', 'a=', '\\', '"', '\r\n ', 'a\r\n', 'name=', '--', '\t='])(
+    'is rejected in linear time with a megabyte of %j in its headers',
+    (text) => {
+      const filler = text.repeat(900_000 / text.length)
+      for (const header of ['Content-Disposition:', 'Content-Transfer-Encoding:', '']) {
+        const body = crlf(`${header}${filler}x\r\n\r\n1`)
+        expect(toAppError(() => read(body))).toMatchObject({ status: 400 })
+      }
+      expect(toAppError(() => read(`--${filler}`))).toMatchObject({ status: 400 })
+    },
+  )
+
   test('is parsed or rejected without other errors, whatever it contains, and has no limit of parts', () => {
     const bytes = fc.constantFrom(
       '--x',

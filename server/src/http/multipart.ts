@@ -11,7 +11,8 @@ const partPattern = /^[ \t]*\r?\n(?<headers>(?:[^\r\n]+\r?\n)*)\r?\n(?<value>[\s
 const foldedLine = /\r?\n[ \t]+/g
 const disposition = /^content-disposition:[^;\r\n]*(?<params>[^\r\n]*)/im
 const parameter = /[ \t]*;[ \t]*(?:(?<key>[^\s=;"]+)[ \t]*=[ \t]*(?:"(?<quoted>(?:[^"\\]|\\.)*)"|(?<bare>[^;\s"]*)))?/gy
-const transferEncoding = /^content-transfer-encoding:(?![ \t]*(?:7bit|8bit|binary)?[ \t]*$)/im
+const transferEncoding = /^content-transfer-encoding:(?<encoding>[^\r\n]*)/im
+const identityEncodings = ['', '7bit', '8bit', 'binary']
 
 /**
  * Parses a multipart body into the same form as its fields have in `parseForm`; a file is a string. Throws a 400 if the
@@ -32,7 +33,8 @@ function readPart(part: string): [name: string, value: string] {
   const unfolded = headers.replace(foldedLine, ' ')
   const name = nameOf(unfolded)
   if (name === undefined || value === undefined) throw malformed('a part without a name')
-  if (transferEncoding.test(unfolded)) throw malformed('a Content-Transfer-Encoding')
+  const { encoding = '' } = transferEncoding.exec(unfolded)?.groups ?? {}
+  if (!identityEncodings.includes(encoding.trim().toLowerCase())) throw malformed('a Content-Transfer-Encoding')
   return [name, value]
 }
 
